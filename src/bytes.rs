@@ -1,0 +1,139 @@
+//! Bounded little-endian reading of `&[u8]`.
+//!
+//! Every read returns `None` past the end, so that readers of hostile files (`perfdata`, `gobin`)
+//! cannot panic and cannot be talked into large allocations. Must not do I/O, and must not know
+//! any format.
+#![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::as_conversions)]
+
+/// A read position in a byte slice. Reading moves it forward; a failed read leaves it where it was.
+#[derive(Debug, Clone, Copy)]
+pub struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    /// Starts at the first byte of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Starts `offset` bytes into `bytes`; `None` when that is past its end.
+    pub fn at(bytes: &'a [u8], offset: usize) -> Option<Self> {
+        bytes.get(offset..).map(Self::new)
+    }
+
+    /// The bytes not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The number of bytes not read yet.
+    pub fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The next `count` bytes.
+    pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (head, tail) = self.rest.split_at_checked(count)?;
+        self.rest = tail;
+        Some(head)
+    }
+
+    /// The next `count` bytes, for a count that a 64-bit field of the file gave.
+    pub fn take_u64(&mut self, count: u64) -> Option<&'a [u8]> {
+        self.take(usize::try_from(count).ok()?)
+    }
+
+    /// Moves forward without reading.
+    pub fn skip(&mut self, count: usize) -> Option<()> {
+        self.take(count).map(|_| ())
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, tail) = self.rest.split_first_chunk::<N>()?;
+        self.rest = tail;
+        Some(*head)
+    }
+
+    /// One byte.
+    pub fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    /// Two bytes.
+    pub fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    /// Four bytes.
+    pub fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// Four bytes, signed.
+    pub fn i32(&mut self) -> Option<i32> {
+        self.array().map(i32::from_le_bytes)
+    }
+
+    /// Eight bytes.
+    pub fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// Bytes up to the next NUL, which is skipped and not returned. `None` when there is no NUL.
+    pub fn cstr(&mut self) -> Option<&'a [u8]> {
+        let end = self.rest.iter().position(|byte| *byte == 0)?;
+        let text = self.take(end)?;
+        self.skip(1)?;
+        Some(text)
+    }
+
+    /// An unsigned LEB128 number of at most 32 bits, as Go's tables hold them.
+    pub fn uvarint32(&mut self) -> Option<u32> {
+        let start = self.rest;
+        let mut value = 0_u32;
+        for shift in [0_u32, 7, 14, 21, 28] {
+            let Some(byte) = self.u8() else { break };
+            value |= u32::from(byte & 0x7f).checked_shl(shift)?;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        self.rest = start;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cursor;
+
+    #[test]
+    fn reads_in_order_and_stops_at_the_end() {
+        let bytes = [1, 2, 0, 3, 0, 0, 0, b'g', b'o', 0];
+        let mut cursor = Cursor::new(&bytes);
+        assert_eq!(cursor.u8(), Some(1));
+        assert_eq!(cursor.u16(), Some(2));
+        assert_eq!(cursor.u32(), Some(3));
+        assert_eq!(cursor.cstr(), Some(&b"go"[..]));
+        assert_eq!(cursor.u8(), None);
+    }
+
+    #[test]
+    fn a_failed_read_does_not_move() {
+        let mut cursor = Cursor::new(&[1, 2, 3]);
+        assert_eq!(cursor.u64(), None);
+        assert_eq!(cursor.cstr(), None);
+        assert_eq!(cursor.take_u64(u64::MAX), None);
+        assert_eq!(cursor.remaining(), 3);
+    }
+
+    #[test]
+    fn varints() {
+        assert_eq!(Cursor::new(&[0xac, 0x02]).uvarint32(), Some(300));
+        assert_eq!(Cursor::new(&[0xff; 8]).uvarint32(), None);
+        let mut cut = Cursor::new(&[0x80]);
+        assert_eq!(cut.uvarint32(), None);
+        assert_eq!(cut.remaining(), 1);
+    }
+}

@@ -1,0 +1,57 @@
+//! goflame builds a Go program reproducibly, proves that the machine can profile it, runs it, samples
+//! it, and keeps everything that is needed to trust, compare and repeat the result.
+//!
+//! # The way of the data
+//!
+//! ```text
+//! goflame.toml ─ config ─▶ Config
+//! Config ─ build ─▶ BuildPlan ─▶ Artifact (binary, build id, Go version, flags)
+//! Config + Artifact ─ doctor ─▶ Vec<Finding>
+//! RecordPlan (argv, env, frequency, output path) ─ record ─▶ Recording (perf.data, lost, exit status)
+//! perf.data bytes ─ perfdata ─▶ records in time order
+//! records + the binaries' bytes ─ analyse (using gobin) ─▶ Profile
+//! Profile ─ render ─▶ bytes: SVG, pprof, folded, text
+//! bytes + Manifest ─ archive ─▶ RunId
+//! ```
+//!
+//! Each arrow passes a plain owned value. No stage holds a handle to an earlier one, and any stage can
+//! be started from what is on disk: `goflame report perf.data` enters in the middle.
+//!
+//! # Layers
+//!
+//! The modules below stand in dependency order; a module imports only modules above it, and
+//! `tests/layering.rs` fails on one that does not.
+
+pub mod fsio;
+
+pub mod bytes;
+
+pub mod process;
+
+pub mod config;
+
+pub mod host;
+
+pub mod perfevent;
+
+pub mod perfdata;
+
+pub mod gobin;
+
+pub mod profile;
+
+pub mod build;
+
+pub mod doctor;
+
+pub mod record;
+
+pub mod analyse;
+
+pub mod render;
+
+pub mod archive;
+
+pub mod pipeline;
+
+pub mod cli;

@@ -1,0 +1,15 @@
+//! The profile model: what a sampler saw, with names.
+//!
+//! A leaf that everything points at: it imports nothing of the crate, does no I/O and knows neither
+//! perf records nor output formats. Strings, functions, frames and stacks are interned once and
+//! referred to by handle, so that a sample is a few integers and stacks share their prefixes.
+
+mod model;
+mod quality;
+mod table;
+
+pub use model::{
+    Event, Frame, FrameId, Function, FunctionId, Mapping, MappingId, Origin, Profile, Sample, StackId, StrId, Unit,
+};
+pub use quality::{CpuSeen, Grade, Quality};
+pub use table::{FunctionRow, PathRow, Top};

@@ -1,0 +1,350 @@
+//! The tables of a profile and their handles.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// A string in [`Profile`]'s string table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StrId(u32);
+
+/// A function in [`Profile`]'s function table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FunctionId(u32);
+
+/// A frame in [`Profile`]'s frame table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FrameId(u32);
+
+/// A mapped file in [`Profile`]'s mapping table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MappingId(u32);
+
+/// A stack: a frame on top of a caller's stack. [`StackId::EMPTY`] is the stack without frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StackId(u32);
+
+impl StackId {
+    /// The stack without frames, which every stack grows from.
+    pub const EMPTY: StackId = StackId(0);
+
+    /// The position of this stack in tables that are indexed by stack.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl FunctionId {
+    /// The position of this function in tables that are indexed by function.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl FrameId {
+    /// The position of this frame in tables that are indexed by frame.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl MappingId {
+    /// The position of this mapping in [`Profile::mappings`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Whose code a function is, as far as its name and its file tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The main module of the profiled program.
+    Main,
+    /// Another Go module.
+    Module,
+    /// Go's standard library.
+    Std,
+    /// The Go runtime and garbage collector.
+    Runtime,
+    /// Code that Go's tables do not know: C, C++, Rust, libc, the vdso.
+    Native,
+    /// The kernel.
+    Kernel,
+    /// An address without a name.
+    Unknown,
+}
+
+impl Origin {
+    /// Every origin, in the order in which legends list them.
+    pub const ALL: [Origin; 7] =
+        [Origin::Main, Origin::Module, Origin::Std, Origin::Runtime, Origin::Native, Origin::Kernel, Origin::Unknown];
+}
+
+/// A function, once per name, file and origin.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Function {
+    /// The linker's name, which pprof files carry: `main.Map[go.shape.int]`.
+    pub name: StrId,
+    /// The name as Go programmers write it: `main.Map[...]`.
+    pub display: StrId,
+    /// The source file, or the empty string.
+    pub file: StrId,
+    /// The line of the `func` keyword, or 0.
+    pub start_line: u32,
+    /// Whose code it is.
+    pub origin: Origin,
+}
+
+/// A place in a function where a sample or a call was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// The function.
+    pub function: FunctionId,
+    /// The line, or 0.
+    pub line: u32,
+    /// The file that the address lies in.
+    pub mapping: Option<MappingId>,
+    /// The address as sampled: for a caller the return address minus one.
+    pub address: u64,
+    /// Whether the compiler inlined this call into the frame before it (towards the root). Such a
+    /// frame has the address of the frame that it was inlined into.
+    pub inlined: bool,
+    /// Whether the frame was restored from the stack copy, having been absent from the callchain.
+    pub repaired: bool,
+}
+
+/// A file mapped into a sampled process, or the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Mapping {
+    /// Path, or a name in brackets such as `[kernel.kallsyms]`.
+    pub file: StrId,
+    /// Build id in hexadecimal, or the empty string.
+    pub build_id: StrId,
+    /// First mapped address.
+    pub start: u64,
+    /// First address after the mapping.
+    pub limit: u64,
+    /// Offset of `start` in the file.
+    pub offset: u64,
+}
+
+/// Equal samples, counted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sample {
+    /// The stack; its leaf is where the sample was taken.
+    pub stack: StackId,
+    /// The command name of the process (comm).
+    pub process: StrId,
+    /// Process id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// How many samples.
+    pub count: u64,
+    /// The sum of their periods, in [`Event::unit`].
+    pub weight: u64,
+}
+
+/// What a sample's weight counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// CPU time.
+    Nanoseconds,
+    /// Occurrences of the event.
+    Events,
+}
+
+/// The sampled event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// As perf names it: `cycles`, `cpu-clock`.
+    pub name: String,
+    /// What a weight counts.
+    pub unit: Unit,
+    /// Samples per second asked for; 0 when a fixed period was asked for.
+    pub frequency: u64,
+}
+
+/// A profile: tables of interned values, and the samples.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// The sampled event.
+    pub event: Event,
+    /// Wall time of the first sample, nanoseconds since 1970; 0 when unknown.
+    pub start_time_ns: u64,
+    /// Time between the first and the last sample in nanoseconds.
+    pub duration_ns: u64,
+    samples: Vec<Sample>,
+    sample_index: HashMap<(StackId, StrId, u32, u32), usize>,
+    strings: Interner<Box<str>>,
+    functions: Interner<Function>,
+    frames: Interner<Frame>,
+    mappings: Interner<Mapping>,
+    stacks: Interner<(StackId, Option<FrameId>)>,
+}
+
+impl Profile {
+    /// A profile without samples.
+    pub fn new(event: Event) -> Self {
+        let mut profile = Self {
+            event,
+            start_time_ns: 0,
+            duration_ns: 0,
+            samples: Vec::new(),
+            sample_index: HashMap::new(),
+            strings: Interner::default(),
+            functions: Interner::default(),
+            frames: Interner::default(),
+            mappings: Interner::default(),
+            stacks: Interner::default(),
+        };
+        profile.intern("");
+        profile.stacks.add((StackId::EMPTY, None));
+        profile
+    }
+
+    /// The handle of a string, which is stored once.
+    pub fn intern(&mut self, text: &str) -> StrId {
+        StrId(self.strings.add_ref(text))
+    }
+
+    /// The handle of a function, which is stored once.
+    pub fn add_function(&mut self, function: Function) -> FunctionId {
+        FunctionId(self.functions.add(function))
+    }
+
+    /// The handle of a frame, which is stored once.
+    pub fn add_frame(&mut self, frame: Frame) -> FrameId {
+        FrameId(self.frames.add(frame))
+    }
+
+    /// The handle of a mapping, which is stored once.
+    pub fn add_mapping(&mut self, mapping: Mapping) -> MappingId {
+        MappingId(self.mappings.add(mapping))
+    }
+
+    /// The stack in which `callee` runs on top of `caller`.
+    pub fn push(&mut self, caller: StackId, callee: FrameId) -> StackId {
+        StackId(self.stacks.add((caller, Some(callee))))
+    }
+
+    /// Adds samples; equal ones (stack, process, thread) are counted together.
+    pub fn add_sample(&mut self, sample: Sample) {
+        let key = (sample.stack, sample.process, sample.pid, sample.tid);
+        if let Some(known) = self.sample_index.get(&key).and_then(|at| self.samples.get_mut(*at)) {
+            known.count = known.count.saturating_add(sample.count);
+            known.weight = known.weight.saturating_add(sample.weight);
+        } else {
+            self.sample_index.insert(key, self.samples.len());
+            self.samples.push(sample);
+        }
+    }
+
+    /// The samples, in the order in which they were first seen.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// The number of samples.
+    pub fn total_count(&self) -> u64 {
+        self.samples.iter().map(|sample| sample.count).sum()
+    }
+
+    /// The sum of all weights, in [`Event::unit`].
+    pub fn total_weight(&self) -> u64 {
+        self.samples.iter().map(|sample| sample.weight).sum()
+    }
+
+    /// The text of a string handle.
+    pub fn str(&self, id: StrId) -> &str {
+        &self.strings.items[id.0 as usize]
+    }
+
+    /// The function of a handle.
+    pub fn function(&self, id: FunctionId) -> &Function {
+        &self.functions.items[id.index()]
+    }
+
+    /// All functions, at the positions of their handles.
+    pub fn functions(&self) -> impl ExactSizeIterator<Item = (FunctionId, &Function)> {
+        self.functions.items.iter().enumerate().map(|(at, item)| (FunctionId(position(at)), item))
+    }
+
+    /// The frame of a handle.
+    pub fn frame(&self, id: FrameId) -> &Frame {
+        &self.frames.items[id.index()]
+    }
+
+    /// The function of a frame.
+    pub fn frame_function(&self, id: FrameId) -> &Function {
+        self.function(self.frame(id).function)
+    }
+
+    /// All mappings, at the positions of their handles.
+    pub fn mappings(&self) -> impl ExactSizeIterator<Item = (MappingId, &Mapping)> {
+        self.mappings.items.iter().enumerate().map(|(at, item)| (MappingId(position(at)), item))
+    }
+
+    /// The leaf of a stack and the stack of its caller; `None` for [`StackId::EMPTY`].
+    pub fn leaf(&self, stack: StackId) -> Option<(FrameId, StackId)> {
+        let (caller, frame) = &self.stacks.items[stack.index()];
+        frame.map(|frame| (frame, *caller))
+    }
+
+    /// The frames of a stack, leaf first.
+    pub fn frames_leaf_first(&self, stack: StackId) -> impl Iterator<Item = FrameId> {
+        let mut at = stack;
+        std::iter::from_fn(move || {
+            let (frame, caller) = self.leaf(at)?;
+            at = caller;
+            Some(frame)
+        })
+    }
+
+    /// The frames of a stack, root first.
+    pub fn frames_root_first(&self, stack: StackId) -> Vec<FrameId> {
+        let mut frames: Vec<_> = self.frames_leaf_first(stack).collect();
+        frames.reverse();
+        frames
+    }
+}
+
+/// Stores each value once; a handle is its position.
+#[derive(Debug, Clone)]
+struct Interner<T> {
+    items: Vec<T>,
+    index: HashMap<T, u32>,
+}
+
+impl<T> Default for Interner<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), index: HashMap::new() }
+    }
+}
+
+impl<T: Hash + Eq + Clone> Interner<T> {
+    fn add(&mut self, item: T) -> u32 {
+        if let Some(at) = self.index.get(&item) {
+            return *at;
+        }
+        let at = position(self.items.len());
+        self.items.push(item.clone());
+        self.index.insert(item, at);
+        at
+    }
+}
+
+impl Interner<Box<str>> {
+    fn add_ref(&mut self, text: &str) -> u32 {
+        match self.index.get(text) {
+            Some(at) => *at,
+            None => self.add(text.into()),
+        }
+    }
+}
+
+/// A table position as a handle. Memory is exhausted long before four thousand million entries.
+fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
