@@ -1,0 +1,207 @@
+//! Numbers of the kernel's perf ABI (`include/uapi/linux/perf_event.h`) and of perf's file format
+//! (`tools/perf/util/header.h`, `tools/lib/perf/include/perf/event.h`). Constants only.
+
+/// `PERF_SAMPLE_*`: which fields a sample has.
+pub mod sample_type {
+    /// Instruction pointer.
+    pub const IP: u64 = 1 << 0;
+    /// Process and thread id.
+    pub const TID: u64 = 1 << 1;
+    /// Time in nanoseconds of the event's clock.
+    pub const TIME: u64 = 1 << 2;
+    /// Data address.
+    pub const ADDR: u64 = 1 << 3;
+    /// Counter values.
+    pub const READ: u64 = 1 << 4;
+    /// Callchain, leaf first.
+    pub const CALLCHAIN: u64 = 1 << 5;
+    /// Event id.
+    pub const ID: u64 = 1 << 6;
+    /// CPU number.
+    pub const CPU: u64 = 1 << 7;
+    /// How many events the sample stands for.
+    pub const PERIOD: u64 = 1 << 8;
+    /// Id of the event's instance.
+    pub const STREAM_ID: u64 = 1 << 9;
+    /// Opaque bytes of a tracepoint.
+    pub const RAW: u64 = 1 << 10;
+    /// Last branches.
+    pub const BRANCH_STACK: u64 = 1 << 11;
+    /// User registers.
+    pub const REGS_USER: u64 = 1 << 12;
+    /// A copy of the top of the user stack.
+    pub const STACK_USER: u64 = 1 << 13;
+    /// Event id at a fixed place: first in a sample, last in every other record.
+    pub const IDENTIFIER: u64 = 1 << 16;
+}
+
+/// `PERF_FORMAT_*`: the shape of counter values.
+pub mod read_format {
+    /// Nanoseconds enabled.
+    pub const TOTAL_TIME_ENABLED: u64 = 1 << 0;
+    /// Nanoseconds running.
+    pub const TOTAL_TIME_RUNNING: u64 = 1 << 1;
+    /// Event id beside each value.
+    pub const ID: u64 = 1 << 2;
+    /// Values of the whole group.
+    pub const GROUP: u64 = 1 << 3;
+    /// Lost samples beside each value.
+    pub const LOST: u64 = 1 << 4;
+}
+
+/// `PERF_SAMPLE_BRANCH_*` bits that change the shape of a branch stack.
+pub mod branch {
+    /// A hardware index stands before the entries.
+    pub const HW_INDEX: u64 = 1 << 17;
+    /// One word of counters per entry stands after the entries.
+    pub const COUNTERS: u64 = 1 << 19;
+}
+
+/// Bit fields of `perf_event_attr`, as bits of [`Attr::flags`](super::Attr::flags).
+pub mod flag {
+    /// Children inherit the event.
+    pub const INHERIT: u64 = 1 << 1;
+    /// Kernel mode is not counted.
+    pub const EXCLUDE_KERNEL: u64 = 1 << 5;
+    /// MMAP records are written.
+    pub const MMAP: u64 = 1 << 8;
+    /// COMM records are written.
+    pub const COMM: u64 = 1 << 9;
+    /// `sample_period_or_freq` is a frequency.
+    pub const FREQ: u64 = 1 << 10;
+    /// FORK and EXIT records are written.
+    pub const TASK: u64 = 1 << 13;
+    /// Every kernel record ends in a sample id.
+    pub const SAMPLE_ID_ALL: u64 = 1 << 18;
+    /// MMAP2 records are written instead of MMAP.
+    pub const MMAP2: u64 = 1 << 23;
+    /// COMM records of an exec are marked.
+    pub const COMM_EXEC: u64 = 1 << 24;
+    /// Time is that of `clockid`.
+    pub const USE_CLOCKID: u64 = 1 << 25;
+}
+
+/// `PERF_TYPE_*`: kinds of event.
+pub mod event_type {
+    /// Generic hardware events.
+    pub const HARDWARE: u32 = 0;
+    /// Kernel software events, `cpu-clock` among them.
+    pub const SOFTWARE: u32 = 1;
+    /// Tracepoints.
+    pub const TRACEPOINT: u32 = 2;
+}
+
+/// Record types. Below 64 the kernel's, from 64 on perf's own.
+pub mod record_type {
+    /// A file or region was mapped.
+    pub const MMAP: u32 = 1;
+    /// The ring was full.
+    pub const LOST: u32 = 2;
+    /// A thread got a name.
+    pub const COMM: u32 = 3;
+    /// A thread ended.
+    pub const EXIT: u32 = 4;
+    /// The kernel stopped sampling because it took too long.
+    pub const THROTTLE: u32 = 5;
+    /// The kernel went on sampling.
+    pub const UNTHROTTLE: u32 = 6;
+    /// A thread began.
+    pub const FORK: u32 = 7;
+    /// A sample.
+    pub const SAMPLE: u32 = 9;
+    /// A mapping with its inode or build id.
+    pub const MMAP2: u32 = 10;
+    /// Samples the hardware or kernel dropped.
+    pub const LOST_SAMPLES: u32 = 13;
+    /// A context switch.
+    pub const SWITCH: u32 = 14;
+    /// A context switch with the other thread's ids.
+    pub const SWITCH_CPU_WIDE: u32 = 15;
+
+    /// The first of perf's own.
+    pub const USER_START: u32 = 64;
+    /// Pipe mode: an attribute and its ids.
+    pub const HEADER_ATTR: u32 = 64;
+    /// Tracepoint formats; their bytes follow the record.
+    pub const HEADER_TRACING_DATA: u32 = 66;
+    /// Pipe mode: a build id.
+    pub const HEADER_BUILD_ID: u32 = 67;
+    /// Nothing is reordered across this record.
+    pub const FINISHED_ROUND: u32 = 68;
+    /// Hardware trace; its bytes follow the record.
+    pub const AUXTRACE: u32 = 71;
+    /// Name, unit or scale of an event.
+    pub const EVENT_UPDATE: u32 = 78;
+    /// Pipe mode: a feature section.
+    pub const HEADER_FEATURE: u32 = 80;
+    /// Zstandard-compressed records.
+    pub const COMPRESSED: u32 = 81;
+    /// Zstandard-compressed records, padded (perf 6.16 and later).
+    pub const COMPRESSED2: u32 = 83;
+}
+
+/// `PERF_RECORD_MISC_*`: bits of a record header's `misc`. Some bits mean different things by type.
+pub mod misc {
+    /// Which of the two stood on the CPU: kernel, user and so on.
+    pub const CPUMODE_MASK: u16 = 7;
+    /// [`CPUMODE_MASK`]: kernel.
+    pub const KERNEL: u16 = 1;
+    /// [`CPUMODE_MASK`]: user.
+    pub const USER: u16 = 2;
+    /// MMAP: not executable.
+    pub const MMAP_DATA: u16 = 1 << 13;
+    /// COMM: the name changed by an exec.
+    pub const COMM_EXEC: u16 = 1 << 13;
+    /// SWITCH: the thread left the CPU.
+    pub const SWITCH_OUT: u16 = 1 << 13;
+    /// SWITCH: it left while it could have gone on.
+    pub const SWITCH_OUT_PREEMPT: u16 = 1 << 14;
+    /// MMAP2: a build id stands in place of the inode.
+    pub const MMAP_BUILD_ID: u16 = 1 << 14;
+    /// Build id event: the length of the id is given.
+    pub const BUILD_ID_SIZE: u16 = 1 << 15;
+}
+
+/// `PERF_CONTEXT_*`: markers inside a callchain that tell where the following addresses lie.
+pub mod context {
+    /// Hypervisor.
+    pub const HV: u64 = 0_u64.wrapping_sub(32);
+    /// Kernel.
+    pub const KERNEL: u64 = 0_u64.wrapping_sub(128);
+    /// User.
+    pub const USER: u64 = 0_u64.wrapping_sub(512);
+    /// Guest.
+    pub const GUEST: u64 = 0_u64.wrapping_sub(2048);
+    /// Guest kernel.
+    pub const GUEST_KERNEL: u64 = 0_u64.wrapping_sub(2176);
+    /// Guest user.
+    pub const GUEST_USER: u64 = 0_u64.wrapping_sub(2560);
+    /// No address is at or above this; every marker is.
+    pub const MAX: u64 = 0_u64.wrapping_sub(4095);
+}
+
+/// `HEADER_*`: feature sections.
+pub mod feature {
+    /// Build ids of the files that were mapped.
+    pub const BUILD_ID: u32 = 2;
+    /// `uname -n`.
+    pub const HOSTNAME: u32 = 3;
+    /// `uname -r`.
+    pub const OS_RELEASE: u32 = 4;
+    /// Version of the recording program.
+    pub const VERSION: u32 = 5;
+    /// `uname -m`.
+    pub const ARCH: u32 = 6;
+    /// Number of CPUs.
+    pub const NR_CPUS: u32 = 7;
+    /// Model name of the CPU.
+    pub const CPU_DESC: u32 = 8;
+    /// Command line of the recording program.
+    pub const CMDLINE: u32 = 11;
+    /// Names of the events.
+    pub const EVENT_DESC: u32 = 12;
+    /// Time of the first and last sample.
+    pub const SAMPLE_TIME: u32 = 21;
+    /// One moment on the event clock and on the wall clock.
+    pub const CLOCK_DATA: u32 = 29;
+}

@@ -1,0 +1,194 @@
+//! `struct perf_event_attr`: what an event is and which fields its records have.
+
+use crate::bytes::Cursor;
+
+use super::abi::{event_type, flag, sample_type};
+
+/// `PERF_ATTR_SIZE_VER0`: the shortest attribute there is.
+const SIZE_VER0: usize = 64;
+/// `PERF_ATTR_SIZE_VER5`: what the writer stores. perf 6.1 refuses more than 128 bytes.
+const SIZE_VER5: u32 = 112;
+
+/// The fields of `struct perf_event_attr` (`linux/perf_event.h`) up to its version 5, under the kernel's names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attr {
+    /// `type`: see [`event_type`].
+    pub kind: u32,
+    /// Which event of that type.
+    pub config: u64,
+    /// Events per sample, or samples per second when [`flag::FREQ`] is set.
+    pub sample_period_or_freq: u64,
+    /// Fields of a sample: see [`sample_type`].
+    pub sample_type: u64,
+    /// Shape of counter values: see [`read_format`](super::abi::read_format).
+    pub read_format: u64,
+    /// The bit fields, first one lowest: see [`flag`].
+    pub flags: u64,
+    /// `wakeup_events` or `wakeup_watermark`.
+    pub wakeup: u32,
+    /// Breakpoint type.
+    pub bp_type: u32,
+    /// `config1`, `bp_addr`.
+    pub config1: u64,
+    /// `config2`, `bp_len`.
+    pub config2: u64,
+    /// Which branches are recorded, and in which shape: see [`branch`](super::abi::branch).
+    pub branch_sample_type: u64,
+    /// Mask of the user registers in a sample.
+    pub sample_regs_user: u64,
+    /// Bytes of user stack in a sample.
+    pub sample_stack_user: u32,
+    /// Clock of the time fields when [`flag::USE_CLOCKID`] is set.
+    pub clockid: i32,
+    /// Mask of the registers at the interrupt.
+    pub sample_regs_intr: u64,
+    /// Bytes of AUX data before a wake-up.
+    pub aux_watermark: u32,
+    /// Most frames in a callchain.
+    pub sample_max_stack: u16,
+}
+
+/// An event of the file, with the ids that its records carry (one per CPU and thread it was opened on).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Event {
+    /// As `perf report` shows it, such as `cpu-clock`.
+    pub name: String,
+    /// What was asked of the kernel.
+    pub attr: Attr,
+    /// `PERF_EVENT_IOC_ID` of each of its file descriptors.
+    pub ids: Vec<u64>,
+}
+
+impl Attr {
+    /// Length of [`Attr::encode`]'s result.
+    pub(super) const ENCODED: u32 = SIZE_VER5;
+
+    /// Whether `sample_type` has all of `bits`.
+    pub(super) fn samples(&self, bits: u64) -> bool {
+        self.sample_type & bits == bits
+    }
+
+    /// Whether records that are no samples end in a sample id.
+    pub(super) fn sample_id_all(&self) -> bool {
+        self.flags & flag::SAMPLE_ID_ALL != 0
+    }
+
+    /// The on-disk form, 112 bytes.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend(self.kind.to_le_bytes());
+        out.extend(Self::ENCODED.to_le_bytes());
+        for word in [self.config, self.sample_period_or_freq, self.sample_type, self.read_format, self.flags] {
+            out.extend(word.to_le_bytes());
+        }
+        out.extend(self.wakeup.to_le_bytes());
+        out.extend(self.bp_type.to_le_bytes());
+        for word in [self.config1, self.config2, self.branch_sample_type, self.sample_regs_user] {
+            out.extend(word.to_le_bytes());
+        }
+        out.extend(self.sample_stack_user.to_le_bytes());
+        out.extend(self.clockid.to_le_bytes());
+        out.extend(self.sample_regs_intr.to_le_bytes());
+        out.extend(self.aux_watermark.to_le_bytes());
+        out.extend(self.sample_max_stack.to_le_bytes());
+        out.extend([0; 2]);
+        out
+    }
+
+    /// Reads an attribute from the start of `bytes` and tells how many bytes it said it has. Fields that an
+    /// older, shorter attribute lacks are 0; fields of newer, longer ones are passed over. `None` when
+    /// `bytes` holds less than the attribute says, or that is less than the shortest there is.
+    pub(super) fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
+        let mut cursor = Cursor::new(bytes);
+        let kind = cursor.u32()?;
+        // The kernel takes a size of 0 for the first version (perf_copy_attr in kernel/events/core.c).
+        let size = match usize::try_from(cursor.u32()?).ok()? {
+            0 => SIZE_VER0,
+            size => size,
+        };
+        if size < SIZE_VER0 {
+            return None;
+        }
+        let mut cursor = Cursor::new(bytes.get(..size)?);
+        cursor.skip(8)?;
+        let mut attr = Self {
+            kind,
+            config: cursor.u64()?,
+            sample_period_or_freq: cursor.u64()?,
+            sample_type: cursor.u64()?,
+            read_format: cursor.u64()?,
+            flags: cursor.u64()?,
+            wakeup: cursor.u32()?,
+            bp_type: cursor.u32()?,
+            config1: cursor.u64()?,
+            ..Self::default()
+        };
+        attr.config2 = cursor.u64().unwrap_or(0);
+        attr.branch_sample_type = cursor.u64().unwrap_or(0);
+        attr.sample_regs_user = cursor.u64().unwrap_or(0);
+        attr.sample_stack_user = cursor.u32().unwrap_or(0);
+        attr.clockid = cursor.i32().unwrap_or(0);
+        attr.sample_regs_intr = cursor.u64().unwrap_or(0);
+        attr.aux_watermark = cursor.u32().unwrap_or(0);
+        attr.sample_max_stack = cursor.u16().unwrap_or(0);
+        Some((attr, size))
+    }
+
+    /// A name for an event whose file gives none: perf's own for the generic events.
+    pub(super) fn default_name(&self) -> String {
+        const HARDWARE: [&str; 10] = [
+            "cycles",
+            "instructions",
+            "cache-references",
+            "cache-misses",
+            "branches",
+            "branch-misses",
+            "bus-cycles",
+            "stalled-cycles-frontend",
+            "stalled-cycles-backend",
+            "ref-cycles",
+        ];
+        const SOFTWARE: [&str; 12] = [
+            "cpu-clock",
+            "task-clock",
+            "page-faults",
+            "context-switches",
+            "cpu-migrations",
+            "minor-faults",
+            "major-faults",
+            "alignment-faults",
+            "emulation-faults",
+            "dummy",
+            "bpf-output",
+            "cgroup-switches",
+        ];
+        let names: &[&str] = match self.kind {
+            event_type::HARDWARE => &HARDWARE,
+            event_type::SOFTWARE => &SOFTWARE,
+            _ => &[],
+        };
+        let known = usize::try_from(self.config).ok().and_then(|config| names.get(config));
+        known.map_or_else(|| format!("type {} config {:#x}", self.kind, self.config), |name| (*name).to_owned())
+    }
+
+    /// The weight of a sample that carries no period of its own.
+    pub(super) fn fixed_period(&self) -> u64 {
+        // With a frequency the period varies and only PERF_SAMPLE_PERIOD tells it: count the sample as one.
+        if self.flags & flag::FREQ != 0 { 1 } else { self.sample_period_or_freq }
+    }
+
+    /// Number of 8-byte fields of `bits` that are asked for.
+    pub(super) fn words(&self, bits: &[u64]) -> usize {
+        bits.iter().filter(|bit| self.samples(**bit)).count()
+    }
+}
+
+/// Fields of a sample id (`struct sample_id`), in its order. Each takes 8 bytes.
+pub(super) const SAMPLE_ID_FIELDS: [u64; 6] = [
+    sample_type::TID,
+    sample_type::TIME,
+    sample_type::ID,
+    sample_type::STREAM_ID,
+    sample_type::CPU,
+    sample_type::IDENTIFIER,
+];

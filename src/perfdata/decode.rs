@@ -1,0 +1,102 @@
+//! From a record's bytes to a [`Record`].
+
+use crate::bytes::Cursor;
+
+use super::abi::{misc, record_type};
+use super::layout::{Frame, Layout, split_sample_id};
+use super::record::{Inode, Mmap, Record, RecordKind, SampleId, Task};
+use super::sample;
+
+/// `PROT_EXEC` of `mmap(2)`.
+const PROT_EXEC: u32 = 4;
+
+/// Reads a record of the kernel's. `None` when it is damaged.
+pub(super) fn record<'a>(frame: &Frame<'a>, layout: &Layout) -> Option<Record<'a>> {
+    let (event, attr) = layout.event_of(frame)?;
+    let offset = u64::try_from(frame.offset).ok()?;
+    if frame.kind == record_type::SAMPLE {
+        let sample = sample::decode(frame.body, frame.misc, event, attr)?;
+        let (time, cpu) = (sample.time, sample.cpu);
+        return Some(Record { offset, time, cpu, misc: frame.misc, kind: RecordKind::Sample(sample) });
+    }
+    let (fields, id) = split_sample_id(frame.body, attr)?;
+    let (time, cpu) = if attr.sample_id_all() { SampleId::time_and_cpu(attr, id)? } else { (None, None) };
+    Some(Record { offset, time, cpu, misc: frame.misc, kind: kind(frame, fields)? })
+}
+
+fn kind<'a>(frame: &Frame<'a>, fields: &'a [u8]) -> Option<RecordKind<'a>> {
+    let mut cursor = Cursor::new(fields);
+    let has = |bit: u16| frame.misc & bit != 0;
+    Some(match frame.kind {
+        record_type::MMAP => RecordKind::Mmap(mmap(&mut cursor, frame.misc)?),
+        record_type::MMAP2 => RecordKind::Mmap(mmap2(&mut cursor, frame.misc)?),
+        record_type::COMM => RecordKind::Comm {
+            pid: cursor.i32()?,
+            tid: cursor.i32()?,
+            exec: has(misc::COMM_EXEC),
+            name: until_nul(cursor.rest()),
+        },
+        record_type::FORK => RecordKind::Fork(task(&mut cursor)?),
+        record_type::EXIT => RecordKind::Exit(task(&mut cursor)?),
+        record_type::LOST => RecordKind::Lost { id: cursor.u64()?, lost: cursor.u64()? },
+        record_type::LOST_SAMPLES => RecordKind::LostSamples { lost: cursor.u64()? },
+        record_type::THROTTLE => RecordKind::Throttle { id: throttled(&mut cursor)? },
+        record_type::UNTHROTTLE => RecordKind::Unthrottle { id: throttled(&mut cursor)? },
+        record_type::SWITCH | record_type::SWITCH_CPU_WIDE => RecordKind::Switch {
+            out: has(misc::SWITCH_OUT),
+            preempted: has(misc::SWITCH_OUT_PREEMPT),
+            other: match frame.kind {
+                record_type::SWITCH => None,
+                _ => Some((cursor.i32()?, cursor.i32()?)),
+            },
+        },
+        kind => RecordKind::Other { kind },
+    })
+}
+
+/// The fields that MMAP and MMAP2 share.
+fn mapping<'a>(cursor: &mut Cursor<'a>) -> Option<Mmap<'a>> {
+    Some(Mmap {
+        pid: cursor.i32()?,
+        tid: cursor.i32()?,
+        start: cursor.u64()?,
+        len: cursor.u64()?,
+        pgoff: cursor.u64()?,
+        ..Mmap::default()
+    })
+}
+
+fn mmap<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
+    let map = mapping(cursor)?;
+    Some(Mmap { executable: bits & misc::MMAP_DATA == 0, path: until_nul(cursor.rest()), ..map })
+}
+
+fn mmap2<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
+    let mut map = mapping(cursor)?;
+    let mut file = Cursor::new(cursor.take(24)?);
+    if bits & misc::MMAP_BUILD_ID == 0 {
+        map.inode = Some(Inode { major: file.u32()?, minor: file.u32()?, inode: file.u64()?, generation: file.u64()? });
+    } else {
+        let size = usize::from(file.u8()?);
+        file.skip(3)?;
+        map.build_id = file.rest().get(..size).filter(|id| !id.is_empty());
+    }
+    map.executable = cursor.u32()? & PROT_EXEC != 0;
+    cursor.u32()?;
+    map.path = until_nul(cursor.rest());
+    Some(map)
+}
+
+fn task(cursor: &mut Cursor<'_>) -> Option<Task> {
+    Some(Task { pid: cursor.i32()?, ppid: cursor.i32()?, tid: cursor.i32()?, ptid: cursor.i32()?, time: cursor.u64()? })
+}
+
+fn throttled(cursor: &mut Cursor<'_>) -> Option<u64> {
+    cursor.u64()?;
+    cursor.u64()
+}
+
+/// The kernel fills names up to a multiple of eight with NULs.
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    Cursor::new(bytes).cstr().unwrap_or(bytes)
+}

@@ -1,0 +1,92 @@
+//! What can go wrong with a `perf.data` file.
+
+use std::io;
+
+/// A file that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The first eight bytes are not perf's magic number.
+    #[error("not a perf.data file: it does not start with PERFILE2")]
+    NotPerfData,
+    /// A `perf.data` file of a kind that this reader does not read.
+    #[error("unsupported perf.data: {0}")]
+    Unsupported(Unsupported),
+    /// The bytes end too early or contradict themselves.
+    #[error("{what} is cut off or damaged at byte {offset} of the perf.data file")]
+    Damaged {
+        /// What was being read.
+        what: &'static str,
+        /// Where it starts, in bytes from the start of the file.
+        offset: u64,
+    },
+    /// A record that the writer was handed is too long for the 16-bit size of the format.
+    #[error("a perf record of type {kind} has {size} bytes, and the format allows 65535")]
+    RecordTooLarge {
+        /// Its type.
+        kind: u32,
+        /// Its size with the header, in bytes.
+        size: usize,
+    },
+    /// The output refused bytes. Records written before are readable; later ones are not accepted.
+    #[error("cannot write perf.data")]
+    Write(#[source] io::Error),
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match self {
+            Self::Unsupported(Unsupported::Compressed) => "record again with `perf record` without `-z`",
+            Self::Unsupported(Unsupported::BigEndian) => "run `perf script` on the machine that recorded the file",
+            Self::Unsupported(Unsupported::OldFormat) => "record again with a perf that is newer than Linux 3.4",
+            Self::Unsupported(Unsupported::MixedIds) => "record the events in separate files",
+            Self::Write(cause) if cause.kind() == io::ErrorKind::StorageFull => {
+                "free disk space, or record shorter or at a lower frequency"
+            }
+            _ => return Vec::new(),
+        };
+        vec![hint.to_owned()]
+    }
+}
+
+/// Why a real `perf.data` file is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unsupported {
+    /// Recorded on a big-endian machine; goflame profiles little-endian ones.
+    BigEndian,
+    /// `PERFFILE`, the format before Linux 3.4.
+    OldFormat,
+    /// The header has neither the size of a file's (104) nor of a pipe's (16).
+    HeaderSize(u64),
+    /// Zstandard-compressed records.
+    Compressed,
+    /// Several events whose records do not tell, at one common place, which event they belong to.
+    MixedIds,
+}
+
+impl std::fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BigEndian => f.write_str("it was recorded on a big-endian machine"),
+            Self::OldFormat => f.write_str("it has the old PERFFILE format"),
+            Self::HeaderSize(size) => write!(f, "its header has {size} bytes instead of 104 (file) or 16 (pipe)"),
+            Self::Compressed => f.write_str("its records are compressed (`perf record -z`)"),
+            Self::MixedIds => f.write_str("its records do not tell at one place which of its events they belong to"),
+        }
+    }
+}
+
+/// [`Error::Damaged`] in a form that can be kept and handed out more than once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Damage {
+    pub(super) what: &'static str,
+    pub(super) offset: usize,
+}
+
+impl From<Damage> for Error {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged { what: damage.what, offset: u64::try_from(damage.offset).unwrap_or(u64::MAX) }
+    }
+}

@@ -1,0 +1,202 @@
+//! A sample: the fields that `sample_type` asked for, in the kernel's order.
+
+use std::slice::ChunksExact;
+
+use crate::bytes::Cursor;
+
+use super::abi::{branch, read_format, sample_type};
+use super::attr::Attr;
+use super::record::CpuMode;
+
+/// One sample. A field that the event does not record is `None` or empty.
+///
+/// For a group that reads its members' values (`perf record -e '{a,b}:S'`) the kernel writes samples of the
+/// leader alone; those of the members that `perf script` prints are perf's own arithmetic and not in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample<'a> {
+    /// Index into [`PerfData::events`](super::PerfData::events).
+    pub event: usize,
+    /// Where `ip` lies.
+    pub cpu_mode: CpuMode,
+    /// Instruction pointer.
+    pub ip: Option<u64>,
+    /// Process.
+    pub pid: Option<i32>,
+    /// Thread.
+    pub tid: Option<i32>,
+    /// Nanoseconds of the event's clock.
+    pub time: Option<u64>,
+    /// CPU.
+    pub cpu: Option<u32>,
+    /// How many events the sample stands for (nanoseconds, for `cpu-clock`). Its own, else the event's fixed
+    /// period, else (a frequency without `PERF_SAMPLE_PERIOD`) 1.
+    pub period: u64,
+    /// Addresses, leaf first.
+    pub callchain: Callchain<'a>,
+    /// User registers; `None` also when the sampled thread had none (a kernel thread).
+    pub user_regs: Option<UserRegs<'a>>,
+    /// The user stack from the stack pointer upwards, cut to what the kernel could copy.
+    pub user_stack: Option<&'a [u8]>,
+}
+
+/// The addresses of a callchain, leaf first, as the kernel wrote them: the
+/// [`context`](super::abi::context) markers are among them, and what follows the first address of a context
+/// are return addresses.
+#[derive(Debug, Clone)]
+pub struct Callchain<'a> {
+    words: ChunksExact<'a, u8>,
+}
+
+impl<'a> Callchain<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { words: bytes.chunks_exact(8) }
+    }
+}
+
+impl PartialEq for Callchain<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.clone().eq(other.clone())
+    }
+}
+
+impl Eq for Callchain<'_> {}
+
+impl Iterator for Callchain<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        Cursor::new(self.words.next()?).u64()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.words.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Callchain<'_> {}
+
+impl DoubleEndedIterator for Callchain<'_> {
+    fn next_back(&mut self) -> Option<u64> {
+        Cursor::new(self.words.next_back()?).u64()
+    }
+}
+
+/// Registers of the sampled thread in user mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserRegs<'a> {
+    /// `PERF_SAMPLE_REGS_ABI_*`: 1 for a 32-bit thread, 2 for a 64-bit one.
+    pub abi: u64,
+    /// Which registers there are: the event's `sample_regs_user`.
+    pub mask: u64,
+    values: &'a [u8],
+}
+
+impl UserRegs<'_> {
+    /// The register with this number in `asm/perf_regs.h`; `None` when it was not sampled.
+    pub fn get(&self, bit: u32) -> Option<u64> {
+        let own = 1_u64.checked_shl(bit)?;
+        if self.mask & own == 0 {
+            return None;
+        }
+        let below = (self.mask & own.checked_sub(1)?).count_ones();
+        let start = usize::try_from(below).ok()?.checked_mul(8)?;
+        Cursor::at(self.values, start)?.u64()
+    }
+}
+
+/// Reads the body of a `PERF_RECORD_SAMPLE`. `None` when it is shorter than its own lengths say.
+///
+/// Everything behind the user stack (weight, data source, interrupt registers, physical address, AUX and so
+/// on) has no use here, and stands behind all that has.
+pub(super) fn decode<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -> Option<Sample<'a>> {
+    let mut sample = Sample {
+        event,
+        cpu_mode: CpuMode::from_misc(misc),
+        ip: None,
+        pid: None,
+        tid: None,
+        time: None,
+        cpu: None,
+        period: attr.fixed_period(),
+        callchain: Callchain::new(&[]),
+        user_regs: None,
+        user_stack: None,
+    };
+    let mut cursor = Cursor::new(body);
+    if attr.samples(sample_type::IDENTIFIER) {
+        cursor.u64()?;
+    }
+    if attr.samples(sample_type::IP) {
+        sample.ip = Some(cursor.u64()?);
+    }
+    if attr.samples(sample_type::TID) {
+        sample.pid = Some(cursor.i32()?);
+        sample.tid = Some(cursor.i32()?);
+    }
+    if attr.samples(sample_type::TIME) {
+        sample.time = Some(cursor.u64()?);
+    }
+    for bit in [sample_type::ADDR, sample_type::ID, sample_type::STREAM_ID] {
+        if attr.samples(bit) {
+            cursor.u64()?;
+        }
+    }
+    if attr.samples(sample_type::CPU) {
+        sample.cpu = Some(cursor.u32()?);
+        cursor.u32()?;
+    }
+    if attr.samples(sample_type::PERIOD) {
+        sample.period = cursor.u64()?;
+    }
+    if attr.samples(sample_type::READ) {
+        skip_read(&mut cursor, attr.read_format)?;
+    }
+    if attr.samples(sample_type::CALLCHAIN) {
+        let frames = cursor.u64()?;
+        sample.callchain = Callchain::new(cursor.take_u64(frames.checked_mul(8)?)?);
+    }
+    if attr.samples(sample_type::RAW) {
+        let size = cursor.u32()?;
+        cursor.take_u64(u64::from(size))?;
+    }
+    if attr.samples(sample_type::BRANCH_STACK) {
+        skip_branches(&mut cursor, attr.branch_sample_type)?;
+    }
+    if attr.samples(sample_type::REGS_USER) {
+        let (abi, mask) = (cursor.u64()?, attr.sample_regs_user);
+        if abi != 0 {
+            let values = cursor.take_u64(u64::from(mask.count_ones()).checked_mul(8)?)?;
+            sample.user_regs = Some(UserRegs { abi, mask, values });
+        }
+    }
+    if attr.samples(sample_type::STACK_USER) {
+        let size = cursor.u64()?;
+        // The kernel leaves out the length that it copied when it copied nothing.
+        if size != 0 {
+            let stack = cursor.take_u64(size)?;
+            sample.user_stack = Some(stack.get(..usize::try_from(cursor.u64()?).ok()?)?);
+        }
+    }
+    Some(sample)
+}
+
+/// `struct read_format`.
+fn skip_read(cursor: &mut Cursor<'_>, format: u64) -> Option<()> {
+    let has = |bit: u64| u64::from(format & bit != 0);
+    let times = has(read_format::TOTAL_TIME_ENABLED).checked_add(has(read_format::TOTAL_TIME_RUNNING))?;
+    let per_value = has(read_format::ID).checked_add(has(read_format::LOST))?.checked_add(1)?;
+    let values = if format & read_format::GROUP == 0 { 1 } else { cursor.u64()? };
+    let words = values.checked_mul(per_value)?.checked_add(times)?;
+    cursor.take_u64(words.checked_mul(8)?).map(|_| ())
+}
+
+/// A branch stack: entries of 24 bytes, and what [`branch`] adds. As perf does, a hardware index is expected
+/// even when there are no entries.
+fn skip_branches(cursor: &mut Cursor<'_>, branch_sample_type: u64) -> Option<()> {
+    let entries = cursor.u64()?;
+    if branch_sample_type & branch::HW_INDEX != 0 {
+        cursor.u64()?;
+    }
+    let entry = if branch_sample_type & branch::COUNTERS == 0 { 24 } else { 32 };
+    cursor.take_u64(entries.checked_mul(entry)?).map(|_| ())
+}

@@ -1,0 +1,146 @@
+//! One pass over the records: finds where each starts and when it happened, and takes in what perf's own
+//! records say about the file.
+
+use crate::bytes::Cursor;
+
+use super::abi::record_type;
+use super::attr::{Attr, Event};
+use super::error::{Damage, Error, Unsupported};
+use super::feature::{self, Features};
+use super::layout::{Frame, Layout, NoFrame};
+
+/// `PERF_EVENT_UPDATE__NAME`.
+const UPDATE_NAME: u64 = 2;
+
+/// A record and its place in time. 16 bytes, the only memory that grows with the number of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry {
+    /// Time to sort by: the record's own, or that of its predecessor in the file when it has none.
+    pub(super) time: u64,
+    /// Where the record starts in the file. Also keeps records of equal time in the order of the file.
+    pub(super) offset: usize,
+}
+
+/// What a pass has gathered.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) layout: Layout,
+    pub(super) features: Features,
+    pub(super) event_names: Vec<String>,
+    pub(super) unread_features: Vec<u32>,
+    pub(super) index: Vec<Entry>,
+    /// What ended the pass before the end of the records.
+    pub(super) damage: Option<Damage>,
+    /// Attributes come as records, since the header has none.
+    attrs_in_stream: bool,
+}
+
+impl Scan {
+    pub(super) fn new(layout: Layout) -> Self {
+        Self { attrs_in_stream: layout.events().is_empty(), layout, ..Self::default() }
+    }
+
+    /// Walks over the records from `start` to the end of `bytes` and sorts their index. `cut_is_end`: the
+    /// recording was killed, and a cut record is where it stopped.
+    pub(super) fn run(&mut self, bytes: &[u8], start: usize, cut_is_end: bool) -> Result<(), Error> {
+        let (mut at, mut time) = (start, 0);
+        while at < bytes.len() {
+            let next = match Frame::at(bytes, at) {
+                Ok(frame) if frame.kind < record_type::USER_START => {
+                    // perf takes both 0 and the highest number for "no time"; 0 sorts first by itself.
+                    time = self.layout.time_of(&frame).filter(|time| *time != u64::MAX).unwrap_or(time);
+                    self.index.push(Entry { time, offset: at });
+                    Ok(frame.end)
+                }
+                Ok(frame) => self.perf_record(&frame, bytes)?,
+                Err(reason) => Err(reason),
+            };
+            match next {
+                Ok(next) => at = next,
+                Err(NoFrame::Cut) if cut_is_end => break,
+                Err(_) => {
+                    self.damage = Some(Damage { what: "a record", offset: at });
+                    break;
+                }
+            }
+        }
+        self.index.sort_unstable();
+        Ok(())
+    }
+
+    /// Takes in a record of perf's own and tells where the next one starts.
+    fn perf_record(&mut self, frame: &Frame<'_>, bytes: &[u8]) -> Result<Result<usize, NoFrame>, Error> {
+        let understood = match frame.kind {
+            record_type::COMPRESSED | record_type::COMPRESSED2 => {
+                return Err(Error::Unsupported(Unsupported::Compressed));
+            }
+            record_type::AUXTRACE => {
+                let payload = Cursor::new(frame.body).u64();
+                return Ok(end_of_payload(frame, payload, bytes));
+            }
+            record_type::HEADER_TRACING_DATA => {
+                let payload = Cursor::new(frame.body).u32().map(u64::from);
+                return Ok(end_of_payload(frame, payload, bytes));
+            }
+            record_type::HEADER_ATTR if self.attrs_in_stream => match event(frame.body) {
+                Some(event) => self.layout.push(event).map(Some).map_err(Error::Unsupported)?,
+                None => None,
+            },
+            record_type::HEADER_FEATURE => self.feature(frame.body),
+            record_type::HEADER_BUILD_ID => {
+                feature::build_id(frame.misc, frame.body).map(|id| self.features.build_ids.push(id))
+            }
+            record_type::EVENT_UPDATE => self.event_update(frame.body),
+            // The order is found by sorting, so FINISHED_ROUND tells nothing; nor do the others.
+            _ => Some(()),
+        };
+        Ok(understood.map(|()| frame.end).ok_or(NoFrame::Bad))
+    }
+
+    fn feature(&mut self, body: &[u8]) -> Option<()> {
+        let mut cursor = Cursor::new(body);
+        // A number outside the bitmap marks the end of the features and holds nothing.
+        if let Ok(bit) = u32::try_from(cursor.u64()?) {
+            self.read_feature(bit, cursor.rest());
+        }
+        Some(())
+    }
+
+    /// Reads a feature section. A damaged one costs that feature, not the file.
+    pub(super) fn read_feature(&mut self, bit: u32, bytes: &[u8]) {
+        if self.features.read(bit, bytes, &mut self.event_names).is_none() {
+            self.unread_features.push(bit);
+        }
+    }
+
+    fn event_update(&mut self, body: &[u8]) -> Option<()> {
+        let mut cursor = Cursor::new(body);
+        let (kind, id) = (cursor.u64()?, cursor.u64()?);
+        if kind == UPDATE_NAME
+            && let Some(event) = self.layout.event_by_id_mut(id)
+        {
+            let name = cursor.cstr().unwrap_or(cursor.rest());
+            event.name = String::from_utf8_lossy(name).into_owned();
+        }
+        Some(())
+    }
+}
+
+/// Where the record after one stands that is followed by `payload` bytes.
+fn end_of_payload(frame: &Frame<'_>, payload: Option<u64>, bytes: &[u8]) -> Result<usize, NoFrame> {
+    let payload = payload.ok_or(NoFrame::Bad)?;
+    let end = usize::try_from(payload).ok().and_then(|payload| frame.end.checked_add(payload));
+    end.filter(|end| *end <= bytes.len()).ok_or(NoFrame::Cut)
+}
+
+/// The body of a `HEADER_ATTR` record: an attribute, and ids up to the end.
+fn event(body: &[u8]) -> Option<Event> {
+    let (attr, size) = Attr::decode(body)?;
+    let ids = ids(body.get(size..)?);
+    Some(Event { name: String::new(), attr, ids })
+}
+
+/// Ids, 8 bytes each.
+pub(super) fn ids(bytes: &[u8]) -> Vec<u64> {
+    bytes.chunks_exact(8).filter_map(|word| Cursor::new(word).u64()).collect()
+}

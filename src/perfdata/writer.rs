@@ -1,0 +1,253 @@
+//! Writing a file, as a stream of records with flat memory.
+
+use std::io::{self, Seek, SeekFrom, Write};
+
+use super::abi::{misc, record_type};
+use super::attr::{Attr, Event};
+use super::error::Error;
+use super::feature::{Features, padded};
+use super::layout::Layout;
+use super::record::{CpuMode, Mmap, SampleId, Task};
+
+const HEADER: u64 = 104;
+/// Attribute and section of its ids.
+const ATTR_ENTRY: u64 = 128;
+/// Records are collected up to here, so that a write is worth its system call.
+const BUFFER: usize = 256 * 1024;
+/// `PROT_READ | PROT_EXEC`, `PROT_READ` and `MAP_PRIVATE` of `mmap(2)`.
+const PROT_READ_EXEC: u32 = 5;
+const PROT_READ: u32 = 1;
+const MAP_PRIVATE: u32 = 2;
+
+/// Writes a `perf.data` file that `perf` opens, too.
+///
+/// Until [`Writer::finish`] the size of the data section in the header is 0: that is how a reader knows a
+/// recording that was killed. After a failed write every further call fails, and what was written before
+/// remains readable as such a recording.
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    events: Vec<Event>,
+    /// Bytes of ids between the header and the attributes.
+    id_bytes: u64,
+    buffer: Vec<u8>,
+    /// Bytes handed to `out`.
+    flushed: u64,
+    failed: Option<io::ErrorKind>,
+}
+
+impl<W: Write + Seek> Writer<W> {
+    /// Writes the header and the attributes to the start of `out`.
+    ///
+    /// Several events must all sample `IDENTIFIER` (or all `ID` at the same place), else
+    /// [`Unsupported::MixedIds`](super::Unsupported::MixedIds).
+    pub fn create(out: W, events: &[Event]) -> Result<Self, Error> {
+        Layout::new(events.to_vec()).map_err(Error::Unsupported)?;
+        let ids: Vec<u8> = events.iter().flat_map(|event| &event.ids).flat_map(|id| id.to_le_bytes()).collect();
+        let mut writer = Self {
+            out,
+            events: events.to_vec(),
+            id_bytes: bytes_of(&ids),
+            buffer: Vec::with_capacity(BUFFER),
+            flushed: 0,
+            failed: None,
+        };
+        writer.out.rewind().map_err(Error::Write)?;
+        writer.buffer = writer.header(0, 0);
+        writer.buffer.extend(ids);
+        let mut ids_at = HEADER;
+        for event in events {
+            let size = u64::try_from(event.ids.len()).unwrap_or(u64::MAX).saturating_mul(8);
+            writer.buffer.extend(event.attr.encode());
+            writer.buffer.extend(ids_at.to_le_bytes());
+            writer.buffer.extend(size.to_le_bytes());
+            ids_at = ids_at.saturating_add(size);
+        }
+        writer.flush()?;
+        Ok(writer)
+    }
+
+    /// Appends a record. `body` is what follows the 8-byte header, as the kernel's ring holds it.
+    pub fn record(&mut self, kind: u32, misc: u16, body: &[u8]) -> Result<(), Error> {
+        self.check()?;
+        let size = body.len().saturating_add(8);
+        let short = u16::try_from(size).map_err(|_| Error::RecordTooLarge { kind, size })?;
+        self.buffer.extend(kind.to_le_bytes());
+        self.buffer.extend(misc.to_le_bytes());
+        self.buffer.extend(short.to_le_bytes());
+        self.buffer.extend(body);
+        if self.buffer.len() < BUFFER { Ok(()) } else { self.flush() }
+    }
+
+    /// Tells readers that no later record is older than those before this call, and hands everything so far
+    /// to the output. To be called whenever all rings have been drained.
+    pub fn finished_round(&mut self) -> Result<(), Error> {
+        self.record(record_type::FINISHED_ROUND, 0, &[])?;
+        self.flush()
+    }
+
+    /// The kernel's own text, without which perf has no names for kernel frames. `pgoff` is the address of
+    /// the symbol `_text` (`machine__create_kernel_maps` in `tools/perf/util/machine.c`).
+    pub fn kernel_mmap(&mut self, start: u64, len: u64, pgoff: u64, at: &SampleId) -> Result<(), Error> {
+        let path = b"[kernel.kallsyms]_text";
+        let map = Mmap { pid: -1, start, len, pgoff, path, executable: true, ..Mmap::default() };
+        self.mmap(CpuMode::Kernel, &map, at)
+    }
+
+    /// A mapping: MMAP2 when it has an inode or a build id, else MMAP.
+    pub fn mmap(&mut self, mode: CpuMode, map: &Mmap<'_>, at: &SampleId) -> Result<(), Error> {
+        let mut bits = mode.to_misc();
+        let mut body = Vec::new();
+        body.extend(map.pid.to_le_bytes());
+        body.extend(map.tid.to_le_bytes());
+        for word in [map.start, map.len, map.pgoff] {
+            body.extend(word.to_le_bytes());
+        }
+        let file = if let Some(id) = map.build_id {
+            bits |= misc::MMAP_BUILD_ID;
+            Some(encode_build_id(id))
+        } else {
+            map.inode.map(|inode| {
+                let mut file = inode.major.to_le_bytes().to_vec();
+                file.extend(inode.minor.to_le_bytes());
+                file.extend(inode.inode.to_le_bytes());
+                file.extend(inode.generation.to_le_bytes());
+                file
+            })
+        };
+        let kind = if let Some(file) = file {
+            body.extend(file);
+            body.extend((if map.executable { PROT_READ_EXEC } else { PROT_READ }).to_le_bytes());
+            body.extend(MAP_PRIVATE.to_le_bytes());
+            record_type::MMAP2
+        } else {
+            bits |= if map.executable { 0 } else { misc::MMAP_DATA };
+            record_type::MMAP
+        };
+        body.extend(padded(map.path, 8));
+        self.with_sample_id(kind, bits, body, at)
+    }
+
+    /// A thread's name. `exec`: it got it by an exec, which ended its earlier mappings.
+    pub fn comm(&mut self, pid: i32, tid: i32, exec: bool, name: &[u8], at: &SampleId) -> Result<(), Error> {
+        let mut body = pid.to_le_bytes().to_vec();
+        body.extend(tid.to_le_bytes());
+        body.extend(padded(name, 8));
+        let bits = CpuMode::User.to_misc() | if exec { misc::COMM_EXEC } else { 0 };
+        self.with_sample_id(record_type::COMM, bits, body, at)
+    }
+
+    /// A thread's or process' beginning.
+    pub fn fork(&mut self, task: &Task, at: &SampleId) -> Result<(), Error> {
+        let mut body = Vec::new();
+        for id in [task.pid, task.ppid, task.tid, task.ptid] {
+            body.extend(id.to_le_bytes());
+        }
+        body.extend(task.time.to_le_bytes());
+        self.with_sample_id(record_type::FORK, 0, body, at)
+    }
+
+    fn with_sample_id(&mut self, kind: u32, misc: u16, mut body: Vec<u8>, at: &SampleId) -> Result<(), Error> {
+        if let Some(event) = self.events.first() {
+            at.encode(&event.attr, &mut body);
+        }
+        self.record(kind, misc, &body)
+    }
+
+    /// Size of the file so far, including what is still buffered, in bytes.
+    pub fn bytes_written(&self) -> u64 {
+        self.flushed.saturating_add(bytes_of(&self.buffer))
+    }
+
+    /// Hands everything so far to the output.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.check()?;
+        let written = self.out.write_all(&self.buffer).and_then(|()| self.out.flush());
+        self.keep(written)?;
+        self.flushed = self.bytes_written();
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Ends the recording: the file is complete after this, and `out` is returned, positioned at its end.
+    pub fn finish(mut self, features: &Features) -> Result<W, Error> {
+        // Also makes the data section at least one record long, as a size of 0 would say "killed".
+        self.finished_round()?;
+        let data_end = self.flushed;
+        let sections = features.sections(&self.events);
+        let table = u64::try_from(sections.len()).unwrap_or(u64::MAX).saturating_mul(16);
+        let (mut bits, mut offset) = (0_u64, data_end.saturating_add(table));
+        let (mut head, mut tail) = (Vec::new(), Vec::<u8>::new());
+        for (bit, section) in &sections {
+            bits |= 1_u64.checked_shl(*bit).unwrap_or(0);
+            head.extend(offset.to_le_bytes());
+            head.extend(bytes_of(section).to_le_bytes());
+            offset = offset.saturating_add(bytes_of(section));
+            tail.extend(section);
+        }
+        head.extend(tail);
+        // In three steps, so that a full disk or a kill costs the features at worst, never the records.
+        self.write_at(0, &self.header(data_end, 0))?;
+        self.write_at(data_end, &head)?;
+        self.write_at(0, &self.header(data_end, bits))?;
+        self.out.seek(SeekFrom::End(0)).map_err(Error::Write)?;
+        Ok(self.out)
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.out.seek(SeekFrom::Start(offset)).map_err(Error::Write)?;
+        self.out.write_all(bytes).map_err(Error::Write)?;
+        self.out.flush().map_err(Error::Write)
+    }
+
+    /// `struct perf_file_header`. `data_end` 0: not finished.
+    fn header(&self, data_end: u64, feature_bits: u64) -> Vec<u8> {
+        let attrs_at = HEADER.saturating_add(self.id_bytes);
+        let attrs_size = u64::try_from(self.events.len()).unwrap_or(u64::MAX).saturating_mul(ATTR_ENTRY);
+        let data_at = attrs_at.saturating_add(attrs_size);
+        let mut out = b"PERFILE2".to_vec();
+        for word in [
+            HEADER,
+            ATTR_ENTRY,
+            attrs_at,
+            attrs_size,
+            data_at,
+            data_end.saturating_sub(data_at),
+            0,
+            0,
+            feature_bits,
+            0,
+            0,
+            0,
+        ] {
+            out.extend(word.to_le_bytes());
+        }
+        out
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.failed.map_or(Ok(()), |kind| Err(Error::Write(kind.into())))
+    }
+
+    fn keep<T>(&mut self, result: io::Result<T>) -> Result<T, Error> {
+        result.map_err(|error| {
+            self.failed = Some(error.kind());
+            Error::Write(error)
+        })
+    }
+}
+
+/// The file part of an MMAP2 record with a build id: length, three reserved bytes, 20 bytes of id.
+fn encode_build_id(id: &[u8]) -> Vec<u8> {
+    let id = id.get(..20).unwrap_or(id);
+    let mut file = vec![u8::try_from(id.len()).unwrap_or(20), 0, 0, 0];
+    file.extend(id);
+    file.resize(24, 0);
+    file
+}
+
+fn bytes_of(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+const _: () = assert!(Attr::ENCODED == 112, "ATTR_ENTRY counts on it");
