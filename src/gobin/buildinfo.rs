@@ -1,0 +1,240 @@
+//! Build info: what the go command wrote down about a build (`go version -m` shows it).
+//!
+//! Format: Go's src/debug/buildinfo/buildinfo.go (the section) and src/runtime/debug/mod.go (the text).
+//! Stripping leaves it in place.
+
+use super::elf::Elf;
+use super::error::BuildInfoAbsence;
+use crate::bytes::Cursor;
+
+const MAGIC: &[u8] = b"\xff Go buildinf:";
+/// Strings follow the header in place (Go 1.18 and later), instead of pointers to them.
+const FLAG_INLINE: u8 = 2;
+const HEADER_SIZE: usize = 32;
+/// The module text stands between two markers of this size.
+const MARKER_SIZE: usize = 16;
+
+/// What the go command recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BuildInfo {
+    /// As `runtime.Version()` gives it, for example `go1.26.8` or `go1.25.1 X:nogreenteagc`.
+    pub go_version: String,
+    /// Import path of the main package. Empty when the build recorded no modules (not built by the go command).
+    pub path: String,
+    /// The module of the main package.
+    pub module: Option<Module>,
+    /// The modules that packages came from, replacements applied.
+    pub deps: Vec<Module>,
+    /// Build settings in the order of the file: `-gcflags`, `CGO_ENABLED`, `GOARCH`, `vcs.revision`, ...
+    pub settings: Vec<(String, String)>,
+}
+
+/// A module at a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// Module path.
+    pub path: String,
+    /// `v1.2.3`, `(devel)`, or empty.
+    pub version: String,
+}
+
+impl BuildInfo {
+    /// The value of a build setting.
+    pub fn setting(&self, key: &str) -> Option<&str> {
+        self.settings.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn find(elf: &Elf<'_>) -> Result<Self, BuildInfoAbsence> {
+        if let Some((_, bytes)) = elf.section(b".go.buildinfo") {
+            return Self::read(bytes);
+        }
+        let magic = MAGIC.first_chunk().map(|first| u64::from_le_bytes(*first));
+        let places = elf.data_words().filter(|(address, word)| address.is_multiple_of(16) && Some(*word) == magic);
+        let mut absence = BuildInfoAbsence::NotFound;
+        for (address, _) in places.take(16) {
+            match elf.at(address).map(Self::read) {
+                Some(Ok(info)) => return Ok(info),
+                Some(Err(error)) => absence = error,
+                None => {}
+            }
+        }
+        Err(absence)
+    }
+
+    /// Reads the structure at the start of `bytes`.
+    fn read(bytes: &[u8]) -> Result<Self, BuildInfoAbsence> {
+        if !bytes.starts_with(MAGIC) {
+            return Err(BuildInfoAbsence::NotFound);
+        }
+        match bytes.get(15) {
+            Some(flags) if flags & FLAG_INLINE != 0 => {}
+            Some(_) => return Err(BuildInfoAbsence::Pointers),
+            None => return Err(BuildInfoAbsence::Damaged),
+        }
+        Self::read_strings(bytes).ok_or(BuildInfoAbsence::Damaged)
+    }
+
+    fn read_strings(bytes: &[u8]) -> Option<Self> {
+        let mut cursor = Cursor::at(bytes, HEADER_SIZE)?;
+        let mut text = || {
+            let length = usize::try_from(cursor.uvarint32()?).ok()?;
+            cursor.take(length)
+        };
+        let version = text()?;
+        let modules = text()?;
+        let mut info = Self { go_version: String::from_utf8(version.to_vec()).ok()?, ..Self::default() };
+        // Without modules the second string is empty.
+        let end = modules.len().saturating_sub(MARKER_SIZE);
+        for line in std::str::from_utf8(modules.get(MARKER_SIZE..end).unwrap_or_default()).ok()?.lines() {
+            info.read_line(line);
+        }
+        Some(info)
+    }
+
+    /// Takes in a line of the module text. Kinds of lines that later releases add are passed over.
+    fn read_line(&mut self, line: &str) {
+        let (kind, rest) = line.split_once('\t').unwrap_or((line, ""));
+        let module = || {
+            let mut columns = rest.split('\t');
+            let mut column = || columns.next().unwrap_or_default().to_owned();
+            Module { path: column(), version: column() }
+        };
+        match kind {
+            "path" => rest.clone_into(&mut self.path),
+            "mod" => self.module = Some(module()),
+            "dep" => self.deps.push(module()),
+            "=>" => {
+                if let Some(replaced) = self.deps.last_mut().or(self.module.as_mut()) {
+                    *replaced = module();
+                }
+            }
+            "build" => self.settings.extend(setting(rest)),
+            _ => {}
+        }
+    }
+}
+
+/// `key=value`, where each may be a quoted Go string.
+fn setting(text: &str) -> Option<(String, String)> {
+    let (key, rest) = if text.starts_with(['"', '`']) { unquote(text)? } else { unquoted(text, '=') };
+    let value = rest.strip_prefix('=')?;
+    let value = if value.starts_with(['"', '`']) { unquote(value)?.0 } else { value.to_owned() };
+    Some((key, value))
+}
+
+fn unquoted(text: &str, end: char) -> (String, &str) {
+    let (head, tail) = text.split_at_checked(text.find(end).unwrap_or(text.len())).unwrap_or((text, ""));
+    (head.to_owned(), tail)
+}
+
+/// A Go string literal at the start of `text`, and what follows it.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    if let Some(raw) = text.strip_prefix('`') {
+        let (value, rest) = raw.split_once('`')?;
+        return Some((value.to_owned(), rest));
+    }
+    let mut rest = text.strip_prefix('"')?;
+    let mut value = Vec::new();
+    loop {
+        let stop = rest.find(['"', '\\'])?;
+        let (plain, tail) = rest.split_at_checked(stop)?;
+        value.extend_from_slice(plain.as_bytes());
+        if let Some(after) = tail.strip_prefix('"') {
+            return Some((String::from_utf8(value).ok()?, after));
+        }
+        let mut chars = tail.chars();
+        let _backslash = chars.next();
+        let digits = match chars.next()? {
+            'a' => Err(7),
+            'b' => Err(8),
+            'f' => Err(12),
+            'n' => Err(b'\n'),
+            'r' => Err(b'\r'),
+            't' => Err(b'\t'),
+            'v' => Err(11),
+            '"' => Err(b'"'),
+            '\\' => Err(b'\\'),
+            'x' => Ok(2),
+            'u' => Ok(4),
+            'U' => Ok(8),
+            _ => return None,
+        };
+        rest = chars.as_str();
+        match digits {
+            Err(byte) => value.push(byte),
+            Ok(count) => {
+                let (hex, after) = rest.split_at_checked(count)?;
+                let number = u32::from_str_radix(hex, 16).ok()?;
+                match u8::try_from(number) {
+                    Ok(byte) if count == 2 => value.push(byte),
+                    _ => value.extend_from_slice(char::from_u32(number)?.encode_utf8(&mut [0; 4]).as_bytes()),
+                }
+                rest = after;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn inline(version: &str, modules: &str) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend([8, FLAG_INLINE]);
+        bytes.resize(HEADER_SIZE, 0);
+        let modules = if modules.is_empty() { String::new() } else { format!("{0}{modules}{0}", "0123456789abcdef") };
+        for text in [version, &modules] {
+            let mut length = text.len();
+            while length >= 0x80 {
+                bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+                length >>= 7;
+            }
+            bytes.push(u8::try_from(length).unwrap());
+            bytes.extend(text.bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn modules_replacements_and_settings() {
+        let text = "path\texample.com/app\nmod\texample.com/app\t(devel)\t\ndep\ta.b/c\tv1.2.3\th1:x=\n\
+                    dep\td.e/f\tv0.1.0\n=>\t../local\t\t\nbuild\t-compiler=gc\nbuild\t-gcflags=\"all=-N -l\"\n\
+                    build\t\"odd key\"=`raw \\n`\nnew\tkind\n";
+        let info = BuildInfo::read(&inline("go1.26.8", text)).unwrap();
+        assert_eq!(info.go_version, "go1.26.8");
+        assert_eq!(info.path, "example.com/app");
+        assert_eq!(info.module.as_ref().unwrap().version, "(devel)");
+        let deps: Vec<_> = info.deps.iter().map(|dep| (dep.path.as_str(), dep.version.as_str())).collect();
+        assert_eq!(deps, [("a.b/c", "v1.2.3"), ("../local", "")]);
+        assert_eq!(info.setting("-gcflags"), Some("all=-N -l"));
+        assert_eq!(info.setting("odd key"), Some("raw \\n"));
+        assert_eq!(info.settings.len(), 3);
+    }
+
+    #[test]
+    fn no_modules_is_a_version_alone() {
+        let info = BuildInfo::read(&inline("go1.21.13", "")).unwrap();
+        assert_eq!(info, BuildInfo { go_version: "go1.21.13".into(), ..BuildInfo::default() });
+    }
+
+    #[test]
+    fn pointers_and_cuts_are_told_apart() {
+        let mut bytes = inline("go1.26.8", "path\tp\n");
+        for length in 0..bytes.len() {
+            assert!(BuildInfo::read(&bytes[..length]).is_err());
+        }
+        bytes[15] = 0;
+        assert_eq!(BuildInfo::read(&bytes), Err(BuildInfoAbsence::Pointers));
+    }
+
+    #[test]
+    fn go_string_literals() {
+        assert_eq!(unquote(r#""a\t\x41\u00e4\"" rest"#), Some(("a\tA\u{e4}\"".into(), " rest")));
+        for broken in [r#""open"#, r#""\"#, r#""\q""#, r#""\x4""#, r#""\ud800""#, r#""\xff""#, "`open"] {
+            assert_eq!(unquote(broken), None, "{broken}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The runtime's moduledata: where the Go code is.
+//!
+//! Only its first 24 words are read, which no release from 1.16 to 1.27 changed (src/runtime/symtab.go).
+
+use super::elf::Elf;
+use super::pclntab::Header;
+
+/// What the moduledata says about the code.
+pub(super) struct Moduledata {
+    /// `runtime.text`, which function offsets count from. Not the start of `.text` when C code was linked in.
+    pub(super) text: u64,
+    /// `runtime.etext`.
+    pub(super) text_end: u64,
+    /// The first function's entry.
+    pub(super) min_pc: u64,
+    /// The last function's end.
+    pub(super) max_pc: u64,
+}
+
+/// The moduledata that belongs to this function table.
+pub(super) fn find(elf: &Elf<'_>, header: &Header) -> Option<Moduledata> {
+    // A section of its own since Go 1.26.
+    let section = elf.section(b".go.module").map(|(header, _)| header.sh_addr.get(object::LittleEndian));
+    // Elsewhere it is the structure that starts with a pointer to the table, in place or by relocation.
+    let in_place = elf.data_words().filter(|(_, word)| *word == header.address).map(|(address, _)| address);
+    let relocated =
+        elf.relative_relocations().filter(|(_, addend)| *addend == header.address).map(|(address, _)| address);
+    section.into_iter().chain(in_place).chain(relocated).take(32).find_map(|address| read(elf, header, address))
+}
+
+/// Reads what is at `address`; `None` unless all its pointers into the function table agree with the header.
+fn read(elf: &Elf<'_>, header: &Header, address: u64) -> Option<Moduledata> {
+    // pcHeader, then slices (pointer, length, capacity) of names, units, files, pc-values, functions (as bytes
+    // and as entries), then addresses.
+    let [
+        table,
+        names,
+        _,
+        _,
+        units,
+        _,
+        _,
+        files,
+        _,
+        _,
+        pc_values,
+        _,
+        _,
+        functions,
+        _,
+        _,
+        entries,
+        entry_count,
+        _,
+        _findfunctab,
+        min_pc,
+        max_pc,
+        text,
+        text_end,
+    ]: [u64; 24] = elf.words(address)?;
+    let expected = header.offsets.map(|offset| header.address.checked_add(offset));
+    let agrees = table == header.address
+        && [names, units, files, pc_values, functions].map(Some) == expected
+        && entries == functions
+        && Some(entry_count) == header.function_count.checked_add(1);
+    agrees.then_some(Moduledata { text, text_end, min_pc, max_pc })
+}
