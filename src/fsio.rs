@@ -1,1 +1,271 @@
-//! (being written)
+//! Files: read with the path in the error, replaced whole or not at all.
+//!
+//! Must not know any type of goflame's, and must never drop an error: a full disk shows up in `write`, in the
+//! flush of a buffer, or only in `fsync`, and each of them is checked here.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Mode of new files before the umask, as the shell's `>` has it. (tempfile's own default is 0600.)
+const NEW_FILE_MODE: u32 = 0o666;
+
+/// A file operation that failed: which, and on what.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct FileError {
+    /// The file or directory at fault.
+    pub path: PathBuf,
+    /// What was tried, as a verb: `read`, `write`, `replace`, `create directory`, ...
+    pub action: &'static str,
+    /// The reason.
+    #[source]
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// An error of `action` on `path`.
+    pub fn new(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self { path: path.into(), action, source }
+    }
+
+    /// Whether the file does not exist.
+    pub fn is_missing(&self) -> bool {
+        self.source.kind() == ErrorKind::NotFound
+    }
+}
+
+/// Reads a whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    read_bounded(path, u64::MAX)
+}
+
+/// Reads a whole file of at most `limit` bytes; a larger one is an error of kind [`ErrorKind::FileTooLarge`], found
+/// without reading on. For files whose size is somebody else's choice, such as `/dev/zero`.
+pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let wrap = |source| FileError::new("read", path, source);
+    let file = open(path)?;
+    let mut bytes = Vec::new();
+    // One byte past the limit tells "full" from "too large".
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(wrap)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
+        return Err(wrap(io::Error::new(ErrorKind::FileTooLarge, format!("it is larger than {limit} bytes"))));
+    }
+    Ok(bytes)
+}
+
+/// Opens a file for reading. A directory is an error here, and not first at the first read.
+pub fn open(path: &Path) -> Result<File, FileError> {
+    let wrap = |source| FileError::new("read", path, source);
+    let file = File::open(path).map_err(wrap)?;
+    if file.metadata().map_err(wrap)?.is_dir() {
+        return Err(wrap(io::Error::new(ErrorKind::IsADirectory, "it is a directory, not a file")));
+    }
+    Ok(file)
+}
+
+/// Replaces the file at `path` by `contents`; see [`replace_with`].
+pub fn replace(path: &Path, contents: &[u8]) -> Result<(), FileError> {
+    replace_with(path, |out| out.write_all(contents))
+}
+
+/// Replaces the file at `path` by what `fill` writes, whole or not at all: the bytes go to a temporary file in the
+/// same directory, reach the disk, and then take the name. A file that was there keeps its permissions, and stays
+/// as it was when anything fails. A symbolic link is replaced, not followed.
+pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FileError> {
+    let wrap = |source| FileError::new("write", path, source);
+    let dir = parent(path);
+    let temporary = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .permissions(Permissions::from_mode(NEW_FILE_MODE))
+        .tempfile_in(dir)
+        .map_err(wrap)?;
+    write_through(temporary.as_file(), path, fill)?;
+    match fs::symlink_metadata(path) {
+        Ok(old) if old.is_dir() => {
+            return Err(wrap(io::Error::new(ErrorKind::IsADirectory, "it is a directory, not a file")));
+        }
+        Ok(old) if old.is_file() => temporary.as_file().set_permissions(old.permissions()).map_err(wrap)?,
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(wrap(error)),
+    }
+    temporary.as_file().sync_all().map_err(wrap)?;
+    temporary.persist(path).map_err(|failed| FileError::new("replace", path, failed.error))?;
+    sync_dir(dir)
+}
+
+/// Writes through a buffer and flushes it. A `BufWriter` that is merely dropped loses the error of its last bytes;
+/// this one cannot. `path` is for the error.
+pub fn write_through(
+    out: impl Write,
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), FileError> {
+    let mut buffered = BufWriter::new(out);
+    fill(&mut buffered).and_then(|()| buffered.flush()).map_err(|source| FileError::new("write", path, source))
+}
+
+/// Creates a directory and its parents; one that exists is fine.
+pub fn create_dir_all(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(|source| FileError::new("create directory", path, source))
+}
+
+/// Makes the names in a directory durable: a rename survives a power cut only after this.
+pub fn sync_dir(dir: &Path) -> Result<(), FileError> {
+    let wrap = |source| FileError::new("sync directory", dir, source);
+    match File::open(dir).map_err(wrap)?.sync_all() {
+        // fsync(2): EINVAL means that this file system cannot sync a directory, not that something was lost.
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        outcome => outcome.map_err(wrap),
+    }
+}
+
+/// The directory of a file; that of a bare name is `.`.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if dir != Path::new("") => dir,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use std::error::Error as _;
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::symlink;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn full() -> File {
+        OpenOptions::new().write(true).open("/dev/full").unwrap()
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("none.toml");
+        let error = read(&path).unwrap_err();
+        assert!(error.is_missing());
+        assert_eq!(error.to_string(), format!("cannot read {}", path.display()));
+        assert_eq!(error.source().unwrap().to_string(), "No such file or directory (os error 2)");
+    }
+
+    #[test]
+    fn a_directory_in_a_files_place_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        for error in [read(dir.path()).unwrap_err(), replace(dir.path(), b"x").unwrap_err()] {
+            assert_eq!(error.path, dir.path());
+            assert_eq!(error.source.kind(), ErrorKind::IsADirectory);
+            assert_eq!(error.source().unwrap().to_string(), "it is a directory, not a file");
+        }
+        assert_eq!(names(dir.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_size_limit_holds_at_its_edge_and_for_endless_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("five");
+        fs::write(&path, b"12345").unwrap();
+        assert_eq!(read_bounded(&path, 5).unwrap(), b"12345");
+        assert_eq!(read_bounded(&path, 4).unwrap_err().source.kind(), ErrorKind::FileTooLarge);
+        let endless = read_bounded(Path::new("/dev/zero"), 1 << 16).unwrap_err();
+        assert_eq!(endless.source.to_string(), "it is larger than 65536 bytes");
+    }
+
+    #[test]
+    fn a_replaced_file_is_whole_and_keeps_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, b"old").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(names(dir.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_new_file_has_the_mode_that_the_umask_gives() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
+        replace(&ours, b"").unwrap();
+        File::create(&theirs).unwrap();
+        assert_eq!(
+            fs::metadata(ours).unwrap().permissions().mode(),
+            fs::metadata(theirs).unwrap().permissions().mode()
+        );
+    }
+
+    #[test]
+    fn a_failed_replacement_leaves_the_old_file_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, b"old").unwrap();
+        let error = replace_with(&path, |out| {
+            out.write_all(b"half of it")?;
+            Err(io::Error::other("no more"))
+        })
+        .unwrap_err();
+        assert_eq!(error.source.to_string(), "no more");
+        assert_eq!(read(&path).unwrap(), b"old");
+        assert_eq!(names(dir.path()), ["a"]);
+    }
+
+    #[test]
+    fn replacing_in_a_missing_directory_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("none/a");
+        let error = replace(&path, b"x").unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot write {}", path.display()));
+        assert!(error.is_missing());
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_its_target_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        fs::write(&target, b"old").unwrap();
+        symlink(&target, &link).unwrap();
+        replace(&link, b"new").unwrap();
+        assert_eq!(read(&target).unwrap(), b"old");
+        assert_eq!(read(&link).unwrap(), b"new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_file());
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_even_when_all_bytes_fit_the_buffer() {
+        for size in [1, 100_000] {
+            let error = write_through(full(), Path::new("out"), |out| out.write_all(&vec![0; size])).unwrap_err();
+            assert_eq!(error.source.kind(), ErrorKind::StorageFull, "{size} bytes");
+            assert_eq!(error.to_string(), "cannot write out");
+        }
+    }
+
+    #[test]
+    fn created_directories_may_exist_but_not_as_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        create_dir_all(&path).unwrap();
+        create_dir_all(&path).unwrap();
+        fs::write(path.join("file"), b"").unwrap();
+        let error = create_dir_all(&path.join("file")).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot create directory {}", path.join("file").display()));
+    }
+
+    #[test]
+    fn a_bare_name_lies_in_the_working_directory() {
+        assert_eq!(parent(Path::new("goflame.toml")), Path::new("."));
+        assert_eq!(parent(Path::new("a/goflame.toml")), Path::new("a"));
+        assert_eq!(parent(Path::new("/goflame.toml")), Path::new("/"));
+    }
+}

@@ -1,10 +1,30 @@
 //! Settings: defaults ← `goflame.toml` ← flags, validated into one [`Config`].
 //!
-//! Must not run programs and must not probe the host.
+//! The defaults are the embedded `goflame.toml.example`, read by the same code as a user's file, so that what is
+//! documented and what is in force cannot differ. All problems of a file are collected and shown at once, each with
+//! its line. Must not run programs and must not probe the host.
 
+mod error;
+mod goflags;
+mod init;
+mod load;
 mod model;
+mod name;
+mod nearest;
+mod problem;
+mod rules;
+mod schema;
+mod value;
 
+pub use error::Error;
+pub use init::{MainPackage, init_text};
+pub use load::{FILE_NAME, Overrides, SourceFile, load};
 pub use model::{
     App, Archive, Build, Config, Doctor, Engine, EventChoice, Format, Kernel, Kind, Record, Report, Toolchain, Variant,
     Workload,
 };
+pub use name::UnknownName;
+pub use problem::{Problem, Problems};
+
+#[cfg(test)]
+mod tests;

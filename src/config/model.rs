@@ -7,9 +7,9 @@ use std::time::Duration;
 /// All settings of one invocation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The project directory: where `goflame.toml` lies. Relative paths in the file start here.
+    /// The project directory, absolute: where `goflame.toml` lies. Relative paths in the file start here.
     pub root: PathBuf,
-    /// The file that was read; `None` when defaults alone are in force.
+    /// The file that was read, absolute; `None` when defaults alone are in force.
     pub file: Option<PathBuf>,
     /// `[app]`.
     pub app: App,
@@ -29,6 +29,15 @@ pub struct Config {
     pub report: Report,
     /// `[archive]`.
     pub archive: Archive,
+    /// The file's text as it was read, for the run directory; empty when there was no file.
+    pub text: String,
+}
+
+impl Config {
+    /// The text of `goflame.toml` as it was read, comments and all; empty when there was no file.
+    pub fn source(&self) -> &str {
+        &self.text
+    }
 }
 
 /// What kind of thing `app.package` is.
@@ -47,7 +56,8 @@ pub struct App {
     pub package: String,
     /// Main package or benchmarks.
     pub kind: Kind,
-    /// Name of the binary and of the run; empty: the last element of the package path.
+    /// Name of the binary and of the run, fit for a file name. An empty one in the file has been replaced by the
+    /// last element of the package path.
     pub name: String,
 }
 

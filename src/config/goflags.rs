@@ -1,0 +1,221 @@
+//! `-gcflags` and `-ldflags` values, taken apart exactly as the go command and the linker do it.
+//!
+//! Must not judge any flag but those that strip a binary.
+
+use std::ops::Range;
+
+/// The linker's flags that take a value, possibly as the next word: the non-boolean `flag` definitions in
+/// cmd/link/internal/ld/main.go (Go 1.26). A word after one of these is no flag, whatever it looks like.
+const VALUE_FLAGS: &[&str] = &[
+    "B",
+    "D",
+    "E",
+    "H",
+    "I",
+    "L",
+    "R",
+    "T",
+    "X",
+    "benchmark",
+    "benchmarkprofile",
+    "buildid",
+    "buildmode",
+    "capturehostobjs",
+    "cpuprofile",
+    "debugtextsize",
+    "debugtramp",
+    "extar",
+    "extld",
+    "extldflags",
+    "fipso",
+    "funcalign",
+    "importcfg",
+    "installsuffix",
+    "k",
+    "libgcc",
+    "linkmode",
+    "memprofile",
+    "memprofilerate",
+    "o",
+    "pluginpath",
+    "r",
+    "randlayout",
+    "strictdups",
+    "tmpdir",
+];
+
+/// One word of a flags value.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Word<'a> {
+    /// Without quotes.
+    pub(super) text: &'a str,
+    /// Its bytes in the value, without quotes.
+    pub(super) span: Range<usize>,
+}
+
+/// A word that takes from the binary what a profile needs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Strip {
+    /// Its bytes in the value.
+    pub(super) span: Range<usize>,
+    /// Which of the two flags it is.
+    pub(super) flag: StripFlag,
+}
+
+/// The linker's flags that strip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StripFlag {
+    /// `-s`: no symbol table, and no DWARF unless `-w=0` says so.
+    Symbols,
+    /// `-w`: no DWARF.
+    Dwarf,
+}
+
+/// Splits the value of a per-package flag into words, as `PerPackageFlag.set` (cmd/go/internal/load/flag.go) and
+/// `quoted.Split` (cmd/internal/quoted) do: an optional `pattern=` first; quotes count only at the start of a word,
+/// and nothing is escaped. The error is the reason why `go build` would refuse it.
+pub(super) fn split(value: &str) -> Result<Vec<Word<'_>>, String> {
+    let trimmed = value.trim();
+    let mut at = value.len() - value.trim_start().len();
+    let end = at + trimmed.len();
+    if !trimmed.is_empty() && !trimmed.starts_with('-') {
+        if trimmed.starts_with(['\'', '"']) {
+            return Err("a flags value may not start with a quote; quote single words of it".to_owned());
+        }
+        match trimmed.find('=') {
+            Some(0) => return Err("the package pattern before `=` is missing".to_owned()),
+            Some(equals) => at += equals + 1,
+            None => return Err("expected flags that start with `-`, or `pattern=` before them".to_owned()),
+        }
+    }
+    let is_space = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r');
+    let mut words = Vec::new();
+    loop {
+        let rest = value.get(at..end).unwrap_or_default();
+        let word = rest.trim_start_matches(is_space);
+        at += rest.len() - word.len();
+        let Some(first) = word.chars().next() else { return Ok(words) };
+        if first == '"' || first == '\'' {
+            let inner = word.get(1..).unwrap_or_default();
+            let Some(length) = inner.find(first) else { return Err(format!("unterminated {first} string")) };
+            let start = at + 1;
+            words.push(Word { text: inner.get(..length).unwrap_or_default(), span: start..start + length });
+            at = start + length + 1;
+        } else {
+            let length = word.find(is_space).unwrap_or(word.len());
+            words.push(Word { text: word.get(..length).unwrap_or_default(), span: at..at + length });
+            at += length;
+        }
+    }
+}
+
+/// The words by which a linker flags value strips the binary. As with every Go flag the last mention wins, one dash is
+/// as good as two, and `-s=false` takes it back.
+pub(super) fn strips(value: &str) -> Result<Vec<Strip>, String> {
+    let mut symbols = None;
+    let mut dwarf = None;
+    let words = split(value)?;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let Some(flag) = word.text.strip_prefix("--").or_else(|| word.text.strip_prefix('-')) else { continue };
+        let (name, given) = match flag.split_once('=') {
+            Some((name, given)) => (name, Some(given)),
+            None => (flag, None),
+        };
+        let (slot, flag) = match name {
+            "s" => (&mut symbols, StripFlag::Symbols),
+            "w" => (&mut dwarf, StripFlag::Dwarf),
+            _ => {
+                if given.is_none() && VALUE_FLAGS.contains(&name) {
+                    words.next();
+                }
+                continue;
+            }
+        };
+        // What strconv.ParseBool takes for true; what it cannot read, the linker refuses by itself.
+        let on = given.is_none_or(|given| matches!(given, "1" | "t" | "T" | "true" | "TRUE" | "True"));
+        *slot = on.then(|| Strip { span: word.span.clone(), flag });
+    }
+    let mut strips: Vec<_> = [symbols, dwarf].into_iter().flatten().collect();
+    strips.sort_by_key(|strip| strip.span.start);
+    Ok(strips)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn words(value: &str) -> Vec<&str> {
+        let words = split(value).unwrap();
+        for word in &words {
+            assert_eq!(&value[word.span.clone()], word.text, "{value}");
+        }
+        words.into_iter().map(|word| word.text).collect()
+    }
+
+    #[test]
+    fn words_are_those_of_the_go_command() {
+        for (value, expected) in [
+            ("", vec![]),
+            (" \t ", vec![]),
+            ("-s -w", vec!["-s", "-w"]),
+            ("all=-N -l", vec!["-N", "-l"]),
+            ("./...=-s", vec!["-s"]),
+            ("-X 'main.s=a b' -w", vec!["-X", "main.s=a b", "-w"]),
+            ("-X \"main.s=it's\"", vec!["-X", "main.s=it's"]),
+            ("-X main.s='a b'", vec!["-X", "main.s='a", "b'"]),
+            ("-X 'main.s=é' -s", vec!["-X", "main.s=é", "-s"]),
+            ("-a ''", vec!["-a", ""]),
+            ("'a'b", vec![]),
+        ] {
+            if value == "'a'b" {
+                assert!(split(value).is_err());
+            } else {
+                assert_eq!(words(value), expected, "{value}");
+            }
+        }
+        assert_eq!(split("-X 'main.s=a").unwrap_err(), "unterminated ' string");
+        assert!(split("N -l").unwrap_err().contains("start with `-`"));
+        assert!(split("=-s").unwrap_err().contains("pattern"));
+    }
+
+    #[test]
+    fn only_words_that_strip_are_found() {
+        use StripFlag::{Dwarf, Symbols};
+        for (value, expected) in [
+            ("", vec![]),
+            ("-compressdwarf=false", vec![]),
+            ("-s", vec![Symbols]),
+            ("--s", vec![Symbols]),
+            ("-s=true", vec![Symbols]),
+            ("--w=1", vec![Dwarf]),
+            ("-s -w", vec![Symbols, Dwarf]),
+            ("-w -s", vec![Dwarf, Symbols]),
+            ("all=-w", vec![Dwarf]),
+            ("'-s'", vec![]),
+            ("-v '-s'", vec![Symbols]),
+            ("-s=false -w=0", vec![]),
+            ("-s -s=false", vec![]),
+            ("-s=false -s", vec![Symbols]),
+            ("-s -w=0", vec![Symbols]),
+            ("-X main.s=-w", vec![]),
+            ("-X -s", vec![]),
+            ("-X=main.a=b -s", vec![Symbols]),
+            ("-X 'main.s=x -s -w'", vec![]),
+            ("-X main.s=x -s", vec![Symbols]),
+            ("-extldflags -s", vec![]),
+            ("-extldflags '-static -s' -w", vec![Dwarf]),
+            ("-linkmode external -s", vec![Symbols]),
+            ("-sw", vec![]),
+            ("-strictdups 1", vec![]),
+            ("---s", vec![]),
+        ] {
+            match strips(value) {
+                Ok(strips) => assert_eq!(strips.iter().map(|s| s.flag).collect::<Vec<_>>(), expected, "{value}"),
+                Err(_) => assert_eq!(value, "'-s'"),
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! From a directory, a file and flags to a [`Config`].
+//!
+//! Must not know single keys beyond those that flags set.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::error::Error;
+use super::model::{
+    App, Archive, Build, Config, Doctor, Engine, EventChoice, Format, Kernel, Kind, Record, Report, Toolchain, Variant,
+    Workload,
+};
+use super::problem::{Place, Problem, Problems};
+use super::rules::{self, Fault};
+use super::schema;
+use crate::fsio::{self, FileError};
+
+/// The name of a project's settings file.
+pub const FILE_NAME: &str = "goflame.toml";
+
+/// The defaults, as documented.
+pub(super) const EXAMPLE: &str = include_str!("../../goflame.toml.example");
+
+/// A settings file is a page or two; what is larger is some other file.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What flags said, each `None` when it was not given. The values are checked by [`Config::resolve`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--variant NAME`, and `--release` for `release`.
+    pub variant: Option<String>,
+    /// `--freq HZ`.
+    pub frequency: Option<u32>,
+    /// `--engine`.
+    pub engine: Option<Engine>,
+    /// `--event`.
+    pub event: Option<EventChoice>,
+    /// `--kernel`.
+    pub kernel: Option<Kernel>,
+    /// `--stack BYTES`.
+    pub stack: Option<u32>,
+    /// The arguments after `--`.
+    pub args: Option<Vec<String>>,
+    /// `--strict`.
+    pub strict: Option<bool>,
+    /// `--format`.
+    pub formats: Option<Vec<Format>>,
+    /// `--title`.
+    pub title: Option<String>,
+    /// `--archive-dir DIR`, seen from the directory in which goflame works (not from that of the file).
+    pub archive_dir: Option<PathBuf>,
+}
+
+/// A settings file that has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Its path, as errors show it.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// Finds, reads and resolves the settings of the project around `dir`.
+///
+/// `explicit` (`--config`) is the file to read, seen from `dir`; without it `goflame.toml` is looked for in `dir` and
+/// then in each directory above, as Cargo looks for its manifest. The project's root is the directory of the file.
+pub fn load(dir: &Path, explicit: Option<&Path>, overrides: &Overrides) -> Result<Config, Error> {
+    let path = match explicit {
+        Some(file) => rules::resolve(dir, file),
+        None => find(dir)?,
+    };
+    // Seen from `.`, a bare name says it all.
+    let path = path.strip_prefix(".").map(Path::to_owned).unwrap_or(path);
+    let text = read_text(&path)?;
+    Config::resolve(dir, Some(SourceFile { path, text }), overrides)
+}
+
+fn find(dir: &Path) -> Result<PathBuf, Error> {
+    // The real path: with `..` or a link in it, the text of a path does not tell what is above.
+    let real = fs::canonicalize(dir).map_err(|source| FileError::new("open directory", dir, source))?;
+    let candidates = [dir.join(FILE_NAME)].into_iter().chain(real.ancestors().skip(1).map(|dir| dir.join(FILE_NAME)));
+    for candidate in candidates {
+        // Not `exists`: a directory of that name or a dangling link is a mistake to report, not to step over.
+        match fs::symlink_metadata(&candidate) {
+            Ok(_) => return Ok(candidate),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(FileError::new("read", candidate, error).into()),
+        }
+    }
+    Err(Error::NotFound { dir: real })
+}
+
+fn read_text(path: &Path) -> Result<String, Error> {
+    let bytes = fsio::read_bounded(path, MAX_FILE)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        let bytes = error.into_bytes();
+        let valid = String::from_utf8_lossy(bytes.get(..offset).unwrap_or_default());
+        let place = Place::of(&valid, offset);
+        let (line, column) = (place.number, place.char_column());
+        Error::NotUtf8 {
+            path: path.to_owned(),
+            byte: bytes.get(offset).copied().unwrap_or_default(),
+            offset,
+            line,
+            column,
+        }
+    })
+}
+
+impl Config {
+    /// The defaults, for commands that need no project. `root` is what relative paths start from.
+    pub fn defaults(root: &Path) -> Self {
+        let mut config = blank(absolute(root));
+        let problems = overlay(&mut config, &blank_variant(), EXAMPLE);
+        debug_assert_eq!(problems, [], "goflame.toml.example has mistakes");
+        finish(&mut config);
+        config
+    }
+
+    /// Lays a file over the defaults and flags over both. `dir` is the directory in which goflame works; without a
+    /// file it is the root of the project.
+    pub fn resolve(dir: &Path, file: Option<SourceFile>, overrides: &Overrides) -> Result<Self, Error> {
+        let Some(file) = file else {
+            let mut config = Self::defaults(dir);
+            flags(&mut config, dir, overrides)?;
+            return Ok(config);
+        };
+        let parent = file.path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        let mut config = Self::defaults(parent);
+        config.file = file.path.file_name().map(|name| config.root.join(name));
+        config.app.name.clear(); // derived anew below, from the file's package
+        let release = config.variants.get("release").cloned().unwrap_or_else(blank_variant);
+        let problems = overlay(&mut config, &release, &file.text);
+        if let Some(problems) = Problems::new(&file.path, &file.text, problems) {
+            return Err(Error::Invalid(problems));
+        }
+        config.text = file.text;
+        finish(&mut config);
+        flags(&mut config, dir, overrides)?;
+        Ok(config)
+    }
+}
+
+/// Lays one text's settings over those in `config`, and returns what is wrong with it.
+fn overlay(config: &mut Config, new_variant: &Variant, text: &str) -> Vec<Problem> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut problems = Vec::new();
+    if errors.is_empty() {
+        schema::apply(config, new_variant, table.get_ref(), text, &mut problems);
+        return problems;
+    }
+    // After a syntax error the parser guesses; what it guessed is not worth checking. One error per line, for the
+    // same reason.
+    let mut errors: Vec<_> = errors.iter().map(|error| syntax_problem(error, text)).collect();
+    errors.sort_by_key(|problem| problem.span.start);
+    let mut last_line = None;
+    let mut counted = (0, 1); // a byte, and its line
+    for problem in errors {
+        let start = problem.span.start.min(text.len());
+        let newlines = text.as_bytes().get(counted.0..start).unwrap_or_default().iter().filter(|b| **b == b'\n');
+        counted = (start, counted.1 + newlines.count());
+        if last_line.replace(counted.1) != Some(counted.1) {
+            problems.push(problem);
+        }
+    }
+    problems
+}
+
+fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
+    let span = error.span().unwrap_or_default();
+    let (message, label) = match error.message().split_once(", expected ") {
+        Some((message, "nothing")) => (message, String::new()),
+        Some((message, expected)) => (message, format!("expected {expected}")),
+        None => (error.message(), String::new()),
+    };
+    if span.is_empty() && message == "string values must be quoted" {
+        let label = "expected a value".to_owned();
+        return Problem { message: "a key without a value".to_owned(), span, label, help: None };
+    }
+    // `engine = native` starts like the number `nan`; that is not what was meant.
+    let word = text.get(span.clone()).is_some_and(|raw| raw.starts_with(|c: char| c.is_ascii_alphabetic()));
+    if word && matches!(message, "invalid float" | "invalid boolean" | "string values must be quoted") {
+        let label = "expected quotes around it".to_owned();
+        return Problem { message: "a string without quotes".to_owned(), span, label, help: None };
+    }
+    Problem { message: message.to_owned(), span, label, help: None }
+}
+
+/// What follows from the settings together.
+fn finish(config: &mut Config) {
+    if config.app.name.is_empty() {
+        config.app.name = rules::derived_name(&config.app.package, &config.root);
+    }
+}
+
+fn flags(config: &mut Config, dir: &Path, overrides: &Overrides) -> Result<(), Error> {
+    let wrong = |flag| move |fault: Fault| Error::Flag { flag, reason: fault.label, help: fault.help };
+    if let Some(name) = &overrides.variant {
+        config.build.variant = schema::defined_variant(config, name).map_err(wrong("--variant"))?;
+    }
+    if let Some(frequency) = overrides.frequency {
+        config.record.frequency = rules::frequency(frequency.into()).map_err(wrong("--freq"))?;
+    }
+    if let Some(stack) = overrides.stack {
+        config.record.stack = rules::stack(stack.into()).map_err(wrong("--stack"))?;
+    }
+    if let Some(archive_dir) = &overrides.archive_dir {
+        let archive_dir = rules::archive_dir(archive_dir, &absolute(dir), &config.root);
+        config.archive.dir = archive_dir.map_err(wrong("--archive-dir"))?;
+    }
+    config.record.engine = overrides.engine.unwrap_or(config.record.engine);
+    config.record.event = overrides.event.unwrap_or(config.record.event);
+    config.record.kernel = overrides.kernel.unwrap_or(config.record.kernel);
+    config.doctor.strict = overrides.strict.unwrap_or(config.doctor.strict);
+    if let Some(args) = &overrides.args {
+        config.workload.args.clone_from(args);
+    }
+    if let Some(formats) = &overrides.formats {
+        config.report.formats = schema::without_repeats(formats.clone());
+    }
+    if let Some(title) = &overrides.title {
+        config.report.title.clone_from(title);
+    }
+    Ok(())
+}
+
+/// The real path of a directory, which is how the kernel will name what is mapped from it; of one that does not
+/// exist, at least an absolute path.
+fn absolute(dir: &Path) -> PathBuf {
+    fs::canonicalize(dir).or_else(|_| std::path::absolute(dir)).unwrap_or_else(|_| dir.to_owned())
+}
+
+/// A config before any defaults: each value is replaced by the one in `goflame.toml.example`, which a test checks.
+fn blank(root: PathBuf) -> Config {
+    Config {
+        root,
+        file: None,
+        app: App { package: String::new(), kind: Kind::Binary, name: String::new() },
+        build: Build { variant: String::new() },
+        variants: BTreeMap::new(),
+        toolchain: Toolchain { go: String::new() },
+        workload: Workload {
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            dir: PathBuf::new(),
+            stdin: None,
+            timeout: Duration::ZERO,
+        },
+        record: Record {
+            engine: Engine::Native,
+            frequency: 0,
+            event: EventChoice::Auto,
+            kernel: Kernel::Auto,
+            stack: 0,
+        },
+        doctor: Doctor { strict: false, ignore: Vec::new() },
+        report: Report { formats: Vec::new(), title: String::new() },
+        archive: Archive { dir: PathBuf::new(), keep: 0 },
+        text: String::new(),
+    }
+}
+
+fn blank_variant() -> Variant {
+    Variant {
+        gcflags: String::new(),
+        ldflags: String::new(),
+        tags: Vec::new(),
+        env: BTreeMap::new(),
+        trimpath: false,
+        buildvcs: false,
+        race: false,
+        cgo: None,
+        pgo: String::new(),
+        buildmode: String::new(),
+    }
+}

@@ -1,0 +1,50 @@
+//! Which valid name the user may have meant.
+
+/// The candidate nearest to what was typed, or `None` when nothing is near: a wrong guess is worse than no guess.
+pub(super) fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let typed = normal(typed);
+    candidates
+        .into_iter()
+        .filter_map(|candidate| Some((distance(&typed, &normal(candidate))?, candidate)))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Case and the kind of dash are never what is meant to differ.
+fn normal(name: &str) -> String {
+    name.to_lowercase().replace('-', "_")
+}
+
+/// Edit distance when it is at most a third of the longer name, as Cargo has it; an abbreviation (`freq`) is near, too.
+fn distance(typed: &str, candidate: &str) -> Option<usize> {
+    let (short, long) = (typed.chars().count(), candidate.chars().count());
+    if short >= 3 && candidate.starts_with(typed) {
+        return Some(1);
+    }
+    let distance = strsim::damerau_levenshtein(typed, candidate);
+    (distance <= short.max(long) / 3).then_some(distance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let keys = ["engine", "frequency", "event", "kernel", "stack", "off_cpu"];
+        for (typed, expected) in [
+            ("freqency", Some("frequency")),
+            ("freq", Some("frequency")),
+            ("Frequency", Some("frequency")),
+            ("ecxeption", None),
+            ("enigne", Some("engine")),
+            ("off-cpu", Some("off_cpu")),
+            ("stak", Some("stack")),
+            ("s", None),
+            ("", None),
+            ("färbung", None),
+        ] {
+            assert_eq!(nearest(typed, keys), expected, "{typed}");
+        }
+    }
+}

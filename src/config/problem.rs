@@ -1,0 +1,162 @@
+//! What is wrong in a text, where, and how that is drawn.
+//!
+//! Must not know what the keys mean.
+
+use std::fmt::{self, Write as _};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// How many problems are drawn; a file that is not TOML at all would have thousands.
+const MAX_DRAWN: usize = 20;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong, as a sentence of its own.
+    pub message: String,
+    /// Where: bytes of the text.
+    pub span: Range<usize>,
+    /// What is said at that place.
+    pub label: String,
+    /// Advice.
+    pub help: Option<String>,
+}
+
+/// Everything that is wrong in one file, in the order of the text. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    path: PathBuf,
+    text: String,
+    list: Vec<Problem>,
+}
+
+impl Problems {
+    /// Sorts the problems of a text; `None` when there are none. `path` is shown as it is.
+    pub(super) fn new(path: &Path, text: &str, mut list: Vec<Problem>) -> Option<Self> {
+        list.sort_by_key(|problem| (problem.span.start, problem.span.end));
+        (!list.is_empty()).then(|| Self { path: path.to_owned(), text: text.to_owned(), list })
+    }
+
+    /// The problems, in the order of the text.
+    pub fn list(&self) -> &[Problem] {
+        &self.list
+    }
+
+    /// The text with its problems pointed out as rustc does it, without a newline at the end.
+    pub(super) fn render(&self, color: bool) -> String {
+        let renderer = renderer(color);
+        let path = self.path.display().to_string();
+        let mut out = String::new();
+        for problem in self.list.iter().take(MAX_DRAWN) {
+            if !out.is_empty() {
+                out.push_str("\n\n");
+            }
+            out.push_str(&renderer.render(&[self.group(problem, &path)]));
+        }
+        let left = self.list.len().saturating_sub(MAX_DRAWN);
+        if left > 0 {
+            let title = format!("{left} more {} in {path}", if left == 1 { "problem" } else { "problems" });
+            out.push_str("\n\n");
+            out.push_str(&renderer.render(&[Group::with_title(Level::ERROR.primary_title(title))]));
+        }
+        out
+    }
+
+    fn group<'a>(&'a self, problem: &'a Problem, path: &'a str) -> Group<'a> {
+        let place = Place::of(&self.text, problem.span.start);
+        // A problem that spans lines is shown at its first: the rest of a long array explains nothing.
+        let end = problem.span.end.saturating_sub(place.start).clamp(place.column, place.line.len());
+        let end = floor_char(place.line, end).max(place.column);
+        let annotation = AnnotationKind::Primary.span(place.column..end).label(problem.label.as_str());
+        let snippet = Snippet::source(place.line).line_start(place.number).path(path).annotation(annotation);
+        let group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
+        match &problem.help {
+            Some(help) => group.element(Level::HELP.message(help.as_str())),
+            None => group,
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    /// One line: the first problem with its place, and how many follow.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(first) = self.list.first() {
+            let place = Place::of(&self.text, first.span.start);
+            write!(f, ":{}:{}: {}", place.number, place.char_column(), first.message)?;
+        }
+        match self.list.len() {
+            0 | 1 => Ok(()),
+            2 => f.write_str(" (and 1 more problem)"),
+            many => write!(f, " (and {} more problems)", many.saturating_sub(1)),
+        }
+    }
+}
+
+/// An error without a place in a text, drawn in the same way: a title, then its causes, then advice.
+pub(super) fn render_plain(title: &str, notes: &[String], hints: &[String], color: bool) -> String {
+    let group = Group::with_title(Level::ERROR.primary_title(title));
+    let group = group.elements(notes.iter().map(|note| Level::NOTE.message(note.as_str())));
+    let group = group.elements(hints.iter().map(|hint| Level::HELP.message(hint.as_str())));
+    renderer(color).render(&[group])
+}
+
+fn renderer(color: bool) -> Renderer {
+    if color { Renderer::styled() } else { Renderer::plain() }
+}
+
+/// Where a byte lies in a text.
+pub(super) struct Place<'a> {
+    /// Line, from 1.
+    pub(super) number: usize,
+    /// The line's text, without its end and without a byte order mark.
+    pub(super) line: &'a str,
+    /// Byte of the text at which `line` starts.
+    start: usize,
+    /// Byte within `line`; its length for what follows it.
+    column: usize,
+}
+
+impl<'a> Place<'a> {
+    /// The place of a byte; of one beyond the end, the end.
+    pub(super) fn of(text: &'a str, offset: usize) -> Self {
+        let offset = floor_char(text, offset);
+        let (before, after) = text.split_at(offset);
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let end = after.find('\n').map_or(text.len(), |newline| offset + newline);
+        let line = text.get(start..end).unwrap_or_default();
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let mark = if start == 0 && line.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let line = line.get(mark..).unwrap_or_default();
+        let start = start + mark;
+        let number = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        Self { number, line, start, column: offset.saturating_sub(start).min(line.len()) }
+    }
+
+    /// Column in characters, from 1.
+    pub(super) fn char_column(&self) -> usize {
+        self.line.get(..self.column).map_or(0, |before| before.chars().count()) + 1
+    }
+}
+
+/// The character that holds byte `offset`, by its first byte; the end for what lies beyond.
+fn floor_char(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1; // 0 is a boundary
+    }
+    offset
+}
+
+/// A list of names for a message: `a`, `b`, `c`.
+pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut out = String::new();
+    for name in names {
+        let comma = if out.is_empty() { "" } else { ", " };
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{comma}`{name}`");
+    }
+    out
+}

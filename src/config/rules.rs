@@ -1,0 +1,241 @@
+//! What single values may be. Each rule takes the value as written and returns it as the stages want it, or says what
+//! is expected instead.
+//!
+//! Must not know keys, flags or files.
+
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+/// A value that breaks a rule.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// What was expected, as it is written below the value.
+    pub(super) label: String,
+    /// Advice.
+    pub(super) help: Option<String>,
+}
+
+impl Fault {
+    pub(super) fn new(label: impl Into<String>) -> Self {
+        Self { label: label.into(), help: None }
+    }
+
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+/// Kernel's usual ceiling (`perf_event_max_sample_rate` starts at 100 000).
+const MAX_FREQUENCY: u32 = 100_000;
+/// `perf_copy_attr` refuses `sample_stack_user` of `USHRT_MAX` and more, or not of 8 bytes' alignment
+/// (kernel/events/core.c).
+const MAX_STACK: u32 = 65_528;
+/// Longest name, in bytes: run ids put a date before it and a suffix behind it, and file names end at 255 bytes.
+const MAX_NAME: usize = 100;
+/// Longest duration: far from where adding it to a clock overflows.
+const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+pub(super) fn frequency(value: i64) -> Result<u32, Fault> {
+    match u32::try_from(value) {
+        Ok(frequency @ 1..=MAX_FREQUENCY) => Ok(frequency),
+        _ => Err(Fault::new(format!("expected 1 to {MAX_FREQUENCY} samples per second, found {value}"))),
+    }
+}
+
+pub(super) fn stack(value: i64) -> Result<u32, Fault> {
+    match u32::try_from(value) {
+        Ok(stack @ 0..=MAX_STACK) if stack.is_multiple_of(8) => Ok(stack),
+        Ok(stack @ 0..=MAX_STACK) => {
+            let near = (stack / 8 * 8, stack / 8 * 8 + 8);
+            Err(Fault::new(format!("expected a multiple of 8, found {stack}"))
+                .help(format!("the nearest are {} and {}", near.0, near.1)))
+        }
+        _ => Err(Fault::new(format!("expected 0 to {MAX_STACK} bytes, found {value}"))),
+    }
+}
+
+pub(super) fn keep(value: i64) -> Result<usize, Fault> {
+    match usize::try_from(value) {
+        Ok(keep) if keep > 0 => Ok(keep),
+        _ => Err(Fault::new(format!("expected 1 or more runs, found {value}"))),
+    }
+}
+
+pub(super) fn duration(value: &str) -> Result<Duration, Fault> {
+    // jiff reads a zero or an overlong duration; a sign is its error.
+    match jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(value) {
+        Ok(Duration::ZERO) => Err(Fault::new("expected a duration longer than zero")),
+        Ok(duration) if duration > MAX_DURATION => Err(Fault::new("expected a duration of at most a year")),
+        Ok(duration) => Ok(duration),
+        Err(_) if value.trim_start().starts_with('-') => Err(Fault::new("expected a duration longer than zero")),
+        Err(_) => {
+            let fault = Fault::new("expected a duration such as `10m`, `1.5s` or `500ms`");
+            let bare = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+            Err(if bare { fault.help(format!("a unit is missing: `{value}s` is in seconds")) } else { fault })
+        }
+    }
+}
+
+pub(super) fn package(value: &str) -> Result<String, Fault> {
+    if value.is_empty() {
+        return Err(Fault::new("expected a package").help("`.` is the package in the directory of goflame.toml"));
+    }
+    if value.starts_with('-') {
+        return Err(Fault::new("expected a package, found a flag").help("flags belong in `[variant.*]`"));
+    }
+    if value.contains("...") || matches!(value, "all" | "std" | "cmd" | "tool" | "work") {
+        return Err(Fault::new("expected one package, found a pattern for many"));
+    }
+    Ok(value.to_owned())
+}
+
+/// A name as the user gives it: used for files as it is, so it must be fit for that. Empty: to be derived.
+pub(super) fn name(value: &str) -> Result<String, Fault> {
+    if value.is_empty() { Ok(String::new()) } else { file_name(value) }
+}
+
+/// The name of a variant: a directory below `.goflame/build`.
+pub(super) fn file_name(value: &str) -> Result<String, Fault> {
+    if value.is_empty() {
+        return Err(Fault::new("expected a name, found nothing"));
+    }
+    if let Some(first @ ('.' | '-')) = value.chars().next() {
+        return Err(Fault::new(format!("a name may not start with `{first}`")));
+    }
+    if let Some(odd) = value.chars().find(|c| !is_name_char(*c)) {
+        return Err(Fault::new(format!("expected letters, digits, `-`, `_` and `.`, found `{}`", odd.escape_debug())));
+    }
+    if value.len() > MAX_NAME {
+        return Err(Fault::new(format!("expected at most {MAX_NAME} bytes, found {}", value.len())));
+    }
+    Ok(value.to_owned())
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+/// The name of what a package builds, as `go build` chooses it: the last element of the path, or the one before when
+/// that is a major version (`exeFromImportPath` in cmd/go/internal/load). A path that starts with `.` or `/` is a
+/// directory, seen from `root`. Always fit for a file name.
+pub(super) fn derived_name(package: &str, root: &Path) -> String {
+    let path = package.strip_suffix(".go").unwrap_or(package);
+    let path =
+        if path.starts_with(['.', '/']) { collapse(&root.join(path)) } else { collapse(&Path::new("/").join(path)) };
+    let mut elements = path.iter().rev().map(|element| element.to_string_lossy());
+    let last = elements.next().unwrap_or_default();
+    let chosen = if is_version(&last) { elements.next().filter(|before| *before != "/").unwrap_or(last) } else { last };
+    let mut name: String = chosen.chars().map(|c| if is_name_char(c) { c } else { '-' }).collect();
+    while name.len() > MAX_NAME {
+        name.pop();
+    }
+    match name.trim_start_matches(['.', '-']) {
+        "" => "app".to_owned(),
+        fit => fit.to_owned(),
+    }
+}
+
+/// `isVersionElement` in cmd/go/internal/load/pkg.go: `v2` and up.
+fn is_version(element: &str) -> bool {
+    match element.strip_prefix('v') {
+        Some(digits) => {
+            !digits.is_empty()
+                && digits.bytes().all(|byte| byte.is_ascii_digit())
+                && !digits.starts_with('0')
+                && digits != "1"
+        }
+        None => false,
+    }
+}
+
+/// An exact Go release, without the `go` that toolchain names start with. Empty: none is asked for.
+pub(super) fn go_version(value: &str) -> Result<String, Fault> {
+    match value.strip_prefix("go").filter(|bare| exact_release(bare).is_ok()) {
+        Some(bare) => Err(Fault::new(NO_RELEASE).help(format!("leave out the `go`: `{bare}`"))),
+        None if value.is_empty() => Ok(String::new()),
+        None => exact_release(value).map(|()| value.to_owned()),
+    }
+}
+
+const NO_RELEASE: &str = "expected a Go version such as `1.27.3`";
+
+/// `1.27.3`, `1.27rc1`, and `1.20` but not `1.21`: from there on releases have three numbers (go.dev/doc/toolchain).
+/// A suffix such as `-custom` names somebody's own build of that release.
+fn exact_release(value: &str) -> Result<(), Fault> {
+    let none = || Fault::new(NO_RELEASE);
+    let number = |digits: &str| digits.parse::<u32>().ok().filter(|n| n.to_string() == digits);
+    let (release, suffix) = value.split_once('-').unwrap_or((value, "custom"));
+    if suffix.is_empty() || !suffix.chars().all(is_name_char) {
+        return Err(none());
+    }
+    let rest = release.strip_prefix("1.").ok_or_else(none)?;
+    let (minor, rest) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+    let minor = number(minor).ok_or_else(none)?;
+    if rest.is_empty() {
+        let first = format!("the first one is `1.{minor}.0`");
+        return if minor < 21 { Ok(()) } else { Err(Fault::new("expected an exact release").help(first)) };
+    }
+    let last = ["rc", "beta", "."].into_iter().find_map(|separator| rest.strip_prefix(separator));
+    last.and_then(number).map(|_| ()).ok_or_else(none)
+}
+
+/// A build tag (`go help build`: comma-separated; go/build/constraint: letters, digits, `_` and `.`).
+pub(super) fn tag(value: &str) -> Result<String, Fault> {
+    if !value.is_empty() && value.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.')) {
+        return Ok(value.to_owned());
+    }
+    let fault = Fault::new("expected a build tag: letters, digits, `_` and `.`");
+    Err(if value.contains([',', ' ']) { fault.help("one tag for each string") } else { fault })
+}
+
+/// Build modes that yield a program that can be run (`go help buildmode`).
+pub(super) fn buildmode(value: &str) -> Result<String, Fault> {
+    match value {
+        "" | "default" | "exe" | "pie" => Ok(value.to_owned()),
+        "archive" | "c-archive" | "c-shared" | "plugin" | "shared" => {
+            Err(Fault::new("this mode builds no program that could be run")
+                .help("expected `exe`, `pie`, `default` or nothing"))
+        }
+        _ => Err(Fault::new("expected `exe`, `pie`, `default` or nothing")),
+    }
+}
+
+/// The name of an environment variable.
+pub(super) fn env_name(name: &str) -> Result<(), Fault> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(Fault::new("expected the name of an environment variable"));
+    }
+    Ok(())
+}
+
+/// The archive's directory, made absolute. It gets a `.gitignore` of `*`, so it may not hold the project.
+pub(super) fn archive_dir(value: &Path, base: &Path, root: &Path) -> Result<PathBuf, Fault> {
+    if value == Path::new("") {
+        return Err(Fault::new("expected a directory, found nothing"));
+    }
+    let dir = resolve(base, value);
+    if collapse(root).starts_with(collapse(&dir)) {
+        return Err(Fault::new("expected a directory of its own, found one that holds the project"));
+    }
+    Ok(dir)
+}
+
+/// A path seen from a directory, without needless `.` elements. `..` stays: behind a link it is not what it seems.
+pub(super) fn resolve(base: &Path, path: &Path) -> PathBuf {
+    base.join(path).components().collect()
+}
+
+/// The path without `.` and `..`, by its text alone.
+fn collapse(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}

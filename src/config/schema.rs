@@ -1,0 +1,286 @@
+//! Every key of `goflame.toml`: its name, and how its value gets into a [`Config`].
+//!
+//! Must not hold defaults: those are in `goflame.toml.example`.
+
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::model::{Config, Format, Variant};
+use super::name::one_of;
+use super::nearest::nearest;
+use super::problem::{Problem, listed};
+use super::rules::{self, Fault};
+use super::value::{Off, Value, entries, key_text};
+
+/// Reads a value into its place. What is wrong is reported, and the place keeps what it held.
+type Apply<T> = fn(&mut T, &Value<'_>, &mut Vec<Problem>);
+
+/// One key of a table.
+pub(super) struct Key<T: 'static> {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Whether there is any value for it that does something.
+    pub(super) available: bool,
+    apply: Apply<T>,
+}
+
+/// One table of the file.
+pub(super) struct Section {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Its keys.
+    pub(super) keys: &'static [Key<Config>],
+}
+
+const fn key<T>(name: &'static str, apply: Apply<T>) -> Key<T> {
+    Key { name, available: true, apply }
+}
+
+/// A key of a later version, of which at most one value is accepted.
+const fn later<T>(name: &'static str, apply: Apply<T>) -> Key<T> {
+    Key { name, available: false, apply }
+}
+
+/// The tables, `[variant.*]` aside.
+pub(super) const SECTIONS: &[Section] = &[
+    Section {
+        name: "app",
+        keys: &[
+            key("package", |c, v, p| set(&mut c.app.package, v.text_by(p, rules::package))),
+            key("kind", |c, v, p| set(&mut c.app.kind, v.choice(p))),
+            key("name", |c, v, p| set(&mut c.app.name, v.text_by(p, rules::name))),
+        ],
+    },
+    Section {
+        name: "build",
+        keys: &[
+            key("variant", |c, v, p| {
+                let name = v.text_by(p, |name| defined_variant(c, name));
+                set(&mut c.build.variant, name);
+            }),
+            later("docker", |_, v, p| v.only(&Off::Boolean(false), p)),
+        ],
+    },
+    Section {
+        name: "toolchain",
+        keys: &[
+            key("go", |c, v, p| set(&mut c.toolchain.go, v.text_by(p, rules::go_version))),
+            later("image", |_, v, p| v.only(&Off::Text(""), p)),
+        ],
+    },
+    Section {
+        name: "workload",
+        keys: &[
+            key("args", |c, v, p| set(&mut c.workload.args, v.list(p))),
+            key("env", |c, v, p| set(&mut c.workload.env, v.env(p))),
+            key("dir", |c, v, p| {
+                let dir = v.text(p).map(|dir| rules::resolve(&c.root, Path::new(dir)));
+                set(&mut c.workload.dir, dir);
+            }),
+            key("stdin", |c, v, p| {
+                let file = v.text(p).map(|file| (!file.is_empty()).then(|| rules::resolve(&c.root, Path::new(file))));
+                set(&mut c.workload.stdin, file);
+            }),
+            key("timeout", |c, v, p| set(&mut c.workload.timeout, v.text_by(p, rules::duration))),
+            later("repeat", |_, v, p| v.only(&Off::Integer(1), p)),
+            later("ready", |_, v, p| v.not_yet(p)),
+            later("warmup", |_, v, p| v.not_yet(p)),
+            later("duration", |_, v, p| v.not_yet(p)),
+            later("load", |_, v, p| v.not_yet(p)),
+            later("stop", |_, v, p| v.not_yet(p)),
+        ],
+    },
+    Section {
+        name: "record",
+        keys: &[
+            key("engine", |c, v, p| set(&mut c.record.engine, v.choice(p))),
+            key("frequency", |c, v, p| set(&mut c.record.frequency, v.integer_by(p, rules::frequency))),
+            key("event", |c, v, p| set(&mut c.record.event, v.choice(p))),
+            key("kernel", |c, v, p| set(&mut c.record.kernel, v.choice(p))),
+            key("stack", |c, v, p| set(&mut c.record.stack, v.integer_by(p, rules::stack))),
+            later("off_cpu", |_, v, p| v.only(&Off::Boolean(false), p)),
+        ],
+    },
+    Section {
+        name: "runtime",
+        keys: &[
+            later("gctrace", |_, v, p| v.not_yet(p)),
+            later("schedtrace", |_, v, p| v.not_yet(p)),
+            later("pprof", |_, v, p| v.not_yet(p)),
+            later("profiles", |_, v, p| v.not_yet(p)),
+        ],
+    },
+    Section {
+        name: "doctor",
+        keys: &[
+            key("strict", |c, v, p| set(&mut c.doctor.strict, v.boolean(p))),
+            key("ignore", |c, v, p| set(&mut c.doctor.ignore, v.list(p))),
+        ],
+    },
+    Section {
+        name: "report",
+        keys: &[
+            key("formats", |c, v, p| {
+                let formats = v.list_by(p, Value::choice::<Format>);
+                set(&mut c.report.formats, formats.map(without_repeats));
+            }),
+            later("palette", |_, v, p| v.only(&Off::Text("go"), p)),
+            key("title", |c, v, p| set(&mut c.report.title, v.text(p).map(str::to_owned))),
+        ],
+    },
+    Section {
+        name: "archive",
+        keys: &[
+            key("dir", |c, v, p| {
+                let dir = v.text_by(p, |dir| rules::archive_dir(Path::new(dir), &c.root, &c.root));
+                set(&mut c.archive.dir, dir);
+            }),
+            key("keep", |c, v, p| set(&mut c.archive.keep, v.integer_by(p, rules::keep))),
+        ],
+    },
+];
+
+/// The keys of each `[variant.*]`.
+pub(super) const VARIANT: &[Key<Variant>] = &[
+    key("gcflags", |c, v, p| set(&mut c.gcflags, v.compiler_flags(p))),
+    key("ldflags", |c, v, p| set(&mut c.ldflags, v.linker_flags(p))),
+    key("tags", |c, v, p| {
+        set(&mut c.tags, v.list_by(p, |element, p| element.text_by(p, rules::tag)));
+    }),
+    key("env", |c, v, p| set(&mut c.env, v.env(p))),
+    key("trimpath", |c, v, p| set(&mut c.trimpath, v.boolean(p))),
+    key("buildvcs", |c, v, p| set(&mut c.buildvcs, v.boolean(p))),
+    key("race", |c, v, p| set(&mut c.race, v.boolean(p))),
+    key("cgo", |c, v, p| set(&mut c.cgo, v.boolean(p).map(Some))),
+    key("pgo", |c, v, p| set(&mut c.pgo, v.text(p).map(str::to_owned))),
+    key("buildmode", |c, v, p| set(&mut c.buildmode, v.text_by(p, rules::buildmode))),
+];
+
+/// Lays a file's settings over those in `config`. `new_variant` is what a variant of a new name starts from.
+pub(super) fn apply(
+    config: &mut Config,
+    new_variant: &Variant,
+    table: &DeTable<'_>,
+    text: &str,
+    problems: &mut Vec<Problem>,
+) {
+    // Variants first: `build.variant` may name any of them, wherever it stands.
+    for (name, value) in entries(table, "", text).filter(|(name, _)| *name == "variant") {
+        variants(config, new_variant, name, &value, problems);
+    }
+    for (name, value) in entries(table, "", text) {
+        match SECTIONS.iter().find(|section| section.name == name) {
+            Some(section) if section.keys.iter().any(|key| key.available) => {
+                keys(config, section.keys, &format!("[{name}]"), &value, problems);
+            }
+            // One word about the table says it for each of its keys.
+            Some(_) => value.not_yet(problems),
+            None if name == "variant" => {}
+            None => unknown_at_top(name, &value, problems),
+        }
+    }
+}
+
+/// The name of a variant that exists.
+pub(super) fn defined_variant(config: &Config, name: &str) -> Result<String, Fault> {
+    if config.variants.contains_key(name) {
+        return Ok(name.to_owned());
+    }
+    let names: Vec<&str> = config.variants.keys().map(String::as_str).collect();
+    let fault = Fault::new(format!("expected {}", one_of(&names)));
+    Err(match nearest(name, names) {
+        Some(near) => fault.help(format!("did you mean `{near}`?")),
+        None => fault.help(format!("`[variant.{}]` would define it", key_text(name))),
+    })
+}
+
+/// The formats, each once.
+pub(super) fn without_repeats(formats: Vec<Format>) -> Vec<Format> {
+    let mut once = Vec::with_capacity(formats.len());
+    for format in formats {
+        if !once.contains(&format) {
+            once.push(format);
+        }
+    }
+    once
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn variants(config: &mut Config, new: &Variant, name: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
+    let DeValue::Table(table) = value.node.get_ref() else {
+        value.wrong_type::<()>(&format!("a table for each {name}"), problems);
+        return;
+    };
+    for (name, value) in entries(table, "variant", value.text) {
+        if let Err(fault) = rules::file_name(name) {
+            problems.push(Problem {
+                message: format!("invalid name for the variant `{}`", name.escape_debug()),
+                span: value.key.clone(),
+                label: fault.label,
+                help: fault.help,
+            });
+        }
+        let variant = config.variants.entry(name.to_owned()).or_insert_with(|| new.clone());
+        keys(variant, VARIANT, &format!("[{}]", value.path), &value, problems);
+    }
+}
+
+fn keys<T>(target: &mut T, known: &[Key<T>], table_name: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
+    let DeValue::Table(table) = value.node.get_ref() else {
+        value.wrong_type::<()>("a table", problems);
+        return;
+    };
+    for (name, value) in entries(table, &value.path, value.text) {
+        match known.iter().find(|key| key.name == name) {
+            Some(key) => (key.apply)(target, &value, problems),
+            None => unknown_key(name, known, table_name, &value, problems),
+        }
+    }
+}
+
+fn unknown_key<T>(name: &str, known: &[Key<T>], table: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
+    let names = || known.iter().filter(|key| key.available).map(|key| key.name);
+    let near = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
+    let label = near.or_else(|| home_of(name).map(|home| format!("`{name}` belongs in `[{home}]`")));
+    problems.push(Problem {
+        message: format!("unknown key `{}` in `{table}`", name.escape_debug()),
+        span: value.key.clone(),
+        help: label.is_none().then(|| format!("the keys of `{table}` are {}", listed(names()))),
+        label: label.unwrap_or_else(|| format!("not a key of `{table}`")),
+    });
+}
+
+fn unknown_at_top(name: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
+    let tables = || {
+        let available = SECTIONS.iter().filter(|section| section.keys.iter().any(|key| key.available));
+        available.map(|section| section.name).chain(["variant"])
+    };
+    let is_table = matches!(value.node.get_ref(), DeValue::Table(_));
+    let shown = name.escape_debug();
+    let near = nearest(name, tables()).map(|near| format!("did you mean `[{near}]`?"));
+    let home = home_of(name).map(|home| format!("`{name}` belongs in `[{home}]`"));
+    let (message, label) = if is_table {
+        (format!("unknown table `[{shown}]`"), near.or(home))
+    } else {
+        (format!("unknown key `{shown}` outside of any table"), home.or(near))
+    };
+    problems.push(Problem {
+        message,
+        span: value.key.clone(),
+        help: label.is_none().then(|| format!("the tables are {}", listed(tables()))),
+        label: label.unwrap_or_else(|| "not a name that goflame knows".to_owned()),
+    });
+}
+
+/// The table in which a key of exactly that name belongs.
+fn home_of(name: &str) -> Option<&'static str> {
+    let mut sections = SECTIONS.iter();
+    let home = sections.find(|section| section.keys.iter().any(|key| key.available && key.name == name));
+    home.map(|section| section.name).or_else(|| VARIANT.iter().any(|key| key.name == name).then_some("variant.NAME"))
+}

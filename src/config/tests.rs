@@ -1,0 +1,33 @@
+//! Tests of the settings as a whole; single parts have theirs beside them.
+#![allow(clippy::unwrap_used)]
+
+mod defaults;
+mod init;
+mod loading;
+mod rejected;
+mod rendered;
+
+use std::path::{Path, PathBuf};
+
+use super::{Config, Error, Overrides, SourceFile};
+
+/// A project that exists on no disk.
+const ROOT: &str = "/nonexistent/goflame/hello";
+
+fn resolve(text: &str) -> Result<Config, Error> {
+    let file = SourceFile { path: Path::new(ROOT).join("goflame.toml"), text: text.to_owned() };
+    Config::resolve(Path::new(ROOT), Some(file), &Overrides::default())
+}
+
+fn accepted(text: &str) -> Config {
+    resolve(text).unwrap_or_else(|error| panic!("{text}\n{}", error.render(false)))
+}
+
+/// The drawn problems of a text, as if it were `goflame.toml` in the working directory.
+fn rendered(text: &str) -> String {
+    let file = SourceFile { path: PathBuf::from("goflame.toml"), text: text.to_owned() };
+    match Config::resolve(Path::new("."), Some(file), &Overrides::default()) {
+        Ok(_) => panic!("accepted: {text}"),
+        Err(error) => error.render(false),
+    }
+}

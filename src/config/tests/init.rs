@@ -1,0 +1,89 @@
+//! The text that `goflame init` writes.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::defaults::uncommented;
+use super::{ROOT, accepted};
+use crate::config::{Config, Kind, MainPackage, init_text};
+
+fn main(package: &str, name: &str) -> MainPackage {
+    MainPackage { package: package.to_owned(), name: name.to_owned() }
+}
+
+/// The lines of `[app]`.
+fn app(text: &str) -> Vec<&str> {
+    text.lines().skip_while(|line| *line != "[app]").skip(1).take_while(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn the_first_main_package_is_active_and_the_others_are_comments() {
+    let found = [main("./cmd/server", "server"), main("./cmd/worker", "worker")];
+    let text = init_text(&found, &["./codec".to_owned()]);
+    assert_eq!(
+        app(&text),
+        [
+            r#"package = "./cmd/server""#,
+            r#"kind    = "binary""#,
+            r#"# name    = "server""#,
+            "# Other main packages here; only one is built at a time:",
+            r#"# package = "./cmd/worker""#,
+            r#"# Packages with benchmarks; each needs kind = "bench":"#,
+            r#"# package = "./codec""#,
+        ]
+    );
+    let config = accepted(&text);
+    assert_eq!((config.app.package.as_str(), config.app.name.as_str()), ("./cmd/server", "server"));
+}
+
+#[test]
+fn a_name_that_is_not_derived_is_said() {
+    let text = init_text(&[main(".", "tool")], &[]);
+    assert_eq!(app(&text), [r#"package = ".""#, r#"kind    = "binary""#, r#"name    = "tool""#]);
+    assert_eq!(accepted(&text).app.name, "tool");
+    let text = init_text(&[main("./v2", "")], &[]);
+    assert!(app(&text)[2].starts_with("# name "), "{text}");
+}
+
+#[test]
+fn benchmarks_stand_in_for_a_missing_main_package() {
+    let text = init_text(&[], &["./codec".to_owned(), "./parse".to_owned()]);
+    let config = accepted(&text);
+    assert_eq!((config.app.package.as_str(), config.app.kind), ("./codec", Kind::Bench));
+    assert!(text.contains(r#"# package = "./parse""#));
+}
+
+#[test]
+fn the_comments_show_the_true_defaults() {
+    let text = init_text(&[], &[]);
+    for text in [&text, &uncommented(&text)] {
+        let mut config = accepted(text);
+        config.text.clear();
+        config.file = None;
+        assert_eq!(config, Config::defaults(Path::new(ROOT)), "{text}");
+    }
+    // And the uncommenting above did something.
+    assert!(uncommented(&text).contains("\nfrequency = 997"));
+}
+
+proptest! {
+    #[test]
+    fn the_text_always_loads(
+        mains in prop::collection::vec((any::<String>(), any::<String>()), 0..4),
+        benches in prop::collection::vec(any::<String>(), 0..4),
+    ) {
+        let mains: Vec<_> = mains.iter().map(|(package, name)| main(package, name)).collect();
+        let config = accepted(&init_text(&mains, &benches));
+        if let Some(first) = mains.iter().find(|main| main.package == config.app.package) {
+            prop_assert!(config.app.package == "." || first.package == config.app.package);
+        }
+    }
+
+    #[test]
+    fn a_package_arrives_as_it_was_found(package in "[a-z./\"'\\\\ #\u{e9}{}=\t\n]{1,12}") {
+        prop_assume!(!package.contains("..."));
+        let config = accepted(&init_text(&[main(&package, "x")], &[]));
+        prop_assert_eq!(config.app.package, package);
+    }
+}

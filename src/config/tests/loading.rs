@@ -1,0 +1,268 @@
+//! Finding and reading the file, and what flags do.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{ROOT, accepted};
+use crate::config::{
+    Config, Engine, Error, EventChoice, Format, Kernel, Kind, Overrides, SourceFile, UnknownName, Variant, load,
+};
+
+fn project() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs::canonicalize(dir.path()).unwrap();
+    (dir, root)
+}
+
+fn none() -> Overrides {
+    Overrides::default()
+}
+
+#[test]
+fn every_key_arrives() {
+    let config = accepted(
+        r#"
+[app]
+package = "example.com/x/cmd/server/v2"
+kind = "bench"
+[build]
+variant = "fast"
+docker = false
+[variant.fast]
+gcflags = "all=-B"
+tags = ["netgo", "go1.20"]
+env = { GOAMD64 = "v3" }
+trimpath = false
+buildvcs = true
+race = true
+cgo = false
+pgo = "auto"
+buildmode = "pie"
+[variant.debug]
+ldflags = "-X main.s=-w"
+[toolchain]
+go = "1.27.3"
+image = ""
+[workload]
+args = ["-n", "5 0"]
+env = { A = "b=c", "D.E" = "" }
+dir = "./data/./x"
+stdin = "in.txt"
+timeout = "1.5s"
+repeat = 1
+[record]
+engine = "perf"
+frequency = 0x63
+event = "cpu-clock"
+kernel = "no"
+stack = 0
+off_cpu = false
+[doctor]
+strict = true
+ignore = ["pmu"]
+[report]
+formats = ["json", "svg", "json"]
+palette = "go"
+title = "Größe"
+[archive]
+dir = "/var/runs"
+keep = 1
+"#,
+    );
+    let root = Path::new(ROOT);
+    assert_eq!((config.app.kind, config.app.name.as_str()), (Kind::Bench, "server"));
+    assert_eq!(config.build.variant, "fast");
+    let fast = Variant {
+        gcflags: "all=-B".to_owned(),
+        ldflags: "-compressdwarf=false".to_owned(), // from release
+        tags: vec!["netgo".to_owned(), "go1.20".to_owned()],
+        env: [("GOAMD64".to_owned(), "v3".to_owned())].into(),
+        trimpath: false,
+        buildvcs: true,
+        race: true,
+        cgo: Some(false),
+        pgo: "auto".to_owned(),
+        buildmode: "pie".to_owned(),
+    };
+    assert_eq!(config.variants["fast"], fast);
+    assert_eq!(config.variants["debug"].gcflags, "all=-N -l");
+    assert_eq!(config.variants["debug"].ldflags, "-X main.s=-w");
+    assert_eq!(config.toolchain.go, "1.27.3");
+    assert_eq!(config.workload.args, ["-n", "5 0"]);
+    assert_eq!(config.workload.env["A"], "b=c");
+    assert_eq!(config.workload.env["D.E"], "");
+    assert_eq!(config.workload.dir, root.join("data/x"));
+    assert_eq!(config.workload.stdin, Some(root.join("in.txt")));
+    assert_eq!(config.workload.timeout, Duration::from_millis(1500));
+    assert_eq!((config.record.engine, config.record.event), (Engine::Perf, EventChoice::CpuClock));
+    assert_eq!((config.record.kernel, config.record.frequency, config.record.stack), (Kernel::No, 99, 0));
+    assert!(config.doctor.strict);
+    assert_eq!(config.doctor.ignore, ["pmu"]);
+    assert_eq!(config.report.formats, [Format::Json, Format::Svg]);
+    assert_eq!(config.report.title, "Größe");
+    assert_eq!((config.archive.dir.as_path(), config.archive.keep), (Path::new("/var/runs"), 1));
+}
+
+#[test]
+fn the_file_is_found_here_and_above() {
+    let (_guard, root) = project();
+    let below = root.join("a/b");
+    fs::create_dir_all(&below).unwrap();
+    fs::write(root.join("goflame.toml"), "[record]\nfrequency = 50\n").unwrap();
+    for dir in [&root, &below, &root.join("a/b/../b"), &root.join("a/..")] {
+        let config = load(dir, None, &none()).unwrap();
+        assert_eq!(config.root, root);
+        assert_eq!(config.file, Some(root.join("goflame.toml")));
+        assert_eq!(config.record.frequency, 50);
+        assert_eq!(config.source(), "[record]\nfrequency = 50\n");
+        assert_eq!(config.workload.dir, root);
+    }
+    // The nearest one wins, alone.
+    fs::write(below.join("goflame.toml"), "").unwrap();
+    let config = load(&below, None, &none()).unwrap();
+    assert_eq!((config.root, config.record.frequency, config.app.name.as_str()), (below, 997, "b"));
+}
+
+#[test]
+fn the_search_goes_up_the_real_path() {
+    let (_guard, root) = project();
+    fs::create_dir_all(root.join("real/sub")).unwrap();
+    fs::create_dir_all(root.join("links")).unwrap();
+    fs::write(root.join("real/goflame.toml"), "").unwrap();
+    fs::write(root.join("links/goflame.toml"), "").unwrap();
+    symlink(root.join("real/sub"), root.join("links/sub")).unwrap();
+    assert_eq!(load(&root.join("links/sub"), None, &none()).unwrap().root, root.join("real"));
+}
+
+#[test]
+fn a_file_named_by_flag_is_seen_from_the_directory() {
+    let (_guard, root) = project();
+    fs::create_dir(root.join("conf")).unwrap();
+    fs::write(root.join("conf/ci.toml"), "[archive]\nkeep = 3\n").unwrap();
+    for explicit in [PathBuf::from("conf/ci.toml"), root.join("conf/ci.toml")] {
+        let config = load(&root, Some(&explicit), &none()).unwrap();
+        assert_eq!((config.root, config.archive.keep), (root.join("conf"), 3));
+        assert_eq!(config.file, Some(root.join("conf/ci.toml")));
+    }
+}
+
+#[test]
+fn no_file_is_an_error_with_advice() {
+    let (_guard, root) = project();
+    let error = load(&root, None, &none()).unwrap_err();
+    assert!(matches!(&error, Error::NotFound { dir } if *dir == root));
+    let expected = format!(
+        "error: no goflame.toml in {} or any directory above it\n |\n = help: `goflame init` writes one",
+        root.display()
+    );
+    assert_eq!(error.render(false), expected);
+}
+
+#[test]
+fn what_is_not_a_readable_file_is_named() {
+    let (_guard, root) = project();
+    let file = root.join("goflame.toml");
+    let shown = file.display();
+
+    let error = load(&root, Some(Path::new("goflame.toml")), &none()).unwrap_err();
+    assert_eq!(
+        error.render(false),
+        format!("error: cannot read {shown}\n |\n = note: No such file or directory (os error 2)")
+    );
+
+    fs::create_dir(&file).unwrap();
+    let error = load(&root, None, &none()).unwrap_err();
+    assert_eq!(error.render(false), format!("error: cannot read {shown}\n |\n = note: it is a directory, not a file"));
+    fs::remove_dir(&file).unwrap();
+
+    symlink("nowhere", &file).unwrap();
+    let error = load(&root, None, &none()).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot read {shown}"));
+    fs::remove_file(&file).unwrap();
+
+    symlink("/dev/zero", &file).unwrap();
+    let error = load(&root, None, &none()).unwrap_err();
+    assert_eq!(
+        error.render(false),
+        format!("error: cannot read {shown}\n |\n = note: it is larger than 1048576 bytes")
+    );
+    fs::remove_file(&file).unwrap();
+
+    fs::write(&file, b"[app]\nname = \"\xc3\xa9t\xff\"\n").unwrap();
+    let error = load(&root, None, &none()).unwrap_err();
+    assert_eq!(error.to_string(), format!("{shown}:2:11: byte 0xff at offset 17 is not UTF-8"));
+
+    let error = load(&root.join("none"), None, &none()).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot open directory {}", root.join("none").display()));
+}
+
+#[test]
+fn flags_go_before_the_file() {
+    let file = SourceFile {
+        path: Path::new(ROOT).join("goflame.toml"),
+        text: "[record]\nfrequency = 50\n[workload]\nargs = [\"a\"]\n[variant.fast]\n".to_owned(),
+    };
+    let overrides = Overrides {
+        variant: Some("fast".to_owned()),
+        frequency: Some(99),
+        engine: Some(Engine::Perf),
+        event: Some(EventChoice::Cycles),
+        kernel: Some(Kernel::Yes),
+        stack: Some(64),
+        args: Some(vec![]),
+        strict: Some(true),
+        formats: Some(vec![Format::Json, Format::Json]),
+        title: Some("t".to_owned()),
+        archive_dir: Some(PathBuf::from("out")),
+    };
+    let config = Config::resolve(Path::new("/nonexistent/here"), Some(file), &overrides).unwrap();
+    assert_eq!(config.build.variant, "fast");
+    let record = &config.record;
+    assert_eq!((record.frequency, record.stack), (99, 64));
+    assert_eq!((record.engine, record.event, record.kernel), (Engine::Perf, EventChoice::Cycles, Kernel::Yes));
+    assert_eq!(config.workload.args, Vec::<String>::new());
+    assert!(config.doctor.strict);
+    assert_eq!((config.report.formats, config.report.title.as_str()), (vec![Format::Json], "t"));
+    assert_eq!(config.archive.dir, Path::new("/nonexistent/here/out"));
+}
+
+#[test]
+fn a_wrong_flag_is_named_and_the_file_is_not() {
+    let flags = |overrides: Overrides| {
+        let error = Config::resolve(Path::new(ROOT), None, &overrides).unwrap_err();
+        assert!(error.is_usage());
+        error.render(false)
+    };
+    for (overrides, expected) in [
+        (
+            Overrides { frequency: Some(0), ..none() },
+            "error: invalid value for --freq: expected 1 to 100000 samples per second, found 0",
+        ),
+        (
+            Overrides { stack: Some(13), ..none() },
+            "error: invalid value for --stack: expected a multiple of 8, found 13\n |\n = help: the nearest are 8 and 16",
+        ),
+        (
+            Overrides { variant: Some("relase".to_owned()), ..none() },
+            "error: invalid value for --variant: expected `debug` or `release`\n |\n = help: did you mean `release`?",
+        ),
+        (
+            Overrides { archive_dir: Some(PathBuf::from("..")), ..none() },
+            "error: invalid value for --archive-dir: expected a directory of its own, found one that holds the project",
+        ),
+    ] {
+        assert_eq!(flags(overrides), expected);
+    }
+}
+
+#[test]
+fn names_of_values_read_as_they_are_written() {
+    assert_eq!("perf".parse(), Ok(Engine::Perf));
+    assert_eq!(EventChoice::CpuClock.to_string().parse(), Ok(EventChoice::CpuClock));
+    let error = |name: &str| -> UnknownName { name.parse::<Format>().unwrap_err() };
+    assert_eq!(error("html").to_string(), "`html` is not yet available");
+    assert_eq!(error("pprf").to_string(), "expected `svg`, `pprof`, `folded` or `json`; did you mean `pprof`?");
+    assert!(error("html").is_later() && !error("png").is_later());
+}

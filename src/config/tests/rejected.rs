@@ -1,0 +1,249 @@
+//! Values at and beyond their limits.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::{ROOT, accepted, rendered, resolve};
+use crate::config::Error;
+use crate::config::rules::derived_name;
+
+/// The message, the label and the part of the text that is pointed at.
+fn problem(text: &str) -> (String, String, String) {
+    match resolve(text) {
+        Err(Error::Invalid(problems)) => match problems.list() {
+            [problem] => (problem.message.clone(), problem.label.clone(), text[problem.span.clone()].to_owned()),
+            many => panic!("{text}: {many:#?}"),
+        },
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn wrong_types_are_named() {
+    for (text, path, label) in [
+        ("app = 3", "app", "expected a table, found an integer"),
+        ("[[app]]", "app", "expected a table, found an array"),
+        ("variant = []", "variant", "expected a table for each variant, found an array"),
+        ("[variant]\nfast = 1", "variant.fast", "expected a table, found an integer"),
+        ("[app]\npackage = 1", "app.package", "expected a string, found an integer"),
+        ("[app]\npackage = 1.5", "app.package", "expected a string, found a float"),
+        ("[app]\npackage = {}", "app.package", "expected a string, found a table"),
+        ("[app]\npackage = 2026-11-23", "app.package", "expected a string, found a date"),
+        ("[record]\nfrequency = \"99\"", "record.frequency", "expected an integer, found a string"),
+        ("[record]\nfrequency = 99.5", "record.frequency", "expected an integer, found a float"),
+        ("[record]\nkernel = true", "record.kernel", "expected a string, found a boolean"),
+        ("[record]\noff_cpu = 0", "record.off_cpu", "expected a boolean, found an integer"),
+        ("[doctor]\nstrict = \"true\"", "doctor.strict", "expected a boolean, found a string"),
+        ("[doctor]\nignore = \"pmu\"", "doctor.ignore", "expected an array of strings, found a string"),
+        ("[doctor]\nignore = [1]", "doctor.ignore", "expected a string, found an integer"),
+        ("[workload]\nenv = []", "workload.env", "expected a table of strings, found an array"),
+        ("[workload]\nenv.PORT = 80", "workload.env.PORT", "expected a string, found an integer"),
+        ("[workload]\nrepeat = \"2\"", "workload.repeat", "expected an integer, found a string"),
+        ("[build]\ndocker = \"yes\"", "build.docker", "expected a boolean, found a string"),
+        ("[variant.debug]\ncgo = \"\"", "variant.debug.cgo", "expected a boolean, found a string"),
+    ] {
+        let (message, found, _) = problem(text);
+        assert_eq!((message, found.as_str()), (format!("wrong type for `{path}`"), label), "{text}");
+    }
+}
+
+#[test]
+fn impossible_values_are_refused() {
+    for (key, value, label) in [
+        ("record.frequency", "0", "expected 1 to 100000 samples per second, found 0"),
+        ("record.frequency", "-1", "expected 1 to 100000 samples per second, found -1"),
+        ("record.frequency", "100001", "expected 1 to 100000 samples per second, found 100001"),
+        ("record.frequency", "99999999999999999999", "expected an integer of at most 63 bits"),
+        ("record.stack", "-8", "expected 0 to 65528 bytes, found -8"),
+        ("record.stack", "65536", "expected 0 to 65528 bytes, found 65536"),
+        ("record.stack", "1020", "expected a multiple of 8, found 1020"),
+        ("record.engine", "\"pref\"", "expected `native` or `perf`; did you mean `perf`?"),
+        ("record.event", "\"instructions\"", "expected `auto`, `cycles` or `cpu-clock`"),
+        ("record.kernel", "\"on\"", "expected `auto`, `yes` or `no`"),
+        ("app.kind", "\"lib\"", "expected `binary` or `bench`"),
+        ("app.package", "\"\"", "expected a package"),
+        ("app.package", "\"./...\"", "expected one package, found a pattern for many"),
+        ("app.package", "\"all\"", "expected one package, found a pattern for many"),
+        ("app.package", "\"-o\"", "expected a package, found a flag"),
+        ("app.package", "\"a\\u0000b\"", "expected text without a NUL character"),
+        ("app.name", "\"a/b\"", "expected letters, digits, `-`, `_` and `.`, found `/`"),
+        ("app.name", "\".x\"", "a name may not start with `.`"),
+        ("app.name", "\"-x\"", "a name may not start with `-`"),
+        ("app.name", "\"a\\tb\"", "expected letters, digits, `-`, `_` and `.`, found `\\t`"),
+        ("build.variant", "\"fast\"", "expected `debug` or `release`"),
+        ("toolchain.go", "\"go1.27.3\"", "expected a Go version such as `1.27.3`"),
+        ("toolchain.go", "\"latest\"", "expected a Go version such as `1.27.3`"),
+        ("toolchain.go", "\"1.27\"", "expected an exact release"),
+        ("toolchain.go", "\"1.27.\"", "expected a Go version such as `1.27.3`"),
+        ("toolchain.go", "\"1.027.3\"", "expected a Go version such as `1.27.3`"),
+        ("toolchain.go", "\"1.27.3+auto\"", "expected a Go version such as `1.27.3`"),
+        ("workload.timeout", "\"0s\"", "expected a duration longer than zero"),
+        ("workload.timeout", "\"-1s\"", "expected a duration longer than zero"),
+        ("workload.timeout", "\"10\"", "expected a duration such as `10m`, `1.5s` or `500ms`"),
+        ("workload.timeout", "\"\"", "expected a duration such as `10m`, `1.5s` or `500ms`"),
+        ("workload.timeout", "\"soon\"", "expected a duration such as `10m`, `1.5s` or `500ms`"),
+        ("workload.timeout", "\"10000h\"", "expected a duration of at most a year"),
+        ("workload.env.\"A=B\"", "\"\"", "expected the name of an environment variable"),
+        ("workload.env.\"\"", "\"\"", "expected the name of an environment variable"),
+        ("variant.debug.tags", "[\"a,b\"]", "expected a build tag: letters, digits, `_` and `.`"),
+        ("variant.debug.buildmode", "\"c-shared\"", "this mode builds no program that could be run"),
+        ("variant.debug.buildmode", "\"x\"", "expected `exe`, `pie`, `default` or nothing"),
+        ("variant.debug.gcflags", "\"N -l\"", "expected flags that start with `-`, or `pattern=` before them"),
+        ("variant.debug.ldflags", "\"-X 'main.s=x\"", "unterminated ' string"),
+        ("archive.dir", "\"\"", "expected a directory, found nothing"),
+        ("archive.dir", "\"../hello\"", "expected a directory of its own, found one that holds the project"),
+        ("archive.dir", "\"/\"", "expected a directory of its own, found one that holds the project"),
+        ("archive.keep", "0", "expected 1 or more runs, found 0"),
+    ] {
+        let (message, found, _) = problem(&format!("{key} = {value}"));
+        assert_eq!((message, found.as_str()), (format!("invalid value for `{key}`"), label), "{key} = {value}");
+    }
+}
+
+#[test]
+fn limits_themselves_are_accepted() {
+    for text in [
+        "record.frequency = 1",
+        "record.frequency = 100000",
+        "record.stack = 65528",
+        "workload.timeout = \"1ns\"",
+        "workload.timeout = \"8760h\"",
+        "workload.timeout = \"1h 30m\"",
+        "app.name = \"größe_1.2-x\"",
+        "toolchain.go = \"1.20\"",
+        "toolchain.go = \"1.27rc1\"",
+        "toolchain.go = \"1.27.3-custom\"",
+        "variant.debug.ldflags = \"-s=false -w=0 -X 'main.a=-s -w'\"",
+        "variant.debug.gcflags = \"\"",
+        "report.formats = []",
+        "archive.dir = \"../runs\"",
+        "archive.keep = 1",
+    ] {
+        accepted(text);
+    }
+}
+
+#[test]
+fn stripping_is_refused_at_the_word_itself() {
+    for (text, word) in [
+        ("variant.debug.ldflags = \"-X main.s=-w -s\"", "-s"),
+        ("variant.x.ldflags = 'all=--w=true'", "--w=true"),
+        ("variant.x.ldflags = \"-X main.s=é -s\"", "-s"),
+        // With escapes the place is that of the whole value.
+        ("variant.x.ldflags = \"-X main.s=\\u00e9 -s\"", "\"-X main.s=\\u00e9 -s\""),
+        ("variant.x.ldflags = \"\"\"\n-s\"\"\"", "\"\"\"\n-s\"\"\""),
+    ] {
+        let (_, label, found) = problem(text);
+        assert!(label.contains("strips") && label.contains("a profile needs"), "{label}");
+        assert_eq!(found, word);
+    }
+}
+
+#[test]
+fn features_of_later_versions_are_never_silently_accepted() {
+    for (text, message) in [
+        ("build.docker = true", "`build.docker = true` is not yet available"),
+        ("toolchain.image = \"golang:1.27\"", "`toolchain.image = \"golang:1.27\"` is not yet available"),
+        ("workload.repeat = 3", "`workload.repeat = 3` is not yet available"),
+        ("workload.ready.http = \"x\"", "`workload.ready` is not yet available"),
+        ("workload.warmup = \"2s\"", "`workload.warmup` is not yet available"),
+        ("workload.duration = \"2s\"", "`workload.duration` is not yet available"),
+        ("workload.load = []", "`workload.load` is not yet available"),
+        ("workload.stop = {}", "`workload.stop` is not yet available"),
+        ("record.off_cpu = true", "`record.off_cpu = true` is not yet available"),
+        ("[runtime]", "`runtime` is not yet available"),
+        ("runtime.gctrace = false", "`runtime` is not yet available"),
+        ("report.formats = [\"svg\", \"html\"]", "`html` in `report.formats` is not yet available"),
+        ("report.palette = \"hot\"", "`report.palette = \"hot\"` is not yet available"),
+    ] {
+        let (found, label, _) = problem(text);
+        assert_eq!((found.as_str(), label.as_str()), (message, "not yet available"), "{text}");
+    }
+    accepted(
+        "build.docker = false\ntoolchain.image = \"\"\nworkload.repeat = 1\nrecord.off_cpu = false\nreport.palette = \"go\"",
+    );
+}
+
+#[test]
+fn a_name_is_derived_as_go_build_does() {
+    for (package, name) in [
+        (".", "hello"),
+        ("./", "hello"),
+        ("./cmd/server", "server"),
+        ("./cmd/server/", "server"),
+        ("..", "goflame"),
+        ("../other", "other"),
+        ("/abs/tool", "tool"),
+        ("cmd/gofmt", "gofmt"),
+        ("example.com/x/tool/v2", "tool"),
+        ("example.com/x/v2/tool", "tool"),
+        ("./v2", "hello"),
+        ("example.com/tool/v1", "v1"),
+        ("example.com/tool/v0", "v0"),
+        ("v2", "v2"),
+        ("main.go", "main"),
+        ("./cmd/a b", "a-b"),
+        ("./cmd/.hidden", "hidden"),
+        ("example.com/x@v1.2.3", "x-v1.2.3"),
+        ("./größe", "größe"),
+        ("/", "app"),
+        ("./---", "app"),
+    ] {
+        assert_eq!(derived_name(package, Path::new(ROOT)), name, "{package}");
+    }
+    assert_eq!(derived_name(".", Path::new("/")), "app");
+    assert_eq!(derived_name(&"é".repeat(200), Path::new(ROOT)).len(), 100);
+}
+
+/// Pieces that come near to a real file, so that the deeper checks are reached, too.
+fn snippet() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("[record]".to_owned()),
+        Just("[variant.fast]".to_owned()),
+        Just("[variant.\"é\\n\"]".to_owned()),
+        Just("\r\n".to_owned()),
+        Just("\n".to_owned()),
+        Just("\t".to_owned()),
+        Just("\u{feff}".to_owned()),
+        Just("frequency = ".to_owned()),
+        Just("ldflags = ".to_owned()),
+        Just("\"-X 'é' -s\\t\"".to_owned()),
+        Just("'''\n-w\r\n'''".to_owned()),
+        Just("{ a = 1, 'ü' = [] }".to_owned()),
+        Just("go = 'gogo1.2'".to_owned()),
+        "[a-z_]{1,9} = [0-9]{1,3}\n",
+        "[a-z]{1,9} = \"[^\"\\\\]{0,9}\"\r?\n",
+        ".{0,6}",
+        any::<String>(),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_text_panics(pieces in prop::collection::vec(snippet(), 0..12)) {
+        let text = pieces.concat();
+        if let Err(error) = resolve(&text) {
+            let (plain, color) = (error.render(false), error.render(true));
+            prop_assert!(plain.starts_with("error: "), "{plain}");
+            prop_assert!(!plain.contains('\u{1b}') || text.contains('\u{1b}'), "{plain}");
+            prop_assert!(color.contains("\u{1b}["), "{color}");
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn derived_names_are_fit_for_files(package in any::<String>()) {
+        let name = derived_name(&package, Path::new(ROOT));
+        prop_assert!(!name.is_empty() && name.len() <= 100);
+        prop_assert!(!name.starts_with(['.', '-']) && !name.contains(['/', '\0']));
+    }
+}
+
+#[test]
+fn a_repeated_prefix_does_not_exhaust_the_stack() {
+    let text = format!("toolchain.go = \"{}1.2\"", "go".repeat(100_000));
+    assert!(rendered(&text).starts_with("error: invalid value for `toolchain.go`"));
+}

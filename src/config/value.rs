@@ -1,0 +1,259 @@
+//! Typed reading of one TOML value. Whatever is wrong goes to the list of problems, and the reading goes on.
+//!
+//! Must not know which keys there are.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::goflags::{StripFlag, split, strips};
+use super::name::Named;
+use super::problem::Problem;
+use super::rules::{Fault, env_name};
+
+/// The value of one key, with all that an error about it needs.
+pub(super) struct Value<'a> {
+    /// The key with its tables: `record.frequency`.
+    pub(super) path: String,
+    /// Where the key is.
+    pub(super) key: Range<usize>,
+    /// The value.
+    pub(super) node: &'a Spanned<DeValue<'a>>,
+    /// The whole text.
+    pub(super) text: &'a str,
+}
+
+impl<'a> Value<'a> {
+    /// A string; without NUL, which no program and no file takes.
+    pub(super) fn text(&self, problems: &mut Vec<Problem>) -> Option<&'a str> {
+        let DeValue::String(text) = self.node.get_ref() else {
+            return self.wrong_type("a string", problems);
+        };
+        if text.contains('\0') {
+            self.fault(Fault::new("expected text without a NUL character"), problems);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A string that follows a rule.
+    pub(super) fn text_by<T>(
+        &self,
+        problems: &mut Vec<Problem>,
+        rule: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let text = self.text(problems)?;
+        rule(text).map_err(|fault| self.fault(fault, problems)).ok()
+    }
+
+    /// An integer that follows a rule.
+    pub(super) fn integer_by<T>(
+        &self,
+        problems: &mut Vec<Problem>,
+        rule: impl FnOnce(i64) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let DeValue::Integer(integer) = self.node.get_ref() else {
+            return self.wrong_type("an integer", problems);
+        };
+        let integer = i64::from_str_radix(integer.as_str(), integer.radix())
+            .map_err(|_| Fault::new("expected an integer of at most 63 bits"));
+        integer.and_then(rule).map_err(|fault| self.fault(fault, problems)).ok()
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&self, problems: &mut Vec<Problem>) -> Option<bool> {
+        match self.node.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            _ => self.wrong_type("a boolean", problems),
+        }
+    }
+
+    /// One of an enum's names.
+    pub(super) fn choice<T: Named>(&self, problems: &mut Vec<Problem>) -> Option<T> {
+        let name = self.text(problems)?;
+        match T::named(name) {
+            Ok(value) => Some(value),
+            Err(error) if error.is_later() => {
+                problems.push(not_yet(&format!("`{name}` in `{}`", self.path), self.node.span(), None));
+                None
+            }
+            Err(error) => {
+                self.fault(Fault::new(error.to_string()), problems);
+                None
+            }
+        }
+    }
+
+    /// An array, each element read by `read`. `None` when any of them is wrong.
+    pub(super) fn list_by<T>(
+        &self,
+        problems: &mut Vec<Problem>,
+        read: impl Fn(&Value<'a>, &mut Vec<Problem>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let DeValue::Array(array) = self.node.get_ref() else {
+            return self.wrong_type("an array of strings", problems);
+        };
+        let elements: Vec<_> = array
+            .iter()
+            .map(|node| Value { path: self.path.clone(), key: self.key.clone(), node, text: self.text })
+            .map(|element| read(&element, problems))
+            .collect();
+        elements.into_iter().collect()
+    }
+
+    /// An array of strings.
+    pub(super) fn list(&self, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
+        self.list_by(problems, |element, problems| element.text(problems).map(str::to_owned))
+    }
+
+    /// A table of environment variables.
+    pub(super) fn env(&self, problems: &mut Vec<Problem>) -> Option<BTreeMap<String, String>> {
+        let DeValue::Table(table) = self.node.get_ref() else {
+            return self.wrong_type("a table of strings", problems);
+        };
+        let entries: Vec<_> = entries(table, &self.path, self.text)
+            .map(|(name, value)| {
+                if let Err(fault) = env_name(name) {
+                    problems.push(value.fault_at(fault, value.key.clone()));
+                }
+                Some((name.to_owned(), value.text(problems)?.to_owned()))
+            })
+            .collect();
+        entries.into_iter().collect()
+    }
+
+    /// Flags for the compiler, in one string.
+    pub(super) fn compiler_flags(&self, problems: &mut Vec<Problem>) -> Option<String> {
+        self.text_by(problems, |flags| split(flags).map(|_| flags.to_owned()).map_err(Fault::new))
+    }
+
+    /// Flags for the linker, in one string, none of which strips the binary.
+    pub(super) fn linker_flags(&self, problems: &mut Vec<Problem>) -> Option<String> {
+        let flags = self.text(problems)?;
+        let strips = strips(flags).map_err(|reason| self.fault(Fault::new(reason), problems)).ok()?;
+        for strip in &strips {
+            let label = match strip.flag {
+                StripFlag::Symbols => "`-s` strips the symbol table and the debug information that a profile needs",
+                StripFlag::Dwarf => "`-w` strips the debug information that a profile needs",
+            };
+            let fault = Fault::new(label).help("it costs no speed to keep them: leave the flag out");
+            problems.push(self.fault_at(fault, self.within(flags, &strip.span)));
+        }
+        strips.is_empty().then(|| flags.to_owned())
+    }
+
+    /// A key of which only one value works today: that of its absence.
+    pub(super) fn only(&self, off: &Off, problems: &mut Vec<Problem>) {
+        let (is_off, shown) = match *off {
+            Off::Boolean(off) => (self.boolean(problems).map(|value| value == off), off.to_string()),
+            Off::Integer(off) => (self.integer_by(problems, Ok).map(|value| value == off), off.to_string()),
+            Off::Text(off) => (self.text(problems).map(|value| value == off), format!("{off:?}")),
+        };
+        if is_off == Some(false) {
+            let raw = if self.raw().contains('\n') { "..." } else { self.raw() };
+            let what = format!("`{} = {raw}`", self.path);
+            problems.push(not_yet(&what, self.node.span(), Some(format!("only `{shown}` works today"))));
+        }
+    }
+
+    /// A key that does not work today at all.
+    pub(super) fn not_yet(&self, problems: &mut Vec<Problem>) {
+        problems.push(not_yet(&format!("`{}`", self.path), self.key.clone(), None));
+    }
+
+    /// Reports a value that breaks a rule.
+    pub(super) fn fault(&self, fault: Fault, problems: &mut Vec<Problem>) {
+        problems.push(self.fault_at(fault, self.node.span()));
+    }
+
+    /// Reports a value of another type than the one expected.
+    pub(super) fn wrong_type<T>(&self, expected: &str, problems: &mut Vec<Problem>) -> Option<T> {
+        let (found, raw) = (type_name(self.node.get_ref()), self.raw());
+        let help = match (expected, self.node.get_ref()) {
+            ("a string", DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_)) => {
+                Some(format!("write it in quotes: `\"{raw}\"`"))
+            }
+            ("an integer", DeValue::String(text)) if text.parse::<i64>().is_ok() => {
+                Some(format!("write it without quotes: `{text}`"))
+            }
+            ("a boolean", DeValue::String(text)) if text == "true" || text == "false" => {
+                Some(format!("write it without quotes: `{text}`"))
+            }
+            ("an array of strings", DeValue::String(_)) => Some(format!("write it in brackets: `[{raw}]`")),
+            _ => None,
+        };
+        problems.push(Problem {
+            message: format!("wrong type for `{}`", self.path),
+            span: self.node.span(),
+            label: format!("expected {expected}, found {found}"),
+            help: help.filter(|help| !help.contains('\n')),
+        });
+        None
+    }
+
+    fn fault_at(&self, fault: Fault, span: Range<usize>) -> Problem {
+        Problem { message: format!("invalid value for `{}`", self.path), span, label: fault.label, help: fault.help }
+    }
+
+    /// The value as it is written.
+    fn raw(&self) -> &'a str {
+        self.text.get(self.node.span()).unwrap_or_default()
+    }
+
+    /// Where a part of a string value stands in the text: exact for a string without escapes, else the whole value.
+    fn within(&self, value: &str, part: &Range<usize>) -> Range<usize> {
+        let whole = self.node.span();
+        match self.raw().get(1..self.raw().len().saturating_sub(1)) {
+            Some(inner) if inner == value => whole.start + 1 + part.start..whole.start + 1 + part.end,
+            _ => whole,
+        }
+    }
+}
+
+/// A thing that a later version will do.
+fn not_yet(what: &str, span: Range<usize>, help: Option<String>) -> Problem {
+    Problem { message: format!("{what} is not yet available"), span, label: "not yet available".to_owned(), help }
+}
+
+/// The only value that a key may have until its feature is there.
+pub(super) enum Off {
+    /// For example `docker = false`.
+    Boolean(bool),
+    /// For example `repeat = 1`.
+    Integer(i64),
+    /// For example `image = ""`.
+    Text(&'static str),
+}
+
+/// The entries of a table as values with their full paths.
+pub(super) fn entries<'a>(
+    table: &'a DeTable<'a>,
+    path: &str,
+    text: &'a str,
+) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+    table.iter().map(move |(key, node)| {
+        let name: &str = key.get_ref();
+        let path = if path.is_empty() { key_text(name) } else { format!("{path}.{}", key_text(name)) };
+        (name, Value { path, key: key.span(), node, text })
+    })
+}
+
+/// A key as it has to be written.
+pub(super) fn key_text(name: &str) -> String {
+    let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+    if bare { name.to_owned() } else { format!("\"{}\"", name.escape_debug()) }
+}
+
+fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    }
+}
