@@ -1,1 +1,14 @@
-//! (being written)
+//! Runs an external program: finds it, starts it through `duct`, and says in plain words how it ended.
+//!
+//! Must not know what Go, git or perf is. Children stay in the terminal's process group, so Ctrl-C reaches
+//! them without help from here, and goflame waits for them as long as its own signal handling lets it.
+
+mod command;
+mod error;
+mod quote;
+mod status;
+
+pub use command::{Captured, Command, find};
+pub use error::{Error, Said};
+pub use quote::{quote, quote_command, quote_line};
+pub use status::Status;

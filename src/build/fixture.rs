@@ -1,0 +1,108 @@
+//! Settings and projects for this stage's tests.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::{
+    App, Archive, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, Toolchain, Variant,
+    Workload,
+};
+
+use super::GoTool;
+
+pub(super) fn variant(gcflags: &str) -> Variant {
+    Variant {
+        gcflags: gcflags.to_owned(),
+        ldflags: "-compressdwarf=false".to_owned(),
+        tags: Vec::new(),
+        env: BTreeMap::new(),
+        trimpath: true,
+        buildvcs: false,
+        race: false,
+        cgo: None,
+        pgo: String::new(),
+        buildmode: String::new(),
+    }
+}
+
+/// The defaults, for the package `./cmd/app` of a project in `root`.
+pub(super) fn config(root: &Path) -> Config {
+    Config {
+        root: root.to_owned(),
+        file: None,
+        app: App { package: "./cmd/app".to_owned(), kind: Kind::Binary, name: String::new() },
+        build: Build { variant: "debug".to_owned() },
+        variants: [("debug".to_owned(), variant("all=-N -l")), ("release".to_owned(), variant(""))].into(),
+        toolchain: Toolchain { go: String::new() },
+        workload: Workload {
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            dir: root.to_owned(),
+            stdin: None,
+            timeout: Duration::from_secs(600),
+        },
+        record: Record {
+            engine: Engine::Native,
+            frequency: 997,
+            event: EventChoice::Auto,
+            kernel: Kernel::Auto,
+            stack: 1024,
+        },
+        doctor: Doctor { strict: false, ignore: Vec::new() },
+        report: Report { formats: Vec::new(), title: String::new() },
+        archive: Archive { dir: root.join(".goflame"), keep: 20 },
+    }
+}
+
+/// A Go as `GoTool::find` would describe it.
+pub(super) fn go_1_26_8() -> GoTool {
+    GoTool {
+        path: PathBuf::from("/usr/local/go/bin/go"),
+        version: "go1.26.8".to_owned(),
+        goroot: PathBuf::from("/usr/local/go"),
+        goflags: String::new(),
+        gotoolchain: "auto".to_owned(),
+        cgo_enabled: true,
+        goexperiment: String::new(),
+        goamd64: "v1".to_owned(),
+        goos: "linux".to_owned(),
+        goarch: "amd64".to_owned(),
+        gomodcache: PathBuf::from("/root/go/pkg/mod"),
+        gomod: Some(PathBuf::from("/p/go.mod")),
+        cc: "gcc".to_owned(),
+    }
+}
+
+/// A module with a program, a library with a benchmark, and packages with neither.
+pub(super) fn module() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, text) in [
+        ("go.mod", "module example.com/m\n\ngo 1.21\n"),
+        (
+            "cmd/app/main.go",
+            "package main\n\nimport \"example.com/m/lib\"\n\nfunc main() { println(lib.Double(21)) }\n",
+        ),
+        ("cmd/broken/main.go", "package main\n\nfunc main() { undefined() }\n"),
+        (
+            "lib/lib.go",
+            "package lib\n\nfunc Double(x int) int { return half(x) * 4 }\n\nfunc half(x int) int { return x / 2 }\n",
+        ),
+        (
+            "lib/lib_test.go",
+            "package lib\n\nimport \"testing\"\n\nfunc TestFails(t *testing.T) { t.Fatal(\"a test ran\") }\n\n\
+             func BenchmarkDouble(b *testing.B) {\n\tfor i := 0; i < b.N; i++ {\n\t\tDouble(i)\n\t}\n}\n",
+        ),
+        ("ext/ext.go", "package ext\n"),
+        ("ext/ext_test.go", "package ext_test\n\nimport \"testing\"\n\nfunc Benchmark(b *testing.B) {}\n"),
+        ("plain/plain.go", "package plain\n"),
+        ("plain/plain_test.go", "package plain\n\nimport \"testing\"\n\nfunc TestBenchmark(t *testing.T) {}\n"),
+    ] {
+        let file = dir.path().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    dir
+}

@@ -1,0 +1,117 @@
+//! The state of the project's git repository, for the manifest. The binary itself is built without it
+//! (`-buildvcs=false`), so that the same sources give the same bytes.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::process::{Command, Error};
+
+/// What git says about a directory. Where it says nothing, `reason` tells why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitState {
+    /// The commit checked out, in full; `None` before the first one.
+    pub commit: Option<String>,
+    /// Whether anything in the repository differs from that commit, untracked files included.
+    pub dirty: Option<bool>,
+    /// The branch; `None` on a detached head.
+    pub branch: Option<String>,
+    /// Why nothing is known: no git, no repository, or git's own words.
+    pub reason: Option<String>,
+}
+
+/// Asks `git` about the repository around `dir`. Changes nothing in it, not even the index.
+pub fn git_state(dir: &Path) -> GitState {
+    state_by(&Command::new("git").dir(dir))
+}
+
+fn state_by(git: &Command) -> GitState {
+    let status = git
+        .clone()
+        .args(["status", "--porcelain=v2", "--branch", "--untracked-files=normal"])
+        .envs([("GIT_OPTIONAL_LOCKS", "0"), ("LC_ALL", "C")]);
+    match status.capture() {
+        Ok(captured) => parse(&captured.text()),
+        Err(error) => GitState { reason: Some(reason(&error)), ..GitState::default() },
+    }
+}
+
+fn reason(error: &Error) -> String {
+    match error {
+        // git explains at length below its first line.
+        Error::Failed { said: Some(said), .. } => {
+            let first = said.text().lines().next().unwrap_or_default();
+            first.strip_prefix("fatal: ").unwrap_or(first).to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Reads the format of `git-status(1)`, "Porcelain Format Version 2": headers begin with `#`, all else is a change.
+fn parse(text: &str) -> GitState {
+    let mut state = GitState { dirty: Some(false), ..GitState::default() };
+    for line in text.lines() {
+        if let Some(oid) = line.strip_prefix("# branch.oid ") {
+            state.commit = Some(oid.to_owned()).filter(|oid| oid != "(initial)");
+        } else if let Some(head) = line.strip_prefix("# branch.head ") {
+            state.branch = Some(head.to_owned()).filter(|head| head != "(detached)");
+        } else if !line.starts_with('#') {
+            state.dirty = Some(true);
+        }
+    }
+    state
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn git(dir: &Path, args: &[&str]) -> String {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"];
+        Command::new("git").args(identity).args(args).dir(dir).capture().unwrap().text().trim().to_owned()
+    }
+
+    #[test]
+    fn follows_a_repository() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        git(dir, &["init", "-q", "-b", "trunk"]);
+        let branch = Some("trunk".to_owned());
+        let empty = GitState { dirty: Some(false), branch: branch.clone(), ..GitState::default() };
+        assert_eq!(git_state(dir), empty);
+
+        fs::write(dir.join("a"), "1").unwrap();
+        assert_eq!(git_state(dir), GitState { dirty: Some(true), ..empty });
+
+        git(dir, &["add", "a"]);
+        git(dir, &["commit", "-qm", "one"]);
+        let commit = Some(git(dir, &["rev-parse", "HEAD"]));
+        let clean = GitState { commit: commit.clone(), dirty: Some(false), branch, reason: None };
+        assert_eq!(git_state(dir), clean);
+
+        fs::create_dir(dir.join("sub")).unwrap();
+        assert_eq!(git_state(&dir.join("sub")), clean);
+
+        git(dir, &["checkout", "-q", "--detach"]);
+        fs::write(dir.join("a"), "2").unwrap();
+        assert_eq!(git_state(dir), GitState { commit, dirty: Some(true), branch: None, reason: None });
+    }
+
+    #[test]
+    fn no_repository_is_an_answer_with_a_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = git_state(dir.path());
+        assert_eq!((state.commit, state.dirty, state.branch), (None, None, None));
+        assert!(state.reason.unwrap().starts_with("not a git repository"));
+    }
+
+    #[test]
+    fn no_git_is_an_answer_with_a_reason() {
+        let state = state_by(&Command::new("git").env("PATH", ""));
+        assert_eq!(state.reason.as_deref(), Some("`git` was not found on PATH"));
+        assert_eq!(state.dirty, None);
+    }
+}

@@ -1,0 +1,170 @@
+//! Go's own flag texts: the value of GOFLAGS, of `-ldflags` and of `-gcflags`.
+
+/// Splits as `cmd/internal/quoted.Split` does: at white space, where a field that starts with a quote ends at the
+/// next such quote. Nothing is unescaped. `None`: a quote is not closed.
+pub(super) fn split(text: &str) -> Option<Vec<String>> {
+    const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+    let mut fields = Vec::new();
+    let mut rest = text.trim_start_matches(SPACE);
+    while let Some(first) = rest.chars().next() {
+        let (field, after) = if let '\'' | '"' = first {
+            rest.get(1..)?.split_once(first)?
+        } else {
+            rest.split_at(rest.find(SPACE).unwrap_or(rest.len()))
+        };
+        fields.push(field.to_owned());
+        rest = after.trim_start_matches(SPACE);
+    }
+    Some(fields)
+}
+
+/// The value of the last `-name=value` (or `--name=value`) among `fields`; a bare `-name` has the value `true`.
+pub(super) fn last<'a>(fields: &'a [String], name: &str) -> Option<&'a str> {
+    fields.iter().rev().find_map(|field| {
+        let (key, value) = name_and_value(field)?;
+        (key == name).then_some(value.unwrap_or("true"))
+    })
+}
+
+/// Whether `last` of this boolean flag is a true one, in the spellings of `strconv.ParseBool`.
+pub(super) fn is_set(fields: &[String], name: &str) -> bool {
+    last(fields, name).is_some_and(is_true)
+}
+
+fn is_true(value: &str) -> bool {
+    matches!(value, "1" | "t" | "T" | "true" | "True" | "TRUE")
+}
+
+fn name_and_value(field: &str) -> Option<(&str, Option<&str>)> {
+    let flag = field.strip_prefix("--").or_else(|| field.strip_prefix('-')).filter(|flag| !flag.is_empty())?;
+    Some(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value))))
+}
+
+/// A per-package flag value, `[pattern=]arguments` (`go help build`).
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PackageFlags {
+    /// Which packages; `None`: those named on the command line.
+    pub(super) pattern: Option<String>,
+    /// The arguments for the compiler or the linker.
+    pub(super) words: Vec<String>,
+}
+
+impl PackageFlags {
+    /// Reads the value of a `-gcflags` or `-ldflags`. One that cannot be read (Go will refuse it) yields no words.
+    pub(super) fn parse(value: &str) -> Self {
+        let value = value.trim();
+        let (pattern, text) = match value.split_once('=') {
+            Some((pattern, text)) if !value.starts_with('-') => (Some(pattern.to_owned()), text),
+            _ => (None, value),
+        };
+        Self { pattern, words: split(text).unwrap_or_default() }
+    }
+
+    /// Whether it turns off both optimisation and inlining (`-N` and `-l`) for the packages it reaches.
+    pub(super) fn is_debug(&self) -> bool {
+        is_set(&self.words, "N") && self.words.iter().any(|word| word == "-l" || word == "--l")
+    }
+
+    /// Whether it reaches every package, and not only those named on the command line.
+    pub(super) fn is_all(&self) -> bool {
+        self.pattern.as_deref() == Some("all")
+    }
+
+    /// The first linker flag that throws away what a profile needs: `-s` (symbol table and DWARF) or `-w` (DWARF).
+    pub(super) fn stripping(&self) -> Option<&'static str> {
+        // Linker flags whose value may be the next word, which is then no flag (`go doc cmd/link`).
+        const WITH_VALUE: [&str; 17] = [
+            "B",
+            "D",
+            "E",
+            "H",
+            "I",
+            "L",
+            "R",
+            "T",
+            "X",
+            "buildid",
+            "buildmode",
+            "extar",
+            "extld",
+            "extldflags",
+            "linkmode",
+            "r",
+            "tmpdir",
+        ];
+        let mut words = self.words.iter();
+        while let Some(word) = words.next() {
+            match name_and_value(word) {
+                Some(("s", value)) if value.is_none_or(is_true) => return Some("-s"),
+                Some(("w", value)) if value.is_none_or(is_true) => return Some("-w"),
+                Some((name, None)) if WITH_VALUE.contains(&name) => {
+                    words.next();
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_as_go_does() {
+        assert_eq!(split("  -a=1\t-b  ").unwrap(), ["-a=1", "-b"]);
+        assert_eq!(
+            split(r#"'-ldflags=-s -w' "-x=it's" -X=a'b c"#).unwrap(),
+            ["-ldflags=-s -w", "-x=it's", "-X=a'b", "c"]
+        );
+        assert_eq!(split("'a''b'").unwrap(), ["a", "b"]);
+        assert_eq!(split("").unwrap(), [""; 0]);
+        assert_eq!(split("-a 'b"), None);
+    }
+
+    #[test]
+    fn the_last_setting_counts() {
+        let fields = split("-race --race=false -tags=a -tags=b").unwrap();
+        assert!(!is_set(&fields, "race"));
+        assert_eq!(last(&fields, "tags"), Some("b"));
+        assert_eq!(last(&fields, "pgo"), None);
+    }
+
+    #[test]
+    fn stripping_flags() {
+        for (value, expected) in [
+            ("-s -w", Some("-s")),
+            ("-w", Some("-w")),
+            ("--w=1", Some("-w")),
+            ("all=-s", Some("-s")),
+            ("-X main.v=1 -s", Some("-s")),
+            ("-X -s", None),
+            ("-extldflags '-s -w'", None),
+            ("-extldflags=-s", None),
+            ("-w=false -s=0", None),
+            ("-compressdwarf=false", None),
+            ("-X 'main.v=a -s b'", None),
+            ("-static", None),
+            ("", None),
+        ] {
+            assert_eq!(PackageFlags::parse(value).stripping(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn debug_flags() {
+        for (value, debug, all) in [
+            ("all=-N -l", true, true),
+            ("-N -l", true, false),
+            ("all=-l -N", true, true),
+            ("all=-N", false, true),
+            ("all=-N -l=4", false, true),
+            ("main=-N -l", true, false),
+        ] {
+            let flags = PackageFlags::parse(value);
+            assert_eq!((flags.is_debug(), flags.is_all()), (debug, all), "{value}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What was asked of Go, held against what the binary shows.
+
+use crate::config::{Toolchain, Variant};
+use crate::gobin::{BuildInfo, Facts, Optimisation};
+
+use super::goflags::{self, PackageFlags};
+use super::toolchain::{bare_version, pinned_version};
+
+/// One way in which the binary is not what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Stable name, kebab-case.
+    pub id: &'static str,
+    /// What the settings ask for.
+    pub asked: String,
+    /// What the binary shows.
+    pub found: String,
+    /// What this does to a profile.
+    pub why: &'static str,
+    /// What to do about it.
+    pub fix: &'static str,
+}
+
+/// Compares a binary with the variant and the pin that it was built for. Empty: it is what was asked for, as far as
+/// a binary can show. What it cannot show (an optimisation state that is unknown, a pin that is empty) is no mismatch.
+pub fn inspect(facts: &Facts, variant: &Variant, pin: &Toolchain) -> Vec<Mismatch> {
+    let mut found = of_sections(facts, variant);
+    found.extend(of_compilation(facts, variant));
+    match &facts.go {
+        Ok(info) => found.extend(of_build_info(info, variant, pin)),
+        Err(absence) => found.push(Mismatch {
+            id: "build-info",
+            asked: "Go build info".to_owned(),
+            found: absence.to_string(),
+            why: "without it neither the Go version nor the flags of this binary can be checked",
+            fix: "build with `go build` or `go test -c`, and leave the binary as it comes out",
+        }),
+    }
+    found
+}
+
+/// Names and debug information.
+fn of_sections(facts: &Facts, variant: &Variant) -> Vec<Mismatch> {
+    let mut found = Vec::new();
+    if let Err(reason) = &facts.pclntab {
+        found.push(Mismatch {
+            id: "pclntab",
+            asked: "Go's function table".to_owned(),
+            found: reason.clone(),
+            why: "it names the functions, lines and inlined calls of Go code",
+            fix: "use a Go version that goflame knows, and no tool that rewrites the binary",
+        });
+    }
+    if !facts.symtab {
+        found.push(Mismatch {
+            id: "symbol-table",
+            asked: "a symbol table".to_owned(),
+            found: "none".to_owned(),
+            why: "functions of C and assembly outside of Go's own table have no names",
+            fix: "build without -s, also in GOFLAGS and -extldflags, and do not strip the binary",
+        });
+    }
+    let ldflags = PackageFlags::parse(&variant.ldflags);
+    if !facts.dwarf.present {
+        found.push(Mismatch {
+            id: "dwarf",
+            asked: "DWARF debug information".to_owned(),
+            found: "none".to_owned(),
+            why: "C functions have no lines and no inlined calls, and the binary cannot be debugged",
+            fix: "build without -w and -s, also in GOFLAGS and -extldflags, and do not strip the binary",
+        });
+    } else if facts.dwarf.compressed && goflags::last(&ldflags.words, "compressdwarf") == Some("false") {
+        found.push(Mismatch {
+            id: "dwarf-compression",
+            asked: "uncompressed DWARF (-compressdwarf=false)".to_owned(),
+            found: "compressed DWARF".to_owned(),
+            why: "tools that cannot decompress it show no lines",
+            fix: "look for an external linker (-extldflags) or a tool that compresses it again",
+        });
+    }
+    found
+}
+
+/// Optimisation and build mode, which the machine code itself shows.
+fn of_compilation(facts: &Facts, variant: &Variant) -> Vec<Mismatch> {
+    let mut found = Vec::new();
+    let gcflags = PackageFlags::parse(&variant.gcflags);
+    match &facts.optimisation {
+        Optimisation::Optimised { why } if gcflags.is_debug() && gcflags.is_all() => found.push(Mismatch {
+            id: "debug-flags",
+            asked: "no optimisation (-gcflags=all=-N -l)".to_owned(),
+            found: format!("optimised code: {why}"),
+            why: "functions are inlined and do not have frames of their own",
+            fix: "look for a wrapper around go or a -toolexec in GOFLAGS that drops -gcflags",
+        }),
+        Optimisation::Debug if !gcflags.is_debug() => found.push(Mismatch {
+            id: "optimised",
+            asked: "optimised code".to_owned(),
+            found: "code built with -N -l".to_owned(),
+            why: "-N -l costs CPU unevenly, so this profile does not rank hot spots as the shipped program does",
+            fix: "take -N -l out of GOFLAGS (`go env GOFLAGS`)",
+        }),
+        _ => {}
+    }
+    if let ("pie", false) | ("exe", true) = (variant.buildmode.as_str(), facts.pie) {
+        found.push(Mismatch {
+            id: "build-mode",
+            asked: format!("-buildmode={}", variant.buildmode),
+            found: if facts.pie { "a position-independent executable" } else { "an executable at fixed addresses" }
+                .to_owned(),
+            why: "addresses and relocations differ from the program that is shipped",
+            fix: "look for -ldflags or -extldflags that choose another kind of executable",
+        });
+    }
+    if variant.cgo == Some(false) && facts.cgo {
+        found.push(Mismatch {
+            id: "cgo",
+            asked: "no cgo".to_owned(),
+            found: "C code linked in".to_owned(),
+            why: "stacks that pass through C are harder to follow, and the C library becomes part of the build",
+            fix: "look for CGO_ENABLED in a wrapper around go",
+        });
+    }
+    found
+}
+
+/// What the go command wrote down about the build.
+fn of_build_info(info: &BuildInfo, variant: &Variant, pin: &Toolchain) -> Vec<Mismatch> {
+    let mut found = Vec::new();
+    let mut compare = |id, asked: String, shown: String, why, fix| {
+        if asked != shown {
+            found.push(Mismatch { id, asked, found: shown, why, fix });
+        }
+    };
+    if let Some(pinned) = pinned_version(pin) {
+        compare(
+            "go-version",
+            pinned,
+            bare_version(&info.go_version).to_owned(),
+            "another Go compiles to other code: the run cannot be compared with those of the pinned version",
+            "build again with goflame, and look for a wrapper around go that sets GOTOOLCHAIN",
+        );
+    }
+    let switch = |flag: &str, on: bool| format!("{flag}={on}");
+    compare(
+        "trimpath",
+        switch("-trimpath", variant.trimpath),
+        switch("-trimpath", info.setting("-trimpath") == Some("true")),
+        "absolute paths make the binary depend on the directory that it was built in",
+        "look for -trimpath in GOFLAGS",
+    );
+    compare(
+        "race",
+        switch("-race", variant.race),
+        switch("-race", info.setting("-race") == Some("true")),
+        "the race detector makes the program several times slower and adds its own functions",
+        "look for -race in GOFLAGS",
+    );
+    compare(
+        "vcs",
+        switch("-buildvcs", variant.buildvcs),
+        switch("-buildvcs", info.setting("vcs.revision").is_some()),
+        "version control state in the binary changes its bytes with every commit and every stray file",
+        "-buildvcs=true needs a git commit around the main package",
+    );
+    if let Some(cgo) = variant.cgo {
+        compare(
+            "cgo-enabled",
+            format!("CGO_ENABLED={}", u8::from(cgo)),
+            format!("CGO_ENABLED={}", info.setting("CGO_ENABLED").unwrap_or_default()),
+            "with and without cgo, packages such as net and os/user are different code",
+            "look for CGO_ENABLED in a wrapper around go",
+        );
+    }
+    if !variant.tags.is_empty() {
+        compare(
+            "tags",
+            format!("-tags={}", variant.tags.join(",")),
+            format!("-tags={}", info.setting("-tags").unwrap_or_default()),
+            "build tags choose which files are compiled",
+            "look for a wrapper around go that sets -tags",
+        );
+    }
+    if let "off" | "auto" | "" = variant.pgo.as_str() {
+        if variant.pgo == "off" {
+            compare(
+                "pgo",
+                "no -pgo".to_owned(),
+                info.setting("-pgo").map_or("no -pgo".to_owned(), |profile| format!("-pgo={profile}")),
+                "a profile changes what is inlined",
+                "look for a wrapper around go that sets -pgo",
+            );
+        }
+    } else if info.setting("-pgo").is_none() {
+        compare(
+            "pgo",
+            format!("-pgo={}", variant.pgo),
+            "no -pgo".to_owned(),
+            "the binary is not optimised by the profile",
+            "look for a wrapper around go that drops -pgo",
+        );
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! Which packages of a module can be profiled, for `goflame init`.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::process::Command;
+
+use super::plan::default_name;
+use super::{Error, GoTool};
+
+/// What a module offers, sorted by package.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Discovered {
+    /// Programs, for `kind = "binary"`.
+    pub mains: Vec<MainPackage>,
+    /// Packages with benchmarks, for `kind = "bench"`, as arguments for Go: `.` or `./lib`.
+    pub benches: Vec<String>,
+}
+
+/// A main package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MainPackage {
+    /// The argument for `go build`: `.` or `./cmd/server`.
+    pub package: String,
+    /// What the program is named unless settings say otherwise; empty for a package in the root of the file system.
+    pub name: String,
+}
+
+/// The fields that are asked of `go list -json` (`go help list`).
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Listed {
+    name: String,
+    dir: String,
+    test_go_files: Vec<String>,
+    x_test_go_files: Vec<String>,
+    error: Option<ListError>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListError {
+    err: String,
+}
+
+/// Lists the packages in and below `dir` that are programs or have benchmarks.
+///
+/// Packages that do not parse are listed as far as Go could read them; finding none at all is not an error.
+pub fn discover(dir: &Path, go: &GoTool) -> Result<Discovered, Error> {
+    let fields = "-json=Name,Dir,TestGoFiles,XTestGoFiles,Error";
+    let captured = Command::new("go")
+        .found_at(&go.path)
+        .args(["list", "-e", fields, "./..."])
+        .dir(dir)
+        .capture()
+        .map_err(|source| Error::List { dir: dir.to_owned(), source })?;
+    let mut found = Discovered::default();
+    for package in serde_json::Deserializer::from_slice(&captured.stdout).into_iter::<Listed>() {
+        let package = package.map_err(|source| Error::GoJson { command: "go list -json", source })?;
+        if package.dir.is_empty() {
+            // The pattern itself, standing for nothing: no go.mod here.
+            let reason = package.error.map(|error| error.err).unwrap_or_default();
+            return Err(Error::NoPackages { dir: dir.to_owned(), reason });
+        }
+        let argument = argument(dir, Path::new(&package.dir));
+        if package.name == "main" {
+            let name = default_name(dir, &argument).unwrap_or_default();
+            found.mains.push(MainPackage { package: argument.clone(), name });
+        }
+        let files = package.test_go_files.iter().chain(&package.x_test_go_files);
+        if files.map(|file| Path::new(&package.dir).join(file)).any(|file| has_benchmark(&file)) {
+            found.benches.push(argument);
+        }
+    }
+    found.mains.sort_by(|a, b| a.package.cmp(&b.package));
+    found.benches.sort();
+    Ok(found)
+}
+
+/// The package in `package_dir` as an argument for Go in `dir`.
+fn argument(dir: &Path, package_dir: &Path) -> String {
+    // Go may name the directory by another way through symbolic links than the user did.
+    let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let package_dir = canonical(package_dir);
+    match package_dir.strip_prefix(canonical(dir)) {
+        Ok(below) if below.as_os_str().is_empty() => ".".to_owned(),
+        Ok(below) => format!("./{}", below.display()),
+        Err(_) => package_dir.display().to_string(),
+    }
+}
+
+/// Whether a Go file declares a benchmark. A file that cannot be read declares none: `init` offers, it does not judge.
+fn has_benchmark(file: &Path) -> bool {
+    fs::read(file).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).lines().any(declares_benchmark))
+}
+
+/// `func BenchmarkX(`, where X does not begin with a lower-case letter: the rule of `go help testfunc`. gofmt puts it at
+/// the start of a line.
+fn declares_benchmark(line: &str) -> bool {
+    line.strip_prefix("func Benchmark").is_some_and(|rest| {
+        let name_ends = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+        let parameters = rest.get(name_ends.unwrap_or(rest.len())..).unwrap_or_default();
+        !rest.starts_with(char::is_lowercase) && parameters.trim_start().starts_with('(')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::declares_benchmark;
+
+    #[test]
+    fn benchmark_declarations() {
+        for line in [
+            "func BenchmarkSort(b *testing.B) {",
+            "func Benchmark(b *testing.B) {",
+            "func Benchmark_x (b *testing.B) {",
+        ] {
+            assert!(declares_benchmark(line), "{line}");
+        }
+        for line in [
+            "func Benchmarking(b int) {",
+            "// func BenchmarkSort(b *testing.B) {",
+            "func (s S) BenchmarkSort(b *testing.B) {",
+            "func BenchmarkOf[T any](b *testing.B) {",
+            "func benchmarkSort(b *testing.B) {",
+        ] {
+            assert!(!declares_benchmark(line), "{line}");
+        }
+    }
+}

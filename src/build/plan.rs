@@ -1,0 +1,283 @@
+//! What will be run, decided from settings and Go's answers alone. Must not touch the disk.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+use crate::config::{Config, Kind, Variant};
+use crate::process::quote_line;
+
+use super::goflags::{self, PackageFlags};
+use super::toolchain::pinned_version;
+use super::{Error, GoTool};
+
+/// One build, complete. Printed, it is a line for a shell that does the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildPlan {
+    /// The program's name, `go`.
+    pub program: String,
+    /// Its arguments, without the program.
+    pub argv: Vec<String>,
+    /// What is added to the environment, sorted by name.
+    pub env: Vec<(String, String)>,
+    /// The directory it runs in: the project's.
+    pub dir: PathBuf,
+    /// Absolute path of the program that is built.
+    pub output: PathBuf,
+    /// The package argument, as `argv` has it.
+    pub package: String,
+    /// Name of the variant.
+    pub variant: String,
+    /// Main package or benchmarks.
+    pub kind: Kind,
+    /// What about this build may surprise its user, one sentence fragment each.
+    pub warnings: Vec<String>,
+}
+
+impl fmt::Display for BuildPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = vec![self.program.clone()];
+        words.extend(self.argv.iter().cloned());
+        f.write_str(&quote_line(Some(&self.dir), &self.env, &words))
+    }
+}
+
+/// Plans the build of `config`'s variant with the Go that was found.
+///
+/// [`Config::root`] must be absolute, as config loading makes it.
+pub fn plan(config: &Config, go: &GoTool) -> Result<BuildPlan, Error> {
+    let name = &config.build.variant;
+    let variant = config.variants.get(name).ok_or_else(|| Error::Name { name: name.clone() })?;
+    let package = &config.app.package;
+    check_package(package)?;
+    check_linux(variant, go)?;
+    let output = output(config)?;
+    let output_text = text(&output)?;
+    text(&config.root)?;
+
+    let mut argv: Vec<String> = match config.app.kind {
+        Kind::Binary => vec!["build".to_owned()],
+        Kind::Bench => vec!["test".to_owned(), "-c".to_owned()],
+    };
+    argv.extend(flags(variant));
+    argv.extend(["-o".to_owned(), output_text, package.clone()]);
+
+    Ok(BuildPlan {
+        program: "go".to_owned(),
+        argv,
+        env: environment(config, variant)?.into_iter().collect(),
+        dir: config.root.clone(),
+        output,
+        package: package.clone(),
+        variant: name.clone(),
+        kind: config.app.kind,
+        warnings: judge_flags(name, variant, go)?,
+    })
+}
+
+fn flags(variant: &Variant) -> Vec<String> {
+    let mut flags = Vec::new();
+    if variant.trimpath {
+        flags.push("-trimpath".to_owned());
+    }
+    // Said either way: Go's default stamps only when it happens to find a repository, and GOFLAGS may differ.
+    flags.push(format!("-buildvcs={}", variant.buildvcs));
+    let tags = variant.tags.join(",");
+    for (flag, value) in [
+        ("-gcflags", &variant.gcflags),
+        ("-ldflags", &variant.ldflags),
+        ("-tags", &tags),
+        ("-pgo", &variant.pgo),
+        ("-buildmode", &variant.buildmode),
+    ] {
+        if !value.is_empty() {
+            flags.push(format!("{flag}={value}"));
+        }
+    }
+    if variant.race {
+        flags.push("-race".to_owned());
+    }
+    flags
+}
+
+fn environment(config: &Config, variant: &Variant) -> Result<BTreeMap<String, String>, Error> {
+    let mut env = variant.env.clone();
+    if let Some(cgo) = variant.cgo {
+        env.insert("CGO_ENABLED".to_owned(), u8::from(cgo).to_string());
+    }
+    if let Some(pin) = pinned_version(&config.toolchain)
+        && let Some(value) = env.insert("GOTOOLCHAIN".to_owned(), pin.clone())
+        && value != pin
+    {
+        return Err(Error::PinConflict { pin, variant: config.build.variant.clone(), value });
+    }
+    Ok(env)
+}
+
+fn check_package(package: &str) -> Result<(), Error> {
+    let reason = if package.is_empty() {
+        "it is empty"
+    } else if package.starts_with('-') {
+        "Go would take it for a flag"
+    } else if package.contains("...") {
+        "`...` names many packages"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Package { package: package.to_owned(), reason })
+}
+
+fn check_linux(variant: &Variant, go: &GoTool) -> Result<(), Error> {
+    let goos = variant.env.get("GOOS").filter(|value| !value.is_empty()).unwrap_or(&go.goos);
+    if goos == "linux" { Ok(()) } else { Err(Error::NotLinux { goos: goos.clone() }) }
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    path.to_str().map(str::to_owned).ok_or_else(|| Error::NotUtf8 { path: path.to_owned() })
+}
+
+/// `<archive.dir>/build/<variant>/<name>`, with `.test` for benchmarks as `go test -c` names them.
+fn output(config: &Config) -> Result<PathBuf, Error> {
+    let mut name = if config.app.name.is_empty() {
+        default_name(&config.root, &config.app.package).ok_or_else(|| Error::Package {
+            package: config.app.package.clone(),
+            reason: "it yields no program name",
+        })?
+    } else {
+        config.app.name.clone()
+    };
+    if config.app.kind == Kind::Bench {
+        name.push_str(".test");
+    }
+    let dir = config.root.join(&config.archive.dir);
+    if !dir.is_absolute() {
+        return Err(Error::RelativeRoot { root: config.root.clone() });
+    }
+    Ok(dir.join("build").join(file_name(&config.build.variant)?).join(file_name(&name)?))
+}
+
+/// A name that stays one plain component wherever it is joined.
+fn file_name(name: &str) -> Result<&Path, Error> {
+    let path = Path::new(name);
+    let mut components = path.components();
+    match (components.next(), components.next()) {
+        (Some(Component::Normal(only)), None) if only == name => Ok(path),
+        _ => Err(Error::Name { name: name.to_owned() }),
+    }
+}
+
+/// The last element of the package path; for `.` and the like that of the directory it stands for. As Go names
+/// its programs: without a major version such as `/v2`, without `.go`.
+pub(super) fn default_name(root: &Path, package: &str) -> Option<String> {
+    let local = package == "."
+        || package == ".."
+        || package.starts_with("./")
+        || package.starts_with("../")
+        || package.starts_with('/');
+    let path = if local { root.join(package) } else { PathBuf::from(package) };
+    let mut elements = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                elements.pop();
+            }
+            Component::Normal(element) => elements.push(element),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    let mut last = elements.pop()?.to_str()?;
+    if !local && is_major_version(last) {
+        last = elements.pop()?.to_str()?;
+    }
+    Some(last.strip_suffix(".go").unwrap_or(last).to_owned())
+}
+
+fn is_major_version(element: &str) -> bool {
+    let digits = element.strip_prefix('v').unwrap_or_default();
+    !digits.is_empty() && !digits.starts_with('0') && digits != "1" && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Holds the variant's flags and those that GOFLAGS adds against what a profile needs.
+///
+/// Flags on the command line come after those of GOFLAGS and win, so GOFLAGS counts only where the variant is silent.
+fn judge_flags(name: &str, variant: &Variant, go: &GoTool) -> Result<Vec<String>, Error> {
+    // To Go, an empty variable is one that is not set, and its settings file speaks.
+    let goflags = variant.env.get("GOFLAGS").filter(|value| !value.is_empty()).unwrap_or(&go.goflags);
+    let extra = goflags::split(goflags).ok_or_else(|| Error::GoFlags { goflags: goflags.clone() })?;
+    let mut warnings = Vec::new();
+
+    let in_effect = |own: &str, flag: &str, key: &str| {
+        if own.is_empty() {
+            (goflags::last(&extra, flag).map(PackageFlags::parse), "GOFLAGS".to_owned())
+        } else {
+            (Some(PackageFlags::parse(own)), format!("{key} of [variant.{name}]"))
+        }
+    };
+    if let (Some(ldflags), origin) = in_effect(&variant.ldflags, "ldflags", "ldflags") {
+        if let Some(flag) = ldflags.stripping() {
+            return Err(Error::Strips { flag, origin });
+        }
+        if goflags::last(&ldflags.words, "buildid") == Some("") {
+            warnings.push(format!("-buildid= in {origin} leaves the program without a build id to match profiles by"));
+        }
+        if variant.ldflags.is_empty() && goflags::last(&ldflags.words, "compressdwarf").is_some_and(|v| v != "false") {
+            warnings.push(format!("-compressdwarf in {origin} compresses DWARF, which some tools cannot read"));
+        }
+    }
+    if let (Some(gcflags), origin) = in_effect(&variant.gcflags, "gcflags", "gcflags")
+        && gcflags.is_debug()
+    {
+        if variant.gcflags.is_empty() {
+            warnings.push(format!("-N -l in {origin} turns optimisation off: this is not the program as shipped"));
+        } else if gcflags.pattern.is_none() {
+            warnings.push(format!("-N -l in {origin} reaches only the named package: write all=-N -l for every one"));
+        }
+    }
+    for (flag, why) in [
+        ("race", "makes the program several times slower"),
+        ("msan", "makes the program slower"),
+        ("asan", "makes the program slower"),
+        ("cover", "counts every block that runs"),
+    ] {
+        if !(flag == "race" && variant.race) && goflags::is_set(&extra, flag) {
+            warnings.push(format!("-{flag} in GOFLAGS {why}"));
+        }
+    }
+    if !variant.trimpath && goflags::is_set(&extra, "trimpath") {
+        warnings.push(format!("-trimpath in GOFLAGS overrides trimpath = false of [variant.{name}]"));
+    }
+    for (flag, own) in [("tags", !variant.tags.is_empty()), ("pgo", !variant.pgo.is_empty())] {
+        if let Some(value) = goflags::last(&extra, flag) {
+            if own {
+                warnings.push(format!("-{flag}={value} in GOFLAGS is replaced by that of [variant.{name}]"));
+            } else {
+                warnings.push(format!("-{flag}={value} in GOFLAGS changes what is built"));
+            }
+        }
+    }
+    Ok(warnings)
+}
+
+/// The command line of the workload: `output` with the settings' arguments; benchmarks are asked for where the
+/// arguments do not choose themselves (`-test.bench`), and tests are left out (`-test.run`).
+pub fn workload_argv(config: &Config, output: &Path) -> Vec<String> {
+    let chosen = &config.workload.args;
+    let sets = |name: &str| {
+        let flags: Vec<String> = chosen.iter().take_while(|arg| *arg != "--").cloned().collect();
+        goflags::last(&flags, name).is_some()
+    };
+    // A plan's output is UTF-8, so nothing is lost here.
+    let mut argv = vec![output.to_string_lossy().into_owned()];
+    if config.app.kind == Kind::Bench {
+        for (name, default) in [("test.run", "-test.run=^$"), ("test.bench", "-test.bench=.")] {
+            if !sets(name) {
+                argv.push(default.to_owned());
+            }
+        }
+    }
+    argv.extend(chosen.iter().cloned());
+    argv
+}
+
+#[cfg(test)]
+mod tests;

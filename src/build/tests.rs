@@ -1,0 +1,361 @@
+//! The whole stage, with the real Go on PATH and real modules.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::env;
+use std::error::Error as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::fixture::{config, module};
+use super::*;
+use crate::config::{Config, Kind, Toolchain};
+use crate::gobin::Optimisation;
+use crate::process::Status;
+
+/// Neither the tester's GOFLAGS nor a download may change these builds.
+fn quiet() -> BTreeMap<String, String> {
+    [("GOENV", "off"), ("GOFLAGS", ""), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+fn unpinned() -> Toolchain {
+    Toolchain { go: String::new() }
+}
+
+fn go(dir: &Path) -> GoTool {
+    GoTool::find(dir, &unpinned(), &quiet()).unwrap()
+}
+
+/// A config for `module()` with a quiet environment in each variant.
+fn project(dir: &Path) -> Config {
+    let mut config = config(dir);
+    for variant in config.variants.values_mut() {
+        variant.env = quiet();
+    }
+    config
+}
+
+fn build(config: &Config) -> Result<Artifact, Error> {
+    let variant = config.variants.get(&config.build.variant).unwrap();
+    let go = GoTool::find(&config.root, &config.toolchain, &variant.env)?;
+    let plan = plan(config, &go)?;
+    run(&plan, &go)?;
+    Artifact::read(&plan.output, variant, &config.toolchain)
+}
+
+fn ids(artifact: &Artifact) -> Vec<&str> {
+    artifact.mismatches.iter().map(|mismatch| mismatch.id).collect()
+}
+
+/// The first line that the program prints on either stream.
+fn first_line(program: &Path, args: &[String]) -> String {
+    let out = Command::new(program).args(args).output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+    String::from_utf8([out.stderr, out.stdout].concat()).unwrap().lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn builds_debug_and_release_as_asked() {
+    let dir = module();
+    let mut config = project(dir.path());
+    let debug = build(&config).unwrap();
+    assert_eq!(ids(&debug), [""; 0], "{:?}", debug.mismatches);
+    assert_eq!(debug.path, dir.path().join(".goflame/build/debug/app"));
+    assert_eq!(debug.facts.optimisation, Optimisation::Debug);
+    assert!(debug.facts.dwarf.present && !debug.facts.dwarf.compressed && debug.facts.symtab);
+    assert_eq!(first_line(&debug.path, &[]), "40");
+    assert_eq!(debug.size, fs::metadata(&debug.path).unwrap().len());
+    let sum = Command::new("sha256sum").arg(&debug.path).output().unwrap();
+    assert!(String::from_utf8(sum.stdout).unwrap().starts_with(&debug.sha256));
+
+    config.build.variant = "release".to_owned();
+    let release = build(&config).unwrap();
+    assert_eq!(ids(&release), [""; 0], "{:?}", release.mismatches);
+    assert!(matches!(release.facts.optimisation, Optimisation::Optimised { .. }));
+    assert_ne!(release.sha256, debug.sha256);
+}
+
+#[test]
+fn builds_benchmarks_without_running_tests() {
+    let dir = module();
+    let mut config = project(dir.path());
+    config.app.kind = Kind::Bench;
+    config.app.package = "./lib".to_owned();
+    config.workload.args = vec!["-test.benchtime=1x".to_owned()];
+    let artifact = build(&config).unwrap();
+    assert_eq!(ids(&artifact), [""; 0], "{:?}", artifact.mismatches);
+    assert_eq!(artifact.path, dir.path().join(".goflame/build/debug/lib.test"));
+    let argv = workload_argv(&config, &artifact.path);
+    let out = Command::new(&argv[0]).args(&argv[1..]).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success() && text.contains("BenchmarkDouble") && !text.contains("a test ran"), "{text}");
+}
+
+#[test]
+fn a_dry_run_line_builds_the_same_bytes_in_a_shell() {
+    let dir = module();
+    let config = project(dir.path());
+    let artifact = build(&config).unwrap();
+    let line = plan(&config, &go(dir.path())).unwrap().to_string();
+    fs::remove_file(&artifact.path).unwrap();
+    let out = Command::new("sh").args(["-c", &line]).output().unwrap();
+    assert!(out.status.success(), "{line}\n{out:?}");
+    let again = Artifact::read(&artifact.path, config.variants.get("debug").unwrap(), &config.toolchain).unwrap();
+    assert_eq!(again.sha256, artifact.sha256);
+}
+
+/// Runs itself as a child, so that what reaches the real standard error can be held against what Go writes alone.
+#[test]
+fn compile_errors_pass_through_untouched() {
+    const CHILD: &str = "GOFLAME_TEST_BUILD_BROKEN_IN";
+    let broken = |dir: &Path| {
+        let mut config = project(dir);
+        config.app.package = "./cmd/broken".to_owned();
+        config
+    };
+    if let Some(dir) = env::var_os(CHILD) {
+        let config = broken(Path::new(&dir));
+        let Err(Error::Failed { status, command }) = build(&config) else { panic!("a broken program was built") };
+        assert_eq!(status, Status::Code(1));
+        assert_eq!(command, plan(&config, &go(&config.root)).unwrap().to_string());
+        return;
+    }
+    let dir = module();
+    let line = plan(&broken(dir.path()), &go(dir.path())).unwrap().to_string();
+    let alone = Command::new("sh").args(["-c", &line]).output().unwrap();
+    let own = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "build::tests::compile_errors_pass_through_untouched"])
+        .env(CHILD, dir.path())
+        .output()
+        .unwrap();
+    assert!(own.status.success(), "{own:?}");
+    let (own, alone) = (String::from_utf8(own.stderr).unwrap(), String::from_utf8(alone.stderr).unwrap());
+    assert!(alone.contains("undefined: undefined"), "{alone}");
+    assert_eq!(own, alone);
+}
+
+#[test]
+fn a_library_is_no_program() {
+    let dir = module();
+    let mut config = project(dir.path());
+    config.app.package = "./lib".to_owned();
+    let error = build(&config).unwrap_err();
+    assert_eq!(error.to_string(), "`./lib` is not a main package: Go built it, but there is no program");
+    assert!(!error.hints().is_empty());
+}
+
+#[test]
+fn benchmarks_without_test_files_are_not_an_older_build() {
+    let dir = module();
+    let mut config = project(dir.path());
+    config.app.kind = Kind::Bench;
+    config.app.package = "./lib".to_owned();
+    let older = build(&config).unwrap();
+    fs::remove_file(dir.path().join("lib/lib_test.go")).unwrap();
+    let error = build(&config).unwrap_err();
+    assert_eq!(error.to_string(), "`./lib` has no test files: Go built no benchmarks");
+    assert!(!older.path.exists());
+}
+
+#[test]
+fn an_output_that_cannot_be_made() {
+    let dir = module();
+    fs::write(dir.path().join(".goflame"), "a file").unwrap();
+    let error = build(&project(dir.path())).unwrap_err();
+    assert!(matches!(error, Error::Output { .. }) && error.source().is_some(), "{error:?}");
+}
+
+#[test]
+fn a_binary_built_with_other_flags_shows_it() {
+    let dir = module();
+    let config = project(dir.path());
+    let debug = config.variants.get("debug").unwrap();
+    let other = |flags: &[&str]| {
+        let out = dir.path().join("other");
+        let built = Command::new("go")
+            .arg("build")
+            .args(flags)
+            .args(["-o".as_ref(), out.as_os_str(), "./cmd/app".as_ref()])
+            .current_dir(dir.path())
+            .envs(quiet())
+            .status()
+            .unwrap();
+        assert!(built.success());
+        let artifact = Artifact::read(&out, debug, &Toolchain { go: "1.27.3".to_owned() }).unwrap();
+        ids(&artifact).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(other(&["-buildvcs=false"]), ["dwarf-compression", "debug-flags", "go-version", "trimpath"]);
+    assert_eq!(other(&["-trimpath", "-gcflags=all=-N -l", "-ldflags=-s -w"]), ["symbol-table", "dwarf", "go-version"]);
+    assert_eq!(other(&["-trimpath", "-gcflags=-N -l", "-ldflags=-compressdwarf=false"]), ["debug-flags", "go-version"]);
+    assert_eq!(
+        other(&["-trimpath", "-race", "-gcflags=all=-N -l", "-ldflags=-compressdwarf=false"]),
+        ["go-version", "race"]
+    );
+}
+
+/// The rule by which the plan judges GOFLAGS: the command line has the last word.
+#[test]
+fn ldflags_of_the_variant_replace_those_of_goflags() {
+    let dir = module();
+    let mut config = project(dir.path());
+    let set = |config: &mut Config, goflags: &str| {
+        let variant = config.variants.get_mut("debug").unwrap();
+        variant.env.insert("GOFLAGS".to_owned(), goflags.to_owned());
+    };
+    for goflags in ["-ldflags=-s", "'-ldflags=all=-s -w'", "'-gcflags=all=-m=0'"] {
+        set(&mut config, goflags);
+        assert_eq!(ids(&build(&config).unwrap()), [""; 0], "{goflags}");
+    }
+    config.variants.get_mut("debug").unwrap().ldflags.clear();
+    set(&mut config, "-ldflags=-s");
+    assert!(matches!(build(&config).unwrap_err(), Error::Strips { flag: "-s", .. }));
+}
+
+#[test]
+fn go_tells_its_settings() {
+    let dir = module();
+    let go = go(dir.path());
+    let says = |args: &[&str]| {
+        let out = Command::new("go").args(args).current_dir(dir.path()).envs(quiet()).output().unwrap();
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(go.version, says(&["env", "GOVERSION"]));
+    assert_eq!(go.goroot, Path::new(&says(&["env", "GOROOT"])));
+    assert_eq!(go.gomodcache, Path::new(&says(&["env", "GOMODCACHE"])));
+    assert_eq!((go.goos.as_str(), go.goflags.as_str(), go.gotoolchain.as_str()), ("linux", "", "local"));
+    assert_eq!(go.gomod, Some(dir.path().canonicalize().unwrap().join("go.mod")));
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(GoTool::find(empty.path(), &unpinned(), &quiet()).unwrap().gomod, None);
+}
+
+#[test]
+fn go_flags_of_the_variant_are_what_go_tells() {
+    let dir = module();
+    let mut env = quiet();
+    env.insert("GOFLAGS".to_owned(), "'-ldflags=-s -w' -mod=mod".to_owned());
+    assert_eq!(GoTool::find(dir.path(), &unpinned(), &env).unwrap().goflags, "'-ldflags=-s -w' -mod=mod");
+}
+
+#[test]
+fn a_missing_go_is_named() {
+    let env = BTreeMap::from([("PATH".to_owned(), String::new())]);
+    let error = GoTool::find(Path::new("/"), &unpinned(), &env).unwrap_err();
+    assert_eq!(error.to_string(), "building needs the Go toolchain");
+    assert_eq!(error.source().unwrap().to_string(), "`go` was not found on PATH");
+    assert!(error.hints().iter().any(|hint| hint == "PATH is empty"));
+}
+
+fn pin(version: &str) -> Toolchain {
+    Toolchain { go: version.to_owned() }
+}
+
+/// The version of the real `go`, without its experiments.
+fn own_version() -> String {
+    toolchain::bare_version(&go(Path::new("/")).version).to_owned()
+}
+
+#[test]
+fn a_pin_that_is_there() {
+    let own = own_version();
+    let dir = module();
+    let mut config = project(dir.path());
+    config.toolchain = pin(own.strip_prefix("go").unwrap());
+    config.variants.get_mut("debug").unwrap().env.remove("GOTOOLCHAIN");
+    let artifact = build(&config).unwrap();
+    assert_eq!(ids(&artifact), [""; 0]);
+    assert_eq!(artifact.facts.go.unwrap().go_version, own);
+}
+
+#[test]
+fn a_pin_that_cannot_be_had() {
+    let dir = module();
+    let error = GoTool::find(dir.path(), &pin("1.98.7"), &quiet()).unwrap_err();
+    let own = own_version();
+    assert_eq!(
+        error.to_string(),
+        format!("goflame.toml pins go1.98.7, but `go` is {own} and cannot switch to go1.98.7")
+    );
+    assert!(!error.hints().is_empty());
+    let said = error.source().and_then(std::error::Error::source).unwrap().to_string();
+    assert!(said.contains("toolchain not available"), "{said}");
+}
+
+/// A directory with a `go` that is a wrapper around the real one, doing `first`.
+fn wrapper(first: &str) -> (tempfile::TempDir, BTreeMap<String, String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let real = go(Path::new("/")).path;
+    let script = format!("#!/bin/sh\n{first}\nexec {} \"$@\"\n", real.display());
+    // Made by a child: a descriptor open for writing here could leak into another test's fork (ETXTBSY).
+    let mut child = Command::new("sh")
+        .args(["-c", "cat > go && chmod +x go"])
+        .current_dir(dir.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    let path = env::join_paths(
+        [dir.path().to_owned()]
+            .into_iter()
+            .chain(env::split_paths(&env::var_os("PATH").unwrap()).collect::<Vec<PathBuf>>()),
+    );
+    let mut env = quiet();
+    env.insert("PATH".to_owned(), path.unwrap().into_string().unwrap());
+    (dir, env)
+}
+
+#[test]
+fn a_go_that_does_not_obey_the_pin() {
+    let (bin, env) = wrapper("export GOTOOLCHAIN=local");
+    let error = GoTool::find(Path::new("/"), &pin("1.27.3"), &env).unwrap_err();
+    let own = own_version();
+    assert_eq!(error.to_string(), format!("goflame.toml pins go1.27.3, but `go` is {own} (GOTOOLCHAIN=local)"));
+    assert_eq!(GoTool::find(Path::new("/"), &unpinned(), &env).unwrap().path, bin.path().join("go"));
+}
+
+#[test]
+fn a_go_that_answers_nonsense() {
+    let (_bin, env) = wrapper("echo hello; exit 0");
+    let error = GoTool::find(Path::new("/"), &unpinned(), &env).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read what `go env -json` printed");
+    let (_bin, env) = wrapper("echo no such luck >&2; exit 2");
+    let error = GoTool::find(Path::new("/"), &unpinned(), &env).unwrap_err();
+    assert_eq!(error.to_string(), "Go does not tell its settings");
+    assert_eq!(error.source().unwrap().source().unwrap().to_string(), "no such luck");
+}
+
+#[test]
+fn discovers_programs_and_benchmarks() {
+    let dir = module();
+    let found = discover(dir.path(), &go(dir.path())).unwrap();
+    let mains: Vec<_> = found.mains.iter().map(|main| (main.package.as_str(), main.name.as_str())).collect();
+    assert_eq!(mains, [("./cmd/app", "app"), ("./cmd/broken", "broken")]);
+    assert_eq!(found.benches, ["./ext", "./lib"]);
+
+    let below = dir.path().join("cmd/app");
+    let found = discover(&below, &go(&below)).unwrap();
+    assert_eq!(found.mains, [MainPackage { package: ".".to_owned(), name: "app".to_owned() }]);
+}
+
+#[test]
+fn discovers_through_a_symbolic_link() {
+    let dir = module();
+    let links = tempfile::tempdir().unwrap();
+    let link = links.path().join("link");
+    std::os::unix::fs::symlink(dir.path(), &link).unwrap();
+    assert_eq!(discover(&link, &go(&link)).unwrap(), discover(dir.path(), &go(dir.path())).unwrap());
+}
+
+#[test]
+fn discovers_nothing_without_a_module() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = discover(dir.path(), &go(dir.path())).unwrap_err();
+    assert!(error.to_string().contains("does not contain main module"), "{error}");
+    fs::write(dir.path().join("go.mod"), "module x\n").unwrap();
+    assert_eq!(discover(dir.path(), &go(dir.path())).unwrap(), Discovered::default());
+    fs::write(dir.path().join("go.mod"), "nonsense\n").unwrap();
+    assert!(matches!(discover(dir.path(), &go(dir.path())).unwrap_err(), Error::List { .. }));
+}

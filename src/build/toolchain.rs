@@ -1,0 +1,121 @@
+//! The Go on this machine: where it is, which one answers, and whether that is the pinned one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::config::Toolchain;
+use crate::process::{self, Command};
+
+use super::Error;
+
+/// The variables asked of `go env`, all of them part of what makes one build differ from another.
+const VARIABLES: [&str; 12] = [
+    "GOVERSION",
+    "GOROOT",
+    "GOFLAGS",
+    "GOTOOLCHAIN",
+    "CGO_ENABLED",
+    "GOEXPERIMENT",
+    "GOAMD64",
+    "GOOS",
+    "GOARCH",
+    "GOMODCACHE",
+    "GOMOD",
+    "CC",
+];
+
+/// A `go` command and its settings for one project, as `go env` tells them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoTool {
+    /// The `go` program that was found. With a pin it may hand over to another toolchain.
+    pub path: PathBuf,
+    /// GOVERSION: the version that answers in this project, such as `go1.27.3`, perhaps with ` X:experiment`.
+    pub version: String,
+    /// GOROOT of that version.
+    pub goroot: PathBuf,
+    /// GOFLAGS, from the environment or from `go env -w`.
+    pub goflags: String,
+    /// GOTOOLCHAIN; empty in Go before 1.21.
+    pub gotoolchain: String,
+    /// `CGO_ENABLED`.
+    pub cgo_enabled: bool,
+    /// GOEXPERIMENT.
+    pub goexperiment: String,
+    /// GOAMD64, such as `v1`; empty on other architectures.
+    pub goamd64: String,
+    /// GOOS.
+    pub goos: String,
+    /// GOARCH.
+    pub goarch: String,
+    /// GOMODCACHE: where the sources of modules lie.
+    pub gomodcache: PathBuf,
+    /// GOMOD: the go.mod in force; `None` outside of a module.
+    pub gomod: Option<PathBuf>,
+    /// CC.
+    pub cc: String,
+}
+
+impl GoTool {
+    /// Finds `go` on PATH and asks it for its settings in the project directory `dir`, under the environment `env` of
+    /// the variant (a PATH in it counts) and the version that `pin` names, which then must be the one that answers.
+    pub fn find(dir: &Path, pin: &Toolchain, env: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let pin = pinned_version(pin);
+        let go = Command::new("go").envs(env.clone());
+        let mut ask = go.clone().args(["env", "-json"]).args(VARIABLES).dir(dir);
+        if let Some(pin) = &pin {
+            ask = ask.env("GOTOOLCHAIN", pin);
+        }
+        let path = ask.program_file().map_err(no_go)?;
+        let answer = match (ask.found_at(&path).capture(), pin.clone()) {
+            (Ok(answer), _) => answer,
+            (Err(source), Some(pin)) => {
+                // Outside of the project, since a go.mod may ask for yet another version.
+                let local = go.args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").dir("/").found_at(&path);
+                let found = local.capture().map_err(Error::GoEnv)?.text().trim().to_owned();
+                return Err(Error::PinUnobtainable { pin, found, source: Box::new(source) });
+            }
+            (Err(source), None) => return Err(Error::GoEnv(source)),
+        };
+        let mut values: BTreeMap<String, String> = serde_json::from_slice(&answer.stdout)
+            .map_err(|source| Error::GoJson { command: "go env -json", source })?;
+        let mut take = |name: &str| values.remove(name).unwrap_or_default();
+        let tool = Self {
+            path,
+            version: take("GOVERSION"),
+            goroot: take("GOROOT").into(),
+            goflags: take("GOFLAGS"),
+            gotoolchain: take("GOTOOLCHAIN"),
+            cgo_enabled: take("CGO_ENABLED") == "1",
+            goexperiment: take("GOEXPERIMENT"),
+            goamd64: take("GOAMD64"),
+            goos: take("GOOS"),
+            goarch: take("GOARCH"),
+            gomodcache: take("GOMODCACHE").into(),
+            gomod: Some(take("GOMOD")).filter(|path| !path.is_empty() && path != "/dev/null").map(PathBuf::from),
+            cc: take("CC"),
+        };
+        match pin {
+            Some(pin) if bare_version(&tool.version) != pin => {
+                Err(Error::PinMismatch { pin, found: tool.version, gotoolchain: tool.gotoolchain })
+            }
+            _ => Ok(tool),
+        }
+    }
+}
+
+fn no_go(source: process::Error) -> Error {
+    match source {
+        process::Error::NotFound { .. } => Error::NoGo(source),
+        _ => Error::GoEnv(source),
+    }
+}
+
+/// The pinned version as GOTOOLCHAIN and GOVERSION spell it: `go1.27.3`.
+pub(super) fn pinned_version(pin: &Toolchain) -> Option<String> {
+    (!pin.go.is_empty()).then(|| format!("go{}", pin.go))
+}
+
+/// `go1.25.5 X:nodwarf5` without what follows the version.
+pub(super) fn bare_version(version: &str) -> &str {
+    version.split_whitespace().next().unwrap_or_default()
+}

@@ -1,0 +1,193 @@
+//! One command: described, found, run.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::MemfdFlags;
+
+use super::error::Said;
+use super::{Error, Status, quote_command, quote_line};
+
+/// Finds `program` as the shell would: a name on `path` (the value of a PATH variable), a path relative to `dir`.
+///
+/// Relative and empty entries of PATH are passed over: what gets run must not depend on the directory that one
+/// happens to stand in, nor come out of the profiled project unasked.
+pub fn find(program: &OsStr, path: Option<&OsStr>, dir: &Path) -> Result<PathBuf, Error> {
+    let text = program.to_string_lossy().into_owned();
+    if Path::new(program).components().count() > 1 {
+        return which::which_in(program, path, dir).map_err(|_| Error::NotExecutable { program: text });
+    }
+    let entries = path.map(env::split_paths).into_iter().flatten().filter(|entry| entry.is_absolute());
+    env::join_paths(entries)
+        .ok()
+        .filter(|absolute| !absolute.is_empty())
+        .and_then(|absolute| which::which_in(program, Some(absolute), dir).ok())
+        .ok_or_else(|| Error::NotFound { program: text, path: path.map(|path| path.to_string_lossy().into_owned()) })
+}
+
+/// A program, its arguments, what is added to its environment and where it runs.
+///
+/// Standard input is always empty. Printed, it is a line for a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The program and its arguments.
+    words: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    dir: Option<PathBuf>,
+    /// Where the program is, when the caller has found it already.
+    file: Option<PathBuf>,
+}
+
+/// What a captured program wrote, all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Captured {
+    /// Standard output as text; bytes that are not UTF-8 become U+FFFD.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+}
+
+impl Command {
+    /// A command that runs `program` with no arguments, in goflame's own directory and environment.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self { words: vec![program.into()], env: Vec::new(), dir: None, file: None }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.words.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a variable to the environment, or replaces it. A PATH set here is also searched for the program.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds variables as [`Command::env`] does.
+    #[must_use]
+    pub fn envs<S: Into<OsString>>(mut self, vars: impl IntoIterator<Item = (S, S)>) -> Self {
+        self.env.extend(vars.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    /// Runs it in `dir`. PWD is set too, as a shell's `cd` does, so that programs that trust it (Go) see this very path.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// Starts this file under the command's name, instead of searching PATH for it.
+    #[must_use]
+    pub fn found_at(mut self, file: impl Into<PathBuf>) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
+    /// Runs it and returns what it wrote; any end but exit status 0 is [`Error::Failed`].
+    ///
+    /// Output goes to files in memory and not to pipes, so the wait is for the program itself and never for a
+    /// background process that it left behind with its output still open.
+    pub fn capture(&self) -> Result<Captured, Error> {
+        let stdout = self.memory_file("goflame-stdout")?;
+        let stderr = self.memory_file("goflame-stderr")?;
+        let handle = |file: &File| file.try_clone().map_err(|source| self.refused(source));
+        let status = self.wait(&self.expression()?.stdout_file(handle(&stdout)?).stderr_file(handle(&stderr)?))?;
+        let stderr = read_from_start(&stderr).map_err(|source| self.refused(source))?;
+        if !status.success() {
+            let said = Said::tail(&stderr);
+            return Err(Error::Failed { command: self.quoted(), dir: self.dir.clone(), status, said });
+        }
+        Ok(Captured { stdout: read_from_start(&stdout).map_err(|source| self.refused(source))?, stderr })
+    }
+
+    /// Runs it with everything that it writes passing unchanged to goflame's standard error; returns how it ended.
+    pub fn pass_through(&self) -> Result<Status, Error> {
+        self.wait(&self.expression()?.stdout_to_stderr())
+    }
+
+    /// The command without directory and environment, quoted for a shell.
+    pub fn quoted(&self) -> String {
+        quote_command(&self.words)
+    }
+
+    /// The file that would be started: see [`find`].
+    pub fn program_file(&self) -> Result<PathBuf, Error> {
+        if let Some(file) = &self.file {
+            return Ok(file.clone());
+        }
+        let dir = match &self.dir {
+            Some(dir) => dir.clone(),
+            None => env::current_dir().map_err(|source| self.refused(source))?,
+        };
+        let set = self.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+        let program = self.words.first().map(OsString::as_os_str).unwrap_or_default();
+        find(program, set.or_else(|| env::var_os("PATH")).as_deref(), &dir)
+    }
+
+    fn expression(&self) -> Result<duct::Expression, Error> {
+        let mut expression =
+            duct::cmd(self.program_file()?, self.words.get(1..).unwrap_or_default()).stdin_null().unchecked();
+        // duct applies the innermost setting last; each variable must be set once, to its last value.
+        for (index, (name, value)) in self.env.iter().enumerate() {
+            let later = self.env.get(index.saturating_add(1)..).unwrap_or_default();
+            if !later.iter().any(|(other, _)| other == name) {
+                expression = expression.env(name, value);
+            }
+        }
+        if let Some(dir) = &self.dir {
+            if !dir.is_dir() {
+                // exec would report this as ENOENT, which reads as if the program were missing.
+                return Err(Error::NoDirectory { command: self.quoted(), dir: dir.clone() });
+            }
+            expression = expression.dir(dir).env("PWD", dir);
+        }
+        Ok(expression)
+    }
+
+    fn wait(&self, expression: &duct::Expression) -> Result<Status, Error> {
+        expression.run().map(|output| output.status.into()).map_err(|source| self.refused(source))
+    }
+
+    fn memory_file(&self, name: &str) -> Result<File, Error> {
+        let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).map_err(|errno| self.refused(errno.into()))?;
+        Ok(File::from(fd))
+    }
+
+    fn refused(&self, source: io::Error) -> Error {
+        Error::Start { command: self.quoted(), dir: self.dir.clone(), source }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&quote_line(self.dir.as_deref(), &self.env, &self.words))
+    }
+}
+
+/// Reads by offset: the position is shared with whoever still holds the file open, and must not be moved.
+fn read_from_start(file: &File) -> io::Result<Vec<u8>> {
+    let size = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let mut bytes = vec![0; size];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

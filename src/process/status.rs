@@ -1,0 +1,114 @@
+//! How a process ended.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use nix::sys::signal::Signal;
+
+/// How a process ended: by itself, or by a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It returned this exit code, 0 to 255.
+    Code(i32),
+    /// This signal killed it, with or without a core dump.
+    Signal(i32),
+}
+
+impl Status {
+    /// Reads the status word that wait(2) gave for a process that has *ended* (neither `WUNTRACED` nor
+    /// `WCONTINUED` was asked for). The layout is that of Linux's `<bits/waitstatus.h>`: the low seven bits are the
+    /// signal, or 0 and then the second byte is the exit code; bit 7 tells of a core dump.
+    ///
+    /// This is the one place that does so. Note that an exit code is not a status word: `from_wait_status(3)` is a
+    /// death by signal 3.
+    pub fn from_wait_status(word: i32) -> Self {
+        match word & 0x7f {
+            0 => Self::Code((word >> 8) & 0xff),
+            signal => Self::Signal(signal),
+        }
+    }
+
+    /// Whether it ended with exit code 0.
+    pub fn success(self) -> bool {
+        self == Self::Code(0)
+    }
+
+    /// The code by which a shell would report this end: the exit code itself, or 128 + the signal.
+    pub fn exit_code(self) -> u8 {
+        let code = match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => signal.saturating_add(128),
+        };
+        // A status word cannot yield more than 255; a value made by hand must not turn into success.
+        u8::try_from(code).unwrap_or(u8::MAX)
+    }
+}
+
+impl From<ExitStatus> for Status {
+    fn from(status: ExitStatus) -> Self {
+        Self::from_wait_status(status.into_raw())
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Code(code) => write!(f, "exit status {code}"),
+            Self::Signal(signal) => match Signal::try_from(signal) {
+                Ok(name) => write!(f, "killed by {name} ({signal})"),
+                Err(_) => write!(f, "killed by signal {signal}"), // real-time signals have no name
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// What a real shell running `script` ends with.
+    fn end_of(script: &str) -> Status {
+        std::process::Command::new("sh").args(["-c", script]).status().unwrap().into()
+    }
+
+    #[test]
+    fn exit_codes_of_real_processes() {
+        for code in [0, 1, 3, 127, 128, 255] {
+            let status = end_of(&format!("exit {code}"));
+            assert_eq!(status, Status::Code(code));
+            assert_eq!(i32::from(status.exit_code()), code);
+            assert_eq!(status.success(), code == 0);
+            assert_eq!(status.to_string(), format!("exit status {code}"));
+        }
+    }
+
+    #[test]
+    fn signals_of_real_processes() {
+        for (signal, text) in [
+            (1, "killed by SIGHUP (1)"),
+            (9, "killed by SIGKILL (9)"),
+            (15, "killed by SIGTERM (15)"),
+            (40, "killed by signal 40"),
+        ] {
+            let status = end_of(&format!("kill -{signal} $$"));
+            assert_eq!(status, Status::Signal(signal));
+            assert_eq!(i32::from(status.exit_code()), 128 + signal);
+            assert!(!status.success());
+            assert_eq!(status.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_core_dump_is_still_the_signal() {
+        assert_eq!(Status::from_wait_status(0x8b), Status::Signal(11));
+    }
+
+    #[test]
+    fn a_code_made_by_hand_never_becomes_success() {
+        assert_eq!(Status::Code(256).exit_code(), 255);
+        assert_eq!(Status::Code(-1).exit_code(), 255);
+        assert_eq!(Status::Signal(i32::MAX).exit_code(), 255);
+    }
+}
