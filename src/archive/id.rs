@@ -1,0 +1,125 @@
+//! The ids of runs.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+
+/// `YYYYMMDD-HHMMSS`.
+const STAMP: usize = 15;
+/// `-xxxx`.
+const SUFFIX: usize = 5;
+/// Longest name part; the whole id stays far below the 255 bytes of a file name.
+const MAX_NAME: usize = 64;
+
+/// `YYYYMMDD-HHMMSS-name-xxxx`: start in UTC, program, and four hexadecimal digits that keep two runs of one second
+/// apart. Holds only ASCII letters, digits, `-` and `_`, and begins with a digit, so it is safe as a file name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct RunId(String);
+
+impl RunId {
+    /// An id for a run of `name` that started at `at`. Characters that an id cannot hold become `-`.
+    pub fn new(at: SystemTime, name: &str) -> Self {
+        // Clocks before 1970 or after 9999 are broken ones; the run is worth more than its date.
+        let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH);
+        let time = Offset::UTC.to_datetime(at);
+        let name: String =
+            name.chars().take(MAX_NAME).map(|letter| if is_name_byte(letter) { letter } else { '-' }).collect();
+        let name = match name.trim_matches('-') {
+            "" => "run",
+            name => name,
+        };
+        // A fresh hasher is seeded by the operating system and differs at each call.
+        let suffix = RandomState::new().build_hasher().finish() & 0xffff;
+        Self(format!(
+            "{:04}{:02}{:02}-{:02}{:02}{:02}-{name}-{suffix:04x}",
+            time.year(),
+            time.month(),
+            time.day(),
+            time.hour(),
+            time.minute(),
+            time.second()
+        ))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The start, `YYYYMMDD-HHMMSS`: the part that orders runs.
+    pub fn stamp(&self) -> &str {
+        &self.0[..STAMP]
+    }
+}
+
+fn is_name_byte(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '-' || letter == '_'
+}
+
+/// Whether a text has exactly the form of an id, with a date and a time that exist.
+fn valid(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let name_and_dashes = bytes.len().checked_sub(STAMP + SUFFIX);
+    // A dash, a name of at least one byte.
+    if !text.chars().all(is_name_byte) || !name_and_dashes.is_some_and(|length| (2..=MAX_NAME + 1).contains(&length)) {
+        return false;
+    }
+    let (stamp, rest) = text.split_at(STAMP);
+    let (name, suffix) = rest.split_at(rest.len() - SUFFIX);
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    exists(stamp) && name.starts_with('-') && suffix.starts_with('-') && suffix.bytes().skip(1).all(hex)
+}
+
+fn exists(stamp: &str) -> bool {
+    let Some((date, time)) = stamp.split_once('-') else { return false };
+    if date.len() != 8 || time.len() != 6 || !date.bytes().chain(time.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    let part = |text: &str, at: usize| text[at..at + 2].parse::<i8>().ok();
+    let read = || {
+        let year = date[..4].parse().ok()?;
+        DateTime::new(year, part(date, 4)?, part(date, 6)?, part(time, 0)?, part(time, 2)?, part(time, 4)?, 0).ok()
+    };
+    read().is_some()
+}
+
+impl FromStr for RunId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if valid(text) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::BadId { text: text.chars().take(120).collect() })
+        }
+    }
+}
+
+impl TryFrom<String> for RunId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,145 @@
+//! Trees of files, never through a symbolic link.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{OpenOptionsExt as _, lchown};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use sha2::{Digest as _, Sha256};
+
+use super::run::FileEntry;
+use super::store::Owner;
+use crate::fsio::FileError;
+
+/// What a name in a tree stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A plain file with a UTF-8 name.
+    File,
+    /// A symbolic link.
+    Link,
+    /// A device, socket or pipe, or a name that is not UTF-8.
+    Other,
+}
+
+/// Everything below a directory.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    /// Names relative to the directory, with `/`, and what they stand for; sorted.
+    pub(super) entries: Vec<(String, Kind)>,
+    /// The directory itself and those below it, outermost first.
+    pub(super) dirs: Vec<PathBuf>,
+}
+
+/// Lists a tree. A link is an entry, whatever it points at, and is not followed.
+pub(super) fn walk(root: &Path) -> Result<Tree, FileError> {
+    let mut tree = Tree { entries: Vec::new(), dirs: vec![root.to_owned()] };
+    let mut next = 0;
+    while let Some(dir) = tree.dirs.get(next).cloned() {
+        next += 1;
+        let wrap = |source| FileError::new("read directory", &dir, source);
+        for entry in fs::read_dir(&dir).map_err(wrap)? {
+            let entry = entry.map_err(wrap)?;
+            let kind = entry.file_type().map_err(wrap)?;
+            let path = entry.path();
+            if kind.is_dir() {
+                tree.dirs.push(path);
+                continue;
+            }
+            let relative = path.strip_prefix(root).unwrap_or(&path);
+            let kind = match relative.to_str() {
+                _ if kind.is_symlink() => Kind::Link,
+                Some(_) if kind.is_file() => Kind::File,
+                _ => Kind::Other,
+            };
+            tree.entries.push((relative.to_string_lossy().into_owned(), kind));
+        }
+    }
+    tree.entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(tree)
+}
+
+/// Whether a name may stand for a file of a run: relative, with `/`, and without a way out.
+pub(super) fn is_safe_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('\0') && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+/// Opens a plain file for reading; a link in its place is an error, and a pipe does not block.
+pub(super) fn open_plain(path: &Path) -> Result<File, FileError> {
+    let wrap = |source| FileError::new("read", path, source);
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(wrap)?;
+    if file.metadata().map_err(wrap)?.is_file() {
+        Ok(file)
+    } else {
+        Err(wrap(std::io::Error::new(ErrorKind::InvalidInput, "it is not a plain file")))
+    }
+}
+
+/// SHA-256 and size of what a reader gives; each piece also goes to `also`.
+pub(super) fn digest(
+    mut from: impl std::io::Read,
+    mut also: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> std::io::Result<FileEntry> {
+    let mut sha = Sha256::new();
+    let mut buffer = vec![0; 128 << 10];
+    let mut size = 0;
+    loop {
+        let length = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        sha.update(&buffer[..length]);
+        also(&buffer[..length])?;
+        size += length as u64;
+    }
+    let mut sha256 = String::with_capacity(64);
+    for byte in sha.finalize() {
+        // Writing into a String cannot fail.
+        write!(sha256, "{byte:02x}").ok();
+    }
+    Ok(FileEntry { sha256, size })
+}
+
+/// SHA-256 and size of a plain file.
+pub(super) fn digest_file(path: &Path) -> Result<FileEntry, FileError> {
+    let file = open_plain(path)?;
+    digest(file, |_| Ok(())).map_err(|source| FileError::new("read", path, source))
+}
+
+/// Gives one name to another user; a link itself, not its target.
+pub(super) fn chown(path: &Path, owner: Option<Owner>) -> Result<(), FileError> {
+    let Some(owner) = owner else { return Ok(()) };
+    lchown(path, Some(owner.uid), Some(owner.gid)).map_err(|source| FileError::new("change the owner of", path, source))
+}
+
+/// Gives a whole tree to another user.
+pub(super) fn chown_tree(root: &Path, owner: Option<Owner>) -> Result<(), FileError> {
+    if owner.is_none() {
+        return Ok(());
+    }
+    let tree = walk(root)?;
+    for dir in &tree.dirs {
+        chown(dir, owner)?;
+    }
+    tree.entries.iter().try_for_each(|(name, _)| chown(&root.join(name), owner))
+}
+
+/// The names in a directory that are UTF-8; others cannot be the archive's.
+pub(super) fn names(dir: &Path) -> Result<Vec<String>, FileError> {
+    let wrap = |source| FileError::new("read directory", dir, source);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(wrap)? {
+        names.extend(entry.map_err(wrap)?.file_name().into_string());
+    }
+    Ok(names)
+}
+
+/// Whether anything has this name, a broken link included.
+pub(super) fn is_taken(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}

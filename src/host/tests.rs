@@ -1,0 +1,171 @@
+//! Facts from directories that stand for `/`, and from this machine.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::{Capability, CpuQuota, Facts, Limit, Reading, parse, probe};
+
+fn put(root: &Path, file: &str, text: &str) {
+    let path = root.join(file);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn with(files: &[(&str, &str)]) -> Facts {
+    let root = tempfile::tempdir().unwrap();
+    for (file, text) in files {
+        put(root.path(), file, text);
+    }
+    probe(root.path())
+}
+
+const PARANOID: &str = "proc/sys/kernel/perf_event_paranoid";
+
+#[test]
+fn every_level_is_read_as_it_stands() {
+    for level in -1..=4 {
+        assert_eq!(with(&[(PARANOID, &format!("{level}\n"))]).perf_event_paranoid, Reading::Value(level));
+    }
+}
+
+#[test]
+fn absent_unreadable_and_garbage_stay_apart() {
+    assert_eq!(with(&[]).perf_event_paranoid, Reading::Absent);
+    assert_eq!(with(&[(PARANOID, "/usr/lib/debug\n")]).perf_event_paranoid, Reading::Garbage("/usr/lib/debug".into()));
+    assert_eq!(with(&[(PARANOID, "")]).perf_event_paranoid, Reading::Garbage(String::new()));
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join(PARANOID)).unwrap();
+    assert!(matches!(probe(root.path()).perf_event_paranoid, Reading::Unreadable(why) if why.contains("directory")));
+}
+
+#[test]
+fn an_empty_root_gives_no_fact_and_no_panic() {
+    let facts = with(&[]);
+    assert_eq!(facts.online_cpus, Reading::Absent);
+    assert_eq!(facts.pmus, Reading::Absent);
+    assert_eq!(facts.memlock, Reading::Absent);
+    assert_eq!(facts.capabilities, Reading::Absent);
+    assert_eq!(facts.cpu_quota, Reading::Absent);
+    assert_eq!(facts.distribution, Reading::Absent);
+    assert_eq!(facts.kallsyms_shown, Reading::Absent);
+    assert_eq!(facts.virtualisation, None);
+    assert!(!facts.holds(Capability::SysAdmin));
+}
+
+#[test]
+fn cpu_lists() {
+    assert_eq!(parse::cpu_list("0"), Some(vec![0]));
+    assert_eq!(parse::cpu_list("0-3,8,10-11"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
+    for wrong in ["", "a", "3-1", "0-4294967295", "1,1", "0-", "-1", "0,,2", "0-1-2"] {
+        assert_eq!(parse::cpu_list(wrong), None, "{wrong:?}");
+    }
+}
+
+#[test]
+fn rights_of_the_process() {
+    let root = tempfile::tempdir().unwrap();
+    let status = "Name:\tx\nUid:\t1000\t0\t0\t0\nCapEff:\t0000004000004000\nSeccomp:\t2\n";
+    put(root.path(), "proc/self/status", status);
+    let facts = probe(root.path());
+    assert_eq!(facts.effective_uid, Reading::Value(0));
+    assert_eq!(facts.seccomp, Reading::Value(2));
+    assert!(facts.holds(Capability::Perfmon) && facts.holds(Capability::IpcLock));
+    assert!(!facts.holds(Capability::SysAdmin) && !facts.holds(Capability::Syslog));
+    fs::create_dir_all(root.path().join("proc/self/ns")).unwrap();
+    symlink("user:[4026531837]", root.path().join("proc/self/ns/user")).unwrap();
+    assert!(probe(root.path()).holds(Capability::Perfmon));
+    fs::remove_file(root.path().join("proc/self/ns/user")).unwrap();
+    symlink("user:[4026532001]", root.path().join("proc/self/ns/user")).unwrap();
+    assert!(!probe(root.path()).holds(Capability::Perfmon), "a container's capabilities do not count");
+}
+
+#[test]
+fn memlock_limits() {
+    let limits = |soft: &str| {
+        let line = format!("Limit  Soft Limit\nMax locked memory         {soft}   unlimited  bytes     \n");
+        with(&[("proc/self/limits", &line)]).memlock
+    };
+    assert_eq!(limits("8388608"), Reading::Value(Limit::Bytes(8_388_608)));
+    assert_eq!(limits("unlimited"), Reading::Value(Limit::Unlimited));
+    assert!(matches!(limits("many"), Reading::Garbage(_)));
+    assert_eq!(with(&[("proc/self/limits", "Max open files 1 1 files\n")]).memlock, Reading::Absent);
+}
+
+#[test]
+fn kallsyms_hides_or_shows() {
+    let shown = |text: &str| with(&[("proc/kallsyms", text)]).kallsyms_shown;
+    assert_eq!(shown("0000000000000000 T _stext\n0000000000000000 T _text\n"), Reading::Value(false));
+    assert_eq!(shown("0000000000000000 A fixed_percpu_data\n0000000000001000 A x\n"), Reading::Value(true));
+    assert_eq!(shown("ffffffff81000000 T _stext\n"), Reading::Value(true));
+    assert!(matches!(shown("nothing here"), Reading::Garbage(_)));
+}
+
+#[test]
+fn pmus_by_name() {
+    let root = tempfile::tempdir().unwrap();
+    let devices = root.path().join("sys/bus/event_source/devices");
+    for name in ["software", "tracepoint", "cpu_core", "cpu_atom", "uncore_imc_0", "armv8_pmuv3_0"] {
+        fs::create_dir_all(devices.join(name)).unwrap();
+    }
+    let names = ["armv8_pmuv3_0", "cpu_atom", "cpu_core"].map(String::from).to_vec();
+    assert_eq!(probe(root.path()).pmus, Reading::Value(names));
+    assert!(parse::is_core_pmu("cpu") && !parse::is_core_pmu("cpum"));
+}
+
+#[test]
+fn signs_of_a_virtual_machine() {
+    let flags = |flags: &str| format!("processor\t: 0\nflags\t\t: fpu {flags} lm\n");
+    let vendor = ("sys/class/dmi/id/sys_vendor", "Amazon EC2\n");
+    assert_eq!(with(&[("proc/cpuinfo", &flags("")), vendor]).virtualisation, None);
+    let seen = with(&[("proc/cpuinfo", &flags("hypervisor")), vendor]).virtualisation;
+    assert_eq!(seen.as_deref(), Some("Amazon EC2"));
+    assert!(with(&[("proc/cpuinfo", &flags("hypervisor"))]).virtualisation.is_some());
+    let arm = with(&[("proc/device-tree/hypervisor/compatible", "linux,kvm\0")]).virtualisation;
+    assert_eq!(arm.as_deref(), Some("linux,kvm"));
+}
+
+#[test]
+fn cpu_and_distribution() {
+    let facts = with(&[
+        ("proc/cpuinfo", "CPU implementer\t: 0x41\nCPU part\t: 0xd0c\n"),
+        ("usr/lib/os-release", "NAME=\"Ubuntu\"\nID=\"ubuntu\"\nVERSION_ID=24.04\n"),
+        ("proc/meminfo", "MemTotal:       16384 kB\nMemFree: 1 kB\n"),
+    ]);
+    assert_eq!(facts.cpu_model, Reading::Value("implementer 0x41 part 0xd0c".into()));
+    assert_eq!(facts.distribution, Reading::Value("ubuntu".into()));
+    assert_eq!(facts.memory_bytes, Reading::Value(16_777_216));
+}
+
+#[test]
+fn the_tightest_cpu_quota_counts() {
+    let quota = |files: &[(&str, &str)]| with(files).cpu_quota;
+    let own = ("proc/self/cgroup", "0::/a/b\n");
+    let (inner, outer) = ("sys/fs/cgroup/a/b/cpu.max", "sys/fs/cgroup/a/cpu.max");
+    let half = Some(CpuQuota { quota_us: 50_000, period_us: 100_000 });
+    assert_eq!(quota(&[own, (inner, "max 100000\n")]), Reading::Value(None));
+    assert_eq!(quota(&[own, (inner, "200000 100000\n"), (outer, "50000 100000\n")]), Reading::Value(half));
+    assert!(matches!(quota(&[own, (inner, "some\n")]), Reading::Garbage(_)));
+    assert!(matches!(quota(&[own, (inner, "1 0\n")]), Reading::Garbage(_)), "a period of 0");
+    let old = ("proc/self/cgroup", "4:memory:/x\n3:cpu,cpuacct:/docker/1\n0::/\n");
+    let period = ("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
+    let root = "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us";
+    assert_eq!(quota(&[old, period, (root, "50000\n")]), Reading::Value(half));
+    assert_eq!(quota(&[old, period, (root, "-1\n")]), Reading::Value(None));
+    let above = ("proc/self/cgroup", "0::/../../other\n");
+    assert_eq!(quota(&[above, ("sys/fs/cgroup/cpu.max", "50000 100000")]), Reading::Value(half));
+}
+
+#[test]
+fn this_machine_has_its_facts_and_they_survive_json() {
+    let facts = probe(Path::new("/"));
+    assert!(facts.kernel_release.value().is_some(), "{facts:?}");
+    assert!(facts.online_cpus.value().is_some_and(|cpus| !cpus.is_empty()), "{facts:?}");
+    assert!(facts.memory_bytes.value().is_some_and(|&bytes| bytes > 1 << 20), "{facts:?}");
+    assert_eq!(facts.effective_uid, Reading::Value(rustix::process::geteuid().as_raw()));
+    assert!(facts.capabilities.value().is_some(), "{facts:?}");
+    let json = serde_json::to_string(&facts).unwrap();
+    assert_eq!(serde_json::from_str::<Facts>(&json).unwrap(), facts);
+}
