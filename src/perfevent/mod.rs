@@ -1,1 +1,18 @@
-//! (being written)
+//! The kernel border: perf events are opened, mapped and drained here, on `perf-event2`.
+//!
+//! One event per CPU follows the target and everything that it starts (`inherit`), because the kernel
+//! refuses to map an inherited event that is not bound to a CPU. Must hold no policy (what to sample is
+//! in [`Spec`]), must not print, and must know neither files nor formats: a record leaves as its type,
+//! its misc bits and its bytes.
+//!
+//! Facts are from `include/uapi/linux/perf_event.h` and `kernel/events/core.c` of Linux.
+
+mod error;
+mod probe;
+mod rings;
+mod spec;
+
+pub use error::Error;
+pub use probe::{Probe, probe};
+pub use rings::{Drained, Rings, SMALLEST_RING, open};
+pub use spec::{AttrFields, Source, Spec, UserRegisters};

@@ -1,0 +1,102 @@
+//! What the kernel refused, and why.
+
+use std::io;
+
+use super::Source;
+
+/// A refused event or buffer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// `perf_event_open` failed.
+    #[error("the kernel refused to open {source_name} on CPU {cpu}", source_name = event.name())]
+    Open {
+        /// The event.
+        event: Source,
+        /// The CPU.
+        cpu: u32,
+        /// Whether kernel samples were asked for.
+        kernel: bool,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// `mmap` of a ring buffer failed, even of the smallest.
+    #[error("the kernel refused a ring buffer of {kib} KiB for CPU {cpu}", kib = bytes / 1024)]
+    Map {
+        /// Size of the smallest buffer that was tried, without the control page.
+        bytes: usize,
+        /// The CPU.
+        cpu: u32,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// Waiting for records failed.
+    #[error("waiting for perf records failed")]
+    Poll(#[source] io::Error),
+    /// No CPU to sample.
+    #[error("no CPU is online")]
+    NoCpu,
+}
+
+impl Error {
+    /// The kernel's error number.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Open { source, .. } | Self::Map { source, .. } | Self::Poll(source) => source.raw_os_error(),
+            Self::NoCpu => None,
+        }
+    }
+
+    /// Whether the kernel denied the permission (EACCES, EPERM), as against not knowing the event.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Open { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            _ => false,
+        }
+    }
+
+    /// Whether the machine does not have the event (ENOENT, ENODEV, EOPNOTSUPP).
+    pub fn is_absent_event(&self) -> bool {
+        match self {
+            Self::Open { source, .. } => matches!(
+                source.raw_os_error().map(rustix::io::Errno::from_raw_os_error),
+                Some(rustix::io::Errno::NOENT | rustix::io::Errno::NODEV | rustix::io::Errno::OPNOTSUPP)
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether the kernel did not understand the attribute (EINVAL, E2BIG): too new, or out of range.
+    pub fn is_unknown_attribute(&self) -> bool {
+        matches!(self, Self::Open { source, .. }
+            if matches!(source.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported))
+    }
+
+    /// What the user can do about it.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Open { source, .. } => match source.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+                Some(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => vec![
+                    "`goflame doctor` tells which setting forbids it; often `sysctl kernel.perf_event_paranoid=1` \
+                     or, in a container, `--cap-add PERFMON` helps"
+                        .into(),
+                ],
+                Some(rustix::io::Errno::INVAL) => {
+                    vec!["is the frequency above `sysctl kernel.perf_event_max_sample_rate`?".into()]
+                }
+                Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
+                    vec!["raise the limit of open files: `ulimit -n`".into()]
+                }
+                _ => Vec::new(),
+            },
+            Self::Map { .. } => vec![
+                "ring buffers count against `sysctl kernel.perf_event_mlock_kb` (per CPU) plus `ulimit -l`; \
+                 another profiler of the same user may hold the budget"
+                    .into(),
+            ],
+            Self::Poll(_) | Self::NoCpu => Vec::new(),
+        }
+    }
+}

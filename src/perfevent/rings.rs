@@ -1,0 +1,170 @@
+//! The opened events of all CPUs with their ring buffers.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use perf_event::{Counter, Sampler};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{Error, Spec};
+
+/// The smallest ring buffer worth having, in bytes: one full-size record (64 KiB) must fit.
+pub const SMALLEST_RING: usize = 128 * 1024;
+
+/// The events of all CPUs on one target.
+pub struct Rings {
+    rings: Vec<Ring>,
+    ring_bytes: usize,
+    asked_bytes: usize,
+}
+
+/// One CPU's event.
+struct Ring {
+    sampler: Sampler,
+    id: u64,
+    /// False once the target and everything that it started are gone (POLLHUP): polling such a
+    /// descriptor again would return at once for ever.
+    open: bool,
+}
+
+/// What a pass over the ring buffers found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Drained {
+    /// The number of records.
+    pub records: usize,
+}
+
+/// Opens the event on every CPU for a process that waits before its `exec`, and maps ring buffers.
+///
+/// `ring_bytes` (a power of two) is what is wished for each CPU; where the kernel's budget of locked
+/// memory is smaller, all buffers are halved until they fit ([`Rings::ring_bytes`] tells).
+pub fn open(spec: &Spec, pid: i32, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
+    if cpus.is_empty() {
+        return Err(Error::NoCpu);
+    }
+    let mut size = ring_bytes.max(SMALLEST_RING);
+    loop {
+        match open_with(spec, pid, cpus, size) {
+            Ok(rings) => return Ok(Rings { rings, ring_bytes: size, asked_bytes: ring_bytes }),
+            Err(Error::Map { .. }) if size / 2 >= SMALLEST_RING => size /= 2,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn open_with(spec: &Spec, pid: i32, cpus: &[u32], size: usize) -> Result<Vec<Ring>, Error> {
+    let mut rings = Vec::with_capacity(cpus.len());
+    for &cpu in cpus {
+        let builder = spec.builder(pid, cpu, size);
+        let opened = builder.build();
+        let counter: Counter =
+            opened.map_err(|source| Error::Open { event: spec.source, cpu, kernel: spec.kernel, source })?;
+        let id = counter.id();
+        let sampler = counter.sampled(size).map_err(|source| Error::Map { bytes: size, cpu, source })?;
+        rings.push(Ring { sampler, id, open: true });
+    }
+    Ok(rings)
+}
+
+impl Ring {
+    /// The event's descriptor, which `perf-event2` lends only as a number.
+    #[expect(unsafe_code, reason = "perf-event2 has no AsFd")]
+    fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the sampler owns the descriptor and keeps it open for as long as `self` is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.sampler.as_raw_fd()) }
+    }
+}
+
+impl Rings {
+    /// No events at all: [`Rings::wait`] then waits for the others only.
+    pub fn none() -> Self {
+        Self { rings: Vec::new(), ring_bytes: 0, asked_bytes: 0 }
+    }
+
+    /// Bytes of each ring buffer, without its control page.
+    pub fn ring_bytes(&self) -> usize {
+        self.ring_bytes
+    }
+
+    /// Whether the buffers are smaller than asked for.
+    pub fn shrunk(&self) -> bool {
+        self.ring_bytes < self.asked_bytes
+    }
+
+    /// The kernel's ids of the events, which samples carry.
+    pub fn ids(&self) -> Vec<u64> {
+        self.rings.iter().map(|ring| ring.id).collect()
+    }
+
+    /// Whether the target or something that it started still lives.
+    pub fn alive(&self) -> bool {
+        self.rings.iter().any(|ring| ring.open)
+    }
+
+    /// Waits until a ring buffer wants to be read, one of `others` is readable, or the time is over.
+    /// Returns which of `others` are readable (or closed at the other end).
+    pub fn wait(&mut self, others: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, Error> {
+        let open: Vec<usize> = (0..self.rings.len()).filter(|at| self.rings[*at].open).collect();
+        let ring_fds: Vec<BorrowedFd<'_>> = open.iter().map(|at| self.rings[*at].fd()).collect();
+        let mut fds: Vec<PollFd<'_>> =
+            others.iter().chain(&ring_fds).map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let timeout = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(Error::Poll(io::Error::from(errno))),
+        }
+        let ready: Vec<bool> =
+            fds.iter().take(others.len()).map(|fd| !(fd.revents() & !PollFlags::NVAL).is_empty()).collect();
+        let hung: Vec<bool> =
+            fds.iter().skip(others.len()).map(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR)).collect();
+        for (at, hung) in open.into_iter().zip(hung) {
+            if hung {
+                self.rings[at].open = false;
+            }
+        }
+        Ok(ready)
+    }
+
+    /// Hands every record that is there to `sink` (type, misc, body without the 8-byte header) and
+    /// frees its place in the ring. Stops at the sink's first error; that record is consumed.
+    pub fn drain<E>(&mut self, mut sink: impl FnMut(u32, u16, &[u8]) -> Result<(), E>) -> Result<Drained, E> {
+        let mut drained = Drained::default();
+        for ring in &mut self.rings {
+            while let Some(record) = ring.sampler.next_record() {
+                sink(record.ty(), record.misc(), &record.to_contiguous())?;
+                drained.records += 1;
+            }
+        }
+        Ok(drained)
+    }
+
+    /// Stops sampling; what is in the buffers can still be drained.
+    pub fn disable(&mut self) {
+        for ring in &mut self.rings {
+            // An event whose target is gone cannot be disabled, and need not be.
+            let _ = ring.sampler.as_counter_mut().disable();
+        }
+    }
+
+    /// Records that the kernel dropped, over all CPUs (PERF_FORMAT_LOST); `None` when it does not say.
+    pub fn lost(&mut self) -> Option<u64> {
+        let mut sum = 0_u64;
+        for ring in &mut self.rings {
+            sum = sum.saturating_add(ring.sampler.as_counter_mut().read_full().ok()?.lost()?);
+        }
+        Some(sum)
+    }
+}
+
+impl std::fmt::Debug for Rings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rings")
+            .field("fds", &self.rings.iter().map(|ring| ring.sampler.as_raw_fd()).collect::<Vec<_>>())
+            .field("ring_bytes", &self.ring_bytes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,155 @@
+//! What is sampled: the event, what each sample carries, and the attribute that says so to the kernel.
+
+use perf_event::events::{Hardware, Software};
+use perf_event::{Builder, Clock, ReadFormat, SampleFlag};
+
+/// The sampled event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// CPU cycles, counted by the PMU.
+    Cycles,
+    /// The kernel's per-CPU timer; there on every machine.
+    CpuClock,
+}
+
+impl Source {
+    /// The name that perf gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cycles => "cycles",
+            Self::CpuClock => "cpu-clock",
+        }
+    }
+}
+
+/// Bits of `sample_regs_user` on this architecture (`asm/perf_regs.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserRegisters {
+    /// Instruction pointer.
+    pub ip: u8,
+    /// Stack pointer.
+    pub sp: u8,
+    /// Frame pointer.
+    pub bp: u8,
+    /// The register in which Go keeps the running goroutine (abi-internal.md).
+    pub goroutine: u8,
+    /// The link register, where the architecture has one.
+    pub link: Option<u8>,
+}
+
+impl UserRegisters {
+    /// The registers of the architecture that goflame was compiled for.
+    pub const HERE: Self = if cfg!(target_arch = "aarch64") {
+        Self { ip: 32, sp: 31, bp: 29, goroutine: 28, link: Some(30) }
+    } else {
+        Self { ip: 8, sp: 7, bp: 6, goroutine: 22, link: None }
+    };
+
+    /// The bits as a mask.
+    pub fn mask(self) -> u64 {
+        let bit = |at: u8| 1_u64 << at;
+        bit(self.ip) | bit(self.sp) | bit(self.bp) | bit(self.goroutine) | self.link.map_or(0, bit)
+    }
+}
+
+/// What to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// The event.
+    pub source: Source,
+    /// Samples per second and CPU.
+    pub frequency: u32,
+    /// Whether kernel mode is sampled too.
+    pub kernel: bool,
+    /// Bytes of user stack copied with each sample; 0: none.
+    pub stack: u32,
+    /// Whether mappings carry the file's build id (Linux 5.12 and newer).
+    pub build_ids: bool,
+}
+
+/// The attribute of an opened event, as plain numbers for the header of a perf.data file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttrFields {
+    /// `type`.
+    pub kind: u32,
+    /// `config`.
+    pub config: u64,
+    /// `sample_freq`.
+    pub frequency: u64,
+    /// `sample_type`.
+    pub sample_type: u64,
+    /// `read_format`.
+    pub read_format: u64,
+    /// The bit field after `read_format`, from `disabled` (bit 0) on.
+    pub flags: u64,
+    /// `wakeup_watermark`.
+    pub wakeup: u32,
+    /// `sample_regs_user`.
+    pub regs_user: u64,
+    /// `sample_stack_user`.
+    pub stack_user: u32,
+    /// `clockid`.
+    pub clock_id: i32,
+}
+
+impl Spec {
+    /// The builder of one CPU's event on a process and all that it starts.
+    pub(super) fn builder(&self, pid: i32, cpu: u32, ring_bytes: usize) -> Builder<'static> {
+        let mut builder = match self.source {
+            Source::Cycles => Builder::new(Hardware::CPU_CYCLES),
+            Source::CpuClock => Builder::new(Software::CPU_CLOCK),
+        };
+        let mut fields = SampleFlag::IDENTIFIER
+            | SampleFlag::IP
+            | SampleFlag::TID
+            | SampleFlag::TIME
+            | SampleFlag::CPU
+            | SampleFlag::PERIOD
+            | SampleFlag::CALLCHAIN
+            | SampleFlag::REGS_USER;
+        if self.stack > 0 {
+            fields |= SampleFlag::STACK_USER;
+            builder.sample_stack_user(self.stack);
+        }
+        builder
+            .observe_pid(pid)
+            .one_cpu(usize::try_from(cpu).unwrap_or(usize::MAX))
+            .inherit(true)
+            .enable_on_exec(true)
+            .sample_frequency(u64::from(self.frequency))
+            .sample(fields)
+            .sample_regs_user(UserRegisters::HERE.mask())
+            .exclude_kernel(!self.kernel)
+            .exclude_callchain_kernel(!self.kernel)
+            .mmap(true)
+            .mmap2(true)
+            .build_id(self.build_ids)
+            .comm(true)
+            .comm_exec(true)
+            .task(true)
+            .sample_id_all(true)
+            .clockid(Clock::MONOTONIC)
+            .read_format(ReadFormat::ID | ReadFormat::LOST)
+            // Wake the reader when a quarter is full: early enough to lose nothing, late enough to cost nothing.
+            .wakeup_watermark(ring_bytes / 4);
+        builder
+    }
+
+    /// The attribute that [`Spec::builder`] makes, for the header of a file.
+    pub fn attr(&self, ring_bytes: usize) -> AttrFields {
+        let builder = self.builder(0, 0, ring_bytes);
+        let attr = builder.attrs();
+        AttrFields {
+            kind: attr.type_,
+            config: attr.config,
+            frequency: u64::from(self.frequency),
+            sample_type: attr.sample_type,
+            read_format: attr.read_format,
+            flags: attr._bitfield_1.get(0, 64),
+            wakeup: u32::try_from(ring_bytes / 4).unwrap_or(u32::MAX),
+            regs_user: attr.sample_regs_user,
+            stack_user: attr.sample_stack_user,
+            clock_id: attr.clockid,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The gate: a process that waits until it may become the program.
+//!
+//! It exists because a child that is paused between fork and exec hangs the parent's `spawn`: this one has
+//! been executed already, so its process id is known and events can be opened on it that start by
+//! themselves at its next exec.
+
+use std::ffi::OsString;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::unistd::{Gid, Uid, initgroups, setgid, setuid};
+
+use super::message::{Order, Receiver, Report, send};
+
+/// The hidden subcommand: `goflame __gate SOCKET USER -- PROGRAM ARG…`, with USER `-` or `uid:gid:name`.
+pub const GATE: &str = "__gate";
+
+/// Status of a gate that did not become the program, as shells report "command not found".
+const NOT_EXECUTED: u8 = 127;
+
+/// Waits for the order to go, drops privileges where asked, and becomes the program.
+pub fn run_gate(args: &[OsString]) -> ExitCode {
+    let [socket, user, _dashes, program, program_args @ ..] = args else {
+        return ExitCode::from(NOT_EXECUTED);
+    };
+    let Ok(stream) = UnixStream::connect(Path::new(socket)) else {
+        return ExitCode::from(NOT_EXECUTED);
+    };
+    let own_cpu_us = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| {
+        super::supervisor::micros(usage.user_time()) + super::supervisor::micros(usage.system_time())
+    });
+    let pid = std::process::id().cast_signed();
+    if send(&stream, &Report::Gate { pid, own_cpu_us }).is_err() {
+        return ExitCode::from(NOT_EXECUTED);
+    }
+    // End of file before the order: goflame gave up, so the program must not run.
+    let order = Receiver::new(&stream).and_then(|mut receiver| receiver.receive::<Order>());
+    if !matches!(order, Ok(Some(Order::Go))) {
+        return ExitCode::from(NOT_EXECUTED);
+    }
+    let (step, errno) = match become_user(&user.to_string_lossy()) {
+        Err(errno) => ("changing to the calling user", errno as i32),
+        // `exec` returns only when it failed; when it succeeds, the socket closes by itself (CLOEXEC).
+        Ok(()) => {
+            let error = Command::new(program).args(program_args).exec();
+            ("starting the program", error.raw_os_error().unwrap_or(0))
+        }
+    };
+    let _ = send(&stream, &Report::ExecFailed { step: step.into(), errno });
+    ExitCode::from(NOT_EXECUTED)
+}
+
+/// Gives up root for good: groups first, then group, then user, because each step needs the ones after it.
+fn become_user(user: &str) -> Result<(), nix::Error> {
+    let mut parts = user.splitn(3, ':');
+    let (Some(uid), Some(gid), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+        return Ok(());
+    };
+    let number = |text: &str| text.parse::<u32>().map_err(|_| nix::Error::EINVAL);
+    let (uid, gid) = (Uid::from_raw(number(uid)?), Gid::from_raw(number(gid)?));
+    let name = std::ffi::CString::new(name).map_err(|_| nix::Error::EINVAL)?;
+    initgroups(&name, gid)?;
+    setgid(gid)?;
+    setuid(uid)
+}

@@ -1,0 +1,19 @@
+//! `engine = "perf"`: the real `perf record` samples, around the same gate.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::{RecordPlan, Settled};
+
+/// The command line of `perf record`, which starts the gate, which becomes the program. Without `-g` in
+/// DWARF mode, because perf gets one-frame stacks from Go that way.
+pub(super) fn command(perf: &Path, plan: &RecordPlan, settled: &Settled, gate: Vec<OsString>) -> Vec<OsString> {
+    let event = settled.spec.source.name();
+    let event = if settled.spec.kernel { event.to_owned() } else { format!("{event}:u") };
+    let mut command: Vec<OsString> = vec![perf.into(), "record".into(), "--quiet".into(), "-o".into()];
+    command.push(plan.perf_data.clone().into());
+    command.extend(["-e".into(), event.into(), "-F".into(), plan.frequency.to_string().into()]);
+    command.extend(["--call-graph".into(), "fp".into(), "--clockid".into(), "CLOCK_MONOTONIC".into(), "--".into()]);
+    command.extend(gate);
+    command
+}

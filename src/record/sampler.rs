@@ -1,0 +1,107 @@
+//! From ring buffers to a `perf.data` file, with flat memory: records pass through as they are.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use super::outcome::Sampling;
+use super::plan::{RecordPlan, WISHED_RING_BYTES};
+use super::{Error, Settled};
+use crate::perfdata::{Attr, Event, Features, SampleId, Writer};
+use crate::perfevent::{AttrFields, Rings, Spec, open};
+
+/// `PERF_RECORD_SAMPLE` (perf_event.h).
+const RECORD_SAMPLE: u32 = 9;
+
+/// An open recording.
+pub(super) struct NativeSampler {
+    /// The events; the session waits on them.
+    pub(super) rings: Rings,
+    writer: Option<Writer<File>>,
+    path: PathBuf,
+    features: Features,
+    samples: u64,
+    file_bytes: u64,
+}
+
+impl NativeSampler {
+    /// Opens the settled event on the waiting gate, and the file.
+    pub(super) fn start(plan: &RecordPlan, settled: &Settled, pid: i32, features: Features) -> Result<Self, Error> {
+        let rings = open(&settled.spec, pid, &plan.cpus, WISHED_RING_BYTES)?;
+        let path = plan.perf_data.clone();
+        let file = File::create(&path).map_err(|source| Error::Open { path: path.clone(), source })?;
+        let write_error = |source| Error::Write { path: path.clone(), source };
+        let event = Event {
+            name: event_name(&settled.spec),
+            attr: attr(&settled.spec.attr(rings.ring_bytes())),
+            ids: rings.ids(),
+        };
+        let mut writer = Writer::create(file, &[event]).map_err(write_error)?;
+        if let (true, Some(text)) = (settled.spec.kernel, &plan.kernel_text) {
+            // Without this, perf and every other reader leave kernel frames unnamed.
+            let length = text.end.saturating_sub(text.start);
+            writer.kernel_mmap(text.start, length, text.start, &SampleId::default()).map_err(write_error)?;
+        }
+        Ok(Self { rings, writer: Some(writer), path, features, samples: 0, file_bytes: 0 })
+    }
+
+    /// Moves what is in the ring buffers to the file.
+    pub(super) fn drain(&mut self) -> Result<(), Error> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let samples = &mut self.samples;
+        let written = self.rings.drain(|kind, misc, body| {
+            *samples += u64::from(kind == RECORD_SAMPLE);
+            writer.record(kind, misc, body)
+        });
+        let finished = match written {
+            Ok(drained) if drained.records == 0 => Ok(()),
+            // Every buffer was read once: readers may sort and forget what came before.
+            Ok(_) => writer.finished_round(),
+            Err(error) => Err(error),
+        };
+        finished.map_err(|source| {
+            // The writer has failed; what it wrote stays readable, and nothing more is sent to it.
+            self.writer = None;
+            self.rings.disable();
+            Error::Write { path: self.path.clone(), source }
+        })
+    }
+
+    /// Samples written so far.
+    pub(super) fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Writes what is left and the header that makes the file complete.
+    pub(super) fn finish(&mut self) -> Result<Sampling, Error> {
+        self.rings.disable();
+        self.drain()?;
+        let lost = self.rings.lost().unwrap_or(0);
+        if let Some(writer) = self.writer.take() {
+            self.file_bytes = writer.bytes_written();
+            writer.finish(&self.features).map_err(|source| Error::Write { path: self.path.clone(), source })?;
+        }
+        Ok(Sampling { samples: self.samples, lost, ring_bytes: self.rings.ring_bytes(), file_bytes: self.file_bytes })
+    }
+}
+
+/// The name in perf's notation: `:u` where only user mode is sampled.
+fn event_name(spec: &Spec) -> String {
+    let name = spec.source.name();
+    if spec.kernel { name.to_owned() } else { format!("{name}:u") }
+}
+
+fn attr(fields: &AttrFields) -> Attr {
+    Attr {
+        kind: fields.kind,
+        config: fields.config,
+        sample_period_or_freq: fields.frequency,
+        sample_type: fields.sample_type,
+        read_format: fields.read_format,
+        flags: fields.flags,
+        wakeup: fields.wakeup,
+        sample_regs_user: fields.regs_user,
+        sample_stack_user: fields.stack_user,
+        clockid: fields.clock_id,
+        ..Attr::default()
+    }
+}

@@ -1,0 +1,246 @@
+//! The recording itself: one loop over ring buffers, signals, the supervisor and the clock.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::libc::{SIGINT, SIGKILL, SIGTERM};
+use std::os::fd::AsFd;
+
+use super::launch::{Launched, launch};
+use super::message::{Exit, Order, Report, Usage};
+use super::outcome::{Ending, Recording, Sampling};
+use super::plan::{RecordPlan, Sampler};
+use super::sampler::NativeSampler;
+use super::signals::{Signals, terminal_signals_reach_program};
+use super::tee::tee;
+use super::{Error, Settled};
+use crate::perfdata::Features;
+use crate::perfevent::Rings;
+use crate::process::Status;
+
+/// Which of its two streams the program wrote to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a recording shows itself while it runs.
+pub trait Progress: Sync {
+    /// The program wrote this.
+    fn output(&self, stream: OutputStream, bytes: &[u8]);
+    /// Time has passed.
+    fn tick(&self, elapsed: Duration, samples: Option<u64>);
+    /// Something happened that the user should know now.
+    fn note(&self, text: &str);
+}
+
+/// How often the loop looks at the clock when nothing happens.
+const TICK: Duration = Duration::from_millis(100);
+
+/// After asking the program to stop: how long until it is asked more firmly.
+const ESCALATION: [(Duration, i32); 3] =
+    [(Duration::ZERO, 0), (Duration::from_secs(5), SIGTERM), (Duration::from_secs(10), SIGKILL)];
+
+/// How long the supervisor may take to kill everything once it was told to.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Launches the program, samples it until it ends or is stopped, and writes the file.
+///
+/// On an error nothing is left running, and what was sampled is in `plan.perf_data`.
+pub fn record(
+    plan: &RecordPlan,
+    settled: &Settled,
+    features: Features,
+    progress: &dyn Progress,
+) -> Result<Recording, Error> {
+    let mut signals = Signals::catch().map_err(|source| Error::Launch { step: "catching signals", source })?;
+    let mut launched = launch(plan, settled)?;
+    let sampler = match plan.sampler {
+        Sampler::Native => Some(NativeSampler::start(plan, settled, launched.pid, features)?),
+        Sampler::Perf(_) => None,
+    };
+    let (stdout, stderr) = (launched.stdout.take(), launched.stderr.take());
+    thread::scope(|scope| {
+        let copies = [
+            stdout.map(|pipe| scope.spawn(|| tee(pipe, OutputStream::Stdout, &plan.stdout_log, progress))),
+            stderr.map(|pipe| scope.spawn(|| tee(pipe, OutputStream::Stderr, &plan.stderr_log, progress))),
+        ];
+        let outcome = launched.go(&plan.program()).and_then(|()| {
+            let mut session = Session::new(plan, &launched, sampler, progress);
+            session.run(&mut launched, &mut signals)
+        });
+        // Dropping it kills what is left, which closes the pipes that the copies read.
+        drop(launched);
+        let problems = copies.into_iter().flatten().filter_map(|copy| copy.join().ok().flatten()).collect();
+        outcome.map(|recording| Recording { output_problems: problems, ..recording })
+    })
+}
+
+struct Session<'a> {
+    plan: &'a RecordPlan,
+    progress: &'a dyn Progress,
+    sampler: Option<NativeSampler>,
+    started: Instant,
+    gate_cpu: Duration,
+    /// When and why the program was asked to stop, and how often.
+    stopping: Option<Stopping>,
+    failure: Option<Error>,
+    exit: Option<(Exit, Instant)>,
+}
+
+#[derive(Clone, Copy)]
+struct Stopping {
+    since: Instant,
+    escalated: usize,
+    ending: Ending,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        plan: &'a RecordPlan,
+        launched: &Launched,
+        sampler: Option<NativeSampler>,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        Self {
+            plan,
+            progress,
+            sampler,
+            started: Instant::now(),
+            gate_cpu: launched.gate_cpu,
+            stopping: None,
+            failure: None,
+            exit: None,
+        }
+    }
+
+    fn run(&mut self, launched: &mut Launched, signals: &mut Signals) -> Result<Recording, Error> {
+        let usage = loop {
+            let readable = self.wait(launched, signals)?;
+            if let Some(sampler) = &mut self.sampler
+                && let Err(error) = sampler.drain()
+            {
+                // Without a place for samples the run is over; the first reason is the one to tell.
+                self.failure.get_or_insert(error);
+                self.stop(launched, SIGTERM, Ending::Own);
+            }
+            if readable || launched.reports.has_buffered() {
+                match launched.reports.receive::<Report>() {
+                    Ok(Some(Report::Exited(exit))) => self.exit = Some((exit, Instant::now())),
+                    Ok(Some(Report::Gone(usage))) => break usage,
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => return Err(self.finish().err().unwrap_or(Error::SupervisorLost)),
+                }
+            }
+            while let Some(signal) = signals.take() {
+                self.interrupted(launched, signal)?;
+            }
+            self.mind_the_clock(launched);
+        };
+        launched.reap();
+        let sampling = self.finish();
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        Ok(self.recording(usage, sampling?))
+    }
+
+    /// Waits for something to happen. True when the supervisor may have said something.
+    fn wait(&mut self, launched: &Launched, signals: &Signals) -> Result<bool, Error> {
+        let mut others = vec![launched.supervisor.as_fd()];
+        others.extend(signals.fds());
+        let mut none = Rings::none();
+        let rings = self.sampler.as_mut().map_or(&mut none, |sampler| &mut sampler.rings);
+        let ready = rings.wait(&others, TICK)?;
+        Ok(ready.first().copied().unwrap_or(false))
+    }
+
+    /// The first signal asks the program to stop; the second leaves at once.
+    fn interrupted(&mut self, launched: &mut Launched, signal: i32) -> Result<(), Error> {
+        if self.stopping.is_some_and(|stopping| matches!(stopping.ending, Ending::Interrupted(_))) {
+            launched.order(Order::KillAll);
+            await_end(launched);
+            self.finish()?;
+            return Err(Error::Abandoned { signal, perf_data: self.plan.perf_data.clone() });
+        }
+        self.progress.note("stopping the workload; interrupt again to leave at once");
+        // The terminal's Ctrl-C has reached the program already; twice might mean something else to it.
+        let pass_on = if signal == SIGINT && terminal_signals_reach_program() { 0 } else { signal };
+        self.stop(launched, pass_on, Ending::Interrupted(signal));
+        Ok(())
+    }
+
+    /// Asks the program to stop with `signal` (0: it knows already).
+    fn stop(&mut self, launched: &Launched, signal: i32, ending: Ending) {
+        if self.stopping.is_some() && ending == Ending::Own {
+            return;
+        }
+        if signal != 0 {
+            launched.order(Order::Signal(signal));
+        }
+        self.stopping = Some(Stopping { since: Instant::now(), escalated: 0, ending });
+    }
+
+    /// Timeout, escalation, progress.
+    fn mind_the_clock(&mut self, launched: &Launched) {
+        let elapsed = self.started.elapsed();
+        self.progress.tick(elapsed, self.sampler.as_ref().map(NativeSampler::samples));
+        if self.exit.is_some() {
+            return;
+        }
+        if self.stopping.is_none() && elapsed >= self.plan.timeout {
+            self.progress.note(&format!("the workload's time is over ({:.0?}): stopping it", self.plan.timeout));
+            self.stop(launched, SIGTERM, Ending::TimedOut);
+        }
+        if let Some(stopping) = &mut self.stopping
+            && let Some((after, signal)) = ESCALATION.get(stopping.escalated + 1)
+            && stopping.since.elapsed() >= *after
+        {
+            stopping.escalated += 1;
+            self.progress.note(&format!("the workload has not stopped after {after:?}: sending it signal {signal}"));
+            launched.order(if *signal == SIGKILL { Order::KillAll } else { Order::Signal(*signal) });
+        }
+    }
+
+    fn finish(&mut self) -> Result<Option<Sampling>, Error> {
+        match (&self.failure, &mut self.sampler) {
+            (None, Some(sampler)) => sampler.finish().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn recording(&self, usage: Usage, sampling: Option<Sampling>) -> Recording {
+        let (exit, ended) = self.exit.unwrap_or((Exit { code: None, signal: None }, Instant::now()));
+        let status = match exit {
+            Exit { signal: Some(signal), .. } => Status::Signal(signal),
+            Exit { code, .. } => Status::Code(code.unwrap_or(0)),
+        };
+        Recording {
+            status,
+            ending: self.stopping.map_or(Ending::Own, |stopping| stopping.ending),
+            wall: ended.duration_since(self.started),
+            user_cpu: Duration::from_micros(usage.user_us).saturating_sub(self.gate_cpu),
+            system_cpu: Duration::from_micros(usage.system_us),
+            max_rss_kib: usage.max_rss_kib,
+            outlived: usage.outlived,
+            cpu_includes_sampler: sampling.is_none(),
+            sampling,
+            output_problems: Vec::new(),
+        }
+    }
+}
+
+/// Waits, but not for ever, until the supervisor says that nothing runs any more.
+fn await_end(launched: &mut Launched) {
+    let deadline = Instant::now() + LAST_WORDS;
+    let _ = launched.supervisor.set_read_timeout(Some(LAST_WORDS));
+    while Instant::now() < deadline {
+        match launched.reports.receive::<Report>() {
+            Ok(Some(Report::Gone(_)) | None) | Err(_) => return,
+            Ok(Some(_)) => {}
+        }
+    }
+}

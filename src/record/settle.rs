@@ -1,0 +1,106 @@
+//! From wishes to the event that the kernel grants: by trying, before anything is built or launched.
+
+use super::plan::{EventWish, KernelWish, WISHED_RING_BYTES};
+use super::{Error, RecordPlan};
+use crate::perfevent::{self, Source, Spec, probe};
+
+/// What will be sampled, and what had to be given up for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The event.
+    pub spec: Spec,
+    /// Bytes of ring buffer per CPU.
+    pub ring_bytes: usize,
+    /// Whether the ring buffers are smaller than wished for, because of the budget of locked memory.
+    pub ring_shrunk: bool,
+    /// Whether `cycles` was wished for and is absent.
+    pub no_pmu: bool,
+    /// Whether kernel mode was wished for and is forbidden.
+    pub kernel_forbidden: bool,
+}
+
+/// Tries the events on goflame itself, from the best to the plainest.
+pub fn settle(
+    event: EventWish,
+    kernel: KernelWish,
+    frequency: u32,
+    stack: u32,
+    cpus: &[u32],
+) -> Result<Settled, perfevent::Error> {
+    let sources: &[Source] = match event {
+        EventWish::Auto => &[Source::Cycles, Source::CpuClock],
+        EventWish::Exactly(Source::Cycles) => &[Source::Cycles],
+        EventWish::Exactly(Source::CpuClock) => &[Source::CpuClock],
+    };
+    let kernels: &[bool] = match kernel {
+        KernelWish::Auto => &[true, false],
+        KernelWish::Yes => &[true],
+        KernelWish::No => &[false],
+    };
+    let mut refused = None;
+    for &source in sources {
+        for &kernel_mode in kernels {
+            let mut spec = Spec { source, frequency, kernel: kernel_mode, stack, build_ids: true };
+            let mut granted = probe(&spec, cpus, WISHED_RING_BYTES);
+            if granted.as_ref().is_err_and(perfevent::Error::is_unknown_attribute) {
+                spec.build_ids = false;
+                granted = probe(&spec, cpus, WISHED_RING_BYTES);
+            }
+            match granted {
+                Ok(granted) => {
+                    return Ok(Settled {
+                        no_pmu: event == EventWish::Auto && source == Source::CpuClock,
+                        kernel_forbidden: kernel == KernelWish::Auto && !kernel_mode,
+                        ring_bytes: granted.ring_bytes,
+                        ring_shrunk: granted.ring_bytes < WISHED_RING_BYTES,
+                        spec,
+                    });
+                }
+                Err(error) if error.is_denied() || error.is_absent_event() => refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Err(refused.unwrap_or(perfevent::Error::NoCpu))
+}
+
+impl Settled {
+    /// What the user should know about this choice, one sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.no_pmu {
+            notes.push(format!(
+                "this machine has no usable cycle counter: sampling {} instead",
+                self.spec.source.name()
+            ));
+        }
+        if self.kernel_forbidden {
+            notes.push(
+                "the kernel permits user-space samples only: kernel time is missing from this profile \
+                 (kernel.perf_event_paranoid must be 1 or less, or CAP_PERFMON is needed)"
+                    .into(),
+            );
+        }
+        if self.ring_shrunk {
+            notes.push(format!(
+                "ring buffers shrunk to {} KiB per CPU to fit the budget of locked memory \
+                 (kernel.perf_event_mlock_kb and `ulimit -l`)",
+                self.ring_bytes / 1024
+            ));
+        }
+        notes
+    }
+}
+
+impl RecordPlan {
+    /// The program as an error message names it.
+    pub(super) fn program(&self) -> String {
+        self.argv.first().map_or_else(String::new, |argv0| argv0.to_string_lossy().into_owned())
+    }
+}
+
+impl From<perfevent::Error> for Error {
+    fn from(source: perfevent::Error) -> Self {
+        Self::Event(source)
+    }
+}

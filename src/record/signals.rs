@@ -1,0 +1,71 @@
+//! Ctrl-C and its relatives, as descriptors that become readable.
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::{SigId, flag, low_level};
+
+/// True while no recording looks after signals: then they do what they do by default. Signal handlers
+/// belong to the process, so this does too.
+static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
+    let default = Arc::new(AtomicBool::new(true));
+    for signal in SIGNALS {
+        let _ = flag::register_conditional_default(signal, Arc::clone(&default));
+    }
+    default
+});
+
+const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+
+/// Takes the signals that ask goflame to end; dropping it gives them back their default action.
+pub(super) struct Signals {
+    caught: Vec<(i32, UnixStream, SigId)>,
+}
+
+impl Signals {
+    /// Starts to catch.
+    pub(super) fn catch() -> io::Result<Self> {
+        DEFAULT_ACTION.store(false, Ordering::SeqCst);
+        let mut caught = Vec::with_capacity(SIGNALS.len());
+        for signal in SIGNALS {
+            let (read, write) = UnixStream::pair()?;
+            read.set_nonblocking(true)?;
+            caught.push((signal, read, low_level::pipe::register(signal, write)?));
+        }
+        Ok(Self { caught })
+    }
+
+    /// Descriptors that are readable once a signal came.
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.caught.iter().map(|(_, read, _)| read.as_fd())
+    }
+
+    /// A signal that came since the last call.
+    pub(super) fn take(&mut self) -> Option<i32> {
+        self.caught.iter_mut().find_map(|(signal, read, _)| {
+            // One byte a signal: two quick Ctrl-C are two bytes.
+            let mut byte = [0];
+            matches!(read.read(&mut byte), Ok(1)).then_some(*signal)
+        })
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for (_, _, id) in &self.caught {
+            low_level::unregister(*id);
+        }
+        DEFAULT_ACTION.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Whether the terminal sends Ctrl-C to the program by itself, because goflame's process group, which the
+/// program is in, is the terminal's foreground group.
+pub(super) fn terminal_signals_reach_program() -> bool {
+    let Ok(terminal) = std::fs::File::open("/dev/tty") else { return false };
+    rustix::termios::tcgetpgrp(&terminal).is_ok_and(|group| group == rustix::process::getpgrp())
+}

@@ -1,0 +1,200 @@
+//! The supervisor: parent and reaper of the program and of everything that it starts.
+//!
+//! It makes itself a child subreaper, so that orphans become its children: it can wait for all of them,
+//! knows what CPU time they used in total, and can find and kill each of them. It watches its socket, and
+//! when goflame is gone, however it went, it kills them.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rustix::process::{WaitOptions, WaitStatus, set_child_subreaper, wait};
+
+use super::GATE;
+use super::message::{Exit, Order, Receiver, Report, Usage, send};
+
+/// The hidden subcommand: `goflame __supervise SOCKET -- COMMAND…`; `COMMAND` is the gate's command line.
+pub const SUPERVISE: &str = "__supervise";
+
+/// How long what outlived the program has to end by itself after SIGTERM.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Runs a command under supervision.
+pub fn run_supervisor(args: &[OsString]) -> ExitCode {
+    match supervise(args) {
+        Some(()) => ExitCode::SUCCESS,
+        // goflame sees the socket close and knows what to say; standard error belongs to the program.
+        None => ExitCode::FAILURE,
+    }
+}
+
+fn supervise(args: &[OsString]) -> Option<()> {
+    let [socket, _dashes, program, program_args @ ..] = args else { return None };
+    let stream = UnixStream::connect(Path::new(socket)).ok()?;
+    // Handlers, not SIG_IGN, because the program would inherit that. The terminal's Ctrl-C reaches the whole
+    // process group; ending the program is goflame's and the program's own business, not the supervisor's.
+    let ignored = Arc::new(AtomicBool::new(false));
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        signal_hook::flag::register(signal as i32, Arc::clone(&ignored)).ok()?;
+    }
+    set_child_subreaper(Some(rustix::process::getpid())).ok()?;
+    send(&stream, &Report::Supervisor).ok()?;
+    let child = Command::new(program).args(program_args).spawn().ok()?;
+    let child = child.id().cast_signed();
+
+    let exited = Arc::new(AtomicBool::new(false));
+    let orders = Receiver::new(&stream).ok()?;
+    let child_exited = Arc::clone(&exited);
+    thread::spawn(move || follow_orders(orders, child, &child_exited));
+
+    let mut outlived = 0;
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
+                exited.store(true, Ordering::SeqCst);
+                send(&stream, &Report::Exited(exit_of(status))).ok()?;
+                outlived = descendants().len();
+                if outlived > 0 {
+                    thread::spawn(stop_the_rest);
+                }
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            // No children left.
+            Err(_) => break,
+        }
+    }
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let usage = Usage {
+        user_us: micros(usage.user_time()),
+        system_us: micros(usage.system_time()),
+        max_rss_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
+        outlived,
+    };
+    send(&stream, &Report::Gone(usage)).ok()
+}
+
+/// Does what goflame says, until goflame is gone.
+fn follow_orders(mut orders: Receiver, child: i32, exited: &AtomicBool) {
+    loop {
+        match orders.receive::<Order>() {
+            // Once the program is reaped, its id may belong to somebody else.
+            Ok(Some(Order::Signal(number))) if !exited.load(Ordering::SeqCst) => {
+                if let Ok(signal) = Signal::try_from(number) {
+                    let _ = kill(Pid::from_raw(child), signal);
+                }
+            }
+            Ok(Some(Order::Signal(_) | Order::Go)) => {}
+            Ok(Some(Order::KillAll)) => kill_all(),
+            Ok(None) | Err(_) => {
+                kill_all();
+                return;
+            }
+        }
+    }
+}
+
+/// Asks what outlived the program to end, then makes it.
+fn stop_the_rest() {
+    for pid in descendants() {
+        let _ = kill(pid, Signal::SIGTERM);
+    }
+    let deadline = Instant::now() + GRACE;
+    while !descendants().is_empty() {
+        if Instant::now() > deadline {
+            kill_all();
+            return;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Kills every descendant, again and again until there is none: one may fork while the list is read.
+fn kill_all() {
+    loop {
+        let alive = descendants();
+        if alive.is_empty() {
+            return;
+        }
+        for pid in alive {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// All living descendants of this process, from `/proc`. Zombies do not count.
+fn descendants() -> Vec<Pid> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+        let Some((state, parent)) = fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| state_and_parent(&stat))
+        else {
+            continue;
+        };
+        if state != b'Z' && state != b'X' {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let mut queue = vec![std::process::id().cast_signed()];
+    while let Some(parent) = queue.pop() {
+        for &pid in children.get(&parent).into_iter().flatten() {
+            if seen.insert(pid) {
+                found.push(Pid::from_raw(pid));
+                queue.push(pid);
+            }
+        }
+    }
+    found
+}
+
+/// The third and fourth field of `/proc/PID/stat`. The second, in parentheses, may hold anything, so the
+/// fields are counted from the last parenthesis (proc(5)).
+fn state_and_parent(stat: &[u8]) -> Option<(u8, i32)> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    Some((state, fields.next()?.parse().ok()?))
+}
+
+fn exit_of(status: WaitStatus) -> Exit {
+    Exit { code: status.exit_status(), signal: status.terminating_signal() }
+}
+
+/// A time of `getrusage` in microseconds.
+pub(super) fn micros(time: nix::sys::time::TimeVal) -> u64 {
+    let micros = i128::from(time.tv_sec()) * 1_000_000 + i128::from(time.tv_usec());
+    u64::try_from(micros).unwrap_or(0)
+}
+
+/// The gate's command line, for the supervisor or for `perf record` to run.
+pub(super) fn gate_command(own: &Path, socket: &Path, user: &str, argv: &[OsString]) -> Vec<OsString> {
+    let mut command: Vec<OsString> = vec![own.into(), GATE.into(), socket.into(), user.into(), "--".into()];
+    command.extend_from_slice(argv);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::state_and_parent;
+
+    #[test]
+    fn reads_a_stat_line_whatever_the_name() {
+        assert_eq!(state_and_parent(b"12 (a) S 3 4"), Some((b'S', 3)));
+        assert_eq!(state_and_parent(b"12 (a) Z 9) R 7 4"), Some((b'R', 7)));
+        assert_eq!(state_and_parent(b"12 (a"), None);
+        assert_eq!(state_and_parent(b"12 (a) "), None);
+        assert_eq!(state_and_parent(b""), None);
+    }
+}
