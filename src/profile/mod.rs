@@ -4,10 +4,14 @@
 //! perf records nor output formats. Strings, functions, frames and stacks are interned once and
 //! referred to by handle, so that a sample is a few integers and stacks share their prefixes.
 
+mod figures;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod model;
 mod quality;
 mod table;
 
+pub use figures::{grouped, percent};
 pub use model::{
     Event, Frame, FrameId, Function, FunctionId, Mapping, MappingId, Origin, Profile, Sample, StackId, StrId, Unit,
 };

@@ -248,12 +248,12 @@ impl Profile {
 
     /// The number of samples.
     pub fn total_count(&self) -> u64 {
-        self.samples.iter().map(|sample| sample.count).sum()
+        self.samples.iter().fold(0, |sum, sample| sum.saturating_add(sample.count))
     }
 
-    /// The sum of all weights, in [`Event::unit`].
+    /// The sum of all weights, in [`Event::unit`]. Periods come from files, so the sum saturates.
     pub fn total_weight(&self) -> u64 {
-        self.samples.iter().map(|sample| sample.weight).sum()
+        self.samples.iter().fold(0, |sum, sample| sum.saturating_add(sample.weight))
     }
 
     /// The text of a string handle.
@@ -284,6 +284,21 @@ impl Profile {
     /// All mappings, at the positions of their handles.
     pub fn mappings(&self) -> impl ExactSizeIterator<Item = (MappingId, &Mapping)> {
         self.mappings.items.iter().enumerate().map(|(at, item)| (MappingId(position(at)), item))
+    }
+
+    /// The number of stacks, [`StackId::EMPTY`] included: the length of a table indexed by stack.
+    pub fn stack_count(&self) -> usize {
+        self.stacks.items.len()
+    }
+
+    /// Every stack that has frames, as (stack, its leaf, the stack of its caller). Callers come before
+    /// their callees, so that a walk from the back adds callees up into callers.
+    pub fn stacks(&self) -> impl DoubleEndedIterator<Item = (StackId, FrameId, StackId)> {
+        self.stacks
+            .items
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (caller, frame))| frame.map(|frame| (StackId(position(at)), frame, *caller)))
     }
 
     /// The leaf of a stack and the stack of its caller; `None` for [`StackId::EMPTY`].

@@ -1,0 +1,124 @@
+//! Kernel symbols, from the text of `/proc/kallsyms`.
+
+use std::fmt::Write as _;
+
+/// The kernel's functions by address.
+#[derive(Debug, Clone, Default)]
+pub struct KernelSymbols {
+    /// Sorted by address, one entry an address.
+    functions: Vec<KernelFunction>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct KernelFunction {
+    start: u64,
+    name: Box<str>,
+    module: Option<Box<str>>,
+}
+
+impl KernelSymbols {
+    /// Reads `/proc/kallsyms` (`address type name [module]`, proc(5)). An error says why there are no
+    /// addresses; lines of another shape are passed over.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let text = String::from_utf8_lossy(text);
+        let mut functions = Vec::new();
+        let mut hidden = 0_usize;
+        for line in text.lines() {
+            let mut fields = line.split_ascii_whitespace();
+            let (Some(address), Some(kind), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
+                continue;
+            };
+            if !matches!(kind, "t" | "T" | "w" | "W") {
+                continue;
+            }
+            let Ok(start) = u64::from_str_radix(address, 16) else { continue };
+            if start == 0 {
+                hidden += 1;
+                continue;
+            }
+            let module = fields.next().map(|module| module.trim_matches(['[', ']']).into());
+            functions.push(KernelFunction { start, name: name.into(), module });
+        }
+        if functions.is_empty() {
+            return Err(if hidden > 0 {
+                "kernel addresses are hidden (kernel.kptr_restrict, or perf_event_paranoid above 1 without CAP_SYSLOG)"
+                    .into()
+            } else {
+                "there are no kernel symbols".into()
+            });
+        }
+        // Stable, so that of several names for one address the first in the file is kept.
+        functions.sort_by_key(|function| function.start);
+        functions.dedup_by_key(|function| function.start);
+        Ok(Self { functions })
+    }
+
+    /// The address of a function by its name: `_text`, `_stext`.
+    pub fn address_of(&self, name: &str) -> Option<u64> {
+        self.functions.iter().find(|function| &*function.name == name).map(|function| function.start)
+    }
+
+    fn position(&self, address: u64) -> Option<usize> {
+        self.functions.partition_point(|function| function.start <= address).checked_sub(1)
+    }
+
+    /// The name of the function that an address lies in, and its module.
+    pub fn name(&self, address: u64) -> Option<(&str, Option<&str>)> {
+        let function = self.functions.get(self.position(address)?)?;
+        Some((&function.name, function.module.as_deref()))
+    }
+
+    /// The lines of `/proc/kallsyms` that are needed to name these addresses again, on another day.
+    pub fn subset(&self, addresses: &[u64]) -> String {
+        let mut wanted: Vec<usize> = addresses.iter().filter_map(|address| self.position(*address)).collect();
+        // The symbol after each one bounds it, and the first ones identify the boot.
+        wanted.extend(wanted.clone().into_iter().map(|at| at + 1));
+        for name in ["_text", "_stext"] {
+            wanted.extend(self.address_of(name).and_then(|address| self.position(address)));
+        }
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut text = String::new();
+        for function in wanted.into_iter().filter_map(|at| self.functions.get(at)) {
+            let _ = write!(text, "{:016x} T {}", function.start, function.name);
+            if let Some(module) = &function.module {
+                let _ = write!(text, "\t[{module}]");
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KernelSymbols;
+
+    const TEXT: &[u8] = b"ffffffff81000000 T _text\nffffffff81000000 T _stext\nffffffff81000100 t do_one\n\
+        ffffffff81000200 D data\nffffffffa0000000 t ext4_read\t[ext4]\ngarbage\n";
+
+    #[test]
+    fn names_addresses() {
+        let symbols = KernelSymbols::parse(TEXT).expect("symbols");
+        assert_eq!(symbols.name(0xffff_ffff_8100_0150), Some(("do_one", None)));
+        assert_eq!(symbols.name(0xffff_ffff_8100_0250), Some(("do_one", None)), "data does not end a function");
+        assert_eq!(symbols.name(0xffff_ffff_a000_0001), Some(("ext4_read", Some("ext4"))));
+        assert_eq!(symbols.name(1), None);
+        assert_eq!(symbols.address_of("_text"), Some(0xffff_ffff_8100_0000));
+    }
+
+    #[test]
+    fn a_subset_names_the_same() {
+        let symbols = KernelSymbols::parse(TEXT).expect("symbols");
+        let address = 0xffff_ffff_a000_0001;
+        let again = KernelSymbols::parse(symbols.subset(&[address]).as_bytes()).expect("symbols");
+        assert_eq!(again.name(address), symbols.name(address));
+        assert_eq!(again.address_of("_text"), symbols.address_of("_text"));
+    }
+
+    #[test]
+    fn hidden_addresses_are_told_apart_from_absent_ones() {
+        assert!(KernelSymbols::parse(b"0000000000000000 T _text\n").is_err_and(|why| why.contains("hidden")));
+        assert!(KernelSymbols::parse(b"").is_err_and(|why| why.contains("no kernel symbols")));
+    }
+}

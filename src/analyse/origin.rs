@@ -1,0 +1,82 @@
+//! Whose code a Go function is, from its name and the program's build info.
+
+use crate::gobin::name;
+use crate::profile::Origin;
+
+/// Classifies the Go functions of one binary.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Origins {
+    /// Path of the main module, where build info names it.
+    main_module: Option<String>,
+}
+
+impl Origins {
+    /// For a binary whose main module has this path.
+    pub(super) fn new(main_module: Option<String>) -> Self {
+        Self { main_module: main_module.filter(|path| !path.is_empty()) }
+    }
+
+    /// Whose code a function with this linker name is.
+    pub(super) fn of(&self, linker_name: &str) -> Origin {
+        let package = name::package(linker_name);
+        if is_within(package, "main") || self.main_module.as_deref().is_some_and(|module| is_within(package, module)) {
+            return Origin::Main;
+        }
+        if is_runtime(package, linker_name) {
+            return Origin::Runtime;
+        }
+        // The standard library owns every import path whose first element has no dot (go help importpath);
+        // what is vendored into it carries a prefix.
+        let first = package.split('/').next().unwrap_or(package);
+        if first.contains('.') { Origin::Module } else { Origin::Std }
+    }
+}
+
+fn is_within(package: &str, parent: &str) -> bool {
+    package.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The runtime's packages, and the names that it and the compiler make without a package: `gogo`,
+/// `memeqbody`, `type:.eq.T`, `go:…`.
+fn is_runtime(package: &str, linker_name: &str) -> bool {
+    is_within(package, "runtime")
+        || is_within(package, "internal/runtime")
+        || matches!(package, "internal/bytealg" | "internal/cpu" | "internal/abi" | "type:" | "go:" | "type" | "go")
+        || package.is_empty()
+        || !linker_name.contains('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Origins;
+    use crate::profile::Origin;
+
+    #[test]
+    fn tells_origins_apart() {
+        let origins = Origins::new(Some("example.com/shop".into()));
+        for (name, origin) in [
+            ("main.main", Origin::Main),
+            ("main.(*Server).Handle.func1", Origin::Main),
+            ("example.com/shop/cart.Add", Origin::Main),
+            ("example.com/shopping.Add", Origin::Module),
+            ("github.com/x/y.Z", Origin::Module),
+            ("encoding/json.Marshal", Origin::Std),
+            ("slices.SortFunc[go.shape.int]", Origin::Std),
+            ("vendor/golang.org/x/net/http2/hpack.Decode", Origin::Std),
+            ("runtime.mallocgc", Origin::Runtime),
+            ("runtime/internal/atomic.Cas", Origin::Runtime),
+            ("internal/runtime/maps.(*Map).Get", Origin::Runtime),
+            ("gogo", Origin::Runtime),
+            ("type:.eq.main.T", Origin::Runtime),
+        ] {
+            assert_eq!(origins.of(name), origin, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_main_module_without_a_dot_is_not_the_standard_library() {
+        let origins = Origins::new(Some("hotspots".into()));
+        assert_eq!(origins.of("hotspots/work.Do"), Origin::Main);
+        assert_eq!(origins.of("sort.Sort"), Origin::Std);
+    }
+}

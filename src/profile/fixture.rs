@@ -1,0 +1,95 @@
+//! Small profiles for tests, written as one would write them on paper.
+
+use super::{Event, Frame, Function, Mapping, Origin, Profile, Sample, StackId, Unit};
+
+/// A profile under construction.
+pub(crate) struct Fixture {
+    pub(crate) profile: Profile,
+    /// Weight of one sample.
+    pub(crate) period: u64,
+}
+
+impl Fixture {
+    /// A profile of `cpu-clock` at 997 Hz.
+    pub(crate) fn new() -> Self {
+        let event = Event { name: "cpu-clock".to_owned(), unit: Unit::Nanoseconds, frequency: 997 };
+        Self { profile: Profile::new(event), period: 1_003_009 }
+    }
+
+    /// A profile of `cycles`.
+    pub(crate) fn cycles() -> Self {
+        let event = Event { name: "cycles".to_owned(), unit: Unit::Events, frequency: 997 };
+        Self { profile: Profile::new(event), period: 2_000_000 }
+    }
+
+    /// Adds `count` samples of a stack, root first, with `|` between its frames.
+    ///
+    /// A frame is `name`, `name:line`, `k:name` (kernel), `c:name` (native) or `i:name` (inlined).
+    pub(crate) fn add(&mut self, process: &str, stack: &str, count: u64) {
+        let mut at = StackId::EMPTY;
+        let mut physical = 0;
+        for text in stack.split('|').filter(|text| !text.is_empty()) {
+            let frame = self.frame(text, physical);
+            physical = frame.address;
+            let frame = self.profile.add_frame(frame);
+            at = self.profile.push(at, frame);
+        }
+        self.add_stack(process, at, count);
+    }
+
+    /// Adds `count` samples of a stack.
+    pub(crate) fn add_stack(&mut self, process: &str, stack: StackId, count: u64) {
+        let process = self.profile.intern(process);
+        let weight = count.saturating_mul(self.period);
+        self.profile.add_sample(Sample { stack, process, pid: 7, tid: 8, count, weight });
+    }
+
+    /// A stack of one frame more, whose function has exactly this name.
+    pub(crate) fn push(&mut self, caller: StackId, name: &str, origin: Origin) -> StackId {
+        let frame = self.named(name, origin, 1);
+        let frame = self.profile.add_frame(frame);
+        self.profile.push(caller, frame)
+    }
+
+    fn frame(&mut self, text: &str, physical: u64) -> Frame {
+        let (name, line) = match text.rsplit_once(':') {
+            Some((name, line)) if line.parse::<u32>().is_ok() => (name, line.parse().unwrap_or(0)),
+            _ => (text, 1),
+        };
+        let (name, origin) = match name.split_once(':') {
+            Some(("k", name)) => (name, Origin::Kernel),
+            Some(("c", name)) => (name, Origin::Native),
+            Some(("i", name)) => (name, origin_of(name)),
+            _ => (name, origin_of(name)),
+        };
+        let frame = self.named(name, origin, line);
+        if text.starts_with("i:") { Frame { inlined: true, address: physical, ..frame } } else { frame }
+    }
+
+    fn named(&mut self, name: &str, origin: Origin, line: u32) -> Frame {
+        let (file, start) = match origin {
+            Origin::Kernel => ("[kernel.kallsyms]", 0xffff_ffff_8100_0000),
+            Origin::Native => ("/lib/libc.so.6", 0x7f00_0000_0000),
+            _ => ("/bin/app", 0x40_0000),
+        };
+        let file = self.profile.intern(file);
+        let build_id = self.profile.intern("c0ffee");
+        let mapping = self.profile.add_mapping(Mapping { file, build_id, start, limit: start + 0x100_0000, offset: 0 });
+        let display = self.profile.intern(name);
+        let full = self.profile.intern(&name.replace("[...]", "[go.shape.struct { a int; b string }]"));
+        let source = self.profile.intern(if origin == Origin::Kernel { "" } else { "/src/app/main.go" });
+        let function = self.profile.add_function(Function { name: full, display, file: source, start_line: 1, origin });
+        let address = start + 0x1000 * (function.index() as u64 + 1) + u64::from(line);
+        Frame { function, line, mapping: Some(mapping), address, inlined: false, repaired: false }
+    }
+}
+
+fn origin_of(name: &str) -> Origin {
+    match name.split('/').next() {
+        _ if name.starts_with("main.") => Origin::Main,
+        _ if name.starts_with("runtime.") => Origin::Runtime,
+        _ if name.starts_with('[') => Origin::Unknown,
+        Some(first) if name.contains('/') && first.contains('.') => Origin::Module,
+        _ => Origin::Std,
+    }
+}

@@ -1,0 +1,202 @@
+//! `Profile` → the messages of profile.proto.
+
+use std::collections::HashMap;
+
+use super::wire;
+use crate::profile::{FrameId, Mapping, MappingId, Origin, Profile, Sample, StackId, Unit};
+
+/// The whole profile as one message.
+pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
+    let mut strings = Strings::default();
+    let samples_type = wire::ValueType { kind: strings.id("samples"), unit: strings.id("count") };
+    let weight_type = match profile.event.unit {
+        Unit::Nanoseconds => wire::ValueType { kind: strings.id("cpu"), unit: strings.id("nanoseconds") },
+        Unit::Events => wire::ValueType { kind: strings.id(&profile.event.name), unit: strings.id("count") },
+    };
+    let mappings = Mappings::of(profile);
+    let mut locations = Locations { profile, mappings: &mappings, ids: HashMap::new(), list: Vec::new() };
+    let sample = profile.samples().iter().map(|sample| encode_sample(sample, &mut locations, &mut strings)).collect();
+    let location = locations.list;
+    let mapping = mappings.encode(&mut strings);
+    let function = encode_functions(profile, &mut strings);
+    let comment = comments.iter().map(|comment| strings.id(comment)).collect();
+    wire::Profile {
+        sample_type: vec![samples_type, weight_type],
+        sample,
+        mapping,
+        location,
+        function,
+        time_nanos: signed(profile.start_time_ns),
+        duration_nanos: signed(profile.duration_ns),
+        period_type: Some(weight_type),
+        // Where periods differ, as those of `cycles` do, their mean.
+        period: signed(profile.total_weight() / profile.total_count().max(1)),
+        comment,
+        default_sample_type: weight_type.kind,
+        string_table: strings.list,
+    }
+}
+
+fn encode_sample(sample: &Sample, locations: &mut Locations<'_>, strings: &mut Strings) -> wire::Sample {
+    let process = strings.id(locations.profile.str(sample.process));
+    let number = |key, num| wire::Label { key, str: 0, num };
+    wire::Sample {
+        location_id: locations.of_stack(sample.stack),
+        value: vec![signed(sample.count), signed(sample.weight)],
+        label: vec![
+            wire::Label { key: strings.id("process"), str: process, num: 0 },
+            number(strings.id("pid"), i64::from(sample.pid)),
+            number(strings.id("thread"), i64::from(sample.tid)),
+        ],
+    }
+}
+
+fn encode_functions(profile: &Profile, strings: &mut Strings) -> Vec<wire::Function> {
+    profile
+        .functions()
+        .map(|(id, function)| {
+            let named = if profile.str(function.name).is_empty() { function.display } else { function.name };
+            let name = strings.id(profile.str(named));
+            wire::Function {
+                id: id.index() as u64 + 1,
+                // `go build -pgo` looks for the linker's name here, not in system_name.
+                name,
+                system_name: name,
+                filename: strings.id(profile.str(function.file)),
+                start_line: i64::from(function.start_line),
+            }
+        })
+        .collect()
+}
+
+/// Strings and their ids; the first is empty.
+struct Strings {
+    ids: HashMap<String, i64>,
+    list: Vec<String>,
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        Self { ids: HashMap::from([(String::new(), 0)]), list: vec![String::new()] }
+    }
+}
+
+impl Strings {
+    fn id(&mut self, text: &str) -> i64 {
+        if let Some(id) = self.ids.get(text) {
+            return *id;
+        }
+        let id = signed(self.list.len() as u64);
+        self.ids.insert(text.to_owned(), id);
+        self.list.push(text.to_owned());
+        id
+    }
+}
+
+/// The mappings in the order in which they are written: by convention the first is the main binary, whose
+/// name `go tool pprof` shows.
+struct Mappings<'a> {
+    profile: &'a Profile,
+    order: Vec<(MappingId, &'a Mapping)>,
+    /// Ids as written, indexed by mapping.
+    ids: Vec<u64>,
+    /// Whether frames have lines, indexed by mapping.
+    lines: Vec<bool>,
+}
+
+impl<'a> Mappings<'a> {
+    fn of(profile: &'a Profile) -> Self {
+        let mut order: Vec<_> = profile.mappings().collect();
+        let mut main_frames = vec![0_u64; order.len()];
+        let mut lines = vec![false; order.len()];
+        for (_, leaf, _) in profile.stacks() {
+            let frame = profile.frame(leaf);
+            let Some(at) = frame.mapping.map(MappingId::index) else { continue };
+            main_frames[at] += u64::from(profile.function(frame.function).origin == Origin::Main);
+            lines[at] |= frame.line > 0;
+        }
+        if let Some(main) = (0..order.len()).rev().max_by_key(|at| main_frames[*at]) {
+            order[..=main].rotate_right(1);
+        }
+        let mut ids = vec![0; order.len()];
+        for (id, (mapping, _)) in (1..).zip(&order) {
+            ids[mapping.index()] = id;
+        }
+        Self { profile, order, ids, lines }
+    }
+
+    fn encode(&self, strings: &mut Strings) -> Vec<wire::Mapping> {
+        (1..)
+            .zip(&self.order)
+            .map(|(id, (at, mapping))| {
+                let lines = self.lines[at.index()];
+                wire::Mapping {
+                    id,
+                    memory_start: mapping.start,
+                    memory_limit: mapping.limit,
+                    file_offset: mapping.offset,
+                    filename: strings.id(self.profile.str(mapping.file)),
+                    build_id: strings.id(self.profile.str(mapping.build_id)),
+                    // All that could be named was named: pprof need not look for the binaries.
+                    has_functions: true,
+                    has_filenames: lines,
+                    has_line_numbers: lines,
+                    has_inline_frames: true,
+                }
+            })
+            .collect()
+    }
+}
+
+/// Places in the code and their ids.
+struct Locations<'a> {
+    profile: &'a Profile,
+    mappings: &'a Mappings<'a>,
+    ids: HashMap<Place, u64>,
+    list: Vec<wire::Location>,
+}
+
+/// Mapping, address and the functions there. An address has only one set of functions, except where it lies in
+/// no mapping: then it may mean something else in another process.
+type Place = (u64, u64, Vec<wire::Line>);
+
+impl Locations<'_> {
+    /// The locations of a stack, leaf first. Inlined calls share the location of the function that they
+    /// were inlined into.
+    fn of_stack(&mut self, stack: StackId) -> Vec<u64> {
+        let mut ids = Vec::new();
+        let mut place: Vec<FrameId> = Vec::new();
+        for frame in self.profile.frames_leaf_first(stack) {
+            place.push(frame);
+            if !self.profile.frame(frame).inlined {
+                ids.extend(self.id(&place));
+                place.clear();
+            }
+        }
+        ids.extend(self.id(&place));
+        ids
+    }
+
+    /// The location of some frames, innermost first.
+    fn id(&mut self, frames: &[FrameId]) -> Option<u64> {
+        let outer = self.profile.frame(*frames.last()?);
+        let mapping_id = outer.mapping.map_or(0, |mapping| self.mappings.ids[mapping.index()]);
+        let line = |frame: &FrameId| {
+            let frame = self.profile.frame(*frame);
+            wire::Line { function_id: frame.function.index() as u64 + 1, line: i64::from(frame.line) }
+        };
+        let lines: Vec<_> = frames.iter().map(line).collect();
+        let list = &mut self.list;
+        let id = *self.ids.entry((mapping_id, outer.address, lines.clone())).or_insert_with(|| {
+            let id = list.len() as u64 + 1;
+            list.push(wire::Location { id, mapping_id, address: outer.address, line: lines });
+            id
+        });
+        Some(id)
+    }
+}
+
+/// pprof's numbers are signed. Nothing that was counted is beyond their range.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,243 @@
+//! `summary.json`: what a profile says at a glance, for programs.
+//!
+//! ```text
+//! {
+//!   "schema": 1,                     this page; a program refuses what is newer than it knows
+//!   "title": "server (debug)",
+//!   "event": "cpu-clock",
+//!   "unit": "nanoseconds",           of every weight below; or "events"
+//!   "frequency": 997,                samples per second asked for; 0: a fixed period was
+//!   "start_time_ns": 0, "duration_ns": 0,    wall time of the first sample since 1970; to the last sample
+//!   "samples": 20134,
+//!   "total": 20194583206,            sum of all weights
+//!   "functions": [{                  the FUNCTIONS hottest, by self, cumulative, name
+//!     "name": "main.Map[go.shape.int]", "display": "main.Map[...]",
+//!     "file": "/src/main.go", "line": 12,      of the func keyword; "" and 0: unknown
+//!     "origin": "main",              or "module", "std", "runtime", "native", "kernel", "unknown"
+//!     "self": 0, "self_percent": 0.0,          samples that end in the function
+//!     "cumulative": 0, "cumulative_percent": 0.0   samples that pass through it, recursion counted once
+//!   }],
+//!   "function_count": 311,           functions in all
+//!   "path": [{                       the hottest call path, root first
+//!     "display": "main.main", "origin": "main", "weight": 0, "percent": 0.0
+//!   }],
+//!   "origins": [{ "origin": "main", "self": 0, "percent": 0.0 }],     whose code samples end in; all that occur
+//!   "quality": { "grade": "good", "summary": "good: …", "reasons": [], "figures": {…} }
+//! }
+//! ```
+//!
+//! Percentages are of `total`, from 0 to 100, unrounded. `figures` are the fields of
+//! [`crate::profile::Quality`].
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::profile::{FunctionRow, Grade, Origin, PathRow, Profile, Quality, Top, Unit};
+
+/// The number of this format.
+pub const SCHEMA: u32 = 1;
+
+/// How many functions are listed.
+pub const FUNCTIONS: usize = 50;
+
+/// Writes the summary of a profile.
+pub fn write(profile: &Profile, quality: &Quality, title: &str, out: &mut dyn Write) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(&Summary::of(profile, quality, title))?;
+    text.push('\n');
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    schema: u32,
+    title: &'a str,
+    event: &'a str,
+    unit: Unit,
+    frequency: u64,
+    start_time_ns: u64,
+    duration_ns: u64,
+    samples: u64,
+    total: u64,
+    functions: Vec<Function<'a>>,
+    function_count: usize,
+    path: Vec<Step<'a>>,
+    origins: Vec<Share>,
+    quality: Verdict<'a>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    display: &'a str,
+    file: &'a str,
+    line: u32,
+    origin: Origin,
+    #[serde(rename = "self")]
+    own: u64,
+    self_percent: f64,
+    cumulative: u64,
+    cumulative_percent: f64,
+}
+
+#[derive(Serialize)]
+struct Step<'a> {
+    display: &'a str,
+    origin: Origin,
+    weight: u64,
+    percent: f64,
+}
+
+#[derive(Serialize)]
+struct Share {
+    origin: Origin,
+    #[serde(rename = "self")]
+    own: u64,
+    percent: f64,
+}
+
+#[derive(Serialize)]
+struct Verdict<'a> {
+    grade: Grade,
+    summary: String,
+    reasons: Vec<String>,
+    figures: &'a Quality,
+}
+
+impl<'a> Summary<'a> {
+    fn of(profile: &'a Profile, quality: &'a Quality, title: &'a str) -> Self {
+        let top = Top::of(profile);
+        let (grade, reasons) = quality.verdict();
+        let function = |row: &FunctionRow| {
+            let function = profile.function(row.function);
+            Function {
+                name: profile.str(function.name),
+                display: profile.str(function.display),
+                file: profile.str(function.file),
+                line: function.start_line,
+                origin: function.origin,
+                own: row.self_weight,
+                self_percent: percent(row.self_weight, top.total),
+                cumulative: row.cumulative_weight,
+                cumulative_percent: percent(row.cumulative_weight, top.total),
+            }
+        };
+        let step = |row: &PathRow| {
+            let function = profile.frame_function(row.frame);
+            let (display, origin) = (profile.str(function.display), function.origin);
+            Step { display, origin, weight: row.weight, percent: percent(row.weight, top.total) }
+        };
+        Self {
+            schema: SCHEMA,
+            title,
+            event: &profile.event.name,
+            unit: profile.event.unit,
+            frequency: profile.event.frequency,
+            start_time_ns: profile.start_time_ns,
+            duration_ns: profile.duration_ns,
+            samples: profile.total_count(),
+            total: top.total,
+            functions: top.functions.iter().take(FUNCTIONS).map(function).collect(),
+            function_count: top.functions.len(),
+            path: top.path.iter().map(step).collect(),
+            origins: origins(profile, &top),
+            quality: Verdict { grade, summary: quality.summary(), reasons, figures: quality },
+        }
+    }
+}
+
+fn origins(profile: &Profile, top: &Top) -> Vec<Share> {
+    let share = |origin| {
+        let mut rows = top.functions.iter().filter(|row| profile.function(row.function).origin == origin).peekable();
+        rows.peek()?;
+        let own = rows.fold(0_u64, |sum, row| sum.saturating_add(row.self_weight));
+        Some(Share { origin, own, percent: percent(own, top.total) })
+    };
+    Origin::ALL.into_iter().filter_map(share).collect()
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::profile::fixture::Fixture;
+
+    fn summary(fixture: &Fixture, quality: &Quality) -> Value {
+        let mut out = Vec::new();
+        write(&fixture.profile, quality, "app (debug)", &mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn summary_holds_what_its_page_says() {
+        let mut fixture = Fixture::cycles();
+        fixture.add("app", "runtime.goexit|main.main|main.Map[...]", 3);
+        fixture.add("app", "runtime.goexit|main.main", 1);
+        let quality = Quality { samples: 4, complete_file: true, event: "cycles".to_owned(), ..Quality::default() };
+        let value = summary(&fixture, &quality);
+        assert_eq!(value["schema"], 1);
+        assert_eq!(value["title"], "app (debug)");
+        assert_eq!((&value["event"], &value["unit"]), (&json!("cycles"), &json!("events")));
+        assert_eq!((&value["samples"], &value["total"]), (&json!(4), &json!(8_000_000)));
+        assert_eq!(
+            value["functions"][0],
+            json!({
+                "name": "main.Map[go.shape.struct { a int; b string }]",
+                "display": "main.Map[...]",
+                "file": "/src/app/main.go",
+                "line": 1,
+                "origin": "main",
+                "self": 6_000_000,
+                "self_percent": 75.0,
+                "cumulative": 6_000_000,
+                "cumulative_percent": 75.0,
+            })
+        );
+        assert_eq!(value["function_count"], 3);
+        assert_eq!(
+            value["path"],
+            json!([
+                { "display": "runtime.goexit", "origin": "runtime", "weight": 8_000_000, "percent": 100.0 },
+                { "display": "main.main", "origin": "main", "weight": 8_000_000, "percent": 100.0 },
+                { "display": "main.Map[...]", "origin": "main", "weight": 6_000_000, "percent": 75.0 },
+            ])
+        );
+        assert_eq!(
+            value["origins"],
+            json!([
+                { "origin": "main", "self": 8_000_000, "percent": 100.0 },
+                { "origin": "runtime", "self": 0, "percent": 0.0 },
+            ])
+        );
+        assert_eq!(value["quality"]["grade"], "poor");
+        assert_eq!(value["quality"]["summary"], "poor: 0 lost");
+        assert_eq!(value["quality"]["reasons"].as_array().unwrap().len(), 1);
+        assert_eq!(value["quality"]["figures"]["samples"], 4);
+    }
+
+    #[test]
+    fn only_the_hottest_functions_are_listed() {
+        let mut fixture = Fixture::new();
+        for at in 0..60 {
+            fixture.add("app", &format!("main.f{at}"), at + 1);
+        }
+        let value = summary(&fixture, &Quality::default());
+        assert_eq!(value["functions"].as_array().unwrap().len(), FUNCTIONS);
+        assert_eq!(value["functions"][0]["display"], "main.f59");
+        assert_eq!(value["function_count"], 60);
+    }
+
+    #[test]
+    fn empty_profile_has_no_percentages_of_nothing() {
+        let value = summary(&Fixture::new(), &Quality::default());
+        assert_eq!((&value["total"], &value["functions"], &value["path"]), (&json!(0), &json!([]), &json!([])));
+    }
+}

@@ -1,0 +1,85 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::profile::fixture::Fixture;
+
+fn report(fixture: &Fixture, columns: usize, color: bool) -> String {
+    let mut out = Vec::new();
+    write(&fixture.profile, Options { columns, color }, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn busy() -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.add("app", "runtime.goexit|main.main|main.(*Matrix).Mul", 12_000);
+    fixture.add("app", "runtime.goexit|main.main|github.com/acme/codec/internal/wire.(*Decoder).ReadVarint", 5_000);
+    fixture.add("app", "runtime.goexit|main.main|k:page_fault", 1);
+    for at in 0..10 {
+        fixture.add("app", &format!("runtime.goexit|runtime.gc{at}"), 100);
+    }
+    fixture
+}
+
+#[test]
+fn report_is_a_table_and_a_tree() {
+    assert_eq!(
+        report(&busy(), 80, false),
+        "\
+Hottest functions                        18 001 samples, 18.06 s of cpu-clock
+            self              cum  function
+12.04 s   66.7 %  12.04 s  66.7 %  main.(*Matrix).Mul
+ 5.02 s   27.8 %   5.02 s  27.8 %  github.com/acm…al/wire.(*Decoder).ReadVarint
+"
+    );
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let mut fixture = busy();
+    let deep: Vec<_> = (0..200).map(|at| format!("main.世界{at}")).collect();
+    fixture.add("app", &deep.join("|"), 1_000_000);
+    for columns in 0..130 {
+        for line in report(&fixture, columns, false).lines() {
+            assert!(name::columns(line) <= columns.max(MIN_COLUMNS), "{line:?} is wider than {columns}");
+        }
+    }
+}
+
+#[test]
+fn narrow_terminals_keep_shares_and_names() {
+    let text = report(&busy(), 40, false);
+    assert!(text.contains("\n  self     cum  function\n66.7 %  66.7 %  main.(*Matrix).Mul\n"), "{text}");
+}
+
+#[test]
+fn recursion_is_one_row_and_long_paths_are_cut() {
+    let mut fixture = Fixture::new();
+    fixture.add("app", &format!("main.main{}", "|main.fib".repeat(37)), 10);
+    assert!(report(&fixture, 80, false).ends_with("└ main.fib × 37\n"));
+
+    let calls: Vec<_> = (0..60).map(|at| format!("main.f{at}")).collect();
+    let mut fixture = Fixture::new();
+    fixture.add("app", &calls.join("|"), 10);
+    let text = report(&fixture, 80, false);
+    let (_, path) = text.split_once("Hottest call path\n").unwrap();
+    let names: Vec<_> = path.lines().map(|line| line.rsplit(" % ").next().unwrap().trim_start()).collect();
+    assert_eq!(names.len(), PATH_ENDS.0 + 1 + PATH_ENDS.1);
+    assert_eq!((names[7], names[8], names[9]), ("└ main.f7", "└ … 36 more calls …", "└ main.f44"));
+    assert_eq!(names.last(), Some(&"└ main.f59"));
+}
+
+#[test]
+fn colour_changes_nothing_but_styles() {
+    let coloured = report(&busy(), 80, true);
+    assert!(coloured.contains("\u{1b}["));
+    let mut plain = String::new();
+    for (at, part) in coloured.split("\u{1b}[").enumerate() {
+        plain.push_str(if at == 0 { part } else { part.split_once('m').unwrap().1 });
+    }
+    assert_eq!(plain, report(&busy(), 80, false));
+}
+
+#[test]
+fn empty_profile_says_so() {
+    assert_eq!(report(&Fixture::new(), 80, false), "no samples\n");
+}
