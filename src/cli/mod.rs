@@ -1,7 +1,59 @@
-//! (being written)
+//! Flags, output, error printing and exit codes. Must hold no stage logic, and nothing may import it.
+
+mod args;
+mod cmd;
+mod exit;
+mod failure;
+mod output;
+
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Runs the command line.
+use clap::Parser;
+
+use crate::record::{GATE, SUPERVISE, run_gate, run_supervisor};
+use args::{Cli, Command};
+use failure::Failure;
+use output::Terminal;
+
+/// Runs the command line of this process and returns its status.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let args: Vec<OsString> = std::env::args_os().collect();
+    // goflame's own helper processes: nothing of the command line proper concerns them.
+    match args.get(1).and_then(|command| command.to_str()) {
+        Some(SUPERVISE) => return run_supervisor(args.get(2..).unwrap_or_default()),
+        Some(GATE) => return run_gate(args.get(2..).unwrap_or_default()),
+        _ => {}
+    }
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are data, and go to standard output; that its pipe is closed is no error.
+            let _ = error.print();
+            return if error.use_stderr() { exit::USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let terminal = Terminal::new(&cli.global);
+    match dispatch(cli, &args, &terminal) {
+        Ok(status) => status,
+        Err(failure) => failure.report(&terminal),
+    }
+}
+
+fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let Cli { global, command } = cli;
+    let here = std::path::Path::new(".");
+    let dir = global.directory.as_deref().unwrap_or(here);
+    if !dir.is_dir() {
+        return Err(Failure::Directory(dir.to_owned()));
+    }
+    let project = cmd::Project { dir, config: global.config.as_deref() };
+    match command {
+        Command::Init(init) => cmd::init(&project, &init, terminal),
+        Command::Doctor(doctor) => cmd::doctor(&project, &doctor, terminal),
+        Command::Build(build) => cmd::build(&project, &build, terminal),
+        Command::Run(run) => cmd::run(&project, &run, args, terminal),
+        Command::Report(report) => cmd::report(&project, &report, terminal),
+        Command::Runs(runs) => cmd::runs(&project, &runs, terminal),
+    }
 }

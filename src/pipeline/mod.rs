@@ -1,1 +1,35 @@
-//! (being written)
+//! The order of things: the only place that knows which stage follows which.
+//!
+//! It turns the settings into each stage's options, moves values from one stage to the next, and fills the
+//! manifest. Must not know flags, standard output or exit codes: what happens is told to an [`Observer`].
+
+mod build;
+mod error;
+mod images;
+mod init;
+mod manifest;
+mod outputs;
+mod ready;
+mod report;
+mod run;
+mod sudo;
+
+pub use build::{Built, build, find_go, plan};
+pub use error::Error;
+pub use init::{Initial, initial_settings};
+pub use manifest::{Manifest, WorkloadResult};
+pub use ready::{Readiness, readiness};
+pub use report::{Reported, Source, report};
+pub use run::{RunOptions, RunOutcome, run};
+
+use crate::record::Progress;
+
+/// Who watches a pipeline at work.
+pub trait Observer: Progress {
+    /// A stage does something; `verb` in Cargo's manner: `Building`, `Profiling`.
+    fn step(&self, verb: &str, text: &str);
+    /// Something that the user should know, and that is no problem.
+    fn remark(&self, text: &str);
+    /// Something that may spoil the result.
+    fn warn(&self, text: &str);
+}

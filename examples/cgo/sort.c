@@ -1,0 +1,14 @@
+#include "_cgo_export.h"
+#include "work.h"
+
+/* Shell sort, and not libc's qsort: libc is built without frame pointers, and every stack through it would end there. */
+void sort_with_go(int32_t *numbers, size_t count) {
+	for (size_t gap = count / 2; gap > 0; gap = gap == 2 ? 1 : gap * 5 / 11)
+		for (size_t i = gap; i < count; i++) {
+			int32_t value = numbers[i];
+			size_t j = i;
+			for (; j >= gap && goCompare(value, numbers[j - gap]) < 0; j -= gap)
+				numbers[j] = numbers[j - gap];
+			numbers[j] = value;
+		}
+}

@@ -1,0 +1,3 @@
+module example.com/gcpressure
+
+go 1.21

@@ -1,0 +1,62 @@
+// Generics is a tour of the names and stack shapes that the Go compiler makes: instantiated functions
+// (main.Fold[...]), methods of generic types (main.(*Heap[...]).Push), closures (main.counter.func1), method
+// values (main.(*tally).add-fm), calls through interfaces, deferred calls, go statements with arguments
+// (main.main.gowrap1) and recursion.
+//
+// The kernel stores at most 127 frames of a stack unless kernel.perf_event_max_stack says more. The default
+// depth stays below that; `-depth 400` goes beyond it, and the sampled stacks lose their roots.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"time"
+)
+
+// stop is one leg of the tour.
+type stop struct {
+	name string
+	run  func(seed uint64) uint64
+}
+
+func main() {
+	depth := flag.Int("depth", 60, "frames of recursion")
+	duration := flag.Duration("duration", 3*time.Second, "how long to go round")
+	flag.Parse()
+	if *depth < 1 {
+		fmt.Fprintln(os.Stderr, "generics: -depth must be at least 1")
+		os.Exit(2)
+	}
+
+	stops := []stop{
+		{"folds over two element types", folds},
+		{"a heap of a generic type", heapSort},
+		{"closures that keep state", closures},
+		{"a method value", methodValue},
+		{"shapes behind an interface", interfaces},
+		{"deferred calls", deferred},
+		{fmt.Sprintf("recursion %d frames deep", *depth), func(seed uint64) uint64 { return descend(*depth, seed) }},
+	}
+	until := time.Now().Add(*duration)
+	results := make(chan uint64)
+	go round(stops, 1, until, results)
+	go round(stops, 2, until, results)
+	sum := <-results + <-results
+
+	for _, s := range stops {
+		fmt.Println(s.name)
+	}
+	fmt.Printf("sum %016x\n", sum)
+}
+
+// round visits every stop again and again, and sends what came of it.
+func round(stops []stop, seed uint64, until time.Time, results chan<- uint64) {
+	sum := seed
+	for time.Now().Before(until) {
+		for _, s := range stops {
+			sum = mix(sum) + s.run(sum|1)
+		}
+	}
+	results <- sum
+}

@@ -1,0 +1,265 @@
+//! Flags and subcommands: this only records what was said; resolving it is the stages' work.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config;
+
+/// Build, check, run, sample and archive: Cargo-style profiling for Go programs on Linux.
+#[derive(Debug, Parser)]
+#[command(name = "goflame", version, about, max_term_width = 100, propagate_version = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Flags of every subcommand.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// Change to this directory first
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub(super) directory: Option<PathBuf>,
+    /// Read this file instead of looking for goflame.toml
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) config: Option<PathBuf>,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Say more
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+    /// When to use colour
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
+    pub(super) color: Color,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Declares a flag's values and which setting each of them is.
+macro_rules! values {
+    ($(#[$doc:meta])* $name:ident for $setting:ty { $($(#[$about:meta])* $value:ident => $to:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+        pub(super) enum $name {
+            $($(#[$about])* $value),*
+        }
+
+        impl From<$name> for $setting {
+            fn from(value: $name) -> Self {
+                match value {
+                    $($name::$value => Self::$to),*
+                }
+            }
+        }
+    };
+}
+
+values! {
+    /// `--engine`.
+    Engine for config::Engine {
+        /// goflame itself
+        Native => Native,
+        /// perf record
+        Perf => Perf,
+    }
+}
+
+values! {
+    /// `--event`.
+    Event for config::EventChoice {
+        /// cycles where the machine counts them, else cpu-clock
+        Auto => Auto,
+        /// CPU cycles, counted by hardware
+        Cycles => Cycles,
+        /// The kernel's CPU timer
+        CpuClock => CpuClock,
+    }
+}
+
+values! {
+    /// `--kernel`.
+    Kernel for config::Kernel {
+        /// Where permitted
+        Auto => Auto,
+        /// Always
+        Yes => Yes,
+        /// Never
+        No => No,
+    }
+}
+
+values! {
+    /// `--format`.
+    Format for config::Format {
+        /// Flame graph
+        Svg => Svg,
+        /// For go tool pprof
+        Pprof => Pprof,
+        /// Stacks and counts, a line each
+        Folded => Folded,
+        /// Figures for programs
+        Json => Json,
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Write a commented goflame.toml for the packages found here
+    Init(Init),
+    /// Tell whether this machine and this project can be profiled
+    Doctor(Doctor),
+    /// Build the app as `run` would, and inspect the binary
+    Build(Build),
+    /// Build, check, run the workload, sample, analyse, archive
+    Run(Run),
+    /// Render a run, or any perf.data file, again
+    Report(Report),
+    /// Look at archived runs
+    #[command(subcommand)]
+    Runs(Runs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// Overwrite an existing goflame.toml
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Warnings count as failures
+    #[arg(long)]
+    pub(super) strict: bool,
+}
+
+/// Which build.
+#[derive(Debug, Args)]
+pub(super) struct VariantArgs {
+    /// Build the variant [variant.NAME]
+    #[arg(long, value_name = "NAME", conflicts_with = "release")]
+    pub(super) variant: Option<String>,
+    /// Short for --variant release
+    #[arg(long)]
+    pub(super) release: bool,
+}
+
+impl VariantArgs {
+    /// The variant that was asked for.
+    pub(super) fn name(&self) -> Option<String> {
+        if self.release { Some("release".into()) } else { self.variant.clone() }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    #[command(flatten)]
+    pub(super) variant: VariantArgs,
+    /// Print the plan and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    pub(super) variant: VariantArgs,
+    /// Samples per second and CPU
+    #[arg(short = 'F', long = "freq", visible_short_alias = 'r', visible_alias = "rate", value_name = "HZ")]
+    pub(super) frequency: Option<u32>,
+    /// Who samples
+    #[arg(long, value_enum)]
+    pub(super) engine: Option<Engine>,
+    /// What is sampled
+    #[arg(long, value_enum)]
+    pub(super) event: Option<Event>,
+    /// Kernel stacks
+    #[arg(long, value_enum)]
+    pub(super) kernel: Option<Kernel>,
+    /// Bytes of user stack copied with each sample
+    #[arg(long, value_name = "BYTES")]
+    pub(super) stack: Option<u32>,
+    /// Output formats
+    #[arg(short, long, value_enum, value_delimiter = ',')]
+    pub(super) format: Option<Vec<Format>>,
+    /// Title of the flame graph
+    #[arg(long)]
+    pub(super) title: Option<String>,
+    /// Print the plan and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// End with the workload's own status (128 + signal for a signal)
+    #[arg(long)]
+    pub(super) propagate_status: bool,
+    /// Print the summary of the run as JSON on standard output, and the workload's output on standard error
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Arguments for the workload, in place of [workload] args
+    #[arg(last = true, value_name = "ARGS")]
+    pub(super) args: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// A run (id, prefix, latest, @1), a perf.data file, or a run's directory
+    #[arg(default_value = "latest")]
+    pub(super) source: String,
+    /// Print this format instead of the tables
+    #[arg(short, long, value_enum)]
+    pub(super) format: Option<Format>,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Title of the flame graph
+    #[arg(long)]
+    pub(super) title: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Runs {
+    /// List the runs, newest first
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a run's manifest says
+    Show {
+        /// An id, a unique prefix of one, latest, or @1 (the one before)
+        #[arg(default_value = "latest")]
+        run: String,
+        /// Print the manifest itself
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare the files of a run with the hashes in its manifest
+    Verify {
+        /// An id, a unique prefix of one, latest, or @1 (the one before)
+        #[arg(default_value = "latest")]
+        run: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,26 @@
+//! `goflame init`.
+
+use std::process::ExitCode;
+
+use super::Project;
+use crate::cli::args::Init;
+use crate::cli::failure::Failure;
+use crate::cli::output::Terminal;
+use crate::pipeline::{self, Observer};
+
+pub(in crate::cli) fn init(project: &Project<'_>, args: &Init, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let path = project.dir.join("goflame.toml");
+    if path.exists() && !args.force {
+        return Err(Failure::Exists(path));
+    }
+    let initial = pipeline::initial_settings(project.dir)?;
+    crate::fsio::replace(&path, initial.text.as_bytes()).map_err(Failure::File)?;
+    if initial.packages.is_empty() {
+        terminal.warn("there is no main package and no benchmark here; [app] package is for you to fill in");
+    }
+    for package in &initial.packages {
+        terminal.step("Found", package);
+    }
+    terminal.step("Wrote", &format!("{}; `goflame run` is next", path.display()));
+    Ok(ExitCode::SUCCESS)
+}

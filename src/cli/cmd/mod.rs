@@ -1,0 +1,49 @@
+//! One file a subcommand: flags in, one call of the pipeline, text out.
+
+mod build;
+mod doctor;
+mod init;
+mod report;
+mod run;
+mod runs;
+
+use std::path::{Path, PathBuf};
+
+pub(super) use build::build;
+pub(super) use doctor::doctor;
+pub(super) use init::init;
+pub(super) use report::report;
+pub(super) use run::run;
+pub(super) use runs::runs;
+
+use crate::config::{self, Config, Overrides};
+
+/// Where a command works.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Project<'a> {
+    /// The directory.
+    pub(super) dir: &'a Path,
+    /// `--config`.
+    pub(super) config: Option<&'a Path>,
+}
+
+impl Project<'_> {
+    /// The settings; no `goflame.toml` is an error.
+    fn settings(&self, overrides: &Overrides) -> Result<Config, config::Error> {
+        config::load(self.dir, self.config, overrides)
+    }
+
+    /// The settings, and whether they come from a file: some commands work without a project.
+    fn settings_or_defaults(&self, overrides: &Overrides) -> Result<(Config, bool), config::Error> {
+        match self.settings(overrides) {
+            Ok(config) => Ok((config, true)),
+            Err(config::Error::NotFound { .. }) => Ok((Config::resolve(self.dir, None, overrides)?, false)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The archive of the project, for commands that need nothing else of it.
+    fn archive(&self) -> Result<PathBuf, config::Error> {
+        Ok(self.settings_or_defaults(&Overrides::default())?.0.archive.dir)
+    }
+}

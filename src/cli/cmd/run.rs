@@ -1,0 +1,87 @@
+//! `goflame run`.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::Project;
+use super::report::{tables, verdict};
+use crate::cli::args::Run;
+use crate::cli::failure::Failure;
+use crate::cli::output::Terminal;
+use crate::config::{Config, Overrides};
+use crate::pipeline::{self, Observer, RunOptions, RunOutcome};
+use crate::process::quote_command;
+
+pub(in crate::cli) fn run(
+    project: &Project<'_>,
+    args: &Run,
+    command: &[OsString],
+    terminal: &Terminal,
+) -> Result<ExitCode, Failure> {
+    let config = project.settings(&overrides(args))?;
+    if args.dry_run {
+        return dry_run(&config, terminal);
+    }
+    if args.json {
+        terminal.divert_workload();
+    }
+    let options = RunOptions { command: command.iter().map(|arg| arg.to_string_lossy().into_owned()).collect() };
+    let started = std::time::Instant::now();
+    let outcome = pipeline::run(&config, &options, terminal);
+    terminal.finish();
+    let outcome = outcome?;
+    if args.json {
+        terminal.data(summary(&outcome).as_bytes()).map_err(Failure::Stdout)?;
+    } else {
+        let text = tables(&outcome.reported, terminal, true).map_err(Failure::Stdout)?;
+        terminal.data(&text).map_err(Failure::Stdout)?;
+    }
+    verdict(&outcome.reported, terminal);
+    if config.variants.get(&config.build.variant).is_some_and(|variant| variant.gcflags.contains("-N")) {
+        terminal.step("Note", "debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots");
+    }
+    terminal.step("Archived", &outcome.dir.display().to_string());
+    terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
+    Ok(if args.propagate_status { outcome.status.exit_code().into() } else { ExitCode::SUCCESS })
+}
+
+fn overrides(args: &Run) -> Overrides {
+    Overrides {
+        variant: args.variant.name(),
+        frequency: args.frequency,
+        engine: args.engine.map(Into::into),
+        event: args.event.map(Into::into),
+        kernel: args.kernel.map(Into::into),
+        stack: args.stack,
+        args: (!args.args.is_empty()).then(|| args.args.clone()),
+        formats: args.format.as_ref().map(|formats| formats.iter().map(|format| (*format).into()).collect()),
+        title: args.title.clone(),
+        ..Overrides::default()
+    }
+}
+
+/// What would be done: the build's command, and the workload's.
+fn dry_run(config: &Config, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let (plan, _) = pipeline::plan(config)?;
+    let workload = crate::build::workload_argv(config, &plan.output);
+    let line = quote_command(&workload);
+    let dir = quote_command(&[&config.workload.dir]);
+    terminal.data(format!("{plan}\ncd {dir} && {line}\n").as_bytes()).map_err(Failure::Stdout)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `--json`: where everything is and how it went. `summary.json` in the directory has the profile's figures.
+fn summary(outcome: &RunOutcome) -> String {
+    let (grade, reasons) = outcome.reported.quality.verdict();
+    let value = json!({
+        "schema": 1,
+        "id": outcome.id,
+        "dir": outcome.dir,
+        "files": outcome.files,
+        "workload": outcome.workload,
+        "quality": { "grade": grade, "reasons": reasons, "figures": outcome.reported.quality },
+    });
+    format!("{value:#}\n")
+}

@@ -1,0 +1,43 @@
+//! Exit codes, which are an interface: the README lists them.
+
+use crate::pipeline::Error;
+use crate::{build, record};
+
+/// Something that goflame has no word for.
+pub(super) const UNEXPECTED: u8 = 1;
+/// The command line.
+pub(super) const USAGE: u8 = 2;
+/// `goflame.toml`.
+pub(super) const CONFIG: u8 = 3;
+/// Machine, toolchain or binary are not ready.
+pub(super) const READINESS: u8 = 4;
+/// The build failed.
+pub(super) const BUILD: u8 = 5;
+/// The recording failed.
+pub(super) const RECORD: u8 = 6;
+/// An input cannot be read.
+pub(super) const INPUT: u8 = 7;
+/// The archive, or an output file.
+pub(super) const ARCHIVE: u8 = 10;
+
+/// The code of an error; without a wildcard, so that a new error cannot be forgotten.
+pub(super) fn code(error: &Error) -> u8 {
+    match error {
+        Error::Config(error) if error.is_usage() => USAGE,
+        Error::Config(_) => CONFIG,
+        Error::NotReady(_) => READINESS,
+        Error::Build(error) if is_readiness(error) => READINESS,
+        Error::Build(_) => BUILD,
+        Error::Record(record::Error::Abandoned { signal, .. }) => {
+            u8::try_from(signal.saturating_add(128)).unwrap_or(UNEXPECTED)
+        }
+        Error::Record(_) | Error::NoPerf(_) => RECORD,
+        Error::Unreadable { .. } | Error::Analyse { .. } | Error::Input(_) => INPUT,
+        Error::Output(_) | Error::Archive(_) => ARCHIVE,
+    }
+}
+
+/// A Go that is absent or is another than the pinned one is found before anything is built.
+fn is_readiness(error: &build::Error) -> bool {
+    error.is_toolchain()
+}

@@ -1,0 +1,68 @@
+//! One variant a stage; the cause stays in `source`.
+
+use crate::doctor::Finding;
+use crate::fsio::FileError;
+use crate::{analyse, archive, build, config, perfdata, process, record};
+
+/// A pipeline that did not reach its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The machine, the toolchain or the binary is not ready. The findings say why.
+    #[error("not ready")]
+    NotReady(Vec<Finding>),
+    /// The build.
+    #[error(transparent)]
+    Build(#[from] build::Error),
+    /// The recording. When a draft of the run exists, it is named.
+    #[error(transparent)]
+    Record(#[from] record::Error),
+    /// `engine = "perf"` without perf.
+    #[error("`engine = \"perf\"` needs perf")]
+    NoPerf(#[source] process::Error),
+    /// The file is no recording.
+    #[error("cannot read {path} as perf.data")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: perfdata::Error,
+    },
+    /// The recording cannot be analysed.
+    #[error("cannot analyse {path}")]
+    Analyse {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: analyse::Error,
+    },
+    /// A file of the user's cannot be read.
+    #[error(transparent)]
+    Input(FileError),
+    /// An output cannot be written.
+    #[error(transparent)]
+    Output(FileError),
+    /// The archive.
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Config(error) => error.hints(),
+            Self::Build(error) => error.hints(),
+            Self::Record(error) => error.hints(),
+            Self::NoPerf(_) => vec!["install perf (Debian: linux-perf), or use `engine = \"native\"`".into()],
+            Self::Archive(error) => error.hints(),
+            Self::Unreadable { source, .. } => source.hints(),
+            Self::NotReady(_) | Self::Analyse { .. } | Self::Input(_) | Self::Output(_) => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a run directory says of itself. The archive adds the id, the schema version and the hashes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::profile::Quality;
+
+/// `manifest.json`, less what the archive adds. Times are seconds unless the name says otherwise; what only
+/// people and other programs read is kept as plain JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// When the run began, RFC 3339 in UTC.
+    pub created: String,
+    /// goflame's version.
+    pub goflame: String,
+    /// goflame's command line.
+    pub command: Vec<String>,
+    /// Name, package and kind of the app.
+    pub app: App,
+    /// The variant that was built.
+    pub variant: String,
+    /// How the binary came to be.
+    pub build: BuildRecord,
+    /// Commit, branch, and whether there were changes.
+    pub git: Value,
+    /// What the machine said about itself.
+    pub host: Value,
+    /// The readiness checks.
+    pub checks: Value,
+    /// How the workload went.
+    pub workload: WorkloadResult,
+    /// How it was sampled.
+    pub sampler: SamplerRecord,
+    /// How far the profile can be trusted.
+    pub quality: Quality,
+    /// What was said to the user on the way.
+    pub notes: Vec<String>,
+}
+
+/// The profiled app.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct App {
+    /// Its name.
+    pub name: String,
+    /// What `go build` got.
+    pub package: String,
+    /// `binary` or `bench`.
+    pub kind: String,
+    /// The project's directory.
+    pub root: PathBuf,
+}
+
+/// The build.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BuildRecord {
+    /// The command, ready to paste.
+    pub command: String,
+    /// What it added to the environment.
+    pub env: BTreeMap<String, String>,
+    /// Version of Go.
+    pub go: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// Where the binary lay when it ran; recordings name it by this path.
+    pub path: PathBuf,
+    /// Where the run directory has it.
+    pub file: String,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// What its inspection showed.
+    pub inspection: Value,
+}
+
+/// The workload's part of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadResult {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Environment that was added.
+    pub env: BTreeMap<String, String>,
+    /// Working directory.
+    pub dir: PathBuf,
+    /// How it ended, in words.
+    pub status: String,
+    /// Its exit code, or 128 + the signal that killed it.
+    pub exit_code: u8,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
+    /// `own`, `interrupted` or `timed-out`.
+    pub ending: String,
+    /// Wall time.
+    pub wall_seconds: f64,
+    /// User CPU time of all its processes.
+    pub user_seconds: f64,
+    /// System CPU time of all its processes.
+    pub system_seconds: f64,
+    /// Peak resident memory of the largest process.
+    pub max_rss_kib: u64,
+    /// Processes that outlived it and were stopped.
+    pub outlived: usize,
+    /// The user that it ran as, where that was not goflame's own.
+    pub user: Option<String>,
+}
+
+/// The sampler's part of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SamplerRecord {
+    /// `native` or `perf`.
+    pub engine: String,
+    /// The event really sampled.
+    pub event: String,
+    /// Samples per second and CPU.
+    pub frequency: u32,
+    /// Whether kernel mode was sampled.
+    pub kernel: bool,
+    /// Bytes of user stack with each sample.
+    pub stack: u32,
+    /// Samples written; `None` with `engine = "perf"`.
+    pub samples: Option<u64>,
+    /// Records that the kernel dropped; `None` with `engine = "perf"`.
+    pub lost: Option<u64>,
+    /// Bytes of ring buffer per CPU; `None` with `engine = "perf"`.
+    pub ring_bytes: Option<usize>,
+    /// `kernel.perf_event_max_stack` at the time.
+    pub max_stack: Option<u32>,
+    /// CPU seconds that the samples are held against; `None` where they include the sampler's own.
+    pub used_cpu_seconds: Option<f64>,
+    /// Why kernel frames have no names, if they have none.
+    pub kernel_symbols_absent: Option<String>,
+}

@@ -1,0 +1,62 @@
+//! The files that are made of a profile, for a run and for a report alike.
+
+use std::io::{self, Write};
+
+use crate::config::Format;
+use crate::profile::{Profile, Quality};
+use crate::render;
+
+/// What the outputs say about where the profile comes from.
+#[derive(Debug, Clone)]
+pub(super) struct Caption {
+    pub(super) title: String,
+    pub(super) subtitle: String,
+}
+
+/// The name of a format's file in a run directory.
+pub(super) fn file_name(format: Format) -> &'static str {
+    match format {
+        Format::Svg => "flamegraph.svg",
+        Format::Pprof => "profile.pb.gz",
+        Format::Folded => "profile.folded",
+        Format::Json => "summary.json",
+    }
+}
+
+/// Writes one format.
+pub(super) fn write(
+    format: Format,
+    profile: &Profile,
+    quality: &Quality,
+    caption: &Caption,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    match format {
+        Format::Svg => {
+            let options = render::flamegraph::Options {
+                title: caption.title.clone(),
+                subtitle: caption.subtitle.clone(),
+                notes: Vec::new(),
+            };
+            render::flamegraph::write(profile, &options, out)
+        }
+        Format::Pprof => render::pprof::write(
+            profile,
+            &render::pprof::Options { comments: vec![caption.title.clone(), caption.subtitle.clone()] },
+            out,
+        ),
+        Format::Folded => render::folded::write(profile, out),
+        Format::Json => render::summary::write(profile, quality, &caption.title, out),
+    }
+}
+
+/// One line under the title: what was sampled, how much, and how well.
+pub(super) fn subtitle(profile: &Profile, quality: &Quality) -> String {
+    let mut parts = vec![profile.event.name.clone()];
+    if profile.event.frequency > 0 {
+        parts.push(format!("{} Hz", profile.event.frequency));
+    }
+    parts.push(format!("{} samples", quality.samples));
+    parts.push(format!("quality {}", quality.summary()));
+    parts.join(", ")
+}

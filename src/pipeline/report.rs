@@ -1,0 +1,124 @@
+//! `goflame report`: from a recording on disk to a profile, and to any format.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::images::DiskImages;
+use super::manifest::Manifest;
+use super::outputs::{self, Caption};
+use super::{Error, Observer};
+use crate::analyse::{Analysis, KernelSymbols, Options, analyse};
+use crate::archive::{Run, Store};
+use crate::config::Format;
+use crate::fsio;
+use crate::perfdata::PerfData;
+use crate::profile::{Profile, Quality};
+
+/// The recording in a run directory.
+pub(super) const PERF_DATA_FILE: &str = "perf.data";
+/// The kernel symbols that the recording needs.
+pub(super) const KALLSYMS_FILE: &str = "symbols/kallsyms";
+/// The vdso that was mapped.
+pub(super) const VDSO_FILE: &str = "symbols/vdso.so";
+
+/// What a report is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A perf.data file.
+    File(PathBuf),
+    /// A run of the archive in this directory, by whatever name users may give it.
+    Run {
+        /// The archive.
+        archive: PathBuf,
+        /// The name.
+        query: String,
+    },
+}
+
+/// An analysed recording.
+#[derive(Debug)]
+pub struct Reported {
+    /// The profile.
+    pub profile: Profile,
+    /// How far it can be trusted.
+    pub quality: Quality,
+    /// Its title.
+    pub title: String,
+    /// What the user should know about it.
+    pub notes: Vec<String>,
+}
+
+impl Reported {
+    /// Writes one format.
+    pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
+        let caption = Caption { title: self.title.clone(), subtitle: outputs::subtitle(&self.profile, &self.quality) };
+        outputs::write(format, &self.profile, &self.quality, &caption, out)
+    }
+}
+
+/// Analyses a recording again.
+pub fn report(source: &Source, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
+    match source {
+        Source::File(path) => report_file(path, title, observer),
+        Source::Run { archive, query } => {
+            let run = Store::open_existing(archive, None)?.find(query)?;
+            report_run(&run, title, observer)
+        }
+    }
+}
+
+fn report_file(path: &Path, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
+    let bytes = fsio::read(path).map_err(Error::Input)?;
+    let kernel = fsio::read(Path::new("/proc/kallsyms"))
+        .map_err(|error| error.to_string())
+        .and_then(|text| KernelSymbols::parse(&text));
+    let kernel_absent = kernel.as_ref().err().cloned();
+    let options = Options { kernel: kernel.ok(), kernel_absent, ..Options::default() };
+    let name = path.display().to_string();
+    let (analysis, seconds) = analyse_bytes(&name, &bytes, &mut DiskImages::new(), &options)?;
+    observer.step("Analysing", &format!("{} samples of {name} in {seconds:.2} s", analysis.quality.samples));
+    Ok(reported(analysis, title.unwrap_or(&name)))
+}
+
+fn report_run(run: &Run, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
+    let manifest: Manifest = run.manifest()?;
+    let path = run.dir().join(PERF_DATA_FILE);
+    let bytes = fsio::read(&path).map_err(Error::Input)?;
+    let mut images = DiskImages::new();
+    images.keep(manifest.build.path.to_string_lossy(), run.dir().join(&manifest.build.file));
+    images.keep_vdso(run.dir().join(VDSO_FILE));
+    let kernel = fsio::read(&run.dir().join(KALLSYMS_FILE))
+        .map_err(|_| manifest.sampler.kernel_symbols_absent.clone().unwrap_or_else(|| "the run has none".into()))
+        .and_then(|text| KernelSymbols::parse(&text));
+    let kernel_absent = kernel.as_ref().err().cloned();
+    let options = Options {
+        kernel: kernel.ok(),
+        kernel_absent,
+        max_stack: manifest.sampler.max_stack,
+        used_cpu_seconds: manifest.sampler.used_cpu_seconds,
+        lost: manifest.sampler.lost,
+    };
+    let (analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &mut images, &options)?;
+    let text = format!("{} samples of run {} in {seconds:.2} s", analysis.quality.samples, run.id());
+    observer.step("Analysing", &text);
+    let own_title = format!("{} [{}]", manifest.app.name, manifest.variant);
+    Ok(reported(analysis, title.unwrap_or(&own_title)))
+}
+
+fn reported(analysis: Analysis, title: &str) -> Reported {
+    Reported { profile: analysis.profile, quality: analysis.quality, title: title.to_owned(), notes: analysis.notes }
+}
+
+/// Analyses the bytes of a recording; also tells how many seconds that took.
+pub(super) fn analyse_bytes(
+    name: &str,
+    bytes: &[u8],
+    images: &mut DiskImages,
+    options: &Options,
+) -> Result<(Analysis, f64), Error> {
+    let started = Instant::now();
+    let data = PerfData::parse(bytes).map_err(|source| Error::Unreadable { path: name.into(), source })?;
+    let analysis = analyse(&data, images, options).map_err(|source| Error::Analyse { path: name.into(), source })?;
+    Ok((analysis, started.elapsed().as_secs_f64()))
+}

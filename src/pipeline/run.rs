@@ -1,0 +1,397 @@
+//! `goflame run`: plan, check, build, inspect, record, analyse, render, archive.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use super::build::{build_planned, find_go, open_archive};
+use super::images::{DiskImages, own_vdso};
+use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult};
+use super::outputs::{self, Caption};
+use super::ready::{online_cpus, readiness};
+use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes};
+use super::{Built, Error, Observer, Readiness, sudo};
+use crate::analyse::{KernelSymbols, Options};
+use crate::archive::{Draft, RunId, Store};
+use crate::config::{Config, Engine, Format, Kind};
+use crate::doctor::{self, Status as CheckStatus, Verdict};
+use crate::fsio;
+use crate::perfdata::{ClockData, CpuCount, Features};
+use crate::process::{Command, Status, quote_command};
+use crate::record::{self, Ending, RecordPlan, Recording, Sampler, Settled, Stdin};
+
+/// What goflame itself was asked, for the manifest.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// goflame's command line.
+    pub command: Vec<String>,
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// Its id.
+    pub id: String,
+    /// Its directory.
+    pub dir: PathBuf,
+    /// How the workload ended.
+    pub status: Status,
+    /// Its profile.
+    pub reported: Reported,
+    /// The output files, relative to the directory.
+    pub files: Vec<String>,
+    /// What the manifest says of the workload.
+    pub workload: WorkloadResult,
+}
+
+/// Does everything. When it fails after the workload has started, what there is stays in the archive's
+/// directory of partial runs, and the observer is told where.
+pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
+    let found_go = find_go(config);
+    let before = readiness(config, Some(&found_go), None);
+    let strict = config.doctor.strict;
+    let go = found_go?;
+    if before.verdict(strict) == Verdict::NotReady {
+        return Err(Error::NotReady(before.findings));
+    }
+    let plan = crate::build::plan(config, &go)?;
+    let store = open_archive(config)?;
+    let built = build_planned(config, plan, go.clone(), observer)?;
+    let ready = readiness(config, Some(&Ok(go)), Some(&built.artifact.mismatches));
+    if ready.verdict(strict) == Verdict::NotReady {
+        return Err(Error::NotReady(ready.findings));
+    }
+    let Some(settled) = ready.settled.clone() else { return Err(Error::NotReady(ready.findings)) };
+    observer.step("Checking", &format!("{} (goflame doctor)", doctor::summary_line(&ready.findings)));
+    for finding in ready.findings.iter().filter(|finding| finding.status == CheckStatus::Warning) {
+        observer.warn(&format!("{}: {}; {}", finding.id, finding.found, finding.why));
+    }
+
+    let draft = store.begin(&run_id(config))?;
+    let place = draft.dir().to_owned();
+    let outcome = Run { config, options, observer, built, ready, settled, store: &store }.execute(draft);
+    if outcome.is_err() && place.join(PERF_DATA_FILE).exists() {
+        observer.warn(&format!("the run is not complete; what there is of it: {}", place.display()));
+    }
+    outcome
+}
+
+/// The values that the later stages share.
+struct Run<'a> {
+    config: &'a Config,
+    options: &'a RunOptions,
+    observer: &'a dyn Observer,
+    built: Built,
+    ready: Readiness,
+    settled: Settled,
+    store: &'a Store,
+}
+
+impl Run<'_> {
+    fn execute(self, draft: Draft) -> Result<RunOutcome, Error> {
+        let created = jiff::Timestamp::now();
+        let name = &self.config.app.name;
+        draft.add_binary(&self.built.artifact.path, name)?;
+        let kernel = self.kernel_symbols();
+        let plan = self.record_plan(&draft, kernel.as_ref().ok())?;
+        self.observer.step("Running", &quote_command(&plan.argv));
+        let recording = record::record(&plan, &self.settled, self.features(), self.observer)?;
+        self.tell_about(&recording);
+
+        let perf_data = fsio::read(&draft.path(PERF_DATA_FILE)).map_err(Error::Input)?;
+        let mut images = DiskImages::new();
+        images.keep(self.built.artifact.path.to_string_lossy(), draft.path(&format!("bin/{name}")));
+        let kernel_absent = kernel.as_ref().err().cloned();
+        let sampler = self.sampler_record(&recording, kernel_absent.clone());
+        let analysis_options = Options {
+            kernel: kernel.ok(),
+            kernel_absent,
+            max_stack: sampler.max_stack,
+            used_cpu_seconds: sampler.used_cpu_seconds,
+            lost: sampler.lost,
+        };
+        let (analysis, seconds) = analyse_bytes(PERF_DATA_FILE, &perf_data, &mut images, &analysis_options)?;
+        let (profile, quality) = (analysis.profile, analysis.quality);
+        self.observer.step("Analysing", &format!("{} samples in {seconds:.2} s", quality.samples));
+
+        let mut notes = self.settled.notes();
+        notes.extend(analysis.notes);
+        notes.extend(recording.output_problems.iter().cloned());
+        let caption = Caption { title: self.title(), subtitle: outputs::subtitle(&profile, &quality) };
+        let files = self.write_outputs(&draft, &profile, &quality, &caption)?;
+        if let Some(kernel) = &analysis_options.kernel
+            && !analysis.kernel_addresses.is_empty()
+        {
+            write(&draft, KALLSYMS_FILE, kernel.subset(&analysis.kernel_addresses).as_bytes())?;
+        }
+        if let Some(vdso) = own_vdso() {
+            write(&draft, VDSO_FILE, &vdso)?;
+        }
+        if !self.config.text.is_empty() {
+            write(&draft, "goflame.toml", self.config.text.as_bytes())?;
+        }
+
+        let workload = workload_result(&plan, &recording);
+        let manifest = self.manifest(created, workload.clone(), sampler, &quality, notes.clone());
+        let run = draft.commit(&manifest)?;
+        self.store.prune(&self.store.plan_prune(self.config.archive.keep)?)?;
+        let reported = Reported { profile, quality, title: caption.title, notes };
+        Ok(RunOutcome {
+            id: run.id().to_string(),
+            dir: run.dir().to_owned(),
+            status: recording.status,
+            reported,
+            files,
+            workload,
+        })
+    }
+
+    fn kernel_symbols(&self) -> Result<KernelSymbols, String> {
+        if !self.settled.spec.kernel {
+            return Err("kernel mode was not sampled".into());
+        }
+        let text = fsio::read(Path::new("/proc/kallsyms")).map_err(|error| error.to_string())?;
+        KernelSymbols::parse(&text)
+    }
+
+    fn record_plan(&self, draft: &Draft, kernel: Option<&KernelSymbols>) -> Result<RecordPlan, Error> {
+        let workload = &self.config.workload;
+        let argv = crate::build::workload_argv(self.config, &self.built.artifact.path);
+        let sampler = match self.config.record.engine {
+            Engine::Native => Sampler::Native,
+            Engine::Perf => Sampler::Perf(Command::new("perf").program_file().map_err(Error::NoPerf)?),
+        };
+        let kernel_text = kernel.and_then(|symbols| Some(symbols.address_of("_text")?..symbols.address_of("_etext")?));
+        Ok(RecordPlan {
+            argv: argv.into_iter().map(OsString::from).collect(),
+            env: workload.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            dir: workload.dir.clone(),
+            stdin: workload.stdin.clone().map_or(Stdin::Inherit, Stdin::File),
+            timeout: workload.timeout,
+            user: sudo::calling_user(&sudo::environment()),
+            sampler,
+            frequency: self.config.record.frequency,
+            stack: self.config.record.stack,
+            cpus: online_cpus(&self.ready.facts),
+            kernel_text,
+            perf_data: draft.path(PERF_DATA_FILE),
+            stdout_log: draft.path("stdout.log"),
+            stderr_log: draft.path("stderr.log"),
+        })
+    }
+
+    /// What the header of the perf.data file says about the machine.
+    fn features(&self) -> Features {
+        let facts = &self.ready.facts;
+        let cpus = u32::try_from(online_cpus(facts).len()).unwrap_or(u32::MAX);
+        let monotonic = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let nanoseconds = |seconds: i64, rest: i64| u64::try_from(seconds * 1_000_000_000 + rest).unwrap_or(0);
+        let wall = jiff::Timestamp::now();
+        Features {
+            hostname: facts.hostname.value().cloned(),
+            os_release: facts.kernel_release.value().cloned(),
+            version: Some(env!("CARGO_PKG_VERSION").into()),
+            arch: Some(rustix::system::uname().machine().to_string_lossy().into_owned()),
+            nr_cpus: Some(CpuCount { available: cpus, online: cpus }),
+            cpu_desc: facts.cpu_model.value().cloned(),
+            cmdline: self.options.command.clone(),
+            clock: Some(ClockData {
+                clockid: nix::libc::CLOCK_MONOTONIC,
+                wall_ns: u64::try_from(wall.as_nanosecond()).unwrap_or(0),
+                clock_ns: nanoseconds(monotonic.tv_sec, monotonic.tv_nsec),
+            }),
+            ..Features::default()
+        }
+    }
+
+    fn tell_about(&self, recording: &Recording) {
+        let mut text = format!(
+            "{:.1} s at {} Hz, {}",
+            recording.wall.as_secs_f64(),
+            self.config.record.frequency,
+            self.settled.spec.source.name()
+        );
+        if !self.settled.spec.kernel {
+            text.push_str(" (user space only)");
+        }
+        if let Some(sampling) = &recording.sampling {
+            text.push_str(&format!(", {} samples, {} lost", sampling.samples, sampling.lost));
+        }
+        self.observer.step("Profiled", &text);
+        for note in self.settled.notes() {
+            self.observer.remark(&note);
+        }
+        if !recording.status.success() || recording.ending != Ending::Own {
+            let why = match recording.ending {
+                Ending::Own => String::new(),
+                Ending::Interrupted(_) => ", interrupted".into(),
+                Ending::TimedOut => ", its time was over".into(),
+            };
+            self.observer.warn(&format!(
+                "the workload ended with {}{why}; the profile shows what it did until then",
+                recording.status
+            ));
+        }
+        if recording.outlived > 0 {
+            self.observer
+                .warn(&format!("{} of its processes outlived the workload and were stopped", recording.outlived));
+        }
+        for problem in &recording.output_problems {
+            self.observer.warn(problem);
+        }
+    }
+
+    fn sampler_record(&self, recording: &Recording, kernel_symbols_absent: Option<String>) -> SamplerRecord {
+        let used = (recording.user_cpu + recording.system_cpu).as_secs_f64();
+        SamplerRecord {
+            engine: match self.config.record.engine {
+                Engine::Native => "native".into(),
+                Engine::Perf => "perf".into(),
+            },
+            event: self.settled.spec.source.name().into(),
+            frequency: self.config.record.frequency,
+            kernel: self.settled.spec.kernel,
+            stack: self.config.record.stack,
+            samples: recording.sampling.map(|sampling| sampling.samples),
+            lost: recording.sampling.map(|sampling| sampling.lost),
+            ring_bytes: recording.sampling.map(|sampling| sampling.ring_bytes),
+            max_stack: self.ready.facts.perf_event_max_stack.value().copied(),
+            used_cpu_seconds: (!recording.cpu_includes_sampler).then_some(used),
+            kernel_symbols_absent,
+        }
+    }
+
+    fn write_outputs(
+        &self,
+        draft: &Draft,
+        profile: &crate::profile::Profile,
+        quality: &crate::profile::Quality,
+        caption: &Caption,
+    ) -> Result<Vec<String>, Error> {
+        let mut formats = self.config.report.formats.clone();
+        // summary.json is what other programs rely on, whatever pictures were asked for.
+        formats.push(Format::Json);
+        formats.sort_unstable();
+        formats.dedup();
+        let mut files = Vec::with_capacity(formats.len());
+        for format in formats {
+            let name = outputs::file_name(format);
+            fsio::replace_with(&draft.path(name), |out| outputs::write(format, profile, quality, caption, out))
+                .map_err(Error::Output)?;
+            files.push(name.to_owned());
+        }
+        Ok(files)
+    }
+
+    fn title(&self) -> String {
+        match self.config.report.title.as_str() {
+            "" => format!("{} [{}]", self.config.app.name, self.config.build.variant),
+            title => title.to_owned(),
+        }
+    }
+
+    fn manifest(
+        &self,
+        created: jiff::Timestamp,
+        workload: WorkloadResult,
+        sampler: SamplerRecord,
+        quality: &crate::profile::Quality,
+        notes: Vec<String>,
+    ) -> Manifest {
+        let Built { plan, go, artifact, wall } = &self.built;
+        let facts = &artifact.facts;
+        let inspection = json!({
+            "machine": facts.machine,
+            "pie": facts.pie,
+            "build_id": facts.build_id,
+            "symbol_table": facts.symtab,
+            "dwarf": { "present": facts.dwarf.present, "version": facts.dwarf.version, "compressed": facts.dwarf.compressed },
+            "cgo": facts.cgo,
+            "optimisation": facts.optimisation.to_string(),
+            "go": facts.go.as_ref().ok().map(|go| json!({
+                "version": go.go_version,
+                "path": go.path,
+                "module": go.module.as_ref().map(|module| format!("{}@{}", module.path, module.version)),
+                "settings": go.settings.iter().cloned().collect::<BTreeMap<_, _>>(),
+            })),
+        });
+        Manifest {
+            created: created.to_string(),
+            goflame: env!("CARGO_PKG_VERSION").into(),
+            command: self.options.command.clone(),
+            app: App {
+                name: self.config.app.name.clone(),
+                package: self.config.app.package.clone(),
+                kind: match self.config.app.kind {
+                    Kind::Binary => "binary".into(),
+                    Kind::Bench => "bench".into(),
+                },
+                root: self.config.root.clone(),
+            },
+            variant: self.config.build.variant.clone(),
+            build: BuildRecord {
+                command: plan.to_string(),
+                env: plan.env.iter().cloned().collect(),
+                go: go.version.clone(),
+                seconds: wall.as_secs_f64(),
+                path: artifact.path.clone(),
+                file: format!("bin/{}", self.config.app.name),
+                sha256: artifact.sha256.clone(),
+                size: artifact.size,
+                inspection,
+            },
+            git: to_json(&crate::build::git_state(&self.config.root)),
+            host: to_json(&self.ready.facts),
+            checks: to_json(&self.ready.findings),
+            workload,
+            sampler,
+            quality: quality.clone(),
+            notes,
+        }
+    }
+}
+
+/// Plain data always serialises; a failure would be a null in the manifest, not a lost run.
+fn to_json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+fn write(draft: &Draft, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    let path = draft.path(name);
+    if let Some(parent) = path.parent() {
+        fsio::create_dir_all(parent).map_err(Error::Output)?;
+    }
+    fsio::replace(&path, bytes).map_err(Error::Output)
+}
+
+fn run_id(config: &Config) -> RunId {
+    RunId::new(SystemTime::now(), &config.app.name)
+}
+
+fn workload_result(plan: &RecordPlan, recording: &Recording) -> WorkloadResult {
+    WorkloadResult {
+        argv: plan.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        env: plan.env.iter().cloned().collect(),
+        dir: plan.dir.clone(),
+        status: recording.status.to_string(),
+        exit_code: recording.status.exit_code(),
+        signal: match recording.status {
+            Status::Signal(signal) => Some(signal),
+            Status::Code(_) => None,
+        },
+        ending: match recording.ending {
+            Ending::Own => "own".into(),
+            Ending::Interrupted(_) => "interrupted".into(),
+            Ending::TimedOut => "timed-out".into(),
+        },
+        wall_seconds: recording.wall.as_secs_f64(),
+        user_seconds: recording.user_cpu.as_secs_f64(),
+        system_seconds: recording.system_cpu.as_secs_f64(),
+        max_rss_kib: recording.max_rss_kib,
+        outlived: recording.outlived,
+        user: plan.user.as_ref().map(|user| user.name.clone()),
+    }
+}
