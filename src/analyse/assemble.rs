@@ -172,8 +172,7 @@ fn describe(recorded: &perfdata::Event) -> (Event, Option<u64>) {
 fn kernel_symbols<'o>(collected: &Collected, options: &'o Options) -> Result<&'o super::KernelSymbols, String> {
     let absent = || options.kernel_absent.clone().unwrap_or_else(|| "no kernel symbols were given".into());
     let symbols = options.kernel.as_ref().ok_or_else(absent)?;
-    let own = symbols.address_of("_text").or_else(|| symbols.address_of("_stext"));
-    match (collected.kernel_text, own) {
+    match (collected.kernel_text, symbols.text().map(|text| text.start)) {
         (Some(recorded), Some(own)) if recorded != 0 && recorded != own => {
             Err("the kernel symbols are of another boot or machine than the recording".into())
         }

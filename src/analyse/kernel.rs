@@ -1,12 +1,15 @@
 //! Kernel symbols, from the text of `/proc/kallsyms`.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 /// The kernel's functions by address.
 #[derive(Debug, Clone, Default)]
 pub struct KernelSymbols {
     /// Sorted by address, one entry an address.
     functions: Vec<KernelFunction>,
+    /// The kernel's own code, from `_text` to `_etext`.
+    text: Option<Range<u64>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,7 @@ impl KernelSymbols {
         let text = String::from_utf8_lossy(text);
         let mut functions = Vec::new();
         let mut hidden = 0_usize;
+        let (mut text_start, mut text_end) = (None, None);
         for line in text.lines() {
             let mut fields = line.split_ascii_whitespace();
             let (Some(address), Some(kind), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
@@ -35,6 +39,11 @@ impl KernelSymbols {
             if start == 0 {
                 hidden += 1;
                 continue;
+            }
+            match name {
+                "_text" => text_start = Some(start),
+                "_etext" => text_end = Some(start),
+                _ => {}
             }
             let module = fields.next().map(|module| module.trim_matches(['[', ']']).into());
             functions.push(KernelFunction { start, name: name.into(), module });
@@ -50,12 +59,13 @@ impl KernelSymbols {
         // Stable, so that of several names for one address the first in the file is kept.
         functions.sort_by_key(|function| function.start);
         functions.dedup_by_key(|function| function.start);
-        Ok(Self { functions })
+        let text = text_start.map(|start| start..text_end.unwrap_or(start));
+        Ok(Self { functions, text })
     }
 
-    /// The address of a function by its name: `_text`, `_stext`.
-    pub fn address_of(&self, name: &str) -> Option<u64> {
-        self.functions.iter().find(|function| &*function.name == name).map(|function| function.start)
+    /// The kernel's own code, without its modules. Where it starts differs from boot to boot.
+    pub fn text(&self) -> Option<Range<u64>> {
+        self.text.clone()
     }
 
     fn position(&self, address: u64) -> Option<usize> {
@@ -71,14 +81,15 @@ impl KernelSymbols {
     /// The lines of `/proc/kallsyms` that are needed to name these addresses again, on another day.
     pub fn subset(&self, addresses: &[u64]) -> String {
         let mut wanted: Vec<usize> = addresses.iter().filter_map(|address| self.position(*address)).collect();
-        // The symbol after each one bounds it, and the first ones identify the boot.
+        // The symbol after each one bounds it.
         wanted.extend(wanted.clone().into_iter().map(|at| at + 1));
-        for name in ["_text", "_stext"] {
-            wanted.extend(self.address_of(name).and_then(|address| self.position(address)));
-        }
         wanted.sort_unstable();
         wanted.dedup();
         let mut text = String::new();
+        if let Some(Range { start, end }) = self.text {
+            // These two identify the boot.
+            let _ = writeln!(text, "{start:016x} T _text\n{end:016x} T _etext");
+        }
         for function in wanted.into_iter().filter_map(|at| self.functions.get(at)) {
             let _ = write!(text, "{:016x} T {}", function.start, function.name);
             if let Some(module) = &function.module {
@@ -94,17 +105,17 @@ impl KernelSymbols {
 mod tests {
     use super::KernelSymbols;
 
-    const TEXT: &[u8] = b"ffffffff81000000 T _text\nffffffff81000000 T _stext\nffffffff81000100 t do_one\n\
-        ffffffff81000200 D data\nffffffffa0000000 t ext4_read\t[ext4]\ngarbage\n";
+    const TEXT: &[u8] = b"ffffffff81000000 T _stext\nffffffff81000000 T _text\nffffffff81000100 t do_one\n\
+        ffffffff81000200 T _etext\nffffffff81000300 D data\nffffffffa0000000 t ext4_read\t[ext4]\ngarbage\n";
 
     #[test]
     fn names_addresses() {
         let symbols = KernelSymbols::parse(TEXT).expect("symbols");
         assert_eq!(symbols.name(0xffff_ffff_8100_0150), Some(("do_one", None)));
-        assert_eq!(symbols.name(0xffff_ffff_8100_0250), Some(("do_one", None)), "data does not end a function");
+        assert_eq!(symbols.name(0xffff_ffff_8100_0350), Some(("_etext", None)), "data is no function");
         assert_eq!(symbols.name(0xffff_ffff_a000_0001), Some(("ext4_read", Some("ext4"))));
         assert_eq!(symbols.name(1), None);
-        assert_eq!(symbols.address_of("_text"), Some(0xffff_ffff_8100_0000));
+        assert_eq!(symbols.text(), Some(0xffff_ffff_8100_0000..0xffff_ffff_8100_0200));
     }
 
     #[test]
@@ -113,7 +124,7 @@ mod tests {
         let address = 0xffff_ffff_a000_0001;
         let again = KernelSymbols::parse(symbols.subset(&[address]).as_bytes()).expect("symbols");
         assert_eq!(again.name(address), symbols.name(address));
-        assert_eq!(again.address_of("_text"), symbols.address_of("_text"));
+        assert_eq!(again.text(), symbols.text());
     }
 
     #[test]

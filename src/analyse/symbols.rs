@@ -8,7 +8,7 @@ use super::collect::{Collected, Place};
 use super::maps::ImageId;
 use super::origin::Origins;
 use super::{Images, KernelSymbols};
-use crate::gobin::{Binary, name};
+use crate::gobin::{Binary, SourceFrame, name};
 use crate::profile::{Frame, Function, FunctionId, Mapping, MappingId, Origin, Profile};
 
 /// What a place is, as frames of the profile: outermost function first, inlined calls after it.
@@ -176,15 +176,21 @@ impl<'b> Symbolizer<'b> {
                 let mut frames = Vec::with_capacity(location.frames.len());
                 let physical = location.frames.len().saturating_sub(1);
                 for (depth, source) in location.frames.iter().enumerate().rev() {
+                    // A function is where it begins. The line of an address inside an inlined call may be of
+                    // another file, and then says nothing about this one.
+                    let (file, line) = match own_file(&image.binary, source) {
+                        Some(own) if Some(&own) != source.file.as_ref() => (own, 0),
+                        _ => (source.file.clone().unwrap_or_default(), source.line),
+                    };
                     let function = Function {
                         name: profile.intern(&source.name),
                         display: profile.intern(&display(&source.name, source.is_go)),
-                        file: profile.intern(source.file.as_deref().unwrap_or_default()),
+                        file: profile.intern(&file),
                         start_line: source.start_line,
                         origin: if source.is_go { image.origins.of(&source.name) } else { Origin::Native },
                     };
                     let function = profile.add_function(function);
-                    let mut frame = frame(function, source.line, image.mapping, address);
+                    let mut frame = frame(function, line, image.mapping, address);
                     frame.inlined = depth != physical;
                     frames.push(profile.add_frame(frame));
                 }
@@ -215,6 +221,12 @@ impl Unnamed {
         ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         ranked
     }
+}
+
+/// The file that a Go function begins in.
+fn own_file<'i>(binary: &'i Result<Binary<'_>, String>, source: &SourceFrame<'_>) -> Option<Cow<'i, str>> {
+    let location = binary.as_ref().ok()?.locate(source.entry).ok()?;
+    location.frames.into_iter().next_back()?.file
 }
 
 fn display(linker_name: &str, is_go: bool) -> Cow<'_, str> {

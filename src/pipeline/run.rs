@@ -164,7 +164,7 @@ impl Run<'_> {
             Engine::Native => Sampler::Native,
             Engine::Perf => Sampler::Perf(Command::new("perf").program_file().map_err(Error::NoPerf)?),
         };
-        let kernel_text = kernel.and_then(|symbols| Some(symbols.address_of("_text")?..symbols.address_of("_etext")?));
+        let kernel_text = kernel.and_then(KernelSymbols::text);
         Ok(RecordPlan {
             argv: argv.into_iter().map(OsString::from).collect(),
             env: workload.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
