@@ -1,7 +1,7 @@
 // Generics is a tour of the names and stack shapes that the Go compiler makes: instantiated functions
 // (main.Fold[...]), methods of generic types (main.(*Heap[...]).Push), closures (main.counter.func1), method
 // values (main.(*tally).add-fm), calls through interfaces, deferred calls, go statements with arguments
-// (main.main.gowrap1) and recursion.
+// (main.main.gowrap1 since Go 1.22) and recursion.
 //
 // The kernel stores at most 127 frames of a stack unless kernel.perf_event_max_stack says more. The default
 // depth stays below that; `-depth 400` goes beyond it, and the sampled stacks lose their roots.

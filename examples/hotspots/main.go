@@ -48,6 +48,7 @@ func main() {
 	flag.Parse()
 
 	runtime.LockOSThread()
+	// The clock already holds what the process used before it became this program (a launcher's share, say).
 	start := cpuTime(processClock)
 	prepare()
 	spots := []hotspot{

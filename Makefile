@@ -1,0 +1,45 @@
+# What needs a tool installs it first (tests/setup/need), never over one that is there.
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint fuzz
+SHELL := /bin/sh
+
+GOFLAME_SETUP ?= $(HOME)/.cache/goflame-setup
+export GOFLAME_SETUP
+export PATH := $(GOFLAME_SETUP)/bin:$(PATH):$(HOME)/.cargo/bin
+
+need   := tests/setup/need
+target := $(or $(CARGO_TARGET_DIR),target)
+
+FUZZ_SECONDS ?= 30
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+demo: ## build goflame and profile examples/hotspots with it
+	@$(need) rust gcc go
+	cargo build --release --locked
+	$(target)/release/goflame run -C examples/hotspots
+
+test: ## run every test, against the real Go, perf and C compiler
+	@$(need) rust gcc go git perf
+	tests/setup/check-go
+	cargo test --locked
+
+bench: ## measure speed and overhead
+	@$(need) rust gcc go perf
+	cargo bench --locked
+
+lint: ## check formatting and lints of Rust, Go and shell
+	@$(need) rust gcc go shellcheck
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+	tests/setup/check-go
+	shellcheck .ci/run tests/setup/*
+
+fuzz: ## feed the readers damaged input, FUZZ_SECONDS for each
+	@$(need) rust g++ cargo-fuzz
+	@set -e; \
+	readers=$$(cargo +nightly fuzz list --fuzz-dir tests/fuzz); \
+	for reader in $$readers; do \
+		cargo +nightly fuzz run --fuzz-dir tests/fuzz "$$reader" -- -max_total_time=$(FUZZ_SECONDS); \
+	done

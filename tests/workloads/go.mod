@@ -1,0 +1,3 @@
+module example.com/workloads
+
+go 1.21

@@ -1,0 +1,76 @@
+// Threads keeps many threads busy at once: each goroutine is locked to a thread of its own and computes until
+// the deadline. At the end it prints how many took part and the CPU seconds that they used:
+//
+//	threads 200 cpu_seconds 3.982
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+func main() {
+	count := flag.Int("n", 200, "number of threads")
+	seconds := flag.Float64("seconds", 2, "wall-clock seconds to be busy")
+	flag.Parse()
+
+	// As many Ps as threads: Go then leaves it to the kernel to share the CPUs among them.
+	runtime.GOMAXPROCS(*count)
+	var ready, done sync.WaitGroup
+	ready.Add(*count)
+	start := make(chan time.Time)
+	sums := make([]uint64, *count)
+	for i := range sums {
+		done.Add(1)
+		go func(i int) {
+			defer done.Done()
+			runtime.LockOSThread()
+			ready.Done()
+			sums[i] = busy(<-start, uint64(i)+1)
+		}(i)
+	}
+	ready.Wait()
+	until := time.Now().Add(time.Duration(*seconds * float64(time.Second)))
+	for range sums {
+		start <- until
+	}
+	done.Wait()
+
+	took := 0
+	for _, sum := range sums {
+		if sum != 0 {
+			took++
+		}
+	}
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		fmt.Fprintln(os.Stderr, "threads:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("threads %d cpu_seconds %.3f\n", took, float64(used.Utime.Nano()+used.Stime.Nano())/1e9)
+}
+
+// busy computes until the deadline, looking at the clock about once in a millisecond.
+//
+//go:noinline
+func busy(until time.Time, x uint64) uint64 {
+	for time.Now().Before(until) {
+		x = spin(x)
+	}
+	return x
+}
+
+//go:noinline
+func spin(x uint64) uint64 {
+	for i := 0; i < 1_000_000; i++ {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+	}
+	return x
+}
