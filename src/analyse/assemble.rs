@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::collect::{Collected, Place, collect};
 use super::symbols::{Opened, Resolved, Symbolizer, Unnamed};
 use super::{Error, Images, Options};
-use crate::perfdata::abi::{flag, sample_type};
+use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, PerfData};
 use crate::profile::{CpuSeen, Event, Profile, Quality, Sample, StackId, Unit};
 
@@ -155,11 +155,10 @@ fn assemble(raw: &[u32], collected: &Collected, resolved: &[Resolved], profile: 
 
 /// The event in words, and what a sample stands for where it does not say so itself.
 fn describe(recorded: &perfdata::Event) -> (Event, Option<u64>) {
-    const TYPE_SOFTWARE: u32 = 1;
     const COUNT_SW_CPU_CLOCK: u64 = 0;
     const COUNT_SW_TASK_CLOCK: u64 = 1;
     let attr = &recorded.attr;
-    let is_clock = attr.kind == TYPE_SOFTWARE && matches!(attr.config, COUNT_SW_CPU_CLOCK | COUNT_SW_TASK_CLOCK);
+    let is_clock = attr.kind == event_type::SOFTWARE && matches!(attr.config, COUNT_SW_CPU_CLOCK | COUNT_SW_TASK_CLOCK);
     let frequency = if attr.flags & flag::FREQ != 0 { attr.sample_period_or_freq } else { 0 };
     let event =
         Event { name: recorded.name.clone(), unit: if is_clock { Unit::Nanoseconds } else { Unit::Events }, frequency };

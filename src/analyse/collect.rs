@@ -1,6 +1,7 @@
 //! Step one: read the records once, in time order, and count equal raw stacks. Nothing is named here.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use super::maps::{ImageId, Spaces};
 use crate::perfdata::{Callchain, CpuMode, Mmap, PerfData, RecordKind, Sample, abi::context};
@@ -258,7 +259,12 @@ fn addresses_of<'a>(sample: &Sample<'a>) -> impl Iterator<Item = (u64, Mode, boo
 
 /// Bytes in hexadecimal.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// A position as a handle; memory ends long before four thousand million entries.

@@ -37,6 +37,6 @@ pub struct Options {
     pub max_stack: Option<u32>,
     /// CPU seconds that the workload used (getrusage), for the comparison with those sampled.
     pub used_cpu_seconds: Option<f64>,
-    /// Whether kernel mode was sampled, where it is known better than from the event's attribute.
+    /// Records that the kernel dropped, where the sampler counted more than the file tells.
     pub lost: Option<u64>,
 }

@@ -33,6 +33,7 @@ pub(super) fn config(root: &Path) -> Config {
     Config {
         root: root.to_owned(),
         file: None,
+        text: String::new(),
         app: App { package: "./cmd/app".to_owned(), kind: Kind::Binary, name: String::new() },
         build: Build { variant: "debug".to_owned() },
         variants: [("debug".to_owned(), variant("all=-N -l")), ("release".to_owned(), variant(""))].into(),

@@ -38,7 +38,7 @@ pub(super) struct Global {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
-    /// On a terminal, unless NO_COLOR is set
+    /// On a terminal, unless `NO_COLOR` is set
     Auto,
     /// Always
     Always,
@@ -210,7 +210,7 @@ pub(super) struct Run {
     pub(super) json: bool,
     /// Arguments for the workload, in place of [workload] args
     #[arg(last = true, value_name = "ARGS")]
-    pub(super) args: Vec<String>,
+    pub(super) workload_args: Vec<String>,
 }
 
 #[derive(Debug, Args)]

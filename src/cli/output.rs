@@ -83,7 +83,7 @@ impl Terminal {
     }
 
     /// Width of the terminal behind standard output, else a default.
-    pub(super) fn columns(&self) -> usize {
+    pub(super) fn columns() -> usize {
         let width = |fd: std::os::fd::BorrowedFd<'_>| {
             rustix::termios::tcgetwinsize(fd).ok().map(|size| usize::from(size.ws_col))
         };

@@ -14,7 +14,7 @@ pub const SMALLEST_RING: usize = 128 * 1024;
 
 /// The events of all CPUs on one target.
 pub struct Rings {
-    rings: Vec<Ring>,
+    by_cpu: Vec<Ring>,
     ring_bytes: usize,
     asked_bytes: usize,
 }
@@ -46,7 +46,7 @@ pub fn open(spec: &Spec, pid: i32, cpus: &[u32], ring_bytes: usize) -> Result<Ri
     let mut size = ring_bytes.max(SMALLEST_RING);
     loop {
         match open_with(spec, pid, cpus, size) {
-            Ok(rings) => return Ok(Rings { rings, ring_bytes: size, asked_bytes: ring_bytes }),
+            Ok(rings) => return Ok(Rings { by_cpu: rings, ring_bytes: size, asked_bytes: ring_bytes }),
             Err(Error::Map { .. }) if size / 2 >= SMALLEST_RING => size /= 2,
             Err(error) => return Err(error),
         }
@@ -79,7 +79,7 @@ impl Ring {
 impl Rings {
     /// No events at all: [`Rings::wait`] then waits for the others only.
     pub fn none() -> Self {
-        Self { rings: Vec::new(), ring_bytes: 0, asked_bytes: 0 }
+        Self { by_cpu: Vec::new(), ring_bytes: 0, asked_bytes: 0 }
     }
 
     /// Bytes of each ring buffer, without its control page.
@@ -94,19 +94,19 @@ impl Rings {
 
     /// The kernel's ids of the events, which samples carry.
     pub fn ids(&self) -> Vec<u64> {
-        self.rings.iter().map(|ring| ring.id).collect()
+        self.by_cpu.iter().map(|ring| ring.id).collect()
     }
 
     /// Whether the target or something that it started still lives.
     pub fn alive(&self) -> bool {
-        self.rings.iter().any(|ring| ring.open)
+        self.by_cpu.iter().any(|ring| ring.open)
     }
 
     /// Waits until a ring buffer wants to be read, one of `others` is readable, or the time is over.
     /// Returns which of `others` are readable (or closed at the other end).
     pub fn wait(&mut self, others: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, Error> {
-        let open: Vec<usize> = (0..self.rings.len()).filter(|at| self.rings[*at].open).collect();
-        let ring_fds: Vec<BorrowedFd<'_>> = open.iter().map(|at| self.rings[*at].fd()).collect();
+        let open: Vec<usize> = (0..self.by_cpu.len()).filter(|at| self.by_cpu[*at].open).collect();
+        let ring_fds: Vec<BorrowedFd<'_>> = open.iter().map(|at| self.by_cpu[*at].fd()).collect();
         let mut fds: Vec<PollFd<'_>> =
             others.iter().chain(&ring_fds).map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
         let timeout = Timespec {
@@ -123,7 +123,7 @@ impl Rings {
             fds.iter().skip(others.len()).map(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR)).collect();
         for (at, hung) in open.into_iter().zip(hung) {
             if hung {
-                self.rings[at].open = false;
+                self.by_cpu[at].open = false;
             }
         }
         Ok(ready)
@@ -133,7 +133,7 @@ impl Rings {
     /// frees its place in the ring. Stops at the sink's first error; that record is consumed.
     pub fn drain<E>(&mut self, mut sink: impl FnMut(u32, u16, &[u8]) -> Result<(), E>) -> Result<Drained, E> {
         let mut drained = Drained::default();
-        for ring in &mut self.rings {
+        for ring in &mut self.by_cpu {
             while let Some(record) = ring.sampler.next_record() {
                 sink(record.ty(), record.misc(), &record.to_contiguous())?;
                 drained.records += 1;
@@ -144,16 +144,16 @@ impl Rings {
 
     /// Stops sampling; what is in the buffers can still be drained.
     pub fn disable(&mut self) {
-        for ring in &mut self.rings {
+        for ring in &mut self.by_cpu {
             // An event whose target is gone cannot be disabled, and need not be.
             let _ = ring.sampler.as_counter_mut().disable();
         }
     }
 
-    /// Records that the kernel dropped, over all CPUs (PERF_FORMAT_LOST); `None` when it does not say.
+    /// Records that the kernel dropped, over all CPUs (`PERF_FORMAT_LOST`); `None` when it does not say.
     pub fn lost(&mut self) -> Option<u64> {
         let mut sum = 0_u64;
-        for ring in &mut self.rings {
+        for ring in &mut self.by_cpu {
             sum = sum.saturating_add(ring.sampler.as_counter_mut().read_full().ok()?.lost()?);
         }
         Some(sum)
@@ -163,7 +163,7 @@ impl Rings {
 impl std::fmt::Debug for Rings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rings")
-            .field("fds", &self.rings.iter().map(|ring| ring.sampler.as_raw_fd()).collect::<Vec<_>>())
+            .field("fds", &self.by_cpu.iter().map(|ring| ring.sampler.as_raw_fd()).collect::<Vec<_>>())
             .field("ring_bytes", &self.ring_bytes)
             .finish_non_exhaustive()
     }

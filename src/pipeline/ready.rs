@@ -52,7 +52,7 @@ pub fn readiness(config: &Config, go: Option<&Result<GoTool, build::Error>>, bin
             opened: Some(settled.spec.source.name().to_owned()),
             kernel: settled.spec.kernel,
             errno: None,
-            message: settled.notes().join("; "),
+            message: settled.losses().into_iter().chain(settled.remark()).collect::<Vec<_>>().join("; "),
         },
         Err(error) => ProbeResult {
             opened: None,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -117,7 +118,8 @@ impl Run<'_> {
         let (profile, quality) = (analysis.profile, analysis.quality);
         self.observer.step("Analysing", &format!("{} samples in {seconds:.2} s", quality.samples));
 
-        let mut notes = self.settled.notes();
+        let mut notes = self.settled.losses();
+        notes.extend(self.settled.remark());
         notes.extend(analysis.notes);
         notes.extend(recording.output_problems.iter().cloned());
         let caption = Caption { title: self.title(), subtitle: outputs::subtitle(&profile, &quality) };
@@ -218,11 +220,15 @@ impl Run<'_> {
             text.push_str(" (user space only)");
         }
         if let Some(sampling) = &recording.sampling {
-            text.push_str(&format!(", {} samples, {} lost", sampling.samples, sampling.lost));
+            // Writing to a string cannot fail.
+            let _ = write!(text, ", {} samples, {} lost", sampling.samples, sampling.lost);
         }
         self.observer.step("Profiled", &text);
-        for note in self.settled.notes() {
-            self.observer.remark(&note);
+        if let Some(remark) = self.settled.remark() {
+            self.observer.remark(&remark);
+        }
+        for loss in self.settled.losses() {
+            self.observer.warn(&loss);
         }
         if !recording.status.success() || recording.ending != Ending::Own {
             let why = match recording.ending {

@@ -224,9 +224,9 @@ impl Profile {
         MappingId(self.mappings.add(mapping))
     }
 
-    /// The stack in which `callee` runs on top of `caller`.
-    pub fn push(&mut self, caller: StackId, callee: FrameId) -> StackId {
-        StackId(self.stacks.add((caller, Some(callee))))
+    /// The stack in which `frame` runs on top of `caller`.
+    pub fn push(&mut self, caller: StackId, frame: FrameId) -> StackId {
+        StackId(self.stacks.add((caller, Some(frame))))
     }
 
     /// Adds samples; equal ones (stack, process, thread) are counted together.

@@ -30,18 +30,17 @@ pub struct PathRow {
 pub struct Top {
     /// Every function that samples passed through, by self weight, then cumulative weight, then name.
     pub functions: Vec<FunctionRow>,
-    /// From the root, the heaviest callee at each step, until a step keeps less than half of the weight
-    /// of the step before it: there the time spreads out, and the table says more than one path could.
-    /// Places in the same function count as one step. The first [`Top::FREE_STEPS`] steps are always taken.
+    /// From the root, the heaviest callee at each step, down to where the time is spent: the path ends at a
+    /// function that keeps at least as much for itself as its heaviest callee gets, or whose heaviest
+    /// callee gets less than [`Top::PATH_SHARE`] of the total. Places in one function are one step.
     pub path: Vec<PathRow>,
     /// Sum of all weights.
     pub total: u64,
 }
 
 impl Top {
-    /// Steps of the path that are taken whatever they keep: the root, since there is always a heaviest
-    /// one, and what it calls, since every goroutine hangs on `runtime.goexit`, which says nothing.
-    pub const FREE_STEPS: usize = 2;
+    /// A step with less than one part in so many of the total is too light to be called hot.
+    pub const PATH_SHARE: u64 = 20;
 
     /// Counts a profile.
     pub fn of(profile: &Profile) -> Self {
@@ -96,22 +95,22 @@ fn path(profile: &Profile, passing: &[u64]) -> Vec<PathRow> {
     let mut at = vec![StackId::EMPTY];
     loop {
         let mut by_function: BTreeMap<FunctionId, Step> = BTreeMap::new();
+        let mut passed_on = 0;
         for stack in at.iter().flat_map(|stack| &callees[stack.index()]) {
             let Some((frame, _)) = profile.leaf(*stack) else { continue };
+            let weight = passing[stack.index()];
             let step = by_function.entry(profile.frame(frame).function).or_default();
-            add(&mut step.weight, passing[stack.index()]);
-            add(step.frames.entry(frame).or_default(), passing[stack.index()]);
+            add(&mut step.weight, weight);
+            add(step.frames.entry(frame).or_default(), weight);
             step.stacks.push(*stack);
+            add(&mut passed_on, weight);
         }
         let heaviest = by_function
             .into_iter()
-            .filter(|(_, step)| step.weight > 0)
             .min_by_key(|(function, step)| (Reverse(step.weight), name(profile, *function), *function));
         let Some((_, step)) = heaviest else { return path };
-        if let Some(before) = path.last()
-            && path.len() >= Top::FREE_STEPS
-            && step.weight < before.weight.div_ceil(2)
-        {
+        let own = path.last().map_or(0, |row| row.weight.saturating_sub(passed_on));
+        if step.weight <= own || step.weight < passing[StackId::EMPTY.index()].div_ceil(Top::PATH_SHARE) {
             return path;
         }
         let frame = step.frames.iter().min_by_key(|(frame, weight)| (Reverse(**weight), **frame));
@@ -192,37 +191,45 @@ mod tests {
     }
 
     #[test]
-    fn path_ends_where_less_than_half_goes_on() {
+    fn path_leads_to_where_the_time_is_spent() {
         let mut fixture = Fixture::new();
-        // Two places in main.run are one step, and neither has half of it alone.
-        fixture.add("app", "runtime.goexit|main.main|main.run:10|main.hot|main.inner", 3);
-        fixture.add("app", "runtime.goexit|main.main|main.run:11|main.hot|main.other", 4);
-        fixture.add("app", "runtime.goexit|main.main|main.run:11|main.hot", 3);
-        fixture.add("app", "runtime.mstart|runtime.gc", 9);
-        let expected = owned([("runtime.goexit", 10), ("main.main", 10), ("main.run", 10), ("main.hot", 10)]);
-        assert_eq!(path(&fixture), expected);
+        // Two places in main.run are one step, though main.other is heavier than either.
+        fixture.add("app", "runtime.goexit|main.main|main.run:10|main.hot", 30);
+        fixture.add("app", "runtime.goexit|main.main|main.run:11|main.hot|main.inner", 19);
+        fixture.add("app", "runtime.goexit|main.main|main.run:11|main.hot", 21);
+        fixture.add("app", "runtime.goexit|main.main|main.other", 45);
+        fixture.add("app", "runtime.mstart|runtime.gc", 60);
+        let steps = [("runtime.goexit", 115), ("main.main", 115), ("main.run", 70), ("main.hot", 70)];
+        assert_eq!(path(&fixture), owned(steps), "main.hot keeps 51 and main.inner gets 19");
         let profile = &fixture.profile;
         let run = profile.frame(Top::of(profile).path[2].frame);
         assert_eq!(run.line, 11, "the heavier of the two places stands for the step");
     }
 
     #[test]
-    fn first_steps_are_taken_even_if_light() {
+    fn path_ends_where_time_spreads_out() {
         let mut fixture = Fixture::new();
-        for worker in ["main.a", "main.b", "main.c"] {
-            fixture.add("app", &format!("runtime.goexit|{worker}|main.work"), 2);
+        for at in 0..21 {
+            fixture.add("app", &format!("runtime.goexit|main.main|main.f{at}"), 10);
         }
-        fixture.add("app", "runtime.goexit|main.d", 1);
-        // A third of the root, then all of it.
-        assert_eq!(path(&fixture), owned([("runtime.goexit", 7), ("main.a", 2), ("main.work", 2)]));
+        assert_eq!(path(&fixture), owned([("runtime.goexit", 210), ("main.main", 210)]));
+        // A twentieth of the whole is hot.
+        let mut fixture = Fixture::new();
+        for at in 0..20 {
+            fixture.add("app", &format!("main.main|main.f{at:02}"), 10);
+        }
+        assert_eq!(path(&fixture), owned([("main.main", 200), ("main.f00", 10)]));
     }
 
     #[test]
-    fn exactly_half_goes_on() {
+    fn path_ends_where_as_much_is_kept_as_passed_on() {
         let mut fixture = Fixture::new();
-        fixture.add("app", "runtime.goexit|main.main|main.a", 2);
-        fixture.add("app", "runtime.goexit|main.main|main.b", 2);
-        assert_eq!(path(&fixture), owned([("runtime.goexit", 4), ("main.main", 4), ("main.a", 2)]));
+        fixture.add("app", "main.main|main.a", 5);
+        fixture.add("app", "main.main|main.b", 4);
+        fixture.add("app", "main.main", 5);
+        assert_eq!(path(&fixture), owned([("main.main", 14)]));
+        fixture.add("app", "main.main|main.a", 1);
+        assert_eq!(path(&fixture), owned([("main.main", 15), ("main.a", 6)]));
     }
 
     #[test]
@@ -239,6 +246,6 @@ mod tests {
         fixture.add("app", "main.main|main.b", 1);
         let top = Top::of(&fixture.profile);
         assert_eq!(top.total, u64::MAX);
-        assert_eq!(top.path.len(), 2);
+        assert_eq!(top.path.len(), 2, "{:?}", top.path);
     }
 }

@@ -10,7 +10,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, initgroups, setgid, setuid};
 
 use super::message::{Order, Receiver, Report, send};
@@ -41,13 +43,15 @@ pub fn run_gate(args: &[OsString]) -> ExitCode {
     if !matches!(order, Ok(Some(Order::Go))) {
         return ExitCode::from(NOT_EXECUTED);
     }
-    let (step, errno) = match become_user(&user.to_string_lossy()) {
-        Err(errno) => ("changing to the calling user", errno as i32),
+    // The supervisor ends what it started; should it be killed itself, the kernel does so. Set after the change
+    // of user, which clears it.
+    let ready = become_user(&user.to_string_lossy()).and_then(|()| set_pdeathsig(Signal::SIGKILL));
+    let (step, errno) = if let Err(errno) = ready {
+        ("changing to the calling user", errno as i32)
+    } else {
         // `exec` returns only when it failed; when it succeeds, the socket closes by itself (CLOEXEC).
-        Ok(()) => {
-            let error = Command::new(program).args(program_args).exec();
-            ("starting the program", error.raw_os_error().unwrap_or(0))
-        }
+        let error = Command::new(program).args(program_args).exec();
+        ("starting the program", error.raw_os_error().unwrap_or(0))
     };
     let _ = send(&stream, &Report::ExecFailed { step: step.into(), errno });
     ExitCode::from(NOT_EXECUTED)

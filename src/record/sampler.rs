@@ -6,11 +6,9 @@ use std::path::PathBuf;
 use super::outcome::Sampling;
 use super::plan::{RecordPlan, WISHED_RING_BYTES};
 use super::{Error, Settled};
+use crate::perfdata::abi::record_type;
 use crate::perfdata::{Attr, Event, Features, SampleId, Writer};
 use crate::perfevent::{AttrFields, Rings, Spec, open};
-
-/// `PERF_RECORD_SAMPLE` (perf_event.h).
-const RECORD_SAMPLE: u32 = 9;
 
 /// An open recording.
 pub(super) struct NativeSampler {
@@ -49,7 +47,7 @@ impl NativeSampler {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let samples = &mut self.samples;
         let written = self.rings.drain(|kind, misc, body| {
-            *samples += u64::from(kind == RECORD_SAMPLE);
+            *samples += u64::from(kind == record_type::SAMPLE);
             writer.record(kind, misc, body)
         });
         let finished = match written {

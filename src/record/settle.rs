@@ -65,15 +65,15 @@ pub fn settle(
 }
 
 impl Settled {
-    /// What the user should know about this choice, one sentence each.
-    pub fn notes(&self) -> Vec<String> {
+    /// Why the event is not the one that is wished for first; the profile is as good, only plainer.
+    pub fn remark(&self) -> Option<String> {
+        let instead = self.spec.source.name();
+        self.no_pmu.then(|| format!("this machine has no usable cycle counter: sampling {instead} instead"))
+    }
+
+    /// What the profile will lack, one sentence each.
+    pub fn losses(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        if self.no_pmu {
-            notes.push(format!(
-                "this machine has no usable cycle counter: sampling {} instead",
-                self.spec.source.name()
-            ));
-        }
         if self.kernel_forbidden {
             notes.push(
                 "the kernel permits user-space samples only: kernel time is missing from this profile \

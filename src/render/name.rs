@@ -108,7 +108,7 @@ mod tests {
     fn middle_is_left_out_and_the_end_is_kept() {
         let name = "github.com/acme/very/long/path.(*Server).Handle";
         assert_eq!(shorten(name, 47), name);
-        assert_eq!(shorten(name, 30), "github.co…path.(*Server).Handle");
+        assert_eq!(shorten(name, 30), "github.co…ath.(*Server).Handle");
         assert_eq!(shorten(name, 1), "…");
         assert_eq!(shorten(name, 0), "");
     }

@@ -46,7 +46,7 @@ fn looks_like_a_path(text: &str) -> bool {
 
 /// The hot functions and the hot path.
 pub(super) fn tables(reported: &Reported, terminal: &Terminal, for_terminal: bool) -> std::io::Result<Vec<u8>> {
-    let options = render::text::Options { columns: terminal.columns(), color: for_terminal && terminal.data_color() };
+    let options = render::text::Options { columns: Terminal::columns(), color: for_terminal && terminal.data_color() };
     let mut bytes = Vec::new();
     render::text::write(&reported.profile, options, &mut bytes)?;
     Ok(bytes)

@@ -55,7 +55,7 @@ fn overrides(args: &Run) -> Overrides {
         event: args.event.map(Into::into),
         kernel: args.kernel.map(Into::into),
         stack: args.stack,
-        args: (!args.args.is_empty()).then(|| args.args.clone()),
+        args: (!args.workload_args.is_empty()).then(|| args.workload_args.clone()),
         formats: args.format.as_ref().map(|formats| formats.iter().map(|format| (*format).into()).collect()),
         title: args.title.clone(),
         ..Overrides::default()

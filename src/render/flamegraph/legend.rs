@@ -11,6 +11,10 @@ use crate::render::name;
 const HEIGHT: usize = 26;
 /// The middle of the legend's line, below inferno's title and subtitle.
 const MIDDLE: usize = 66;
+/// Height of the legend's line.
+const LINE: usize = 18;
+/// Left and right of the legend.
+const MARGIN: usize = 10;
 /// Side of a swatch.
 const SWATCH: usize = 11;
 /// Between a swatch and its label.
@@ -33,7 +37,7 @@ pub(super) struct Entry {
 /// The entries from left to right, for origins with the widths of the samples that end in them.
 pub(super) fn entries(origins: &[(Origin, u64)]) -> Vec<Entry> {
     let total = origins.iter().map(|(_, width)| width).sum();
-    let mut x = 0;
+    let mut x = MARGIN;
     let mut entries = Vec::new();
     for (origin, width) in origins {
         let label = format!("{} {}", label(*origin), percent(*width, total));
@@ -101,17 +105,25 @@ pub(super) fn empty(title: &str) -> String {
     )
 }
 
+/// The width of the whole legend.
+pub(super) fn width(entries: &[Entry]) -> usize {
+    entries.last().map_or(0, |last| last.x + last.width) + MARGIN
+}
+
 fn draw(entries: &[Entry]) -> String {
-    let width = entries.last().map_or(0, |last| last.x + last.width);
     let mut out = String::from("<style>#subtitle,#legend text{fill:#555555}#search{opacity:0.5}");
     let _ = write!(out, "#legend text{{font-size:{FONT_SIZE}px}}</style>");
-    // A nested image centres the legend at any width of the window.
-    let _ = write!(out, r#"<svg id="legend" x="50%" width="1" height="{}" overflow="visible">"#, MIDDLE + SWATCH);
-    let _ = write!(out, r#"<g transform="translate(-{},0)">"#, width / 2);
+    // A nested image of its own: centred, and made smaller where the window is narrower.
+    let _ = write!(
+        out,
+        r#"<svg id="legend" x="0" y="{}" width="100%" height="{LINE}" viewBox="0 0 {} {LINE}">"#,
+        MIDDLE - LINE / 2,
+        width(entries),
+    );
     for Entry { origin, x, label, .. } in entries {
         let colour = origin_colour(*origin);
         let (red, green, blue) = (colour.r, colour.g, colour.b);
-        let (top, base, text) = (MIDDLE - SWATCH / 2, MIDDLE + 4, x + SWATCH + LABEL_GAP);
+        let (top, base, text) = ((LINE - SWATCH) / 2, LINE / 2 + 4, x + SWATCH + LABEL_GAP);
         let _ = write!(
             out,
             concat!(
@@ -129,7 +141,7 @@ fn draw(entries: &[Entry]) -> String {
             label = escape(label),
         );
     }
-    out.push_str("</g></svg>");
+    out.push_str("</svg>");
     out
 }
 

@@ -102,7 +102,9 @@ fn shade(colour: Color, text: &str) -> Color {
     let hash = text
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    let step = (hash >> 32) % (2 * SHADES + 1);
+    // Names that differ in their last letter differ in few bits so far: murmur3's finish spreads them.
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let step = (hash >> 33) % (2 * SHADES + 1);
     let (target, percent) = if step < SHADES { (0, SHADES - step) } else { (255, step - SHADES) };
     let percent = u16::try_from(percent).unwrap_or(0);
     let mix = |channel: u8| {

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::Measure;
+use super::measure::Measure;
 use crate::profile::{FunctionId, Origin, Profile, StackId, StrId};
 use crate::render::name;
 

@@ -60,6 +60,7 @@ pub(super) struct Label {
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
+#[expect(clippy::struct_excessive_bools, reason = "as in profile.proto")]
 pub(super) struct Mapping {
     #[prost(uint64, tag = "1")]
     pub(super) id: u64,

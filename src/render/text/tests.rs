@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
-use super::*;
+use super::report::{MIN_COLUMNS, PATH_ENDS};
+use super::{Options, write};
 use crate::profile::fixture::Fixture;
+use crate::render::name;
 
 fn report(fixture: &Fixture, columns: usize, color: bool) -> String {
     let mut out = Vec::new();
@@ -25,10 +27,24 @@ fn report_is_a_table_and_a_tree() {
     assert_eq!(
         report(&busy(), 80, false),
         "\
-Hottest functions                        18 001 samples, 18.06 s of cpu-clock
-            self              cum  function
-12.04 s   66.7 %  12.04 s  66.7 %  main.(*Matrix).Mul
- 5.02 s   27.8 %   5.02 s  27.8 %  github.com/acm…al/wire.(*Decoder).ReadVarint
+Hottest functions                           18 001 samples, 18.06 s of cpu-clock
+           self              cum  function
+12.04 s  66.7 %  12.04 s  66.7 %  main.(*Matrix).Mul
+ 5.02 s  27.8 %   5.02 s  27.8 %  github.com/acme…nal/wire.(*Decoder).ReadVarint
+ 0.10 s   0.6 %   0.10 s   0.6 %  runtime.gc0
+ 0.10 s   0.6 %   0.10 s   0.6 %  runtime.gc1
+ 0.10 s   0.6 %   0.10 s   0.6 %  runtime.gc2
+ 0.10 s   0.6 %   0.10 s   0.6 %  runtime.gc3
+ 0.10 s   0.6 %   0.10 s   0.6 %  runtime.gc4
+ 0.10 s   0.6 %   0.10 s   0.6 %  runtime.gc5
+ 0.10 s   0.6 %   0.10 s   0.6 %  runtime.gc6
+ 0.10 s   0.6 %   0.10 s   0.6 %  runtime.gc7
+ 0.20 s   1.1 %                   5 other functions
+
+Hottest call path
+18.06 s   100 %  runtime.goexit
+17.05 s  94.4 %  └ main.main
+12.04 s  66.7 %   └ main.(*Matrix).Mul
 "
     );
 }
