@@ -1,7 +1,7 @@
 //! The archive: stores, lists, loads, verifies and prunes runs.
 //!
-//! It keeps files and a manifest and must not know what is in them: of the manifest it reads and writes only `schema`, `id` and
-//! `files`. It renders nothing, prints nothing and does not read the clock.
+//! It keeps files and a manifest and must not know what is in them: of the manifest it reads and writes only
+//! `schema`, `id` and `files`. It renders nothing, prints nothing and does not read the clock.
 //!
 //! # Layout
 //!

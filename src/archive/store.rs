@@ -112,8 +112,8 @@ impl Store {
         Ok(entries)
     }
 
-    /// The run that a user means: an id, a unique prefix of one, `latest`, or `@1` (the one before the latest), `@2`, …
-    /// counted in the order of [`Store::list`], damaged ones included.
+    /// The run that a user means: an id, a unique prefix of one, `latest`, or `@1` (the one before the latest),
+    /// `@2`, … counted in the order of [`Store::list`], damaged ones included.
     pub fn find(&self, query: &str) -> Result<Run, Error> {
         let ids = self.ids()?;
         let id = self.pick(&ids, query)?;

@@ -1,5 +1,6 @@
 //! Every check by id: the table of the README.
 
+use super::binary::differences;
 use super::finding::Group;
 
 /// What a check is for.
@@ -99,18 +100,18 @@ pub(super) static BINARY: CheckDoc = CheckDoc {
           difference has an id of its own that begins with binary-.",
 };
 
-static CATALOGUE: [&CheckDoc; 11] =
+static MACHINE: [&CheckDoc; 11] =
     [&IGNORE_LIST, &PARANOID, &MLOCK, &SAMPLE_RATE, &MAX_STACK, &KPTR, &PMU, &PROBE, &GO_FOUND, &GO_PIN, &BINARY];
 
 /// Every check, in the order of the report.
-pub fn catalogue() -> &'static [&'static CheckDoc] {
-    &CATALOGUE
+pub fn catalogue() -> Vec<&'static CheckDoc> {
+    MACHINE.into_iter().chain(differences()).collect()
 }
 
 /// The id that a misspelt one was probably meant to be.
 pub(super) fn nearest(id: &str) -> Option<&'static str> {
     catalogue()
-        .iter()
+        .into_iter()
         .map(|doc| (strsim::jaro_winkler(doc.id, id), doc.id))
         .filter(|&(likeness, _)| likeness > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))

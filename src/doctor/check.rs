@@ -5,7 +5,8 @@ use super::finding::{Finding, Status};
 use super::inputs::Inputs;
 use super::{binary, kernel, sampling, toolchain};
 
-/// Judges everything that was handed in, in the order of [`catalogue`]. Each id occurs once; differences of the binary
+/// Judges everything that was handed in, in the order of [`catalogue()`]. Each id occurs once; differences of the
+/// binary
 /// stand in place of `binary-as-asked`. An ignored check is still there, as skipped, and still tells what it found.
 pub fn check(inputs: &Inputs) -> Vec<Finding> {
     let mut findings = vec![
@@ -33,16 +34,11 @@ pub fn check(inputs: &Inputs) -> Vec<Finding> {
     findings
 }
 
-/// Which differences a binary can have is for `build` to say, so every id of that family passes.
-fn known(id: &str) -> bool {
-    id.starts_with("binary-") || catalogue().iter().any(|doc| doc.id == id)
-}
-
 fn ignore_list(inputs: &Inputs) -> Finding {
     let unknown: Vec<String> = inputs
         .ignore
         .iter()
-        .filter(|id| !known(id))
+        .filter(|id| !catalogue().iter().any(|doc| doc.id == id.as_str()))
         .map(|id| match nearest(id) {
             Some(nearest) => format!("`{id}` names no check (nearest: `{nearest}`)"),
             None => format!("`{id}` names no check"),

@@ -1,5 +1,6 @@
 //! What the checks are given.
 
+use crate::build::Mismatch;
 use crate::config;
 use crate::host::Facts;
 
@@ -19,7 +20,7 @@ pub struct Inputs<'a> {
     /// `[toolchain] go`; empty: no pin.
     pub go_pin: &'a str,
     /// How the built binary differs from what was asked; empty: not at all.
-    pub binary: Option<&'a [BinaryMismatch]>,
+    pub binary: Option<&'a [Mismatch]>,
     /// Ids of checks that are left out: `[doctor] ignore` and flags.
     pub ignore: &'a [String],
 }
@@ -44,19 +45,4 @@ pub struct ProbeResult {
     pub errno: Option<i32>,
     /// What was refused, and the system's words for it; empty when nothing was.
     pub message: String,
-}
-
-/// One way in which a built binary is not what was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BinaryMismatch {
-    /// Stable id: `binary-` and what differs.
-    pub id: &'static str,
-    /// What was asked.
-    pub asked: String,
-    /// What the binary holds.
-    pub found: String,
-    /// Why it matters.
-    pub why: String,
-    /// A shell command that repairs it.
-    pub fix: Option<String>,
 }

@@ -24,8 +24,8 @@ fn perfmon_capable(facts: &Facts) -> bool {
 }
 
 /// What the level allows. Mainline knows -1 to 2 (Documentation/admin-guide/sysctl/kernel.rst) and treats higher values
-/// as 2. Debian's and Ubuntu's kernels forbid everything above 2 to whoever lacks `CAP_SYS_ADMIN`; `CAP_PERFMON` does not
-/// help there. The number alone does not tell which kernel it is, so a probe's experience comes first.
+/// as 2. Debian's and Ubuntu's kernels forbid everything above 2 to whoever lacks `CAP_SYS_ADMIN`; `CAP_PERFMON`
+/// does not help there. The number alone does not tell which kernel it is, so a probe's experience comes first.
 pub(super) fn reach(inputs: &Inputs) -> Reach {
     let facts = inputs.facts;
     let Reading::Value(level) = facts.perf_event_paranoid else { return Reach::Unknown };

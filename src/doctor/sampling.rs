@@ -32,7 +32,7 @@ pub(super) fn pmu(inputs: &Inputs) -> Finding {
         (EventChoice::Cycles, false) => (
             Status::Failure,
             "a PMU for the cycles event",
-            "`event = \"cycles\"` demands hardware counters that this machine does not offer; \"auto\" would use cpu-clock.",
+            "`event = \"cycles\"` demands hardware counters that this machine lacks; \"auto\" would use cpu-clock.",
         ),
     };
     Finding::new(&PMU, status, found, needed).because(why)

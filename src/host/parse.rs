@@ -19,7 +19,8 @@ pub(super) fn cpu_list(text: &str) -> Option<Vec<u32>> {
     Some(cpus)
 }
 
-/// The value of the first line `KEY: value` (any blanks around the colon), as in `/proc/self/status` and `/proc/cpuinfo`.
+/// The value of the first line `KEY: value` (any blanks around the colon), as in `/proc/self/status` and
+/// `/proc/cpuinfo`.
 pub(super) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::build::{self, GoTool, Mismatch};
 use crate::config::{Config, EventChoice, Kernel};
-use crate::doctor::{self, BinaryMismatch, Finding, Inputs, ProbeResult, RingSize, Verdict};
+use crate::doctor::{self, Finding, Inputs, ProbeResult, RingSize, Verdict};
 use crate::host::{self, Facts};
 use crate::perfevent::Source;
 use crate::record::{EventWish, KernelWish, RING_SIZES, Settled, settle};
@@ -64,7 +64,6 @@ pub fn readiness(config: &Config, go: Option<&Result<GoTool, build::Error>>, bin
             },
         },
     };
-    let mismatches: Option<Vec<BinaryMismatch>> = binary.map(|all| all.iter().map(mismatch).collect());
     let inputs = Inputs {
         facts: &facts,
         record,
@@ -75,7 +74,7 @@ pub fn readiness(config: &Config, go: Option<&Result<GoTool, build::Error>>, bin
             Err(error) => Err(error.to_string()),
         }),
         go_pin: &config.toolchain.go,
-        binary: mismatches.as_deref(),
+        binary,
         ignore: &config.doctor.ignore,
     };
     let findings = doctor::check(&inputs);
@@ -85,14 +84,4 @@ pub fn readiness(config: &Config, go: Option<&Result<GoTool, build::Error>>, bin
 /// The kernel counts the control page of a ring buffer too.
 fn page_more(bytes: usize) -> u64 {
     u64::try_from(bytes.saturating_add(rustix::param::page_size())).unwrap_or(u64::MAX)
-}
-
-fn mismatch(found: &Mismatch) -> BinaryMismatch {
-    BinaryMismatch {
-        id: found.id,
-        asked: found.asked.clone(),
-        found: found.found.clone(),
-        why: found.why.to_owned(),
-        fix: Some(found.fix.to_owned()),
-    }
 }
