@@ -1,21 +1,11 @@
 //! Go's own flag texts: the value of GOFLAGS, of `-ldflags` and of `-gcflags`.
 
-/// Splits as `cmd/internal/quoted.Split` does: at white space, where a field that starts with a quote ends at the
-/// next such quote. Nothing is unescaped. `None`: a quote is not closed.
+use crate::config::goflags::{StripFlag, strips, words};
+
+/// The words of a text such as the value of GOFLAGS. `None`: a quote is not closed.
 pub(super) fn split(text: &str) -> Option<Vec<String>> {
-    const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
-    let mut fields = Vec::new();
-    let mut rest = text.trim_start_matches(SPACE);
-    while let Some(first) = rest.chars().next() {
-        let (field, after) = if let '\'' | '"' = first {
-            rest.get(1..)?.split_once(first)?
-        } else {
-            rest.split_at(rest.find(SPACE).unwrap_or(rest.len()))
-        };
-        fields.push(field.to_owned());
-        rest = after.trim_start_matches(SPACE);
-    }
-    Some(fields)
+    let words = words(text).ok()?;
+    Some(words.into_iter().map(|word| word.text.to_owned()).collect())
 }
 
 /// The value of the last `-name=value` (or `--name=value`) among `fields`; a bare `-name` has the value `true`.
@@ -47,6 +37,7 @@ pub(super) struct PackageFlags {
     pub(super) pattern: Option<String>,
     /// The arguments for the compiler or the linker.
     pub(super) words: Vec<String>,
+    value: String,
 }
 
 impl PackageFlags {
@@ -57,7 +48,7 @@ impl PackageFlags {
             Some((pattern, text)) if !value.starts_with('-') => (Some(pattern.to_owned()), text),
             _ => (None, value),
         };
-        Self { pattern, words: split(text).unwrap_or_default() }
+        Self { pattern, words: split(text).unwrap_or_default(), value: value.to_owned() }
     }
 
     /// Whether it turns off both optimisation and inlining (`-N` and `-l`) for the packages it reaches.
@@ -72,38 +63,10 @@ impl PackageFlags {
 
     /// The first linker flag that throws away what a profile needs: `-s` (symbol table and DWARF) or `-w` (DWARF).
     pub(super) fn stripping(&self) -> Option<&'static str> {
-        // Linker flags whose value may be the next word, which is then no flag (`go doc cmd/link`).
-        const WITH_VALUE: [&str; 17] = [
-            "B",
-            "D",
-            "E",
-            "H",
-            "I",
-            "L",
-            "R",
-            "T",
-            "X",
-            "buildid",
-            "buildmode",
-            "extar",
-            "extld",
-            "extldflags",
-            "linkmode",
-            "r",
-            "tmpdir",
-        ];
-        let mut words = self.words.iter();
-        while let Some(word) = words.next() {
-            match name_and_value(word) {
-                Some(("s", value)) if value.is_none_or(is_true) => return Some("-s"),
-                Some(("w", value)) if value.is_none_or(is_true) => return Some("-w"),
-                Some((name, None)) if WITH_VALUE.contains(&name) => {
-                    words.next();
-                }
-                _ => {}
-            }
+        match strips(&self.value).ok()?.first()?.flag {
+            StripFlag::Symbols => Some("-s"),
+            StripFlag::Dwarf => Some("-w"),
         }
-        None
     }
 }
 

@@ -46,38 +46,36 @@ const VALUE_FLAGS: &[&str] = &[
 
 /// One word of a flags value.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Word<'a> {
+pub struct Word<'a> {
     /// Without quotes.
-    pub(super) text: &'a str,
+    pub text: &'a str,
     /// Its bytes in the value, without quotes.
-    pub(super) span: Range<usize>,
+    pub span: Range<usize>,
 }
 
 /// A word that takes from the binary what a profile needs.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Strip {
+pub struct Strip {
     /// Its bytes in the value.
-    pub(super) span: Range<usize>,
+    pub span: Range<usize>,
     /// Which of the two flags it is.
-    pub(super) flag: StripFlag,
+    pub flag: StripFlag,
 }
 
 /// The linker's flags that strip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StripFlag {
+pub enum StripFlag {
     /// `-s`: no symbol table, and no DWARF unless `-w=0` says so.
     Symbols,
     /// `-w`: no DWARF.
     Dwarf,
 }
 
-/// Splits the value of a per-package flag into words, as `PerPackageFlag.set` (cmd/go/internal/load/flag.go) and
-/// `quoted.Split` (cmd/internal/quoted) do: an optional `pattern=` first; quotes count only at the start of a word,
-/// and nothing is escaped. The error is the reason why `go build` would refuse it.
-pub(super) fn split(value: &str) -> Result<Vec<Word<'_>>, String> {
+/// Splits the value of a per-package flag into words, as `PerPackageFlag.set` (cmd/go/internal/load/flag.go) does: an
+/// optional `pattern=` first, then [`words`]. The error is the reason why `go build` would refuse it.
+pub fn split(value: &str) -> Result<Vec<Word<'_>>, String> {
     let trimmed = value.trim();
     let mut at = value.len() - value.trim_start().len();
-    let end = at + trimmed.len();
     if !trimmed.is_empty() && !trimmed.starts_with('-') {
         if trimmed.starts_with(['\'', '"']) {
             return Err("a flags value may not start with a quote; quote single words of it".to_owned());
@@ -88,10 +86,21 @@ pub(super) fn split(value: &str) -> Result<Vec<Word<'_>>, String> {
             None => return Err("expected flags that start with `-`, or `pattern=` before them".to_owned()),
         }
     }
+    let mut found = words(value.get(at..).unwrap_or_default())?;
+    for word in &mut found {
+        word.span = word.span.start + at..word.span.end + at;
+    }
+    Ok(found)
+}
+
+/// Splits a text such as the value of GOFLAGS as `quoted.Split` (cmd/internal/quoted) does: at white space; quotes
+/// count only at the start of a word, and nothing is escaped. The error tells of a quote that is not closed.
+pub fn words(text: &str) -> Result<Vec<Word<'_>>, String> {
     let is_space = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r');
     let mut words = Vec::new();
+    let mut at = 0;
     loop {
-        let rest = value.get(at..end).unwrap_or_default();
+        let rest = text.get(at..).unwrap_or_default();
         let word = rest.trim_start_matches(is_space);
         at += rest.len() - word.len();
         let Some(first) = word.chars().next() else { return Ok(words) };
@@ -111,7 +120,7 @@ pub(super) fn split(value: &str) -> Result<Vec<Word<'_>>, String> {
 
 /// The words by which a linker flags value strips the binary. As with every Go flag the last mention wins, one dash is
 /// as good as two, and `-s=false` takes it back.
-pub(super) fn strips(value: &str) -> Result<Vec<Strip>, String> {
+pub fn strips(value: &str) -> Result<Vec<Strip>, String> {
     let mut symbols = None;
     let mut dwarf = None;
     let words = split(value)?;

@@ -5,7 +5,7 @@
 //! its line. Must not run programs and must not probe the host.
 
 mod error;
-mod goflags;
+pub mod goflags;
 mod init;
 mod load;
 mod model;
