@@ -72,17 +72,26 @@ pub fn replace(path: &Path, contents: &[u8]) -> Result<(), FileError> {
 
 /// Replaces the file at `path` by what `fill` writes, whole or not at all: the bytes go to a temporary file in the
 /// same directory, reach the disk, and then take the name. A file that was there keeps its permissions, and stays
-/// as it was when anything fails. A symbolic link is replaced, not followed.
+/// as it was when anything fails. A symbolic link is followed. What is no regular file, such as `/dev/stdout`, is
+/// written to: replacing a device would harm the machine.
 pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FileError> {
     let wrap = |source| FileError::new("write", path, source);
-    let dir = parent(path);
+    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let there = File::options().write(true).open(path).map_err(wrap)?;
+        return write_through(there, path, fill);
+    }
+    let target = match fs::symlink_metadata(path) {
+        Ok(there) if there.is_symlink() => fs::canonicalize(path).map_err(wrap)?,
+        _ => path.to_owned(),
+    };
+    let dir = parent(&target);
     let temporary = tempfile::Builder::new()
         .prefix(".tmp-")
         .permissions(Permissions::from_mode(NEW_FILE_MODE))
         .tempfile_in(dir)
         .map_err(wrap)?;
     write_through(temporary.as_file(), path, fill)?;
-    match fs::symlink_metadata(path) {
+    match fs::symlink_metadata(&target) {
         Ok(old) if old.is_dir() => {
             return Err(wrap(io::Error::new(ErrorKind::IsADirectory, "it is a directory, not a file")));
         }
@@ -92,7 +101,7 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
         Err(error) => return Err(wrap(error)),
     }
     temporary.as_file().sync_all().map_err(wrap)?;
-    temporary.persist(path).map_err(|failed| FileError::new("replace", path, failed.error))?;
+    temporary.persist(&target).map_err(|failed| FileError::new("replace", path, failed.error))?;
     sync_dir(dir)
 }
 
@@ -231,15 +240,27 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_replaced_and_its_target_left_alone() {
+    fn a_link_stays_and_its_target_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let (target, link) = (dir.path().join("target"), dir.path().join("link"));
         fs::write(&target, b"old").unwrap();
         symlink(&target, &link).unwrap();
         replace(&link, b"new").unwrap();
-        assert_eq!(read(&target).unwrap(), b"old");
-        assert_eq!(read(&link).unwrap(), b"new");
-        assert!(fs::symlink_metadata(&link).unwrap().is_file());
+        assert_eq!(read(&target).unwrap(), b"new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        symlink("/dev/null", &link).unwrap();
+        for path in [Path::new("/dev/null"), &link] {
+            replace(path, b"x").unwrap();
+            assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        }
+        assert_eq!(replace(Path::new("/dev/full"), b"x").unwrap_err().source.kind(), ErrorKind::StorageFull);
+        assert!(!fs::metadata("/dev/full").unwrap().is_file());
     }
 
     #[test]

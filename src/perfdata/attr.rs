@@ -34,7 +34,8 @@ pub struct Attr {
     pub config2: u64,
     /// Which branches are recorded, and in which shape: see [`branch`](super::abi::branch).
     pub branch_sample_type: u64,
-    /// Mask of the user registers in a sample.
+    /// Mask of the user registers in a sample. `samply import` (0.13.1) panics on a file of ours whose mask
+    /// lacks its unwinder's: BP, SP and IP on x86-64; LR, SP, PC and X29 on arm64.
     pub sample_regs_user: u64,
     /// Bytes of user stack in a sample.
     pub sample_stack_user: u32,

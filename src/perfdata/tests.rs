@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::rc::Rc;
 
-use super::abi::{context, feature, flag, misc, record_type, sample_type as st};
+use super::abi::{context, flag, misc, record_type, sample_type as st};
 use super::*;
 
 /// The sample type of the native sampler.
@@ -17,8 +17,8 @@ pub(super) const NATIVE: u64 = st::IDENTIFIER
     | st::CALLCHAIN
     | st::REGS_USER
     | st::STACK_USER;
-/// SP and IP of x86-64 (`asm/perf_regs.h`).
-pub(super) const REGS: u64 = 1 << 7 | 1 << 8;
+/// BP, SP and IP of x86-64 (`asm/perf_regs.h`).
+pub(super) const REGS: u64 = 1 << 6 | 1 << 7 | 1 << 8;
 pub(super) const BUILD_ID: [u8; 20] = [0xab; 20];
 
 pub(super) fn native_event(name: &str, config: u64, ids: &[u64]) -> Event {
@@ -54,7 +54,7 @@ pub(super) fn native_sample(id: u64, time: u64, cpu: u32, chain: &[u64]) -> Vec<
         body.extend(word.to_le_bytes());
     }
     body.extend(chain.iter().flat_map(|ip| ip.to_le_bytes()));
-    for word in [2, 0x7ffc_0000, 0x40_1000, 16, 0x1111, 0x2222, 8] {
+    for word in [2, 0x7ffc_0010, 0x7ffc_0000, 0x40_1000, 16, 0x1111, 0x2222, 8] {
         body.extend(u64::to_le_bytes(word));
     }
     body
@@ -192,7 +192,8 @@ fn what_is_written_is_read() {
     assert_eq!(chain, [context::KERNEL, 0xffff_ffff_8100_1000, context::USER, 0x40_1000, 0x40_2000]);
     assert_eq!((sample.callchain.len(), sample.callchain.clone().next_back()), (5, Some(0x40_2000)));
     let regs = sample.user_regs.unwrap();
-    assert_eq!((regs.abi, regs.get(7), regs.get(8)), (2, Some(0x7ffc_0000), Some(0x40_1000)));
+    assert_eq!((regs.abi, regs.mask, regs.get(6)), (2, REGS, Some(0x7ffc_0010)));
+    assert_eq!((regs.get(7), regs.get(8)), (Some(0x7ffc_0000), Some(0x40_1000)));
     assert_eq!((regs.get(0), regs.get(9), regs.get(64), regs.get(u32::MAX)), (None, None, None, None));
     assert_eq!(sample.user_stack, Some(&0x1111_u64.to_le_bytes()[..]));
 }

@@ -1,0 +1,25 @@
+//! `perf.data` reader: whatever the bytes, no panic, and an error is the last thing that comes out.
+#![no_main]
+
+use goflame::perfdata::{PerfData, RecordKind};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(file) = PerfData::parse(bytes) else { return };
+    let mut records = file.records();
+    while let Some(record) = records.next() {
+        let Ok(record) = record else {
+            assert!(records.next().is_none());
+            return;
+        };
+        if let RecordKind::Sample(sample) = record.kind {
+            assert!(sample.event < file.events().len());
+            assert!(sample.callchain.count() <= bytes.len() / 8);
+            if let Some(regs) = sample.user_regs {
+                for bit in 0..65 {
+                    let _ = regs.get(bit);
+                }
+            }
+        }
+    }
+});
