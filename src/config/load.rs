@@ -197,6 +197,10 @@ fn finish(config: &mut Config) {
     if config.app.name.is_empty() {
         config.app.name = rules::derived_name(&config.app.package, &config.root);
     }
+    // As `go test` does, so that benchmarks find their testdata.
+    if config.app.kind == Kind::Bench && config.workload.dir == config.root && config.app.package.starts_with("./") {
+        config.workload.dir = config.root.join(config.app.package.trim_start_matches("./"));
+    }
 }
 
 fn flags(config: &mut Config, dir: &Path, overrides: &Overrides) -> Result<(), Error> {

@@ -58,6 +58,7 @@ pub(super) fn build_planned(
     let started = Instant::now();
     build::run(&plan, &go)?;
     let wall = started.elapsed();
+    sudo::give_to_caller(&plan.output, &config.archive.dir);
     let variant = config.variants.get(&config.build.variant);
     let variant = variant.ok_or_else(|| build::Error::Name { name: config.build.variant.clone() })?;
     let artifact = Artifact::read(&plan.output, variant, &config.toolchain)?;

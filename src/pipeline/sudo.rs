@@ -1,6 +1,7 @@
 //! Who called sudo: the workload must not run as root because goflame does.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use nix::unistd::{Uid, User as Account};
 
@@ -21,6 +22,15 @@ pub(super) fn calling_user(env: &BTreeMap<String, String>) -> Option<User> {
     let name = account.as_ref().map(|account| account.name.clone()).or_else(|| env.get("SUDO_USER").cloned())?;
     let home = account.map_or_else(|| "/".into(), |account| account.dir);
     Some(User { uid, gid, name, home })
+}
+
+/// Gives `path` and the directories above it, up to `top`, to the calling user, who must be able to build there
+/// without sudo as well. What cannot be given stays root's; nothing depends on it.
+pub(super) fn give_to_caller(path: &Path, top: &Path) {
+    let Some(user) = calling_user(&environment()) else { return };
+    for part in path.ancestors().take_while(|part| part.starts_with(top)) {
+        let _ = std::os::unix::fs::lchown(part, Some(user.uid), Some(user.gid));
+    }
 }
 
 /// sudo's variables of this process.

@@ -266,3 +266,14 @@ fn names_of_values_read_as_they_are_written() {
     assert_eq!(error("pprf").to_string(), "expected `svg`, `pprof`, `folded` or `json`; did you mean `pprof`?");
     assert!(error("html").is_later() && !error("png").is_later());
 }
+
+#[test]
+fn benchmarks_run_where_go_test_runs_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    for (workload, expected) in [("", root.join("lib")), ("[workload]\ndir = \"data\"\n", root.join("data"))] {
+        let text = format!("[app]\npackage = \"./lib\"\nkind = \"bench\"\n{workload}");
+        std::fs::write(root.join("goflame.toml"), text).unwrap();
+        assert_eq!(load(&root, None, &Overrides::default()).unwrap().workload.dir, expected);
+    }
+}
