@@ -116,6 +116,12 @@ pub fn write_through(
     fill(&mut buffered).and_then(|()| buffered.flush()).map_err(|source| FileError::new("write", path, source))
 }
 
+/// A path as people want to read it: from the working directory, where it lies below that.
+pub fn shown(path: &Path) -> &Path {
+    let below = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok());
+    below.filter(|below| !below.as_os_str().is_empty()).unwrap_or(path)
+}
+
 /// Creates a directory and its parents; one that exists is fine.
 pub fn create_dir_all(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path).map_err(|source| FileError::new("create directory", path, source))

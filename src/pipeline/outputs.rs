@@ -13,10 +13,13 @@ pub(super) struct Caption {
     pub(super) subtitle: String,
 }
 
+/// The file that people look at first.
+pub const FLAME_GRAPH: &str = "flamegraph.svg";
+
 /// The name of a format's file in a run directory.
 pub(super) fn file_name(format: Format) -> &'static str {
     match format {
-        Format::Svg => "flamegraph.svg",
+        Format::Svg => FLAME_GRAPH,
         Format::Pprof => "profile.pb.gz",
         Format::Folded => "profile.folded",
         Format::Json => "summary.json",

@@ -75,7 +75,7 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
     let place = draft.dir().to_owned();
     let outcome = Run { config, options, observer, built, ready, settled, store: &store }.execute(draft);
     if outcome.is_err() && place.join(PERF_DATA_FILE).exists() {
-        observer.warn(&format!("the run is not complete; what there is of it: {}", place.display()));
+        observer.warn(&format!("the run is not complete; what there is of it: {}", fsio::shown(&place).display()));
     }
     outcome
 }
@@ -98,7 +98,11 @@ impl Run<'_> {
         draft.add_binary(&self.built.artifact.path, name)?;
         let kernel = self.kernel_symbols();
         let plan = self.record_plan(&draft, kernel.as_ref().ok())?;
-        self.observer.step("Running", &quote_command(&plan.argv));
+        let mut words = plan.argv.clone();
+        if let Some(program) = words.first_mut() {
+            *program = fsio::shown(Path::new(program)).into();
+        }
+        self.observer.step("Running", &quote_command(&words));
         let recording = record::record(&plan, &self.settled, self.features(), self.observer)?;
         self.tell_about(&recording);
 

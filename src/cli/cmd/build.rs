@@ -24,7 +24,12 @@ pub(in crate::cli) fn build(project: &Project<'_>, args: &Build, terminal: &Term
     let artifact = &built.artifact;
     terminal.step(
         "Built",
-        &format!("{} with {} in {:.1} s", artifact.path.display(), built.go.version, built.wall.as_secs_f64()),
+        &format!(
+            "{} with {} in {:.1} s",
+            crate::fsio::shown(&artifact.path).display(),
+            built.go.version,
+            built.wall.as_secs_f64()
+        ),
     );
     terminal.step("Inspected", &format!("{}, sha256 {}", artifact.facts.optimisation, artifact.sha256));
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,8 @@ use crate::cli::args::Run;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
-use crate::pipeline::{self, Observer, RunOptions, RunOutcome};
+use crate::fsio;
+use crate::pipeline::{self, FLAME_GRAPH, Observer, RunOptions, RunOutcome};
 use crate::process::quote_command;
 
 pub(in crate::cli) fn run(
@@ -42,8 +43,12 @@ pub(in crate::cli) fn run(
     if config.variants.get(&config.build.variant).is_some_and(|variant| variant.gcflags.contains("-N")) {
         terminal.step("Note", "debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots");
     }
-    terminal.step("Archived", &outcome.dir.display().to_string());
+    let dir = fsio::shown(&outcome.dir);
+    terminal.step("Archived", &dir.display().to_string());
     terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
+    if outcome.files.iter().any(|file| file == FLAME_GRAPH) {
+        terminal.step("Picture", &dir.join(FLAME_GRAPH).display().to_string());
+    }
     Ok(if args.propagate_status { outcome.status.exit_code().into() } else { ExitCode::SUCCESS })
 }
 
