@@ -18,7 +18,8 @@ impl Origins {
 
     /// Whose code a function with this linker name is.
     pub(super) fn of(&self, linker_name: &str) -> Origin {
-        let package = name::package(linker_name);
+        // The linker writes the dots of an import path's last element as `%2e`.
+        let package = &*name::package(linker_name).replace("%2e", ".");
         if is_within(package, "main") || self.main_module.as_deref().is_some_and(|module| is_within(package, module)) {
             return Origin::Main;
         }
@@ -59,6 +60,7 @@ mod tests {
             ("main.(*Server).Handle.func1", Origin::Main),
             ("example.com/shop/cart.Add", Origin::Main),
             ("example.com/shopping.Add", Origin::Module),
+            ("example.com/shop%2ev2.Add", Origin::Module),
             ("github.com/x/y.Z", Origin::Module),
             ("encoding/json.Marshal", Origin::Std),
             ("slices.SortFunc[go.shape.int]", Origin::Std),

@@ -105,7 +105,7 @@ fn go_frame<'a>(function: &Function<'_, 'a>, address: u64) -> Option<SourceFrame
         file: function.file_at(address).map(String::from_utf8_lossy),
         line: function.line_at(address).unwrap_or_default(),
         start_line: function.start_line(),
-        is_go: true,
+        is_go: function.is_go(),
         entry: function.entry(),
         top_frame: function.is_top_frame(),
     })

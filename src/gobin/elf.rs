@@ -14,6 +14,9 @@ use crate::bytes::Cursor;
 /// The one kind of file header that is read.
 pub(super) type Header = FileHeader64<LE>;
 
+/// 64 KiB of them is the limit of Linux (`load_elf_phdrs` in `fs/binfmt_elf.c`). It keeps searches among them short.
+const MAX_PROGRAM_HEADERS: usize = 0x1_0000 / size_of::<ProgramHeader64<LE>>();
+
 /// A part of the file that is mapped into memory (`PT_LOAD`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
@@ -57,6 +60,9 @@ impl<'a> Elf<'a> {
             _ => return Err(Error::Unsupported("this type of ELF file")),
         }
         let program_headers = header.program_headers(LE, bytes).map_err(|_| Error::Truncated("program headers"))?;
+        if program_headers.len() > MAX_PROGRAM_HEADERS {
+            return Err(Error::Unsupported("an ELF file with more program headers than Linux loads"));
+        }
         let mut segments = Vec::new();
         for segment in program_headers.iter().filter(|header| header.p_type(LE) == elf::PT_LOAD) {
             segment.data(LE, bytes).map_err(|()| Error::Truncated("segments"))?;

@@ -64,28 +64,32 @@ impl<'t, 'a> Function<'t, 'a> {
     }
 
     /// Whether the record can be one: its entry is repeated in it, its name is one of the names (and not the
-    /// middle of one), its arrays are inside the table.
-    pub(super) fn check(&self, raw_entry: u64) -> Result<(), PclntabAbsence> {
+    /// middle of one), and it ends where the next record starts, which no other layout of its fields would.
+    pub(super) fn check(&self, raw_entry: u64, next_record: Option<u64>) -> Result<(), PclntabAbsence> {
         if self.raw_entry != raw_entry {
             return Err(PclntabAbsence::Damaged("a function's record is of another address"));
         }
-        let name_start = usize::try_from(self.name).unwrap_or(usize::MAX);
-        let before = name_start.checked_sub(1).map_or(Some(&0), |index| self.table.names.get(index));
-        if before != Some(&0) || name_start >= self.table.names.len() {
+        let name = index(self.name);
+        let before = name.checked_sub(1).map_or(Some(&0), |before| self.table.names.get(before));
+        if before != Some(&0) || name >= self.table.names.len() {
             return Err(PclntabAbsence::Damaged("a function's name is not one of the names"));
         }
-        let words = u64::from(self.pcdata_count).checked_add(u64::from(self.funcdata_count));
-        let size = words.and_then(|words| words.checked_mul(4));
-        let tables =
-            [self.pc_file, self.pc_line].map(|offset| Cursor::at(self.table.pc_values, index(offset)).is_some());
-        if size.is_none_or(|size| {
-            let mut arrays = self.arrays;
-            arrays.take_u64(size).is_none()
-        }) || tables.contains(&false)
-        {
-            return Err(PclntabAbsence::Damaged("a function's tables are cut off"));
+        let end = self.record_end().ok_or(PclntabAbsence::Damaged("a function's record is cut off"))?;
+        if next_record.is_some_and(|next| next != end) {
+            return Err(PclntabAbsence::Damaged("the functions' records do not follow one another"));
         }
         Ok(())
+    }
+
+    /// Where the record after this one starts, which is at a multiple of 8.
+    fn record_end(&self) -> Option<u64> {
+        let count = usize::from(self.funcdata_count);
+        let mut rest = self.arrays;
+        rest.skip(index(self.pcdata_count).checked_mul(4)?)?;
+        rest.skip(self.funcdata_padding())?;
+        rest.skip(count.checked_mul(self.funcdata_size())?)?;
+        let end = self.table.functions.len().checked_sub(rest.remaining())?;
+        u64::try_from(end.checked_next_multiple_of(8)?).ok()
     }
 
     /// The first address.
@@ -106,6 +110,12 @@ impl<'t, 'a> Function<'t, 'a> {
     /// The line of the `func` keyword; 0 before Go 1.20 and for assembly.
     pub fn start_line(&self) -> u32 {
         self.start_line
+    }
+
+    /// Whether this is Go code. Where Go's linker links C code in itself (as it does for `net` and `os/user`), the
+    /// table names that code too, but has no lines for it.
+    pub fn is_go(&self) -> bool {
+        self.pc_line != 0
     }
 
     /// The root of every stack it is in.
@@ -131,18 +141,26 @@ impl<'t, 'a> Function<'t, 'a> {
         usize::from(self.funcdata_count) > FUNCDATA_INLINE_TREE && self.funcdata(FUNCDATA_INLINE_TREE).is_some()
     }
 
-    /// The funcdata of an index below the count: an offset from `go:func.*`, or an address in Go 1.16 and 1.17.
+    /// The funcdata of a number below the count: an offset from `go:func.*`, or an address in Go 1.16 and 1.17.
     fn funcdata(&self, number: usize) -> Option<u64> {
         let mut array = self.arrays;
         array.skip(index(self.pcdata_count).checked_mul(4)?)?;
+        array.skip(self.funcdata_padding())?;
+        array.skip(number.checked_mul(self.funcdata_size())?)?;
         if self.table.layout == Layout::Go116 {
-            // Pointers at multiples of 8; the 44 bytes before the arrays start at one.
-            array.skip(if self.pcdata_count.is_multiple_of(2) { 4 } else { 0 })?;
-            array.skip(number.checked_mul(8)?)?;
             return array.u64().filter(|address| *address != 0);
         }
-        array.skip(number.checked_mul(4)?)?;
         array.u32().filter(|offset| *offset != u32::MAX).map(u64::from)
+    }
+
+    fn funcdata_size(&self) -> usize {
+        if self.table.layout == Layout::Go116 { 8 } else { 4 }
+    }
+
+    /// Pointers are at multiples of 8, and 44 bytes stand before the arrays.
+    fn funcdata_padding(&self) -> usize {
+        let pointers = self.table.layout == Layout::Go116;
+        if pointers && self.pcdata_count.is_multiple_of(2) { 4 } else { 0 }
     }
 
     /// The value that a pc-value table has for an address inside the function; `None` when it has none.

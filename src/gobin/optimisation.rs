@@ -8,12 +8,13 @@ use std::fmt;
 
 use super::buildinfo::BuildInfo;
 use super::error::BuildInfoAbsence;
+use super::function::Function;
 use super::pclntab::Pclntab;
 
 /// Where the Go functions have calls of others put into their body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InliningEvidence {
-    /// All Go functions, the runtime's too.
+    /// All Go functions, the runtime's and Go's assembly too, C code not.
     pub functions: usize,
     /// Those with inlined calls.
     pub with_inline_tree: usize,
@@ -26,7 +27,7 @@ pub struct InliningEvidence {
 impl InliningEvidence {
     pub(super) fn count(table: &Pclntab<'_>) -> Self {
         let mut counts = Self::default();
-        for function in table.functions() {
+        for function in table.functions().filter(Function::is_go) {
             let inlined = usize::from(function.has_inline_tree());
             counts.functions = counts.functions.saturating_add(1);
             counts.with_inline_tree = counts.with_inline_tree.saturating_add(inlined);

@@ -194,15 +194,17 @@ impl<'a> Pclntab<'a> {
 
     /// Every function's entry and record, so that a layout that only looks familiar is noticed.
     fn check_functions(&self) -> Result<(), PclntabAbsence> {
+        const CUT: PclntabAbsence = PclntabAbsence::Damaged("a function's record is cut off");
         let mut previous = 0;
         for index in 0..self.function_count {
-            let (entry, _) = self.raw_entry(index).unwrap_or_default();
+            let (entry, _) = self.raw_entry(index).ok_or(CUT)?;
             if entry < previous {
                 return Err(PclntabAbsence::Damaged("the functions are not in the order of their addresses"));
             }
             previous = entry;
-            let function = self.function(index).ok_or(PclntabAbsence::Damaged("a function's record is cut off"))?;
-            function.check(entry)?;
+            let next = index.checked_add(1).filter(|next| *next < self.function_count);
+            let next_record = next.and_then(|next| self.raw_entry(next)).map(|(_, record)| record);
+            self.function(index).ok_or(CUT)?.check(entry, next_record)?;
         }
         let (last, _) = self.raw_entry(self.function_count).unwrap_or_default();
         if last < previous {
@@ -216,7 +218,7 @@ impl<'a> Pclntab<'a> {
         self.layout
     }
 
-    /// The addresses that the table answers for: all Go code.
+    /// The addresses that the table answers for: all Go code, and C code that Go's own linker put among it.
     pub fn text(&self) -> Range<u64> {
         self.text.clone()
     }
@@ -266,9 +268,9 @@ impl<'a> Pclntab<'a> {
 
 /// Whether these can be the first eight bytes of a table: magic, two zeros, instruction size, pointer size.
 fn is_header(word: u64) -> bool {
-    let [a, b, c, d, e, f, quantum, pointer_size] = word.to_le_bytes();
-    matches!(a, 0xf0 | 0xf1 | 0xfa | 0xfb)
-        && [b, c, d, e, f] == [0xff, 0xff, 0xff, 0, 0]
+    let [magic, rest @ .., quantum, pointer_size] = word.to_le_bytes();
+    matches!(magic, 0xf0 | 0xf1 | 0xfa | 0xfb)
+        && rest == [0xff, 0xff, 0xff, 0, 0]
         && matches!(quantum, 1 | 2 | 4)
         && matches!(pointer_size, 4 | 8)
 }

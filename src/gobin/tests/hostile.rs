@@ -1,0 +1,196 @@
+//! Damaged files: refused with the right reason where the damage can be seen, and never a panic.
+
+use super::*;
+
+/// Asks everything there is to ask.
+fn exercise(bytes: &[u8]) {
+    let Ok(binary) = Binary::parse(bytes) else { return };
+    let facts = binary.facts();
+    assert!(facts.build_id.is_none_or(|id| id.len() <= 2 * bytes.len()));
+    for segment in binary.load_segments() {
+        let step = usize::try_from(segment.file_size / 40).unwrap().max(1);
+        for address in (segment.address..segment.address.saturating_add(segment.file_size)).step_by(step) {
+            let _either = binary.locate(address);
+        }
+        binary.address_of_offset(segment.offset);
+    }
+    for address in [0, 1, u64::MAX] {
+        let _either = binary.locate(address);
+        binary.address_of_offset(address);
+    }
+}
+
+fn tiny() -> Program {
+    Program::go(TINY, &["-buildmode=pie"])
+}
+
+/// The parts of the file that hold structure, as places in it: headers, function table, moduledata, notes, ...
+fn structures(bytes: &[u8]) -> Vec<Range<usize>> {
+    let elf = Elf::parse(bytes).unwrap();
+    let mut places = vec![0..0x1000, bytes.len() - 64 * 30..bytes.len()];
+    let section_headers = u64::from_le_bytes(bytes[40..48].try_into().unwrap()) as usize;
+    places.push(section_headers..(section_headers + 64 * 30).min(bytes.len()));
+    for name in [
+        ".gopclntab",
+        ".go.module",
+        ".go.buildinfo",
+        ".note.gnu.build-id",
+        ".symtab",
+        ".dynsym",
+        ".rela",
+        ".debug_info",
+        ".dynamic",
+    ] {
+        let Some((header, data)) = elf.section(name.as_bytes()) else { continue };
+        let start = header.sh_offset.get(LE) as usize;
+        places.push(start..start + data.len().min(0x400));
+    }
+    let (header, _) = elf.section(b".gopclntab").unwrap();
+    for word in [0, 2, 3, 4, 5] {
+        let start = header.sh_offset.get(LE) as usize;
+        let field = start + 24 + word * 8;
+        let table = start + u64::from_le_bytes(bytes[field..field + 8].try_into().unwrap()) as usize;
+        places.push(table..table + 0x200);
+    }
+    places
+}
+
+#[test]
+fn cut_off_anywhere() {
+    let program = tiny();
+    let bytes = &program.bytes;
+    let mut lengths: BTreeSet<usize> = (0..0x1000).chain((0..bytes.len()).step_by(9973)).collect();
+    for part in structures(bytes) {
+        lengths.extend(part.step_by(13));
+    }
+    for length in lengths {
+        exercise(&bytes[..length]);
+        // The same cut in a file that has no section headers to miss, and whose headers admit to it.
+        let mut admitted = without_sections(&bytes[..length.max(0x1000)]);
+        shorten_segments(&mut admitted);
+        exercise(&admitted);
+    }
+}
+
+/// Makes every segment end where the file does.
+fn shorten_segments(bytes: &mut [u8]) {
+    let total = bytes.len() as u64;
+    let count = usize::from(u16::from_le_bytes([bytes[56], bytes[57]]));
+    for header in (64..).step_by(56).take(count) {
+        let field = |at: usize| header + at..header + at + 8;
+        let offset = u64::from_le_bytes(bytes[field(8)].try_into().unwrap());
+        let size = u64::from_le_bytes(bytes[field(32)].try_into().unwrap());
+        let left = size.min(total.saturating_sub(offset));
+        bytes[field(8)].copy_from_slice(&offset.min(total).to_le_bytes());
+        bytes[field(32)].copy_from_slice(&left.to_le_bytes());
+    }
+}
+
+#[test]
+fn any_byte_changed() {
+    let mut bytes = tiny().bytes;
+    let places = structures(&bytes);
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below as u64).unwrap()
+    };
+    for round in 0..600 {
+        let original = bytes.clone();
+        for _ in 0..=round % 4 {
+            let part = places[random(places.len())].clone();
+            let at = part.start + random(part.len());
+            match random(3) {
+                0 => bytes[at] ^= 1 << random(8),
+                1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][random(5)],
+                _ => {
+                    let at = (at & !3).min(original.len() - 4);
+                    bytes[at..at + 4]
+                        .copy_from_slice(&[0, u32::MAX, 0x7fff_ffff, 0x8000_0000][random(4)].to_le_bytes());
+                }
+            }
+        }
+        exercise(&bytes);
+        bytes = original;
+    }
+}
+
+#[test]
+fn a_table_that_contradicts_itself_is_refused() {
+    let program = Program::go(TINY, &[]);
+    let elf = Elf::parse(&program.bytes).unwrap();
+    let (header, table) = elf.section(b".gopclntab").unwrap();
+    let (module, _) = elf.section(b".go.module").unwrap();
+    let (table_at, module_at) = (header.sh_offset.get(LE) as usize, module.sh_offset.get(LE) as usize);
+    let offset = |word: usize| u64::from_le_bytes(table[word * 8..word * 8 + 8].try_into().unwrap()) as usize;
+    let functions = table_at + offset(8);
+    let record =
+        functions + u32::from_le_bytes(program.bytes[functions + 4..functions + 8].try_into().unwrap()) as usize;
+    let damaged = |what| PclntabAbsence::Damaged(what);
+    let elsewhere = damaged("it disagrees with the moduledata on where the code is");
+    for (at, patch, expected) in [
+        (table_at, &[0xfb][..], PclntabAbsence::TooOld),
+        (table_at, &[0xf2], PclntabAbsence::UnknownMagic(0xffff_fff2)),
+        (table_at + 5, &[1], damaged("the header's padding is not zero")),
+        (table_at + 6, &[4], damaged("the instruction size is not the machine's")),
+        (table_at + 7, &[4], PclntabAbsence::PointerSize(4)),
+        (table_at + 8, &[0; 8], damaged("the number of functions is impossible")),
+        (table_at + 8, &[0xff; 8], damaged("the number of functions is impossible")),
+        (table_at + 8, &[1, 0], PclntabAbsence::NoModuledata),
+        (table_at + 24, &[1], elsewhere.clone()),
+        (table_at + 32, &[0xff; 8], damaged("its parts are out of order")),
+        (table_at + 40, &[0; 8], damaged("its parts are out of order")),
+        (module_at, &[0xff], PclntabAbsence::NoModuledata),
+        (module_at + 17 * 8, &[0xff], PclntabAbsence::NoModuledata),
+        (module_at + 20 * 8, &[0x10], elsewhere.clone()),
+        (module_at + 22 * 8, &[0x10], elsewhere),
+        // The magic of another generation makes every record's fields stand elsewhere.
+        (table_at, &[0xf0], damaged("the functions' records do not follow one another")),
+        (functions + 16, &[0; 4], damaged("the functions are not in the order of their addresses")),
+        (functions + 4, &[0xff; 4], damaged("a function's record is cut off")),
+        (record, &[1], damaged("a function's record is of another address")),
+        (record + 4, &[0xff; 4], damaged("a function's name is not one of the names")),
+        (record + 28, &[0xff; 4], damaged("a function's record is cut off")),
+        (record + 28, &[9], damaged("the functions' records do not follow one another")),
+    ] {
+        let mut bytes = program.bytes.clone();
+        bytes[at..at + patch.len()].copy_from_slice(patch);
+        let binary = Binary::parse(&bytes).unwrap();
+        assert_eq!(binary.pclntab().err(), Some(&expected), "{patch:x?} at {at:#x}");
+        // The symbol table still has the names, and still knows what is Go.
+        let address = program.binary().pclntab().unwrap().functions().nth(100).unwrap().entry();
+        let (with, without) = (program.binary().locate(address).unwrap(), binary.locate(address).unwrap());
+        assert_eq!(with.frames[0].name, without.frames[0].name);
+        assert!(without.frames[0].is_go && without.frames[0].line == 0);
+    }
+}
+
+#[test]
+fn more_segments_than_linux_loads() {
+    let mut bytes = tiny().bytes;
+    bytes[56..58].copy_from_slice(&1171_u16.to_le_bytes());
+    assert!(matches!(Binary::parse(&bytes).unwrap_err(), Error::Unsupported(what) if what.contains("program headers")));
+}
+
+#[test]
+fn other_machines_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("main.go"), TINY).unwrap();
+    let build = |architecture: &str| {
+        let path = directory.path().join(architecture);
+        let mut go = go();
+        go.current_dir(&directory).env("GOARCH", architecture).env("CGO_ENABLED", "0");
+        run(go.arg("build").arg("-o").arg(&path).arg("main.go"));
+        fs::read(path).unwrap()
+    };
+    assert_eq!(Binary::parse(&build("386")).unwrap_err(), Error::Unsupported("a 32-bit program"));
+    assert_eq!(Binary::parse(&build("s390x")).unwrap_err(), Error::Unsupported("a big-endian program"));
+    let riscv = build("riscv64");
+    let riscv = Binary::parse(&riscv).unwrap();
+    assert_eq!(riscv.pclntab().unwrap_err(), &PclntabAbsence::Machine("riscv64".to_owned()));
+    let facts = riscv.facts();
+    assert_eq!(facts.machine, "riscv64");
+    assert!(facts.symtab && facts.go.is_ok());
+}
