@@ -40,3 +40,7 @@ pub struct Options {
     /// Records that the kernel dropped, where the sampler counted more than the file tells.
     pub lost: Option<u64>,
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests;

@@ -170,8 +170,8 @@ pub(super) struct Build {
     #[command(flatten)]
     pub(super) variant: VariantArgs,
     /// Print the plan and do nothing
-    #[arg(long)]
-    pub(super) dry_run: bool,
+    #[arg(long = "dry-run")]
+    pub(super) plan_only: bool,
 }
 
 #[derive(Debug, Args)]
@@ -200,8 +200,8 @@ pub(super) struct Run {
     #[arg(long)]
     pub(super) title: Option<String>,
     /// Print the plan and do nothing
-    #[arg(long)]
-    pub(super) dry_run: bool,
+    #[arg(long = "dry-run")]
+    pub(super) plan_only: bool,
     /// End with the workload's own status (128 + signal for a signal)
     #[arg(long)]
     pub(super) propagate_status: bool,

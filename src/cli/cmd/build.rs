@@ -11,7 +11,7 @@ use crate::pipeline::{self, Observer};
 
 pub(in crate::cli) fn build(project: &Project<'_>, args: &Build, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let config = project.settings(&Overrides { variant: args.variant.name(), ..Overrides::default() })?;
-    if args.dry_run {
+    if args.plan_only {
         let (plan, _) = pipeline::plan(&config)?;
         terminal.data(format!("{plan}\n").as_bytes()).map_err(Failure::Stdout)?;
         return Ok(ExitCode::SUCCESS);

@@ -22,7 +22,7 @@ pub(in crate::cli) fn run(
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
     let config = project.settings(&overrides(args))?;
-    if args.dry_run {
+    if args.plan_only {
         return dry_run(&config, terminal);
     }
     if args.json {

@@ -1,0 +1,211 @@
+//! Recordings made by hand, whose analysis is known.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use super::{Analysis, Images, KernelSymbols, Options, analyse};
+use crate::perfdata::abi::{context, event_type, flag, misc, record_type, sample_type};
+use crate::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, Task, Writer};
+use crate::profile::Unit;
+
+const FIELDS: u64 =
+    sample_type::IP | sample_type::TID | sample_type::TIME | sample_type::PERIOD | sample_type::CALLCHAIN;
+const PERIOD: u64 = 1_000_000;
+const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
+
+/// Files that cannot be had, so that frames are named by their file.
+struct NoFiles;
+
+impl Images for NoFiles {
+    fn image(&mut self, _path: &str, _build_id: Option<&str>) -> Result<Arc<[u8]>, String> {
+        Err("no such file".into())
+    }
+}
+
+struct Recording {
+    writer: Writer<Cursor<Vec<u8>>>,
+    time: u64,
+}
+
+impl Recording {
+    fn new() -> Self {
+        Self::of(Attr { kind: event_type::SOFTWARE, config: 0, flags: flag::SAMPLE_ID_ALL, ..Attr::default() })
+    }
+
+    fn of(attr: Attr) -> Self {
+        let attr = Attr { sample_type: FIELDS, sample_period_or_freq: PERIOD, ..attr };
+        let event = Event { name: "cpu-clock".into(), attr, ids: vec![1] };
+        Self { writer: Writer::create(Cursor::new(Vec::new()), &[event]).unwrap(), time: 0 }
+    }
+
+    fn now(&mut self) -> SampleId {
+        self.time += 1;
+        SampleId { time: self.time, ..SampleId::default() }
+    }
+
+    fn map(&mut self, pid: i32, start: u64, path: &str) {
+        let at = self.now();
+        let map =
+            Mmap { pid, tid: pid, start, len: 0x1000, path: path.as_bytes(), executable: true, ..Mmap::default() };
+        self.writer.mmap(CpuMode::User, &map, &at).unwrap();
+    }
+
+    fn comm(&mut self, pid: i32, exec: bool, name: &str) {
+        let at = self.now();
+        self.writer.comm(pid, pid, exec, name.as_bytes(), &at).unwrap();
+    }
+
+    fn sample(&mut self, pid: i32, chain: &[u64]) {
+        let time = self.now().time;
+        let mut body = Vec::new();
+        for word in [chain.get(1).copied().unwrap_or(0), u64::from(pid.cast_unsigned()) * 0x1_0000_0001, time, PERIOD] {
+            body.extend(word.to_le_bytes());
+        }
+        body.extend((chain.len() as u64).to_le_bytes());
+        body.extend(chain.iter().flat_map(|word| word.to_le_bytes()));
+        self.writer.record(record_type::SAMPLE, CpuMode::User.to_misc(), &body).unwrap();
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        self.writer.finish(&Features::default()).unwrap().into_inner()
+    }
+
+    fn analyse(self) -> Analysis {
+        let bytes = self.bytes();
+        analyse(&PerfData::parse(&bytes).unwrap(), &mut NoFiles, &Options::default()).unwrap()
+    }
+}
+
+/// `process: root;…;leaf COUNT`, sorted.
+fn stacks(analysis: &Analysis) -> Vec<String> {
+    let profile = &analysis.profile;
+    let mut lines: Vec<String> = profile
+        .samples()
+        .iter()
+        .map(|sample| {
+            let names: Vec<_> = profile
+                .frames_root_first(sample.stack)
+                .into_iter()
+                .map(|frame| profile.str(profile.frame_function(frame).display))
+                .collect();
+            format!("{}: {} {}", profile.str(sample.process), names.join(";"), sample.count)
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn equal_stacks_are_counted_together_and_weighed_by_period() {
+    let mut recording = Recording::new();
+    recording.comm(7, true, "app");
+    recording.map(7, 0x1000, "/bin/app");
+    for _ in 0..3 {
+        recording.sample(7, &[context::USER, 0x1010, 0x1020]);
+    }
+    recording.sample(7, &[context::USER, 0x1010, 0x1030]);
+    let analysis = recording.analyse();
+    assert_eq!(stacks(&analysis), ["app: [app];[app] 1", "app: [app];[app] 3"]);
+    assert_eq!(analysis.profile.event.unit, Unit::Nanoseconds);
+    assert_eq!(analysis.profile.total_weight(), 4 * PERIOD);
+    assert_eq!((analysis.quality.samples, analysis.quality.user_frames), (4, 8));
+    assert_eq!(analysis.quality.unnamed_reasons, [("no such file".to_owned(), 8)]);
+}
+
+#[test]
+fn a_return_address_belongs_to_the_call_before_it() {
+    let mut recording = Recording::new();
+    recording.map(7, 0x1000, "/bin/one");
+    recording.map(7, 0x2000, "/bin/two");
+    // A call at the very end of /bin/one returns to the first address of /bin/two; the leaf is exact.
+    recording.sample(7, &[context::USER, 0x2000, 0x2000]);
+    assert_eq!(stacks(&recording.analyse()), ["pid 7: [one];[two] 1"]);
+}
+
+#[test]
+fn kernel_and_user_parts_of_a_chain_are_told_apart() {
+    let mut recording = Recording::new();
+    recording.map(7, 0x1000, "/bin/app");
+    let at = SampleId::default();
+    recording.writer.kernel_mmap(KERNEL_TEXT, 0x1000, KERNEL_TEXT, &at).unwrap();
+    recording.sample(7, &[context::KERNEL, KERNEL_TEXT + 0x10, KERNEL_TEXT + 0x100, context::USER, 0x1000]);
+    let bytes = recording.bytes();
+    let data = PerfData::parse(&bytes).unwrap();
+    let symbols = |text: &str| Options { kernel: KernelSymbols::parse(text.as_bytes()).ok(), ..Options::default() };
+
+    let own = symbols(
+        "ffffffff81000000 T _text\nffffffff81000000 T entry\nffffffff81000100 T next\nffffffff81002000 T _etext\n",
+    );
+    let analysis = analyse(&data, &mut NoFiles, &own).unwrap();
+    assert_eq!(stacks(&analysis), ["pid 7: [app];_text;_text 1"]);
+    assert_eq!((analysis.quality.kernel_frames, analysis.quality.unnamed_kernel_frames), (2, 0));
+    assert_eq!(analysis.kernel_addresses, [KERNEL_TEXT + 0x10, KERNEL_TEXT + 0xff]);
+
+    let of_another_boot = symbols("ffffffff91000000 T _text\nffffffff91000100 T next\n");
+    let analysis = analyse(&data, &mut NoFiles, &of_another_boot).unwrap();
+    assert_eq!(stacks(&analysis), ["pid 7: [app];[kernel];[kernel] 1"]);
+    assert!(
+        analysis.quality.unnamed_reasons.iter().any(|(reason, count)| reason.contains("another boot") && *count == 2)
+    );
+}
+
+#[test]
+fn a_child_inherits_the_maps_and_an_exec_drops_them() {
+    let mut recording = Recording::new();
+    recording.comm(7, true, "app");
+    recording.map(7, 0x1000, "/bin/app");
+    let at = recording.now();
+    recording.writer.fork(&Task { pid: 8, ppid: 7, tid: 8, ptid: 7, time: at.time }, &at).unwrap();
+    recording.sample(8, &[context::USER, 0x1000]);
+    recording.comm(8, true, "tool");
+    recording.sample(8, &[context::USER, 0x1000]);
+    recording.sample(7, &[context::USER, 0x1000]);
+    assert_eq!(stacks(&recording.analyse()), ["app: [app] 1", "app: [app] 1", "tool: [unknown] 1"]);
+}
+
+#[test]
+fn losses_throttling_and_depth_are_counted() {
+    let mut recording = Recording::new();
+    recording.map(7, 0x1000, "/bin/app");
+    let deep: Vec<u64> = [context::USER].into_iter().chain((0..127).map(|at| 0x1100 + at)).collect();
+    recording.sample(7, &deep);
+    recording.sample(7, &deep[..127]);
+    let mut lost = Vec::new();
+    for word in [1, 5, 0, 0, 0] {
+        lost.extend(u64::to_le_bytes(word));
+    }
+    recording.writer.record(record_type::LOST, 0, &lost[..40]).unwrap();
+    recording.writer.record(record_type::THROTTLE, misc::CPUMODE_MASK & 1, &[0; 48]).unwrap();
+    let quality = recording.analyse().quality;
+    assert_eq!((quality.truncated_stacks, quality.lost, quality.throttled), (1, 5, 1));
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_read_up_to_there_and_says_so() {
+    let mut recording = Recording::new();
+    recording.map(7, 0x1000, "/bin/app");
+    for _ in 0..10 {
+        recording.sample(7, &[context::USER, 0x1010]);
+    }
+    recording.writer.flush().unwrap();
+    let whole = recording.bytes();
+    let mut seen = Vec::new();
+    for end in 0..whole.len() {
+        let Ok(data) = PerfData::parse(&whole[..end]) else { continue };
+        let Ok(analysis) = analyse(&data, &mut NoFiles, &Options::default()) else { continue };
+        assert!(analysis.quality.samples <= 10);
+        if analysis.quality.samples < 10 {
+            assert!(!analysis.quality.complete_file, "{end} bytes");
+        }
+        seen.push(analysis.quality.samples);
+    }
+    assert!(seen.contains(&1) && seen.contains(&10), "{seen:?}");
+}
+
+#[test]
+fn an_event_of_hardware_is_counted_in_events() {
+    let recording = Recording::of(Attr { kind: event_type::HARDWARE, config: 0, ..Attr::default() });
+    let analysis = recording.analyse();
+    assert_eq!(analysis.profile.event.unit, Unit::Events);
+    assert_eq!((analysis.quality.samples, analysis.quality.cpu), (0, None));
+}
