@@ -32,8 +32,9 @@ impl Recording {
         Self::of(Attr { kind: event_type::SOFTWARE, config: 0, flags: flag::SAMPLE_ID_ALL, ..Attr::default() })
     }
 
-    fn of(attr: Attr) -> Self {
-        let attr = Attr { sample_type: FIELDS, sample_period_or_freq: PERIOD, ..attr };
+    fn of(mut attr: Attr) -> Self {
+        attr.sample_type = FIELDS;
+        attr.sample_period_or_freq = PERIOD;
         let event = Event { name: "cpu-clock".into(), attr, ids: vec![1] };
         Self { writer: Writer::create(Cursor::new(Vec::new()), &[event]).unwrap(), time: 0 }
     }
