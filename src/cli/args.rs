@@ -17,7 +17,7 @@ pub(super) struct Cli {
 }
 
 /// Flags of every subcommand.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct Global {
     /// Change to this directory first
     #[arg(short = 'C', value_name = "DIR", global = true)]
@@ -36,9 +36,10 @@ pub(super) struct Global {
     pub(super) color: Color,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
     /// On a terminal, unless `NO_COLOR` is set
+    #[default]
     Auto,
     /// Always
     Always,

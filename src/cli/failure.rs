@@ -51,7 +51,6 @@ impl Failure {
             // Whoever reads our output has read enough (`goflame … | head`).
             Self::Stdout(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Self::Stage(Error::NotReady(findings)) => terminal.not_ready(findings),
-            // go build has said it all, in its own words.
             Self::Stage(Error::Config(error)) => terminal.raw(&error.render(terminal.color())),
             _ => {
                 let mut causes = Vec::new();

@@ -7,12 +7,13 @@ mod failure;
 mod output;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::record::{GATE, SUPERVISE, run_gate, run_supervisor};
-use args::{Cli, Command};
+use args::{Cli, Command, Global};
 use failure::Failure;
 use output::Terminal;
 
@@ -27,16 +28,23 @@ pub fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are data, and go to standard output; that its pipe is closed is no error.
-            let _ = error.print();
-            return if error.use_stderr() { exit::USAGE.into() } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return usage(&error),
     };
     let terminal = Terminal::new(&cli.global);
     match dispatch(cli, &args, &terminal) {
         Ok(status) => status,
         Err(failure) => failure.report(&terminal),
+    }
+}
+
+/// Tells what is wrong with the command line, or prints the help or the version that it asks for.
+fn usage(error: &clap::Error) -> ExitCode {
+    let printed = error.print().and_then(|()| std::io::stdout().flush());
+    match printed {
+        _ if error.use_stderr() => exit::USAGE.into(),
+        Ok(()) => ExitCode::SUCCESS,
+        // Help and version are data.
+        Err(error) => Failure::Stdout(error).report(&Terminal::new(&Global::default())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything that reaches the terminal: Cargo's look for people on standard error, data on standard output.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use anstream::ColorChoice;
@@ -9,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{Color, Global};
 use crate::doctor::{Finding, Status};
-use crate::pipeline::Observer;
+use crate::pipeline::{self, Observer};
 use crate::record::{OutputStream, Progress};
 
 const VERB: Style = AnsiColor::Green.on_default().effects(Effects::BOLD);
@@ -29,7 +30,12 @@ pub(super) struct Terminal {
     verbose: bool,
     color: Color,
     bar: ProgressBar,
-    workload_stdout_to_stderr: std::sync::atomic::AtomicBool,
+    workload_stdout_to_stderr: AtomicBool,
+    /// Whether standard output and standard error are one screen, with one cursor.
+    one_screen: bool,
+    /// Whether the workload left a line of standard output, or of standard error, without its end.
+    open_stdout_line: AtomicBool,
+    open_stderr_line: AtomicBool,
 }
 
 impl Terminal {
@@ -40,28 +46,29 @@ impl Terminal {
             Color::Never => ColorChoice::Never,
         }
         .write_global();
-        let bar = if global.quiet {
-            ProgressBar::hidden()
-        } else {
-            // Draws nothing by itself when standard error is no terminal.
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10))
-        };
+        // Draws nothing by itself when standard error is no terminal.
+        let target = if global.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
+        let mut bar = ProgressBar::with_draw_target(None, target).with_prefix("Profiling");
         if let Ok(style) = ProgressStyle::with_template("{prefix:>12.cyan.bold} {msg} {spinner}") {
-            bar.set_style(style);
+            bar = bar.with_style(style);
         }
-        bar.set_prefix("Profiling");
+        // Out of sight until the first tick.
+        bar.finish_and_clear();
         Self {
             quiet: global.quiet,
             verbose: global.verbose,
             color: global.color,
             bar,
             workload_stdout_to_stderr: false.into(),
+            one_screen: io::stdout().is_terminal() && io::stderr().is_terminal(),
+            open_stdout_line: false.into(),
+            open_stderr_line: false.into(),
         }
     }
 
     /// Standard output belongs to goflame's own data: the workload's goes to standard error.
     pub(super) fn divert_workload(&self) {
-        self.workload_stdout_to_stderr.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.workload_stdout_to_stderr.store(true, Relaxed);
     }
 
     /// Whether standard error gets colour.
@@ -99,37 +106,52 @@ impl Terminal {
     pub(super) fn data(&self, bytes: &[u8]) -> io::Result<()> {
         self.bar.suspend(|| {
             let mut stdout = io::stdout().lock();
+            if self.open_line(false).swap(false, Relaxed) {
+                stdout.write_all(b"\n")?;
+            }
             stdout.write_all(bytes)?;
             stdout.flush()
         })
     }
 
+    /// Whether a stream's last line has no end yet.
+    fn open_line(&self, stderr: bool) -> &AtomicBool {
+        if stderr || self.one_screen { &self.open_stderr_line } else { &self.open_stdout_line }
+    }
+
+    /// Something for people, on a line of its own.
+    fn people(&self, write: impl FnOnce(anstream::Stderr) -> io::Result<()>) {
+        self.bar.suspend(|| {
+            let mut stderr = anstream::stderr();
+            let ended = if self.open_line(true).swap(false, Relaxed) { stderr.write_all(b"\n") } else { Ok(()) };
+            // Standard error is where problems would be told; when it is closed, there is nobody to tell.
+            let _ = ended.and_then(|()| write(stderr));
+        });
+    }
+
     /// A line for people.
     fn line(&self, style: Style, verb: &str, text: &str) {
-        // Standard error is where problems would be told; when it is closed, there is nobody to tell.
-        self.bar.suspend(|| {
-            let _ = writeln!(anstream::stderr(), "{style}{verb:>VERB_WIDTH$}{style:#} {text}");
-        });
+        self.people(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_WIDTH$}{style:#} {text}"));
     }
 
     /// A finished text for people, as it is.
     pub(super) fn raw(&self, text: &str) {
-        self.bar.suspend(|| {
-            let _ = writeln!(anstream::stderr(), "{text}");
-        });
+        self.people(|mut stderr| writeln!(stderr, "{text}"));
     }
 
     /// An error with its causes and what to do about it.
     pub(super) fn error(&self, message: &str, causes: &[String], hints: &[String]) {
-        self.bar.suspend(|| {
-            let mut stderr = anstream::stderr();
-            let _ = writeln!(stderr, "{ERROR}error{ERROR:#}: {message}");
+        self.people(|mut stderr| {
+            writeln!(stderr, "{ERROR}error{ERROR:#}: {message}")?;
             for cause in causes {
-                let _ = writeln!(stderr, "  {ERROR}cause{ERROR:#}: {cause}");
+                // What other programs said may have several lines.
+                let cause = cause.replace('\n', "\n         ");
+                writeln!(stderr, "  {ERROR}cause{ERROR:#}: {cause}")?;
             }
             for hint in hints {
-                let _ = writeln!(stderr, "   {NOTE}help{NOTE:#}: {hint}");
+                writeln!(stderr, "   {NOTE}help{NOTE:#}: {hint}")?;
             }
+            Ok(())
         });
     }
 
@@ -156,26 +178,34 @@ impl Terminal {
 
 impl Progress for Terminal {
     fn output(&self, stream: OutputStream, bytes: &[u8]) {
-        let to_stderr =
-            stream == OutputStream::Stderr || self.workload_stdout_to_stderr.load(std::sync::atomic::Ordering::Relaxed);
+        let to_stderr = stream == OutputStream::Stderr || self.workload_stdout_to_stderr.load(Relaxed);
         // What the program says is kept in its log as well, so a closed pipe here loses nothing.
-        self.bar.suspend(|| {
-            let _ = if to_stderr {
-                io::stderr().write_all(bytes)
-            } else {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(bytes).and_then(|()| stdout.flush())
-            };
-        });
+        let write = || {
+            if to_stderr {
+                return io::stderr().write_all(bytes);
+            }
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        };
+        let unfinished = !bytes.ends_with(b"\n");
+        if unfinished && (to_stderr || self.one_screen) {
+            // The bar would come to stand on the same line, and wipe it out when it moves.
+            self.bar.finish_and_clear();
+        }
+        self.open_line(to_stderr).store(unfinished, Relaxed);
+        let _ = self.bar.suspend(write);
     }
 
     fn tick(&self, elapsed: Duration, samples: Option<u64>) {
-        let samples = samples.map_or_else(String::new, |samples| format!(", {samples} samples"));
+        if self.bar.is_finished() && !self.open_line(true).load(Relaxed) {
+            self.bar.reset();
+        }
+        let samples = samples.map_or_else(String::new, |count| format!(", {}", pipeline::samples(count)));
         self.bar.set_message(format!("{:.1} s{samples}", elapsed.as_secs_f64()));
         self.bar.tick();
     }
 
-    fn note(&self, text: &str) {
+    fn stopping(&self, text: &str) {
         self.line(WARNING, "Stopping", text);
     }
 }

@@ -56,9 +56,10 @@ pub(super) fn build_planned(
     observer.step("Building", &format!("{} [{}] with {}", config.app.package, describe(config), go.version));
     observer.remark(&plan.to_string());
     let started = Instant::now();
-    build::run(&plan, &go)?;
+    let ran = build::run(&plan, &go);
+    sudo::give(&plan.output, &config.archive.dir)?;
+    ran?;
     let wall = started.elapsed();
-    sudo::give_to_caller(&plan.output, &config.archive.dir);
     let variant = config.variants.get(&config.build.variant);
     let variant = variant.ok_or_else(|| build::Error::Name { name: config.build.variant.clone() })?;
     let artifact = Artifact::read(&plan.output, variant, &config.toolchain)?;

@@ -15,6 +15,7 @@ const LARGEST_IMAGE: u64 = 4 << 30;
 #[derive(Debug, Default)]
 pub(super) struct DiskImages {
     kept: HashMap<String, PathBuf>,
+    programs: Option<PathBuf>,
     vdso: Option<PathBuf>,
     loaded: HashMap<String, Result<Arc<[u8]>, String>>,
 }
@@ -28,6 +29,11 @@ impl DiskImages {
     /// The file that was mapped as `path` is kept in `copy`.
     pub(super) fn keep(&mut self, path: impl Into<String>, copy: impl Into<PathBuf>) {
         self.kept.insert(path.into(), copy.into());
+    }
+
+    /// Programs are kept under their own names in a directory, as far as it has them.
+    pub(super) fn keep_programs(&mut self, dir: impl Into<PathBuf>) {
+        self.programs = Some(dir.into());
     }
 
     /// The vdso is kept in a file.
@@ -44,6 +50,11 @@ impl DiskImages {
         }
         if let Some(copy) = self.kept.get(path) {
             return read_bounded(copy);
+        }
+        if let (Some(dir), Some(name)) = (&self.programs, Path::new(path).file_name())
+            && dir.join(name).is_file()
+        {
+            return read_bounded(&dir.join(name));
         }
         // `[heap]`, `//anon`, `/memfd:x (deleted)` and their like are no files.
         if !path.starts_with('/') || path.starts_with("//") || path.ends_with(" (deleted)") {

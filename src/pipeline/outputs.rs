@@ -59,7 +59,12 @@ pub(super) fn subtitle(profile: &Profile, quality: &Quality) -> String {
     if profile.event.frequency > 0 {
         parts.push(format!("{} Hz", profile.event.frequency));
     }
-    parts.push(format!("{} samples", quality.samples));
+    parts.push(samples(quality.samples));
     parts.push(format!("quality {}", quality.summary()));
     parts.join(", ")
+}
+
+/// `1 sample`, `2 samples`.
+pub fn samples(count: u64) -> String {
+    if count == 1 { "1 sample".into() } else { format!("{count} samples") }
 }

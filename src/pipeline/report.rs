@@ -1,18 +1,18 @@
 //! `goflame report`: from a recording on disk to a profile, and to any format.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::images::DiskImages;
 use super::manifest::Manifest;
-use super::outputs::{self, Caption};
+use super::outputs::{self, Caption, samples};
 use super::{Error, Observer};
 use crate::analyse::{Analysis, KernelSymbols, Options, analyse};
-use crate::archive::{Run, Store};
+use crate::archive::{Run, RunId, Store};
 use crate::config::Format;
 use crate::fsio;
-use crate::perfdata::PerfData;
+use crate::perfdata::{self, PerfData};
 use crate::profile::{Profile, Quality};
 
 /// The recording in a run directory.
@@ -22,10 +22,13 @@ pub(super) const KALLSYMS_FILE: &str = "symbols/kallsyms";
 /// The vdso that was mapped.
 pub(super) const VDSO_FILE: &str = "symbols/vdso.so";
 
+/// So many bytes tell a recording from other files.
+const MAGIC_BYTES: u64 = 8;
+
 /// What a report is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A perf.data file.
+    /// A perf.data file, or the directory of a run.
     File(PathBuf),
     /// A run of the archive in this directory, by whatever name users may give it.
     Run {
@@ -60,7 +63,14 @@ impl Reported {
 /// Analyses a recording again.
 pub fn report(source: &Source, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
     match source {
-        Source::File(path) => report_file(path, title, observer),
+        Source::File(path) => match run_of_directory(path) {
+            Some(run) => report_run(&run?, title, observer),
+            // The directory of a run that was not completed, or that was copied out of its archive.
+            None if path.is_dir() && path.join(PERF_DATA_FILE).exists() => {
+                report_file(&path.join(PERF_DATA_FILE), title, observer)
+            }
+            None => report_file(path, title, observer),
+        },
         Source::Run { archive, query } => {
             let run = Store::open_existing(archive, None)?.find(query)?;
             report_run(&run, title, observer)
@@ -69,22 +79,26 @@ pub fn report(source: &Source, title: Option<&str>, observer: &dyn Observer) -> 
 }
 
 fn report_file(path: &Path, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
-    let bytes = fsio::read(path).map_err(Error::Input)?;
+    let bytes = read_recording(path)?;
     let kernel = fsio::read(Path::new("/proc/kallsyms"))
         .map_err(|error| error.to_string())
         .and_then(|text| KernelSymbols::parse(&text));
     let kernel_absent = kernel.as_ref().err().cloned();
     let options = Options { kernel: kernel.ok(), kernel_absent, ..Options::default() };
     let name = path.display().to_string();
-    let (analysis, seconds) = analyse_bytes(&name, &bytes, &mut DiskImages::new(), &options)?;
-    observer.step("Analysing", &format!("{} samples of {name} in {seconds:.2} s", analysis.quality.samples));
+    let mut images = DiskImages::new();
+    if let Some(run) = run_directory(path) {
+        images.keep_programs(run.join("bin"));
+    }
+    let (analysis, seconds) = analyse_bytes(&name, &bytes, &mut images, &options)?;
+    observer.step("Analysing", &format!("{} of {name} in {seconds:.2} s", samples(analysis.quality.samples)));
     Ok(reported(analysis, title.unwrap_or(&name)))
 }
 
 fn report_run(run: &Run, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
     let manifest: Manifest = run.manifest()?;
     let path = run.dir().join(PERF_DATA_FILE);
-    let bytes = fsio::read(&path).map_err(Error::Input)?;
+    let bytes = read_recording(&path)?;
     let mut images = DiskImages::new();
     images.keep(manifest.build.path.to_string_lossy(), run.dir().join(&manifest.build.file));
     images.keep_vdso(run.dir().join(VDSO_FILE));
@@ -100,10 +114,40 @@ fn report_run(run: &Run, title: Option<&str>, observer: &dyn Observer) -> Result
         lost: manifest.sampler.lost,
     };
     let (analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &mut images, &options)?;
-    let text = format!("{} samples of run {} in {seconds:.2} s", analysis.quality.samples, run.id());
+    let text = format!("{} of run {} in {seconds:.2} s", samples(analysis.quality.samples), run.id());
     observer.step("Analysing", &text);
     let own_title = format!("{} [{}]", manifest.app.name, manifest.variant);
     Ok(reported(analysis, title.unwrap_or(&own_title)))
+}
+
+/// The run whose directory this is; `None` for everything else.
+fn run_of_directory(dir: &Path) -> Option<Result<Run, Error>> {
+    let dir = std::fs::canonicalize(dir).ok().filter(|dir| dir.is_dir())?;
+    let id = dir.file_name()?.to_str()?;
+    let runs = dir.parent().filter(|runs| runs.ends_with("runs"))?;
+    let store = Store::open_existing(runs.parent()?, None).ok()?;
+    Some(store.find(id).map_err(Error::from))
+}
+
+/// The directory of a recording that is a run's, completed or not: it has the program that was sampled, which
+/// by now may be another one where it was built.
+fn run_directory(perf_data: &Path) -> Option<PathBuf> {
+    let dir = std::fs::canonicalize(perf_data).ok()?.parent()?.to_owned();
+    dir.file_name()?.to_str()?.parse::<RunId>().ok()?;
+    Some(dir)
+}
+
+/// Reads a recording, but does not read on and on what is none, such as `/dev/zero`.
+fn read_recording(path: &Path) -> Result<Vec<u8>, Error> {
+    let unread = |source| Error::Input(fsio::FileError::new("read", path, source));
+    let mut file = fsio::open(path).map_err(Error::Input)?;
+    let mut bytes = Vec::new();
+    Read::by_ref(&mut file).take(MAGIC_BYTES).read_to_end(&mut bytes).map_err(unread)?;
+    if let Err(source @ perfdata::Error::NotPerfData) = PerfData::parse(&bytes) {
+        return Err(Error::Unreadable { path: path.display().to_string(), source });
+    }
+    file.read_to_end(&mut bytes).map_err(unread)?;
+    Ok(bytes)
 }
 
 fn reported(analysis: Analysis, title: &str) -> Reported {

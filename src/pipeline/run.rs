@@ -16,7 +16,7 @@ use super::ready::{online_cpus, readiness};
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes};
 use super::{Built, Error, Observer, Readiness, sudo};
 use crate::analyse::{KernelSymbols, Options};
-use crate::archive::{Draft, RunId, Store};
+use crate::archive::{self, Draft, RunId, Store};
 use crate::config::{Config, Engine, Format, Kind};
 use crate::doctor::{self, Status as CheckStatus, Verdict};
 use crate::fsio;
@@ -74,8 +74,22 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
     let draft = store.begin(&run_id(config))?;
     let place = draft.dir().to_owned();
     let outcome = Run { config, options, observer, built, ready, settled, store: &store }.execute(draft);
-    if outcome.is_err() && place.join(PERF_DATA_FILE).exists() {
-        observer.warn(&format!("the run is not complete; what there is of it: {}", fsio::shown(&place).display()));
+    match &outcome {
+        // The workload never ran: there is nothing to keep.
+        Err(Error::Record(error)) if !error.has_samples() => {
+            let _ = std::fs::remove_dir_all(&place);
+        }
+        // This error says itself what is kept.
+        Err(Error::Archive(archive::Error::Commit { .. })) => {}
+        Err(_) if place.join(PERF_DATA_FILE).exists() => {
+            let perf_data = place.join(PERF_DATA_FILE);
+            let perf_data = fsio::shown(&perf_data);
+            observer.warn(&format!(
+                "what was sampled is kept: {}",
+                quote_command(&["goflame".as_ref(), "report".as_ref(), perf_data.as_os_str()])
+            ));
+        }
+        _ => {}
     }
     outcome
 }
@@ -120,7 +134,7 @@ impl Run<'_> {
         };
         let (analysis, seconds) = analyse_bytes(PERF_DATA_FILE, &perf_data, &mut images, &analysis_options)?;
         let (profile, quality) = (analysis.profile, analysis.quality);
-        self.observer.step("Analysing", &format!("{} samples in {seconds:.2} s", quality.samples));
+        self.observer.step("Analysing", &format!("{} in {seconds:.2} s", outputs::samples(quality.samples)));
 
         let mut notes = self.settled.losses();
         notes.extend(self.settled.remark());
@@ -225,7 +239,7 @@ impl Run<'_> {
         }
         if let Some(sampling) = &recording.sampling {
             // Writing to a string cannot fail.
-            let _ = write!(text, ", {} samples, {} lost", sampling.samples, sampling.lost);
+            let _ = write!(text, ", {}, {} lost", outputs::samples(sampling.samples), sampling.lost);
         }
         self.observer.step("Profiled", &text);
         if let Some(remark) = self.settled.remark() {
@@ -234,20 +248,16 @@ impl Run<'_> {
         for loss in self.settled.losses() {
             self.observer.warn(&loss);
         }
-        if !recording.status.success() || recording.ending != Ending::Own {
-            let why = match recording.ending {
-                Ending::Own => String::new(),
-                Ending::Interrupted(_) => ", interrupted".into(),
-                Ending::TimedOut => ", its time was over".into(),
-            };
-            self.observer.warn(&format!(
-                "the workload ended with {}{why}; the profile shows what it did until then",
-                recording.status
-            ));
+        if let Some(text) = early_end(recording) {
+            self.observer.warn(&text);
         }
-        if recording.outlived > 0 {
-            self.observer
-                .warn(&format!("{} of its processes outlived the workload and were stopped", recording.outlived));
+        match recording.outlived {
+            0 => {}
+            1 => self.observer.warn("a process that the workload had started outlived it and was stopped"),
+            many => {
+                self.observer
+                    .warn(&format!("{many} processes that the workload had started outlived it and were stopped"));
+            }
         }
         for problem in &recording.output_problems {
             self.observer.warn(problem);
@@ -362,6 +372,21 @@ impl Run<'_> {
             notes,
         }
     }
+}
+
+/// What the user should know of a workload that did not end well by itself.
+fn early_end(recording: &Recording) -> Option<String> {
+    let end = match recording.status {
+        Status::Code(_) => format!("ended with {}", recording.status),
+        Status::Signal(_) => format!("was {}", recording.status),
+    };
+    let text = match recording.ending {
+        Ending::Own if recording.status.success() => return None,
+        Ending::Own => format!("the workload {end}"),
+        Ending::Interrupted(_) => format!("the workload was interrupted and {end}"),
+        Ending::TimedOut => format!("the workload's time was over (timeout in [workload]), and it {end}"),
+    };
+    Some(format!("{text}; the profile shows what it did until then"))
 }
 
 /// Plain data always serialises; a failure would be a null in the manifest, not a lost run.

@@ -1,10 +1,14 @@
 //! Who called sudo: the workload must not run as root because goflame does.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::os::unix::fs::lchown;
 use std::path::Path;
 
 use nix::unistd::{Uid, User as Account};
 
+use super::Error;
+use crate::fsio::FileError;
 use crate::record::User;
 
 /// The calling user, when goflame runs as root through sudo; `None` when it was started as it is.
@@ -24,13 +28,19 @@ pub(super) fn calling_user(env: &BTreeMap<String, String>) -> Option<User> {
     Some(User { uid, gid, name, home })
 }
 
-/// Gives `path` and the directories above it, up to `top`, to the calling user, who must be able to build there
-/// without sudo as well. What cannot be given stays root's; nothing depends on it.
-pub(super) fn give_to_caller(path: &Path, top: &Path) {
-    let Some(user) = calling_user(&environment()) else { return };
-    for part in path.ancestors().take_while(|part| part.starts_with(top)) {
-        let _ = std::os::unix::fs::lchown(part, Some(user.uid), Some(user.gid));
+/// Gives what was built, and the directories between it and the archive, to the calling user.
+pub(super) fn give(built: &Path, archive: &Path) -> Result<(), Error> {
+    let Some(user) = calling_user(&environment()) else { return Ok(()) };
+    for path in built.ancestors().take_while(|path| *path != archive && path.starts_with(archive)) {
+        match lchown(path, Some(user.uid), Some(user.gid)) {
+            // A build that failed leaves nothing.
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(Error::Output(FileError::new("change the owner of", path, error)));
+            }
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 /// sudo's variables of this process.

@@ -1,8 +1,9 @@
 //! What can go wrong between launching and the last record.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::fsio::FileError;
 use crate::{perfdata, perfevent};
 
 /// A recording that failed.
@@ -32,9 +33,21 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// A file of the recording could not be opened or created.
-    #[error("cannot open {path}", path = path.display())]
-    Open {
+    /// The working directory is not there, or is none.
+    #[error("cannot run the workload in {path}", path = path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The file for standard input cannot be read.
+    #[error("no standard input for the workload")]
+    Stdin(#[source] FileError),
+    /// The file for the samples could not be created.
+    #[error("cannot create {path}", path = path.display())]
+    Create {
         /// The file.
         path: PathBuf,
         /// Why not.
@@ -42,28 +55,49 @@ pub enum Error {
         source: io::Error,
     },
     /// Samples could not be written.
-    #[error("cannot write {path}; the workload was stopped", path = path.display())]
+    #[error("the workload was stopped, because {path} cannot be written", path = path.display())]
     Write {
         /// The file.
         path: PathBuf,
         /// Why not.
         #[source]
+        source: io::Error,
+    },
+    /// A record that the format cannot hold.
+    #[error("the workload was stopped, because a record does not fit {path}", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        #[source]
         source: perfdata::Error,
     },
     /// The supervisor died.
-    #[error("the supervisor process was killed, and the workload with it")]
+    #[error("goflame's supervisor process was killed; the workload was stopped")]
     SupervisorLost,
     /// The user interrupted a second time.
-    #[error("left at once; the workload was killed")]
+    #[error("interrupted twice: the workload was killed, and nothing was analysed")]
     Abandoned {
         /// The second signal.
         signal: i32,
-        /// What was sampled until then.
-        perf_data: PathBuf,
     },
 }
 
 impl Error {
+    /// What the writer of `path` complains about.
+    pub(super) fn of_writer(path: &Path, source: perfdata::Error) -> Self {
+        let path = path.to_owned();
+        match source {
+            perfdata::Error::Write(source) => Self::Write { path, source },
+            source => Self::Format { path, source },
+        }
+    }
+
+    /// Whether the program ran, so that there are samples of it.
+    pub fn has_samples(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::Format { .. } | Self::SupervisorLost | Self::Abandoned { .. })
+    }
+
     /// What the user can do about it.
     pub fn hints(&self) -> Vec<String> {
         match self {
@@ -71,9 +105,10 @@ impl Error {
             Self::Exec { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 vec!["is the file executable for the user that runs the workload?".into()]
             }
-            Self::Write { path, .. } | Self::Abandoned { perf_data: path, .. } => {
-                vec![format!("what was sampled is kept: goflame report {}", path.display())]
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                vec!["free disk space, or record shorter or at a lower frequency".into()]
             }
+            Self::Format { source, .. } => source.hints(),
             _ => Vec::new(),
         }
     }

@@ -1,17 +1,16 @@
 //! Starting supervisor and gate, up to the moment before the program begins.
 
-use std::fs::File;
 use std::io::{self, PipeReader, pipe};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use rustix::process::set_child_subreaper;
 
 use super::message::{Order, Receiver, Report, send};
 use super::plan::{RecordPlan, Sampler, Stdin};
-use super::supervisor::{SUPERVISE, gate_command};
+use super::supervisor::{SUPERVISE, gate_command, kill_and_reap_all};
 use super::{Error, Settled, perf};
 
 /// How long supervisor and gate may take to appear. They are goflame's own binary, so this is generous.
@@ -34,7 +33,6 @@ pub(super) struct Launched {
     /// Standard error of the program.
     pub(super) stderr: Option<PipeReader>,
     child: Child,
-    _directory: TempDir,
 }
 
 fn failed(step: &'static str) -> impl FnOnce(io::Error) -> Error {
@@ -43,6 +41,17 @@ fn failed(step: &'static str) -> impl FnOnce(io::Error) -> Error {
 
 /// Starts everything but the program itself.
 pub(super) fn launch(plan: &RecordPlan, settled: &Settled) -> Result<Launched, Error> {
+    // A missing directory would look like a missing supervisor.
+    if let Err(source) = std::fs::read_dir(&plan.dir) {
+        return Err(Error::Directory { path: plan.dir.clone(), source });
+    }
+    let stdin = match &plan.stdin {
+        Stdin::Inherit => Stdio::inherit(),
+        Stdin::File(path) => crate::fsio::open(path).map_err(Error::Stdin)?.into(),
+    };
+    // Whatever the supervisor would leave behind if somebody killed it comes to goflame.
+    set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(|errno| failed("becoming the reaper of what it starts")(errno.into()))?;
     let directory =
         tempfile::Builder::new().prefix("goflame-").tempdir().map_err(failed("making a private directory"))?;
     let socket = directory.path().join("socket");
@@ -58,10 +67,6 @@ pub(super) fn launch(plan: &RecordPlan, settled: &Settled) -> Result<Launched, E
 
     let (stdout, stdout_end) = pipe().map_err(failed("making a pipe"))?;
     let (stderr, stderr_end) = pipe().map_err(failed("making a pipe"))?;
-    let stdin = match &plan.stdin {
-        Stdin::Inherit => Stdio::inherit(),
-        Stdin::File(path) => File::open(path).map_err(|source| Error::Open { path: path.clone(), source })?.into(),
-    };
     let mut supervisor = Command::new(&own);
     supervisor.arg(SUPERVISE).arg(&socket).arg("--").args(&command);
     supervisor.current_dir(&plan.dir).envs(plan.env.iter().map(|(key, value)| (key, value)));
@@ -73,7 +78,10 @@ pub(super) fn launch(plan: &RecordPlan, settled: &Settled) -> Result<Launched, E
     // The command holds the writing ends of the pipes, which would keep the readers waiting for ever.
     drop(supervisor);
 
-    match meet(&listener, &mut child) {
+    let met = meet(&listener, &mut child);
+    // Not later: a goflame that is killed cannot tidy up.
+    drop(directory);
+    match met {
         Ok((supervisor, reports, (gate, gate_reports, pid, gate_cpu))) => Ok(Launched {
             supervisor,
             reports,
@@ -84,11 +92,11 @@ pub(super) fn launch(plan: &RecordPlan, settled: &Settled) -> Result<Launched, E
             stdout: Some(stdout),
             stderr: Some(stderr),
             child,
-            _directory: directory,
         }),
         Err(source) => {
             let _ = child.kill();
             let _ = child.wait();
+            kill_and_reap_all();
             Err(failed("waiting for supervisor and gate")(source))
         }
     }
@@ -162,11 +170,13 @@ impl Launched {
 }
 
 impl Drop for Launched {
-    /// Whatever happened: the supervisor sees its socket close and kills what is left; wait for that.
+    /// Whatever happened: the supervisor sees its socket close and kills what is left; wait for that. If it was
+    /// killed itself, its orphans are goflame's.
     fn drop(&mut self) {
         let _ = self.supervisor.shutdown(std::net::Shutdown::Both);
         let _ = self.gate.shutdown(std::net::Shutdown::Both);
         let _ = self.child.wait();
+        kill_and_reap_all();
     }
 }
 

@@ -1,8 +1,11 @@
 //! Everything that a recording needs to know, as plain values.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::os::unix::fs::fchown;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Ring buffer per CPU that is asked for where the budget of locked memory allows it.
@@ -93,4 +96,16 @@ pub enum KernelWish {
     Yes,
     /// Never.
     No,
+}
+
+impl RecordPlan {
+    /// Creates a file of the recording. It belongs to the user that the program runs as from the start: a recording
+    /// that is cut short is theirs too.
+    pub(super) fn create(&self, path: &Path) -> io::Result<File> {
+        let file = File::create(path)?;
+        if let Some(user) = &self.user {
+            fchown(&file, Some(user.uid), Some(user.gid))?;
+        }
+        Ok(file)
+    }
 }

@@ -26,8 +26,8 @@ impl NativeSampler {
     pub(super) fn start(plan: &RecordPlan, settled: &Settled, pid: i32, features: Features) -> Result<Self, Error> {
         let rings = open(&settled.spec, pid, &plan.cpus, WISHED_RING_BYTES)?;
         let path = plan.perf_data.clone();
-        let file = File::create(&path).map_err(|source| Error::Open { path: path.clone(), source })?;
-        let write_error = |source| Error::Write { path: path.clone(), source };
+        let file = plan.create(&path).map_err(|source| Error::Create { path: path.clone(), source })?;
+        let write_error = |source| Error::of_writer(&path, source);
         let event = Event {
             name: event_name(&settled.spec),
             attr: attr(&settled.spec.attr(rings.ring_bytes())),
@@ -60,7 +60,7 @@ impl NativeSampler {
             // The writer has failed; what it wrote stays readable, and nothing more is sent to it.
             self.writer = None;
             self.rings.disable();
-            Error::Write { path: self.path.clone(), source }
+            Error::of_writer(&self.path, source)
         })
     }
 
@@ -76,7 +76,7 @@ impl NativeSampler {
         let lost = self.rings.lost().unwrap_or(0);
         if let Some(writer) = self.writer.take() {
             self.file_bytes = writer.bytes_written();
-            writer.finish(&self.features).map_err(|source| Error::Write { path: self.path.clone(), source })?;
+            writer.finish(&self.features).map_err(|source| Error::of_writer(&self.path, source))?;
         }
         Ok(Sampling { samples: self.samples, lost, ring_bytes: self.rings.ring_bytes(), file_bytes: self.file_bytes })
     }

@@ -33,8 +33,8 @@ pub trait Progress: Sync {
     fn output(&self, stream: OutputStream, bytes: &[u8]);
     /// Time has passed.
     fn tick(&self, elapsed: Duration, samples: Option<u64>);
-    /// Something happened that the user should know now.
-    fn note(&self, text: &str);
+    /// The program is being stopped: how or why, without a subject.
+    fn stopping(&self, text: &str);
 }
 
 /// How often the loop looks at the clock when nothing happens.
@@ -65,8 +65,8 @@ pub fn record(
     let (stdout, stderr) = (launched.stdout.take(), launched.stderr.take());
     thread::scope(|scope| {
         let copies = [
-            stdout.map(|pipe| scope.spawn(|| tee(pipe, OutputStream::Stdout, &plan.stdout_log, progress))),
-            stderr.map(|pipe| scope.spawn(|| tee(pipe, OutputStream::Stderr, &plan.stderr_log, progress))),
+            stdout.map(|pipe| scope.spawn(|| tee(pipe, OutputStream::Stdout, plan, progress))),
+            stderr.map(|pipe| scope.spawn(|| tee(pipe, OutputStream::Stderr, plan, progress))),
         ];
         let outcome = launched.go(&plan.program()).and_then(|()| {
             let mut session = Session::new(plan, &launched, sampler, progress);
@@ -124,6 +124,9 @@ impl<'a> Session<'a> {
                 && let Err(error) = sampler.drain()
             {
                 // Without a place for samples the run is over; the first reason is the one to tell.
+                if self.stopping.is_none() {
+                    self.progress.stopping("the workload: its samples cannot be written");
+                }
                 self.failure.get_or_insert(error);
                 self.stop(launched, SIGTERM, Ending::Own);
             }
@@ -164,9 +167,9 @@ impl<'a> Session<'a> {
             launched.order(Order::KillAll);
             await_end(launched);
             self.finish()?;
-            return Err(Error::Abandoned { signal, perf_data: self.plan.perf_data.clone() });
+            return Err(Error::Abandoned { signal });
         }
-        self.progress.note("stopping the workload; interrupt again to leave at once");
+        self.progress.stopping("the workload; interrupt again to leave at once");
         // The terminal's Ctrl-C has reached the program already; twice might mean something else to it.
         let pass_on = if signal == SIGINT && terminal_signals_reach_program() { 0 } else { signal };
         self.stop(launched, pass_on, Ending::Interrupted(signal));
@@ -192,7 +195,7 @@ impl<'a> Session<'a> {
             return;
         }
         if self.stopping.is_none() && elapsed >= self.plan.timeout {
-            self.progress.note(&format!("the workload's time is over ({:.0?}): stopping it", self.plan.timeout));
+            self.progress.stopping(&format!("the workload: its time is over ({:?})", self.plan.timeout));
             self.stop(launched, SIGTERM, Ending::TimedOut);
         }
         if let Some(stopping) = &mut self.stopping
@@ -200,8 +203,10 @@ impl<'a> Session<'a> {
             && stopping.since.elapsed() >= *after
         {
             stopping.escalated += 1;
-            self.progress.note(&format!("the workload has not stopped after {after:?}: sending it signal {signal}"));
-            launched.order(if *signal == SIGKILL { Order::KillAll } else { Order::Signal(*signal) });
+            let kills = *signal == SIGKILL;
+            let name = if kills { "SIGKILL" } else { "SIGTERM" };
+            self.progress.stopping(&format!("the workload with {name}: it still runs after {after:?}"));
+            launched.order(if kills { Order::KillAll } else { Order::Signal(*signal) });
         }
     }
 

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,6 +29,9 @@ pub const SUPERVISE: &str = "__supervise";
 
 /// How long what outlived the program has to end by itself after SIGTERM.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Between two looks at what is left.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Runs a command under supervision.
 pub fn run_supervisor(args: &[OsString]) -> ExitCode {
@@ -57,22 +61,20 @@ fn supervise(args: &[OsString]) -> Option<()> {
     let child_exited = Arc::clone(&exited);
     thread::spawn(move || follow_orders(orders, child, &child_exited));
 
-    let mut outlived = 0;
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
                 exited.store(true, Ordering::SeqCst);
-                send(&stream, &Report::Exited(exit_of(status))).ok()?;
-                outlived = descendants().len();
-                if outlived > 0 {
-                    thread::spawn(stop_the_rest);
-                }
+                // When goflame is gone nobody hears it, but the rest is still to be stopped.
+                let _ = send(&stream, &Report::Exited(exit_of(status)));
+                break;
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            // No children left.
             Err(_) => break,
         }
     }
+    let outlived = descendants().len();
+    stop_the_rest();
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
     let usage = Usage {
         user_us: micros(usage.user_time()),
@@ -103,32 +105,41 @@ fn follow_orders(mut orders: Receiver, child: i32, exited: &AtomicBool) {
     }
 }
 
-/// Asks what outlived the program to end, then makes it.
+/// Asks what outlived the program to end, then makes it; returns when nothing is left that can be waited for.
 fn stop_the_rest() {
     for pid in descendants() {
         let _ = kill(pid, Signal::SIGTERM);
     }
     let deadline = Instant::now() + GRACE;
-    while !descendants().is_empty() {
-        if Instant::now() > deadline {
-            kill_all();
-            return;
-        }
-        thread::sleep(Duration::from_millis(20));
+    while !reaped_all() && Instant::now() < deadline {
+        thread::sleep(PAUSE);
+    }
+    kill_and_reap_all();
+}
+
+/// Kills every descendant, again and again until there is none: one may fork while the list is read. What this
+/// process may not kill (a program that changed its user) is left alone.
+fn kill_all() {
+    while descendants().into_iter().filter(|pid| kill(*pid, Signal::SIGKILL) != Err(Errno::EPERM)).count() > 0 {
+        thread::sleep(PAUSE);
     }
 }
 
-/// Kills every descendant, again and again until there is none: one may fork while the list is read.
-fn kill_all() {
+/// Kills every descendant of this process and takes their statuses away. For goflame itself, which has no
+/// children but those of the recording.
+pub(super) fn kill_and_reap_all() {
+    kill_all();
+    reaped_all();
+}
+
+/// Takes away the statuses of all children that have ended. True when there are no others.
+fn reaped_all() -> bool {
     loop {
-        let alive = descendants();
-        if alive.is_empty() {
-            return;
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return false,
+            Err(_) => return true,
         }
-        for pid in alive {
-            let _ = kill(pid, Signal::SIGKILL);
-        }
-        thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -1,9 +1,8 @@
 //! The program's output: shown as it comes, and kept in a file.
 
-use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
-use std::path::PathBuf;
 
+use super::plan::RecordPlan;
 use super::session::{OutputStream, Progress};
 
 /// Copies everything that comes out of `pipe`, until all its writers are gone. Showing and keeping are
@@ -12,14 +11,18 @@ use super::session::{OutputStream, Progress};
 pub(super) fn tee(
     mut pipe: PipeReader,
     stream: OutputStream,
-    path: &PathBuf,
+    plan: &RecordPlan,
     progress: &dyn Progress,
 ) -> Option<String> {
+    let path = match stream {
+        OutputStream::Stdout => &plan.stdout_log,
+        OutputStream::Stderr => &plan.stderr_log,
+    };
     let mut problem = None;
     let mut note = |error: io::Error| {
         problem.get_or_insert_with(|| format!("{} is not complete: {error}", path.display()));
     };
-    let mut file = match File::create(path) {
+    let mut file = match plan.create(path) {
         Ok(file) => Some(file),
         Err(error) => {
             note(error);

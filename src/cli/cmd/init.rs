@@ -9,7 +9,7 @@ use crate::cli::output::Terminal;
 use crate::pipeline::{self, Observer};
 
 pub(in crate::cli) fn init(project: &Project<'_>, args: &Init, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let path = project.dir.join("goflame.toml");
+    let path = project.path("goflame.toml");
     if path.exists() && !args.force {
         return Err(Failure::Exists(path));
     }

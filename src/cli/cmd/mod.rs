@@ -42,6 +42,12 @@ impl Project<'_> {
         }
     }
 
+    /// A path that the user named, seen from the directory.
+    fn path(&self, named: impl AsRef<Path>) -> PathBuf {
+        // Without a `./` that the user did not type.
+        if self.dir == Path::new(".") { named.as_ref().to_owned() } else { self.dir.join(named) }
+    }
+
     /// The archive of the project, for commands that need nothing else of it.
     fn archive(&self) -> Result<PathBuf, config::Error> {
         Ok(self.settings_or_defaults(&Overrides::default())?.0.archive.dir)

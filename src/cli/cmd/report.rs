@@ -12,7 +12,7 @@ use crate::pipeline::{self, Observer, Reported, Source};
 use crate::render;
 
 pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let path = project.dir.join(&args.source);
+    let path = project.path(&args.source);
     let source = if path.exists() || looks_like_a_path(&args.source) {
         Source::File(path)
     } else {
@@ -30,7 +30,7 @@ pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Te
     }
     match &args.output {
         Some(output) => {
-            crate::fsio::replace(&project.dir.join(output), &bytes).map_err(Failure::File)?;
+            crate::fsio::replace(&project.path(output), &bytes).map_err(Failure::File)?;
             terminal.step("Wrote", &output.display().to_string());
         }
         None => terminal.data(&bytes).map_err(Failure::Stdout)?,

@@ -33,12 +33,13 @@ pub(in crate::cli) fn run(
     let outcome = pipeline::run(&config, &options, terminal);
     terminal.finish();
     let outcome = outcome?;
-    if args.json {
-        terminal.data(summary(&outcome).as_bytes()).map_err(Failure::Stdout)?;
+    let text = if args.json {
+        summary(&outcome).into_bytes()
     } else {
-        let text = tables(&outcome.reported, terminal, true).map_err(Failure::Stdout)?;
-        terminal.data(&text).map_err(Failure::Stdout)?;
-    }
+        tables(&outcome.reported, terminal, true).map_err(Failure::Stdout)?
+    };
+    // Whether or not somebody reads it, the run is archived, and where is still to be said.
+    let printed = terminal.data(&text);
     verdict(&outcome.reported, terminal);
     if config.variants.get(&config.build.variant).is_some_and(|variant| variant.gcflags.contains("-N")) {
         terminal.step("Note", "debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots");
@@ -48,6 +49,10 @@ pub(in crate::cli) fn run(
     terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
     if outcome.files.iter().any(|file| file == FLAME_GRAPH) {
         terminal.step("Picture", &dir.join(FLAME_GRAPH).display().to_string());
+    }
+    match printed {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(Failure::Stdout(error)),
+        _ => {}
     }
     Ok(if args.propagate_status { outcome.status.exit_code().into() } else { ExitCode::SUCCESS })
 }

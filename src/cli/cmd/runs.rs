@@ -35,6 +35,9 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
             .collect();
         return Ok(format!("{:#}\n", json!({ "schema": 1, "runs": values })));
     }
+    if entries.is_empty() {
+        terminal.step("Found", &format!("no runs in {}; `goflame run` makes one", store.dir().display()));
+    }
     let width = entries.iter().map(|entry| entry.id.as_str().len()).max().unwrap_or(0);
     let mut text = String::new();
     for entry in &entries {
