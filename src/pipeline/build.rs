@@ -55,6 +55,9 @@ pub(super) fn build_planned(
 ) -> Result<Built, Error> {
     observer.step("Building", &format!("{} [{}] with {}", config.app.package, describe(config), go.version));
     observer.remark(&plan.to_string());
+    for warning in &plan.warnings {
+        observer.warn(warning);
+    }
     let started = Instant::now();
     let ran = build::run(&plan, &go);
     sudo::give(&plan.output, &config.archive.dir)?;

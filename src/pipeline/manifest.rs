@@ -4,9 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::Built;
+use crate::config::{self, Config, Engine, Kind};
+use crate::gobin;
+use crate::host;
+use crate::process::Status;
 use crate::profile::Quality;
+use crate::record::{Ending, RecordPlan, Recording, Settled};
 
 /// `manifest.json`, less what the archive adds. Times are seconds unless the name says otherwise; what only
 /// people and other programs read is kept as plain JSON.
@@ -132,4 +138,120 @@ pub struct SamplerRecord {
     pub used_cpu_seconds: Option<f64>,
     /// Why kernel frames have no names, if they have none.
     pub kernel_symbols_absent: Option<String>,
+}
+
+impl App {
+    /// The app that the settings name.
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            name: config.app.name.clone(),
+            package: config.app.package.clone(),
+            kind: match config.app.kind {
+                Kind::Binary => "binary".into(),
+                Kind::Bench => "bench".into(),
+            },
+            root: config.root.clone(),
+        }
+    }
+}
+
+impl BuildRecord {
+    /// What was built, for an app of this name.
+    pub(super) fn of(name: &str, built: &Built) -> Self {
+        let Built { plan, go, artifact, wall } = built;
+        Self {
+            command: plan.to_string(),
+            env: plan.env.iter().cloned().collect(),
+            go: go.version.clone(),
+            seconds: wall.as_secs_f64(),
+            path: artifact.path.clone(),
+            file: format!("bin/{name}"),
+            sha256: artifact.sha256.clone(),
+            size: artifact.size,
+            inspection: inspection(&artifact.facts),
+        }
+    }
+}
+
+fn inspection(facts: &gobin::Facts) -> Value {
+    let dwarf = &facts.dwarf;
+    let go = facts.go.as_ref().ok().map(|go| {
+        json!({
+            "version": go.go_version,
+            "path": go.path,
+            "module": go.module.as_ref().map(|module| format!("{}@{}", module.path, module.version)),
+            "settings": go.settings.iter().cloned().collect::<BTreeMap<_, _>>(),
+        })
+    });
+    json!({
+        "machine": facts.machine,
+        "pie": facts.pie,
+        "build_id": facts.build_id,
+        "symbol_table": facts.symtab,
+        "dwarf": { "present": dwarf.present, "version": dwarf.version, "compressed": dwarf.compressed },
+        "cgo": facts.cgo,
+        "optimisation": facts.optimisation.to_string(),
+        "go": go,
+    })
+}
+
+impl WorkloadResult {
+    /// How a recorded workload went.
+    pub(super) fn of(plan: &RecordPlan, recording: &Recording) -> Self {
+        Self {
+            argv: plan.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            env: plan.env.iter().cloned().collect(),
+            dir: plan.dir.clone(),
+            status: recording.status.to_string(),
+            exit_code: recording.status.exit_code(),
+            signal: match recording.status {
+                Status::Signal(signal) => Some(signal),
+                Status::Code(_) => None,
+            },
+            ending: match recording.ending {
+                Ending::Own => "own".into(),
+                Ending::Interrupted(_) => "interrupted".into(),
+                Ending::TimedOut => "timed-out".into(),
+            },
+            wall_seconds: recording.wall.as_secs_f64(),
+            user_seconds: recording.user_cpu.as_secs_f64(),
+            system_seconds: recording.system_cpu.as_secs_f64(),
+            max_rss_kib: recording.max_rss_kib,
+            outlived: recording.outlived,
+            user: plan.user.as_ref().map(|user| user.name.clone()),
+        }
+    }
+}
+
+impl SamplerRecord {
+    /// What was asked of the sampler, what it was granted, and what it counted.
+    pub(super) fn of(asked: &config::Record, settled: &Settled, facts: &host::Facts, recording: &Recording) -> Self {
+        let used = (recording.user_cpu + recording.system_cpu).as_secs_f64();
+        Self {
+            engine: match asked.engine {
+                Engine::Native => "native".into(),
+                Engine::Perf => "perf".into(),
+            },
+            event: settled.spec.source.name().into(),
+            frequency: asked.frequency,
+            kernel: settled.spec.kernel,
+            stack: asked.stack,
+            samples: recording.sampling.map(|sampling| sampling.samples),
+            lost: recording.sampling.map(|sampling| sampling.lost),
+            ring_bytes: recording.sampling.map(|sampling| sampling.ring_bytes),
+            max_stack: facts.perf_event_max_stack.value().copied(),
+            used_cpu_seconds: (!recording.cpu_includes_sampler).then_some(used),
+            kernel_symbols_absent: None,
+        }
+    }
+
+    /// The same, with the reason why kernel frames have no names.
+    pub(super) fn without_kernel_symbols(self, reason: Option<String>) -> Self {
+        Self { kernel_symbols_absent: reason, ..self }
+    }
+}
+
+/// Plain data always serialises; a failure would be a null in the manifest, not a lost run.
+pub(super) fn to_json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
 }

@@ -1,23 +1,20 @@
 //! `goflame run`: plan, check, build, inspect, record, analyse, render, archive.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use serde_json::{Value, json};
-
 use super::build::{build_planned, find_go, open_archive};
 use super::images::{DiskImages, own_vdso};
-use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult};
+use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::outputs::{self, Caption};
 use super::ready::{online_cpus, readiness};
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes};
 use super::{Built, Error, Observer, Readiness, sudo};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, RunId, Store};
-use crate::config::{Config, Engine, Format, Kind};
+use crate::config::{Config, Engine, Format};
 use crate::doctor::{self, Status as CheckStatus, Verdict};
 use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
@@ -124,7 +121,8 @@ impl Run<'_> {
         let mut images = DiskImages::new();
         images.keep(self.built.artifact.path.to_string_lossy(), draft.path(&format!("bin/{name}")));
         let kernel_absent = kernel.as_ref().err().cloned();
-        let sampler = self.sampler_record(&recording, kernel_absent.clone());
+        let sampler = SamplerRecord::of(&self.config.record, &self.settled, &self.ready.facts, &recording)
+            .without_kernel_symbols(kernel_absent.clone());
         let analysis_options = Options {
             kernel: kernel.ok(),
             kernel_absent,
@@ -154,8 +152,22 @@ impl Run<'_> {
             write(&draft, "goflame.toml", self.config.text.as_bytes())?;
         }
 
-        let workload = workload_result(&plan, &recording);
-        let manifest = self.manifest(created, workload.clone(), sampler, &quality, notes.clone());
+        let workload = WorkloadResult::of(&plan, &recording);
+        let manifest = Manifest {
+            created: created.to_string(),
+            goflame: env!("CARGO_PKG_VERSION").into(),
+            command: self.options.command.clone(),
+            app: App::of(self.config),
+            variant: self.config.build.variant.clone(),
+            build: BuildRecord::of(&self.config.app.name, &self.built),
+            git: to_json(&crate::build::git_state(&self.config.root)),
+            host: to_json(&self.ready.facts),
+            checks: to_json(&self.ready.findings),
+            workload: workload.clone(),
+            sampler,
+            quality: quality.clone(),
+            notes: notes.clone(),
+        };
         let run = draft.commit(&manifest)?;
         self.store.prune(&self.store.plan_prune(self.config.archive.keep)?)?;
         let reported = Reported { profile, quality, title: caption.title, notes };
@@ -264,26 +276,6 @@ impl Run<'_> {
         }
     }
 
-    fn sampler_record(&self, recording: &Recording, kernel_symbols_absent: Option<String>) -> SamplerRecord {
-        let used = (recording.user_cpu + recording.system_cpu).as_secs_f64();
-        SamplerRecord {
-            engine: match self.config.record.engine {
-                Engine::Native => "native".into(),
-                Engine::Perf => "perf".into(),
-            },
-            event: self.settled.spec.source.name().into(),
-            frequency: self.config.record.frequency,
-            kernel: self.settled.spec.kernel,
-            stack: self.config.record.stack,
-            samples: recording.sampling.map(|sampling| sampling.samples),
-            lost: recording.sampling.map(|sampling| sampling.lost),
-            ring_bytes: recording.sampling.map(|sampling| sampling.ring_bytes),
-            max_stack: self.ready.facts.perf_event_max_stack.value().copied(),
-            used_cpu_seconds: (!recording.cpu_includes_sampler).then_some(used),
-            kernel_symbols_absent,
-        }
-    }
-
     fn write_outputs(
         &self,
         draft: &Draft,
@@ -312,66 +304,6 @@ impl Run<'_> {
             title => title.to_owned(),
         }
     }
-
-    fn manifest(
-        &self,
-        created: jiff::Timestamp,
-        workload: WorkloadResult,
-        sampler: SamplerRecord,
-        quality: &crate::profile::Quality,
-        notes: Vec<String>,
-    ) -> Manifest {
-        let Built { plan, go, artifact, wall } = &self.built;
-        let facts = &artifact.facts;
-        let inspection = json!({
-            "machine": facts.machine,
-            "pie": facts.pie,
-            "build_id": facts.build_id,
-            "symbol_table": facts.symtab,
-            "dwarf": { "present": facts.dwarf.present, "version": facts.dwarf.version, "compressed": facts.dwarf.compressed },
-            "cgo": facts.cgo,
-            "optimisation": facts.optimisation.to_string(),
-            "go": facts.go.as_ref().ok().map(|go| json!({
-                "version": go.go_version,
-                "path": go.path,
-                "module": go.module.as_ref().map(|module| format!("{}@{}", module.path, module.version)),
-                "settings": go.settings.iter().cloned().collect::<BTreeMap<_, _>>(),
-            })),
-        });
-        Manifest {
-            created: created.to_string(),
-            goflame: env!("CARGO_PKG_VERSION").into(),
-            command: self.options.command.clone(),
-            app: App {
-                name: self.config.app.name.clone(),
-                package: self.config.app.package.clone(),
-                kind: match self.config.app.kind {
-                    Kind::Binary => "binary".into(),
-                    Kind::Bench => "bench".into(),
-                },
-                root: self.config.root.clone(),
-            },
-            variant: self.config.build.variant.clone(),
-            build: BuildRecord {
-                command: plan.to_string(),
-                env: plan.env.iter().cloned().collect(),
-                go: go.version.clone(),
-                seconds: wall.as_secs_f64(),
-                path: artifact.path.clone(),
-                file: format!("bin/{}", self.config.app.name),
-                sha256: artifact.sha256.clone(),
-                size: artifact.size,
-                inspection,
-            },
-            git: to_json(&crate::build::git_state(&self.config.root)),
-            host: to_json(&self.ready.facts),
-            checks: to_json(&self.ready.findings),
-            workload,
-            sampler,
-            quality: quality.clone(),
-            notes,
-        }
-    }
 }
 
 /// What the user should know of a workload that did not end well by itself.
@@ -389,11 +321,6 @@ fn early_end(recording: &Recording) -> Option<String> {
     Some(format!("{text}; the profile shows what it did until then"))
 }
 
-/// Plain data always serialises; a failure would be a null in the manifest, not a lost run.
-fn to_json(value: &impl serde::Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or(Value::Null)
-}
-
 fn write(draft: &Draft, name: &str, bytes: &[u8]) -> Result<(), Error> {
     let path = draft.path(name);
     if let Some(parent) = path.parent() {
@@ -404,29 +331,4 @@ fn write(draft: &Draft, name: &str, bytes: &[u8]) -> Result<(), Error> {
 
 fn run_id(config: &Config) -> RunId {
     RunId::new(SystemTime::now(), &config.app.name)
-}
-
-fn workload_result(plan: &RecordPlan, recording: &Recording) -> WorkloadResult {
-    WorkloadResult {
-        argv: plan.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        env: plan.env.iter().cloned().collect(),
-        dir: plan.dir.clone(),
-        status: recording.status.to_string(),
-        exit_code: recording.status.exit_code(),
-        signal: match recording.status {
-            Status::Signal(signal) => Some(signal),
-            Status::Code(_) => None,
-        },
-        ending: match recording.ending {
-            Ending::Own => "own".into(),
-            Ending::Interrupted(_) => "interrupted".into(),
-            Ending::TimedOut => "timed-out".into(),
-        },
-        wall_seconds: recording.wall.as_secs_f64(),
-        user_seconds: recording.user_cpu.as_secs_f64(),
-        system_seconds: recording.system_cpu.as_secs_f64(),
-        max_rss_kib: recording.max_rss_kib,
-        outlived: recording.outlived,
-        user: plan.user.as_ref().map(|user| user.name.clone()),
-    }
 }
