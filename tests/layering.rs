@@ -33,6 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "host",
             "perfevent",
             "perfdata",
+            "gobin",
             "profile",
             "build",
             "doctor",
