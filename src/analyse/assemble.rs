@@ -195,9 +195,8 @@ fn kernel_addresses(collected: &Collected) -> Vec<u64> {
 fn notes(data: &PerfData<'_>, collected: &Collected) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(damage) = &collected.damage {
+        // That a recording was merely cut off is for the quality to say.
         notes.push(format!("the file is damaged, and was read up to there: {damage}"));
-    } else if !data.is_complete() {
-        notes.push("the recording was cut off; everything up to there was read".into());
     }
     if collected.other_events > 0 {
         let first = data.events().first().map_or("", |event| event.name.as_str());

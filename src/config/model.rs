@@ -151,7 +151,7 @@ pub enum Kernel {
 pub struct Record {
     /// Who samples.
     pub engine: Engine,
-    /// Samples per second and CPU, 1 to 100 000.
+    /// Samples per second and CPU, 1 to 20 000.
     pub frequency: u32,
     /// The event.
     pub event: EventChoice,

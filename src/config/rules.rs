@@ -25,8 +25,9 @@ impl Fault {
     }
 }
 
-/// Kernel's usual ceiling (`perf_event_max_sample_rate` starts at 100 000).
-const MAX_FREQUENCY: u32 = 100_000;
+/// The kernel's own ceiling is 100 000 (`perf_event_max_sample_rate`), but with `cpu-clock` and a stack copy that many
+/// samples keep a CPU so busy that nothing else runs on it, the reader of the samples included.
+const MAX_FREQUENCY: u32 = 20_000;
 /// `perf_copy_attr` refuses `sample_stack_user` of `USHRT_MAX` and more, or not of 8 bytes' alignment
 /// (kernel/events/core.c).
 const MAX_STACK: u32 = 65_528;

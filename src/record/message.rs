@@ -60,8 +60,13 @@ pub(super) struct Usage {
 pub(super) enum Order {
     /// To the gate: become the program.
     Go,
-    /// To the supervisor: pass this signal to the program.
-    Signal(i32),
+    /// To the supervisor: pass a signal to the program.
+    Signal {
+        /// The program, which is not the supervisor's own child where `perf record` stands between them.
+        pid: i32,
+        /// The signal.
+        signal: i32,
+    },
     /// To the supervisor: kill everything.
     KillAll,
 }

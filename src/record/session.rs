@@ -182,7 +182,7 @@ impl<'a> Session<'a> {
             return;
         }
         if signal != 0 {
-            launched.order(Order::Signal(signal));
+            launched.order(Order::Signal { pid: launched.pid, signal });
         }
         self.stopping = Some(Stopping { since: Instant::now(), escalated: 0, ending });
     }
@@ -206,7 +206,8 @@ impl<'a> Session<'a> {
             let kills = *signal == SIGKILL;
             let name = if kills { "SIGKILL" } else { "SIGTERM" };
             self.progress.stopping(&format!("the workload with {name}: it still runs after {after:?}"));
-            launched.order(if kills { Order::KillAll } else { Order::Signal(*signal) });
+            let order = Order::Signal { pid: launched.pid, signal: *signal };
+            launched.order(if kills { Order::KillAll } else { order });
         }
     }
 

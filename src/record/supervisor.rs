@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,15 +56,12 @@ fn supervise(args: &[OsString]) -> Option<()> {
     let child = Command::new(program).args(program_args).spawn().ok()?;
     let child = child.id().cast_signed();
 
-    let exited = Arc::new(AtomicBool::new(false));
     let orders = Receiver::new(&stream).ok()?;
-    let child_exited = Arc::clone(&exited);
-    thread::spawn(move || follow_orders(orders, child, &child_exited));
+    thread::spawn(move || follow_orders(orders));
 
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
-                exited.store(true, Ordering::SeqCst);
                 // When goflame is gone nobody hears it, but the rest is still to be stopped.
                 let _ = send(&stream, &Report::Exited(exit_of(status)));
                 break;
@@ -86,16 +83,16 @@ fn supervise(args: &[OsString]) -> Option<()> {
 }
 
 /// Does what goflame says, until goflame is gone.
-fn follow_orders(mut orders: Receiver, child: i32, exited: &AtomicBool) {
+fn follow_orders(mut orders: Receiver) {
     loop {
         match orders.receive::<Order>() {
-            // Once the program is reaped, its id may belong to somebody else.
-            Ok(Some(Order::Signal(number))) if !exited.load(Ordering::SeqCst) => {
-                if let Ok(signal) = Signal::try_from(number) {
-                    let _ = kill(Pid::from_raw(child), signal);
+            Ok(Some(Order::Signal { pid, signal })) => {
+                // Once the program is reaped, its id may belong to somebody else.
+                if let (Ok(signal), true) = (Signal::try_from(signal), descendants().contains(&Pid::from_raw(pid))) {
+                    let _ = kill(Pid::from_raw(pid), signal);
                 }
             }
-            Ok(Some(Order::Signal(_) | Order::Go)) => {}
+            Ok(Some(Order::Go)) => {}
             Ok(Some(Order::KillAll)) => kill_all(),
             Ok(None) | Err(_) => {
                 kill_all();

@@ -238,7 +238,7 @@ fn a_wrong_flag_is_named_and_the_file_is_not() {
     for (overrides, expected) in [
         (
             Overrides { frequency: Some(0), ..none() },
-            "error: invalid value for --freq: expected 1 to 100000 samples per second, found 0",
+            "error: invalid value for --freq: expected 1 to 20000 samples per second, found 0",
         ),
         (
             Overrides { stack: Some(13), ..none() },

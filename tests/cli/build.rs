@@ -1,0 +1,172 @@
+//! `goflame build`, with the real Go.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::{Project, source};
+
+const NOTHING: &str = "package main\n\nfunc main() {}\n";
+
+#[test]
+fn a_dry_run_prints_the_plan_and_does_nothing() {
+    let project = Project::program(
+        NOTHING,
+        "[variant.lean]\ntags = [\"a\", \"b\"]\nenv = { GOAMD64 = \"v3\", NOTE = \"it's\" }\nrace = true\ncgo = true\n",
+    );
+    for (line, plan) in [
+        (
+            "build --dry-run",
+            "'-gcflags=all=-N -l' -ldflags=-compressdwarf=false -o [dir]/.goflame/build/debug/program .",
+        ),
+        ("build --release --dry-run", "-ldflags=-compressdwarf=false -o [dir]/.goflame/build/release/program ."),
+    ] {
+        let plan = format!("cd [dir] && go build -trimpath -buildvcs=false {plan}\n");
+        project.shell(&format!("$goflame {line}")).run().code(0).stderr("").stdout(&plan);
+    }
+    let lean = project.goflame(["build", "--variant", "lean", "--dry-run"]).run();
+    lean.code(0).stderr("").stdout(
+        "cd [dir] && CGO_ENABLED=1 GOAMD64=v3 NOTE='it'\\''s' go build -trimpath -buildvcs=false \
+         -ldflags=-compressdwarf=false -tags=a,b -race -o [dir]/.goflame/build/lean/program .\n",
+    );
+    assert_eq!(project.names("."), ["go.mod", "goflame.toml", "main.go"]);
+}
+
+#[test]
+fn the_printed_plan_is_what_a_shell_can_run() {
+    let project = Project::program(NOTHING, "");
+    let plan = project.goflame(["build", "--dry-run"]).run().stdout;
+    project.shell(&plan).run().code(0);
+    assert_eq!(project.names(".goflame/build/debug"), ["program"]);
+}
+
+#[test]
+fn a_dry_run_of_run_prints_the_workload_too() {
+    let project = Project::program(NOTHING, "[workload]\nargs = [\"a b\", \"-c\"]\n");
+    let dry_run = project.goflame(["run", "--release", "--dry-run"]).run();
+    dry_run.code(0).stderr("").stdout(
+        "cd [dir] && go build [..] -o [dir]/.goflame/build/release/program .
+cd [dir] && [dir]/.goflame/build/release/program 'a b' -c
+",
+    );
+    let other = project.goflame(["run", "--release", "--dry-run", "--", "-x"]).run();
+    other.stdout("[..]\ncd [dir] && [dir]/.goflame/build/release/program -x\n");
+}
+
+#[test]
+fn the_binary_is_inspected() {
+    let project = Project::program(NOTHING, "");
+    project.goflame(["build"]).run().code(0).stdout("").stderr(
+        "    Building . [debug: -N -l] with go1[..]
+       Built .goflame/build/debug/program with go1[..] in [..] s
+   Inspected not optimised (-N -l in all packages), sha256 [..]
+",
+    );
+    project.goflame(["build", "--release"]).run().code(0).stderr_has("   Inspected optimised[..], sha256 [..]");
+}
+
+#[test]
+fn gos_own_errors_pass_through_untouched() {
+    let project = Project::program("package main\n\nfunc main() {\n\tx := 1\n\tundefined()\n}\n", "");
+    let go = project.shell("go build -o /dev/null .").run();
+    go.code(1);
+    let goflame = project.goflame(["build"]).run();
+    goflame.code(5).stdout("").stderr(&format!(
+        "    Building . [debug: -N -l] with go1[..]\n{}error: `cd [dir] && go build [..] .` failed: exit status 1\n",
+        go.stderr
+    ));
+    project.goflame(["run"]).run().code(5).stderr(&goflame.stderr);
+    assert_eq!(project.partials(), Vec::<String>::new());
+}
+
+#[test]
+fn another_go_than_the_pinned_one() {
+    // No such version was ever published.
+    let project = Project::program(NOTHING, "[toolchain]\ngo = \"1.21.99\"\n");
+    for command in ["build", "run"] {
+        let refused = project.goflame([command]).env("GOPROXY", "off").run();
+        refused
+            .code(4)
+            .stdout("")
+            .stderr_has("error: goflame.toml pins go1.21.99, but `go` is go1[..] and cannot switch to go1.21.99");
+    }
+}
+
+#[test]
+fn a_go_that_does_not_obey_the_pin() {
+    let project = Project::program(NOTHING, "[toolchain]\ngo = \"1.21.99\"\n");
+    project.write("bin/go", "#!/bin/sh\necho '{\"GOVERSION\":\"go1.20.1\",\"GOOS\":\"linux\",\"GOARCH\":\"amd64\"}'\n");
+    fs::set_permissions(project.path("bin/go"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", project.path("bin").display());
+    let refused = project.goflame(["build"]).env("PATH", path).run();
+    refused.code(4).stderr_has("error: goflame.toml pins go1.21.99, but `go` is go1.20.1[..]");
+}
+
+#[test]
+fn no_go() {
+    let project = Project::program(NOTHING, "");
+    for command in ["build", "run", "init"] {
+        let project = if command == "init" { &Project::empty() } else { &project };
+        project.goflame([command]).env("PATH", project.path("empty")).run().code(4).stdout("").stderr(
+            "error: building needs the Go toolchain
+  cause: `go` was not found on PATH
+   help: install `go` or add its directory to PATH, which is [dir]/empty
+   help: on Debian: apt install golang-go
+",
+        );
+    }
+}
+
+#[test]
+fn a_package_that_is_no_program() {
+    let project = Project::program("package lib\n", "");
+    let refused = project.goflame(["build"]).run();
+    refused.code(5).stderr_has("error: `.` is not a main package: Go built it, but there is no program");
+}
+
+#[test]
+fn benchmarks_are_built_and_run() {
+    let project = Project::with("[app]\npackage = \"./basket\"\nkind = \"bench\"\n");
+    project.write("go.mod", "module example.com/shop\n\ngo 1.21\n");
+    project.write(
+        "basket/basket_test.go",
+        "package basket
+
+import \"testing\"
+
+var total int
+
+//go:noinline
+func sum(n int) (total int) {
+	for i := 0; i < n; i++ {
+		total += i ^ total
+	}
+	return total
+}
+
+func BenchmarkSum(b *testing.B) {
+	for i := 0; i < b.N; i++ {
+		total += sum(10000)
+	}
+}
+
+func TestNeverRuns(t *testing.T) { t.Fatal(\"only benchmarks were asked for\") }
+",
+    );
+    let run = project.goflame(["run"]).run();
+    run.code(0).stderr_has("    Building ./basket [debug: -N -l] with go1[..]");
+    assert!(run.stdout.contains("BenchmarkSum"), "{}", run.stdout);
+    assert!(run.stdout.contains("example.com/shop/basket.sum"), "{}", run.stdout);
+    assert_eq!(project.manifest()["app"]["kind"], "bench");
+    assert_eq!(project.manifest()["workload"]["exit_code"], 0);
+}
+
+#[test]
+fn c_code_is_built_too() {
+    let example = source().join("examples/cgo");
+    let project = Project::empty();
+    for file in fs::read_dir(&example).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file()) {
+        project.write(&file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap());
+    }
+    let built = project.goflame(["build"]).run();
+    built.code(0).stderr_has("       Built .goflame/build/debug/[..]").stderr_lacks("[..]Warning[..]");
+}

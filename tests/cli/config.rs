@@ -1,0 +1,184 @@
+//! Settings and command lines that cannot be obeyed: exit codes 3 and 2, and what is said about them.
+
+use crate::harness::Project;
+
+/// `goflame build` with this goflame.toml ends with exit code 3 and exactly this.
+#[track_caller]
+fn rejects(config: &str, stderr: &str) {
+    Project::with(config).goflame(["build"]).run().code(3).stderr(stderr).stdout("");
+}
+
+#[test]
+fn a_wrong_key() {
+    rejects(
+        "[app]\npakage = \".\"\n",
+        "error: unknown key `pakage` in `[app]`
+ --> goflame.toml:2:1
+  |
+2 | pakage = \".\"
+  | ^^^^^^ did you mean `package`?
+",
+    );
+}
+
+#[test]
+fn a_wrong_table() {
+    rejects(
+        "[worklaod]\nargs = []\n",
+        "error: unknown table `[worklaod]`
+ --> goflame.toml:1:2
+  |
+1 | [worklaod]
+  |  ^^^^^^^^ did you mean `[workload]`?
+",
+    );
+}
+
+#[test]
+fn a_wrong_type() {
+    rejects(
+        "[record]\nfrequency = \"997\"\n",
+        "error: wrong type for `record.frequency`
+ --> goflame.toml:2:13
+  |
+2 | frequency = \"997\"
+  |             ^^^^^ expected an integer, found a string
+  |
+  = help: write it without quotes: `997`
+",
+    );
+}
+
+#[test]
+fn broken_toml() {
+    let project = Project::with("[app\n");
+    project.goflame(["build"]).run().code(3).stderr_has(" --> goflame.toml:1:5").stdout("");
+}
+
+#[test]
+fn flags_that_strip_are_refused_with_the_reason() {
+    rejects(
+        "[variant.debug]\nldflags = \"-X main.version=1 -s\"\n",
+        "error: invalid value for `variant.debug.ldflags`
+ --> goflame.toml:2:30
+  |
+2 | ldflags = \"-X main.version=1 -s\"
+  |                              ^^ `-s` strips the symbol table and the debug information that a profile needs
+  |
+  = help: it costs no speed to keep them: leave the flag out
+",
+    );
+}
+
+#[test]
+fn what_comes_later_is_not_silently_accepted() {
+    rejects(
+        "[workload]\nwarmup = \"2s\"\n",
+        "error: `workload.warmup` is not yet available
+ --> goflame.toml:2:1
+  |
+2 | warmup = \"2s\"
+  | ^^^^^^ not yet available
+",
+    );
+    rejects(
+        "[build]\ndocker = true\n",
+        "error: `build.docker = true` is not yet available
+ --> goflame.toml:2:10
+  |
+2 | docker = true
+  |          ^^^^ not yet available
+  |
+  = help: only `false` works today
+",
+    );
+}
+
+#[test]
+fn no_file() {
+    Project::empty().goflame(["run"]).run().code(3).stdout("").stderr(
+        "error: no goflame.toml in [dir] or any directory above it
+ |
+ = help: `goflame init` writes one
+",
+    );
+}
+
+#[test]
+fn a_named_file_that_is_not_there() {
+    let project = Project::empty();
+    project.goflame(["run", "--config", "other.toml"]).run().code(3).stdout("").stderr(
+        "error: cannot read other.toml
+ |
+ = note: No such file or directory (os error 2)
+",
+    );
+}
+
+#[test]
+fn a_directory_in_its_place() {
+    let project = Project::empty();
+    project.write("goflame.toml/x", "");
+    project.goflame(["run"]).run().code(3).stdout("").stderr(
+        "error: cannot read goflame.toml
+ |
+ = note: it is a directory, not a file
+",
+    );
+}
+
+#[test]
+fn an_empty_file_is_a_valid_one() {
+    let project = Project::program("package main\n\nfunc main() {}\n", "");
+    project.write("goflame.toml", "");
+    project.goflame(["build"]).run().code(0);
+}
+
+#[test]
+fn the_file_is_found_from_below() {
+    let project = Project::program("package main\n\nfunc main() {}\n", "");
+    project.write("below/deeper/x", "");
+    let dry_run = |below: &str| project.goflame(["build", "--dry-run"]).dir(project.path(below)).run().stdout;
+    assert_eq!(dry_run("below/deeper"), dry_run(""));
+}
+
+#[test]
+fn a_directory_for_c_that_is_not_there() {
+    let project = Project::empty();
+    project.goflame(["-C", "none", "run"]).run().code(2).stdout("").stderr("error: none is no directory\n");
+}
+
+#[test]
+fn c_is_where_everything_happens() {
+    let project = Project::with("");
+    project.write("there/goflame.toml", "[app]\nnope = 1\n");
+    project.goflame(["-C", "there", "build"]).run().code(3).stderr_has(" --> there/goflame.toml:2:1");
+}
+
+#[test]
+fn wrong_command_lines() {
+    let project = Project::with("");
+    for (line, said) in [
+        ("frob", "error: unrecognized subcommand 'frob'"),
+        ("run --frequency", "error: unexpected argument '--frequency' found"),
+        ("run --freq fast", "error: invalid value 'fast' for '--freq <HZ>': invalid digit found in string"),
+        ("run --freq 0", "error: invalid value for --freq: [..]"),
+        ("run --stack 12", "error: invalid value for --stack: [..]"),
+        ("run --variant nope", "error: invalid value for --variant: [..]"),
+        ("build --variant debug --release", "error: the argument '--variant <NAME>' cannot be used with '--release'"),
+        ("report --format html", "error: invalid value 'html' for '--format <FORMAT>'"),
+        ("--quiet --verbose run", "error: the argument '--quiet' cannot be used with '--verbose'"),
+    ] {
+        project.shell(&format!("$goflame {line}")).run().code(2).stderr_has(said).stdout("");
+    }
+    project.goflame([]).run().code(2).stderr_has("Usage: goflame [OPTIONS] <COMMAND>").stdout("");
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let project = Project::empty();
+    project.goflame(["--version"]).run().code(0).stdout("goflame [..]\n").stderr("");
+    let help = project.goflame(["run", "--help"]).run();
+    help.code(0).stderr("");
+    assert!(help.stdout.contains("--propagate-status"), "{}", help.stdout);
+}

@@ -1,0 +1,447 @@
+//! A project in a temporary directory, and `goflame` run in it.
+//!
+//! Every process that a test starts carries the variable `GOFLAME_TEST_MARK`, by which leftovers are found.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long to wait for something that takes milliseconds. Only a broken goflame makes a test wait this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The checked-out source of goflame.
+pub(crate) fn source() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A directory with a Go project and its goflame.toml.
+pub(crate) struct Project {
+    dir: tempfile::TempDir,
+}
+
+impl Project {
+    /// An empty directory.
+    pub(crate) fn empty() -> Self {
+        Self { dir: tempfile::Builder::new().prefix("goflame-test-").tempdir().unwrap() }
+    }
+
+    /// A directory with this goflame.toml and no Go.
+    pub(crate) fn with(config: &str) -> Self {
+        let project = Self::empty();
+        project.write("goflame.toml", config);
+        project
+    }
+
+    /// The program of this name in tests/workloads; `config` is added to a goflame.toml that builds it.
+    pub(crate) fn workload(name: &str, config: &str) -> Self {
+        let project = Self::with(&format!("app.package = \"./{name}\"\n{config}"));
+        let from = source().join("tests/workloads");
+        project.copy(&from.join("go.mod"), "go.mod");
+        project.copy(&from.join(name).join("main.go"), &format!("{name}/main.go"));
+        project
+    }
+
+    /// A module with this main.go.
+    pub(crate) fn program(main: &str, config: &str) -> Self {
+        let project = Self::with(&format!("app.name = \"program\"\n{config}"));
+        project.write("go.mod", "module example.com/program\n\ngo 1.21\n");
+        project.write("main.go", main);
+        project
+    }
+
+    fn copy(&self, from: &Path, to: &str) {
+        self.write(to, fs::read(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())));
+    }
+
+    /// The path of a name in the project.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file, with its directories.
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+    }
+
+    /// Reads a file.
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        let path = self.path(name);
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The names in a directory, sorted; of a missing one, none.
+    pub(crate) fn names(&self, dir: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(dir)).into_iter().flatten();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// The directory of the only run, relative to the project.
+    pub(crate) fn only_run(&self) -> String {
+        let [run] = &self.names(".goflame/runs")[..] else { panic!("{:?}", self.names(".goflame/runs")) };
+        format!(".goflame/runs/{run}")
+    }
+
+    /// The directory of the only run that was not completed, relative to the project.
+    pub(crate) fn only_partial(&self) -> String {
+        let partials = self.partials();
+        let [run] = &partials[..] else { panic!("{partials:?}") };
+        format!(".goflame/partial/{run}")
+    }
+
+    /// The runs that were not completed.
+    pub(crate) fn partials(&self) -> Vec<String> {
+        let mut names = self.names(".goflame/partial");
+        names.retain(|name| Path::new(name).extension().is_none());
+        names
+    }
+
+    /// The manifest of the only run.
+    pub(crate) fn manifest(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.read(&format!("{}/manifest.json", self.only_run()))).unwrap()
+    }
+
+    /// `goflame` with these arguments, to be run in the project.
+    pub(crate) fn goflame<const N: usize>(&self, args: [&str; N]) -> Goflame<'_> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_goflame"));
+        command.args(args).current_dir(self.dir.path());
+        self.prepare(command)
+    }
+
+    /// A line for the shell, in which `$goflame` is the binary.
+    pub(crate) fn shell(&self, line: &str) -> Goflame<'_> {
+        let mut command = Command::new("bash");
+        command.args(["-c", line]).current_dir(self.dir.path()).env("goflame", env!("CARGO_BIN_EXE_goflame"));
+        self.prepare(command)
+    }
+
+    fn prepare(&self, mut command: Command) -> Goflame<'_> {
+        command.env("GOFLAME_TEST_MARK", self.dir.path()).env("COLUMNS", "100").env("PWD", self.dir.path());
+        for name in ["NO_COLOR", "CLICOLOR_FORCE", "GOFLAGS", "SUDO_UID", "SUDO_GID", "SUDO_USER"] {
+            command.env_remove(name);
+        }
+        // A process group of its own, as every job of a shell has, so that no terminal sends it signals.
+        command.process_group(0);
+        Goflame { project: self, command, stdin: Vec::new() }
+    }
+
+    /// Ids of the processes that carry the mark. Those of the Go toolchain do not count: it starts helpers of its own.
+    pub(crate) fn marked(&self) -> Vec<(i32, String)> {
+        let mark = format!("GOFLAME_TEST_MARK={}", self.dir.path().display());
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
+            let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            let is_go = command
+                .split(' ')
+                .next()
+                .is_some_and(|program| Path::new(program).file_name() == Some(OsStr::new("go")));
+            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) && !is_go {
+                found.push((pid, command));
+            }
+        }
+        found
+    }
+
+    /// Asserts that no process of the test runs any more. Killed processes take a moment to vanish.
+    #[track_caller]
+    pub(crate) fn assert_nothing_runs(&self) {
+        let gone = wait_until(|| self.marked().is_empty());
+        assert!(gone.is_ok(), "left running: {:?}", self.marked());
+    }
+
+    /// The process whose command line holds `part`, once there is one.
+    #[track_caller]
+    pub(crate) fn process(&self, part: &str) -> i32 {
+        let find = || self.marked().into_iter().find(|(_, command)| command.contains(part));
+        wait_until(|| find().is_some()).unwrap_or_else(|()| panic!("no process {part}: {:?}", self.marked()));
+        find().unwrap().0
+    }
+}
+
+/// Waits until something is so; an error when it is not for very long.
+fn wait_until(mut is_so: impl FnMut() -> bool) -> Result<(), ()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        if Instant::now() > deadline {
+            return Err(());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// A command that is about to run.
+#[must_use]
+pub(crate) struct Goflame<'p> {
+    project: &'p Project,
+    command: Command,
+    stdin: Vec<u8>,
+}
+
+impl<'p> Goflame<'p> {
+    /// Sets a variable.
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Adds an argument that is a path.
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// Runs somewhere else than in the project.
+    pub(crate) fn dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.command.current_dir(&dir).env("PWD", dir.as_ref());
+        self
+    }
+
+    /// What it reads from standard input.
+    pub(crate) fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.stdin = bytes.as_ref().into();
+        self
+    }
+
+    /// Runs it to its end.
+    #[track_caller]
+    pub(crate) fn run(self) -> Finished<'p> {
+        self.spawn().finish()
+    }
+
+    /// Starts it.
+    #[track_caller]
+    pub(crate) fn spawn(mut self) -> Running<'p> {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let bytes = self.stdin;
+        // It may end without having read all of it.
+        thread::spawn(move || stdin.write_all(&bytes));
+        let (stdout, stderr) = (Captured::default(), Captured::default());
+        let readers = [stdout.read(child.stdout.take().unwrap()), stderr.read(child.stderr.take().unwrap())];
+        Running { project: self.project, child, stdout, stderr, readers }
+    }
+}
+
+/// What a running process wrote until now.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    fn read(&self, mut from: impl Read + Send + 'static) -> JoinHandle<()> {
+        let bytes = Arc::clone(&self.0);
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = from.read(&mut buffer) {
+                bytes.lock().unwrap().extend_from_slice(&buffer[..count]);
+            }
+        })
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+/// A command at work. One that a failing test drops is killed, goflame's supervisor does the rest.
+pub(crate) struct Running<'p> {
+    project: &'p Project,
+    child: Child,
+    stdout: Captured,
+    stderr: Captured,
+    readers: [JoinHandle<()>; 2],
+}
+
+impl<'p> Running<'p> {
+    /// Its process id.
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
+    /// Waits until it has written `part`, to either stream.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, part: &str) -> &Self {
+        let seen = || self.stdout.text().contains(part) || self.stderr.text().contains(part);
+        wait_until(seen).unwrap_or_else(|()| {
+            panic!("no {part:?} in\n{}\n---\n{}", self.stdout.text(), self.stderr.text());
+        });
+        self
+    }
+
+    /// The process id that the workload printed as `ready PID`.
+    #[track_caller]
+    pub(crate) fn workload(&self) -> i32 {
+        let of = |text: &str| text.split("ready ").nth(1)?.split_once('\n')?.0.parse().ok();
+        wait_until(|| of(&self.stdout.text()).is_some()).unwrap_or_else(|()| {
+            panic!("no process id in\n{}\n---\n{}", self.stdout.text(), self.stderr.text());
+        });
+        of(&self.stdout.text()).unwrap()
+    }
+
+    /// Waits until the workload has been sampled for a while: some samples are in the file.
+    #[track_caller]
+    pub(crate) fn wait_for_samples(&self) -> &Self {
+        let size = || {
+            let runs = self.project.partials();
+            let file = |run: &String| self.project.path(&format!(".goflame/partial/{run}/perf.data"));
+            runs.first().and_then(|run| fs::metadata(file(run)).ok()).map_or(0, |metadata| metadata.len())
+        };
+        wait_until(|| size() > 100_000).unwrap_or_else(|()| panic!("no samples: {}", self.stderr.text()));
+        self
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> &Self {
+        send(self.pid(), signal);
+        self
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> Finished<'p> {
+        let mut status = None;
+        let ended = wait_until(|| {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        if ended.is_err() {
+            let _ = self.child.kill();
+            panic!("it does not end:\n{}\n---\n{}", self.stdout.text(), self.stderr.text());
+        }
+        for reader in self.readers {
+            reader.join().unwrap();
+        }
+        Finished {
+            project: self.project,
+            status: status.unwrap(),
+            stdout: self.stdout.text(),
+            stderr: self.stderr.text(),
+        }
+    }
+}
+
+/// Sends a signal to any process.
+pub(crate) fn send(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+/// How a command ended and what it printed.
+pub(crate) struct Finished<'p> {
+    project: &'p Project,
+    status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Finished<'_> {
+    /// Asserts the exit code, and that it is none of a panic.
+    #[track_caller]
+    pub(crate) fn code(&self, code: i32) -> &Self {
+        assert_eq!(self.status.code(), Some(code), "{} \n---\n{}\n---\n{}", self.status, self.stdout, self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        self
+    }
+
+    /// Asserts that a signal killed it.
+    #[track_caller]
+    pub(crate) fn killed(&self, signal: Signal) -> &Self {
+        assert_eq!(self.status.signal(), Some(signal as i32), "{}\n---\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Asserts the whole of standard error; see [`Finished::stderr_has`] for what may stand in it.
+    #[track_caller]
+    pub(crate) fn stderr(&self, expected: &str) -> &Self {
+        self.compare(&self.stderr, expected);
+        self
+    }
+
+    /// Asserts the whole of standard output.
+    #[track_caller]
+    pub(crate) fn stdout(&self, expected: &str) -> &Self {
+        self.compare(&self.stdout, expected);
+        self
+    }
+
+    /// Asserts that a line stands in standard error, in which `[..]` is any text and `[dir]` the project's
+    /// directory.
+    #[track_caller]
+    pub(crate) fn stderr_has(&self, line: &str) -> &Self {
+        let expected = self.expand(line);
+        assert!(self.stderr.lines().any(|line| fits(&expected, line)), "no line {line:?} in\n{}", self.stderr);
+        self
+    }
+
+    /// Asserts that these lines stand in standard error in this order, perhaps with others between them.
+    #[track_caller]
+    pub(crate) fn stderr_in_order(&self, expected: &str) -> &Self {
+        let mut found = self.stderr.lines();
+        for line in self.expand(expected).lines() {
+            assert!(found.any(|found| fits(line, found)), "no line {line:?} after those before it in\n{}", self.stderr);
+        }
+        self
+    }
+
+    /// Asserts that no line of standard error fits.
+    #[track_caller]
+    pub(crate) fn stderr_lacks(&self, line: &str) -> &Self {
+        let expected = self.expand(line);
+        assert!(!self.stderr.lines().any(|line| fits(&expected, line)), "a line {line:?} in\n{}", self.stderr);
+        self
+    }
+
+    fn expand(&self, text: &str) -> String {
+        text.replace("[dir]", &self.project.dir.path().display().to_string())
+    }
+
+    #[track_caller]
+    fn compare(&self, found: &str, expected: &str) {
+        let expected = self.expand(expected);
+        let fit = expected.lines().count() == found.lines().count()
+            && expected.ends_with('\n') == found.ends_with('\n')
+            && expected.lines().zip(found.lines()).all(|(expected, found)| fits(expected, found));
+        assert!(fit, "expected\n{expected}\n--- found\n{found}\n---");
+    }
+}
+
+/// Whether a line is as a pattern says, in which `[..]` is any text.
+fn fits(pattern: &str, line: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once("[..]") else { return pattern == line };
+    let Some(mut line) = line.strip_prefix(start) else { return false };
+    let (middle, end) = rest.rsplit_once("[..]").unwrap_or(("", rest));
+    for part in middle.split("[..]").filter(|part| !part.is_empty()) {
+        match line.split_once(part) {
+            Some((_, after)) => line = after,
+            None => return false,
+        }
+    }
+    line.ends_with(end)
+}
+
+#[test]
+fn patterns() {
+    for (pattern, line) in
+        [("", ""), ("a", "a"), ("[..]", ""), ("a[..]c", "abc"), ("a[..]b[..]", "a b"), ("[..]b[..]d[..]", "abcd")]
+    {
+        assert!(fits(pattern, line), "{pattern:?} {line:?}");
+    }
+    for (pattern, line) in [("", "a"), ("a[..]b", "ab c"), ("a[..]b[..]c", "ac"), ("[..]b[..]b[..]", "ab")] {
+        assert!(!fits(pattern, line), "{pattern:?} {line:?}");
+    }
+}

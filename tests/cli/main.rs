@@ -1,0 +1,16 @@
+//! The real binary from the outside: what it prints, what it leaves on the disk, how it ends, and that nothing
+//! of it keeps running. Real Go projects, real processes, real signals.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod archive;
+mod build;
+mod config;
+mod disk;
+mod harness;
+mod init;
+mod kill;
+mod recordings;
+mod run;
+mod sudo;
+mod terminal;

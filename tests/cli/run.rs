@@ -1,0 +1,234 @@
+//! `goflame run`: how workloads end, and what becomes of what they say.
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{Project, send};
+
+/// What a run says before the workload speaks.
+const BEGIN: &str = "    Building [..] [debug: -N -l] with go1[..]
+    Checking [..] readiness checks: [..] (goflame doctor)
+     Running .goflame/build/debug/[..]
+";
+
+#[test]
+fn a_workload_that_fails_is_kept_and_said() {
+    let project = Project::workload("exit3", "");
+    // On a busy machine there may be warnings about the quality too.
+    project.goflame(["run"]).run().code(0).stderr_in_order(&format!(
+        "{BEGIN}exit3: leaving with status 3 ([..])
+    Profiled [..] s at 997 Hz, c[..], [..] samples, 0 lost
+     Warning the workload ended with exit status 3; the profile shows what it did until then
+   Analysing [..] samples in [..] s
+     Quality [..]: [..] of stacks complete, 0 lost, [..] of CPU time seen
+        Note debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots
+    Archived {}
+    Finished flamegraph.svg, profile.pb.gz, profile.folded, summary.json in [..] s
+",
+        project.only_run()
+    ));
+    let workload = &project.manifest()["workload"];
+    assert_eq!((&workload["exit_code"], &workload["ending"]), (&3.into(), &"own".into()));
+    project.assert_nothing_runs();
+}
+
+#[test]
+fn its_status_becomes_goflames_when_asked_for() {
+    let project = Project::workload("exit3", "");
+    project.goflame(["run", "--propagate-status"]).run().code(3);
+    project.goflame(["run", "--propagate-status", "--", "-status", "77"]).run().code(77);
+    project
+        .goflame(["run", "--propagate-status", "--", "-status", "0"])
+        .run()
+        .code(0)
+        .stderr_lacks("[..]Warning the work[..]");
+}
+
+#[test]
+fn a_signal_that_kills_it_is_named() {
+    let project = Project::workload("sleeper", "");
+    let run = project.goflame(["run", "--propagate-status"]).spawn();
+    send(run.workload(), Signal::SIGTERM);
+    run.finish()
+        .code(128 + 15)
+        .stderr_has("     Warning the workload was killed by SIGTERM (15); the profile shows what it did until then");
+    assert_eq!(project.manifest()["workload"]["signal"], 15);
+}
+
+#[test]
+fn a_time_limit_stops_it_and_keeps_the_run() {
+    let project = Project::workload("sleeper", "[workload]\ntimeout = \"1s\"\n");
+    project
+        .goflame(["run"])
+        .run()
+        .code(0)
+        .stderr_has("    Stopping the workload: its time is over (1s)")
+        .stderr_has(
+            "     Warning the workload's time was over (timeout in [workload]), and it was killed by SIGTERM (15); \
+             the profile shows what it did until then",
+        )
+        .stderr_has(&format!("    Archived {}", project.only_run()));
+    assert_eq!(project.manifest()["workload"]["ending"], "timed-out");
+    project.assert_nothing_runs();
+}
+
+#[test]
+fn a_directory_that_is_not_there() {
+    let project = Project::workload("printer", "[workload]\ndir = \"none\"\n");
+    project.goflame(["run"]).run().code(6).stdout("").stderr(&format!(
+        "{BEGIN}error: cannot run the workload in [dir]/none
+  cause: No such file or directory (os error 2)
+"
+    ));
+    // Nothing ran, so there is nothing to keep.
+    assert_eq!((project.partials(), project.names(".goflame/runs")), (vec![], vec![]));
+}
+
+#[test]
+fn an_input_that_is_not_there() {
+    let project = Project::workload("printer", "[workload]\nstdin = \"none\"\n");
+    project.goflame(["run"]).run().code(6).stdout("").stderr(&format!(
+        "{BEGIN}error: no standard input for the workload
+  cause: cannot read [dir]/none
+  cause: No such file or directory (os error 2)
+"
+    ));
+    assert_eq!((project.partials(), project.names(".goflame/runs")), (vec![], vec![]));
+}
+
+#[test]
+fn arguments_that_no_program_can_take() {
+    // Linux allows 128 KiB for one argument (MAX_ARG_STRLEN).
+    let project = Project::workload("printer", &format!("[workload]\nargs = [\"{}\"]\n", "x".repeat(140_000)));
+    let run = project.goflame(["run", "--quiet"]).run();
+    run.code(6).stdout("").stderr(
+        "error: cannot launch the workload: starting the supervisor\n  cause: Argument list too long (os error 7)\n",
+    );
+    project.assert_nothing_runs();
+}
+
+#[test]
+fn what_it_is_given_arrives_and_what_it_says_is_shown_and_kept() {
+    let project = Project::workload(
+        "printer",
+        "[workload]
+args = [\"-lines\", \"5000\", \"-env\", \"COLOUR,EMPTY\", \"-dir\", \"-stdin\", \"two words\", \"-q\"]
+env = { COLOUR = \"blue\", EMPTY = \"\" }
+dir = \"below\"
+stdin = \"input\"
+",
+    );
+    let input = b"no end of line, and bytes: \xff\x00\x01";
+    project.write("input", input);
+    project.write("below/x", "");
+    let mut out: Vec<u8> = (1..=5000).flat_map(|line| format!("out {line}\n").into_bytes()).collect();
+    out.extend(b"arg two words\narg -q\nenv COLOUR=blue\nenv EMPTY=\n");
+    out.extend(format!("dir {}\n", project.path("below").display()).into_bytes());
+    out.extend(input);
+    let err = (1..=5000).map(|line| format!("err {line}")).collect::<Vec<_>>().join("\n");
+
+    let run = project.goflame(["run"]).run();
+    run.code(0);
+    let dir = project.only_run();
+    assert!(project.read(&format!("{dir}/stdout.log")) == out, "stdout.log");
+    assert!(project.read(&format!("{dir}/stderr.log")) == err.as_bytes(), "stderr.log");
+    // The tables begin on a line of their own, as do goflame's own messages.
+    let shown = format!("{}\n", String::from_utf8_lossy(&out));
+    assert!(run.stdout.starts_with(&shown), "stdout: {}", run.stdout);
+    assert!(run.stderr.contains(&format!("\n{err}\n    Profiled ")), "stderr: {}", run.stderr);
+}
+
+#[test]
+fn arguments_after_the_dashes_take_the_place_of_those_in_the_file() {
+    let project = Project::workload("printer", "[workload]\nargs = [\"-lines\", \"1\", \"file\"]\n");
+    let run = project.goflame(["run", "--", "-lines", "0", "--", "line", "-x"]).run();
+    assert!(run.stdout.starts_with("arg line\narg -x\n"), "{}", run.stdout);
+}
+
+#[test]
+fn standard_input_is_inherited() {
+    let project = Project::workload("printer", "[workload]\nargs = [\"-lines\", \"0\", \"-stdin\"]\n");
+    let run = project.goflame(["run"]).stdin("typed\n").run();
+    assert!(run.stdout.starts_with("typed\n"), "{}", run.stdout);
+}
+
+#[test]
+fn json_has_standard_output_for_itself() {
+    let project = Project::workload("exit3", "");
+    let run = project.goflame(["run", "--json"]).run();
+    let summary: serde_json::Value = serde_json::from_str(&run.code(0).stdout).unwrap();
+    assert_eq!(summary["workload"]["exit_code"], 3);
+    assert_eq!(summary["dir"], project.path(&project.only_run()).display().to_string());
+
+    let project = Project::workload("printer", "");
+    let run = project.goflame(["run", "--json"]).run();
+    let _: serde_json::Value = serde_json::from_str(&run.code(0).stdout).unwrap();
+    // The two streams share one, so that lines may run into each other.
+    for part in ["out 1\n", "out 3\n", "err 1\n", "err 3"] {
+        assert!(run.stderr.contains(part), "{}", run.stderr);
+    }
+    assert_eq!(project.read(&format!("{}/stdout.log", project.only_run())), b"out 1\nout 2\nout 3\n");
+}
+
+#[test]
+fn quiet_leaves_the_tables_and_what_went_wrong() {
+    let project = Project::workload("exit3", "");
+    let run = project.goflame(["run", "--quiet"]).run();
+    run.code(0).stderr_in_order(
+        "exit3: leaving with status 3 ([..])
+     Warning the workload ended with exit status 3; the profile shows what it did until then
+",
+    );
+    // On a busy machine there may be warnings about the quality too.
+    let mut said = run.stderr.lines().skip(1);
+    assert!(said.all(|line| line.starts_with("     Warning ")), "{}", run.stderr);
+    assert!(run.stdout.starts_with("Hottest functions"), "{}", run.stdout);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let project = Project::workload("exit3", "");
+    let run = project.shell("$goflame run --propagate-status | head -1; exit ${PIPESTATUS[0]}").run();
+    run.code(3).stdout("Hottest functions [..]\n").stderr_has(&format!("    Archived {}", project.only_run()));
+
+    // Gone before the workload speaks.
+    let project = Project::workload("printer", "");
+    project.shell("$goflame run | true; exit ${PIPESTATUS[0]}").run().code(0).stderr_has("    Archived [..]");
+    assert_eq!(project.read(&format!("{}/stdout.log", project.only_run())), b"out 1\nout 2\nout 3\n");
+    project.shell("$goflame report | true; exit ${PIPESTATUS[0]}").run().code(0);
+    project.shell("$goflame runs list | true; exit ${PIPESTATUS[0]}").run().code(0);
+    project.shell("$goflame --help | true; exit ${PIPESTATUS[0]}").run().code(0);
+}
+
+#[test]
+fn a_workload_that_closes_its_output_goes_on() {
+    let project = Project::program(
+        "package main
+
+import (
+	\"os\"
+	\"time\"
+)
+
+func main() {
+	os.Stdout.WriteString(\"last words\\n\")
+	os.Stdout.Close()
+	os.Stderr.Close()
+	for until := time.Now().Add(300 * time.Millisecond); time.Now().Before(until); {
+	}
+	os.Exit(5)
+}
+",
+        "",
+    );
+    let run = project.goflame(["run", "--propagate-status"]).run();
+    run.code(5).stderr_has("    Profiled [..] samples, 0 lost");
+    assert_eq!(project.read(&format!("{}/stdout.log", project.only_run())), b"last words\n");
+}
+
+#[test]
+fn a_workload_without_any_sample_is_kept_and_judged() {
+    let project = Project::workload("printer", "[record]\nfrequency = 1\n");
+    let run = project.goflame(["run"]).run();
+    run.code(0).stderr_has("     Quality poor: no samples").stderr_has("    Finished flamegraph.svg[..]");
+    assert!(run.stdout.ends_with("no samples\n"), "{}", run.stdout);
+}
