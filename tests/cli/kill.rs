@@ -118,7 +118,8 @@ fn kill_9_of_goflame_leaves_nothing_running() {
     project.assert_nothing_runs();
 
     let report = partial_is_readable(&project);
-    report.stderr(
+    // On a busy machine there may be few samples, and a warning that says so.
+    report.stderr_in_order(
         "   Analysing [..] samples of [dir]/[..]/perf.data in [..] s
      Quality fair: [..] of stacks complete, 0 lost
      Warning the recording ends early: its file was cut off
