@@ -56,9 +56,17 @@ impl KernelSymbols {
                 "there are no kernel symbols".into()
             });
         }
-        // Stable, so that of several names for one address the first in the file is kept.
+        // Stable, so that of several names for one address the last in the file is kept. It is the one that perf
+        // shows (the others end where they start, and `choose_best_symbol` in tools/perf/util/symbol.c prefers
+        // what has a length), and for a system call the public name: `__x64_sys_read`, not `__do_sys_read`.
         functions.sort_by_key(|function| function.start);
-        functions.dedup_by_key(|function| function.start);
+        functions.dedup_by(|next, kept| {
+            let same = next.start == kept.start;
+            if same {
+                std::mem::swap(next, kept);
+            }
+            same
+        });
         let text = text_start.map(|start| start..text_end.unwrap_or(start));
         Ok(Self { functions, text })
     }
@@ -116,6 +124,16 @@ mod tests {
         assert_eq!(symbols.name(0xffff_ffff_a000_0001), Some(("ext4_read", Some("ext4"))));
         assert_eq!(symbols.name(1), None);
         assert_eq!(symbols.text(), Some(0xffff_ffff_8100_0000..0xffff_ffff_8100_0200));
+    }
+
+    #[test]
+    fn of_several_names_the_one_that_perf_shows() {
+        let symbols = KernelSymbols::parse(
+            b"ffffffff813d9910 t __do_sys_sched_yield\nffffffff813d9910 T __ia32_sys_sched_yield\n\
+              ffffffff813d9910 T __x64_sys_sched_yield\nffffffff813d9a00 t after\n",
+        )
+        .expect("symbols");
+        assert_eq!(symbols.name(0xffff_ffff_813d_9911), Some(("__x64_sys_sched_yield", None)));
     }
 
     #[test]

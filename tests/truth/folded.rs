@@ -1,0 +1,159 @@
+//! A file of the real `perf record -g`: `goflame report -f folded` against `perf script | inferno-collapse-perf`.
+//!
+//! The two differ in how they name things. Each difference is undone by one function below, and counted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use inferno::collapse::Collapse;
+use inferno::collapse::perf::{Folder, Options};
+
+use crate::harness::{Project, alone, figure, percent, succeeded, tool};
+use crate::script::{self, Sample, cut_at_top_frame, drop_abi0};
+
+/// Samples by stack: the process first, then root to leaf.
+type Folded = BTreeMap<Vec<String>, u64>;
+
+/// From perf's names to goflame's; a stack without this difference stays as it is.
+type Undo = fn(Vec<String>) -> Vec<String>;
+
+/// In the order in which they are undone.
+const DIFFERENCES: [(&str, Undo); 3] = [
+    ("assembly without .abi0", without_abi0),
+    ("type arguments as [...]", with_types_elided),
+    ("cut at Go's top frame", ended_at_top_frame),
+];
+
+/// The symbol table calls functions in assembly `f.abi0`; Go's own table, which goflame reads, calls them `f`.
+fn without_abi0(stack: Vec<String>) -> Vec<String> {
+    each_frame(stack, |name| drop_abi0(name).to_owned())
+}
+
+/// goflame shows `slices.Sort[...]`, as Go's tracebacks do; perf shows `slices.Sort[go.shape.[]int,go.shape.int]`.
+/// The names of generated functions stay as they are: `type:.eq.[2]string`.
+fn with_types_elided(stack: Vec<String>) -> Vec<String> {
+    each_frame(stack, |name| {
+        let mut depth = 0_usize;
+        let mut short = String::new();
+        for c in name.chars() {
+            depth += usize::from(c == '[');
+            if depth == 0 || (depth == 1 && c == '[') {
+                short.push(c);
+            }
+            if c == ']' && depth > 0 {
+                depth -= 1;
+                if depth == 0 {
+                    short.push_str("...]");
+                }
+            }
+        }
+        // `[kernel.kallsyms]` and its like stand for a whole name.
+        if name.starts_with('[') || name.starts_with("type:") { name.to_owned() } else { short }
+    })
+}
+
+/// goflame ends a stack at Go's top frame (a signal handler's, say); perf goes on to what stands above it.
+fn ended_at_top_frame(mut stack: Vec<String>) -> Vec<String> {
+    let process = stack.remove(0);
+    stack.reverse();
+    cut_at_top_frame(&mut stack, |name| name.as_str());
+    stack.push(process);
+    stack.reverse();
+    stack
+}
+
+/// Whether perf names a caller in it by the function that comes after it. Folded stacks have no addresses to tell.
+fn has_a_call_at_the_end(sample: &Sample) -> bool {
+    (0..sample.frames.len()).any(|at| sample.call_is_last(at))
+}
+
+/// perf counts what the samples stand for (their periods, all equal for a clock); goflame counts samples.
+fn samples_not_periods(weight: u64, period: u64) -> u64 {
+    assert_eq!(weight % period, 0, "cpu-clock has one period");
+    weight / period
+}
+
+/// Renames every frame, and not the process in front of them.
+fn each_frame(mut stack: Vec<String>, rename: impl Fn(&str) -> String) -> Vec<String> {
+    for frame in stack.iter_mut().skip(1) {
+        *frame = rename(frame);
+    }
+    stack
+}
+
+fn parse(folded: &str) -> Folded {
+    let line = |line: &str| {
+        let (stack, count) = line.rsplit_once(' ').unwrap();
+        (stack.split(';').map(str::to_owned).collect(), count.parse().unwrap())
+    };
+    folded.lines().map(line).collect()
+}
+
+/// What `perf script -i FILE --no-inline | inferno-collapse-perf` prints.
+fn collapse(file: &Path) -> String {
+    let script = succeeded(tool("perf").args(["script", "--no-inline", "-i"]).arg(file));
+    let mut folded = Vec::new();
+    Folder::from(Options::default()).collapse(script.stdout.as_slice(), &mut folded).unwrap();
+    String::from_utf8(folded).unwrap()
+}
+
+fn compare(what: &str, project: &Project, file: &Path) {
+    let own = parse(&project.report(file, "folded"));
+    let theirs = parse(&collapse(file));
+    let total: u64 = own.values().sum();
+    assert!(total > 100, "{total} samples are too few to compare");
+    let period = theirs.values().sum::<u64>() / total;
+
+    let mut needed = DIFFERENCES.map(|_| 0_u64);
+    let mut normalised = Folded::new();
+    for (mut stack, weight) in theirs {
+        let count = samples_not_periods(weight, period);
+        for ((_, undo), needed) in DIFFERENCES.iter().zip(&mut needed) {
+            let undone = undo(stack.clone());
+            *needed += if undone == stack { 0 } else { count };
+            stack = undone;
+        }
+        *normalised.entry(stack).or_default() += count;
+    }
+    let counts: Vec<String> =
+        DIFFERENCES.iter().zip(needed).map(|((name, _), needed)| format!("{name}: {needed}")).collect();
+    let missing = |here: &Folded, there: &Folded| -> Vec<(String, u64)> {
+        let less = |(stack, count): (&Vec<String>, &u64)| {
+            let missing = count.saturating_sub(there.get(stack).copied().unwrap_or(0));
+            (missing > 0).then(|| (stack.join(";"), missing))
+        };
+        here.iter().filter_map(less).collect()
+    };
+    let (perf_only, own_only) = (missing(&normalised, &own), missing(&own, &normalised));
+    let differing: u64 = perf_only.iter().map(|(_, count)| count).sum();
+    let calls_at_the_end = script::read(file).iter().filter(|sample| has_a_call_at_the_end(sample)).count() as u64;
+    figure(&format!(
+        "folded {what}: {total} samples, {differing} differ, {calls_at_the_end} with a call at the end ({})",
+        counts.join(", ")
+    ));
+    assert!(
+        differing <= calls_at_the_end && percent(calls_at_the_end, total) < 5.0,
+        "{differing} of {total} samples ({:.2} %) differ; perf has\n{perf_only:#?}\ngoflame has\n{own_only:#?}",
+        percent(differing, total)
+    );
+}
+
+fn check(example: &str, build: &[&str], args: &[&str]) {
+    let _alone = alone();
+    let project = Project::copy_of(&format!("examples/{example}"));
+    let binary = project.go_build(example, build);
+    let mut command = vec![binary.as_os_str()];
+    command.extend(args.iter().map(std::ffi::OsStr::new));
+    let file = project.perf_record(&command);
+    compare(example, &project, &file);
+}
+
+#[test]
+fn folded_stacks_of_a_perf_recording_are_those_of_inferno() {
+    check("gcpressure", &[], &["-duration", "2s", "-workers", "4"]);
+}
+
+#[test]
+fn folded_stacks_with_generics_and_closures_are_those_of_inferno() {
+    check("generics", &["-gcflags=all=-N -l"], &["-duration", "1s"]);
+}

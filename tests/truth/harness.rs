@@ -1,0 +1,172 @@
+//! Projects in temporary directories, goflame runs in them, and the tools that are asked for a second opinion.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The tests of this binary run one after the other: each of them measures CPU time.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Prints what a test measured.
+#[expect(clippy::print_stderr, reason = "figures are for people; the test harness keeps them unless asked")]
+pub(crate) fn figure(text: &str) {
+    eprintln!("figure: {text}");
+}
+
+/// A project that goflame is run in.
+pub(crate) struct Project {
+    dir: TempDir,
+}
+
+impl Project {
+    /// A copy of a directory of this repository, without what goflame may have left there.
+    pub(crate) fn copy_of(directory: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+        for entry in fs::read_dir(&from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        Self { dir }
+    }
+
+    /// One of the programs in tests/workloads.
+    pub(crate) fn of_workload(name: &str, settings: &str) -> Self {
+        let project = Self::copy_of(&format!("tests/workloads/{name}"));
+        let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workloads/go.mod");
+        fs::copy(module, project.path("go.mod")).unwrap();
+        project.write("goflame.toml", settings);
+        project
+    }
+
+    /// A directory with these settings and nothing else.
+    pub(crate) fn with(settings: &str) -> Self {
+        let project = Self { dir: tempfile::tempdir().unwrap() };
+        project.write("goflame.toml", settings);
+        project
+    }
+
+    /// A file of the project.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// A goflame command here.
+    pub(crate) fn goflame(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_goflame"));
+        command.current_dir(self.dir.path());
+        command
+    }
+
+    /// `goflame run --json ARGS`, which must succeed.
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
+        let mut command = self.goflame();
+        command.args(["run", "--json"]).args(args);
+        Run::of(&succeeded(&mut command))
+    }
+
+    /// `goflame report FILE -f FORMAT`.
+    pub(crate) fn report(&self, file: &Path, format: &str) -> String {
+        text(self.goflame().arg("report").arg(file).args(["-f", format]))
+    }
+
+    /// Builds the project by hand, without goflame.
+    pub(crate) fn go_build(&self, name: &str, args: &[&str]) -> PathBuf {
+        let binary = self.path(name);
+        text(tool("go").args(["build", "-o"]).arg(&binary).args(args).arg(".").current_dir(self.dir.path()));
+        binary
+    }
+
+    /// `perf record -g -F 997 -e cpu-clock` around a command.
+    pub(crate) fn perf_record(&self, command: &[&OsStr]) -> PathBuf {
+        let file = self.path("real.data");
+        let mut perf = tool("perf");
+        perf.args(["record", "-g", "-F", "997", "-e", "cpu-clock", "-o"]).arg(&file).arg("--").args(command);
+        text(perf.current_dir(self.dir.path()));
+        file
+    }
+}
+
+/// An archived run.
+pub(crate) struct Run {
+    /// Its directory.
+    pub(crate) dir: PathBuf,
+    /// What goflame said to people.
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// From what `goflame run --json` printed.
+    pub(crate) fn of(output: &Output) -> Self {
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        Self { dir: json["dir"].as_str().unwrap().into(), stderr }
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// What the workload wrote to its standard output.
+    pub(crate) fn stdout_log(&self) -> String {
+        fs::read_to_string(self.file("stdout.log")).unwrap()
+    }
+
+    pub(crate) fn summary(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.file("summary.json")).unwrap()).unwrap()
+    }
+
+    pub(crate) fn manifest(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.file("manifest.json")).unwrap()).unwrap()
+    }
+
+    /// A figure of the quality verdict; 0 where it is none.
+    pub(crate) fn quality(&self, name: &str) -> u64 {
+        self.summary()["quality"]["figures"][name].as_u64().unwrap()
+    }
+}
+
+/// The path of a tool that a test cannot do without.
+pub(crate) fn which(name: &str) -> PathBuf {
+    which::which(name).unwrap_or_else(|_| panic!("this test needs {name}: `make test` installs it"))
+}
+
+/// Such a tool.
+pub(crate) fn tool(name: &str) -> Command {
+    let mut command = Command::new(which(name));
+    // What tools print must not depend on who runs the tests.
+    command.env("LC_ALL", "C");
+    command
+}
+
+/// Runs a command that must succeed.
+pub(crate) fn succeeded(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
+    output
+}
+
+/// Standard output of a command that must succeed.
+pub(crate) fn text(command: &mut Command) -> String {
+    String::from_utf8(succeeded(command).stdout).unwrap()
+}
+
+/// A share in percent.
+pub(crate) fn percent(part: u64, whole: u64) -> f64 {
+    part as f64 * 100.0 / whole.max(1) as f64
+}

@@ -1,0 +1,146 @@
+//! Programs that nobody wrote for this: gofmt and the Go compiler, built from the toolchain's own source. Each sampled
+//! address has the name and the line that Go's own tools give it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::harness::{Project, Run, alone, figure, percent, text, tool};
+use crate::raw::{Location, Raw};
+
+/// Function and `file:line` as `go tool addr2line` prints them: the function that the code was compiled into, and the
+/// line that it came from, which for inlined code is a line of another function.
+fn addr2line(binary: &Path, addresses: &[u64]) -> Vec<(String, String)> {
+    let mut input = String::new();
+    for address in addresses {
+        writeln!(input, "{address:#x}").unwrap();
+    }
+    let mut command = tool("go");
+    command.args(["tool", "addr2line"]).arg(binary).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", output.status);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let mut lines = printed.lines().map(str::to_owned);
+    let mut found = Vec::new();
+    while let (Some(function), Some(place)) = (lines.next(), lines.next()) {
+        found.push((function, place));
+    }
+    assert_eq!(found.len(), addresses.len());
+    found
+}
+
+/// `go tool nm -n`: functions by address.
+fn nm(binary: &Path) -> BTreeMap<u64, Vec<String>> {
+    let mut symbols: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for line in text(tool("go").args(["tool", "nm", "-n"]).arg(binary)).lines() {
+        // `  401000 T internal/abi.Kind.String`; what is undefined has no address.
+        let mut fields = line.trim_start().splitn(3, ' ');
+        let (address, kind, name) = (fields.next().unwrap(), fields.next().unwrap(), fields.next().unwrap());
+        if let ("T" | "t", Ok(address)) = (kind, u64::from_str_radix(address, 16)) {
+            symbols.entry(address).or_default().push(name.trim_end_matches(".abi0").to_owned());
+        }
+    }
+    symbols
+}
+
+/// Runs goflame on a program of the Go distribution and compares every address.
+fn check(name: &str, project: &Project, args: &[&str]) {
+    let run = project.run(&[&["--release", "--"], args].concat());
+    let (frames, unnamed) = (run.quality("user_frames"), run.quality("unnamed_user_frames"));
+    assert!(run.quality("samples") > 300, "{} samples are too few", run.quality("samples"));
+    assert!(percent(unnamed, frames) <= 1.0, "{unnamed} of {frames} user frames have no name");
+
+    let raw = Raw::read(&run.file("profile.pb.gz"));
+    let binary = binary(&run);
+    let mapping = raw.mappings.iter().find(|(_, file)| Path::new(file) == built(&run)).map(|(id, _)| *id);
+    let mapping = mapping.unwrap_or_else(|| panic!("no mapping of the program: {:?}", raw.mappings));
+    let sampled: Vec<&Location> = raw.locations.values().filter(|location| location.mapping == mapping).collect();
+    assert!(sampled.len() > 200, "{} addresses are too few", sampled.len());
+    let addresses: Vec<u64> = sampled.iter().map(|location| location.address).collect();
+    let symbols = nm(&binary);
+    let mut lines = 0;
+    for (location, (function, place)) in sampled.iter().zip(addr2line(&binary, &addresses)) {
+        let address = location.address;
+        let (_, candidates) = symbols.range(..=address).next_back().unwrap();
+        assert_eq!(location.name, function, "go tool addr2line on {address:#x}");
+        assert!(candidates.contains(&location.name), "{address:#x}: {} and not {candidates:?}", location.name);
+        // goflame has no line where the code came from another function, until it shows that one as a frame.
+        if location.line > 0 {
+            lines += 1;
+            assert_eq!(format!("{}:{}", location.file, location.line), place, "{address:#x}");
+        }
+    }
+    figure(&format!(
+        "{name}: {} samples, {unnamed} of {frames} user frames unnamed, {} addresses named as by addr2line and nm, \
+         {lines} of them with a line, the same",
+        run.quality("samples"),
+        addresses.len()
+    ));
+}
+
+/// The archived program.
+fn binary(run: &Run) -> PathBuf {
+    run.file(run.manifest()["build"]["file"].as_str().unwrap())
+}
+
+/// Where it lay when it ran.
+fn built(run: &Run) -> PathBuf {
+    run.manifest()["build"]["path"].as_str().unwrap().into()
+}
+
+#[test]
+fn gofmt_has_the_names_of_addr2line() {
+    let _alone = alone();
+    let project = Project::with("[app]\npackage = 'cmd/gofmt'\n");
+    let root = text(tool("go").args(["env", "GOROOT"]));
+    let source = Path::new(root.trim()).join("src");
+    let source = |package: &str| source.join(package).display().to_string();
+    // Files that are not formatted would be listed; what matters is that they are all parsed and printed.
+    check("gofmt", &project, &["-l", &source("net"), &source("go"), &source("runtime"), &source("crypto")]);
+}
+
+/// A package without imports that keeps the compiler busy for more than a second.
+fn large_package() -> String {
+    let mut source = String::from("package large\n");
+    for i in 0..1500 {
+        write!(
+            source,
+            "
+type T{i} struct {{ a, b, c int; next *T{i}; name string }}
+
+func (t *T{i}) Sum(n int) (s int) {{
+	for p := t; p != nil; p = p.next {{
+		switch {{
+		case n%{even} == 0:
+			s += p.a * n
+		case n%{odd} == 1:
+			s -= p.b ^ n
+		default:
+			for j := 0; j < n; j++ {{ s += p.c + j*{i} }}
+		}}
+		if len(p.name) > 3 && p.name[3] == 'x' {{ s ^= len(p.name) }}
+	}}
+	return s
+}}
+",
+            even = i % 7 + 2,
+            odd = i % 5 + 2
+        )
+        .unwrap();
+    }
+    source
+}
+
+#[test]
+fn the_go_compiler_has_the_names_of_addr2line() {
+    let _alone = alone();
+    let project = Project::with("[app]\npackage = 'cmd/compile'\n");
+    project.write("large.go", &large_package());
+    check("compile", &project, &["-p", "large", "-complete", "-o", "/dev/null", "large.go"]);
+}

@@ -1,0 +1,161 @@
+//! `perf script` reads goflame's own perf.data, and finds in it what goflame finds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+
+use goflame::perfdata::{PerfData, RecordKind, abi::context};
+
+use crate::harness::{Project, Run, alone, figure, percent, succeeded, text, tool};
+use crate::raw::Raw;
+use crate::script::{self, Frame, Sample, cut_at_top_frame, drop_abi0};
+
+/// Stacks of one thread, leaf first. `None` stands for any name.
+type Stacks = BTreeMap<(u32, u32, Vec<Option<String>>), u64>;
+
+/// How many samples needed which allowance.
+#[derive(Debug, Default)]
+struct Allowances {
+    /// perf unwinds by DWARF where registers and stack are there, and appends what it found to the callchain.
+    unwound: u64,
+    cut: u64,
+    abi0: u64,
+    /// See [`Sample::call_is_last`].
+    call_is_last: u64,
+    /// perf has a file and no symbol; goflame may have one.
+    unknown: u64,
+}
+
+/// How many addresses each sample's callchain has, by thread and time. This and no more is asked of goflame's own
+/// reader, because perf does not tell where the callchain ends and what it unwound itself begins.
+fn chain_lengths(bytes: &[u8]) -> HashMap<(u32, u64), usize> {
+    let data = PerfData::parse(bytes).unwrap();
+    let mut lengths = HashMap::new();
+    for record in data.records() {
+        if let RecordKind::Sample(sample) = record.unwrap().kind {
+            let addresses = sample.callchain.filter(|word| *word < context::MAX).count();
+            lengths.insert((sample.tid.unwrap().cast_unsigned(), sample.time.unwrap()), addresses);
+        }
+    }
+    lengths
+}
+
+fn normalised(sample: &Sample, at: usize, allowed: &mut Allowances) -> Option<String> {
+    let Frame { symbol, dso, .. } = &sample.frames[at];
+    if sample.call_is_last(at) {
+        allowed.call_is_last += 1;
+        return None;
+    }
+    // Where no file is mapped, goflame has no name either.
+    if symbol == "[unknown]" && dso != "[unknown]" {
+        allowed.unknown += 1;
+        return None;
+    }
+    let name = drop_abi0(symbol);
+    allowed.abi0 += u64::from(name != symbol);
+    Some(name.to_owned())
+}
+
+/// perf's stacks, as goflame would show them.
+fn stacks_of_perf(run: &Run, allowed: &mut Allowances) -> Stacks {
+    let lengths = chain_lengths(&fs::read(run.file("perf.data")).unwrap());
+    let samples = script::read(&run.file("perf.data"));
+    assert_eq!(samples.len(), lengths.len(), "perf script and goflame count different numbers of samples");
+    let mut stacks = Stacks::new();
+    for mut sample in samples {
+        let length = *lengths
+            .get(&(sample.tid, sample.time))
+            .unwrap_or_else(|| panic!("goflame has no sample of thread {} at {}", sample.tid, sample.time));
+        assert!(sample.frames.len() >= length, "perf shows fewer frames than the callchain has: {sample:?}");
+        allowed.unwound += u64::from(sample.frames.len() > length);
+        sample.frames.truncate(length);
+        allowed.cut += u64::from(cut_at_top_frame(&mut sample.frames, |frame| drop_abi0(&frame.symbol)));
+        let names = (0..sample.frames.len()).map(|at| normalised(&sample, at, allowed)).collect();
+        *stacks.entry((sample.pid, sample.tid, names)).or_insert(0) += 1;
+    }
+    stacks
+}
+
+fn stacks_of_goflame(run: &Run) -> BTreeMap<(u32, u32, Vec<String>), u64> {
+    let raw = Raw::read(&run.file("profile.pb.gz"));
+    let mut stacks = BTreeMap::new();
+    for sample in &raw.samples {
+        let names = sample.stack.iter().map(|id| raw.locations[id].name.clone()).collect();
+        *stacks.entry((sample.pid, sample.tid, names)).or_insert(0) += sample.count;
+    }
+    stacks
+}
+
+/// Takes every stack of perf's from goflame's. What is left of either has no counterpart.
+fn compare(run: &Run) {
+    let mut allowed = Allowances::default();
+    let perf = stacks_of_perf(run, &mut allowed);
+    let mut own = stacks_of_goflame(run);
+    let total: u64 = own.values().sum();
+    assert_eq!(perf.values().sum::<u64>(), total);
+    // Exact ones first, so that a stack with a gap does not take the place of another.
+    let (exact, gaps): (Vec<_>, Vec<_>) = perf.iter().partition(|((_, _, stack), _)| stack.iter().all(Option::is_some));
+    let mut differing = Vec::new();
+    for ((pid, tid, stack), count) in exact.into_iter().chain(gaps) {
+        for _ in 0..*count {
+            let fits = |names: &[String]| {
+                names.len() == stack.len()
+                    && names.iter().zip(stack).all(|(own, perf)| perf.as_ref().is_none_or(|perf| perf == own))
+            };
+            let found = own.iter_mut().find(|(key, left)| **left > 0 && (key.0, key.1) == (*pid, *tid) && fits(&key.2));
+            match found {
+                Some((_, left)) => *left -= 1,
+                None => differing.push((pid, tid, stack)),
+            }
+        }
+    }
+    let wild = allowed.call_is_last + allowed.unknown;
+    assert!(percent(wild, total) < 5.0, "too many frames fit every name: {allowed:?}");
+    let left: Vec<_> = own.iter().filter(|(_, left)| **left > 0).take(5).collect();
+    figure(&format!("perf script: {total} samples, {} differ ({allowed:?})", differing.len()));
+    assert!(
+        differing.is_empty(),
+        "{} of {total} samples ({:.2} %) differ; perf has\n{:#?}\ngoflame has\n{left:#?}",
+        differing.len(),
+        percent(differing.len() as u64, total),
+        &differing[..differing.len().min(5)],
+    );
+}
+
+#[test]
+fn perf_script_finds_the_same_samples_and_symbols() {
+    let _alone = alone();
+    let project = Project::copy_of("examples/generics");
+    let run = project.run(&["--", "-duration", "1s"]);
+    compare(&run);
+}
+
+#[test]
+fn perf_script_finds_the_same_in_a_program_that_collects_garbage() {
+    let _alone = alone();
+    let project = Project::copy_of("examples/gcpressure");
+    let run = project.run(&["--", "-duration", "2s", "-workers", "4"]);
+    compare(&run);
+
+    let file = run.file("perf.data");
+    let report = text(tool("perf").args(["report", "--stdio", "-i"]).arg(&file));
+    assert!(report.contains("main.churn"), "{report}");
+    let header = text(tool("perf").args(["script", "--header-only", "-i"]).arg(&file));
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    assert!(header.contains(&format!("# hostname : {hostname}\n")), "{header}");
+    let event = run.manifest()["sampler"]["event"].as_str().unwrap().to_owned();
+    assert!(header.contains(&format!("# event : name = {event}")), "{header}");
+    let events = succeeded(tool("perf").args(["evlist", "-i"]).arg(&file));
+    assert!(String::from_utf8_lossy(&events.stdout).starts_with(&event));
+}
+
+#[test]
+fn perf_script_finds_the_same_in_a_family_of_processes() {
+    let _alone = alone();
+    let project = Project::of_workload("spawner", "[app]\npackage = '.'\nname = 'spawner'\n");
+    let run = project.run(&["--", "-linger", "200ms"]);
+    compare(&run);
+    let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
+    for role in ["parent", "child", "grandchild", "orphan"] {
+        assert!(folded.contains(&format!(";main.{role}Work;main.compute")), "the {role} is missing:\n{folded}");
+    }
+}

@@ -1,0 +1,91 @@
+//! `go tool pprof` reads profile.pb.gz, and computes the same table as goflame.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::harness::{Project, alone, figure, text, tool};
+
+/// A row of `go tool pprof -top`, in nanoseconds.
+struct Row {
+    name: String,
+    flat: u64,
+    cumulative: u64,
+}
+
+/// `551654950ns 10.45% 10.45% 564694067ns 10.70%  runtime.tryDeferToSpanScan`; a name may hold spaces.
+fn row(line: &str) -> Row {
+    let mut rest = line;
+    let [flat, _flat_percent, _sum, cumulative, _percent] = [(); 5].map(|()| {
+        let (field, after) = rest.trim_start().split_once(' ').unwrap_or_else(|| panic!("not understood: {line}"));
+        rest = after;
+        field
+    });
+    let nanoseconds = |text: &str| text.strip_suffix("ns").unwrap_or(text).parse().unwrap();
+    Row { name: rest.trim().to_owned(), flat: nanoseconds(flat), cumulative: nanoseconds(cumulative) }
+}
+
+/// `go tool pprof -top` of everything, in nanoseconds.
+fn top(profile: &Path, by: &str) -> Vec<Row> {
+    let all = ["-nodecount=0", "-nodefraction=0", "-edgefraction=0", "-unit=nanoseconds", by];
+    // Without the last, pprof takes brackets for C++ and drops what is in parentheses: `F[go.shape.func(int)]`.
+    let all = [&all[..], &["-symbolize=none"]].concat();
+    let printed = text(tool("go").args(["tool", "pprof", "-top"]).args(all).arg(profile));
+    let (_, rows) = printed.split_once("cum%\n").unwrap_or_else(|| panic!("no table:\n{printed}"));
+    rows.lines().map(row).collect()
+}
+
+#[test]
+fn pprof_agrees_with_every_row_of_the_table() {
+    let _alone = alone();
+    for (example, args) in
+        [("generics", ["-duration", "1s", "-depth", "60"]), ("gcpressure", ["-duration", "1s", "-workers", "4"])]
+    {
+        let project = Project::copy_of(&format!("examples/{example}"));
+        let run = project.run(&[&["--"], &args[..]].concat());
+        let mut seen: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for row in top(&run.file("profile.pb.gz"), "-functions") {
+            let known = seen.insert(row.name.clone(), (row.flat, row.cumulative));
+            assert_eq!(known, None, "two rows for {}", row.name);
+        }
+        let summary = run.summary();
+        assert_eq!(seen.len() as u64, summary["function_count"].as_u64().unwrap(), "numbers of functions");
+        let total: u64 = seen.values().map(|(flat, _)| flat).sum();
+        assert_eq!(total, summary["total"].as_u64().unwrap());
+        let rows = summary["functions"].as_array().unwrap();
+        for function in rows {
+            let name = function["name"].as_str().unwrap();
+            let own = (function["self"].as_u64().unwrap(), function["cumulative"].as_u64().unwrap());
+            assert_eq!(seen.get(name), Some(&own), "self and cumulative of {name}");
+        }
+        figure(&format!("pprof {example}: {} of {} functions compared, all equal", rows.len(), seen.len()));
+    }
+}
+
+#[test]
+fn pprof_lists_the_source_with_its_lines() {
+    let _alone = alone();
+    let project = Project::copy_of("examples/hotspots");
+    // With -trimpath, file names are import paths, and pprof must be told where the source is.
+    let settings = "[app]\npackage = '.'\nname = 'hotspots'\n[variant.debug]\ntrimpath = false\n";
+    project.write("goflame.toml", settings);
+    let run = project.run(&["--", "-seconds", "1"]);
+    let profile = run.file("profile.pb.gz");
+
+    let listing = text(tool("go").args(["tool", "pprof", "-unit=nanoseconds", "-list", "main.multiply"]).arg(&profile));
+    let hot = listing.lines().find(|line| line.contains("product[i][j] += factor * right[k][j]"));
+    let hot = hot.unwrap_or_else(|| panic!("the source is not listed:\n{listing}"));
+    let source = std::fs::read_to_string(project.path("work.go")).unwrap();
+    let number = 1 + source.lines().position(|line| line.contains("+= factor * right[k][j]")).unwrap();
+    assert!(hot.contains(&format!(" {number}:")), "{hot}");
+    let multiply: u64 =
+        top(&profile, "-functions").iter().filter(|row| row.name == "main.multiply").map(|row| row.flat).sum();
+    let lines = top(&profile, "-lines");
+    let file = project.path("work.go").display().to_string();
+    let of_lines: u64 =
+        lines.iter().filter(|row| row.name.starts_with(&format!("main.multiply {file}:"))).map(|row| row.flat).sum();
+    assert!(multiply > 0);
+    assert_eq!(of_lines, multiply, "every sample of the function has a line: {listing}");
+    let innermost = format!("main.multiply {file}:{number}");
+    let of_innermost: u64 = lines.iter().filter(|row| row.name == innermost).map(|row| row.flat).sum();
+    assert!(of_innermost * 2 > multiply, "the innermost line has most of the time: {listing}");
+}

@@ -1,0 +1,86 @@
+//! What `perf script` prints, as stacks, and the ways in which its names differ from goflame's.
+
+use std::path::Path;
+
+use crate::harness::{text, tool};
+
+/// A frame of `perf script`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) symbol: String,
+    /// Whether the address is the first of the symbol.
+    pub(crate) at_start: bool,
+    pub(crate) dso: String,
+}
+
+/// A sample of `perf script`.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
+    /// Nanoseconds.
+    pub(crate) time: u64,
+    /// Leaf first.
+    pub(crate) frames: Vec<Frame>,
+}
+
+impl Sample {
+    /// Whether a frame's address is that of a return. The leaf was interrupted there, and so was the first user frame
+    /// under a kernel stack.
+    pub(crate) fn is_return(&self, at: usize) -> bool {
+        at > 0 && self.frames.iter().position(|frame| !frame.is_kernel()) != Some(at)
+    }
+
+    /// A return address at the very start of a symbol belongs to the function before it, whose last instruction is
+    /// the call: goflame shows that one, perf the symbol that starts there.
+    pub(crate) fn call_is_last(&self, at: usize) -> bool {
+        self.is_return(at) && self.frames[at].at_start
+    }
+}
+
+impl Frame {
+    fn is_kernel(&self) -> bool {
+        self.dso.starts_with('[') && self.dso != "[vdso]" && self.dso != "[unknown]"
+    }
+}
+
+/// All samples of a perf.data file, in perf's order.
+pub(crate) fn read(file: &Path) -> Vec<Sample> {
+    let fields = "pid,tid,time,ip,sym,symoff,dso";
+    let printed = text(tool("perf").args(["script", "--no-inline", "--ns", "-F", fields, "-i"]).arg(file));
+    let mut samples: Vec<Sample> = Vec::new();
+    for line in printed.lines() {
+        if line.starts_with('\t') {
+            let (_ip, rest) = line.trim_start().split_once(' ').unwrap();
+            let (symbol, dso) = rest.rsplit_once(" (").unwrap();
+            let (symbol, offset) = symbol.rsplit_once("+0x").unwrap_or((symbol, ""));
+            let frame = Frame { symbol: symbol.into(), at_start: offset == "0", dso: dso.trim_end_matches(')').into() };
+            samples.last_mut().unwrap().frames.push(frame);
+        } else if !line.trim().is_empty() {
+            // `  32409/32410   5674.514149123: `
+            let (pid, rest) = line.trim_start().split_once('/').unwrap();
+            let (tid, time) = rest.split_once(' ').unwrap();
+            let time: String = time.chars().filter(char::is_ascii_digit).collect();
+            let (pid, tid, time) = (pid.parse().unwrap(), tid.parse().unwrap(), time.parse().unwrap());
+            samples.push(Sample { pid, tid, time, frames: Vec::new() });
+        }
+    }
+    samples
+}
+
+/// Functions beyond which Go's own traceback does not go (`TOPFRAME` in Go's src/runtime/*_amd64.s and *_arm64.s).
+/// What stands above them on the stack is left over from another use of it, so goflame cuts stacks there.
+const TOP_FRAMES: [&str; 4] = ["runtime.goexit", "runtime.mstart", "runtime.rt0_go", "runtime.sigtramp"];
+
+/// The symbol table calls functions in assembly `f.abi0`; Go's own table, which goflame reads, calls them `f`.
+pub(crate) fn drop_abi0(name: &str) -> &str {
+    name.strip_suffix(".abi0").unwrap_or(name)
+}
+
+/// goflame ends a stack at Go's top frame; perf goes on. Takes names, leaf first. True when something was cut.
+pub(crate) fn cut_at_top_frame<T>(frames: &mut Vec<T>, name: impl Fn(&T) -> &str) -> bool {
+    let top = frames.iter().position(|frame| TOP_FRAMES.contains(&name(frame)));
+    let length = frames.len();
+    frames.truncate(top.map_or(length, |top| top + 1));
+    frames.len() < length
+}

@@ -1,0 +1,77 @@
+//! A profile's shares against those that the program measured of itself.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::harness::{Project, Run, alone, figure, text, tool};
+
+/// How far a share may be off, in percentage points.
+const TOLERANCE: f64 = 3.0;
+
+/// Shares in percent by function.
+pub(crate) type Shares = BTreeMap<String, f64>;
+
+/// What hotspots printed about itself.
+pub(crate) fn truth(run: &Run) -> Shares {
+    let printed: Value = serde_json::from_str(&run.stdout_log()).unwrap();
+    let functions = printed["functions"].as_array().unwrap();
+    let share =
+        |function: &Value| (function["name"].as_str().unwrap().to_owned(), function["share"].as_f64().unwrap() * 100.0);
+    functions.iter().map(share).collect()
+}
+
+/// The cumulative shares in summary.json.
+pub(crate) fn in_summary(run: &Run) -> Shares {
+    let summary = run.summary();
+    let functions = summary["functions"].as_array().unwrap();
+    let share = |function: &Value| {
+        (function["name"].as_str().unwrap().to_owned(), function["cumulative_percent"].as_f64().unwrap())
+    };
+    functions.iter().map(share).collect()
+}
+
+/// The cumulative shares in profile.pb.gz, as `go tool pprof` sees them.
+fn in_pprof(run: &Run) -> Shares {
+    let table = text(tool("go").args(["tool", "pprof", "-top", "-cum", "-nodecount=0"]).arg(run.file("profile.pb.gz")));
+    let rows = table.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_flat, _flat_percent, _sum, _cum, cum_percent, name] = fields[..] else { return None };
+        Some((name.to_owned(), cum_percent.strip_suffix('%')?.parse().ok()?))
+    });
+    rows.collect()
+}
+
+/// Fails on a function of `truth` whose share is further off; returns the greatest difference.
+pub(crate) fn assert_close(what: &str, truth: &Shares, seen: &Shares) -> f64 {
+    assert!(!truth.is_empty());
+    let mut worst = 0.0_f64;
+    for (name, truth) in truth {
+        let seen = seen.get(name).copied().unwrap_or(0.0);
+        let off = (seen - truth).abs();
+        assert!(off <= TOLERANCE, "{what}: {name} has {seen:.2} %, and in truth {truth:.2} %");
+        worst = worst.max(off);
+    }
+    worst
+}
+
+fn check(variant: &str) {
+    let _alone = alone();
+    let project = Project::copy_of("examples/hotspots");
+    let run = project.run(&["--variant", variant, "--", "-seconds", "2"]);
+    let truth = truth(&run);
+    assert_eq!(truth.len(), 5, "hotspots measures five functions");
+    let summary = assert_close("summary.json", &truth, &in_summary(&run));
+    let pprof = assert_close("go tool pprof", &truth, &in_pprof(&run));
+    figure(&format!("{variant}: summary.json is {summary:.2} points off at most, pprof {pprof:.2}"));
+}
+
+#[test]
+fn debug_shares_are_those_that_the_program_measured() {
+    check("debug");
+}
+
+#[test]
+fn release_shares_are_those_that_the_program_measured() {
+    check("release");
+}

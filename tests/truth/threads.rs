@@ -1,0 +1,111 @@
+//! Two hundred busy threads: nothing is lost, and goflame's memory does not grow with the recording.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::harness::{Project, Run, alone, figure};
+
+const THREADS: usize = 200;
+
+/// Samples per second and CPU.
+const FREQUENCY: u32 = 997;
+
+/// Bytes, while a recording goes on.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    perf_data: u64,
+    /// Resident memory of goflame itself.
+    resident: u64,
+}
+
+/// `VmRSS` of a process. Its peak would hide what was freed before the recording began.
+fn resident_memory(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// The size of the perf.data file that is being written, wherever in the archive that is.
+fn size_of_recording(directory: &Path) -> Option<u64> {
+    fs::read_dir(directory).ok()?.flatten().find_map(|entry| {
+        let path = entry.path();
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_directory {
+            size_of_recording(&path)
+        } else if entry.file_name() == "perf.data" {
+            entry.metadata().ok().map(|metadata| metadata.len())
+        } else {
+            None
+        }
+    })
+}
+
+#[test]
+fn two_hundred_busy_threads_lose_no_sample_and_take_no_memory() {
+    let _alone = alone();
+    let settings = "[app]\npackage = '.'\nname = 'threads'\n[build]\nvariant = 'release'\n";
+    let project = Project::of_workload("threads", settings);
+    let mut command = project.goflame();
+    command.args(["run", "--json", "-F", &FREQUENCY.to_string(), "--"]);
+    command.args(["-n", &THREADS.to_string(), "-seconds", "4"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stdout = read_aside(child.stdout.take().unwrap());
+    let stderr = read_aside(child.stderr.take().unwrap());
+    let mut moments = Vec::new();
+    let status = loop {
+        if let (Some(perf_data), Some(resident)) =
+            (size_of_recording(&project.path(".goflame")), resident_memory(child.id()))
+        {
+            moments.push(Moment { perf_data, resident });
+        }
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let output = Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let run = Run::of(&output);
+
+    assert!(run.stdout_log().starts_with(&format!("threads {THREADS} ")), "{}", run.stdout_log());
+    assert_eq!(run.quality("lost"), 0);
+    let cpu = &run.summary()["quality"]["figures"]["cpu"];
+    let (sampled, used) = (cpu["sampled_seconds"].as_f64().unwrap(), cpu["used_seconds"].as_f64().unwrap());
+    let seen = sampled * 100.0 / used;
+    // A thread that ends takes an unfinished period with it, of each CPU that it ran on: half of one on average.
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let unfinished = (THREADS * cpus) as f64 * 0.5 / f64::from(FREQUENCY);
+    assert!(
+        sampled > used * 0.9 - unfinished && sampled < used * 1.1,
+        "{seen:.1} % of {used:.2} CPU seconds were seen"
+    );
+
+    // While the file still grows, nothing is analysed yet; in its first quarter buffers get their size.
+    let size = moments.last().unwrap().perf_data;
+    let middle = size / 4..size * 9 / 10;
+    let recording = moments.iter().filter(|moment| middle.contains(&moment.perf_data));
+    let recording: Vec<Moment> = recording.copied().collect();
+    let (first, last) = (recording[0], recording[recording.len() - 1]);
+    let most = recording.iter().map(|moment| moment.resident).max().unwrap();
+    let (file, memory) = (last.perf_data - first.perf_data, most - first.resident);
+    figure(&format!(
+        "threads: {} samples of {THREADS} threads, 0 lost, {seen:.1} % of CPU time seen; while perf.data grew by {file} \
+         bytes, goflame's memory grew by {memory} bytes from {}",
+        run.quality("samples"),
+        first.resident
+    ));
+    assert!(memory * 4 <= file, "perf.data grew by {file} bytes, and goflame's memory by {memory}");
+}
+
+/// Reads a pipe to its end, so that the writer never waits.
+fn read_aside(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
+}

@@ -1,0 +1,111 @@
+//! goflame as an ordinary user: less is seen, and goflame says what.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use crate::harness::{Project, Run, alone, figure, succeeded, tool, which};
+
+/// An id that no account has, so that nobody else's ring buffers count against its budget.
+const USER: u32 = 54_321;
+
+/// Bytes of ring buffer per CPU that goflame asks for where nothing forbids it.
+const WISHED_RING: u64 = 4 << 20;
+
+/// No imports: nothing but the runtime has to be compiled for a user whose build cache is empty.
+const PROGRAM: &str = "package main
+
+func main() {
+	x := uint64(1)
+	for i := 0; i < 1_500_000_000; i++ {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+	}
+	println(x)
+}
+";
+
+/// A project that belongs to the ordinary user, with a goflame that the user may execute.
+fn project() -> Project {
+    let project = Project::with("[app]\npackage = '.'\nname = 'plain'\n[build]\nvariant = 'release'\n");
+    project.write("go.mod", "module example.com/plain\n\ngo 1.21\n");
+    project.write("main.go", PROGRAM);
+    fs::copy(env!("CARGO_BIN_EXE_goflame"), project.path("goflame")).unwrap();
+    for directory in ["home", "tmp"] {
+        fs::create_dir(project.path(directory)).unwrap();
+    }
+    if rustix::process::geteuid().is_root() {
+        fs::set_permissions(project.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+        for name in ["", "home", "tmp"] {
+            chown(project.path(name), Some(USER), Some(USER)).unwrap();
+        }
+    }
+    project
+}
+
+/// `goflame run` as that user; of somebody who is no root already, as they are. `memlock` limits locked memory, in
+/// bytes.
+fn run(project: &Project, memlock: Option<u64>) -> Run {
+    let mut command = tool("prlimit");
+    // With no option, prlimit would print the limits.
+    command.arg(memlock.map_or_else(|| "--core=0".to_owned(), |bytes| format!("--memlock={bytes}")));
+    if rustix::process::geteuid().is_root() {
+        command.arg(which("setpriv")).arg(format!("--reuid={USER}")).arg(format!("--regid={USER}"));
+        command.arg("--clear-groups");
+    }
+    command.arg(project.path("goflame")).args(["run", "--json"]).current_dir(project.path(""));
+    command.env("HOME", project.path("home")).env("TMPDIR", project.path("tmp"));
+    for inherited in ["GOCACHE", "GOPATH", "GOMODCACHE", "XDG_CACHE_HOME"] {
+        command.env_remove(inherited);
+    }
+    Run::of(&succeeded(&mut command))
+}
+
+/// A kernel setting.
+fn setting(name: &str) -> i64 {
+    fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap().trim().parse().unwrap()
+}
+
+/// The largest ring buffer per CPU that fits, when no more than perf's own budget may be locked (`perf_mmap` in the
+/// kernel's kernel/events/core.c): a power of two, and a page.
+fn fitting_ring() -> u64 {
+    let budget = u64::try_from(setting("perf_event_mlock_kb")).unwrap() * 1024;
+    let mut ring = WISHED_RING;
+    // At level -1 there is no limit.
+    while setting("perf_event_paranoid") >= 0 && ring + rustix::param::page_size() as u64 > budget {
+        ring /= 2;
+    }
+    ring
+}
+
+#[test]
+fn an_ordinary_user_sees_user_space_and_is_told_what_is_missing() {
+    let _alone = alone();
+    let paranoid = setting("perf_event_paranoid");
+    assert!(paranoid <= 2, "this test needs kernel.perf_event_paranoid at 2 or less, and it is {paranoid}");
+    let kernel = paranoid <= 1;
+    let project = project();
+    for memlock in [None, Some(0)] {
+        let run = run(&project, memlock);
+        let manifest = run.manifest();
+        let sampler = &manifest["sampler"];
+        assert_eq!(sampler["kernel"], kernel);
+        assert_eq!(run.stderr.contains("kernel time is missing"), !kernel, "{}", run.stderr);
+        assert_eq!(run.quality("kernel_frames") > 0, kernel, "kernel frames");
+        assert!(run.quality("samples") > 100 && run.quality("lost") == 0, "{}", run.stderr);
+        let top = &run.summary()["functions"][0];
+        assert_eq!(top["name"], "main.main");
+        let ring = sampler["ring_bytes"].as_u64().unwrap();
+        let shrunk = manifest["notes"].to_string().contains(&format!("ring buffers shrunk to {} KiB", ring / 1024));
+        assert_eq!(shrunk, ring < WISHED_RING, "{}", manifest["notes"]);
+        assert_eq!(run.stderr.contains("perf-mlock-budget"), shrunk, "{}", run.stderr);
+        if memlock == Some(0) {
+            assert_eq!(ring, fitting_ring());
+        }
+        figure(&format!(
+            "ordinary user, memlock {memlock:?}: kernel {kernel}, {} samples, ring buffers of {} KiB per CPU",
+            run.quality("samples"),
+            ring / 1024
+        ));
+    }
+}
