@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use super::maps::{ImageId, Spaces};
 use crate::perfdata::{Callchain, CpuMode, Mmap, PerfData, RecordKind, Sample, abi::context};
@@ -42,7 +43,7 @@ pub(super) struct Collected {
     pub(super) images: Vec<ImageKey>,
     pub(super) places: Vec<Place>,
     /// Leaf first.
-    pub(super) stacks: Vec<Vec<PlaceId>>,
+    pub(super) stacks: Vec<Rc<[PlaceId]>>,
     pub(super) processes: Vec<String>,
     /// In the order in which they were first seen: count and weight.
     pub(super) counts: Vec<(Counted, u64, u64)>,
@@ -65,7 +66,7 @@ pub(super) struct Collected {
 struct Index {
     images: HashMap<ImageKey, ImageId>,
     places: HashMap<Place, PlaceId>,
-    stacks: HashMap<Vec<PlaceId>, u32>,
+    stacks: HashMap<Rc<[PlaceId]>, u32>,
     processes: HashMap<String, u32>,
     counts: HashMap<Counted, usize>,
 }
@@ -80,6 +81,8 @@ struct Collector<'d> {
     event: usize,
     clock_period: Option<u64>,
     max_stack: usize,
+    /// The frames of the sample at hand.
+    frames: Vec<PlaceId>,
 }
 
 /// Reads all records. `event` is the one whose samples count; `clock_period` is what a sample stands for when
@@ -96,6 +99,7 @@ pub(super) fn collect(data: &PerfData<'_>, event: usize, clock_period: Option<u6
         event,
         clock_period,
         max_stack: usize::try_from(max_stack).unwrap_or(usize::MAX),
+        frames: Vec::new(),
     };
     for record in data.records() {
         match record {
@@ -193,7 +197,7 @@ impl Collector<'_> {
 
     /// The raw stack of a sample, leaf first.
     fn stack(&mut self, sample: &Sample<'_>, pid: u32) -> u32 {
-        let mut frames = Vec::new();
+        self.frames.clear();
         let mut addresses = 0_usize;
         for (address, mode, is_leaf) in addresses_of(sample) {
             addresses += 1;
@@ -208,19 +212,20 @@ impl Collector<'_> {
                 },
             };
             let places = &mut self.out.places;
-            frames.push(*self.index.places.entry(place).or_insert_with(|| {
+            self.frames.push(*self.index.places.entry(place).or_insert_with(|| {
                 places.push(place);
                 position(places.len() - 1)
             }));
         }
         self.out.truncated += u64::from(addresses >= self.max_stack);
         let stacks = &mut self.out.stacks;
-        if let Some(known) = self.index.stacks.get(&frames) {
+        if let Some(known) = self.index.stacks.get(self.frames.as_slice()) {
             return *known;
         }
         let id = position(stacks.len());
-        stacks.push(frames.clone());
-        self.index.stacks.insert(frames, id);
+        let stack: Rc<[PlaceId]> = self.frames.as_slice().into();
+        stacks.push(Rc::clone(&stack));
+        self.index.stacks.insert(stack, id);
         id
     }
 }

@@ -6,29 +6,37 @@ use std::ops::Range;
 /// The kernel's functions by address.
 #[derive(Debug, Clone, Default)]
 pub struct KernelSymbols {
+    /// The lines as they were read. A kernel has 10^5 functions and a profile names few of them, so that none
+    /// is taken apart before it is asked for.
+    lines: Box<str>,
     /// Sorted by address, one entry an address.
     functions: Vec<KernelFunction>,
     /// The kernel's own code, from `_text` to `_etext`.
     text: Option<Range<u64>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct KernelFunction {
     start: u64,
-    name: Box<str>,
-    module: Option<Box<str>>,
+    /// Where its line begins.
+    line: usize,
 }
 
 impl KernelSymbols {
     /// Reads `/proc/kallsyms` (`address type name [module]`, proc(5)). An error says why there are no
     /// addresses; lines of another shape are passed over.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
-        let text = String::from_utf8_lossy(text);
+        // Checking is quicker than searching for repairs, and there are none to make on a usual kernel.
+        let lines: Box<str> =
+            std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text).into(), Into::into);
         let mut functions = Vec::new();
+        let mut next = 0;
         let mut hidden = 0_usize;
         let (mut text_start, mut text_end) = (None, None);
-        for line in text.lines() {
-            let mut fields = line.split_ascii_whitespace();
+        for text in lines.split_inclusive('\n') {
+            let line = next;
+            next += text.len();
+            let mut fields = text.split_ascii_whitespace();
             let (Some(address), Some(kind), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
                 continue;
             };
@@ -45,8 +53,7 @@ impl KernelSymbols {
                 "_etext" => text_end = Some(start),
                 _ => {}
             }
-            let module = fields.next().map(|module| module.trim_matches(['[', ']']).into());
-            functions.push(KernelFunction { start, name: name.into(), module });
+            functions.push(KernelFunction { start, line });
         }
         if functions.is_empty() {
             return Err(if hidden > 0 {
@@ -68,7 +75,7 @@ impl KernelSymbols {
             same
         });
         let text = text_start.map(|start| start..text_end.unwrap_or(start));
-        Ok(Self { functions, text })
+        Ok(Self { lines, functions, text })
     }
 
     /// The kernel's own code, without its modules. Where it starts differs from boot to boot.
@@ -82,8 +89,13 @@ impl KernelSymbols {
 
     /// The name of the function that an address lies in, and its module.
     pub fn name(&self, address: u64) -> Option<(&str, Option<&str>)> {
-        let function = self.functions.get(self.position(address)?)?;
-        Some((&function.name, function.module.as_deref()))
+        self.name_of(self.functions.get(self.position(address)?)?)
+    }
+
+    /// Name and module of a function.
+    fn name_of(&self, function: &KernelFunction) -> Option<(&str, Option<&str>)> {
+        let mut fields = self.lines.get(function.line..)?.lines().next()?.split_ascii_whitespace().skip(2);
+        Some((fields.next()?, fields.next().map(|module| module.trim_matches(['[', ']']))))
     }
 
     /// The lines of `/proc/kallsyms` that are needed to name these addresses again, on another day.
@@ -99,8 +111,9 @@ impl KernelSymbols {
             let _ = writeln!(text, "{start:016x} T _text\n{end:016x} T _etext");
         }
         for function in wanted.into_iter().filter_map(|at| self.functions.get(at)) {
-            let _ = write!(text, "{:016x} T {}", function.start, function.name);
-            if let Some(module) = &function.module {
+            let Some((name, module)) = self.name_of(function) else { continue };
+            let _ = write!(text, "{:016x} T {name}", function.start);
+            if let Some(module) = module {
                 let _ = write!(text, "\t[{module}]");
             }
             text.push('\n');

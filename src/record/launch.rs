@@ -3,9 +3,9 @@
 use std::io::{self, PipeReader, pipe};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::set_child_subreaper;
 
 use super::message::{Order, Receiver, Report, send};
@@ -15,6 +15,9 @@ use super::{Error, Settled, perf};
 
 /// How long supervisor and gate may take to appear. They are goflame's own binary, so this is generous.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often to look whether the supervisor still lives, while nobody connects: 20 ms.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// A program that is about to start.
 pub(super) struct Launched {
@@ -129,7 +132,10 @@ fn meet(listener: &UnixListener, child: &mut Child) -> io::Result<(UnixStream, R
                 if Instant::now() > deadline {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
-                thread::sleep(Duration::from_millis(1));
+                match poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&LOOK)) {
+                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
             }
             Err(error) => return Err(error),
         }

@@ -19,7 +19,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rustix::process::{WaitOptions, WaitStatus, set_child_subreaper, wait};
+use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus, set_child_subreaper, wait, waitid};
 
 use super::GATE;
 use super::message::{Exit, Order, Receiver, Report, Usage, send};
@@ -70,8 +70,12 @@ fn supervise(args: &[OsString]) -> Option<()> {
             Err(_) => break,
         }
     }
-    let outlived = descendants().len();
-    stop_the_rest();
+    // Orphans are this process's children, so without a child there is nobody to look for in `/proc`.
+    let mut outlived = 0;
+    if has_children() {
+        outlived = descendants().len();
+        stop_the_rest();
+    }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
     let usage = Usage {
         user_us: micros(usage.user_time()),
@@ -138,6 +142,12 @@ fn reaped_all() -> bool {
             Err(_) => return true,
         }
     }
+}
+
+/// Whether this process has children, ended ones that nobody waited for included. Reaps none.
+fn has_children() -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    !matches!(waitid(WaitId::All, look), Err(rustix::io::Errno::CHILD))
 }
 
 /// All living descendants of this process, from `/proc`. Zombies do not count.

@@ -1,0 +1,56 @@
+//! Rounds of measurements and what is said about them.
+
+use std::fmt;
+
+use super::Result;
+
+/// One figure, measured once a round.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Series(Vec<f64>);
+
+impl Series {
+    /// Adds a round.
+    pub(crate) fn push(&mut self, value: f64) {
+        self.0.push(value);
+    }
+
+    /// The middle value, or the mean of the two in the middle.
+    pub(crate) fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        match sorted.len() {
+            0 => f64::NAN,
+            count if count % 2 == 1 => sorted[middle],
+            _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        }
+    }
+
+    /// Round by round, this one as a multiple of `other`: what slows a whole round down falls out.
+    pub(crate) fn over(&self, other: &Self) -> Ratio {
+        Ratio(Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect()))
+    }
+}
+
+/// Ratios of two series, one a round. Shown as median and, in brackets, the lowest and the highest.
+pub(crate) struct Ratio(Series);
+
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lowest = self.0.0.iter().copied().fold(f64::INFINITY, f64::min);
+        let highest = self.0.0.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        f.pad(&format!("{:.3} [{lowest:.2}-{highest:.2}]", self.0.median()))
+    }
+}
+
+/// The number of rounds on the command line (`cargo bench --bench NAME -- ROUNDS`), else `default`.
+pub(crate) fn rounds_asked(default: usize) -> Result<usize> {
+    // cargo itself adds `--bench`.
+    match std::env::args().skip(1).find(|argument| argument != "--bench") {
+        None => Ok(default),
+        Some(text) => match text.parse() {
+            Ok(rounds) if rounds > 0 => Ok(rounds),
+            _ => Err(format!("`{text}` is no number of rounds").into()),
+        },
+    }
+}

@@ -1,0 +1,254 @@
+//! What sampling costs the sampled program: goflame against `perf record`, and both against the bare program.
+//!
+//! `cargo bench --bench overhead [-- ROUNDS]`. Each round runs the same binary bare, under `goflame run` and under
+//! `perf record -g`, one after the other, so that a busy machine weighs on all three.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+mod measure;
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+
+use goflame::perfdata::{PerfData, RecordKind};
+use measure::gauge::{Used, as_gauge, gauge, gauged};
+use measure::{Result, Series, describe_machine, need, rounds_asked, work_directory};
+use serde_json::Value;
+
+const ROUNDS: usize = 7;
+/// Samples per second and CPU: goflame's default, and one at which the cost stands out of the noise.
+const FREQUENCIES: [u32; 2] = [997, 9973];
+/// The event of both samplers: a cycle counter is not on every machine.
+const EVENT: &str = "cpu-clock";
+
+fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
+    if let Some(gauge) = as_gauge() {
+        return gauge;
+    }
+    let rounds = rounds_asked(ROUNDS)?;
+    let (perf, go) = (need("perf")?, need("go")?);
+    println!("\nOverhead of sampling on {EVENT}, medians of {rounds} interleaved rounds");
+    println!("{}\n", describe_machine(&perf, &go)?);
+
+    let directory = work_directory()?;
+    let bench = Bench { perf, scratch: directory.path().to_owned() };
+    let permitted: u32 = fs::read_to_string("/proc/sys/kernel/perf_event_max_sample_rate")?.trim().parse()?;
+    for frequency in FREQUENCIES {
+        if frequency > permitted {
+            println!("{frequency} Hz: left out, kernel.perf_event_max_sample_rate is {permitted}\n");
+            continue;
+        }
+        for work in ["mixed", "threads"] {
+            let program = bench.project("work", work)?;
+            bench.measure(&program, frequency, rounds)?.print(&format!("{work}, {frequency} Hz"));
+        }
+    }
+    let noop = bench.measure(&bench.project("noop", "")?, FREQUENCIES[0], rounds)?;
+    noop.print_fixed();
+    println!("{NOTES}");
+    Ok(ExitCode::SUCCESS)
+}
+
+const NOTES: &str = "\
+In brackets: the lowest and the highest ratio of a round.
+workload: the program alone, from its start to its end, as the kernel accounts it (getrusage of its tree; goflame's
+  figures are those of its manifest.json). Sampling interrupts the program, and that time counts as the program's own.
+whole command: `goflame run --release`, which finds Go, builds (nothing to do), checks, runs, samples, analyses, draws
+  and archives; and `perf record -g`, which samples only. CPU includes that of the workload.";
+
+/// The benchmark's surroundings.
+struct Bench {
+    perf: PathBuf,
+    scratch: PathBuf,
+}
+
+/// A program to sample, as a goflame project.
+struct Program {
+    project: PathBuf,
+    binary: PathBuf,
+    argument: Option<String>,
+}
+
+/// One way to run the program, over all rounds.
+#[derive(Default)]
+struct Way {
+    workload_cpu: Series,
+    workload_wall: Series,
+    whole_cpu: Series,
+    whole_wall: Series,
+    /// Samples per CPU second of the workload.
+    samples_per_second: Series,
+    /// Of all rounds.
+    lost: u64,
+}
+
+/// All three ways.
+#[derive(Default)]
+struct Measured {
+    bare: Way,
+    goflame: Way,
+    perf: Way,
+    /// Wall time of `goflame run` without its `go build`.
+    without_build: Series,
+}
+
+impl Bench {
+    /// Copies the Go module of the workloads into a project of its own; its first run builds the binary.
+    fn project(&self, name: &str, argument: &str) -> Result<Program> {
+        let project = self.scratch.join(format!("{name}{argument}"));
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/work");
+        fs::create_dir_all(project.join("noop"))?;
+        for file in ["go.mod", "main.go", "noop/main.go"] {
+            fs::copy(source.join(file), project.join(file))?;
+        }
+        let package = if name == "noop" { "./noop" } else { "." };
+        fs::write(project.join("goflame.toml"), format!("[app]\npackage = \"{package}\"\nname = \"{name}\"\n"))?;
+        let binary = project.join(".goflame/build/release").join(name);
+        let argument = Some(argument.to_owned()).filter(|argument| !argument.is_empty());
+        Ok(Program { project, binary, argument })
+    }
+
+    fn measure(&self, program: &Program, frequency: u32, rounds: usize) -> Result<Measured> {
+        let frequency = frequency.to_string();
+        // Builds the binary and warms Go's cache and perf's; not counted.
+        let mut warm_up = Measured::default();
+        self.goflame(program, &frequency, &mut warm_up)?;
+        self.perf(program, &frequency, &mut warm_up.perf)?;
+        let mut measured = Measured::default();
+        for _ in 0..rounds {
+            let bare = gauge(&self.scratch, program.command(), Stdio::null())?;
+            measured.bare.push(bare, bare);
+            self.goflame(program, &frequency, &mut measured)?;
+            self.perf(program, &frequency, &mut measured.perf)?;
+        }
+        Ok(measured)
+    }
+
+    fn goflame(&self, program: &Program, frequency: &str, measured: &mut Measured) -> Result<()> {
+        let mut command: Vec<OsString> = vec![env!("CARGO_BIN_EXE_goflame").into(), "-C".into()];
+        command.push(program.project.clone().into());
+        command
+            .extend(["run", "--release", "--quiet", "--json", "--event", EVENT, "--freq", frequency].map(Into::into));
+        if let Some(argument) = &program.argument {
+            command.extend(["--".into(), argument.into()]);
+        }
+        let answer = self.scratch.join("goflame.json");
+        let whole = gauge(&self.scratch, command, fs::File::create(&answer)?.into())?;
+        let answer: Value = serde_json::from_slice(&fs::read(&answer)?)?;
+        let run = PathBuf::from(answer["dir"].as_str().ok_or("goflame names no directory")?);
+        let manifest: Value = serde_json::from_slice(&fs::read(run.join("manifest.json"))?)?;
+        let seconds = |section: &str, key: &str| {
+            manifest[section][key].as_f64().ok_or_else(|| format!("no {section}.{key} in the manifest"))
+        };
+        let workload = Used {
+            wall: seconds("workload", "wall_seconds")?,
+            cpu: seconds("workload", "user_seconds")? + seconds("workload", "system_seconds")?,
+            ..whole
+        };
+        measured.without_build.push(whole.wall - seconds("build", "seconds")?);
+        measured.goflame.push(workload, whole);
+        measured.goflame.count(&run.join("perf.data"), workload)
+    }
+
+    fn perf(&self, program: &Program, frequency: &str, way: &mut Way) -> Result<()> {
+        let (data, inner) = (self.scratch.join("perf.data"), self.scratch.join("inner.json"));
+        // Its cache of binaries is part of what it does, but belongs here and not into the user's home.
+        let cache = self.scratch.join("buildid");
+        let mut command: Vec<OsString> = vec![self.perf.clone().into(), "--buildid-dir".into(), cache.into()];
+        command.extend(["record", "--quiet", "-g", "-e", EVENT, "-F", frequency, "-o"].map(Into::into));
+        command.extend([data.clone().into(), "--".into()]);
+        command.extend(gauged(&inner, program.command())?);
+        let whole = gauge(&self.scratch, command, Stdio::null())?;
+        let workload = Used::read(&inner)?;
+        way.push(workload, whole);
+        way.count(&data, workload)
+    }
+}
+
+impl Program {
+    fn command(&self) -> Vec<OsString> {
+        let mut command = vec![self.binary.clone().into()];
+        command.extend(self.argument.iter().map(OsString::from));
+        command
+    }
+}
+
+impl Way {
+    fn push(&mut self, workload: Used, whole: Used) {
+        self.workload_cpu.push(workload.cpu);
+        self.workload_wall.push(workload.wall);
+        self.whole_cpu.push(whole.cpu);
+        self.whole_wall.push(whole.wall);
+    }
+
+    /// Counts what was sampled: a sampler that takes fewer samples costs less.
+    fn count(&mut self, perf_data: &Path, workload: Used) -> Result<()> {
+        let mut samples = 0_u32;
+        let bytes = fs::read(perf_data)?;
+        for record in PerfData::parse(&bytes)?.records() {
+            match record?.kind {
+                RecordKind::Sample(_) => samples += 1,
+                RecordKind::Lost { lost, .. } | RecordKind::LostSamples { lost } => self.lost += lost,
+                _ => {}
+            }
+        }
+        self.samples_per_second.push(f64::from(samples) / workload.cpu);
+        Ok(())
+    }
+}
+
+impl Measured {
+    fn print(&self, title: &str) {
+        let Self { bare, goflame, perf, .. } = self;
+        head(title);
+        let row = |what: &str, figure: fn(&Way) -> &Series| line(what, figure(bare), figure(goflame), figure(perf));
+        row("workload, CPU s", |way| &way.workload_cpu);
+        row("workload, wall s", |way| &way.workload_wall);
+        row("whole command, CPU s", |way| &way.whole_cpu);
+        row("whole command, wall s", |way| &way.whole_wall);
+        println!(
+            "samples per CPU second of the workload: goflame {:.0} ({} lost), perf {:.0} ({} lost)\n",
+            goflame.samples_per_second.median(),
+            goflame.lost,
+            perf.samples_per_second.median(),
+            perf.lost
+        );
+    }
+
+    /// Of a program that does nothing, everything is the command's own.
+    fn print_fixed(&self) {
+        let Self { goflame, perf, without_build, .. } = self;
+        println!("{:<24}{:>8}{:>9}{:>9}  {:<20}", "no-op", "", "goflame", "perf", "goflame/perf");
+        for (what, own, other) in [
+            ("whole command, wall ms", &goflame.whole_wall, &perf.whole_wall),
+            ("  without its go build", without_build, &perf.whole_wall),
+            ("whole command, CPU ms", &goflame.whole_cpu, &perf.whole_cpu),
+        ] {
+            let milliseconds = |series: &Series| series.median() * 1e3;
+            println!("{what:<32}{:>9.0}{:>9.0}  {:<20}", milliseconds(own), milliseconds(other), own.over(other));
+        }
+        println!();
+    }
+}
+
+fn head(title: &str) {
+    println!(
+        "{title:<24}{:>8}{:>9}{:>9}  {:<20}{:<20}{:<20}",
+        "bare", "goflame", "perf", "goflame/bare", "perf/bare", "goflame/perf"
+    );
+}
+
+fn line(what: &str, bare: &Series, goflame: &Series, perf: &Series) {
+    println!(
+        "{what:<24}{:>8.3}{:>9.3}{:>9.3}  {:<20}{:<20}{:<20}",
+        bare.median(),
+        goflame.median(),
+        perf.median(),
+        goflame.over(bare),
+        perf.over(bare),
+        goflame.over(perf)
+    );
+}
