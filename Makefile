@@ -23,7 +23,7 @@ demo: ## build goflame and profile examples/hotspots with it
 test: ## run every test, against the real Go, perf and C compiler
 	@$(need) rust gcc go git perf
 	tests/setup/check-go
-	cargo test --locked
+	cargo test --locked --no-fail-fast
 
 bench: ## measure speed and overhead
 	@$(need) rust gcc go perf

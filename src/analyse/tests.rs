@@ -138,7 +138,7 @@ fn kernel_and_user_parts_of_a_chain_are_told_apart() {
         "ffffffff81000000 T _text\nffffffff81000000 T entry\nffffffff81000100 T next\nffffffff81002000 T _etext\n",
     );
     let analysis = analyse(&data, &mut NoFiles, &own).unwrap();
-    assert_eq!(stacks(&analysis), ["pid 7: [app];_text;_text 1"]);
+    assert_eq!(stacks(&analysis), ["pid 7: [app];entry;entry 1"]);
     assert_eq!((analysis.quality.kernel_frames, analysis.quality.unnamed_kernel_frames), (2, 0));
     assert_eq!(analysis.kernel_addresses, [KERNEL_TEXT + 0x10, KERNEL_TEXT + 0xff]);
 

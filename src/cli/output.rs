@@ -10,7 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{Color, Global};
 use crate::doctor::{Finding, Status};
-use crate::pipeline::{self, Observer};
+use crate::pipeline::Observer;
+use crate::profile;
 use crate::record::{OutputStream, Progress};
 
 const VERB: Style = AnsiColor::Green.on_default().effects(Effects::BOLD);
@@ -200,7 +201,7 @@ impl Progress for Terminal {
         if self.bar.is_finished() && !self.open_line(true).load(Relaxed) {
             self.bar.reset();
         }
-        let samples = samples.map_or_else(String::new, |count| format!(", {}", pipeline::samples(count)));
+        let samples = samples.map_or_else(String::new, |count| format!(", {}", profile::samples(count)));
         self.bar.set_message(format!("{:.1} s{samples}", elapsed.as_secs_f64()));
         self.bar.tick();
     }

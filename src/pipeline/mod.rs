@@ -18,7 +18,7 @@ pub use build::{Built, build, find_go, plan};
 pub use error::Error;
 pub use init::{Initial, initial_settings};
 pub use manifest::{Manifest, WorkloadResult};
-pub use outputs::{FLAME_GRAPH, samples};
+pub use outputs::FLAME_GRAPH;
 pub use ready::{Readiness, readiness};
 pub use report::{Reported, Source, report};
 pub use run::{RunOptions, RunOutcome, run};

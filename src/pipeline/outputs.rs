@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::config::Format;
-use crate::profile::{Profile, Quality};
+use crate::profile::{Profile, Quality, samples};
 use crate::render;
 
 /// What the outputs say about where the profile comes from.
@@ -62,9 +62,4 @@ pub(super) fn subtitle(profile: &Profile, quality: &Quality) -> String {
     parts.push(samples(quality.samples));
     parts.push(format!("quality {}", quality.summary()));
     parts.join(", ")
-}
-
-/// `1 sample`, `2 samples`.
-pub fn samples(count: u64) -> String {
-    if count == 1 { "1 sample".into() } else { format!("{count} samples") }
 }

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use super::images::DiskImages;
 use super::manifest::Manifest;
-use super::outputs::{self, Caption, samples};
+use super::outputs::{self, Caption};
 use super::{Error, Observer};
 use crate::analyse::{Analysis, KernelSymbols, Options, analyse};
 use crate::archive::{Run, RunId, Store};
 use crate::config::Format;
 use crate::fsio;
 use crate::perfdata::{self, PerfData};
-use crate::profile::{Profile, Quality};
+use crate::profile::{Profile, Quality, samples};
 
 /// The recording in a run directory.
 pub(super) const PERF_DATA_FILE: &str = "perf.data";

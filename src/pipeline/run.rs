@@ -19,6 +19,7 @@ use crate::doctor::{self, Status as CheckStatus, Verdict};
 use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
 use crate::process::{Command, Status, quote_command};
+use crate::profile::samples;
 use crate::record::{self, Ending, RecordPlan, Recording, Sampler, Settled, Stdin};
 
 /// What goflame itself was asked, for the manifest.
@@ -132,7 +133,7 @@ impl Run<'_> {
         };
         let (analysis, seconds) = analyse_bytes(PERF_DATA_FILE, &perf_data, &mut images, &analysis_options)?;
         let (profile, quality) = (analysis.profile, analysis.quality);
-        self.observer.step("Analysing", &format!("{} in {seconds:.2} s", outputs::samples(quality.samples)));
+        self.observer.step("Analysing", &format!("{} in {seconds:.2} s", samples(quality.samples)));
 
         let mut notes = self.settled.losses();
         notes.extend(self.settled.remark());
@@ -251,7 +252,7 @@ impl Run<'_> {
         }
         if let Some(sampling) = &recording.sampling {
             // Writing to a string cannot fail.
-            let _ = write!(text, ", {}, {} lost", outputs::samples(sampling.samples), sampling.lost);
+            let _ = write!(text, ", {}, {} lost", samples(sampling.samples), sampling.lost);
         }
         self.observer.step("Profiled", &text);
         if let Some(remark) = self.settled.remark() {

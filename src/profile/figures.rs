@@ -35,6 +35,11 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// A number of samples in words: `1 sample`, `20 134 samples`.
+pub fn samples(count: u64) -> String {
+    if count == 1 { "1 sample".to_owned() } else { format!("{} samples", grouped(count)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

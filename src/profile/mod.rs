@@ -11,7 +11,7 @@ mod model;
 mod quality;
 mod table;
 
-pub use figures::{grouped, percent};
+pub use figures::{grouped, percent, samples};
 pub use model::{
     Event, Frame, FrameId, Function, FunctionId, Mapping, MappingId, Origin, Profile, Sample, StackId, StrId, Unit,
 };

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::amount::Amounts;
 use super::style::Styles;
-use crate::profile::{Function, Profile, Top, grouped, percent};
+use crate::profile::{Function, Profile, Top, grouped, percent, samples};
 use crate::render::name;
 
 /// How the report is laid out.
@@ -87,9 +87,9 @@ impl Report<'_> {
 
     /// What was counted, which stands at the right of the first heading where there is room.
     fn facts(&self) -> String {
-        let samples = grouped(self.profile.total_count());
+        let samples = samples(self.profile.total_count());
         let total = self.amounts.format(self.top.total);
-        format!("{samples} samples, {total} of {}", name::clean(&self.profile.event.name))
+        format!("{samples}, {total} of {}", name::clean(&self.profile.event.name))
     }
 
     fn title(&self, title: &str, facts: &str) -> String {
