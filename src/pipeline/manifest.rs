@@ -28,6 +28,8 @@ pub struct Manifest {
     pub app: App,
     /// The variant that was built.
     pub variant: String,
+    /// The title of its pictures.
+    pub title: String,
     /// How the binary came to be.
     pub build: BuildRecord,
     /// Commit, branch, and whether there were changes.

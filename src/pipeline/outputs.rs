@@ -60,6 +60,6 @@ pub(super) fn subtitle(profile: &Profile, quality: &Quality) -> String {
         parts.push(format!("{} Hz", profile.event.frequency));
     }
     parts.push(samples(quality.samples));
-    parts.push(format!("quality {}", quality.summary()));
+    parts.push(format!("quality {}", quality.verdict().0));
     parts.join(", ")
 }

@@ -116,8 +116,7 @@ fn report_run(run: &Run, title: Option<&str>, observer: &dyn Observer) -> Result
     let (analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &mut images, &options)?;
     let text = format!("{} of run {} in {seconds:.2} s", samples(analysis.quality.samples), run.id());
     observer.step("Analysing", &text);
-    let own_title = format!("{} [{}]", manifest.app.name, manifest.variant);
-    Ok(reported(analysis, title.unwrap_or(&own_title)))
+    Ok(reported(analysis, title.unwrap_or(&manifest.title)))
 }
 
 /// The run whose directory this is; `None` for everything else.

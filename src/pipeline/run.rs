@@ -160,6 +160,7 @@ impl Run<'_> {
             command: self.options.command.clone(),
             app: App::of(self.config),
             variant: self.config.build.variant.clone(),
+            title: caption.title.clone(),
             build: BuildRecord::of(&self.config.app.name, &self.built),
             git: to_json(&crate::build::git_state(&self.config.root)),
             host: to_json(&self.ready.facts),
