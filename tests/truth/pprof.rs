@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::harness::{Project, alone, figure, text, tool};
+use crate::raw::{Location, Raw};
 
 /// A row of `go tool pprof -top`, in nanoseconds.
 struct Row {
@@ -59,6 +60,77 @@ fn pprof_agrees_with_every_row_of_the_table() {
         }
         figure(&format!("pprof {example}: {} of {} functions compared, all equal", rows.len(), seen.len()));
     }
+}
+
+/// A function value of a function in assembly is a wrapper of the same name that the compiler makes, because the two
+/// follow different calling conventions (abi-internal.md). Here both are hot.
+const WRAPPED: [(&str, &str); 4] = [
+    ("go.mod", "module example.com/wrapped\n\ngo 1.21\n"),
+    (
+        "main.go",
+        "package main
+
+func step(x uint64) uint64
+
+// Direct calls do without the wrapper.
+var through = step
+
+func main() {
+	x := uint64(1)
+	for i := 0; i < 400_000_000; i++ {
+		x = through(x)
+	}
+	println(x)
+}
+",
+    ),
+    (
+        "step_amd64.s",
+        "TEXT ·step(SB), 4, $0-16
+	MOVQ x+0(FP), AX
+	SHLQ $13, AX
+	XORQ x+0(FP), AX
+	MOVQ AX, ret+8(FP)
+	RET
+",
+    ),
+    (
+        "step_arm64.s",
+        "TEXT ·step(SB), 4, $0-16
+	MOVD x+0(FP), R0
+	EOR R0<<13, R0, R0
+	MOVD R0, ret+8(FP)
+	RET
+",
+    ),
+];
+
+#[test]
+fn a_function_and_the_wrapper_of_its_name_are_one_row() {
+    let _alone = alone();
+    let project = Project::with("[app]\npackage = '.'\nname = 'wrapped'\n[build]\nvariant = 'release'\n");
+    for (name, text) in WRAPPED {
+        project.write(name, text);
+    }
+    let run = project.run(&[]);
+    let profile = run.file("profile.pb.gz");
+    let addresses = Raw::read(&profile);
+    let made_by_compiler = |location: &&Location| location.name == "main.step" && location.line == 0;
+    let wrapper = addresses.locations.values().filter(made_by_compiler).count();
+    let written = addresses.locations.values().filter(|location| location.name == "main.step").count() - wrapper;
+    let summary = run.summary();
+    let rows: Vec<_> =
+        summary["functions"].as_array().unwrap().iter().filter(|function| function["name"] == "main.step").collect();
+    assert_eq!(rows.len(), 1, "{rows:#?}");
+    assert!(
+        wrapper > 0 && written > 0,
+        "{wrapper} addresses of the wrapper and {written} of the function were sampled"
+    );
+    let file = rows[0]["file"].as_str().unwrap();
+    assert!(file.contains("step_"), "the function is written in {file}");
+    let pprof = top(&profile, "-functions").into_iter().find(|row| row.name == "main.step").unwrap();
+    assert_eq!(rows[0]["self"], pprof.flat);
+    assert_eq!(rows[0]["cumulative"], pprof.cumulative);
 }
 
 #[test]

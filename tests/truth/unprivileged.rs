@@ -5,8 +5,10 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 use crate::harness::{Project, Run, alone, figure, succeeded, tool, which};
 
-/// An id that no account has, so that nobody else's ring buffers count against its budget.
-const USER: u32 = 54_321;
+/// An id that no account has and no other run of these tests: ring buffers of one user share one budget.
+fn user() -> u32 {
+    100_000 + std::process::id()
+}
 
 /// Bytes of ring buffer per CPU that goflame asks for where nothing forbids it.
 const WISHED_RING: u64 = 4 << 20;
@@ -37,7 +39,7 @@ fn project() -> Project {
     if rustix::process::geteuid().is_root() {
         fs::set_permissions(project.path(""), fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["", "home", "tmp"] {
-            chown(project.path(name), Some(USER), Some(USER)).unwrap();
+            chown(project.path(name), Some(user()), Some(user())).unwrap();
         }
     }
     project
@@ -50,7 +52,7 @@ fn run(project: &Project, memlock: Option<u64>) -> Run {
     // With no option, prlimit would print the limits.
     command.arg(memlock.map_or_else(|| "--core=0".to_owned(), |bytes| format!("--memlock={bytes}")));
     if rustix::process::geteuid().is_root() {
-        command.arg(which("setpriv")).arg(format!("--reuid={USER}")).arg(format!("--regid={USER}"));
+        command.arg(which("setpriv")).arg(format!("--reuid={0}", user())).arg(format!("--regid={0}", user()));
         command.arg("--clear-groups");
     }
     command.arg(project.path("goflame")).args(["run", "--json"]).current_dir(project.path(""));
