@@ -6,7 +6,7 @@ use super::collect::{Collected, Place, collect};
 use super::symbols::{Opened, Resolved, Symbolizer, Unnamed};
 use super::{Error, Images, Options};
 use crate::perfdata::abi::{event_type, flag, sample_type};
-use crate::perfdata::{self, PerfData};
+use crate::perfdata::{self, PerfData, RecordKind};
 use crate::profile::{CpuSeen, Event, Profile, Quality, Sample, StackId, Unit};
 
 /// Depth at which the kernel stops walking, unless `kernel.perf_event_max_stack` says otherwise.
@@ -27,9 +27,9 @@ pub struct Analysis {
     pub notes: Vec<String>,
 }
 
-/// Analyses the first event of a recording.
+/// Analyses the event of a recording that has the most samples.
 pub fn analyse(data: &PerfData<'_>, images: &mut dyn Images, options: &Options) -> Result<Analysis, Error> {
-    let event_index = 0;
+    let event_index = most_sampled(data);
     let recorded = data.events().get(event_index).ok_or(Error::NoEvent)?;
     let (event, clock_period) = describe(recorded);
     let max_stack = match recorded.attr.sample_max_stack {
@@ -49,7 +49,7 @@ pub fn analyse(data: &PerfData<'_>, images: &mut dyn Images, options: &Options) 
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.start_time_ns = wall_time(data, first);
-    let kernel = kernel_symbols(&collected, options);
+    let kernel = kernel_symbols(data, &collected, options);
     let mut symbolizer = Symbolizer::new(&collected, &opened, kernel, &mut profile);
     let resolved: Vec<Resolved> =
         collected.places.iter().map(|place| symbolizer.resolve(*place, &mut profile)).collect();
@@ -62,6 +62,7 @@ pub fn analyse(data: &PerfData<'_>, images: &mut dyn Images, options: &Options) 
         truncated_stacks: collected.truncated,
         kernel_sampled,
         complete_file: data.is_complete() && collected.damage.is_none(),
+        other_events: collected.other_events,
         ..Quality::default()
     };
     let mut unnamed = BTreeMap::new();
@@ -85,7 +86,23 @@ pub fn analyse(data: &PerfData<'_>, images: &mut dyn Images, options: &Options) 
     if let (Unit::Nanoseconds, Some(used_seconds)) = (profile.event.unit, options.used_cpu_seconds) {
         quality.cpu = Some(CpuSeen { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS, used_seconds });
     }
-    Ok(Analysis { profile, quality, kernel_addresses: kernel_addresses(&collected), notes: notes(data, &collected) })
+    Ok(Analysis { profile, quality, kernel_addresses: kernel_addresses(&collected), notes: notes(&collected) })
+}
+
+/// The event with the most samples, by position; the first of several.
+fn most_sampled(data: &PerfData<'_>) -> usize {
+    let mut counts = vec![0_u64; data.events().len()];
+    if counts.len() > 1 {
+        for record in data.records().flatten() {
+            if let RecordKind::Sample(sample) = record.kind
+                && let Some(count) = counts.get_mut(sample.event)
+            {
+                *count += 1;
+            }
+        }
+    }
+    let most = counts.iter().max().copied().unwrap_or(0);
+    counts.iter().position(|count| *count == most).unwrap_or(0)
 }
 
 /// One stack of the profile, and what a sample of it adds to the figures.
@@ -167,10 +184,25 @@ fn describe(recorded: &perfdata::Event) -> (Event, Option<u64>) {
     (event, silent.then(|| 1_000_000_000_u64.checked_div(frequency)).flatten())
 }
 
-/// Kernel symbols, unless they are of another boot than the recording.
-fn kernel_symbols<'o>(collected: &Collected, options: &'o Options) -> Result<&'o super::KernelSymbols, String> {
+/// Kernel symbols, unless they are of another kernel or boot than the recording, or nothing tells.
+fn kernel_symbols<'o>(
+    data: &PerfData<'_>,
+    collected: &Collected,
+    options: &'o Options,
+) -> Result<&'o super::KernelSymbols, String> {
     let absent = || options.kernel_absent.clone().unwrap_or_else(|| "no kernel symbols were given".into());
     let symbols = options.kernel.as_ref().ok_or_else(absent)?;
+    if let Some(own) = &options.kernel_release {
+        match &data.features().os_release {
+            Some(recorded) if recorded != own => {
+                return Err(format!("the recording is of another kernel ({recorded}) than this machine's"));
+            }
+            _ if collected.kernel_text.is_none_or(|text| text == 0) => {
+                return Err("the recording does not say where its kernel was".into());
+            }
+            _ => {}
+        }
+    }
     match (collected.kernel_text, symbols.text().map(|text| text.start)) {
         (Some(recorded), Some(own)) if recorded != 0 && recorded != own => {
             Err("the kernel symbols are of another boot or machine than the recording".into())
@@ -192,15 +224,11 @@ fn kernel_addresses(collected: &Collected) -> Vec<u64> {
     kernel.collect()
 }
 
-fn notes(data: &PerfData<'_>, collected: &Collected) -> Vec<String> {
+fn notes(collected: &Collected) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(damage) = &collected.damage {
         // That a recording was merely cut off is for the quality to say.
         notes.push(format!("the file is damaged, and was read up to there: {damage}"));
-    }
-    if collected.other_events > 0 {
-        let first = data.events().first().map_or("", |event| event.name.as_str());
-        notes.push(format!("{} samples of other events than {first} are left out", collected.other_events));
     }
     notes
 }

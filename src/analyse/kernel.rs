@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
+/// No function of the kernel has so many bytes.
+const LARGEST_FUNCTION: u64 = 1 << 20;
+
 /// The kernel's functions by address.
 #[derive(Debug, Clone, Default)]
 pub struct KernelSymbols {
@@ -50,7 +53,11 @@ impl KernelSymbols {
             }
             match name {
                 "_text" => text_start = Some(start),
-                "_etext" => text_end = Some(start),
+                // The end of the last function, and no function.
+                "_etext" => {
+                    text_end = Some(start);
+                    continue;
+                }
                 _ => {}
             }
             functions.push(KernelFunction { start, line });
@@ -89,7 +96,14 @@ impl KernelSymbols {
 
     /// The name of the function that an address lies in, and its module.
     pub fn name(&self, address: u64) -> Option<(&str, Option<&str>)> {
-        self.name_of(self.functions.get(self.position(address)?)?)
+        let found = self.functions.get(self.position(address)?)?;
+        // Nothing tells where a function ends. It is not on the other side of the border of the kernel's own code, nor
+        // so far away: what was loaded or compiled since the symbols were read has no name.
+        let inside = |address| self.text.as_ref().is_some_and(|text| text.contains(&address));
+        if inside(found.start) != inside(address) || address.saturating_sub(found.start) > LARGEST_FUNCTION {
+            return None;
+        }
+        self.name_of(found)
     }
 
     /// Name and module of a function.
@@ -133,7 +147,8 @@ mod tests {
     fn names_addresses() {
         let symbols = KernelSymbols::parse(TEXT).expect("symbols");
         assert_eq!(symbols.name(0xffff_ffff_8100_0150), Some(("do_one", None)));
-        assert_eq!(symbols.name(0xffff_ffff_8100_0350), Some(("_etext", None)), "data is no function");
+        assert_eq!(symbols.name(0xffff_ffff_8100_0250), None, "behind the kernel's code");
+        assert_eq!(symbols.name(0xffff_ffff_b000_0000), None, "far behind the last symbol");
         assert_eq!(symbols.name(0xffff_ffff_a000_0001), Some(("ext4_read", Some("ext4"))));
         assert_eq!(symbols.name(1), None);
         assert_eq!(symbols.text(), Some(0xffff_ffff_8100_0000..0xffff_ffff_8100_0200));

@@ -1,6 +1,7 @@
 //! Address spaces as the records tell them: what is mapped where, in which process, at this moment.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 /// A mapped file, by position in the list of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,17 +21,31 @@ struct Space {
     maps: BTreeMap<u64, Map>,
 }
 
+/// So many maps may be copied for children of a process; a recording that asks for more is not an honest one, and
+/// its children start empty.
+const MOST_COPIES: usize = 4_000_000;
+
 /// The address spaces of all processes.
 #[derive(Debug, Default)]
 pub(super) struct Spaces {
-    spaces: HashMap<u32, Space>,
+    /// A child shares its parent's space until one of them maps something.
+    spaces: HashMap<u32, Rc<Space>>,
+    /// Maps that were copied because a shared space changed.
+    copied: usize,
 }
 
 impl Spaces {
     /// A file is mapped; what was there before is gone, as with `mmap(MAP_FIXED)`.
     pub(super) fn map(&mut self, pid: u32, start: u64, length: u64, offset: u64, image: ImageId) {
         let Some(end) = start.checked_add(length).filter(|end| *end > start) else { return };
-        let maps = &mut self.spaces.entry(pid).or_default().maps;
+        let space = self.spaces.entry(pid).or_default();
+        if Rc::strong_count(space) > 1 {
+            self.copied = self.copied.saturating_add(space.maps.len());
+            if self.copied > MOST_COPIES {
+                *space = Rc::default();
+            }
+        }
+        let maps = &mut Rc::make_mut(space).maps;
         let overlapping: Vec<(u64, Map)> =
             maps.range(..end).rev().take_while(|(_, map)| map.end > start).map(|(at, map)| (*at, *map)).collect();
         for (at, old) in overlapping {

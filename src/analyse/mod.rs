@@ -33,6 +33,8 @@ pub struct Options {
     pub kernel: Option<KernelSymbols>,
     /// Why `kernel` is absent.
     pub kernel_absent: Option<String>,
+    /// Release of the kernel that `kernel` belongs to, where that may be another than the recording's.
+    pub kernel_release: Option<String>,
     /// `kernel.perf_event_max_stack` when it was recorded; 127 unless somebody changed it.
     pub max_stack: Option<u32>,
     /// CPU seconds that the workload used (getrusage), for the comparison with those sampled.

@@ -85,7 +85,10 @@ fn read_bounded(path: &Path) -> Result<Arc<[u8]>, String> {
     if metadata.len() > LARGEST_IMAGE {
         return Err("the file is too large for a program".into());
     }
-    std::fs::read(path).map(Arc::from).map_err(why)
+    // No more than it has: the kernel's own files claim to be empty, and reading some of them waits for ever.
+    let mut bytes = Vec::new();
+    File::open(path).map_err(why)?.take(metadata.len()).read_to_end(&mut bytes).map_err(why)?;
+    Ok(bytes.into())
 }
 
 /// The vdso of this very process, which is the kernel's for all.

@@ -22,6 +22,9 @@ pub(super) const KALLSYMS_FILE: &str = "symbols/kallsyms";
 /// The vdso that was mapped.
 pub(super) const VDSO_FILE: &str = "symbols/vdso.so";
 
+/// A kernel with all its modules has some 10^5 symbols of some 50 bytes.
+const LARGEST_KALLSYMS: u64 = 1 << 28;
+
 /// So many bytes tell a recording from other files.
 const MAGIC_BYTES: u64 = 8;
 
@@ -80,16 +83,26 @@ pub fn report(source: &Source, title: Option<&str>, observer: &dyn Observer) -> 
 
 fn report_file(path: &Path, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
     let bytes = read_recording(path)?;
-    let kernel = fsio::read(Path::new("/proc/kallsyms"))
-        .map_err(|error| error.to_string())
-        .and_then(|text| KernelSymbols::parse(&text));
-    let kernel_absent = kernel.as_ref().err().cloned();
-    let options = Options { kernel: kernel.ok(), kernel_absent, ..Options::default() };
     let name = path.display().to_string();
     let mut images = DiskImages::new();
-    if let Some(run) = run_directory(path) {
+    let mut options = Options::default();
+    let run = run_directory(path);
+    if let Some(run) = &run {
         images.keep_programs(run.join("bin"));
+        if run.join(VDSO_FILE).is_file() {
+            images.keep_vdso(run.join(VDSO_FILE));
+        }
     }
+    let kept = run.map(|run| run.join(KALLSYMS_FILE)).filter(|kept| kept.is_file());
+    let kernel = match kept {
+        Some(kept) => read_kallsyms(&kept),
+        None => {
+            options.kernel_release = Some(rustix::system::uname().release().to_string_lossy().into_owned());
+            read_kallsyms(Path::new("/proc/kallsyms"))
+        }
+    };
+    options.kernel_absent = kernel.as_ref().err().cloned();
+    options.kernel = kernel.ok();
     let (analysis, seconds) = analyse_bytes(&name, &bytes, &mut images, &options)?;
     observer.step("Analysing", &format!("{} of {name} in {seconds:.2} s", samples(analysis.quality.samples)));
     Ok(reported(analysis, title.unwrap_or(&name)))
@@ -97,14 +110,15 @@ fn report_file(path: &Path, title: Option<&str>, observer: &dyn Observer) -> Res
 
 fn report_run(run: &Run, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
     let manifest: Manifest = run.manifest()?;
-    let path = run.dir().join(PERF_DATA_FILE);
+    let path = run.file(PERF_DATA_FILE)?;
     let bytes = read_recording(&path)?;
     let mut images = DiskImages::new();
-    images.keep(manifest.build.path.to_string_lossy(), run.dir().join(&manifest.build.file));
-    images.keep_vdso(run.dir().join(VDSO_FILE));
-    let kernel = fsio::read(&run.dir().join(KALLSYMS_FILE))
-        .map_err(|_| manifest.sampler.kernel_symbols_absent.clone().unwrap_or_else(|| "the run has none".into()))
-        .and_then(|text| KernelSymbols::parse(&text));
+    images.keep(manifest.build.path.to_string_lossy(), run.file(&manifest.build.file)?);
+    if let Ok(vdso) = run.file(VDSO_FILE) {
+        images.keep_vdso(vdso);
+    }
+    let absent = || manifest.sampler.kernel_symbols_absent.clone().unwrap_or_else(|| "the run has none".into());
+    let kernel = run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| read_kallsyms(&kept));
     let kernel_absent = kernel.as_ref().err().cloned();
     let options = Options {
         kernel: kernel.ok(),
@@ -112,11 +126,18 @@ fn report_run(run: &Run, title: Option<&str>, observer: &dyn Observer) -> Result
         max_stack: manifest.sampler.max_stack,
         used_cpu_seconds: manifest.sampler.used_cpu_seconds,
         lost: manifest.sampler.lost,
+        kernel_release: None,
     };
     let (analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &mut images, &options)?;
     let text = format!("{} of run {} in {seconds:.2} s", samples(analysis.quality.samples), run.id());
     observer.step("Analysing", &text);
     Ok(reported(analysis, title.unwrap_or(&manifest.title)))
+}
+
+/// Reads kernel symbols; an error says why there are none.
+pub(super) fn read_kallsyms(path: &Path) -> Result<KernelSymbols, String> {
+    let text = fsio::read_bounded(path, LARGEST_KALLSYMS).map_err(|error| error.to_string())?;
+    KernelSymbols::parse(&text)
 }
 
 /// The run whose directory this is; `None` for everything else.

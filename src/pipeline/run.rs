@@ -10,7 +10,7 @@ use super::images::{DiskImages, own_vdso};
 use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::outputs::{self, Caption};
 use super::ready::{online_cpus, readiness};
-use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes};
+use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes, read_kallsyms};
 use super::{Built, Error, Observer, Readiness, sudo};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, RunId, Store};
@@ -130,6 +130,7 @@ impl Run<'_> {
             max_stack: sampler.max_stack,
             used_cpu_seconds: sampler.used_cpu_seconds,
             lost: sampler.lost,
+            kernel_release: None,
         };
         let (analysis, seconds) = analyse_bytes(PERF_DATA_FILE, &perf_data, &mut images, &analysis_options)?;
         let (profile, quality) = (analysis.profile, analysis.quality);
@@ -171,7 +172,11 @@ impl Run<'_> {
             notes: notes.clone(),
         };
         let run = draft.commit(&manifest)?;
-        self.store.prune(&self.store.plan_prune(self.config.archive.keep)?)?;
+        let pruned = self.store.plan_prune(self.config.archive.keep).and_then(|plan| self.store.prune(&plan));
+        if let Err(error) = pruned {
+            // This run is safe; that an old one cannot be removed is no reason to call it failed.
+            self.observer.warn(&format!("old runs could not be removed: {error}"));
+        }
         let reported = Reported { profile, quality, title: caption.title, notes };
         Ok(RunOutcome {
             id: run.id().to_string(),
@@ -187,8 +192,7 @@ impl Run<'_> {
         if !self.settled.spec.kernel {
             return Err("kernel mode was not sampled".into());
         }
-        let text = fsio::read(Path::new("/proc/kallsyms")).map_err(|error| error.to_string())?;
-        KernelSymbols::parse(&text)
+        read_kallsyms(Path::new("/proc/kallsyms"))
     }
 
     fn record_plan(&self, draft: &Draft, kernel: Option<&KernelSymbols>) -> Result<RecordPlan, Error> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{grouped, percent};
+use super::{grouped, percent, samples};
 
 /// What is known about the completeness of a profile. Every figure was counted, none is estimated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Quality {
     pub samples: u64,
     /// Samples that the kernel dropped because a ring buffer was full.
     pub lost: u64,
+    /// Samples of other events, which are left out.
+    #[serde(default)]
+    pub other_events: u64,
     /// Times that the kernel paused sampling because it took too much CPU.
     pub throttled: u64,
     /// Samples with a user stack.
@@ -149,6 +152,10 @@ impl Quality {
         }
         if !self.complete_file {
             verdict.add(Grade::Fair, "the recording ends early: its file was cut off".to_owned());
+        }
+        if self.other_events > 0 {
+            let (others, event) = (samples(self.other_events), &self.event);
+            verdict.add(Grade::Fair, format!("{others} of other events than {event} are left out"));
         }
         if self.kernel_sampled == Some(false) {
             verdict.add(Grade::Fair, "kernel time is missing: only user space was sampled".to_owned());

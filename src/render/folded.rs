@@ -5,7 +5,7 @@
 //! frames is a line with the process alone. Names are those that Go programmers write.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use super::name;
 use crate::profile::Profile;
@@ -22,14 +22,10 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
         let count = counts.entry(line).or_default();
         *count = count.saturating_add(sample.count);
     }
-    let mut text = String::new();
+    let mut out = BufWriter::new(out);
     for (stack, count) in counts {
-        text.push_str(&stack);
-        text.push(' ');
-        text.push_str(&count.to_string());
-        text.push('\n');
+        writeln!(out, "{stack} {count}")?;
     }
-    out.write_all(text.as_bytes())?;
     out.flush()
 }
 

@@ -15,5 +15,7 @@ pub mod text;
 
 mod name;
 
+pub use name::disarm;
+
 #[cfg(test)]
 mod tests;

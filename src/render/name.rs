@@ -10,12 +10,15 @@ const UNKNOWN: &str = "[unknown]";
 /// what it does not; and U+FFFE and U+FFFF, which XML forbids. An empty name becomes `[unknown]`.
 pub(super) fn clean(name: &str) -> Cow<'_, str> {
     let name = name.trim();
-    if name.is_empty() {
-        Cow::Borrowed(UNKNOWN)
-    } else if name.chars().any(|c| replacement(c).is_some()) {
-        Cow::Owned(name.chars().map(|c| replacement(c).unwrap_or(c)).collect())
+    if name.is_empty() { Cow::Borrowed(UNKNOWN) } else { disarm(name) }
+}
+
+/// One line of text without the characters that [`clean`] takes out of names.
+pub fn disarm(text: &str) -> Cow<'_, str> {
+    if text.chars().any(|c| replacement(c).is_some()) {
+        Cow::Owned(text.chars().map(|c| replacement(c).unwrap_or(c)).collect())
     } else {
-        Cow::Borrowed(name)
+        Cow::Borrowed(text)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cli::args::Runs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::pipeline::{Error, Manifest, Observer};
+use crate::render::disarm;
 
 pub(in crate::cli) fn runs(project: &Project<'_>, args: &Runs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let store = Store::open_existing(&project.archive()?, None).map_err(Error::from)?;
@@ -53,7 +54,7 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
             Err(damage) => format!("damaged: {damage}"),
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{:<width$}  {about}", entry.id.as_str());
+        let _ = writeln!(text, "{:<width$}  {}", entry.id.as_str(), disarm(&about));
     }
     for partial in store.partials()? {
         terminal.remark(&format!("not completed: {}", partial.dir.display()));
@@ -93,7 +94,7 @@ fn show(store: &Store, query: &str, as_json: bool) -> Result<String, archive::Er
     ];
     let mut text = String::new();
     for (name, value) in rows {
-        let _ = writeln!(text, "{name:>10}  {value}");
+        let _ = writeln!(text, "{name:>10}  {}", disarm(&value));
     }
     Ok(text)
 }
