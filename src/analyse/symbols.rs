@@ -277,7 +277,8 @@ fn written_functions<'b>(binary: &Binary<'b>) -> HashMap<&'b [u8], u64> {
 
 /// The beginning of a text, at most `limit` bytes of it.
 fn bounded(text: &str, limit: usize) -> &str {
-    text.get(..text.floor_char_boundary(limit)).unwrap_or(text)
+    let end = (0..=limit.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
 }
 
 fn display(linker_name: &str, is_go: bool) -> Cow<'_, str> {

@@ -1,8 +1,9 @@
 //! A run being written.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -37,7 +38,11 @@ impl Draft {
             return Err(Error::Exists { id: id.clone() });
         }
         let lock = lock::exclusive(&lock_path)?;
-        fs::create_dir(&dir).map_err(|source| FileError::new("create directory", &dir, source))?;
+        // A recording holds pieces of the program's memory, and addresses of the kernel's.
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&dir)
+            .map_err(|source| FileError::new("create directory", &dir, source))?;
         tree::chown(&lock_path, store.owner())?;
         tree::chown(&dir, store.owner())?;
         Ok(Self { store: store.clone(), id: id.clone(), dir, _lock: lock })

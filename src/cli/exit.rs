@@ -26,6 +26,7 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::Config(error) if error.is_usage() => USAGE,
         Error::Config(_) => CONFIG,
         Error::NotReady(_) => READINESS,
+        Error::Caller { .. } => UNEXPECTED,
         Error::Build(error) if is_readiness(error) => READINESS,
         Error::Build(_) => BUILD,
         Error::Record(record::Error::Abandoned { signal, .. }) => {

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::pipeline;
 use crate::record::{GATE, SUPERVISE, run_gate, run_supervisor};
 use args::{Cli, Command, Global};
 use failure::Failure;
@@ -54,6 +55,10 @@ fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode
     let dir = global.directory.as_deref().unwrap_or(here);
     if !dir.is_dir() {
         return Err(Failure::Directory(dir.to_owned()));
+    }
+    // A report may need root to read what it is given; the others work in a project, which is the caller's.
+    if matches!(command, Command::Init(_) | Command::Doctor(_) | Command::Build(_) | Command::Run(_)) {
+        pipeline::act_for_caller()?;
     }
     let project = cmd::Project { dir, config: global.config.as_deref() };
     match command {

@@ -16,7 +16,6 @@ pub const SMALLEST_RING: usize = 128 * 1024;
 pub struct Rings {
     by_cpu: Vec<Ring>,
     ring_bytes: usize,
-    asked_bytes: usize,
 }
 
 /// One CPU's event.
@@ -46,7 +45,7 @@ pub fn open(spec: &Spec, pid: i32, cpus: &[u32], ring_bytes: usize) -> Result<Ri
     let mut size = ring_bytes.max(SMALLEST_RING);
     loop {
         match open_with(spec, pid, cpus, size) {
-            Ok(rings) => return Ok(Rings { by_cpu: rings, ring_bytes: size, asked_bytes: ring_bytes }),
+            Ok(rings) => return Ok(Rings { by_cpu: rings, ring_bytes: size }),
             Err(Error::Map { .. }) if size / 2 >= SMALLEST_RING => size /= 2,
             Err(error) => return Err(error),
         }
@@ -79,7 +78,7 @@ impl Ring {
 impl Rings {
     /// No events at all: [`Rings::wait`] then waits for the others only.
     pub fn none() -> Self {
-        Self { by_cpu: Vec::new(), ring_bytes: 0, asked_bytes: 0 }
+        Self { by_cpu: Vec::new(), ring_bytes: 0 }
     }
 
     /// Bytes of each ring buffer, without its control page.
@@ -87,19 +86,9 @@ impl Rings {
         self.ring_bytes
     }
 
-    /// Whether the buffers are smaller than asked for.
-    pub fn shrunk(&self) -> bool {
-        self.ring_bytes < self.asked_bytes
-    }
-
     /// The kernel's ids of the events, which samples carry.
     pub fn ids(&self) -> Vec<u64> {
         self.by_cpu.iter().map(|ring| ring.id).collect()
-    }
-
-    /// Whether the target or something that it started still lives.
-    pub fn alive(&self) -> bool {
-        self.by_cpu.iter().any(|ring| ring.open)
     }
 
     /// Waits until a ring buffer wants to be read, one of `others` is readable, or the time is over.

@@ -65,6 +65,8 @@ pub struct Spec {
     pub stack: u32,
     /// Whether mappings carry the file's build id (Linux 5.12 and newer).
     pub build_ids: bool,
+    /// Whether the event counts the records that it loses (Linux 6.0 and newer).
+    pub count_lost: bool,
 }
 
 /// The attribute of an opened event, as plain numbers for the header of a perf.data file.
@@ -129,7 +131,7 @@ impl Spec {
             .task(true)
             .sample_id_all(true)
             .clockid(Clock::MONOTONIC)
-            .read_format(ReadFormat::ID | ReadFormat::LOST)
+            .read_format(if self.count_lost { ReadFormat::ID | ReadFormat::LOST } else { ReadFormat::ID })
             // Wake the reader when a quarter is full: early enough to lose nothing, late enough to cost nothing.
             .wakeup_watermark(ring_bytes / 4);
         builder

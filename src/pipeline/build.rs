@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Error, Observer, sudo};
-use crate::archive::{Owner, Store};
+use super::{Error, Observer};
+use crate::archive::Store;
 use crate::build::{self, Artifact, BuildPlan, GoTool};
 use crate::config::Config;
 
@@ -43,8 +43,7 @@ pub fn build(config: &Config, observer: &dyn Observer) -> Result<Built, Error> {
 
 /// The project's archive, in whose directory binaries are built too.
 pub(super) fn open_archive(config: &Config) -> Result<Store, Error> {
-    let owner = sudo::calling_user(&sudo::environment()).map(|user| Owner { uid: user.uid, gid: user.gid });
-    Ok(Store::open(&config.archive.dir, owner)?)
+    Ok(Store::open(&config.archive.dir, None)?)
 }
 
 pub(super) fn build_planned(
@@ -59,9 +58,7 @@ pub(super) fn build_planned(
         observer.warn(warning);
     }
     let started = Instant::now();
-    let ran = build::run(&plan, &go);
-    sudo::give(&plan.output, &config.archive.dir)?;
-    ran?;
+    build::run(&plan, &go)?;
     let wall = started.elapsed();
     let variant = config.variants.get(&config.build.variant);
     let variant = variant.ok_or_else(|| build::Error::Name { name: config.build.variant.clone() })?;

@@ -17,6 +17,15 @@ pub enum Error {
     /// The build.
     #[error(transparent)]
     Build(#[from] build::Error),
+    /// Root could not take on the rights of sudo's caller.
+    #[error("cannot act for {name}, who called sudo")]
+    Caller {
+        /// The caller.
+        name: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The recording. When a draft of the run exists, it is named.
     #[error(transparent)]
     Record(#[from] record::Error),
@@ -62,7 +71,9 @@ impl Error {
             Self::NoPerf(_) => vec!["install perf (Debian: linux-perf), or use `engine = \"native\"`".into()],
             Self::Archive(error) => error.hints(),
             Self::Unreadable { source, .. } => source.hints(),
-            Self::NotReady(_) | Self::Analyse { .. } | Self::Input(_) | Self::Output(_) => Vec::new(),
+            Self::NotReady(_) | Self::Caller { .. } | Self::Analyse { .. } | Self::Input(_) | Self::Output(_) => {
+                Vec::new()
+            }
         }
     }
 }

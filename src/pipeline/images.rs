@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::analyse::Images;
 
@@ -92,7 +92,19 @@ fn read_bounded(path: &Path) -> Result<Arc<[u8]>, String> {
 }
 
 /// The vdso of this very process, which is the kernel's for all.
-pub(super) fn own_vdso() -> Option<Vec<u8>> {
+static VDSO: LazyLock<Option<Vec<u8>>> = LazyLock::new(read_vdso);
+
+/// Reads it now, for when that will be forbidden.
+pub(super) fn remember_vdso() {
+    LazyLock::force(&VDSO);
+}
+
+/// The kernel's vdso; `None` where it cannot be read.
+pub(super) fn own_vdso() -> Option<&'static [u8]> {
+    VDSO.as_deref()
+}
+
+fn read_vdso() -> Option<Vec<u8>> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|line| line.ends_with("[vdso]"))?;
     let (start, end) = line.split_ascii_whitespace().next()?.split_once('-')?;

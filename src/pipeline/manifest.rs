@@ -107,8 +107,8 @@ pub struct WorkloadResult {
     pub user_seconds: f64,
     /// System CPU time of all its processes.
     pub system_seconds: f64,
-    /// Peak resident memory of the largest process.
-    pub max_rss_kib: u64,
+    /// Peak resident memory of the largest process; `None` for small ones, where it cannot be told.
+    pub max_rss_kib: Option<u64>,
     /// Processes that outlived it and were stopped.
     pub outlived: usize,
     /// The user that it ran as, where that was not goflame's own.

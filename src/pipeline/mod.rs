@@ -22,6 +22,7 @@ pub use outputs::FLAME_GRAPH;
 pub use ready::{Readiness, readiness};
 pub use report::{Reported, Source, report};
 pub use run::{RunOptions, RunOutcome, run};
+pub use sudo::act_for_caller;
 
 use crate::record::Progress;
 

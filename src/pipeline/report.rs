@@ -94,12 +94,11 @@ fn report_file(path: &Path, title: Option<&str>, observer: &dyn Observer) -> Res
         }
     }
     let kept = run.map(|run| run.join(KALLSYMS_FILE)).filter(|kept| kept.is_file());
-    let kernel = match kept {
-        Some(kept) => read_kallsyms(&kept),
-        None => {
-            options.kernel_release = Some(rustix::system::uname().release().to_string_lossy().into_owned());
-            read_kallsyms(Path::new("/proc/kallsyms"))
-        }
+    let kernel = if let Some(kept) = kept {
+        read_kallsyms(&kept)
+    } else {
+        options.kernel_release = Some(rustix::system::uname().release().to_string_lossy().into_owned());
+        read_kallsyms(Path::new("/proc/kallsyms"))
     };
     options.kernel_absent = kernel.as_ref().err().cloned();
     options.kernel = kernel.ok();

@@ -11,14 +11,14 @@ use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult,
 use super::outputs::{self, Caption};
 use super::ready::{online_cpus, readiness};
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes, read_kallsyms};
-use super::{Built, Error, Observer, Readiness, sudo};
+use super::{Built, Error, Observer, Readiness};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, RunId, Store};
 use crate::config::{Config, Engine, Format};
 use crate::doctor::{self, Status as CheckStatus, Verdict};
 use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
-use crate::process::{Command, Status, quote_command};
+use crate::process::{Command, Status, acting_for, quote_command};
 use crate::profile::samples;
 use crate::record::{self, Ending, RecordPlan, Recording, Sampler, Settled, Stdin};
 
@@ -57,6 +57,10 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
         return Err(Error::NotReady(before.findings));
     }
     let plan = crate::build::plan(config, &go)?;
+    if config.record.engine == Engine::Perf {
+        // Before the time is spent on a build.
+        find_perf()?;
+    }
     let store = open_archive(config)?;
     let built = build_planned(config, plan, go.clone(), observer)?;
     let ready = readiness(config, Some(&Ok(go)), Some(&built.artifact.mismatches));
@@ -148,7 +152,7 @@ impl Run<'_> {
             write(&draft, KALLSYMS_FILE, kernel.subset(&analysis.kernel_addresses).as_bytes())?;
         }
         if let Some(vdso) = own_vdso() {
-            write(&draft, VDSO_FILE, &vdso)?;
+            write(&draft, VDSO_FILE, vdso)?;
         }
         if !self.config.text.is_empty() {
             write(&draft, "goflame.toml", self.config.text.as_bytes())?;
@@ -200,7 +204,7 @@ impl Run<'_> {
         let argv = crate::build::workload_argv(self.config, &self.built.artifact.path);
         let sampler = match self.config.record.engine {
             Engine::Native => Sampler::Native,
-            Engine::Perf => Sampler::Perf(Command::new("perf").program_file().map_err(Error::NoPerf)?),
+            Engine::Perf => Sampler::Perf(find_perf()?),
         };
         let kernel_text = kernel.and_then(KernelSymbols::text);
         Ok(RecordPlan {
@@ -209,7 +213,7 @@ impl Run<'_> {
             dir: workload.dir.clone(),
             stdin: workload.stdin.clone().map_or(Stdin::Inherit, Stdin::File),
             timeout: workload.timeout,
-            user: sudo::calling_user(&sudo::environment()),
+            user: acting_for().cloned(),
             sampler,
             frequency: self.config.record.frequency,
             stack: self.config.record.stack,
@@ -269,7 +273,11 @@ impl Run<'_> {
         if let Some(text) = early_end(recording) {
             self.observer.warn(&text);
         }
-        match recording.outlived {
+        if recording.unstoppable > 0 {
+            let many = recording.unstoppable;
+            self.observer.warn(&format!("{many} of the workload's processes could not be stopped, and still run"));
+        }
+        match recording.outlived.saturating_sub(recording.unstoppable) {
             0 => {}
             1 => self.observer.warn("a process that the workload had started outlived it and was stopped"),
             many => {
@@ -333,6 +341,10 @@ fn write(draft: &Draft, name: &str, bytes: &[u8]) -> Result<(), Error> {
         fsio::create_dir_all(parent).map_err(Error::Output)?;
     }
     fsio::replace(&path, bytes).map_err(Error::Output)
+}
+
+fn find_perf() -> Result<PathBuf, Error> {
+    Command::new("perf").program_file().map_err(Error::NoPerf)
 }
 
 fn run_id(config: &Config) -> RunId {

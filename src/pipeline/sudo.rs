@@ -1,18 +1,14 @@
-//! Who called sudo: the workload must not run as root because goflame does.
+//! Who called sudo: neither the workload nor the build may run as root because goflame does.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
-use std::os::unix::fs::lchown;
-use std::path::Path;
 
-use nix::unistd::{Uid, User as Account};
+use nix::unistd::{Uid, User};
 
-use super::Error;
-use crate::fsio::FileError;
-use crate::record::User;
+use super::{Error, images};
+use crate::process::{Account, act_for};
 
 /// The calling user, when goflame runs as root through sudo; `None` when it was started as it is.
-pub(super) fn calling_user(env: &BTreeMap<String, String>) -> Option<User> {
+fn calling_user(env: &BTreeMap<String, String>) -> Option<Account> {
     if !nix::unistd::geteuid().is_root() {
         return None;
     }
@@ -22,29 +18,25 @@ pub(super) fn calling_user(env: &BTreeMap<String, String>) -> Option<User> {
         return None;
     }
     // The account database knows best; SUDO_USER is what sudo said.
-    let account = Account::from_uid(Uid::from_raw(uid)).ok().flatten();
+    let account = User::from_uid(Uid::from_raw(uid)).ok().flatten();
     let name = account.as_ref().map(|account| account.name.clone()).or_else(|| env.get("SUDO_USER").cloned())?;
     let home = account.map_or_else(|| "/".into(), |account| account.dir);
-    Some(User { uid, gid, name, home })
+    Some(Account { uid, gid, name, home })
 }
 
-/// Gives what was built, and the directories between it and the archive, to the calling user.
-pub(super) fn give(built: &Path, archive: &Path) -> Result<(), Error> {
-    let Some(user) = calling_user(&environment()) else { return Ok(()) };
-    for path in built.ancestors().take_while(|path| *path != archive && path.starts_with(archive)) {
-        match lchown(path, Some(user.uid), Some(user.gid)) {
-            // A build that failed leaves nothing.
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(Error::Output(FileError::new("change the owner of", path, error)));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+/// When goflame was started through sudo, gives up root's rights over files, and root itself for every program that
+/// is run: what a project's settings and directories make goflame do is what the calling user may do. Sampling keeps
+/// root's rights. To be called before anything of the project is touched.
+pub fn act_for_caller() -> Result<(), Error> {
+    let Some(account) = calling_user(&environment()) else { return Ok(()) };
+    // Later, not even its own memory is this process's to read.
+    images::remember_vdso();
+    let name = account.name.clone();
+    act_for(account).map_err(|source| Error::Caller { name, source })
 }
 
 /// sudo's variables of this process.
-pub(super) fn environment() -> BTreeMap<String, String> {
+fn environment() -> BTreeMap<String, String> {
     ["SUDO_UID", "SUDO_GID", "SUDO_USER"]
         .into_iter()
         .filter_map(|key| Some((key.to_owned(), std::env::var(key).ok()?)))

@@ -6,10 +6,12 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::MemfdFlags;
 
+use super::account::acting_for;
 use super::error::Said;
 use super::{Error, Status, quote_command, quote_line};
 
@@ -144,6 +146,22 @@ impl Command {
     fn expression(&self) -> Result<duct::Expression, Error> {
         let mut expression =
             duct::cmd(self.program_file()?, self.words.get(1..).unwrap_or_default()).stdin_null().unchecked();
+        if let Some(account) = acting_for() {
+            let (uid, gid) = (account.uid, account.gid);
+            expression = expression.before_spawn(move |command| {
+                command.uid(uid).gid(gid);
+                Ok(())
+            });
+            for (name, value) in [
+                ("HOME", account.home.as_os_str()),
+                ("USER", account.name.as_ref()),
+                ("LOGNAME", account.name.as_ref()),
+            ] {
+                if !self.env.iter().any(|(own, _)| own == name) {
+                    expression = expression.env(name, value);
+                }
+            }
+        }
         // duct applies the innermost setting last; each variable must be set once, to its last value.
         for (index, (name, value)) in self.env.iter().enumerate() {
             let later = self.env.get(index.saturating_add(1)..).unwrap_or_default();

@@ -3,11 +3,13 @@
 //! Must not know what Go, git or perf is. Children stay in the terminal's process group, so Ctrl-C reaches
 //! them without help from here, and goflame waits for them as long as its own signal handling lets it.
 
+mod account;
 mod command;
 mod error;
 mod quote;
 mod status;
 
+pub use account::{Account, act_for, acting_for};
 pub use command::{Captured, Command, find};
 pub use error::{Error, Said};
 pub use quote::{quote, quote_command, quote_line};

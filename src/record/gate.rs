@@ -16,6 +16,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, initgroups, setgid, setuid};
 
 use super::message::{Order, Receiver, Report, send};
+use super::supervisor::micros;
 
 /// The hidden subcommand: `goflame __gate SOCKET USER -- PROGRAM ARG…`, with USER `-` or `uid:gid:name`.
 pub const GATE: &str = "__gate";
@@ -31,18 +32,18 @@ pub fn run_gate(args: &[OsString]) -> ExitCode {
     let Ok(stream) = UnixStream::connect(Path::new(socket)) else {
         return ExitCode::from(NOT_EXECUTED);
     };
-    let own_cpu_us = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| {
-        super::supervisor::micros(usage.user_time()) + super::supervisor::micros(usage.system_time())
-    });
+    let usage = getrusage(UsageWho::RUSAGE_SELF);
+    let own_cpu_us = usage.as_ref().map_or(0, |usage| micros(usage.user_time()) + micros(usage.system_time()));
+    let own_rss_kib = usage.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0));
     let pid = std::process::id().cast_signed();
-    if send(&stream, &Report::Gate { pid, own_cpu_us }).is_err() {
+    if send(&stream, &Report::Gate { pid, own_cpu_us, own_rss_kib }).is_err() {
         return ExitCode::from(NOT_EXECUTED);
     }
     // End of file before the order: goflame gave up, so the program must not run.
     let order = Receiver::new(&stream).and_then(|mut receiver| receiver.receive::<Order>());
-    if !matches!(order, Ok(Some(Order::Go))) {
+    let Ok(Some(Order::Go { env })) = order else {
         return ExitCode::from(NOT_EXECUTED);
-    }
+    };
     // The supervisor ends what it started; should it be killed itself, the kernel does so. Set after the change
     // of user, which clears it.
     let ready = become_user(&user.to_string_lossy()).and_then(|()| set_pdeathsig(Signal::SIGKILL));
@@ -50,7 +51,7 @@ pub fn run_gate(args: &[OsString]) -> ExitCode {
         ("changing to the calling user", errno as i32)
     } else {
         // `exec` returns only when it failed; when it succeeds, the socket closes by itself (CLOEXEC).
-        let error = Command::new(program).args(program_args).exec();
+        let error = Command::new(program).args(program_args).envs(env).exec();
         ("starting the program", error.raw_os_error().unwrap_or(0))
     };
     let _ = send(&stream, &Report::ExecFailed { step: step.into(), errno });

@@ -1,16 +1,20 @@
 //! Starting supervisor and gate, up to the moment before the program begins.
 
+use std::collections::HashSet;
 use std::io::{self, PipeReader, pipe};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::set_child_subreaper;
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::{geteuid, set_child_subreaper};
 
 use super::message::{Order, Receiver, Report, send};
 use super::plan::{RecordPlan, Sampler, Stdin};
-use super::supervisor::{SUPERVISE, gate_command, kill_and_reap_all};
+use super::supervisor::{SUPERVISE, descendants, gate_command, kill_and_reap_all};
 use super::{Error, Settled, perf};
 
 /// How long supervisor and gate may take to appear. They are goflame's own binary, so this is generous.
@@ -29,13 +33,15 @@ pub(super) struct Launched {
     gate_reports: Receiver,
     /// Process id that the program will have.
     pub(super) pid: i32,
-    /// CPU time that the gate used before it becomes the program.
-    pub(super) gate_cpu: Duration,
+    /// What the gate used before it becomes the program.
+    pub(super) gate_own: Own,
     /// Standard output of the program.
     pub(super) stdout: Option<PipeReader>,
     /// Standard error of the program.
     pub(super) stderr: Option<PipeReader>,
     child: Child,
+    /// Children that goflame had before, and theirs.
+    bystanders: HashSet<Pid>,
 }
 
 fn failed(step: &'static str) -> impl FnOnce(io::Error) -> Error {
@@ -52,11 +58,17 @@ pub(super) fn launch(plan: &RecordPlan, settled: &Settled) -> Result<Launched, E
         Stdin::Inherit => Stdio::inherit(),
         Stdin::File(path) => crate::fsio::open(path).map_err(Error::Stdin)?.into(),
     };
+    // A shell that became goflame by `exec` may have left it children.
+    let bystanders: HashSet<Pid> = descendants(&HashSet::new()).into_iter().collect();
     // Whatever the supervisor would leave behind if somebody killed it comes to goflame.
     set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|errno| failed("becoming the reaper of what it starts")(errno.into()))?;
-    let directory =
-        tempfile::Builder::new().prefix("goflame-").tempdir().map_err(failed("making a private directory"))?;
+    // The path of a socket has room for 107 bytes (unix(7)), which some TMPDIR leaves no place for.
+    let temporary = Some(std::env::temp_dir()).filter(|dir| dir.as_os_str().len() < 70);
+    let directory = tempfile::Builder::new()
+        .prefix("goflame-")
+        .tempdir_in(temporary.as_deref().unwrap_or(Path::new("/tmp")))
+        .map_err(failed("making a private directory"))?;
     let socket = directory.path().join("socket");
     let listener = UnixListener::bind(&socket).map_err(failed("making a socket"))?;
     listener.set_nonblocking(true).map_err(failed("making a socket"))?;
@@ -72,11 +84,7 @@ pub(super) fn launch(plan: &RecordPlan, settled: &Settled) -> Result<Launched, E
     let (stderr, stderr_end) = pipe().map_err(failed("making a pipe"))?;
     let mut supervisor = Command::new(&own);
     supervisor.arg(SUPERVISE).arg(&socket).arg("--").args(&command);
-    supervisor.current_dir(&plan.dir).envs(plan.env.iter().map(|(key, value)| (key, value)));
-    if let Some(user) = &plan.user {
-        supervisor.env("HOME", &user.home).env("USER", &user.name).env("LOGNAME", &user.name);
-    }
-    supervisor.stdin(stdin).stdout(stdout_end).stderr(stderr_end);
+    supervisor.current_dir(&plan.dir).stdin(stdin).stdout(stdout_end).stderr(stderr_end);
     let mut child = supervisor.spawn().map_err(failed("starting the supervisor"))?;
     // The command holds the writing ends of the pipes, which would keep the readers waiting for ever.
     drop(supervisor);
@@ -85,27 +93,37 @@ pub(super) fn launch(plan: &RecordPlan, settled: &Settled) -> Result<Launched, E
     // Not later: a goflame that is killed cannot tidy up.
     drop(directory);
     match met {
-        Ok((supervisor, reports, (gate, gate_reports, pid, gate_cpu))) => Ok(Launched {
+        Ok((supervisor, reports, (gate, gate_reports, pid, gate_own))) => Ok(Launched {
             supervisor,
             reports,
             gate,
             gate_reports,
             pid,
-            gate_cpu,
+            gate_own,
             stdout: Some(stdout),
             stderr: Some(stderr),
             child,
+            bystanders,
         }),
         Err(source) => {
             let _ = child.kill();
             let _ = child.wait();
-            kill_and_reap_all();
+            kill_and_reap_all(&bystanders);
             Err(failed("waiting for supervisor and gate")(source))
         }
     }
 }
 
-type Gate = (UnixStream, Receiver, i32, Duration);
+type Gate = (UnixStream, Receiver, i32, Own);
+
+/// What the gate used before it becomes the program.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Own {
+    /// CPU time.
+    pub(super) cpu: Duration,
+    /// Peak resident memory.
+    pub(super) rss_kib: u64,
+}
 
 /// Accepts supervisor and gate, in whichever order they come.
 fn meet(listener: &UnixListener, child: &mut Child) -> io::Result<(UnixStream, Receiver, Gate)> {
@@ -114,13 +132,18 @@ fn meet(listener: &UnixListener, child: &mut Child) -> io::Result<(UnixStream, R
     loop {
         match listener.accept() {
             Ok((stream, _)) => {
+                // The directory of the socket may be another user's: only what goflame started may answer.
+                if socket_peercred(&stream)?.uid != geteuid() {
+                    continue;
+                }
                 stream.set_nonblocking(false)?;
                 stream.set_read_timeout(Some(PATIENCE))?;
                 let mut reports = Receiver::new(&stream)?;
                 match reports.receive::<Report>()? {
                     Some(Report::Supervisor) => supervisor = Some((stream, reports)),
-                    Some(Report::Gate { pid, own_cpu_us }) => {
-                        gate = Some((stream, reports, pid, Duration::from_micros(own_cpu_us)));
+                    Some(Report::Gate { pid, own_cpu_us, own_rss_kib }) => {
+                        let own = Own { cpu: Duration::from_micros(own_cpu_us), rss_kib: own_rss_kib };
+                        gate = Some((stream, reports, pid, own));
                     }
                     _ => return Err(io::Error::other("unexpected message on the launch socket")),
                 }
@@ -148,16 +171,24 @@ fn meet(listener: &UnixListener, child: &mut Child) -> io::Result<(UnixStream, R
 
 impl Launched {
     /// Lets the gate become the program; an error when it cannot.
-    pub(super) fn go(&mut self, program: &str) -> Result<(), Error> {
+    pub(super) fn go(&mut self, plan: &RecordPlan) -> Result<(), Error> {
         let lost = failed("talking to the gate");
-        if let Err(source) = send(&self.gate, &Order::Go) {
+        let mut env = Vec::new();
+        if let Some(user) = &plan.user {
+            let home = user.home.to_string_lossy();
+            env = [("HOME", &*home), ("USER", &user.name), ("LOGNAME", &user.name)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into();
+        }
+        env.extend_from_slice(&plan.env);
+        if let Err(source) = send(&self.gate, &Order::Go { env }) {
             return Err(lost(source));
         }
         // The socket closes at the exec; a message means that there was none.
         match self.gate_reports.receive::<Report>() {
             Ok(None) => Ok(()),
             Ok(Some(Report::ExecFailed { step, errno })) => {
-                Err(Error::Exec { program: program.into(), step, source: io::Error::from_raw_os_error(errno) })
+                Err(Error::Exec { program: plan.program(), step, source: io::Error::from_raw_os_error(errno) })
             }
             Ok(Some(_)) => Err(lost(io::Error::other("unexpected message"))),
             Err(source) => Err(lost(source)),
@@ -165,8 +196,8 @@ impl Launched {
     }
 
     /// Sends an order to the supervisor. That it is gone already is seen on its socket, not here.
-    pub(super) fn order(&self, order: Order) {
-        let _ = send(&self.supervisor, &order);
+    pub(super) fn order(&self, order: &Order) {
+        let _ = send(&self.supervisor, order);
     }
 
     /// Waits for the supervisor process itself, once it has said that everything is gone.
@@ -182,7 +213,7 @@ impl Drop for Launched {
         let _ = self.supervisor.shutdown(std::net::Shutdown::Both);
         let _ = self.gate.shutdown(std::net::Shutdown::Both);
         let _ = self.child.wait();
-        kill_and_reap_all();
+        kill_and_reap_all(&self.bystanders);
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) enum Report {
         pid: i32,
         /// CPU time that it used until now, which is goflame's and not the program's.
         own_cpu_us: u64,
+        /// Its peak resident memory in KiB, which the kernel goes on counting for the program.
+        own_rss_kib: u64,
     },
     /// The gate could not become the program. Without this, its end of the socket just closes.
     ExecFailed {
@@ -50,16 +52,22 @@ pub(super) struct Usage {
     pub(super) system_us: u64,
     /// Peak resident memory of the largest process, in KiB.
     pub(super) max_rss_kib: u64,
-    /// Processes that outlived the program and were stopped.
+    /// Processes that outlived the program.
     pub(super) outlived: usize,
+    /// Of these, processes that could not be stopped.
+    pub(super) unstoppable: usize,
 }
 
 /// From goflame to supervisor and gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Order {
-    /// To the gate: become the program.
-    Go,
+    /// To the gate: become the program, with this added to the environment. Not earlier: supervisor and perf may be
+    /// root, and the environment of the program is not for them.
+    Go {
+        /// Names and values.
+        env: Vec<(String, String)>,
+    },
     /// To the supervisor: pass a signal to the program.
     Signal {
         /// The program, which is not the supervisor's own child where `perf record` stands between them.

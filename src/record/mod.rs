@@ -31,7 +31,7 @@ mod tee;
 pub use error::Error;
 pub use gate::{GATE, run_gate};
 pub use outcome::{Ending, Recording, Sampling};
-pub use plan::{EventWish, KernelWish, RING_SIZES, RecordPlan, Sampler, Stdin, User};
+pub use plan::{EventWish, KernelWish, RING_SIZES, RecordPlan, Sampler, Stdin};
 pub use session::{OutputStream, Progress, record};
 pub use settle::{Settled, settle};
 pub use supervisor::{SUPERVISE, run_supervisor};

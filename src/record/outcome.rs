@@ -17,10 +17,13 @@ pub struct Recording {
     pub user_cpu: Duration,
     /// System CPU time of the same.
     pub system_cpu: Duration,
-    /// Peak resident memory of the largest process, in KiB.
-    pub max_rss_kib: u64,
-    /// Processes that outlived the program and were stopped.
+    /// Peak resident memory of the largest process, in KiB; `None` when it was below that of goflame's own gate, which
+    /// the kernel counts for the program.
+    pub max_rss_kib: Option<u64>,
+    /// Processes that outlived the program.
     pub outlived: usize,
+    /// Of these, processes that goflame was not permitted to stop.
+    pub unstoppable: usize,
     /// Whether the CPU times include the sampler's own, as with `engine = "perf"`.
     pub cpu_includes_sampler: bool,
     /// What the sampler did; `None` with `engine = "perf"`, which keeps its figures in the file.

@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::fchown;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::process::Account;
 
 /// Ring buffer per CPU that is asked for where the budget of locked memory allows it.
 pub(crate) const WISHED_RING_BYTES: usize = 4 * 1024 * 1024;
@@ -28,7 +30,7 @@ pub struct RecordPlan {
     /// After this time it is stopped.
     pub timeout: Duration,
     /// The user that it runs as, when goflame itself was started through sudo.
-    pub user: Option<User>,
+    pub user: Option<Account>,
     /// Who samples.
     pub sampler: Sampler,
     /// Samples per second and CPU.
@@ -54,19 +56,6 @@ pub enum Stdin {
     Inherit,
     /// A file.
     File(PathBuf),
-}
-
-/// The user behind sudo.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-    /// Login name, from which the supplementary groups come.
-    pub name: String,
-    /// Home directory, for `HOME`.
-    pub home: PathBuf,
 }
 
 /// Who samples.
@@ -99,13 +88,8 @@ pub enum KernelWish {
 }
 
 impl RecordPlan {
-    /// Creates a file of the recording. It belongs to the user that the program runs as from the start: a recording
-    /// that is cut short is theirs too.
-    pub(super) fn create(&self, path: &Path) -> io::Result<File> {
-        let file = File::create(path)?;
-        if let Some(user) = &self.user {
-            fchown(&file, Some(user.uid), Some(user.gid))?;
-        }
-        Ok(file)
+    /// Creates a file of the recording, for its owner alone: samples hold pieces of the program's memory.
+    pub(super) fn create(path: &Path) -> io::Result<File> {
+        File::options().write(true).create_new(true).mode(0o600).open(path)
     }
 }

@@ -18,6 +18,7 @@ pub(super) struct NativeSampler {
     path: PathBuf,
     features: Features,
     samples: u64,
+    lost: u64,
     file_bytes: u64,
 }
 
@@ -26,7 +27,7 @@ impl NativeSampler {
     pub(super) fn start(plan: &RecordPlan, settled: &Settled, pid: i32, features: Features) -> Result<Self, Error> {
         let rings = open(&settled.spec, pid, &plan.cpus, WISHED_RING_BYTES)?;
         let path = plan.perf_data.clone();
-        let file = plan.create(&path).map_err(|source| Error::Create { path: path.clone(), source })?;
+        let file = RecordPlan::create(&path).map_err(|source| Error::Create { path: path.clone(), source })?;
         let write_error = |source| Error::of_writer(&path, source);
         let event = Event {
             name: event_name(&settled.spec),
@@ -39,15 +40,20 @@ impl NativeSampler {
             let length = text.end.saturating_sub(text.start);
             writer.kernel_mmap(text.start, length, text.start, &SampleId::default()).map_err(write_error)?;
         }
-        Ok(Self { rings, writer: Some(writer), path, features, samples: 0, file_bytes: 0 })
+        Ok(Self { rings, writer: Some(writer), path, features, samples: 0, lost: 0, file_bytes: 0 })
     }
 
     /// Moves what is in the ring buffers to the file.
     pub(super) fn drain(&mut self) -> Result<(), Error> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        let samples = &mut self.samples;
+        let (samples, lost) = (&mut self.samples, &mut self.lost);
         let written = self.rings.drain(|kind, misc, body| {
             *samples += u64::from(kind == record_type::SAMPLE);
+            if kind == record_type::LOST {
+                // `struct { u64 id; u64 lost; }` (perf_event.h).
+                let count = body.get(8..16).and_then(|count| count.try_into().ok()).map_or(0, u64::from_le_bytes);
+                *lost = lost.saturating_add(count);
+            }
             writer.record(kind, misc, body)
         });
         let finished = match written {
@@ -73,7 +79,8 @@ impl NativeSampler {
     pub(super) fn finish(&mut self) -> Result<Sampling, Error> {
         self.rings.disable();
         self.drain()?;
-        let lost = self.rings.lost().unwrap_or(0);
+        // A kernel that keeps no count still writes a record of each loss.
+        let lost = self.rings.lost().unwrap_or(self.lost);
         if let Some(writer) = self.writer.take() {
             self.file_bytes = writer.bytes_written();
             writer.finish(&self.features).map_err(|source| Error::of_writer(&self.path, source))?;

@@ -1,12 +1,13 @@
 //! The recording itself: one loop over ring buffers, signals, the supervisor and the clock.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::libc::{SIGINT, SIGKILL, SIGTERM};
 use std::os::fd::AsFd;
 
-use super::launch::{Launched, launch};
+use super::launch::{Launched, Own, launch};
 use super::message::{Exit, Order, Report, Usage};
 use super::outcome::{Ending, Recording, Sampling};
 use super::plan::{RecordPlan, Sampler};
@@ -63,17 +64,19 @@ pub fn record(
         Sampler::Perf(_) => None,
     };
     let (stdout, stderr) = (launched.stdout.take(), launched.stderr.take());
+    let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let copies = [
-            stdout.map(|pipe| scope.spawn(|| tee(pipe, OutputStream::Stdout, plan, progress))),
-            stderr.map(|pipe| scope.spawn(|| tee(pipe, OutputStream::Stderr, plan, progress))),
+            stdout.map(|pipe| scope.spawn(|| tee(pipe, OutputStream::Stdout, plan, progress, &over))),
+            stderr.map(|pipe| scope.spawn(|| tee(pipe, OutputStream::Stderr, plan, progress, &over))),
         ];
-        let outcome = launched.go(&plan.program()).and_then(|()| {
+        let outcome = launched.go(plan).and_then(|()| {
             let mut session = Session::new(plan, &launched, sampler, progress);
             session.run(&mut launched, &mut signals)
         });
-        // Dropping it kills what is left, which closes the pipes that the copies read.
+        // Dropping it kills what is left, which closes the pipes that the copies read, unless it may not be killed.
         drop(launched);
+        over.store(true, Ordering::SeqCst);
         let problems = copies.into_iter().flatten().filter_map(|copy| copy.join().ok().flatten()).collect();
         outcome.map(|recording| Recording { output_problems: problems, ..recording })
     })
@@ -84,7 +87,7 @@ struct Session<'a> {
     progress: &'a dyn Progress,
     sampler: Option<NativeSampler>,
     started: Instant,
-    gate_cpu: Duration,
+    gate_own: Own,
     /// When and why the program was asked to stop, and how often.
     stopping: Option<Stopping>,
     failure: Option<Error>,
@@ -110,7 +113,7 @@ impl<'a> Session<'a> {
             progress,
             sampler,
             started: Instant::now(),
-            gate_cpu: launched.gate_cpu,
+            gate_own: launched.gate_own,
             stopping: None,
             failure: None,
             exit: None,
@@ -164,7 +167,7 @@ impl<'a> Session<'a> {
     /// The first signal asks the program to stop; the second leaves at once.
     fn interrupted(&mut self, launched: &mut Launched, signal: i32) -> Result<(), Error> {
         if self.stopping.is_some_and(|stopping| matches!(stopping.ending, Ending::Interrupted(_))) {
-            launched.order(Order::KillAll);
+            launched.order(&Order::KillAll);
             await_end(launched);
             self.finish()?;
             return Err(Error::Abandoned { signal });
@@ -182,7 +185,7 @@ impl<'a> Session<'a> {
             return;
         }
         if signal != 0 {
-            launched.order(Order::Signal { pid: launched.pid, signal });
+            launched.order(&Order::Signal { pid: launched.pid, signal });
         }
         self.stopping = Some(Stopping { since: Instant::now(), escalated: 0, ending });
     }
@@ -207,7 +210,7 @@ impl<'a> Session<'a> {
             let name = if kills { "SIGKILL" } else { "SIGTERM" };
             self.progress.stopping(&format!("the workload with {name}: it still runs after {after:?}"));
             let order = Order::Signal { pid: launched.pid, signal: *signal };
-            launched.order(if kills { Order::KillAll } else { order });
+            launched.order(if kills { &Order::KillAll } else { &order });
         }
     }
 
@@ -228,10 +231,12 @@ impl<'a> Session<'a> {
             status,
             ending: self.stopping.map_or(Ending::Own, |stopping| stopping.ending),
             wall: ended.duration_since(self.started),
-            user_cpu: Duration::from_micros(usage.user_us).saturating_sub(self.gate_cpu),
+            user_cpu: Duration::from_micros(usage.user_us).saturating_sub(self.gate_own.cpu),
             system_cpu: Duration::from_micros(usage.system_us),
-            max_rss_kib: usage.max_rss_kib,
+            // Less cannot be told from what the gate had.
+            max_rss_kib: Some(usage.max_rss_kib).filter(|peak| *peak > self.gate_own.rss_kib),
             outlived: usage.outlived,
+            unstoppable: usage.unstoppable,
             cpu_includes_sampler: sampling.is_none(),
             sampling,
             output_problems: Vec::new(),

@@ -40,11 +40,14 @@ pub fn settle(
     let mut refused = None;
     for &source in sources {
         for &kernel_mode in kernels {
-            let mut spec = Spec { source, frequency, kernel: kernel_mode, stack, build_ids: true };
+            // What older kernels do not know is given up first: counting losses (before 6.0), build ids (before 5.12).
+            let mut spec = Spec { source, frequency, kernel: kernel_mode, stack, build_ids: true, count_lost: true };
             let mut granted = probe(&spec, cpus, WISHED_RING_BYTES);
-            if granted.as_ref().is_err_and(perfevent::Error::is_unknown_attribute) {
-                spec.build_ids = false;
-                granted = probe(&spec, cpus, WISHED_RING_BYTES);
+            for build_ids in [true, false] {
+                if granted.as_ref().is_err_and(perfevent::Error::is_unknown_attribute) {
+                    (spec.build_ids, spec.count_lost) = (build_ids, false);
+                    granted = probe(&spec, cpus, WISHED_RING_BYTES);
+                }
             }
             match granted {
                 Ok(granted) => {

@@ -13,13 +13,14 @@ use signal_hook::{SigId, flag, low_level};
 /// belong to the process, so this does too.
 static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
     let default = Arc::new(AtomicBool::new(true));
-    for signal in SIGNALS {
+    for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
         let _ = flag::register_conditional_default(signal, Arc::clone(&default));
     }
     default
 });
 
-const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+/// The signals that ask a program to end.
+pub(super) const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
 /// Takes the signals that ask goflame to end; dropping it gives them back their default action.
 pub(super) struct Signals {
@@ -31,7 +32,7 @@ impl Signals {
     pub(super) fn catch() -> io::Result<Self> {
         DEFAULT_ACTION.store(false, Ordering::SeqCst);
         let mut caught = Vec::with_capacity(SIGNALS.len());
-        for signal in SIGNALS {
+        for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
             let (read, write) = UnixStream::pair()?;
             read.set_nonblocking(true)?;
             caught.push((signal, read, low_level::pipe::register(signal, write)?));
@@ -61,6 +62,15 @@ impl Drop for Signals {
         }
         DEFAULT_ACTION.store(true, Ordering::SeqCst);
     }
+}
+
+/// Whether somebody made this process ignore a signal, as `nohup` does: then it stays ignored. Handlers that were
+/// installed since do not count as ignoring.
+pub(super) fn ignored_at_start(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    u32::try_from(signal - 1).ok().and_then(|bit| mask.checked_shr(bit)).is_some_and(|bits| bits & 1 == 1)
 }
 
 /// Whether the terminal sends Ctrl-C to the program by itself, because goflame's process group, which the

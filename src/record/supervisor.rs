@@ -23,6 +23,7 @@ use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus, set_child_
 
 use super::GATE;
 use super::message::{Exit, Order, Receiver, Report, Usage, send};
+use super::signals::{SIGNALS, ignored_at_start};
 
 /// The hidden subcommand: `goflame __supervise SOCKET -- COMMAND…`; `COMMAND` is the gate's command line.
 pub const SUPERVISE: &str = "__supervise";
@@ -48,8 +49,9 @@ fn supervise(args: &[OsString]) -> Option<()> {
     // Handlers, not SIG_IGN, because the program would inherit that. The terminal's Ctrl-C reaches the whole
     // process group; ending the program is goflame's and the program's own business, not the supervisor's.
     let ignored = Arc::new(AtomicBool::new(false));
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
-        signal_hook::flag::register(signal as i32, Arc::clone(&ignored)).ok()?;
+    // What somebody made this process ignore (nohup), the program ignores too.
+    for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
+        signal_hook::flag::register(signal, Arc::clone(&ignored)).ok()?;
     }
     set_child_subreaper(Some(rustix::process::getpid())).ok()?;
     send(&stream, &Report::Supervisor).ok()?;
@@ -71,10 +73,11 @@ fn supervise(args: &[OsString]) -> Option<()> {
         }
     }
     // Orphans are this process's children, so without a child there is nobody to look for in `/proc`.
-    let mut outlived = 0;
+    let (mut outlived, mut unstoppable) = (0, 0);
     if has_children() {
-        outlived = descendants().len();
+        outlived = descendants(&HashSet::new()).len();
         stop_the_rest();
+        unstoppable = descendants(&HashSet::new()).len();
     }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
     let usage = Usage {
@@ -82,6 +85,7 @@ fn supervise(args: &[OsString]) -> Option<()> {
         system_us: micros(usage.system_time()),
         max_rss_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
         outlived,
+        unstoppable,
     };
     send(&stream, &Report::Gone(usage)).ok()
 }
@@ -92,14 +96,16 @@ fn follow_orders(mut orders: Receiver) {
         match orders.receive::<Order>() {
             Ok(Some(Order::Signal { pid, signal })) => {
                 // Once the program is reaped, its id may belong to somebody else.
-                if let (Ok(signal), true) = (Signal::try_from(signal), descendants().contains(&Pid::from_raw(pid))) {
+                if let (Ok(signal), true) =
+                    (Signal::try_from(signal), descendants(&HashSet::new()).contains(&Pid::from_raw(pid)))
+                {
                     let _ = kill(Pid::from_raw(pid), signal);
                 }
             }
-            Ok(Some(Order::Go)) => {}
-            Ok(Some(Order::KillAll)) => kill_all(),
+            Ok(Some(Order::Go { .. })) => {}
+            Ok(Some(Order::KillAll)) => kill_all(&HashSet::new()),
             Ok(None) | Err(_) => {
-                kill_all();
+                kill_all(&HashSet::new());
                 return;
             }
         }
@@ -108,28 +114,28 @@ fn follow_orders(mut orders: Receiver) {
 
 /// Asks what outlived the program to end, then makes it; returns when nothing is left that can be waited for.
 fn stop_the_rest() {
-    for pid in descendants() {
+    for pid in descendants(&HashSet::new()) {
         let _ = kill(pid, Signal::SIGTERM);
     }
     let deadline = Instant::now() + GRACE;
     while !reaped_all() && Instant::now() < deadline {
         thread::sleep(PAUSE);
     }
-    kill_and_reap_all();
+    kill_and_reap_all(&HashSet::new());
 }
 
 /// Kills every descendant, again and again until there is none: one may fork while the list is read. What this
 /// process may not kill (a program that changed its user) is left alone.
-fn kill_all() {
-    while descendants().into_iter().filter(|pid| kill(*pid, Signal::SIGKILL) != Err(Errno::EPERM)).count() > 0 {
+fn kill_all(bystanders: &HashSet<Pid>) {
+    while descendants(bystanders).into_iter().filter(|pid| kill(*pid, Signal::SIGKILL) != Err(Errno::EPERM)).count() > 0
+    {
         thread::sleep(PAUSE);
     }
 }
 
-/// Kills every descendant of this process and takes their statuses away. For goflame itself, which has no
-/// children but those of the recording.
-pub(super) fn kill_and_reap_all() {
-    kill_all();
+/// Kills every descendant of this process and takes their statuses away, except `bystanders` and what they started.
+pub(super) fn kill_and_reap_all(bystanders: &HashSet<Pid>) {
+    kill_all(bystanders);
     reaped_all();
 }
 
@@ -150,17 +156,16 @@ fn has_children() -> bool {
     !matches!(waitid(WaitId::All, look), Err(rustix::io::Errno::CHILD))
 }
 
-/// All living descendants of this process, from `/proc`. Zombies do not count.
-fn descendants() -> Vec<Pid> {
+/// All living descendants of this process, from `/proc`, except `bystanders` and theirs. Zombies do not count.
+pub(super) fn descendants(bystanders: &HashSet<Pid>) -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        let Some((state, parent)) = fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| state_and_parent(&stat))
-        else {
+        let Some(stat) = fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| Stat::parse(&stat)) else {
             continue;
         };
-        if state != b'Z' && state != b'X' {
-            children.entry(parent).or_default().push(pid);
+        if stat.lives() {
+            children.entry(stat.parent).or_default().push(pid);
         }
     }
     let mut found = Vec::new();
@@ -168,7 +173,7 @@ fn descendants() -> Vec<Pid> {
     let mut queue = vec![std::process::id().cast_signed()];
     while let Some(parent) = queue.pop() {
         for &pid in children.get(&parent).into_iter().flatten() {
-            if seen.insert(pid) {
+            if !bystanders.contains(&Pid::from_raw(pid)) && seen.insert(pid) {
                 found.push(Pid::from_raw(pid));
                 queue.push(pid);
             }
@@ -177,13 +182,30 @@ fn descendants() -> Vec<Pid> {
     found
 }
 
-/// The third and fourth field of `/proc/PID/stat`. The second, in parentheses, may hold anything, so the
-/// fields are counted from the last parenthesis (proc(5)).
-fn state_and_parent(stat: &[u8]) -> Option<(u8, i32)> {
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let mut fields = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_ascii_whitespace();
-    let state = *fields.next()?.as_bytes().first()?;
-    Some((state, fields.next()?.parse().ok()?))
+/// What `/proc/PID/stat` says of a process.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    state: u8,
+    parent: i32,
+    threads: i32,
+}
+
+impl Stat {
+    /// The second field, in parentheses, may hold anything, so the fields are counted from the last parenthesis
+    /// (proc(5)).
+    fn parse(stat: &[u8]) -> Option<Self> {
+        let end = stat.iter().rposition(|byte| *byte == b')')?;
+        let mut fields = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        let parent = fields.next()?.parse().ok()?;
+        let threads = fields.nth(15).and_then(|threads| threads.parse().ok()).unwrap_or(1);
+        Some(Self { state, parent, threads })
+    }
+
+    /// A process whose first thread has ended looks like a zombie while its other threads run.
+    fn lives(&self) -> bool {
+        self.state != b'X' && (self.state != b'Z' || self.threads > 1)
+    }
 }
 
 fn exit_of(status: WaitStatus) -> Exit {
@@ -205,14 +227,17 @@ pub(super) fn gate_command(own: &Path, socket: &Path, user: &str, argv: &[OsStri
 
 #[cfg(test)]
 mod tests {
-    use super::state_and_parent;
+    use super::Stat;
 
     #[test]
     fn reads_a_stat_line_whatever_the_name() {
-        assert_eq!(state_and_parent(b"12 (a) S 3 4"), Some((b'S', 3)));
-        assert_eq!(state_and_parent(b"12 (a) Z 9) R 7 4"), Some((b'R', 7)));
-        assert_eq!(state_and_parent(b"12 (a"), None);
-        assert_eq!(state_and_parent(b"12 (a) "), None);
-        assert_eq!(state_and_parent(b""), None);
+        let stat = |text: &[u8]| Stat::parse(text).map(|stat| (stat.state, stat.parent, stat.threads, stat.lives()));
+        assert_eq!(stat(b"12 (a) S 3 4"), Some((b'S', 3, 1, true)));
+        assert_eq!(stat(b"12 (a) Z 9) R 7 4"), Some((b'R', 7, 1, true)));
+        assert_eq!(stat(b"9 (a) Z 7 9 9 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 5"), Some((b'Z', 7, 1, false)));
+        assert_eq!(stat(b"9 (a) Z 7 9 9 0 -1 4 0 0 0 0 0 0 0 0 20 0 2 0 5"), Some((b'Z', 7, 2, true)));
+        assert_eq!(stat(b"12 (a"), None);
+        assert_eq!(stat(b"12 (a) "), None);
+        assert_eq!(stat(b""), None);
     }
 }

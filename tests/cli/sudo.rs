@@ -35,21 +35,73 @@ func main() {
 fn project_of_nobody() -> Project {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root, as goflame under sudo has it");
     let project = Project::program(WHO, "");
-    for name in [".", "go.mod", "main.go", "goflame.toml"] {
+    fs::create_dir(project.path("cache")).unwrap();
+    for name in [".", "cache", "go.mod", "main.go", "goflame.toml"] {
         chown(project.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
     }
     fs::set_permissions(project.path("."), fs::Permissions::from_mode(0o755)).unwrap();
     project
 }
 
-fn sudo(goflame: Goflame<'_>) -> Goflame<'_> {
+/// As sudo would start it. The account has no home for Go's cache.
+fn sudo<'p>(project: &'p Project, goflame: Goflame<'p>) -> Goflame<'p> {
+    let cache = project.path("cache");
+    let goflame = goflame.env("GOCACHE", cache.to_str().unwrap());
     goflame.env("SUDO_UID", "65534").env("SUDO_GID", "65534").env("SUDO_USER", "nobody")
+}
+
+#[test]
+fn what_the_workload_plants_makes_root_write_nowhere() {
+    let project = project_of_nobody();
+    let outside = Project::program(WHO, "");
+    let target = outside.path("roots");
+    fs::write(&target, "root's own").unwrap();
+    fs::set_permissions(outside.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+    let plant = format!(
+        "package main
+
+import (
+	\"os\"
+	\"path/filepath\"
+	\"time\"
+)
+
+func main() {{
+	drafts, _ := filepath.Glob(\".goflame/partial/2*-*\")
+	for _, draft := range drafts {{
+		for _, name := range []string{{\"goflame.toml\", \"summary.json\", \"flamegraph.svg\"}} {{
+			os.Symlink(\"{}\", filepath.Join(draft, name))
+		}}
+	}}
+	for start := time.Now(); time.Since(start) < 200*time.Millisecond; {{
+	}}
+}}
+",
+        target.display()
+    );
+    fs::write(project.path("main.go"), plant).unwrap();
+    sudo(&project, project.goflame(["run"])).run().code(10);
+    assert_eq!(fs::read_to_string(&target).unwrap(), "root's own");
+    project.assert_nothing_runs();
+}
+
+#[test]
+fn the_build_runs_as_the_calling_user() {
+    let project = project_of_nobody();
+    let tool = project.path("tool");
+    fs::write(&tool, "#!/bin/sh\nid -u >> \"$(dirname \"$0\")/cache/ids\"\nexec \"$@\"\n").unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let settings = format!("[variant.debug]\nenv = {{ GOFLAGS = \"-toolexec={}\" }}\n", tool.display());
+    fs::write(project.path("goflame.toml"), settings).unwrap();
+    sudo(&project, project.goflame(["build"])).run().code(0);
+    let ids = fs::read_to_string(project.path("cache/ids")).unwrap();
+    assert!(!ids.is_empty() && ids.lines().all(|id| id == "65534"), "{ids}");
 }
 
 #[test]
 fn the_workload_runs_as_the_calling_user_and_the_files_are_theirs() {
     let project = project_of_nobody();
-    let run = sudo(project.goflame(["run"])).run();
+    let run = sudo(&project, project.goflame(["run"])).run();
     run.code(0);
     let home = nix::unistd::User::from_name("nobody").unwrap().unwrap().dir;
     assert!(run.stdout.starts_with("ids 65534 65534 65534 65534 [65534]\n"), "{}", run.stdout);
@@ -64,12 +116,12 @@ fn what_is_kept_of_a_failed_run_is_theirs_too() {
     project
         .write("goflame.toml", "app.name = \"program\"\n[report]\nformats = [\"svg\"]\n[workload]\nargs = [\"x\"]\n");
     chown(project.path("goflame.toml"), Some(NOBODY), Some(NOBODY)).unwrap();
-    let run = sudo(project.goflame(["run"])).spawn();
+    let run = sudo(&project, project.goflame(["run"])).spawn();
     run.wait_for_samples();
     run.signal(nix::sys::signal::Signal::SIGKILL);
     run.finish();
     project.assert_nothing_runs();
-    sudo(project.goflame(["build"])).run().code(0);
+    sudo(&project, project.goflame(["build"])).run().code(0);
     assert_all_nobodys(&project.path("."));
 }
 

@@ -1,0 +1,48 @@
+//! Acting for another user, as a root process that somebody started through sudo must.
+//!
+//! What root may do with the kernel (sampling, reading kernel symbols, signals) stays; files are read and written
+//! with the rights of that user, and programs are run as that user. So nothing that lies in a directory of theirs,
+//! be it a link or a build setting, can make root do what they may not.
+
+use std::ffi::CString;
+use std::io;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use nix::unistd::{Gid, Uid, initgroups, setfsgid, setfsuid};
+
+/// An account of this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Login name, from which the supplementary groups come.
+    pub name: String,
+    /// Home directory.
+    pub home: PathBuf,
+}
+
+/// Like the ids that the kernel keeps, this belongs to the process; it is set once, before there are threads.
+static ACTING_FOR: OnceLock<Account> = OnceLock::new();
+
+/// From now on, this thread and those that it starts use files with the rights of `account`, and every
+/// [`Command`](super::Command) runs as that user. For root alone, and for good.
+pub fn act_for(account: Account) -> io::Result<()> {
+    let name = CString::new(account.name.as_str()).map_err(io::Error::other)?;
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    initgroups(&name, gid)?;
+    setfsgid(gid);
+    setfsuid(uid);
+    // These two report no error, but a call that cannot succeed tells what is in force (setfsuid(2)).
+    if setfsuid(Uid::from_raw(u32::MAX)) != uid || setfsgid(Gid::from_raw(u32::MAX)) != gid {
+        return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+    }
+    ACTING_FOR.set(account).map_err(|_| io::Error::other("already acting for somebody"))
+}
+
+/// The account that this process acts for.
+pub fn acting_for() -> Option<&'static Account> {
+    ACTING_FOR.get()
+}
