@@ -4,13 +4,16 @@ use crate::harness::{Finished, Project};
 
 /// Runs goflame on a terminal of 100 columns and types Ctrl-C once it shows "ready". What the terminal got is in the
 /// file `screen`.
+///
+/// goflame replaces the shell that `script` starts: a terminal's Ctrl-C goes to that shell too, and dash, unlike bash,
+/// then dies of it, so that its status would hide goflame's.
 #[track_caller]
 fn interrupted_on_a_terminal<'p>(project: &'p Project, command: &str) -> Finished<'p> {
     let line = format!(
         "set -o pipefail
          {{ until grep -q '^ready' screen 2>/dev/null; do sleep 0.05; done; printf '\\003'
             until grep -q 'Finished' screen; do kill -0 $$ || exit; sleep 0.05; done; }} |
-         script --quiet --flush --return --command 'stty cols 100; {command}' screen"
+         script --quiet --flush --return --command 'stty cols 100; exec {command}' screen"
     );
     project.shell(&line).env("TERM", "xterm").run()
 }
