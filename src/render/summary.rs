@@ -10,7 +10,7 @@
 //!   "start_time_ns": 0, "duration_ns": 0,    wall time of the first sample since 1970; to the last sample
 //!   "samples": 20134,
 //!   "total": 20194583206,            sum of all weights
-//!   "functions": [{                  the FUNCTIONS hottest, by self, cumulative, name
+//!   "functions": [{                  the FUNCTIONS hottest by self and by cumulative; by self, cumulative, name
 //!     "name": "main.Map[go.shape.int]", "display": "main.Map[...]",
 //!     "file": "/src/main.go", "line": 12,      of the func keyword; "" and 0: unknown
 //!     "origin": "main",              or "module", "std", "runtime", "native", "kernel", "unknown"
@@ -29,6 +29,8 @@
 //! Percentages are of `total`, from 0 to 100, unrounded. `figures` are the fields of
 //! [`crate::profile::Quality`].
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -38,7 +40,8 @@ use crate::profile::{FunctionRow, Grade, Origin, PathRow, Profile, Quality, Top,
 /// The number of this format.
 pub const SCHEMA: u32 = 1;
 
-/// How many functions are listed.
+/// How many functions are listed for what they spend themselves, and how many for what passes through them. Those
+/// that spend their time in callees may be far down by the first order.
 pub const FUNCTIONS: usize = 50;
 
 /// Writes the summary of a profile.
@@ -138,13 +141,22 @@ impl<'a> Summary<'a> {
             duration_ns: profile.duration_ns,
             samples: profile.total_count(),
             total: top.total,
-            functions: top.functions.iter().take(FUNCTIONS).map(function).collect(),
+            functions: hottest(&top).map(function).collect(),
             function_count: top.functions.len(),
             path: top.path.iter().map(step).collect(),
             origins: origins(profile, &top),
             quality: Verdict { grade, summary: quality.summary(), reasons, figures: quality },
         }
     }
+}
+
+/// The functions that are among the first by self or by cumulative weight, in the order of [`Top::functions`].
+fn hottest(top: &Top) -> impl Iterator<Item = &FunctionRow> {
+    let mut by_cumulative: Vec<usize> = (0..top.functions.len()).collect();
+    by_cumulative.sort_by_key(|at| Reverse(top.functions[*at].cumulative_weight));
+    by_cumulative.truncate(FUNCTIONS);
+    let listed: HashSet<usize> = by_cumulative.into_iter().chain(0..FUNCTIONS).collect();
+    top.functions.iter().enumerate().filter(move |(at, _)| listed.contains(at)).map(|(_, row)| row)
 }
 
 fn origins(profile: &Profile, top: &Top) -> Vec<Share> {
@@ -233,6 +245,19 @@ mod tests {
         assert_eq!(value["functions"].as_array().unwrap().len(), FUNCTIONS);
         assert_eq!(value["functions"][0]["display"], "main.f59");
         assert_eq!(value["function_count"], 60);
+    }
+
+    #[test]
+    fn a_function_that_spends_its_time_in_many_callees_is_listed() {
+        let mut fixture = Fixture::new();
+        for at in 0..60 {
+            fixture.add("app", &format!("main.main|main.f{at}"), at + 1);
+        }
+        let value = summary(&fixture, &Quality::default());
+        let functions = value["functions"].as_array().unwrap();
+        assert_eq!(functions.len(), FUNCTIONS + 1);
+        assert_eq!(functions[FUNCTIONS]["display"], "main.main");
+        assert_eq!(functions[FUNCTIONS]["cumulative_percent"], 100.0);
     }
 
     #[test]
