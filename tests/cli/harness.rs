@@ -115,14 +115,14 @@ impl Project {
 
     /// `goflame` with these arguments, to be run in the project.
     pub(crate) fn goflame<const N: usize>(&self, args: [&str; N]) -> Goflame<'_> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_goflame"));
+        let mut command = with_usual_signals(env!("CARGO_BIN_EXE_goflame"));
         command.args(args).current_dir(self.dir.path());
         self.prepare(command)
     }
 
     /// A line for the shell, in which `$goflame` is the binary.
     pub(crate) fn shell(&self, line: &str) -> Goflame<'_> {
-        let mut command = Command::new("bash");
+        let mut command = with_usual_signals("bash");
         command.args(["-c", line]).current_dir(self.dir.path()).env("goflame", env!("CARGO_BIN_EXE_goflame"));
         self.prepare(command)
     }
@@ -171,6 +171,14 @@ impl Project {
         wait_until(|| find().is_some()).unwrap_or_else(|()| panic!("no process {part}: {:?}", self.marked()));
         find().unwrap().0
     }
+}
+
+/// A command for which no signal is ignored, whoever runs the tests: `make test &` in a script makes all below it
+/// ignore SIGINT. `env` becomes the program, so that the process id is the program's.
+fn with_usual_signals(program: &str) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(program);
+    command
 }
 
 /// Waits until something is so; an error when it is not for very long.
