@@ -4,9 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::cgroup::{CpuQuota, cpu_quota};
+use super::isolation::{Isolation, isolation};
 use super::parse;
-use super::reading::{Reading, missing, single, text, text_up_to};
+use super::reading::{Reading, missing, single, text};
+use super::steadiness::{Steadiness, steadiness};
+use super::symbols::{KernelSymbols, kernel_symbols};
 
 /// A soft resource limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +16,8 @@ use super::reading::{Reading, missing, single, text, text_up_to};
 pub enum Limit {
     /// No limit.
     Unlimited,
-    /// So many bytes.
-    Bytes(u64),
+    /// So many bytes, or whatever is limited.
+    AtMost(u64),
 }
 
 /// Capabilities that decide what a sampler may do; the number is the bit (include/uapi/linux/capability.h).
@@ -23,6 +25,8 @@ pub enum Limit {
 pub enum Capability {
     /// Locks any amount of memory: no budget for ring buffers.
     IpcLock = 14,
+    /// Looks into other users' processes.
+    SysPtrace = 19,
     /// Includes what `Perfmon` allows, and is what Debian's and Ubuntu's kernels ask for at paranoid levels above 2.
     SysAdmin = 21,
     /// Sees kernel addresses.
@@ -65,20 +69,25 @@ pub struct Facts {
     pub perf_event_max_sample_rate: Reading<u32>,
     /// Most frames in a call chain. `/proc/sys/kernel/perf_event_max_stack`.
     pub perf_event_max_stack: Reading<u32>,
-    /// Whether `/proc/kallsyms` shows this process real addresses (`false`: zeros).
-    pub kallsyms_shown: Reading<bool>,
+    /// Percentage of CPU time that sampling may take before the kernel slows it down; 0 and 100: no limit.
+    /// `/proc/sys/kernel/perf_cpu_time_max_percent`.
+    pub perf_cpu_time_max_percent: Reading<u32>,
+    /// Whether the kernel holds a hardware counter for itself. `/proc/sys/kernel/nmi_watchdog`.
+    pub nmi_watchdog: Reading<u32>,
     /// Soft `RLIMIT_MEMLOCK`. `/proc/self/limits`.
     pub memlock: Reading<Limit>,
     /// Effective capabilities, one bit each. `CapEff` of `/proc/self/status`.
     pub capabilities: Reading<u64>,
     /// Effective user id. `Uid` of `/proc/self/status`.
     pub effective_uid: Reading<u32>,
-    /// Seccomp mode: 0 off, 1 strict, 2 filter. `Seccomp` of `/proc/self/status`.
-    pub seccomp: Reading<u32>,
-    /// Whether this is the first user namespace; capabilities of any other do not count for perf. `/proc/self/ns/user`.
-    pub initial_user_namespace: Reading<bool>,
-    /// CPU limit of the control groups; `Value(None)`: no limit.
-    pub cpu_quota: Reading<Option<CpuQuota>>,
+    /// Soft `RLIMIT_NOFILE`. `/proc/self/limits`.
+    pub open_files: Reading<Limit>,
+    /// What the kernel tells about its own code.
+    pub kernel_symbols: KernelSymbols,
+    /// Containers, security modules, and what they forbid.
+    pub isolation: Isolation,
+    /// What makes measurements scatter.
+    pub steadiness: Steadiness,
 }
 
 impl Facts {
@@ -86,7 +95,7 @@ impl Facts {
     /// which it does with `capable()`: in the first user namespace only.
     pub fn holds(&self, capability: Capability) -> bool {
         let effective = self.capabilities.value().is_some_and(|bits| (bits >> (capability as u32)) & 1 == 1);
-        effective && self.initial_user_namespace != Reading::Value(false)
+        effective && self.isolation.initial_user_namespace != Reading::Value(false)
     }
 
     /// How many CPUs are on, where that is known; never 0.
@@ -100,16 +109,18 @@ pub fn probe(root: &Path) -> Facts {
     let sysctl = root.join("proc/sys/kernel");
     let cpuinfo = text(&root.join("proc/cpuinfo"));
     let status = text(&root.join("proc/self/status"));
+    let limits = text(&root.join("proc/self/limits"));
+    let meminfo = text(&root.join("proc/meminfo"));
+    let kernel_release = single(&sysctl.join("osrelease"), word);
     Facts {
         // Not from a file: /proc/sys/kernel/arch came with Linux 6.1 only.
         arch: std::env::consts::ARCH.to_owned(),
         hostname: single(&sysctl.join("hostname"), word),
-        kernel_release: single(&sysctl.join("osrelease"), word),
         kernel_version: single(&sysctl.join("version"), word),
         distribution: distribution(root),
-        cpu_model: in_text(&cpuinfo, parse::cpu_model),
+        cpu_model: found_in(&cpuinfo, parse::cpu_model),
         online_cpus: single(&root.join("sys/devices/system/cpu/online"), parse::cpu_list),
-        memory_bytes: text(&root.join("proc/meminfo")).and_then(|text| field(&text, "MemTotal", kib)),
+        memory_bytes: parse::in_text(&meminfo, "MemTotal", parse::kib),
         pmus: pmus(&root.join("sys/bus/event_source/devices")),
         virtualisation: virtualisation(root, &cpuinfo),
         perf_event_paranoid: single(&sysctl.join("perf_event_paranoid"), number),
@@ -117,14 +128,17 @@ pub fn probe(root: &Path) -> Facts {
         perf_event_mlock_kb: single(&sysctl.join("perf_event_mlock_kb"), number),
         perf_event_max_sample_rate: single(&sysctl.join("perf_event_max_sample_rate"), number),
         perf_event_max_stack: single(&sysctl.join("perf_event_max_stack"), number),
-        kallsyms_shown: kallsyms_shown(root),
-        memlock: memlock(root),
-        capabilities: in_status(&status, "CapEff", |text| u64::from_str_radix(text, 16).ok()),
+        perf_cpu_time_max_percent: single(&sysctl.join("perf_cpu_time_max_percent"), number),
+        nmi_watchdog: single(&sysctl.join("nmi_watchdog"), number),
+        memlock: limit(&limits, "Max locked memory"),
+        open_files: limit(&limits, "Max open files"),
+        capabilities: parse::in_text(&status, "CapEff", |text| u64::from_str_radix(text, 16).ok()),
         // Real, effective, saved and file system id, in this order (proc_pid_status(5)).
-        effective_uid: in_status(&status, "Uid", |text| text.split_whitespace().nth(1)?.parse().ok()),
-        seccomp: in_status(&status, "Seccomp", number),
-        initial_user_namespace: initial_user_namespace(root),
-        cpu_quota: cpu_quota(root),
+        effective_uid: parse::in_text(&status, "Uid", |text| text.split_whitespace().nth(1)?.parse().ok()),
+        kernel_symbols: kernel_symbols(root, kernel_release.value().map(String::as_str)),
+        isolation: isolation(root, &status),
+        steadiness: steadiness(root, &status, &meminfo),
+        kernel_release,
     }
 }
 
@@ -136,51 +150,24 @@ fn word(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn kib(text: &str) -> Option<u64> {
-    text.strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-fn field<T>(text: &str, key: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
-    let Some(value) = parse::field(text, key) else { return Reading::Absent };
-    parse(value).map_or_else(|| Reading::garbage(value), Reading::Value)
-}
-
-fn in_status<T>(status: &Reading<String>, key: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
-    status.clone().and_then(|text| field(&text, key, parse))
-}
-
-fn in_text<T>(text: &Reading<String>, find: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
+fn found_in<T>(text: &Reading<String>, find: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
     text.clone().and_then(|text| find(&text).map_or(Reading::Absent, Reading::Value))
 }
 
 fn distribution(root: &Path) -> Reading<String> {
-    let id = |file: &str| in_text(&text(&root.join(file)), parse::os_id);
+    let id = |file: &str| found_in(&text(&root.join(file)), parse::os_id);
     match id("etc/os-release") {
         Reading::Absent => id("usr/lib/os-release"),
         found => found,
     }
 }
 
-fn memlock(root: &Path) -> Reading<Limit> {
-    text(&root.join("proc/self/limits")).and_then(|limits| match parse::memlock(&limits) {
+fn limit(limits: &Reading<String>, name: &str) -> Reading<Limit> {
+    limits.clone().and_then(|limits| match parse::limit(&limits, name) {
         Ok(Some(limit)) => Reading::Value(limit),
         Ok(None) => Reading::Absent,
         Err(line) => Reading::garbage(line),
     })
-}
-
-/// The whole file is 10 MiB and zeros throughout when it hides; its beginning tells.
-fn kallsyms_shown(root: &Path) -> Reading<bool> {
-    text_up_to(&root.join("proc/kallsyms"), 64 << 10)
-        .and_then(|text| parse::kallsyms_shown(&text).map_or_else(|| Reading::garbage(&text), Reading::Value))
-}
-
-/// The first user namespace has this number on every kernel (`PROC_USER_INIT_INO`, `include/linux/proc_ns.h`).
-fn initial_user_namespace(root: &Path) -> Reading<bool> {
-    match std::fs::read_link(root.join("proc/self/ns/user")) {
-        Ok(target) => Reading::Value(target.to_str() == Some("user:[4026531837]")),
-        Err(error) => missing(&error),
-    }
 }
 
 fn pmus(devices: &Path) -> Reading<Vec<String>> {

@@ -6,12 +6,20 @@
 
 mod cgroup;
 mod facts;
+mod isolation;
 mod parse;
 mod reading;
+mod steadiness;
+mod symbols;
+mod sysctl;
 
 #[cfg(test)]
 mod tests;
 
 pub use cgroup::CpuQuota;
 pub use facts::{Capability, Facts, Limit, probe};
+pub use isolation::Isolation;
 pub use reading::Reading;
+pub use steadiness::{CpuTimes, Steadiness, Swap, Turbo};
+pub use symbols::KernelSymbols;
+pub use sysctl::Sysctl;

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::{Capability, CpuQuota, Facts, Limit, Reading, parse, probe};
+use super::{Capability, CpuQuota, Facts, Limit, Reading, Sysctl, parse, probe};
 
 fn put(root: &Path, file: &str, text: &str) {
     let path = root.join(file);
@@ -48,9 +48,9 @@ fn an_empty_root_gives_no_fact_and_no_panic() {
     assert_eq!(facts.pmus, Reading::Absent);
     assert_eq!(facts.memlock, Reading::Absent);
     assert_eq!(facts.capabilities, Reading::Absent);
-    assert_eq!(facts.cpu_quota, Reading::Absent);
+    assert_eq!(facts.steadiness.cpu_quota, Reading::Absent);
     assert_eq!(facts.distribution, Reading::Absent);
-    assert_eq!(facts.kallsyms_shown, Reading::Absent);
+    assert_eq!(facts.kernel_symbols.kallsyms_shown, Reading::Absent);
     assert_eq!(facts.virtualisation, None);
     assert!(!facts.holds(Capability::SysAdmin));
 }
@@ -71,7 +71,7 @@ fn rights_of_the_process() {
     put(root.path(), "proc/self/status", status);
     let facts = probe(root.path());
     assert_eq!(facts.effective_uid, Reading::Value(0));
-    assert_eq!(facts.seccomp, Reading::Value(2));
+    assert_eq!(facts.isolation.seccomp, Reading::Value(2));
     assert!(facts.holds(Capability::Perfmon) && facts.holds(Capability::IpcLock));
     assert!(!facts.holds(Capability::SysAdmin) && !facts.holds(Capability::Syslog));
     fs::create_dir_all(root.path().join("proc/self/ns")).unwrap();
@@ -88,7 +88,7 @@ fn memlock_limits() {
         let line = format!("Limit  Soft Limit\nMax locked memory         {soft}   unlimited  bytes     \n");
         with(&[("proc/self/limits", &line)]).memlock
     };
-    assert_eq!(limits("8388608"), Reading::Value(Limit::Bytes(8_388_608)));
+    assert_eq!(limits("8388608"), Reading::Value(Limit::AtMost(8_388_608)));
     assert_eq!(limits("unlimited"), Reading::Value(Limit::Unlimited));
     assert!(matches!(limits("many"), Reading::Garbage(_)));
     assert_eq!(with(&[("proc/self/limits", "Max open files 1 1 files\n")]).memlock, Reading::Absent);
@@ -96,7 +96,7 @@ fn memlock_limits() {
 
 #[test]
 fn kallsyms_hides_or_shows() {
-    let shown = |text: &str| with(&[("proc/kallsyms", text)]).kallsyms_shown;
+    let shown = |text: &str| with(&[("proc/kallsyms", text)]).kernel_symbols.kallsyms_shown;
     assert_eq!(shown("0000000000000000 T _stext\n0000000000000000 T _text\n"), Reading::Value(false));
     assert_eq!(shown("0000000000000000 A fixed_percpu_data\n0000000000001000 A x\n"), Reading::Value(true));
     assert_eq!(shown("ffffffff81000000 T _stext\n"), Reading::Value(true));
@@ -141,7 +141,7 @@ fn cpu_and_distribution() {
 
 #[test]
 fn the_tightest_cpu_quota_counts() {
-    let quota = |files: &[(&str, &str)]| with(files).cpu_quota;
+    let quota = |files: &[(&str, &str)]| with(files).steadiness.cpu_quota;
     let own = ("proc/self/cgroup", "0::/a/b\n");
     let (inner, outer) = ("sys/fs/cgroup/a/b/cpu.max", "sys/fs/cgroup/a/cpu.max");
     let half = Some(CpuQuota { quota_us: 50_000, period_us: 100_000 });
@@ -168,4 +168,70 @@ fn this_machine_has_its_facts_and_they_survive_json() {
     assert!(facts.capabilities.value().is_some(), "{facts:?}");
     let json = serde_json::to_string(&facts).unwrap();
     assert_eq!(serde_json::from_str::<Facts>(&json).unwrap(), facts);
+}
+
+#[test]
+fn numbers_and_choices() {
+    assert_eq!(parse::hundredths("12.34"), Some(1234));
+    for wrong in ["12", "12.3", "1.234", ".50x", "-1.00"] {
+        assert_eq!(parse::hundredths(wrong), None, "{wrong}");
+    }
+    assert_eq!(parse::bracketed("a [b] c").as_deref(), Some("b"));
+    assert_eq!((parse::bracketed("a b"), parse::bracketed("[] b")), (None, None));
+    assert_eq!(["0", "1", "2", ""].map(parse::switch), [Some(false), Some(true), None, None]);
+    let times = parse::cpu_times("intr 1\ncpu  1 2 3 4 5 6 7 8 9 10\n").unwrap();
+    assert_eq!((times.total, times.steal), (36, 8), "guests' time is in the first numbers already");
+}
+
+#[test]
+fn the_last_mount_counts() {
+    let mounts = "proc /proc proc rw 0 0\nproc /proc/sys proc ro,nosuid 0 0\nproc /proc/system proc rw 0 0\n";
+    assert!(parse::is_read_only(mounts, "/proc/sys"));
+    assert!(!parse::is_read_only(&format!("{mounts}proc /proc/sys proc rw,ro2 0 0\n"), "/proc/sys"));
+    assert!(!parse::is_read_only("", "/proc/sys"));
+}
+
+#[test]
+fn settings_that_the_kernel_could_not_hold_are_not_understood() {
+    let paranoid = |text: &str| with(&[(PARANOID, text)]).sysctl(Sysctl::PerfEventParanoid);
+    assert_eq!(paranoid("-1"), Reading::Value(-1));
+    assert!(matches!(paranoid("1000"), Reading::Garbage(_)));
+    assert!(matches!(paranoid("-2"), Reading::Garbage(_)));
+    let files = Sysctl::ALL.map(|setting| setting.file(Path::new("")).to_str().unwrap().to_owned());
+    assert!(files.iter().all(|file| file.starts_with("proc/sys/kernel/") && !file.contains('.')), "{files:?}");
+    let named: Vec<_> = files.iter().map(|file| (file.as_str(), "7")).collect();
+    let facts = with(&named);
+    assert!(
+        Sysctl::ALL
+            .iter()
+            .all(|setting| *setting == Sysctl::KptrRestrict || facts.sysctl(*setting) == Reading::Value(7))
+    );
+}
+
+#[test]
+fn a_user_without_privileges_sees_what_the_settings_show() {
+    let shown = |restrict: &str, paranoid: &str| {
+        let root = [
+            (PARANOID, paranoid),
+            ("proc/sys/kernel/kptr_restrict", restrict),
+            ("proc/kallsyms", "ffffffff81000000 T _stext\n"),
+            ("proc/self/status", "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n"),
+        ];
+        let facts = with(&root);
+        assert!(facts.is_privileged());
+        let user = facts.unprivileged();
+        assert!(!user.is_privileged() && !user.holds(Capability::SysAdmin));
+        user.kernel_symbols.kallsyms_shown
+    };
+    assert_eq!(shown("0", "1"), Reading::Value(true));
+    assert_eq!(shown("0", "2"), Reading::Value(false));
+    assert_eq!(shown("1", "1"), Reading::Value(false));
+}
+
+#[test]
+fn a_changed_setting_is_read_back() {
+    for setting in Sysctl::ALL {
+        assert_eq!(with(&[]).with_sysctl(setting, 2).sysctl(setting), Reading::Value(2));
+    }
+    assert_eq!(with(&[]).with_sysctl(Sysctl::PerfEventMlockKb, -1).sysctl(Sysctl::PerfEventMlockKb), Reading::Absent);
 }

@@ -1,0 +1,139 @@
+//! The kernel settings that decide what may be sampled, by name.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::Facts;
+use super::reading::Reading;
+
+/// A kernel setting that goflame reads, understands, and so may change when it is asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Sysctl {
+    /// Who may sample what.
+    #[serde(rename = "kernel.perf_event_paranoid")]
+    PerfEventParanoid,
+    /// Who sees kernel addresses.
+    #[serde(rename = "kernel.kptr_restrict")]
+    KptrRestrict,
+    /// KiB of ring buffers per CPU.
+    #[serde(rename = "kernel.perf_event_mlock_kb")]
+    PerfEventMlockKb,
+    /// Largest sampling frequency.
+    #[serde(rename = "kernel.perf_event_max_sample_rate")]
+    PerfEventMaxSampleRate,
+    /// Deepest call chain.
+    #[serde(rename = "kernel.perf_event_max_stack")]
+    PerfEventMaxStack,
+    /// Share of CPU time that sampling may take.
+    #[serde(rename = "kernel.perf_cpu_time_max_percent")]
+    PerfCpuTimeMaxPercent,
+}
+
+impl Sysctl {
+    /// All of them. A share of CPU time of 0 or 100 makes the kernel refuse to set the frequency
+    /// (`perf_event_max_sample_rate_handler()`, kernel/events/core.c), so whoever sets both sets the share first.
+    pub const ALL: [Self; 6] = [
+        Self::PerfEventParanoid,
+        Self::KptrRestrict,
+        Self::PerfEventMlockKb,
+        Self::PerfCpuTimeMaxPercent,
+        Self::PerfEventMaxSampleRate,
+        Self::PerfEventMaxStack,
+    ];
+
+    /// The name as sysctl(8) knows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PerfEventParanoid => "kernel.perf_event_paranoid",
+            Self::KptrRestrict => "kernel.kptr_restrict",
+            Self::PerfEventMlockKb => "kernel.perf_event_mlock_kb",
+            Self::PerfEventMaxSampleRate => "kernel.perf_event_max_sample_rate",
+            Self::PerfEventMaxStack => "kernel.perf_event_max_stack",
+            Self::PerfCpuTimeMaxPercent => "kernel.perf_cpu_time_max_percent",
+        }
+    }
+
+    /// The file that holds it, under `root`.
+    pub fn file(self, root: &Path) -> PathBuf {
+        root.join("proc/sys").join(self.name().replace('.', "/"))
+    }
+
+    /// Whether the kernel could hold this value: the bounds of its own handlers, a little wider for
+    /// `perf_event_paranoid`, to which distributions add levels.
+    pub fn is_possible(self, value: i64) -> bool {
+        let range = match self {
+            Self::PerfEventParanoid => -1..=9,
+            Self::KptrRestrict => 0..=2,
+            Self::PerfCpuTimeMaxPercent => 0..=100,
+            Self::PerfEventMaxSampleRate => 1..=i64::from(i32::MAX),
+            Self::PerfEventMlockKb | Self::PerfEventMaxStack => 0..=i64::from(i32::MAX),
+        };
+        range.contains(&value)
+    }
+}
+
+impl Facts {
+    /// A kernel setting as it was read. A number that the kernel could not hold was not understood.
+    pub fn sysctl(&self, sysctl: Sysctl) -> Reading<i64> {
+        let value = match sysctl {
+            Sysctl::PerfEventParanoid => widened(&self.perf_event_paranoid),
+            Sysctl::KptrRestrict => widened(&self.kptr_restrict),
+            Sysctl::PerfEventMlockKb => widened(&self.perf_event_mlock_kb),
+            Sysctl::PerfEventMaxSampleRate => widened(&self.perf_event_max_sample_rate),
+            Sysctl::PerfEventMaxStack => widened(&self.perf_event_max_stack),
+            Sysctl::PerfCpuTimeMaxPercent => widened(&self.perf_cpu_time_max_percent),
+        };
+        value.and_then(|value| {
+            if sysctl.is_possible(value) { Reading::Value(value) } else { Reading::garbage(&value.to_string()) }
+        })
+    }
+}
+
+impl Facts {
+    /// The same machine after a setting has been changed. A value that it cannot hold changes nothing.
+    #[must_use]
+    pub fn with_sysctl(mut self, sysctl: Sysctl, value: i64) -> Self {
+        match sysctl {
+            Sysctl::PerfEventParanoid => put(&mut self.perf_event_paranoid, value),
+            Sysctl::KptrRestrict => put(&mut self.kptr_restrict, value),
+            Sysctl::PerfEventMlockKb => put(&mut self.perf_event_mlock_kb, value),
+            Sysctl::PerfEventMaxSampleRate => put(&mut self.perf_event_max_sample_rate, value),
+            Sysctl::PerfEventMaxStack => put(&mut self.perf_event_max_stack, value),
+            Sysctl::PerfCpuTimeMaxPercent => put(&mut self.perf_cpu_time_max_percent, value),
+        }
+        self
+    }
+
+    /// The same machine as a user sees it who has no privileges: no capability, and kernel addresses only as far as the
+    /// settings show them to everybody (`kallsyms_show_value()`, `kernel/ksyms_common.c`).
+    #[must_use]
+    pub fn unprivileged(mut self) -> Self {
+        self.capabilities = Reading::Value(0);
+        self.effective_uid = Reading::Value(NOBODY);
+        if let (Reading::Value(restrict), Reading::Value(paranoid)) = (&self.kptr_restrict, &self.perf_event_paranoid) {
+            self.kernel_symbols.kallsyms_shown = Reading::Value(*restrict == 0 && *paranoid <= 1);
+        }
+        self
+    }
+
+    /// Whether this process has rights that a user has not.
+    pub fn is_privileged(&self) -> bool {
+        self.effective_uid == Reading::Value(0) || self.capabilities.value().is_some_and(|bits| *bits != 0)
+    }
+}
+
+/// The user that stands for all without privileges (`overflowuid`).
+const NOBODY: u32 = 65_534;
+
+fn put<T: TryFrom<i64>>(reading: &mut Reading<T>, value: i64) {
+    if let Ok(value) = value.try_into() {
+        *reading = Reading::Value(value);
+    }
+}
+
+fn widened<T: Copy + TryInto<i64> + std::fmt::Display>(reading: &Reading<T>) -> Reading<i64> {
+    reading
+        .clone()
+        .and_then(|value| value.try_into().map_or_else(|_| Reading::garbage(&value.to_string()), Reading::Value))
+}
