@@ -32,6 +32,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// An opened event could not be started.
+    #[error("the kernel does not start the event that it opened")]
+    Enable(#[source] io::Error),
     /// Waiting for records failed.
     #[error("waiting for perf records failed")]
     Poll(#[source] io::Error),
@@ -44,7 +47,9 @@ impl Error {
     /// The kernel's error number.
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::Open { source, .. } | Self::Map { source, .. } | Self::Poll(source) => source.raw_os_error(),
+            Self::Open { source, .. } | Self::Map { source, .. } | Self::Enable(source) | Self::Poll(source) => {
+                source.raw_os_error()
+            }
             Self::NoCpu => None,
         }
     }
@@ -55,6 +60,11 @@ impl Error {
             Self::Open { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
             _ => false,
         }
+    }
+
+    /// Whether it is a ring buffer that was refused, which is a matter of memory and not of rights.
+    pub fn is_memory(&self) -> bool {
+        matches!(self, Self::Map { .. })
     }
 
     /// Whether the machine does not have the event (ENOENT, ENODEV, EOPNOTSUPP).
@@ -96,7 +106,7 @@ impl Error {
                  another profiler of the same user may hold the budget"
                     .into(),
             ],
-            Self::Poll(_) | Self::NoCpu => Vec::new(),
+            Self::Enable(_) | Self::Poll(_) | Self::NoCpu => Vec::new(),
         }
     }
 }

@@ -13,6 +13,6 @@ mod rings;
 mod spec;
 
 pub use error::Error;
-pub use probe::{Probe, probe};
+pub use probe::{Arrived, Probe, probe};
 pub use rings::{Drained, Rings, SMALLEST_RING, open};
 pub use spec::{AttrFields, Source, Spec, UserRegisters};

@@ -131,6 +131,11 @@ impl Rings {
         Ok(drained)
     }
 
+    /// Starts sampling at once, rather than at the target's `exec`.
+    pub fn enable(&mut self) -> Result<(), Error> {
+        self.by_cpu.iter_mut().try_for_each(|ring| ring.sampler.as_counter_mut().enable()).map_err(Error::Enable)
+    }
+
     /// Stops sampling; what is in the buffers can still be drained.
     pub fn disable(&mut self) {
         for ring in &mut self.by_cpu {

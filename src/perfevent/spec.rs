@@ -54,6 +54,7 @@ impl UserRegisters {
 
 /// What to open.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a bit of the kernel's attribute")]
 pub struct Spec {
     /// The event.
     pub source: Source,
@@ -67,6 +68,8 @@ pub struct Spec {
     pub build_ids: bool,
     /// Whether the event counts the records that it loses (Linux 6.0 and newer).
     pub count_lost: bool,
+    /// Whether a record tells of each time that the kernel takes the CPU away and gives it back.
+    pub switches: bool,
 }
 
 /// The attribute of an opened event, as plain numbers for the header of a perf.data file.
@@ -128,6 +131,7 @@ impl Spec {
             .build_id(self.build_ids)
             .comm(true)
             .comm_exec(true)
+            .context_switch(self.switches)
             .task(true)
             .sample_id_all(true)
             .clockid(Clock::MONOTONIC)

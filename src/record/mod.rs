@@ -27,6 +27,7 @@ mod settle;
 mod signals;
 mod supervisor;
 mod tee;
+mod trial;
 
 pub use error::Error;
 pub use gate::{GATE, run_gate};
@@ -35,3 +36,4 @@ pub use plan::{EventWish, KernelWish, RING_SIZES, RecordPlan, Sampler, Stdin};
 pub use session::{OutputStream, Progress, record};
 pub use settle::{Settled, settle};
 pub use supervisor::{SUPERVISE, run_supervisor};
+pub use trial::{TrialError, sample_self};

@@ -29,11 +29,7 @@ impl NativeSampler {
         let path = plan.perf_data.clone();
         let file = RecordPlan::create(&path).map_err(|source| Error::Create { path: path.clone(), source })?;
         let write_error = |source| Error::of_writer(&path, source);
-        let event = Event {
-            name: event_name(&settled.spec),
-            attr: attr(&settled.spec.attr(rings.ring_bytes())),
-            ids: rings.ids(),
-        };
+        let event = event(&settled.spec, &rings);
         let mut writer = Writer::create(file, &[event]).map_err(write_error)?;
         if let (true, Some(text)) = (settled.spec.kernel, &plan.kernel_text) {
             // Without this, perf and every other reader leave kernel frames unnamed.
@@ -87,6 +83,11 @@ impl NativeSampler {
         }
         Ok(Sampling { samples: self.samples, lost, ring_bytes: self.rings.ring_bytes(), file_bytes: self.file_bytes })
     }
+}
+
+/// The opened event, as a file describes it.
+pub(super) fn event(spec: &Spec, rings: &Rings) -> Event {
+    Event { name: event_name(spec), attr: attr(&spec.attr(rings.ring_bytes())), ids: rings.ids() }
 }
 
 /// The name in perf's notation: `:u` where only user mode is sampled.

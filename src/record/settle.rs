@@ -41,7 +41,15 @@ pub fn settle(
     for &source in sources {
         for &kernel_mode in kernels {
             // What older kernels do not know is given up first: counting losses (before 6.0), build ids (before 5.12).
-            let mut spec = Spec { source, frequency, kernel: kernel_mode, stack, build_ids: true, count_lost: true };
+            let mut spec = Spec {
+                source,
+                frequency,
+                kernel: kernel_mode,
+                stack,
+                build_ids: true,
+                count_lost: true,
+                switches: false,
+            };
             let mut granted = probe(&spec, cpus, WISHED_RING_BYTES);
             for build_ids in [true, false] {
                 if granted.as_ref().is_err_and(perfevent::Error::is_unknown_attribute) {

@@ -1,0 +1,166 @@
+//! A recording of goflame itself, a few milliseconds long: what of a sample really arrives.
+//!
+//! The event is the one that a recording opens. What comes out of the ring buffers goes through the same writer and
+//! reader as a recording, in memory, and is then counted.
+
+use std::hint::black_box;
+use std::io::Cursor;
+use std::time::{Duration, Instant};
+
+use super::sampler::event;
+use super::settle::Settled;
+use crate::perfdata::abi::context;
+use crate::perfdata::{self, Features, PerfData, RecordKind, Sample, Writer};
+use crate::perfevent::{self, Arrived, Rings, SMALLEST_RING, Spec, open};
+
+/// A trial that has seen everything ends at once; one that misses something spends this much CPU time on it. By the wall
+/// clock, a busy machine would leave it none.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// And no more than this by the wall clock, however busy the machine is.
+const LONGEST: Duration = Duration::from_secs(2);
+/// CPU time that goflame spends in one mode before it looks at what has arrived.
+const TURN: Duration = Duration::from_micros(700);
+/// Samples per second, where the kernel allows that many: enough for a few samples in each turn.
+const FREQUENCY: u32 = 9973;
+
+/// A trial that could not be made, though the event opened before.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// The kernel refused.
+    #[error(transparent)]
+    Event(#[from] perfevent::Error),
+    /// What the kernel wrote is not in its own format.
+    #[error("the records of the trial cannot be read")]
+    Records(#[from] perfdata::Error),
+}
+
+/// Whether nothing is missing any more.
+fn is_complete(arrived: &Arrived, spec: &Spec) -> bool {
+    let stack = spec.stack == 0 || arrived.stack_copies > 0;
+    let kernel = !spec.kernel || arrived.kernel_stacks > 0;
+    arrived.user_stacks > 0 && arrived.registers > 0 && stack && kernel && arrived.switches != Some(0)
+}
+
+fn count(arrived: &mut Arrived, sample: &Sample<'_>) {
+    let (mut user, mut kernel, mut in_user) = (false, false, false);
+    for address in sample.callchain.clone() {
+        match address {
+            context::USER => in_user = true,
+            context::KERNEL => in_user = false,
+            _ if in_user => user = true,
+            _ => kernel = true,
+        }
+    }
+    arrived.samples += 1;
+    arrived.user_stacks += u64::from(user);
+    arrived.kernel_stacks += u64::from(kernel);
+    arrived.registers += u64::from(sample.user_regs.is_some());
+    arrived.stack_copies += u64::from(sample.user_stack.is_some_and(|stack| !stack.is_empty()));
+}
+
+/// Samples the calling thread with the settled event while it computes, calls the kernel and sleeps, until every part
+/// has been seen or it is clear that one does not come.
+pub fn sample_self(settled: &Settled, cpus: &[u32]) -> Result<Arrived, TrialError> {
+    let (mut rings, spec) = open_eagerly(&settled.spec, cpus)?;
+    let mut arrived = Arrived { switches: spec.switches.then_some(0), ..Arrived::default() };
+    rings.enable()?;
+    let (begun, spent) = (Instant::now(), cpu_time());
+    while !is_complete(&arrived, &spec) && cpu_time().saturating_sub(spent) < PATIENCE && begun.elapsed() < LONGEST {
+        compute();
+        call_kernel();
+        std::thread::sleep(Duration::from_micros(50));
+        take_in(&mut arrived, &mut rings, &spec)?;
+    }
+    rings.disable();
+    Ok(arrived)
+}
+
+/// The settled event, with context switches and a high frequency where the kernel has no objection.
+fn open_eagerly(settled: &Spec, cpus: &[u32]) -> Result<(Rings, Spec), perfevent::Error> {
+    let eager = Spec { switches: true, frequency: settled.frequency.max(FREQUENCY), ..settled.clone() };
+    let switches = Spec { frequency: settled.frequency, ..eager.clone() };
+    for spec in [eager, switches] {
+        if let Ok(rings) = open(&spec, 0, cpus, SMALLEST_RING) {
+            return Ok((rings, spec));
+        }
+    }
+    Ok((open(settled, 0, cpus, SMALLEST_RING)?, settled.clone()))
+}
+
+/// Counts what has arrived since the last time.
+fn take_in(arrived: &mut Arrived, rings: &mut Rings, spec: &Spec) -> Result<(), perfdata::Error> {
+    let mut writer = Writer::create(Cursor::new(Vec::new()), &[event(spec, rings)])?;
+    rings.drain(|kind, misc, body| writer.record(kind, misc, body))?;
+    let file = writer.finish(&Features::default())?.into_inner();
+    for record in PerfData::parse(&file)?.records() {
+        match record?.kind {
+            RecordKind::Sample(sample) => count(arrived, &sample),
+            RecordKind::Switch { .. } => arrived.switches = arrived.switches.map(|count| count + 1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// CPU time of this thread.
+fn cpu_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
+    Duration::new(seconds.unwrap_or_default(), nanoseconds.unwrap_or_default())
+}
+
+/// Stays in user space.
+fn compute() {
+    let until = cpu_time() + TURN;
+    let mut number = 1_u64;
+    while cpu_time() < until {
+        for _ in 0..20_000 {
+            number = black_box(number.rotate_left(7).wrapping_mul(31));
+        }
+    }
+}
+
+/// Stays in the kernel, mostly: it has to write a page of text about itself.
+fn call_kernel() {
+    let until = cpu_time() + TURN;
+    while cpu_time() < until {
+        black_box(std::fs::read("/proc/self/status").ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{EventWish, KernelWish, settle};
+
+    #[test]
+    fn what_the_settled_event_promises_arrives() {
+        let number = std::thread::available_parallelism().map_or(1, usize::from);
+        let cpus: Vec<u32> = (0..).take(number).collect();
+        let settled = settle(EventWish::Auto, KernelWish::Auto, 997, 1024, &cpus);
+        let settled = settled.unwrap_or_else(|error| panic!("this test needs perf events: {error}"));
+        let arrived = sample_self(&settled, &cpus).unwrap_or_else(|error| panic!("{error}"));
+        assert!(is_complete(&arrived, &Spec { switches: true, ..settled.spec.clone() }), "{arrived:?}");
+        assert_eq!(arrived.kernel_stacks > 0, settled.spec.kernel, "{arrived:?}");
+    }
+
+    #[test]
+    fn a_trial_with_a_part_missing_is_not_complete() {
+        let spec = Spec {
+            source: crate::perfevent::Source::CpuClock,
+            frequency: 997,
+            kernel: false,
+            stack: 0,
+            build_ids: false,
+            count_lost: false,
+            switches: true,
+        };
+        let all = Arrived { samples: 1, user_stacks: 1, registers: 1, switches: Some(1), ..Arrived::default() };
+        assert!(is_complete(&all, &spec));
+        assert!(!is_complete(&all, &Spec { kernel: true, ..spec.clone() }));
+        assert!(!is_complete(&all, &Spec { stack: 8, ..spec.clone() }));
+        assert!(!is_complete(&Arrived { switches: Some(0), ..all }, &spec));
+        assert!(is_complete(&Arrived { switches: None, ..all }, &spec));
+        assert!(!is_complete(&Arrived { registers: 0, ..all }, &spec));
+    }
+}
