@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("gobin", &["bytes"]),
     ("profile", &[]),
     ("build", &["fsio", "process", "config", "gobin"]),
-    ("doctor", &["config", "host", "build"]),
+    ("doctor", &["config", "host", "perfevent", "gobin", "build"]),
     ("record", &["fsio", "process", "perfevent", "perfdata"]),
     ("analyse", &["perfdata", "gobin", "profile"]),
     ("render", &["profile"]),

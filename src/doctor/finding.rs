@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::catalogue::CheckDoc;
+use super::check::Check;
+use super::fix::Fix;
 
 /// What a check is about; text output is grouped by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -16,8 +17,27 @@ pub enum Group {
     Sampling,
     /// The Go toolchain.
     Toolchain,
+    /// Docker, where a build in a container is asked for.
+    Docker,
     /// The binary that is to be profiled.
     Binary,
+    /// What makes measurements scatter.
+    Steadiness,
+}
+
+impl Group {
+    /// As a heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Settings => "Settings",
+            Self::Kernel => "Kernel and rights",
+            Self::Sampling => "Sampling",
+            Self::Toolchain => "Toolchain",
+            Self::Docker => "Docker",
+            Self::Binary => "Binary",
+            Self::Steadiness => "Steadiness of measurements",
+        }
+    }
 }
 
 /// The outcome of a check.
@@ -36,15 +56,6 @@ pub enum Status {
     Skipped,
 }
 
-/// How to repair what a check found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fix {
-    /// A shell command for now.
-    pub now: String,
-    /// The line for a file in `/etc/sysctl.d/` that keeps it after a reboot; `None` where `now` lasts or nothing does.
-    pub persist: Option<String>,
-}
-
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -52,6 +63,8 @@ pub struct Finding {
     pub id: &'static str,
     /// What the check is about.
     pub group: Group,
+    /// A title of a few words.
+    pub title: &'static str,
     /// The outcome.
     pub status: Status,
     /// What was found.
@@ -64,20 +77,24 @@ pub struct Finding {
     pub why: String,
     /// How to repair it; only on warnings and failures, and only where a command exists.
     pub fix: Option<Fix>,
+    /// Where the README explains it.
+    pub link: String,
 }
 
 impl Finding {
     /// A finding of a catalogued check, with the catalogue's reason why it matters.
-    pub(super) fn new(doc: &CheckDoc, status: Status, found: impl Into<String>, needed: impl Into<String>) -> Self {
+    pub(super) fn new(check: &Check, status: Status, found: impl Into<String>, needed: impl Into<String>) -> Self {
         Self {
-            id: doc.id,
-            group: doc.group,
+            id: check.id,
+            group: check.group,
+            title: check.title,
             status,
             found: found.into(),
             needed: needed.into(),
-            feature: doc.feature,
-            why: doc.why.to_owned(),
+            feature: check.feature,
+            why: check.why.to_owned(),
             fix: None,
+            link: format!("README.md#{}", check.id),
         }
     }
 
@@ -88,11 +105,16 @@ impl Finding {
     }
 
     /// Adds the repair, which a finding that is in order does not carry.
-    pub(super) fn repaired_by(mut self, fix: Option<Fix>) -> Self {
-        if matches!(self.status, Status::Warning | Status::Failure) {
-            self.fix = fix;
+    pub(super) fn repaired_by(mut self, fix: impl Into<Option<Fix>>) -> Self {
+        if self.is_bad() {
+            self.fix = fix.into();
         }
         self
+    }
+
+    /// Whether there is something to repair.
+    pub fn is_bad(&self) -> bool {
+        matches!(self.status, Status::Warning | Status::Failure)
     }
 }
 
@@ -116,18 +138,24 @@ pub fn verdict(findings: &[Finding], strict: bool) -> Verdict {
     if findings.iter().any(stops) { Verdict::NotReady } else { Verdict::Ready }
 }
 
+/// How many findings have a status.
+pub fn count(findings: &[Finding], status: Status) -> usize {
+    findings.iter().filter(|finding| finding.status == status).count()
+}
+
 /// One line: `24 readiness checks: 22 ok, 2 warnings`. Outcomes that did not occur are left out.
 pub fn summary_line(findings: &[Finding]) -> String {
-    let count = |status| findings.iter().filter(|finding| finding.status == status).count();
     let plural = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
-    let mut parts = vec![format!("{} ok", count(Status::Ok))];
+    let mut parts = vec![format!("{} ok", count(findings, Status::Ok))];
     for (status, noun) in [(Status::Info, "note"), (Status::Warning, "warning"), (Status::Failure, "failure")] {
-        if count(status) > 0 {
-            parts.push(plural(count(status), noun));
+        match count(findings, status) {
+            0 => {}
+            number => parts.push(plural(number, noun)),
         }
     }
-    if count(Status::Skipped) > 0 {
-        parts.push(format!("{} skipped", count(Status::Skipped)));
+    match count(findings, Status::Skipped) {
+        0 => {}
+        number => parts.push(format!("{number} skipped")),
     }
     format!("{}: {}", plural(findings.len(), "readiness check"), parts.join(", "))
 }

@@ -1,28 +1,107 @@
-//! Checks of kernel settings.
+//! Checks of the kernel settings of perf events.
 
-use super::catalogue::{KPTR, MAX_STACK, MLOCK, PARANOID, SAMPLE_RATE};
-use super::finding::{Finding, Status};
+use super::check::{Check, Judge};
+use super::finding::{Finding, Group, Status};
+use super::fix::{Fix, Setting};
 use super::inputs::Inputs;
-use super::permission::{Reach, level_needed, reach, samples_kernel, sysctl};
-use crate::config::Kernel;
-use crate::host::{Capability, Limit, Reading};
+use super::permission::{Reach, distribution_kernel, level_needed, reach};
+use crate::config::{EventChoice, Kernel};
+use crate::host::{Capability, Limit, Reading, Sysctl};
+
+pub(super) static CHECKS: [Check; 7] = [
+    Check {
+        id: "perf-event-paranoid",
+        group: Group::Kernel,
+        title: "who may sample what",
+        feature: "user and kernel stacks",
+        why: "kernel.perf_event_paranoid decides what a process without privileges may sample.",
+        in_run: true,
+        judge: Judge::Always(paranoid),
+    },
+    Check {
+        id: "perf-mlock-budget",
+        group: Group::Kernel,
+        title: "memory for ring buffers",
+        feature: "sampling without losses",
+        why: "The kernel counts ring buffers against kernel.perf_event_mlock_kb per CPU and then against \
+              RLIMIT_MEMLOCK; beyond both, mapping one fails with EPERM, whatever perf_event_paranoid says.",
+        in_run: true,
+        judge: Judge::Always(mlock_budget),
+    },
+    Check {
+        id: "sample-rate",
+        group: Group::Kernel,
+        title: "sampling frequency",
+        feature: "sampling",
+        why: "A frequency above kernel.perf_event_max_sample_rate is refused with EINVAL, for root too; the kernel \
+              lowers the limit by itself when sampling interrupts take long.",
+        in_run: true,
+        judge: Judge::Always(sample_rate),
+    },
+    Check {
+        id: "perf-cpu-time",
+        group: Group::Kernel,
+        title: "CPU time that sampling may take",
+        feature: "sampling without gaps",
+        why: "When sampling takes more than kernel.perf_cpu_time_max_percent of the CPU, the kernel lowers its limit \
+              of the frequency.",
+        in_run: false,
+        judge: Judge::Always(cpu_time),
+    },
+    Check {
+        id: "perf-max-stack",
+        group: Group::Kernel,
+        title: "depth of call chains",
+        feature: "complete stacks",
+        why: "Call chains are cut at kernel.perf_event_max_stack frames, and a cut one has lost its root.",
+        in_run: true,
+        judge: Judge::Always(max_stack),
+    },
+    Check {
+        id: "nmi-watchdog",
+        group: Group::Kernel,
+        title: "watchdog on a hardware counter",
+        feature: "the cycles event",
+        why: "The watchdog keeps one hardware counter for itself, so many events at once have to take turns.",
+        in_run: false,
+        judge: Judge::Always(nmi_watchdog),
+    },
+    Check {
+        id: "open-files",
+        group: Group::Kernel,
+        title: "open files",
+        feature: "an event on every CPU",
+        why: "Each CPU's event is a file descriptor; beyond RLIMIT_NOFILE, opening one fails with EMFILE.",
+        in_run: true,
+        judge: Judge::Always(open_files),
+    },
+];
 
 /// The kernel's default depth (`PERF_MAX_STACK_DEPTH`, `include/uapi/linux/perf_event.h`).
 const DEFAULT_STACK: u32 = 127;
+/// The kernel's default share of CPU time (`DEFAULT_CPU_TIME_MAX_PERCENT`, kernel/events/core.c).
+const CPU_TIME: i64 = 25;
+/// Descriptors that a recording uses beside its events: streams, logs, sockets, the supervisor's. Measured: with one less,
+/// opening the last one fails.
+const OTHER_FILES: u64 = 20;
 
 /// `perf-event-paranoid`: the level, and what it costs this profile.
-pub(super) fn paranoid(inputs: &Inputs) -> Finding {
+fn paranoid(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let wanted = inputs.record.kernel;
     let needed = match wanted {
         Kernel::No => "2 or lower, or CAP_PERFMON (user stacks)",
         Kernel::Auto | Kernel::Yes => "1 or lower, or CAP_PERFMON (user and kernel stacks)",
     };
-    let fix = sysctl(facts, &[("kernel.perf_event_paranoid", level_needed(wanted))]);
-    let Reading::Value(level) = facts.perf_event_paranoid else { return unknown_level(inputs, needed) };
+    let fix = Fix::sysctl(facts, vec![level_needed(wanted)]);
+    let Reading::Value(level) = facts.perf_event_paranoid else {
+        return unknown_level(check, inputs, needed);
+    };
     let held_off = level > 1 && reach(inputs) == Reach::UserAndKernel;
-    let found =
-        if held_off { format!("{level}, which this process's capabilities override") } else { level.to_string() };
+    let mut found = format!("{level} ({})", meaning(level, inputs));
+    if held_off {
+        found.push_str(", which this process's capabilities override");
+    }
     let (status, why) = match (reach(inputs), wanted) {
         (Reach::Nothing, _) => (
             Status::Failure,
@@ -42,13 +121,26 @@ pub(super) fn paranoid(inputs: &Inputs) -> Finding {
             format!("At level {level} the kernel refuses kernel samples, which `kernel = \"yes\"` demands."),
         ),
         (Reach::User, Kernel::No) => (Status::Ok, "User stacks are all that is asked for.".to_owned()),
-        (Reach::UserAndKernel | Reach::Unknown, _) => (Status::Ok, PARANOID.why.to_owned()),
+        (Reach::UserAndKernel | Reach::Unknown, _) => (Status::Ok, check.why.to_owned()),
     };
-    Finding::new(&PARANOID, status, found, needed).because(why).repaired_by(Some(fix))
+    check.finds(status, found, needed).because(why).repaired_by(fix)
+}
+
+/// What a level lets a process without privileges sample (Documentation/admin-guide/sysctl/kernel.rst), and what
+/// distributions make of the levels that they have added.
+fn meaning(level: i32, inputs: &Inputs) -> &'static str {
+    match level {
+        ..=-1 => "everything, with no limit of memory",
+        0 => "own processes, the kernel and whole CPUs",
+        1 => "own processes and the kernel",
+        2 => "own processes, user space only",
+        _ if reach(inputs) == Reach::Nothing || distribution_kernel(inputs.facts) => "nothing",
+        _ => "as 2, on this kernel",
+    }
 }
 
 /// Without the number the probe decides, and without a probe only its absence is conclusive.
-fn unknown_level(inputs: &Inputs, needed: &str) -> Finding {
+fn unknown_level(check: &'static Check, inputs: &Inputs, needed: &str) -> Finding {
     let reading = &inputs.facts.perf_event_paranoid;
     let opened = inputs.probe.as_ref().is_some_and(|probe| probe.opened.is_some());
     let (status, why) = match reading {
@@ -59,17 +151,17 @@ fn unknown_level(inputs: &Inputs, needed: &str) -> Finding {
         ),
         _ => (Status::Warning, "The setting could not be read, so what may be sampled is unknown."),
     };
-    Finding::new(&PARANOID, status, reading.to_string(), needed).because(why)
+    check.finds(status, reading.to_string(), needed).because(why)
 }
 
 /// `perf-mlock-budget`: all buffers against `perf_event_mlock_kb` of every CPU plus `RLIMIT_MEMLOCK`
 /// (`perf_mmap()`, kernel/events/core.c). Exempt: `CAP_IPC_LOCK`, and everybody at paranoid level -1.
-pub(super) fn mlock_budget(inputs: &Inputs) -> Finding {
+fn mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let ring = inputs.ring;
     let Some(cpus) = facts.cpu_count() else {
         let found = format!("the number of CPUs is unknown ({})", state(&facts.online_cpus));
-        return Finding::new(&MLOCK, Status::Warning, found, "the number of CPUs");
+        return check.finds(Status::Warning, found, "the number of CPUs");
     };
     let total = ring.wanted.saturating_mul(cpus);
     let needed = format!("{} for {cpus} buffers of {}", size(total), size(ring.wanted));
@@ -83,14 +175,14 @@ pub(super) fn mlock_budget(inputs: &Inputs) -> Finding {
         None
     };
     if let Some(found) = exempt {
-        return Finding::new(&MLOCK, Status::Ok, found, needed);
+        return check.finds(Status::Ok, found, needed);
     }
-    let (Reading::Value(per_cpu_kb), Reading::Value(Limit::Bytes(memlock))) =
+    let (Reading::Value(per_cpu_kb), Reading::Value(Limit::AtMost(memlock))) =
         (&facts.perf_event_mlock_kb, &facts.memlock)
     else {
         let found =
             format!("perf_event_mlock_kb {}, RLIMIT_MEMLOCK {}", facts.perf_event_mlock_kb, state(&facts.memlock));
-        return Finding::new(&MLOCK, Status::Warning, found, needed);
+        return check.finds(Status::Warning, found, needed);
     };
     let shared = per_cpu_kb.saturating_mul(1024).saturating_mul(cpus);
     let budget = shared.saturating_add(*memlock);
@@ -99,83 +191,105 @@ pub(super) fn mlock_budget(inputs: &Inputs) -> Finding {
         size(budget),
         size(*memlock)
     );
-    let (status, why) = if budget >= total {
-        (Status::Ok, MLOCK.why)
-    } else if budget >= ring.least.saturating_mul(cpus) {
-        (Status::Warning, "The buffers will be made smaller to fit, so bursts of samples are lost sooner.")
-    } else {
-        (
+    // Buffers are halved until they fit, so anything less than what is wanted is half of it at most.
+    let granted = inputs.probe.as_ref().filter(|probe| probe.opened.is_some());
+    let granted = granted.map(|probe| probe.ring_bytes.saturating_mul(2) > ring.wanted);
+    let (status, why) = match granted {
+        Some(true) => (Status::Ok, check.why),
+        Some(false) if budget >= total => (
+            Status::Warning,
+            "The settings allow it, yet the kernel grants less: another sampler of this user holds a part of the \
+             budget. The buffers will be smaller, so bursts of samples are lost sooner.",
+        ),
+        None if budget >= total => (Status::Ok, check.why),
+        None if budget < ring.least.saturating_mul(cpus) => (
             Status::Failure,
             "Not even the smallest buffers fit: mapping them fails with EPERM, whatever perf_event_paranoid says.",
-        )
+        ),
+        Some(false) | None => {
+            (Status::Warning, "The buffers will be made smaller to fit, so bursts of samples are lost sooner.")
+        }
     };
-    let fix = sysctl(facts, &[("kernel.perf_event_mlock_kb", ring.wanted.div_ceil(1024))]);
-    Finding::new(&MLOCK, status, found, needed).because(why).repaired_by(Some(fix))
+    let least = i64::try_from(ring.wanted.div_ceil(1024)).unwrap_or(i64::MAX);
+    let fix = Fix::sysctl(facts, vec![Setting::at_least(Sysctl::PerfEventMlockKb, least)]);
+    check.finds(status, found, needed).because(why).repaired_by(fix)
 }
 
 /// `sample-rate`: the asked frequency against the kernel's limit.
-pub(super) fn sample_rate(inputs: &Inputs) -> Finding {
+fn sample_rate(check: &'static Check, inputs: &Inputs) -> Finding {
     let asked = inputs.record.frequency;
     let needed = format!("at least {asked} Hz, the frequency asked for");
     let Reading::Value(limit) = inputs.facts.perf_event_max_sample_rate else {
         let found = inputs.facts.perf_event_max_sample_rate.to_string();
-        return Finding::new(&SAMPLE_RATE, Status::Warning, found, needed);
+        return check.finds(Status::Warning, found, needed);
     };
     let status = if limit >= asked { Status::Ok } else { Status::Failure };
-    let fix = sysctl(inputs.facts, &[("kernel.perf_event_max_sample_rate", u64::from(asked))]);
-    Finding::new(&SAMPLE_RATE, status, format!("{limit} Hz"), needed).repaired_by(Some(fix))
+    let fix = Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfEventMaxSampleRate, asked.into())]);
+    check.finds(status, format!("{limit} Hz"), needed).repaired_by(fix)
 }
 
 /// `perf-max-stack`: the depth at which call chains are cut.
-pub(super) fn max_stack(inputs: &Inputs) -> Finding {
+fn max_stack(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = format!("{DEFAULT_STACK} frames or more");
     let Reading::Value(depth) = inputs.facts.perf_event_max_stack else {
         let found = inputs.facts.perf_event_max_stack.to_string();
-        return Finding::new(&MAX_STACK, Status::Warning, found, needed);
+        return check.finds(Status::Warning, found, needed);
     };
     let status = if depth >= DEFAULT_STACK { Status::Ok } else { Status::Warning };
-    let fix = sysctl(inputs.facts, &[("kernel.perf_event_max_stack", u64::from(DEFAULT_STACK))]);
-    Finding::new(&MAX_STACK, status, format!("{depth} frames"), needed).repaired_by(Some(fix))
+    let fix = Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfEventMaxStack, DEFAULT_STACK.into())]);
+    check.finds(status, format!("{depth} frames"), needed).repaired_by(fix)
 }
 
-/// `kptr-restrict`: whether kernel frames get names. What `/proc/kallsyms` shows settles it; the settings
-/// explain it (`kallsyms_show_value()`, `kernel/ksyms_common.c`): at 0 whoever may sample the kernel at paranoid
-/// level 1 or lower, or has `CAP_SYSLOG`; at 1 only `CAP_SYSLOG`; at 2 nobody.
-pub(super) fn kptr_restrict(inputs: &Inputs) -> Finding {
+/// `perf-cpu-time`: when the kernel begins to slow sampling down.
+fn cpu_time(check: &'static Check, inputs: &Inputs) -> Finding {
+    let needed = format!("{CPU_TIME} % or more, or no limit");
+    let reading = &inputs.facts.perf_cpu_time_max_percent;
+    let Reading::Value(percent) = *reading else {
+        return check.finds(Status::Info, reading.to_string(), needed);
+    };
+    let (status, found) = match percent {
+        // Documentation/admin-guide/sysctl/kernel.rst: 0 and 100 turn the mechanism off.
+        0 | 100 => (Status::Info, format!("no limit ({percent})")),
+        percent if i64::from(percent) < CPU_TIME => (Status::Warning, format!("{percent} %")),
+        percent => (Status::Ok, format!("{percent} %")),
+    };
+    let fix = Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfCpuTimeMaxPercent, CPU_TIME)]);
+    check.finds(status, found, needed).repaired_by(fix)
+}
+
+/// `nmi-watchdog`: on machines with a PMU only; elsewhere there is no counter to hold.
+fn nmi_watchdog(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
-    let found = format!(
-        "kptr_restrict {}, addresses in /proc/kallsyms {}",
-        facts.kptr_restrict,
-        match &facts.kallsyms_shown {
-            Reading::Value(true) => "shown".to_owned(),
-            Reading::Value(false) => "hidden".to_owned(),
-            missing => missing.to_string(),
-        }
-    );
-    let needed = "readable addresses in /proc/kallsyms";
-    if facts.kallsyms_shown == Reading::Value(true) {
-        return Finding::new(&KPTR, Status::Ok, found, needed);
+    let counts = facts.pmus.value().is_some_and(|pmus| !pmus.is_empty());
+    let wanted = counts && inputs.record.event != EventChoice::CpuClock;
+    let needed = "off, or one hardware counter to spare";
+    let (status, found) = match &facts.nmi_watchdog {
+        Reading::Value(0) => (Status::Ok, "off".to_owned()),
+        Reading::Value(_) if wanted => (Status::Info, "on: it holds one of the hardware counters".to_owned()),
+        Reading::Value(_) => (Status::Ok, "on, but no hardware counter is used".to_owned()),
+        Reading::Absent => (Status::Ok, "this kernel has none".to_owned()),
+        missing => (Status::Info, missing.to_string()),
+    };
+    check.finds(status, found, needed)
+}
+
+/// `open-files`: a descriptor for each CPU, and those that goflame, its pipes and logs use anyway.
+fn open_files(check: &'static Check, inputs: &Inputs) -> Finding {
+    let facts = inputs.facts;
+    let least = facts.cpu_count().unwrap_or(1).saturating_add(OTHER_FILES);
+    let needed = format!("{least} or more");
+    match &facts.open_files {
+        Reading::Value(Limit::Unlimited) => check.finds(Status::Ok, "no limit", needed),
+        Reading::Value(Limit::AtMost(most)) if *most >= least => check.finds(Status::Ok, most.to_string(), needed),
+        Reading::Value(Limit::AtMost(most)) => check
+            .finds(Status::Failure, most.to_string(), needed)
+            .repaired_by(Fix::command("ulimit -n \"$(ulimit -Hn)\"")),
+        missing => check.finds(Status::Info, state(missing), needed),
     }
-    if !samples_kernel(inputs) {
-        let why = "The kernel is not sampled, so its symbols are not needed.";
-        return Finding::new(&KPTR, Status::Info, found, needed).because(why);
-    }
-    let restrict = facts.kptr_restrict.value().copied();
-    let may_see = facts.holds(Capability::Syslog);
-    let mut settings = Vec::new();
-    if restrict.is_some_and(|level| level > 1 || (level == 1 && !may_see)) {
-        settings.push(("kernel.kptr_restrict", 0));
-    }
-    if !may_see && facts.perf_event_paranoid.value().is_some_and(|&level| level > 1) {
-        settings.push(("kernel.perf_event_paranoid", 1));
-    }
-    let fix = (!settings.is_empty()).then(|| sysctl(facts, &settings));
-    let why = "Kernel time will be sampled, but its functions have no names: every kernel frame reads [kernel].";
-    Finding::new(&KPTR, Status::Warning, found, needed).because(why).repaired_by(fix)
 }
 
 /// How a fact without a display of its own stands.
-fn state<T>(reading: &Reading<T>) -> String {
+pub(super) fn state<T>(reading: &Reading<T>) -> String {
     match reading {
         Reading::Value(_) => "known".to_owned(),
         Reading::Absent => "absent".to_owned(),
@@ -185,7 +299,7 @@ fn state<T>(reading: &Reading<T>) -> String {
 }
 
 /// Bytes as KiB or MiB.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     if bytes < 1 << 20 {
         format!("{} KiB", bytes.div_ceil(1024))
     } else {

@@ -1,9 +1,9 @@
 //! What the kernel's settings let this process sample.
 
-use super::finding::Fix;
+use super::fix::Setting;
 use super::inputs::Inputs;
 use crate::config::Kernel;
-use crate::host::{Capability, Facts, Reading};
+use crate::host::{Capability, Facts, Reading, Sysctl};
 
 /// How far sampling of an own process may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) enum Reach {
 }
 
 /// `perfmon_capable()` of include/linux/capability.h.
-fn perfmon_capable(facts: &Facts) -> bool {
+pub(super) fn perfmon_capable(facts: &Facts) -> bool {
     facts.holds(Capability::Perfmon) || facts.holds(Capability::SysAdmin)
 }
 
@@ -45,30 +45,24 @@ pub(super) fn reach(inputs: &Inputs) -> Reach {
 pub(super) fn samples_kernel(inputs: &Inputs) -> bool {
     match (inputs.record.kernel, &inputs.probe) {
         (Kernel::No, _) => false,
-        (_, Some(probe)) => probe.kernel,
-        (_, None) => matches!(reach(inputs), Reach::UserAndKernel | Reach::Unknown),
+        (_, Some(probe)) if probe.opened.is_some() => probe.kernel,
+        // What was refused altogether says nothing about the kernel alone.
+        _ => matches!(reach(inputs), Reach::UserAndKernel | Reach::Unknown),
     }
 }
 
 /// Whether the kernel was built by a distribution that restricts perf further. The kernel's own version text tells;
 /// the distribution of the files may be a container's.
-fn distribution_kernel(facts: &Facts) -> bool {
+pub(super) fn distribution_kernel(facts: &Facts) -> bool {
     let named = facts.kernel_version.value().is_some_and(|text| text.contains("Debian") || text.contains("Ubuntu"));
     named || facts.kernel_release.value().is_some_and(|text| text.ends_with("-generic"))
 }
 
-/// A repair by sysctl, now and for good.
-pub(super) fn sysctl(facts: &Facts, settings: &[(&str, u64)]) -> Fix {
-    let sudo = if facts.effective_uid == Reading::Value(0) { "" } else { "sudo " };
-    let now: Vec<String> = settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let persist: Vec<String> = settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-    Fix { now: format!("{sudo}sysctl -w {}", now.join(" ")), persist: Some(persist.join("\n")) }
-}
-
 /// The level that is enough for what is asked.
-pub(super) fn level_needed(kernel: Kernel) -> u64 {
-    match kernel {
+pub(super) fn level_needed(kernel: Kernel) -> Setting {
+    let level = match kernel {
         Kernel::No => 2,
         Kernel::Auto | Kernel::Yes => 1,
-    }
+    };
+    Setting::at_most(Sysctl::PerfEventParanoid, level)
 }

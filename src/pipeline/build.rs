@@ -28,7 +28,7 @@ pub fn plan(config: &Config) -> Result<(BuildPlan, GoTool), Error> {
 }
 
 /// Go for the variant in force.
-pub fn find_go(config: &Config) -> Result<GoTool, build::Error> {
+pub(super) fn find_go(config: &Config) -> Result<GoTool, build::Error> {
     let none = std::collections::BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
     GoTool::find(&config.root, &config.toolchain, env)

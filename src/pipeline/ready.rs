@@ -1,30 +1,120 @@
 //! Is everything ready? The facts are gathered here, the judging is `doctor`'s.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::Error;
+use super::build::find_go;
+use super::tools::tools;
 use crate::build::{self, GoTool, Mismatch};
 use crate::config::{Config, EventChoice, Kernel};
-use crate::doctor::{self, Finding, Inputs, ProbeResult, RingSize, Verdict};
+use crate::doctor::{self, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools};
+use crate::fsio;
+use crate::gobin;
 use crate::host::{self, Facts};
-use crate::perfevent::Source;
-use crate::record::{EventWish, KernelWish, RING_SIZES, Settled, settle};
+use crate::perfevent::{self, Arrived, Source};
+use crate::record::{EventWish, KernelWish, RING_SIZES, Settled, sample_self, settle};
 
 /// The state of the machine and the project.
 #[derive(Debug)]
-pub struct Readiness {
+pub(super) struct Readiness {
     /// The machine.
-    pub facts: Facts,
+    pub(super) facts: Facts,
     /// The checks.
-    pub findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
     /// What can be sampled; `None`: nothing.
-    pub settled: Option<Settled>,
+    pub(super) settled: Option<Settled>,
 }
 
-impl Readiness {
-    /// Whether to go on.
-    pub fn verdict(&self, strict: bool) -> Verdict {
-        doctor::verdict(&self.findings, strict)
+/// What `goflame doctor` is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct CheckupOptions {
+    /// Whether there is a project, whose build and binary are judged too.
+    pub in_project: bool,
+    /// Another binary than the project's.
+    pub binary: Option<PathBuf>,
+    /// Ids of checks that do not count, beside `[doctor] ignore`.
+    pub skip: Vec<String>,
+    /// Ids of the checks that are made; empty: all.
+    pub only: Vec<String>,
+    /// Judge for a user without privileges, though this process has some: what it could try out says nothing then.
+    pub unprivileged: bool,
+}
+
+/// What `goflame doctor` found.
+#[derive(Debug)]
+pub struct Checkup {
+    /// The checks.
+    pub findings: Vec<Finding>,
+    /// What repairs them, and what would only come to light once these repairs are made.
+    pub plan: RepairPlan,
+}
+
+/// `goflame doctor`: every check, with a trial in which goflame samples itself.
+pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Error> {
+    let go = find_go(config);
+    let examined = match &options.binary {
+        Some(path) => Some(Binary::read(path)?),
+        None => built_before(config, options.in_project, &go),
+    };
+    let mut around = Surroundings::look(config, options.in_project, &go);
+    if options.unprivileged && around.facts.is_privileged() {
+        around.facts = around.facts.unprivileged();
+        around.tried = false;
     }
+    let trial = ["user-stacks", "kernel-stacks", "user-registers", "stack-copy", "context-switches"];
+    let asked = |id: &&str| options.only.is_empty() || options.only.iter().any(|only| only == id);
+    let skipped = |id: &&str| options.skip.iter().any(|skip| skip == id);
+    if around.tried && trial.iter().any(|id| asked(id) && !skipped(id)) {
+        around.try_out();
+    }
+    let ignore: Vec<String> = config.doctor.ignore.iter().chain(&options.skip).cloned().collect();
+    let inputs = Inputs {
+        binary: examined.as_ref().map(Binary::examined),
+        ignore: &ignore,
+        only: &options.only,
+        ..around.inputs(config, Purpose::Doctor)
+    };
+    let findings = doctor::check(&inputs);
+    let plan = doctor::repair(&inputs, &findings);
+    Ok(Checkup { findings, plan })
+}
+
+/// A file that is to be profiled.
+struct Binary {
+    path: String,
+    facts: Result<gobin::Facts, String>,
+    mismatches: Option<Vec<Mismatch>>,
+}
+
+impl Binary {
+    /// Reads any regular file; a device might never end.
+    fn read(path: &Path) -> Result<Self, Error> {
+        if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            let odd = std::io::Error::other("it is no regular file");
+            return Err(Error::Input(fsio::FileError::new("read", path, odd)));
+        }
+        let bytes = fsio::read(path).map_err(Error::Input)?;
+        let facts = gobin::Binary::parse(&bytes).map(|binary| binary.facts()).map_err(|error| error.to_string());
+        Ok(Self { path: fsio::shown(path).display().to_string(), facts, mismatches: None })
+    }
+
+    fn examined(&self) -> Examined<'_> {
+        Examined {
+            path: self.path.clone(),
+            facts: self.facts.as_ref().map_err(Clone::clone),
+            mismatches: self.mismatches.as_deref(),
+        }
+    }
+}
+
+/// What the last build of the variant left behind, if there was one.
+fn built_before(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Option<Binary> {
+    let go = go.as_ref().ok().filter(|_| in_project)?;
+    let output = build::plan(config, go).ok()?.output;
+    let variant = config.variants.get(&config.build.variant)?;
+    let mut binary = Binary::read(&output).ok()?;
+    binary.mismatches = binary.facts.as_ref().ok().map(|facts| build::inspect(facts, variant, &config.toolchain));
+    Some(binary)
 }
 
 /// The CPUs that are online; of a machine that does not say, the first.
@@ -32,53 +122,107 @@ pub(super) fn online_cpus(facts: &Facts) -> Vec<u32> {
     facts.online_cpus.value().cloned().unwrap_or_else(|| vec![0])
 }
 
-/// Checks everything that is known by now. `go` is `None` outside of a project, `binary` before the build.
-pub fn readiness(config: &Config, go: Option<&Result<GoTool, build::Error>>, binary: Option<&[Mismatch]>) -> Readiness {
-    let facts = host::probe(Path::new("/"));
-    let record = &config.record;
-    let event = match record.event {
-        EventChoice::Auto => EventWish::Auto,
-        EventChoice::Cycles => EventWish::Exactly(Source::Cycles),
-        EventChoice::CpuClock => EventWish::Exactly(Source::CpuClock),
-    };
-    let kernel = match record.kernel {
-        Kernel::Auto => KernelWish::Auto,
-        Kernel::Yes => KernelWish::Yes,
-        Kernel::No => KernelWish::No,
-    };
-    let settled = settle(event, kernel, record.frequency, record.stack, &online_cpus(&facts));
-    let probe = match &settled {
-        Ok(settled) => ProbeResult {
-            opened: Some(settled.spec.source.name().to_owned()),
-            kernel: settled.spec.kernel,
-            errno: None,
-            message: settled.losses().into_iter().chain(settled.remark()).collect::<Vec<_>>().join("; "),
-        },
-        Err(error) => ProbeResult {
-            opened: None,
-            kernel: false,
-            errno: error.errno(),
-            message: match std::error::Error::source(error) {
-                Some(cause) => format!("{error}: {cause}"),
-                None => error.to_string(),
+/// Everything around the binary that decides whether a profile comes about. It is looked at once.
+pub(super) struct Surroundings {
+    facts: Facts,
+    /// Whether what was tried out counts.
+    tried: bool,
+    settled: Result<Settled, perfevent::Error>,
+    trial: Option<Result<Arrived, String>>,
+    tools: Tools,
+    gomaxprocs: Option<String>,
+}
+
+impl Surroundings {
+    pub(super) fn look(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Self {
+        let facts = host::probe(Path::new("/"));
+        let record = &config.record;
+        let event = match record.event {
+            EventChoice::Auto => EventWish::Auto,
+            EventChoice::Cycles => EventWish::Exactly(Source::Cycles),
+            EventChoice::CpuClock => EventWish::Exactly(Source::CpuClock),
+        };
+        let kernel = match record.kernel {
+            Kernel::Auto => KernelWish::Auto,
+            Kernel::Yes => KernelWish::Yes,
+            Kernel::No => KernelWish::No,
+        };
+        Self {
+            settled: settle(event, kernel, record.frequency, record.stack, &online_cpus(&facts)),
+            facts,
+            tried: true,
+            trial: None,
+            tools: tools(config, in_project, go),
+            gomaxprocs: config.workload.env.get("GOMAXPROCS").cloned().or_else(|| std::env::var("GOMAXPROCS").ok()),
+        }
+    }
+
+    /// Samples goflame itself, where the event opens.
+    fn try_out(&mut self) {
+        let Ok(settled) = &self.settled else { return };
+        let trial = sample_self(settled, &online_cpus(&self.facts));
+        self.trial = Some(trial.map_err(|error| with_cause(&error)));
+    }
+
+    /// What is judged, without a binary.
+    fn inputs<'a>(&'a self, config: &'a Config, purpose: Purpose) -> Inputs<'a> {
+        Inputs {
+            purpose,
+            facts: &self.facts,
+            record: &config.record,
+            ring: RingSize { wanted: page_more(RING_SIZES.1), least: page_more(RING_SIZES.0) },
+            probe: self.tried.then(|| self.probe()),
+            trial: self.trial.clone(),
+            tools: Some(&self.tools),
+            docker: None,
+            binary: None,
+            gomaxprocs: self.gomaxprocs.as_deref(),
+            ignore: &config.doctor.ignore,
+            only: &[],
+        }
+    }
+
+    /// The checks of a run; `artifact` once there is one.
+    pub(super) fn for_run(&self, config: &Config, artifact: Option<&build::Artifact>) -> Vec<Finding> {
+        let binary = artifact.map(|artifact| Examined {
+            path: fsio::shown(&artifact.path).display().to_string(),
+            facts: Ok(&artifact.facts),
+            mismatches: Some(&artifact.mismatches),
+        });
+        doctor::check(&Inputs { binary, ..self.inputs(config, Purpose::Run) })
+    }
+
+    pub(super) fn into_readiness(self, findings: Vec<Finding>) -> Readiness {
+        Readiness { facts: self.facts, findings, settled: self.settled.ok() }
+    }
+
+    fn probe(&self) -> ProbeResult {
+        match &self.settled {
+            Ok(settled) => ProbeResult {
+                opened: Some(settled.spec.source.name().to_owned()),
+                kernel: settled.spec.kernel,
+                ring_bytes: u64::try_from(settled.ring_bytes).unwrap_or(u64::MAX),
+                errno: None,
+                memory: false,
+                message: String::new(),
             },
-        },
-    };
-    let inputs = Inputs {
-        facts: &facts,
-        record,
-        ring: RingSize { wanted: page_more(RING_SIZES.1), least: page_more(RING_SIZES.0) },
-        probe: Some(probe),
-        go: go.map(|go| match go {
-            Ok(go) => Ok(go.version.clone()),
-            Err(error) => Err(error.to_string()),
-        }),
-        go_pin: &config.toolchain.go,
-        binary,
-        ignore: &config.doctor.ignore,
-    };
-    let findings = doctor::check(&inputs);
-    Readiness { findings, settled: settled.ok(), facts }
+            Err(error) => ProbeResult {
+                opened: None,
+                kernel: false,
+                ring_bytes: 0,
+                errno: error.errno(),
+                memory: error.is_memory(),
+                message: with_cause(error),
+            },
+        }
+    }
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 /// The kernel counts the control page of a ring buffer too.

@@ -9,13 +9,13 @@ use super::build::{build_planned, find_go, open_archive};
 use super::images::{DiskImages, own_vdso};
 use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::outputs::{self, Caption};
-use super::ready::{online_cpus, readiness};
+use super::ready::{Readiness, Surroundings, online_cpus};
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes, read_kallsyms};
-use super::{Built, Error, Observer, Readiness};
+use super::{Built, Error, Observer};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, RunId, Store};
 use crate::config::{Config, Engine, Format};
-use crate::doctor::{self, Status as CheckStatus, Verdict};
+use crate::doctor::{self, Finding, Status as CheckStatus, Verdict};
 use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
 use crate::process::{Command, Status, acting_for, quote_command};
@@ -50,11 +50,12 @@ pub struct RunOutcome {
 /// directory of partial runs, and the observer is told where.
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
     let found_go = find_go(config);
-    let before = readiness(config, Some(&found_go), None);
-    let strict = config.doctor.strict;
+    let around = Surroundings::look(config, true, &found_go);
     let go = found_go?;
-    if before.verdict(strict) == Verdict::NotReady {
-        return Err(Error::NotReady(before.findings));
+    let stops = |findings: &[Finding]| doctor::verdict(findings, config.doctor.strict) == Verdict::NotReady;
+    let before = around.for_run(config, None);
+    if stops(&before) {
+        return Err(Error::NotReady(before));
     }
     let plan = crate::build::plan(config, &go)?;
     if config.record.engine == Engine::Perf {
@@ -63,10 +64,11 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
     }
     let store = open_archive(config)?;
     let built = build_planned(config, plan, go.clone(), observer)?;
-    let ready = readiness(config, Some(&Ok(go)), Some(&built.artifact.mismatches));
-    if ready.verdict(strict) == Verdict::NotReady {
-        return Err(Error::NotReady(ready.findings));
+    let findings = around.for_run(config, Some(&built.artifact));
+    if stops(&findings) {
+        return Err(Error::NotReady(findings));
     }
+    let ready = around.into_readiness(findings);
     let Some(settled) = ready.settled.clone() else { return Err(Error::NotReady(ready.findings)) };
     observer.step("Checking", &format!("{} (goflame doctor)", doctor::summary_line(&ready.findings)));
     for finding in ready.findings.iter().filter(|finding| finding.status == CheckStatus::Warning) {

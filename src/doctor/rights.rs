@@ -1,0 +1,169 @@
+//! Checks of what this process may do, and of what stands between it and the kernel.
+
+use super::check::{Check, Judge};
+use super::finding::{Finding, Group, Status};
+use super::inputs::Inputs;
+use super::kernel::state;
+use super::permission::perfmon_capable;
+use crate::host::{Capability, Reading};
+
+pub(super) static CHECKS: [Check; 6] = [
+    Check {
+        id: "capabilities",
+        group: Group::Kernel,
+        title: "capabilities of this process",
+        feature: "sampling beyond perf_event_paranoid",
+        why: "CAP_PERFMON samples the kernel and others' processes, CAP_SYSLOG sees kernel addresses, CAP_IPC_LOCK maps \
+              buffers of any size, CAP_SYS_PTRACE reads other processes' memory; CAP_SYS_ADMIN includes CAP_PERFMON.",
+        in_run: false,
+        judge: Judge::Always(capabilities),
+    },
+    Check {
+        id: "seccomp",
+        group: Group::Kernel,
+        title: "filter of system calls",
+        feature: "perf_event_open",
+        why: "A seccomp filter may refuse perf_event_open whatever the settings say; containers' usual one does so \
+              without CAP_PERFMON.",
+        in_run: false,
+        judge: Judge::Always(seccomp),
+    },
+    Check {
+        id: "lockdown",
+        group: Group::Kernel,
+        title: "kernel lockdown",
+        feature: "nothing that goflame samples",
+        why: "In confidentiality mode the kernel keeps its registers and tracepoints to itself; goflame samples user \
+              registers, which stay allowed.",
+        in_run: false,
+        judge: Judge::Always(lockdown),
+    },
+    Check {
+        id: "ptrace-scope",
+        group: Group::Kernel,
+        title: "looking into running processes",
+        feature: "attaching Delve",
+        why: "Yama decides who may read the memory of a process that already runs. Sampling one does not depend on it, \
+              and what goflame starts itself is its own child.",
+        in_run: false,
+        judge: Judge::Always(ptrace_scope),
+    },
+    Check {
+        id: "user-namespaces",
+        group: Group::Kernel,
+        title: "user namespaces",
+        feature: "rootless containers",
+        why: "Rootless Docker and Podman need user namespaces, and inside one even root's capabilities do not count for \
+              perf events.",
+        in_run: false,
+        judge: Judge::Always(user_namespaces),
+    },
+    Check {
+        id: "container",
+        group: Group::Kernel,
+        title: "container",
+        feature: "changing kernel settings",
+        why: "A container shares the host's kernel settings and usually cannot write them: they are changed on the host.",
+        in_run: false,
+        judge: Judge::Always(container),
+    },
+];
+
+/// Those that sampling asks for, by their names.
+const ASKED_FOR: [(Capability, &str); 5] = [
+    (Capability::Perfmon, "CAP_PERFMON"),
+    (Capability::SysAdmin, "CAP_SYS_ADMIN"),
+    (Capability::SysPtrace, "CAP_SYS_PTRACE"),
+    (Capability::Syslog, "CAP_SYSLOG"),
+    (Capability::IpcLock, "CAP_IPC_LOCK"),
+];
+
+fn capabilities(check: &'static Check, inputs: &Inputs) -> Finding {
+    let facts = inputs.facts;
+    let needed = "none at perf_event_paranoid 1 and lower, else CAP_PERFMON and CAP_SYSLOG";
+    let Reading::Value(bits) = facts.capabilities else {
+        return check.finds(Status::Warning, state(&facts.capabilities), needed);
+    };
+    let held: Vec<_> =
+        ASKED_FOR.iter().filter(|(one, _)| (bits >> (*one as u32)) & 1 == 1).map(|(_, name)| *name).collect();
+    let (status, found) = match held.as_slice() {
+        [] => (Status::Info, "none of those that sampling asks for".to_owned()),
+        held if facts.isolation.initial_user_namespace == Reading::Value(false) => {
+            (Status::Info, format!("{}, which do not count in a user namespace", held.join(", ")))
+        }
+        held if perfmon_capable(facts) => (Status::Ok, held.join(", ")),
+        held => (Status::Info, held.join(", ")),
+    };
+    check.finds(status, found, needed)
+}
+
+fn seccomp(check: &'static Check, inputs: &Inputs) -> Finding {
+    let needed = "no filter, or one that allows perf_event_open";
+    let opened = inputs.probe.as_ref().is_some_and(|probe| probe.opened.is_some());
+    let (status, found) = match &inputs.facts.isolation.seccomp {
+        Reading::Value(0) => (Status::Ok, "no filter".to_owned()),
+        Reading::Value(2) if opened => (Status::Ok, "a filter that allows perf_event_open".to_owned()),
+        Reading::Value(2) => (Status::Info, "a filter is in force".to_owned()),
+        Reading::Value(mode) => (Status::Info, format!("mode {mode}")),
+        Reading::Absent => (Status::Ok, "this kernel has none".to_owned()),
+        missing => (Status::Info, missing.to_string()),
+    };
+    check.finds(status, found, needed)
+}
+
+fn lockdown(check: &'static Check, inputs: &Inputs) -> Finding {
+    let needed = "any level; confidentiality hides tracepoints";
+    let (status, found) = match &inputs.facts.isolation.lockdown {
+        Reading::Value(level) if level == "confidentiality" => (Status::Info, level.clone()),
+        Reading::Value(level) => (Status::Ok, level.clone()),
+        Reading::Absent => (Status::Ok, "this kernel has none".to_owned()),
+        missing => (Status::Info, missing.to_string()),
+    };
+    check.finds(status, found, needed)
+}
+
+/// Documentation/admin-guide/LSM/Yama.rst.
+fn ptrace_scope(check: &'static Check, inputs: &Inputs) -> Finding {
+    let facts = inputs.facts;
+    let needed = "0, or CAP_SYS_PTRACE, to attach a debugger to a running process";
+    let (status, found) = match &facts.isolation.ptrace_scope {
+        Reading::Absent => (Status::Ok, "no Yama: the usual rules hold".to_owned()),
+        Reading::Value(0) => (Status::Ok, "0: own processes".to_owned()),
+        Reading::Value(3) => (Status::Info, "3: nobody, until the next boot".to_owned()),
+        Reading::Value(level) if facts.holds(Capability::SysPtrace) => {
+            (Status::Ok, format!("{level}, which CAP_SYS_PTRACE overrides"))
+        }
+        Reading::Value(1) => (Status::Info, "1: own children only".to_owned()),
+        Reading::Value(2) => (Status::Info, "2: with CAP_SYS_PTRACE only".to_owned()),
+        Reading::Value(level) => (Status::Info, format!("{level}, a level that goflame does not know")),
+        missing => (Status::Info, missing.to_string()),
+    };
+    check.finds(status, found, needed)
+}
+
+fn user_namespaces(check: &'static Check, inputs: &Inputs) -> Finding {
+    let isolation = &inputs.facts.isolation;
+    let needed = "nothing; available ones for rootless containers";
+    let (status, found) = match (&isolation.initial_user_namespace, &isolation.max_user_namespaces) {
+        (Reading::Value(false), _) => (Status::Info, "this process is inside one".to_owned()),
+        (_, Reading::Value(0)) => (Status::Info, "none may be made (user.max_user_namespaces is 0)".to_owned()),
+        _ if isolation.unprivileged_userns_clone == Reading::Value(0) => {
+            (Status::Info, "for root only (kernel.unprivileged_userns_clone is 0)".to_owned())
+        }
+        (_, Reading::Value(most)) => (Status::Ok, format!("available, {most} at most")),
+        (_, Reading::Absent) => (Status::Info, "this kernel has none".to_owned()),
+        (_, missing) => (Status::Info, missing.to_string()),
+    };
+    check.finds(status, found, needed)
+}
+
+fn container(check: &'static Check, inputs: &Inputs) -> Finding {
+    let isolation = &inputs.facts.isolation;
+    let needed = "nothing; the host's help where a setting is in the way";
+    let (status, found) = match (&isolation.container, &isolation.read_only_sysctls) {
+        (None, _) => (Status::Ok, "none".to_owned()),
+        (Some(kind), Reading::Value(false)) => (Status::Info, format!("{kind}, with writable kernel settings")),
+        (Some(kind), _) => (Status::Info, format!("{kind}; kernel settings are the host's")),
+    };
+    check.finds(status, found, needed)
+}

@@ -1,0 +1,228 @@
+//! A machine as a tree of files, and what the checks say about it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::config::{Engine, EventChoice, Kernel, Record};
+use crate::doctor::{
+    Daemon, DockerFacts, Finding, Go, GoMod, Inputs, ProbeResult, Purpose, RingSize, Status, Tools, check,
+};
+use crate::host::{Facts, probe};
+use crate::perfevent::Arrived;
+
+/// The capabilities of root, and of a user.
+pub(super) const ROOT: &str = "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\nSeccomp:\t0\nCpus_allowed_list:\t0-3\n";
+pub(super) const USER: &str =
+    "Uid:\t1000\t1000\t1000\t1000\nCapEff:\t0000000000000000\nSeccomp:\t0\nCpus_allowed_list:\t0-3\n";
+/// `CAP_PERFMON` alone.
+pub(super) const PERFMON: &str =
+    "Uid:\t1000\t1000\t1000\t1000\nCapEff:\t0000004000000000\nSeccomp:\t0\nCpus_allowed_list:\t0-3\n";
+
+/// A machine on which everything is in order, as a tree of files.
+pub(super) struct Machine {
+    pub(super) root: tempfile::TempDir,
+}
+
+impl Machine {
+    pub(super) fn new(status: &str) -> Self {
+        let machine = Self { root: tempfile::tempdir().unwrap() };
+        let limits = "Max open files            20000                20000                files\n\
+                      Max locked memory         8388608              8388608              bytes\n";
+        for (file, text) in [
+            ("proc/self/status", status),
+            ("proc/self/limits", limits),
+            ("proc/self/cgroup", "0::/\n"),
+            ("proc/self/mounts", "proc /proc proc rw,nosuid 0 0\n"),
+            ("proc/kallsyms", "ffffffff81000000 T _stext\n"),
+            ("proc/loadavg", "0.50 0.40 0.30 1/100 4242\n"),
+            ("proc/meminfo", "MemTotal: 16384 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n"),
+            ("proc/stat", "cpu  100 0 100 9800 0 0 0 0 0 0\ncpu0 1 1 1 1\n"),
+            ("proc/sys/user/max_user_namespaces", "96365\n"),
+            ("boot/vmlinux-6.18.0", "ELF"),
+            ("sys/kernel/btf/vmlinux", "BTF"),
+            ("sys/kernel/tracing/events/sched/sched_switch/id", "316\n"),
+            ("sys/kernel/security/lockdown", "[none] integrity confidentiality\n"),
+            ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
+            ("sys/devices/system/cpu/online", "0-3\n"),
+            ("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance\n"),
+            ("sys/devices/system/cpu/cpu1/cpufreq/scaling_governor", "performance\n"),
+            ("sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "0\n"),
+            ("sys/devices/system/cpu/intel_pstate/no_turbo", "1\n"),
+            ("sys/devices/system/cpu/smt/active", "0\n"),
+            ("sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n"),
+            ("sys/fs/cgroup/cgroup.procs", ""),
+            ("etc/os-release", "ID=debian\n"),
+        ] {
+            machine.put(file, text);
+        }
+        for (name, value) in [
+            ("version", "#1 SMP PREEMPT_DYNAMIC"),
+            ("osrelease", "6.18.0"),
+            ("perf_event_paranoid", "1"),
+            ("kptr_restrict", "0"),
+            ("perf_event_mlock_kb", "516"),
+            ("perf_event_max_sample_rate", "100000"),
+            ("perf_event_max_stack", "127"),
+            ("perf_cpu_time_max_percent", "25"),
+            ("nmi_watchdog", "0"),
+            ("randomize_va_space", "0"),
+            ("yama/ptrace_scope", "0"),
+        ] {
+            machine.sysctl(name, value);
+        }
+        fs::create_dir_all(machine.root.path().join("sys/bus/event_source/devices/cpu")).unwrap();
+        for (kind, number) in [("user", 37), ("pid", 36), ("uts", 38), ("ipc", 39)] {
+            machine.namespace(kind, &format!("40265318{number}"));
+        }
+        machine
+    }
+
+    pub(super) fn put(&self, file: &str, text: &str) -> &Self {
+        let path = self.root.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    pub(super) fn sysctl(&self, name: &str, value: &str) -> &Self {
+        self.put(&format!("proc/sys/kernel/{name}"), &format!("{value}\n"))
+    }
+
+    pub(super) fn namespace(&self, kind: &str, number: &str) -> &Self {
+        let link = self.root.path().join("proc/self/ns").join(kind);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&link);
+        symlink(format!("{kind}:[{number}]"), link).unwrap();
+        self
+    }
+
+    pub(super) fn remove(&self, file: &str) -> &Self {
+        let path = self.root.path().join(file);
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap();
+        } else {
+            fs::remove_file(path).unwrap();
+        }
+        self
+    }
+
+    /// A directory where a file should be: it exists and cannot be read, even by root.
+    pub(super) fn unreadable(&self, file: &str) -> &Self {
+        fs::create_dir(self.remove(file).root.path().join(file)).unwrap();
+        self
+    }
+
+    pub(super) fn findings<'a>(&self, with: impl FnOnce(&mut Inputs<'a>)) -> Vec<Finding> {
+        // Leaked, so that what a test hands in may live as short as the test.
+        judge(Box::leak(Box::new(probe(self.root.path()))), with)
+    }
+
+    /// The finding of one check.
+    pub(super) fn finds<'a>(&self, id: &str, with: impl FnOnce(&mut Inputs<'a>)) -> Finding {
+        let findings = self.findings(with);
+        findings.iter().find(|finding| finding.id == id).unwrap_or_else(|| panic!("no {id} in {findings:#?}")).clone()
+    }
+
+    pub(super) fn status(&self, id: &str) -> Status {
+        self.finds(id, |_| {}).status
+    }
+
+    /// The status of one check when a file holds each of these texts.
+    pub(super) fn statuses<const N: usize>(&self, id: &str, file: &str, texts: [&str; N]) -> [Status; N] {
+        texts.map(|text| self.put(file, text).status(id))
+    }
+}
+
+pub(super) const fn record(event: EventChoice, kernel: Kernel) -> Record {
+    Record { engine: Engine::Native, frequency: 997, event, kernel, stack: 1024 }
+}
+
+pub(super) static AUTO: Record = record(EventChoice::Auto, Kernel::Auto);
+pub(super) static KERNEL_YES: Record = record(EventChoice::Auto, Kernel::Yes);
+pub(super) static KERNEL_NO: Record = record(EventChoice::Auto, Kernel::No);
+pub(super) static CYCLES: Record = record(EventChoice::Cycles, Kernel::Auto);
+pub(super) static CLOCK: Record = record(EventChoice::CpuClock, Kernel::Auto);
+
+pub(super) fn judge<'a>(facts: &'a Facts, with: impl FnOnce(&mut Inputs<'a>)) -> Vec<Finding> {
+    let mut inputs = Inputs {
+        purpose: Purpose::Doctor,
+        facts,
+        record: &AUTO,
+        ring: RingSize { wanted: (512 + 4) << 10, least: 8 << 10 },
+        probe: None,
+        trial: None,
+        tools: None,
+        docker: None,
+        binary: None,
+        gomaxprocs: None,
+        ignore: &[],
+        only: &[],
+    };
+    with(&mut inputs);
+    check(&inputs)
+}
+
+/// What the checks say of a machine in order.
+pub(in crate::doctor) fn judged<'a>(with: impl FnOnce(&mut Inputs<'a>)) -> Vec<Finding> {
+    Machine::new(USER).findings(with)
+}
+
+pub(super) fn opened(event: &str, kernel: bool) -> ProbeResult {
+    ProbeResult {
+        opened: Some(event.into()),
+        kernel,
+        ring_bytes: 4 << 20,
+        errno: None,
+        memory: false,
+        message: String::new(),
+    }
+}
+
+pub(super) fn refused(errno: i32, message: &str) -> ProbeResult {
+    ProbeResult {
+        opened: None,
+        kernel: false,
+        ring_bytes: 0,
+        errno: Some(errno),
+        memory: false,
+        message: message.into(),
+    }
+}
+
+pub(super) fn everything_arrived() -> Arrived {
+    Arrived { samples: 9, user_stacks: 9, kernel_stacks: 4, registers: 9, stack_copies: 9, switches: Some(3) }
+}
+
+/// A Docker in order.
+pub(in crate::doctor) fn docker() -> DockerFacts {
+    DockerFacts {
+        endpoint: "unix:///run/docker.sock".into(),
+        daemon: Ok(Daemon { version: "27.3.1".into(), api: "1.47".into(), rootless: false }),
+        least_api: "1.41".into(),
+        image: "golang:1.27.3".into(),
+        local_digest: Some("sha256:aa".into()),
+        locked_digest: Some("sha256:aa".into()),
+    }
+}
+
+/// Programs on a machine in order, with the pin that it obeys.
+pub(super) fn tools() -> Tools {
+    Tools {
+        go: Ok(Go {
+            version: "go1.27.3".into(),
+            goflags: String::new(),
+            gotoolchain: "local".into(),
+            cgo_enabled: true,
+            cc: "gcc".into(),
+            module_cache: ("/home/user/go/pkg/mod".into(), true),
+            go_mod: Some(GoMod { go: "1.25".into(), toolchain: String::new() }),
+            flags_refused: None,
+            flag_warnings: Vec::new(),
+        }),
+        in_project: true,
+        pin: "1.27.3".into(),
+        c_compiler: Some("/usr/bin/gcc".into()),
+        delve: Some("/usr/bin/dlv".into()),
+        perf: Some(Ok("perf version 6.1".into())),
+    }
+}

@@ -1,0 +1,163 @@
+//! Findings from directories that stand for `/`: every check in each of its states, one file for each group.
+
+#![allow(clippy::unwrap_used)]
+
+mod binary;
+mod fixture;
+mod kernel;
+mod repair;
+mod sampling;
+mod steadiness;
+mod toolchain;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use fixture::{Machine, ROOT, USER, everything_arrived, judge, opened, tools};
+pub(super) use fixture::{docker, judged};
+
+use super::{Examined, Group, Purpose, Status, Verdict, catalogue, summary_line, unknown_checks, verdict};
+use crate::host::probe;
+
+/// Checks that appear only when a binary is not what was asked for.
+const ONLY_DIFFERENCES: [&str; 5] =
+    ["binary-debug-flags", "binary-cgo-enabled", "binary-tags", "binary-pgo", "binary-trimpath"];
+
+#[test]
+fn a_machine_in_order_is_all_ok() {
+    let (tools, binary) = (tools(), binary::binary());
+    let docker = docker();
+    let findings = Machine::new(ROOT).findings(|inputs| {
+        inputs.probe = Some(opened("cycles", true));
+        inputs.trial = Some(Ok(everything_arrived()));
+        inputs.tools = Some(&tools);
+        inputs.docker = Some(&docker);
+        inputs.binary = Some(Examined { path: "app".into(), facts: Ok(&binary), mismatches: Some(&[]) });
+    });
+    let bad: Vec<_> = findings.iter().filter(|it| it.status != Status::Ok || it.fix.is_some()).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    let ids: Vec<_> = findings.iter().map(|finding| finding.id).collect();
+    let documented: Vec<_> = catalogue().map(|check| check.id).filter(|id| !ONLY_DIFFERENCES.contains(id)).collect();
+    assert_eq!(ids, documented, "every check has its say, in the catalogue's order");
+    assert_eq!(verdict(&findings, true), Verdict::Ready);
+}
+
+#[test]
+fn what_is_not_part_of_the_plan_is_not_judged() {
+    let findings = judged(|_| {});
+    let groups: BTreeSet<_> = findings.iter().map(|finding| finding.group).collect();
+    assert_eq!(groups, [Group::Settings, Group::Kernel, Group::Sampling, Group::Steadiness].into());
+    assert!(!findings.iter().any(|finding| finding.id == "live-probe"));
+}
+
+#[test]
+fn a_run_makes_the_checks_that_a_profile_depends_on() {
+    let ids: Vec<_> = judged(|inputs| inputs.purpose = Purpose::Run).iter().map(|finding| finding.id).collect();
+    let expected = [
+        "ignore-list",
+        "perf-event-paranoid",
+        "perf-mlock-budget",
+        "sample-rate",
+        "perf-max-stack",
+        "open-files",
+        "kptr-restrict",
+        "pmu",
+    ];
+    assert_eq!(ids, expected);
+}
+
+#[test]
+fn only_what_is_asked_for_is_checked() {
+    let only = ["sample-rate".to_owned(), "swap".to_owned(), "binary-dwarf".to_owned()];
+    let found: Vec<_> = judged(|inputs| inputs.only = &only).iter().map(|it| (it.id, it.status)).collect();
+    let nothing = ("binary-dwarf", Status::Skipped);
+    assert_eq!(found, [("sample-rate", Status::Ok), nothing, ("swap", Status::Ok)], "there is no binary to check");
+}
+
+#[test]
+fn ignored_checks_are_skipped_and_still_tell() {
+    let machine = Machine::new(USER);
+    machine.sysctl("perf_event_max_sample_rate", "10");
+    let ignore = ["sample-rate".to_owned()];
+    let finding = machine.finds("sample-rate", |inputs| inputs.ignore = &ignore);
+    assert_eq!((finding.status, finding.found.as_str()), (Status::Skipped, "10 Hz (ignored on request)"));
+    assert_eq!(finding.fix, None);
+}
+
+#[test]
+fn an_unknown_id_names_the_nearest() {
+    let machine = Machine::new(USER);
+    let ignore = ["perf-paranoid".to_owned(), "binary-dwarv".to_owned(), "zzz".to_owned()];
+    let finding = machine.finds("ignore-list", |inputs| inputs.ignore = &ignore);
+    assert_eq!(finding.status, Status::Warning);
+    let expected = "`perf-paranoid` names no check (nearest: `perf-event-paranoid`), \
+                    `binary-dwarv` names no check (nearest: `binary-dwarf`), `zzz` names no check";
+    assert_eq!(finding.found, expected);
+    assert_eq!(unknown_checks(&ignore).len(), 3);
+    assert_eq!(unknown_checks(&["swap".to_owned()]), []);
+}
+
+#[test]
+fn verdicts_and_the_summary() {
+    let machine = Machine::new(USER);
+    let number = machine.findings(|_| {}).len();
+    let capable = machine.findings(|inputs| inputs.purpose = Purpose::Run);
+    assert_eq!(verdict(&capable, true), Verdict::Ready);
+    machine.sysctl("perf_event_paranoid", "2").remove("sys/bus/event_source/devices/cpu");
+    let warned = machine.findings(|inputs| inputs.purpose = Purpose::Run);
+    assert_eq!(summary_line(&warned), "8 readiness checks: 6 ok, 1 note, 1 warning");
+    assert_eq!((verdict(&warned, false), verdict(&warned, true)), (Verdict::Ready, Verdict::NotReady));
+    machine.sysctl("perf_event_max_sample_rate", "10");
+    let failed = machine.findings(|inputs| inputs.purpose = Purpose::Run);
+    assert_eq!(summary_line(&failed), "8 readiness checks: 5 ok, 1 note, 1 warning, 1 failure");
+    assert_eq!(verdict(&failed, false), Verdict::NotReady);
+    assert_eq!(machine.findings(|_| {}).len(), number);
+}
+
+#[test]
+fn nothing_readable_at_all_still_gives_every_finding() {
+    let root = tempfile::tempdir().unwrap();
+    let facts = probe(root.path());
+    let findings = judge(&facts, |_| {});
+    assert_eq!(findings.len(), judged(|_| {}).len());
+    assert_eq!(verdict(&findings, false), Verdict::NotReady);
+}
+
+#[test]
+fn ids_are_unique_kebab_case_and_serialised_as_such() {
+    let ids: BTreeSet<_> = catalogue().map(|check| check.id).collect();
+    assert_eq!(ids.len(), catalogue().count());
+    assert!(ids.iter().all(|id| id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
+    let machine = Machine::new(USER);
+    machine.sysctl("perf_event_paranoid", "2");
+    let json = serde_json::to_value(machine.finds("perf-event-paranoid", |_| {})).unwrap();
+    assert_eq!(json["id"], "perf-event-paranoid");
+    assert_eq!((json["status"].as_str(), json["group"].as_str()), (Some("warning"), Some("kernel")));
+    assert_eq!(json["link"], "README.md#perf-event-paranoid");
+    assert_eq!(json["fix"]["kind"], "sysctl");
+    assert_eq!(json["fix"]["now"], "sudo sysctl -w kernel.perf_event_paranoid=1");
+    assert_eq!(json["fix"]["persist"], "kernel.perf_event_paranoid = 1");
+    assert_eq!(json["fix"]["settings"][0]["name"], "kernel.perf_event_paranoid");
+}
+
+#[test]
+fn the_readme_explains_every_check_and_no_other() {
+    let readme = include_str!("../../../README.md");
+    let explained: Vec<_> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| <a id=\"")?.split_once("\"></a>"))
+        .map(|(id, rest)| {
+            assert!(rest.starts_with(&format!("`{id}`")), "{id} is not named");
+            id
+        })
+        .collect();
+    let known: Vec<_> = catalogue().map(|check| check.id).collect();
+    assert_eq!(explained, known, "the README's tables follow the catalogue");
+}
+
+#[test]
+fn this_machine_is_judged_without_panic() {
+    let facts = probe(Path::new("/"));
+    let findings = judge(&facts, |_| {});
+    assert_eq!(findings.len(), judged(|_| {}).len(), "{findings:#?}");
+}

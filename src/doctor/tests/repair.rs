@@ -1,0 +1,137 @@
+//! From findings to a plan.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::fixture::{Machine, ROOT, USER, judge};
+use crate::doctor::{Change, RepairPlan, Status, check, repair};
+use crate::host::{Facts, Sysctl, probe};
+
+fn plan(machine: &Machine) -> RepairPlan {
+    plan_for(machine, |facts| facts)
+}
+
+fn plan_for(machine: &Machine, who: impl FnOnce(Facts) -> Facts) -> RepairPlan {
+    let facts = who(probe(machine.root.path()));
+    let mut plan = RepairPlan::default();
+    judge(&facts, |inputs| plan = repair(inputs, &check(inputs)));
+    plan
+}
+
+fn change(setting: Sysctl, before: i64, after: i64) -> Change {
+    Change { setting, before, after }
+}
+
+#[test]
+fn a_machine_in_order_needs_nothing() {
+    assert_eq!(plan(&Machine::new(USER)), RepairPlan::default());
+}
+
+#[test]
+fn each_setting_is_changed_once_and_in_the_kernels_order() {
+    let machine = Machine::new(ROOT);
+    machine.sysctl("perf_event_max_sample_rate", "10").sysctl("perf_cpu_time_max_percent", "5");
+    machine.sysctl("perf_event_max_stack", "16");
+    let expected = [
+        change(Sysctl::PerfCpuTimeMaxPercent, 5, 25),
+        change(Sysctl::PerfEventMaxSampleRate, 10, 997),
+        change(Sysctl::PerfEventMaxStack, 16, 127),
+    ];
+    assert_eq!(plan(&machine).changes, expected);
+}
+
+#[test]
+fn two_checks_that_ask_for_one_setting_are_both_content() {
+    // Hidden kernel addresses and missing kernel stacks both ask for level 1.
+    let machine = Machine::new(super::fixture::PERFMON);
+    machine.sysctl("perf_event_paranoid", "2").put("proc/kallsyms", "0000000000000000 T _stext\n");
+    machine.sysctl("kptr_restrict", "2");
+    let expected = [change(Sysctl::PerfEventParanoid, 2, 1), change(Sysctl::KptrRestrict, 2, 0)];
+    assert_eq!(plan(&machine).changes, expected);
+}
+
+#[test]
+fn what_was_not_understood_is_not_written() {
+    let machine = Machine::new(USER);
+    machine.sysctl("perf_event_paranoid", "2").sysctl("kptr_restrict", "many");
+    machine.put("proc/kallsyms", "0000000000000000 T _stext\n");
+    let of_level = plan(&machine);
+    assert_eq!(of_level.changes, [change(Sysctl::PerfEventParanoid, 2, 1)]);
+    machine.sysctl("perf_event_paranoid", "1000000");
+    let nonsense = plan(&machine);
+    assert_eq!(nonsense.changes, [], "a level that no kernel has");
+    assert!(nonsense.by_hand[0].why.as_ref().unwrap().contains("was not understood"), "{nonsense:?}");
+}
+
+#[test]
+fn what_one_setting_hides_is_repaired_with_it() {
+    let machine = Machine::new(USER);
+    machine.sysctl("perf_event_paranoid", "2").sysctl("kptr_restrict", "1");
+    machine.put("proc/kallsyms", "0000000000000000 T _stext\n");
+    let finding = machine.finds("kptr-restrict", |_| {});
+    assert_eq!(finding.status, Status::Info, "no kernel samples, no need for names");
+    let plan = plan(&machine);
+    let expected = [change(Sysctl::PerfEventParanoid, 2, 1), change(Sysctl::KptrRestrict, 1, 0)];
+    assert_eq!(plan.changes, expected);
+    assert_eq!(plan.ids_of(Sysctl::KptrRestrict), ["kptr-restrict"]);
+    assert!(plan.sudo);
+}
+
+#[test]
+fn root_can_repair_for_those_who_are_not() {
+    let machine = Machine::new(ROOT);
+    machine.sysctl("perf_event_paranoid", "2").sysctl("perf_event_mlock_kb", "64");
+    machine.put("proc/self/limits", "Max locked memory 0 0 bytes\n");
+    assert_eq!(plan(&machine).changes, [], "root needs nothing");
+    let expected = [change(Sysctl::PerfEventParanoid, 2, 1), change(Sysctl::PerfEventMlockKb, 64, 516)];
+    assert_eq!(plan_for(&machine, Facts::unprivileged).changes, expected);
+}
+
+#[test]
+fn the_hosts_settings_are_left_to_the_user() {
+    let machine = Machine::new(USER);
+    machine.sysctl("perf_event_paranoid", "2").namespace("pid", "4026532001");
+    machine.put("proc/self/mounts", "proc /proc/sys proc ro 0 0\n");
+    let plan = plan(&machine);
+    assert!(plan.is_empty());
+    assert_eq!((plan.by_hand[0].ids.as_slice(), plan.by_hand[0].on_host), (&["perf-event-paranoid"][..], true));
+}
+
+/// All files of a machine.
+fn files(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut queue = vec![root.to_owned()];
+    while let Some(dir) = queue.pop() {
+        for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+            let kind = fs::symlink_metadata(&path).unwrap();
+            if kind.is_dir() {
+                queue.push(path);
+            } else if kind.is_file() {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn nonsense_and_forbidden_files_are_told_and_nothing_is_written_over_them() {
+    let number = Machine::new(USER).findings(|_| {}).len();
+    let texts: [Option<&[u8]>; 4] = [Some(b"nonsense\n"), Some(b""), Some(b"\xff\xfe\0\n99999999999999999999"), None];
+    for text in texts {
+        let machine = Machine::new(USER);
+        for file in files(machine.root.path()) {
+            fs::remove_file(&file).unwrap();
+            match text {
+                Some(text) => fs::write(&file, text).unwrap(),
+                // A directory exists and cannot be read as a file, even by root.
+                None => fs::create_dir(&file).unwrap(),
+            }
+        }
+        let findings = machine.findings(|_| {});
+        assert_eq!(findings.len(), number, "every check has its say: {text:?}");
+        assert_eq!(plan(&machine).changes, [], "{text:?}");
+        let level = findings.iter().find(|finding| finding.id == "perf-event-paranoid").unwrap();
+        assert_eq!(level.status, Status::Warning, "{level:?}");
+    }
+}

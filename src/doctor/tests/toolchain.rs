@@ -1,0 +1,118 @@
+//! Programs beside goflame.
+
+use super::fixture::{Machine, USER, tools};
+use crate::doctor::{Finding, Go, GoMod, Status, Tools};
+
+fn finds(id: &str, tools: &Tools) -> Finding {
+    Machine::new(USER).finds(id, |inputs| inputs.tools = Some(tools))
+}
+
+fn with_go(change: impl FnOnce(&mut Go)) -> Tools {
+    let mut tools = tools();
+    change(tools.go.as_mut().unwrap());
+    tools
+}
+
+#[test]
+fn go_that_is_missing() {
+    let machine = Machine::new(USER);
+    let missing = Tools { go: Err("no `go` on PATH".into()), ..tools() };
+    let finding = finds("go-found", &missing);
+    assert_eq!((finding.status, finding.found.as_str()), (Status::Failure, "no `go` on PATH"));
+    assert_eq!(finding.fix.unwrap().now(), "sudo apt-get install -y golang-go");
+    let outside = Tools { in_project: false, ..missing.clone() };
+    assert_eq!(finds("go-found", &outside).status, Status::Warning, "there is nothing to build");
+    assert_eq!(finds("go-pin", &missing).status, Status::Skipped);
+    let judged = machine.findings(|inputs| inputs.tools = Some(&missing));
+    let about_go = ["go-mod", "gotoolchain", "goflags", "c-compiler", "module-cache"];
+    assert!(!judged.iter().any(|finding| about_go.contains(&finding.id)), "{judged:#?}");
+    machine.put("etc/os-release", "ID=plan9\n");
+    assert_eq!(machine.finds("go-found", |inputs| inputs.tools = Some(&missing)).fix, None);
+}
+
+#[test]
+fn the_pin() {
+    let pinned = |pin: &str, version: &str| {
+        let tools = Tools { pin: pin.into(), ..with_go(|go| go.version = version.into()) };
+        finds("go-pin", &tools)
+    };
+    assert_eq!(pinned("", "go1.27.3").status, Status::Ok);
+    assert_eq!(pinned("go1.27.3", "go1.27.3 X:nodwarf5").status, Status::Ok);
+    let other = pinned("1.27.3", "go1.26.6");
+    assert_eq!((other.status, other.found.as_str()), (Status::Failure, "go1.26.6"));
+    assert_eq!(other.needed, "go1.27.3 exactly");
+}
+
+#[test]
+fn the_version_that_go_mod_asks_for() {
+    let asked = |go_mod: Option<GoMod>, version: &str| {
+        let tools = with_go(|go| (go.go_mod, go.version) = (go_mod, version.into()));
+        let findings = Machine::new(USER).findings(|inputs| inputs.tools = Some(&tools));
+        findings.iter().find(|finding| finding.id == "go-mod").map(|finding| finding.status)
+    };
+    let of = |go: &str| Some(GoMod { go: go.into(), toolchain: "go1.27.3".into() });
+    assert_eq!(asked(of("1.21"), "go1.27.3"), Some(Status::Ok));
+    assert_eq!(asked(of("1.27rc1"), "go1.27.3"), Some(Status::Ok));
+    assert_eq!(asked(of("1.27.4"), "go1.27.3"), Some(Status::Failure));
+    assert_eq!(asked(of("1.9"), "go1.19.8"), Some(Status::Ok), "9 is less than 19");
+    assert_eq!(asked(of("1.21"), "devel +abc"), Some(Status::Info));
+    assert_eq!(asked(of(""), "go1.27.3"), Some(Status::Info));
+    assert_eq!(asked(None, "go1.27.3"), None);
+}
+
+#[test]
+fn which_go_answers() {
+    let status = |value: &str, pin: &str| {
+        finds("gotoolchain", &Tools { pin: pin.into(), ..with_go(|go| go.gotoolchain = value.into()) }).status
+    };
+    assert_eq!(["", "local", "go1.27.3", "path"].map(|value| status(value, "")), [Status::Ok; 4]);
+    assert_eq!(["auto", "go1.27.3+auto"].map(|value| status(value, "")), [Status::Info; 2]);
+    assert_eq!(status("auto", "1.27.3"), Status::Ok);
+}
+
+#[test]
+fn flags_that_spoil_a_profile() {
+    let finds_with = |change: &dyn Fn(&mut Go)| finds("goflags", &with_go(change));
+    assert_eq!(finds_with(&|_| {}).found, "empty");
+    assert_eq!(finds_with(&|go| go.goflags = "-mod=vendor -buildvcs=false".into()).status, Status::Ok);
+    let goflags = "-race '-ldflags=-s -w'";
+    assert_eq!(finds_with(&|go| go.goflags = goflags.into()).status, Status::Ok, "the project's own flags win");
+    let outside = Tools { in_project: false, ..with_go(|go| go.goflags = goflags.into()) };
+    let stripped = finds("goflags", &outside);
+    assert_eq!(stripped.status, Status::Warning);
+    assert!(stripped.found.contains("-s strips"), "{stripped:?}");
+    assert_eq!(finds_with(&|go| go.goflags = "-ldflags=-X=main.v=1".into()).status, Status::Ok);
+    assert_eq!(
+        finds_with(&|go| go.flag_warnings = vec!["-race in GOFLAGS makes it slow".into()]).status,
+        Status::Warning
+    );
+    let refused = finds_with(&|go| {
+        go.goflags = "-ldflags=-s".into();
+        go.flags_refused = Some("`-s` in GOFLAGS strips what a profile needs".into());
+    });
+    assert_eq!(refused.status, Status::Failure);
+    assert_eq!(refused.fix.unwrap().now(), "go env -u GOFLAGS; unset GOFLAGS");
+}
+
+#[test]
+fn compilers_caches_and_other_tools() {
+    use Status::{Info, Ok, Warning};
+    let compiler = |found: bool, cgo| {
+        let c_compiler = found.then(|| "/usr/bin/gcc".into());
+        finds("c-compiler", &Tools { c_compiler, ..with_go(|go| go.cgo_enabled = cgo) })
+    };
+    let states = [(true, true), (true, false), (false, false), (false, true)];
+    assert_eq!(states.map(|(found, cgo)| compiler(found, cgo).status), [Ok, Info, Info, Warning]);
+    assert_eq!(compiler(false, true).fix.unwrap().now(), "sudo apt-get install -y gcc libc6-dev");
+    assert_eq!(finds("module-cache", &tools()).status, Ok);
+    assert_eq!(finds("module-cache", &with_go(|go| go.module_cache.1 = false)).status, Warning);
+    assert_eq!(finds("delve", &tools()).status, Ok);
+    assert_eq!(finds("delve", &Tools { delve: None, ..tools() }).status, Info);
+    assert_eq!(finds("perf-tool", &tools()).status, Ok);
+    let without = finds("perf-tool", &Tools { perf: Some(Err("no `perf` on PATH".into())), ..tools() });
+    assert_eq!(without.status, Status::Failure);
+    assert_eq!(without.fix.unwrap().now(), "sudo apt-get install -y linux-perf");
+    let not_asked = Tools { perf: None, ..tools() };
+    let findings = Machine::new(USER).findings(|inputs| inputs.tools = Some(&not_asked));
+    assert!(!findings.iter().any(|finding| finding.id == "perf-tool"));
+}

@@ -1,0 +1,113 @@
+//! The programs on this machine, for `doctor` to judge: found, and asked for their versions.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+use crate::build::{self, GoTool};
+use crate::config::{Config, Engine};
+use crate::doctor::{Go, GoMod, Tools};
+use crate::fsio;
+use crate::process::Command;
+
+/// No go.mod of a person's is longer.
+const GO_MOD_LIMIT: u64 = 4 << 20;
+
+/// Asks around. `go` has been asked already, since what follows needs it anyway.
+pub(super) fn tools(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Tools {
+    let on_path = |program: &str| Command::new(program).program_file().ok();
+    Tools {
+        c_compiler: go.as_ref().ok().and_then(|go| on_path(go.cc.split_whitespace().next().unwrap_or("gcc"))),
+        delve: on_path("dlv"),
+        perf: (config.record.engine == Engine::Perf).then(perf_version),
+        go: go.as_ref().map(|go| facts_of(config, in_project, go)).map_err(words),
+        in_project,
+        pin: config.toolchain.go.clone(),
+    }
+}
+
+/// An error and its causes in one line.
+fn words(error: &build::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {}", error.to_string().lines().collect::<Vec<_>>().join("; "));
+        cause = error.source();
+    }
+    text
+}
+
+fn facts_of(config: &Config, in_project: bool, go: &GoTool) -> Go {
+    let planned = in_project.then(|| build::plan(config, go));
+    let (refused, warnings) = match planned {
+        Some(Ok(plan)) => (None, plan.warnings),
+        Some(Err(error @ (build::Error::Strips { .. } | build::Error::GoFlags { .. }))) => {
+            (Some(error.to_string()), Vec::new())
+        }
+        // Of the settings, not of the machine.
+        Some(Err(_)) | None => (None, Vec::new()),
+    };
+    Go {
+        version: go.version.clone(),
+        goflags: go.goflags.clone(),
+        gotoolchain: go.gotoolchain.clone(),
+        cgo_enabled: go.cgo_enabled,
+        cc: go.cc.clone(),
+        module_cache: module_cache(&go.gomodcache),
+        go_mod: go.gomod.as_deref().and_then(go_mod),
+        flags_refused: refused,
+        flag_warnings: warnings,
+    }
+}
+
+/// The directory, or what there is of it, and whether this user may write to it.
+fn module_cache(dir: &Path) -> (PathBuf, bool) {
+    let existing = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
+    let writable = accessat(CWD, existing, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
+    (dir.to_owned(), writable)
+}
+
+fn go_mod(path: &Path) -> Option<GoMod> {
+    let bytes = fsio::read_bounded(path, GO_MOD_LIMIT).ok()?;
+    Some(read_go_mod(&String::from_utf8_lossy(&bytes)))
+}
+
+/// The two lines of a go.mod (`go help go.mod`); each stands on a line of its own, outside of any block.
+fn read_go_mod(text: &str) -> GoMod {
+    let line = |keyword: &str| {
+        let of = |line: &str| {
+            let mut words = line.split("//").next().unwrap_or_default().split_whitespace();
+            (words.next() == Some(keyword)).then(|| words.next().map(str::to_owned)).flatten()
+        };
+        text.lines().find_map(of).unwrap_or_default()
+    };
+    GoMod { go: line("go"), toolchain: line("toolchain") }
+}
+
+fn perf_version() -> Result<String, String> {
+    match Command::new("perf").args(["--version"]).capture() {
+        Ok(answer) => Ok(answer.text().trim().to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_of_a_go_mod() {
+        let text =
+            "module example.com/go\n\ngo 1.21 // the oldest\n\ntoolchain go1.27.3\n\nrequire (\n\tgo.dev/x v1.0.0\n)\n";
+        assert_eq!(read_go_mod(text), GoMod { go: "1.21".into(), toolchain: "go1.27.3".into() });
+        assert_eq!(read_go_mod("module m\n"), GoMod::default());
+        assert_eq!(read_go_mod("go\n"), GoMod::default());
+    }
+
+    #[test]
+    fn a_cache_that_is_not_there_yet_is_judged_by_what_is() {
+        let dir = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+        let cache = dir.path().join("pkg/mod");
+        assert_eq!(module_cache(&cache), (cache, true));
+    }
+}
