@@ -14,6 +14,9 @@ pub enum Error {
     /// The machine, the toolchain or the binary is not ready. The findings say why.
     #[error("not ready")]
     NotReady(Vec<Finding>),
+    /// A repair of the machine.
+    #[error(transparent)]
+    Repair(#[from] super::repair::Error),
     /// The build.
     #[error(transparent)]
     Build(#[from] build::Error),
@@ -66,6 +69,7 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Config(error) => error.hints(),
+            Self::Repair(error) => error.hints(),
             Self::Build(error) => error.hints(),
             Self::Record(error) => error.hints(),
             Self::NoPerf(_) => vec!["install perf (Debian: linux-perf), or use `engine = \"native\"`".into()],

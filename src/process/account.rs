@@ -42,6 +42,25 @@ pub fn act_for(account: Account) -> io::Result<()> {
     ACTING_FOR.set(account).map_err(|_| io::Error::other("already acting for somebody"))
 }
 
+/// Does something with this process's own rights over files, which [`act_for`] gave up: for what belongs to the machine,
+/// and never for a path that a user chose.
+pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
+    /// Gives the rights up again, also when the work panics.
+    struct Borrowed;
+    impl Drop for Borrowed {
+        fn drop(&mut self) {
+            if let Some(account) = acting_for() {
+                setfsgid(Gid::from_raw(account.gid));
+                setfsuid(Uid::from_raw(account.uid));
+            }
+        }
+    }
+    let _borrowed = Borrowed;
+    setfsuid(nix::unistd::geteuid());
+    setfsgid(nix::unistd::getegid());
+    work()
+}
+
 /// The account that this process acts for.
 pub fn acting_for() -> Option<&'static Account> {
     ACTING_FOR.get()

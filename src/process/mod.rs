@@ -9,7 +9,7 @@ mod error;
 mod quote;
 mod status;
 
-pub use account::{Account, act_for, acting_for};
+pub use account::{Account, act_for, acting_for, with_own_rights};
 pub use command::{Captured, Command, find};
 pub use error::{Error, Said};
 pub use quote::{quote, quote_command, quote_line};

@@ -1,0 +1,128 @@
+//! What goflame changed, as it stands on disk: sealed by a digest, so that a damaged file is not acted on.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::doctor::Change;
+use crate::host::Sysctl;
+
+/// Version of the shape.
+const SCHEMA: u32 = 1;
+
+/// Everything that an undo takes back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    /// Settings, each once.
+    pub(super) changes: Vec<Change>,
+    /// The file for the next boot.
+    pub(super) persisted: Option<Persisted>,
+}
+
+/// A file's text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Persisted {
+    /// Before goflame wrote it; `None`: it was not there.
+    pub(super) before: Option<String>,
+    /// What goflame wrote.
+    pub(super) after: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed {
+    schema: u32,
+    sha256: String,
+    state: State,
+}
+
+impl State {
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.persisted.is_none()
+    }
+
+    /// Takes in a change. Of a setting that goflame has changed before, and nobody else since, the oldest value counts.
+    pub(super) fn remember(&mut self, change: Change) {
+        match self.changes.iter_mut().find(|known| known.setting == change.setting) {
+            Some(known) if known.after == change.before => known.after = change.after,
+            Some(known) => *known = change,
+            None => self.changes.push(change),
+        }
+    }
+
+    /// The value that a change really led to.
+    pub(super) fn amend(&mut self, setting: Sysctl, now: i64) {
+        for change in self.changes.iter_mut().filter(|change| change.setting == setting) {
+            change.after = now;
+        }
+    }
+
+    /// A change that was not made after all: what is known of that setting is what was known before.
+    pub(super) fn forget(&mut self, setting: Sysctl, before: &Self) {
+        self.changes.retain(|change| change.setting != setting);
+        self.changes.extend(before.changes.iter().filter(|change| change.setting == setting));
+    }
+}
+
+fn digest(state: &State) -> String {
+    let text = serde_json::to_string(state).unwrap_or_default();
+    Sha256::digest(text).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The text of the file.
+pub(super) fn seal(state: &State) -> String {
+    let sealed = Sealed { schema: SCHEMA, sha256: digest(state), state: state.clone() };
+    let mut text = serde_json::to_string_pretty(&sealed).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Reads the file's text. Whatever goflame would not have written is refused: these values go into the kernel.
+pub(super) fn open(text: &str) -> Result<State, String> {
+    let sealed: Sealed = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if sealed.schema != SCHEMA {
+        return Err(format!("it has version {}, and this goflame reads {SCHEMA}", sealed.schema));
+    }
+    if digest(&sealed.state) != sealed.sha256 {
+        return Err("its contents do not have the SHA-256 that it names".into());
+    }
+    let impossible =
+        sealed.state.changes.iter().find(|it| !it.setting.is_possible(it.before) || !it.setting.is_possible(it.after));
+    match impossible {
+        Some(change) => Err(format!("{} cannot have the value that it names", change.setting.name())),
+        None => Ok(sealed.state),
+    }
+}
+
+/// The settings in a file for `/etc/sysctl.d` that goflame knows (sysctl.d(5)).
+pub(super) fn read_conf(text: &str) -> BTreeMap<Sysctl, i64> {
+    let line = |line: &str| {
+        let (name, value) = line.split_once('=')?;
+        let name = name.trim().trim_start_matches('-').replace('/', ".");
+        let setting = Sysctl::ALL.into_iter().find(|setting| setting.name() == name)?;
+        Some((setting, value.trim().parse().ok().filter(|value| setting.is_possible(*value))?))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// The text of such a file; `None` without settings.
+pub(super) fn write_conf(settings: &BTreeMap<Sysctl, i64>) -> Option<String> {
+    if settings.is_empty() {
+        return None;
+    }
+    let mut text =
+        String::from("# Written by `goflame doctor --fix --persist`; `goflame doctor --undo` takes it back.\n");
+    for (setting, value) in settings {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} = {value}", setting.name());
+    }
+    Some(text)
+}
