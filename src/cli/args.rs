@@ -139,13 +139,41 @@ pub(super) struct Init {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct Doctor {
+    /// Judge this binary, in place of the project's
+    #[arg(value_name = "BINARY")]
+    pub(super) binary: Option<PathBuf>,
     /// Print the findings as JSON
     #[arg(long)]
     pub(super) json: bool,
     /// Warnings count as failures
     #[arg(long)]
     pub(super) strict: bool,
+    /// Make these checks only
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub(super) only: Vec<String>,
+    /// Let these checks not count
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub(super) skip: Vec<String>,
+    /// Judge for a user without privileges, though there are some (so do --fix and --print-script under sudo)
+    #[arg(long)]
+    pub(super) unprivileged: bool,
+    /// Change the kernel settings that stand in the way (as root), and check again
+    #[arg(long, group = "repair")]
+    pub(super) fix: bool,
+    /// Print a shell script that makes the same changes
+    #[arg(long, group = "repair", conflicts_with = "json")]
+    pub(super) print_script: bool,
+    /// With --fix or --print-script: keep the settings after a reboot, in /etc/sysctl.d/99-goflame.conf
+    #[arg(long, requires = "repair")]
+    pub(super) persist: bool,
+    /// Take back what --fix has changed
+    #[arg(long, conflicts_with_all = ["repair", "json", "only", "skip", "binary", "unprivileged"])]
+    pub(super) undo: bool,
+    /// Do not ask before --fix and --undo
+    #[arg(short, long)]
+    pub(super) yes: bool,
 }
 
 /// Which build.

@@ -1,6 +1,6 @@
 //! Exit codes, which are an interface: the README lists them.
 
-use crate::pipeline::Error;
+use crate::pipeline::{Error, RepairError};
 use crate::{build, record};
 
 /// Something that goflame has no word for.
@@ -26,14 +26,17 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::Config(error) if error.is_usage() => USAGE,
         Error::Config(_) => CONFIG,
         Error::NotReady(_) => READINESS,
-        Error::Caller { .. } => UNEXPECTED,
+        Error::Caller { .. } | Error::Repair(RepairError::File(_)) => UNEXPECTED,
         Error::Build(error) if is_readiness(error) => READINESS,
         Error::Build(_) => BUILD,
         Error::Record(record::Error::Abandoned { signal, .. }) => {
             u8::try_from(signal.saturating_add(128)).unwrap_or(UNEXPECTED)
         }
         Error::Record(_) | Error::NoPerf(_) => RECORD,
-        Error::Unreadable { .. } | Error::Analyse { .. } | Error::Input(_) => INPUT,
+        Error::Unreadable { .. }
+        | Error::Analyse { .. }
+        | Error::Input(_)
+        | Error::Repair(RepairError::Damaged { .. }) => INPUT,
         Error::Output(_) | Error::Archive(_) => ARCHIVE,
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use super::exit;
 use super::output::Terminal;
 use crate::config;
+use crate::doctor::UnknownCheck;
 use crate::fsio::FileError;
 use crate::pipeline::Error;
 
@@ -33,6 +34,21 @@ pub(super) enum Failure {
         /// How many.
         count: usize,
     },
+    /// A flag names checks that do not exist.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    UnknownChecks(Vec<UnknownCheck>),
+    /// Only root can change kernel settings.
+    #[error("only root can change kernel settings")]
+    NotRoot {
+        /// The command line, with sudo.
+        command: String,
+    },
+    /// The user said no.
+    #[error("nothing was changed")]
+    Declined,
+    /// Nobody is there who could be asked.
+    #[error("standard input is no terminal, so nobody can be asked")]
+    NobodyToAsk,
     /// Standard output.
     #[error("cannot write to standard output")]
     Stdout(#[source] std::io::Error),
@@ -69,6 +85,12 @@ impl Failure {
         match self {
             Self::Stage(error) => error.hints(),
             Self::Exists(_) => vec!["`--force` overwrites it".into()],
+            Self::UnknownChecks(_) => vec!["`goflame doctor --json` lists every check with its id".into()],
+            Self::NotRoot { command } => vec![
+                format!("`{command}`"),
+                "`goflame doctor --print-script` writes a script for whoever is root".into(),
+            ],
+            Self::NobodyToAsk => vec!["`--yes` answers for scripts".into()],
             _ => Vec::new(),
         }
     }
@@ -76,7 +98,8 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Stage(error) => exit::code(error),
-            Self::Directory(_) | Self::Exists(_) => exit::USAGE,
+            Self::Directory(_) | Self::Exists(_) | Self::UnknownChecks(_) | Self::NobodyToAsk => exit::USAGE,
+            Self::NotRoot { .. } | Self::Declined => exit::READINESS,
             Self::File(_) | Self::Changed { .. } => exit::ARCHIVE,
             Self::Stdout(_) => exit::UNEXPECTED,
         }

@@ -160,18 +160,34 @@ impl Terminal {
         });
     }
 
-    /// The checks that stand in the way.
+    /// Asks on standard error and reads the answer from standard input; `None` when that is no terminal.
+    pub(super) fn confirm(&self, question: &str) -> Option<bool> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
+            return None;
+        }
+        self.people(|mut stderr| {
+            write!(stderr, "{NOTE}{:>VERB_WIDTH$}{NOTE:#} {question} [y/N] ", "Question")?;
+            stderr.flush()
+        });
+        let mut answer = String::new();
+        let read = stdin.read_line(&mut answer);
+        Some(read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// The checks that stand in the way: failures; where there is none, the warnings that count as such.
     pub(super) fn not_ready(&self, findings: &[Finding]) {
-        let bad = findings.iter().filter(|finding| matches!(finding.status, Status::Failure | Status::Warning));
-        for finding in bad {
+        let failed = findings.iter().any(|finding| finding.status == Status::Failure);
+        for finding in findings.iter().filter(|finding| finding.is_bad()) {
             let message = format!("not ready: {}: {}", finding.id, finding.found);
-            let fix = finding.fix.as_ref().map(|fix| format!("run `{}`", fix.now));
-            let causes = [format!("needed is {}; {}", finding.needed, finding.why)];
-            if finding.status == Status::Failure {
-                self.error(&message, &causes, &fix.into_iter().collect::<Vec<_>>());
-            } else {
+            if failed && finding.status == Status::Warning {
                 self.warn(&message);
+                continue;
             }
+            let causes = [format!("needed is {}; {}", finding.needed, finding.why)];
+            let place = |on_host| if on_host { " on the host" } else { "" };
+            let fix = finding.fix.as_ref().map(|fix| format!("run{} `{}`", place(fix.on_host), fix.now()));
+            self.error(&message, &causes, &fix.into_iter().collect::<Vec<_>>());
         }
     }
 

@@ -1,0 +1,86 @@
+//! `--fix` and `--undo`: what would change, the question, and what came of it.
+
+use std::process::ExitCode;
+
+use super::goflame;
+use crate::cli::args::Doctor;
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::Terminal;
+use crate::doctor::RepairPlan;
+use crate::pipeline::{self, Observer, Step};
+
+/// Carries out what can be repaired here. True when something was tried, so that the machine has to be looked at again.
+pub(super) fn fix(plan: &RepairPlan, args: &Doctor, terminal: &Terminal) -> Result<bool, Failure> {
+    for by_hand in &plan.by_hand {
+        let place = if by_hand.on_host { " on the host" } else { "" };
+        terminal.step("Left", &format!("{}: by hand{place}: {}", by_hand.ids.join(", "), by_hand.command));
+    }
+    let keeps = args.persist && has_something_to_keep(plan)?;
+    if plan.is_empty() && !keeps {
+        terminal.step("Fixed", "nothing: no kernel setting stands in the way");
+        return Ok(false);
+    }
+    for change in &plan.changes {
+        terminal.step("Plan", &format!("{}: {} -> {}", change.setting.name(), change.before, change.after));
+    }
+    if args.persist {
+        terminal.step("Plan", "keep it after a reboot: /etc/sysctl.d/99-goflame.conf");
+    }
+    let flags = if args.persist { "--fix --persist" } else { "--fix" };
+    agree(args, terminal, flags, "Change this?")?;
+    tell(&pipeline::carry_out(plan, args.persist).map_err(pipeline::Error::from)?, "Fixed", terminal);
+    if let Some(undoable) = pipeline::undoable().map_err(pipeline::Error::from)? {
+        terminal.step("Kept", &format!("what was before, for `goflame doctor --undo`: {}", undoable.file));
+    }
+    Ok(true)
+}
+
+/// Whether something is, or was, changed that could be kept after a reboot.
+fn has_something_to_keep(plan: &RepairPlan) -> Result<bool, Failure> {
+    let undoable = pipeline::undoable().map_err(pipeline::Error::from)?;
+    Ok(!plan.is_empty() || undoable.is_some_and(|undoable| !undoable.changes.is_empty()))
+}
+
+/// Takes back what `--fix` has changed.
+pub(super) fn undo(args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let Some(undoable) = pipeline::undoable().map_err(pipeline::Error::from)? else {
+        terminal.step("Undone", "nothing: goflame has changed no kernel setting here");
+        return Ok(ExitCode::SUCCESS);
+    };
+    for change in &undoable.changes {
+        terminal.step("Plan", &format!("{}: back to {}", change.setting.name(), change.before));
+    }
+    if undoable.persisted {
+        terminal.step("Plan", "/etc/sysctl.d/99-goflame.conf: back to what was there before");
+    }
+    agree(args, terminal, "--undo", "Take this back?")?;
+    let steps = pipeline::undo().map_err(pipeline::Error::from)?;
+    tell(&steps, "Undone", terminal);
+    let failed = steps.iter().any(|step| step.problem.is_some());
+    Ok(if failed { exit::UNEXPECTED.into() } else { ExitCode::SUCCESS })
+}
+
+/// Root has to have agreed, on a terminal or by `--yes`.
+fn agree(args: &Doctor, terminal: &Terminal, flags: &str, question: &str) -> Result<(), Failure> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(Failure::NotRoot { command: format!("{} doctor {flags}", goflame(true)) });
+    }
+    if args.yes {
+        return Ok(());
+    }
+    match terminal.confirm(question) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::Declined),
+        None => Err(Failure::NobodyToAsk),
+    }
+}
+
+fn tell(steps: &[Step], verb: &str, terminal: &Terminal) {
+    for step in steps {
+        match &step.problem {
+            None => terminal.step(verb, &step.what),
+            Some(problem) => terminal.warn(&format!("{}: {problem}", step.what)),
+        }
+    }
+}

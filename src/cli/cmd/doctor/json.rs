@@ -1,0 +1,27 @@
+//! The findings for programs. `templates/doctor.schema.json` describes the shape, and a test holds the two together.
+
+use serde_json::json;
+
+use crate::doctor::{Finding, Status, Verdict, count, verdict};
+
+/// Version of the shape. It grows when something is renamed, removed or means something else; new keys, ids and groups
+/// may come without that.
+const SCHEMA: u32 = 1;
+
+pub(super) fn json(findings: &[Finding], strict: bool) -> String {
+    let value = json!({
+        "schema": SCHEMA,
+        "goflame": env!("CARGO_PKG_VERSION"),
+        "ready": verdict(findings, strict) == Verdict::Ready,
+        "strict": strict,
+        "summary": {
+            "ok": count(findings, Status::Ok),
+            "info": count(findings, Status::Info),
+            "warning": count(findings, Status::Warning),
+            "failure": count(findings, Status::Failure),
+            "skipped": count(findings, Status::Skipped),
+        },
+        "findings": findings,
+    });
+    format!("{value:#}\n")
+}

@@ -1,0 +1,70 @@
+//! `goflame doctor`: the findings as a table or as JSON, and the repairs.
+
+mod fix;
+mod json;
+mod script;
+mod table;
+
+use std::process::ExitCode;
+
+use super::Project;
+use crate::cli::args::Doctor;
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::Terminal;
+use crate::config::{Config, Overrides};
+use crate::doctor::{Verdict, unknown_checks, verdict};
+use crate::pipeline::{self, Checkup, CheckupOptions};
+use crate::process::acting_for;
+
+pub(in crate::cli) fn doctor(project: &Project<'_>, args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let named: Vec<String> = args.only.iter().chain(&args.skip).cloned().collect();
+    let unknown = unknown_checks(&named);
+    if !unknown.is_empty() {
+        return Err(Failure::UnknownChecks(unknown));
+    }
+    if args.undo {
+        return fix::undo(args, terminal);
+    }
+    let overrides = Overrides { strict: args.strict.then_some(true), ..Overrides::default() };
+    let (config, in_project) = project.settings_or_defaults(&overrides)?;
+    let options = CheckupOptions {
+        in_project,
+        binary: args.binary.as_ref().map(|binary| project.path(binary)),
+        skip: args.skip.clone(),
+        only: args.only.clone(),
+        // Whoever repairs through sudo wants to profile without it.
+        unprivileged: args.unprivileged || ((args.fix || args.print_script) && acting_for().is_some()),
+    };
+    let mut checkup = pipeline::checkup(&config, &options)?;
+    if args.print_script {
+        let script = script::script(&checkup.plan, args.persist);
+        terminal.data(script.as_bytes()).map_err(Failure::Stdout)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.fix && fix::fix(&checkup.plan, args, terminal)? {
+        // What is printed is the machine as it is now.
+        checkup = pipeline::checkup(&config, &options)?;
+    }
+    print(&checkup, &config, args, terminal)
+}
+
+/// goflame in a command to paste. sudo looks for programs in places of its own, where Cargo installs none.
+fn goflame(sudo: bool) -> &'static str {
+    if sudo { "sudo \"$(command -v goflame)\"" } else { "goflame" }
+}
+
+fn print(checkup: &Checkup, config: &Config, args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let strict = config.doctor.strict;
+    let verdict = verdict(&checkup.findings, strict);
+    let text = if args.json {
+        json::json(&checkup.findings, strict)
+    } else {
+        table::table(checkup, verdict, Terminal::columns(), terminal.data_color())
+    };
+    terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
+    Ok(match verdict {
+        Verdict::Ready => ExitCode::SUCCESS,
+        Verdict::NotReady => exit::READINESS.into(),
+    })
+}

@@ -1,0 +1,41 @@
+//! `--print-script`: the repairs as a shell script for a repository that sets up machines.
+//!
+//! POSIX sh, and as careful as `--fix`: a setting that is missing or holds no number is not written, and one that is good
+//! enough already stays. Run twice, it changes nothing the second time.
+
+use std::fmt::Write as _;
+
+use crate::doctor::{Bound, RepairPlan, Setting};
+use crate::process::quote_command;
+
+/// What every script begins with.
+const HEAD: &str = include_str!("../../../../templates/doctor-head.sh");
+
+pub(super) fn script(plan: &RepairPlan, persist: bool) -> String {
+    let mut text = HEAD.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+    // Writing to a string cannot fail.
+    for by_hand in &plan.by_hand {
+        let place = if by_hand.on_host { "on the host of this container" } else { "by hand" };
+        let _ = writeln!(text, "# {}: {place}:\n#   {}", by_hand.ids.join(", "), by_hand.command.replace('\n', " "));
+    }
+    if plan.settings.is_empty() {
+        text.push_str("say 'no kernel setting stood in the way when this script was made'\n");
+        return text;
+    }
+    for setting in &plan.settings {
+        let _ = writeln!(text, "{} {} {}", word(setting), setting.sysctl.name(), setting.value);
+    }
+    if persist {
+        let lines: Vec<_> = plan.settings.iter().map(Setting::line).collect();
+        let _ = writeln!(text, "persist {}", quote_command(&lines));
+    }
+    text
+}
+
+/// The script's function that brings a setting to its side of the value.
+fn word(setting: &Setting) -> &'static str {
+    match setting.bound {
+        Bound::AtMost => "at_most",
+        Bound::AtLeast => "at_least",
+    }
+}

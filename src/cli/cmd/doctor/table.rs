@@ -1,0 +1,133 @@
+//! The findings for people: grouped, one line for what is in order, a paragraph for what is not, and all repairs below,
+//! ready to paste. Every line but a command fits the width.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Effects, Style};
+
+use super::goflame;
+use crate::doctor::{RepairPlan, Status, Verdict, summary_line};
+use crate::pipeline::Checkup;
+use crate::render::disarm;
+
+/// Where the ids begin: behind the status.
+const INDENT: usize = 11;
+/// Narrower than this is unreadable anyway.
+const NARROWEST: usize = 40;
+
+const BOLD: Style = Style::new().effects(Effects::BOLD);
+const DIM: Style = Style::new().effects(Effects::DIMMED);
+
+pub(super) fn table(checkup: &Checkup, verdict: Verdict, columns: usize, color: bool) -> String {
+    let Checkup { findings, plan } = checkup;
+    let columns = columns.max(NARROWEST);
+    let paint = |style: Style| if color { style } else { Style::new() };
+    let ids = findings.iter().map(|finding| finding.id.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    let mut group = None;
+    // Writing to a string cannot fail.
+    for finding in findings {
+        if group != Some(finding.group) {
+            let (bold, gap) = (paint(BOLD), if group.is_some() { "\n" } else { "" });
+            let _ = writeln!(text, "{gap}{bold}{}{bold:#}", finding.group.title());
+            group = Some(finding.group);
+        }
+        let (word, style) = word(finding.status);
+        let style = paint(style);
+        let mut found = wrapped(&finding.found, columns.saturating_sub(INDENT + ids + 2)).into_iter();
+        let first = found.next().unwrap_or_default();
+        let _ = writeln!(text, "  {style}{word:<7}{style:#}  {:<ids$}  {first}", finding.id);
+        for line in found {
+            let _ = writeln!(text, "{:indent$}{line}", "", indent = INDENT + ids + 2);
+        }
+        if finding.is_bad() {
+            let needed = format!("needed: {}, for {}", finding.needed, finding.feature);
+            for line in wrapped(&needed, columns - INDENT).into_iter().chain(wrapped(&finding.why, columns - INDENT)) {
+                let dim = paint(DIM);
+                let _ = writeln!(text, "{:INDENT$}{dim}{line}{dim:#}", "");
+            }
+        }
+    }
+    text.push_str(&repairs(plan, paint(BOLD), paint(DIM)));
+    let (word, style) = match verdict {
+        Verdict::Ready => ("Ready", AnsiColor::Green.on_default().effects(Effects::BOLD)),
+        Verdict::NotReady => ("Not ready", AnsiColor::Red.on_default().effects(Effects::BOLD)),
+    };
+    let style = paint(style);
+    let _ = writeln!(text, "\n{style}{word}{style:#}: {}", summary_line(findings));
+    text
+}
+
+/// The commands, each with the checks that it repairs.
+fn repairs(plan: &RepairPlan, bold: Style, dim: Style) -> String {
+    let mut text = String::new();
+    let mut command = |ids: &str, line: &str, remark: &str| {
+        let _ = writeln!(text, "  {dim}# {ids}{remark}{dim:#}\n  {line}");
+    };
+    let sudo = if plan.sudo { "sudo " } else { "" };
+    for change in &plan.changes {
+        let ids = plan.ids_of(change.setting).join(", ");
+        command(&ids, &format!("{sudo}sysctl -w {}={}", change.setting.name(), change.after), "");
+    }
+    for by_hand in &plan.by_hand {
+        let mut remark = if by_hand.on_host { " (on the host of this container)".to_owned() } else { String::new() };
+        if let Some(why) = &by_hand.why {
+            let _ = write!(remark, "; {}", disarm(why));
+        }
+        command(&by_hand.ids.join(", "), &by_hand.command, &remark);
+    }
+    if !plan.is_empty() {
+        let goflame = goflame(plan.sudo);
+        command("the kernel settings in one go, after a reboot too", &format!("{goflame} doctor --fix --persist"), "");
+    }
+    if text.is_empty() { text } else { format!("\n{bold}To repair{bold:#}\n{text}") }
+}
+
+fn word(status: Status) -> (&'static str, Style) {
+    match status {
+        Status::Ok => ("ok", AnsiColor::Green.on_default()),
+        Status::Info => ("note", AnsiColor::Cyan.on_default()),
+        Status::Warning => ("warning", AnsiColor::Yellow.on_default().effects(Effects::BOLD)),
+        Status::Failure => ("failure", AnsiColor::Red.on_default().effects(Effects::BOLD)),
+        Status::Skipped => ("skipped", DIM),
+    }
+}
+
+/// Breaks a text at blanks; a word that is longer than a line is cut.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(16);
+    let text = disarm(text);
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let mut word: Vec<char> = word.chars().collect();
+        let taken = line.chars().count();
+        if taken > 0 && taken + 1 + word.len() > width {
+            lines.push(std::mem::take(&mut line));
+        } else if taken > 0 {
+            line.push(' ');
+        }
+        while word.len() > width {
+            let rest = word.split_off(width);
+            lines.push(word.into_iter().collect());
+            word = rest;
+        }
+        line.extend(word);
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn texts_are_broken_at_blanks_and_long_words_cut() {
+        assert_eq!(wrapped("one two three four five", 16), ["one two three", "four five"]);
+        assert_eq!(wrapped("a 0123456789abcdef0123 b", 16), ["a", "0123456789abcdef", "0123 b"]);
+        assert_eq!(wrapped("", 16), [""]);
+        assert_eq!(wrapped("\u{1b}[31mred", 16).len(), 1);
+        assert!(!wrapped("\u{1b}[31mred", 16)[0].contains('\u{1b}'));
+    }
+}
