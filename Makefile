@@ -20,10 +20,11 @@ demo: ## build goflame and profile examples/hotspots with it
 	cargo build --release --locked
 	$(target)/release/goflame run -C examples/hotspots
 
-test: ## run every test, against the real Go, perf and C compiler
-	@$(need) rust gcc go git perf
+test: ## run every test, against the real Go, perf, C compiler and Docker engine
+	@$(need) rust gcc go git perf docker shellcheck
 	tests/setup/check-go
-	cargo test --locked --no-fail-fast
+	cargo test --locked --no-run
+	tests/setup/engine run cargo test --locked --no-fail-fast
 
 bench: ## measure speed and overhead
 	@$(need) rust gcc go perf
@@ -34,7 +35,7 @@ lint: ## check formatting and lints of Rust, Go and shell
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 	tests/setup/check-go
-	shellcheck .ci/run tests/setup/*
+	shellcheck .ci/run tests/setup/* templates/*.sh
 
 fuzz: ## feed the readers damaged input, FUZZ_SECONDS for each
 	@$(need) rust g++ cargo-fuzz

@@ -1,0 +1,136 @@
+//! Whatever doctor says, a run then gets: a disagreement is a bug, whichever of the two is wrong.
+
+use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, Who, tell};
+
+/// Asks doctor, runs, and compares everything that doctor promised. `goflame` starts it in the project, wherever that is
+/// mounted.
+#[track_caller]
+pub(crate) fn agree(what: &str, project: &Project, goflame: &dyn Fn(&[&str]) -> Ran) -> Doctor {
+    let doctor = Doctor::of(&goflame(&["doctor", "--json"]));
+    let ran = goflame(&["run", "--json"]);
+    let failures = doctor.with_status("failure");
+    tell(&format!(
+        "{what}: doctor {} (failures {failures:?}, warnings {:?}), run ends with {}",
+        doctor.code,
+        doctor.with_status("warning"),
+        ran.code
+    ));
+    assert_eq!(ran.code, doctor.code, "{what}: {:#}\n{}", doctor.json, ran.stderr);
+    if ran.code != 0 {
+        for id in failures {
+            assert!(ran.stderr.contains(&format!("not ready: {id}: ")), "{what}: {id}\n{}", ran.stderr);
+        }
+        assert!(!ran.stderr.contains("Building"), "{what}: it stops before it builds\n{}", ran.stderr);
+        return doctor;
+    }
+    let manifest = project.manifest(&ran);
+    let (sampler, quality) = (&manifest["sampler"], &manifest["quality"]);
+    assert!(quality["samples"].as_u64().unwrap() > 20, "{what}: user stacks were promised: {quality:#}");
+    let kernel = doctor.status("kernel-stacks") == "ok";
+    assert_eq!(sampler["kernel"], kernel, "{what}: {sampler:#}");
+    assert_eq!(quality["kernel_frames"].as_u64().unwrap() > 0, kernel, "{what}: {quality:#}");
+    if kernel {
+        let named = doctor.status("kptr-restrict") == "ok";
+        assert_eq!(sampler["kernel_symbols_absent"].is_null(), named, "{what}: {sampler:#}");
+        let unnamed = quality["unnamed_kernel_frames"].as_u64().unwrap();
+        assert_eq!(unnamed < quality["kernel_frames"].as_u64().unwrap(), named, "{what}: {quality:#}");
+    }
+    let shrunk = sampler["ring_bytes"].as_u64().unwrap() < 4 << 20;
+    assert_eq!(doctor.status("perf-mlock-budget") == "warning", shrunk, "{what}: {sampler:#}");
+    let checks = manifest["checks"].as_array().unwrap().iter();
+    for check in checks.filter(|check| check["group"] != "binary") {
+        assert_eq!(check["status"], doctor.status(check["id"].as_str().unwrap()), "{what}: {check:#}");
+    }
+    doctor
+}
+
+/// The same on this machine, as somebody.
+#[track_caller]
+fn agree_here(what: &str, project: &Project, who: Who) -> Doctor {
+    agree(what, project, &|args| project.goflame(who, args))
+}
+
+#[test]
+fn root_samples_everything_at_any_level() {
+    let mut machine = Machine::lock();
+    let project = Project::busy("");
+    machine.set("kptr_restrict", "0").set("perf_event_paranoid", "2");
+    let doctor = agree_here("root", &project, ROOT);
+    for id in ["user-stacks", "kernel-stacks", "user-registers", "stack-copy", "context-switches"] {
+        assert_eq!(doctor.status(id), "ok", "{:#}", doctor.json);
+    }
+    machine.set("kptr_restrict", "2");
+    assert_eq!(agree_here("root, kptr_restrict 2", &project, ROOT).status("kptr-restrict"), "warning");
+}
+
+#[test]
+fn a_user_gets_what_the_level_allows() {
+    let mut machine = Machine::lock();
+    let project = Project::busy("");
+    machine.set("kptr_restrict", "0");
+    let mut at = |level: &str| {
+        machine.set("perf_event_paranoid", level);
+        agree_here(&format!("user, level {level}"), &project, USER)
+    };
+    assert_eq!(at("1").status("kernel-stacks"), "ok");
+    // A mainline kernel treats 3 as 2, Debian's and Ubuntu's refuse everything: the run tells which this one is.
+    at("3");
+    assert_eq!(at("2").status("kernel-stacks"), "info");
+}
+
+#[test]
+fn memory_for_ring_buffers() {
+    let mut machine = Machine::lock();
+    let project = Project::busy("");
+    machine.set("perf_event_paranoid", "2").set("perf_event_mlock_kb", "516");
+    let tight = agree_here("user, RLIMIT_MEMLOCK 16 KiB", &project, Who { memlock: Some(16 << 10), ..USER });
+    assert_eq!(tight.status("perf-mlock-budget"), "warning");
+    let enough = Who { memlock: Some(8 << 20), ..USER };
+    let other = Project::endless();
+    let sampling = other.sampling(enough);
+    let beside = agree_here("user, beside another sampler", &project, enough);
+    assert!(
+        beside.finding("perf-mlock-budget")["why"].as_str().unwrap().contains("another sampler"),
+        "{:#}",
+        beside.json
+    );
+    drop(sampling);
+    machine.set("perf_event_mlock_kb", "64");
+    let none = agree_here("user, no budget at all", &project, Who { memlock: Some(0), ..USER });
+    assert_eq!(none.with_status("failure"), ["perf-mlock-budget", "live-probe"]);
+    assert!(none.finding("live-probe")["why"].as_str().unwrap().contains("locked memory"), "{:#}", none.json);
+}
+
+#[test]
+fn a_frequency_above_the_limit_is_refused_to_root_too() {
+    let mut machine = Machine::lock();
+    let project = Project::busy("record.frequency = 9000\n");
+    machine.set("perf_event_max_sample_rate", "8000");
+    let doctor = agree_here("root, 9000 Hz of 8000", &project, ROOT);
+    assert_eq!(doctor.with_status("failure"), ["sample-rate", "live-probe"]);
+    assert!(doctor.finding("live-probe")["why"].as_str().unwrap().contains("sample-rate"), "{:#}", doctor.json);
+}
+
+#[test]
+fn file_descriptors() {
+    let _machine = Machine::lock();
+    let project = Project::busy("");
+    let cpus = std::thread::available_parallelism().unwrap().get() as u64;
+    let limited = |open_files| {
+        let who = Who { open_files: Some(open_files), ..USER };
+        agree_here(&format!("user, {open_files} open files on {cpus} CPUs"), &project, who)
+    };
+    assert_eq!(limited(cpus + 18).with_status("failure"), ["open-files"]);
+    assert_eq!(limited(cpus + 22).status("open-files"), "ok");
+}
+
+#[test]
+fn the_kernel_stacks_that_a_project_demands() {
+    let mut machine = Machine::lock();
+    let project = Project::busy("record.kernel = 'yes'\n");
+    machine.set("perf_event_paranoid", "2");
+    let refused = agree_here("user, kernel = \"yes\" at level 2", &project, USER);
+    assert!(refused.with_status("failure").contains(&"perf-event-paranoid"), "{:#}", refused.json);
+    machine.set("perf_event_paranoid", "1");
+    agree_here("user, kernel = \"yes\" at level 1", &project, USER);
+}

@@ -1,0 +1,141 @@
+//! Inside a Docker container: with the default seccomp profile, and with it opened.
+//!
+//! The engine is the tests' own (`tests/setup/engine`), which `make test` starts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::agreement::agree;
+use crate::harness::{Doctor, Machine, Project, Ran, build_cache, which};
+
+/// The engine's own image: the Go on PATH and nothing else.
+const GO_IMAGE: &str = "goflame-test/golang:local";
+/// That, with goflame and the libraries that it is linked to.
+const IMAGE: &str = "goflame-test/doctor:local";
+
+/// The Docker engine of the tests.
+struct Docker {
+    host: String,
+}
+
+impl Docker {
+    fn of_the_tests() -> Self {
+        let dir = std::env::var("GOFLAME_ENGINE").unwrap_or_else(|_| {
+            panic!("this test needs a Docker engine: `make test`, or `tests/setup/engine run cargo test --test doctor`")
+        });
+        let docker = Self { host: format!("unix://{dir}/docker.sock") };
+        docker.make_image();
+        docker
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(which("docker"));
+        command.arg("--host").arg(&self.host).args(args);
+        command
+    }
+
+    #[track_caller]
+    fn succeeds(&self, args: &[&str]) -> String {
+        let output = self.command(args).output().unwrap();
+        assert!(output.status.success(), "docker {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Puts goflame and its libraries into a container of the Go image, and keeps that as an image.
+    fn make_image(&self) {
+        let root = tempfile::tempdir().unwrap();
+        let put = |from: &Path, to: &Path| {
+            let to = root.path().join(to.strip_prefix("/").unwrap());
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(from, to).unwrap();
+        };
+        let goflame = Path::new(env!("CARGO_BIN_EXE_goflame"));
+        put(goflame, Path::new("/usr/bin/goflame"));
+        for library in libraries(goflame) {
+            put(&library, &library);
+        }
+        let container = self.succeeds(&["create", GO_IMAGE, "none"]);
+        let mut tar = Command::new(which("tar"));
+        let mut tar = tar.arg("-C").arg(root.path()).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut copy = self.command(&["cp", "-", &format!("{container}:/")]);
+        let copied = copy.stdin(tar.stdout.take().unwrap()).output().unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        assert!(tar.wait().unwrap().success());
+        self.succeeds(&["commit", &container, IMAGE]);
+        self.succeeds(&["rm", &container]);
+    }
+
+    /// Docker knows the capability, and lets it through its seccomp profile, since 23.0.
+    fn knows_perfmon(&self) -> bool {
+        let version = self.succeeds(&["version", "--format", "{{.Server.Version}}"]);
+        version.split('.').next().unwrap().parse::<u32>().unwrap() >= 23
+    }
+
+    /// `goflame ARGS` in a container that is started with these flags, with the project mounted.
+    fn goflame(&self, flags: &[&str], project: &Project, args: &[&str]) -> Ran {
+        let project = format!("{}:/project", project.path("").display());
+        let cache = format!("{}:/cache", build_cache(true).display());
+        let mut all = vec!["run", "--rm", "--workdir", "/project", "-v", &project, "-v", &cache];
+        all.extend(["-e", "GOCACHE=/cache", "-e", "HOME=/project/tmp", "-e", "TMPDIR=/project/tmp"]);
+        all.extend(flags);
+        all.extend([IMAGE, "goflame"]);
+        all.extend(args);
+        Ran::of(self.command(&all).output().unwrap())
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        let _ = self.command(&["image", "rm", "--force", IMAGE]).output();
+    }
+}
+
+/// What the program is linked to, the loader included.
+fn libraries(program: &Path) -> Vec<PathBuf> {
+    let output = Command::new(which("ldd")).arg(program).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+}
+
+#[test]
+fn containers_get_what_doctor_says() {
+    let mut machine = Machine::lock();
+    machine.set("perf_event_paranoid", "2").set("kptr_restrict", "0");
+    let docker = Docker::of_the_tests();
+    let project = Project::busy("variant.release.cgo = false\n");
+    let judged = |what: &str, flags: &[&str]| -> Doctor {
+        let doctor = agree(&format!("container, {what}"), &project, &|args| docker.goflame(flags, &project, args));
+        assert_eq!(doctor.finding("container")["found"], "docker; kernel settings are the host's");
+        doctor
+    };
+
+    let shut = judged("as it comes", &[]);
+    assert_eq!(shut.with_status("failure"), ["live-probe"], "{:#}", shut.json);
+    let probe = shut.finding("live-probe");
+    assert!(probe["why"].as_str().unwrap().contains("seccomp"), "{probe:#}");
+    assert_eq!(probe["fix"]["on_host"], true);
+    // The setting alone would let root's processes sample themselves: the probe knows better.
+    let level = shut.finding("perf-event-paranoid");
+    assert_eq!((level["status"].as_str(), level["fix"]["on_host"].as_bool()), (Some("warning"), Some(true)));
+
+    let open = judged("seccomp=unconfined", &["--security-opt", "seccomp=unconfined"]);
+    assert_eq!(open.code, 0, "{:#}", open.json);
+    assert_eq!([open.status("user-stacks"), open.status("kernel-stacks")], ["ok", "info"]);
+
+    let able = judged("SYS_ADMIN, SYSLOG", &["--cap-add", "SYS_ADMIN", "--cap-add", "SYSLOG"]);
+    assert_eq!([able.status("kernel-stacks"), able.status("kptr-restrict")], ["ok", "ok"], "{:#}", able.json);
+    assert_eq!(able.finding("seccomp")["found"], "a filter that allows perf_event_open");
+
+    let perfmon = ["--cap-add", "PERFMON", "--cap-add", "SYSLOG"];
+    if docker.knows_perfmon() {
+        assert_eq!(judged("PERFMON, SYSLOG", &perfmon).status("kernel-stacks"), "ok");
+    } else {
+        let refused = docker.goflame(&perfmon, &project, &["doctor"]);
+        assert!(refused.stderr.contains("unknown capability"), "{}", refused.stderr);
+    }
+
+    // Settings that are mounted read-only are not goflame's to change.
+    let fix = docker.goflame(&["--security-opt", "seccomp=unconfined"], &project, &["doctor", "--fix", "--yes"]);
+    assert!(fix.stderr.contains("by hand on the host: sudo sysctl -w kernel.perf_event_paranoid=1"), "{}", fix.stderr);
+}

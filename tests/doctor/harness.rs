@@ -1,0 +1,298 @@
+//! goflame as one user or another, kernel settings that are put back, and the findings as JSON.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::schema;
+
+/// An id that no account has: ring buffers of one user share one budget.
+const USER_ID: u32 = 264_321;
+/// Where that user keeps what the Go compiler made.
+const USERS_CACHE: &str = "/tmp/goflame-test-cache-264321";
+
+/// The path of a tool that a test cannot do without.
+pub(crate) fn which(name: &str) -> PathBuf {
+    which::which(name).unwrap_or_else(|_| panic!("this test needs {name}: `make test` installs it"))
+}
+
+/// The only test that runs, on a machine whose kernel settings nobody else changes; what it changes is put back, also when
+/// it fails.
+pub(crate) struct Machine {
+    before: BTreeMap<String, String>,
+    _lock: File,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Machine {
+    pub(crate) fn lock() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(nix::unistd::geteuid().is_root(), "these tests change kernel settings: they need root");
+        let lock = File::options().create(true).append(true).open("/tmp/goflame-sysctl.lock").unwrap();
+        lock.lock().unwrap();
+        Self { before: BTreeMap::new(), _lock: lock, _turn: turn }
+    }
+
+    /// The value of a kernel setting.
+    pub(crate) fn get(name: &str) -> String {
+        fs::read_to_string(file_of(name)).unwrap().trim().to_owned()
+    }
+
+    /// Changes a kernel setting until the test is over.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        self.before.entry(name.to_owned()).or_insert_with(|| Self::get(name));
+        write(name, value);
+        self
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        for (name, value) in &self.before {
+            // The other settings are to be put back all the same.
+            if fs::write(file_of(name), format!("{value}\n")).is_err() {
+                tell(&format!("{name} could not be put back to {value}"));
+            }
+        }
+    }
+}
+
+fn file_of(name: &str) -> PathBuf {
+    Path::new("/proc/sys/kernel").join(name)
+}
+
+/// The kernel refuses some settings while events are open that depend on them (EBUSY), as those of other tests are.
+fn write(name: &str, value: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = fs::write(file_of(name), format!("{value}\n")) {
+        assert!(Instant::now() < deadline, "{name} = {value}: {error}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Prints what a test found out.
+#[expect(clippy::print_stderr, reason = "figures are for people; the test harness keeps them unless asked")]
+pub(crate) fn tell(text: &str) {
+    eprintln!("figure: {text}");
+}
+
+/// Go's build cache of root, or of the ordinary user: kept, so that the runtime is compiled once. The user may not be able
+/// to reach the target directory.
+pub(crate) fn build_cache(root: bool) -> PathBuf {
+    let dir = if root { Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache") } else { USERS_CACHE.into() };
+    fs::create_dir_all(&dir).unwrap();
+    if !root {
+        chown(&dir, Some(USER_ID), Some(USER_ID)).unwrap();
+    }
+    dir
+}
+
+/// Who runs goflame, and with which limits.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Who {
+    /// Root, or the ordinary user.
+    pub(crate) root: bool,
+    /// `RLIMIT_MEMLOCK` in bytes.
+    pub(crate) memlock: Option<u64>,
+    /// `RLIMIT_NOFILE`.
+    pub(crate) open_files: Option<u64>,
+}
+
+pub(crate) const ROOT: Who = Who { root: true, memlock: None, open_files: None };
+pub(crate) const USER: Who = Who { root: false, memlock: None, open_files: None };
+
+/// A directory that belongs to the ordinary user, with a goflame that the user may execute.
+pub(crate) struct Project {
+    dir: TempDir,
+}
+
+impl Project {
+    /// An empty directory.
+    pub(crate) fn empty() -> Self {
+        let project = Self { dir: tempfile::tempdir().unwrap() };
+        fs::set_permissions(project.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_goflame"), project.path("goflame")).unwrap();
+        fs::create_dir(project.path("tmp")).unwrap();
+        for name in ["", "tmp"] {
+            chown(project.path(name), Some(USER_ID), Some(USER_ID)).unwrap();
+        }
+        project
+    }
+
+    /// A program that computes and calls the kernel for half a second of CPU time; `settings` are added to its
+    /// goflame.toml.
+    pub(crate) fn busy(settings: &str) -> Self {
+        Self::program(BUSY, settings)
+    }
+
+    /// A program that computes until it is stopped.
+    pub(crate) fn endless() -> Self {
+        Self::program("package main\n\nfunc main() {\n\tfor {\n\t}\n}\n", "")
+    }
+
+    fn program(main: &str, settings: &str) -> Self {
+        let project = Self::empty();
+        project.write("go.mod", "module example.com/busy\n\ngo 1.21\n");
+        project.write("main.go", main);
+        project.write("goflame.toml", format!("app.name = 'busy'\nbuild.variant = 'release'\n{settings}"));
+        project
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+        chown(self.path(name), Some(USER_ID), Some(USER_ID)).unwrap();
+    }
+
+    /// `goflame ARGS` here, as somebody.
+    pub(crate) fn command(&self, who: Who, args: &[&str]) -> Command {
+        let mut command = Command::new(which("prlimit"));
+        // With no option, prlimit would print the limits.
+        command.arg("--core=0");
+        command.args(who.memlock.map(|bytes| format!("--memlock={bytes}")));
+        command.args(who.open_files.map(|count| format!("--nofile={count}")));
+        if !who.root {
+            command.arg(which("setpriv")).arg(format!("--reuid={USER_ID}")).arg(format!("--regid={USER_ID}"));
+            command.arg("--clear-groups");
+        }
+        command.arg(self.path("goflame")).args(args).current_dir(self.path(""));
+        command.env("HOME", self.path("tmp")).env("TMPDIR", self.path("tmp")).env("COLUMNS", "80");
+        command.env("GOCACHE", build_cache(who.root));
+        for inherited in ["NO_COLOR", "CLICOLOR_FORCE", "GOFLAGS", "GOPATH", "GOMODCACHE", "XDG_CACHE_HOME"] {
+            command.env_remove(inherited);
+        }
+        command
+    }
+
+    pub(crate) fn goflame(&self, who: Who, args: &[&str]) -> Ran {
+        Ran::of(self.command(who, args).output().unwrap())
+    }
+
+    /// Starts a run, and waits until it has taken samples.
+    pub(crate) fn sampling(&self, who: Who) -> Sampling {
+        let sampling = Sampling(self.command(who, &["run", "-q"]).spawn().unwrap());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let has_samples = || {
+            let runs = fs::read_dir(self.path(".goflame/partial")).into_iter().flatten().flatten();
+            runs.filter_map(|run| fs::metadata(run.path().join("perf.data")).ok()).any(|file| file.len() > 10_000)
+        };
+        while !has_samples() {
+            assert!(Instant::now() < deadline, "no samples");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        sampling
+    }
+
+    /// The manifest of the run that printed its summary, wherever the project was mounted.
+    pub(crate) fn manifest(&self, ran: &Ran) -> Value {
+        let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let file = format!(".goflame/runs/{}/manifest.json", summary["id"].as_str().unwrap());
+        serde_json::from_slice(&fs::read(self.path(&file)).unwrap()).unwrap()
+    }
+
+    /// `goflame doctor --json ARGS`; what it prints fits the schema.
+    pub(crate) fn doctor(&self, who: Who, args: &[&str]) -> Doctor {
+        let args: Vec<&str> = ["doctor", "--json"].iter().chain(args).copied().collect();
+        Doctor::of(&self.goflame(who, &args))
+    }
+}
+
+/// A run under way; its supervisor ends the program when it is killed.
+pub(crate) struct Sampling(Child);
+
+impl Drop for Sampling {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const BUSY: &str = "package main
+
+import \"syscall\"
+
+func main() {
+	x := uint64(1)
+	for round := 0; round < 300; round++ {
+		for i := 0; i < 200_000; i++ {
+			x ^= x << 13
+			x ^= x >> 7
+			x ^= x << 17
+		}
+		var stat syscall.Stat_t
+		for i := 0; i < 1000; i++ {
+			syscall.Stat(\"/proc/self/status\", &stat)
+		}
+	}
+	println(x)
+}
+";
+
+/// A goflame that has ended.
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    pub(crate) fn of(output: Output) -> Self {
+        let ran = Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+        ran
+    }
+
+    #[track_caller]
+    pub(crate) fn ends_with(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{}\n---\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// What `goflame doctor --json` said.
+pub(crate) struct Doctor {
+    pub(crate) code: i32,
+    pub(crate) json: Value,
+}
+
+impl Doctor {
+    #[track_caller]
+    pub(crate) fn of(ran: &Ran) -> Self {
+        let json: Value = serde_json::from_str(&ran.stdout)
+            .unwrap_or_else(|error| panic!("{error}\n{}\n---\n{}", ran.stdout, ran.stderr));
+        schema::assert_fits(&json);
+        let ready = json["ready"] == true;
+        assert_eq!(ran.code, if ready { 0 } else { 4 }, "{json:#}");
+        Self { code: ran.code, json }
+    }
+
+    pub(crate) fn finding(&self, id: &str) -> &Value {
+        let findings = self.json["findings"].as_array().unwrap();
+        findings.iter().find(|finding| finding["id"] == id).unwrap_or_else(|| panic!("no {id} in {:#}", self.json))
+    }
+
+    pub(crate) fn status(&self, id: &str) -> &str {
+        self.finding(id)["status"].as_str().unwrap()
+    }
+
+    /// The ids of the findings with this status.
+    pub(crate) fn with_status(&self, status: &str) -> Vec<&str> {
+        let findings = self.json["findings"].as_array().unwrap();
+        findings.iter().filter(|it| it["status"] == status).map(|it| it["id"].as_str().unwrap()).collect()
+    }
+}
