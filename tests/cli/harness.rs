@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long to wait for something that takes milliseconds. Only a broken goflame makes a test wait this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait for something that takes milliseconds, or a build of the Go runtime on a busy machine. Only a broken
+/// goflame makes a test wait this long.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The checked-out source of goflame.
 pub(crate) fn source() -> &'static Path {
