@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn signals_of_real_processes() {
         for (signal, text) in [
-            (1, "killed by SIGHUP (1)"),
+            (10, "killed by SIGUSR1 (10)"),
             (9, "killed by SIGKILL (9)"),
             (15, "killed by SIGTERM (15)"),
             (40, "killed by signal 40"),

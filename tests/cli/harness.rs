@@ -175,9 +175,10 @@ impl Project {
 }
 
 /// A command for which no signal is ignored, whoever runs the tests: `make test &` in a script makes all below it
-/// ignore SIGINT. `env` becomes the program, so that the process id is the program's.
+/// ignore SIGINT. `env` becomes the program, so that the process id is the program's; its path is absolute, since some tests
+/// take PATH away.
 fn with_usual_signals(program: &str) -> Command {
-    let mut command = Command::new("env");
+    let mut command = Command::new("/usr/bin/env");
     command.arg("--default-signal").arg(program);
     command
 }
