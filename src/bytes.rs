@@ -49,7 +49,8 @@ impl<'a> Cursor<'a> {
         self.take(count).map(|_| ())
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    /// The next `N` bytes, for numbers of another byte order.
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.rest.split_first_chunk::<N>()?;
         self.rest = tail;
         Some(*head)

@@ -1,16 +1,22 @@
 //! A file parsed once and asked for many addresses.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use super::elf::{Elf, Segment};
+use super::container::Segment;
+use super::debuginfo::DebugInfo;
+use super::elf::Elf;
 use super::error::{Error, PclntabAbsence, Reason};
 use super::facts::{self, Facts};
 use super::function::Function;
+use super::inline::{self, Level};
 use super::location::{Location, SourceFrame};
+use super::native;
 use super::pclntab::Pclntab;
 use super::symbols::Symbols;
+use super::unwind::GoUnwind;
 
-/// A 64-bit little-endian ELF program or shared object.
+/// An ELF program or shared object, of any class and byte order.
 ///
 /// Borrows the file's bytes. What is expensive (finding and checking the Go function table, sorting the
 /// symbols) happens once, when it is first needed; a look-up then takes about a microsecond.
@@ -19,12 +25,14 @@ pub struct Binary<'a> {
     elf: Elf<'a>,
     pclntab: OnceLock<Result<Pclntab<'a>, PclntabAbsence>>,
     symbols: OnceLock<Symbols<'a>>,
+    debug_info: OnceLock<Option<DebugInfo>>,
 }
 
 impl<'a> Binary<'a> {
     /// Reads the headers of a whole file.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        Ok(Self { elf: Elf::parse(bytes)?, pclntab: OnceLock::new(), symbols: OnceLock::new() })
+        let elf = Elf::parse(bytes)?;
+        Ok(Self { elf, pclntab: OnceLock::new(), symbols: OnceLock::new(), debug_info: OnceLock::new() })
     }
 
     /// The GNU build id in hex. Go's linker writes one since Go 1.24.
@@ -52,35 +60,48 @@ impl<'a> Binary<'a> {
     /// The functions at a link-time virtual address. For a return address, ask for the byte before it.
     pub fn locate(&self, address: u64) -> Result<Location<'a>, Reason> {
         let go = self.pclntab().ok().and_then(|table| table.function_at(address));
-        let go = go.and_then(|function| go_frame(&function, address));
-        let frame = match go {
-            Some(frame) => frame,
-            None => self.symbol_frame(address)?,
+        let frames = match go.and_then(|function| go_frames(&function, address)) {
+            Some(frames) => frames,
+            None => self.native_frames(address)?,
         };
-        Ok(Location { frames: vec![frame] })
+        Ok(Location { frames })
     }
 
-    fn symbol_frame(&self, address: u64) -> Result<SourceFrame<'a>, Reason> {
+    /// How to walk over the frame of the Go function at a link-time virtual address. For a return address, ask for
+    /// the byte before it. `None` where there is no Go function, or no table that tells.
+    pub fn unwind(&self, address: u64) -> Option<GoUnwind> {
+        GoUnwind::of(&self.pclntab().ok()?.function_at(address)?, address)
+    }
+
+    /// A section's address and contents, decompressed. `None` when the file has none of that name, or no bytes for it.
+    pub fn section(&self, name: &str) -> Option<(u64, Cow<'a, [u8]>)> {
+        let section = self.elf.section(name.as_bytes())?;
+        Some((section.address, self.elf.contents(name.as_bytes())?)).filter(|(_, bytes)| !bytes.is_empty())
+    }
+
+    /// The ELF number of the machine (`EM_X86_64` is 62, `EM_AARCH64` 183).
+    pub fn machine(&self) -> u16 {
+        self.elf.machine().0
+    }
+
+    /// From the symbols, and from debug information where there is some.
+    fn native_frames(&self, address: u64) -> Result<Vec<SourceFrame<'a>>, Reason> {
         if !self.elf.is_code(address, address.saturating_add(1)) {
             return Err(Reason::NotCode);
         }
-        let symbols = self.symbols();
-        match symbols.covering(&self.elf, address) {
-            Some(symbol) => Ok(SourceFrame {
-                name: symbol.name,
-                file: None,
-                line: 0,
-                start_line: 0,
-                is_go: symbol.is_go,
-                entry: symbol.entry,
-                top_frame: false,
-            }),
-            None if !symbols.is_empty() => Err(Reason::UnknownAddress),
-            None => Err(match self.pclntab() {
-                Ok(_) => Reason::UnknownAddress,
-                Err(PclntabAbsence::NotGo) => Reason::NoSymbols,
-                Err(absence) => Reason::Refused(absence.clone()),
-            }),
+        let debug = self.debug_info.get_or_init(|| DebugInfo::read(&self.elf));
+        let debug = debug.as_ref().map(|debug| debug.frames(address)).unwrap_or_default();
+        let frames = native::frames(self.symbols().covering(address), debug, address);
+        if frames.is_empty() { Err(self.unnamed()) } else { Ok(frames) }
+    }
+
+    /// Why an address of the code has no name.
+    fn unnamed(&self) -> Reason {
+        match self.pclntab() {
+            _ if !self.symbols().is_empty() => Reason::UnknownAddress,
+            Ok(_) => Reason::UnknownAddress,
+            Err(PclntabAbsence::NotGo) => Reason::NoSymbols,
+            Err(absence) => Reason::Refused(absence.clone()),
         }
     }
 
@@ -99,14 +120,25 @@ impl<'a> Binary<'a> {
     }
 }
 
-fn go_frame<'a>(function: &Function<'_, 'a>, address: u64) -> Option<SourceFrame<'a>> {
-    Some(SourceFrame {
-        name: String::from_utf8_lossy(function.name()?),
-        file: function.file_at(address).map(String::from_utf8_lossy),
-        line: function.line_at(address).unwrap_or_default(),
-        start_line: function.start_line(),
-        is_go: function.is_go(),
-        entry: function.entry(),
-        top_frame: function.is_top_frame(),
-    })
+/// `None` when a name runs out of the table.
+fn go_frames<'a>(function: &Function<'_, 'a>, address: u64) -> Option<Vec<SourceFrame<'a>>> {
+    let table = function.table();
+    let frame = |level: Level| {
+        let (name, start_line, wrapper) = match level.call {
+            Some(call) => (table.name_at(call.name)?, call.start_line, table.is_wrapper(call.func_id)),
+            None => (function.name()?, function.start_line(), function.is_wrapper()),
+        };
+        Some(SourceFrame {
+            name: String::from_utf8_lossy(name),
+            file: function.file_at(level.address).map(String::from_utf8_lossy),
+            line: function.line_at(level.address).unwrap_or_default(),
+            start_line,
+            is_go: function.is_go(),
+            entry: function.entry(),
+            inlined: level.call.is_some(),
+            wrapper,
+            top_frame: level.call.is_none() && function.is_top_frame(),
+        })
+    };
+    inline::levels(function, address).into_iter().map(frame).collect()
 }

@@ -45,17 +45,16 @@ impl BuildInfo {
     }
 
     pub(super) fn find(elf: &Elf<'_>) -> Result<Self, BuildInfoAbsence> {
-        if let Some((_, bytes)) = elf.section(b".go.buildinfo") {
-            return Self::read(bytes);
+        if let Some(section) = elf.section(b".go.buildinfo") {
+            return Self::read(section.bytes);
         }
-        let magic = MAGIC.first_chunk().map(|first| u64::from_le_bytes(*first));
-        let places = elf.data_words().filter(|(address, word)| address.is_multiple_of(16) && Some(*word) == magic);
+        let places =
+            elf.data_places().filter(|(address, bytes)| address.is_multiple_of(16) && bytes.starts_with(MAGIC));
         let mut absence = BuildInfoAbsence::NotFound;
-        for (address, _) in places.take(16) {
-            match elf.at(address).map(Self::read) {
-                Some(Ok(info)) => return Ok(info),
-                Some(Err(error)) => absence = error,
-                None => {}
+        for (_, bytes) in places.take(16) {
+            match Self::read(bytes) {
+                Ok(info) => return Ok(info),
+                Err(error) => absence = error,
             }
         }
         Err(absence)

@@ -2,10 +2,10 @@
 
 use std::io::Read as _;
 
-use object::LittleEndian as LE;
 use object::elf;
 
 use super::elf::Elf;
+use super::format::Format;
 use crate::bytes::Cursor;
 
 /// What is known of the debug information.
@@ -21,15 +21,16 @@ pub struct DwarfFacts {
 
 impl DwarfFacts {
     pub(super) fn find(elf: &Elf<'_>) -> Self {
-        if let Some((header, bytes)) = elf.section(b".debug_info") {
-            let compressed = header.sh_flags.get(LE).contains(elf::SHF_COMPRESSED);
-            let version = if compressed { inflate_elf(bytes).and_then(version) } else { version(bytes) };
+        if let Some(section) = elf.section(b".debug_info") {
+            let stream = || inflate_elf(elf.format(), section.bytes).and_then(|start| version(elf.format(), start));
+            let version = if section.compressed { stream() } else { version(elf.format(), section.bytes) };
             // What `objcopy --only-keep-debug` leaves behind in the program is a header without contents.
-            return Self { present: !bytes.is_empty(), version, compressed };
+            return Self { present: !section.bytes.is_empty(), version, compressed: section.compressed };
         }
-        if let Some((_, bytes)) = elf.section(b".zdebug_info") {
-            let stream = bytes.strip_prefix(b"ZLIB").and_then(|rest| rest.get(8..));
-            return Self { present: true, version: stream.and_then(inflate).and_then(version), compressed: true };
+        if let Some(section) = elf.section(b".zdebug_info") {
+            let stream = section.bytes.strip_prefix(b"ZLIB").and_then(|rest| rest.get(8..));
+            let version = stream.and_then(inflate).and_then(|start| version(elf.format(), start));
+            return Self { present: true, version, compressed: true };
         }
         Self { present: false, version: None, compressed: false }
     }
@@ -39,19 +40,19 @@ impl DwarfFacts {
 const UNIT_START: usize = 14;
 
 /// The version in the header of the unit at the start of `bytes`.
-fn version(bytes: impl AsRef<[u8]>) -> Option<u16> {
+fn version(format: Format, bytes: impl AsRef<[u8]>) -> Option<u16> {
     let mut cursor = Cursor::new(bytes.as_ref());
-    if cursor.u32()? == u32::MAX {
-        cursor.u64()?;
+    if format.u32(&mut cursor)? == u32::MAX {
+        cursor.skip(8)?;
     }
-    cursor.u16()
+    format.u16(&mut cursor)
 }
 
-/// The first bytes of a `SHF_COMPRESSED` section (`Elf64_Chdr` and a stream), if it is zlib's.
-fn inflate_elf(bytes: &[u8]) -> Option<[u8; UNIT_START]> {
+/// The first bytes of a `SHF_COMPRESSED` section (`Elf64_Chdr` or `Elf32_Chdr`, and a stream), if it is zlib's.
+fn inflate_elf(format: Format, bytes: &[u8]) -> Option<[u8; UNIT_START]> {
     let mut cursor = Cursor::new(bytes);
-    let kind = cursor.u32()?;
-    cursor.skip(20)?;
+    let kind = format.u32(&mut cursor)?;
+    cursor.skip(if format.pointer_size == 8 { 20 } else { 8 })?;
     if kind == elf::ELFCOMPRESS_ZLIB.0 { inflate(cursor.rest()) } else { None }
 }
 
@@ -64,12 +65,15 @@ fn inflate(stream: &[u8]) -> Option<[u8; UNIT_START]> {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::{Format, version};
 
     #[test]
     fn both_forms_of_the_length() {
-        assert_eq!(version([9, 0, 0, 0, 5, 0]), Some(5));
-        assert_eq!(version([255, 255, 255, 255, 9, 0, 0, 0, 0, 0, 0, 0, 4, 0]), Some(4));
-        assert_eq!(version([9, 0, 0, 0, 5]), None);
+        let little = Format { big_endian: false, pointer_size: 8 };
+        let big = Format { big_endian: true, pointer_size: 4 };
+        assert_eq!(version(little, [9, 0, 0, 0, 5, 0]), Some(5));
+        assert_eq!(version(big, [0, 0, 0, 9, 0, 5]), Some(5));
+        assert_eq!(version(little, [255, 255, 255, 255, 9, 0, 0, 0, 0, 0, 0, 0, 4, 0]), Some(4));
+        assert_eq!(version(little, [9, 0, 0, 0, 5]), None);
     }
 }

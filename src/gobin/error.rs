@@ -31,11 +31,8 @@ pub enum PclntabAbsence {
     /// A section says that it is the table, its first bytes say otherwise.
     #[error("the function table has the unknown magic {0:#010x}")]
     UnknownMagic(u32),
-    /// A table of 32-bit code.
-    #[error("the function table has {0}-byte pointers, and only 8-byte pointers are read")]
-    PointerSize(u8),
-    /// The machine's Go text may be split in several sections, or was never tried.
-    #[error("the function table is for {0}, and only amd64 and arm64 are read")]
+    /// A machine that Go for Linux does not run on.
+    #[error("the function table is for an unknown machine ({0})")]
     Machine(String),
     /// The runtime's description of the program, which gives the address of the text, was not found.
     #[error("the runtime's moduledata that belongs to the function table was not found")]
@@ -74,4 +71,15 @@ pub enum Reason {
     /// There are symbols, and none covers the address.
     #[error("no symbol covers the address")]
     UnknownAddress,
+}
+
+/// Why the depth of a Go function's stack is not known at an address.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NoSpDelta {
+    /// The function has no such table.
+    #[error("the function has no table of stack depths")]
+    NoTable,
+    /// The table ends before the address: padding behind the function's last instruction.
+    #[error("the function's table of stack depths does not cover the address")]
+    NotCovered,
 }

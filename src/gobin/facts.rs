@@ -6,13 +6,14 @@ use super::buildinfo::BuildInfo;
 use super::dwarf::DwarfFacts;
 use super::elf::Elf;
 use super::error::{BuildInfoAbsence, PclntabAbsence};
+use super::format::Format;
 use super::optimisation::{InliningEvidence, Optimisation};
 use super::pclntab::Pclntab;
 
 /// Everything that was found out about a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
-    /// As GOARCH spells it (`amd64`, `arm64`), or `ELF machine N`.
+    /// As GOARCH spells it (`amd64`, `mips64le`), or `ELF machine N`.
     pub machine: String,
     /// Position independent: the kernel chooses where it runs.
     pub pie: bool,
@@ -38,10 +39,10 @@ pub(super) fn gather(elf: &Elf<'_>, table: Result<&Pclntab<'_>, &PclntabAbsence>
     let go = BuildInfo::find(elf);
     let inlining = table.ok().map(InliningEvidence::count);
     Facts {
-        machine: machine_words(elf.machine()),
+        machine: machine_words(elf),
         pie: elf.is_pie(),
         build_id: elf.build_id(),
-        symtab: !elf.symbols(raw::SHT_SYMTAB).is_empty(),
+        symtab: !elf.symbols(raw::SHT_SYMTAB).symbols.is_empty(),
         pclntab: table.map(|table| table.layout().words().to_owned()).map_err(ToString::to_string),
         dwarf: DwarfFacts::find(elf),
         optimisation: Optimisation::judge(inlining.as_ref(), go.as_ref()),
@@ -51,16 +52,25 @@ pub(super) fn gather(elf: &Elf<'_>, table: Result<&Pclntab<'_>, &PclntabAbsence>
     }
 }
 
-pub(super) fn machine_words(machine: raw::Machine) -> String {
-    match machine {
-        raw::EM_X86_64 => "amd64".to_owned(),
-        raw::EM_AARCH64 => "arm64".to_owned(),
-        raw::EM_RISCV => "riscv64".to_owned(),
-        raw::EM_PPC64 => "ppc64le".to_owned(),
-        raw::EM_LOONGARCH => "loong64".to_owned(),
-        raw::EM_MIPS => "mips64le".to_owned(),
-        other => format!("ELF machine {}", other.0),
-    }
+pub(super) fn machine_words(elf: &Elf<'_>) -> String {
+    let Format { big_endian, pointer_size } = elf.format();
+    let known = match (elf.machine(), pointer_size, big_endian) {
+        (raw::EM_386, _, _) => "386",
+        (raw::EM_X86_64, _, _) => "amd64",
+        (raw::EM_ARM, _, _) => "arm",
+        (raw::EM_AARCH64, _, _) => "arm64",
+        (raw::EM_LOONGARCH, _, _) => "loong64",
+        (raw::EM_MIPS, 4, true) => "mips",
+        (raw::EM_MIPS, 4, false) => "mipsle",
+        (raw::EM_MIPS, _, true) => "mips64",
+        (raw::EM_MIPS, _, false) => "mips64le",
+        (raw::EM_PPC64, _, true) => "ppc64",
+        (raw::EM_PPC64, _, false) => "ppc64le",
+        (raw::EM_RISCV, _, _) => "riscv64",
+        (raw::EM_S390, _, _) => "s390x",
+        (other, _, _) => return format!("ELF machine {}", other.0),
+    };
+    known.to_owned()
 }
 
 /// `runtime/cgo`'s own functions; the linker drops none of them, and adds them to no other program.

@@ -1,13 +1,15 @@
 //! One function of the Go function table (`_func` in Go's src/runtime/runtime2.go) and its pc-value tables.
 
-use super::error::PclntabAbsence;
+use super::error::{NoSpDelta, PclntabAbsence};
 use super::pclntab::{Layout, Pclntab};
+use super::pcvalue::PcValues;
+use super::unwind::Special;
 use crate::bytes::Cursor;
 
-/// `FuncFlagTopFrame` of Go's src/internal/abi/symtab.go.
+/// `FuncFlagTopFrame`, `FuncFlagSPWrite`, `FuncFlagAsm` of Go's src/internal/abi/symtab.go. Go 1.16 had none of them.
 const FLAG_TOP_FRAME: u8 = 1;
-/// `FUNCDATA_InlTree` of the same file.
-const FUNCDATA_INLINE_TREE: usize = 3;
+const FLAG_SP_WRITE: u8 = 2;
+const FLAG_ASSEMBLY: u8 = 4;
 
 /// A function's record.
 #[derive(Debug, Clone, Copy)]
@@ -18,10 +20,12 @@ pub struct Function<'t, 'a> {
     /// What the record itself says that the entry is: an offset from the text, or an address in Go 1.16 and 1.17.
     raw_entry: u64,
     name: u32,
+    pc_sp: u32,
     pc_file: u32,
     pc_line: u32,
     unit: u32,
     start_line: u32,
+    id: u8,
     flags: u8,
     pcdata_count: u32,
     funcdata_count: u8,
@@ -32,17 +36,20 @@ pub struct Function<'t, 'a> {
 impl<'t, 'a> Function<'t, 'a> {
     pub(super) fn read(table: &'t Pclntab<'a>, entry: u64, end: u64, record: u64) -> Option<Self> {
         let mut cursor = Cursor::at(table.functions, usize::try_from(record).ok()?)?;
-        let raw_entry = if table.layout == Layout::Go116 { cursor.u64()? } else { u64::from(cursor.u32()?) };
-        let name = cursor.u32()?;
-        let _args = cursor.u32()?;
-        let _defer_return = cursor.u32()?;
-        let _pc_sp = cursor.u32()?;
-        let pc_file = cursor.u32()?;
-        let pc_line = cursor.u32()?;
-        let pcdata_count = cursor.u32()?;
-        let unit = cursor.u32()?;
-        let start_line = if table.layout == Layout::Go120 { cursor.u32()? } else { 0 };
-        let _func_id = cursor.u8()?;
+        let format = table.format;
+        let raw_entry = match table.layout {
+            Layout::Go116 => format.word(&mut cursor)?,
+            Layout::Go118 | Layout::Go120 => u64::from(format.u32(&mut cursor)?),
+        };
+        let mut number = || format.u32(&mut cursor);
+        let name = number()?;
+        let _args = number()?;
+        let _defer_return = number()?;
+        let (pc_sp, pc_file, pc_line) = (number()?, number()?, number()?);
+        let pcdata_count = number()?;
+        let unit = number()?;
+        let start_line = if table.layout == Layout::Go120 { number()? } else { 0 };
+        let id = cursor.u8()?;
         let flags = cursor.u8()?; // zero in Go 1.16, which had no flags
         let _padding = cursor.u8()?;
         let funcdata_count = cursor.u8()?;
@@ -52,10 +59,12 @@ impl<'t, 'a> Function<'t, 'a> {
             end,
             raw_entry,
             name,
+            pc_sp,
             pc_file,
             pc_line,
             unit,
             start_line,
+            id,
             flags,
             pcdata_count,
             funcdata_count,
@@ -69,9 +78,7 @@ impl<'t, 'a> Function<'t, 'a> {
         if self.raw_entry != raw_entry {
             return Err(PclntabAbsence::Damaged("a function's record is of another address"));
         }
-        let name = index(self.name);
-        let before = name.checked_sub(1).map_or(Some(&0), |before| self.table.names.get(before));
-        if before != Some(&0) || name >= self.table.names.len() {
+        if !self.table.is_name(self.name) {
             return Err(PclntabAbsence::Damaged("a function's name is not one of the names"));
         }
         let end = self.record_end().ok_or(PclntabAbsence::Damaged("a function's record is cut off"))?;
@@ -81,7 +88,7 @@ impl<'t, 'a> Function<'t, 'a> {
         Ok(())
     }
 
-    /// Where the record after this one starts, which is at a multiple of 8.
+    /// Where the record after this one starts, which is at a multiple of a pointer's size.
     fn record_end(&self) -> Option<u64> {
         let count = usize::from(self.funcdata_count);
         let mut rest = self.arrays;
@@ -89,7 +96,7 @@ impl<'t, 'a> Function<'t, 'a> {
         rest.skip(self.funcdata_padding())?;
         rest.skip(count.checked_mul(self.funcdata_size())?)?;
         let end = self.table.functions.len().checked_sub(rest.remaining())?;
-        u64::try_from(end.checked_next_multiple_of(8)?).ok()
+        u64::try_from(end.checked_next_multiple_of(self.table.format.word_size())?).ok()
     }
 
     /// The first address.
@@ -104,7 +111,7 @@ impl<'t, 'a> Function<'t, 'a> {
 
     /// The linker's name. `None` when its bytes run out of the table.
     pub fn name(&self) -> Option<&'a [u8]> {
-        Cursor::at(self.table.names, index(self.name))?.cstr()
+        self.table.name_at(self.name)
     }
 
     /// The line of the `func` keyword; 0 before Go 1.20 and for assembly.
@@ -118,9 +125,39 @@ impl<'t, 'a> Function<'t, 'a> {
         self.pc_line != 0
     }
 
+    /// The number of a function that the runtime treats specially, and of generated code; 0 for any other.
+    /// Numbers change from release to release (src/internal/abi/symtab.go).
+    pub(super) fn id(&self) -> u8 {
+        self.id
+    }
+
+    /// Whether the compiler made it up: a wrapper, an equality function.
+    pub fn is_wrapper(&self) -> bool {
+        self.table.is_wrapper(self.id)
+    }
+
+    pub(super) fn table(&self) -> &'t Pclntab<'a> {
+        self.table
+    }
+
     /// The root of every stack it is in.
     pub fn is_top_frame(&self) -> bool {
-        self.flags & FLAG_TOP_FRAME != 0
+        // Go 1.16 knew them by their numbers (`topofstack` of src/runtime/traceback.go).
+        let by_name = || {
+            let special = self.name().and_then(Special::of);
+            matches!(special, Some(Special::Goexit | Special::ThreadStart))
+        };
+        self.flags & FLAG_TOP_FRAME != 0 || (self.table.layout == Layout::Go116 && by_name())
+    }
+
+    /// Gives the stack pointer values of its own.
+    pub(super) fn writes_sp(&self) -> bool {
+        self.flags & FLAG_SP_WRITE != 0
+    }
+
+    /// Written in assembly.
+    pub(super) fn is_assembly(&self) -> bool {
+        self.flags & FLAG_ASSEMBLY != 0
     }
 
     /// The line at an address inside the function, from 1.
@@ -132,61 +169,62 @@ impl<'t, 'a> Function<'t, 'a> {
     pub fn file_at(&self, address: u64) -> Option<&'a [u8]> {
         let number = u32::try_from(self.value_at(self.pc_file, address)?).ok()?;
         let place = index(self.unit.checked_add(number)?).checked_mul(4)?;
-        let offset = Cursor::at(self.table.units, place)?.u32().filter(|offset| *offset != u32::MAX)?;
+        let offset =
+            self.table.format.u32(&mut Cursor::at(self.table.units, place)?).filter(|offset| *offset != u32::MAX)?;
         Cursor::at(self.table.files, index(offset))?.cstr()
     }
 
-    /// Whether the compiler put calls of other functions into this one's body.
-    pub fn has_inline_tree(&self) -> bool {
-        usize::from(self.funcdata_count) > FUNCDATA_INLINE_TREE && self.funcdata(FUNCDATA_INLINE_TREE).is_some()
-    }
-
-    /// The funcdata of a number below the count: an offset from `go:func.*`, or an address in Go 1.16 and 1.17.
-    fn funcdata(&self, number: usize) -> Option<u64> {
+    /// The funcdata of a number: an offset from `go:func.*`, or an address in Go 1.16 and 1.17.
+    pub(super) fn funcdata(&self, number: usize) -> Option<u64> {
+        if number >= usize::from(self.funcdata_count) {
+            return None;
+        }
         let mut array = self.arrays;
         array.skip(index(self.pcdata_count).checked_mul(4)?)?;
         array.skip(self.funcdata_padding())?;
         array.skip(number.checked_mul(self.funcdata_size())?)?;
         if self.table.layout == Layout::Go116 {
-            return array.u64().filter(|address| *address != 0);
+            return self.table.format.word(&mut array).filter(|address| *address != 0);
         }
-        array.u32().filter(|offset| *offset != u32::MAX).map(u64::from)
+        self.table.format.u32(&mut array).filter(|offset| *offset != u32::MAX).map(u64::from)
     }
 
     fn funcdata_size(&self) -> usize {
-        if self.table.layout == Layout::Go116 { 8 } else { 4 }
+        if self.table.layout == Layout::Go116 { self.table.format.word_size() } else { 4 }
     }
 
-    /// Pointers are at multiples of 8, and 44 bytes stand before the arrays.
+    /// Pointers are at multiples of their size, and a word and nine times 4 bytes stand before the arrays.
     fn funcdata_padding(&self) -> usize {
-        let pointers = self.table.layout == Layout::Go116;
+        let pointers = self.table.layout == Layout::Go116 && self.table.format.pointer_size == 8;
         if pointers && self.pcdata_count.is_multiple_of(2) { 4 } else { 0 }
     }
 
+    /// The pcdata of a number: the place of a pc-value table.
+    pub(super) fn pcdata(&self, number: u32) -> Option<u32> {
+        if number >= self.pcdata_count {
+            return None;
+        }
+        let mut array = self.arrays;
+        array.skip(index(number).checked_mul(4)?)?;
+        self.table.format.u32(&mut array)
+    }
+
+    /// The bytes that the function has pushed onto its stack before it runs the instruction at an address.
+    pub(super) fn pushed_at(&self, address: u64) -> Result<u32, NoSpDelta> {
+        if self.pc_sp == 0 {
+            return Err(NoSpDelta::NoTable);
+        }
+        let pushed = self.value_at(self.pc_sp, address).ok_or(NoSpDelta::NotCovered)?;
+        u32::try_from(pushed).map_err(|_| NoSpDelta::NotCovered)
+    }
+
     /// The value that a pc-value table has for an address inside the function; `None` when it has none.
-    ///
-    /// Such a table is a row of (zig-zag value difference, address difference) varints. The value starts at -1,
-    /// and a difference of zero ends the table, except as the first one.
-    fn value_at(&self, table: u32, address: u64) -> Option<i32> {
+    pub(super) fn value_at(&self, table: u32, address: u64) -> Option<i32> {
         if table == 0 {
             return None;
         }
-        let mut cursor = Cursor::at(self.table.pc_values, index(table))?;
-        let mut value = -1_i32;
-        let mut end = self.entry;
-        loop {
-            let difference = cursor.uvarint32()?;
-            if difference == 0 && end != self.entry {
-                return None;
-            }
-            let magnitude = (difference >> 1).cast_signed();
-            value = value.wrapping_add(if difference & 1 == 0 { magnitude } else { !magnitude });
-            let step = u64::from(cursor.uvarint32()?).checked_mul(self.table.quantum)?;
-            end = end.checked_add(step)?;
-            if address < end {
-                return Some(value);
-            }
-        }
+        let table = Cursor::at(self.table.pc_values, index(table))?;
+        PcValues { table, quantum: self.table.quantum, entry: self.entry }.at(address)
     }
 }
 

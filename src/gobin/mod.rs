@@ -2,8 +2,8 @@
 //! reason why not.
 //!
 //! Go code is named by the file's own function table (`.gopclntab`, which the runtime needs for its
-//! stack traces and which `strip` and `-ldflags=-s` leave in place), everything else by the ELF symbol
-//! tables. Every address taken or given here is a link-time virtual address; [`Binary::address_of_offset`]
+//! stack traces and which `strip` and `-ldflags=-s` leave in place), with every call that was inlined; everything else
+//! by the ELF symbol tables and DWARF. The same table tells how to walk over a Go function's frame. Every address taken or given here is a link-time virtual address; [`Binary::address_of_offset`]
 //! turns a mapping's file offset into one.
 //!
 //! The file is hostile: nothing here panics, and nothing is believed that the file does not confirm in a
@@ -13,28 +13,36 @@
 
 mod binary;
 mod buildinfo;
+mod container;
+mod debuginfo;
 mod dwarf;
 mod elf;
 mod error;
 mod facts;
+mod format;
 mod function;
+mod inline;
 mod location;
 mod moduledata;
+mod native;
 mod optimisation;
 mod pclntab;
+mod pcvalue;
 mod symbols;
 #[cfg(test)]
 mod tests;
+mod unwind;
 
 pub mod name;
 
 pub use binary::Binary;
 pub use buildinfo::{BuildInfo, Module};
+pub use container::Segment;
 pub use dwarf::DwarfFacts;
-pub use elf::Segment;
-pub use error::{BuildInfoAbsence, Error, PclntabAbsence, Reason};
+pub use error::{BuildInfoAbsence, Error, NoSpDelta, PclntabAbsence, Reason};
 pub use facts::Facts;
 pub use function::Function;
 pub use location::{Location, SourceFrame};
 pub use optimisation::{InliningEvidence, Optimisation};
 pub use pclntab::{Layout, Pclntab};
+pub use unwind::{GoUnwind, Special};

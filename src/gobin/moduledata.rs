@@ -1,9 +1,12 @@
-//! The runtime's moduledata: where the Go code is.
+//! The runtime's moduledata: where the Go code is, and what its functions refer to.
 //!
-//! Only its first 24 words are read, which no release from 1.16 to 1.27 changed (src/runtime/symtab.go).
+//! Its first 24 words have not changed from Go 1.16 to 1.27 (src/runtime/symtab.go). The word behind them that is read,
+//! `gofunc`, has moved twice, and would move again without a sign. So every place where it has ever been is a candidate,
+//! and what it points at decides.
 
 use super::elf::Elf;
 use super::pclntab::Header;
+use crate::bytes::Cursor;
 
 /// What the moduledata says about the code.
 pub(super) struct Moduledata {
@@ -15,14 +18,21 @@ pub(super) struct Moduledata {
     pub(super) min_pc: u64,
     /// The last function's end.
     pub(super) max_pc: u64,
+    /// What may be `gofunc`, the address that inline trees are counted from.
+    pub(super) gofunc_candidates: [u64; 3],
 }
+
+/// Words in front of `gofunc`: in Go 1.27, in 1.20 to 1.26, in 1.18 and 1.19.
+const GOFUNC: [usize; 3] = [43, 40, 38];
 
 /// The moduledata that belongs to this function table.
 pub(super) fn find(elf: &Elf<'_>, header: &Header) -> Option<Moduledata> {
+    let format = elf.format();
     // A section of its own since Go 1.26.
-    let section = elf.section(b".go.module").map(|(header, _)| header.sh_addr.get(object::LittleEndian));
+    let section = elf.section(b".go.module").map(|section| section.address);
     // Elsewhere it is the structure that starts with a pointer to the table, in place or by relocation.
-    let in_place = elf.data_words().filter(|(_, word)| *word == header.address).map(|(address, _)| address);
+    let points = |bytes: &[u8]| format.word(&mut Cursor::new(bytes)) == Some(header.address);
+    let in_place = elf.data_places().filter(|(_, bytes)| points(bytes)).map(|(address, _)| address);
     let relocated =
         elf.relative_relocations().filter(|(_, addend)| *addend == header.address).map(|(address, _)| address);
     section.into_iter().chain(in_place).chain(relocated).take(32).find_map(|address| read(elf, header, address))
@@ -58,10 +68,12 @@ fn read(elf: &Elf<'_>, header: &Header, address: u64) -> Option<Moduledata> {
         text,
         text_end,
     ]: [u64; 24] = elf.words(address)?;
+    let further: [u64; 44] = elf.words(address).unwrap_or([0; 44]);
     let expected = header.offsets.map(|offset| header.address.checked_add(offset));
     let agrees = table == header.address
         && [names, units, files, pc_values, functions].map(Some) == expected
         && entries == functions
         && Some(entry_count) == header.function_count.checked_add(1);
-    agrees.then_some(Moduledata { text, text_end, min_pc, max_pc })
+    let gofunc_candidates = GOFUNC.map(|word| further.get(word).copied().unwrap_or_default());
+    agrees.then_some(Moduledata { text, text_end, min_pc, max_pc, gofunc_candidates })
 }

@@ -10,8 +10,10 @@ use object::elf as raw;
 
 use super::elf::Elf;
 use super::error::PclntabAbsence;
+use super::format::Format;
 use super::function::Function;
-use super::moduledata;
+use super::inline::Trees;
+use super::moduledata::{self, Moduledata};
 use crate::bytes::Cursor;
 
 /// The generations of the table that are read.
@@ -46,8 +48,8 @@ impl Layout {
     }
 
     /// Size of one half of an entry of the table of functions.
-    fn entry_word(self) -> usize {
-        if self == Self::Go116 { 8 } else { 4 }
+    fn entry_word(self, format: Format) -> usize {
+        if self == Self::Go116 { format.word_size() } else { 4 }
     }
 }
 
@@ -67,19 +69,19 @@ pub(super) struct Header {
 }
 
 impl Header {
-    fn read(address: u64, bytes: &[u8]) -> Result<Self, PclntabAbsence> {
+    fn read(format: Format, address: u64, bytes: &[u8]) -> Result<Self, PclntabAbsence> {
         const CUT: PclntabAbsence = PclntabAbsence::Damaged("the header is cut off");
         let mut cursor = Cursor::new(bytes);
-        let layout = Layout::of_magic(cursor.u32().ok_or(CUT)?)?;
+        let layout = Layout::of_magic(format.u32(&mut cursor).ok_or(CUT)?)?;
         if cursor.u16() != Some(0) {
             return Err(PclntabAbsence::Damaged("the header's padding is not zero"));
         }
         let quantum = cursor.u8().ok_or(CUT)?;
         let pointer_size = cursor.u8().ok_or(CUT)?;
-        if pointer_size != 8 {
-            return Err(PclntabAbsence::PointerSize(pointer_size));
+        if pointer_size != format.pointer_size {
+            return Err(PclntabAbsence::Damaged("the pointer size is not the file's"));
         }
-        let mut word = || cursor.u64().ok_or(CUT);
+        let mut word = || format.word(&mut cursor).ok_or(CUT);
         let function_count = word()?;
         let _file_count = word()?;
         let text = if layout == Layout::Go116 { 0 } else { word()? };
@@ -92,6 +94,7 @@ impl Header {
 #[derive(Debug)]
 pub struct Pclntab<'a> {
     pub(super) layout: Layout,
+    pub(super) format: Format,
     pub(super) quantum: u64,
     /// NUL-terminated function names.
     pub(super) names: &'a [u8],
@@ -106,21 +109,25 @@ pub struct Pclntab<'a> {
     function_count: usize,
     /// The Go code. The last function ends at its end.
     text: Range<u64>,
+    /// Where inlined calls are. `None` when no function has any, or where they are is not known.
+    pub(super) trees: Option<Trees<'a>>,
+    /// The number of the function id that marks what the compiler made up: the last one, in every release.
+    wrapper_id: u8,
 }
 
 impl<'a> Pclntab<'a> {
     pub(super) fn find(elf: &Elf<'a>) -> Result<Self, PclntabAbsence> {
         for name in [&b".gopclntab"[..], b".data.rel.ro.gopclntab"] {
-            if let Some((header, bytes)) = elf.section(name) {
-                return Self::read(elf, header.sh_addr.get(object::LittleEndian), bytes);
+            if let Some(section) = elf.section(name) {
+                return Self::read(elf, section.address, section.bytes);
             }
         }
         // External linkers put a PIE's table somewhere into .data.rel.ro before Go 1.26, and section
         // headers can be stripped. The first eight bytes then are all that there is to look for.
         let mut refused = PclntabAbsence::NotGo;
-        let candidates = elf.data_words().filter(|(_, word)| is_header(*word));
-        for (address, _) in candidates.take(16) {
-            let Some(bytes) = elf.at(address) else { continue };
+        let format = elf.format();
+        let candidates = elf.data_places().filter(|(_, bytes)| is_header(format, bytes));
+        for (address, bytes) in candidates.take(16) {
             match Self::read(elf, address, bytes) {
                 Ok(table) => return Ok(table),
                 // The magic alone may be a number in someone's data.
@@ -133,13 +140,13 @@ impl<'a> Pclntab<'a> {
 
     /// Reads and checks the table at the start of `bytes`, which may be longer than the table.
     fn read(elf: &Elf<'a>, address: u64, bytes: &'a [u8]) -> Result<Self, PclntabAbsence> {
-        let header = Header::read(address, bytes)?;
-        let expected_quantum = match elf.machine() {
-            raw::EM_X86_64 => 1,
-            raw::EM_AARCH64 => 4,
-            other => return Err(PclntabAbsence::Machine(super::facts::machine_words(other))),
-        };
-        if header.quantum != expected_quantum {
+        let format = elf.format();
+        let header = Header::read(format, address, bytes)?;
+        let quanta = instruction_sizes(elf.machine());
+        if quanta.is_empty() {
+            return Err(PclntabAbsence::Machine(super::facts::machine_words(elf)));
+        }
+        if !quanta.contains(&header.quantum) {
             return Err(PclntabAbsence::Damaged("the instruction size is not the machine's"));
         }
         let [names, units, files, pc_values, functions] =
@@ -148,12 +155,13 @@ impl<'a> Pclntab<'a> {
             .ok()
             .filter(|count| {
                 let size = count.checked_mul(2).and_then(|words| words.checked_add(1));
-                let size = size.and_then(|words| words.checked_mul(header.layout.entry_word()));
+                let size = size.and_then(|words| words.checked_mul(header.layout.entry_word(format)));
                 *count > 0 && size.is_some_and(|size| size <= functions.len())
             })
             .ok_or(PclntabAbsence::Damaged("the number of functions is impossible"))?;
         let mut table = Self {
             layout: header.layout,
+            format,
             quantum: header.quantum,
             names,
             units,
@@ -162,16 +170,20 @@ impl<'a> Pclntab<'a> {
             functions,
             function_count,
             text: 0..0,
+            trees: None,
+            wrapper_id: u8::MAX,
         };
-        table.text = table.check_text(elf, &header)?;
+        let module = moduledata::find(elf, &header).ok_or(PclntabAbsence::NoModuledata)?;
+        table.text = table.check_text(elf, &header, &module)?;
         table.check_functions()?;
+        table.wrapper_id = table.functions().map(|function| function.id()).max().unwrap_or(u8::MAX);
+        table.trees = table.find_trees(elf, &module);
         Ok(table)
     }
 
     /// Where the functions are, confirmed by the moduledata, the header and the segments.
-    fn check_text(&self, elf: &Elf<'_>, header: &Header) -> Result<Range<u64>, PclntabAbsence> {
+    fn check_text(&self, elf: &Elf<'_>, header: &Header, module: &Moduledata) -> Result<Range<u64>, PclntabAbsence> {
         const CUT: PclntabAbsence = PclntabAbsence::Damaged("the table of functions is cut off");
-        let module = moduledata::find(elf, header).ok_or(PclntabAbsence::NoModuledata)?;
         let (first, _) = self.raw_entry(0).ok_or(CUT)?;
         let (last, _) = self.raw_entry(self.function_count).ok_or(CUT)?;
         let base = if self.layout == Layout::Go116 { 0 } else { module.text };
@@ -257,22 +269,76 @@ impl<'a> Pclntab<'a> {
     /// An entry of the table of functions as it is there: where the function starts, where its record is.
     /// The entry behind the last function tells where that ends, and has no record.
     fn raw_entry(&self, index: usize) -> Option<(u64, u64)> {
-        let word = self.layout.entry_word();
+        let word = self.layout.entry_word(self.format);
         let mut cursor = Cursor::at(self.functions, index.checked_mul(word)?.checked_mul(2)?)?;
         if self.layout == Layout::Go116 {
-            return Some((cursor.u64()?, cursor.u64().unwrap_or_default()));
+            return Some((self.format.word(&mut cursor)?, self.format.word(&mut cursor).unwrap_or_default()));
         }
-        Some((u64::from(cursor.u32()?), u64::from(cursor.u32().unwrap_or_default())))
+        let entry = self.format.u32(&mut cursor)?;
+        Some((u64::from(entry), u64::from(self.format.u32(&mut cursor).unwrap_or_default())))
+    }
+
+    /// Where the inlined calls are. Where a word of the moduledata is meant to tell, but points at no calls, the
+    /// linker's symbol for the same place is asked.
+    fn find_trees(&self, elf: &Elf<'a>, module: &Moduledata) -> Option<Trees<'a>> {
+        let first = self.functions().find_map(|function| function.inline_tree_place())?;
+        let trees_at = |base: u64| {
+            let at = base.checked_add(first)?;
+            let (start, bytes) = elf.segment_around(at)?;
+            let trees = Trees { base, start, bytes };
+            trees.check(self).then_some(trees)
+        };
+        if self.layout == Layout::Go116 {
+            return trees_at(0);
+        }
+        let of_module = module.gofunc_candidates.into_iter().find_map(trees_at);
+        of_module.or_else(|| elf.symbol_address(&[b"go:func.*", b"go.func.*"]).and_then(trees_at))
+    }
+
+    /// Whether a name begins at this place among the names.
+    pub(super) fn is_name(&self, place: u32) -> bool {
+        let Ok(place) = usize::try_from(place) else { return false };
+        let before = place.checked_sub(1).map_or(Some(&0), |before| self.names.get(before));
+        before == Some(&0) && place < self.names.len()
+    }
+
+    /// The name at this place. `None` when its bytes run out of the table.
+    pub(super) fn name_at(&self, place: u32) -> Option<&'a [u8]> {
+        Cursor::at(self.names, usize::try_from(place).ok()?)?.cstr()
+    }
+
+    /// Whether a function id is the one of generated code: wrappers of methods and of the calling conventions,
+    /// equality and hash functions.
+    pub(super) fn is_wrapper(&self, func_id: u8) -> bool {
+        func_id == self.wrapper_id
+    }
+
+    /// Whether inlined calls can be shown. `false` is an unknown layout of a release that is newer than this program:
+    /// names and lines are then those of the physical functions.
+    pub fn knows_inlining(&self) -> bool {
+        self.trees.is_some() || !self.functions().any(|function| function.has_inline_tree())
     }
 }
 
-/// Whether these can be the first eight bytes of a table: magic, two zeros, instruction size, pointer size.
-fn is_header(word: u64) -> bool {
-    let [magic, rest @ .., quantum, pointer_size] = word.to_le_bytes();
-    matches!(magic, 0xf0 | 0xf1 | 0xfa | 0xfb)
-        && rest == [0xff, 0xff, 0xff, 0, 0]
-        && matches!(quantum, 1 | 2 | 4)
-        && matches!(pointer_size, 4 | 8)
+/// What a step of an address can be on a machine (`MinLC` of Go's src/cmd/internal/sys/arch.go).
+fn instruction_sizes(machine: raw::Machine) -> &'static [u64] {
+    match machine {
+        raw::EM_386 | raw::EM_X86_64 => &[1],
+        raw::EM_S390 => &[2],
+        // Go writes compressed instructions since Go 1.26 or so.
+        raw::EM_RISCV => &[2, 4],
+        raw::EM_AARCH64 | raw::EM_ARM | raw::EM_LOONGARCH | raw::EM_MIPS | raw::EM_PPC64 => &[4],
+        _ => &[],
+    }
+}
+
+/// Whether a table can begin so: magic, two zeros, instruction size, pointer size.
+fn is_header(format: Format, bytes: &[u8]) -> bool {
+    let mut cursor = Cursor::new(bytes);
+    format.u32(&mut cursor).is_some_and(|magic| matches!(magic, 0xffff_fff0 | 0xffff_fff1 | 0xffff_fffa | 0xffff_fffb))
+        && cursor.u16() == Some(0)
+        && matches!(cursor.u8(), Some(1 | 2 | 4))
+        && cursor.u8() == Some(format.pointer_size)
 }
 
 /// Cuts `bytes` at the offsets, which must rise; the last part goes to the end.

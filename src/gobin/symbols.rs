@@ -4,27 +4,18 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use object::LittleEndian as LE;
-use object::SymbolIndex;
 use object::elf;
-use object::read::elf::{Sym as _, SymbolTable};
 
-use super::elf::{Elf, Header};
+use super::container::{Symbol, SymbolList};
+use super::elf::Elf;
 
 /// Function symbols by address.
 #[derive(Debug)]
 pub(super) struct Symbols<'a> {
-    table: SymbolTable<'a, Header>,
-    /// One for each address.
-    sorted: Vec<Symbol>,
+    /// One for each address, by rising address.
+    table: SymbolList<'a>,
     /// `runtime.text` and `runtime.etext`, between which Go's linker puts all Go code. Empty when they are missing.
     go_text: Range<u64>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Symbol {
-    address: u64,
-    index: SymbolIndex,
 }
 
 /// A symbol that covers an address.
@@ -37,88 +28,79 @@ pub(super) struct Covering<'a> {
 
 impl<'a> Symbols<'a> {
     pub(super) fn read(elf: &Elf<'a>) -> Self {
-        let full = Self::of_table(elf, elf.symbols(elf::SHT_SYMTAB));
-        if full.sorted.is_empty() { Self::of_table(elf, elf.symbols(elf::SHT_DYNSYM)) } else { full }
+        let full = Self::of_table(elf.symbols(elf::SHT_SYMTAB));
+        if full.is_empty() { Self::of_table(elf.symbols(elf::SHT_DYNSYM)) } else { full }
     }
 
-    fn of_table(elf: &Elf<'a>, table: SymbolTable<'a, Header>) -> Self {
-        let mut sorted = Vec::new();
+    fn of_table(mut table: SymbolList<'a>) -> Self {
         let mut go_text = 0..0;
-        for (index, symbol) in table.enumerate() {
-            let kind = symbol.st_type();
+        let mut symbols = std::mem::take(&mut table.symbols);
+        symbols.retain(|symbol| {
+            let kind = symbol.kind;
             // Labels of hand-written assembly often have no type. Local ones are jump targets.
-            let is_function =
-                kind == elf::STT_FUNC || kind == elf::STT_GNU_IFUNC || (kind == elf::STT_NOTYPE && !symbol.is_local());
-            if !is_function || section_end(elf, &table, index).is_none() {
-                continue;
+            let is_function = kind == elf::STT_FUNC
+                || kind == elf::STT_GNU_IFUNC
+                || (kind == elf::STT_NOTYPE && symbol.bind != elf::STB_LOCAL);
+            if !is_function || symbol.code_end.is_none() {
+                return false;
             }
-            let address = symbol.st_value(LE);
-            match table.symbol_name(LE, symbol) {
-                Ok(b"runtime.text") => go_text.start = address,
-                Ok(b"runtime.etext") => go_text.end = address,
-                Ok([]) | Err(_) => {}
-                Ok(_) => sorted.push(Symbol { address, index }),
+            match table.name(symbol) {
+                b"runtime.text" => go_text.start = symbol.address,
+                b"runtime.etext" => go_text.end = symbol.address,
+                [] => {}
+                _ => return true,
             }
-        }
-        sorted.sort_unstable_by(|a: &Symbol, b: &Symbol| {
+            false
+        });
+        symbols.sort_unstable_by(|a, b| {
             a.address.cmp(&b.address).then_with(|| preference(&table, b).cmp(&preference(&table, a)))
         });
-        sorted.dedup_by_key(|symbol| symbol.address);
+        symbols.dedup_by_key(|symbol| symbol.address);
         // A label inside a function must not cut it in two.
         let mut covered = 0_u64;
-        sorted.retain(|symbol| {
-            let size = table.symbol(symbol.index).map_or(0, |symbol| symbol.st_size(LE));
-            covered = covered.max(symbol.address.saturating_add(size));
-            size > 0 || symbol.address >= covered
+        symbols.retain(|symbol| {
+            covered = covered.max(symbol.address.saturating_add(symbol.size));
+            symbol.size > 0 || symbol.address >= covered
         });
-        Self { table, sorted, go_text }
+        table.symbols = symbols;
+        Self { table, go_text }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.sorted.is_empty()
+        self.table.symbols.is_empty()
     }
 
     /// The last symbol that starts at or before the address, if it reaches it: by its size, or without one up to
     /// the next symbol or the end of its section.
-    pub(super) fn covering(&self, elf: &Elf<'a>, address: u64) -> Option<Covering<'a>> {
-        let next = self.sorted.partition_point(|symbol| symbol.address <= address);
-        let found = self.sorted.get(next.checked_sub(1)?)?;
-        let symbol = self.table.symbol(found.index).ok()?;
-        let end = match symbol.st_size(LE) {
+    pub(super) fn covering(&self, address: u64) -> Option<Covering<'a>> {
+        let symbols = &self.table.symbols;
+        let next = symbols.partition_point(|symbol| symbol.address <= address);
+        let symbol = symbols.get(next.checked_sub(1)?)?;
+        let end = match symbol.size {
             0 => {
-                let limit = section_end(elf, &self.table, found.index)?;
-                self.sorted.get(next).map_or(limit, |next| limit.min(next.address))
+                let limit = symbol.code_end?;
+                symbols.get(next).map_or(limit, |next| limit.min(next.address))
             }
-            size => found.address.saturating_add(size),
+            size => symbol.address.saturating_add(size),
         };
         if address >= end {
             return None;
         }
-        let name = plain_name(self.table.symbol_name(LE, symbol).ok()?);
         Some(Covering {
-            name: String::from_utf8_lossy(name),
-            entry: found.address,
-            is_go: self.go_text.contains(&found.address),
+            name: String::from_utf8_lossy(plain_name(self.table.name(symbol))),
+            entry: symbol.address,
+            is_go: self.go_text.contains(&symbol.address),
         })
     }
 }
 
 /// Of several symbols at one address the greatest wins. The order is perf's (`choose_best_symbol` in
 /// tools/perf/util/symbol.c), so that both show the same name.
-fn preference<'a>(table: &SymbolTable<'a, Header>, symbol: &Symbol) -> impl Ord + use<'a> {
-    let Ok(entry) = table.symbol(symbol.index) else { return None };
-    let name = table.symbol_name(LE, entry).unwrap_or_default();
+fn preference<'a>(table: &SymbolList<'a>, symbol: &Symbol) -> impl Ord + use<'a> {
+    let name = table.name(symbol);
     let underscores = name.iter().take_while(|byte| **byte == b'_').count();
-    let is_global = entry.st_bind() == elf::STB_GLOBAL;
-    Some((entry.st_size(LE) > 0, !entry.is_weak(), is_global, Reverse(underscores), name.len(), name))
-}
-
-/// The end of the executable section that a symbol is defined in; `None` when it is in none.
-fn section_end(elf: &Elf<'_>, table: &SymbolTable<'_, Header>, index: SymbolIndex) -> Option<u64> {
-    let symbol = table.symbol(index).ok()?;
-    let section = elf.section_header(table.symbol_section(LE, symbol, index).ok()??)?;
-    let executable = section.sh_flags.get(LE).contains(elf::SHF_EXECINSTR);
-    executable.then(|| section.sh_addr.get(LE).saturating_add(section.sh_size.get(LE)))
+    let is_weak = symbol.bind == elf::STB_WEAK;
+    (symbol.size > 0, !is_weak, symbol.bind == elf::STB_GLOBAL, Reverse(underscores), name.len(), name)
 }
 
 /// Less what linkers append: Go's `.abi0` (assembly, which its own tables name without it) and the

@@ -1,0 +1,277 @@
+//! The ELF container as its class (32 or 64 bit) and byte order have it, turned into plain numbers.
+//!
+//! All structures are the `object` crate's; nothing here knows what is in the file.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use object::Endianness;
+use object::elf::{self, FileHeader32, FileHeader64};
+use object::read::elf::{
+    CompressionHeader as _, Dyn as _, FileHeader, ProgramHeader as _, Rela as _, SectionHeader as _, SectionTable,
+    Sym as _, SymbolTable,
+};
+use object::{CompressedData, CompressionFormat, StringTable};
+
+use super::error::Error;
+use super::format::Format;
+
+/// 64 KiB of them is the limit of Linux (`load_elf_phdrs` in `fs/binfmt_elf.c`). It keeps searches among them short.
+const MAX_PROGRAM_HEADERS: usize = 0x1_0000 / size_of::<elf::ProgramHeader64<Endianness>>();
+
+/// Debug information shrinks to a third or a tenth. What claims to have shrunk to less than this part of its size is
+/// there to fill the memory.
+const STRONGEST_COMPRESSION: u64 = 256;
+
+/// A part of the file that is mapped into memory (`PT_LOAD`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Link-time virtual address of the first byte.
+    pub address: u64,
+    /// Where the first byte is in the file.
+    pub offset: u64,
+    /// Number of bytes that come from the file; memory behind them is zero-filled.
+    pub file_size: u64,
+    /// Mapped executable.
+    pub executable: bool,
+    /// Mapped writable.
+    pub writable: bool,
+}
+
+impl Segment {
+    /// Whether the file has a byte for this address.
+    pub fn contains(&self, address: u64) -> bool {
+        address.checked_sub(self.address).is_some_and(|into| into < self.file_size)
+    }
+}
+
+/// A section.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Section<'a> {
+    pub(super) address: u64,
+    /// As they are in the file; empty when it has none there.
+    pub(super) bytes: &'a [u8],
+    pub(super) compressed: bool,
+}
+
+/// A symbol that is defined in an executable section, or a name for any other place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Symbol {
+    pub(super) address: u64,
+    pub(super) size: u64,
+    /// Place in the table's names.
+    pub(super) name: u32,
+    pub(super) kind: elf::SymbolType,
+    pub(super) bind: elf::SymbolBind,
+    /// The end of the executable section that it is in.
+    pub(super) code_end: Option<u64>,
+}
+
+/// A symbol table.
+#[derive(Debug, Default)]
+pub(super) struct SymbolList<'a> {
+    pub(super) symbols: Vec<Symbol>,
+    names: StringTable<'a>,
+}
+
+impl<'a> SymbolList<'a> {
+    /// A symbol's name; empty when it has none.
+    pub(super) fn name(&self, symbol: &Symbol) -> &'a [u8] {
+        self.names.get(symbol.name).unwrap_or_default()
+    }
+}
+
+/// A file of either class.
+#[derive(Debug)]
+pub(super) enum Container<'a> {
+    Bits32(Typed<'a, FileHeader32<Endianness>>),
+    Bits64(Typed<'a, FileHeader64<Endianness>>),
+}
+
+/// Asks the file, whatever its class.
+macro_rules! ask {
+    ($container:expr, $typed:ident => $answer:expr) => {
+        match $container {
+            Container::Bits32($typed) => $answer,
+            Container::Bits64($typed) => $answer,
+        }
+    };
+}
+pub(super) use ask;
+
+impl<'a> Container<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        if bytes.is_empty() {
+            return Err(Error::Empty);
+        }
+        if !bytes.starts_with(&elf::ELFMAG) {
+            return Err(Error::NotElf);
+        }
+        match bytes.get(4) {
+            Some(1) => Typed::parse(bytes).map(Self::Bits32),
+            Some(2) => Typed::parse(bytes).map(Self::Bits64),
+            Some(_) => Err(Error::Unsupported("an ELF file of an unknown class")),
+            None => Err(Error::Truncated("file header")),
+        }
+    }
+
+    pub(super) fn format(&self) -> Format {
+        let big_endian = ask!(self, typed => typed.endian == Endianness::Big);
+        Format { big_endian, pointer_size: if matches!(self, Self::Bits32(_)) { 4 } else { 8 } }
+    }
+}
+
+/// A file of a class.
+#[derive(Debug)]
+pub(super) struct Typed<'a, H: FileHeader<Endian = Endianness>> {
+    bytes: &'a [u8],
+    endian: Endianness,
+    header: &'a H,
+    program_headers: &'a [H::ProgramHeader],
+    sections: SectionTable<'a, H>,
+}
+
+impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        let header = H::parse(bytes).map_err(|_| Error::Truncated("file header"))?;
+        let endian = header.endian().map_err(|_| Error::Truncated("file header"))?;
+        match header.e_type(endian) {
+            elf::ET_EXEC | elf::ET_DYN => {}
+            elf::ET_REL => return Err(Error::Unsupported("an object file that is not linked yet")),
+            elf::ET_CORE => return Err(Error::Unsupported("a core dump")),
+            _ => return Err(Error::Unsupported("this type of ELF file")),
+        }
+        let program_headers = header.program_headers(endian, bytes).map_err(|_| Error::Truncated("program headers"))?;
+        if program_headers.len() > MAX_PROGRAM_HEADERS {
+            return Err(Error::Unsupported("an ELF file with more program headers than Linux loads"));
+        }
+        let sections = header.sections(endian, bytes).map_err(|_| Error::Truncated("section headers"))?;
+        Ok(Self { bytes, endian, header, program_headers, sections })
+    }
+
+    pub(super) fn segments(&self) -> Result<Vec<Segment>, Error> {
+        let mut segments = Vec::new();
+        for segment in self.program_headers.iter().filter(|header| header.p_type(self.endian) == elf::PT_LOAD) {
+            segment.data(self.endian, self.bytes).map_err(|()| Error::Truncated("segments"))?;
+            let flags = segment.p_flags(self.endian);
+            segments.push(Segment {
+                address: segment.p_vaddr(self.endian).into(),
+                offset: segment.p_offset(self.endian).into(),
+                file_size: segment.p_filesz(self.endian).into(),
+                executable: flags.contains(elf::PF_X),
+                writable: flags.contains(elf::PF_W),
+            });
+        }
+        Ok(segments)
+    }
+
+    pub(super) fn machine(&self) -> elf::Machine {
+        self.header.e_machine(self.endian)
+    }
+
+    /// See [`Elf::is_pie`](super::elf::Elf::is_pie).
+    pub(super) fn is_pie(&self) -> bool {
+        let flagged = || {
+            let dynamic =
+                self.program_headers.iter().find_map(|header| header.dynamic(self.endian, self.bytes).ok()?);
+            dynamic.into_iter().flatten().any(|entry| {
+                let value: u64 = entry.d_val(self.endian).into();
+                entry.d_tag(self.endian) == elf::DT_FLAGS_1 && value & elf::DF_1_PIE.0 != 0
+            })
+        };
+        let interpreted = || self.program_headers.iter().any(|header| header.p_type(self.endian) == elf::PT_INTERP);
+        self.header.e_type(self.endian) == elf::ET_DYN && (interpreted() || flagged())
+    }
+
+    /// The GNU build id in hex, from the section or the segments that hold notes.
+    pub(super) fn build_id(&self) -> Option<String> {
+        let section = self.sections.section_by_name(self.endian, b".note.gnu.build-id");
+        let of_section = section.and_then(|(_, header)| header.notes(self.endian, self.bytes).ok()?);
+        let of_segments =
+            self.program_headers.iter().filter_map(|header| header.notes(self.endian, self.bytes).ok()?);
+        // Real files have two or three; the limit keeps overlapping ones from costing minutes.
+        let notes = of_section.into_iter().chain(of_segments).take(8).flatten().flatten();
+        let mut ids =
+            notes.filter(|note| note.name() == elf::ELF_NOTE_GNU && note.n_type(self.endian) == elf::NT_GNU_BUILD_ID);
+        let note = ids.next()?;
+        let mut hex = String::new();
+        for byte in note.desc() {
+            write!(hex, "{byte:02x}").ok()?;
+        }
+        (!hex.is_empty()).then_some(hex)
+    }
+
+    pub(super) fn section(&self, name: &[u8]) -> Option<Section<'a>> {
+        let (_, header) = self.sections.section_by_name(self.endian, name)?;
+        Some(Section {
+            address: header.sh_addr(self.endian).into(),
+            bytes: header.data(self.endian, self.bytes).ok()?,
+            compressed: header.sh_flags(self.endian).contains(elf::SHF_COMPRESSED),
+        })
+    }
+
+    /// What a section holds, decompressed if need be.
+    pub(super) fn contents(&self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
+        let (_, header) = self.sections.section_by_name(self.endian, name)?;
+        let Some((compression, offset, size)) = header.compression(self.endian, self.bytes).ok()? else {
+            return header.data(self.endian, self.bytes).ok().map(Cow::Borrowed);
+        };
+        let stream = self.bytes.get(usize::try_from(offset).ok()?..)?.get(..usize::try_from(size).ok()?)?;
+        let format = match compression.ch_type(self.endian) {
+            elf::ELFCOMPRESS_ZLIB => CompressionFormat::Zlib,
+            elf::ELFCOMPRESS_ZSTD => CompressionFormat::Zstandard,
+            _ => return None,
+        };
+        decompress(format, stream, compression.ch_size(self.endian).into())
+    }
+
+    /// The first symbol table of this kind; empty when there is none or it is damaged.
+    pub(super) fn symbols(&self, kind: elf::SectionType) -> SymbolList<'a> {
+        let table = self.sections.symbols(self.endian, self.bytes, kind).unwrap_or_default();
+        let symbols = table.enumerate().map(|(index, symbol)| Symbol {
+            address: symbol.st_value(self.endian).into(),
+            size: symbol.st_size(self.endian).into(),
+            name: symbol.st_name(self.endian),
+            kind: symbol.st_type(),
+            bind: symbol.st_bind(),
+            code_end: self.code_end(&table, index, symbol),
+        });
+        SymbolList { symbols: symbols.collect(), names: table.strings() }
+    }
+
+    fn code_end(&self, table: &SymbolTable<'a, H>, index: object::SymbolIndex, symbol: &H::Sym) -> Option<u64> {
+        let section = table.symbol_section(self.endian, symbol, index).ok()??;
+        let header = self.sections.section(section).ok()?;
+        let (start, size): (u64, u64) = (header.sh_addr(self.endian).into(), header.sh_size(self.endian).into());
+        header.sh_flags(self.endian).contains(elf::SHF_EXECINSTR).then(|| start.saturating_add(size))
+    }
+
+    /// See [`Elf::relative_relocations`](super::elf::Elf::relative_relocations).
+    pub(super) fn relocations(&self, kind: elf::RelocationType) -> impl Iterator<Item = (u64, u64)> {
+        // By name (external linkers', Go's own), so that hostile headers cannot give one table many times.
+        let tables = [&b".rela.dyn"[..], b".rela"].into_iter().filter_map(|name| {
+            let (_, header) = self.sections.section_by_name(self.endian, name)?;
+            header.rela(self.endian, self.bytes).ok()?
+        });
+        tables.flat_map(|(entries, _)| entries).filter_map(move |entry| {
+            let addend: i64 = entry.r_addend(self.endian).into();
+            let is_relative = entry.r_type(self.endian, false) == kind;
+            is_relative.then(|| (entry.r_offset(self.endian).into(), addend.cast_unsigned()))
+        })
+    }
+}
+
+/// What was compressed to `stream`.
+fn decompress(format: CompressionFormat, stream: &[u8], size: u64) -> Option<Cow<'_, [u8]>> {
+    let most = u64::try_from(stream.len()).ok()?.saturating_mul(STRONGEST_COMPRESSION);
+    if size > most {
+        return None;
+    }
+    CompressedData { format, data: stream, uncompressed_size: size }.decompress().ok()
+}
+
+/// What the sections of old (`.zdebug_info`) hold: `ZLIB`, the size as eight bytes, the highest first, and a stream.
+pub(super) fn decompress_old(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let (size, stream) = bytes.strip_prefix(b"ZLIB")?.split_first_chunk()?;
+    decompress(CompressionFormat::Zlib, stream, u64::from_be_bytes(*size))
+}

@@ -1,0 +1,96 @@
+//! Functions, lines and inlined calls from DWARF, for the code that Go's function table does not know: C in a cgo
+//! program, and programs in other languages.
+//!
+//! The reading is gimli's and addr2line's. Nothing is read before the first question, and what cannot be read is not
+//! there: debug information only ever adds to what the symbols say.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gimli::{AbbreviationsCacheStrategy, EndianArcSlice, RunTimeEndian, SectionId};
+
+use super::elf::Elf;
+
+type Reader = EndianArcSlice<RunTimeEndian>;
+
+/// Debug information of a file.
+pub(super) struct DebugInfo {
+    /// It keeps what it has read, so that it can serve one question at a time.
+    context: Mutex<addr2line::Context<Reader>>,
+}
+
+/// A function at an address.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct DebugFrame {
+    /// The linker's name where it has one, else the one in the source. `None` for code that has a line only.
+    pub(super) name: Option<String>,
+    pub(super) file: Option<String>,
+    /// From 1; 0 is unknown.
+    pub(super) line: u32,
+    pub(super) is_go: bool,
+}
+
+/// The most calls that one address is shown to be in.
+const DEEPEST: usize = 200;
+
+impl DebugInfo {
+    /// `None` when there is none, or its units cannot be read.
+    pub(super) fn read(elf: &Elf<'_>) -> Option<Self> {
+        let endian = if elf.format().big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
+        let load = |id: SectionId| -> Result<Reader, gimli::Error> {
+            // Others hold variables, types and macros.
+            let wanted = matches!(
+                id,
+                SectionId::DebugAbbrev
+                    | SectionId::DebugAddr
+                    | SectionId::DebugAranges
+                    | SectionId::DebugInfo
+                    | SectionId::DebugLine
+                    | SectionId::DebugLineStr
+                    | SectionId::DebugRanges
+                    | SectionId::DebugRngLists
+                    | SectionId::DebugStr
+                    | SectionId::DebugStrOffsets
+            );
+            let bytes = if wanted { elf.debug_contents(id.name()) } else { None };
+            Ok(Reader::new(Arc::from(bytes.unwrap_or_default()), endian))
+        };
+        let mut dwarf = gimli::Dwarf::load(load).ok()?;
+        // Units may share their abbreviations, which are then parsed once.
+        dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
+        Some(Self { context: Mutex::new(addr2line::Context::from_dwarf(dwarf).ok()?) })
+    }
+
+    /// The functions at an address, innermost first; empty where nothing is known.
+    pub(super) fn frames(&self, address: u64) -> Vec<DebugFrame> {
+        let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(mut found) = context.find_frames(address).skip_all_loads() else { return Vec::new() };
+        let mut frames = Vec::new();
+        while let Ok(Some(frame)) = found.next() {
+            if frames.len() == DEEPEST {
+                return Vec::new();
+            }
+            let place = frame.location;
+            let name = frame.function.as_ref().and_then(|function| function.raw_name().ok()).map(demangle);
+            frames.push(DebugFrame {
+                name: name.map(Cow::into_owned).filter(|name| !name.is_empty()),
+                file: place.as_ref().and_then(|place| place.file).map(str::to_owned),
+                line: place.as_ref().and_then(|place| place.line).unwrap_or_default(),
+                is_go: frame.function.is_some_and(|function| function.language == Some(gimli::DW_LANG_Go)),
+            });
+        }
+        frames
+    }
+}
+
+impl std::fmt::Debug for DebugInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DebugInfo").finish_non_exhaustive()
+    }
+}
+
+/// A linker's name as C++ or Rust writes it; any other as it is.
+pub(super) fn demangle(name: Cow<'_, str>) -> Cow<'_, str> {
+    // What does not begin so may still be C++ for something: `f` is `float`.
+    if name.starts_with("_Z") || name.starts_with("_R") { addr2line::demangle_auto(name, None) } else { name }
+}

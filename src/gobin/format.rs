@@ -1,0 +1,60 @@
+//! How numbers stand in a file: the byte order and the size of a pointer.
+
+use crate::bytes::Cursor;
+
+/// Of the machine that a program was built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Format {
+    pub(super) big_endian: bool,
+    /// 4 or 8.
+    pub(super) pointer_size: u8,
+}
+
+impl Format {
+    pub(super) fn u16(self, cursor: &mut Cursor<'_>) -> Option<u16> {
+        let bytes = cursor.array()?;
+        Some(if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
+    }
+
+    pub(super) fn u32(self, cursor: &mut Cursor<'_>) -> Option<u32> {
+        let bytes = cursor.array()?;
+        Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+    }
+
+    pub(super) fn u64(self, cursor: &mut Cursor<'_>) -> Option<u64> {
+        let bytes = cursor.array()?;
+        Some(if self.big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) })
+    }
+
+    /// A pointer, or a number of a pointer's size.
+    pub(super) fn word(self, cursor: &mut Cursor<'_>) -> Option<u64> {
+        if self.pointer_size == 8 { self.u64(cursor) } else { self.u32(cursor).map(u64::from) }
+    }
+
+    /// The size of a word as a step between places.
+    pub(super) fn word_size(self) -> usize {
+        usize::from(self.pointer_size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+    use crate::bytes::Cursor;
+
+    #[test]
+    fn both_orders_and_sizes() {
+        let bytes = [1, 2, 3, 4, 5, 6, 7, 8];
+        for (big_endian, pointer_size, half, word) in [
+            (false, 4, 0x0201, 0x0403_0201),
+            (false, 8, 0x0201, 0x0807_0605_0403_0201),
+            (true, 4, 0x0102, 0x0102_0304),
+            (true, 8, 0x0102, 0x0102_0304_0506_0708),
+        ] {
+            let format = Format { big_endian, pointer_size };
+            assert_eq!(format.u16(&mut Cursor::new(&bytes)), Some(half));
+            assert_eq!(format.word(&mut Cursor::new(&bytes)), Some(word));
+            assert_eq!(format.word(&mut Cursor::new(&bytes[..3])), None);
+        }
+    }
+}

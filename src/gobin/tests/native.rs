@@ -1,0 +1,190 @@
+//! Code that is not Go: symbols, and debug information in each form that compilers and linkers give it.
+
+use super::*;
+
+const C: &str = "int twice(int a) { return a * 2; }\nstatic int own(int a) { return a + 1; }\n\
+                 int main(int c, char **v) { (void)v; return own(twice(c)); }\n";
+
+#[test]
+fn c_programs_have_symbols_of_their_own() {
+    let program = Program::c(C, &["-O0"]);
+    let binary = program.binary();
+    let facts = binary.facts();
+    assert!(facts.symtab && !facts.dwarf.present && facts.inlining.is_none());
+    assert_eq!(facts.go, Err(BuildInfoAbsence::NotFound));
+    assert_eq!(binary.pclntab().unwrap_err(), &PclntabAbsence::NotGo);
+    let symbols = run(Command::new("nm").arg(&program.path));
+    for wanted in ["main", "twice", "own", "_start"] {
+        let line = symbols.lines().find(|line| line.split_whitespace().nth(2) == Some(wanted)).unwrap();
+        let address = u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap();
+        let frame = binary.locate(address + 3).unwrap().frames.remove(0);
+        assert_eq!((&*frame.name, frame.entry, frame.is_go, frame.file), (wanted, address, false, None));
+    }
+    assert_eq!(binary.locate(0), Err(Reason::NotCode));
+}
+
+#[test]
+fn exported_names_outlive_stripping() {
+    let program = Program::c(C, &["-O0", "-s", "-rdynamic"]);
+    let binary = program.binary();
+    assert!(!binary.facts().symtab);
+    let dynamic = run(Command::new("nm").arg("-D").arg(&program.path));
+    let line = dynamic.lines().find(|line| line.ends_with(" T twice")).unwrap();
+    let address = u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap();
+    assert_eq!(binary.locate(address + 4).unwrap().frames[0].name, "twice");
+    // `own` follows and is known to nobody any more. It must not become part of `twice`.
+    let beyond = (address..address + 64).filter(|at| binary.locate(*at) == Err(Reason::UnknownAddress));
+    assert!(beyond.count() > 10);
+
+    let silent = Program::c(C, &["-O0", "-s", "-static-pie", "-nostartfiles", "-Wl,-e,main"]);
+    let segment = *silent.binary().load_segments().iter().find(|segment| segment.executable).unwrap();
+    assert_eq!(silent.binary().locate(segment.address), Err(Reason::NoSymbols));
+}
+
+#[test]
+fn the_kernels_vdso_has_names() {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let line = maps.lines().find(|line| line.ends_with("[vdso]")).unwrap();
+    let (start, rest) = line.split_once('-').unwrap();
+    let [start, end] = [start, rest.split(' ').next().unwrap()].map(|hex| u64::from_str_radix(hex, 16).unwrap());
+    let mut image = vec![0; usize::try_from(end - start).unwrap()];
+    File::open("/proc/self/mem").unwrap().read_exact_at(&mut image, start).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("vdso"), &image).unwrap();
+    let binary = Binary::parse(&image).unwrap();
+    let symbols = run(Command::new("nm").arg("-D").arg(directory.path().join("vdso")));
+    let line = symbols.lines().find(|line| line.contains("_clock_gettime")).unwrap();
+    let columns: Vec<&str> = line.split_whitespace().collect();
+    let frame = binary.locate(u64::from_str_radix(columns[0], 16).unwrap() + 2).unwrap().frames.remove(0);
+    assert_eq!(Some(&*frame.name), columns[2].split('@').next());
+    assert!(!frame.is_go);
+}
+
+/// A call in a call, in a file of its own for each.
+const INLINED: &str = "__attribute__((noinline)) int other(volatile int *a) { return *a; }\n\
+    static inline __attribute__((always_inline)) int inner(volatile int *a, int b) {\n\
+        for (int i = 0; i < b; i++)\n            *a += i;\n        return *a;\n    }\n\
+    static inline __attribute__((always_inline)) int middle(volatile int *a, int b) {\n\
+        int c = inner(a, b);\n        return c + inner(a, b + 1);\n    }\n\
+    __attribute__((noinline)) int outer(int a) {\n        volatile int b = a;\n        int c = other(&b);\n\
+        return middle(&b, c) + 1;\n    }\n    int main(int c, char **v) {\n        (void)v;\n        return outer(c);\n    }\n";
+
+/// (name, file, line) of each frame, innermost first.
+type Chain = Vec<(String, String, u32)>;
+
+fn frame_of(frame: &SourceFrame<'_>) -> (String, String, u32) {
+    (frame.name.to_string(), frame.file.as_deref().unwrap_or_default().to_owned(), frame.line)
+}
+
+/// What binutils' addr2line says, which is right on C.
+fn addr2line(path: &Path, addresses: &[u64]) -> Vec<Chain> {
+    let mut tool = Command::new("addr2line");
+    tool.args(["-a", "-f", "-i", "-C", "-e"]).arg(path);
+    let text = run(tool.args(addresses.iter().map(|address| format!("{address:#x}"))));
+    let mut chains: Vec<Chain> = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line.starts_with("0x") {
+            chains.push(Vec::new());
+            continue;
+        }
+        let (file, number) = lines.next().unwrap().rsplit_once(':').unwrap();
+        let number = number.split(' ').next().unwrap().parse().unwrap_or(0);
+        chains.last_mut().unwrap().push((line.to_owned(), file.to_owned(), number));
+    }
+    assert_eq!(chains.len(), addresses.len());
+    chains
+}
+
+/// Every address of the named functions.
+fn addresses_of(program: &Program, names: &[&str]) -> Vec<u64> {
+    let sizes = run(Command::new("nm").args(["-C", "-S"]).arg(&program.path));
+    let mut addresses = Vec::new();
+    for line in sizes.lines() {
+        let columns: Vec<&str> = line.splitn(4, ' ').collect();
+        if columns.len() == 4 && names.contains(&columns[3]) {
+            let [start, size] = [columns[0], columns[1]].map(|hex| u64::from_str_radix(hex, 16).unwrap());
+            addresses.extend(start..start + size);
+        }
+    }
+    assert!(addresses.len() > 40, "{names:?} in {sizes}");
+    addresses
+}
+
+/// Holds every address of `names` in `program` against what addr2line says of `oracle`, the same program.
+fn compare_with_addr2line(program: &Program, oracle: &Path, names: &[&str]) {
+    let binary = program.binary();
+    let addresses = addresses_of(program, names);
+    let mut deepest = 0;
+    for (address, expected) in addresses.iter().zip(addr2line(oracle, &addresses)) {
+        let frames = binary.locate(*address).unwrap().frames;
+        let found: Chain = frames.iter().map(frame_of).collect();
+        assert_eq!(found, expected, "{address:#x}");
+        let (physical, inlined) = frames.split_last().unwrap();
+        assert!(!physical.inlined && inlined.iter().all(|frame| frame.inlined && !frame.is_go));
+        deepest = deepest.max(frames.len());
+    }
+    assert_eq!(deepest, 3);
+}
+
+#[test]
+fn c_has_lines_and_inlined_calls_from_debug_information() {
+    for flags in [&["-gdwarf-5"][..], &["-gdwarf-4"], &["-gdwarf-5", "-gz=zlib"], &["-gdwarf-4", "-no-pie"]] {
+        let program = Program::c(INLINED, &[&["-O2"], flags].concat());
+        compare_with_addr2line(&program, &program.path, &["outer", "other", "main"]);
+    }
+}
+
+#[test]
+fn debug_information_may_be_compressed_in_any_way() {
+    let mut program = Program::c(INLINED, &["-O2", "-g"]);
+    // Not every addr2line can read all of them.
+    let plain = program.path.with_extension("plain");
+    fs::copy(&program.path, &plain).unwrap();
+    for kind in ["zlib-gnu", "zlib-gabi", "zstd"] {
+        run(Command::new("objcopy").arg(format!("--compress-debug-sections={kind}")).args([&plain, &program.path]));
+        program.bytes = fs::read(&program.path).unwrap();
+        assert!(program.binary().facts().dwarf.compressed, "{kind}");
+        compare_with_addr2line(&program, &plain, &["outer", "other", "main"]);
+    }
+}
+
+#[test]
+fn cplusplus_has_the_names_of_its_source() {
+    let source = "namespace space {\ntemplate <typename T> struct Thing {\n  T value;\n\
+        __attribute__((noinline)) T twice(T by) { return value * by + value; }\n};\n}\n\
+        int main(int c, char **) { space::Thing<int> t{c}; return t.twice(c); }\n";
+    for flags in [&["-O1"][..], &["-O1", "-g"]] {
+        let program = Program::compile("g++", "main.cc", source, flags);
+        let symbols = run(Command::new("nm").args(["-C"]).arg(&program.path));
+        let line = symbols.lines().find(|line| line.contains("space::Thing")).unwrap();
+        let address = u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap();
+        let frame = program.binary().locate(address).unwrap().frames.pop().unwrap();
+        assert_eq!(frame.name, "space::Thing<int>::twice(int)");
+        assert_eq!((frame.entry, frame.line), (address, if flags.len() > 1 { 4 } else { 0 }));
+    }
+}
+
+#[test]
+fn cgo_frames_have_files_lines_and_inlined_calls() {
+    let program = Program::cgo(&[]);
+    let oracle = Oracle::of(&program.path);
+    let is_stub = |name: &String| name.starts_with("_cgo_") && name.ends_with("_Cfunc_call_back");
+    let (stub, _) = oracle.symbols.iter().find(|(_, names)| names.iter().any(is_stub)).unwrap();
+    let (end, _) = oracle.symbols.range(stub + 1..).next().unwrap();
+    let line_of = |text: &str| u32::try_from(CGO.lines().position(|line| line.contains(text)).unwrap() + 1).unwrap();
+    let binary = program.binary();
+    let mut places = BTreeSet::new();
+    for address in *stub..*end {
+        // Padding follows the function.
+        let Ok(Location { frames }) = binary.locate(address) else { break };
+        assert!(frames.iter().all(|frame| !frame.is_go), "{frames:?}");
+        assert!(is_stub(&frames.last().unwrap().name.clone().into_owned()));
+        let inlined =
+            frames.iter().take(frames.len() - 1).filter(|frame| frame.file.as_ref().unwrap().ends_with("/main.go"));
+        places.extend(inlined.map(|frame| (frame.name.to_string(), frame.line)));
+    }
+    // The C compiler put the file's function into the stub that Go calls.
+    let call = ("call_back".to_owned(), line_of("static int call_back"));
+    assert!(places.contains(&call), "{places:?}");
+}

@@ -1,0 +1,31 @@
+//! The analysis of a recording, from its bytes to every output: whatever the bytes, no panic, and as many samples in the
+//! profile as were read.
+#![no_main]
+
+use goflame::analyse::{ImageBytes, Images, Options, analyse};
+use goflame::perfdata::PerfData;
+use goflame::profile::By;
+use goflame::render;
+use libfuzzer_sys::fuzz_target;
+
+struct NoFiles;
+
+impl Images for NoFiles {
+    fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<ImageBytes, String> {
+        Err("no such file".into())
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(data) = PerfData::parse(bytes) else { return };
+    let kernel = || Err("no symbols".to_owned());
+    let Ok(analysis) = analyse(&data, &NoFiles, kernel, &Options::default()) else { return };
+    let mut profile = analysis.profile;
+    assert_eq!(profile.total_count(), analysis.quality.samples);
+    render::folded::write(&profile, &mut std::io::sink()).unwrap();
+    render::pprof::write(&profile, &render::pprof::Options::default(), &mut std::io::sink()).unwrap();
+    render::summary::write(&profile, &analysis.quality, "fuzz", &mut std::io::sink()).unwrap();
+    profile.divide(By::Goroutine);
+    let options = render::flamegraph::Options::default();
+    render::flamegraph::write(&profile, &options, &mut std::io::sink()).unwrap();
+});

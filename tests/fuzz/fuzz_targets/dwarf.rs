@@ -1,0 +1,45 @@
+//! Any debug information for a program of C.
+//!
+//! Input: a byte of choices (byte order, class), the number of the section to compress as it stands, and for each section
+//! but the last its size (16 bits, little-endian) and its bytes.
+#![no_main]
+
+#[path = "../image/mod.rs"]
+mod image;
+
+use goflame::gobin::Binary;
+use image::{Kind, Section, TEXT, TEXT_SIZE, ask, elf};
+use libfuzzer_sys::fuzz_target;
+
+const SECTIONS: [&str; 9] = [
+    ".debug_info",
+    ".debug_abbrev",
+    ".debug_line",
+    ".debug_line_str",
+    ".debug_str",
+    ".debug_rnglists",
+    ".debug_ranges",
+    ".debug_addr",
+    ".debug_str_offsets",
+];
+
+fuzz_target!(|bytes: &[u8]| {
+    let [choices, compressed, rest @ ..] = bytes else { return };
+    let kind = Kind { big_endian: choices & 1 != 0, wide: choices & 2 != 0 };
+    let mut rest = rest;
+    let mut sections = Vec::new();
+    for (number, name) in SECTIONS.into_iter().enumerate() {
+        let (size, after) = rest.split_first_chunk::<2>().unwrap_or((&[0xff; 2], rest));
+        let (bytes, after) = after.split_at(after.len().min(usize::from(u16::from_le_bytes(*size))));
+        sections.push(Section { name, compressed: usize::from(*compressed) == number, address: 0, bytes });
+        rest = after;
+    }
+    let file = elf(kind, &[], &sections);
+    let binary = Binary::parse(&file).expect("the file around it is right");
+    for address in (TEXT..TEXT + TEXT_SIZE).step_by(7) {
+        let Ok(location) = binary.locate(address) else { continue };
+        let (physical, inlined) = location.frames.split_last().expect("no frame");
+        assert!(!physical.inlined && inlined.iter().all(|frame| frame.inlined));
+    }
+    ask(&file);
+});

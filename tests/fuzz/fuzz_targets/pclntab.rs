@@ -1,0 +1,82 @@
+//! A Go function table whose header and moduledata are right, and whose contents are anything.
+//!
+//! Input: a byte of choices (byte order, class, layout, sections or none), the sizes of the first four parts, the number
+//! of functions, the place of `go:func.*` behind the table (16 bits each, little-endian), and then the parts' bytes.
+#![no_main]
+
+#[path = "../image/mod.rs"]
+mod image;
+
+use image::{DATA, Kind, Section, TEXT, TEXT_SIZE, ask, elf};
+use libfuzzer_sys::fuzz_target;
+
+const MAGICS: [u64; 4] = [0xffff_fff1, 0xffff_fff0, 0xffff_fffa, 0xffff_fffb];
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((choices, rest)) = bytes.split_first() else { return };
+    let Some((numbers, body)) = rest.split_first_chunk::<12>() else { return };
+    let number = |at: usize| usize::from(u16::from_le_bytes([numbers[2 * at], numbers[2 * at + 1]]));
+    let kind = Kind { big_endian: choices & 1 != 0, wide: choices & 2 != 0 };
+    let layout = usize::from(choices >> 2 & 3);
+    let with_sections = choices & 16 == 0;
+    let (function_count, trees) = (number(4) as u64, number(5) as u64);
+    // A word more than Go 1.16 had.
+    let has_text = MAGICS[layout] >= 0xffff_fff0 && layout < 2;
+    let header_size = 8 + kind.word_size() * if has_text { 8 } else { 7 };
+    let mut offsets = [header_size as u64; 5];
+    for part in 1..5 {
+        offsets[part] = offsets[part - 1] + number(part - 1) as u64;
+    }
+
+    let mut table = Vec::new();
+    kind.put(&mut table, 4, MAGICS[layout]);
+    table.extend([0, 0, kind.quantum(), kind.word_size() as u8]);
+    kind.put_word(&mut table, function_count);
+    kind.put_word(&mut table, 1);
+    if has_text {
+        kind.put_word(&mut table, 0);
+    }
+    for offset in offsets {
+        kind.put_word(&mut table, offset);
+    }
+    table.extend(body);
+    let table_size = table.len() as u64;
+    table.resize(table.len().next_multiple_of(8), 0);
+
+    // The entries of the first function and behind the last one tell where the code is said to be.
+    let step = if has_text { 4 } else { kind.word_size() };
+    let base = if has_text { TEXT } else { 0 };
+    let entry = |index: u64| {
+        let at = offsets[4] as usize + index as usize * 2 * step;
+        base.wrapping_add(kind.get(&table, at, step))
+    };
+    let mut words = vec![DATA];
+    for offset in offsets {
+        words.extend([DATA + offset, 0, 0]);
+    }
+    words.extend([
+        DATA + offsets[4],
+        function_count + 1,
+        0,
+        0,
+        entry(0),
+        entry(function_count),
+        TEXT,
+        TEXT + TEXT_SIZE,
+    ]);
+    words.resize(46, 0);
+    for gofunc in [38, 40, 43] {
+        words[gofunc] = DATA + table_size.min(trees);
+    }
+    let mut module = Vec::new();
+    for word in words {
+        kind.put_word(&mut module, word);
+    }
+    let module_at = DATA + table.len() as u64;
+    let data = [&table[..], &module].concat();
+    let sections = [
+        Section { name: ".gopclntab", compressed: false, address: DATA, bytes: &table },
+        Section { name: ".go.module", compressed: false, address: module_at, bytes: &module },
+    ];
+    ask(&elf(kind, &data, if with_sections { &sections } else { &[] }));
+});
