@@ -1,0 +1,206 @@
+//! The comparisons. Each prints what it compared, and fails with the first differences.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::ops::Range;
+use std::process::{Command, Stdio};
+
+use goflame::gobin::{Location, SourceFrame};
+
+use crate::program::{Program, text};
+
+/// The answers of an oracle: a line for each address whose answer is another one than that of the address before.
+struct Answers {
+    /// (address, answer) by rising address.
+    lines: Vec<(u64, String)>,
+}
+
+impl Answers {
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut lines = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            let (address, answer) = line.split_once('\x1e').unwrap();
+            lines.push((u64::from_str_radix(address, 16).unwrap(), answer.to_owned()));
+        }
+        assert!(child.wait().unwrap().success(), "{command:?}");
+        assert!(lines.len() > 1000, "{} answers from {command:?}", lines.len());
+        Self { lines }
+    }
+
+    /// Holds them against `mine` at every `step`th address. `excuse` turns an answer into what goflame should have said
+    /// instead, where that is known.
+    fn compare(
+        &self,
+        what: &str,
+        text: Range<u64>,
+        step: u64,
+        mine: impl Fn(u64) -> String,
+        mut excuse: impl FnMut(&str, &str) -> String,
+    ) -> Counts {
+        let mut counts = Counts::default();
+        let mut differences = String::new();
+        let mut at = 0;
+        for address in text.step_by(usize::try_from(step).unwrap()) {
+            while self.lines.get(at + 1).is_some_and(|(next, _)| *next <= address) {
+                at += 1;
+            }
+            let expected = self.lines.get(at).filter(|(from, _)| *from <= address).map_or("", |(_, answer)| answer);
+            let found = mine(address);
+            counts.addresses += 1;
+            counts.inlined += u64::from(expected.contains('\x1e'));
+            counts.deepest = counts.deepest.max(expected.split('\x1e').count());
+            if found != expected && excuse(expected, &found) == found {
+                counts.excused += 1;
+            } else if found != expected {
+                counts.different += 1;
+                if counts.different <= 5 {
+                    writeln!(differences, "{address:#x}\n  goflame: {found:?}\n  {what}: {expected:?}").unwrap();
+                }
+            }
+        }
+        assert_eq!(counts.different, 0, "of {} addresses:\n{differences}", counts.addresses);
+        counts
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    addresses: u64,
+    inlined: u64,
+    deepest: usize,
+    excused: u64,
+    different: u64,
+}
+
+/// Prints what a test measured.
+#[expect(clippy::print_stderr, reason = "figures are for people; the test harness keeps them unless asked")]
+fn figure(program: &Program, text: &str) {
+    eprintln!("figure: {}: {text}", program.name);
+}
+
+fn text_of(program: &Program) -> Range<u64> {
+    let text = program.binary().pclntab().unwrap().text();
+    assert!(text.end - text.start > 500_000, "{text:x?}");
+    text
+}
+
+/// A frame in the form of the oracles.
+fn written(frame: &SourceFrame<'_>, start_line: u32) -> String {
+    let file = frame.file.as_deref();
+    format!("{}\x1f{}\x1f{}\x1f{start_line}\x1f{:x}", frame.name, file.unwrap_or("?"), frame.line, frame.entry)
+}
+
+/// The frames without the wrappers that Go's own stacks leave out: those that call anything but a panic
+/// (`elideWrapperCalling` in src/runtime/traceback.go). A physical function that is alone stays.
+fn without_wrappers(location: &Location<'_>) -> Vec<String> {
+    let mut callee = "";
+    let mut kept = Vec::new();
+    for frame in &location.frames {
+        let panics = matches!(callee, "runtime.gopanic" | "runtime.sigpanic" | "runtime.panicwrap");
+        if !frame.wrapper || panics || location.frames.len() == 1 {
+            kept.push(written(frame, frame.start_line));
+        }
+        callee = &frame.name;
+    }
+    kept
+}
+
+/// Name, file, line and first line of every frame, as the runtime inside the program has them.
+pub(crate) fn with_runtime(program: &Program, step: u64) {
+    let (text, binary) = (text_of(program), program.binary());
+    let mut itself = Command::new(&program.path);
+    itself.env("GOFLAME_SYMBOLS", format!("{:x} {:x} {step}", text.start, text.end));
+    let mine = |address| without_wrappers(&binary.locate(address).unwrap()).join("\x1e");
+    // The runtime has no name for the function whose name is the first of all, since it takes the place 0 for none
+    // (`funcName` in src/runtime/symtab.go).
+    let mut first_name = BTreeSet::new();
+    let mut not_askable = 0;
+    let excuse = |expected: &str, found: &str| {
+        if expected == "?" {
+            not_askable += 1;
+            return found.to_owned();
+        }
+        let frames = expected.split('\x1e').zip(found.split('\x1e')).map(|(expected, found)| {
+            if !expected.starts_with('\x1f') {
+                return expected.to_owned();
+            }
+            let (name, _) = found.split_once('\x1f').unwrap();
+            first_name.insert(name.to_owned());
+            format!("{name}{expected}")
+        });
+        frames.collect::<Vec<_>>().join("\x1e")
+    };
+    let counts = Answers::of(&mut itself).compare("runtime", text, step, mine, excuse);
+    assert!(first_name.len() <= 1, "the runtime has no name for {first_name:?}");
+    assert!(counts.inlined * 20 > counts.addresses && counts.deepest > 4, "{} of {}", counts.inlined, counts.addresses);
+    let Counts { addresses, inlined, deepest, excused, .. } = counts;
+    figure(
+        program,
+        &format!(
+            "{addresses} addresses as the runtime has them, {inlined} in inlined calls, at most {deepest} frames; \
+             but {not_askable} right before a function, and {} where the runtime lacks the name {first_name:?}",
+            excused - not_askable
+        ),
+    );
+}
+
+/// The physical function and the innermost place, as debug/gosym has them.
+pub(crate) fn with_gosym(program: &Program, step: u64) {
+    let (text, binary) = (text_of(program), program.binary());
+    let mut gosym = Command::new(program.gosym());
+    gosym.arg(&program.path).args([text.start, text.end, step].map(|number| number.to_string()));
+    let mine = |address| {
+        let location = binary.locate(address).unwrap();
+        let (innermost, physical) = (&location.frames[0], location.frames.last().unwrap());
+        let place = SourceFrame { name: physical.name.clone(), ..innermost.clone() };
+        written(&place, 0)
+    };
+    let excuse = |expected: &str, found: &str| if is_marker(found) { found } else { expected }.to_owned();
+    let counts = Answers::of(&mut gosym).compare("gosym", text, step, mine, excuse);
+    let Counts { addresses, excused, .. } = counts;
+    figure(program, &format!("{addresses} addresses as debug/gosym has them, but {excused} in a linker's marker"));
+}
+
+/// The same, as `go tool addr2line` has it.
+pub(crate) fn with_addr2line(program: &Program, step: u64) {
+    let binary = program.binary();
+    let addresses: Vec<u64> = text_of(program).step_by(usize::try_from(step).unwrap()).collect();
+    let list = program.path.with_extension("addresses");
+    let mut lines = String::new();
+    for address in &addresses {
+        writeln!(lines, "{address:#x}").unwrap();
+    }
+    fs::write(&list, lines).unwrap();
+    let mut tool = program.toolchain.go();
+    tool.args(["tool", "addr2line"]).arg(&program.path).stdin(File::open(&list).unwrap());
+    let answers = text(&mut tool);
+    let mut answers = answers.lines();
+    for address in &addresses {
+        let (name, place) = (answers.next().unwrap(), answers.next().unwrap());
+        let location = binary.locate(*address).unwrap();
+        let (innermost, physical) = (&location.frames[0], location.frames.last().unwrap());
+        assert_eq!(symbol_name(&physical.name), symbol_name(name), "{address:#x}");
+        if is_marker(&physical.name) {
+            continue;
+        }
+        let found = innermost.file.as_ref().map_or("?:0".to_owned(), |file| format!("{file}:{}", innermost.line));
+        assert_eq!(found, if place.starts_with(':') { "?:0" } else { place }, "{address:#x}");
+    }
+    assert_eq!(answers.next(), None);
+    figure(program, &format!("{} addresses as go tool addr2line has them", addresses.len()));
+}
+
+/// The linker's markers around its FIPS code have no tables of lines. `debug/gosym` then reads what stands where a table
+/// with the number 0 would be; the runtime does not.
+fn is_marker(answer: &str) -> bool {
+    ["go:textfipsstart", "go:textfipsend"].iter().any(|marker| answer.starts_with(marker))
+}
+
+/// The symbol table has `.` for `·`, and a suffix for assembly.
+fn symbol_name(name: &str) -> String {
+    name.strip_suffix(".abi0").unwrap_or(name).replace('·', ".")
+}

@@ -1,0 +1,101 @@
+//! Programs that say themselves what their addresses are, built with a Go of a given release.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use goflame::gobin::Binary;
+use tempfile::TempDir;
+
+/// A release of Go as GOTOOLCHAIN takes it: found on PATH under that name, or downloaded by the go command.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Toolchain(pub(crate) &'static str);
+
+impl Toolchain {
+    pub(crate) fn go(self) -> Command {
+        let go = which::which("go").expect("this test needs go: `make test` installs it");
+        let mut command = Command::new(go);
+        command.env("GOTOOLCHAIN", self.0).env("GOFLAGS", "-buildvcs=false").env("GOWORK", "off").env("LC_ALL", "C");
+        command
+    }
+}
+
+/// Where the Go code of these tests is.
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/symbols")
+}
+
+/// Runs to the end and gives standard output.
+pub(crate) fn text(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A program with the oracle in it.
+pub(crate) struct Program {
+    pub(crate) name: String,
+    pub(crate) toolchain: Toolchain,
+    pub(crate) stripped: bool,
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Vec<u8>,
+    directory: TempDir,
+}
+
+impl Program {
+    /// A command of the Go distribution.
+    pub(crate) fn of_go(command: &str, toolchain: Toolchain, stripped: bool) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let root = text(toolchain.go().args(["env", "GOROOT"]));
+        let place = format!("{}/src/cmd/{command}/goflame_oracle.go", root.trim());
+        let overlay = directory.path().join("overlay.json");
+        let oracle = sources().join("inside/oracle.go");
+        let replace = serde_json::json!({ "Replace": { place: oracle } });
+        fs::write(&overlay, replace.to_string()).unwrap();
+        let mut go = Command::new(Path::new(root.trim()).join("bin/go"));
+        go.env("GOFLAGS", "-buildvcs=false").env("GOWORK", "off");
+        // A downloaded Go is in the module cache, where newer releases let nothing be replaced. So this one is told that
+        // the cache is elsewhere; the packages need nothing from it.
+        go.env("GOROOT", root.trim()).env("GOMODCACHE", directory.path()).env("GOTOOLCHAIN", "local");
+        go.current_dir(&directory).env("CGO_ENABLED", "0").arg("build").arg("-overlay").arg(&overlay);
+        Self::build(command, toolchain, stripped, directory, go, &format!("cmd/{command}"))
+    }
+
+    /// The program beside the oracle, which has C in it.
+    pub(crate) fn with_c(toolchain: Toolchain, stripped: bool) -> Self {
+        let mut go = toolchain.go();
+        go.current_dir(sources()).env("CGO_ENABLED", "1").arg("build");
+        Self::build("cgo", toolchain, stripped, tempfile::tempdir().unwrap(), go, "./inside")
+    }
+
+    fn build(
+        name: &str,
+        toolchain: Toolchain,
+        stripped: bool,
+        directory: TempDir,
+        mut go: Command,
+        package: &str,
+    ) -> Self {
+        let path = directory.path().join(name);
+        let kind = if stripped { "stripped" } else { "with symbols" };
+        let name = format!("{name} by {}, {kind}", toolchain.0);
+        if stripped {
+            go.arg("-ldflags=-s -w");
+        }
+        text(go.arg("-o").arg(&path).arg(package));
+        let bytes = fs::read(&path).unwrap();
+        Self { name, toolchain, stripped, path, bytes, directory }
+    }
+
+    pub(crate) fn binary(&self) -> Binary<'_> {
+        Binary::parse(&self.bytes).unwrap()
+    }
+
+    /// The program that asks `debug/gosym`, built by the Go on PATH, which knows all releases.
+    pub(crate) fn gosym(&self) -> PathBuf {
+        let path = self.directory.path().join("gosym");
+        let mut go = Toolchain("local").go();
+        text(go.current_dir(sources()).args(["build", "-o"]).arg(&path).arg("./gosym"));
+        path
+    }
+}
