@@ -117,6 +117,8 @@ pub mod record_type {
     pub const SWITCH: u32 = 14;
     /// A context switch with the other thread's ids.
     pub const SWITCH_CPU_WIDE: u32 = 15;
+    /// The kernel got code at run time, or lost it.
+    pub const KSYMBOL: u32 = 17;
 
     /// The first of perf's own.
     pub const USER_START: u32 = 64;

@@ -50,8 +50,21 @@ fn kind<'a>(frame: &Frame<'a>, fields: &'a [u8]) -> Option<RecordKind<'a>> {
                 _ => Some((cursor.i32()?, cursor.i32()?)),
             },
         },
+        record_type::KSYMBOL => kernel_code(&mut cursor)?,
         kind => RecordKind::Other { kind },
     })
+}
+
+fn kernel_code<'a>(cursor: &mut Cursor<'a>) -> Option<RecordKind<'a>> {
+    /// `PERF_RECORD_KSYMBOL_TYPE_BPF`.
+    const BPF: u16 = 1;
+    /// `PERF_RECORD_KSYMBOL_FLAGS_UNREGISTER`.
+    const UNREGISTER: u16 = 1;
+    let (start, len, kind, flags) = (cursor.u64()?, cursor.u32()?, cursor.u16()?, cursor.u16()?);
+    if flags & UNREGISTER != 0 {
+        return Some(RecordKind::Other { kind: record_type::KSYMBOL });
+    }
+    Some(RecordKind::KernelCode { start, len, bpf: kind == BPF, name: until_nul(cursor.rest()) })
 }
 
 /// The fields that MMAP and MMAP2 share.

@@ -1,5 +1,6 @@
 //! Reading a whole file.
 
+use std::ops::Range;
 use std::slice;
 
 use crate::bytes::Cursor;
@@ -9,7 +10,7 @@ use super::decode;
 use super::error::{Damage, Error, Unsupported};
 use super::feature::Features;
 use super::layout::{Frame, Layout};
-use super::record::Record;
+use super::record::{Mmap, Record, RecordKind};
 use super::scan::{Entry, Scan, ids};
 
 /// Header of a file, with the bitmap of features; one without ends 32 bytes earlier.
@@ -36,6 +37,11 @@ impl<'a> PerfData<'a> {
     /// Fails when the bytes are no `perf.data`, or of an unsupported kind, or end before the records begin.
     /// Damage further on is an error of [`Records`], after the records that can be read.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        Self::parse_passing(bytes, &|_| ())
+    }
+
+    /// As [`PerfData::parse`]; says which bytes it has passed and will not look at again before the records are read.
+    pub fn parse_passing(bytes: &'a [u8], passed: &dyn Fn(Range<usize>)) -> Result<Self, Error> {
         let mut cursor = Cursor::new(bytes);
         match cursor.take(8) {
             Some(b"PERFILE2") => {}
@@ -44,19 +50,19 @@ impl<'a> PerfData<'a> {
             _ => return Err(Error::NotPerfData),
         }
         match cursor.u64().ok_or(header_damaged())? {
-            PIPE_HEADER => Self::parse_pipe(bytes, 16),
-            FILE_HEADER => Self::parse_file(bytes, &FileHeader::read(cursor).ok_or(header_damaged())?),
+            PIPE_HEADER => Self::parse_pipe(bytes, 16, passed),
+            FILE_HEADER => Self::parse_file(bytes, &FileHeader::read(cursor).ok_or(header_damaged())?, passed),
             size => Err(Error::Unsupported(Unsupported::HeaderSize(size))),
         }
     }
 
-    fn parse_pipe(bytes: &'a [u8], start: usize) -> Result<Self, Error> {
+    fn parse_pipe(bytes: &'a [u8], start: usize, passed: &dyn Fn(Range<usize>)) -> Result<Self, Error> {
         let mut scan = Scan::new(Layout::default());
-        scan.run(bytes, start, false)?;
+        scan.run(bytes, start, false, passed)?;
         Ok(Self::new(bytes, scan, true))
     }
 
-    fn parse_file(bytes: &'a [u8], header: &FileHeader) -> Result<Self, Error> {
+    fn parse_file(bytes: &'a [u8], header: &FileHeader, passed: &dyn Fn(Range<usize>)) -> Result<Self, Error> {
         let damaged = |what, offset: u64| Error::Damaged { what, offset };
         let attrs = header.attrs(bytes).ok_or(damaged("the attribute section", header.attrs.offset))?;
         let mut scan = Scan::new(Layout::new(attrs).map_err(Error::Unsupported)?);
@@ -67,7 +73,7 @@ impl<'a> PerfData<'a> {
         let complete = header.data.size != 0;
         let end = usize::try_from(header.data.size).ok().and_then(|size| start.checked_add(size));
         let records = end.filter(|_| complete).and_then(|end| bytes.get(..end)).unwrap_or(bytes);
-        scan.run(records, start, !complete)?;
+        scan.run(records, start, !complete, passed)?;
         if complete {
             if end.is_none_or(|end| end > bytes.len()) && scan.damage.is_none() {
                 scan.damage = Some(Damage { what: "the data section", offset: bytes.len() });
@@ -120,6 +126,17 @@ impl<'a> PerfData<'a> {
     /// error that names its offset, then nothing more.
     pub fn records(&self) -> Records<'_, 'a> {
         Records { file: self, entries: self.scan.index.iter(), damage: self.scan.damage }
+    }
+
+    /// What was mapped, in the order of the file; damaged records are left out.
+    pub fn mappings(&self) -> impl Iterator<Item = Mmap<'a>> {
+        self.scan.maps.iter().filter_map(|offset| {
+            let frame = Frame::at(self.bytes, *offset).ok()?;
+            match decode::record(&frame, &self.scan.layout)?.kind {
+                RecordKind::Mmap(mmap) => Some(mmap),
+                _ => None,
+            }
+        })
     }
 }
 

@@ -74,6 +74,18 @@ pub enum RecordKind<'a> {
         /// Process and thread that came next (out) or were there before (in), when CPU-wide.
         other: Option<(i32, i32)>,
     },
+    /// The kernel got code at run time: a BPF program or a trampoline. (That it lost it again is
+    /// [`RecordKind::Other`].)
+    KernelCode {
+        /// First address.
+        start: u64,
+        /// Length in bytes.
+        len: u32,
+        /// A BPF program; else a trampoline of ftrace or kprobes.
+        bpf: bool,
+        /// Its name, without the NUL.
+        name: &'a [u8],
+    },
     /// A record that goflame has no use for.
     Other {
         /// Its type.

@@ -1,6 +1,8 @@
 //! One pass over the records: finds where each starts and when it happened, and takes in what perf's own
 //! records say about the file.
 
+use std::ops::Range;
+
 use crate::bytes::Cursor;
 
 use super::abi::record_type;
@@ -8,6 +10,9 @@ use super::attr::{Attr, Event};
 use super::error::{Damage, Error, Unsupported};
 use super::feature::{self, Features};
 use super::layout::{Frame, Layout, NoFrame};
+
+/// After so many bytes the reader says that it has passed them.
+pub(super) const STRIDE: usize = 4 << 20;
 
 /// `PERF_EVENT_UPDATE__NAME`.
 const UPDATE_NAME: u64 = 2;
@@ -29,6 +34,8 @@ pub(super) struct Scan {
     pub(super) event_names: Vec<String>,
     pub(super) unread_features: Vec<u32>,
     pub(super) index: Vec<Entry>,
+    /// Where the records of mapped files start.
+    pub(super) maps: Vec<usize>,
     /// What ended the pass before the end of the records.
     pub(super) damage: Option<Damage>,
     /// Attributes come as records, since the header has none.
@@ -41,15 +48,28 @@ impl Scan {
     }
 
     /// Walks over the records from `start` to the end of `bytes` and sorts their index. `cut_is_end`: the
-    /// recording was killed, and a cut record is where it stopped.
-    pub(super) fn run(&mut self, bytes: &[u8], start: usize, cut_is_end: bool) -> Result<(), Error> {
-        let (mut at, mut time) = (start, 0);
+    /// recording was killed, and a cut record is where it stopped. `passed` is told of what lies behind.
+    pub(super) fn run(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        cut_is_end: bool,
+        passed: &dyn Fn(Range<usize>),
+    ) -> Result<(), Error> {
+        let (mut at, mut time, mut behind) = (start, 0, 0);
         while at < bytes.len() {
+            if at.saturating_sub(behind) >= STRIDE {
+                passed(behind..at);
+                behind = at;
+            }
             let next = match Frame::at(bytes, at) {
                 Ok(frame) if frame.kind < record_type::USER_START => {
                     // perf takes both 0 and the highest number for "no time"; 0 sorts first by itself.
                     time = self.layout.time_of(&frame).filter(|time| *time != u64::MAX).unwrap_or(time);
                     self.index.push(Entry { time, offset: at });
+                    if matches!(frame.kind, record_type::MMAP | record_type::MMAP2) {
+                        self.maps.push(at);
+                    }
                     Ok(frame.end)
                 }
                 Ok(frame) => self.perf_record(&frame, bytes)?,
@@ -64,7 +84,9 @@ impl Scan {
                 }
             }
         }
-        self.index.sort_unstable();
+        passed(behind..bytes.len());
+        // Not the unstable sort: a file is a few sorted runs, one for each CPU and round, which this one merges.
+        self.index.sort();
         Ok(())
     }
 
