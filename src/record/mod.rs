@@ -16,6 +16,7 @@
 
 mod error;
 mod gate;
+mod goroutines;
 mod launch;
 mod message;
 mod outcome;
@@ -31,6 +32,7 @@ mod trial;
 
 pub use error::Error;
 pub use gate::{GATE, run_gate};
+pub use goroutines::{GoroutineLayout, GoroutineSeen};
 pub use outcome::{Ending, Recording, Sampling};
 pub use plan::{EventWish, KernelWish, RING_SIZES, RecordPlan, Sampler, Stdin};
 pub use session::{OutputStream, Progress, record};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::GoroutineSeen;
 use crate::process::Status;
 
 /// A finished recording.
@@ -28,6 +29,8 @@ pub struct Recording {
     pub cpu_includes_sampler: bool,
     /// What the sampler did; `None` with `engine = "perf"`, which keeps its figures in the file.
     pub sampling: Option<Sampling>,
+    /// The goroutines that were sampled, as far as they could be read.
+    pub goroutines: Vec<GoroutineSeen>,
     /// Copies of the output that could not be kept, one sentence each.
     pub output_problems: Vec<String>,
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::GoroutineLayout;
 use crate::process::Account;
 
 /// Ring buffer per CPU that is asked for where the budget of locked memory allows it.
@@ -41,6 +42,8 @@ pub struct RecordPlan {
     pub cpus: Vec<u32>,
     /// Where the kernel's own code lies (`_text` to `_etext`), where that is known.
     pub kernel_text: Option<Range<u64>>,
+    /// Where goroutines say who they are, in programs of which that is known.
+    pub goroutines: Option<GoroutineLayout>,
     /// Where the samples go.
     pub perf_data: PathBuf,
     /// Where a copy of the program's standard output goes.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::PathBuf;
 
+use super::goroutines::{GoroutineSeen, Watch};
 use super::outcome::Sampling;
 use super::plan::{RecordPlan, WISHED_RING_BYTES};
 use super::{Error, Settled};
@@ -20,6 +21,7 @@ pub(super) struct NativeSampler {
     samples: u64,
     lost: u64,
     file_bytes: u64,
+    goroutines: Option<Watch>,
 }
 
 impl NativeSampler {
@@ -36,15 +38,19 @@ impl NativeSampler {
             let length = text.end.saturating_sub(text.start);
             writer.kernel_mmap(text.start, length, text.start, &SampleId::default()).map_err(write_error)?;
         }
-        Ok(Self { rings, writer: Some(writer), path, features, samples: 0, lost: 0, file_bytes: 0 })
+        let goroutines = plan.goroutines.clone().map(Watch::new);
+        Ok(Self { rings, writer: Some(writer), path, features, samples: 0, lost: 0, file_bytes: 0, goroutines })
     }
 
     /// Moves what is in the ring buffers to the file.
     pub(super) fn drain(&mut self) -> Result<(), Error> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
-        let (samples, lost) = (&mut self.samples, &mut self.lost);
+        let (samples, lost, goroutines) = (&mut self.samples, &mut self.lost, &mut self.goroutines);
         let written = self.rings.drain(|kind, misc, body| {
             *samples += u64::from(kind == record_type::SAMPLE);
+            if let (record_type::SAMPLE, Some(goroutines)) = (kind, goroutines.as_mut()) {
+                goroutines.note(body);
+            }
             if kind == record_type::LOST {
                 // `struct { u64 id; u64 lost; }` (perf_event.h).
                 let count = body.get(8..16).and_then(|count| count.try_into().ok()).map_or(0, u64::from_le_bytes);
@@ -52,6 +58,9 @@ impl NativeSampler {
             }
             writer.record(kind, misc, body)
         });
+        if let Some(goroutines) = &mut self.goroutines {
+            goroutines.look(monotonic_ns());
+        }
         let finished = match written {
             Ok(drained) if drained.records == 0 => Ok(()),
             // Every buffer was read once: readers may sort and forget what came before.
@@ -71,6 +80,11 @@ impl NativeSampler {
         self.samples
     }
 
+    /// The goroutines that were sampled.
+    pub(super) fn goroutines(&mut self) -> Vec<GoroutineSeen> {
+        self.goroutines.take().map_or_else(Vec::new, Watch::finish)
+    }
+
     /// Writes what is left and the header that makes the file complete.
     pub(super) fn finish(&mut self) -> Result<Sampling, Error> {
         self.rings.disable();
@@ -88,6 +102,13 @@ impl NativeSampler {
 /// The opened event, as a file describes it.
 pub(super) fn event(spec: &Spec, rings: &Rings) -> Event {
     Event { name: event_name(spec), attr: attr(&spec.attr(rings.ring_bytes())), ids: rings.ids() }
+}
+
+/// Now, on the clock of the samples (`Clock::MONOTONIC` in [`Spec`]).
+fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let nanoseconds = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
+    u64::try_from(nanoseconds).unwrap_or(0)
 }
 
 /// The name in perf's notation: `:u` where only user mode is sampled.

@@ -221,7 +221,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn recording(&self, usage: Usage, sampling: Option<Sampling>) -> Recording {
+    fn recording(&mut self, usage: Usage, sampling: Option<Sampling>) -> Recording {
         let (exit, ended) = self.exit.unwrap_or((Exit { code: None, signal: None }, Instant::now()));
         let status = match exit {
             Exit { signal: Some(signal), .. } => Status::Signal(signal),
@@ -239,6 +239,7 @@ impl<'a> Session<'a> {
             unstoppable: usage.unstoppable,
             cpu_includes_sampler: sampling.is_none(),
             sampling,
+            goroutines: self.sampler.as_mut().map_or_else(Vec::new, NativeSampler::goroutines),
             output_problems: Vec::new(),
         }
     }
