@@ -1,13 +1,14 @@
 //! Step three: named places and counted stacks become a profile, with the figures that judge it.
 
-use std::collections::BTreeMap;
-
-use super::collect::{Collected, Place, collect};
-use super::symbols::{Opened, Resolved, Symbolizer, Unnamed};
-use super::{Error, Images, Options};
+use super::collect::{Collected, Settings, collect};
+use super::files::{Binaries, Files};
+use super::place::Place;
+use super::stacks::{Resolved, account, add_samples};
+use super::symbols::name_all;
+use super::{Error, Images, KernelSymbols, Options};
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, PerfData, RecordKind};
-use crate::profile::{CpuSeen, Event, Profile, Quality, Sample, StackId, Unit};
+use crate::profile::{CpuSeen, Event, Profile, Quality, Unit};
 
 /// Depth at which the kernel stops walking, unless `kernel.perf_event_max_stack` says otherwise.
 const DEFAULT_MAX_STACK: u32 = 127;
@@ -21,14 +22,21 @@ pub struct Analysis {
     pub profile: Profile,
     /// How far it can be trusted.
     pub quality: Quality,
-    /// The distinct kernel addresses, for keeping the symbols that name them.
-    pub kernel_addresses: Vec<u64>,
+    /// The lines of `/proc/kallsyms` that name the kernel addresses again, on another day; `None` when there is
+    /// nothing to name, or to name it by.
+    pub kernel_symbols: Option<String>,
     /// What the user should know about the file, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// Analyses the event of a recording that has the most samples.
-pub fn analyse(data: &PerfData<'_>, images: &mut dyn Images, options: &Options) -> Result<Analysis, Error> {
+/// Analyses the event of a recording that has the most samples. Kernel symbols, or the reason why there are none, are
+/// asked for once, while the records are read.
+pub fn analyse(
+    data: &PerfData<'_>,
+    images: &dyn Images,
+    kernel: impl FnOnce() -> Result<KernelSymbols, String> + Send,
+    options: &Options<'_>,
+) -> Result<Analysis, Error> {
     let event_index = most_sampled(data);
     let recorded = data.events().get(event_index).ok_or(Error::NoEvent)?;
     let (event, clock_period) = describe(recorded);
@@ -36,57 +44,67 @@ pub fn analyse(data: &PerfData<'_>, images: &mut dyn Images, options: &Options) 
         0 => options.max_stack.unwrap_or(DEFAULT_MAX_STACK),
         own => u32::from(own),
     };
-    let kernel_sampled = Some(recorded.attr.flags & flag::EXCLUDE_KERNEL == 0);
-    let mut collected = collect(data, event_index, clock_period, max_stack);
+    let kernel_sampled = recorded.attr.flags & flag::EXCLUDE_KERNEL == 0;
+    let files = Files::of(data, images);
+    let binaries = Binaries::of(&files);
+    let settings = Settings {
+        event: event_index,
+        clock_period,
+        max_stack,
+        goroutines: options.goroutines,
+        passed: options.passed.unwrap_or(&|_| ()),
+    };
+    let (mut collected, kernel) = std::thread::scope(|scope| {
+        let kernel = scope.spawn(kernel);
+        let collected = collect(data, &files, &binaries, &settings);
+        (collected, kernel.join().unwrap_or_else(|_| Err("the kernel symbols could not be read".into())))
+    });
     if collected.records == 0
         && let Some(damage) = collected.damage.take()
     {
         return Err(Error::NoRecords(damage));
     }
 
-    let opened = Opened::open(&collected, images);
-    let mut profile = Profile::new(event);
-    let first = collected.first_time.unwrap_or(0);
-    profile.duration_ns = collected.last_time.saturating_sub(first);
-    profile.start_time_ns = wall_time(data, first);
-    let kernel = kernel_symbols(data, &collected, options);
-    let mut symbolizer = Symbolizer::new(&collected, &opened, kernel, &mut profile);
-    let resolved: Vec<Resolved> =
-        collected.places.iter().map(|place| symbolizer.resolve(*place, &mut profile)).collect();
-
+    let fitting = kernel.and_then(|kernel| fits(&kernel, data, &collected, options).map(|()| kernel));
+    let symbols = fitting.as_ref().map_err(String::as_str);
+    let named = name_all(&collected.places.list, &files.keys, &binaries, symbols, &collected.kernel_code);
     let mut quality = Quality {
         event: recorded.name.clone(),
         samples: collected.samples,
         lost: collected.lost.max(options.lost.unwrap_or(0)),
         throttled: collected.throttled,
         truncated_stacks: collected.truncated,
-        kernel_sampled,
+        stack_copies: collected.copies,
+        repaired_stacks: collected.repaired,
+        cut_stacks: collected.cut,
+        kernel_sampled: Some(kernel_sampled),
         complete_file: data.is_complete() && collected.damage.is_none(),
         other_events: collected.other_events,
         ..Quality::default()
     };
-    let mut unnamed = BTreeMap::new();
-    let stacks: Vec<Stack> =
-        collected.stacks.iter().map(|stack| assemble(stack, &collected, &resolved, &mut profile)).collect();
-    for (counted, count, weight) in &collected.counts {
-        let Some(stack) = stacks.get(counted.stack as usize) else { continue };
-        stack.account(*count, &mut quality, &mut unnamed);
-        let process = collected.processes.get(counted.process as usize).map_or("", String::as_str);
-        let process = profile.intern(process);
-        profile.add_sample(Sample {
-            stack: stack.id,
-            process,
-            pid: counted.pid,
-            tid: counted.tid,
-            count: *count,
-            weight: *weight,
-        });
+    let mut profile = Profile::new(event);
+    let first = collected.first_time.unwrap_or(0);
+    profile.duration_ns = collected.last_time.saturating_sub(first);
+    profile.start_time_ns = wall_time(data, first);
+    let mut resolved = Resolved::of(&named, collected.places.list.len(), &files.keys, &binaries, &mut profile);
+    drop((named, binaries));
+    drop(files);
+    account(&collected, &resolved, &mut quality);
+    let addresses = kernel_addresses(&collected);
+    let kernel_symbols = fitting.ok().filter(|_| !addresses.is_empty()).map(|kernel| kernel.subset(&addresses));
+    let mut notes = notes(&collected);
+    add_samples(collected, &mut resolved, &mut profile);
+    if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
+        notes.push(
+            "the recording has no user registers with stack copies: stacks are as frame pointers gave them, without the \
+             callers of functions that had no frame"
+                .to_owned(),
+        );
     }
-    quality.unnamed_reasons = Unnamed::ranked(&unnamed, &symbolizer.reasons);
     if let (Unit::Nanoseconds, Some(used_seconds)) = (profile.event.unit, options.used_cpu_seconds) {
         quality.cpu = Some(CpuSeen { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS, used_seconds });
     }
-    Ok(Analysis { profile, quality, kernel_addresses: kernel_addresses(&collected), notes: notes(&collected) })
+    Ok(Analysis { profile, quality, kernel_symbols, notes })
 }
 
 /// The event with the most samples, by position; the first of several.
@@ -105,71 +123,6 @@ fn most_sampled(data: &PerfData<'_>) -> usize {
     counts.iter().position(|count| *count == most).unwrap_or(0)
 }
 
-/// One stack of the profile, and what a sample of it adds to the figures.
-struct Stack {
-    id: StackId,
-    has_user: bool,
-    rooted: bool,
-    user_frames: u64,
-    kernel_frames: u64,
-    unnamed_user: Vec<Unnamed>,
-    unnamed_kernel: Vec<Unnamed>,
-}
-
-impl Stack {
-    fn account(&self, count: u64, quality: &mut Quality, unnamed: &mut BTreeMap<Unnamed, u64>) {
-        quality.user_stacks += u64::from(self.has_user) * count;
-        quality.rooted_stacks += u64::from(self.rooted) * count;
-        quality.user_frames += self.user_frames * count;
-        quality.kernel_frames += self.kernel_frames * count;
-        quality.unnamed_user_frames += self.unnamed_user.len() as u64 * count;
-        quality.unnamed_kernel_frames += self.unnamed_kernel.len() as u64 * count;
-        for reason in self.unnamed_user.iter().chain(&self.unnamed_kernel) {
-            *unnamed.entry(*reason).or_insert(0) += count;
-        }
-    }
-}
-
-/// A raw stack (leaf first) as a stack of the profile.
-fn assemble(raw: &[u32], collected: &Collected, resolved: &[Resolved], profile: &mut Profile) -> Stack {
-    let places = raw.iter().filter_map(|id| {
-        let at = *id as usize;
-        Some((collected.places.get(at)?, resolved.get(at)?))
-    });
-    let mut kept = Vec::with_capacity(raw.len());
-    for (place, found) in places {
-        kept.push((place, found));
-        if found.ends_stack {
-            break;
-        }
-    }
-    let mut stack = Stack {
-        id: StackId::EMPTY,
-        has_user: false,
-        rooted: false,
-        user_frames: 0,
-        kernel_frames: 0,
-        unnamed_user: Vec::new(),
-        unnamed_kernel: Vec::new(),
-    };
-    for (depth, (place, found)) in kept.iter().rev().enumerate() {
-        for frame in &found.frames {
-            stack.id = profile.push(stack.id, *frame);
-        }
-        let frames = found.frames.len() as u64;
-        if matches!(place, Place::Kernel(_)) {
-            stack.kernel_frames += frames;
-            stack.unnamed_kernel.extend(found.unnamed);
-        } else {
-            stack.has_user = true;
-            stack.rooted |= depth == 0 && found.is_root;
-            stack.user_frames += frames;
-            stack.unnamed_user.extend(found.unnamed);
-        }
-    }
-    stack
-}
-
 /// The event in words, and what a sample stands for where it does not say so itself.
 fn describe(recorded: &perfdata::Event) -> (Event, Option<u64>) {
     const COUNT_SW_CPU_CLOCK: u64 = 0;
@@ -184,14 +137,13 @@ fn describe(recorded: &perfdata::Event) -> (Event, Option<u64>) {
     (event, silent.then(|| 1_000_000_000_u64.checked_div(frequency)).flatten())
 }
 
-/// Kernel symbols, unless they are of another kernel or boot than the recording, or nothing tells.
-fn kernel_symbols<'o>(
+/// Fails when kernel symbols are of another kernel or boot than the recording, or nothing tells.
+fn fits(
+    symbols: &KernelSymbols,
     data: &PerfData<'_>,
     collected: &Collected,
-    options: &'o Options,
-) -> Result<&'o super::KernelSymbols, String> {
-    let absent = || options.kernel_absent.clone().unwrap_or_else(|| "no kernel symbols were given".into());
-    let symbols = options.kernel.as_ref().ok_or_else(absent)?;
+    options: &Options<'_>,
+) -> Result<(), String> {
     if let Some(own) = &options.kernel_release {
         match &data.features().os_release {
             Some(recorded) if recorded != own => {
@@ -207,7 +159,7 @@ fn kernel_symbols<'o>(
         (Some(recorded), Some(own)) if recorded != 0 && recorded != own => {
             Err("the kernel symbols are of another boot or machine than the recording".into())
         }
-        _ => Ok(symbols),
+        _ => Ok(()),
     }
 }
 
@@ -217,7 +169,7 @@ fn wall_time(data: &PerfData<'_>, time: u64) -> u64 {
 }
 
 fn kernel_addresses(collected: &Collected) -> Vec<u64> {
-    let kernel = collected.places.iter().filter_map(|place| match place {
+    let kernel = collected.places.list.iter().filter_map(|place| match place {
         Place::Kernel(address) => Some(*address),
         _ => None,
     });

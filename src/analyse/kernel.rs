@@ -1,10 +1,50 @@
 //! Kernel symbols, from the text of `/proc/kallsyms`.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Range;
 
 /// No function of the kernel has so many bytes.
 const LARGEST_FUNCTION: u64 = 1 << 20;
+
+/// Code that the kernel got at run time, as a recording tells: BPF programs and trampolines.
+#[derive(Debug, Default)]
+pub(super) struct KernelCode {
+    /// By first address: the address behind it, and the name.
+    pieces: BTreeMap<u64, (u64, String)>,
+}
+
+impl KernelCode {
+    pub(super) fn add(&mut self, start: u64, length: u32, bpf: bool, name: &str) {
+        let what = if bpf { BPF } else { FTRACE };
+        self.pieces.insert(start, (start.saturating_add(u64::from(length)), format!("{name} [{what}]")));
+    }
+
+    /// The name of the piece that an address lies in.
+    pub(super) fn name(&self, address: u64) -> Option<&str> {
+        let (_, (end, name)) = self.pieces.range(..=address).next_back()?;
+        (address < *end).then_some(name)
+    }
+}
+
+/// What the kernel calls the home of BPF programs and their trampolines.
+const BPF: &str = "bpf";
+/// Trampolines of function tracing. `/proc/kallsyms` calls their home `__builtin__ftrace`.
+const FTRACE: &str = "ftrace";
+
+/// How a kernel function of a module is shown, and the file that it is said to be in. What the kernel made at run time
+/// is named as such; modules are files.
+pub(super) fn shown<'n>(name: &'n str, module: Option<&str>) -> (Cow<'n, str>, String) {
+    match module {
+        None => (Cow::Borrowed(name), String::new()),
+        Some(made) if made == BPF || made.starts_with("__builtin__") => {
+            let what = made.strip_prefix("__builtin__").unwrap_or(made);
+            (Cow::Owned(format!("{name} [{what}]")), format!("[{what}]"))
+        }
+        Some(module) => (Cow::Borrowed(name), format!("[{module}]")),
+    }
+}
 
 /// The kernel's functions by address.
 #[derive(Debug, Clone, Default)]
@@ -138,7 +178,7 @@ impl KernelSymbols {
 
 #[cfg(test)]
 mod tests {
-    use super::KernelSymbols;
+    use super::{KernelCode, KernelSymbols, shown};
 
     const TEXT: &[u8] = b"ffffffff81000000 T _stext\nffffffff81000000 T _text\nffffffff81000100 t do_one\n\
         ffffffff81000200 T _etext\nffffffff81000300 D data\nffffffffa0000000 t ext4_read\t[ext4]\ngarbage\n";
@@ -171,6 +211,22 @@ mod tests {
         let again = KernelSymbols::parse(symbols.subset(&[address]).as_bytes()).expect("symbols");
         assert_eq!(again.name(address), symbols.name(address));
         assert_eq!(again.text(), symbols.text());
+    }
+
+    #[test]
+    fn what_was_made_at_run_time_is_named_as_such() {
+        assert_eq!(shown("vfs_read", None), ("vfs_read".into(), String::new()));
+        assert_eq!(shown("ext4_read", Some("ext4")), ("ext4_read".into(), "[ext4]".to_owned()));
+        assert_eq!(shown("bpf_prog_6d_run", Some("bpf")).0, "bpf_prog_6d_run [bpf]");
+        assert_eq!(shown("ftrace_trampoline", Some("__builtin__ftrace")).0, "ftrace_trampoline [ftrace]");
+        let mut code = KernelCode::default();
+        code.add(0x1000, 0x10, true, "bpf_prog_1");
+        code.add(0x2000, 0x10, false, "ftrace_trampoline");
+        code.add(u64::MAX, 9, false, "absurd");
+        assert_eq!(code.name(0x100f), Some("bpf_prog_1 [bpf]"));
+        assert_eq!(code.name(0x1010), None);
+        assert_eq!(code.name(0x2000), Some("ftrace_trampoline [ftrace]"));
+        assert_eq!(code.name(0xfff), None);
     }
 
     #[test]

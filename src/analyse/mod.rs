@@ -2,45 +2,56 @@
 //! and unknown.
 //!
 //! In three steps: [`collect`] reads the records once, follows mappings and forks in time order, and counts
-//! equal raw stacks; [`symbols`] names each distinct address once; [`assemble`] builds the profile and its
-//! quality figures. Must not open files: images and kernel symbols are handed in as bytes.
+//! equal raw stacks in a tree of [`place`]s; [`symbols`] names each distinct address once, on all cores; [`assemble`] builds the
+//! profile ([`stacks`]) and its quality figures. A frame is a number from the first step to the last. Must not open
+//! files: images and kernel symbols are handed in as bytes.
 
 mod assemble;
+mod chain;
 mod collect;
 mod error;
+mod files;
+mod goroutine;
 mod kernel;
 mod maps;
 mod origin;
+mod place;
+mod stacks;
 mod symbols;
+mod unwind;
 
 use std::sync::Arc;
 
 pub use assemble::{Analysis, analyse};
 pub use error::Error;
+pub use goroutine::GoroutineSeen;
 pub use kernel::KernelSymbols;
 
-/// Gives the bytes of mapped files.
-pub trait Images {
+/// The bytes of a file, read or mapped.
+pub type ImageBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Gives the bytes of mapped files, each at most once, from any thread.
+pub trait Images: Sync {
     /// The bytes of the file that was mapped as `path`; `build_id` (hexadecimal) is what the recording knows
     /// of it. Or the reason why there are none, in a few words.
-    fn image(&mut self, path: &str, build_id: Option<&str>) -> Result<Arc<[u8]>, String>;
+    fn image(&self, path: &str, build_id: Option<&str>) -> Result<ImageBytes, String>;
 }
 
 /// What the recording itself does not say.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Symbols of the kernel that was running, or the reason why there are none.
-    pub kernel: Option<KernelSymbols>,
-    /// Why `kernel` is absent.
-    pub kernel_absent: Option<String>,
-    /// Release of the kernel that `kernel` belongs to, where that may be another than the recording's.
-    pub kernel_release: Option<String>,
+#[derive(Clone, Copy, Default)]
+pub struct Options<'o> {
+    /// Release of the kernel that the kernel symbols belong to, where that may be another than the recording's.
+    pub kernel_release: Option<&'o str>,
     /// `kernel.perf_event_max_stack` when it was recorded; 127 unless somebody changed it.
     pub max_stack: Option<u32>,
     /// CPU seconds that the workload used (getrusage), for the comparison with those sampled.
     pub used_cpu_seconds: Option<f64>,
     /// Records that the kernel dropped, where the sampler counted more than the file tells.
     pub lost: Option<u64>,
+    /// The goroutines that the recorder read.
+    pub goroutines: &'o [GoroutineSeen],
+    /// Told, record by record, where in the file the analysis reads.
+    pub passed: Option<&'o dyn Fn(u64)>,
 }
 
 #[cfg(test)]

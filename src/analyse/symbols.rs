@@ -1,74 +1,155 @@
-//! Step two: name each distinct place once.
+//! Step two: name each distinct place once, on all cores.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::hash::BuildHasher;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::collect::{Collected, Place};
-use super::maps::ImageId;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::files::{Binaries, ImageId, ImageKey};
+use super::kernel::{self, KernelCode, KernelSymbols};
 use super::origin::Origins;
-use super::{Images, KernelSymbols};
+use super::place::{Place, position};
 use crate::gobin::{Binary, SourceFrame, name};
-use crate::profile::{Frame, Function, FunctionId, Mapping, MappingId, Origin, Profile};
+use crate::profile::Origin;
 
-/// What a place is, as frames of the profile: outermost function first, inlined calls after it.
-#[derive(Debug, Clone)]
-pub(super) struct Resolved {
-    pub(super) frames: Vec<crate::profile::FrameId>,
+/// What a place is.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude one another")]
+pub(super) struct Named {
+    /// The place.
+    pub(super) place: u32,
+    /// Link-time address in its file, or address in the kernel.
+    pub(super) address: u64,
+    /// Its file; `None` in the kernel and where nothing is mapped.
+    pub(super) image: Option<ImageId>,
+    pub(super) is_kernel: bool,
+    /// In a kernel that shows no addresses: one frame with all of its kind beneath it.
+    pub(super) hidden: bool,
+    /// Behind the last of its frames in [`Batch::frames`].
+    frames_end: usize,
     /// Why there is no name.
     pub(super) unnamed: Option<Unnamed>,
     /// Whether a stack may legally end here.
     pub(super) is_root: bool,
-    /// Whether a callchain must not be followed beyond this frame: what stands there is left over from
-    /// another use of the stack (Go's `FuncFlagTopFrame`).
+    /// Whether a callchain must not be followed beyond this frame: what stands there is left over from another use
+    /// of the stack (Go's `FuncFlagTopFrame`, and where a goroutine's stack is left for good).
     pub(super) ends_stack: bool,
 }
 
-/// Why a place has no name.
+/// Why a place has no name: a position in [`Batch::reasons`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Unnamed(pub(super) usize);
 
-/// The images of a recording, opened.
-pub(super) struct Opened {
-    bytes: Vec<Result<Arc<[u8]>, String>>,
+/// A function, in texts.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NamedFunction {
+    pub(super) name: String,
+    pub(super) display: String,
+    pub(super) file: String,
+    pub(super) start_line: u32,
+    pub(super) origin: Origin,
 }
 
-impl Opened {
-    /// Asks for the bytes of every image that a frame lies in.
-    pub(super) fn open(collected: &Collected, images: &mut dyn Images) -> Self {
-        let mut wanted = vec![false; collected.images.len()];
-        for place in &collected.places {
-            if let Place::File(ImageId(at), _) = place
-                && let Some(wanted) = wanted.get_mut(*at as usize)
-            {
-                *wanted = true;
-            }
-        }
-        let bytes = collected.images.iter().zip(wanted).map(|(key, wanted)| {
-            if wanted { images.image(&key.path, key.build_id.as_deref()) } else { Err("not sampled".into()) }
-        });
-        Self { bytes: bytes.collect() }
+impl NamedFunction {
+    /// A function of which no more is known than its name.
+    fn plain(name: &str, origin: Origin) -> Self {
+        Self { name: name.to_owned(), display: name.to_owned(), file: String::new(), start_line: 0, origin }
     }
 }
 
-/// Names places, adding what it finds to a profile.
-pub(super) struct Symbolizer<'b> {
-    images: Vec<Image<'b>>,
-    kernel: Result<&'b KernelSymbols, String>,
-    kernel_mapping: MappingId,
-    /// Reasons, each once; [`Unnamed`] is a position here.
-    pub(super) reasons: Vec<String>,
+/// A call of a function, by position in [`Batch::functions`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NamedFrame {
+    pub(super) function: usize,
+    pub(super) line: u32,
+    pub(super) inlined: bool,
+    /// Made up by the compiler, and left out where it merely calls on, as Go's own tracebacks do.
+    pub(super) wrapper: bool,
 }
 
-struct Image<'b> {
-    binary: Result<Binary<'b>, String>,
-    origins: Origins,
-    mapping: MappingId,
-    /// What stands in for a function's name: the file's name in brackets, as perf's folded stacks have it.
-    placeholder: String,
-    /// See [`written_functions`]; not needed until a generated function is sampled.
-    written: OnceCell<HashMap<&'b [u8], u64>>,
+/// What one piece of work found.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) functions: Vec<NamedFunction>,
+    frames: Vec<NamedFrame>,
+    places: Vec<Named>,
+    pub(super) reasons: Vec<String>,
+    index: HashTable<u32>,
+    seed: RandomState,
+}
+
+impl Batch {
+    /// Every place with its frames, outermost function first and inlined calls after it.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&Named, &[NamedFrame])> {
+        let mut start = 0;
+        self.places.iter().map(move |named| {
+            let frames = self.frames.get(start..named.frames_end).unwrap_or_default();
+            start = named.frames_end;
+            (named, frames)
+        })
+    }
+
+    fn function(&mut self, function: NamedFunction) -> usize {
+        let Self { functions, index, seed, .. } = self;
+        let hash = |function: &NamedFunction| seed.hash_one((&function.name, &function.file, function.start_line));
+        let next = functions.len();
+        let known =
+            index.entry(hash(&function), |at| functions[*at as usize] == function, |at| hash(&functions[*at as usize]));
+        let at = *known.or_insert_with(|| position(next)).get() as usize;
+        if at == next {
+            functions.push(function);
+        }
+        at
+    }
+
+    /// Ends a place, whose frames have been added.
+    fn place(&mut self, place: u32, address: u64, image: Option<ImageId>) -> &mut Named {
+        let named = Named {
+            place,
+            address,
+            image,
+            is_kernel: false,
+            hidden: false,
+            frames_end: self.frames.len(),
+            unnamed: None,
+            is_root: false,
+            ends_stack: false,
+        };
+        self.places.push(named);
+        let last = self.places.len() - 1;
+        &mut self.places[last]
+    }
+
+    /// A place whose one frame stands for code without a name.
+    fn nameless(
+        &mut self,
+        place: u32,
+        address: u64,
+        image: Option<ImageId>,
+        shown: &str,
+        origin: Origin,
+        why: &str,
+    ) -> &mut Named {
+        let unnamed = self.reason(why);
+        let function = self.function(NamedFunction::plain(shown, origin));
+        self.frames.push(NamedFrame { function, line: 0, inlined: false, wrapper: false });
+        let named = self.place(place, address, image);
+        named.unnamed = Some(unnamed);
+        named.is_kernel = origin == Origin::Kernel;
+        named
+    }
+
+    fn reason(&mut self, text: &str) -> Unnamed {
+        let known = self.reasons.iter().position(|reason| reason == text);
+        Unnamed(known.unwrap_or_else(|| {
+            self.reasons.push(text.to_owned());
+            self.reasons.len() - 1
+        }))
+    }
 }
 
 /// Bytes of a file's name (`NAME_MAX`).
@@ -81,190 +162,233 @@ const LONGEST_NAME: usize = 4096;
 /// The file of what the compiler made up, in Go's function table.
 const AUTOGENERATED: &[u8] = b"<autogenerated>";
 
-impl<'b> Symbolizer<'b> {
-    pub(super) fn new(
-        collected: &Collected,
-        opened: &'b Opened,
-        kernel: Result<&'b KernelSymbols, String>,
-        profile: &mut Profile,
-    ) -> Self {
-        let images = collected.images.iter().zip(&opened.bytes).map(|(key, bytes)| {
-            let binary = bytes
-                .as_ref()
-                .map_err(Clone::clone)
-                .and_then(|bytes| Binary::parse(bytes).map_err(|error| error.to_string()))
-                .and_then(|binary| match (&key.build_id, binary.build_id()) {
-                    // A file without a build id cannot be one that was recorded with one.
-                    (Some(recorded), found)
-                        if !recorded.is_empty()
-                            && !found.as_ref().is_some_and(|own| own.starts_with(recorded.trim_end_matches("00"))) =>
-                    {
-                        Err("the file has changed since it was sampled".to_owned())
-                    }
-                    _ => Ok(binary),
-                });
-            let main_module = binary
-                .as_ref()
-                .ok()
-                .and_then(|binary| binary.facts().go.ok().and_then(|go| go.module.map(|module| module.path)));
-            let segment = binary
-                .as_ref()
-                .ok()
-                .and_then(|binary| binary.load_segments().iter().find(|segment| segment.executable).copied());
-            let mapping = Mapping {
-                file: profile.intern(&key.path),
-                build_id: profile.intern(key.build_id.as_deref().unwrap_or_default()),
-                start: segment.map_or(0, |segment| segment.address),
-                limit: segment.map_or(u64::MAX, |segment| segment.address.saturating_add(segment.file_size)),
-                offset: segment.map_or(0, |segment| segment.offset),
-            };
-            let file = key.path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("unknown");
-            Image {
-                binary,
-                origins: Origins::new(main_module),
-                mapping: profile.add_mapping(mapping),
-                placeholder: format!("[{}]", bounded(file.trim_matches(['[', ']']), LONGEST_FILE_NAME)),
-                written: OnceCell::new(),
-            }
-        });
-        let images = images.collect();
-        let kernel_mapping = Mapping {
-            file: profile.intern("[kernel.kallsyms]"),
-            build_id: profile.intern(""),
-            start: collected.kernel_text.unwrap_or(1 << 63),
-            limit: u64::MAX,
-            offset: 0,
-        };
-        Self { images, kernel, kernel_mapping: profile.add_mapping(kernel_mapping), reasons: Vec::new() }
-    }
+/// Places in one piece of work: enough to keep a core busy, few enough to share out evenly.
+const PIECE: usize = 4096;
 
-    /// Names one place.
-    pub(super) fn resolve(&mut self, place: Place, profile: &mut Profile) -> Resolved {
-        match place {
-            Place::Kernel(address) => self.kernel_frame(address, profile),
-            Place::Unmapped(address) => {
-                let reason = self.reason("no file is mapped at the address");
-                unnamed("[unknown]", None, address, Origin::Unknown, reason, profile)
-            }
-            Place::File(ImageId(at), offset) => self.user_frame(at as usize, offset, profile),
+/// Names all places.
+pub(super) fn name_all(
+    places: &[Place],
+    keys: &[ImageKey],
+    binaries: &Binaries<'_>,
+    kernel: Result<&KernelSymbols, &str>,
+    kernel_code: &KernelCode,
+) -> Vec<Batch> {
+    // Places of one function come one after the other, so that its tables are at hand.
+    let mut order: Vec<u32> = (0..position(places.len())).collect();
+    order.sort_unstable_by_key(|at| match places[*at as usize] {
+        Place::Kernel(address) => (0, address),
+        Place::Unmapped(address) => (1, address),
+        Place::File(image, offset) => (u64::from(image.0) + 2, offset),
+    });
+    let mut images = Vec::new();
+    images.resize_with(keys.len(), OnceLock::new);
+    let namer = Namer { places, keys, binaries, kernel, kernel_code, images };
+    let pieces: Vec<&[u32]> = order.chunks(PIECE).collect();
+    let (next, mut batches) = (AtomicUsize::new(0), Vec::new());
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(piece) = pieces.get(at) else { return done };
+            done.push((at, namer.name(piece)));
         }
-    }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(pieces.len());
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        batches.extend(work());
+        batches.extend(others.into_iter().flat_map(|other| other.join().unwrap_or_default()));
+    });
+    // Whoever was quicker: the same recording gives the same profile.
+    batches.sort_unstable_by_key(|(at, _)| *at);
+    batches.into_iter().map(|(_, batch)| batch).collect()
+}
 
-    fn kernel_frame(&mut self, address: u64, profile: &mut Profile) -> Resolved {
-        let reason = match &self.kernel {
-            Ok(symbols) => {
-                if let Some((kernel_name, _module)) = symbols.name(address) {
-                    let function = plain_function(kernel_name, Origin::Kernel, profile);
-                    let frame = frame(function, 0, self.kernel_mapping, address);
-                    return Resolved {
-                        frames: vec![profile.add_frame(frame)],
-                        unnamed: None,
-                        is_root: false,
-                        ends_stack: false,
-                    };
+/// Names places, one batch at a time.
+struct Namer<'n, 'f> {
+    places: &'n [Place],
+    keys: &'n [ImageKey],
+    binaries: &'n Binaries<'f>,
+    kernel: Result<&'n KernelSymbols, &'n str>,
+    kernel_code: &'n KernelCode,
+    images: Vec<OnceLock<Image<'f>>>,
+}
+
+/// What is known of a file besides its symbols.
+struct Image<'f> {
+    origins: Origins,
+    /// What stands in for a function's name: the file's name in brackets, as perf's folded stacks have it.
+    placeholder: String,
+    /// See [`written_functions`]; not needed until a generated function is sampled.
+    written: OnceLock<HashMap<&'f [u8], u64>>,
+}
+
+/// Functions that were named already, by what [`Binary::locate`] lends: where the texts of their name and file lie.
+type Lent = HashMap<(usize, usize, usize, u32), usize, RandomState>;
+
+/// Where Go functions are written, by their first address.
+type Homes = HashMap<u64, Option<(String, u32)>, RandomState>;
+
+impl<'f> Namer<'_, 'f> {
+    fn name(&self, piece: &[u32]) -> Batch {
+        let mut batch = Batch::default();
+        let (mut lent, mut homes, mut last) = (Lent::default(), Homes::default(), None);
+        for at in piece {
+            match self.places[*at as usize] {
+                Place::Kernel(address) => self.kernel_place(*at, address, &mut batch),
+                Place::Unmapped(address) => {
+                    let why = "no file is mapped at the address";
+                    batch.nameless(*at, address, None, "[unknown]", Origin::Unknown, why);
                 }
-                "the address is in no kernel function".to_owned()
+                Place::File(image, offset) => {
+                    if last.replace(image) != Some(image) {
+                        lent.clear();
+                        homes.clear();
+                    }
+                    self.file_place(*at, image, offset, &mut batch, (&mut lent, &mut homes));
+                }
             }
-            Err(reason) => reason.clone(),
-        };
-        let reason = self.reason(&reason);
-        unnamed("[kernel]", Some(self.kernel_mapping), address, Origin::Kernel, reason, profile)
+        }
+        batch
     }
 
-    fn user_frame(&mut self, at: usize, offset: u64, profile: &mut Profile) -> Resolved {
-        let Some(image) = self.images.get(at) else {
-            let reason = self.reason("no file is mapped at the address");
-            return unnamed("[unknown]", None, offset, Origin::Unknown, reason, profile);
+    fn kernel_place(&self, place: u32, address: u64, batch: &mut Batch) {
+        let made = self.kernel_code.name(address).map(|name| (Cow::Borrowed(name), String::new()));
+        let found = match (made, self.kernel) {
+            (Some(made), _) => made,
+            (None, Ok(symbols)) => {
+                let Some((name, module)) = symbols.name(address) else {
+                    let why = "the address is in no kernel function";
+                    batch.nameless(place, address, None, "[kernel]", Origin::Kernel, why);
+                    return;
+                };
+                kernel::shown(name, module)
+            }
+            (None, Err(why)) => {
+                // Nothing tells one function from another: all of them are one frame.
+                batch.nameless(place, 0, None, "[kernel]", Origin::Kernel, why).hidden = true;
+                return;
+            }
         };
-        let located = match &image.binary {
+        let (name, file) = found;
+        let function = NamedFunction { file, ..NamedFunction::plain(bounded(&name, LONGEST_NAME), Origin::Kernel) };
+        let function = batch.function(function);
+        batch.frames.push(NamedFrame { function, line: 0, inlined: false, wrapper: false });
+        batch.place(place, address, None).is_kernel = true;
+    }
+
+    fn file_place(
+        &self,
+        place: u32,
+        id: ImageId,
+        offset: u64,
+        batch: &mut Batch,
+        (lent, homes): (&mut Lent, &mut Homes),
+    ) {
+        let image = self.image(id);
+        let located = match self.binaries.get(id) {
             Ok(binary) => match binary.address_of_offset(offset) {
-                Some(address) => binary
-                    .locate(address)
-                    .map(|location| (address, location))
-                    .map_err(|reason| (address, reason.to_string())),
+                Some(address) => match binary.locate(address) {
+                    Ok(location) => Ok((binary, address, location)),
+                    Err(reason) => Err((address, reason.to_string())),
+                },
                 None => Err((offset, "the offset is in no loaded segment".to_owned())),
             },
-            Err(reason) => Err((offset, reason.clone())),
+            Err(why) => Err((offset, why.to_owned())),
         };
-        match located {
-            Ok((address, location)) => {
-                let root = location.frames.last();
-                let ends_stack = root.is_some_and(|frame| frame.top_frame);
-                let is_root = ends_stack || root.is_some_and(|frame| is_root_name(&frame.name));
-                let mut frames = Vec::with_capacity(location.frames.len());
-                let physical = location.frames.len().saturating_sub(1);
-                for (depth, source) in location.frames.iter().enumerate().rev() {
-                    // A function is where it begins. The line of an address inside an inlined call may be of
-                    // another file, and then says nothing about this one.
-                    let (file, line, start_line) = match image.home(source) {
-                        Some(home) if Some(&home.file) != source.file.as_ref() => (home.file, 0, home.start_line),
-                        _ => (source.file.clone().unwrap_or_default(), source.line, source.start_line),
-                    };
-                    let function = Function {
-                        name: profile.intern(bounded(&source.name, LONGEST_NAME)),
-                        display: profile.intern(&display(bounded(&source.name, LONGEST_NAME), source.is_go)),
-                        file: profile.intern(bounded(&file, LONGEST_NAME)),
-                        start_line,
-                        origin: if source.is_go { image.origins.of(&source.name) } else { Origin::Native },
-                    };
-                    let function = profile.add_function(function);
-                    let mut frame = frame(function, line, image.mapping, address);
-                    frame.inlined = depth != physical;
-                    frames.push(profile.add_frame(frame));
+        let (binary, address, location) = match located {
+            Ok(located) => located,
+            Err((address, why)) => {
+                batch.nameless(place, address, Some(id), &image.placeholder, Origin::Unknown, &why);
+                return;
+            }
+        };
+        for source in location.frames.iter().rev() {
+            let mut line = source.line;
+            let name = source.name.as_bytes();
+            let file = source.file.as_deref().unwrap_or_default().as_bytes();
+            let key = (name.as_ptr().addr(), name.len(), file.as_ptr().addr(), source.start_line);
+            let borrowed =
+                matches!(source.name, Cow::Borrowed(_)) && matches!(source.file, Some(Cow::Borrowed(_)) | None);
+            let function = if let Some(known) = lent.get(&key).filter(|_| borrowed) {
+                *known
+            } else {
+                let home = if source.inlined || !source.is_go {
+                    &None
+                } else {
+                    homes.entry(source.entry).or_insert_with(|| image.home(binary, source))
+                };
+                // A function is where it begins, whatever `//line` directives say of its middle.
+                let (file, start_line, elsewhere) = match home {
+                    Some((home, start_line)) => (home.as_str(), *start_line, home.as_bytes() != file),
+                    None => (source.file.as_deref().unwrap_or_default(), source.start_line, false),
+                };
+                if elsewhere {
+                    line = 0;
                 }
-                Resolved { frames, unnamed: None, is_root, ends_stack }
-            }
-            Err((address, reason)) => {
-                let (placeholder, mapping) = (image.placeholder.clone(), image.mapping);
-                let reason = self.reason(&reason);
-                unnamed(&placeholder, Some(mapping), address, Origin::Unknown, reason, profile)
-            }
+                let function = batch.function(NamedFunction {
+                    name: bounded(&source.name, LONGEST_NAME).to_owned(),
+                    display: display(bounded(&source.name, LONGEST_NAME), source.is_go).into_owned(),
+                    file: bounded(file, LONGEST_NAME).to_owned(),
+                    start_line,
+                    origin: if source.is_go { image.origins.of(&source.name) } else { Origin::Native },
+                });
+                if borrowed && !elsewhere {
+                    lent.insert(key, function);
+                }
+                function
+            };
+            batch.frames.push(NamedFrame { function, line, inlined: source.inlined, wrapper: source.wrapper });
+        }
+        let named = batch.place(place, address, Some(id));
+        if let Some(root) = location.frames.last() {
+            named.ends_stack = root.top_frame || leaves_the_goroutine(&root.name);
+            named.is_root = named.ends_stack || is_root_name(&root.name);
         }
     }
 
-    fn reason(&mut self, text: &str) -> Unnamed {
-        let known = self.reasons.iter().position(|reason| reason == text);
-        Unnamed(known.unwrap_or_else(|| {
-            self.reasons.push(text.to_owned());
-            self.reasons.len() - 1
-        }))
+    fn image(&self, id: ImageId) -> &Image<'f> {
+        self.images[id.index()].get_or_init(|| {
+            let path = self.keys.get(id.index()).map_or("", |key| &key.path);
+            let file = path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("unknown");
+            let facts = self.binaries.get(id).ok().map(Binary::facts);
+            let main_module = facts.and_then(|facts| facts.go.ok()?.module.map(|module| module.path));
+            Image {
+                origins: Origins::new(main_module),
+                placeholder: format!("[{}]", bounded(file.trim_matches(['[', ']']), LONGEST_FILE_NAME)),
+                written: OnceLock::new(),
+            }
+        })
+    }
+}
+
+impl<'f> Image<'f> {
+    /// The file that a Go function is written in, and the line of its `func` keyword.
+    ///
+    /// A wrapper that the compiler makes between its two calling conventions has the name of what it wraps
+    /// (abi-internal.md), and therefore its home: it is one function with it, as in Go's own profiles, which know
+    /// functions by their names (runtime/pprof/proto.go).
+    fn home(&self, binary: &Binary<'f>, source: &SourceFrame<'_>) -> Option<(String, u32)> {
+        let home_at = |entry: u64| {
+            let frame = binary.locate(entry).ok()?.frames.into_iter().next_back()?;
+            Some((frame.file?.into_owned(), frame.start_line))
+        };
+        let own = home_at(source.entry)?;
+        if own.0.as_bytes() != AUTOGENERATED {
+            return Some(own);
+        }
+        let written = self.written.get_or_init(|| written_functions(binary)).get(source.name.as_bytes());
+        Some(written.and_then(|entry| home_at(*entry)).unwrap_or(own))
     }
 }
 
 impl Unnamed {
     /// Counts of frames by reason, most frequent first.
-    pub(super) fn ranked(counts: &BTreeMap<Unnamed, u64>, reasons: &[String]) -> Vec<(String, u64)> {
+    pub(super) fn ranked(counts: &BTreeMap<&str, u64>) -> Vec<(String, u64)> {
         let mut ranked: Vec<(String, u64)> =
-            counts.iter().filter_map(|(unnamed, count)| Some((reasons.get(unnamed.0)?.clone(), *count))).collect();
+            counts.iter().filter(|(_, count)| **count > 0).map(|(why, count)| ((*why).to_owned(), *count)).collect();
         ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         ranked
-    }
-}
-
-/// Where a Go function is written.
-struct Home<'i> {
-    file: Cow<'i, str>,
-    start_line: u32,
-}
-
-impl Image<'_> {
-    /// The home of a Go function.
-    ///
-    /// A wrapper that the compiler makes between its two calling conventions has the name of what it wraps
-    /// (abi-internal.md), and therefore its home: it is one function with it, as in Go's own profiles, which know
-    /// functions by their names (runtime/pprof/proto.go).
-    fn home(&self, source: &SourceFrame<'_>) -> Option<Home<'_>> {
-        let binary = self.binary.as_ref().ok()?;
-        let home_at = |entry: u64| {
-            let frame = binary.locate(entry).ok()?.frames.into_iter().next_back()?;
-            Some(Home { file: frame.file?, start_line: frame.start_line })
-        };
-        let own = home_at(source.entry)?;
-        if own.file.as_bytes() != AUTOGENERATED {
-            return Some(own);
-        }
-        let written = self.written.get_or_init(|| written_functions(binary)).get(source.name.as_bytes());
-        Some(written.and_then(|entry| home_at(*entry)).unwrap_or(own))
     }
 }
 
@@ -285,7 +409,13 @@ fn display(linker_name: &str, is_go: bool) -> Cow<'_, str> {
     if is_go { name::display(linker_name) } else { Cow::Borrowed(linker_name) }
 }
 
-/// Where C stacks begin, and the two Go functions that switch to the scheduler's stack for good.
+/// Functions that switch to the scheduler's stack for good. Before Go 1.25, the frame pointer that they leave behind
+/// leads to a goroutine that may run elsewhere by now.
+fn leaves_the_goroutine(name: &str) -> bool {
+    matches!(name, "runtime.mcall" | "runtime.morestack")
+}
+
+/// Where C stacks and threads begin.
 fn is_root_name(name: &str) -> bool {
     matches!(
         name,
@@ -301,30 +431,5 @@ fn is_root_name(name: &str) -> bool {
             | "_rt0_amd64"
             | "_rt0_amd64_linux"
             | "_rt0_arm64_linux"
-            | "runtime.mcall"
-            | "runtime.morestack"
     )
-}
-
-fn plain_function(name: &str, origin: Origin, profile: &mut Profile) -> FunctionId {
-    let name = profile.intern(name);
-    let file = profile.intern("");
-    profile.add_function(Function { name, display: name, file, start_line: 0, origin })
-}
-
-fn frame(function: FunctionId, line: u32, mapping: MappingId, address: u64) -> Frame {
-    Frame { function, line, mapping: Some(mapping), address, inlined: false, repaired: false }
-}
-
-fn unnamed(
-    placeholder: &str,
-    mapping: Option<MappingId>,
-    address: u64,
-    origin: Origin,
-    reason: Unnamed,
-    profile: &mut Profile,
-) -> Resolved {
-    let function = plain_function(placeholder, origin, profile);
-    let frame = Frame { function, line: 0, mapping, address, inlined: false, repaired: false };
-    Resolved { frames: vec![profile.add_frame(frame)], unnamed: Some(reason), is_root: false, ends_stack: false }
 }

@@ -41,7 +41,7 @@ impl Fixture {
     pub(crate) fn add_stack(&mut self, process: &str, stack: StackId, count: u64) {
         let process = self.profile.intern(process);
         let weight = count.saturating_mul(self.period);
-        self.profile.add_sample(Sample { stack, process, pid: 7, tid: 8, count, weight });
+        self.profile.add_sample(Sample { stack, process, pid: 7, tid: 8, cpu: None, goroutine: None, count, weight });
     }
 
     /// A stack of one frame more, whose function has exactly this name.

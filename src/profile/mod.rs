@@ -7,13 +7,19 @@
 mod figures;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod interner;
 mod model;
 mod quality;
 mod table;
+mod trie;
+mod view;
 
 pub use figures::{grouped, percent, samples};
 pub use model::{
-    Event, Frame, FrameId, Function, FunctionId, Mapping, MappingId, Origin, Profile, Sample, StackId, StrId, Unit,
+    Event, Frame, FrameId, Function, FunctionId, Goroutine, GoroutineId, Mapping, MappingId, Origin, Profile, Sample,
+    StackId, StrId, Unit,
 };
 pub use quality::{CpuSeen, Grade, Quality};
 pub use table::{FunctionRow, PathRow, Top};
+pub use trie::Trie;
+pub use view::{By, GroupRow};

@@ -1,7 +1,13 @@
 //! The tables of a profile and their handles.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use super::interner::{Interner, position};
+use super::trie::Trie;
 
 /// A string in [`Profile`]'s string table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,6 +21,10 @@ pub struct FunctionId(u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FrameId(u32);
 
+/// A goroutine in [`Profile`]'s table of goroutines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GoroutineId(u32);
+
 /// A mapped file in [`Profile`]'s mapping table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MappingId(u32);
@@ -25,7 +35,7 @@ pub struct StackId(u32);
 
 impl StackId {
     /// The stack without frames, which every stack grows from.
-    pub const EMPTY: StackId = StackId(0);
+    pub const EMPTY: StackId = StackId(Trie::ROOT);
 
     /// The position of this stack in tables that are indexed by stack.
     pub fn index(self) -> usize {
@@ -78,6 +88,13 @@ impl Origin {
     /// Every origin, in the order in which legends list them.
     pub const ALL: [Origin; 7] =
         [Origin::Main, Origin::Module, Origin::Std, Origin::Runtime, Origin::Native, Origin::Kernel, Origin::Unknown];
+}
+
+impl Origin {
+    /// Whether this is Go code.
+    pub fn is_go(self) -> bool {
+        matches!(self, Self::Main | Self::Module | Self::Std | Self::Runtime)
+    }
 }
 
 /// A function, once per name, file and origin.
@@ -139,10 +156,36 @@ pub struct Sample {
     pub pid: u32,
     /// Thread id.
     pub tid: u32,
+    /// The CPU, where the recording tells.
+    pub cpu: Option<u32>,
+    /// The goroutine that ran, where the recording tells.
+    pub goroutine: Option<GoroutineId>,
     /// How many samples.
     pub count: u64,
     /// The sum of their periods, in [`Event::unit`].
     pub weight: u64,
+}
+
+impl Sample {
+    /// What makes samples equal.
+    fn key(&self) -> impl Eq + std::hash::Hash + use<> {
+        (self.stack, self.process, self.pid, self.tid, self.cpu, self.goroutine)
+    }
+}
+
+/// A goroutine, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Goroutine {
+    /// Its process.
+    pub pid: u32,
+    /// The address of its descriptor (`runtime.g`), which the runtime gives to another goroutine when this one ends.
+    pub address: u64,
+    /// Its number in Go's own tracebacks.
+    pub id: Option<u64>,
+    /// The function that its `go` statement called; the empty string where that is not known.
+    pub entry: StrId,
+    /// The function with that `go` statement; the empty string where that is not known.
+    pub creator: StrId,
 }
 
 /// What a sample's weight counts.
@@ -176,12 +219,18 @@ pub struct Profile {
     /// Time between the first and the last sample in nanoseconds.
     pub duration_ns: u64,
     samples: Vec<Sample>,
-    sample_index: HashMap<(StackId, StrId, u32, u32), usize>,
+    /// For each stack, one more than the position of its first sample; 0 when it has none.
+    first_samples: Vec<u32>,
+    /// The other samples of stacks that have several.
+    sample_index: HashTable<u32>,
+    seed: RandomState,
+    goroutines: Interner<Goroutine>,
     strings: Interner<Box<str>>,
     functions: Interner<Function>,
     frames: Interner<Frame>,
     mappings: Interner<Mapping>,
-    stacks: Interner<(StackId, Option<FrameId>)>,
+    /// Keys are frames.
+    stacks: Trie,
 }
 
 impl Profile {
@@ -192,15 +241,17 @@ impl Profile {
             start_time_ns: 0,
             duration_ns: 0,
             samples: Vec::new(),
-            sample_index: HashMap::new(),
+            first_samples: Vec::new(),
+            sample_index: HashTable::new(),
+            seed: RandomState::default(),
+            goroutines: Interner::default(),
             strings: Interner::default(),
             functions: Interner::default(),
             frames: Interner::default(),
             mappings: Interner::default(),
-            stacks: Interner::default(),
+            stacks: Trie::default(),
         };
         profile.intern("");
-        profile.stacks.add((StackId::EMPTY, None));
         profile
     }
 
@@ -226,19 +277,61 @@ impl Profile {
 
     /// The stack in which `frame` runs on top of `caller`.
     pub fn push(&mut self, caller: StackId, frame: FrameId) -> StackId {
-        StackId(self.stacks.add((caller, Some(frame))))
+        StackId(self.stacks.push(caller.0, frame.0))
     }
 
-    /// Adds samples; equal ones (stack, process, thread) are counted together.
+    /// The handle of a goroutine, which is stored once.
+    pub fn add_goroutine(&mut self, goroutine: Goroutine) -> GoroutineId {
+        GoroutineId(self.goroutines.add(goroutine))
+    }
+
+    /// Takes all samples out.
+    pub(super) fn take_samples(&mut self) -> Vec<Sample> {
+        self.sample_index.clear();
+        self.first_samples.clear();
+        std::mem::take(&mut self.samples)
+    }
+
+    /// Makes room for so many different samples.
+    pub fn reserve_samples(&mut self, count: usize) {
+        self.samples.reserve_exact(count);
+        let stacks = self.stacks.count();
+        self.first_samples.resize(stacks, 0);
+    }
+
+    /// Adds samples; equal ones (stack, process, thread, CPU, goroutine) are counted together.
     pub fn add_sample(&mut self, sample: Sample) {
-        let key = (sample.stack, sample.process, sample.pid, sample.tid);
-        if let Some(known) = self.sample_index.get(&key).and_then(|at| self.samples.get_mut(*at)) {
-            known.count = known.count.saturating_add(sample.count);
-            known.weight = known.weight.saturating_add(sample.weight);
-        } else {
-            self.sample_index.insert(key, self.samples.len());
-            self.samples.push(sample);
+        let Self { samples, first_samples, sample_index, seed, .. } = self;
+        if first_samples.len() <= sample.stack.index() {
+            first_samples.resize(sample.stack.index() + 1, 0);
         }
+        let first = &mut first_samples[sample.stack.index()];
+        let known = match first.checked_sub(1) {
+            None => {
+                samples.push(sample);
+                *first = position(samples.len());
+                return;
+            }
+            Some(at) if samples[at as usize].key() == sample.key() => at,
+            Some(_) => {
+                let known = sample_index.entry(
+                    seed.hash_one(sample.key()),
+                    |at| samples[*at as usize].key() == sample.key(),
+                    |at| seed.hash_one(samples[*at as usize].key()),
+                );
+                match known {
+                    Entry::Occupied(at) => *at.get(),
+                    Entry::Vacant(vacant) => {
+                        vacant.insert(position(samples.len()));
+                        samples.push(sample);
+                        return;
+                    }
+                }
+            }
+        };
+        let known = &mut samples[known as usize];
+        known.count = known.count.saturating_add(sample.count);
+        known.weight = known.weight.saturating_add(sample.weight);
     }
 
     /// The samples, in the order in which they were first seen.
@@ -281,6 +374,11 @@ impl Profile {
         self.function(self.frame(id).function)
     }
 
+    /// The goroutine of a handle.
+    pub fn goroutine(&self, id: GoroutineId) -> &Goroutine {
+        &self.goroutines.items[id.0 as usize]
+    }
+
     /// All mappings, at the positions of their handles.
     pub fn mappings(&self) -> impl ExactSizeIterator<Item = (MappingId, &Mapping)> {
         self.mappings.items.iter().enumerate().map(|(at, item)| (MappingId(position(at)), item))
@@ -288,23 +386,18 @@ impl Profile {
 
     /// The number of stacks, [`StackId::EMPTY`] included: the length of a table indexed by stack.
     pub fn stack_count(&self) -> usize {
-        self.stacks.items.len()
+        self.stacks.count()
     }
 
     /// Every stack that has frames, as (stack, its leaf, the stack of its caller). Callers come before
     /// their callees, so that a walk from the back adds callees up into callers.
     pub fn stacks(&self) -> impl DoubleEndedIterator<Item = (StackId, FrameId, StackId)> {
-        self.stacks
-            .items
-            .iter()
-            .enumerate()
-            .filter_map(|(at, (caller, frame))| frame.map(|frame| (StackId(position(at)), frame, *caller)))
+        self.stacks.nodes().map(|(stack, caller, frame)| (StackId(stack), FrameId(frame), StackId(caller)))
     }
 
     /// The leaf of a stack and the stack of its caller; `None` for [`StackId::EMPTY`].
     pub fn leaf(&self, stack: StackId) -> Option<(FrameId, StackId)> {
-        let (caller, frame) = &self.stacks.items[stack.index()];
-        frame.map(|frame| (frame, *caller))
+        self.stacks.get(stack.0).map(|(caller, frame)| (FrameId(frame), StackId(caller)))
     }
 
     /// The frames of a stack, leaf first.
@@ -323,43 +416,4 @@ impl Profile {
         frames.reverse();
         frames
     }
-}
-
-/// Stores each value once; a handle is its position.
-#[derive(Debug, Clone)]
-struct Interner<T> {
-    items: Vec<T>,
-    index: HashMap<T, u32>,
-}
-
-impl<T> Default for Interner<T> {
-    fn default() -> Self {
-        Self { items: Vec::new(), index: HashMap::new() }
-    }
-}
-
-impl<T: Hash + Eq + Clone> Interner<T> {
-    fn add(&mut self, item: T) -> u32 {
-        if let Some(at) = self.index.get(&item) {
-            return *at;
-        }
-        let at = position(self.items.len());
-        self.items.push(item.clone());
-        self.index.insert(item, at);
-        at
-    }
-}
-
-impl Interner<Box<str>> {
-    fn add_ref(&mut self, text: &str) -> u32 {
-        match self.index.get(text) {
-            Some(at) => *at,
-            None => self.add(text.into()),
-        }
-    }
-}
-
-/// A table position as a handle. Memory is exhausted long before four thousand million entries.
-fn position(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
 }

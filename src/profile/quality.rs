@@ -26,6 +26,15 @@ pub struct Quality {
     pub rooted_stacks: u64,
     /// Stacks as deep as the kernel's limit, so that their root end may be cut off.
     pub truncated_stacks: u64,
+    /// Samples with user registers and a piece of user stack, by which callchains are repaired.
+    #[serde(default)]
+    pub stack_copies: u64,
+    /// Of these, those whose callchain lacked frames or had wrong ones.
+    #[serde(default)]
+    pub repaired_stacks: u64,
+    /// Of these, those of which a part was left out because it does not fit. The others are untouched.
+    #[serde(default)]
+    pub cut_stacks: u64,
     /// User frames in all samples.
     pub user_frames: u64,
     /// Of these, frames without a symbol.
@@ -126,6 +135,12 @@ impl Quality {
         let mut facts = Vec::new();
         if self.user_stacks > 0 {
             facts.push(format!("{} of stacks complete", percent(self.rooted_stacks, self.user_stacks)));
+        }
+        if self.stack_copies > 0 {
+            facts.push(format!("{} repaired", percent(self.repaired_stacks, self.stack_copies)));
+        }
+        if self.cut_stacks > 0 {
+            facts.push(format!("{} cut", percent(self.cut_stacks, self.stack_copies)));
         }
         facts.push(format!("{} lost", grouped(self.lost)));
         if let Some(cpu) = self.comparable_cpu() {

@@ -1,0 +1,123 @@
+//! The files that a recording mapped, each opened when it is first needed and parsed once.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+
+use super::{ImageBytes, Images};
+use crate::gobin::Binary;
+use crate::perfdata::{Mmap, PerfData};
+
+/// A mapped file, by position in [`Files`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct ImageId(pub(super) u32);
+
+impl ImageId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A file (or `[vdso]`, `//anon`, …) that was mapped.
+#[derive(Debug)]
+pub(super) struct ImageKey {
+    pub(super) path: String,
+    /// In hexadecimal.
+    pub(super) build_id: Option<String>,
+}
+
+/// Path and build id, as the recording has them.
+type RawKey<'d> = (&'d [u8], Option<&'d [u8]>);
+
+/// All files that a recording mapped.
+pub(super) struct Files<'d> {
+    images: &'d dyn Images,
+    pub(super) keys: Vec<ImageKey>,
+    ids: HashMap<RawKey<'d>, ImageId>,
+    /// Build ids by path, for records that have none.
+    build_ids: HashMap<&'d [u8], &'d [u8]>,
+    bytes: Vec<OnceLock<Result<ImageBytes, String>>>,
+}
+
+impl<'d> Files<'d> {
+    /// Lists the files of a recording and opens none.
+    pub(super) fn of(data: &'d PerfData<'d>, images: &'d dyn Images) -> Self {
+        let known = &data.features().build_ids;
+        let build_ids = known.iter().map(|known| (known.path.as_slice(), known.id.as_slice())).collect();
+        let mut files = Self { images, keys: Vec::new(), ids: HashMap::new(), build_ids, bytes: Vec::new() };
+        for map in data.mappings().filter(|map| map.pid != -1) {
+            let key = files.key(&map);
+            let (ids, keys) = (&mut files.ids, &mut files.keys);
+            ids.entry(key).or_insert_with(|| {
+                let (path, build_id) = key;
+                keys.push(ImageKey { path: String::from_utf8_lossy(path).into_owned(), build_id: build_id.map(hex) });
+                ImageId(u32::try_from(keys.len() - 1).unwrap_or(u32::MAX))
+            });
+        }
+        files.bytes.resize_with(files.keys.len(), OnceLock::new);
+        files
+    }
+
+    fn key(&self, map: &Mmap<'d>) -> RawKey<'d> {
+        (map.path, map.build_id.or_else(|| self.build_ids.get(map.path).copied()))
+    }
+
+    /// The file of a mapping.
+    pub(super) fn of_mapping(&self, map: &Mmap<'d>) -> Option<ImageId> {
+        self.ids.get(&self.key(map)).copied()
+    }
+
+    fn bytes(&self, id: ImageId) -> Result<&[u8], String> {
+        let (Some(key), Some(bytes)) = (self.keys.get(id.index()), self.bytes.get(id.index())) else {
+            return Err("no file is mapped at the address".into());
+        };
+        let bytes = bytes.get_or_init(|| self.images.image(&key.path, key.build_id.as_deref()));
+        bytes.as_ref().map(|bytes| bytes.as_ref().as_ref()).map_err(Clone::clone)
+    }
+}
+
+/// The files as programs and libraries.
+pub(super) struct Binaries<'f> {
+    files: &'f Files<'f>,
+    parsed: Vec<OnceLock<Result<Binary<'f>, String>>>,
+}
+
+impl<'f> Binaries<'f> {
+    /// None is parsed yet.
+    pub(super) fn of(files: &'f Files<'f>) -> Self {
+        let mut parsed = Vec::new();
+        parsed.resize_with(files.keys.len(), OnceLock::new);
+        Self { files, parsed }
+    }
+
+    /// A file, parsed; or the reason why it cannot be had.
+    pub(super) fn get(&self, id: ImageId) -> Result<&Binary<'f>, &str> {
+        let (Some(key), Some(parsed)) = (self.files.keys.get(id.index()), self.parsed.get(id.index())) else {
+            return Err("no file is mapped at the address");
+        };
+        let parse = || {
+            let binary = Binary::parse(self.files.bytes(id)?).map_err(|error| error.to_string())?;
+            match (&key.build_id, binary.build_id()) {
+                // A file without a build id cannot be one that was recorded with one.
+                (Some(recorded), found)
+                    if !recorded.is_empty()
+                        && !found.as_ref().is_some_and(|own| own.starts_with(recorded.trim_end_matches("00"))) =>
+                {
+                    Err("the file has changed since it was sampled".to_owned())
+                }
+                _ => Ok(binary),
+            }
+        };
+        parsed.get_or_init(parse).as_ref().map_err(String::as_str)
+    }
+}
+
+/// Bytes in hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

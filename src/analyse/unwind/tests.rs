@@ -1,0 +1,121 @@
+//! Chains of a made-up program in which every function is 0x100 bytes long.
+
+use super::*;
+use crate::analyse::Images;
+use crate::analyse::files::Files;
+use crate::analyse::maps::Spaces;
+use crate::perfdata::PerfData;
+
+const SP: u64 = 0x7000;
+const TEXT: u64 = 0x1000;
+
+/// Bytes pushed, by function: a leaf without a frame, functions with frames, one that sets its stack pointer, the root.
+const FUNCTIONS: [(u64, Option<u32>); 5] = [(0, Some(0)), (1, Some(0x20)), (2, Some(0x30)), (3, None), (4, Some(0))];
+
+struct NoFiles;
+
+impl Images for NoFiles {
+    fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<crate::analyse::ImageBytes, String> {
+        Err("no such file".into())
+    }
+}
+
+/// An address in the middle of a function.
+fn at(function: u64) -> u64 {
+    TEXT + function * 0x100 + 0x40
+}
+
+/// Repairs a chain; `stack` is the copy from `SP` upwards, `bp` the frame pointer. Repaired frames are negative.
+fn repaired(ip: u64, bp: u64, stack: &[u64], chain: &[u64]) -> (Vec<i64>, Outcome) {
+    let data = empty_recording();
+    let data = PerfData::parse(&data).expect("a recording");
+    let files = Files::of(&data, &NoFiles);
+    let binaries = Binaries::of(&files);
+    let mut unwinder = Unwinder::new(&binaries);
+    for (function, pushed) in FUNCTIONS {
+        for offset in 0..0x100 {
+            let go = GoUnwind {
+                entry: TEXT + function * 0x100,
+                end: TEXT + (function + 1) * 0x100,
+                sp_delta: Ok(pushed.unwrap_or(0)),
+                sp_write: pushed.is_none(),
+                top_frame: function == 4,
+                assembly: false,
+                special: None,
+            };
+            unwinder.known.insert((ImageId(0), TEXT + function * 0x100 + offset), Some(go));
+        }
+    }
+    let mut spaces = Spaces::default();
+    spaces.map(1, TEXT, 0x1000, TEXT, ImageId(0));
+    let registers = Registers { ip, sp: SP, bp, link: None, goroutine: None };
+    let stack: Vec<u8> = stack.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let mut out = Vec::new();
+    let outcome = unwinder.repair(chain, &registers, &stack, spaces.of(1).expect("a space"), &mut out);
+    let shown = out.iter().map(|frame| frame.address.cast_signed() * if frame.repaired { -1 } else { 1 });
+    (shown.collect(), outcome)
+}
+
+fn empty_recording() -> Vec<u8> {
+    use crate::perfdata::{Attr, Event, Features, Writer};
+    let event = Event { name: "cpu-clock".into(), attr: Attr::default(), ids: vec![1] };
+    let file = std::io::Cursor::new(Vec::new());
+    let writer = Writer::create(file, &[event]).expect("a recording");
+    writer.finish(&Features::default()).expect("a recording").into_inner()
+}
+
+fn signed(frames: &[(u64, bool)]) -> Vec<i64> {
+    frames.iter().map(|(address, repaired)| address.cast_signed() * if *repaired { -1 } else { 1 }).collect()
+}
+
+#[test]
+fn a_leaf_without_a_frame_gets_its_caller_back() {
+    // The frame pointer is the caller's: its return address is at SP + 8 + 0x20, beyond the copy.
+    let (frames, outcome) = repaired(at(0), SP + 0x20, &[at(1)], &[at(0), at(2), at(4)]);
+    assert_eq!(frames, signed(&[(at(0), false), (at(1), true), (at(2), false), (at(4), false)]));
+    assert_eq!(outcome, Outcome::Repaired);
+}
+
+#[test]
+fn a_function_whose_frame_is_set_up_is_left_as_it_is() {
+    let (frames, outcome) = repaired(at(1), SP + 0x18, &[0, 0, 0, SP + 0x50, at(2)], &[at(1), at(2), at(4)]);
+    assert_eq!(frames, signed(&[(at(1), false), (at(2), false), (at(4), false)]));
+    assert_eq!(outcome, Outcome::Untouched);
+}
+
+#[test]
+fn the_whole_stack_in_the_copy_needs_no_chain() {
+    let stack = [at(1), 0, 0, 0, 0, at(4)];
+    for chain in [&[][..], &[at(0)], &[at(0), 0xdead_beef]] {
+        let (frames, outcome) = repaired(at(0), 0x1234_5678, &stack, chain);
+        assert_eq!(frames, signed(&[(at(0), false), (at(1), true), (at(4), true)]));
+        assert_eq!(outcome, Outcome::Repaired, "{chain:x?}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_on_the_copy_is_cut() {
+    // The frame pointer holds something else, below where the next return address must be.
+    let (frames, outcome) = repaired(at(0), SP - 0x100, &[at(1)], &[at(0), 0xbad, 0xbad]);
+    assert_eq!(frames, signed(&[(at(0), false), (at(1), true)]));
+    assert_eq!(outcome, Outcome::Cut);
+}
+
+#[test]
+fn where_the_stack_pointer_was_set_the_chain_stands() {
+    let chain = [at(3), at(2), at(4)];
+    assert_eq!(repaired(at(3), SP, &[at(1)], &chain), (signed(&chain.map(|frame| (frame, false))), Outcome::Untouched));
+    // Also beyond a frame that the copy has.
+    let (frames, outcome) = repaired(at(0), 0x9000, &[at(3), 7, 7], &[at(0), at(2), at(4)]);
+    assert_eq!(frames, signed(&[(at(0), false), (at(3), true), (at(2), false), (at(4), false)]));
+    assert_eq!(outcome, Outcome::Repaired);
+}
+
+#[test]
+fn what_is_not_code_ends_the_walk() {
+    let chain = [at(0), at(2)];
+    for word in [0, 1, 0x40, u64::MAX] {
+        assert_eq!(repaired(at(0), SP + 0x20, &[word], &chain).0, signed(&chain.map(|frame| (frame, false))));
+    }
+    assert_eq!(repaired(at(1), u64::MAX - 7, &[1; 200], &[at(1)]).0, signed(&[(at(1), false)]));
+}

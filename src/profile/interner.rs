@@ -1,0 +1,56 @@
+//! Tables in which each value is stored once.
+
+use std::hash::{BuildHasher, Hash};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+/// Stores each value once; a handle is its position. The index holds positions alone, so that no value is in memory
+/// twice, and its hash has a seed of its own, so that no file can choose what collides.
+#[derive(Debug, Clone)]
+pub(super) struct Interner<T> {
+    pub(super) items: Vec<T>,
+    index: HashTable<u32>,
+    seed: RandomState,
+}
+
+impl<T> Default for Interner<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), index: HashTable::new(), seed: RandomState::default() }
+    }
+}
+
+impl<T: Hash + Eq> Interner<T> {
+    /// The position of a value, which is added unless it is there.
+    pub(super) fn add(&mut self, item: T) -> u32 {
+        let Self { items, index, seed } = self;
+        let hash = seed.hash_one(&item);
+        match index.entry(hash, |at| items[*at as usize] == item, |at| seed.hash_one(&items[*at as usize])) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => {
+                let at = position(items.len());
+                place.insert(at);
+                items.push(item);
+                at
+            }
+        }
+    }
+}
+
+impl Interner<Box<str>> {
+    /// The position of a text.
+    pub(super) fn add_ref(&mut self, text: &str) -> u32 {
+        // A box is hashed as what it holds.
+        let known = self.index.find(self.seed.hash_one(text), |at| &*self.items[*at as usize] == text);
+        match known {
+            Some(at) => *at,
+            None => self.add(text.into()),
+        }
+    }
+}
+
+/// A table position as a handle. Memory is exhausted long before four thousand million entries.
+pub(super) fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
