@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config;
+use crate::profile;
 
 /// Build, check, run, sample and archive: Cargo-style profiling for Go programs on Linux.
 #[derive(Debug, Parser)]
@@ -111,6 +112,20 @@ values! {
         Folded => Folded,
         /// Figures for programs
         Json => Json,
+    }
+}
+
+values! {
+    /// `--by`.
+    By for profile::By {
+        /// Processes, by command name
+        Process => Process,
+        /// Each thread
+        Thread => Thread,
+        /// Each goroutine
+        Goroutine => Goroutine,
+        /// The functions that goroutines were started with
+        Entry => Entry,
     }
 }
 
@@ -250,6 +265,9 @@ pub(super) struct Report {
     /// Print this format instead of the tables
     #[arg(short, long, value_enum)]
     pub(super) format: Option<Format>,
+    /// Divide stacks and tables by this. A pprof file has it all as labels, whatever is said here
+    #[arg(long, value_enum)]
+    pub(super) by: Option<By>,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,

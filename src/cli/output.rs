@@ -106,12 +106,17 @@ impl Terminal {
 
     /// Data, for standard output.
     pub(super) fn data(&self, bytes: &[u8]) -> io::Result<()> {
+        self.data_with(|out| out.write_all(bytes))
+    }
+
+    /// Data, for standard output, of any length.
+    pub(super) fn data_with(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         self.bar.suspend(|| {
             let mut stdout = io::stdout().lock();
             if self.open_line(false).swap(false, Relaxed) {
                 stdout.write_all(b"\n")?;
             }
-            stdout.write_all(bytes)?;
+            write(&mut stdout)?;
             stdout.flush()
         })
     }

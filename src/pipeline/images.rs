@@ -6,10 +6,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use crate::analyse::Images;
-
-/// No program is larger; a sparse file named in a recording must not fill the memory.
-const LARGEST_IMAGE: u64 = 4 << 30;
+use crate::analyse::{ImageBytes, Images};
+use crate::perfevent::{MappedFile, on_vanished_bytes};
 
 /// Files as they are found on this machine, some of them kept elsewhere.
 #[derive(Debug, Default)]
@@ -17,7 +15,6 @@ pub(super) struct DiskImages {
     kept: HashMap<String, PathBuf>,
     programs: Option<PathBuf>,
     vdso: Option<PathBuf>,
-    loaded: HashMap<String, Result<Arc<[u8]>, String>>,
 }
 
 impl DiskImages {
@@ -40,55 +37,51 @@ impl DiskImages {
     pub(super) fn keep_vdso(&mut self, copy: impl Into<PathBuf>) {
         self.vdso = Some(copy.into());
     }
+}
 
-    fn load(&self, path: &str) -> Result<Arc<[u8]>, String> {
+impl Images for DiskImages {
+    fn image(&self, path: &str, _build_id: Option<&str>) -> Result<ImageBytes, String> {
         if path == "[vdso]" {
             return match &self.vdso {
-                Some(copy) => read_bounded(copy),
-                None => own_vdso().map(Arc::from).ok_or_else(|| "the vdso cannot be read".into()),
+                Some(copy) => open(copy),
+                None => {
+                    own_vdso().map(|vdso| Arc::new(vdso) as ImageBytes).ok_or_else(|| "the vdso cannot be read".into())
+                }
             };
         }
         if let Some(copy) = self.kept.get(path) {
-            return read_bounded(copy);
+            return open(copy);
         }
         if let (Some(dir), Some(name)) = (&self.programs, Path::new(path).file_name())
             && dir.join(name).is_file()
         {
-            return read_bounded(&dir.join(name));
+            return open(&dir.join(name));
         }
         // `[heap]`, `//anon`, `/memfd:x (deleted)` and their like are no files.
         if !path.starts_with('/') || path.starts_with("//") || path.ends_with(" (deleted)") {
             return Err("the code is in no file".into());
         }
-        read_bounded(Path::new(path))
+        open(Path::new(path))
     }
 }
 
-impl Images for DiskImages {
-    fn image(&mut self, path: &str, _build_id: Option<&str>) -> Result<Arc<[u8]>, String> {
-        if let Some(known) = self.loaded.get(path) {
-            return known.clone();
-        }
-        let loaded = self.load(path);
-        self.loaded.insert(path.to_owned(), loaded.clone());
-        loaded
-    }
-}
-
-/// Reads a regular file; devices and pipes that a recording names are not opened for reading.
-fn read_bounded(path: &Path) -> Result<Arc<[u8]>, String> {
+/// Maps a regular file; devices and pipes that a recording names are not opened for reading.
+fn open(path: &Path) -> Result<ImageBytes, String> {
     let why = |error: std::io::Error| format!("the file cannot be read: {error}");
     let metadata = std::fs::metadata(path).map_err(why)?;
     if !metadata.is_file() {
         return Err("the path is no regular file".into());
     }
-    if metadata.len() > LARGEST_IMAGE {
-        return Err("the file is too large for a program".into());
-    }
-    // No more than it has: the kernel's own files claim to be empty, and reading some of them waits for ever.
-    let mut bytes = Vec::new();
-    File::open(path).map_err(why)?.take(metadata.len()).read_to_end(&mut bytes).map_err(why)?;
-    Ok(bytes.into())
+    // The kernel's own files claim to be empty, and reading some of them waits for ever; they cannot be mapped.
+    let mapped = File::open(path).and_then(|file| MappedFile::map(&file)).map_err(why)?;
+    Ok(Arc::new(mapped))
+}
+
+/// From now on, ends the program with a message and a status when a file is cut short while it is read. Without this the
+/// kernel's signal would end it without a word.
+pub fn on_vanished_files(message: &'static [u8], status: u8) {
+    // What cannot be told then is no reason not to start.
+    let _ = on_vanished_bytes(message, status);
 }
 
 /// The vdso of this very process, which is the kernel's for all.
@@ -127,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_no_file_says_so() {
-        let mut images = DiskImages::new();
+        let images = DiskImages::new();
         for path in ["//anon", "[heap]", "/memfd:jit (deleted)", "/dev/zero", "/", "/nonexistent"] {
             assert!(images.image(path, None).is_err(), "{path}");
         }

@@ -5,6 +5,7 @@
 
 mod build;
 mod error;
+mod goroutines;
 mod images;
 mod init;
 mod manifest;
@@ -18,6 +19,7 @@ mod tools;
 
 pub use build::{Built, build, plan};
 pub use error::Error;
+pub use images::on_vanished_files;
 pub use init::{Initial, initial_settings};
 pub use manifest::{Manifest, WorkloadResult};
 pub use outputs::FLAME_GRAPH;

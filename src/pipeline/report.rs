@@ -1,9 +1,13 @@
 //! `goflame report`: from a recording on disk to a profile, and to any format.
 
+use std::cell::Cell;
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::goroutines::{self, GOROUTINES_FILE};
 use super::images::DiskImages;
 use super::manifest::Manifest;
 use super::outputs::{self, Caption};
@@ -13,6 +17,7 @@ use crate::archive::{Run, RunId, Store};
 use crate::config::Format;
 use crate::fsio;
 use crate::perfdata::{self, PerfData};
+use crate::perfevent::MappedFile;
 use crate::profile::{Profile, Quality, samples};
 
 /// The recording in a run directory.
@@ -82,7 +87,7 @@ pub fn report(source: &Source, title: Option<&str>, observer: &dyn Observer) -> 
 }
 
 fn report_file(path: &Path, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
-    let bytes = read_recording(path)?;
+    let bytes = RecordingBytes::open(path)?;
     let name = path.display().to_string();
     let mut images = DiskImages::new();
     let mut options = Options::default();
@@ -93,16 +98,18 @@ fn report_file(path: &Path, title: Option<&str>, observer: &dyn Observer) -> Res
             images.keep_vdso(run.join(VDSO_FILE));
         }
     }
-    let kept = run.map(|run| run.join(KALLSYMS_FILE)).filter(|kept| kept.is_file());
-    let kernel = if let Some(kept) = kept {
-        read_kallsyms(&kept)
-    } else {
-        options.kernel_release = Some(rustix::system::uname().release().to_string_lossy().into_owned());
-        read_kallsyms(Path::new("/proc/kallsyms"))
+    let goroutines = match &run {
+        Some(run) => goroutines::of_file(&run.join(GOROUTINES_FILE))?,
+        None => Vec::new(),
     };
-    options.kernel_absent = kernel.as_ref().err().cloned();
-    options.kernel = kernel.ok();
-    let (analysis, seconds) = analyse_bytes(&name, &bytes, &mut images, &options)?;
+    options.goroutines = &goroutines;
+    let kept = run.map(|run| run.join(KALLSYMS_FILE)).filter(|kept| kept.is_file());
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    if kept.is_none() {
+        options.kernel_release = Some(&release);
+    }
+    let kernel = || read_kallsyms(kept.as_deref().unwrap_or(Path::new("/proc/kallsyms")));
+    let (analysis, seconds) = analyse_bytes(&name, &bytes, &images, kernel, options)?;
     observer.step("Analysing", &format!("{} of {name} in {seconds:.2} s", samples(analysis.quality.samples)));
     Ok(reported(analysis, title.unwrap_or(&name)))
 }
@@ -110,24 +117,26 @@ fn report_file(path: &Path, title: Option<&str>, observer: &dyn Observer) -> Res
 fn report_run(run: &Run, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
     let manifest: Manifest = run.manifest()?;
     let path = run.file(PERF_DATA_FILE)?;
-    let bytes = read_recording(&path)?;
+    let bytes = RecordingBytes::open(&path)?;
     let mut images = DiskImages::new();
     images.keep(manifest.build.path.to_string_lossy(), run.file(&manifest.build.file)?);
     if let Ok(vdso) = run.file(VDSO_FILE) {
         images.keep_vdso(vdso);
     }
     let absent = || manifest.sampler.kernel_symbols_absent.clone().unwrap_or_else(|| "the run has none".into());
-    let kernel = run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| read_kallsyms(&kept));
-    let kernel_absent = kernel.as_ref().err().cloned();
+    let kernel = || run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| read_kallsyms(&kept));
+    let goroutines = match run.file(GOROUTINES_FILE) {
+        Ok(path) => goroutines::of_file(&path)?,
+        Err(_) => Vec::new(),
+    };
     let options = Options {
-        kernel: kernel.ok(),
-        kernel_absent,
+        goroutines: &goroutines,
         max_stack: manifest.sampler.max_stack,
         used_cpu_seconds: manifest.sampler.used_cpu_seconds,
         lost: manifest.sampler.lost,
-        kernel_release: None,
+        ..Options::default()
     };
-    let (analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &mut images, &options)?;
+    let (analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, options)?;
     let text = format!("{} of run {} in {seconds:.2} s", samples(analysis.quality.samples), run.id());
     observer.step("Analysing", &text);
     Ok(reported(analysis, title.unwrap_or(&manifest.title)))
@@ -156,10 +165,40 @@ fn run_directory(perf_data: &Path) -> Option<PathBuf> {
     Some(dir)
 }
 
-/// Reads a recording, but does not read on and on what is none, such as `/dev/zero`.
-fn read_recording(path: &Path) -> Result<Vec<u8>, Error> {
+/// A recording: mapped, or read where it cannot be mapped.
+pub(super) enum RecordingBytes {
+    Mapped(MappedFile),
+    Read(Vec<u8>),
+}
+
+impl RecordingBytes {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let file = fsio::open(path).map_err(Error::Input)?;
+        let unread = |source| Error::Input(fsio::FileError::new("read", path, source));
+        if file.metadata().map_err(unread)?.is_file() {
+            return MappedFile::map(&file).map(Self::Mapped).map_err(unread);
+        }
+        read_recording(path, file).map(Self::Read)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mapped(mapped) => mapped.as_ref(),
+            Self::Read(bytes) => bytes,
+        }
+    }
+
+    /// Gives back the memory of bytes that have been read.
+    fn forget(&self, range: Range<usize>) {
+        if let Self::Mapped(mapped) = self {
+            mapped.forget(range);
+        }
+    }
+}
+
+/// Reads a recording from a pipe, but does not read on and on what is none, such as `/dev/zero`.
+fn read_recording(path: &Path, mut file: File) -> Result<Vec<u8>, Error> {
     let unread = |source| Error::Input(fsio::FileError::new("read", path, source));
-    let mut file = fsio::open(path).map_err(Error::Input)?;
     let mut bytes = Vec::new();
     Read::by_ref(&mut file).take(MAGIC_BYTES).read_to_end(&mut bytes).map_err(unread)?;
     if let Err(source @ perfdata::Error::NotPerfData) = PerfData::parse(&bytes) {
@@ -173,15 +212,31 @@ fn reported(analysis: Analysis, title: &str) -> Reported {
     Reported { profile: analysis.profile, quality: analysis.quality, title: title.to_owned(), notes: analysis.notes }
 }
 
+/// A recording is read in the order of time, which is the order of the file but for so many bytes: what lies further
+/// behind will not be needed again.
+const DISORDER: usize = 8 << 20;
+
 /// Analyses the bytes of a recording; also tells how many seconds that took.
 pub(super) fn analyse_bytes(
     name: &str,
-    bytes: &[u8],
-    images: &mut DiskImages,
-    options: &Options,
+    recording: &RecordingBytes,
+    images: &DiskImages,
+    kernel: impl FnOnce() -> Result<KernelSymbols, String> + Send,
+    options: Options<'_>,
 ) -> Result<(Analysis, f64), Error> {
     let started = Instant::now();
-    let data = PerfData::parse(bytes).map_err(|source| Error::Unreadable { path: name.into(), source })?;
-    let analysis = analyse(&data, images, options).map_err(|source| Error::Analyse { path: name.into(), source })?;
+    let data = PerfData::parse_passing(recording.bytes(), &|passed| recording.forget(passed))
+        .map_err(|source| Error::Unreadable { path: name.into(), source })?;
+    let forgotten = Cell::new(0);
+    let passed = |offset: u64| {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        if offset.saturating_sub(forgotten.get()) >= 2 * DISORDER {
+            let behind = offset - DISORDER;
+            recording.forget(forgotten.replace(behind)..behind);
+        }
+    };
+    let options = Options { passed: Some(&passed), ..options };
+    let analysis =
+        analyse(&data, images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })?;
     Ok((analysis, started.elapsed().as_secs_f64()))
 }

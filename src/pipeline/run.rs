@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::build::{build_planned, find_go, open_archive};
+use super::goroutines;
 use super::images::{DiskImages, own_vdso};
 use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::outputs::{self, Caption};
 use super::ready::{Readiness, Surroundings, online_cpus};
-use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes, read_kallsyms};
+use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, RecordingBytes, Reported, VDSO_FILE, analyse_bytes, read_kallsyms};
 use super::{Built, Error, Observer};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, RunId, Store};
@@ -124,21 +125,20 @@ impl Run<'_> {
         let recording = record::record(&plan, &self.settled, self.features(), self.observer)?;
         self.tell_about(&recording);
 
-        let perf_data = fsio::read(&draft.path(PERF_DATA_FILE)).map_err(Error::Input)?;
+        let perf_data = RecordingBytes::open(&draft.path(PERF_DATA_FILE))?;
         let mut images = DiskImages::new();
         images.keep(self.built.artifact.path.to_string_lossy(), draft.path(&format!("bin/{name}")));
-        let kernel_absent = kernel.as_ref().err().cloned();
         let sampler = SamplerRecord::of(&self.config.record, &self.settled, &self.ready.facts, &recording)
-            .without_kernel_symbols(kernel_absent.clone());
+            .without_kernel_symbols(kernel.as_ref().err().cloned());
+        let goroutines = goroutines::for_analysis(&recording.goroutines);
         let analysis_options = Options {
-            kernel: kernel.ok(),
-            kernel_absent,
+            goroutines: &goroutines,
             max_stack: sampler.max_stack,
             used_cpu_seconds: sampler.used_cpu_seconds,
             lost: sampler.lost,
-            kernel_release: None,
+            ..Options::default()
         };
-        let (analysis, seconds) = analyse_bytes(PERF_DATA_FILE, &perf_data, &mut images, &analysis_options)?;
+        let (analysis, seconds) = analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || kernel, analysis_options)?;
         let (profile, quality) = (analysis.profile, analysis.quality);
         self.observer.step("Analysing", &format!("{} in {seconds:.2} s", samples(quality.samples)));
 
@@ -148,10 +148,11 @@ impl Run<'_> {
         notes.extend(recording.output_problems.iter().cloned());
         let caption = Caption { title: self.title(), subtitle: outputs::subtitle(&profile, &quality) };
         let files = self.write_outputs(&draft, &profile, &quality, &caption)?;
-        if let Some(kernel) = &analysis_options.kernel
-            && !analysis.kernel_addresses.is_empty()
-        {
-            write(&draft, KALLSYMS_FILE, kernel.subset(&analysis.kernel_addresses).as_bytes())?;
+        if let Some(lines) = &analysis.kernel_symbols {
+            write(&draft, KALLSYMS_FILE, lines.as_bytes())?;
+        }
+        if !recording.goroutines.is_empty() {
+            write(&draft, goroutines::GOROUTINES_FILE, &goroutines::to_file(&recording.goroutines))?;
         }
         if let Some(vdso) = own_vdso() {
             write(&draft, VDSO_FILE, vdso)?;
@@ -221,6 +222,7 @@ impl Run<'_> {
             stack: self.config.record.stack,
             cpus: online_cpus(&self.ready.facts),
             kernel_text,
+            goroutines: goroutines::layout(&self.built.artifact),
             perf_data: draft.path(PERF_DATA_FILE),
             stdout_log: draft.path("stdout.log"),
             stderr_log: draft.path("stderr.log"),

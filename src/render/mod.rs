@@ -13,6 +13,7 @@ pub mod pprof;
 pub mod summary;
 pub mod text;
 
+mod calltree;
 mod name;
 
 pub use name::disarm;

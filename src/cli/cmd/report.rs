@@ -1,5 +1,6 @@
 //! `goflame report`.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::Format;
 use crate::pipeline::{self, Observer, Reported, Source};
+use crate::profile::By;
 use crate::render;
 
 pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Terminal) -> Result<ExitCode, Failure> {
@@ -18,22 +20,33 @@ pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Te
     } else {
         Source::Run { archive: project.archive()?, query: args.source.clone() }
     };
-    let reported = pipeline::report(&source, args.title.as_deref(), terminal)?;
+    let mut reported = pipeline::report(&source, args.title.as_deref(), terminal)?;
     for note in &reported.notes {
         terminal.warn(note);
     }
     let format = args.format.map(Format::from);
-    let mut bytes = Vec::new();
-    match format {
-        Some(format) => reported.write(format, &mut bytes).map_err(Failure::Stdout)?,
-        None => bytes = tables(&reported, terminal, args.output.is_none()).map_err(Failure::Stdout)?,
+    let by = args.by.map(By::from);
+    // pprof files and summaries hold everything that stacks can be divided by.
+    if let (Some(by), Some(Format::Svg | Format::Folded) | None) = (by, format) {
+        reported.profile.divide(by);
     }
+    // A recording's stacks as text can be many times as large as the recording.
+    let write = |out: &mut dyn Write| {
+        if let Some(format) = format {
+            return reported.write(format, out);
+        }
+        if by.is_some() {
+            let options = options(terminal, args.output.is_none());
+            render::text::write_groups(&reported.profile, options, out)?;
+        }
+        out.write_all(&tables(&reported, terminal, args.output.is_none())?)
+    };
     match &args.output {
         Some(output) => {
-            crate::fsio::replace(&project.path(output), &bytes).map_err(Failure::File)?;
+            crate::fsio::replace_with(&project.path(output), write).map_err(Failure::File)?;
             terminal.step("Wrote", &output.display().to_string());
         }
-        None => terminal.data(&bytes).map_err(Failure::Stdout)?,
+        None => terminal.data_with(write).map_err(Failure::Stdout)?,
     }
     verdict(&reported, terminal);
     Ok(ExitCode::SUCCESS)
@@ -46,10 +59,13 @@ fn looks_like_a_path(text: &str) -> bool {
 
 /// The hot functions and the hot path.
 pub(super) fn tables(reported: &Reported, terminal: &Terminal, for_terminal: bool) -> std::io::Result<Vec<u8>> {
-    let options = render::text::Options { columns: Terminal::columns(), color: for_terminal && terminal.data_color() };
     let mut bytes = Vec::new();
-    render::text::write(&reported.profile, options, &mut bytes)?;
+    render::text::write(&reported.profile, options(terminal, for_terminal), &mut bytes)?;
     Ok(bytes)
+}
+
+fn options(terminal: &Terminal, for_terminal: bool) -> render::text::Options {
+    render::text::Options { columns: Terminal::columns(), color: for_terminal && terminal.data_color() }
 }
 
 /// How far it can be trusted, and why not further.

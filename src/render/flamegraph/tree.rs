@@ -1,10 +1,11 @@
 //! The frames of a flame graph and their widths, before anything is drawn.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::measure::Measure;
-use crate::profile::{FunctionId, Origin, Profile, StackId, StrId};
+use crate::profile::{Origin, Profile};
+use crate::render::calltree::{self, merge};
 use crate::render::name;
 
 /// More frames than this are not drawn: they keep a browser waiting and the file large, and the
@@ -40,22 +41,25 @@ impl TextId {
     }
 }
 
-/// Call trees of all processes, merged by name.
+/// What stands behind the name of a function that the compiler put into its caller.
+pub(super) const INLINED: &str = " (inlined)";
+
+/// Call trees of all processes, merged by name, without what cannot be seen.
 pub(super) struct Tree {
     texts: Vec<(String, Class)>,
-    /// A caller comes before its callees. The first node stands for everything.
+    /// What is drawn. A caller comes before its callees; the first node stands for everything.
     nodes: Vec<Node>,
+    /// The widths of the samples that end in functions of each origin, drawn or not.
+    origins: BTreeMap<Origin, u64>,
+    total: u64,
     dropped: usize,
 }
 
 struct Node {
     parent: usize,
     text: TextId,
-    /// Width of the samples that pass through the node.
-    total: u64,
-    /// Width of the samples that end in it.
-    own: u64,
-    drawn: bool,
+    /// Width of the samples that end in it, or in what it calls and is not drawn.
+    ending: u64,
 }
 
 /// The root of the tree.
@@ -64,36 +68,59 @@ const ALL: usize = 0;
 impl Tree {
     /// Merges the samples of a profile, then drops the frames that are too many or too narrow to be seen.
     pub(super) fn of(profile: &Profile, measure: &Measure) -> Self {
-        let mut builder = Builder {
+        let mut texts = Texts::default();
+        let functions: Vec<_> = profile
+            .functions()
+            .map(|(_, function)| {
+                let name = name::folded_frame(profile.str(function.display));
+                texts.id(&name, Class::Function(function.origin))
+            })
+            .collect();
+        let mut processes = HashMap::new();
+        let merged = merge(
             profile,
-            texts: HashMap::new(),
-            functions: HashMap::new(),
-            children: HashMap::new(),
-            stacks: HashMap::new(),
-            tree: Tree { texts: Vec::new(), nodes: vec![Node::new(ALL, TextId(usize::MAX))], dropped: 0 },
-        };
-        for sample in profile.samples() {
-            let node = builder.node_of(sample.process, sample.stack);
-            builder.tree.nodes[node].own += measure.width(sample);
+            |sample| {
+                let name = || texts.id(&name::folded_process(profile.str(sample.process)), Class::Process);
+                *processes.entry(sample.process).or_insert_with(name)
+            },
+            |function| functions[function.index()],
+            |sample| measure.width(sample),
+        );
+        // Everything is measured, but only what can be seen is kept.
+        let mut totals: Vec<u64> = (0..).take(merged.count()).map(|node| merged.own(node)).collect();
+        let mut origins = BTreeMap::new();
+        for (node, parent, text) in merged.nodes().rev() {
+            totals[parent as usize] += totals[node as usize];
+            if let Class::Function(origin) = texts.list[text as usize].1 {
+                *origins.entry(origin).or_default() += merged.own(node);
+            }
         }
-        let mut tree = builder.tree;
-        for at in (1..tree.nodes.len()).rev() {
-            tree.nodes[at].total += tree.nodes[at].own;
-            let Node { parent, total, .. } = tree.nodes[at];
-            tree.nodes[parent].total += total;
+        let total = totals[ALL];
+        let (drawn, dropped) = widest(&totals);
+        let mut nodes = vec![Node { parent: ALL, text: TextId(usize::MAX), ending: merged.own(calltree::ALL) }];
+        // Where the samples of each node are drawn.
+        let mut places = vec![ALL; merged.count()];
+        for (node, parent, text) in merged.nodes() {
+            let mut place = places[parent as usize];
+            if drawn.contains(&node) {
+                let text = if merged.inlined(node) { texts.inlined(text) } else { text };
+                nodes.push(Node { parent: place, text: TextId(text as usize), ending: 0 });
+                place = nodes.len() - 1;
+            }
+            places[node as usize] = place;
+            nodes[place].ending += merged.own(node);
         }
-        tree.prune();
-        tree
+        Tree { texts: texts.list, nodes, origins, total, dropped }
     }
 
     /// The width of everything.
     pub(super) fn total(&self) -> u64 {
-        self.nodes[ALL].total
+        self.total
     }
 
     /// How many frames there are to draw.
     pub(super) fn drawn(&self) -> usize {
-        self.nodes.iter().skip(1).filter(|node| node.drawn).count()
+        self.nodes.len() - 1
     }
 
     /// How many frames are not drawn although they are wide enough, since there are too many.
@@ -107,28 +134,16 @@ impl Tree {
     }
 
     /// The widths of the samples that end in functions of each origin, in order of [`Origin::ALL`].
-    /// Origins that are drawn, but that no sample ends in, have a width of 0; others are left out.
+    /// Origins that no sample ends in have a width of 0; those that occur in no stack are left out.
     pub(super) fn origins(&self) -> Vec<(Origin, u64)> {
-        let class = |node: &&Node| self.texts.get(node.text.0).map(|text| text.1);
-        let of = |origin| {
-            let mut nodes = self.nodes.iter().filter(|node| class(node) == Some(Class::Function(origin))).peekable();
-            nodes.peek()?;
-            Some((origin, nodes.map(|node| node.own).sum()))
-        };
-        Origin::ALL.into_iter().filter_map(of).collect()
+        Origin::ALL.into_iter().filter_map(|origin| Some((origin, *self.origins.get(&origin)?))).collect()
     }
 
     /// The tree as folded stacks, each caller's together and siblings in order of name.
     pub(super) fn lines<'a>(&self, key: impl Fn(TextId) -> &'a str) -> Vec<String> {
         let mut children = vec![Vec::new(); self.nodes.len()];
-        // What is not drawn ends where its first drawn caller ends.
-        let mut ending: Vec<u64> = self.nodes.iter().map(|node| node.own).collect();
-        for (at, node) in self.nodes.iter().enumerate().skip(1).rev() {
-            if node.drawn {
-                children[node.parent].push(at);
-            } else {
-                ending[node.parent] += ending[at];
-            }
+        for (at, node) in self.nodes.iter().enumerate().skip(1) {
+            children[node.parent].push(at);
         }
         let mut lines = Vec::new();
         let mut path = String::new();
@@ -137,16 +152,16 @@ impl Tree {
         while let Some((at, length)) = open.pop() {
             path.truncate(length);
             if at == ALL {
-                if ending[at] > 0 {
-                    lines.push(format!("{OTHERS} {}", ending[at]));
+                if self.nodes[at].ending > 0 {
+                    lines.push(format!("{OTHERS} {}", self.nodes[at].ending));
                 }
             } else {
                 if !path.is_empty() {
                     path.push(';');
                 }
                 path.push_str(key(self.nodes[at].text));
-                if ending[at] > 0 {
-                    lines.push(format!("{path} {}", ending[at]));
+                if self.nodes[at].ending > 0 {
+                    lines.push(format!("{path} {}", self.nodes[at].ending));
                 }
             }
             let callees = &mut children[at];
@@ -155,86 +170,50 @@ impl Tree {
         }
         lines
     }
-
-    /// Chooses the widest frames. A caller is chosen before its callees, being as wide and before them.
-    fn prune(&mut self) {
-        let narrowest = self.total().div_ceil(MIN_WIDTH).max(1);
-        let mut wide: Vec<usize> = (1..self.nodes.len()).filter(|at| self.nodes[*at].total >= narrowest).collect();
-        wide.sort_by_key(|at| (Reverse(self.nodes[*at].total), *at));
-        self.dropped = wide.len().saturating_sub(MAX_FRAMES);
-        for at in wide.into_iter().take(MAX_FRAMES) {
-            self.nodes[at].drawn = true;
-        }
-    }
 }
 
-impl Node {
-    fn new(parent: usize, text: TextId) -> Self {
-        Self { parent, text, total: 0, own: 0, drawn: false }
-    }
+/// The nodes that are drawn, and how many are not although they are wide enough. A caller is chosen before its callees,
+/// being as wide and before them.
+fn widest(totals: &[u64]) -> (HashSet<u32>, usize) {
+    let narrowest = totals[ALL].div_ceil(MIN_WIDTH).max(1);
+    let nodes = (0_u32..).zip(totals).skip(1);
+    let mut wide: Vec<(u32, u64)> =
+        nodes.filter(|(_, total)| **total >= narrowest).map(|(node, total)| (node, *total)).collect();
+    wide.sort_by_key(|(node, total)| (Reverse(*total), *node));
+    let dropped = wide.len().saturating_sub(MAX_FRAMES);
+    (wide.into_iter().take(MAX_FRAMES).map(|(node, _)| node).collect(), dropped)
 }
 
-struct Builder<'a> {
-    profile: &'a Profile,
-    texts: HashMap<(String, Class), TextId>,
-    functions: HashMap<FunctionId, TextId>,
-    children: HashMap<(usize, TextId), usize>,
-    stacks: HashMap<(StrId, StackId), usize>,
-    tree: Tree,
+/// Distinct (name, class)es.
+#[derive(Default)]
+struct Texts {
+    list: Vec<(String, Class)>,
+    ids: HashMap<(String, Class), calltree::TextId>,
+    inlined: HashMap<calltree::TextId, calltree::TextId>,
 }
 
-impl Builder<'_> {
-    /// The node in which the samples of a stack end.
-    fn node_of(&mut self, process: StrId, stack: StackId) -> usize {
-        // Stacks share their callers: climb to the first one that has a node.
-        let mut missing = Vec::new();
-        let mut at = stack;
-        let mut node = loop {
-            if let Some(node) = self.stacks.get(&(process, at)) {
-                break *node;
-            }
-            let Some((frame, caller)) = self.profile.leaf(at) else {
-                let text = self.text(&name::folded_process(self.profile.str(process)), Class::Process);
-                let node = self.child(ALL, text);
-                self.stacks.insert((process, at), node);
-                break node;
-            };
-            missing.push((at, frame));
-            at = caller;
-        };
-        for (stack, frame) in missing.into_iter().rev() {
-            let text = self.function(self.profile.frame(frame).function);
-            node = self.child(node, text);
-            self.stacks.insert((process, stack), node);
-        }
-        node
+impl Texts {
+    fn id(&mut self, name: &str, class: Class) -> calltree::TextId {
+        self.exactly((name::shorten(name, MAX_NAME).into_owned(), class))
     }
 
-    fn function(&mut self, id: FunctionId) -> TextId {
-        if let Some(text) = self.functions.get(&id) {
-            return *text;
-        }
-        let function = self.profile.function(id);
-        let name = name::folded_frame(self.profile.str(function.display));
-        let text = self.text(&name, Class::Function(function.origin));
-        self.functions.insert(id, text);
-        text
-    }
-
-    fn text(&mut self, name: &str, class: Class) -> TextId {
-        let texts = &mut self.tree.texts;
-        let key = (name::shorten(name, MAX_NAME).into_owned(), class);
-        *self.texts.entry(key.clone()).or_insert_with(|| {
-            texts.push(key);
-            TextId(texts.len() - 1)
+    fn exactly(&mut self, text: (String, Class)) -> calltree::TextId {
+        let list = &mut self.list;
+        *self.ids.entry(text).or_insert_with_key(|text| {
+            list.push(text.clone());
+            calltree::TextId::try_from(list.len() - 1).unwrap_or(calltree::TextId::MAX)
         })
     }
 
-    fn child(&mut self, parent: usize, text: TextId) -> usize {
-        let nodes = &mut self.tree.nodes;
-        *self.children.entry((parent, text)).or_insert_with(|| {
-            nodes.push(Node::new(parent, text));
-            nodes.len() - 1
-        })
+    /// The same function, inlined.
+    fn inlined(&mut self, id: calltree::TextId) -> calltree::TextId {
+        if let Some(known) = self.inlined.get(&id) {
+            return *known;
+        }
+        let (name, class) = &self.list[id as usize];
+        let marked = (format!("{name}{INLINED}"), *class);
+        let marked = self.exactly(marked);
+        self.inlined.insert(id, marked);
+        marked
     }
 }

@@ -40,14 +40,30 @@ pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
 fn encode_sample(sample: &Sample, locations: &mut Locations<'_>, strings: &mut Strings) -> wire::Sample {
     let process = strings.id(locations.profile.str(sample.process));
     let number = |key, num| wire::Label { key, str: 0, num };
+    let mut label = vec![
+        wire::Label { key: strings.id("process"), str: process, num: 0 },
+        number(strings.id("pid"), i64::from(sample.pid)),
+        number(strings.id("thread"), i64::from(sample.tid)),
+    ];
+    label.extend(sample.cpu.map(|cpu| number(strings.id("cpu"), i64::from(cpu))));
+    if let Some(goroutine) = sample.goroutine.map(|id| locations.profile.goroutine(id)) {
+        label.push(if let Some(id) = goroutine.id {
+            number(strings.id("goroutine"), signed(id))
+        } else {
+            let address = strings.id(&format!("{:#x}", goroutine.address));
+            wire::Label { key: strings.id("g"), str: address, num: 0 }
+        });
+        for (key, text) in [("entry", goroutine.entry), ("creator", goroutine.creator)] {
+            let text = locations.profile.str(text);
+            if !text.is_empty() {
+                label.push(wire::Label { key: strings.id(key), str: strings.id(text), num: 0 });
+            }
+        }
+    }
     wire::Sample {
         location_id: locations.of_stack(sample.stack),
         value: vec![signed(sample.count), signed(sample.weight)],
-        label: vec![
-            wire::Label { key: strings.id("process"), str: process, num: 0 },
-            number(strings.id("pid"), i64::from(sample.pid)),
-            number(strings.id("thread"), i64::from(sample.tid)),
-        ],
+        label,
     }
 }
 

@@ -10,4 +10,4 @@ mod style;
 #[cfg(test)]
 mod tests;
 
-pub use report::{FUNCTIONS, Options, write};
+pub use report::{FUNCTIONS, Options, write, write_groups};

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::amount::Amounts;
 use super::style::Styles;
-use crate::profile::{Function, Profile, Top, grouped, percent, samples};
+use crate::profile::{Function, GroupRow, Profile, Top, grouped, percent, samples};
 use crate::render::name;
 
 /// How the report is laid out.
@@ -19,6 +19,9 @@ pub struct Options {
 
 /// How many functions are listed.
 pub const FUNCTIONS: usize = 10;
+
+/// How many parts of a divided profile are listed.
+const GROUPS: usize = 20;
 
 /// Longer paths are cut in the middle: so many rows from the root and from the end are shown.
 pub(super) const PATH_ENDS: (usize, usize) = (8, 16);
@@ -34,15 +37,30 @@ const GAP: &str = "  ";
 
 /// Writes the report. An empty profile gives a line that says so.
 pub fn write(profile: &Profile, options: Options, out: &mut dyn Write) -> io::Result<()> {
-    let top = Top::of(profile);
-    let report = Report {
-        profile,
-        amounts: Amounts::of(profile.event.unit, top.total),
-        top,
-        columns: options.columns.max(MIN_COLUMNS),
-        styles: Styles::new(options.color),
-    };
+    let report = Report::new(profile, Top::of(profile), options);
     out.write_all(report.text().as_bytes())?;
+    out.flush()
+}
+
+/// Writes a table of the parts that a profile is divided into, the heaviest first. An empty profile gives none.
+pub fn write_groups(profile: &Profile, options: Options, out: &mut dyn Write) -> io::Result<()> {
+    let top = Top { functions: Vec::new(), path: Vec::new(), total: profile.total_weight() };
+    let report = Report::new(profile, top, options);
+    let groups = profile.groups();
+    let row = |group: &GroupRow| {
+        let label = Label::Note(name::clean(profile.str(group.name)).into_owned());
+        Row { cells: report.weight(group.weight), indent: String::new(), label }
+    };
+    let mut rows: Vec<_> = groups.iter().take(GROUPS).map(row).collect();
+    if groups.len() > GROUPS {
+        let weight = groups[GROUPS..].iter().fold(0_u64, |sum, group| sum.saturating_add(group.weight));
+        let label = Label::Note(format!("{} others", grouped((groups.len() - GROUPS) as u64)));
+        rows.push(Row { cells: report.weight(weight), indent: String::new(), label });
+    }
+    if !rows.is_empty() {
+        let text = format!("{}{}\n", report.title("Parts", &report.facts()), report.table(&rows, &[0]));
+        out.write_all(text.as_bytes())?;
+    }
     out.flush()
 }
 
@@ -68,6 +86,14 @@ enum Label<'a> {
     Heading(&'static str),
     /// A remark in place of a function.
     Note(String),
+}
+
+impl<'a> Report<'a> {
+    fn new(profile: &'a Profile, top: Top, options: Options) -> Self {
+        let amounts = Amounts::of(profile.event.unit, top.total);
+        let (columns, styles) = (options.columns.max(MIN_COLUMNS), Styles::new(options.color));
+        Self { profile, top, amounts, columns, styles }
+    }
 }
 
 impl Report<'_> {
