@@ -1,10 +1,12 @@
 //! What turning a recording into a flame graph costs: `goflame report` against `perf script` with inferno behind it.
 //!
-//! `cargo bench --bench analyse [-- ROUNDS]`. The recording is a real one: `perf record -g` of a `go build` of
-//! `net/http` and all that it needs, some 10^5 samples in dozens of processes.
+//! `cargo bench --bench analyse [-- ROUNDS]`. The recording is a real one: `perf record -g` of a `go build` of Go's
+//! standard library, some 10^5 samples in hundreds of processes. The Perl scripts of flame graphs and samply take part where they
+//! are installed. How right the stacks are stands below how quickly they come.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+mod accuracy;
 mod measure;
 
 use std::error::Error;
@@ -47,19 +49,23 @@ fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
     let directory = work_directory()?;
     let bench = Bench { perf, scratch: directory.path().to_owned() };
     let data = bench.record(&go)?;
+    let tenth = bench.tenth_of(&data)?;
     for format in ["folded", "svg"] {
         bench.compare(&data, format, rounds)?;
     }
+    bench.scaling(&data, &tenth, rounds)?;
+    accuracy::compare(&bench.perf, &go, &bench.scratch)?;
     println!("{NOTES}");
     Ok(ExitCode::SUCCESS)
 }
 
 const NOTES: &str = "\
-In brackets: the lowest and the highest ratio of a round.
+times as fast: the other's wall time as a multiple of goflame's. In brackets: the lowest and the highest of a round.
 perf + inferno: `perf script --no-inline` piped into inferno's collapse library (one thread; the two run side by side
-  on two CPUs) and, for svg, its flame graph. goflame: one thread.
---no-inline: goflame does not expand inlined calls yet, so perf is not asked to either. Here it should change little: Go's
-  own tools, which most of the samples are in, come without DWARF.
+  on two CPUs) and, for svg, its flame graph.
+--no-inline: perf expands no inlined calls of Go, and would only take longer.
+perf + perl: `perf script --no-inline` piped into stackcollapse-perf.pl and, for svg, flamegraph.pl.
+samply: `samply import --save-only`, which names nothing.
 inferno leaves out samples for which perf script prints no stack, so the two counts may differ by a few.
 Peak memory: of the largest process.";
 
@@ -95,7 +101,7 @@ impl Bench {
             .arg(self.scratch.join("buildid"))
             .args(["record", "--quiet", "-g", "-e", "cpu-clock", "-F", FREQUENCY, "-o"])
             .args([&data, Path::new("--"), go])
-            .args(["build", "net/http"])
+            .args(["build", "std"])
             .env("GOCACHE", &cache)
             .current_dir(&self.scratch)
             .status()?;
@@ -104,44 +110,111 @@ impl Bench {
         }
         fs::remove_dir_all(&cache)?;
         let mebibytes = fs::metadata(&data)?.len() as f64 / f64::from(1 << 20);
-        println!("recording: `go build net/http` with an empty cache at {FREQUENCY} Hz, {mebibytes:.1} MiB\n");
+        println!("recording: `go build std` with an empty cache at {FREQUENCY} Hz, {mebibytes:.1} MiB\n");
         Ok(data)
     }
 
-    fn compare(&self, data: &Path, format: &str, rounds: usize) -> Result<()> {
+    /// The first tenth of a recording, as if it had been killed there.
+    fn tenth_of(&self, data: &Path) -> Result<PathBuf> {
+        /// Where the size of the data is in the header; 0 says that the recording did not end.
+        const DATA_SIZE: std::ops::Range<usize> = 48..56;
+        let mut bytes = fs::read(data)?;
+        bytes.truncate(bytes.len() / 10);
+        bytes.get_mut(DATA_SIZE).ok_or("the recording is empty")?.fill(0);
+        let tenth = self.scratch.join("tenth.data");
+        fs::write(&tenth, bytes)?;
+        Ok(tenth)
+    }
+
+    fn goflame(&self, data: &Path, format: &str) -> Vec<OsString> {
         let mut goflame: Vec<OsString> = vec![env!("CARGO_BIN_EXE_goflame").into(), "-C".into()];
         goflame.extend([self.scratch.clone().into(), "report".into(), data.into()]);
         goflame.extend(["--quiet", "--format", format].map(Into::into));
-        let perf: Vec<OsString> =
-            vec![std::env::current_exe()?.into(), INFERNO.into(), self.perf.clone().into(), format.into(), data.into()];
-        let outputs = ["goflame.out", "perf.out"].map(|name| self.scratch.join(name));
-        let (mut goflame_way, mut perf_way) = (Way::default(), Way::default());
+        goflame
+    }
+
+    /// What else there is to analyse a recording with, by name.
+    fn others(&self, data: &Path, format: &str) -> Result<Vec<(&'static str, Vec<OsString>)>> {
+        let mut inferno: Vec<OsString> = vec![std::env::current_exe()?.into(), INFERNO.into()];
+        inferno.extend([self.perf.clone().into(), format.into(), data.into()]);
+        let mut others = vec![("perf + inferno", inferno)];
+        match (which::which("stackcollapse-perf.pl"), which::which("flamegraph.pl")) {
+            (Ok(collapse), Ok(draw)) => {
+                let draw = if format == "svg" { format!(" | {}", draw.display()) } else { String::new() };
+                let pipe = format!(
+                    "{} script --no-inline -i {} 2>/dev/null | {}{draw}",
+                    self.perf.display(),
+                    data.display(),
+                    collapse.display()
+                );
+                others.push(("perf + perl", ["sh", "-c", &pipe].map(Into::into).to_vec()));
+            }
+            _ => println!("stackcollapse-perf.pl and flamegraph.pl are not installed: left out"),
+        }
+        match which::which("samply") {
+            Ok(samply) => {
+                let mut import: Vec<OsString> = vec![samply.into(), "import".into(), data.into()];
+                let output = self.scratch.join("samply.json");
+                import.extend(["--save-only".into(), "--output".into(), output.into_os_string()]);
+                others.push(("samply", import));
+            }
+            Err(_) => println!("samply is not installed: left out"),
+        }
+        Ok(others)
+    }
+
+    fn compare(&self, data: &Path, format: &str, rounds: usize) -> Result<()> {
+        let mut commands = vec![("goflame", self.goflame(data, format))];
+        commands.extend(self.others(data, format)?);
+        let output = |name: &str| self.scratch.join(name.replace(' ', "-")).with_extension("out");
+        let mut ways: Vec<Way> = commands.iter().map(|_| Way::default()).collect();
         // The first round warms the page cache and does not count.
         for round in 0..=rounds {
-            for (command, output, way) in
-                [(&goflame, &outputs[0], &mut goflame_way), (&perf, &outputs[1], &mut perf_way)]
-            {
-                let used = gauge(&self.scratch, command.clone(), File::create(output)?.into())?;
+            for ((name, command), way) in commands.iter().zip(&mut ways) {
+                let used = gauge(&self.scratch, command.clone(), File::create(output(name))?.into())?;
                 if round > 0 {
                     way.push(used);
                 }
             }
         }
 
-        println!("{format:<24}{:>9}{:>16}  {:<20}", "goflame", "perf + inferno", "goflame/perf");
-        for (what, figure) in [
-            ("wall s", (|way| &way.wall) as fn(&Way) -> &Series),
-            ("CPU s", |way| &way.cpu),
-            ("peak memory MiB", |way| &way.peak_mib),
-        ] {
-            let (own, other) = (figure(&goflame_way), figure(&perf_way));
-            println!("{what:<24}{:>9.2}{:>16.2}  {:<20}", own.median(), other.median(), own.over(other));
+        println!("{format:<16}{:>9}{:>9}{:>17}  times as fast as it", "wall s", "CPU s", "peak memory MiB");
+        let own = &ways[0];
+        for ((name, _), way) in commands.iter().zip(&ways) {
+            let (wall, cpu, peak) = (way.wall.median(), way.cpu.median(), way.peak_mib.median());
+            let times = if *name == "goflame" { String::new() } else { way.wall.over(&own.wall).to_string() };
+            println!("{name:<16}{wall:>9.2}{cpu:>9.2}{peak:>17.1}  {times}");
         }
+        let size = fs::metadata(data)?.len() as f64 / f64::from(1 << 20);
+        println!("goflame's peak memory: {:.2} of the file's size", own.peak_mib.median() / size);
         if format == "folded" {
-            let [own, other] = outputs.map(|output| counts(&output));
-            println!("samples in the output: goflame {}, perf + inferno {}", own?, other? / PERIOD);
+            let (own, other) = (counts(&output("goflame"))?, counts(&output("perf + inferno"))? / PERIOD);
+            println!("samples in the output: goflame {own}, perf + inferno {other}");
         }
         println!();
+        Ok(())
+    }
+
+    /// What ten times the samples cost.
+    fn scaling(&self, data: &Path, tenth: &Path, rounds: usize) -> Result<()> {
+        let (mut all, mut part) = (Way::default(), Way::default());
+        let mut samples = [0; 2];
+        for round in 0..=rounds {
+            for ((file, way), samples) in [(data, &mut all), (tenth, &mut part)].into_iter().zip(&mut samples) {
+                let output = self.scratch.join("scaling.out");
+                let used = gauge(&self.scratch, self.goflame(file, "folded"), File::create(&output)?.into())?;
+                *samples = counts(&output)?;
+                if round > 0 {
+                    way.push(used);
+                }
+            }
+        }
+        println!(
+            "{:.1} times the samples: {} times the time, {} times the peak memory\n",
+            samples[0] as f64 / samples[1] as f64,
+            all.wall.over(&part.wall),
+            all.peak_mib.over(&part.peak_mib)
+        );
         Ok(())
     }
 }

@@ -121,7 +121,7 @@ fn kill_9_of_goflame_leaves_nothing_running() {
     // On a busy machine there may be few samples, and a warning that says so.
     report.stderr_in_order(
         "   Analysing [..] samples of [dir]/[..]/perf.data in [..] s
-     Quality fair: [..] of stacks complete, 0 lost
+     Quality fair: [..] of stacks complete, [..] repaired, 0 lost
      Warning the recording ends early: its file was cut off
 ",
     );

@@ -19,7 +19,7 @@ fn a_workload_that_fails_is_kept_and_said() {
     Profiled [..] s at 997 Hz, c[..], [..] samples, 0 lost
      Warning the workload ended with exit status 3; the profile shows what it did until then
    Analysing [..] samples in [..] s
-     Quality [..]: [..] of stacks complete, 0 lost, [..] of CPU time seen
+     Quality [..]: [..] of stacks complete, [..] repaired, 0 lost, [..] of CPU time seen
         Note debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots
     Archived {}
     Finished flamegraph.svg, profile.pb.gz, profile.folded, summary.json in [..] s

@@ -14,6 +14,7 @@ mod pprof;
 mod raw;
 mod script;
 mod shares;
+mod stacks;
 mod stripped;
 mod threads;
 mod unprivileged;

@@ -22,7 +22,10 @@ fn row(line: &str) -> Row {
         field
     });
     let nanoseconds = |text: &str| text.strip_suffix("ns").unwrap_or(text).parse().unwrap();
-    Row { name: rest.trim().to_owned(), flat: nanoseconds(flat), cumulative: nanoseconds(cumulative) }
+    // What pprof adds to the names of functions that are inlined everywhere, or here and there.
+    let name = rest.trim();
+    let name = name.strip_suffix(" (inline)").or(name.strip_suffix(" (partial-inline)")).unwrap_or(name);
+    Row { name: name.to_owned(), flat: nanoseconds(flat), cumulative: nanoseconds(cumulative) }
 }
 
 /// `go tool pprof -top` of everything, in nanoseconds.

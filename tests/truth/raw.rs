@@ -26,6 +26,9 @@ pub(crate) struct Location {
     /// `file:line`; line 0 where it is not known.
     pub(crate) file: String,
     pub(crate) line: u32,
+    /// The calls that are inlined there, innermost first, as `name file:line`. Name, file and line above are those of
+    /// the function that they are inlined into.
+    pub(crate) inlined: Vec<String>,
 }
 
 /// Equal stacks of one thread.
@@ -83,33 +86,29 @@ impl Raw {
     }
 
     fn location(&mut self, line: &str) {
+        // The first line of a location has its id, and the lines below it are the callers of what is inlined there.
+        let Some((id, rest)) = line.trim_start().split_once(": 0x") else {
+            let (name, file, number) = place(line.trim_start()).unwrap_or_else(|| panic!("not understood: {line}"));
+            let mut last = self.locations.last_entry().unwrap();
+            let last = last.get_mut();
+            last.inlined.push(format!("{} {}:{}", last.name, last.file, last.line));
+            (last.name, last.file, last.line) = (name, file, number);
+            return;
+        };
         let parse = || {
-            let (id, rest) = line.trim_start().split_once(": 0x")?;
             let (address, rest) = rest.split_once(" M=")?;
             let (mapping, rest) = rest.split_once(' ')?;
-            let (rest, _start_line) = rest.rsplit_once(" s=")?;
-            // A Go name may hold spaces, a file's hardly.
-            let (name, place) = rest.rsplit_once(' ')?;
-            let mut place = place.rsplitn(3, ':');
-            let (_column, number, file) = (place.next()?, place.next()?, place.next()?);
-            let location = Location {
-                address: u64::from_str_radix(address, 16).ok()?,
-                mapping: mapping.parse().ok()?,
-                name: name.into(),
-                file: file.into(),
-                line: number.parse().ok()?,
-            };
-            Some((id.parse().ok()?, location))
+            let (name, file, line) = place(rest)?;
+            let (address, mapping) = (u64::from_str_radix(address, 16).ok()?, mapping.parse().ok()?);
+            Some(Location { address, mapping, name, file, line, inlined: Vec::new() })
         };
         // Frames at addresses that no file is mapped to have no mapping; they are `[unknown]` and of no use here.
-        if let Some((id, location)) = parse() {
-            self.locations.insert(id, location);
-        } else {
+        let location = parse().unwrap_or_else(|| {
             assert!(line.contains("[unknown]"), "not understood: {line}");
-            let id = line.trim_start().split(':').next().unwrap().parse().unwrap();
-            let unknown = Location { address: 0, mapping: 0, name: "[unknown]".into(), file: String::new(), line: 0 };
-            self.locations.insert(id, unknown);
-        }
+            let (name, file) = ("[unknown]".into(), String::new());
+            Location { address: 0, mapping: 0, name, file, line: 0, inlined: Vec::new() }
+        });
+        self.locations.insert(id.parse().unwrap(), location);
     }
 
     fn mapping(&mut self, line: &str) {
@@ -117,4 +116,14 @@ impl Raw {
         let id = fields.next().and_then(|id| id.trim_end_matches(':').parse().ok()).unwrap();
         self.mappings.insert(id, fields.nth(1).unwrap().into());
     }
+}
+
+/// `name file:line:column s=start`: name, file and line.
+fn place(text: &str) -> Option<(String, String, u32)> {
+    let (rest, _start_line) = text.rsplit_once(" s=")?;
+    // A Go name may hold spaces, a file's hardly.
+    let (name, place) = rest.rsplit_once(' ')?;
+    let mut place = place.rsplitn(3, ':');
+    let (_column, number, file) = (place.next()?, place.next()?, place.next()?);
+    Some((name.into(), file.into(), number.parse().ok()?))
 }

@@ -1,5 +1,6 @@
 //! What `perf script` prints, as stacks, and the ways in which its names differ from goflame's.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::harness::{text, tool};
@@ -70,7 +71,15 @@ pub(crate) fn read(file: &Path) -> Vec<Sample> {
 
 /// Functions beyond which Go's own traceback does not go (`TOPFRAME` in Go's src/runtime/*_amd64.s and *_arm64.s).
 /// What stands above them on the stack is left over from another use of it, so goflame cuts stacks there.
-const TOP_FRAMES: [&str; 4] = ["runtime.goexit", "runtime.mstart", "runtime.rt0_go", "runtime.sigtramp"];
+const TOP_FRAMES: [&str; 6] = [
+    "runtime.goexit",
+    "runtime.mstart",
+    "runtime.rt0_go",
+    "runtime.sigtramp",
+    // These two leave the goroutine's stack for good.
+    "runtime.mcall",
+    "runtime.morestack",
+];
 
 /// The symbol table calls functions in assembly `f.abi0`; Go's own table, which goflame reads, calls them `f`.
 pub(crate) fn drop_abi0(name: &str) -> &str {
@@ -83,4 +92,17 @@ pub(crate) fn cut_at_top_frame<T>(frames: &mut Vec<T>, name: impl Fn(&T) -> &str
     let length = frames.len();
     frames.truncate(top.map_or(length, |top| top + 1));
     frames.len() < length
+}
+
+/// The functions of a program that the compiler made to call another. goflame leaves them out where they are callers,
+/// as Go's own tracebacks do. Names that a written function has too are not among them.
+pub(crate) fn wrappers(program: &Path) -> BTreeSet<String> {
+    let bytes = std::fs::read(program).unwrap();
+    let binary = goflame::gobin::Binary::parse(&bytes).unwrap();
+    let table = binary.pclntab().unwrap();
+    let names = |wrapper: bool| -> BTreeSet<String> {
+        let functions = table.functions().filter(|function| function.is_wrapper() == wrapper);
+        functions.map(|function| String::from_utf8_lossy(function.name().unwrap()).into_owned()).collect()
+    };
+    names(true).difference(&names(false)).cloned().collect()
 }

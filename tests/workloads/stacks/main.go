@@ -1,0 +1,193 @@
+// Stacks runs code whose true stacks are known, and says what is true of them.
+//
+//	stacks -mode leaf        functions without a frame, each called by one function only
+//	stacks -mode assembly    SHA-256, memmove, memclr, duffcopy and map hashing
+//	stacks -mode inlined     inlined calls, several deep
+//	stacks -mode goroutines  goroutines on threads of their own, which measure their CPU time
+//	stacks -expand           no work: reads addresses (hexadecimal, one a line) and prints what runtime.CallersFrames
+//	                         makes of each, innermost first: name file:line, separated by tabs
+//
+// The mode goroutines prints one line of JSON: the CPU time of each, with its entry function and number.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+var (
+	seconds = flag.Float64("seconds", 2, "CPU seconds to spend")
+	mode    = flag.String("mode", "leaf", "leaf, assembly, inlined or goroutines")
+	expands = flag.Bool("expand", false, "expand the addresses on standard input")
+
+	// sink keeps the compiler from dropping work.
+	sink uint64
+)
+
+func main() {
+	flag.Parse()
+	if *expands {
+		expandAll()
+		return
+	}
+	modes := map[string]func(){"leaf": leaves, "assembly": assembly, "inlined": inlined}
+	if *mode == "goroutines" {
+		goroutines()
+		return
+	}
+	work, ok := modes[*mode]
+	if !ok {
+		fmt.Fprintln(os.Stderr, "stacks: no such mode:", *mode)
+		os.Exit(2)
+	}
+	for start := cpuTime(processClock); cpuTime(processClock)-start < int64(*seconds*1e9); {
+		work()
+	}
+	fmt.Println(sink)
+}
+
+// Clocks of clock_gettime(2).
+const (
+	processClock = 2
+	threadClock  = 3
+)
+
+func cpuTime(clock uintptr) int64 {
+	var now syscall.Timespec
+	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&now)), 0)
+	return now.Nano()
+}
+
+func leaves() {
+	leafCaller(1 << 18)
+	otherCaller(1 << 18)
+}
+
+//go:noinline
+func leafCaller(n int) {
+	for i := 0; i < n; i++ {
+		sink += leaf(uint64(i))
+	}
+}
+
+//go:noinline
+func otherCaller(n int) {
+	for i := 0; i < n; i++ {
+		sink ^= otherLeaf(uint64(i), sink)
+	}
+}
+
+// leaf has no frame, so that frame pointers lead past its caller.
+//
+//go:noinline
+func leaf(x uint64) uint64 {
+	for i := 0; i < 16; i++ {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+	}
+	return x
+}
+
+//go:noinline
+func otherLeaf(x, y uint64) uint64 {
+	for i := 0; i < 16; i++ {
+		x = x*6364136223846793005 + y
+	}
+	return x
+}
+
+func inlined() {
+	for i := uint64(0); i < 1<<18; i++ {
+		sink += outer(i)
+	}
+}
+
+//go:noinline
+func outer(x uint64) uint64 { return middle(x) + inner(x) }
+
+func middle(x uint64) uint64 { return inner(x*3) ^ inner(x+sink) }
+
+func inner(x uint64) uint64 { return rotate(x) * rotate(x+1) }
+
+func rotate(x uint64) uint64 { return x<<7 | x>>57 }
+
+// part is the CPU time of a goroutine.
+type part struct {
+	Entry string `json:"entry"`
+	ID    uint64 `json:"id"`
+	Nsec  int64  `json:"nsec"`
+}
+
+// goroutines runs three of them, each on a thread of its own whose CPU clock it reads.
+func goroutines() {
+	total := *seconds * 1e9
+	var parts [3]part
+	var all sync.WaitGroup
+	all.Add(len(parts))
+	go heavy(&parts[0], int64(total*0.5), &all)
+	go medium(&parts[1], int64(total*0.3), &all)
+	go light(&parts[2], int64(total*0.2), &all)
+	all.Wait()
+	if err := json.NewEncoder(os.Stdout).Encode(parts); err != nil {
+		os.Exit(1)
+	}
+}
+
+func heavy(p *part, budget int64, all *sync.WaitGroup)  { spend("main.heavy", p, budget, all) }
+func medium(p *part, budget int64, all *sync.WaitGroup) { spend("main.medium", p, budget, all) }
+func light(p *part, budget int64, all *sync.WaitGroup)  { spend("main.light", p, budget, all) }
+
+//go:noinline
+func spend(entry string, p *part, budget int64, all *sync.WaitGroup) {
+	defer all.Done()
+	runtime.LockOSThread()
+	start := cpuTime(threadClock)
+	var x uint64
+	for cpuTime(threadClock)-start < budget {
+		for i := uint64(0); i < 1<<14; i++ {
+			x += leaf(i)
+		}
+	}
+	*p = part{Entry: entry, ID: goroutineID(), Nsec: cpuTime(threadClock) - start}
+	time.Sleep(time.Duration(x&1) * time.Nanosecond)
+}
+
+// goroutineID reads the number from the first line of a traceback: `goroutine 18 [running]:`.
+func goroutineID() uint64 {
+	var text [64]byte
+	fields := bytes.Fields(text[:runtime.Stack(text[:], false)])
+	id, _ := strconv.ParseUint(string(fields[1]), 10, 64)
+	return id
+}
+
+func expandAll() {
+	out := bufio.NewWriter(os.Stdout)
+	defer out.Flush()
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		address, err := strconv.ParseUint(lines.Text(), 16, 64)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "stacks:", err)
+			os.Exit(2)
+		}
+		// CallersFrames takes return addresses.
+		frames := runtime.CallersFrames(expand([]uintptr{uintptr(address) + 1}))
+		for more := true; more; {
+			var frame runtime.Frame
+			frame, more = frames.Next()
+			fmt.Fprintf(out, "%s %s:%d\t", frame.Function, frame.File, frame.Line)
+		}
+		fmt.Fprintln(out)
+	}
+}
