@@ -7,10 +7,12 @@ mod account;
 mod command;
 mod error;
 mod quote;
+mod signals;
 mod status;
 
 pub use account::{Account, act_for, acting_for, with_own_rights};
 pub use command::{Captured, Command, find};
 pub use error::{Error, Said};
 pub use quote::{quote, quote_command, quote_line};
+pub use signals::{SIGNALS, Signals, ignored_at_start, terminal_signals_reach_program};
 pub use status::Status;

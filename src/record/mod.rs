@@ -25,7 +25,6 @@ mod plan;
 mod sampler;
 mod session;
 mod settle;
-mod signals;
 mod supervisor;
 mod tee;
 mod trial;

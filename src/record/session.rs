@@ -12,12 +12,11 @@ use super::message::{Exit, Order, Report, Usage};
 use super::outcome::{Ending, Recording, Sampling};
 use super::plan::{RecordPlan, Sampler};
 use super::sampler::NativeSampler;
-use super::signals::{Signals, terminal_signals_reach_program};
 use super::tee::tee;
 use super::{Error, Settled};
 use crate::perfdata::Features;
 use crate::perfevent::Rings;
-use crate::process::Status;
+use crate::process::{Signals, Status, terminal_signals_reach_program};
 
 /// Which of its two streams the program wrote to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,9 +21,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus, set_child_subreaper, wait, waitid};
 
+use crate::process::{SIGNALS, ignored_at_start};
+
 use super::GATE;
 use super::message::{Exit, Order, Receiver, Report, Usage, send};
-use super::signals::{SIGNALS, ignored_at_start};
 
 /// The hidden subcommand: `goflame __supervise SOCKET -- COMMAND…`; `COMMAND` is the gate's command line.
 pub const SUPERVISE: &str = "__supervise";

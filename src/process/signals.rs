@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::{SigId, flag, low_level};
 
-/// True while no recording looks after signals: then they do what they do by default. Signal handlers
+/// True while neither a recording nor a build looks after signals: then they do what they do by default. Signal handlers
 /// belong to the process, so this does too.
 static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
     let default = Arc::new(AtomicBool::new(true));
@@ -20,16 +20,16 @@ static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
 });
 
 /// The signals that ask a program to end.
-pub(super) const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
+pub const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
 /// Takes the signals that ask goflame to end; dropping it gives them back their default action.
-pub(super) struct Signals {
+pub struct Signals {
     caught: Vec<(i32, UnixStream, SigId)>,
 }
 
 impl Signals {
     /// Starts to catch.
-    pub(super) fn catch() -> io::Result<Self> {
+    pub fn catch() -> io::Result<Self> {
         DEFAULT_ACTION.store(false, Ordering::SeqCst);
         let mut caught = Vec::with_capacity(SIGNALS.len());
         for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
@@ -41,12 +41,12 @@ impl Signals {
     }
 
     /// Descriptors that are readable once a signal came.
-    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.caught.iter().map(|(_, read, _)| read.as_fd())
     }
 
     /// A signal that came since the last call.
-    pub(super) fn take(&mut self) -> Option<i32> {
+    pub fn take(&mut self) -> Option<i32> {
         self.caught.iter_mut().find_map(|(signal, read, _)| {
             // One byte a signal: two quick Ctrl-C are two bytes.
             let mut byte = [0];
@@ -66,7 +66,7 @@ impl Drop for Signals {
 
 /// Whether somebody made this process ignore a signal, as `nohup` does: then it stays ignored. Handlers that were
 /// installed since do not count as ignoring.
-pub(super) fn ignored_at_start(signal: i32) -> bool {
+pub fn ignored_at_start(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
@@ -75,7 +75,7 @@ pub(super) fn ignored_at_start(signal: i32) -> bool {
 
 /// Whether the terminal sends Ctrl-C to the program by itself, because goflame's process group, which the
 /// program is in, is the terminal's foreground group.
-pub(super) fn terminal_signals_reach_program() -> bool {
+pub fn terminal_signals_reach_program() -> bool {
     let Ok(terminal) = std::fs::File::open("/dev/tty") else { return false };
     rustix::termios::tcgetpgrp(&terminal).is_ok_and(|group| group == rustix::process::getpgrp())
 }
