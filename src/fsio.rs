@@ -6,7 +6,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Mode of new files before the umask, as the shell's `>` has it. (tempfile's own default is 0600.)
 const NEW_FILE_MODE: u32 = 0o666;
@@ -120,6 +120,21 @@ pub fn write_through(
 pub fn shown(path: &Path) -> &Path {
     let below = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok());
     below.filter(|below| !below.as_os_str().is_empty()).unwrap_or(path)
+}
+
+/// The path without `.` and `..`, by its text alone.
+pub fn collapsed(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+    }
+    out
 }
 
 /// Creates a directory and its parents; one that exists is fine.

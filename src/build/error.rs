@@ -1,9 +1,13 @@
 //! What can go wrong between the settings and a program that was built as they say.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::fsio::FileError;
 use crate::process::{self, Status};
+
+use super::{Difference, docker};
 
 /// A build that could not be planned, did not happen or did not yield a program.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +27,10 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// The pinned version is neither installed nor to be had.
-    #[error("goflame.toml pins {pin}, but `go` is {found} and cannot switch to {pin}")]
+    #[error("{by} pins {pin}, but `go` is {found} and cannot switch to {pin}")]
     PinUnobtainable {
+        /// Who pins it.
+        by: PinnedBy,
         /// The pinned version, such as `go1.27.3`.
         pin: String,
         /// The version of the `go` on PATH.
@@ -33,8 +39,10 @@ pub enum Error {
         source: Box<process::Error>,
     },
     /// Go was asked for the pinned version and answers with another one.
-    #[error("goflame.toml pins {pin}, but `go` is {found} (GOTOOLCHAIN={gotoolchain})")]
+    #[error("{by} pins {pin}, but `go` is {found} (GOTOOLCHAIN={gotoolchain})")]
     PinMismatch {
+        /// Who pins it.
+        by: PinnedBy,
         /// The pinned version, such as `go1.27.3`.
         pin: String,
         /// The version that answered.
@@ -116,7 +124,40 @@ pub enum Error {
         status: Status,
         /// The command as a line for a shell, with directory and environment.
         command: String,
+        /// What may help, from what it said.
+        advice: Vec<String>,
     },
+    /// Two builds of the same are not the same.
+    #[error("{how}: the programs differ")]
+    Differs {
+        /// What was compared.
+        how: &'static str,
+        /// Where and why.
+        #[source]
+        difference: Difference,
+    },
+    /// The project cannot be copied, to be built in another directory.
+    #[error(transparent)]
+    Copy(FileError),
+    /// The project's commit cannot be checked out.
+    #[error("cannot check out {} once more, as buildvcs = true needs", dir.display())]
+    CheckOut {
+        /// The repository.
+        dir: PathBuf,
+        /// What git said.
+        source: process::Error,
+    },
+    /// The go command did not get a version; its own words went to standard error.
+    #[error("go{version} could not be had: `go` ended with {status}")]
+    Download {
+        /// The version.
+        version: String,
+        /// How it ended.
+        status: Status,
+    },
+    /// The engine, the image or the container.
+    #[error(transparent)]
+    Docker(#[from] docker::Error),
     /// `go build` succeeded on a package that is not a program.
     #[error("`{package}` is not a main package: Go built it, but there is no program")]
     NotMain {
@@ -163,7 +204,34 @@ pub enum Error {
     },
 }
 
+/// Where a pinned version stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinnedBy {
+    /// In `[toolchain] go`.
+    Settings,
+    /// In the lock file.
+    Lock,
+}
+
+impl fmt::Display for PinnedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Settings => "goflame.toml",
+            Self::Lock => "goflame.lock",
+        })
+    }
+}
+
 impl Error {
+    /// The same, where the version comes from the lock.
+    #[must_use]
+    pub fn pinned_by_lock(mut self) -> Self {
+        if let Self::PinUnobtainable { by, .. } | Self::PinMismatch { by, .. } = &mut self {
+            *by = PinnedBy::Lock;
+        }
+        self
+    }
+
     /// Whether Go itself is absent, broken or another version than the pinned one: found before anything is built.
     pub fn is_toolchain(&self) -> bool {
         matches!(
@@ -186,6 +254,20 @@ impl Error {
                 hints
             }
             Self::GoEnv(source) | Self::Start(source) | Self::List { source, .. } => source.hints(),
+            Self::Failed { advice, .. } => advice.clone(),
+            Self::Docker(error) => error.hints(),
+            Self::Download { .. } => vec![
+                "GOPROXY and GOSUMDB must allow the module golang.org/toolchain; Go 1.21 was the first to fetch others"
+                    .to_owned(),
+            ],
+            Self::Differs { difference, .. } => {
+                difference.culprits.iter().map(|culprit| format!("{}: {}", culprit.id, culprit.text)).collect()
+            }
+            Self::PinUnobtainable { by: PinnedBy::Lock, pin, .. }
+            | Self::PinMismatch { by: PinnedBy::Lock, pin, .. } => vec![
+                format!("`goflame toolchain install {}` fetches it", pin.trim_start_matches("go")),
+                "`goflame build --update-lock` takes the Go that is installed".to_owned(),
+            ],
             Self::PinUnobtainable { pin, .. } => vec![
                 format!("put a program named `{pin}` on PATH, or allow downloads (GOPROXY, network)"),
                 "or change `go` in [toolchain] to the version that is installed; empty takes what go.mod asks for"

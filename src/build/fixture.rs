@@ -35,9 +35,9 @@ pub(super) fn config(root: &Path) -> Config {
         file: None,
         text: String::new(),
         app: App { package: "./cmd/app".to_owned(), kind: Kind::Binary, name: String::new() },
-        build: Build { variant: "debug".to_owned() },
+        build: Build { variant: "debug".to_owned(), docker: false },
         variants: [("debug".to_owned(), variant("all=-N -l")), ("release".to_owned(), variant(""))].into(),
-        toolchain: Toolchain { go: String::new() },
+        toolchain: Toolchain::default(),
         workload: Workload {
             args: Vec::new(),
             env: BTreeMap::new(),

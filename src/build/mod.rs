@@ -5,14 +5,19 @@
 //! Must not record, analyse or print; `go build` itself writes straight to standard error.
 
 mod artifact;
+mod compare;
+mod copy;
+pub mod docker;
 mod error;
 mod git;
 mod goflags;
 mod inspect;
+mod lock;
 mod native;
 mod packages;
 mod plan;
 mod toolchain;
+mod toolchains;
 
 #[cfg(test)]
 mod fixture;
@@ -20,10 +25,14 @@ mod fixture;
 mod tests;
 
 pub use artifact::Artifact;
-pub use error::Error;
+pub use compare::{Culprit, Difference, Side, compare};
+pub use copy::Copy;
+pub use error::{Error, PinnedBy};
 pub use git::{GitState, git_state};
 pub use inspect::{Mismatch, inspect};
-pub use native::run;
+pub use lock::{digest_above, settled};
+pub use native::{run, run_in_container};
 pub use packages::{Discovered, MainPackage, discover};
 pub use plan::{BuildPlan, plan, workload_argv};
-pub use toolchain::GoTool;
+pub use toolchain::{GoTool, release};
+pub use toolchains::{Installed, Origin, Places, install, installed};

@@ -1,11 +1,12 @@
-//! Runs a plan with the Go of this machine.
+//! Runs a plan, with the Go of this machine or in a container, and makes sure of what came out.
 
 use std::fs;
 use std::io;
 
 use crate::config::Kind;
-use crate::process::Command;
+use crate::process::{Command, Status};
 
+use super::docker::{ContainerPlan, Engine, Watch};
 use super::{BuildPlan, Error, GoTool};
 
 /// How an archive of a package that is not a program begins (`<ar.h>`); `go build -o` writes one without complaint.
@@ -25,8 +26,53 @@ pub fn run(plan: &BuildPlan, go: &GoTool) -> Result<(), Error> {
         .pass_through()
         .map_err(Error::Start)?;
     if !status.success() {
-        return Err(Error::Failed { status, command: plan.to_string() });
+        return Err(Error::Failed { status, command: plan.to_string(), advice: Vec::new() });
     }
+    outcome(plan)
+}
+
+/// Does the same in containers of the engine.
+pub fn run_in_container(
+    plan: &BuildPlan,
+    container: &ContainerPlan,
+    engine: &Engine,
+    watch: &dyn Watch,
+) -> Result<(), Error> {
+    prepare(plan).map_err(|source| Error::Output { path: plan.output.clone(), source })?;
+    let ended = engine.build(container, watch)?;
+    if ended.status != 0 {
+        let status = Status::Code(i32::try_from(ended.status).unwrap_or(i32::MAX));
+        let advice = advice(&ended.said, container);
+        return Err(Error::Failed { status, command: container.to_string(), advice });
+    }
+    outcome(plan)
+}
+
+/// What Go's words mean in a container.
+fn advice(said: &str, container: &ContainerPlan) -> Vec<String> {
+    let image = &container.image;
+    let mut advice = Vec::new();
+    if said.contains("C compiler") && said.contains("not found") {
+        advice.push(format!(
+            "the image {image} has no C compiler, which cgo needs: take one that has (golang, not -alpine)"
+        ));
+        advice.push("or set cgo = false in the variant".to_owned());
+    }
+    if said.contains("error obtaining VCS status") {
+        advice.push(format!("buildvcs = true needs git in the image {image}, and a commit around the main package"));
+    }
+    if said.contains("disabled by GOPROXY=off") {
+        advice.push("the compile has no network: build once without --offline, or use `go mod vendor`".to_owned());
+    }
+    if said.contains("no space left on device") {
+        let output = container.output_dir().unwrap_or_default();
+        advice.push(format!("free disk space in {}, or where the engine keeps its volumes", output.display()));
+    }
+    advice
+}
+
+/// Whether there is a program now.
+fn outcome(plan: &BuildPlan) -> Result<(), Error> {
     match plan.kind {
         Kind::Binary if is_archive(plan) => Err(Error::NotMain { package: plan.package.clone() }),
         Kind::Bench if !plan.output.exists() => Err(Error::NoTests { package: plan.package.clone() }),

@@ -75,7 +75,8 @@ pub fn plan(config: &Config, go: &GoTool) -> Result<BuildPlan, Error> {
     })
 }
 
-fn flags(variant: &Variant) -> Vec<String> {
+/// What `go build` gets for a variant, output and package aside.
+pub(super) fn flags(variant: &Variant) -> Vec<String> {
     let mut flags = Vec::new();
     if variant.trimpath {
         flags.push("-trimpath".to_owned());

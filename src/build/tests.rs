@@ -22,7 +22,7 @@ fn quiet() -> BTreeMap<String, String> {
 }
 
 fn unpinned() -> Toolchain {
-    Toolchain { go: String::new() }
+    Toolchain::default()
 }
 
 fn go(dir: &Path) -> GoTool {
@@ -118,7 +118,7 @@ fn compile_errors_pass_through_untouched() {
     };
     if let Some(dir) = env::var_os(CHILD) {
         let config = broken(Path::new(&dir));
-        let Err(Error::Failed { status, command }) = build(&config) else { panic!("a broken program was built") };
+        let Err(Error::Failed { status, command, .. }) = build(&config) else { panic!("a broken program was built") };
         assert_eq!(status, Status::Code(1));
         assert_eq!(command, plan(&config, &go(&config.root)).unwrap().to_string());
         return;
@@ -184,7 +184,7 @@ fn a_binary_built_with_other_flags_shows_it() {
             .status()
             .unwrap();
         assert!(built.success());
-        let artifact = Artifact::read(&out, debug, &Toolchain { go: "1.27.3".to_owned() }).unwrap();
+        let artifact = Artifact::read(&out, debug, &pin("1.27.3")).unwrap();
         ids(&artifact).into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(other(&["-buildvcs=false"]), ["dwarf-compression", "debug-flags", "go-version", "trimpath"]);
@@ -249,7 +249,7 @@ fn a_missing_go_is_named() {
 }
 
 fn pin(version: &str) -> Toolchain {
-    Toolchain { go: version.to_owned() }
+    Toolchain { go: version.to_owned(), ..Toolchain::default() }
 }
 
 /// The version of the real `go`, without its experiments.

@@ -7,9 +7,10 @@ use crate::config::Toolchain;
 use crate::process::{self, Command};
 
 use super::Error;
+use super::error::PinnedBy;
 
 /// The variables asked of `go env`, all of them part of what makes one build differ from another.
-const VARIABLES: [&str; 12] = [
+pub(super) const VARIABLES: [&str; 12] = [
     "GOVERSION",
     "GOROOT",
     "GOFLAGS",
@@ -72,14 +73,47 @@ impl GoTool {
                 // Outside of the project, since a go.mod may ask for yet another version.
                 let local = go.args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").dir("/").found_at(&path);
                 let found = local.capture().map_err(Error::GoEnv)?.text().trim().to_owned();
-                return Err(Error::PinUnobtainable { pin, found, source: Box::new(source) });
+                return Err(Error::PinUnobtainable { by: PinnedBy::Settings, pin, found, source: Box::new(source) });
             }
             (Err(source), None) => return Err(Error::GoEnv(source)),
         };
-        let mut values: BTreeMap<String, String> = serde_json::from_slice(&answer.stdout)
-            .map_err(|source| Error::GoJson { command: "go env -json", source })?;
+        let tool = Self::from_answer(path, &answer.stdout)?;
+        match pin {
+            Some(pin) if bare_version(&tool.version) != pin => Err(Error::PinMismatch {
+                by: PinnedBy::Settings,
+                pin,
+                found: tool.version,
+                gotoolchain: tool.gotoolchain,
+            }),
+            _ => Ok(tool),
+        }
+    }
+
+    /// The Go of an image that has not been asked yet: what no image can change.
+    pub fn in_image() -> Self {
+        Self {
+            path: "go".into(),
+            version: String::new(),
+            goroot: PathBuf::new(),
+            goflags: String::new(),
+            gotoolchain: "local".to_owned(),
+            cgo_enabled: false,
+            goexperiment: String::new(),
+            goamd64: String::new(),
+            goos: "linux".to_owned(),
+            goarch: String::new(),
+            gomodcache: PathBuf::new(),
+            gomod: None,
+            cc: String::new(),
+        }
+    }
+
+    /// Reads what `go env -json` answered for [`VARIABLES`].
+    pub(super) fn from_answer(path: PathBuf, json: &[u8]) -> Result<Self, Error> {
+        let mut values: BTreeMap<String, String> =
+            serde_json::from_slice(json).map_err(|source| Error::GoJson { command: "go env -json", source })?;
         let mut take = |name: &str| values.remove(name).unwrap_or_default();
-        let tool = Self {
+        Ok(Self {
             path,
             version: take("GOVERSION"),
             goroot: take("GOROOT").into(),
@@ -93,13 +127,7 @@ impl GoTool {
             gomodcache: take("GOMODCACHE").into(),
             gomod: Some(take("GOMOD")).filter(|path| !path.is_empty() && path != "/dev/null").map(PathBuf::from),
             cc: take("CC"),
-        };
-        match pin {
-            Some(pin) if bare_version(&tool.version) != pin => {
-                Err(Error::PinMismatch { pin, found: tool.version, gotoolchain: tool.gotoolchain })
-            }
-            _ => Ok(tool),
-        }
+        })
     }
 }
 
@@ -113,6 +141,12 @@ fn no_go(source: process::Error) -> Error {
 /// The pinned version as GOTOOLCHAIN and GOVERSION spell it: `go1.27.3`.
 pub(super) fn pinned_version(pin: &Toolchain) -> Option<String> {
     (!pin.go.is_empty()).then(|| format!("go{}", pin.go))
+}
+
+/// The number of a released version, as settings and lock write it: `1.27.3`. `None`: `devel go1.28-...` and the like.
+pub fn release(version: &str) -> Option<String> {
+    let number = bare_version(version).strip_prefix("go")?;
+    crate::config::is_release(number).then(|| number.to_owned())
 }
 
 /// `go1.25.5 X:nodwarf5` without what follows the version.

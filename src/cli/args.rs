@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config;
+use crate::pipeline::{self, BuildOptions};
 use crate::profile;
 
 /// Build, check, run, sample and archive: Cargo-style profiling for Go programs on Linux.
@@ -102,6 +103,16 @@ values! {
 }
 
 values! {
+    /// `--verify`.
+    Verify for pipeline::Verify {
+        /// Where it is built anyway, in two directories
+        Twice => Twice,
+        /// On this machine and in a container
+        Docker => NativeAndDocker,
+    }
+}
+
+values! {
     /// `--format`.
     Format for config::Format {
         /// Flame graph
@@ -141,6 +152,9 @@ pub(super) enum Command {
     Run(Run),
     /// Render a run, or any perf.data file, again
     Report(Report),
+    /// See, get and pin versions of Go
+    #[command(subcommand)]
+    Toolchain(Toolchain),
     /// Look at archived runs
     #[command(subcommand)]
     Runs(Runs),
@@ -209,10 +223,63 @@ impl VariantArgs {
     }
 }
 
+/// Where it is built, and what that may fetch and change.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
+pub(super) struct PlaceArgs {
+    /// Build in a container of [toolchain] image
+    #[arg(long, conflicts_with = "native")]
+    pub(super) docker: bool,
+    /// Build on this machine, whatever [build] docker says
+    #[arg(long)]
+    pub(super) native: bool,
+    /// Fail where goflame.lock would change
+    #[arg(long)]
+    pub(super) locked: bool,
+    /// Pull no image and download no modules
+    #[arg(long)]
+    pub(super) offline: bool,
+}
+
+impl PlaceArgs {
+    /// What was said about the place.
+    pub(super) fn in_docker(&self) -> Option<bool> {
+        if self.docker { Some(true) } else { self.native.then_some(false) }
+    }
+
+    /// What was said about the rest.
+    pub(super) fn options(&self) -> BuildOptions {
+        BuildOptions { locked: self.locked, offline: self.offline, update_lock: false }
+    }
+}
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
 pub(super) struct Build {
     #[command(flatten)]
     pub(super) variant: VariantArgs,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    /// Settle goflame.lock anew: the Go that is here, the image that the name stands for now
+    #[arg(long, conflicts_with = "locked")]
+    pub(super) update_lock: bool,
+    /// Remove the project's caches from the Docker engine, and build nothing
+    #[arg(long, conflicts_with_all = ["update_lock", "plan_only", "print_dockerfile"])]
+    pub(super) clean_cache: bool,
+    /// Build twice, in different directories and from nothing, and compare the bytes; =docker: here and in a container
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "twice",
+        conflicts_with_all = ["plan_only", "print_dockerfile", "clean_cache"]
+    )]
+    pub(super) verify: Option<Verify>,
+    /// Print a Dockerfile with the same steps
+    #[arg(long, conflicts_with = "plan_only")]
+    pub(super) print_dockerfile: bool,
     /// Print the plan and do nothing
     #[arg(long = "dry-run")]
     pub(super) plan_only: bool,
@@ -222,6 +289,8 @@ pub(super) struct Build {
 pub(super) struct Run {
     #[command(flatten)]
     pub(super) variant: VariantArgs,
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
     /// Samples per second and CPU
     #[arg(short = 'F', long = "freq", visible_short_alias = 'r', visible_alias = "rate", value_name = "HZ")]
     pub(super) frequency: Option<u32>,
@@ -298,6 +367,28 @@ pub(super) enum Runs {
         /// An id, a unique prefix of one, latest, or @1 (the one before)
         #[arg(default_value = "latest")]
         run: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Toolchain {
+    /// List the versions on this machine: PATH, the go command's downloads, ~/sdk, g, gvm
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Get a version through the go command's own download
+    Install {
+        /// Such as 1.27.3
+        #[arg(value_name = "VERSION")]
+        release: String,
+    },
+    /// Pin a version in goflame.toml
+    Use {
+        /// Such as 1.27.3
+        #[arg(value_name = "VERSION")]
+        release: String,
     },
 }
 

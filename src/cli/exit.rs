@@ -1,5 +1,6 @@
 //! Exit codes, which are an interface: the README lists them.
 
+use crate::build::docker;
 use crate::pipeline::{Error, RepairError};
 use crate::{build, record};
 
@@ -17,6 +18,8 @@ pub(super) const BUILD: u8 = 5;
 pub(super) const RECORD: u8 = 6;
 /// An input cannot be read.
 pub(super) const INPUT: u8 = 7;
+/// The Docker engine.
+pub(super) const DOCKER: u8 = 11;
 /// The archive, or an output file.
 pub(super) const ARCHIVE: u8 = 10;
 
@@ -24,14 +27,14 @@ pub(super) const ARCHIVE: u8 = 10;
 pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Config(error) if error.is_usage() => USAGE,
-        Error::Config(_) => CONFIG,
+        Error::Config(_) | Error::Locked { .. } => CONFIG,
+        Error::Build(build::Error::Docker(docker::Error::Interrupted { signal }))
+        | Error::Record(record::Error::Abandoned { signal, .. }) => ended_by(*signal),
+        Error::Build(build::Error::Docker(_)) => DOCKER,
         Error::NotReady(_) => READINESS,
         Error::Caller { .. } | Error::Repair(RepairError::File(_)) => UNEXPECTED,
         Error::Build(error) if is_readiness(error) => READINESS,
         Error::Build(_) => BUILD,
-        Error::Record(record::Error::Abandoned { signal, .. }) => {
-            u8::try_from(signal.saturating_add(128)).unwrap_or(UNEXPECTED)
-        }
         Error::Record(_) | Error::NoPerf(_) => RECORD,
         Error::Unreadable { .. }
         | Error::Analyse { .. }
@@ -39,6 +42,11 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::Repair(RepairError::Damaged { .. }) => INPUT,
         Error::Output(_) | Error::Archive(_) => ARCHIVE,
     }
+}
+
+/// As a shell reports it.
+fn ended_by(signal: i32) -> u8 {
+    u8::try_from(signal.saturating_add(128)).unwrap_or(UNEXPECTED)
 }
 
 /// A Go that is absent or is another than the pinned one is found before anything is built.

@@ -26,6 +26,14 @@ pub(super) enum Failure {
     /// A file is there already.
     #[error("{path} is there already", path = .0.display())]
     Exists(PathBuf),
+    /// A version that is none.
+    #[error("`{version}` is no version of Go: {reason}")]
+    Version {
+        /// What was typed.
+        version: String,
+        /// What is expected.
+        reason: String,
+    },
     /// Files of a run are not what they were.
     #[error("{count} files of run {run} are not as they were archived")]
     Changed {
@@ -98,7 +106,11 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Stage(error) => exit::code(error),
-            Self::Directory(_) | Self::Exists(_) | Self::UnknownChecks(_) | Self::NobodyToAsk => exit::USAGE,
+            Self::Directory(_)
+            | Self::Exists(_)
+            | Self::UnknownChecks(_)
+            | Self::NobodyToAsk
+            | Self::Version { .. } => exit::USAGE,
             Self::NotRoot { .. } | Self::Declined => exit::READINESS,
             Self::File(_) | Self::Changed { .. } => exit::ARCHIVE,
             Self::Stdout(_) => exit::UNEXPECTED,

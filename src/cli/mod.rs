@@ -58,7 +58,10 @@ fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode
         return Err(Failure::Directory(dir.to_owned()));
     }
     // A report may need root to read what it is given; the others work in a project, which is the caller's.
-    if matches!(command, Command::Init(_) | Command::Doctor(_) | Command::Build(_) | Command::Run(_)) {
+    if matches!(
+        command,
+        Command::Init(_) | Command::Doctor(_) | Command::Build(_) | Command::Run(_) | Command::Toolchain(_)
+    ) {
         pipeline::act_for_caller()?;
     }
     let project = cmd::Project { dir, config: global.config.as_deref() };
@@ -68,6 +71,7 @@ fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode
         Command::Build(build) => cmd::build(&project, &build, terminal),
         Command::Run(run) => cmd::run(&project, &run, args, terminal),
         Command::Report(report) => cmd::report(&project, &report, terminal),
+        Command::Toolchain(toolchain) => cmd::toolchain(&project, &toolchain, terminal),
         Command::Runs(runs) => cmd::runs(&project, &runs, terminal),
     }
 }

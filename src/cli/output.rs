@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{Color, Global};
+use crate::build::docker::Watch;
 use crate::doctor::{Finding, Status};
 use crate::pipeline::Observer;
 use crate::profile;
@@ -236,10 +237,33 @@ impl Progress for Terminal {
     }
 }
 
+impl Watch for Terminal {
+    fn output(&self, bytes: &[u8]) {
+        Progress::output(self, OutputStream::Stderr, bytes);
+    }
+
+    fn pulling(&self, layers: (usize, usize), bytes: (u64, u64)) {
+        let mega = |bytes: u64| bytes as f64 / 1e6;
+        self.bar.set_prefix("Pulling");
+        if self.bar.is_finished() {
+            self.bar.reset();
+        }
+        let (done, all) = layers;
+        self.bar.set_message(format!("{done} of {all} layers, {:.1} of {:.1} MB", mega(bytes.0), mega(bytes.1)));
+        self.bar.tick();
+    }
+
+    fn stage(&self, verb: &str, text: &str) {
+        self.step(verb, text);
+    }
+}
+
 impl Observer for Terminal {
     fn step(&self, verb: &str, text: &str) {
-        if verb == "Profiled" {
+        // Whatever the bar told of is over when the next thing begins, but a recording goes on.
+        if self.bar.prefix() == "Pulling" || verb == "Profiled" {
             self.finish();
+            self.bar.set_prefix("Profiling");
         }
         if !self.quiet {
             self.line(VERB, verb, text);

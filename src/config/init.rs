@@ -92,7 +92,7 @@ fn name_line(main: &MainPackage) -> String {
 }
 
 /// A TOML basic string, always on one line.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -34,6 +34,8 @@ const MAX_FILE: u64 = 1 << 20;
 pub struct Overrides {
     /// `--variant NAME`, and `--release` for `release`.
     pub variant: Option<String>,
+    /// `--docker`, `--native`.
+    pub docker: Option<bool>,
     /// `--freq HZ`.
     pub frequency: Option<u32>,
     /// `--engine`.
@@ -95,7 +97,7 @@ fn find(dir: &Path) -> Result<PathBuf, Error> {
     Err(Error::NotFound { dir: real })
 }
 
-fn read_text(path: &Path) -> Result<String, Error> {
+pub(super) fn read_text(path: &Path) -> Result<String, Error> {
     let bytes = fsio::read_bounded(path, MAX_FILE)?;
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
@@ -150,13 +152,17 @@ impl Config {
 /// Lays one text's settings over those in `config`, and returns what is wrong with it.
 fn overlay(config: &mut Config, new_variant: &Variant, text: &str) -> Vec<Problem> {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut problems = Vec::new();
-    if errors.is_empty() {
+    let mut problems = syntax_problems(&errors, text);
+    // After a syntax error the parser guesses; what it guessed is not worth checking.
+    if problems.is_empty() {
         schema::apply(config, new_variant, table.get_ref(), text, &mut problems);
-        return problems;
     }
-    // After a syntax error the parser guesses; what it guessed is not worth checking. One error per line, for the
-    // same reason.
+    problems
+}
+
+/// What makes a text no TOML. One error per line: after the first, the parser guesses.
+pub(super) fn syntax_problems(errors: &[toml::de::Error], text: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
     let mut errors: Vec<_> = errors.iter().map(|error| syntax_problem(error, text)).collect();
     errors.sort_by_key(|problem| problem.span.start);
     let mut last_line = None;
@@ -218,6 +224,7 @@ fn flags(config: &mut Config, dir: &Path, overrides: &Overrides) -> Result<(), E
         let archive_dir = rules::archive_dir(archive_dir, &absolute(dir), &config.root);
         config.archive.dir = archive_dir.map_err(wrong("--archive-dir"))?;
     }
+    config.build.docker = overrides.docker.unwrap_or(config.build.docker);
     config.record.engine = overrides.engine.unwrap_or(config.record.engine);
     config.record.event = overrides.event.unwrap_or(config.record.event);
     config.record.kernel = overrides.kernel.unwrap_or(config.record.kernel);
@@ -246,9 +253,9 @@ fn blank(root: PathBuf) -> Config {
         root,
         file: None,
         app: App { package: String::new(), kind: Kind::Binary, name: String::new() },
-        build: Build { variant: String::new() },
+        build: Build { variant: String::new(), docker: false },
         variants: BTreeMap::new(),
-        toolchain: Toolchain { go: String::new() },
+        toolchain: Toolchain::default(),
         workload: Workload {
             args: Vec::new(),
             env: BTreeMap::new(),

@@ -4,10 +4,12 @@
 //! documented and what is in force cannot differ. All problems of a file are collected and shown at once, each with
 //! its line. Must not run programs and must not probe the host.
 
+mod edit;
 mod error;
 pub mod goflags;
 mod init;
 mod load;
+mod lock;
 mod model;
 mod name;
 mod nearest;
@@ -16,15 +18,18 @@ mod rules;
 mod schema;
 mod value;
 
+pub use edit::{check_version, with_pinned_go};
 pub use error::Error;
 pub use init::{MainPackage, init_text};
 pub use load::{FILE_NAME, Overrides, SourceFile, load};
+pub use lock::{Lock, LockedImage, LockedVariant, lock_path};
 pub use model::{
     App, Archive, Build, Config, Doctor, Engine, EventChoice, Format, Kernel, Kind, Record, Report, Toolchain, Variant,
     Workload,
 };
 pub use name::UnknownName;
 pub use problem::{Problem, Problems};
+pub use rules::is_release;
 
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,16 @@ impl Config {
     pub fn source(&self) -> &str {
         &self.text
     }
+
+    /// The image for Docker builds: the one that is named, else the official one of the pinned Go; `None`: there is
+    /// neither.
+    pub fn image(&self) -> Option<String> {
+        match (self.toolchain.image.as_str(), self.toolchain.go.as_str()) {
+            ("", "") => None,
+            ("", go) => Some(format!("golang:{go}")),
+            (image, _) => Some(image.to_owned()),
+        }
+    }
 }
 
 /// What kind of thing `app.package` is.
@@ -66,6 +76,8 @@ pub struct App {
 pub struct Build {
     /// The name of the variant in force.
     pub variant: String,
+    /// Whether it is built in a container.
+    pub docker: bool,
 }
 
 /// One set of build flags.
@@ -94,10 +106,12 @@ pub struct Variant {
 }
 
 /// Which Go builds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Toolchain {
     /// Exact version such as `1.27.3`; empty: what go.mod asks for.
     pub go: String,
+    /// The image for builds in a container, such as `golang:1.27.3`; empty: none is named.
+    pub image: String,
 }
 
 /// What the built program is asked to do while it is sampled.

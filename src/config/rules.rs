@@ -3,8 +3,10 @@
 //!
 //! Must not know keys, flags or files.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::fsio;
 
 /// A value that breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
@@ -121,8 +123,11 @@ fn is_name_char(c: char) -> bool {
 /// directory, seen from `root`. Always fit for a file name.
 pub(super) fn derived_name(package: &str, root: &Path) -> String {
     let path = package.strip_suffix(".go").unwrap_or(package);
-    let path =
-        if path.starts_with(['.', '/']) { collapse(&root.join(path)) } else { collapse(&Path::new("/").join(path)) };
+    let path = if path.starts_with(['.', '/']) {
+        fsio::collapsed(&root.join(path))
+    } else {
+        fsio::collapsed(&Path::new("/").join(path))
+    };
     let mut elements = path.iter().rev().map(|element| element.to_string_lossy());
     let last = elements.next().unwrap_or_default();
     let chosen = if is_version(&last) { elements.next().filter(|before| *before != "/").unwrap_or(last) } else { last };
@@ -158,6 +163,11 @@ pub(super) fn go_version(value: &str) -> Result<String, Fault> {
     }
 }
 
+/// Whether `text` is such a version.
+pub fn is_release(text: &str) -> bool {
+    exact_release(text).is_ok()
+}
+
 const NO_RELEASE: &str = "expected a Go version such as `1.27.3`";
 
 /// `1.27.3`, `1.27rc1`, and `1.20` but not `1.21`: from there on releases have three numbers (go.dev/doc/toolchain).
@@ -178,6 +188,19 @@ fn exact_release(value: &str) -> Result<(), Fault> {
     }
     let last = ["rc", "beta", "."].into_iter().find_map(|separator| rest.strip_prefix(separator));
     last.and_then(number).map(|_| ()).ok_or_else(none)
+}
+
+/// The name of a Docker image, by its characters alone (the grammar is in distribution's `reference` package); what the
+/// engine makes of it is for the engine to say. Empty: none is named.
+pub(super) fn image(value: &str) -> Result<String, Fault> {
+    let fault = || Fault::new("expected the name of a Docker image such as `golang:1.27.3`");
+    if let Some(odd) = value.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-/:@".contains(*c)) {
+        return Err(fault().help(format!("names of images hold no `{}`", odd.escape_debug())));
+    }
+    if value.starts_with(['-', '/', ':', '@', '.']) || value.ends_with(['/', ':', '@']) {
+        return Err(fault());
+    }
+    Ok(value.to_owned())
 }
 
 /// A build tag (`go help build`: comma-separated; go/build/constraint: letters, digits, `_` and `.`).
@@ -215,7 +238,7 @@ pub(super) fn archive_dir(value: &Path, base: &Path, root: &Path) -> Result<Path
         return Err(Fault::new("expected a directory, found nothing"));
     }
     let dir = resolve(base, value);
-    if collapse(root).starts_with(collapse(&dir)) {
+    if fsio::collapsed(root).starts_with(fsio::collapsed(&dir)) {
         return Err(Fault::new("expected a directory of its own, found one that holds the project"));
     }
     Ok(dir)
@@ -224,19 +247,4 @@ pub(super) fn archive_dir(value: &Path, base: &Path, root: &Path) -> Result<Path
 /// A path seen from a directory, without needless `.` elements. `..` stays: behind a link it is not what it seems.
 pub(super) fn resolve(base: &Path, path: &Path) -> PathBuf {
     base.join(path).components().collect()
-}
-
-/// The path without `.` and `..`, by its text alone.
-fn collapse(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            other => out.push(other),
-        }
-    }
-    out
 }

@@ -59,14 +59,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 let name = v.text_by(p, |name| defined_variant(c, name));
                 set(&mut c.build.variant, name);
             }),
-            later("docker", |_, v, p| v.only(&Off::Boolean(false), p)),
+            key("docker", |c, v, p| set(&mut c.build.docker, v.boolean(p))),
         ],
     },
     Section {
         name: "toolchain",
         keys: &[
             key("go", |c, v, p| set(&mut c.toolchain.go, v.text_by(p, rules::go_version))),
-            later("image", |_, v, p| v.only(&Off::Text(""), p)),
+            key("image", |c, v, p| set(&mut c.toolchain.image, v.text_by(p, rules::image))),
         ],
     },
     Section {

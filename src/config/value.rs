@@ -242,8 +242,12 @@ pub(super) fn entries<'a>(
 
 /// A key as it has to be written.
 pub(super) fn key_text(name: &str) -> String {
-    let bare = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-    if bare { name.to_owned() } else { format!("\"{}\"", name.escape_debug()) }
+    if is_bare_key(name) { name.to_owned() } else { format!("\"{}\"", name.escape_debug()) }
+}
+
+/// Whether a key needs no quotes.
+pub(super) fn is_bare_key(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
 fn type_name(value: &DeValue<'_>) -> &'static str {

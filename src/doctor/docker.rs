@@ -64,10 +64,12 @@ pub struct DockerFacts {
     pub least_api: String,
     /// `[toolchain] image`; empty: none is asked for.
     pub image: String,
-    /// The digest of that image on this machine; `None`: it is not here.
+    /// The digest that its name stands for on this machine; `None`: it is not here.
     pub local_digest: Option<String>,
-    /// The digest in goflame.lock; `None`: nothing is locked yet.
+    /// The digest, or the id of an image that is in no registry, in goflame.lock; `None`: nothing is locked yet.
     pub locked_digest: Option<String>,
+    /// Whether the engine has the locked image, whatever its name stands for.
+    pub locked_present: bool,
 }
 
 /// A daemon that answers.
@@ -151,8 +153,16 @@ fn digest(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     Some(match (daemon(inputs, check)?, &docker.local_digest) {
         (Err(silent), _) => silent,
         (Ok(_), Some(local)) if local == locked => check.finds(Status::Ok, local, needed),
-        (Ok(_), Some(local)) => check.finds(Status::Failure, local, needed),
-        (Ok(_), None) => check.finds(Status::Skipped, "the image is not here", needed),
+        (Ok(_), Some(local)) if docker.locked_present => {
+            let found = format!("{} is {local} by now; builds go on with the locked one", docker.image);
+            check.finds(Status::Warning, found, needed).repaired_by(Some(Fix::command("goflame build --update-lock")))
+        }
+        (Ok(_), None) if docker.locked_present => check.finds(Status::Ok, "here, without its name", needed),
+        // Only a registry can be asked for an image by its digest; an id means something to one engine alone.
+        (Ok(_), _) if locked.contains('@') => check.finds(Status::Info, "not here: the next build pulls it", needed),
+        (Ok(_), _) => check
+            .finds(Status::Failure, "not here, and in no registry", needed)
+            .repaired_by(Some(Fix::command("goflame build --update-lock"))),
     })
 }
 
@@ -195,8 +205,17 @@ mod tests {
         assert_eq!(statuses(&docker)[1], Failure, "9 is less than 41");
         set_api(&mut docker, "new");
         assert_eq!(statuses(&docker)[1], Warning);
-        assert_eq!(with(|docker| docker.local_digest = None)[2..4], [Warning, Skipped]);
-        assert_eq!(with(|docker| docker.local_digest = Some("sha256:bb".into()))[3], Failure);
+        assert_eq!(with(|docker| docker.local_digest = None)[2..4], [Warning, Ok]);
+        assert_eq!(with(|docker| docker.local_digest = Some("sha256:bb".into()))[3], Warning);
+        let gone = |docker: &mut DockerFacts| {
+            docker.local_digest = Some("sha256:bb".into());
+            docker.locked_present = false;
+        };
+        assert_eq!(with(gone)[3], Failure, "an id is in no registry");
+        docker = facts();
+        gone(&mut docker);
+        docker.locked_digest = Some("golang@sha256:aa".into());
+        assert_eq!(statuses(&docker)[3], Info);
         assert_eq!(with(|docker| docker.locked_digest = None)[3], Info);
         assert_eq!(with(|docker| docker.image.clear()).len(), 4);
         assert!(is_plain("registry:5000/golang:1.27.3@sha256:aa") && !is_plain("golang; reboot") && !is_plain("-v"));

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::settle::{BuildOptions, InContainer, Settled, settle};
 use super::{Error, Observer};
 use crate::archive::Store;
-use crate::build::{self, Artifact, BuildPlan, GoTool};
+use crate::build::{self, Artifact, BuildPlan, GoTool, docker};
 use crate::config::Config;
 
 /// A finished build.
@@ -12,33 +13,41 @@ use crate::config::Config;
 pub struct Built {
     /// How it was built.
     pub plan: BuildPlan,
+    /// The commands, for a shell.
+    pub command: String,
     /// With which Go.
     pub go: GoTool,
+    /// In which container; `None`: on this machine.
+    pub container: Option<InContainer>,
     /// What came out.
     pub artifact: Artifact,
     /// How long it took.
     pub wall: Duration,
-}
-
-/// The Go that will build, and its command, without building.
-pub fn plan(config: &Config) -> Result<(BuildPlan, GoTool), Error> {
-    let go = find_go(config)?;
-    let plan = build::plan(config, &go)?;
-    Ok((plan, go))
-}
-
-/// Go for the variant in force.
-pub(super) fn find_go(config: &Config) -> Result<GoTool, build::Error> {
-    let none = std::collections::BTreeMap::new();
-    let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
-    GoTool::find(&config.root, &config.toolchain, env)
+    /// The text of the lock file.
+    pub lock: String,
 }
 
 /// Builds, and inspects what came out.
-pub fn build(config: &Config, observer: &dyn Observer) -> Result<Built, Error> {
-    let (plan, go) = plan(config)?;
-    open_archive(config)?;
-    build_planned(config, plan, go, observer)
+pub fn build(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<Built, Error> {
+    let settled = settle(config, options, observer)?;
+    build_settled(config, settled, observer)
+}
+
+/// Removes the caches that Docker builds of the project left on the engine. Returns the names of those there were.
+pub fn clean_cache(config: &Config) -> Result<Vec<String>, Error> {
+    let engine = docker::Engine::connect().map_err(build::Error::Docker)?;
+    engine.sweep().map_err(build::Error::Docker)?;
+    Ok(engine.clean_caches(config).map_err(build::Error::Docker)?)
+}
+
+/// A Dockerfile with the same steps as a Docker build.
+pub fn dockerfile(config: &Config) -> Result<String, Error> {
+    let plan = build::plan(config, &GoTool::in_image())?;
+    let image = config.image().ok_or(build::Error::Docker(docker::Error::NoImage))?;
+    let lock = super::settle::load_lock(config)?.and_then(|lock| lock.docker).filter(|locked| locked.image == image);
+    // An id means nothing to other engines.
+    let pinned = lock.map(|locked| locked.digest).filter(|digest| digest.contains('@'));
+    Ok(docker::dockerfile(config, &plan, &pinned.unwrap_or(image)))
 }
 
 /// The project's archive, in whose directory binaries are built too.
@@ -46,24 +55,26 @@ pub(super) fn open_archive(config: &Config) -> Result<Store, Error> {
     Ok(Store::open(&config.archive.dir, None)?)
 }
 
-pub(super) fn build_planned(
-    config: &Config,
-    plan: BuildPlan,
-    go: GoTool,
-    observer: &dyn Observer,
-) -> Result<Built, Error> {
-    observer.step("Building", &format!("{} [{}] with {}", config.app.package, describe(config), go.version));
-    observer.remark(&plan.to_string());
+pub(super) fn build_settled(config: &Config, settled: Settled, observer: &dyn Observer) -> Result<Built, Error> {
+    let Settled { plan, go, container, lock } = settled;
+    let place = if container.is_some() { " in a container" } else { "" };
+    observer.step("Building", &format!("{} [{}] with {}{place}", config.app.package, describe(config), go.version));
+    let command = container.as_ref().map_or_else(|| plan.to_string(), |container| container.plan.to_string());
+    observer.remark(&command);
     for warning in &plan.warnings {
         observer.warn(warning);
     }
     let started = Instant::now();
-    build::run(&plan, &go)?;
+    match &container {
+        Some(container) => build::run_in_container(&plan, &container.plan, &container.engine, observer)?,
+        None => build::run(&plan, &go)?,
+    }
     let wall = started.elapsed();
     let variant = config.variants.get(&config.build.variant);
     let variant = variant.ok_or_else(|| build::Error::Name { name: config.build.variant.clone() })?;
     let artifact = Artifact::read(&plan.output, variant, &config.toolchain)?;
-    Ok(Built { plan, go, artifact, wall })
+    let container = container.map(|container| container.record());
+    Ok(Built { plan, command, go, container, artifact, wall, lock })
 }
 
 /// A variant in a few words: `debug: -N -l`, `release`.

@@ -11,6 +11,17 @@ pub enum Error {
     /// The settings.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// The lock file may not change, and this would change it.
+    #[error("{name} {}, and --locked forbids that", if *missing { "does not exist" } else { "would change" })]
+    Locked {
+        /// The lock file's name.
+        name: String,
+        /// Whether it would be written for the first time.
+        missing: bool,
+        /// How.
+        #[source]
+        difference: super::settle::Difference,
+    },
     /// The machine, the toolchain or the binary is not ready. The findings say why.
     #[error("not ready")]
     NotReady(Vec<Finding>),
@@ -70,6 +81,9 @@ impl Error {
         match self {
             Self::Config(error) => error.hints(),
             Self::Repair(error) => error.hints(),
+            Self::Locked { .. } => {
+                vec!["`goflame build --update-lock` writes it; commit it with what made it change".into()]
+            }
             Self::Build(error) => error.hints(),
             Self::Record(error) => error.hints(),
             Self::NoPerf(_) => vec!["install perf (Debian: linux-perf), or use `engine = \"native\"`".into()],

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Error;
-use super::build::find_go;
+use super::settle::find_go;
 use crate::build::discover;
 use crate::config::{Config, MainPackage, init_text};
 
@@ -18,7 +18,7 @@ pub struct Initial {
 
 /// Looks for main packages and benchmarks below `dir`.
 pub fn initial_settings(dir: &Path) -> Result<Initial, Error> {
-    let go = find_go(&Config::defaults(dir))?;
+    let go = find_go(&Config::defaults(dir), None)?;
     let found = discover(dir, &go)?;
     let mains: Vec<MainPackage> =
         found.mains.into_iter().map(|main| MainPackage { package: main.package, name: main.name }).collect();

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Built;
+use super::verify::recorded;
+use super::{Built, InContainer};
 use crate::config::{self, Config, Engine, Kind};
 use crate::gobin;
 use crate::host;
@@ -64,7 +65,7 @@ pub struct App {
 /// The build.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BuildRecord {
-    /// The command, ready to paste.
+    /// The command, ready to paste; in a container, one line a container.
     pub command: String,
     /// What it added to the environment.
     pub env: BTreeMap<String, String>,
@@ -82,6 +83,12 @@ pub struct BuildRecord {
     pub size: u64,
     /// What its inspection showed.
     pub inspection: Value,
+    /// The image and the engine of a Docker build.
+    #[serde(default)]
+    pub docker: Option<Value>,
+    /// That two builds gave these very bytes, and all that went in, where `goflame build --verify` has shown it.
+    #[serde(default)]
+    pub verified: Option<Value>,
 }
 
 /// The workload's part of a run.
@@ -160,9 +167,9 @@ impl App {
 impl BuildRecord {
     /// What was built, for an app of this name.
     pub(super) fn of(name: &str, built: &Built) -> Self {
-        let Built { plan, go, artifact, wall } = built;
+        let Built { plan, command, go, container, artifact, wall, .. } = built;
         Self {
-            command: plan.to_string(),
+            command: command.clone(),
             env: plan.env.iter().cloned().collect(),
             go: go.version.clone(),
             seconds: wall.as_secs_f64(),
@@ -171,8 +178,22 @@ impl BuildRecord {
             sha256: artifact.sha256.clone(),
             size: artifact.size,
             inspection: inspection(&artifact.facts),
+            docker: container.as_ref().map(in_container),
+            verified: recorded(built),
         }
     }
+}
+
+fn in_container(container: &InContainer) -> Value {
+    let InContainer { image, digest, engine, user } = container;
+    json!({
+        "image": image,
+        "digest": digest,
+        "engine": engine.version,
+        "api": engine.api,
+        "rootless": engine.rootless,
+        "user": format!("{}:{}", user.uid, user.gid),
+    })
 }
 
 fn inspection(facts: &gobin::Facts) -> Value {

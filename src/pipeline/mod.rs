@@ -14,10 +14,13 @@ mod ready;
 mod repair;
 mod report;
 mod run;
+mod settle;
 mod sudo;
+mod toolchain;
 mod tools;
+mod verify;
 
-pub use build::{Built, build, plan};
+pub use build::{Built, build, clean_cache, dockerfile};
 pub use error::Error;
 pub use images::on_vanished_files;
 pub use init::{Initial, initial_settings};
@@ -27,12 +30,16 @@ pub use ready::{Checkup, CheckupOptions, checkup};
 pub use repair::{Error as RepairError, Step, Undoable, carry_out, undo, undoable};
 pub use report::{Reported, Source, report};
 pub use run::{RunOptions, RunOutcome, run};
+pub use settle::{BuildOptions, InContainer, find_go, load_lock, plan};
 pub use sudo::act_for_caller;
+pub use toolchain::{install_toolchain, toolchains, use_toolchain, wanted};
+pub use verify::{Verified, Verify, verify};
 
+use crate::build::docker::Watch;
 use crate::record::Progress;
 
 /// Who watches a pipeline at work.
-pub trait Observer: Progress {
+pub trait Observer: Progress + Watch {
     /// A stage does something; `verb` in Cargo's manner: `Building`, `Profiling`.
     fn step(&self, verb: &str, text: &str);
     /// Something that the user should know, and that is no problem.

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::Error;
-use super::build::find_go;
-use super::tools::tools;
+use super::settle::{find_go, load_lock};
+use super::tools::{docker, tools};
 use crate::build::{self, GoTool, Mismatch};
 use crate::config::{Config, EventChoice, Kernel};
-use crate::doctor::{self, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools};
+use crate::doctor::{self, DockerFacts, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools};
 use crate::fsio;
 use crate::gobin;
 use crate::host::{self, Facts};
@@ -51,12 +51,16 @@ pub struct Checkup {
 
 /// `goflame doctor`: every check, with a trial in which goflame samples itself.
 pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Error> {
-    let go = find_go(config);
+    // Why a lock cannot be read is the build's to tell.
+    let lock = load_lock(config).ok().flatten();
+    let in_docker = options.in_project && config.build.docker;
+    let go = if in_docker { Ok(GoTool::in_image()) } else { find_go(config, lock.as_ref()) };
     let examined = match &options.binary {
         Some(path) => Some(Binary::read(path)?),
         None => built_before(config, options.in_project, &go),
     };
     let mut around = Surroundings::look(config, options.in_project, &go);
+    around.docker = in_docker.then(|| docker(config, lock.as_ref()));
     if options.unprivileged && around.facts.is_privileged() {
         around.facts = around.facts.unprivileged();
         around.tried = false;
@@ -129,7 +133,10 @@ pub(super) struct Surroundings {
     tried: bool,
     settled: Result<Settled, perfevent::Error>,
     trial: Option<Result<Arrived, String>>,
-    tools: Tools,
+    /// What builds on this machine; a build in a container needs none of it.
+    tools: Option<Tools>,
+    /// The engine, where it was asked. Building says more of it than a check could.
+    docker: Option<DockerFacts>,
     gomaxprocs: Option<String>,
 }
 
@@ -152,7 +159,8 @@ impl Surroundings {
             facts,
             tried: true,
             trial: None,
-            tools: tools(config, in_project, go),
+            tools: (!(in_project && config.build.docker)).then(|| tools(config, in_project, go)),
+            docker: None,
             gomaxprocs: config.workload.env.get("GOMAXPROCS").cloned().or_else(|| std::env::var("GOMAXPROCS").ok()),
         }
     }
@@ -173,8 +181,8 @@ impl Surroundings {
             ring: RingSize { wanted: page_more(RING_SIZES.1), least: page_more(RING_SIZES.0) },
             probe: self.tried.then(|| self.probe()),
             trial: self.trial.clone(),
-            tools: Some(&self.tools),
-            docker: None,
+            tools: self.tools.as_ref(),
+            docker: self.docker.as_ref(),
             binary: None,
             gomaxprocs: self.gomaxprocs.as_deref(),
             ignore: &config.doctor.ignore,

@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::build::{build_planned, find_go, open_archive};
+use super::build::{build_settled, open_archive};
 use super::goroutines;
 use super::images::{DiskImages, own_vdso};
 use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::outputs::{self, Caption};
 use super::ready::{Readiness, Surroundings, online_cpus};
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, RecordingBytes, Reported, VDSO_FILE, analyse_bytes, read_kallsyms};
-use super::{Built, Error, Observer};
+use super::settle::{go_ahead, settle};
+use super::{BuildOptions, Built, Error, Observer};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, RunId, Store};
 use crate::config::{Config, Engine, Format};
@@ -28,6 +29,8 @@ use crate::record::{self, Ending, RecordPlan, Recording, Sampler, Settled, Stdin
 pub struct RunOptions {
     /// goflame's command line.
     pub command: Vec<String>,
+    /// What the build may fetch and change.
+    pub build: BuildOptions,
 }
 
 /// A finished run.
@@ -50,21 +53,21 @@ pub struct RunOutcome {
 /// Does everything. When it fails after the workload has started, what there is stays in the archive's
 /// directory of partial runs, and the observer is told where.
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
-    let found_go = find_go(config);
-    let around = Surroundings::look(config, true, &found_go);
-    let go = found_go?;
+    let go = go_ahead(config, options.build)?;
+    let around = Surroundings::look(config, true, &Ok(go));
     let stops = |findings: &[Finding]| doctor::verdict(findings, config.doctor.strict) == Verdict::NotReady;
+    // Nothing is fetched, locked or built for a run that cannot be.
     let before = around.for_run(config, None);
     if stops(&before) {
         return Err(Error::NotReady(before));
     }
-    let plan = crate::build::plan(config, &go)?;
     if config.record.engine == Engine::Perf {
         // Before the time is spent on a build.
         find_perf()?;
     }
     let store = open_archive(config)?;
-    let built = build_planned(config, plan, go.clone(), observer)?;
+    let settled = settle(config, options.build, observer)?;
+    let built = build_settled(config, settled, observer)?;
     let findings = around.for_run(config, Some(&built.artifact));
     if stops(&findings) {
         return Err(Error::NotReady(findings));
@@ -159,6 +162,7 @@ impl Run<'_> {
         }
         if !self.config.text.is_empty() {
             write(&draft, "goflame.toml", self.config.text.as_bytes())?;
+            write(&draft, "goflame.lock", self.built.lock.as_bytes())?;
         }
 
         let workload = WorkloadResult::of(&plan, &recording);

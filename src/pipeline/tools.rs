@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
+use crate::build::docker::OLDEST_API;
 use crate::build::{self, GoTool};
-use crate::config::{Config, Engine};
-use crate::doctor::{Go, GoMod, Tools};
+use crate::config::{Config, Engine, Lock};
+use crate::doctor::{Daemon, DockerFacts, Go, GoMod, Tools};
 use crate::fsio;
 use crate::process::Command;
 
@@ -20,16 +21,32 @@ pub(super) fn tools(config: &Config, in_project: bool, go: &Result<GoTool, build
         c_compiler: go.as_ref().ok().and_then(|go| on_path(go.cc.split_whitespace().next().unwrap_or("gcc"))),
         delve: on_path("dlv"),
         perf: (config.record.engine == Engine::Perf).then(perf_version),
-        go: go.as_ref().map(|go| facts_of(config, in_project, go)).map_err(words),
+        go: go.as_ref().map(|go| facts_of(config, in_project, go)).map_err(|error| words(error)),
         in_project,
         pin: config.toolchain.go.clone(),
     }
 }
 
+/// Asks the Docker engine. Changes nothing there.
+pub(super) fn docker(config: &Config, lock: Option<&Lock>) -> DockerFacts {
+    let facts = build::docker::probe(config, lock);
+    let daemon =
+        facts.engine.map(|engine| Daemon { version: engine.version, api: engine.api, rootless: engine.rootless });
+    DockerFacts {
+        endpoint: facts.endpoint,
+        daemon: daemon.map_err(|error| words(&error)),
+        least_api: format!("{}.{}", OLDEST_API.0, OLDEST_API.1),
+        image: facts.image,
+        local_digest: facts.digest,
+        locked_digest: facts.locked,
+        locked_present: facts.locked_present,
+    }
+}
+
 /// An error and its causes in one line.
-fn words(error: &build::Error) -> String {
+fn words(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(error) = cause {
         text = format!("{text}: {}", error.to_string().lines().collect::<Vec<_>>().join("; "));
         cause = error.source();

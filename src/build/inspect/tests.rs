@@ -26,7 +26,10 @@ fn facts() -> Facts {
 }
 
 fn ids(facts: &Facts, variant: &Variant, pin: &str) -> Vec<&'static str> {
-    inspect(facts, variant, &Toolchain { go: pin.to_owned() }).iter().map(|mismatch| mismatch.id).collect()
+    inspect(facts, variant, &Toolchain { go: pin.to_owned(), ..Toolchain::default() })
+        .iter()
+        .map(|mismatch| mismatch.id)
+        .collect()
 }
 
 #[test]
@@ -93,7 +96,8 @@ fn what_was_not_asked_or_cannot_be_known_is_no_mismatch() {
 
 #[test]
 fn a_mismatch_names_both_sides() {
-    let found = inspect(&facts(), &variant("all=-N -l"), &Toolchain { go: "1.27.3".to_owned() });
+    let found =
+        inspect(&facts(), &variant("all=-N -l"), &Toolchain { go: "1.27.3".to_owned(), ..Toolchain::default() });
     let mismatch = found.first().unwrap();
     assert_eq!((mismatch.asked.as_str(), mismatch.found.as_str()), ("go1.27.3", "go1.26.8"));
 }

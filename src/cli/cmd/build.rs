@@ -6,17 +6,33 @@ use super::Project;
 use crate::cli::args::Build;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
-use crate::config::Overrides;
-use crate::pipeline::{self, Observer};
+use crate::config::{Config, Overrides};
+use crate::pipeline::{self, BuildOptions, Observer, Verified};
 
 pub(in crate::cli) fn build(project: &Project<'_>, args: &Build, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let config = project.settings(&Overrides { variant: args.variant.name(), ..Overrides::default() })?;
+    let overrides = Overrides { variant: args.variant.name(), docker: args.place.in_docker(), ..Overrides::default() };
+    let config = project.settings(&overrides)?;
+    let options = BuildOptions { update_lock: args.update_lock, ..args.place.options() };
     if args.plan_only {
-        let (plan, _) = pipeline::plan(&config)?;
+        let (_, plan) = pipeline::plan(&config, options)?;
         terminal.data(format!("{plan}\n").as_bytes()).map_err(Failure::Stdout)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let built = pipeline::build(&config, terminal)?;
+    if args.print_dockerfile {
+        terminal.data(pipeline::dockerfile(&config)?.as_bytes()).map_err(Failure::Stdout)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.clean_cache {
+        return clean_cache(&config, terminal);
+    }
+    if let Some(verify) = args.verify {
+        let verified = pipeline::verify(&config, verify.into(), options, terminal);
+        terminal.finish();
+        return Ok(tell_verified(&verified?, terminal));
+    }
+    let built = pipeline::build(&config, options, terminal);
+    terminal.finish();
+    let built = built?;
     for mismatch in &built.artifact.mismatches {
         terminal
             .warn(&format!("{}: asked {}, found {}; {}", mismatch.id, mismatch.asked, mismatch.found, mismatch.why));
@@ -32,5 +48,25 @@ pub(in crate::cli) fn build(project: &Project<'_>, args: &Build, terminal: &Term
         ),
     );
     terminal.step("Inspected", &format!("{}, sha256 {}", artifact.facts.optimisation, artifact.sha256));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_verified(verified: &Verified, terminal: &Terminal) -> ExitCode {
+    let artifact = &verified.built.artifact;
+    let shown = crate::fsio::shown(&artifact.path).display();
+    terminal.step("Verified", &format!("{shown}: {}, the same {} bytes", verified.how, artifact.size));
+    terminal.step("Sha256", &artifact.sha256);
+    terminal.step("Wrote", &crate::fsio::shown(&verified.record).display().to_string());
+    ExitCode::SUCCESS
+}
+
+fn clean_cache(config: &Config, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let removed = pipeline::clean_cache(config)?;
+    if removed.is_empty() {
+        terminal.step("Found", "no caches of this project on the Docker engine");
+    }
+    for name in removed {
+        terminal.step("Removed", &format!("the volume {name}"));
+    }
     Ok(ExitCode::SUCCESS)
 }

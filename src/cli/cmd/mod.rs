@@ -6,6 +6,7 @@ mod init;
 mod report;
 mod run;
 mod runs;
+mod toolchain;
 
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ pub(super) use init::init;
 pub(super) use report::report;
 pub(super) use run::run;
 pub(super) use runs::runs;
+pub(super) use toolchain::toolchain;
 
 use crate::config::{self, Config, Overrides};
 

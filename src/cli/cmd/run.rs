@@ -23,12 +23,15 @@ pub(in crate::cli) fn run(
 ) -> Result<ExitCode, Failure> {
     let config = project.settings(&overrides(args))?;
     if args.plan_only {
-        return dry_run(&config, terminal);
+        return dry_run(&config, args, terminal);
     }
     if args.json {
         terminal.divert_workload();
     }
-    let options = RunOptions { command: command.iter().map(|arg| arg.to_string_lossy().into_owned()).collect() };
+    let options = RunOptions {
+        command: command.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        build: args.place.options(),
+    };
     let started = std::time::Instant::now();
     let outcome = pipeline::run(&config, &options, terminal);
     terminal.finish();
@@ -60,6 +63,7 @@ pub(in crate::cli) fn run(
 fn overrides(args: &Run) -> Overrides {
     Overrides {
         variant: args.variant.name(),
+        docker: args.place.in_docker(),
         frequency: args.frequency,
         engine: args.engine.map(Into::into),
         event: args.event.map(Into::into),
@@ -73,12 +77,12 @@ fn overrides(args: &Run) -> Overrides {
 }
 
 /// What would be done: the build's command, and the workload's.
-fn dry_run(config: &Config, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let (plan, _) = pipeline::plan(config)?;
+fn dry_run(config: &Config, args: &Run, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let (plan, build) = pipeline::plan(config, args.place.options())?;
     let workload = crate::build::workload_argv(config, &plan.output);
     let line = quote_command(&workload);
     let dir = quote_command(&[&config.workload.dir]);
-    terminal.data(format!("{plan}\ncd {dir} && {line}\n").as_bytes()).map_err(Failure::Stdout)?;
+    terminal.data(format!("{build}\ncd {dir} && {line}\n").as_bytes()).map_err(Failure::Stdout)?;
     Ok(ExitCode::SUCCESS)
 }
 

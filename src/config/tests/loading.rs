@@ -29,7 +29,7 @@ package = "example.com/x/cmd/server/v2"
 kind = "bench"
 [build]
 variant = "fast"
-docker = false
+docker = true
 [variant.fast]
 gcflags = "all=-B"
 tags = ["netgo", "go1.20"]
@@ -44,7 +44,7 @@ buildmode = "pie"
 ldflags = "-X main.s=-w"
 [toolchain]
 go = "1.27.3"
-image = ""
+image = "golang:1.27.3"
 [workload]
 args = ["-n", "5 0"]
 env = { A = "b=c", "D.E" = "" }
@@ -73,7 +73,7 @@ keep = 1
     );
     let root = Path::new(ROOT);
     assert_eq!((config.app.kind, config.app.name.as_str()), (Kind::Bench, "server"));
-    assert_eq!(config.build.variant, "fast");
+    assert_eq!((config.build.variant.as_str(), config.build.docker), ("fast", true));
     let fast = Variant {
         gcflags: "all=-B".to_owned(),
         ldflags: "-compressdwarf=false".to_owned(), // from release
@@ -89,7 +89,7 @@ keep = 1
     assert_eq!(config.variants["fast"], fast);
     assert_eq!(config.variants["debug"].gcflags, "all=-N -l");
     assert_eq!(config.variants["debug"].ldflags, "-X main.s=-w");
-    assert_eq!(config.toolchain.go, "1.27.3");
+    assert_eq!((config.toolchain.go.as_str(), config.toolchain.image.as_str()), ("1.27.3", "golang:1.27.3"));
     assert_eq!(config.workload.args, ["-n", "5 0"]);
     assert_eq!(config.workload.env["A"], "b=c");
     assert_eq!(config.workload.env["D.E"], "");
@@ -206,6 +206,7 @@ fn flags_go_before_the_file() {
     };
     let overrides = Overrides {
         variant: Some("fast".to_owned()),
+        docker: Some(true),
         frequency: Some(99),
         engine: Some(Engine::Perf),
         event: Some(EventChoice::Cycles),
@@ -218,7 +219,7 @@ fn flags_go_before_the_file() {
         archive_dir: Some(PathBuf::from("out")),
     };
     let config = Config::resolve(Path::new("/nonexistent/here"), Some(file), &overrides).unwrap();
-    assert_eq!(config.build.variant, "fast");
+    assert_eq!((config.build.variant.as_str(), config.build.docker), ("fast", true));
     let record = &config.record;
     assert_eq!((record.frequency, record.stack), (99, 64));
     assert_eq!((record.engine, record.event, record.kernel), (Engine::Perf, EventChoice::Cycles, Kernel::Yes));

@@ -202,6 +202,7 @@ pub(in crate::doctor) fn docker() -> DockerFacts {
         image: "golang:1.27.3".into(),
         local_digest: Some("sha256:aa".into()),
         locked_digest: Some("sha256:aa".into()),
+        locked_present: true,
     }
 }
 

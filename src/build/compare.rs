@@ -1,0 +1,199 @@
+//! Two builds of the same thing, byte by byte; and where they differ, where and why.
+//!
+//! Takes bytes and must not build, nor touch the disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use object::{Object, ObjectSection};
+
+use crate::gobin::{Binary, BuildInfo};
+
+/// One of the two builds: its bytes and where they were made.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'a> {
+    /// The program.
+    pub bytes: &'a [u8],
+    /// The project directory of this build.
+    pub dir: &'a Path,
+    /// What this build is called: `the first build`, `in the container`.
+    pub name: &'a str,
+}
+
+/// How two builds differ. `None` from [`compare`]: they do not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
+#[error("{}", sections.join("\n"))]
+pub struct Difference {
+    /// Section by section, in the order of the file: what differs in it.
+    pub sections: Vec<String>,
+    /// What makes builds differ, as far as it shows; the likeliest first.
+    pub culprits: Vec<Culprit>,
+}
+
+/// A reason for which two builds differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Culprit {
+    /// Stable name: `paths`, `vcs`, `flags`, `environment`, `go-version`, `modules`, `cgo`, `build-id`, `sources`.
+    pub id: &'static str,
+    /// What shows it and what to do, in one sentence.
+    pub text: String,
+}
+
+/// Compares; equal bytes are `None`.
+pub fn compare(a: &Side<'_>, b: &Side<'_>) -> Option<Difference> {
+    if a.bytes == b.bytes {
+        return None;
+    }
+    let (sections, names) = sections(a.bytes, b.bytes);
+    Some(Difference { sections, culprits: culprits(a, b, &names) })
+}
+
+/// The differences, and the names of the sections that have some.
+fn sections(a: &[u8], b: &[u8]) -> (Vec<String>, BTreeSet<String>) {
+    let (Ok(first), Ok(second)) = (object::File::parse(a), object::File::parse(b)) else {
+        return (vec![format!("{} bytes against {}, and not both are ELF files", a.len(), b.len())], BTreeSet::new());
+    };
+    let of = |file: &object::File<'_>| -> Vec<(String, Vec<u8>)> {
+        let sections = file.sections().filter_map(|section| {
+            let name = section.name().ok()?.to_owned();
+            Some((name, section.data().unwrap_or_default().to_vec()))
+        });
+        sections.filter(|(name, _)| !name.is_empty()).collect()
+    };
+    let (first, second) = (of(&first), of(&second));
+    let by_name: BTreeMap<&str, &[u8]> = second.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
+    let (mut lines, mut names) = (Vec::new(), BTreeSet::new());
+    let mut differs = |name: &str, text: String| {
+        lines.push(format!("{name}: {text}"));
+        names.insert(name.to_owned());
+    };
+    for (name, data) in &first {
+        match by_name.get(name.as_str()) {
+            None => differs(name, "only in the first".to_owned()),
+            Some(other) if *other == data.as_slice() => {}
+            Some(other) => {
+                let pairs = || data.iter().zip(other.iter()).enumerate().filter(|(_, (a, b))| a != b);
+                let at = pairs().next().map_or(data.len().min(other.len()), |(at, _)| at);
+                let size = if data.len() == other.len() {
+                    format!("{} of {} bytes differ", pairs().count(), data.len())
+                } else {
+                    format!("{} bytes against {}", data.len(), other.len())
+                };
+                differs(name, format!("{size}, first at {at:#x}"));
+            }
+        }
+    }
+    for (name, _) in second.iter().filter(|(name, _)| !first.iter().any(|(other, _)| other == name)) {
+        differs(name, "only in the second".to_owned());
+    }
+    if lines.is_empty() {
+        lines.push("headers or padding: all sections are equal".to_owned());
+    }
+    (lines, names)
+}
+
+fn culprits(a: &Side<'_>, b: &Side<'_>, sections: &BTreeSet<String>) -> Vec<Culprit> {
+    let mut found = Vec::new();
+    let mut blame = |id, text: String| found.push(Culprit { id, text });
+    let facts = |side: &Side<'_>| Binary::parse(side.bytes).ok().map(|binary| binary.facts());
+    let (first, second) = (facts(a), facts(b));
+    let info = |facts: &Option<crate::gobin::Facts>| facts.as_ref().and_then(|facts| facts.go.clone().ok());
+    if let (Some(first), Some(second)) = (info(&first), info(&second)) {
+        for (id, text) in of_build_info(&first, &second, a.name, b.name) {
+            blame(id, text);
+        }
+        let trimmed = |info: &BuildInfo| info.setting("-trimpath") == Some("true");
+        if !trimmed(&first) || !trimmed(&second) {
+            for side in [a, b] {
+                if a.dir != b.dir && holds(side.bytes, side.dir) {
+                    let dir = side.dir.display();
+                    blame(
+                        "paths",
+                        format!("the path {dir} is in the program: trimpath = true in the variant leaves it out"),
+                    );
+                    break;
+                }
+            }
+        } else if a.dir != b.dir && (holds(a.bytes, a.dir) || holds(b.bytes, b.dir)) {
+            blame(
+                "paths",
+                "a path is in the program despite -trimpath: look for ${SRCDIR} in #cgo lines, and for -X".to_owned(),
+            );
+        }
+    }
+    if first.is_some_and(|facts| facts.cgo) || second.is_some_and(|facts| facts.cgo) {
+        blame(
+            "cgo",
+            "C code is linked in, so the C compiler, its flags and the C library are inputs too: pin them with an image, or \
+             set cgo = false"
+                .to_owned(),
+        );
+    }
+    let only_id = sections.iter().all(|name| matches!(name.as_str(), ".note.go.buildid" | ".note.gnu.build-id"));
+    if only_id && !sections.is_empty() {
+        blame(
+            "build-id",
+            "only the build id differs: inputs differ that leave no trace, such as flags of the linker".to_owned(),
+        );
+    }
+    if found.is_empty() {
+        let text = "no usual culprit: look for generated code, for files that changed between the builds, and for a \
+                    wrapper around go";
+        found.push(Culprit { id: "sources", text: text.to_owned() });
+    }
+    found
+}
+
+/// What the go command wrote down, compared.
+fn of_build_info(a: &BuildInfo, b: &BuildInfo, first: &str, second: &str) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    if a.go_version != b.go_version {
+        found.push((
+            "go-version",
+            format!("{} {first}, {} {second}: pin `go` in [toolchain]", a.go_version, b.go_version),
+        ));
+    }
+    let keys: BTreeSet<&str> = a.settings.iter().chain(&b.settings).map(|(key, _)| key.as_str()).collect();
+    let mut stamped = Vec::new();
+    for key in keys {
+        let (before, after) = (a.setting(key), b.setting(key));
+        if before == after {
+            continue;
+        }
+        let shown = |value: Option<&str>| value.map_or_else(|| "not set".to_owned(), |value| format!("{value:?}"));
+        let text = format!("{key} is {} {first}, {} {second}", shown(before), shown(after));
+        match key {
+            "vcs.modified" => stamped.push(
+                "the tree has changes or files that are not committed, and the stamp says so (vcs.modified): commit or \
+                 remove them"
+                    .to_owned(),
+            ),
+            key if key.starts_with("vcs") => stamped.push(text),
+            key if key.starts_with("CGO_") && key != "CGO_ENABLED" => {
+                found.push(("cgo", format!("{text}: set it in the variant's env, so that it is the same everywhere")));
+            }
+            key if key.starts_with('-') => found.push(("flags", text)),
+            _ => found.push(("environment", format!("{text}: set it in the variant's env"))),
+        }
+    }
+    if !stamped.is_empty() {
+        let text = format!("{}; buildvcs = false leaves the stamp out", stamped.join("; "));
+        found.insert(0, ("vcs", text));
+    }
+    if a.deps != b.deps {
+        found.push((
+            "modules",
+            "other versions of modules were linked in: go.mod or go.sum changed between the builds".to_owned(),
+        ));
+    }
+    found
+}
+
+/// Whether a path is in the bytes of a program.
+fn holds(bytes: &[u8], dir: &Path) -> bool {
+    let Some(text) = dir.to_str() else { return false };
+    !text.is_empty() && bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Real programs, built twice by the real Go with something planted.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::process::Command;
+
+use super::*;
+
+/// Builds this main.go in a directory of its own, with flags and variables.
+fn build(dir: &Path, main: &str, flags: &[&str], env: &[(&str, &str)]) -> Vec<u8> {
+    fs::write(dir.join("go.mod"), "module example.com/m\n\ngo 1.21\n").unwrap();
+    fs::write(dir.join("main.go"), main).unwrap();
+    let mut go = Command::new("go");
+    go.args(["build", "-trimpath", "-buildvcs=false"]).args(flags).args(["-o", "program", "."]).current_dir(dir);
+    let go =
+        go.envs([("GOFLAGS", ""), ("GOENV", "off"), ("GOTOOLCHAIN", "local"), ("CGO_ENABLED", "1")]).envs(env.to_vec());
+    let out = go.output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+    fs::read(dir.join("program")).unwrap()
+}
+
+/// The ids of the culprits, and their texts.
+fn blamed(
+    main: &str,
+    first: (&[&str], &[(&str, &str)]),
+    second: (&[&str], &[(&str, &str)]),
+) -> (Vec<&'static str>, String) {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let a = build(dirs[0].path(), main, first.0, first.1);
+    let b = build(dirs[1].path(), main, second.0, second.1);
+    let side = |bytes, dir, name| Side { bytes, dir, name };
+    let difference = compare(&side(&a, dirs[0].path(), "here"), &side(&b, dirs[1].path(), "there")).unwrap();
+    assert!(!difference.sections.is_empty());
+    let ids = difference.culprits.iter().map(|culprit| culprit.id).collect();
+    let texts: Vec<_> = difference.culprits.into_iter().map(|culprit| culprit.text).collect();
+    (ids, texts.join("\n"))
+}
+
+const C: &str =
+    "package main\n\n// static int one(void) { return 1; }\nimport \"C\"\n\nfunc main() { println(C.one()) }\n";
+const GO: &str = "package main\n\nfunc main() { println(\"hello\") }\n";
+
+#[test]
+fn flags_of_the_c_compiler() {
+    // With -trimpath, Go does not write them down, and C code is all that shows.
+    let (ids, _) = blamed(C, (&[], &[("CGO_CFLAGS", "-O1")]), (&[], &[("CGO_CFLAGS", "-O0")]));
+    assert_eq!(ids, ["cgo"]);
+    let kept: &[&str] = &["-trimpath=false"];
+    let (ids, text) = blamed(C, (kept, &[("CGO_CFLAGS", "-O1")]), (kept, &[("CGO_CFLAGS", "-O0")]));
+    assert_eq!(ids, ["cgo", "paths", "cgo"]);
+    assert!(text.starts_with("CGO_CFLAGS is \"-O1\" here, \"-O0\" there: set it in the variant's env"), "{text}");
+}
+
+#[test]
+fn a_directory_that_trimpath_does_not_reach() {
+    // The linker writes it into the program.
+    let main = C.replace("// static", "// #cgo LDFLAGS: -Wl,-rpath,${SRCDIR}\n// static");
+    let (ids, text) = blamed(&main, (&[], &[]), (&[], &[]));
+    assert_eq!(ids, ["paths", "cgo"]);
+    assert!(text.starts_with("a path is in the program despite -trimpath: look for ${SRCDIR}"), "{text}");
+}
+
+#[test]
+fn flags_and_environment() {
+    let (ids, text) = blamed(GO, (&["-tags=x"], &[]), (&[], &[("CGO_ENABLED", "0")]));
+    assert_eq!(ids, ["flags", "environment"]);
+    assert!(text.contains("-tags is \"x\" here, not set there"), "{text}");
+    assert!(text.contains("CGO_ENABLED is \"1\" here, \"0\" there"), "{text}");
+}
+
+#[test]
+fn the_build_id_alone() {
+    // Flags that change nothing but the id that they go into, and that -trimpath keeps out of the build information.
+    let (ids, _) = blamed(GO, (&["-ldflags=-X=main.none=1"], &[]), (&["-ldflags=-X=main.none=2"], &[]));
+    assert_eq!(ids, ["build-id"]);
+}
+
+#[test]
+fn equal_bytes_and_no_elf() {
+    let side = |bytes| Side { bytes, dir: Path::new("/p"), name: "x" };
+    assert_eq!(compare(&side(b"a"), &side(b"a")), None);
+    let difference = compare(&side(b"a"), &side(b"bc")).unwrap();
+    assert_eq!(difference.sections, ["1 bytes against 2, and not both are ELF files"]);
+    assert_eq!(difference.culprits[0].id, "sources");
+}

@@ -1,0 +1,127 @@
+//! The project once more, in another directory, to be built there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::fsio::{self, FileError};
+use crate::process::Command;
+
+use super::Error;
+use super::docker::Sources;
+
+/// A copy of a project that vanishes with this value.
+#[derive(Debug)]
+pub struct Copy {
+    temporary: tempfile::TempDir,
+    /// The settings, with every path of the project in the copy.
+    pub config: Config,
+}
+
+impl Copy {
+    /// Copies what a build of `config` reads. With a stamp of the version control state in the program (`buildvcs`), the
+    /// copy is what somebody else would check out: the commit, without the changes that are not in it.
+    pub fn of(config: &Config) -> Result<Self, Error> {
+        let stamped = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
+        let temporary = tempfile::Builder::new()
+            .prefix("goflame-verify-")
+            .tempdir()
+            .map_err(|source| Error::Copy(FileError::new("create directory", std::env::temp_dir(), source)))?;
+        let sources = Sources::find(&config.root, stamped);
+        let common = common(&sources.dirs);
+        for dir in &sources.dirs {
+            let target = moved(dir, &common, temporary.path());
+            if stamped && dir.join(".git").exists() {
+                check_out(dir, &target)?;
+            } else {
+                copy(dir, &target, &config.archive.dir).map_err(Error::Copy)?;
+            }
+        }
+        let mut copied = config.clone();
+        copied.root = moved(&config.root, &common, temporary.path());
+        copied.archive.dir = copied.root.join(".goflame");
+        Ok(Self { temporary, config: copied })
+    }
+
+    /// A directory that vanishes with the copy, for a cache.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.temporary.path().join(name)
+    }
+}
+
+/// The innermost directory that holds all of them.
+fn common(dirs: &[PathBuf]) -> PathBuf {
+    let parent = |dir: &PathBuf| dir.parent().unwrap_or(dir).to_owned();
+    let mut common = dirs.first().map(parent).unwrap_or_default();
+    while !dirs.iter().all(|dir| dir.starts_with(&common)) && common.pop() {}
+    common
+}
+
+fn moved(dir: &Path, common: &Path, to: &Path) -> PathBuf {
+    to.join("copy").join(dir.strip_prefix(common).unwrap_or(dir))
+}
+
+fn check_out(repository: &Path, target: &Path) -> Result<(), Error> {
+    let git = Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).args([repository, target]);
+    git.capture().map(|_| ()).map_err(|source| Error::CheckOut { dir: repository.to_owned(), source })
+}
+
+/// Copies files, directories and links, but nothing of git's or goflame's.
+fn copy(from: &Path, to: &Path, leave_out: &Path) -> Result<(), FileError> {
+    let wrap = |path: &Path| {
+        let path = path.to_owned();
+        move |source| FileError::new("copy", path, source)
+    };
+    fsio::create_dir_all(to)?;
+    for entry in fs::read_dir(from).map_err(wrap(from))? {
+        let entry = entry.map_err(wrap(from))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().map_err(wrap(&path))?;
+        if path == leave_out || entry.file_name() == ".git" || entry.file_name() == ".goflame" {
+            continue;
+        }
+        if kind.is_dir() {
+            copy(&path, &target, leave_out)?;
+        } else if kind.is_symlink() {
+            let link = fs::read_link(&path).map_err(wrap(&path))?;
+            std::os::unix::fs::symlink(link, &target).map_err(wrap(&path))?;
+        } else if kind.is_file() {
+            fs::copy(&path, &target).map_err(wrap(&path))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used)]
+mod tests {
+    use super::super::fixture::config;
+    use super::*;
+
+    #[test]
+    fn all_that_a_build_reads_keeps_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("app/go.mod", "module app\nreplace a.com/b => ../b\n");
+        write("app/main.go", "package main\n");
+        write("app/.goflame/build/x", "");
+        write("app/.git/HEAD", "");
+        write("b/go.mod", "module a.com/b\n");
+        std::os::unix::fs::symlink("main.go", dir.path().join("app/link.go")).unwrap();
+        let copy = Copy::of(&config(&dir.path().join("app"))).unwrap();
+        let root = &copy.config.root;
+        assert!(root.ends_with("copy/app") && !root.starts_with(dir.path()));
+        let mut names: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["go.mod", "link.go", "main.go"]);
+        assert!(root.join("../b/go.mod").exists());
+        assert_eq!(fs::read_link(root.join("link.go")).unwrap(), Path::new("main.go"));
+        let place = root.clone();
+        drop(copy);
+        assert!(!place.exists());
+    }
+}

@@ -1,0 +1,43 @@
+//! The volumes in which a project keeps modules and compiled packages between builds.
+
+use std::collections::HashMap;
+
+use bollard::models::VolumeCreateRequest;
+use bollard::query_parameters::RemoveVolumeOptions;
+
+use super::engine::is_missing;
+use super::plan::project_id;
+use super::sweep::PROJECT;
+use super::{ContainerPlan, Engine, Error};
+use crate::config::Config;
+
+impl Engine {
+    /// Makes the volumes of a plan, as far as they are not there. With labels, so that people who find them know whose
+    /// they are.
+    pub(super) fn make_caches(&self, plan: &ContainerPlan) -> Result<(), Error> {
+        for volume in &plan.volumes {
+            let Some(name) = &volume.name else { continue };
+            let request = VolumeCreateRequest {
+                name: Some(name.clone()),
+                labels: Some(HashMap::from([(PROJECT.to_owned(), plan.dir.clone())])),
+                ..VolumeCreateRequest::default()
+            };
+            self.block(self.docker.create_volume(request))
+                .map_err(|source| Error::Refused { action: "create the cache", source: Box::new(source) })?;
+        }
+        Ok(())
+    }
+
+    /// Removes the caches of the project. Returns the names of those that were there.
+    pub fn clean_caches(&self, config: &Config) -> Result<Vec<String>, Error> {
+        let mut removed = Vec::new();
+        for name in ContainerPlan::cache_names(&project_id(&config.root, self.user())) {
+            match self.block(self.docker.remove_volume(&name, None::<RemoveVolumeOptions>)) {
+                Ok(()) => removed.push(name),
+                Err(error) if is_missing(&error) => {}
+                Err(source) => return Err(Error::Refused { action: "remove the cache", source: Box::new(source) }),
+            }
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,230 @@
+//! Containers: one for each step of a plan, gone when the step is done, whatever happened.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::errors::Error as ApiError;
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
+use bollard::query_parameters::{
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, StartContainerOptions,
+    UploadToContainerOptionsBuilder, WaitContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+
+use super::plan::{Step, Volume};
+use super::sweep::{OWNER, Owner, PROJECT};
+use super::{ContainerPlan, Engine, Error, User, Watch};
+use crate::build::GoTool;
+
+/// How much of a container's last words is kept, to find advice in.
+const SAID: usize = 8192;
+
+/// Until the request to wait has certainly reached the engine.
+const HEAD_START: Duration = Duration::from_millis(30);
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Exit status of `go`.
+    pub(crate) status: i64,
+    /// The end of what it wrote.
+    pub(crate) said: String,
+}
+
+impl Engine {
+    /// Asks the Go in the image for its settings, as [`GoTool::find`] does here.
+    pub fn go(&self, plan: &ContainerPlan) -> Result<GoTool, Error> {
+        self.make_caches(plan)?;
+        let mut answer = Vec::new();
+        let ended = self.run(plan, &plan.ask, |out| {
+            if let LogOutput::StdOut { message } = out {
+                answer.extend_from_slice(message);
+            }
+        })?;
+        let failed = || Error::GoEnv { image: plan.image.clone(), said: ended.said.trim().to_owned() };
+        if ended.status != 0 {
+            return Err(failed());
+        }
+        GoTool::from_answer("go".into(), &answer).map_err(|_| failed())
+    }
+
+    /// Gets the modules that are missing, and builds.
+    pub(crate) fn build(&self, plan: &ContainerPlan, watch: &dyn Watch) -> Result<Ended, Error> {
+        self.make_caches(plan)?;
+        if let Some(download) = &plan.download {
+            let there = match &plan.look {
+                Some(look) => self.run(plan, look, |_| {})?.status == 0,
+                None => false,
+            };
+            if !there {
+                watch.stage("Downloading", "modules (go mod download), the only step with a network");
+                let ended = self.run(plan, download, |out| watch.output(out.as_ref()))?;
+                if ended.status != 0 {
+                    return Err(Error::Download { status: ended.status });
+                }
+            }
+        }
+        self.run(plan, &plan.build, |out| watch.output(out.as_ref()))
+    }
+
+    fn run(&self, plan: &ContainerPlan, step: &Step, mut sink: impl FnMut(&LogOutput)) -> Result<Ended, Error> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("goflame-{}-{}-{count}", plan.project, std::process::id());
+        let mut said = Vec::new();
+        let outcome = self.block_unless_interrupted(self.follow(&name, plan, step, |out| {
+            sink(out);
+            said.extend_from_slice(out.as_ref());
+            let surplus = said.len().saturating_sub(SAID);
+            said.drain(..surplus);
+        }));
+        if outcome.is_err() {
+            self.block(self.remove(&name));
+        }
+        let status = outcome?;
+        Ok(Ended { status, said: String::from_utf8_lossy(&said).into_owned() })
+    }
+
+    async fn follow(
+        &self,
+        name: &str,
+        plan: &ContainerPlan,
+        step: &Step,
+        mut sink: impl FnMut(&LogOutput),
+    ) -> Result<i64, Error> {
+        let docker = &self.docker;
+        let refused = |action| move |source| Error::Refused { action, source: Box::new(source) };
+        let lost = || Error::Lost {
+            endpoint: self.endpoint.to_string(),
+            command: step.args.iter().take_while(|arg| !arg.starts_with('-')).cloned().collect::<Vec<_>>().join(" "),
+        };
+        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        docker.create_container(Some(options), body(plan, step)).await.map_err(refused("create the container"))?;
+        for volume in &plan.volumes {
+            let options = UploadToContainerOptionsBuilder::new().path(volume.target).build();
+            let archive = directories(volume, plan.user).map_err(Error::Runtime)?;
+            docker
+                .upload_to_container(name, Some(options), bollard::body_full(archive.into()))
+                .await
+                .map_err(refused("prepare the container"))?;
+        }
+        let options = AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).build();
+        let mut attached =
+            docker.attach_container(name, Some(options)).await.map_err(refused("attach to the container"))?;
+        let options = WaitContainerOptionsBuilder::new().condition("removed").build();
+        let mut endings = docker.wait_container(name, Some(options));
+        let mut ending = pin!(endings.next());
+        // It removes itself when it ends, so who asks only then gets no answer.
+        let early = match select(ending.as_mut(), pin!(tokio::time::sleep(HEAD_START))).await {
+            Either::Left((early, _)) => early,
+            Either::Right(_) => None,
+        };
+        if let Some(Err(source)) = early {
+            return Err(refused("wait for the container")(source));
+        }
+        docker.start_container(name, None::<StartContainerOptions>).await.map_err(|source| match &source {
+            ApiError::DockerResponseServerError { message, .. } if message.contains("executable file not found") => {
+                Error::NoGo { image: plan.image.clone(), source: Box::new(source) }
+            }
+            _ => refused("start the container")(source),
+        })?;
+        while let Some(out) = attached.output.next().await {
+            sink(&out.map_err(|_| lost())?);
+        }
+        let status = match ending.await {
+            Some(Ok(ended)) => ended.status_code,
+            // What bollard calls an error is any exit status but 0.
+            Some(Err(ApiError::DockerContainerWaitError { code, .. })) => code,
+            Some(Err(_)) | None => return Err(lost()),
+        };
+        // An engine that is stopped ends its containers first, and that must not look like Go's failure.
+        if status != 0 && docker.ping().await.is_err() {
+            return Err(lost());
+        }
+        Ok(status)
+    }
+}
+
+fn body(plan: &ContainerPlan, step: &Step) -> ContainerCreateBody {
+    let binds = plan.binds_of(step).map(|bind| Mount {
+        typ: Some(MountType::BIND),
+        source: Some(bind.dir.clone()),
+        target: Some(bind.dir.clone()),
+        read_only: Some(!bind.writable),
+        ..Mount::default()
+    });
+    let volumes = plan.volumes.iter().map(|volume| Mount {
+        typ: Some(MountType::VOLUME),
+        source: volume.name.clone(),
+        target: Some(volume.target.to_owned()),
+        ..Mount::default()
+    });
+    let env = plan.env_of(step).into_iter().filter_map(|(name, value)| {
+        let value = value.or_else(|| std::env::var(&name).ok())?;
+        Some(format!("{name}={value}"))
+    });
+    let labels = [(OWNER, Owner::this().label()), (PROJECT, plan.dir.clone())];
+    ContainerCreateBody {
+        image: Some(plan.image.clone()),
+        user: Some(format!("{}:{}", plan.user.uid, plan.user.gid)),
+        working_dir: Some(plan.dir.clone()),
+        entrypoint: Some(vec!["go".to_owned()]),
+        cmd: Some(step.args.clone()),
+        env: Some(env.collect()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        labels: Some(labels.map(|(name, value)| (name.to_owned(), value)).into_iter().collect::<HashMap<_, _>>()),
+        host_config: Some(HostConfig {
+            mounts: Some(binds.chain(volumes).collect()),
+            network_mode: Some(if step.network { "default" } else { "none" }.to_owned()),
+            readonly_rootfs: Some(true),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            auto_remove: Some(true),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// A tar archive of the volume's directories, each owned by the user.
+fn directories(volume: &Volume, user: User) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for dir in &volume.dirs {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_mode(0o755);
+        header.set_uid(user.uid.into());
+        header.set_gid(user.gid.into());
+        header.set_size(0);
+        archive.append_data(&mut header, format!("{dir}/"), std::io::empty())?;
+    }
+    archive.into_inner()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_belong_to_the_user() {
+        let volume = Volume { name: None, target: "/x", dirs: vec!["home", "tmp"] };
+        let bytes = directories(&volume, User { uid: 1000, gid: 100 }).unwrap();
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let found: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let header = entry.header();
+                (entry.path().unwrap().display().to_string(), header.uid().unwrap(), header.gid().unwrap())
+            })
+            .collect();
+        assert_eq!(found, [("home/".to_owned(), 1000, 100), ("tmp/".to_owned(), 1000, 100)]);
+    }
+}

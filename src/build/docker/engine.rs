@@ -1,0 +1,143 @@
+//! One engine, connected.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error as ApiError;
+use futures_util::future::{Either, select};
+use tokio::runtime::{Builder, Runtime};
+
+use super::endpoint::{Address, Environment, find};
+use super::{Endpoint, Error};
+use crate::process::Signals;
+
+/// Docker 19.03. The engine says what it speaks; the newest that both know is used.
+pub const OLDEST_API: (usize, usize) = (1, 40);
+
+/// Seconds until an engine that does not answer is given up.
+const PATIENCE: u64 = 120;
+
+/// How often signals are looked for while the engine works.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// A Docker engine. Every call blocks until it is done.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) docker: Docker,
+    pub(super) endpoint: Endpoint,
+    pub(super) runtime: Runtime,
+    facts: EngineFacts,
+}
+
+/// What an engine says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineFacts {
+    /// The engine's version, such as `20.10.24`.
+    pub version: String,
+    /// The API version that is used, such as `1.41`.
+    pub api: String,
+    /// Whether it runs without root: its root is then the user that runs it.
+    pub rootless: bool,
+}
+
+impl Engine {
+    /// Connects to the engine that the environment or the `docker` command's settings name.
+    pub fn connect() -> Result<Self, Error> {
+        Self::connect_to(find(&Environment::of_process())?)
+    }
+
+    fn connect_to(endpoint: Endpoint) -> Result<Self, Error> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+        let shown = endpoint.to_string();
+        let unreachable = |source: ApiError| {
+            let forbidden = has_kind(&source, std::io::ErrorKind::PermissionDenied);
+            Error::Unreachable { endpoint: shown.clone(), forbidden, source: Box::new(source) }
+        };
+        if let Address::Unix(path) = &endpoint.address {
+            // bollard takes a socket that may not be looked at for one that is not there.
+            std::fs::metadata(path).map_err(|err| unreachable(ApiError::IOError { err }))?;
+        }
+        let newest = bollard::API_DEFAULT_VERSION;
+        let docker = match &endpoint.address {
+            Address::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), PATIENCE, newest),
+            Address::Tcp(host) => Docker::connect_with_http(&format!("tcp://{host}"), PATIENCE, newest),
+        };
+        let docker = docker.map_err(unreachable)?;
+        let (docker, info) = runtime.block_on(async {
+            let docker = docker.negotiate_version().await.map_err(unreachable)?;
+            let api = docker.client_version();
+            if (api.major_version, api.minor_version) < OLDEST_API {
+                return Err(Error::TooOld {
+                    endpoint: shown.clone(),
+                    found: format!("{}.{}", api.major_version, api.minor_version),
+                    needed: format!("{}.{}", OLDEST_API.0, OLDEST_API.1),
+                });
+            }
+            let info = docker.info().await.map_err(unreachable)?;
+            Ok((docker, info))
+        })?;
+        let api = docker.client_version();
+        let facts = EngineFacts {
+            version: info.server_version.unwrap_or_default(),
+            api: format!("{}.{}", api.major_version, api.minor_version),
+            rootless: info.security_options.unwrap_or_default().iter().any(|option| option.contains("name=rootless")),
+        };
+        Ok(Self { docker, endpoint, runtime, facts })
+    }
+
+    /// What it says of itself.
+    pub fn facts(&self) -> &EngineFacts {
+        &self.facts
+    }
+
+    /// Who may write what the caller owns: to a rootless engine, the caller is root.
+    pub fn user(&self) -> super::User {
+        if self.facts.rootless {
+            return super::User { uid: 0, gid: 0 };
+        }
+        super::User::calling()
+    }
+
+    /// Waits for the engine.
+    pub(super) fn block<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Waits for the engine, but not beyond a signal that asks goflame to end.
+    pub(super) fn block_unless_interrupted<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let mut signals = Signals::catch().map_err(Error::Runtime)?;
+        let interrupted = async {
+            loop {
+                if let Some(signal) = signals.take() {
+                    return signal;
+                }
+                tokio::time::sleep(GLANCE).await;
+            }
+        };
+        self.runtime.block_on(async {
+            match select(pin!(work), pin!(interrupted)).await {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right((signal, _)) => Err(Error::Interrupted { signal }),
+            }
+        })
+    }
+}
+
+/// Whether an I/O error of this kind is among an error's causes.
+fn has_kind(error: &ApiError, kind: std::io::ErrorKind) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == kind) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Whether the engine says that there is no such thing.
+pub(super) fn is_missing(error: &ApiError) -> bool {
+    matches!(error, ApiError::DockerResponseServerError { status_code: 404, .. })
+}

@@ -1,0 +1,170 @@
+//! From the name of an image to the one that it stands for.
+
+use std::collections::BTreeMap;
+
+use bollard::models::CreateImageInfo;
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use futures_util::StreamExt;
+
+use super::engine::is_missing;
+use super::reference::Reference;
+use super::{Engine, Error, Watch};
+use crate::config::LockedImage;
+
+/// An image that no tag can move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pinned {
+    /// `repository@sha256:...`, or the id of an image that is in no registry.
+    pub digest: String,
+    /// What the name stands for on the engine, when that is another one by now.
+    pub moved_to: Option<String>,
+}
+
+impl Engine {
+    /// The image that `name` stands for: the one that `locked` says, whatever became of the name since; without that,
+    /// what the engine has or can pull. Afterwards it is on the engine.
+    pub fn pin(
+        &self,
+        name: &str,
+        locked: Option<&LockedImage>,
+        offline: bool,
+        watch: &dyn Watch,
+    ) -> Result<Pinned, Error> {
+        let reference = Reference::parse(name);
+        let here = self.stands_for(name, &reference)?;
+        let Some(locked) = locked.filter(|locked| locked.image == name) else {
+            let digest = if let Some(digest) = here {
+                digest
+            } else {
+                self.pull(name, offline, watch)?;
+                // Right after a pull, it is there.
+                self.stands_for(name, &reference)?.ok_or_else(|| Error::Offline { image: name.to_owned() })?
+            };
+            return Ok(Pinned { digest, moved_to: None });
+        };
+        let digest = locked.digest.clone();
+        if !self.has(&digest)? {
+            if !digest.contains('@') {
+                return Err(Error::PinGone { image: name.to_owned(), digest });
+            }
+            self.pull(&digest, offline, watch)?;
+        }
+        let moved_to = here.filter(|here| *here != digest);
+        Ok(Pinned { digest, moved_to })
+    }
+
+    /// The pin of what the engine has under a name; `None` when it has nothing.
+    pub(super) fn stands_for(&self, name: &str, reference: &Reference) -> Result<Option<String>, Error> {
+        let image = match self.block(self.docker.inspect_image(name)) {
+            Ok(image) => image,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(source) => return Err(Error::Refused { action: "tell about the image", source: Box::new(source) }),
+        };
+        let digests = image.repo_digests.unwrap_or_default();
+        let fits = |digest: &&String| {
+            let found = Reference::parse(digest);
+            let same = reference.digest.is_none() || found.digest == reference.digest;
+            (same && reference.is_shown_as(&found.repository)).then_some(found.repository.len())
+        };
+        // The image may be known under several names; the longest that fits is the very one.
+        let own = digests.iter().filter(|digest| fits(digest).is_some()).max_by_key(fits);
+        Ok(own.cloned().or(image.id))
+    }
+
+    pub(super) fn has(&self, image: &str) -> Result<bool, Error> {
+        match self.block(self.docker.inspect_image(image)) {
+            Ok(_) => Ok(true),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(source) => Err(Error::Refused { action: "tell about the image", source: Box::new(source) }),
+        }
+    }
+
+    fn pull(&self, name: &str, offline: bool, watch: &dyn Watch) -> Result<(), Error> {
+        if offline {
+            return Err(Error::Offline { image: name.to_owned() });
+        }
+        watch.stage("Pulling", name);
+        let reference = Reference::parse(name);
+        let version = reference.digest.or(reference.tag).unwrap_or_default();
+        let options = CreateImageOptionsBuilder::new().from_image(&reference.repository).tag(&version).build();
+        let failed = |source| Error::Pull { image: name.to_owned(), source: Box::new(source) };
+        self.block_unless_interrupted(async {
+            let mut layers = Layers::default();
+            let mut answers = self.docker.create_image(Some(options), None, None);
+            while let Some(answer) = answers.next().await {
+                layers.follow(answer.map_err(failed)?);
+                watch.pulling(layers.count(), layers.bytes());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// How far each layer has come, by its short id.
+#[derive(Default)]
+struct Layers(BTreeMap<String, Layer>);
+
+#[derive(Default)]
+struct Layer {
+    done: bool,
+    current: u64,
+    total: u64,
+}
+
+impl Layers {
+    fn follow(&mut self, info: CreateImageInfo) {
+        let (Some(id), Some(status)) = (info.id, info.status) else { return };
+        match status.as_str() {
+            "Pulling fs layer" | "Waiting" | "Already exists" | "Downloading" | "Verifying Checksum"
+            | "Download complete" | "Extracting" | "Pull complete" => {}
+            // `1.27: Pulling from library/golang`: an id that is no layer's.
+            _ => return,
+        }
+        let layer = self.0.entry(id).or_default();
+        layer.done |= matches!(status.as_str(), "Already exists" | "Pull complete");
+        if let ("Downloading", Some(detail)) = (status.as_str(), info.progress_detail) {
+            let bytes = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0);
+            (layer.current, layer.total) = (bytes(detail.current), bytes(detail.total));
+        } else if layer.done || status == "Download complete" {
+            layer.current = layer.total;
+        }
+    }
+
+    fn count(&self) -> (usize, usize) {
+        (self.0.values().filter(|layer| layer.done).count(), self.0.len())
+    }
+
+    fn bytes(&self) -> (u64, u64) {
+        let sum = |of: fn(&Layer) -> u64| self.0.values().map(of).fold(0, u64::saturating_add);
+        (sum(|layer| layer.current), sum(|layer| layer.total))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::ProgressDetail;
+
+    use super::*;
+
+    #[test]
+    fn layers_are_counted_once() {
+        let mut layers = Layers::default();
+        let mut say = |id: &str, status: &str, progress: Option<(i64, i64)>| {
+            layers.follow(CreateImageInfo {
+                id: Some(id.into()),
+                status: Some(status.into()),
+                progress_detail: progress
+                    .map(|(current, total)| ProgressDetail { current: Some(current), total: Some(total) }),
+                ..CreateImageInfo::default()
+            });
+            (layers.count(), layers.bytes())
+        };
+        assert_eq!(say("1.27", "Pulling from library/golang", None), ((0, 0), (0, 0)));
+        assert_eq!(say("a", "Already exists", None), ((1, 1), (0, 0)));
+        say("b", "Pulling fs layer", None);
+        assert_eq!(say("b", "Downloading", Some((10, 40))), ((1, 2), (10, 40)));
+        assert_eq!(say("b", "Download complete", None), ((1, 2), (40, 40)));
+        assert_eq!(say("b", "Extracting", Some((1, 40))), ((1, 2), (40, 40)));
+        assert_eq!(say("b", "Pull complete", None), ((2, 2), (40, 40)));
+    }
+}

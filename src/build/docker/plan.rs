@@ -1,0 +1,348 @@
+//! Which containers a build needs, decided from values alone. Must not touch the disk, the environment or the engine.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::{Error, Sources};
+use crate::build::BuildPlan;
+use crate::build::artifact::hex;
+use crate::config::Config;
+use crate::process::{acting_for, quote_command};
+
+/// Where the caches of a project are mounted, and what no build may mount over.
+const MODULES: &str = "/goflame/modules";
+const CACHE: &str = "/goflame/cache";
+/// Temporary files and the home directory: gone with the container.
+const WORK: &str = "/goflame/work";
+/// The directory inside each of them that belongs to the caller; a volume's own root belongs to root.
+const OWN: &str = "own";
+
+/// What a download may need of the caller's environment. It may hold secrets, so values are never printed.
+const DOWNLOAD_ENV: [&str; 12] = [
+    "GOPROXY",
+    "GOSUMDB",
+    "GONOSUMDB",
+    "GONOPROXY",
+    "GOPRIVATE",
+    "GOINSECURE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Who the processes in a container are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+impl User {
+    /// Who runs goflame, or called sudo to run it.
+    pub fn calling() -> Self {
+        match acting_for() {
+            Some(account) => Self { uid: account.uid, gid: account.gid },
+            None => Self { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() },
+        }
+    }
+}
+
+/// A directory of this machine, seen under the same path in the container: so the paths in Go's messages are true here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bind {
+    pub(super) dir: String,
+    pub(super) writable: bool,
+}
+
+/// A directory of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Volume {
+    /// `None`: one that goes with the container.
+    pub(super) name: Option<String>,
+    pub(super) target: &'static str,
+    /// Directories to be made in it, which the user owns.
+    pub(super) dirs: Vec<&'static str>,
+}
+
+/// One container: a command, and whether it may use the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step {
+    /// Arguments of `go`.
+    pub(super) args: Vec<String>,
+    /// What is added to the common environment. A value of `None` is taken from goflame's own.
+    pub(super) env: Vec<(String, Option<String>)>,
+    pub(super) network: bool,
+    /// Whether it sees the output directory.
+    pub(super) output: bool,
+}
+
+/// The containers of one build, complete. Printed, it is what to type for the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerPlan {
+    /// The image: a digest or an id, unless nothing is settled yet.
+    pub image: String,
+    /// Who builds.
+    pub user: User,
+    /// Names the project on the engine: 16 hex digits of a hash of its directory and user.
+    pub project: String,
+    pub(super) dir: String,
+    pub(super) binds: Vec<Bind>,
+    pub(super) volumes: Vec<Volume>,
+    pub(super) env: Vec<(String, String)>,
+    /// `go env`, whose answer is the Go that builds.
+    pub(super) ask: Step,
+    /// Whether all modules are there; then the download is left out.
+    pub(super) look: Option<Step>,
+    /// The download of modules, the only step with a network.
+    pub(super) download: Option<Step>,
+    /// The build.
+    pub(super) build: Step,
+}
+
+/// Plans the containers for `build`, which has been planned as if it ran here. `outside` names the variables of
+/// goflame's own environment.
+pub fn plan(
+    config: &Config,
+    build: &BuildPlan,
+    sources: &Sources,
+    image: &str,
+    user: User,
+    offline: bool,
+    outside: &[String],
+) -> Result<ContainerPlan, Error> {
+    let project = project_id(&config.root, user);
+    let output = build.output.parent().unwrap_or(&build.dir);
+    let mut binds = sources.dirs.iter().map(|dir| bind(dir, false)).collect::<Result<Vec<_>, _>>()?;
+    binds.push(bind(output, true)?);
+    let step = |args: &[&str], env: &[(&str, &str)]| Step {
+        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        env: env.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect(),
+        network: false,
+        output: false,
+    };
+    let ask = step(&[&["env", "-json"], crate::build::toolchain::VARIABLES.as_slice()].concat(), &[("GOPROXY", "off")]);
+    let look = sources.modules.then(|| step(&["mod", "download"], &[("GOPROXY", "off")]));
+    let download = (sources.modules && !offline).then(|| Step {
+        env: outside
+            .iter()
+            .filter(|name| DOWNLOAD_ENV.contains(&name.as_str()))
+            .map(|name| (name.clone(), None))
+            .collect(),
+        network: true,
+        ..step(&["mod", "download"], &[])
+    });
+    let mut env: BTreeMap<String, String> = [
+        ("GOCACHE", format!("{CACHE}/{OWN}")),
+        // A `go env -w` of somebody's in the image is not part of this project.
+        ("GOENV", "off".to_owned()),
+        ("GOMODCACHE", format!("{MODULES}/{OWN}")),
+        ("GOPATH", format!("{WORK}/gopath")),
+        ("HOME", format!("{WORK}/home")),
+        ("TMPDIR", format!("{WORK}/tmp")),
+        // The mounted files have an owner that git may not expect.
+        ("GIT_CONFIG_COUNT", "1".to_owned()),
+        ("GIT_CONFIG_KEY_0", "safe.directory".to_owned()),
+        ("GIT_CONFIG_VALUE_0", "*".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    env.extend(build.env.iter().cloned());
+    // Whatever the settings pin: it is the image that decides, and no other Go gets in.
+    env.insert("GOTOOLCHAIN".to_owned(), "local".to_owned());
+    let volume = |kind: &str| Some(format!("goflame-{project}-{kind}"));
+    Ok(ContainerPlan {
+        image: image.to_owned(),
+        user,
+        dir: text(&build.dir)?,
+        binds,
+        volumes: vec![
+            Volume { name: volume("modules"), target: MODULES, dirs: vec![OWN] },
+            Volume { name: volume("cache"), target: CACHE, dirs: vec![OWN] },
+            Volume { name: None, target: WORK, dirs: vec!["gopath", "home", "tmp"] },
+        ],
+        env: env.into_iter().collect(),
+        ask,
+        look,
+        download,
+        build: Step { args: build.argv.clone(), output: true, ..step(&[], &[("GOPROXY", "off")]) },
+        project,
+    })
+}
+
+/// Names a project on an engine.
+pub(super) fn project_id(root: &Path, user: User) -> String {
+    let digest = Sha256::digest(format!("{}\0{}", user.uid, root.display()));
+    hex(digest.get(..8).unwrap_or_default())
+}
+
+fn text(path: &Path) -> Result<String, Error> {
+    path.to_str().map(str::to_owned).ok_or_else(|| Error::NotUtf8 { path: path.to_owned() })
+}
+
+fn bind(dir: &Path, writable: bool) -> Result<Bind, Error> {
+    let of_the_system =
+        ["/", "/usr", "/usr/local", "/usr/local/go", "/goflame", "/etc", "/bin", "/lib", "/proc", "/dev"];
+    if of_the_system.iter().any(|taken| dir == Path::new(taken)) {
+        return Err(Error::SystemDirectory { dir: dir.to_owned() });
+    }
+    Ok(Bind { dir: text(dir)?, writable })
+}
+
+impl ContainerPlan {
+    /// The environment of one step.
+    pub(super) fn env_of(&self, step: &Step) -> BTreeMap<String, Option<String>> {
+        let common = self.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+        common.chain(step.env.iter().cloned()).collect()
+    }
+
+    /// The mounts of one step: only the build sees the output directory.
+    pub(super) fn binds_of(&self, step: &Step) -> impl Iterator<Item = &Bind> {
+        let output = step.output;
+        self.binds.iter().filter(move |bind| output || !bind.writable)
+    }
+
+    /// The same with the caches of another project: a copy of it, which leaves nothing on the engine.
+    #[must_use]
+    pub fn with_caches_of(self, other: &Self) -> Self {
+        Self { project: other.project.clone(), volumes: other.volumes.clone(), ..self }
+    }
+
+    /// From now on, nothing that was compiled before is used.
+    pub fn cold(&mut self) {
+        self.set_env("GOCACHE", &format!("{WORK}/gopath/cache"));
+    }
+
+    /// Sets a variable of all steps.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.env.retain(|(other, _)| other != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn line(&self, step: &Step) -> String {
+        let mut words: Vec<String> = ["docker", "run", "--rm", "--read-only", "--cap-drop=ALL"].map(Into::into).into();
+        words.push("--security-opt=no-new-privileges".into());
+        words.push(format!("--network={}", if step.network { "default" } else { "none" }));
+        words.push(format!("--user={}:{}", self.user.uid, self.user.gid));
+        for Bind { dir, writable } in self.binds_of(step) {
+            let access = if *writable { "" } else { ",readonly" };
+            words.push(format!("--mount=type=bind,source={dir},target={dir}{access}"));
+        }
+        for Volume { name, target, .. } in &self.volumes {
+            let source = name.as_ref().map(|name| format!("source={name},")).unwrap_or_default();
+            words.push(format!("--mount=type=volume,{source}target={target}"));
+        }
+        for (name, value) in self.env_of(step) {
+            words.push(value.map_or_else(|| format!("--env={name}"), |value| format!("--env={name}={value}")));
+        }
+        words.extend([format!("--workdir={}", self.dir), "--entrypoint=go".into(), self.image.clone()]);
+        words.extend(step.args.iter().cloned());
+        quote_command(&words)
+    }
+
+    /// The names of the project's caches.
+    pub(super) fn cache_names(project: &str) -> [String; 2] {
+        ["modules", "cache"].map(|kind| format!("goflame-{project}-{kind}"))
+    }
+
+    /// Where the output is written, for messages.
+    pub(crate) fn output_dir(&self) -> Option<PathBuf> {
+        self.binds.iter().find(|bind| bind.writable).map(|bind| PathBuf::from(&bind.dir))
+    }
+}
+
+impl fmt::Display for ContainerPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(download) = &self.download {
+            writeln!(f, "{}", self.line(download))?;
+        }
+        f.write_str(&self.line(&self.build))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::build::fixture::{config, go_1_26_8};
+
+    fn planned(modules: bool, offline: bool) -> ContainerPlan {
+        let mut config = config(Path::new("/p/app"));
+        config.toolchain.go = "1.26.8".to_owned();
+        let build = crate::build::plan(&config, &go_1_26_8()).unwrap();
+        let sources = Sources { dirs: vec!["/p/app".into(), "/p/lib".into()], modules };
+        let user = User { uid: 1000, gid: 100 };
+        let outside = ["GOPROXY", "HTTPS_PROXY", "SECRET"].map(str::to_owned);
+        plan(&config, &build, &sources, "golang@sha256:ab", user, offline, &outside).unwrap()
+    }
+
+    #[test]
+    fn only_the_download_has_a_network() {
+        let plan = planned(true, false);
+        let download = plan.download.clone().unwrap();
+        assert!(download.network && !download.output);
+        assert!(!plan.build.network && !plan.ask.network && !plan.look.unwrap().network);
+        assert_eq!(download.env, [("GOPROXY".to_owned(), None), ("HTTPS_PROXY".to_owned(), None)]);
+    }
+
+    #[test]
+    fn no_download_when_nothing_is_missing_or_nothing_may_be_fetched() {
+        assert_eq!((planned(false, false).look, planned(false, false).download), (None, None));
+        let offline = planned(true, true);
+        assert!(offline.look.is_some() && offline.download.is_none());
+    }
+
+    #[test]
+    fn the_image_decides_which_go_builds() {
+        let plan = planned(false, false);
+        assert_eq!(plan.env_of(&plan.build)["GOTOOLCHAIN"], Some("local".to_owned()));
+        assert_eq!(plan.env_of(&plan.build)["GOPROXY"], Some("off".to_owned()));
+    }
+
+    #[test]
+    fn sources_are_read_only_and_the_output_is_for_the_build_alone() {
+        let plan = planned(true, false);
+        let binds = |step: &Step| plan.binds_of(step).map(|bind| (bind.dir.clone(), bind.writable)).collect::<Vec<_>>();
+        let sources = [("/p/app".to_owned(), false), ("/p/lib".to_owned(), false)];
+        assert_eq!(binds(&plan.ask), sources);
+        assert_eq!(binds(&plan.build)[2], ("/p/app/.goflame/build/debug".to_owned(), true));
+        assert_eq!(plan.output_dir().unwrap(), Path::new("/p/app/.goflame/build/debug"));
+    }
+
+    #[test]
+    fn printed_it_is_a_command_for_a_shell() {
+        let line = planned(false, false).to_string();
+        for part in [
+            "docker run --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges --network=none --user=1000:100 ",
+            " --mount=type=bind,source=/p/app,target=/p/app,readonly ",
+            " --mount=type=bind,source=/p/app/.goflame/build/debug,target=/p/app/.goflame/build/debug ",
+            " --env=GOTOOLCHAIN=local ",
+            " --workdir=/p/app --entrypoint=go golang@sha256:ab build -trimpath -buildvcs=false '-gcflags=all=-N -l' ",
+        ] {
+            assert!(line.contains(part), "{part}\n{line}");
+        }
+    }
+
+    #[test]
+    fn projects_and_users_do_not_share_caches() {
+        let user = |uid| User { uid, gid: 0 };
+        let id = project_id(Path::new("/p"), user(1));
+        assert_eq!(id.len(), 16);
+        assert_ne!(id, project_id(Path::new("/q"), user(1)));
+        assert_ne!(id, project_id(Path::new("/p"), user(2)));
+    }
+
+    #[test]
+    fn a_directory_of_the_system_is_not_mounted_over() {
+        for dir in ["/", "/usr/local/go"] {
+            assert!(matches!(bind(Path::new(dir), false), Err(Error::SystemDirectory { .. })));
+        }
+    }
+}

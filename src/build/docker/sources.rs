@@ -1,0 +1,149 @@
+//! Which directories of this machine a build reads: the module's, and those that go.mod and go.work point to.
+
+use std::path::{Path, PathBuf};
+
+use crate::fsio;
+
+/// A go.mod of a megabyte does not exist.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What a build in a container needs to see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Absolute directories, none of them within another.
+    pub dirs: Vec<PathBuf>,
+    /// Whether there are modules to be downloaded: some are required, and no vendor directory has them.
+    pub modules: bool,
+}
+
+impl Sources {
+    /// Looks around `root`, the absolute directory in which Go will work. With `history`, all of the git repository
+    /// counts too, for `-buildvcs`.
+    pub fn find(root: &Path, history: bool) -> Self {
+        let above = |name: &str| root.ancestors().find(|dir| dir.join(name).exists()).map(Path::to_owned);
+        let mut dirs = vec![root.to_owned()];
+        let (mut modules, mut vendored) = (false, false);
+        let mut files = Vec::new();
+        for name in ["go.mod", "go.work"] {
+            if let Some(dir) = above(name) {
+                vendored |= dir.join("vendor/modules.txt").exists();
+                files.push(dir.join(name));
+                dirs.push(dir);
+            }
+        }
+        // What go.work uses has a go.mod of its own, which may replace in turn.
+        while let Some(file) = files.pop() {
+            let text = fsio::read_bounded(&file, MAX_FILE).unwrap_or_default();
+            let directives = Directives::of(&String::from_utf8_lossy(&text));
+            modules |= directives.requires;
+            let here = file.parent().unwrap_or(root);
+            for local in directives.local {
+                // As Go reads these paths: a link on the way is not followed.
+                let dir = fsio::collapsed(&here.join(local));
+                if file.ends_with("go.work") {
+                    files.push(dir.join("go.mod"));
+                }
+                dirs.push(dir);
+            }
+        }
+        if history {
+            dirs.extend(above(".git"));
+        }
+        Self { dirs: outermost(dirs), modules: modules && !vendored }
+    }
+}
+
+/// The lines of a go.mod or go.work that matter here. Go itself will complain about what is wrong with the others.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Directives {
+    requires: bool,
+    local: Vec<String>,
+}
+
+impl Directives {
+    fn of(text: &str) -> Self {
+        let mut found = Self::default();
+        let mut block: Option<String> = None;
+        for line in text.lines() {
+            let line = line.split("//").next().unwrap_or_default().trim();
+            let words: Vec<&str> = line.split_whitespace().map(|word| word.trim_matches(['"', '`'])).collect();
+            let (verb, rest) = match (words.as_slice(), &block) {
+                ([")"], _) => {
+                    block = None;
+                    continue;
+                }
+                ([verb, "("], None) => {
+                    block = Some((*verb).to_owned());
+                    continue;
+                }
+                ([], _) => continue,
+                (words, Some(verb)) => (verb.clone(), words.to_vec()),
+                ([verb, rest @ ..], None) => ((*verb).to_owned(), rest.to_vec()),
+            };
+            let local = match (verb.as_str(), rest.as_slice()) {
+                ("require", [_, ..]) => {
+                    found.requires = true;
+                    None
+                }
+                // A version after the path that replaces means a module, not a directory.
+                ("use", [dir]) | ("replace", [.., "=>", dir]) => Some(*dir),
+                _ => None,
+            };
+            found.local.extend(local.map(str::to_owned));
+        }
+        found
+    }
+}
+
+fn outermost(mut dirs: Vec<PathBuf>) -> Vec<PathBuf> {
+    dirs.sort();
+    dirs.dedup();
+    let all = dirs.clone();
+    dirs.retain(|dir| !all.iter().any(|other| other != dir && dir.starts_with(other)));
+    dirs
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn directives_in_both_forms() {
+        let text = "module m\n\ngo 1.21\n\nrequire a.com/b v1.0.0 // indirect\n\nreplace (\n\ta.com/b => ../b // near\n\
+                    \ta.com/c v1.2.0 => \"/abs/c\"\n\ta.com/d => a.com/e v1.0.0\n)\nreplace a.com/f => ./f\n";
+        let local = ["../b", "/abs/c", "./f"].map(str::to_owned).to_vec();
+        assert_eq!(Directives::of(text), Directives { requires: true, local });
+        let work = Directives::of("go 1.21\n\nuse (\n\t./a\n\t../b\n)\nuse c\n");
+        assert_eq!(work, Directives { requires: false, local: ["./a", "../b", "c"].map(str::to_owned).to_vec() });
+        assert_eq!(Directives::of("// require a.com/b v1.0.0\nrequire (\n)\n"), Directives::default());
+    }
+
+    #[test]
+    fn everything_a_build_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        let write = |path: &str, text: &str| {
+            fs::create_dir_all(at(path).parent().unwrap()).unwrap();
+            fs::write(at(path), text).unwrap();
+        };
+        write("repo/app/go.mod", "module app\nrequire a.com/b v0.0.0\nreplace a.com/b => ../../b\n");
+        write("repo/app/cmd/x/main.go", "");
+        let found = Sources::find(&at("repo/app/cmd/x"), false);
+        assert_eq!(found, Sources { dirs: vec![at("b"), at("repo/app")], modules: true });
+
+        fs::create_dir_all(at("repo/.git")).unwrap();
+        assert_eq!(Sources::find(&at("repo/app"), true).dirs, [at("b"), at("repo")]);
+
+        write("repo/app/vendor/modules.txt", "");
+        assert!(!Sources::find(&at("repo/app"), false).modules);
+
+        write("work/go.work", "go 1.21\nuse ./a\nuse ../lib\n");
+        write("lib/go.mod", "module lib\nrequire c.com/d v1.0.0\nreplace c.com/d => ../d\n");
+        write("work/a/go.mod", "module a\n");
+        let found = Sources::find(&at("work/a"), false);
+        assert_eq!(found, Sources { dirs: vec![at("d"), at("lib"), at("work")], modules: true });
+    }
+}

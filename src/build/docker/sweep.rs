@@ -1,0 +1,118 @@
+//! Containers that outlived the goflame that made them. Each carries a label that says which process that was.
+
+use std::collections::HashMap;
+use std::fs;
+
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+
+use super::{Engine, Error};
+
+/// The label of a container's owner.
+pub(super) const OWNER: &str = "goflame.owner";
+/// The label of its project, and of the project's volumes.
+pub(super) const PROJECT: &str = "goflame.project";
+
+/// A process, told apart from all others of all time: machine, boot, process id, and start time in clock ticks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    machine: String,
+    boot: String,
+    process: u32,
+    started: String,
+}
+
+impl Owner {
+    /// This process.
+    pub(super) fn this() -> Self {
+        let process = std::process::id();
+        Self {
+            machine: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            boot: boot_id(),
+            process,
+            started: started(process).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn label(&self) -> String {
+        format!("{}/{}/{}/{}", self.machine, self.boot, self.process, self.started)
+    }
+
+    fn parse(label: &str) -> Option<Self> {
+        let mut parts = label.split('/');
+        let owner = Self {
+            machine: parts.next()?.to_owned(),
+            boot: parts.next()?.to_owned(),
+            process: parts.next()?.parse().ok()?,
+            started: parts.next()?.to_owned(),
+        };
+        parts.next().is_none().then_some(owner)
+    }
+
+    /// Whether it certainly does not run any more. Of another machine's processes nothing is known.
+    fn is_gone(&self, this: &Self) -> bool {
+        self.machine == this.machine
+            && (self.boot != this.boot || started(self.process).as_ref() != Some(&self.started))
+    }
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// Field 22 of `/proc/PID/stat` (`proc_pid_stat(5)`); the second one, a name, may hold anything but ends with the last `)`.
+fn started(process: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19).map(str::to_owned)
+}
+
+impl Engine {
+    /// Removes what goflames that are gone left behind. Returns how many containers that were.
+    pub fn sweep(&self) -> Result<usize, Error> {
+        let refused = |action| move |source| Error::Refused { action, source: Box::new(source) };
+        let filters = HashMap::from([("label", vec![OWNER])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let found = self.block(self.docker.list_containers(Some(options))).map_err(refused("list its containers"))?;
+        let this = Owner::this();
+        let mut removed = 0;
+        for container in found {
+            let label = container.labels.as_ref().and_then(|labels| labels.get(OWNER));
+            let owner = label.and_then(|label| Owner::parse(label));
+            if let (Some(id), true) = (&container.id, owner.is_some_and(|owner| owner.is_gone(&this))) {
+                self.block(self.remove(id));
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Ends and removes a container with its anonymous volumes. That it is gone already, or about to be, is what is
+    /// wanted; and an engine that does not answer has told so before.
+    pub(super) async fn remove(&self, id: &str) {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        let _ = self.docker.remove_container(id, Some(options)).await;
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_are_told_apart() {
+        let this = Owner::this();
+        assert_eq!(Owner::parse(&this.label()).unwrap(), this);
+        assert!(!this.is_gone(&this));
+        assert!(Owner { started: "1".into(), ..this.clone() }.is_gone(&this), "another process of the same id");
+        assert!(Owner { boot: "x".into(), ..this.clone() }.is_gone(&this));
+        assert!(!Owner { machine: "x".into(), boot: "x".into(), ..this.clone() }.is_gone(&this));
+        for label in ["", "a/b/c/d", "a/b/1", "a/b/1/2/3"] {
+            assert_eq!(Owner::parse(label), None);
+        }
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let other = Owner { process: child.id(), started: started(child.id()).unwrap(), ..this.clone() };
+        child.wait().unwrap();
+        assert!(other.is_gone(&this));
+    }
+}

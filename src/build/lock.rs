@@ -1,0 +1,43 @@
+//! What a build comes to, for `goflame.lock`.
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::{Config, Lock, LockedImage, LockedVariant};
+
+use super::artifact::hex;
+use super::toolchain::release;
+use super::{GoTool, plan};
+
+/// The lock after a build with this Go: natively, or in the image that is pinned to `digest`. What the build does not
+/// concern stays as it is in `before`.
+pub fn settled(config: &Config, before: Option<&Lock>, go: &GoTool, digest: Option<&str>) -> Lock {
+    let mut lock = before.cloned().unwrap_or_default();
+    let image = config.image().unwrap_or_default();
+    if let Some(digest) = digest {
+        let go = release(&go.version).unwrap_or_else(|| go.version.clone());
+        lock.docker = Some(LockedImage { image, digest: digest.to_owned(), go });
+    } else {
+        // A development version has no name that would bring it back.
+        lock.native_go = release(&go.version);
+        lock.docker = lock.docker.filter(|locked| locked.image == image);
+    }
+    lock.go_sum = digest_above(&config.root, "go.sum");
+    lock.variants = config
+        .variants
+        .iter()
+        .map(|(name, variant)| {
+            let mut env = variant.env.clone();
+            env.extend(variant.cgo.map(|cgo| ("CGO_ENABLED".to_owned(), u8::from(cgo).to_string())));
+            (name.clone(), LockedVariant { flags: plan::flags(variant), env })
+        })
+        .collect();
+    lock
+}
+
+/// SHA-256 of a file beside the go.mod in force around `root`, 64 hex digits; `None` where it cannot be read.
+pub fn digest_above(root: &Path, name: &str) -> Option<String> {
+    let module = root.ancestors().find(|dir| dir.join("go.mod").exists())?;
+    std::fs::read(module.join(name)).ok().map(|bytes| hex(&Sha256::digest(bytes)))
+}

@@ -1,0 +1,208 @@
+//! The Go versions of this machine, wherever a version manager or the go command itself put them; and getting one more.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::config::Toolchain;
+use crate::fsio;
+use crate::process::{Command, acting_for};
+
+use super::toolchain::release;
+use super::{Error, GoTool};
+
+/// Who put a toolchain where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// A `go`, or a `go1.27.3`, on PATH.
+    Path,
+    /// The go command's own download (GOTOOLCHAIN).
+    GoCommand,
+    /// `golang.org/dl`: `~/sdk`.
+    Sdk,
+    /// One of the two tools called `g`.
+    G,
+    /// One of the two tools called `gvm`.
+    Gvm,
+}
+
+/// A Go toolchain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Installed {
+    /// Its version as `go version` prints it: `go1.27.3`.
+    pub version: String,
+    /// Its GOROOT.
+    pub goroot: PathBuf,
+    /// Who put it there.
+    pub origin: Origin,
+}
+
+/// Where to look. From the environment: [`Places::of_process`].
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// Directories of PATH.
+    pub path: Vec<PathBuf>,
+    /// The home directory.
+    pub home: Option<PathBuf>,
+    /// GOMODCACHE.
+    pub gomodcache: Option<PathBuf>,
+    /// GOROOT, which one of the tools called `g` sets.
+    pub goroot: Option<PathBuf>,
+}
+
+impl Places {
+    /// The places of this process; the module cache is the one of the Go on PATH, if there is one.
+    pub fn of_process() -> Self {
+        let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = acting_for().map(|account| account.home.clone()).or_else(|| var("HOME"));
+        let go = GoTool::find(Path::new("/"), &Toolchain::default(), &BTreeMap::new()).ok();
+        Self {
+            path: std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
+            gomodcache: go.map(|go| go.gomodcache).or_else(|| Some(home.clone()?.join("go/pkg/mod"))),
+            goroot: var("GOROOT"),
+            home,
+        }
+    }
+
+    /// Directories whose entries may be toolchains.
+    fn parents(&self) -> Vec<(Origin, PathBuf)> {
+        let mut parents = Vec::new();
+        if let Some(cache) = &self.gomodcache {
+            // golang.org/toolchain@v0.0.1-go1.27.3.linux-amd64
+            parents.push((Origin::GoCommand, cache.join("golang.org")));
+        }
+        if let Some(home) = &self.home {
+            for (origin, below) in [
+                (Origin::Sdk, "sdk"),
+                (Origin::G, ".g/versions"),     // voidint/g
+                (Origin::G, ".go/.versions"),   // stefanmaric/g, with its usual GOROOT
+                (Origin::Gvm, ".gvm/gos"),      // moovweb/gvm
+                (Origin::Gvm, ".gvm/versions"), // andrewkroh/gvm
+            ] {
+                parents.push((origin, home.join(below)));
+            }
+        }
+        parents.extend(self.goroot.iter().map(|goroot| (Origin::G, goroot.join(".versions"))));
+        parents
+    }
+}
+
+/// The toolchains in these places, each once, the newest first. Nothing is run: each says in its VERSION file what it is.
+pub fn installed(places: &Places) -> Vec<Installed> {
+    let mut found: Vec<Installed> = Vec::new();
+    for dir in &places.path {
+        let programs = fs::read_dir(dir).into_iter().flatten().flatten();
+        let is_go = |name: &str| name == "go" || name.strip_prefix("go").is_some_and(crate::config::is_release);
+        for program in programs.filter(|entry| entry.file_name().to_str().is_some_and(is_go)) {
+            // GOROOT/bin/go, through links; a wrapper has no GOROOT, and is not a toolchain.
+            let goroot = fs::canonicalize(program.path()).ok().and_then(|go| Some(go.parent()?.parent()?.to_owned()));
+            found.extend(goroot.and_then(|goroot| read(&goroot, Origin::Path)));
+        }
+    }
+    for (origin, parent) in places.parents() {
+        let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+        found.extend(entries.filter_map(|entry| read(&entry.path(), origin)));
+    }
+    found.sort_by(|a, b| order(&b.version).cmp(&order(&a.version)).then_with(|| a.origin.cmp(&b.origin)));
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|toolchain| {
+        seen.insert(fs::canonicalize(&toolchain.goroot).unwrap_or_else(|_| toolchain.goroot.clone()))
+    });
+    found
+}
+
+fn read(goroot: &Path, origin: Origin) -> Option<Installed> {
+    if !goroot.join("bin/go").exists() {
+        return None;
+    }
+    // Its first line is the version; since Go 1.21 a second one has the time.
+    let text = fsio::read_bounded(&goroot.join("VERSION"), 4096).ok()?;
+    let version = String::from_utf8_lossy(&text).lines().next()?.trim().to_owned();
+    version.starts_with("go").then(|| Installed { version, goroot: goroot.to_owned(), origin })
+}
+
+/// `go1.27.3` as something to sort by: its numbers, a release after its candidates.
+fn order(version: &str) -> (Vec<u32>, bool, Vec<u32>) {
+    let numbers = |text: &str| text.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect();
+    let at = version.find("rc").or_else(|| version.find("beta")).unwrap_or(version.len());
+    let (head, tail) = version.split_at(at);
+    (numbers(head), tail.is_empty(), numbers(tail))
+}
+
+/// Has the go command download this version as it would for a project that pins it, checksum database and all. Its
+/// progress goes to standard error. Nothing happens when the version is there.
+pub fn install(version: &str) -> Result<GoTool, Error> {
+    let name = format!("go{version}");
+    let command = Command::new("go").args(["version"]).env("GOTOOLCHAIN", name).dir("/");
+    let status = command.pass_through().map_err(|source| match source {
+        crate::process::Error::NotFound { .. } => Error::NoGo(source),
+        _ => Error::Start(source),
+    })?;
+    if !status.success() {
+        return Err(Error::Download { version: version.to_owned(), status });
+    }
+    let go =
+        GoTool::find(Path::new("/"), &Toolchain { go: version.to_owned(), ..Toolchain::default() }, &BTreeMap::new())?;
+    debug_assert_eq!(release(&go.version).as_deref(), Some(version));
+    Ok(go)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn toolchain(at: &Path, version: &str) {
+        fs::create_dir_all(at.join("bin")).unwrap();
+        fs::write(at.join("bin/go"), "").unwrap();
+        fs::write(at.join("VERSION"), format!("{version}\ntime 2026-01-01T00:00:00Z\n")).unwrap();
+    }
+
+    #[test]
+    fn each_place_is_looked_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        for (path, version) in [
+            ("usr/go", "go1.26.8"),
+            ("mod/golang.org/toolchain@v0.0.1-go1.27.3.linux-amd64", "go1.27.3"),
+            ("home/sdk/go1.27rc1", "go1.27rc1"),
+            ("home/.g/versions/1.9.7", "go1.9.7"),
+            ("home/.go/.versions/1.21.13", "go1.21.13"),
+            ("home/.gvm/gos/go1.20", "go1.20"),
+        ] {
+            toolchain(&at(path), version);
+        }
+        fs::create_dir_all(at("bin")).unwrap();
+        std::os::unix::fs::symlink(at("usr/go/bin/go"), at("bin/go")).unwrap();
+        fs::write(at("bin/gofmt"), "").unwrap();
+        fs::create_dir_all(at("home/sdk/go1.99.0")).unwrap();
+        let places = Places {
+            path: vec![at("bin"), at("usr/go/bin"), at("none")],
+            home: Some(at("home")),
+            gomodcache: Some(at("mod")),
+            goroot: Some(at("home/.go")),
+        };
+        let found: Vec<_> = installed(&places).into_iter().map(|go| (go.version, go.origin)).collect();
+        let expected = [
+            ("go1.27.3", Origin::GoCommand),
+            ("go1.27rc1", Origin::Sdk),
+            ("go1.26.8", Origin::Path),
+            ("go1.21.13", Origin::G),
+            ("go1.20", Origin::Gvm),
+            ("go1.9.7", Origin::G),
+        ];
+        assert_eq!(found, expected.map(|(version, origin)| (version.to_owned(), origin)));
+    }
+
+    #[test]
+    fn versions_are_ordered_as_numbers() {
+        for (older, newer) in
+            [("go1.9.7", "go1.10"), ("go1.27rc1", "go1.27.0"), ("go1.27beta1", "go1.27.3"), ("go1.27.3", "go1.27.10")]
+        {
+            assert!(order(older) < order(newer), "{older} {newer}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `goflame toolchain`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::Project;
+use crate::build::Origin;
+use crate::cli::args::Toolchain;
+use crate::cli::failure::Failure;
+use crate::cli::output::Terminal;
+use crate::config::{Overrides, check_version};
+use crate::fsio;
+use crate::pipeline::{self, Observer};
+
+/// Version of the shape of `--json`.
+const SCHEMA: u32 = 1;
+
+pub(in crate::cli) fn toolchain(
+    project: &Project<'_>,
+    args: &Toolchain,
+    terminal: &Terminal,
+) -> Result<ExitCode, Failure> {
+    match args {
+        Toolchain::List { json } => list(project, *json, terminal),
+        Toolchain::Install { release: version } => {
+            checked(version)?;
+            let go = pipeline::install_toolchain(version)?;
+            terminal.step("Installed", &format!("{} in {}", go.version, go.goroot.display()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Toolchain::Use { release: version } => {
+            checked(version)?;
+            let config = project.settings(&Overrides::default())?;
+            pipeline::use_toolchain(&config, version)?;
+            let file = config.file.as_deref().map_or_else(|| "goflame.toml".as_ref(), fsio::shown);
+            terminal.step("Pinned", &format!("go{version} ({})", file.display()));
+            if !pipeline::toolchains().iter().any(|go| go.version == format!("go{version}")) {
+                terminal.step("Note", &format!("it is not on this machine: goflame toolchain install {version}"));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn checked(version: &str) -> Result<(), Failure> {
+    check_version(version).map_err(|reason| Failure::Version { version: version.to_owned(), reason })
+}
+
+fn list(project: &Project<'_>, as_json: bool, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let found = pipeline::toolchains();
+    let (config, in_project) = project.settings_or_defaults(&Overrides::default())?;
+    let wanted = if in_project { pipeline::wanted(&config)? } else { None };
+    let text = if as_json {
+        let pin = wanted.as_ref().map(|(version, by)| json!({ "version": format!("go{version}"), "by": by }));
+        format!("{:#}\n", json!({ "schema": SCHEMA, "pinned": pin, "toolchains": found }))
+    } else {
+        let width = found.iter().map(|go| go.version.len()).max().unwrap_or(0);
+        let mut text = String::new();
+        for go in &found {
+            let pinned = wanted.as_ref().filter(|(version, _)| go.version == format!("go{version}"));
+            let mark = pinned.map(|(_, by)| format!("  pinned by {by}")).unwrap_or_default();
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{:<width$}  {:<10}  {}{mark}", go.version, word(go.origin), go.goroot.display());
+        }
+        text
+    };
+    terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
+    if found.is_empty() {
+        terminal.warn("there is no Go on this machine, and the first one has to be installed by hand: go.dev/dl");
+    }
+    if let Some((version, by)) =
+        wanted.filter(|(version, _)| !found.iter().any(|go| go.version == format!("go{version}")))
+    {
+        terminal.warn(&format!("{by} pins go{version}, which is not here: goflame toolchain install {version}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn word(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Path => "PATH",
+        Origin::GoCommand => "go command",
+        Origin::Sdk => "~/sdk",
+        Origin::G => "g",
+        Origin::Gvm => "gvm",
+    }
+}

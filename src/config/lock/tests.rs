@@ -1,0 +1,163 @@
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn lock() -> Lock {
+    let flags = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    Lock {
+        native_go: Some("1.26.8".to_owned()),
+        docker: Some(LockedImage {
+            image: "golang:1.27.3".to_owned(),
+            digest: format!("golang@{DIGEST}"),
+            go: "1.27.3".to_owned(),
+        }),
+        go_sum: Some(DIGEST.trim_start_matches("sha256:").to_owned()),
+        variants: [
+            (
+                "debug".to_owned(),
+                LockedVariant { flags: flags(&["-trimpath", "-gcflags=all=-N -l"]), ..Default::default() },
+            ),
+            (
+                "with.dot".to_owned(),
+                LockedVariant { flags: Vec::new(), env: [("CC".to_owned(), "a \"b\"".to_owned())].into() },
+            ),
+        ]
+        .into(),
+    }
+}
+
+fn parse(text: &str) -> Result<Lock, Error> {
+    Lock::parse(Path::new("goflame.lock"), text)
+}
+
+/// The message, the label and the place of the only problem.
+fn problem(text: &str) -> (String, String, String) {
+    match parse(text) {
+        Err(Error::Invalid(problems)) => match problems.list() {
+            [problem] => (problem.message.clone(), problem.label.clone(), text[problem.span.clone()].to_owned()),
+            many => panic!("{text}: {many:#?}"),
+        },
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_text_is_stable_and_reads_back() {
+    let text = lock().text();
+    assert_eq!(
+        text,
+        format!(
+            "{HEAD}format = 1
+
+[native]
+go = \"1.26.8\"
+
+[docker]
+image = \"golang:1.27.3\"
+digest = \"golang@{DIGEST}\"
+go = \"1.27.3\"
+
+[modules]
+go_sum = \"{DIGEST}\"
+
+[variant.debug]
+flags = [\"-trimpath\", \"-gcflags=all=-N -l\"]
+
+[variant.\"with.dot\"]
+flags = []
+env = {{ CC = \"a \\\"b\\\"\" }}
+"
+        )
+    );
+    assert_eq!(parse(&text).unwrap(), lock());
+    assert_eq!(parse(&Lock::default().text()).unwrap(), Lock::default());
+}
+
+#[test]
+fn a_difference_names_what_changes() {
+    let old = lock();
+    assert_eq!(old.difference(&old), [""; 0]);
+    let mut new = old.clone();
+    new.native_go = Some("1.27.3".to_owned());
+    new.go_sum = None;
+    new.variants.remove("with.dot");
+    assert_eq!(
+        old.difference(&new),
+        [
+            format!("- modules.go_sum = \"{DIGEST}\"").as_str(),
+            "- native.go = \"1.26.8\"",
+            "+ native.go = \"1.27.3\"",
+            "- variant.\"with.dot\".env = { CC = \"a \\\"b\\\"\" }",
+            "- variant.\"with.dot\".flags = []",
+        ]
+    );
+    assert_eq!(Lock::default().difference(&new).iter().filter(|line| line.starts_with("- ")).count(), 0);
+}
+
+#[test]
+fn damage_is_shown_where_it_is() {
+    for (text, message, label, place) in [
+        ("format = 2\nelse = 1", "invalid value for `format`", "this goflame knows formats up to 1", "2"),
+        ("format = 0", "invalid value for `format`", "expected 1", "0"),
+        ("", "`format` is missing", "expected `format = 1`", ""),
+        (
+            "format = 1\n[natif]\ngo = \"1.27.3\"",
+            "unknown key `natif` in a lock file",
+            "goflame writes no such key",
+            "natif",
+        ),
+        (
+            "format = 1\n[native]\ngo = \"1.27\"",
+            "invalid value for `native.go`",
+            "expected an exact release",
+            "\"1.27\"",
+        ),
+        ("format = 1\n[native]\nno = 1", "unknown key `native.no` in a lock file", "goflame writes no such key", "no"),
+        ("format = 1\nnative = 3", "wrong type for `native`", "expected a table, found an integer", "3"),
+        (
+            "format = 1\n[docker]\nimage = \"a\"\ndigest = \"sha256:12\"\ngo = \"1.27.3\"",
+            "invalid value for `docker.digest`",
+            "expected `sha256:` and 64 hex digits",
+            "\"sha256:12\"",
+        ),
+        (
+            "format = 1\n[docker]\nimage = \"a\"",
+            "`[docker]` is not complete",
+            "expected `image`, `digest` and `go`",
+            "docker",
+        ),
+    ] {
+        let found = problem(text);
+        assert_eq!((found.0.as_str(), found.1.as_str(), found.2.as_str()), (message, label, place), "{text}");
+    }
+    let conflict = format!("{HEAD}format = 1\n\n<<<<<<< HEAD\n[native]\ngo = \"1.26.8\"\n");
+    let Err(error) = parse(&conflict) else { panic!("a merge conflict was accepted") };
+    assert!(error.render(false).contains("--> goflame.lock:4:1"), "{}", error.render(false));
+}
+
+#[test]
+fn no_file_is_no_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(Lock::load(&dir.path().join("goflame.lock")).unwrap(), None);
+    assert!(matches!(Lock::load(dir.path()), Err(Error::File(_))));
+    assert_eq!(lock_path(Path::new("/p/goflame.toml")), Path::new("/p/goflame.lock"));
+    assert_eq!(lock_path(Path::new("/p/ci.toml")), Path::new("/p/ci.lock"));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in ".{0,200}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn any_flags_survive(flags in proptest::collection::vec("[^\\x00]{0,20}", 0..4), name in "[^\\x00]{0,10}") {
+        let mut lock = Lock::default();
+        lock.variants.insert(name, LockedVariant { flags, env: BTreeMap::new() });
+        prop_assert_eq!(parse(&lock.text()).unwrap(), lock);
+    }
+}

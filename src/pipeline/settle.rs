@@ -1,0 +1,286 @@
+//! What will be built, with what: settings and lock → toolchain, plan, and the lock that this leads to.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Error, Observer};
+use crate::build::docker::{self, ContainerPlan, Engine, EngineFacts, Sources, User};
+use crate::build::{self, BuildPlan, GoTool};
+use crate::config::{Config, Lock, Toolchain, lock_path};
+use crate::fsio;
+
+/// What may be fetched and what may change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BuildOptions {
+    /// The lock file may not change.
+    pub locked: bool,
+    /// Nothing may be fetched.
+    pub offline: bool,
+    /// The lock file is settled anew: what it pins does not count.
+    pub update_lock: bool,
+}
+
+/// A build that is about to happen.
+#[derive(Debug)]
+pub(super) struct Settled {
+    /// How it is built.
+    pub plan: BuildPlan,
+    /// With which Go.
+    pub go: GoTool,
+    /// In which containers; `None`: on this machine.
+    pub container: Option<Container>,
+    /// The text of the lock file.
+    pub lock: String,
+}
+
+/// An engine and what it is to do.
+#[derive(Debug)]
+pub(super) struct Container {
+    /// The engine.
+    pub engine: Engine,
+    /// The containers.
+    pub plan: ContainerPlan,
+    /// The image by name.
+    pub image: String,
+}
+
+/// A build in a container, for the manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InContainer {
+    /// The image by name.
+    pub image: String,
+    /// The image by digest or id.
+    pub digest: String,
+    /// The engine.
+    pub engine: EngineFacts,
+    /// Who built.
+    pub user: User,
+}
+
+impl Container {
+    /// What is worth remembering.
+    pub(super) fn record(&self) -> InContainer {
+        InContainer {
+            image: self.image.clone(),
+            digest: self.plan.image.clone(),
+            engine: self.engine.facts().clone(),
+            user: self.plan.user,
+        }
+    }
+}
+
+/// The lines of a difference between two locks.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Difference(Vec<String>);
+
+/// Go on this machine for the variant in force. Its version is the pinned one, or the one of the lock, or that of go.mod.
+pub fn find_go(config: &Config, lock: Option<&Lock>) -> Result<GoTool, build::Error> {
+    let none = BTreeMap::new();
+    let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
+    let found = GoTool::find(&config.root, &config.toolchain, env);
+    let Some(locked) = lock.and_then(|lock| lock.native_go.as_ref()) else { return found };
+    // Settings that choose a version themselves go before; the lock follows them.
+    if !config.toolchain.go.is_empty() || env.contains_key("GOTOOLCHAIN") {
+        return found;
+    }
+    if found.as_ref().is_ok_and(|go| build::release(&go.version).as_ref() == Some(locked)) {
+        return found;
+    }
+    let pin = Toolchain { go: locked.clone(), ..config.toolchain.clone() };
+    GoTool::find(&config.root, &pin, env).map_err(build::Error::pinned_by_lock)
+}
+
+/// The lock file of the project, as it is.
+pub fn load_lock(config: &Config) -> Result<Option<Lock>, Error> {
+    match &config.file {
+        Some(file) => Ok(Lock::load(fsio::shown(&lock_path(file)))?),
+        None => Ok(None),
+    }
+}
+
+/// The Go that will build, before anything is fetched: what the one in an image is, only its container can tell.
+pub(super) fn go_ahead(config: &Config, options: BuildOptions) -> Result<GoTool, Error> {
+    let pins = pins(config, options)?;
+    if config.build.docker {
+        return Ok(GoTool::in_image());
+    }
+    Ok(find_go(&with_network_of(config, options), pins.as_ref())?)
+}
+
+/// What would be built, as lines for a shell. Asks no engine and writes nothing.
+pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String), Error> {
+    let lock = pins(config, options)?;
+    if !config.build.docker {
+        let config = &with_network_of(config, options);
+        let go = find_go(config, lock.as_ref())?;
+        let plan = build::plan(&with_locked_go(config, &go, lock.as_ref()), &go)?;
+        let text = plan.to_string();
+        return Ok((plan, text));
+    }
+    let image = config.image().ok_or(build::Error::Docker(docker::Error::NoImage))?;
+    let locked = lock.and_then(|lock| lock.docker).filter(|locked| locked.image == image);
+    let plan = build::plan(config, &GoTool::in_image())?;
+    let user = User::calling();
+    let image = locked.map_or(image, |locked| locked.digest);
+    let text = containers(config, &plan, &image, user, options)?.to_string();
+    Ok((plan, text))
+}
+
+/// Settles everything that a build needs, and writes the lock file where that changes it.
+pub(super) fn settle(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<Settled, Error> {
+    let pins = pins(config, options)?;
+    let (plan, go, container, moved) = if config.build.docker {
+        let (plan, go, container, moved) = in_container(config, pins.as_ref(), options, observer)?;
+        (plan, go, Some(container), moved)
+    } else {
+        let config = &with_network_of(config, options);
+        let go = find_go(config, pins.as_ref())?;
+        let plan = build::plan(&with_locked_go(config, &go, pins.as_ref()), &go)?;
+        (plan, go, None, None)
+    };
+    // What is not pinned any more is still what changes.
+    let before = if options.update_lock { load_lock(config).ok().flatten() } else { pins };
+    let digest = container.as_ref().map(|container| container.plan.image.as_str());
+    let lock = build::settled(config, before.as_ref(), &go, digest);
+    if let (Some(moved), Some(container)) = (moved, &container) {
+        let mut would_be = lock.clone();
+        if let Some(locked) = &mut would_be.docker {
+            locked.digest.clone_from(&moved);
+        }
+        if options.locked {
+            return Err(changed(config, &lock.difference(&would_be)));
+        }
+        let image = &container.image;
+        observer.warn(&format!(
+            "{image} is {moved} by now; this build uses the one in goflame.lock (goflame build --update-lock takes the new one)"
+        ));
+    }
+    // A directory that cannot be the archive is found before anything is written.
+    super::build::open_archive(config)?;
+    write(config, before.as_ref(), &lock, options, &about(&go, container.as_ref()), observer)?;
+    Ok(Settled { plan, go, container, lock: lock.text() })
+}
+
+fn pins(config: &Config, options: BuildOptions) -> Result<Option<Lock>, Error> {
+    if options.update_lock { Ok(None) } else { load_lock(config) }
+}
+
+/// The settings with what Go may fetch: with `--offline`, nothing.
+fn with_network_of(config: &Config, options: BuildOptions) -> Config {
+    let mut config = config.clone();
+    if options.offline
+        && let Some(variant) = config.variants.get_mut(&config.build.variant)
+    {
+        variant.env.insert("GOPROXY".to_owned(), "off".to_owned());
+    }
+    config
+}
+
+/// The settings with the version of the lock pinned, where that is not the version that answers by itself.
+fn with_locked_go(config: &Config, go: &GoTool, lock: Option<&Lock>) -> Config {
+    let mut config = config.clone();
+    if config.toolchain.go.is_empty()
+        && let Some(locked) = lock.and_then(|lock| lock.native_go.as_ref())
+        && go.gotoolchain == format!("go{locked}")
+    {
+        config.toolchain.go.clone_from(locked);
+    }
+    config
+}
+
+pub(super) fn containers(
+    config: &Config,
+    plan: &BuildPlan,
+    image: &str,
+    user: User,
+    options: BuildOptions,
+) -> Result<ContainerPlan, Error> {
+    let history = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
+    let sources = Sources::find(&config.root, history);
+    let outside: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    let plan = docker::plan(config, plan, &sources, image, user, options.offline, &outside);
+    Ok(plan.map_err(build::Error::Docker)?)
+}
+
+fn in_container(
+    config: &Config,
+    lock: Option<&Lock>,
+    options: BuildOptions,
+    observer: &dyn Observer,
+) -> Result<(BuildPlan, GoTool, Container, Option<String>), Error> {
+    let name = config.image().ok_or(build::Error::Docker(docker::Error::NoImage))?;
+    let engine = Engine::connect().map_err(build::Error::Docker)?;
+    let left = engine.sweep().map_err(build::Error::Docker)?;
+    if left > 0 {
+        let what = if left == 1 { "a container".to_owned() } else { format!("{left} containers") };
+        observer.remark(&format!("removed {what} that an earlier goflame left behind"));
+    }
+    let locked = lock.and_then(|lock| lock.docker.as_ref());
+    if options.locked && locked.is_none_or(|locked| locked.image != name) {
+        // Found before anything is pulled.
+        let old = locked.map(|locked| format!("- docker.image = {:?}", locked.image));
+        let difference: Vec<_> = old.into_iter().chain([format!("+ docker.image = {name:?}")]).collect();
+        return Err(changed(config, &difference));
+    }
+    let pinned = engine.pin(&name, locked, options.offline, observer).map_err(build::Error::Docker)?;
+    let first = build::plan(config, &GoTool::in_image())?;
+    let plan = containers(config, &first, &pinned.digest, engine.user(), options)?;
+    let go = engine.go(&plan).map_err(build::Error::Docker)?;
+    let pin = &config.toolchain.go;
+    if !pin.is_empty() && build::release(&go.version).as_ref() != Some(pin) {
+        let other = docker::Error::OtherGo { pin: pin.clone(), image: name, found: go.version };
+        return Err(build::Error::Docker(other).into());
+    }
+    let build_plan = build::plan(config, &go)?;
+    Ok((build_plan, go, Container { engine, plan, image: name }, pinned.moved_to))
+}
+
+fn write(
+    config: &Config,
+    before: Option<&Lock>,
+    lock: &Lock,
+    options: BuildOptions,
+    about: &str,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    let Some(path) = config.file.as_deref().map(lock_path) else { return Ok(()) };
+    let name = file_name(&path);
+    let difference = before.map_or_else(|| Lock::default().difference(lock), |before| before.difference(lock));
+    if difference.is_empty() && before.is_some() {
+        observer.step("Pinned", &format!("{about} ({name})"));
+        return Ok(());
+    }
+    if options.locked {
+        return Err(changed(config, &difference));
+    }
+    // A checkout that cannot be written to can be built all the same; but nothing is pinned then.
+    match fsio::replace(&path, lock.text().as_bytes()) {
+        Ok(()) => observer.step("Locking", &format!("{about} ({name})")),
+        Err(error) => observer.warn(&format!("{name} cannot be written, so nothing is pinned: {}", error.source)),
+    }
+    Ok(())
+}
+
+fn changed(config: &Config, difference: &[String]) -> Error {
+    let path = config.file.as_deref().map_or_else(|| PathBuf::from("goflame.lock"), lock_path);
+    Error::Locked { missing: !path.exists(), name: file_name(&path), difference: Difference(difference.to_vec()) }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What is pinned, in a few words.
+fn about(go: &GoTool, container: Option<&Container>) -> String {
+    match container {
+        Some(container) => format!("{} in {} as {}", go.version, container.image, short(&container.plan.image)),
+        None => go.version.clone(),
+    }
+}
+
+/// A digest by its first 12 digits, as the `docker` command shows it.
+fn short(image: &str) -> &str {
+    let digest = image.rsplit_once('@').map_or(image, |(_, digest)| digest);
+    digest.get(..19).unwrap_or(digest)
+}

@@ -1,0 +1,194 @@
+//! `goflame build --verify`: is what we build the same every time, everywhere?
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::build::{Built, build_settled};
+use super::manifest::to_json;
+use super::settle::{Container, Settled, containers, settle};
+use super::{BuildOptions, Error, InContainer, Observer};
+use crate::build::{self, Copy, Side, compare};
+use crate::config::Config;
+use crate::fsio;
+
+/// Version of the shape of the record.
+const SCHEMA: u32 = 1;
+
+/// Which two builds are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// Where it is built anyway, in two directories.
+    Twice,
+    /// On this machine and in a container.
+    NativeAndDocker,
+}
+
+/// Two builds that came out the same.
+#[derive(Debug)]
+pub struct Verified {
+    /// The first of them, which stays.
+    pub built: Built,
+    /// What was compared, in words.
+    pub how: &'static str,
+    /// The record, which lies beside the program.
+    pub record: PathBuf,
+}
+
+/// Builds twice, from nothing, and compares the bytes. Programs that differ are an error that says where and why.
+pub fn verify(
+    config: &Config,
+    verify: Verify,
+    options: BuildOptions,
+    observer: &dyn Observer,
+) -> Result<Verified, Error> {
+    let mut config = config.clone();
+    if verify == Verify::NativeAndDocker {
+        config.build.docker = true;
+    }
+    let settled = settle(&config, options, observer)?;
+    let go = settled.go.clone();
+    let container = settled.container.as_ref().map(Container::record);
+    let copy = Copy::of(&config)?;
+    let (first, second, how, names, elsewhere) = match verify {
+        Verify::Twice => {
+            let second = elsewhere(&copy, &settled, options)?;
+            let how = if settled.container.is_some() { "Docker twice" } else { "native twice" };
+            (settled, second, how, ["in the project", "in the copy"], copy.config.root.clone())
+        }
+        // Where the container builds too, so that only the machine differs.
+        Verify::NativeAndDocker => {
+            let native = native(&config, &go)?;
+            let mut container = settled;
+            // Go decides about cgo by what it finds. Here the question is whether the rest is the same.
+            let cgo = u8::from(native.go.cgo_enabled).to_string();
+            add_env(&mut container, "CGO_ENABLED", &cgo);
+            (native, container, "native and Docker", ["natively", "in the container"], config.root.clone())
+        }
+    };
+    let built = build_cold(&config, first, &copy.scratch("cache-1"), observer)?;
+    let bytes = fsio::read(&built.artifact.path).map_err(Error::Input)?;
+    let other_config = Config { root: elsewhere.clone(), ..config.clone() };
+    let other = build_cold(&other_config, second, &copy.scratch("cache-2"), observer)?;
+    let other_bytes = fsio::read(&other.artifact.path).map_err(Error::Input)?;
+    if verify == Verify::NativeAndDocker {
+        // The one that is asked for stays: both were written to the same place.
+        fsio::replace(&built.artifact.path, &bytes).map_err(Error::Output)?;
+    }
+    let a = Side { bytes: &bytes, dir: &config.root, name: names[0] };
+    let b = Side { bytes: &other_bytes, dir: &elsewhere, name: names[1] };
+    if let Some(difference) = compare(&a, &b) {
+        return Err(build::Error::Differs { how, difference }.into());
+    }
+    let record = record_path(&built.artifact.path);
+    let text = format!("{:#}\n", provenance(&config, &built, how, container.as_ref()));
+    fsio::replace(&record, text.as_bytes()).map_err(Error::Output)?;
+    Ok(Verified { built, how, record })
+}
+
+/// The record of a verified program, if the program is still that one.
+pub(super) fn recorded(built: &Built) -> Option<Value> {
+    let bytes = fs::read(record_path(&built.artifact.path)).ok()?;
+    let record: Value = serde_json::from_slice(&bytes).ok()?;
+    (record.pointer("/program/sha256")?.as_str()? == built.artifact.sha256).then_some(record)
+}
+
+fn record_path(program: &Path) -> PathBuf {
+    let mut name = program.file_name().unwrap_or_default().to_owned();
+    name.push(".provenance.json");
+    program.with_file_name(name)
+}
+
+/// The same build in the copy.
+fn elsewhere(copy: &Copy, settled: &Settled, options: BuildOptions) -> Result<Settled, Error> {
+    let config = &copy.config;
+    let mut pinned = config.clone();
+    if let Some((_, go)) = settled.plan.env.iter().find(|(name, _)| name == "GOTOOLCHAIN") {
+        go.trim_start_matches("go").clone_into(&mut pinned.toolchain.go);
+    }
+    let plan = build::plan(&pinned, &settled.go)?;
+    let container = match &settled.container {
+        None => None,
+        Some(first) => Some(Container {
+            engine: build::docker::Engine::connect().map_err(build::Error::Docker)?,
+            plan: containers(config, &plan, &first.plan.image, first.plan.user, options)?.with_caches_of(&first.plan),
+            image: first.image.clone(),
+        }),
+    };
+    Ok(Settled { plan, go: settled.go.clone(), container, lock: settled.lock.clone() })
+}
+
+/// The build on this machine with the version that the container has.
+fn native(config: &Config, go: &build::GoTool) -> Result<Settled, Error> {
+    let mut config = config.clone();
+    if let Some(version) = build::release(&go.version) {
+        config.toolchain.go = version;
+    }
+    let go = super::settle::find_go(&config, None)?;
+    let mut plan = build::plan(&config, &go)?;
+    set(&mut plan.env, "CGO_ENABLED", &u8::from(go.cgo_enabled).to_string());
+    Ok(Settled { plan, go, container: None, lock: String::new() })
+}
+
+fn build_cold(config: &Config, mut settled: Settled, cache: &Path, observer: &dyn Observer) -> Result<Built, Error> {
+    match &mut settled.container {
+        Some(container) => container.plan.cold(),
+        None => set(&mut settled.plan.env, "GOCACHE", &cache.to_string_lossy()),
+    }
+    build_settled(config, settled, observer)
+}
+
+fn add_env(settled: &mut Settled, name: &str, value: &str) {
+    set(&mut settled.plan.env, name, value);
+    if let Some(container) = &mut settled.container {
+        container.plan.set_env(name, value);
+    }
+}
+
+fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
+    env.retain(|(other, _)| other != name);
+    env.push((name.to_owned(), value.to_owned()));
+    env.sort();
+}
+
+/// Everything that went into the program.
+fn provenance(config: &Config, built: &Built, how: &str, container: Option<&InContainer>) -> Value {
+    let go = &built.go;
+    let info = built.artifact.facts.go.as_ref().ok();
+    let modules = info.map(|info| {
+        let versions = info.deps.iter().map(|module| format!("{}@{}", module.path, module.version));
+        versions.collect::<Vec<_>>()
+    });
+    let settings = info.map(|info| info.settings.iter().cloned().collect::<std::collections::BTreeMap<_, _>>());
+    let env: std::collections::BTreeMap<_, _> =
+        built.plan.env.iter().filter(|(name, _)| name != "GOCACHE").cloned().collect();
+    let digest = |name: &str| build::digest_above(&config.root, name);
+    json!({
+        "schema": SCHEMA,
+        "program": {
+            "name": config.app.name,
+            "sha256": built.artifact.sha256,
+            "size": built.artifact.size,
+            "build_id": built.artifact.facts.build_id,
+        },
+        "verified": { "how": how, "at": jiff::Timestamp::now().to_string(), "goflame": env!("CARGO_PKG_VERSION") },
+        "inputs": {
+            "package": config.app.package,
+            "variant": config.build.variant,
+            "arguments": built.plan.argv,
+            "environment": env,
+            "go": {
+                "version": go.version, "goos": go.goos, "goarch": go.goarch, "goamd64": go.goamd64,
+                "goexperiment": go.goexperiment, "goflags": go.goflags, "cgo_enabled": go.cgo_enabled, "cc": go.cc,
+            },
+            "image": container.map(|container| &container.image),
+            "digest": container.map(|container| &container.digest),
+            "go_mod": digest("go.mod"),
+            "go_sum": digest("go.sum"),
+            "modules": modules,
+            "settings": settings,
+            "git": to_json(&build::git_state(&config.root)),
+        },
+    })
+}
