@@ -23,6 +23,8 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
         let plan = format!("cd [dir] && go build -trimpath -buildvcs=false {plan}\n");
         project.shell(&format!("$goflame {line}")).run().code(0).stderr("").stdout(&plan);
     }
+    let offline = project.goflame(["build", "--offline", "--dry-run"]).run();
+    offline.code(0).stdout("cd [dir] && GOPROXY=off go build [..] .\n");
     let lean = project.goflame(["build", "--variant", "lean", "--dry-run"]).run();
     lean.code(0).stderr("").stdout(
         "cd [dir] && CGO_ENABLED=1 GOAMD64=v3 NOTE='it'\\''s' go build -trimpath -buildvcs=false \
@@ -56,7 +58,8 @@ cd [dir] && [dir]/.goflame/build/release/program 'a b' -c
 fn the_binary_is_inspected() {
     let project = Project::program(NOTHING, "");
     project.goflame(["build"]).run().code(0).stdout("").stderr(
-        "    Building . [debug: -N -l] with go1[..]
+        "     Locking go1[..] (goflame.lock)
+    Building . [debug: -N -l] with go1[..]
        Built .goflame/build/debug/program with go1[..] in [..] s
    Inspected not optimised (-N -l in all packages), sha256 [..]
 ",
@@ -71,10 +74,11 @@ fn gos_own_errors_pass_through_untouched() {
     go.code(1);
     let goflame = project.goflame(["build"]).run();
     goflame.code(5).stdout("").stderr(&format!(
-        "    Building . [debug: -N -l] with go1[..]\n{}error: `cd [dir] && go build [..] .` failed: exit status 1\n",
+        "     Locking go1[..] (goflame.lock)\n    Building . [debug: -N -l] with go1[..]\n{}error: `cd [dir] && go build [..] .` failed: exit status 1\n",
         go.stderr
     ));
-    project.goflame(["run"]).run().code(5).stderr(&goflame.stderr);
+    let again = goflame.stderr.replace("     Locking", "      Pinned");
+    project.goflame(["run"]).run().code(5).stderr(&again);
     assert_eq!(project.partials(), Vec::<String>::new());
 }
 

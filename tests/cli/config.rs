@@ -82,12 +82,12 @@ fn what_comes_later_is_not_silently_accepted() {
 ",
     );
     rejects(
-        "[build]\ndocker = true\n",
-        "error: `build.docker = true` is not yet available
- --> goflame.toml:2:10
+        "[record]\noff_cpu = true\n",
+        "error: `record.off_cpu = true` is not yet available
+ --> goflame.toml:2:11
   |
-2 | docker = true
-  |          ^^^^ not yet available
+2 | off_cpu = true
+  |           ^^^^ not yet available
   |
   = help: only `false` works today
 ",

@@ -39,7 +39,8 @@ fn a_disk_that_fills_up_while_recording() {
     let run = project.goflame(["run"]).run();
     let partial = project.only_partial();
     run.code(6).stderr(&format!(
-        "    Building ./threads [debug: -N -l] with go1[..]
+        "     Locking go1[..] (goflame.lock)
+    Building ./threads [debug: -N -l] with go1[..]
     Checking [..] (goflame doctor)
      Running .goflame/build/debug/threads -n 2 -seconds 600
     Stopping the workload: its samples cannot be written
@@ -140,7 +141,8 @@ fn a_program_that_the_kernel_does_not_start() {
     let _mount = Mount::new(&project, ".goflame", "size=64m,noexec");
     let run = project.goflame(["run"]).run();
     run.code(6).stdout("").stderr(
-        "    Building ./printer [debug: -N -l] with go1[..]
+        "     Locking go1[..] (goflame.lock)
+    Building ./printer [debug: -N -l] with go1[..]
     Checking [..] (goflame doctor)
      Running .goflame/build/debug/printer
 error: cannot run `[dir]/.goflame/build/debug/printer`: starting the program failed

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// How long to wait for something that takes milliseconds, or a build of the Go runtime on a busy machine. Only a broken
+/// How long to wait for something that takes milliseconds, or for a build from nothing on a busy machine. Only a broken
 /// goflame makes a test wait this long.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The checked-out source of goflame.
 pub(crate) fn source() -> &'static Path {

@@ -96,7 +96,8 @@ fn two_interrupts_leave_at_once() {
     let run = run.finish();
     let partial = project.only_partial();
     run.code(130).stderr(&format!(
-        "    Building ./stubborn [debug: -N -l] with go1[..]
+        "     Locking go1[..] (goflame.lock)
+    Building ./stubborn [debug: -N -l] with go1[..]
     Checking [..] readiness checks: [..] (goflame doctor)
      Running .goflame/build/debug/stubborn -duration 10m
     Stopping the workload; interrupt again to leave at once

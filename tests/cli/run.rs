@@ -5,7 +5,8 @@ use nix::sys::signal::Signal;
 use crate::harness::{Project, send};
 
 /// What a run says before the workload speaks.
-const BEGIN: &str = "    Building [..] [debug: -N -l] with go1[..]
+const BEGIN: &str = "     Locking go1[..] (goflame.lock)
+    Building [..] [debug: -N -l] with go1[..]
     Checking [..] readiness checks: [..] (goflame doctor)
      Running .goflame/build/debug/[..]
 ";

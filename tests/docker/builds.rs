@@ -1,0 +1,171 @@
+//! Whole builds and runs in containers.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::process::Command;
+
+use crate::engine::{IMAGE, engine, hub, project, serve};
+use crate::harness::{Project, source};
+
+const NOTHING: &str = "package main\n\nfunc main() {}\n";
+
+/// `nobody`, who is in the account database of every Linux.
+const NOBODY: u32 = 65534;
+
+#[test]
+fn the_demo_runs_and_all_that_is_made_belongs_to_the_caller() {
+    assert!(nix::unistd::geteuid().is_root(), "this test needs root, as goflame under sudo has it");
+    let engine = engine();
+    let example = source().join("examples/hotspots");
+    let config = fs::read_to_string(example.join("goflame.toml")).unwrap();
+    let project = Project::with(&format!("{config}\n[toolchain]\nimage = \"{IMAGE}\"\n"));
+    for name in ["go.mod", "main.go", "work.go", "clock.go"] {
+        project.write(name, fs::read(example.join(name)).unwrap());
+    }
+    for name in [".", "go.mod", "main.go", "work.go", "clock.go", "goflame.toml"] {
+        chown(project.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    fs::set_permissions(project.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+    // The engine's group may connect; nobody is made a member of it, as `usermod -aG docker` would.
+    let relay = crate::endpoint::Relay::to(&engine.socket());
+    let run = project
+        .goflame(["run", "--docker", "--release", "--", "-seconds", "1"])
+        .env("DOCKER_HOST", relay.host())
+        .env("SUDO_UID", "65534")
+        .env("SUDO_GID", "65534")
+        .env("SUDO_USER", "nobody")
+        .run();
+    run.code(0)
+        .stderr_has(&format!("     Locking go1[..] in {IMAGE} as sha256:[..] (goflame.lock)"))
+        .stderr_has("    Building . [release] with go1[..] in a container");
+    assert!(run.stdout.contains("main.multiply"), "{}", run.stdout);
+    for name in [".goflame/build/release/hotspots", "goflame.lock", ".goflame/runs"] {
+        let owner = fs::metadata(project.path(name)).unwrap();
+        assert_eq!((owner.uid(), owner.gid()), (NOBODY, NOBODY), "{name}");
+    }
+    let manifest = project.manifest();
+    let docker = &manifest["build"]["docker"];
+    assert_eq!(docker["image"], IMAGE);
+    assert_eq!(docker["user"], "65534:65534");
+    assert!(docker["digest"].as_str().unwrap().starts_with("sha256:"), "{docker}");
+    assert!(manifest["build"]["command"].as_str().unwrap().contains("docker run --rm --read-only --cap-drop=ALL"));
+    assert_eq!(project.read(&format!("{}/goflame.lock", project.only_run())), project.read("goflame.lock"));
+    assert_eq!(engine.containers(&project), [""; 0]);
+}
+
+/// A project that needs example.com/dep, and the proxy that has it.
+fn with_module() -> (Project, tempfile::TempDir) {
+    let proxy = tempfile::tempdir().unwrap();
+    let wrote = Command::new(hub()).arg("-write").arg(proxy.path()).status().unwrap();
+    assert!(wrote.success());
+    let project = project("package main\n\nimport \"example.com/dep\"\n\nfunc main() { println(dep.Answer()) }\n", "");
+    project.write("go.mod", "module example.com/program\n\ngo 1.21\n\nrequire example.com/dep v1.0.0\n");
+    go(&project, &proxy, &["mod", "tidy"]);
+    (project, proxy)
+}
+
+fn go(project: &Project, proxy: &tempfile::TempDir, args: &[&str]) {
+    let cache = project.path("gomodcache");
+    let mut go = Command::new("go");
+    go.args(args).current_dir(project.path(".")).env("GOPROXY", format!("file://{}", proxy.path().display()));
+    go.env("GOSUMDB", "off").env("GOFLAGS", "-modcacherw").env("GOMODCACHE", cache);
+    assert!(go.status().unwrap().success(), "go {args:?}");
+    let _ = fs::remove_dir_all(project.path("gomodcache"));
+}
+
+#[test]
+fn modules_are_downloaded_once_and_only_with_leave() {
+    let engine = engine();
+    let (project, proxy) = with_module();
+    let served = serve(&engine, proxy.path(), 8081);
+    let url = served.url.clone();
+    let goflame = |args: &str| {
+        let line = format!("$goflame build --docker {args}");
+        project.shell(&line).env("DOCKER_HOST", engine.host()).env("GOPROXY", &url).env("GOSUMDB", "off").run()
+    };
+    goflame("--offline")
+        .code(5)
+        .stderr_has("   help: the compile has no network: build once without --offline, or use `go mod vendor`");
+    let downloading = " Downloading modules (go mod download), the only step with a network";
+    goflame("").code(0).stderr_has(downloading);
+    goflame("").code(0).stderr_lacks(downloading);
+    goflame("--offline").code(0);
+    project.shell(".goflame/build/debug/program").run().code(0).stderr("42\n");
+
+    assert_eq!(engine.volumes(&project).len(), 2);
+    let lock = project.read("goflame.lock");
+    assert!(String::from_utf8(lock).unwrap().contains("[modules]\ngo_sum = \"sha256:"));
+    goflame("--clean-cache").code(0).stderr_has("     Removed the volume goflame-[..]-modules");
+    assert_eq!(engine.volumes(&project), [""; 0]);
+    goflame("--clean-cache").code(0).stderr("       Found no caches of this project on the Docker engine\n");
+    drop(served);
+
+    go(&project, &proxy, &["mod", "vendor"]);
+    goflame("").code(0).stderr_lacks(downloading);
+    assert_eq!(engine.containers(&project), [""; 0]);
+    goflame("--clean-cache").code(0);
+}
+
+#[test]
+fn errors_are_those_of_go_with_the_paths_of_this_machine() {
+    let engine = engine();
+    let project = project("package main\n\nfunc main() { undefined() }\n", "");
+    let build = engine.goflame(&project, ["build", "--docker"]).run();
+    build
+        .code(5)
+        .stdout("")
+        .stderr_has("# example.com/program")
+        .stderr_has("./main.go:3:15: undefined: undefined")
+        .stderr_has("error: `docker run --rm --read-only[..]build -trimpath[..]` failed: exit status 1");
+    project.write("main.go", "package main\n\nfunc main() {\n");
+    let build = engine.goflame(&project, ["build", "--docker"]).run();
+    build.code(5).stderr_has("./main.go:4:1: syntax error: [..]");
+    assert_eq!(engine.containers(&project), [""; 0]);
+}
+
+#[test]
+fn the_plan_is_printed_and_nothing_is_asked() {
+    let project = project(NOTHING, "build.docker = true\n");
+    // No engine is there.
+    let plan = project.goflame(["build", "--dry-run"]).env("DOCKER_HOST", "unix:///nonexistent").run();
+    plan.code(0).stderr("").stdout(&format!(
+        "docker run --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges --network=none --user=[..] \
+         --mount=type=bind,source=[dir],target=[dir],readonly [..] --workdir=[dir] --entrypoint=go {IMAGE} build \
+         -trimpath -buildvcs=false '-gcflags=all=-N -l' -ldflags=-compressdwarf=false -o \
+         [dir]/.goflame/build/debug/program .\n"
+    ));
+    assert_eq!(project.names("."), ["go.mod", "goflame.toml", "main.go"]);
+    project.goflame(["build", "--dry-run", "--native"]).run().code(0).stdout("cd [dir] && go build [..]\n");
+    project
+        .goflame(["build", "--docker", "--native"])
+        .run()
+        .code(2)
+        .stderr_has("error: the argument '--docker' cannot be used with '--native'");
+}
+
+#[test]
+fn the_dockerfile_builds_the_same_bytes() {
+    let engine = engine();
+    let project = project(NOTHING, "");
+    let file = project.goflame(["build", "--release", "--print-dockerfile"]).run();
+    file.code(0).stderr("");
+    let (modules, sources) =
+        (file.stdout.find("COPY go.mod go.sum* ./").unwrap(), file.stdout.find("COPY . .").unwrap());
+    assert!(modules < file.stdout.find("\"mod\", \"download\"").unwrap() && modules < sources, "{}", file.stdout);
+
+    engine.goflame(&project, ["build", "--release", "--docker"]).run().code(0);
+    // The image has no shell, so RUN takes its other form; what it says is what is under test.
+    let line = file.stdout.lines().find_map(|line| line.strip_prefix("RUN go ")).unwrap();
+    let words: Vec<String> = line.split(' ').map(|word| format!("\"{word}\"")).collect();
+    let text = file.stdout.replace(&format!("RUN go {line}"), &format!("RUN [\"go\", {}]", words.join(", ")));
+    // Nor has it a place for temporary files.
+    project.write("Dockerfile", text.replace("WORKDIR /src", "ENV TMPDIR=/\nWORKDIR /src"));
+    engine.docker(&["build", "--network=none", "--tag", "goflame-test/made", &project.path(".").display().to_string()]);
+    let id = engine.docker(&["create", "goflame-test/made"]).remove(0);
+    let to = project.path("from-image");
+    engine.docker(&["cp", &format!("{id}:/program"), &to.display().to_string()]);
+    engine.docker(&["rm", &id]);
+    engine.docker(&["rmi", "goflame-test/made"]);
+    assert!(project.read("from-image") == project.read(".goflame/build/release/program"));
+    engine.goflame(&project, ["build", "--clean-cache"]).run().code(0);
+}

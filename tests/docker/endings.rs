@@ -1,0 +1,107 @@
+//! Builds that do not get to their end. Whatever happens, no container stays.
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::engine::{Engine, engine, project};
+use crate::harness::{Project, Running};
+use crate::inside::probed;
+
+/// A build that waits inside the container.
+fn waiting<'p>(engine: &Engine, project: &'p Project) -> Running<'p> {
+    let build = engine.goflame(project, ["build", "--docker"]).spawn();
+    let since = Instant::now();
+    while !project.path(".goflame/build/debug/waiting").exists() {
+        assert!(since.elapsed() < Duration::from_secs(120), "the build does not start");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(engine.containers(project).len(), 1);
+    build
+}
+
+#[test]
+fn an_interrupt_ends_the_build_and_removes_its_container() {
+    let engine = engine();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let project = probed("PROBE_WAIT = \"1\"\n");
+        let build = waiting(&engine, &project);
+        build.signal(signal);
+        build
+            .finish()
+            .code(128 + signal as i32)
+            .stderr_has("error: the build was interrupted, and its container removed");
+        assert_eq!(engine.containers(&project), [""; 0]);
+        assert_eq!(engine.volumes(&project).len(), 2);
+        engine.goflame(&project, ["build", "--clean-cache"]).run().code(0);
+    }
+}
+
+fn project_of_its_own() -> Project {
+    project("package main\n\nfunc main() {}\n", "")
+}
+
+/// On one more engine, since no other goflame may sweep it, and no other may need it.
+#[test]
+fn kill_9_and_an_engine_that_goes_away() {
+    let killed = probed("PROBE_WAIT = \"1\"\n");
+    let engine = Engine::start(&killed);
+    let build = waiting(&engine, &killed);
+    let left = engine.containers(&killed);
+    build.signal(Signal::SIGKILL);
+    build.finish().killed(Signal::SIGKILL);
+    assert_eq!(engine.containers(&killed), left);
+    // The next start, though of another project, which has its own containers.
+    let other = project_of_its_own();
+    let build = engine.goflame(&other, ["build", "--docker", "--verbose"]).run();
+    build.code(0).stderr_has("        Note removed a container that an earlier goflame left behind");
+    assert_eq!(engine.docker(&["ps", "--all", "--quiet"]), [""; 0]);
+
+    let stopped = probed("PROBE_WAIT = \"1\"\n");
+    let build = waiting(&engine, &stopped);
+    crate::harness::send(engine.pid(), Signal::SIGTERM);
+    let at = format!("{} (DOCKER_HOST)", engine.host());
+    build.finish().code(11).stderr_has(&format!("error: the Docker engine at {at} went away during `go build`"));
+    let after = engine.goflame(&stopped, ["build", "--docker"]).run();
+    after
+        .code(11)
+        .stderr_has(&format!("error: no Docker engine answers at {at}"))
+        .stderr_has("   help: is it running? [..]");
+}
+
+/// A small file system of the project's own.
+struct Full<'p>(&'p Project);
+
+impl<'p> Full<'p> {
+    fn mount(project: &'p Project, size: &str) -> Self {
+        std::fs::create_dir_all(project.path(".goflame")).unwrap();
+        let option = format!("size={size}");
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &option, "tmpfs"]).arg(project.path(".goflame")).status();
+        assert!(mount.unwrap().success(), "this test needs root, for a mount of its own");
+        Self(project)
+    }
+}
+
+impl Drop for Full<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path(".goflame")).status();
+    }
+}
+
+#[test]
+fn a_full_disk() {
+    let engine = engine();
+    let project = project_of_its_own();
+    let _full = Full::mount(&project, "1m");
+    let build = engine.goflame(&project, ["build", "--docker"]).run();
+    build
+        .code(5)
+        .stderr_has("[..]no space left on device")
+        .stderr_has("   help: free disk space in [dir]/.goflame/build/debug, or where the engine keeps its volumes");
+    assert_eq!(project.names(".goflame/build/debug"), [""; 0]);
+    assert_eq!(engine.containers(&project), [""; 0]);
+    engine.goflame(&project, ["build", "--clean-cache"]).run().code(0);
+}

@@ -1,0 +1,151 @@
+//! The engine that the tests use, seen by the `docker` command; and what is served to it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::harness::{Goflame, Project, source};
+
+/// The image that tests/setup/engine makes.
+pub(crate) const IMAGE: &str = "goflame-test/golang:local";
+
+/// An engine of the tests' own.
+pub(crate) struct Engine {
+    dir: PathBuf,
+    own: bool,
+}
+
+/// The engine that all tests share.
+pub(crate) fn engine() -> Engine {
+    let dir = std::env::var_os("GOFLAME_ENGINE").expect(
+        "these tests need a Docker engine of their own: tests/setup/engine run cargo test (`make test` does it)",
+    );
+    Engine { dir: dir.into(), own: false }
+}
+
+impl Engine {
+    /// One more engine, which may be stopped.
+    pub(crate) fn start(project: &Project) -> Self {
+        let dir = std::env::temp_dir().join(format!("goflame-engine-{}", std::process::id()));
+        let engine = Self { dir, own: true };
+        engine.script("start", project);
+        engine
+    }
+
+    fn script(&self, verb: &str, project: &Project) {
+        let script = source().join("tests/setup/engine");
+        let mut command = Command::new(script);
+        let done = command.arg(verb).env("GOFLAME_ENGINE", &self.dir).current_dir(project.path(".")).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.join("docker.sock")
+    }
+
+    pub(crate) fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    /// Process id of dockerd.
+    pub(crate) fn pid(&self) -> i32 {
+        std::fs::read_to_string(self.dir.join("dockerd.pid")).unwrap().trim().parse().unwrap()
+    }
+
+    /// This machine, as containers with a network see it: the address of the engine's bridge.
+    pub(crate) fn gateway(&self) -> String {
+        let netns = format!("--net=/proc/{}/ns/net", self.pid());
+        let out =
+            Command::new("nsenter").args([&netns, "ip", "-4", "-o", "address", "show", "docker0"]).output().unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        let address = text.split_whitespace().skip_while(|word| *word != "inet").nth(1).unwrap();
+        address.split('/').next().unwrap().to_owned()
+    }
+
+    /// What the `docker` command prints, by lines.
+    #[track_caller]
+    pub(crate) fn docker(&self, args: &[&str]) -> Vec<String> {
+        let out =
+            Command::new("docker").env("DOCKER_BUILDKIT", "0").args(["-H", &self.host()]).args(args).output().unwrap();
+        assert!(out.status.success(), "docker {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// The containers of a project, running or not.
+    pub(crate) fn containers(&self, project: &Project) -> Vec<String> {
+        let label = format!("label=goflame.project={}", real(project).display());
+        self.docker(&["ps", "--all", "--quiet", "--filter", &label])
+    }
+
+    /// The volumes of a project.
+    pub(crate) fn volumes(&self, project: &Project) -> Vec<String> {
+        let label = format!("label=goflame.project={}", real(project).display());
+        self.docker(&["volume", "ls", "--quiet", "--filter", &label])
+    }
+
+    /// `goflame` with this engine.
+    pub(crate) fn goflame<'p, const N: usize>(&self, project: &'p Project, args: [&str; N]) -> Goflame<'p> {
+        project.goflame(args).env("DOCKER_HOST", self.host())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.own {
+            let stop =
+                Command::new(source().join("tests/setup/engine")).arg("stop").env("GOFLAME_ENGINE", &self.dir).status();
+            assert!(std::thread::panicking() || stop.unwrap().success());
+        }
+    }
+}
+
+/// The directory of a project as goflame knows it.
+pub(crate) fn real(project: &Project) -> PathBuf {
+    project.path(".").canonicalize().unwrap()
+}
+
+/// A module with this main.go, built in the tests' image.
+pub(crate) fn project(main: &str, config: &str) -> Project {
+    Project::program(main, &format!("toolchain.image = \"{IMAGE}\"\n{config}"))
+}
+
+/// tests/hub, built once.
+pub(crate) fn hub() -> &'static Path {
+    static HUB: OnceLock<PathBuf> = OnceLock::new();
+    HUB.get_or_init(|| go_program(&source().join("tests/hub"), "hub"))
+}
+
+/// Builds a static program of the tests' own, for good: cargo's directory for such things keeps it.
+pub(crate) fn go_program(dir: &Path, name: &str) -> PathBuf {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let mut go = Command::new("go");
+    go.args(["build", "-buildvcs=false", "-o"]).arg(&program).arg(".").current_dir(dir).env("CGO_ENABLED", "0");
+    assert!(go.status().unwrap().success(), "{}", dir.display());
+    program
+}
+
+/// A running hub, where the engine's containers can reach it.
+pub(crate) struct Served {
+    child: Child,
+    /// Its address for containers, `http://...`.
+    pub(crate) url: String,
+}
+
+/// Serves `proxy` and a registry on this port of the engine's network namespace.
+pub(crate) fn serve(engine: &Engine, proxy: &Path, port: u16) -> Served {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/proc/{}/ns/net", engine.pid())).arg(hub()).arg("-serve").arg(proxy);
+    let mut child = command.arg(format!("0.0.0.0:{port}")).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    Served { child, url: format!("http://{}:{port}", engine.gateway()) }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,55 @@
+//! What a build may do, found out from inside of it.
+
+use serde_json::Value;
+
+use crate::engine::{engine, go_program, project};
+use crate::harness::{Project, source};
+
+/// A project whose build runs tests/hub/probe inside the container.
+pub(crate) fn probed(more_env: &str) -> Project {
+    let probe = go_program(&source().join("tests/hub/probe"), "probe");
+    let project = project("package main\n\nfunc main() {}\n", "");
+    project.write("probe", std::fs::read(probe).unwrap());
+    project.shell("chmod +x probe").run().code(0);
+    let dir = crate::engine::real(&project);
+    let dir = dir.display();
+    let config = String::from_utf8(project.read("goflame.toml")).unwrap();
+    project.write(
+        "goflame.toml",
+        format!(
+            "{config}[variant.debug.env]\nGOFLAGS = \"-toolexec={dir}/probe\"\nPROBE_OUT = \"{dir}/.goflame/build/debug\"\n\
+             PROBE_SOURCE = \"{dir}\"\n{more_env}"
+        ),
+    );
+    project
+}
+
+fn found(project: &Project) -> Value {
+    serde_json::from_slice(&project.read(".goflame/build/debug/probe.json")).unwrap()
+}
+
+#[test]
+fn no_network_no_capabilities_no_way_back() {
+    let engine = engine();
+    let project = probed(&format!("PROBE_DIAL = \"{}\"\n", format_args!("{}:8099", engine.gateway())));
+    engine.goflame(&project, ["build", "--docker"]).run().code(0);
+    let facts = found(&project);
+    for capabilities in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert_eq!(facts["Status"][capabilities], "0000000000000000", "{capabilities}");
+    }
+    assert_eq!(facts["Status"]["NoNewPrivs"], "1");
+    assert_eq!(facts["Status"]["Seccomp"], "2");
+    assert_eq!(facts["Interfaces"], serde_json::json!(["lo"]));
+    assert!(facts["Dial"].as_str().unwrap().contains("network is unreachable"), "{facts}");
+    assert!(facts["Source"].as_str().unwrap().contains("read-only file system"), "{facts}");
+    assert!(facts["Root"].as_str().unwrap().contains("read-only file system"), "{facts}");
+    let caller = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    assert_eq!((&facts["Uid"], &facts["Gid"]), (&caller.0.into(), &caller.1.into()));
+    assert!(!project.names(".").contains(&"planted".to_owned()));
+    // The same probe sees all of it natively, so it can see.
+    std::fs::remove_file(project.path(".goflame/build/debug/probe.json")).unwrap();
+    project.goflame(["build"]).run().code(0);
+    let facts = found(&project);
+    assert_eq!(facts["Source"], "");
+    assert!(facts["Interfaces"].as_array().unwrap().len() > 1, "{facts}");
+}

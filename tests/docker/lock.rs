@@ -1,0 +1,106 @@
+//! `goflame.lock` of native builds.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use crate::harness::Project;
+
+const NOTHING: &str = "package main\n\nfunc main() {}\n";
+
+fn lock(project: &Project) -> String {
+    String::from_utf8(project.read("goflame.lock")).unwrap()
+}
+
+#[test]
+fn the_first_build_writes_it_and_the_second_changes_nothing() {
+    let project = Project::program(NOTHING, "[variant.debug]\ncgo = false\n");
+    project.goflame(["build", "--locked"]).run().code(3).stdout("").stderr_in_order(
+        "error: goflame.lock does not exist, and --locked forbids that
+  cause: + native.go = \"1.[..]\"
+         + variant.debug.env = { CGO_ENABLED = \"0\" }
+         + variant.debug.flags = [\"-trimpath\", \"-buildvcs=false\", \"-gcflags=all=-N -l\", [..]]
+         + variant.release.flags = [[..]]
+   help: `goflame build --update-lock` writes it; commit it with what made it change
+",
+    );
+    assert!(!project.path("goflame.lock").exists());
+    project.goflame(["build"]).run().code(0).stderr_has("     Locking go1.[..] (goflame.lock)");
+    let first = fs::metadata(project.path("goflame.lock")).unwrap();
+    for args in
+        ["build", "build --locked", "build --release --locked", "build --dry-run", "build --dry-run --update-lock"]
+    {
+        project.shell(&format!("$goflame {args}")).run().code(0);
+    }
+    let then = fs::metadata(project.path("goflame.lock")).unwrap();
+    assert_eq!((first.ino(), first.mtime_nsec()), (then.ino(), then.mtime_nsec()), "it was written again");
+}
+
+#[test]
+fn what_settings_and_modules_change_is_followed_unless_locked() {
+    let project = Project::program(NOTHING, "");
+    project.goflame(["build"]).run().code(0);
+    let before = lock(&project);
+    project.write("go.sum", "example.com/unused v1.0.0 h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
+    let config = String::from_utf8(project.read("goflame.toml")).unwrap();
+    project.write("goflame.toml", format!("{config}[variant.release]\ntags = [\"netgo\"]\n"));
+    let refused = project.goflame(["run", "--locked"]).run();
+    refused.code(3).stdout("").stderr_in_order(
+        "error: goflame.lock would change, and --locked forbids that
+  cause: + modules.go_sum = \"sha256:[..]\"
+         - variant.release.flags = [\"-trimpath\", \"-buildvcs=false\", \"-ldflags=-compressdwarf=false\"]
+         + variant.release.flags = [\"-trimpath\", \"-buildvcs=false\", \"-ldflags=-compressdwarf=false\", \"-tags=netgo\"]
+",
+    );
+    assert_eq!(lock(&project), before);
+    assert_eq!(project.names(".goflame/runs"), [""; 0]);
+    project.goflame(["build"]).run().code(0).stderr_has("     Locking go1.[..] (goflame.lock)");
+    project.goflame(["build", "--locked"]).run().code(0);
+    assert_ne!(lock(&project), before);
+}
+
+#[test]
+fn damage_is_shown_as_that_of_the_settings() {
+    let project = Project::program(NOTHING, "");
+    project.goflame(["build"]).run().code(0);
+    let text = lock(&project);
+    project.write("goflame.lock", text.replace("[native]", "[native"));
+    for args in ["build", "run", "build --dry-run", "build --locked"] {
+        project.shell(&format!("$goflame {args}")).run().code(3).stdout("").stderr(
+            "error: unclosed table
+ --> goflame.lock:4:8
+  |
+4 | [native
+  |        ^ expected `]`
+",
+        );
+    }
+    project.write("goflame.lock", text.replace("format = 1", "format = 7"));
+    project.goflame(["build"]).run().code(3).stderr_in_order(
+        "error: invalid value for `format`
+ --> goflame.lock:2:10
+2 | format = 7
+  = help: a newer goflame wrote it
+",
+    );
+    project.goflame(["build", "--update-lock"]).run().code(0);
+    assert_eq!(lock(&project), text);
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_no_reason_not_to_build() {
+    let project = Project::program(NOTHING, "");
+    fs::create_dir(project.path("goflame.lock")).unwrap();
+    project.goflame(["build"]).run().code(3).stderr_has("error: cannot read [..]goflame.lock");
+    fs::remove_dir(project.path("goflame.lock")).unwrap();
+    // Even root cannot write through a link into /proc.
+    std::os::unix::fs::symlink("/proc/goflame", project.path("goflame.lock")).unwrap();
+    let build = project.goflame(["build"]).run();
+    build.code(0).stderr_has("     Warning goflame.lock cannot be written, so nothing is pinned: [..]");
+}
+
+#[test]
+fn a_run_keeps_it() {
+    let project = Project::program(NOTHING, "");
+    project.goflame(["run", "--release"]).run().code(0);
+    assert_eq!(project.read(&format!("{}/goflame.lock", project.only_run())), project.read("goflame.lock"));
+}

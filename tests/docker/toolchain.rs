@@ -1,0 +1,97 @@
+//! Versions of Go side by side.
+
+use std::process::Command;
+
+use crate::harness::Project;
+
+/// Prints the version that built it.
+const VERSION: &str = "package main\n\nimport \"runtime\"\n\nfunc main() { println(runtime.Version()) }\n";
+
+/// The Go on PATH, and another release that the go command can fetch.
+fn versions() -> (String, String) {
+    let out = Command::new("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").output().unwrap();
+    let own = String::from_utf8(out.stdout).unwrap().trim().trim_start_matches("go").to_owned();
+    let other = if own == "1.25.5" { "1.25.4" } else { "1.25.5" };
+    (own, other.to_owned())
+}
+
+#[test]
+fn two_projects_are_built_each_with_its_own() {
+    let (own, other) = versions();
+    let projects = [own.as_str(), other.as_str()].map(|version| {
+        let project = Project::program(VERSION, "# mine\n[build]\nvariant = \"release\" # always\n");
+        // The network is the real one: this is the go command's own download, and its checksums.
+        let install = project.goflame(["toolchain", "install", version]).run();
+        install.code(0).stderr_has(&format!("   Installed go{version} in [..]"));
+        let pin = project.goflame(["toolchain", "use", version]).run();
+        pin.code(0).stdout("").stderr(&format!("      Pinned go{version} (goflame.toml)\n"));
+        (project, version)
+    });
+    for (project, version) in &projects {
+        let text = String::from_utf8(project.read("goflame.toml")).unwrap();
+        assert!(text.contains("# mine") && text.contains("# always") && text.contains(&format!("go = \"{version}\"")));
+        let run = project.goflame(["build"]).run();
+        run.code(0).stderr_has(&format!("     Locking go{version} (goflame.lock)"));
+        project.shell(".goflame/build/release/program").run().code(0).stderr(&format!("go{version}\n"));
+        let lock = String::from_utf8(project.read("goflame.lock")).unwrap();
+        assert!(lock.contains(&format!("[native]\ngo = \"{version}\"\n")), "{lock}");
+        let list = project.goflame(["toolchain", "list"]).run();
+        list.code(0);
+        let pinned = |line: &&str| line.ends_with("  pinned by goflame.toml");
+        let pinned: Vec<_> = list.stdout.lines().filter(pinned).collect();
+        assert!(pinned.len() == 1 && pinned[0].starts_with(&format!("go{version} ")), "{}", list.stdout);
+        assert!(list.stdout.contains(&format!("go{own} ")) && list.stdout.contains(&format!("go{other} ")));
+    }
+
+    // The lock pins where the settings do not, until it is told otherwise.
+    let (project, _) = &projects[1];
+    project.write("goflame.toml", "app.name = \"program\"\nbuild.variant = \"release\"\n");
+    project.goflame(["build", "--locked"]).run().code(0).stderr_has(&format!("      Pinned go{other} (goflame.lock)"));
+    project.shell(".goflame/build/release/program").run().stderr(&format!("go{other}\n"));
+    project
+        .goflame(["build", "--dry-run"])
+        .run()
+        .code(0)
+        .stdout(&format!("cd [dir] && GOTOOLCHAIN=go{other} go build [..]\n"));
+    project
+        .goflame(["build", "--update-lock"])
+        .run()
+        .code(0)
+        .stderr_has(&format!("     Locking go{own} (goflame.lock)"));
+    project.shell(".goflame/build/release/program").run().stderr(&format!("go{own}\n"));
+
+    // A version that the lock pins and that nobody has.
+    let lock = String::from_utf8(project.read("goflame.lock")).unwrap();
+    project.write("goflame.lock", lock.replace(&own, "1.98.7"));
+    let absent = project.goflame(["build"]).env("GOPROXY", "off").run();
+    absent
+        .code(4)
+        .stderr_has(&format!("error: goflame.lock pins go1.98.7, but `go` is go{own} and cannot switch to go1.98.7"))
+        .stderr_has("   help: `goflame toolchain install 1.98.7` fetches it")
+        .stderr_has("   help: `goflame build --update-lock` takes the Go that is installed");
+    project
+        .goflame(["toolchain", "list"])
+        .run()
+        .code(0)
+        .stderr("     Warning goflame.lock pins go1.98.7, which is not here: goflame toolchain install 1.98.7\n");
+}
+
+#[test]
+fn versions_that_are_none() {
+    let project = Project::program(VERSION, "");
+    project.goflame(["toolchain", "use", "go1.27.3"]).run().code(2).stdout("").stderr(
+        "error: `go1.27.3` is no version of Go: expected a Go version such as `1.27.3`; leave out the `go`: `1.27.3`\n",
+    );
+    project.goflame(["toolchain", "install", "1.27"]).run().code(2);
+    let absent = project.goflame(["toolchain", "install", "1.98.7"]).env("GOPROXY", "off").run();
+    absent.code(5).stdout("").stderr_has("error: go1.98.7 could not be had: `go` ended with exit status 1");
+    project.goflame(["toolchain", "use", "1.98.7"]).run().code(0).stderr(
+        "      Pinned go1.98.7 (goflame.toml)
+        Note it is not on this machine: goflame toolchain install 1.98.7
+",
+    );
+    let list = project.goflame(["toolchain", "list", "--json"]).run();
+    let list: serde_json::Value = serde_json::from_str(&list.code(0).stdout).unwrap();
+    assert_eq!(list["pinned"]["version"], "go1.98.7");
+    assert!(list["toolchains"].as_array().unwrap().iter().any(|go| go["origin"] == "path"), "{list}");
+}
