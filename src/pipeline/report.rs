@@ -110,7 +110,7 @@ fn report_file(path: &Path, title: Option<&str>, observer: &dyn Observer) -> Res
     }
     let kernel = || read_kallsyms(kept.as_deref().unwrap_or(Path::new("/proc/kallsyms")));
     let (analysis, seconds) = analyse_bytes(&name, &bytes, &images, kernel, options)?;
-    observer.step("Analysing", &format!("{} of {name} in {seconds:.2} s", samples(analysis.quality.samples)));
+    observer.step("Analysing", &format!("{} of {name} in {seconds:.3} s", samples(analysis.quality.samples)));
     Ok(reported(analysis, title.unwrap_or(&name)))
 }
 
@@ -137,7 +137,7 @@ fn report_run(run: &Run, title: Option<&str>, observer: &dyn Observer) -> Result
         ..Options::default()
     };
     let (analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, options)?;
-    let text = format!("{} of run {} in {seconds:.2} s", samples(analysis.quality.samples), run.id());
+    let text = format!("{} of run {} in {seconds:.3} s", samples(analysis.quality.samples), run.id());
     observer.step("Analysing", &text);
     Ok(reported(analysis, title.unwrap_or(&manifest.title)))
 }

@@ -143,7 +143,7 @@ impl Run<'_> {
         };
         let (analysis, seconds) = analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || kernel, analysis_options)?;
         let (profile, quality) = (analysis.profile, analysis.quality);
-        self.observer.step("Analysing", &format!("{} in {seconds:.2} s", samples(quality.samples)));
+        self.observer.step("Analysing", &format!("{} in {seconds:.3} s", samples(quality.samples)));
 
         let mut notes = self.settled.losses();
         notes.extend(self.settled.remark());
