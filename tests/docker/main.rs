@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod builds;
+mod doctor;
 mod endings;
 mod endpoint;
 mod engine;

@@ -1,0 +1,53 @@
+//! What `goflame doctor` says of the engine, the image and the lock, held against what a build then gets.
+
+use serde_json::Value;
+
+use crate::engine::{Engine, engine, project};
+use crate::harness::Project;
+
+const NOTHING: &str = "package main\n\nfunc main() {}\n";
+
+/// Status and finding of a check.
+fn check(engine: &Engine, project: &Project, id: &str, code: i32) -> (String, String) {
+    let doctor = engine.goflame(project, ["doctor", "--json", "--only", id]).run();
+    doctor.code(code);
+    let report: Value = serde_json::from_str(&doctor.stdout).unwrap();
+    let finding = &report["findings"].as_array().unwrap()[0];
+    assert_eq!(finding["id"], id);
+    (finding["status"].as_str().unwrap().to_owned(), finding["found"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn doctor_sees_what_a_build_gets() {
+    let engine = engine();
+    let project = project(NOTHING, "build.docker = true\n");
+    let said = |id, code| check(&engine, &project, id, code);
+    assert_eq!(said("docker-reachable", 0).0, "ok");
+    assert_eq!(said("docker-image", 0).0, "ok");
+    assert_eq!(said("docker-digest", 0).0, "info", "nothing is locked yet");
+    engine.goflame(&project, ["build"]).run().code(0);
+    assert_eq!(said("docker-digest", 0).0, "ok");
+
+    // An id that no engine has: neither can a build go on.
+    let lock = String::from_utf8(project.read("goflame.lock")).unwrap();
+    let (start, rest) = lock.split_once("digest = \"sha256:").unwrap();
+    project.write("goflame.lock", format!("{start}digest = \"sha256:{}{}", "0".repeat(64), &rest[64..]));
+    assert_eq!(said("docker-digest", 4), ("failure".to_owned(), "not here, and in no registry".to_owned()));
+    engine.goflame(&project, ["build"]).run().code(11);
+
+    // A project that builds in a container needs no Go on the machine.
+    project.write("goflame.lock", lock);
+    let doctor = engine.goflame(&project, ["doctor", "--json"]).env("PATH", "/nonexistent").run();
+    assert!(!doctor.stdout.contains("\"go-found\""), "{}", doctor.stdout);
+}
+
+#[test]
+fn doctor_says_that_there_is_no_engine() {
+    let project = project(NOTHING, "build.docker = true\n");
+    let nowhere = format!("unix://{}", project.path("nobody.sock").display());
+    let doctor = project.goflame(["doctor", "--only", "docker-reachable"]).env("DOCKER_HOST", &nowhere).run();
+    doctor.code(4);
+    assert!(doctor.stdout.contains("failure"), "{}", doctor.stdout);
+    project.goflame(["build"]).env("DOCKER_HOST", &nowhere).run().code(11);
+    assert!(!project.path("goflame.lock").exists());
+}
