@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use object::{Object as _, ObjectSymbol as _};
+
 use crate::harness::{text, tool};
 
 /// A frame of `perf script`.
@@ -94,15 +96,15 @@ pub(crate) fn cut_at_top_frame<T>(frames: &mut Vec<T>, name: impl Fn(&T) -> &str
     frames.len() < length
 }
 
-/// The functions of a program that the compiler made to call another. goflame leaves them out where they are callers,
-/// as Go's own tracebacks do. Names that a written function has too are not among them.
+/// The functions of a program that the compiler made to call another, as its symbol table names them: a wrapper and what
+/// it calls may differ in `.abi0` alone. goflame leaves them out where they are callers, as Go's own tracebacks do.
 pub(crate) fn wrappers(program: &Path) -> BTreeSet<String> {
     let bytes = std::fs::read(program).unwrap();
     let binary = goflame::gobin::Binary::parse(&bytes).unwrap();
-    let table = binary.pclntab().unwrap();
-    let names = |wrapper: bool| -> BTreeSet<String> {
-        let functions = table.functions().filter(|function| function.is_wrapper() == wrapper);
-        functions.map(|function| String::from_utf8_lossy(function.name().unwrap()).into_owned()).collect()
-    };
-    names(true).difference(&names(false)).cloned().collect()
+    let functions = binary.pclntab().unwrap().functions();
+    let entries: BTreeSet<u64> =
+        functions.filter(|function| function.is_wrapper()).map(|function| function.entry()).collect();
+    let file = object::read::elf::ElfFile64::<object::Endianness>::parse(&*bytes).unwrap();
+    let symbols = file.symbols().filter(|symbol| entries.contains(&symbol.address()));
+    symbols.map(|symbol| symbol.name().unwrap().to_owned()).collect()
 }
