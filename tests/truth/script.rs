@@ -103,7 +103,7 @@ pub(crate) fn wrappers(program: &Path) -> BTreeSet<String> {
     let binary = goflame::gobin::Binary::parse(&bytes).unwrap();
     let functions = binary.pclntab().unwrap().functions();
     let entries: BTreeSet<u64> =
-        functions.filter(|function| function.is_wrapper()).map(|function| function.entry()).collect();
+        functions.filter(goflame::gobin::Function::is_wrapper).map(|function| function.entry()).collect();
     let file = object::read::elf::ElfFile64::<object::Endianness>::parse(&*bytes).unwrap();
     let symbols = file.symbols().filter(|symbol| entries.contains(&symbol.address()));
     symbols.map(|symbol| symbol.name().unwrap().to_owned()).collect()
