@@ -12,7 +12,7 @@ use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult,
 use super::outputs::{self, Caption};
 use super::ready::{Readiness, Surroundings, online_cpus};
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, RecordingBytes, Reported, VDSO_FILE, analyse_bytes, read_kallsyms};
-use super::settle::{go_ahead, settle};
+use super::settle::{go_ahead, settle_with};
 use super::{BuildOptions, Built, Error, Observer};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, RunId, Store};
@@ -54,7 +54,7 @@ pub struct RunOutcome {
 /// directory of partial runs, and the observer is told where.
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
     let go = go_ahead(config, options.build)?;
-    let around = Surroundings::look(config, true, &Ok(go));
+    let around = Surroundings::look(config, true, &Ok(go.clone()));
     let stops = |findings: &[Finding]| doctor::verdict(findings, config.doctor.strict) == Verdict::NotReady;
     // Nothing is fetched, locked or built for a run that cannot be.
     let before = around.for_run(config, None);
@@ -66,7 +66,7 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
         find_perf()?;
     }
     let store = open_archive(config)?;
-    let settled = settle(config, options.build, observer)?;
+    let settled = settle_with(config, options.build, go, observer)?;
     let built = build_settled(config, settled, observer)?;
     let findings = around.for_run(config, Some(&built.artifact));
     if stops(&findings) {

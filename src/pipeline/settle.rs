@@ -129,13 +129,23 @@ pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String
 
 /// Settles everything that a build needs, and writes the lock file where that changes it.
 pub(super) fn settle(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<Settled, Error> {
+    let go = go_ahead(config, options)?;
+    settle_with(config, options, go, observer)
+}
+
+/// As [`settle`], with what [`go_ahead`] has answered.
+pub(super) fn settle_with(
+    config: &Config,
+    options: BuildOptions,
+    go: GoTool,
+    observer: &dyn Observer,
+) -> Result<Settled, Error> {
     let pins = pins(config, options)?;
     let (plan, go, container, moved) = if config.build.docker {
         let (plan, go, container, moved) = in_container(config, pins.as_ref(), options, observer)?;
         (plan, go, Some(container), moved)
     } else {
         let config = &with_network_of(config, options);
-        let go = find_go(config, pins.as_ref())?;
         let plan = build::plan(&with_locked_go(config, &go, pins.as_ref()), &go)?;
         (plan, go, None, None)
     };
