@@ -1,8 +1,13 @@
 //! Step three: named places and counted stacks become a profile, with the figures that judge it.
 
-use super::collect::{Collected, Settings, collect};
+use std::panic::resume_unwind;
+use std::thread;
+
+use super::collect::{Collected, Settings};
 use super::files::{Binaries, Files};
+use super::goroutine::Readings;
 use super::place::Place;
+use super::shards::collect_all;
 use super::stacks::{Resolved, account, add_samples};
 use super::symbols::name_all;
 use super::{Error, Images, KernelSymbols, Options};
@@ -51,15 +56,16 @@ pub fn analyse(
         event: event_index,
         clock_period,
         max_stack,
-        goroutines: options.goroutines,
+        goroutines: Readings::of(options.goroutines),
         passed: options.passed.unwrap_or(&|_| ()),
     };
-    let (mut collected, kernel) = std::thread::scope(|scope| {
+    let (mut collected, stacks, kernel) = thread::scope(|scope| {
         let kernel = scope.spawn(kernel);
-        let collected = collect(data, &files, &binaries, &settings);
-        (collected, kernel.join().unwrap_or_else(|_| Err("the kernel symbols could not be read".into())))
+        let (collected, stacks) = collect_all(data, &files, &binaries, &settings);
+        let kernel = kernel.join().unwrap_or_else(|_| Err("the kernel symbols could not be read".into()));
+        (collected, stacks, kernel)
     });
-    if collected.records == 0
+    if collected.counts.records == 0
         && let Some(damage) = collected.damage.take()
     {
         return Err(Error::NoRecords(damage));
@@ -67,33 +73,38 @@ pub fn analyse(
 
     let fitting = kernel.and_then(|kernel| fits(&kernel, data, &collected, options).map(|()| kernel));
     let symbols = fitting.as_ref().map_err(String::as_str);
-    let named = name_all(&collected.places.list, &files.keys, &binaries, symbols, &collected.kernel_code);
+    let (places, kernel_code) = (&collected.places, &collected.kernel_code);
+    let (named, stacks) = thread::scope(|scope| {
+        let stacks = scope.spawn(|| stacks.merge());
+        let named = name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
+        (named, stacks.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    let counts = &collected.counts;
     let mut quality = Quality {
         event: recorded.name.clone(),
-        samples: collected.samples,
-        lost: collected.lost.max(options.lost.unwrap_or(0)),
-        throttled: collected.throttled,
-        truncated_stacks: collected.truncated,
-        stack_copies: collected.copies,
-        repaired_stacks: collected.repaired,
-        cut_stacks: collected.cut,
+        samples: counts.samples,
+        lost: counts.lost.max(options.lost.unwrap_or(0)),
+        throttled: counts.throttled,
+        truncated_stacks: counts.truncated,
+        stack_copies: counts.copies,
+        repaired_stacks: counts.repaired,
+        cut_stacks: counts.cut,
         kernel_sampled: Some(kernel_sampled),
         complete_file: data.is_complete() && collected.damage.is_none(),
-        other_events: collected.other_events,
+        other_events: counts.other_events,
         ..Quality::default()
     };
     let mut profile = Profile::new(event);
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.start_time_ns = wall_time(data, first);
-    let mut resolved = Resolved::of(&named, collected.places.list.len(), &files.keys, &binaries, &mut profile);
+    let resolved = Resolved::of(&named, places, &files.keys, &binaries, &mut profile);
     drop((named, binaries));
-    drop(files);
-    account(&collected, &resolved, &mut quality);
+    account(&stacks.0, &stacks.1, &resolved, &mut quality);
     let addresses = kernel_addresses(&collected);
     let kernel_symbols = fitting.ok().filter(|_| !addresses.is_empty()).map(|kernel| kernel.subset(&addresses));
     let mut notes = notes(&collected);
-    add_samples(collected, &mut resolved, &mut profile);
+    add_samples(&collected, stacks, &resolved, &mut profile);
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
             "the recording has no user registers with stack copies: stacks are as frame pointers gave them, without the \

@@ -21,6 +21,11 @@ impl KernelCode {
         self.pieces.insert(start, (start.saturating_add(u64::from(length)), format!("{name} [{what}]")));
     }
 
+    /// Adds what was made later.
+    pub(super) fn extend(&mut self, later: Self) {
+        self.pieces.extend(later.pieces);
+    }
+
     /// The name of the piece that an address lies in.
     pub(super) fn name(&self, address: u64) -> Option<&str> {
         let (_, (end, name)) = self.pieces.range(..=address).next_back()?;

@@ -2,8 +2,9 @@
 //! and unknown.
 //!
 //! In three steps: [`collect`] reads the records once, follows mappings and forks in time order, and counts
-//! equal raw stacks in a tree of [`place`]s; [`symbols`] names each distinct address once, on all cores; [`assemble`] builds the
-//! profile ([`stacks`]) and its quality figures. A frame is a number from the first step to the last. Must not open
+//! equal raw stacks in a tree of [`place`]s; [`symbols`] names each distinct address once; [`assemble`] makes that tree the
+//! stacks of a profile ([`stacks`]) and adds its quality figures. The first two use all cores ([`shards`]). A place is a
+//! number from the first step to the last, where it is a location of the profile. Must not open
 //! files: images and kernel symbols are handed in as bytes.
 
 mod assemble;
@@ -16,10 +17,12 @@ mod kernel;
 mod maps;
 mod origin;
 mod place;
+mod shards;
 mod stacks;
 mod symbols;
 mod unwind;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use assemble::{Analysis, analyse};
@@ -50,8 +53,8 @@ pub struct Options<'o> {
     pub lost: Option<u64>,
     /// The goroutines that the recorder read.
     pub goroutines: &'o [GoroutineSeen],
-    /// Told, record by record, where in the file the analysis reads.
-    pub passed: Option<&'o dyn Fn(u64)>,
+    /// Told, from several threads, which part of the file has been read and will hardly be needed again.
+    pub passed: Option<&'o (dyn Fn(Range<usize>) + Sync)>,
 }
 
 #[cfg(test)]

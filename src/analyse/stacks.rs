@@ -1,158 +1,139 @@
-//! Named places become frames of the profile, and raw stacks its stacks.
+//! Named places become locations of the profile, and raw stacks its stacks.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::collect::{Collected, Counted, RawGoroutine};
+use super::collect::{Collected, RawGoroutine};
 use super::files::{Binaries, ImageId, ImageKey};
-use super::place::{NodeId, Place, RawFrame};
+use super::place::Places;
 use super::symbols::{Batch, NamedFrame, Unnamed};
 use crate::profile::{
-    Frame, FrameId, Function, FunctionId, Goroutine, GoroutineId, Mapping, MappingId, Profile, Quality, Sample,
-    StackId, Trie,
+    Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Profile, Quality,
+    Runner, RunnerId, Samples, StackId, Trie,
 };
 
-/// What each place became.
+/// What each place became: the location of the same number.
 pub(super) struct Resolved {
-    frames: Vec<ResolvedFrame>,
     places: Vec<Slot>,
     /// Reasons for missing names, each once.
     reasons: Vec<String>,
-    /// Frames as they are in some stacks (repaired, and not inlined since the wrapper that they are inlined into is
-    /// left out), by what they are otherwise.
-    variants: HashMap<(FrameId, bool, bool), FrameId>,
+    /// Locations of places where they are the leaf of a stack, which differ from what they are elsewhere.
+    leaves: HashMap<u32, LocationId>,
+    /// A location without frames.
+    nothing: LocationId,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct ResolvedFrame {
-    frame: FrameId,
-    wrapper: bool,
-}
-
-/// A place, and its frames in [`Resolved::frames`].
+/// What the figures of a profile need to know of a place.
 #[derive(Debug, Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude one another")]
 struct Slot {
-    start: usize,
-    /// Outermost first.
-    end: usize,
+    frames: u32,
     /// Position in [`Resolved::reasons`].
-    unnamed: Option<usize>,
-    has_wrapper: bool,
+    unnamed: Option<u32>,
+    is_kernel: bool,
     hidden: bool,
     is_root: bool,
     ends_stack: bool,
 }
 
+/// A place as it was named.
+#[derive(Clone, Copy)]
+struct NamedPlace<'b> {
+    mapping: Option<MappingId>,
+    address: u64,
+    functions: &'b [FunctionId],
+    frames: &'b [NamedFrame],
+}
+
 impl Resolved {
-    /// Adds what was named to a profile.
+    /// Adds what was named to a profile that has no locations.
     pub(super) fn of(
         named: &[Batch],
-        places: usize,
+        places: &Places,
         keys: &[ImageKey],
         binaries: &Binaries<'_>,
         profile: &mut Profile,
     ) -> Self {
-        let mut resolved = Self {
-            frames: Vec::new(),
-            places: vec![Slot::default(); places],
-            reasons: Vec::new(),
-            variants: HashMap::new(),
-        };
+        let mut slots = vec![Slot::default(); places.list.len()];
+        let mut reasons: Vec<String> = Vec::new();
         let mut mappings = Mappings { keys, binaries, known: vec![None; keys.len()], kernel: None };
-        for batch in named {
-            let functions: Vec<FunctionId> = batch
-                .functions
-                .iter()
-                .map(|function| {
-                    let function = Function {
-                        name: profile.intern(&function.name),
-                        display: profile.intern(&function.display),
-                        file: profile.intern(&function.file),
-                        start_line: function.start_line,
-                        origin: function.origin,
-                    };
-                    profile.add_function(function)
-                })
-                .collect();
-            let reasons: Vec<usize> = batch.reasons.iter().map(|reason| resolved.reason(reason)).collect();
+        let functions: Vec<Vec<FunctionId>> = named.iter().map(|batch| add_functions(batch, profile)).collect();
+        let mut by_place: Vec<Option<NamedPlace<'_>>> = vec![None; places.list.len()];
+        for (batch, functions) in named.iter().zip(&functions) {
+            let known: Vec<u32> = batch.reasons.iter().map(|reason| position_of(reason, &mut reasons)).collect();
             for (place, frames) in batch.places() {
-                let start = resolved.frames.len();
+                let at = place.place as usize;
                 let mapping = mappings.of(place.image, place.is_kernel, profile);
-                for NamedFrame { function, line, inlined, wrapper } in frames.iter().copied() {
-                    let Some(function) = functions.get(function).copied() else { continue };
-                    let frame = Frame { function, line, mapping, address: place.address, inlined, repaired: false };
-                    resolved.frames.push(ResolvedFrame { frame: profile.add_frame(frame), wrapper });
-                }
-                if let Some(slot) = resolved.places.get_mut(place.place as usize) {
-                    *slot = Slot {
-                        start,
-                        end: resolved.frames.len(),
-                        unnamed: place.unnamed.and_then(|Unnamed(at)| reasons.get(at).copied()),
-                        hidden: place.hidden,
-                        has_wrapper: frames.iter().any(|frame| frame.wrapper),
-                        is_root: place.is_root,
-                        ends_stack: place.ends_stack,
-                    };
-                }
+                by_place[at] = Some(NamedPlace { mapping, address: place.address, functions, frames });
+                slots[at] = Slot {
+                    frames: u32::try_from(frames.len()).unwrap_or(u32::MAX),
+                    unnamed: place.unnamed.and_then(|Unnamed(at)| known.get(at).copied()),
+                    is_kernel: place.is_kernel,
+                    hidden: place.hidden,
+                    is_root: place.is_root,
+                    ends_stack: place.ends_stack,
+                };
             }
         }
-        resolved
+        let mut wrapped = Vec::new();
+        for (at, (named, repaired)) in (0_u32..).zip(by_place.into_iter().zip(&places.repaired)) {
+            let nowhere = NamedPlace { mapping: None, address: 0, functions: &[], frames: &[] };
+            let named = named.unwrap_or(nowhere);
+            named.add(*repaired, false, profile);
+            if named.frames.last().is_some_and(|innermost| innermost.wrapper) {
+                wrapped.push((at, named, *repaired));
+            }
+        }
+        let leaves =
+            wrapped.into_iter().map(|(at, named, repaired)| (at, named.add(repaired, true, profile))).collect();
+        let nothing = profile.add_location(Location { mapping: None, address: 0, repaired: false }, []);
+        Self { places: slots, reasons, leaves, nothing }
     }
 
-    fn reason(&mut self, text: &str) -> usize {
-        let known = self.reasons.iter().position(|reason| reason == text);
-        known.unwrap_or_else(|| {
-            self.reasons.push(text.to_owned());
-            self.reasons.len() - 1
-        })
+    fn slot(&self, place: u32) -> Slot {
+        self.places.get(place as usize).copied().unwrap_or_default()
     }
 
-    /// Whether the leaf of a stack is in a kernel that shows no addresses.
-    fn stands_on_hidden(&self, stack: NodeId, tree: &Trie) -> bool {
-        tree.get(stack).is_some_and(|(_, frame)| self.slot(RawFrame::of_key(frame)).hidden)
+    /// Whether a node is in a kernel that shows no addresses.
+    fn is_hidden(&self, node: u32, tree: &Trie) -> bool {
+        tree.get(node).is_some_and(|(_, place)| place == self.nothing.key() || self.slot(place).hidden)
     }
+}
 
-    fn slot(&self, frame: RawFrame) -> Slot {
-        self.places.get(frame.place()).copied().unwrap_or_default()
+impl NamedPlace<'_> {
+    /// Adds a location. Wrappers that the compiler made are left out, as Go's own tracebacks do, but for the one that a
+    /// sample was taken in.
+    fn add(&self, repaired: bool, is_leaf: bool, profile: &mut Profile) -> LocationId {
+        let last = self.frames.len().saturating_sub(1);
+        let shown = self.frames.iter().enumerate().filter(|(at, frame)| !frame.wrapper || is_leaf && *at == last);
+        let frames = shown.filter_map(|(_, frame)| {
+            Some(Frame { function: self.functions.get(frame.function).copied()?, line: frame.line })
+        });
+        profile.add_location(Location { mapping: self.mapping, address: self.address, repaired }, frames)
     }
+}
 
-    fn goroutine(&self, raw: &RawGoroutine, profile: &mut Profile) -> GoroutineId {
-        // The innermost function there.
-        let name = |place: Option<u32>, profile: &Profile| {
-            let slot = *self.places.get(place? as usize)?;
-            let frame = self.frames.get(slot.start..slot.end)?.last()?.frame;
-            Some(profile.frame_function(frame).display)
+fn add_functions(batch: &Batch, profile: &mut Profile) -> Vec<FunctionId> {
+    let add = |function: &super::symbols::NamedFunction| {
+        let function = Function {
+            name: profile.intern(&function.name),
+            display: profile.intern(&function.display),
+            file: profile.intern(&function.file),
+            start_line: function.start_line,
+            origin: function.origin,
         };
-        let none = profile.intern("");
-        let entry = name(raw.start, profile).unwrap_or(none);
-        let creator = name(raw.creator, profile).unwrap_or(none);
-        profile.add_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
-    }
+        profile.add_function(function)
+    };
+    batch.functions.iter().map(add).collect()
+}
 
-    /// Puts the frames of a place on top of a stack. Wrappers that the compiler made are left out, as Go's own
-    /// tracebacks do, but for the one that a sample was taken in.
-    fn push(&mut self, caller: StackId, raw: RawFrame, is_leaf: bool, profile: &mut Profile) -> StackId {
-        let Slot { start, end, .. } = self.slot(raw);
-        let mut stack = caller;
-        let mut outermost = true;
-        for at in start..end {
-            let ResolvedFrame { mut frame, wrapper } = self.frames[at];
-            if wrapper && !(is_leaf && at + 1 == end) {
-                continue;
-            }
-            let inlined = profile.frame(frame).inlined;
-            let promoted = std::mem::take(&mut outermost) && inlined;
-            if raw.repaired() || promoted {
-                frame = *self.variants.entry((frame, raw.repaired(), promoted)).or_insert_with(|| {
-                    let original = profile.frame(frame).clone();
-                    let (repaired, inlined) = (raw.repaired(), inlined && !promoted);
-                    profile.add_frame(Frame { inlined, repaired, ..original })
-                });
-            }
-            stack = profile.push(stack, frame);
-        }
-        stack
-    }
+/// The position of a reason, of which there are few.
+fn position_of(text: &str, reasons: &mut Vec<String>) -> u32 {
+    let known = reasons.iter().position(|reason| reason == text);
+    let at = known.unwrap_or_else(|| {
+        reasons.push(text.to_owned());
+        reasons.len() - 1
+    });
+    super::place::position(at)
 }
 
 /// The mappings that frames lie in.
@@ -195,74 +176,76 @@ impl Mappings<'_, '_> {
     }
 }
 
-/// Adds stacks and samples to a profile.
-pub(super) fn add_samples(collected: Collected, resolved: &mut Resolved, profile: &mut Profile) {
-    let Collected { tree, counts, runners, processes, goroutines, .. } = collected;
-    // Each raw stack as the caller of another.
-    let mut callers = vec![StackId::EMPTY; tree.count()];
-    for (stack, caller, frame) in tree.nodes() {
-        let frame = RawFrame::of_key(frame);
-        let below = base(resolved, frame, caller, &callers);
-        let same = resolved.slot(frame).hidden && resolved.stands_on_hidden(caller, &tree);
-        callers[stack as usize] = if same { below } else { resolved.push(below, frame, false, profile) };
-    }
-    let mut stack_of = |counted: &Counted| match tree.get(counted.stack) {
-        Some((caller, frame)) if resolved.slot(RawFrame::of_key(frame)).has_wrapper => {
-            let frame = RawFrame::of_key(frame);
-            let below = base(resolved, frame, caller, &callers);
-            resolved.push(below, frame, true, profile)
-        }
-        _ => callers[counted.stack as usize],
-    };
-    let stacks: Vec<StackId> = counts.iter().map(&mut stack_of).collect();
-    drop((tree, callers));
-    let processes: Vec<_> = processes.iter().map(|name| profile.intern(name)).collect();
-    let goroutines: Vec<_> = goroutines.iter().map(|raw| resolved.goroutine(raw, profile)).collect();
-    profile.reserve_samples(counts.len());
-    for (counted, stack) in counts.into_iter().zip(stacks) {
-        let Some(runner) = runners.get(counted.runner as usize) else { continue };
-        let Some(process) = processes.get(runner.process as usize) else { continue };
-        profile.add_sample(Sample {
-            stack,
-            process: *process,
-            pid: runner.pid,
-            tid: runner.tid,
-            cpu: runner.cpu,
-            goroutine: runner.goroutine.and_then(|at| goroutines.get(at as usize).copied()),
-            count: counted.count,
-            weight: counted.weight,
-        });
-    }
+/// Adds stacks and samples to a profile that has the locations of all places.
+pub(super) fn add_samples(
+    collected: &Collected,
+    (mut tree, samples): (Trie, Samples),
+    resolved: &Resolved,
+    profile: &mut Profile,
+) {
+    let runners = add_runners(collected, profile);
+    let samples = samples.map(|stack, runner| {
+        let leaf = tree.get(stack.node());
+        let as_leaf = leaf.and_then(|(caller, place)| Some((caller, resolved.leaves.get(&place)?.key())));
+        let stack = as_leaf.map_or(stack, |(caller, location)| StackId::of_node(tree.push(caller, location)));
+        (stack, runners[runner.index()])
+    });
+    tree.rewrite(|tree, _, caller, place| {
+        let slot = resolved.slot(place);
+        // Nothing tells one hidden function from another: those in a row are one frame.
+        let same = slot.hidden && resolved.is_hidden(caller, tree);
+        (if same { resolved.nothing.key() } else { place }, slot.ends_stack)
+    });
+    profile.set_samples(tree, samples);
 }
 
-/// What a frame stands on: nothing, where a stack ends with it, whatever its raw stack says.
-fn base(resolved: &Resolved, frame: RawFrame, caller: NodeId, callers: &[StackId]) -> StackId {
-    if resolved.slot(frame).ends_stack { StackId::EMPTY } else { callers[caller as usize] }
+fn add_runners(collected: &Collected, profile: &mut Profile) -> Vec<RunnerId> {
+    let processes: Vec<_> = collected.processes.items().iter().map(|name| profile.intern(name)).collect();
+    let goroutine = |raw: &RawGoroutine| goroutine(raw, profile);
+    let goroutines: Vec<GoroutineId> = collected.goroutines.items().iter().map(goroutine).collect();
+    let add = |raw: &super::collect::RawRunner| {
+        profile.add_runner(Runner {
+            process: processes[raw.process as usize],
+            pid: raw.pid,
+            tid: raw.tid,
+            cpu: raw.cpu,
+            goroutine: raw.goroutine.and_then(|at| goroutines.get(at as usize).copied()),
+        })
+    };
+    collected.runners.items().iter().map(add).collect()
+}
+
+fn goroutine(raw: &RawGoroutine, profile: &mut Profile) -> GoroutineId {
+    let none = profile.intern("");
+    // The innermost function there.
+    let name = |place: Option<u32>| {
+        let innermost = profile.frames(LocationId::of_key(place?)).last()?;
+        Some(profile.function(innermost.function).display)
+    };
+    let (entry, creator) = (name(raw.start).unwrap_or(none), name(raw.creator).unwrap_or(none));
+    profile.add_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
 }
 
 /// Counts stacks and frames, complete or not, named or not.
-pub(super) fn account(collected: &Collected, resolved: &Resolved, quality: &mut Quality) {
-    let tree = &collected.tree;
+pub(super) fn account(tree: &Trie, samples: &Samples, resolved: &Resolved, quality: &mut Quality) {
     // The samples whose stack passes through each raw stack.
     let mut passing = vec![0_u64; tree.count()];
-    for counted in &collected.counts {
-        passing[counted.stack as usize] += counted.count;
+    for sample in samples.list() {
+        passing[sample.stack.index()] += sample.count;
     }
     let mut unnamed = vec![0_u64; resolved.reasons.len()];
-    for (stack, caller, frame) in tree.nodes().rev() {
-        let frame = RawFrame::of_key(frame);
+    for (stack, caller, place) in tree.nodes().rev() {
         let count = passing[stack as usize];
-        let slot = resolved.slot(frame);
+        let slot = resolved.slot(place);
         let begins = slot.ends_stack || caller == Trie::ROOT;
         if !slot.ends_stack {
             passing[caller as usize] += count;
         }
-        if slot.hidden && resolved.stands_on_hidden(caller, tree) {
+        if slot.hidden && resolved.is_hidden(caller, tree) {
             continue;
         }
-        let is_kernel = matches!(collected.places.list.get(frame.place()), Some(Place::Kernel(_)));
-        let frames = (slot.end - slot.start) as u64 * count;
-        if is_kernel {
+        let frames = u64::from(slot.frames) * count;
+        if slot.is_kernel {
             quality.kernel_frames += frames;
         } else {
             quality.user_frames += frames;
@@ -272,8 +255,9 @@ pub(super) fn account(collected: &Collected, resolved: &Resolved, quality: &mut 
             }
         }
         if let Some(why) = slot.unnamed {
-            unnamed[why] += count;
-            let sum = if is_kernel { &mut quality.unnamed_kernel_frames } else { &mut quality.unnamed_user_frames };
+            unnamed[why as usize] += count;
+            let sum =
+                if slot.is_kernel { &mut quality.unnamed_kernel_frames } else { &mut quality.unnamed_user_frames };
             *sum += count;
         }
     }

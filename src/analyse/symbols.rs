@@ -66,7 +66,6 @@ impl NamedFunction {
 pub(super) struct NamedFrame {
     pub(super) function: usize,
     pub(super) line: u32,
-    pub(super) inlined: bool,
     /// Made up by the compiler, and left out where it merely calls on, as Go's own tracebacks do.
     pub(super) wrapper: bool,
 }
@@ -136,7 +135,7 @@ impl Batch {
     ) -> &mut Named {
         let unnamed = self.reason(why);
         let function = self.function(NamedFunction::plain(shown, origin));
-        self.frames.push(NamedFrame { function, line: 0, inlined: false, wrapper: false });
+        self.frames.push(NamedFrame { function, line: 0, wrapper: false });
         let named = self.place(place, address, image);
         named.unnamed = Some(unnamed);
         named.is_kernel = origin == Origin::Kernel;
@@ -273,7 +272,7 @@ impl<'f> Namer<'_, 'f> {
         let (name, file) = found;
         let function = NamedFunction { file, ..NamedFunction::plain(bounded(&name, LONGEST_NAME), Origin::Kernel) };
         let function = batch.function(function);
-        batch.frames.push(NamedFrame { function, line: 0, inlined: false, wrapper: false });
+        batch.frames.push(NamedFrame { function, line: 0, wrapper: false });
         batch.place(place, address, None).is_kernel = true;
     }
 
@@ -338,7 +337,7 @@ impl<'f> Namer<'_, 'f> {
                 }
                 function
             };
-            batch.frames.push(NamedFrame { function, line, inlined: source.inlined, wrapper: source.wrapper });
+            batch.frames.push(NamedFrame { function, line, wrapper: source.wrapper });
         }
         let named = batch.place(place, address, Some(id));
         if let Some(root) = location.frames.last() {

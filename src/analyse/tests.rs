@@ -87,12 +87,12 @@ fn stacks(analysis: &Analysis) -> Vec<String> {
         .samples()
         .iter()
         .map(|sample| {
-            let names: Vec<_> = profile
-                .frames_root_first(sample.stack)
-                .into_iter()
-                .map(|frame| profile.str(profile.frame_function(frame).display))
+            let mut names: Vec<_> = profile
+                .frames_leaf_first(sample.stack)
+                .map(|frame| profile.str(profile.function(frame.function).display))
                 .collect();
-            format!("{}: {} {}", profile.str(sample.process), names.join(";"), sample.count)
+            names.reverse();
+            format!("{}: {} {}", profile.str(profile.runner(sample.runner).process), names.join(";"), sample.count)
         })
         .collect();
     lines.sort();

@@ -125,7 +125,23 @@ impl<'a> PerfData<'a> {
     /// At a damaged record reading stops: every record that stands before it in the file comes out, then an
     /// error that names its offset, then nothing more.
     pub fn records(&self) -> Records<'_, 'a> {
-        Records { file: self, entries: self.scan.index.iter(), damage: self.scan.damage }
+        self.records_of(0..self.record_count())
+    }
+
+    /// The number of records, damaged ones included.
+    pub fn record_count(&self) -> usize {
+        self.scan.index.len()
+    }
+
+    /// Those of [`PerfData::records`] at these positions.
+    pub fn records_of(&self, positions: Range<usize>) -> Records<'_, 'a> {
+        let entries = self.scan.index.get(positions).unwrap_or_default().iter();
+        Records { file: self, entries, samples: true, damage: self.scan.damage }
+    }
+
+    /// Those of [`PerfData::records`] before a position that are no samples.
+    pub fn others_before(&self, position: usize) -> Records<'_, 'a> {
+        Records { samples: false, ..self.records_of(0..position) }
     }
 
     /// What was mapped, in the order of the file; damaged records are left out.
@@ -145,6 +161,8 @@ impl<'a> PerfData<'a> {
 pub struct Records<'p, 'a> {
     file: &'p PerfData<'a>,
     entries: slice::Iter<'p, Entry>,
+    /// Whether samples are handed out.
+    samples: bool,
     /// The first damage in the order of the file, among the records seen so far.
     damage: Option<Damage>,
 }
@@ -154,13 +172,14 @@ impl<'a> Iterator for Records<'_, 'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         for entry in self.entries.by_ref() {
-            if self.damage.is_some_and(|damage| entry.offset >= damage.offset) {
+            let offset = entry.offset();
+            if !self.samples && entry.is_sample() || self.damage.is_some_and(|damage| offset >= damage.offset) {
                 continue;
             }
-            let frame = Frame::at(self.file.bytes, entry.offset).ok();
+            let frame = Frame::at(self.file.bytes, offset).ok();
             match frame.and_then(|frame| decode::record(&frame, &self.file.scan.layout)) {
                 Some(record) => return Some(Ok(record)),
-                None => self.damage = Some(Damage { what: "a record", offset: entry.offset }),
+                None => self.damage = Some(Damage { what: "a record", offset }),
             }
         }
         self.damage.take().map(|damage| Err(damage.into()))

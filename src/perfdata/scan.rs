@@ -21,9 +21,27 @@ const UPDATE_NAME: u64 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry {
     /// Time to sort by: the record's own, or that of its predecessor in the file when it has none.
-    pub(super) time: u64,
-    /// Where the record starts in the file. Also keeps records of equal time in the order of the file.
-    pub(super) offset: usize,
+    time: u64,
+    /// Where the record starts in the file, times two, and one more for a sample. Also keeps records of equal time in
+    /// the order of the file.
+    place: u64,
+}
+
+impl Entry {
+    fn new(time: u64, frame: &Frame<'_>) -> Self {
+        // No file is so large that this shifts anything out.
+        let place = (frame.offset as u64) << 1 | u64::from(frame.kind == record_type::SAMPLE);
+        Self { time, place }
+    }
+
+    /// Where the record starts in the file.
+    pub(super) fn offset(self) -> usize {
+        usize::try_from(self.place >> 1).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn is_sample(self) -> bool {
+        self.place & 1 == 1
+    }
 }
 
 /// What a pass has gathered.
@@ -66,7 +84,7 @@ impl Scan {
                 Ok(frame) if frame.kind < record_type::USER_START => {
                     // perf takes both 0 and the highest number for "no time"; 0 sorts first by itself.
                     time = self.layout.time_of(&frame).filter(|time| *time != u64::MAX).unwrap_or(time);
-                    self.index.push(Entry { time, offset: at });
+                    self.index.push(Entry::new(time, &frame));
                     if matches!(frame.kind, record_type::MMAP | record_type::MMAP2) {
                         self.maps.push(at);
                     }

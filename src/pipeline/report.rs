@@ -1,6 +1,5 @@
 //! `goflame report`: from a recording on disk to a profile, and to any format.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
@@ -212,10 +211,6 @@ fn reported(analysis: Analysis, title: &str) -> Reported {
     Reported { profile: analysis.profile, quality: analysis.quality, title: title.to_owned(), notes: analysis.notes }
 }
 
-/// A recording is read in the order of time, which is the order of the file but for so many bytes: what lies further
-/// behind will not be needed again.
-const DISORDER: usize = 8 << 20;
-
 /// Analyses the bytes of a recording; also tells how many seconds that took.
 pub(super) fn analyse_bytes(
     name: &str,
@@ -227,14 +222,7 @@ pub(super) fn analyse_bytes(
     let started = Instant::now();
     let data = PerfData::parse_passing(recording.bytes(), &|passed| recording.forget(passed))
         .map_err(|source| Error::Unreadable { path: name.into(), source })?;
-    let forgotten = Cell::new(0);
-    let passed = |offset: u64| {
-        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        if offset.saturating_sub(forgotten.get()) >= 2 * DISORDER {
-            let behind = offset - DISORDER;
-            recording.forget(forgotten.replace(behind)..behind);
-        }
-    };
+    let passed = |range| recording.forget(range);
     let options = Options { passed: Some(&passed), ..options };
     let analysis =
         analyse(&data, images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })?;

@@ -1,25 +1,28 @@
 //! Small profiles for tests, written as one would write them on paper.
 
-use super::{Event, Frame, Function, Mapping, Origin, Profile, Sample, StackId, Unit};
+use std::collections::HashMap;
+
+use super::{Event, Frame, Function, Location, LocationId, Mapping, Origin, Profile, Runner, Sample, StackId, Unit};
 
 /// A profile under construction.
 pub(crate) struct Fixture {
     pub(crate) profile: Profile,
     /// Weight of one sample.
     pub(crate) period: u64,
+    locations: HashMap<(Location, Vec<Frame>), LocationId>,
 }
 
 impl Fixture {
     /// A profile of `cpu-clock` at 997 Hz.
     pub(crate) fn new() -> Self {
         let event = Event { name: "cpu-clock".to_owned(), unit: Unit::Nanoseconds, frequency: 997 };
-        Self { profile: Profile::new(event), period: 1_003_009 }
+        Self { profile: Profile::new(event), period: 1_003_009, locations: HashMap::new() }
     }
 
     /// A profile of `cycles`.
     pub(crate) fn cycles() -> Self {
         let event = Event { name: "cycles".to_owned(), unit: Unit::Events, frequency: 997 };
-        Self { profile: Profile::new(event), period: 2_000_000 }
+        Self { profile: Profile::new(event), period: 2_000_000, locations: HashMap::new() }
     }
 
     /// Adds `count` samples of a stack, root first, with `|` between its frames.
@@ -27,12 +30,12 @@ impl Fixture {
     /// A frame is `name`, `name:line`, `k:name` (kernel), `c:name` (native) or `i:name` (inlined).
     pub(crate) fn add(&mut self, process: &str, stack: &str, count: u64) {
         let mut at = StackId::EMPTY;
-        let mut physical = 0;
-        for text in stack.split('|').filter(|text| !text.is_empty()) {
-            let frame = self.frame(text, physical);
-            physical = frame.address;
-            let frame = self.profile.add_frame(frame);
-            at = self.profile.push(at, frame);
+        let texts: Vec<&str> = stack.split('|').filter(|text| !text.is_empty()).collect();
+        for texts in texts.chunk_by(|_, next| next.starts_with("i:")) {
+            let frames: Vec<(Location, Frame)> = texts.iter().map(|text| self.frame(text)).collect();
+            let Some((location, _)) = frames.first() else { continue };
+            let location = self.location(*location, frames.iter().map(|(_, frame)| *frame).collect());
+            at = self.profile.push(at, location);
         }
         self.add_stack(process, at, count);
     }
@@ -41,17 +44,27 @@ impl Fixture {
     pub(crate) fn add_stack(&mut self, process: &str, stack: StackId, count: u64) {
         let process = self.profile.intern(process);
         let weight = count.saturating_mul(self.period);
-        self.profile.add_sample(Sample { stack, process, pid: 7, tid: 8, cpu: None, goroutine: None, count, weight });
+        let runner = self.profile.add_runner(Runner { process, pid: 7, tid: 8, cpu: None, goroutine: None });
+        self.profile.add_sample(Sample { stack, runner, count, weight });
     }
 
     /// A stack of one frame more, whose function has exactly this name.
     pub(crate) fn push(&mut self, caller: StackId, name: &str, origin: Origin) -> StackId {
-        let frame = self.named(name, origin, 1);
-        let frame = self.profile.add_frame(frame);
-        self.profile.push(caller, frame)
+        let (location, frame) = self.named(name, origin, 1);
+        let location = self.location(location, vec![frame]);
+        self.profile.push(caller, location)
     }
 
-    fn frame(&mut self, text: &str, physical: u64) -> Frame {
+    /// The handle of a location, which is stored once.
+    fn location(&mut self, location: Location, frames: Vec<Frame>) -> LocationId {
+        let profile = &mut self.profile;
+        *self
+            .locations
+            .entry((location, frames))
+            .or_insert_with_key(|(location, frames)| profile.add_location(*location, frames.iter().copied()))
+    }
+
+    fn frame(&mut self, text: &str) -> (Location, Frame) {
         let (name, line) = match text.rsplit_once(':') {
             Some((name, line)) if line.parse::<u32>().is_ok() => (name, line.parse().unwrap_or(0)),
             _ => (text, 1),
@@ -62,11 +75,10 @@ impl Fixture {
             Some(("i", name)) => (name, origin_of(name)),
             _ => (name, origin_of(name)),
         };
-        let frame = self.named(name, origin, line);
-        if text.starts_with("i:") { Frame { inlined: true, address: physical, ..frame } } else { frame }
+        self.named(name, origin, line)
     }
 
-    fn named(&mut self, name: &str, origin: Origin, line: u32) -> Frame {
+    fn named(&mut self, name: &str, origin: Origin, line: u32) -> (Location, Frame) {
         let (file, start) = match origin {
             Origin::Kernel => ("[kernel.kallsyms]", 0xffff_ffff_8100_0000),
             Origin::Native => ("/lib/libc.so.6", 0x7f00_0000_0000),
@@ -80,7 +92,7 @@ impl Fixture {
         let source = self.profile.intern(if origin == Origin::Kernel { "" } else { "/src/app/main.go" });
         let function = self.profile.add_function(Function { name: full, display, file: source, start_line: 1, origin });
         let address = start + 0x1000 * (function.index() as u64 + 1) + u64::from(line);
-        Frame { function, line, mapping: Some(mapping), address, inlined: false, repaired: false }
+        (Location { mapping: Some(mapping), address, repaired: false }, Frame { function, line })
     }
 }
 

@@ -9,7 +9,7 @@ use hashbrown::hash_table::Entry;
 /// Stores each value once; a handle is its position. The index holds positions alone, so that no value is in memory
 /// twice, and its hash has a seed of its own, so that no file can choose what collides.
 #[derive(Debug, Clone)]
-pub(super) struct Interner<T> {
+pub struct Interner<T> {
     pub(super) items: Vec<T>,
     index: HashTable<u32>,
     seed: RandomState,
@@ -21,9 +21,16 @@ impl<T> Default for Interner<T> {
     }
 }
 
+impl<T> Interner<T> {
+    /// All values, at their positions.
+    pub fn items(&self) -> &[T] {
+        &self.items
+    }
+}
+
 impl<T: Hash + Eq> Interner<T> {
     /// The position of a value, which is added unless it is there.
-    pub(super) fn add(&mut self, item: T) -> u32 {
+    pub fn add(&mut self, item: T) -> u32 {
         let Self { items, index, seed } = self;
         let hash = seed.hash_one(&item);
         match index.entry(hash, |at| items[*at as usize] == item, |at| seed.hash_one(&items[*at as usize])) {
@@ -40,7 +47,7 @@ impl<T: Hash + Eq> Interner<T> {
 
 impl Interner<Box<str>> {
     /// The position of a text.
-    pub(super) fn add_ref(&mut self, text: &str) -> u32 {
+    pub fn add_ref(&mut self, text: &str) -> u32 {
         // A box is hashed as what it holds.
         let known = self.index.find(self.seed.hash_one(text), |at| &*self.items[*at as usize] == text);
         match known {

@@ -1,25 +1,32 @@
 //! The profile model: what a sampler saw, with names.
 //!
 //! A leaf that everything points at: it imports nothing of the crate, does no I/O and knows neither
-//! perf records nor output formats. Strings, functions, frames and stacks are interned once and
+//! perf records nor output formats. Strings, functions, locations and stacks are stored once and
 //! referred to by handle, so that a sample is a few integers and stacks share their prefixes.
 
+mod descent;
 mod figures;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod interner;
 mod model;
 mod quality;
-mod table;
+mod samples;
+mod tables;
+mod top;
 mod trie;
 mod view;
 
+pub use descent::{Descent, Passing, Place};
 pub use figures::{grouped, percent, samples};
+pub use interner::Interner;
 pub use model::{
-    Event, Frame, FrameId, Function, FunctionId, Goroutine, GoroutineId, Mapping, MappingId, Origin, Profile, Sample,
-    StackId, StrId, Unit,
+    Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Origin,
+    Runner, RunnerId, Sample, StackId, StrId, Unit,
 };
 pub use quality::{CpuSeen, Grade, Quality};
-pub use table::{FunctionRow, PathRow, Top};
-pub use trie::Trie;
+pub use samples::Samples;
+pub use tables::Profile;
+pub use top::{FunctionRow, PathRow, Top};
+pub use trie::{Children, Trie};
 pub use view::{By, GroupRow};

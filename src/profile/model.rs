@@ -1,41 +1,48 @@
-//! The tables of a profile and their handles.
+//! What the tables of a profile hold, and the handles of their entries.
 
-use std::hash::BuildHasher;
-
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-
-use super::interner::{Interner, position};
 use super::trie::Trie;
 
-/// A string in [`Profile`]'s string table.
+/// A string in [`Profile`](super::Profile)'s string table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StrId(u32);
+pub struct StrId(pub(super) u32);
 
-/// A function in [`Profile`]'s function table.
+/// A function in [`Profile`](super::Profile)'s function table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FunctionId(u32);
+pub struct FunctionId(pub(super) u32);
 
-/// A frame in [`Profile`]'s frame table.
+/// A location in [`Profile`](super::Profile)'s location table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FrameId(u32);
+pub struct LocationId(pub(super) u32);
 
-/// A goroutine in [`Profile`]'s table of goroutines.
+/// A runner in [`Profile`](super::Profile)'s table of runners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct GoroutineId(u32);
+pub struct RunnerId(pub(super) u32);
 
-/// A mapped file in [`Profile`]'s mapping table.
+/// A goroutine in [`Profile`](super::Profile)'s table of goroutines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MappingId(u32);
+pub struct GoroutineId(pub(super) u32);
 
-/// A stack: a frame on top of a caller's stack. [`StackId::EMPTY`] is the stack without frames.
+/// A mapped file in [`Profile`](super::Profile)'s mapping table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StackId(u32);
+pub struct MappingId(pub(super) u32);
+
+/// A stack: a location on top of a caller's stack. [`StackId::EMPTY`] is the stack without any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StackId(pub(super) u32);
 
 impl StackId {
-    /// The stack without frames, which every stack grows from.
+    /// The stack without locations, which every stack grows from.
     pub const EMPTY: StackId = StackId(Trie::ROOT);
+
+    /// The stack that ends in a node of a tree of locations.
+    pub fn of_node(node: u32) -> Self {
+        Self(node)
+    }
+
+    /// The node that this stack ends in.
+    pub fn node(self) -> u32 {
+        self.0
+    }
 
     /// The position of this stack in tables that are indexed by stack.
     pub fn index(self) -> usize {
@@ -50,15 +57,37 @@ impl FunctionId {
     }
 }
 
-impl FrameId {
-    /// The position of this frame in tables that are indexed by frame.
+impl LocationId {
+    /// The location that is a key of a tree.
+    pub fn of_key(key: u32) -> Self {
+        Self(key)
+    }
+
+    /// This location as the key of a tree.
+    pub fn key(self) -> u32 {
+        self.0
+    }
+
+    /// The position of this location in tables that are indexed by location.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl RunnerId {
+    /// The runner at a position.
+    pub fn of_index(at: u32) -> Self {
+        Self(at)
+    }
+
+    /// The position of this runner in tables that are indexed by runner.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 impl MappingId {
-    /// The position of this mapping in [`Profile::mappings`].
+    /// The position of this mapping in [`Profile::mappings`](super::Profile::mappings).
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -112,21 +141,24 @@ pub struct Function {
     pub origin: Origin,
 }
 
-/// A place in a function where a sample or a call was seen.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// A function at a location, and where in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Frame {
     /// The function.
     pub function: FunctionId,
     /// The line, or 0.
     pub line: u32,
+}
+
+/// An address where a sample or a call was seen. It has a frame for its function, and one more for each call that
+/// the compiler inlined there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Location {
     /// The file that the address lies in.
     pub mapping: Option<MappingId>,
     /// The address as sampled: for a caller the return address minus one.
     pub address: u64,
-    /// Whether the compiler inlined this call into the frame before it (towards the root). Such a
-    /// frame has the address of the frame that it was inlined into.
-    pub inlined: bool,
-    /// Whether the frame was restored from the stack copy, having been absent from the callchain.
+    /// Whether it was restored from the stack copy, having been absent from the callchain.
     pub repaired: bool,
 }
 
@@ -145,11 +177,9 @@ pub struct Mapping {
     pub offset: u64,
 }
 
-/// Equal samples, counted.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Sample {
-    /// The stack; its leaf is where the sample was taken.
-    pub stack: StackId,
+/// Who ran when a sample was taken, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Runner {
     /// The command name of the process (comm).
     pub process: StrId,
     /// Process id.
@@ -160,17 +190,19 @@ pub struct Sample {
     pub cpu: Option<u32>,
     /// The goroutine that ran, where the recording tells.
     pub goroutine: Option<GoroutineId>,
+}
+
+/// Equal samples, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// The stack; its leaf is where the sample was taken.
+    pub stack: StackId,
+    /// Who ran.
+    pub runner: RunnerId,
     /// How many samples.
     pub count: u64,
     /// The sum of their periods, in [`Event::unit`].
     pub weight: u64,
-}
-
-impl Sample {
-    /// What makes samples equal.
-    fn key(&self) -> impl Eq + std::hash::Hash + use<> {
-        (self.stack, self.process, self.pid, self.tid, self.cpu, self.goroutine)
-    }
 }
 
 /// A goroutine, as far as it is known.
@@ -207,213 +239,4 @@ pub struct Event {
     pub unit: Unit,
     /// Samples per second asked for; 0 when a fixed period was asked for.
     pub frequency: u64,
-}
-
-/// A profile: tables of interned values, and the samples.
-#[derive(Debug, Clone)]
-pub struct Profile {
-    /// The sampled event.
-    pub event: Event,
-    /// Wall time of the first sample, nanoseconds since 1970; 0 when unknown.
-    pub start_time_ns: u64,
-    /// Time between the first and the last sample in nanoseconds.
-    pub duration_ns: u64,
-    samples: Vec<Sample>,
-    /// For each stack, one more than the position of its first sample; 0 when it has none.
-    first_samples: Vec<u32>,
-    /// The other samples of stacks that have several.
-    sample_index: HashTable<u32>,
-    seed: RandomState,
-    goroutines: Interner<Goroutine>,
-    strings: Interner<Box<str>>,
-    functions: Interner<Function>,
-    frames: Interner<Frame>,
-    mappings: Interner<Mapping>,
-    /// Keys are frames.
-    stacks: Trie,
-}
-
-impl Profile {
-    /// A profile without samples.
-    pub fn new(event: Event) -> Self {
-        let mut profile = Self {
-            event,
-            start_time_ns: 0,
-            duration_ns: 0,
-            samples: Vec::new(),
-            first_samples: Vec::new(),
-            sample_index: HashTable::new(),
-            seed: RandomState::default(),
-            goroutines: Interner::default(),
-            strings: Interner::default(),
-            functions: Interner::default(),
-            frames: Interner::default(),
-            mappings: Interner::default(),
-            stacks: Trie::default(),
-        };
-        profile.intern("");
-        profile
-    }
-
-    /// The handle of a string, which is stored once.
-    pub fn intern(&mut self, text: &str) -> StrId {
-        StrId(self.strings.add_ref(text))
-    }
-
-    /// The handle of a function, which is stored once.
-    pub fn add_function(&mut self, function: Function) -> FunctionId {
-        FunctionId(self.functions.add(function))
-    }
-
-    /// The handle of a frame, which is stored once.
-    pub fn add_frame(&mut self, frame: Frame) -> FrameId {
-        FrameId(self.frames.add(frame))
-    }
-
-    /// The handle of a mapping, which is stored once.
-    pub fn add_mapping(&mut self, mapping: Mapping) -> MappingId {
-        MappingId(self.mappings.add(mapping))
-    }
-
-    /// The stack in which `frame` runs on top of `caller`.
-    pub fn push(&mut self, caller: StackId, frame: FrameId) -> StackId {
-        StackId(self.stacks.push(caller.0, frame.0))
-    }
-
-    /// The handle of a goroutine, which is stored once.
-    pub fn add_goroutine(&mut self, goroutine: Goroutine) -> GoroutineId {
-        GoroutineId(self.goroutines.add(goroutine))
-    }
-
-    /// Takes all samples out.
-    pub(super) fn take_samples(&mut self) -> Vec<Sample> {
-        self.sample_index.clear();
-        self.first_samples.clear();
-        std::mem::take(&mut self.samples)
-    }
-
-    /// Makes room for so many different samples.
-    pub fn reserve_samples(&mut self, count: usize) {
-        self.samples.reserve_exact(count);
-        let stacks = self.stacks.count();
-        self.first_samples.resize(stacks, 0);
-    }
-
-    /// Adds samples; equal ones (stack, process, thread, CPU, goroutine) are counted together.
-    pub fn add_sample(&mut self, sample: Sample) {
-        let Self { samples, first_samples, sample_index, seed, .. } = self;
-        if first_samples.len() <= sample.stack.index() {
-            first_samples.resize(sample.stack.index() + 1, 0);
-        }
-        let first = &mut first_samples[sample.stack.index()];
-        let known = match first.checked_sub(1) {
-            None => {
-                samples.push(sample);
-                *first = position(samples.len());
-                return;
-            }
-            Some(at) if samples[at as usize].key() == sample.key() => at,
-            Some(_) => {
-                let known = sample_index.entry(
-                    seed.hash_one(sample.key()),
-                    |at| samples[*at as usize].key() == sample.key(),
-                    |at| seed.hash_one(samples[*at as usize].key()),
-                );
-                match known {
-                    Entry::Occupied(at) => *at.get(),
-                    Entry::Vacant(vacant) => {
-                        vacant.insert(position(samples.len()));
-                        samples.push(sample);
-                        return;
-                    }
-                }
-            }
-        };
-        let known = &mut samples[known as usize];
-        known.count = known.count.saturating_add(sample.count);
-        known.weight = known.weight.saturating_add(sample.weight);
-    }
-
-    /// The samples, in the order in which they were first seen.
-    pub fn samples(&self) -> &[Sample] {
-        &self.samples
-    }
-
-    /// The number of samples.
-    pub fn total_count(&self) -> u64 {
-        self.samples.iter().fold(0, |sum, sample| sum.saturating_add(sample.count))
-    }
-
-    /// The sum of all weights, in [`Event::unit`]. Periods come from files, so the sum saturates.
-    pub fn total_weight(&self) -> u64 {
-        self.samples.iter().fold(0, |sum, sample| sum.saturating_add(sample.weight))
-    }
-
-    /// The text of a string handle.
-    pub fn str(&self, id: StrId) -> &str {
-        &self.strings.items[id.0 as usize]
-    }
-
-    /// The function of a handle.
-    pub fn function(&self, id: FunctionId) -> &Function {
-        &self.functions.items[id.index()]
-    }
-
-    /// All functions, at the positions of their handles.
-    pub fn functions(&self) -> impl ExactSizeIterator<Item = (FunctionId, &Function)> {
-        self.functions.items.iter().enumerate().map(|(at, item)| (FunctionId(position(at)), item))
-    }
-
-    /// The frame of a handle.
-    pub fn frame(&self, id: FrameId) -> &Frame {
-        &self.frames.items[id.index()]
-    }
-
-    /// The function of a frame.
-    pub fn frame_function(&self, id: FrameId) -> &Function {
-        self.function(self.frame(id).function)
-    }
-
-    /// The goroutine of a handle.
-    pub fn goroutine(&self, id: GoroutineId) -> &Goroutine {
-        &self.goroutines.items[id.0 as usize]
-    }
-
-    /// All mappings, at the positions of their handles.
-    pub fn mappings(&self) -> impl ExactSizeIterator<Item = (MappingId, &Mapping)> {
-        self.mappings.items.iter().enumerate().map(|(at, item)| (MappingId(position(at)), item))
-    }
-
-    /// The number of stacks, [`StackId::EMPTY`] included: the length of a table indexed by stack.
-    pub fn stack_count(&self) -> usize {
-        self.stacks.count()
-    }
-
-    /// Every stack that has frames, as (stack, its leaf, the stack of its caller). Callers come before
-    /// their callees, so that a walk from the back adds callees up into callers.
-    pub fn stacks(&self) -> impl DoubleEndedIterator<Item = (StackId, FrameId, StackId)> {
-        self.stacks.nodes().map(|(stack, caller, frame)| (StackId(stack), FrameId(frame), StackId(caller)))
-    }
-
-    /// The leaf of a stack and the stack of its caller; `None` for [`StackId::EMPTY`].
-    pub fn leaf(&self, stack: StackId) -> Option<(FrameId, StackId)> {
-        self.stacks.get(stack.0).map(|(caller, frame)| (FrameId(frame), StackId(caller)))
-    }
-
-    /// The frames of a stack, leaf first.
-    pub fn frames_leaf_first(&self, stack: StackId) -> impl Iterator<Item = FrameId> {
-        let mut at = stack;
-        std::iter::from_fn(move || {
-            let (frame, caller) = self.leaf(at)?;
-            at = caller;
-            Some(frame)
-        })
-    }
-
-    /// The frames of a stack, root first.
-    pub fn frames_root_first(&self, stack: StackId) -> Vec<FrameId> {
-        let mut frames: Vec<_> = self.frames_leaf_first(stack).collect();
-        frames.reverse();
-        frames
-    }
 }

@@ -108,6 +108,55 @@ impl Trie {
     pub fn count(&self) -> usize {
         self.nodes.len()
     }
+
+    /// Gives nodes other keys, or hangs them directly onto the root. `rewrite` is told node, parent and key and gives
+    /// the key and whether the node moves. Nodes that become equal stay apart, and so does what is added from then on.
+    pub fn rewrite(&mut self, mut rewrite: impl FnMut(&Self, u32, u32, u32) -> (u32, bool)) {
+        self.index = HashTable::new();
+        for at in 1..self.nodes.len() {
+            let Node { parent, key, .. } = self.nodes[at];
+            let (key, moves) = rewrite(self, position(at), parent, key);
+            let parent = if moves { Self::ROOT } else { parent };
+            self.nodes[at] = Node { parent, key, recent: Self::ROOT };
+        }
+    }
+
+    /// The children of every node.
+    pub fn children(&self) -> Children {
+        let mut starts = vec![0_u32; self.count() + 1];
+        for (_, parent, _) in self.nodes() {
+            starts[parent as usize] += 1;
+        }
+        let mut end = 0;
+        for start in &mut starts {
+            end += *start;
+            *start = end;
+        }
+        // From the back, so that each place moves from the end of its node's children to their beginning.
+        let mut list = vec![0; self.count() - 1];
+        for (node, parent, _) in self.nodes().rev() {
+            let start = &mut starts[parent as usize];
+            *start -= 1;
+            list[*start as usize] = node;
+        }
+        Children { starts, list }
+    }
+}
+
+/// The children of each node of a [`Trie`].
+#[derive(Debug)]
+pub struct Children {
+    /// Where each node's begin in `list`, and last where they all end.
+    starts: Vec<u32>,
+    list: Vec<u32>,
+}
+
+impl Children {
+    /// The children of a node, in the order in which they were added.
+    pub fn of_node(&self, node: u32) -> &[u32] {
+        let at = node as usize;
+        &self.list[self.starts[at] as usize..self.starts[at + 1] as usize]
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{GoroutineId, Profile, Sample, StackId, StrId};
+use super::{GoroutineId, Profile, Runner, Sample, StackId, StrId};
 
 /// What the stacks of a profile are divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum By {
 /// A part of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupRow {
-    /// Its name, which stands in [`Sample::process`].
+    /// Its name, which stands in [`Runner::process`].
     pub name: StrId,
     /// Number of its samples.
     pub count: u64,
@@ -35,18 +35,22 @@ const GOEXIT: &str = "runtime.goexit";
 const NO_GOROUTINE: &str = "(no goroutine)";
 
 impl Profile {
-    /// Divides the samples: from then on [`Sample::process`] holds the name of the part.
+    /// Divides the samples: from then on [`Runner::process`] holds the name of the part.
     pub fn divide(&mut self, by: By) {
-        let entries = if by == By::Process { HashMap::new() } else { self.entries() };
-        for mut sample in self.take_samples() {
-            let process = self.str(sample.process).to_owned();
-            let entry = self.entry_of(sample.stack).or_else(|| entries.get(&sample.goroutine?).copied());
+        if by == By::Process {
+            return;
+        }
+        let entries = self.entries();
+        for sample in self.take_samples() {
+            let runner = self.runner(sample.runner).clone();
+            let process = self.str(runner.process);
+            let entry = self.entry_of(sample.stack).or_else(|| entries.get(&runner.goroutine?).copied());
             let entry = entry.map(|entry| self.str(entry));
             let name = match by {
-                By::Process => process,
-                By::Thread => format!("{process} thread {}", sample.tid),
+                By::Process => process.to_owned(),
+                By::Thread => format!("{process} thread {}", runner.tid),
                 By::Entry => entry.unwrap_or(NO_GOROUTINE).to_owned(),
-                By::Goroutine => match sample.goroutine.map(|id| (id, self.goroutine(id))) {
+                By::Goroutine => match runner.goroutine.map(|id| (id, self.goroutine(id))) {
                     Some((id, goroutine)) => {
                         let number =
                             goroutine.id.map_or_else(|| format!("{:#x}", goroutine.address), |id| id.to_string());
@@ -58,16 +62,18 @@ impl Profile {
                     None => NO_GOROUTINE.to_owned(),
                 },
             };
-            sample.process = self.intern(&name);
-            self.add_sample(sample);
+            let process = self.intern(&name);
+            let runner = self.add_runner(Runner { process, ..runner });
+            self.add_sample(Sample { runner, ..sample });
         }
     }
 
     /// The parts of a profile, the heaviest first.
     pub fn groups(&self) -> Vec<GroupRow> {
         let mut rows: HashMap<StrId, GroupRow> = HashMap::new();
-        for Sample { process, count, weight, .. } in self.samples() {
-            let row = rows.entry(*process).or_insert(GroupRow { name: *process, count: 0, weight: 0 });
+        for Sample { runner, count, weight, .. } in self.samples() {
+            let name = self.runner(*runner).process;
+            let row = rows.entry(name).or_insert(GroupRow { name, count: 0, weight: 0 });
             row.count = row.count.saturating_add(*count);
             row.weight = row.weight.saturating_add(*weight);
         }
@@ -81,8 +87,8 @@ impl Profile {
         let mut above = None;
         for frame in self.frames_leaf_first(stack) {
             let callee = above.replace(frame);
-            if self.str(self.frame_function(frame).name) == GOEXIT {
-                return callee.map(|entry| self.frame_function(entry).display);
+            if self.str(self.function(frame.function).name) == GOEXIT {
+                return callee.map(|entry| self.function(entry.function).display);
             }
         }
         None
@@ -92,13 +98,13 @@ impl Profile {
     fn entries(&self) -> HashMap<GoroutineId, StrId> {
         let mut entries = HashMap::new();
         for sample in self.samples() {
-            let Some(id) = sample.goroutine else { continue };
+            let Some(id) = self.runner(sample.runner).goroutine else { continue };
             if let Some(entry) = self.entry_of(sample.stack) {
                 entries.entry(id).or_insert(entry);
             }
         }
         for sample in self.samples() {
-            let Some(id) = sample.goroutine else { continue };
+            let Some(id) = self.runner(sample.runner).goroutine else { continue };
             let said = self.goroutine(id).entry;
             if !self.str(said).is_empty() {
                 entries.entry(id).or_insert(said);
@@ -112,7 +118,7 @@ impl Profile {
 mod tests {
     use super::By;
     use crate::profile::fixture::Fixture;
-    use crate::profile::{Goroutine, Sample};
+    use crate::profile::{Goroutine, Runner, Sample};
 
     /// (name, samples), the heaviest first.
     fn divided(by: By) -> Vec<(String, u64)> {
@@ -131,7 +137,9 @@ mod tests {
             let goroutine = goroutine.map(|(id, entry)| {
                 profile.add_goroutine(Goroutine { pid: 7, address: 0xc0, id: Some(id), entry, creator: none })
             });
-            profile.add_sample(Sample { goroutine, ..sample });
+            let runner = Runner { goroutine, ..profile.runner(sample.runner).clone() };
+            let runner = profile.add_runner(runner);
+            profile.add_sample(Sample { runner, ..sample });
         }
         profile.divide(by);
         let rows = profile.groups();

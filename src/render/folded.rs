@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufWriter, Write};
 
-use super::calltree::{ALL, CallTree, Children, TextId, merge};
+use super::calltree::{ALL, CallTree, TextId, merge};
 use super::name;
 use crate::profile::Profile;
 
@@ -22,9 +22,10 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
     let mut processes = HashMap::new();
     let tree = merge(
         profile,
-        |sample| {
-            let name = || texts.id(name::folded_process(profile.str(sample.process)));
-            *processes.entry(sample.process).or_insert_with(name)
+        |runner| {
+            let process = profile.runner(runner).process;
+            let name = || texts.id(name::folded_process(profile.str(process)));
+            *processes.entry(process).or_insert_with(name)
         },
         |function| names[function.index()],
         |sample| sample.count,
@@ -58,7 +59,7 @@ enum Pending {
 }
 
 fn write_lines(tree: &CallTree, texts: &[String], out: &mut dyn Write) -> io::Result<()> {
-    let children = Children::of(tree);
+    let children = tree.children();
     let ranks = ranks(texts);
     let mut path = String::new();
     let mut pending = vec![(0, Pending::Callees(ALL))];

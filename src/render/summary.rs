@@ -127,7 +127,7 @@ impl<'a> Summary<'a> {
             }
         };
         let step = |row: &PathRow| {
-            let function = profile.frame_function(row.frame);
+            let function = profile.function(row.frame.function);
             let (display, origin) = (profile.str(function.display), function.origin);
             Step { display, origin, weight: row.weight, percent: percent(row.weight, top.total) }
         };

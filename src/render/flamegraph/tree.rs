@@ -4,8 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::measure::Measure;
-use crate::profile::{Origin, Profile};
-use crate::render::calltree::{self, merge};
+use crate::profile::{Descent, Origin, Passing, Place, Profile, StackId};
 use crate::render::name;
 
 /// More frames than this are not drawn: they keep a browser waiting and the file large, and the
@@ -66,51 +65,53 @@ struct Node {
 const ALL: usize = 0;
 
 impl Tree {
-    /// Merges the samples of a profile, then drops the frames that are too many or too narrow to be seen.
+    /// Merges the samples of a profile by what is shown, from the root upwards and only as far as frames are wide enough
+    /// to be seen; then drops the narrowest if there are too many.
     pub(super) fn of(profile: &Profile, measure: &Measure) -> Self {
         let mut texts = Texts::default();
-        let functions: Vec<_> = profile
+        let functions: Vec<TextId> = profile
             .functions()
             .map(|(_, function)| {
                 let name = name::folded_frame(profile.str(function.display));
                 texts.id(&name, Class::Function(function.origin))
             })
             .collect();
-        let mut processes = HashMap::new();
-        let merged = merge(
-            profile,
-            |sample| {
-                let name = || texts.id(&name::folded_process(profile.str(sample.process)), Class::Process);
-                *processes.entry(sample.process).or_insert_with(name)
-            },
-            |function| functions[function.index()],
-            |sample| measure.width(sample),
-        );
-        // Everything is measured, but only what can be seen is kept.
-        let mut totals: Vec<u64> = (0..).take(merged.count()).map(|node| merged.own(node)).collect();
-        let mut origins = BTreeMap::new();
-        for (node, parent, text) in merged.nodes().rev() {
-            totals[parent as usize] += totals[node as usize];
-            if let Class::Function(origin) = texts.list[text as usize].1 {
-                *origins.entry(origin).or_default() += merged.own(node);
-            }
+        let mut parts: Vec<(TextId, Vec<(StackId, u64)>)> = Vec::new();
+        let (mut total, mut processes) = (0, HashMap::new());
+        for sample in profile.samples() {
+            let process = profile.runner(sample.runner).process;
+            let part = *processes.entry(process).or_insert_with(|| {
+                let text = texts.id(&name::folded_process(profile.str(process)), Class::Process);
+                parts.iter().position(|(known, _)| *known == text).unwrap_or_else(|| {
+                    parts.push((text, Vec::new()));
+                    parts.len() - 1
+                })
+            });
+            let width = measure.width(sample);
+            total += width;
+            parts[part].1.push((sample.stack, width));
         }
-        let total = totals[ALL];
-        let (drawn, dropped) = widest(&totals);
-        let mut nodes = vec![Node { parent: ALL, text: TextId(usize::MAX), ending: merged.own(calltree::ALL) }];
-        // Where the samples of each node are drawn.
-        let mut places = vec![ALL; merged.count()];
-        for (node, parent, text) in merged.nodes() {
-            let mut place = places[parent as usize];
-            if drawn.contains(&node) {
-                let text = if merged.inlined(node) { texts.inlined(text) } else { text };
-                nodes.push(Node { parent: place, text: TextId(text as usize), ending: 0 });
-                place = nodes.len() - 1;
-            }
-            places[node as usize] = place;
-            nodes[place].ending += merged.own(node);
+        let mut merged = Merging {
+            descent: Descent::of(profile),
+            passing: Passing::new(profile),
+            functions,
+            narrowest: total.div_ceil(MIN_WIDTH).max(1),
+            nodes: vec![Merged { parent: ALL, text: TextId(usize::MAX), width: total, inlined: false }],
+        };
+        for (text, samples) in parts {
+            merged.part(text, samples);
         }
-        Tree { texts: texts.list, nodes, origins, total, dropped }
+        let (drawn, dropped) = widest(&merged.nodes);
+        let mut nodes = vec![Node { parent: ALL, text: TextId(usize::MAX), ending: total }];
+        let mut places = vec![ALL; merged.nodes.len()];
+        for (at, node) in merged.nodes.iter().enumerate().filter(|(at, _)| drawn.contains(at)) {
+            let text = if node.inlined { texts.inlined(node.text) } else { node.text };
+            let parent = places[node.parent];
+            nodes[parent].ending -= node.width;
+            nodes.push(Node { parent, text, ending: node.width });
+            places[at] = nodes.len() - 1;
+        }
+        Tree { texts: texts.list, nodes, origins: origins(profile, measure), total, dropped }
     }
 
     /// The width of everything.
@@ -172,45 +173,117 @@ impl Tree {
     }
 }
 
+/// Frames of the same name that one such frame calls, in all stacks of a process.
+struct Merged {
+    parent: usize,
+    text: TextId,
+    width: u64,
+    /// Whether every one of the calls was inlined.
+    inlined: bool,
+}
+
+/// Merges stacks by what is shown of them.
+struct Merging<'p> {
+    descent: Descent<'p>,
+    passing: Passing<'p>,
+    /// By function.
+    functions: Vec<TextId>,
+    narrowest: u64,
+    /// Callers before their callees.
+    nodes: Vec<Merged>,
+}
+
+impl Merging<'_> {
+    /// Adds the stacks of a process.
+    fn part(&mut self, text: TextId, samples: Vec<(StackId, u64)>) {
+        let width = samples.iter().map(|(_, width)| width).sum();
+        if width < self.narrowest {
+            return;
+        }
+        self.passing.add_up(samples.into_iter());
+        self.nodes.push(Merged { parent: ALL, text, width, inlined: false });
+        let mut pending = vec![(self.nodes.len() - 1, vec![Descent::BEGIN])];
+        while let Some((parent, places)) = pending.pop() {
+            let mut callees: Vec<(Merged, Vec<Place>)> = Vec::new();
+            let mut known = HashMap::new();
+            for place in places {
+                self.descent.callees(place, |callee, frame| {
+                    let width = self.passing.through(callee.stack);
+                    if width == 0 {
+                        return;
+                    }
+                    let text = self.functions[frame.function.index()];
+                    let at = *known.entry(text).or_insert_with(|| {
+                        callees.push((Merged { parent, text, width: 0, inlined: true }, Vec::new()));
+                        callees.len() - 1
+                    });
+                    let (merged, places) = &mut callees[at];
+                    merged.width += width;
+                    merged.inlined &= callee.is_inlined();
+                    places.push(callee);
+                });
+            }
+            for (merged, places) in callees.into_iter().filter(|(merged, _)| merged.width >= self.narrowest) {
+                self.nodes.push(merged);
+                pending.push((self.nodes.len() - 1, places));
+            }
+        }
+    }
+}
+
 /// The nodes that are drawn, and how many are not although they are wide enough. A caller is chosen before its callees,
 /// being as wide and before them.
-fn widest(totals: &[u64]) -> (HashSet<u32>, usize) {
-    let narrowest = totals[ALL].div_ceil(MIN_WIDTH).max(1);
-    let nodes = (0_u32..).zip(totals).skip(1);
-    let mut wide: Vec<(u32, u64)> =
-        nodes.filter(|(_, total)| **total >= narrowest).map(|(node, total)| (node, *total)).collect();
-    wide.sort_by_key(|(node, total)| (Reverse(*total), *node));
+fn widest(nodes: &[Merged]) -> (HashSet<usize>, usize) {
+    let mut wide: Vec<usize> = (1..nodes.len()).collect();
+    wide.sort_by_key(|at| (Reverse(nodes[*at].width), *at));
     let dropped = wide.len().saturating_sub(MAX_FRAMES);
-    (wide.into_iter().take(MAX_FRAMES).map(|(node, _)| node).collect(), dropped)
+    wide.truncate(MAX_FRAMES);
+    (wide.into_iter().collect(), dropped)
+}
+
+/// The widths of the samples that end in functions of each origin.
+fn origins(profile: &Profile, measure: &Measure) -> BTreeMap<Origin, u64> {
+    let mut origins = BTreeMap::new();
+    for (location, _) in profile.locations() {
+        for frame in profile.frames(location) {
+            origins.entry(profile.function(frame.function).origin).or_default();
+        }
+    }
+    for sample in profile.samples() {
+        if let Some(leaf) = profile.frames_leaf_first(sample.stack).next() {
+            *origins.entry(profile.function(leaf.function).origin).or_default() += measure.width(sample);
+        }
+    }
+    origins
 }
 
 /// Distinct (name, class)es.
 #[derive(Default)]
 struct Texts {
     list: Vec<(String, Class)>,
-    ids: HashMap<(String, Class), calltree::TextId>,
-    inlined: HashMap<calltree::TextId, calltree::TextId>,
+    ids: HashMap<(String, Class), TextId>,
+    inlined: HashMap<TextId, TextId>,
 }
 
 impl Texts {
-    fn id(&mut self, name: &str, class: Class) -> calltree::TextId {
+    fn id(&mut self, name: &str, class: Class) -> TextId {
         self.exactly((name::shorten(name, MAX_NAME).into_owned(), class))
     }
 
-    fn exactly(&mut self, text: (String, Class)) -> calltree::TextId {
+    fn exactly(&mut self, text: (String, Class)) -> TextId {
         let list = &mut self.list;
         *self.ids.entry(text).or_insert_with_key(|text| {
             list.push(text.clone());
-            calltree::TextId::try_from(list.len() - 1).unwrap_or(calltree::TextId::MAX)
+            TextId(list.len() - 1)
         })
     }
 
     /// The same function, inlined.
-    fn inlined(&mut self, id: calltree::TextId) -> calltree::TextId {
+    fn inlined(&mut self, id: TextId) -> TextId {
         if let Some(known) = self.inlined.get(&id) {
             return *known;
         }
-        let (name, class) = &self.list[id as usize];
+        let (name, class) = &self.list[id.index()];
         let marked = (format!("{name}{INLINED}"), *class);
         let marked = self.exactly(marked);
         self.inlined.insert(id, marked);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::wire;
-use crate::profile::{FrameId, Mapping, MappingId, Origin, Profile, Sample, StackId, Unit};
+use crate::profile::{Frame, Location, LocationId, Mapping, MappingId, Origin, Profile, Sample, StackId, Unit};
 
 /// The whole profile as one message.
 pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
@@ -14,7 +14,13 @@ pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
         Unit::Events => wire::ValueType { kind: strings.id(&profile.event.name), unit: strings.id("count") },
     };
     let mappings = Mappings::of(profile);
-    let mut locations = Locations { profile, mappings: &mappings, ids: HashMap::new(), list: Vec::new() };
+    let mut locations = Locations {
+        profile,
+        mappings: &mappings,
+        known: vec![None; profile.locations().len()],
+        ids: HashMap::new(),
+        list: Vec::new(),
+    };
     let sample = profile.samples().iter().map(|sample| encode_sample(sample, &mut locations, &mut strings)).collect();
     let location = locations.list;
     let mapping = mappings.encode(&mut strings);
@@ -38,15 +44,16 @@ pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
 }
 
 fn encode_sample(sample: &Sample, locations: &mut Locations<'_>, strings: &mut Strings) -> wire::Sample {
-    let process = strings.id(locations.profile.str(sample.process));
+    let runner = locations.profile.runner(sample.runner);
+    let process = strings.id(locations.profile.str(runner.process));
     let number = |key, num| wire::Label { key, str: 0, num };
     let mut label = vec![
         wire::Label { key: strings.id("process"), str: process, num: 0 },
-        number(strings.id("pid"), i64::from(sample.pid)),
-        number(strings.id("thread"), i64::from(sample.tid)),
+        number(strings.id("pid"), i64::from(runner.pid)),
+        number(strings.id("thread"), i64::from(runner.tid)),
     ];
-    label.extend(sample.cpu.map(|cpu| number(strings.id("cpu"), i64::from(cpu))));
-    if let Some(goroutine) = sample.goroutine.map(|id| locations.profile.goroutine(id)) {
+    label.extend(runner.cpu.map(|cpu| number(strings.id("cpu"), i64::from(cpu))));
+    if let Some(goroutine) = runner.goroutine.map(|id| locations.profile.goroutine(id)) {
         label.push(if let Some(id) = goroutine.id {
             number(strings.id("goroutine"), signed(id))
         } else {
@@ -126,10 +133,11 @@ impl<'a> Mappings<'a> {
         let mut main_frames = vec![0_u64; order.len()];
         let mut lines = vec![false; order.len()];
         for (_, leaf, _) in profile.stacks() {
-            let frame = profile.frame(leaf);
-            let Some(at) = frame.mapping.map(MappingId::index) else { continue };
-            main_frames[at] += u64::from(profile.function(frame.function).origin == Origin::Main);
-            lines[at] |= frame.line > 0;
+            let Some(at) = profile.location(leaf).mapping.map(MappingId::index) else { continue };
+            for frame in profile.frames(leaf) {
+                main_frames[at] += u64::from(profile.function(frame.function).origin == Origin::Main);
+                lines[at] |= frame.line > 0;
+            }
         }
         if let Some(main) = (0..order.len()).rev().max_by_key(|at| main_frames[*at]) {
             order[..=main].rotate_right(1);
@@ -168,6 +176,8 @@ impl<'a> Mappings<'a> {
 struct Locations<'a> {
     profile: &'a Profile,
     mappings: &'a Mappings<'a>,
+    /// Ids as written, indexed by location.
+    known: Vec<Option<u64>>,
     ids: HashMap<Place, u64>,
     list: Vec<wire::Location>,
 }
@@ -177,38 +187,30 @@ struct Locations<'a> {
 type Place = (u64, u64, Vec<wire::Line>);
 
 impl Locations<'_> {
-    /// The locations of a stack, leaf first. Inlined calls share the location of the function that they
-    /// were inlined into.
+    /// The locations of a stack, leaf first.
     fn of_stack(&mut self, stack: StackId) -> Vec<u64> {
-        let mut ids = Vec::new();
-        let mut place: Vec<FrameId> = Vec::new();
-        for frame in self.profile.frames_leaf_first(stack) {
-            place.push(frame);
-            if !self.profile.frame(frame).inlined {
-                ids.extend(self.id(&place));
-                place.clear();
-            }
-        }
-        ids.extend(self.id(&place));
-        ids
+        let shown =
+            self.profile.locations_leaf_first(stack).filter(|location| !self.profile.frames(*location).is_empty());
+        shown.map(|location| self.id(location)).collect()
     }
 
-    /// The location of some frames, innermost first.
-    fn id(&mut self, frames: &[FrameId]) -> Option<u64> {
-        let outer = self.profile.frame(*frames.last()?);
-        let mapping_id = outer.mapping.map_or(0, |mapping| self.mappings.ids[mapping.index()]);
-        let line = |frame: &FrameId| {
-            let frame = self.profile.frame(*frame);
-            wire::Line { function_id: frame.function.index() as u64 + 1, line: i64::from(frame.line) }
-        };
-        let lines: Vec<_> = frames.iter().map(line).collect();
+    fn id(&mut self, location: LocationId) -> u64 {
+        if let Some(id) = self.known[location.index()] {
+            return id;
+        }
+        let line =
+            |frame: &Frame| wire::Line { function_id: frame.function.index() as u64 + 1, line: i64::from(frame.line) };
+        let line: Vec<_> = self.profile.frames(location).iter().rev().map(line).collect();
+        let Location { mapping, address, .. } = *self.profile.location(location);
+        let mapping_id = mapping.map_or(0, |mapping| self.mappings.ids[mapping.index()]);
         let list = &mut self.list;
-        let id = *self.ids.entry((mapping_id, outer.address, lines.clone())).or_insert_with(|| {
+        let id = *self.ids.entry((mapping_id, address, line)).or_insert_with_key(|(_, _, line)| {
             let id = list.len() as u64 + 1;
-            list.push(wire::Location { id, mapping_id, address: outer.address, line: lines });
+            list.push(wire::Location { id, mapping_id, address, line: line.clone() });
             id
         });
-        Some(id)
+        self.known[location.index()] = Some(id);
+        id
     }
 }
 

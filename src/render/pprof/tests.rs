@@ -10,7 +10,7 @@ use prost::Message;
 
 use super::{Options, wire, write};
 use crate::profile::fixture::Fixture;
-use crate::profile::{Frame, Profile, Top};
+use crate::profile::{Location, Profile, Top};
 
 fn encoded(profile: &Profile) -> Vec<u8> {
     let mut out = Vec::new();
@@ -118,9 +118,9 @@ fn a_place_is_one_location() {
     // That a frame was restored says nothing about the place.
     let profile = &mut fixture.profile;
     let (leaf, caller) = profile.leaf(profile.samples()[0].stack).unwrap();
-    let frame = Frame { repaired: true, ..profile.frame(leaf).clone() };
-    let frame = profile.add_frame(frame);
-    let stack = profile.push(caller, frame);
+    let (location, frames) = (Location { repaired: true, ..*profile.location(leaf) }, profile.frames(leaf).to_vec());
+    let repaired = profile.add_location(location, frames);
+    let stack = profile.push(caller, repaired);
     fixture.add_stack("app", stack, 1);
     let message = decoded(&fixture.profile);
     assert_eq!((message.location.len(), message.sample[3].location_id.as_slice()), (3, [1, 2].as_slice()));

@@ -153,7 +153,7 @@ impl Report<'_> {
         // A function that calls itself is one row.
         let mut calls: Vec<(&Function, u64, usize)> = Vec::new();
         for row in &self.top.path {
-            let function = self.profile.frame_function(row.frame);
+            let function = self.profile.function(row.frame.function);
             match calls.last_mut() {
                 Some((before, _, times)) if *before == function => *times += 1,
                 _ => calls.push((function, row.weight, 1)),

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::{FrameId, FunctionId, Profile, StackId};
+use super::{Descent, Frame, FunctionId, Passing, Place, Profile, StackId};
 
 /// One line of the table of hot functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub struct FunctionRow {
 /// One step of the hottest call path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathRow {
-    /// The frame: of all places in its function that the path passes through, the heaviest.
-    pub frame: FrameId,
+    /// The function, and of all lines in it that the path passes through, the heaviest.
+    pub frame: Frame,
     /// Weight of the samples that pass through this path.
     pub weight: u64,
 }
@@ -44,39 +44,43 @@ impl Top {
 
     /// Counts a profile.
     pub fn of(profile: &Profile) -> Self {
-        let passing = weights_by_stack(profile);
+        let mut passing = Passing::new(profile);
+        passing.add_up(profile.samples().iter().map(|sample| (sample.stack, sample.weight)));
         Self { functions: functions(profile, &passing), path: path(profile, &passing), total: profile.total_weight() }
     }
 }
 
-/// For every stack the weight of the samples on it and on everything that it calls.
-fn weights_by_stack(profile: &Profile) -> Vec<u64> {
-    let mut passing = vec![0_u64; profile.stack_count()];
-    for sample in profile.samples() {
-        add(&mut passing[sample.stack.index()], sample.weight);
-    }
-    for (stack, _, caller) in profile.stacks().rev() {
-        let weight = passing[stack.index()];
-        add(&mut passing[caller.index()], weight);
-    }
-    passing
-}
-
-fn functions(profile: &Profile, passing: &[u64]) -> Vec<FunctionRow> {
+fn functions(profile: &Profile, passing: &Passing<'_>) -> Vec<FunctionRow> {
     let mut rows: Vec<_> = profile
         .functions()
         .map(|(function, _)| FunctionRow { function, self_weight: 0, cumulative_weight: 0 })
         .collect();
     for sample in profile.samples() {
-        if let Some((leaf, _)) = profile.leaf(sample.stack) {
-            add(&mut rows[profile.frame(leaf).function.index()].self_weight, sample.weight);
+        if let Some(leaf) = profile.frames_leaf_first(sample.stack).next() {
+            add(&mut rows[leaf.function.index()].self_weight, sample.weight);
         }
     }
-    for (stack, leaf, caller) in profile.stacks() {
-        let function = profile.frame(leaf).function;
-        // A recursive call was counted where the function was entered first.
-        if !profile.frames_leaf_first(caller).any(|frame| profile.frame(frame).function == function) {
-            add(&mut rows[function.index()].cumulative_weight, passing[stack.index()]);
+    let descent = Descent::of(profile);
+    // How often each function is among the callers of the frame at hand.
+    let mut callers = vec![0_u32; rows.len()];
+    let mut pending = Vec::new();
+    let next = |place, pending: &mut Vec<Visit>| {
+        descent.callees(place, |place, frame| pending.push(Visit::Enter(place, frame.function)));
+    };
+    next(Descent::BEGIN, &mut pending);
+    while let Some(visit) = pending.pop() {
+        match visit {
+            Visit::Enter(place, function) => {
+                let calls = &mut callers[function.index()];
+                // A recursive call was counted where the function was entered first.
+                if *calls == 0 {
+                    add(&mut rows[function.index()].cumulative_weight, passing.through(place.stack));
+                }
+                *calls += 1;
+                pending.push(Visit::Leave(function));
+                next(place, &mut pending);
+            }
+            Visit::Leave(function) => callers[function.index()] -= 1,
         }
     }
     rows.retain(|row| row.cumulative_weight > 0);
@@ -86,36 +90,41 @@ fn functions(profile: &Profile, passing: &[u64]) -> Vec<FunctionRow> {
     rows
 }
 
-fn path(profile: &Profile, passing: &[u64]) -> Vec<PathRow> {
-    let mut callees = vec![Vec::new(); profile.stack_count()];
-    for (stack, _, caller) in profile.stacks() {
-        callees[caller.index()].push(stack);
-    }
+/// A step of a walk over all stacks.
+enum Visit {
+    Enter(Place, FunctionId),
+    Leave(FunctionId),
+}
+
+fn path(profile: &Profile, passing: &Passing<'_>) -> Vec<PathRow> {
+    let descent = Descent::of(profile);
     let mut path: Vec<PathRow> = Vec::new();
-    let mut at = vec![StackId::EMPTY];
+    let mut at = vec![Descent::BEGIN];
     loop {
         let mut by_function: BTreeMap<FunctionId, Step> = BTreeMap::new();
         let mut passed_on = 0;
-        for stack in at.iter().flat_map(|stack| &callees[stack.index()]) {
-            let Some((frame, _)) = profile.leaf(*stack) else { continue };
-            let weight = passing[stack.index()];
-            let step = by_function.entry(profile.frame(frame).function).or_default();
-            add(&mut step.weight, weight);
-            add(step.frames.entry(frame).or_default(), weight);
-            step.stacks.push(*stack);
-            add(&mut passed_on, weight);
+        for place in at {
+            descent.callees(place, |place, frame| {
+                let weight = passing.through(place.stack);
+                let step = by_function.entry(frame.function).or_default();
+                add(&mut step.weight, weight);
+                add(step.lines.entry(frame.line).or_default(), weight);
+                step.places.push(place);
+                add(&mut passed_on, weight);
+            });
         }
         let heaviest = by_function
             .into_iter()
             .min_by_key(|(function, step)| (Reverse(step.weight), name(profile, *function), *function));
-        let Some((_, step)) = heaviest else { return path };
+        let Some((function, step)) = heaviest else { return path };
         let own = path.last().map_or(0, |row| row.weight.saturating_sub(passed_on));
-        if step.weight <= own || step.weight < passing[StackId::EMPTY.index()].div_ceil(Top::PATH_SHARE) {
+        if step.weight <= own || step.weight < passing.through(StackId::EMPTY).div_ceil(Top::PATH_SHARE) {
             return path;
         }
-        let frame = step.frames.iter().min_by_key(|(frame, weight)| (Reverse(**weight), **frame));
-        path.extend(frame.map(|(frame, _)| PathRow { frame: *frame, weight: step.weight }));
-        at = step.stacks;
+        let line = step.lines.iter().min_by_key(|(line, weight)| (Reverse(**weight), **line));
+        let frame = Frame { function, line: line.map_or(0, |(line, _)| *line) };
+        path.push(PathRow { frame, weight: step.weight });
+        at = step.places;
     }
 }
 
@@ -123,8 +132,8 @@ fn path(profile: &Profile, passing: &[u64]) -> Vec<PathRow> {
 #[derive(Default)]
 struct Step {
     weight: u64,
-    frames: BTreeMap<FrameId, u64>,
-    stacks: Vec<StackId>,
+    lines: BTreeMap<u32, u64>,
+    places: Vec<Place>,
 }
 
 fn name(profile: &Profile, function: FunctionId) -> &str {
@@ -154,7 +163,7 @@ mod tests {
     fn path(fixture: &Fixture) -> Vec<(String, u64)> {
         let profile = &fixture.profile;
         let row = |row: &PathRow| {
-            (profile.str(profile.frame_function(row.frame).display).to_owned(), row.weight / fixture.period)
+            (profile.str(profile.function(row.frame.function).display).to_owned(), row.weight / fixture.period)
         };
         Top::of(profile).path.iter().map(row).collect()
     }
@@ -202,8 +211,7 @@ mod tests {
         let steps = [("runtime.goexit", 115), ("main.main", 115), ("main.run", 70), ("main.hot", 70)];
         assert_eq!(path(&fixture), owned(steps), "main.hot keeps 51 and main.inner gets 19");
         let profile = &fixture.profile;
-        let run = profile.frame(Top::of(profile).path[2].frame);
-        assert_eq!(run.line, 11, "the heavier of the two places stands for the step");
+        assert_eq!(Top::of(profile).path[2].frame.line, 11, "the heavier of the two places stands for the step");
     }
 
     #[test]

@@ -1,0 +1,127 @@
+//! Collects on all cores: each takes a part of the records, and what they found is put together as if one had read them
+//! all. Everything is numbered in the order in which it was first seen, so that the number of cores shows nowhere.
+
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::{mem, thread};
+
+use super::collect::{Collected, Counts, RawGoroutine, RawRunner, Settings, collect};
+use super::files::{Binaries, Files};
+use super::place::NodeId;
+use crate::perfdata::PerfData;
+use crate::profile::{RunnerId, Sample, Samples, StackId, Trie};
+
+/// With fewer records than this, a core is not worth its while.
+const SMALLEST_PART: usize = 20_000;
+
+/// More parts than this share too little: each has the common stacks again.
+const MOST_PARTS: usize = 8;
+
+/// Stacks and samples, each part's for itself.
+pub(super) struct Stacks {
+    tree: Trie,
+    samples: Samples,
+    rest: Vec<Rest>,
+}
+
+/// Stacks and samples of a later part, and what its numbers are in the whole.
+struct Rest {
+    tree: Trie,
+    samples: Samples,
+    places: Vec<u32>,
+    runners: Vec<u32>,
+}
+
+/// Reads all records.
+pub(super) fn collect_all<'d>(
+    data: &'d PerfData<'d>,
+    files: &Files<'d>,
+    binaries: &Binaries<'_>,
+    settings: &Settings<'_>,
+) -> (Collected, Stacks) {
+    let records = data.record_count();
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let parts = (records / SMALLEST_PART).clamp(1, cores.min(MOST_PARTS));
+    let mut parts: Vec<Collected> = thread::scope(|scope| {
+        let part = |at: usize| records * at / parts..records * (at + 1) / parts;
+        let work = |positions: Range<usize>| collect(data, positions, files, binaries, settings);
+        let others: Vec<_> = (1..parts).map(|at| scope.spawn(move || work(part(at)))).collect();
+        let mut done = vec![work(part(0))];
+        done.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic))));
+        done
+    });
+    // What is behind a damaged record in the file is not read, wherever it is in time.
+    let damaged = parts.len() > 1 && parts.iter().any(|part| part.damage.is_some());
+    if damaged {
+        parts = vec![collect(data, 0..records, files, binaries, settings)];
+    }
+    let mut parts = parts.into_iter();
+    let mut whole = parts.next().unwrap_or_default();
+    let (tree, samples) = (mem::take(&mut whole.tree), mem::take(&mut whole.samples));
+    let rest = parts.map(|part| whole.add(part)).collect();
+    (whole, Stacks { tree, samples, rest })
+}
+
+impl Collected {
+    /// Adds all but the stacks and samples of a later part, and tells what those are to be called.
+    fn add(&mut self, part: Self) -> Rest {
+        let places: Vec<u32> = part.places.iter().map(|(place, repaired)| self.places.id(place, repaired)).collect();
+        let processes: Vec<u32> = part.processes.items().iter().map(|name| self.processes.add_ref(name)).collect();
+        let at = |at: u32, ids: &[u32]| ids.get(at as usize).copied();
+        let goroutine = |raw: &RawGoroutine| RawGoroutine {
+            start: raw.start.and_then(|start| at(start, &places)),
+            creator: raw.creator.and_then(|creator| at(creator, &places)),
+            ..*raw
+        };
+        let goroutines: Vec<u32> =
+            part.goroutines.items().iter().map(|raw| self.goroutines.add(goroutine(raw))).collect();
+        let runner = |raw: &RawRunner| RawRunner {
+            process: at(raw.process, &processes).unwrap_or_default(),
+            goroutine: raw.goroutine.and_then(|goroutine| at(goroutine, &goroutines)),
+            ..*raw
+        };
+        let runners = part.runners.items().iter().map(|raw| self.runners.add(runner(raw))).collect();
+        self.counts.add(&part.counts);
+        self.first_time = self.first_time.or(part.first_time);
+        self.last_time = self.last_time.max(part.last_time);
+        self.kernel_text = part.kernel_text.or(self.kernel_text);
+        self.kernel_code.extend(part.kernel_code);
+        Rest { tree: part.tree, samples: part.samples, places, runners }
+    }
+}
+
+impl Stacks {
+    /// Puts the stacks and samples of all parts together.
+    pub(super) fn merge(self) -> (Trie, Samples) {
+        let Self { mut tree, mut samples, rest } = self;
+        for part in rest {
+            let mut nodes: Vec<NodeId> = Vec::with_capacity(part.tree.count());
+            nodes.push(Trie::ROOT);
+            for (_, parent, place) in part.tree.nodes() {
+                nodes.push(tree.push(nodes[parent as usize], part.places[place as usize]));
+            }
+            for sample in part.samples.list() {
+                samples.add(Sample {
+                    stack: StackId::of_node(nodes[sample.stack.index()]),
+                    runner: RunnerId::of_index(part.runners[sample.runner.index()]),
+                    ..*sample
+                });
+            }
+        }
+        (tree, samples)
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.samples += other.samples;
+        self.lost = self.lost.saturating_add(other.lost);
+        self.throttled += other.throttled;
+        self.truncated += other.truncated;
+        self.copies += other.copies;
+        self.repaired += other.repaired;
+        self.cut += other.cut;
+        self.other_events += other.other_events;
+    }
+}

@@ -1,0 +1,110 @@
+//! Stacks from the root upwards, frame by frame, with what passes through them.
+
+use super::model::{Frame, StackId};
+use super::{Children, Profile};
+
+/// A frame of a stack's leaf, by its position in [`Profile::frames`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The stack.
+    pub stack: StackId,
+    frame: u32,
+}
+
+impl Place {
+    /// Whether the compiler inlined this call into its caller.
+    pub fn is_inlined(self) -> bool {
+        self.frame > 0
+    }
+}
+
+/// Finds what a frame calls.
+pub struct Descent<'p> {
+    profile: &'p Profile,
+    children: Children,
+}
+
+impl<'p> Descent<'p> {
+    /// Where every stack begins. There is no frame.
+    pub const BEGIN: Place = Place { stack: StackId::EMPTY, frame: 0 };
+
+    /// Sorts the stacks of a profile by their callers.
+    pub fn of(profile: &'p Profile) -> Self {
+        Self { profile, children: profile.callees() }
+    }
+
+    /// Calls `found` with every frame that one calls, in all stacks through it.
+    pub fn callees(&self, place: Place, mut found: impl FnMut(Place, Frame)) {
+        if let Some(frame) = self.frames(place.stack).get(place.frame as usize + 1) {
+            found(Place { frame: place.frame + 1, ..place }, *frame);
+            return;
+        }
+        let mut callers = vec![place.stack];
+        while let Some(caller) = callers.pop() {
+            for stack in self.children.of_node(caller.0).iter().map(|stack| StackId(*stack)) {
+                match self.frames(stack).first() {
+                    Some(frame) => found(Place { stack, frame: 0 }, *frame),
+                    None => callers.push(stack),
+                }
+            }
+        }
+    }
+
+    fn frames(&self, stack: StackId) -> &'p [Frame] {
+        self.profile.leaf(stack).map_or(&[], |(location, _)| self.profile.frames(location))
+    }
+}
+
+/// For every stack a sum over the samples on it and on everything that it calls. Of use for one part of a profile
+/// after the other.
+pub struct Passing<'p> {
+    profile: &'p Profile,
+    sums: Vec<u64>,
+    known: Vec<bool>,
+    /// Stacks that have a sum, callers before their callees.
+    touched: Vec<StackId>,
+}
+
+impl<'p> Passing<'p> {
+    /// Sums of nothing.
+    pub fn new(profile: &'p Profile) -> Self {
+        let count = profile.stack_count();
+        Self { profile, sums: vec![0; count], known: vec![false; count], touched: Vec::new() }
+    }
+
+    /// Forgets what was added before, and adds up the figures of samples.
+    pub fn add_up(&mut self, samples: impl Iterator<Item = (StackId, u64)>) {
+        let Self { profile, sums, known, touched } = self;
+        for stack in touched.drain(..) {
+            sums[stack.index()] = 0;
+            known[stack.index()] = false;
+        }
+        for (stack, figure) in samples {
+            let first = touched.len();
+            let mut at = stack;
+            while !std::mem::replace(&mut known[at.index()], true) {
+                touched.push(at);
+                let Some((_, caller)) = profile.leaf(at) else { break };
+                at = caller;
+            }
+            touched[first..].reverse();
+            add(&mut sums[stack.index()], figure);
+        }
+        for stack in touched.iter().rev() {
+            if let Some((_, caller)) = profile.leaf(*stack) {
+                let sum = sums[stack.index()];
+                add(&mut sums[caller.index()], sum);
+            }
+        }
+    }
+
+    /// The sum of a stack.
+    pub fn through(&self, stack: StackId) -> u64 {
+        self.sums[stack.index()]
+    }
+}
+
+/// Figures come from files, so that their sum may be anything.
+fn add(sum: &mut u64, figure: u64) {
+    *sum = sum.saturating_add(figure);
+}

@@ -1,0 +1,214 @@
+//! A profile: its tables, and its samples.
+
+use super::interner::{Interner, position};
+use super::model::{
+    Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Runner,
+    RunnerId, Sample, StackId, StrId,
+};
+use super::samples::Samples;
+use super::trie::{Children, Trie};
+
+/// A profile: tables of values, and the samples.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// The sampled event.
+    pub event: Event,
+    /// Wall time of the first sample, nanoseconds since 1970; 0 when unknown.
+    pub start_time_ns: u64,
+    /// Time between the first and the last sample in nanoseconds.
+    pub duration_ns: u64,
+    samples: Samples,
+    runners: Interner<Runner>,
+    goroutines: Interner<Goroutine>,
+    strings: Interner<Box<str>>,
+    functions: Interner<Function>,
+    mappings: Interner<Mapping>,
+    locations: Vec<Located>,
+    /// Those of all locations.
+    frames: Vec<Frame>,
+    /// Keys are locations.
+    stacks: Trie,
+}
+
+/// A location and where its frames are in [`Profile::frames`].
+#[derive(Debug, Clone, Copy)]
+struct Located {
+    location: Location,
+    /// Outermost first.
+    frames: (u32, u32),
+}
+
+impl Profile {
+    /// A profile without samples.
+    pub fn new(event: Event) -> Self {
+        let mut profile = Self {
+            event,
+            start_time_ns: 0,
+            duration_ns: 0,
+            samples: Samples::default(),
+            runners: Interner::default(),
+            goroutines: Interner::default(),
+            strings: Interner::default(),
+            functions: Interner::default(),
+            mappings: Interner::default(),
+            locations: Vec::new(),
+            frames: Vec::new(),
+            stacks: Trie::default(),
+        };
+        profile.intern("");
+        profile
+    }
+
+    /// The handle of a string, which is stored once.
+    pub fn intern(&mut self, text: &str) -> StrId {
+        StrId(self.strings.add_ref(text))
+    }
+
+    /// The handle of a function, which is stored once.
+    pub fn add_function(&mut self, function: Function) -> FunctionId {
+        FunctionId(self.functions.add(function))
+    }
+
+    /// The handle of a mapping, which is stored once.
+    pub fn add_mapping(&mut self, mapping: Mapping) -> MappingId {
+        MappingId(self.mappings.add(mapping))
+    }
+
+    /// The handle of a goroutine, which is stored once.
+    pub fn add_goroutine(&mut self, goroutine: Goroutine) -> GoroutineId {
+        GoroutineId(self.goroutines.add(goroutine))
+    }
+
+    /// The handle of a runner, which is stored once.
+    pub fn add_runner(&mut self, runner: Runner) -> RunnerId {
+        RunnerId(self.runners.add(runner))
+    }
+
+    /// Adds a location with its frames, the outermost function first. Each call gives another handle, counted from 0.
+    pub fn add_location(&mut self, location: Location, frames: impl IntoIterator<Item = Frame>) -> LocationId {
+        let start = position(self.frames.len());
+        self.frames.extend(frames);
+        let frames = (start, position(self.frames.len()));
+        self.locations.push(Located { location, frames });
+        LocationId(position(self.locations.len() - 1))
+    }
+
+    /// The stack in which `location` runs on top of `caller`.
+    pub fn push(&mut self, caller: StackId, location: LocationId) -> StackId {
+        StackId(self.stacks.push(caller.0, location.0))
+    }
+
+    /// Adds samples; equal ones (stack and runner) are counted together.
+    pub fn add_sample(&mut self, sample: Sample) {
+        self.samples.add(sample);
+    }
+
+    /// Takes over stacks and samples that were gathered elsewhere, and are those of all [locations](Self::add_location)
+    /// and [runners](Self::add_runner) already here. The keys of the stacks are positions of locations.
+    pub fn set_samples(&mut self, stacks: Trie, samples: Samples) {
+        (self.stacks, self.samples) = (stacks, samples);
+    }
+
+    /// Takes all samples out.
+    pub(super) fn take_samples(&mut self) -> Vec<Sample> {
+        std::mem::take(&mut self.samples).into_list()
+    }
+
+    /// The samples, in the order in which they were first seen.
+    pub fn samples(&self) -> &[Sample] {
+        self.samples.list()
+    }
+
+    /// The number of samples.
+    pub fn total_count(&self) -> u64 {
+        self.samples().iter().fold(0, |sum, sample| sum.saturating_add(sample.count))
+    }
+
+    /// The sum of all weights, in [`Event::unit`]. Periods come from files, so the sum saturates.
+    pub fn total_weight(&self) -> u64 {
+        self.samples().iter().fold(0, |sum, sample| sum.saturating_add(sample.weight))
+    }
+
+    /// The text of a string handle.
+    pub fn str(&self, id: StrId) -> &str {
+        &self.strings.items[id.0 as usize]
+    }
+
+    /// The function of a handle.
+    pub fn function(&self, id: FunctionId) -> &Function {
+        &self.functions.items[id.index()]
+    }
+
+    /// All functions, at the positions of their handles.
+    pub fn functions(&self) -> impl ExactSizeIterator<Item = (FunctionId, &Function)> {
+        self.functions.items.iter().enumerate().map(|(at, item)| (FunctionId(position(at)), item))
+    }
+
+    /// The location of a handle.
+    pub fn location(&self, id: LocationId) -> &Location {
+        &self.locations[id.index()].location
+    }
+
+    /// The frames of a location: its function, then the calls that were inlined into it, the innermost last. None where
+    /// the location is not to be shown.
+    pub fn frames(&self, id: LocationId) -> &[Frame] {
+        let (start, end) = self.locations[id.index()].frames;
+        &self.frames[start as usize..end as usize]
+    }
+
+    /// All locations, at the positions of their handles.
+    pub fn locations(&self) -> impl ExactSizeIterator<Item = (LocationId, &Location)> {
+        self.locations.iter().enumerate().map(|(at, located)| (LocationId(position(at)), &located.location))
+    }
+
+    /// The runner of a handle.
+    pub fn runner(&self, id: RunnerId) -> &Runner {
+        &self.runners.items[id.0 as usize]
+    }
+
+    /// The goroutine of a handle.
+    pub fn goroutine(&self, id: GoroutineId) -> &Goroutine {
+        &self.goroutines.items[id.0 as usize]
+    }
+
+    /// All mappings, at the positions of their handles.
+    pub fn mappings(&self) -> impl ExactSizeIterator<Item = (MappingId, &Mapping)> {
+        self.mappings.items.iter().enumerate().map(|(at, item)| (MappingId(position(at)), item))
+    }
+
+    /// The number of stacks, [`StackId::EMPTY`] included: the length of a table indexed by stack.
+    pub fn stack_count(&self) -> usize {
+        self.stacks.count()
+    }
+
+    /// Every stack but [`StackId::EMPTY`], as (stack, its leaf, the stack of its caller). Callers come before
+    /// their callees, so that a walk from the back adds callees up into callers.
+    pub fn stacks(&self) -> impl DoubleEndedIterator<Item = (StackId, LocationId, StackId)> {
+        self.stacks.nodes().map(|(stack, caller, location)| (StackId(stack), LocationId(location), StackId(caller)))
+    }
+
+    /// The stacks of what each stack calls.
+    pub(super) fn callees(&self) -> Children {
+        self.stacks.children()
+    }
+
+    /// The leaf of a stack and the stack of its caller; `None` for [`StackId::EMPTY`].
+    pub fn leaf(&self, stack: StackId) -> Option<(LocationId, StackId)> {
+        self.stacks.get(stack.0).map(|(caller, location)| (LocationId(location), StackId(caller)))
+    }
+
+    /// The locations of a stack, leaf first.
+    pub fn locations_leaf_first(&self, stack: StackId) -> impl Iterator<Item = LocationId> {
+        let mut at = stack;
+        std::iter::from_fn(move || {
+            let (location, caller) = self.leaf(at)?;
+            at = caller;
+            Some(location)
+        })
+    }
+
+    /// The frames of a stack, leaf first.
+    pub fn frames_leaf_first(&self, stack: StackId) -> impl Iterator<Item = Frame> {
+        self.locations_leaf_first(stack).flat_map(|location| self.frames(location).iter().rev().copied())
+    }
+}
