@@ -35,11 +35,11 @@ pub struct Analysis {
 }
 
 /// Analyses the event of a recording that has the most samples. Kernel symbols, or the reason why there are none, are
-/// asked for once, while the records are read.
+/// asked for once, after the records were read.
 pub fn analyse(
     data: &PerfData<'_>,
     images: &dyn Images,
-    kernel: impl FnOnce() -> Result<KernelSymbols, String> + Send,
+    kernel: impl FnOnce() -> Result<KernelSymbols, String>,
     options: &Options<'_>,
 ) -> Result<Analysis, Error> {
     let event_index = most_sampled(data);
@@ -59,19 +59,14 @@ pub fn analyse(
         goroutines: Readings::of(options.goroutines),
         passed: options.passed.unwrap_or(&|_| ()),
     };
-    let (mut collected, stacks, kernel) = thread::scope(|scope| {
-        let kernel = scope.spawn(kernel);
-        let (collected, stacks) = collect_all(data, &files, &binaries, &settings);
-        let kernel = kernel.join().unwrap_or_else(|_| Err("the kernel symbols could not be read".into()));
-        (collected, stacks, kernel)
-    });
+    let (mut collected, stacks) = collect_all(data, &files, &binaries, &settings);
     if collected.counts.records == 0
         && let Some(damage) = collected.damage.take()
     {
         return Err(Error::NoRecords(damage));
     }
 
-    let fitting = kernel.and_then(|kernel| fits(&kernel, data, &collected, options).map(|()| kernel));
+    let fitting = kernel().and_then(|kernel| fits(&kernel, data, &collected, options).map(|()| kernel));
     let symbols = fitting.as_ref().map_err(String::as_str);
     let (places, kernel_code) = (&collected.places, &collected.kernel_code);
     let (named, stacks) = thread::scope(|scope| {
@@ -100,11 +95,11 @@ pub fn analyse(
     profile.start_time_ns = wall_time(data, first);
     let resolved = Resolved::of(&named, places, &files.keys, &binaries, &mut profile);
     drop((named, binaries));
-    account(&stacks.0, &stacks.1, &resolved, &mut quality);
+    let left_over = account(&stacks.0, &stacks.1, &resolved, &mut quality);
     let addresses = kernel_addresses(&collected);
     let kernel_symbols = fitting.ok().filter(|_| !addresses.is_empty()).map(|kernel| kernel.subset(&addresses));
     let mut notes = notes(&collected);
-    add_samples(&collected, stacks, &resolved, &mut profile);
+    add_samples(&collected, stacks, left_over, &resolved, &mut profile);
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
             "the recording has no user registers with stack copies: stacks are as frame pointers gave them, without the \

@@ -316,8 +316,15 @@ impl<'d> Collector<'d, '_, '_> {
         let mut node = recent.nodes.last().copied().unwrap_or(Trie::ROOT);
         let mut hint = Hint::default();
         for word in self.words.iter().skip(same) {
-            let find = || space.and_then(|space| space.find(word.address, &mut hint));
-            node = self.out.tree.push(node, self.out.places.of_word(*word, version, find));
+            let place = if word.kernel {
+                Place::Kernel(word.address)
+            } else {
+                match space.and_then(|space| space.find(word.address, &mut hint)) {
+                    Some((image, offset)) => Place::File(image, offset),
+                    None => Place::Unmapped(word.address),
+                }
+            };
+            node = self.out.tree.push(node, self.out.places.id(place, word.repaired));
             recent.words.push(*word);
             recent.nodes.push(node);
         }

@@ -19,6 +19,18 @@ pub(super) enum Place {
     Unmapped(u64),
 }
 
+impl Place {
+    /// What tells places of one address apart. `None` for files of very high numbers.
+    fn tag(self, repaired: bool) -> Option<u32> {
+        let kind = match self {
+            Self::Kernel(_) => 0,
+            Self::Unmapped(_) => 1,
+            Self::File(image, _) => image.0.checked_add(2)?,
+        };
+        Some(kind.checked_mul(2)? + u32::from(repaired))
+    }
+}
+
 /// A stack: a node of a tree whose keys are places, by position in [`Places`].
 pub(super) type NodeId = u32;
 
@@ -38,60 +50,50 @@ pub(super) struct Places {
     pub(super) repaired: Vec<bool>,
     index: HashTable<u32>,
     seed: RandomState,
-    /// What was asked for last, by a few bits of its address: most words are of few places.
+    /// What was asked for last, by a few bits of its address: most frames are of few places.
     recent: Vec<Recent>,
 }
 
-/// An answer: of a word in an address space, the place.
+/// A place that was asked for, in as few bytes as can be: the more are at hand, the fewer are searched.
 #[derive(Debug, Clone, Copy)]
 struct Recent {
-    word: Word,
-    space: u64,
-    place: u32,
+    address: u64,
+    /// See [`Place::tag`].
+    tag: u32,
+    id: u32,
 }
 
 /// No place's position.
-const NO_PLACE: u32 = u32::MAX;
+const NO_ID: u32 = u32::MAX;
 
 /// Slots of [`Places::recent`].
-const RECENT: usize = 1 << 13;
+const RECENT: usize = 1 << 14;
 
 impl Default for Places {
     fn default() -> Self {
-        let word = Word { address: 0, kernel: false, repaired: false };
+        let nowhere = Recent { address: 0, tag: 0, id: NO_ID };
         Self {
             list: Vec::new(),
             repaired: Vec::new(),
             index: HashTable::new(),
             seed: RandomState::default(),
-            recent: vec![Recent { word, space: 0, place: NO_PLACE }; RECENT],
+            recent: vec![nowhere; RECENT],
         }
     }
 }
 
 impl Places {
-    /// The position of a word's place. `space` tells one address space from another, and `find` looks into it.
-    pub(super) fn of_word(&mut self, word: Word, space: u64, find: impl FnOnce() -> Option<(ImageId, u64)>) -> u32 {
-        let mixed = word.address ^ word.address >> 13 ^ space.wrapping_mul(0x9e5);
-        let slot = usize::try_from(mixed & (RECENT as u64 - 1)).unwrap_or(0);
-        let known = self.recent[slot];
-        if known.word == word && known.space == space && known.place != NO_PLACE {
-            return known.place;
-        }
-        let place = match find() {
-            _ if word.kernel => Place::Kernel(word.address),
-            Some((image, offset)) => Place::File(image, offset),
-            None => Place::Unmapped(word.address),
-        };
-        let place = self.id(place, word.repaired);
-        self.recent[slot] = Recent { word, space, place };
-        place
-    }
-
     /// The position of a place.
     pub(super) fn id(&mut self, place: Place, repaired: bool) -> u32 {
+        let (Place::Kernel(address) | Place::File(_, address) | Place::Unmapped(address)) = place;
+        let slot = usize::try_from((address ^ address >> 13) & (RECENT as u64 - 1)).unwrap_or(0);
+        let known = self.recent[slot];
+        let tag = place.tag(repaired);
+        if known.address == address && Some(known.tag) == tag && known.id != NO_ID {
+            return known.id;
+        }
         let Self { list, repaired: marks, index, seed, .. } = self;
-        match index.entry(
+        let id = match index.entry(
             seed.hash_one((place, repaired)),
             |at| (list[*at as usize], marks[*at as usize]) == (place, repaired),
             |at| seed.hash_one((list[*at as usize], marks[*at as usize])),
@@ -104,7 +106,11 @@ impl Places {
                 marks.push(repaired);
                 at
             }
+        };
+        if let Some(tag) = tag {
+            self.recent[slot] = Recent { address, tag, id };
         }
+        id
     }
 
     /// Every place, and whether it was restored.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::RandomState;
+
 use super::collect::{Collected, RawGoroutine};
 use super::files::{Binaries, ImageId, ImageKey};
 use super::place::Places;
@@ -17,9 +19,11 @@ pub(super) struct Resolved {
     /// Reasons for missing names, each once.
     reasons: Vec<String>,
     /// Locations of places where they are the leaf of a stack, which differ from what they are elsewhere.
-    leaves: HashMap<u32, LocationId>,
+    leaves: HashMap<u32, LocationId, RandomState>,
     /// A location without frames.
     nothing: LocationId,
+    /// Whether a kernel that shows no addresses was sampled.
+    any_hidden: bool,
 }
 
 /// What the figures of a profile need to know of a place.
@@ -86,7 +90,8 @@ impl Resolved {
         let leaves =
             wrapped.into_iter().map(|(at, named, repaired)| (at, named.add(repaired, true, profile))).collect();
         let nothing = profile.add_location(Location { mapping: None, address: 0, repaired: false }, []);
-        Self { places: slots, reasons, leaves, nothing }
+        let any_hidden = slots.iter().any(|slot| slot.hidden);
+        Self { places: slots, reasons, leaves, nothing, any_hidden }
     }
 
     fn slot(&self, place: u32) -> Slot {
@@ -176,10 +181,11 @@ impl Mappings<'_, '_> {
     }
 }
 
-/// Adds stacks and samples to a profile that has the locations of all places.
+/// Adds stacks and samples to a profile that has the locations of all places. `left_over`: what [`account`] found.
 pub(super) fn add_samples(
     collected: &Collected,
     (mut tree, samples): (Trie, Samples),
+    left_over: bool,
     resolved: &Resolved,
     profile: &mut Profile,
 ) {
@@ -190,12 +196,15 @@ pub(super) fn add_samples(
         let stack = as_leaf.map_or(stack, |(caller, location)| StackId::of_node(tree.push(caller, location)));
         (stack, runners[runner.index()])
     });
-    tree.rewrite(|tree, _, caller, place| {
-        let slot = resolved.slot(place);
-        // Nothing tells one hidden function from another: those in a row are one frame.
-        let same = slot.hidden && resolved.is_hidden(caller, tree);
-        (if same { resolved.nothing.key() } else { place }, slot.ends_stack)
-    });
+    if resolved.any_hidden || left_over {
+        tree.rewrite(|tree, _, caller, place| {
+            let slot = resolved.slot(place);
+            // Nothing tells one hidden function from another: those in a row are one frame.
+            let same = slot.hidden && resolved.is_hidden(caller, tree);
+            (if same { resolved.nothing.key() } else { place }, slot.ends_stack)
+        });
+    }
+    tree.freeze();
     profile.set_samples(tree, samples);
 }
 
@@ -226,8 +235,9 @@ fn goroutine(raw: &RawGoroutine, profile: &mut Profile) -> GoroutineId {
     profile.add_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
 }
 
-/// Counts stacks and frames, complete or not, named or not.
-pub(super) fn account(tree: &Trie, samples: &Samples, resolved: &Resolved, quality: &mut Quality) {
+/// Counts stacks and frames, complete or not, named or not. Tells whether there is a frame beneath one that ends a stack.
+pub(super) fn account(tree: &Trie, samples: &Samples, resolved: &Resolved, quality: &mut Quality) -> bool {
+    let mut left_over = false;
     // The samples whose stack passes through each raw stack.
     let mut passing = vec![0_u64; tree.count()];
     for sample in samples.list() {
@@ -238,6 +248,7 @@ pub(super) fn account(tree: &Trie, samples: &Samples, resolved: &Resolved, quali
         let count = passing[stack as usize];
         let slot = resolved.slot(place);
         let begins = slot.ends_stack || caller == Trie::ROOT;
+        left_over |= slot.ends_stack && caller != Trie::ROOT;
         if !slot.ends_stack {
             passing[caller as usize] += count;
         }
@@ -263,4 +274,5 @@ pub(super) fn account(tree: &Trie, samples: &Samples, resolved: &Resolved, quali
     }
     let reasons = resolved.reasons.iter().map(String::as_str);
     quality.unnamed_reasons = Unnamed::ranked(&reasons.zip(unnamed).collect::<BTreeMap<_, _>>());
+    left_over
 }

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Instant;
 
 use super::goroutines::{self, GOROUTINES_FILE};
@@ -220,11 +222,15 @@ pub(super) fn analyse_bytes(
     options: Options<'_>,
 ) -> Result<(Analysis, f64), Error> {
     let started = Instant::now();
-    let data = PerfData::parse_passing(recording.bytes(), &|passed| recording.forget(passed))
-        .map_err(|source| Error::Unreadable { path: name.into(), source })?;
     let passed = |range| recording.forget(range);
     let options = Options { passed: Some(&passed), ..options };
-    let analysis =
-        analyse(&data, images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })?;
+    let analysis = thread::scope(|scope| {
+        // The kernel takes its time to write them.
+        let kernel = scope.spawn(kernel);
+        let data = PerfData::parse_passing(recording.bytes(), &passed)
+            .map_err(|source| Error::Unreadable { path: name.into(), source })?;
+        let kernel = || kernel.join().unwrap_or_else(|panic| resume_unwind(panic));
+        analyse(&data, images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })
+    })?;
     Ok((analysis, started.elapsed().as_secs_f64()))
 }

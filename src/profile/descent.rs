@@ -61,7 +61,7 @@ pub struct Passing<'p> {
     profile: &'p Profile,
     sums: Vec<u64>,
     known: Vec<bool>,
-    /// Stacks that have a sum, callers before their callees.
+    /// Stacks that have a sum, callers before their callees; empty where all may have one.
     touched: Vec<StackId>,
 }
 
@@ -73,27 +73,40 @@ impl<'p> Passing<'p> {
     }
 
     /// Forgets what was added before, and adds up the figures of samples.
-    pub fn add_up(&mut self, samples: impl Iterator<Item = (StackId, u64)>) {
+    pub fn add_up(&mut self, samples: &[(StackId, u64)]) {
         let Self { profile, sums, known, touched } = self;
+        if touched.is_empty() {
+            sums.fill(0);
+        }
         for stack in touched.drain(..) {
             sums[stack.index()] = 0;
             known[stack.index()] = false;
         }
         for (stack, figure) in samples {
+            add(&mut sums[stack.index()], *figure);
+        }
+        let mut pass_on = |stack: StackId, caller: StackId| {
+            let sum = sums[stack.index()];
+            add(&mut sums[caller.index()], sum);
+        };
+        // All stacks in a row are sooner done than a few one by one.
+        if samples.len() > profile.samples().len() / DENSE {
+            profile.stacks().rev().for_each(|(stack, _, caller)| pass_on(stack, caller));
+            return;
+        }
+        for (stack, _) in samples {
             let first = touched.len();
-            let mut at = stack;
+            let mut at = *stack;
             while !std::mem::replace(&mut known[at.index()], true) {
                 touched.push(at);
                 let Some((_, caller)) = profile.leaf(at) else { break };
                 at = caller;
             }
             touched[first..].reverse();
-            add(&mut sums[stack.index()], figure);
         }
         for stack in touched.iter().rev() {
             if let Some((_, caller)) = profile.leaf(*stack) {
-                let sum = sums[stack.index()];
-                add(&mut sums[caller.index()], sum);
+                pass_on(*stack, caller);
             }
         }
     }
@@ -103,6 +116,9 @@ impl<'p> Passing<'p> {
         self.sums[stack.index()]
     }
 }
+
+/// A part is dense that has more than one in so many of all samples.
+const DENSE: usize = 8;
 
 /// Figures come from files, so that their sum may be anything.
 fn add(sum: &mut u64, figure: u64) {

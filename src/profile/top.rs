@@ -45,7 +45,8 @@ impl Top {
     /// Counts a profile.
     pub fn of(profile: &Profile) -> Self {
         let mut passing = Passing::new(profile);
-        passing.add_up(profile.samples().iter().map(|sample| (sample.stack, sample.weight)));
+        let weights: Vec<_> = profile.samples().iter().map(|sample| (sample.stack, sample.weight)).collect();
+        passing.add_up(&weights);
         Self { functions: functions(profile, &passing), path: path(profile, &passing), total: profile.total_weight() }
     }
 }

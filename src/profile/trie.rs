@@ -109,10 +109,15 @@ impl Trie {
         self.nodes.len()
     }
 
+    /// Gives back the memory that only adding needs. What is added from then on may stand twice.
+    pub fn freeze(&mut self) {
+        self.index = HashTable::new();
+    }
+
     /// Gives nodes other keys, or hangs them directly onto the root. `rewrite` is told node, parent and key and gives
     /// the key and whether the node moves. Nodes that become equal stay apart, and so does what is added from then on.
     pub fn rewrite(&mut self, mut rewrite: impl FnMut(&Self, u32, u32, u32) -> (u32, bool)) {
-        self.index = HashTable::new();
+        self.freeze();
         for at in 1..self.nodes.len() {
             let Node { parent, key, .. } = self.nodes[at];
             let (key, moves) = rewrite(self, position(at), parent, key);

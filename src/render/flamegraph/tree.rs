@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+
 use super::measure::Measure;
 use crate::profile::{Descent, Origin, Passing, Place, Profile, StackId};
 use crate::render::name;
@@ -77,7 +79,7 @@ impl Tree {
             })
             .collect();
         let mut parts: Vec<(TextId, Vec<(StackId, u64)>)> = Vec::new();
-        let (mut total, mut processes) = (0, HashMap::new());
+        let (mut total, mut processes) = (0, HashMap::with_hasher(RandomState::default()));
         for sample in profile.samples() {
             let process = profile.runner(sample.runner).process;
             let part = *processes.entry(process).or_insert_with(|| {
@@ -99,7 +101,7 @@ impl Tree {
             nodes: vec![Merged { parent: ALL, text: TextId(usize::MAX), width: total, inlined: false }],
         };
         for (text, samples) in parts {
-            merged.part(text, samples);
+            merged.part(text, &samples);
         }
         let (drawn, dropped) = widest(&merged.nodes);
         let mut nodes = vec![Node { parent: ALL, text: TextId(usize::MAX), ending: total }];
@@ -195,17 +197,17 @@ struct Merging<'p> {
 
 impl Merging<'_> {
     /// Adds the stacks of a process.
-    fn part(&mut self, text: TextId, samples: Vec<(StackId, u64)>) {
+    fn part(&mut self, text: TextId, samples: &[(StackId, u64)]) {
         let width = samples.iter().map(|(_, width)| width).sum();
         if width < self.narrowest {
             return;
         }
-        self.passing.add_up(samples.into_iter());
+        self.passing.add_up(samples);
         self.nodes.push(Merged { parent: ALL, text, width, inlined: false });
         let mut pending = vec![(self.nodes.len() - 1, vec![Descent::BEGIN])];
         while let Some((parent, places)) = pending.pop() {
             let mut callees: Vec<(Merged, Vec<Place>)> = Vec::new();
-            let mut known = HashMap::new();
+            let mut known = HashMap::with_hasher(RandomState::default());
             for place in places {
                 self.descent.callees(place, |callee, frame| {
                     let width = self.passing.through(callee.stack);
