@@ -5,6 +5,8 @@
 //! any format.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::as_conversions)]
 
+use std::ffi::CStr;
+
 /// A read position in a byte slice. Reading moves it forward; a failed read leaves it where it was.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'a> {
@@ -83,14 +85,23 @@ impl<'a> Cursor<'a> {
 
     /// Bytes up to the next NUL, which is skipped and not returned. `None` when there is no NUL.
     pub fn cstr(&mut self) -> Option<&'a [u8]> {
-        let end = self.rest.iter().position(|byte| *byte == 0)?;
-        let text = self.take(end)?;
-        self.skip(1)?;
-        Some(text)
+        let text = CStr::from_bytes_until_nul(self.rest).ok()?;
+        self.skip(text.count_bytes().checked_add(1)?)?;
+        Some(text.to_bytes())
     }
 
     /// An unsigned LEB128 number of at most 32 bits, as Go's tables hold them.
+    #[inline]
     pub fn uvarint32(&mut self) -> Option<u32> {
+        // Nearly all of them are small.
+        if let [byte @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Some(u32::from(*byte));
+        }
+        self.long_uvarint32()
+    }
+
+    fn long_uvarint32(&mut self) -> Option<u32> {
         let start = self.rest;
         let mut value = 0_u32;
         for shift in [0_u32, 7, 14, 21, 28] {

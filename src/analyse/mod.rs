@@ -13,6 +13,7 @@ mod collect;
 mod error;
 mod files;
 mod goroutine;
+mod image;
 mod kernel;
 mod maps;
 mod origin;

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use super::buildinfo::BuildInfo;
 use super::container::Segment;
 use super::debuginfo::DebugInfo;
 use super::elf::Elf;
-use super::error::{Error, PclntabAbsence, Reason};
+use super::error::{BuildInfoAbsence, Error, PclntabAbsence, Reason};
 use super::facts::{self, Facts};
-use super::function::Function;
-use super::inline::{self, Level};
 use super::location::{Location, SourceFrame};
+use super::locator::Locator;
 use super::native;
 use super::pclntab::Pclntab;
 use super::symbols::Symbols;
@@ -48,23 +48,23 @@ impl<'a> Binary<'a> {
     /// The link-time virtual address of a byte of the file. Where two segments hold the byte, the executable
     /// one answers, since the addresses that need this are of code.
     pub fn address_of_offset(&self, file_offset: u64) -> Option<u64> {
-        let address = |segment: &Segment| {
-            let into = file_offset.checked_sub(segment.offset).filter(|into| *into < segment.file_size)?;
-            segment.address.checked_add(into)
-        };
-        let segments = self.elf.segments();
-        let of_kind = |executable| segments.iter().filter(move |segment| segment.executable == executable);
-        of_kind(true).chain(of_kind(false)).find_map(address)
+        let mut of_data = None;
+        for segment in self.elf.segments() {
+            let into = file_offset.checked_sub(segment.offset).filter(|into| *into < segment.file_size);
+            match into.and_then(|into| segment.address.checked_add(into)) {
+                Some(address) if segment.executable => return Some(address),
+                found => of_data = of_data.or(found),
+            }
+        }
+        of_data
     }
 
-    /// The functions at a link-time virtual address. For a return address, ask for the byte before it.
+    /// The functions at a link-time virtual address. For a return address, ask for the byte before it. For many
+    /// addresses a [`Locator`] is quicker.
     pub fn locate(&self, address: u64) -> Result<Location<'a>, Reason> {
-        let go = self.pclntab().ok().and_then(|table| table.function_at(address));
-        let frames = match go.and_then(|function| go_frames(&function, address)) {
-            Some(frames) => frames,
-            None => self.native_frames(address)?,
-        };
-        Ok(Location { frames })
+        let mut locator = Locator::new(self);
+        locator.locate(address)?;
+        Ok(Location { frames: locator.into_frames() })
     }
 
     /// How to walk over the frame of the Go function at a link-time virtual address. For a return address, ask for
@@ -85,7 +85,7 @@ impl<'a> Binary<'a> {
     }
 
     /// From the symbols, and from debug information where there is some.
-    fn native_frames(&self, address: u64) -> Result<Vec<SourceFrame<'a>>, Reason> {
+    pub(super) fn native_frames(&self, address: u64) -> Result<Vec<SourceFrame<'a>>, Reason> {
         if !self.elf.is_code(address, address.saturating_add(1)) {
             return Err(Reason::NotCode);
         }
@@ -110,6 +110,11 @@ impl<'a> Binary<'a> {
         self.pclntab.get_or_init(|| Pclntab::find(&self.elf)).as_ref()
     }
 
+    /// What the go command wrote down about the build, or why that is missing.
+    pub fn build_info(&self) -> Result<BuildInfo, BuildInfoAbsence> {
+        BuildInfo::find(&self.elf)
+    }
+
     /// What can be said about how the file was built. Walks all Go functions.
     pub fn facts(&self) -> Facts {
         facts::gather(&self.elf, self.pclntab())
@@ -118,27 +123,4 @@ impl<'a> Binary<'a> {
     fn symbols(&self) -> &Symbols<'a> {
         self.symbols.get_or_init(|| Symbols::read(&self.elf))
     }
-}
-
-/// `None` when a name runs out of the table.
-fn go_frames<'a>(function: &Function<'_, 'a>, address: u64) -> Option<Vec<SourceFrame<'a>>> {
-    let table = function.table();
-    let frame = |level: Level| {
-        let (name, start_line, wrapper) = match level.call {
-            Some(call) => (table.name_at(call.name)?, call.start_line, table.is_wrapper(call.func_id)),
-            None => (function.name()?, function.start_line(), function.is_wrapper()),
-        };
-        Some(SourceFrame {
-            name: String::from_utf8_lossy(name),
-            file: function.file_at(level.address).map(String::from_utf8_lossy),
-            line: function.line_at(level.address).unwrap_or_default(),
-            start_line,
-            is_go: function.is_go(),
-            entry: function.entry(),
-            inlined: level.call.is_some(),
-            wrapper,
-            top_frame: level.call.is_none() && function.is_top_frame(),
-        })
-    };
-    inline::levels(function, address).into_iter().map(frame).collect()
 }

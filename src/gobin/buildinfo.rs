@@ -48,8 +48,8 @@ impl BuildInfo {
         if let Some(section) = elf.section(b".go.buildinfo") {
             return Self::read(section.bytes);
         }
-        let places =
-            elf.data_places().filter(|(address, bytes)| address.is_multiple_of(16) && bytes.starts_with(MAGIC));
+        let places = elf.data_places(|word| MAGIC.starts_with(word));
+        let places = places.filter(|(address, bytes)| address.is_multiple_of(16) && bytes.starts_with(MAGIC));
         let mut absence = BuildInfoAbsence::NotFound;
         for (_, bytes) in places.take(16) {
             match Self::read(bytes) {

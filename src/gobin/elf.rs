@@ -99,9 +99,9 @@ impl<'a> Elf<'a> {
         })
     }
 
-    /// Every place in the data segments that is aligned for a pointer, with what stands there up to the end of its
-    /// segment. What the program may write to comes first.
-    pub(super) fn data_places(&self) -> impl Iterator<Item = (u64, &'a [u8])> {
+    /// Every place in the data segments that is aligned for a pointer and whose word `begins` what is looked for, with
+    /// what stands there up to the end of its segment. What the program may write to comes first.
+    pub(super) fn data_places(&self, begins: impl Fn(&[u8]) -> bool + Copy) -> impl Iterator<Item = (u64, &'a [u8])> {
         // Honest segments do not overlap. Hostile ones could make this walk the file thousands of times.
         let mut budget = self.bytes.len();
         let size = self.format().word_size();
@@ -114,8 +114,11 @@ impl<'a> Elf<'a> {
             Some((start, bytes))
         });
         data.flat_map(move |(start, bytes)| {
-            let places = (0..bytes.len()).step_by(size);
-            places.filter_map(move |into| Some((start.checked_add(u64::try_from(into).ok()?)?, bytes.get(into..)?)))
+            let words = bytes.chunks_exact(size).enumerate().filter(move |(_, word)| begins(word));
+            words.filter_map(move |(at, _)| {
+                let into = at.checked_mul(size)?;
+                Some((start.checked_add(u64::try_from(into).ok()?)?, bytes.get(into..)?))
+            })
         })
     }
 

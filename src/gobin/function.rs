@@ -2,7 +2,7 @@
 
 use super::error::{NoSpDelta, PclntabAbsence};
 use super::pclntab::{Layout, Pclntab};
-use super::pcvalue::PcValues;
+use super::pcvalue;
 use super::unwind::Special;
 use crate::bytes::Cursor;
 
@@ -167,11 +167,26 @@ impl<'t, 'a> Function<'t, 'a> {
 
     /// The source file at an address inside the function.
     pub fn file_at(&self, address: u64) -> Option<&'a [u8]> {
-        let number = u32::try_from(self.value_at(self.pc_file, address)?).ok()?;
+        self.file(self.value_at(self.pc_file, address)?)
+    }
+
+    /// The source file of a number, as the table of files has it.
+    pub(super) fn file(&self, number: i32) -> Option<&'a [u8]> {
+        let number = u32::try_from(number).ok()?;
         let place = index(self.unit.checked_add(number)?).checked_mul(4)?;
         let offset =
             self.table.format.u32(&mut Cursor::at(self.table.units, place)?).filter(|offset| *offset != u32::MAX)?;
         Cursor::at(self.table.files, index(offset))?.cstr()
+    }
+
+    /// From address to number of the file.
+    pub(super) fn files(&self) -> Option<Cursor<'a>> {
+        self.pc_values(self.pc_file)
+    }
+
+    /// From address to line.
+    pub(super) fn lines(&self) -> Option<Cursor<'a>> {
+        self.pc_values(self.pc_line)
     }
 
     /// The funcdata of a number: an offset from `go:func.*`, or an address in Go 1.16 and 1.17.
@@ -218,13 +233,19 @@ impl<'t, 'a> Function<'t, 'a> {
         u32::try_from(pushed).map_err(|_| NoSpDelta::NotCovered)
     }
 
-    /// The value that a pc-value table has for an address inside the function; `None` when it has none.
-    pub(super) fn value_at(&self, table: u32, address: u64) -> Option<i32> {
-        if table == 0 {
-            return None;
-        }
-        let table = Cursor::at(self.table.pc_values, index(table))?;
-        PcValues { table, quantum: self.table.quantum, entry: self.entry }.at(address)
+    /// The pc-value table at a place; `None` when there is none.
+    pub(super) fn pc_values(&self, place: u32) -> Option<Cursor<'a>> {
+        if place == 0 { None } else { Cursor::at(self.table.pc_values, index(place)) }
+    }
+
+    /// The value that the pc-value table at a place has for an address inside the function.
+    fn value_at(&self, place: u32, address: u64) -> Option<i32> {
+        pcvalue::value_at(self.pc_values(place)?, self.table.quantum, self.offset_of(address)?)
+    }
+
+    /// How far an address inside the function is behind its entry.
+    pub(super) fn offset_of(&self, address: u64) -> Option<u32> {
+        u32::try_from(address.checked_sub(self.entry)?).ok()
     }
 }
 

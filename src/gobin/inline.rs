@@ -14,9 +14,6 @@ const PCDATA_INDEX: u32 = 2;
 /// `FUNCDATA_InlTree` of the same file.
 const FUNCDATA_TREE: usize = 3;
 
-/// The most calls that one address is shown to be in. Go's budget for inlining ends long before.
-const DEEPEST: usize = 200;
-
 /// The most functions whose trees are looked at to see whether they are trees.
 const CHECKED: usize = 64;
 
@@ -31,14 +28,6 @@ pub(super) struct Trees<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// One level at an address: a function, and the address whose file and line are the place in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Level {
-    /// The call at this level; `None` is the physical function.
-    pub(super) call: Option<Call>,
-    pub(super) address: u64,
-}
-
 /// `inlinedCall` of Go's src/runtime/symtabinl.go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Call {
@@ -46,7 +35,7 @@ pub(super) struct Call {
     /// Place of the name among the table's names.
     pub(super) name: u32,
     /// Place of the call in the physical function, from its entry.
-    parent: u32,
+    pub(super) parent: u32,
     /// The line of the `func` keyword; 0 before Go 1.20.
     pub(super) start_line: u32,
 }
@@ -85,27 +74,20 @@ impl Trees<'_> {
     }
 }
 
-/// The functions at an address of a physical function, innermost first; the last one is the physical function.
-pub(super) fn levels(function: &Function<'_, '_>, address: u64) -> Vec<Level> {
-    let mut levels = Vec::with_capacity(1);
-    let mut address = address;
-    while let Some(call) = inlined_at(function, address).filter(|_| levels.len() < DEEPEST) {
-        levels.push(Level { call: Some(call), address });
-        address = function.entry().saturating_add(u64::from(call.parent));
+impl<'a> Function<'_, 'a> {
+    /// From address to number of the innermost call that it is in. `None` where there are no calls, or where they are is
+    /// not known.
+    pub(super) fn calls(&self) -> Option<Cursor<'a>> {
+        self.table().trees?;
+        self.inline_tree_place()?;
+        self.pc_values(self.pcdata(PCDATA_INDEX)?)
     }
-    levels.push(Level { call: None, address });
-    levels
-}
 
-/// The innermost call that an address is in.
-fn inlined_at(function: &Function<'_, '_>, address: u64) -> Option<Call> {
-    let trees = function.table().trees?;
-    function.funcdata(FUNCDATA_TREE)?;
-    let number = u32::try_from(function.value_at(function.pcdata(PCDATA_INDEX)?, address)?).ok()?;
-    trees.call(function, number)
-}
+    /// The call of a number, as the table of calls has it.
+    pub(super) fn call(&self, number: i32) -> Option<Call> {
+        self.table().trees?.call(self, u32::try_from(number).ok()?)
+    }
 
-impl Function<'_, '_> {
     /// Where its tree is, from [`Trees::base`] on.
     pub(super) fn inline_tree_place(&self) -> Option<u64> {
         self.funcdata(FUNCDATA_TREE)

@@ -32,7 +32,7 @@ pub(super) fn find(elf: &Elf<'_>, header: &Header) -> Option<Moduledata> {
     let section = elf.section(b".go.module").map(|section| section.address);
     // Elsewhere it is the structure that starts with a pointer to the table, in place or by relocation.
     let points = |bytes: &[u8]| format.word(&mut Cursor::new(bytes)) == Some(header.address);
-    let in_place = elf.data_places().filter(|(_, bytes)| points(bytes)).map(|(address, _)| address);
+    let in_place = elf.data_places(points).map(|(address, _)| address);
     let relocated =
         elf.relative_relocations().filter(|(_, addend)| *addend == header.address).map(|(address, _)| address);
     section.into_iter().chain(in_place).chain(relocated).take(32).find_map(|address| read(elf, header, address))

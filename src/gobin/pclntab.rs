@@ -60,7 +60,7 @@ pub(super) struct Header {
     pub(super) address: u64,
     pub(super) layout: Layout,
     /// What a step of an address is multiplied by: the machine's smallest instruction size.
-    pub(super) quantum: u64,
+    pub(super) quantum: u32,
     pub(super) function_count: u64,
     /// 0 in Go 1.16 and 1.17 (which do not need it), since 1.26, and before relocation.
     text: u64,
@@ -86,7 +86,7 @@ impl Header {
         let _file_count = word()?;
         let text = if layout == Layout::Go116 { 0 } else { word()? };
         let offsets = [word()?, word()?, word()?, word()?, word()?];
-        Ok(Self { address, layout, quantum: u64::from(quantum), function_count, text, offsets })
+        Ok(Self { address, layout, quantum: u32::from(quantum), function_count, text, offsets })
     }
 }
 
@@ -95,7 +95,7 @@ impl Header {
 pub struct Pclntab<'a> {
     pub(super) layout: Layout,
     pub(super) format: Format,
-    pub(super) quantum: u64,
+    pub(super) quantum: u32,
     /// NUL-terminated function names.
     pub(super) names: &'a [u8],
     /// `u32` indices into `files`, by compilation unit.
@@ -126,7 +126,7 @@ impl<'a> Pclntab<'a> {
         // headers can be stripped. The first eight bytes then are all that there is to look for.
         let mut refused = PclntabAbsence::NotGo;
         let format = elf.format();
-        let candidates = elf.data_places().filter(|(_, bytes)| is_header(format, bytes));
+        let candidates = elf.data_places(|word| has_magic(format, word)).filter(|(_, bytes)| is_header(format, bytes));
         for (address, bytes) in candidates.take(16) {
             match Self::read(elf, address, bytes) {
                 Ok(table) => return Ok(table),
@@ -321,7 +321,7 @@ impl<'a> Pclntab<'a> {
 }
 
 /// What a step of an address can be on a machine (`MinLC` of Go's src/cmd/internal/sys/arch.go).
-fn instruction_sizes(machine: raw::Machine) -> &'static [u64] {
+fn instruction_sizes(machine: raw::Machine) -> &'static [u32] {
     match machine {
         raw::EM_386 | raw::EM_X86_64 => &[1],
         raw::EM_S390 => &[2],
@@ -332,10 +332,16 @@ fn instruction_sizes(machine: raw::Machine) -> &'static [u64] {
     }
 }
 
-/// Whether a table can begin so: magic, two zeros, instruction size, pointer size.
+/// Whether a table's magic stands at the start of a word.
+fn has_magic(format: Format, word: &[u8]) -> bool {
+    let magic = format.u32(&mut Cursor::new(word));
+    magic.is_some_and(|magic| matches!(magic, 0xffff_fff0 | 0xffff_fff1 | 0xffff_fffa | 0xffff_fffb))
+}
+
+/// Whether a table can go on so behind its magic: two zeros, instruction size, pointer size.
 fn is_header(format: Format, bytes: &[u8]) -> bool {
     let mut cursor = Cursor::new(bytes);
-    format.u32(&mut cursor).is_some_and(|magic| matches!(magic, 0xffff_fff0 | 0xffff_fff1 | 0xffff_fffa | 0xffff_fffb))
+    cursor.skip(4).is_some()
         && cursor.u16() == Some(0)
         && matches!(cursor.u8(), Some(1 | 2 | 4))
         && cursor.u8() == Some(format.pointer_size)

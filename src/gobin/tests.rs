@@ -154,14 +154,15 @@ fn compare_with_gos_tools(program: &Program, step: usize) {
     let addresses: Vec<u64> = oracle.go_text.clone().step_by(step).collect();
     let expected = Oracle::lines(&program.path, &addresses);
     let mut with_line = 0;
+    let mut locator = Locator::new(&binary);
     for (address, (name, file, line)) in addresses.iter().zip(expected) {
-        let Ok(location) = binary.locate(*address) else {
+        let Ok(frames) = locator.locate(*address) else {
             // Behind the last function.
             assert_eq!(name, "?", "{address:#x}");
             continue;
         };
         // addr2line names the physical function, and gives the line of the innermost call.
-        let (innermost, physical) = (&location.frames[0], location.frames.last().unwrap());
+        let (innermost, physical) = (&frames[0], frames.last().unwrap());
         assert_eq!(plain(&physical.name), name, "{address:#x}");
         if physical.is_go {
             let place = (innermost.file.as_deref().unwrap_or_default(), innermost.line);
@@ -180,6 +181,24 @@ fn assert_same_answers(a: &Binary<'_>, b: &Binary<'_>, step: usize) {
     assert!(entries.len() > 1000);
     for address in text.step_by(step).chain(entries) {
         assert_eq!(a.locate(address).unwrap(), b.locate(address).unwrap(), "{address:#x}");
+    }
+}
+
+#[test]
+fn the_order_of_questions_changes_no_answer() {
+    for program in [Program::go(NAMES, &[]), Program::cgo(&[])] {
+        let binary = program.binary();
+        let text = binary.pclntab().unwrap().text();
+        // C code and the place behind all code are asked for too.
+        let (before, behind) = (text.start.saturating_sub(200), text.end + 2);
+        let rising: Vec<u64> = (before..behind).step_by(13).collect();
+        let falling = rising.iter().rev();
+        let mixed = (0..rising.len()).map(|at| &rising[at * 7919 % rising.len()]);
+        let mut locator = Locator::new(&binary);
+        for address in rising.iter().chain(falling).chain(mixed) {
+            let expected = binary.locate(*address).map(|location| location.frames);
+            assert_eq!(locator.locate(*address).map(<[_]>::to_vec), expected, "{address:#x}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader};
 use std::ops::Range;
 use std::process::{Command, Stdio};
 
-use goflame::gobin::{Location, SourceFrame};
+use goflame::gobin::{Locator, SourceFrame};
 
 use crate::program::{Program, text};
 
@@ -38,7 +38,7 @@ impl Answers {
         what: &str,
         text: Range<u64>,
         step: u64,
-        mine: impl Fn(u64) -> String,
+        mut mine: impl FnMut(u64) -> String,
         mut excuse: impl FnMut(&str, &str) -> String,
     ) -> Counts {
         let mut counts = Counts::default();
@@ -96,12 +96,12 @@ fn written(frame: &SourceFrame<'_>, start_line: u32) -> String {
 
 /// The frames without the wrappers that Go's own stacks leave out: those that call anything but a panic
 /// (`elideWrapperCalling` in src/runtime/traceback.go). A physical function that is alone stays.
-fn without_wrappers(location: &Location<'_>) -> Vec<String> {
+fn without_wrappers(frames: &[SourceFrame<'_>]) -> Vec<String> {
     let mut callee = "";
     let mut kept = Vec::new();
-    for frame in &location.frames {
+    for frame in frames {
         let panics = matches!(callee, "runtime.gopanic" | "runtime.sigpanic" | "runtime.panicwrap");
-        if !frame.wrapper || panics || location.frames.len() == 1 {
+        if !frame.wrapper || panics || frames.len() == 1 {
             kept.push(written(frame, frame.start_line));
         }
         callee = &frame.name;
@@ -114,7 +114,8 @@ pub(crate) fn with_runtime(program: &Program, step: u64) {
     let (text, binary) = (text_of(program), program.binary());
     let mut itself = Command::new(&program.path);
     itself.env("GOFLAME_SYMBOLS", format!("{:x} {:x} {step}", text.start, text.end));
-    let mine = |address| without_wrappers(&binary.locate(address).unwrap()).join("\x1e");
+    let mut locator = Locator::new(&binary);
+    let mine = |address| without_wrappers(locator.locate(address).unwrap()).join("\x1e");
     // The runtime has no name for the function whose name is the first of all, since it takes the place 0 for none
     // (`funcName` in src/runtime/symtab.go).
     let mut first_name = BTreeSet::new();
@@ -153,9 +154,10 @@ pub(crate) fn with_gosym(program: &Program, step: u64) {
     let (text, binary) = (text_of(program), program.binary());
     let mut gosym = Command::new(program.gosym());
     gosym.arg(&program.path).args([text.start, text.end, step].map(|number| number.to_string()));
+    let mut locator = Locator::new(&binary);
     let mine = |address| {
-        let location = binary.locate(address).unwrap();
-        let (innermost, physical) = (&location.frames[0], location.frames.last().unwrap());
+        let frames = locator.locate(address).unwrap();
+        let (innermost, physical) = (&frames[0], frames.last().unwrap());
         let place = SourceFrame { name: physical.name.clone(), ..innermost.clone() };
         written(&place, 0)
     };
@@ -179,10 +181,11 @@ pub(crate) fn with_addr2line(program: &Program, step: u64) {
     tool.args(["tool", "addr2line"]).arg(&program.path).stdin(File::open(&list).unwrap());
     let answers = text(&mut tool);
     let mut answers = answers.lines();
+    let mut locator = Locator::new(&binary);
     for address in &addresses {
         let (name, place) = (answers.next().unwrap(), answers.next().unwrap());
-        let location = binary.locate(*address).unwrap();
-        let (innermost, physical) = (&location.frames[0], location.frames.last().unwrap());
+        let frames = locator.locate(*address).unwrap();
+        let (innermost, physical) = (&frames[0], frames.last().unwrap());
         assert_eq!(symbol_name(&physical.name), symbol_name(name), "{address:#x}");
         if is_marker(&physical.name) {
             continue;

@@ -1,6 +1,6 @@
 //! Small ELF files around what a fuzzer makes up, so that it need not find out first what an ELF file is.
 
-use goflame::gobin::{Binary, name};
+use goflame::gobin::{Binary, Locator, name};
 
 /// Where the code is.
 pub const TEXT: u64 = 0x1_0000;
@@ -142,9 +142,13 @@ pub fn ask(bytes: &[u8]) {
     let Ok(binary) = Binary::parse(bytes) else { return };
     let facts = binary.facts();
     assert_eq!(facts.build_id, binary.build_id());
-    let ask_at = |address| {
+    let mut locator = Locator::new(&binary);
+    let mut ask_at = |address| {
         let _either = binary.unwind(address);
-        let Ok(location) = binary.locate(address) else { return };
+        let location = binary.locate(address);
+        // What it was asked before changes nothing.
+        assert_eq!(locator.locate(address), location.as_ref().map(|location| &*location.frames).map_err(Clone::clone));
+        let Ok(location) = location else { return };
         let (physical, inlined) = location.frames.split_last().expect("no frame");
         assert!(!physical.inlined && inlined.iter().all(|frame| frame.inlined && !frame.top_frame));
         for frame in location.frames {
