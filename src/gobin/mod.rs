@@ -32,6 +32,7 @@ mod pcvalue;
 mod symbols;
 #[cfg(test)]
 mod tests;
+mod textmap;
 mod unwind;
 
 pub mod name;

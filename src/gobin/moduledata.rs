@@ -1,8 +1,8 @@
 //! The runtime's moduledata: where the Go code is, and what its functions refer to.
 //!
-//! Its first 24 words have not changed from Go 1.16 to 1.27 (src/runtime/symtab.go). The word behind them that is read,
-//! `gofunc`, has moved twice, and would move again without a sign. So every place where it has ever been is a candidate,
-//! and what it points at decides.
+//! Its first 24 words have not changed from Go 1.16 to 1.27 (src/runtime/symtab.go). The words behind them that are
+//! read, `gofunc` and `textsectmap`, have moved more than once, and would move again without a sign. So every place where
+//! one has ever been is a candidate, and what it points at decides.
 
 use super::elf::Elf;
 use super::pclntab::Header;
@@ -20,10 +20,15 @@ pub(super) struct Moduledata {
     pub(super) max_pc: u64,
     /// What may be `gofunc`, the address that inline trees are counted from.
     pub(super) gofunc_candidates: [u64; 3],
+    /// What may be `textsectmap`, where the sections of the text are: address and count.
+    pub(super) section_candidates: [(u64, u64); 4],
 }
 
 /// Words in front of `gofunc`: in Go 1.27, in 1.20 to 1.26, in 1.18 and 1.19.
 const GOFUNC: [usize; 3] = [43, 40, 38];
+
+/// Words in front of `textsectmap`: in Go 1.27, in 1.26, in 1.20 to 1.25, in 1.18 and 1.19.
+const SECTIONS: [usize; 4] = [45, 42, 41, 39];
 
 /// The moduledata that belongs to this function table.
 pub(super) fn find(elf: &Elf<'_>, header: &Header) -> Option<Moduledata> {
@@ -68,12 +73,14 @@ fn read(elf: &Elf<'_>, header: &Header, address: u64) -> Option<Moduledata> {
         text,
         text_end,
     ]: [u64; 24] = elf.words(address)?;
-    let further: [u64; 44] = elf.words(address).unwrap_or([0; 44]);
+    let further: [u64; 47] = elf.words(address).unwrap_or([0; 47]);
     let expected = header.offsets.map(|offset| header.address.checked_add(offset));
     let agrees = table == header.address
         && [names, units, files, pc_values, functions].map(Some) == expected
         && entries == functions
         && Some(entry_count) == header.function_count.checked_add(1);
-    let gofunc_candidates = GOFUNC.map(|word| further.get(word).copied().unwrap_or_default());
-    agrees.then_some(Moduledata { text, text_end, min_pc, max_pc, gofunc_candidates })
+    let word = |at: usize| further.get(at).copied().unwrap_or_default();
+    let gofunc_candidates = GOFUNC.map(word);
+    let section_candidates = SECTIONS.map(|at| (word(at), word(at.saturating_add(1))));
+    agrees.then_some(Moduledata { text, text_end, min_pc, max_pc, gofunc_candidates, section_candidates })
 }

@@ -14,6 +14,7 @@ use super::format::Format;
 use super::function::Function;
 use super::inline::Trees;
 use super::moduledata::{self, Moduledata};
+use super::textmap::TextMap;
 use crate::bytes::Cursor;
 
 /// The generations of the table that are read.
@@ -109,6 +110,8 @@ pub struct Pclntab<'a> {
     function_count: usize,
     /// The Go code. The last function ends at its end.
     text: Range<u64>,
+    /// What the functions' offsets stand for. In Go 1.16 and 1.17 they are addresses.
+    places: TextMap,
     /// Where inlined calls are. `None` when no function has any, or where they are is not known.
     pub(super) trees: Option<Trees<'a>>,
     /// The number of the function id that marks what the compiler made up: the last one, in every release.
@@ -170,10 +173,16 @@ impl<'a> Pclntab<'a> {
             functions,
             function_count,
             text: 0..0,
+            places: TextMap::whole(0),
             trees: None,
             wrapper_id: u8::MAX,
         };
         let module = moduledata::find(elf, &header).ok_or(PclntabAbsence::NoModuledata)?;
+        if table.layout != Layout::Go116 {
+            let text = module.text..module.text_end;
+            let sections = module.section_candidates.into_iter().find_map(|map| TextMap::read(elf, &text, map));
+            table.places = sections.unwrap_or_else(|| TextMap::whole(module.text));
+        }
         table.text = table.check_text(elf, &header, &module)?;
         table.check_functions()?;
         table.wrapper_id = table.functions().map(|function| function.id()).max().unwrap_or(u8::MAX);
@@ -186,9 +195,8 @@ impl<'a> Pclntab<'a> {
         const CUT: PclntabAbsence = PclntabAbsence::Damaged("the table of functions is cut off");
         let (first, _) = self.raw_entry(0).ok_or(CUT)?;
         let (last, _) = self.raw_entry(self.function_count).ok_or(CUT)?;
-        let base = if self.layout == Layout::Go116 { 0 } else { module.text };
         let contradiction = PclntabAbsence::Damaged("it disagrees with the moduledata on where the code is");
-        let (Some(start), Some(end)) = (base.checked_add(first), base.checked_add(last)) else {
+        let (Some(start), Some(end)) = (self.places.address(first), self.places.address(last)) else {
             return Err(contradiction);
         };
         let header_agrees = header.text == 0 || header.text == module.text;
@@ -241,7 +249,7 @@ impl<'a> Pclntab<'a> {
         if !self.text.contains(&address) {
             return None;
         }
-        let wanted = if self.layout == Layout::Go116 { address } else { address.checked_sub(self.text.start)? };
+        let wanted = self.places.offset(address)?;
         let (mut low, mut high) = (0, self.function_count);
         while low < high {
             let middle = low.midpoint(high);
@@ -261,9 +269,9 @@ impl<'a> Pclntab<'a> {
 
     fn function(&self, index: usize) -> Option<Function<'_, 'a>> {
         let (entry, record) = self.raw_entry(index)?;
-        let (end, _) = self.raw_entry(index.checked_add(1)?)?;
-        let base = if self.layout == Layout::Go116 { 0 } else { self.text.start };
-        Function::read(self, base.checked_add(entry)?, base.checked_add(end)?, record)
+        let (next, _) = self.raw_entry(index.checked_add(1)?)?;
+        let Range { start, end } = self.places.addresses(entry, next)?;
+        Function::read(self, start, end, record)
     }
 
     /// An entry of the table of functions as it is there: where the function starts, where its record is.

@@ -408,3 +408,4 @@ fn other_files_are_refused_with_their_reason() {
 mod hostile;
 mod machines;
 mod native;
+mod sections;

@@ -143,7 +143,7 @@ pub(crate) fn with_runtime(program: &Program, step: u64) {
         program,
         &format!(
             "{addresses} addresses as the runtime has them, {inlined} in inlined calls, at most {deepest} frames; \
-             but {not_askable} right before a function, and {} where the runtime lacks the name {first_name:?}",
+             but {not_askable} right before a function or the end, and {} where the runtime lacks the name {first_name:?}",
             excused - not_askable
         ),
     );

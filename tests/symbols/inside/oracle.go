@@ -34,9 +34,9 @@ func init() {
 	last := ""
 	for pc := start; pc < end; pc += step {
 		// A return address stands for the call before it. The runtime takes the first address of a function for
-		// itself, so that the address before it cannot be asked for.
+		// itself, and knows none behind the last function, so that the address before cannot be asked for.
 		next := runtime.FuncForPC(pc + 1)
-		askable := next == nil || next.Entry() != pc+1
+		askable := next != nil && next.Entry() != pc+1
 		answer := "\x1e?"
 		if askable {
 			answer = ""
