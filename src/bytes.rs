@@ -1,6 +1,6 @@
 //! Bounded little-endian reading of `&[u8]`.
 //!
-//! Every read returns `None` past the end, so that readers of hostile files (`perfdata`, `gobin`)
+//! Every read returns `None` past the end, so that readers of hostile files (`perfdata`, `gobin`, `pprof`)
 //! cannot panic and cannot be talked into large allocations. Must not do I/O, and must not know
 //! any format.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::as_conversions)]
@@ -114,6 +114,26 @@ impl<'a> Cursor<'a> {
         self.rest = start;
         None
     }
+
+    /// An unsigned LEB128 number of at most 64 bits, as protocol buffers hold them.
+    pub fn uvarint64(&mut self) -> Option<u64> {
+        let start = self.rest;
+        let mut value = 0_u64;
+        for shift in (0_u32..64).step_by(7) {
+            let Some(byte) = self.u8() else { break };
+            let bits = u64::from(byte & 0x7f);
+            // Of the tenth byte, one bit is left.
+            if shift == 63 && bits > 1 {
+                break;
+            }
+            value |= bits.checked_shl(shift)?;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        self.rest = start;
+        None
+    }
 }
 
 #[cfg(test)]
@@ -147,5 +167,14 @@ mod tests {
         let mut cut = Cursor::new(&[0x80]);
         assert_eq!(cut.uvarint32(), None);
         assert_eq!(cut.remaining(), 1);
+
+        assert_eq!(Cursor::new(&[0xac, 0x02]).uvarint64(), Some(300));
+        let mut largest = [0xff; 10];
+        largest[9] = 1;
+        assert_eq!(Cursor::new(&largest).uvarint64(), Some(u64::MAX));
+        for too_large in [&[0xff; 10][..], &[0x80; 11], &[0xff; 3]] {
+            let mut cursor = Cursor::new(too_large);
+            assert_eq!((cursor.uvarint64(), cursor.remaining()), (None, too_large.len()));
+        }
     }
 }

@@ -10,12 +10,14 @@
 //! RecordPlan (argv, env, frequency, output path) ─ record ─▶ Recording (perf.data, lost, exit status)
 //! perf.data bytes ─ perfdata ─▶ records in time order
 //! records + the binaries' bytes ─ analyse (using gobin) ─▶ Profile
+//! pprof bytes ─ pprof ─▶ Profile
 //! Profile ─ render ─▶ bytes: SVG, pprof, folded, text
 //! bytes + Manifest ─ archive ─▶ RunId
 //! ```
 //!
 //! Each arrow passes a plain owned value. No stage holds a handle to an earlier one, and any stage can
-//! be started from what is on disk: `goflame report perf.data` enters in the middle.
+//! be started from what is on disk: `goflame report perf.data` enters in the middle,
+//! and `goflame report cpu.pb.gz` a step later.
 //!
 //! # Layers
 //!
@@ -39,6 +41,10 @@ pub mod perfdata;
 pub mod gobin;
 
 pub mod profile;
+
+pub mod goname;
+
+pub mod pprof;
 
 pub mod build;
 

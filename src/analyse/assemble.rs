@@ -77,10 +77,10 @@ pub fn analyse(
     let counts = &collected.counts;
     let mut quality = Quality {
         event: recorded.name.clone(),
-        samples: counts.samples,
-        lost: counts.lost.max(options.lost.unwrap_or(0)),
-        throttled: counts.throttled,
-        truncated_stacks: counts.truncated,
+        samples: Some(counts.samples),
+        lost: Some(counts.lost.max(options.lost.unwrap_or(0))),
+        throttled: Some(counts.throttled),
+        truncated_stacks: Some(counts.truncated),
         stack_copies: counts.copies,
         repaired_stacks: counts.repaired,
         cut_stacks: counts.cut,
@@ -136,8 +136,12 @@ fn describe(recorded: &perfdata::Event) -> (Event, Option<u64>) {
     let attr = &recorded.attr;
     let is_clock = attr.kind == event_type::SOFTWARE && matches!(attr.config, COUNT_SW_CPU_CLOCK | COUNT_SW_TASK_CLOCK);
     let frequency = if attr.flags & flag::FREQ != 0 { attr.sample_period_or_freq } else { 0 };
-    let event =
-        Event { name: recorded.name.clone(), unit: if is_clock { Unit::Nanoseconds } else { Unit::Events }, frequency };
+    let event = Event {
+        name: recorded.name.clone(),
+        counted: Event::SAMPLES.to_owned(),
+        unit: if is_clock { Unit::Nanoseconds } else { Unit::Events },
+        frequency,
+    };
     // The kernel turns a frequency into a fixed period for its clocks (perf_swevent_init_hrtimer).
     let silent = is_clock && frequency > 0 && attr.sample_type & sample_type::PERIOD == 0;
     (event, silent.then(|| 1_000_000_000_u64.checked_div(frequency)).flatten())

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use foldhash::fast::RandomState;
 
-use super::origin::Origins;
 use crate::gobin::{Binary, PclntabAbsence, SourceFrame};
+use crate::goname::Origins;
 
 /// Bytes of a file's name (`NAME_MAX`).
 const LONGEST_FILE_NAME: usize = 255;

@@ -16,7 +16,6 @@ mod goroutine;
 mod image;
 mod kernel;
 mod maps;
-mod origin;
 mod place;
 mod shards;
 mod stacks;

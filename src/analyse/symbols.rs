@@ -13,7 +13,8 @@ use super::files::{Binaries, ImageId, ImageKey};
 use super::image::{Image, bounded};
 use super::kernel::{self, KernelCode, KernelSymbols};
 use super::place::{Place, position};
-use crate::gobin::{Binary, Locator, name};
+use crate::gobin::{Binary, Locator};
+use crate::goname;
 use crate::profile::Origin;
 
 /// What a place is.
@@ -390,7 +391,7 @@ impl Unnamed {
 }
 
 fn display(linker_name: &str, is_go: bool) -> Cow<'_, str> {
-    if is_go { name::display(linker_name) } else { Cow::Borrowed(linker_name) }
+    if is_go { goname::display(linker_name) } else { Cow::Borrowed(linker_name) }
 }
 
 /// Functions that switch to the scheduler's stack for good. Before Go 1.25, the frame pointer that they leave behind

@@ -328,12 +328,15 @@ pub(super) struct Run {
 
 #[derive(Debug, Args)]
 pub(super) struct Report {
-    /// A run (id, prefix, latest, @1), a perf.data file, or a run's directory
+    /// A run (id, prefix, latest, @1), a run's directory, a perf.data file, or a pprof profile (gzipped or not)
     #[arg(default_value = "latest")]
     pub(super) source: String,
     /// Print this format instead of the tables
     #[arg(short, long, value_enum)]
     pub(super) format: Option<Format>,
+    /// What of a pprof profile with several sample types, by name or position; else what go tool pprof shows
+    #[arg(long, value_name = "TYPE", alias = "sample_index")]
+    pub(super) sample_type: Option<String>,
     /// Divide stacks and tables by this. A pprof file has it all as labels, whatever is said here
     #[arg(long, value_enum)]
     pub(super) by: Option<By>,

@@ -36,7 +36,11 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::Build(error) if is_readiness(error) => READINESS,
         Error::Build(_) => BUILD,
         Error::Record(_) | Error::NoPerf(_) => RECORD,
+        Error::NoSampleTypes { .. } => USAGE,
+        Error::Pprof { source, .. } if source.is_usage() => USAGE,
         Error::Unreadable { .. }
+        | Error::Pprof { .. }
+        | Error::UnknownKind { .. }
         | Error::Analyse { .. }
         | Error::Input(_)
         | Error::Repair(RepairError::Damaged { .. }) => INPUT,

@@ -15,7 +15,7 @@ pub struct Location<'a> {
 #[expect(clippy::struct_excessive_bools, reason = "four facts that have nothing to do with each other")]
 pub struct SourceFrame<'a> {
     /// The linker's name, as the Go function table or the symbol table has it, less the `.abi0` suffix
-    /// and the `@VERSION` suffix of the latter. [`name::display`](super::name::display) shortens it.
+    /// and the `@VERSION` suffix of the latter. `goname::display` shortens it.
     pub name: Cow<'a, str>,
     /// As the compiler recorded it; `None` for code that only the symbol table names.
     pub file: Option<Cow<'a, str>>,

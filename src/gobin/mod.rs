@@ -35,8 +35,6 @@ mod tests;
 mod textmap;
 mod unwind;
 
-pub mod name;
-
 pub use binary::Binary;
 pub use buildinfo::{BuildInfo, Module};
 pub use container::Segment;

@@ -30,7 +30,7 @@ pub(super) struct Entry {
 impl Entry {
     fn new(time: u64, frame: &Frame<'_>) -> Self {
         // No file is so large that this shifts anything out.
-        let place = (frame.offset as u64) << 1 | u64::from(frame.kind == record_type::SAMPLE);
+        let place = u64::try_from(frame.offset).unwrap_or(u64::MAX) << 1 | u64::from(frame.kind == record_type::SAMPLE);
         Self { time, place }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::doctor::Finding;
 use crate::fsio::FileError;
-use crate::{analyse, archive, build, config, perfdata, process, record};
+use crate::{analyse, archive, build, config, perfdata, pprof, process, record};
 
 /// A pipeline that did not reach its end.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,29 @@ pub enum Error {
         #[source]
         source: perfdata::Error,
     },
+    /// The file is neither a recording nor a profile.
+    #[error("{path} is {}", if *empty { "empty" } else { "no profile that goflame reads" })]
+    UnknownKind {
+        /// The file.
+        path: String,
+        /// Whether there is nothing in it.
+        empty: bool,
+    },
+    /// The file is no pprof profile, or one that is damaged.
+    #[error("cannot read {path} as a pprof profile")]
+    Pprof {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: pprof::Error,
+    },
+    /// A sample type was asked for where there is none to choose.
+    #[error("{name} is a recording of one event: it has no sample types to choose from")]
+    NoSampleTypes {
+        /// The file, or the run.
+        name: String,
+    },
     /// The recording cannot be analysed.
     #[error("cannot analyse {path}")]
     Analyse {
@@ -89,6 +112,15 @@ impl Error {
             Self::NoPerf(_) => vec!["install perf (Debian: linux-perf), or use `engine = \"native\"`".into()],
             Self::Archive(error) => error.hints(),
             Self::Unreadable { source, .. } => source.hints(),
+            Self::Pprof { source, .. } => source.hints(),
+            Self::UnknownKind { empty: true, .. } => {
+                vec!["a CPU profile stays empty when the program ends without `pprof.StopCPUProfile`: os.Exit skips what was deferred".into()]
+            }
+            Self::UnknownKind { .. } => vec![
+                "goflame reads perf.data files and pprof profiles (profile.proto), gzipped or not; `goflame runs list` lists its own runs"
+                    .into(),
+            ],
+            Self::NoSampleTypes { .. } => vec!["`--by` divides a recording by thread or goroutine".into()],
             Self::NotReady(_) | Self::Caller { .. } | Self::Analyse { .. } | Self::Input(_) | Self::Output(_) => {
                 Vec::new()
             }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::config::Format;
-use crate::profile::{Profile, Quality, samples};
+use crate::profile::{Profile, Quality, counted};
 use crate::render;
 
 /// What the outputs say about where the profile comes from.
@@ -59,7 +59,7 @@ pub(super) fn subtitle(profile: &Profile, quality: &Quality) -> String {
     if profile.event.frequency > 0 {
         parts.push(format!("{} Hz", profile.event.frequency));
     }
-    parts.push(samples(quality.samples));
+    parts.extend(counted(profile));
     parts.push(format!("quality {}", quality.verdict().0));
     parts.join(", ")
 }

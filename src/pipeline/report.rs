@@ -1,8 +1,6 @@
 //! `goflame report`: from a recording on disk to a profile, and to any format.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::ops::Range;
+use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -10,6 +8,7 @@ use std::time::Instant;
 
 use super::goroutines::{self, GOROUTINES_FILE};
 use super::images::DiskImages;
+use super::input::{InputBytes, Kind};
 use super::manifest::Manifest;
 use super::outputs::{self, Caption};
 use super::{Error, Observer};
@@ -17,9 +16,9 @@ use crate::analyse::{Analysis, KernelSymbols, Options, analyse};
 use crate::archive::{Run, RunId, Store};
 use crate::config::Format;
 use crate::fsio;
-use crate::perfdata::{self, PerfData};
-use crate::perfevent::MappedFile;
-use crate::profile::{Profile, Quality, samples};
+use crate::perfdata::PerfData;
+use crate::pprof::{self, SampleTypes};
+use crate::profile::{Profile, Quality, counted, samples};
 
 /// The recording in a run directory.
 pub(super) const PERF_DATA_FILE: &str = "perf.data";
@@ -31,13 +30,10 @@ pub(super) const VDSO_FILE: &str = "symbols/vdso.so";
 /// A kernel with all its modules has some 10^5 symbols of some 50 bytes.
 const LARGEST_KALLSYMS: u64 = 1 << 28;
 
-/// So many bytes tell a recording from other files.
-const MAGIC_BYTES: u64 = 8;
-
 /// What a report is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A perf.data file, or the directory of a run.
+    /// A perf.data file, a pprof profile, or the directory of a run.
     File(PathBuf),
     /// A run of the archive in this directory, by whatever name users may give it.
     Run {
@@ -48,7 +44,16 @@ pub enum Source {
     },
 }
 
-/// An analysed recording.
+/// What the user wants of a report.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReportOptions<'o> {
+    /// A title of the user's own.
+    pub title: Option<&'o str>,
+    /// Which of a pprof profile's sample types, by name or position.
+    pub sample_type: Option<&'o str>,
+}
+
+/// An analysed recording, or a profile that was read.
 #[derive(Debug)]
 pub struct Reported {
     /// The profile.
@@ -57,6 +62,8 @@ pub struct Reported {
     pub quality: Quality,
     /// Its title.
     pub title: String,
+    /// Which of a pprof profile's sample types it shows.
+    pub sample_types: Option<SampleTypes>,
     /// What the user should know about it.
     pub notes: Vec<String>,
 }
@@ -69,27 +76,70 @@ impl Reported {
     }
 }
 
-/// Analyses a recording again.
-pub fn report(source: &Source, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
+/// Analyses a recording again, or reads a profile.
+pub fn report(source: &Source, options: ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
     match source {
         Source::File(path) => match run_of_directory(path) {
-            Some(run) => report_run(&run?, title, observer),
+            Some(run) => report_run(&run?, options, observer),
             // The directory of a run that was not completed, or that was copied out of its archive.
             None if path.is_dir() && path.join(PERF_DATA_FILE).exists() => {
-                report_file(&path.join(PERF_DATA_FILE), title, observer)
+                report_file(&path.join(PERF_DATA_FILE), options, observer)
             }
-            None => report_file(path, title, observer),
+            None => report_file(path, options, observer),
         },
         Source::Run { archive, query } => {
             let run = Store::open_existing(archive, None)?.find(query)?;
-            report_run(&run, title, observer)
+            report_run(&run, options, observer)
         }
     }
 }
 
-fn report_file(path: &Path, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
-    let bytes = RecordingBytes::open(path)?;
+fn report_file(path: &Path, wanted: ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
+    let bytes = InputBytes::open(path)?;
+    match bytes.kind(path)? {
+        Kind::PerfData => report_recording(path, &bytes, wanted, observer),
+        Kind::Pprof => report_pprof(path, &bytes, wanted, observer),
+    }
+}
+
+fn report_pprof(
+    path: &Path,
+    bytes: &InputBytes,
+    wanted: ReportOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<Reported, Error> {
+    let started = Instant::now();
     let name = path.display().to_string();
+    let read =
+        pprof::read(bytes.bytes(), wanted.sample_type).map_err(|source| Error::Pprof { path: name.clone(), source })?;
+    let seconds = started.elapsed().as_secs_f64();
+    let what = counted(&read.profile).unwrap_or_else(|| read.profile.event.name.clone());
+    observer.step("Reading", &format!("{what} of {name} in {seconds:.3} s"));
+    Ok(Reported {
+        profile: read.profile,
+        quality: read.quality,
+        title: wanted.title.unwrap_or(&name).to_owned(),
+        sample_types: Some(read.sample_types),
+        notes: read.notes,
+    })
+}
+
+/// A recording has no sample types to choose from.
+fn only_pprof(name: &str, wanted: ReportOptions<'_>) -> Result<(), Error> {
+    match wanted.sample_type {
+        Some(_) => Err(Error::NoSampleTypes { name: name.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+fn report_recording(
+    path: &Path,
+    bytes: &InputBytes,
+    wanted: ReportOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<Reported, Error> {
+    let name = path.display().to_string();
+    only_pprof(&name, wanted)?;
     let mut images = DiskImages::new();
     let mut options = Options::default();
     let run = run_directory(path);
@@ -110,15 +160,16 @@ fn report_file(path: &Path, title: Option<&str>, observer: &dyn Observer) -> Res
         options.kernel_release = Some(&release);
     }
     let kernel = || read_kallsyms(kept.as_deref().unwrap_or(Path::new("/proc/kallsyms")));
-    let (analysis, seconds) = analyse_bytes(&name, &bytes, &images, kernel, options)?;
-    observer.step("Analysing", &format!("{} of {name} in {seconds:.3} s", samples(analysis.quality.samples)));
-    Ok(reported(analysis, title.unwrap_or(&name)))
+    let (analysis, seconds) = analyse_bytes(&name, bytes, &images, kernel, options)?;
+    observer.step("Analysing", &format!("{} of {name} in {seconds:.3} s", samples(analysis.profile.total_count())));
+    Ok(reported(analysis, wanted.title.unwrap_or(&name)))
 }
 
-fn report_run(run: &Run, title: Option<&str>, observer: &dyn Observer) -> Result<Reported, Error> {
+fn report_run(run: &Run, wanted: ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
+    only_pprof(run.id().as_str(), wanted)?;
     let manifest: Manifest = run.manifest()?;
     let path = run.file(PERF_DATA_FILE)?;
-    let bytes = RecordingBytes::open(&path)?;
+    let bytes = InputBytes::open(&path)?;
     let mut images = DiskImages::new();
     images.keep(manifest.build.path.to_string_lossy(), run.file(&manifest.build.file)?);
     if let Ok(vdso) = run.file(VDSO_FILE) {
@@ -138,9 +189,9 @@ fn report_run(run: &Run, title: Option<&str>, observer: &dyn Observer) -> Result
         ..Options::default()
     };
     let (analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, options)?;
-    let text = format!("{} of run {} in {seconds:.3} s", samples(analysis.quality.samples), run.id());
+    let text = format!("{} of run {} in {seconds:.3} s", samples(analysis.profile.total_count()), run.id());
     observer.step("Analysing", &text);
-    Ok(reported(analysis, title.unwrap_or(&manifest.title)))
+    Ok(reported(analysis, wanted.title.unwrap_or(&manifest.title)))
 }
 
 /// Reads kernel symbols; an error says why there are none.
@@ -166,57 +217,20 @@ fn run_directory(perf_data: &Path) -> Option<PathBuf> {
     Some(dir)
 }
 
-/// A recording: mapped, or read where it cannot be mapped.
-pub(super) enum RecordingBytes {
-    Mapped(MappedFile),
-    Read(Vec<u8>),
-}
-
-impl RecordingBytes {
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let file = fsio::open(path).map_err(Error::Input)?;
-        let unread = |source| Error::Input(fsio::FileError::new("read", path, source));
-        if file.metadata().map_err(unread)?.is_file() {
-            return MappedFile::map(&file).map(Self::Mapped).map_err(unread);
-        }
-        read_recording(path, file).map(Self::Read)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Mapped(mapped) => mapped.as_ref(),
-            Self::Read(bytes) => bytes,
-        }
-    }
-
-    /// Gives back the memory of bytes that have been read.
-    fn forget(&self, range: Range<usize>) {
-        if let Self::Mapped(mapped) = self {
-            mapped.forget(range);
-        }
-    }
-}
-
-/// Reads a recording from a pipe, but does not read on and on what is none, such as `/dev/zero`.
-fn read_recording(path: &Path, mut file: File) -> Result<Vec<u8>, Error> {
-    let unread = |source| Error::Input(fsio::FileError::new("read", path, source));
-    let mut bytes = Vec::new();
-    Read::by_ref(&mut file).take(MAGIC_BYTES).read_to_end(&mut bytes).map_err(unread)?;
-    if let Err(source @ perfdata::Error::NotPerfData) = PerfData::parse(&bytes) {
-        return Err(Error::Unreadable { path: path.display().to_string(), source });
-    }
-    file.read_to_end(&mut bytes).map_err(unread)?;
-    Ok(bytes)
-}
-
 fn reported(analysis: Analysis, title: &str) -> Reported {
-    Reported { profile: analysis.profile, quality: analysis.quality, title: title.to_owned(), notes: analysis.notes }
+    Reported {
+        profile: analysis.profile,
+        quality: analysis.quality,
+        title: title.to_owned(),
+        sample_types: None,
+        notes: analysis.notes,
+    }
 }
 
 /// Analyses the bytes of a recording; also tells how many seconds that took.
 pub(super) fn analyse_bytes(
     name: &str,
-    recording: &RecordingBytes,
+    recording: &InputBytes,
     images: &DiskImages,
     kernel: impl FnOnce() -> Result<KernelSymbols, String> + Send,
     options: Options<'_>,

@@ -8,10 +8,11 @@ use std::time::SystemTime;
 use super::build::{build_settled, open_archive};
 use super::goroutines;
 use super::images::{DiskImages, own_vdso};
+use super::input::InputBytes;
 use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::outputs::{self, Caption};
 use super::ready::{Readiness, Surroundings, online_cpus};
-use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, RecordingBytes, Reported, VDSO_FILE, analyse_bytes, read_kallsyms};
+use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes, read_kallsyms};
 use super::settle::{go_ahead, settle_with};
 use super::{BuildOptions, Built, Error, Observer};
 use crate::analyse::{KernelSymbols, Options};
@@ -128,7 +129,7 @@ impl Run<'_> {
         let recording = record::record(&plan, &self.settled, self.features(), self.observer)?;
         self.tell_about(&recording);
 
-        let perf_data = RecordingBytes::open(&draft.path(PERF_DATA_FILE))?;
+        let perf_data = InputBytes::open(&draft.path(PERF_DATA_FILE))?;
         let mut images = DiskImages::new();
         images.keep(self.built.artifact.path.to_string_lossy(), draft.path(&format!("bin/{name}")));
         let sampler = SamplerRecord::of(&self.config.record, &self.settled, &self.ready.facts, &recording)
@@ -143,7 +144,7 @@ impl Run<'_> {
         };
         let (analysis, seconds) = analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || kernel, analysis_options)?;
         let (profile, quality) = (analysis.profile, analysis.quality);
-        self.observer.step("Analysing", &format!("{} in {seconds:.3} s", samples(quality.samples)));
+        self.observer.step("Analysing", &format!("{} in {seconds:.3} s", samples(profile.total_count())));
 
         let mut notes = self.settled.losses();
         notes.extend(self.settled.remark());
@@ -188,7 +189,7 @@ impl Run<'_> {
             // This run is safe; that an old one cannot be removed is no reason to call it failed.
             self.observer.warn(&format!("old runs could not be removed: {error}"));
         }
-        let reported = Reported { profile, quality, title: caption.title, notes };
+        let reported = Reported { profile, quality, title: caption.title, sample_types: None, notes };
         Ok(RunOutcome {
             id: run.id().to_string(),
             dir: run.dir().to_owned(),

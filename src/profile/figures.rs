@@ -1,5 +1,7 @@
 //! How figures about a profile are written: rounded, but never into a claim that they do not make.
 
+use super::Profile;
+
 /// A share with one decimal: `12.3 %`.
 ///
 /// Rounding never says "all" or "nothing" of what is not: `100 %` and `0 %` are exact, a share just
@@ -33,6 +35,16 @@ pub fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// What the counts of a profile sum up to, in words: `20 134 samples`, `12 contentions`; `None` where there is only a weight.
+pub fn counted(profile: &Profile) -> Option<String> {
+    let (event, count) = (&profile.event, profile.total_count());
+    match event.has_count() {
+        true if event.is_sampled() => Some(samples(count)),
+        true => Some(format!("{} {}", grouped(count), event.counted)),
+        false => None,
+    }
 }
 
 /// A number of samples in words: `1 sample`, `20 134 samples`.

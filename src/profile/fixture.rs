@@ -15,13 +15,19 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// A profile of `cpu-clock` at 997 Hz.
     pub(crate) fn new() -> Self {
-        let event = Event { name: "cpu-clock".to_owned(), unit: Unit::Nanoseconds, frequency: 997 };
+        let event = Event {
+            name: "cpu-clock".to_owned(),
+            counted: Event::SAMPLES.to_owned(),
+            unit: Unit::Nanoseconds,
+            frequency: 997,
+        };
         Self { profile: Profile::new(event), period: 1_003_009, locations: HashMap::new() }
     }
 
     /// A profile of `cycles`.
     pub(crate) fn cycles() -> Self {
-        let event = Event { name: "cycles".to_owned(), unit: Unit::Events, frequency: 997 };
+        let event =
+            Event { name: "cycles".to_owned(), counted: Event::SAMPLES.to_owned(), unit: Unit::Events, frequency: 997 };
         Self { profile: Profile::new(event), period: 2_000_000, locations: HashMap::new() }
     }
 

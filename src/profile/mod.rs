@@ -18,7 +18,7 @@ mod trie;
 mod view;
 
 pub use descent::{Descent, Passing, Place};
-pub use figures::{grouped, percent, samples};
+pub use figures::{counted, grouped, percent, samples};
 pub use interner::Interner;
 pub use model::{
     Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Origin,

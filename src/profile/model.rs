@@ -201,7 +201,7 @@ pub struct Sample {
     pub runner: RunnerId,
     /// How many samples.
     pub count: u64,
-    /// The sum of their periods, in [`Event::unit`].
+    /// The sum of their periods (or of what else was measured), in [`Event::unit`].
     pub weight: u64,
 }
 
@@ -224,19 +224,39 @@ pub struct Goroutine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
-    /// CPU time.
+    /// CPU time, or other time.
     Nanoseconds,
+    /// Memory.
+    Bytes,
     /// Occurrences of the event.
     Events,
 }
 
-/// The sampled event.
+/// The sampled event, or what else was measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// As perf names it: `cycles`, `cpu-clock`.
+    /// As perf or pprof names it: `cycles`, `cpu-clock`, `inuse_space`.
     pub name: String,
+    /// What [`Sample::count`] counts: [`Event::SAMPLES`], or what else pprof files count: `inuse_objects`, `contentions`. The
+    /// same as `name` where only the weight was counted.
+    pub counted: String,
     /// What a weight counts.
     pub unit: Unit,
     /// Samples per second asked for; 0 when a fixed period was asked for.
     pub frequency: u64,
+}
+
+impl Event {
+    /// What a sampler counts.
+    pub const SAMPLES: &str = "samples";
+
+    /// Whether samples were counted, so that their number tells how certain a share is.
+    pub fn is_sampled(&self) -> bool {
+        self.counted == Self::SAMPLES
+    }
+
+    /// Whether something was counted besides the weight.
+    pub fn has_count(&self) -> bool {
+        self.counted != self.name
+    }
 }

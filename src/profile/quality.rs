@@ -6,26 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use super::{grouped, percent, samples};
 
-/// What is known about the completeness of a profile. Every figure was counted, none is estimated.
+/// What is known about the completeness of a profile. Every figure was counted, none is estimated; what a file does not
+/// tell is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
-    /// The event really sampled: `cycles`, `cpu-clock`.
+    /// The event really sampled, or what was measured: `cycles`, `cpu-clock`, `inuse_space`.
     pub event: String,
-    /// Samples read.
-    pub samples: u64,
-    /// Samples that the kernel dropped because a ring buffer was full.
-    pub lost: u64,
+    /// Samples read; `None` when something else was counted, as in profiles of the heap.
+    pub samples: Option<u64>,
+    /// Samples that the kernel dropped because a ring buffer was full; `None` when the file does not say.
+    pub lost: Option<u64>,
     /// Samples of other events, which are left out.
     #[serde(default)]
     pub other_events: u64,
-    /// Times that the kernel paused sampling because it took too much CPU.
-    pub throttled: u64,
-    /// Samples with a user stack.
+    /// Times that the kernel paused sampling because it took too much CPU; `None` when the file does not say.
+    pub throttled: Option<u64>,
+    /// Samples with a user stack; 0 when nothing tells whether stacks are complete.
     pub user_stacks: u64,
     /// Of these, stacks that end at a root of Go or C: `runtime.goexit`, `runtime.mstart`, `_start`…
     pub rooted_stacks: u64,
-    /// Stacks as deep as the kernel's limit, so that their root end may be cut off.
-    pub truncated_stacks: u64,
+    /// Stacks as deep as the kernel's limit, so that their root end may be cut off; `None` when the limit is not
+    /// known.
+    pub truncated_stacks: Option<u64>,
     /// Samples with user registers and a piece of user stack, by which callchains are repaired.
     #[serde(default)]
     pub stack_copies: u64,
@@ -109,15 +111,16 @@ impl Quality {
     /// The grade, and a sentence for every figure that is not fine. [`Grade::Good`] has no sentences.
     pub fn verdict(&self) -> (Grade, Vec<String>) {
         let mut verdict = Verdict { grade: Grade::Good, reasons: Vec::new() };
-        if self.samples == 0 {
-            verdict.add(Grade::Poor, "no samples".to_owned());
-        } else if self.samples < SAMPLES_FAIR {
-            let grade = if self.samples < SAMPLES_POOR { Grade::Poor } else { Grade::Fair };
-            let samples = self.samples;
-            verdict.add(
-                grade,
-                format!("too few samples ({samples}): a function with n samples is uncertain by about 1/sqrt(n)"),
-            );
+        match self.samples {
+            Some(0) => verdict.add(Grade::Poor, "no samples".to_owned()),
+            Some(samples) if samples < SAMPLES_FAIR => {
+                let grade = if samples < SAMPLES_POOR { Grade::Poor } else { Grade::Fair };
+                verdict.add(
+                    grade,
+                    format!("too few samples ({samples}): a function with n samples is uncertain by about 1/sqrt(n)"),
+                );
+            }
+            _ => {}
         }
         self.judge_recording(&mut verdict);
         self.judge_stacks(&mut verdict);
@@ -129,7 +132,7 @@ impl Quality {
     /// The verdict in one line: `good: 99.4 % of stacks complete, 0 lost, 98.9 % of CPU time seen`.
     pub fn summary(&self) -> String {
         let (grade, _) = self.verdict();
-        if self.samples == 0 {
+        if self.samples == Some(0) {
             return format!("{grade}: no samples");
         }
         let mut facts = Vec::new();
@@ -142,7 +145,16 @@ impl Quality {
         if self.cut_stacks > 0 {
             facts.push(format!("{} cut", percent(self.cut_stacks, self.stack_copies)));
         }
-        facts.push(format!("{} lost", grouped(self.lost)));
+        if let Some(lost) = self.lost {
+            facts.push(format!("{} lost", grouped(lost)));
+        } else {
+            let frames = self.user_frames.saturating_add(self.kernel_frames);
+            let unnamed = self.unnamed_user_frames.saturating_add(self.unnamed_kernel_frames);
+            if frames > 0 {
+                facts.push(format!("{} of frames named", percent(frames.saturating_sub(unnamed), frames)));
+            }
+            facts.push("what was lost is not known".to_owned());
+        }
         if let Some(cpu) = self.comparable_cpu() {
             facts.push(format!("{} of CPU time seen", cpu.percent()));
         }
@@ -150,19 +162,19 @@ impl Quality {
     }
 
     fn judge_recording(&self, verdict: &mut Verdict) {
-        if self.lost > 0 {
-            let all = self.lost.saturating_add(self.samples);
-            let grade = if share(self.lost, all) > LOST_POOR { Grade::Poor } else { Grade::Fair };
-            let (lost, of) = (grouped(self.lost), grouped(all));
+        if let Some(lost @ 1..) = self.lost {
+            let all = lost.saturating_add(self.samples.unwrap_or(0));
+            let grade = if share(lost, all) > LOST_POOR { Grade::Poor } else { Grade::Fair };
+            let (some, of) = (grouped(lost), grouped(all));
             verdict.add(
                 grade,
-                format!("{lost} of {of} samples were lost ({}): a ring buffer was full", percent(self.lost, all)),
+                format!("{some} of {of} samples were lost ({}): a ring buffer was full", percent(lost, all)),
             );
         }
-        if self.throttled > 0 {
+        if let Some(throttled @ 1..) = self.throttled {
             verdict.add(
                 Grade::Fair,
-                format!("the kernel paused sampling {}: it took too much CPU time", times(self.throttled)),
+                format!("the kernel paused sampling {}: it took too much CPU time", times(throttled)),
             );
         }
         if !self.complete_file {
@@ -184,8 +196,8 @@ impl Quality {
             let complete = percent(self.rooted_stacks, self.user_stacks);
             verdict.add(grade, format!("only {complete} of user stacks reach a root such as runtime.goexit"));
         }
-        if self.truncated_stacks > 0 {
-            let cut = percent(self.truncated_stacks, self.samples);
+        if let (Some(truncated @ 1..), Some(samples)) = (self.truncated_stacks, self.samples) {
+            let cut = percent(truncated, samples);
             verdict.add(
                 Grade::Fair,
                 format!("{cut} of stacks are as deep as the kernel's limit: their callers may be cut off"),
@@ -269,7 +281,8 @@ mod tests {
     fn fine() -> Quality {
         Quality {
             event: "cpu-clock".to_owned(),
-            samples: 20_134,
+            samples: Some(20_134),
+            lost: Some(0),
             user_stacks: 20_000,
             rooted_stacks: 19_880,
             user_frames: 200_000,
@@ -294,17 +307,17 @@ mod tests {
         let because = || vec![("no symbols in /lib/x.so".to_owned(), 9000), ("no mapping".to_owned(), 1000)];
         let cases = [
             (
-                Quality { lost: 20, ..fine() },
+                Quality { lost: Some(20), ..fine() },
                 Grade::Fair,
                 "20 of 20 154 samples were lost (0.1 %): a ring buffer was full",
             ),
             (
-                Quality { lost: 20_134, ..fine() },
+                Quality { lost: Some(20_134), ..fine() },
                 Grade::Poor,
                 "20 134 of 40 268 samples were lost (50.0 %): a ring buffer was full",
             ),
             (
-                Quality { throttled: 3, ..fine() },
+                Quality { throttled: Some(3), ..fine() },
                 Grade::Fair,
                 "the kernel paused sampling 3 times: it took too much CPU time",
             ),
@@ -319,7 +332,7 @@ mod tests {
                 "only <0.1 % of user stacks reach a root such as runtime.goexit",
             ),
             (
-                Quality { truncated_stacks: 1, ..fine() },
+                Quality { truncated_stacks: Some(1), ..fine() },
                 Grade::Fair,
                 "<0.1 % of stacks are as deep as the kernel's limit: their callers may be cut off",
             ),
@@ -347,11 +360,11 @@ mod tests {
             ),
             (Quality { complete_file: false, ..fine() }, Grade::Fair, "the recording ends early: its file was cut off"),
             (
-                Quality { samples: 99, ..fine() },
+                Quality { samples: Some(99), ..fine() },
                 Grade::Fair,
                 "too few samples (99): a function with n samples is uncertain by about 1/sqrt(n)",
             ),
-            (Quality { samples: 0, ..fine() }, Grade::Poor, "no samples"),
+            (Quality { samples: Some(0), ..fine() }, Grade::Poor, "no samples"),
         ];
         for (quality, grade, reason) in cases {
             assert_eq!(quality.verdict(), (grade, vec![reason.to_owned()]));
@@ -364,6 +377,11 @@ mod tests {
         let quality = Quality { cpu, kernel_sampled: None, ..fine() };
         assert_eq!(quality.verdict(), (Grade::Good, vec![]));
         assert_eq!(quality.summary(), "good: 99.4 % of stacks complete, 0 lost");
+
+        // As of a profile of the heap.
+        let quality = Quality { user_frames: 10, unnamed_user_frames: 0, complete_file: true, ..Quality::default() };
+        assert_eq!(quality.verdict(), (Grade::Good, vec![]));
+        assert_eq!(quality.summary(), "good: 100 % of frames named, what was lost is not known");
     }
 
     #[test]
@@ -375,15 +393,15 @@ mod tests {
 
     #[test]
     fn worst_figure_decides() {
-        let quality = Quality { lost: 20, rooted_stacks: 0, kernel_sampled: Some(false), ..fine() };
+        let quality = Quality { lost: Some(20), rooted_stacks: 0, kernel_sampled: Some(false), ..fine() };
         let (grade, reasons) = quality.verdict();
         assert_eq!((grade, reasons.len()), (Grade::Poor, 3));
     }
 
     #[test]
     fn empty_profile_is_poor() {
-        let (grade, reasons) = Quality { complete_file: true, ..Quality::default() }.verdict();
+        let (grade, reasons) = Quality { samples: Some(0), complete_file: true, ..Quality::default() }.verdict();
         assert_eq!((grade, reasons), (Grade::Poor, vec!["no samples".to_owned()]));
-        assert_eq!(Quality::default().summary(), "poor: no samples");
+        assert_eq!(Quality { samples: Some(0), ..Quality::default() }.summary(), "poor: no samples");
     }
 }

@@ -70,6 +70,7 @@ impl Samples {
     }
 
     /// Samples of which none is added any more. They may get other stacks and runners; what is equal then stays apart.
+    #[must_use]
     pub fn map(self, mut map: impl FnMut(StackId, RunnerId) -> (StackId, RunnerId)) -> Self {
         let mut list = self.list;
         for sample in &mut list {

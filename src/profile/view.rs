@@ -42,7 +42,7 @@ impl Profile {
         }
         let entries = self.entries();
         for sample in self.take_samples() {
-            let runner = self.runner(sample.runner).clone();
+            let runner = *self.runner(sample.runner);
             let process = self.str(runner.process);
             let entry = self.entry_of(sample.stack).or_else(|| entries.get(&runner.goroutine?).copied());
             let entry = entry.map(|entry| self.str(entry));
@@ -137,7 +137,7 @@ mod tests {
             let goroutine = goroutine.map(|(id, entry)| {
                 profile.add_goroutine(Goroutine { pid: 7, address: 0xc0, id: Some(id), entry, creator: none })
             });
-            let runner = Runner { goroutine, ..profile.runner(sample.runner).clone() };
+            let runner = Runner { goroutine, ..*profile.runner(sample.runner) };
             let runner = profile.add_runner(runner);
             profile.add_sample(Sample { runner, ..sample });
         }

@@ -1,6 +1,7 @@
 //! Folded stacks: `process;root;…;leaf COUNT`, a line for each distinct stack, sorted.
 //!
-//! As stackcollapse-perf.pl writes them: counts are numbers of samples, `;` in a name becomes `:`,
+//! As stackcollapse-perf.pl writes them: counts are numbers of samples (or weights, where no samples were counted, as of
+//! the heap), `;` in a name becomes `:`,
 //! spaces in the name of a process become `_`, kernel frames carry no suffix, and a sample without
 //! frames is a line with the process alone. Names are those that Go programmers write.
 
@@ -28,7 +29,7 @@ pub fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
             *processes.entry(process).or_insert_with(name)
         },
         |function| names[function.index()],
-        |sample| sample.count,
+        |sample| if profile.event.is_sampled() { sample.count } else { sample.weight },
     );
     let mut out = BufWriter::with_capacity(BUFFER, out);
     write_lines(&tree, &texts.list, &mut out)?;

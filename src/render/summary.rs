@@ -5,7 +5,9 @@
 //!   "schema": 1,                     this page; a program refuses what is newer than it knows
 //!   "title": "server (debug)",
 //!   "event": "cpu-clock",
-//!   "unit": "nanoseconds",           of every weight below; or "events"
+//!   "unit": "nanoseconds",           of every weight below; or "bytes", or "events"
+//!   "counted": "samples",            what "samples" counts; of other profiles "inuse_objects", "contentions"; the event's
+//!                                    name where only the weight is counted
 //!   "frequency": 997,                samples per second asked for; 0: a fixed period was
 //!   "start_time_ns": 0, "duration_ns": 0,    wall time of the first sample since 1970; to the last sample
 //!   "samples": 20134,
@@ -27,7 +29,7 @@
 //! ```
 //!
 //! Percentages are of `total`, from 0 to 100, unrounded. `figures` are the fields of
-//! [`crate::profile::Quality`].
+//! [`crate::profile::Quality`]; null is what the input does not tell.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -58,6 +60,7 @@ struct Summary<'a> {
     title: &'a str,
     event: &'a str,
     unit: Unit,
+    counted: &'a str,
     frequency: u64,
     start_time_ns: u64,
     duration_ns: u64,
@@ -136,6 +139,7 @@ impl<'a> Summary<'a> {
             title,
             event: &profile.event.name,
             unit: profile.event.unit,
+            counted: &profile.event.counted,
             frequency: profile.event.frequency,
             start_time_ns: profile.start_time_ns,
             duration_ns: profile.duration_ns,
@@ -193,11 +197,18 @@ mod tests {
         let mut fixture = Fixture::cycles();
         fixture.add("app", "runtime.goexit|main.main|main.Map[...]", 3);
         fixture.add("app", "runtime.goexit|main.main", 1);
-        let quality = Quality { samples: 4, complete_file: true, event: "cycles".to_owned(), ..Quality::default() };
+        let quality = Quality {
+            samples: Some(4),
+            lost: Some(0),
+            complete_file: true,
+            event: "cycles".to_owned(),
+            ..Quality::default()
+        };
         let value = summary(&fixture, &quality);
         assert_eq!(value["schema"], 1);
         assert_eq!(value["title"], "app (debug)");
         assert_eq!((&value["event"], &value["unit"]), (&json!("cycles"), &json!("events")));
+        assert_eq!(value["counted"], "samples");
         assert_eq!((&value["samples"], &value["total"]), (&json!(4), &json!(8_000_000)));
         assert_eq!(
             value["functions"][0],

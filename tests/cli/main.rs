@@ -10,6 +10,7 @@ mod disk;
 mod harness;
 mod init;
 mod kill;
+mod pprof;
 mod recordings;
 mod run;
 mod sudo;

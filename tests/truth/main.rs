@@ -8,6 +8,7 @@
 mod engines;
 mod folded;
 mod harness;
+mod imported;
 mod names;
 mod perfscript;
 mod pprof;

@@ -6,11 +6,11 @@ use std::path::Path;
 use crate::harness::{Project, alone, figure, text, tool};
 use crate::raw::{Location, Raw};
 
-/// A row of `go tool pprof -top`, in nanoseconds.
-struct Row {
-    name: String,
-    flat: u64,
-    cumulative: u64,
+/// A row of `go tool pprof -top`, in nanoseconds or another unit.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) flat: u64,
+    pub(crate) cumulative: u64,
 }
 
 /// `551654950ns 10.45% 10.45% 564694067ns 10.70%  runtime.tryDeferToSpanScan`; a name may hold spaces.
@@ -21,19 +21,23 @@ fn row(line: &str) -> Row {
         rest = after;
         field
     });
-    let nanoseconds = |text: &str| text.strip_suffix("ns").unwrap_or(text).parse().unwrap();
+    let number = |text: &str| text.trim_end_matches(char::is_alphabetic).parse().unwrap();
     // What pprof adds to the names of functions that are inlined everywhere, or here and there.
     let name = rest.trim();
     let name = name.strip_suffix(" (inline)").or(name.strip_suffix(" (partial-inline)")).unwrap_or(name);
-    Row { name: name.to_owned(), flat: nanoseconds(flat), cumulative: nanoseconds(cumulative) }
+    Row { name: name.to_owned(), flat: number(flat), cumulative: number(cumulative) }
 }
 
 /// `go tool pprof -top` of everything, in nanoseconds.
 fn top(profile: &Path, by: &str) -> Vec<Row> {
-    let all = ["-nodecount=0", "-nodefraction=0", "-edgefraction=0", "-unit=nanoseconds", by];
+    top_of(profile, &["-unit=nanoseconds", by])
+}
+
+/// `go tool pprof -top` of everything, with these flags.
+pub(crate) fn top_of(profile: &Path, flags: &[&str]) -> Vec<Row> {
     // Without the last, pprof takes brackets for C++ and drops what is in parentheses: `F[go.shape.func(int)]`.
-    let all = [&all[..], &["-symbolize=none"]].concat();
-    let printed = text(tool("go").args(["tool", "pprof", "-top"]).args(all).arg(profile));
+    let all = ["-nodecount=0", "-nodefraction=0", "-edgefraction=0", "-symbolize=none"];
+    let printed = text(tool("go").args(["tool", "pprof", "-top"]).args(all).args(flags).arg(profile));
     let (_, rows) = printed.split_once("cum%\n").unwrap_or_else(|| panic!("no table:\n{printed}"));
     rows.lines().map(row).collect()
 }

@@ -9,7 +9,7 @@ use crate::cli::args::Report;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::Format;
-use crate::pipeline::{self, Observer, Reported, Source};
+use crate::pipeline::{self, Observer, ReportOptions, Reported, Source};
 use crate::profile::By;
 use crate::render;
 
@@ -20,7 +20,11 @@ pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Te
     } else {
         Source::Run { archive: project.archive()?, query: args.source.clone() }
     };
-    let mut reported = pipeline::report(&source, args.title.as_deref(), terminal)?;
+    let wanted = ReportOptions { title: args.title.as_deref(), sample_type: args.sample_type.as_deref() };
+    let mut reported = pipeline::report(&source, wanted, terminal)?;
+    if let Some(types) = reported.sample_types.as_ref().filter(|types| !types.others.is_empty()) {
+        terminal.step("Showing", &format!("{}; `--sample-type` takes {} too", types.shown, types.others.join(", ")));
+    }
     for note in &reported.notes {
         terminal.warn(note);
     }

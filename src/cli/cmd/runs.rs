@@ -49,7 +49,10 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
         let about = match manifest {
             Ok(manifest) => format!(
                 "{:<8} {:>7.1} s {:>9} samples  {}",
-                manifest.variant, manifest.workload.wall_seconds, manifest.quality.samples, manifest.workload.status,
+                manifest.variant,
+                manifest.workload.wall_seconds,
+                manifest.quality.samples.unwrap_or(0),
+                manifest.workload.status,
             ),
             Err(damage) => format!("damaged: {damage}"),
         };

@@ -1,4 +1,4 @@
-//! What the width of a frame counts: samples, time or events.
+//! What the width of a frame counts: samples, time, memory or events.
 
 use crate::profile::{Profile, Sample, Unit};
 use crate::render::name;
@@ -20,15 +20,17 @@ pub(super) const EXACT: u128 = 1 << 53;
 
 impl Measure {
     /// Samples where all stand for the same time, as those of a clock mostly do, since numbers of
-    /// samples tell how certain a width is. Otherwise the time, or the events.
+    /// samples tell how certain a width is. Otherwise the time, the memory, or the events.
     pub(super) fn of(profile: &Profile) -> Self {
         let period = profile.samples().first().map_or(0, |sample| sample.weight / sample.count.max(1));
         let even = profile.samples().iter().all(|sample| sample.count.checked_mul(period) == Some(sample.weight));
-        let (unit, factor, count) = match profile.event.unit {
-            _ if profile.total_weight() == 0 => ("samples", 1.0, true),
-            Unit::Nanoseconds if even => ("samples", 1.0, true),
+        let event = &profile.event;
+        let (unit, factor, count) = match event.unit {
+            _ if profile.total_weight() == 0 => (event.counted.as_str(), 1.0, true),
+            Unit::Nanoseconds if even && event.is_sampled() => (event.counted.as_str(), 1.0, true),
             Unit::Nanoseconds => ("µs", 1e-3, false),
-            Unit::Events => (profile.event.name.as_str(), 1.0, false),
+            Unit::Bytes => ("bytes", 1.0, false),
+            Unit::Events => (event.name.as_str(), 1.0, false),
         };
         let mut measure = Self { unit: name::clean(unit).into_owned(), factor, count, divisor: 1 };
         let total: u128 = profile.samples().iter().map(|sample| u128::from(measure.figure(sample))).sum();

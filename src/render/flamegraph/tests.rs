@@ -259,7 +259,8 @@ fn another_layout_is_an_error_and_not_a_broken_image() {
 
 #[test]
 fn empty_profile_says_so() {
-    let event = Event { name: "cycles".to_owned(), unit: Unit::Events, frequency: 0 };
+    let event =
+        Event { name: "cycles".to_owned(), counted: Event::SAMPLES.to_owned(), unit: Unit::Events, frequency: 0 };
     let svg = svg(&Profile::new(event));
     assert!(svg.contains(">no samples</text>"));
     assert!(svg.contains(">app (debug) &lt;1&gt;</text>"));

@@ -3,15 +3,19 @@
 use std::collections::HashMap;
 
 use super::wire;
-use crate::profile::{Frame, Location, LocationId, Mapping, MappingId, Origin, Profile, Sample, StackId, Unit};
+use crate::profile::{Event, Frame, Location, LocationId, Mapping, MappingId, Origin, Profile, Sample, StackId, Unit};
 
 /// The whole profile as one message.
 pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
     let mut strings = Strings::default();
-    let samples_type = wire::ValueType { kind: strings.id("samples"), unit: strings.id("count") };
-    let weight_type = match profile.event.unit {
-        Unit::Nanoseconds => wire::ValueType { kind: strings.id("cpu"), unit: strings.id("nanoseconds") },
-        Unit::Events => wire::ValueType { kind: strings.id(&profile.event.name), unit: strings.id("count") },
+    let event = &profile.event;
+    let mut value_type = |kind, unit| wire::ValueType { kind: strings.id(kind), unit: strings.id(unit) };
+    let count_type = event.has_count().then(|| value_type(&event.counted, "count"));
+    let weight_type = match event.unit {
+        Unit::Nanoseconds if is_cpu_clock(event) => value_type("cpu", "nanoseconds"),
+        Unit::Nanoseconds => value_type(&event.name, "nanoseconds"),
+        Unit::Bytes => value_type(&event.name, "bytes"),
+        Unit::Events => value_type(&event.name, "count"),
     };
     let mappings = Mappings::of(profile);
     let mut locations = Locations {
@@ -27,16 +31,17 @@ pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
     let function = encode_functions(profile, &mut strings);
     let comment = comments.iter().map(|comment| strings.id(comment)).collect();
     wire::Profile {
-        sample_type: vec![samples_type, weight_type],
+        sample_type: count_type.into_iter().chain([weight_type]).collect(),
         sample,
         mapping,
         location,
         function,
         time_nanos: signed(profile.start_time_ns),
         duration_nanos: signed(profile.duration_ns),
-        period_type: Some(weight_type),
+        // What was not sampled has no period that its samples tell.
+        period_type: event.is_sampled().then_some(weight_type),
         // Where periods differ, as those of `cycles` do, their mean.
-        period: signed(profile.total_weight() / profile.total_count().max(1)),
+        period: if event.is_sampled() { signed(profile.total_weight() / profile.total_count().max(1)) } else { 0 },
         comment,
         default_sample_type: weight_type.kind,
         string_table: strings.list,
@@ -47,11 +52,16 @@ fn encode_sample(sample: &Sample, locations: &mut Locations<'_>, strings: &mut S
     let runner = locations.profile.runner(sample.runner);
     let process = strings.id(locations.profile.str(runner.process));
     let number = |key, num| wire::Label { key, str: 0, num };
-    let mut label = vec![
-        wire::Label { key: strings.id("process"), str: process, num: 0 },
-        number(strings.id("pid"), i64::from(runner.pid)),
-        number(strings.id("thread"), i64::from(runner.tid)),
-    ];
+    let mut label = Vec::new();
+    if process > 0 {
+        label.push(wire::Label { key: strings.id("process"), str: process, num: 0 });
+    }
+    // pprof takes a number of 0 for none, as does whoever does not know it.
+    for (key, id) in [("pid", runner.pid), ("thread", runner.tid)] {
+        if id > 0 {
+            label.push(number(strings.id(key), i64::from(id)));
+        }
+    }
     label.extend(runner.cpu.map(|cpu| number(strings.id("cpu"), i64::from(cpu))));
     if let Some(goroutine) = runner.goroutine.map(|id| locations.profile.goroutine(id)) {
         label.push(if let Some(id) = goroutine.id {
@@ -69,7 +79,11 @@ fn encode_sample(sample: &Sample, locations: &mut Locations<'_>, strings: &mut S
     }
     wire::Sample {
         location_id: locations.of_stack(sample.stack),
-        value: vec![signed(sample.count), signed(sample.weight)],
+        value: if locations.profile.event.has_count() {
+            vec![signed(sample.count), signed(sample.weight)]
+        } else {
+            vec![signed(sample.weight)]
+        },
         label,
     }
 }
@@ -90,6 +104,11 @@ fn encode_functions(profile: &Profile, strings: &mut Strings) -> Vec<wire::Funct
             }
         })
         .collect()
+}
+
+/// Whether an event is one of perf's CPU clocks, whose time pprof calls `cpu`.
+fn is_cpu_clock(event: &Event) -> bool {
+    event.is_sampled() && ["cpu-clock", "task-clock"].iter().any(|clock| event.name.starts_with(clock))
 }
 
 /// Strings and their ids; the first is empty.

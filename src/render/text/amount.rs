@@ -13,6 +13,7 @@ impl Amounts {
     pub(super) fn of(unit: Unit, total: u64) -> Self {
         let scales: &[(u64, &str)] = match unit {
             Unit::Nanoseconds => &[(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns")],
+            Unit::Bytes => &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")],
             Unit::Events => &[(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k"), (1, "")],
         };
         let (scale, symbol) = scales.iter().find(|(scale, _)| total >= *scale).copied().unwrap_or((1, ""));
@@ -42,6 +43,8 @@ mod tests {
         assert_eq!(format(Unit::Nanoseconds, 20_194_583_206, 1_003_009), "<0.01 s");
         assert_eq!(format(Unit::Nanoseconds, 20_194_583_206, 0), "0.00 s");
         assert_eq!(format(Unit::Nanoseconds, 999_999_999, 1_003_009), "1.00 ms");
+        assert_eq!(format(Unit::Bytes, 5 << 20, 1 << 19), "0.50 MiB");
+        assert_eq!(format(Unit::Bytes, 1023, 1023), "1023 B");
         assert_eq!(format(Unit::Events, 31_415_926_535, 31_415_926_535), "31.42 G");
         assert_eq!(format(Unit::Events, 12, 12), "12");
         assert_eq!(format(Unit::Events, u64::MAX, u64::MAX), "18446744.07 T");

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::amount::Amounts;
 use super::style::Styles;
-use crate::profile::{Function, GroupRow, Profile, Top, grouped, percent, samples};
+use crate::profile::{Function, GroupRow, Profile, Top, counted, grouped, percent};
 use crate::render::name;
 
 /// How the report is laid out.
@@ -98,7 +98,7 @@ impl<'a> Report<'a> {
 
 impl Report<'_> {
     fn text(&self) -> String {
-        if self.profile.total_count() == 0 {
+        if self.profile.total_count() == 0 && self.top.total == 0 {
             return "no samples\n".to_owned();
         }
         let mut text = self.title("Hottest functions", &self.facts());
@@ -113,9 +113,12 @@ impl Report<'_> {
 
     /// What was counted, which stands at the right of the first heading where there is room.
     fn facts(&self) -> String {
-        let samples = samples(self.profile.total_count());
+        let measured = name::clean(&self.profile.event.name);
         let total = self.amounts.format(self.top.total);
-        format!("{samples}, {total} of {}", name::clean(&self.profile.event.name))
+        match counted(self.profile) {
+            Some(counted) => format!("{}, {total} of {measured}", name::disarm(&counted)),
+            None => format!("{total} {measured}"),
+        }
     }
 
     fn title(&self, title: &str, facts: &str) -> String {

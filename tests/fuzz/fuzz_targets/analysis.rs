@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     let kernel = || Err("no symbols".to_owned());
     let Ok(analysis) = analyse(&data, &NoFiles, kernel, &Options::default()) else { return };
     let mut profile = analysis.profile;
-    assert_eq!(profile.total_count(), analysis.quality.samples);
+    assert_eq!(Some(profile.total_count()), analysis.quality.samples);
     render::folded::write(&profile, &mut std::io::sink()).unwrap();
     render::pprof::write(&profile, &render::pprof::Options::default(), &mut std::io::sink()).unwrap();
     render::summary::write(&profile, &analysis.quality, "fuzz", &mut std::io::sink()).unwrap();

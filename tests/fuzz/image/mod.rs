@@ -1,6 +1,7 @@
 //! Small ELF files around what a fuzzer makes up, so that it need not find out first what an ELF file is.
 
-use goflame::gobin::{Binary, Locator, name};
+use goflame::gobin::{Binary, Locator};
+use goflame::goname;
 
 /// Where the code is.
 pub const TEXT: u64 = 0x1_0000;
@@ -152,8 +153,8 @@ pub fn ask(bytes: &[u8]) {
         let (physical, inlined) = location.frames.split_last().expect("no frame");
         assert!(!physical.inlined && inlined.iter().all(|frame| frame.inlined && !frame.top_frame));
         for frame in location.frames {
-            name::display(&frame.name);
-            name::package(&frame.name);
+            goname::display(&frame.name);
+            goname::package(&frame.name);
         }
     };
     for segment in binary.load_segments() {

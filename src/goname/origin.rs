@@ -1,23 +1,23 @@
 //! Whose code a Go function is, from its name and the program's build info.
 
-use crate::gobin::name;
+use super::name;
 use crate::profile::Origin;
 
 /// Classifies the Go functions of one binary.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Origins {
+pub struct Origins {
     /// Path of the main module, where build info names it.
     main_module: Option<String>,
 }
 
 impl Origins {
     /// For a binary whose main module has this path.
-    pub(super) fn new(main_module: Option<String>) -> Self {
+    pub fn new(main_module: Option<String>) -> Self {
         Self { main_module: main_module.filter(|path| !path.is_empty()) }
     }
 
     /// Whose code a function with this linker name is.
-    pub(super) fn of(&self, linker_name: &str) -> Origin {
+    pub fn of(&self, linker_name: &str) -> Origin {
         // The linker writes the dots of an import path's last element as `%2e`.
         let package = &*name::package(linker_name).replace("%2e", ".");
         if is_within(package, "main") || self.main_module.as_deref().is_some_and(|module| is_within(package, module)) {

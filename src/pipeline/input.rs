@@ -1,0 +1,87 @@
+//! The bytes of a file that a user brings, and what they are: known by content, whatever the file is called.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+
+use super::Error;
+use crate::fsio;
+use crate::perfdata::{self, PerfData};
+use crate::perfevent::MappedFile;
+use crate::pprof;
+
+/// So many bytes tell a recording from other files.
+const MAGIC_BYTES: usize = 8;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A recording, perhaps one that goflame does not read.
+    PerfData,
+    /// A pprof profile, gzipped or not.
+    Pprof,
+}
+
+impl Kind {
+    /// What a file is that begins so; `None` for what goflame does not read.
+    pub(super) fn of(beginning: &[u8]) -> Option<Self> {
+        let magic = beginning.get(..MAGIC_BYTES).unwrap_or(beginning);
+        if !matches!(PerfData::parse(magic), Err(perfdata::Error::NotPerfData)) {
+            return Some(Self::PerfData);
+        }
+        pprof::is_pprof(beginning).then_some(Self::Pprof)
+    }
+}
+
+/// A file: mapped, or read where it cannot be mapped.
+pub(super) enum InputBytes {
+    Mapped(MappedFile),
+    Read(Vec<u8>),
+}
+
+impl InputBytes {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let file = fsio::open(path).map_err(Error::Input)?;
+        let unread = |source| Error::Input(fsio::FileError::new("read", path, source));
+        if file.metadata().map_err(unread)?.is_file() {
+            return MappedFile::map(&file).map(Self::Mapped).map_err(unread);
+        }
+        read_stream(path, file).map(Self::Read)
+    }
+
+    /// What the file is.
+    pub(super) fn kind(&self, path: &Path) -> Result<Kind, Error> {
+        Kind::of(self.bytes())
+            .ok_or_else(|| Error::UnknownKind { path: path.display().to_string(), empty: self.bytes().is_empty() })
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mapped(mapped) => mapped.as_ref(),
+            Self::Read(bytes) => bytes,
+        }
+    }
+
+    /// Gives back the memory of bytes that have been read.
+    pub(super) fn forget(&self, range: Range<usize>) {
+        if let Self::Mapped(mapped) = self {
+            mapped.forget(range);
+        }
+    }
+}
+
+/// Reads a pipe, but does not read on and on what goflame does not read, such as `/dev/zero`.
+fn read_stream(path: &Path, mut file: File) -> Result<Vec<u8>, Error> {
+    let unread = |source| Error::Input(fsio::FileError::new("read", path, source));
+    let mut bytes = Vec::new();
+    Read::by_ref(&mut file).take(MAGIC_BYTES as u64).read_to_end(&mut bytes).map_err(unread)?;
+    match Kind::of(&bytes) {
+        Some(Kind::PerfData) => file.read_to_end(&mut bytes),
+        // What is longer than allowed is for the reader to refuse.
+        Some(Kind::Pprof) => file.take(pprof::LARGEST as u64).read_to_end(&mut bytes),
+        None => return Ok(bytes),
+    }
+    .map_err(unread)?;
+    Ok(bytes)
+}

@@ -1,0 +1,355 @@
+//! The tables and samples of a file become a profile, with the figures that judge it.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::error::Error;
+use super::labels::{Labels, address};
+use super::message::{Location, Message, samples};
+use super::select::{SampleTypes, Selection};
+use super::unpack::unpack;
+use super::whose::{self, Home};
+use super::wire::Piece;
+use crate::goname;
+use crate::profile::{
+    self, Frame, Function, FunctionId, Goroutine, GoroutineId, LocationId, Mapping, MappingId, Origin, Profile,
+    Quality, Runner, Sample, StackId, StrId,
+};
+
+/// Frames of a stack, inlined calls included. Go's runtime records 1024 at most (debug.profstackdepth).
+pub(super) const DEEPEST: usize = 4096;
+/// Stacks have less than one frame for each byte of a file: every frame but those inlined is at least a byte. With inlined
+/// calls that are written once and used a million times, a small file could ask for hours of work.
+pub(super) const FRAMES_PER_BYTE: usize = 8;
+/// Nodes of the tree of stacks; a million different stacks make some ten million.
+pub(super) const LARGEST_TREE: usize = 1 << 26;
+
+/// Bytes of a name or path, as for those of binaries: every frame of every stack may carry one.
+const LONGEST_NAME: usize = 4096;
+
+/// Labels that are named in the note.
+const LABELS_NAMED: usize = 5;
+
+/// What a pprof profile amounts to.
+#[derive(Debug)]
+pub struct Imported {
+    /// The profile.
+    pub profile: Profile,
+    /// What is known of its quality.
+    pub quality: Quality,
+    /// Which of the file's sample types it shows.
+    pub sample_types: SampleTypes,
+    /// What the user should know about the file, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Reads a profile, gzipped or not. Of several sample types the one that is asked for is read, by name or position; else
+/// the one that `go tool pprof` shows.
+pub fn read(bytes: &[u8], sample_type: Option<&str>) -> Result<Imported, Error> {
+    let unpacked = unpack(bytes)?;
+    let message = Message::read(&unpacked)?;
+    let selection = Selection::of(&message, sample_type)?;
+    let mut build = Build::new(&message, &selection);
+    build.frames();
+    let frames_left = unpacked.len().saturating_mul(FRAMES_PER_BYTE);
+    build.samples(&unpacked, frames_left)?;
+    Ok(build.finish(selection.sample_types.clone()))
+}
+
+struct Build<'m, 'a> {
+    message: &'m Message<'a>,
+    selection: &'m Selection,
+    profile: Profile,
+    /// Handles of the file's strings, where they were asked for.
+    texts: Vec<Option<StrId>>,
+    /// The same for names as they are shown.
+    displays: Vec<Option<StrId>>,
+    mappings: Vec<MappingId>,
+    /// Every location.
+    places: Vec<Place>,
+    /// The main program, which a sample without a process belongs to.
+    program: StrId,
+    quality: Quality,
+    negative: u64,
+    left_out: BTreeSet<usize>,
+}
+
+/// What a location became.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    location: LocationId,
+    frames: usize,
+    is_kernel: bool,
+    unnamed: u64,
+}
+
+impl<'m, 'a> Build<'m, 'a> {
+    fn new(message: &'m Message<'a>, selection: &'m Selection) -> Self {
+        let event = selection.event.clone();
+        let quality = Quality { event: event.name.clone(), complete_file: true, ..Quality::default() };
+        let mut profile = Profile::new(event);
+        profile.start_time_ns = unsigned(message.time_nanos);
+        profile.duration_ns = unsigned(message.duration_nanos);
+        let program = profile.intern("");
+        let mut build = Self {
+            message,
+            selection,
+            profile,
+            texts: vec![None; message.strings.len()],
+            displays: vec![None; message.strings.len()],
+            mappings: Vec::new(),
+            places: Vec::new(),
+            program,
+            quality,
+            negative: 0,
+            left_out: BTreeSet::new(),
+        };
+        build.mappings();
+        build
+    }
+
+    /// The handle of a string of the file.
+    fn text(&mut self, position: usize) -> StrId {
+        let Self { message, profile, texts, .. } = self;
+        let mut intern = || profile.intern(&lossy(message.text(position)));
+        match texts.get_mut(position) {
+            Some(known) => *known.get_or_insert_with(intern),
+            None => intern(),
+        }
+    }
+
+    fn mappings(&mut self) {
+        for mapping in &self.message.mappings.items {
+            let mapping = Mapping {
+                file: self.text(mapping.file),
+                build_id: self.text(mapping.build_id),
+                start: mapping.start,
+                limit: mapping.limit,
+                offset: mapping.file_offset,
+            };
+            let id = self.profile.add_mapping(mapping);
+            self.mappings.push(id);
+        }
+        // By convention the first mapping is the program's.
+        let program = self.message.mappings.items.first().map(|first| lossy(self.message.text(first.file)));
+        let name = program.as_deref().map(whose::base_name).filter(|name| !name.starts_with('['));
+        self.program = self.profile.intern(name.unwrap_or_default());
+    }
+
+    /// Names the functions and the locations that they are at.
+    fn frames(&mut self) {
+        let message = self.message;
+        let mut homes: Vec<Option<&Location>> = vec![None; message.functions.items.len()];
+        for location in &message.locations.items {
+            for line in message.lines.get(location.lines.clone()).unwrap_or_default() {
+                if let Some(home) = line.function.and_then(|function| homes.get_mut(function)) {
+                    home.get_or_insert(location);
+                }
+            }
+        }
+        let mut functions = Vec::new();
+        for (function, home) in message.functions.items.iter().zip(homes) {
+            let home = home.cloned().unwrap_or_default();
+            let named = if function.name > 0 { function.name } else { function.system_name };
+            functions.push(self.function(named, function.file, function.start_line, &home));
+        }
+        for location in &message.locations.items {
+            let place = self.place(location, &functions);
+            self.places.push(place);
+        }
+    }
+
+    /// The handle of a function, and whether it stands for code without a name.
+    fn function(&mut self, name: usize, file: usize, start_line: i64, location: &Location) -> (FunctionId, bool) {
+        let mapping = location.mapping.and_then(|at| self.message.mappings.items.get(at));
+        let mapping = self.text(mapping.map_or(0, |mapping| mapping.file));
+        let (mut full, file) = (self.text(name), self.text(file));
+        let home = Home { mapping: self.profile.str(mapping), address: location.address };
+        let (named, source) = (self.profile.str(full), self.profile.str(file));
+        let origin = whose::origin(named, source, home);
+        let unnamed = whose::is_placeholder(named, source);
+        if named.is_empty() {
+            let placeholder = home.placeholder();
+            full = self.profile.intern(&placeholder);
+        }
+        let display = if origin.is_go() { self.display(name) } else { full };
+        let start_line = u32::try_from(start_line).unwrap_or(0);
+        (self.profile.add_function(Function { name: full, display, file, start_line, origin }), unnamed)
+    }
+
+    /// A Go function's name as Go programmers write it.
+    fn display(&mut self, position: usize) -> StrId {
+        let Self { message, profile, displays, .. } = self;
+        let mut intern = || profile.intern(&goname::display(&lossy(message.text(position))));
+        match displays.get_mut(position) {
+            Some(known) => *known.get_or_insert_with(intern),
+            None => intern(),
+        }
+    }
+
+    /// Adds a location.
+    fn place(&mut self, location: &Location, functions: &[(FunctionId, bool)]) -> Place {
+        let (mut unnamed, mut is_kernel, mut frames) = (0_u64, false, Vec::new());
+        let lines = self.message.lines.get(location.lines.clone()).unwrap_or_default();
+        let mut named: Vec<_> = lines
+            .iter()
+            .rev()
+            .map(|line| {
+                (line.function.and_then(|at| functions.get(at)).copied(), u32::try_from(line.line).unwrap_or(0))
+            })
+            .collect();
+        if named.is_empty() {
+            named.push((None, 0));
+        }
+        for (function, line) in named {
+            let (function, is_unnamed) = function.unwrap_or_else(|| self.function(0, 0, 0, location));
+            unnamed = unnamed.saturating_add(u64::from(is_unnamed));
+            is_kernel = self.profile.function(function).origin == Origin::Kernel;
+            frames.push(Frame { function, line });
+        }
+        let count = frames.len();
+        let at = profile::Location {
+            mapping: location.mapping.and_then(|at| self.mappings.get(at)).copied(),
+            address: location.address,
+            repaired: false,
+        };
+        Place { location: self.profile.add_location(at, frames), frames: count, is_kernel, unnamed }
+    }
+
+    fn samples(&mut self, bytes: &[u8], mut frames_left: usize) -> Result<(), Error> {
+        let mut leaf_first = Vec::new();
+        for piece in samples(bytes) {
+            let piece = piece?;
+            leaf_first.clear();
+            let sample = self.sample(piece, &mut leaf_first)?;
+            let Some((count, weight, labels)) = sample else { continue };
+            let frames = leaf_first.iter().filter_map(|at| self.places.get(*at)).map(|place| place.frames).sum();
+            if frames > DEEPEST {
+                return Err(Error::Deep { offset: piece.offset });
+            }
+            frames_left = frames_left.checked_sub(frames).ok_or(Error::Repetitive)?;
+            let mut stack = StackId::EMPTY;
+            for at in leaf_first.iter().rev() {
+                let Some(place) = self.places.get(*at).copied() else { continue };
+                self.account(&place, if self.profile.event.is_sampled() { count } else { 1 });
+                stack = self.profile.push(stack, place.location);
+            }
+            if self.profile.stack_count() > LARGEST_TREE {
+                return Err(Error::Branched);
+            }
+            self.add_sample(stack, labels, count, weight);
+        }
+        Ok(())
+    }
+
+    /// Count, weight and labels of a sample, whose locations are added to `leaf_first`; `None` for one that counts nothing.
+    fn sample(&mut self, piece: Piece<'_>, leaf_first: &mut Vec<usize>) -> Result<Option<(u64, u64, Labels)>, Error> {
+        let (mut values, mut count, mut weight) = (0_usize, 0, 0);
+        let mut labels = Labels::default();
+        for field in piece.fields() {
+            let field = field?;
+            match field.number {
+                1 => field.numbers(|id| {
+                    let (what, offset) = (piece.what, piece.offset);
+                    let position = self.message.locations.position(id);
+                    leaf_first.push(position.ok_or(Error::Dangling { what, offset, target: "location", id })?);
+                    if leaf_first.len() > DEEPEST { Err(Error::Deep { offset }) } else { Ok(()) }
+                })?,
+                2 => field.numbers(|value| {
+                    if values == self.selection.count {
+                        count = value.cast_signed();
+                    }
+                    if values == self.selection.weight {
+                        weight = value.cast_signed();
+                    }
+                    values = values.saturating_add(1);
+                    Ok(())
+                })?,
+                3 => labels.take(self.message, field.message("a label")?, &mut self.left_out)?,
+                _ => {}
+            }
+        }
+        let types = self.selection.types;
+        if values != types {
+            return Err(Error::Values { offset: piece.offset, values, types });
+        }
+        if count < 0 || weight < 0 {
+            self.negative = self.negative.saturating_add(1);
+            return Ok(None);
+        }
+        let weight = unsigned(weight).saturating_mul(self.selection.scale);
+        // Without a count of its own, a weight counts itself.
+        let count = if self.selection.count == self.selection.weight { weight } else { unsigned(count) };
+        Ok(Some((count, weight, labels)).filter(|_| count > 0 || weight > 0))
+    }
+
+    fn add_sample(&mut self, stack: StackId, labels: Labels, count: u64, weight: u64) {
+        let process = labels.process.map_or(self.program, |process| self.text(process));
+        let goroutine = self.goroutine(labels);
+        let Labels { pid, thread: tid, cpu, .. } = labels;
+        let runner = self.profile.add_runner(Runner { process, pid, tid, cpu, goroutine });
+        self.profile.add_sample(Sample { stack, runner, count, weight });
+    }
+
+    fn goroutine(&mut self, labels: Labels) -> Option<GoroutineId> {
+        let address = labels.g.and_then(|text| address(self.message.text(text)));
+        if labels.goroutine.is_none() && address.is_none() {
+            return None;
+        }
+        let goroutine = Goroutine {
+            pid: labels.pid,
+            address: address.unwrap_or(0),
+            id: labels.goroutine,
+            entry: self.text(labels.entry),
+            creator: self.text(labels.creator),
+        };
+        Some(self.profile.add_goroutine(goroutine))
+    }
+
+    fn account(&mut self, place: &Place, times: u64) {
+        let quality = &mut self.quality;
+        let (frames, unnamed) = if place.is_kernel {
+            (&mut quality.kernel_frames, &mut quality.unnamed_kernel_frames)
+        } else {
+            (&mut quality.user_frames, &mut quality.unnamed_user_frames)
+        };
+        let all = u64::try_from(place.frames).unwrap_or(u64::MAX);
+        *frames = frames.saturating_add(times.saturating_mul(all));
+        *unnamed = unnamed.saturating_add(times.saturating_mul(place.unnamed));
+    }
+
+    fn finish(self, sample_types: SampleTypes) -> Imported {
+        let Self { message, profile, mut quality, negative, left_out, .. } = self;
+        let total = profile.total_count();
+        quality.samples = (profile.event.is_sampled() || profile.samples().is_empty()).then_some(total);
+        let unnamed = quality.unnamed_user_frames.saturating_add(quality.unnamed_kernel_frames);
+        if unnamed > 0 {
+            quality.unnamed_reasons = vec![("the profile names no function there".to_owned(), unnamed)];
+        }
+        let mut notes = Vec::new();
+        if negative > 0 {
+            notes.push(format!(
+                "{negative} samples have negative values, as differences of profiles do: they are left out"
+            ));
+        }
+        if !left_out.is_empty() {
+            let keys = left_out.iter().take(LABELS_NAMED).map(|key| lossy(message.text(*key)));
+            let mut names = keys.collect::<Vec<_>>().join(", ");
+            if left_out.len() > LABELS_NAMED {
+                names.push_str(", …");
+            }
+            notes.push(format!("labels that goflame has no view of are left out: {names}"));
+        }
+        Imported { profile, quality, sample_types, notes }
+    }
+}
+
+/// A text of the file, without its end where it is longer than any name.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes.get(..LONGEST_NAME).unwrap_or(bytes))
+}
+
+/// What is negative in a file is not known.
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

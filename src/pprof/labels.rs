@@ -1,0 +1,66 @@
+//! The labels of samples: those that goflame writes become fields again, of the others the names are kept.
+
+use std::collections::BTreeSet;
+
+use super::error::Error;
+use super::message::Message;
+use super::wire::Piece;
+
+/// What labels say of a sample. Texts are positions in the string table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Labels {
+    pub(super) process: Option<usize>,
+    pub(super) pid: u32,
+    pub(super) thread: u32,
+    pub(super) cpu: Option<u32>,
+    pub(super) goroutine: Option<u64>,
+    /// The address of a goroutine without a known number: `0xc000002380`.
+    pub(super) g: Option<usize>,
+    pub(super) entry: usize,
+    pub(super) creator: usize,
+}
+
+impl Labels {
+    /// Takes a label in; the name of one that has no place here goes to `others`.
+    pub(super) fn take(
+        &mut self,
+        message: &Message<'_>,
+        piece: Piece<'_>,
+        others: &mut BTreeSet<usize>,
+    ) -> Result<(), Error> {
+        let (mut key, mut text, mut number) = (0, 0, 0_i64);
+        for field in piece.fields() {
+            let field = field?;
+            match field.number {
+                1 => key = message.string(piece, field.number()?)?,
+                2 => text = message.string(piece, field.number()?)?,
+                3 => number = field.signed()?,
+                _ => {}
+            }
+        }
+        let is_number = text == 0;
+        let small = u32::try_from(number).ok();
+        match (message.text(key), small) {
+            (b"process", _) if !is_number => self.process = Some(text),
+            (b"pid", Some(pid)) if is_number => self.pid = pid,
+            (b"thread", Some(thread)) if is_number => self.thread = thread,
+            (b"cpu", Some(cpu)) if is_number => self.cpu = Some(cpu),
+            (b"goroutine", _) if is_number && number >= 0 => self.goroutine = Some(number.unsigned_abs()),
+            (b"g", _) if address(message.text(text)).is_some() => self.g = Some(text),
+            (b"entry", _) if !is_number => self.entry = text,
+            (b"creator", _) if !is_number => self.creator = text,
+            // The size of a heap profile's objects, which its two values tell as well.
+            (b"bytes", _) if is_number => {}
+            _ => {
+                others.insert(key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `0xc000002380` as a number.
+pub(super) fn address(text: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(text).ok()?.strip_prefix("0x")?;
+    u64::from_str_radix(digits, 16).ok()
+}

@@ -1,0 +1,126 @@
+//! Which of a file's sample types is shown, and which of the others counts it.
+
+use super::error::Error;
+use super::message::{Message, ValueType};
+use crate::profile::{Event, Unit};
+
+/// The sample types of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleTypes {
+    /// The one that is shown, with its unit: `cpu/nanoseconds`.
+    pub shown: String,
+    /// The names of the others.
+    pub others: Vec<String>,
+}
+
+/// What is read of each sample.
+#[derive(Debug)]
+pub(super) struct Selection {
+    /// How many values a sample has.
+    pub(super) types: usize,
+    /// The position of its weight.
+    pub(super) weight: usize,
+    /// What the weight is multiplied by, to be in [`Event::unit`].
+    pub(super) scale: u64,
+    /// The position of its count, which may be the weight's.
+    pub(super) count: usize,
+    pub(super) event: Event,
+    pub(super) sample_types: SampleTypes,
+}
+
+/// Beyond this, a file lists types and does not profile: perf and Go know some dozens of events.
+const MOST: usize = 1000;
+
+impl Selection {
+    /// The sample type that was asked for by name or position; else, as `go tool pprof` does, the file's default, else its last.
+    pub(super) fn of(message: &Message<'_>, asked: Option<&str>) -> Result<Self, Error> {
+        let types = message.sample_types.get(..MOST).unwrap_or(&message.sample_types);
+        let names: Vec<String> = types.iter().map(|sample_type| text(message, sample_type.kind)).collect();
+        let weight = match asked {
+            Some(asked) => position(&names, asked)
+                .ok_or_else(|| Error::UnknownSampleType { asked: asked.to_owned(), known: names.clone() })?,
+            None => default(message, &names).ok_or(Error::NoSampleType)?,
+        };
+        let (Some(chosen), Some(name)) = (types.get(weight), names.get(weight)) else {
+            return Err(Error::NoSampleType);
+        };
+        let (unit, scale) = unit_of(message.text(chosen.unit));
+        // What has the same name cannot be told apart.
+        let count = count_of(message, weight).filter(|at| names.get(*at) != Some(name)).unwrap_or(weight);
+        let mut event = Event {
+            name: name.clone(),
+            counted: names.get(count).unwrap_or(name).clone(),
+            unit,
+            frequency: frequency(message, *chosen, scale),
+        };
+        // However perf's converters name it.
+        if event.has_count() && is_samples(&event.counted) && event.name != Event::SAMPLES {
+            Event::SAMPLES.clone_into(&mut event.counted);
+        }
+        let others = names.iter().enumerate().filter(|(at, _)| *at != weight).map(|(_, name)| name.clone()).collect();
+        let shown = format!("{name}/{}", text(message, chosen.unit));
+        let sample_types = SampleTypes { shown, others };
+        Ok(Self { types: message.sample_types.len(), weight, scale, count, event, sample_types })
+    }
+}
+
+fn position(names: &[String], asked: &str) -> Option<usize> {
+    let by_name = names.iter().position(|name| name == asked);
+    by_name.or_else(|| asked.parse().ok().filter(|at| *at < names.len()))
+}
+
+fn default(message: &Message<'_>, names: &[String]) -> Option<usize> {
+    let default = text(message, message.default_sample_type);
+    let by_name = names.iter().position(|name| *name == default).filter(|_| !default.is_empty());
+    by_name.or_else(|| names.len().checked_sub(1))
+}
+
+/// The type that counts what another one measures: the samples that stand before it, or the objects or contentions right before it.
+fn count_of(message: &Message<'_>, weight: usize) -> Option<usize> {
+    let is_count = |at: usize| message.sample_types.get(at).is_some_and(|kind| message.text(kind.unit) == b"count");
+    let samples = |at: &usize| {
+        let kind = message.sample_types.get(*at);
+        is_count(*at) && kind.is_some_and(|kind| is_samples(&text(message, kind.kind)))
+    };
+    if let Some(samples) = (0..weight).rev().find(samples) {
+        return Some(samples);
+    }
+    let unit = message.sample_types.get(weight).map(|kind| unit_of(message.text(kind.unit)).0)?;
+    weight.checked_sub(1).filter(|before| is_count(*before) && unit != Unit::Events)
+}
+
+/// `samples` as Go and goflame write it; `perf_to_profile` has `cycles_sample` beside `cycles_event`.
+fn is_samples(name: &str) -> bool {
+    name == Event::SAMPLES || name.ends_with("_sample")
+}
+
+/// The unit of a profile, and how many of it a unit of pprof has.
+fn unit_of(unit: &[u8]) -> (Unit, u64) {
+    match unit {
+        b"nanoseconds" | b"ns" => (Unit::Nanoseconds, 1),
+        b"microseconds" | b"us" => (Unit::Nanoseconds, 1_000),
+        b"milliseconds" | b"ms" => (Unit::Nanoseconds, 1_000_000),
+        b"seconds" | b"s" => (Unit::Nanoseconds, 1_000_000_000),
+        b"bytes" => (Unit::Bytes, 1),
+        _ => (Unit::Events, 1),
+    }
+}
+
+/// Samples per second, where what is shown is a time and was sampled by it.
+fn frequency(message: &Message<'_>, shown: ValueType, scale: u64) -> u64 {
+    let period = u64::try_from(message.period).unwrap_or(0).saturating_mul(scale);
+    let same = message.text(message.period_type.kind) == message.text(shown.kind)
+        && message.text(message.period_type.unit) == message.text(shown.unit);
+    let is_time = unit_of(message.text(shown.unit)).0 == Unit::Nanoseconds;
+    if !same || !is_time {
+        return 0;
+    }
+    1_000_000_000_u64.saturating_add(period / 2).checked_div(period).unwrap_or(0)
+}
+
+/// Enough of a name for people.
+fn text(message: &Message<'_>, position: usize) -> String {
+    const LONGEST: usize = 200;
+    let text = message.text(position);
+    String::from_utf8_lossy(text.get(..LONGEST).unwrap_or(text)).into_owned()
+}

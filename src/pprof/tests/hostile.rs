@@ -1,0 +1,180 @@
+//! Damaged and crafted files: no panic, no endless work, no memory out of proportion, and the place of the damage.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::pprof::unpack::unpack_within;
+
+#[test]
+fn cut_at_every_byte() {
+    let whole = small().0;
+    let all = stacks(&imported(&small()).profile);
+    let last_name = 6 + whole.windows(6).position(|bytes| bytes == b"memcpy").unwrap();
+    for cut in 0..whole.len() {
+        match read(&whole[..cut], None) {
+            // A message may end after any of its fields: here only strings follow that nothing refers to.
+            Ok(imported) => {
+                assert!(cut >= last_name, "{cut}");
+                assert_eq!(stacks(&imported.profile), all);
+            }
+            Err(Error::Damaged { offset, .. }) => assert!(offset <= cut, "{offset} in {cut} bytes"),
+            Err(Error::Dangling { target: "string", .. } | Error::NoSampleType) => {}
+            Err(other) => panic!("{cut}: {other:?}"),
+        }
+    }
+    let packed = gzipped(&whole);
+    for cut in 0..packed.len() {
+        match read(&packed[..cut], None) {
+            Err(Error::Gzip { unpacked, .. }) if cut > 1 => assert!(unpacked <= whole.len()),
+            Err(Error::Damaged { offset: 0, .. } | Error::NoSampleType) if cut < 2 => {}
+            other => panic!("{cut}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_byte_set_to_anything() {
+    let whole = small().0;
+    let packed = gzipped(&whole);
+    for bytes in [&whole, &packed] {
+        for at in 0..bytes.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff, bytes[at] ^ 1, bytes[at] ^ 0x80] {
+                let mut changed = bytes.clone();
+                changed[at] = value;
+                let _ = read(&changed, None);
+            }
+        }
+    }
+}
+
+#[test]
+fn bombs_are_not_unpacked() {
+    let mut bomb = small().0;
+    bomb.resize(1 << 20, 0);
+    let packed = gzipped(&bomb);
+    assert!(packed.len() < 1 << 12);
+    for bytes in [&bomb, &packed] {
+        let error = unpack_within(bytes, (1 << 20) - 1).unwrap_err();
+        assert!(matches!(error, Error::TooLarge), "{error:?}");
+        assert_eq!(error.to_string(), "it has more than 256 MiB unpacked");
+        assert_eq!(*unpack_within(bytes, 1 << 20).unwrap(), bomb);
+    }
+}
+
+#[test]
+fn references_lead_somewhere() {
+    let cases = [
+        (small().sample(&[9], &[1, 1]), "a sample", "location 9"),
+        (small().sample(&[0], &[1, 1]), "a sample", "location 0"),
+        (small().location(9, 7, 0, &[]), "a location", "mapping 7"),
+        (small().location(9, 1, 0, &[(u64::MAX, 0)]), "a location", "function 18446744073709551615"),
+        (small().function(9, 1 << 40, 0, 0), "a function", "string 1099511627776"),
+        (small().value_type(1, 99, 0), "a sample type", "string 99"),
+        (small().message(3, &Message::default().number(1, 9).number(6, u64::MAX)), "a mapping", "string "),
+    ];
+    for (message, what, target) in cases {
+        let text = error(&message).to_string();
+        assert!(text.starts_with(what) && text.contains(&format!(" refers to {target}")), "{text}");
+    }
+}
+
+#[test]
+fn ids_are_taken_once_and_never_zero() {
+    for (message, expected) in [
+        (small().location(1, 1, 0, &[]), "a location at byte [..] has the id 1, which is taken"),
+        (small().location(0, 1, 0, &[]), "a location at byte [..] has the id 0, which is reserved"),
+        (small().function(3, 0, 0, 0), "a function at byte [..] has the id 3, which is taken"),
+        (small().message(3, &Message::default()), "a mapping at byte [..] has the id 0, which is reserved"),
+    ] {
+        let text = error(&message).to_string().replace(" of the unpacked profile", "");
+        let (start, end) = expected.split_once("[..]").unwrap();
+        assert!(text.starts_with(start) && text.ends_with(end), "{text}");
+    }
+}
+
+#[test]
+fn a_sample_has_a_value_for_each_type() {
+    for values in [&[][..], &[1], &[1, 2, 3]] {
+        let error = error(&small().sample(&[1], values));
+        assert!(matches!(error, Error::Values { types: 2, .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn negative_values_are_left_out_and_told() {
+    let minus = |value: i64| value.cast_unsigned();
+    let message =
+        small().sample(&[2], &[minus(-3), minus(-30)]).sample(&[2], &[1, minus(i64::MIN)]).sample(&[2], &[0, 0]);
+    let Imported { profile, notes, .. } = imported(&message);
+    assert_eq!(profile.total_count(), 203);
+    assert_eq!(notes, ["2 samples have negative values, as differences of profiles do: they are left out"]);
+}
+
+#[test]
+fn huge_counts_saturate() {
+    let most = i64::MAX.unsigned_abs();
+    let message = small().sample(&[1], &[most, most]).sample(&[1], &[most, most]).sample(&[2, 1], &[most, most]);
+    let Imported { profile, quality, .. } = imported(&message);
+    assert_eq!((profile.total_count(), profile.total_weight()), (u64::MAX, u64::MAX));
+    assert_eq!(quality.user_frames, u64::MAX);
+    assert!(quality.verdict().1.is_empty());
+}
+
+#[test]
+fn inlined_calls_cannot_multiply_the_file() {
+    let chain = vec![(1, 1); 4000];
+    let mut message = small().location(3, 1, 0, &chain);
+    for at in 0..1000 {
+        message = message.sample(&[3], &[1, at]);
+    }
+    assert!(matches!(error(&message), Error::Repetitive));
+    let deep = small().location(3, 1, 0, &chain).sample(&[3, 3], &[1, 1]);
+    assert!(matches!(error(&deep), Error::Deep { .. }));
+    let deep = small().sample(&vec![1; 1 << 20], &[1, 1]);
+    assert!(matches!(error(&deep), Error::Deep { .. }));
+}
+
+#[test]
+fn what_is_no_profile() {
+    for bytes in [&b""[..], b"once upon a time\n", b"PERFILE2", b"\x7fELF\x02\x01\x01", b"#!/bin/sh\n", b"{}", &[0; 64]]
+    {
+        assert!(!is_pprof(bytes), "{bytes:?}");
+    }
+    for text in [&b""[..], b"an archive, or a text"] {
+        let error = read(&gzipped(text), None).unwrap_err();
+        assert!(matches!(error, Error::NotPprof), "{error:?}");
+    }
+    // Something behind the stream: neither lost nor taken for a profile.
+    let mut tail = gzipped(&small().0);
+    tail.extend(b"tail");
+    assert!(matches!(read(&tail, None), Err(Error::Gzip { .. })));
+}
+
+#[test]
+fn what_newer_writers_may_add_is_skipped() {
+    let mut message = small().number(15, 1).number(99, 7).bytes(98, b"new");
+    // Eight and four bytes.
+    varint(&mut message.0, 97 << 3 | 1);
+    message.0.extend([7; 8]);
+    varint(&mut message.0, 96 << 3 | 5);
+    message.0.extend([7; 4]);
+    assert_eq!(stacks(&imported(&message).profile), stacks(&imported(&small()).profile));
+    // Groups, which are no longer used, and a field without a number.
+    for key in [99 << 3 | 3, 99 << 3 | 7, 0] {
+        let mut message = small();
+        let offset = message.0.len();
+        varint(&mut message.0, key);
+        assert!(matches!(error(&message), Error::Damaged { offset: at, .. } if at == offset));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_fields_behind_a_good_profile(tail in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut bytes = small().0;
+        bytes.extend(tail);
+        if let Ok(imported) = read(&bytes, None) {
+            prop_assert!(imported.profile.total_count() >= 203);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Which of several sample types is shown, and what counts it.
+
+use super::{Message, read};
+use crate::pprof::Error;
+use crate::profile::Unit;
+
+/// A profile with these sample types, one sample whose values are 1, 10, 100…, and perhaps a default.
+fn typed(types: &[(&str, &str)], default: Option<&str>) -> Message {
+    let mut strings = vec![""];
+    let mut message = Message::default();
+    for (kind, unit) in types {
+        message = message.value_type(1, strings.len() as u64, strings.len() as u64 + 1);
+        strings.extend([*kind, *unit]);
+    }
+    if let Some(default) = default {
+        message = message.number(14, strings.len() as u64);
+        strings.push(default);
+    }
+    let values: Vec<u64> = (0..types.len()).map(|at| 10_u64.pow(u32::try_from(at).unwrap())).collect();
+    message.sample(&[], &values).strings(&strings)
+}
+
+const HEAP: [(&str, &str); 4] =
+    [("alloc_objects", "count"), ("alloc_space", "bytes"), ("inuse_objects", "count"), ("inuse_space", "bytes")];
+
+/// Name, what counts it, unit, count and weight of what is shown.
+fn shown(types: &[(&str, &str)], default: Option<&str>, asked: Option<&str>) -> (String, String, Unit, u64, u64) {
+    let profile = read(&typed(types, default).0, asked).unwrap().profile;
+    let sample = &profile.samples()[0];
+    (profile.event.name.clone(), profile.event.counted.clone(), profile.event.unit, sample.count, sample.weight)
+}
+
+fn expect(name: &str, counted: &str, unit: Unit, count: u64, weight: u64) -> (String, String, Unit, u64, u64) {
+    (name.to_owned(), counted.to_owned(), unit, count, weight)
+}
+
+#[test]
+fn default_then_last_as_pprof_does() {
+    let inuse = expect("inuse_space", "inuse_objects", Unit::Bytes, 100, 1000);
+    let alloc = expect("alloc_space", "alloc_objects", Unit::Bytes, 1, 10);
+    assert_eq!(shown(&HEAP, None, None), inuse);
+    assert_eq!(shown(&HEAP, Some("alloc_space"), None), alloc);
+    assert_eq!(shown(&HEAP, Some("gone"), None), inuse);
+}
+
+#[test]
+fn what_is_asked_for_is_taken_by_name_or_position() {
+    let objects = expect("inuse_objects", "inuse_objects", Unit::Events, 100, 100);
+    assert_eq!(shown(&HEAP, None, Some("inuse_objects")), objects);
+    assert_eq!(shown(&HEAP, None, Some("2")), objects);
+    for asked in ["4", "-1", "inuse", ""] {
+        match read(&typed(&HEAP, None).0, Some(asked)).unwrap_err() {
+            error @ Error::UnknownSampleType { .. } => {
+                assert!(error.is_usage());
+                assert_eq!(error.hints(), ["it has alloc_objects, alloc_space, inuse_objects, inuse_space"]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn each_writer_s_pairs_of_types() {
+    let events = [("samples", "count"), ("cycles", "count"), ("instructions", "count")];
+    assert_eq!(shown(&events, None, None), expect("instructions", "samples", Unit::Events, 1, 100));
+    let converted = [("a_sample", "count"), ("a_event", "count"), ("b_sample", "count"), ("b_event", "count")];
+    assert_eq!(shown(&converted, Some("a_event"), None), expect("a_event", "samples", Unit::Events, 1, 10));
+    assert_eq!(shown(&converted, None, None), expect("b_event", "samples", Unit::Events, 100, 1000));
+    let delay = [("contentions", "count"), ("delay", "nanoseconds")];
+    assert_eq!(shown(&delay, None, None), expect("delay", "contentions", Unit::Nanoseconds, 1, 10));
+    assert_eq!(shown(&[("goroutine", "count")], None, None), expect("goroutine", "goroutine", Unit::Events, 1, 1));
+    let wall = [("x", "pages"), ("wall", "microseconds")];
+    assert_eq!(shown(&wall, None, None), expect("wall", "wall", Unit::Nanoseconds, 10_000, 10_000));
+}
+
+#[test]
+fn only_what_was_sampled_has_a_number_of_samples() {
+    let samples = |types: &[(&str, &str)]| read(&typed(types, None).0, None).unwrap().quality.samples;
+    assert_eq!(samples(&[("samples", "count"), ("cpu", "nanoseconds")]), Some(1));
+    assert_eq!(samples(&HEAP), None);
+}
+
+#[test]
+fn a_profile_without_types_is_none() {
+    assert!(matches!(read(&typed(&[], None).0, None), Err(Error::NoSampleType)));
+}

@@ -1,0 +1,46 @@
+//! Whether bytes are a pprof profile, and out of their gzip stream.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::error::Error;
+use super::message::is_field;
+use super::wire::begins_with;
+
+/// The largest profile, unpacked. A million different stacks have some 31 MB; gzip makes up to a thousand bytes of one, so that
+/// a small file could claim all memory of a machine.
+pub const LARGEST: usize = 256 << 20;
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Whether a file that begins so, or is that, should be read as a pprof profile.
+pub fn is_pprof(beginning: &[u8]) -> bool {
+    beginning.starts_with(&GZIP) || begins_with(beginning, is_field)
+}
+
+/// The profile itself.
+pub(super) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+    unpack_within(bytes, LARGEST)
+}
+
+/// The profile itself, of at most so many bytes.
+pub(super) fn unpack_within(bytes: &[u8], largest: usize) -> Result<Cow<'_, [u8]>, Error> {
+    if !bytes.starts_with(&GZIP) {
+        return if bytes.len() > largest { Err(Error::TooLarge) } else { Ok(Cow::Borrowed(bytes)) };
+    }
+    let mut unpacked = Vec::new();
+    let limit = u64::try_from(largest).unwrap_or(u64::MAX).saturating_add(1);
+    if let Err(source) = MultiGzDecoder::new(bytes).take(limit).read_to_end(&mut unpacked) {
+        return Err(Error::Gzip { unpacked: unpacked.len(), source });
+    }
+    if unpacked.len() > largest {
+        return Err(Error::TooLarge);
+    }
+    // An archive, or a text.
+    if !begins_with(&unpacked, is_field) {
+        return Err(Error::NotPprof);
+    }
+    Ok(Cow::Owned(unpacked))
+}

@@ -1,0 +1,159 @@
+//! Protocol buffers: the fields of a message, in place.
+//!
+//! The encoding is <https://protobuf.dev/programming-guides/encoding>: a field is its number and type in one varint, then a varint,
+//! 4 or 8 bytes, or a length and so many bytes.
+
+use super::error::Error;
+use crate::bytes::Cursor;
+
+/// A message, or another run of bytes in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Where it begins in the file.
+    pub(super) offset: usize,
+    /// Its name in errors: `a sample`.
+    pub(super) what: &'static str,
+}
+
+/// A field of a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field<'a> {
+    pub(super) number: u64,
+    value: Value<'a>,
+    /// Where it begins in the file.
+    offset: usize,
+    what: &'static str,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Value<'a> {
+    Varint(u64),
+    /// A message, a text, or numbers, and where they begin.
+    Bytes(&'a [u8], usize),
+    /// 4 or 8 bytes, which profile.proto has none of.
+    Fixed,
+}
+
+/// The fields of a message, up to the first error.
+pub(super) struct Fields<'a> {
+    cursor: Cursor<'a>,
+    /// Where the message ends in the file.
+    end: usize,
+    what: &'static str,
+    failed: bool,
+}
+
+impl<'a> Piece<'a> {
+    pub(super) fn fields(self) -> Fields<'a> {
+        let end = self.offset.saturating_add(self.bytes.len());
+        Fields { cursor: Cursor::new(self.bytes), end, what: self.what, failed: false }
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn offset(&self) -> usize {
+        self.end.saturating_sub(self.cursor.remaining())
+    }
+
+    fn field(&mut self, offset: usize) -> Option<Field<'a>> {
+        let key = self.cursor.uvarint64()?;
+        let number = Some(key >> 3).filter(|number| *number > 0)?;
+        let value = match key & 7 {
+            0 => Value::Varint(self.cursor.uvarint64()?),
+            1 => self.cursor.skip(8).map(|()| Value::Fixed)?,
+            2 => {
+                let length = self.cursor.uvarint64()?;
+                let start = self.offset();
+                Value::Bytes(self.cursor.take_u64(length)?, start)
+            }
+            5 => self.cursor.skip(4).map(|()| Value::Fixed)?,
+            _ => return None,
+        };
+        Some(Field { number, value, offset, what: self.what })
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Result<Field<'a>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed || self.cursor.remaining() == 0 {
+            return None;
+        }
+        let offset = self.offset();
+        let field = self.field(offset);
+        self.failed = field.is_none();
+        Some(field.ok_or(Error::Damaged { what: self.what, offset }))
+    }
+}
+
+impl<'a> Field<'a> {
+    /// Its number or numbers are not what they should be.
+    pub(super) fn damaged(&self) -> Error {
+        Error::Damaged { what: self.what, offset: self.offset }
+    }
+
+    /// A number.
+    pub(super) fn number(&self) -> Result<u64, Error> {
+        match self.value {
+            Value::Varint(number) => Ok(number),
+            _ => Err(self.damaged()),
+        }
+    }
+
+    /// A number that may be negative.
+    pub(super) fn signed(&self) -> Result<i64, Error> {
+        self.number().map(u64::cast_signed)
+    }
+
+    /// A text.
+    pub(super) fn text(&self) -> Result<&'a [u8], Error> {
+        match self.value {
+            Value::Bytes(bytes, _) => Ok(bytes),
+            _ => Err(self.damaged()),
+        }
+    }
+
+    /// A message within the message.
+    pub(super) fn message(&self, what: &'static str) -> Result<Piece<'a>, Error> {
+        match self.value {
+            Value::Bytes(bytes, offset) => Ok(Piece { bytes, offset, what }),
+            _ => Err(self.damaged()),
+        }
+    }
+
+    /// Hands out the numbers of a repeated field, of which this may be one or, packed, many.
+    pub(super) fn numbers(&self, mut each: impl FnMut(u64) -> Result<(), Error>) -> Result<(), Error> {
+        match self.value {
+            Value::Varint(number) => each(number),
+            Value::Bytes(bytes, _) => {
+                let mut cursor = Cursor::new(bytes);
+                while cursor.remaining() > 0 {
+                    each(cursor.uvarint64().ok_or_else(|| self.damaged())?)?;
+                }
+                Ok(())
+            }
+            Value::Fixed => Err(self.damaged()),
+        }
+    }
+}
+
+/// Whether bytes begin as a message of fields that are encoded as `is_field` says of their numbers, as far as they go.
+pub(super) fn begins_with(bytes: &[u8], is_field: impl Fn(u64, u64) -> bool) -> bool {
+    /// So many right ones are no accident.
+    const ENOUGH: usize = 16;
+    let mut cursor = Cursor::new(bytes);
+    for _ in 0..ENOUGH {
+        if cursor.remaining() == 0 {
+            break;
+        }
+        let known = cursor.uvarint64().filter(|key| is_field(key >> 3, key & 7));
+        let (Some(key), Some(number)) = (known, cursor.uvarint64()) else { return false };
+        // What is longer than what is there was cut off.
+        if key & 7 == 2 && cursor.take_u64(number).is_none() {
+            break;
+        }
+    }
+    !bytes.is_empty()
+}

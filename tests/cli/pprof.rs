@@ -1,0 +1,156 @@
+//! `goflame report` on pprof profiles: of Go's runtime, of goflame, damaged ones, and what is none.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::harness::Project;
+
+/// A project, and the profiles that tests/workloads/profiles wrote into it.
+fn profiles() -> Project {
+    let project = Project::workload("profiles", "");
+    project.shell("go build -o program ./profiles && ./program .").run().code(0);
+    project
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+#[test]
+fn every_format_of_a_profile_of_go() {
+    let project = profiles();
+    // By content, whatever it is called.
+    std::fs::rename(project.path("cpu.pb.gz"), project.path("perf.data")).unwrap();
+    let report = project.goflame(["report", "perf.data"]).run();
+    report
+        .code(0)
+        .stderr_has("     Reading [..] samples of perf.data in [..] s")
+        .stderr_has("     Showing cpu/nanoseconds; `--sample-type` takes samples too")
+        .stderr_has("     Warning labels that goflame has no view of are left out: tenant")
+        .stderr_has("     Quality [..]: 100 % of frames named, what was lost is not known")
+        .stderr_lacks("[..]0 lost[..]");
+    assert!(report.stdout.starts_with("Hottest functions"), "{}", report.stdout);
+    assert!(report.stdout.lines().next().unwrap().ends_with(" ms of cpu"), "{}", report.stdout);
+    assert!(report.stdout.contains("└ main.compute"), "{}", report.stdout);
+
+    let folded = project.goflame(["report", "perf.data", "-f", "folded"]).run();
+    folded.code(0);
+    assert!(folded.stdout.contains("program;runtime.main;main.main;main.compute;"), "{}", folded.stdout);
+    let json = project.goflame(["report", "perf.data", "-f", "json"]).run();
+    let json: serde_json::Value = serde_json::from_str(&json.code(0).stdout).unwrap();
+    assert_eq!(
+        (&json["event"], &json["unit"], &json["frequency"]),
+        (&"cpu".into(), &"nanoseconds".into(), &100.into())
+    );
+    let figures = &json["quality"]["figures"];
+    for unknown in ["lost", "throttled", "truncated_stacks", "kernel_sampled", "cpu"] {
+        assert!(figures[unknown].is_null(), "{unknown} is said to be {}", figures[unknown]);
+    }
+    assert_eq!(figures["samples"], json["samples"]);
+    let svg = project.goflame(["report", "perf.data", "-f", "svg"]).run();
+    assert!(svg.code(0).stdout.contains("main.step (inlined)"), "no call is marked as inlined");
+    assert!(svg.stdout.contains("100 Hz, "), "{}", svg.stdout);
+    project.goflame(["report", "perf.data", "-f", "pprof", "-o", "again.pb.gz"]).run().code(0);
+    let again = project.goflame(["report", "again.pb.gz", "-f", "folded"]).run();
+    assert_eq!(again.code(0).stdout, folded.stdout);
+
+    let piped = project.shell("cat perf.data | $goflame report /dev/stdin -f folded").run();
+    assert_eq!(piped.code(0).stdout, folded.stdout);
+}
+
+#[test]
+fn one_of_several_sample_types() {
+    let project = profiles();
+    let report = |args: &[&str]| {
+        let mut command = project.goflame(["report", "heap.pb.gz"]);
+        for arg in args {
+            command = command.arg(arg);
+        }
+        command.run()
+    };
+    let space = report(&[]);
+    space
+        .code(0)
+        .stderr_has("     Reading [..] inuse_objects of heap.pb.gz in [..] s")
+        .stderr_has(
+            "     Showing inuse_space/bytes; `--sample-type` takes alloc_objects, alloc_space, inuse_objects too",
+        )
+        // Objects of the heap are no samples, few or many.
+        .stderr_has("     Quality good: 100 % of frames named, what was lost is not known");
+    assert!(space.stdout.lines().next().unwrap().ends_with(" MiB of inuse_space"), "{}", space.stdout);
+    let folded = report(&["-f", "folded"]);
+    let bytes: u64 =
+        folded.code(0).stdout.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum();
+    assert!(bytes > 600_000, "the heap holds 667 blocks of 1000 bytes and more: {bytes}");
+    let objects = report(&["--sample-type", "inuse_objects"]);
+    objects.code(0).stderr_has("     Showing inuse_objects/count; [..]");
+    assert_eq!(report(&["--sample-type", "2"]).code(0).stdout, objects.stdout);
+    report(&["--sample-type", "nope"]).code(2).stdout("").stderr(
+        "error: cannot read heap.pb.gz as a pprof profile
+  cause: it has no sample type `nope`
+   help: it has alloc_objects, alloc_space, inuse_objects, inuse_space
+",
+    );
+}
+
+#[test]
+fn a_recording_has_no_sample_types() {
+    let project = Project::workload("exit3", "");
+    project.goflame(["run"]).run().code(0);
+    let refused = |source: &str| project.goflame(["report", "--sample-type", "cpu", source]).run();
+    refused("latest")
+        .code(2)
+        .stderr_has("error: [..] is a recording of one event: it has no sample types to choose from");
+    let run = project.only_run();
+    refused(&format!("{run}/perf.data")).code(2);
+    // The same run's profile has some.
+    refused(&format!("{run}/profile.pb.gz")).code(0).stderr_lacks("     Warning labels [..]");
+}
+
+#[test]
+fn damaged_profiles_say_where() {
+    let project = profiles();
+    let whole = project.read("cpu.pb.gz");
+    let refused = |bytes: &[u8]| {
+        project.write("damaged", bytes);
+        let report = project.goflame(["report", "./damaged"]).run();
+        report.code(7).stdout("");
+        report
+    };
+    refused(&whole[..whole.len() / 2]).stderr(
+        "error: cannot read ./damaged as a pprof profile
+  cause: its gzip data is cut off or damaged behind [..] unpacked bytes
+  cause: [..]
+   help: get the file again: a CPU profile is whole once `pprof.StopCPUProfile` has returned, a download once it has ended
+",
+    );
+    for cut in [1, 2, 9, 10, 20, whole.len() - 8, whole.len() - 1] {
+        refused(&whole[..cut]).stderr_has("error: [..]");
+    }
+    // A time, and a sample type that is longer than the file.
+    refused(b"\x48\x01\x0a\x7f\x08\x01").stderr_in_order(
+        "error: cannot read ./damaged as a pprof profile
+  cause: the profile is cut off or damaged at byte 2 of the unpacked profile
+",
+    );
+    refused(&gzipped(b"once upon a time")).stderr_in_order(
+        "error: cannot read ./damaged as a pprof profile
+  cause: what it unpacks to is no pprof profile
+   help: goflame reads perf.data files and pprof profiles (profile.proto), [..]
+",
+    );
+    // A bomb: a time, and then zeros, a thousand for each byte.
+    let bomb = project
+        .shell("(printf '\\110\\1'; head -c 300M /dev/zero) | gzip > bomb && ls -s --block-size=1M bomb && $goflame report ./bomb")
+        .run();
+    bomb.code(7).stdout("1 bomb\n").stderr_in_order(
+        "error: cannot read ./bomb as a pprof profile
+  cause: it has more than 256 MiB unpacked
+   help: [..]
+",
+    );
+}
