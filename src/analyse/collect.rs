@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use super::chain::Chain;
 use super::files::{Binaries, Files};
-use super::goroutine::Readings;
+use super::goroutine::{Origin, Readings, Running};
 use super::kernel::KernelCode;
 use super::maps::{Hint, Space, Spaces};
 use super::place::{NodeId, Place, Places, Word};
@@ -243,16 +243,24 @@ impl<'d> Collector<'d, '_, '_> {
         }
     }
 
-    /// The goroutine of a sample that was taken in Go code.
+    /// The goroutine that a sample is of, whose stack is in `words`.
     fn goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<u32> {
         let registers = sample.user_regs.as_ref().and_then(Registers::of)?;
-        let address = registers.goroutine.filter(|address| *address != 0 && address.is_multiple_of(8))?;
         let space = self.spaces.of(pid)?;
-        let seen = self.settings.goroutines.at(pid, address, sample.time.unwrap_or(0));
-        // C code may keep anything in the register, unless a goroutine is known to be there.
-        if seen.is_none() && !self.unwinder.is_go(space, registers.ip()) {
-            return None;
-        }
+        let unwinder = &mut self.unwinder;
+        let root = self.words.first_chunk().map(|words| words.map(|word| word.address));
+        let origin = || {
+            let start = unwinder.start_of(root?, space)?;
+            let pointer = sample.user_stack.and_then(|stack| unwinder.came_from(&registers, stack, space));
+            Some(Origin { pointer, start })
+        };
+        let (address, seen) = match self.settings.goroutines.running(pid, &registers, sample.time.unwrap_or(0), origin)
+        {
+            Running::Goroutine(seen) => (seen.address, Some(seen)),
+            // C code may keep anything in the register.
+            Running::Unread(address) if self.unwinder.is_go(space, registers.ip()) => (address, None),
+            Running::Unread(_) | Running::Thread => return None,
+        };
         let places = &mut self.out.places;
         let mut place = |address: u64| {
             let (image, offset) = space.find(address, &mut Hint::default())?;

@@ -65,6 +65,11 @@ impl Registers {
         self.ip
     }
 
+    /// The stack pointer.
+    pub(super) fn sp(&self) -> u64 {
+        self.sp
+    }
+
     /// Reads them, under the numbers of x86-64 or arm64 (`asm/perf_regs.h`).
     pub(super) fn of(regs: &UserRegs<'_>) -> Option<Self> {
         // Only arm64 has a register of this number.
@@ -192,6 +197,46 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         }
     }
 
+    /// The first address of the goroutine's function that a chain (of which `root` are the outermost two addresses,
+    /// the outermost first) begins with. `None` of a chain that does not begin with a goroutine's root.
+    pub(super) fn start_of(&mut self, root: [u64; 2], space: &Space) -> Option<u64> {
+        let [goexit, address] = root;
+        let mut hint = Hint::default();
+        let go = self.step(space, goexit, &mut hint)?;
+        matches!(go.special, Some(Special::Goexit)).then_some(())?;
+        let go = self.step(space, address, &mut hint)?;
+        let (image, offset) = space.find(address, &mut hint)?;
+        let linked = self.binaries.get(image).ok()?.address_of_offset(offset)?;
+        address.checked_sub(linked.checked_sub(go.entry)?)
+    }
+
+    /// The frame pointer that a thread on another stack than its callers' brought along from theirs (`systemstack` and
+    /// `asmcgocall` keep it), as far as the copy tells. `None` where there are no callers: in the scheduler.
+    pub(super) fn came_from(&mut self, registers: &Registers, stack: &[u8], space: &Space) -> Option<u64> {
+        let copied = Copied { sp: registers.sp, bytes: stack };
+        // To the function that switches stacks, of which the table does not say where its caller is.
+        let End::Unknown = self.walk(registers, copied, space) else { return None };
+        // A function that has called has its frame: the caller's frame pointer is below the return address.
+        let mut pointer = match self.walked.as_slice() {
+            [leaf] if registers.bp.checked_add(8) != Some(leaf.location) => registers.bp,
+            [.., last] => copied.word(last.location.checked_sub(8)?)?,
+            [] => registers.bp,
+        };
+        // Code of other languages lies below it.
+        let mut hint = Hint::default();
+        for _ in 0..MOST_FRAMES {
+            let Some(next) = copied.word(pointer) else {
+                return Some(pointer).filter(|pointer| pointer.is_multiple_of(8));
+            };
+            let caller = copied.word(pointer.checked_add(8)?)?;
+            if self.step(space, caller.saturating_sub(1), &mut hint).is_some_and(|go| is_root(&go)) {
+                return None;
+            }
+            pointer = next;
+        }
+        None
+    }
+
     /// Whether an address is in a Go function.
     pub(super) fn is_go(&mut self, space: &Space, address: u64) -> bool {
         self.step(space, address, &mut Hint::default()).is_some()
@@ -207,7 +252,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         let (mut address, mut sp, mut link) = (registers.ip, registers.sp, registers.link);
         while self.walked.len() < MOST_FRAMES {
             let Some(go) = self.step(space, address, &mut hint) else { return End::Unknown };
-            if go.top_frame || matches!(go.special, Some(Special::Mcall | Special::Morestack)) {
+            if is_root(&go) {
                 return End::Root;
             }
             let Some(pushed) = go.sp_delta.ok().map(u64::from).filter(|_| !go.sp_write) else { return End::Unknown };
@@ -243,6 +288,11 @@ impl<'b, 'f> Unwinder<'b, 'f> {
             binary.unwind(binary.address_of_offset(offset)?)
         })
     }
+}
+
+/// Whether no frame is outside of this one: at the root of a stack, and where a goroutine's stack is left for good.
+fn is_root(go: &GoUnwind) -> bool {
+    go.top_frame || matches!(go.special, Some(Special::Mcall | Special::Morestack))
 }
 
 #[cfg(test)]

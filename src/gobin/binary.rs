@@ -6,8 +6,9 @@ use std::sync::OnceLock;
 use super::buildinfo::BuildInfo;
 use super::container::Segment;
 use super::debuginfo::DebugInfo;
+use super::descriptor::{DescriptorOffsets, OffsetsSource};
 use super::elf::Elf;
-use super::error::{BuildInfoAbsence, Error, PclntabAbsence, Reason};
+use super::error::{BuildInfoAbsence, Error, NoDescriptors, PclntabAbsence, Reason};
 use super::facts::{self, Facts};
 use super::location::{Location, SourceFrame};
 use super::locator::Locator;
@@ -118,6 +119,11 @@ impl<'a> Binary<'a> {
     /// What can be said about how the file was built. Walks all Go functions.
     pub fn facts(&self) -> Facts {
         facts::gather(&self.elf, self.pclntab())
+    }
+
+    /// Where the running program keeps what tells its goroutines apart, and what says so. Reads the runtime's DWARF.
+    pub fn descriptors(&self) -> Result<(DescriptorOffsets, OffsetsSource), NoDescriptors> {
+        DescriptorOffsets::find(&self.elf)
     }
 
     fn symbols(&self) -> &Symbols<'a> {

@@ -83,3 +83,21 @@ pub enum NoSpDelta {
     #[error("the function's table of stack depths does not cover the address")]
     NotCovered,
 }
+
+/// Why it is not known where a program keeps what tells its goroutines apart.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum NoDescriptors {
+    /// Addresses are of 4 bytes.
+    #[error("goroutines of 32-bit programs are not read")]
+    PointerSize,
+    /// No DWARF of the runtime, and no build info.
+    #[error(
+        "the program has no DWARF that says where the runtime keeps its goroutines, and its Go version is unknown ({0})"
+    )]
+    NoVersion(BuildInfoAbsence),
+    /// No DWARF of the runtime, and a version that is not in the table.
+    #[error(
+        "the program has no DWARF that says where the runtime keeps its goroutines, and where {0} keeps them is not known"
+    )]
+    UnknownVersion(String),
+}

@@ -1,5 +1,6 @@
 //! Goroutines of a run: where the program's descriptors have their fields, and the file that readings are kept in.
 
+use std::fs::File;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -8,49 +9,44 @@ use super::Error;
 use crate::analyse::GoroutineSeen;
 use crate::build::Artifact;
 use crate::fsio;
+use crate::gobin::Binary;
+use crate::perfevent::MappedFile;
 use crate::record;
 
 /// The file in a run directory.
 pub(super) const GOROUTINES_FILE: &str = "goroutines.json";
 
 /// The number of its format.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
-/// A recorder keeps 2^18 readings, of some 150 bytes each as text.
-const LARGEST: u64 = 1 << 26;
+/// A recorder keeps 2^18 readings, of some 200 bytes each as text.
+const LARGEST: u64 = 1 << 27;
 
-/// Offsets in `runtime.g` by Go version: goid, parentGoid, gopc, startpc. From the DWARF of programs that these
-/// versions built; amd64 and arm64 are alike. A version that is not here is not guessed at.
-const OFFSETS: [(&str, usize, Option<usize>, usize, usize); 8] = [
-    ("1.19", 152, None, 296, 312),
-    ("1.21", 152, Some(272), 280, 296),
-    ("1.22", 152, Some(272), 280, 296),
-    ("1.23", 160, Some(280), 288, 304),
-    ("1.24", 160, Some(280), 288, 304),
-    ("1.25", 152, Some(272), 280, 296),
-    ("1.26", 152, Some(280), 288, 304),
-    ("1.27", 152, Some(280), 288, 304),
-];
-
-/// How to read the goroutines of a program; `None` when it is not known.
-pub(super) fn layout(artifact: &Artifact) -> Option<record::GoroutineLayout> {
+/// How to read the goroutines of a program; or why it is not known.
+pub(super) fn layout(artifact: &Artifact) -> Result<record::GoroutineLayout, String> {
     if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
-        return None;
+        return Err("this machine's programs have no goroutine register that goflame knows".into());
     }
-    let go = artifact.facts.go.as_ref().ok()?;
-    let (_, id, parent, creator, start) = *OFFSETS.iter().find(|row| is_of(&go.go_version, row.0))?;
-    let program = std::fs::canonicalize(&artifact.path).ok()?;
-    Some(record::GoroutineLayout { program, id, parent, creator, start })
-}
-
-/// Whether a version (`go1.26.8`, `go1.27-rc.1 X:nogreenteagc`) is one of these releases.
-fn is_of(version: &str, release: &str) -> bool {
-    let rest = version.strip_prefix("go").and_then(|version| version.strip_prefix(release));
-    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+    let unreadable = |error: &dyn std::error::Error| format!("the program cannot be read: {error}");
+    let program = std::fs::canonicalize(&artifact.path).map_err(|error| unreadable(&error))?;
+    let bytes = File::open(&program).and_then(|file| MappedFile::map(&file)).map_err(|error| unreadable(&error))?;
+    let binary = Binary::parse(bytes.as_ref()).map_err(|error| unreadable(&error))?;
+    let (offsets, _) = binary.descriptors().map_err(|error| error.to_string())?;
+    Ok(record::GoroutineLayout {
+        program,
+        stack: (offsets.stack_low, offsets.stack_high),
+        thread: offsets.thread,
+        id: offsets.id,
+        parent: offsets.parent,
+        creator: offsets.creator,
+        start: offsets.start,
+        own: [offsets.own, offsets.signal],
+        current: offsets.current,
+    })
 }
 
 #[derive(Serialize, Deserialize)]
-struct File {
+struct Readings {
     schema: u32,
     /// Descriptors of goroutines, each as it was read from one time to another.
     readings: Vec<Reading>,
@@ -67,6 +63,12 @@ struct Reading {
     parent: u64,
     creator: u64,
     start: u64,
+    /// Not in format 1.
+    #[serde(default)]
+    stack: (u64, u64),
+    /// Not in format 1.
+    #[serde(default)]
+    runs: u64,
 }
 
 /// The file's bytes.
@@ -80,8 +82,10 @@ pub(super) fn to_file(seen: &[record::GoroutineSeen]) -> Vec<u8> {
         parent: seen.parent,
         creator: seen.creator,
         start: seen.start,
+        stack: seen.stack,
+        runs: seen.runs,
     };
-    let file = File { schema: SCHEMA, readings: seen.iter().map(reading).collect() };
+    let file = Readings { schema: SCHEMA, readings: seen.iter().map(reading).collect() };
     // Plain numbers can always be written.
     serde_json::to_vec(&file).unwrap_or_default()
 }
@@ -95,6 +99,8 @@ pub(super) fn for_analysis(seen: &[record::GoroutineSeen]) -> Vec<GoroutineSeen>
         id: seen.id,
         creator: seen.creator,
         start: seen.start,
+        stack: seen.stack,
+        runs: seen.runs,
     });
     seen.collect()
 }
@@ -106,7 +112,7 @@ pub(super) fn of_file(path: &Path) -> Result<Vec<GoroutineSeen>, Error> {
         Err(error) if error.is_missing() => return Ok(Vec::new()),
         Err(error) => return Err(Error::Input(error)),
     };
-    let file = serde_json::from_slice::<File>(&bytes).ok().filter(|file| file.schema == SCHEMA);
+    let file = serde_json::from_slice::<Readings>(&bytes).ok().filter(|file| file.schema <= SCHEMA);
     let readings = file.map_or_else(Vec::new, |file| file.readings);
     let seen = readings.into_iter().map(|reading| GoroutineSeen {
         pid: reading.pid,
@@ -115,37 +121,39 @@ pub(super) fn of_file(path: &Path) -> Result<Vec<GoroutineSeen>, Error> {
         id: reading.goroutine,
         creator: reading.creator,
         start: reading.start,
+        stack: reading.stack,
+        runs: reading.runs,
     });
     Ok(seen.collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{for_analysis, is_of, of_file, to_file};
+    use super::{for_analysis, of_file, to_file};
     use crate::record::GoroutineSeen;
-
-    #[test]
-    fn releases_are_not_taken_for_others() {
-        for (version, release, same) in [
-            ("go1.26.8", "1.26", true),
-            ("go1.26", "1.26", true),
-            ("go1.27-rc.1 X:nogreenteagc", "1.27", true),
-            ("go1.2", "1.26", false),
-            ("go1.261", "1.26", false),
-            ("devel go1.26", "1.26", false),
-        ] {
-            assert_eq!(is_of(version, release), same, "{version}");
-        }
-    }
 
     #[test]
     fn a_file_gives_back_what_was_seen() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("goroutines.json");
         assert_eq!(of_file(&path).expect("an absent file"), []);
-        let seen = [GoroutineSeen { pid: 1, address: 8, times: (2, 3), id: 4, parent: 1, creator: 5, start: u64::MAX }];
+        let (times, stack) = ((2, 3), (64, 128));
+        let seen = [GoroutineSeen {
+            pid: 1,
+            address: 8,
+            times,
+            id: 4,
+            parent: 1,
+            creator: 5,
+            start: u64::MAX,
+            stack,
+            runs: 9,
+        }];
         std::fs::write(&path, to_file(&seen)).expect("a file");
         assert_eq!(of_file(&path).expect("a file"), for_analysis(&seen));
+        let old = r#"{"schema":1,"readings":[{"pid":1,"descriptor":8,"first_ns":2,"last_ns":3,"goroutine":4,"parent":1,"creator":5,"start":6}]}"#;
+        std::fs::write(&path, old).expect("a file");
+        assert_eq!(of_file(&path).expect("an older file")[0].stack, (0, 0));
         std::fs::write(&path, "{").expect("a file");
         assert_eq!(of_file(&path).expect("a damaged file"), []);
     }

@@ -23,7 +23,7 @@ use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
 use crate::process::{Command, Status, acting_for, quote_command};
 use crate::profile::samples;
-use crate::record::{self, Ending, RecordPlan, Recording, Sampler, Settled, Stdin};
+use crate::record::{self, Ending, GoroutineLayout, RecordPlan, Recording, Sampler, Settled, Stdin};
 
 /// What goflame itself was asked, for the manifest.
 #[derive(Debug, Clone, Default)]
@@ -120,7 +120,8 @@ impl Run<'_> {
         let name = &self.config.app.name;
         draft.add_binary(&self.built.artifact.path, name)?;
         let kernel = self.kernel_symbols();
-        let plan = self.record_plan(&draft, kernel.as_ref().ok())?;
+        let descriptors = goroutines::layout(&self.built.artifact);
+        let plan = self.record_plan(&draft, kernel.as_ref().ok(), descriptors.as_ref().ok().cloned())?;
         let mut words = plan.argv.clone();
         if let Some(program) = words.first_mut() {
             *program = fsio::shown(Path::new(program)).into();
@@ -149,6 +150,9 @@ impl Run<'_> {
         let mut notes = self.settled.losses();
         notes.extend(self.settled.remark());
         notes.extend(analysis.notes);
+        if let (Engine::Native, Err(reason)) = (self.config.record.engine, &descriptors) {
+            notes.push(format!("goroutines are known by their addresses only: {reason}"));
+        }
         notes.extend(recording.output_problems.iter().cloned());
         let caption = Caption { title: self.title(), subtitle: outputs::subtitle(&profile, &quality) };
         let files = self.write_outputs(&draft, &profile, &quality, &caption)?;
@@ -207,7 +211,12 @@ impl Run<'_> {
         read_kallsyms(Path::new("/proc/kallsyms"))
     }
 
-    fn record_plan(&self, draft: &Draft, kernel: Option<&KernelSymbols>) -> Result<RecordPlan, Error> {
+    fn record_plan(
+        &self,
+        draft: &Draft,
+        kernel: Option<&KernelSymbols>,
+        goroutines: Option<GoroutineLayout>,
+    ) -> Result<RecordPlan, Error> {
         let workload = &self.config.workload;
         let argv = crate::build::workload_argv(self.config, &self.built.artifact.path);
         let sampler = match self.config.record.engine {
@@ -227,7 +236,7 @@ impl Run<'_> {
             stack: self.config.record.stack,
             cpus: online_cpus(&self.ready.facts),
             kernel_text,
-            goroutines: goroutines::layout(&self.built.artifact),
+            goroutines,
             perf_data: draft.path(PERF_DATA_FILE),
             stdout_log: draft.path("stdout.log"),
             stderr_log: draft.path("stderr.log"),

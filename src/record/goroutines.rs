@@ -3,27 +3,39 @@
 //! A sample holds the register in which Go keeps the address of the running goroutine's descriptor (`runtime.g`,
 //! abi-internal.md). The runtime never frees descriptors but gives them to new goroutines, so each is read again with
 //! every round of samples that it is in: what two readings agree on held in between.
+//!
+//! While a thread runs on its own stack (the runtime's `systemstack`, the scheduler), the register holds the thread's
+//! descriptor. Whose work it does then is told by where its frame pointers lead: into the stack of a goroutine. So the
+//! bounds of stacks are read too, and with a thread the goroutine that it runs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use crate::perfevent::UserRegisters;
+use super::body::Sampled;
 
-/// Where the fields of a `runtime.g` are, in bytes from its start.
+/// Where the fields of a `runtime.g` and a `runtime.m` are, in bytes from its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoroutineLayout {
     /// Processes that run another program are left alone.
     pub program: PathBuf,
-    /// `goid`.
+    /// `g.stack.lo` and `g.stack.hi`.
+    pub stack: (usize, usize),
+    /// `g.m`: the thread.
+    pub thread: usize,
+    /// `g.goid`.
     pub id: usize,
-    /// `parentGoid`, which Go has since 1.21.
+    /// `g.parentGoid`, which Go has since 1.21.
     pub parent: Option<usize>,
-    /// `gopc`: behind the `go` statement that made it.
+    /// `g.gopc`: behind the `go` statement that made it.
     pub creator: usize,
-    /// `startpc`: the function that the statement calls.
+    /// `g.startpc`: the function that the statement calls.
     pub start: usize,
+    /// `m.g0` and `m.gsignal`: the descriptors of the thread itself.
+    pub own: [usize; 2],
+    /// `m.curg`: the goroutine that the thread runs.
+    pub current: usize,
 }
 
 /// A descriptor, and what it said from one reading to another.
@@ -35,7 +47,7 @@ pub struct GoroutineSeen {
     pub address: u64,
     /// The first and the last time that it was read so, in nanoseconds of the samples' clock.
     pub times: (u64, u64),
-    /// The goroutine's number.
+    /// The goroutine's number; 0 for the descriptors of a thread itself.
     pub id: u64,
     /// The number of the goroutine that made it; 0 when that is not known.
     pub parent: u64,
@@ -43,10 +55,20 @@ pub struct GoroutineSeen {
     pub creator: u64,
     /// The first address of its function.
     pub start: u64,
+    /// The lowest address of its stack and the one behind it; both 0 when it has none.
+    pub stack: (u64, u64),
+    /// Of a thread's own descriptor: the descriptor of the goroutine that the thread runs, 0 for none.
+    pub runs: u64,
 }
 
-/// A `runtime.g` has at most so many bytes (456 in Go 1.27) of interest.
-const DESCRIPTOR: usize = 512;
+/// No field ends further from the start (a `runtime.m` of Go 1.27 has some 2000 bytes).
+const DESCRIPTOR: usize = 4096;
+
+/// Goroutines are numbered from 1; what has a larger number than this is none.
+const LARGEST_ID: u64 = 1 << 48;
+
+/// Stacks are no larger (`runtime.maxstackceiling` is 2 GB).
+const LARGEST_STACK: u64 = 1 << 31;
 
 /// Readings that are kept, and descriptors that are read in one round, at most: so many goroutines are not looked
 /// at one by one.
@@ -64,6 +86,8 @@ pub(super) struct Watch {
     noted: HashSet<(u32, u64)>,
     /// The newest reading of each descriptor, by position in `seen`.
     newest: HashMap<(u32, u64), usize>,
+    /// Stacks by process and lowest address, as they were read last: the address behind, and the descriptor.
+    stacks: BTreeMap<(u32, u64), (u64, u64)>,
     seen: Vec<GoroutineSeen>,
     /// The memory of processes; `None` of those that run another program.
     memories: HashMap<u32, Option<File>>,
@@ -71,35 +95,70 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(layout: GoroutineLayout) -> Self {
-        Self { layout, noted: HashSet::new(), newest: HashMap::new(), seen: Vec::new(), memories: HashMap::new() }
+        Self {
+            layout,
+            noted: HashSet::new(),
+            newest: HashMap::new(),
+            stacks: BTreeMap::new(),
+            seen: Vec::new(),
+            memories: HashMap::new(),
+        }
     }
 
-    /// Notes the descriptor in the body of a sample that goflame's own sampler took.
+    /// Notes the descriptors that a sample of goflame's own sampler tells of: the one in the register, and those on
+    /// whose stacks the thread was.
     pub(super) fn note(&mut self, body: &[u8]) {
-        if self.noted.len() < MOST_AT_ONCE
-            && let Some((pid, address)) = descriptor_of(body)
+        let Some(sampled) = Sampled::of(body) else { return };
+        let pointers = [Some(sampled.sp), sampled.pointer_beyond()];
+        let on_stacks = pointers.map(|pointer| self.on_stack(sampled.pid, pointer?));
+        for address in [Some(sampled.goroutine)].into_iter().chain(on_stacks).flatten() {
             // What is no descriptor is seldom aligned as one.
-            && address != 0
-            && address.is_multiple_of(8)
-        {
-            self.noted.insert((pid, address));
+            if address != 0 && address.is_multiple_of(8) && self.noted.len() < MOST_AT_ONCE {
+                self.noted.insert((sampled.pid, address));
+            }
         }
+    }
+
+    /// The descriptor on whose stack an address was when that was last read.
+    fn on_stack(&self, pid: u32, address: u64) -> Option<u64> {
+        let (_, (end, descriptor)) = self.stacks.range((pid, 0)..=(pid, address)).next_back()?;
+        (address < *end).then_some(*descriptor)
     }
 
     /// Reads what was noted. `now` is the time, on the samples' clock.
     pub(super) fn look(&mut self, now: u64) {
-        for (pid, address) in std::mem::take(&mut self.noted) {
-            if self.seen.len() >= MOST_READINGS {
+        let noted = std::mem::take(&mut self.noted);
+        for (pid, address) in noted.iter().copied() {
+            let Some(found) = self.read(pid, address, now) else { continue };
+            self.keep(found);
+            if found.runs != 0
+                && !noted.contains(&(pid, found.runs))
+                && let Some(found) = self.read(pid, found.runs, now)
+            {
+                self.keep(found);
+            }
+        }
+    }
+
+    /// Adds a reading to those that agree with it.
+    fn keep(&mut self, found: GoroutineSeen) {
+        let key = (found.pid, found.address);
+        let newest = self.newest.get(&key).and_then(|at| self.seen.get_mut(*at));
+        if let Some(known) = newest {
+            if (known.id, known.stack, known.runs) == (found.id, found.stack, found.runs) {
+                known.times.1 = found.times.1;
                 return;
             }
-            let Some(found) = self.read(pid, address, now) else { continue };
-            let newest = self.newest.get(&(pid, address)).and_then(|at| self.seen.get_mut(*at));
-            match newest {
-                Some(known) if known.id == found.id => known.times.1 = now,
-                _ => {
-                    self.newest.insert((pid, address), self.seen.len());
-                    self.seen.push(found);
-                }
+            let stack = (known.pid, known.stack.0);
+            if self.stacks.get(&stack).is_some_and(|(_, descriptor)| *descriptor == found.address) {
+                self.stacks.remove(&stack);
+            }
+        }
+        if self.seen.len() < MOST_READINGS {
+            self.newest.insert(key, self.seen.len());
+            self.seen.push(found);
+            if found.id != 0 {
+                self.stacks.insert((found.pid, found.stack.0), (found.stack.1, found.address));
             }
         }
     }
@@ -113,100 +172,48 @@ impl Watch {
         if self.memories.len() >= MOST_PROCESSES {
             self.memories.clear();
         }
-        let program = &self.layout.program;
+        let layout = &self.layout;
         let memory = self.memories.entry(pid).or_insert_with(|| {
-            let runs_it = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == *program);
+            let runs_it = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == layout.program);
             runs_it.then(|| File::open(format!("/proc/{pid}/mem")).ok()).flatten()
         });
-        let mut bytes = [0; DESCRIPTOR];
-        let length = memory.as_ref()?.read_at(&mut bytes, address).ok()?;
-        let word = |at: usize| bytes.get(..length)?.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word));
-        let id = word(self.layout.id)?;
-        // The threads' own descriptors (g0) have the number 0.
-        (id != 0 && id < 1 << 48).then_some(())?;
-        Some(GoroutineSeen {
+        let memory = memory.as_ref()?;
+        let parent = layout.parent.unwrap_or(layout.id);
+        let fields = [layout.stack.0, layout.stack.1, layout.thread, layout.id, parent, layout.creator, layout.start];
+        let [low, high, thread, id, parent, creator, start] = words(memory, address, fields)?;
+        let bounds = low < high && high - low <= LARGEST_STACK;
+        let found = GoroutineSeen {
             pid,
             address,
             times: (now, now),
             id,
-            parent: self.layout.parent.and_then(word).unwrap_or(0),
-            creator: word(self.layout.creator)?,
-            start: word(self.layout.start)?,
-        })
+            parent: if layout.parent.is_some() { parent } else { 0 },
+            creator,
+            start,
+            stack: if bounds { (low, high) } else { (0, 0) },
+            runs: 0,
+        };
+        if id == 0 {
+            let [own, signal, runs] = words(memory, thread, [layout.own[0], layout.own[1], layout.current])?;
+            return (own == address || signal == address).then_some(GoroutineSeen { runs, ..found });
+        }
+        (id < LARGEST_ID).then_some(found)
     }
 }
 
-/// Process and goroutine register of a sample, whose fields are those of [`Spec`](crate::perfevent::Spec): identifier,
-/// ip, pid and tid, time, CPU, period, callchain, registers.
-fn descriptor_of(body: &[u8]) -> Option<(u32, u64)> {
-    let word = |at: usize| body.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word));
-    let pid = body.get(16..)?.first_chunk().map(|pid| u32::from_le_bytes(*pid))?;
-    let frames = usize::try_from(word(48)?).ok()?;
-    let registers = frames.checked_mul(8)?.checked_add(56)?;
-    // No registers follow where there were none (a kernel thread).
-    (word(registers)? != 0).then_some(())?;
-    let here = UserRegisters::HERE;
-    let before = (here.mask() & ((1 << here.goroutine) - 1)).count_ones() as usize;
-    Some((pid, word(registers + 8 + before * 8)?))
+/// The words at these offsets from an address, read in one go.
+fn words<const N: usize>(memory: &File, address: u64, offsets: [usize; N]) -> Option<[u64; N]> {
+    let mut bytes = [0; DESCRIPTOR];
+    let end = offsets.iter().max()?.checked_add(8)?;
+    let bytes = bytes.get_mut(..end)?;
+    // A structure ends in the same mapping as it begins in.
+    memory.read_exact_at(bytes, address).ok()?;
+    let mut words = [0; N];
+    for (word, at) in words.iter_mut().zip(offsets) {
+        *word = bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))?;
+    }
+    Some(words)
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-mod tests {
-    use super::*;
-
-    /// A descriptor in this very process.
-    struct Fake {
-        words: Box<[u64; 64]>,
-        watch: Watch,
-    }
-
-    impl Fake {
-        fn new() -> Self {
-            let program = fs::read_link("/proc/self/exe").unwrap();
-            let layout = GoroutineLayout { program, id: 152, parent: Some(280), creator: 288, start: 304 };
-            Self { words: Box::new([0; 64]), watch: Watch::new(layout) }
-        }
-
-        fn look(&mut self, id: u64, now: u64) -> &[GoroutineSeen] {
-            self.words[152 / 8] = id;
-            let here = UserRegisters::HERE;
-            let mut body = vec![0; 48];
-            body[16..20].copy_from_slice(&std::process::id().to_le_bytes());
-            body.extend([1_u64, 0x1000, 2].iter().flat_map(|word| word.to_le_bytes()));
-            for bit in (0..64).filter(|bit| here.mask() >> bit & 1 == 1) {
-                let address = self.words.as_ptr().addr() as u64;
-                body.extend((if bit == here.goroutine { address } else { 7 }).to_le_bytes());
-            }
-            self.watch.note(&body);
-            for cut in 0..body.len() {
-                assert_eq!(descriptor_of(&body[..cut]), None);
-            }
-            self.watch.look(now);
-            &self.watch.seen
-        }
-    }
-
-    #[test]
-    fn readings_that_agree_are_one() {
-        let mut fake = Fake::new();
-        assert_eq!(fake.look(0, 5), [], "a thread's own descriptor");
-        (fake.words[280 / 8], fake.words[288 / 8], fake.words[304 / 8]) = (1, 0x4001, 0x4000);
-        fake.look(17, 10);
-        fake.look(17, 20);
-        let seen = fake.look(18, 30).to_vec();
-        let address = fake.words.as_ptr().addr() as u64;
-        let pid = std::process::id();
-        let expected = |id, times| GoroutineSeen { pid, address, times, id, parent: 1, creator: 0x4001, start: 0x4000 };
-        assert_eq!(seen, [expected(17, (10, 20)), expected(18, (30, 30))]);
-    }
-
-    #[test]
-    fn other_programs_and_other_memory_are_left_alone() {
-        let mut fake = Fake::new();
-        fake.watch.layout.program = "/bin/another".into();
-        assert_eq!(fake.look(17, 10), []);
-        let mut fake = Fake::new();
-        assert_eq!(fake.watch.read(std::process::id(), 8, 1), None);
-    }
-}
+mod tests;

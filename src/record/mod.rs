@@ -14,6 +14,7 @@
 //!
 //! Must not symbolise and must not render.
 
+mod body;
 mod error;
 mod gate;
 mod goroutines;

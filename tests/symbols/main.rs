@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod compare;
+mod descriptors;
 mod program;
 
 use compare::{with_addr2line, with_gosym, with_runtime};

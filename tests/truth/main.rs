@@ -7,6 +7,7 @@
 
 mod engines;
 mod folded;
+mod goroutines;
 mod harness;
 mod imported;
 mod names;

@@ -31,12 +31,14 @@ pub(crate) struct Location {
     pub(crate) inlined: Vec<String>,
 }
 
-/// Equal stacks of one thread.
+/// Equal stacks of one thread and goroutine.
 #[derive(Debug)]
 pub(crate) struct Sample {
     pub(crate) count: u64,
     pub(crate) pid: u32,
     pub(crate) tid: u32,
+    /// The goroutine's number.
+    pub(crate) goroutine: Option<u64>,
     /// Ids of locations, leaf first.
     pub(crate) stack: Vec<u64>,
 }
@@ -78,10 +80,11 @@ impl Raw {
         if let Some((values, stack)) = line.split_once(": ") {
             let count = values.split_whitespace().next().unwrap().parse().unwrap();
             let stack = stack.split_whitespace().map(|id| id.parse().unwrap()).collect();
-            self.samples.push(Sample { count, pid: 0, tid: 0, stack });
+            self.samples.push(Sample { count, pid: 0, tid: 0, goroutine: None, stack });
         } else if let Some(last) = self.samples.last_mut() {
             last.pid = label("pid").unwrap_or(last.pid);
             last.tid = label("thread").unwrap_or(last.tid);
+            last.goroutine = label("goroutine").map(u64::from).or(last.goroutine);
         }
     }
 

@@ -1,7 +1,6 @@
 //! goflame's stacks against what is known to be true of a program, in both variants: who called a leaf without a frame,
-//! whether stacks reach their roots, what is inlined where, and which goroutine ran.
+//! whether stacks reach their roots, and what is inlined where.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,7 +8,6 @@ use std::process::Stdio;
 
 use goflame::gobin::Binary;
 use goflame::perfdata::{PerfData, RecordKind, abi::context};
-use serde_json::Value;
 
 use crate::harness::{Project, Run, alone, figure, percent, text, tool};
 use crate::raw::Raw;
@@ -175,56 +173,4 @@ fn inlined_calls_are_those_of_the_runtime() {
 
 fn tool_at(path: PathBuf) -> std::process::Command {
     std::process::Command::new(path)
-}
-
-fn check_goroutines(variant: &str) {
-    let _alone = alone();
-    let run = run(variant, "goroutines");
-    let parts: Value = serde_json::from_str(&run.stdout_log()).unwrap();
-    let parts = parts.as_array().unwrap();
-    let nanoseconds: u64 = parts.iter().map(|part| part["nsec"].as_u64().unwrap()).sum();
-    let by = |by: &str| -> BTreeMap<String, u64> {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_goflame"));
-        let folded = text(command.args(["report", "-f", "folded", "--by", by]).arg(run.file("perf.data")));
-        let mut counts = BTreeMap::new();
-        for line in folded.lines() {
-            let (stack, count) = line.rsplit_once(' ').unwrap();
-            *counts.entry(stack.split(';').next().unwrap().to_owned()).or_insert(0) += count.parse::<u64>().unwrap();
-        }
-        counts
-    };
-    let (entries, goroutines) = (by("entry"), by("goroutine"));
-    let name = |part: &Value| part["entry"].as_str().unwrap().to_owned();
-    let numbered = |part: &Value| format!("stacks_goroutine_{}_{}", part["id"], name(part));
-    // The rest is the scheduler's and the start of the program, which the three clocks do not count.
-    let of_parts = |counts: &BTreeMap<String, u64>, name: &dyn Fn(&Value) -> String| -> u64 {
-        parts.iter().map(|part| counts.get(&name(part)).copied().unwrap_or(0)).sum()
-    };
-    let (by_entry, by_number) = (of_parts(&entries, &name), of_parts(&goroutines, &numbered));
-    let total: u64 = entries.values().sum();
-    assert!(percent(by_entry, total) > 90.0 && percent(by_number, total) > 90.0, "{entries:?} {goroutines:?}");
-    let mut worst = 0.0_f64;
-    for part in parts {
-        let truth = percent(part["nsec"].as_u64().unwrap(), nanoseconds);
-        for (counts, name, all) in [(&entries, name(part), by_entry), (&goroutines, numbered(part), by_number)] {
-            let seen = percent(counts.get(&name).copied().unwrap_or(0), all);
-            assert!((seen - truth).abs() <= 2.0, "{name} has {seen:.2} %, and in truth {truth:.2} %: {counts:?}");
-            worst = worst.max((seen - truth).abs());
-        }
-    }
-    let labels = text(tool("go").args(["tool", "pprof", "-tags"]).arg(run.file("profile.pb.gz")));
-    for label in ["thread", "goroutine", "cpu", "process"] {
-        assert!(labels.contains(&format!(" {label}: ")), "pprof shows no {label}:\n{labels}");
-    }
-    figure(&format!("goroutines, {variant}: shares are {worst:.2} points off at most"));
-}
-
-#[test]
-fn goroutines_have_their_shares() {
-    check_goroutines("release");
-}
-
-#[test]
-fn goroutines_have_their_shares_in_a_debug_build() {
-    check_goroutines("debug");
 }

@@ -20,13 +20,20 @@ impl Images for NoFiles {
     }
 }
 
+impl Registers {
+    /// Those of a thread whose stack pointer and frame pointer are these, with a goroutine register.
+    pub(in crate::analyse) fn for_tests(sp: u64, bp: u64, goroutine: Option<u64>) -> Self {
+        Self { ip: 0, sp, bp, link: None, goroutine }
+    }
+}
+
 /// An address in the middle of a function.
 fn at(function: u64) -> u64 {
     TEXT + function * 0x100 + 0x40
 }
 
-/// Repairs a chain; `stack` is the copy from `SP` upwards, `bp` the frame pointer. Repaired frames are negative.
-fn repaired(ip: u64, bp: u64, stack: &[u64], chain: &[u64]) -> (Vec<i64>, Outcome) {
+/// Asks an unwinder that knows the functions.
+fn asked<T>(ask: impl FnOnce(&mut Unwinder<'_, '_>, &Space) -> T) -> T {
     let data = empty_recording();
     let data = PerfData::parse(&data).expect("a recording");
     let files = Files::of(&data, &NoFiles);
@@ -48,10 +55,18 @@ fn repaired(ip: u64, bp: u64, stack: &[u64], chain: &[u64]) -> (Vec<i64>, Outcom
     }
     let mut spaces = Spaces::default();
     spaces.map(1, TEXT, 0x1000, TEXT, ImageId(0));
-    let registers = Registers { ip, sp: SP, bp, link: None, goroutine: None };
-    let stack: Vec<u8> = stack.iter().flat_map(|word| word.to_le_bytes()).collect();
+    ask(&mut unwinder, spaces.of(1).expect("a space"))
+}
+
+fn bytes(stack: &[u64]) -> Vec<u8> {
+    stack.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// Repairs a chain; `stack` is the copy from `SP` upwards, `bp` the frame pointer. Repaired frames are negative.
+fn repaired(ip: u64, bp: u64, stack: &[u64], chain: &[u64]) -> (Vec<i64>, Outcome) {
+    let registers = Registers { ip, ..Registers::for_tests(SP, bp, None) };
     let mut out = Vec::new();
-    let outcome = unwinder.repair(chain, &registers, &stack, spaces.of(1).expect("a space"), &mut out);
+    let outcome = asked(|unwinder, space| unwinder.repair(chain, &registers, &bytes(stack), space, &mut out));
     let shown = out.iter().map(|frame| frame.address.cast_signed() * if frame.repaired { -1 } else { 1 });
     (shown.collect(), outcome)
 }
@@ -118,4 +133,30 @@ fn what_is_not_code_ends_the_walk() {
         assert_eq!(repaired(at(0), SP + 0x20, &[word], &chain).0, signed(&chain.map(|frame| (frame, false))));
     }
     assert_eq!(repaired(at(1), u64::MAX - 7, &[1; 200], &[at(1)]).0, signed(&[(at(1), false)]));
+}
+
+#[test]
+fn the_frame_pointer_from_the_stack_that_was_left_is_found() {
+    let came_from = |ip, bp, stack: &[u64]| {
+        let registers = Registers { ip, ..Registers::for_tests(SP, bp, None) };
+        asked(|unwinder, space| unwinder.came_from(&registers, &bytes(stack), space))
+    };
+    let left = 0x9000;
+    // Called by the function that switched: before its frame is set up, and with it.
+    assert_eq!(came_from(at(0), left, &[at(3)]), Some(left));
+    assert_eq!(came_from(at(1), SP + 0x18, &[0, 0, 0, left, at(3)]), Some(left));
+    // Deeper, below code that has the register for itself.
+    assert_eq!(came_from(at(0), 0x1234, &[at(1), 0, 0, 0, left, at(3)]), Some(left));
+    // In the function that switches, and in code of which the table knows nothing, by its frame pointers.
+    assert_eq!(came_from(at(3), left, &[]), Some(left));
+    assert_eq!(came_from(at(9), SP + 8, &[0, left, at(3)]), Some(left));
+    // The copy ends too early; there is nobody to come from.
+    assert_eq!(came_from(at(1), SP + 0x18, &[0, 0, 0, left]), None);
+    assert_eq!(came_from(at(9), SP + 8, &[0, left]), None);
+    assert_eq!(came_from(at(1), SP + 0x18, &[0, 0, 0, left, at(4)]), None);
+    assert_eq!(came_from(at(9), SP + 8, &[0, left, at(4)]), None);
+    // Pointers that lead nowhere.
+    assert_eq!(came_from(at(9), SP, &[SP, at(1)]), None);
+    assert_eq!(came_from(at(9), u64::MAX - 7, &[1]), Some(u64::MAX - 7));
+    assert_eq!(came_from(at(9), 0x9001, &[]), None);
 }

@@ -117,6 +117,28 @@ fn any_byte_changed() {
 }
 
 #[test]
+fn damaged_debug_information_of_the_runtime() {
+    let program = Program::go(TINY, &["-ldflags=-compressdwarf=false"]);
+    let whole = program.binary().descriptors().unwrap();
+    assert_eq!(whole.1, OffsetsSource::Dwarf);
+    let elf = Elf::parse(&program.bytes).unwrap();
+    let mut refused = 0;
+    for name in [".debug_info", ".debug_abbrev"] {
+        let section = elf.section(name.as_bytes()).unwrap().bytes;
+        let start = offset_of(&program.bytes, section);
+        for at in (0..section.len()).step_by(section.len() / 40) {
+            let mut bytes = program.bytes.clone();
+            bytes[start + at..start + section.len()].fill(if at % 2 == 0 { 0 } else { 0xff });
+            let (found, source) = Binary::parse(&bytes).unwrap().descriptors().unwrap();
+            // What is left of it says the same, or the version does.
+            assert_eq!(found, whole.0, "{name} from {at} on");
+            refused += u32::from(source == OffsetsSource::Version);
+        }
+    }
+    assert!(refused > 10, "{refused} were refused");
+}
+
+#[test]
 fn a_table_that_contradicts_itself_is_refused() {
     let program = Program::go(TINY, &[]);
     let elf = Elf::parse(&program.bytes).unwrap();

@@ -143,6 +143,7 @@ pub fn ask(bytes: &[u8]) {
     let Ok(binary) = Binary::parse(bytes) else { return };
     let facts = binary.facts();
     assert_eq!(facts.build_id, binary.build_id());
+    let _either = binary.descriptors();
     let mut locator = Locator::new(&binary);
     let mut ask_at = |address| {
         let _either = binary.unwind(address);

@@ -1,13 +1,15 @@
 // Stacks runs code whose true stacks are known, and says what is true of them.
 //
-//	stacks -mode leaf        functions without a frame, each called by one function only
-//	stacks -mode assembly    SHA-256, memmove, memclr, duffcopy and map hashing
-//	stacks -mode inlined     inlined calls, several deep
-//	stacks -mode goroutines  goroutines on threads of their own, which measure their CPU time
-//	stacks -expand           no work: reads addresses (hexadecimal, one a line) and prints what runtime.CallersFrames
-//	                         makes of each, innermost first: name file:line, separated by tabs
+//	stacks -mode leaf         functions without a frame, each called by one function only
+//	stacks -mode assembly     SHA-256, memmove, memclr, duffcopy and map hashing
+//	stacks -mode inlined      inlined calls, several deep
+//	stacks -mode goroutines   goroutines on threads of their own, which measure their CPU time
+//	stacks -mode systemstack  the same, with most of the time in the runtime on the threads' own stacks
+//	stacks -expand            no work: reads addresses (hexadecimal, one a line) and prints what runtime.CallersFrames
+//	                          makes of each, innermost first: name file:line, separated by tabs
 //
-// The mode goroutines prints one line of JSON: the CPU time of each, with its entry function and number.
+// The modes goroutines and systemstack print one line of JSON: the CPU time of each goroutine, with its entry function,
+// number and thread.
 package main
 
 import (
@@ -27,7 +29,7 @@ import (
 
 var (
 	seconds = flag.Float64("seconds", 2, "CPU seconds to spend")
-	mode    = flag.String("mode", "leaf", "leaf, assembly, inlined or goroutines")
+	mode    = flag.String("mode", "leaf", "leaf, assembly, inlined, goroutines or systemstack")
 	expands = flag.Bool("expand", false, "expand the addresses on standard input")
 
 	// sink keeps the compiler from dropping work.
@@ -40,11 +42,15 @@ func main() {
 		expandAll()
 		return
 	}
-	modes := map[string]func(){"leaf": leaves, "assembly": assembly, "inlined": inlined}
-	if *mode == "goroutines" {
-		goroutines()
+	switch *mode {
+	case "goroutines":
+		measured(entry{0.5, heavy}, entry{0.3, medium}, entry{0.2, light})
+		return
+	case "systemstack":
+		measured(entry{0.3, tracer}, entry{0.2, tracer}, entry{0.2, allocator}, entry{0.15, allocator}, entry{0.15, copier})
 		return
 	}
+	modes := map[string]func(){"leaf": leaves, "assembly": assembly, "inlined": inlined}
 	work, ok := modes[*mode]
 	if !ok {
 		fmt.Fprintln(os.Stderr, "stacks: no such mode:", *mode)
@@ -124,42 +130,64 @@ func rotate(x uint64) uint64 { return x<<7 | x>>57 }
 
 // part is the CPU time of a goroutine.
 type part struct {
-	Entry string `json:"entry"`
-	ID    uint64 `json:"id"`
-	Nsec  int64  `json:"nsec"`
+	Entry  string `json:"entry"`
+	ID     uint64 `json:"id"`
+	Thread int    `json:"thread"`
+	Nsec   int64  `json:"nsec"`
 }
 
 // goroutines runs three of them, each on a thread of its own whose CPU clock it reads.
-func goroutines() {
-	total := *seconds * 1e9
-	var parts [3]part
+func heavy(p *part, budget int64, all *sync.WaitGroup) {
+	spend("main.heavy", p, budget, all, manyLeaves)
+}
+func medium(p *part, budget int64, all *sync.WaitGroup) {
+	spend("main.medium", p, budget, all, manyLeaves)
+}
+func light(p *part, budget int64, all *sync.WaitGroup) {
+	spend("main.light", p, budget, all, manyLeaves)
+}
+
+func manyLeaves() uint64 {
+	var x uint64
+	for i := uint64(0); i < 1<<14; i++ {
+		x += leaf(i)
+	}
+	return x
+}
+
+// entry is a function to start a goroutine with, and its share of the CPU time.
+type entry struct {
+	share float64
+	start func(*part, int64, *sync.WaitGroup)
+}
+
+// measured runs goroutines to their end and prints what they measured.
+func measured(entries ...entry) {
+	parts := make([]part, len(entries))
 	var all sync.WaitGroup
-	all.Add(len(parts))
-	go heavy(&parts[0], int64(total*0.5), &all)
-	go medium(&parts[1], int64(total*0.3), &all)
-	go light(&parts[2], int64(total*0.2), &all)
+	all.Add(len(entries))
+	for i, entry := range entries {
+		go entry.start(&parts[i], int64(*seconds*1e9*entry.share), &all)
+	}
 	all.Wait()
 	if err := json.NewEncoder(os.Stdout).Encode(parts); err != nil {
 		os.Exit(1)
 	}
 }
 
-func heavy(p *part, budget int64, all *sync.WaitGroup)  { spend("main.heavy", p, budget, all) }
-func medium(p *part, budget int64, all *sync.WaitGroup) { spend("main.medium", p, budget, all) }
-func light(p *part, budget int64, all *sync.WaitGroup)  { spend("main.light", p, budget, all) }
-
 //go:noinline
-func spend(entry string, p *part, budget int64, all *sync.WaitGroup) {
+func spend(entry string, p *part, budget int64, all *sync.WaitGroup, work func() uint64) {
 	defer all.Done()
 	runtime.LockOSThread()
 	start := cpuTime(threadClock)
+	// A stack that is used well is not made smaller at every garbage collection.
+	var used [3 << 10]byte
 	var x uint64
 	for cpuTime(threadClock)-start < budget {
-		for i := uint64(0); i < 1<<14; i++ {
-			x += leaf(i)
-		}
+		x += work()
+		used[x%uint64(len(used))]++
 	}
-	*p = part{Entry: entry, ID: goroutineID(), Nsec: cpuTime(threadClock) - start}
+	*p = part{entry, goroutineID(), syscall.Gettid(), cpuTime(threadClock) - start}
 	time.Sleep(time.Duration(x&1) * time.Nanosecond)
 }
 

@@ -1,0 +1,114 @@
+//! What a sample says of where its thread was: the fields of the record's body, whose order [`Spec`] asks for.
+//!
+//! The kernel wrote it, so that its lengths hold; a body that is cut short is nothing all the same.
+//!
+//! [`Spec`]: crate::perfevent::Spec
+
+use crate::perfevent::UserRegisters;
+
+/// Registers and stack of a sample that goflame's own sampler took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sampled<'b> {
+    pub(super) pid: u32,
+    /// The register in which Go keeps the running goroutine.
+    pub(super) goroutine: u64,
+    pub(super) sp: u64,
+    bp: u64,
+    /// From the stack pointer upwards.
+    copy: &'b [u8],
+}
+
+impl<'b> Sampled<'b> {
+    /// Reads identifier, ip, pid and tid, time, CPU, period, callchain, registers and stack.
+    pub(super) fn of(body: &'b [u8]) -> Option<Self> {
+        let word = |at: usize| word(body, at);
+        let pid = body.get(16..)?.first_chunk().map(|pid| u32::from_le_bytes(*pid))?;
+        let frames = usize::try_from(word(48)?).ok()?;
+        let registers = frames.checked_mul(8)?.checked_add(56)?;
+        // No registers follow where there were none (a kernel thread).
+        (word(registers)? != 0).then_some(())?;
+        let mask = UserRegisters::HERE.mask();
+        let register = |bit: u8| {
+            let before = (mask & ((1 << bit) - 1)).count_ones() as usize;
+            word(registers + 8 + before * 8)
+        };
+        let UserRegisters { sp, bp, goroutine, .. } = UserRegisters::HERE;
+        let (sp, bp, goroutine) = (register(sp)?, register(bp)?, register(goroutine)?);
+        let stack = registers + 8 + mask.count_ones() as usize * 8;
+        // The field is missing where no stack is asked for.
+        let copy = word(stack).and_then(|size| {
+            let size = usize::try_from(size).ok().filter(|size| *size > 0)?;
+            let (copy, rest) = body.get(stack + 8..)?.split_at_checked(size)?;
+            // What is behind it was not copied: the stack ended.
+            copy.get(..usize::try_from(word_at_start(rest)?).ok()?.min(size))
+        });
+        Some(Self { pid, goroutine, sp, bp, copy: copy.unwrap_or_default() })
+    }
+
+    /// Where the frame pointers lead beyond the copied piece of stack.
+    pub(super) fn pointer_beyond(&self) -> Option<u64> {
+        let mut pointer = self.bp;
+        for _ in 0..=self.copy.len() / 8 {
+            let into = pointer.checked_sub(self.sp).and_then(|into| usize::try_from(into).ok());
+            match into.and_then(|into| word(self.copy, into)) {
+                Some(next) => pointer = next,
+                None => return Some(pointer),
+            }
+        }
+        None
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    word_at_start(bytes.get(at..)?)
+}
+
+fn word_at_start(bytes: &[u8]) -> Option<u64> {
+    bytes.first_chunk().map(|word| u64::from_le_bytes(*word))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+pub(super) mod tests {
+    use super::*;
+
+    /// The body of a sample with these registers and this stack.
+    pub(in crate::record) fn body(pid: u32, goroutine: u64, sp: u64, bp: u64, stack: &[u64]) -> Vec<u8> {
+        let here = UserRegisters::HERE;
+        let mut words = vec![1, 0x1000, u64::from(pid), 50, 0, 7, 1, 0x1000, 2];
+        words.extend((0..64).filter(|bit| here.mask() >> bit & 1 == 1).map(|bit| match bit {
+            bit if bit == here.goroutine => goroutine,
+            bit if bit == here.sp => sp,
+            bit if bit == here.bp => bp,
+            _ => 7,
+        }));
+        let size = stack.len() as u64 * 8;
+        words.push(size);
+        if size > 0 {
+            words.extend(stack);
+            words.push(size);
+        }
+        words.into_iter().flat_map(u64::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn fields_are_found() {
+        let stack = [1, 0x7020, 2, 3, 0x9000, 4];
+        let body = body(5, 0x60, 0x7000, 0x7008, &stack);
+        let sampled = Sampled::of(&body).unwrap();
+        assert_eq!((sampled.pid, sampled.goroutine, sampled.sp, sampled.copy.len()), (5, 0x60, 0x7000, 48));
+        assert_eq!(sampled.pointer_beyond(), Some(0x9000));
+        for cut in 0..body.len() {
+            // A sample without its stack still has registers.
+            assert!(Sampled::of(&body[..cut]).is_none_or(|sampled| sampled.copy.is_empty()), "{cut}");
+        }
+    }
+
+    #[test]
+    fn pointers_that_lead_nowhere_end() {
+        let of = |bp, stack: &[u64]| Sampled::of(&body(5, 0x60, 0x7000, bp, stack)).unwrap().pointer_beyond();
+        assert_eq!(of(0x7000, &[0x7000]), None, "a circle");
+        assert_eq!(of(0x1234, &[]), Some(0x1234));
+        assert_eq!(of(0x7004, &[1]), Some(0x7004));
+    }
+}

@@ -1,0 +1,102 @@
+//! Descriptors in this very process.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use super::*;
+use crate::record::body::tests::body;
+
+const SP: u64 = 0x7000;
+
+/// A goroutine, a thread's own descriptor, and the thread.
+struct Fake {
+    goroutine: Box<[u64; 64]>,
+    own: Box<[u64; 64]>,
+    thread: Box<[u64; 64]>,
+    watch: Watch,
+}
+
+impl Fake {
+    fn new() -> Self {
+        let program = fs::read_link("/proc/self/exe").unwrap();
+        let layout = GoroutineLayout {
+            program,
+            stack: (0, 8),
+            thread: 48,
+            id: 152,
+            parent: Some(280),
+            creator: 288,
+            start: 304,
+            own: [0, 72],
+            current: 184,
+        };
+        let zero = || Box::new([0; 64]);
+        let mut fake = Self { goroutine: zero(), own: zero(), thread: zero(), watch: Watch::new(layout) };
+        let words = &mut fake.goroutine;
+        (words[0], words[1], words[280 / 8], words[288 / 8], words[304 / 8]) = (0x8000, 0xa000, 1, 0x4001, 0x4000);
+        fake.own[48 / 8] = address(&fake.thread);
+        fake.thread[0] = address(&fake.own);
+        fake.thread[184 / 8] = address(&fake.goroutine);
+        fake
+    }
+
+    /// A sample with this in its goroutine register, whose frame pointer is `bp`, is read when the goroutine's number is
+    /// `id`.
+    fn look(&mut self, register: u64, bp: u64, id: u64, now: u64) -> &[GoroutineSeen] {
+        self.goroutine[152 / 8] = id;
+        self.watch.note(&body(std::process::id(), register, SP, bp, &[]));
+        self.watch.look(now);
+        &self.watch.seen
+    }
+
+    fn seen(&self, id: u64, times: (u64, u64), stack: (u64, u64)) -> GoroutineSeen {
+        let (pid, address) = (std::process::id(), address(&self.goroutine));
+        GoroutineSeen { pid, address, times, id, parent: 1, creator: 0x4001, start: 0x4000, stack, runs: 0 }
+    }
+}
+
+fn address(words: &[u64; 64]) -> u64 {
+    words.as_ptr().addr() as u64
+}
+
+#[test]
+fn readings_that_agree_are_one() {
+    let mut fake = Fake::new();
+    let descriptor = address(&fake.goroutine);
+    fake.look(descriptor, 0, 17, 10);
+    fake.look(descriptor, 0, 17, 20);
+    fake.look(descriptor, 0, 18, 30);
+    (fake.goroutine[0], fake.goroutine[1]) = (0xc000, 0x1_0000);
+    let seen = fake.look(descriptor, 0, 18, 40).to_vec();
+    let (old, new) = ((0x8000, 0xa000), (0xc000, 0x1_0000));
+    assert_eq!(seen, [fake.seen(17, (10, 20), old), fake.seen(18, (30, 30), old), fake.seen(18, (40, 40), new)]);
+    // The old stack is no longer known to be anybody's.
+    assert_eq!(fake.watch.on_stack(std::process::id(), 0x9000), None);
+    assert_eq!(fake.watch.on_stack(std::process::id(), 0xffff), Some(descriptor));
+    assert_eq!(fake.watch.on_stack(std::process::id(), 0x1_0000), None);
+    assert_eq!(fake.watch.on_stack(1, 0xffff), None);
+}
+
+#[test]
+fn a_thread_tells_what_it_runs() {
+    let mut fake = Fake::new();
+    let own = address(&fake.own);
+    let seen = fake.look(own, 0, 17, 10).to_vec();
+    assert_eq!((seen[0].address, seen[0].id, seen[0].runs), (own, 0, address(&fake.goroutine)));
+    assert_eq!(seen[1..], [fake.seen(17, (10, 10), (0x8000, 0xa000))]);
+    // The thread runs nothing any more, but a frame pointer leads to the goroutine.
+    fake.thread[184 / 8] = 0;
+    let seen = fake.look(own, 0x9000, 17, 20).to_vec();
+    assert_eq!(seen[1], fake.seen(17, (10, 20), (0x8000, 0xa000)));
+    assert_eq!(seen[2..], [GoroutineSeen { times: (20, 20), runs: 0, ..seen[0] }]);
+}
+
+#[test]
+fn what_is_no_descriptor_is_left_alone() {
+    let mut fake = Fake::new();
+    let descriptor = address(&fake.goroutine);
+    assert_eq!(fake.look(descriptor, 0, 0, 10), [], "no number, and no thread that has it for its own");
+    assert_eq!(fake.look(descriptor, 0, LARGEST_ID, 10), []);
+    assert_eq!(fake.watch.read(std::process::id(), 8, 1), None, "no memory");
+    let mut fake = Fake::new();
+    fake.watch.layout.program = "/bin/another".into();
+    assert_eq!(fake.look(address(&fake.goroutine), 0, 17, 10), [], "another program");
+}
