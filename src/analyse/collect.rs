@@ -243,9 +243,12 @@ impl<'d> Collector<'d, '_, '_> {
         }
     }
 
-    /// The goroutine that a sample is of, whose stack is in `words`.
+    /// The goroutine of a sample whose stack was looked at last and is in `words`: taken in Go code, or in other code that
+    /// Go code called.
     fn goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<u32> {
+        let caller = self.unwinder.take_goroutine();
         let registers = sample.user_regs.as_ref().and_then(Registers::of)?;
+        let registers = registers.with_goroutine(caller);
         let space = self.spaces.of(pid)?;
         let unwinder = &mut self.unwinder;
         let root = self.words.first_chunk().map(|words| words.map(|word| word.address));
@@ -258,7 +261,9 @@ impl<'d> Collector<'d, '_, '_> {
         {
             Running::Goroutine(seen) => (seen.address, Some(seen)),
             // C code may keep anything in the register.
-            Running::Unread(address) if self.unwinder.is_go(space, registers.ip()) => (address, None),
+            Running::Unread(address) if caller.is_some() || self.unwinder.is_go(space, registers.ip()) => {
+                (address, None)
+            }
             Running::Unread(_) | Running::Thread => return None,
         };
         let places = &mut self.out.places;

@@ -4,28 +4,26 @@
 //! of Go's assembly) the register still holds the caller's frame pointer, so that the caller itself is missing from the
 //! chain. Go's function table says for every instruction how far above the stack pointer the return address is
 //! (pcsp), which is what the runtime unwinds by; with it the true chain is read from the copy, frame by frame, and
-//! joined to the kernel's where the copy ends.
+//! joined to the kernel's where the copy ends. C code, which keeps no frame pointers at all unless told to, is walked
+//! over by `.eh_frame` in the same way.
 //!
-//! Must not guess: where the table is silent (code that is not Go's, functions that set the stack pointer themselves)
-//! the kernel's chain stands as it is.
+//! C code that a goroutine calls runs on the thread's own stack, so that the copy ends with it. The Go callers are
+//! known where the kernel's chain came past the frame pointer that leads to them: not while C code keeps something
+//! else in the register.
+//!
+//! Must not guess: where the tables are silent (code without either, functions that set the stack pointer
+//! themselves) the kernel's chain stands as it is.
 
-use std::collections::HashMap;
+mod walk;
 
-use foldhash::fast::RandomState;
-
-use super::files::{Binaries, ImageId};
-use super::maps::{Hint, Space};
-use crate::gobin::{GoUnwind, Special};
+use super::files::Binaries;
+use super::maps::Space;
+use crate::gobin::Special;
 use crate::perfdata::UserRegs;
+use walk::{Copied, End, LARGEST_FRAME, MOST_FRAMES, Walk, Walked, is_root};
 
 /// `PERF_SAMPLE_REGS_ABI_64`.
 const ABI_64: u64 = 2;
-
-/// Frames that are read from a copy at most.
-const MOST_FRAMES: usize = 1024;
-
-/// A frame larger than this is none: goroutines' stacks end at 1 GB, and single frames long before.
-const LARGEST_FRAME: u64 = 1 << 28;
 
 /// A frame of the user part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +68,11 @@ impl Registers {
         self.sp
     }
 
+    /// With another goroutine, where one is known.
+    pub(super) fn with_goroutine(self, known: Option<u64>) -> Self {
+        Self { goroutine: known.or(self.goroutine), ..self }
+    }
+
     /// Reads them, under the numbers of x86-64 or arm64 (`asm/perf_regs.h`).
     pub(super) fn of(regs: &UserRegs<'_>) -> Option<Self> {
         // Only arm64 has a register of this number.
@@ -92,50 +95,41 @@ impl Registers {
     }
 }
 
-/// The user stack from the stack pointer upwards.
-#[derive(Clone, Copy)]
-struct Copied<'s> {
-    sp: u64,
-    bytes: &'s [u8],
+/// The callers that the kernel found, leaf's first.
+struct Found<'c> {
+    addresses: &'c [u64],
+    /// The frame pointer that led to the first of them, as far as the copy tells.
+    pointer: Option<u64>,
+    copied: Copied<'c>,
 }
 
-impl Copied<'_> {
-    fn word(&self, address: u64) -> Option<u64> {
-        let at = usize::try_from(address.checked_sub(self.sp)?).ok()?;
-        self.bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))
+impl Found<'_> {
+    /// The first, and where it stands: eight bytes above the frame pointer.
+    fn first(&self) -> Option<(u64, Option<u64>)> {
+        let location = self.pointer.and_then(|pointer| pointer.checked_add(8));
+        self.addresses.first().map(|address| (*address, location))
+    }
+
+    fn skip(&mut self) {
+        self.addresses = self.addresses.get(1..).unwrap_or_default();
+        self.pointer = self.pointer.and_then(|pointer| self.copied.word(pointer));
+    }
+
+    /// Whether they end as this does, as far as both are known.
+    fn comes_to(&self, walked: &[Walked]) -> bool {
+        let ends_so = |from: &[u64]| from.iter().zip(walked).all(|(address, walked)| *address == walked.address);
+        walked.is_empty() || (0..self.addresses.len()).any(|at| self.addresses.get(at..).is_some_and(ends_so))
     }
 }
 
-/// What the function table says of an address; `None` where it is silent.
-type Step = Option<GoUnwind>;
-
-/// Unwinds by the function tables of a recording's programs.
+/// Unwinds by the tables of a recording's programs.
 pub(super) struct Unwinder<'b, 'f> {
-    binaries: &'b Binaries<'f>,
-    known: HashMap<(ImageId, u64), Step, RandomState>,
-    walked: Vec<Walked>,
-}
-
-/// A return address that was read from the copy.
-#[derive(Debug, Clone, Copy)]
-struct Walked {
-    location: u64,
-    address: u64,
-}
-
-/// Why the walk over the copy ended.
-enum End {
-    /// At the root of a stack.
-    Root,
-    /// The next return address is here, beyond the copy.
-    Beyond(u64),
-    /// The table is silent.
-    Unknown,
+    walk: Walk<'b, 'f>,
 }
 
 impl<'b, 'f> Unwinder<'b, 'f> {
     pub(super) fn new(binaries: &'b Binaries<'f>) -> Self {
-        Self { binaries, known: HashMap::default(), walked: Vec::new() }
+        Self { walk: Walk::new(binaries) }
     }
 
     /// Appends the true chain to `out`, leaf first. `chain` is the kernel's, which may be empty.
@@ -148,27 +142,21 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         out: &mut Vec<UserFrame>,
     ) -> Outcome {
         let copied = Copied { sp: registers.sp, bytes: stack };
-        let end = self.walk(registers, copied, space);
+        let mut end = self.walk.over(registers, copied, space);
+        let walked = &self.walk.frames;
         out.push(UserFrame { address: registers.ip, repaired: false });
         let first = out.len();
-        out.extend(self.walked.iter().map(|walked| UserFrame { address: walked.address, repaired: true }));
+        out.extend(walked.iter().map(|walked| UserFrame { address: walked.address, repaired: true }));
 
-        // Frame by frame, where the kernel found each return address: eight bytes above the frame pointer.
-        let mut pointer = Some(registers.bp);
-        let mut callers = chain.get(1..).unwrap_or_default().iter().map(|address| {
-            let location = pointer.and_then(|pointer| pointer.checked_add(8));
-            pointer = pointer.and_then(|pointer| copied.word(pointer));
-            (*address, location)
-        });
+        let mut found = Found { addresses: chain.get(1..).unwrap_or_default(), pointer: Some(registers.bp), copied };
         // What the walk has seen too is not needed twice.
-        let last = self.walked.last().map(|walked| walked.location);
+        let last = walked.last().map(|walked| walked.location);
         let (mut confirmed, mut bogus) = (0, 0);
-        let mut rest = callers.next();
-        while let (Some((address, Some(location))), Some(last)) = (rest, last)
+        while let (Some((address, Some(location))), Some(last)) = (found.first(), last)
             && (registers.sp..=last).contains(&location)
         {
-            match self.walked.binary_search_by_key(&location, |walked| walked.location) {
-                Ok(at) if self.walked.get(at).is_some_and(|walked| walked.address == address) => {
+            match walked.binary_search_by_key(&location, |walked| walked.location) {
+                Ok(at) if walked.get(at).is_some_and(|walked| walked.address == address) => {
                     if let Some(frame) = out.get_mut(first + at) {
                         frame.repaired = false;
                     }
@@ -176,23 +164,36 @@ impl<'b, 'f> Unwinder<'b, 'f> {
                 }
                 _ => bogus += 1,
             }
-            rest = callers.next();
+            found.skip();
         }
-        let fits = match (&end, rest) {
-            (End::Root, _) => false,
-            // Code that keeps no frame pointers may lie between the two, but not the other way round.
-            (End::Beyond(expected), Some((_, Some(location)))) => {
-                (*expected..expected.saturating_add(LARGEST_FRAME)).contains(&location) && location % 8 == 0
+        let mut walked = walked.len();
+        let mut around_native = false;
+        if let Some(at) = self.walk.callback.filter(|at| *at < walked) {
+            // Frame pointers lead through the C code, where it keeps them, and must arrive where the walk did.
+            around_native = !found.comes_to(self.walk.frames.get(at + 1..).unwrap_or_default());
+            if !around_native {
+                walked = at;
+                out.truncate(first + at);
+                end = End::Unknown;
             }
-            _ => true,
-        };
+        }
+        if let End::Elsewhere { frame_pointer } = end {
+            // The kernel has the rest if it came past this frame pointer too.
+            while found.first().is_some_and(|(_, location)| location != frame_pointer.checked_add(8)) {
+                bogus += 1;
+                found.skip();
+            }
+        }
+        let rest = found.first();
+        let fits = !around_native && self.fits(end, rest, space);
         let left_out = rest.is_some() && !fits;
         if fits {
-            out.extend(rest.into_iter().chain(callers).map(|(address, _)| UserFrame { address, repaired: false }));
+            out.extend(found.addresses.iter().map(|address| UserFrame { address: *address, repaired: false }));
         }
         match end {
-            End::Beyond(_) if left_out => Outcome::Cut,
-            _ if bogus > 0 || confirmed < self.walked.len() || left_out => Outcome::Repaired,
+            End::Beyond { .. } | End::Unknown if left_out => Outcome::Cut,
+            End::Elsewhere { .. } if !fits => Outcome::Cut,
+            _ if bogus > 0 || confirmed < walked || left_out => Outcome::Repaired,
             _ => Outcome::Untouched,
         }
     }
@@ -201,13 +202,10 @@ impl<'b, 'f> Unwinder<'b, 'f> {
     /// the outermost first) begins with. `None` of a chain that does not begin with a goroutine's root.
     pub(super) fn start_of(&mut self, root: [u64; 2], space: &Space) -> Option<u64> {
         let [goexit, address] = root;
-        let mut hint = Hint::default();
-        let go = self.step(space, goexit, &mut hint)?;
+        let go = self.walk.go(space, goexit)?;
         matches!(go.special, Some(Special::Goexit)).then_some(())?;
-        let go = self.step(space, address, &mut hint)?;
-        let (image, offset) = space.find(address, &mut hint)?;
-        let linked = self.binaries.get(image).ok()?.address_of_offset(offset)?;
-        address.checked_sub(linked.checked_sub(go.entry)?)
+        let go = self.walk.go(space, address)?;
+        address.checked_sub(self.walk.linked(space, address)?.checked_sub(go.entry)?)
     }
 
     /// The frame pointer that a thread on another stack than its callers' brought along from theirs (`systemstack` and
@@ -215,21 +213,25 @@ impl<'b, 'f> Unwinder<'b, 'f> {
     pub(super) fn came_from(&mut self, registers: &Registers, stack: &[u8], space: &Space) -> Option<u64> {
         let copied = Copied { sp: registers.sp, bytes: stack };
         // To the function that switches stacks, of which the table does not say where its caller is.
-        let End::Unknown = self.walk(registers, copied, space) else { return None };
-        // A function that has called has its frame: the caller's frame pointer is below the return address.
-        let mut pointer = match self.walked.as_slice() {
-            [leaf] if registers.bp.checked_add(8) != Some(leaf.location) => registers.bp,
-            [.., last] => copied.word(last.location.checked_sub(8)?)?,
+        match self.walk.over(registers, copied, space) {
+            End::Elsewhere { frame_pointer } => return Some(frame_pointer),
+            End::Unknown => {}
+            End::Root | End::Beyond { .. } => return None,
+        }
+        let mut pointer = match *self.walk.frames.as_slice() {
             [] => registers.bp,
+            [leaf] if registers.bp.checked_add(8) != Some(leaf.location) => registers.bp,
+            // A Go function that has called has its frame: the caller's frame pointer is below the return address.
+            [.., last] if self.walk.last_is_go => copied.word(last.location.checked_sub(8)?)?,
+            _ => return None,
         };
         // Code of other languages lies below it.
-        let mut hint = Hint::default();
         for _ in 0..MOST_FRAMES {
             let Some(next) = copied.word(pointer) else {
                 return Some(pointer).filter(|pointer| pointer.is_multiple_of(8));
             };
             let caller = copied.word(pointer.checked_add(8)?)?;
-            if self.step(space, caller.saturating_sub(1), &mut hint).is_some_and(|go| is_root(&go)) {
+            if self.walk.go(space, caller.saturating_sub(1)).is_some_and(|go| is_root(&go)) {
                 return None;
             }
             pointer = next;
@@ -237,62 +239,31 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         None
     }
 
+    /// Whether what the kernel found goes on where a walk ended.
+    fn fits(&mut self, end: End, rest: Option<(u64, Option<u64>)>, space: &Space) -> bool {
+        match (end, rest) {
+            (End::Root, _) | (End::Elsewhere { .. }, None) => false,
+            (End::Elsewhere { .. }, Some((address, _))) => self.is_go(space, address.saturating_sub(1)),
+            (End::Beyond { location: expected, of_native }, Some((address, Some(location)))) => {
+                let call = address.saturating_sub(1);
+                // Code that keeps no frame pointers may lie between the two, but not the other way round.
+                let above = (expected..expected.saturating_add(LARGEST_FRAME)).contains(&location) && location % 8 == 0;
+                // C code may have left the register as Go set it, or keep anything in it.
+                if of_native { self.is_go(space, call) || above && self.walk.is_code(space, call) } else { above }
+            }
+            (End::Beyond { .. } | End::Unknown, _) => true,
+        }
+    }
+
+    /// The goroutine that had called the C code of the last chain. Once only: it is no other chain's.
+    pub(super) fn take_goroutine(&mut self) -> Option<u64> {
+        self.walk.goroutine.take()
+    }
+
     /// Whether an address is in a Go function.
     pub(super) fn is_go(&mut self, space: &Space, address: u64) -> bool {
-        self.step(space, address, &mut Hint::default()).is_some()
+        self.walk.is_go(space, address)
     }
-
-    /// Reads return addresses from the copy for as long as the table says where they are.
-    fn walk(&mut self, registers: &Registers, copied: Copied<'_>, space: &Space) -> End {
-        self.walked.clear();
-        let mut hint = Hint::default();
-        // A call pushes the return address, or leaves it in a register, which a function with a frame saves at the
-        // bottom of it.
-        let on_stack = registers.link.is_none();
-        let (mut address, mut sp, mut link) = (registers.ip, registers.sp, registers.link);
-        while self.walked.len() < MOST_FRAMES {
-            let Some(go) = self.step(space, address, &mut hint) else { return End::Unknown };
-            if is_root(&go) {
-                return End::Root;
-            }
-            let Some(pushed) = go.sp_delta.ok().map(u64::from).filter(|_| !go.sp_write) else { return End::Unknown };
-            let (location, above) = if on_stack {
-                (sp.saturating_add(pushed), sp.saturating_add(pushed).saturating_add(8))
-            } else {
-                (sp, sp.saturating_add(pushed))
-            };
-            let caller = match link.take() {
-                Some(link) if pushed == 0 => link,
-                None if pushed == 0 && !on_stack => return End::Unknown,
-                _ => match copied.word(location) {
-                    Some(word) => word,
-                    None => return End::Beyond(location),
-                },
-            };
-            let call = caller.saturating_sub(1);
-            if space.find(call, &mut hint).is_none() {
-                return End::Unknown;
-            }
-            self.walked.push(Walked { location, address: caller });
-            (address, sp) = (call, above);
-        }
-        End::Unknown
-    }
-
-    /// What the function table of the program at an address says of it.
-    fn step(&mut self, space: &Space, address: u64, hint: &mut Hint) -> Step {
-        let (image, offset) = space.find(address, hint)?;
-        let binaries = self.binaries;
-        *self.known.entry((image, offset)).or_insert_with(|| {
-            let binary = binaries.get(image).ok()?;
-            binary.unwind(binary.address_of_offset(offset)?)
-        })
-    }
-}
-
-/// Whether no frame is outside of this one: at the root of a stack, and where a goroutine's stack is left for good.
-fn is_root(go: &GoUnwind) -> bool {
-    go.top_frame || matches!(go.special, Some(Special::Mcall | Special::Morestack))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use super::buildinfo::BuildInfo;
+use super::cfi::{CallFrames, NativeUnwind};
 use super::container::Segment;
 use super::debuginfo::DebugInfo;
 use super::descriptor::{DescriptorOffsets, OffsetsSource};
@@ -27,13 +28,20 @@ pub struct Binary<'a> {
     pclntab: OnceLock<Result<Pclntab<'a>, PclntabAbsence>>,
     symbols: OnceLock<Symbols<'a>>,
     debug_info: OnceLock<Option<DebugInfo>>,
+    call_frames: OnceLock<Option<CallFrames<'a>>>,
 }
 
 impl<'a> Binary<'a> {
     /// Reads the headers of a whole file.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let elf = Elf::parse(bytes)?;
-        Ok(Self { elf, pclntab: OnceLock::new(), symbols: OnceLock::new(), debug_info: OnceLock::new() })
+        Ok(Self {
+            elf,
+            pclntab: OnceLock::new(),
+            symbols: OnceLock::new(),
+            debug_info: OnceLock::new(),
+            call_frames: OnceLock::new(),
+        })
     }
 
     /// The GNU build id in hex. Go's linker writes one since Go 1.24.
@@ -72,6 +80,12 @@ impl<'a> Binary<'a> {
     /// the byte before it. `None` where there is no Go function, or no table that tells.
     pub fn unwind(&self, address: u64) -> Option<GoUnwind> {
         GoUnwind::of(&self.pclntab().ok()?.function_at(address)?, address)
+    }
+
+    /// How to walk over the frame of the function at a link-time virtual address, where it is not Go's. For a return
+    /// address, ask for the byte before it. `None` where nothing tells, and on other machines than x86-64.
+    pub fn native_unwind(&self, address: u64) -> Option<NativeUnwind> {
+        self.call_frames.get_or_init(|| CallFrames::read(&self.elf)).as_ref()?.at(address)
     }
 
     /// A section's address and contents, decompressed. `None` when the file has none of that name, or no bytes for it.

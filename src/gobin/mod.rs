@@ -3,8 +3,9 @@
 //!
 //! Go code is named by the file's own function table (`.gopclntab`, which the runtime needs for its
 //! stack traces and which `strip` and `-ldflags=-s` leave in place), with every call that was inlined; everything else
-//! by the ELF symbol tables and DWARF. The same table tells how to walk over a Go function's frame. Every address taken or given here is a link-time virtual address; [`Binary::address_of_offset`]
-//! turns a mapping's file offset into one.
+//! by the ELF symbol tables and DWARF. The same table tells how to walk over a Go function's frame, and `.eh_frame` how
+//! to walk over a C function's. Every address taken or given here is a link-time virtual address;
+//! [`Binary::address_of_offset`] turns a mapping's file offset into one.
 //!
 //! The file is hostile: nothing here panics, and nothing is believed that the file does not confirm in a
 //! second place. A table whose layout does not hold up is refused with the reason, since a wrong name
@@ -13,6 +14,7 @@
 
 mod binary;
 mod buildinfo;
+mod cfi;
 mod container;
 mod debuginfo;
 mod descriptor;
@@ -39,6 +41,7 @@ mod unwind;
 
 pub use binary::Binary;
 pub use buildinfo::{BuildInfo, Module};
+pub use cfi::{Cfa, CfaBase, NativeUnwind, Saved};
 pub use container::Segment;
 pub use descriptor::{DescriptorOffsets, OffsetsSource};
 pub use dwarf::DwarfFacts;

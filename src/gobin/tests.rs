@@ -405,6 +405,7 @@ fn other_files_are_refused_with_their_reason() {
     assert_eq!(ls.facts().optimisation.to_string(), "unknown (there is no readable Go function table)");
 }
 
+mod callframes;
 mod hostile;
 mod machines;
 mod native;

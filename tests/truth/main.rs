@@ -11,6 +11,7 @@ mod goroutines;
 mod harness;
 mod imported;
 mod names;
+mod native;
 mod perfscript;
 mod pprof;
 mod raw;

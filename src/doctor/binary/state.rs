@@ -161,7 +161,7 @@ pub(super) fn build_mode(check: &'static Check, inputs: &Inputs) -> Option<Findi
 pub(super) fn cgo(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let needed = "nothing; pure Go for the simplest stacks";
     Some(if facts(inputs)?.cgo {
-        let why = "C compilers leave frame pointers out: in C code, stacks may lack the callers of the leaf.";
+        let why = "C compilers use the frame pointer's register for other things: C stacks may end where Go called C.";
         check.finds(Status::Info, "C code is linked in", needed).because(why)
     } else {
         check.finds(Status::Ok, "pure Go", needed)

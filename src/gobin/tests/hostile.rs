@@ -10,12 +10,12 @@ pub(super) fn exercise(bytes: &[u8]) {
     for segment in binary.load_segments() {
         let step = usize::try_from(segment.file_size / 40).unwrap().max(1);
         for address in (segment.address..segment.address.saturating_add(segment.file_size)).step_by(step) {
-            let _either = binary.locate(address);
+            let _either = (binary.locate(address), binary.native_unwind(address));
         }
         binary.address_of_offset(segment.offset);
     }
     for address in [0, 1, u64::MAX] {
-        let _either = binary.locate(address);
+        let _either = (binary.locate(address), binary.native_unwind(address));
         binary.address_of_offset(address);
     }
 }

@@ -146,7 +146,7 @@ pub fn ask(bytes: &[u8]) {
     let _either = binary.descriptors();
     let mut locator = Locator::new(&binary);
     let mut ask_at = |address| {
-        let _either = binary.unwind(address);
+        let _either = (binary.unwind(address), binary.native_unwind(address));
         let location = binary.locate(address);
         // What it was asked before changes nothing.
         assert_eq!(locator.locate(address), location.as_ref().map(|location| &*location.frames).map_err(Clone::clone));

@@ -1,0 +1,186 @@
+//! `.eh_frame` against what `readelf` makes of it, and damaged ones.
+
+use std::sync::LazyLock;
+
+use super::*;
+
+/// A program that saves registers, aligns its stack, calls through a stub, and has an exit.
+const C: &str = "#include <alloca.h>\n#include <stdlib.h>\nvoid __attribute__((noinline)) use(char *a, char *b) \
+                 { __asm__ volatile(\"\" :: \"r\"(a), \"r\"(b) : \"rbx\", \"r12\", \"memory\"); }\n\
+                 void __attribute__((noinline)) aligned(int n) \
+                 { char a[64] __attribute__((aligned(64))); use(a, alloca(n)); }\n\
+                 int main(int c, char **v) { aligned(c); exit(atoi(v[0])); }\n";
+
+static PROGRAM: LazyLock<Program> =
+    LazyLock::new(|| Program::c(C, &["-O2", "-fomit-frame-pointer", "-fcf-protection=none", "-Wl,-z,lazy"]));
+
+/// What `readelf` says of a row: its address, CFA, `rbp`, `r14`, and return address.
+fn rows(path: &Path) -> Vec<(u64, [String; 4])> {
+    // It fails where it misses the file's debug information, and prints all the same.
+    let mut readelf = Command::new("readelf");
+    let output = readelf.arg("--debug-dump=frames-interp").arg(path).env("LC_ALL", "C").output();
+    let printed = String::from_utf8(output.expect("this test needs readelf").stdout).unwrap();
+    let printed = printed.split_once(".eh_frame section").unwrap().1;
+    let printed = printed.split(".debug_frame section").next().unwrap();
+    let mut rows = Vec::new();
+    let (mut signals, mut columns, mut in_function) = (BTreeSet::new(), Vec::new(), false);
+    for line in printed.lines() {
+        // A register that is in another is `r10 (r10)`.
+        let words: Vec<&str> = line.split_whitespace().filter(|word| !word.starts_with('(')).collect();
+        match words[..] {
+            [offset, _, _, "CIE", augmentation, ..] => {
+                in_function = false;
+                if augmentation.contains('S') {
+                    signals.insert(format!("cie={offset}"));
+                }
+            }
+            [_, _, _, "FDE", common, ..] => in_function = !signals.contains(common),
+            ["LOC", ..] => columns = words.iter().map(|word| (*word).to_owned()).collect(),
+            [location, _, ..] if in_function => {
+                let Ok(location) = u64::from_str_radix(location, 16) else { continue };
+                let column = |name: &str| columns.iter().position(|column| column == name);
+                let value = |name: &str| column(name).map_or("u", |at| words[at]).to_owned();
+                rows.push((location, [value("CFA"), value("rbp"), value("r14"), value("ra")]));
+            }
+            _ => {}
+        }
+    }
+    rows
+}
+
+/// Holds every row against the reader; gives how many it knows, and how many are of a kind that it refuses.
+fn compare(path: &Path) -> (usize, usize) {
+    let bytes = fs::read(path).unwrap();
+    let binary = Binary::parse(&bytes).unwrap();
+    let number = |text: &str| text.parse::<i32>().unwrap();
+    let (mut known, mut refused) = (0, 0);
+    for (address, [cfa, rbp, r14, ra]) in rows(path) {
+        let found = binary.native_unwind(address);
+        let base = match cfa.split_once('+') {
+            Some(("rsp", offset)) => Some((CfaBase::StackPointer, number(offset))),
+            Some(("rbp", offset)) => Some((CfaBase::FramePointer, number(offset))),
+            _ => None,
+        };
+        let NativeUnwind::Frame { cfa: own, frame_pointer, goroutine } = (match (found, &*ra) {
+            (Some(NativeUnwind::Root), "u") => continue,
+            (Some(frame), "c-8") => frame,
+            (None, _) if base.is_none() || ra != "c-8" => {
+                refused += 1;
+                continue;
+            }
+            _ => panic!("{address:x}: {found:?} and not {cfa} {rbp} {ra}"),
+        }) else {
+            panic!("{address:x}: a root and not {cfa} {rbp} {ra}");
+        };
+        if let Some((base, offset)) = base {
+            assert_eq!(own, Cfa { base, offset, loaded: None }, "{address:x}");
+        } else {
+            assert_eq!(cfa, "exp", "{address:x}");
+        }
+        for (saved, truth) in [(frame_pointer, rbp), (goroutine, r14)] {
+            match truth.strip_prefix('c') {
+                Some(offset) => assert_eq!(saved, Saved::AtCfa(number(offset)), "{address:x}"),
+                None if truth == "u" || truth == "s" => assert_eq!(saved, Saved::Same, "{address:x}"),
+                None => assert!(matches!(saved, Saved::AtFramePointer(_) | Saved::Lost), "{address:x}: {truth}"),
+            }
+        }
+        known += 1;
+    }
+    (known, refused)
+}
+
+#[test]
+fn every_row_is_as_readelf_has_it() {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let libc = maps.lines().find(|line| line.ends_with("/libc.so.6")).unwrap();
+    let libc = Path::new(&libc[libc.find('/').unwrap()..]);
+    let (known, refused) = compare(libc);
+    assert!(known > 10_000 && refused * 500 < known, "{refused} refused, {known} known");
+    let (known, refused) = compare(&PROGRAM.path);
+    assert!(known > 10, "{refused} refused, {known} known");
+}
+
+#[test]
+fn known_expressions_are_understood() {
+    let binary = PROGRAM.binary();
+    // The first stub pushes a word and jumps; the others jump, push a word at byte 6 to 11, and jump.
+    let (plt, _) = binary.section(".plt").unwrap();
+    let offset = |at: u64| match binary.native_unwind(plt + at) {
+        Some(NativeUnwind::Frame { cfa: Cfa { base: CfaBase::StackPointer, offset, loaded: None }, .. }) => offset,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([0, 6, 16, 26, 27, 31, 32].map(offset), [16, 24, 8, 8, 16, 16, 8]);
+
+    let symbols = run(Command::new("nm").arg("-S").arg(&PROGRAM.path));
+    let line = symbols.lines().find(|line| line.ends_with(" aligned")).unwrap();
+    let [start, size]: [u64; 2] =
+        std::array::from_fn(|at| u64::from_str_radix(line.split_whitespace().nth(at).unwrap(), 16).unwrap());
+    let body = Cfa { base: CfaBase::FramePointer, offset: -8, loaded: Some(0) };
+    let is_body = |address: &u64| match binary.native_unwind(*address) {
+        Some(NativeUnwind::Frame { cfa, frame_pointer, .. }) if cfa == body => {
+            assert_eq!(frame_pointer, Saved::AtFramePointer(0));
+            true
+        }
+        _ => false,
+    };
+    assert!((start..start + size).filter(is_body).count() > 10, "`aligned` is compiled in another way");
+}
+
+#[test]
+fn threads_and_programs_have_roots() {
+    let binary = PROGRAM.binary();
+    let symbols = run(Command::new("nm").arg(&PROGRAM.path));
+    let start = symbols.lines().find(|line| line.ends_with(" _start")).unwrap();
+    let start = u64::from_str_radix(start.split_whitespace().next().unwrap(), 16).unwrap();
+    assert_eq!(binary.native_unwind(start + 4), Some(NativeUnwind::Root));
+    assert_eq!(binary.native_unwind(0), None);
+    assert_eq!(binary.native_unwind(u64::MAX), None);
+}
+
+#[test]
+fn go_code_has_none() {
+    let program = Program::go(TINY, &[]);
+    let binary = program.binary();
+    let entry = binary.pclntab().unwrap().functions().next().unwrap().entry();
+    assert_eq!(binary.native_unwind(entry), None);
+}
+
+/// Where a section is in a file.
+fn place(bytes: &[u8], name: &[u8]) -> usize {
+    let section = Elf::parse(bytes).unwrap().section(name).unwrap();
+    section.bytes.as_ptr() as usize - bytes.as_ptr() as usize
+}
+
+#[test]
+fn damage_is_no_answer() {
+    let whole = &PROGRAM.bytes;
+    let at = place(whole, b".eh_frame");
+    let size = PROGRAM.binary().section(".eh_frame").unwrap().1.len();
+    let text = PROGRAM.binary().section(".text").unwrap();
+    for byte in at..at + size {
+        for value in [0, 0x7f, 0x80, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[byte] = value;
+            let binary = Binary::parse(&bytes).unwrap();
+            for address in (text.0..text.0 + text.1.len() as u64).step_by(41) {
+                let _either = binary.native_unwind(address);
+            }
+        }
+    }
+}
+
+#[test]
+fn expressions_that_loop_are_not_run() {
+    // DW_CFA_def_cfa_expression, three bytes: DW_OP_skip -3.
+    let endless = [0x0f, 3, 0x2f, 0xfd, 0xff];
+    let mut bytes = PROGRAM.bytes.clone();
+    let at = place(&bytes, b".eh_frame");
+    let sequence = [0x0f, 0x03, 0x76, 0x78, 0x06];
+    let into = bytes[at..].windows(5).position(|window| window == sequence).unwrap();
+    bytes[at + into..at + into + 5].copy_from_slice(&endless);
+    let symbols = run(Command::new("nm").arg(&PROGRAM.path));
+    let line = symbols.lines().find(|line| line.ends_with(" aligned")).unwrap();
+    let start = u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap();
+    let binary = Binary::parse(&bytes).unwrap();
+    assert!((start..start + 64).any(|address| binary.native_unwind(address).is_none()));
+}

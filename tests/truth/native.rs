@@ -1,0 +1,182 @@
+//! Stacks of C code in a Go program, compiled as C compilers do unless told otherwise, against the calls that
+//! tests/workloads/cstacks is made of; and by frame pointers alone, as `perf record -g` has them.
+
+use std::ffi::OsStr;
+
+use crate::harness::{Project, alone, figure, percent, text};
+
+/// Calls of `descend` by itself (tests/workloads/cstacks/work.h).
+const DEPTH: usize = 5;
+
+/// The stack of a mode's deepest call, root first; a name that ends with `*` stands for one or more of such frames.
+fn calls(mode: &str) -> Vec<String> {
+    let (function, inner): (&str, Vec<&str>) = match mode {
+        "plain" => ("plain", vec!["middle", "spin"]),
+        "recursion" => ("recursion", [&["descend"; DEPTH + 1][..], &["spin"]].concat()),
+        "sort" => ("sort", vec!["libc*", "compare", "weigh", "spin"]),
+        "callback" => ("visit", Vec::new()),
+        other => panic!("there is no mode {other}"),
+    };
+    let mut upper = function.to_owned();
+    upper[..1].make_ascii_uppercase();
+    let call = format!("main.call{upper}");
+    let go = format!("main._Cfunc_{function}");
+    let mut calls = vec!["runtime.goexit", "main.work", &call, &go, "runtime.cgocall"];
+    if mode == "callback" {
+        // As Go's own tracebacks have it: the goroutine's frames, without those of the C code that called back.
+        calls.extend(["runtime.systemstack_switch", "runtime.cgocallback", "runtime.cgocallbackg"]);
+        calls.extend(["runtime.cgocallbackg1", "_cgoexp_goWork", "main.goWork", "main.busy"]);
+    } else {
+        let wrapper = "_cgo_Cfunc";
+        calls.extend(["runtime.asmcgocall", wrapper, function]);
+        calls.extend(inner);
+    }
+    calls.into_iter().map(str::to_owned).collect()
+}
+
+/// A frame's name without what differs from build to build, and from one libc to another.
+fn plain(name: &str) -> String {
+    match name.strip_prefix("_cgo_").and_then(|rest| rest.split_once("_Cfunc_")) {
+        Some(_) => return "_cgo_Cfunc".into(),
+        None if name.starts_with("_cgoexp_") && name.ends_with("_goWork") => return "_cgoexp_goWork".into(),
+        None => {}
+    }
+    if name == "[libc.so.6]" || name.starts_with("qsort") { "libc*".into() } else { name.into() }
+}
+
+/// The user frames of a folded stack, root first; `None` where a thread starts, for which libc makes system calls.
+fn user_frames(stack: &str) -> Option<Vec<String>> {
+    let frames = stack.split(';').skip(1);
+    if frames.clone().any(|name| name.starts_with("entry_SYSCALL") || name.starts_with("ret_from_fork")) {
+        return None;
+    }
+    let kernel = |name: &str| name.starts_with("asm_") || name.starts_with("entry_") || name == "[kernel]";
+    let mut frames: Vec<String> = frames.take_while(|name| !kernel(name)).map(plain).collect();
+    frames.dedup_by(|a, b| a == b && a == "libc*");
+    Some(frames)
+}
+
+/// What became of the samples in a mode's inner functions.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    all: u64,
+    /// All frames are true and none is missing, down to the Go function that calls C code.
+    right: u64,
+    /// All frames are true and none is missing, down to the root of the goroutine.
+    rooted: u64,
+    /// A frame is not true, or frames between others are missing.
+    wrong: u64,
+}
+
+impl Counts {
+    fn of(folded: &str, mode: &str) -> Self {
+        let truth = calls(mode);
+        // The first frame that the walk over the copy has to find: it calls C code, or is called by it.
+        let border = truth.iter().position(|name| name == "runtime.asmcgocall" || name == "runtime.cgocallback");
+        let border = border.unwrap();
+        let inner = &truth[border + 1..];
+        let mut counts = Self::default();
+        for line in folded.lines() {
+            let (stack, count) = line.rsplit_once(' ').unwrap();
+            let count: u64 = count.parse().unwrap();
+            let Some(frames) = user_frames(stack) else { continue };
+            if !frames.last().is_some_and(|leaf| inner.contains(leaf)) {
+                continue;
+            }
+            counts.all += count;
+            let begins_at = |first: usize| truth[first..].starts_with(&frames);
+            if begins_at(0) && frames.len() > border {
+                counts.rooted += count;
+            }
+            if (0..=border).any(|first| begins_at(first) && first + frames.len() > border) {
+                counts.right += count;
+            }
+            if !(0..truth.len()).any(begins_at) {
+                counts.wrong += count;
+            }
+        }
+        counts
+    }
+
+    fn show(self) -> String {
+        let share = |part: u64| percent(part, self.all);
+        let (right, rooted, wrong) = (share(self.right), share(self.rooted), share(self.wrong));
+        format!("{right:.2} % right, {rooted:.2} % to the root, {wrong:.2} % wrong of {}", self.all)
+    }
+}
+
+/// Samples a mode, and gives what goflame makes of it and what is in the frame pointers alone.
+fn sample(mode: &str, variant: &str, stack: u32) -> (Counts, Counts) {
+    let settings = format!("[app]\npackage = '.'\nname = 'cstacks'\n\n[record]\nstack = {stack}\n");
+    let project = Project::of_workload("cstacks", &settings);
+    let run = project.run(&["--variant", variant, "--", "-mode", mode, "-seconds", "2"]);
+    let own = Counts::of(&std::fs::read_to_string(run.file("profile.folded")).unwrap(), mode);
+    let flags: &[&str] = if variant == "debug" { &["-gcflags=all=-N -l"] } else { &[] };
+    let program = project.go_build("cstacks", flags);
+    let perf = project.perf_record(&[program.as_os_str(), OsStr::new("-mode"), OsStr::new(mode)]);
+    let by_frame_pointers = Counts::of(&project.report(&perf, "folded"), mode);
+    figure(&format!(
+        "C stacks, {mode}, {variant}, {stack} bytes: {}; by frame pointers {}",
+        own.show(),
+        by_frame_pointers.show()
+    ));
+    assert!(own.all > 500 && by_frame_pointers.all > 500, "there are too few samples");
+    (own, by_frame_pointers)
+}
+
+/// C code uses the goroutine's register too. Whose goroutine it works for is known where Go called it.
+#[test]
+fn c_code_belongs_to_the_goroutine_that_called_it() {
+    let _alone = alone();
+    let project = Project::of_workload("cstacks", "[app]\npackage = '.'\nname = 'cstacks'\n");
+    let run = project.run(&["--release", "--", "-mode", "recursion", "-seconds", "2"]);
+    let mut report = project.goflame();
+    let folded = text(report.args(["report", "-f", "folded", "--by", "entry"]).arg(run.file("perf.data")));
+    let (mut all, mut right) = (0, 0);
+    for line in folded.lines().filter(|line| line.contains(";descend")) {
+        let count: u64 = line.rsplit_once(' ').unwrap().1.parse().unwrap();
+        all += count;
+        right += if line.starts_with("main.work;") { count } else { 0 };
+    }
+    figure(&format!("goroutines of C code: {right} of {all} samples are main.work's"));
+    assert!(all > 500 && percent(right, all) >= 99.0, "{right} of {all}: {folded}");
+}
+
+/// The C frames of these are all in the copy.
+fn check(mode: &str, variant: &str, stack: u32) -> Counts {
+    let (own, by_frame_pointers) = sample(mode, variant, stack);
+    assert!(percent(own.right, own.all) >= 99.0, "{mode}: {own:?}");
+    assert!(percent(own.wrong, own.all) <= 0.2, "{mode}: {own:?}");
+    assert!(percent(by_frame_pointers.right, by_frame_pointers.all) < 5.0, "{mode}: the test shows nothing");
+    own
+}
+
+#[test]
+fn c_code_that_leaves_the_frame_pointer_alone() {
+    let _alone = alone();
+    for variant in ["release", "debug"] {
+        let own = check("plain", variant, 1024);
+        assert!(percent(own.rooted, own.all) >= 98.0, "{own:?}");
+    }
+}
+
+#[test]
+fn c_code_that_uses_every_register() {
+    let _alone = alone();
+    for variant in ["release", "debug"] {
+        check("recursion", variant, 1024);
+        check("sort", variant, 8192);
+    }
+    // libc's sort needs more stack than is copied by default; what is shown is true all the same.
+    let (own, _) = sample("sort", "release", 1024);
+    assert!(percent(own.wrong, own.all) <= 0.2, "{own:?}");
+}
+
+#[test]
+fn go_code_called_by_c_code() {
+    let _alone = alone();
+    for variant in ["release", "debug"] {
+        let own = check("callback", variant, 1024);
+        assert!(percent(own.rooted, own.all) >= 99.0, "{own:?}");
+    }
+}

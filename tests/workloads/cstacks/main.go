@@ -1,0 +1,80 @@
+// Cstacks spends its time in C code, compiled as C compilers do unless told otherwise, whose true stacks are known.
+//
+//	cstacks -mode plain      plain, middle and spin call each other and leave the frame pointer's register alone
+//	cstacks -mode recursion  descend calls itself DEPTH times, then spin; it keeps values in every register
+//	cstacks -mode sort       libc's qsort calls compare, which calls weigh and spin
+//	cstacks -mode callback   visit calls back into Go, which computes
+//
+// Each is called by main.work on a goroutine of its own, through a Go function of its own.
+package main
+
+/*
+#cgo CFLAGS: -O2 -fomit-frame-pointer
+#include "work.h"
+*/
+import "C"
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"time"
+)
+
+var (
+	seconds = flag.Float64("seconds", 2, "seconds to spend")
+	mode    = flag.String("mode", "plain", "plain, recursion, sort or callback")
+)
+
+func main() {
+	flag.Parse()
+	modes := map[string]func(uint64) uint64{
+		"plain": callPlain, "recursion": callRecursion, "sort": callSort, "callback": callVisit,
+	}
+	call, ok := modes[*mode]
+	if !ok {
+		fmt.Fprintln(os.Stderr, "cstacks: no such mode:", *mode)
+		os.Exit(2)
+	}
+	done := make(chan uint64)
+	go work(call, done)
+	fmt.Println(<-done)
+}
+
+//go:noinline
+func work(call func(uint64) uint64, done chan<- uint64) {
+	x := uint64(1)
+	for until := time.Now().Add(time.Duration(*seconds * 1e9)); time.Now().Before(until); {
+		for i := 0; i < 16; i++ {
+			x = call(x)
+		}
+	}
+	done <- x
+}
+
+//go:noinline
+func callPlain(x uint64) uint64 { return uint64(C.plain(C.uint64_t(x))) }
+
+//go:noinline
+func callRecursion(x uint64) uint64 { return uint64(C.recursion(C.uint64_t(x))) }
+
+//go:noinline
+func callSort(x uint64) uint64 { return uint64(C.sort(C.uint64_t(x))) }
+
+//go:noinline
+func callVisit(x uint64) uint64 { return uint64(C.visit(C.uint64_t(x))) }
+
+// goWork is called from C.
+//
+//export goWork
+func goWork(x C.uint64_t) C.uint64_t { return C.uint64_t(busy(uint64(x) | 1)) }
+
+//go:noinline
+func busy(x uint64) uint64 {
+	for i := 0; i < 20000; i++ {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+	}
+	return x
+}
