@@ -98,8 +98,8 @@ struct Collector<'d, 's, 'f> {
     unwinder: Unwinder<'s, 'f>,
     out: Collected,
     spaces: Spaces,
-    /// Command names by process.
-    comms: HashMap<i32, String, RandomState>,
+    /// Command names by process, by position in [`Collected::processes`].
+    comms: HashMap<i32, u32, RandomState>,
     chain: Chain,
     user: Vec<UserFrame>,
     words: Vec<Word>,
@@ -202,14 +202,14 @@ impl<'d> Collector<'d, '_, '_> {
                     self.spaces.exec(pid.cast_unsigned());
                 }
                 if pid == tid {
-                    self.comms.insert(*pid, String::from_utf8_lossy(name).into_owned());
+                    self.comms.insert(*pid, self.out.processes.add_ref(&String::from_utf8_lossy(name)));
                 }
             }
             // A new thread shares everything; only a new process gets a copy.
             RecordKind::Fork(task) if task.pid != task.ppid => {
                 self.spaces.fork(task.ppid.cast_unsigned(), task.pid.cast_unsigned());
                 if let Some(name) = self.comms.get(&task.ppid) {
-                    self.comms.insert(task.pid, name.clone());
+                    self.comms.insert(task.pid, *name);
                 }
             }
             _ => {}
@@ -225,7 +225,7 @@ impl<'d> Collector<'d, '_, '_> {
         let stack = self.stack(sample, pid.cast_unsigned());
         let goroutine = self.goroutine(sample, pid.cast_unsigned());
         let process = match self.comms.get(&pid) {
-            Some(name) => self.out.processes.add_ref(name),
+            Some(known) => *known,
             None => self.out.processes.add_ref(&format!("pid {pid}")),
         };
         let (pid, tid) = (pid.cast_unsigned(), tid.cast_unsigned());

@@ -42,6 +42,18 @@ pub(super) fn collect_all<'d>(
     let records = data.record_count();
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let parts = (records / SMALLEST_PART).clamp(1, cores.min(MOST_PARTS));
+    collect_parts(parts, data, files, binaries, settings)
+}
+
+/// Reads all records in so many parts at once.
+fn collect_parts<'d>(
+    parts: usize,
+    data: &'d PerfData<'d>,
+    files: &Files<'d>,
+    binaries: &Binaries<'_>,
+    settings: &Settings<'_>,
+) -> (Collected, Stacks) {
+    let records = data.record_count();
     let mut parts: Vec<Collected> = thread::scope(|scope| {
         let part = |at: usize| records * at / parts..records * (at + 1) / parts;
         let work = |positions: Range<usize>| collect(data, positions, files, binaries, settings);
@@ -123,5 +135,67 @@ impl Counts {
         self.repaired += other.repaired;
         self.cut += other.cut;
         self.other_events += other.other_events;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Binaries, Collected, Files, PerfData, Samples, Settings, Trie, collect_parts};
+    use crate::analyse::goroutine::Readings;
+    use crate::analyse::tests::{NoFiles, Recording, context};
+
+    /// Processes that fork, execute, map and run the same and different stacks.
+    fn busy() -> Vec<u8> {
+        let mut recording = Recording::new();
+        for round in 0..40 {
+            let pid = 7 + round % 3;
+            match round % 8 {
+                0 => recording.comm(pid, true, ["app", "tool", "other"][round as usize % 3]),
+                1 => recording.map(pid, 0x1000, "/bin/app"),
+                2 => recording.fork(pid, pid + 10),
+                5 => recording.map(pid + 10, 0x1000 + 0x800 * (round as u64 % 2), "/bin/tool"),
+                _ => {}
+            }
+            let at = round as u64;
+            recording.sample(pid, &[context::USER, 0x1010 + at % 5, 0x1020, 0x1800 + at % 2, 0x3000]);
+            recording.sample(pid + 10, &[context::KERNEL, 1 << 63 | at % 4, context::USER, 0x1400, 0x1020 + at % 3]);
+        }
+        recording.bytes()
+    }
+
+    /// What is collected in so many parts, numbers and all.
+    fn collected(parts: usize, bytes: &[u8]) -> String {
+        let data = PerfData::parse(bytes).expect("a recording");
+        let files = Files::of(&data, &NoFiles);
+        let settings =
+            Settings { event: 0, clock_period: None, max_stack: 127, goroutines: Readings::of(&[]), passed: &|_| () };
+        let (whole, stacks) = collect_parts(parts, &data, &files, &Binaries::of(&files), &settings);
+        let (tree, samples): (Trie, Samples) = stacks.merge();
+        let Collected { places, processes, runners, counts, first_time, last_time, .. } = whole;
+        let (tree, places): (Vec<_>, Vec<_>) = (tree.nodes().collect(), places.iter().collect());
+        let runners = (processes.items(), runners.items());
+        format!("{:#?}", (tree, samples.list(), places, runners, counts, first_time, last_time, whole.damage))
+    }
+
+    #[test]
+    fn the_number_of_parts_changes_nothing() {
+        let bytes = busy();
+        let whole = collected(1, &bytes);
+        assert!(whole.contains("samples: 80,") && whole.contains("\"tool\""), "{whole}");
+        for parts in [2, 3, 7, 50, 200] {
+            assert_eq!(collected(parts, &bytes), whole, "{parts} parts");
+        }
+    }
+
+    #[test]
+    fn nor_does_it_with_damage_anywhere() {
+        let bytes = busy();
+        for at in (0..bytes.len()).step_by(7) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0xff;
+            if PerfData::parse(&damaged).is_ok_and(|data| !data.events().is_empty()) {
+                assert_eq!(collected(3, &damaged), collected(1, &damaged), "byte {at}");
+            }
+        }
     }
 }

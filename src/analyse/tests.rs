@@ -3,7 +3,8 @@
 use std::io::Cursor;
 
 use super::{Analysis, ImageBytes, Images, KernelSymbols, Options, analyse};
-use crate::perfdata::abi::{context, event_type, flag, misc, record_type, sample_type};
+pub(super) use crate::perfdata::abi::context;
+use crate::perfdata::abi::{event_type, flag, misc, record_type, sample_type};
 use crate::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, Task, Writer};
 use crate::profile::Unit;
 
@@ -13,7 +14,7 @@ const PERIOD: u64 = 1_000_000;
 const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 
 /// Files that cannot be had, so that frames are named by their file.
-struct NoFiles;
+pub(super) struct NoFiles;
 
 impl Images for NoFiles {
     fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<ImageBytes, String> {
@@ -21,13 +22,13 @@ impl Images for NoFiles {
     }
 }
 
-struct Recording {
+pub(super) struct Recording {
     writer: Writer<Cursor<Vec<u8>>>,
     time: u64,
 }
 
 impl Recording {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::of(Attr { kind: event_type::SOFTWARE, config: 0, flags: flag::SAMPLE_ID_ALL, ..Attr::default() })
     }
 
@@ -43,19 +44,25 @@ impl Recording {
         SampleId { time: self.time, ..SampleId::default() }
     }
 
-    fn map(&mut self, pid: i32, start: u64, path: &str) {
+    pub(super) fn map(&mut self, pid: i32, start: u64, path: &str) {
         let at = self.now();
         let map =
             Mmap { pid, tid: pid, start, len: 0x1000, path: path.as_bytes(), executable: true, ..Mmap::default() };
         self.writer.mmap(CpuMode::User, &map, &at).unwrap();
     }
 
-    fn comm(&mut self, pid: i32, exec: bool, name: &str) {
+    pub(super) fn comm(&mut self, pid: i32, exec: bool, name: &str) {
         let at = self.now();
         self.writer.comm(pid, pid, exec, name.as_bytes(), &at).unwrap();
     }
 
-    fn sample(&mut self, pid: i32, chain: &[u64]) {
+    pub(super) fn fork(&mut self, parent: i32, child: i32) {
+        let at = self.now();
+        let task = Task { pid: child, ppid: parent, tid: child, ptid: parent, time: at.time };
+        self.writer.fork(&task, &at).unwrap();
+    }
+
+    pub(super) fn sample(&mut self, pid: i32, chain: &[u64]) {
         let time = self.now().time;
         let mut body = Vec::new();
         for word in [chain.get(1).copied().unwrap_or(0), u64::from(pid.cast_unsigned()) * 0x1_0000_0001, time, PERIOD] {
@@ -66,7 +73,7 @@ impl Recording {
         self.writer.record(record_type::SAMPLE, CpuMode::User.to_misc(), &body).unwrap();
     }
 
-    fn bytes(self) -> Vec<u8> {
+    pub(super) fn bytes(self) -> Vec<u8> {
         self.writer.finish(&Features::default()).unwrap().into_inner()
     }
 
@@ -158,8 +165,7 @@ fn a_child_inherits_the_maps_and_an_exec_drops_them() {
     let mut recording = Recording::new();
     recording.comm(7, true, "app");
     recording.map(7, 0x1000, "/bin/app");
-    let at = recording.now();
-    recording.writer.fork(&Task { pid: 8, ppid: 7, tid: 8, ptid: 7, time: at.time }, &at).unwrap();
+    recording.fork(7, 8);
     recording.sample(8, &[context::USER, 0x1000]);
     recording.comm(8, true, "tool");
     recording.sample(8, &[context::USER, 0x1000]);
@@ -232,8 +238,7 @@ fn full_recording() -> Vec<u8> {
     recording.comm(7, true, "app");
     recording.map(7, 0x1000, "/bin/app");
     recording.writer.kernel_mmap(KERNEL_TEXT, 0x1000, KERNEL_TEXT, &SampleId::default()).unwrap();
-    let at = recording.now();
-    recording.writer.fork(&Task { pid: 8, ppid: 7, tid: 8, ptid: 7, time: at.time }, &at).unwrap();
+    recording.fork(7, 8);
     for pid in [7, 8, 7] {
         let time = recording.now().time;
         let chain = [context::KERNEL, KERNEL_TEXT + 8, context::USER, 0x1010, 0x1020];

@@ -124,3 +124,51 @@ const DENSE: usize = 8;
 fn add(sum: &mut u64, figure: u64) {
     *sum = sum.saturating_add(figure);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Descent, Passing, Place};
+    use crate::profile::StackId;
+    use crate::profile::fixture::Fixture;
+
+    /// `name weight` of everything that is called, each followed by what it calls in brackets.
+    fn walked(fixture: &Fixture, passing: &Passing<'_>, descent: &Descent<'_>, place: Place) -> String {
+        let mut callees = Vec::new();
+        descent.callees(place, |callee, frame| {
+            let name = fixture.profile.str(fixture.profile.function(frame.function).display);
+            let inlined = if callee.is_inlined() { "*" } else { "" };
+            let weight = passing.through(callee.stack);
+            callees.push(format!("{inlined}{name} {weight}{}", walked(fixture, passing, descent, callee)));
+        });
+        if callees.is_empty() { String::new() } else { format!(" ({})", callees.join(", ")) }
+    }
+
+    #[test]
+    fn sums_of_parts_large_and_small() {
+        let mut fixture = Fixture::new();
+        fixture.add("app", "main.main|i:main.run|main.a", 5);
+        fixture.add("app", "main.main|i:main.run", 1);
+        fixture.add("app", "main.main|i:main.run|main.b|i:main.c", 2);
+        for at in 0..20 {
+            fixture.add("app", &format!("main.other|main.f{at}"), 1);
+        }
+        let profile = &fixture.profile;
+        let samples: Vec<_> = profile.samples().iter().map(|sample| (sample.stack, sample.count)).collect();
+        let (mut passing, descent) = (Passing::new(profile), Descent::of(profile));
+        // All of it, a small part, another, and the first three again: what was before is forgotten each time.
+        for (part, expected) in [
+            (&samples[..], 28),
+            (&samples[1..2], 1),
+            (&samples[2..4], 3),
+            (&samples[..3], 8),
+            (&samples[..0], 0),
+            (&samples[..3], 8),
+        ] {
+            passing.add_up(part);
+            assert_eq!(passing.through(StackId::EMPTY), expected);
+        }
+        let main = "main.main 8 (*main.run 8 (main.a 5, main.b 2 (*main.c 2)))";
+        let walked = walked(&fixture, &passing, &descent, Descent::BEGIN);
+        assert!(walked.starts_with(&format!(" ({main}, main.other 0 (main.f0 0")), "{walked}");
+    }
+}

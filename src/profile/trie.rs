@@ -187,4 +187,29 @@ mod tests {
         assert_eq!(trie.get(first), Some((2, 3)));
         assert_eq!(trie.get(Trie::ROOT), None);
     }
+
+    #[test]
+    fn children_stand_in_the_order_in_which_they_came() {
+        let mut trie = Trie::default();
+        let first = trie.push(Trie::ROOT, 1);
+        let second = trie.push(Trie::ROOT, 2);
+        let inner = [trie.push(first, 5), trie.push(second, 5), trie.push(first, 4)];
+        let children = trie.children();
+        assert_eq!(children.of_node(Trie::ROOT), [first, second]);
+        assert_eq!(children.of_node(first), [inner[0], inner[2]]);
+        assert_eq!(children.of_node(second), [inner[1]]);
+        assert!(children.of_node(inner[2]).is_empty());
+        assert!(Trie::default().children().of_node(Trie::ROOT).is_empty());
+    }
+
+    #[test]
+    fn nodes_get_other_keys_and_another_place() {
+        let mut trie = Trie::default();
+        let root = trie.push(Trie::ROOT, 1);
+        let middle = trie.push(root, 2);
+        let leaf = trie.push(middle, 3);
+        // The one above has been rewritten before.
+        trie.rewrite(|trie, _, parent, key| (key * 10 + u32::from(trie.get(parent) == Some((0, 10))), key == 2));
+        assert_eq!([root, middle, leaf].map(|node| trie.get(node)), [Some((0, 10)), Some((0, 21)), Some((middle, 30))]);
+    }
 }
