@@ -16,7 +16,7 @@ const CALLERS: [(&str, &str); 2] = [("main.leaf", "main.leafCaller"), ("main.oth
 const OUTER: &str = "main.outer";
 const INLINED: [&str; 3] = ["main.middle", "main.inner", "main.rotate"];
 
-/// Prints the shares of what is right.
+/// Prints the shares.
 pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
     let project = scratch.join("stacks");
     fs::create_dir_all(&project)?;
@@ -30,10 +30,10 @@ pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
     let program = project.join("program");
     run(Command::new(go).args(["build", "-o"]).arg(&program).arg(".").current_dir(&project))?;
 
-    println!("{:<40}{:>16}{:>16}", "right, in % of samples", "goflame", "perf + inferno");
+    println!("{:<46}{:>16}{:>16}", "in % of samples", "goflame", "perf + inferno");
     for (mode, what, right) in [
-        ("leaf", "callers of leaves without a frame", callers as fn(&str) -> (u64, u64)),
-        ("inlined", "stacks with the calls that are inlined", inlined),
+        ("leaf", "right callers of leaves without a frame", callers as fn(&str) -> (u64, u64)),
+        ("inlined", "in a function, shown in a call inlined there", inlined),
     ] {
         let goflame = Command::new(env!("CARGO_BIN_EXE_goflame"))
             .current_dir(&project)
@@ -51,7 +51,7 @@ pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
         let mut folded = Vec::new();
         Folder::from(Options::default()).collapse(script.stdout.as_slice(), &mut folded)?;
         let other = right(&String::from_utf8_lossy(&folded));
-        println!("{what:<40}{:>16}{:>16}", percent(own), percent(other));
+        println!("{what:<46}{:>16}{:>16}", percent(own), percent(other));
     }
     println!();
     Ok(())
@@ -91,7 +91,8 @@ fn callers(folded: &str) -> (u64, u64) {
     (right, all)
 }
 
-/// (right, all) samples in a function whose every instruction but a few is of what was inlined into it.
+/// (shown in a call that was inlined, all) samples in a function that calls were inlined into. The rest is in its own loop;
+/// tests/truth holds each address's chain against the runtime's.
 fn inlined(folded: &str) -> (u64, u64) {
     let (mut right, mut all) = (0, 0);
     for (frames, count) in stacks(folded) {

@@ -147,18 +147,18 @@ mod tests {
     /// Processes that fork, execute, map and run the same and different stacks.
     fn busy() -> Vec<u8> {
         let mut recording = Recording::new();
-        for round in 0..40 {
-            let pid = 7 + round % 3;
-            match round % 8 {
-                0 => recording.comm(pid, true, ["app", "tool", "other"][round as usize % 3]),
+        for at in 0..40_u64 {
+            let pid = [7, 8, 9][usize::try_from(at % 3).expect("small")];
+            match at % 8 {
+                0 => recording.comm(pid, true, if at % 3 == 0 { "app" } else { "tool" }),
                 1 => recording.map(pid, 0x1000, "/bin/app"),
                 2 => recording.fork(pid, pid + 10),
-                5 => recording.map(pid + 10, 0x1000 + 0x800 * (round as u64 % 2), "/bin/tool"),
+                5 => recording.map(pid + 10, 0x1000 + 0x800 * (at % 2), "/bin/tool"),
                 _ => {}
             }
-            let at = round as u64;
             recording.sample(pid, &[context::USER, 0x1010 + at % 5, 0x1020, 0x1800 + at % 2, 0x3000]);
-            recording.sample(pid + 10, &[context::KERNEL, 1 << 63 | at % 4, context::USER, 0x1400, 0x1020 + at % 3]);
+            recording
+                .sample(pid + 10, &[context::KERNEL, (1 << 63) | (at % 4), context::USER, 0x1400, 0x1020 + at % 3]);
         }
         recording.bytes()
     }
