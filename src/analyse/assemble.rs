@@ -95,6 +95,7 @@ pub fn analyse(
     profile.start_time_ns = wall_time(data, first);
     let resolved = Resolved::of(&named, places, &files.keys, &binaries, &mut profile);
     drop((named, binaries));
+    drop(files);
     let left_over = account(&stacks.0, &stacks.1, &resolved, &mut quality);
     let addresses = kernel_addresses(&collected);
     let kernel_symbols = fitting.ok().filter(|_| !addresses.is_empty()).map(|kernel| kernel.subset(&addresses));
