@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use super::collect::{Collected, RawGoroutine};
 use super::files::{Binaries, ImageId, ImageKey};
 use super::place::Places;
-use super::symbols::{Batch, NamedFrame, Unnamed};
+use super::symbols::{Batch, NamedFrame, Unnamed, position_of};
 use crate::profile::{
     Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Profile, Quality,
     Runner, RunnerId, Samples, StackId, Trie,
@@ -32,7 +32,7 @@ pub(super) struct Resolved {
 struct Slot {
     frames: u32,
     /// Position in [`Resolved::reasons`].
-    unnamed: Option<u32>,
+    unnamed: Option<usize>,
     is_kernel: bool,
     hidden: bool,
     is_root: bool,
@@ -63,7 +63,7 @@ impl Resolved {
         let functions: Vec<Vec<FunctionId>> = named.iter().map(|batch| add_functions(batch, profile)).collect();
         let mut by_place: Vec<Option<NamedPlace<'_>>> = vec![None; places.list.len()];
         for (batch, functions) in named.iter().zip(&functions) {
-            let known: Vec<u32> = batch.reasons.iter().map(|reason| position_of(reason, &mut reasons)).collect();
+            let known: Vec<usize> = batch.reasons.iter().map(|reason| position_of(reason, &mut reasons)).collect();
             for (place, frames) in batch.places() {
                 let at = place.place as usize;
                 let mapping = mappings.of(place.image, place.is_kernel, profile);
@@ -131,16 +131,6 @@ fn add_functions(batch: &Batch, profile: &mut Profile) -> Vec<FunctionId> {
     batch.functions.iter().map(add).collect()
 }
 
-/// The position of a reason, of which there are few.
-fn position_of(text: &str, reasons: &mut Vec<String>) -> u32 {
-    let known = reasons.iter().position(|reason| reason == text);
-    let at = known.unwrap_or_else(|| {
-        reasons.push(text.to_owned());
-        reasons.len() - 1
-    });
-    super::place::position(at)
-}
-
 /// The mappings that frames lie in.
 struct Mappings<'m, 'f> {
     keys: &'m [ImageKey],
@@ -197,7 +187,7 @@ pub(super) fn add_samples(
         (stack, runners[runner.index()])
     });
     if resolved.any_hidden || left_over {
-        tree.rewrite(|tree, _, caller, place| {
+        tree.rewrite(|tree, caller, place| {
             let slot = resolved.slot(place);
             // Nothing tells one hidden function from another: those in a row are one frame.
             let same = slot.hidden && resolved.is_hidden(caller, tree);
@@ -266,7 +256,7 @@ pub(super) fn account(tree: &Trie, samples: &Samples, resolved: &Resolved, quali
             }
         }
         if let Some(why) = slot.unnamed {
-            unnamed[why as usize] += count;
+            unnamed[why] += count;
             let sum =
                 if slot.is_kernel { &mut quality.unnamed_kernel_frames } else { &mut quality.unnamed_user_frames };
             *sum += count;

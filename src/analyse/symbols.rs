@@ -144,12 +144,17 @@ impl Batch {
     }
 
     fn reason(&mut self, text: &str) -> Unnamed {
-        let known = self.reasons.iter().position(|reason| reason == text);
-        Unnamed(known.unwrap_or_else(|| {
-            self.reasons.push(text.to_owned());
-            self.reasons.len() - 1
-        }))
+        Unnamed(position_of(text, &mut self.reasons))
     }
+}
+
+/// The position of a reason, of which there are few.
+pub(super) fn position_of(text: &str, reasons: &mut Vec<String>) -> usize {
+    let known = reasons.iter().position(|reason| reason == text);
+    known.unwrap_or_else(|| {
+        reasons.push(text.to_owned());
+        reasons.len() - 1
+    })
 }
 
 /// Bytes of a function's name or a path. Go's longest, of generic types, have hundreds; every frame of every stack may

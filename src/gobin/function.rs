@@ -160,16 +160,6 @@ impl<'t, 'a> Function<'t, 'a> {
         self.flags & FLAG_ASSEMBLY != 0
     }
 
-    /// The line at an address inside the function, from 1.
-    pub fn line_at(&self, address: u64) -> Option<u32> {
-        u32::try_from(self.value_at(self.pc_line, address)?).ok().filter(|line| *line > 0)
-    }
-
-    /// The source file at an address inside the function.
-    pub fn file_at(&self, address: u64) -> Option<&'a [u8]> {
-        self.file(self.value_at(self.pc_file, address)?)
-    }
-
     /// The source file of a number, as the table of files has it.
     pub(super) fn file(&self, number: i32) -> Option<&'a [u8]> {
         let number = u32::try_from(number).ok()?;

@@ -47,11 +47,16 @@ impl Top {
         let mut passing = Passing::new(profile);
         let weights: Vec<_> = profile.samples().iter().map(|sample| (sample.stack, sample.weight)).collect();
         passing.add_up(&weights);
-        Self { functions: functions(profile, &passing), path: path(profile, &passing), total: profile.total_weight() }
+        let descent = Descent::of(profile);
+        Self {
+            functions: functions(profile, &descent, &passing),
+            path: path(profile, &descent, &passing),
+            total: profile.total_weight(),
+        }
     }
 }
 
-fn functions(profile: &Profile, passing: &Passing<'_>) -> Vec<FunctionRow> {
+fn functions(profile: &Profile, descent: &Descent<'_>, passing: &Passing<'_>) -> Vec<FunctionRow> {
     let mut rows: Vec<_> = profile
         .functions()
         .map(|(function, _)| FunctionRow { function, self_weight: 0, cumulative_weight: 0 })
@@ -61,7 +66,6 @@ fn functions(profile: &Profile, passing: &Passing<'_>) -> Vec<FunctionRow> {
             add(&mut rows[leaf.function.index()].self_weight, sample.weight);
         }
     }
-    let descent = Descent::of(profile);
     // How often each function is among the callers of the frame at hand.
     let mut callers = vec![0_u32; rows.len()];
     let mut pending = Vec::new();
@@ -97,8 +101,7 @@ enum Visit {
     Leave(FunctionId),
 }
 
-fn path(profile: &Profile, passing: &Passing<'_>) -> Vec<PathRow> {
-    let descent = Descent::of(profile);
+fn path(profile: &Profile, descent: &Descent<'_>, passing: &Passing<'_>) -> Vec<PathRow> {
     let mut path: Vec<PathRow> = Vec::new();
     let mut at = vec![Descent::BEGIN];
     loop {

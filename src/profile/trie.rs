@@ -114,13 +114,13 @@ impl Trie {
         self.index = HashTable::new();
     }
 
-    /// Gives nodes other keys, or hangs them directly onto the root. `rewrite` is told node, parent and key and gives
+    /// Gives nodes other keys, or hangs them directly onto the root. `rewrite` is told parent and key and gives
     /// the key and whether the node moves. Nodes that become equal stay apart, and so does what is added from then on.
-    pub fn rewrite(&mut self, mut rewrite: impl FnMut(&Self, u32, u32, u32) -> (u32, bool)) {
+    pub fn rewrite(&mut self, mut rewrite: impl FnMut(&Self, u32, u32) -> (u32, bool)) {
         self.freeze();
         for at in 1..self.nodes.len() {
             let Node { parent, key, .. } = self.nodes[at];
-            let (key, moves) = rewrite(self, position(at), parent, key);
+            let (key, moves) = rewrite(self, parent, key);
             let parent = if moves { Self::ROOT } else { parent };
             self.nodes[at] = Node { parent, key, recent: Self::ROOT };
         }
@@ -209,7 +209,7 @@ mod tests {
         let middle = trie.push(root, 2);
         let leaf = trie.push(middle, 3);
         // The one above has been rewritten before.
-        trie.rewrite(|trie, _, parent, key| (key * 10 + u32::from(trie.get(parent) == Some((0, 10))), key == 2));
+        trie.rewrite(|trie, parent, key| (key * 10 + u32::from(trie.get(parent) == Some((0, 10))), key == 2));
         assert_eq!([root, middle, leaf].map(|node| trie.get(node)), [Some((0, 10)), Some((0, 21)), Some((middle, 30))]);
     }
 }

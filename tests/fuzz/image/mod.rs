@@ -170,8 +170,6 @@ pub fn ask(bytes: &[u8]) {
             let last = function.end().saturating_sub(1);
             for address in [function.entry(), function.entry().midpoint(last), last] {
                 ask_at(address);
-                function.line_at(address);
-                function.file_at(address);
             }
         }
     }
