@@ -115,7 +115,7 @@ func otherLeaf(x, y uint64) uint64 {
 
 func inlined() {
 	for i := uint64(0); i < 1<<18; i++ {
-		sink += outer(i)
+		sink += outer(i) + generic(i)
 	}
 }
 
@@ -127,6 +127,9 @@ func middle(x uint64) uint64 { return inner(x*3) ^ inner(x+sink) }
 func inner(x uint64) uint64 { return rotate(x) * rotate(x+1) }
 
 func rotate(x uint64) uint64 { return x<<7 | x>>57 }
+
+//go:noinline
+func generic[T ~uint64](x T) T { return T(inner(uint64(x)*3) ^ inner(uint64(x)+sink)) }
 
 // part is the CPU time of a goroutine.
 type part struct {
