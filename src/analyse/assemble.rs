@@ -96,11 +96,11 @@ pub fn analyse(
     let resolved = Resolved::of(&named, places, &files.keys, &binaries, &mut profile);
     drop((named, binaries));
     drop(files);
-    let left_over = account(&stacks.0, &stacks.1, &resolved, &mut quality);
+    account(&stacks.0, &stacks.1, &resolved, &mut quality);
     let addresses = kernel_addresses(&collected);
     let kernel_symbols = fitting.ok().filter(|_| !addresses.is_empty()).map(|kernel| kernel.subset(&addresses));
     let mut notes = notes(&collected);
-    add_samples(&collected, stacks, left_over, &resolved, &mut profile);
+    add_samples(&collected, stacks, &resolved, &mut profile);
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
             "the recording has no user registers with stack copies: stacks are as frame pointers gave them, without the \

@@ -10,10 +10,10 @@ use super::files::{Binaries, Files};
 use super::goroutine::{Origin, Readings, Running};
 use super::kernel::KernelCode;
 use super::maps::{Hint, Space, Spaces};
-use super::place::{NodeId, Place, Places, Word};
+use super::place::{Place, Places, Word};
 use super::unwind::{Outcome, Registers, Unwinder, UserFrame};
 use crate::perfdata::{Mmap, PerfData, RecordKind, Sample};
-use crate::profile::{self, Interner, RunnerId, Samples, StackId, Trie};
+use crate::profile::{self, Interner, LocationId, RunnerId, Samples, StackId, Stacks};
 
 /// Who ran when a sample was taken, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,8 +42,8 @@ pub(super) struct RawGoroutine {
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     pub(super) places: Places,
-    /// The raw stacks.
-    pub(super) tree: Trie,
+    /// The raw stacks. Locations are by position in [`Collected::places`].
+    pub(super) stacks: Stacks,
     /// Runners are by position in [`Collected::runners`].
     pub(super) samples: Samples,
     pub(super) processes: Interner<Box<str>>,
@@ -113,8 +113,10 @@ struct Recent {
     space: u64,
     /// Root first.
     words: Vec<Word>,
-    /// The stacks up to each of them.
-    nodes: Vec<NodeId>,
+    /// The places of these, by position in [`Collected::places`].
+    places: Vec<LocationId>,
+    /// Who ran then.
+    runner: Option<(RawRunner, u32)>,
 }
 
 /// Threads whose last stack is remembered.
@@ -229,9 +231,14 @@ impl<'d> Collector<'d, '_, '_> {
             None => self.out.processes.add_ref(&format!("pid {pid}")),
         };
         let (pid, tid) = (pid.cast_unsigned(), tid.cast_unsigned());
-        let runner = self.out.runners.add(RawRunner { process, pid, tid, cpu: sample.cpu, goroutine });
+        let runner = RawRunner { process, pid, tid, cpu: sample.cpu, goroutine };
+        let recent = &mut self.recent[tid as usize % RECENT].runner;
+        let runner = match recent {
+            Some((known, at)) if *known == runner => *at,
+            _ => recent.insert((runner, self.out.runners.add(runner))).1,
+        };
         self.out.samples.add(profile::Sample {
-            stack: StackId::of_node(stack),
+            stack,
             runner: RunnerId::of_index(runner),
             count: 1,
             weight: self.settings.clock_period.unwrap_or(sample.period),
@@ -282,40 +289,29 @@ impl<'d> Collector<'d, '_, '_> {
     }
 
     /// The raw stack of a sample.
-    fn stack(&mut self, sample: &Sample<'_>, pid: u32) -> NodeId {
+    fn stack(&mut self, sample: &Sample<'_>, pid: u32) -> StackId {
         self.chain.fill(sample);
         let Chain { kernel, user } = &self.chain;
         self.out.counts.truncated += u64::from(kernel.len() + user.len() >= self.settings.max_stack as usize);
         let space = self.spaces.of(pid);
-        self.user.clear();
         let registers = sample.user_regs.as_ref().and_then(Registers::of);
+        self.words.clear();
         if let (Some(registers), Some(stack), Some(space)) = (registers, sample.user_stack, space)
             && user.first().is_none_or(|leaf| *leaf == registers.ip())
         {
             self.out.counts.copies += 1;
+            self.user.clear();
             match self.unwinder.repair(user, &registers, stack, space, &mut self.user) {
                 Outcome::Untouched => {}
                 Outcome::Repaired => self.out.counts.repaired += 1,
                 Outcome::Cut => self.out.counts.cut += 1,
             }
+            let user = self.user.iter().enumerate();
+            self.words.extend(user.map(|(at, frame)| Word::user(at, frame.address, frame.repaired)).rev());
         } else {
-            self.user.extend(user.iter().map(|address| UserFrame { address: *address, repaired: false }));
+            self.words.extend(user.iter().enumerate().map(|(at, address)| Word::user(at, *address, false)).rev());
         }
-        self.words.clear();
-        // A return address may be the first one after the function that called; one less lies in the call
-        // instruction. The leaf, and the first user address under a kernel stack, are exact.
-        let user = self.user.iter().enumerate().map(|(at, frame)| Word {
-            address: frame.address.saturating_sub(u64::from(at > 0)),
-            kernel: false,
-            repaired: frame.repaired,
-        });
-        self.words.extend(user.rev());
-        let kernel = kernel.iter().enumerate().map(|(at, address)| Word {
-            address: address.saturating_sub(u64::from(at > 0)),
-            kernel: true,
-            repaired: false,
-        });
-        self.words.extend(kernel.rev());
+        self.words.extend(kernel.iter().enumerate().map(|(at, address)| Word::kernel(at, *address)).rev());
         let version = space.map_or(0, Space::version);
         let tid = sample.tid.unwrap_or(0);
         let recent = &mut self.recent[tid.cast_unsigned() as usize % RECENT];
@@ -324,9 +320,8 @@ impl<'d> Collector<'d, '_, '_> {
             same = recent.words.iter().zip(&self.words).take_while(|(old, new)| old == new).count();
         }
         recent.words.truncate(same);
-        recent.nodes.truncate(same);
+        recent.places.truncate(same);
         (recent.tid, recent.space) = (tid, version);
-        let mut node = recent.nodes.last().copied().unwrap_or(Trie::ROOT);
         let mut hint = Hint::default();
         for word in self.words.iter().skip(same) {
             let place = if word.kernel {
@@ -337,10 +332,9 @@ impl<'d> Collector<'d, '_, '_> {
                     None => Place::Unmapped(word.address),
                 }
             };
-            node = self.out.tree.push(node, self.out.places.id(place, word.repaired));
             recent.words.push(*word);
-            recent.nodes.push(node);
+            recent.places.push(LocationId::of_index(self.out.places.id(place, word.repaired)));
         }
-        node
+        self.out.stacks.add(&recent.places)
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use foldhash::fast::RandomState;
+
 use super::files::ImageId;
 
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +36,7 @@ const MOST_COPIES: usize = 4_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Spaces {
     /// A child shares its parent's space until one of them maps something.
-    by_process: HashMap<u32, Rc<Space>>,
+    by_process: HashMap<u32, Rc<Space>, RandomState>,
     /// Maps that were copied because a shared space changed.
     copied: usize,
     /// Changes of all spaces so far.

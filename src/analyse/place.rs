@@ -4,7 +4,6 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
 use super::files::ImageId;
 
@@ -20,19 +19,17 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// What tells places of one address apart. `None` for files of very high numbers.
-    fn tag(self, repaired: bool) -> Option<u32> {
-        let kind = match self {
-            Self::Kernel(_) => 0,
-            Self::Unmapped(_) => 1,
-            Self::File(image, _) => image.0.checked_add(2)?,
+    /// The address, and what tells places of one address apart.
+    fn key(self, repaired: bool) -> (u64, u32) {
+        let (address, kind) = match self {
+            Self::Kernel(address) => (address, 0),
+            Self::Unmapped(address) => (address, 1),
+            // What a recording says of a file takes more than the byte that would be needed for so many of them.
+            Self::File(image, offset) => (offset, image.0.saturating_add(2)),
         };
-        Some(kind.checked_mul(2)? + u32::from(repaired))
+        (address, kind << 1 | u32::from(repaired))
     }
 }
-
-/// A stack: a node of a tree whose keys are places, by position in [`Places`].
-pub(super) type NodeId = u32;
 
 /// An address as a sample has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,35 +40,51 @@ pub(super) struct Word {
     pub(super) repaired: bool,
 }
 
+impl Word {
+    /// Of user code, so many frames above the leaf.
+    pub(super) fn user(depth: usize, address: u64, repaired: bool) -> Self {
+        Self { address: Self::called_from(depth, address), kernel: false, repaired }
+    }
+
+    /// Of the kernel, so many frames above the leaf.
+    pub(super) fn kernel(depth: usize, address: u64) -> Self {
+        Self { address: Self::called_from(depth, address), kernel: true, repaired: false }
+    }
+
+    /// A return address may be the first one after the function that called; one less lies in the call instruction. The
+    /// leaf, and the first user address under a kernel stack, are exact.
+    fn called_from(depth: usize, address: u64) -> u64 {
+        address.saturating_sub(u64::from(depth > 0))
+    }
+}
+
 /// The distinct places of a recording. Those that a stack copy restored are apart.
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) list: Vec<Place>,
     pub(super) repaired: Vec<bool>,
-    index: HashTable<u32>,
+    index: HashTable<Known>,
     seed: RandomState,
     /// What was asked for last, by a few bits of its address: most frames are of few places.
-    recent: Vec<Recent>,
+    recent: Vec<Known>,
 }
 
-/// A place that was asked for, in as few bytes as can be: the more are at hand, the fewer are searched.
+/// A place by what it is known by, so that nothing else is looked at to find it.
 #[derive(Debug, Clone, Copy)]
-struct Recent {
+struct Known {
+    /// See [`Place::key`].
     address: u64,
-    /// See [`Place::tag`].
-    tag: u32,
+    kind: u32,
     id: u32,
 }
-
-/// No place's position.
-const NO_ID: u32 = u32::MAX;
 
 /// Slots of [`Places::recent`].
 const RECENT: usize = 1 << 14;
 
 impl Default for Places {
     fn default() -> Self {
-        let nowhere = Recent { address: 0, tag: 0, id: NO_ID };
+        // No place is of this kind.
+        let nowhere = Known { address: 0, kind: u32::MAX, id: 0 };
         Self {
             list: Vec::new(),
             repaired: Vec::new(),
@@ -85,32 +98,26 @@ impl Default for Places {
 impl Places {
     /// The position of a place.
     pub(super) fn id(&mut self, place: Place, repaired: bool) -> u32 {
-        let (Place::Kernel(address) | Place::File(_, address) | Place::Unmapped(address)) = place;
+        let (address, kind) = place.key(repaired);
         let slot = usize::try_from((address ^ address >> 13) & (RECENT as u64 - 1)).unwrap_or(0);
-        let known = self.recent[slot];
-        let tag = place.tag(repaired);
-        if known.address == address && Some(known.tag) == tag && known.id != NO_ID {
-            return known.id;
+        let recent = &mut self.recent[slot];
+        if (recent.address, recent.kind) != (address, kind) {
+            let Self { list, repaired: marks, index, seed, .. } = self;
+            let hash = |address: u64, kind: u32| seed.hash_one((address, kind));
+            let known = index.entry(
+                hash(address, kind),
+                |known| (known.address, known.kind) == (address, kind),
+                |known| hash(known.address, known.kind),
+            );
+            *recent = *known
+                .or_insert_with(|| {
+                    list.push(place);
+                    marks.push(repaired);
+                    Known { address, kind, id: position(list.len() - 1) }
+                })
+                .get();
         }
-        let Self { list, repaired: marks, index, seed, .. } = self;
-        let id = match index.entry(
-            seed.hash_one((place, repaired)),
-            |at| (list[*at as usize], marks[*at as usize]) == (place, repaired),
-            |at| seed.hash_one((list[*at as usize], marks[*at as usize])),
-        ) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(vacant) => {
-                let at = position(list.len());
-                vacant.insert(at);
-                list.push(place);
-                marks.push(repaired);
-                at
-            }
-        };
-        if let Some(tag) = tag {
-            self.recent[slot] = Recent { address, tag, id };
-        }
-        id
+        recent.id
     }
 
     /// Every place, and whether it was restored.

@@ -7,9 +7,8 @@ use std::{mem, thread};
 
 use super::collect::{Collected, Counts, RawGoroutine, RawRunner, Settings, collect};
 use super::files::{Binaries, Files};
-use super::place::NodeId;
 use crate::perfdata::PerfData;
-use crate::profile::{RunnerId, Sample, Samples, StackId, Trie};
+use crate::profile::{LocationId, RunnerId, Sample, Samples, StackId, Stacks};
 
 /// With fewer records than this, a core is not worth its while.
 const SMALLEST_PART: usize = 20_000;
@@ -18,15 +17,15 @@ const SMALLEST_PART: usize = 20_000;
 const MOST_PARTS: usize = 8;
 
 /// Stacks and samples, each part's for itself.
-pub(super) struct Stacks {
-    tree: Trie,
+pub(super) struct Parts {
+    stacks: Stacks,
     samples: Samples,
     rest: Vec<Rest>,
 }
 
 /// Stacks and samples of a later part, and what its numbers are in the whole.
 struct Rest {
-    tree: Trie,
+    stacks: Stacks,
     samples: Samples,
     places: Vec<u32>,
     runners: Vec<u32>,
@@ -38,7 +37,7 @@ pub(super) fn collect_all<'d>(
     files: &Files<'d>,
     binaries: &Binaries<'_>,
     settings: &Settings<'_>,
-) -> (Collected, Stacks) {
+) -> (Collected, Parts) {
     let records = data.record_count();
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let parts = (records / SMALLEST_PART).clamp(1, cores.min(MOST_PARTS));
@@ -52,7 +51,7 @@ fn collect_parts<'d>(
     files: &Files<'d>,
     binaries: &Binaries<'_>,
     settings: &Settings<'_>,
-) -> (Collected, Stacks) {
+) -> (Collected, Parts) {
     let records = data.record_count();
     let mut parts: Vec<Collected> = thread::scope(|scope| {
         let part = |at: usize| records * at / parts..records * (at + 1) / parts;
@@ -69,9 +68,9 @@ fn collect_parts<'d>(
     }
     let mut parts = parts.into_iter();
     let mut whole = parts.next().unwrap_or_default();
-    let (tree, samples) = (mem::take(&mut whole.tree), mem::take(&mut whole.samples));
+    let (stacks, samples) = (mem::take(&mut whole.stacks), mem::take(&mut whole.samples));
     let rest = parts.map(|part| whole.add(part)).collect();
-    (whole, Stacks { tree, samples, rest })
+    (whole, Parts { stacks, samples, rest })
 }
 
 impl Collected {
@@ -98,29 +97,31 @@ impl Collected {
         self.last_time = self.last_time.max(part.last_time);
         self.kernel_text = part.kernel_text.or(self.kernel_text);
         self.kernel_code.extend(part.kernel_code);
-        Rest { tree: part.tree, samples: part.samples, places, runners }
+        Rest { stacks: part.stacks, samples: part.samples, places, runners }
     }
 }
 
-impl Stacks {
+impl Parts {
     /// Puts the stacks and samples of all parts together.
-    pub(super) fn merge(self) -> (Trie, Samples) {
-        let Self { mut tree, mut samples, rest } = self;
+    pub(super) fn merge(self) -> (Stacks, Samples) {
+        let Self { mut stacks, mut samples, rest } = self;
+        let mut locations = Vec::new();
         for part in rest {
-            let mut nodes: Vec<NodeId> = Vec::with_capacity(part.tree.count());
-            nodes.push(Trie::ROOT);
-            for (_, parent, place) in part.tree.nodes() {
-                nodes.push(tree.push(nodes[parent as usize], part.places[place as usize]));
+            let mut ids = vec![StackId::EMPTY];
+            for (_, places) in part.stacks.iter() {
+                locations.clear();
+                locations.extend(places.iter().map(|place| LocationId::of_index(part.places[place.index()])));
+                ids.push(stacks.add(&locations));
             }
             for sample in part.samples.list() {
                 samples.add(Sample {
-                    stack: StackId::of_node(nodes[sample.stack.index()]),
+                    stack: ids[sample.stack.index()],
                     runner: RunnerId::of_index(part.runners[sample.runner.index()]),
                     ..*sample
                 });
             }
         }
-        (tree, samples)
+        (stacks, samples)
     }
 }
 
@@ -140,7 +141,7 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Binaries, Collected, Files, PerfData, Samples, Settings, Trie, collect_parts};
+    use super::{Binaries, Collected, Files, PerfData, Settings, collect_parts};
     use crate::analyse::goroutine::Readings;
     use crate::analyse::tests::{NoFiles, Recording, context};
 
@@ -170,11 +171,11 @@ mod tests {
         let settings =
             Settings { event: 0, clock_period: None, max_stack: 127, goroutines: Readings::of(&[]), passed: &|_| () };
         let (whole, stacks) = collect_parts(parts, &data, &files, &Binaries::of(&files), &settings);
-        let (tree, samples): (Trie, Samples) = stacks.merge();
+        let (stacks, samples) = stacks.merge();
         let Collected { places, processes, runners, counts, first_time, last_time, .. } = whole;
-        let (tree, places): (Vec<_>, Vec<_>) = (tree.nodes().collect(), places.iter().collect());
+        let (stacks, places): (Vec<_>, Vec<_>) = (stacks.iter().collect(), places.iter().collect());
         let runners = (processes.items(), runners.items());
-        format!("{:#?}", (tree, samples.list(), places, runners, counts, first_time, last_time, whole.damage))
+        format!("{:#?}", (stacks, samples.list(), places, runners, counts, first_time, last_time, whole.damage))
     }
 
     #[test]

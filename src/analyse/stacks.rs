@@ -1,4 +1,4 @@
-//! Named places become locations of the profile, and raw stacks its stacks.
+//! Named places become locations of the profile, of the same numbers, and raw stacks its stacks.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ use super::place::Places;
 use super::symbols::{Batch, NamedFrame, Unnamed, position_of};
 use crate::profile::{
     Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Profile, Quality,
-    Runner, RunnerId, Samples, StackId, Trie,
+    Runner, RunnerId, Samples, Stacks,
 };
 
 /// What each place became: the location of the same number.
@@ -19,11 +19,11 @@ pub(super) struct Resolved {
     /// Reasons for missing names, each once.
     reasons: Vec<String>,
     /// Locations of places where they are the leaf of a stack, which differ from what they are elsewhere.
-    leaves: HashMap<u32, LocationId, RandomState>,
-    /// A location without frames.
-    nothing: LocationId,
+    leaves: HashMap<LocationId, LocationId, RandomState>,
     /// Whether a kernel that shows no addresses was sampled.
     any_hidden: bool,
+    /// Whether there are frames that end stacks.
+    any_end: bool,
 }
 
 /// What the figures of a profile need to know of a place.
@@ -79,28 +79,32 @@ impl Resolved {
             }
         }
         let mut wrapped = Vec::new();
-        for (at, (named, repaired)) in (0_u32..).zip(by_place.into_iter().zip(&places.repaired)) {
+        for (named, repaired) in by_place.into_iter().zip(&places.repaired) {
             let nowhere = NamedPlace { mapping: None, address: 0, functions: &[], frames: &[] };
             let named = named.unwrap_or(nowhere);
-            named.add(*repaired, false, profile);
+            let at = named.add(*repaired, false, profile);
             if named.frames.last().is_some_and(|innermost| innermost.wrapper) {
                 wrapped.push((at, named, *repaired));
             }
         }
         let leaves =
             wrapped.into_iter().map(|(at, named, repaired)| (at, named.add(repaired, true, profile))).collect();
-        let nothing = profile.add_location(Location { mapping: None, address: 0, repaired: false }, []);
         let any_hidden = slots.iter().any(|slot| slot.hidden);
-        Self { places: slots, reasons, leaves, nothing, any_hidden }
+        let any_end = slots.iter().any(|slot| slot.ends_stack);
+        Self { places: slots, reasons, leaves, any_hidden, any_end }
     }
 
-    fn slot(&self, place: u32) -> Slot {
-        self.places.get(place as usize).copied().unwrap_or_default()
+    fn slot(&self, place: LocationId) -> Slot {
+        self.places.get(place.index()).copied().unwrap_or_default()
     }
 
-    /// Whether a node is in a kernel that shows no addresses.
-    fn is_hidden(&self, node: u32, tree: &Trie) -> bool {
-        tree.get(node).is_some_and(|(_, place)| place == self.nothing.key() || self.slot(place).hidden)
+    /// A stack from the last frame on that ends stacks: what stands above it in the callchain did not call it.
+    fn reached<'p>(&self, places: &'p [LocationId]) -> &'p [LocationId] {
+        if !self.any_end {
+            return places;
+        }
+        let last = places.iter().rposition(|place| self.slot(*place).ends_stack);
+        places.get(last.unwrap_or(0)..).unwrap_or_default()
     }
 }
 
@@ -171,31 +175,31 @@ impl Mappings<'_, '_> {
     }
 }
 
-/// Adds stacks and samples to a profile that has the locations of all places. `left_over`: what [`account`] found.
+/// Adds stacks and samples to a profile that has the locations of all places.
 pub(super) fn add_samples(
     collected: &Collected,
-    (mut tree, samples): (Trie, Samples),
-    left_over: bool,
+    (mut stacks, samples): (Stacks, Samples),
     resolved: &Resolved,
     profile: &mut Profile,
 ) {
-    let runners = add_runners(collected, profile);
-    let samples = samples.map(|stack, runner| {
-        let leaf = tree.get(stack.node());
-        let as_leaf = leaf.and_then(|(caller, place)| Some((caller, resolved.leaves.get(&place)?.key())));
-        let stack = as_leaf.map_or(stack, |(caller, location)| StackId::of_node(tree.push(caller, location)));
-        (stack, runners[runner.index()])
-    });
-    if resolved.any_hidden || left_over {
-        tree.rewrite(|tree, caller, place| {
-            let slot = resolved.slot(place);
+    if !resolved.leaves.is_empty() || resolved.any_hidden || resolved.any_end {
+        stacks.rewrite(|places, shown| {
+            let places = resolved.reached(places);
+            let hidden = |place: &LocationId| resolved.slot(*place).hidden;
             // Nothing tells one hidden function from another: those in a row are one frame.
-            let same = slot.hidden && resolved.is_hidden(caller, tree);
-            (if same { resolved.nothing.key() } else { place }, slot.ends_stack)
+            let mut in_row = false;
+            shown.extend(places.iter().filter(|place| !(std::mem::replace(&mut in_row, hidden(place)) && in_row)));
+            if let Some(leaf) = shown.last_mut()
+                && let Some(as_leaf) = resolved.leaves.get(leaf)
+            {
+                *leaf = *as_leaf;
+            }
         });
     }
-    tree.freeze();
-    profile.set_samples(tree, samples);
+    stacks.freeze();
+    let runners = add_runners(collected, profile);
+    let samples = samples.map(|stack, runner| (stack, runners[runner.index()]));
+    profile.set_samples(stacks, samples);
 }
 
 fn add_runners(collected: &Collected, profile: &mut Profile) -> Vec<RunnerId> {
@@ -218,51 +222,47 @@ fn goroutine(raw: &RawGoroutine, profile: &mut Profile) -> GoroutineId {
     let none = profile.intern("");
     // The innermost function there.
     let name = |place: Option<u32>| {
-        let innermost = profile.frames(LocationId::of_key(place?)).last()?;
+        let innermost = profile.frames(LocationId::of_index(place?)).last()?;
         Some(profile.function(innermost.function).display)
     };
     let (entry, creator) = (name(raw.start).unwrap_or(none), name(raw.creator).unwrap_or(none));
     profile.add_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
 }
 
-/// Counts stacks and frames, complete or not, named or not. Tells whether there is a frame beneath one that ends a stack.
-pub(super) fn account(tree: &Trie, samples: &Samples, resolved: &Resolved, quality: &mut Quality) -> bool {
-    let mut left_over = false;
-    // The samples whose stack passes through each raw stack.
-    let mut passing = vec![0_u64; tree.count()];
+/// Counts stacks and frames, complete or not, named or not.
+pub(super) fn account(stacks: &Stacks, samples: &Samples, resolved: &Resolved, quality: &mut Quality) {
+    let mut counts = vec![0_u64; stacks.count()];
     for sample in samples.list() {
-        passing[sample.stack.index()] += sample.count;
+        counts[sample.stack.index()] += sample.count;
     }
     let mut unnamed = vec![0_u64; resolved.reasons.len()];
-    for (stack, caller, place) in tree.nodes().rev() {
-        let count = passing[stack as usize];
-        let slot = resolved.slot(place);
-        let begins = slot.ends_stack || caller == Trie::ROOT;
-        left_over |= slot.ends_stack && caller != Trie::ROOT;
-        if !slot.ends_stack {
-            passing[caller as usize] += count;
-        }
-        if slot.hidden && resolved.is_hidden(caller, tree) {
-            continue;
-        }
-        let frames = u64::from(slot.frames) * count;
-        if slot.is_kernel {
-            quality.kernel_frames += frames;
-        } else {
-            quality.user_frames += frames;
-            if begins {
-                quality.user_stacks += count;
-                quality.rooted_stacks += if slot.is_root { count } else { 0 };
+    for (stack, places) in stacks.iter() {
+        let count = counts[stack.index()];
+        let (mut is_first, mut in_hidden) = (true, false);
+        for place in resolved.reached(places) {
+            let slot = resolved.slot(*place);
+            let (begins, in_row) = (std::mem::take(&mut is_first), std::mem::replace(&mut in_hidden, slot.hidden));
+            if slot.hidden && in_row {
+                continue;
             }
-        }
-        if let Some(why) = slot.unnamed {
-            unnamed[why] += count;
-            let sum =
-                if slot.is_kernel { &mut quality.unnamed_kernel_frames } else { &mut quality.unnamed_user_frames };
-            *sum += count;
+            let frames = u64::from(slot.frames) * count;
+            if slot.is_kernel {
+                quality.kernel_frames += frames;
+            } else {
+                quality.user_frames += frames;
+                if begins {
+                    quality.user_stacks += count;
+                    quality.rooted_stacks += if slot.is_root { count } else { 0 };
+                }
+            }
+            if let Some(why) = slot.unnamed {
+                unnamed[why] += count;
+                let sum =
+                    if slot.is_kernel { &mut quality.unnamed_kernel_frames } else { &mut quality.unnamed_user_frames };
+                *sum += count;
+            }
         }
     }
     let reasons = resolved.reasons.iter().map(String::as_str);
     quality.unnamed_reasons = Unnamed::ranked(&reasons.zip(unnamed).collect::<BTreeMap<_, _>>());
-    left_over
 }

@@ -63,6 +63,10 @@ impl DebugInfo {
 
     /// The functions at an address, innermost first; empty where nothing is known.
     pub(super) fn frames(&self, address: u64) -> Vec<DebugFrame> {
+        // addr2line computes the address behind it. There is no code at the highest one.
+        if address == u64::MAX {
+            return Vec::new();
+        }
         let context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(mut found) = context.find_frames(address).skip_all_loads() else { return Vec::new() };
         let mut frames = Vec::new();

@@ -21,8 +21,6 @@ pub(super) const DEEPEST: usize = 4096;
 /// Stacks have less than one frame for each byte of a file: every frame but those inlined is at least a byte. With inlined
 /// calls that are written once and used a million times, a small file could ask for hours of work.
 pub(super) const FRAMES_PER_BYTE: usize = 8;
-/// Nodes of the tree of stacks; a million different stacks make some ten million.
-pub(super) const LARGEST_TREE: usize = 1 << 26;
 
 /// Bytes of a name or path, as for those of binaries: every frame of every stack may carry one.
 const LONGEST_NAME: usize = 4096;
@@ -217,7 +215,7 @@ impl<'m, 'a> Build<'m, 'a> {
     }
 
     fn samples(&mut self, bytes: &[u8], mut frames_left: usize) -> Result<(), Error> {
-        let mut leaf_first = Vec::new();
+        let (mut leaf_first, mut root_first) = (Vec::new(), Vec::new());
         for piece in samples(bytes) {
             let piece = piece?;
             leaf_first.clear();
@@ -228,15 +226,13 @@ impl<'m, 'a> Build<'m, 'a> {
                 return Err(Error::Deep { offset: piece.offset });
             }
             frames_left = frames_left.checked_sub(frames).ok_or(Error::Repetitive)?;
-            let mut stack = StackId::EMPTY;
+            root_first.clear();
             for at in leaf_first.iter().rev() {
                 let Some(place) = self.places.get(*at).copied() else { continue };
                 self.account(&place, if self.profile.event.is_sampled() { count } else { 1 });
-                stack = self.profile.push(stack, place.location);
+                root_first.push(place.location);
             }
-            if self.profile.stack_count() > LARGEST_TREE {
-                return Err(Error::Branched);
-            }
+            let stack = self.profile.add_stack(&root_first);
             self.add_sample(stack, labels, count, weight);
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::build::{DEEPEST, FRAMES_PER_BYTE, LARGEST_TREE};
+use super::build::{DEEPEST, FRAMES_PER_BYTE};
 use super::unpack::LARGEST;
 
 /// A profile that is not read.
@@ -84,9 +84,6 @@ pub enum Error {
     /// Inlined calls that are written once, and used over and over.
     #[error("its stacks have more than {FRAMES_PER_BYTE} frames for each byte of the unpacked profile")]
     Repetitive,
-    /// More call paths than can be shown.
-    #[error("its stacks have more than {LARGEST_TREE} different call paths")]
-    Branched,
 }
 
 impl Error {
@@ -99,7 +96,7 @@ impl Error {
             Self::NotPprof => {
                 "goflame reads perf.data files and pprof profiles (profile.proto), gzipped or not; an archive has to be unpacked first"
             }
-            Self::TooLarge | Self::Repetitive | Self::Branched => {
+            Self::TooLarge | Self::Repetitive => {
                 "record for a shorter time, or keep a part: `go tool pprof -proto -focus FUNCTION FILE > part.pb.gz`"
             }
             Self::Deep { .. } => "drop the frames that recur: `go tool pprof -proto -hide FUNCTION FILE > part.pb.gz`",

@@ -142,9 +142,7 @@ fn stacks(profile: &Profile) -> Vec<(String, u64)> {
         format!("{}{name}:{}", if at > 0 { "*" } else { "" }, frame.line)
     };
     let stack = |stack| {
-        let mut locations: Vec<_> = profile.locations_leaf_first(stack).collect();
-        locations.reverse();
-        let frames = locations.iter().flat_map(|location| profile.frames(*location).iter().enumerate().map(frame));
+        let frames = profile.stack(stack).iter().flat_map(|location| profile.frames(*location).iter().enumerate().map(frame));
         frames.collect::<Vec<_>>().join("|")
     };
     profile.samples().iter().map(|sample| (stack(sample.stack), sample.count)).collect()
@@ -189,10 +187,10 @@ fn everything_that_the_model_has_a_place_for() {
         let sample = &profile.samples()[0];
         let runner = profile.runner(sample.runner);
         assert_eq!((profile.str(runner.process), runner.pid, runner.tid, runner.cpu), ("app", 0, 0, None));
-        let (leaf, caller) = profile.leaf(sample.stack).unwrap();
+        let [caller, leaf] = *profile.stack(sample.stack) else { panic!("two locations") };
         let leaf = profile.location(leaf);
         assert_eq!((leaf.address, leaf.mapping), (0x7f00_0000_0010, None));
-        assert_eq!(profile.location(profile.leaf(caller).unwrap().0).address, 0x40_1000);
+        assert_eq!(profile.location(caller).address, 0x40_1000);
         assert_eq!(
             (sample_types.shown.as_str(), sample_types.others.as_slice()),
             ("cpu/nanoseconds", &["samples".to_owned()][..])

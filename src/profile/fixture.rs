@@ -35,15 +35,15 @@ impl Fixture {
     ///
     /// A frame is `name`, `name:line`, `k:name` (kernel), `c:name` (native) or `i:name` (inlined).
     pub(crate) fn add(&mut self, process: &str, stack: &str, count: u64) {
-        let mut at = StackId::EMPTY;
+        let mut locations = Vec::new();
         let texts: Vec<&str> = stack.split('|').filter(|text| !text.is_empty()).collect();
         for texts in texts.chunk_by(|_, next| next.starts_with("i:")) {
             let frames: Vec<(Location, Frame)> = texts.iter().map(|text| self.frame(text)).collect();
             let Some((location, _)) = frames.first() else { continue };
-            let location = self.location(*location, frames.iter().map(|(_, frame)| *frame).collect());
-            at = self.profile.push(at, location);
+            locations.push(self.location(*location, frames.iter().map(|(_, frame)| *frame).collect()));
         }
-        self.add_stack(process, at, count);
+        let stack = self.profile.add_stack(&locations);
+        self.add_stack(process, stack, count);
     }
 
     /// Adds `count` samples of a stack.
@@ -58,7 +58,8 @@ impl Fixture {
     pub(crate) fn push(&mut self, caller: StackId, name: &str, origin: Origin) -> StackId {
         let (location, frame) = self.named(name, origin, 1);
         let location = self.location(location, vec![frame]);
-        self.profile.push(caller, location)
+        let stack = [self.profile.stack(caller), &[location]].concat();
+        self.profile.add_stack(&stack)
     }
 
     /// The handle of a location, which is stored once.

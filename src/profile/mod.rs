@@ -2,9 +2,8 @@
 //!
 //! A leaf that everything points at: it imports nothing of the crate, does no I/O and knows neither
 //! perf records nor output formats. Strings, functions, locations and stacks are stored once and
-//! referred to by handle, so that a sample is a few integers and stacks share their prefixes.
+//! referred to by handle, so that a sample is a few integers.
 
-mod descent;
 mod figures;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -12,12 +11,12 @@ mod interner;
 mod model;
 mod quality;
 mod samples;
+mod stacks;
 mod tables;
 mod top;
-mod trie;
 mod view;
+mod walk;
 
-pub use descent::{Descent, Passing, Place};
 pub use figures::{counted, grouped, percent, samples};
 pub use interner::Interner;
 pub use model::{
@@ -26,7 +25,8 @@ pub use model::{
 };
 pub use quality::{CpuSeen, Grade, Quality};
 pub use samples::Samples;
+pub use stacks::Stacks;
 pub use tables::Profile;
 pub use top::{FunctionRow, PathRow, Top};
-pub use trie::{Children, Trie};
 pub use view::{By, GroupRow};
+pub use walk::Walker;

@@ -1,7 +1,5 @@
 //! What the tables of a profile hold, and the handles of their entries.
 
-use super::trie::Trie;
-
 /// A string in [`Profile`](super::Profile)'s string table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StrId(pub(super) u32);
@@ -26,23 +24,13 @@ pub struct GoroutineId(pub(super) u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MappingId(pub(super) u32);
 
-/// A stack: a location on top of a caller's stack. [`StackId::EMPTY`] is the stack without any.
+/// A stack in [`Profile`](super::Profile)'s table of stacks. [`StackId::EMPTY`] is the stack without locations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackId(pub(super) u32);
 
 impl StackId {
-    /// The stack without locations, which every stack grows from.
-    pub const EMPTY: StackId = StackId(Trie::ROOT);
-
-    /// The stack that ends in a node of a tree of locations.
-    pub fn of_node(node: u32) -> Self {
-        Self(node)
-    }
-
-    /// The node that this stack ends in.
-    pub fn node(self) -> u32 {
-        self.0
-    }
+    /// The stack without locations.
+    pub const EMPTY: StackId = StackId(0);
 
     /// The position of this stack in tables that are indexed by stack.
     pub fn index(self) -> usize {
@@ -58,14 +46,9 @@ impl FunctionId {
 }
 
 impl LocationId {
-    /// The location that is a key of a tree.
-    pub fn of_key(key: u32) -> Self {
-        Self(key)
-    }
-
-    /// This location as the key of a tree.
-    pub fn key(self) -> u32 {
-        self.0
+    /// The location at a position.
+    pub fn of_index(at: u32) -> Self {
+        Self(at)
     }
 
     /// The position of this location in tables that are indexed by location.

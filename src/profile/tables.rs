@@ -6,7 +6,8 @@ use super::model::{
     RunnerId, Sample, StackId, StrId,
 };
 use super::samples::Samples;
-use super::trie::{Children, Trie};
+use super::stacks::Stacks;
+use super::walk::Walker;
 
 /// A profile: tables of values, and the samples.
 #[derive(Debug, Clone)]
@@ -23,19 +24,12 @@ pub struct Profile {
     strings: Interner<Box<str>>,
     functions: Interner<Function>,
     mappings: Interner<Mapping>,
-    locations: Vec<Located>,
-    /// Those of all locations.
+    locations: Vec<Location>,
+    /// Those of all locations, each location's outermost first.
     frames: Vec<Frame>,
-    /// Keys are locations.
-    stacks: Trie,
-}
-
-/// A location and where its frames are in [`Profile::frames`].
-#[derive(Debug, Clone, Copy)]
-struct Located {
-    location: Location,
-    /// Outermost first.
-    frames: (u32, u32),
+    /// Where the frames of each location end. They begin where those of the one before it end.
+    frame_ends: Vec<u32>,
+    pub(super) stacks: Stacks,
 }
 
 impl Profile {
@@ -53,7 +47,8 @@ impl Profile {
             mappings: Interner::default(),
             locations: Vec::new(),
             frames: Vec::new(),
-            stacks: Trie::default(),
+            frame_ends: Vec::new(),
+            stacks: Stacks::default(),
         };
         profile.intern("");
         profile
@@ -86,16 +81,15 @@ impl Profile {
 
     /// Adds a location with its frames, the outermost function first. Each call gives another handle, counted from 0.
     pub fn add_location(&mut self, location: Location, frames: impl IntoIterator<Item = Frame>) -> LocationId {
-        let start = position(self.frames.len());
         self.frames.extend(frames);
-        let frames = (start, position(self.frames.len()));
-        self.locations.push(Located { location, frames });
+        self.frame_ends.push(position(self.frames.len()));
+        self.locations.push(location);
         LocationId(position(self.locations.len() - 1))
     }
 
-    /// The stack in which `location` runs on top of `caller`.
-    pub fn push(&mut self, caller: StackId, location: LocationId) -> StackId {
-        StackId(self.stacks.push(caller.0, location.0))
+    /// The handle of a stack, which is stored once. The root comes first.
+    pub fn add_stack(&mut self, locations: &[LocationId]) -> StackId {
+        self.stacks.add(locations)
     }
 
     /// Adds samples; equal ones (stack and runner) are counted together.
@@ -104,8 +98,8 @@ impl Profile {
     }
 
     /// Takes over stacks and samples that were gathered elsewhere, and are those of all [locations](Self::add_location)
-    /// and [runners](Self::add_runner) already here. The keys of the stacks are positions of locations.
-    pub fn set_samples(&mut self, stacks: Trie, samples: Samples) {
+    /// and [runners](Self::add_runner) already here.
+    pub fn set_samples(&mut self, stacks: Stacks, samples: Samples) {
         (self.stacks, self.samples) = (stacks, samples);
     }
 
@@ -146,19 +140,19 @@ impl Profile {
 
     /// The location of a handle.
     pub fn location(&self, id: LocationId) -> &Location {
-        &self.locations[id.index()].location
+        &self.locations[id.index()]
     }
 
     /// The frames of a location: its function, then the calls that were inlined into it, the innermost last. None where
     /// the location is not to be shown.
     pub fn frames(&self, id: LocationId) -> &[Frame] {
-        let (start, end) = self.locations[id.index()].frames;
-        &self.frames[start as usize..end as usize]
+        let start = id.index().checked_sub(1).map_or(0, |before| self.frame_ends[before]);
+        &self.frames[start as usize..self.frame_ends[id.index()] as usize]
     }
 
     /// All locations, at the positions of their handles.
     pub fn locations(&self) -> impl ExactSizeIterator<Item = (LocationId, &Location)> {
-        self.locations.iter().enumerate().map(|(at, located)| (LocationId(position(at)), &located.location))
+        self.locations.iter().enumerate().map(|(at, location)| (LocationId(position(at)), location))
     }
 
     /// The runner of a handle.
@@ -181,34 +175,28 @@ impl Profile {
         self.stacks.count()
     }
 
-    /// Every stack but [`StackId::EMPTY`], as (stack, its leaf, the stack of its caller). Callers come before
-    /// their callees, so that a walk from the back adds callees up into callers.
-    pub fn stacks(&self) -> impl DoubleEndedIterator<Item = (StackId, LocationId, StackId)> {
-        self.stacks.nodes().map(|(stack, caller, location)| (StackId(stack), LocationId(location), StackId(caller)))
+    /// Every stack but [`StackId::EMPTY`], with its locations, root first.
+    pub fn stacks(&self) -> impl ExactSizeIterator<Item = (StackId, &[LocationId])> {
+        self.stacks.iter()
     }
 
-    /// The stacks of what each stack calls.
-    pub(super) fn callees(&self) -> Children {
-        self.stacks.children()
+    /// The locations of a stack, root first.
+    pub fn stack(&self, stack: StackId) -> &[LocationId] {
+        self.stacks.get(stack)
     }
 
-    /// The leaf of a stack and the stack of its caller; `None` for [`StackId::EMPTY`].
-    pub fn leaf(&self, stack: StackId) -> Option<(LocationId, StackId)> {
-        self.stacks.get(stack.0).map(|(caller, location)| (LocationId(location), StackId(caller)))
+    /// Before the root of a stack.
+    pub fn walker(&self, stack: StackId) -> Walker {
+        Walker::new(self.stacks.range(stack))
     }
 
-    /// The locations of a stack, leaf first.
-    pub fn locations_leaf_first(&self, stack: StackId) -> impl Iterator<Item = LocationId> {
-        let mut at = stack;
-        std::iter::from_fn(move || {
-            let (location, caller) = self.leaf(at)?;
-            at = caller;
-            Some(location)
-        })
+    /// The frames of a stack, root first.
+    pub fn frames_root_first(&self, stack: StackId) -> impl DoubleEndedIterator<Item = Frame> {
+        self.stack(stack).iter().flat_map(|location| self.frames(*location).iter().copied())
     }
 
-    /// The frames of a stack, leaf first.
-    pub fn frames_leaf_first(&self, stack: StackId) -> impl Iterator<Item = Frame> {
-        self.locations_leaf_first(stack).flat_map(|location| self.frames(location).iter().rev().copied())
+    /// The innermost frame of a stack.
+    pub fn leaf(&self, stack: StackId) -> Option<Frame> {
+        self.frames_root_first(stack).next_back()
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::{Descent, Frame, FunctionId, Passing, Place, Profile, StackId};
+use super::{Frame, FunctionId, Profile, StackId, Walker};
 
 /// One line of the table of hot functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,48 +44,35 @@ impl Top {
 
     /// Counts a profile.
     pub fn of(profile: &Profile) -> Self {
-        let mut passing = Passing::new(profile);
-        let weights: Vec<_> = profile.samples().iter().map(|sample| (sample.stack, sample.weight)).collect();
-        passing.add_up(&weights);
-        let descent = Descent::of(profile);
-        Self {
-            functions: functions(profile, &descent, &passing),
-            path: path(profile, &descent, &passing),
-            total: profile.total_weight(),
+        let mut weights = vec![0; profile.stack_count()];
+        for sample in profile.samples() {
+            add(&mut weights[sample.stack.index()], sample.weight);
         }
+        let stacks: Vec<(StackId, u64)> =
+            profile.stacks().map(|(stack, _)| (stack, weights[stack.index()])).filter(|(_, weight)| *weight > 0).collect();
+        let total = profile.total_weight();
+        Self { functions: functions(profile, &stacks), path: path(profile, &stacks, total), total }
     }
 }
 
-fn functions(profile: &Profile, descent: &Descent<'_>, passing: &Passing<'_>) -> Vec<FunctionRow> {
+fn functions(profile: &Profile, stacks: &[(StackId, u64)]) -> Vec<FunctionRow> {
     let mut rows: Vec<_> = profile
         .functions()
         .map(|(function, _)| FunctionRow { function, self_weight: 0, cumulative_weight: 0 })
         .collect();
-    for sample in profile.samples() {
-        if let Some(leaf) = profile.frames_leaf_first(sample.stack).next() {
-            add(&mut rows[leaf.function.index()].self_weight, sample.weight);
-        }
-    }
-    // How often each function is among the callers of the frame at hand.
-    let mut callers = vec![0_u32; rows.len()];
-    let mut pending = Vec::new();
-    let next = |place, pending: &mut Vec<Visit>| {
-        descent.callees(place, |place, frame| pending.push(Visit::Enter(place, frame.function)));
-    };
-    next(Descent::BEGIN, &mut pending);
-    while let Some(visit) = pending.pop() {
-        match visit {
-            Visit::Enter(place, function) => {
-                let calls = &mut callers[function.index()];
-                // A recursive call was counted where the function was entered first.
-                if *calls == 0 {
-                    add(&mut rows[function.index()].cumulative_weight, passing.through(place.stack));
-                }
-                *calls += 1;
-                pending.push(Visit::Leave(function));
-                next(place, &mut pending);
+    // The stack that each function was counted in last: a recursive call is counted once.
+    let mut counted = vec![StackId::EMPTY; rows.len()];
+    for (stack, weight) in stacks {
+        let mut leaf = None;
+        for frame in profile.frames_root_first(*stack) {
+            let at = frame.function.index();
+            if std::mem::replace(&mut counted[at], *stack) != *stack {
+                add(&mut rows[at].cumulative_weight, *weight);
             }
-            Visit::Leave(function) => callers[function.index()] -= 1,
+            leaf = Some(at);
+        }
+        if let Some(leaf) = leaf {
+            add(&mut rows[leaf].self_weight, *weight);
         }
     }
     rows.retain(|row| row.cumulative_weight > 0);
@@ -95,49 +82,41 @@ fn functions(profile: &Profile, descent: &Descent<'_>, passing: &Passing<'_>) ->
     rows
 }
 
-/// A step of a walk over all stacks.
-enum Visit {
-    Enter(Place, FunctionId),
-    Leave(FunctionId),
-}
-
-fn path(profile: &Profile, descent: &Descent<'_>, passing: &Passing<'_>) -> Vec<PathRow> {
+fn path(profile: &Profile, stacks: &[(StackId, u64)], total: u64) -> Vec<PathRow> {
     let mut path: Vec<PathRow> = Vec::new();
-    let mut at = vec![Descent::BEGIN];
+    let mut at: Vec<(Walker, u64)> = stacks.iter().map(|(stack, weight)| (profile.walker(*stack), *weight)).collect();
     loop {
         let mut by_function: BTreeMap<FunctionId, Step> = BTreeMap::new();
         let mut passed_on = 0;
-        for place in at {
-            descent.callees(place, |place, frame| {
-                let weight = passing.through(place.stack);
-                let step = by_function.entry(frame.function).or_default();
-                add(&mut step.weight, weight);
-                add(step.lines.entry(frame.line).or_default(), weight);
-                step.places.push(place);
-                add(&mut passed_on, weight);
-            });
+        for (mut walker, weight) in at {
+            let Some((frame, _)) = walker.step(profile) else { continue };
+            let step = by_function.entry(frame.function).or_default();
+            add(&mut step.weight, weight);
+            add(step.lines.entry(frame.line).or_default(), weight);
+            step.walkers.push((walker, weight));
+            add(&mut passed_on, weight);
         }
         let heaviest = by_function
             .into_iter()
             .min_by_key(|(function, step)| (Reverse(step.weight), name(profile, *function), *function));
         let Some((function, step)) = heaviest else { return path };
         let own = path.last().map_or(0, |row| row.weight.saturating_sub(passed_on));
-        if step.weight <= own || step.weight < passing.through(StackId::EMPTY).div_ceil(Top::PATH_SHARE) {
+        if step.weight <= own || step.weight < total.div_ceil(Top::PATH_SHARE) {
             return path;
         }
         let line = step.lines.iter().min_by_key(|(line, weight)| (Reverse(**weight), **line));
         let frame = Frame { function, line: line.map_or(0, |(line, _)| *line) };
         path.push(PathRow { frame, weight: step.weight });
-        at = step.places;
+        at = step.walkers;
     }
 }
 
-/// A function that may be the next step of the path, with the stacks that end in it.
+/// A function that may be the next step of the path, with the stacks that pass through it there.
 #[derive(Default)]
 struct Step {
     weight: u64,
     lines: BTreeMap<u32, u64>,
-    places: Vec<Place>,
+    walkers: Vec<(Walker, u64)>,
 }
 
 fn name(profile: &Profile, function: FunctionId) -> &str {

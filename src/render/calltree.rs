@@ -1,6 +1,7 @@
 //! Stacks merged by what is shown of them, for every format that shows names and not addresses.
 
-use crate::profile::{Children, FunctionId, Profile, RunnerId, Sample, StackId, Trie};
+use super::trie::{Children, Trie};
+use crate::profile::{FunctionId, LocationId, Profile, RunnerId, Sample};
 
 /// What is shown of a frame, by position in a table of the caller's.
 pub(super) type TextId = u32;
@@ -30,30 +31,26 @@ pub(super) fn merge(
         profile.samples().iter().map(|sample| (root(sample.runner), sample)).collect();
     // Roots in the order of their samples, the samples of one root together.
     samples.sort_by_key(|(root, _)| *root);
-    // Nodes of stacks on the root at hand, none being `ALL`.
-    let mut nodes = vec![ALL; profile.stack_count()];
-    let mut touched: Vec<StackId> = Vec::new();
-    let mut missing = Vec::new();
-    let mut last = None;
+    // The last stack, and the nodes that its locations led to.
+    let (mut path, mut last): (Vec<(LocationId, u32)>, _) = (Vec::new(), None);
     for (root, sample) in samples {
-        if last.replace(root) != Some(root) {
-            touched.drain(..).for_each(|stack| nodes[stack.index()] = ALL);
-            nodes[StackId::EMPTY.index()] = merging.child(ALL, root);
-        }
-        // Stacks share their callers: climb to the first one that has a node.
-        let mut at = sample.stack;
-        while nodes[at.index()] == ALL {
-            let Some((location, caller)) = profile.leaf(at) else { break };
-            missing.push((at, location));
-            at = caller;
-        }
-        let mut node = nodes[at.index()];
-        for (stack, location) in missing.drain(..).rev() {
-            for frame in profile.frames(location) {
+        let start = match last {
+            Some((known, node)) if known == root => node,
+            _ => {
+                path.clear();
+                merging.child(ALL, root)
+            }
+        };
+        last = Some((root, start));
+        let locations = profile.stack(sample.stack);
+        let same = path.iter().zip(locations).take_while(|((known, _), location)| known == *location).count();
+        path.truncate(same);
+        let mut node = path.last().map_or(start, |(_, node)| *node);
+        for location in &locations[same..] {
+            for frame in profile.frames(*location) {
                 node = merging.child(node, texts[frame.function.index()]);
             }
-            nodes[stack.index()] = node;
-            touched.push(stack);
+            path.push((*location, node));
         }
         let own = &mut merging.own[node as usize];
         *own = own.saturating_add(figure(sample));

@@ -12,6 +12,7 @@ pub mod folded;
 pub mod pprof;
 pub mod summary;
 pub mod text;
+mod trie;
 
 mod calltree;
 mod name;

@@ -55,6 +55,13 @@ fn structures(bytes: &[u8]) -> Vec<Range<usize>> {
 }
 
 #[test]
+fn the_highest_address_has_no_debug_information() {
+    let program = tiny();
+    let debug = debuginfo::DebugInfo::read(&Elf::parse(&program.bytes).unwrap()).unwrap();
+    assert!(debug.frames(u64::MAX).is_empty(), "found by fuzzing: a text section may reach up to there");
+}
+
+#[test]
 fn cut_off_anywhere() {
     let program = tiny();
     let bytes = &program.bytes;

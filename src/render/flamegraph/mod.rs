@@ -6,6 +6,7 @@
 mod draw;
 mod legend;
 mod measure;
+mod merge;
 mod palette;
 mod tree;
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use foldhash::fast::RandomState;
 
 use super::measure::Measure;
-use crate::profile::{Descent, Origin, Passing, Place, Profile, StackId};
+use super::merge::{Merged, Walked, merge};
+use crate::profile::{Origin, Profile};
 use crate::render::name;
 
 /// More frames than this are not drawn: they keep a browser waiting and the file large, and the
@@ -34,11 +35,18 @@ pub(super) enum Class {
 
 /// A distinct (name, class), as a position in [`Tree::texts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct TextId(usize);
+pub(super) struct TextId(u32);
 
 impl TextId {
+    /// What stands for everything, and has none.
+    pub(super) const NONE: Self = Self(u32::MAX);
+
+    fn at(position: usize) -> Self {
+        Self(u32::try_from(position).unwrap_or(u32::MAX))
+    }
+
     pub(super) fn index(self) -> usize {
-        self.0
+        self.0 as usize
     }
 }
 
@@ -64,7 +72,7 @@ struct Node {
 }
 
 /// The root of the tree.
-const ALL: usize = 0;
+pub(super) const ALL: usize = 0;
 
 impl Tree {
     /// Merges the samples of a profile by what is shown, from the root upwards and only as far as frames are wide enough
@@ -78,35 +86,13 @@ impl Tree {
                 texts.id(&name, Class::Function(function.origin))
             })
             .collect();
-        let mut parts: Vec<(TextId, Vec<(StackId, u64)>)> = Vec::new();
-        let (mut total, mut processes) = (0, HashMap::with_hasher(RandomState::default()));
-        for sample in profile.samples() {
-            let process = profile.runner(sample.runner).process;
-            let part = *processes.entry(process).or_insert_with(|| {
-                let text = texts.id(&name::folded_process(profile.str(process)), Class::Process);
-                parts.iter().position(|(known, _)| *known == text).unwrap_or_else(|| {
-                    parts.push((text, Vec::new()));
-                    parts.len() - 1
-                })
-            });
-            let width = measure.width(sample);
-            total += width;
-            parts[part].1.push((sample.stack, width));
-        }
-        let mut merged = Merging {
-            descent: Descent::of(profile),
-            passing: Passing::new(profile),
-            functions,
-            narrowest: total.div_ceil(MIN_WIDTH).max(1),
-            nodes: vec![Merged { parent: ALL, text: TextId(usize::MAX), width: total, inlined: false }],
-        };
-        for (text, samples) in parts {
-            merged.part(text, &samples);
-        }
-        let (drawn, dropped) = widest(&merged.nodes);
-        let mut nodes = vec![Node { parent: ALL, text: TextId(usize::MAX), ending: total }];
-        let mut places = vec![ALL; merged.nodes.len()];
-        for (at, node) in merged.nodes.iter().enumerate().filter(|(at, _)| drawn.contains(at)) {
+        let (parts, total) = parts(profile, measure, &mut texts);
+        let narrowest = total.div_ceil(MIN_WIDTH).max(1);
+        let merged = merge(profile, functions, parts, Merged::all(total), narrowest);
+        let (drawn, dropped) = widest(&merged);
+        let mut nodes = vec![Node { parent: ALL, text: TextId::NONE, ending: total }];
+        let mut places = vec![ALL; merged.len()];
+        for (at, node) in merged.iter().enumerate().filter(|(at, _)| drawn.contains(at)) {
             let text = if node.inlined { texts.inlined(node.text) } else { node.text };
             let parent = places[node.parent];
             nodes[parent].ending -= node.width;
@@ -133,7 +119,7 @@ impl Tree {
 
     /// Every distinct (name, class).
     pub(super) fn texts(&self) -> impl Iterator<Item = (TextId, &str, Class)> {
-        self.texts.iter().enumerate().map(|(at, (text, class))| (TextId(at), text.as_str(), *class))
+        self.texts.iter().enumerate().map(|(at, (text, class))| (TextId::at(at), text.as_str(), *class))
     }
 
     /// The widths of the samples that end in functions of each origin, in order of [`Origin::ALL`].
@@ -168,69 +154,42 @@ impl Tree {
                 }
             }
             let callees = &mut children[at];
-            callees.sort_by_key(|callee| Reverse(&self.texts[self.nodes[*callee].text.0]));
+            callees.sort_by_key(|callee| Reverse(&self.texts[self.nodes[*callee].text.index()]));
             open.extend(callees.iter().map(|callee| (*callee, path.len())));
         }
         lines
     }
 }
 
-/// Frames of the same name that one such frame calls, in all stacks of a process.
-struct Merged {
-    parent: usize,
-    text: TextId,
-    width: u64,
-    /// Whether every one of the calls was inlined.
-    inlined: bool,
-}
-
-/// Merges stacks by what is shown of them.
-struct Merging<'p> {
-    descent: Descent<'p>,
-    passing: Passing<'p>,
-    /// By function.
-    functions: Vec<TextId>,
-    narrowest: u64,
-    /// Callers before their callees.
-    nodes: Vec<Merged>,
-}
-
-impl Merging<'_> {
-    /// Adds the stacks of a process.
-    fn part(&mut self, text: TextId, samples: &[(StackId, u64)]) {
-        let width = samples.iter().map(|(_, width)| width).sum();
-        if width < self.narrowest {
-            return;
-        }
-        self.passing.add_up(samples);
-        self.nodes.push(Merged { parent: ALL, text, width, inlined: false });
-        let mut pending = vec![(self.nodes.len() - 1, vec![Descent::BEGIN])];
-        while let Some((parent, places)) = pending.pop() {
-            let mut callees: Vec<(Merged, Vec<Place>)> = Vec::new();
-            let mut known = HashMap::with_hasher(RandomState::default());
-            for place in places {
-                self.descent.callees(place, |callee, frame| {
-                    let width = self.passing.through(callee.stack);
-                    if width == 0 {
-                        return;
-                    }
-                    let text = self.functions[frame.function.index()];
-                    let at = *known.entry(text).or_insert_with(|| {
-                        callees.push((Merged { parent, text, width: 0, inlined: true }, Vec::new()));
-                        callees.len() - 1
-                    });
-                    let (merged, places) = &mut callees[at];
-                    merged.width += width;
-                    merged.inlined &= callee.is_inlined();
-                    places.push(callee);
-                });
-            }
-            for (merged, places) in callees.into_iter().filter(|(merged, _)| merged.width >= self.narrowest) {
-                self.nodes.push(merged);
-                pending.push((self.nodes.len() - 1, places));
-            }
+/// The stacks of each process, each once, and the width of everything.
+fn parts(profile: &Profile, measure: &Measure, texts: &mut Texts) -> (Vec<(TextId, Vec<Walked>)>, u64) {
+    let mut parts: Vec<(TextId, Vec<Walked>)> = Vec::new();
+    let (mut total, mut processes) = (0, HashMap::with_hasher(RandomState::default()));
+    // The part that each stack was added to last, and its position there.
+    let mut known = vec![(usize::MAX, 0); profile.stack_count()];
+    for sample in profile.samples() {
+        let process = profile.runner(sample.runner).process;
+        let part = *processes.entry(process).or_insert_with(|| {
+            let text = texts.id(&name::folded_process(profile.str(process)), Class::Process);
+            parts.iter().position(|(known, _)| *known == text).unwrap_or_else(|| {
+                parts.push((text, Vec::new()));
+                parts.len() - 1
+            })
+        });
+        let width = measure.width(sample);
+        total += width;
+        let stacks = &mut parts[part].1;
+        let (last, at) = &mut known[sample.stack.index()];
+        if std::mem::replace(last, part) == part {
+            stacks[*at].width += width;
+        } else if width > 0 {
+            *at = stacks.len();
+            stacks.push(Walked { walker: profile.walker(sample.stack), width });
+        } else {
+            *last = usize::MAX;
         }
     }
+    (parts, total)
 }
 
 /// The nodes that are drawn, and how many are not although they are wide enough. A caller is chosen before its callees,
@@ -252,7 +211,7 @@ fn origins(profile: &Profile, measure: &Measure) -> BTreeMap<Origin, u64> {
         }
     }
     for sample in profile.samples() {
-        if let Some(leaf) = profile.frames_leaf_first(sample.stack).next() {
+        if let Some(leaf) = profile.leaf(sample.stack) {
             *origins.entry(profile.function(leaf.function).origin).or_default() += measure.width(sample);
         }
     }
@@ -276,7 +235,7 @@ impl Texts {
         let list = &mut self.list;
         *self.ids.entry(text).or_insert_with_key(|text| {
             list.push(text.clone());
-            TextId(list.len() - 1)
+            TextId::at(list.len() - 1)
         })
     }
 

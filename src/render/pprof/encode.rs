@@ -151,9 +151,9 @@ impl<'a> Mappings<'a> {
         let mut order: Vec<_> = profile.mappings().collect();
         let mut main_frames = vec![0_u64; order.len()];
         let mut lines = vec![false; order.len()];
-        for (_, leaf, _) in profile.stacks() {
-            let Some(at) = profile.location(leaf).mapping.map(MappingId::index) else { continue };
-            for frame in profile.frames(leaf) {
+        for location in profile.stacks().flat_map(|(_, locations)| locations) {
+            let Some(at) = profile.location(*location).mapping.map(MappingId::index) else { continue };
+            for frame in profile.frames(*location) {
                 main_frames[at] += u64::from(profile.function(frame.function).origin == Origin::Main);
                 lines[at] |= frame.line > 0;
             }
@@ -208,9 +208,9 @@ type Place = (u64, u64, Vec<wire::Line>);
 impl Locations<'_> {
     /// The locations of a stack, leaf first.
     fn of_stack(&mut self, stack: StackId) -> Vec<u64> {
-        let shown =
-            self.profile.locations_leaf_first(stack).filter(|location| !self.profile.frames(*location).is_empty());
-        shown.map(|location| self.id(location)).collect()
+        let leaf_first = self.profile.stack(stack).iter().rev();
+        let shown = leaf_first.filter(|location| !self.profile.frames(**location).is_empty());
+        shown.map(|location| self.id(*location)).collect()
     }
 
     fn id(&mut self, location: LocationId) -> u64 {

@@ -117,10 +117,10 @@ fn a_place_is_one_location() {
 
     // That a frame was restored says nothing about the place.
     let profile = &mut fixture.profile;
-    let (leaf, caller) = profile.leaf(profile.samples()[0].stack).unwrap();
+    let [caller, leaf] = *profile.stack(profile.samples()[0].stack) else { panic!("two locations") };
     let (location, frames) = (Location { repaired: true, ..*profile.location(leaf) }, profile.frames(leaf).to_vec());
     let repaired = profile.add_location(location, frames);
-    let stack = profile.push(caller, repaired);
+    let stack = profile.add_stack(&[caller, repaired]);
     fixture.add_stack("app", stack, 1);
     let message = decoded(&fixture.profile);
     assert_eq!((message.location.len(), message.sample[3].location_id.as_slice()), (3, [1, 2].as_slice()));

@@ -1,4 +1,4 @@
-//! Sequences that share their beginnings, each a number: stacks from the root, and trees of what is shown of them.
+//! Sequences that share their beginnings, each a number.
 
 use std::hash::BuildHasher;
 
@@ -6,14 +6,12 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::interner::position;
-
 /// A tree whose nodes are told apart by a key among the children of one parent.
 ///
 /// Most nodes have one child, and most children that are asked for were the last to be asked for. Both are
 /// answered without the index, which holds the children of nodes that have several.
 #[derive(Debug, Clone)]
-pub struct Trie {
+pub(super) struct Trie {
     nodes: Vec<Node>,
     index: HashTable<u32>,
     seed: RandomState,
@@ -39,10 +37,10 @@ impl Default for Trie {
 
 impl Trie {
     /// The node that all others grow from. It has no key.
-    pub const ROOT: u32 = 0;
+    pub(super) const ROOT: u32 = 0;
 
     /// The child of a node with this key, which is added unless it is there.
-    pub fn push(&mut self, parent: u32, key: u32) -> u32 {
+    pub(super) fn push(&mut self, parent: u32, key: u32) -> u32 {
         let Node { recent, .. } = self.nodes[parent as usize];
         let (child, several) = (recent & !SEVERAL, recent & SEVERAL != 0);
         if child == Self::ROOT {
@@ -90,7 +88,7 @@ impl Trie {
     }
 
     /// Parent and key of a node; `None` for the root.
-    pub fn get(&self, node: u32) -> Option<(u32, u32)> {
+    pub(super) fn get(&self, node: u32) -> Option<(u32, u32)> {
         if node == Self::ROOT {
             return None;
         }
@@ -99,35 +97,18 @@ impl Trie {
     }
 
     /// Every node but the root, as (node, parent, key); parents come before their children.
-    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (u32, u32, u32)> + ExactSizeIterator {
+    pub(super) fn nodes(&self) -> impl DoubleEndedIterator<Item = (u32, u32, u32)> + ExactSizeIterator {
         let nodes = self.nodes.iter().enumerate().skip(1);
         nodes.map(|(at, node)| (position(at), node.parent, node.key))
     }
 
     /// The number of nodes, the root included.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Gives back the memory that only adding needs. What is added from then on may stand twice.
-    pub fn freeze(&mut self) {
-        self.index = HashTable::new();
-    }
-
-    /// Gives nodes other keys, or hangs them directly onto the root. `rewrite` is told parent and key and gives
-    /// the key and whether the node moves. Nodes that become equal stay apart, and so does what is added from then on.
-    pub fn rewrite(&mut self, mut rewrite: impl FnMut(&Self, u32, u32) -> (u32, bool)) {
-        self.freeze();
-        for at in 1..self.nodes.len() {
-            let Node { parent, key, .. } = self.nodes[at];
-            let (key, moves) = rewrite(self, parent, key);
-            let parent = if moves { Self::ROOT } else { parent };
-            self.nodes[at] = Node { parent, key, recent: Self::ROOT };
-        }
-    }
-
     /// The children of every node.
-    pub fn children(&self) -> Children {
+    pub(super) fn children(&self) -> Children {
         let mut starts = vec![0_u32; self.count() + 1];
         for (_, parent, _) in self.nodes() {
             starts[parent as usize] += 1;
@@ -150,7 +131,7 @@ impl Trie {
 
 /// The children of each node of a [`Trie`].
 #[derive(Debug)]
-pub struct Children {
+pub(super) struct Children {
     /// Where each node's begin in `list`, and last where they all end.
     starts: Vec<u32>,
     list: Vec<u32>,
@@ -158,10 +139,15 @@ pub struct Children {
 
 impl Children {
     /// The children of a node, in the order in which they were added.
-    pub fn of_node(&self, node: u32) -> &[u32] {
+    pub(super) fn of_node(&self, node: u32) -> &[u32] {
         let at = node as usize;
         &self.list[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
+}
+
+/// A position as a handle; memory ends long before four thousand million nodes.
+fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -200,16 +186,5 @@ mod tests {
         assert_eq!(children.of_node(second), [inner[1]]);
         assert!(children.of_node(inner[2]).is_empty());
         assert!(Trie::default().children().of_node(Trie::ROOT).is_empty());
-    }
-
-    #[test]
-    fn nodes_get_other_keys_and_another_place() {
-        let mut trie = Trie::default();
-        let root = trie.push(Trie::ROOT, 1);
-        let middle = trie.push(root, 2);
-        let leaf = trie.push(middle, 3);
-        // The one above has been rewritten before.
-        trie.rewrite(|trie, parent, key| (key * 10 + u32::from(trie.get(parent) == Some((0, 10))), key == 2));
-        assert_eq!([root, middle, leaf].map(|node| trie.get(node)), [Some((0, 10)), Some((0, 21)), Some((middle, 30))]);
     }
 }
