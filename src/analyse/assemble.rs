@@ -1,8 +1,5 @@
 //! Step three: named places and counted stacks become a profile, with the figures that judge it.
 
-use std::panic::resume_unwind;
-use std::thread;
-
 use super::collect::{Collected, Settings};
 use super::files::{Binaries, Files};
 use super::goroutine::Readings;
@@ -37,20 +34,21 @@ pub struct Analysis {
 /// Analyses the event of a recording that has the most samples. Kernel symbols, or the reason why there are none, are
 /// asked for once, after the records were read.
 pub fn analyse(
-    data: &PerfData<'_>,
+    mut data: PerfData<'_>,
     images: &dyn Images,
     kernel: impl FnOnce() -> Result<KernelSymbols, String>,
     options: &Options<'_>,
 ) -> Result<Analysis, Error> {
-    let event_index = most_sampled(data);
-    let recorded = data.events().get(event_index).ok_or(Error::NoEvent)?;
-    let (event, clock_period) = describe(recorded);
+    let event_index = most_sampled(&data);
+    let recorded = data.events().get(event_index).ok_or(Error::NoEvent)?.clone();
+    let (event, clock_period) = describe(&recorded);
     let max_stack = match recorded.attr.sample_max_stack {
         0 => options.max_stack.unwrap_or(DEFAULT_MAX_STACK),
         own => u32::from(own),
     };
     let kernel_sampled = recorded.attr.flags & flag::EXCLUDE_KERNEL == 0;
-    let files = Files::of(data, images);
+    let build_ids = data.features().build_ids.clone();
+    let files = Files::of(&data, &build_ids, images);
     let binaries = Binaries::of(&files);
     let settings = Settings {
         event: event_index,
@@ -59,24 +57,23 @@ pub fn analyse(
         goroutines: Readings::of(options.goroutines),
         passed: options.passed.unwrap_or(&|_| ()),
     };
-    let (mut collected, stacks) = collect_all(data, &files, &binaries, &settings);
+    let (mut collected, stacks) = collect_all(&data, &files, &binaries, &settings);
+    (settings.passed)(0..usize::MAX);
+    data.forget_records();
     if collected.counts.records == 0
         && let Some(damage) = collected.damage.take()
     {
         return Err(Error::NoRecords(damage));
     }
 
-    let fitting = kernel().and_then(|kernel| fits(&kernel, data, &collected, options).map(|()| kernel));
+    let fitting = kernel().and_then(|kernel| fits(&kernel, &data, &collected, options).map(|()| kernel));
     let symbols = fitting.as_ref().map_err(String::as_str);
     let (places, kernel_code) = (&collected.places, &collected.kernel_code);
-    let (named, stacks) = thread::scope(|scope| {
-        let stacks = scope.spawn(|| stacks.merge());
-        let named = name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
-        (named, stacks.join().unwrap_or_else(|panic| resume_unwind(panic)))
-    });
+    let name = || name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
+    let (named, stacks) = rayon::join(name, || stacks.merge());
     let counts = &collected.counts;
     let mut quality = Quality {
-        event: recorded.name.clone(),
+        event: recorded.name,
         samples: Some(counts.samples),
         lost: Some(counts.lost.max(options.lost.unwrap_or(0))),
         throttled: Some(counts.throttled),
@@ -92,15 +89,15 @@ pub fn analyse(
     let mut profile = Profile::new(event);
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
-    profile.start_time_ns = wall_time(data, first);
+    profile.start_time_ns = wall_time(&data, first);
     let resolved = Resolved::of(&named, places, &files.keys, &binaries, &mut profile);
     drop((named, binaries));
     drop(files);
-    account(&stacks.0, &stacks.1, &resolved, &mut quality);
+    let altered = account(&stacks.0, &stacks.1, &resolved, &mut quality);
     let addresses = kernel_addresses(&collected);
     let kernel_symbols = fitting.ok().filter(|_| !addresses.is_empty()).map(|kernel| kernel.subset(&addresses));
     let mut notes = notes(&collected);
-    add_samples(&collected, stacks, &resolved, &mut profile);
+    add_samples(&collected, stacks, altered, &resolved, &mut profile);
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
             "the recording has no user registers with stack copies: stacks are as frame pointers gave them, without the \

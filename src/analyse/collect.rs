@@ -128,7 +128,7 @@ const DISORDER: usize = 2 << 20;
 
 /// Reads the records at some positions, as if all before them had been read.
 pub(super) fn collect<'d>(
-    data: &'d PerfData<'d>,
+    data: &PerfData<'d>,
     positions: Range<usize>,
     files: &Files<'d>,
     binaries: &Binaries<'_>,
@@ -146,6 +146,10 @@ pub(super) fn collect<'d>(
         words: Vec::new(),
         recent: std::iter::repeat_with(Recent::default).take(RECENT).collect(),
     };
+    // The others are added to the first part.
+    let records = if positions.start == 0 { data.record_count() } else { positions.len() };
+    collector.out.stacks.reserve(records);
+    collector.out.samples.reserve(records);
     for record in data.others_before(positions.start).flatten() {
         collector.follow(&record.kind);
     }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::{ImageBytes, Images};
 use crate::gobin::Binary;
-use crate::perfdata::{Mmap, PerfData};
+use crate::perfdata::{BuildId, Mmap, PerfData};
 
 /// A mapped file, by position in [`Files`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,9 +40,8 @@ pub(super) struct Files<'d> {
 }
 
 impl<'d> Files<'d> {
-    /// Lists the files of a recording and opens none.
-    pub(super) fn of(data: &'d PerfData<'d>, images: &'d dyn Images) -> Self {
-        let known = &data.features().build_ids;
+    /// Lists the files of a recording and opens none. `known`: the build ids that the recording lists.
+    pub(super) fn of(data: &PerfData<'d>, known: &'d [BuildId], images: &'d dyn Images) -> Self {
         let build_ids = known.iter().map(|known| (known.path.as_slice(), known.id.as_slice())).collect();
         let mut files = Self { images, keys: Vec::new(), ids: HashMap::new(), build_ids, bytes: Vec::new() };
         for map in data.mappings().filter(|map| map.pid != -1) {
@@ -67,12 +66,19 @@ impl<'d> Files<'d> {
         self.ids.get(&self.key(map)).copied()
     }
 
+    /// Gives back the memory of a file's bytes that were looked at.
+    fn forget(&self, id: ImageId) {
+        if let Some(Ok(bytes)) = self.bytes.get(id.index()).and_then(OnceLock::get) {
+            bytes.forget();
+        }
+    }
+
     fn bytes(&self, id: ImageId) -> Result<&[u8], String> {
         let (Some(key), Some(bytes)) = (self.keys.get(id.index()), self.bytes.get(id.index())) else {
             return Err("no file is mapped at the address".into());
         };
         let bytes = bytes.get_or_init(|| self.images.image(&key.path, key.build_id.as_deref()));
-        bytes.as_ref().map(|bytes| bytes.as_ref().as_ref()).map_err(Clone::clone)
+        bytes.as_ref().map(|bytes| bytes.bytes()).map_err(Clone::clone)
     }
 }
 
@@ -88,6 +94,11 @@ impl<'f> Binaries<'f> {
         let mut parsed = Vec::new();
         parsed.resize_with(files.keys.len(), OnceLock::new);
         Self { files, parsed }
+    }
+
+    /// Nothing is asked of a file for now: what was looked at of its bytes need not stay in memory.
+    pub(super) fn leave(&self, id: ImageId) {
+        self.files.forget(id);
     }
 
     /// A file, parsed; or the reason why it cannot be had.

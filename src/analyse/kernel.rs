@@ -54,9 +54,9 @@ pub(super) fn shown<'n>(name: &'n str, module: Option<&str>) -> (Cow<'n, str>, S
 /// The kernel's functions by address.
 #[derive(Debug, Clone, Default)]
 pub struct KernelSymbols {
-    /// The lines as they were read. A kernel has 10^5 functions and a profile names few of them, so that none
-    /// is taken apart before it is asked for.
-    lines: Box<str>,
+    /// The name of each function and its module, a line each. A kernel has 10^5 functions and a profile names few of
+    /// them, so that none gets memory of its own.
+    names: String,
     /// Sorted by address, one entry an address.
     functions: Vec<KernelFunction>,
     /// The kernel's own code, from `_text` to `_etext`.
@@ -66,7 +66,7 @@ pub struct KernelSymbols {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct KernelFunction {
     start: u64,
-    /// Where its line begins.
+    /// Where its line of [`KernelSymbols::names`] begins.
     line: usize,
 }
 
@@ -75,16 +75,12 @@ impl KernelSymbols {
     /// addresses; lines of another shape are passed over.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         // Checking is quicker than searching for repairs, and there are none to make on a usual kernel.
-        let lines: Box<str> =
-            std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text).into(), Into::into);
-        let mut functions = Vec::new();
-        let mut next = 0;
+        let lines = std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed);
+        let (mut functions, mut names) = (Vec::new(), String::new());
         let mut hidden = 0_usize;
         let (mut text_start, mut text_end) = (None, None);
-        for text in lines.split_inclusive('\n') {
-            let line = next;
-            next += text.len();
-            let mut fields = text.split_ascii_whitespace();
+        for line in lines.lines() {
+            let mut fields = line.split_ascii_whitespace();
             let (Some(address), Some(kind), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
                 continue;
             };
@@ -105,7 +101,13 @@ impl KernelSymbols {
                 }
                 _ => {}
             }
-            functions.push(KernelFunction { start, line });
+            functions.push(KernelFunction { start, line: names.len() });
+            names.push_str(name);
+            if let Some(module) = fields.next() {
+                names.push(' ');
+                names.push_str(module);
+            }
+            names.push('\n');
         }
         if functions.is_empty() {
             return Err(if hidden > 0 {
@@ -127,7 +129,7 @@ impl KernelSymbols {
             same
         });
         let text = text_start.map(|start| start..text_end.unwrap_or(start));
-        Ok(Self { lines, functions, text })
+        Ok(Self { names, functions, text })
     }
 
     /// The kernel's own code, without its modules. Where it starts differs from boot to boot.
@@ -153,7 +155,7 @@ impl KernelSymbols {
 
     /// Name and module of a function.
     fn name_of(&self, function: &KernelFunction) -> Option<(&str, Option<&str>)> {
-        let mut fields = self.lines.get(function.line..)?.lines().next()?.split_ascii_whitespace().skip(2);
+        let mut fields = self.names.get(function.line..)?.lines().next()?.split_ascii_whitespace();
         Some((fields.next()?, fields.next().map(|module| module.trim_matches(['[', ']']))))
     }
 

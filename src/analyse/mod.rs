@@ -2,8 +2,8 @@
 //! and unknown.
 //!
 //! In three steps: [`collect`] reads the records once, follows mappings and forks in time order, and counts
-//! equal raw stacks in a tree of [`place`]s; [`symbols`] names each distinct address once; [`assemble`] makes that tree the
-//! stacks of a profile ([`stacks`]) and adds its quality figures. The first two use all cores ([`shards`]). A place is a
+//! equal raw stacks, each a row of [`place`]s; [`symbols`] names each distinct place once; [`assemble`] makes those rows the
+//! stacks of a profile ([`stacks`]) and adds its quality figures. All use all cores ([`shards`]). A place is a
 //! number from the first step to the last, where it is a location of the profile. Must not open
 //! files: images and kernel symbols are handed in as bytes.
 
@@ -31,7 +31,22 @@ pub use goroutine::GoroutineSeen;
 pub use kernel::KernelSymbols;
 
 /// The bytes of a file, read or mapped.
-pub type ImageBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+pub type ImageBytes = Arc<dyn Image>;
+
+/// See [`ImageBytes`].
+pub trait Image: Send + Sync {
+    /// All of them.
+    fn bytes(&self) -> &[u8];
+
+    /// Those looked at until now will hardly be looked at again: their memory may be given back.
+    fn forget(&self) {}
+}
+
+impl Image for Vec<u8> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
 
 /// Gives the bytes of mapped files, each at most once, from any thread.
 pub trait Images: Sync {

@@ -1,9 +1,9 @@
 //! Collects on all cores: each takes a part of the records, and what they found is put together as if one had read them
 //! all. Everything is numbered in the order in which it was first seen, so that the number of cores shows nowhere.
 
-use std::ops::Range;
-use std::panic::resume_unwind;
-use std::{mem, thread};
+use std::mem;
+
+use rayon::prelude::*;
 
 use super::collect::{Collected, Counts, RawGoroutine, RawRunner, Settings, collect};
 use super::files::{Binaries, Files};
@@ -33,34 +33,28 @@ struct Rest {
 
 /// Reads all records.
 pub(super) fn collect_all<'d>(
-    data: &'d PerfData<'d>,
+    data: &PerfData<'d>,
     files: &Files<'d>,
     binaries: &Binaries<'_>,
     settings: &Settings<'_>,
 ) -> (Collected, Parts) {
     let records = data.record_count();
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let parts = (records / SMALLEST_PART).clamp(1, cores.min(MOST_PARTS));
+    let parts = (records / SMALLEST_PART).clamp(1, rayon::current_num_threads().min(MOST_PARTS));
     collect_parts(parts, data, files, binaries, settings)
 }
 
 /// Reads all records in so many parts at once.
 fn collect_parts<'d>(
     parts: usize,
-    data: &'d PerfData<'d>,
+    data: &PerfData<'d>,
     files: &Files<'d>,
     binaries: &Binaries<'_>,
     settings: &Settings<'_>,
 ) -> (Collected, Parts) {
     let records = data.record_count();
-    let mut parts: Vec<Collected> = thread::scope(|scope| {
-        let part = |at: usize| records * at / parts..records * (at + 1) / parts;
-        let work = |positions: Range<usize>| collect(data, positions, files, binaries, settings);
-        let others: Vec<_> = (1..parts).map(|at| scope.spawn(move || work(part(at)))).collect();
-        let mut done = vec![work(part(0))];
-        done.extend(others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic))));
-        done
-    });
+    let part = |at: usize| records * at / parts..records * (at + 1) / parts;
+    let mut parts: Vec<Collected> =
+        (0..parts).into_par_iter().map(|at| collect(data, part(at), files, binaries, settings)).collect();
     // What is behind a damaged record in the file is not read, wherever it is in time.
     let damaged = parts.len() > 1 && parts.iter().any(|part| part.damage.is_some());
     if damaged {
@@ -106,7 +100,8 @@ impl Parts {
     pub(super) fn merge(self) -> (Stacks, Samples) {
         let Self { mut stacks, mut samples, rest } = self;
         let mut locations = Vec::new();
-        for part in rest {
+        for mut part in rest {
+            part.stacks.freeze();
             let mut ids = vec![StackId::EMPTY];
             for (_, places) in part.stacks.iter() {
                 locations.clear();
@@ -167,7 +162,7 @@ mod tests {
     /// What is collected in so many parts, numbers and all.
     fn collected(parts: usize, bytes: &[u8]) -> String {
         let data = PerfData::parse(bytes).expect("a recording");
-        let files = Files::of(&data, &NoFiles);
+        let files = Files::of(&data, &[], &NoFiles);
         let settings =
             Settings { event: 0, clock_period: None, max_stack: 127, goroutines: Readings::of(&[]), passed: &|_| () };
         let (whole, stacks) = collect_parts(parts, &data, &files, &Binaries::of(&files), &settings);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
+use rayon::prelude::*;
 
 use super::collect::{Collected, RawGoroutine};
 use super::files::{Binaries, ImageId, ImageKey};
@@ -10,7 +11,7 @@ use super::place::Places;
 use super::symbols::{Batch, NamedFrame, Unnamed, position_of};
 use crate::profile::{
     Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Profile, Quality,
-    Runner, RunnerId, Samples, Stacks,
+    Runner, RunnerId, Samples, StackId, Stacks,
 };
 
 /// What each place became: the location of the same number.
@@ -20,8 +21,6 @@ pub(super) struct Resolved {
     reasons: Vec<String>,
     /// Locations of places where they are the leaf of a stack, which differ from what they are elsewhere.
     leaves: HashMap<LocationId, LocationId, RandomState>,
-    /// Whether a kernel that shows no addresses was sampled.
-    any_hidden: bool,
     /// Whether there are frames that end stacks.
     any_end: bool,
 }
@@ -32,7 +31,7 @@ pub(super) struct Resolved {
 struct Slot {
     frames: u32,
     /// Position in [`Resolved::reasons`].
-    unnamed: Option<usize>,
+    unnamed: Option<u32>,
     is_kernel: bool,
     hidden: bool,
     is_root: bool,
@@ -70,7 +69,10 @@ impl Resolved {
                 by_place[at] = Some(NamedPlace { mapping, address: place.address, functions, frames });
                 slots[at] = Slot {
                     frames: u32::try_from(frames.len()).unwrap_or(u32::MAX),
-                    unnamed: place.unnamed.and_then(|Unnamed(at)| known.get(at).copied()),
+                    unnamed: place
+                        .unnamed
+                        .and_then(|Unnamed(at)| known.get(at).copied())
+                        .and_then(|at| u32::try_from(at).ok()),
                     is_kernel: place.is_kernel,
                     hidden: place.hidden,
                     is_root: place.is_root,
@@ -89,9 +91,8 @@ impl Resolved {
         }
         let leaves =
             wrapped.into_iter().map(|(at, named, repaired)| (at, named.add(repaired, true, profile))).collect();
-        let any_hidden = slots.iter().any(|slot| slot.hidden);
         let any_end = slots.iter().any(|slot| slot.ends_stack);
-        Self { places: slots, reasons, leaves, any_hidden, any_end }
+        Self { places: slots, reasons, leaves, any_end }
     }
 
     fn slot(&self, place: LocationId) -> Slot {
@@ -175,26 +176,28 @@ impl Mappings<'_, '_> {
     }
 }
 
-/// Adds stacks and samples to a profile that has the locations of all places.
+/// Adds stacks and samples to a profile that has the locations of all places. `altered`: what [`account`] found.
 pub(super) fn add_samples(
     collected: &Collected,
     (mut stacks, samples): (Stacks, Samples),
+    altered: Vec<StackId>,
     resolved: &Resolved,
     profile: &mut Profile,
 ) {
-    if !resolved.leaves.is_empty() || resolved.any_hidden || resolved.any_end {
-        stacks.rewrite(|places, shown| {
-            let places = resolved.reached(places);
-            let hidden = |place: &LocationId| resolved.slot(*place).hidden;
+    for stack in altered {
+        stacks.rewrite(stack, |places, shown| {
             // Nothing tells one hidden function from another: those in a row are one frame.
             let mut in_row = false;
-            shown.extend(places.iter().filter(|place| !(std::mem::replace(&mut in_row, hidden(place)) && in_row)));
-            if let Some(leaf) = shown.last_mut()
-                && let Some(as_leaf) = resolved.leaves.get(leaf)
-            {
-                *leaf = *as_leaf;
+            for place in resolved.reached(places) {
+                let hidden = resolved.slot(*place).hidden;
+                if !(std::mem::replace(&mut in_row, hidden) && hidden) {
+                    shown.push(*place);
+                }
             }
         });
+    }
+    if !resolved.leaves.is_empty() {
+        stacks.replace_leaves(|leaf| resolved.leaves.get(&leaf).copied());
     }
     stacks.freeze();
     let runners = add_runners(collected, profile);
@@ -229,40 +232,87 @@ fn goroutine(raw: &RawGoroutine, profile: &mut Profile) -> GoroutineId {
     profile.add_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
 }
 
-/// Counts stacks and frames, complete or not, named or not.
-pub(super) fn account(stacks: &Stacks, samples: &Samples, resolved: &Resolved, quality: &mut Quality) {
+/// Counts stacks and frames, complete or not, named or not. Tells which stacks have places that are
+/// not shown.
+pub(super) fn account(stacks: &Stacks, samples: &Samples, resolved: &Resolved, quality: &mut Quality) -> Vec<StackId> {
     let mut counts = vec![0_u64; stacks.count()];
     for sample in samples.list() {
         counts[sample.stack.index()] += sample.count;
     }
-    let mut unnamed = vec![0_u64; resolved.reasons.len()];
-    for (stack, places) in stacks.iter() {
-        let count = counts[stack.index()];
+    let none = || Figures { unnamed: vec![0; resolved.reasons.len()], ..Figures::default() };
+    let figures = stacks.par_iter().fold(none, |mut figures, (stack, places)| {
+        if figures.count(places, counts[stack.index()], resolved) {
+            figures.altered.push(stack);
+        }
+        figures
+    });
+    let figures = figures.reduce(none, Figures::and);
+    (quality.user_stacks, quality.rooted_stacks) = (figures.user_stacks, figures.rooted_stacks);
+    (quality.user_frames, quality.unnamed_user_frames) = (figures.user_frames, figures.unnamed_user_frames);
+    (quality.kernel_frames, quality.unnamed_kernel_frames) = (figures.kernel_frames, figures.unnamed_kernel_frames);
+    let reasons = resolved.reasons.iter().map(String::as_str);
+    quality.unnamed_reasons = Unnamed::ranked(&reasons.zip(figures.unnamed).collect::<BTreeMap<_, _>>());
+    figures.altered
+}
+
+/// Sums over samples, for the [`Quality`] figures of the same names.
+#[derive(Default)]
+struct Figures {
+    user_stacks: u64,
+    rooted_stacks: u64,
+    user_frames: u64,
+    unnamed_user_frames: u64,
+    kernel_frames: u64,
+    unnamed_kernel_frames: u64,
+    /// Frames without a name, by position in [`Resolved::reasons`].
+    unnamed: Vec<u64>,
+    /// Stacks with places that are not shown.
+    altered: Vec<StackId>,
+}
+
+impl Figures {
+    /// Adds a stack that so many samples have. Tells whether there are places in it that are not shown.
+    fn count(&mut self, places: &[LocationId], count: u64, resolved: &Resolved) -> bool {
         let (mut is_first, mut in_hidden) = (true, false);
-        for place in resolved.reached(places) {
+        let reached = resolved.reached(places);
+        let mut altered = reached.len() < places.len();
+        for place in reached {
             let slot = resolved.slot(*place);
             let (begins, in_row) = (std::mem::take(&mut is_first), std::mem::replace(&mut in_hidden, slot.hidden));
             if slot.hidden && in_row {
+                altered = true;
                 continue;
             }
             let frames = u64::from(slot.frames) * count;
             if slot.is_kernel {
-                quality.kernel_frames += frames;
+                self.kernel_frames += frames;
             } else {
-                quality.user_frames += frames;
+                self.user_frames += frames;
                 if begins {
-                    quality.user_stacks += count;
-                    quality.rooted_stacks += if slot.is_root { count } else { 0 };
+                    self.user_stacks += count;
+                    self.rooted_stacks += if slot.is_root { count } else { 0 };
                 }
             }
             if let Some(why) = slot.unnamed {
-                unnamed[why] += count;
-                let sum =
-                    if slot.is_kernel { &mut quality.unnamed_kernel_frames } else { &mut quality.unnamed_user_frames };
-                *sum += count;
+                self.unnamed[why as usize] += count;
+                *(if slot.is_kernel { &mut self.unnamed_kernel_frames } else { &mut self.unnamed_user_frames }) +=
+                    count;
             }
         }
+        altered
     }
-    let reasons = resolved.reasons.iter().map(String::as_str);
-    quality.unnamed_reasons = Unnamed::ranked(&reasons.zip(unnamed).collect::<BTreeMap<_, _>>());
+
+    fn and(mut self, other: Self) -> Self {
+        self.user_stacks += other.user_stacks;
+        self.rooted_stacks += other.rooted_stacks;
+        self.user_frames += other.user_frames;
+        self.unnamed_user_frames += other.unnamed_user_frames;
+        self.kernel_frames += other.kernel_frames;
+        self.unnamed_kernel_frames += other.unnamed_kernel_frames;
+        self.altered.extend(other.altered);
+        for (sum, more) in self.unnamed.iter_mut().zip(other.unnamed) {
+            *sum += more;
+        }
+        self
+    }
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use rayon::prelude::*;
 
 use super::files::{Binaries, ImageId, ImageKey};
 use super::image::{Image, bounded};
@@ -179,25 +179,7 @@ pub(super) fn name_all(
     let mut images = Vec::new();
     images.resize_with(keys.len(), OnceLock::new);
     let namer = Namer { keys, binaries, kernel, kernel_code, images };
-    let pieces: Vec<&[Ordered]> = order.chunks(PIECE).collect();
-    let (next, mut batches) = (AtomicUsize::new(0), Vec::new());
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(piece) = pieces.get(at) else { return done };
-            done.push((at, namer.name(piece)));
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(pieces.len());
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        batches.extend(work());
-        batches.extend(others.into_iter().flat_map(|other| other.join().unwrap_or_default()));
-    });
-    // Whoever was quicker: the same recording gives the same profile.
-    batches.sort_unstable_by_key(|(at, _)| *at);
-    batches.into_iter().map(|(_, batch)| batch).collect()
+    order.par_chunks(PIECE).map(|piece| namer.name(piece)).collect()
 }
 
 /// A place and its position in one number, that sorts by file and address: 32 bits for what it is in (the kernel,
@@ -273,6 +255,7 @@ impl<'n, 'f> Namer<'n, 'f> {
                 Place::File(image, offset) => self.file_place(at, image, offset, &mut piece),
             }
         }
+        self.leave(piece.file.as_ref());
         piece.batch
     }
 
@@ -310,6 +293,7 @@ impl<'n, 'f> Namer<'n, 'f> {
     fn file_place(&'n self, place: u32, id: ImageId, offset: u64, piece: &mut Piece<'n, 'f>) {
         let Piece { batch, file, .. } = piece;
         if file.as_ref().is_none_or(|(open, _)| *open != id) {
+            self.leave(file.as_ref());
             *file = Some((id, self.open(id)));
         }
         let Some((_, OpenFile { image, symbols, named, homes })) = file else { return };
@@ -371,6 +355,13 @@ impl<'n, 'f> Namer<'n, 'f> {
         if let Some(root) = frames.last() {
             place.ends_stack = root.top_frame || leaves_the_goroutine(&root.name);
             place.is_root = place.ends_stack || is_root_name(&root.name);
+        }
+    }
+
+    /// Gives back the memory of a file that no more places of a piece are in: programs are large.
+    fn leave(&self, file: Option<&(ImageId, OpenFile<'n, 'f>)>) {
+        if let Some((id, _)) = file {
+            self.binaries.leave(*id);
         }
     }
 

@@ -79,11 +79,11 @@ impl Recording {
 
     fn analyse(self) -> Analysis {
         let bytes = self.bytes();
-        analysed(&PerfData::parse(&bytes).unwrap(), Err("no kernel symbols".into())).unwrap()
+        analysed(PerfData::parse(&bytes).unwrap(), Err("no kernel symbols".into())).unwrap()
     }
 }
 
-fn analysed(data: &PerfData<'_>, kernel: Result<KernelSymbols, String>) -> Result<Analysis, super::Error> {
+fn analysed(data: PerfData<'_>, kernel: Result<KernelSymbols, String>) -> Result<Analysis, super::Error> {
     analyse(data, &NoFiles, || kernel, &Options::default())
 }
 
@@ -140,19 +140,19 @@ fn kernel_and_user_parts_of_a_chain_are_told_apart() {
     recording.writer.kernel_mmap(KERNEL_TEXT, 0x1000, KERNEL_TEXT, &at).unwrap();
     recording.sample(7, &[context::KERNEL, KERNEL_TEXT + 0x10, KERNEL_TEXT + 0x100, context::USER, 0x1000]);
     let bytes = recording.bytes();
-    let data = PerfData::parse(&bytes).unwrap();
+    let data = || PerfData::parse(&bytes).unwrap();
     let symbols = |text: &str| KernelSymbols::parse(text.as_bytes());
 
     let own = symbols(
         "ffffffff81000000 T _text\nffffffff81000000 T entry\nffffffff81000100 T next\nffffffff81002000 T _etext\n",
     );
-    let analysis = analysed(&data, own).unwrap();
+    let analysis = analysed(data(), own).unwrap();
     assert_eq!(stacks(&analysis), ["pid 7: [app];entry;entry 1"]);
     assert_eq!((analysis.quality.kernel_frames, analysis.quality.unnamed_kernel_frames), (2, 0));
     assert!(analysis.kernel_symbols.is_some_and(|lines| lines.contains(" entry\n")));
 
     let of_another_boot = symbols("ffffffff91000000 T _text\nffffffff91000100 T next\n");
-    let analysis = analysed(&data, of_another_boot).unwrap();
+    let analysis = analysed(data(), of_another_boot).unwrap();
     assert_eq!(stacks(&analysis), ["pid 7: [app];[kernel] 1"]);
     assert!(
         analysis.quality.unnamed_reasons.iter().any(|(reason, count)| reason.contains("another boot") && *count == 1)
@@ -201,7 +201,7 @@ fn a_file_that_is_cut_off_is_read_up_to_there_and_says_so() {
     let mut seen = Vec::new();
     for end in 0..whole.len() {
         let Ok(data) = PerfData::parse(&whole[..end]) else { continue };
-        let Ok(analysis) = analysed(&data, Err(String::new())) else { continue };
+        let Ok(analysis) = analysed(data, Err(String::new())) else { continue };
         let samples = analysis.quality.samples.unwrap();
         assert!(samples <= 10);
         if samples < 10 {
@@ -254,14 +254,14 @@ fn full_recording() -> Vec<u8> {
 #[test]
 fn damage_anywhere_costs_no_more_than_what_is_damaged() {
     let whole = full_recording();
-    let analysis = analysed(&PerfData::parse(&whole).unwrap(), Err(String::new())).unwrap();
+    let analysis = analysed(PerfData::parse(&whole).unwrap(), Err(String::new())).unwrap();
     assert_eq!((analysis.quality.samples, analysis.quality.stack_copies), (Some(3), 3));
     for at in 0..whole.len() {
         for value in [0, 1, 0x7f, 0x80, 0xff] {
             let mut damaged = whole.clone();
             damaged[at] = value;
             let Ok(data) = PerfData::parse(&damaged) else { continue };
-            let Ok(analysis) = analysed(&data, Err(String::new())) else { continue };
+            let Ok(analysis) = analysed(data, Err(String::new())) else { continue };
             assert_eq!(Some(analysis.profile.total_count()), analysis.quality.samples, "byte {at} is {value}");
         }
     }

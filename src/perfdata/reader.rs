@@ -128,6 +128,11 @@ impl<'a> PerfData<'a> {
         self.records_of(0..self.record_count())
     }
 
+    /// Gives back the memory of the index of records. From then on there are none.
+    pub fn forget_records(&mut self) {
+        self.scan.index = Vec::new();
+    }
+
     /// The number of records, damaged ones included.
     pub fn record_count(&self) -> usize {
         self.scan.index.len()

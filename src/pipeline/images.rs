@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use crate::analyse::{ImageBytes, Images};
+use crate::analyse::{Image, ImageBytes, Images};
 use crate::perfevent::{MappedFile, on_vanished_bytes};
 
 /// Files as they are found on this machine, some of them kept elsewhere.
@@ -39,14 +39,24 @@ impl DiskImages {
     }
 }
 
+impl Image for MappedFile {
+    fn bytes(&self) -> &[u8] {
+        self.as_ref()
+    }
+
+    fn forget(&self) {
+        Self::forget(self, 0..self.as_ref().len());
+    }
+}
+
 impl Images for DiskImages {
     fn image(&self, path: &str, _build_id: Option<&str>) -> Result<ImageBytes, String> {
         if path == "[vdso]" {
             return match &self.vdso {
                 Some(copy) => open(copy),
-                None => {
-                    own_vdso().map(|vdso| Arc::new(vdso) as ImageBytes).ok_or_else(|| "the vdso cannot be read".into())
-                }
+                None => own_vdso()
+                    .map(|vdso| Arc::new(vdso.to_vec()) as ImageBytes)
+                    .ok_or_else(|| "the vdso cannot be read".into()),
             };
         }
         if let Some(copy) = self.kept.get(path) {

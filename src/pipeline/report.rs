@@ -244,7 +244,7 @@ pub(super) fn analyse_bytes(
         let data = PerfData::parse_passing(recording.bytes(), &passed)
             .map_err(|source| Error::Unreadable { path: name.into(), source })?;
         let kernel = || kernel.join().unwrap_or_else(|panic| resume_unwind(panic));
-        analyse(&data, images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })
+        analyse(data, images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })
     })?;
     Ok((analysis, started.elapsed().as_secs_f64()))
 }

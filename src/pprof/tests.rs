@@ -142,7 +142,8 @@ fn stacks(profile: &Profile) -> Vec<(String, u64)> {
         format!("{}{name}:{}", if at > 0 { "*" } else { "" }, frame.line)
     };
     let stack = |stack| {
-        let frames = profile.stack(stack).iter().flat_map(|location| profile.frames(*location).iter().enumerate().map(frame));
+        let frames =
+            profile.stack(stack).iter().flat_map(|location| profile.frames(*location).iter().enumerate().map(frame));
         frames.collect::<Vec<_>>().join("|")
     };
     profile.samples().iter().map(|sample| (stack(sample.stack), sample.count)).collect()

@@ -22,7 +22,15 @@ pub struct Samples {
     seed: RandomState,
 }
 
+/// For more samples no room is made beforehand.
+const MOST_RESERVED: usize = 1 << 20;
+
 impl Samples {
+    /// Makes room for so many more; what is not used is no memory but addresses.
+    pub fn reserve(&mut self, samples: usize) {
+        self.list.reserve(samples.min(MOST_RESERVED));
+    }
+
     /// Adds samples; those of one stack and one runner are counted together.
     pub fn add(&mut self, sample: Sample) {
         let Self { list, first, index, seed } = self;

@@ -10,6 +10,7 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
+use rayon::prelude::*;
 
 use super::interner::position;
 use super::model::{LocationId, StackId};
@@ -19,10 +20,23 @@ use super::model::{LocationId, StackId};
 pub struct Stacks {
     /// The locations of all stacks, each stack's from its root to its leaf.
     locations: Vec<LocationId>,
-    /// Where each stack ends in `locations`. It begins where the one before it ends.
-    ends: Vec<usize>,
+    /// Where each stack is in `locations`.
+    rows: Vec<Row>,
     index: HashTable<Known>,
     seed: RandomState,
+}
+
+/// Where the locations of a stack are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Row {
+    start: u32,
+    length: u32,
+}
+
+impl Row {
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.start as usize + self.length as usize
+    }
 }
 
 /// A stack, and a part of its hash, which spares a look at its locations.
@@ -42,13 +56,32 @@ impl Known {
     }
 }
 
+/// A depth that most stacks do not reach.
+const COMMON_DEPTH: usize = 32;
+
+/// For more stacks no room is made beforehand.
+const MOST_RESERVED: usize = 1 << 20;
+
 impl Default for Stacks {
     fn default() -> Self {
-        Self { locations: Vec::new(), ends: vec![0], index: HashTable::new(), seed: RandomState::default() }
+        Self {
+            locations: Vec::new(),
+            rows: vec![Row::default()],
+            index: HashTable::new(),
+            seed: RandomState::default(),
+        }
     }
 }
 
 impl Stacks {
+    /// Makes room for so many stacks more of a common depth, which spares copies as they become many. What is not used is
+    /// no memory but addresses.
+    pub fn reserve(&mut self, stacks: usize) {
+        let stacks = stacks.min(MOST_RESERVED);
+        self.rows.reserve(stacks);
+        self.locations.reserve(stacks * COMMON_DEPTH);
+    }
+
     /// The stack of these locations, root first, which is added unless it is there.
     pub fn add(&mut self, locations: &[LocationId]) -> StackId {
         if locations.is_empty() {
@@ -56,19 +89,19 @@ impl Stacks {
         }
         #[expect(clippy::cast_possible_truncation, reason = "a part of the hash")]
         let hash = self.seed.hash_one(locations) as u32;
-        let new = Known { hash, stack: StackId(position(self.ends.len())) };
-        let Self { locations: all, ends, index, .. } = self;
+        let new = Known { hash, stack: StackId(position(self.rows.len())) };
+        let Self { locations: all, rows, index, .. } = self;
         let known = index.entry(
             new.spread(),
-            |known| known.hash == hash && &all[range(ends, known.stack)] == locations,
+            |known| known.hash == hash && &all[rows[known.stack.index()].range()] == locations,
             |known| known.spread(),
         );
         match known {
             Entry::Occupied(known) => known.get().stack,
             Entry::Vacant(place) => {
                 place.insert(new);
+                rows.push(Row { start: position(all.len()), length: position(locations.len()) });
                 all.extend_from_slice(locations);
-                ends.push(all.len());
                 new.stack
             }
         }
@@ -76,12 +109,12 @@ impl Stacks {
 
     /// The locations of a stack, root first.
     pub fn get(&self, stack: StackId) -> &[LocationId] {
-        &self.locations[range(&self.ends, stack)]
+        &self.locations[self.range(stack)]
     }
 
     /// Where the locations of a stack are in [`Stacks::all`].
     pub(super) fn range(&self, stack: StackId) -> Range<usize> {
-        range(&self.ends, stack)
+        self.rows[stack.index()].range()
     }
 
     /// The locations of all stacks.
@@ -91,15 +124,22 @@ impl Stacks {
 
     /// The number of stacks, [`StackId::EMPTY`] included.
     pub fn count(&self) -> usize {
-        self.ends.len()
+        self.rows.len()
     }
 
     /// Every stack but [`StackId::EMPTY`], with its locations.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (StackId, &[LocationId])> {
-        (1..self.ends.len()).map(|at| {
-            let stack = StackId(position(at));
-            (stack, self.get(stack))
-        })
+        (1..self.rows.len()).map(|at| self.at(at))
+    }
+
+    /// As [`Stacks::iter`], on all cores.
+    pub fn par_iter(&self) -> impl IndexedParallelIterator<Item = (StackId, &[LocationId])> {
+        (1..self.rows.len()).into_par_iter().map(|at| self.at(at))
+    }
+
+    fn at(&self, position_of_stack: usize) -> (StackId, &[LocationId]) {
+        let stack = StackId(position(position_of_stack));
+        (stack, self.get(stack))
     }
 
     /// Gives back the memory that only adding needs. What is added from then on may stand twice.
@@ -107,28 +147,28 @@ impl Stacks {
         self.index = HashTable::new();
     }
 
-    /// Gives each stack other locations, as many as it has or less: `rewrite` is handed its own and adds those that it
+    /// Gives a stack other locations, as many as it has or less: `rewrite` is handed its own and adds those that it
     /// gets. Stacks that become equal stay apart, and so does what is added from then on.
-    pub fn rewrite(&mut self, mut rewrite: impl FnMut(&[LocationId], &mut Vec<LocationId>)) {
+    pub fn rewrite(&mut self, stack: StackId, rewrite: impl FnOnce(&[LocationId], &mut Vec<LocationId>)) {
         self.freeze();
-        let (mut start, mut kept, mut row) = (0, 0, Vec::new());
-        for end in &mut self.ends {
-            row.clear();
-            rewrite(&self.locations[start..*end], &mut row);
-            row.truncate(*end - start);
-            self.locations[kept..kept + row.len()].copy_from_slice(&row);
-            start = *end;
-            kept += row.len();
-            *end = kept;
-        }
-        self.locations.truncate(kept);
+        let old = &mut self.locations[self.rows[stack.index()].range()];
+        let mut new = Vec::with_capacity(old.len());
+        rewrite(old, &mut new);
+        new.truncate(old.len());
+        old[..new.len()].copy_from_slice(&new);
+        self.rows[stack.index()].length = position(new.len());
     }
-}
 
-/// Where the locations of a stack are.
-fn range(ends: &[usize], stack: StackId) -> Range<usize> {
-    let at = stack.index();
-    at.checked_sub(1).map_or(0, |before| ends[before])..ends[at]
+    /// Puts other locations in the place of leaves, where `other` gives one. Stacks that become equal stay apart, and so
+    /// does what is added from then on.
+    pub fn replace_leaves(&mut self, mut other: impl FnMut(LocationId) -> Option<LocationId>) {
+        self.freeze();
+        for row in &self.rows {
+            if let Some(leaf) = self.locations[row.range()].last_mut() {
+                *leaf = other(*leaf).unwrap_or(*leaf);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -171,15 +211,16 @@ mod tests {
     fn stacks_get_other_locations() {
         let mut stacks = Stacks::default();
         let ids = [&[1, 2, 3][..], &[4], &[5, 6]].map(|numbers| stacks.add(&row(numbers)));
-        stacks.rewrite(|locations, row| {
+        stacks.rewrite(ids[0], |locations, row| {
+            assert_eq!(locations.len(), 3);
             row.extend(locations.iter().filter(|location| location.0 != 2).map(|location| LocationId(location.0 * 10)));
-            if locations == [LocationId(4)] {
-                row.clear();
-            }
         });
-        assert_eq!(rows(&stacks), [vec![10, 30], vec![], vec![50, 60]]);
-        assert_eq!(stacks.get(ids[2]), row(&[50, 60]));
+        stacks.rewrite(ids[1], |_, _| ());
+        // More than there is room for.
+        stacks.rewrite(ids[2], |locations, row| row.extend([locations, locations].concat()));
+        assert_eq!(rows(&stacks), [vec![10, 30], vec![], vec![5, 6]]);
         assert_eq!(stacks.add(&row(&[7])).index(), 4);
-        assert_eq!(rows(&stacks), [vec![10, 30], vec![], vec![50, 60], vec![7]]);
+        stacks.replace_leaves(|leaf| (leaf == LocationId(6)).then_some(LocationId(61)));
+        assert_eq!(rows(&stacks), [vec![10, 30], vec![], vec![5, 61], vec![7]]);
     }
 }

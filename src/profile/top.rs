@@ -48,8 +48,11 @@ impl Top {
         for sample in profile.samples() {
             add(&mut weights[sample.stack.index()], sample.weight);
         }
-        let stacks: Vec<(StackId, u64)> =
-            profile.stacks().map(|(stack, _)| (stack, weights[stack.index()])).filter(|(_, weight)| *weight > 0).collect();
+        let stacks: Vec<(StackId, u64)> = profile
+            .stacks()
+            .map(|(stack, _)| (stack, weights[stack.index()]))
+            .filter(|(_, weight)| *weight > 0)
+            .collect();
         let total = profile.total_weight();
         Self { functions: functions(profile, &stacks), path: path(profile, &stacks, total), total }
     }

@@ -38,7 +38,7 @@ fn at(function: u64) -> u64 {
 fn asked<T>(tell: impl FnOnce(&mut Unwinder<'_, '_>), ask: impl FnOnce(&mut Unwinder<'_, '_>, &Space) -> T) -> T {
     let data = empty_recording();
     let data = PerfData::parse(&data).expect("a recording");
-    let files = Files::of(&data, &NoFiles);
+    let files = Files::of(&data, &[], &NoFiles);
     let binaries = Binaries::of(&files);
     let mut unwinder = Unwinder::new(&binaries);
     for (function, pushed) in FUNCTIONS {

@@ -3,9 +3,7 @@
 //! All stacks are taken one frame further at a time: those that come to frames of the same name go on together. What no
 //! frame is drawn of is not looked at. Independent work uses the cores, and shows nowhere in what comes out.
 
-use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use rayon::prelude::*;
 
 use super::tree::{ALL, TextId};
 use crate::profile::{Profile, Walker};
@@ -77,8 +75,9 @@ pub(super) fn merge(
             small.push(group);
         }
     }
-    for (group, above) in small.iter().zip(merging.grow_all(&small)) {
-        // Positions there count from the group's own node.
+    let grown: Vec<Vec<Merged>> =
+        small.par_iter().map_init(|| merging.known(), |known, group| merging.grow_up(&group.stacks, known)).collect();
+    for (group, above) in small.iter().zip(grown) {
         let moved = nodes.len();
         let parent = |parent: usize| parent.checked_sub(1).map_or(group.node, |before| moved + before);
         nodes.extend(above.into_iter().map(|merged| Merged { parent: parent(merged.parent), ..merged }));
@@ -106,33 +105,8 @@ struct Callees {
 }
 
 impl Merging<'_> {
-    /// Grows each of the groups as far as it goes: the nodes above each, whose parents count from one for the first of
-    /// these, and from nought for the group's own.
-    fn grow_all(&self, groups: &[Group]) -> Vec<Vec<Merged>> {
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut known = self.known();
-            let mut done = Vec::new();
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(group) = groups.get(at) else { return done };
-                done.push((at, self.grow_up(&group.stacks, &mut known)));
-            }
-        };
-        let threads = cores().min(groups.len());
-        let mut grown = thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut grown = work();
-            for other in others {
-                grown.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-            }
-            grown
-        });
-        grown.sort_unstable_by_key(|(at, _)| *at);
-        grown.into_iter().map(|(_, nodes)| nodes).collect()
-    }
-
-    /// Grows one group as far as it goes.
+    /// Grows one group as far as it goes: the nodes above it, whose parents count from one for the first of these, and
+    /// from nought for the group's own.
     fn grow_up(&self, stacks: &[Walked], known: &mut [u32]) -> Vec<Merged> {
         let mut nodes = vec![Merged::all(0)];
         let mut callees = Callees::default();
@@ -148,20 +122,13 @@ impl Merging<'_> {
     /// Takes a large group one frame further, on all cores.
     fn grow(&self, group: Group, nodes: &mut Vec<Merged>) -> Vec<Group> {
         let Group { node, mut stacks } = group;
-        let chunk = stacks.len().div_ceil(cores());
-        let mut found: Vec<Callees> = thread::scope(|scope| {
-            let find = |stacks| {
-                let mut callees = Callees::default();
-                callees.find(self, node, stacks, &mut self.known());
-                callees
-            };
-            let mut chunks = stacks.chunks_mut(chunk);
-            let first = chunks.next().unwrap_or_default();
-            let others: Vec<_> = chunks.map(|stacks| scope.spawn(move || find(stacks))).collect();
-            let first = find(first);
-            let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-            std::iter::once(first).chain(others).collect()
-        });
+        let chunk = stacks.len().div_ceil(rayon::current_num_threads());
+        let find = |stacks: &mut [Walked]| {
+            let mut callees = Callees::default();
+            callees.find(self, node, stacks, &mut self.known());
+            callees
+        };
+        let mut found: Vec<Callees> = stacks.par_chunks_mut(chunk).map(find).collect();
         let (first, others) = found.split_at_mut(1);
         let Some(whole) = first.first_mut() else { return Vec::new() };
         let mut known = self.known();
@@ -262,8 +229,4 @@ impl Callees {
 
 fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(NOWHERE)
-}
-
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }
