@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::collect::{Collected, RawGoroutine};
 use super::files::{Binaries, ImageId, ImageKey};
-use super::place::Places;
+use super::place::{Places, position};
 use super::symbols::{Batch, NamedFrame, Unnamed, position_of};
 use crate::profile::{
     Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Profile, Quality,
@@ -62,17 +62,15 @@ impl Resolved {
         let functions: Vec<Vec<FunctionId>> = named.iter().map(|batch| add_functions(batch, profile)).collect();
         let mut by_place: Vec<Option<NamedPlace<'_>>> = vec![None; places.list.len()];
         for (batch, functions) in named.iter().zip(&functions) {
-            let known: Vec<usize> = batch.reasons.iter().map(|reason| position_of(reason, &mut reasons)).collect();
+            let known: Vec<u32> =
+                batch.reasons.iter().map(|reason| position(position_of(reason, &mut reasons))).collect();
             for (place, frames) in batch.places() {
                 let at = place.place as usize;
                 let mapping = mappings.of(place.image, place.is_kernel, profile);
                 by_place[at] = Some(NamedPlace { mapping, address: place.address, functions, frames });
                 slots[at] = Slot {
-                    frames: u32::try_from(frames.len()).unwrap_or(u32::MAX),
-                    unnamed: place
-                        .unnamed
-                        .and_then(|Unnamed(at)| known.get(at).copied())
-                        .and_then(|at| u32::try_from(at).ok()),
+                    frames: position(frames.len()),
+                    unnamed: place.unnamed.and_then(|Unnamed(at)| known.get(at).copied()),
                     is_kernel: place.is_kernel,
                     hidden: place.hidden,
                     is_root: place.is_root,

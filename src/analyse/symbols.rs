@@ -175,7 +175,7 @@ pub(super) fn name_all(
     // Places of one function come one after the other, so that its tables are at hand.
     let mut order: Vec<Ordered> =
         (0..position(places.len())).zip(places).map(|(at, of)| Ordered::of(at, *of)).collect();
-    order.sort_unstable();
+    order.par_sort_unstable();
     let mut images = Vec::new();
     images.resize_with(keys.len(), OnceLock::new);
     let namer = Namer { keys, binaries, kernel, kernel_code, images };

@@ -88,7 +88,8 @@ impl Tree {
             .collect();
         let (parts, total) = parts(profile, measure, &mut texts);
         let narrowest = total.div_ceil(MIN_WIDTH).max(1);
-        let merged = merge(profile, functions, parts, Merged::all(total), narrowest);
+        let merge = || merge(profile, functions, parts, Merged::all(total), narrowest);
+        let (merged, origins) = rayon::join(merge, || origins(profile, measure));
         let (drawn, dropped) = widest(&merged);
         let mut nodes = vec![Node { parent: ALL, text: TextId::NONE, ending: total }];
         let mut places = vec![ALL; merged.len()];
@@ -99,7 +100,7 @@ impl Tree {
             nodes.push(Node { parent, text, ending: node.width });
             places[at] = nodes.len() - 1;
         }
-        Tree { texts: texts.list, nodes, origins: origins(profile, measure), total, dropped }
+        Tree { texts: texts.list, nodes, origins, total, dropped }
     }
 
     /// The width of everything.
