@@ -327,7 +327,9 @@ impl<'d> Collector<'d, '_, '_> {
         recent.places.truncate(same);
         (recent.tid, recent.space) = (tid, version);
         let mut hint = Hint::default();
-        for word in self.words.iter().skip(same) {
+        let new = self.words.get(same..).unwrap_or_default();
+        recent.words.extend_from_slice(new);
+        let places = new.iter().map(|word| {
             let place = if word.kernel {
                 Place::Kernel(word.address)
             } else {
@@ -336,9 +338,9 @@ impl<'d> Collector<'d, '_, '_> {
                     None => Place::Unmapped(word.address),
                 }
             };
-            recent.words.push(*word);
-            recent.places.push(LocationId::of_index(self.out.places.id(place, word.repaired)));
-        }
+            (place, word.repaired)
+        });
+        self.out.places.ids(places, &mut recent.places);
         self.out.stacks.add(&recent.places)
     }
 }

@@ -1,11 +1,13 @@
 //! What raw stacks are made of: places, each a number.
 
 use std::hash::BuildHasher;
+use std::mem;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::files::ImageId;
+use crate::profile::LocationId;
 
 /// Where a frame's code is. The address of a caller is that of its call: the return address less one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +69,8 @@ pub(super) struct Places {
     seed: RandomState,
     /// What was asked for last, by a few bits of its address: most frames are of few places.
     recent: Vec<Known>,
+    /// Those that were not among it, with what they are the position of.
+    missed: Vec<(usize, Place, bool)>,
 }
 
 /// A place by what it is known by, so that nothing else is looked at to find it.
@@ -91,33 +95,55 @@ impl Default for Places {
             index: HashTable::new(),
             seed: RandomState::default(),
             recent: vec![nowhere; RECENT],
+            missed: Vec::new(),
         }
     }
+}
+
+/// Where a place of this address is among [`Places::recent`].
+fn slot(address: u64) -> usize {
+    usize::try_from((address ^ address >> 13) & (RECENT as u64 - 1)).unwrap_or(0)
 }
 
 impl Places {
     /// The position of a place.
     pub(super) fn id(&mut self, place: Place, repaired: bool) -> u32 {
         let (address, kind) = place.key(repaired);
-        let slot = usize::try_from((address ^ address >> 13) & (RECENT as u64 - 1)).unwrap_or(0);
-        let recent = &mut self.recent[slot];
-        if (recent.address, recent.kind) != (address, kind) {
-            let Self { list, repaired: marks, index, seed, .. } = self;
-            let hash = |address: u64, kind: u32| seed.hash_one((address, kind));
-            let known = index.entry(
-                hash(address, kind),
-                |known| (known.address, known.kind) == (address, kind),
-                |known| hash(known.address, known.kind),
-            );
-            *recent = *known
-                .or_insert_with(|| {
-                    list.push(place);
-                    marks.push(repaired);
-                    Known { address, kind, id: position(list.len() - 1) }
-                })
-                .get();
+        let Self { list, repaired: marks, index, seed, .. } = self;
+        let hash = |address: u64, kind: u32| seed.hash_one((address, kind));
+        let known = index.entry(
+            hash(address, kind),
+            |known| (known.address, known.kind) == (address, kind),
+            |known| hash(known.address, known.kind),
+        );
+        let known = *known
+            .or_insert_with(|| {
+                list.push(place);
+                marks.push(repaired);
+                Known { address, kind, id: position(list.len() - 1) }
+            })
+            .get();
+        self.recent[slot(address)] = known;
+        known.id
+    }
+
+    /// Adds the positions of places to `ids`. What was asked for lately is looked up first, for all of them, and what is
+    /// not among it after that: none of the look-ups waits for another one's memory.
+    pub(super) fn ids(&mut self, places: impl Iterator<Item = (Place, bool)>, ids: &mut Vec<LocationId>) {
+        self.missed.clear();
+        for (place, repaired) in places {
+            let (address, kind) = place.key(repaired);
+            let recent = self.recent[slot(address)];
+            if (recent.address, recent.kind) != (address, kind) {
+                self.missed.push((ids.len(), place, repaired));
+            }
+            ids.push(LocationId::of_index(recent.id));
         }
-        recent.id
+        let missed = mem::take(&mut self.missed);
+        for (at, place, repaired) in &missed {
+            ids[*at] = LocationId::of_index(self.id(*place, *repaired));
+        }
+        self.missed = missed;
     }
 
     /// Every place, and whether it was restored.
