@@ -38,15 +38,6 @@ struct Slot {
     ends_stack: bool,
 }
 
-/// A place as it was named.
-#[derive(Clone, Copy)]
-struct NamedPlace<'b> {
-    mapping: Option<MappingId>,
-    address: u64,
-    functions: &'b [FunctionId],
-    frames: &'b [NamedFrame],
-}
-
 impl Resolved {
     /// Adds what was named to a profile that has no locations.
     pub(super) fn of(
@@ -60,14 +51,21 @@ impl Resolved {
         let mut reasons: Vec<String> = Vec::new();
         let mut mappings = Mappings { keys, binaries, known: vec![None; keys.len()], kernel: None };
         let functions: Vec<Vec<FunctionId>> = named.iter().map(|batch| add_functions(batch, profile)).collect();
-        let mut by_place: Vec<Option<NamedPlace<'_>>> = vec![None; places.list.len()];
+        profile.add_locations(places.list.len());
+        let mut wrapped = Vec::new();
         for (batch, functions) in named.iter().zip(&functions) {
             let known: Vec<u32> =
                 batch.reasons.iter().map(|reason| position(position_of(reason, &mut reasons))).collect();
             for (place, frames) in batch.places() {
                 let at = place.place as usize;
                 let mapping = mappings.of(place.image, place.is_kernel, profile);
-                by_place[at] = Some(NamedPlace { mapping, address: place.address, functions, frames });
+                let repaired = places.repaired.get(at).copied().unwrap_or_default();
+                let location = Location { mapping, address: place.address, repaired };
+                let id = LocationId::of_index(place.place);
+                profile.set_location(id, location, shown(frames, functions, false));
+                if frames.last().is_some_and(|innermost| innermost.wrapper) {
+                    wrapped.push((id, location, functions, frames));
+                }
                 slots[at] = Slot {
                     frames: position(frames.len()),
                     unnamed: place.unnamed.and_then(|Unnamed(at)| known.get(at).copied()),
@@ -78,17 +76,14 @@ impl Resolved {
                 };
             }
         }
-        let mut wrapped = Vec::new();
-        for (named, repaired) in by_place.into_iter().zip(&places.repaired) {
-            let nowhere = NamedPlace { mapping: None, address: 0, functions: &[], frames: &[] };
-            let named = named.unwrap_or(nowhere);
-            let at = named.add(*repaired, false, profile);
-            if named.frames.last().is_some_and(|innermost| innermost.wrapper) {
-                wrapped.push((at, named, *repaired));
-            }
-        }
-        let leaves =
-            wrapped.into_iter().map(|(at, named, repaired)| (at, named.add(repaired, true, profile))).collect();
+        // In the order of places, as everything is.
+        wrapped.sort_unstable_by_key(|(id, ..)| *id);
+        let leaves = wrapped
+            .into_iter()
+            .map(|(id, location, functions, frames)| {
+                (id, profile.add_location(location, shown(frames, functions, true)))
+            })
+            .collect();
         let any_end = slots.iter().any(|slot| slot.ends_stack);
         Self { places: slots, reasons, leaves, any_end }
     }
@@ -107,17 +102,12 @@ impl Resolved {
     }
 }
 
-impl NamedPlace<'_> {
-    /// Adds a location. Wrappers that the compiler made are left out, as Go's own tracebacks do, but for the one that a
-    /// sample was taken in.
-    fn add(&self, repaired: bool, is_leaf: bool, profile: &mut Profile) -> LocationId {
-        let last = self.frames.len().saturating_sub(1);
-        let shown = self.frames.iter().enumerate().filter(|(at, frame)| !frame.wrapper || is_leaf && *at == last);
-        let frames = shown.filter_map(|(_, frame)| {
-            Some(Frame { function: self.functions.get(frame.function).copied()?, line: frame.line })
-        });
-        profile.add_location(Location { mapping: self.mapping, address: self.address, repaired }, frames)
-    }
+/// The frames of a place that are shown. Wrappers that the compiler made are left out, as Go's own tracebacks do, but for
+/// the one that a sample was taken in.
+fn shown<'n>(frames: &'n [NamedFrame], functions: &'n [FunctionId], is_leaf: bool) -> impl Iterator<Item = Frame> + 'n {
+    let last = frames.len().saturating_sub(1);
+    let shown = frames.iter().enumerate().filter(move |(at, frame)| !frame.wrapper || is_leaf && *at == last);
+    shown.filter_map(|(_, frame)| Some(Frame { function: functions.get(frame.function).copied()?, line: frame.line }))
 }
 
 fn add_functions(batch: &Batch, profile: &mut Profile) -> Vec<FunctionId> {

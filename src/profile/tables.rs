@@ -27,8 +27,8 @@ pub struct Profile {
     locations: Vec<Location>,
     /// Those of all locations, each location's outermost first.
     frames: Vec<Frame>,
-    /// Where the frames of each location end. They begin where those of the one before it end.
-    frame_ends: Vec<u32>,
+    /// Where the frames of each location begin and end.
+    frame_ranges: Vec<(u32, u32)>,
     pub(super) stacks: Stacks,
 }
 
@@ -47,7 +47,7 @@ impl Profile {
             mappings: Interner::default(),
             locations: Vec::new(),
             frames: Vec::new(),
-            frame_ends: Vec::new(),
+            frame_ranges: Vec::new(),
             stacks: Stacks::default(),
         };
         profile.intern("");
@@ -81,10 +81,26 @@ impl Profile {
 
     /// Adds a location with its frames, the outermost function first. Each call gives another handle, counted from 0.
     pub fn add_location(&mut self, location: Location, frames: impl IntoIterator<Item = Frame>) -> LocationId {
-        self.frames.extend(frames);
-        self.frame_ends.push(position(self.frames.len()));
         self.locations.push(location);
-        LocationId(position(self.locations.len() - 1))
+        self.frame_ranges.push((0, 0));
+        let id = LocationId(position(self.locations.len() - 1));
+        self.set_location(id, location, frames);
+        id
+    }
+
+    /// Adds so many locations without address and frames, for [`Profile::set_location`].
+    pub fn add_locations(&mut self, count: usize) {
+        let count = self.locations.len() + count;
+        self.locations.resize(count, Location { mapping: None, address: 0, repaired: false });
+        self.frame_ranges.resize(count, (0, 0));
+    }
+
+    /// Says what is at a location, and its frames, the outermost function first.
+    pub fn set_location(&mut self, id: LocationId, location: Location, frames: impl IntoIterator<Item = Frame>) {
+        let start = position(self.frames.len());
+        self.frames.extend(frames);
+        self.locations[id.index()] = location;
+        self.frame_ranges[id.index()] = (start, position(self.frames.len()));
     }
 
     /// The handle of a stack, which is stored once. The root comes first.
@@ -146,8 +162,8 @@ impl Profile {
     /// The frames of a location: its function, then the calls that were inlined into it, the innermost last. None where
     /// the location is not to be shown.
     pub fn frames(&self, id: LocationId) -> &[Frame] {
-        let start = id.index().checked_sub(1).map_or(0, |before| self.frame_ends[before]);
-        &self.frames[start as usize..self.frame_ends[id.index()] as usize]
+        let (start, end) = self.frame_ranges[id.index()];
+        &self.frames[start as usize..end as usize]
     }
 
     /// All locations, at the positions of their handles.
