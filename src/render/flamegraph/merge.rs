@@ -53,6 +53,18 @@ pub(super) fn merge(
     all: Merged,
     narrowest: u64,
 ) -> Vec<Merged> {
+    merge_by(LARGE, profile, texts, processes, all, narrowest)
+}
+
+/// As [`merge`], where a group of more stacks than this is large.
+fn merge_by(
+    most: usize,
+    profile: &Profile,
+    texts: Vec<TextId>,
+    processes: Vec<(TextId, Vec<Walked>)>,
+    all: Merged,
+    narrowest: u64,
+) -> Vec<Merged> {
     let single = profile.locations().map(|(location, _)| match profile.frames(location) {
         [frame] => texts[frame.function.index()],
         _ => TextId::NONE,
@@ -69,17 +81,18 @@ pub(super) fn merge(
     }
     let mut small = Vec::new();
     while let Some(group) = large.pop() {
-        if group.stacks.len() > LARGE {
+        if group.stacks.len() > most {
             large.extend(merging.grow(group, &mut nodes));
         } else {
             small.push(group);
         }
     }
-    let grown: Vec<Vec<Merged>> =
-        small.par_iter().map_init(|| merging.known(), |known, group| merging.grow_up(&group.stacks, known)).collect();
-    for (group, above) in small.iter().zip(grown) {
+    let small = small.into_par_iter();
+    let grown: Vec<(usize, Vec<Merged>)> =
+        small.map_init(|| merging.known(), |known, group| (group.node, merging.grow_up(group.stacks, known))).collect();
+    for (node, above) in grown {
         let moved = nodes.len();
-        let parent = |parent: usize| parent.checked_sub(1).map_or(group.node, |before| moved + before);
+        let parent = |parent: usize| parent.checked_sub(1).map_or(node, |before| moved + before);
         nodes.extend(above.into_iter().map(|merged| Merged { parent: parent(merged.parent), ..merged }));
     }
     nodes
@@ -107,10 +120,10 @@ struct Callees {
 impl Merging<'_> {
     /// Grows one group as far as it goes: the nodes above it, whose parents count from one for the first of these, and
     /// from nought for the group's own.
-    fn grow_up(&self, stacks: &[Walked], known: &mut [u32]) -> Vec<Merged> {
+    fn grow_up(&self, stacks: Vec<Walked>, known: &mut [u32]) -> Vec<Merged> {
         let mut nodes = vec![Merged::all(0)];
         let mut callees = Callees::default();
-        let mut pending = vec![Group { node: ALL, stacks: stacks.to_vec() }];
+        let mut pending = vec![Group { node: ALL, stacks }];
         while let Some(Group { node, mut stacks }) = pending.pop() {
             callees.find(self, node, &mut stacks, known);
             pending.extend(self.split(&callees, &[(&stacks, &callees.next)], &mut nodes));
@@ -229,4 +242,56 @@ impl Callees {
 
 fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(NOWHERE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Merged, Walked, merge_by};
+    use crate::profile::fixture::Fixture;
+    use crate::render::flamegraph::tree::{ALL, TextId};
+
+    /// The way from the root to each frame, its width, and whether all of it is inlined; sorted.
+    fn frames(nodes: &[Merged]) -> Vec<(Vec<usize>, u64, bool)> {
+        let mut paths: Vec<Vec<usize>> = vec![Vec::new()];
+        for node in &nodes[1..] {
+            let mut path = paths[node.parent].clone();
+            path.push(node.text.index());
+            paths.push(path);
+        }
+        let frames = paths.into_iter().zip(nodes).map(|(path, node)| (path, node.width, node.inlined));
+        let mut frames: Vec<_> = frames.collect();
+        frames.sort();
+        frames
+    }
+
+    #[test]
+    fn groups_that_all_cores_take_further_give_the_same() {
+        let mut fixture = Fixture::new();
+        for at in 0..600 {
+            let (outer, inner) = (at % 3, at % 7);
+            let inlined = if outer == 0 { "i:" } else { "" };
+            fixture.add("app", &format!("main.main:{at}|main.f{outer}|{inlined}main.g{inner}:{at}|main.h{at}"), 1);
+            fixture.add("app", "main.main|main.f1|main.main", 2);
+        }
+        let profile = &fixture.profile;
+        let texts: Vec<TextId> = profile.functions().map(|(id, _)| TextId::at(id.index())).collect();
+        let walked =
+            |sample: &crate::profile::Sample| Walked { walker: profile.walker(sample.stack), width: sample.count };
+        let stacks: Vec<Walked> = profile.samples().iter().map(walked).collect();
+        let merged = |most, narrowest| {
+            let processes = vec![(TextId::at(texts.len()), stacks.clone())];
+            let nodes = merge_by(most, profile, texts.clone(), processes, Merged::all(1800), narrowest);
+            assert!(nodes.iter().enumerate().skip(1).all(|(at, node)| node.parent < at && node.width >= narrowest));
+            assert_eq!(nodes[ALL].width, 1800);
+            frames(&nodes)
+        };
+        for narrowest in [1, 2, 90] {
+            let alone = merged(usize::MAX, narrowest);
+            let inlined = alone.iter().filter(|frame| frame.2).count();
+            assert_eq!((alone.len() > 5, inlined > 0), (true, narrowest < 90), "{} frames", alone.len());
+            for most in [0, 1, 100, 500] {
+                assert!(merged(most, narrowest) == alone, "large from {most} on, narrowest {narrowest}");
+            }
+        }
+    }
 }

@@ -41,7 +41,7 @@ impl TextId {
     /// What stands for everything, and has none.
     pub(super) const NONE: Self = Self(u32::MAX);
 
-    fn at(position: usize) -> Self {
+    pub(super) fn at(position: usize) -> Self {
         Self(u32::try_from(position).unwrap_or(u32::MAX))
     }
 
