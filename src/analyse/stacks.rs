@@ -21,8 +21,6 @@ pub(super) struct Resolved {
     reasons: Vec<String>,
     /// Locations of places where they are the leaf of a stack, which differ from what they are elsewhere.
     leaves: HashMap<LocationId, LocationId, RandomState>,
-    /// Whether there are frames that end stacks.
-    any_end: bool,
 }
 
 /// What the figures of a profile need to know of a place.
@@ -84,8 +82,7 @@ impl Resolved {
                 (id, profile.add_location(location, shown(frames, functions, true)))
             })
             .collect();
-        let any_end = slots.iter().any(|slot| slot.ends_stack);
-        Self { places: slots, reasons, leaves, any_end }
+        Self { places: slots, reasons, leaves }
     }
 
     fn slot(&self, place: LocationId) -> Slot {
@@ -94,9 +91,6 @@ impl Resolved {
 
     /// A stack from the last frame on that ends stacks: what stands above it in the callchain did not call it.
     fn reached<'p>(&self, places: &'p [LocationId]) -> &'p [LocationId] {
-        if !self.any_end {
-            return places;
-        }
         let last = places.iter().rposition(|place| self.slot(*place).ends_stack);
         places.get(last.unwrap_or(0)..).unwrap_or_default()
     }
@@ -261,33 +255,41 @@ struct Figures {
 impl Figures {
     /// Adds a stack that so many samples have. Tells whether there are places in it that are not shown.
     fn count(&mut self, places: &[LocationId], count: u64, resolved: &Resolved) -> bool {
-        let (mut is_first, mut in_hidden) = (true, false);
-        let reached = resolved.reached(places);
-        let mut altered = reached.len() < places.len();
-        for place in reached {
+        let (mut altered, mut left, mut in_hidden) = (false, places.len(), false);
+        // From the leaf, as far as what is shown reaches.
+        for place in places.iter().rev() {
             let slot = resolved.slot(*place);
-            let (begins, in_row) = (std::mem::take(&mut is_first), std::mem::replace(&mut in_hidden, slot.hidden));
-            if slot.hidden && in_row {
+            left -= 1;
+            if std::mem::replace(&mut in_hidden, slot.hidden) && slot.hidden {
+                // Of those in a row, one was counted.
                 altered = true;
-                continue;
-            }
-            let frames = u64::from(slot.frames) * count;
-            if slot.is_kernel {
-                self.kernel_frames += frames;
             } else {
-                self.user_frames += frames;
-                if begins {
-                    self.user_stacks += count;
-                    self.rooted_stacks += if slot.is_root { count } else { 0 };
-                }
+                self.frame(slot, count);
             }
-            if let Some(why) = slot.unnamed {
-                self.unnamed[why as usize] += count;
-                *(if slot.is_kernel { &mut self.unnamed_kernel_frames } else { &mut self.unnamed_user_frames }) +=
-                    count;
+            let begins = slot.ends_stack || left == 0;
+            if begins && !slot.is_kernel {
+                self.user_stacks += count;
+                self.rooted_stacks += if slot.is_root { count } else { 0 };
+            }
+            if slot.ends_stack {
+                break;
             }
         }
-        altered
+        altered || left > 0
+    }
+
+    /// Adds a place that so many samples have on their stack.
+    fn frame(&mut self, slot: Slot, count: u64) {
+        let (frames, unnamed) = if slot.is_kernel {
+            (&mut self.kernel_frames, &mut self.unnamed_kernel_frames)
+        } else {
+            (&mut self.user_frames, &mut self.unnamed_user_frames)
+        };
+        *frames += u64::from(slot.frames) * count;
+        if let Some(why) = slot.unnamed {
+            self.unnamed[why as usize] += count;
+            *unnamed += count;
+        }
     }
 
     fn and(mut self, other: Self) -> Self {

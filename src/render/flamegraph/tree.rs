@@ -164,30 +164,31 @@ impl Tree {
 
 /// The stacks of each process, each once, and the width of everything.
 fn parts(profile: &Profile, measure: &Measure, texts: &mut Texts) -> (Vec<(TextId, Vec<Walked>)>, u64) {
+    const NOWHERE: u32 = u32::MAX;
+    let position = |at: usize| u32::try_from(at).unwrap_or(NOWHERE);
     let mut parts: Vec<(TextId, Vec<Walked>)> = Vec::new();
     let (mut total, mut processes) = (0, HashMap::with_hasher(RandomState::default()));
     // The part that each stack was added to last, and its position there.
-    let mut known = vec![(usize::MAX, 0); profile.stack_count()];
+    let mut known = vec![(NOWHERE, 0); profile.stack_count()];
     for sample in profile.samples() {
+        let width = measure.width(sample);
+        total += width;
         let process = profile.runner(sample.runner).process;
         let part = *processes.entry(process).or_insert_with(|| {
             let text = texts.id(&name::folded_process(profile.str(process)), Class::Process);
-            parts.iter().position(|(known, _)| *known == text).unwrap_or_else(|| {
+            let known = parts.iter().position(|(known, _)| *known == text);
+            position(known.unwrap_or_else(|| {
                 parts.push((text, Vec::new()));
                 parts.len() - 1
-            })
+            }))
         });
-        let width = measure.width(sample);
-        total += width;
-        let stacks = &mut parts[part].1;
+        let stacks = &mut parts[part as usize].1;
         let (last, at) = &mut known[sample.stack.index()];
-        if std::mem::replace(last, part) == part {
-            stacks[*at].width += width;
+        if *last == part {
+            stacks[*at as usize].width += width;
         } else if width > 0 {
-            *at = stacks.len();
+            (*last, *at) = (part, position(stacks.len()));
             stacks.push(Walked { walker: profile.walker(sample.stack), width });
-        } else {
-            *last = usize::MAX;
         }
     }
     (parts, total)
