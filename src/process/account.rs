@@ -43,7 +43,8 @@ pub fn act_for(account: Account) -> io::Result<()> {
 }
 
 /// Does something with this process's own rights over files, which [`act_for`] gave up: for what belongs to the machine,
-/// and never for a path that a user chose.
+/// and never for a path that a user chose. `work` must start no threads, nor the first that uses a pool of them: they would
+/// keep these rights.
 pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
     /// Gives the rights up again, also when the work panics.
     struct Borrowed;
