@@ -126,6 +126,9 @@ const RECENT: usize = 64;
 /// behind will not be needed again.
 const DISORDER: usize = 2 << 20;
 
+/// For more stacks and samples no room is made beforehand.
+const MOST_RESERVED: usize = 1 << 20;
+
 /// Reads the records at some positions, as if all before them had been read.
 pub(super) fn collect<'d>(
     data: &PerfData<'d>,
@@ -148,8 +151,9 @@ pub(super) fn collect<'d>(
     };
     // The others are added to the first part.
     let records = if positions.start == 0 { data.record_count() } else { positions.len() };
-    collector.out.stacks.reserve(records);
-    collector.out.samples.reserve(records);
+    let room = records.min(MOST_RESERVED);
+    collector.out.stacks.reserve(room);
+    collector.out.samples.reserve(room);
     for record in data.others_before(positions.start).flatten() {
         collector.follow(&record.kind);
     }

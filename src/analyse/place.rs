@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::files::ImageId;
-use crate::profile::LocationId;
+use crate::profile::{LocationId, position};
 
 /// Where a frame's code is. The address of a caller is that of its call: the return address less one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -150,9 +150,4 @@ impl Places {
     pub(super) fn iter(&self) -> impl Iterator<Item = (Place, bool)> {
         self.list.iter().copied().zip(self.repaired.iter().copied())
     }
-}
-
-/// A position as a handle; memory ends long before two thousand million entries.
-pub(super) fn position(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -7,11 +7,11 @@ use rayon::prelude::*;
 
 use super::collect::{Collected, RawGoroutine};
 use super::files::{Binaries, ImageId, ImageKey};
-use super::place::{Places, position};
+use super::place::Places;
 use super::symbols::{Batch, NamedFrame, Unnamed, position_of};
 use crate::profile::{
     Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Profile, Quality,
-    Runner, RunnerId, Samples, StackId, Stacks,
+    Runner, RunnerId, Samples, StackId, Stacks, position,
 };
 
 /// What each place became: the location of the same number.

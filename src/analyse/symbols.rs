@@ -12,10 +12,10 @@ use rayon::prelude::*;
 use super::files::{Binaries, ImageId, ImageKey};
 use super::image::{Image, bounded};
 use super::kernel::{self, KernelCode, KernelSymbols};
-use super::place::{Place, position};
+use super::place::Place;
 use crate::gobin::{Binary, Locator};
 use crate::goname;
-use crate::profile::Origin;
+use crate::profile::{Origin, position};
 
 /// What a place is.
 #[derive(Debug, Clone, Copy)]

@@ -58,6 +58,6 @@ impl Interner<Box<str>> {
 }
 
 /// A table position as a handle. Memory is exhausted long before four thousand million entries.
-pub(super) fn position(at: usize) -> u32 {
+pub fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -18,7 +18,7 @@ mod view;
 mod walk;
 
 pub use figures::{counted, grouped, percent, samples};
-pub use interner::Interner;
+pub use interner::{Interner, position};
 pub use model::{
     Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Origin,
     Runner, RunnerId, Sample, StackId, StrId, Unit,

@@ -22,13 +22,10 @@ pub struct Samples {
     seed: RandomState,
 }
 
-/// For more samples no room is made beforehand.
-const MOST_RESERVED: usize = 1 << 20;
-
 impl Samples {
     /// Makes room for so many more; what is not used is no memory but addresses.
     pub fn reserve(&mut self, samples: usize) {
-        self.list.reserve(samples.min(MOST_RESERVED));
+        self.list.reserve(samples);
     }
 
     /// Adds samples; those of one stack and one runner are counted together.

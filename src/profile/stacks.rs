@@ -59,9 +59,6 @@ impl Known {
 /// A depth that most stacks do not reach.
 const COMMON_DEPTH: usize = 32;
 
-/// For more stacks no room is made beforehand.
-const MOST_RESERVED: usize = 1 << 20;
-
 impl Default for Stacks {
     fn default() -> Self {
         Self {
@@ -77,7 +74,6 @@ impl Stacks {
     /// Makes room for so many stacks more of a common depth, which spares copies as they become many. What is not used is
     /// no memory but addresses.
     pub fn reserve(&mut self, stacks: usize) {
-        let stacks = stacks.min(MOST_RESERVED);
         self.rows.reserve(stacks);
         self.locations.reserve(stacks * COMMON_DEPTH);
     }

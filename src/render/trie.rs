@@ -6,6 +6,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use crate::profile::position;
+
 /// A tree whose nodes are told apart by a key among the children of one parent.
 ///
 /// Most nodes have one child, and most children that are asked for were the last to be asked for. Both are
@@ -143,11 +145,6 @@ impl Children {
         let at = node as usize;
         &self.list[self.starts[at] as usize..self.starts[at + 1] as usize]
     }
-}
-
-/// A position as a handle; memory ends long before four thousand million nodes.
-fn position(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

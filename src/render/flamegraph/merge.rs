@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::tree::{ALL, TextId};
-use crate::profile::{Profile, Walker};
+use crate::profile::{Profile, Walker, position};
 
 /// A stack on its way to the leaf, and the width of the samples that have it.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ pub(super) struct Merged {
 
 impl Merged {
     /// What stands for everything.
-    pub(super) fn all(width: u64) -> Self {
+    fn all(width: u64) -> Self {
         Self { parent: ALL, text: TextId::NONE, width, inlined: false }
     }
 }
@@ -38,31 +38,21 @@ struct Group {
     stacks: Vec<Walked>,
 }
 
-/// A group of more stacks than this is taken further by all cores together, and those of less each by one.
-const LARGE: usize = 1 << 15;
+/// A group of more stacks than this is worth the while of all cores together; those of less are taken by one each.
+pub(super) const LARGE: usize = 1 << 15;
 
 /// No position.
 const NOWHERE: u32 = u32::MAX;
 
-/// Merges the stacks of processes, each with its text, above what stands for everything. `texts` are those of functions.
-/// Callers come before their callees, and none is narrower than `narrowest`.
+/// Merges the stacks of processes, each with its text, above what stands for everything and is as wide as `total`. `texts`
+/// are those of functions, and a group of more stacks than `large` is taken further by all cores. Callers come before
+/// their callees, and none is narrower than `narrowest`.
 pub(super) fn merge(
+    large: usize,
     profile: &Profile,
     texts: Vec<TextId>,
     processes: Vec<(TextId, Vec<Walked>)>,
-    all: Merged,
-    narrowest: u64,
-) -> Vec<Merged> {
-    merge_by(LARGE, profile, texts, processes, all, narrowest)
-}
-
-/// As [`merge`], where a group of more stacks than this is large.
-fn merge_by(
-    most: usize,
-    profile: &Profile,
-    texts: Vec<TextId>,
-    processes: Vec<(TextId, Vec<Walked>)>,
-    all: Merged,
+    total: u64,
     narrowest: u64,
 ) -> Vec<Merged> {
     let single = profile.locations().map(|(location, _)| match profile.frames(location) {
@@ -70,19 +60,19 @@ fn merge_by(
         _ => TextId::NONE,
     });
     let merging = Merging { profile, single: single.collect(), texts, narrowest };
-    let mut nodes = vec![all];
-    let mut large = Vec::new();
+    let mut nodes = vec![Merged::all(total)];
+    let mut pending = Vec::new();
     for (text, stacks) in processes {
         let width = stacks.iter().map(|stack| stack.width).sum();
         if width >= narrowest {
             nodes.push(Merged { parent: ALL, text, width, inlined: false });
-            large.push(Group { node: nodes.len() - 1, stacks });
+            pending.push(Group { node: nodes.len() - 1, stacks });
         }
     }
     let mut small = Vec::new();
-    while let Some(group) = large.pop() {
-        if group.stacks.len() > most {
-            large.extend(merging.grow(group, &mut nodes));
+    while let Some(group) = pending.pop() {
+        if group.stacks.len() > large {
+            pending.extend(merging.grow(group, &mut nodes));
         } else {
             small.push(group);
         }
@@ -240,13 +230,9 @@ impl Callees {
     }
 }
 
-fn position(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(NOWHERE)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Merged, Walked, merge_by};
+    use super::{Merged, Walked, merge};
     use crate::profile::fixture::Fixture;
     use crate::render::flamegraph::tree::{ALL, TextId};
 
@@ -280,7 +266,7 @@ mod tests {
         let stacks: Vec<Walked> = profile.samples().iter().map(walked).collect();
         let merged = |most, narrowest| {
             let processes = vec![(TextId::at(texts.len()), stacks.clone())];
-            let nodes = merge_by(most, profile, texts.clone(), processes, Merged::all(1800), narrowest);
+            let nodes = merge(most, profile, texts.clone(), processes, 1800, narrowest);
             assert!(nodes.iter().enumerate().skip(1).all(|(at, node)| node.parent < at && node.width >= narrowest));
             assert_eq!(nodes[ALL].width, 1800);
             frames(&nodes)

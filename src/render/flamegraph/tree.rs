@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use foldhash::fast::RandomState;
 
 use super::measure::Measure;
-use super::merge::{Merged, Walked, merge};
-use crate::profile::{Origin, Profile};
+use super::merge::{LARGE, Merged, Walked, merge};
+use crate::profile::{Origin, Profile, position};
 use crate::render::name;
 
 /// More frames than this are not drawn: they keep a browser waiting and the file large, and the
@@ -41,8 +41,8 @@ impl TextId {
     /// What stands for everything, and has none.
     pub(super) const NONE: Self = Self(u32::MAX);
 
-    pub(super) fn at(position: usize) -> Self {
-        Self(u32::try_from(position).unwrap_or(u32::MAX))
+    pub(super) fn at(at: usize) -> Self {
+        Self(position(at))
     }
 
     pub(super) fn index(self) -> usize {
@@ -88,7 +88,7 @@ impl Tree {
             .collect();
         let (parts, total) = parts(profile, measure, &mut texts);
         let narrowest = total.div_ceil(MIN_WIDTH).max(1);
-        let merge = || merge(profile, functions, parts, Merged::all(total), narrowest);
+        let merge = || merge(LARGE, profile, functions, parts, total, narrowest);
         let (merged, origins) = rayon::join(merge, || origins(profile, measure));
         let (drawn, dropped) = widest(&merged);
         let mut nodes = vec![Node { parent: ALL, text: TextId::NONE, ending: total }];
@@ -165,7 +165,6 @@ impl Tree {
 /// The stacks of each process, each once, and the width of everything.
 fn parts(profile: &Profile, measure: &Measure, texts: &mut Texts) -> (Vec<(TextId, Vec<Walked>)>, u64) {
     const NOWHERE: u32 = u32::MAX;
-    let position = |at: usize| u32::try_from(at).unwrap_or(NOWHERE);
     let mut parts: Vec<(TextId, Vec<Walked>)> = Vec::new();
     let (mut total, mut processes) = (0, HashMap::with_hasher(RandomState::default()));
     // The part that each stack was added to last, and its position there.
