@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::BufRead;
 use std::ops::Range;
 
 /// No function of the kernel has so many bytes.
@@ -71,41 +72,44 @@ struct KernelFunction {
 }
 
 impl KernelSymbols {
-    /// Reads `/proc/kallsyms` (`address type name [module]`, proc(5)). An error says why there are no
+    /// Reads `/proc/kallsyms` (`address type name [module]`, proc(5)) as it comes. An error says why there are no
     /// addresses; lines of another shape are passed over.
-    pub fn parse(text: &[u8]) -> Result<Self, String> {
-        // Checking is quicker than searching for repairs, and there are none to make on a usual kernel.
-        let lines = std::str::from_utf8(text).map_or_else(|_| String::from_utf8_lossy(text), Cow::Borrowed);
+    pub fn read(mut text: impl BufRead) -> Result<Self, String> {
         let (mut functions, mut names) = (Vec::new(), String::new());
         let mut hidden = 0_usize;
         let (mut text_start, mut text_end) = (None, None);
-        for line in lines.lines() {
-            let mut fields = line.split_ascii_whitespace();
-            let (Some(address), Some(kind), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if text.read_until(b'\n', &mut line).map_err(|error| error.to_string())? == 0 {
+                break;
+            }
+            let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+            let (Some(address), Some([b't' | b'T' | b'w' | b'W']), Some(name)) =
+                (fields.next(), fields.next(), fields.next())
+            else {
                 continue;
             };
-            if !matches!(kind, "t" | "T" | "w" | "W") {
-                continue;
-            }
-            let Ok(start) = u64::from_str_radix(address, 16) else { continue };
+            let address = std::str::from_utf8(address).ok();
+            let Some(start) = address.and_then(|address| u64::from_str_radix(address, 16).ok()) else { continue };
             if start == 0 {
                 hidden += 1;
                 continue;
             }
             match name {
-                "_text" => text_start = Some(start),
+                b"_text" => text_start = Some(start),
                 // The end of the last function, and no function.
-                "_etext" => {
+                b"_etext" => {
                     text_end = Some(start);
                     continue;
                 }
                 _ => {}
             }
             functions.push(KernelFunction { start, line: names.len() });
-            names.push_str(name);
+            names.push_str(&String::from_utf8_lossy(name));
             if let Some(module) = fields.next() {
                 names.push(' ');
-                names.push_str(module);
+                names.push_str(&String::from_utf8_lossy(module));
             }
             names.push('\n');
         }
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn names_addresses() {
-        let symbols = KernelSymbols::parse(TEXT).expect("symbols");
+        let symbols = KernelSymbols::read(TEXT).expect("symbols");
         assert_eq!(symbols.name(0xffff_ffff_8100_0150), Some(("do_one", None)));
         assert_eq!(symbols.name(0xffff_ffff_8100_0250), None, "behind the kernel's code");
         assert_eq!(symbols.name(0xffff_ffff_b000_0000), None, "far behind the last symbol");
@@ -203,9 +207,9 @@ mod tests {
 
     #[test]
     fn of_several_names_the_one_that_perf_shows() {
-        let symbols = KernelSymbols::parse(
-            b"ffffffff813d9910 t __do_sys_sched_yield\nffffffff813d9910 T __ia32_sys_sched_yield\n\
-              ffffffff813d9910 T __x64_sys_sched_yield\nffffffff813d9a00 t after\n",
+        let symbols = KernelSymbols::read(
+            &b"ffffffff813d9910 t __do_sys_sched_yield\nffffffff813d9910 T __ia32_sys_sched_yield\n\
+              ffffffff813d9910 T __x64_sys_sched_yield\nffffffff813d9a00 t after\n"[..],
         )
         .expect("symbols");
         assert_eq!(symbols.name(0xffff_ffff_813d_9911), Some(("__x64_sys_sched_yield", None)));
@@ -213,9 +217,9 @@ mod tests {
 
     #[test]
     fn a_subset_names_the_same() {
-        let symbols = KernelSymbols::parse(TEXT).expect("symbols");
+        let symbols = KernelSymbols::read(TEXT).expect("symbols");
         let address = 0xffff_ffff_a000_0001;
-        let again = KernelSymbols::parse(symbols.subset(&[address]).as_bytes()).expect("symbols");
+        let again = KernelSymbols::read(symbols.subset(&[address]).as_bytes()).expect("symbols");
         assert_eq!(again.name(address), symbols.name(address));
         assert_eq!(again.text(), symbols.text());
     }
@@ -238,7 +242,7 @@ mod tests {
 
     #[test]
     fn hidden_addresses_are_told_apart_from_absent_ones() {
-        assert!(KernelSymbols::parse(b"0000000000000000 T _text\n").is_err_and(|why| why.contains("hidden")));
-        assert!(KernelSymbols::parse(b"").is_err_and(|why| why.contains("no kernel symbols")));
+        assert!(KernelSymbols::read(&b"0000000000000000 T _text\n"[..]).is_err_and(|why| why.contains("hidden")));
+        assert!(KernelSymbols::read(&b""[..]).is_err_and(|why| why.contains("no kernel symbols")));
     }
 }

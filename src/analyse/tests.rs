@@ -141,7 +141,7 @@ fn kernel_and_user_parts_of_a_chain_are_told_apart() {
     recording.sample(7, &[context::KERNEL, KERNEL_TEXT + 0x10, KERNEL_TEXT + 0x100, context::USER, 0x1000]);
     let bytes = recording.bytes();
     let data = || PerfData::parse(&bytes).unwrap();
-    let symbols = |text: &str| KernelSymbols::parse(text.as_bytes());
+    let symbols = |text: &str| KernelSymbols::read(text.as_bytes());
 
     let own = symbols(
         "ffffffff81000000 T _text\nffffffff81000000 T entry\nffffffff81000100 T next\nffffffff81002000 T _etext\n",

@@ -1,6 +1,6 @@
 //! `goflame report`: from a recording on disk to a profile, and to any format.
 
-use std::io::{self, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -27,7 +27,7 @@ pub(super) const KALLSYMS_FILE: &str = "symbols/kallsyms";
 /// The vdso that was mapped.
 pub(super) const VDSO_FILE: &str = "symbols/vdso.so";
 
-/// A kernel with all its modules has some 10^5 symbols of some 50 bytes.
+/// A kernel with all its modules has some 10^5 symbols of some 50 bytes. What lies behind this is not read.
 const LARGEST_KALLSYMS: u64 = 1 << 28;
 
 /// What a report is made of.
@@ -196,8 +196,8 @@ fn report_run(run: &Run, wanted: ReportOptions<'_>, observer: &dyn Observer) -> 
 
 /// Reads kernel symbols; an error says why there are none.
 pub(super) fn read_kallsyms(path: &Path) -> Result<KernelSymbols, String> {
-    let text = fsio::read_bounded(path, LARGEST_KALLSYMS).map_err(|error| error.to_string())?;
-    KernelSymbols::parse(&text)
+    let file = fsio::open(path).map_err(|error| error.to_string())?;
+    KernelSymbols::read(BufReader::new(file.take(LARGEST_KALLSYMS)))
 }
 
 /// The run whose directory this is; `None` for everything else.
