@@ -57,9 +57,12 @@ pub fn analyse(
         goroutines: Readings::of(options.goroutines),
         passed: options.passed.unwrap_or(&|_| ()),
     };
+    // What the records of mapped files stand on is not needed for now.
+    (settings.passed)(0..usize::MAX);
     let (mut collected, stacks) = collect_all(&data, &files, &binaries, &settings);
     (settings.passed)(0..usize::MAX);
     data.forget_records();
+    collected.places.freeze();
     if collected.counts.records == 0
         && let Some(damage) = collected.damage.take()
     {
@@ -69,8 +72,14 @@ pub fn analyse(
     let fitting = kernel().and_then(|kernel| fits(&kernel, &data, &collected, options).map(|()| kernel));
     let symbols = fitting.as_ref().map_err(String::as_str);
     let (places, kernel_code) = (&collected.places, &collected.kernel_code);
-    let name = || name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
-    let (named, stacks) = rayon::join(name, || stacks.merge());
+    let mut profile = Profile::new(event);
+    let name = || {
+        let named = name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
+        Resolved::of(&named, places, &files.keys, &binaries, &mut profile)
+    };
+    let (resolved, stacks) = rayon::join(name, || stacks.merge());
+    drop(binaries);
+    drop(files);
     let counts = &collected.counts;
     let mut quality = Quality {
         event: recorded.name,
@@ -86,13 +95,9 @@ pub fn analyse(
         other_events: counts.other_events,
         ..Quality::default()
     };
-    let mut profile = Profile::new(event);
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.start_time_ns = wall_time(&data, first);
-    let resolved = Resolved::of(&named, places, &files.keys, &binaries, &mut profile);
-    drop((named, binaries));
-    drop(files);
     let altered = account(&stacks.0, &stacks.1, &resolved, &mut quality);
     let addresses = kernel_addresses(&collected);
     let kernel_symbols = fitting.ok().filter(|_| !addresses.is_empty()).map(|kernel| kernel.subset(&addresses));

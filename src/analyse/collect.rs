@@ -13,7 +13,7 @@ use super::maps::{Hint, Space, Spaces};
 use super::place::{Place, Places, Word};
 use super::unwind::{Outcome, Registers, Unwinder, UserFrame};
 use crate::perfdata::{Mmap, PerfData, RecordKind, Sample};
-use crate::profile::{self, Interner, LocationId, RunnerId, Samples, StackId, Stacks};
+use crate::profile::{self, Interner, LocationId, RunnerId, Samples, StackId, Stacks, Wanted};
 
 /// Who ran when a sample was taken, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,6 +104,9 @@ struct Collector<'d, 's, 'f> {
     user: Vec<UserFrame>,
     words: Vec<Word>,
     recent: Vec<Recent>,
+    waiting: Vec<Waiting>,
+    /// Pieces of their stacks.
+    wanted: Vec<Wanted>,
 }
 
 /// The last stack of a thread: the next one mostly differs near its leaf only.
@@ -115,12 +118,31 @@ struct Recent {
     words: Vec<Word>,
     /// The places of these, by position in [`Collected::places`].
     places: Vec<LocationId>,
+    /// The hash of each piece of the stack.
+    hashes: Vec<u64>,
+    /// The pieces of the last stack that has been found.
+    found: Vec<StackId>,
     /// Who ran then.
     runner: Option<(RawRunner, u32)>,
 }
 
 /// Threads whose last stack is remembered.
 const RECENT: usize = 64;
+
+/// A sample whose stack is yet to be found.
+struct Waiting {
+    /// Whose last stack it is, by position in [`Collector::recent`].
+    recent: usize,
+    /// The pieces that it has in common with the one before it.
+    same: usize,
+    /// Those that follow, which are next in [`Collector::wanted`].
+    new: usize,
+    runner: RunnerId,
+    weight: u64,
+}
+
+/// So many samples wait for their stacks to be found together.
+const MOST_WAITING: usize = 128;
 
 /// A recording is read in the order of time, which is the order of the file but for so many bytes: what lies further
 /// behind will not be needed again.
@@ -148,25 +170,25 @@ pub(super) fn collect<'d>(
         user: Vec::new(),
         words: Vec::new(),
         recent: std::iter::repeat_with(Recent::default).take(RECENT).collect(),
+        waiting: Vec::new(),
+        wanted: Vec::new(),
     };
     // The others are added to the first part.
-    let records = if positions.start == 0 { data.record_count() } else { positions.len() };
-    let room = records.min(MOST_RESERVED);
-    collector.out.stacks.reserve(room);
+    let own = positions.len().min(MOST_RESERVED);
+    let room = if positions.start == 0 { data.record_count().min(MOST_RESERVED) } else { own };
+    collector.out.stacks.reserve(room, own);
     collector.out.samples.reserve(room);
+    let mut passing = Passing { settings, behind: None };
     for record in data.others_before(positions.start).flatten() {
         collector.follow(&record.kind);
+        passing.at(record.offset);
     }
-    let mut behind = None;
+    let mut passing = Passing { settings, behind: None };
     for record in data.records_of(positions) {
         match record {
             Ok(record) => {
                 collector.record(&record.kind);
-                let at = usize::try_from(record.offset).unwrap_or(usize::MAX);
-                let behind = behind.get_or_insert(at);
-                if at.saturating_sub(*behind) >= 2 * DISORDER {
-                    (settings.passed)(std::mem::replace(behind, at - DISORDER)..at - DISORDER);
-                }
+                passing.at(record.offset);
             }
             Err(error) => {
                 collector.out.damage = Some(error);
@@ -174,7 +196,26 @@ pub(super) fn collect<'d>(
             }
         }
     }
+    collector.find_waiting();
     collector.out
+}
+
+/// Tells what nearly all is done with.
+struct Passing<'s> {
+    settings: &'s Settings<'s>,
+    /// Where the part of the file begins that nothing was said of yet.
+    behind: Option<usize>,
+}
+
+impl Passing<'_> {
+    /// A record at this offset is done with.
+    fn at(&mut self, offset: u64) {
+        let at = usize::try_from(offset).unwrap_or(usize::MAX);
+        let behind = self.behind.get_or_insert(at);
+        if at.saturating_sub(*behind) >= 2 * DISORDER {
+            (self.settings.passed)(std::mem::replace(behind, at - DISORDER)..at - DISORDER);
+        }
+    }
 }
 
 impl<'d> Collector<'d, '_, '_> {
@@ -232,7 +273,7 @@ impl<'d> Collector<'d, '_, '_> {
             return;
         }
         let (pid, tid) = (sample.pid.unwrap_or(0), sample.tid.unwrap_or(0));
-        let stack = self.stack(sample, pid.cast_unsigned());
+        let (same, new) = self.stack(sample, pid.cast_unsigned());
         let goroutine = self.goroutine(sample, pid.cast_unsigned());
         let process = match self.comms.get(&pid) {
             Some(known) => *known,
@@ -240,21 +281,38 @@ impl<'d> Collector<'d, '_, '_> {
         };
         let (pid, tid) = (pid.cast_unsigned(), tid.cast_unsigned());
         let runner = RawRunner { process, pid, tid, cpu: sample.cpu, goroutine };
-        let recent = &mut self.recent[tid as usize % RECENT].runner;
-        let runner = match recent {
+        let recent = tid as usize % RECENT;
+        let known = &mut self.recent[recent].runner;
+        let runner = RunnerId::of_index(match known {
             Some((known, at)) if *known == runner => *at,
-            _ => recent.insert((runner, self.out.runners.add(runner))).1,
-        };
-        self.out.samples.add(profile::Sample {
-            stack,
-            runner: RunnerId::of_index(runner),
-            count: 1,
-            weight: self.settings.clock_period.unwrap_or(sample.period),
+            _ => known.insert((runner, self.out.runners.add(runner))).1,
         });
+        let weight = self.settings.clock_period.unwrap_or(sample.period);
+        self.waiting.push(Waiting { recent, same, new, runner, weight });
+        if self.waiting.len() == MOST_WAITING {
+            self.find_waiting();
+        }
         self.out.counts.samples += 1;
         if let Some(time) = sample.time {
             self.out.first_time.get_or_insert(time);
             self.out.last_time = self.out.last_time.max(time);
+        }
+    }
+
+    /// Finds the stacks of samples that wait for it.
+    fn find_waiting(&mut self) {
+        let Collected { stacks, samples, .. } = &mut self.out;
+        stacks.touch(&self.wanted);
+        let mut wanted = self.wanted.drain(..);
+        for Waiting { recent, same, new, runner, weight } in self.waiting.drain(..) {
+            let pieces = &mut self.recent[recent].found;
+            pieces.truncate(same);
+            let mut stack = pieces.last().copied().unwrap_or(StackId::EMPTY);
+            for piece in wanted.by_ref().take(new) {
+                stack = stacks.grow(stack, &piece);
+                pieces.push(stack);
+            }
+            samples.add(profile::Sample { stack, runner, count: 1, weight });
         }
     }
 
@@ -296,8 +354,8 @@ impl<'d> Collector<'d, '_, '_> {
         Some(self.out.goroutines.add(goroutine))
     }
 
-    /// The raw stack of a sample.
-    fn stack(&mut self, sample: &Sample<'_>, pid: u32) -> StackId {
+    /// The raw stack of a sample: how many of its pieces are those of the thread's last one, and how many others are wanted.
+    fn stack(&mut self, sample: &Sample<'_>, pid: u32) -> (usize, usize) {
         self.chain.fill(sample);
         let Chain { kernel, user } = &self.chain;
         self.out.counts.truncated += u64::from(kernel.len() + user.len() >= self.settings.max_stack as usize);
@@ -327,6 +385,9 @@ impl<'d> Collector<'d, '_, '_> {
         if recent.tid == tid && recent.space == version {
             same = recent.words.iter().zip(&self.words).take_while(|(old, new)| old == new).count();
         }
+        if same == self.words.len() && same == recent.words.len() {
+            return (recent.hashes.len(), 0);
+        }
         recent.words.truncate(same);
         recent.places.truncate(same);
         (recent.tid, recent.space) = (tid, version);
@@ -345,6 +406,13 @@ impl<'d> Collector<'d, '_, '_> {
             (place, word.repaired)
         });
         self.out.places.ids(places, &mut recent.places);
-        self.out.stacks.add(&recent.places)
+        recent.hashes.truncate(same / Stacks::PIECE);
+        let (known, before) = (recent.hashes.len(), self.wanted.len());
+        for piece in recent.places.chunks(Stacks::PIECE).skip(known) {
+            let piece = self.out.stacks.want(recent.hashes.last().copied().unwrap_or(0), piece);
+            recent.hashes.push(piece.hash());
+            self.wanted.push(piece);
+        }
+        (known, self.wanted.len() - before)
     }
 }

@@ -4,10 +4,9 @@ use std::hash::BuildHasher;
 use std::mem;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 
 use super::files::ImageId;
-use crate::profile::{LocationId, position};
+use crate::profile::{LocationId, Slot, Table, position};
 
 /// Where a frame's code is. The address of a caller is that of its call: the return address less one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,7 +64,7 @@ impl Word {
 pub(super) struct Places {
     pub(super) list: Vec<Place>,
     pub(super) repaired: Vec<bool>,
-    index: HashTable<Known>,
+    index: Table<Known>,
     seed: RandomState,
     /// What was asked for last, by a few bits of its address: most frames are of few places.
     recent: Vec<Known>,
@@ -82,19 +81,26 @@ struct Known {
     id: u32,
 }
 
+impl Slot for Known {
+    // No place is of this kind.
+    const FREE: Self = Self { address: 0, kind: u32::MAX, id: 0 };
+
+    fn is_free(&self) -> bool {
+        self.kind == u32::MAX
+    }
+}
+
 /// Slots of [`Places::recent`].
 const RECENT: usize = 1 << 14;
 
 impl Default for Places {
     fn default() -> Self {
-        // No place is of this kind.
-        let nowhere = Known { address: 0, kind: u32::MAX, id: 0 };
         Self {
             list: Vec::new(),
             repaired: Vec::new(),
-            index: HashTable::new(),
+            index: Table::default(),
             seed: RandomState::default(),
-            recent: vec![nowhere; RECENT],
+            recent: vec![Known::FREE; RECENT],
             missed: Vec::new(),
         }
     }
@@ -110,19 +116,18 @@ impl Places {
     pub(super) fn id(&mut self, place: Place, repaired: bool) -> u32 {
         let (address, kind) = place.key(repaired);
         let Self { list, repaired: marks, index, seed, .. } = self;
-        let hash = |address: u64, kind: u32| seed.hash_one((address, kind));
-        let known = index.entry(
+        #[expect(clippy::cast_possible_truncation, reason = "a part of the hash")]
+        let hash = |address: u64, kind: u32| seed.hash_one((address, kind)) as u32;
+        let known = index.find_or_add(
             hash(address, kind),
             |known| (known.address, known.kind) == (address, kind),
-            |known| hash(known.address, known.kind),
-        );
-        let known = *known
-            .or_insert_with(|| {
+            || {
                 list.push(place);
                 marks.push(repaired);
                 Known { address, kind, id: position(list.len() - 1) }
-            })
-            .get();
+            },
+            |known| hash(known.address, known.kind),
+        );
         self.recent[slot(address)] = known;
         known.id
     }
@@ -144,6 +149,12 @@ impl Places {
             ids[*at] = LocationId::of_index(self.id(*place, *repaired));
         }
         self.missed = missed;
+    }
+
+    /// Gives back the memory that only adding needs.
+    pub(super) fn freeze(&mut self) {
+        self.index = Table::default();
+        self.recent = Vec::new();
     }
 
     /// Every place, and whether it was restored.

@@ -2,6 +2,8 @@
 //! all. Everything is numbered in the order in which it was first seen, so that the number of cores shows nowhere.
 
 use std::mem;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
@@ -12,6 +14,12 @@ use crate::profile::{LocationId, RunnerId, Sample, Samples, StackId, Stacks};
 
 /// With fewer records than this, a core is not worth its while.
 const SMALLEST_PART: usize = 20_000;
+
+/// One record in so many is in a part that is small.
+const LEFT: usize = 16;
+
+/// So many pieces of stacks are looked for at once.
+const AT_ONCE: usize = 256;
 
 /// More parts than this share too little: each has the common stacks again.
 const MOST_PARTS: usize = 8;
@@ -39,22 +47,35 @@ pub(super) fn collect_all<'d>(
     settings: &Settings<'_>,
 ) -> (Collected, Parts) {
     let records = data.record_count();
-    let parts = (records / SMALLEST_PART).clamp(1, rayon::current_num_threads().min(MOST_PARTS));
-    collect_parts(parts, data, files, binaries, settings)
+    let large = (records / SMALLEST_PART).clamp(1, rayon::current_num_threads().min(MOST_PARTS));
+    // One core is quicker than another, and one may have something else to do: the last records are for who is done first.
+    let left = if large > 1 { records / LEFT } else { 0 };
+    let ends = |from: usize, records: usize| (1..=large).map(move |at| from + records * at / large);
+    let ends: Vec<usize> = ends(0, records - left).chain(ends(records - left, left)).collect();
+    collect_parts(&ends, data, files, binaries, settings)
 }
 
-/// Reads all records in so many parts at once.
+/// Reads all records in parts at once, each of which begins where the one before it ends.
 fn collect_parts<'d>(
-    parts: usize,
+    ends: &[usize],
     data: &PerfData<'d>,
     files: &Files<'d>,
     binaries: &Binaries<'_>,
     settings: &Settings<'_>,
 ) -> (Collected, Parts) {
     let records = data.record_count();
-    let part = |at: usize| records * at / parts..records * (at + 1) / parts;
-    let mut parts: Vec<Collected> =
-        (0..parts).into_par_iter().map(|at| collect(data, part(at), files, binaries, settings)).collect();
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let ranges: Vec<Range<usize>> = starts.zip(ends).map(|(start, end)| start..*end).collect();
+    // In this order, which a parallel iterator's own is not.
+    let next = AtomicUsize::new(0);
+    let on_a_core = |_| {
+        let take = || ranges.get(next.fetch_add(1, Relaxed));
+        std::iter::from_fn(take).map(|range| (range.start, collect(data, range.clone(), files, binaries, settings)))
+    };
+    let cores = (0..rayon::current_num_threads()).into_par_iter().with_max_len(1);
+    let mut parts: Vec<(usize, Collected)> = cores.flat_map_iter(on_a_core).collect();
+    parts.sort_unstable_by_key(|(start, _)| *start);
+    let mut parts: Vec<Collected> = parts.into_iter().map(|(_, part)| part).collect();
     // What is behind a damaged record in the file is not read, wherever it is in time.
     let damaged = parts.len() > 1 && parts.iter().any(|part| part.damage.is_some());
     if damaged {
@@ -99,14 +120,26 @@ impl Parts {
     /// Puts the stacks and samples of all parts together.
     pub(super) fn merge(self) -> (Stacks, Samples) {
         let Self { mut stacks, mut samples, rest } = self;
-        let mut locations = Vec::new();
+        let (mut locations, mut wanted) = (Vec::new(), Vec::new());
         for mut part in rest {
             part.stacks.freeze();
-            let mut ids = vec![StackId::EMPTY];
-            for (_, places) in part.stacks.iter() {
-                locations.clear();
-                locations.extend(places.iter().map(|place| LocationId::of_index(part.places[place.index()])));
-                ids.push(stacks.add(&locations));
+            let (mut ids, mut hashes) = (vec![StackId::EMPTY], vec![0]);
+            let mut left = part.stacks.ids();
+            while left.len() > 0 {
+                let some = left.by_ref().take(AT_ONCE).map(|stack| (stack, part.stacks.caller(stack).index()));
+                let some: Vec<(StackId, usize)> = some.collect();
+                for (stack, caller) in &some {
+                    locations.clear();
+                    let places = part.stacks.piece(*stack).iter();
+                    locations.extend(places.map(|place| LocationId::of_index(part.places[place.index()])));
+                    let piece = stacks.want(hashes[*caller], &locations);
+                    hashes.push(piece.hash());
+                    wanted.push(piece);
+                }
+                stacks.touch(&wanted);
+                for ((_, caller), piece) in some.iter().zip(wanted.drain(..)) {
+                    ids.push(stacks.grow(ids[*caller], &piece));
+                }
             }
             for sample in part.samples.list() {
                 samples.add(Sample {
@@ -116,6 +149,7 @@ impl Parts {
                 });
             }
         }
+        stacks.freeze();
         (stacks, samples)
     }
 }
@@ -165,12 +199,14 @@ mod tests {
         let files = Files::of(&data, &[], &NoFiles);
         let settings =
             Settings { event: 0, clock_period: None, max_stack: 127, goroutines: Readings::of(&[]), passed: &|_| () };
-        let (whole, stacks) = collect_parts(parts, &data, &files, &Binaries::of(&files), &settings);
+        let ends: Vec<usize> = (1..=parts).map(|at| data.record_count() * at / parts).collect();
+        let (whole, stacks) = collect_parts(&ends, &data, &files, &Binaries::of(&files), &settings);
         let (stacks, samples) = stacks.merge();
         let Collected { places, processes, runners, counts, first_time, last_time, .. } = whole;
-        let (stacks, places): (Vec<_>, Vec<_>) = (stacks.iter().collect(), places.iter().collect());
+        let places: Vec<_> = places.iter().collect();
+        let stacks: Vec<_> = stacks.ids().map(|stack| (stacks.caller(stack), stacks.piece(stack))).collect();
         let runners = (processes.items(), runners.items());
-        format!("{:#?}", (stacks, samples.list(), places, runners, counts, first_time, last_time, whole.damage))
+        format!("{:#?}", (stacks, samples.distinct(), places, runners, counts, first_time, last_time, whole.damage))
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::profile::{
 /// What each place became: the location of the same number.
 pub(super) struct Resolved {
     places: Vec<Slot>,
+    /// Whether stacks end at a place, which is asked of each of them.
+    ends: Vec<bool>,
     /// Reasons for missing names, each once.
     reasons: Vec<String>,
     /// Locations of places where they are the leaf of a stack, which differ from what they are elsewhere.
@@ -33,7 +35,8 @@ struct Slot {
     is_kernel: bool,
     hidden: bool,
     is_root: bool,
-    ends_stack: bool,
+    /// Whether it is in [`Resolved::leaves`].
+    is_other_leaf: bool,
 }
 
 impl Resolved {
@@ -46,6 +49,7 @@ impl Resolved {
         profile: &mut Profile,
     ) -> Self {
         let mut slots = vec![Slot::default(); places.list.len()];
+        let mut ends = vec![false; places.list.len()];
         let mut reasons: Vec<String> = Vec::new();
         let mut mappings = Mappings { keys, binaries, known: vec![None; keys.len()], kernel: None };
         let functions: Vec<Vec<FunctionId>> = named.iter().map(|batch| add_functions(batch, profile)).collect();
@@ -61,16 +65,18 @@ impl Resolved {
                 let location = Location { mapping, address: place.address, repaired };
                 let id = LocationId::of_index(place.place);
                 profile.set_location(id, location, shown(frames, functions, false));
-                if frames.last().is_some_and(|innermost| innermost.wrapper) {
+                let is_other_leaf = frames.last().is_some_and(|innermost| innermost.wrapper);
+                if is_other_leaf {
                     wrapped.push((id, location, functions, frames));
                 }
+                ends[at] = place.ends_stack;
                 slots[at] = Slot {
                     frames: position(frames.len()),
                     unnamed: place.unnamed.and_then(|Unnamed(at)| known.get(at).copied()),
                     is_kernel: place.is_kernel,
                     hidden: place.hidden,
                     is_root: place.is_root,
-                    ends_stack: place.ends_stack,
+                    is_other_leaf,
                 };
             }
         }
@@ -82,17 +88,34 @@ impl Resolved {
                 (id, profile.add_location(location, shown(frames, functions, true)))
             })
             .collect();
-        Self { places: slots, reasons, leaves }
+        Self { places: slots, ends, reasons, leaves }
     }
 
     fn slot(&self, place: LocationId) -> Slot {
         self.places.get(place.index()).copied().unwrap_or_default()
     }
 
-    /// A stack from the last frame on that ends stacks: what stands above it in the callchain did not call it.
-    fn reached<'p>(&self, places: &'p [LocationId]) -> &'p [LocationId] {
-        let last = places.iter().rposition(|place| self.slot(*place).ends_stack);
-        places.get(last.unwrap_or(0)..).unwrap_or_default()
+    /// Where the last place of some is that ends stacks: what stands above it in the callchain did not call it.
+    fn end(&self, places: &[LocationId]) -> Option<usize> {
+        places.iter().rposition(|place| self.ends.get(place.index()).copied().unwrap_or_default())
+    }
+
+    /// What is shown of the last piece of a stack: its caller, where that is shown too, and each place, or `None` for one of
+    /// several hidden ones in a row. Nothing tells one hidden function from another: those are one frame.
+    fn shown<'s>(
+        &'s self,
+        stacks: &'s Stacks,
+        stack: StackId,
+    ) -> (StackId, impl Iterator<Item = Option<LocationId>> + 's) {
+        let places = stacks.piece(stack);
+        let end = self.end(places);
+        let caller = if end.is_some() { StackId::EMPTY } else { stacks.caller(stack) };
+        let mut last_hidden = stacks.piece(caller).last().is_some_and(|place| self.slot(*place).hidden);
+        let shown = places[end.unwrap_or(0)..].iter().map(move |place| {
+            let hidden = self.slot(*place).hidden;
+            (!(std::mem::replace(&mut last_hidden, hidden) && hidden)).then_some(*place)
+        });
+        (caller, shown)
     }
 }
 
@@ -162,28 +185,28 @@ impl Mappings<'_, '_> {
 pub(super) fn add_samples(
     collected: &Collected,
     (mut stacks, samples): (Stacks, Samples),
-    altered: Vec<StackId>,
+    mut altered: Vec<StackId>,
     resolved: &Resolved,
     profile: &mut Profile,
 ) {
-    for stack in altered {
-        stacks.rewrite(stack, |places, shown| {
-            // Nothing tells one hidden function from another: those in a row are one frame.
-            let mut in_row = false;
-            for place in resolved.reached(places) {
-                let hidden = resolved.slot(*place).hidden;
-                if !(std::mem::replace(&mut in_row, hidden) && hidden) {
-                    shown.push(*place);
-                }
-            }
-        });
+    // Callers last: what is shown of a piece depends on what its callers were.
+    altered.sort_unstable();
+    for stack in altered.into_iter().rev() {
+        let (caller, shown) = resolved.shown(&stacks, stack);
+        let shown: Vec<LocationId> = shown.flatten().collect();
+        stacks.rewrite(stack, caller, &shown);
     }
-    if !resolved.leaves.is_empty() {
-        stacks.replace_leaves(|leaf| resolved.leaves.get(&leaf).copied());
-    }
-    stacks.freeze();
+    let other = |stack: StackId| {
+        let leaf = stacks.piece(stack).last().filter(|leaf| resolved.slot(**leaf).is_other_leaf)?;
+        Some((stack, *resolved.leaves.get(leaf)?))
+    };
+    let replaced: Vec<(StackId, LocationId)> = stacks.par_ids().filter_map(other).collect();
+    let replaced: HashMap<StackId, StackId, RandomState> =
+        replaced.into_iter().map(|(stack, leaf)| (stack, stacks.with_leaf(stack, leaf))).collect();
     let runners = add_runners(collected, profile);
-    let samples = samples.map(|stack, runner| (stack, runners[runner.index()]));
+    let same = replaced.is_empty() && runners.iter().enumerate().all(|(at, runner)| runner.index() == at);
+    let map = |stack, runner: RunnerId| (replaced.get(&stack).copied().unwrap_or(stack), runners[runner.index()]);
+    let samples = if same { samples } else { samples.map(map) };
     profile.set_samples(stacks, samples);
 }
 
@@ -214,16 +237,23 @@ fn goroutine(raw: &RawGoroutine, profile: &mut Profile) -> GoroutineId {
     profile.add_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
 }
 
-/// Counts stacks and frames, complete or not, named or not. Tells which stacks have places that are
+/// Counts stacks and frames, complete or not, named or not. Tells which stacks have places in their last piece that are
 /// not shown.
 pub(super) fn account(stacks: &Stacks, samples: &Samples, resolved: &Resolved, quality: &mut Quality) -> Vec<StackId> {
     let mut counts = vec![0_u64; stacks.count()];
     for sample in samples.list() {
         counts[sample.stack.index()] += sample.count;
     }
+    // Callers are shown with all that they call.
+    let ends: Vec<bool> = stacks.par_ids().map(|stack| resolved.end(stacks.piece(stack)).is_some()).collect();
+    for (stack, ends) in stacks.ids().zip(ends).rev() {
+        if !ends {
+            counts[stacks.caller(stack).index()] += counts[stack.index()];
+        }
+    }
     let none = || Figures { unnamed: vec![0; resolved.reasons.len()], ..Figures::default() };
-    let figures = stacks.par_iter().fold(none, |mut figures, (stack, places)| {
-        if figures.count(places, counts[stack.index()], resolved) {
+    let figures = stacks.par_ids().fold(none, |mut figures, stack| {
+        if figures.count(stacks, stack, counts[stack.index()], resolved) {
             figures.altered.push(stack);
         }
         figures
@@ -253,29 +283,24 @@ struct Figures {
 }
 
 impl Figures {
-    /// Adds a stack that so many samples have. Tells whether there are places in it that are not shown.
-    fn count(&mut self, places: &[LocationId], count: u64, resolved: &Resolved) -> bool {
-        let (mut altered, mut left, mut in_hidden) = (false, places.len(), false);
-        // From the leaf, as far as what is shown reaches.
-        for place in places.iter().rev() {
-            let slot = resolved.slot(*place);
+    /// Adds the last piece of a stack, which so many samples show. Tells whether there are places in it that are not shown.
+    fn count(&mut self, stacks: &Stacks, stack: StackId, count: u64, resolved: &Resolved) -> bool {
+        let (caller, shown) = resolved.shown(stacks, stack);
+        let (mut left, mut root) = (stacks.piece(stack).len(), None);
+        // Of those hidden in a row, one is counted.
+        for place in shown.flatten() {
+            let slot = resolved.slot(place);
+            root.get_or_insert(slot);
+            self.frame(slot, count);
             left -= 1;
-            if std::mem::replace(&mut in_hidden, slot.hidden) && slot.hidden {
-                // Of those in a row, one was counted.
-                altered = true;
-            } else {
-                self.frame(slot, count);
-            }
-            let begins = slot.ends_stack || left == 0;
-            if begins && !slot.is_kernel {
-                self.user_stacks += count;
-                self.rooted_stacks += if slot.is_root { count } else { 0 };
-            }
-            if slot.ends_stack {
-                break;
-            }
         }
-        altered || left > 0
+        if let (StackId::EMPTY, Some(root)) = (caller, root)
+            && !root.is_kernel
+        {
+            self.user_stacks += count;
+            self.rooted_stacks += if root.is_root { count } else { 0 };
+        }
+        left > 0 || caller != stacks.caller(stack)
     }
 
     /// Adds a place that so many samples have on their stack.

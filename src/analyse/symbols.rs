@@ -179,7 +179,11 @@ pub(super) fn name_all(
     let mut images = Vec::new();
     images.resize_with(keys.len(), OnceLock::new);
     let namer = Namer { keys, binaries, kernel, kernel_code, images };
-    order.par_chunks(PIECE).map(|piece| namer.name(piece)).collect()
+    // The last first: of what takes long to open, such as compilers in other languages, nobody is to be left with the last.
+    let pieces = order.par_chunks(PIECE).with_max_len(1).rev();
+    let mut batches: Vec<Batch> = pieces.map(|piece| namer.name(piece)).collect();
+    batches.reverse();
+    batches
 }
 
 /// A place and its position in one number, that sorts by file and address: 32 bits for what it is in (the kernel,

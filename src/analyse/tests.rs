@@ -94,10 +94,9 @@ fn stacks(analysis: &Analysis) -> Vec<String> {
         .samples()
         .iter()
         .map(|sample| {
-            let names: Vec<_> = profile
-                .frames_root_first(sample.stack)
-                .map(|frame| profile.str(profile.function(frame.function).display))
-                .collect();
+            let frames = profile.frames_leaf_first(sample.stack);
+            let mut names: Vec<_> = frames.map(|frame| profile.str(profile.function(frame.function).display)).collect();
+            names.reverse();
             format!("{}: {} {}", profile.str(profile.runner(sample.runner).process), names.join(";"), sample.count)
         })
         .collect();

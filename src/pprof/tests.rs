@@ -142,8 +142,8 @@ fn stacks(profile: &Profile) -> Vec<(String, u64)> {
         format!("{}{name}:{}", if at > 0 { "*" } else { "" }, frame.line)
     };
     let stack = |stack| {
-        let frames =
-            profile.stack(stack).iter().flat_map(|location| profile.frames(*location).iter().enumerate().map(frame));
+        let locations = profile.stack(stack).into_iter();
+        let frames = locations.flat_map(|location| profile.frames(location).iter().enumerate().map(frame));
         frames.collect::<Vec<_>>().join("|")
     };
     profile.samples().iter().map(|sample| (stack(sample.stack), sample.count)).collect()
@@ -188,7 +188,7 @@ fn everything_that_the_model_has_a_place_for() {
         let sample = &profile.samples()[0];
         let runner = profile.runner(sample.runner);
         assert_eq!((profile.str(runner.process), runner.pid, runner.tid, runner.cpu), ("app", 0, 0, None));
-        let [caller, leaf] = *profile.stack(sample.stack) else { panic!("two locations") };
+        let [caller, leaf] = profile.stack(sample.stack)[..] else { panic!("two locations") };
         let leaf = profile.location(leaf);
         assert_eq!((leaf.address, leaf.mapping), (0x7f00_0000_0010, None));
         assert_eq!(profile.location(caller).address, 0x40_1000);

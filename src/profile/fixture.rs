@@ -58,7 +58,8 @@ impl Fixture {
     pub(crate) fn push(&mut self, caller: StackId, name: &str, origin: Origin) -> StackId {
         let (location, frame) = self.named(name, origin, 1);
         let location = self.location(location, vec![frame]);
-        let stack = [self.profile.stack(caller), &[location]].concat();
+        let mut stack = self.profile.stack(caller);
+        stack.push(location);
         self.profile.add_stack(&stack)
     }
 

@@ -57,6 +57,15 @@ impl Interner<Box<str>> {
     }
 }
 
+/// A table for so many entries. A large one has so much room that its memory is given back to the system as soon as it is
+/// gone, which allocators do with little of what is smaller; what is not used is no memory but addresses.
+pub(super) fn room<T>(entries: usize) -> Vec<T> {
+    const LARGE: usize = 1 << 20;
+    const ROOM: usize = 40 << 20;
+    let size = size_of::<T>().max(1);
+    Vec::with_capacity(if entries >= LARGE / size { entries.max(ROOM / size) } else { entries })
+}
+
 /// A table position as a handle. Memory is exhausted long before four thousand million entries.
 pub fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)

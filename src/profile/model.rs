@@ -46,6 +46,9 @@ impl FunctionId {
 }
 
 impl LocationId {
+    /// No location.
+    pub(super) const NONE: LocationId = LocationId(u32::MAX);
+
     /// The location at a position.
     pub fn of_index(at: u32) -> Self {
         Self(at)

@@ -1,67 +1,58 @@
 //! Samples, equal ones counted together.
 
-use std::hash::BuildHasher;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
+use rayon::prelude::*;
 
-use super::interner::position;
+use super::interner::{position, room};
 use super::model::{RunnerId, Sample, StackId};
 
-/// Samples, in the order in which they were first seen.
-///
-/// Most stacks are of one runner: their samples are found without the index, which holds those of stacks that have
-/// several.
+/// Samples, in the order in which they were first seen. Those of one stack and one runner are counted together if the last
+/// ones of them were seen lately, so that a program that does the same again and again takes little room however long it
+/// is sampled. [`Samples::distinct`] leaves none apart.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
     list: Vec<Sample>,
-    /// For each stack, one more than the position of its first sample; 0 when it has none.
-    first: Vec<u32>,
-    index: HashTable<u32>,
-    seed: RandomState,
+    /// Those seen last, by a few bits of what tells samples apart, with their positions; none before the first is added.
+    recent: Vec<(StackId, RunnerId, u32)>,
+}
+
+/// The bits of a position in [`Samples::recent`].
+const RECENT_BITS: u32 = 12;
+
+/// Where samples of a stack and a runner are among [`Samples::recent`].
+fn slot(sample: &Sample) -> usize {
+    /// 2^64 divided by the golden ratio.
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let key = u64::from(sample.stack.0) << 32 | u64::from(sample.runner.0);
+    usize::try_from(key.wrapping_mul(GOLDEN) >> (u64::BITS - RECENT_BITS)).unwrap_or(0)
 }
 
 impl Samples {
     /// Makes room for so many more; what is not used is no memory but addresses.
     pub fn reserve(&mut self, samples: usize) {
-        self.list.reserve(samples);
+        if self.list.is_empty() {
+            self.list = room(samples);
+        }
     }
 
-    /// Adds samples; those of one stack and one runner are counted together.
+    /// Adds samples.
     pub fn add(&mut self, sample: Sample) {
-        let Self { list, first, index, seed } = self;
-        if first.len() <= sample.stack.index() {
-            first.resize(sample.stack.index() + 1, 0);
+        if self.recent.is_empty() {
+            // No sample is beyond all others.
+            self.recent = vec![(StackId::EMPTY, RunnerId(0), u32::MAX); 1 << RECENT_BITS];
         }
-        let first = &mut first[sample.stack.index()];
-        let key = |sample: &Sample| (sample.stack, sample.runner);
-        let known = match first.checked_sub(1) {
-            None => {
-                list.push(sample);
-                *first = position(list.len());
-                return;
-            }
-            Some(at) if list[at as usize].runner == sample.runner => at,
-            Some(_) => {
-                let known = index.entry(
-                    seed.hash_one(key(&sample)),
-                    |at| key(&list[*at as usize]) == key(&sample),
-                    |at| seed.hash_one(key(&list[*at as usize])),
-                );
-                match known {
-                    Entry::Occupied(at) => *at.get(),
-                    Entry::Vacant(vacant) => {
-                        vacant.insert(position(list.len()));
-                        list.push(sample);
-                        return;
-                    }
-                }
-            }
-        };
-        let known = &mut list[known as usize];
-        known.count = known.count.saturating_add(sample.count);
-        known.weight = known.weight.saturating_add(sample.weight);
+        let (stack, runner, at) = &mut self.recent[slot(&sample)];
+        if (*stack, *runner) == (sample.stack, sample.runner)
+            && let Some(known) = self.list.get_mut(*at as usize)
+        {
+            count(known, &sample);
+        } else {
+            (*stack, *runner, *at) = (sample.stack, sample.runner, position(self.list.len()));
+            self.list.push(sample);
+        }
     }
 
     /// All samples.
@@ -74,13 +65,60 @@ impl Samples {
         self.list
     }
 
-    /// Samples of which none is added any more. They may get other stacks and runners; what is equal then stays apart.
-    #[must_use]
-    pub fn map(self, mut map: impl FnMut(StackId, RunnerId) -> (StackId, RunnerId)) -> Self {
-        let mut list = self.list;
-        for sample in &mut list {
-            (sample.stack, sample.runner) = map(sample.stack, sample.runner);
+    /// All samples, those of one stack and one runner counted together.
+    pub fn distinct(&self) -> Vec<Sample> {
+        let mut known = HashMap::with_capacity_and_hasher(self.list.len(), RandomState::default());
+        let mut distinct: Vec<Sample> = Vec::with_capacity(self.list.len());
+        for sample in &self.list {
+            match known.entry((sample.stack, sample.runner)) {
+                Entry::Occupied(at) => count(&mut distinct[*at.get()], sample),
+                Entry::Vacant(place) => {
+                    place.insert(distinct.len());
+                    distinct.push(*sample);
+                }
+            }
         }
+        distinct
+    }
+
+    /// Samples of which none is added any more, with other stacks and runners.
+    #[must_use]
+    pub fn map(self, map: impl Fn(StackId, RunnerId) -> (StackId, RunnerId) + Sync) -> Self {
+        let mut list = self.list;
+        list.par_iter_mut().for_each(|sample| (sample.stack, sample.runner) = map(sample.stack, sample.runner));
         Self { list, ..Self::default() }
+    }
+}
+
+/// Counts samples together with equal ones.
+fn count(known: &mut Sample, more: &Sample) {
+    known.count = known.count.saturating_add(more.count);
+    known.weight = known.weight.saturating_add(more.weight);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RunnerId, Sample, Samples, StackId};
+
+    #[test]
+    fn equal_samples_are_counted_together() {
+        let sample =
+            |stack, runner, weight| Sample { stack: StackId(stack), runner: RunnerId(runner), count: 1, weight };
+        let mut samples = Samples::default();
+        for _ in 0..3 {
+            samples.add(sample(1, 2, 10));
+            samples.add(sample(2, 1, u64::MAX));
+        }
+        let expected = [Sample { count: 3, ..sample(1, 2, 30) }, Sample { count: 3, ..sample(2, 1, u64::MAX) }];
+        assert_eq!(samples.list(), expected);
+        // Of so many at once some are not remembered.
+        for stack in (0..100_000).chain(0..100_000) {
+            samples.add(sample(stack, 2, 1));
+        }
+        assert!(samples.list().len() > 100_001);
+        let distinct = samples.distinct();
+        assert_eq!(distinct.len(), 100_001);
+        assert_eq!(distinct[..2], [Sample { count: 5, ..sample(1, 2, 32) }, expected[1]]);
+        assert!(distinct[2..].iter().all(|sample| sample.count == 2));
     }
 }

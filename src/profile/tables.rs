@@ -7,7 +7,6 @@ use super::model::{
 };
 use super::samples::Samples;
 use super::stacks::Stacks;
-use super::walk::Walker;
 
 /// A profile: tables of values, and the samples.
 #[derive(Debug, Clone)]
@@ -108,7 +107,7 @@ impl Profile {
         self.stacks.add(locations)
     }
 
-    /// Adds samples; equal ones (stack and runner) are counted together.
+    /// Adds samples; [most](Samples) equal ones (stack and runner) are counted together.
     pub fn add_sample(&mut self, sample: Sample) {
         self.samples.add(sample);
     }
@@ -127,6 +126,11 @@ impl Profile {
     /// The samples, in the order in which they were first seen.
     pub fn samples(&self) -> &[Sample] {
         self.samples.list()
+    }
+
+    /// The samples, those of one stack and one runner counted together.
+    pub fn distinct_samples(&self) -> Vec<Sample> {
+        self.samples.distinct()
     }
 
     /// The number of samples.
@@ -171,6 +175,11 @@ impl Profile {
         self.locations.iter().enumerate().map(|(at, location)| (LocationId(position(at)), location))
     }
 
+    /// All runners, at the positions of their handles.
+    pub fn runners(&self) -> impl ExactSizeIterator<Item = &Runner> {
+        self.runners.items.iter()
+    }
+
     /// The runner of a handle.
     pub fn runner(&self, id: RunnerId) -> &Runner {
         &self.runners.items[id.0 as usize]
@@ -191,28 +200,37 @@ impl Profile {
         self.stacks.count()
     }
 
-    /// Every stack but [`StackId::EMPTY`], with its locations, root first.
-    pub fn stacks(&self) -> impl ExactSizeIterator<Item = (StackId, &[LocationId])> {
-        self.stacks.iter()
-    }
-
     /// The locations of a stack, root first.
-    pub fn stack(&self, stack: StackId) -> &[LocationId] {
-        self.stacks.get(stack)
+    pub fn stack(&self, stack: StackId) -> Vec<LocationId> {
+        let mut locations = Vec::new();
+        self.stacks.get(stack, &mut locations);
+        locations
     }
 
-    /// Before the root of a stack.
-    pub fn walker(&self, stack: StackId) -> Walker {
-        Walker::new(self.stacks.range(stack))
+    /// The locations of a stack, leaf first.
+    pub fn leaf_first(&self, stack: StackId) -> impl Iterator<Item = LocationId> {
+        self.stacks.leaf_first(stack)
     }
 
-    /// The frames of a stack, root first.
-    pub fn frames_root_first(&self, stack: StackId) -> impl DoubleEndedIterator<Item = Frame> {
-        self.stack(stack).iter().flat_map(|location| self.frames(*location).iter().copied())
+    /// The frames of a stack, leaf first.
+    pub fn frames_leaf_first(&self, stack: StackId) -> impl Iterator<Item = Frame> {
+        self.leaf_first(stack).flat_map(|location| self.frames(location).iter().rev().copied())
     }
 
     /// The innermost frame of a stack.
     pub fn leaf(&self, stack: StackId) -> Option<Frame> {
-        self.frames_root_first(stack).next_back()
+        self.frames_leaf_first(stack).next()
+    }
+
+    /// What is said of the innermost frame of each stack, at the positions of [`StackId::index`].
+    pub fn by_leaf<T: Copy>(&self, of: impl Fn(&Frame) -> T) -> Vec<Option<T>> {
+        let innermost: Vec<Option<T>> = self.locations().map(|(id, _)| self.frames(id).last().map(&of)).collect();
+        let mut said: Vec<Option<T>> = vec![None; self.stack_count()];
+        // Callers come first.
+        for stack in self.stacks.ids() {
+            let own = self.stacks.piece(stack).iter().rev().find_map(|location| innermost[location.index()]);
+            said[stack.index()] = own.or(said[self.stacks.caller(stack).index()]);
+        }
+        said
     }
 }

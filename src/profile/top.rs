@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::{Frame, FunctionId, Profile, StackId, Walker};
+use super::{Frame, FunctionId, Profile, StackId, Walk, Walker};
 
 /// One line of the table of hot functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,11 +48,8 @@ impl Top {
         for sample in profile.samples() {
             add(&mut weights[sample.stack.index()], sample.weight);
         }
-        let stacks: Vec<(StackId, u64)> = profile
-            .stacks()
-            .map(|(stack, _)| (stack, weights[stack.index()]))
-            .filter(|(_, weight)| *weight > 0)
-            .collect();
+        let stacks = profile.stacks.ids().map(|stack| (stack, weights[stack.index()]));
+        let stacks: Vec<(StackId, u64)> = stacks.filter(|(_, weight)| *weight > 0).collect();
         let total = profile.total_weight();
         Self { functions: functions(profile, &stacks), path: path(profile, &stacks, total), total }
     }
@@ -66,16 +63,15 @@ fn functions(profile: &Profile, stacks: &[(StackId, u64)]) -> Vec<FunctionRow> {
     // The stack that each function was counted in last: a recursive call is counted once.
     let mut counted = vec![StackId::EMPTY; rows.len()];
     for (stack, weight) in stacks {
-        let mut leaf = None;
-        for frame in profile.frames_root_first(*stack) {
+        let mut is_leaf = true;
+        for frame in profile.frames_leaf_first(*stack) {
             let at = frame.function.index();
+            if std::mem::replace(&mut is_leaf, false) {
+                add(&mut rows[at].self_weight, *weight);
+            }
             if std::mem::replace(&mut counted[at], *stack) != *stack {
                 add(&mut rows[at].cumulative_weight, *weight);
             }
-            leaf = Some(at);
-        }
-        if let Some(leaf) = leaf {
-            add(&mut rows[leaf].self_weight, *weight);
         }
     }
     rows.retain(|row| row.cumulative_weight > 0);
@@ -86,18 +82,22 @@ fn functions(profile: &Profile, stacks: &[(StackId, u64)]) -> Vec<FunctionRow> {
 }
 
 fn path(profile: &Profile, stacks: &[(StackId, u64)], total: u64) -> Vec<PathRow> {
+    let walk = Walk::of(profile, [stacks.iter().copied()]);
     let mut path: Vec<PathRow> = Vec::new();
-    let mut at: Vec<(Walker, u64)> = stacks.iter().map(|(stack, weight)| (profile.walker(*stack), *weight)).collect();
+    let mut walkers: Vec<Walker> = walk.roots(0).collect();
     loop {
         let mut by_function: BTreeMap<FunctionId, Step> = BTreeMap::new();
         let mut passed_on = 0;
-        for (mut walker, weight) in at {
-            let Some((frame, _)) = walker.step(profile) else { continue };
+        while let Some(mut walker) = walkers.pop() {
+            let Some((frame, _)) = walk.step(&mut walker) else {
+                walkers.extend(walk.callees(&walker));
+                continue;
+            };
             let step = by_function.entry(frame.function).or_default();
-            add(&mut step.weight, weight);
-            add(step.lines.entry(frame.line).or_default(), weight);
-            step.walkers.push((walker, weight));
-            add(&mut passed_on, weight);
+            add(&mut step.weight, walker.weight);
+            add(step.lines.entry(frame.line).or_default(), walker.weight);
+            add(&mut passed_on, walker.weight);
+            step.walkers.push(walker);
         }
         let heaviest = by_function
             .into_iter()
@@ -110,7 +110,7 @@ fn path(profile: &Profile, stacks: &[(StackId, u64)], total: u64) -> Vec<PathRow
         let line = step.lines.iter().min_by_key(|(line, weight)| (Reverse(**weight), **line));
         let frame = Frame { function, line: line.map_or(0, |(line, _)| *line) };
         path.push(PathRow { frame, weight: step.weight });
-        at = step.walkers;
+        walkers = step.walkers;
     }
 }
 
@@ -119,7 +119,7 @@ fn path(profile: &Profile, stacks: &[(StackId, u64)], total: u64) -> Vec<PathRow
 struct Step {
     weight: u64,
     lines: BTreeMap<u32, u64>,
-    walkers: Vec<(Walker, u64)>,
+    walkers: Vec<Walker>,
 }
 
 fn name(profile: &Profile, function: FunctionId) -> &str {

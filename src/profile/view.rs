@@ -85,7 +85,7 @@ impl Profile {
     /// The function above Go's root in a stack, which its goroutine was started with.
     fn entry_of(&self, stack: StackId) -> Option<StrId> {
         let mut above = None;
-        for frame in self.frames_root_first(stack).rev() {
+        for frame in self.frames_leaf_first(stack) {
             let callee = above.replace(frame);
             if self.str(self.function(frame.function).name) == GOEXIT {
                 return callee.map(|entry| self.function(entry.function).display);

@@ -43,7 +43,7 @@ pub(super) fn merge(
         };
         last = Some((root, start));
         let locations = profile.stack(sample.stack);
-        let same = path.iter().zip(locations).take_while(|((known, _), location)| known == *location).count();
+        let same = path.iter().zip(&locations).take_while(|((known, _), location)| known == *location).count();
         path.truncate(same);
         let mut node = path.last().map_or(start, |(_, node)| *node);
         for location in &locations[same..] {

@@ -3,17 +3,12 @@
 //! All stacks are taken one frame further at a time: those that come to frames of the same name go on together. What no
 //! frame is drawn of is not looked at. Independent work uses the cores, and shows nowhere in what comes out.
 
+use std::sync::{Mutex, PoisonError};
+
 use rayon::prelude::*;
 
-use super::tree::{ALL, TextId};
-use crate::profile::{Profile, Walker, position};
-
-/// A stack on its way to the leaf, and the width of the samples that have it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Walked {
-    pub(super) walker: Walker,
-    pub(super) width: u64,
-}
+use super::tree::{ALL, Part, TextId};
+use crate::profile::{Profile, Walk, Walker, position};
 
 /// Frames of the same name that one such frame calls, in all stacks of a process.
 #[derive(Debug, Clone, Copy)]
@@ -25,216 +20,162 @@ pub(super) struct Merged {
     pub(super) inlined: bool,
 }
 
-impl Merged {
-    /// What stands for everything.
-    fn all(width: u64) -> Self {
-        Self { parent: ALL, text: TextId::NONE, width, inlined: false }
-    }
-}
-
-/// A node and the stacks that have come to it.
-struct Group {
-    node: usize,
-    stacks: Vec<Walked>,
-}
-
-/// A group of more stacks than this is worth the while of all cores together; those of less are taken by one each.
-pub(super) const LARGE: usize = 1 << 15;
-
-/// No position.
-const NOWHERE: u32 = u32::MAX;
-
-/// Merges the stacks of processes, each with its text, above what stands for everything and is as wide as `total`. `texts`
-/// are those of functions, and a group of more stacks than `large` is taken further by all cores. Callers come before
-/// their callees, and none is narrower than `narrowest`.
-pub(super) fn merge(
-    large: usize,
-    profile: &Profile,
-    texts: Vec<TextId>,
-    processes: Vec<(TextId, Vec<Walked>)>,
-    total: u64,
-    narrowest: u64,
-) -> Vec<Merged> {
-    let single = profile.locations().map(|(location, _)| match profile.frames(location) {
-        [frame] => texts[frame.function.index()],
-        _ => TextId::NONE,
-    });
-    let merging = Merging { profile, single: single.collect(), texts, narrowest };
-    let mut nodes = vec![Merged::all(total)];
-    let mut pending = Vec::new();
-    for (text, stacks) in processes {
-        let width = stacks.iter().map(|stack| stack.width).sum();
-        if width >= narrowest {
-            nodes.push(Merged { parent: ALL, text, width, inlined: false });
-            pending.push(Group { node: nodes.len() - 1, stacks });
-        }
-    }
-    let mut small = Vec::new();
-    while let Some(group) = pending.pop() {
-        if group.stacks.len() > large {
-            pending.extend(merging.grow(group, &mut nodes));
-        } else {
-            small.push(group);
-        }
-    }
-    let small = small.into_par_iter();
-    let grown: Vec<(usize, Vec<Merged>)> =
-        small.map_init(|| merging.known(), |known, group| (group.node, merging.grow_up(group.stacks, known))).collect();
-    for (node, above) in grown {
-        let moved = nodes.len();
-        let parent = |parent: usize| parent.checked_sub(1).map_or(node, |before| moved + before);
-        nodes.extend(above.into_iter().map(|merged| Merged { parent: parent(merged.parent), ..merged }));
-    }
-    nodes
-}
-
 /// Merges stacks by what is shown of them.
-struct Merging<'p> {
-    profile: &'p Profile,
+pub(super) struct Merging<'p> {
+    walk: &'p Walk<'p>,
     /// By function.
     texts: Vec<TextId>,
     /// By location, of those with one frame; else [`TextId::NONE`]. Most have one, and it is all that is asked of them.
     single: Vec<TextId>,
     narrowest: u64,
+    /// What no core uses just now.
+    scratch: Mutex<Vec<Scratch>>,
 }
 
-/// The frames that stacks come to next.
-#[derive(Default)]
-struct Callees {
-    /// Different ones, and how many stacks come to each.
-    list: Vec<(Merged, usize)>,
-    /// For each stack the position of its own in the list.
-    next: Vec<u32>,
+/// What a core has for itself, and keeps from one group to the next.
+struct Scratch {
+    /// For each text its position in `callees`; [`NOWHERE`] between groups.
+    known: Vec<u32>,
+    /// The frames that a group comes to next, and how many of its walkers come to each.
+    callees: Vec<(Merged, usize)>,
+    /// These walkers, and for each the position of its own.
+    moved: Vec<(Walker, u32)>,
 }
 
-impl Merging<'_> {
-    /// Grows one group as far as it goes: the nodes above it, whose parents count from one for the first of these, and
-    /// from nought for the group's own.
-    fn grow_up(&self, stacks: Vec<Walked>, known: &mut [u32]) -> Vec<Merged> {
-        let mut nodes = vec![Merged::all(0)];
-        let mut callees = Callees::default();
-        let mut pending = vec![Group { node: ALL, stacks }];
-        while let Some(Group { node, mut stacks }) = pending.pop() {
-            callees.find(self, node, &mut stacks, known);
-            pending.extend(self.split(&callees, &[(&stacks, &callees.next)], &mut nodes));
+const NOWHERE: u32 = u32::MAX;
+
+/// Calls within calls take stack, and where a program called itself more often than this there is little to share.
+const MOST_SHARED: usize = 128;
+
+impl<'p> Merging<'p> {
+    /// `walk` is through stacks of `profile`, and `texts` are those of its functions. Nothing narrower than `narrowest`
+    /// is merged.
+    pub(super) fn new(profile: &Profile, walk: &'p Walk<'p>, texts: Vec<TextId>, narrowest: u64) -> Self {
+        let single = profile.locations().map(|(location, _)| match profile.frames(location) {
+            [frame] => texts[frame.function.index()],
+            _ => TextId::NONE,
+        });
+        Self { walk, single: single.collect(), texts, narrowest, scratch: Mutex::default() }
+    }
+
+    /// Merges the stacks of each part above what stands for everything and is as wide as `total`. What stands above frames
+    /// wider than `wide` is shared out among the cores. Callers come before their callees.
+    pub(super) fn merge(&self, parts: &[Part], total: u64, wide: u64) -> Vec<Merged> {
+        let mut nodes = vec![Merged { parent: ALL, text: TextId::NONE, width: total, inlined: false }];
+        let drawn = parts.par_iter().enumerate().filter(|(_, part)| part.width >= self.narrowest);
+        let drawn = drawn.map(|(at, part)| {
+            let process = Merged { parent: ALL, text: part.text, width: part.width, inlined: false };
+            self.grow_shared(process, self.walk.roots(at).collect(), wide, 0)
+        });
+        for process in drawn.collect::<Vec<_>>() {
+            append(&mut nodes, process);
         }
-        nodes.remove(ALL);
         nodes
     }
 
-    /// Takes a large group one frame further, on all cores.
-    fn grow(&self, group: Group, nodes: &mut Vec<Merged>) -> Vec<Group> {
-        let Group { node, mut stacks } = group;
-        let chunk = stacks.len().div_ceil(rayon::current_num_threads());
-        let find = |stacks: &mut [Walked]| {
-            let mut callees = Callees::default();
-            callees.find(self, node, stacks, &mut self.known());
-            callees
-        };
-        let mut found: Vec<Callees> = stacks.par_chunks_mut(chunk).map(find).collect();
-        let (first, others) = found.split_at_mut(1);
-        let Some(whole) = first.first_mut() else { return Vec::new() };
-        let mut known = self.known();
-        for (at, (merged, _)) in (0..).zip(&whole.list) {
-            known[merged.text.index()] = at;
+    /// As [`Merging::grow_up`], on all cores. `depth`: how many calls of itself this one is in.
+    fn grow_shared(&self, frame: Merged, walkers: Vec<Walker>, wide: u64, depth: usize) -> Vec<Merged> {
+        if frame.width <= wide || depth == MOST_SHARED {
+            return self.grow_up(frame, walkers);
         }
-        for other in &mut *others {
-            whole.add(other, &mut known);
+        let callees = self.with_scratch(|scratch| self.grow(walkers, scratch));
+        let callees = callees.into_par_iter().with_max_len(1);
+        let callees = callees.map(|(callee, walkers)| self.grow_shared(callee, walkers, wide, depth + 1));
+        let mut nodes = vec![frame];
+        for callee in callees.collect::<Vec<_>>() {
+            append(&mut nodes, callee);
         }
-        let next = std::iter::once(&whole.next).chain(others.iter().map(|other| &other.next));
-        let pieces: Vec<_> = stacks.chunks(chunk).zip(next.map(Vec::as_slice)).collect();
-        self.split(whole, &pieces, nodes)
+        nodes
     }
 
-    /// Adds the frames that are wide enough, and gives the stacks that go on from each of them.
-    fn split(&self, callees: &Callees, stacks: &[(&[Walked], &[u32])], nodes: &mut Vec<Merged>) -> Vec<Group> {
-        let mut groups = Vec::new();
-        // By callee, the position of its group.
-        let mut places = Vec::with_capacity(callees.list.len());
-        for (merged, count) in &callees.list {
-            if merged.width < self.narrowest {
-                places.push(usize::MAX);
-                continue;
-            }
-            places.push(groups.len());
-            nodes.push(*merged);
-            groups.push(Group { node: nodes.len() - 1, stacks: Vec::with_capacity(*count) });
-        }
-        for (stacks, next) in stacks {
-            for (stack, callee) in stacks.iter().zip(*next) {
-                let place = places.get(*callee as usize).and_then(|place| groups.get_mut(*place));
-                if let Some(group) = place {
-                    group.stacks.push(*stack);
+    /// A frame and everything above it. Parents are by position among these, and the frame itself is the first.
+    fn grow_up(&self, frame: Merged, walkers: Vec<Walker>) -> Vec<Merged> {
+        let mut nodes = vec![frame];
+        let mut pending = vec![(ALL, walkers)];
+        self.with_scratch(|scratch| {
+            while let Some((parent, walkers)) = pending.pop() {
+                for (callee, walkers) in self.grow(walkers, scratch) {
+                    pending.push((nodes.len(), walkers));
+                    nodes.push(Merged { parent, ..callee });
                 }
             }
-        }
-        groups
+        });
+        nodes
     }
 
-    /// For each text no position.
-    fn known(&self) -> Vec<u32> {
-        let texts = self.texts.iter().map(|text| text.index() + 1).max();
-        vec![NOWHERE; texts.unwrap_or(0)]
+    /// Lends what a core needs for itself; there are as many as were ever needed at once.
+    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+        let idle = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = idle.unwrap_or_else(|| {
+            let texts = self.texts.iter().map(|text| text.index() + 1).max();
+            Scratch { known: vec![NOWHERE; texts.unwrap_or(0)], callees: Vec::new(), moved: Vec::new() }
+        });
+        let done = work(&mut scratch);
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        done
     }
-}
 
-impl Callees {
-    /// Takes stacks one frame further. `known` has no position for any text, before and after.
-    fn find(&mut self, merging: &Merging<'_>, parent: usize, stacks: &mut [Walked], known: &mut [u32]) {
-        let Self { list, next } = self;
-        list.clear();
-        next.clear();
-        next.extend(stacks.iter_mut().map(|stack| {
-            let single = stack.walker.ahead(merging.profile).map_or(TextId::NONE, |at| merging.single[at.index()]);
-            let (text, inlined) = if single == TextId::NONE {
-                let Some((frame, inlined)) = stack.walker.step(merging.profile) else { return NOWHERE };
-                (merging.texts[frame.function.index()], inlined)
-            } else {
-                stack.walker.pass();
+    /// Takes walkers one frame further: the frames that are wide enough, whose parent is still to be said, and the walkers that
+    /// go on from each of them.
+    fn grow(&self, mut walkers: Vec<Walker>, scratch: &mut Scratch) -> Vec<(Merged, Vec<Walker>)> {
+        let Scratch { known, callees, moved } = scratch;
+        while let Some(mut walker) = walkers.pop() {
+            let single = self.walk.ahead(&walker).map_or(TextId::NONE, |location| self.single[location.index()]);
+            let (text, inlined) = if single != TextId::NONE {
+                walker.pass();
                 (single, false)
+            } else if let Some((frame, inlined)) = self.walk.step(&mut walker) {
+                (self.texts[frame.function.index()], inlined)
+            } else {
+                walkers.extend(self.walk.callees(&walker));
+                continue;
             };
             let at = &mut known[text.index()];
             if *at == NOWHERE {
-                *at = position(list.len());
-                list.push((Merged { parent, text, width: 0, inlined: true }, 0));
+                *at = position(callees.len());
+                callees.push((Merged { parent: ALL, text, width: 0, inlined: true }, 0));
             }
-            let (merged, count) = &mut list[*at as usize];
-            merged.width += stack.width;
+            let (merged, count) = &mut callees[*at as usize];
+            merged.width += walker.weight;
             merged.inlined &= inlined;
             *count += 1;
-            *at
-        }));
-        for (merged, _) in list {
+            moved.push((walker, *at));
+        }
+        let mut grown: Vec<(Merged, Vec<Walker>)> = Vec::new();
+        // Each callee's position becomes that of its group.
+        let mut groups = Vec::with_capacity(callees.len());
+        for (merged, count) in callees.drain(..) {
             known[merged.text.index()] = NOWHERE;
-        }
-    }
-
-    /// Adds those of other stacks, whose positions become these. `known` has the positions of all texts here.
-    fn add(&mut self, other: &mut Self, known: &mut [u32]) {
-        let mut places = Vec::with_capacity(other.list.len());
-        for (theirs, count) in &other.list {
-            let at = &mut known[theirs.text.index()];
-            if *at == NOWHERE {
-                *at = position(self.list.len());
-                self.list.push((Merged { width: 0, inlined: true, ..*theirs }, 0));
+            let is_wide = merged.width >= self.narrowest;
+            groups.push(if is_wide { grown.len() } else { usize::MAX });
+            if is_wide {
+                grown.push((merged, Vec::with_capacity(count)));
             }
-            let (merged, all) = &mut self.list[*at as usize];
-            merged.width += theirs.width;
-            merged.inlined &= theirs.inlined;
-            *all += count;
-            places.push(*at);
         }
-        for at in &mut other.next {
-            *at = places.get(*at as usize).copied().unwrap_or(NOWHERE);
+        for (walker, callee) in moved.drain(..) {
+            if let Some((_, walkers)) = grown.get_mut(groups[callee as usize]) {
+                walkers.push(walker);
+            }
         }
+        grown
     }
+}
+
+/// Adds a tree above the first of some nodes.
+fn append(nodes: &mut Vec<Merged>, tree: Vec<Merged>) {
+    let first = nodes.len();
+    nodes.extend(tree.into_iter().enumerate().map(|(at, node)| match at {
+        0 => Merged { parent: ALL, ..node },
+        _ => Merged { parent: first + node.parent, ..node },
+    }));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Merged, Walked, merge};
+    use super::{Merged, Merging};
     use crate::profile::fixture::Fixture;
-    use crate::render::flamegraph::tree::{ALL, TextId};
+    use crate::profile::{StackId, Walk};
+    use crate::render::flamegraph::tree::{ALL, Part, TextId};
 
     /// The way from the root to each frame, its width, and whether all of it is inlined; sorted.
     fn frames(nodes: &[Merged]) -> Vec<(Vec<usize>, u64, bool)> {
@@ -251,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_all_cores_take_further_give_the_same() {
+    fn groups_of_any_width_give_the_same() {
         let mut fixture = Fixture::new();
         for at in 0..600 {
             let (outer, inner) = (at % 3, at % 7);
@@ -261,22 +202,21 @@ mod tests {
         }
         let profile = &fixture.profile;
         let texts: Vec<TextId> = profile.functions().map(|(id, _)| TextId::at(id.index())).collect();
-        let walked =
-            |sample: &crate::profile::Sample| Walked { walker: profile.walker(sample.stack), width: sample.count };
-        let stacks: Vec<Walked> = profile.samples().iter().map(walked).collect();
-        let merged = |most, narrowest| {
-            let processes = vec![(TextId::at(texts.len()), stacks.clone())];
-            let nodes = merge(most, profile, texts.clone(), processes, 1800, narrowest);
+        let stacks: Vec<(StackId, u64)> = profile.samples().iter().map(|sample| (sample.stack, sample.count)).collect();
+        let walk = Walk::of(profile, [stacks.iter().copied()]);
+        let merged = |wide, narrowest| {
+            let part = Part { text: TextId::at(texts.len()), samples: Vec::new(), width: 1800 };
+            let nodes = Merging::new(profile, &walk, texts.clone(), narrowest).merge(&[part], 1800, wide);
             assert!(nodes.iter().enumerate().skip(1).all(|(at, node)| node.parent < at && node.width >= narrowest));
             assert_eq!(nodes[ALL].width, 1800);
             frames(&nodes)
         };
         for narrowest in [1, 2, 90] {
-            let alone = merged(usize::MAX, narrowest);
+            let alone = merged(u64::MAX, narrowest);
             let inlined = alone.iter().filter(|frame| frame.2).count();
             assert_eq!((alone.len() > 5, inlined > 0), (true, narrowest < 90), "{} frames", alone.len());
-            for most in [0, 1, 100, 500] {
-                assert!(merged(most, narrowest) == alone, "large from {most} on, narrowest {narrowest}");
+            for wide in [0, 1, 100, 500] {
+                assert!(merged(wide, narrowest) == alone, "wide from {wide} on, narrowest {narrowest}");
             }
         }
     }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use foldhash::fast::RandomState;
 
 use super::measure::Measure;
-use super::merge::{LARGE, Merged, Walked, merge};
-use crate::profile::{Origin, Profile, position};
+use super::merge::{Merged, Merging};
+use crate::profile::{Frame, Function, Origin, Profile, Walk, position};
 use crate::render::name;
 
 /// More frames than this are not drawn: they keep a browser waiting and the file large, and the
@@ -17,6 +17,10 @@ pub(super) const MAX_FRAMES: usize = 8_000;
 /// Frames narrower than one part in so many of the whole are not drawn: about half a pixel. Needles of one
 /// deep sample each would make the image several times as high and show nothing.
 const MIN_WIDTH: u64 = 2_000;
+
+/// Frames wider than one part in so many of the whole are made on all cores together, and what stands above the others by
+/// one core each.
+const WIDE: u64 = 64;
 
 /// Longer names are shortened in the middle. Frames of names that are then equal are merged.
 const MAX_NAME: usize = 200;
@@ -64,6 +68,14 @@ pub(super) struct Tree {
     dropped: usize,
 }
 
+/// The samples of a process.
+pub(super) struct Part {
+    pub(super) text: TextId,
+    /// By position in [`Profile::samples`].
+    pub(super) samples: Vec<u32>,
+    pub(super) width: u64,
+}
+
 struct Node {
     parent: usize,
     text: TextId,
@@ -79,28 +91,23 @@ impl Tree {
     /// to be seen; then drops the narrowest if there are too many.
     pub(super) fn of(profile: &Profile, measure: &Measure) -> Self {
         let mut texts = Texts::default();
-        let functions: Vec<TextId> = profile
-            .functions()
-            .map(|(_, function)| {
-                let name = name::folded_frame(profile.str(function.display));
-                texts.id(&name, Class::Function(function.origin))
-            })
-            .collect();
         let (parts, total) = parts(profile, measure, &mut texts);
+        let (walk, (functions, origins)) =
+            rayon::join(|| walk(profile, measure, &parts), || (texts.of_functions(profile), origins(profile, measure)));
         let narrowest = total.div_ceil(MIN_WIDTH).max(1);
-        let merge = || merge(LARGE, profile, functions, parts, total, narrowest);
-        let (merged, origins) = rayon::join(merge, || origins(profile, measure));
+        let merged = Merging::new(profile, &walk, functions, narrowest).merge(&parts, total, total / WIDE);
         let (drawn, dropped) = widest(&merged);
         let mut nodes = vec![Node { parent: ALL, text: TextId::NONE, ending: total }];
         let mut places = vec![ALL; merged.len()];
+        let mut shown = Texts::default();
         for (at, node) in merged.iter().enumerate().filter(|(at, _)| drawn.contains(at)) {
-            let text = if node.inlined { texts.inlined(node.text) } else { node.text };
+            let text = shown.same(&texts, node.text, node.inlined);
             let parent = places[node.parent];
             nodes[parent].ending -= node.width;
             nodes.push(Node { parent, text, ending: node.width });
             places[at] = nodes.len() - 1;
         }
-        Tree { texts: texts.list, nodes, origins, total, dropped }
+        Tree { texts: shown.list, nodes, origins, total, dropped }
     }
 
     /// The width of everything.
@@ -162,35 +169,38 @@ impl Tree {
     }
 }
 
-/// The stacks of each process, each once, and the width of everything.
-fn parts(profile: &Profile, measure: &Measure, texts: &mut Texts) -> (Vec<(TextId, Vec<Walked>)>, u64) {
-    const NOWHERE: u32 = u32::MAX;
-    let mut parts: Vec<(TextId, Vec<Walked>)> = Vec::new();
-    let (mut total, mut processes) = (0, HashMap::with_hasher(RandomState::default()));
-    // The part that each stack was added to last, and its position there.
-    let mut known = vec![(NOWHERE, 0); profile.stack_count()];
-    for sample in profile.samples() {
+/// The samples of each process, and the width of everything.
+fn parts(profile: &Profile, measure: &Measure, texts: &mut Texts) -> (Vec<Part>, u64) {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut part_of = |process: &str| {
+        let text = texts.id(&name::folded_process(process), Class::Process);
+        let known = parts.iter().position(|part| part.text == text);
+        position(known.unwrap_or_else(|| {
+            parts.push(Part { text, samples: Vec::new(), width: 0 });
+            parts.len() - 1
+        }))
+    };
+    let mut processes = HashMap::new();
+    let by_runner = profile
+        .runners()
+        .map(|runner| *processes.entry(runner.process).or_insert_with_key(|process| part_of(profile.str(*process))));
+    let by_runner: Vec<u32> = by_runner.collect();
+    let mut total = 0;
+    for (at, sample) in (0..).zip(profile.samples()) {
         let width = measure.width(sample);
+        let part = &mut parts[by_runner[sample.runner.index()] as usize];
+        part.samples.push(at);
+        part.width += width;
         total += width;
-        let process = profile.runner(sample.runner).process;
-        let part = *processes.entry(process).or_insert_with(|| {
-            let text = texts.id(&name::folded_process(profile.str(process)), Class::Process);
-            let known = parts.iter().position(|(known, _)| *known == text);
-            position(known.unwrap_or_else(|| {
-                parts.push((text, Vec::new()));
-                parts.len() - 1
-            }))
-        });
-        let stacks = &mut parts[part as usize].1;
-        let (last, at) = &mut known[sample.stack.index()];
-        if *last == part {
-            stacks[*at as usize].width += width;
-        } else if width > 0 {
-            (*last, *at) = (part, position(stacks.len()));
-            stacks.push(Walked { walker: profile.walker(sample.stack), width });
-        }
     }
     (parts, total)
+}
+
+/// The stacks of each part.
+fn walk<'p>(profile: &'p Profile, measure: &Measure, parts: &[Part]) -> Walk<'p> {
+    let samples = profile.samples();
+    let stack = |at: &u32| (samples[*at as usize].stack, measure.width(&samples[*at as usize]));
+    Walk::of(profile, parts.iter().map(|part| part.samples.iter().map(stack)))
 }
 
 /// The nodes that are drawn, and how many are not although they are wide enough. A caller is chosen before its callees,
@@ -205,29 +215,36 @@ fn widest(nodes: &[Merged]) -> (HashSet<usize>, usize) {
 
 /// The widths of the samples that end in functions of each origin.
 fn origins(profile: &Profile, measure: &Measure) -> BTreeMap<Origin, u64> {
-    let mut origins = BTreeMap::new();
-    for (location, _) in profile.locations() {
-        for frame in profile.frames(location) {
-            origins.entry(profile.function(frame.function).origin).or_default();
-        }
+    let origin = |frame: &Frame| profile.function(frame.function).origin;
+    let mut widths = [None; Origin::ALL.len()];
+    for frame in profile.locations().flat_map(|(id, _)| profile.frames(id)) {
+        widths[origin(frame) as usize] = Some(0);
     }
+    let ends = profile.by_leaf(origin);
     for sample in profile.samples() {
-        if let Some(leaf) = profile.leaf(sample.stack) {
-            *origins.entry(profile.function(leaf.function).origin).or_default() += measure.width(sample);
+        if let Some(origin) = ends[sample.stack.index()] {
+            *widths[origin as usize].get_or_insert(0) += measure.width(sample);
         }
     }
-    origins
+    Origin::ALL.into_iter().filter_map(|origin| Some((origin, widths[origin as usize]?))).collect()
 }
 
 /// Distinct (name, class)es.
 #[derive(Default)]
 struct Texts {
     list: Vec<(String, Class)>,
-    ids: HashMap<(String, Class), TextId>,
-    inlined: HashMap<TextId, TextId>,
+    ids: HashMap<(String, Class), TextId, RandomState>,
 }
 
 impl Texts {
+    /// Those of all functions.
+    fn of_functions(&mut self, profile: &Profile) -> Vec<TextId> {
+        let id = |(_, function): (_, &Function)| {
+            self.id(&name::folded_frame(profile.str(function.display)), Class::Function(function.origin))
+        };
+        profile.functions().map(id).collect()
+    }
+
     fn id(&mut self, name: &str, class: Class) -> TextId {
         self.exactly((name::shorten(name, MAX_NAME).into_owned(), class))
     }
@@ -240,15 +257,10 @@ impl Texts {
         })
     }
 
-    /// The same function, inlined.
-    fn inlined(&mut self, id: TextId) -> TextId {
-        if let Some(known) = self.inlined.get(&id) {
-            return *known;
-        }
-        let (name, class) = &self.list[id.index()];
-        let marked = (format!("{name}{INLINED}"), *class);
-        let marked = self.exactly(marked);
-        self.inlined.insert(id, marked);
-        marked
+    /// One of other texts, marked where it stands for calls that were inlined.
+    fn same(&mut self, others: &Self, id: TextId, inlined: bool) -> TextId {
+        let (text, class) = &others.list[id.index()];
+        let text = if inlined { format!("{text}{INLINED}") } else { text.clone() };
+        self.exactly((text, *class))
     }
 }

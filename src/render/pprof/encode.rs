@@ -25,7 +25,8 @@ pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
         ids: HashMap::new(),
         list: Vec::new(),
     };
-    let sample = profile.samples().iter().map(|sample| encode_sample(sample, &mut locations, &mut strings)).collect();
+    let samples = profile.distinct_samples();
+    let sample = samples.iter().map(|sample| encode_sample(sample, &mut locations, &mut strings)).collect();
     let location = locations.list;
     let mapping = mappings.encode(&mut strings);
     let function = encode_functions(profile, &mut strings);
@@ -151,9 +152,9 @@ impl<'a> Mappings<'a> {
         let mut order: Vec<_> = profile.mappings().collect();
         let mut main_frames = vec![0_u64; order.len()];
         let mut lines = vec![false; order.len()];
-        for location in profile.stacks().flat_map(|(_, locations)| locations) {
-            let Some(at) = profile.location(*location).mapping.map(MappingId::index) else { continue };
-            for frame in profile.frames(*location) {
+        for (id, location) in profile.locations() {
+            let Some(at) = location.mapping.map(MappingId::index) else { continue };
+            for frame in profile.frames(id) {
                 main_frames[at] += u64::from(profile.function(frame.function).origin == Origin::Main);
                 lines[at] |= frame.line > 0;
             }
@@ -208,9 +209,9 @@ type Place = (u64, u64, Vec<wire::Line>);
 impl Locations<'_> {
     /// The locations of a stack, leaf first.
     fn of_stack(&mut self, stack: StackId) -> Vec<u64> {
-        let leaf_first = self.profile.stack(stack).iter().rev();
-        let shown = leaf_first.filter(|location| !self.profile.frames(**location).is_empty());
-        shown.map(|location| self.id(*location)).collect()
+        let profile = self.profile;
+        let shown = profile.leaf_first(stack).filter(|location| !profile.frames(*location).is_empty());
+        shown.map(|location| self.id(location)).collect()
     }
 
     fn id(&mut self, location: LocationId) -> u64 {

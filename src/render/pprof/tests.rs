@@ -117,7 +117,7 @@ fn a_place_is_one_location() {
 
     // That a frame was restored says nothing about the place.
     let profile = &mut fixture.profile;
-    let [caller, leaf] = *profile.stack(profile.samples()[0].stack) else { panic!("two locations") };
+    let [caller, leaf] = profile.stack(profile.samples()[0].stack)[..] else { panic!("two locations") };
     let (location, frames) = (Location { repaired: true, ..*profile.location(leaf) }, profile.frames(leaf).to_vec());
     let repaired = profile.add_location(location, frames);
     let stack = profile.add_stack(&[caller, repaired]);
