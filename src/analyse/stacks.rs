@@ -100,20 +100,16 @@ impl Resolved {
         places.iter().rposition(|place| self.ends.get(place.index()).copied().unwrap_or_default())
     }
 
-    /// What is shown of the last piece of a stack: its caller, where that is shown too, and each place, or `None` for one of
-    /// several hidden ones in a row. Nothing tells one hidden function from another: those are one frame.
-    fn shown<'s>(
-        &'s self,
-        stacks: &'s Stacks,
-        stack: StackId,
-    ) -> (StackId, impl Iterator<Item = Option<LocationId>> + 's) {
+    /// What is shown of the last piece of a stack: its caller, where that is shown too, and its places. Nothing tells one
+    /// hidden function from another: of those in a row, the first is shown.
+    fn shown<'s>(&'s self, stacks: &'s Stacks, stack: StackId) -> (StackId, impl Iterator<Item = LocationId> + 's) {
         let places = stacks.piece(stack);
         let end = self.end(places);
         let caller = if end.is_some() { StackId::EMPTY } else { stacks.caller(stack) };
         let mut last_hidden = stacks.piece(caller).last().is_some_and(|place| self.slot(*place).hidden);
-        let shown = places[end.unwrap_or(0)..].iter().map(move |place| {
+        let shown = places[end.unwrap_or(0)..].iter().copied().filter(move |place| {
             let hidden = self.slot(*place).hidden;
-            (!(std::mem::replace(&mut last_hidden, hidden) && hidden)).then_some(*place)
+            !(std::mem::replace(&mut last_hidden, hidden) && hidden)
         });
         (caller, shown)
     }
@@ -193,7 +189,7 @@ pub(super) fn add_samples(
     altered.sort_unstable();
     for stack in altered.into_iter().rev() {
         let (caller, shown) = resolved.shown(&stacks, stack);
-        let shown: Vec<LocationId> = shown.flatten().collect();
+        let shown: Vec<LocationId> = shown.collect();
         stacks.rewrite(stack, caller, &shown);
     }
     let other = |stack: StackId| {
@@ -287,8 +283,7 @@ impl Figures {
     fn count(&mut self, stacks: &Stacks, stack: StackId, count: u64, resolved: &Resolved) -> bool {
         let (caller, shown) = resolved.shown(stacks, stack);
         let (mut left, mut root) = (stacks.piece(stack).len(), None);
-        // Of those hidden in a row, one is counted.
-        for place in shown.flatten() {
+        for place in shown {
             let slot = resolved.slot(place);
             root.get_or_insert(slot);
             self.frame(slot, count);
@@ -329,5 +324,99 @@ impl Figures {
             *sum += more;
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::{Collected, LocationId, Profile, Quality, Resolved, Samples, Slot, Stacks, account, add_samples};
+    use crate::profile::{Event, RunnerId, Sample, Unit};
+
+    /// Places: of every 13 one ends stacks, and some of the others are hidden.
+    fn resolved() -> Resolved {
+        let places = 0..60_u32;
+        let slot = |at: u32| Slot {
+            frames: 1 + at % 3,
+            unnamed: at.is_multiple_of(5).then_some(0),
+            is_kernel: (20..30).contains(&at),
+            hidden: (24..30).contains(&at),
+            is_root: at.is_multiple_of(13) || at == 1,
+            is_other_leaf: false,
+        };
+        Resolved {
+            places: places.clone().map(slot).collect(),
+            ends: places.map(|at| at.is_multiple_of(13)).collect(),
+            reasons: vec!["no reason".to_owned()],
+            leaves: HashMap::default(),
+        }
+    }
+
+    /// Stacks of up to 40 locations, many of which begin alike.
+    fn rows() -> Vec<Vec<LocationId>> {
+        let mut state = 1_u32;
+        let mut below = |limit: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as usize % limit
+        };
+        let mut rows: Vec<Vec<LocationId>> = vec![Vec::new()];
+        for _ in 0..2000 {
+            let mut row = rows[below(rows.len())].clone();
+            row.truncate(below(row.len() + 1));
+            for _ in 0..below(41 - row.len()) {
+                let place = [below(60), 24 + below(6)][usize::from(below(4) == 0)];
+                row.push(LocationId::of_index(u32::try_from(place).expect("small")));
+            }
+            rows.push(row);
+        }
+        rows
+    }
+
+    #[test]
+    fn pieces_of_stacks_give_what_whole_stacks_would() {
+        let (resolved, rows) = (resolved(), rows());
+        let (mut stacks, mut samples, mut expected) = (Stacks::default(), Samples::default(), Quality::default());
+        let mut shown_rows = Vec::new();
+        for row in &rows {
+            let stack = stacks.add(row);
+            // Each for itself, so that none is counted together with another.
+            let runner = RunnerId::of_index(u32::try_from(shown_rows.len()).expect("few"));
+            samples.add(Sample { stack, runner, count: 3, weight: 1 });
+            let reached = &row[resolved.end(row).unwrap_or(0)..];
+            let mut shown = Vec::new();
+            for (at, place) in reached.iter().enumerate() {
+                let slot = resolved.slot(*place);
+                if at > 0 && slot.hidden && resolved.slot(reached[at - 1]).hidden {
+                    continue;
+                }
+                shown.push(*place);
+                let (frames, unnamed) = if slot.is_kernel {
+                    (&mut expected.kernel_frames, &mut expected.unnamed_kernel_frames)
+                } else {
+                    (&mut expected.user_frames, &mut expected.unnamed_user_frames)
+                };
+                *frames += 3 * u64::from(slot.frames);
+                *unnamed += 3 * u64::from(slot.unnamed.is_some());
+            }
+            if let Some(root) = shown.first().map(|root| resolved.slot(*root)).filter(|root| !root.is_kernel) {
+                expected.user_stacks += 3;
+                expected.rooted_stacks += 3 * u64::from(root.is_root);
+            }
+            shown_rows.push(shown);
+        }
+        let mut quality = Quality::default();
+        let altered = account(&stacks, &samples, &resolved, &mut quality);
+        let unnamed = expected.unnamed_user_frames + expected.unnamed_kernel_frames;
+        expected.unnamed_reasons = vec![("no reason".to_owned(), unnamed)];
+        assert_eq!(quality, expected);
+        assert!(rows.len() > 100 && altered.len() > 100 && expected.rooted_stacks > 100, "{} altered", altered.len());
+
+        let event = Event { name: String::new(), counted: String::new(), unit: Unit::Events, frequency: 0 };
+        let mut profile = Profile::new(event);
+        add_samples(&Collected::default(), (stacks, samples), altered, &resolved, &mut profile);
+        for (sample, shown) in profile.samples().iter().zip(&shown_rows) {
+            assert_eq!(profile.stack(sample.stack), *shown);
+        }
     }
 }

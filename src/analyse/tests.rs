@@ -6,7 +6,7 @@ use super::{Analysis, ImageBytes, Images, KernelSymbols, Options, analyse};
 pub(super) use crate::perfdata::abi::context;
 use crate::perfdata::abi::{event_type, flag, misc, record_type, sample_type};
 use crate::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, Task, Writer};
-use crate::profile::Unit;
+use crate::profile::{Quality, Unit};
 
 const FIELDS: u64 =
     sample_type::IP | sample_type::TID | sample_type::TIME | sample_type::PERIOD | sample_type::CALLCHAIN;
@@ -156,6 +156,28 @@ fn kernel_and_user_parts_of_a_chain_are_told_apart() {
     assert!(
         analysis.quality.unnamed_reasons.iter().any(|(reason, count)| reason.contains("another boot") && *count == 1)
     );
+}
+
+#[test]
+fn kernel_frames_that_are_hidden_are_one_at_any_depth() {
+    for (user, kernel) in (1..10).flat_map(|user| (0..17).map(move |kernel| (user, kernel))) {
+        let mut recording = Recording::new();
+        recording.map(7, 0x1000, "/bin/app");
+        let mut chain = vec![context::KERNEL];
+        chain.extend((0..kernel).map(|at| KERNEL_TEXT + 0x100 * at));
+        chain.push(context::USER);
+        chain.extend((0..user).map(|at| 0x1010 + at));
+        recording.sample(7, &chain);
+        let analysis = recording.analyse();
+        let shown = [vec!["[app]"; usize::try_from(user).unwrap()], vec!["[kernel]"; usize::from(kernel > 0)]].concat();
+        assert_eq!(
+            stacks(&analysis),
+            [format!("pid 7: {} 1", shown.join(";"))],
+            "{user} of the program, {kernel} of the kernel"
+        );
+        let Quality { user_stacks, user_frames, kernel_frames, .. } = analysis.quality;
+        assert_eq!((user_stacks, user_frames, kernel_frames), (1, user, u64::from(kernel > 0)));
+    }
 }
 
 #[test]
