@@ -163,11 +163,11 @@ impl Stacks {
         known.stack
     }
 
-    /// Adds the locations of a stack to `locations`, root first.
-    pub fn get(&self, stack: StackId, locations: &mut Vec<LocationId>) {
-        let start = locations.len();
-        locations.extend(self.leaf_first(stack));
-        locations[start..].reverse();
+    /// The locations of a stack, root first.
+    pub fn get(&self, stack: StackId) -> Vec<LocationId> {
+        let mut locations: Vec<LocationId> = self.leaf_first(stack).collect();
+        locations.reverse();
+        locations
     }
 
     /// The locations of a stack, leaf first.
@@ -243,8 +243,7 @@ mod tests {
     }
 
     fn numbers(stacks: &Stacks, stack: StackId) -> Vec<u32> {
-        let mut locations = Vec::new();
-        stacks.get(stack, &mut locations);
+        let locations = stacks.get(stack);
         let leaf_first: Vec<_> = stacks.leaf_first(stack).collect();
         assert!(leaf_first.iter().eq(locations.iter().rev()));
         locations.into_iter().map(|location| location.0).collect()

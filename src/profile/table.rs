@@ -52,19 +52,13 @@ impl<S: Slot> Table<S> {
         if self.used >= most(self.slots.len()) {
             self.resize((self.slots.len() * 2).max(FEW), hash);
         }
-        let mut at = first(wanted, self.slots.len());
-        loop {
-            let slot = &mut self.slots[at];
-            if slot.is_free() {
-                *slot = new();
-                self.used += 1;
-                return *slot;
-            }
-            if is(slot) {
-                return *slot;
-            }
-            at = (at + 1) & (self.slots.len() - 1);
+        let at = find(&self.slots, wanted, is);
+        let slot = &mut self.slots[at];
+        if slot.is_free() {
+            *slot = new();
+            self.used += 1;
         }
+        *slot
     }
 
     /// What stands where looking for this hash begins.
@@ -77,13 +71,19 @@ impl<S: Slot> Table<S> {
         new.resize(slots, S::FREE);
         let old = std::mem::replace(&mut self.slots, new);
         for entry in old.into_iter().filter(|slot| !slot.is_free()) {
-            let mut at = first(hash(&entry), slots);
-            while !self.slots[at].is_free() {
-                at = (at + 1) & (slots - 1);
-            }
-            self.slots[at] = entry;
+            let free = find(&self.slots, hash(&entry), |_| false);
+            self.slots[free] = entry;
         }
     }
+}
+
+/// Where the entry of this hash is that `is` recognises, or else is to be: a slot is free, for no table is full.
+fn find<S: Slot>(slots: &[S], hash: u32, is: impl Fn(&S) -> bool) -> usize {
+    let mut at = first(hash, slots.len());
+    while !slots[at].is_free() && !is(&slots[at]) {
+        at = (at + 1) & (slots.len() - 1);
+    }
+    at
 }
 
 /// With how many entries so many slots are as full as they may be.

@@ -202,9 +202,7 @@ impl Profile {
 
     /// The locations of a stack, root first.
     pub fn stack(&self, stack: StackId) -> Vec<LocationId> {
-        let mut locations = Vec::new();
-        self.stacks.get(stack, &mut locations);
-        locations
+        self.stacks.get(stack)
     }
 
     /// The locations of a stack, leaf first.

@@ -61,16 +61,13 @@ impl<'p> Merging<'p> {
     /// Merges the stacks of each part above what stands for everything and is as wide as `total`. What stands above frames
     /// wider than `wide` is shared out among the cores. Callers come before their callees.
     pub(super) fn merge(&self, parts: &[Part], total: u64, wide: u64) -> Vec<Merged> {
-        let mut nodes = vec![Merged { parent: ALL, text: TextId::NONE, width: total, inlined: false }];
+        let all = Merged { parent: ALL, text: TextId::NONE, width: total, inlined: false };
         let drawn = parts.par_iter().enumerate().filter(|(_, part)| part.width >= self.narrowest);
         let drawn = drawn.map(|(at, part)| {
             let process = Merged { parent: ALL, text: part.text, width: part.width, inlined: false };
             self.grow_shared(process, self.walk.roots(at).collect(), wide, 0)
         });
-        for process in drawn.collect::<Vec<_>>() {
-            append(&mut nodes, process);
-        }
-        nodes
+        with_callees(all, drawn.collect())
     }
 
     /// As [`Merging::grow_up`], on all cores. `depth`: how many calls of itself this one is in.
@@ -81,11 +78,7 @@ impl<'p> Merging<'p> {
         let callees = self.with_scratch(|scratch| self.grow(walkers, scratch));
         let callees = callees.into_par_iter().with_max_len(1);
         let callees = callees.map(|(callee, walkers)| self.grow_shared(callee, walkers, wide, depth + 1));
-        let mut nodes = vec![frame];
-        for callee in callees.collect::<Vec<_>>() {
-            append(&mut nodes, callee);
-        }
-        nodes
+        with_callees(frame, callees.collect())
     }
 
     /// A frame and everything above it. Parents are by position among these, and the frame itself is the first.
@@ -161,13 +154,17 @@ impl<'p> Merging<'p> {
     }
 }
 
-/// Adds a tree above the first of some nodes.
-fn append(nodes: &mut Vec<Merged>, tree: Vec<Merged>) {
-    let first = nodes.len();
-    nodes.extend(tree.into_iter().enumerate().map(|(at, node)| match at {
-        0 => Merged { parent: ALL, ..node },
-        _ => Merged { parent: first + node.parent, ..node },
-    }));
+/// A frame with the trees of what it calls above it. The first of a tree is its root, and parents are by position.
+fn with_callees(frame: Merged, callees: Vec<Vec<Merged>>) -> Vec<Merged> {
+    let mut nodes = vec![frame];
+    for callee in callees {
+        let first = nodes.len();
+        nodes.extend(callee.into_iter().enumerate().map(|(at, node)| match at {
+            0 => Merged { parent: ALL, ..node },
+            _ => Merged { parent: first + node.parent, ..node },
+        }));
+    }
+    nodes
 }
 
 #[cfg(test)]
