@@ -28,6 +28,8 @@ pub mod fsio;
 
 pub mod bytes;
 
+pub mod memory;
+
 pub mod process;
 
 pub mod config;

@@ -77,7 +77,7 @@ pub fn analyse(
         let named = name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
         Resolved::of(&named, places, &files.keys, &binaries, &mut profile)
     };
-    let (resolved, stacks) = rayon::join(name, || stacks.merge());
+    let (resolved, stacks) = rayon::join(name, || stacks.join());
     drop(binaries);
     drop(files);
     let counts = &collected.counts;
@@ -98,11 +98,11 @@ pub fn analyse(
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.start_time_ns = wall_time(&data, first);
-    let altered = account(&stacks.0, &stacks.1, &resolved, &mut quality);
+    let unlike = account(&stacks.0, &stacks.1, &resolved, &mut quality);
     let addresses = kernel_addresses(&collected);
     let kernel_symbols = fitting.ok().filter(|_| !addresses.is_empty()).map(|kernel| kernel.subset(&addresses));
     let mut notes = notes(&collected);
-    add_samples(&collected, stacks, altered, &resolved, &mut profile);
+    add_samples(&collected, stacks, unlike, &resolved, &mut profile);
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
             "the recording has no user registers with stack copies: stacks are as frame pointers gave them, without the \

@@ -10,16 +10,13 @@ use rayon::prelude::*;
 use super::collect::{Collected, Counts, RawGoroutine, RawRunner, Settings, collect};
 use super::files::{Binaries, Files};
 use crate::perfdata::PerfData;
-use crate::profile::{LocationId, RunnerId, Sample, Samples, StackId, Stacks};
+use crate::profile::{LocationId, RunnerId, Samples, Stacks};
 
 /// With fewer records than this, a core is not worth its while.
 const SMALLEST_PART: usize = 20_000;
 
 /// One record in so many is in a part that is small.
 const LEFT: usize = 16;
-
-/// So many pieces of stacks are looked for at once.
-const AT_ONCE: usize = 256;
 
 /// More parts than this share too little: each has the common stacks again.
 const MOST_PARTS: usize = 8;
@@ -117,39 +114,16 @@ impl Collected {
 }
 
 impl Parts {
-    /// Puts the stacks and samples of all parts together.
-    pub(super) fn merge(self) -> (Stacks, Samples) {
+    /// Puts the stacks and samples of all parts together. Equal stacks of several parts stay apart: most are of one alone,
+    /// and looking for the others takes longer than to have them twice.
+    pub(super) fn join(self) -> (Stacks, Samples) {
         let Self { mut stacks, mut samples, rest } = self;
-        let (mut locations, mut wanted) = (Vec::new(), Vec::new());
-        for mut part in rest {
-            part.stacks.freeze();
-            let (mut ids, mut hashes) = (vec![StackId::EMPTY], vec![0]);
-            let mut left = part.stacks.ids();
-            while left.len() > 0 {
-                let some = left.by_ref().take(AT_ONCE).map(|stack| (stack, part.stacks.caller(stack).index()));
-                let some: Vec<(StackId, usize)> = some.collect();
-                for (stack, caller) in &some {
-                    locations.clear();
-                    let places = part.stacks.piece(*stack).iter();
-                    locations.extend(places.map(|place| LocationId::of_index(part.places[place.index()])));
-                    let piece = stacks.want(hashes[*caller], &locations);
-                    hashes.push(piece.hash());
-                    wanted.push(piece);
-                }
-                stacks.touch(&wanted);
-                for ((_, caller), piece) in some.iter().zip(wanted.drain(..)) {
-                    ids.push(stacks.grow(ids[*caller], &piece));
-                }
-            }
-            for sample in part.samples.list() {
-                samples.add(Sample {
-                    stack: ids[sample.stack.index()],
-                    runner: RunnerId::of_index(part.runners[sample.runner.index()]),
-                    ..*sample
-                });
-            }
+        for part in rest {
+            let place = |place: LocationId| LocationId::of_index(part.places[place.index()]);
+            let stack_here = stacks.append(&part.stacks, place);
+            let here = |stack, runner: RunnerId| (stack_here(stack), RunnerId::of_index(part.runners[runner.index()]));
+            samples.append(&part.samples, here);
         }
-        stacks.freeze();
         (stacks, samples)
     }
 }
@@ -173,6 +147,7 @@ mod tests {
     use super::{Binaries, Collected, Files, PerfData, Settings, collect_parts};
     use crate::analyse::goroutine::Readings;
     use crate::analyse::tests::{NoFiles, Recording, context};
+    use crate::profile::Sample;
 
     /// Processes that fork, execute, map and run the same and different stacks.
     fn busy() -> Vec<u8> {
@@ -201,12 +176,18 @@ mod tests {
             Settings { event: 0, clock_period: None, max_stack: 127, goroutines: Readings::of(&[]), passed: &|_| () };
         let ends: Vec<usize> = (1..=parts).map(|at| data.record_count() * at / parts).collect();
         let (whole, stacks) = collect_parts(&ends, &data, &files, &Binaries::of(&files), &settings);
-        let (stacks, samples) = stacks.merge();
+        let (stacks, samples) = stacks.join();
+        let first = stacks.first_equal();
+        let samples = samples.distinct(|stack| first.as_ref().map_or(stack, |first| first[stack.index()]));
+        // By what they are, for their numbers are those of the parts.
+        let samples: Vec<_> = samples.iter().map(|sample| (stacks.get(sample.stack), sample)).collect();
+        let samples =
+            samples.into_iter().map(|(stack, Sample { runner, count, weight, .. })| (stack, runner, count, weight));
+        let samples: Vec<_> = samples.collect();
         let Collected { places, processes, runners, counts, first_time, last_time, .. } = whole;
         let places: Vec<_> = places.iter().collect();
-        let stacks: Vec<_> = stacks.ids().map(|stack| (stacks.caller(stack), stacks.piece(stack))).collect();
         let runners = (processes.items(), runners.items());
-        format!("{:#?}", (stacks, samples.distinct(), places, runners, counts, first_time, last_time, whole.damage))
+        format!("{:#?}", (samples, places, runners, counts, first_time, last_time, whole.damage))
     }
 
     #[test]

@@ -17,26 +17,46 @@ use crate::profile::{
 /// What each place became: the location of the same number.
 pub(super) struct Resolved {
     places: Vec<Slot>,
-    /// Whether stacks end at a place, which is asked of each of them.
-    ends: Vec<bool>,
+    /// Why places have no name, those that have none, by position in [`Resolved::reasons`].
+    unnamed: Vec<u32>,
     /// Reasons for missing names, each once.
     reasons: Vec<String>,
     /// Locations of places where they are the leaf of a stack, which differ from what they are elsewhere.
     leaves: HashMap<LocationId, LocationId, RandomState>,
 }
 
-/// What the figures of a profile need to know of a place.
+/// What the figures of a profile need to know of a place. It is asked of every place of every stack: small, so that caches
+/// hold those of all places.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude one another")]
 struct Slot {
-    frames: u32,
-    /// Position in [`Resolved::reasons`].
-    unnamed: Option<u32>,
-    is_kernel: bool,
-    hidden: bool,
-    is_root: bool,
-    /// Whether it is in [`Resolved::leaves`].
-    is_other_leaf: bool,
+    frames: u16,
+    /// Of [`fact`].
+    facts: u8,
+}
+
+/// What is true of a place.
+mod fact {
+    /// Stacks end here: what stands above it in the callchain did not call it.
+    pub(super) const ENDS: u8 = 1;
+    pub(super) const KERNEL: u8 = 1 << 1;
+    /// In a kernel that shows no addresses.
+    pub(super) const HIDDEN: u8 = 1 << 2;
+    /// A stack may begin here.
+    pub(super) const ROOT: u8 = 1 << 3;
+    pub(super) const UNNAMED: u8 = 1 << 4;
+    /// Another location where it is the leaf of a stack.
+    pub(super) const OTHER_LEAF: u8 = 1 << 5;
+}
+
+impl Slot {
+    fn new(frames: usize, facts: &[(u8, bool)]) -> Self {
+        let facts = facts.iter().filter(|(_, is)| *is).fold(0, |facts, (fact, _)| facts | fact);
+        Self { frames: u16::try_from(frames).unwrap_or(u16::MAX), facts }
+    }
+
+    fn is(self, fact: u8) -> bool {
+        self.facts & fact != 0
+    }
 }
 
 impl Resolved {
@@ -49,7 +69,7 @@ impl Resolved {
         profile: &mut Profile,
     ) -> Self {
         let mut slots = vec![Slot::default(); places.list.len()];
-        let mut ends = vec![false; places.list.len()];
+        let mut unnamed = vec![0; places.list.len()];
         let mut reasons: Vec<String> = Vec::new();
         let mut mappings = Mappings { keys, binaries, known: vec![None; keys.len()], kernel: None };
         let functions: Vec<Vec<FunctionId>> = named.iter().map(|batch| add_functions(batch, profile)).collect();
@@ -69,15 +89,19 @@ impl Resolved {
                 if is_other_leaf {
                     wrapped.push((id, location, functions, frames));
                 }
-                ends[at] = place.ends_stack;
-                slots[at] = Slot {
-                    frames: position(frames.len()),
-                    unnamed: place.unnamed.and_then(|Unnamed(at)| known.get(at).copied()),
-                    is_kernel: place.is_kernel,
-                    hidden: place.hidden,
-                    is_root: place.is_root,
-                    is_other_leaf,
-                };
+                let why = place.unnamed.and_then(|Unnamed(at)| known.get(at).copied());
+                unnamed[at] = why.unwrap_or_default();
+                slots[at] = Slot::new(
+                    frames.len(),
+                    &[
+                        (fact::ENDS, place.ends_stack),
+                        (fact::KERNEL, place.is_kernel),
+                        (fact::HIDDEN, place.hidden),
+                        (fact::ROOT, place.is_root),
+                        (fact::UNNAMED, why.is_some()),
+                        (fact::OTHER_LEAF, is_other_leaf),
+                    ],
+                );
             }
         }
         // In the order of places, as everything is.
@@ -88,7 +112,7 @@ impl Resolved {
                 (id, profile.add_location(location, shown(frames, functions, true)))
             })
             .collect();
-        Self { places: slots, ends, reasons, leaves }
+        Self { places: slots, unnamed, reasons, leaves }
     }
 
     fn slot(&self, place: LocationId) -> Slot {
@@ -97,7 +121,7 @@ impl Resolved {
 
     /// Where the last place of some is that ends stacks: what stands above it in the callchain did not call it.
     fn end(&self, places: &[LocationId]) -> Option<usize> {
-        places.iter().rposition(|place| self.ends.get(place.index()).copied().unwrap_or_default())
+        places.iter().rposition(|place| self.slot(*place).is(fact::ENDS))
     }
 
     /// What is shown of the last piece of a stack: its caller, where that is shown too, and its places. Nothing tells one
@@ -106,9 +130,9 @@ impl Resolved {
         let places = stacks.piece(stack);
         let end = self.end(places);
         let caller = if end.is_some() { StackId::EMPTY } else { stacks.caller(stack) };
-        let mut last_hidden = stacks.piece(caller).last().is_some_and(|place| self.slot(*place).hidden);
+        let mut last_hidden = stacks.piece(caller).last().is_some_and(|place| self.slot(*place).is(fact::HIDDEN));
         let shown = places[end.unwrap_or(0)..].iter().copied().filter(move |place| {
-            let hidden = self.slot(*place).hidden;
+            let hidden = self.slot(*place).is(fact::HIDDEN);
             !(std::mem::replace(&mut last_hidden, hidden) && hidden)
         });
         (caller, shown)
@@ -177,11 +201,11 @@ impl Mappings<'_, '_> {
     }
 }
 
-/// Adds stacks and samples to a profile that has the locations of all places. `altered`: what [`account`] found.
+/// Adds stacks and samples to a profile that has the locations of all places.
 pub(super) fn add_samples(
     collected: &Collected,
     (mut stacks, samples): (Stacks, Samples),
-    mut altered: Vec<StackId>,
+    Unlike { mut altered, other_leaves }: Unlike,
     resolved: &Resolved,
     profile: &mut Profile,
 ) {
@@ -192,13 +216,12 @@ pub(super) fn add_samples(
         let shown: Vec<LocationId> = shown.collect();
         stacks.rewrite(stack, caller, &shown);
     }
-    let other = |stack: StackId| {
-        let leaf = stacks.piece(stack).last().filter(|leaf| resolved.slot(**leaf).is_other_leaf)?;
-        Some((stack, *resolved.leaves.get(leaf)?))
-    };
-    let replaced: Vec<(StackId, LocationId)> = stacks.par_ids().filter_map(other).collect();
-    let replaced: HashMap<StackId, StackId, RandomState> =
-        replaced.into_iter().map(|(stack, leaf)| (stack, stacks.with_leaf(stack, leaf))).collect();
+    let leaf = |leaf: &LocationId| resolved.leaves.get(leaf).copied();
+    let replaced = other_leaves.into_iter().filter_map(|stack| {
+        let leaf = stacks.piece(stack).last().and_then(leaf)?;
+        Some((stack, stacks.with_leaf(stack, leaf)))
+    });
+    let replaced: HashMap<StackId, StackId, RandomState> = replaced.collect();
     let runners = add_runners(collected, profile);
     let same = replaced.is_empty() && runners.iter().enumerate().all(|(at, runner)| runner.index() == at);
     let map = |stack, runner: RunnerId| (replaced.get(&stack).copied().unwrap_or(stack), runners[runner.index()]);
@@ -233,25 +256,31 @@ fn goroutine(raw: &RawGoroutine, profile: &mut Profile) -> GoroutineId {
     profile.add_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
 }
 
-/// Counts stacks and frames, complete or not, named or not. Tells which stacks have places in their last piece that are
-/// not shown.
-pub(super) fn account(stacks: &Stacks, samples: &Samples, resolved: &Resolved, quality: &mut Quality) -> Vec<StackId> {
+/// Stacks of which the last piece is not shown as it was sampled.
+#[derive(Debug, Default)]
+pub(super) struct Unlike {
+    /// There are places in it that are not shown.
+    altered: Vec<StackId>,
+    /// Its last place is another location where it is the leaf.
+    other_leaves: Vec<StackId>,
+}
+
+/// Counts stacks and frames, complete or not, named or not.
+pub(super) fn account(stacks: &Stacks, samples: &Samples, resolved: &Resolved, quality: &mut Quality) -> Unlike {
     let mut counts = vec![0_u64; stacks.count()];
     for sample in samples.list() {
         counts[sample.stack.index()] += sample.count;
     }
+    let sums: Vec<Sums> = stacks.par_ids().map(|stack| Sums::of(stacks.piece(stack), resolved)).collect();
     // Callers are shown with all that they call.
-    let ends: Vec<bool> = stacks.par_ids().map(|stack| resolved.end(stacks.piece(stack)).is_some()).collect();
-    for (stack, ends) in stacks.ids().zip(ends).rev() {
-        if !ends {
+    for (stack, sums) in stacks.ids().zip(&sums).rev() {
+        if sums.facts & fact::ENDS == 0 {
             counts[stacks.caller(stack).index()] += counts[stack.index()];
         }
     }
     let none = || Figures { unnamed: vec![0; resolved.reasons.len()], ..Figures::default() };
-    let figures = stacks.par_ids().fold(none, |mut figures, stack| {
-        if figures.count(stacks, stack, counts[stack.index()], resolved) {
-            figures.altered.push(stack);
-        }
+    let figures = stacks.par_ids().zip(&sums).fold(none, |mut figures, (stack, sums)| {
+        figures.count(stacks, stack, counts[stack.index()], *sums, resolved);
         figures
     });
     let figures = figures.reduce(none, Figures::and);
@@ -260,7 +289,29 @@ pub(super) fn account(stacks: &Stacks, samples: &Samples, resolved: &Resolved, q
     (quality.kernel_frames, quality.unnamed_kernel_frames) = (figures.kernel_frames, figures.unnamed_kernel_frames);
     let reasons = resolved.reasons.iter().map(String::as_str);
     quality.unnamed_reasons = Unnamed::ranked(&reasons.zip(figures.unnamed).collect::<BTreeMap<_, _>>());
-    figures.altered
+    figures.unlike
+}
+
+/// What all places of a piece of stacks come to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    user_frames: u16,
+    kernel_frames: u16,
+    /// Those that are true of any of them.
+    facts: u8,
+}
+
+impl Sums {
+    fn of(places: &[LocationId], resolved: &Resolved) -> Self {
+        let mut sums = Self::default();
+        for place in places {
+            let slot = resolved.slot(*place);
+            let frames = if slot.is(fact::KERNEL) { &mut sums.kernel_frames } else { &mut sums.user_frames };
+            *frames = frames.saturating_add(slot.frames);
+            sums.facts |= slot.facts;
+        }
+        sums
+    }
 }
 
 /// Sums over samples, for the [`Quality`] figures of the same names.
@@ -274,40 +325,52 @@ struct Figures {
     unnamed_kernel_frames: u64,
     /// Frames without a name, by position in [`Resolved::reasons`].
     unnamed: Vec<u64>,
-    /// Stacks with places that are not shown.
-    altered: Vec<StackId>,
+    unlike: Unlike,
 }
 
 impl Figures {
-    /// Adds the last piece of a stack, which so many samples show. Tells whether there are places in it that are not shown.
-    fn count(&mut self, stacks: &Stacks, stack: StackId, count: u64, resolved: &Resolved) -> bool {
-        let (caller, shown) = resolved.shown(stacks, stack);
-        let (mut left, mut root) = (stacks.piece(stack).len(), None);
-        for place in shown {
-            let slot = resolved.slot(place);
-            root.get_or_insert(slot);
-            self.frame(slot, count);
-            left -= 1;
+    /// Adds the last piece of a stack, which so many samples show.
+    fn count(&mut self, stacks: &Stacks, stack: StackId, count: u64, sums: Sums, resolved: &Resolved) {
+        let is_other_leaf = |leaf: &LocationId| resolved.slot(*leaf).is(fact::OTHER_LEAF);
+        if sums.facts & fact::OTHER_LEAF != 0 && stacks.piece(stack).last().is_some_and(is_other_leaf) {
+            self.unlike.other_leaves.push(stack);
         }
-        if let (StackId::EMPTY, Some(root)) = (caller, root)
-            && !root.is_kernel
+        let (caller, root) = if sums.facts & (fact::ENDS | fact::HIDDEN | fact::UNNAMED) == 0 {
+            self.user_frames += u64::from(sums.user_frames) * count;
+            self.kernel_frames += u64::from(sums.kernel_frames) * count;
+            (stacks.caller(stack), stacks.piece(stack).first().copied())
+        } else {
+            let (caller, shown) = resolved.shown(stacks, stack);
+            let (mut left, mut root) = (stacks.piece(stack).len(), None);
+            for place in shown {
+                root.get_or_insert(place);
+                self.frame(place, count, resolved);
+                left -= 1;
+            }
+            if left > 0 || caller != stacks.caller(stack) {
+                self.unlike.altered.push(stack);
+            }
+            (caller, root)
+        };
+        if let (StackId::EMPTY, Some(root)) = (caller, root.map(|root| resolved.slot(root)))
+            && !root.is(fact::KERNEL)
         {
             self.user_stacks += count;
-            self.rooted_stacks += if root.is_root { count } else { 0 };
+            self.rooted_stacks += if root.is(fact::ROOT) { count } else { 0 };
         }
-        left > 0 || caller != stacks.caller(stack)
     }
 
     /// Adds a place that so many samples have on their stack.
-    fn frame(&mut self, slot: Slot, count: u64) {
-        let (frames, unnamed) = if slot.is_kernel {
+    fn frame(&mut self, place: LocationId, count: u64, resolved: &Resolved) {
+        let slot = resolved.slot(place);
+        let (frames, unnamed) = if slot.is(fact::KERNEL) {
             (&mut self.kernel_frames, &mut self.unnamed_kernel_frames)
         } else {
             (&mut self.user_frames, &mut self.unnamed_user_frames)
         };
         *frames += u64::from(slot.frames) * count;
-        if let Some(why) = slot.unnamed {
-            self.unnamed[why as usize] += count;
+        if slot.is(fact::UNNAMED) {
+            self.unnamed[resolved.unnamed[place.index()] as usize] += count;
             *unnamed += count;
         }
     }
@@ -319,7 +382,8 @@ impl Figures {
         self.unnamed_user_frames += other.unnamed_user_frames;
         self.kernel_frames += other.kernel_frames;
         self.unnamed_kernel_frames += other.unnamed_kernel_frames;
-        self.altered.extend(other.altered);
+        self.unlike.altered.extend(other.unlike.altered);
+        self.unlike.other_leaves.extend(other.unlike.other_leaves);
         for (sum, more) in self.unnamed.iter_mut().zip(other.unnamed) {
             *sum += more;
         }
@@ -331,23 +395,25 @@ impl Figures {
 mod tests {
     use std::collections::HashMap;
 
-    use super::{Collected, LocationId, Profile, Quality, Resolved, Samples, Slot, Stacks, account, add_samples};
+    use super::{Collected, LocationId, Profile, Quality, Resolved, Samples, Slot, Stacks, account, add_samples, fact};
     use crate::profile::{Event, RunnerId, Sample, Unit};
 
     /// Places: of every 13 one ends stacks, and some of the others are hidden.
     fn resolved() -> Resolved {
         let places = 0..60_u32;
-        let slot = |at: u32| Slot {
-            frames: 1 + at % 3,
-            unnamed: at.is_multiple_of(5).then_some(0),
-            is_kernel: (20..30).contains(&at),
-            hidden: (24..30).contains(&at),
-            is_root: at.is_multiple_of(13) || at == 1,
-            is_other_leaf: false,
+        let slot = |at: u32| {
+            let facts = [
+                (fact::ENDS, at.is_multiple_of(13)),
+                (fact::KERNEL, (20..30).contains(&at)),
+                (fact::HIDDEN, (24..30).contains(&at)),
+                (fact::ROOT, at.is_multiple_of(13) || at == 1),
+                (fact::UNNAMED, at.is_multiple_of(5)),
+            ];
+            Slot::new(1 + at as usize % 3, &facts)
         };
         Resolved {
             places: places.clone().map(slot).collect(),
-            ends: places.map(|at| at.is_multiple_of(13)).collect(),
+            unnamed: places.map(|_| 0).collect(),
             reasons: vec!["no reason".to_owned()],
             leaves: HashMap::default(),
         }
@@ -387,34 +453,35 @@ mod tests {
             let mut shown = Vec::new();
             for (at, place) in reached.iter().enumerate() {
                 let slot = resolved.slot(*place);
-                if at > 0 && slot.hidden && resolved.slot(reached[at - 1]).hidden {
+                if at > 0 && slot.is(fact::HIDDEN) && resolved.slot(reached[at - 1]).is(fact::HIDDEN) {
                     continue;
                 }
                 shown.push(*place);
-                let (frames, unnamed) = if slot.is_kernel {
+                let (frames, unnamed) = if slot.is(fact::KERNEL) {
                     (&mut expected.kernel_frames, &mut expected.unnamed_kernel_frames)
                 } else {
                     (&mut expected.user_frames, &mut expected.unnamed_user_frames)
                 };
                 *frames += 3 * u64::from(slot.frames);
-                *unnamed += 3 * u64::from(slot.unnamed.is_some());
+                *unnamed += 3 * u64::from(slot.is(fact::UNNAMED));
             }
-            if let Some(root) = shown.first().map(|root| resolved.slot(*root)).filter(|root| !root.is_kernel) {
+            if let Some(root) = shown.first().map(|root| resolved.slot(*root)).filter(|root| !root.is(fact::KERNEL)) {
                 expected.user_stacks += 3;
-                expected.rooted_stacks += 3 * u64::from(root.is_root);
+                expected.rooted_stacks += 3 * u64::from(root.is(fact::ROOT));
             }
             shown_rows.push(shown);
         }
         let mut quality = Quality::default();
-        let altered = account(&stacks, &samples, &resolved, &mut quality);
+        let unlike = account(&stacks, &samples, &resolved, &mut quality);
+        let altered = unlike.altered.len();
         let unnamed = expected.unnamed_user_frames + expected.unnamed_kernel_frames;
         expected.unnamed_reasons = vec![("no reason".to_owned(), unnamed)];
         assert_eq!(quality, expected);
-        assert!(rows.len() > 100 && altered.len() > 100 && expected.rooted_stacks > 100, "{} altered", altered.len());
+        assert!(rows.len() > 100 && altered > 100 && expected.rooted_stacks > 100, "{altered} altered");
 
         let event = Event { name: String::new(), counted: String::new(), unit: Unit::Events, frequency: 0 };
         let mut profile = Profile::new(event);
-        add_samples(&Collected::default(), (stacks, samples), altered, &resolved, &mut profile);
+        add_samples(&Collected::default(), (stacks, samples), unlike, &resolved, &mut profile);
         for (sample, shown) in profile.samples().iter().zip(&shown_rows) {
             assert_eq!(profile.stack(sample.stack), *shown);
         }

@@ -71,7 +71,7 @@ impl IdPlace {
 }
 
 /// The events of a file and how to tell their records apart.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Layout {
     events: Vec<Event>,
     by_id: HashMap<u64, usize>,

@@ -19,6 +19,7 @@ mod attr;
 mod decode;
 mod error;
 mod feature;
+mod index;
 mod layout;
 mod reader;
 mod record;

@@ -9,9 +9,10 @@ use super::attr::{Attr, Event};
 use super::decode;
 use super::error::{Damage, Error, Unsupported};
 use super::feature::Features;
+use super::index::Entry;
 use super::layout::{Frame, Layout};
 use super::record::{Mmap, Record, RecordKind};
-use super::scan::{Entry, Scan, ids};
+use super::scan::{Scan, ids};
 
 /// Header of a file, with the bitmap of features; one without ends 32 bytes earlier.
 const FILE_HEADER: u64 = 104;
@@ -41,7 +42,7 @@ impl<'a> PerfData<'a> {
     }
 
     /// As [`PerfData::parse`]; says which bytes it has passed and will not look at again before the records are read.
-    pub fn parse_passing(bytes: &'a [u8], passed: &dyn Fn(Range<usize>)) -> Result<Self, Error> {
+    pub fn parse_passing(bytes: &'a [u8], passed: &(dyn Fn(Range<usize>) + Sync)) -> Result<Self, Error> {
         let mut cursor = Cursor::new(bytes);
         match cursor.take(8) {
             Some(b"PERFILE2") => {}
@@ -56,13 +57,13 @@ impl<'a> PerfData<'a> {
         }
     }
 
-    fn parse_pipe(bytes: &'a [u8], start: usize, passed: &dyn Fn(Range<usize>)) -> Result<Self, Error> {
+    fn parse_pipe(bytes: &'a [u8], start: usize, passed: &(dyn Fn(Range<usize>) + Sync)) -> Result<Self, Error> {
         let mut scan = Scan::new(Layout::default());
         scan.run(bytes, start, false, passed)?;
         Ok(Self::new(bytes, scan, true))
     }
 
-    fn parse_file(bytes: &'a [u8], header: &FileHeader, passed: &dyn Fn(Range<usize>)) -> Result<Self, Error> {
+    fn parse_file(bytes: &'a [u8], header: &FileHeader, passed: &(dyn Fn(Range<usize>) + Sync)) -> Result<Self, Error> {
         let damaged = |what, offset: u64| Error::Damaged { what, offset };
         let attrs = header.attrs(bytes).ok_or(damaged("the attribute section", header.attrs.offset))?;
         let mut scan = Scan::new(Layout::new(attrs).map_err(Error::Unsupported)?);
@@ -130,17 +131,17 @@ impl<'a> PerfData<'a> {
 
     /// Gives back the memory of the index of records. From then on there are none.
     pub fn forget_records(&mut self) {
-        self.scan.index = Vec::new();
+        self.scan.index.records = Vec::new();
     }
 
     /// The number of records, damaged ones included.
     pub fn record_count(&self) -> usize {
-        self.scan.index.len()
+        self.scan.index.records.len()
     }
 
     /// Those of [`PerfData::records`] at these positions.
     pub fn records_of(&self, positions: Range<usize>) -> Records<'_, 'a> {
-        let entries = self.scan.index.get(positions).unwrap_or_default().iter();
+        let entries = self.scan.index.records.get(positions).unwrap_or_default().iter();
         Records { file: self, entries, samples: true, damage: self.scan.damage }
     }
 
@@ -151,7 +152,7 @@ impl<'a> PerfData<'a> {
 
     /// What was mapped, in the order of the file; damaged records are left out.
     pub fn mappings(&self) -> impl Iterator<Item = Mmap<'a>> {
-        self.scan.maps.iter().filter_map(|offset| {
+        self.scan.index.maps.iter().filter_map(|offset| {
             let frame = Frame::at(self.bytes, *offset).ok()?;
             match decode::record(&frame, &self.scan.layout)?.kind {
                 RecordKind::Mmap(mmap) => Some(mmap),

@@ -48,22 +48,17 @@ impl<T: Hash + Eq> Interner<T> {
 impl Interner<Box<str>> {
     /// The position of a text.
     pub fn add_ref(&mut self, text: &str) -> u32 {
+        let Self { items, index, seed } = self;
         // A box is hashed as what it holds.
-        let known = self.index.find(self.seed.hash_one(text), |at| &*self.items[*at as usize] == text);
-        match known {
-            Some(at) => *at,
-            None => self.add(text.into()),
-        }
+        let hash = seed.hash_one(text);
+        *index
+            .entry(hash, |at| &*items[*at as usize] == text, |at| seed.hash_one(&items[*at as usize]))
+            .or_insert_with(|| {
+                items.push(text.into());
+                position(items.len() - 1)
+            })
+            .get()
     }
-}
-
-/// A table for so many entries. A large one has so much room that its memory is given back to the system as soon as it is
-/// gone, which allocators do with little of what is smaller; what is not used is no memory but addresses.
-pub(super) fn room<T>(entries: usize) -> Vec<T> {
-    const LARGE: usize = 1 << 20;
-    const ROOM: usize = 40 << 20;
-    let size = size_of::<T>().max(1);
-    Vec::with_capacity(if entries >= LARGE / size { entries.max(ROOM / size) } else { entries })
 }
 
 /// A table position as a handle. Memory is exhausted long before four thousand million entries.

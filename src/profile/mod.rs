@@ -1,6 +1,6 @@
 //! The profile model: what a sampler saw, with names.
 //!
-//! A leaf that everything points at: it imports nothing of the crate, does no I/O and knows neither
+//! A leaf that everything points at: it imports nothing of the crate but room in memory, does no I/O and knows neither
 //! perf records nor output formats. Strings, functions, locations and stacks are stored once and
 //! referred to by handle, so that a sample is a few integers.
 

@@ -6,8 +6,9 @@ use std::collections::hash_map::Entry;
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
-use super::interner::{position, room};
+use super::interner::position;
 use super::model::{RunnerId, Sample, StackId};
+use crate::memory::room;
 
 /// Samples, in the order in which they were first seen. Those of one stack and one runner are counted together if the last
 /// ones of them were seen lately, so that a program that does the same again and again takes little room however long it
@@ -65,16 +66,27 @@ impl Samples {
         self.list
     }
 
-    /// All samples, those of one stack and one runner counted together.
-    pub fn distinct(&self) -> Vec<Sample> {
+    /// Adds samples that were gathered elsewhere, where stacks and runners were called otherwise.
+    pub fn append(&mut self, other: &Self, here: impl Fn(StackId, RunnerId) -> (StackId, RunnerId) + Sync) {
+        self.recent = Vec::new();
+        self.list.par_extend(other.list.par_iter().map(|sample| {
+            let (stack, runner) = here(sample.stack, sample.runner);
+            Sample { stack, runner, ..*sample }
+        }));
+    }
+
+    /// All samples, those of one stack and one runner counted together. `of` says which stack is meant by one that is
+    /// equal to it.
+    pub fn distinct(&self, of: impl Fn(StackId) -> StackId) -> Vec<Sample> {
         let mut known = HashMap::with_capacity_and_hasher(self.list.len(), RandomState::default());
         let mut distinct: Vec<Sample> = Vec::with_capacity(self.list.len());
         for sample in &self.list {
-            match known.entry((sample.stack, sample.runner)) {
+            let stack = of(sample.stack);
+            match known.entry((stack, sample.runner)) {
                 Entry::Occupied(at) => count(&mut distinct[*at.get()], sample),
                 Entry::Vacant(place) => {
                     place.insert(distinct.len());
-                    distinct.push(*sample);
+                    distinct.push(Sample { stack, ..*sample });
                 }
             }
         }
@@ -116,7 +128,7 @@ mod tests {
             samples.add(sample(stack, 2, 1));
         }
         assert!(samples.list().len() > 100_001);
-        let distinct = samples.distinct();
+        let distinct = samples.distinct(|stack| stack);
         assert_eq!(distinct.len(), 100_001);
         assert_eq!(distinct[..2], [Sample { count: 5, ..sample(1, 2, 32) }, expected[1]]);
         assert!(distinct[2..].iter().all(|sample| sample.count == 2));

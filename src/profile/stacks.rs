@@ -5,21 +5,23 @@
 //! whole stacks: those have the frames near the root again and again. In a recording of a build of Go's standard library
 //! 250 000 stacks have 5.0 million frames, and pieces 2.1 million.
 
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::hint::black_box;
 
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
-use super::interner::{position, room};
+use super::interner::position;
 use super::model::{LocationId, StackId};
 use super::table::{Slot, Table};
+use crate::memory::room;
 
 /// With the callers, half a cache line.
 const LENGTH: usize = Stacks::PIECE;
 
 /// Locations, from the root towards the leaf, and what calls the first of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(align(32))]
 struct Piece {
     caller: StackId,
@@ -64,13 +66,15 @@ impl Wanted {
     }
 }
 
-/// Different stacks. A stack is known by the piece that has its leaf; every piece is a stack. The first is
+/// Different stacks, or such as were different where they were gathered. A stack is known by the piece that has its leaf; every piece is a stack. The first is
 /// [`StackId::EMPTY`], and callers come before what they call.
 #[derive(Debug, Clone)]
 pub struct Stacks {
     pieces: Vec<Piece>,
     index: Table<Known>,
     seed: RandomState,
+    /// Whether equal ones may be apart.
+    apart: bool,
 }
 
 /// A piece, and a part of its hash, which spares a look at it.
@@ -90,7 +94,7 @@ impl Slot for Known {
 
 impl Default for Stacks {
     fn default() -> Self {
-        Self { pieces: vec![Piece::EMPTY], index: Table::default(), seed: RandomState::default() }
+        Self { pieces: vec![Piece::EMPTY], index: Table::default(), seed: RandomState::default(), apart: false }
     }
 }
 
@@ -208,8 +212,43 @@ impl Stacks {
         (1..position(self.pieces.len())).into_par_iter().map(StackId)
     }
 
+    /// Adds stacks that were gathered elsewhere, where their locations had other numbers. Those that are here already stay
+    /// apart. Tells what each is called here.
+    pub fn append<L>(&mut self, other: &Self, location: L) -> impl Fn(StackId) -> StackId + use<L>
+    where
+        L: Fn(LocationId) -> LocationId + Sync,
+    {
+        self.freeze();
+        let more = position(self.pieces.len() - 1);
+        let here = move |stack: StackId| if stack == StackId::EMPTY { stack } else { StackId(stack.0 + more) };
+        self.pieces.par_extend(other.pieces.par_iter().skip(1).map(|piece| {
+            let locations = piece.locations.map(|at| if at == LocationId::NONE { at } else { location(at) });
+            Piece { caller: here(piece.caller), locations }
+        }));
+        here
+    }
+
+    /// For each stack the first that is equal to it, where equal ones may be apart.
+    pub fn first_equal(&self) -> Option<Vec<StackId>> {
+        if !self.apart {
+            return None;
+        }
+        let mut first = Vec::with_capacity(self.pieces.len());
+        let mut known: HashMap<Piece, StackId, RandomState> = HashMap::default();
+        for (at, piece) in (0..).map(StackId).zip(&self.pieces) {
+            let caller = first.get(piece.caller.index()).copied().unwrap_or(StackId::EMPTY);
+            let equal = match piece.locations() {
+                [] => caller,
+                _ => *known.entry(Piece { caller, ..*piece }).or_insert(at),
+            };
+            first.push(equal);
+        }
+        Some(first)
+    }
+
     /// Gives back the memory that only adding needs. What is added from then on may stand twice.
-    pub fn freeze(&mut self) {
+    fn freeze(&mut self) {
+        self.apart = true;
         self.index = Table::default();
     }
 
@@ -291,6 +330,30 @@ mod tests {
         assert!(stacks.ids().all(|stack| stacks.caller(stack) < stack));
         let pieces: usize = stacks.ids().map(|stack| stacks.piece(stack).len()).sum();
         assert!(pieces < 130, "{pieces} locations of 210");
+    }
+
+    #[test]
+    fn equal_stacks_of_several_places_are_told() {
+        let (mut stacks, mut others) = (Stacks::default(), Stacks::default());
+        let long = stacks.add(&row(0..10));
+        let short = stacks.add(&row([5]));
+        assert!(stacks.first_equal().is_none(), "none can be");
+        let [same, new, end] = [row(100..110), row(200..220), row(100..108)].map(|locations| others.add(&locations));
+        let here = stacks.append(&others, |location| LocationId(location.0 % 100));
+        assert_eq!(here(StackId::EMPTY), StackId::EMPTY);
+        assert_eq!(numbers(&stacks, here(same)), numbers(&stacks, long));
+        assert_eq!(numbers(&stacks, here(new)), (0..20).collect::<Vec<_>>());
+        assert!(stacks.ids().all(|stack| stacks.caller(stack) < stack));
+        let first = stacks.first_equal().expect("some may be");
+        let [same, new, end] = [same, new, end].map(|stack| first[here(stack).index()]);
+        assert_eq!((first[long.index()], first[short.index()], same), (long, short, long));
+        assert_eq!(numbers(&stacks, end), (0..8).collect::<Vec<_>>());
+        assert!(new != long && end != long);
+        assert_eq!(first[0], StackId::EMPTY);
+        // Nothing is shown of the last piece.
+        let caller = stacks.caller(long);
+        stacks.rewrite(long, caller, &[]);
+        assert_eq!(stacks.first_equal().map(|first| first[long.index()]), Some(caller));
     }
 
     #[test]

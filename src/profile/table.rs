@@ -4,7 +4,7 @@
 //! from the slots, so that a look-up waits twice; here it mostly waits once, for what is asked for lies where its hash
 //! says, or right behind.
 
-use super::interner::room;
+use crate::memory::room;
 
 /// An entry.
 pub trait Slot: Copy {

@@ -130,7 +130,8 @@ impl Profile {
 
     /// The samples, those of one stack and one runner counted together.
     pub fn distinct_samples(&self) -> Vec<Sample> {
-        self.samples.distinct()
+        let first = self.stacks.first_equal();
+        self.samples.distinct(|stack| first.as_ref().map_or(stack, |first| first[stack.index()]))
     }
 
     /// The number of samples.

@@ -2,6 +2,7 @@
 
 use super::Profile;
 use super::model::{Frame, LocationId, StackId};
+use crate::memory::room;
 
 /// Stacks with what their samples weigh, put together where they share callers.
 #[derive(Debug)]
@@ -31,6 +32,16 @@ struct Link(u32);
 
 impl Link {
     const NONE: Self = Self(u32::MAX);
+
+    /// To the node that is added next.
+    fn of(nodes: &[Node]) -> Self {
+        Self(super::position(nodes.len()))
+    }
+
+    /// Whether it leads to that node, or to one that was added later.
+    fn is_since(self, node: Self) -> bool {
+        self != Self::NONE && self.0 >= node.0
+    }
 }
 
 /// Where stacks that begin alike have come to, between two frames.
@@ -70,10 +81,11 @@ impl<'p> Walk<'p> {
                 walk.add(stacks.ids(), &mut weights, &mut links);
             } else {
                 let mut members = Vec::new();
+                let new = Link::of(&walk.nodes);
                 for (mut stack, _) in part {
-                    while stack != StackId::EMPTY && links[stack.index()] == Link::NONE {
+                    while stack != StackId::EMPTY && !links[stack.index()].is_since(new) {
                         // It gets its place when all are known.
-                        links[stack.index()] = Link(0);
+                        links[stack.index()] = new;
                         members.push(stack);
                         stack = stacks.caller(stack);
                     }
@@ -86,10 +98,10 @@ impl<'p> Walk<'p> {
     }
 
     /// Adds a part: those of the stacks that weigh anything. `weights` are those of the samples that end in each, and become
-    /// nought, and `links` lead to no node.
+    /// nought; `links` lead to the nodes of parts before, or to none.
     fn add(
         &mut self,
-        members: impl DoubleEndedIterator<Item = StackId> + Clone,
+        members: impl DoubleEndedIterator<Item = StackId> + ExactSizeIterator + Clone,
         weights: &mut [u64],
         links: &mut [Link],
     ) {
@@ -98,25 +110,27 @@ impl<'p> Walk<'p> {
             let (caller, weight) = (stacks.caller(stack).index(), weights[stack.index()]);
             weights[caller] = weights[caller].saturating_add(weight);
         }
-        self.nodes.reserve(members.clone().filter(|stack| weights[stack.index()] > 0).count());
+        weights[StackId::EMPTY.index()] = 0;
+        if self.nodes.is_empty() {
+            self.nodes = room(members.len());
+        }
         let mut root = Link::NONE;
-        for stack in members.clone().filter(|stack| weights[stack.index()] > 0) {
-            let link = Link(super::position(self.nodes.len()));
-            let caller = stacks.caller(stack);
-            let siblings = if caller == StackId::EMPTY {
-                &mut root
-            } else {
-                &mut self.nodes[links[caller.index()].0 as usize].callee
+        for stack in members {
+            let weight = std::mem::take(&mut weights[stack.index()]);
+            if weight == 0 {
+                continue;
+            }
+            let link = Link::of(&self.nodes);
+            // What calls something that weighs anything does so too, and has its node.
+            let siblings = match stacks.caller(stack) {
+                StackId::EMPTY => &mut root,
+                caller => &mut self.nodes[links[caller.index()].0 as usize].callee,
             };
             let next = std::mem::replace(siblings, link);
             links[stack.index()] = link;
-            self.nodes.push(Node { stack, callee: Link::NONE, next, weight: weights[stack.index()] });
+            self.nodes.push(Node { stack, callee: Link::NONE, next, weight });
         }
         self.roots.push(root);
-        for stack in members {
-            weights[stack.index()] = 0;
-            links[stack.index()] = Link::NONE;
-        }
     }
 
     /// Before the roots of a part.
