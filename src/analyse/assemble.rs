@@ -24,19 +24,32 @@ pub struct Analysis {
     pub profile: Profile,
     /// How far it can be trusted.
     pub quality: Quality,
-    /// The lines of `/proc/kallsyms` that name the kernel addresses again, on another day; `None` when there is
-    /// nothing to name, or to name it by.
-    pub kernel_symbols: Option<String>,
+    /// What names the kernel addresses again, on another day; `None` when there is nothing to name, or to name it by.
+    pub kernel: Option<NamedKernel>,
     /// What the user should know about the file, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// Analyses the event of a recording that has the most samples. Kernel symbols, or the reason why there are none, are
-/// asked for once, after the records were read.
+/// The kernel symbols that were used, and what for.
+#[derive(Debug)]
+pub struct NamedKernel {
+    symbols: KernelSymbols,
+    addresses: Vec<u64>,
+}
+
+impl NamedKernel {
+    /// The lines of `/proc/kallsyms` that are needed for that.
+    pub fn lines(&self) -> String {
+        self.symbols.subset(&self.addresses)
+    }
+}
+
+/// Analyses the event of a recording that has the most samples. Kernel symbols for the
+/// addresses that are to be named, or the reason why there are none, are asked for once, after the records were read.
 pub fn analyse(
     mut data: PerfData<'_>,
     images: &dyn Images,
-    kernel: impl FnOnce() -> Result<KernelSymbols, String>,
+    kernel: impl FnOnce(&[u64]) -> Result<KernelSymbols, String>,
     options: &Options<'_>,
 ) -> Result<Analysis, Error> {
     let event_index = most_sampled(&data);
@@ -69,7 +82,8 @@ pub fn analyse(
         return Err(Error::NoRecords(damage));
     }
 
-    let fitting = kernel().and_then(|kernel| fits(&kernel, &data, &collected, options).map(|()| kernel));
+    let addresses = kernel_addresses(&collected);
+    let fitting = kernel(&addresses).and_then(|kernel| fits(&kernel, &data, &collected, options).map(|()| kernel));
     let symbols = fitting.as_ref().map_err(String::as_str);
     let (places, kernel_code) = (&collected.places, &collected.kernel_code);
     let mut profile = Profile::new(event);
@@ -99,8 +113,7 @@ pub fn analyse(
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.start_time_ns = wall_time(&data, first);
     let unlike = account(&stacks.0, &stacks.1, &resolved, &mut quality);
-    let addresses = kernel_addresses(&collected);
-    let kernel_symbols = fitting.ok().filter(|_| !addresses.is_empty()).map(|kernel| kernel.subset(&addresses));
+    let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| NamedKernel { symbols, addresses });
     let mut notes = notes(&collected);
     add_samples(&collected, stacks, unlike, &resolved, &mut profile);
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
@@ -113,7 +126,7 @@ pub fn analyse(
     if let (Unit::Nanoseconds, Some(used_seconds)) = (profile.event.unit, options.used_cpu_seconds) {
         quality.cpu = Some(CpuSeen { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS, used_seconds });
     }
-    Ok(Analysis { profile, quality, kernel_symbols, notes })
+    Ok(Analysis { profile, quality, kernel, notes })
 }
 
 /// The event with the most samples, by position; the first of several.
@@ -150,6 +163,15 @@ fn describe(recorded: &perfdata::Event) -> (Event, Option<u64>) {
     (event, silent.then(|| 1_000_000_000_u64.checked_div(frequency)).flatten())
 }
 
+/// The addresses that kernel symbols are to name.
+fn kernel_addresses(collected: &Collected) -> Vec<u64> {
+    let kernel = collected.places.list.iter().filter_map(|place| match place {
+        Place::Kernel(address) if collected.kernel_code.name(*address).is_none() => Some(*address),
+        _ => None,
+    });
+    kernel.collect()
+}
+
 /// Fails when kernel symbols are of another kernel or boot than the recording, or nothing tells.
 fn fits(
     symbols: &KernelSymbols,
@@ -179,14 +201,6 @@ fn fits(
 /// The wall time of a moment of the event's clock, where the file ties the two together.
 fn wall_time(data: &PerfData<'_>, time: u64) -> u64 {
     data.features().clock.as_ref().map_or(0, |clock| clock.wall_ns.saturating_add(time).saturating_sub(clock.clock_ns))
-}
-
-fn kernel_addresses(collected: &Collected) -> Vec<u64> {
-    let kernel = collected.places.list.iter().filter_map(|place| match place {
-        Place::Kernel(address) => Some(*address),
-        _ => None,
-    });
-    kernel.collect()
 }
 
 fn notes(collected: &Collected) -> Vec<String> {

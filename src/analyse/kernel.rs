@@ -157,10 +157,53 @@ impl KernelSymbols {
         self.name_of(found)
     }
 
+    fn line(&self, function: &KernelFunction) -> Option<&str> {
+        self.names.get(function.line..)?.lines().next()
+    }
+
     /// Name and module of a function.
     fn name_of(&self, function: &KernelFunction) -> Option<(&str, Option<&str>)> {
-        let mut fields = self.names.get(function.line..)?.lines().next()?.split_ascii_whitespace();
+        let mut fields = self.line(function)?.split_ascii_whitespace();
         Some((fields.next()?, fields.next().map(|module| module.trim_matches(['[', ']']))))
+    }
+
+    /// The functions of the kernel's own code, in a form that is quick to read. `boot` tells those of another boot apart.
+    /// `None` for a kernel so large that the form does not hold it.
+    pub fn pack(&self, boot: &str) -> Option<Vec<u8>> {
+        let text = self.text()?;
+        let (mut names, mut table) = (String::new(), Vec::new());
+        for function in self.functions.iter().filter(|function| text.contains(&function.start)) {
+            table.push(u32::try_from(function.start - text.start).ok()?);
+            table.push(u32::try_from(names.len()).ok()?);
+            names.push_str(self.line(function).unwrap_or_default());
+            names.push('\n');
+        }
+        let sizes = [text.start, text.end, names.len() as u64, table.len() as u64];
+        let mut bytes = names.into_bytes();
+        bytes.extend(table.iter().flat_map(|number| number.to_le_bytes()));
+        bytes.extend(sizes.iter().flat_map(|number| number.to_le_bytes()));
+        bytes.extend(packed_since(boot));
+        Some(bytes)
+    }
+
+    /// What [`KernelSymbols::pack`] made of a kernel's functions since this boot; `None` if it is anything else.
+    pub fn unpack(boot: &str, mut bytes: Vec<u8>) -> Option<Self> {
+        let (rest, sizes) = bytes.strip_suffix(&*packed_since(boot))?.split_last_chunk::<32>()?;
+        let [start, end, names, numbers] = sizes.as_chunks().0 else { return None };
+        let text = u64::from_le_bytes(*start)..u64::from_le_bytes(*end);
+        let names = usize::try_from(u64::from_le_bytes(*names)).ok()?;
+        let (table, []) = rest.get(names..)?.as_chunks::<8>() else { return None };
+        if u64::try_from(2 * table.len()).ok()? != u64::from_le_bytes(*numbers) {
+            return None;
+        }
+        let function = |[a, b, c, d, line @ ..]: &[u8; 8]| {
+            let start = text.start.checked_add(u64::from(u32::from_le_bytes([*a, *b, *c, *d])))?;
+            Some(KernelFunction { start, line: usize::try_from(u32::from_le_bytes(*line)).ok()? })
+        };
+        let functions = table.iter().map(function).collect::<Option<Vec<_>>>()?;
+        bytes.truncate(names);
+        let names = String::from_utf8(bytes).ok()?;
+        functions.is_sorted_by(|a, b| a.start < b.start).then_some(Self { names, functions, text: Some(text) })
     }
 
     /// The lines of `/proc/kallsyms` that are needed to name these addresses again, on another day.
@@ -185,6 +228,11 @@ impl KernelSymbols {
         }
         text
     }
+}
+
+/// What packed symbols end with: their format and the boot that they are of.
+fn packed_since(boot: &str) -> Vec<u8> {
+    format!("{boot}\ngoflame kernel symbols 1\n").into_bytes()
 }
 
 #[cfg(test)]
@@ -222,6 +270,31 @@ mod tests {
         let again = KernelSymbols::read(symbols.subset(&[address]).as_bytes()).expect("symbols");
         assert_eq!(again.name(address), symbols.name(address));
         assert_eq!(again.text(), symbols.text());
+    }
+
+    #[test]
+    fn packed_symbols_name_the_kernels_own_code() {
+        let symbols = KernelSymbols::read(TEXT).expect("symbols");
+        let packed = symbols.pack("boot").expect("a small kernel");
+        let unpack = |bytes: &[u8]| KernelSymbols::unpack("boot", bytes.to_vec());
+        let again = unpack(&packed).expect("symbols");
+        assert_eq!(again.text(), symbols.text());
+        for address in 0xffff_ffff_8100_0000..0xffff_ffff_8100_0200 {
+            assert_eq!(again.name(address), symbols.name(address));
+        }
+        assert_eq!(again.name(0xffff_ffff_a000_0001), None, "a module's");
+        assert!(KernelSymbols::unpack("another boot", packed.clone()).is_none());
+        for end in 0..packed.len() {
+            assert!(unpack(&packed[..end]).is_none(), "{end} bytes");
+            assert!(unpack(&packed[packed.len() - end..]).is_none(), "the last {end} bytes");
+        }
+        for at in 0..packed.len() {
+            let mut damaged = packed.clone();
+            damaged[at] ^= 0xff;
+            // No name at all, or one of something.
+            let damaged = unpack(&damaged);
+            damaged.inspect(|damaged| assert_ne!(damaged.name(0xffff_ffff_8100_0150), Some(("", None))));
+        }
     }
 
     #[test]

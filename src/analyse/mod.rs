@@ -25,7 +25,7 @@ mod unwind;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use assemble::{Analysis, analyse};
+pub use assemble::{Analysis, NamedKernel, analyse};
 pub use error::Error;
 pub use goroutine::GoroutineSeen;
 pub use kernel::KernelSymbols;

@@ -84,7 +84,7 @@ impl Recording {
 }
 
 fn analysed(data: PerfData<'_>, kernel: Result<KernelSymbols, String>) -> Result<Analysis, super::Error> {
-    analyse(data, &NoFiles, || kernel, &Options::default())
+    analyse(data, &NoFiles, |_| kernel, &Options::default())
 }
 
 /// `process: root;…;leaf COUNT`, sorted.
@@ -148,7 +148,7 @@ fn kernel_and_user_parts_of_a_chain_are_told_apart() {
     let analysis = analysed(data(), own).unwrap();
     assert_eq!(stacks(&analysis), ["pid 7: [app];entry;entry 1"]);
     assert_eq!((analysis.quality.kernel_frames, analysis.quality.unnamed_kernel_frames), (2, 0));
-    assert!(analysis.kernel_symbols.is_some_and(|lines| lines.contains(" entry\n")));
+    assert!(analysis.kernel.is_some_and(|kernel| kernel.lines().contains(" entry\n")));
 
     let of_another_boot = symbols("ffffffff91000000 T _text\nffffffff91000100 T next\n");
     let analysis = analysed(data(), of_another_boot).unwrap();

@@ -9,6 +9,7 @@ mod goroutines;
 mod images;
 mod init;
 mod input;
+mod kallsyms;
 mod manifest;
 mod outputs;
 mod ready;

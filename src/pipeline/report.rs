@@ -1,6 +1,6 @@
 //! `goflame report`: from a recording on disk to a profile, and to any format.
 
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -9,13 +9,13 @@ use std::time::Instant;
 use super::goroutines::{self, GOROUTINES_FILE};
 use super::images::DiskImages;
 use super::input::{InputBytes, Kind};
+use super::kallsyms::{self, Kernel};
 use super::manifest::Manifest;
 use super::outputs::{self, Caption};
 use super::{Error, Observer};
-use crate::analyse::{Analysis, KernelSymbols, Options, analyse};
+use crate::analyse::{Analysis, Options, analyse};
 use crate::archive::{Run, RunId, Store};
 use crate::config::Format;
-use crate::fsio;
 use crate::perfdata::PerfData;
 use crate::pprof::{self, SampleTypes};
 use crate::profile::{Profile, Quality, counted, samples};
@@ -26,9 +26,6 @@ pub(super) const PERF_DATA_FILE: &str = "perf.data";
 pub(super) const KALLSYMS_FILE: &str = "symbols/kallsyms";
 /// The vdso that was mapped.
 pub(super) const VDSO_FILE: &str = "symbols/vdso.so";
-
-/// A kernel with all its modules has some 10^5 symbols of some 50 bytes. What lies behind this is not read.
-const LARGEST_KALLSYMS: u64 = 1 << 28;
 
 /// What a report is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +156,7 @@ fn report_recording(
     if kept.is_none() {
         options.kernel_release = Some(&release);
     }
-    let kernel = || read_kallsyms(kept.as_deref().unwrap_or(Path::new("/proc/kallsyms")));
+    let kernel = || kept.map_or_else(Kernel::running, |kept| Kernel::known(kallsyms::of_file(&kept)));
     let (analysis, seconds) = analyse_bytes(&name, bytes, &images, kernel, options)?;
     observer.step("Analysing", &format!("{} of {name} in {seconds:.3} s", samples(analysis.profile.total_count())));
     Ok(reported(analysis, wanted.title.unwrap_or(&name)))
@@ -176,7 +173,8 @@ fn report_run(run: &Run, wanted: ReportOptions<'_>, observer: &dyn Observer) -> 
         images.keep_vdso(vdso);
     }
     let absent = || manifest.sampler.kernel_symbols_absent.clone().unwrap_or_else(|| "the run has none".into());
-    let kernel = || run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| read_kallsyms(&kept));
+    let kept = || run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| kallsyms::of_file(&kept));
+    let kernel = || Kernel::known(kept());
     let goroutines = match run.file(GOROUTINES_FILE) {
         Ok(path) => goroutines::of_file(&path)?,
         Err(_) => Vec::new(),
@@ -192,12 +190,6 @@ fn report_run(run: &Run, wanted: ReportOptions<'_>, observer: &dyn Observer) -> 
     let text = format!("{} of run {} in {seconds:.3} s", samples(analysis.profile.total_count()), run.id());
     observer.step("Analysing", &text);
     Ok(reported(analysis, wanted.title.unwrap_or(&manifest.title)))
-}
-
-/// Reads kernel symbols; an error says why there are none.
-pub(super) fn read_kallsyms(path: &Path) -> Result<KernelSymbols, String> {
-    let file = fsio::open(path).map_err(|error| error.to_string())?;
-    KernelSymbols::read(BufReader::new(file.take(LARGEST_KALLSYMS)))
 }
 
 /// The run whose directory this is; `None` for everything else.
@@ -232,7 +224,7 @@ pub(super) fn analyse_bytes(
     name: &str,
     recording: &InputBytes,
     images: &DiskImages,
-    kernel: impl FnOnce() -> Result<KernelSymbols, String> + Send,
+    kernel: impl FnOnce() -> Kernel + Send,
     options: Options<'_>,
 ) -> Result<(Analysis, f64), Error> {
     let started = Instant::now();
@@ -243,7 +235,7 @@ pub(super) fn analyse_bytes(
         let kernel = scope.spawn(kernel);
         let data = PerfData::parse_passing(recording.bytes(), &passed)
             .map_err(|source| Error::Unreadable { path: name.into(), source })?;
-        let kernel = || kernel.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let kernel = |addresses: &[u64]| kernel.join().unwrap_or_else(|panic| resume_unwind(panic)).naming(addresses);
         analyse(data, images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })
     })?;
     Ok((analysis, started.elapsed().as_secs_f64()))

@@ -9,10 +9,11 @@ use super::build::{build_settled, open_archive};
 use super::goroutines;
 use super::images::{DiskImages, own_vdso};
 use super::input::InputBytes;
+use super::kallsyms::{self, Kernel};
 use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::outputs::{self, Caption};
 use super::ready::{Readiness, Surroundings, online_cpus};
-use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes, read_kallsyms};
+use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes};
 use super::settle::{go_ahead, settle_with};
 use super::{BuildOptions, Built, Error, Observer};
 use crate::analyse::{KernelSymbols, Options};
@@ -143,7 +144,8 @@ impl Run<'_> {
             lost: sampler.lost,
             ..Options::default()
         };
-        let (analysis, seconds) = analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || kernel, analysis_options)?;
+        let (analysis, seconds) =
+            analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || Kernel::known(kernel), analysis_options)?;
         let (profile, quality) = (analysis.profile, analysis.quality);
         self.observer.step("Analysing", &format!("{} in {seconds:.3} s", samples(profile.total_count())));
 
@@ -156,8 +158,8 @@ impl Run<'_> {
         notes.extend(recording.output_problems.iter().cloned());
         let caption = Caption { title: self.title(), subtitle: outputs::subtitle(&profile, &quality) };
         let files = self.write_outputs(&draft, &profile, &quality, &caption)?;
-        if let Some(lines) = &analysis.kernel_symbols {
-            write(&draft, KALLSYMS_FILE, lines.as_bytes())?;
+        if let Some(kernel) = &analysis.kernel {
+            write(&draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
         }
         if !recording.goroutines.is_empty() {
             write(&draft, goroutines::GOROUTINES_FILE, &goroutines::to_file(&recording.goroutines))?;
@@ -208,7 +210,7 @@ impl Run<'_> {
         if !self.settled.spec.kernel {
             return Err("kernel mode was not sampled".into());
         }
-        read_kallsyms(Path::new("/proc/kallsyms"))
+        kallsyms::of_running()
     }
 
     fn record_plan(

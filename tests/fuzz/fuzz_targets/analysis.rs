@@ -18,7 +18,7 @@ impl Images for NoFiles {
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(data) = PerfData::parse(bytes) else { return };
-    let kernel = || Err("no symbols".to_owned());
+    let kernel = |_: &[u64]| Err("no symbols".to_owned());
     let Ok(analysis) = analyse(data, &NoFiles, kernel, &Options::default()) else { return };
     let mut profile = analysis.profile;
     assert_eq!(Some(profile.total_count()), analysis.quality.samples);

@@ -85,6 +85,6 @@ fuzz_target!(|bytes: &[u8]| {
     let recording = writer.finish(&Features::default()).unwrap().into_inner();
 
     let data = PerfData::parse(&recording).expect("the recording is right");
-    let analysis = analyse(data, &program, || Err("no symbols".into()), &Options::default()).expect("an analysis");
+    let analysis = analyse(data, &program, |_| Err("no symbols".into()), &Options::default()).expect("an analysis");
     assert_eq!((analysis.profile.total_count(), analysis.quality.stack_copies), (1, u64::from(size > 0)));
 });
