@@ -237,6 +237,8 @@ struct OpenFile<'n, 'f> {
     symbols: Result<(&'n Binary<'f>, Locator<'n, 'f>), &'n str>,
     named: Lent,
     homes: Homes,
+    /// Apart from the other one, which is amid a function whose home is asked for.
+    entries: Option<Locator<'n, 'f>>,
 }
 
 /// Functions that were named already, by what [`Locator::locate`] lends: where the texts of their name and file lie.
@@ -300,7 +302,7 @@ impl<'n, 'f> Namer<'n, 'f> {
             self.leave(file.as_ref());
             *file = Some((id, self.open(id)));
         }
-        let Some((_, OpenFile { image, symbols, named, homes })) = file else { return };
+        let Some((_, OpenFile { image, symbols, named, homes, entries })) = file else { return };
         let located = match symbols {
             Ok((binary, locator)) => match binary.address_of_offset(offset) {
                 Some(address) => match locator.locate(address) {
@@ -331,7 +333,8 @@ impl<'n, 'f> Namer<'n, 'f> {
                 let home = if source.inlined || !source.is_go {
                     &None
                 } else {
-                    homes.entry(source.entry).or_insert_with(|| image.home(binary, source))
+                    let entries = entries.get_or_insert_with(|| Locator::new(binary));
+                    homes.entry(source.entry).or_insert_with(|| image.home(binary, entries, source))
                 };
                 // A function is where it begins, whatever `//line` directives say of its middle.
                 let (file, start_line, elsewhere) = match home {
@@ -376,7 +379,7 @@ impl<'n, 'f> Namer<'n, 'f> {
             Image::of(path, binary.ok())
         });
         let symbols = binary.map(|binary| (binary, Locator::new(binary)));
-        OpenFile { image, symbols, named: Lent::default(), homes: Homes::default() }
+        OpenFile { image, symbols, named: Lent::default(), homes: Homes::default(), entries: None }
     }
 }
 

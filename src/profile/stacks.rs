@@ -6,7 +6,7 @@
 //! 250 000 stacks have 5.0 million frames, and pieces 2.1 million.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::hint::black_box;
 
 use foldhash::fast::RandomState;
@@ -21,12 +21,18 @@ use crate::memory::room;
 const LENGTH: usize = Stacks::PIECE;
 
 /// Locations, from the root towards the leaf, and what calls the first of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Eq)]
 #[repr(align(32))]
 struct Piece {
     caller: StackId,
     /// Behind the last there is [`LocationId::NONE`].
     locations: [LocationId; LENGTH],
+}
+
+impl PartialEq for Piece {
+    fn eq(&self, other: &Self) -> bool {
+        self.numbers() == other.numbers()
+    }
 }
 
 impl Piece {
@@ -38,6 +44,14 @@ impl Piece {
             *place = *location;
         }
         piece
+    }
+
+    /// All that it is, in numbers, of which several are compared at once.
+    fn numbers(&self) -> [u32; LENGTH + 1] {
+        let mut numbers = [self.caller.0; LENGTH + 1];
+        numbers.iter_mut().zip(self.locations).for_each(|(number, location)| *number = location.0);
+        numbers[LENGTH] = self.caller.0;
+        numbers
     }
 
     fn locations(&self) -> &[LocationId] {
@@ -129,11 +143,14 @@ impl Stacks {
     /// callers, which has this [hash](Wanted::hash); 0 where there are none.
     pub fn want(&self, callers: u64, locations: &[LocationId]) -> Wanted {
         let piece = Piece::new(StackId::EMPTY, locations);
-        let locations = piece.locations.map(|location| u64::from(location.0));
-        let pair = |at: usize| {
-            locations.get(at).map_or(0, |first| first << 32) | locations.get(at + 1).map_or(0, |next| *next)
-        };
-        Wanted { hash: self.seed.hash_one([callers, pair(0), pair(2), pair(4), pair(6)]), piece }
+        let mut hasher = self.seed.build_hasher();
+        hasher.write_u64(callers);
+        // Two at a time.
+        for pair in piece.locations.chunks(2) {
+            let pair = pair.iter().fold(0, |pair, location| pair << 32 | u64::from(location.0));
+            hasher.write_u64(pair);
+        }
+        Wanted { hash: hasher.finish(), piece }
     }
 
     /// Looks at all that looking for these pieces will look at. Each look may wait for memory that no cache holds, but
@@ -234,12 +251,12 @@ impl Stacks {
             return None;
         }
         let mut first = Vec::with_capacity(self.pieces.len());
-        let mut known: HashMap<Piece, StackId, RandomState> = HashMap::default();
+        let mut known: HashMap<[u32; LENGTH + 1], StackId, RandomState> = HashMap::default();
         for (at, piece) in (0..).map(StackId).zip(&self.pieces) {
             let caller = first.get(piece.caller.index()).copied().unwrap_or(StackId::EMPTY);
             let equal = match piece.locations() {
                 [] => caller,
-                _ => *known.entry(Piece { caller, ..*piece }).or_insert(at),
+                _ => *known.entry(Piece { caller, ..*piece }.numbers()).or_insert(at),
             };
             first.push(equal);
         }

@@ -2,16 +2,36 @@
 
 use super::Profile;
 use super::model::{Frame, LocationId, StackId};
-use crate::memory::room;
+use super::stacks::Stacks;
 
 /// Stacks with what their samples weigh, put together where they share callers.
 #[derive(Debug)]
 pub struct Walk<'p> {
     profile: &'p Profile,
-    /// Callers come before what they call.
+    callees: Callees,
+    /// By stack, the sum of all samples of a part that have it on theirs: of parts that have a good part of all stacks.
+    weights: Vec<Vec<u64>>,
+    /// The stacks of the other parts.
     nodes: Vec<Node>,
-    /// Of each part, the first of its roots.
-    roots: Vec<Link>,
+    /// Of each part.
+    roots: Vec<Roots>,
+}
+
+/// What calls what, in all parts.
+#[derive(Debug)]
+struct Callees {
+    /// By stack, the last one that it calls; [`StackId::EMPTY`], which nothing calls, where there is none.
+    last: Vec<StackId>,
+    /// By stack, the one before it that has the same caller.
+    before: Vec<StackId>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Roots {
+    /// All that weigh anything by [`Walk::weights`].
+    Weighing(u8),
+    /// The first of them.
+    Node(Link),
 }
 
 /// A piece of stacks.
@@ -51,104 +71,72 @@ impl Link {
 pub struct Walker {
     /// The sum of all samples that pass here.
     pub weight: u64,
-    node: Link,
     stack: StackId,
+    /// Its node, unless the part has [weights](Walk::weights) of its own.
+    node: Link,
     /// The position of what comes next in [`Profile::frames`] of its location.
     frame: u32,
     /// The position of that location in its piece.
     at: u8,
+    /// The position of these weights.
+    weights: u8,
 }
 
 /// A part with less samples than one for so many stacks has a look at its own alone.
 const FEW: usize = 8;
 
+/// So many parts have weights of their own.
+const MOST_WEIGHTS: usize = 16;
+
 impl<'p> Walk<'p> {
     /// Puts together the stacks of the samples of each part; what weighs nothing is left out. Sums of any weights saturate.
-    pub fn of<P>(profile: &'p Profile, parts: impl IntoIterator<Item = P>) -> Self
+    pub fn of<P>(profile: &'p Profile, parts: impl IntoIterator<Item = P> + Send) -> Self
     where
         P: ExactSizeIterator<Item = (StackId, u64)> + Clone,
     {
         let stacks = &profile.stacks;
-        let mut walk = Self { profile, nodes: Vec::new(), roots: Vec::new() };
-        let mut weights = vec![0_u64; stacks.count()];
-        let mut links = vec![Link::NONE; stacks.count()];
-        for part in parts {
-            for (stack, weight) in part.clone() {
-                weights[stack.index()] = weights[stack.index()].saturating_add(weight);
-            }
-            // Callers have lower numbers than what they call.
-            if part.len() > stacks.count() / FEW {
-                walk.add(stacks.ids(), &mut weights, &mut links);
-            } else {
-                let mut members = Vec::new();
-                let new = Link::of(&walk.nodes);
-                for (mut stack, _) in part {
-                    while stack != StackId::EMPTY && !links[stack.index()].is_since(new) {
-                        // It gets its place when all are known.
-                        links[stack.index()] = new;
-                        members.push(stack);
-                        stack = stacks.caller(stack);
-                    }
-                }
-                members.sort_unstable();
-                walk.add(members.iter().copied(), &mut weights, &mut links);
-            }
-        }
-        walk
-    }
-
-    /// Adds a part: those of the stacks that weigh anything. `weights` are those of the samples that end in each, and become
-    /// nought; `links` lead to the nodes of parts before, or to none.
-    fn add(
-        &mut self,
-        members: impl DoubleEndedIterator<Item = StackId> + ExactSizeIterator + Clone,
-        weights: &mut [u64],
-        links: &mut [Link],
-    ) {
-        let stacks = &self.profile.stacks;
-        for stack in members.clone().rev() {
-            let (caller, weight) = (stacks.caller(stack).index(), weights[stack.index()]);
-            weights[caller] = weights[caller].saturating_add(weight);
-        }
-        weights[StackId::EMPTY.index()] = 0;
-        if self.nodes.is_empty() {
-            self.nodes = room(members.len());
-        }
-        let mut root = Link::NONE;
-        for stack in members {
-            let weight = std::mem::take(&mut weights[stack.index()]);
-            if weight == 0 {
-                continue;
-            }
-            let link = Link::of(&self.nodes);
-            // What calls something that weighs anything does so too, and has its node.
-            let siblings = match stacks.caller(stack) {
-                StackId::EMPTY => &mut root,
-                caller => &mut self.nodes[links[caller.index()].0 as usize].callee,
-            };
-            let next = std::mem::replace(siblings, link);
-            links[stack.index()] = link;
-            self.nodes.push(Node { stack, callee: Link::NONE, next, weight });
-        }
-        self.roots.push(root);
+        let add = || {
+            let mut parts_added = Parts::of(stacks);
+            parts.into_iter().for_each(|part| parts_added.add(part));
+            parts_added
+        };
+        let (callees, Parts { weights, nodes, roots, .. }) = rayon::join(|| Callees::of(stacks), add);
+        Self { profile, callees, weights, nodes, roots }
     }
 
     /// Before the roots of a part.
     pub fn roots(&self, part: usize) -> impl Iterator<Item = Walker> {
-        self.all(self.roots.get(part).copied().unwrap_or(Link::NONE))
+        match self.roots.get(part).copied().unwrap_or(Roots::Node(Link::NONE)) {
+            Roots::Weighing(weights) => self.all(StackId::EMPTY, weights, Link::NONE),
+            Roots::Node(first) => self.all(StackId::EMPTY, u8::MAX, first),
+        }
     }
 
     /// Where a walker comes to an end there may be more to walk: the callees of where it has come to.
     pub fn callees(&self, walker: &Walker) -> impl Iterator<Item = Walker> {
-        self.all(self.node(walker.node).map_or(Link::NONE, |node| node.callee))
+        let callee = self.node(walker.node).map_or(Link::NONE, |node| node.callee);
+        self.all(walker.stack, walker.weights, callee)
     }
 
-    /// A node and all that have its caller.
-    fn all(&self, first: Link) -> impl Iterator<Item = Walker> {
+    /// All that a stack calls: what weighs anything by these weights, and a node with all that have its caller.
+    fn all(&self, caller: StackId, weights: u8, first: Link) -> impl Iterator<Item = Walker> {
+        let by_weight = self.weights.get(usize::from(weights)).into_iter().flat_map(move |by_stack| {
+            let stacks = self.callees.of_caller(caller).map(|stack| (stack, by_stack[stack.index()]));
+            stacks.filter(|(_, weight)| *weight > 0)
+        });
+        let by_weight = by_weight.map(move |(stack, weight)| (stack, weight, Link::NONE));
         let nodes = std::iter::successors(self.node(first).map(|node| (first, node)), |(_, node)| {
             self.node(node.next).map(|next| (node.next, next))
         });
-        nodes.map(|(node, Node { stack, weight, .. })| Walker { weight: *weight, node, stack: *stack, frame: 0, at: 0 })
+        let nodes = nodes.map(|(link, Node { stack, weight, .. })| (*stack, *weight, link));
+        by_weight.chain(nodes).map(move |(stack, weight, node)| Walker {
+            weight,
+            stack,
+            node,
+            frame: 0,
+            at: 0,
+            weights,
+        })
     }
 
     fn node(&self, link: Link) -> Option<&Node> {
@@ -171,6 +159,99 @@ impl<'p> Walk<'p> {
         }
         None
     }
+}
+
+impl Callees {
+    fn of(stacks: &Stacks) -> Self {
+        let [mut last, mut before] = [vec![StackId::EMPTY; stacks.count()], vec![StackId::EMPTY; stacks.count()]];
+        for stack in stacks.ids() {
+            before[stack.index()] = std::mem::replace(&mut last[stacks.caller(stack).index()], stack);
+        }
+        Self { last, before }
+    }
+
+    /// Of a stack, or of nothing: the roots.
+    fn of_caller(&self, caller: StackId) -> impl Iterator<Item = StackId> {
+        let some = |stack: StackId| (stack != StackId::EMPTY).then_some(stack);
+        std::iter::successors(some(self.last[caller.index()]), move |stack| some(self.before[stack.index()]))
+    }
+}
+
+/// The parts that have been added to a walk.
+struct Parts<'p> {
+    stacks: &'p Stacks,
+    weights: Vec<Vec<u64>>,
+    nodes: Vec<Node>,
+    roots: Vec<Roots>,
+    /// By stack, nought between parts.
+    own: Vec<u64>,
+    /// By stack, to the nodes of parts before, or to none.
+    links: Vec<Link>,
+}
+
+impl<'p> Parts<'p> {
+    fn of(stacks: &'p Stacks) -> Self {
+        let (own, links) = (vec![0; stacks.count()], vec![Link::NONE; stacks.count()]);
+        Self { stacks, weights: Vec::new(), nodes: Vec::new(), roots: Vec::new(), own, links }
+    }
+
+    fn add(&mut self, part: impl ExactSizeIterator<Item = (StackId, u64)> + Clone) {
+        let stacks = self.stacks;
+        if part.len() > stacks.count() / FEW && self.weights.len() < MOST_WEIGHTS {
+            let mut weights = vec![0; stacks.count()];
+            weigh(stacks, part, stacks.ids(), &mut weights);
+            self.roots.push(Roots::Weighing(u8::try_from(self.weights.len()).unwrap_or(u8::MAX)));
+            self.weights.push(weights);
+            return;
+        }
+        let mut members = Vec::new();
+        let new = Link::of(&self.nodes);
+        for (mut stack, _) in part.clone() {
+            while stack != StackId::EMPTY && !self.links[stack.index()].is_since(new) {
+                // It gets its place when all are known.
+                self.links[stack.index()] = new;
+                members.push(stack);
+                stack = stacks.caller(stack);
+            }
+        }
+        members.sort_unstable();
+        weigh(stacks, part, members.iter().copied(), &mut self.own);
+        let mut root = Link::NONE;
+        for stack in members {
+            let weight = std::mem::take(&mut self.own[stack.index()]);
+            if weight == 0 {
+                continue;
+            }
+            let link = Link::of(&self.nodes);
+            // What calls something that weighs anything does so too, and has its node.
+            let siblings = match stacks.caller(stack) {
+                StackId::EMPTY => &mut root,
+                caller => &mut self.nodes[self.links[caller.index()].0 as usize].callee,
+            };
+            let next = std::mem::replace(siblings, link);
+            self.links[stack.index()] = link;
+            self.nodes.push(Node { stack, callee: Link::NONE, next, weight });
+        }
+        self.roots.push(Roots::Node(root));
+    }
+}
+
+/// Adds up what the samples of a part weigh: `members` are their stacks and all that call them.
+fn weigh(
+    stacks: &Stacks,
+    part: impl Iterator<Item = (StackId, u64)>,
+    members: impl DoubleEndedIterator<Item = StackId>,
+    weights: &mut [u64],
+) {
+    for (stack, weight) in part {
+        weights[stack.index()] = weights[stack.index()].saturating_add(weight);
+    }
+    // Callers have lower numbers than what they call.
+    for stack in members.rev() {
+        let (caller, weight) = (stacks.caller(stack).index(), weights[stack.index()]);
+        weights[caller] = weights[caller].saturating_add(weight);
+    }
+    weights[StackId::EMPTY.index()] = 0;
 }
 
 impl Walker {
