@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::BufRead;
 use std::ops::Range;
+use std::sync::Arc;
+
+use super::kernel_table::KernelTable;
 
 /// No function of the kernel has so many bytes.
 const LARGEST_FUNCTION: u64 = 1 << 20;
@@ -53,22 +56,12 @@ pub(super) fn shown<'n>(name: &'n str, module: Option<&str>) -> (Cow<'n, str>, S
 }
 
 /// The kernel's functions by address.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct KernelSymbols {
-    /// The name of each function and its module, a line each. A kernel has 10^5 functions and a profile names few of
-    /// them, so that none gets memory of its own.
-    names: String,
-    /// Sorted by address, one entry an address.
-    functions: Vec<KernelFunction>,
+    /// Each line is the name of a function and its module.
+    functions: KernelTable,
     /// The kernel's own code, from `_text` to `_etext`.
     text: Option<Range<u64>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct KernelFunction {
-    start: u64,
-    /// Where its line of [`KernelSymbols::names`] begins.
-    line: usize,
 }
 
 impl KernelSymbols {
@@ -105,7 +98,7 @@ impl KernelSymbols {
                 }
                 _ => {}
             }
-            functions.push(KernelFunction { start, line: names.len() });
+            functions.push((start, u32::try_from(names.len()).map_err(|_| "there are too many of them")?));
             names.push_str(&String::from_utf8_lossy(name));
             if let Some(module) = fields.next() {
                 names.push(' ');
@@ -124,16 +117,16 @@ impl KernelSymbols {
         // Stable, so that of several names for one address the last in the file is kept. It is the one that perf
         // shows (the others end where they start, and `choose_best_symbol` in tools/perf/util/symbol.c prefers
         // what has a length), and for a system call the public name: `__x64_sys_read`, not `__do_sys_read`.
-        functions.sort_by_key(|function| function.start);
+        functions.sort_by_key(|(start, _)| *start);
         functions.dedup_by(|next, kept| {
-            let same = next.start == kept.start;
+            let same = next.0 == kept.0;
             if same {
                 std::mem::swap(next, kept);
             }
             same
         });
         let text = text_start.map(|start| start..text_end.unwrap_or(start));
-        Ok(Self { names, functions, text })
+        Ok(Self { functions: KernelTable::new(&functions, names), text })
     }
 
     /// The kernel's own code, without its modules. Where it starts differs from boot to boot.
@@ -141,74 +134,57 @@ impl KernelSymbols {
         self.text.clone()
     }
 
-    fn position(&self, address: u64) -> Option<usize> {
-        self.functions.partition_point(|function| function.start <= address).checked_sub(1)
-    }
-
     /// The name of the function that an address lies in, and its module.
     pub fn name(&self, address: u64) -> Option<(&str, Option<&str>)> {
-        let found = self.functions.get(self.position(address)?)?;
+        let at = self.functions.position(address)?;
+        let start = self.functions.start(at)?;
         // Nothing tells where a function ends. It is not on the other side of the border of the kernel's own code, nor
         // so far away: what was loaded or compiled since the symbols were read has no name.
         let inside = |address| self.text.as_ref().is_some_and(|text| text.contains(&address));
-        if inside(found.start) != inside(address) || address.saturating_sub(found.start) > LARGEST_FUNCTION {
+        if inside(start) != inside(address) || address.saturating_sub(start) > LARGEST_FUNCTION {
             return None;
         }
-        self.name_of(found)
-    }
-
-    fn line(&self, function: &KernelFunction) -> Option<&str> {
-        self.names.get(function.line..)?.lines().next()
+        self.name_of(at)
     }
 
     /// Name and module of a function.
-    fn name_of(&self, function: &KernelFunction) -> Option<(&str, Option<&str>)> {
-        let mut fields = self.line(function)?.split_ascii_whitespace();
+    fn name_of(&self, at: usize) -> Option<(&str, Option<&str>)> {
+        let mut fields = self.functions.line(at)?.split_ascii_whitespace();
         Some((fields.next()?, fields.next().map(|module| module.trim_matches(['[', ']']))))
     }
 
-    /// The functions of the kernel's own code, in a form that is quick to read. `boot` tells those of another boot apart.
-    /// `None` for a kernel so large that the form does not hold it.
-    pub fn pack(&self, boot: &str) -> Option<Vec<u8>> {
-        let text = self.text()?;
-        let (mut names, mut table) = (String::new(), Vec::new());
-        for function in self.functions.iter().filter(|function| text.contains(&function.start)) {
-            table.push(u32::try_from(function.start - text.start).ok()?);
-            table.push(u32::try_from(names.len()).ok()?);
-            names.push_str(self.line(function).unwrap_or_default());
+    /// The functions of the kernel's own code, in a form that needs no reading. `boot` tells those of another boot apart.
+    pub fn pack(&self, boot: &str) -> Vec<u8> {
+        let text = self.text().unwrap_or_default();
+        let (mut names, mut functions) = (String::new(), Vec::new());
+        let own =
+            (0..self.functions.sizes().1).filter_map(|at| Some((self.functions.start(at)?, self.functions.line(at)?)));
+        for (start, line) in own.filter(|(start, _)| text.contains(start)) {
+            // There are no more of them than before, so that it fits.
+            functions.push((start, u32::try_from(names.len()).unwrap_or(u32::MAX)));
+            names.push_str(line);
             names.push('\n');
         }
-        let sizes = [text.start, text.end, names.len() as u64, table.len() as u64];
-        let mut bytes = names.into_bytes();
-        bytes.extend(table.iter().flat_map(|number| number.to_le_bytes()));
-        bytes.extend(sizes.iter().flat_map(|number| number.to_le_bytes()));
-        bytes.extend(packed_since(boot));
-        Some(bytes)
+        let table = KernelTable::new(&functions, names);
+        let (names, functions) = table.sizes();
+        [table.bytes(), &packed(boot, &text, names, functions)].concat()
     }
 
     /// What [`KernelSymbols::pack`] made of a kernel's functions since this boot; `None` if it is anything else.
-    pub fn unpack(boot: &str, mut bytes: Vec<u8>) -> Option<Self> {
-        let (rest, sizes) = bytes.strip_suffix(&*packed_since(boot))?.split_last_chunk::<32>()?;
-        let [start, end, names, numbers] = sizes.as_chunks().0 else { return None };
+    pub fn unpack(boot: &str, bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Option<Self> {
+        let all = (*bytes).as_ref();
+        let (rest, sizes) = all.strip_suffix(&*boot_line(boot))?.split_last_chunk::<{ 4 * WORD }>()?;
+        let [start, end, names, functions] = sizes.as_chunks().0 else { return None };
         let text = u64::from_le_bytes(*start)..u64::from_le_bytes(*end);
-        let names = usize::try_from(u64::from_le_bytes(*names)).ok()?;
-        let (table, []) = rest.get(names..)?.as_chunks::<8>() else { return None };
-        if u64::try_from(2 * table.len()).ok()? != u64::from_le_bytes(*numbers) {
-            return None;
-        }
-        let function = |[a, b, c, d, line @ ..]: &[u8; 8]| {
-            let start = text.start.checked_add(u64::from(u32::from_le_bytes([*a, *b, *c, *d])))?;
-            Some(KernelFunction { start, line: usize::try_from(u32::from_le_bytes(*line)).ok()? })
-        };
-        let functions = table.iter().map(function).collect::<Option<Vec<_>>>()?;
-        bytes.truncate(names);
-        let names = String::from_utf8(bytes).ok()?;
-        functions.is_sorted_by(|a, b| a.start < b.start).then_some(Self { names, functions, text: Some(text) })
+        let [names, functions] = [names, functions].map(|size| usize::try_from(u64::from_le_bytes(*size)).ok());
+        let length = rest.len();
+        let functions = KernelTable::from(bytes, names?, functions?)?;
+        (functions.bytes().len() == length).then_some(Self { functions, text: Some(text) })
     }
 
     /// The lines of `/proc/kallsyms` that are needed to name these addresses again, on another day.
     pub fn subset(&self, addresses: &[u64]) -> String {
-        let mut wanted: Vec<usize> = addresses.iter().filter_map(|address| self.position(*address)).collect();
+        let mut wanted: Vec<usize> = addresses.iter().filter_map(|address| self.functions.position(*address)).collect();
         // The symbol after each one bounds it.
         wanted.extend(wanted.clone().into_iter().map(|at| at + 1));
         wanted.sort_unstable();
@@ -218,9 +194,9 @@ impl KernelSymbols {
             // These two identify the boot.
             let _ = writeln!(text, "{start:016x} T _text\n{end:016x} T _etext");
         }
-        for function in wanted.into_iter().filter_map(|at| self.functions.get(at)) {
-            let Some((name, module)) = self.name_of(function) else { continue };
-            let _ = write!(text, "{:016x} T {name}", function.start);
+        for at in wanted {
+            let (Some(start), Some((name, module))) = (self.functions.start(at), self.name_of(at)) else { continue };
+            let _ = write!(text, "{start:016x} T {name}");
             if let Some(module) = module {
                 let _ = write!(text, "\t[{module}]");
             }
@@ -230,13 +206,23 @@ impl KernelSymbols {
     }
 }
 
-/// What packed symbols end with: their format and the boot that they are of.
-fn packed_since(boot: &str) -> Vec<u8> {
+const WORD: usize = size_of::<u64>();
+
+/// What packed symbols end with: where the kernel's code is, the sizes of what is before, and whose they are.
+fn packed(boot: &str, text: &Range<u64>, names: usize, functions: usize) -> Vec<u8> {
+    let sizes = [text.start, text.end, names as u64, functions as u64];
+    [sizes.map(u64::to_le_bytes).as_flattened(), &boot_line(boot)].concat()
+}
+
+/// The boot that packed symbols are of, and their format.
+fn boot_line(boot: &str) -> Vec<u8> {
     format!("{boot}\ngoflame kernel symbols 1\n").into_bytes()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::{KernelCode, KernelSymbols, shown};
 
     const TEXT: &[u8] = b"ffffffff81000000 T _stext\nffffffff81000000 T _text\nffffffff81000100 t do_one\n\
@@ -275,15 +261,15 @@ mod tests {
     #[test]
     fn packed_symbols_name_the_kernels_own_code() {
         let symbols = KernelSymbols::read(TEXT).expect("symbols");
-        let packed = symbols.pack("boot").expect("a small kernel");
-        let unpack = |bytes: &[u8]| KernelSymbols::unpack("boot", bytes.to_vec());
+        let packed = symbols.pack("boot");
+        let unpack = |bytes: &[u8]| KernelSymbols::unpack("boot", Arc::new(bytes.to_vec()));
         let again = unpack(&packed).expect("symbols");
         assert_eq!(again.text(), symbols.text());
         for address in 0xffff_ffff_8100_0000..0xffff_ffff_8100_0200 {
             assert_eq!(again.name(address), symbols.name(address));
         }
         assert_eq!(again.name(0xffff_ffff_a000_0001), None, "a module's");
-        assert!(KernelSymbols::unpack("another boot", packed.clone()).is_none());
+        assert!(KernelSymbols::unpack("another boot", Arc::new(packed.clone())).is_none());
         for end in 0..packed.len() {
             assert!(unpack(&packed[..end]).is_none(), "{end} bytes");
             assert!(unpack(&packed[packed.len() - end..]).is_none(), "the last {end} bytes");
@@ -291,9 +277,10 @@ mod tests {
         for at in 0..packed.len() {
             let mut damaged = packed.clone();
             damaged[at] ^= 0xff;
-            // No name at all, or one of something.
-            let damaged = unpack(&damaged);
-            damaged.inspect(|damaged| assert_ne!(damaged.name(0xffff_ffff_8100_0150), Some(("", None))));
+            // Whatever it says then.
+            if let Some(damaged) = unpack(&damaged) {
+                let _ = (damaged.name(0xffff_ffff_8100_0150), damaged.subset(&[0, u64::MAX]));
+            }
         }
     }
 

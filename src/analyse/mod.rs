@@ -15,6 +15,7 @@ mod files;
 mod goroutine;
 mod image;
 mod kernel;
+mod kernel_table;
 mod maps;
 mod place;
 mod shards;

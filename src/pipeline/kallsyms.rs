@@ -8,11 +8,13 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
 use crate::analyse::KernelSymbols;
 use crate::fsio;
+use crate::perfevent::MappedFile;
 use crate::process::acting_for;
 
 /// Where the kernel writes them.
@@ -29,7 +31,7 @@ pub(super) struct Kernel {
     symbols: Result<KernelSymbols, String>,
     /// Where the running kernel's are kept.
     keep: Option<Keep>,
-    /// Whether these are from there.
+    /// Whether these are from there: mapped, so that only what is looked at takes time and memory.
     kept: bool,
 }
 
@@ -100,9 +102,7 @@ impl Keep {
         if !about.is_file() || about.uid() != rustix::process::geteuid().as_raw() {
             return None;
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(about.len().min(LARGEST)).ok()?);
-        file.take(LARGEST).read_to_end(&mut bytes).ok()?;
-        KernelSymbols::unpack(&self.boot, bytes)
+        KernelSymbols::unpack(&self.boot, Arc::new(MappedFile::map(&file).ok()?))
     }
 
     fn write(&self, symbols: &KernelSymbols) {
@@ -113,9 +113,8 @@ impl Keep {
             if fs::metadata(dir)?.uid() != rustix::process::geteuid().as_raw() {
                 return Err(io::Error::from(io::ErrorKind::PermissionDenied));
             }
-            let Some(packed) = symbols.pack(&self.boot) else { return Ok(()) };
             let mut file = tempfile::NamedTempFile::new_in(dir)?;
-            file.write_all(&packed)?;
+            file.write_all(&symbols.pack(&self.boot))?;
             file.persist(&self.path)?;
             Ok(())
         };
