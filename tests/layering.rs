@@ -47,7 +47,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "archive",
         ],
     ),
-    ("cli", &["fsio", "process", "config", "profile", "build", "doctor", "record", "render", "archive", "pipeline"]),
+    (
+        "cli",
+        &[
+            "fsio", "memory", "process", "config", "profile", "build", "doctor", "record", "render", "archive",
+            "pipeline",
+        ],
+    ),
 ];
 
 /// Lines of a file outside its tests.

@@ -146,7 +146,7 @@ const MOST_WAITING: usize = 128;
 
 /// A recording is read in the order of time, which is the order of the file but for so many bytes: what lies further
 /// behind will not be needed again.
-const DISORDER: usize = 2 << 20;
+const DISORDER: usize = 1 << 20;
 
 /// For more stacks and samples no room is made beforehand.
 const MOST_RESERVED: usize = 1 << 20;
