@@ -264,15 +264,30 @@ impl Walker {
 
 #[cfg(test)]
 mod tests {
-    use super::{Walk, Walker};
+    use super::{MOST_WEIGHTS, Walk, Walker};
     use crate::profile::fixture::Fixture;
     use crate::profile::{Location, Profile, StackId};
 
-    /// All frames, each with its depth, its weight, and whether it is inlined; callees behind their callers, in order of name.
+    /// All frames, each with its depth, its weight, and whether it is inlined; callees behind their callers.
     fn frames(profile: &Profile, stacks: &[(StackId, u64)]) -> Vec<(usize, String, u64, bool)> {
-        let walk = Walk::of(profile, [stacks.iter().copied()]);
+        // The last ones are walked by nodes of their own.
+        let parts = vec![stacks.iter().copied(); MOST_WEIGHTS + 2];
+        let walk = Walk::of(profile, parts);
+        let sorted = |part: usize| {
+            let mut frames = of_part(profile, &walk, part);
+            frames.sort();
+            frames
+        };
+        for part in 1..MOST_WEIGHTS + 2 {
+            assert_eq!(sorted(part), sorted(0), "part {part}");
+        }
+        assert!(sorted(MOST_WEIGHTS + 2).is_empty());
+        of_part(profile, &walk, 0)
+    }
+
+    fn of_part(profile: &Profile, walk: &Walk<'_>, part: usize) -> Vec<(usize, String, u64, bool)> {
         let mut frames = Vec::new();
-        let mut pending: Vec<(usize, Walker)> = walk.roots(0).map(|root| (0, root)).collect();
+        let mut pending: Vec<(usize, Walker)> = walk.roots(part).map(|root| (0, root)).collect();
         while let Some((depth, mut walker)) = pending.pop() {
             if let Some((frame, inlined)) = walk.step(&mut walker) {
                 let name = profile.str(profile.function(frame.function).display).to_owned();
