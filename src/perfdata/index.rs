@@ -7,7 +7,7 @@ use super::layout::{Frame, Layout};
 use crate::memory::room;
 
 /// After so many bytes the reader says that it has passed them.
-pub(super) const STRIDE: usize = 4 << 20;
+const STRIDE: usize = 4 << 20;
 
 /// There is room for a record in so many bytes from the beginning, which is more than the kernel writes.
 pub(super) const FREQUENT: usize = 64;

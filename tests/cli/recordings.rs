@@ -1,6 +1,7 @@
 //! `goflame report` on files that are no recordings, or only a part of one, and on those of the real perf.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::{Finished, Project};
 
@@ -53,6 +54,34 @@ fn a_recording_of_the_real_perf_without_any_project() {
     folded.code(0);
     assert!(folded.stdout.contains(';'), "{}", folded.stdout);
     assert_eq!(project.names("."), ["perf.data"], "report writes nothing that it was not told to");
+}
+
+#[test]
+fn kernel_symbols_are_kept_from_one_report_to_the_next() {
+    let project = Project::empty();
+    let perf = "perf record -q -e cpu-clock -F 997 -g -o perf.data -- dd if=/dev/zero of=/dev/null bs=64k count=40000 status=none";
+    project.shell(perf).run().code(0);
+    let folded = || {
+        let report =
+            project.goflame(["report", "perf.data", "-f", "folded"]).env("XDG_CACHE_HOME", project.path("cache"));
+        let report = report.run();
+        report.code(0);
+        assert!(report.stdout.contains("vfs_read"), "{}", report.stdout);
+        report.stdout.clone()
+    };
+    let (asked, kept) = (folded(), project.path("cache/goflame/kernel-symbols"));
+    let whole = fs::read(&kept).unwrap();
+    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(folded(), asked);
+    for damaged in [&b"once upon a time"[..], &whole[..whole.len() / 2], b""] {
+        fs::write(&kept, damaged).unwrap();
+        assert_eq!(folded(), asked);
+        assert!(fs::read(&kept).unwrap() == whole, "kept anew");
+    }
+    // Nowhere to keep them, or somebody else's place.
+    fs::remove_dir_all(project.path("cache")).unwrap();
+    project.write("cache", "a file");
+    assert_eq!(folded(), asked);
 }
 
 #[test]
