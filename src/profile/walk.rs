@@ -20,10 +20,10 @@ pub struct Walk<'p> {
 /// What calls what, in all parts.
 #[derive(Debug)]
 struct Callees {
-    /// By stack, the last one that it calls; [`StackId::EMPTY`], which nothing calls, where there is none.
-    last: Vec<StackId>,
-    /// By stack, the one before it that has the same caller.
-    before: Vec<StackId>,
+    /// All stacks but [`StackId::EMPTY`], those of one caller together.
+    by_caller: Vec<StackId>,
+    /// By caller, where its own end in there; they begin where those of the caller before it end.
+    ends: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -163,17 +163,25 @@ impl<'p> Walk<'p> {
 
 impl Callees {
     fn of(stacks: &Stacks) -> Self {
-        let [mut last, mut before] = [vec![StackId::EMPTY; stacks.count()], vec![StackId::EMPTY; stacks.count()]];
-        for stack in stacks.ids() {
-            before[stack.index()] = std::mem::replace(&mut last[stacks.caller(stack).index()], stack);
+        let mut ends = vec![0; stacks.count()];
+        stacks.ids().for_each(|stack| ends[stacks.caller(stack).index()] += 1);
+        let mut start = 0;
+        for end in &mut ends {
+            start += std::mem::replace(end, start);
         }
-        Self { last, before }
+        let mut by_caller = vec![StackId::EMPTY; stacks.ids().len()];
+        for stack in stacks.ids() {
+            let next = &mut ends[stacks.caller(stack).index()];
+            by_caller[*next as usize] = stack;
+            *next += 1;
+        }
+        Self { by_caller, ends }
     }
 
     /// Of a stack, or of nothing: the roots.
     fn of_caller(&self, caller: StackId) -> impl Iterator<Item = StackId> {
-        let some = |stack: StackId| (stack != StackId::EMPTY).then_some(stack);
-        std::iter::successors(some(self.last[caller.index()]), move |stack| some(self.before[stack.index()]))
+        let start = caller.index().checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.by_caller[start as usize..self.ends[caller.index()] as usize].iter().copied()
     }
 }
 

@@ -40,7 +40,13 @@ struct Scratch {
     callees: Vec<(Merged, usize)>,
     /// These walkers, and for each the position of its own.
     moved: Vec<(Walker, u32)>,
+    /// The walkers that are next, and what is [ahead](Merging::single) of them.
+    ahead: Vec<(Walker, TextId)>,
 }
+
+/// So many walkers look at once at what is ahead of them: no look depends on another, and each may wait for memory that no
+/// cache holds.
+const AHEAD: usize = 32;
 
 const NOWHERE: u32 = u32::MAX;
 
@@ -101,19 +107,28 @@ impl<'p> Merging<'p> {
         let idle = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut scratch = idle.unwrap_or_else(|| {
             let texts = self.texts.iter().map(|text| text.index() + 1).max();
-            Scratch { known: vec![NOWHERE; texts.unwrap_or(0)], callees: Vec::new(), moved: Vec::new() }
+            Scratch { known: vec![NOWHERE; texts.unwrap_or(0)], callees: Vec::new(), moved: Vec::new(), ahead: Vec::new() }
         });
         let done = work(&mut scratch);
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
         done
     }
 
+    /// The text of the one frame of the location that comes next, if it has one.
+    fn single(&self, walker: &Walker) -> TextId {
+        self.walk.ahead(walker).map_or(TextId::NONE, |location| self.single[location.index()])
+    }
+
     /// Takes walkers one frame further: the frames that are wide enough, whose parent is still to be said, and the walkers that
     /// go on from each of them.
     fn grow(&self, mut walkers: Vec<Walker>, scratch: &mut Scratch) -> Vec<(Merged, Vec<Walker>)> {
-        let Scratch { known, callees, moved } = scratch;
-        while let Some(mut walker) = walkers.pop() {
-            let single = self.walk.ahead(&walker).map_or(TextId::NONE, |location| self.single[location.index()]);
+        let Scratch { known, callees, moved, ahead } = scratch;
+        loop {
+            if ahead.is_empty() {
+                let from = walkers.len().saturating_sub(AHEAD);
+                ahead.extend(walkers.drain(from..).map(|walker| (walker, self.single(&walker))));
+            }
+            let Some((mut walker, single)) = ahead.pop() else { break };
             let (text, inlined) = if single != TextId::NONE {
                 walker.pass();
                 (single, false)
