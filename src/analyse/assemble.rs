@@ -87,13 +87,9 @@ pub fn analyse(
     let symbols = fitting.as_ref().map_err(String::as_str);
     let (places, kernel_code) = (&collected.places, &collected.kernel_code);
     let mut profile = Profile::new(event);
-    let name = || {
-        let named = name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
-        Resolved::of(&named, places, &files.keys, &binaries, &mut profile)
-    };
-    let (resolved, stacks) = rayon::join(name, || stacks.join());
-    drop(binaries);
-    drop(files);
+    let named = name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
+    let resolve = || Resolved::of(&named, places, &files.keys, &binaries, &mut profile);
+    let (resolved, stacks) = rayon::join(resolve, || stacks.join());
     let counts = &collected.counts;
     let mut quality = Quality {
         event: recorded.name,
@@ -112,10 +108,12 @@ pub fn analyse(
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.start_time_ns = wall_time(&data, first);
-    let unlike = account(&stacks.0, &stacks.1, &resolved, &mut quality);
+    let forget = || drop((named, binaries));
+    let (unlike, ()) = rayon::join(|| account(&stacks.0, &stacks.1, &resolved, &mut quality), forget);
     let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| NamedKernel { symbols, addresses });
     let mut notes = notes(&collected);
-    add_samples(&collected, stacks, unlike, &resolved, &mut profile);
+    let add = || add_samples(&collected, stacks, unlike, &resolved, &mut profile);
+    rayon::join(add, || drop(files));
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
             "the recording has no user registers with stack copies: stacks are as frame pointers gave them, without the \

@@ -267,11 +267,13 @@ pub(super) struct Unlike {
 
 /// Counts stacks and frames, complete or not, named or not.
 pub(super) fn account(stacks: &Stacks, samples: &Samples, resolved: &Resolved, quality: &mut Quality) -> Unlike {
-    let mut counts = vec![0_u64; stacks.count()];
-    for sample in samples.list() {
-        counts[sample.stack.index()] += sample.count;
-    }
-    let sums: Vec<Sums> = stacks.par_ids().map(|stack| Sums::of(stacks.piece(stack), resolved)).collect();
+    let count = || {
+        let mut counts = vec![0_u64; stacks.count()];
+        samples.list().iter().for_each(|sample| counts[sample.stack.index()] += sample.count);
+        counts
+    };
+    let sum = || stacks.par_ids().map(|stack| Sums::of(stacks.piece(stack), resolved)).collect();
+    let (mut counts, sums): (Vec<u64>, Vec<Sums>) = rayon::join(count, sum);
     // Callers are shown with all that they call.
     for (stack, sums) in stacks.ids().zip(&sums).rev() {
         if sums.facts & fact::ENDS == 0 {
