@@ -11,9 +11,8 @@ use super::abi::record_type;
 use super::attr::{Attr, Event};
 use super::error::{Damage, Error, Unsupported};
 use super::feature::{self, Features};
-use super::index::{FREQUENT, Index, likely_start};
+use super::index::{Entry, FREQUENT, Index, likely_start};
 use super::layout::{Frame, Layout, NoFrame};
-use crate::memory::room;
 
 /// A core is not worth its while for less than so many bytes.
 const LARGE: usize = 8 << 20;
@@ -68,7 +67,7 @@ impl Scan {
         let limits = further.iter().skip(1).copied().chain([bytes.len()]);
         let parts: Vec<Range<usize>> = further.iter().copied().zip(limits).map(|(start, limit)| start..limit).collect();
         let first = start..further.first().copied().unwrap_or(bytes.len());
-        self.index.records = room(first.len() / FREQUENT);
+        self.index.records = Vec::with_capacity(first.len() / FREQUENT);
         let (at, ahead) = if parts.is_empty() {
             (self.advance(bytes, first, cut_is_end, passed), Vec::new())
         } else {
@@ -96,7 +95,7 @@ impl Scan {
             at = self.advance(bytes, at..limit, cut_is_end, passed)?;
         }
         // Not the stable sort: it is no quicker for what is a few sorted runs, and wants as much memory again.
-        self.index.records.par_sort_unstable();
+        self.index.records.par_sort_unstable_by_key(Entry::order);
         Ok(())
     }
 

@@ -8,7 +8,6 @@ use rayon::prelude::*;
 
 use super::interner::position;
 use super::model::{RunnerId, Sample, StackId};
-use crate::memory::room;
 
 /// Samples, in the order in which they were first seen. Those of one stack and one runner are counted together if the last
 /// ones of them were seen lately, so that a program that does the same again and again takes little room however long it
@@ -35,7 +34,7 @@ impl Samples {
     /// Makes room for so many more; what is not used is no memory but addresses.
     pub fn reserve(&mut self, samples: usize) {
         if self.list.is_empty() {
-            self.list = room(samples);
+            self.list = Vec::with_capacity(samples);
         }
     }
 
@@ -56,6 +55,11 @@ impl Samples {
         }
     }
 
+    /// Gives back the memory that only adding needs.
+    pub fn freeze(&mut self) {
+        self.recent = Vec::new();
+    }
+
     /// All samples.
     pub fn list(&self) -> &[Sample] {
         &self.list
@@ -68,7 +72,7 @@ impl Samples {
 
     /// Adds samples that were gathered elsewhere, where stacks and runners were called otherwise.
     pub fn append(&mut self, other: &Self, here: impl Fn(StackId, RunnerId) -> (StackId, RunnerId) + Sync) {
-        self.recent = Vec::new();
+        self.freeze();
         self.list.par_extend(other.list.par_iter().map(|sample| {
             let (stack, runner) = here(sample.stack, sample.runner);
             Sample { stack, runner, ..*sample }

@@ -15,7 +15,6 @@ use rayon::prelude::*;
 use super::interner::position;
 use super::model::{LocationId, StackId};
 use super::table::{Slot, Table};
-use crate::memory::room;
 
 /// With the callers, half a cache line.
 const LENGTH: usize = Stacks::PIECE;
@@ -85,7 +84,8 @@ impl Wanted {
 #[derive(Debug, Clone)]
 pub struct Stacks {
     pieces: Vec<Piece>,
-    index: Table<Known>,
+    /// What finds those that are there; none once its memory was given back.
+    index: Option<Table<Known>>,
     seed: RandomState,
     /// Whether equal ones may be apart.
     apart: bool,
@@ -108,7 +108,7 @@ impl Slot for Known {
 
 impl Default for Stacks {
     fn default() -> Self {
-        Self { pieces: vec![Piece::EMPTY], index: Table::default(), seed: RandomState::default(), apart: false }
+        Self { pieces: vec![Piece::EMPTY], index: Some(Table::default()), seed: RandomState::default(), apart: false }
     }
 }
 
@@ -122,10 +122,12 @@ impl Stacks {
     /// Makes room for so many pieces, and for finding `known` of them, which spares copies as they become many. What is not
     /// used of the former is no memory but addresses.
     pub fn reserve(&mut self, pieces: usize, known: usize) {
-        let mut roomy = room(self.pieces.len() + pieces);
+        let mut roomy = Vec::with_capacity(self.pieces.len() + pieces);
         roomy.append(&mut self.pieces);
         self.pieces = roomy;
-        self.index.reserve(known, |known| known.hash);
+        if let Some(index) = &mut self.index {
+            index.reserve(known, |known| known.hash);
+        }
     }
 
     /// The stack of these locations, root first, which is added unless it is there.
@@ -156,7 +158,8 @@ impl Stacks {
     /// Looks at all that looking for these pieces will look at. Each look may wait for memory that no cache holds, but
     /// here, where none depends on another, they wait at once.
     pub fn touch(&self, wanted: &[Wanted]) {
-        let first = |wanted: &Wanted| match self.index.first(wanted.known_by()) {
+        let Some(index) = &self.index else { return };
+        let first = |wanted: &Wanted| match index.first(wanted.known_by()) {
             Some(known) if known.hash == wanted.known_by() => known.stack,
             _ => StackId::EMPTY,
         };
@@ -170,7 +173,11 @@ impl Stacks {
     /// The stack of a piece and what calls it, which is added unless it is there.
     pub fn grow(&mut self, caller: StackId, wanted: &Wanted) -> StackId {
         let (hash, piece) = (wanted.known_by(), Piece { caller, ..wanted.piece });
-        let Self { pieces, index, .. } = self;
+        let Self { pieces, index, apart, .. } = self;
+        let index = index.get_or_insert_with(|| {
+            *apart = true;
+            Table::default()
+        });
         let new = Known { hash, stack: StackId(position(pieces.len())) };
         let known = index.find_or_add(
             hash,
@@ -236,6 +243,7 @@ impl Stacks {
         L: Fn(LocationId) -> LocationId + Sync,
     {
         self.freeze();
+        self.apart = true;
         let more = position(self.pieces.len() - 1);
         let here = move |stack: StackId| if stack == StackId::EMPTY { stack } else { StackId(stack.0 + more) };
         self.pieces.par_extend(other.pieces.par_iter().skip(1).map(|piece| {
@@ -264,15 +272,15 @@ impl Stacks {
     }
 
     /// Gives back the memory that only adding needs. What is added from then on may stand twice.
-    fn freeze(&mut self) {
-        self.apart = true;
-        self.index = Table::default();
+    pub fn freeze(&mut self) {
+        self.index = None;
     }
 
     /// Gives the last piece of a stack, and all stacks that have it, other callers and other locations, no more than it has
     /// room for. Stacks that become equal stay apart, and so does what is added from then on.
     pub fn rewrite(&mut self, stack: StackId, caller: StackId, locations: &[LocationId]) {
         self.freeze();
+        self.apart = true;
         debug_assert!(caller < stack || caller == StackId::EMPTY, "callers come first");
         self.pieces[stack.index()] = Piece::new(caller, locations);
     }
@@ -280,6 +288,7 @@ impl Stacks {
     /// A stack like another one but for its leaf. Unlike that one it is nothing else's caller.
     pub fn with_leaf(&mut self, stack: StackId, leaf: LocationId) -> StackId {
         self.freeze();
+        self.apart = true;
         let Piece { caller, .. } = self.pieces[stack.index()];
         let mut locations = self.piece(stack).to_vec();
         if let Some(last) = locations.last_mut() {

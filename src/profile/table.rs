@@ -4,8 +4,6 @@
 //! from the slots, so that a look-up waits twice; here it mostly waits once, for what is asked for lies where its hash
 //! says, or right behind.
 
-use crate::memory::room;
-
 /// An entry.
 pub trait Slot: Copy {
     /// What no entry is.
@@ -67,7 +65,7 @@ impl<S: Slot> Table<S> {
     }
 
     fn resize(&mut self, slots: usize, hash: impl Fn(&S) -> u32) {
-        let mut new = room(slots);
+        let mut new = Vec::with_capacity(slots);
         new.resize(slots, S::FREE);
         let old = std::mem::replace(&mut self.slots, new);
         for entry in old.into_iter().filter(|slot| !slot.is_free()) {
