@@ -5,9 +5,10 @@ use super::files::{Binaries, Files};
 use super::goroutine::Readings;
 use super::place::Place;
 use super::shards::collect_all;
-use super::stacks::{Resolved, account, add_samples};
+use super::stacks::{Resolved, account, add_samples, counts_by_stack};
 use super::symbols::name_all;
 use super::{Error, Images, KernelSymbols, Options};
+use crate::memory::give_back;
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, PerfData, RecordKind};
 use crate::profile::{CpuSeen, Event, Profile, Quality, Unit};
@@ -70,8 +71,6 @@ pub fn analyse(
         goroutines: Readings::of(options.goroutines),
         passed: options.passed.unwrap_or(&|_| ()),
     };
-    // What the records of mapped files stand on is not needed for now.
-    (settings.passed)(0..usize::MAX);
     let (mut collected, stacks) = collect_all(&data, &files, &binaries, &settings);
     (settings.passed)(0..usize::MAX);
     data.forget_records();
@@ -87,32 +86,36 @@ pub fn analyse(
     let symbols = fitting.as_ref().map_err(String::as_str);
     let (places, kernel_code) = (&collected.places, &collected.kernel_code);
     let mut profile = Profile::new(event);
-    let named = name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
-    let resolve = || Resolved::of(&named, places, &files.keys, &binaries, &mut profile);
-    let (resolved, stacks) = rayon::join(resolve, || stacks.join());
-    let counts = &collected.counts;
+    let name = || name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
+    let (named, (stacks, samples)) = rayon::join(name, || stacks.join());
+    let resolve = || Resolved::of(named, places, &files.keys, &binaries, &mut profile);
+    let (resolved, counts) = rayon::join(resolve, || counts_by_stack(&stacks, &samples));
+    let seen = &collected.counts;
     let mut quality = Quality {
         event: recorded.name,
-        samples: Some(counts.samples),
-        lost: Some(counts.lost.max(options.lost.unwrap_or(0))),
-        throttled: Some(counts.throttled),
-        truncated_stacks: Some(counts.truncated),
-        stack_copies: counts.copies,
-        repaired_stacks: counts.repaired,
-        cut_stacks: counts.cut,
+        samples: Some(seen.samples),
+        lost: Some(seen.lost.max(options.lost.unwrap_or(0))),
+        throttled: Some(seen.throttled),
+        truncated_stacks: Some(seen.truncated),
+        stack_copies: seen.copies,
+        repaired_stacks: seen.repaired,
+        cut_stacks: seen.cut,
         kernel_sampled: Some(kernel_sampled),
         complete_file: data.is_complete() && collected.damage.is_none(),
-        other_events: counts.other_events,
+        other_events: seen.other_events,
         ..Quality::default()
     };
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.start_time_ns = wall_time(&data, first);
-    let forget = || drop((named, binaries));
-    let (unlike, ()) = rayon::join(|| account(&stacks.0, &stacks.1, &resolved, &mut quality), forget);
+    let forget = || {
+        drop(binaries);
+        give_back();
+    };
+    let (unlike, ()) = rayon::join(|| account(&stacks, counts, &resolved, &mut quality), forget);
     let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| NamedKernel { symbols, addresses });
     let mut notes = notes(&collected);
-    let add = || add_samples(&collected, stacks, unlike, &resolved, &mut profile);
+    let add = || add_samples(&collected, (stacks, samples), unlike, &resolved, &mut profile);
     rayon::join(add, || drop(files));
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(

@@ -176,6 +176,7 @@ pub(super) fn collect<'d>(
     // The others are added to the first part.
     let own = positions.len().min(MOST_RESERVED);
     let room = if positions.start == 0 { data.record_count().min(MOST_RESERVED) } else { own };
+    collector.out.places.reserve(own);
     collector.out.stacks.reserve(room, own);
     collector.out.samples.reserve(room);
     let mut passing = Passing { settings, behind: None };
@@ -197,6 +198,8 @@ pub(super) fn collect<'d>(
         }
     }
     collector.find_waiting();
+    collector.out.stacks.freeze();
+    collector.out.samples.freeze();
     collector.out
 }
 

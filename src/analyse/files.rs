@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use super::{ImageBytes, Images};
 use crate::gobin::Binary;
 use crate::perfdata::{BuildId, Mmap, PerfData};
+use crate::profile::position;
 
 /// A mapped file, by position in [`Files`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +100,11 @@ impl<'f> Binaries<'f> {
     /// Nothing is asked of a file for now: what was looked at of its bytes need not stay in memory.
     pub(super) fn leave(&self, id: ImageId) {
         self.files.forget(id);
+    }
+
+    /// As [`Binaries::leave`], of all files.
+    pub(super) fn leave_all(&self) {
+        (0..position(self.parsed.len())).for_each(|at| self.leave(ImageId(at)));
     }
 
     /// A file, parsed; or the reason why it cannot be had.

@@ -111,22 +111,35 @@ fn slot(address: u64) -> usize {
     usize::try_from((address ^ address >> 13) & (RECENT as u64 - 1)).unwrap_or(0)
 }
 
+/// For more places than this no room is made beforehand: a table that stays small is found in caches.
+const MOST_RESERVED: usize = 50_000;
+
+#[expect(clippy::cast_possible_truncation, reason = "a part of the hash")]
+fn hash(seed: &RandomState, address: u64, kind: u32) -> u32 {
+    seed.hash_one((address, kind)) as u32
+}
+
 impl Places {
+    /// Makes room for what so many samples mostly have.
+    pub(super) fn reserve(&mut self, samples: usize) {
+        let places = (samples / 4).min(MOST_RESERVED);
+        let seed = &self.seed;
+        self.index.reserve(places, |known| hash(seed, known.address, known.kind));
+    }
+
     /// The position of a place.
     pub(super) fn id(&mut self, place: Place, repaired: bool) -> u32 {
         let (address, kind) = place.key(repaired);
         let Self { list, repaired: marks, index, seed, .. } = self;
-        #[expect(clippy::cast_possible_truncation, reason = "a part of the hash")]
-        let hash = |address: u64, kind: u32| seed.hash_one((address, kind)) as u32;
         let known = index.find_or_add(
-            hash(address, kind),
+            hash(seed, address, kind),
             |known| (known.address, known.kind) == (address, kind),
             || {
                 list.push(place);
                 marks.push(repaired);
                 Known { address, kind, id: position(list.len() - 1) }
             },
-            |known| hash(known.address, known.kind),
+            |known| hash(seed, known.address, known.kind),
         );
         self.recent[slot(address)] = known;
         known.id

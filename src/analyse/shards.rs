@@ -121,6 +121,7 @@ impl Parts {
         for part in rest {
             let place = |place: LocationId| LocationId::of_index(part.places[place.index()]);
             let stack_here = stacks.append(&part.stacks, place);
+            drop(part.stacks);
             let here = |stack, runner: RunnerId| (stack_here(stack), RunnerId::of_index(part.runners[runner.index()]));
             samples.append(&part.samples, here);
         }

@@ -1,6 +1,7 @@
 //! Named places become locations of the profile, of the same numbers, and raw stacks its stacks.
 
 use std::collections::{BTreeMap, HashMap};
+use std::mem;
 
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
@@ -8,10 +9,10 @@ use rayon::prelude::*;
 use super::collect::{Collected, RawGoroutine};
 use super::files::{Binaries, ImageId, ImageKey};
 use super::place::Places;
-use super::symbols::{Batch, NamedFrame, Unnamed, position_of};
+use super::symbols::{Batch, NamedFrame, NamedFunction, Unnamed, position_of};
 use crate::profile::{
     Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Profile, Quality,
-    Runner, RunnerId, Samples, StackId, Stacks, position,
+    Runner, RunnerId, Samples, StackId, Stacks, StrId, position,
 };
 
 /// What each place became: the location of the same number.
@@ -62,7 +63,7 @@ impl Slot {
 impl Resolved {
     /// Adds what was named to a profile that has no locations.
     pub(super) fn of(
-        named: &[Batch],
+        mut named: Vec<Batch<'_>>,
         places: &Places,
         keys: &[ImageKey],
         binaries: &Binaries<'_>,
@@ -72,10 +73,14 @@ impl Resolved {
         let mut unnamed = vec![0; places.list.len()];
         let mut reasons: Vec<String> = Vec::new();
         let mut mappings = Mappings { keys, binaries, known: vec![None; keys.len()], kernel: None };
-        let functions: Vec<Vec<FunctionId>> = named.iter().map(|batch| add_functions(batch, profile)).collect();
+        profile.reserve_functions(named.iter().map(|batch| batch.functions.len()).sum());
+        let add = |batch: &mut Batch<'_>| add_functions(&mem::take(&mut batch.functions), profile);
+        let functions: Vec<Vec<FunctionId>> = named.iter_mut().map(add).collect();
+        // Names were read from them.
+        binaries.leave_all();
         profile.add_locations(places.list.len());
         let mut wrapped = Vec::new();
-        for (batch, functions) in named.iter().zip(&functions) {
+        for (batch, functions) in named.into_iter().zip(functions) {
             let known: Vec<u32> =
                 batch.reasons.iter().map(|reason| position(position_of(reason, &mut reasons))).collect();
             for (place, frames) in batch.places() {
@@ -84,12 +89,12 @@ impl Resolved {
                 let repaired = places.repaired.get(at).copied().unwrap_or_default();
                 let location = Location { mapping, address: place.address, repaired };
                 let id = LocationId::of_index(place.place);
-                profile.set_location(id, location, shown(frames, functions, false));
+                profile.set_location(id, location, shown(frames, &functions, false));
                 let is_other_leaf = frames.last().is_some_and(|innermost| innermost.wrapper);
                 if is_other_leaf {
-                    wrapped.push((id, location, functions, frames));
+                    wrapped.push((id, location, shown(frames, &functions, true).collect::<Vec<_>>()));
                 }
-                let why = place.unnamed.and_then(|Unnamed(at)| known.get(at).copied());
+                let why = place.unnamed.and_then(|Unnamed(at)| known.get(at as usize).copied());
                 unnamed[at] = why.unwrap_or_default();
                 slots[at] = Slot::new(
                     frames.len(),
@@ -106,12 +111,8 @@ impl Resolved {
         }
         // In the order of places, as everything is.
         wrapped.sort_unstable_by_key(|(id, ..)| *id);
-        let leaves = wrapped
-            .into_iter()
-            .map(|(id, location, functions, frames)| {
-                (id, profile.add_location(location, shown(frames, functions, true)))
-            })
-            .collect();
+        let leaves =
+            wrapped.into_iter().map(|(id, location, frames)| (id, profile.add_location(location, frames))).collect();
         Self { places: slots, unnamed, reasons, leaves }
     }
 
@@ -144,21 +145,27 @@ impl Resolved {
 fn shown<'n>(frames: &'n [NamedFrame], functions: &'n [FunctionId], is_leaf: bool) -> impl Iterator<Item = Frame> + 'n {
     let last = frames.len().saturating_sub(1);
     let shown = frames.iter().enumerate().filter(move |(at, frame)| !frame.wrapper || is_leaf && *at == last);
-    shown.filter_map(|(_, frame)| Some(Frame { function: functions.get(frame.function).copied()?, line: frame.line }))
+    shown.filter_map(|(_, frame)| {
+        Some(Frame { function: functions.get(frame.function as usize).copied()?, line: frame.line })
+    })
 }
 
-fn add_functions(batch: &Batch, profile: &mut Profile) -> Vec<FunctionId> {
-    let add = |function: &super::symbols::NamedFunction| {
-        let function = Function {
-            name: profile.intern(&function.name),
-            display: profile.intern(&function.display),
-            file: profile.intern(&function.file),
-            start_line: function.start_line,
-            origin: function.origin,
+fn add_functions(functions: &[NamedFunction<'_>], profile: &mut Profile) -> Vec<FunctionId> {
+    let mut ids = Vec::with_capacity(functions.len());
+    // They are in the order of their addresses: the next one is mostly of the same file.
+    let mut last: Option<(&str, StrId)> = None;
+    for function in functions {
+        let name = profile.intern(&function.name);
+        let display = if function.display == function.name { name } else { profile.intern(&function.display) };
+        let file = match last {
+            Some((file, id)) if *file == *function.file => id,
+            _ => profile.intern(&function.file),
         };
-        profile.add_function(function)
-    };
-    batch.functions.iter().map(add).collect()
+        last = Some((&function.file, file));
+        let NamedFunction { start_line, origin, .. } = *function;
+        ids.push(profile.add_function(Function { name, display, file, start_line, origin }));
+    }
+    ids
 }
 
 /// The mappings that frames lie in.
@@ -265,15 +272,16 @@ pub(super) struct Unlike {
     other_leaves: Vec<StackId>,
 }
 
-/// Counts stacks and frames, complete or not, named or not.
-pub(super) fn account(stacks: &Stacks, samples: &Samples, resolved: &Resolved, quality: &mut Quality) -> Unlike {
-    let count = || {
-        let mut counts = vec![0_u64; stacks.count()];
-        samples.list().iter().for_each(|sample| counts[sample.stack.index()] += sample.count);
-        counts
-    };
-    let sum = || stacks.par_ids().map(|stack| Sums::of(stacks.piece(stack), resolved)).collect();
-    let (mut counts, sums): (Vec<u64>, Vec<Sums>) = rayon::join(count, sum);
+/// How many samples have each stack.
+pub(super) fn counts_by_stack(stacks: &Stacks, samples: &Samples) -> Vec<u64> {
+    let mut counts = vec![0; stacks.count()];
+    samples.list().iter().for_each(|sample| counts[sample.stack.index()] += sample.count);
+    counts
+}
+
+/// Counts stacks and frames, complete or not, named or not. `counts`: how many samples have each stack.
+pub(super) fn account(stacks: &Stacks, mut counts: Vec<u64>, resolved: &Resolved, quality: &mut Quality) -> Unlike {
+    let sums: Vec<Sums> = stacks.par_ids().map(|stack| Sums::of(stacks.piece(stack), resolved)).collect();
     // Callers are shown with all that they call.
     for (stack, sums) in stacks.ids().zip(&sums).rev() {
         if sums.facts & fact::ENDS == 0 {
@@ -397,7 +405,10 @@ impl Figures {
 mod tests {
     use std::collections::HashMap;
 
-    use super::{Collected, LocationId, Profile, Quality, Resolved, Samples, Slot, Stacks, account, add_samples, fact};
+    use super::{
+        Collected, LocationId, Profile, Quality, Resolved, Samples, Slot, Stacks, account, add_samples,
+        counts_by_stack, fact,
+    };
     use crate::profile::{Event, RunnerId, Sample, Unit};
 
     /// Places: of every 13 one ends stacks, and some of the others are hidden.
@@ -474,7 +485,7 @@ mod tests {
             shown_rows.push(shown);
         }
         let mut quality = Quality::default();
-        let unlike = account(&stacks, &samples, &resolved, &mut quality);
+        let unlike = account(&stacks, counts_by_stack(&stacks, &samples), &resolved, &mut quality);
         let altered = unlike.altered.len();
         let unnamed = expected.unnamed_user_frames + expected.unnamed_kernel_frames;
         expected.unnamed_reasons = vec![("no reason".to_owned(), unnamed)];

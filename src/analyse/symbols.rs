@@ -31,7 +31,7 @@ pub(super) struct Named {
     /// In a kernel that shows no addresses: one frame with all of its kind beneath it.
     pub(super) hidden: bool,
     /// Behind the last of its frames in [`Batch::frames`].
-    frames_end: usize,
+    frames_end: u32,
     /// Why there is no name.
     pub(super) unnamed: Option<Unnamed>,
     /// Whether a stack may legally end here.
@@ -43,29 +43,29 @@ pub(super) struct Named {
 
 /// Why a place has no name: a position in [`Batch::reasons`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Unnamed(pub(super) usize);
+pub(super) struct Unnamed(pub(super) u32);
 
-/// A function, in texts.
+/// A function, in texts, most of which are those of the mapped file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NamedFunction {
-    pub(super) name: String,
-    pub(super) display: String,
-    pub(super) file: String,
+pub(super) struct NamedFunction<'n> {
+    pub(super) name: Cow<'n, str>,
+    pub(super) display: Cow<'n, str>,
+    pub(super) file: Cow<'n, str>,
     pub(super) start_line: u32,
     pub(super) origin: Origin,
 }
 
-impl NamedFunction {
+impl<'n> NamedFunction<'n> {
     /// A function of which no more is known than its name.
-    fn plain(name: &str, origin: Origin) -> Self {
-        Self { name: name.to_owned(), display: name.to_owned(), file: String::new(), start_line: 0, origin }
+    fn plain(name: Cow<'n, str>, origin: Origin) -> Self {
+        Self { display: name.clone(), name, file: Cow::Borrowed(""), start_line: 0, origin }
     }
 }
 
 /// A call of a function, by position in [`Batch::functions`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NamedFrame {
-    pub(super) function: usize,
+    pub(super) function: u32,
     pub(super) line: u32,
     /// Made up by the compiler, and left out where it merely calls on, as Go's own tracebacks do.
     pub(super) wrapper: bool,
@@ -73,8 +73,8 @@ pub(super) struct NamedFrame {
 
 /// What one piece of work found.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) functions: Vec<NamedFunction>,
+pub(super) struct Batch<'n> {
+    pub(super) functions: Vec<NamedFunction<'n>>,
     frames: Vec<NamedFrame>,
     places: Vec<Named>,
     pub(super) reasons: Vec<String>,
@@ -82,24 +82,25 @@ pub(super) struct Batch {
     seed: RandomState,
 }
 
-impl Batch {
+impl<'n> Batch<'n> {
     /// Every place with its frames, outermost function first and inlined calls after it.
     pub(super) fn places(&self) -> impl Iterator<Item = (&Named, &[NamedFrame])> {
         let mut start = 0;
         self.places.iter().map(move |named| {
-            let frames = self.frames.get(start..named.frames_end).unwrap_or_default();
-            start = named.frames_end;
+            let end = named.frames_end as usize;
+            let frames = self.frames.get(start..end).unwrap_or_default();
+            start = end;
             (named, frames)
         })
     }
 
-    fn function(&mut self, function: NamedFunction) -> usize {
+    fn function(&mut self, function: NamedFunction<'n>) -> u32 {
         let Self { functions, index, seed, .. } = self;
-        let hash = |function: &NamedFunction| seed.hash_one((&function.name, &function.file, function.start_line));
-        let next = functions.len();
+        let hash = |function: &NamedFunction<'n>| seed.hash_one((&function.name, &function.file, function.start_line));
+        let next = position(functions.len());
         let known =
             index.entry(hash(&function), |at| functions[*at as usize] == function, |at| hash(&functions[*at as usize]));
-        let at = *known.or_insert_with(|| position(next)).get() as usize;
+        let at = *known.or_insert(next).get();
         if at == next {
             functions.push(function);
         }
@@ -114,7 +115,7 @@ impl Batch {
             image,
             is_kernel: false,
             hidden: false,
-            frames_end: self.frames.len(),
+            frames_end: position(self.frames.len()),
             unnamed: None,
             is_root: false,
             ends_stack: false,
@@ -135,7 +136,7 @@ impl Batch {
         why: &str,
     ) -> &mut Named {
         let unnamed = self.reason(why);
-        let function = self.function(NamedFunction::plain(shown, origin));
+        let function = self.function(NamedFunction::plain(Cow::Owned(shown.to_owned()), origin));
         self.frames.push(NamedFrame { function, line: 0, wrapper: false });
         let named = self.place(place, address, image);
         named.unnamed = Some(unnamed);
@@ -144,7 +145,7 @@ impl Batch {
     }
 
     fn reason(&mut self, text: &str) -> Unnamed {
-        Unnamed(position_of(text, &mut self.reasons))
+        Unnamed(position(position_of(text, &mut self.reasons)))
     }
 }
 
@@ -165,13 +166,13 @@ const LONGEST_NAME: usize = 4096;
 const PIECE: usize = 4096;
 
 /// Names all places.
-pub(super) fn name_all(
+pub(super) fn name_all<'n>(
     places: &[Place],
     keys: &[ImageKey],
-    binaries: &Binaries<'_>,
-    kernel: Result<&KernelSymbols, &str>,
-    kernel_code: &KernelCode,
-) -> Vec<Batch> {
+    binaries: &'n Binaries<'_>,
+    kernel: Result<&'n KernelSymbols, &str>,
+    kernel_code: &'n KernelCode,
+) -> Vec<Batch<'n>> {
     // Places of one function come one after the other, so that its tables are at hand.
     let mut order: Vec<Ordered> =
         (0..position(places.len())).zip(places).map(|(at, of)| Ordered::of(at, *of)).collect();
@@ -181,7 +182,7 @@ pub(super) fn name_all(
     let namer = Namer { keys, binaries, kernel, kernel_code, images };
     // The last first: of what takes long to open, such as compilers in other languages, nobody is to be left with the last.
     let pieces = order.par_chunks(PIECE).with_max_len(1).rev();
-    let mut batches: Vec<Batch> = pieces.map(|piece| namer.name(piece)).collect();
+    let mut batches: Vec<Batch<'n>> = pieces.map(|piece| namer.name(piece)).collect();
     batches.reverse();
     batches
 }
@@ -215,40 +216,40 @@ impl Ordered {
 }
 
 /// Names places, one batch at a time.
-struct Namer<'n, 'f> {
-    keys: &'n [ImageKey],
+struct Namer<'k, 'n, 'f> {
+    keys: &'k [ImageKey],
     binaries: &'n Binaries<'f>,
-    kernel: Result<&'n KernelSymbols, &'n str>,
+    kernel: Result<&'n KernelSymbols, &'k str>,
     kernel_code: &'n KernelCode,
     images: Vec<OnceLock<Image<'f>>>,
 }
 
 /// One piece of work, and what of it the places after a place may need again.
-struct Piece<'n, 'f> {
-    batch: Batch,
-    file: Option<(ImageId, OpenFile<'n, 'f>)>,
+struct Piece<'k, 'n, 'f> {
+    batch: Batch<'n>,
+    file: Option<(ImageId, OpenFile<'k, 'n, 'f>)>,
     /// Name, module and position of the last function of the kernel.
-    kernel: Option<(&'n str, Option<&'n str>, usize)>,
+    kernel: Option<(&'n str, Option<&'n str>, u32)>,
 }
 
 /// A file whose places are being named.
-struct OpenFile<'n, 'f> {
-    image: &'n Image<'f>,
+struct OpenFile<'k, 'n, 'f> {
+    image: &'k Image<'f>,
     symbols: Result<(&'n Binary<'f>, Locator<'n, 'f>), &'n str>,
     named: Lent,
-    homes: Homes,
+    homes: Homes<'f>,
     /// Apart from the other one, which is amid a function whose home is asked for.
     entries: Option<Locator<'n, 'f>>,
 }
 
 /// Functions that were named already, by what [`Locator::locate`] lends: where the texts of their name and file lie.
-type Lent = HashMap<(usize, usize, usize, u32), usize, RandomState>;
+type Lent = HashMap<(usize, usize, usize, u32), u32, RandomState>;
 
 /// Where Go functions are written, by their first address.
-type Homes = HashMap<u64, Option<(String, u32)>, RandomState>;
+type Homes<'f> = HashMap<u64, Option<(Cow<'f, str>, u32)>, RandomState>;
 
-impl<'n, 'f> Namer<'n, 'f> {
-    fn name(&'n self, places: &[Ordered]) -> Batch {
+impl<'n, 'f> Namer<'_, 'n, 'f> {
+    fn name(&self, places: &[Ordered]) -> Batch<'n> {
         let mut piece = Piece { batch: Batch::default(), file: None, kernel: None };
         for ordered in places {
             let (at, place) = ordered.parts();
@@ -265,7 +266,7 @@ impl<'n, 'f> Namer<'n, 'f> {
         piece.batch
     }
 
-    fn kernel_place(&'n self, place: u32, address: u64, piece: &mut Piece<'n, 'f>) {
+    fn kernel_place(&self, place: u32, address: u64, piece: &mut Piece<'_, 'n, 'f>) {
         let batch = &mut piece.batch;
         let (name, module) = match (self.kernel_code.name(address), self.kernel) {
             (Some(made), _) => (made, None),
@@ -287,8 +288,8 @@ impl<'n, 'f> Namer<'n, 'f> {
             Some((last, of, function)) if (last, of) == (name, module) => function,
             _ => {
                 let (shown, file) = kernel::shown(name, module);
-                let plain = NamedFunction::plain(bounded(&shown, LONGEST_NAME), Origin::Kernel);
-                batch.function(NamedFunction { file, ..plain })
+                let plain = NamedFunction::plain(of_bounded_length(&shown), Origin::Kernel);
+                batch.function(NamedFunction { file: Cow::Owned(file), ..plain })
             }
         };
         piece.kernel = Some((name, module, function));
@@ -296,7 +297,7 @@ impl<'n, 'f> Namer<'n, 'f> {
         batch.place(place, address, None).is_kernel = true;
     }
 
-    fn file_place(&'n self, place: u32, id: ImageId, offset: u64, piece: &mut Piece<'n, 'f>) {
+    fn file_place<'k>(&'k self, place: u32, id: ImageId, offset: u64, piece: &mut Piece<'k, 'n, 'f>) {
         let Piece { batch, file, .. } = piece;
         if file.as_ref().is_none_or(|(open, _)| *open != id) {
             self.leave(file.as_ref());
@@ -331,23 +332,24 @@ impl<'n, 'f> Namer<'n, 'f> {
                 *known
             } else {
                 let home = if source.inlined || !source.is_go {
-                    &None
+                    None
                 } else {
                     let entries = entries.get_or_insert_with(|| Locator::new(binary));
-                    homes.entry(source.entry).or_insert_with(|| image.home(binary, entries, source))
+                    homes.entry(source.entry).or_insert_with(|| image.home(binary, entries, source)).as_ref()
                 };
                 // A function is where it begins, whatever `//line` directives say of its middle.
                 let (file, start_line, elsewhere) = match home {
-                    Some((home, start_line)) => (home.as_str(), *start_line, home.as_bytes() != file),
-                    None => (source.file.as_deref().unwrap_or_default(), source.start_line, false),
+                    Some((home, start_line)) => (Some(home), *start_line, home.as_bytes() != file),
+                    None => (source.file.as_ref(), source.start_line, false),
                 };
                 if elsewhere {
                     line = 0;
                 }
+                let name = of_bounded_length(&source.name);
                 let function = batch.function(NamedFunction {
-                    name: bounded(&source.name, LONGEST_NAME).to_owned(),
-                    display: display(bounded(&source.name, LONGEST_NAME), source.is_go).into_owned(),
-                    file: bounded(file, LONGEST_NAME).to_owned(),
+                    display: if source.is_go { display(&name) } else { name.clone() },
+                    name,
+                    file: file.map_or(Cow::Borrowed(""), of_bounded_length),
                     start_line,
                     origin: if source.is_go { image.origins.of(&source.name) } else { Origin::Native },
                 });
@@ -366,13 +368,13 @@ impl<'n, 'f> Namer<'n, 'f> {
     }
 
     /// Gives back the memory of a file that no more places of a piece are in: programs are large.
-    fn leave(&self, file: Option<&(ImageId, OpenFile<'n, 'f>)>) {
+    fn leave(&self, file: Option<&(ImageId, OpenFile<'_, 'n, 'f>)>) {
         if let Some((id, _)) = file {
             self.binaries.leave(*id);
         }
     }
 
-    fn open(&'n self, id: ImageId) -> OpenFile<'n, 'f> {
+    fn open<'k>(&'k self, id: ImageId) -> OpenFile<'k, 'n, 'f> {
         let binary = self.binaries.get(id);
         let image = self.images[id.index()].get_or_init(|| {
             let path = self.keys.get(id.index()).map_or("", |key| &key.path);
@@ -393,8 +395,20 @@ impl Unnamed {
     }
 }
 
-fn display(linker_name: &str, is_go: bool) -> Cow<'_, str> {
-    if is_go { goname::display(linker_name) } else { Cow::Borrowed(linker_name) }
+/// As much of a text as may be long.
+fn of_bounded_length<'t>(text: &Cow<'t, str>) -> Cow<'t, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(bounded(text, LONGEST_NAME)),
+        Cow::Owned(text) => Cow::Owned(bounded(text, LONGEST_NAME).to_owned()),
+    }
+}
+
+/// How a Go function is shown.
+fn display<'t>(linker_name: &Cow<'t, str>) -> Cow<'t, str> {
+    match linker_name {
+        Cow::Borrowed(name) => goname::display(name),
+        Cow::Owned(name) => Cow::Owned(goname::display(name).into_owned()),
+    }
 }
 
 /// Functions that switch to the scheduler's stack for good. Before Go 1.25, the frame pointer that they leave behind

@@ -29,6 +29,13 @@ impl<T> Interner<T> {
 }
 
 impl<T: Hash + Eq> Interner<T> {
+    /// Makes room for so many more: a table that grows asks each value for its hash again.
+    pub(super) fn reserve(&mut self, more: usize) {
+        let Self { items, index, seed } = self;
+        index.reserve(more, |at| seed.hash_one(&items[*at as usize]));
+        items.reserve(more);
+    }
+
     /// The position of a value, which is added unless it is there.
     pub fn add(&mut self, item: T) -> u32 {
         let Self { items, index, seed } = self;

@@ -53,6 +53,12 @@ impl Profile {
         profile
     }
 
+    /// Makes room for so many more functions.
+    pub fn reserve_functions(&mut self, more: usize) {
+        self.functions.reserve(more);
+        self.strings.reserve(more);
+    }
+
     /// The handle of a string, which is stored once.
     pub fn intern(&mut self, text: &str) -> StrId {
         StrId(self.strings.add_ref(text))

@@ -1,5 +1,7 @@
 //! Stacks from their roots, all at once, so that those which begin alike are taken together.
 
+use rayon::prelude::*;
+
 use super::Profile;
 use super::model::{Frame, LocationId, StackId};
 use super::stacks::Stacks;
@@ -90,17 +92,30 @@ const MOST_WEIGHTS: usize = 16;
 
 impl<'p> Walk<'p> {
     /// Puts together the stacks of the samples of each part; what weighs nothing is left out. Sums of any weights saturate.
-    pub fn of<P>(profile: &'p Profile, parts: impl IntoIterator<Item = P> + Send) -> Self
+    pub fn of<P>(profile: &'p Profile, parts: impl IntoIterator<Item = P>) -> Self
     where
-        P: ExactSizeIterator<Item = (StackId, u64)> + Clone,
+        P: ExactSizeIterator<Item = (StackId, u64)> + Clone + Send,
     {
         let stacks = &profile.stacks;
-        let add = || {
-            let mut parts_added = Parts::of(stacks);
-            parts.into_iter().for_each(|part| parts_added.add(part));
-            parts_added
+        let (mut roots, mut weighing, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            if part.len() > stacks.count() / FEW && weighing.len() < MOST_WEIGHTS {
+                roots.push(Roots::Weighing(u8::try_from(weighing.len()).unwrap_or(u8::MAX)));
+                weighing.push(part);
+            } else {
+                others.push((roots.len(), part));
+                roots.push(Roots::Node(Link::NONE));
+            }
+        }
+        let weigh = || weighing.into_par_iter().with_max_len(1).map(|part| weights(stacks, part)).collect();
+        let link = || {
+            let mut nodes = Nodes::of(stacks);
+            for (at, part) in others {
+                roots[at] = Roots::Node(nodes.add(part));
+            }
+            nodes.list
         };
-        let (callees, Parts { weights, nodes, roots, .. }) = rayon::join(|| Callees::of(stacks), add);
+        let (callees, (weights, nodes)) = rayon::join(|| Callees::of(stacks), || rayon::join(weigh, link));
         Self { profile, callees, weights, nodes, roots }
     }
 
@@ -185,35 +200,27 @@ impl Callees {
     }
 }
 
-/// The parts that have been added to a walk.
-struct Parts<'p> {
+/// The nodes of the parts that have been added to a walk.
+struct Nodes<'p> {
     stacks: &'p Stacks,
-    weights: Vec<Vec<u64>>,
-    nodes: Vec<Node>,
-    roots: Vec<Roots>,
+    list: Vec<Node>,
     /// By stack, nought between parts.
     own: Vec<u64>,
     /// By stack, to the nodes of parts before, or to none.
     links: Vec<Link>,
 }
 
-impl<'p> Parts<'p> {
+impl<'p> Nodes<'p> {
     fn of(stacks: &'p Stacks) -> Self {
         let (own, links) = (vec![0; stacks.count()], vec![Link::NONE; stacks.count()]);
-        Self { stacks, weights: Vec::new(), nodes: Vec::new(), roots: Vec::new(), own, links }
+        Self { stacks, list: Vec::new(), own, links }
     }
 
-    fn add(&mut self, part: impl ExactSizeIterator<Item = (StackId, u64)> + Clone) {
+    /// Adds those of a part, and tells which is the first of its roots.
+    fn add(&mut self, part: impl Iterator<Item = (StackId, u64)> + Clone) -> Link {
         let stacks = self.stacks;
-        if part.len() > stacks.count() / FEW && self.weights.len() < MOST_WEIGHTS {
-            let mut weights = vec![0; stacks.count()];
-            weigh(stacks, part, stacks.ids(), &mut weights);
-            self.roots.push(Roots::Weighing(u8::try_from(self.weights.len()).unwrap_or(u8::MAX)));
-            self.weights.push(weights);
-            return;
-        }
         let mut members = Vec::new();
-        let new = Link::of(&self.nodes);
+        let new = Link::of(&self.list);
         for (mut stack, _) in part.clone() {
             while stack != StackId::EMPTY && !self.links[stack.index()].is_since(new) {
                 // It gets its place when all are known.
@@ -230,18 +237,25 @@ impl<'p> Parts<'p> {
             if weight == 0 {
                 continue;
             }
-            let link = Link::of(&self.nodes);
+            let link = Link::of(&self.list);
             // What calls something that weighs anything does so too, and has its node.
             let siblings = match stacks.caller(stack) {
                 StackId::EMPTY => &mut root,
-                caller => &mut self.nodes[self.links[caller.index()].0 as usize].callee,
+                caller => &mut self.list[self.links[caller.index()].0 as usize].callee,
             };
             let next = std::mem::replace(siblings, link);
             self.links[stack.index()] = link;
-            self.nodes.push(Node { stack, callee: Link::NONE, next, weight });
+            self.list.push(Node { stack, callee: Link::NONE, next, weight });
         }
-        self.roots.push(Roots::Node(root));
+        root
     }
+}
+
+/// What the samples of a part weigh, by stack.
+fn weights(stacks: &Stacks, part: impl Iterator<Item = (StackId, u64)>) -> Vec<u64> {
+    let mut weights = vec![0; stacks.count()];
+    weigh(stacks, part, stacks.ids(), &mut weights);
+    weights
 }
 
 /// Adds up what the samples of a part weigh: `members` are their stacks and all that call them.
@@ -348,6 +362,7 @@ mod tests {
             }
         }
         let all = frames(profile, &stacks);
-        assert_eq!(all[0].2, u64::MAX, "weights of any size saturate");
+        let most = all.iter().map(|frame| frame.2).max();
+        assert_eq!(most, Some(u64::MAX), "weights of any size saturate");
     }
 }

@@ -107,7 +107,12 @@ impl<'p> Merging<'p> {
         let idle = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut scratch = idle.unwrap_or_else(|| {
             let texts = self.texts.iter().map(|text| text.index() + 1).max();
-            Scratch { known: vec![NOWHERE; texts.unwrap_or(0)], callees: Vec::new(), moved: Vec::new(), ahead: Vec::new() }
+            Scratch {
+                known: vec![NOWHERE; texts.unwrap_or(0)],
+                callees: Vec::new(),
+                moved: Vec::new(),
+                ahead: Vec::new(),
+            }
         });
         let done = work(&mut scratch);
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
