@@ -73,16 +73,18 @@ impl Link {
 pub struct Walker {
     /// The sum of all samples that pass here.
     pub weight: u64,
-    stack: StackId,
-    /// Its node, unless the part has [weights](Walk::weights) of its own.
-    node: Link,
-    /// The position of what comes next in [`Profile::frames`] of its location.
-    frame: u32,
+    /// Its stack; or, unless the part has [weights](Walk::weights) of its own, its node.
+    place: u32,
+    /// The position of what comes next in [`Profile::frames`] of its location. What stands behind the highest one is not
+    /// walked: no compiler inlines so many calls into one another.
+    frame: u16,
     /// The position of that location in its piece.
     at: u8,
-    /// The position of these weights.
+    /// The position of these weights; [`NO_WEIGHTS`] with a node.
     weights: u8,
 }
+
+const NO_WEIGHTS: u8 = u8::MAX;
 
 /// A part with less samples than one for so many stacks has a look at its own alone.
 const FEW: usize = 8;
@@ -123,35 +125,41 @@ impl<'p> Walk<'p> {
     pub fn roots(&self, part: usize) -> impl Iterator<Item = Walker> {
         match self.roots.get(part).copied().unwrap_or(Roots::Node(Link::NONE)) {
             Roots::Weighing(weights) => self.all(StackId::EMPTY, weights, Link::NONE),
-            Roots::Node(first) => self.all(StackId::EMPTY, u8::MAX, first),
+            Roots::Node(first) => self.all(StackId::EMPTY, NO_WEIGHTS, first),
         }
     }
 
     /// Where a walker comes to an end there may be more to walk: the callees of where it has come to.
     pub fn callees(&self, walker: &Walker) -> impl Iterator<Item = Walker> {
-        let callee = self.node(walker.node).map_or(Link::NONE, |node| node.callee);
-        self.all(walker.stack, walker.weights, callee)
+        match walker.weights {
+            NO_WEIGHTS => {
+                let callee = self.node(Link(walker.place)).map_or(Link::NONE, |node| node.callee);
+                self.all(StackId::EMPTY, NO_WEIGHTS, callee)
+            }
+            weights => self.all(StackId(walker.place), weights, Link::NONE),
+        }
     }
 
-    /// All that a stack calls: what weighs anything by these weights, and a node with all that have its caller.
+    /// All that a stack calls and that weighs anything by these weights; without any, a node and all that have its caller.
     fn all(&self, caller: StackId, weights: u8, first: Link) -> impl Iterator<Item = Walker> {
         let by_weight = self.weights.get(usize::from(weights)).into_iter().flat_map(move |by_stack| {
-            let stacks = self.callees.of_caller(caller).map(|stack| (stack, by_stack[stack.index()]));
+            let stacks = self.callees.of_caller(caller).map(|stack| (stack.0, by_stack[stack.index()]));
             stacks.filter(|(_, weight)| *weight > 0)
         });
-        let by_weight = by_weight.map(move |(stack, weight)| (stack, weight, Link::NONE));
         let nodes = std::iter::successors(self.node(first).map(|node| (first, node)), |(_, node)| {
             self.node(node.next).map(|next| (node.next, next))
         });
-        let nodes = nodes.map(|(link, Node { stack, weight, .. })| (*stack, *weight, link));
-        by_weight.chain(nodes).map(move |(stack, weight, node)| Walker {
-            weight,
-            stack,
-            node,
-            frame: 0,
-            at: 0,
-            weights,
-        })
+        let nodes = nodes.map(|(link, node)| (link.0, node.weight));
+        let walker = move |(place, weight)| Walker { weight, place, frame: 0, at: 0, weights };
+        by_weight.chain(nodes).map(walker)
+    }
+
+    /// Where a walker has come to.
+    fn stack(&self, walker: &Walker) -> StackId {
+        match walker.weights {
+            NO_WEIGHTS => self.node(Link(walker.place)).map_or(StackId::EMPTY, |node| node.stack),
+            _ => StackId(walker.place),
+        }
     }
 
     fn node(&self, link: Link) -> Option<&Node> {
@@ -160,15 +168,17 @@ impl<'p> Walk<'p> {
 
     /// The location that comes next; `None` at the end and in the middle of a location.
     pub fn ahead(&self, walker: &Walker) -> Option<LocationId> {
-        if walker.frame > 0 { None } else { self.profile.stacks.at(walker.stack, walker.at) }
+        if walker.frame > 0 { None } else { self.profile.stacks.at(self.stack(walker), walker.at) }
     }
 
     /// The next frame, and whether the compiler inlined this call into its caller; `None` at the end.
     pub fn step(&self, walker: &mut Walker) -> Option<(Frame, bool)> {
-        while let Some(location) = self.profile.stacks.at(walker.stack, walker.at) {
-            if let Some(frame) = self.profile.frames(location).get(walker.frame as usize) {
-                walker.frame += 1;
-                return Some((*frame, walker.frame > 1));
+        let stack = self.stack(walker);
+        while let Some(location) = self.profile.stacks.at(stack, walker.at) {
+            let frame = self.profile.frames(location).get(usize::from(walker.frame));
+            if let (Some(frame), Some(next)) = (frame, walker.frame.checked_add(1)) {
+                walker.frame = next;
+                return Some((*frame, next > 1));
             }
             walker.pass();
         }

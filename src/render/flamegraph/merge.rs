@@ -38,8 +38,10 @@ struct Scratch {
     known: Vec<u32>,
     /// The frames that a group comes to next, and how many of its walkers come to each.
     callees: Vec<(Merged, usize)>,
-    /// These walkers, and for each the position of its own.
-    moved: Vec<(Walker, u32)>,
+    /// These walkers.
+    moved: Vec<Walker>,
+    /// For each of them the position of its callee.
+    to: Vec<u32>,
     /// The walkers that are next, and what is [ahead](Merging::single) of them.
     ahead: Vec<(Walker, TextId)>,
 }
@@ -111,6 +113,7 @@ impl<'p> Merging<'p> {
                 known: vec![NOWHERE; texts.unwrap_or(0)],
                 callees: Vec::new(),
                 moved: Vec::new(),
+                to: Vec::new(),
                 ahead: Vec::new(),
             }
         });
@@ -127,7 +130,7 @@ impl<'p> Merging<'p> {
     /// Takes walkers one frame further: the frames that are wide enough, whose parent is still to be said, and the walkers that
     /// go on from each of them.
     fn grow(&self, mut walkers: Vec<Walker>, scratch: &mut Scratch) -> Vec<(Merged, Vec<Walker>)> {
-        let Scratch { known, callees, moved, ahead } = scratch;
+        let Scratch { known, callees, moved, to, ahead } = scratch;
         loop {
             if ahead.is_empty() {
                 let from = walkers.len().saturating_sub(AHEAD);
@@ -152,7 +155,18 @@ impl<'p> Merging<'p> {
             merged.width += walker.weight;
             merged.inlined &= inlined;
             *count += 1;
-            moved.push((walker, *at));
+            moved.push(walker);
+            to.push(*at);
+        }
+        if let [(merged, _)] = callees[..]
+            && merged.width >= self.narrowest
+        {
+            // All go on together.
+            known[merged.text.index()] = NOWHERE;
+            callees.clear();
+            to.clear();
+            std::mem::swap(&mut walkers, moved);
+            return vec![(merged, walkers)];
         }
         let mut grown: Vec<(Merged, Vec<Walker>)> = Vec::new();
         // Each callee's position becomes that of its group.
@@ -165,7 +179,7 @@ impl<'p> Merging<'p> {
                 grown.push((merged, Vec::with_capacity(count)));
             }
         }
-        for (walker, callee) in moved.drain(..) {
+        for (walker, callee) in moved.drain(..).zip(to.drain(..)) {
             if let Some((_, walkers)) = grown.get_mut(groups[callee as usize]) {
                 walkers.push(walker);
             }
