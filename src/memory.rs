@@ -1,8 +1,9 @@
 //! Where the program's memory comes from. What is put there is not known here.
 //!
-//! Most time that memory takes goes into traps: the system gives each page of it when it is first touched. Allocators ask
-//! again and again for what they have just given back, and page by page. Here small allocations are kept for the next ones,
-//! and large ones come in large pages, of which a few do for some thousand others.
+//! Most of the time that memory takes goes into traps: the system gives each page when it is first touched. glibc gives back
+//! what is larger than 128 KiB, and then asks for it again, page by page. Here what is small is kept for the next one who
+//! wants it, and what is large comes in large pages, of which a few do for some thousand others. No such page could hold the
+//! beginning of what glibc gives, for it writes a note before that as soon as it has it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_void;
@@ -20,7 +21,7 @@ const LARGE_PAGE: usize = 2 << 20;
 /// Less than so much is not worth a large page.
 const MOST_OF_A_PAGE: usize = LARGE_PAGE / 4 * 3;
 
-/// No page is smaller, and no allocation begins at an address that is a multiple of more.
+/// No page is smaller: what may begin at a multiple of this may begin with any page.
 const SMALL_PAGE: usize = 4 << 10;
 
 /// The program's allocator: the system's own, but for what is large.
@@ -51,10 +52,13 @@ fn map(size: usize) -> *mut u8 {
     pages.cast()
 }
 
-/// As `map`, with what is in other pages for so many bytes, which are no more from then on.
-fn map_again(memory: *mut u8, old: usize, size: usize) -> *mut u8 {
-    #[expect(unsafe_code, reason = "mremap")]
-    // SAFETY: these pages were mapped for the caller, who does not look at them where they were any more.
+/// As [`map`], with what is in other pages.
+///
+/// # Safety
+/// These must come from `map`, for `old` bytes. Unless the system has no new ones, they are no more from then on.
+#[expect(unsafe_code, reason = "mremap")]
+unsafe fn map_again(memory: *mut u8, old: usize, size: usize) -> *mut u8 {
+    // SAFETY: as the caller promises, these are all pages of one mapping.
     let moved = unsafe { mremap(memory.cast(), mapped(old), mapped(size), MremapFlags::MAYMOVE) };
     let Ok(pages) = moved else { return ptr::null_mut() };
     ask_for_large_pages(pages, size);
@@ -107,7 +111,8 @@ unsafe impl GlobalAlloc for Allocator {
         match (is_large(layout), is_large(wanted)) {
             // SAFETY: as the caller promises, and of this layout it comes from there.
             (false, false) => unsafe { System.realloc(memory, layout, size) },
-            (true, true) => map_again(memory, layout.size(), size),
+            // SAFETY: as the caller promises, and of this layout it comes from `map`.
+            (true, true) => unsafe { map_again(memory, layout.size(), size) },
             _ => {
                 // SAFETY: as the caller promises of what is wanted and what is there; the new memory is apart from the old,
                 // which is given back only once it is copied.

@@ -79,8 +79,8 @@ impl Wanted {
     }
 }
 
-/// Different stacks, or such as were different where they were gathered. A stack is known by the piece that has its leaf; every piece is a stack. The first is
-/// [`StackId::EMPTY`], and callers come before what they call.
+/// Different stacks, or such as were different where they were gathered. A stack is known by the piece that has its leaf;
+/// every piece is a stack. The first is [`StackId::EMPTY`], and callers come before what they call.
 #[derive(Debug, Clone)]
 pub struct Stacks {
     pieces: Vec<Piece>,
