@@ -174,10 +174,10 @@ fn inlined_calls_are_those_of_the_runtime() {
     assert!(inlined > 10, "{inlined} inlined chains are too few");
     assert!(generic > 0, "no call that is inlined in a generic function was sampled");
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
-    // Which of a function's few instructions a clock finds is up to the CPU: here `rotate` in `middle`, there in `outer`.
-    for chain in [";main.inlined;main.outer;main.middle;main.inner", ";main.inner;main.rotate"] {
-        assert!(folded.contains(chain), "{chain} is not in\n{folded}");
-    }
+    assert!(folded.contains(";main.inlined;main.outer;main.middle;main.inner"), "{folded}");
+    // Which of a function's few instructions a clock finds is up to the CPU: `rotate` within `middle`, or beside it.
+    let within = folded.contains(";main.inlined;main.outer;main.middle;main.inner;main.rotate ");
+    assert!(within || folded.contains(";main.inlined;main.outer;main.inner;main.rotate "), "{folded}");
     let picture = fs::read_to_string(run.file("flamegraph.svg")).unwrap();
     assert!(picture.contains("main.rotate (inlined)"), "inlined frames are not marked");
 }
