@@ -140,6 +140,7 @@ pub fn give_back() {
 }
 
 /// Has glibc keep what is given back, for all threads, instead of asking the system for it again.
+/// To be called where much will be needed.
 pub fn keep() {
     #[cfg(target_env = "gnu")]
     {

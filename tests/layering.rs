@@ -31,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "pipeline",
         &[
             "fsio",
+            "memory",
             "process",
             "config",
             "host",
@@ -47,13 +48,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "archive",
         ],
     ),
-    (
-        "cli",
-        &[
-            "fsio", "memory", "process", "config", "profile", "build", "doctor", "record", "render", "archive",
-            "pipeline",
-        ],
-    ),
+    ("cli", &["fsio", "process", "config", "profile", "build", "doctor", "record", "render", "archive", "pipeline"]),
 ];
 
 /// Lines of a file outside its tests.

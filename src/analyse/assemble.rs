@@ -89,20 +89,20 @@ pub fn analyse(
     let name = || name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
     let (named, (stacks, samples)) = rayon::join(name, || stacks.join());
     let resolve = || Resolved::of(named, places, &files.keys, &binaries, &mut profile);
-    let (resolved, counts) = rayon::join(resolve, || counts_by_stack(&stacks, &samples));
-    let seen = &collected.counts;
+    let (resolved, by_stack) = rayon::join(resolve, || counts_by_stack(&stacks, &samples));
+    let counts = &collected.counts;
     let mut quality = Quality {
         event: recorded.name,
-        samples: Some(seen.samples),
-        lost: Some(seen.lost.max(options.lost.unwrap_or(0))),
-        throttled: Some(seen.throttled),
-        truncated_stacks: Some(seen.truncated),
-        stack_copies: seen.copies,
-        repaired_stacks: seen.repaired,
-        cut_stacks: seen.cut,
+        samples: Some(counts.samples),
+        lost: Some(counts.lost.max(options.lost.unwrap_or(0))),
+        throttled: Some(counts.throttled),
+        truncated_stacks: Some(counts.truncated),
+        stack_copies: counts.copies,
+        repaired_stacks: counts.repaired,
+        cut_stacks: counts.cut,
         kernel_sampled: Some(kernel_sampled),
         complete_file: data.is_complete() && collected.damage.is_none(),
-        other_events: seen.other_events,
+        other_events: counts.other_events,
         ..Quality::default()
     };
     let first = collected.first_time.unwrap_or(0);
@@ -112,7 +112,7 @@ pub fn analyse(
         drop(binaries);
         give_back();
     };
-    let (unlike, ()) = rayon::join(|| account(&stacks, counts, &resolved, &mut quality), forget);
+    let (unlike, ()) = rayon::join(|| account(&stacks, by_stack, &resolved, &mut quality), forget);
     let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| NamedKernel { symbols, addresses });
     let mut notes = notes(&collected);
     let add = || add_samples(&collected, (stacks, samples), unlike, &resolved, &mut profile);

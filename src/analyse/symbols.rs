@@ -347,7 +347,7 @@ impl<'n, 'f> Namer<'_, 'n, 'f> {
                 }
                 let name = of_bounded_length(&source.name);
                 let function = batch.function(NamedFunction {
-                    display: if source.is_go { display(&name) } else { name.clone() },
+                    display: if source.is_go { made_of(&name, goname::display) } else { name.clone() },
                     name,
                     file: file.map_or(Cow::Borrowed(""), of_bounded_length),
                     start_line,
@@ -397,17 +397,14 @@ impl Unnamed {
 
 /// As much of a text as may be long.
 fn of_bounded_length<'t>(text: &Cow<'t, str>) -> Cow<'t, str> {
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(bounded(text, LONGEST_NAME)),
-        Cow::Owned(text) => Cow::Owned(bounded(text, LONGEST_NAME).to_owned()),
-    }
+    made_of(text, |text| Cow::Borrowed(bounded(text, LONGEST_NAME)))
 }
 
-/// How a Go function is shown.
-fn display<'t>(linker_name: &Cow<'t, str>) -> Cow<'t, str> {
-    match linker_name {
-        Cow::Borrowed(name) => goname::display(name),
-        Cow::Owned(name) => Cow::Owned(goname::display(name).into_owned()),
+/// What is made of a text: borrowed from where that is, if it can be.
+fn made_of<'t>(text: &Cow<'t, str>, make: impl Fn(&str) -> Cow<'_, str>) -> Cow<'t, str> {
+    match text {
+        Cow::Borrowed(text) => make(text),
+        Cow::Owned(text) => Cow::Owned(make(text).into_owned()),
     }
 }
 

@@ -31,7 +31,6 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    crate::memory::keep();
     pipeline::on_vanished_files(b"error: a file was cut short while it was read\n", exit::INPUT);
     let terminal = Terminal::new(&cli.global);
     match dispatch(cli, &args, &terminal) {

@@ -9,7 +9,7 @@ use super::layout::{Frame, Layout};
 const STRIDE: usize = 4 << 20;
 
 /// There is room for a record in so many bytes from the beginning, which is more than the kernel writes.
-pub(super) const FREQUENT: usize = 64;
+const FREQUENT: usize = 64;
 
 /// A record and its place in time. 16 bytes, the only memory that grows with the number of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

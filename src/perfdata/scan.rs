@@ -11,7 +11,7 @@ use super::abi::record_type;
 use super::attr::{Attr, Event};
 use super::error::{Damage, Error, Unsupported};
 use super::feature::{self, Features};
-use super::index::{Entry, FREQUENT, Index, likely_start};
+use super::index::{Entry, Index, likely_start};
 use super::layout::{Frame, Layout, NoFrame};
 
 /// A core is not worth its while for less than so many bytes.
@@ -67,7 +67,7 @@ impl Scan {
         let limits = further.iter().skip(1).copied().chain([bytes.len()]);
         let parts: Vec<Range<usize>> = further.iter().copied().zip(limits).map(|(start, limit)| start..limit).collect();
         let first = start..further.first().copied().unwrap_or(bytes.len());
-        self.index.records = Vec::with_capacity(first.len() / FREQUENT);
+        self.index = Index::of(first.len());
         let (at, ahead) = if parts.is_empty() {
             (self.advance(bytes, first, cut_is_end, passed), Vec::new())
         } else {

@@ -16,6 +16,7 @@ use super::{Error, Observer};
 use crate::analyse::{Analysis, Options, analyse};
 use crate::archive::{Run, RunId, Store};
 use crate::config::Format;
+use crate::memory;
 use crate::perfdata::PerfData;
 use crate::pprof::{self, SampleTypes};
 use crate::profile::{Profile, Quality, counted, samples};
@@ -228,6 +229,7 @@ pub(super) fn analyse_bytes(
     options: Options<'_>,
 ) -> Result<(Analysis, f64), Error> {
     let started = Instant::now();
+    memory::keep();
     let passed = |range| recording.forget(range);
     let options = Options { passed: Some(&passed), ..options };
     let analysis = thread::scope(|scope| {

@@ -242,8 +242,7 @@ impl Stacks {
     where
         L: Fn(LocationId) -> LocationId + Sync,
     {
-        self.freeze();
-        self.apart = true;
+        self.keep_apart();
         let more = position(self.pieces.len() - 1);
         let here = move |stack: StackId| if stack == StackId::EMPTY { stack } else { StackId(stack.0 + more) };
         self.pieces.par_extend(other.pieces.par_iter().skip(1).map(|piece| {
@@ -276,19 +275,23 @@ impl Stacks {
         self.index = None;
     }
 
+    /// From now on equal ones may be apart.
+    fn keep_apart(&mut self) {
+        self.freeze();
+        self.apart = true;
+    }
+
     /// Gives the last piece of a stack, and all stacks that have it, other callers and other locations, no more than it has
     /// room for. Stacks that become equal stay apart, and so does what is added from then on.
     pub fn rewrite(&mut self, stack: StackId, caller: StackId, locations: &[LocationId]) {
-        self.freeze();
-        self.apart = true;
+        self.keep_apart();
         debug_assert!(caller < stack || caller == StackId::EMPTY, "callers come first");
         self.pieces[stack.index()] = Piece::new(caller, locations);
     }
 
     /// A stack like another one but for its leaf. Unlike that one it is nothing else's caller.
     pub fn with_leaf(&mut self, stack: StackId, leaf: LocationId) -> StackId {
-        self.freeze();
-        self.apart = true;
+        self.keep_apart();
         let Piece { caller, .. } = self.pieces[stack.index()];
         let mut locations = self.piece(stack).to_vec();
         if let Some(last) = locations.last_mut() {

@@ -65,9 +65,7 @@ impl<S: Slot> Table<S> {
     }
 
     fn resize(&mut self, slots: usize, hash: impl Fn(&S) -> u32) {
-        let mut new = Vec::with_capacity(slots);
-        new.resize(slots, S::FREE);
-        let old = std::mem::replace(&mut self.slots, new);
+        let old = std::mem::replace(&mut self.slots, vec![S::FREE; slots]);
         for entry in old.into_iter().filter(|slot| !slot.is_free()) {
             let free = find(&self.slots, hash(&entry), |_| false);
             self.slots[free] = entry;
