@@ -1,37 +1,48 @@
 //! The addresses of a sample: what the kernel walked, told apart by where it walked it.
 
-use crate::perfdata::abi::context;
-use crate::perfdata::{CpuMode, Sample};
+use std::borrow::Cow;
 
-/// A sample's callchain, as it was recorded.
+use crate::perfdata::abi::context;
+use crate::perfdata::{CpuMode, RawAddress, Sample};
+
+/// A sample's callchain, as it was recorded. Mostly each part lies in the file in one piece, and nothing is copied.
 #[derive(Debug, Default)]
-pub(super) struct Chain {
+pub(super) struct Chain<'d> {
     /// Addresses in the kernel, leaf first. The first is exact, the others are return addresses.
-    pub(super) kernel: Vec<u64>,
+    pub(super) kernel: Cow<'d, [RawAddress]>,
     /// Addresses in user space, leaf first. The first is exact, the others are return addresses.
-    pub(super) user: Vec<u64>,
+    pub(super) user: Cow<'d, [RawAddress]>,
 }
 
-impl Chain {
-    /// Takes the addresses of a sample's callchain; of a sample without one, its ip.
-    pub(super) fn fill(&mut self, sample: &Sample<'_>) {
-        self.kernel.clear();
-        self.user.clear();
+impl<'d> Chain<'d> {
+    /// The addresses of a sample's callchain; of a sample without one, its ip.
+    pub(super) fn of(sample: &Sample<'d>) -> Self {
+        let mut chain = Self::default();
         // A marker says what the addresses after it are. Guests and what is yet to come cannot be resolved here.
         let mut part = match sample.cpu_mode {
-            CpuMode::Kernel | CpuMode::GuestKernel | CpuMode::Hypervisor => Some(&mut self.kernel),
-            CpuMode::User | CpuMode::GuestUser | CpuMode::Unknown => Some(&mut self.user),
+            CpuMode::Kernel | CpuMode::GuestKernel | CpuMode::Hypervisor => Some(&mut chain.kernel),
+            CpuMode::User | CpuMode::GuestUser | CpuMode::Unknown => Some(&mut chain.user),
         };
-        if let (0, Some(ip), Some(part)) = (sample.callchain.len(), sample.ip, &mut part) {
-            part.push(ip);
+        let mut rest = sample.callchain.raw();
+        if let ([], Some(ip), Some(part)) = (rest, sample.ip, &mut part) {
+            **part = Cow::Owned(vec![ip.to_le_bytes()]);
         }
-        for word in sample.callchain.clone() {
-            match word {
-                context::KERNEL => part = Some(&mut self.kernel),
-                context::USER => part = Some(&mut self.user),
-                context::MAX.. => part = None,
-                address => part.iter_mut().for_each(|part| part.push(address)),
+        loop {
+            let marker = rest.iter().position(|word| u64::from_le_bytes(*word) >= context::MAX);
+            let (addresses, behind) = rest.split_at(marker.unwrap_or(rest.len()));
+            match part {
+                Some(part) if part.is_empty() => *part = Cow::Borrowed(addresses),
+                Some(part) => part.to_mut().extend_from_slice(addresses),
+                None => {}
             }
+            let Some((marker, behind)) = behind.split_first() else { break };
+            part = match u64::from_le_bytes(*marker) {
+                context::KERNEL => Some(&mut chain.kernel),
+                context::USER => Some(&mut chain.user),
+                _ => None,
+            };
+            rest = behind;
         }
+        chain
     }
 }

@@ -10,10 +10,11 @@ use super::files::{Binaries, Files};
 use super::goroutine::{Origin, Readings, Running};
 use super::kernel::KernelCode;
 use super::maps::{Hint, Space, Spaces};
-use super::place::{Place, Places, Word};
+use super::place::{Place, Places, called_from};
+use super::recent::{RECENT, Raw, Recent};
 use super::unwind::{Outcome, Registers, Unwinder, UserFrame};
-use crate::perfdata::{Mmap, PerfData, RecordKind, Sample};
-use crate::profile::{self, Interner, LocationId, RunnerId, Samples, StackId, Stacks, Wanted};
+use crate::perfdata::{Mmap, PerfData, RawAddress, RecordKind, Sample};
+use crate::profile::{self, Interner, RunnerId, Samples, StackId, Stacks, Wanted};
 
 /// Who ran when a sample was taken, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,34 +101,22 @@ struct Collector<'d, 's, 'f> {
     spaces: Spaces,
     /// Command names by process, by position in [`Collected::processes`].
     comms: HashMap<i32, u32, RandomState>,
-    chain: Chain,
-    user: Vec<UserFrame>,
-    words: Vec<Word>,
+    repaired: Repaired,
     recent: Vec<Recent>,
     waiting: Vec<Waiting>,
     /// Pieces of their stacks.
     wanted: Vec<Wanted>,
 }
 
-/// The last stack of a thread: the next one mostly differs near its leaf only.
+/// The user part of a stack that its copy was looked at for, leaf first.
 #[derive(Debug, Default)]
-struct Recent {
-    tid: i32,
-    space: u64,
-    /// Root first.
-    words: Vec<Word>,
-    /// The places of these, by position in [`Collected::places`].
-    places: Vec<LocationId>,
-    /// The hash of each piece of the stack.
-    hashes: Vec<u64>,
-    /// The pieces of the last stack that has been found.
-    found: Vec<StackId>,
-    /// Who ran then.
-    runner: Option<(RawRunner, u32)>,
+struct Repaired {
+    /// As the kernel walked it.
+    walked: Vec<u64>,
+    frames: Vec<UserFrame>,
+    addresses: Vec<RawAddress>,
+    restored: Vec<bool>,
 }
-
-/// Threads whose last stack is remembered.
-const RECENT: usize = 64;
 
 /// A sample whose stack is yet to be found.
 struct Waiting {
@@ -166,9 +155,7 @@ pub(super) fn collect<'d>(
         out: Collected::default(),
         spaces: Spaces::default(),
         comms: HashMap::default(),
-        chain: Chain::default(),
-        user: Vec::new(),
-        words: Vec::new(),
+        repaired: Repaired::default(),
         recent: std::iter::repeat_with(Recent::default).take(RECENT).collect(),
         waiting: Vec::new(),
         wanted: Vec::new(),
@@ -284,7 +271,7 @@ impl<'d> Collector<'d, '_, '_> {
         };
         let (pid, tid) = (pid.cast_unsigned(), tid.cast_unsigned());
         let runner = RawRunner { process, pid, tid, cpu: sample.cpu, goroutine };
-        let recent = tid as usize % RECENT;
+        let recent = recent(sample);
         let known = &mut self.recent[recent].runner;
         let runner = RunnerId::of_index(match known {
             Some((known, at)) if *known == runner => *at,
@@ -319,15 +306,16 @@ impl<'d> Collector<'d, '_, '_> {
         }
     }
 
-    /// The goroutine of a sample whose stack was looked at last and is in `words`: taken in Go code, or in other code that
-    /// Go code called.
+    /// The goroutine of a sample whose stack was looked at last, and is the thread's last one: taken in Go code, or in other
+    /// code that Go code called.
     fn goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<u32> {
         let caller = self.unwinder.take_goroutine();
         let registers = sample.user_regs.as_ref().and_then(Registers::of)?;
         let registers = registers.with_goroutine(caller);
         let space = self.spaces.of(pid)?;
         let unwinder = &mut self.unwinder;
-        let root = self.words.first_chunk().map(|words| words.map(|word| word.address));
+        let root = self.recent[recent(sample)].root();
+        let root = root.map(|root| root.map(|address| called_from(1, address)));
         let origin = || {
             let start = unwinder.start_of(root?, space)?;
             let pointer = sample.user_stack.and_then(|stack| unwinder.came_from(&registers, stack, space));
@@ -358,57 +346,42 @@ impl<'d> Collector<'d, '_, '_> {
     }
 
     /// The raw stack of a sample: how many of its pieces are those of the thread's last one, and how many others are wanted.
-    fn stack(&mut self, sample: &Sample<'_>, pid: u32) -> (usize, usize) {
-        self.chain.fill(sample);
-        let Chain { kernel, user } = &self.chain;
+    fn stack(&mut self, sample: &Sample<'d>, pid: u32) -> (usize, usize) {
+        let Chain { kernel, user } = &Chain::of(sample);
         self.out.counts.truncated += u64::from(kernel.len() + user.len() >= self.settings.max_stack as usize);
         let space = self.spaces.of(pid);
+        let mut raw = Raw { kernel, user, restored: &[] };
         let registers = sample.user_regs.as_ref().and_then(Registers::of);
-        self.words.clear();
         if let (Some(registers), Some(stack), Some(space)) = (registers, sample.user_stack, space)
-            && user.first().is_none_or(|leaf| *leaf == registers.ip())
+            && user.first().is_none_or(|leaf| u64::from_le_bytes(*leaf) == registers.ip())
         {
             self.out.counts.copies += 1;
-            self.user.clear();
-            match self.unwinder.repair(user, &registers, stack, space, &mut self.user) {
+            match self.repaired.repair(&mut self.unwinder, user, &registers, stack, space) {
                 Outcome::Untouched => {}
                 Outcome::Repaired => self.out.counts.repaired += 1,
                 Outcome::Cut => self.out.counts.cut += 1,
             }
-            let user = self.user.iter().enumerate();
-            self.words.extend(user.map(|(at, frame)| Word::user(at, frame.address, frame.repaired)).rev());
-        } else {
-            self.words.extend(user.iter().enumerate().map(|(at, address)| Word::user(at, *address, false)).rev());
+            raw = Raw { kernel, user: &self.repaired.addresses, restored: &self.repaired.restored };
         }
-        self.words.extend(kernel.iter().enumerate().map(|(at, address)| Word::kernel(at, *address)).rev());
+        let recent = &mut self.recent[recent(sample)];
         let version = space.map_or(0, Space::version);
-        let tid = sample.tid.unwrap_or(0);
-        let recent = &mut self.recent[tid.cast_unsigned() as usize % RECENT];
-        let mut same = 0;
-        if recent.tid == tid && recent.space == version {
-            same = recent.words.iter().zip(&self.words).take_while(|(old, new)| old == new).count();
-        }
-        if same == self.words.len() && same == recent.words.len() {
+        let Some((new_user, new_kernel)) = recent.replace(sample.tid.unwrap_or(0), version, raw) else {
             return (recent.hashes.len(), 0);
-        }
-        recent.words.truncate(same);
-        recent.places.truncate(same);
-        (recent.tid, recent.space) = (tid, version);
+        };
+        let same = recent.places.len();
         let mut hint = Hint::default();
-        let new = self.words.get(same..).unwrap_or_default();
-        recent.words.extend_from_slice(new);
-        let places = new.iter().map(|word| {
-            let place = if word.kernel {
-                Place::Kernel(word.address)
-            } else {
-                match space.and_then(|space| space.find(word.address, &mut hint)) {
-                    Some((image, offset)) => Place::File(image, offset),
-                    None => Place::Unmapped(word.address),
-                }
+        let user = raw.user[..new_user].iter().enumerate().rev().map(|(at, address)| {
+            let address = called_from(at, *address);
+            let place = match space.and_then(|space| space.find(address, &mut hint)) {
+                Some((image, offset)) => Place::File(image, offset),
+                None => Place::Unmapped(address),
             };
-            (place, word.repaired)
+            (place, raw.is_restored(at))
         });
-        self.out.places.ids(places, &mut recent.places);
+        self.out.places.ids(user, &mut recent.places);
+        let kernel = raw.kernel[..new_kernel].iter().enumerate().rev();
+        let kernel = kernel.map(|(at, address)| (Place::Kernel(called_from(at, *address)), false));
+        self.out.places.ids(kernel, &mut recent.places);
         recent.hashes.truncate(same / Stacks::PIECE);
         let (known, before) = (recent.hashes.len(), self.wanted.len());
         for piece in recent.places.chunks(Stacks::PIECE).skip(known) {
@@ -417,5 +390,33 @@ impl<'d> Collector<'d, '_, '_> {
             self.wanted.push(piece);
         }
         (known, self.wanted.len() - before)
+    }
+}
+
+/// Where the last stack of a sample's thread is among the [`Recent`].
+fn recent(sample: &Sample<'_>) -> usize {
+    sample.tid.unwrap_or(0).cast_unsigned() as usize % RECENT
+}
+
+impl Repaired {
+    /// Takes what the copy of a stack shows of it.
+    fn repair(
+        &mut self,
+        unwinder: &mut Unwinder<'_, '_>,
+        user: &[RawAddress],
+        registers: &Registers,
+        stack: &[u8],
+        space: &Space,
+    ) -> Outcome {
+        let Self { walked, frames, addresses, restored } = self;
+        walked.clear();
+        walked.extend(user.iter().map(|address| u64::from_le_bytes(*address)));
+        frames.clear();
+        let outcome = unwinder.repair(walked, registers, stack, space, frames);
+        addresses.clear();
+        addresses.extend(frames.iter().map(|frame| frame.address.to_le_bytes()));
+        restored.clear();
+        restored.extend(frames.iter().map(|frame| frame.repaired));
+        outcome
     }
 }

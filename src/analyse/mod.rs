@@ -18,6 +18,7 @@ mod kernel;
 mod kernel_table;
 mod maps;
 mod place;
+mod recent;
 mod shards;
 mod stacks;
 mod symbols;

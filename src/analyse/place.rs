@@ -6,6 +6,7 @@ use std::mem;
 use foldhash::fast::RandomState;
 
 use super::files::ImageId;
+use crate::perfdata::RawAddress;
 use crate::profile::{LocationId, Slot, Table, position};
 
 /// Where a frame's code is. The address of a caller is that of its call: the return address less one.
@@ -32,31 +33,11 @@ impl Place {
     }
 }
 
-/// An address as a sample has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Word {
-    pub(super) address: u64,
-    pub(super) kernel: bool,
-    /// Whether the stack copy restored it.
-    pub(super) repaired: bool,
-}
-
-impl Word {
-    /// Of user code, so many frames above the leaf.
-    pub(super) fn user(depth: usize, address: u64, repaired: bool) -> Self {
-        Self { address: Self::called_from(depth, address), kernel: false, repaired }
-    }
-
-    /// Of the kernel, so many frames above the leaf.
-    pub(super) fn kernel(depth: usize, address: u64) -> Self {
-        Self { address: Self::called_from(depth, address), kernel: true, repaired: false }
-    }
-
-    /// A return address may be the first one after the function that called; one less lies in the call instruction. The
-    /// leaf, and the first user address under a kernel stack, are exact.
-    fn called_from(depth: usize, address: u64) -> u64 {
-        address.saturating_sub(u64::from(depth > 0))
-    }
+/// Where the call was that an address is from, which is so many frames above the leaf: a return address may be the first
+/// one after the function that called; one less lies in the call instruction. The leaf, and the first user address under a
+/// kernel stack, are exact.
+pub(super) fn called_from(depth: usize, address: RawAddress) -> u64 {
+    u64::from_le_bytes(address).saturating_sub(u64::from(depth > 0))
 }
 
 /// The distinct places of a recording. Those that a stack copy restored are apart.

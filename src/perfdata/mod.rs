@@ -32,7 +32,7 @@ pub use error::{Error, Unsupported};
 pub use feature::{BuildId, ClockData, CpuCount, Features};
 pub use reader::{PerfData, Records};
 pub use record::{CpuMode, Inode, Mmap, Record, RecordKind, SampleId, Task};
-pub use sample::{Callchain, Sample, UserRegs};
+pub use sample::{Callchain, RawAddress, Sample, UserRegs};
 pub use writer::Writer;
 
 #[cfg(test)]

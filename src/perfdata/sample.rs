@@ -1,7 +1,5 @@
 //! A sample: the fields that `sample_type` asked for, in the kernel's order.
 
-use std::slice::ChunksExact;
-
 use crate::bytes::Cursor;
 
 use super::abi::{branch, read_format, sample_type};
@@ -42,34 +40,36 @@ pub struct Sample<'a> {
 /// The addresses of a callchain, leaf first, as the kernel wrote them: the
 /// [`context`](super::abi::context) markers are among them, and what follows the first address of a context
 /// are return addresses.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Callchain<'a> {
-    words: ChunksExact<'a, u8>,
+    words: &'a [RawAddress],
 }
+
+/// An address as it stands in the file: little-endian, and anywhere.
+pub type RawAddress = [u8; 8];
 
 impl<'a> Callchain<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Self { words: bytes.chunks_exact(8) }
+        Self { words: bytes.as_chunks().0 }
+    }
+
+    /// Those that were not iterated over.
+    pub fn raw(&self) -> &'a [RawAddress] {
+        self.words
     }
 }
-
-impl PartialEq for Callchain<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.clone().eq(other.clone())
-    }
-}
-
-impl Eq for Callchain<'_> {}
 
 impl Iterator for Callchain<'_> {
     type Item = u64;
 
     fn next(&mut self) -> Option<u64> {
-        Cursor::new(self.words.next()?).u64()
+        let (first, words) = self.words.split_first()?;
+        self.words = words;
+        Some(u64::from_le_bytes(*first))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.words.size_hint()
+        (self.words.len(), Some(self.words.len()))
     }
 }
 
@@ -77,7 +77,9 @@ impl ExactSizeIterator for Callchain<'_> {}
 
 impl DoubleEndedIterator for Callchain<'_> {
     fn next_back(&mut self) -> Option<u64> {
-        Cursor::new(self.words.next_back()?).u64()
+        let (last, words) = self.words.split_last()?;
+        self.words = words;
+        Some(u64::from_le_bytes(*last))
     }
 }
 
