@@ -1,11 +1,13 @@
 //! Step three: named places and counted stacks become a profile, with the figures that judge it.
 
 use super::collect::{Collected, Settings};
+use super::facts::Facts;
 use super::files::{Binaries, Files};
 use super::goroutine::Readings;
+use super::locations::add_locations;
 use super::place::Place;
 use super::shards::collect_all;
-use super::stacks::{Resolved, account, add_samples, counts_by_stack};
+use super::stacks::{account, add_samples, counts_by_stack};
 use super::symbols::name_all;
 use super::{Error, Images, KernelSymbols, Options};
 use crate::memory::give_back;
@@ -88,8 +90,7 @@ pub fn analyse(
     let mut profile = Profile::new(event);
     let name = || name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
     let (named, (stacks, samples)) = rayon::join(name, || stacks.join());
-    let resolve = || Resolved::of(named, places, &files.keys, &binaries, &mut profile);
-    let (resolved, by_stack) = rayon::join(resolve, || counts_by_stack(&stacks, &samples));
+    let facts = Facts::of(&named, places.list.len());
     let counts = &collected.counts;
     let mut quality = Quality {
         event: recorded.name,
@@ -108,15 +109,17 @@ pub fn analyse(
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.start_time_ns = wall_time(&data, first);
+    let resolve = || add_locations(named, places, &files.keys, &binaries, &mut profile);
+    let count = || account(&stacks, counts_by_stack(&stacks, &samples), &facts, &mut quality);
+    let (leaves, unlike) = rayon::join(resolve, count);
+    let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| NamedKernel { symbols, addresses });
+    let mut notes = notes(&collected);
+    let add = || add_samples(&collected, (stacks, samples), unlike, (&facts, &leaves), &mut profile);
     let forget = || {
         drop(binaries);
         give_back();
     };
-    let (unlike, ()) = rayon::join(|| account(&stacks, by_stack, &resolved, &mut quality), forget);
-    let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| NamedKernel { symbols, addresses });
-    let mut notes = notes(&collected);
-    let add = || add_samples(&collected, (stacks, samples), unlike, &resolved, &mut profile);
-    rayon::join(add, || drop(files));
+    rayon::join(add, forget);
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
             "the recording has no user registers with stack copies: stacks are as frame pointers gave them, without the \
