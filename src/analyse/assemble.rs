@@ -7,7 +7,7 @@ use super::goroutine::Readings;
 use super::locations::add_locations;
 use super::place::Place;
 use super::shards::collect_all;
-use super::stacks::{account, add_samples, counts_by_stack};
+use super::stacks::{account, add_samples};
 use super::symbols::name_all;
 use super::{Error, Images, KernelSymbols, Options};
 use crate::memory::give_back;
@@ -110,7 +110,7 @@ pub fn analyse(
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.start_time_ns = wall_time(&data, first);
     let resolve = || add_locations(named, places, &files.keys, &binaries, &mut profile);
-    let count = || account(&stacks, counts_by_stack(&stacks, &samples), &facts, &mut quality);
+    let count = || account(&stacks, &samples, &facts, &mut quality);
     let (leaves, unlike) = rayon::join(resolve, count);
     let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| NamedKernel { symbols, addresses });
     let mut notes = notes(&collected);

@@ -77,25 +77,31 @@ pub(super) struct Unlike {
     other_leaves: Vec<StackId>,
 }
 
-/// How many samples have each stack.
-pub(super) fn counts_by_stack(stacks: &Stacks, samples: &Samples) -> Vec<u64> {
-    let mut counts = vec![0; stacks.count()];
-    samples.list().iter().for_each(|sample| counts[sample.stack.index()] += sample.count);
+/// How many samples have each stack. No recording has more than there are such numbers, at 8 bytes a sample at least.
+fn counts_by_stack(stacks: &Stacks, samples: &Samples) -> Vec<u32> {
+    let mut counts = vec![0_u32; stacks.count()];
+    for sample in samples.list() {
+        let count = &mut counts[sample.stack.index()];
+        *count = count.saturating_add(u32::try_from(sample.count).unwrap_or(u32::MAX));
+    }
     counts
 }
 
-/// Counts stacks and frames, complete or not, named or not. `counts`: how many samples have each stack.
-pub(super) fn account(stacks: &Stacks, mut counts: Vec<u64>, facts: &Facts, quality: &mut Quality) -> Unlike {
+/// Counts stacks and frames, complete or not, named or not.
+pub(super) fn account(stacks: &Stacks, samples: &Samples, facts: &Facts, quality: &mut Quality) -> Unlike {
+    let mut counts = counts_by_stack(stacks, samples);
     let sums: Vec<Sums> = stacks.par_ids().map(|stack| Sums::of(stacks.piece(stack), facts)).collect();
     // Callers are shown with all that they call.
     for (stack, sums) in stacks.ids().zip(&sums).rev() {
         if sums.facts & fact::ENDS == 0 {
-            counts[stacks.caller(stack).index()] += counts[stack.index()];
+            let count = counts[stack.index()];
+            let callers = &mut counts[stacks.caller(stack).index()];
+            *callers = callers.saturating_add(count);
         }
     }
     let none = || Figures { unnamed: vec![0; facts.reasons.len()], ..Figures::default() };
     let figures = stacks.par_ids().zip(&sums).fold(none, |mut figures, (stack, sums)| {
-        figures.count(stacks, stack, counts[stack.index()], *sums, facts);
+        figures.count(stacks, stack, counts[stack.index()].into(), *sums, facts);
         figures
     });
     let figures = figures.reduce(none, Figures::and);
@@ -210,9 +216,7 @@ impl Figures {
 mod tests {
     use std::collections::HashMap;
 
-    use super::{
-        Collected, Facts, LocationId, Profile, Quality, Samples, Stacks, account, add_samples, counts_by_stack, fact,
-    };
+    use super::{Collected, Facts, LocationId, Profile, Quality, Samples, Stacks, account, add_samples, fact};
     use crate::analyse::facts::Slot;
     use crate::profile::{Event, RunnerId, Sample, Unit};
 
@@ -289,7 +293,7 @@ mod tests {
             shown_rows.push(shown);
         }
         let mut quality = Quality::default();
-        let unlike = account(&stacks, counts_by_stack(&stacks, &samples), &facts, &mut quality);
+        let unlike = account(&stacks, &samples, &facts, &mut quality);
         let altered = unlike.altered.len();
         let unnamed = expected.unnamed_user_frames + expected.unnamed_kernel_frames;
         expected.unnamed_reasons = vec![("no reason".to_owned(), unnamed)];
