@@ -1,6 +1,7 @@
 //! A file parsed once and asked for many addresses.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::buildinfo::BuildInfo;
@@ -15,7 +16,7 @@ use super::location::{Location, SourceFrame};
 use super::locator::Locator;
 use super::native;
 use super::pclntab::Pclntab;
-use super::symbols::Symbols;
+use super::symbols::{Covering, Symbols};
 use super::unwind::GoUnwind;
 
 /// An ELF program or shared object, of any class and byte order.
@@ -100,14 +101,22 @@ impl<'a> Binary<'a> {
     }
 
     /// From the symbols, and from debug information where there is some.
-    pub(super) fn native_frames(&self, address: u64) -> Result<Vec<SourceFrame<'a>>, Reason> {
+    /// Also tells which addresses have the same ones.
+    pub(super) fn native_frames(&self, address: u64) -> Result<(Vec<SourceFrame<'a>>, Range<u64>), Reason> {
         if !self.elf.is_code(address, address.saturating_add(1)) {
             return Err(Reason::NotCode);
         }
         let debug = self.debug_info.get_or_init(|| DebugInfo::read(&self.elf));
+        let symbol = self.symbols().covering(address);
+        let alike = match (&symbol, debug) {
+            (Some(Covering { entry, end, .. }), None) if self.pclntab().is_err() && self.elf.is_code(*entry, *end) => {
+                *entry..*end
+            }
+            _ => address..address.saturating_add(1),
+        };
         let debug = debug.as_ref().map(|debug| debug.frames(address)).unwrap_or_default();
-        let frames = native::frames(self.symbols().covering(address), debug, address);
-        if frames.is_empty() { Err(self.unnamed()) } else { Ok(frames) }
+        let frames = native::frames(symbol, debug, address);
+        if frames.is_empty() { Err(self.unnamed()) } else { Ok((frames, alike)) }
     }
 
     /// Why an address of the code has no name.

@@ -4,6 +4,7 @@
 //! So what was read of the last function's is kept, and addresses that are asked for in rising order cost little.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::binary::Binary;
 use super::error::Reason;
@@ -24,20 +25,26 @@ pub struct Locator<'b, 'a> {
     lines: Decoded<'a>,
     calls: Decoded<'a>,
     frames: Vec<SourceFrame<'a>>,
+    /// Addresses of other code that have these frames too.
+    alike: Range<u64>,
 }
 
 impl<'b, 'a> Locator<'b, 'a> {
     /// Has read nothing yet.
     pub fn new(binary: &'b Binary<'a>) -> Self {
         let (files, lines, calls) = (Decoded::new(), Decoded::new(), Decoded::new());
-        Self { binary, function: None, files, lines, calls, frames: Vec::new() }
+        Self { binary, function: None, files, lines, calls, frames: Vec::new(), alike: 0..0 }
     }
 
     /// What [`Location::frames`](super::Location::frames) would be.
     pub fn locate(&mut self, address: u64) -> Result<&[SourceFrame<'a>], Reason> {
+        if self.alike.contains(&address) {
+            return Ok(&self.frames);
+        }
         self.frames.clear();
+        self.alike = 0..0;
         if self.go_frames(address).is_none() {
-            self.frames = self.binary.native_frames(address)?;
+            (self.frames, self.alike) = self.binary.native_frames(address)?;
         }
         Ok(&self.frames)
     }

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     fn symbol(name: &str) -> Covering<'_> {
-        Covering { name: name.into(), entry: 16, is_go: false }
+        Covering { name: name.into(), entry: 16, end: 32, is_go: false }
     }
 
     fn debug(names: &[Option<&str>]) -> Vec<DebugFrame> {

@@ -22,6 +22,8 @@ pub(super) struct Symbols<'a> {
 pub(super) struct Covering<'a> {
     pub(super) name: Cow<'a, str>,
     pub(super) entry: u64,
+    /// Behind its last byte, or where another one begins before that.
+    pub(super) end: u64,
     /// Whether it lies between Go's text markers.
     pub(super) is_go: bool,
 }
@@ -89,6 +91,7 @@ impl<'a> Symbols<'a> {
         Some(Covering {
             name: String::from_utf8_lossy(plain_name(self.table.name(symbol))),
             entry: symbol.address,
+            end: symbols.get(next).map_or(end, |next| end.min(next.address)),
             is_go: self.go_text.contains(&symbol.address),
         })
     }
