@@ -91,17 +91,9 @@ impl Tree {
     /// to be seen; then drops the narrowest if there are too many.
     pub(super) fn of(profile: &Profile, measure: &Measure) -> Self {
         let mut texts = Texts::default();
-        let stacks = || {
-            let (parts, processes) = parts(profile, measure);
-            let walk = walk(profile, measure, &parts);
-            (parts, processes, walk)
-        };
-        let names = || (texts.of_functions(profile), origins(profile, measure));
-        let ((mut parts, processes, walk), (functions, origins)) = rayon::join(stacks, names);
-        for part in &mut parts {
-            part.text = texts.same(&processes, part.text, false);
-        }
-        let total: u64 = parts.iter().map(|part| part.width).sum();
+        let (parts, total) = parts(profile, measure, &mut texts);
+        let (walk, (functions, origins)) =
+            rayon::join(|| walk(profile, measure, &parts), || (texts.of_functions(profile), origins(profile, measure)));
         let narrowest = total.div_ceil(MIN_WIDTH).max(1);
         let merged = Merging::new(profile, &walk, functions, narrowest).merge(&parts, total, total / WIDE);
         let (drawn, dropped) = widest(&merged);
@@ -177,9 +169,8 @@ impl Tree {
     }
 }
 
-/// The samples of each process, and what their texts are.
-fn parts(profile: &Profile, measure: &Measure) -> (Vec<Part>, Texts) {
-    let mut texts = Texts::default();
+/// The samples of each process, and the width of everything.
+fn parts(profile: &Profile, measure: &Measure, texts: &mut Texts) -> (Vec<Part>, u64) {
     let mut parts: Vec<Part> = Vec::new();
     let mut part_of = |process: &str| {
         let text = texts.id(&name::folded_process(process), Class::Process);
@@ -194,12 +185,15 @@ fn parts(profile: &Profile, measure: &Measure) -> (Vec<Part>, Texts) {
         .runners()
         .map(|runner| *processes.entry(runner.process).or_insert_with_key(|process| part_of(profile.str(*process))));
     let by_runner: Vec<u32> = by_runner.collect();
+    let mut total = 0;
     for (at, sample) in (0..).zip(profile.samples()) {
+        let width = measure.width(sample);
         let part = &mut parts[by_runner[sample.runner.index()] as usize];
         part.samples.push(at);
-        part.width += measure.width(sample);
+        part.width += width;
+        total += width;
     }
-    (parts, texts)
+    (parts, total)
 }
 
 /// The stacks of each part.
