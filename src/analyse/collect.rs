@@ -271,7 +271,7 @@ impl<'d> Collector<'d, '_, '_> {
         };
         let (pid, tid) = (pid.cast_unsigned(), tid.cast_unsigned());
         let runner = RawRunner { process, pid, tid, cpu: sample.cpu, goroutine };
-        let recent = recent(sample);
+        let recent = recent_of(sample);
         let known = &mut self.recent[recent].runner;
         let runner = RunnerId::of_index(match known {
             Some((known, at)) if *known == runner => *at,
@@ -314,8 +314,7 @@ impl<'d> Collector<'d, '_, '_> {
         let registers = registers.with_goroutine(caller);
         let space = self.spaces.of(pid)?;
         let unwinder = &mut self.unwinder;
-        let root = self.recent[recent(sample)].root();
-        let root = root.map(|root| root.map(|address| called_from(1, address)));
+        let root = self.recent[recent_of(sample)].root();
         let origin = || {
             let start = unwinder.start_of(root?, space)?;
             let pointer = sample.user_stack.and_then(|stack| unwinder.came_from(&registers, stack, space));
@@ -363,7 +362,7 @@ impl<'d> Collector<'d, '_, '_> {
             }
             raw = Raw { kernel, user: &self.repaired.addresses, restored: &self.repaired.restored };
         }
-        let recent = &mut self.recent[recent(sample)];
+        let recent = &mut self.recent[recent_of(sample)];
         let version = space.map_or(0, Space::version);
         let Some((new_user, new_kernel)) = recent.replace(sample.tid.unwrap_or(0), version, raw) else {
             return (recent.hashes.len(), 0);
@@ -394,7 +393,7 @@ impl<'d> Collector<'d, '_, '_> {
 }
 
 /// Where the last stack of a sample's thread is among the [`Recent`].
-fn recent(sample: &Sample<'_>) -> usize {
+fn recent_of(sample: &Sample<'_>) -> usize {
     sample.tid.unwrap_or(0).cast_unsigned() as usize % RECENT
 }
 

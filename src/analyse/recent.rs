@@ -2,6 +2,7 @@
 //! not looked up again. Names nothing, and knows no maps.
 
 use super::collect::RawRunner;
+use super::place::called_from;
 use crate::perfdata::RawAddress;
 use crate::profile::{LocationId, StackId};
 
@@ -13,7 +14,7 @@ pub(super) struct Recent {
     space: u64,
     kernel: Vec<RawAddress>,
     user: Vec<RawAddress>,
-    /// Of the user part, what a stack copy restored; empty if it restored nothing.
+    /// Of the user part, what a stack copy restored; empty if there was none.
     restored: Vec<bool>,
     /// The places of all these, root first, by position in [`Collected::places`](super::collect::Collected::places).
     pub(super) places: Vec<LocationId>,
@@ -33,7 +34,7 @@ pub(super) const RECENT: usize = 64;
 pub(super) struct Raw<'r> {
     pub(super) kernel: &'r [RawAddress],
     pub(super) user: &'r [RawAddress],
-    /// Of the user part, what a stack copy restored; empty if it restored nothing.
+    /// Of the user part, what a stack copy restored; empty if there was none.
     pub(super) restored: &'r [bool],
 }
 
@@ -67,10 +68,11 @@ impl Recent {
         Some((next.user.len() - user, next.kernel.len() - kernel))
     }
 
-    /// The outermost two addresses, the outermost first, of a stack that has them in user code.
-    pub(super) fn root(&self) -> Option<[RawAddress; 2]> {
+    /// Where the outermost two calls of user code were, the outermost first, in a stack that has as many frames there.
+    pub(super) fn root(&self) -> Option<[u64; 2]> {
         let [callee, root] = *self.user.last_chunk()?;
-        Some([root, callee])
+        let depth = self.user.len() - 1;
+        Some([called_from(depth, root), called_from(depth - 1, callee)])
     }
 }
 
@@ -89,4 +91,68 @@ fn common_callers(last: &[RawAddress], next: &[RawAddress]) -> usize {
     let same = last.iter().rev().zip(next.iter().rev()).take_while(|(last, next)| last == next).count();
     // The leaf is no return address: in another depth it means something else.
     if last.len() == next.len() { same } else { same.min(last.len().min(next.len()).saturating_sub(1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LocationId, Raw, RawAddress, Recent};
+
+    fn addresses<const N: usize>(addresses: [u64; N]) -> [RawAddress; N] {
+        addresses.map(u64::to_le_bytes)
+    }
+
+    #[test]
+    fn callers_in_common_are_not_looked_up_again() {
+        let mut recent = Recent::default();
+        // Each differs from the one before it. Of user code and of the kernel, so many are new.
+        let steps: [(&[u64], &[u64], &[bool], _); 13] = [
+            (&[], &[10, 20, 30, 40], &[], Some((4, 0))),
+            (&[], &[10, 20, 30, 40], &[], None),
+            (&[], &[11, 20, 30, 40], &[], Some((1, 0))),
+            (&[7, 8], &[11, 20, 30, 40], &[], Some((0, 2))),
+            (&[6, 8], &[11, 20, 30, 40], &[], Some((0, 1))),
+            // What was the leaf of the kernel's part is called from now.
+            (&[5, 6, 8], &[11, 20, 30, 40], &[], Some((0, 2))),
+            (&[5, 6, 8], &[12, 20, 30, 40], &[], Some((1, 3))),
+            (&[], &[12, 20, 30, 40], &[], Some((0, 0))),
+            // And so it is with the leaf of user code.
+            (&[], &[20, 30, 40], &[], Some((1, 0))),
+            (&[], &[9, 20, 30, 40], &[], Some((2, 0))),
+            // What a copy restored is another place.
+            (&[], &[9, 20, 30, 40], &[false; 4], None),
+            (&[], &[9, 20, 30, 40], &[false, false, true, false], Some((3, 0))),
+            (&[], &[], &[], Some((0, 0))),
+        ];
+        for (at, (kernel, user, restored, expected)) in steps.into_iter().enumerate() {
+            let [kernel, user] =
+                [kernel, user].map(|part| part.iter().map(|word| word.to_le_bytes()).collect::<Vec<_>>());
+            let new = recent.replace(1, 1, Raw { kernel: &kernel, user: &user, restored });
+            assert_eq!(new, expected, "step {at}");
+            let known = recent.places.len();
+            assert_eq!(known + new.map_or(0, |(user, kernel)| user + kernel), user.len() + kernel.len(), "step {at}");
+            recent.places.resize(user.len() + kernel.len(), LocationId::of_index(0));
+        }
+    }
+
+    #[test]
+    fn nothing_is_in_common_with_another_thread_or_after_maps_changed() {
+        let user = addresses([10, 20]);
+        let stack = Raw { kernel: &[], user: &user, restored: &[] };
+        let mut recent = Recent::default();
+        for (tid, space) in [(1, 1), (2, 1), (2, 2)] {
+            assert_eq!(recent.replace(tid, space, stack), Some((2, 0)));
+            recent.places.resize(2, LocationId::of_index(0));
+            assert_eq!(recent.replace(tid, space, stack), None);
+        }
+    }
+
+    #[test]
+    fn only_return_addresses_are_taken_back_to_their_calls() {
+        let mut recent = Recent::default();
+        for (user, root) in [(&[10_u64, 20, 30][..], Some([29, 19])), (&[20, 30], Some([29, 20])), (&[30], None)] {
+            let user: Vec<RawAddress> = user.iter().map(|word| word.to_le_bytes()).collect();
+            recent.replace(1, 1, Raw { kernel: &addresses([1, 2]), user: &user, restored: &[] });
+            assert_eq!(recent.root(), root);
+        }
+    }
 }
