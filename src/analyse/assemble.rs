@@ -109,9 +109,9 @@ pub fn analyse(
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.start_time_ns = wall_time(&data, first);
-    let resolve = || add_locations(named, places, &files.keys, &binaries, &mut profile);
+    let locate = || add_locations(named, places, &files.keys, &binaries, &mut profile);
     let count = || account(&stacks, &samples, &facts, &mut quality);
-    let (leaves, unlike) = rayon::join(resolve, count);
+    let (leaves, unlike) = rayon::join(locate, count);
     let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| NamedKernel { symbols, addresses });
     let mut notes = notes(&collected);
     let add = || add_samples(&collected, (stacks, samples), unlike, (&facts, &leaves), &mut profile);

@@ -3,7 +3,7 @@
 //!
 //! In three steps: [`collect`] reads the records once, follows mappings and forks in time order, and counts
 //! equal raw stacks, which are made of [`place`]s; [`symbols`] names each distinct place once; [`assemble`] makes those the
-//! stacks of a profile ([`stacks`]) and adds its quality figures. All use all cores ([`shards`]). A place is a
+//! [`locations`] and [`stacks`] of a profile and adds its quality figures. All use all cores ([`shards`]). A place is a
 //! number from the first step to the last, where it is a location of the profile. Must not open
 //! files: images and kernel symbols are handed in as bytes.
 

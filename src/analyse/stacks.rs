@@ -77,7 +77,8 @@ pub(super) struct Unlike {
     other_leaves: Vec<StackId>,
 }
 
-/// How many samples have each stack. No recording has more than there are such numbers, at 8 bytes a sample at least.
+/// How many samples have each stack. A sample is 8 bytes of a file at least: only one of more than 32 GiB can have more than
+/// there are such numbers, and the counts then stay at the highest.
 fn counts_by_stack(stacks: &Stacks, samples: &Samples) -> Vec<u32> {
     let mut counts = vec![0_u32; stacks.count()];
     for sample in samples.list() {

@@ -100,10 +100,11 @@ impl<'a> Binary<'a> {
         self.elf.machine().0
     }
 
-    /// From the symbols, and from debug information where there is some.
-    /// Also tells which addresses have the same ones.
+    /// From the symbols, and from debug information where there is some. Also tells which addresses have the same ones, as far
+    /// as that is known without asking.
     pub(super) fn native_frames(&self, address: u64) -> Result<(Vec<SourceFrame<'a>>, Range<u64>), Reason> {
-        if !self.elf.is_code(address, address.saturating_add(1)) {
+        let own = address..address.saturating_add(1);
+        if !self.elf.is_code(own.start, own.end) {
             return Err(Reason::NotCode);
         }
         let debug = self.debug_info.get_or_init(|| DebugInfo::read(&self.elf));
@@ -112,7 +113,7 @@ impl<'a> Binary<'a> {
             (Some(Covering { entry, end, .. }), None) if self.pclntab().is_err() && self.elf.is_code(*entry, *end) => {
                 *entry..*end
             }
-            _ => address..address.saturating_add(1),
+            _ => own,
         };
         let debug = debug.as_ref().map(|debug| debug.frames(address)).unwrap_or_default();
         let frames = native::frames(symbol, debug, address);

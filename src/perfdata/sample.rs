@@ -45,7 +45,7 @@ pub struct Callchain<'a> {
     words: &'a [RawAddress],
 }
 
-/// An address as it stands in the file: little-endian, and anywhere.
+/// An address as it stands in the file: little-endian, and not aligned.
 pub type RawAddress = [u8; 8];
 
 impl<'a> Callchain<'a> {

@@ -1,5 +1,7 @@
 //! Code that is not Go: symbols, and debug information in each form that compilers and linkers give it.
 
+use std::collections::HashSet;
+
 use super::*;
 
 const C: &str = "int twice(int a) { return a * 2; }\nstatic int own(int a) { return a + 1; }\n\
@@ -133,6 +135,24 @@ fn c_has_lines_and_inlined_calls_from_debug_information() {
         let program = Program::c(INLINED, &[&["-O2"], flags].concat());
         compare_with_addr2line(&program, &program.path, &["outer", "other", "main"]);
     }
+}
+
+#[test]
+fn one_locator_tells_symbols_apart() {
+    // Without debug information, so that all addresses of a symbol are alike.
+    let program = Program::c(INLINED, &["-O2"]);
+    let binary = program.binary();
+    let functions = addresses_of(&program, &["outer", "other", "main"]);
+    let (first, last) = (functions.iter().min().unwrap(), functions.iter().max().unwrap());
+    let rising: Vec<u64> = (first - 2000..last + 2000).collect();
+    let mut locator = Locator::new(&binary);
+    let mut names = HashSet::new();
+    for address in rising.iter().chain(rising.iter().rev()) {
+        let expected = binary.locate(*address).map(|location| location.frames);
+        assert_eq!(locator.locate(*address).map(<[_]>::to_vec), expected, "{address:#x}");
+        names.insert(expected.map(|frames| frames[0].name.to_string()).ok());
+    }
+    assert!(names.len() > 4 && names.contains(&None), "{names:?}");
 }
 
 #[test]
