@@ -1,8 +1,9 @@
 //! What turning a recording into a flame graph costs: `goflame report` against `perf script` with inferno behind it.
 //!
 //! `cargo bench --bench analyse [-- ROUNDS]`. The recording is a real one: `perf record -g` of a `go build` of Go's
-//! standard library, some 10^5 samples in hundreds of processes. The Perl scripts of flame graphs and samply take part where they
-//! are installed. How right the stacks are stands below how quickly they come.
+//! standard library, some 10^5 samples in hundreds of processes. Inferno takes part twice: as its own commands in a pipe, where they
+//! are installed, and as a library without the pipes, which is the best that can be made of it. The Perl scripts of flame graphs
+//! and samply take part where they are installed. How right the stacks are stands below how quickly they come.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -29,6 +30,13 @@ const FREQUENCY: u64 = 6499;
 const PERIOD: u64 = 1_000_000_000 / FREQUENCY;
 /// The hidden first argument: `BENCH __inferno PERF FORMAT PERF.DATA`.
 const INFERNO: &str = "__inferno";
+/// What [`perf_script_and_inferno`] is called in the figures.
+const LIBRARY: &str = "inferno library";
+/// The pipes that users type: a name, what collapses the text of `perf script`, and what draws the outcome.
+const PIPES: [(&str, &str, &str); 2] = [
+    ("perf + inferno", "inferno-collapse-perf", "inferno-flamegraph"),
+    ("perf + perl", "stackcollapse-perf.pl", "flamegraph.pl"),
+];
 
 fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
     if let Some(gauge) = as_gauge() {
@@ -63,8 +71,10 @@ const NOTES: &str = "\
 times as fast: the other's wall time as a multiple of goflame's. In brackets: the lowest and the highest of a round.
 Each runs twice in a row, and the second counts: what it reads is in memory then, kernel symbols that goflame and perf
   keep among it.
-perf + inferno: `perf script --no-inline` piped into inferno's collapse library (one thread; the two run side by side
-  on two CPUs) and, for svg, its flame graph.
+perf + inferno: `perf script --no-inline` piped into inferno-collapse-perf and, for svg, inferno-flamegraph, as
+  inferno's documentation has it.
+inferno library: the same without a pipe between the two: one program reads from perf script and calls inferno's
+  library to collapse (one thread; it and perf script run side by side) and to draw. Nobody types this.
 --no-inline: perf expands no inlined calls of Go, and would only take longer.
 perf + perl: `perf script --no-inline` piped into stackcollapse-perf.pl and, for svg, flamegraph.pl.
 samply: `samply import --save-only`, which names nothing.
@@ -137,21 +147,22 @@ impl Bench {
 
     /// What else there is to analyse a recording with, by name.
     fn others(&self, data: &Path, format: &str) -> Result<Vec<(&'static str, Vec<OsString>)>> {
-        let mut inferno: Vec<OsString> = vec![std::env::current_exe()?.into(), INFERNO.into()];
-        inferno.extend([self.perf.clone().into(), format.into(), data.into()]);
-        let mut others = vec![("perf + inferno", inferno)];
-        match (which::which("stackcollapse-perf.pl"), which::which("flamegraph.pl")) {
-            (Ok(collapse), Ok(draw)) => {
-                let draw = if format == "svg" { format!(" | {}", draw.display()) } else { String::new() };
-                let pipe = format!(
-                    "{} script --no-inline -i {} 2>/dev/null | {}{draw}",
-                    self.perf.display(),
-                    data.display(),
-                    collapse.display()
-                );
-                others.push(("perf + perl", ["sh", "-c", &pipe].map(Into::into).to_vec()));
-            }
-            _ => println!("stackcollapse-perf.pl and flamegraph.pl are not installed: left out"),
+        let mut library: Vec<OsString> = vec![std::env::current_exe()?.into(), INFERNO.into()];
+        library.extend([self.perf.clone().into(), format.into(), data.into()]);
+        let mut others = vec![(LIBRARY, library)];
+        for (name, collapse, draw) in PIPES {
+            let (Ok(collapse), Ok(draw)) = (which::which(collapse), which::which(draw)) else {
+                println!("{collapse} and {draw} are not installed: left out");
+                continue;
+            };
+            let draw = if format == "svg" { format!(" | {}", draw.display()) } else { String::new() };
+            let pipe = format!(
+                "{} script --no-inline -i {} 2>/dev/null | {}{draw}",
+                self.perf.display(),
+                data.display(),
+                collapse.display()
+            );
+            others.push((name, ["sh", "-c", &pipe].map(Into::into).to_vec()));
         }
         match which::which("samply") {
             Ok(samply) => {
@@ -193,8 +204,8 @@ impl Bench {
         let size = fs::metadata(data)?.len() as f64 / f64::from(1 << 20);
         println!("goflame's peak memory: {:.2} of the file's size", own.peak_mib.median() / size);
         if format == "folded" {
-            let (own, other) = (counts(&output("goflame"))?, counts(&output("perf + inferno"))? / PERIOD);
-            println!("samples in the output: goflame {own}, perf + inferno {other}");
+            let (own, other) = (counts(&output("goflame"))?, counts(&output(LIBRARY))? / PERIOD);
+            println!("samples in the output: goflame {own}, inferno {other}");
         }
         println!();
         Ok(())
@@ -229,7 +240,7 @@ fn counts(folded: &Path) -> Result<u64> {
     counts.map(|line| Ok(count(line).ok_or("a line without a count")??)).sum()
 }
 
-/// The usual pipeline, with inferno as a library instead of as two more processes.
+/// The first of [`PIPES`] in one process: inferno as a library instead of as two more processes.
 fn perf_script_and_inferno(perf: &Path, format: &str, data: &Path) -> Result<()> {
     let mut script = Command::new(perf)
         .args(["script", "--no-inline", "-i"])
