@@ -5,12 +5,13 @@
 //! spaces in the name of a process become `_`, kernel frames carry no suffix, and a sample without
 //! frames is a line with the process alone. Names are those that Go programmers write.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
 use std::io::{self, BufWriter, Write};
 
-use super::calltree::{ALL, CallTree, TextId, merge};
+use super::groups::{Group, Groups, Scratch, parts, walk};
 use super::name;
-use crate::profile::Profile;
+use super::texts::{TextId, Texts};
+use crate::profile::{Profile, Sample, Walker};
 
 /// Bytes that are written at once.
 const BUFFER: usize = 1 << 18;
@@ -18,78 +19,118 @@ const BUFFER: usize = 1 << 18;
 /// Writes a profile as folded stacks. An empty profile gives no lines.
 pub fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
     let mut texts = Texts::default();
-    let names: Vec<TextId> =
-        profile.functions().map(|(_, function)| texts.id(name::folded_frame(profile.str(function.display)))).collect();
-    let mut processes = HashMap::new();
-    let tree = merge(
-        profile,
-        |runner| {
-            let process = profile.runner(runner).process;
-            let name = || texts.id(name::folded_process(profile.str(process)));
-            *processes.entry(process).or_insert_with(name)
-        },
-        |function| names[function.index()],
-        |sample| if profile.event.is_sampled() { sample.count } else { sample.weight },
-    );
+    let figure = |sample: &Sample| if profile.event.is_sampled() { sample.count } else { sample.weight };
+    let (parts, _) = parts(profile, figure, |process| texts.id(name::folded_process(process)));
+    let functions = profile.functions().map(|(_, function)| profile.str(function.display));
+    let functions = functions.map(|name| texts.id(name::folded_frame(name))).collect();
+    let walk = walk(profile, figure, &parts);
+    let groups = Groups::new(profile, &walk, functions, 1);
+    let processes = parts.iter().enumerate().map(|(at, part)| groups.of_part(at, part)).collect();
     let mut out = BufWriter::with_capacity(BUFFER, out);
-    write_lines(&tree, &texts.list, &mut out)?;
+    groups.with_scratch(|scratch| {
+        let ranks = ranks(&texts.list);
+        Lines { groups: &groups, texts: &texts.list, ranks, path: String::new(), pending: Vec::new(), scratch }
+            .write(processes, &mut out)
+    })?;
     out.flush()
 }
 
-/// Texts, each once.
-#[derive(Default)]
-struct Texts {
-    list: Vec<String>,
-    ids: HashMap<String, TextId>,
+/// The lines that stacks make.
+struct Lines<'a, 'p> {
+    groups: &'a Groups<'p>,
+    texts: &'a [String],
+    ranks: Vec<Ranks>,
+    /// What comes before what is pending.
+    path: String,
+    /// The last one is next.
+    pending: Vec<Pending>,
+    scratch: &'a mut Scratch,
 }
 
-impl Texts {
-    fn id(&mut self, text: String) -> TextId {
-        let list = &mut self.list;
-        *self.ids.entry(text).or_insert_with_key(|text| {
-            list.push(text.clone());
-            TextId::try_from(list.len() - 1).unwrap_or(TextId::MAX)
-        })
+/// What is still to be written.
+struct Pending {
+    /// How much of the path is before it.
+    length: usize,
+    text: TextId,
+    lines: Below,
+}
+
+enum Below {
+    /// The line that ends here, with its figure.
+    Line(u64),
+    /// All that goes on, in several ways.
+    Groups(Vec<Group>),
+    /// All that goes on: where a walker is alone, there is nothing to put into order.
+    Alone(Walker),
+}
+
+impl Lines<'_, '_> {
+    fn write(mut self, processes: Vec<Group>, out: &mut impl Write) -> io::Result<()> {
+        self.add(processes);
+        while let Some(Pending { length, text, lines }) = self.pending.pop() {
+            self.path.truncate(length);
+            self.path.push_str(&self.texts[text.index()]);
+            match lines {
+                Below::Line(figure) => writeln!(out, "{} {figure}", self.path)?,
+                Below::Groups(groups) => self.add(groups),
+                Below::Alone(walker) => self.write_alone(walker, out)?,
+            }
+        }
+        Ok(())
     }
-}
 
-/// What is still to be written: the line of a node, or the lines of what it calls.
-enum Pending {
-    Line(u32),
-    Callees(u32),
-}
-
-fn write_lines(tree: &CallTree, texts: &[String], out: &mut dyn Write) -> io::Result<()> {
-    let children = tree.children();
-    let ranks = ranks(texts);
-    let mut path = String::new();
-    let mut pending = vec![(0, Pending::Callees(ALL))];
-    let mut callees: Vec<(u32, Pending)> = Vec::new();
-    while let Some((length, next)) = pending.pop() {
-        path.truncate(length);
-        let (Pending::Line(at) | Pending::Callees(at)) = next;
-        if let Some(text) = tree.text(at) {
-            path.push_str(&texts[text as usize]);
-            if matches!(next, Pending::Line(_)) {
-                writeln!(out, "{path} {}", tree.own(at))?;
+    /// Puts what is below the path into order.
+    fn add(&mut self, groups: Vec<Group>) {
+        if !self.path.is_empty() {
+            self.path.push(';');
+        }
+        let (length, first) = (self.path.len(), self.pending.len());
+        for Group { text, width, walkers, .. } in groups {
+            if let [walker] = walkers[..]
+                && self.groups.next(&mut { walker }).is_some()
+            {
+                self.pending.push(Pending { length, text, lines: Below::Alone(walker) });
                 continue;
             }
-            path.push(';');
-        }
-        for &child in children.of_node(at) {
-            let Some(text) = tree.text(child) else { continue };
-            let (line, lines) = ranks[text as usize];
-            if tree.own(child) > 0 {
-                callees.push((line, Pending::Line(child)));
+            let callees = self.groups.grow(walkers, self.scratch);
+            let going_on = callees.iter().fold(0_u64, |sum, callee| sum.saturating_add(callee.width));
+            if going_on < width {
+                self.pending.push(Pending { length, text, lines: Below::Line(width - going_on) });
             }
-            if !children.of_node(child).is_empty() {
-                callees.push((lines, Pending::Callees(child)));
+            if !callees.is_empty() {
+                self.pending.push(Pending { length, text, lines: Below::Groups(callees) });
             }
         }
-        callees.sort_unstable_by_key(|(rank, _)| std::cmp::Reverse(*rank));
-        pending.extend(callees.drain(..).map(|(_, next)| (path.len(), next)));
+        let ranks = &self.ranks;
+        self.pending[first..].sort_unstable_by_key(|pending| {
+            let Ranks { line, lines } = ranks[pending.text.index()];
+            Reverse(if matches!(pending.lines, Below::Line(_)) { line } else { lines })
+        });
     }
-    Ok(())
+
+    /// Writes what is below the path, as far as the walker stays alone.
+    fn write_alone(&mut self, mut walker: Walker, out: &mut impl Write) -> io::Result<()> {
+        loop {
+            while let Some(text) = self.groups.next(&mut walker) {
+                self.path.push(';');
+                self.path.push_str(&self.texts[text.index()]);
+            }
+            let callees: Vec<Walker> = self.groups.callees(&walker).collect();
+            let going_on = callees.iter().fold(0_u64, |sum, callee| sum.saturating_add(callee.weight));
+            if going_on < walker.weight {
+                writeln!(out, "{} {}", self.path, walker.weight - going_on)?;
+            }
+            match callees[..] {
+                [] => return Ok(()),
+                [callee] => walker = callee,
+                _ => {
+                    let groups = self.groups.grow(callees, self.scratch);
+                    self.add(groups);
+                    return Ok(());
+                }
+            }
+        }
+    }
 }
 
 /// A text as it stands in a line: at its end, or before what goes on.
@@ -97,15 +138,24 @@ fn bytes(text: &[u8], goes_on: bool) -> impl Iterator<Item = u8> {
     text.iter().copied().chain(goes_on.then_some(b';'))
 }
 
-/// For each text, where a line that ends in it comes in the order of all lines, and where lines that go on do: as bytes,
-/// `main.F.func1;x` comes between `main.F` and `main.F;y`.
-fn ranks(texts: &[String]) -> Vec<(u32, u32)> {
+/// Where lines come in the order of all lines, which is that of their bytes: `main.F.func1;x` comes between `main.F` and
+/// `main.F;y`.
+#[derive(Clone, Copy, Default)]
+struct Ranks {
+    /// A line that ends in a text.
+    line: u32,
+    /// Lines that go on behind it.
+    lines: u32,
+}
+
+/// Those of each text.
+fn ranks(texts: &[String]) -> Vec<Ranks> {
     let mut all: Vec<(&[u8], bool, usize)> =
         (0..texts.len()).flat_map(|at| [false, true].map(|goes_on| (texts[at].as_bytes(), goes_on, at))).collect();
     all.sort_by(|a, b| bytes(a.0, a.1).cmp(bytes(b.0, b.1)));
-    let mut ranks = vec![(0, 0); texts.len()];
+    let mut ranks = vec![Ranks::default(); texts.len()];
     for (rank, (_, goes_on, at)) in (0..).zip(all) {
-        let (line, lines) = &mut ranks[at];
+        let Ranks { line, lines } = &mut ranks[at];
         *(if goes_on { lines } else { line }) = rank;
     }
     ranks

@@ -12,9 +12,9 @@ pub mod folded;
 pub mod pprof;
 pub mod summary;
 pub mod text;
-mod trie;
+mod texts;
 
-mod calltree;
+mod groups;
 mod name;
 
 pub use name::disarm;

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use inferno::flamegraph::color::{Color, PaletteMap};
 
-use super::tree::{Class, OTHERS, TextId, Tree};
+use super::tree::{Class, OTHERS, Tree};
 use crate::profile::Origin;
+use crate::render::texts::TextId;
 
 /// The endings that inferno does not show, after the ending that is none.
 const ENDINGS: [&str; 5] = ["", "_[k]", "_[w]", "_[i]", "_[j]"];

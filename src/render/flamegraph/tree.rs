@@ -1,14 +1,14 @@
 //! The frames of a flame graph and their widths, before anything is drawn.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-use foldhash::fast::RandomState;
+use std::collections::{BTreeMap, HashSet};
 
 use super::measure::Measure;
-use super::merge::{Merged, Merging};
-use crate::profile::{Frame, Function, Origin, Profile, Walk, position};
+use super::merge::{Merged, merge};
+use crate::profile::{Frame, Function, Origin, Profile, Sample};
+use crate::render::groups::{Groups, parts, walk};
 use crate::render::name;
+use crate::render::texts::{TextId, Texts};
 
 /// More frames than this are not drawn: they keep a browser waiting and the file large, and the
 /// narrowest of so many are far below a pixel.
@@ -37,43 +37,21 @@ pub(super) enum Class {
     Function(Origin),
 }
 
-/// A distinct (name, class), as a position in [`Tree::texts`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct TextId(u32);
-
-impl TextId {
-    /// What stands for everything, and has none.
-    pub(super) const NONE: Self = Self(u32::MAX);
-
-    pub(super) fn at(at: usize) -> Self {
-        Self(position(at))
-    }
-
-    pub(super) fn index(self) -> usize {
-        self.0 as usize
-    }
-}
+/// What is shown of a frame.
+type Text = (String, Class);
 
 /// What stands behind the name of a function that the compiler put into its caller.
 pub(super) const INLINED: &str = " (inlined)";
 
 /// Call trees of all processes, merged by name, without what cannot be seen.
 pub(super) struct Tree {
-    texts: Vec<(String, Class)>,
+    texts: Vec<Text>,
     /// What is drawn. A caller comes before its callees; the first node stands for everything.
     nodes: Vec<Node>,
     /// The widths of the samples that end in functions of each origin, drawn or not.
     origins: BTreeMap<Origin, u64>,
     total: u64,
     dropped: usize,
-}
-
-/// The samples of a process.
-pub(super) struct Part {
-    pub(super) text: TextId,
-    /// By position in [`Profile::samples`].
-    pub(super) samples: Vec<u32>,
-    pub(super) width: u64,
 }
 
 struct Node {
@@ -90,18 +68,24 @@ impl Tree {
     /// Merges the samples of a profile by what is shown, from the root upwards and only as far as frames are wide enough
     /// to be seen; then drops the narrowest if there are too many.
     pub(super) fn of(profile: &Profile, measure: &Measure) -> Self {
-        let mut texts = Texts::default();
-        let (parts, total) = parts(profile, measure, &mut texts);
-        let (walk, (functions, origins)) =
-            rayon::join(|| walk(profile, measure, &parts), || (texts.of_functions(profile), origins(profile, measure)));
+        let mut texts: Texts<Text> = Texts::default();
+        let width = |sample: &Sample| measure.width(sample);
+        let process = |process: &str| texts.id(text(&name::folded_process(process), Class::Process));
+        let (parts, total) = parts(profile, width, process);
+        let (walk, (functions, origins)) = rayon::join(
+            || walk(profile, width, &parts),
+            || (of_functions(&mut texts, profile), origins(profile, measure)),
+        );
         let narrowest = total.div_ceil(MIN_WIDTH).max(1);
-        let merged = Merging::new(profile, &walk, functions, narrowest).merge(&parts, total, total / WIDE);
+        let merged = merge(&Groups::new(profile, &walk, functions, narrowest), &parts, total, total / WIDE);
         let (drawn, dropped) = widest(&merged);
         let mut nodes = vec![Node { parent: ALL, text: TextId::NONE, ending: total }];
         let mut places = vec![ALL; merged.len()];
-        let mut shown = Texts::default();
+        let mut shown: Texts<Text> = Texts::default();
         for (at, node) in merged.iter().enumerate().filter(|(at, _)| drawn.contains(at)) {
-            let text = shown.same(&texts, node.text, node.inlined);
+            let (text, class) = &texts.list[node.text.index()];
+            let text = if node.inlined { format!("{text}{INLINED}") } else { text.clone() };
+            let text = shown.id((text, *class));
             let parent = places[node.parent];
             nodes[parent].ending -= node.width;
             nodes.push(Node { parent, text, ending: node.width });
@@ -169,40 +153,6 @@ impl Tree {
     }
 }
 
-/// The samples of each process, and the width of everything.
-fn parts(profile: &Profile, measure: &Measure, texts: &mut Texts) -> (Vec<Part>, u64) {
-    let mut parts: Vec<Part> = Vec::new();
-    let mut part_of = |process: &str| {
-        let text = texts.id(&name::folded_process(process), Class::Process);
-        let known = parts.iter().position(|part| part.text == text);
-        position(known.unwrap_or_else(|| {
-            parts.push(Part { text, samples: Vec::new(), width: 0 });
-            parts.len() - 1
-        }))
-    };
-    let mut processes = HashMap::new();
-    let by_runner = profile
-        .runners()
-        .map(|runner| *processes.entry(runner.process).or_insert_with_key(|process| part_of(profile.str(*process))));
-    let by_runner: Vec<u32> = by_runner.collect();
-    let mut total = 0;
-    for (at, sample) in (0..).zip(profile.samples()) {
-        let width = measure.width(sample);
-        let part = &mut parts[by_runner[sample.runner.index()] as usize];
-        part.samples.push(at);
-        part.width += width;
-        total += width;
-    }
-    (parts, total)
-}
-
-/// The stacks of each part.
-fn walk<'p>(profile: &'p Profile, measure: &Measure, parts: &[Part]) -> Walk<'p> {
-    let samples = profile.samples();
-    let stack = |at: &u32| (samples[*at as usize].stack, measure.width(&samples[*at as usize]));
-    Walk::of(profile, parts.iter().map(|part| part.samples.iter().map(stack)))
-}
-
 /// The nodes that are drawn, and how many are not although they are wide enough. A caller is chosen before its callees,
 /// being as wide and before them.
 fn widest(nodes: &[Merged]) -> (HashSet<usize>, usize) {
@@ -229,38 +179,14 @@ fn origins(profile: &Profile, measure: &Measure) -> BTreeMap<Origin, u64> {
     Origin::ALL.into_iter().filter_map(|origin| Some((origin, widths[origin as usize]?))).collect()
 }
 
-/// Distinct (name, class)es.
-#[derive(Default)]
-struct Texts {
-    list: Vec<(String, Class)>,
-    ids: HashMap<(String, Class), TextId, RandomState>,
+/// Those of all functions.
+fn of_functions(texts: &mut Texts<Text>, profile: &Profile) -> Vec<TextId> {
+    let id = |(_, function): (_, &Function)| {
+        texts.id(text(&name::folded_frame(profile.str(function.display)), Class::Function(function.origin)))
+    };
+    profile.functions().map(id).collect()
 }
 
-impl Texts {
-    /// Those of all functions.
-    fn of_functions(&mut self, profile: &Profile) -> Vec<TextId> {
-        let id = |(_, function): (_, &Function)| {
-            self.id(&name::folded_frame(profile.str(function.display)), Class::Function(function.origin))
-        };
-        profile.functions().map(id).collect()
-    }
-
-    fn id(&mut self, name: &str, class: Class) -> TextId {
-        self.exactly((name::shorten(name, MAX_NAME).into_owned(), class))
-    }
-
-    fn exactly(&mut self, text: (String, Class)) -> TextId {
-        let list = &mut self.list;
-        *self.ids.entry(text).or_insert_with_key(|text| {
-            list.push(text.clone());
-            TextId::at(list.len() - 1)
-        })
-    }
-
-    /// One of other texts, marked where it stands for calls that were inlined.
-    fn same(&mut self, others: &Self, id: TextId, inlined: bool) -> TextId {
-        let (text, class) = &others.list[id.index()];
-        let text = if inlined { format!("{text}{INLINED}") } else { text.clone() };
-        self.exactly((text, *class))
-    }
+fn text(name: &str, class: Class) -> Text {
+    (name::shorten(name, MAX_NAME).into_owned(), class)
 }
