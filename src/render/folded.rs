@@ -165,6 +165,8 @@ fn ranks(texts: &[String]) -> Vec<Ranks> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::profile::fixture::Fixture;
 
@@ -191,6 +193,31 @@ mod tests {
              app;runtime.goexit;main.main;main.b 3\n\
              app;runtime.goexit;main.main;page_fault 5\n"
         );
+    }
+
+    #[test]
+    fn stacks_of_any_depth_are_put_together() {
+        let mut fixture = Fixture::cycles();
+        let mut lines: BTreeMap<String, u64> = BTreeMap::new();
+        let mut random = 1_u32;
+        for _ in 0..3_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (bits, process) = (random >> 8, if random >> 30 == 0 { "app.d" } else { "app" });
+            // Few ways from the root and many to the leaf, of more frames than are stored together.
+            let names = (0..bits % 24).map(|at| format!("main.f{}", bits >> (at % 7) & at / 3));
+            let names: Vec<String> = names.map(|name| name.replace("f3", "f1.func1")).collect();
+            let frame = |(at, name): (usize, &String)| match (bits as usize >> at) % 8 {
+                0 if at > 0 => format!("i:{name}"),
+                line => format!("{name}:{line}"),
+            };
+            let stack: Vec<String> = names.iter().enumerate().map(frame).collect();
+            let count = u64::from(bits % 3 + 1);
+            fixture.add(process, &stack.join("|"), count);
+            *lines.entry([&[process.to_owned()], &names[..]].concat().join(";")).or_default() += count;
+        }
+        assert!(lines.len() > 500, "{} lines", lines.len());
+        let lines: Vec<String> = lines.into_iter().map(|(path, count)| format!("{path} {count}\n")).collect();
+        assert_eq!(folded(&fixture), lines.concat());
     }
 
     #[test]
