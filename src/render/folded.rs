@@ -204,7 +204,7 @@ mod tests {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let (bits, process) = (random >> 8, if random >> 30 == 0 { "app.d" } else { "app" });
             // Few ways from the root and many to the leaf, of more frames than are stored together.
-            let names = (0..bits % 24).map(|at| format!("main.f{}", bits >> (at % 7) & at / 3));
+            let names = (0..bits % 24).map(|at| format!("main.f{}", (bits >> (at % 7)) & (at / 3)));
             let names: Vec<String> = names.map(|name| name.replace("f3", "f1.func1")).collect();
             let frame = |(at, name): (usize, &String)| match (bits as usize >> at) % 8 {
                 0 if at > 0 => format!("i:{name}"),
