@@ -200,7 +200,10 @@ impl Quality {
             let cut = percent(truncated, samples);
             verdict.add(
                 Grade::Fair,
-                format!("{cut} of stacks are as deep as the kernel's limit: their callers may be cut off"),
+                format!(
+                    "{cut} of stacks are as deep as the kernel's limit and may lack their callers: \
+                     raise kernel.perf_event_max_stack"
+                ),
             );
         }
     }
@@ -334,7 +337,8 @@ mod tests {
             (
                 Quality { truncated_stacks: Some(1), ..fine() },
                 Grade::Fair,
-                "<0.1 % of stacks are as deep as the kernel's limit: their callers may be cut off",
+                "<0.1 % of stacks are as deep as the kernel's limit and may lack their callers: \
+                 raise kernel.perf_event_max_stack",
             ),
             (
                 Quality { unnamed_user_frames: 10_000, unnamed_reasons: because(), ..fine() },
