@@ -218,3 +218,58 @@ impl<'p> Groups<'p> {
         grown
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Group, Groups, parts, walk};
+    use crate::profile::Profile;
+    use crate::profile::fixture::Fixture;
+    use crate::render::texts::{TextId, Texts};
+
+    /// Everything above some groups: the path of names to each, its width, and whether it is inlined; sorted.
+    fn above(profile: &Profile, narrowest: u64) -> Vec<(String, u64, bool)> {
+        let mut texts = Texts::default();
+        let (parts, _) = parts(profile, |sample| sample.count, |process| texts.id(process.to_uppercase()));
+        let functions = profile.functions().map(|(_, function)| texts.id(profile.str(function.display).to_owned()));
+        let functions: Vec<TextId> = functions.collect();
+        let walk = walk(profile, |sample| sample.count, &parts);
+        let groups = Groups::new(profile, &walk, functions, narrowest);
+        let mut pending: Vec<(String, Group)> =
+            parts.iter().enumerate().map(|(at, part)| (String::new(), groups.of_part(at, part))).collect();
+        let mut above = Vec::new();
+        while let Some((path, group)) = pending.pop() {
+            let path = format!("{path} {}", texts.list[group.text.index()]);
+            above.push((path.trim().to_owned(), group.width, group.inlined));
+            let callees = groups.with_scratch(|scratch| groups.grow(group.walkers, scratch));
+            pending.extend(callees.into_iter().map(|callee| (path.clone(), callee)));
+        }
+        above.sort();
+        above
+    }
+
+    #[test]
+    fn frames_of_the_same_name_go_on_together() {
+        let mut fixture = Fixture::new();
+        fixture.add("app", "main.main:1|main.a:2|main.c", 1);
+        fixture.add("APP", "main.main:3|main.a:4|main.d", 2);
+        fixture.add("app", "main.main:3|i:main.a|main.c", 4);
+        fixture.add("app", "main.main:3|i:main.b|main.c", 8);
+        fixture.add("other", "main.a|main.main", 16);
+        let expected = [
+            ("APP", 15, false),
+            ("APP main.main", 15, false),
+            ("APP main.main main.a", 7, false),
+            ("APP main.main main.a main.c", 5, false),
+            ("APP main.main main.a main.d", 2, false),
+            ("APP main.main main.b", 8, true),
+            ("APP main.main main.b main.c", 8, false),
+            ("OTHER", 16, false),
+            ("OTHER main.a", 16, false),
+            ("OTHER main.a main.main", 16, false),
+        ];
+        let expected = expected.map(|(path, width, inlined)| (path.to_owned(), width, inlined));
+        assert_eq!(above(&fixture.profile, 1), expected);
+        let wide: Vec<_> = expected.into_iter().filter(|(_, width, _)| *width >= 7).collect();
+        assert_eq!(above(&fixture.profile, 7), wide);
+    }
+}
