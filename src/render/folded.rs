@@ -8,28 +8,27 @@
 use std::cmp::Reverse;
 use std::io::{self, BufWriter, Write};
 
-use super::groups::{Group, Groups, Scratch, parts, walk};
+use super::groups::{Group, Groups, Scratch, TextId, parts, walk};
 use super::name;
-use super::texts::{TextId, Texts};
-use crate::profile::{Profile, Sample, Walker};
+use crate::profile::{Interner, Profile, Sample, Walker};
 
 /// Bytes that are written at once.
 const BUFFER: usize = 1 << 18;
 
 /// Writes a profile as folded stacks. An empty profile gives no lines.
 pub fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
-    let mut texts = Texts::default();
+    let mut texts = Interner::default();
     let figure = |sample: &Sample| if profile.event.is_sampled() { sample.count } else { sample.weight };
-    let (parts, _) = parts(profile, figure, |process| texts.id(name::folded_process(process)));
+    let (parts, _) = parts(profile, figure, |process| TextId::of(name::folded_process(process), &mut texts));
     let functions = profile.functions().map(|(_, function)| profile.str(function.display));
-    let functions = functions.map(|name| texts.id(name::folded_frame(name))).collect();
+    let functions = functions.map(|name| TextId::of(name::folded_frame(name), &mut texts)).collect();
     let walk = walk(profile, figure, &parts);
     let groups = Groups::new(profile, &walk, functions, 1);
     let processes = parts.iter().enumerate().map(|(at, part)| groups.of_part(at, part)).collect();
     let mut out = BufWriter::with_capacity(BUFFER, out);
     groups.with_scratch(|scratch| {
-        let ranks = ranks(&texts.list);
-        Lines { groups: &groups, texts: &texts.list, ranks, path: String::new(), pending: Vec::new(), scratch }
+        let ranks = ranks(texts.items());
+        Lines { groups: &groups, texts: texts.items(), ranks, path: String::new(), pending: Vec::new(), scratch }
             .write(processes, &mut out)
     })?;
     out.flush()

@@ -4,10 +4,32 @@
 //! format keeps only what it shows.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
-use super::texts::TextId;
-use crate::profile::{Profile, Sample, Walk, Walker, position};
+use crate::profile::{Interner, Profile, Sample, Walk, Walker, position};
+
+/// What is shown of a frame, by its position among all that is shown, so that numbers are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct TextId(u32);
+
+impl TextId {
+    /// What stands for everything, and has none.
+    pub(super) const NONE: Self = Self(u32::MAX);
+
+    /// That of a text, which is added unless it is there.
+    pub(super) fn of<T: Hash + Eq>(text: T, texts: &mut Interner<T>) -> Self {
+        Self(texts.add(text))
+    }
+
+    pub(super) fn at(at: usize) -> Self {
+        Self(position(at))
+    }
+
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// The samples of a process.
 pub(super) struct Part {
@@ -221,24 +243,24 @@ impl<'p> Groups<'p> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Group, Groups, parts, walk};
-    use crate::profile::Profile;
+    use super::{Group, Groups, TextId, parts, walk};
     use crate::profile::fixture::Fixture;
-    use crate::render::texts::{TextId, Texts};
+    use crate::profile::{Interner, Profile};
 
     /// Everything above some groups: the path of names to each, its width, and whether it is inlined; sorted.
     fn above(profile: &Profile, narrowest: u64) -> Vec<(String, u64, bool)> {
-        let mut texts = Texts::default();
-        let (parts, _) = parts(profile, |sample| sample.count, |process| texts.id(process.to_uppercase()));
-        let functions = profile.functions().map(|(_, function)| texts.id(profile.str(function.display).to_owned()));
-        let functions: Vec<TextId> = functions.collect();
+        let mut texts = Interner::default();
+        let (parts, _) =
+            parts(profile, |sample| sample.count, |process| TextId::of(process.to_uppercase(), &mut texts));
+        let functions = profile.functions().map(|(_, function)| profile.str(function.display).to_owned());
+        let functions: Vec<TextId> = functions.map(|name| TextId::of(name, &mut texts)).collect();
         let walk = walk(profile, |sample| sample.count, &parts);
         let groups = Groups::new(profile, &walk, functions, narrowest);
         let mut pending: Vec<(String, Group)> =
             parts.iter().enumerate().map(|(at, part)| (String::new(), groups.of_part(at, part))).collect();
         let mut above = Vec::new();
         while let Some((path, group)) = pending.pop() {
-            let path = format!("{path} {}", texts.list[group.text.index()]);
+            let path = format!("{path} {}", texts.items()[group.text.index()]);
             above.push((path.trim().to_owned(), group.width, group.inlined));
             let callees = groups.with_scratch(|scratch| groups.grow(group.walkers, scratch));
             pending.extend(callees.into_iter().map(|callee| (path.clone(), callee)));

@@ -12,7 +12,6 @@ pub mod folded;
 pub mod pprof;
 pub mod summary;
 pub mod text;
-mod texts;
 
 mod groups;
 mod name;

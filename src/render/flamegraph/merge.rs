@@ -5,8 +5,7 @@
 use rayon::prelude::*;
 
 use super::tree::ALL;
-use crate::render::groups::{Group, Groups, Part};
-use crate::render::texts::TextId;
+use crate::render::groups::{Group, Groups, Part, TextId};
 
 /// Frames of the same name that one such frame calls, in all stacks of a process.
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +80,7 @@ fn with_callees(frame: Merged, callees: Vec<Vec<Merged>>) -> Vec<Merged> {
 mod tests {
     use super::{ALL, Merged, merge};
     use crate::profile::fixture::Fixture;
-    use crate::render::groups::{Groups, parts, walk};
-    use crate::render::texts::TextId;
+    use crate::render::groups::{Groups, TextId, parts, walk};
 
     /// The way from the root to each frame, its width, and whether all of it is inlined; sorted.
     fn frames(nodes: &[Merged]) -> Vec<(Vec<usize>, u64, bool)> {

@@ -10,7 +10,7 @@ use inferno::flamegraph::color::{Color, PaletteMap};
 
 use super::tree::{Class, OTHERS, Tree};
 use crate::profile::Origin;
-use crate::render::texts::TextId;
+use crate::render::groups::TextId;
 
 /// The endings that inferno does not show, after the ending that is none.
 const ENDINGS: [&str; 5] = ["", "_[k]", "_[w]", "_[i]", "_[j]"];

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::measure::Measure;
 use super::merge::{Merged, merge};
-use crate::profile::{Frame, Function, Origin, Profile, Sample};
-use crate::render::groups::{Groups, parts, walk};
+use crate::profile::{Frame, Function, Interner, Origin, Profile, Sample};
+use crate::render::groups::{Groups, TextId, parts, walk};
 use crate::render::name;
-use crate::render::texts::{TextId, Texts};
 
 /// More frames than this are not drawn: they keep a browser waiting and the file large, and the
 /// narrowest of so many are far below a pixel.
@@ -45,7 +44,7 @@ pub(super) const INLINED: &str = " (inlined)";
 
 /// Call trees of all processes, merged by name, without what cannot be seen.
 pub(super) struct Tree {
-    texts: Vec<Text>,
+    texts: Interner<Text>,
     /// What is drawn. A caller comes before its callees; the first node stands for everything.
     nodes: Vec<Node>,
     /// The widths of the samples that end in functions of each origin, drawn or not.
@@ -68,9 +67,9 @@ impl Tree {
     /// Merges the samples of a profile by what is shown, from the root upwards and only as far as frames are wide enough
     /// to be seen; then drops the narrowest if there are too many.
     pub(super) fn of(profile: &Profile, measure: &Measure) -> Self {
-        let mut texts: Texts<Text> = Texts::default();
+        let mut texts = Interner::default();
         let width = |sample: &Sample| measure.width(sample);
-        let process = |process: &str| texts.id(text(&name::folded_process(process), Class::Process));
+        let process = |process: &str| TextId::of(text(&name::folded_process(process), Class::Process), &mut texts);
         let (parts, total) = parts(profile, width, process);
         let (walk, (functions, origins)) = rayon::join(
             || walk(profile, width, &parts),
@@ -81,17 +80,17 @@ impl Tree {
         let (drawn, dropped) = widest(&merged);
         let mut nodes = vec![Node { parent: ALL, text: TextId::NONE, ending: total }];
         let mut places = vec![ALL; merged.len()];
-        let mut shown: Texts<Text> = Texts::default();
+        let mut shown = Interner::default();
         for (at, node) in merged.iter().enumerate().filter(|(at, _)| drawn.contains(at)) {
-            let (text, class) = &texts.list[node.text.index()];
+            let (text, class) = &texts.items()[node.text.index()];
             let text = if node.inlined { format!("{text}{INLINED}") } else { text.clone() };
-            let text = shown.id((text, *class));
+            let text = TextId::of((text, *class), &mut shown);
             let parent = places[node.parent];
             nodes[parent].ending -= node.width;
             nodes.push(Node { parent, text, ending: node.width });
             places[at] = nodes.len() - 1;
         }
-        Tree { texts: shown.list, nodes, origins, total, dropped }
+        Tree { texts: shown, nodes, origins, total, dropped }
     }
 
     /// The width of everything.
@@ -111,7 +110,7 @@ impl Tree {
 
     /// Every distinct (name, class).
     pub(super) fn texts(&self) -> impl Iterator<Item = (TextId, &str, Class)> {
-        self.texts.iter().enumerate().map(|(at, (text, class))| (TextId::at(at), text.as_str(), *class))
+        self.texts.items().iter().enumerate().map(|(at, (text, class))| (TextId::at(at), text.as_str(), *class))
     }
 
     /// The widths of the samples that end in functions of each origin, in order of [`Origin::ALL`].
@@ -146,7 +145,7 @@ impl Tree {
                 }
             }
             let callees = &mut children[at];
-            callees.sort_by_key(|callee| Reverse(&self.texts[self.nodes[*callee].text.index()]));
+            callees.sort_by_key(|callee| Reverse(&self.texts.items()[self.nodes[*callee].text.index()]));
             open.extend(callees.iter().map(|callee| (*callee, path.len())));
         }
         lines
@@ -180,9 +179,10 @@ fn origins(profile: &Profile, measure: &Measure) -> BTreeMap<Origin, u64> {
 }
 
 /// Those of all functions.
-fn of_functions(texts: &mut Texts<Text>, profile: &Profile) -> Vec<TextId> {
+fn of_functions(texts: &mut Interner<Text>, profile: &Profile) -> Vec<TextId> {
     let id = |(_, function): (_, &Function)| {
-        texts.id(text(&name::folded_frame(profile.str(function.display)), Class::Function(function.origin)))
+        let name = name::folded_frame(profile.str(function.display));
+        TextId::of(text(&name, Class::Function(function.origin)), texts)
     };
     profile.functions().map(id).collect()
 }
