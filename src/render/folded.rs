@@ -92,9 +92,8 @@ impl Lines<'_, '_> {
                 continue;
             }
             let callees = self.groups.grow(walkers, self.scratch);
-            let going_on = callees.iter().fold(0_u64, |sum, callee| sum.saturating_add(callee.width));
-            if going_on < width {
-                self.pending.push(Pending { length, text, lines: Below::Line(width - going_on) });
+            if let Some(figure) = ending(width, callees.iter().map(|callee| callee.width)) {
+                self.pending.push(Pending { length, text, lines: Below::Line(figure) });
             }
             if !callees.is_empty() {
                 self.pending.push(Pending { length, text, lines: Below::Groups(callees) });
@@ -115,9 +114,8 @@ impl Lines<'_, '_> {
                 self.path.push_str(&self.texts[text.index()]);
             }
             let callees: Vec<Walker> = self.groups.callees(&walker).collect();
-            let going_on = callees.iter().fold(0_u64, |sum, callee| sum.saturating_add(callee.weight));
-            if going_on < walker.weight {
-                writeln!(out, "{} {}", self.path, walker.weight - going_on)?;
+            if let Some(figure) = ending(walker.weight, callees.iter().map(|callee| callee.weight)) {
+                writeln!(out, "{} {figure}", self.path)?;
             }
             match callees[..] {
                 [] => return Ok(()),
@@ -130,6 +128,12 @@ impl Lines<'_, '_> {
             }
         }
     }
+}
+
+/// What of a figure is of samples that end where others go on; `None` where none end.
+fn ending(all: u64, going_on: impl Iterator<Item = u64>) -> Option<u64> {
+    let going_on = going_on.fold(0, u64::saturating_add);
+    all.checked_sub(going_on).filter(|figure| *figure > 0)
 }
 
 /// A text as it stands in a line: at its end, or before what goes on.
