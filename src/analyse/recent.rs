@@ -97,8 +97,8 @@ fn common_callers(last: &[RawAddress], next: &[RawAddress]) -> usize {
 mod tests {
     use super::{LocationId, Raw, RawAddress, Recent};
 
-    fn addresses<const N: usize>(addresses: [u64; N]) -> [RawAddress; N] {
-        addresses.map(u64::to_le_bytes)
+    fn raw(addresses: &[u64]) -> Vec<RawAddress> {
+        addresses.iter().map(|address| address.to_le_bytes()).collect()
     }
 
     #[test]
@@ -124,8 +124,7 @@ mod tests {
             (&[], &[], &[], Some((0, 0))),
         ];
         for (at, (kernel, user, restored, expected)) in steps.into_iter().enumerate() {
-            let [kernel, user] =
-                [kernel, user].map(|part| part.iter().map(|word| word.to_le_bytes()).collect::<Vec<_>>());
+            let [kernel, user] = [kernel, user].map(raw);
             let new = recent.replace(1, 1, Raw { kernel: &kernel, user: &user, restored });
             assert_eq!(new, expected, "step {at}");
             let known = recent.places.len();
@@ -136,7 +135,7 @@ mod tests {
 
     #[test]
     fn nothing_is_in_common_with_another_thread_or_after_maps_changed() {
-        let user = addresses([10, 20]);
+        let user = raw(&[10, 20]);
         let stack = Raw { kernel: &[], user: &user, restored: &[] };
         let mut recent = Recent::default();
         for (tid, space) in [(1, 1), (2, 1), (2, 2)] {
@@ -150,8 +149,7 @@ mod tests {
     fn only_return_addresses_are_taken_back_to_their_calls() {
         let mut recent = Recent::default();
         for (user, root) in [(&[10_u64, 20, 30][..], Some([29, 19])), (&[20, 30], Some([29, 20])), (&[30], None)] {
-            let user: Vec<RawAddress> = user.iter().map(|word| word.to_le_bytes()).collect();
-            recent.replace(1, 1, Raw { kernel: &addresses([1, 2]), user: &user, restored: &[] });
+            recent.replace(1, 1, Raw { kernel: &raw(&[1, 2]), user: &raw(user), restored: &[] });
             assert_eq!(recent.root(), root);
         }
     }
