@@ -11,7 +11,8 @@
 //! perf.data bytes ─ perfdata ─▶ records in time order
 //! records + the binaries' bytes ─ analyse (using gobin) ─▶ Profile
 //! pprof bytes ─ pprof ─▶ Profile
-//! Profile ─ render ─▶ bytes: SVG, pprof, folded, text
+//! Profile ─ views ─▶ call tree, top functions, hottest path, groups
+//! views ─ render ─▶ bytes: SVG, pprof, folded, text
 //! bytes + Manifest ─ archive ─▶ RunId
 //! ```
 //!
@@ -47,6 +48,8 @@ pub mod profile;
 pub mod goname;
 
 pub mod pprof;
+
+pub mod views;
 
 pub mod build;
 

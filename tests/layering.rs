@@ -21,11 +21,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("profile", &[]),
     ("goname", &["profile"]),
     ("pprof", &["bytes", "profile", "goname"]),
+    ("views", &["profile"]),
     ("build", &["fsio", "process", "config", "gobin"]),
     ("doctor", &["config", "host", "perfevent", "gobin", "build"]),
     ("record", &["fsio", "process", "perfevent", "perfdata"]),
     ("analyse", &["memory", "perfdata", "gobin", "profile", "goname"]),
-    ("render", &["profile"]),
+    ("render", &["profile", "views"]),
     ("archive", &["fsio"]),
     (
         "pipeline",
@@ -40,6 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "gobin",
             "profile",
             "pprof",
+            "views",
             "build",
             "doctor",
             "record",
@@ -48,7 +50,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "archive",
         ],
     ),
-    ("cli", &["fsio", "process", "config", "profile", "build", "doctor", "record", "render", "archive", "pipeline"]),
+    (
+        "cli",
+        &[
+            "fsio", "process", "config", "profile", "views", "build", "doctor", "record", "render", "archive",
+            "pipeline",
+        ],
+    ),
 ];
 
 /// Lines of a file outside its tests.

@@ -14,11 +14,11 @@ use super::place::{Place, Places, called_from};
 use super::recent::{RECENT, Raw, Recent};
 use super::unwind::{Outcome, Registers, Unwinder, UserFrame};
 use crate::perfdata::{Mmap, PerfData, RawAddress, RecordKind, Sample};
-use crate::profile::{self, Interner, RunnerId, Samples, StackId, Stacks, Wanted};
+use crate::profile::{self, Interner, Samples, StackId, Stacks, TaskId, Wanted};
 
 /// Who ran when a sample was taken, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct RawRunner {
+pub(super) struct RawTask {
     /// By position in [`Collected::processes`].
     pub(super) process: u32,
     pub(super) pid: u32,
@@ -45,10 +45,10 @@ pub(super) struct Collected {
     pub(super) places: Places,
     /// The raw stacks. Locations are by position in [`Collected::places`].
     pub(super) stacks: Stacks,
-    /// Runners are by position in [`Collected::runners`].
+    /// Runners are by position in [`Collected::tasks`].
     pub(super) samples: Samples,
     pub(super) processes: Interner<Box<str>>,
-    pub(super) runners: Interner<RawRunner>,
+    pub(super) tasks: Interner<RawTask>,
     pub(super) goroutines: Interner<RawGoroutine>,
     pub(super) counts: Counts,
     pub(super) first_time: Option<u64>,
@@ -126,7 +126,7 @@ struct Waiting {
     same: usize,
     /// Those that follow, which are next in [`Collector::wanted`].
     new: usize,
-    runner: RunnerId,
+    task: TaskId,
     weight: u64,
 }
 
@@ -270,15 +270,15 @@ impl<'d> Collector<'d, '_, '_> {
             None => self.out.processes.add_ref(&format!("pid {pid}")),
         };
         let (pid, tid) = (pid.cast_unsigned(), tid.cast_unsigned());
-        let runner = RawRunner { process, pid, tid, cpu: sample.cpu, goroutine };
+        let task = RawTask { process, pid, tid, cpu: sample.cpu, goroutine };
         let recent = recent_of(sample);
-        let known = &mut self.recent[recent].runner;
-        let runner = RunnerId::of_index(match known {
-            Some((known, at)) if *known == runner => *at,
-            _ => known.insert((runner, self.out.runners.add(runner))).1,
+        let known = &mut self.recent[recent].task;
+        let task = TaskId::from_index(match known {
+            Some((known, at)) if *known == task => *at,
+            _ => known.insert((task, self.out.tasks.add(task))).1,
         });
         let weight = self.settings.clock_period.unwrap_or(sample.period);
-        self.waiting.push(Waiting { recent, same, new, runner, weight });
+        self.waiting.push(Waiting { recent, same, new, task, weight });
         if self.waiting.len() == MOST_WAITING {
             self.find_waiting();
         }
@@ -294,7 +294,7 @@ impl<'d> Collector<'d, '_, '_> {
         let Collected { stacks, samples, .. } = &mut self.out;
         stacks.touch(&self.wanted);
         let mut wanted = self.wanted.drain(..);
-        for Waiting { recent, same, new, runner, weight } in self.waiting.drain(..) {
+        for Waiting { recent, same, new, task, weight } in self.waiting.drain(..) {
             let pieces = &mut self.recent[recent].found;
             pieces.truncate(same);
             let mut stack = pieces.last().copied().unwrap_or(StackId::EMPTY);
@@ -302,7 +302,7 @@ impl<'d> Collector<'d, '_, '_> {
                 stack = stacks.grow(stack, &piece);
                 pieces.push(stack);
             }
-            samples.add(profile::Sample { stack, runner, count: 1, weight });
+            samples.add(profile::Sample { stack, task, count: 1, weight });
         }
     }
 

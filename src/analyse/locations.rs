@@ -34,7 +34,7 @@ pub(super) fn add_locations(
             let mapping = mappings.of(place.image, place.is_kernel, profile);
             let repaired = places.repaired.get(place.place as usize).copied().unwrap_or_default();
             let location = Location { mapping, address: place.address, repaired };
-            let id = LocationId::of_index(place.place);
+            let id = LocationId::from_index(place.place);
             profile.set_location(id, location, shown(frames, &functions, false));
             if has_other_leaf(frames) {
                 wrapped.push((id, location, shown(frames, &functions, true).collect::<Vec<_>>()));

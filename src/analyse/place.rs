@@ -136,11 +136,11 @@ impl Places {
             if (recent.address, recent.kind) != (address, kind) {
                 self.missed.push((ids.len(), place, repaired));
             }
-            ids.push(LocationId::of_index(recent.id));
+            ids.push(LocationId::from_index(recent.id));
         }
         let missed = mem::take(&mut self.missed);
         for (at, place, repaired) in &missed {
-            ids[*at] = LocationId::of_index(self.id(*place, *repaired));
+            ids[*at] = LocationId::from_index(self.id(*place, *repaired));
         }
         self.missed = missed;
     }

@@ -1,7 +1,7 @@
 //! The last stack of a thread: the next one mostly differs near its leaf only, and what it has in common with that one is
 //! not looked up again. Names nothing, and knows no maps.
 
-use super::collect::RawRunner;
+use super::collect::RawTask;
 use super::place::called_from;
 use crate::perfdata::RawAddress;
 use crate::profile::{LocationId, StackId};
@@ -23,7 +23,7 @@ pub(super) struct Recent {
     /// The pieces of the last stack that has been found.
     pub(super) found: Vec<StackId>,
     /// Who ran then.
-    pub(super) runner: Option<(RawRunner, u32)>,
+    pub(super) task: Option<(RawTask, u32)>,
 }
 
 /// Threads whose last stack is remembered.
@@ -129,7 +129,7 @@ mod tests {
             assert_eq!(new, expected, "step {at}");
             let known = recent.places.len();
             assert_eq!(known + new.map_or(0, |(user, kernel)| user + kernel), user.len() + kernel.len(), "step {at}");
-            recent.places.resize(user.len() + kernel.len(), LocationId::of_index(0));
+            recent.places.resize(user.len() + kernel.len(), LocationId::from_index(0));
         }
     }
 
@@ -140,7 +140,7 @@ mod tests {
         let mut recent = Recent::default();
         for (tid, space) in [(1, 1), (2, 1), (2, 2)] {
             assert_eq!(recent.replace(tid, space, stack), Some((2, 0)));
-            recent.places.resize(2, LocationId::of_index(0));
+            recent.places.resize(2, LocationId::from_index(0));
             assert_eq!(recent.replace(tid, space, stack), None);
         }
     }

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
-use super::collect::{Collected, Counts, RawGoroutine, RawRunner, Settings, collect};
+use super::collect::{Collected, Counts, RawGoroutine, RawTask, Settings, collect};
 use super::files::{Binaries, Files};
 use crate::perfdata::PerfData;
-use crate::profile::{LocationId, RunnerId, Samples, Stacks};
+use crate::profile::{LocationId, Samples, Stacks, TaskId};
 
 /// With fewer records than this, a core is not worth its while.
 const SMALLEST_PART: usize = 20_000;
@@ -33,7 +33,7 @@ struct Rest {
     stacks: Stacks,
     samples: Samples,
     places: Vec<u32>,
-    runners: Vec<u32>,
+    tasks: Vec<u32>,
 }
 
 /// Reads all records.
@@ -98,18 +98,18 @@ impl Collected {
         };
         let goroutines: Vec<u32> =
             part.goroutines.items().iter().map(|raw| self.goroutines.add(goroutine(raw))).collect();
-        let runner = |raw: &RawRunner| RawRunner {
+        let task = |raw: &RawTask| RawTask {
             process: at(raw.process, &processes).unwrap_or_default(),
             goroutine: raw.goroutine.and_then(|goroutine| at(goroutine, &goroutines)),
             ..*raw
         };
-        let runners = part.runners.items().iter().map(|raw| self.runners.add(runner(raw))).collect();
+        let tasks = part.tasks.items().iter().map(|raw| self.tasks.add(task(raw))).collect();
         self.counts.add(&part.counts);
         self.first_time = self.first_time.or(part.first_time);
         self.last_time = self.last_time.max(part.last_time);
         self.kernel_text = part.kernel_text.or(self.kernel_text);
         self.kernel_code.extend(part.kernel_code);
-        Rest { stacks: part.stacks, samples: part.samples, places, runners }
+        Rest { stacks: part.stacks, samples: part.samples, places, tasks }
     }
 }
 
@@ -119,10 +119,10 @@ impl Parts {
     pub(super) fn join(self) -> (Stacks, Samples) {
         let Self { mut stacks, mut samples, rest } = self;
         for part in rest {
-            let place = |place: LocationId| LocationId::of_index(part.places[place.index()]);
+            let place = |place: LocationId| LocationId::from_index(part.places[place.index()]);
             let stack_here = stacks.append(&part.stacks, place);
             drop(part.stacks);
-            let here = |stack, runner: RunnerId| (stack_here(stack), RunnerId::of_index(part.runners[runner.index()]));
+            let here = |stack, task: TaskId| (stack_here(stack), TaskId::from_index(part.tasks[task.index()]));
             samples.append(&part.samples, here);
         }
         (stacks, samples)
@@ -183,12 +183,12 @@ mod tests {
         // By what they are, for their numbers are those of the parts.
         let samples: Vec<_> = samples.iter().map(|sample| (stacks.get(sample.stack), sample)).collect();
         let samples =
-            samples.into_iter().map(|(stack, Sample { runner, count, weight, .. })| (stack, runner, count, weight));
+            samples.into_iter().map(|(stack, Sample { task, count, weight, .. })| (stack, task, count, weight));
         let samples: Vec<_> = samples.collect();
-        let Collected { places, processes, runners, counts, first_time, last_time, .. } = whole;
+        let Collected { places, processes, tasks, counts, first_time, last_time, .. } = whole;
         let places: Vec<_> = places.iter().collect();
-        let runners = (processes.items(), runners.items());
-        format!("{:#?}", (samples, places, runners, counts, first_time, last_time, whole.damage))
+        let tasks = (processes.items(), tasks.items());
+        format!("{:#?}", (samples, places, tasks, counts, first_time, last_time, whole.damage))
     }
 
     #[test]

@@ -9,9 +9,7 @@ use super::collect::{Collected, RawGoroutine};
 use super::facts::{Facts, fact};
 use super::locations::Leaves;
 use super::symbols::Unnamed;
-use crate::profile::{
-    Goroutine, GoroutineId, LocationId, Profile, Quality, Runner, RunnerId, Samples, StackId, Stacks,
-};
+use crate::profile::{Goroutine, GoroutineId, LocationId, Profile, Quality, Samples, StackId, Stacks, Task, TaskId};
 
 /// Adds stacks and samples to a profile that has the locations of all places.
 pub(super) fn add_samples(
@@ -34,19 +32,19 @@ pub(super) fn add_samples(
         Some((stack, stacks.with_leaf(stack, leaf)))
     });
     let replaced: HashMap<StackId, StackId, RandomState> = replaced.collect();
-    let runners = add_runners(collected, profile);
-    let same = replaced.is_empty() && runners.iter().enumerate().all(|(at, runner)| runner.index() == at);
-    let map = |stack, runner: RunnerId| (replaced.get(&stack).copied().unwrap_or(stack), runners[runner.index()]);
+    let tasks = add_tasks(collected, profile);
+    let same = replaced.is_empty() && tasks.iter().enumerate().all(|(at, task)| task.index() == at);
+    let map = |stack, task: TaskId| (replaced.get(&stack).copied().unwrap_or(stack), tasks[task.index()]);
     let samples = if same { samples } else { samples.map(map) };
     profile.set_samples(stacks, samples);
 }
 
-fn add_runners(collected: &Collected, profile: &mut Profile) -> Vec<RunnerId> {
+fn add_tasks(collected: &Collected, profile: &mut Profile) -> Vec<TaskId> {
     let processes: Vec<_> = collected.processes.items().iter().map(|name| profile.intern(name)).collect();
     let goroutine = |raw: &RawGoroutine| goroutine(raw, profile);
     let goroutines: Vec<GoroutineId> = collected.goroutines.items().iter().map(goroutine).collect();
-    let add = |raw: &super::collect::RawRunner| {
-        profile.add_runner(Runner {
+    let add = |raw: &super::collect::RawTask| {
+        profile.add_task(Task {
             process: processes[raw.process as usize],
             pid: raw.pid,
             tid: raw.tid,
@@ -54,14 +52,14 @@ fn add_runners(collected: &Collected, profile: &mut Profile) -> Vec<RunnerId> {
             goroutine: raw.goroutine.and_then(|at| goroutines.get(at as usize).copied()),
         })
     };
-    collected.runners.items().iter().map(add).collect()
+    collected.tasks.items().iter().map(add).collect()
 }
 
 fn goroutine(raw: &RawGoroutine, profile: &mut Profile) -> GoroutineId {
     let none = profile.intern("");
     // The innermost function there.
     let name = |place: Option<u32>| {
-        let innermost = profile.frames(LocationId::of_index(place?)).last()?;
+        let innermost = profile.frames(LocationId::from_index(place?)).last()?;
         Some(profile.function(innermost.function).display)
     };
     let (entry, creator) = (name(raw.start).unwrap_or(none), name(raw.creator).unwrap_or(none));
@@ -219,7 +217,7 @@ mod tests {
 
     use super::{Collected, Facts, LocationId, Profile, Quality, Samples, Stacks, account, add_samples, fact};
     use crate::analyse::facts::Slot;
-    use crate::profile::{Event, RunnerId, Sample, Unit};
+    use crate::profile::{Event, Sample, TaskId, Unit};
 
     /// Places: of every 13 one ends stacks, and some of the others are hidden.
     fn facts() -> Facts {
@@ -254,7 +252,7 @@ mod tests {
             row.truncate(below(row.len() + 1));
             for _ in 0..below(41 - row.len()) {
                 let place = [below(60), 24 + below(6)][usize::from(below(4) == 0)];
-                row.push(LocationId::of_index(u32::try_from(place).expect("small")));
+                row.push(LocationId::from_index(u32::try_from(place).expect("small")));
             }
             rows.push(row);
         }
@@ -269,8 +267,8 @@ mod tests {
         for row in &rows {
             let stack = stacks.add(row);
             // Each for itself, so that none is counted together with another.
-            let runner = RunnerId::of_index(u32::try_from(shown_rows.len()).expect("few"));
-            samples.add(Sample { stack, runner, count: 3, weight: 1 });
+            let task = TaskId::from_index(u32::try_from(shown_rows.len()).expect("few"));
+            samples.add(Sample { stack, task, count: 3, weight: 1 });
             let reached = &row[facts.end(row).unwrap_or(0)..];
             let mut shown = Vec::new();
             for (at, place) in reached.iter().enumerate() {

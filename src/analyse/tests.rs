@@ -97,7 +97,7 @@ fn stacks(analysis: &Analysis) -> Vec<String> {
             let frames = profile.frames_leaf_first(sample.stack);
             let mut names: Vec<_> = frames.map(|frame| profile.str(profile.function(frame.function).display)).collect();
             names.reverse();
-            format!("{}: {} {}", profile.str(profile.runner(sample.runner).process), names.join(";"), sample.count)
+            format!("{}: {} {}", profile.str(profile.task(sample.task).process), names.join(";"), sample.count)
         })
         .collect();
     lines.sort();

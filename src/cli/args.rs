@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::filter::FilterArgs;
 use crate::config;
 use crate::pipeline::{self, BuildOptions};
-use crate::profile;
+use crate::views;
 
 /// Build, check, run, sample and archive: Cargo-style profiling for Go programs on Linux.
 #[derive(Debug, Parser)]
@@ -128,7 +129,7 @@ values! {
 
 values! {
     /// `--by`.
-    By for profile::By {
+    By for views::By {
         /// Processes, by command name
         Process => Process,
         /// Each thread
@@ -151,7 +152,7 @@ pub(super) enum Command {
     /// Build, check, run the workload, sample, analyse, archive
     Run(Run),
     /// Render a run, or any perf.data file, again
-    Report(Report),
+    Report(Box<Report>),
     /// See, get and pin versions of Go
     #[command(subcommand)]
     Toolchain(Toolchain),
@@ -340,6 +341,8 @@ pub(super) struct Report {
     /// Divide stacks and tables by this. A pprof file has it all as labels, whatever is said here
     #[arg(long, value_enum)]
     pub(super) by: Option<By>,
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,

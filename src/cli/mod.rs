@@ -4,6 +4,7 @@ mod args;
 mod cmd;
 mod exit;
 mod failure;
+mod filter;
 mod output;
 
 use std::ffi::OsString;

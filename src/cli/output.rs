@@ -14,7 +14,7 @@ use crate::doctor::{Finding, Status};
 use crate::pipeline::Observer;
 use crate::profile;
 use crate::record::{OutputStream, Progress};
-use crate::render::disarm;
+use crate::render::sanitize;
 
 const VERB: Style = AnsiColor::Green.on_default().effects(Effects::BOLD);
 const NOTE: Style = AnsiColor::Cyan.on_default().effects(Effects::BOLD);
@@ -140,7 +140,7 @@ impl Terminal {
     /// A line for people.
     fn line(&self, style: Style, verb: &str, text: &str) {
         // Names of functions, events and files come from recordings, and those from anywhere.
-        let text = disarm(text);
+        let text = sanitize(text);
         self.people(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_WIDTH$}{style:#} {text}"));
     }
 
@@ -152,15 +152,15 @@ impl Terminal {
     /// An error with its causes and what to do about it.
     pub(super) fn error(&self, message: &str, causes: &[String], hints: &[String]) {
         self.people(|mut stderr| {
-            writeln!(stderr, "{ERROR}error{ERROR:#}: {}", disarm(message))?;
+            writeln!(stderr, "{ERROR}error{ERROR:#}: {}", sanitize(message))?;
             for cause in causes {
                 // What other programs said may have several lines.
-                let cause: Vec<_> = cause.lines().map(disarm).collect();
+                let cause: Vec<_> = cause.lines().map(sanitize).collect();
                 let cause = cause.join("\n         ");
                 writeln!(stderr, "  {ERROR}cause{ERROR:#}: {cause}")?;
             }
             for hint in hints {
-                writeln!(stderr, "   {NOTE}help{NOTE:#}: {}", disarm(hint))?;
+                writeln!(stderr, "   {NOTE}help{NOTE:#}: {}", sanitize(hint))?;
             }
             Ok(())
         });

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use crate::config::Format;
 use crate::profile::{Profile, Quality, counted};
 use crate::render;
+use crate::views::View;
 
 /// What the outputs say about where the profile comes from.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ pub(super) fn file_name(format: Format) -> &'static str {
 /// Writes one format.
 pub(super) fn write(
     format: Format,
-    profile: &Profile,
+    view: &View,
     quality: &Quality,
     caption: &Caption,
     out: &mut dyn Write,
@@ -41,15 +42,15 @@ pub(super) fn write(
                 subtitle: caption.subtitle.clone(),
                 notes: Vec::new(),
             };
-            render::flamegraph::write(profile, &options, out)
+            render::flamegraph::write(view, &options, out)
         }
         Format::Pprof => render::pprof::write(
-            profile,
+            view.profile(),
             &render::pprof::Options { comments: vec![caption.title.clone(), caption.subtitle.clone()] },
             out,
         ),
-        Format::Folded => render::folded::write(profile, out),
-        Format::Json => render::summary::write(profile, quality, &caption.title, out),
+        Format::Folded => render::folded::write(view, out),
+        Format::Json => render::summary::write(view, quality, &caption.title, out),
     }
 }
 

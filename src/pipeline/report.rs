@@ -20,6 +20,7 @@ use crate::memory;
 use crate::perfdata::PerfData;
 use crate::pprof::{self, SampleTypes};
 use crate::profile::{Profile, Quality, counted, samples};
+use crate::views::{By, Filters, View};
 
 /// The recording in a run directory.
 pub(super) const PERF_DATA_FILE: &str = "perf.data";
@@ -43,19 +44,29 @@ pub enum Source {
 }
 
 /// What the user wants of a report.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ReportOptions<'o> {
     /// A title of the user's own.
     pub title: Option<&'o str>,
     /// Which of a pprof profile's sample types, by name or position.
     pub sample_type: Option<&'o str>,
+    /// Which samples and frames.
+    pub filters: Filters,
+    /// The groups of samples.
+    pub by: By,
+}
+
+impl ReportOptions<'_> {
+    fn view(&self, profile: Profile) -> View {
+        View::filtered(profile, &self.filters, self.by)
+    }
 }
 
 /// An analysed recording, or a profile that was read.
 #[derive(Debug)]
 pub struct Reported {
-    /// The profile.
-    pub profile: Profile,
+    /// The profile, filtered and grouped.
+    pub view: View,
     /// How far it can be trusted.
     pub quality: Quality,
     /// Its title.
@@ -69,13 +80,14 @@ pub struct Reported {
 impl Reported {
     /// Writes one format.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
-        let caption = Caption { title: self.title.clone(), subtitle: outputs::subtitle(&self.profile, &self.quality) };
-        outputs::write(format, &self.profile, &self.quality, &caption, out)
+        let caption =
+            Caption { title: self.title.clone(), subtitle: outputs::subtitle(self.view.profile(), &self.quality) };
+        outputs::write(format, &self.view, &self.quality, &caption, out)
     }
 }
 
 /// Analyses a recording again, or reads a profile.
-pub fn report(source: &Source, options: ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
+pub fn report(source: &Source, options: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
     match source {
         Source::File(path) => match run_of_directory(path) {
             Some(run) => report_run(&run?, options, observer),
@@ -92,7 +104,7 @@ pub fn report(source: &Source, options: ReportOptions<'_>, observer: &dyn Observ
     }
 }
 
-fn report_file(path: &Path, wanted: ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
+fn report_file(path: &Path, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
     let bytes = InputBytes::open(path)?;
     match bytes.kind(path)? {
         Kind::PerfData => report_recording(path, &bytes, wanted, observer),
@@ -103,7 +115,7 @@ fn report_file(path: &Path, wanted: ReportOptions<'_>, observer: &dyn Observer) 
 fn report_pprof(
     path: &Path,
     bytes: &InputBytes,
-    wanted: ReportOptions<'_>,
+    wanted: &ReportOptions<'_>,
     observer: &dyn Observer,
 ) -> Result<Reported, Error> {
     let started = Instant::now();
@@ -114,7 +126,7 @@ fn report_pprof(
     let what = counted(&read.profile).unwrap_or_else(|| read.profile.event.name.clone());
     observer.step("Reading", &format!("{what} of {name} in {seconds:.3} s"));
     Ok(Reported {
-        profile: read.profile,
+        view: wanted.view(read.profile),
         quality: read.quality,
         title: wanted.title.unwrap_or(&name).to_owned(),
         sample_types: Some(read.sample_types),
@@ -123,7 +135,7 @@ fn report_pprof(
 }
 
 /// A recording has no sample types to choose from.
-fn only_pprof(name: &str, wanted: ReportOptions<'_>) -> Result<(), Error> {
+fn only_pprof(name: &str, wanted: &ReportOptions<'_>) -> Result<(), Error> {
     match wanted.sample_type {
         Some(_) => Err(Error::NoSampleTypes { name: name.to_owned() }),
         None => Ok(()),
@@ -133,7 +145,7 @@ fn only_pprof(name: &str, wanted: ReportOptions<'_>) -> Result<(), Error> {
 fn report_recording(
     path: &Path,
     bytes: &InputBytes,
-    wanted: ReportOptions<'_>,
+    wanted: &ReportOptions<'_>,
     observer: &dyn Observer,
 ) -> Result<Reported, Error> {
     let name = path.display().to_string();
@@ -160,10 +172,10 @@ fn report_recording(
     let kernel = || kept.map_or_else(Kernel::running, |kept| Kernel::known(kallsyms::of_file(&kept)));
     let (analysis, seconds) = analyse_bytes(&name, bytes, &images, kernel, options)?;
     observer.step("Analysing", &format!("{} of {name} in {seconds:.3} s", samples(analysis.profile.total_count())));
-    Ok(reported(analysis, wanted.title.unwrap_or(&name)))
+    Ok(reported(analysis, wanted, &name))
 }
 
-fn report_run(run: &Run, wanted: ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
+fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
     only_pprof(run.id().as_str(), wanted)?;
     let manifest: Manifest = run.manifest()?;
     let path = run.file(PERF_DATA_FILE)?;
@@ -190,7 +202,7 @@ fn report_run(run: &Run, wanted: ReportOptions<'_>, observer: &dyn Observer) -> 
     let (analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, options)?;
     let text = format!("{} of run {} in {seconds:.3} s", samples(analysis.profile.total_count()), run.id());
     observer.step("Analysing", &text);
-    Ok(reported(analysis, wanted.title.unwrap_or(&manifest.title)))
+    Ok(reported(analysis, wanted, &manifest.title))
 }
 
 /// The run whose directory this is; `None` for everything else.
@@ -210,11 +222,11 @@ fn run_directory(perf_data: &Path) -> Option<PathBuf> {
     Some(dir)
 }
 
-fn reported(analysis: Analysis, title: &str) -> Reported {
+fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, title: &str) -> Reported {
     Reported {
-        profile: analysis.profile,
+        view: wanted.view(analysis.profile),
         quality: analysis.quality,
-        title: title.to_owned(),
+        title: wanted.title.unwrap_or(title).to_owned(),
         sample_types: None,
         notes: analysis.notes,
     }

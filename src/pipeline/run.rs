@@ -25,6 +25,7 @@ use crate::perfdata::{ClockData, CpuCount, Features};
 use crate::process::{Command, Status, acting_for, quote_command};
 use crate::profile::samples;
 use crate::record::{self, Ending, GoroutineLayout, RecordPlan, Recording, Sampler, Settled, Stdin};
+use crate::views::{By, View};
 
 /// What goflame itself was asked, for the manifest.
 #[derive(Debug, Clone, Default)]
@@ -157,7 +158,8 @@ impl Run<'_> {
         }
         notes.extend(recording.output_problems.iter().cloned());
         let caption = Caption { title: self.title(), subtitle: outputs::subtitle(&profile, &quality) };
-        let files = self.write_outputs(&draft, &profile, &quality, &caption)?;
+        let view = View::new(profile, By::Process);
+        let files = self.write_outputs(&draft, &view, &quality, &caption)?;
         if let Some(kernel) = &analysis.kernel {
             write(&draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
         }
@@ -195,7 +197,7 @@ impl Run<'_> {
             // This run is safe; that an old one cannot be removed is no reason to call it failed.
             self.observer.warn(&format!("old runs could not be removed: {error}"));
         }
-        let reported = Reported { profile, quality, title: caption.title, sample_types: None, notes };
+        let reported = Reported { view, quality, title: caption.title, sample_types: None, notes };
         Ok(RunOutcome {
             id: run.id().to_string(),
             dir: run.dir().to_owned(),
@@ -313,7 +315,7 @@ impl Run<'_> {
     fn write_outputs(
         &self,
         draft: &Draft,
-        profile: &crate::profile::Profile,
+        view: &View,
         quality: &crate::profile::Quality,
         caption: &Caption,
     ) -> Result<Vec<String>, Error> {
@@ -325,7 +327,7 @@ impl Run<'_> {
         let mut files = Vec::with_capacity(formats.len());
         for format in formats {
             let name = outputs::file_name(format);
-            fsio::replace_with(&draft.path(name), |out| outputs::write(format, profile, quality, caption, out))
+            fsio::replace_with(&draft.path(name), |out| outputs::write(format, view, quality, caption, out))
                 .map_err(Error::Output)?;
             files.push(name.to_owned());
         }

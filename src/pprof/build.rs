@@ -13,7 +13,7 @@ use super::wire::Piece;
 use crate::goname;
 use crate::profile::{
     self, Frame, Function, FunctionId, Goroutine, GoroutineId, LocationId, Mapping, MappingId, Origin, Profile,
-    Quality, Runner, Sample, StackId, StrId,
+    Quality, Sample, StackId, StrId, Task,
 };
 
 /// Frames of a stack, inlined calls included. Go's runtime records 1024 at most (debug.profstackdepth).
@@ -283,8 +283,8 @@ impl<'m, 'a> Build<'m, 'a> {
         let process = labels.process.map_or(self.program, |process| self.text(process));
         let goroutine = self.goroutine(labels);
         let Labels { pid, thread: tid, cpu, .. } = labels;
-        let runner = self.profile.add_runner(Runner { process, pid, tid, cpu, goroutine });
-        self.profile.add_sample(Sample { stack, runner, count, weight });
+        let task = self.profile.add_task(Task { process, pid, tid, cpu, goroutine });
+        self.profile.add_sample(Sample { stack, task, count, weight });
     }
 
     fn goroutine(&mut self, labels: Labels) -> Option<GoroutineId> {

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::{Error, Imported, is_pprof, read};
-use crate::profile::{Frame, Origin, Profile, Top, Unit};
+use crate::profile::{Frame, Origin, Profile, Unit};
 
 mod hostile;
 mod types;
@@ -186,8 +186,8 @@ fn everything_that_the_model_has_a_place_for() {
         assert_eq!((profile.str(mapping.file), profile.str(mapping.build_id)), ("/bin/app", "c0ffee"));
         assert_eq!((mapping.start, mapping.limit, mapping.offset), (0x40_0000, 0x50_0000, 0));
         let sample = &profile.samples()[0];
-        let runner = profile.runner(sample.runner);
-        assert_eq!((profile.str(runner.process), runner.pid, runner.tid, runner.cpu), ("app", 0, 0, None));
+        let task = profile.task(sample.task);
+        assert_eq!((profile.str(task.process), task.pid, task.tid, task.cpu), ("app", 0, 0, None));
         let [caller, leaf] = profile.stack(sample.stack)[..] else { panic!("two locations") };
         let leaf = profile.location(leaf);
         assert_eq!((leaf.address, leaf.mapping), (0x7f00_0000_0010, None));
@@ -218,11 +218,11 @@ fn labels_become_fields_and_others_are_named() {
         );
     let Imported { profile, notes, .. } = imported(&message);
     let samples = profile.samples();
-    let known = profile.runner(samples[2].runner);
+    let known = profile.task(samples[2].task);
     assert_eq!((profile.str(known.process), known.pid, known.tid, known.cpu), ("helper", 7, 8, None));
     let goroutine = profile.goroutine(known.goroutine.unwrap());
     assert_eq!((goroutine.id, goroutine.address, profile.str(goroutine.entry)), (Some(99), 0, "main.main"));
-    let other = profile.runner(samples[3].runner);
+    let other = profile.task(samples[3].task);
     assert_eq!((profile.str(other.process), other.pid, other.cpu), ("app", 0, Some(0)));
     let goroutine = profile.goroutine(other.goroutine.unwrap());
     assert_eq!((goroutine.id, goroutine.address), (None, 0xc0_0000_2380));
@@ -238,14 +238,6 @@ fn what_has_no_name_is_said_to_have_none() {
     assert_eq!((quality.user_frames, quality.unnamed_user_frames), (419, 10));
     assert_eq!((quality.kernel_frames, quality.unnamed_kernel_frames), (10, 10));
     assert_eq!(quality.unnamed_reasons, [("the profile names no function there".to_owned(), 20)]);
-}
-
-#[test]
-fn a_function_that_calls_itself_is_counted_once() {
-    let Imported { profile, .. } = imported(&small().sample(&[1, 1, 1], &[5, 50_000_000]));
-    let top = Top::of(&profile);
-    let map = top.functions.iter().find(|row| profile.str(profile.function(row.function).display) == "main.Map[...]");
-    assert_eq!(map.map(|row| (row.self_weight, row.cumulative_weight)), Some((2_050_000_000, 2_080_000_000)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Event, Frame, Function, Location, LocationId, Mapping, Origin, Profile, Runner, Sample, StackId, Unit};
+use super::{Event, Frame, Function, Location, LocationId, Mapping, Origin, Profile, Sample, StackId, Task, Unit};
 
 /// A profile under construction.
 pub(crate) struct Fixture {
@@ -50,8 +50,8 @@ impl Fixture {
     pub(crate) fn add_stack(&mut self, process: &str, stack: StackId, count: u64) {
         let process = self.profile.intern(process);
         let weight = count.saturating_mul(self.period);
-        let runner = self.profile.add_runner(Runner { process, pid: 7, tid: 8, cpu: None, goroutine: None });
-        self.profile.add_sample(Sample { stack, runner, count, weight });
+        let task = self.profile.add_task(Task { process, pid: 7, tid: 8, cpu: None, goroutine: None });
+        self.profile.add_sample(Sample { stack, task, count, weight });
     }
 
     /// A stack of one frame more, whose function has exactly this name.

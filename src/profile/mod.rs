@@ -14,21 +14,15 @@ mod samples;
 mod stacks;
 mod table;
 mod tables;
-mod top;
-mod view;
-mod walk;
 
 pub use figures::{counted, grouped, percent, samples};
 pub use interner::{Interner, position};
 pub use model::{
-    Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Origin,
-    Runner, RunnerId, Sample, StackId, StrId, Unit,
+    Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Label, LabelValue, Location, LocationId, Mapping,
+    MappingId, Origin, Sample, StackId, StrId, Task, TaskId, Unit,
 };
 pub use quality::{CpuSeen, Grade, Quality};
 pub use samples::Samples;
 pub use stacks::{Stacks, Wanted};
 pub use table::{Slot, Table};
 pub use tables::Profile;
-pub use top::{FunctionRow, PathRow, Top};
-pub use view::{By, GroupRow};
-pub use walk::{Walk, Walker};

@@ -1,5 +1,8 @@
 //! What the tables of a profile hold, and the handles of their entries.
 
+use std::borrow::Cow;
+use std::fmt;
+
 /// A string in [`Profile`](super::Profile)'s string table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StrId(pub(super) u32);
@@ -12,9 +15,9 @@ pub struct FunctionId(pub(super) u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocationId(pub(super) u32);
 
-/// A runner in [`Profile`](super::Profile)'s table of runners.
+/// A task in [`Profile`](super::Profile)'s table of tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RunnerId(pub(super) u32);
+pub struct TaskId(pub(super) u32);
 
 /// A goroutine in [`Profile`](super::Profile)'s table of goroutines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +34,11 @@ pub struct StackId(pub(super) u32);
 impl StackId {
     /// The stack without locations.
     pub const EMPTY: StackId = StackId(0);
+
+    /// The stack at a position.
+    pub fn from_index(at: u32) -> Self {
+        Self(at)
+    }
 
     /// The position of this stack in tables that are indexed by stack.
     pub fn index(self) -> usize {
@@ -50,7 +58,7 @@ impl LocationId {
     pub(super) const NONE: LocationId = LocationId(u32::MAX);
 
     /// The location at a position.
-    pub fn of_index(at: u32) -> Self {
+    pub fn from_index(at: u32) -> Self {
         Self(at)
     }
 
@@ -60,13 +68,13 @@ impl LocationId {
     }
 }
 
-impl RunnerId {
-    /// The runner at a position.
-    pub fn of_index(at: u32) -> Self {
+impl TaskId {
+    /// The task at a position.
+    pub fn from_index(at: u32) -> Self {
         Self(at)
     }
 
-    /// The position of this runner in tables that are indexed by runner.
+    /// The position of this task in tables that are indexed by task.
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -165,7 +173,7 @@ pub struct Mapping {
 
 /// Who ran when a sample was taken, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Runner {
+pub struct Task {
     /// The command name of the process (comm).
     pub process: StrId,
     /// Process id.
@@ -178,13 +186,41 @@ pub struct Runner {
     pub goroutine: Option<GoroutineId>,
 }
 
+/// A property of a sample besides its stack: what pprof calls a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label<'p> {
+    /// Its name: `process`, `pid`, `thread`, `cpu`, `goroutine`, `g` (the descriptor's address of a goroutine whose number is
+    /// unknown), `entry` or `creator`.
+    pub key: &'static str,
+    /// Its value.
+    pub value: LabelValue<'p>,
+}
+
+/// The value of a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LabelValue<'p> {
+    /// A text.
+    Text(Cow<'p, str>),
+    /// A number.
+    Number(u64),
+}
+
+impl fmt::Display for LabelValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
+}
+
 /// Equal samples, counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
     /// The stack; its leaf is where the sample was taken.
     pub stack: StackId,
     /// Who ran.
-    pub runner: RunnerId,
+    pub task: TaskId,
     /// How many samples.
     pub count: u64,
     /// The sum of their periods (or of what else was measured), in [`Event::unit`].

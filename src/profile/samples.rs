@@ -7,26 +7,26 @@ use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
 use super::interner::position;
-use super::model::{RunnerId, Sample, StackId};
+use super::model::{Sample, StackId, TaskId};
 
-/// Samples, in the order in which they were first seen. Those of one stack and one runner are counted together if the last
+/// Samples, in the order in which they were first seen. Those of one stack and one task are counted together if the last
 /// ones of them were seen lately, so that a program that does the same again and again takes little room however long it
 /// is sampled. [`Samples::distinct`] leaves none apart.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
     list: Vec<Sample>,
     /// Those seen last, by a few bits of what tells samples apart, with their positions; none before the first is added.
-    recent: Vec<(StackId, RunnerId, u32)>,
+    recent: Vec<(StackId, TaskId, u32)>,
 }
 
 /// The bits of a position in [`Samples::recent`].
 const RECENT_BITS: u32 = 12;
 
-/// Where samples of a stack and a runner are among [`Samples::recent`].
+/// Where samples of a stack and a task are among [`Samples::recent`].
 fn slot(sample: &Sample) -> usize {
     /// 2^64 divided by the golden ratio.
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    let key = u64::from(sample.stack.0) << 32 | u64::from(sample.runner.0);
+    let key = u64::from(sample.stack.0) << 32 | u64::from(sample.task.0);
     usize::try_from(key.wrapping_mul(GOLDEN) >> (u64::BITS - RECENT_BITS)).unwrap_or(0)
 }
 
@@ -42,15 +42,15 @@ impl Samples {
     pub fn add(&mut self, sample: Sample) {
         if self.recent.is_empty() {
             // No sample is beyond all others.
-            self.recent = vec![(StackId::EMPTY, RunnerId(0), u32::MAX); 1 << RECENT_BITS];
+            self.recent = vec![(StackId::EMPTY, TaskId(0), u32::MAX); 1 << RECENT_BITS];
         }
-        let (stack, runner, at) = &mut self.recent[slot(&sample)];
-        if (*stack, *runner) == (sample.stack, sample.runner)
+        let (stack, task, at) = &mut self.recent[slot(&sample)];
+        if (*stack, *task) == (sample.stack, sample.task)
             && let Some(known) = self.list.get_mut(*at as usize)
         {
             count(known, &sample);
         } else {
-            (*stack, *runner, *at) = (sample.stack, sample.runner, position(self.list.len()));
+            (*stack, *task, *at) = (sample.stack, sample.task, position(self.list.len()));
             self.list.push(sample);
         }
     }
@@ -65,28 +65,23 @@ impl Samples {
         &self.list
     }
 
-    /// All samples, without what finds equal ones.
-    pub fn into_list(self) -> Vec<Sample> {
-        self.list
-    }
-
-    /// Adds samples that were gathered elsewhere, where stacks and runners were called otherwise.
-    pub fn append(&mut self, other: &Self, here: impl Fn(StackId, RunnerId) -> (StackId, RunnerId) + Sync) {
+    /// Adds samples that were gathered elsewhere, where stacks and tasks were called otherwise.
+    pub fn append(&mut self, other: &Self, here: impl Fn(StackId, TaskId) -> (StackId, TaskId) + Sync) {
         self.freeze();
         self.list.par_extend(other.list.par_iter().map(|sample| {
-            let (stack, runner) = here(sample.stack, sample.runner);
-            Sample { stack, runner, ..*sample }
+            let (stack, task) = here(sample.stack, sample.task);
+            Sample { stack, task, ..*sample }
         }));
     }
 
-    /// All samples, those of one stack and one runner counted together. `of` says which stack is meant by one that is
+    /// All samples, those of one stack and one task counted together. `of` says which stack is meant by one that is
     /// equal to it.
     pub fn distinct(&self, of: impl Fn(StackId) -> StackId) -> Vec<Sample> {
         let mut known = HashMap::with_capacity_and_hasher(self.list.len(), RandomState::default());
         let mut distinct: Vec<Sample> = Vec::with_capacity(self.list.len());
         for sample in &self.list {
             let stack = of(sample.stack);
-            match known.entry((stack, sample.runner)) {
+            match known.entry((stack, sample.task)) {
                 Entry::Occupied(at) => count(&mut distinct[*at.get()], sample),
                 Entry::Vacant(place) => {
                     place.insert(distinct.len());
@@ -97,11 +92,11 @@ impl Samples {
         distinct
     }
 
-    /// Samples of which none is added any more, with other stacks and runners.
+    /// Samples of which none is added any more, with other stacks and tasks.
     #[must_use]
-    pub fn map(self, map: impl Fn(StackId, RunnerId) -> (StackId, RunnerId) + Sync) -> Self {
+    pub fn map(self, map: impl Fn(StackId, TaskId) -> (StackId, TaskId) + Sync) -> Self {
         let mut list = self.list;
-        list.par_iter_mut().for_each(|sample| (sample.stack, sample.runner) = map(sample.stack, sample.runner));
+        list.par_iter_mut().for_each(|sample| (sample.stack, sample.task) = map(sample.stack, sample.task));
         Self { list, ..Self::default() }
     }
 }
@@ -114,12 +109,11 @@ fn count(known: &mut Sample, more: &Sample) {
 
 #[cfg(test)]
 mod tests {
-    use super::{RunnerId, Sample, Samples, StackId};
+    use super::{Sample, Samples, StackId, TaskId};
 
     #[test]
     fn equal_samples_are_counted_together() {
-        let sample =
-            |stack, runner, weight| Sample { stack: StackId(stack), runner: RunnerId(runner), count: 1, weight };
+        let sample = |stack, task, weight| Sample { stack: StackId(stack), task: TaskId(task), count: 1, weight };
         let mut samples = Samples::default();
         for _ in 0..3 {
             samples.add(sample(1, 2, 10));

@@ -215,8 +215,8 @@ impl Stacks {
         self.pieces[stack.index()].locations()
     }
 
-    /// One of these locations.
-    pub(super) fn at(&self, stack: StackId, at: u8) -> Option<LocationId> {
+    /// One of these locations, by its position.
+    pub fn location(&self, stack: StackId, at: u8) -> Option<LocationId> {
         let location = self.pieces[stack.index()].locations.get(usize::from(at));
         location.copied().filter(|location| *location != LocationId::NONE)
     }

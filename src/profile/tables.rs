@@ -2,8 +2,8 @@
 
 use super::interner::{Interner, position};
 use super::model::{
-    Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Location, LocationId, Mapping, MappingId, Runner,
-    RunnerId, Sample, StackId, StrId,
+    Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Label, LabelValue, Location, LocationId, Mapping,
+    MappingId, Sample, StackId, StrId, Task, TaskId,
 };
 use super::samples::Samples;
 use super::stacks::Stacks;
@@ -18,7 +18,7 @@ pub struct Profile {
     /// Time between the first and the last sample in nanoseconds.
     pub duration_ns: u64,
     samples: Samples,
-    runners: Interner<Runner>,
+    tasks: Interner<Task>,
     goroutines: Interner<Goroutine>,
     strings: Interner<Box<str>>,
     functions: Interner<Function>,
@@ -28,7 +28,7 @@ pub struct Profile {
     frames: Vec<Frame>,
     /// Where the frames of each location begin and end.
     frame_ranges: Vec<(u32, u32)>,
-    pub(super) stacks: Stacks,
+    stacks: Stacks,
 }
 
 impl Profile {
@@ -39,7 +39,7 @@ impl Profile {
             start_time_ns: 0,
             duration_ns: 0,
             samples: Samples::default(),
-            runners: Interner::default(),
+            tasks: Interner::default(),
             goroutines: Interner::default(),
             strings: Interner::default(),
             functions: Interner::default(),
@@ -79,9 +79,9 @@ impl Profile {
         GoroutineId(self.goroutines.add(goroutine))
     }
 
-    /// The handle of a runner, which is stored once.
-    pub fn add_runner(&mut self, runner: Runner) -> RunnerId {
-        RunnerId(self.runners.add(runner))
+    /// The handle of a task, which is stored once.
+    pub fn add_task(&mut self, task: Task) -> TaskId {
+        TaskId(self.tasks.add(task))
     }
 
     /// Adds a location with its frames, the outermost function first. Each call gives another handle, counted from 0.
@@ -113,20 +113,15 @@ impl Profile {
         self.stacks.add(locations)
     }
 
-    /// Adds samples; [most](Samples) equal ones (stack and runner) are counted together.
+    /// Adds samples; [most](Samples) equal ones (stack and task) are counted together.
     pub fn add_sample(&mut self, sample: Sample) {
         self.samples.add(sample);
     }
 
     /// Takes over stacks and samples that were gathered elsewhere, and are those of all [locations](Self::add_location)
-    /// and [runners](Self::add_runner) already here.
+    /// and [tasks](Self::add_task) already here.
     pub fn set_samples(&mut self, stacks: Stacks, samples: Samples) {
         (self.stacks, self.samples) = (stacks, samples);
-    }
-
-    /// Takes all samples out.
-    pub(super) fn take_samples(&mut self) -> Vec<Sample> {
-        std::mem::take(&mut self.samples).into_list()
     }
 
     /// The samples, in the order in which they were first seen.
@@ -134,7 +129,7 @@ impl Profile {
         self.samples.list()
     }
 
-    /// The samples, those of one stack and one runner counted together.
+    /// The samples, those of one stack and one task counted together.
     pub fn distinct_samples(&self) -> Vec<Sample> {
         let first = self.stacks.first_equal();
         self.samples.distinct(|stack| first.as_ref().map_or(stack, |first| first[stack.index()]))
@@ -182,14 +177,14 @@ impl Profile {
         self.locations.iter().enumerate().map(|(at, location)| (LocationId(position(at)), location))
     }
 
-    /// All runners, at the positions of their handles.
-    pub fn runners(&self) -> impl ExactSizeIterator<Item = &Runner> {
-        self.runners.items.iter()
+    /// All tasks, at the positions of their handles.
+    pub fn tasks(&self) -> impl ExactSizeIterator<Item = &Task> {
+        self.tasks.items.iter()
     }
 
-    /// The runner of a handle.
-    pub fn runner(&self, id: RunnerId) -> &Runner {
-        &self.runners.items[id.0 as usize]
+    /// The task of a handle.
+    pub fn task(&self, id: TaskId) -> &Task {
+        &self.tasks.items[id.0 as usize]
     }
 
     /// The goroutine of a handle.
@@ -200,6 +195,11 @@ impl Profile {
     /// All mappings, at the positions of their handles.
     pub fn mappings(&self) -> impl ExactSizeIterator<Item = (MappingId, &Mapping)> {
         self.mappings.items.iter().enumerate().map(|(at, item)| (MappingId(position(at)), item))
+    }
+
+    /// All stacks.
+    pub fn stacks(&self) -> &Stacks {
+        &self.stacks
     }
 
     /// The number of stacks, [`StackId::EMPTY`] included: the length of a table indexed by stack.
@@ -227,15 +227,77 @@ impl Profile {
         self.frames_leaf_first(stack).next()
     }
 
-    /// What is said of the innermost frame of each stack, at the positions of [`StackId::index`].
-    pub fn by_leaf<T: Copy>(&self, of: impl Fn(&Frame) -> T) -> Vec<Option<T>> {
-        let innermost: Vec<Option<T>> = self.locations().map(|(id, _)| self.frames(id).last().map(&of)).collect();
-        let mut said: Vec<Option<T>> = vec![None; self.stack_count()];
-        // Callers come first.
+    /// A property of the innermost frame of each stack, by [`StackId::index`].
+    pub fn by_leaf<T: Copy>(&self, property: impl Fn(&Frame) -> T) -> Vec<Option<T>> {
+        let innermost: Vec<Option<T>> = self.locations().map(|(id, _)| self.frames(id).last().map(&property)).collect();
+        self.value_of_each_stack(|own, caller| {
+            own.iter().rev().find_map(|location| innermost[location.index()]).or(caller)
+        })
+    }
+
+    /// Whether each stack has a frame with a property, by [`StackId::index`].
+    pub fn stacks_with(&self, property: impl Fn(&Frame) -> bool) -> Vec<bool> {
+        let has: Vec<bool> = self.locations().map(|(id, _)| self.frames(id).iter().any(&property)).collect();
+        self.value_of_each_stack(|own, caller| caller || own.iter().any(|location| has[location.index()]))
+    }
+
+    /// A value for each stack, made of the locations of its last segment and the value of its caller.
+    fn value_of_each_stack<T: Copy + Default>(&self, value: impl Fn(&[LocationId], T) -> T) -> Vec<T> {
+        let mut values = vec![T::default(); self.stack_count()];
+        // Callers come before their callees.
         for stack in self.stacks.ids() {
-            let own = self.stacks.piece(stack).iter().rev().find_map(|location| innermost[location.index()]);
-            said[stack.index()] = own.or(said[self.stacks.caller(stack).index()]);
+            values[stack.index()] = value(self.stacks.piece(stack), values[self.stacks.caller(stack).index()]);
         }
-        said
+        values
+    }
+
+    /// Keeps the samples at whose positions `keep` is true.
+    pub fn retain_samples(&mut self, keep: &[bool]) {
+        let mut samples = Samples::default();
+        self.samples().iter().zip(keep).filter(|(_, keep)| **keep).for_each(|(sample, _)| samples.add(*sample));
+        self.samples = samples;
+    }
+
+    /// Removes all frames but those with a property. Locations may be left without frames.
+    pub fn retain_frames(&mut self, property: impl Fn(&Frame) -> bool) {
+        let mut frames = Vec::with_capacity(self.frames.len());
+        for (start, end) in &mut self.frame_ranges {
+            let first = position(frames.len());
+            frames.extend(self.frames[*start as usize..*end as usize].iter().copied().filter(&property));
+            (*start, *end) = (first, position(frames.len()));
+        }
+        self.frames = frames;
+    }
+
+    /// The labels of a sample, as pprof files carry them. Ids that are 0 are unknown and left out.
+    pub fn labels(&self, sample: &Sample) -> Vec<Label<'_>> {
+        let task = self.task(sample.task);
+        let mut labels = Vec::new();
+        let mut add = |key, value| labels.push(Label { key, value });
+        let process = self.str(task.process);
+        if !process.is_empty() {
+            add("process", LabelValue::Text(process.into()));
+        }
+        for (key, id) in [("pid", task.pid), ("thread", task.tid)] {
+            if id > 0 {
+                add(key, LabelValue::Number(u64::from(id)));
+            }
+        }
+        if let Some(cpu) = task.cpu {
+            add("cpu", LabelValue::Number(u64::from(cpu)));
+        }
+        if let Some(goroutine) = task.goroutine.map(|id| self.goroutine(id)) {
+            match goroutine.id {
+                Some(id) => add("goroutine", LabelValue::Number(id)),
+                None => add("g", LabelValue::Text(format!("{:#x}", goroutine.address).into())),
+            }
+            for (key, text) in [("entry", goroutine.entry), ("creator", goroutine.creator)] {
+                let text = self.str(text);
+                if !text.is_empty() {
+                    add(key, LabelValue::Text(text.into()));
+                }
+            }
+        }
+        labels
     }
 }

@@ -8,121 +8,124 @@
 use std::cmp::Reverse;
 use std::io::{self, BufWriter, Write};
 
-use super::groups::{Group, Groups, Scratch, TextId, parts, walk};
 use super::name;
-use crate::profile::{Interner, Profile, Sample, Walker};
+use crate::profile::Interner;
+use crate::views::{CallTree, LabelId, Labels, Node, Scratch, Value, View, Walker, self_weight};
 
 /// Bytes that are written at once.
 const BUFFER: usize = 1 << 18;
 
 /// Writes a profile as folded stacks. An empty profile gives no lines.
-pub fn write(profile: &Profile, out: &mut dyn Write) -> io::Result<()> {
-    let mut texts = Interner::default();
-    let figure = |sample: &Sample| if profile.event.is_sampled() { sample.count } else { sample.weight };
-    let (parts, _) = parts(profile, figure, |process| TextId::of(name::folded_process(process), &mut texts));
-    let functions = profile.functions().map(|(_, function)| profile.str(function.display));
-    let functions = functions.map(|name| TextId::of(name::folded_frame(name), &mut texts)).collect();
-    let walk = walk(profile, figure, &parts);
-    let groups = Groups::new(profile, &walk, functions, 1);
-    let processes = parts.iter().enumerate().map(|(at, part)| groups.of_part(at, part)).collect();
+pub fn write(view: &View, out: &mut dyn Write) -> io::Result<()> {
+    let profile = view.profile();
+    let value = if profile.event.is_sampled() { Value::Count } else { Value::Weight };
+    let mut labels = Interner::default();
+    let tree = view.call_tree(value, 1, || {
+        let groups = view.grouping().names().map(name::folded_process);
+        let groups = groups.map(|name| LabelId::intern(name, &mut labels)).collect();
+        let functions = profile.functions().map(|(_, function)| profile.str(function.display));
+        let functions = functions.map(|name| LabelId::intern(name::folded_frame(name), &mut labels)).collect();
+        Labels::new(groups, functions)
+    });
     let mut out = BufWriter::with_capacity(BUFFER, out);
-    groups.with_scratch(|scratch| {
-        let ranks = ranks(texts.items());
-        Lines { groups: &groups, texts: texts.items(), ranks, path: String::new(), pending: Vec::new(), scratch }
-            .write(processes, &mut out)
+    tree.with_scratch(|scratch| {
+        let ranks = ranks(labels.items());
+        Lines { tree: &tree, labels: labels.items(), ranks, path: String::new(), pending: Vec::new(), scratch }
+            .write(tree.groups(), &mut out)
     })?;
     out.flush()
 }
 
-/// The lines that stacks make.
-struct Lines<'a, 'p> {
-    groups: &'a Groups<'p>,
-    texts: &'a [String],
+/// Writes the lines in order, and keeps only the current call path and what is pending beside it.
+struct Lines<'a, 'v> {
+    tree: &'a CallTree<'v>,
+    labels: &'a [String],
     ranks: Vec<Ranks>,
-    /// What comes before what is pending.
+    /// The text of the callers of what is pending.
     path: String,
     /// The last one is next.
     pending: Vec<Pending>,
     scratch: &'a mut Scratch,
 }
 
-/// What is still to be written.
+/// A node with lines that are still to be written.
 struct Pending {
-    /// How much of the path is before it.
+    /// Length of its callers' path.
     length: usize,
-    text: TextId,
-    lines: Below,
+    label: LabelId,
+    lines: NodeLines,
 }
 
-enum Below {
-    /// The line that ends here, with its figure.
-    Line(u64),
-    /// All that goes on, in several ways.
-    Groups(Vec<Group>),
-    /// All that goes on: where a walker is alone, there is nothing to put into order.
-    Alone(Walker),
+enum NodeLines {
+    /// The line that ends at the node, with the self weight.
+    Own(u64),
+    /// The lines of its callees.
+    Callees(Vec<Node>),
+    /// The lines of its callees, where one walker passes the node: there is nothing to sort.
+    OneWalker(Walker),
 }
 
 impl Lines<'_, '_> {
-    fn write(mut self, processes: Vec<Group>, out: &mut impl Write) -> io::Result<()> {
-        self.add(processes);
-        while let Some(Pending { length, text, lines }) = self.pending.pop() {
+    fn write(mut self, groups: Vec<Node>, out: &mut impl Write) -> io::Result<()> {
+        self.add(groups);
+        while let Some(Pending { length, label, lines }) = self.pending.pop() {
             self.path.truncate(length);
-            self.path.push_str(&self.texts[text.index()]);
+            self.path.push_str(&self.labels[label.index()]);
             match lines {
-                Below::Line(figure) => writeln!(out, "{} {figure}", self.path)?,
-                Below::Groups(groups) => self.add(groups),
-                Below::Alone(walker) => self.write_alone(walker, out)?,
+                NodeLines::Own(weight) => writeln!(out, "{} {weight}", self.path)?,
+                NodeLines::Callees(nodes) => self.add(nodes),
+                NodeLines::OneWalker(walker) => self.write_one_walker(walker, out)?,
             }
         }
         Ok(())
     }
 
-    /// Puts what is below the path into order.
-    fn add(&mut self, groups: Vec<Group>) {
+    /// Adds the lines of the nodes that the path calls, in the order in which they are written.
+    fn add(&mut self, nodes: Vec<Node>) {
         if !self.path.is_empty() {
             self.path.push(';');
         }
         let (length, first) = (self.path.len(), self.pending.len());
-        for Group { text, width, walkers, .. } in groups {
+        for Node { label, cumulative, walkers, .. } in nodes {
             if let [walker] = walkers[..]
-                && self.groups.next(&mut { walker }).is_some()
+                && self.tree.next(&mut { walker }).is_some()
             {
-                self.pending.push(Pending { length, text, lines: Below::Alone(walker) });
+                self.pending.push(Pending { length, label, lines: NodeLines::OneWalker(walker) });
                 continue;
             }
-            let callees = self.groups.grow(walkers, self.scratch);
-            if let Some(figure) = ending(width, callees.iter().map(|callee| callee.width)) {
-                self.pending.push(Pending { length, text, lines: Below::Line(figure) });
+            let callees = self.tree.expand(walkers, self.scratch);
+            if let Some(weight) = self_weight(cumulative, callees.iter().map(|callee| callee.cumulative)) {
+                self.pending.push(Pending { length, label, lines: NodeLines::Own(weight) });
             }
             if !callees.is_empty() {
-                self.pending.push(Pending { length, text, lines: Below::Groups(callees) });
+                self.pending.push(Pending { length, label, lines: NodeLines::Callees(callees) });
             }
         }
         let ranks = &self.ranks;
         self.pending[first..].sort_unstable_by_key(|pending| {
-            let Ranks { line, lines } = ranks[pending.text.index()];
-            Reverse(if matches!(pending.lines, Below::Line(_)) { line } else { lines })
+            let Ranks { own, callees } = ranks[pending.label.index()];
+            Reverse(if matches!(pending.lines, NodeLines::Own(_)) { own } else { callees })
         });
     }
 
-    /// Writes what is below the path, as far as the walker stays alone.
-    fn write_alone(&mut self, mut walker: Walker, out: &mut impl Write) -> io::Result<()> {
+    /// Writes the lines below the path as long as one walker passes it.
+    fn write_one_walker(&mut self, mut walker: Walker, out: &mut impl Write) -> io::Result<()> {
         loop {
-            while let Some(text) = self.groups.next(&mut walker) {
+            while let Some(label) = self.tree.next(&mut walker) {
                 self.path.push(';');
-                self.path.push_str(&self.texts[text.index()]);
+                self.path.push_str(&self.labels[label.index()]);
             }
-            let callees: Vec<Walker> = self.groups.callees(&walker).collect();
-            if let Some(figure) = ending(walker.weight, callees.iter().map(|callee| callee.weight)) {
-                writeln!(out, "{} {figure}", self.path)?;
+            let callees: Vec<Walker> = self.tree.callees(&walker).collect();
+            let weights = callees.iter().map(|callee| self.tree.weight(callee));
+            if let Some(weight) = self_weight(self.tree.weight(&walker), weights) {
+                writeln!(out, "{} {weight}", self.path)?;
             }
             match callees[..] {
                 [] => return Ok(()),
                 [callee] => walker = callee,
                 _ => {
-                    let groups = self.groups.grow(callees, self.scratch);
-                    self.add(groups);
+                    let nodes = self.tree.expand(callees, self.scratch);
+                    self.add(nodes);
                     return Ok(());
                 }
             }
@@ -130,36 +133,29 @@ impl Lines<'_, '_> {
     }
 }
 
-/// What of a figure is of samples that end where others go on; `None` where none end.
-fn ending(all: u64, going_on: impl Iterator<Item = u64>) -> Option<u64> {
-    let going_on = going_on.fold(0, u64::saturating_add);
-    all.checked_sub(going_on).filter(|figure| *figure > 0)
-}
-
-/// A text as it stands in a line: at its end, or before what goes on.
-fn bytes(text: &[u8], goes_on: bool) -> impl Iterator<Item = u8> {
-    text.iter().copied().chain(goes_on.then_some(b';'))
-}
-
-/// Where lines come in the order of all lines, which is that of their bytes: `main.F.func1;x` comes between `main.F` and
-/// `main.F;y`.
+/// The positions of a label's lines among all lines with the same callers. Lines are in the order of their bytes, in which
+/// `main.F.func1;x` comes between `main.F` and `main.F;y`.
 #[derive(Clone, Copy, Default)]
 struct Ranks {
-    /// A line that ends in a text.
-    line: u32,
-    /// Lines that go on behind it.
-    lines: u32,
+    /// Of the line that ends with the label.
+    own: u32,
+    /// Of the lines that go on behind it.
+    callees: u32,
 }
 
-/// Those of each text.
-fn ranks(texts: &[String]) -> Vec<Ranks> {
-    let mut all: Vec<(&[u8], bool, usize)> =
-        (0..texts.len()).flat_map(|at| [false, true].map(|goes_on| (texts[at].as_bytes(), goes_on, at))).collect();
+/// The ranks of each label.
+fn ranks(labels: &[String]) -> Vec<Ranks> {
+    /// A label in a line: at its end, or before its callees.
+    fn bytes(label: &[u8], has_callees: bool) -> impl Iterator<Item = u8> {
+        label.iter().copied().chain(has_callees.then_some(b';'))
+    }
+    let both = |at: usize| [false, true].map(|has_callees| (labels[at].as_bytes(), has_callees, at));
+    let mut all: Vec<(&[u8], bool, usize)> = (0..labels.len()).flat_map(both).collect();
     all.sort_by(|a, b| bytes(a.0, a.1).cmp(bytes(b.0, b.1)));
-    let mut ranks = vec![Ranks::default(); texts.len()];
-    for (rank, (_, goes_on, at)) in (0..).zip(all) {
-        let Ranks { line, lines } = &mut ranks[at];
-        *(if goes_on { lines } else { line }) = rank;
+    let mut ranks = vec![Ranks::default(); labels.len()];
+    for (rank, (_, has_callees, at)) in (0..).zip(all) {
+        let Ranks { own, callees } = &mut ranks[at];
+        *(if has_callees { callees } else { own }) = rank;
     }
     ranks
 }
@@ -172,10 +168,11 @@ mod tests {
 
     use super::*;
     use crate::profile::fixture::Fixture;
+    use crate::views::By;
 
     fn folded(fixture: &Fixture) -> String {
         let mut out = Vec::new();
-        write(&fixture.profile, &mut out).unwrap();
+        write(&View::new(fixture.profile.clone(), By::Process), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

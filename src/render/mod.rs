@@ -13,10 +13,9 @@ pub mod pprof;
 pub mod summary;
 pub mod text;
 
-mod groups;
 mod name;
 
-pub use name::disarm;
+pub use name::sanitize;
 
 #[cfg(test)]
 mod tests;

@@ -10,11 +10,11 @@ const UNKNOWN: &str = "[unknown]";
 /// what it does not; and U+FFFE and U+FFFF, which XML forbids. An empty name becomes `[unknown]`.
 pub(super) fn clean(name: &str) -> Cow<'_, str> {
     let name = name.trim();
-    if name.is_empty() { Cow::Borrowed(UNKNOWN) } else { disarm(name) }
+    if name.is_empty() { Cow::Borrowed(UNKNOWN) } else { sanitize(name) }
 }
 
 /// One line of text without the characters that [`clean`] takes out of names.
-pub fn disarm(text: &str) -> Cow<'_, str> {
+pub fn sanitize(text: &str) -> Cow<'_, str> {
     if text.chars().any(|c| replacement(c).is_some()) {
         Cow::Owned(text.chars().map(|c| replacement(c).unwrap_or(c)).collect())
     } else {

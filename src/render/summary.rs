@@ -37,7 +37,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::profile::{FunctionRow, Grade, Origin, PathRow, Profile, Quality, Top, Unit};
+use crate::profile::{Grade, Origin, Profile, Quality, Unit};
+use crate::views::{FunctionRow, PathRow, Top, View};
 
 /// The number of this format.
 pub const SCHEMA: u32 = 1;
@@ -47,8 +48,8 @@ pub const SCHEMA: u32 = 1;
 pub const FUNCTIONS: usize = 50;
 
 /// Writes the summary of a profile.
-pub fn write(profile: &Profile, quality: &Quality, title: &str, out: &mut dyn Write) -> io::Result<()> {
-    let mut text = serde_json::to_string_pretty(&Summary::of(profile, quality, title))?;
+pub fn write(view: &View, quality: &Quality, title: &str, out: &mut dyn Write) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(&Summary::new(view, quality, title))?;
     text.push('\n');
     out.write_all(text.as_bytes())?;
     out.flush()
@@ -112,8 +113,8 @@ struct Verdict<'a> {
 }
 
 impl<'a> Summary<'a> {
-    fn of(profile: &'a Profile, quality: &'a Quality, title: &'a str) -> Self {
-        let top = Top::of(profile);
+    fn new(view: &'a View, quality: &'a Quality, title: &'a str) -> Self {
+        let (profile, top) = (view.profile(), view.top());
         let (grade, reasons) = quality.verdict();
         let function = |row: &FunctionRow| {
             let function = profile.function(row.function);
@@ -130,7 +131,7 @@ impl<'a> Summary<'a> {
             }
         };
         let step = |row: &PathRow| {
-            let function = profile.function(row.frame.function);
+            let function = profile.function(row.function);
             let (display, origin) = (profile.str(function.display), function.origin);
             Step { display, origin, weight: row.weight, percent: percent(row.weight, top.total) }
         };
@@ -145,10 +146,10 @@ impl<'a> Summary<'a> {
             duration_ns: profile.duration_ns,
             samples: profile.total_count(),
             total: top.total,
-            functions: hottest(&top).map(function).collect(),
+            functions: hottest(top).map(function).collect(),
             function_count: top.functions.len(),
             path: top.path.iter().map(step).collect(),
-            origins: origins(profile, &top),
+            origins: origins(profile, top),
             quality: Verdict { grade, summary: quality.summary(), reasons, figures: quality },
         }
     }
@@ -185,10 +186,11 @@ mod tests {
 
     use super::*;
     use crate::profile::fixture::Fixture;
+    use crate::views::By;
 
     fn summary(fixture: &Fixture, quality: &Quality) -> Value {
         let mut out = Vec::new();
-        write(&fixture.profile, quality, "app (debug)", &mut out).unwrap();
+        write(&View::new(fixture.profile.clone(), By::Process), quality, "app (debug)", &mut out).unwrap();
         serde_json::from_slice(&out).unwrap()
     }
 

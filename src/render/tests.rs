@@ -7,17 +7,22 @@ use std::io::{self, BufWriter, Write};
 
 use super::{flamegraph, folded, pprof, summary, text};
 use crate::profile::fixture::Fixture;
-use crate::profile::{Origin, Profile, Quality, StackId};
+use crate::profile::{Origin, Quality, StackId};
+use crate::views::{By, View};
 
-type Renderer = (&'static str, fn(&Profile, &mut dyn Write) -> io::Result<()>);
+type Renderer = (&'static str, fn(&View, &mut dyn Write) -> io::Result<()>);
 
 const RENDERERS: [Renderer; 5] = [
-    ("folded", |profile, out| folded::write(profile, out)),
-    ("flamegraph", |profile, out| flamegraph::write(profile, &flamegraph::Options::default(), out)),
-    ("pprof", |profile, out| pprof::write(profile, &pprof::Options::default(), out)),
-    ("summary", |profile, out| summary::write(profile, &Quality::default(), "title", out)),
-    ("text", |profile, out| text::write(profile, text::Options { columns: 80, color: true }, out)),
+    ("folded", |view, out| folded::write(view, out)),
+    ("flamegraph", |view, out| flamegraph::write(view, &flamegraph::Options::default(), out)),
+    ("pprof", |view, out| pprof::write(view.profile(), &pprof::Options::default(), out)),
+    ("summary", |view, out| summary::write(view, &Quality::default(), "title", out)),
+    ("text", |view, out| text::write(view, text::Options { columns: 80, color: true }, out)),
 ];
+
+fn view(fixture: Fixture) -> View {
+    View::new(fixture.profile, By::Process)
+}
 
 fn busy() -> Fixture {
     let mut fixture = Fixture::new();
@@ -33,13 +38,14 @@ fn busy() -> Fixture {
 #[test]
 fn full_disk_is_an_error_in_every_format() {
     for (format, write) in RENDERERS {
-        for profile in [busy().profile, Fixture::new().profile] {
+        for fixture in [busy(), Fixture::new()] {
+            let view = view(fixture);
             // Smaller than the buffer, so that nothing fails before the flush.
             let mut out = BufWriter::with_capacity(1 << 20, File::options().write(true).open("/dev/full").unwrap());
-            let result = write(&profile, &mut out);
+            let result = write(&view, &mut out);
             let (file, _) = out.into_parts();
             drop(file);
-            if format == "folded" && profile.samples().is_empty() {
+            if format == "folded" && view.profile().samples().is_empty() {
                 continue; // writes nothing
             }
             let error = result.expect_err(format);
@@ -52,8 +58,8 @@ fn full_disk_is_an_error_in_every_format() {
 fn same_profile_gives_same_bytes() {
     for (format, write) in RENDERERS {
         let (mut one, mut two) = (Vec::new(), Vec::new());
-        write(&busy().profile, &mut one).unwrap();
-        write(&busy().profile, &mut two).unwrap();
+        write(&view(busy()), &mut one).unwrap();
+        write(&view(busy()), &mut two).unwrap();
         assert!(one == two, "{format} differs");
     }
 }
@@ -68,9 +74,10 @@ fn hostile_names_neither_act_nor_break_lines() {
         stack = fixture.push(stack, name, Origin::Main);
         fixture.add_stack("# p;\n1 2", stack, 1);
     }
+    let view = view(fixture);
     for (format, write) in RENDERERS.into_iter().filter(|(format, _)| *format != "pprof") {
         let mut out = Vec::new();
-        write(&fixture.profile, &mut out).unwrap();
+        write(&view, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let plain = text.replace("\u{1b}[1m", "").replace("\u{1b}[2m", "").replace("\u{1b}[0m", "");
         let plain = plain.replace("\u{1b}[35m", "");
@@ -79,7 +86,7 @@ fn hostile_names_neither_act_nor_break_lines() {
         assert!(format != "flamegraph" || !plain.contains("<script>alert"), "{format} passes markup on");
     }
     let mut out = Vec::new();
-    folded::write(&fixture.profile, &mut out).unwrap();
+    folded::write(&view, &mut out).unwrap();
     let folded = String::from_utf8(out).unwrap();
     assert_eq!(folded.lines().count(), 9);
     assert_eq!(folded.lines().nth(1), Some("#_p:_1_2;<script>alert(1)</script>;a:b c 1"));

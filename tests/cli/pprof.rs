@@ -63,6 +63,29 @@ fn every_format_of_a_profile_of_go() {
 }
 
 #[test]
+fn filters_choose_samples_and_frames() {
+    let project = profiles();
+    let folded = |args: &[&str]| {
+        let args = args.join("' '");
+        let run = project.shell(&format!("$goflame report cpu.pb.gz -f folded '{args}'")).run();
+        let lines: Vec<String> = run.code(0).stdout.lines().map(str::to_owned).collect();
+        lines
+    };
+    let all = folded(&["-q"]);
+    let (computing, others): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|line| line.contains("main.compute"));
+    assert!(!computing.is_empty(), "{all:?}");
+    assert_eq!(folded(&["--focus", "^main\\.compute$"]), computing);
+    assert_eq!(folded(&["--ignore", "^main\\.compute$"]), others);
+    assert!(folded(&["--hide", "^main\\.compute$"]).iter().all(|line| !line.contains("main.compute;")));
+    let shown = folded(&["--show", "^main\\."]);
+    assert!(!shown.is_empty() && shown.iter().all(|line| !line.contains("runtime.")), "{shown:?}");
+    assert_eq!(folded(&["--tag-focus", "thread=never"]), [""; 0]);
+
+    let bad = project.goflame(["report", "cpu.pb.gz", "--focus", "main.("]).run();
+    bad.code(2).stderr_has("error: invalid value 'main.(' for '--focus <REGEX>'[..]");
+}
+
+#[test]
 fn one_of_several_sample_types() {
     let project = profiles();
     let report = |args: &[&str]| {

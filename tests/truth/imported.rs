@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
-use goflame::profile::{FunctionRow, Top};
+use goflame::views::{By, FunctionRow, View};
 use goflame::{pprof, render};
 use serde_json::Value;
 
@@ -49,7 +49,8 @@ fn compare(project: &Project, name: &str, sample_type: &str, unit: &str) {
     }
     // A summary lists the hottest; the table is of all.
     let profile = pprof::read(&fs::read(file).unwrap(), Some(sample_type)).unwrap().profile;
-    let rows = Top::of(&profile).functions;
+    let view = View::new(profile, By::Process);
+    let (profile, rows) = (view.profile(), &view.top().functions);
     let name_of = |row: &FunctionRow| profile.str(profile.function(row.function).name).to_owned();
     let ours: BTreeMap<_, _> =
         rows.iter().map(|row| (name_of(row), (row.self_weight, row.cumulative_weight))).collect();

@@ -10,8 +10,8 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::Format;
 use crate::pipeline::{self, Observer, ReportOptions, Reported, Source};
-use crate::profile::By;
 use crate::render;
+use crate::views::By;
 
 pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let path = project.path(&args.source);
@@ -20,8 +20,14 @@ pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Te
     } else {
         Source::Run { archive: project.archive()?, query: args.source.clone() }
     };
-    let wanted = ReportOptions { title: args.title.as_deref(), sample_type: args.sample_type.as_deref() };
-    let mut reported = pipeline::report(&source, wanted, terminal)?;
+    let by = args.by.map(By::from);
+    let wanted = ReportOptions {
+        title: args.title.as_deref(),
+        sample_type: args.sample_type.as_deref(),
+        filters: args.filter.filters(),
+        by: by.unwrap_or_default(),
+    };
+    let reported = pipeline::report(&source, &wanted, terminal)?;
     if let Some(types) = reported.sample_types.as_ref().filter(|types| !types.others.is_empty()) {
         terminal.step("Showing", &format!("{}; `--sample-type` takes {} too", types.shown, types.others.join(", ")));
     }
@@ -29,11 +35,6 @@ pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Te
         terminal.warn(note);
     }
     let format = args.format.map(Format::from);
-    let by = args.by.map(By::from);
-    // pprof files and summaries hold everything that stacks can be divided by.
-    if let (Some(by), Some(Format::Svg | Format::Folded) | None) = (by, format) {
-        reported.profile.divide(by);
-    }
     // A recording's stacks as text can be many times as large as the recording.
     let write = |out: &mut dyn Write| {
         if let Some(format) = format {
@@ -41,7 +42,7 @@ pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Te
         }
         if by.is_some() {
             let options = options(terminal, args.output.is_none());
-            render::text::write_groups(&reported.profile, options, out)?;
+            render::text::write_groups(&reported.view, options, out)?;
         }
         out.write_all(&tables(&reported, terminal, args.output.is_none())?)
     };
@@ -66,7 +67,7 @@ fn looks_like_a_path(text: &str) -> bool {
 /// The hot functions and the hot path.
 pub(super) fn tables(reported: &Reported, terminal: &Terminal, for_terminal: bool) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    render::text::write(&reported.profile, options(terminal, for_terminal), &mut bytes)?;
+    render::text::write(&reported.view, options(terminal, for_terminal), &mut bytes)?;
     Ok(bytes)
 }
 

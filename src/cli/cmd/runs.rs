@@ -11,7 +11,7 @@ use crate::cli::args::Runs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::pipeline::{Error, Manifest, Observer};
-use crate::render::disarm;
+use crate::render::sanitize;
 
 pub(in crate::cli) fn runs(project: &Project<'_>, args: &Runs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let store = Store::open_existing(&project.archive()?, None).map_err(Error::from)?;
@@ -57,7 +57,7 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
             Err(damage) => format!("damaged: {damage}"),
         };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{:<width$}  {}", entry.id.as_str(), disarm(&about));
+        let _ = writeln!(text, "{:<width$}  {}", entry.id.as_str(), sanitize(&about));
     }
     for partial in store.partials()? {
         terminal.remark(&format!("not completed: {}", partial.dir.display()));
@@ -97,7 +97,7 @@ fn show(store: &Store, query: &str, as_json: bool) -> Result<String, archive::Er
     ];
     let mut text = String::new();
     for (name, value) in rows {
-        let _ = writeln!(text, "{name:>10}  {}", disarm(&value));
+        let _ = writeln!(text, "{name:>10}  {}", sanitize(&value));
     }
     Ok(text)
 }

@@ -10,8 +10,9 @@ use super::legend;
 use super::measure::Measure;
 use super::palette::Palette;
 use super::tree::Tree;
-use crate::profile::{Profile, grouped};
+use crate::profile::grouped;
 use crate::render::name;
+use crate::views::View;
 
 /// What stands around the frames.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,16 +31,16 @@ pub struct Options {
 /// with one display name and one origin are one frame. Siblings are in order of name, so that two
 /// graphs of one program can be laid side by side. At most 8 000 frames are drawn, the
 /// widest; if there are more, the subtitle says so.
-pub fn write(profile: &Profile, options: &Options, out: &mut dyn Write) -> io::Result<()> {
-    let measure = Measure::of(profile);
-    let tree = Tree::of(profile, &measure);
+pub fn write(view: &View, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+    let measure = Measure::new(view);
+    let tree = Tree::new(view, &measure);
     let svg = if tree.total() == 0 { legend::empty(&options.title) } else { draw(&tree, &measure, options)? };
     out.write_all(svg.as_bytes())?;
     out.flush()
 }
 
 fn draw(tree: &Tree, measure: &Measure, options: &Options) -> io::Result<String> {
-    let palette = Palette::of(tree);
+    let palette = Palette::new(tree);
     let mut colours = palette.colours(tree);
     let mut inferno = InfernoOptions::default();
     inferno.title = name::clean(&options.title).into_owned();

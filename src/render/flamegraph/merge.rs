@@ -1,103 +1,103 @@
-//! Merges stacks by what is shown of them, from the root upwards and only as far as frames are wide enough to be seen.
+//! The part of the call tree that is wide enough to be seen, on all cores.
 //!
-//! Independent work uses the cores, and shows nowhere in what comes out.
+//! The result does not depend on how the work is divided.
 
 use rayon::prelude::*;
 
 use super::tree::ALL;
-use crate::render::groups::{Group, Groups, Part, TextId};
+use crate::views::{CallTree, LabelId, Node};
 
-/// Frames of the same name that one such frame calls, in all stacks of a process.
+/// A node of the call tree with the position of its caller.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Merged {
     pub(super) parent: usize,
-    pub(super) text: TextId,
-    pub(super) width: u64,
-    /// Whether every one of the calls was inlined.
+    pub(super) label: LabelId,
+    /// Cumulative weight.
+    pub(super) cumulative: u64,
+    /// Whether the compiler inlined every one of the calls.
     pub(super) inlined: bool,
 }
 
 impl Merged {
-    fn of(group: &Group, parent: usize) -> Self {
-        Self { parent, text: group.text, width: group.width, inlined: group.inlined }
+    fn new(node: &Node, parent: usize) -> Self {
+        Self { parent, label: node.label, cumulative: node.cumulative, inlined: node.inlined }
     }
 }
 
-/// Calls within calls take stack, and where a program called itself more often than this there is little to share.
-const MOST_SHARED: usize = 128;
+/// Maximum depth at which nodes are shared among the cores: each level needs stack, and deeper nodes of a program that
+/// recurses have little work to share.
+const MAX_SHARED_DEPTH: usize = 128;
 
-/// Merges the stacks of each part above what stands for everything and is as wide as `total`. What stands above frames
-/// wider than `wide` is shared out among the cores. Callers come before their callees.
-pub(super) fn merge(groups: &Groups<'_>, parts: &[Part], total: u64, wide: u64) -> Vec<Merged> {
-    let all = Merged { parent: ALL, text: TextId::NONE, width: total, inlined: false };
-    let drawn = parts.par_iter().enumerate().filter(|(_, part)| part.width >= groups.narrowest());
-    let drawn = drawn.map(|(at, part)| grow_shared(groups, groups.of_part(at, part), wide, 0));
-    with_callees(all, drawn.collect())
+/// Expands a call tree above a root that stands for everything and weighs `total`. Callees of nodes heavier than `heavy`
+/// are shared among the cores. Callers come before their callees.
+pub(super) fn merge(tree: &CallTree<'_>, total: u64, heavy: u64) -> Vec<Merged> {
+    let all = Merged { parent: ALL, label: LabelId::NONE, cumulative: total, inlined: false };
+    let groups = tree.groups().into_par_iter().filter(|node| node.cumulative >= tree.narrowest());
+    with_callees(all, groups.map(|node| expand_shared(tree, node, heavy, 0)).collect())
 }
 
-/// As [`grow_up`], on all cores. `depth`: how many calls of itself this one is in.
-fn grow_shared(groups: &Groups<'_>, group: Group, wide: u64, depth: usize) -> Vec<Merged> {
-    if group.width <= wide || depth == MOST_SHARED {
-        return grow_up(groups, group);
+/// As [`expand_alone`], on all cores. `depth`: the depth of the node below the root.
+fn expand_shared(tree: &CallTree<'_>, node: Node, heavy: u64, depth: usize) -> Vec<Merged> {
+    if node.cumulative <= heavy || depth == MAX_SHARED_DEPTH {
+        return expand_alone(tree, node);
     }
-    let frame = Merged::of(&group, ALL);
-    let callees = groups.with_scratch(|scratch| groups.grow(group.walkers, scratch));
+    let merged = Merged::new(&node, ALL);
+    let callees = tree.with_scratch(|scratch| tree.expand(node.walkers, scratch));
     let callees = callees.into_par_iter().with_max_len(1);
-    let callees = callees.map(|callee| grow_shared(groups, callee, wide, depth + 1));
-    with_callees(frame, callees.collect())
+    let callees = callees.map(|callee| expand_shared(tree, callee, heavy, depth + 1));
+    with_callees(merged, callees.collect())
 }
 
-/// A frame and everything above it. Parents are by position among these, and the frame itself is the first.
-fn grow_up(groups: &Groups<'_>, group: Group) -> Vec<Merged> {
-    let mut nodes = vec![Merged::of(&group, ALL)];
-    let mut pending = vec![(ALL, group.walkers)];
-    groups.with_scratch(|scratch| {
+/// A node, which comes first, and everything that it calls. Parents are positions in the result.
+fn expand_alone(tree: &CallTree<'_>, node: Node) -> Vec<Merged> {
+    let mut merged = vec![Merged::new(&node, ALL)];
+    let mut pending = vec![(ALL, node.walkers)];
+    tree.with_scratch(|scratch| {
         while let Some((parent, walkers)) = pending.pop() {
-            for callee in groups.grow(walkers, scratch) {
-                let merged = Merged::of(&callee, parent);
-                pending.push((nodes.len(), callee.walkers));
-                nodes.push(merged);
+            for callee in tree.expand(walkers, scratch) {
+                merged.push(Merged::new(&callee, parent));
+                pending.push((merged.len() - 1, callee.walkers));
             }
         }
     });
-    nodes
+    merged
 }
 
-/// A frame with the trees of what it calls above it. The first of a tree is its root, and parents are by position.
-fn with_callees(frame: Merged, callees: Vec<Vec<Merged>>) -> Vec<Merged> {
-    let mut nodes = vec![frame];
+/// Puts the trees of its callees behind a node. The first of a tree is its root, and parents are positions in the tree.
+fn with_callees(node: Merged, callees: Vec<Vec<Merged>>) -> Vec<Merged> {
+    let mut merged = vec![node];
     for callee in callees {
-        let first = nodes.len();
-        nodes.extend(callee.into_iter().enumerate().map(|(at, node)| match at {
+        let first = merged.len();
+        merged.extend(callee.into_iter().enumerate().map(|(at, node)| match at {
             0 => Merged { parent: ALL, ..node },
             _ => Merged { parent: first + node.parent, ..node },
         }));
     }
-    nodes
+    merged
 }
 
 #[cfg(test)]
 mod tests {
     use super::{ALL, Merged, merge};
     use crate::profile::fixture::Fixture;
-    use crate::render::groups::{Groups, TextId, parts, walk};
+    use crate::views::{By, LabelId, Labels, Value, View};
 
-    /// The way from the root to each frame, its width, and whether all of it is inlined; sorted.
+    /// The call path to each node, its weight, and whether it is inlined; sorted.
     fn frames(nodes: &[Merged]) -> Vec<(Vec<usize>, u64, bool)> {
         let mut paths: Vec<Vec<usize>> = vec![Vec::new()];
         for node in &nodes[1..] {
             let mut path = paths[node.parent].clone();
-            path.push(node.text.index());
+            path.push(node.label.index());
             paths.push(path);
         }
-        let frames = paths.into_iter().zip(nodes).map(|(path, node)| (path, node.width, node.inlined));
+        let frames = paths.into_iter().zip(nodes).map(|(path, node)| (path, node.cumulative, node.inlined));
         let mut frames: Vec<_> = frames.collect();
         frames.sort();
         frames
     }
 
     #[test]
-    fn groups_of_any_width_give_the_same() {
+    fn the_result_does_not_depend_on_the_sharing() {
         let mut fixture = Fixture::new();
         for at in 0..600 {
             let (outer, inner) = (at % 3, at % 7);
@@ -106,21 +106,24 @@ mod tests {
             fixture.add("app", "main.main|main.f1|main.main", 2);
         }
         let profile = &fixture.profile;
-        let texts: Vec<TextId> = profile.functions().map(|(id, _)| TextId::at(id.index())).collect();
-        let (parts, total) = parts(profile, |sample| sample.count, |_| TextId::at(texts.len()));
-        let walk = walk(profile, |sample| sample.count, &parts);
-        let merged = |wide, narrowest| {
-            let nodes = merge(&Groups::new(profile, &walk, texts.clone(), narrowest), &parts, total, wide);
-            assert!(nodes.iter().enumerate().skip(1).all(|(at, node)| node.parent < at && node.width >= narrowest));
-            assert_eq!(nodes[ALL].width, 1800);
+        let functions = profile.functions().map(|(id, _)| LabelId::from_index(id.index()));
+        let functions: Vec<LabelId> = functions.collect();
+        let view = View::new(profile.clone(), By::Process);
+        let merged = |heavy, narrowest| {
+            let groups = vec![LabelId::from_index(functions.len())];
+            let tree = view.call_tree(Value::Count, narrowest, || Labels::new(groups, functions.clone()));
+            let nodes = merge(&tree, view.total(Value::Count), heavy);
+            let behind_caller = |(at, node): (usize, &Merged)| node.parent < at && node.cumulative >= narrowest;
+            assert!(nodes.iter().enumerate().skip(1).all(behind_caller));
+            assert_eq!(nodes[ALL].cumulative, 1800);
             frames(&nodes)
         };
         for narrowest in [1, 2, 90] {
             let alone = merged(u64::MAX, narrowest);
             let inlined = alone.iter().filter(|frame| frame.2).count();
             assert_eq!((alone.len() > 5, inlined > 0), (true, narrowest < 90), "{} frames", alone.len());
-            for wide in [0, 1, 100, 500] {
-                assert!(merged(wide, narrowest) == alone, "wide from {wide} on, narrowest {narrowest}");
+            for heavy in [0, 1, 100, 500] {
+                assert!(merged(heavy, narrowest) == alone, "heavy from {heavy} on, narrowest {narrowest}");
             }
         }
     }

@@ -10,7 +10,7 @@ use inferno::flamegraph::color::{Color, PaletteMap};
 
 use super::tree::{Class, OTHERS, Tree};
 use crate::profile::Origin;
-use crate::render::groups::TextId;
+use crate::views::LabelId;
 
 /// The endings that inferno does not show, after the ending that is none.
 const ENDINGS: [&str; 5] = ["", "_[k]", "_[w]", "_[i]", "_[j]"];
@@ -44,9 +44,9 @@ pub(super) struct Palette {
 }
 
 impl Palette {
-    pub(super) fn of(tree: &Tree) -> Self {
-        let mut classes: BTreeMap<&str, Vec<(Class, TextId)>> = BTreeMap::new();
-        for (id, text, class) in tree.texts() {
+    pub(super) fn new(tree: &Tree) -> Self {
+        let mut classes: BTreeMap<&str, Vec<(Class, LabelId)>> = BTreeMap::new();
+        for (id, text, class) in tree.labels() {
             classes.entry(text).or_default().push((class, id));
         }
         let mut keys = BTreeMap::new();
@@ -63,7 +63,7 @@ impl Palette {
     }
 
     /// The text of a frame as inferno gets it.
-    pub(super) fn key(&self, id: TextId) -> &str {
+    pub(super) fn key(&self, id: LabelId) -> &str {
         self.keys.get(&id.index()).map_or("", String::as_str)
     }
 
@@ -72,7 +72,7 @@ impl Palette {
         let mut map = PaletteMap::default();
         map.insert("", PROCESS);
         map.insert(OTHERS, PROCESS);
-        for (id, text, class) in tree.texts() {
+        for (id, text, class) in tree.labels() {
             let colour = match class {
                 Class::Process => PROCESS,
                 Class::Function(origin) => shade(origin_colour(origin), text),

@@ -7,6 +7,7 @@ use super::tree::MAX_FRAMES;
 use super::{Options, legend, palette, write};
 use crate::profile::fixture::Fixture;
 use crate::profile::{Event, Origin, Profile, StackId, Unit};
+use crate::views::{By, View};
 
 fn svg(profile: &Profile) -> String {
     let options = Options {
@@ -15,7 +16,7 @@ fn svg(profile: &Profile) -> String {
         notes: vec!["go build -gcflags=all=-N ---> x".to_owned(), "second-".to_owned()],
     };
     let mut out = Vec::new();
-    write(profile, &options, &mut out).unwrap();
+    write(&View::new(profile.clone(), By::Process), &options, &mut out).unwrap();
     let svg = String::from_utf8(out).unwrap();
     assert_well_formed(&svg);
     svg
@@ -120,7 +121,7 @@ fn absurd_weights_are_scaled_to_what_browsers_compute() {
     }
     let svg = svg(&fixture.profile);
     let (_, total) = svg.split_once("total_samples=\"").unwrap();
-    let total: u128 = total.split_once('"').unwrap().0.parse().unwrap();
+    let total: u64 = total.split_once('"').unwrap().0.parse().unwrap();
     assert!(total <= EXACT && total > EXACT / 2, "{total}");
 }
 

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::wire;
-use crate::profile::{Event, Frame, Location, LocationId, Mapping, MappingId, Origin, Profile, Sample, StackId, Unit};
+use crate::profile::{
+    Event, Frame, LabelValue, Location, LocationId, Mapping, MappingId, Origin, Profile, Sample, StackId, Unit,
+};
 
 /// The whole profile as one message.
 pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
@@ -50,34 +52,14 @@ pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
 }
 
 fn encode_sample(sample: &Sample, locations: &mut Locations<'_>, strings: &mut Strings) -> wire::Sample {
-    let runner = locations.profile.runner(sample.runner);
-    let process = strings.id(locations.profile.str(runner.process));
-    let number = |key, num| wire::Label { key, str: 0, num };
-    let mut label = Vec::new();
-    if process > 0 {
-        label.push(wire::Label { key: strings.id("process"), str: process, num: 0 });
-    }
-    // pprof takes a number of 0 for none, as does whoever does not know it.
-    for (key, id) in [("pid", runner.pid), ("thread", runner.tid)] {
-        if id > 0 {
-            label.push(number(strings.id(key), i64::from(id)));
+    let label = locations.profile.labels(sample).into_iter().map(|label| {
+        let key = strings.id(label.key);
+        match label.value {
+            LabelValue::Text(text) => wire::Label { key, str: strings.id(&text), num: 0 },
+            LabelValue::Number(num) => wire::Label { key, str: 0, num: signed(num) },
         }
-    }
-    label.extend(runner.cpu.map(|cpu| number(strings.id("cpu"), i64::from(cpu))));
-    if let Some(goroutine) = runner.goroutine.map(|id| locations.profile.goroutine(id)) {
-        label.push(if let Some(id) = goroutine.id {
-            number(strings.id("goroutine"), signed(id))
-        } else {
-            let address = strings.id(&format!("{:#x}", goroutine.address));
-            wire::Label { key: strings.id("g"), str: address, num: 0 }
-        });
-        for (key, text) in [("entry", goroutine.entry), ("creator", goroutine.creator)] {
-            let text = locations.profile.str(text);
-            if !text.is_empty() {
-                label.push(wire::Label { key: strings.id(key), str: strings.id(text), num: 0 });
-            }
-        }
-    }
+    });
+    let label = label.collect();
     wire::Sample {
         location_id: locations.of_stack(sample.stack),
         value: if locations.profile.event.has_count() {

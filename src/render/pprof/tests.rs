@@ -10,7 +10,8 @@ use prost::Message;
 
 use super::{Options, wire, write};
 use crate::profile::fixture::Fixture;
-use crate::profile::{Location, Profile, Top};
+use crate::profile::{Location, Profile};
+use crate::views::{By, FunctionRow, View};
 
 fn encoded(profile: &Profile) -> Vec<u8> {
     let mut out = Vec::new();
@@ -64,11 +65,11 @@ fn go_tool_agrees_with_our_table() {
         let name = words[5..].join(" ").replace(" (inline)", "");
         theirs.insert(name, (number(0), number(3)));
     }
-    let row = |row: &crate::profile::FunctionRow| {
+    let row = |row: &FunctionRow| {
         let name = profile.str(profile.function(row.function).name).to_owned();
         (name, (row.self_weight, row.cumulative_weight))
     };
-    let ours: BTreeMap<_, _> = Top::of(&profile).functions.iter().map(row).collect();
+    let ours: BTreeMap<_, _> = View::new(profile.clone(), By::Process).top().functions.iter().map(row).collect();
     assert_eq!(ours.len(), 8);
     assert_eq!(theirs, ours);
 }

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use super::amount::Amounts;
 use super::style::Styles;
-use crate::profile::{Function, GroupRow, Profile, Top, counted, grouped, percent};
+use crate::profile::{Function, Profile, counted, grouped, percent};
 use crate::render::name;
+use crate::views::{GroupRow, Top, View};
 
 /// How the report is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub struct Options {
 /// How many functions are listed.
 pub const FUNCTIONS: usize = 10;
 
-/// How many parts of a divided profile are listed.
+/// How many groups are listed.
 const GROUPS: usize = 20;
 
 /// Longer paths are cut in the middle: so many rows from the root and from the end are shown.
@@ -36,19 +37,18 @@ const MIN_NAME: usize = 24;
 const GAP: &str = "  ";
 
 /// Writes the report. An empty profile gives a line that says so.
-pub fn write(profile: &Profile, options: Options, out: &mut dyn Write) -> io::Result<()> {
-    let report = Report::new(profile, Top::of(profile), options);
+pub fn write(view: &View, options: Options, out: &mut dyn Write) -> io::Result<()> {
+    let report = Report::new(view, options);
     out.write_all(report.text().as_bytes())?;
     out.flush()
 }
 
-/// Writes a table of the parts that a profile is divided into, the heaviest first. An empty profile gives none.
-pub fn write_groups(profile: &Profile, options: Options, out: &mut dyn Write) -> io::Result<()> {
-    let top = Top { functions: Vec::new(), path: Vec::new(), total: profile.total_weight() };
-    let report = Report::new(profile, top, options);
-    let groups = profile.groups();
+/// Writes a table of the groups of a profile, the heaviest first. An empty profile gives none.
+pub fn write_groups(view: &View, options: Options, out: &mut dyn Write) -> io::Result<()> {
+    let report = Report::new(view, options);
+    let groups = view.grouping().rows(view.profile());
     let row = |group: &GroupRow| {
-        let label = Label::Note(name::clean(profile.str(group.name)).into_owned());
+        let label = Label::Note(name::clean(&group.name).into_owned());
         Row { cells: report.weight(group.weight), indent: String::new(), label }
     };
     let mut rows: Vec<_> = groups.iter().take(GROUPS).map(row).collect();
@@ -66,7 +66,7 @@ pub fn write_groups(profile: &Profile, options: Options, out: &mut dyn Write) ->
 
 struct Report<'a> {
     profile: &'a Profile,
-    top: Top,
+    top: &'a Top,
     amounts: Amounts,
     columns: usize,
     styles: Styles,
@@ -89,7 +89,8 @@ enum Label<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(profile: &'a Profile, top: Top, options: Options) -> Self {
+    fn new(view: &'a View, options: Options) -> Self {
+        let (profile, top) = (view.profile(), view.top());
         let amounts = Amounts::of(profile.event.unit, top.total);
         let (columns, styles) = (options.columns.max(MIN_COLUMNS), Styles::new(options.color));
         Self { profile, top, amounts, columns, styles }
@@ -116,7 +117,7 @@ impl Report<'_> {
         let measured = name::clean(&self.profile.event.name);
         let total = self.amounts.format(self.top.total);
         match counted(self.profile) {
-            Some(counted) => format!("{}, {total} of {measured}", name::disarm(&counted)),
+            Some(counted) => format!("{}, {total} of {measured}", name::sanitize(&counted)),
             None => format!("{total} {measured}"),
         }
     }
@@ -156,7 +157,7 @@ impl Report<'_> {
         // A function that calls itself is one row.
         let mut calls: Vec<(&Function, u64, usize)> = Vec::new();
         for row in &self.top.path {
-            let function = self.profile.function(row.frame.function);
+            let function = self.profile.function(row.function);
             match calls.last_mut() {
                 Some((before, _, times)) if *before == function => *times += 1,
                 _ => calls.push((function, row.weight, 1)),

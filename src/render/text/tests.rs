@@ -4,10 +4,11 @@ use super::report::{MIN_COLUMNS, PATH_ENDS};
 use super::{Options, write};
 use crate::profile::fixture::Fixture;
 use crate::render::name;
+use crate::views::{By, View};
 
 fn report(fixture: &Fixture, columns: usize, color: bool) -> String {
     let mut out = Vec::new();
-    write(&fixture.profile, Options { columns, color }, &mut out).unwrap();
+    write(&View::new(fixture.profile.clone(), By::Process), Options { columns, color }, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

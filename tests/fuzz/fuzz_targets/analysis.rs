@@ -4,8 +4,8 @@
 
 use goflame::analyse::{ImageBytes, Images, Options, analyse};
 use goflame::perfdata::PerfData;
-use goflame::profile::By;
 use goflame::render;
+use goflame::views::{By, View};
 use libfuzzer_sys::fuzz_target;
 
 struct NoFiles;
@@ -20,12 +20,12 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(data) = PerfData::parse(bytes) else { return };
     let kernel = |_: &[u64]| Err("no symbols".to_owned());
     let Ok(analysis) = analyse(data, &NoFiles, kernel, &Options::default()) else { return };
-    let mut profile = analysis.profile;
+    let profile = analysis.profile;
     assert_eq!(Some(profile.total_count()), analysis.quality.samples);
-    render::folded::write(&profile, &mut std::io::sink()).unwrap();
+    let (by_process, by_goroutine) = (View::new(profile.clone(), By::Process), View::new(profile.clone(), By::Goroutine));
+    render::folded::write(&by_process, &mut std::io::sink()).unwrap();
     render::pprof::write(&profile, &render::pprof::Options::default(), &mut std::io::sink()).unwrap();
-    render::summary::write(&profile, &analysis.quality, "fuzz", &mut std::io::sink()).unwrap();
-    profile.divide(By::Goroutine);
+    render::summary::write(&by_process, &analysis.quality, "fuzz", &mut std::io::sink()).unwrap();
     let options = render::flamegraph::Options::default();
-    render::flamegraph::write(&profile, &options, &mut std::io::sink()).unwrap();
+    render::flamegraph::write(&by_goroutine, &options, &mut std::io::sink()).unwrap();
 });

@@ -9,7 +9,7 @@ use std::io::{Write, sink};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use goflame::profile::By;
+use goflame::views::{By, View};
 use goflame::{pprof, render};
 use libfuzzer_sys::fuzz_target;
 
@@ -37,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
     let sample_type = ["samples", "0", "1"].get(usize::from(choices >> 2 & 3)).copied();
     let _ = pprof::is_pprof(&profile);
     let Ok(read) = pprof::read(&profile, sample_type) else { return };
-    let (mut profile, quality) = (read.profile, read.quality);
+    let (profile, quality) = (read.profile, read.quality);
     assert!(profile.stack_count() <= (rest.len() + TABLES.len()) * 8 + 1, "more stacks than the bytes justify");
     if profile.event.is_sampled() {
         assert_eq!(quality.samples, Some(profile.total_count()));
@@ -53,9 +53,9 @@ fuzz_target!(|bytes: &[u8]| {
             (profile.total_count(), profile.total_weight())
         );
     }
-    render::folded::write(&profile, &mut sink()).unwrap();
-    render::summary::write(&profile, &quality, "fuzz", &mut sink()).unwrap();
-    render::text::write(&profile, render::text::Options { columns: 80, color: false }, &mut sink()).unwrap();
-    profile.divide(By::Goroutine);
-    render::flamegraph::write(&profile, &render::flamegraph::Options::default(), &mut sink()).unwrap();
+    let (by_process, by_goroutine) = (View::new(profile.clone(), By::Process), View::new(profile, By::Goroutine));
+    render::folded::write(&by_process, &mut sink()).unwrap();
+    render::summary::write(&by_process, &quality, "fuzz", &mut sink()).unwrap();
+    render::text::write(&by_process, render::text::Options { columns: 80, color: false }, &mut sink()).unwrap();
+    render::flamegraph::write(&by_goroutine, &render::flamegraph::Options::default(), &mut sink()).unwrap();
 });

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use super::goflame;
 use crate::doctor::{RepairPlan, Status, Verdict, summary_line};
 use crate::pipeline::Checkup;
-use crate::render::disarm;
+use crate::render::sanitize;
 
 /// Where the ids begin: behind the status.
 const INDENT: usize = 11;
@@ -72,7 +72,7 @@ fn repairs(plan: &RepairPlan, bold: Style, dim: Style) -> String {
     for by_hand in &plan.by_hand {
         let mut remark = if by_hand.on_host { " (on the host of this container)".to_owned() } else { String::new() };
         if let Some(why) = &by_hand.why {
-            let _ = write!(remark, "; {}", disarm(why));
+            let _ = write!(remark, "; {}", sanitize(why));
         }
         command(&by_hand.ids.join(", "), &by_hand.command, &remark);
     }
@@ -96,7 +96,7 @@ fn word(status: Status) -> (&'static str, Style) {
 /// Breaks a text at blanks; a word that is longer than a line is cut.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let width = width.max(16);
-    let text = disarm(text);
+    let text = sanitize(text);
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
     for word in text.split_whitespace() {

@@ -1,9 +1,10 @@
 //! The hottest functions and the hottest call path of a profile.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
-use super::{Frame, FunctionId, Profile, StackId, Walk, Walker};
+use super::tree::{LabelId, Labels, self_weight};
+use super::view::{Value, View};
+use crate::profile::{FunctionId, Profile, StackId};
 
 /// One line of the table of hot functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,58 +20,59 @@ pub struct FunctionRow {
 /// One step of the hottest call path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathRow {
-    /// The function, and of all lines in it that the path passes through, the heaviest.
-    pub frame: Frame,
+    /// The function.
+    pub function: FunctionId,
     /// Weight of the samples that pass through this path.
     pub weight: u64,
 }
 
-/// What a profile says at a glance.
+/// The summary of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Top {
     /// Every function that samples passed through, by self weight, then cumulative weight, then name.
     pub functions: Vec<FunctionRow>,
     /// From the root, the heaviest callee at each step, down to where the time is spent: the path ends at a
-    /// function that keeps at least as much for itself as its heaviest callee gets, or whose heaviest
-    /// callee gets less than [`Top::PATH_SHARE`] of the total. Places in one function are one step.
+    /// function whose self weight is at least the weight of its heaviest callee, or whose heaviest
+    /// callee has less than 1/[`Top::PATH_SHARE`] of the total. All lines of one function are one step.
     pub path: Vec<PathRow>,
     /// Sum of all weights.
     pub total: u64,
 }
 
 impl Top {
-    /// A step with less than one part in so many of the total is too light to be called hot.
+    /// A step with less than 1/20 of the total is too light to be called hot.
     pub const PATH_SHARE: u64 = 20;
 
-    /// Counts a profile.
-    pub fn of(profile: &Profile) -> Self {
-        let mut weights = vec![0; profile.stack_count()];
-        for sample in profile.samples() {
-            add(&mut weights[sample.stack.index()], sample.weight);
-        }
-        let stacks = profile.stacks.ids().map(|stack| (stack, weights[stack.index()]));
-        let stacks: Vec<(StackId, u64)> = stacks.filter(|(_, weight)| *weight > 0).collect();
-        let total = profile.total_weight();
-        Self { functions: functions(profile, &stacks), path: path(profile, &stacks, total), total }
+    pub(super) fn new(view: &View) -> Self {
+        let total = view.profile().total_weight();
+        Self { functions: functions(view.profile()), path: path(view, total), total }
     }
 }
 
-fn functions(profile: &Profile, stacks: &[(StackId, u64)]) -> Vec<FunctionRow> {
+fn functions(profile: &Profile) -> Vec<FunctionRow> {
+    let mut weights = vec![0; profile.stack_count()];
+    for sample in profile.samples() {
+        add(&mut weights[sample.stack.index()], sample.weight);
+    }
     let mut rows: Vec<_> = profile
         .functions()
         .map(|(function, _)| FunctionRow { function, self_weight: 0, cumulative_weight: 0 })
         .collect();
-    // The stack that each function was counted in last: a recursive call is counted once.
+    // By function: the stack that it was counted in last, so that recursion is counted once.
     let mut counted = vec![StackId::EMPTY; rows.len()];
-    for (stack, weight) in stacks {
+    for stack in profile.stacks().ids() {
+        let weight = weights[stack.index()];
+        if weight == 0 {
+            continue;
+        }
         let mut is_leaf = true;
-        for frame in profile.frames_leaf_first(*stack) {
+        for frame in profile.frames_leaf_first(stack) {
             let at = frame.function.index();
             if std::mem::replace(&mut is_leaf, false) {
-                add(&mut rows[at].self_weight, *weight);
+                add(&mut rows[at].self_weight, weight);
             }
-            if std::mem::replace(&mut counted[at], *stack) != *stack {
-                add(&mut rows[at].cumulative_weight, *weight);
+            if std::mem::replace(&mut counted[at], stack) != stack {
+                add(&mut rows[at].cumulative_weight, weight);
             }
         }
     }
@@ -81,52 +83,44 @@ fn functions(profile: &Profile, stacks: &[(StackId, u64)]) -> Vec<FunctionRow> {
     rows
 }
 
-fn path(profile: &Profile, stacks: &[(StackId, u64)], total: u64) -> Vec<PathRow> {
-    let walk = Walk::of(profile, [stacks.iter().copied()]);
+fn path(view: &View, total: u64) -> Vec<PathRow> {
+    let profile = view.profile();
+    let functions: Vec<FunctionId> = profile.functions().map(|(function, _)| function).collect();
+    let tree = view.call_tree(Value::Weight, 1, || {
+        // All groups are one root, and every function has a label of its own.
+        let groups = vec![LabelId::NONE; view.grouping().names().len()];
+        Labels::new(groups, functions.iter().map(|function| LabelId::from_index(function.index())).collect())
+    });
     let mut path: Vec<PathRow> = Vec::new();
-    let mut walkers: Vec<Walker> = walk.roots(0).collect();
-    loop {
-        let mut by_function: BTreeMap<FunctionId, Step> = BTreeMap::new();
-        let mut passed_on = 0;
-        while let Some(mut walker) = walkers.pop() {
-            let Some((frame, _)) = walk.step(&mut walker) else {
-                walkers.extend(walk.callees(&walker));
-                continue;
+    tree.with_scratch(|scratch| {
+        let Some(mut node) = tree.groups().pop() else { return };
+        loop {
+            let callees = tree.expand(node.walkers, scratch);
+            // The root stands for no function: samples without frames are not its self weight.
+            let own = match path.last() {
+                Some(_) => self_weight(node.cumulative, callees.iter().map(|callee| callee.cumulative)).unwrap_or(0),
+                None => 0,
             };
-            let step = by_function.entry(frame.function).or_default();
-            add(&mut step.weight, walker.weight);
-            add(step.lines.entry(frame.line).or_default(), walker.weight);
-            add(&mut passed_on, walker.weight);
-            step.walkers.push(walker);
+            let heaviest = callees.into_iter().min_by_key(|callee| {
+                let function = functions[callee.label.index()];
+                (Reverse(callee.cumulative), name(profile, function), function)
+            });
+            let Some(callee) = heaviest else { return };
+            if callee.cumulative <= own || callee.cumulative < total.div_ceil(Top::PATH_SHARE) {
+                return;
+            }
+            path.push(PathRow { function: functions[callee.label.index()], weight: callee.cumulative });
+            node = callee;
         }
-        let heaviest = by_function
-            .into_iter()
-            .min_by_key(|(function, step)| (Reverse(step.weight), name(profile, *function), *function));
-        let Some((function, step)) = heaviest else { return path };
-        let own = path.last().map_or(0, |row| row.weight.saturating_sub(passed_on));
-        if step.weight <= own || step.weight < total.div_ceil(Top::PATH_SHARE) {
-            return path;
-        }
-        let line = step.lines.iter().min_by_key(|(line, weight)| (Reverse(**weight), **line));
-        let frame = Frame { function, line: line.map_or(0, |(line, _)| *line) };
-        path.push(PathRow { frame, weight: step.weight });
-        walkers = step.walkers;
-    }
-}
-
-/// A function that may be the next step of the path, with the stacks that pass through it there.
-#[derive(Default)]
-struct Step {
-    weight: u64,
-    lines: BTreeMap<u32, u64>,
-    walkers: Vec<Walker>,
+    });
+    path
 }
 
 fn name(profile: &Profile, function: FunctionId) -> &str {
     profile.str(profile.function(function).name)
 }
 
-/// Weights come from files, so that their sum may be anything.
+/// Weights come from files, so that their sum may exceed 64 bits.
 fn add(sum: &mut u64, weight: u64) {
     *sum = sum.saturating_add(weight);
 }
@@ -135,6 +129,11 @@ fn add(sum: &mut u64, weight: u64) {
 mod tests {
     use super::*;
     use crate::profile::fixture::Fixture;
+    use crate::views::By;
+
+    fn top(fixture: &Fixture) -> Top {
+        View::new(fixture.profile.clone(), By::Process).top().clone()
+    }
 
     /// (display name, self, cumulative) in samples.
     fn rows(fixture: &Fixture) -> Vec<(String, u64, u64)> {
@@ -143,15 +142,15 @@ mod tests {
             let name = profile.str(profile.function(row.function).display).to_owned();
             (name, row.self_weight / fixture.period, row.cumulative_weight / fixture.period)
         };
-        Top::of(profile).functions.iter().map(row).collect()
+        top(fixture).functions.iter().map(row).collect()
     }
 
     fn path(fixture: &Fixture) -> Vec<(String, u64)> {
         let profile = &fixture.profile;
         let row = |row: &PathRow| {
-            (profile.str(profile.function(row.frame.function).display).to_owned(), row.weight / fixture.period)
+            (profile.str(profile.function(row.function).display).to_owned(), row.weight / fixture.period)
         };
-        Top::of(profile).path.iter().map(row).collect()
+        top(fixture).path.iter().map(row).collect()
     }
 
     fn owned<const N: usize>(rows: [(&str, u64); N]) -> Vec<(String, u64)> {
@@ -188,7 +187,7 @@ mod tests {
     #[test]
     fn path_leads_to_where_the_time_is_spent() {
         let mut fixture = Fixture::new();
-        // Two places in main.run are one step, though main.other is heavier than either.
+        // Two lines of main.run are one step, though main.other is heavier than either.
         fixture.add("app", "runtime.goexit|main.main|main.run:10|main.hot", 30);
         fixture.add("app", "runtime.goexit|main.main|main.run:11|main.hot|main.inner", 19);
         fixture.add("app", "runtime.goexit|main.main|main.run:11|main.hot", 21);
@@ -196,8 +195,6 @@ mod tests {
         fixture.add("app", "runtime.mstart|runtime.gc", 60);
         let steps = [("runtime.goexit", 115), ("main.main", 115), ("main.run", 70), ("main.hot", 70)];
         assert_eq!(path(&fixture), owned(steps), "main.hot keeps 51 and main.inner gets 19");
-        let profile = &fixture.profile;
-        assert_eq!(Top::of(profile).path[2].frame.line, 11, "the heavier of the two places stands for the step");
     }
 
     #[test]
@@ -227,8 +224,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_of_nothing() {
-        let top = Top::of(&Fixture::new().profile);
+    fn an_empty_profile_has_no_rows() {
+        let top = top(&Fixture::new());
         assert_eq!(top, Top { functions: vec![], path: vec![], total: 0 });
     }
 
@@ -238,7 +235,7 @@ mod tests {
         fixture.period = u64::MAX;
         fixture.add("app", "main.main|main.a", 1);
         fixture.add("app", "main.main|main.b", 1);
-        let top = Top::of(&fixture.profile);
+        let top = top(&fixture);
         assert_eq!(top.total, u64::MAX);
         assert_eq!(top.path.len(), 2, "{:?}", top.path);
     }

@@ -1,0 +1,171 @@
+//! Filters: which samples and which frames of a profile are shown, as pprof's options of the same names.
+
+use regex::Regex;
+
+use crate::profile::{Frame, Function, Profile, Sample};
+
+/// What to show of a profile. The default shows everything.
+#[derive(Debug, Clone, Default)]
+pub struct Filters {
+    /// Only samples with a matching frame on their stack.
+    pub focus: Option<Regex>,
+    /// No samples with a matching frame on their stack.
+    pub ignore: Option<Regex>,
+    /// No matching frames.
+    pub hide: Option<Regex>,
+    /// Only matching frames.
+    pub show: Option<Regex>,
+    /// Only samples with a matching label.
+    pub tag_focus: Option<Tag>,
+    /// No samples with a matching label.
+    pub tag_ignore: Option<Tag>,
+}
+
+/// A pattern for the labels of samples.
+#[derive(Debug, Clone)]
+pub struct Tag {
+    /// The label; `None`: any.
+    key: Option<String>,
+    value: Regex,
+}
+
+impl Tag {
+    /// Parses `KEY=REGEX`, or `REGEX` for the value of any label.
+    pub fn parse(text: &str) -> Result<Self, regex::Error> {
+        match text.split_once('=') {
+            Some((key, value)) => Ok(Self { key: Some(key.to_owned()), value: Regex::new(value)? }),
+            None => Ok(Self { key: None, value: Regex::new(text)? }),
+        }
+    }
+
+    fn matches(&self, profile: &Profile, sample: &Sample) -> bool {
+        let key = |key: &str| self.key.as_ref().is_none_or(|wanted| wanted == key);
+        profile.labels(sample).iter().any(|label| key(label.key) && self.value.is_match(&label.value.to_string()))
+    }
+}
+
+impl Filters {
+    /// Whether everything is shown.
+    pub fn is_empty(&self) -> bool {
+        let Self { focus, ignore, hide, show, tag_focus, tag_ignore } = self;
+        [focus, ignore, hide, show].iter().all(|pattern| pattern.is_none())
+            && tag_focus.is_none()
+            && tag_ignore.is_none()
+    }
+
+    /// Takes out of a profile what is not shown. Samples are chosen by all of their frames, hidden ones included; a
+    /// sample of which no frame is left goes too.
+    #[must_use]
+    pub fn apply(&self, mut profile: Profile) -> Profile {
+        if self.is_empty() {
+            return profile;
+        }
+        let [focus, ignore, hide, show] =
+            [&self.focus, &self.ignore, &self.hide, &self.show].map(|pattern| matching(&profile, pattern.as_ref()));
+        let on_stack = |matching: Vec<bool>| profile.stacks_with(|frame| matching[frame.function.index()]);
+        let focus = focus.map(on_stack);
+        let ignore = ignore.map(on_stack);
+        let is_shown = |frame: &Frame| {
+            let at = frame.function.index();
+            !hide.as_ref().is_some_and(|hidden| hidden[at]) && show.as_ref().is_none_or(|shown| shown[at])
+        };
+        let left = (hide.is_some() || show.is_some()).then(|| profile.stacks_with(is_shown));
+        let samples: Vec<bool> = profile
+            .samples()
+            .iter()
+            .map(|sample| {
+                let at = sample.stack.index();
+                focus.as_ref().is_none_or(|focus| focus[at])
+                    && !ignore.as_ref().is_some_and(|ignore| ignore[at])
+                    && left.as_ref().is_none_or(|left| left[at])
+                    && self.tag_focus.as_ref().is_none_or(|tag| tag.matches(&profile, sample))
+                    && !self.tag_ignore.as_ref().is_some_and(|tag| tag.matches(&profile, sample))
+            })
+            .collect();
+        profile.retain_samples(&samples);
+        if left.is_some() {
+            profile.retain_frames(is_shown);
+        }
+        profile
+    }
+}
+
+/// By function: whether a pattern matches one of its names or its file.
+fn matching(profile: &Profile, pattern: Option<&Regex>) -> Option<Vec<bool>> {
+    let pattern = pattern?;
+    let matches = |function: &Function| {
+        [function.display, function.name, function.file].iter().any(|text| pattern.is_match(profile.str(*text)))
+    };
+    Some(profile.functions().map(|(_, function)| matches(function)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+    use crate::profile::fixture::Fixture;
+
+    fn pattern(text: &str) -> Regex {
+        Regex::new(text).unwrap()
+    }
+
+    /// Each sample that is left: its frames from the root, and its count.
+    fn left(filters: &Filters) -> Vec<(String, u64)> {
+        let mut fixture = Fixture::new();
+        fixture.add("app", "runtime.goexit|main.main|main.parse|regexp.Compile", 5);
+        fixture.add("app", "runtime.goexit|main.main|i:main.inlined|main.walk", 3);
+        fixture.add("helper", "runtime.mcall|k:schedule", 2);
+        let profile = filters.apply(fixture.profile);
+        let row = |sample: &Sample| {
+            let mut names: Vec<_> = profile
+                .frames_leaf_first(sample.stack)
+                .map(|frame| profile.str(profile.function(frame.function).display))
+                .collect();
+            names.reverse();
+            (names.join(" "), sample.count)
+        };
+        profile.samples().iter().map(row).collect()
+    }
+
+    fn owned(rows: &[(&str, u64)]) -> Vec<(String, u64)> {
+        rows.iter().map(|(stack, count)| ((*stack).to_owned(), *count)).collect()
+    }
+
+    const PARSE: (&str, u64) = ("runtime.goexit main.main main.parse regexp.Compile", 5);
+    const WALK: (&str, u64) = ("runtime.goexit main.main main.inlined main.walk", 3);
+    const HELPER: (&str, u64) = ("runtime.mcall schedule", 2);
+
+    #[test]
+    fn samples_are_chosen_by_frames_of_their_stacks() {
+        assert_eq!(left(&Filters::default()), owned(&[PARSE, WALK, HELPER]));
+        assert_eq!(left(&Filters { focus: Some(pattern("^regexp\\.")), ..Filters::default() }), owned(&[PARSE]));
+        assert_eq!(left(&Filters { ignore: Some(pattern("inlined")), ..Filters::default() }), owned(&[PARSE, HELPER]));
+        let both = Filters { focus: Some(pattern("^main")), ignore: Some(pattern("parse")), ..Filters::default() };
+        assert_eq!(left(&both), owned(&[WALK]));
+        assert_eq!(left(&Filters { focus: Some(pattern("nothing")), ..Filters::default() }), []);
+    }
+
+    #[test]
+    fn frames_are_hidden_and_samples_without_frames_go() {
+        let hide = Filters { hide: Some(pattern("^runtime|^main.inlined|schedule")), ..Filters::default() };
+        assert_eq!(left(&hide), owned(&[("main.main main.parse regexp.Compile", 5), ("main.main main.walk", 3)]));
+        let show = Filters { show: Some(pattern("^main")), hide: Some(pattern("parse")), ..Filters::default() };
+        assert_eq!(left(&show), owned(&[("main.main", 5), ("main.main main.inlined main.walk", 3)]));
+        let hidden = Filters { focus: Some(pattern("parse")), hide: Some(pattern("parse")), ..Filters::default() };
+        assert_eq!(
+            left(&hidden),
+            owned(&[("runtime.goexit main.main regexp.Compile", 5)]),
+            "hidden frames still match"
+        );
+    }
+
+    #[test]
+    fn samples_are_chosen_by_labels() {
+        let tag = |text| Tag::parse(text).unwrap();
+        assert_eq!(left(&Filters { tag_focus: Some(tag("process=^help")), ..Filters::default() }), owned(&[HELPER]));
+        assert_eq!(left(&Filters { tag_ignore: Some(tag("helper")), ..Filters::default() }), owned(&[PARSE, WALK]));
+        assert_eq!(left(&Filters { tag_focus: Some(tag("thread=9")), ..Filters::default() }), []);
+        assert!(Tag::parse("process=(").is_err());
+    }
+}

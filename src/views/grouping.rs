@@ -1,0 +1,202 @@
+//! The groups that the samples of a profile are divided into.
+
+use std::collections::HashMap;
+
+use crate::profile::{GoroutineId, Interner, Profile, Sample, StackId, StrId, Task};
+
+/// The property of a sample that decides its group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum By {
+    /// The command name of the process.
+    #[default]
+    Process,
+    /// The thread.
+    Thread,
+    /// The goroutine.
+    Goroutine,
+    /// The function that the goroutine was started with.
+    Entry,
+}
+
+/// The samples of a profile in groups.
+#[derive(Debug)]
+pub struct Grouping {
+    names: Interner<Box<str>>,
+    /// By group: positions in [`Profile::samples`].
+    samples: Vec<Vec<u32>>,
+}
+
+/// A group and what its samples add up to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRow {
+    /// The name of the group.
+    pub name: String,
+    /// Number of its samples.
+    pub count: u64,
+    /// Sum of their weights.
+    pub weight: u64,
+}
+
+/// The root of every goroutine, below the function that it was started with.
+const GOEXIT: &str = "runtime.goexit";
+
+/// The group of samples without a known goroutine: other languages, and the scheduler on a thread's own stack.
+const NO_GOROUTINE: &str = "(no goroutine)";
+
+impl Grouping {
+    /// Divides the samples of a profile.
+    pub fn new(profile: &Profile, by: By) -> Self {
+        let mut names = Interner::default();
+        let of_sample: Vec<u32> = match by {
+            By::Process | By::Thread => {
+                let name = |task: &Task| match by {
+                    By::Thread => format!("{} thread {}", profile.str(task.process), task.tid).into(),
+                    _ => Box::from(profile.str(task.process)),
+                };
+                let of_task: Vec<u32> = profile.tasks().map(|task| names.add(name(task))).collect();
+                profile.samples().iter().map(|sample| of_task[sample.task.index()]).collect()
+            }
+            By::Goroutine | By::Entry => {
+                let entries = Entries::new(profile);
+                let name = |sample| match by {
+                    By::Entry => entries.of_sample(sample).unwrap_or(NO_GOROUTINE).to_owned(),
+                    _ => entries.goroutine_name(sample),
+                };
+                profile.samples().iter().map(|sample| names.add_ref(&name(sample))).collect()
+            }
+        };
+        let mut samples = vec![Vec::new(); names.items().len()];
+        for (at, group) in (0..).zip(of_sample) {
+            samples[group as usize].push(at);
+        }
+        Self { names, samples }
+    }
+
+    /// The names of the groups.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.items().iter().map(|name| &**name)
+    }
+
+    /// The samples of each group, as positions in [`Profile::samples`].
+    pub(super) fn samples(&self) -> impl ExactSizeIterator<Item = &[u32]> {
+        self.samples.iter().map(Vec::as_slice)
+    }
+
+    /// The groups that have samples, the heaviest first.
+    pub fn rows(&self, profile: &Profile) -> Vec<GroupRow> {
+        let all = profile.samples();
+        let row = |(name, samples): (&str, &[u32])| {
+            let sum = |value: fn(&Sample) -> u64| {
+                samples.iter().map(|at| value(&all[*at as usize])).fold(0, u64::saturating_add)
+            };
+            GroupRow { name: name.to_owned(), count: sum(|sample| sample.count), weight: sum(|sample| sample.weight) }
+        };
+        let groups = self.names().zip(self.samples()).filter(|(_, samples)| !samples.is_empty());
+        let mut rows: Vec<_> = groups.map(row).collect();
+        rows.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
+        rows
+    }
+}
+
+/// The functions that goroutines were started with.
+struct Entries<'p> {
+    profile: &'p Profile,
+    of_goroutine: HashMap<GoroutineId, StrId>,
+}
+
+impl<'p> Entries<'p> {
+    /// Takes the entry of a goroutine from a stack that shows it, else from its descriptor.
+    fn new(profile: &'p Profile) -> Self {
+        let mut of_goroutine = HashMap::new();
+        for sample in profile.samples() {
+            let Some(id) = profile.task(sample.task).goroutine else { continue };
+            if let Some(entry) = entry_of_stack(profile, sample.stack) {
+                of_goroutine.entry(id).or_insert(entry);
+            }
+        }
+        for sample in profile.samples() {
+            let Some(id) = profile.task(sample.task).goroutine else { continue };
+            let described = profile.goroutine(id).entry;
+            if !profile.str(described).is_empty() {
+                of_goroutine.entry(id).or_insert(described);
+            }
+        }
+        Self { profile, of_goroutine }
+    }
+
+    fn of_sample(&self, sample: &Sample) -> Option<&'p str> {
+        let goroutine = self.profile.task(sample.task).goroutine;
+        let entry = entry_of_stack(self.profile, sample.stack).or_else(|| self.of_goroutine.get(&goroutine?).copied());
+        entry.map(|entry| self.profile.str(entry))
+    }
+
+    fn goroutine_name(&self, sample: &Sample) -> String {
+        let task = self.profile.task(sample.task);
+        let Some(id) = task.goroutine else { return NO_GOROUTINE.to_owned() };
+        let (process, goroutine) = (self.profile.str(task.process), self.profile.goroutine(id));
+        let number = goroutine.id.map_or_else(|| format!("{:#x}", goroutine.address), |id| id.to_string());
+        match self.of_goroutine.get(&id) {
+            Some(entry) => format!("{process} goroutine {number} {}", self.profile.str(*entry)),
+            None => format!("{process} goroutine {number}"),
+        }
+    }
+}
+
+/// The function above [`GOEXIT`] in a stack.
+fn entry_of_stack(profile: &Profile, stack: StackId) -> Option<StrId> {
+    let mut above = None;
+    for frame in profile.frames_leaf_first(stack) {
+        let callee = above.replace(frame);
+        if profile.str(profile.function(frame.function).name) == GOEXIT {
+            return callee.map(|entry| profile.function(entry.function).display);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{By, Grouping};
+    use crate::profile::fixture::Fixture;
+    use crate::profile::{Goroutine, Sample, Samples, Task};
+
+    /// (name, samples), the heaviest first.
+    fn groups(by: By) -> Vec<(String, u64)> {
+        let mut fixture = Fixture::new();
+        fixture.add("app", "runtime.goexit|main.worker|i:main.step|main.hot", 5);
+        fixture.add("app", "runtime.goexit|main.worker|runtime.mallocgc|k:page_fault", 3);
+        fixture.add("app", "runtime.goexit|main.other", 2);
+        fixture.add("app", "runtime.mcall|runtime.schedule", 1);
+        let none = fixture.profile.intern("");
+        let started = fixture.profile.intern("main.other");
+        let goroutines = [Some((17, none)), Some((17, none)), None, Some((18, started))];
+        let samples: Vec<Sample> = fixture.profile.samples().to_vec();
+        let mut profile = fixture.profile;
+        profile.set_samples(profile.stacks().clone(), Samples::default());
+        for (sample, goroutine) in samples.into_iter().zip(goroutines) {
+            let goroutine = goroutine.map(|(id, entry)| {
+                profile.add_goroutine(Goroutine { pid: 7, address: 0xc0, id: Some(id), entry, creator: none })
+            });
+            let task = Task { goroutine, ..*profile.task(sample.task) };
+            let task = profile.add_task(task);
+            profile.add_sample(Sample { task, ..sample });
+        }
+        let rows = Grouping::new(&profile, by).rows(&profile);
+        rows.into_iter().map(|row| (row.name, row.count)).collect()
+    }
+
+    fn owned(rows: &[(&str, u64)]) -> Vec<(String, u64)> {
+        rows.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    }
+
+    #[test]
+    fn samples_are_grouped_by_each_property() {
+        assert_eq!(groups(By::Process), owned(&[("app", 11)]));
+        assert_eq!(groups(By::Thread), owned(&[("app thread 8", 11)]));
+        assert_eq!(groups(By::Entry), owned(&[("main.worker", 8), ("main.other", 3)]));
+        assert_eq!(
+            groups(By::Goroutine),
+            owned(&[("app goroutine 17 main.worker", 8), ("(no goroutine)", 2), ("app goroutine 18 main.other", 1)])
+        );
+    }
+}
