@@ -30,10 +30,11 @@ bench: ## measure speed and overhead
 	@$(need) rust gcc go perf
 	cargo bench --locked
 
-lint: ## check formatting and lints of Rust, Go and shell
+lint: ## check formatting, lints of Rust, Go and shell, crates and documents
 	@$(need) rust gcc go shellcheck
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
+	cargo test --locked --test dependencies --test docs
 	tests/setup/check-go
 	shellcheck .ci/run tests/setup/* templates/*.sh
 

@@ -45,11 +45,11 @@ pub mod gobin;
 
 pub mod profile;
 
+pub mod views;
+
 pub mod goname;
 
 pub mod pprof;
-
-pub mod views;
 
 pub mod build;
 

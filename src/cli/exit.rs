@@ -1,4 +1,4 @@
-//! Exit codes, which are an interface: the README lists them.
+//! Exit codes, which are an interface: docs/src/outputs.md lists them.
 
 use crate::build::docker;
 use crate::pipeline::{Error, RepairError};

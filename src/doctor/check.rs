@@ -18,7 +18,7 @@ pub struct Check {
     /// Why it matters.
     pub why: &'static str,
     /// Whether `goflame run` makes it: a profile may lack something without it, or not come about at all.
-    pub(super) in_run: bool,
+    pub in_run: bool,
     pub(super) judge: Judge,
 }
 

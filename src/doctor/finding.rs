@@ -77,7 +77,7 @@ pub struct Finding {
     pub why: String,
     /// How to repair it; only on warnings and failures, and only where a command exists.
     pub fix: Option<Fix>,
-    /// Where the README explains it.
+    /// The page and the heading that explain it, from the root of goflame's repository.
     pub link: String,
 }
 
@@ -94,7 +94,7 @@ impl Finding {
             feature: check.feature,
             why: check.why.to_owned(),
             fix: None,
-            link: format!("README.md#{}", check.id),
+            link: format!("docs/src/readiness-checks.md#{}", check.id),
         }
     }
 

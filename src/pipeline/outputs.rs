@@ -37,11 +37,8 @@ pub(super) fn write(
 ) -> io::Result<()> {
     match format {
         Format::Svg => {
-            let options = render::flamegraph::Options {
-                title: caption.title.clone(),
-                subtitle: caption.subtitle.clone(),
-                notes: Vec::new(),
-            };
+            let options =
+                render::flamegraph::Options { title: caption.title.clone(), subtitle: caption.subtitle.clone() };
             render::flamegraph::write(view, &options, out)
         }
         Format::Pprof => render::pprof::write(

@@ -79,7 +79,9 @@ fn matches(pattern: &str, text: &str) -> bool {
     };
     match pattern {
         "^[a-z]+(-[a-z]+)*$" => kebab(text),
-        "^README\\.md#[a-z-]+$" => text.strip_prefix("README.md#").is_some_and(kebab),
+        "^docs/src/readiness-checks\\.md#[a-z-]+$" => {
+            text.strip_prefix("docs/src/readiness-checks.md#").is_some_and(kebab)
+        }
         "^kernel\\.[a-z_]+$" => text.strip_prefix("kernel.").is_some_and(|name| kebab(&name.replace('_', "-"))),
         _ => false,
     }
@@ -92,7 +94,7 @@ fn what_does_not_fit_is_found() {
         "summary": { "ok": 1, "info": 0, "warning": 0, "failure": 0, "skipped": 0 },
         "findings": [{
             "id": "swap", "group": "steadiness", "title": "swap", "status": "ok", "found": "none", "needed": "none",
-            "feature": "comparing runs", "why": "It costs.", "fix": null, "link": "README.md#swap"
+            "feature": "comparing runs", "why": "It costs.", "fix": null, "link": "docs/src/readiness-checks.md#swap"
         }]
     });
     assert_fits(&good);

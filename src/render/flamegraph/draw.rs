@@ -21,9 +21,16 @@ pub struct Options {
     pub title: String,
     /// The line below it, such as `997 Hz, cpu-clock, 20 134 samples, quality good`.
     pub subtitle: String,
-    /// Kept in a comment of the SVG, a line each, for whoever opens the file as text.
-    pub notes: Vec<String>,
 }
+
+/// Says in a comment of the SVG whose work each part is. XML forbids `--` in it. inferno's licence (CDDL-1.0, section 3.1)
+/// demands that people who get inferno's code are told under which licence it is and where its source is.
+pub(super) const NOTICE: &str = "
+The first style sheet and the script of this file are part of inferno 0.12.8 (src/flamegraph/svg.rs and
+src/flamegraph/flamegraph.js), unmodified, under the Common Development and Distribution License 1.0 (CDDL-1.0,
+https://opensource.org/license/cddl-1-0). Their source is the Rust crate inferno, https://github.com/jonhoo/inferno
+The legend and its style sheet are part of goflame, under MIT or Apache-2.0.
+";
 
 /// Writes a profile as a flame graph. An empty profile gives an SVG that says so.
 ///
@@ -45,7 +52,7 @@ fn draw(tree: &Tree, measure: &Measure, options: &Options) -> io::Result<String>
     let mut inferno = InfernoOptions::default();
     inferno.title = name::clean(&options.title).into_owned();
     inferno.subtitle = Some(subtitle(tree, options));
-    inferno.notes = notes(options);
+    inferno.notes = String::from(NOTICE);
     inferno.count_name.clone_from(&measure.unit);
     inferno.factor = measure.factor;
     inferno.bgcolors = Some(BackgroundColor::Flat(Color::new(255, 255, 255)));
@@ -69,21 +76,6 @@ fn subtitle(tree: &Tree, options: &Options) -> String {
         if options.subtitle.is_empty() { String::new() } else { name::clean(&options.subtitle).into_owned() };
     if tree.dropped() > 0 {
         let _ = write!(text, " (the {} widest frames)", grouped(tree.drawn() as u64));
-    }
-    text
-}
-
-/// XML forbids `--` in comments, and a `-` before their end.
-fn notes(options: &Options) -> String {
-    let mut text = String::new();
-    for note in &options.notes {
-        for c in name::clean(note).chars() {
-            if c == '-' && text.ends_with('-') {
-                text.push(' ');
-            }
-            text.push(c);
-        }
-        text.push('\n');
     }
     text
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::draw::NOTICE;
 use super::measure::EXACT;
 use super::tree::MAX_FRAMES;
 use super::{Options, legend, palette, write};
@@ -10,11 +11,7 @@ use crate::profile::{Event, Origin, Profile, StackId, Unit};
 use crate::views::{By, View};
 
 fn svg(profile: &Profile) -> String {
-    let options = Options {
-        title: "app (debug) <1>".to_owned(),
-        subtitle: "997 Hz, cpu-clock".to_owned(),
-        notes: vec!["go build -gcflags=all=-N ---> x".to_owned(), "second-".to_owned()],
-    };
+    let options = Options { title: "app (debug) <1>".to_owned(), subtitle: "997 Hz, cpu-clock".to_owned() };
     let mut out = Vec::new();
     write(&View::new(profile.clone(), By::Process), &options, &mut out).unwrap();
     let svg = String::from_utf8(out).unwrap();
@@ -241,7 +238,6 @@ fn frames_make_room_for_the_legend() {
     let order = [r#"id="subtitle""#, r#"<svg id="legend""#, r#"<g transform="translate(0,26)">"#, r#"id="details""#];
     assert!(order.map(at).is_sorted());
     assert!(svg.contains(">app (debug) &lt;1&gt;</text>"));
-    assert!(svg.contains("NOTES: go build -gcflags=all=-N - - -&gt; x\nsecond-\n-->"));
 }
 
 #[test]
@@ -256,6 +252,23 @@ fn another_layout_is_an_error_and_not_a_broken_image() {
     for svg in ["", "<svg></svg>", r#"<svg viewBox="0 0 10 10"><text id="details"></svg>"#] {
         assert_eq!(legend::add(svg, &[]).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
+}
+
+/// Before, no flame graph said that most of its text is inferno's, nor under which licence.
+#[test]
+fn every_flame_graph_names_the_licence_of_its_script() {
+    let mut fixture = Fixture::new();
+    fixture.add("app", "main.main", 1);
+    let svg = svg(&fixture.profile);
+    let (before, script) = svg.split_once("<script").unwrap();
+    assert_eq!(before.matches(NOTICE).count(), 1, "{before}");
+    assert!(script.contains("function init(evt)"), "inferno's script is in the file");
+    // A picture in the repository is a copy, too.
+    assert!(include_str!("../../../examples/webserver/flamegraph.svg").contains(NOTICE));
+    let locked = include_str!("../../../Cargo.lock");
+    let (_, version) = locked.split_once("name = \"inferno\"\nversion = \"").unwrap();
+    let (version, _) = version.split_once('"').unwrap();
+    assert!(NOTICE.contains(&format!("inferno {version} ")), "the notice names version {version}");
 }
 
 #[test]

@@ -1,0 +1,127 @@
+//! Links between the documents: each file and each heading that one names is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+use std::process::Command;
+
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+use super::{documents, read};
+
+/// The book. Only these files are in it once it is rendered.
+const BOOK: &str = "docs/src";
+
+#[derive(Default)]
+struct Document {
+    links: Vec<String>,
+    headings: Vec<String>,
+}
+
+#[test]
+fn no_link_is_dead() {
+    let paths: Vec<_> = [documents("."), documents(BOOK)].concat();
+    let documents: BTreeMap<PathBuf, Document> =
+        paths.iter().map(|path| (path.into(), Document::parse(&read(path)))).collect();
+    let mut dead = Vec::new();
+    for (path, document) in &documents {
+        for link in document.links.iter().filter(|link| !link.contains("://")) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { beside(path, file) };
+            let is_there = match documents.get(&target) {
+                Some(target) => heading.is_empty() || target.headings.iter().any(|known| known == heading),
+                None => heading.is_empty() && Path::new(env!("CARGO_MANIFEST_DIR")).join(&target).exists(),
+            };
+            let leaves_the_book = path.starts_with(BOOK) && !target.starts_with(BOOK);
+            if !is_there || leaves_the_book {
+                dead.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(documents.values().map(|document| document.links.len()).sum::<usize>() > 50, "links are found");
+    assert!(dead.is_empty(), "dead links, or links out of the book:\n  {}", dead.join("\n  "));
+}
+
+#[test]
+fn every_finding_of_the_doctor_links_to_its_heading() {
+    let output = Command::new(env!("CARGO_BIN_EXE_goflame")).args(["doctor", "--json"]).output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for finding in json["findings"].as_array().unwrap() {
+        let (page, heading) = finding["link"].as_str().unwrap().split_once('#').unwrap();
+        assert_eq!(finding["id"], heading);
+        assert!(Document::parse(&read(page)).headings.iter().any(|known| known == heading), "{finding:#}");
+    }
+}
+
+#[test]
+fn headings_of_a_document_differ() {
+    for path in [documents("."), documents(BOOK)].concat() {
+        let mut seen = BTreeSet::new();
+        // A changelog has the same headings for each version.
+        for heading in Document::parse(&read(&path)).headings.iter().filter(|_| path != "CHANGELOG.md") {
+            assert!(seen.insert(heading.clone()), "{path}: #{heading} stands for two headings");
+        }
+    }
+}
+
+#[test]
+fn the_summary_of_the_book_lists_every_page() {
+    let listed: BTreeSet<_> = Document::parse(&read("docs/src/SUMMARY.md")).links.into_iter().collect();
+    let pages: BTreeSet<_> = documents(BOOK)
+        .into_iter()
+        .map(|path| path.replace("docs/src/", ""))
+        .filter(|name| name != "SUMMARY.md")
+        .collect();
+    assert_eq!(listed, pages);
+}
+
+#[test]
+fn links_and_headings_are_read_as_browsers_read_them() {
+    let text = "# `a` & B_c!\n\n[x](y.md#z) and `[not](code.md)`\n\n```\n[not](code.md)\n```\n\n![p](q.svg)\n";
+    let document = Document::parse(text);
+    assert_eq!(document.links, ["y.md#z", "q.svg"]);
+    assert_eq!(document.headings, ["a--b_c"]);
+    assert_eq!(beside(Path::new("docs/src/a.md"), "../b.md"), Path::new("docs/b.md"));
+}
+
+impl Document {
+    fn parse(text: &str) -> Self {
+        let (mut document, mut heading) = (Self::default(), None);
+        for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
+            match event {
+                Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                    document.links.push(dest_url.into_string());
+                }
+                Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+                Event::End(TagEnd::Heading(_)) => document.headings.extend(heading.take()),
+                Event::Text(text) | Event::Code(text) => {
+                    if let Some(heading) = &mut heading {
+                        heading.extend(text.chars().filter_map(in_anchor));
+                    }
+                }
+                _ => {}
+            }
+        }
+        document
+    }
+}
+
+/// How a character of a heading stands in its anchor, on GitHub and in mdBook.
+fn in_anchor(c: char) -> Option<char> {
+    match c {
+        ' ' => Some('-'),
+        '-' | '_' => Some(c),
+        c => c.is_alphanumeric().then(|| c.to_ascii_lowercase()),
+    }
+}
+
+/// The path of a file that a document names, from the root of the repository.
+fn beside(document: &Path, file: &str) -> PathBuf {
+    let mut path = document.parent().unwrap().to_owned();
+    for component in Path::new(file).components() {
+        match component {
+            Component::ParentDir => assert!(path.pop(), "{}: {file} leaves the repository", document.display()),
+            component => path.push(component),
+        }
+    }
+    path
+}

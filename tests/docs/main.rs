@@ -1,0 +1,30 @@
+//! The documents: their links lead somewhere, their generated parts are current, and what they list is there.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+#[path = "../generated/mod.rs"]
+mod generated;
+mod links;
+mod listed;
+mod pages;
+
+use std::fs;
+use std::path::Path;
+
+/// A file of the repository.
+#[track_caller]
+pub(crate) fn read(path: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The Markdown files of a directory of the repository, as paths from its root, sorted.
+pub(crate) fn documents(dir: &str) -> Vec<String> {
+    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(dir)).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut paths: Vec<_> = names
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"))
+        .map(|name| if dir == "." { name } else { format!("{dir}/{name}") })
+        .collect();
+    paths.sort();
+    paths
+}
