@@ -1,6 +1,6 @@
 # What needs a tool installs it first (tests/setup/need), never over one that is there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint fuzz
+.PHONY: help demo test bench lint fuzz campaign
 SHELL := /bin/sh
 
 GOFLAME_SETUP ?= $(HOME)/.cache/goflame-setup
@@ -36,7 +36,11 @@ lint: ## check formatting, lints of Rust, Go and shell, crates and documents
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo test --locked --test dependencies --test docs
 	tests/setup/check-go
-	shellcheck .ci/run tests/setup/* templates/*.sh
+	shellcheck .ci/run tests/setup/* tests/campaigns/* templates/*.sh
+
+campaign: ## run the attacks of the tests thousands of times
+	@$(need) rust go
+	@set -e; for campaign in tests/campaigns/*; do "$$campaign"; done
 
 fuzz: ## feed the readers damaged input, FUZZ_SECONDS for each
 	@$(need) rust g++ cargo-fuzz

@@ -54,7 +54,7 @@ pub(super) fn config(root: &Path) -> Config {
         },
         doctor: Doctor { strict: false, ignore: Vec::new() },
         report: Report { formats: Vec::new(), title: String::new() },
-        archive: Archive { dir: root.join(".goflame"), keep: 20 },
+        archive: Archive { dir: root.join(".goflame"), keep: 20, max_bytes: None },
     }
 }
 

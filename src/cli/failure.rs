@@ -1,6 +1,7 @@
 //! What ends a command early, and the one place that prints it.
 
 use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use crate::config;
 use crate::doctor::UnknownCheck;
 use crate::fsio::FileError;
 use crate::pipeline::Error;
+use crate::process::acting_for;
 
 /// A command that failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +59,17 @@ pub(super) enum Failure {
     /// Nobody is there who could be asked.
     #[error("standard input is no terminal, so nobody can be asked")]
     NobodyToAsk,
+    /// A setuid or setgid installation.
+    #[error(
+        "goflame is installed setuid or setgid, and does not run so: it would lend its owner's rights to everybody"
+    )]
+    RunsAsAnother,
+    /// The thread that does the work cannot be started.
+    #[error("goflame cannot start a thread")]
+    Thread(#[source] io::Error),
     /// Standard output.
     #[error("cannot write to standard output")]
-    Stdout(#[source] std::io::Error),
+    Stdout(#[source] io::Error),
 }
 
 impl From<config::Error> for Failure {
@@ -73,17 +83,19 @@ impl Failure {
     pub(super) fn report(&self, terminal: &Terminal) -> ExitCode {
         match self {
             // Whoever reads our output has read enough (`goflame … | head`).
-            Self::Stdout(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            Self::Stdout(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Self::Stage(Error::NotReady(findings)) => terminal.not_ready(findings),
             Self::Stage(Error::Config(error)) => terminal.raw(&error.render(terminal.color())),
             _ => {
                 let mut causes = Vec::new();
+                let mut hints = self.hints();
                 let mut cause = self.source();
                 while let Some(error) = cause {
                     causes.push(error.to_string());
+                    hints.extend(error.downcast_ref().and_then(hint_of));
                     cause = error.source();
                 }
-                terminal.error(&self.to_string(), &causes, &self.hints());
+                terminal.error(&self.to_string(), &causes, &hints);
             }
         }
         self.code().into()
@@ -99,6 +111,11 @@ impl Failure {
                 "`goflame doctor --print-script` writes a script for whoever is root".into(),
             ],
             Self::NobodyToAsk => vec!["`--yes` answers for scripts".into()],
+            Self::RunsAsAnother => vec![
+                "`chmod u-s,g-s` the file; `setcap cap_perfmon,cap_syslog+ep` on it lets ordinary users sample the kernel"
+                    .into(),
+            ],
+            Self::Thread(_) => vec!["raise the limits on processes and memory: `ulimit -u`, `ulimit -v`".into()],
             _ => Vec::new(),
         }
     }
@@ -111,9 +128,26 @@ impl Failure {
             | Self::UnknownChecks(_)
             | Self::NobodyToAsk
             | Self::Version { .. } => exit::USAGE,
-            Self::NotRoot { .. } | Self::Declined => exit::READINESS,
+            Self::NotRoot { .. } | Self::Declined | Self::RunsAsAnother => exit::READINESS,
             Self::File(_) | Self::Changed { .. } => exit::ARCHIVE,
-            Self::Stdout(_) => exit::UNEXPECTED,
+            Self::Stdout(_) | Self::Thread(_) => exit::UNEXPECTED,
         }
+    }
+}
+
+/// Advice that holds for an error of the operating system wherever it comes from.
+fn hint_of(error: &io::Error) -> Option<String> {
+    match error.kind() {
+        ErrorKind::PermissionDenied => acting_for().map(|account| {
+            format!(
+                "under sudo, goflame uses files with the rights of {}, who called it; `sudo env -u SUDO_UID goflame` uses root's",
+                account.name
+            )
+        }),
+        // EFBIG. A file that is too large to be read has this kind too, but no number.
+        ErrorKind::FileTooLarge if error.raw_os_error().is_some() => {
+            Some("raise the limit on the size of files: `ulimit -f`".into())
+        }
+        _ => None,
     }
 }

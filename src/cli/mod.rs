@@ -9,18 +9,28 @@ mod output;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::panic::resume_unwind;
 use std::process::ExitCode;
+use std::thread;
 
 use clap::Parser;
 
 use crate::pipeline;
+use crate::process::{report_file_size_limit, runs_as_another};
 use crate::record::{GATE, SUPERVISE, run_gate, run_supervisor};
 use args::{Cli, Command, Global};
 use failure::Failure;
 use output::Terminal;
 
+/// Bytes of stack for every command: the usual limit (`ulimit -s`). The main thread may have less.
+const STACK: usize = 8 << 20;
+
 /// Runs the command line of this process and returns its status.
 pub fn main() -> ExitCode {
+    // Before the helpers: they run any program that their arguments name.
+    if runs_as_another() {
+        return Failure::RunsAsAnother.report(&Terminal::new(&Global::default()));
+    }
     let args: Vec<OsString> = std::env::args_os().collect();
     // goflame's own helper processes: nothing of the command line proper concerns them.
     match args.get(1).and_then(|command| command.to_str()) {
@@ -28,13 +38,22 @@ pub fn main() -> ExitCode {
         Some(GATE) => return run_gate(args.get(2..).unwrap_or_default()),
         _ => {}
     }
-    let cli = match Cli::try_parse_from(&args) {
+    // The helpers stay on the main thread: events that are opened on a process follow its first thread into the program.
+    match thread::Builder::new().stack_size(STACK).spawn(move || command_line(&args)) {
+        Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        Err(error) => Failure::Thread(error).report(&Terminal::new(&Global::default())),
+    }
+}
+
+fn command_line(args: &[OsString]) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    pipeline::on_vanished_files(b"error: a file was cut short while it was read\n", exit::INPUT);
+    pipeline::on_cut_short(exit::INPUT);
+    report_file_size_limit();
     let terminal = Terminal::new(&cli.global);
-    match dispatch(cli, &args, &terminal) {
+    match dispatch(cli, args, &terminal) {
         Ok(status) => status,
         Err(failure) => failure.report(&terminal),
     }
@@ -58,13 +77,7 @@ fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode
     if !dir.is_dir() {
         return Err(Failure::Directory(dir.to_owned()));
     }
-    // A report may need root to read what it is given; the others work in a project, which is the caller's.
-    if matches!(
-        command,
-        Command::Init(_) | Command::Doctor(_) | Command::Build(_) | Command::Run(_) | Command::Toolchain(_)
-    ) {
-        pipeline::act_for_caller()?;
-    }
+    pipeline::act_for_caller()?;
     let project = cmd::Project { dir, config: global.config.as_deref() };
     match command {
         Command::Init(init) => cmd::init(&project, &init, terminal),

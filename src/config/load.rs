@@ -272,7 +272,7 @@ fn blank(root: PathBuf) -> Config {
         },
         doctor: Doctor { strict: false, ignore: Vec::new() },
         report: Report { formats: Vec::new(), title: String::new() },
-        archive: Archive { dir: PathBuf::new(), keep: 0 },
+        archive: Archive { dir: PathBuf::new(), keep: 0, max_bytes: None },
         text: String::new(),
     }
 }

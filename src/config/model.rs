@@ -213,4 +213,6 @@ pub struct Archive {
     pub dir: PathBuf,
     /// How many runs are kept.
     pub keep: usize,
+    /// The most bytes that perf.data, stdout.log and stderr.log of a run may each have; at least 1,000,000.
+    pub max_bytes: Option<u64>,
 }

@@ -33,6 +33,8 @@ const MAX_FREQUENCY: u32 = 20_000;
 /// `perf_copy_attr` refuses `sample_stack_user` of `USHRT_MAX` and more, or not of 8 bytes' alignment
 /// (kernel/events/core.c).
 const MAX_STACK: u32 = 65_528;
+/// Smallest bound on the size of files: the largest record (64 KiB) and what is kept of the end of a log fit well.
+const MIN_MAX_BYTES: u64 = 1_000_000;
 /// Longest name, in bytes: run ids put a date before it and a suffix behind it, and file names end at 255 bytes.
 const MAX_NAME: usize = 100;
 /// Longest duration: far from where adding it to a clock overflows.
@@ -62,6 +64,36 @@ pub(super) fn keep(value: i64) -> Result<usize, Fault> {
         Ok(keep) if keep > 0 => Ok(keep),
         _ => Err(Fault::new(format!("expected 1 or more runs, found {value}"))),
     }
+}
+
+/// A bound on the size of files; empty: none.
+pub(super) fn max_bytes(value: &str) -> Result<Option<u64>, Fault> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    match size(value) {
+        Some(bytes) if bytes < MIN_MAX_BYTES => Err(Fault::new("expected at least 1MB")),
+        Some(bytes) => Ok(Some(bytes)),
+        None => Err(Fault::new("expected a size such as `2GB`, `500MiB` or `2000000`")),
+    }
+}
+
+/// Bytes, or a number with a unit: `kB` is 1000 bytes, `KiB` is 1024.
+fn size(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit: u64 = match unit.trim_start() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1000,
+        "MB" => 1000_u64.pow(2),
+        "GB" => 1000_u64.pow(3),
+        "TB" => 1000_u64.pow(4),
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 pub(super) fn duration(value: &str) -> Result<Duration, Fault> {

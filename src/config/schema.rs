@@ -137,6 +137,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 set(&mut c.archive.dir, dir);
             }),
             key("keep", |c, v, p| set(&mut c.archive.keep, v.integer_by(p, rules::keep))),
+            key("max_bytes", |c, v, p| set(&mut c.archive.max_bytes, v.text_or_integer_by(p, rules::max_bytes))),
         ],
     },
 ];

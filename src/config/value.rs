@@ -62,6 +62,18 @@ impl<'a> Value<'a> {
         integer.and_then(rule).map_err(|fault| self.fault(fault, problems)).ok()
     }
 
+    /// A string, or an integer as if it were a string, that follows a rule.
+    pub(super) fn text_or_integer_by<T>(
+        &self,
+        problems: &mut Vec<Problem>,
+        rule: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        match self.node.get_ref() {
+            DeValue::Integer(_) => self.integer_by(problems, |integer| rule(&integer.to_string())),
+            _ => self.text_by(problems, rule),
+        }
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(&self, problems: &mut Vec<Problem>) -> Option<bool> {
         match self.node.get_ref() {

@@ -4,9 +4,12 @@ use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::ptr::{self, NonNull};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+
+use super::cut_short::Region;
 
 /// Pages of this size are there on every machine; larger ones are multiples of it.
 const PAGE: usize = 4096;
@@ -14,13 +17,14 @@ const PAGE: usize = 4096;
 /// A regular file, mapped for reading.
 ///
 /// Whoever changes the file meanwhile changes the bytes: readers must be ready for bytes that contradict each other, as
-/// those of this crate are for bytes that are wrong from the start. Of a file that is cut short meanwhile, the kernel
-/// answers the reading of what is gone with SIGBUS; see [`on_vanished_bytes`].
+/// those of this crate are for bytes that are wrong from the start. A file that is cut short meanwhile ends the program,
+/// see [`on_cut_short`](super::on_cut_short).
 #[derive(Debug)]
 pub struct MappedFile {
     /// `None` for an empty file, which cannot be mapped.
     start: Option<NonNull<c_void>>,
     length: usize,
+    region: Option<&'static Region>,
 }
 
 // SAFETY: nothing is written through the pointer, and the mapping belongs to the value, so that it can be read from any
@@ -32,16 +36,17 @@ unsafe impl Send for MappedFile {}
 unsafe impl Sync for MappedFile {}
 
 impl MappedFile {
-    /// Maps a whole file, as long as it is now.
-    pub fn map(file: &File) -> io::Result<Self> {
+    /// Maps a whole file, as long as it is now. `path` names it in messages.
+    pub fn map(file: &File, path: &Path) -> io::Result<Self> {
         let length = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
         if length == 0 {
-            return Ok(Self { start: None, length });
+            return Ok(Self { start: None, length, region: None });
         }
         #[expect(unsafe_code, reason = "mmap")]
         // SAFETY: no address is asked for, so that no other mapping is replaced; the pages are readable and private.
         let start = unsafe { mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, file, 0) }?;
-        Ok(Self { start: NonNull::new(start), length })
+        let start = NonNull::new(start);
+        Ok(Self { start, length, region: start.map(|start| Region::add(start, length, path)) })
     }
 
     /// Gives back the memory of some bytes that will hardly be read again. If they are, they come from the file anew.
@@ -69,23 +74,15 @@ impl AsRef<[u8]> for MappedFile {
 
 impl Drop for MappedFile {
     fn drop(&mut self) {
+        if let Some(region) = self.region {
+            region.remove();
+        }
         if let Some(start) = self.start {
             #[expect(unsafe_code, reason = "munmap")]
             // SAFETY: this mapping was made by `map`, and no borrow of it is left.
             let _ = unsafe { munmap(start.as_ptr(), self.length) };
         }
     }
-}
-
-/// From now on, ends the program with a message and a status when it reads mapped bytes that a file no longer has.
-pub fn on_vanished_bytes(message: &'static [u8], status: u8) -> io::Result<()> {
-    let end = move || {
-        let _ = rustix::io::write(rustix::stdio::stderr(), message);
-        signal_hook::low_level::exit(i32::from(status));
-    };
-    #[expect(unsafe_code, reason = "a signal handler")]
-    // SAFETY: what it does (write, _exit) is permitted in a signal handler.
-    unsafe { signal_hook::low_level::register(nix::libc::SIGBUS, end) }.map(|_| ())
 }
 
 #[cfg(test)]
@@ -100,7 +97,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         let bytes: Vec<u8> = (0..PAGE * 5 + 17).map(|at| u8::try_from(at % 251).unwrap()).collect();
         file.write_all(&bytes).unwrap();
-        let mapped = MappedFile::map(&file).unwrap();
+        let mapped = MappedFile::map(&file, Path::new("file")).unwrap();
         for range in [0..0, 0..bytes.len(), 5..PAGE * 3, PAGE..usize::MAX] {
             assert_eq!(mapped.as_ref(), bytes);
             mapped.forget(range);
@@ -110,7 +107,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_has_no_bytes() {
-        let mapped = MappedFile::map(&tempfile::tempfile().unwrap()).unwrap();
+        let mapped = MappedFile::map(&tempfile::tempfile().unwrap(), Path::new("empty")).unwrap();
         mapped.forget(0..10);
         assert_eq!(mapped.as_ref(), b"");
     }

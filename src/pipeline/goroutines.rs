@@ -29,7 +29,8 @@ pub(super) fn layout(artifact: &Artifact) -> Result<record::GoroutineLayout, Str
     }
     let unreadable = |error: &dyn std::error::Error| format!("the program cannot be read: {error}");
     let program = std::fs::canonicalize(&artifact.path).map_err(|error| unreadable(&error))?;
-    let bytes = File::open(&program).and_then(|file| MappedFile::map(&file)).map_err(|error| unreadable(&error))?;
+    let bytes = File::open(&program).and_then(|file| MappedFile::map(&file, &program));
+    let bytes = bytes.map_err(|error| unreadable(&error))?;
     let binary = Binary::parse(bytes.as_ref()).map_err(|error| unreadable(&error))?;
     let (offsets, _) = binary.descriptors().map_err(|error| error.to_string())?;
     Ok(record::GoroutineLayout {

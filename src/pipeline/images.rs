@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use crate::analyse::{Image, ImageBytes, Images};
-use crate::perfevent::{MappedFile, on_vanished_bytes};
+use crate::perfevent::{self, MappedFile};
+use crate::process::open_with_own_rights;
 
 /// Files as they are found on this machine, some of them kept elsewhere.
 #[derive(Debug, Default)]
@@ -78,55 +78,23 @@ impl Images for DiskImages {
 /// Maps a regular file; devices and pipes that a recording names are not opened for reading.
 fn open(path: &Path) -> Result<ImageBytes, String> {
     let why = |error: std::io::Error| format!("the file cannot be read: {error}");
-    let metadata = std::fs::metadata(path).map_err(why)?;
-    if !metadata.is_file() {
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err("the path is no regular file".into());
     }
+    let file = File::open(path).or_else(|refused| open_with_own_rights(path).ok_or(refused)).map_err(why)?;
     // The kernel's own files claim to be empty, and reading some of them waits for ever; they cannot be mapped.
-    let mapped = File::open(path).and_then(|file| MappedFile::map(&file)).map_err(why)?;
-    Ok(Arc::new(mapped))
+    Ok(Arc::new(MappedFile::map(&file, path).map_err(why)?))
 }
 
-/// From now on, ends the program with a message and a status when a file is cut short while it is read. Without this the
-/// kernel's signal would end it without a word.
-pub fn on_vanished_files(message: &'static [u8], status: u8) {
-    // What cannot be told then is no reason not to start.
-    let _ = on_vanished_bytes(message, status);
-}
-
-/// The vdso of this very process, which is the kernel's for all.
-static VDSO: LazyLock<Option<Vec<u8>>> = LazyLock::new(read_vdso);
-
-/// Reads it now, for when that will be forbidden.
-pub(super) fn remember_vdso() {
-    LazyLock::force(&VDSO);
-}
-
-/// The kernel's vdso; `None` where it cannot be read.
+/// This machine's vdso; `None` where it cannot be read.
 pub(super) fn own_vdso() -> Option<&'static [u8]> {
+    static VDSO: LazyLock<Option<Vec<u8>>> = LazyLock::new(perfevent::vdso);
     VDSO.as_deref()
-}
-
-fn read_vdso() -> Option<Vec<u8>> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let line = maps.lines().find(|line| line.ends_with("[vdso]"))?;
-    let (start, end) = line.split_ascii_whitespace().next()?.split_once('-')?;
-    let (start, end) = (u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?);
-    let mut bytes = vec![0; usize::try_from(end.checked_sub(start)?).ok()?];
-    let mut memory = File::open("/proc/self/mem").ok()?;
-    memory.seek(SeekFrom::Start(start)).ok()?;
-    memory.read_exact(&mut bytes).ok()?;
-    Some(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_vdso_is_an_elf_file() {
-        assert!(own_vdso().expect("every process has a vdso").starts_with(b"\x7fELF"));
-    }
 
     #[test]
     fn what_is_no_file_says_so() {

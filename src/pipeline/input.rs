@@ -10,6 +10,7 @@ use crate::fsio;
 use crate::perfdata::{self, PerfData};
 use crate::perfevent::MappedFile;
 use crate::pprof;
+use crate::process::open_with_own_rights;
 
 /// So many bytes tell a recording from other files.
 const MAGIC_BYTES: usize = 8;
@@ -42,10 +43,11 @@ pub(super) enum InputBytes {
 
 impl InputBytes {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let file = fsio::open(path).map_err(Error::Input)?;
+        let file =
+            fsio::open(path).or_else(|refused| open_with_own_rights(path).ok_or(refused)).map_err(Error::Input)?;
         let unread = |source| Error::Input(fsio::FileError::new("read", path, source));
         if file.metadata().map_err(unread)?.is_file() {
-            return MappedFile::map(&file).map(Self::Mapped).map_err(unread);
+            return MappedFile::map(&file, path).map(Self::Mapped).map_err(unread);
         }
         read_stream(path, file).map(Self::Read)
     }

@@ -80,37 +80,39 @@ pub(super) fn of_file(path: &Path) -> Result<KernelSymbols, String> {
     KernelSymbols::read(BufReader::new(file.take(LARGEST)))
 }
 
-/// A file of the user's own, which is not to be missed: whatever goes wrong with it, the kernel can be asked.
+/// Cache of kernel symbols in the user's cache directory. Best effort: on any error the kernel is read instead.
 struct Keep {
     path: PathBuf,
     boot: String,
 }
 
 impl Keep {
-    /// For whoever runs goflame. Not where sudo did: the directory may be one of two users'.
+    /// The cache of the user who runs goflame, or who called sudo; it is used with that user's rights over files.
     fn of_this_user() -> Option<Self> {
-        let var = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let cache = var("XDG_CACHE_HOME").or_else(|| Some(var("HOME")?.join(".cache")))?;
+        let var = |name| std::env::var_os(name).map(PathBuf::from);
+        let home = || acting_for().map(|account| account.home.clone()).or_else(|| var("HOME"));
+        let cache = var("XDG_CACHE_HOME").filter(|cache| cache.is_absolute());
+        let cache = cache.or_else(|| Some(home()?.join(".cache"))).filter(|cache| cache.is_absolute())?;
         let boot = fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
-        acting_for().is_none().then(|| Self { path: cache.join("goflame/kernel-symbols"), boot })
+        may_use(&cache).then(|| Self { path: cache.join("goflame/kernel-symbols"), boot })
     }
 
     fn read(&self) -> Option<KernelSymbols> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file: File = rustix::fs::open(&self.path, flags, rustix::fs::Mode::empty()).ok()?.into();
         let about = file.metadata().ok()?;
-        if !about.is_file() || about.uid() != rustix::process::geteuid().as_raw() {
+        if !about.is_file() || about.uid() != user() {
             return None;
         }
-        KernelSymbols::unpack(&self.boot, Arc::new(MappedFile::map(&file).ok()?))
+        KernelSymbols::unpack(&self.boot, Arc::new(MappedFile::map(&file, &self.path).ok()?))
     }
 
     fn write(&self, symbols: &KernelSymbols) {
         let write = || {
             let dir = self.path.parent().unwrap_or(Path::new("/"));
             fs::create_dir_all(dir)?;
-            // That of a home which is somebody else's would have to be theirs.
-            if fs::metadata(dir)?.uid() != rustix::process::geteuid().as_raw() {
+            // Another user's directory is no place for this user's files.
+            if fs::metadata(dir)?.uid() != user() {
                 return Err(io::Error::from(io::ErrorKind::PermissionDenied));
             }
             let mut file = tempfile::NamedTempFile::new_in(dir)?;
@@ -124,6 +126,21 @@ impl Keep {
     fn forget(&self) {
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// The user whose rights over files this process has.
+fn user() -> u32 {
+    acting_for().map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid)
+}
+
+/// Whether a cache directory may be used. Root can be in another user's environment without sudo (`su -m`): it must make
+/// nothing in that user's home, and follow no link of theirs.
+fn may_use(cache: &Path) -> bool {
+    let is_roots = |path: &Path| match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.uid() == 0,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    user() != 0 || cache.ancestors().all(is_roots)
 }
 
 #[cfg(test)]

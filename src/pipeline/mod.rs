@@ -24,7 +24,6 @@ mod verify;
 
 pub use build::{Built, build, clean_cache, dockerfile};
 pub use error::Error;
-pub use images::on_vanished_files;
 pub use init::{Initial, initial_settings};
 pub use manifest::{Manifest, WorkloadResult};
 pub use outputs::FLAME_GRAPH;
@@ -36,6 +35,8 @@ pub use settle::{BuildOptions, InContainer, find_go, load_lock, plan};
 pub use sudo::act_for_caller;
 pub use toolchain::{install_toolchain, toolchains, use_toolchain, wanted};
 pub use verify::{Verified, Verify, verify};
+
+pub use crate::perfevent::on_cut_short;
 
 use crate::build::docker::Watch;
 use crate::record::Progress;

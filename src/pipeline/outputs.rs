@@ -59,5 +59,6 @@ pub(super) fn subtitle(profile: &Profile, quality: &Quality) -> String {
     }
     parts.extend(counted(profile));
     parts.push(format!("quality {}", quality.verdict().0));
+    parts.extend(quality.size_bound.map(|bound| bound.to_string()));
     parts.join(", ")
 }

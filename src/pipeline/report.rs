@@ -199,7 +199,8 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
         lost: manifest.sampler.lost,
         ..Options::default()
     };
-    let (analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, options)?;
+    let (mut analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, options)?;
+    analysis.quality.size_bound = manifest.quality.size_bound;
     let text = format!("{} of run {} in {seconds:.3} s", samples(analysis.profile.total_count()), run.id());
     observer.step("Analysing", &text);
     Ok(reported(analysis, wanted, &manifest.title))

@@ -22,8 +22,9 @@ use crate::config::{Config, Engine, Format};
 use crate::doctor::{self, Finding, Status as CheckStatus, Verdict};
 use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
+use crate::perfevent::advise_when_cut_short;
 use crate::process::{Command, Status, acting_for, quote_command};
-use crate::profile::samples;
+use crate::profile::{SizeBound, samples};
 use crate::record::{self, Ending, GoroutineLayout, RecordPlan, Recording, Sampler, Settled, Stdin};
 use crate::views::{By, View};
 
@@ -93,12 +94,7 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
         // This error says itself what is kept.
         Err(Error::Archive(archive::Error::Commit { .. })) => {}
         Err(_) if place.join(PERF_DATA_FILE).exists() => {
-            let perf_data = place.join(PERF_DATA_FILE);
-            let perf_data = fsio::shown(&perf_data);
-            observer.warn(&format!(
-                "what was sampled is kept: {}",
-                quote_command(&["goflame".as_ref(), "report".as_ref(), perf_data.as_os_str()])
-            ));
+            observer.warn(&kept(&place));
         }
         _ => {}
     }
@@ -132,6 +128,7 @@ impl Run<'_> {
         let recording = record::record(&plan, &self.settled, self.features(), self.observer)?;
         self.tell_about(&recording);
 
+        advise_when_cut_short(&format!("   help: {}", kept(draft.dir())));
         let perf_data = InputBytes::open(&draft.path(PERF_DATA_FILE))?;
         let mut images = DiskImages::new();
         images.keep(self.built.artifact.path.to_string_lossy(), draft.path(&format!("bin/{name}")));
@@ -147,7 +144,8 @@ impl Run<'_> {
         };
         let (analysis, seconds) =
             analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || Kernel::known(kernel), analysis_options)?;
-        let (profile, quality) = (analysis.profile, analysis.quality);
+        let (profile, mut quality) = (analysis.profile, analysis.quality);
+        quality.size_bound = self.size_bound(&recording);
         self.observer.step("Analysing", &format!("{} in {seconds:.3} s", samples(profile.total_count())));
 
         let mut notes = self.settled.losses();
@@ -156,6 +154,7 @@ impl Run<'_> {
         if let (Engine::Native, Err(reason)) = (self.config.record.engine, &descriptors) {
             notes.push(format!("goroutines are known by their addresses only: {reason}"));
         }
+        notes.extend(self.unbounded_recording().map(str::to_owned));
         notes.extend(recording.output_problems.iter().cloned());
         let caption = Caption { title: self.title(), subtitle: outputs::subtitle(&profile, &quality) };
         let view = View::new(profile, By::Process);
@@ -244,6 +243,7 @@ impl Run<'_> {
             perf_data: draft.path(PERF_DATA_FILE),
             stdout_log: draft.path("stdout.log"),
             stderr_log: draft.path("stderr.log"),
+            max_bytes: self.config.archive.max_bytes,
         })
     }
 
@@ -307,9 +307,24 @@ impl Run<'_> {
                     .warn(&format!("{many} processes that the workload had started outlived it and were stopped"));
             }
         }
+        if let Some(text) = self.unbounded_recording() {
+            self.observer.warn(text);
+        }
         for problem in &recording.output_problems {
             self.observer.warn(problem);
         }
+    }
+
+    /// Where the recording reached the bound on its size.
+    fn size_bound(&self, recording: &Recording) -> Option<SizeBound> {
+        let seconds = recording.sampling?.bound_reached?.as_secs_f64();
+        Some(SizeBound { bytes: self.config.archive.max_bytes?, seconds })
+    }
+
+    /// Says that the bound does not hold. `perf record --max-size` would end the program when it is reached.
+    fn unbounded_recording(&self) -> Option<&'static str> {
+        let wanted = self.config.record.engine == Engine::Perf && self.config.archive.max_bytes.is_some();
+        wanted.then_some("`max_bytes` in [archive] does not bound perf.data with `engine = \"perf\"`")
     }
 
     fn write_outputs(
@@ -340,6 +355,13 @@ impl Run<'_> {
             title => title.to_owned(),
         }
     }
+}
+
+/// Where the samples of a run are that is not completed.
+fn kept(draft: &Path) -> String {
+    let perf_data = draft.join(PERF_DATA_FILE);
+    let perf_data = fsio::shown(&perf_data).as_os_str();
+    format!("what was sampled is kept: {}", quote_command(&["goflame".as_ref(), "report".as_ref(), perf_data]))
 }
 
 /// What the user should know of a workload that did not end well by itself.

@@ -1,10 +1,10 @@
-//! Who called sudo: neither the workload nor the build may run as root because goflame does.
+//! Who called sudo: neither files nor programs of that user may be used as root because goflame runs as root.
 
 use std::collections::BTreeMap;
 
 use nix::unistd::{Uid, User};
 
-use super::{Error, images};
+use super::Error;
 use crate::process::{Account, act_for};
 
 /// The calling user, when goflame runs as root through sudo; `None` when it was started as it is.
@@ -26,11 +26,9 @@ fn calling_user(env: &BTreeMap<String, String>) -> Option<Account> {
 
 /// When goflame was started through sudo, gives up root's rights over files, and root itself for every program that
 /// is run: what a project's settings and directories make goflame do is what the calling user may do. Sampling keeps
-/// root's rights. To be called before anything of the project is touched.
+/// root's rights. To be called before any file is read or written.
 pub fn act_for_caller() -> Result<(), Error> {
     let Some(account) = calling_user(&environment()) else { return Ok(()) };
-    // Later, not even its own memory is this process's to read.
-    images::remember_vdso();
     let name = account.name.clone();
     act_for(account).map_err(|source| Error::Caller { name, source })
 }

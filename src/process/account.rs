@@ -5,11 +5,13 @@
 //! be it a link or a build setting, can make root do what they may not.
 
 use std::ffi::CString;
+use std::fs::{File, Metadata};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use nix::unistd::{Gid, Uid, initgroups, setfsgid, setfsuid};
+use nix::unistd::{Gid, Uid, getegid, geteuid, getgid, getuid, initgroups, setfsgid, setfsuid};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 /// An account of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +26,8 @@ pub struct Account {
     pub home: PathBuf,
 }
 
-/// Like the ids that the kernel keeps, this belongs to the process; it is set once, before there are threads.
+/// Set once, before a thread is started that uses files. The kernel keeps the ids for each thread, and new threads inherit
+/// them.
 static ACTING_FOR: OnceLock<Account> = OnceLock::new();
 
 /// From now on, this thread and those that it starts use files with the rights of `account`, and every
@@ -42,9 +45,9 @@ pub fn act_for(account: Account) -> io::Result<()> {
     ACTING_FOR.set(account).map_err(|_| io::Error::other("already acting for somebody"))
 }
 
-/// Does something with this process's own rights over files, which [`act_for`] gave up: for what belongs to the machine,
-/// and never for a path that a user chose. `work` must start no threads, nor the first that uses a pool of them: they would
-/// keep these rights.
+/// Does something with this process's own rights over files, which [`act_for`] gave up: for what belongs to the machine. For
+/// a path that a user chose, see [`open_with_own_rights`]. `work` must start no threads, nor the first that uses a pool of
+/// them: they would keep these rights.
 pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
     /// Gives the rights up again, also when the work panics.
     struct Borrowed;
@@ -57,9 +60,27 @@ pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
         }
     }
     let _borrowed = Borrowed;
-    setfsuid(nix::unistd::geteuid());
-    setfsgid(nix::unistd::getegid());
+    setfsuid(geteuid());
+    setfsgid(getegid());
     work()
+}
+
+/// Opens a regular file to read it with this process's own rights, where it acts for an account that may not; `None` for
+/// everything else. A recording that root made is read in this way. No symbolic link is followed: it may be that account's,
+/// and lead to any file.
+pub fn open_with_own_rights(path: &Path) -> Option<File> {
+    acting_for()?;
+    with_own_rights(|| {
+        // To open a device can have an effect.
+        path.symlink_metadata().ok().filter(Metadata::is_file)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).ok().map(File::from)
+    })
+}
+
+/// Whether the program belongs to another user or group and was installed to run as that (setuid, setgid).
+pub fn runs_as_another() -> bool {
+    getuid() != geteuid() || getgid() != getegid()
 }
 
 /// The account that this process acts for.

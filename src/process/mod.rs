@@ -10,9 +10,9 @@ mod quote;
 mod signals;
 mod status;
 
-pub use account::{Account, act_for, acting_for, with_own_rights};
+pub use account::{Account, act_for, acting_for, open_with_own_rights, runs_as_another, with_own_rights};
 pub use command::{Captured, Command, find};
 pub use error::{Error, Said};
 pub use quote::{quote, quote_command, quote_line};
-pub use signals::{SIGNALS, Signals, ignored_at_start, terminal_signals_reach_program};
+pub use signals::{SIGNALS, Signals, ignored_at_start, report_file_size_limit, terminal_signals_reach_program};
 pub use status::Status;

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::{SigId, flag, low_level};
 
 /// True while neither a recording nor a build looks after signals: then they do what they do by default. Signal handlers
@@ -62,6 +62,13 @@ impl Drop for Signals {
         }
         DEFAULT_ACTION.store(true, Ordering::SeqCst);
     }
+}
+
+/// From now on, a write beyond the limit on the size of files (`ulimit -f`) fails with EFBIG, which is told like every error
+/// of a write. By default SIGXFSZ would end the process without a word. Programs that are run get the default back, which a
+/// signal that is ignored would not have.
+pub fn report_file_size_limit() {
+    let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
 /// Whether somebody made this process ignore a signal, as `nohup` does: then it stays ignored. Handlers that were

@@ -21,7 +21,7 @@ pub use model::{
     Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Label, LabelValue, Location, LocationId, Mapping,
     MappingId, Origin, Sample, StackId, StrId, Task, TaskId, Unit,
 };
-pub use quality::{CpuSeen, Grade, Quality};
+pub use quality::{CpuSeen, Grade, Quality, SizeBound};
 pub use samples::Samples;
 pub use stacks::{Stacks, Wanted};
 pub use table::{Slot, Table};

@@ -51,6 +51,9 @@ pub struct Quality {
     pub kernel_sampled: Option<bool>,
     /// Sampled CPU time against used CPU time, where the event is a clock and the usage is known.
     pub cpu: Option<CpuSeen>,
+    /// Where the recording ended because its file reached the bound on its size.
+    #[serde(default)]
+    pub size_bound: Option<SizeBound>,
     /// Whether the recording ended as it should; false for a file that was cut off.
     pub complete_file: bool,
 }
@@ -62,6 +65,15 @@ pub struct CpuSeen {
     pub sampled_seconds: f64,
     /// User and system time of the workload and its children (getrusage).
     pub used_seconds: f64,
+}
+
+/// The end of a recording whose size was bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SizeBound {
+    /// The bound in bytes.
+    pub bytes: u64,
+    /// Time from the start of sampling until the bound was reached.
+    pub seconds: f64,
 }
 
 /// The verdict.
@@ -180,6 +192,9 @@ impl Quality {
         if !self.complete_file {
             verdict.add(Grade::Fair, "the recording ends early: its file was cut off".to_owned());
         }
+        if let Some(bound) = self.size_bound {
+            verdict.add(Grade::Fair, format!("the recording is {bound}: the profile shows the beginning only"));
+        }
         if self.other_events > 0 {
             let (others, event) = (samples(self.other_events), &self.event);
             verdict.add(Grade::Fair, format!("{others} of other events than {event} are left out"));
@@ -241,6 +256,12 @@ impl Quality {
 
     fn comparable_cpu(&self) -> Option<CpuSeen> {
         self.cpu.filter(|cpu| cpu.used_seconds > CPU_COMPARABLE_SECONDS)
+    }
+}
+
+impl fmt::Display for SizeBound {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "truncated at {} bytes after {:.1} s", grouped(self.bytes), self.seconds)
     }
 }
 
@@ -363,6 +384,11 @@ mod tests {
                 "samples stand for 200.0 % of the CPU time used (20.00 s of 10.00 s)",
             ),
             (Quality { complete_file: false, ..fine() }, Grade::Fair, "the recording ends early: its file was cut off"),
+            (
+                Quality { size_bound: Some(SizeBound { bytes: 1_000_000, seconds: 3.21 }), ..fine() },
+                Grade::Fair,
+                "the recording is truncated at 1 000 000 bytes after 3.2 s: the profile shows the beginning only",
+            ),
             (
                 Quality { samples: Some(99), ..fine() },
                 Grade::Fair,

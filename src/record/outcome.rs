@@ -57,4 +57,6 @@ pub struct Sampling {
     pub ring_bytes: usize,
     /// Size of the file.
     pub file_bytes: u64,
+    /// When the file reached the bound on its size and sampling ended; counted from the start of sampling.
+    pub bound_reached: Option<Duration>,
 }

@@ -50,6 +50,8 @@ pub struct RecordPlan {
     pub stdout_log: PathBuf,
     /// Where a copy of its standard error goes.
     pub stderr_log: PathBuf,
+    /// The most bytes that each of these three files may have; `perf record` is not bounded.
+    pub max_bytes: Option<u64>,
 }
 
 /// Standard input of the program.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::goroutines::{GoroutineSeen, Watch};
 use super::outcome::Sampling;
@@ -10,6 +11,11 @@ use super::{Error, Settled};
 use crate::perfdata::abi::record_type;
 use crate::perfdata::{Attr, Event, Features, SampleId, Writer};
 use crate::perfevent::{AttrFields, Rings, Spec, open};
+
+/// Bytes of a record's header: type, misc, size (`struct perf_event_header`).
+const RECORD_HEADER: u64 = 8;
+/// Bytes left free for what [`Writer::finish`] adds: a few kilobytes on a machine with many CPUs.
+const RESERVE: u64 = 64 * 1024;
 
 /// An open recording.
 pub(super) struct NativeSampler {
@@ -22,6 +28,10 @@ pub(super) struct NativeSampler {
     lost: u64,
     file_bytes: u64,
     goroutines: Option<Watch>,
+    started: Instant,
+    /// The most bytes of records.
+    limit: u64,
+    bound_reached: Option<Duration>,
 }
 
 impl NativeSampler {
@@ -39,14 +49,35 @@ impl NativeSampler {
             writer.kernel_mmap(text.start, length, text.start, &SampleId::default()).map_err(write_error)?;
         }
         let goroutines = plan.goroutines.clone().map(Watch::new);
-        Ok(Self { rings, writer: Some(writer), path, features, samples: 0, lost: 0, file_bytes: 0, goroutines })
+        Ok(Self {
+            rings,
+            writer: Some(writer),
+            path,
+            features,
+            samples: 0,
+            lost: 0,
+            file_bytes: 0,
+            goroutines,
+            started: Instant::now(),
+            limit: plan.max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(RESERVE)),
+            bound_reached: None,
+        })
     }
 
-    /// Moves what is in the ring buffers to the file.
+    /// Moves what is in the ring buffers to the file. Once the file reaches its bound, sampling ends, and what comes after is
+    /// dropped: the file shows the beginning.
     pub(super) fn drain(&mut self) -> Result<(), Error> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
+        if self.bound_reached.is_some() {
+            return Ok(());
+        }
+        let (limit, mut full) = (self.limit, false);
         let (samples, lost, goroutines) = (&mut self.samples, &mut self.lost, &mut self.goroutines);
         let written = self.rings.drain(|kind, misc, body| {
+            full |= writer.bytes_written().saturating_add(RECORD_HEADER + body.len() as u64) > limit;
+            if full {
+                return Ok(());
+            }
             *samples += u64::from(kind == record_type::SAMPLE);
             if let (record_type::SAMPLE, Some(goroutines)) = (kind, goroutines.as_mut()) {
                 goroutines.note(body);
@@ -60,6 +91,10 @@ impl NativeSampler {
         });
         if let Some(goroutines) = &mut self.goroutines {
             goroutines.look(monotonic_ns());
+        }
+        if full {
+            self.rings.disable();
+            self.bound_reached = Some(self.started.elapsed());
         }
         let finished = match written {
             Ok(drained) if drained.records == 0 => Ok(()),
@@ -95,7 +130,13 @@ impl NativeSampler {
             self.file_bytes = writer.bytes_written();
             writer.finish(&self.features).map_err(|source| Error::of_writer(&self.path, source))?;
         }
-        Ok(Sampling { samples: self.samples, lost, ring_bytes: self.rings.ring_bytes(), file_bytes: self.file_bytes })
+        Ok(Sampling {
+            samples: self.samples,
+            lost,
+            ring_bytes: self.rings.ring_bytes(),
+            file_bytes: self.file_bytes,
+            bound_reached: self.bound_reached,
+        })
     }
 }
 

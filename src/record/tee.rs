@@ -1,5 +1,7 @@
 //! The program's output: shown as it comes, and kept in a file.
 
+use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,9 +13,15 @@ use super::session::{OutputStream, Progress};
 /// How long to wait before looking whether it is over: 100 ms.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Copies everything that comes out of `pipe`, until all its writers are gone or, once `over` is set, nothing more comes. Showing and keeping are
-/// independent: when one fails, the other goes on, so that the program never blocks on a full pipe.
-/// Returns a sentence when the copy is not complete.
+/// Bytes that are kept of the end of a log that grows beyond its bound: Go writes the reason for a crash there.
+const TAIL: usize = 64 * 1024;
+
+/// Bytes that are left free for the line that says how much was left out.
+const GAP_LINE: u64 = 128;
+
+/// Copies everything that comes out of `pipe`, until all its writers are gone or, once `over` is set, nothing more comes.
+/// Showing and keeping are independent: when one fails, the other goes on, so that the program never blocks on a full
+/// pipe. Returns a sentence when the copy is not complete.
 pub(super) fn tee(
     mut pipe: PipeReader,
     stream: OutputStream,
@@ -25,14 +33,16 @@ pub(super) fn tee(
         OutputStream::Stdout => &plan.stdout_log,
         OutputStream::Stderr => &plan.stderr_log,
     };
+    // The directory is renamed when the run is complete.
+    let name = path.file_name().unwrap_or_default().display();
     let mut problem = None;
-    let mut note = |error: io::Error| {
-        problem.get_or_insert_with(|| format!("{} is not complete: {error}", path.display()));
+    let mut note = |reason: String| {
+        problem.get_or_insert_with(|| format!("{name} is not complete: {reason}"));
     };
-    let mut file = match RecordPlan::create(path) {
-        Ok(file) => Some(file),
+    let mut log = match RecordPlan::create(path) {
+        Ok(file) => Some(Log::new(file, plan.max_bytes)),
         Err(error) => {
-            note(error);
+            note(error.to_string());
             None
         }
     };
@@ -41,7 +51,7 @@ pub(super) fn tee(
         // Once the program is gone, what still holds the pipe is a process that could not be stopped.
         if !readable(&pipe) {
             if over.load(Ordering::SeqCst) {
-                note(io::Error::other("a process that could not be stopped still writes to it"));
+                note("a process that could not be stopped still writes to it".into());
                 break;
             }
             continue;
@@ -51,16 +61,21 @@ pub(super) fn tee(
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                note(error);
+                note(error.to_string());
                 break;
             }
         };
         let bytes = &buffer[..count];
         progress.output(stream, bytes);
-        if let Some(Err(error)) = file.as_mut().map(|file| file.write_all(bytes)) {
-            note(error);
-            file = None;
+        if let Some(Err(error)) = log.as_mut().map(|log| log.write(bytes)) {
+            note(error.to_string());
+            log = None;
         }
+    }
+    match log.map(Log::finish) {
+        None | Some(Ok(0)) => {}
+        Some(Ok(left_out)) => note(gap(left_out)),
+        Some(Err(error)) => note(error.to_string()),
     }
     problem
 }
@@ -69,4 +84,90 @@ pub(super) fn tee(
 fn readable(pipe: &PipeReader) -> bool {
     // A signal or any other error: the read will tell.
     poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&PAUSE)).is_ok_and(|ready| ready > 0)
+}
+
+/// A copy of the output that keeps the beginning and the end of what is longer than the bound.
+struct Log<W> {
+    file: W,
+    /// Bytes that the beginning may still get.
+    room: u64,
+    /// The last bytes that did not fit.
+    tail: VecDeque<u8>,
+    left_out: u64,
+}
+
+impl Log<File> {
+    fn new(file: File, max_bytes: Option<u64>) -> Self {
+        Self::with_room(file, max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(TAIL as u64 + GAP_LINE)))
+    }
+}
+
+impl<W: Write> Log<W> {
+    fn with_room(file: W, room: u64) -> Self {
+        Self { file, room, tail: VecDeque::new(), left_out: 0 }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let fits = usize::try_from(self.room).map_or(bytes.len(), |room| room.min(bytes.len()));
+        let (head, rest) = bytes.split_at(fits);
+        self.file.write_all(head)?;
+        self.room -= fits as u64;
+        self.tail.extend(rest);
+        let excess = self.tail.len().saturating_sub(TAIL);
+        self.tail.drain(..excess);
+        self.left_out += excess as u64;
+        Ok(())
+    }
+
+    /// Writes the end. Returns how many bytes were left out before it.
+    fn finish(mut self) -> io::Result<u64> {
+        if self.left_out > 0 {
+            writeln!(self.file, "\n[goflame: {}]", gap(self.left_out))?;
+        }
+        self.file.write_all(self.tail.make_contiguous())?;
+        Ok(self.left_out)
+    }
+}
+
+/// How much a log lacks, and why.
+fn gap(left_out: u64) -> String {
+    format!("{left_out} bytes are left out in the middle (`max_bytes` in [archive])")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Log, TAIL};
+
+    /// What is kept of these pieces, with room for 4 bytes and the end.
+    fn kept<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<u8>, u64) {
+        let mut file = Vec::new();
+        let mut log = Log::with_room(&mut file, 4);
+        for piece in pieces {
+            log.write(piece).expect("a vector takes everything");
+        }
+        let left_out = log.finish().expect("a vector takes everything");
+        (file, left_out)
+    }
+
+    #[test]
+    fn a_log_within_its_bound_is_complete() {
+        let longest = [vec![b'a'; 4], vec![b'b'; TAIL]].concat();
+        for length in [0, 3, 4, 5, longest.len()] {
+            for size in [1, 3, longest.len()] {
+                assert_eq!(kept(longest[..length].chunks(size)), (longest[..length].to_vec(), 0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_longer_log_keeps_its_beginning_and_its_end() {
+        let written = [&b"head"[..], b"left out", &vec![b'x'; TAIL - 4], b"tail"].concat();
+        for size in [1, 7, 1000, written.len()] {
+            let (file, left_out) = kept(written.chunks(size));
+            let gap = "head\n[goflame: 8 bytes are left out in the middle (`max_bytes` in [archive])]\nxxx";
+            assert_eq!(left_out, 8);
+            assert!(file.starts_with(gap.as_bytes()) && file.ends_with(b"xtail"), "{size}");
+            assert_eq!(file.len(), 4 + gap.len() - 7 + TAIL);
+        }
+    }
 }

@@ -184,7 +184,7 @@ fn with_usual_signals(program: &str) -> Command {
 }
 
 /// Waits until something is so; an error when it is not for very long.
-fn wait_until(mut is_so: impl FnMut() -> bool) -> Result<(), ()> {
+pub(crate) fn wait_until(mut is_so: impl FnMut() -> bool) -> Result<(), ()> {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         if Instant::now() > deadline {

@@ -2,7 +2,7 @@
 //! variables are those that sudo sets; as only root can change its user, these tests need root.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 
 use crate::harness::{Goflame, Project};
@@ -123,6 +123,82 @@ fn what_is_kept_of_a_failed_run_is_theirs_too() {
     project.assert_nothing_runs();
     sudo(&project, project.goflame(["build"])).run().code(0);
     assert_all_nobodys(&project.path("."));
+}
+
+/// A recording with samples of the kernel, which `goflame report` names, and a home of nobody's.
+fn recording_and_home() -> Project {
+    assert!(nix::unistd::geteuid().is_root(), "this test needs root, as goflame under sudo has it");
+    let project = Project::empty();
+    let perf = "perf record -q -e cpu-clock -F 997 -g -o perf.data -- dd if=/dev/zero of=/dev/null bs=64k count=40000 status=none";
+    project.shell(perf).run().code(0);
+    fs::create_dir(project.path("home")).unwrap();
+    for name in [".", "home"] {
+        chown(project.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
+        fs::set_permissions(project.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    project
+}
+
+#[test]
+fn a_report_makes_nothing_of_roots_in_the_callers_home() {
+    let project = recording_and_home();
+    let home = project.path("home");
+    let cache = home.join(".cache");
+    let report = || project.goflame(["report", "perf.data", "-f", "folded"]).env("HOME", &home);
+    // `sudo -E`. Before: `.cache` was root's, and the next `go build` of the user failed.
+    for _ in ["makes the cache", "uses it"] {
+        let report = sudo(&project, report()).env("XDG_CACHE_HOME", &cache).run();
+        report.code(0);
+        assert!(report.stdout.contains("vfs_read"), "{}", report.stdout);
+        assert!(cache.join("goflame/kernel-symbols").is_file());
+        assert_all_nobodys(&home);
+    }
+    fs::remove_dir_all(&cache).unwrap();
+
+    // The account of nobody has another home.
+    sudo(&project, report()).run().code(0);
+    // Root without sudo, in the user's environment, as after `su -m`.
+    report().run().code(0);
+    assert_eq!(project.names("home"), Vec::<String>::new());
+}
+
+#[test]
+fn a_report_writes_through_no_link_of_the_callers() {
+    let project = recording_and_home();
+    let roots = Project::empty();
+    fs::set_permissions(roots.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+    let cache = project.path("home/.cache");
+    symlink(roots.path("."), &cache).unwrap();
+    lchown(&cache, Some(NOBODY), Some(NOBODY)).unwrap();
+    let report = || project.goflame(["report", "perf.data"]).env("HOME", project.path("home"));
+    // Before: root made `goflame/kernel-symbols` where the link leads.
+    sudo(&project, report()).env("XDG_CACHE_HOME", &cache).run().code(0);
+    sudo(&project, report()).run().code(0);
+    report().run().code(0);
+    assert_eq!(roots.names("."), Vec::<String>::new());
+}
+
+#[test]
+fn a_report_reads_a_recording_of_roots_and_writes_for_the_caller() {
+    let project = recording_and_home();
+    assert_eq!(fs::metadata(project.path("perf.data")).unwrap().mode() & 0o777, 0o600);
+    sudo(&project, project.goflame(["report", "perf.data", "-f", "svg", "-o", "picture.svg"])).run().code(0);
+    assert_eq!(fs::metadata(project.path("picture.svg")).unwrap().uid(), NOBODY);
+
+    // Neither a link to what only root may read, nor a place where only root may write.
+    let roots = Project::empty();
+    fs::rename(project.path("perf.data"), roots.path("perf.data")).unwrap();
+    symlink(roots.path("perf.data"), project.path("link")).unwrap();
+    let help = "under sudo, goflame uses files with the rights of nobody, who called it; `sudo env -u SUDO_UID goflame` uses root's";
+    sudo(&project, project.goflame(["report", "./link"]))
+        .run()
+        .code(7)
+        .stdout("")
+        .stderr(&format!("error: cannot read ./link\n  cause: Permission denied (os error 13)\n   help: {help}\n"));
+    let output = roots.path("picture.svg");
+    let report = project.goflame(["report", "-f", "svg"]).arg(roots.path("perf.data")).arg("-o").arg(&output);
+    sudo(&project, report).run().code(10).stderr_has(&format!("   help: {help}"));
+    assert_eq!(roots.names("."), ["perf.data"]);
 }
 
 /// Asserts that everything in a tree is nobody's.

@@ -69,6 +69,7 @@ title = "Größe"
 [archive]
 dir = "/var/runs"
 keep = 1
+max_bytes = "2 GiB"
 "#,
     );
     let root = Path::new(ROOT);
@@ -103,6 +104,7 @@ keep = 1
     assert_eq!(config.report.formats, [Format::Json, Format::Svg]);
     assert_eq!(config.report.title, "Größe");
     assert_eq!((config.archive.dir.as_path(), config.archive.keep), (Path::new("/var/runs"), 1));
+    assert_eq!(config.archive.max_bytes, Some(1 << 31));
 }
 
 #[test]

@@ -97,6 +97,11 @@ fn impossible_values_are_refused() {
         ("archive.dir", "\"../hello\"", "expected a directory of its own, found one that holds the project"),
         ("archive.dir", "\"/\"", "expected a directory of its own, found one that holds the project"),
         ("archive.keep", "0", "expected 1 or more runs, found 0"),
+        ("archive.max_bytes", "\"2 gigabytes\"", "expected a size such as `2GB`, `500MiB` or `2000000`"),
+        ("archive.max_bytes", "\"GB\"", "expected a size such as `2GB`, `500MiB` or `2000000`"),
+        ("archive.max_bytes", "-1", "expected a size such as `2GB`, `500MiB` or `2000000`"),
+        ("archive.max_bytes", "\"99999999TB\"", "expected a size such as `2GB`, `500MiB` or `2000000`"),
+        ("archive.max_bytes", "999999", "expected at least 1MB"),
     ] {
         let (message, found, _) = problem(&format!("{key} = {value}"));
         assert_eq!((message, found.as_str()), (format!("invalid value for `{key}`"), label), "{key} = {value}");
@@ -122,6 +127,8 @@ fn limits_themselves_are_accepted() {
         "report.formats = []",
         "archive.dir = \"../runs\"",
         "archive.keep = 1",
+        "archive.max_bytes = 1000000",
+        "archive.max_bytes = \"1MB\"",
     ] {
         accepted(text);
     }

@@ -1,0 +1,78 @@
+//! Files that are cut short while goflame has them mapped. `tests/campaigns/shrink` runs the same attacks 1,000 times.
+
+use std::fs::{self, File, OpenOptions};
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{Finished, Project, send, wait_until};
+
+/// How often a file has to be hit.
+fn hits() -> u64 {
+    std::env::var("GOFLAME_HITS").map_or(20, |hits| hits.parse().unwrap())
+}
+
+/// A project that has recorded two busy threads, with a copy of the recording outside of the archive.
+fn recorded() -> Project {
+    let config = "[workload]\nargs = [\"-n\", \"2\", \"-seconds\", \"1\"]\n[record]\nstack = 8192\n";
+    let project = Project::workload("threads", config);
+    project.goflame(["run"]).run().code(0);
+    project.write("perf.data", project.read(&format!("{}/perf.data", project.only_run())));
+    project
+}
+
+/// Reports the recording. Some milliseconds after `file` was mapped, it is cut to a part of its length.
+fn report_while_cutting<'p>(project: &'p Project, file: &str, attempt: u64) -> Finished<'p> {
+    let report = project.goflame(["report", "perf.data"]).spawn();
+    let about = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", report.pid())).unwrap();
+    wait_until(|| about("maps").contains(file) || about("status").contains("State:\tZ")).unwrap();
+    sleep(Duration::from_millis(attempt % 20));
+    let cut = OpenOptions::new().write(true).open(project.path(file)).unwrap();
+    cut.set_len(cut.metadata().unwrap().len() / 10 * (attempt % 10)).unwrap();
+    report.finish()
+}
+
+/// Attacks until the file was hit often enough. A report that has read it before is as good as any.
+#[expect(clippy::print_stdout, reason = "the figures of a campaign")]
+fn attack(project: &Project, file: &str, named: &str) {
+    let whole = project.read(file);
+    let (mut hit, mut missed) = (0, 0);
+    while hit < hits() {
+        project.write(file, &whole);
+        let report = report_while_cutting(project, file, hit + missed);
+        if report.stderr.contains(" was cut short ") {
+            report.code(7).stdout("").stderr(&format!("error: {named} was cut short while it was read\n"));
+            hit += 1;
+        } else {
+            report.code(0);
+            missed += 1;
+        }
+        assert!(missed < 50 * hits(), "only {hit} of {missed} attempts hit the file");
+    }
+    println!("{file}: {hit} hits, each of them exit code 7; {missed} reports were faster");
+}
+
+#[test]
+fn a_recording_that_shrinks_while_it_is_read_is_exit_code_7() {
+    // Before: SIGBUS killed it 4 times in 1,000, when two threads read what was gone at the same time. No file was named.
+    attack(&recorded(), "perf.data", "perf.data");
+}
+
+#[test]
+fn a_program_that_shrinks_while_it_is_read_is_exit_code_7() {
+    let program = ".goflame/build/debug/threads";
+    attack(&recorded(), program, &format!("[dir]/{program}"));
+}
+
+#[test]
+fn a_sigbus_that_no_file_is_to_blame_for_is_not_swallowed() {
+    let project = Project::empty();
+    project.shell("mkfifo pipe").run().code(0);
+    let report = project.goflame(["report", "./pipe"]).spawn();
+    // Opens once goflame has opened it to read, and waits for more.
+    let _pipe = File::options().write(true).open(project.path("pipe")).unwrap();
+    send(report.pid(), Signal::SIGBUS);
+    // Before: exit code 7, "a file was cut short while it was read".
+    report.finish().killed(Signal::SIGBUS).stderr("");
+}
