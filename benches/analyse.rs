@@ -1,9 +1,9 @@
-//! What turning a recording into a flame graph costs: `goflame report` against `perf script` with inferno behind it.
+//! Cost of turning a recording into a flame graph: `goflame report` against `perf script` piped into inferno.
 //!
 //! `cargo bench --bench analyse [-- ROUNDS]`. The recording is a real one: `perf record -g` of a `go build` of Go's
-//! standard library, some 10^5 samples in hundreds of processes. Inferno takes part twice: as its own commands in a pipe, where they
-//! are installed, and as a library without the pipes, which is the best that can be made of it. The Perl scripts of flame graphs
-//! and samply take part where they are installed. How right the stacks are stands below how quickly they come.
+//! standard library, with some 10^5 samples in hundreds of processes. Inferno is measured twice: as its own commands in
+//! a pipe, if they are installed, and as a library without pipes, which is its best case. The Perl scripts of flame
+//! graphs and samply are measured if they are installed. The accuracy of the stacks is printed after the times.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -26,13 +26,13 @@ use measure::{Result, Series, describe_machine, need, rounds_asked, work_directo
 const ROUNDS: usize = 5;
 /// Samples per second and CPU: on two CPUs, a build gives some 3 · 10^5.
 const FREQUENCY: u64 = 6499;
-/// Nanoseconds that a sample stands for: inferno adds these up, goflame counts samples.
+/// Weight of a sample, in nanoseconds: inferno adds up weights, goflame counts samples.
 const PERIOD: u64 = 1_000_000_000 / FREQUENCY;
 /// The hidden first argument: `BENCH __inferno PERF FORMAT PERF.DATA`.
 const INFERNO: &str = "__inferno";
-/// What [`perf_script_and_inferno`] is called in the figures.
+/// Name of [`perf_script_and_inferno`] in the figures.
 const LIBRARY: &str = "inferno library";
-/// The pipes that users type: a name, what collapses the text of `perf script`, and what draws the outcome.
+/// The pipes that users type: a name, the command that collapses the text of `perf script`, and the command that draws.
 const PIPES: [(&str, &str, &str); 2] = [
     ("perf + inferno", "inferno-collapse-perf", "inferno-flamegraph"),
     ("perf + perl", "stackcollapse-perf.pl", "flamegraph.pl"),
@@ -68,34 +68,34 @@ fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
 }
 
 const NOTES: &str = "\
-times as fast: the other's wall time as a multiple of goflame's. In brackets: the lowest and the highest of a round.
-Each runs twice in a row, and the second counts: what it reads is in memory then, kernel symbols that goflame and perf
-  keep among it.
-perf + inferno: `perf script --no-inline` piped into inferno-collapse-perf and, for svg, inferno-flamegraph, as
-  inferno's documentation has it.
+times as fast: the wall time of the other tool divided by goflame's. In brackets: the lowest and the highest of a round.
+Each command runs twice in a row, and the second run counts: the files that it reads are then in memory, including the
+  kernel symbols that goflame and perf cache.
+perf + inferno: `perf script --no-inline` piped into inferno-collapse-perf and, for svg, inferno-flamegraph, as in
+  inferno's documentation.
 inferno library: the same without a pipe between the two: one program reads from perf script and calls inferno's
-  library to collapse (one thread; it and perf script run side by side) and to draw. Nobody types this.
---no-inline: perf expands no inlined calls of Go, and would only take longer.
+  library to collapse (one thread; in parallel with perf script) and to draw. Users do not do this.
+--no-inline: perf does not expand inlined calls of Go, and would only take longer.
 perf + perl: `perf script --no-inline` piped into stackcollapse-perf.pl and, for svg, flamegraph.pl.
-samply: `samply import --save-only`, which names nothing.
-inferno leaves out samples for which perf script prints no stack, so the two counts may differ by a few.
+samply: `samply import --save-only`, which does not symbolise.
+inferno leaves out samples for which perf script prints no stack, so the two counts may differ slightly.
 Peak memory: of the largest process.";
 
-/// The benchmark's surroundings.
+/// Tools and working directory of the benchmark.
 struct Bench {
     perf: PathBuf,
     scratch: PathBuf,
 }
 
-/// One way to analyse, over all rounds.
+/// The figures of one tool, over all rounds.
 #[derive(Default)]
-struct Way {
+struct ToolFigures {
     wall: Series,
     cpu: Series,
     peak_mib: Series,
 }
 
-impl Way {
+impl ToolFigures {
     fn push(&mut self, used: Used) {
         self.wall.push(used.wall);
         self.cpu.push(used.cpu);
@@ -126,9 +126,9 @@ impl Bench {
         Ok(data)
     }
 
-    /// The first tenth of a recording, as if it had been killed there.
+    /// The first tenth of a recording, like a recording that was killed there.
     fn tenth_of(&self, data: &Path) -> Result<PathBuf> {
-        /// Where the size of the data is in the header; 0 says that the recording did not end.
+        /// Position of the data size in the header. The size 0 marks a recording that was killed.
         const DATA_SIZE: std::ops::Range<usize> = 48..56;
         let mut bytes = fs::read(data)?;
         bytes.truncate(bytes.len() / 10);
@@ -145,7 +145,7 @@ impl Bench {
         goflame
     }
 
-    /// What else there is to analyse a recording with, by name.
+    /// The commands of the other tools, each with its name.
     fn others(&self, data: &Path, format: &str) -> Result<Vec<(&'static str, Vec<OsString>)>> {
         let mut library: Vec<OsString> = vec![std::env::current_exe()?.into(), INFERNO.into()];
         library.extend([self.perf.clone().into(), format.into(), data.into()]);
@@ -176,8 +176,8 @@ impl Bench {
         Ok(others)
     }
 
-    /// What a command uses that ran just before, so that all the files it reads are in memory: the recording and the
-    /// programs in it, its own program, and what it keeps from one time to the next.
+    /// Measures the second of two runs of a command. In the second run all files that it reads are in memory: the
+    /// recording and the programs in it, the tool itself, and its caches.
     fn second_of_two(&self, command: &[OsString], output: &Path) -> Result<Used> {
         gauge(&self.scratch, command.to_vec(), File::create(output)?.into())?;
         gauge(&self.scratch, command.to_vec(), File::create(output)?.into())
@@ -187,18 +187,18 @@ impl Bench {
         let mut commands = vec![("goflame", self.goflame(data, format))];
         commands.extend(self.others(data, format)?);
         let output = |name: &str| self.scratch.join(name.replace(' ', "-")).with_extension("out");
-        let mut ways: Vec<Way> = commands.iter().map(|_| Way::default()).collect();
+        let mut tools: Vec<ToolFigures> = commands.iter().map(|_| ToolFigures::default()).collect();
         for _ in 0..rounds {
-            for ((name, command), way) in commands.iter().zip(&mut ways) {
-                way.push(self.second_of_two(command, &output(name))?);
+            for ((name, command), tool) in commands.iter().zip(&mut tools) {
+                tool.push(self.second_of_two(command, &output(name))?);
             }
         }
 
         println!("{format:<16}{:>9}{:>9}{:>17}  times as fast as it", "wall s", "CPU s", "peak memory MiB");
-        let own = &ways[0];
-        for ((name, _), way) in commands.iter().zip(&ways) {
-            let (wall, cpu, peak) = (way.wall.median(), way.cpu.median(), way.peak_mib.median());
-            let times = if *name == "goflame" { String::new() } else { way.wall.over(&own.wall).to_string() };
+        let own = &tools[0];
+        for ((name, _), tool) in commands.iter().zip(&tools) {
+            let (wall, cpu, peak) = (tool.wall.median(), tool.cpu.median(), tool.peak_mib.median());
+            let times = if *name == "goflame" { String::new() } else { tool.wall.over(&own.wall).to_string() };
             println!("{name:<16}{wall:>9.2}{cpu:>9.2}{peak:>17.1}  {times}");
         }
         let size = fs::metadata(data)?.len() as f64 / f64::from(1 << 20);
@@ -211,14 +211,14 @@ impl Bench {
         Ok(())
     }
 
-    /// What ten times the samples cost.
+    /// Compares time and memory for the whole recording with those for a tenth of it.
     fn scaling(&self, data: &Path, tenth: &Path, rounds: usize) -> Result<()> {
-        let (mut all, mut part) = (Way::default(), Way::default());
+        let (mut all, mut part) = (ToolFigures::default(), ToolFigures::default());
         let mut samples = [0; 2];
         for _ in 0..rounds {
-            for ((file, way), samples) in [(data, &mut all), (tenth, &mut part)].into_iter().zip(&mut samples) {
+            for ((file, figures), samples) in [(data, &mut all), (tenth, &mut part)].into_iter().zip(&mut samples) {
                 let output = self.scratch.join("scaling.out");
-                way.push(self.second_of_two(&self.goflame(file, "folded"), &output)?);
+                figures.push(self.second_of_two(&self.goflame(file, "folded"), &output)?);
                 *samples = counts(&output)?;
             }
         }
@@ -232,7 +232,7 @@ impl Bench {
     }
 }
 
-/// The sum of a folded file's counts: both must have analysed the same samples.
+/// The sum of the counts in a folded file. It must be the same for all tools.
 fn counts(folded: &Path) -> Result<u64> {
     let text = fs::read(folded)?;
     let counts = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -240,7 +240,7 @@ fn counts(folded: &Path) -> Result<u64> {
     counts.map(|line| Ok(count(line).ok_or("a line without a count")??)).sum()
 }
 
-/// The first of [`PIPES`] in one process: inferno as a library instead of as two more processes.
+/// The first of [`PIPES`] in one process, with inferno as a library.
 fn perf_script_and_inferno(perf: &Path, format: &str, data: &Path) -> Result<()> {
     let mut script = Command::new(perf)
         .args(["script", "--no-inline", "-i"])

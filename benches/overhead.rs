@@ -1,7 +1,7 @@
-//! What sampling costs the sampled program: goflame against `perf record`, and both against the bare program.
+//! Cost of sampling for the sampled program: goflame and `perf record` against the program without sampling.
 //!
 //! `cargo bench --bench overhead [-- ROUNDS]`. Each round runs the same binary bare, under `goflame run` and under
-//! `perf record -g`, one after the other, so that a busy machine weighs on all three.
+//! `perf record -g`, one after the other, so that other load affects all three.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -19,9 +19,9 @@ use measure::{Result, Series, describe_machine, need, rounds_asked, work_directo
 use serde_json::Value;
 
 const ROUNDS: usize = 7;
-/// Samples per second and CPU: goflame's default, and one at which the cost stands out of the noise.
+/// Samples per second and CPU: goflame's default, and a higher one at which the cost is larger than the noise.
 const FREQUENCIES: [u32; 2] = [997, 9973];
-/// The event of both samplers: a cycle counter is not on every machine.
+/// The event of both samplers. Not every machine has a cycle counter.
 const EVENT: &str = "cpu-clock";
 
 fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
@@ -54,12 +54,12 @@ fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
 
 const NOTES: &str = "\
 In brackets: the lowest and the highest ratio of a round.
-workload: the program alone, from its start to its end, as the kernel accounts it (getrusage of its tree; goflame's
-  figures are those of its manifest.json). Sampling interrupts the program, and that time counts as the program's own.
+workload: the program from its start to its end, as the kernel accounts it (getrusage of the process tree; for goflame,
+  the figures in manifest.json). Sampling interrupts the program, and this time counts as the program's.
 whole command: `goflame run --release`, which finds Go, builds (nothing to do), checks, runs, samples, analyses, draws
-  and archives; and `perf record -g`, which samples only. CPU includes that of the workload.";
+  and archives; and `perf record -g`, which only samples. CPU includes the CPU time of the workload.";
 
-/// The benchmark's surroundings.
+/// Tools and working directory of the benchmark.
 struct Bench {
     perf: PathBuf,
     scratch: PathBuf,
@@ -72,31 +72,31 @@ struct Program {
     argument: Option<String>,
 }
 
-/// One way to run the program, over all rounds.
+/// The figures of one way to run the program, over all rounds.
 #[derive(Default)]
-struct Way {
+struct RunFigures {
     workload_cpu: Series,
     workload_wall: Series,
     whole_cpu: Series,
     whole_wall: Series,
     /// Samples per CPU second of the workload.
     samples_per_second: Series,
-    /// Of all rounds.
+    /// Number of lost records in all rounds.
     lost: u64,
 }
 
-/// All three ways.
+/// The figures of all three ways to run the program.
 #[derive(Default)]
 struct Measured {
-    bare: Way,
-    goflame: Way,
-    perf: Way,
+    bare: RunFigures,
+    goflame: RunFigures,
+    perf: RunFigures,
     /// Wall time of `goflame run` without its `go build`.
     without_build: Series,
 }
 
 impl Bench {
-    /// Copies the Go module of the workloads into a project of its own; its first run builds the binary.
+    /// Copies the Go module of the workloads into a new project. The first run builds the binary.
     fn project(&self, name: &str, argument: &str) -> Result<Program> {
         let project = self.scratch.join(format!("{name}{argument}"));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/work");
@@ -113,7 +113,7 @@ impl Bench {
 
     fn measure(&self, program: &Program, frequency: u32, rounds: usize) -> Result<Measured> {
         let frequency = frequency.to_string();
-        // Builds the binary and warms Go's cache and perf's; not counted.
+        // Not measured: builds the binary and fills the caches of Go and perf.
         let mut warm_up = Measured::default();
         self.goflame(program, &frequency, &mut warm_up)?;
         self.perf(program, &frequency, &mut warm_up.perf)?;
@@ -153,9 +153,9 @@ impl Bench {
         measured.goflame.count(&run.join("perf.data"), workload)
     }
 
-    fn perf(&self, program: &Program, frequency: &str, way: &mut Way) -> Result<()> {
+    fn perf(&self, program: &Program, frequency: &str, figures: &mut RunFigures) -> Result<()> {
         let (data, inner) = (self.scratch.join("perf.data"), self.scratch.join("inner.json"));
-        // Its cache of binaries is part of what it does, but belongs here and not into the user's home.
+        // perf's cache of binaries is part of its cost, but must not be in the user's home directory.
         let cache = self.scratch.join("buildid");
         let mut command: Vec<OsString> = vec![self.perf.clone().into(), "--buildid-dir".into(), cache.into()];
         command.extend(["record", "--quiet", "-g", "-e", EVENT, "-F", frequency, "-o"].map(Into::into));
@@ -163,8 +163,8 @@ impl Bench {
         command.extend(gauged(&inner, program.command())?);
         let whole = gauge(&self.scratch, command, Stdio::null())?;
         let workload = Used::read(&inner)?;
-        way.push(workload, whole);
-        way.count(&data, workload)
+        figures.push(workload, whole);
+        figures.count(&data, workload)
     }
 }
 
@@ -176,7 +176,7 @@ impl Program {
     }
 }
 
-impl Way {
+impl RunFigures {
     fn push(&mut self, workload: Used, whole: Used) {
         self.workload_cpu.push(workload.cpu);
         self.workload_wall.push(workload.wall);
@@ -184,7 +184,7 @@ impl Way {
         self.whole_wall.push(whole.wall);
     }
 
-    /// Counts what was sampled: a sampler that takes fewer samples costs less.
+    /// Counts the samples, because a sampler that takes fewer samples costs less.
     fn count(&mut self, perf_data: &Path, workload: Used) -> Result<()> {
         let mut samples = 0_u32;
         let bytes = fs::read(perf_data)?;
@@ -203,12 +203,14 @@ impl Way {
 impl Measured {
     fn print(&self, title: &str) {
         let Self { bare, goflame, perf, .. } = self;
-        head(title);
-        let row = |what: &str, figure: fn(&Way) -> &Series| line(what, figure(bare), figure(goflame), figure(perf));
-        row("workload, CPU s", |way| &way.workload_cpu);
-        row("workload, wall s", |way| &way.workload_wall);
-        row("whole command, CPU s", |way| &way.whole_cpu);
-        row("whole command, wall s", |way| &way.whole_wall);
+        print_header(title);
+        let row = |label: &str, figure: fn(&RunFigures) -> &Series| {
+            print_row(label, figure(bare), figure(goflame), figure(perf));
+        };
+        row("workload, CPU s", |figures| &figures.workload_cpu);
+        row("workload, wall s", |figures| &figures.workload_wall);
+        row("whole command, CPU s", |figures| &figures.whole_cpu);
+        row("whole command, wall s", |figures| &figures.whole_wall);
         println!(
             "samples per CPU second of the workload: goflame {:.0} ({} lost), perf {:.0} ({} lost)\n",
             goflame.samples_per_second.median(),
@@ -218,32 +220,32 @@ impl Measured {
         );
     }
 
-    /// Of a program that does nothing, everything is the command's own.
+    /// Prints the fixed cost of the commands, measured with a program that does nothing.
     fn print_fixed(&self) {
         let Self { goflame, perf, without_build, .. } = self;
         println!("{:<24}{:>8}{:>9}{:>9}  {:<20}", "no-op", "", "goflame", "perf", "goflame/perf");
-        for (what, own, other) in [
+        for (label, own, other) in [
             ("whole command, wall ms", &goflame.whole_wall, &perf.whole_wall),
             ("  without its go build", without_build, &perf.whole_wall),
             ("whole command, CPU ms", &goflame.whole_cpu, &perf.whole_cpu),
         ] {
             let milliseconds = |series: &Series| series.median() * 1e3;
-            println!("{what:<32}{:>9.0}{:>9.0}  {:<20}", milliseconds(own), milliseconds(other), own.over(other));
+            println!("{label:<32}{:>9.0}{:>9.0}  {:<20}", milliseconds(own), milliseconds(other), own.over(other));
         }
         println!();
     }
 }
 
-fn head(title: &str) {
+fn print_header(title: &str) {
     println!(
         "{title:<24}{:>8}{:>9}{:>9}  {:<20}{:<20}{:<20}",
         "bare", "goflame", "perf", "goflame/bare", "perf/bare", "goflame/perf"
     );
 }
 
-fn line(what: &str, bare: &Series, goflame: &Series, perf: &Series) {
+fn print_row(label: &str, bare: &Series, goflame: &Series, perf: &Series) {
     println!(
-        "{what:<24}{:>8.3}{:>9.3}{:>9.3}  {:<20}{:<20}{:<20}",
+        "{label:<24}{:>8.3}{:>9.3}{:>9.3}  {:<20}{:<20}{:<20}",
         bare.median(),
         goflame.median(),
         perf.median(),

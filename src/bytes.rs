@@ -1,35 +1,35 @@
 //! Bounded little-endian reading of `&[u8]`.
 //!
-//! Every read returns `None` past the end, so that readers of hostile files (`perfdata`, `gobin`, `pprof`)
-//! cannot panic and cannot be talked into large allocations. Must not do I/O, and must not know
-//! any format.
+//! Every read past the end returns `None`, so that readers of hostile files (`perfdata`, `gobin`, `pprof`) cannot
+//! panic, and cannot be made to allocate more memory than the file has bytes. Must not do I/O, and must not know any
+//! format.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::as_conversions)]
 
 use std::ffi::CStr;
 
-/// A read position in a byte slice. Reading moves it forward; a failed read leaves it where it was.
+/// A read position in a byte slice. A read moves the position forward; a failed read does not change it.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
-    /// Starts at the first byte of `bytes`.
+    /// A cursor at the first byte of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    /// Starts `offset` bytes into `bytes`; `None` when that is past its end.
+    /// A cursor `offset` bytes after the start of `bytes`; `None` if that is past the end.
     pub fn at(bytes: &'a [u8], offset: usize) -> Option<Self> {
         bytes.get(offset..).map(Self::new)
     }
 
-    /// The bytes not read yet.
+    /// The bytes that were not read yet.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// The number of bytes not read yet.
+    /// The number of bytes that were not read yet.
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
@@ -41,17 +41,17 @@ impl<'a> Cursor<'a> {
         Some(head)
     }
 
-    /// The next `count` bytes, for a count that a 64-bit field of the file gave.
+    /// The next `count` bytes, for a count from a 64-bit field of the file.
     pub fn take_u64(&mut self, count: u64) -> Option<&'a [u8]> {
         self.take(usize::try_from(count).ok()?)
     }
 
-    /// Moves forward without reading.
+    /// Moves `count` bytes forward.
     pub fn skip(&mut self, count: usize) -> Option<()> {
         self.take(count).map(|_| ())
     }
 
-    /// The next `N` bytes, for numbers of another byte order.
+    /// The next `N` bytes, for example of a big-endian number.
     pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, tail) = self.rest.split_first_chunk::<N>()?;
         self.rest = tail;
@@ -83,17 +83,17 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// Bytes up to the next NUL, which is skipped and not returned. `None` when there is no NUL.
+    /// The bytes up to the next NUL, which is skipped. `None` when there is no NUL.
     pub fn cstr(&mut self) -> Option<&'a [u8]> {
         let text = CStr::from_bytes_until_nul(self.rest).ok()?;
         self.skip(text.count_bytes().checked_add(1)?)?;
         Some(text.to_bytes())
     }
 
-    /// An unsigned LEB128 number of at most 32 bits, as Go's tables hold them.
+    /// An unsigned LEB128 number of at most 32 bits, as in Go's tables.
     #[inline]
     pub fn uvarint32(&mut self) -> Option<u32> {
-        // Nearly all of them are small.
+        // Fast path: most numbers have one byte.
         if let [byte @ ..0x80, rest @ ..] = self.rest {
             self.rest = rest;
             return Some(u32::from(*byte));
@@ -115,14 +115,14 @@ impl<'a> Cursor<'a> {
         None
     }
 
-    /// An unsigned LEB128 number of at most 64 bits, as protocol buffers hold them.
+    /// An unsigned LEB128 number of at most 64 bits, as in protocol buffers.
     pub fn uvarint64(&mut self) -> Option<u64> {
         let start = self.rest;
         let mut value = 0_u64;
         for shift in (0_u32..64).step_by(7) {
             let Some(byte) = self.u8() else { break };
             let bits = u64::from(byte & 0x7f);
-            // Of the tenth byte, one bit is left.
+            // The tenth byte holds only the highest bit of the number.
             if shift == 63 && bits > 1 {
                 break;
             }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn varints() {
+    fn varints_are_read_up_to_their_largest_value() {
         assert_eq!(Cursor::new(&[0xac, 0x02]).uvarint32(), Some(300));
         assert_eq!(Cursor::new(&[0xff; 8]).uvarint32(), None);
         let mut cut = Cursor::new(&[0x80]);

@@ -1,9 +1,10 @@
-//! Where the program's memory comes from. What is put there is not known here.
+//! The program's memory allocator.
 //!
-//! Most of the time that memory takes goes into traps: the system gives each page when it is first touched. glibc gives back
-//! what is larger than 128 KiB, and then asks for it again, page by page. Here what is small is kept for the next one who
-//! wants it, and what is large comes in large pages, of which a few do for some thousand others. No such page could hold the
-//! beginning of what glibc gives, for it writes a note before that as soon as it has it.
+//! Page faults dominate the cost of large allocations: the kernel maps each page when it is first touched. glibc
+//! returns every block above 128 KiB to the kernel, so that the next large block faults again, page by page. Here freed
+//! small blocks stay in the process, and large blocks get huge pages, one of which replaces 512 pages of 4 KiB. glibc
+//! itself cannot use huge pages for the start of a large block: it writes a chunk header before the block, so the block
+//! never starts at a huge page.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::c_void;
@@ -12,37 +13,37 @@ use std::ptr;
 
 use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags, madvise, mmap_anonymous, mremap, munmap};
 
-/// What is at least as large has pages of its own, which are given back to the system as soon as they are free.
+/// Minimum size of a large block, in bytes. Large blocks have their own mapping, which is unmapped when they are freed.
 const LARGE: usize = 1 << 20;
 
-/// A large page, on most machines. Linux puts whole ones where one begins.
+/// Size of a huge page on most machines, in bytes. Linux uses huge pages only at multiples of their size.
 const LARGE_PAGE: usize = 2 << 20;
 
-/// Less than so much is not worth a large page.
+/// Minimum size of a block that gets huge pages, in bytes.
 const MOST_OF_A_PAGE: usize = LARGE_PAGE / 4 * 3;
 
-/// No page is smaller: what may begin at a multiple of this may begin with any page.
+/// Size of the smallest page, in bytes. Every mapping is aligned to it.
 const SMALL_PAGE: usize = 4 << 10;
 
-/// The program's allocator: the system's own, but for what is large.
+/// The program's allocator: maps large blocks itself, and takes all others from the system's allocator.
 #[derive(Debug, Clone, Copy)]
 pub struct Allocator;
 
-/// Whether memory of this size has pages of its own.
+/// Whether a block has its own mapping.
 fn is_large(layout: Layout) -> bool {
     layout.size() >= LARGE && layout.align() <= SMALL_PAGE
 }
 
-/// The address space that is taken for so many bytes. What is not used of it is no memory.
+/// The size of the mapping for a block of `size` bytes. The unused rest costs only address space.
 fn mapped(size: usize) -> usize {
-    // No allocation has so many bytes that this is more than there are numbers for.
+    // Cannot overflow: `Layout` limits the size to isize::MAX.
     size.div_ceil(LARGE_PAGE) * LARGE_PAGE
 }
 
-/// Pages for so many bytes, all of them nought; null where the system has none.
+/// Maps zeroed memory of `size` bytes. Null if the kernel has none.
 fn map(size: usize) -> *mut u8 {
     #[expect(unsafe_code, reason = "mmap")]
-    // SAFETY: the system chooses where, so nothing else is there.
+    // SAFETY: the kernel chooses the address, so that no other mapping is replaced.
     let Ok(pages) = (unsafe {
         mmap_anonymous(ptr::null_mut(), mapped(size), ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
     }) else {
@@ -52,38 +53,38 @@ fn map(size: usize) -> *mut u8 {
     pages.cast()
 }
 
-/// As [`map`], with what is in other pages.
+/// Resizes a block and keeps its content. Null if the kernel has no memory; the old block is then still valid.
 ///
 /// # Safety
-/// These must come from `map`, for `old` bytes. Unless the system has no new ones, they are no more from then on.
+/// `memory` must come from [`map`] or [`map_again`], with `old` bytes. On success it must not be used again.
 #[expect(unsafe_code, reason = "mremap")]
 unsafe fn map_again(memory: *mut u8, old: usize, size: usize) -> *mut u8 {
-    // SAFETY: as the caller promises, these are all pages of one mapping.
+    // SAFETY: the caller guarantees that these are exactly the pages of one mapping.
     let moved = unsafe { mremap(memory.cast(), mapped(old), mapped(size), MremapFlags::MAYMOVE) };
     let Ok(pages) = moved else { return ptr::null_mut() };
     ask_for_large_pages(pages, size);
     pages.cast()
 }
 
-/// Has no effect but on speed, and none where the system has no large pages to give.
+/// Advises the kernel to use huge pages. Affects only speed.
 fn ask_for_large_pages(pages: *mut c_void, size: usize) {
     if size >= MOST_OF_A_PAGE {
         #[expect(unsafe_code, reason = "madvise")]
-        // SAFETY: the advice changes nothing of what is in these pages, which were mapped for so many bytes.
+        // SAFETY: the advice does not change the content of the pages, which are mapped with this size.
         let _ = unsafe { madvise(pages, mapped(size), Advice::LinuxHugepage) };
     }
 }
 
 #[expect(unsafe_code, reason = "an allocator")]
-// SAFETY: what is large comes from `map`, at the beginning of a page, and goes back to `munmap`; everything else comes from
-// and goes back to the system's allocator. Which of the two it is follows from the layout alone, that the caller says again
-// when giving memory back.
+// SAFETY: large blocks come from `map`, start at a page, and go to `munmap`; all others come from and go to the
+// system's allocator. The layout alone decides between the two, and the caller passes the same layout when it frees the
+// block.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_large(layout) {
             return map(layout.size());
         }
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller upholds the contract of this function.
         unsafe { System.alloc(layout) }
     }
 
@@ -91,31 +92,31 @@ unsafe impl GlobalAlloc for Allocator {
         if is_large(layout) {
             return map(layout.size());
         }
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller upholds the contract of this function.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         if is_large(layout) {
-            // SAFETY: of this layout, it comes from `map`, and the caller has no use for it any more.
+            // SAFETY: a block of this layout comes from `map`, and the caller does not use it again.
             let _ = unsafe { munmap(memory.cast(), mapped(layout.size())) };
         } else {
-            // SAFETY: as the caller promises, and of this layout it comes from there.
+            // SAFETY: a block of this layout comes from the system's allocator; the caller upholds the rest.
             unsafe { System.dealloc(memory, layout) }
         }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller promises that there is such a layout.
+        // SAFETY: the caller guarantees that this layout is valid.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         match (is_large(layout), is_large(wanted)) {
-            // SAFETY: as the caller promises, and of this layout it comes from there.
+            // SAFETY: a block of this layout comes from the system's allocator; the caller upholds the rest.
             (false, false) => unsafe { System.realloc(memory, layout, size) },
-            // SAFETY: as the caller promises, and of this layout it comes from `map`.
+            // SAFETY: a block of this layout comes from `map`; the caller upholds the rest.
             (true, true) => unsafe { map_again(memory, layout.size(), size) },
             _ => {
-                // SAFETY: as the caller promises of what is wanted and what is there; the new memory is apart from the old,
-                // which is given back only once it is copied.
+                // SAFETY: the caller guarantees both layouts and the old block. The new block does not overlap the old
+                // one, which is freed after the copy.
                 unsafe {
                     let new = self.alloc(wanted);
                     if !new.is_null() {
@@ -129,36 +130,36 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
-/// Gives back what glibc keeps. To be called where much was needed for the last time.
+/// Returns the freed memory that glibc has kept to the kernel. Call it after the last phase that needs much memory.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     {
         #[expect(unsafe_code, reason = "malloc_trim")]
-        // SAFETY: what is free may be given back at any time.
+        // SAFETY: `malloc_trim` has no precondition.
         let _ = unsafe { nix::libc::malloc_trim(0) };
     }
 }
 
-/// Has glibc keep what is given back, for all threads, instead of asking the system for it again.
-/// To be called where much will be needed.
+/// Makes glibc keep freed memory for all threads instead of returning it to the kernel. Call it before a phase that
+/// needs much memory.
 pub fn keep() {
     #[cfg(target_env = "gnu")]
     {
         use nix::libc::{M_ARENA_MAX, M_MMAP_THRESHOLD, M_TOP_PAD, M_TRIM_THRESHOLD, mallopt};
-        /// What is larger does not come from glibc.
+        /// Minimum size of a block for which glibc makes a mapping, in bytes. Few such blocks come from glibc.
         const OWN_PAGES: i32 = 2 << 20;
-        /// With so much free it gives some of it back after all.
+        /// Free memory at the end of the heap above which glibc returns some to the kernel, in bytes.
         const KEPT: i32 = 64 << 20;
-        /// Asked for at once.
+        /// Memory that glibc requests from the kernel at a time, in bytes.
         const AT_ONCE: i32 = 1 << 20;
-        // Two threads do not wait for one another as often as memory is found that another one has given back.
+        // One arena for two threads: reuse of memory that another thread has freed saves more than waiting costs.
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         let arenas = i32::try_from(threads.div_ceil(2)).unwrap_or(i32::MAX);
         let settings =
             [(M_ARENA_MAX, arenas), (M_MMAP_THRESHOLD, OWN_PAGES), (M_TRIM_THRESHOLD, KEPT), (M_TOP_PAD, AT_ONCE)];
         for (setting, value) in settings {
             #[expect(unsafe_code, reason = "mallopt")]
-            // SAFETY: a setting of the allocator, which may be changed at any time.
+            // SAFETY: `mallopt` has no precondition.
             let _ = unsafe { mallopt(setting, value) };
         }
     }
@@ -174,28 +175,28 @@ mod tests {
         u8::try_from(at % 251).unwrap_or(0)
     }
 
-    /// Whether so many bytes from here on are what was written there.
+    /// Whether the first `bytes` bytes hold what `fill` wrote.
     #[expect(unsafe_code, reason = "reads what was allocated")]
     fn is_kept(memory: *const u8, bytes: usize) -> bool {
-        // SAFETY: the callers have allocated and written as many.
+        // SAFETY: the callers have allocated and written this number of bytes.
         (0..bytes).step_by(511).all(|at| unsafe { memory.add(at).read() } == mark(at))
     }
 
     #[expect(unsafe_code, reason = "writes what was allocated")]
     fn fill(memory: *mut u8, bytes: usize) {
-        // SAFETY: the callers have allocated as many.
+        // SAFETY: the callers have allocated this number of bytes.
         (0..bytes).step_by(511).for_each(|at| unsafe { memory.add(at).write(mark(at)) });
     }
 
     #[test]
     #[expect(unsafe_code, reason = "an allocator's own functions")]
-    fn what_is_written_stays_while_memory_grows_and_shrinks() {
+    fn a_block_keeps_its_content_when_it_grows_and_shrinks() {
         let sizes = [1, 4096, LARGE - 1, LARGE, LARGE + 1, LARGE_PAGE, LARGE_PAGE + 1, 3 * LARGE_PAGE];
         for align in [1, 32, 4096, 8192] {
             for old in sizes {
                 for new in sizes {
                     let layout = Layout::from_size_align(old, align).expect("small");
-                    // SAFETY: of this size and alignment until `realloc`, and of the new size after it.
+                    // SAFETY: the block has this layout until `realloc`, and the new size after it.
                     unsafe {
                         let memory = Allocator.alloc(layout);
                         assert!(!memory.is_null() && memory.addr().is_multiple_of(align), "{old} bytes at {align}");
@@ -213,11 +214,11 @@ mod tests {
 
     #[test]
     #[expect(unsafe_code, reason = "an allocator's own functions")]
-    fn zeroed_memory_is_that_after_it_was_used() {
+    fn zeroed_memory_is_zero_when_it_is_reused() {
         for size in [100, LARGE, LARGE_PAGE + 7] {
             let layout = Layout::from_size_align(size, 8).expect("small");
             for _ in 0..3 {
-                // SAFETY: of this layout from beginning to end.
+                // SAFETY: all accesses are inside a block of this layout.
                 unsafe {
                     let memory = Allocator.alloc_zeroed(layout);
                     assert!((0..size).all(|at| memory.add(at).read() == 0), "{size} bytes");
@@ -230,9 +231,9 @@ mod tests {
 
     #[test]
     #[expect(unsafe_code, reason = "an allocator's own functions")]
-    fn what_the_system_does_not_have_is_null() {
+    fn an_impossible_size_gives_null() {
         let layout = Layout::from_size_align(isize::MAX as usize / 2, 8).expect("less than all");
-        // SAFETY: nothing is done with what it gives.
+        // SAFETY: the result is not used.
         assert!(unsafe { Allocator.alloc(layout) }.is_null());
     }
 }

@@ -1,5 +1,5 @@
-//! How right stacks are, on a program whose true stacks are known (`tests/workloads/stacks`): goflame's own recording,
-//! and one of `perf record -g`, which both `perf script` with inferno and goflame read.
+//! Accuracy of stacks, for a program whose true stacks are known (`tests/workloads/stacks`): a recording of goflame,
+//! analysed by goflame, against a recording of `perf record -g`, analysed by `perf script` and inferno.
 
 use std::fs;
 use std::path::Path;
@@ -10,13 +10,13 @@ use inferno::collapse::perf::{Folder, Options};
 
 use crate::measure::Result;
 
-/// Leaves without a frame, and their only callers.
+/// Leaves without a frame, each with its only caller.
 const CALLERS: [(&str, &str); 2] = [("main.leaf", "main.leafCaller"), ("main.otherLeaf", "main.otherCaller")];
-/// The function that others are inlined into, and those.
+/// A function with inlined calls, and the functions that are inlined into it.
 const OUTER: &str = "main.outer";
 const INLINED: [&str; 3] = ["main.middle", "main.inner", "main.rotate"];
 
-/// Prints the shares.
+/// Prints the share of correct samples of both tools.
 pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
     let project = scratch.join("stacks");
     fs::create_dir_all(&project)?;
@@ -31,8 +31,8 @@ pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
     run(Command::new(go).args(["build", "-o"]).arg(&program).arg(".").current_dir(&project))?;
 
     println!("{:<46}{:>16}{:>16}", "in % of samples", "goflame", "perf + inferno");
-    for (mode, what, right) in [
-        ("leaf", "right callers of leaves without a frame", callers as fn(&str) -> (u64, u64)),
+    for (mode, title, count) in [
+        ("leaf", "correct callers of leaves without a frame", callers as fn(&str) -> Correct),
         ("inlined", "in a function, shown in a call inlined there", inlined),
     ] {
         let goflame = Command::new(env!("CARGO_BIN_EXE_goflame"))
@@ -41,7 +41,7 @@ pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
             .output()?;
         let summary: serde_json::Value = serde_json::from_slice(&goflame.stdout)?;
         let folded = Path::new(summary["dir"].as_str().ok_or("no run")?).join("profile.folded");
-        let own = right(&fs::read_to_string(folded)?);
+        let own = count(&fs::read_to_string(folded)?);
 
         let data = project.join("perf.data");
         let mut record = Command::new(perf);
@@ -50,8 +50,8 @@ pub(crate) fn compare(perf: &Path, go: &Path, scratch: &Path) -> Result<()> {
         let script = Command::new(perf).args(["script", "-i"]).arg(&data).output()?;
         let mut folded = Vec::new();
         Folder::from(Options::default()).collapse(script.stdout.as_slice(), &mut folded)?;
-        let other = right(&String::from_utf8_lossy(&folded));
-        println!("{what:<46}{:>16}{:>16}", percent(own), percent(other));
+        let other = count(&String::from_utf8_lossy(&folded));
+        println!("{title:<46}{:>16}{:>16}", own.percent(), other.percent());
     }
     println!();
     Ok(())
@@ -65,11 +65,24 @@ fn run(command: &mut Command) -> Result<()> {
     Err(format!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)).into())
 }
 
-fn percent((right, all): (u64, u64)) -> String {
-    if all == 0 { "no samples".to_owned() } else { format!("{:.2}", right as f64 * 100.0 / all as f64) }
+/// Numbers of samples.
+#[derive(Debug, Clone, Copy, Default)]
+struct Correct {
+    correct: u64,
+    all: u64,
 }
 
-/// Stacks of a folded file, with their counts.
+impl Correct {
+    fn percent(self) -> String {
+        if self.all == 0 {
+            "no samples".to_owned()
+        } else {
+            format!("{:.2}", self.correct as f64 * 100.0 / self.all as f64)
+        }
+    }
+}
+
+/// The stacks of a folded file, each with its count.
 fn stacks(folded: &str) -> impl Iterator<Item = (Vec<&str>, u64)> {
     folded.lines().filter_map(|line| {
         let (stack, count) = line.rsplit_once(' ')?;
@@ -77,29 +90,29 @@ fn stacks(folded: &str) -> impl Iterator<Item = (Vec<&str>, u64)> {
     })
 }
 
-/// (right, all) samples in the leaves.
-fn callers(folded: &str) -> (u64, u64) {
-    let (mut right, mut all) = (0, 0);
+/// Samples in [`CALLERS`]. Correct: the caller of the leaf is shown.
+fn callers(folded: &str) -> Correct {
+    let mut samples = Correct::default();
     for (frames, count) in stacks(folded) {
         for (leaf, caller) in CALLERS {
             if let Some(at) = frames.iter().position(|frame| *frame == leaf) {
-                all += count;
-                right += if at > 0 && frames[at - 1] == caller { count } else { 0 };
+                samples.all += count;
+                samples.correct += if at > 0 && frames[at - 1] == caller { count } else { 0 };
             }
         }
     }
-    (right, all)
+    samples
 }
 
-/// (shown in a call that was inlined, all) samples in a function that calls were inlined into. The rest is in its own loop;
-/// tests/truth holds each address's chain against the runtime's.
-fn inlined(folded: &str) -> (u64, u64) {
-    let (mut right, mut all) = (0, 0);
+/// Samples in [`OUTER`]. Correct: an inlined call is shown. The other samples are in the loop of the function itself.
+/// tests/truth compares the inlined calls of each address with those of Go's runtime.
+fn inlined(folded: &str) -> Correct {
+    let mut samples = Correct::default();
     for (frames, count) in stacks(folded) {
         if frames.contains(&OUTER) {
-            all += count;
-            right += if frames.iter().any(|frame| INLINED.contains(frame)) { count } else { 0 };
+            samples.all += count;
+            samples.correct += if frames.iter().any(|frame| INLINED.contains(frame)) { count } else { 0 };
         }
     }
-    (right, all)
+    samples
 }

@@ -1,4 +1,4 @@
-//! What the benchmarks share: running commands under a gauge, rounds, and ratios of medians.
+//! Shared by the benchmarks: running commands under a gauge, rounds, and ratios of medians.
 //!
 //! Must not know what is measured.
 

@@ -1,20 +1,20 @@
-//! Rounds of measurements and what is said about them.
+//! Series of measurements, one per round, and their medians and ratios.
 
 use std::fmt;
 
 use super::Result;
 
-/// One figure, measured once a round.
+/// The values of one figure, which is measured once per round.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Series(Vec<f64>);
 
 impl Series {
-    /// Adds a round.
+    /// Adds the value of a round.
     pub(crate) fn push(&mut self, value: f64) {
         self.0.push(value);
     }
 
-    /// The middle value, or the mean of the two in the middle.
+    /// The middle value, or the mean of the two middle values.
     pub(crate) fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -26,13 +26,13 @@ impl Series {
         }
     }
 
-    /// Round by round, this one as a multiple of `other`: what slows a whole round down falls out.
+    /// The ratio of this series to `other`, round by round. A load that slows down a whole round cancels out.
     pub(crate) fn over(&self, other: &Self) -> Ratio {
         Ratio(Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect()))
     }
 }
 
-/// Ratios of two series, one a round. Shown as median and, in brackets, the lowest and the highest.
+/// The ratios of two series, one per round. Shown as the median and, in brackets, the lowest and the highest.
 pub(crate) struct Ratio(Series);
 
 impl fmt::Display for Ratio {
@@ -45,12 +45,12 @@ impl fmt::Display for Ratio {
 
 /// The number of rounds on the command line (`cargo bench --bench NAME -- ROUNDS`), else `default`.
 pub(crate) fn rounds_asked(default: usize) -> Result<usize> {
-    // cargo itself adds `--bench`.
+    // cargo adds `--bench` to the arguments.
     match std::env::args().skip(1).find(|argument| argument != "--bench") {
         None => Ok(default),
         Some(text) => match text.parse() {
             Ok(rounds) if rounds > 0 => Ok(rounds),
-            _ => Err(format!("`{text}` is no number of rounds").into()),
+            _ => Err(format!("`{text}` is not a number of rounds").into()),
         },
     }
 }

@@ -1,24 +1,24 @@
-//! Where a benchmark runs: its tools, its directory, and the machine as the figures should be read.
+//! Environment of a benchmark: its tools, its directory, and a description of the machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Any error ends a benchmark: its text is all that is needed.
+/// Any error ends a benchmark, so only its text is needed.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Finds a tool, or says which one is missing.
+/// Finds a tool on PATH. The error names the missing tool.
 pub(crate) fn need(tool: &str) -> Result<PathBuf> {
     which::which(tool).map_err(|_| format!("`{tool}` was not found on PATH; `make bench` installs it").into())
 }
 
-/// A directory of the benchmark's own, on the disk that cargo builds on (`/tmp` may be memory).
+/// A new directory for the benchmark, on the disk of cargo's target directory (`/tmp` may be in memory).
 pub(crate) fn work_directory() -> Result<TempDir> {
     Ok(TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?)
 }
 
-/// Kernel, CPUs, load, and versions of the tools, in one line each.
+/// Kernel, CPUs, load and versions of the tools, in one line.
 pub(crate) fn describe_machine(perf: &Path, go: &Path) -> Result<String> {
     let first_line = |program: &Path, argument: &str| -> Result<String> {
         let output = Command::new(program).arg(argument).output()?;

@@ -1,13 +1,13 @@
-//! Step three: named places and counted stacks become a profile, with the figures that judge it.
+//! Step 3: makes a profile from named locations and counted stacks, with its quality figures.
 
-use super::collect::{Collected, Settings};
-use super::facts::Facts;
+use super::collect::{CollectSettings, Collected};
 use super::files::{Binaries, Files};
-use super::goroutine::Readings;
+use super::goroutine::GoroutineReadings;
+use super::location_flags::LocationFlags;
 use super::locations::add_locations;
-use super::place::Place;
+use super::raw_location::RawLocation;
 use super::shards::collect_all;
-use super::stacks::{account, add_samples};
+use super::stacks::{add_samples, count_frames};
 use super::symbols::name_all;
 use super::{Error, Images, KernelSymbols, Options};
 use crate::memory::give_back;
@@ -15,40 +15,41 @@ use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, PerfData, RecordKind};
 use crate::profile::{CpuSeen, Event, Profile, Quality, Unit};
 
-/// Depth at which the kernel stops walking, unless `kernel.perf_event_max_stack` says otherwise.
+/// Default of `kernel.perf_event_max_stack`: the number of addresses at which the kernel stops walking a stack.
 const DEFAULT_MAX_STACK: u32 = 127;
 
 const NANOSECONDS: f64 = 1e9;
 
-/// What the records amount to.
+/// Result of an analysis.
 #[derive(Debug)]
 pub struct Analysis {
     /// The profile.
     pub profile: Profile,
-    /// How far it can be trusted.
+    /// Figures that say how far the profile can be trusted.
     pub quality: Quality,
-    /// What names the kernel addresses again, on another day; `None` when there is nothing to name, or to name it by.
-    pub kernel: Option<NamedKernel>,
-    /// What the user should know about the file, one sentence each.
+    /// The kernel symbols that are needed to name the kernel addresses again later. `None` without kernel addresses,
+    /// and without fitting symbols.
+    pub kernel: Option<UsedKernelSymbols>,
+    /// Notes on the file for the user, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// The kernel symbols that were used, and what for.
+/// Kernel symbols, and the addresses for which they were used.
 #[derive(Debug)]
-pub struct NamedKernel {
+pub struct UsedKernelSymbols {
     symbols: KernelSymbols,
     addresses: Vec<u64>,
 }
 
-impl NamedKernel {
-    /// The lines of `/proc/kallsyms` that are needed for that.
+impl UsedKernelSymbols {
+    /// The lines of `/proc/kallsyms` that name these addresses.
     pub fn lines(&self) -> String {
         self.symbols.subset(&self.addresses)
     }
 }
 
-/// Analyses the event of a recording that has the most samples. Kernel symbols for the
-/// addresses that are to be named, or the reason why there are none, are asked for once, after the records were read.
+/// Analyses the event of a recording that has the most samples. `kernel` is called once, after the records were read.
+/// It gets the kernel addresses to name, and returns the kernel symbols or the reason why there are none.
 pub fn analyse(
     mut data: PerfData<'_>,
     images: &dyn Images,
@@ -66,17 +67,17 @@ pub fn analyse(
     let build_ids = data.features().build_ids.clone();
     let files = Files::of(&data, &build_ids, images);
     let binaries = Binaries::of(&files);
-    let settings = Settings {
+    let settings = CollectSettings {
         event: event_index,
         clock_period,
         max_stack,
-        goroutines: Readings::of(options.goroutines),
-        passed: options.passed.unwrap_or(&|_| ()),
+        goroutines: GoroutineReadings::new(options.goroutines),
+        release: options.release.unwrap_or(&|_| ()),
     };
     let (mut collected, stacks) = collect_all(&data, &files, &binaries, &settings);
-    (settings.passed)(0..usize::MAX);
-    data.forget_records();
-    collected.places.freeze();
+    (settings.release)(0..usize::MAX);
+    data.release_records();
+    collected.locations.release_index();
     if collected.counts.records == 0
         && let Some(damage) = collected.damage.take()
     {
@@ -84,13 +85,16 @@ pub fn analyse(
     }
 
     let addresses = kernel_addresses(&collected);
-    let fitting = kernel(&addresses).and_then(|kernel| fits(&kernel, &data, &collected, options).map(|()| kernel));
+    let fitting = kernel(&addresses).and_then(|symbols| {
+        check_kernel_symbols(&symbols, &data, &collected, options).map_err(|mismatch| mismatch.to_string())?;
+        Ok(symbols)
+    });
     let symbols = fitting.as_ref().map_err(String::as_str);
-    let (places, kernel_code) = (&collected.places, &collected.kernel_code);
+    let (locations, kernel_code) = (&collected.locations, &collected.kernel_code);
     let mut profile = Profile::new(event);
-    let name = || name_all(&places.list, &files.keys, &binaries, symbols, kernel_code);
-    let (named, (stacks, samples)) = rayon::join(name, || stacks.join());
-    let facts = Facts::of(&named, places.list.len());
+    let name = || name_all(&locations.list, &files.keys, &binaries, symbols, kernel_code);
+    let (named, (stacks, samples)) = rayon::join(name, || stacks.merge());
+    let flags = LocationFlags::new(&named, locations.list.len());
     let counts = &collected.counts;
     let mut quality = Quality {
         event: recorded.name,
@@ -109,17 +113,17 @@ pub fn analyse(
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.start_time_ns = wall_time(&data, first);
-    let locate = || add_locations(named, places, &files.keys, &binaries, &mut profile);
-    let count = || account(&stacks, &samples, &facts, &mut quality);
-    let (leaves, unlike) = rayon::join(locate, count);
-    let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| NamedKernel { symbols, addresses });
+    let locate = || add_locations(named, locations, &files.keys, &binaries, &mut profile);
+    let count = || count_frames(&stacks, &samples, &flags, &mut quality);
+    let (leaf_locations, changes) = rayon::join(locate, count);
+    let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| UsedKernelSymbols { symbols, addresses });
     let mut notes = notes(&collected);
-    let add = || add_samples(&collected, (stacks, samples), unlike, (&facts, &leaves), &mut profile);
-    let forget = || {
+    let add = || add_samples(&collected, (stacks, samples), changes, (&flags, &leaf_locations), &mut profile);
+    let release = || {
         drop(binaries);
         give_back();
     };
-    rayon::join(add, forget);
+    rayon::join(add, release);
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
             "the recording has no user registers with stack copies: stacks are as frame pointers gave them, without the \
@@ -133,7 +137,7 @@ pub fn analyse(
     Ok(Analysis { profile, quality, kernel, notes })
 }
 
-/// The event with the most samples, by position; the first of several.
+/// The position of the event with the most samples; the first one if several have the same number.
 fn most_sampled(data: &PerfData<'_>) -> usize {
     let mut counts = vec![0_u64; data.events().len()];
     if counts.len() > 1 {
@@ -149,7 +153,7 @@ fn most_sampled(data: &PerfData<'_>) -> usize {
     counts.iter().position(|count| *count == most).unwrap_or(0)
 }
 
-/// The event in words, and what a sample stands for where it does not say so itself.
+/// The event of the profile, and the weight of every sample if samples do not carry it.
 fn describe(recorded: &perfdata::Event) -> (Event, Option<u64>) {
     const COUNT_SW_CPU_CLOCK: u64 = 0;
     const COUNT_SW_TASK_CLOCK: u64 = 1;
@@ -162,47 +166,57 @@ fn describe(recorded: &perfdata::Event) -> (Event, Option<u64>) {
         unit: if is_clock { Unit::Nanoseconds } else { Unit::Events },
         frequency,
     };
-    // The kernel turns a frequency into a fixed period for its clocks (perf_swevent_init_hrtimer).
-    let silent = is_clock && frequency > 0 && attr.sample_type & sample_type::PERIOD == 0;
-    (event, silent.then(|| 1_000_000_000_u64.checked_div(frequency)).flatten())
+    // For its clocks, the kernel converts a frequency to a fixed period (perf_swevent_init_hrtimer).
+    let without_period = is_clock && frequency > 0 && attr.sample_type & sample_type::PERIOD == 0;
+    (event, without_period.then(|| 1_000_000_000_u64.checked_div(frequency)).flatten())
 }
 
-/// The addresses that kernel symbols are to name.
+/// The addresses to name with kernel symbols.
 fn kernel_addresses(collected: &Collected) -> Vec<u64> {
-    let kernel = collected.places.list.iter().filter_map(|place| match place {
-        Place::Kernel(address) if collected.kernel_code.name(*address).is_none() => Some(*address),
+    let kernel = collected.locations.list.iter().filter_map(|location| match location {
+        RawLocation::Kernel(address) if collected.kernel_code.name(*address).is_none() => Some(*address),
         _ => None,
     });
     kernel.collect()
 }
 
-/// Fails when kernel symbols are of another kernel or boot than the recording, or nothing tells.
-fn fits(
+/// Why kernel symbols must not be used for a recording.
+#[derive(Debug, thiserror::Error)]
+enum KernelMismatch {
+    #[error("the recording is of another kernel ({recorded}) than this machine's")]
+    OtherKernel { recorded: String },
+    #[error("the recording does not say where its kernel was")]
+    UnknownAddress,
+    #[error("the kernel symbols are of another boot or machine than the recording")]
+    OtherBoot,
+}
+
+/// Fails if the kernel symbols belong to another kernel or boot than the recording, or if that is unknown.
+fn check_kernel_symbols(
     symbols: &KernelSymbols,
     data: &PerfData<'_>,
     collected: &Collected,
     options: &Options<'_>,
-) -> Result<(), String> {
+) -> Result<(), KernelMismatch> {
     if let Some(own) = &options.kernel_release {
         match &data.features().os_release {
             Some(recorded) if recorded != own => {
-                return Err(format!("the recording is of another kernel ({recorded}) than this machine's"));
+                return Err(KernelMismatch::OtherKernel { recorded: recorded.clone() });
             }
             _ if collected.kernel_text.is_none_or(|text| text == 0) => {
-                return Err("the recording does not say where its kernel was".into());
+                return Err(KernelMismatch::UnknownAddress);
             }
             _ => {}
         }
     }
     match (collected.kernel_text, symbols.text().map(|text| text.start)) {
-        (Some(recorded), Some(own)) if recorded != 0 && recorded != own => {
-            Err("the kernel symbols are of another boot or machine than the recording".into())
-        }
+        (Some(recorded), Some(own)) if recorded != 0 && recorded != own => Err(KernelMismatch::OtherBoot),
         _ => Ok(()),
     }
 }
 
-/// The wall time of a moment of the event's clock, where the file ties the two together.
+/// The wall time for a time of the event's clock, in nanoseconds since 1970; 0 if the file does not relate the two
+/// clocks.
 fn wall_time(data: &PerfData<'_>, time: u64) -> u64 {
     data.features().clock.as_ref().map_or(0, |clock| clock.wall_ns.saturating_add(time).saturating_sub(clock.clock_ns))
 }
@@ -210,7 +224,7 @@ fn wall_time(data: &PerfData<'_>, time: u64) -> u64 {
 fn notes(collected: &Collected) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(damage) = &collected.damage {
-        // That a recording was merely cut off is for the quality to say.
+        // A recording that was only cut off has no damage; the quality reports it.
         notes.push(format!("the file is damaged, and was read up to there: {damage}"));
     }
     notes

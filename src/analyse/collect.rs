@@ -1,182 +1,194 @@
-//! Step one: read records in time order, and count equal raw stacks. Nothing is named here.
+//! Step 1: reads the records in time order and counts equal raw stacks. Names nothing.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
+use super::address_space::{AddressSpace, AddressSpaces, Hint};
 use super::chain::Chain;
 use super::files::{Binaries, Files};
-use super::goroutine::{Origin, Readings, Running};
+use super::goroutine::{GoroutineReadings, Running, StackEvidence};
 use super::kernel::KernelCode;
-use super::maps::{Hint, Space, Spaces};
-use super::place::{Place, Places, called_from};
-use super::recent::{RECENT, Raw, Recent};
-use super::unwind::{Outcome, Registers, Unwinder, UserFrame};
+use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
+use super::raw_location::{RawLocation, RawLocations, call_address};
+use super::unwind::{Registers, RepairOutcome, Unwinder, UserFrame};
 use crate::perfdata::{Mmap, PerfData, RawAddress, RecordKind, Sample};
-use crate::profile::{self, Interner, Samples, StackId, Stacks, TaskId, Wanted};
+use crate::profile::{self, Interner, TaskId, Samples, StackId, Stacks, Wanted};
 
-/// Who ran when a sample was taken, and where.
+/// The task of a sample: process, thread, CPU and goroutine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct RawTask {
-    /// By position in [`Collected::processes`].
+    /// Position in [`Collected::processes`].
     pub(super) process: u32,
     pub(super) pid: u32,
     pub(super) tid: u32,
     pub(super) cpu: Option<u32>,
-    /// By position in [`Collected::goroutines`].
+    /// Position in [`Collected::goroutines`].
     pub(super) goroutine: Option<u32>,
 }
 
-/// A goroutine, as far as records and readings tell.
+/// A goroutine, as far as records and readings identify it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct RawGoroutine {
     pub(super) pid: u32,
     pub(super) address: u64,
     pub(super) id: Option<u64>,
-    /// Where it starts and where it was made, by position in [`Places`].
+    /// The start of its function, as a number of [`Collected::locations`].
     pub(super) start: Option<u32>,
+    /// The call of the `go` statement, as a number of [`Collected::locations`].
     pub(super) creator: Option<u32>,
 }
 
-/// Everything that the records say.
+/// The result of reading records.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
-    pub(super) places: Places,
-    /// The raw stacks. Locations are by position in [`Collected::places`].
+    pub(super) locations: RawLocations,
+    /// The raw stacks. Their locations are numbers of [`Collected::locations`].
     pub(super) stacks: Stacks,
-    /// Runners are by position in [`Collected::tasks`].
+    /// The samples. Their tasks are positions in [`Collected::tasks`].
     pub(super) samples: Samples,
     pub(super) processes: Interner<Box<str>>,
     pub(super) tasks: Interner<RawTask>,
     pub(super) goroutines: Interner<RawGoroutine>,
-    pub(super) counts: Counts,
+    pub(super) counts: RecordCounts,
+    /// Times of the first and the last sample, in nanoseconds of the event's clock.
     pub(super) first_time: Option<u64>,
     pub(super) last_time: u64,
-    /// The address of the kernel's own map, which tells one boot from another.
+    /// The address of the kernel's `_text`, which differs from boot to boot.
     pub(super) kernel_text: Option<u64>,
-    /// Code that the kernel got while it was recorded.
+    /// Code that the kernel registered during the recording.
     pub(super) kernel_code: KernelCode,
-    /// Why reading stopped before the end.
+    /// The damage that ended reading before the end.
     pub(super) damage: Option<crate::perfdata::Error>,
 }
 
-/// How many there were.
+/// Counts of records and samples.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct RecordCounts {
     pub(super) records: u64,
     pub(super) samples: u64,
     pub(super) lost: u64,
     pub(super) throttled: u64,
     pub(super) truncated: u64,
-    /// Samples with registers and a piece of user stack.
+    /// Samples with registers and a stack copy.
     pub(super) copies: u64,
-    /// Of these, those whose callchain lacked frames or had wrong ones.
+    /// Samples with a stack copy whose callchain lacked frames or had wrong ones.
     pub(super) repaired: u64,
-    /// And those of which a part had to be left out.
+    /// Samples with a stack copy from whose callchain frames were left out.
     pub(super) cut: u64,
-    /// Samples of other events than the one analysed.
+    /// Samples of events other than the analysed one.
     pub(super) other_events: u64,
 }
 
-/// What is collected, and how.
-pub(super) struct Settings<'s> {
-    /// The event whose samples count.
+/// Parameters of reading records.
+pub(super) struct CollectSettings<'s> {
+    /// The event whose samples are analysed.
     pub(super) event: usize,
-    /// What a sample stands for when it does not say so itself.
+    /// The weight of every sample, if samples do not carry it.
     pub(super) clock_period: Option<u64>,
-    /// Depth at which the kernel stopped walking.
+    /// Number of addresses at which the kernel stops walking a stack.
     pub(super) max_stack: u32,
-    /// What was read of goroutines.
-    pub(super) goroutines: Readings<'s>,
-    /// Told which part of the file nearly all is done with.
-    pub(super) passed: &'s (dyn Fn(Range<usize>) + Sync),
+    /// The goroutines that the recorder read.
+    pub(super) goroutines: GoroutineReadings<'s>,
+    /// Called with ranges of the file that are rarely needed again.
+    pub(super) release: &'s (dyn Fn(Range<usize>) + Sync),
 }
 
 struct Collector<'d, 's, 'f> {
-    settings: &'s Settings<'s>,
+    settings: &'s CollectSettings<'s>,
     files: &'s Files<'d>,
     unwinder: Unwinder<'s, 'f>,
     out: Collected,
-    spaces: Spaces,
-    /// Command names by process, by position in [`Collected::processes`].
+    spaces: AddressSpaces,
+    /// For each process, the position of its command name in [`Collected::processes`].
     comms: HashMap<i32, u32, RandomState>,
-    repaired: Repaired,
-    recent: Vec<Recent>,
-    waiting: Vec<Waiting>,
-    /// Pieces of their stacks.
+    repair: RepairBuffers,
+    /// Indexed by [`last_stack_of`].
+    last_stacks: Vec<LastStack>,
+    pending: Vec<PendingSample>,
+    /// The segments of the stacks of pending samples that are not interned yet.
     wanted: Vec<Wanted>,
 }
 
-/// The user part of a stack that its copy was looked at for, leaf first.
+/// The user part of a callchain before and after its repair, leaf first. Reused from sample to sample.
 #[derive(Debug, Default)]
-struct Repaired {
-    /// As the kernel walked it.
-    walked: Vec<u64>,
+struct RepairBuffers {
+    /// The addresses that the kernel found.
+    callchain: Vec<u64>,
     frames: Vec<UserFrame>,
+    /// The addresses of `frames`.
     addresses: Vec<RawAddress>,
-    restored: Vec<bool>,
+    /// For each of `frames`, whether it was restored.
+    repaired: Vec<bool>,
 }
 
-/// A sample whose stack is yet to be found.
-struct Waiting {
-    /// Whose last stack it is, by position in [`Collector::recent`].
-    recent: usize,
-    /// The pieces that it has in common with the one before it.
-    same: usize,
-    /// Those that follow, which are next in [`Collector::wanted`].
-    new: usize,
+/// A sample whose stack is not interned yet.
+struct PendingSample {
+    /// Position of the thread's last stack in [`Collector::last_stacks`].
+    last_stack: usize,
+    segments: Segments,
     task: TaskId,
     weight: u64,
 }
 
-/// So many samples wait for their stacks to be found together.
-const MOST_WAITING: usize = 128;
+/// The segments of a sample's stack.
+#[derive(Debug, Clone, Copy)]
+struct Segments {
+    /// Number of segments that the stack shares with the last one of the thread.
+    shared: usize,
+    /// Number of segments after these. They are in [`Collector::wanted`], in the order of the samples.
+    new: usize,
+}
 
-/// A recording is read in the order of time, which is the order of the file but for so many bytes: what lies further
-/// behind will not be needed again.
-const DISORDER: usize = 1 << 20;
+/// Number of samples whose stacks are interned together.
+const MAX_PENDING: usize = 128;
 
-/// For more stacks and samples no room is made beforehand.
-const MOST_RESERVED: usize = 1 << 20;
+/// Maximum distance in the file between records that are adjacent in time order, in bytes. Records are read in time
+/// order, so bytes further back are not needed again.
+const MAX_DISORDER: usize = 1 << 20;
 
-/// Reads the records at some positions, as if all before them had been read.
+/// Maximum number of stacks and samples to reserve.
+const MAX_RESERVED: usize = 1 << 20;
+
+/// Reads the records at `positions`. The result is the same as if all records before had been read too, because
+/// mappings, names and forks before `positions` are followed.
 pub(super) fn collect<'d>(
     data: &PerfData<'d>,
     positions: Range<usize>,
     files: &Files<'d>,
     binaries: &Binaries<'_>,
-    settings: &Settings<'_>,
+    settings: &CollectSettings<'_>,
 ) -> Collected {
     let mut collector = Collector {
         settings,
         files,
         unwinder: Unwinder::new(binaries),
         out: Collected::default(),
-        spaces: Spaces::default(),
+        spaces: AddressSpaces::default(),
         comms: HashMap::default(),
-        repaired: Repaired::default(),
-        recent: std::iter::repeat_with(Recent::default).take(RECENT).collect(),
-        waiting: Vec::new(),
+        repair: RepairBuffers::default(),
+        last_stacks: std::iter::repeat_with(LastStack::default).take(KEPT_THREADS).collect(),
+        pending: Vec::new(),
         wanted: Vec::new(),
     };
-    // The others are added to the first part.
-    let own = positions.len().min(MOST_RESERVED);
-    let room = if positions.start == 0 { data.record_count().min(MOST_RESERVED) } else { own };
-    collector.out.places.reserve(own);
+    // The first shard has room for all: the stacks and samples of the others are appended to it.
+    let own = positions.len().min(MAX_RESERVED);
+    let room = if positions.start == 0 { data.record_count().min(MAX_RESERVED) } else { own };
+    collector.out.locations.reserve(own);
     collector.out.stacks.reserve(room, own);
     collector.out.samples.reserve(room);
-    let mut passing = Passing { settings, behind: None };
-    for record in data.others_before(positions.start).flatten() {
+    let mut progress = ReadProgress::new(settings.release);
+    for record in data.non_samples_before(positions.start).flatten() {
         collector.follow(&record.kind);
-        passing.at(record.offset);
+        progress.advance(record.offset);
     }
-    let mut passing = Passing { settings, behind: None };
-    for record in data.records_of(positions) {
+    let mut progress = ReadProgress::new(settings.release);
+    for record in data.records_in(positions) {
         match record {
             Ok(record) => {
                 collector.record(&record.kind);
-                passing.at(record.offset);
+                progress.advance(record.offset);
             }
             Err(error) => {
                 collector.out.damage = Some(error);
@@ -184,26 +196,30 @@ pub(super) fn collect<'d>(
             }
         }
     }
-    collector.find_waiting();
+    collector.intern_pending();
     collector.out.stacks.freeze();
     collector.out.samples.freeze();
     collector.out
 }
 
-/// Tells what nearly all is done with.
-struct Passing<'s> {
-    settings: &'s Settings<'s>,
-    /// Where the part of the file begins that nothing was said of yet.
-    behind: Option<usize>,
+/// Progress through the file. Releases the bytes that were read.
+struct ReadProgress<'s> {
+    release: &'s (dyn Fn(Range<usize>) + Sync),
+    /// End of the released part of the file, in bytes. `None` before the first record.
+    released: Option<usize>,
 }
 
-impl Passing<'_> {
-    /// A record at this offset is done with.
-    fn at(&mut self, offset: u64) {
+impl<'s> ReadProgress<'s> {
+    fn new(release: &'s (dyn Fn(Range<usize>) + Sync)) -> Self {
+        Self { release, released: None }
+    }
+
+    /// Advances to a record that was read, which starts at this offset.
+    fn advance(&mut self, offset: u64) {
         let at = usize::try_from(offset).unwrap_or(usize::MAX);
-        let behind = self.behind.get_or_insert(at);
-        if at.saturating_sub(*behind) >= 2 * DISORDER {
-            (self.settings.passed)(std::mem::replace(behind, at - DISORDER)..at - DISORDER);
+        let released = self.released.get_or_insert(at);
+        if at.saturating_sub(*released) >= 2 * MAX_DISORDER {
+            (self.release)(std::mem::replace(released, at - MAX_DISORDER)..at - MAX_DISORDER);
         }
     }
 }
@@ -230,7 +246,7 @@ impl<'d> Collector<'d, '_, '_> {
         }
     }
 
-    /// Keeps up with what processes are and what they have mapped.
+    /// Updates the names and the address spaces of processes.
     fn follow(&mut self, record: &RecordKind<'d>) {
         match record {
             RecordKind::Mmap(mmap) if mmap.pid != -1 => {
@@ -246,7 +262,7 @@ impl<'d> Collector<'d, '_, '_> {
                     self.comms.insert(*pid, self.out.processes.add_ref(&String::from_utf8_lossy(name)));
                 }
             }
-            // A new thread shares everything; only a new process gets a copy.
+            // A new thread shares name and address space; a new process gets a copy.
             RecordKind::Fork(task) if task.pid != task.ppid => {
                 self.spaces.fork(task.ppid.cast_unsigned(), task.pid.cast_unsigned());
                 if let Some(name) = self.comms.get(&task.ppid) {
@@ -263,7 +279,7 @@ impl<'d> Collector<'d, '_, '_> {
             return;
         }
         let (pid, tid) = (sample.pid.unwrap_or(0), sample.tid.unwrap_or(0));
-        let (same, new) = self.stack(sample, pid.cast_unsigned());
+        let segments = self.stack(sample, pid.cast_unsigned());
         let goroutine = self.goroutine(sample, pid.cast_unsigned());
         let process = match self.comms.get(&pid) {
             Some(known) => *known,
@@ -271,16 +287,16 @@ impl<'d> Collector<'d, '_, '_> {
         };
         let (pid, tid) = (pid.cast_unsigned(), tid.cast_unsigned());
         let task = RawTask { process, pid, tid, cpu: sample.cpu, goroutine };
-        let recent = recent_of(sample);
-        let known = &mut self.recent[recent].task;
-        let task = TaskId::from_index(match known {
-            Some((known, at)) if *known == task => *at,
-            _ => known.insert((task, self.out.tasks.add(task))).1,
+        let last_stack = last_stack_of(sample);
+        let last = &mut self.last_stacks[last_stack].task;
+        let task = TaskId::from_index(match last {
+            Some((last, id)) if *last == task => *id,
+            _ => last.insert((task, self.out.tasks.add(task))).1,
         });
         let weight = self.settings.clock_period.unwrap_or(sample.period);
-        self.waiting.push(Waiting { recent, same, new, task, weight });
-        if self.waiting.len() == MOST_WAITING {
-            self.find_waiting();
+        self.pending.push(PendingSample { last_stack, segments, task, weight });
+        if self.pending.len() == MAX_PENDING {
+            self.intern_pending();
         }
         self.out.counts.samples += 1;
         if let Some(time) = sample.time {
@@ -289,133 +305,133 @@ impl<'d> Collector<'d, '_, '_> {
         }
     }
 
-    /// Finds the stacks of samples that wait for it.
-    fn find_waiting(&mut self) {
+    /// Interns the stacks of the pending samples and adds these samples.
+    fn intern_pending(&mut self) {
         let Collected { stacks, samples, .. } = &mut self.out;
         stacks.touch(&self.wanted);
         let mut wanted = self.wanted.drain(..);
-        for Waiting { recent, same, new, task, weight } in self.waiting.drain(..) {
-            let pieces = &mut self.recent[recent].found;
-            pieces.truncate(same);
-            let mut stack = pieces.last().copied().unwrap_or(StackId::EMPTY);
-            for piece in wanted.by_ref().take(new) {
-                stack = stacks.grow(stack, &piece);
-                pieces.push(stack);
+        for PendingSample { last_stack, segments, task, weight } in self.pending.drain(..) {
+            let interned = &mut self.last_stacks[last_stack].segments;
+            interned.truncate(segments.shared);
+            let mut stack = interned.last().copied().unwrap_or(StackId::EMPTY);
+            for segment in wanted.by_ref().take(segments.new) {
+                stack = stacks.grow(stack, &segment);
+                interned.push(stack);
             }
-            samples.add(profile::Sample { stack, task, count: 1, weight });
+            samples.add(profile::Sample { stack, task: task, count: 1, weight });
         }
     }
 
-    /// The goroutine of a sample whose stack was looked at last, and is the thread's last one: taken in Go code, or in other
-    /// code that Go code called.
+    /// The goroutine of a sample that was taken in Go code, or in other code that Go code called. [`Self::stack`] must
+    /// have been called for the same sample just before.
     fn goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<u32> {
         let caller = self.unwinder.take_goroutine();
-        let registers = sample.user_regs.as_ref().and_then(Registers::of)?;
+        let registers = sample.user_regs.as_ref().and_then(Registers::from_sample)?;
         let registers = registers.with_goroutine(caller);
-        let space = self.spaces.of(pid)?;
+        let space = self.spaces.get(pid)?;
         let unwinder = &mut self.unwinder;
-        let root = self.recent[recent_of(sample)].root();
-        let origin = || {
-            let start = unwinder.start_of(root?, space)?;
-            let pointer = sample.user_stack.and_then(|stack| unwinder.came_from(&registers, stack, space));
-            Some(Origin { pointer, start })
+        let root = self.last_stacks[last_stack_of(sample)].root();
+        let evidence = || {
+            let entry = unwinder.goroutine_entry(root?, space)?;
+            let frame_pointer = sample.user_stack.and_then(|stack| unwinder.left_stack(&registers, stack, space));
+            Some(StackEvidence { frame_pointer, entry })
         };
-        let (address, seen) = match self.settings.goroutines.running(pid, &registers, sample.time.unwrap_or(0), origin)
-        {
+        let time = sample.time.unwrap_or(0);
+        let (address, seen) = match self.settings.goroutines.running(pid, &registers, time, evidence) {
             Running::Goroutine(seen) => (seen.address, Some(seen)),
-            // C code may keep anything in the register.
+            // Only Go code is certain to keep the address of a goroutine descriptor in the register.
             Running::Unread(address) if caller.is_some() || self.unwinder.is_go(space, registers.ip()) => {
                 (address, None)
             }
             Running::Unread(_) | Running::Thread => return None,
         };
-        let places = &mut self.out.places;
-        let mut place = |address: u64| {
+        let locations = &mut self.out.locations;
+        let mut location = |address: u64| {
             let (image, offset) = space.find(address, &mut Hint::default())?;
-            Some(places.id(Place::File(image, offset), false))
+            Some(locations.intern(RawLocation::File(image, offset), false))
         };
         let goroutine = RawGoroutine {
             pid,
             address,
             id: seen.map(|seen| seen.id),
-            start: seen.and_then(|seen| place(seen.start)),
-            creator: seen.and_then(|seen| place(seen.creator.checked_sub(1)?)),
+            start: seen.and_then(|seen| location(seen.start)),
+            creator: seen.and_then(|seen| location(seen.creator.checked_sub(1)?)),
         };
         Some(self.out.goroutines.add(goroutine))
     }
 
-    /// The raw stack of a sample: how many of its pieces are those of the thread's last one, and how many others are wanted.
-    fn stack(&mut self, sample: &Sample<'d>, pid: u32) -> (usize, usize) {
-        let Chain { kernel, user } = &Chain::of(sample);
+    /// Makes the raw stack of a sample the last one of its thread, and appends its new segments to `wanted`.
+    fn stack(&mut self, sample: &Sample<'d>, pid: u32) -> Segments {
+        let Chain { kernel, user } = &Chain::from_sample(sample);
         self.out.counts.truncated += u64::from(kernel.len() + user.len() >= self.settings.max_stack as usize);
-        let space = self.spaces.of(pid);
-        let mut raw = Raw { kernel, user, restored: &[] };
-        let registers = sample.user_regs.as_ref().and_then(Registers::of);
+        let space = self.spaces.get(pid);
+        let mut raw = RawStack { kernel, user, repaired: &[] };
+        let registers = sample.user_regs.as_ref().and_then(Registers::from_sample);
         if let (Some(registers), Some(stack), Some(space)) = (registers, sample.user_stack, space)
             && user.first().is_none_or(|leaf| u64::from_le_bytes(*leaf) == registers.ip())
         {
             self.out.counts.copies += 1;
-            match self.repaired.repair(&mut self.unwinder, user, &registers, stack, space) {
-                Outcome::Untouched => {}
-                Outcome::Repaired => self.out.counts.repaired += 1,
-                Outcome::Cut => self.out.counts.cut += 1,
+            match self.repair.repair(&mut self.unwinder, user, &registers, stack, space) {
+                RepairOutcome::Untouched => {}
+                RepairOutcome::Repaired => self.out.counts.repaired += 1,
+                RepairOutcome::Cut => self.out.counts.cut += 1,
             }
-            raw = Raw { kernel, user: &self.repaired.addresses, restored: &self.repaired.restored };
+            raw = RawStack { kernel, user: &self.repair.addresses, repaired: &self.repair.repaired };
         }
-        let recent = &mut self.recent[recent_of(sample)];
-        let version = space.map_or(0, Space::version);
-        let Some((new_user, new_kernel)) = recent.replace(sample.tid.unwrap_or(0), version, raw) else {
-            return (recent.hashes.len(), 0);
+        let last = &mut self.last_stacks[last_stack_of(sample)];
+        let version = space.map_or(0, AddressSpace::version);
+        let Some(new) = last.replace(sample.tid.unwrap_or(0), version, raw) else {
+            return Segments { shared: last.hashes.len(), new: 0 };
         };
-        let same = recent.places.len();
+        let same = last.locations.len();
         let mut hint = Hint::default();
-        let user = raw.user[..new_user].iter().enumerate().rev().map(|(at, address)| {
-            let address = called_from(at, *address);
-            let place = match space.and_then(|space| space.find(address, &mut hint)) {
-                Some((image, offset)) => Place::File(image, offset),
-                None => Place::Unmapped(address),
+        let user = raw.user[..new.user].iter().enumerate().rev().map(|(at, address)| {
+            let address = call_address(at, *address);
+            let location = match space.and_then(|space| space.find(address, &mut hint)) {
+                Some((image, offset)) => RawLocation::File(image, offset),
+                None => RawLocation::Unmapped(address),
             };
-            (place, raw.is_restored(at))
+            (location, raw.is_repaired(at))
         });
-        self.out.places.ids(user, &mut recent.places);
-        let kernel = raw.kernel[..new_kernel].iter().enumerate().rev();
-        let kernel = kernel.map(|(at, address)| (Place::Kernel(called_from(at, *address)), false));
-        self.out.places.ids(kernel, &mut recent.places);
-        recent.hashes.truncate(same / Stacks::PIECE);
-        let (known, before) = (recent.hashes.len(), self.wanted.len());
-        for piece in recent.places.chunks(Stacks::PIECE).skip(known) {
-            let piece = self.out.stacks.want(recent.hashes.last().copied().unwrap_or(0), piece);
-            recent.hashes.push(piece.hash());
-            self.wanted.push(piece);
+        self.out.locations.intern_all(user, &mut last.locations);
+        let kernel = raw.kernel[..new.kernel].iter().enumerate().rev();
+        let kernel = kernel.map(|(at, address)| (RawLocation::Kernel(call_address(at, *address)), false));
+        self.out.locations.intern_all(kernel, &mut last.locations);
+        last.hashes.truncate(same / Stacks::PIECE);
+        let (shared, before) = (last.hashes.len(), self.wanted.len());
+        for segment in last.locations.chunks(Stacks::PIECE).skip(shared) {
+            let segment = self.out.stacks.want(last.hashes.last().copied().unwrap_or(0), segment);
+            last.hashes.push(segment.hash());
+            self.wanted.push(segment);
         }
-        (known, self.wanted.len() - before)
+        Segments { shared, new: self.wanted.len() - before }
     }
 }
 
-/// Where the last stack of a sample's thread is among the [`Recent`].
-fn recent_of(sample: &Sample<'_>) -> usize {
-    sample.tid.unwrap_or(0).cast_unsigned() as usize % RECENT
+/// The position of the last stack of a sample's thread in [`Collector::last_stacks`].
+fn last_stack_of(sample: &Sample<'_>) -> usize {
+    sample.tid.unwrap_or(0).cast_unsigned() as usize % KEPT_THREADS
 }
 
-impl Repaired {
-    /// Takes what the copy of a stack shows of it.
+impl RepairBuffers {
+    /// Repairs the user part of a callchain. The result is in `addresses` and `repaired`.
     fn repair(
         &mut self,
         unwinder: &mut Unwinder<'_, '_>,
         user: &[RawAddress],
         registers: &Registers,
         stack: &[u8],
-        space: &Space,
-    ) -> Outcome {
-        let Self { walked, frames, addresses, restored } = self;
-        walked.clear();
-        walked.extend(user.iter().map(|address| u64::from_le_bytes(*address)));
+        space: &AddressSpace,
+    ) -> RepairOutcome {
+        let Self { callchain, frames, addresses, repaired } = self;
+        callchain.clear();
+        callchain.extend(user.iter().map(|address| u64::from_le_bytes(*address)));
         frames.clear();
-        let outcome = unwinder.repair(walked, registers, stack, space, frames);
+        let outcome = unwinder.repair(callchain, registers, stack, space, frames);
         addresses.clear();
         addresses.extend(frames.iter().map(|frame| frame.address.to_le_bytes()));
-        restored.clear();
-        restored.extend(frames.iter().map(|frame| frame.repaired));
+        repaired.clear();
+        repaired.extend(frames.iter().map(|frame| frame.repaired));
         outcome
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::perfdata;
 
-/// An analysis that failed. Missing symbols are no error; they are counted.
+/// An analysis that failed. Missing symbols are not an error; they are counted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

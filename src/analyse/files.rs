@@ -70,7 +70,7 @@ impl<'d> Files<'d> {
     /// Gives back the memory of a file's bytes that were looked at.
     fn forget(&self, id: ImageId) {
         if let Some(Ok(bytes)) = self.bytes.get(id.index()).and_then(OnceLock::get) {
-            bytes.forget();
+            bytes.release();
         }
     }
 

@@ -1,58 +1,76 @@
-//! Kernel symbols, from the text of `/proc/kallsyms`.
+//! Kernel symbols: reads the text of `/proc/kallsyms`, packs it for the cache, and names addresses.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::kernel_table::KernelTable;
+use super::kernel_table::{KernelTable, TableSizes};
 
-/// No function of the kernel has so many bytes.
-const LARGEST_FUNCTION: u64 = 1 << 20;
+/// Upper limit for the size of a kernel function, in bytes.
+const MAX_FUNCTION_BYTES: u64 = 1 << 20;
 
-/// Code that the kernel got at run time, as a recording tells: BPF programs and trampolines.
+/// Code that the kernel registered during the recording: BPF programs and trampolines.
 #[derive(Debug, Default)]
 pub(super) struct KernelCode {
-    /// By first address: the address behind it, and the name.
-    pieces: BTreeMap<u64, (u64, String)>,
+    /// By start address: the end address and the shown name.
+    functions: BTreeMap<u64, (u64, String)>,
 }
 
 impl KernelCode {
     pub(super) fn add(&mut self, start: u64, length: u32, bpf: bool, name: &str) {
-        let what = if bpf { BPF } else { FTRACE };
-        self.pieces.insert(start, (start.saturating_add(u64::from(length)), format!("{name} [{what}]")));
+        let group = if bpf { BPF } else { FTRACE };
+        self.functions.insert(start, (start.saturating_add(u64::from(length)), format!("{name} [{group}]")));
     }
 
-    /// Adds what was made later.
+    /// Adds code that was registered later. It replaces earlier code at the same address.
     pub(super) fn extend(&mut self, later: Self) {
-        self.pieces.extend(later.pieces);
+        self.functions.extend(later.functions);
     }
 
-    /// The name of the piece that an address lies in.
+    /// The shown name of the code at an address.
     pub(super) fn name(&self, address: u64) -> Option<&str> {
-        let (_, (end, name)) = self.pieces.range(..=address).next_back()?;
+        let (_, (end, name)) = self.functions.range(..=address).next_back()?;
         (address < *end).then_some(name)
     }
 }
 
-/// What the kernel calls the home of BPF programs and their trampolines.
+/// Module name of BPF programs and their trampolines in `/proc/kallsyms`.
 const BPF: &str = "bpf";
-/// Trampolines of function tracing. `/proc/kallsyms` calls their home `__builtin__ftrace`.
+/// Group of the trampolines of function tracing. Their module name in `/proc/kallsyms` is `__builtin__ftrace`.
 const FTRACE: &str = "ftrace";
 
-/// How a kernel function of a module is shown, and the file that it is said to be in. What the kernel made at run time
-/// is named as such; modules are files.
-pub(super) fn shown<'n>(name: &'n str, module: Option<&str>) -> (Cow<'n, str>, String) {
+/// The shown name of a kernel function and the file that it is shown in. For a module this is `[module]`. Code that the
+/// kernel generated at run time (BPF, ftrace) also has its group in the name.
+pub(super) fn shown_name_and_file<'n>(name: &'n str, module: Option<&str>) -> (Cow<'n, str>, String) {
     match module {
         None => (Cow::Borrowed(name), String::new()),
-        Some(made) if made == BPF || made.starts_with("__builtin__") => {
-            let what = made.strip_prefix("__builtin__").unwrap_or(made);
-            (Cow::Owned(format!("{name} [{what}]")), format!("[{what}]"))
+        Some(generated) if generated == BPF || generated.starts_with("__builtin__") => {
+            let group = generated.strip_prefix("__builtin__").unwrap_or(generated);
+            (Cow::Owned(format!("{name} [{group}]")), format!("[{group}]"))
         }
         Some(module) => (Cow::Borrowed(name), format!("[{module}]")),
     }
+}
+
+/// Why there are no kernel symbols.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KernelSymbolsError {
+    /// The text cannot be read.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    /// All addresses are 0.
+    #[error("kernel addresses are hidden (kernel.kptr_restrict, or perf_event_paranoid above 1 without CAP_SYSLOG)")]
+    Hidden,
+    /// The text has no function.
+    #[error("there are no kernel symbols")]
+    Missing,
+    /// The names have more than 4 GiB.
+    #[error("there are too many of them")]
+    TooMany,
 }
 
 /// The kernel's functions by address.
@@ -65,16 +83,15 @@ pub struct KernelSymbols {
 }
 
 impl KernelSymbols {
-    /// Reads `/proc/kallsyms` (`address type name [module]`, proc(5)) as it comes. An error says why there are no
-    /// addresses; lines of another shape are passed over.
-    pub fn read(mut text: impl BufRead) -> Result<Self, String> {
+    /// Reads the text of `/proc/kallsyms` (`address type name [module]`, proc(5)). Skips lines of any other form.
+    pub fn read(mut text: impl BufRead) -> Result<Self, KernelSymbolsError> {
         let (mut functions, mut names) = (Vec::new(), String::new());
         let mut hidden = 0_usize;
         let (mut text_start, mut text_end) = (None, None);
         let mut line = Vec::new();
         loop {
             line.clear();
-            if text.read_until(b'\n', &mut line).map_err(|error| error.to_string())? == 0 {
+            if text.read_until(b'\n', &mut line)? == 0 {
                 break;
             }
             let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
@@ -91,14 +108,14 @@ impl KernelSymbols {
             }
             match name {
                 b"_text" => text_start = Some(start),
-                // The end of the last function, and no function.
+                // Not a function: the end of the last one.
                 b"_etext" => {
                     text_end = Some(start);
                     continue;
                 }
                 _ => {}
             }
-            functions.push((start, u32::try_from(names.len()).map_err(|_| "there are too many of them")?));
+            functions.push((start, u32::try_from(names.len()).map_err(|_| KernelSymbolsError::TooMany)?));
             names.push_str(&String::from_utf8_lossy(name));
             if let Some(module) = fields.next() {
                 names.push(' ');
@@ -107,16 +124,11 @@ impl KernelSymbols {
             names.push('\n');
         }
         if functions.is_empty() {
-            return Err(if hidden > 0 {
-                "kernel addresses are hidden (kernel.kptr_restrict, or perf_event_paranoid above 1 without CAP_SYSLOG)"
-                    .into()
-            } else {
-                "there are no kernel symbols".into()
-            });
+            return Err(if hidden > 0 { KernelSymbolsError::Hidden } else { KernelSymbolsError::Missing });
         }
-        // Stable, so that of several names for one address the last in the file is kept. It is the one that perf
-        // shows (the others end where they start, and `choose_best_symbol` in tools/perf/util/symbol.c prefers
-        // what has a length), and for a system call the public name: `__x64_sys_read`, not `__do_sys_read`.
+        // Stable sort: of several names for one address, the last one in the file is kept. perf shows the same name:
+        // the other symbols have length 0, and `choose_best_symbol` in tools/perf/util/symbol.c prefers a symbol with
+        // a length. For a system call it is the public name: `__x64_sys_read`, not `__do_sys_read`.
         functions.sort_by_key(|(start, _)| *start);
         functions.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
@@ -129,73 +141,76 @@ impl KernelSymbols {
         Ok(Self { functions: KernelTable::new(&functions, names), text })
     }
 
-    /// The kernel's own code, without its modules. Where it starts differs from boot to boot.
+    /// The address range of the kernel's own code, without modules. Its start differs from boot to boot.
     pub fn text(&self) -> Option<Range<u64>> {
         self.text.clone()
     }
 
-    /// The name of the function that an address lies in, and its module.
+    /// The name and the module of the function at an address.
     pub fn name(&self, address: u64) -> Option<(&str, Option<&str>)> {
         let at = self.functions.position(address)?;
         let start = self.functions.start(at)?;
-        // Nothing tells where a function ends. It is not on the other side of the border of the kernel's own code, nor
-        // so far away: what was loaded or compiled since the symbols were read has no name.
+        // The symbols do not say where a function ends. An address beyond the kernel's own code, or too far from the
+        // start of the function, belongs to code that was loaded after the symbols were read.
         let inside = |address| self.text.as_ref().is_some_and(|text| text.contains(&address));
-        if inside(start) != inside(address) || address.saturating_sub(start) > LARGEST_FUNCTION {
+        if inside(start) != inside(address) || address.saturating_sub(start) > MAX_FUNCTION_BYTES {
             return None;
         }
-        self.name_of(at)
+        self.name_and_module(at)
     }
 
-    /// Name and module of a function.
-    fn name_of(&self, at: usize) -> Option<(&str, Option<&str>)> {
+    /// The name and the module of the function at a position of the table.
+    fn name_and_module(&self, at: usize) -> Option<(&str, Option<&str>)> {
         let mut fields = self.functions.line(at)?.split_ascii_whitespace();
         Some((fields.next()?, fields.next().map(|module| module.trim_matches(['[', ']']))))
     }
 
-    /// The functions of the kernel's own code, in a form that needs no reading. `boot` tells those of another boot apart.
+    /// The functions of the kernel's own code, in a form that needs no parsing. `boot` identifies the boot.
     pub fn pack(&self, boot: &str) -> Vec<u8> {
         let text = self.text().unwrap_or_default();
-        let (mut names, mut functions) = (String::new(), Vec::new());
-        let own =
-            (0..self.functions.sizes().1).filter_map(|at| Some((self.functions.start(at)?, self.functions.line(at)?)));
-        for (start, line) in own.filter(|(start, _)| text.contains(start)) {
-            // There are no more of them than before, so that it fits.
-            functions.push((start, u32::try_from(names.len()).unwrap_or(u32::MAX)));
-            names.push_str(line);
-            names.push('\n');
+        let (mut lines, mut functions) = (String::new(), Vec::new());
+        let all = (0..self.functions.sizes().functions)
+            .filter_map(|at| Some((self.functions.start(at)?, self.functions.line(at)?)));
+        for (start, line) in all.filter(|(start, _)| text.contains(start)) {
+            // Never u32::MAX: these lines are a part of the table's lines, whose offsets fit.
+            functions.push((start, u32::try_from(lines.len()).unwrap_or(u32::MAX)));
+            lines.push_str(line);
+            lines.push('\n');
         }
-        let table = KernelTable::new(&functions, names);
-        let (names, functions) = table.sizes();
-        [table.bytes(), &packed(boot, &text, names, functions)].concat()
+        let table = KernelTable::new(&functions, lines);
+        [table.bytes(), &trailer(boot, &text, table.sizes())].concat()
     }
 
-    /// What [`KernelSymbols::pack`] made of a kernel's functions since this boot; `None` if it is anything else.
+    /// Reads the result of [`KernelSymbols::pack`]. `None` if the bytes are anything else, or of another boot.
     pub fn unpack(boot: &str, bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Option<Self> {
         let all = (*bytes).as_ref();
-        let (rest, sizes) = all.strip_suffix(&*boot_line(boot))?.split_last_chunk::<{ 4 * WORD }>()?;
-        let [start, end, names, functions] = sizes.as_chunks().0 else { return None };
+        let (rest, numbers) = all.strip_suffix(&*boot_line(boot))?.split_last_chunk::<{ 4 * WORD }>()?;
+        let [start, end, line_bytes, functions] = numbers.as_chunks().0 else { return None };
         let text = u64::from_le_bytes(*start)..u64::from_le_bytes(*end);
-        let [names, functions] = [names, functions].map(|size| usize::try_from(u64::from_le_bytes(*size)).ok());
+        let [line_bytes, functions] =
+            [line_bytes, functions].map(|size| usize::try_from(u64::from_le_bytes(*size)).ok());
+        let sizes = TableSizes { line_bytes: line_bytes?, functions: functions? };
         let length = rest.len();
-        let functions = KernelTable::from(bytes, names?, functions?)?;
+        let functions = KernelTable::from_bytes(bytes, sizes)?;
         (functions.bytes().len() == length).then_some(Self { functions, text: Some(text) })
     }
 
-    /// The lines of `/proc/kallsyms` that are needed to name these addresses again, on another day.
+    /// The lines of `/proc/kallsyms` that are needed to name these addresses again later.
     pub fn subset(&self, addresses: &[u64]) -> String {
         let mut wanted: Vec<usize> = addresses.iter().filter_map(|address| self.functions.position(*address)).collect();
-        // The symbol after each one bounds it.
+        // Also the next symbol, which marks the end of the function.
         wanted.extend(wanted.clone().into_iter().map(|at| at + 1));
         wanted.sort_unstable();
         wanted.dedup();
         let mut text = String::new();
         if let Some(Range { start, end }) = self.text {
-            // These two identify the boot.
+            // The addresses of `_text` and `_etext` identify the boot.
             let _ = writeln!(text, "{start:016x} T _text\n{end:016x} T _etext");
         }
         for at in wanted {
-            let (Some(start), Some((name, module))) = (self.functions.start(at), self.name_of(at)) else { continue };
+            let (Some(start), Some((name, module))) = (self.functions.start(at), self.name_and_module(at)) else {
+                continue;
+            };
             let _ = write!(text, "{start:016x} T {name}");
             if let Some(module) = module {
                 let _ = write!(text, "\t[{module}]");
@@ -208,13 +223,13 @@ impl KernelSymbols {
 
 const WORD: usize = size_of::<u64>();
 
-/// What packed symbols end with: where the kernel's code is, the sizes of what is before, and whose they are.
-fn packed(boot: &str, text: &Range<u64>, names: usize, functions: usize) -> Vec<u8> {
-    let sizes = [text.start, text.end, names as u64, functions as u64];
-    [sizes.map(u64::to_le_bytes).as_flattened(), &boot_line(boot)].concat()
+/// The end of packed symbols: the address range of the kernel's code, the sizes of the table, boot and format.
+fn trailer(boot: &str, text: &Range<u64>, sizes: TableSizes) -> Vec<u8> {
+    let numbers = [text.start, text.end, sizes.line_bytes as u64, sizes.functions as u64];
+    [numbers.map(u64::to_le_bytes).as_flattened(), &boot_line(boot)].concat()
 }
 
-/// The boot that packed symbols are of, and their format.
+/// The boot that packed symbols belong to, and the version of their format.
 fn boot_line(boot: &str) -> Vec<u8> {
     format!("{boot}\ngoflame kernel symbols 1\n").into_bytes()
 }
@@ -223,24 +238,24 @@ fn boot_line(boot: &str) -> Vec<u8> {
 mod tests {
     use std::sync::Arc;
 
-    use super::{KernelCode, KernelSymbols, shown};
+    use super::{KernelCode, KernelSymbols, KernelSymbolsError, shown_name_and_file};
 
     const TEXT: &[u8] = b"ffffffff81000000 T _stext\nffffffff81000000 T _text\nffffffff81000100 t do_one\n\
         ffffffff81000200 T _etext\nffffffff81000300 D data\nffffffffa0000000 t ext4_read\t[ext4]\ngarbage\n";
 
     #[test]
-    fn names_addresses() {
+    fn an_address_has_the_name_of_its_function() {
         let symbols = KernelSymbols::read(TEXT).expect("symbols");
         assert_eq!(symbols.name(0xffff_ffff_8100_0150), Some(("do_one", None)));
-        assert_eq!(symbols.name(0xffff_ffff_8100_0250), None, "behind the kernel's code");
-        assert_eq!(symbols.name(0xffff_ffff_b000_0000), None, "far behind the last symbol");
+        assert_eq!(symbols.name(0xffff_ffff_8100_0250), None, "after the kernel's code");
+        assert_eq!(symbols.name(0xffff_ffff_b000_0000), None, "far after the last symbol");
         assert_eq!(symbols.name(0xffff_ffff_a000_0001), Some(("ext4_read", Some("ext4"))));
         assert_eq!(symbols.name(1), None);
         assert_eq!(symbols.text(), Some(0xffff_ffff_8100_0000..0xffff_ffff_8100_0200));
     }
 
     #[test]
-    fn of_several_names_the_one_that_perf_shows() {
+    fn of_several_names_for_an_address_the_one_of_perf_is_used() {
         let symbols = KernelSymbols::read(
             &b"ffffffff813d9910 t __do_sys_sched_yield\nffffffff813d9910 T __ia32_sys_sched_yield\n\
               ffffffff813d9910 T __x64_sys_sched_yield\nffffffff813d9a00 t after\n"[..],
@@ -250,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subset_names_the_same() {
+    fn a_subset_gives_the_same_names() {
         let symbols = KernelSymbols::read(TEXT).expect("symbols");
         let address = 0xffff_ffff_a000_0001;
         let again = KernelSymbols::read(symbols.subset(&[address]).as_bytes()).expect("symbols");
@@ -268,7 +283,7 @@ mod tests {
         for address in 0xffff_ffff_8100_0000..0xffff_ffff_8100_0200 {
             assert_eq!(again.name(address), symbols.name(address));
         }
-        assert_eq!(again.name(0xffff_ffff_a000_0001), None, "a module's");
+        assert_eq!(again.name(0xffff_ffff_a000_0001), None, "of a module");
         assert!(KernelSymbols::unpack("another boot", Arc::new(packed.clone())).is_none());
         for end in 0..packed.len() {
             assert!(unpack(&packed[..end]).is_none(), "{end} bytes");
@@ -277,7 +292,7 @@ mod tests {
         for at in 0..packed.len() {
             let mut damaged = packed.clone();
             damaged[at] ^= 0xff;
-            // Whatever it says then.
+            // Damaged symbols may give any name, but must not panic.
             if let Some(damaged) = unpack(&damaged) {
                 let _ = (damaged.name(0xffff_ffff_8100_0150), damaged.subset(&[0, u64::MAX]));
             }
@@ -285,15 +300,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_at_run_time_is_named_as_such() {
-        assert_eq!(shown("vfs_read", None), ("vfs_read".into(), String::new()));
-        assert_eq!(shown("ext4_read", Some("ext4")), ("ext4_read".into(), "[ext4]".to_owned()));
-        assert_eq!(shown("bpf_prog_6d_run", Some("bpf")).0, "bpf_prog_6d_run [bpf]");
-        assert_eq!(shown("ftrace_trampoline", Some("__builtin__ftrace")).0, "ftrace_trampoline [ftrace]");
+    fn code_generated_at_run_time_shows_its_group() {
+        assert_eq!(shown_name_and_file("vfs_read", None), ("vfs_read".into(), String::new()));
+        assert_eq!(shown_name_and_file("ext4_read", Some("ext4")), ("ext4_read".into(), "[ext4]".to_owned()));
+        assert_eq!(shown_name_and_file("bpf_prog_6d_run", Some("bpf")).0, "bpf_prog_6d_run [bpf]");
+        assert_eq!(shown_name_and_file("ftrace_trampoline", Some("__builtin__ftrace")).0, "ftrace_trampoline [ftrace]");
         let mut code = KernelCode::default();
         code.add(0x1000, 0x10, true, "bpf_prog_1");
         code.add(0x2000, 0x10, false, "ftrace_trampoline");
-        code.add(u64::MAX, 9, false, "absurd");
+        code.add(u64::MAX, 9, false, "overflow");
         assert_eq!(code.name(0x100f), Some("bpf_prog_1 [bpf]"));
         assert_eq!(code.name(0x1010), None);
         assert_eq!(code.name(0x2000), Some("ftrace_trampoline [ftrace]"));
@@ -301,8 +316,10 @@ mod tests {
     }
 
     #[test]
-    fn hidden_addresses_are_told_apart_from_absent_ones() {
-        assert!(KernelSymbols::read(&b"0000000000000000 T _text\n"[..]).is_err_and(|why| why.contains("hidden")));
-        assert!(KernelSymbols::read(&b""[..]).is_err_and(|why| why.contains("no kernel symbols")));
+    fn hidden_and_missing_addresses_have_different_errors() {
+        let hidden = KernelSymbols::read(&b"0000000000000000 T _text\n"[..]);
+        assert!(matches!(hidden, Err(KernelSymbolsError::Hidden)), "{hidden:?}");
+        let missing = KernelSymbols::read(&b""[..]);
+        assert!(matches!(missing, Err(KernelSymbolsError::Missing)), "{missing:?}");
     }
 }

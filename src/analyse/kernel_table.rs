@@ -1,70 +1,76 @@
-//! The kernel's functions by address, in one piece of bytes, which may be a mapped file: of 10^5 functions a profile names
-//! few, and what is not looked at takes no memory then.
+//! Table of the kernel's functions by address, in one block of bytes, which may be a mapped file. A kernel has about
+//! 10^5 functions and a profile names few of them: the pages of a mapped file that are not read take no memory.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The lines of all functions, and behind them a [`Row`] for each.
+/// The lines of all functions, followed by a [`Row`] for each function.
 #[derive(Clone)]
 pub(super) struct KernelTable {
     bytes: Arc<dyn AsRef<[u8]> + Send + Sync>,
-    /// Where the lines end.
-    lines: usize,
-    rows: usize,
+    sizes: TableSizes,
 }
 
-/// Where a function starts and where its line begins, little-endian. Rows are sorted by the former, which none has in
-/// common with another.
+/// The sizes of the two parts of a [`KernelTable`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TableSizes {
+    /// Length of all lines, in bytes.
+    pub(super) line_bytes: usize,
+    /// Number of functions.
+    pub(super) functions: usize,
+}
+
+/// The start address of a function (8 bytes) and the offset of its line (4 bytes), little-endian. Rows are sorted by
+/// the start address, which is unique.
 type Row = [u8; 12];
 
 impl KernelTable {
-    /// Of functions in that order, and their lines.
+    /// A table of functions, given as start address and offset in `lines`, in the order of their addresses.
     pub(super) fn new(functions: &[(u64, u32)], lines: String) -> Self {
-        let (end, rows) = (lines.len(), functions.len());
+        let sizes = TableSizes { line_bytes: lines.len(), functions: functions.len() };
         let mut bytes = lines.into_bytes();
-        bytes.reserve_exact(rows * size_of::<Row>());
+        bytes.reserve_exact(functions.len() * size_of::<Row>());
         for (start, line) in functions {
             bytes.extend(start.to_le_bytes());
             bytes.extend(line.to_le_bytes());
         }
-        Self { bytes: Arc::new(bytes), lines: end, rows }
+        Self { bytes: Arc::new(bytes), sizes }
     }
 
-    /// From the beginning of bytes that [`KernelTable::bytes`] gave, so many of which are lines. What they say of functions
-    /// is taken as it is: bytes that somebody damaged give wrong names, or none.
-    pub(super) fn from(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>, lines: usize, rows: usize) -> Option<Self> {
-        let end = rows.checked_mul(size_of::<Row>())?.checked_add(lines)?;
-        (end <= (*bytes).as_ref().len()).then_some(Self { bytes, lines, rows })
+    /// The table at the start of `bytes`, which [`KernelTable::bytes`] returned. `None` if `bytes` is too short. The
+    /// content is not validated: damaged bytes give wrong names, or none.
+    pub(super) fn from_bytes(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>, sizes: TableSizes) -> Option<Self> {
+        let end = sizes.functions.checked_mul(size_of::<Row>())?.checked_add(sizes.line_bytes)?;
+        (end <= (*bytes).as_ref().len()).then_some(Self { bytes, sizes })
     }
 
-    /// Lines and rows.
+    /// The bytes of the table: lines, then rows.
     pub(super) fn bytes(&self) -> &[u8] {
-        &(*self.bytes).as_ref()[..self.lines + self.rows * size_of::<Row>()]
+        &(*self.bytes).as_ref()[..self.sizes.line_bytes + self.sizes.functions * size_of::<Row>()]
     }
 
-    /// How many of these are lines, and the number of functions.
-    pub(super) fn sizes(&self) -> (usize, usize) {
-        (self.lines, self.rows)
+    pub(super) fn sizes(&self) -> TableSizes {
+        self.sizes
     }
 
-    fn table(&self) -> &[Row] {
-        self.bytes()[self.lines..].as_chunks().0
+    fn rows(&self) -> &[Row] {
+        self.bytes()[self.sizes.line_bytes..].as_chunks().0
     }
 
-    /// The last function that starts at an address or before it.
+    /// The position of the last function that starts at or before an address.
     pub(super) fn position(&self, address: u64) -> Option<usize> {
-        self.table().partition_point(|row| start(row) <= address).checked_sub(1)
+        self.rows().partition_point(|row| start(row) <= address).checked_sub(1)
     }
 
-    /// Where a function starts.
+    /// The start address of a function.
     pub(super) fn start(&self, at: usize) -> Option<u64> {
-        self.table().get(at).map(start)
+        self.rows().get(at).map(start)
     }
 
     /// The line of a function.
     pub(super) fn line(&self, at: usize) -> Option<&str> {
-        let from = usize::try_from(u32::from_le_bytes(*self.table().get(at)?.last_chunk()?)).ok()?;
-        let line = self.bytes()[..self.lines].get(from..)?.split(|byte| *byte == b'\n').next()?;
+        let from = usize::try_from(u32::from_le_bytes(*self.rows().get(at)?.last_chunk()?)).ok()?;
+        let line = self.bytes()[..self.sizes.line_bytes].get(from..)?.split(|byte| *byte == b'\n').next()?;
         std::str::from_utf8(line).ok()
     }
 }
@@ -75,6 +81,6 @@ fn start(row: &Row) -> u64 {
 
 impl fmt::Debug for KernelTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} functions", self.rows)
+        write!(f, "{} functions", self.sizes.functions)
     }
 }

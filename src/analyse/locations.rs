@@ -1,4 +1,4 @@
-//! Named places become locations of the profile, of the same numbers.
+//! Makes profile locations from named raw locations. A location keeps its number.
 
 use std::collections::HashMap;
 use std::mem;
@@ -6,54 +6,58 @@ use std::mem;
 use foldhash::fast::RandomState;
 
 use super::files::{Binaries, ImageId, ImageKey};
-use super::place::Places;
+use super::raw_location::RawLocations;
 use super::symbols::{Batch, NamedFrame, NamedFunction};
 use crate::profile::{Frame, Function, FunctionId, Location, LocationId, Mapping, MappingId, Profile, StrId};
 
-/// Locations of places where they are the leaf of a stack, which differ from what they are elsewhere.
-pub(super) type Leaves = HashMap<LocationId, LocationId, RandomState>;
+/// For each location that has other frames at the leaf of a stack: the location to use there.
+pub(super) type LeafLocations = HashMap<LocationId, LocationId, RandomState>;
 
-/// Adds what was named to a profile that has no locations.
+/// Adds all named locations to a profile that has none.
 pub(super) fn add_locations(
     mut named: Vec<Batch<'_>>,
-    places: &Places,
+    raw: &RawLocations,
     keys: &[ImageKey],
     binaries: &Binaries<'_>,
     profile: &mut Profile,
-) -> Leaves {
-    let mut mappings = Mappings { keys, binaries, known: vec![None; keys.len()], kernel: None };
+) -> LeafLocations {
+    let mut mappings = MappingTable { keys, binaries, images: vec![None; keys.len()], kernel: None };
     profile.reserve_functions(named.iter().map(|batch| batch.functions.len()).sum());
     let add = |batch: &mut Batch<'_>| add_functions(&mem::take(&mut batch.functions), profile);
     let functions: Vec<Vec<FunctionId>> = named.iter_mut().map(add).collect();
-    // Names were read from them.
+    // The names borrowed from the files and are now in the profile.
     binaries.leave_all();
-    profile.add_locations(places.list.len());
-    let mut wrapped = Vec::new();
+    profile.add_locations(raw.list.len());
+    let mut leaf_locations = Vec::new();
     for (batch, functions) in named.into_iter().zip(functions) {
-        for (place, frames) in batch.places() {
-            let mapping = mappings.of(place.image, place.is_kernel, profile);
-            let repaired = places.repaired.get(place.place as usize).copied().unwrap_or_default();
-            let location = Location { mapping, address: place.address, repaired };
-            let id = LocationId::from_index(place.place);
-            profile.set_location(id, location, shown(frames, &functions, false));
-            if has_other_leaf(frames) {
-                wrapped.push((id, location, shown(frames, &functions, true).collect::<Vec<_>>()));
+        for (named, frames) in batch.locations() {
+            let mapping = mappings.intern(named.image, named.is_kernel, profile);
+            let repaired = raw.repaired.get(named.id as usize).copied().unwrap_or_default();
+            let location = Location { mapping, address: named.address, repaired };
+            let id = LocationId::from_index(named.id);
+            profile.set_location(id, location, shown_frames(frames, &functions, false));
+            if differs_at_leaf(frames) {
+                leaf_locations.push((id, location, shown_frames(frames, &functions, true).collect::<Vec<_>>()));
             }
         }
     }
-    // In the order of places, as everything is.
-    wrapped.sort_unstable_by_key(|(id, ..)| *id);
-    wrapped.into_iter().map(|(id, location, frames)| (id, profile.add_location(location, frames))).collect()
+    // Sorted like all numbers of a profile, so that the result does not depend on the order of the batches.
+    leaf_locations.sort_unstable_by_key(|(id, ..)| *id);
+    leaf_locations.into_iter().map(|(id, location, frames)| (id, profile.add_location(location, frames))).collect()
 }
 
-/// Whether a place with these frames is another location where it is the leaf of a stack.
-pub(super) fn has_other_leaf(frames: &[NamedFrame]) -> bool {
+/// Whether a location with these frames shows other frames at the leaf of a stack.
+pub(super) fn differs_at_leaf(frames: &[NamedFrame]) -> bool {
     frames.last().is_some_and(|innermost| innermost.wrapper)
 }
 
-/// The frames of a place that are shown. Wrappers that the compiler made are left out, as Go's own tracebacks do, but for
-/// the one that a sample was taken in.
-fn shown<'n>(frames: &'n [NamedFrame], functions: &'n [FunctionId], is_leaf: bool) -> impl Iterator<Item = Frame> + 'n {
+/// The frames of a location that are shown. Compiler-generated wrappers are left out, as in Go's own tracebacks. At the
+/// leaf of a stack, the innermost frame is shown even if it is a wrapper.
+fn shown_frames<'n>(
+    frames: &'n [NamedFrame],
+    functions: &'n [FunctionId],
+    is_leaf: bool,
+) -> impl Iterator<Item = Frame> + 'n {
     let last = frames.len().saturating_sub(1);
     let shown = frames.iter().enumerate().filter(move |(at, frame)| !frame.wrapper || is_leaf && *at == last);
     shown.filter_map(|(_, frame)| {
@@ -63,7 +67,7 @@ fn shown<'n>(frames: &'n [NamedFrame], functions: &'n [FunctionId], is_leaf: boo
 
 fn add_functions(functions: &[NamedFunction<'_>], profile: &mut Profile) -> Vec<FunctionId> {
     let mut ids = Vec::with_capacity(functions.len());
-    // They are in the order of their addresses: the next one is mostly of the same file.
+    // Functions are sorted by address, so that most have the same file as the one before.
     let mut last: Option<(&str, StrId)> = None;
     for function in functions {
         let name = profile.intern(&function.name);
@@ -79,16 +83,17 @@ fn add_functions(functions: &[NamedFunction<'_>], profile: &mut Profile) -> Vec<
     ids
 }
 
-/// The mappings that frames lie in.
-struct Mappings<'m, 'f> {
+/// The mappings of a profile, each added when its first location is.
+struct MappingTable<'m, 'f> {
     keys: &'m [ImageKey],
     binaries: &'m Binaries<'f>,
-    known: Vec<Option<MappingId>>,
+    /// By [`ImageId`].
+    images: Vec<Option<MappingId>>,
     kernel: Option<MappingId>,
 }
 
-impl Mappings<'_, '_> {
-    fn of(&mut self, image: Option<ImageId>, is_kernel: bool, profile: &mut Profile) -> Option<MappingId> {
+impl MappingTable<'_, '_> {
+    fn intern(&mut self, image: Option<ImageId>, is_kernel: bool, profile: &mut Profile) -> Option<MappingId> {
         let Some(image) = image else {
             return is_kernel.then(|| {
                 *self.kernel.get_or_insert_with(|| {
@@ -103,8 +108,8 @@ impl Mappings<'_, '_> {
                 })
             });
         };
-        let (key, known) = (self.keys.get(image.index())?, self.known.get_mut(image.index())?);
-        Some(*known.get_or_insert_with(|| {
+        let (key, mapping) = (self.keys.get(image.index())?, self.images.get_mut(image.index())?);
+        Some(*mapping.get_or_insert_with(|| {
             let binary = self.binaries.get(image).ok();
             let segment = binary.and_then(|binary| binary.load_segments().iter().find(|segment| segment.executable));
             let mapping = Mapping {

@@ -1,26 +1,29 @@
-//! Records and the binaries' bytes → a [`Profile`](crate::profile::Profile), with counts of what is lost
-//! and unknown.
+//! Builds a [`Profile`](crate::profile::Profile) from the records of a recording and the bytes of its binaries, and
+//! counts what is lost and unknown.
 //!
-//! In three steps: [`collect`] reads the records once, follows mappings and forks in time order, and counts
-//! equal raw stacks, which are made of [`place`]s; [`symbols`] names each distinct place once; [`assemble`] makes those the
-//! [`locations`] and [`stacks`] of a profile and adds its quality figures. All use all cores ([`shards`]). A place is a
-//! number from the first step to the last, where it is a location of the profile. Must not open
-//! files: images and kernel symbols are handed in as bytes.
+//! Analysis has three steps, which all use all cores:
+//! 1. [`collect`] reads the records once, follows mappings and forks in time order, and counts equal raw stacks. A raw
+//!    stack consists of [raw locations](raw_location). [`shards`] runs this step on all cores.
+//! 2. [`symbols`] names each distinct raw location once.
+//! 3. [`assemble`] makes [`locations`] and [`stacks`] of a profile from them and adds the quality figures.
+//!
+//! A location has the same number in all steps and in the profile. Must not open files: images and kernel symbols are
+//! passed in as bytes.
 
+mod address_space;
 mod assemble;
 mod chain;
 mod collect;
 mod error;
-mod facts;
 mod files;
 mod goroutine;
 mod image;
 mod kernel;
 mod kernel_table;
+mod last_stack;
+mod location_flags;
 mod locations;
-mod maps;
-mod place;
-mod recent;
+mod raw_location;
 mod shards;
 mod stacks;
 mod symbols;
@@ -29,21 +32,21 @@ mod unwind;
 use std::ops::Range;
 use std::sync::Arc;
 
-pub use assemble::{Analysis, NamedKernel, analyse};
+pub use assemble::{Analysis, UsedKernelSymbols, analyse};
 pub use error::Error;
 pub use goroutine::GoroutineSeen;
-pub use kernel::KernelSymbols;
+pub use kernel::{KernelSymbols, KernelSymbolsError};
 
 /// The bytes of a file, read or mapped.
 pub type ImageBytes = Arc<dyn Image>;
 
-/// See [`ImageBytes`].
+/// The content of a file that was mapped by a sampled process.
 pub trait Image: Send + Sync {
-    /// All of them.
+    /// All bytes of the file.
     fn bytes(&self) -> &[u8];
 
-    /// Those looked at until now will hardly be looked at again: their memory may be given back.
-    fn forget(&self) {}
+    /// Releases the memory of the bytes that were read so far, which are rarely read again.
+    fn release(&self) {}
 }
 
 impl Image for Vec<u8> {
@@ -52,28 +55,29 @@ impl Image for Vec<u8> {
     }
 }
 
-/// Gives the bytes of mapped files, each at most once, from any thread.
+/// Source of the bytes of mapped files. Each file is requested at most once, from any thread.
 pub trait Images: Sync {
-    /// The bytes of the file that was mapped as `path`; `build_id` (hexadecimal) is what the recording knows
-    /// of it. Or the reason why there are none, in a few words.
+    /// The bytes of the file that was mapped as `path`, or a short reason why they are missing. `build_id`
+    /// (hexadecimal) is the file's build id, if the recording has it.
     fn image(&self, path: &str, build_id: Option<&str>) -> Result<ImageBytes, String>;
 }
 
-/// What the recording itself does not say.
+/// Input of the analysis besides the recording.
 #[derive(Clone, Copy, Default)]
 pub struct Options<'o> {
-    /// Release of the kernel that the kernel symbols belong to, where that may be another than the recording's.
+    /// Kernel release of the kernel symbols. `None` if they belong to the recording for certain.
     pub kernel_release: Option<&'o str>,
-    /// `kernel.perf_event_max_stack` when it was recorded; 127 unless somebody changed it.
+    /// `kernel.perf_event_max_stack` at the time of the recording; 127 by default.
     pub max_stack: Option<u32>,
-    /// CPU seconds that the workload used (getrusage), for the comparison with those sampled.
+    /// CPU seconds that the workload used (getrusage), to compare with the sampled CPU seconds.
     pub used_cpu_seconds: Option<f64>,
-    /// Records that the kernel dropped, where the sampler counted more than the file tells.
+    /// Number of records that the kernel dropped, if the sampler counted more than the file says.
     pub lost: Option<u64>,
     /// The goroutines that the recorder read.
     pub goroutines: &'o [GoroutineSeen],
-    /// Told, from several threads, which part of the file has been read and will hardly be needed again.
-    pub passed: Option<&'o (dyn Fn(Range<usize>) + Sync)>,
+    /// Called, from several threads, with ranges of the file that were read and are rarely needed again, so that the
+    /// caller can release their memory.
+    pub release: Option<&'o (dyn Fn(Range<usize>) + Sync)>,
 }
 
 #[cfg(test)]

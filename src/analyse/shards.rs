@@ -1,5 +1,6 @@
-//! Collects on all cores: each takes a part of the records, and what they found is put together as if one had read them
-//! all. Everything is numbered in the order in which it was first seen, so that the number of cores shows nowhere.
+//! Runs [`collect`](super::collect) on all cores. Each reads shards of the records; the results are merged as if one
+//! core had read all records. Everything is numbered in the order in which it was first seen, so that the result does
+//! not depend on the number of cores.
 
 use std::mem;
 use std::ops::Range;
@@ -7,32 +8,33 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
-use super::collect::{Collected, Counts, RawGoroutine, RawTask, Settings, collect};
+use super::collect::{CollectSettings, Collected, RawGoroutine, RawTask, RecordCounts, collect};
 use super::files::{Binaries, Files};
 use crate::perfdata::PerfData;
-use crate::profile::{LocationId, Samples, Stacks, TaskId};
+use crate::profile::{LocationId, TaskId, Samples, Stacks};
 
-/// With fewer records than this, a core is not worth its while.
-const SMALLEST_PART: usize = 20_000;
+/// Minimum number of records in a large shard. For fewer, the cost of another core exceeds its gain.
+const MIN_SHARD_RECORDS: usize = 20_000;
 
-/// One record in so many is in a part that is small.
-const LEFT: usize = 16;
+/// The last 1/16 of the records is split into small shards to balance the load.
+const TAIL_FRACTION: usize = 16;
 
-/// More parts than this share too little: each has the common stacks again.
-const MOST_PARTS: usize = 8;
+/// Maximum number of large shards. More would share too little: every shard repeats the common stacks.
+const MAX_SHARDS: usize = 8;
 
-/// Stacks and samples, each part's for itself.
-pub(super) struct Parts {
+/// The stacks and samples of all shards before they are merged.
+pub(super) struct ShardStacks {
+    /// Stacks of the first shard.
     stacks: Stacks,
     samples: Samples,
-    rest: Vec<Rest>,
+    later: Vec<LaterShard>,
 }
 
-/// Stacks and samples of a later part, and what its numbers are in the whole.
-struct Rest {
+/// The stacks and samples of a shard after the first, and the numbers of its locations and tasks in the merged result.
+struct LaterShard {
     stacks: Stacks,
     samples: Samples,
-    places: Vec<u32>,
+    locations: Vec<u32>,
     tasks: Vec<u32>,
 }
 
@@ -41,95 +43,98 @@ pub(super) fn collect_all<'d>(
     data: &PerfData<'d>,
     files: &Files<'d>,
     binaries: &Binaries<'_>,
-    settings: &Settings<'_>,
-) -> (Collected, Parts) {
+    settings: &CollectSettings<'_>,
+) -> (Collected, ShardStacks) {
     let records = data.record_count();
-    let large = (records / SMALLEST_PART).clamp(1, rayon::current_num_threads().min(MOST_PARTS));
-    // One core is quicker than another, and one may have something else to do: the last records are for who is done first.
-    let left = if large > 1 { records / LEFT } else { 0 };
+    let large = (records / MIN_SHARD_RECORDS).clamp(1, rayon::current_num_threads().min(MAX_SHARDS));
+    // Cores differ in speed and load: those that finish their large shard first take the small ones at the end.
+    let tail = if large > 1 { records / TAIL_FRACTION } else { 0 };
     let ends = |from: usize, records: usize| (1..=large).map(move |at| from + records * at / large);
-    let ends: Vec<usize> = ends(0, records - left).chain(ends(records - left, left)).collect();
-    collect_parts(&ends, data, files, binaries, settings)
+    let ends: Vec<usize> = ends(0, records - tail).chain(ends(records - tail, tail)).collect();
+    collect_shards(&ends, data, files, binaries, settings)
 }
 
-/// Reads all records in parts at once, each of which begins where the one before it ends.
-fn collect_parts<'d>(
+/// Reads all records in shards that end at these positions, in parallel.
+fn collect_shards<'d>(
     ends: &[usize],
     data: &PerfData<'d>,
     files: &Files<'d>,
     binaries: &Binaries<'_>,
-    settings: &Settings<'_>,
-) -> (Collected, Parts) {
+    settings: &CollectSettings<'_>,
+) -> (Collected, ShardStacks) {
     let records = data.record_count();
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let ranges: Vec<Range<usize>> = starts.zip(ends).map(|(start, end)| start..*end).collect();
-    // In this order, which a parallel iterator's own is not.
+    // A counter hands out the shards in their order; a parallel iterator would not keep it.
     let next = AtomicUsize::new(0);
-    let on_a_core = |_| {
+    let run_core = |_| {
         let take = || ranges.get(next.fetch_add(1, Relaxed));
         std::iter::from_fn(take).map(|range| (range.start, collect(data, range.clone(), files, binaries, settings)))
     };
     let cores = (0..rayon::current_num_threads()).into_par_iter().with_max_len(1);
-    let mut parts: Vec<(usize, Collected)> = cores.flat_map_iter(on_a_core).collect();
-    parts.sort_unstable_by_key(|(start, _)| *start);
-    let mut parts: Vec<Collected> = parts.into_iter().map(|(_, part)| part).collect();
-    // What is behind a damaged record in the file is not read, wherever it is in time.
-    let damaged = parts.len() > 1 && parts.iter().any(|part| part.damage.is_some());
+    let mut shards: Vec<(usize, Collected)> = cores.flat_map_iter(run_core).collect();
+    shards.sort_unstable_by_key(|(start, _)| *start);
+    let mut shards: Vec<Collected> = shards.into_iter().map(|(_, shard)| shard).collect();
+    // Records that lie after a damaged one in the file must not be read. They may be in any shard, because shards are
+    // split by time.
+    let damaged = shards.len() > 1 && shards.iter().any(|shard| shard.damage.is_some());
     if damaged {
-        parts = vec![collect(data, 0..records, files, binaries, settings)];
+        shards = vec![collect(data, 0..records, files, binaries, settings)];
     }
-    let mut parts = parts.into_iter();
-    let mut whole = parts.next().unwrap_or_default();
-    let (stacks, samples) = (mem::take(&mut whole.stacks), mem::take(&mut whole.samples));
-    let rest = parts.map(|part| whole.add(part)).collect();
-    (whole, Parts { stacks, samples, rest })
+    let mut shards = shards.into_iter();
+    let mut merged = shards.next().unwrap_or_default();
+    let (stacks, samples) = (mem::take(&mut merged.stacks), mem::take(&mut merged.samples));
+    let later = shards.map(|shard| merged.merge(shard)).collect();
+    (merged, ShardStacks { stacks, samples, later })
 }
 
 impl Collected {
-    /// Adds all but the stacks and samples of a later part, and tells what those are to be called.
-    fn add(&mut self, part: Self) -> Rest {
-        let places: Vec<u32> = part.places.iter().map(|(place, repaired)| self.places.id(place, repaired)).collect();
-        let processes: Vec<u32> = part.processes.items().iter().map(|name| self.processes.add_ref(name)).collect();
-        let at = |at: u32, ids: &[u32]| ids.get(at as usize).copied();
+    /// Adds a later shard, except its stacks and samples. These are returned with the new numbers of their locations
+    /// and tasks.
+    fn merge(&mut self, shard: Self) -> LaterShard {
+        let intern = |(location, repaired)| self.locations.intern(location, repaired);
+        let locations: Vec<u32> = shard.locations.iter().map(intern).collect();
+        let processes: Vec<u32> = shard.processes.items().iter().map(|name| self.processes.add_ref(name)).collect();
+        let new_id = |old: u32, ids: &[u32]| ids.get(old as usize).copied();
         let goroutine = |raw: &RawGoroutine| RawGoroutine {
-            start: raw.start.and_then(|start| at(start, &places)),
-            creator: raw.creator.and_then(|creator| at(creator, &places)),
+            start: raw.start.and_then(|start| new_id(start, &locations)),
+            creator: raw.creator.and_then(|creator| new_id(creator, &locations)),
             ..*raw
         };
         let goroutines: Vec<u32> =
-            part.goroutines.items().iter().map(|raw| self.goroutines.add(goroutine(raw))).collect();
+            shard.goroutines.items().iter().map(|raw| self.goroutines.add(goroutine(raw))).collect();
         let task = |raw: &RawTask| RawTask {
-            process: at(raw.process, &processes).unwrap_or_default(),
-            goroutine: raw.goroutine.and_then(|goroutine| at(goroutine, &goroutines)),
+            process: new_id(raw.process, &processes).unwrap_or_default(),
+            goroutine: raw.goroutine.and_then(|goroutine| new_id(goroutine, &goroutines)),
             ..*raw
         };
-        let tasks = part.tasks.items().iter().map(|raw| self.tasks.add(task(raw))).collect();
-        self.counts.add(&part.counts);
-        self.first_time = self.first_time.or(part.first_time);
-        self.last_time = self.last_time.max(part.last_time);
-        self.kernel_text = part.kernel_text.or(self.kernel_text);
-        self.kernel_code.extend(part.kernel_code);
-        Rest { stacks: part.stacks, samples: part.samples, places, tasks }
+        let tasks = shard.tasks.items().iter().map(|raw| self.tasks.add(task(raw))).collect();
+        self.counts.add(&shard.counts);
+        self.first_time = self.first_time.or(shard.first_time);
+        self.last_time = self.last_time.max(shard.last_time);
+        self.kernel_text = shard.kernel_text.or(self.kernel_text);
+        self.kernel_code.extend(shard.kernel_code);
+        LaterShard { stacks: shard.stacks, samples: shard.samples, locations, tasks }
     }
 }
 
-impl Parts {
-    /// Puts the stacks and samples of all parts together. Equal stacks of several parts stay apart: most are of one alone,
-    /// and looking for the others takes longer than to have them twice.
-    pub(super) fn join(self) -> (Stacks, Samples) {
-        let Self { mut stacks, mut samples, rest } = self;
-        for part in rest {
-            let place = |place: LocationId| LocationId::from_index(part.places[place.index()]);
-            let stack_here = stacks.append(&part.stacks, place);
-            drop(part.stacks);
-            let here = |stack, task: TaskId| (stack_here(stack), TaskId::from_index(part.tasks[task.index()]));
-            samples.append(&part.samples, here);
+impl ShardStacks {
+    /// Merges the stacks and samples of all shards. Equal stacks of different shards are not merged: most stacks occur
+    /// in one shard only, and finding the others costs more time than storing them twice.
+    pub(super) fn merge(self) -> (Stacks, Samples) {
+        let Self { mut stacks, mut samples, later } = self;
+        for shard in later {
+            let location = |old: LocationId| LocationId::from_index(shard.locations[old.index()]);
+            let new_stack = stacks.append(&shard.stacks, location);
+            drop(shard.stacks);
+            let new_ids = |stack, task: TaskId| (new_stack(stack), TaskId::from_index(shard.tasks[task.index()]));
+            samples.append(&shard.samples, new_ids);
         }
         (stacks, samples)
     }
 }
 
-impl Counts {
+impl RecordCounts {
     fn add(&mut self, other: &Self) {
         self.records += other.records;
         self.samples += other.samples;
@@ -145,14 +150,14 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::{Binaries, Collected, Files, PerfData, Settings, collect_parts};
-    use crate::analyse::goroutine::Readings;
-    use crate::analyse::tests::{NoFiles, Recording, context};
+    use super::{Binaries, CollectSettings, Collected, Files, PerfData, collect_shards};
+    use crate::analyse::goroutine::GoroutineReadings;
+    use crate::analyse::tests::{NoFiles, TestRecording, context};
     use crate::profile::Sample;
 
-    /// Processes that fork, execute, map and run the same and different stacks.
-    fn busy() -> Vec<u8> {
-        let mut recording = Recording::new();
+    /// A recording of processes that fork, execute, map files, and run equal and different stacks.
+    fn busy_recording() -> Vec<u8> {
+        let mut recording = TestRecording::new();
         for at in 0..40_u64 {
             let pid = [7, 8, 9][usize::try_from(at % 3).expect("small")];
             match at % 8 {
@@ -169,41 +174,46 @@ mod tests {
         recording.bytes()
     }
 
-    /// What is collected in so many parts, numbers and all.
-    fn collected(parts: usize, bytes: &[u8]) -> String {
+    /// The merged result of this number of shards, as text.
+    fn collected(shards: usize, bytes: &[u8]) -> String {
         let data = PerfData::parse(bytes).expect("a recording");
         let files = Files::of(&data, &[], &NoFiles);
-        let settings =
-            Settings { event: 0, clock_period: None, max_stack: 127, goroutines: Readings::of(&[]), passed: &|_| () };
-        let ends: Vec<usize> = (1..=parts).map(|at| data.record_count() * at / parts).collect();
-        let (whole, stacks) = collect_parts(&ends, &data, &files, &Binaries::of(&files), &settings);
-        let (stacks, samples) = stacks.join();
+        let settings = CollectSettings {
+            event: 0,
+            clock_period: None,
+            max_stack: 127,
+            goroutines: GoroutineReadings::new(&[]),
+            release: &|_| (),
+        };
+        let ends: Vec<usize> = (1..=shards).map(|at| data.record_count() * at / shards).collect();
+        let (merged, stacks) = collect_shards(&ends, &data, &files, &Binaries::of(&files), &settings);
+        let (stacks, samples) = stacks.merge();
         let first = stacks.first_equal();
         let samples = samples.distinct(|stack| first.as_ref().map_or(stack, |first| first[stack.index()]));
-        // By what they are, for their numbers are those of the parts.
+        // Stacks by content, because their numbers depend on the shards.
         let samples: Vec<_> = samples.iter().map(|sample| (stacks.get(sample.stack), sample)).collect();
         let samples =
             samples.into_iter().map(|(stack, Sample { task, count, weight, .. })| (stack, task, count, weight));
         let samples: Vec<_> = samples.collect();
-        let Collected { places, processes, tasks, counts, first_time, last_time, .. } = whole;
-        let places: Vec<_> = places.iter().collect();
+        let Collected { locations, processes, tasks, counts, first_time, last_time, .. } = merged;
+        let locations: Vec<_> = locations.iter().collect();
         let tasks = (processes.items(), tasks.items());
-        format!("{:#?}", (samples, places, tasks, counts, first_time, last_time, whole.damage))
+        format!("{:#?}", (samples, locations, tasks, counts, first_time, last_time, merged.damage))
     }
 
     #[test]
-    fn the_number_of_parts_changes_nothing() {
-        let bytes = busy();
-        let whole = collected(1, &bytes);
-        assert!(whole.contains("samples: 80,") && whole.contains("\"tool\""), "{whole}");
-        for parts in [2, 3, 7, 50, 200] {
-            assert_eq!(collected(parts, &bytes), whole, "{parts} parts");
+    fn the_result_does_not_depend_on_the_number_of_shards() {
+        let bytes = busy_recording();
+        let expected = collected(1, &bytes);
+        assert!(expected.contains("samples: 80,") && expected.contains("\"tool\""), "{expected}");
+        for shards in [2, 3, 7, 50, 200] {
+            assert_eq!(collected(shards, &bytes), expected, "{shards} shards");
         }
     }
 
     #[test]
-    fn nor_does_it_with_damage_anywhere() {
-        let bytes = busy();
+    fn the_result_for_a_damaged_file_does_not_depend_on_the_number_of_shards() {
+        let bytes = busy_recording();
         for at in (0..bytes.len()).step_by(7) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0xff;

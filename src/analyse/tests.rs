@@ -1,11 +1,11 @@
-//! Recordings made by hand, whose analysis is known.
+//! Analysis of small recordings that are written by hand.
 
 use std::io::Cursor;
 
 use super::{Analysis, ImageBytes, Images, KernelSymbols, Options, analyse};
 pub(super) use crate::perfdata::abi::context;
 use crate::perfdata::abi::{event_type, flag, misc, record_type, sample_type};
-use crate::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, Task, Writer};
+use crate::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, TaskEvent, Writer};
 use crate::profile::{Quality, Unit};
 
 const FIELDS: u64 =
@@ -13,7 +13,7 @@ const FIELDS: u64 =
 const PERIOD: u64 = 1_000_000;
 const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 
-/// Files that cannot be had, so that frames are named by their file.
+/// No file can be read, so that frames show the name of their file.
 pub(super) struct NoFiles;
 
 impl Images for NoFiles {
@@ -22,17 +22,17 @@ impl Images for NoFiles {
     }
 }
 
-pub(super) struct Recording {
+pub(super) struct TestRecording {
     writer: Writer<Cursor<Vec<u8>>>,
     time: u64,
 }
 
-impl Recording {
+impl TestRecording {
     pub(super) fn new() -> Self {
-        Self::of(Attr { kind: event_type::SOFTWARE, config: 0, flags: flag::SAMPLE_ID_ALL, ..Attr::default() })
+        Self::with_attr(Attr { kind: event_type::SOFTWARE, config: 0, flags: flag::SAMPLE_ID_ALL, ..Attr::default() })
     }
 
-    fn of(mut attr: Attr) -> Self {
+    fn with_attr(mut attr: Attr) -> Self {
         attr.sample_type = FIELDS;
         attr.sample_period_or_freq = PERIOD;
         let event = Event { name: "cpu-clock".into(), attr, ids: vec![1] };
@@ -58,7 +58,7 @@ impl Recording {
 
     pub(super) fn fork(&mut self, parent: i32, child: i32) {
         let at = self.now();
-        let task = Task { pid: child, ppid: parent, tid: child, ptid: parent, time: at.time };
+        let task = TaskEvent { pid: child, ppid: parent, tid: child, ptid: parent, time: at.time };
         self.writer.fork(&task, &at).unwrap();
     }
 
@@ -87,7 +87,7 @@ fn analysed(data: PerfData<'_>, kernel: Result<KernelSymbols, String>) -> Result
     analyse(data, &NoFiles, |_| kernel, &Options::default())
 }
 
-/// `process: root;…;leaf COUNT`, sorted.
+/// One line per sample: `process: root;…;leaf COUNT`. Sorted.
 fn stacks(analysis: &Analysis) -> Vec<String> {
     let profile = &analysis.profile;
     let mut lines: Vec<String> = profile
@@ -105,8 +105,8 @@ fn stacks(analysis: &Analysis) -> Vec<String> {
 }
 
 #[test]
-fn equal_stacks_are_counted_together_and_weighed_by_period() {
-    let mut recording = Recording::new();
+fn equal_stacks_are_counted_together_and_weighted_by_period() {
+    let mut recording = TestRecording::new();
     recording.comm(7, true, "app");
     recording.map(7, 0x1000, "/bin/app");
     for _ in 0..3 {
@@ -123,24 +123,24 @@ fn equal_stacks_are_counted_together_and_weighed_by_period() {
 
 #[test]
 fn a_return_address_belongs_to_the_call_before_it() {
-    let mut recording = Recording::new();
+    let mut recording = TestRecording::new();
     recording.map(7, 0x1000, "/bin/one");
     recording.map(7, 0x2000, "/bin/two");
-    // A call at the very end of /bin/one returns to the first address of /bin/two; the leaf is exact.
+    // A call at the end of /bin/one returns to the first address of /bin/two; the leaf is exact.
     recording.sample(7, &[context::USER, 0x2000, 0x2000]);
     assert_eq!(stacks(&recording.analyse()), ["pid 7: [one];[two] 1"]);
 }
 
 #[test]
-fn kernel_and_user_parts_of_a_chain_are_told_apart() {
-    let mut recording = Recording::new();
+fn kernel_and_user_addresses_of_a_callchain_are_distinguished() {
+    let mut recording = TestRecording::new();
     recording.map(7, 0x1000, "/bin/app");
     let at = SampleId::default();
     recording.writer.kernel_mmap(KERNEL_TEXT, 0x1000, KERNEL_TEXT, &at).unwrap();
     recording.sample(7, &[context::KERNEL, KERNEL_TEXT + 0x10, KERNEL_TEXT + 0x100, context::USER, 0x1000]);
     let bytes = recording.bytes();
     let data = || PerfData::parse(&bytes).unwrap();
-    let symbols = |text: &str| KernelSymbols::read(text.as_bytes());
+    let symbols = |text: &str| KernelSymbols::read(text.as_bytes()).map_err(|error| error.to_string());
 
     let own = symbols(
         "ffffffff81000000 T _text\nffffffff81000000 T entry\nffffffff81000100 T next\nffffffff81002000 T _etext\n",
@@ -150,8 +150,8 @@ fn kernel_and_user_parts_of_a_chain_are_told_apart() {
     assert_eq!((analysis.quality.kernel_frames, analysis.quality.unnamed_kernel_frames), (2, 0));
     assert!(analysis.kernel.is_some_and(|kernel| kernel.lines().contains(" entry\n")));
 
-    let of_another_boot = symbols("ffffffff91000000 T _text\nffffffff91000100 T next\n");
-    let analysis = analysed(data(), of_another_boot).unwrap();
+    let other_boot = symbols("ffffffff91000000 T _text\nffffffff91000100 T next\n");
+    let analysis = analysed(data(), other_boot).unwrap();
     assert_eq!(stacks(&analysis), ["pid 7: [app];[kernel] 1"]);
     assert!(
         analysis.quality.unnamed_reasons.iter().any(|(reason, count)| reason.contains("another boot") && *count == 1)
@@ -159,9 +159,9 @@ fn kernel_and_user_parts_of_a_chain_are_told_apart() {
 }
 
 #[test]
-fn kernel_frames_that_are_hidden_are_one_at_any_depth() {
+fn hidden_kernel_frames_are_shown_as_one_at_any_depth() {
     for (user, kernel) in (1..10).flat_map(|user| (0..17).map(move |kernel| (user, kernel))) {
-        let mut recording = Recording::new();
+        let mut recording = TestRecording::new();
         recording.map(7, 0x1000, "/bin/app");
         let mut chain = vec![context::KERNEL];
         chain.extend((0..kernel).map(|at| KERNEL_TEXT + 0x100 * at));
@@ -173,7 +173,7 @@ fn kernel_frames_that_are_hidden_are_one_at_any_depth() {
         assert_eq!(
             stacks(&analysis),
             [format!("pid 7: {} 1", shown.join(";"))],
-            "{user} of the program, {kernel} of the kernel"
+            "{user} user frames, {kernel} kernel frames"
         );
         let Quality { user_stacks, user_frames, kernel_frames, .. } = analysis.quality;
         assert_eq!((user_stacks, user_frames, kernel_frames), (1, user, u64::from(kernel > 0)));
@@ -181,8 +181,8 @@ fn kernel_frames_that_are_hidden_are_one_at_any_depth() {
 }
 
 #[test]
-fn a_child_inherits_the_maps_and_an_exec_drops_them() {
-    let mut recording = Recording::new();
+fn a_child_inherits_the_mappings_and_an_exec_removes_them() {
+    let mut recording = TestRecording::new();
     recording.comm(7, true, "app");
     recording.map(7, 0x1000, "/bin/app");
     recording.fork(7, 8);
@@ -194,8 +194,8 @@ fn a_child_inherits_the_maps_and_an_exec_drops_them() {
 }
 
 #[test]
-fn losses_throttling_and_depth_are_counted() {
-    let mut recording = Recording::new();
+fn lost_records_throttling_and_truncated_stacks_are_counted() {
+    let mut recording = TestRecording::new();
     recording.map(7, 0x1000, "/bin/app");
     let deep: Vec<u64> = [context::USER].into_iter().chain((0..127).map(|at| 0x1100 + at)).collect();
     recording.sample(7, &deep);
@@ -211,8 +211,8 @@ fn losses_throttling_and_depth_are_counted() {
 }
 
 #[test]
-fn a_file_that_is_cut_off_is_read_up_to_there_and_says_so() {
-    let mut recording = Recording::new();
+fn a_cut_off_file_is_read_up_to_the_cut_and_reported_as_incomplete() {
+    let mut recording = TestRecording::new();
     recording.map(7, 0x1000, "/bin/app");
     for _ in 0..10 {
         recording.sample(7, &[context::USER, 0x1010]);
@@ -234,27 +234,27 @@ fn a_file_that_is_cut_off_is_read_up_to_there_and_says_so() {
 }
 
 #[test]
-fn an_event_of_hardware_is_counted_in_events() {
-    let recording = Recording::of(Attr { kind: event_type::HARDWARE, config: 0, ..Attr::default() });
+fn a_hardware_event_has_the_unit_events() {
+    let recording = TestRecording::with_attr(Attr { kind: event_type::HARDWARE, config: 0, ..Attr::default() });
     let analysis = recording.analyse();
     assert_eq!(analysis.profile.event.unit, Unit::Events);
     assert_eq!((analysis.quality.samples, analysis.quality.cpu), (Some(0), None));
 }
 
-/// Samples with registers and stack copies, mappings, forks and code of the kernel's.
+/// A recording of samples with registers and stack copies, mappings, a fork and kernel code.
 fn full_recording() -> Vec<u8> {
     let attr = Attr {
         kind: event_type::SOFTWARE,
         flags: flag::SAMPLE_ID_ALL,
         sample_type: FIELDS | sample_type::REGS_USER | sample_type::STACK_USER,
         sample_period_or_freq: PERIOD,
-        // bp, sp, ip and r14 of x86-64.
+        // BP, SP, IP and R14 of x86-64.
         sample_regs_user: 1 << 6 | 1 << 7 | 1 << 8 | 1 << 22,
         sample_stack_user: 32,
         ..Attr::default()
     };
     let event = Event { name: "cpu-clock".into(), attr, ids: vec![1] };
-    let mut recording = Recording { writer: Writer::create(Cursor::new(Vec::new()), &[event]).unwrap(), time: 0 };
+    let mut recording = TestRecording { writer: Writer::create(Cursor::new(Vec::new()), &[event]).unwrap(), time: 0 };
     recording.comm(7, true, "app");
     recording.map(7, 0x1000, "/bin/app");
     recording.writer.kernel_mmap(KERNEL_TEXT, 0x1000, KERNEL_TEXT, &SampleId::default()).unwrap();
@@ -273,7 +273,7 @@ fn full_recording() -> Vec<u8> {
 }
 
 #[test]
-fn damage_anywhere_costs_no_more_than_what_is_damaged() {
+fn damage_at_any_byte_neither_panics_nor_miscounts_samples() {
     let whole = full_recording();
     let analysis = analysed(PerfData::parse(&whole).unwrap(), Err(String::new())).unwrap();
     assert_eq!((analysis.quality.samples, analysis.quality.stack_copies), (Some(3), 3));

@@ -1,64 +1,65 @@
-//! Repairs the user part of a callchain, from the registers and the piece of stack that were sampled with it.
+//! Repairs the user part of a callchain by unwinding the stack copy that was sampled with it.
 //!
-//! The kernel follows frame pointers. In a function that has not set up its frame (a leaf without one, a prologue, much
-//! of Go's assembly) the register still holds the caller's frame pointer, so that the caller itself is missing from the
-//! chain. Go's function table says for every instruction how far above the stack pointer the return address is
-//! (pcsp), which is what the runtime unwinds by; with it the true chain is read from the copy, frame by frame, and
-//! joined to the kernel's where the copy ends. C code, which keeps no frame pointers at all unless told to, is walked
-//! over by `.eh_frame` in the same way.
+//! The kernel follows frame pointers. A function that has not set up its frame (a leaf without a frame, a prologue,
+//! much of Go's assembly) still has the caller's frame pointer in the register, so that the caller itself is missing
+//! from the callchain. Go's function table (pcsp) says for every instruction how far above the stack pointer the return
+//! address is; Go's runtime unwinds with the same table. Repair reads the true callchain with it from the stack copy,
+//! frame by frame, and appends the rest of the kernel's callchain where the copy ends. C code keeps no frame pointers
+//! unless it was compiled with them; it is unwound with `.eh_frame` in the same way.
 //!
-//! C code that a goroutine calls runs on the thread's own stack, so that the copy ends with it. The Go callers are
-//! known where the kernel's chain came past the frame pointer that leads to them: not while C code keeps something
-//! else in the register.
+//! C code that a goroutine calls runs on the thread's own stack, so the stack copy ends with it. The Go callers are
+//! known if the kernel's walk passed the frame pointer that leads to them. They are unknown while C code has another
+//! value in the register.
 //!
-//! Must not guess: where the tables are silent (code without either, functions that set the stack pointer
-//! themselves) the kernel's chain stands as it is.
+//! Must not guess: where the tables say nothing (code without tables, functions that set the stack pointer), the
+//! kernel's callchain is kept.
 
 mod walk;
 
+use super::address_space::AddressSpace;
 use super::files::Binaries;
-use super::maps::Space;
 use crate::gobin::Special;
 use crate::perfdata::UserRegs;
-use walk::{Copied, End, LARGEST_FRAME, MOST_FRAMES, Walk, Walked, is_root};
+use walk::{MAX_FRAME_BYTES, MAX_FRAMES, ReturnAddress, StackCopy, StackWalker, WalkEnd, is_root};
 
 /// `PERF_SAMPLE_REGS_ABI_64`.
 const ABI_64: u64 = 2;
 
-/// A frame of the user part.
+/// A frame of the user part of a callchain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UserFrame {
-    /// The leaf's own address, else a return address.
+    /// The exact address of the leaf, or a return address.
     pub(super) address: u64,
-    /// Whether the kernel's chain lacked it.
+    /// Whether the frame was missing in the kernel's callchain.
     pub(super) repaired: bool,
 }
 
-/// What became of a chain.
+/// Result of repairing a callchain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It was right as far as the copy tells, or nothing tells.
+pub(super) enum RepairOutcome {
+    /// The stack copy shows no error, or shows nothing.
     Untouched,
     /// Frames were missing or wrong.
     Repaired,
-    /// What the kernel found beyond the copy does not fit on what the copy holds, and was left out.
+    /// The frames that the kernel found beyond the copy cannot be the callers of the frames in the copy. They were
+    /// left out.
     Cut,
 }
 
-/// The registers of a sample, by what they are for.
+/// The user registers of a sample, by purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Registers {
     ip: u64,
     sp: u64,
     bp: u64,
-    /// The link register, on machines where calls leave the return address in one.
+    /// The link register, on machines where a call stores the return address in a register.
     link: Option<u64>,
-    /// Where Go keeps the running goroutine (abi-internal.md).
+    /// The register for the running goroutine in Go's calling convention (abi-internal.md).
     pub(super) goroutine: Option<u64>,
 }
 
 impl Registers {
-    /// Where the thread was.
+    /// The instruction pointer.
     pub(super) fn ip(&self) -> u64 {
         self.ip
     }
@@ -68,14 +69,14 @@ impl Registers {
         self.sp
     }
 
-    /// With another goroutine, where one is known.
+    /// Replaces the goroutine if another one is known.
     pub(super) fn with_goroutine(self, known: Option<u64>) -> Self {
         Self { goroutine: known.or(self.goroutine), ..self }
     }
 
-    /// Reads them, under the numbers of x86-64 or arm64 (`asm/perf_regs.h`).
-    pub(super) fn of(regs: &UserRegs<'_>) -> Option<Self> {
-        // Only arm64 has a register of this number.
+    /// Reads the registers of a 64-bit thread, with the register numbers of x86-64 or arm64 (`asm/perf_regs.h`).
+    pub(super) fn from_sample(regs: &UserRegs<'_>) -> Option<Self> {
+        // Only arm64 has a register with this number.
         const ARM64_PC: u32 = 32;
         if regs.abi != ABI_64 {
             return None;
@@ -95,67 +96,76 @@ impl Registers {
     }
 }
 
-/// The callers that the kernel found, leaf's first.
-struct Found<'c> {
+/// The callers in the kernel's callchain that were not processed yet, innermost first.
+struct KernelCallers<'c> {
     addresses: &'c [u64],
-    /// The frame pointer that led to the first of them, as far as the copy tells.
-    pointer: Option<u64>,
-    copied: Copied<'c>,
+    /// The frame pointer that led the kernel to the first of them, if the copy shows it.
+    frame_pointer: Option<u64>,
+    copy: StackCopy<'c>,
 }
 
-impl Found<'_> {
-    /// The first, and where it stands: eight bytes above the frame pointer.
-    fn first(&self) -> Option<(u64, Option<u64>)> {
-        let location = self.pointer.and_then(|pointer| pointer.checked_add(8));
-        self.addresses.first().map(|address| (*address, location))
+/// A return address that the kernel found.
+#[derive(Debug, Clone, Copy)]
+struct KernelCaller {
+    address: u64,
+    /// The address of the stack slot that holds it, if it is known.
+    slot: Option<u64>,
+}
+
+impl KernelCallers<'_> {
+    /// The first caller. Its slot is eight bytes above the frame pointer.
+    fn first(&self) -> Option<KernelCaller> {
+        let slot = self.frame_pointer.and_then(|pointer| pointer.checked_add(8));
+        self.addresses.first().map(|address| KernelCaller { address: *address, slot })
     }
 
     fn skip(&mut self) {
         self.addresses = self.addresses.get(1..).unwrap_or_default();
-        self.pointer = self.pointer.and_then(|pointer| self.copied.word(pointer));
+        self.frame_pointer = self.frame_pointer.and_then(|pointer| self.copy.word(pointer));
     }
 
-    /// Whether they end as this does, as far as both are known.
-    fn comes_to(&self, walked: &[Walked]) -> bool {
-        let ends_so = |from: &[u64]| from.iter().zip(walked).all(|(address, walked)| *address == walked.address);
-        walked.is_empty() || (0..self.addresses.len()).any(|at| self.addresses.get(at..).is_some_and(ends_so))
+    /// Whether the callers lead to the same frames as `walked`, as far as both are known.
+    fn lead_to(&self, walked: &[ReturnAddress]) -> bool {
+        let agree = |from: &[u64]| from.iter().zip(walked).all(|(address, walked)| *address == walked.address);
+        walked.is_empty() || (0..self.addresses.len()).any(|at| self.addresses.get(at..).is_some_and(agree))
     }
 }
 
-/// Unwinds by the tables of a recording's programs.
+/// Unwinder with the tables of all programs in a recording.
 pub(super) struct Unwinder<'b, 'f> {
-    walk: Walk<'b, 'f>,
+    walker: StackWalker<'b, 'f>,
 }
 
 impl<'b, 'f> Unwinder<'b, 'f> {
     pub(super) fn new(binaries: &'b Binaries<'f>) -> Self {
-        Self { walk: Walk::new(binaries) }
+        Self { walker: StackWalker::new(binaries) }
     }
 
-    /// Appends the true chain to `out`, leaf first. `chain` is the kernel's, which may be empty.
+    /// Appends the true callchain to `out`, leaf first. `callchain` is the kernel's, which may be empty.
     pub(super) fn repair(
         &mut self,
-        chain: &[u64],
+        callchain: &[u64],
         registers: &Registers,
         stack: &[u8],
-        space: &Space,
+        space: &AddressSpace,
         out: &mut Vec<UserFrame>,
-    ) -> Outcome {
-        let copied = Copied { sp: registers.sp, bytes: stack };
-        let mut end = self.walk.over(registers, copied, space);
-        let walked = &self.walk.frames;
+    ) -> RepairOutcome {
+        let copy = StackCopy { sp: registers.sp, bytes: stack };
+        let mut end = self.walker.walk(registers, copy, space);
+        let walked = &self.walker.callers;
         out.push(UserFrame { address: registers.ip, repaired: false });
         let first = out.len();
         out.extend(walked.iter().map(|walked| UserFrame { address: walked.address, repaired: true }));
 
-        let mut found = Found { addresses: chain.get(1..).unwrap_or_default(), pointer: Some(registers.bp), copied };
-        // What the walk has seen too is not needed twice.
-        let last = walked.last().map(|walked| walked.location);
+        let addresses = callchain.get(1..).unwrap_or_default();
+        let mut kernel = KernelCallers { addresses, frame_pointer: Some(registers.bp), copy };
+        // Skip the kernel's callers whose slot lies in the walked part of the stack.
+        let last = walked.last().map(|walked| walked.slot);
         let (mut confirmed, mut bogus) = (0, 0);
-        while let (Some((address, Some(location))), Some(last)) = (found.first(), last)
-            && (registers.sp..=last).contains(&location)
+        while let (Some(KernelCaller { address, slot: Some(slot) }), Some(last)) = (kernel.first(), last)
+            && (registers.sp..=last).contains(&slot)
         {
-            match walked.binary_search_by_key(&location, |walked| walked.location) {
+            match walked.binary_search_by_key(&slot, |walked| walked.slot) {
                 Ok(at) if walked.get(at).is_some_and(|walked| walked.address == address) => {
                     if let Some(frame) = out.get_mut(first + at) {
                         frame.repaired = false;
@@ -164,74 +174,77 @@ impl<'b, 'f> Unwinder<'b, 'f> {
                 }
                 _ => bogus += 1,
             }
-            found.skip();
+            kernel.skip();
         }
         let mut walked = walked.len();
-        let mut around_native = false;
-        if let Some(at) = self.walk.callback.filter(|at| *at < walked) {
-            // Frame pointers lead through the C code, where it keeps them, and must arrive where the walk did.
-            around_native = !found.comes_to(self.walk.frames.get(at + 1..).unwrap_or_default());
-            if !around_native {
+        let mut native_skipped = false;
+        if let Some(at) = self.walker.callback.filter(|at| *at < walked) {
+            // The walk jumped over the C code that called back. If the C code keeps frame pointers, the kernel's
+            // callers lead through it to the same Go frames, and are the better continuation.
+            native_skipped = !kernel.lead_to(self.walker.callers.get(at + 1..).unwrap_or_default());
+            if !native_skipped {
                 walked = at;
                 out.truncate(first + at);
-                end = End::Unknown;
+                end = WalkEnd::Unknown;
             }
         }
-        if let End::Elsewhere { frame_pointer } = end {
-            // The kernel has the rest if it came past this frame pointer too.
-            while found.first().is_some_and(|(_, location)| location != frame_pointer.checked_add(8)) {
+        if let WalkEnd::OtherStack { frame_pointer } = end {
+            // The kernel found the callers on the other stack only if it followed this frame pointer too.
+            while kernel.first().is_some_and(|caller| caller.slot != frame_pointer.checked_add(8)) {
                 bogus += 1;
-                found.skip();
+                kernel.skip();
             }
         }
-        let rest = found.first();
-        let fits = !around_native && self.fits(end, rest, space);
-        let left_out = rest.is_some() && !fits;
-        if fits {
-            out.extend(found.addresses.iter().map(|address| UserFrame { address: *address, repaired: false }));
+        let rest = kernel.first();
+        let continues = !native_skipped && self.continues(end, rest, space);
+        let left_out = rest.is_some() && !continues;
+        if continues {
+            out.extend(kernel.addresses.iter().map(|address| UserFrame { address: *address, repaired: false }));
         }
         match end {
-            End::Beyond { .. } | End::Unknown if left_out => Outcome::Cut,
-            End::Elsewhere { .. } if !fits => Outcome::Cut,
-            _ if bogus > 0 || confirmed < walked || left_out => Outcome::Repaired,
-            _ => Outcome::Untouched,
+            WalkEnd::BeyondCopy { .. } | WalkEnd::Unknown if left_out => RepairOutcome::Cut,
+            WalkEnd::OtherStack { .. } if !continues => RepairOutcome::Cut,
+            _ if bogus > 0 || confirmed < walked || left_out => RepairOutcome::Repaired,
+            _ => RepairOutcome::Untouched,
         }
     }
 
-    /// The first address of the goroutine's function that a chain (of which `root` are the outermost two addresses,
-    /// the outermost first) begins with. `None` of a chain that does not begin with a goroutine's root.
-    pub(super) fn start_of(&mut self, root: [u64; 2], space: &Space) -> Option<u64> {
+    /// The entry address of the function that a goroutine was started with. `root` holds the outermost two addresses of
+    /// the callchain, root first. `None` if the root is not that of a goroutine (`runtime.goexit`).
+    pub(super) fn goroutine_entry(&mut self, root: [u64; 2], space: &AddressSpace) -> Option<u64> {
         let [goexit, address] = root;
-        let go = self.walk.go(space, goexit)?;
+        let go = self.walker.go(space, goexit)?;
         matches!(go.special, Some(Special::Goexit)).then_some(())?;
-        let go = self.walk.go(space, address)?;
-        address.checked_sub(self.walk.linked(space, address)?.checked_sub(go.entry)?)
+        let go = self.walker.go(space, address)?;
+        address.checked_sub(self.walker.link_time_address(space, address)?.checked_sub(go.entry)?)
     }
 
-    /// The frame pointer that a thread on another stack than its callers' brought along from theirs (`systemstack` and
-    /// `asmcgocall` keep it), as far as the copy tells. `None` where there are no callers: in the scheduler.
-    pub(super) fn came_from(&mut self, registers: &Registers, stack: &[u8], space: &Space) -> Option<u64> {
-        let copied = Copied { sp: registers.sp, bytes: stack };
-        // To the function that switches stacks, of which the table does not say where its caller is.
-        match self.walk.over(registers, copied, space) {
-            End::Elsewhere { frame_pointer } => return Some(frame_pointer),
-            End::Unknown => {}
-            End::Root | End::Beyond { .. } => return None,
+    /// The frame pointer into the stack that a thread has left, if the copy shows it. A thread leaves a goroutine's
+    /// stack in `systemstack` and `asmcgocall`, which keep the frame pointer. `None` in the scheduler, which has no
+    /// callers.
+    pub(super) fn left_stack(&mut self, registers: &Registers, stack: &[u8], space: &AddressSpace) -> Option<u64> {
+        let copy = StackCopy { sp: registers.sp, bytes: stack };
+        // The walk ends at the function that switched stacks, because its table does not say where the caller is.
+        match self.walker.walk(registers, copy, space) {
+            WalkEnd::OtherStack { frame_pointer } => return Some(frame_pointer),
+            WalkEnd::Unknown => {}
+            WalkEnd::Root | WalkEnd::BeyondCopy { .. } => return None,
         }
-        let mut pointer = match *self.walk.frames.as_slice() {
+        let mut pointer = match *self.walker.callers.as_slice() {
             [] => registers.bp,
-            [leaf] if registers.bp.checked_add(8) != Some(leaf.location) => registers.bp,
-            // A Go function that has called has its frame: the caller's frame pointer is below the return address.
-            [.., last] if self.walk.last_is_go => copied.word(last.location.checked_sub(8)?)?,
+            [leaf] if registers.bp.checked_add(8) != Some(leaf.slot) => registers.bp,
+            // A Go function that has called another one has a frame: the caller's frame pointer is below the return
+            // address.
+            [.., last] if self.walker.last_is_go => copy.word(last.slot.checked_sub(8)?)?,
             _ => return None,
         };
-        // Code of other languages lies below it.
-        for _ in 0..MOST_FRAMES {
-            let Some(next) = copied.word(pointer) else {
+        // Follow the frame pointers through code of other languages.
+        for _ in 0..MAX_FRAMES {
+            let Some(next) = copy.word(pointer) else {
                 return Some(pointer).filter(|pointer| pointer.is_multiple_of(8));
             };
-            let caller = copied.word(pointer.checked_add(8)?)?;
-            if self.walk.go(space, caller.saturating_sub(1)).is_some_and(|go| is_root(&go)) {
+            let caller = copy.word(pointer.checked_add(8)?)?;
+            if self.walker.go(space, caller.saturating_sub(1)).is_some_and(|go| is_root(&go)) {
                 return None;
             }
             pointer = next;
@@ -239,30 +252,32 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         None
     }
 
-    /// Whether what the kernel found goes on where a walk ended.
-    fn fits(&mut self, end: End, rest: Option<(u64, Option<u64>)>, space: &Space) -> bool {
+    /// Whether the rest of the kernel's callers can be the callers of the last walked frame.
+    fn continues(&mut self, end: WalkEnd, rest: Option<KernelCaller>, space: &AddressSpace) -> bool {
         match (end, rest) {
-            (End::Root, _) | (End::Elsewhere { .. }, None) => false,
-            (End::Elsewhere { .. }, Some((address, _))) => self.is_go(space, address.saturating_sub(1)),
-            (End::Beyond { location: expected, of_native }, Some((address, Some(location)))) => {
+            (WalkEnd::Root, _) | (WalkEnd::OtherStack { .. }, None) => false,
+            (WalkEnd::OtherStack { .. }, Some(caller)) => self.is_go(space, caller.address.saturating_sub(1)),
+            (WalkEnd::BeyondCopy { slot: expected, of_native }, Some(KernelCaller { address, slot: Some(slot) })) => {
                 let call = address.saturating_sub(1);
-                // Code that keeps no frame pointers may lie between the two, but not the other way round.
-                let above = (expected..expected.saturating_add(LARGEST_FRAME)).contains(&location) && location % 8 == 0;
-                // C code may have left the register as Go set it, or keep anything in it.
-                if of_native { self.is_go(space, call) || above && self.walk.is_code(space, call) } else { above }
+                // Frames without frame pointers may lie in between. So the kernel's slot is the expected one or a
+                // higher one.
+                let above = (expected..expected.saturating_add(MAX_FRAME_BYTES)).contains(&slot) && slot % 8 == 0;
+                // C code either has kept the frame pointer that Go set, or has any other value in the register.
+                if of_native { self.is_go(space, call) || above && self.walker.is_code(space, call) } else { above }
             }
-            (End::Beyond { .. } | End::Unknown, _) => true,
+            (WalkEnd::BeyondCopy { .. } | WalkEnd::Unknown, _) => true,
         }
     }
 
-    /// The goroutine that had called the C code of the last chain. Once only: it is no other chain's.
+    /// The goroutine that called the C code of the last repaired callchain. Returned only once, because the next
+    /// callchain may be of another goroutine.
     pub(super) fn take_goroutine(&mut self) -> Option<u64> {
-        self.walk.goroutine.take()
+        self.walker.goroutine.take()
     }
 
     /// Whether an address is in a Go function.
-    pub(super) fn is_go(&mut self, space: &Space, address: u64) -> bool {
-        self.walk.is_go(space, address)
+    pub(super) fn is_go(&mut self, space: &AddressSpace, address: u64) -> bool {
+        self.walker.is_go(space, address)
     }
 }
 

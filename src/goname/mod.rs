@@ -1,6 +1,7 @@
-//! What a Go function's name tells: how Go programmers write it, its package, and whose code it is.
+//! Names of Go functions: the form that is shown to users, the package, and the origin of the code (program, module,
+//! standard library, runtime).
 //!
-//! For all who have names: binaries and profiles alike. Must not know where a name was found.
+//! Used for names from binaries and from profiles. Must not know where a name comes from.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::as_conversions)]
 
 mod name;

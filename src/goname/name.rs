@@ -1,29 +1,29 @@
-//! Go's linker names, as Go programmers write them, and the packages in them.
+//! Shown form and package of Go's linker names.
 
 use std::borrow::Cow;
 
-/// Prefixes of names that the compiler makes up and that belong to no package (`gosym.Sym.PackageName`).
+/// Prefixes of names that the compiler generates and that have no package (`gosym.Sym.PackageName`).
 const NO_PACKAGE: [&str; 4] = ["go:", "type:", "go.", "type."];
 
-/// The name as Go's own tracebacks show it: `[...]` in place of type arguments, and dots instead of the linker's
-/// `%2e` in import paths. The import path stays whole.
+/// The name as Go's own tracebacks show it: `[...]` instead of type arguments, and dots instead of the linker's
+/// `%2e` in import paths. The import path is not shortened.
 ///
-/// Names of generated equality and hash functions stay as they are, since their brackets are array types.
+/// Names of generated equality and hash functions do not change, because their brackets belong to array types.
 pub fn display(full: &str) -> Cow<'_, str> {
     let shortened = match full.find('[') {
-        Some(first) if !full.starts_with("type:") && !full.starts_with("type..") => elide(full, first),
+        Some(first) if !full.starts_with("type:") && !full.starts_with("type..") => elide_type_arguments(full, first),
         _ => Cow::Borrowed(full),
     };
     if shortened.contains('%') { Cow::Owned(unescape(&shortened)) } else { shortened }
 }
 
-/// The import path of a Go function's package, in the linker's spelling (`gopkg.in/yaml%2ev3`). Empty for what
-/// the compiler made up (`type:.eq.main.T`) and for names that are not Go's (`memcpy`).
+/// The import path of a Go function's package, in the linker's spelling (`gopkg.in/yaml%2ev3`). Empty for functions
+/// that the compiler generates (`type:.eq.main.T`) and for functions of other languages (`memcpy`).
 pub fn package(full: &str) -> &str {
     if NO_PACKAGE.iter().any(|prefix| full.starts_with(prefix)) {
         return "";
     }
-    // Types hold slashes and dots of their own.
+    // Type arguments, receivers and types can contain slashes and dots too.
     let path_end = full.find(['[', '(', '{', ' ']).unwrap_or(full.len());
     let path = full.get(..path_end).unwrap_or(full);
     let element = path.rfind('/').unwrap_or(0);
@@ -31,8 +31,8 @@ pub fn package(full: &str) -> &str {
     dot.and_then(|dot| path.get(..element.checked_add(dot)?)).unwrap_or("")
 }
 
-/// Replaces what is inside of each outermost pair of brackets, from `first` on.
-fn elide(full: &str, first: usize) -> Cow<'_, str> {
+/// Replaces the content of each outermost pair of brackets by `...`. `first` is the position of the first bracket.
+fn elide_type_arguments(full: &str, first: usize) -> Cow<'_, str> {
     let (head, tail) = full.split_at_checked(first).unwrap_or((full, ""));
     let mut short = head.to_owned();
     let mut depth = 0_usize;
@@ -46,7 +46,7 @@ fn elide(full: &str, first: usize) -> Cow<'_, str> {
                 depth = depth.saturating_add(1);
             }
             ']' if depth > 0 => depth = depth.saturating_sub(1),
-            // A struct tag, which can hold anything.
+            // A struct tag, which can contain brackets.
             '"' if depth > 0 => {
                 while let Some(quoted) = chars.next().filter(|char| *char != '"') {
                     if quoted == '\\' {
@@ -58,11 +58,11 @@ fn elide(full: &str, first: usize) -> Cow<'_, str> {
             other => short.push(other),
         }
     }
-    // Brackets that do not close are no type arguments.
+    // Brackets that are not closed do not enclose type arguments.
     if depth > 0 || short == full { Cow::Borrowed(full) } else { Cow::Owned(short) }
 }
 
-/// Undoes `objabi.PathToPrefix`, which writes some bytes of import paths as `%xx`.
+/// Reverses `objabi.PathToPrefix`, which writes some bytes of import paths as `%xx`.
 fn unescape(name: &str) -> String {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
@@ -79,7 +79,7 @@ fn unescape(name: &str) -> String {
 mod tests {
     use super::{display, package};
 
-    /// (linker name, as shown, package). Forms: what Go 1.19 to 1.27 were seen to write.
+    /// (linker name, shown name, package), in all forms that were seen in binaries of Go 1.19 to 1.27.
     const NAMES: &[(&str, &str, &str)] = &[
         ("main.f.func1.2", "main.f.func1.2", "main"),
         ("main.glob..func1", "main.glob..func1", "main"),
@@ -125,16 +125,16 @@ mod tests {
     ];
 
     #[test]
-    fn every_form_of_name() {
-        for (full, shown, of) in NAMES {
+    fn every_form_of_name_has_its_shown_name_and_package() {
+        for (full, shown, expected_package) in NAMES {
             assert_eq!(display(full), *shown, "display of {full}");
-            assert_eq!(package(full), *of, "package of {full}");
+            assert_eq!(package(full), *expected_package, "package of {full}");
         }
     }
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_taken(text in r#"[\PC\[\]"\\%./2e]{0,40}"#) {
+        fn any_text_is_accepted(text in r#"[\PC\[\]"\\%./2e]{0,40}"#) {
             let shown = display(&text);
             proptest::prop_assert!(shown.len() <= text.len().saturating_add(text.matches('[').count().saturating_mul(5)));
             proptest::prop_assert!(text.starts_with(package(&text)));

@@ -1,4 +1,4 @@
-//! Whose code a Go function is, from its name and the program's build info.
+//! Origin of a Go function (program, module, standard library, runtime), from its name and the program's build info.
 
 use super::name;
 use crate::profile::Origin;
@@ -6,18 +6,18 @@ use crate::profile::Origin;
 /// Classifies the Go functions of one binary.
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
-    /// Path of the main module, where build info names it.
+    /// Path of the main module, if it is known.
     main_module: Option<String>,
 }
 
 impl Origins {
-    /// For a binary whose main module has this path.
+    /// A classifier for a binary whose main module has this path.
     pub fn new(main_module: Option<String>) -> Self {
         Self { main_module: main_module.filter(|path| !path.is_empty()) }
     }
 
-    /// Whose code a function with this linker name is.
-    pub fn of(&self, linker_name: &str) -> Origin {
+    /// The origin of the function with this linker name.
+    pub fn origin_of(&self, linker_name: &str) -> Origin {
         // The linker writes the dots of an import path's last element as `%2e`.
         let package = &*name::package(linker_name).replace("%2e", ".");
         if is_within(package, "main") || self.main_module.as_deref().is_some_and(|module| is_within(package, module)) {
@@ -26,8 +26,8 @@ impl Origins {
         if is_runtime(package, linker_name) {
             return Origin::Runtime;
         }
-        // The standard library owns every import path whose first element has no dot (go help importpath);
-        // what is vendored into it carries a prefix.
+        // Import paths whose first element has no dot belong to the standard library (go help importpath). Packages
+        // that are vendored into it have the prefix `vendor/`.
         let first = package.split('/').next().unwrap_or(package);
         if first.contains('.') { Origin::Module } else { Origin::Std }
     }
@@ -37,8 +37,8 @@ fn is_within(package: &str, parent: &str) -> bool {
     package.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The runtime's packages, and the names that it and the compiler make without a package: `gogo`,
-/// `memeqbody`, `type:.eq.T`, `go:…`.
+/// Whether a function belongs to the runtime: a function of the runtime's packages, or a function of the runtime or the
+/// compiler without a package (`gogo`, `memeqbody`, `type:.eq.T`, `go:…`).
 fn is_runtime(package: &str, linker_name: &str) -> bool {
     is_within(package, "runtime")
         || is_within(package, "internal/runtime")
@@ -53,7 +53,7 @@ mod tests {
     use crate::profile::Origin;
 
     #[test]
-    fn tells_origins_apart() {
+    fn functions_are_classified_by_their_names() {
         let origins = Origins::new(Some("example.com/shop".into()));
         for (name, origin) in [
             ("main.main", Origin::Main),
@@ -71,14 +71,14 @@ mod tests {
             ("gogo", Origin::Runtime),
             ("type:.eq.main.T", Origin::Runtime),
         ] {
-            assert_eq!(origins.of(name), origin, "{name}");
+            assert_eq!(origins.origin_of(name), origin, "{name}");
         }
     }
 
     #[test]
     fn a_main_module_without_a_dot_is_not_the_standard_library() {
         let origins = Origins::new(Some("hotspots".into()));
-        assert_eq!(origins.of("hotspots/work.Do"), Origin::Main);
-        assert_eq!(origins.of("sort.Sort"), Origin::Std);
+        assert_eq!(origins.origin_of("hotspots/work.Do"), Origin::Main);
+        assert_eq!(origins.origin_of("sort.Sort"), Origin::Std);
     }
 }

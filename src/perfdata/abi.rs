@@ -31,15 +31,15 @@ pub mod sample_type {
     pub const REGS_USER: u64 = 1 << 12;
     /// A copy of the top of the user stack.
     pub const STACK_USER: u64 = 1 << 13;
-    /// Event id at a fixed place: first in a sample, last in every other record.
+    /// Event id at a fixed position: first in a sample, last in every other record.
     pub const IDENTIFIER: u64 = 1 << 16;
 }
 
-/// `PERF_FORMAT_*`: the shape of counter values.
+/// `PERF_FORMAT_*`: the layout of counter values.
 pub mod read_format {
-    /// Nanoseconds enabled.
+    /// Time that the event was enabled, in nanoseconds.
     pub const TOTAL_TIME_ENABLED: u64 = 1 << 0;
-    /// Nanoseconds running.
+    /// Time that the event was counted, in nanoseconds.
     pub const TOTAL_TIME_RUNNING: u64 = 1 << 1;
     /// Event id beside each value.
     pub const ID: u64 = 1 << 2;
@@ -49,7 +49,7 @@ pub mod read_format {
     pub const LOST: u64 = 1 << 4;
 }
 
-/// `PERF_SAMPLE_BRANCH_*` bits that change the shape of a branch stack.
+/// `PERF_SAMPLE_BRANCH_*` bits that change the layout of a branch stack.
 pub mod branch {
     /// A hardware index stands before the entries.
     pub const HW_INDEX: u64 = 1 << 17;
@@ -71,7 +71,7 @@ pub mod flag {
     pub const FREQ: u64 = 1 << 10;
     /// FORK and EXIT records are written.
     pub const TASK: u64 = 1 << 13;
-    /// Every kernel record ends in a sample id.
+    /// Every kernel record ends with a sample id.
     pub const SAMPLE_ID_ALL: u64 = 1 << 18;
     /// MMAP2 records are written instead of MMAP.
     pub const MMAP2: u64 = 1 << 23;
@@ -85,17 +85,15 @@ pub mod flag {
 pub mod event_type {
     /// Generic hardware events.
     pub const HARDWARE: u32 = 0;
-    /// Kernel software events, `cpu-clock` among them.
+    /// Kernel software events, for example `cpu-clock`.
     pub const SOFTWARE: u32 = 1;
-    /// Tracepoints.
-    pub const TRACEPOINT: u32 = 2;
 }
 
-/// Record types. Below 64 the kernel's, from 64 on perf's own.
+/// Record types. Types below 64 are written by the kernel, types from 64 on by perf.
 pub mod record_type {
     /// A file or region was mapped.
     pub const MMAP: u32 = 1;
-    /// The ring was full.
+    /// The ring buffer was full.
     pub const LOST: u32 = 2;
     /// A thread got a name.
     pub const COMM: u32 = 3;
@@ -103,7 +101,7 @@ pub mod record_type {
     pub const EXIT: u32 = 4;
     /// The kernel stopped sampling because it took too long.
     pub const THROTTLE: u32 = 5;
-    /// The kernel went on sampling.
+    /// The kernel resumed sampling.
     pub const UNTHROTTLE: u32 = 6;
     /// A thread began.
     pub const FORK: u32 = 7;
@@ -111,26 +109,26 @@ pub mod record_type {
     pub const SAMPLE: u32 = 9;
     /// A mapping with its inode or build id.
     pub const MMAP2: u32 = 10;
-    /// Samples the hardware or kernel dropped.
+    /// Samples that the hardware or the kernel dropped.
     pub const LOST_SAMPLES: u32 = 13;
     /// A context switch.
     pub const SWITCH: u32 = 14;
-    /// A context switch with the other thread's ids.
+    /// A context switch with the ids of the other thread.
     pub const SWITCH_CPU_WIDE: u32 = 15;
-    /// The kernel got code at run time, or lost it.
+    /// The kernel registered or unregistered code at run time.
     pub const KSYMBOL: u32 = 17;
 
-    /// The first of perf's own.
+    /// The first type that perf writes itself.
     pub const USER_START: u32 = 64;
     /// Pipe mode: an attribute and its ids.
     pub const HEADER_ATTR: u32 = 64;
-    /// Tracepoint formats; their bytes follow the record.
+    /// Tracepoint formats; the payload follows the record.
     pub const HEADER_TRACING_DATA: u32 = 66;
     /// Pipe mode: a build id.
     pub const HEADER_BUILD_ID: u32 = 67;
-    /// Nothing is reordered across this record.
+    /// No later record is older than the records before this one.
     pub const FINISHED_ROUND: u32 = 68;
-    /// Hardware trace; its bytes follow the record.
+    /// Hardware trace; the payload follows the record.
     pub const AUXTRACE: u32 = 71;
     /// Name, unit or scale of an event.
     pub const EVENT_UPDATE: u32 = 78;
@@ -142,9 +140,9 @@ pub mod record_type {
     pub const COMPRESSED2: u32 = 83;
 }
 
-/// `PERF_RECORD_MISC_*`: bits of a record header's `misc`. Some bits mean different things by type.
+/// `PERF_RECORD_MISC_*`: bits of `misc` in a record's header. The meaning of some bits depends on the record type.
 pub mod misc {
-    /// Which of the two stood on the CPU: kernel, user and so on.
+    /// The CPU mode: see [`CpuMode`](super::super::CpuMode).
     pub const CPUMODE_MASK: u16 = 7;
     /// [`CPUMODE_MASK`]: kernel.
     pub const KERNEL: u16 = 1;
@@ -152,33 +150,26 @@ pub mod misc {
     pub const USER: u16 = 2;
     /// MMAP: not executable.
     pub const MMAP_DATA: u16 = 1 << 13;
-    /// COMM: the name changed by an exec.
+    /// COMM: the name changed because of an exec.
     pub const COMM_EXEC: u16 = 1 << 13;
     /// SWITCH: the thread left the CPU.
     pub const SWITCH_OUT: u16 = 1 << 13;
-    /// SWITCH: it left while it could have gone on.
+    /// SWITCH: the thread left while it was runnable.
     pub const SWITCH_OUT_PREEMPT: u16 = 1 << 14;
-    /// MMAP2: a build id stands in place of the inode.
+    /// MMAP2: the record has a build id instead of the inode.
     pub const MMAP_BUILD_ID: u16 = 1 << 14;
-    /// Build id event: the length of the id is given.
+    /// Build id event: the length of the build id is given.
     pub const BUILD_ID_SIZE: u16 = 1 << 15;
 }
 
-/// `PERF_CONTEXT_*`: markers inside a callchain that tell where the following addresses lie.
+/// `PERF_CONTEXT_*`: markers inside a callchain that say where the addresses after them lie. Markers of guests and
+/// of the hypervisor have no constant here: only [`MAX`](context::MAX) is needed to recognise them.
 pub mod context {
-    /// Hypervisor.
-    pub const HV: u64 = 0_u64.wrapping_sub(32);
     /// Kernel.
     pub const KERNEL: u64 = 0_u64.wrapping_sub(128);
     /// User.
     pub const USER: u64 = 0_u64.wrapping_sub(512);
-    /// Guest.
-    pub const GUEST: u64 = 0_u64.wrapping_sub(2048);
-    /// Guest kernel.
-    pub const GUEST_KERNEL: u64 = 0_u64.wrapping_sub(2176);
-    /// Guest user.
-    pub const GUEST_USER: u64 = 0_u64.wrapping_sub(2560);
-    /// No address is at or above this; every marker is.
+    /// The lowest marker (`PERF_CONTEXT_MAX`). Every address is below it.
     pub const MAX: u64 = 0_u64.wrapping_sub(4095);
 }
 
@@ -204,6 +195,6 @@ pub mod feature {
     pub const EVENT_DESC: u32 = 12;
     /// Time of the first and last sample.
     pub const SAMPLE_TIME: u32 = 21;
-    /// One moment on the event clock and on the wall clock.
+    /// The same moment on the event's clock and on the wall clock.
     pub const CLOCK_DATA: u32 = 29;
 }

@@ -1,28 +1,28 @@
-//! `struct perf_event_attr`: what an event is and which fields its records have.
+//! `struct perf_event_attr`: the definition of an event and the fields of its records.
 
 use crate::bytes::Cursor;
 
 use super::abi::{event_type, flag, sample_type};
 
-/// `PERF_ATTR_SIZE_VER0`: the shortest attribute there is.
+/// `PERF_ATTR_SIZE_VER0`: the size of the shortest attribute, in bytes.
 const SIZE_VER0: usize = 64;
-/// `PERF_ATTR_SIZE_VER5`: what the writer stores. perf 6.1 refuses more than 128 bytes.
+/// `PERF_ATTR_SIZE_VER5`: the size that the writer stores, in bytes. perf 6.1 refuses more than 128.
 const SIZE_VER5: u32 = 112;
 
-/// The fields of `struct perf_event_attr` (`linux/perf_event.h`) up to its version 5, under the kernel's names.
+/// The fields of `struct perf_event_attr` (`linux/perf_event.h`) up to version 5, with the kernel's names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attr {
     /// `type`: see [`event_type`].
     pub kind: u32,
-    /// Which event of that type.
+    /// The event within that type.
     pub config: u64,
     /// Events per sample, or samples per second when [`flag::FREQ`] is set.
     pub sample_period_or_freq: u64,
     /// Fields of a sample: see [`sample_type`].
     pub sample_type: u64,
-    /// Shape of counter values: see [`read_format`](super::abi::read_format).
+    /// Layout of counter values: see [`read_format`](super::abi::read_format).
     pub read_format: u64,
-    /// The bit fields, first one lowest: see [`flag`].
+    /// The bit fields, the first one in the lowest bit: see [`flag`].
     pub flags: u64,
     /// `wakeup_events` or `wakeup_watermark`.
     pub wakeup: u32,
@@ -32,10 +32,10 @@ pub struct Attr {
     pub config1: u64,
     /// `config2`, `bp_len`.
     pub config2: u64,
-    /// Which branches are recorded, and in which shape: see [`branch`](super::abi::branch).
+    /// Which branches are recorded, and in which layout: see [`branch`](super::abi::branch).
     pub branch_sample_type: u64,
-    /// Mask of the user registers in a sample. `samply import` (0.13.1) panics on a file of ours whose mask
-    /// lacks its unwinder's: BP, SP and IP on x86-64; LR, SP, PC and X29 on arm64.
+    /// Mask of the user registers in a sample. `samply import` (0.13.1) panics on a goflame file whose mask
+    /// lacks a register of samply's unwinder: BP, SP and IP on x86-64; LR, SP, PC and X29 on arm64.
     pub sample_regs_user: u64,
     /// Bytes of user stack in a sample.
     pub sample_stack_user: u32,
@@ -45,40 +45,40 @@ pub struct Attr {
     pub sample_regs_intr: u64,
     /// Bytes of AUX data before a wake-up.
     pub aux_watermark: u32,
-    /// Most frames in a callchain.
+    /// Maximum number of frames in a callchain.
     pub sample_max_stack: u16,
 }
 
-/// An event of the file, with the ids that its records carry (one per CPU and thread it was opened on).
+/// An event of the file, with the ids that its records carry (one per CPU and thread on which it was opened).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
-    /// As `perf report` shows it, such as `cpu-clock`.
+    /// The name that `perf report` shows, for example `cpu-clock`.
     pub name: String,
-    /// What was asked of the kernel.
+    /// The attribute that the event was opened with.
     pub attr: Attr,
-    /// `PERF_EVENT_IOC_ID` of each of its file descriptors.
+    /// `PERF_EVENT_IOC_ID` of each file descriptor of the event.
     pub ids: Vec<u64>,
 }
 
 impl Attr {
-    /// Length of [`Attr::encode`]'s result.
-    pub(super) const ENCODED: u32 = SIZE_VER5;
+    /// Length of the result of [`Attr::encode`], in bytes.
+    pub(super) const ENCODED_LEN: u32 = SIZE_VER5;
 
-    /// Whether `sample_type` has all of `bits`.
-    pub(super) fn samples(&self, bits: u64) -> bool {
+    /// Whether all of `bits` are set in `sample_type`.
+    pub(super) fn has(&self, bits: u64) -> bool {
         self.sample_type & bits == bits
     }
 
-    /// Whether records that are no samples end in a sample id.
+    /// Whether records other than samples end with a sample id.
     pub(super) fn sample_id_all(&self) -> bool {
         self.flags & flag::SAMPLE_ID_ALL != 0
     }
 
-    /// The on-disk form, 112 bytes.
+    /// The form in the file, 112 bytes.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend(self.kind.to_le_bytes());
-        out.extend(Self::ENCODED.to_le_bytes());
+        out.extend(Self::ENCODED_LEN.to_le_bytes());
         for word in [self.config, self.sample_period_or_freq, self.sample_type, self.read_format, self.flags] {
             out.extend(word.to_le_bytes());
         }
@@ -96,13 +96,13 @@ impl Attr {
         out
     }
 
-    /// Reads an attribute from the start of `bytes` and tells how many bytes it said it has. Fields that an
-    /// older, shorter attribute lacks are 0; fields of newer, longer ones are passed over. `None` when
-    /// `bytes` holds less than the attribute says, or that is less than the shortest there is.
+    /// Reads an attribute from the start of `bytes`. Returns it with its size field, in bytes. Fields that an
+    /// older, shorter attribute lacks are 0; fields of a newer, longer one are skipped. `None` when the size
+    /// field is more than `bytes` holds, or less than that of the shortest attribute.
     pub(super) fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
         let mut cursor = Cursor::new(bytes);
         let kind = cursor.u32()?;
-        // The kernel takes a size of 0 for the first version (perf_copy_attr in kernel/events/core.c).
+        // The kernel reads a size of 0 as the first version (perf_copy_attr in kernel/events/core.c).
         let size = match usize::try_from(cursor.u32()?).ok()? {
             0 => SIZE_VER0,
             size => size,
@@ -135,7 +135,7 @@ impl Attr {
         Some((attr, size))
     }
 
-    /// A name for an event whose file gives none: perf's own for the generic events.
+    /// The name of an event for which the file has none. Generic events get the name that perf uses.
     pub(super) fn default_name(&self) -> String {
         const HARDWARE: [&str; 10] = [
             "cycles",
@@ -172,19 +172,19 @@ impl Attr {
         known.map_or_else(|| format!("type {} config {:#x}", self.kind, self.config), |name| (*name).to_owned())
     }
 
-    /// The weight of a sample that carries no period of its own.
+    /// The weight of a sample that carries no period.
     pub(super) fn fixed_period(&self) -> u64 {
-        // With a frequency the period varies and only PERF_SAMPLE_PERIOD tells it: count the sample as one.
+        // With a frequency the period varies and is known only from PERF_SAMPLE_PERIOD: count the sample as one.
         if self.flags & flag::FREQ != 0 { 1 } else { self.sample_period_or_freq }
     }
 
-    /// Number of 8-byte fields of `bits` that are asked for.
-    pub(super) fn words(&self, bits: &[u64]) -> usize {
-        bits.iter().filter(|bit| self.samples(**bit)).count()
+    /// The number of `bits` that are set in `sample_type`. Each stands for a field of 8 bytes.
+    pub(super) fn field_count(&self, bits: &[u64]) -> usize {
+        bits.iter().filter(|bit| self.has(**bit)).count()
     }
 }
 
-/// Fields of a sample id (`struct sample_id`), in its order. Each takes 8 bytes.
+/// The fields of a sample id (`struct sample_id`), in the order of the struct. Each takes 8 bytes.
 pub(super) const SAMPLE_ID_FIELDS: [u64; 6] = [
     sample_type::TID,
     sample_type::TIME,

@@ -1,35 +1,35 @@
-//! From a record's bytes to a [`Record`].
+//! Decodes the bytes of a record into a [`Record`].
 
 use crate::bytes::Cursor;
 
 use super::abi::{misc, record_type};
-use super::layout::{Frame, Layout, split_sample_id};
-use super::record::{Inode, Mmap, Record, RecordKind, SampleId, Task};
+use super::layout::{RawRecord, RecordLayout, split_sample_id};
+use super::record::{Inode, Mmap, Record, RecordKind, SampleId, TaskEvent};
 use super::sample;
 
 /// `PROT_EXEC` of `mmap(2)`.
 const PROT_EXEC: u32 = 4;
 
-/// Reads a record of the kernel's. `None` when it is damaged.
-pub(super) fn record<'a>(frame: &Frame<'a>, layout: &Layout) -> Option<Record<'a>> {
-    let (event, attr) = layout.event_of(frame)?;
-    let offset = u64::try_from(frame.offset).ok()?;
-    if frame.kind == record_type::SAMPLE {
-        let sample = sample::decode(frame.body, frame.misc, event, attr)?;
+/// Decodes a record that the kernel wrote. `None` when it is damaged.
+pub(super) fn record<'a>(raw: &RawRecord<'a>, layout: &RecordLayout) -> Option<Record<'a>> {
+    let (event, attr) = layout.event_of(raw)?;
+    let offset = u64::try_from(raw.offset).ok()?;
+    if raw.kind == record_type::SAMPLE {
+        let sample = sample::decode(raw.body, raw.misc, event, attr)?;
         let (time, cpu) = (sample.time, sample.cpu);
-        return Some(Record { offset, time, cpu, misc: frame.misc, kind: RecordKind::Sample(sample) });
+        return Some(Record { offset, time, cpu, misc: raw.misc, kind: RecordKind::Sample(sample) });
     }
-    let (fields, id) = split_sample_id(frame.body, attr)?;
+    let (fields, id) = split_sample_id(raw.body, attr)?;
     let (time, cpu) = if attr.sample_id_all() { SampleId::time_and_cpu(attr, id)? } else { (None, None) };
-    Some(Record { offset, time, cpu, misc: frame.misc, kind: kind(frame, fields)? })
+    Some(Record { offset, time, cpu, misc: raw.misc, kind: kind(raw, fields)? })
 }
 
-fn kind<'a>(frame: &Frame<'a>, fields: &'a [u8]) -> Option<RecordKind<'a>> {
+fn kind<'a>(raw: &RawRecord<'a>, fields: &'a [u8]) -> Option<RecordKind<'a>> {
     let mut cursor = Cursor::new(fields);
-    let has = |bit: u16| frame.misc & bit != 0;
-    Some(match frame.kind {
-        record_type::MMAP => RecordKind::Mmap(mmap(&mut cursor, frame.misc)?),
-        record_type::MMAP2 => RecordKind::Mmap(mmap2(&mut cursor, frame.misc)?),
+    let has = |bit: u16| raw.misc & bit != 0;
+    Some(match raw.kind {
+        record_type::MMAP => RecordKind::Mmap(mmap(&mut cursor, raw.misc)?),
+        record_type::MMAP2 => RecordKind::Mmap(mmap2(&mut cursor, raw.misc)?),
         record_type::COMM => RecordKind::Comm {
             pid: cursor.i32()?,
             tid: cursor.i32()?,
@@ -40,12 +40,12 @@ fn kind<'a>(frame: &Frame<'a>, fields: &'a [u8]) -> Option<RecordKind<'a>> {
         record_type::EXIT => RecordKind::Exit(task(&mut cursor)?),
         record_type::LOST => RecordKind::Lost { id: cursor.u64()?, lost: cursor.u64()? },
         record_type::LOST_SAMPLES => RecordKind::LostSamples { lost: cursor.u64()? },
-        record_type::THROTTLE => RecordKind::Throttle { id: throttled(&mut cursor)? },
-        record_type::UNTHROTTLE => RecordKind::Unthrottle { id: throttled(&mut cursor)? },
+        record_type::THROTTLE => RecordKind::Throttle { id: throttled_id(&mut cursor)? },
+        record_type::UNTHROTTLE => RecordKind::Unthrottle { id: throttled_id(&mut cursor)? },
         record_type::SWITCH | record_type::SWITCH_CPU_WIDE => RecordKind::Switch {
             out: has(misc::SWITCH_OUT),
             preempted: has(misc::SWITCH_OUT_PREEMPT),
-            other: match frame.kind {
+            other: match raw.kind {
                 record_type::SWITCH => None,
                 _ => Some((cursor.i32()?, cursor.i32()?)),
             },
@@ -67,8 +67,8 @@ fn kernel_code<'a>(cursor: &mut Cursor<'a>) -> Option<RecordKind<'a>> {
     Some(RecordKind::KernelCode { start, len, bpf: kind == BPF, name: until_nul(cursor.rest()) })
 }
 
-/// The fields that MMAP and MMAP2 share.
-fn mapping<'a>(cursor: &mut Cursor<'a>) -> Option<Mmap<'a>> {
+/// The fields that MMAP and MMAP2 have in common.
+fn common_mmap_fields<'a>(cursor: &mut Cursor<'a>) -> Option<Mmap<'a>> {
     Some(Mmap {
         pid: cursor.i32()?,
         tid: cursor.i32()?,
@@ -80,12 +80,12 @@ fn mapping<'a>(cursor: &mut Cursor<'a>) -> Option<Mmap<'a>> {
 }
 
 fn mmap<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
-    let map = mapping(cursor)?;
+    let map = common_mmap_fields(cursor)?;
     Some(Mmap { executable: bits & misc::MMAP_DATA == 0, path: until_nul(cursor.rest()), ..map })
 }
 
 fn mmap2<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
-    let mut map = mapping(cursor)?;
+    let mut map = common_mmap_fields(cursor)?;
     let mut file = Cursor::new(cursor.take(24)?);
     if bits & misc::MMAP_BUILD_ID == 0 {
         map.inode = Some(Inode { major: file.u32()?, minor: file.u32()?, inode: file.u64()?, generation: file.u64()? });
@@ -100,16 +100,23 @@ fn mmap2<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
     Some(map)
 }
 
-fn task(cursor: &mut Cursor<'_>) -> Option<Task> {
-    Some(Task { pid: cursor.i32()?, ppid: cursor.i32()?, tid: cursor.i32()?, ptid: cursor.i32()?, time: cursor.u64()? })
+fn task(cursor: &mut Cursor<'_>) -> Option<TaskEvent> {
+    Some(TaskEvent {
+        pid: cursor.i32()?,
+        ppid: cursor.i32()?,
+        tid: cursor.i32()?,
+        ptid: cursor.i32()?,
+        time: cursor.u64()?,
+    })
 }
 
-fn throttled(cursor: &mut Cursor<'_>) -> Option<u64> {
+/// The event id of a throttle record, which follows the time.
+fn throttled_id(cursor: &mut Cursor<'_>) -> Option<u64> {
     cursor.u64()?;
     cursor.u64()
 }
 
-/// The kernel fills names up to a multiple of eight with NULs.
+/// A name without its padding. The kernel pads names with NULs to a multiple of eight bytes.
 fn until_nul(bytes: &[u8]) -> &[u8] {
     Cursor::new(bytes).cstr().unwrap_or(bytes)
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a `perf.data` file.
+//! Errors of reading and writing a `perf.data` file.
 
 use std::io;
 
@@ -9,32 +9,32 @@ pub enum Error {
     /// The first eight bytes are not perf's magic number.
     #[error("not a perf.data file: it does not start with PERFILE2")]
     NotPerfData,
-    /// A `perf.data` file of a kind that this reader does not read.
+    /// A `perf.data` file of a kind that goflame cannot read.
     #[error("unsupported perf.data: {0}")]
     Unsupported(Unsupported),
     /// The bytes end too early or contradict themselves.
     #[error("{what} is cut off or damaged at byte {offset} of the perf.data file")]
     Damaged {
-        /// What was being read.
+        /// Name of the damaged part.
         what: &'static str,
-        /// Where it starts, in bytes from the start of the file.
+        /// Offset of the damaged part, in bytes from the start of the file.
         offset: u64,
     },
-    /// A record that the writer was handed is too long for the 16-bit size of the format.
+    /// The record is too long for the format's 16-bit size field.
     #[error("a perf record of type {kind} has {size} bytes, and the format allows 65535")]
     RecordTooLarge {
-        /// Its type.
+        /// Record type.
         kind: u32,
-        /// Its size with the header, in bytes.
+        /// Size including the header, in bytes.
         size: usize,
     },
-    /// The output refused bytes. Records written before are readable; later ones are not accepted.
+    /// The output refused bytes. The records written before stay readable; the writer accepts no more.
     #[error("cannot write perf.data")]
     Write(#[source] io::Error),
 }
 
 impl Error {
-    /// What the user can do about it.
+    /// Next steps for the user.
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Unsupported(Unsupported::Compressed) => "record again with `perf record` without `-z`",
@@ -50,7 +50,7 @@ impl Error {
     }
 }
 
-/// Why a real `perf.data` file is not read.
+/// Why a valid `perf.data` file cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsupported {
@@ -58,11 +58,11 @@ pub enum Unsupported {
     BigEndian,
     /// `PERFFILE`, the format before Linux 3.4.
     OldFormat,
-    /// The header has neither the size of a file's (104) nor of a pipe's (16).
+    /// The header size is neither 104 bytes (file) nor 16 bytes (pipe).
     HeaderSize(u64),
     /// Zstandard-compressed records.
     Compressed,
-    /// Several events whose records do not tell, at one common place, which event they belong to.
+    /// Several events, and their records do not hold the event id at one common offset.
     MixedIds,
 }
 
@@ -78,15 +78,15 @@ impl std::fmt::Display for Unsupported {
     }
 }
 
-/// [`Error::Damaged`] in a form that can be kept and handed out more than once.
+/// Copyable form of [`Error::Damaged`], kept by a reader that may return it more than once.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Damage {
+pub(super) struct DamageAt {
     pub(super) what: &'static str,
     pub(super) offset: usize,
 }
 
-impl From<Damage> for Error {
-    fn from(damage: Damage) -> Self {
+impl From<DamageAt> for Error {
+    fn from(damage: DamageAt) -> Self {
         Self::Damaged { what: damage.what, offset: u64::try_from(damage.offset).unwrap_or(u64::MAX) }
     }
 }

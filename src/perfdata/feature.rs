@@ -1,5 +1,5 @@
-//! Feature sections: who recorded what, where and when. Shapes as in the functions `write_*` and `process_*`
-//! of `tools/perf/util/header.c`.
+//! Feature sections: metadata of the recording (machine, command, time, build ids). Layouts as in the functions
+//! `write_*` and `process_*` of `tools/perf/util/header.c`.
 
 use crate::bytes::Cursor;
 
@@ -7,12 +7,12 @@ use super::abi::{feature, misc, record_type};
 use super::attr::{Attr, Event};
 use super::record::CpuMode;
 
-/// perf fills strings up to a multiple of this (`NAME_ALIGN`).
+/// perf pads strings to a multiple of this, in bytes (`NAME_ALIGN`).
 const STRING_ALIGN: usize = 64;
 /// Bytes of a `build_id_event` before its file name.
-const BUILD_ID_EVENT: usize = 36;
+const BUILD_ID_EVENT_HEAD: usize = 36;
 
-/// What a file says about its recording. `None` or empty is what it does not say.
+/// Metadata of a recording. `None` or empty: the file does not say it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Features {
     /// `uname -n`.
@@ -23,7 +23,7 @@ pub struct Features {
     pub version: Option<String>,
     /// `uname -m`.
     pub arch: Option<String>,
-    /// CPUs of the machine.
+    /// Number of CPUs of the machine.
     pub nr_cpus: Option<CpuCount>,
     /// Model name of the CPU.
     pub cpu_desc: Option<String>,
@@ -33,46 +33,46 @@ pub struct Features {
     pub build_ids: Vec<BuildId>,
     /// Time of the first and of the last sample, in nanoseconds of the event's clock.
     pub sample_time: Option<(u64, u64)>,
-    /// Ties the event's clock to the wall clock.
+    /// Relation between the event's clock and the wall clock.
     pub clock: Option<ClockData>,
 }
 
 /// Number of CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CpuCount {
-    /// Present, whether online or not.
+    /// CPUs that are present, whether online or not.
     pub available: u32,
-    /// Online.
+    /// CPUs that are online.
     pub online: u32,
 }
 
 /// The build id of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildId {
-    /// Path as the process saw it, or `[kernel.kallsyms]` and such.
+    /// Path as the process saw it, or a name like `[kernel.kallsyms]`.
     pub path: Vec<u8>,
     /// 1 to 20 bytes.
     pub id: Vec<u8>,
-    /// -1 for the host; the process id of a virtual machine's monitor for a guest.
+    /// -1 for the host; for a guest, the process id of its virtual machine monitor.
     pub pid: i32,
     /// Kernel for the kernel and its modules, user for everything else.
     pub cpu_mode: CpuMode,
 }
 
-/// One moment on two clocks.
+/// The same moment on two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockData {
     /// `clockid_t` of the event's clock.
     pub clockid: i32,
-    /// The moment in nanoseconds since 1970.
+    /// Nanoseconds since 1970.
     pub wall_ns: u64,
-    /// The moment in nanoseconds of the event's clock.
+    /// Nanoseconds of the event's clock.
     pub clock_ns: u64,
 }
 
 impl Features {
-    /// Reads one section. `None` when it is damaged; features that goflame has no use for are passed over.
-    /// The names of an event description go to `event_names`.
+    /// Reads one section. `None` when it is damaged. Features that goflame does not use are skipped. The names of
+    /// an event description go to `event_names`.
     pub(super) fn read(&mut self, bit: u32, bytes: &[u8], event_names: &mut Vec<String>) -> Option<()> {
         let mut cursor = Cursor::new(bytes);
         match bit {
@@ -93,14 +93,14 @@ impl Features {
                     cursor.skip(4)?;
                     let bits = cursor.u16()?;
                     let size = usize::from(cursor.u16()?).checked_sub(8)?;
-                    self.build_ids.push(build_id(bits, cursor.take(size)?)?);
+                    self.build_ids.push(parse_build_id(bits, cursor.take(size)?)?);
                 }
             }
             feature::SAMPLE_TIME => self.sample_time = Some((cursor.u64()?, cursor.u64()?)),
             feature::CLOCK_DATA => {
                 let version = cursor.u32()?;
                 let clock = ClockData { clockid: cursor.i32()?, wall_ns: cursor.u64()?, clock_ns: cursor.u64()? };
-                // There is no other version so far.
+                // perf has only version 1 so far.
                 self.clock = (version == 1).then_some(clock);
             }
             _ => {}
@@ -108,7 +108,7 @@ impl Features {
         Some(())
     }
 
-    /// The sections to write, with their bits, in the order of the bits.
+    /// The sections to write, each with its feature number, in the order of the numbers.
     pub(super) fn sections(&self, events: &[Event]) -> Vec<(u32, Vec<u8>)> {
         let mut sections = Vec::new();
         if !self.build_ids.is_empty() {
@@ -127,7 +127,7 @@ impl Features {
         }
         sections.extend(self.cpu_desc.as_ref().map(|text| (feature::CPU_DESC, encode_string(text))));
         if !self.cmdline.is_empty() {
-            let mut bytes = count(self.cmdline.len()).to_le_bytes().to_vec();
+            let mut bytes = to_u32(self.cmdline.len()).to_le_bytes().to_vec();
             bytes.extend(self.cmdline.iter().flat_map(|text| encode_string(text)));
             sections.push((feature::CMDLINE, bytes));
         }
@@ -147,10 +147,10 @@ impl Features {
 }
 
 impl BuildId {
-    /// A `build_id_event`. Empty when the path is too long for one: perf then reads the id from the file.
+    /// A `build_id_event`. Empty when the path is too long for the record: perf then reads the id from the file.
     fn encode(&self) -> Vec<u8> {
         let path = padded(&self.path, STRING_ALIGN);
-        let Some(size) = path.len().checked_add(BUILD_ID_EVENT).and_then(|size| u16::try_from(size).ok()) else {
+        let Some(size) = path.len().checked_add(BUILD_ID_EVENT_HEAD).and_then(|size| u16::try_from(size).ok()) else {
             return Vec::new();
         };
         let mut out = record_type::HEADER_BUILD_ID.to_le_bytes().to_vec();
@@ -170,18 +170,18 @@ impl BuildId {
     }
 }
 
-/// What follows the header of a `build_id_event`.
-pub(super) fn build_id(bits: u16, body: &[u8]) -> Option<BuildId> {
+/// Reads the body of a `build_id_event`.
+pub(super) fn parse_build_id(bits: u16, body: &[u8]) -> Option<BuildId> {
     let mut cursor = Cursor::new(body);
     let pid = cursor.i32()?;
     let id = cursor.take(20)?;
     let length = if bits & misc::BUILD_ID_SIZE == 0 { 20 } else { usize::from(cursor.u8()?) };
-    let mut cursor = Cursor::at(body, BUILD_ID_EVENT.checked_sub(8)?)?;
+    let mut cursor = Cursor::at(body, BUILD_ID_EVENT_HEAD.checked_sub(8)?)?;
     let path = cursor.cstr().unwrap_or(cursor.rest());
     Some(BuildId { path: path.to_vec(), id: id.get(..length)?.to_vec(), pid, cpu_mode: CpuMode::from_misc(bits) })
 }
 
-/// `struct perf_header_string`. Bytes that are no UTF-8 become the replacement character.
+/// Reads a `struct perf_header_string`. Bytes that are not UTF-8 become the replacement character.
 fn string(cursor: &mut Cursor<'_>) -> Option<String> {
     let length = cursor.u32()?;
     let bytes = cursor.take_u64(u64::from(length))?;
@@ -190,12 +190,12 @@ fn string(cursor: &mut Cursor<'_>) -> Option<String> {
 
 fn encode_string(text: &str) -> Vec<u8> {
     let bytes = padded(text.as_bytes(), STRING_ALIGN);
-    let mut out = count(bytes.len()).to_le_bytes().to_vec();
+    let mut out = to_u32(bytes.len()).to_le_bytes().to_vec();
     out.extend(bytes);
     out
 }
 
-/// `bytes`, a NUL, and more NULs up to a multiple of `align`. A NUL inside ends it.
+/// `bytes` up to their first NUL, then a NUL, then more NULs up to a multiple of `align`.
 pub(super) fn padded(bytes: &[u8], align: usize) -> Vec<u8> {
     let mut out = Cursor::new(bytes).cstr().unwrap_or(bytes).to_vec();
     out.push(0);
@@ -203,17 +203,17 @@ pub(super) fn padded(bytes: &[u8], align: usize) -> Vec<u8> {
     out
 }
 
-/// A length for a 32-bit field. Every list here is far shorter.
-fn count(length: usize) -> u32 {
+/// A length for a 32-bit field. No list in a feature section comes close to the limit.
+fn to_u32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 fn encode_event_desc(events: &[Event]) -> Vec<u8> {
-    let mut out = count(events.len()).to_le_bytes().to_vec();
-    out.extend(Attr::ENCODED.to_le_bytes());
+    let mut out = to_u32(events.len()).to_le_bytes().to_vec();
+    out.extend(Attr::ENCODED_LEN.to_le_bytes());
     for event in events {
         out.extend(event.attr.encode());
-        out.extend(count(event.ids.len()).to_le_bytes());
+        out.extend(to_u32(event.ids.len()).to_le_bytes());
         out.extend(encode_string(&event.name));
         out.extend(event.ids.iter().flat_map(|id| id.to_le_bytes()));
     }

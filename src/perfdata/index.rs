@@ -1,105 +1,107 @@
-//! Where the kernel's records are in a file, and when they happened. What perf's own say is for [`super::scan`] to read.
+//! Index of the kernel's records: their offset in the file and their time. [`super::scan`] reads the records that perf
+//! itself writes.
 
 use std::ops::Range;
 
 use super::abi::record_type;
-use super::layout::{Frame, Layout};
+use super::layout::{RawRecord, RecordLayout};
 
-/// After so many bytes the reader says that it has passed them.
-const STRIDE: usize = 4 << 20;
+/// `release` is called once for this number of bytes.
+const RELEASE_STEP: usize = 4 << 20;
 
-/// There is room for a record in so many bytes from the beginning, which is more than the kernel writes.
-const FREQUENT: usize = 64;
+/// The index reserves one entry for this number of bytes. The kernel's records are larger on average.
+const BYTES_PER_RECORD: usize = 64;
 
-/// A record and its place in time. 16 bytes, the only memory that grows with the number of records.
+/// Offset and time of a record, in 16 bytes. No other memory grows with the number of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Time to sort by: the record's own, or that of its predecessor in the file when it has none.
+    /// Time to sort by: that of the record, else that of its predecessor in the file.
     time: u64,
-    /// Where the record starts in the file, times two, and one more for a sample. Also keeps records of equal time in
+    /// Twice the offset of the record in the file, plus 1 for a sample. Sorting by it keeps records of equal time in
     /// the order of the file.
-    place: u64,
+    offset_and_kind: u64,
 }
 
 impl Entry {
-    fn new(time: u64, frame: &Frame<'_>) -> Self {
-        // No file is so large that this shifts anything out.
-        let place = u64::try_from(frame.offset).unwrap_or(u64::MAX) << 1 | u64::from(frame.kind == record_type::SAMPLE);
-        Self { time, place }
+    fn new(time: u64, raw: &RawRecord<'_>) -> Self {
+        // The shift loses no bit: file offsets are below 2^63.
+        let offset = u64::try_from(raw.offset).unwrap_or(u64::MAX);
+        Self { time, offset_and_kind: offset << 1 | u64::from(raw.kind == record_type::SAMPLE) }
     }
 
-    /// What comes first is less. One number, which compares without a branch.
+    /// Sort key. One number, so that comparing needs no branch.
     pub(super) fn order(&self) -> u128 {
-        u128::from(self.time) << u64::BITS | u128::from(self.place)
+        u128::from(self.time) << u64::BITS | u128::from(self.offset_and_kind)
     }
 
-    /// Where the record starts in the file.
+    /// Offset of the record in the file, in bytes.
     pub(super) fn offset(self) -> usize {
-        usize::try_from(self.place >> 1).unwrap_or(usize::MAX)
+        usize::try_from(self.offset_and_kind >> 1).unwrap_or(usize::MAX)
     }
 
     pub(super) fn is_sample(self) -> bool {
-        self.place & 1 == 1
+        self.offset_and_kind & 1 == 1
     }
 }
 
-/// Records that follow one another, in the order of the file until it is sorted.
+/// Index of consecutive records, in the order of the file until the scan sorts it.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     pub(super) records: Vec<Entry>,
-    /// Where the records of mapped files start.
+    /// Offsets of the MMAP and MMAP2 records.
     pub(super) maps: Vec<usize>,
-    /// When the last one happened that has a time.
+    /// Time of the last record that has a time.
     time: Option<u64>,
-    /// So many at the beginning have no time, and no predecessor here that has one.
+    /// Number of records at the beginning that have no time and no predecessor in this index that has one.
     untimed: usize,
 }
 
 impl Index {
-    /// For the records of so many bytes.
-    pub(super) fn of(bytes: usize) -> Self {
-        Self { records: Vec::with_capacity(bytes / FREQUENT), ..Self::default() }
+    /// An empty index with room for the records of this number of bytes.
+    pub(super) fn with_room_for(bytes: usize) -> Self {
+        Self { records: Vec::with_capacity(bytes / BYTES_PER_RECORD), ..Self::default() }
     }
 
-    /// Adds records from the start of `range` to its end or behind it, unless something comes that is no record, or one of
-    /// perf's own that says something. Tells where that is. `passed` is told of what lies far behind.
+    /// Adds records from the start of `range` until one ends at or after the end of `range`. Stops earlier at bytes
+    /// that are not a record, and at a record of perf that must be read. Returns the offset where it stopped. `release`
+    /// is called with ranges that were read.
     pub(super) fn walk(
         &mut self,
-        layout: &Layout,
+        layout: &RecordLayout,
         bytes: &[u8],
         range: Range<usize>,
-        passed: &dyn Fn(Range<usize>),
+        release: &dyn Fn(Range<usize>),
     ) -> usize {
-        let (mut at, mut behind) = (range.start, range.start);
+        let (mut at, mut released) = (range.start, range.start);
         while at < range.end {
-            if at.saturating_sub(behind) >= STRIDE {
-                passed(behind..at);
-                behind = at;
+            if at.saturating_sub(released) >= RELEASE_STEP {
+                release(released..at);
+                released = at;
             }
-            let Ok(frame) = Frame::at(bytes, at) else { break };
-            if frame.kind < record_type::USER_START {
-                self.add(layout, &frame);
-            } else if says_something(frame.kind) {
+            let Ok(raw) = RawRecord::parse(bytes, at) else { break };
+            if raw.kind < record_type::USER_START {
+                self.add(layout, &raw);
+            } else if must_be_read(raw.kind) {
                 break;
             }
-            at = frame.end;
+            at = raw.end;
         }
         at
     }
 
-    fn add(&mut self, layout: &Layout, frame: &Frame<'_>) {
-        // perf takes both 0 and the highest number for "no time"; 0 sorts first by itself.
-        self.time = layout.time_of(frame).filter(|time| *time != u64::MAX).or(self.time);
-        self.records.push(Entry::new(self.time.unwrap_or(0), frame));
+    fn add(&mut self, layout: &RecordLayout, raw: &RawRecord<'_>) {
+        // For perf, both 0 and the highest number mean "no time". A 0 sorts first without special treatment.
+        self.time = layout.time_of(raw).filter(|time| *time != u64::MAX).or(self.time);
+        self.records.push(Entry::new(self.time.unwrap_or(0), raw));
         if self.time.is_none() {
             self.untimed = self.records.len();
         }
-        if matches!(frame.kind, record_type::MMAP | record_type::MMAP2) {
-            self.maps.push(frame.offset);
+        if matches!(raw.kind, record_type::MMAP | record_type::MMAP2) {
+            self.maps.push(raw.offset);
         }
     }
 
-    /// Adds records that come next in the file, to those from its beginning on.
+    /// Appends the index of the records that follow in the file. This index must begin at the first record of the file.
     pub(super) fn append(&mut self, mut next: Self) {
         if let Some(time) = self.time {
             next.records.iter_mut().take(next.untimed).for_each(|entry| entry.time = time);
@@ -110,9 +112,9 @@ impl Index {
     }
 }
 
-/// Whether records of a type of perf's own tell about the file, or something other than a record follows them. The order
-/// of records is found by sorting, so `FINISHED_ROUND` tells nothing; nor do the others.
-fn says_something(kind: u32) -> bool {
+/// Whether the scan must read records of this type, which perf itself writes: they describe the file, or are followed
+/// by bytes that are not a record. `FINISHED_ROUND` is not needed, because the index is sorted.
+fn must_be_read(kind: u32) -> bool {
     matches!(
         kind,
         record_type::COMPRESSED
@@ -126,30 +128,30 @@ fn says_something(kind: u32) -> bool {
     )
 }
 
-/// Records that must follow one another for a place in the file to be taken for the start of one.
-const CHAIN: usize = 32;
-/// How far behind a place to look for such a start: a record has at most 64 KiB.
-const SEARCHED: usize = 1 << 17;
-/// Types of records that there are, or soon may be: the kernel's and perf's own.
-const KINDS: [Range<u32>; 2] = [1..32, record_type::USER_START..96];
+/// Number of consecutive plausible records that make an offset count as the start of a record.
+const MIN_PLAUSIBLE: usize = 32;
+/// Number of bytes in which to search for a start. A record has at most 64 KiB.
+const SEARCH_BYTES: usize = 1 << 17;
+/// Plausible record types: those that exist and some that may be added, of the kernel and of perf.
+const PLAUSIBLE_TYPES: [Range<u32>; 2] = [1..32, record_type::USER_START..96];
 
-/// Where a record seems to start, at a place or behind it. Nothing but reading all that is before can tell for certain.
-pub(super) fn likely_start(bytes: &[u8], place: usize) -> Option<usize> {
-    // All sizes are multiples of eight.
-    (place..place.saturating_add(SEARCHED).min(bytes.len())).step_by(8).find(|start| {
-        let next = |frame: &Frame<'_>| likely_frame(bytes, frame.end);
-        std::iter::successors(likely_frame(bytes, *start), next).take(CHAIN).count() == CHAIN
+/// The first offset from `from` on where a record seems to start. Only reading all records before it can prove that.
+pub(super) fn likely_start(bytes: &[u8], from: usize) -> Option<usize> {
+    // The size of every record is a multiple of eight.
+    (from..from.saturating_add(SEARCH_BYTES).min(bytes.len())).step_by(8).find(|start| {
+        let next = |raw: &RawRecord<'_>| likely_record(bytes, raw.end);
+        std::iter::successors(likely_record(bytes, *start), next).take(MIN_PLAUSIBLE).count() == MIN_PLAUSIBLE
     })
 }
 
-fn likely_frame(bytes: &[u8], at: usize) -> Option<Frame<'_>> {
-    let frame = Frame::at(bytes, at).ok()?;
-    (KINDS.iter().any(|kinds| kinds.contains(&frame.kind)) && frame.body.len().is_multiple_of(8)).then_some(frame)
+fn likely_record(bytes: &[u8], at: usize) -> Option<RawRecord<'_>> {
+    let raw = RawRecord::parse(bytes, at).ok()?;
+    (PLAUSIBLE_TYPES.iter().any(|types| types.contains(&raw.kind)) && raw.body.len().is_multiple_of(8)).then_some(raw)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CHAIN, likely_start};
+    use super::{MIN_PLAUSIBLE, likely_start};
 
     /// Records of 16 bytes and this type.
     fn records(kind: u32, count: usize) -> Vec<u8> {
@@ -159,12 +161,12 @@ mod tests {
 
     #[test]
     fn finds_where_records_start() {
-        let bytes = [vec![7; 24], records(9, CHAIN + 1)].concat();
+        let bytes = [vec![7; 24], records(9, MIN_PLAUSIBLE + 1)].concat();
         assert_eq!(likely_start(&bytes, 0), Some(24));
         assert_eq!(likely_start(&bytes, 24), Some(24));
         assert_eq!(likely_start(&bytes, 32), Some(40));
-        assert_eq!(likely_start(&bytes, 48), None, "too few follow");
+        assert_eq!(likely_start(&bytes, 48), None, "too few records follow");
         assert_eq!(likely_start(&bytes, bytes.len() + 8), None);
-        assert_eq!(likely_start(&records(50, 2 * CHAIN), 0), None, "no such type");
+        assert_eq!(likely_start(&records(50, 2 * MIN_PLAUSIBLE), 0), None, "no such type");
     }
 }

@@ -1,4 +1,4 @@
-//! Which event a record belongs to, and where its sample id lies.
+//! Layout of records: which event a record belongs to, and where its sample id lies.
 
 use std::collections::HashMap;
 
@@ -8,57 +8,57 @@ use super::abi::{record_type, sample_type};
 use super::attr::{Attr, Event, SAMPLE_ID_FIELDS};
 use super::error::Unsupported;
 
-/// One record's bytes.
+/// The bytes of one record, with its header decoded.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame<'a> {
-    /// Where it starts in the file.
+pub(super) struct RawRecord<'a> {
+    /// Offset of the record in the file, in bytes.
     pub(super) offset: usize,
-    /// Where the next one starts.
+    /// Offset of the next record.
     pub(super) end: usize,
     pub(super) kind: u32,
     pub(super) misc: u16,
-    /// What follows its header.
+    /// The bytes after the header.
     pub(super) body: &'a [u8],
 }
 
 /// Why there is no record at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoFrame {
-    /// The bytes end inside it.
+pub(super) enum NoRecord {
+    /// The bytes end inside the record.
     Cut,
-    /// Its size is less than its header's.
+    /// The size field is smaller than the header, or the content is damaged.
     Bad,
 }
 
-impl<'a> Frame<'a> {
-    /// The record at `offset` of `bytes`.
-    pub(super) fn at(bytes: &'a [u8], offset: usize) -> Result<Self, NoFrame> {
-        let cut = NoFrame::Cut;
+impl<'a> RawRecord<'a> {
+    /// Reads the record at `offset` of `bytes`.
+    pub(super) fn parse(bytes: &'a [u8], offset: usize) -> Result<Self, NoRecord> {
+        let cut = NoRecord::Cut;
         let mut cursor = Cursor::at(bytes, offset).ok_or(cut)?;
         let kind = cursor.u32().ok_or(cut)?;
         let misc = cursor.u16().ok_or(cut)?;
         let size = usize::from(cursor.u16().ok_or(cut)?);
-        let body = cursor.take(size.checked_sub(8).ok_or(NoFrame::Bad)?).ok_or(cut)?;
+        let body = cursor.take(size.checked_sub(8).ok_or(NoRecord::Bad)?).ok_or(cut)?;
         Ok(Self { offset, end: offset.checked_add(size).ok_or(cut)?, kind, misc, body })
     }
 }
 
-/// Where the records of an event hold its id. The events of one file must agree (`evlist__valid_sample_type`
-/// in `tools/perf/util/evlist.c`).
+/// Position of the event id in the records of an event. All events of one file must have the same
+/// (`evlist__valid_sample_type` in `tools/perf/util/evlist.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct IdPlace {
-    /// From the start of a sample's body, in bytes.
+struct IdPosition {
+    /// Offset from the start of a sample's body, in bytes.
     in_sample: Option<usize>,
-    /// From the end of any other record, in bytes.
+    /// Distance from the end of any other record, in bytes.
     from_end: Option<usize>,
 }
 
-impl IdPlace {
-    fn of(attr: &Attr) -> Self {
-        let bytes = |bits: &[u64]| attr.words(bits).checked_mul(8);
-        let (in_sample, from_end) = if attr.samples(sample_type::IDENTIFIER) {
+impl IdPosition {
+    fn from_attr(attr: &Attr) -> Self {
+        let bytes = |bits: &[u64]| attr.field_count(bits).checked_mul(8);
+        let (in_sample, from_end) = if attr.has(sample_type::IDENTIFIER) {
             (Some(0), Some(8))
-        } else if attr.samples(sample_type::ID) {
+        } else if attr.has(sample_type::ID) {
             (
                 bytes(&[sample_type::IP, sample_type::TID, sample_type::TIME, sample_type::ADDR]),
                 bytes(&[sample_type::ID, sample_type::STREAM_ID, sample_type::CPU]),
@@ -70,15 +70,15 @@ impl IdPlace {
     }
 }
 
-/// The events of a file and how to tell their records apart.
+/// The events of a file, and how to find the event of a record.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Layout {
+pub(super) struct RecordLayout {
     events: Vec<Event>,
     by_id: HashMap<u64, usize>,
-    place: Option<IdPlace>,
+    id_position: Option<IdPosition>,
 }
 
-impl Layout {
+impl RecordLayout {
     pub(super) fn new(events: Vec<Event>) -> Result<Self, Unsupported> {
         let mut layout = Self::default();
         for event in events {
@@ -88,11 +88,11 @@ impl Layout {
     }
 
     pub(super) fn push(&mut self, event: Event) -> Result<(), Unsupported> {
-        let place = IdPlace::of(&event.attr);
-        if self.place.is_some_and(|first| first != place || first.in_sample.is_none()) {
+        let position = IdPosition::from_attr(&event.attr);
+        if self.id_position.is_some_and(|first| first != position || first.in_sample.is_none()) {
             return Err(Unsupported::MixedIds);
         }
-        self.place = Some(place);
+        self.id_position = Some(position);
         self.by_id.extend(event.ids.iter().map(|id| (*id, self.events.len())));
         self.events.push(event);
         Ok(())
@@ -106,7 +106,8 @@ impl Layout {
         self.events.get_mut(*self.by_id.get(&id)?)
     }
 
-    /// Gives names to the events that have none: those of the file, in its order, else perf's own.
+    /// Names the events that have no name yet: with `names`, which are in the order of the events, else with the
+    /// [default name](Attr::default_name).
     pub(super) fn name_events(&mut self, names: Vec<String>) {
         let mut names = names.into_iter();
         for event in &mut self.events {
@@ -117,49 +118,50 @@ impl Layout {
         }
     }
 
-    /// The event of a record: its index and attribute. `None` for a sample of an unknown event; any other
-    /// record is then read as the first event's, for it says the same whichever event it came by.
-    pub(super) fn event_of(&self, frame: &Frame<'_>) -> Option<(usize, &Attr)> {
-        let index = match (self.events.len(), self.id_of(frame)) {
-            // perf takes the only event, and takes the first for the id 0 of records that it makes up.
+    /// The index and the attribute of a record's event. `None` for a sample of an unknown event. Any other record
+    /// of an unknown event is read as one of the first event: its content does not depend on the event.
+    pub(super) fn event_of(&self, raw: &RawRecord<'_>) -> Option<(usize, &Attr)> {
+        let index = match (self.events.len(), self.id_of(raw)) {
+            // As in perf: a single event owns all records, and the first event owns the records that perf makes up,
+            // which have the id 0.
             (1, _) | (_, Some(0)) => 0,
             (_, id) => match id.and_then(|id| self.by_id.get(&id)) {
                 Some(index) => *index,
-                None if frame.kind == record_type::SAMPLE => return None,
+                None if raw.kind == record_type::SAMPLE => return None,
                 None => 0,
             },
         };
         Some((index, &self.events.get(index)?.attr))
     }
 
-    fn id_of(&self, frame: &Frame<'_>) -> Option<u64> {
-        let place = self.place?;
-        let at = if frame.kind == record_type::SAMPLE {
-            place.in_sample?
+    fn id_of(&self, raw: &RawRecord<'_>) -> Option<u64> {
+        let position = self.id_position?;
+        let offset = if raw.kind == record_type::SAMPLE {
+            position.in_sample?
         } else {
-            frame.body.len().checked_sub(place.from_end?)?
+            raw.body.len().checked_sub(position.from_end?)?
         };
-        Cursor::at(frame.body, at)?.u64()
+        Cursor::at(raw.body, offset)?.u64()
     }
 
-    /// Time of a record, found without reading the rest of it.
-    pub(super) fn time_of(&self, frame: &Frame<'_>) -> Option<u64> {
-        let (_, attr) = self.event_of(frame)?;
-        if !attr.samples(sample_type::TIME) {
+    /// The time of a record, without decoding its other fields.
+    pub(super) fn time_of(&self, raw: &RawRecord<'_>) -> Option<u64> {
+        let (_, attr) = self.event_of(raw)?;
+        if !attr.has(sample_type::TIME) {
             return None;
         }
-        let (bytes, before) = if frame.kind == record_type::SAMPLE {
-            (frame.body, attr.words(&[sample_type::IDENTIFIER, sample_type::IP, sample_type::TID]))
+        let (bytes, before) = if raw.kind == record_type::SAMPLE {
+            (raw.body, attr.field_count(&[sample_type::IDENTIFIER, sample_type::IP, sample_type::TID]))
         } else {
-            (split_sample_id(frame.body, attr)?.1, attr.words(&[sample_type::TID]))
+            (split_sample_id(raw.body, attr)?.1, attr.field_count(&[sample_type::TID]))
         };
         Cursor::at(bytes, before.checked_mul(8)?)?.u64()
     }
 }
 
-/// Splits a record that is no sample into its own fields and its sample id, which is empty when the event has
-/// no `sample_id_all`.
+/// Splits the body of a record other than a sample into its fields and its sample id. The sample id is empty when the
+/// event has no `sample_id_all`.
 pub(super) fn split_sample_id<'a>(body: &'a [u8], attr: &Attr) -> Option<(&'a [u8], &'a [u8])> {
-    let words = if attr.sample_id_all() { attr.words(&SAMPLE_ID_FIELDS) } else { 0 };
+    let words = if attr.sample_id_all() { attr.field_count(&SAMPLE_ID_FIELDS) } else { 0 };
     body.split_at_checked(body.len().checked_sub(words.checked_mul(8)?)?)
 }

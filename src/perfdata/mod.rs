@@ -1,17 +1,17 @@
-//! The `perf.data` file format, both ways: [`Writer`] for the own sampler, [`PerfData`] for every file
+//! The `perf.data` file format, both ways: [`Writer`] for goflame's own sampler, [`PerfData`] for every file
 //! that goflame analyses, its own and those of `perf record`.
 //!
-//! Must not know symbols or `/proc`, and must not open files: the writer is handed a `Write + Seek`, the
-//! reader a `&[u8]`. The bytes may be hostile: nothing here panics, and what is kept in memory is a small
-//! multiple of the file at most (16 bytes of index per record).
+//! Must not know symbols or `/proc`, and must not open files: the writer gets a `Write + Seek`, the reader a
+//! `&[u8]`. The bytes may be hostile: no input makes this code panic, and it keeps at most a small multiple of
+//! the file in memory (16 bytes of index per record).
 //!
 //! ```text
-//! PERFILE2 header ─ ids ─ attrs ─ records (kernel's and perf's, in per-CPU runs) ─ feature table ─ features
+//! PERFILE2 header ─ ids ─ attrs ─ records (of the kernel and of perf, one run per CPU) ─ feature table ─ features
 //! ```
 //!
 //! Sources: `tools/perf/Documentation/perf.data-file-format.txt` and `tools/perf/util/header.c` for the
 //! file, `include/uapi/linux/perf_event.h` for attributes and records,
-//! `tools/lib/perf/include/perf/event.h` for the records that perf adds.
+//! `tools/lib/perf/include/perf/event.h` for the records that perf adds itself.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::as_conversions)]
 
 pub mod abi;
@@ -31,7 +31,7 @@ pub use attr::{Attr, Event};
 pub use error::{Error, Unsupported};
 pub use feature::{BuildId, ClockData, CpuCount, Features};
 pub use reader::{PerfData, Records};
-pub use record::{CpuMode, Inode, Mmap, Record, RecordKind, SampleId, Task};
+pub use record::{CpuMode, Inode, Mmap, Record, RecordKind, SampleId, TaskEvent};
 pub use sample::{Callchain, RawAddress, Sample, UserRegs};
 pub use writer::Writer;
 
@@ -45,33 +45,3 @@ pub use writer::Writer;
     reason = "tests fail by panicking, and build their bytes by hand"
 )]
 mod tests;
-#[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "tests fail by panicking, and build their bytes by hand"
-)]
-mod tests_hostile;
-#[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "tests fail by panicking, and build their bytes by hand"
-)]
-mod tests_perf;
-#[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    clippy::indexing_slicing,
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    reason = "tests fail by panicking, and build their bytes by hand"
-)]
-mod tests_reader;

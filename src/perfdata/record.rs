@@ -1,27 +1,27 @@
-//! What a record says, as plain values that borrow from the file. The writer takes the same types.
+//! Records as plain values that borrow from the file. The writer takes the same types.
 
 use super::abi::{misc, sample_type};
 use super::attr::Attr;
 use super::sample::Sample;
 use crate::bytes::Cursor;
 
-/// A record of the kernel's.
+/// A record that the kernel wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Where it starts, in bytes from the start of the file.
+    /// Offset of the record in the file, in bytes.
     pub offset: u64,
     /// Nanoseconds of the event's clock. 0 in records that the recording program made up; `None` when the
     /// event does not record time.
     pub time: Option<u64>,
-    /// The CPU it was written on.
+    /// The CPU on which the record was written.
     pub cpu: Option<u32>,
-    /// The header's bits as they stand in the file: see [`misc`].
+    /// The bits of the header, unchanged: see [`misc`].
     pub misc: u16,
-    /// What happened.
+    /// Type and content.
     pub kind: RecordKind<'a>,
 }
 
-/// What happened. Process and thread ids are those of the recorder's PID namespace.
+/// Type and content of a record. Process and thread ids are those of the recorder's PID namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordKind<'a> {
     /// A sample.
@@ -34,25 +34,25 @@ pub enum RecordKind<'a> {
         pid: i32,
         /// Thread.
         tid: i32,
-        /// By an exec: earlier mappings of the process are gone.
+        /// The name changed because of an exec, which removed the earlier mappings of the process.
         exec: bool,
         /// At most 15 bytes, without the NUL.
         name: &'a [u8],
     },
     /// A thread or process began.
-    Fork(Task),
+    Fork(TaskEvent),
     /// A thread or process ended.
-    Exit(Task),
-    /// The ring was full.
+    Exit(TaskEvent),
+    /// The ring buffer was full.
     Lost {
         /// Event id.
         id: u64,
-        /// Records lost since the last such record.
+        /// Number of records lost since the last LOST record.
         lost: u64,
     },
     /// Samples that the hardware or the kernel dropped.
     LostSamples {
-        /// How many.
+        /// Number of samples.
         lost: u64,
     },
     /// The kernel stopped sampling because it took too long: a gap follows.
@@ -67,28 +67,28 @@ pub enum RecordKind<'a> {
     },
     /// A context switch of the thread in the sample id.
     Switch {
-        /// It left the CPU; `false`: it came.
+        /// `true`: the thread left the CPU; `false`: the thread came to the CPU.
         out: bool,
-        /// It left although it could have gone on.
+        /// The thread left while it was runnable.
         preempted: bool,
-        /// Process and thread that came next (out) or were there before (in), when CPU-wide.
+        /// Process and thread id of the next (out) or the previous (in) thread on the CPU; for CPU-wide events only.
         other: Option<(i32, i32)>,
     },
-    /// The kernel got code at run time: a BPF program or a trampoline. (That it lost it again is
-    /// [`RecordKind::Other`].)
+    /// The kernel registered code at run time: a BPF program or a trampoline. The record of its removal is
+    /// [`RecordKind::Other`].
     KernelCode {
         /// First address.
         start: u64,
         /// Length in bytes.
         len: u32,
-        /// A BPF program; else a trampoline of ftrace or kprobes.
+        /// `true`: a BPF program; `false`: a trampoline of ftrace or kprobes.
         bpf: bool,
-        /// Its name, without the NUL.
+        /// Name, without the NUL.
         name: &'a [u8],
     },
-    /// A record that goflame has no use for.
+    /// A record that goflame does not use.
     Other {
-        /// Its type.
+        /// Record type.
         kind: u32,
     },
 }
@@ -98,25 +98,26 @@ pub enum RecordKind<'a> {
 pub struct Mmap<'a> {
     /// Process; -1 for the kernel and its modules.
     pub pid: i32,
-    /// Thread that mapped it.
+    /// Thread that made the mapping.
     pub tid: i32,
     /// First address.
     pub start: u64,
     /// Length in bytes.
     pub len: u64,
-    /// Offset in the file, in bytes. Of the kernel's own map: the address of the symbol that its name ends in.
+    /// Offset in the file, in bytes. In the mapping of the kernel: the address of the symbol at the end of `path`
+    /// (`[kernel.kallsyms]_text`).
     pub pgoff: u64,
-    /// Path as the process saw it, `[vdso]`, `//anon` or such, without the NUL.
+    /// Path as the process saw it, or a name like `[vdso]` or `//anon`, without the NUL.
     pub path: &'a [u8],
-    /// Code may run there.
+    /// Whether code may run there.
     pub executable: bool,
     /// GNU build id, 1 to 20 bytes.
     pub build_id: Option<&'a [u8]>,
-    /// The file, when the record names it and not its build id.
+    /// Identity of the file; only in an MMAP2 record without a build id.
     pub inode: Option<Inode>,
 }
 
-/// A file's identity.
+/// Identity of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Inode {
     /// Major number of the device.
@@ -125,13 +126,13 @@ pub struct Inode {
     pub minor: u32,
     /// Inode number.
     pub inode: u64,
-    /// Tells reused inode numbers apart.
+    /// Distinguishes files that had the same inode number one after the other.
     pub generation: u64,
 }
 
-/// The parties of a fork or exit.
+/// The content of a FORK or EXIT record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Task {
+pub struct TaskEvent {
     /// Process.
     pub pid: i32,
     /// Parent process.
@@ -144,10 +145,10 @@ pub struct Task {
     pub time: u64,
 }
 
-/// Which side of the machine ran, from the header's `misc`.
+/// CPU mode when the record was written, from `misc` in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CpuMode {
-    /// Not told, or a number that this program does not know.
+    /// Not given, or a number that goflame does not know.
     #[default]
     Unknown,
     /// Kernel.
@@ -163,7 +164,7 @@ pub enum CpuMode {
 }
 
 impl CpuMode {
-    /// Reads it from a header's `misc`.
+    /// Reads the mode from `misc` of a header.
     pub fn from_misc(bits: u16) -> Self {
         match bits & misc::CPUMODE_MASK {
             1 => Self::Kernel,
@@ -175,7 +176,7 @@ impl CpuMode {
         }
     }
 
-    /// The bits of a header's `misc`.
+    /// The mode as bits of `misc` in a header.
     pub fn to_misc(self) -> u16 {
         match self {
             Self::Unknown => 0,
@@ -188,8 +189,8 @@ impl CpuMode {
     }
 }
 
-/// Who, when and where, at the end of every record that is no sample (`struct sample_id`). All 0, its
-/// default, is what perf writes into records that it makes up: perf and this crate's reader put them first.
+/// Task, time and CPU at the end of every record other than a sample (`struct sample_id`). The default, all 0, is
+/// what perf writes into records that it makes up. Because of the time 0, such records come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SampleId {
     /// Process.
@@ -207,12 +208,12 @@ pub struct SampleId {
 }
 
 impl SampleId {
-    /// Appends the fields that `attr` asks for; nothing without `sample_id_all`.
+    /// Appends the fields that are set in `attr`; nothing without `sample_id_all`.
     pub(super) fn encode(&self, attr: &Attr, out: &mut Vec<u8>) {
         if !attr.sample_id_all() {
             return;
         }
-        if attr.samples(sample_type::TID) {
+        if attr.has(sample_type::TID) {
             out.extend(self.pid.to_le_bytes());
             out.extend(self.tid.to_le_bytes());
         }
@@ -223,28 +224,28 @@ impl SampleId {
             (sample_type::CPU, u64::from(self.cpu)),
             (sample_type::IDENTIFIER, self.id),
         ] {
-            if attr.samples(bit) {
+            if attr.has(bit) {
                 out.extend(word.to_le_bytes());
             }
         }
     }
 
-    /// Time and CPU of a sample id's bytes.
+    /// Reads the time and the CPU from the bytes of a sample id.
     pub(super) fn time_and_cpu(attr: &Attr, bytes: &[u8]) -> Option<(Option<u64>, Option<u32>)> {
         let mut cursor = Cursor::new(bytes);
         let (mut time, mut cpu) = (None, None);
-        if attr.samples(sample_type::TID) {
+        if attr.has(sample_type::TID) {
             cursor.u64()?;
         }
-        if attr.samples(sample_type::TIME) {
+        if attr.has(sample_type::TIME) {
             time = Some(cursor.u64()?);
         }
         for bit in [sample_type::ID, sample_type::STREAM_ID] {
-            if attr.samples(bit) {
+            if attr.has(bit) {
                 cursor.u64()?;
             }
         }
-        if attr.samples(sample_type::CPU) {
+        if attr.has(sample_type::CPU) {
             cpu = Some(cursor.u32()?);
         }
         Some((time, cpu))

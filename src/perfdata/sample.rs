@@ -1,4 +1,4 @@
-//! A sample: the fields that `sample_type` asked for, in the kernel's order.
+//! Samples: the fields that are set in `sample_type`, in the kernel's order.
 
 use crate::bytes::Cursor;
 
@@ -8,13 +8,13 @@ use super::record::CpuMode;
 
 /// One sample. A field that the event does not record is `None` or empty.
 ///
-/// For a group that reads its members' values (`perf record -e '{a,b}:S'`) the kernel writes samples of the
-/// leader alone; those of the members that `perf script` prints are perf's own arithmetic and not in the file.
+/// For a group that reads the values of its members (`perf record -e '{a,b}:S'`) the kernel writes samples of the
+/// leader only. `perf script` computes samples of the members from these; they are not in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample<'a> {
     /// Index into [`PerfData::events`](super::PerfData::events).
     pub event: usize,
-    /// Where `ip` lies.
+    /// The CPU mode of `ip`.
     pub cpu_mode: CpuMode,
     /// Instruction pointer.
     pub ip: Option<u64>,
@@ -26,26 +26,25 @@ pub struct Sample<'a> {
     pub time: Option<u64>,
     /// CPU.
     pub cpu: Option<u32>,
-    /// How many events the sample stands for (nanoseconds, for `cpu-clock`). Its own, else the event's fixed
-    /// period, else (a frequency without `PERF_SAMPLE_PERIOD`) 1.
+    /// The number of events that the sample stands for (nanoseconds, for `cpu-clock`): the period in the sample,
+    /// else the event's fixed period, else 1 (for a frequency without `PERF_SAMPLE_PERIOD`).
     pub period: u64,
     /// Addresses, leaf first.
     pub callchain: Callchain<'a>,
-    /// User registers; `None` also when the sampled thread had none (a kernel thread).
+    /// User registers; also `None` when the sampled thread has none (a kernel thread).
     pub user_regs: Option<UserRegs<'a>>,
-    /// The user stack from the stack pointer upwards, cut to what the kernel could copy.
+    /// The user stack from the stack pointer upwards, without the bytes that the kernel could not copy.
     pub user_stack: Option<&'a [u8]>,
 }
 
-/// The addresses of a callchain, leaf first, as the kernel wrote them: the
-/// [`context`](super::abi::context) markers are among them, and what follows the first address of a context
-/// are return addresses.
+/// The addresses of a callchain, leaf first, as the kernel wrote them. [`context`](super::abi::context) markers
+/// stand between them. The first address of a context is exact, all others are return addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Callchain<'a> {
     words: &'a [RawAddress],
 }
 
-/// An address as it stands in the file: little-endian, and not aligned.
+/// An address as stored in the file: little-endian and not aligned.
 pub type RawAddress = [u8; 8];
 
 impl<'a> Callchain<'a> {
@@ -53,7 +52,7 @@ impl<'a> Callchain<'a> {
         Self { words: bytes.as_chunks().0 }
     }
 
-    /// Those that were not iterated over.
+    /// The words that the iterator has not returned yet.
     pub fn raw(&self) -> &'a [RawAddress] {
         self.words
     }
@@ -88,7 +87,7 @@ impl DoubleEndedIterator for Callchain<'_> {
 pub struct UserRegs<'a> {
     /// `PERF_SAMPLE_REGS_ABI_*`: 1 for a 32-bit thread, 2 for a 64-bit one.
     pub abi: u64,
-    /// Which registers there are: the event's `sample_regs_user`.
+    /// Mask of the sampled registers: `sample_regs_user` of the event.
     pub mask: u64,
     values: &'a [u8],
 }
@@ -96,20 +95,20 @@ pub struct UserRegs<'a> {
 impl UserRegs<'_> {
     /// The register with this number in `asm/perf_regs.h`; `None` when it was not sampled.
     pub fn get(&self, bit: u32) -> Option<u64> {
-        let own = 1_u64.checked_shl(bit)?;
-        if self.mask & own == 0 {
+        let register = 1_u64.checked_shl(bit)?;
+        if self.mask & register == 0 {
             return None;
         }
-        let below = (self.mask & own.checked_sub(1)?).count_ones();
-        let start = usize::try_from(below).ok()?.checked_mul(8)?;
+        let before = (self.mask & register.checked_sub(1)?).count_ones();
+        let start = usize::try_from(before).ok()?.checked_mul(8)?;
         Cursor::at(self.values, start)?.u64()
     }
 }
 
-/// Reads the body of a `PERF_RECORD_SAMPLE`. `None` when it is shorter than its own lengths say.
+/// Decodes the body of a `PERF_RECORD_SAMPLE`. `None` when the body is shorter than its length fields say.
 ///
-/// Everything behind the user stack (weight, data source, interrupt registers, physical address, AUX and so
-/// on) has no use here, and stands behind all that has.
+/// goflame uses no field after the user stack (weight, data source, interrupt registers, physical address, AUX and
+/// so on), so decoding stops there.
 pub(super) fn decode<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -> Option<Sample<'a>> {
     let mut sample = Sample {
         event,
@@ -125,55 +124,55 @@ pub(super) fn decode<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -
         user_stack: None,
     };
     let mut cursor = Cursor::new(body);
-    if attr.samples(sample_type::IDENTIFIER) {
+    if attr.has(sample_type::IDENTIFIER) {
         cursor.u64()?;
     }
-    if attr.samples(sample_type::IP) {
+    if attr.has(sample_type::IP) {
         sample.ip = Some(cursor.u64()?);
     }
-    if attr.samples(sample_type::TID) {
+    if attr.has(sample_type::TID) {
         sample.pid = Some(cursor.i32()?);
         sample.tid = Some(cursor.i32()?);
     }
-    if attr.samples(sample_type::TIME) {
+    if attr.has(sample_type::TIME) {
         sample.time = Some(cursor.u64()?);
     }
     for bit in [sample_type::ADDR, sample_type::ID, sample_type::STREAM_ID] {
-        if attr.samples(bit) {
+        if attr.has(bit) {
             cursor.u64()?;
         }
     }
-    if attr.samples(sample_type::CPU) {
+    if attr.has(sample_type::CPU) {
         sample.cpu = Some(cursor.u32()?);
         cursor.u32()?;
     }
-    if attr.samples(sample_type::PERIOD) {
+    if attr.has(sample_type::PERIOD) {
         sample.period = cursor.u64()?;
     }
-    if attr.samples(sample_type::READ) {
-        skip_read(&mut cursor, attr.read_format)?;
+    if attr.has(sample_type::READ) {
+        skip_counters(&mut cursor, attr.read_format)?;
     }
-    if attr.samples(sample_type::CALLCHAIN) {
+    if attr.has(sample_type::CALLCHAIN) {
         let frames = cursor.u64()?;
         sample.callchain = Callchain::new(cursor.take_u64(frames.checked_mul(8)?)?);
     }
-    if attr.samples(sample_type::RAW) {
+    if attr.has(sample_type::RAW) {
         let size = cursor.u32()?;
         cursor.take_u64(u64::from(size))?;
     }
-    if attr.samples(sample_type::BRANCH_STACK) {
+    if attr.has(sample_type::BRANCH_STACK) {
         skip_branches(&mut cursor, attr.branch_sample_type)?;
     }
-    if attr.samples(sample_type::REGS_USER) {
+    if attr.has(sample_type::REGS_USER) {
         let (abi, mask) = (cursor.u64()?, attr.sample_regs_user);
         if abi != 0 {
             let values = cursor.take_u64(u64::from(mask.count_ones()).checked_mul(8)?)?;
             sample.user_regs = Some(UserRegs { abi, mask, values });
         }
     }
-    if attr.samples(sample_type::STACK_USER) {
+    if attr.has(sample_type::STACK_USER) {
         let size = cursor.u64()?;
-        // The kernel leaves out the length that it copied when it copied nothing.
+        // The kernel omits the number of copied bytes when it copied none.
         if size != 0 {
             let stack = cursor.take_u64(size)?;
             sample.user_stack = Some(stack.get(..usize::try_from(cursor.u64()?).ok()?)?);
@@ -182,8 +181,8 @@ pub(super) fn decode<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -
     Some(sample)
 }
 
-/// `struct read_format`.
-fn skip_read(cursor: &mut Cursor<'_>, format: u64) -> Option<()> {
+/// Skips counter values (`struct read_format`).
+fn skip_counters(cursor: &mut Cursor<'_>, format: u64) -> Option<()> {
     let has = |bit: u64| u64::from(format & bit != 0);
     let times = has(read_format::TOTAL_TIME_ENABLED).checked_add(has(read_format::TOTAL_TIME_RUNNING))?;
     let per_value = has(read_format::ID).checked_add(has(read_format::LOST))?.checked_add(1)?;
@@ -192,8 +191,8 @@ fn skip_read(cursor: &mut Cursor<'_>, format: u64) -> Option<()> {
     cursor.take_u64(words.checked_mul(8)?).map(|_| ())
 }
 
-/// A branch stack: entries of 24 bytes, and what [`branch`] adds. As perf does, a hardware index is expected
-/// even when there are no entries.
+/// Skips a branch stack: entries of 24 bytes, and the fields that [`branch`] bits add. As in perf, there is a hardware
+/// index even when there are no entries.
 fn skip_branches(cursor: &mut Cursor<'_>, branch_sample_type: u64) -> Option<()> {
     let entries = cursor.u64()?;
     if branch_sample_type & branch::HW_INDEX != 0 {

@@ -1,5 +1,5 @@
-//! One pass over the records: finds where each starts and when it happened, and takes in what perf's own
-//! records say about the file.
+//! One pass over the records: indexes the kernel's records by offset and time, and reads the records that perf itself
+//! writes about the file.
 
 use std::ops::Range;
 
@@ -9,77 +9,78 @@ use crate::bytes::Cursor;
 
 use super::abi::record_type;
 use super::attr::{Attr, Event};
-use super::error::{Damage, Error, Unsupported};
+use super::error::{DamageAt, Error, Unsupported};
 use super::feature::{self, Features};
 use super::index::{Entry, Index, likely_start};
-use super::layout::{Frame, Layout, NoFrame};
+use super::layout::{NoRecord, RawRecord, RecordLayout};
 
-/// A core is not worth its while for less than so many bytes.
-const LARGE: usize = 8 << 20;
+/// Minimum number of bytes per core. For less, the cost of another core exceeds its gain.
+const MIN_PART_BYTES: usize = 8 << 20;
 
 /// `PERF_EVENT_UPDATE__NAME`.
 const UPDATE_NAME: u64 = 2;
 
-/// What a pass has gathered.
+/// State and result of a pass.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    pub(super) layout: Layout,
+    pub(super) layout: RecordLayout,
     pub(super) features: Features,
     pub(super) event_names: Vec<String>,
-    pub(super) unread_features: Vec<u32>,
     pub(super) index: Index,
-    /// What ended the pass before the end of the records.
-    pub(super) damage: Option<Damage>,
-    /// Attributes come as records, since the header has none.
+    /// The damage that ended the pass before the end of the records.
+    pub(super) damage: Option<DamageAt>,
+    /// Whether attributes come as records, because the header has none.
     attrs_in_stream: bool,
 }
 
 impl Scan {
-    pub(super) fn new(layout: Layout) -> Self {
+    pub(super) fn new(layout: RecordLayout) -> Self {
         Self { attrs_in_stream: layout.events().is_empty(), layout, ..Self::default() }
     }
 
-    /// Walks over the records from `start` to the end of `bytes` and sorts their index. `cut_is_end`: the
-    /// recording was killed, and a cut record is where it stopped. `passed` is told of what lies far behind.
+    /// Indexes the records from `start` to the end of `bytes` and sorts the index by time. `cut_is_end`: the recording
+    /// was killed, so that a cut record is not damage. `release` is called with ranges that are not needed again.
     ///
-    /// Only reading a record tells where the next one starts. Where there are cores to spare they begin further on, at
-    /// what looks like a record, and what they find counts if those before come to the same place.
+    /// The start of a record is certain only after the record before it was read. To use all cores, each further core
+    /// starts at an offset that looks like the start of a record. Its result is used only if the cores before it arrive
+    /// at the same offset.
     pub(super) fn run(
         &mut self,
         bytes: &[u8],
         start: usize,
         cut_is_end: bool,
-        passed: &(dyn Fn(Range<usize>) + Sync),
+        release: &(dyn Fn(Range<usize>) + Sync),
     ) -> Result<(), Error> {
         let starts = self.likely_starts(bytes, start);
-        self.run_from(bytes, start, &starts, cut_is_end, passed)
+        self.run_from(bytes, start, &starts, cut_is_end, release)
     }
 
-    /// As [`Scan::run`], from further starts too, in the order of the file.
+    /// [`Scan::run`] with the given further starts, which are in the order of the file and may be wrong.
     fn run_from(
         &mut self,
         bytes: &[u8],
         start: usize,
-        further: &[usize],
+        further_starts: &[usize],
         cut_is_end: bool,
-        passed: &(dyn Fn(Range<usize>) + Sync),
+        release: &(dyn Fn(Range<usize>) + Sync),
     ) -> Result<(), Error> {
-        let limits = further.iter().skip(1).copied().chain([bytes.len()]);
-        let parts: Vec<Range<usize>> = further.iter().copied().zip(limits).map(|(start, limit)| start..limit).collect();
-        let first = start..further.first().copied().unwrap_or(bytes.len());
-        self.index = Index::of(first.len());
+        let limits = further_starts.iter().skip(1).copied().chain([bytes.len()]);
+        let parts: Vec<Range<usize>> =
+            further_starts.iter().copied().zip(limits).map(|(start, limit)| start..limit).collect();
+        let first = start..further_starts.first().copied().unwrap_or(bytes.len());
+        self.index = Index::with_room_for(first.len());
         let (at, ahead) = if parts.is_empty() {
-            (self.advance(bytes, first, cut_is_end, passed), Vec::new())
+            (self.advance(bytes, first, cut_is_end, release), Vec::new())
         } else {
-            // Nothing that perf's own records change of it matters here.
+            // A copy is enough: in a file, perf's own records change the layout only in the names of events.
             let layout = self.layout.clone();
             let walk = |part: Range<usize>| {
-                let mut index = Index::of(part.len());
-                let end = index.walk(&layout, bytes, part.clone(), passed);
+                let mut index = Index::with_room_for(part.len());
+                let end = index.walk(&layout, bytes, part.clone(), release);
                 (part.start..end, index)
             };
             rayon::join(
-                || self.advance(bytes, first, cut_is_end, passed),
+                || self.advance(bytes, first, cut_is_end, release),
                 || parts.into_par_iter().with_max_len(1).map(walk).collect(),
             )
         };
@@ -92,52 +93,52 @@ impl Scan {
                 at = part.end;
             }
             let limit = ahead.peek().map_or(bytes.len(), |(part, _)| part.start);
-            at = self.advance(bytes, at..limit, cut_is_end, passed)?;
+            at = self.advance(bytes, at..limit, cut_is_end, release)?;
         }
-        // Not the stable sort: it is no quicker for what is a few sorted runs, and wants as much memory again.
+        // The stable sort is not faster for a few sorted runs, and needs as much memory again.
         self.index.records.par_sort_unstable_by_key(Entry::order);
         Ok(())
     }
 
-    /// Where to begin further on, in the order of the file.
+    /// Offsets at which further cores start, in the order of the file.
     fn likely_starts(&self, bytes: &[u8], start: usize) -> Vec<usize> {
-        // In a stream, records say what those after them look like.
+        // In a stream, the layout of a record depends on the records before it.
         if self.attrs_in_stream {
             return Vec::new();
         }
         let length = bytes.len().saturating_sub(start);
-        let parts = (length / LARGE).min(rayon::current_num_threads());
+        let parts = (length / MIN_PART_BYTES).min(rayon::current_num_threads());
         let start_of = |part: usize| {
-            let place = length.checked_div(parts)?.checked_mul(part)?.checked_next_multiple_of(8)?;
-            likely_start(bytes, start.checked_add(place)?)
+            let offset = length.checked_div(parts)?.checked_mul(part)?.checked_next_multiple_of(8)?;
+            likely_start(bytes, start.checked_add(offset)?)
         };
         (1..parts).filter_map(start_of).collect()
     }
 
-    /// Takes in records from the start of `range` to its end, or behind it. Tells where it has come to: to the end of `bytes`
-    /// if there is nothing more to be read.
+    /// Reads records from the start of `range` until a record ends at or after the end of `range`. Returns that offset,
+    /// or the end of `bytes` if no more records can be read.
     fn advance(
         &mut self,
         bytes: &[u8],
         range: Range<usize>,
         cut_is_end: bool,
-        passed: &dyn Fn(Range<usize>),
+        release: &dyn Fn(Range<usize>),
     ) -> Result<usize, Error> {
         let mut at = range.start;
         while at < range.end {
-            at = self.index.walk(&self.layout, bytes, at..range.end, passed);
+            at = self.index.walk(&self.layout, bytes, at..range.end, release);
             if at >= range.end {
                 break;
             }
-            let next = match Frame::at(bytes, at) {
-                Ok(frame) => self.perf_record(&frame, bytes)?,
+            let next = match RawRecord::parse(bytes, at) {
+                Ok(raw) => self.read_perf_record(&raw, bytes)?,
                 Err(reason) => Err(reason),
             };
             match next {
                 Ok(next) => at = next,
                 Err(reason) => {
-                    if !(cut_is_end && reason == NoFrame::Cut) {
-                        self.damage = Some(Damage { what: "a record", offset: at });
+                    if !(cut_is_end && reason == NoRecord::Cut) {
+                        self.damage = Some(DamageAt { what: "a record", offset: at });
                     }
                     return Ok(bytes.len());
                 }
@@ -146,51 +147,49 @@ impl Scan {
         Ok(at)
     }
 
-    /// Takes in a record of perf's own and tells where the next one starts.
-    fn perf_record(&mut self, frame: &Frame<'_>, bytes: &[u8]) -> Result<Result<usize, NoFrame>, Error> {
-        let understood = match frame.kind {
+    /// Reads a record that perf itself wrote. Returns the offset of the next record.
+    fn read_perf_record(&mut self, raw: &RawRecord<'_>, bytes: &[u8]) -> Result<Result<usize, NoRecord>, Error> {
+        let content = match raw.kind {
             record_type::COMPRESSED | record_type::COMPRESSED2 => {
                 return Err(Error::Unsupported(Unsupported::Compressed));
             }
             record_type::AUXTRACE => {
-                let payload = Cursor::new(frame.body).u64();
-                return Ok(end_of_payload(frame, payload, bytes));
+                let payload = Cursor::new(raw.body).u64();
+                return Ok(end_of_payload(raw, payload, bytes));
             }
             record_type::HEADER_TRACING_DATA => {
-                let payload = Cursor::new(frame.body).u32().map(u64::from);
-                return Ok(end_of_payload(frame, payload, bytes));
+                let payload = Cursor::new(raw.body).u32().map(u64::from);
+                return Ok(end_of_payload(raw, payload, bytes));
             }
-            record_type::HEADER_ATTR if self.attrs_in_stream => match event(frame.body) {
+            record_type::HEADER_ATTR if self.attrs_in_stream => match parse_event(raw.body) {
                 Some(event) => self.layout.push(event).map(Some).map_err(Error::Unsupported)?,
                 None => None,
             },
-            record_type::HEADER_FEATURE => self.feature(frame.body),
+            record_type::HEADER_FEATURE => self.read_feature_record(raw.body),
             record_type::HEADER_BUILD_ID => {
-                feature::build_id(frame.misc, frame.body).map(|id| self.features.build_ids.push(id))
+                feature::parse_build_id(raw.misc, raw.body).map(|id| self.features.build_ids.push(id))
             }
-            record_type::EVENT_UPDATE => self.event_update(frame.body),
+            record_type::EVENT_UPDATE => self.read_event_update(raw.body),
             _ => Some(()),
         };
-        Ok(understood.map(|()| frame.end).ok_or(NoFrame::Bad))
+        Ok(content.map(|()| raw.end).ok_or(NoRecord::Bad))
     }
 
-    fn feature(&mut self, body: &[u8]) -> Option<()> {
+    fn read_feature_record(&mut self, body: &[u8]) -> Option<()> {
         let mut cursor = Cursor::new(body);
-        // A number outside the bitmap marks the end of the features and holds nothing.
+        // A number outside the bitmap marks the end of the features and has no content.
         if let Ok(bit) = u32::try_from(cursor.u64()?) {
             self.read_feature(bit, cursor.rest());
         }
         Some(())
     }
 
-    /// Reads a feature section. A damaged one costs that feature, not the file.
+    /// Reads a feature section. If it is damaged, only this feature is missing.
     pub(super) fn read_feature(&mut self, bit: u32, bytes: &[u8]) {
-        if self.features.read(bit, bytes, &mut self.event_names).is_none() {
-            self.unread_features.push(bit);
-        }
+        let _ = self.features.read(bit, bytes, &mut self.event_names);
     }
 
-    fn event_update(&mut self, body: &[u8]) -> Option<()> {
+    fn read_event_update(&mut self, body: &[u8]) -> Option<()> {
         let mut cursor = Cursor::new(body);
         let (kind, id) = (cursor.u64()?, cursor.u64()?);
         if kind == UPDATE_NAME
@@ -203,22 +202,22 @@ impl Scan {
     }
 }
 
-/// Where the record after one stands that is followed by `payload` bytes.
-fn end_of_payload(frame: &Frame<'_>, payload: Option<u64>, bytes: &[u8]) -> Result<usize, NoFrame> {
-    let payload = payload.ok_or(NoFrame::Bad)?;
-    let end = usize::try_from(payload).ok().and_then(|payload| frame.end.checked_add(payload));
-    end.filter(|end| *end <= bytes.len()).ok_or(NoFrame::Cut)
+/// The offset of the record after `raw` and the `payload` bytes that follow it.
+fn end_of_payload(raw: &RawRecord<'_>, payload: Option<u64>, bytes: &[u8]) -> Result<usize, NoRecord> {
+    let payload = payload.ok_or(NoRecord::Bad)?;
+    let end = usize::try_from(payload).ok().and_then(|payload| raw.end.checked_add(payload));
+    end.filter(|end| *end <= bytes.len()).ok_or(NoRecord::Cut)
 }
 
-/// The body of a `HEADER_ATTR` record: an attribute, and ids up to the end.
-fn event(body: &[u8]) -> Option<Event> {
+/// Reads the body of a `HEADER_ATTR` record: an attribute, then ids up to the end.
+fn parse_event(body: &[u8]) -> Option<Event> {
     let (attr, size) = Attr::decode(body)?;
-    let ids = ids(body.get(size..)?);
+    let ids = parse_ids(body.get(size..)?);
     Some(Event { name: String::new(), attr, ids })
 }
 
-/// Ids, 8 bytes each.
-pub(super) fn ids(bytes: &[u8]) -> Vec<u64> {
+/// Reads event ids of 8 bytes each.
+pub(super) fn parse_ids(bytes: &[u8]) -> Vec<u64> {
     bytes.chunks_exact(8).filter_map(|word| Cursor::new(word).u64()).collect()
 }
 
@@ -226,7 +225,7 @@ pub(super) fn ids(bytes: &[u8]) -> Vec<u64> {
 mod tests {
     #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
-    use super::{Layout, Scan, record_type};
+    use super::{RecordLayout, Scan, record_type};
     use crate::perfdata::index::Entry;
     use crate::perfdata::tests::{native_event, native_sample};
 
@@ -235,7 +234,7 @@ mod tests {
         [&kind.to_le_bytes()[..], &[0, 0], &size.to_le_bytes(), body].concat()
     }
 
-    /// Records of all kinds: out of order, without a time, perf's own, and what looks like records and is none.
+    /// Records of all kinds: out of order, without a time, of perf itself, and payload that looks like records.
     fn records() -> Vec<u8> {
         let sample = |time| record(record_type::SAMPLE, &native_sample(1, time, 0, &[0x40_1000, 0x40_2000]));
         let mut bytes = Vec::new();
@@ -255,19 +254,19 @@ mod tests {
         bytes
     }
 
-    fn scanned(bytes: &[u8], further: &[usize]) -> (Vec<Entry>, Vec<usize>, Option<usize>) {
-        let mut scan = Scan::new(Layout::new(vec![native_event("cycles", 0, &[1])]).expect("a layout"));
-        scan.run_from(bytes, 0, further, false, &|_| ()).expect("records");
+    fn scanned(bytes: &[u8], further_starts: &[usize]) -> (Vec<Entry>, Vec<usize>, Option<usize>) {
+        let mut scan = Scan::new(RecordLayout::new(vec![native_event("cycles", 0, &[1])]).expect("a layout"));
+        scan.run_from(bytes, 0, further_starts, false, &|_| ()).expect("records");
         (scan.index.records, scan.index.maps, scan.damage.map(|damage| damage.offset))
     }
 
     #[test]
-    fn further_starts_change_nothing_right_or_wrong() {
+    fn right_and_wrong_further_starts_give_the_same_index() {
         let mut bytes = records();
         for damaged in [false, true] {
             if damaged {
-                let size_of_one = bytes.len() / 2 / 8 * 8 + 6;
-                bytes[size_of_one..size_of_one + 2].fill(0);
+                let size_field = bytes.len() / 2 / 8 * 8 + 6;
+                bytes[size_field..size_field + 2].fill(0);
             }
             let expected = scanned(&bytes, &[]);
             assert!(expected.0.len() > 10 && expected.1.len() > 1, "{} records", expected.0.len());

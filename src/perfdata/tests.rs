@@ -1,4 +1,8 @@
-//! What the writer writes, read back; and what remains of it when the disk is full or the recorder is killed.
+//! Round trips from writer to reader, also with a full disk and a killed recorder.
+
+mod hostile;
+mod perf;
+mod reader;
 
 use std::cell::RefCell;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -7,7 +11,7 @@ use std::rc::Rc;
 use super::abi::{context, flag, misc, record_type, sample_type as st};
 use super::*;
 
-/// The sample type of the native sampler.
+/// The sample type of goflame's own sampler.
 pub(super) const NATIVE: u64 = st::IDENTIFIER
     | st::IP
     | st::TID
@@ -47,7 +51,7 @@ pub(super) fn native_event(name: &str, config: u64, ids: &[u64]) -> Event {
     }
 }
 
-/// The body of a sample of the native shape.
+/// The body of a sample as goflame's own sampler records it.
 pub(super) fn native_sample(id: u64, time: u64, cpu: u32, chain: &[u64]) -> Vec<u8> {
     let mut body = Vec::new();
     for word in [id, 0x40_1000, 0x2b_0000_002a, time, u64::from(cpu), 1_001_001, chain.len() as u64] {
@@ -80,7 +84,7 @@ pub(super) fn features() -> Features {
     }
 }
 
-/// A disk with room for so many bytes, whose bytes outlive the writer.
+/// A disk with room for `room` bytes. Its content outlives the writer.
 #[derive(Debug, Clone)]
 pub(super) struct Disk {
     file: Rc<RefCell<io::Cursor<Vec<u8>>>>,
@@ -118,7 +122,7 @@ impl Seek for Disk {
     }
 }
 
-/// Everything that the native sampler writes, two events on two CPUs; not finished.
+/// A writer with every kind of record that goflame's own sampler writes, of two events on two CPUs; not finished.
 pub(super) fn native_writer(disk: &Disk) -> Writer<Disk> {
     let events = [native_event("cpu-clock", 0, &[11, 12]), native_event("page-faults", 2, &[21])];
     let mut writer = Writer::create(disk.clone(), &events).unwrap();
@@ -139,10 +143,10 @@ pub(super) fn native_writer(disk: &Disk) -> Writer<Disk> {
     let inode = Some(Inode { major: 8, minor: 1, inode: 77, generation: 3 });
     let with_inode = Mmap { start: 0x5000_0000, len: 0x1000, path: b"/lib/x.so", executable: false, inode, ..map };
     writer.mmap(CpuMode::User, &with_inode, &made_up).unwrap();
-    let task = Task { pid: 42, ppid: 42, tid: 43, ptid: 42, time: 900 };
+    let task = TaskEvent { pid: 42, ppid: 42, tid: 43, ptid: 42, time: 900 };
     writer.fork(&task, &SampleId { pid: 42, tid: 42, time: 900, id: 11, stream_id: 0, cpu: 1 }).unwrap();
     let chain = [context::KERNEL, 0xffff_ffff_8100_1000, context::USER, 0x40_1000, 0x40_2000];
-    // CPU 0's ring, then CPU 1's.
+    // The ring buffer of CPU 0, then that of CPU 1.
     for (id, time, cpu) in [(11, 1_000, 0), (11, 3_000, 0), (21, 5_000, 0), (12, 2_000, 1), (12, 4_000, 1)] {
         let body = native_sample(id, time, cpu, &chain);
         writer.record(record_type::SAMPLE, misc::KERNEL, &body).unwrap();
@@ -155,19 +159,18 @@ pub(super) fn native_file() -> Vec<u8> {
     native_writer(&Disk::new(usize::MAX)).finish(&features()).unwrap().bytes()
 }
 
-pub(super) fn read(file: &PerfData<'_>) -> Vec<u64> {
+pub(super) fn times(file: &PerfData<'_>) -> Vec<u64> {
     file.records().map(|record| record.unwrap().time.unwrap()).collect()
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn the_reader_returns_what_the_writer_wrote() {
     let bytes = native_file();
     let file = PerfData::parse(&bytes).unwrap();
     assert!(file.is_complete());
     assert_eq!(file.events(), [native_event("cpu-clock", 0, &[11, 12]), native_event("page-faults", 2, &[21])]);
     assert_eq!(file.features(), &features());
-    assert_eq!(file.unread_features(), [0_u32; 0]);
-    assert_eq!(read(&file), [0, 0, 0, 0, 900, 1_000, 2_000, 3_000, 4_000, 5_000]);
+    assert_eq!(times(&file), [0, 0, 0, 0, 900, 1_000, 2_000, 3_000, 4_000, 5_000]);
 
     let records: Vec<_> = file.records().map(Result::unwrap).collect();
     let RecordKind::Mmap(kernel) = &records[0].kind else { panic!("{:?}", records[0]) };
@@ -181,7 +184,7 @@ fn what_is_written_is_read() {
     let RecordKind::Mmap(map) = &records[3].kind else { panic!("{:?}", records[3]) };
     assert_eq!(map.inode, Some(Inode { major: 8, minor: 1, inode: 77, generation: 3 }));
     assert!(!map.executable);
-    assert_eq!(records[4].kind, RecordKind::Fork(Task { pid: 42, ppid: 42, tid: 43, ptid: 42, time: 900 }));
+    assert_eq!(records[4].kind, RecordKind::Fork(TaskEvent { pid: 42, ppid: 42, tid: 43, ptid: 42, time: 900 }));
     assert_eq!((records[4].time, records[4].cpu), (Some(900), Some(1)));
 
     let RecordKind::Sample(sample) = &records[9].kind else { panic!("{:?}", records[9]) };
@@ -210,14 +213,14 @@ fn a_killed_recording_is_read_up_to_its_last_whole_record() {
         let file = PerfData::parse(&bytes[..bytes.len() - cut]).unwrap();
         assert!(!file.is_complete());
         assert_eq!(file.features(), &Features::default());
-        // The names are in a feature, and features come last: perf's own names stand in.
+        // The names of events are in a feature, and features are written last: perf's default names replace them.
         assert_eq!(file.events()[1].name, "page-faults");
-        assert_eq!(read(&file).len(), if cut == 0 { 11 } else { 10 });
+        assert_eq!(times(&file).len(), if cut == 0 { 11 } else { 10 });
     }
 }
 
 #[test]
-fn a_full_disk_is_told_and_what_fitted_is_readable() {
+fn a_full_disk_is_an_error_and_the_records_that_fitted_are_readable() {
     let disk = Disk::new(100_000);
     let mut writer = Writer::create(disk.clone(), &[native_event("cpu-clock", 0, &[11])]).unwrap();
     let body = native_sample(11, 1_000, 0, &[1, 2, 3]);
@@ -236,7 +239,7 @@ fn a_full_disk_is_told_and_what_fitted_is_readable() {
     let bytes = disk.bytes();
     let file = PerfData::parse(&bytes).unwrap();
     assert!(!file.is_complete());
-    assert_eq!(read(&file).len(), accepted);
+    assert_eq!(times(&file).len(), accepted);
     assert_eq!(accepted, (100_000 - 104 - 8 - 128) / (body.len() + 8));
 }
 
@@ -251,11 +254,11 @@ fn a_disk_that_fills_at_the_end_costs_only_the_features() {
         let bytes = disk.bytes();
         let file = PerfData::parse(&bytes).unwrap();
         assert!(file.is_complete());
-        assert_eq!(read(&file).len(), 10);
+        assert_eq!(times(&file).len(), 10);
     }
 }
 
-/// The same from a real kernel.
+/// The same error, from a real kernel.
 #[test]
 fn dev_full_is_an_error() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -283,5 +286,5 @@ fn a_record_too_long_is_refused_and_the_next_one_is_not() {
     body.resize(65_527, 0);
     writer.record(record_type::SAMPLE, 0, &body).unwrap();
     let bytes = writer.finish(&Features::default()).unwrap().bytes();
-    assert_eq!(read(&PerfData::parse(&bytes).unwrap()), [7]);
+    assert_eq!(times(&PerfData::parse(&bytes).unwrap()), [7]);
 }

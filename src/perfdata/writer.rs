@@ -1,4 +1,4 @@
-//! Writing a file, as a stream of records with flat memory.
+//! Writer of `perf.data` files: streams records to the output, in constant memory.
 
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -6,32 +6,33 @@ use super::abi::{misc, record_type};
 use super::attr::{Attr, Event};
 use super::error::Error;
 use super::feature::{Features, padded};
-use super::layout::Layout;
-use super::record::{CpuMode, Mmap, SampleId, Task};
+use super::layout::RecordLayout;
+use super::record::{CpuMode, Mmap, SampleId, TaskEvent};
 
+/// Bytes of the header.
 const HEADER: u64 = 104;
-/// Attribute and section of its ids.
+/// Bytes of an attribute and the section of its ids.
 const ATTR_ENTRY: u64 = 128;
-/// Records are collected up to here, so that a write is worth its system call.
+/// Number of bytes that are collected before a write, to save system calls.
 const BUFFER: usize = 256 * 1024;
 /// `PROT_READ | PROT_EXEC`, `PROT_READ` and `MAP_PRIVATE` of `mmap(2)`.
 const PROT_READ_EXEC: u32 = 5;
 const PROT_READ: u32 = 1;
 const MAP_PRIVATE: u32 = 2;
 
-/// Writes a `perf.data` file that `perf` opens, too.
+/// Writes a `perf.data` file that `perf` can also open.
 ///
-/// Until [`Writer::finish`] the size of the data section in the header is 0: that is how a reader knows a
-/// recording that was killed. After a failed write every further call fails, and what was written before
-/// remains readable as such a recording.
+/// Until [`Writer::finish`], the size of the data section in the header is 0. That marks a recording that was
+/// killed. After a failed write every further call fails, and the records written before remain readable as such a
+/// recording.
 #[derive(Debug)]
 pub struct Writer<W> {
     out: W,
     events: Vec<Event>,
-    /// Bytes of ids between the header and the attributes.
+    /// Number of bytes of ids between the header and the attributes.
     id_bytes: u64,
     buffer: Vec<u8>,
-    /// Bytes handed to `out`.
+    /// Number of bytes written to `out`.
     flushed: u64,
     failed: Option<io::ErrorKind>,
 }
@@ -39,15 +40,15 @@ pub struct Writer<W> {
 impl<W: Write + Seek> Writer<W> {
     /// Writes the header and the attributes to the start of `out`.
     ///
-    /// Several events must all sample `IDENTIFIER` (or all `ID` at the same place), else
-    /// [`Unsupported::MixedIds`](super::Unsupported::MixedIds).
+    /// If there are several events, all must sample `IDENTIFIER`, or all `ID` at the same offset. Otherwise the error
+    /// is [`Unsupported::MixedIds`](super::Unsupported::MixedIds).
     pub fn create(out: W, events: &[Event]) -> Result<Self, Error> {
-        Layout::new(events.to_vec()).map_err(Error::Unsupported)?;
+        RecordLayout::new(events.to_vec()).map_err(Error::Unsupported)?;
         let ids: Vec<u8> = events.iter().flat_map(|event| &event.ids).flat_map(|id| id.to_le_bytes()).collect();
         let mut writer = Self {
             out,
             events: events.to_vec(),
-            id_bytes: bytes_of(&ids),
+            id_bytes: len_of(&ids),
             buffer: Vec::with_capacity(BUFFER),
             flushed: 0,
             failed: None,
@@ -67,9 +68,9 @@ impl<W: Write + Seek> Writer<W> {
         Ok(writer)
     }
 
-    /// Appends a record. `body` is what follows the 8-byte header, as the kernel's ring holds it.
+    /// Appends a record. `body` holds the bytes after the 8-byte header, as they are in the kernel's ring buffer.
     pub fn record(&mut self, kind: u32, misc: u16, body: &[u8]) -> Result<(), Error> {
-        self.check()?;
+        self.check_not_failed()?;
         let size = body.len().saturating_add(8);
         let short = u16::try_from(size).map_err(|_| Error::RecordTooLarge { kind, size })?;
         self.buffer.extend(kind.to_le_bytes());
@@ -79,23 +80,23 @@ impl<W: Write + Seek> Writer<W> {
         if self.buffer.len() < BUFFER { Ok(()) } else { self.flush() }
     }
 
-    /// Tells readers that no later record is older than those before this call, and hands everything so far
-    /// to the output. To be called whenever all rings have been drained.
+    /// Writes the mark that no later record is older than the records before this call, and flushes. Call it whenever
+    /// all ring buffers have been drained.
     pub fn finished_round(&mut self) -> Result<(), Error> {
         self.record(record_type::FINISHED_ROUND, 0, &[])?;
         self.flush()
     }
 
-    /// The kernel's own text, without which perf has no names for kernel frames. `pgoff` is the address of
-    /// the symbol `_text` (`machine__create_kernel_maps` in `tools/perf/util/machine.c`).
-    pub fn kernel_mmap(&mut self, start: u64, len: u64, pgoff: u64, at: &SampleId) -> Result<(), Error> {
+    /// Appends the mapping of the kernel's text, without which perf cannot name kernel frames. `pgoff` is the address
+    /// of the symbol `_text` (`machine__create_kernel_maps` in `tools/perf/util/machine.c`).
+    pub fn kernel_mmap(&mut self, start: u64, len: u64, pgoff: u64, id: &SampleId) -> Result<(), Error> {
         let path = b"[kernel.kallsyms]_text";
         let map = Mmap { pid: -1, start, len, pgoff, path, executable: true, ..Mmap::default() };
-        self.mmap(CpuMode::Kernel, &map, at)
+        self.mmap(CpuMode::Kernel, &map, id)
     }
 
-    /// A mapping: MMAP2 when it has an inode or a build id, else MMAP.
-    pub fn mmap(&mut self, mode: CpuMode, map: &Mmap<'_>, at: &SampleId) -> Result<(), Error> {
+    /// Appends a mapping: MMAP2 when it has an inode or a build id, else MMAP.
+    pub fn mmap(&mut self, mode: CpuMode, map: &Mmap<'_>, id: &SampleId) -> Result<(), Error> {
         let mut bits = mode.to_misc();
         let mut body = Vec::new();
         body.extend(map.pid.to_le_bytes());
@@ -103,9 +104,9 @@ impl<W: Write + Seek> Writer<W> {
         for word in [map.start, map.len, map.pgoff] {
             body.extend(word.to_le_bytes());
         }
-        let file = if let Some(id) = map.build_id {
+        let file = if let Some(build_id) = map.build_id {
             bits |= misc::MMAP_BUILD_ID;
-            Some(encode_build_id(id))
+            Some(encode_build_id(build_id))
         } else {
             map.inode.map(|inode| {
                 let mut file = inode.major.to_le_bytes().to_vec();
@@ -125,53 +126,55 @@ impl<W: Write + Seek> Writer<W> {
             record_type::MMAP
         };
         body.extend(padded(map.path, 8));
-        self.with_sample_id(kind, bits, body, at)
+        self.record_with_sample_id(kind, bits, body, id)
     }
 
-    /// A thread's name. `exec`: it got it by an exec, which ended its earlier mappings.
-    pub fn comm(&mut self, pid: i32, tid: i32, exec: bool, name: &[u8], at: &SampleId) -> Result<(), Error> {
+    /// Appends the name of a thread. `exec`: the name comes from an exec, which removed the earlier mappings.
+    pub fn comm(&mut self, pid: i32, tid: i32, exec: bool, name: &[u8], id: &SampleId) -> Result<(), Error> {
         let mut body = pid.to_le_bytes().to_vec();
         body.extend(tid.to_le_bytes());
         body.extend(padded(name, 8));
         let bits = CpuMode::User.to_misc() | if exec { misc::COMM_EXEC } else { 0 };
-        self.with_sample_id(record_type::COMM, bits, body, at)
+        self.record_with_sample_id(record_type::COMM, bits, body, id)
     }
 
-    /// A thread's or process' beginning.
-    pub fn fork(&mut self, task: &Task, at: &SampleId) -> Result<(), Error> {
+    /// Appends the start of a thread or process.
+    pub fn fork(&mut self, task: &TaskEvent, id: &SampleId) -> Result<(), Error> {
         let mut body = Vec::new();
-        for id in [task.pid, task.ppid, task.tid, task.ptid] {
-            body.extend(id.to_le_bytes());
+        for number in [task.pid, task.ppid, task.tid, task.ptid] {
+            body.extend(number.to_le_bytes());
         }
         body.extend(task.time.to_le_bytes());
-        self.with_sample_id(record_type::FORK, 0, body, at)
+        self.record_with_sample_id(record_type::FORK, 0, body, id)
     }
 
-    fn with_sample_id(&mut self, kind: u32, misc: u16, mut body: Vec<u8>, at: &SampleId) -> Result<(), Error> {
+    fn record_with_sample_id(&mut self, kind: u32, misc: u16, mut body: Vec<u8>, id: &SampleId) -> Result<(), Error> {
         if let Some(event) = self.events.first() {
-            at.encode(&event.attr, &mut body);
+            id.encode(&event.attr, &mut body);
         }
         self.record(kind, misc, &body)
     }
 
-    /// Size of the file so far, including what is still buffered, in bytes.
+    /// Size of the file so far, in bytes, including buffered bytes.
     pub fn bytes_written(&self) -> u64 {
-        self.flushed.saturating_add(bytes_of(&self.buffer))
+        self.flushed.saturating_add(len_of(&self.buffer))
     }
 
-    /// Hands everything so far to the output.
+    /// Writes all buffered bytes to the output.
     pub fn flush(&mut self) -> Result<(), Error> {
-        self.check()?;
-        let written = self.out.write_all(&self.buffer).and_then(|()| self.out.flush());
-        self.keep(written)?;
+        self.check_not_failed()?;
+        if let Err(error) = self.out.write_all(&self.buffer).and_then(|()| self.out.flush()) {
+            self.failed = Some(error.kind());
+            return Err(Error::Write(error));
+        }
         self.flushed = self.bytes_written();
         self.buffer.clear();
         Ok(())
     }
 
-    /// Ends the recording: the file is complete after this, and `out` is returned, positioned at its end.
+    /// Completes the file. Returns `out`, positioned at its end.
     pub fn finish(mut self, features: &Features) -> Result<W, Error> {
-        // Also makes the data section at least one record long, as a size of 0 would say "killed".
+        // Adds a record, so that the data section is never empty: a size of 0 would mean "killed".
         self.finished_round()?;
         let data_end = self.flushed;
         let sections = features.sections(&self.events);
@@ -181,12 +184,12 @@ impl<W: Write + Seek> Writer<W> {
         for (bit, section) in &sections {
             bits |= 1_u64.checked_shl(*bit).unwrap_or(0);
             head.extend(offset.to_le_bytes());
-            head.extend(bytes_of(section).to_le_bytes());
-            offset = offset.saturating_add(bytes_of(section));
+            head.extend(len_of(section).to_le_bytes());
+            offset = offset.saturating_add(len_of(section));
             tail.extend(section);
         }
         head.extend(tail);
-        // In three steps, so that a full disk or a kill costs the features at worst, never the records.
+        // In three steps, so that a full disk or a kill loses at most the features and never records.
         self.write_at(0, &self.header(data_end, 0))?;
         self.write_at(data_end, &head)?;
         self.write_at(0, &self.header(data_end, bits))?;
@@ -200,7 +203,7 @@ impl<W: Write + Seek> Writer<W> {
         self.out.flush().map_err(Error::Write)
     }
 
-    /// `struct perf_file_header`. `data_end` 0: not finished.
+    /// `struct perf_file_header`. A `data_end` of 0 means that the file is not finished.
     fn header(&self, data_end: u64, feature_bits: u64) -> Vec<u8> {
         let attrs_at = HEADER.saturating_add(self.id_bytes);
         let attrs_size = u64::try_from(self.events.len()).unwrap_or(u64::MAX).saturating_mul(ATTR_ENTRY);
@@ -225,19 +228,12 @@ impl<W: Write + Seek> Writer<W> {
         out
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn check_not_failed(&self) -> Result<(), Error> {
         self.failed.map_or(Ok(()), |kind| Err(Error::Write(kind.into())))
-    }
-
-    fn keep<T>(&mut self, result: io::Result<T>) -> Result<T, Error> {
-        result.map_err(|error| {
-            self.failed = Some(error.kind());
-            Error::Write(error)
-        })
     }
 }
 
-/// The file part of an MMAP2 record with a build id: length, three reserved bytes, 20 bytes of id.
+/// The build id fields of an MMAP2 record: length, three reserved bytes, 20 bytes of build id.
 fn encode_build_id(id: &[u8]) -> Vec<u8> {
     let id = id.get(..20).unwrap_or(id);
     let mut file = vec![u8::try_from(id.len()).unwrap_or(20), 0, 0, 0];
@@ -246,8 +242,8 @@ fn encode_build_id(id: &[u8]) -> Vec<u8> {
     file
 }
 
-fn bytes_of(bytes: &[u8]) -> u64 {
+fn len_of(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
-const _: () = assert!(Attr::ENCODED == 112, "ATTR_ENTRY counts on it");
+const _: () = assert!(Attr::ENCODED_LEN == 112, "ATTR_ENTRY is 112 bytes of attribute and 16 bytes of section");

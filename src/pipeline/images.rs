@@ -44,7 +44,7 @@ impl Image for MappedFile {
         self.as_ref()
     }
 
-    fn forget(&self) {
+    fn release(&self) {
         Self::forget(self, 0..self.as_ref().len());
     }
 }

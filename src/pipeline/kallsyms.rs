@@ -77,7 +77,7 @@ pub(super) fn of_running() -> Result<KernelSymbols, String> {
 /// Reads those that were kept with a recording; an error says why there are none.
 pub(super) fn of_file(path: &Path) -> Result<KernelSymbols, String> {
     let file = fsio::open(path).map_err(|error| error.to_string())?;
-    KernelSymbols::read(BufReader::new(file.take(LARGEST)))
+    KernelSymbols::read(BufReader::new(file.take(LARGEST))).map_err(|error| error.to_string())
 }
 
 /// Cache of kernel symbols in the user's cache directory. Best effort: on any error the kernel is read instead.
@@ -159,7 +159,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("cache/goflame/kernel-symbols");
         let keep = |boot: &str| Some(Keep { path: path.clone(), boot: boot.to_owned() });
-        let read = || Kernel { symbols: KernelSymbols::read(TEXT), keep: keep("boot"), kept: false };
+        let read = || Kernel {
+            symbols: KernelSymbols::read(TEXT).map_err(|error| error.to_string()),
+            keep: keep("boot"),
+            kept: false,
+        };
         let symbols = read().naming(&[MODULE]).expect("symbols");
         assert_eq!(symbols.name(MODULE), Some(("ext4_read", Some("ext4"))));
         assert!(!path.exists());

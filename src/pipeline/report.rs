@@ -243,12 +243,12 @@ pub(super) fn analyse_bytes(
 ) -> Result<(Analysis, f64), Error> {
     let started = Instant::now();
     memory::keep();
-    let passed = |range| recording.forget(range);
-    let options = Options { passed: Some(&passed), ..options };
+    let release = |range| recording.forget(range);
+    let options = Options { release: Some(&release), ..options };
     let analysis = thread::scope(|scope| {
         // The kernel takes its time to write them.
         let kernel = scope.spawn(kernel);
-        let data = PerfData::parse_passing(recording.bytes(), &passed)
+        let data = PerfData::parse_releasing(recording.bytes(), &release)
             .map_err(|source| Error::Unreadable { path: name.into(), source })?;
         let kernel = |addresses: &[u64]| kernel.join().unwrap_or_else(|panic| resume_unwind(panic)).naming(addresses);
         analyse(data, images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })

@@ -52,7 +52,7 @@ pub(super) fn origin(name: &str, file: &str, home: Home<'_>) -> Origin {
     if is_placeholder(name, file) {
         return Origin::Unknown;
     }
-    if is_go(name, file, home.mapping) { Origins::default().of(name) } else { Origin::Native }
+    if is_go(name, file, home.mapping) { Origins::default().origin_of(name) } else { Origin::Native }
 }
 
 fn is_go(name: &str, file: &str, mapping: &str) -> bool {

@@ -1,4 +1,4 @@
-//! `engine = "perf"` sees the truth as goflame's own sampler does.
+//! `engine = "perf"` shows the true shares, like goflame's own sampler.
 
 use crate::harness::{Project, alone, figure};
 use crate::shares::{assert_close, in_summary, truth};
@@ -11,7 +11,7 @@ fn both_engines_show_the_true_shares() {
     let run = |engine| project.run(&[&args[..], &[engine, "--", "-seconds", "2"]].concat());
     let (native, perf) = (run("native"), run("perf"));
     assert_eq!(perf.manifest()["sampler"]["engine"], "perf");
-    // Each against what the program measured in that very run: how long its functions take differs from run to run.
+    // Each run is compared with its own measurements, because the times of the functions differ from run to run.
     for (engine, run) in [("native", &native), ("perf", &perf)] {
         let worst = assert_close(&format!("engine {engine}"), &truth(run), &in_summary(run));
         figure(&format!("engine {engine}: {worst:.2} points off at most"));

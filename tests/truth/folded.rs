@@ -1,7 +1,8 @@
-//! A file of the real `perf record -g`: `goflame report -f folded` against `perf script | inferno-collapse-perf`.
+//! Folded stacks of a recording of `perf record -g`: `goflame report -f folded` compared with
+//! `perf script | inferno-collapse-perf`.
 //!
-//! Programs are built without inlining, since perf does not know Go's inlined calls. The two differ in how they name
-//! things. Each difference is undone by one function below, and counted.
+//! The programs are built without inlining, because perf does not know Go's inlined calls. The two outputs use
+//! different names in some cases. One function below converts each such difference; the conversions are counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,23 +16,23 @@ use crate::script::{self, Sample, cut_at_top_frame, drop_abi0};
 /// Samples by stack: the process first, then root to leaf.
 type Folded = BTreeMap<Vec<String>, u64>;
 
-/// From perf's names to goflame's; a stack without this difference stays as it is.
-type Undo = fn(Vec<String>) -> Vec<String>;
+/// Converts perf's names to goflame's. A stack without the difference does not change.
+type Conversion = fn(Vec<String>) -> Vec<String>;
 
-/// In the order in which they are undone.
-const DIFFERENCES: [(&str, Undo); 3] = [
+/// The differences, in the order in which they are converted.
+const DIFFERENCES: [(&str, Conversion); 3] = [
     ("assembly without .abi0", without_abi0),
     ("type arguments as [...]", with_types_elided),
     ("cut at Go's top frame", ended_at_top_frame),
 ];
 
-/// The symbol table calls functions in assembly `f.abi0`; Go's own table, which goflame reads, calls them `f`.
+/// Removes the suffix of assembly functions: see [`drop_abi0`].
 fn without_abi0(stack: Vec<String>) -> Vec<String> {
     each_frame(stack, |name| drop_abi0(name).to_owned())
 }
 
-/// goflame shows `slices.Sort[...]`, as Go's tracebacks do; perf shows `slices.Sort[go.shape.[]int,go.shape.int]`.
-/// The names of generated functions stay as they are: `type:.eq.[2]string`.
+/// goflame shows `slices.Sort[...]`, like Go's tracebacks; perf shows `slices.Sort[go.shape.[]int,go.shape.int]`.
+/// Names of generated functions do not change: `type:.eq.[2]string`.
 fn with_types_elided(stack: Vec<String>) -> Vec<String> {
     each_frame(stack, |name| {
         let mut depth = 0_usize;
@@ -48,12 +49,12 @@ fn with_types_elided(stack: Vec<String>) -> Vec<String> {
                 }
             }
         }
-        // `[kernel.kallsyms]` and its like stand for a whole name.
+        // A name in brackets is a placeholder for a missing name: `[kernel.kallsyms]`.
         if name.starts_with('[') || name.starts_with("type:") { name.to_owned() } else { short }
     })
 }
 
-/// goflame ends a stack at Go's top frame (a signal handler's, say); perf goes on to what stands above it.
+/// goflame ends a stack at Go's top frame (for example that of a signal handler); perf continues with the frames above.
 fn ended_at_top_frame(mut stack: Vec<String>) -> Vec<String> {
     let process = stack.remove(0);
     stack.reverse();
@@ -63,25 +64,26 @@ fn ended_at_top_frame(mut stack: Vec<String>) -> Vec<String> {
     stack
 }
 
-/// goflame leaves out what the compiler made to call a function, as Go's own tracebacks do.
+/// goflame leaves out wrappers that the compiler generates, like Go's own tracebacks.
 fn without_wrappers(stack: Vec<String>, wrappers: &BTreeSet<String>) -> Vec<String> {
     let last = stack.len() - 1;
     let kept = stack.into_iter().enumerate().filter(|(at, name)| *at == 0 || *at == last || !wrappers.contains(name));
     kept.map(|(_, name)| name).collect()
 }
 
-/// Whether perf names a caller in it by the function that comes after it. Folded stacks have no addresses to tell.
+/// Whether perf shows a caller of the sample as the next function (see [`Sample::call_is_last`]). Folded stacks have no
+/// addresses from which that could be seen.
 fn has_a_call_at_the_end(sample: &Sample) -> bool {
     (0..sample.frames.len()).any(|at| sample.call_is_last(at))
 }
 
-/// perf counts what the samples stand for (their periods, all equal for a clock); goflame counts samples.
-fn samples_not_periods(weight: u64, period: u64) -> u64 {
+/// The number of samples: inferno adds up periods, which are all equal for a clock; goflame counts samples.
+fn sample_count(weight: u64, period: u64) -> u64 {
     assert_eq!(weight % period, 0, "cpu-clock has one period");
     weight / period
 }
 
-/// Renames every frame, and not the process in front of them.
+/// Renames every frame, but not the process before them.
 fn each_frame(mut stack: Vec<String>, rename: impl Fn(&str) -> String) -> Vec<String> {
     for frame in stack.iter_mut().skip(1) {
         *frame = rename(frame);
@@ -97,7 +99,7 @@ fn parse(folded: &str) -> Folded {
     folded.lines().map(line).collect()
 }
 
-/// What `perf script -i FILE --no-inline | inferno-collapse-perf` prints.
+/// The output of `perf script -i FILE --no-inline | inferno-collapse-perf`.
 fn collapse(file: &Path) -> String {
     let script = succeeded(tool("perf").args(["script", "--no-inline", "-i"]).arg(file));
     let mut folded = Vec::new();
@@ -105,7 +107,7 @@ fn collapse(file: &Path) -> String {
     String::from_utf8(folded).unwrap()
 }
 
-fn compare(what: &str, project: &Project, file: &Path, program: &Path) {
+fn compare(title: &str, project: &Project, file: &Path, program: &Path) {
     let own = parse(&project.report(file, "folded"));
     let wrappers = script::wrappers(program);
     let theirs = parse(&collapse(file)).into_iter().map(|(stack, weight)| (without_wrappers(stack, &wrappers), weight));
@@ -117,11 +119,11 @@ fn compare(what: &str, project: &Project, file: &Path, program: &Path) {
     let mut needed = DIFFERENCES.map(|_| 0_u64);
     let mut normalised = Folded::new();
     for (mut stack, weight) in theirs {
-        let count = samples_not_periods(weight, period);
-        for ((_, undo), needed) in DIFFERENCES.iter().zip(&mut needed) {
-            let undone = undo(stack.clone());
-            *needed += if undone == stack { 0 } else { count };
-            stack = undone;
+        let count = sample_count(weight, period);
+        for ((_, convert), needed) in DIFFERENCES.iter().zip(&mut needed) {
+            let converted = convert(stack.clone());
+            *needed += if converted == stack { 0 } else { count };
+            stack = converted;
         }
         *normalised.entry(stack).or_default() += count;
     }
@@ -138,7 +140,7 @@ fn compare(what: &str, project: &Project, file: &Path, program: &Path) {
     let differing: u64 = perf_only.iter().map(|(_, count)| count).sum();
     let calls_at_the_end = script::read(file).iter().filter(|sample| has_a_call_at_the_end(sample)).count() as u64;
     figure(&format!(
-        "folded {what}: {total} samples, {differing} differ, {calls_at_the_end} with a call at the end ({})",
+        "folded {title}: {total} samples, {differing} differ, {calls_at_the_end} with a call at the end ({})",
         counts.join(", ")
     ));
     assert!(
@@ -159,11 +161,11 @@ fn check(example: &str, build: &[&str], args: &[&str]) {
 }
 
 #[test]
-fn folded_stacks_of_a_perf_recording_are_those_of_inferno() {
+fn folded_stacks_of_a_perf_recording_equal_those_of_inferno() {
     check("gcpressure", &["-gcflags=all=-l"], &["-duration", "2s", "-workers", "4"]);
 }
 
 #[test]
-fn folded_stacks_with_generics_and_closures_are_those_of_inferno() {
+fn folded_stacks_with_generics_and_closures_equal_those_of_inferno() {
     check("generics", &["-gcflags=all=-N -l"], &["-duration", "1s"]);
 }

@@ -1,4 +1,4 @@
-//! Projects in temporary directories, goflame runs in them, and the tools that are asked for a second opinion.
+//! Projects in temporary directories, goflame runs in them, and the tools whose output is compared.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,25 +9,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The tests of this binary run one after the other: each of them measures CPU time.
+/// Lock that makes the tests of this binary run one after the other, because each of them measures CPU time.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Prints what a test measured.
-#[expect(clippy::print_stderr, reason = "figures are for people; the test harness keeps them unless asked")]
+/// Prints a measurement of a test.
+#[expect(clippy::print_stderr, reason = "figures are for people; the test harness hides them by default")]
 pub(crate) fn figure(text: &str) {
     eprintln!("figure: {text}");
 }
 
-/// A project that goflame is run in.
+/// A goflame project in a temporary directory.
 pub(crate) struct Project {
     dir: TempDir,
 }
 
 impl Project {
-    /// A copy of a directory of this repository, without what goflame may have left there.
+    /// A copy of the files in a directory of this repository, without goflame's own directory.
     pub(crate) fn copy_of(directory: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
@@ -40,8 +40,8 @@ impl Project {
         Self { dir }
     }
 
-    /// One of the programs in tests/workloads.
-    pub(crate) fn of_workload(name: &str, settings: &str) -> Self {
+    /// A copy of a program in tests/workloads.
+    pub(crate) fn from_workload(name: &str, settings: &str) -> Self {
         let project = Self::copy_of(&format!("tests/workloads/{name}"));
         let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workloads/go.mod");
         fs::copy(module, project.path("go.mod")).unwrap();
@@ -49,14 +49,14 @@ impl Project {
         project
     }
 
-    /// A directory with these settings and nothing else.
-    pub(crate) fn with(settings: &str) -> Self {
+    /// A directory that contains only these settings.
+    pub(crate) fn from_settings(settings: &str) -> Self {
         let project = Self { dir: tempfile::tempdir().unwrap() };
         project.write("goflame.toml", settings);
         project
     }
 
-    /// A file of the project.
+    /// The path of a file of the project.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -65,7 +65,7 @@ impl Project {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// A goflame command here.
+    /// A goflame command in the project.
     pub(crate) fn goflame(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_goflame"));
         command.current_dir(self.dir.path());
@@ -76,7 +76,7 @@ impl Project {
     pub(crate) fn run(&self, args: &[&str]) -> Run {
         let mut command = self.goflame();
         command.args(["run", "--json"]).args(args);
-        Run::of(&succeeded(&mut command))
+        Run::from_output(&succeeded(&mut command))
     }
 
     /// `goflame report FILE -f FORMAT`.
@@ -84,7 +84,7 @@ impl Project {
         text(self.goflame().arg("report").arg(file).args(["-f", format]))
     }
 
-    /// Builds the project by hand, without goflame.
+    /// Builds the project with `go build`, without goflame.
     pub(crate) fn go_build(&self, name: &str, args: &[&str]) -> PathBuf {
         let binary = self.path(name);
         text(tool("go").args(["build", "-o"]).arg(&binary).args(args).arg(".").current_dir(self.dir.path()));
@@ -103,15 +103,15 @@ impl Project {
 
 /// An archived run.
 pub(crate) struct Run {
-    /// Its directory.
+    /// Directory of the run.
     pub(crate) dir: PathBuf,
-    /// What goflame said to people.
+    /// Standard error of goflame.
     pub(crate) stderr: String,
 }
 
 impl Run {
-    /// From what `goflame run --json` printed.
-    pub(crate) fn of(output: &Output) -> Self {
+    /// Reads the output of `goflame run --json`.
+    pub(crate) fn from_output(output: &Output) -> Self {
         let json: Value = serde_json::from_slice(&output.stdout).unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         Self { dir: json["dir"].as_str().unwrap().into(), stderr }
@@ -121,7 +121,7 @@ impl Run {
         self.dir.join(name)
     }
 
-    /// What the workload wrote to its standard output.
+    /// Standard output of the workload.
     pub(crate) fn stdout_log(&self) -> String {
         fs::read_to_string(self.file("stdout.log")).unwrap()
     }
@@ -134,21 +134,21 @@ impl Run {
         serde_json::from_slice(&fs::read(self.file("manifest.json")).unwrap()).unwrap()
     }
 
-    /// A figure of the quality verdict; 0 where it is none.
+    /// A figure of the quality verdict.
     pub(crate) fn quality(&self, name: &str) -> u64 {
         self.summary()["quality"]["figures"][name].as_u64().unwrap()
     }
 }
 
-/// The path of a tool that a test cannot do without.
+/// The path of a tool that a test needs.
 pub(crate) fn which(name: &str) -> PathBuf {
     which::which(name).unwrap_or_else(|_| panic!("this test needs {name}: `make test` installs it"))
 }
 
-/// Such a tool.
+/// A command of a tool that a test needs.
 pub(crate) fn tool(name: &str) -> Command {
     let mut command = Command::new(which(name));
-    // What tools print must not depend on who runs the tests.
+    // The output must not depend on the user's locale.
     command.env("LC_ALL", "C");
     command
 }

@@ -1,4 +1,4 @@
-//! `goflame report` of profiles that Go's runtime wrote, against `go tool pprof` of the same files.
+//! `goflame report` of profiles that Go's runtime wrote, compared with `go tool pprof` of the same files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,9 +13,9 @@ use serde_json::Value;
 use crate::harness::{Project, alone, figure, text, tool};
 use crate::pprof::top_of;
 
-/// A project, and the profiles that tests/workloads/profiles wrote into it.
+/// A project with the profiles that tests/workloads/profiles writes.
 fn profiles() -> Project {
-    let project = Project::of_workload("profiles", "");
+    let project = Project::from_workload("profiles", "");
     let binary = project.go_build("profiles", &[]);
     text(std::process::Command::new(binary).arg(project.path("")));
     project
@@ -27,7 +27,7 @@ fn summary(project: &Project, file: &Path, flags: &[&str]) -> Value {
     serde_json::from_str(&printed).unwrap()
 }
 
-/// Every function that goflame lists has the figures of `go tool pprof -top`, and there are as many of them.
+/// goflame and `go tool pprof -top` list the same functions with the same figures.
 #[track_caller]
 fn compare(project: &Project, name: &str, sample_type: &str, unit: &str) {
     let file = project.path(name);
@@ -35,7 +35,7 @@ fn compare(project: &Project, name: &str, sample_type: &str, unit: &str) {
     for row in top_of(&file, &[&format!("-sample_index={sample_type}"), &format!("-unit={unit}")]) {
         seen.insert(row.name, (row.flat, row.cumulative));
     }
-    // pprof lists functions that no value passes through, too.
+    // pprof also lists functions with a cumulative weight of 0.
     seen.retain(|_, (_, cumulative)| *cumulative > 0);
     let summary = summary(project, &file, &["--sample-type", sample_type]);
     let total: u64 = seen.values().map(|(flat, _)| flat).sum();
@@ -47,7 +47,7 @@ fn compare(project: &Project, name: &str, sample_type: &str, unit: &str) {
         let function = function["name"].as_str().unwrap();
         assert_eq!(seen.get(function), Some(&own), "{name}: self and cumulative {sample_type} of {function}");
     }
-    // A summary lists the hottest; the table is of all.
+    // The summary lists only the hottest functions; the table has all.
     let profile = pprof::read(&fs::read(file).unwrap(), Some(sample_type)).unwrap().profile;
     let view = View::new(profile, By::Process);
     let (profile, rows) = (view.profile(), &view.top().functions);
@@ -59,7 +59,7 @@ fn compare(project: &Project, name: &str, sample_type: &str, unit: &str) {
 }
 
 #[test]
-fn every_figure_is_that_of_go_tool_pprof() {
+fn all_figures_equal_those_of_go_tool_pprof() {
     let _alone = alone();
     let project = profiles();
     for (name, sample_type, unit) in [
@@ -79,7 +79,7 @@ fn every_figure_is_that_of_go_tool_pprof() {
 }
 
 #[test]
-fn what_is_shown_by_itself_is_what_go_tool_pprof_shows() {
+fn the_default_sample_type_is_that_of_go_tool_pprof() {
     let _alone = alone();
     let project = profiles();
     for name in ["cpu", "heap", "allocs", "mutex", "block", "goroutine"] {
@@ -90,8 +90,8 @@ fn what_is_shown_by_itself_is_what_go_tool_pprof_shows() {
     }
 }
 
-/// The stacks that `go tool pprof -traces` prints, leaf first, with ` (inline)` behind what is inlined, and their values in
-/// nanoseconds. Labels are left out.
+/// The stacks that `go tool pprof -traces` prints, leaf first, and their values in nanoseconds. Inlined calls end with
+/// ` (inline)`. Labels are left out.
 fn traces(profile: &Path) -> BTreeMap<Vec<String>, u64> {
     let flags = ["tool", "pprof", "-traces", "-unit=nanoseconds", "-symbolize=none"];
     let printed = text(tool("go").args(flags).arg(profile));
@@ -124,13 +124,13 @@ fn every_stack_with_its_inlined_calls_is_kept() {
     let inlined = theirs.keys().flatten().filter(|frame| frame.ends_with(" (inline)")).count();
     assert!(theirs.len() > 5 && inlined > 5, "{theirs:#?}");
 
-    // Written again, the same.
+    // A copy that goflame writes has the same stacks.
     let again = project.path("again.pb.gz");
     text(project.goflame().arg("report").arg(&file).args(["-f", "pprof", "-o"]).arg(&again));
     assert_eq!(traces(&again), theirs);
     figure(&format!("imported: {} stacks with {inlined} inlined calls, all equal", theirs.len()));
 
-    // Folded: the same names, from the root, in samples of 10 ms.
+    // Folded stacks have the same names, root first, and count samples of 10 ms.
     let mut folded = BTreeMap::new();
     for (stack, value) in theirs {
         let mut frames = vec!["profiles".to_owned()];
@@ -150,7 +150,7 @@ fn every_stack_with_its_inlined_calls_is_kept() {
 }
 
 #[test]
-fn packed_or_not_a_profile_is_the_same() {
+fn a_profile_is_read_with_and_without_gzip() {
     let _alone = alone();
     let project = profiles();
     let packed = project.path("heap.pb.gz");
@@ -161,13 +161,13 @@ fn packed_or_not_a_profile_is_the_same() {
     assert_eq!(project.report(&raw, "folded"), project.report(&packed, "folded"));
 }
 
-/// The comments in a profile, a line each.
+/// The comments in a profile, one per line.
 fn comments(profile: &Path) -> Vec<String> {
     text(tool("go").args(["tool", "pprof", "-comments"]).arg(profile)).lines().map(str::to_owned).collect()
 }
 
 #[test]
-fn what_goflame_wrote_comes_out_as_it_went_in() {
+fn a_profile_of_goflame_is_byte_identical_when_it_is_written_again() {
     let _alone = alone();
     let write_again = |file: PathBuf| {
         let bytes = fs::read(&file).unwrap();
@@ -186,7 +186,8 @@ fn what_goflame_wrote_comes_out_as_it_went_in() {
         figure(&format!("imported {example}: {size} bytes written again, all equal"));
         assert!(read.notes.is_empty(), "{:?}", read.notes);
 
-        // What Go wrote loses a little the first time (the period of what was not sampled, comments), and then nothing.
+        // A profile of Go loses details when goflame first writes it (comments, the period of another sample type), but
+        // none when goflame writes it again.
         let folded = |file: &Path| project.report(file, "folded");
         assert_eq!(folded(&run.file("profile.pb.gz")), fs::read_to_string(run.file("profile.folded")).unwrap());
     }

@@ -1,7 +1,7 @@
-//! Profiles held against the truth: against what a program measured of itself, and against what perf, `go tool
-//! pprof`, `go tool addr2line` and inferno say of the same files.
+//! Compares profiles with the truth: with measurements that a program made of itself, and with the output of perf,
+//! `go tool pprof`, `go tool addr2line` and inferno for the same files.
 //!
-//! Real programs are built and sampled here, one at a time, because they are measured. `cargo test --test truth --
+//! The tests build and sample real programs, one at a time, because they measure CPU time. `cargo test --test truth --
 //! --nocapture` prints the figures.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,5 +1,5 @@
-//! Programs that nobody wrote for this: gofmt and the Go compiler, built from the toolchain's own source. Each sampled
-//! address has the name and the line that Go's own tools give it.
+//! Names in programs that were not written for tests: gofmt and the Go compiler, built from the toolchain's source.
+//! Each sampled address must have the same name and line as in Go's own tools.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,8 +11,8 @@ use crate::harness::{Project, Run, alone, figure, percent, text, tool};
 use crate::raw::{Location, Raw};
 use crate::script::wrappers;
 
-/// Function and `file:line` as `go tool addr2line` prints them: the function that the code was compiled into, and the
-/// line that it came from, which for inlined code is a line of another function.
+/// Function and `file:line` of addresses, from `go tool addr2line`. The function is the outermost one. For inlined
+/// code, the line belongs to the inlined function.
 fn addr2line(binary: &Path, addresses: &[u64]) -> Vec<(String, String)> {
     let mut input = String::new();
     for address in addresses {
@@ -29,18 +29,18 @@ fn addr2line(binary: &Path, addresses: &[u64]) -> Vec<(String, String)> {
     let printed = String::from_utf8(output.stdout).unwrap();
     let mut lines = printed.lines().map(str::to_owned);
     let mut found = Vec::new();
-    while let (Some(function), Some(place)) = (lines.next(), lines.next()) {
-        found.push((function, place));
+    while let (Some(function), Some(line)) = (lines.next(), lines.next()) {
+        found.push((function, line));
     }
     assert_eq!(found.len(), addresses.len());
     found
 }
 
-/// `go tool nm -n`: functions by address.
+/// Functions by address, from `go tool nm -n`.
 fn nm(binary: &Path) -> BTreeMap<u64, Vec<String>> {
     let mut symbols: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for line in text(tool("go").args(["tool", "nm", "-n"]).arg(binary)).lines() {
-        // `  401000 T internal/abi.Kind.String`; what is undefined has no address.
+        // `  401000 T internal/abi.Kind.String`; undefined symbols have no address.
         let mut fields = line.trim_start().splitn(3, ' ');
         let (address, kind, name) = (fields.next().unwrap(), fields.next().unwrap(), fields.next().unwrap());
         if let ("T" | "t", Ok(address)) = (kind, u64::from_str_radix(address, 16)) {
@@ -67,22 +67,22 @@ fn check(name: &str, project: &Project, args: &[&str]) {
     let symbols = nm(&binary);
     let wrappers = wrappers(&binary);
     let (mut lines, mut left_out) = (0, 0);
-    for (location, (function, place)) in sampled.iter().zip(addr2line(&binary, &addresses)) {
+    for (location, (function, line)) in sampled.iter().zip(addr2line(&binary, &addresses)) {
         let address = location.address;
         let (_, candidates) = symbols.range(..=address).next_back().unwrap();
-        // goflame leaves out what the compiler made to call a function, even where that function is inlined in it.
+        // goflame leaves out wrappers, also if the wrapped function is inlined into the wrapper.
         if wrappers.contains(&function) && location.name != function {
             left_out += 1;
         } else {
             assert_eq!(location.name, function, "go tool addr2line on {address:#x}");
             assert!(candidates.contains(&location.name), "{address:#x}: {} and not {candidates:?}", location.name);
         }
-        // addr2line names the physical function, and the line of what is inlined there.
+        // addr2line prints the line of the innermost inlined call.
         let own = format!("{} {}:{}", location.name, location.file, location.line);
         let innermost = location.inlined.first().unwrap_or(&own);
         if location.line > 0 {
             lines += 1;
-            assert!(innermost.ends_with(&format!(" {place}")), "{address:#x}: {innermost} and not {place}");
+            assert!(innermost.ends_with(&format!(" {line}")), "{address:#x}: {innermost} and not {line}");
         }
     }
     figure(&format!(
@@ -98,7 +98,7 @@ fn binary(run: &Run) -> PathBuf {
     run.file(run.manifest()["build"]["file"].as_str().unwrap())
 }
 
-/// Where it lay when it ran.
+/// The path of the program when it ran.
 fn built(run: &Run) -> PathBuf {
     run.manifest()["build"]["path"].as_str().unwrap().into()
 }
@@ -106,11 +106,11 @@ fn built(run: &Run) -> PathBuf {
 #[test]
 fn gofmt_has_the_names_of_addr2line() {
     let _alone = alone();
-    let project = Project::with("[app]\npackage = 'cmd/gofmt'\n");
+    let project = Project::from_settings("[app]\npackage = 'cmd/gofmt'\n");
     let root = text(tool("go").args(["env", "GOROOT"]));
     let source = Path::new(root.trim()).join("src");
     let source = |package: &str| source.join(package).display().to_string();
-    // Files that are not formatted would be listed; what matters is that they are all parsed and printed.
+    // -l only lists files that are not formatted, but gofmt must parse and print all files for it.
     check("gofmt", &project, &["-l", &source("net"), &source("go"), &source("runtime"), &source("crypto")]);
 }
 
@@ -149,7 +149,7 @@ func (t *T{i}) Sum(n int) (s int) {{
 #[test]
 fn the_go_compiler_has_the_names_of_addr2line() {
     let _alone = alone();
-    let project = Project::with("[app]\npackage = 'cmd/compile'\n");
+    let project = Project::from_settings("[app]\npackage = 'cmd/compile'\n");
     project.write("large.go", &large_package());
     check("compile", &project, &["-p", "large", "-complete", "-o", "/dev/null", "large.go"]);
 }

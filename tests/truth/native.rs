@@ -1,14 +1,15 @@
-//! Stacks of C code in a Go program, compiled as C compilers do unless told otherwise, against the calls that
-//! tests/workloads/cstacks is made of; and by frame pointers alone, as `perf record -g` has them.
+//! Stacks of C code in a Go program, compiled with the default flags of C compilers, compared with the known calls of
+//! tests/workloads/cstacks. Also measures the stacks that frame pointers alone give, as in `perf record -g`.
 
 use std::ffi::OsStr;
 
 use crate::harness::{Project, alone, figure, percent, text};
 
-/// Calls of `descend` by itself (tests/workloads/cstacks/work.h).
+/// Number of recursive calls of `descend` (tests/workloads/cstacks/work.h).
 const DEPTH: usize = 5;
 
-/// The stack of a mode's deepest call, root first; a name that ends with `*` stands for one or more of such frames.
+/// The stack of a mode's deepest call, root first. A name that ends with `*` stands for one or more frames of this
+/// kind.
 fn calls(mode: &str) -> Vec<String> {
     let (function, inner): (&str, Vec<&str>) = match mode {
         "plain" => ("plain", vec!["middle", "spin"]),
@@ -23,7 +24,7 @@ fn calls(mode: &str) -> Vec<String> {
     let go = format!("main._Cfunc_{function}");
     let mut calls = vec!["runtime.goexit", "main.work", &call, &go, "runtime.cgocall"];
     if mode == "callback" {
-        // As Go's own tracebacks have it: the goroutine's frames, without those of the C code that called back.
+        // As in Go's own tracebacks: the goroutine's frames, without the frames of the C code that called back.
         calls.extend(["runtime.systemstack_switch", "runtime.cgocallback", "runtime.cgocallbackg"]);
         calls.extend(["runtime.cgocallbackg1", "_cgoexp_goWork", "main.goWork", "main.busy"]);
     } else {
@@ -34,8 +35,8 @@ fn calls(mode: &str) -> Vec<String> {
     calls.into_iter().map(str::to_owned).collect()
 }
 
-/// A frame's name without what differs from build to build, and from one libc to another.
-fn plain(name: &str) -> String {
+/// A frame's name without the parts that differ between builds and between versions of libc.
+fn normalised(name: &str) -> String {
     match name.strip_prefix("_cgo_").and_then(|rest| rest.split_once("_Cfunc_")) {
         Some(_) => return "_cgo_Cfunc".into(),
         None if name.starts_with("_cgoexp_") && name.ends_with("_goWork") => return "_cgoexp_goWork".into(),
@@ -44,34 +45,34 @@ fn plain(name: &str) -> String {
     if name == "[libc.so.6]" || name.starts_with("qsort") { "libc*".into() } else { name.into() }
 }
 
-/// The user frames of a folded stack, root first; `None` where a thread starts, for which libc makes system calls.
+/// The user frames of a folded stack, root first. `None` for system calls that libc makes while a thread starts.
 fn user_frames(stack: &str) -> Option<Vec<String>> {
     let frames = stack.split(';').skip(1);
     if frames.clone().any(|name| name.starts_with("entry_SYSCALL") || name.starts_with("ret_from_fork")) {
         return None;
     }
     let kernel = |name: &str| name.starts_with("asm_") || name.starts_with("entry_") || name == "[kernel]";
-    let mut frames: Vec<String> = frames.take_while(|name| !kernel(name)).map(plain).collect();
+    let mut frames: Vec<String> = frames.take_while(|name| !kernel(name)).map(normalised).collect();
     frames.dedup_by(|a, b| a == b && a == "libc*");
     Some(frames)
 }
 
-/// What became of the samples in a mode's inner functions.
+/// Numbers of samples in a mode's inner functions.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     all: u64,
-    /// All frames are true and none is missing, down to the Go function that calls C code.
+    /// All frames are correct and none is missing, up to the Go function that calls C code.
     right: u64,
-    /// All frames are true and none is missing, down to the root of the goroutine.
+    /// All frames are correct and none is missing, up to the root of the goroutine.
     rooted: u64,
-    /// A frame is not true, or frames between others are missing.
+    /// A frame is wrong, or a frame between two others is missing.
     wrong: u64,
 }
 
 impl Counts {
-    fn of(folded: &str, mode: &str) -> Self {
+    fn from_folded(folded: &str, mode: &str) -> Self {
         let truth = calls(mode);
-        // The first frame that the walk over the copy has to find: it calls C code, or is called by it.
+        // The outermost frame that unwinding the stack copy must find: it calls C code, or is called by it.
         let border = truth.iter().position(|name| name == "runtime.asmcgocall" || name == "runtime.cgocallback");
         let border = border.unwrap();
         let inner = &truth[border + 1..];
@@ -84,14 +85,14 @@ impl Counts {
                 continue;
             }
             counts.all += count;
-            let begins_at = |first: usize| truth[first..].starts_with(&frames);
-            if begins_at(0) && frames.len() > border {
+            let matches_from = |first: usize| truth[first..].starts_with(&frames);
+            if matches_from(0) && frames.len() > border {
                 counts.rooted += count;
             }
-            if (0..=border).any(|first| begins_at(first) && first + frames.len() > border) {
+            if (0..=border).any(|first| matches_from(first) && first + frames.len() > border) {
                 counts.right += count;
             }
-            if !(0..truth.len()).any(begins_at) {
+            if !(0..truth.len()).any(matches_from) {
                 counts.wrong += count;
             }
         }
@@ -105,30 +106,37 @@ impl Counts {
     }
 }
 
-/// Samples a mode, and gives what goflame makes of it and what is in the frame pointers alone.
-fn sample(mode: &str, variant: &str, stack: u32) -> (Counts, Counts) {
+/// Counts of two recordings of a mode.
+struct Sampled {
+    /// With goflame.
+    own: Counts,
+    /// With frame pointers alone.
+    by_frame_pointers: Counts,
+}
+
+fn sample(mode: &str, variant: &str, stack: u32) -> Sampled {
     let settings = format!("[app]\npackage = '.'\nname = 'cstacks'\n\n[record]\nstack = {stack}\n");
-    let project = Project::of_workload("cstacks", &settings);
+    let project = Project::from_workload("cstacks", &settings);
     let run = project.run(&["--variant", variant, "--", "-mode", mode, "-seconds", "2"]);
-    let own = Counts::of(&std::fs::read_to_string(run.file("profile.folded")).unwrap(), mode);
+    let own = Counts::from_folded(&std::fs::read_to_string(run.file("profile.folded")).unwrap(), mode);
     let flags: &[&str] = if variant == "debug" { &["-gcflags=all=-N -l"] } else { &[] };
     let program = project.go_build("cstacks", flags);
     let perf = project.perf_record(&[program.as_os_str(), OsStr::new("-mode"), OsStr::new(mode)]);
-    let by_frame_pointers = Counts::of(&project.report(&perf, "folded"), mode);
+    let by_frame_pointers = Counts::from_folded(&project.report(&perf, "folded"), mode);
     figure(&format!(
         "C stacks, {mode}, {variant}, {stack} bytes: {}; by frame pointers {}",
         own.show(),
         by_frame_pointers.show()
     ));
     assert!(own.all > 500 && by_frame_pointers.all > 500, "there are too few samples");
-    (own, by_frame_pointers)
+    Sampled { own, by_frame_pointers }
 }
 
-/// C code uses the goroutine's register too. Whose goroutine it works for is known where Go called it.
+/// C code may use the goroutine register for other values. The goroutine is known from the Go function that called it.
 #[test]
 fn c_code_belongs_to_the_goroutine_that_called_it() {
     let _alone = alone();
-    let project = Project::of_workload("cstacks", "[app]\npackage = '.'\nname = 'cstacks'\n");
+    let project = Project::from_workload("cstacks", "[app]\npackage = '.'\nname = 'cstacks'\n");
     let run = project.run(&["--release", "--", "-mode", "recursion", "-seconds", "2"]);
     let mut report = project.goflame();
     let folded = text(report.args(["report", "-f", "folded", "--by", "entry"]).arg(run.file("perf.data")));
@@ -142,9 +150,9 @@ fn c_code_belongs_to_the_goroutine_that_called_it() {
     assert!(all > 500 && percent(right, all) >= 99.0, "{right} of {all}: {folded}");
 }
 
-/// The C frames of these are all in the copy.
+/// Checks a mode for which the stack copy has all C frames.
 fn check(mode: &str, variant: &str, stack: u32) -> Counts {
-    let (own, by_frame_pointers) = sample(mode, variant, stack);
+    let Sampled { own, by_frame_pointers } = sample(mode, variant, stack);
     assert!(percent(own.right, own.all) >= 99.0, "{mode}: {own:?}");
     assert!(percent(own.wrong, own.all) <= 0.2, "{mode}: {own:?}");
     assert!(percent(by_frame_pointers.right, by_frame_pointers.all) < 5.0, "{mode}: the test shows nothing");
@@ -152,7 +160,7 @@ fn check(mode: &str, variant: &str, stack: u32) -> Counts {
 }
 
 #[test]
-fn c_code_that_leaves_the_frame_pointer_alone() {
+fn stacks_of_c_code_that_keeps_the_frame_pointer_are_complete() {
     let _alone = alone();
     for variant in ["release", "debug"] {
         let own = check("plain", variant, 1024);
@@ -161,19 +169,19 @@ fn c_code_that_leaves_the_frame_pointer_alone() {
 }
 
 #[test]
-fn c_code_that_uses_every_register() {
+fn stacks_of_c_code_that_uses_every_register_are_correct() {
     let _alone = alone();
     for variant in ["release", "debug"] {
         check("recursion", variant, 1024);
         check("sort", variant, 8192);
     }
-    // libc's sort needs more stack than is copied by default; what is shown is true all the same.
-    let (own, _) = sample("sort", "release", 1024);
+    // libc's sort uses more stack than is copied by default. The shown frames are still correct.
+    let own = sample("sort", "release", 1024).own;
     assert!(percent(own.wrong, own.all) <= 0.2, "{own:?}");
 }
 
 #[test]
-fn go_code_called_by_c_code() {
+fn stacks_of_go_code_called_by_c_code_are_complete() {
     let _alone = alone();
     for variant in ["release", "debug"] {
         let own = check("callback", variant, 1024);

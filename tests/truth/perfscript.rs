@@ -1,8 +1,8 @@
-//! `perf script` reads goflame's own perf.data, and finds in it what goflame finds.
+//! `perf script` finds the same samples and symbols in goflame's perf.data as goflame.
 //!
-//! The samples are taken without stack copies, by which goflame would repair what perf shows as it is; the repaired
-//! stacks are held against the truth in `stacks`. The programs are built without inlining or optimisation, as perf
-//! does not know Go's inlined calls.
+//! The samples are taken without stack copies, because goflame would repair stacks with them and perf would not; the
+//! test `stacks` compares repaired stacks with the truth. The programs are built without inlining and optimisation,
+//! because perf does not know Go's inlined calls.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -16,22 +16,22 @@ use crate::script::{self, Frame, Sample, cut_at_top_frame, drop_abi0};
 /// Stacks of one thread, leaf first. `None` stands for any name.
 type Stacks = BTreeMap<(u32, u32, Vec<Option<String>>), u64>;
 
-/// How many samples needed which allowance.
+/// Number of samples that needed each kind of tolerance.
 #[derive(Debug, Default)]
 struct Allowances {
-    /// perf unwinds by DWARF where registers and stack are there, and appends what it found to the callchain.
+    /// perf also unwinds by DWARF if a sample has registers and stack, and appends the result to the callchain.
     unwound: u64,
     cut: u64,
     abi0: u64,
     wrappers: u64,
     /// See [`Sample::call_is_last`].
     call_is_last: u64,
-    /// perf has a file and no symbol; goflame may have one.
+    /// perf has a file but no symbol; goflame may have a symbol.
     unknown: u64,
 }
 
-/// How many addresses each sample's callchain has, by thread and time. This and no more is asked of goflame's own
-/// reader, because perf does not tell where the callchain ends and what it unwound itself begins.
+/// The number of addresses in each sample's callchain, by thread and time. From goflame's own reader, because the
+/// output of perf does not show where the callchain ends and perf's own unwinding begins.
 fn chain_lengths(bytes: &[u8]) -> HashMap<(u32, u64), usize> {
     let data = PerfData::parse(bytes).unwrap();
     let mut lengths = HashMap::new();
@@ -50,7 +50,7 @@ fn normalised(sample: &Sample, at: usize, allowed: &mut Allowances) -> Option<St
         allowed.call_is_last += 1;
         return None;
     }
-    // Where no file is mapped, goflame has no name either.
+    // At an unmapped address goflame has no name either.
     if symbol == "[unknown]" && dso != "[unknown]" {
         allowed.unknown += 1;
         return None;
@@ -60,7 +60,7 @@ fn normalised(sample: &Sample, at: usize, allowed: &mut Allowances) -> Option<St
     Some(name.to_owned())
 }
 
-/// perf's stacks, as goflame would show them.
+/// perf's stacks, in the form in which goflame shows them.
 fn stacks_of_perf(run: &Run, allowed: &mut Allowances) -> Stacks {
     let lengths = chain_lengths(&fs::read(run.file("perf.data")).unwrap());
     let samples = script::read(&run.file("perf.data"));
@@ -95,14 +95,14 @@ fn stacks_of_goflame(run: &Run) -> BTreeMap<(u32, u32, Vec<String>), u64> {
     stacks
 }
 
-/// Takes every stack of perf's from goflame's. What is left of either has no counterpart.
+/// Removes every stack of perf from goflame's stacks. Stacks without a counterpart differ.
 fn compare(run: &Run) {
     let mut allowed = Allowances::default();
     let perf = stacks_of_perf(run, &mut allowed);
     let mut own = stacks_of_goflame(run);
     let total: u64 = own.values().sum();
     assert_eq!(perf.values().sum::<u64>(), total);
-    // Exact ones first, so that a stack with a gap does not take the place of another.
+    // Stacks without wildcards first, so that one with a wildcard does not take the counterpart of an exact one.
     let (exact, gaps): (Vec<_>, Vec<_>) = perf.iter().partition(|((_, _, stack), _)| stack.iter().all(Option::is_some));
     let mut differing = Vec::new();
     for ((pid, tid, stack), count) in exact.into_iter().chain(gaps) {
@@ -140,7 +140,7 @@ fn perf_script_finds_the_same_samples_and_symbols() {
 }
 
 #[test]
-fn perf_script_finds_the_same_in_a_program_that_collects_garbage() {
+fn perf_script_finds_the_same_in_a_program_with_garbage_collection() {
     let _alone = alone();
     let project = Project::copy_of("examples/gcpressure");
     let run = project.run(&["--stack", "0", "--", "-duration", "2s", "-workers", "4"]);
@@ -159,9 +159,9 @@ fn perf_script_finds_the_same_in_a_program_that_collects_garbage() {
 }
 
 #[test]
-fn perf_script_finds_the_same_in_a_family_of_processes() {
+fn perf_script_finds_the_same_in_a_tree_of_processes() {
     let _alone = alone();
-    let project = Project::of_workload("spawner", "[app]\npackage = '.'\nname = 'spawner'\n");
+    let project = Project::from_workload("spawner", "[app]\npackage = '.'\nname = 'spawner'\n");
     let run = project.run(&["--stack", "0", "--", "-linger", "200ms"]);
     compare(&run);
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();

@@ -1,4 +1,4 @@
-//! `go tool pprof` reads profile.pb.gz, and computes the same table as goflame.
+//! `go tool pprof` reads profile.pb.gz and computes the same table as goflame.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,15 +6,15 @@ use std::path::Path;
 use crate::harness::{Project, alone, figure, text, tool};
 use crate::raw::{Location, Raw};
 
-/// A row of `go tool pprof -top`, in nanoseconds or another unit.
+/// A row of `go tool pprof -top`. The unit depends on the flags.
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) flat: u64,
     pub(crate) cumulative: u64,
 }
 
-/// `551654950ns 10.45% 10.45% 564694067ns 10.70%  runtime.tryDeferToSpanScan`; a name may hold spaces.
-fn row(line: &str) -> Row {
+/// Parses `551654950ns 10.45% 10.45% 564694067ns 10.70%  runtime.tryDeferToSpanScan`. A name may contain spaces.
+fn parse_row(line: &str) -> Row {
     let mut rest = line;
     let [flat, _flat_percent, _sum, cumulative, _percent] = [(); 5].map(|()| {
         let (field, after) = rest.trim_start().split_once(' ').unwrap_or_else(|| panic!("not understood: {line}"));
@@ -22,24 +22,25 @@ fn row(line: &str) -> Row {
         field
     });
     let number = |text: &str| text.trim_end_matches(char::is_alphabetic).parse().unwrap();
-    // What pprof adds to the names of functions that are inlined everywhere, or here and there.
+    // Suffixes that pprof adds to functions that are always inlined, or sometimes.
     let name = rest.trim();
     let name = name.strip_suffix(" (inline)").or(name.strip_suffix(" (partial-inline)")).unwrap_or(name);
     Row { name: name.to_owned(), flat: number(flat), cumulative: number(cumulative) }
 }
 
-/// `go tool pprof -top` of everything, in nanoseconds.
+/// All rows of `go tool pprof -top`, in nanoseconds.
 fn top(profile: &Path, by: &str) -> Vec<Row> {
     top_of(profile, &["-unit=nanoseconds", by])
 }
 
-/// `go tool pprof -top` of everything, with these flags.
+/// All rows of `go tool pprof -top`, with these flags.
 pub(crate) fn top_of(profile: &Path, flags: &[&str]) -> Vec<Row> {
-    // Without the last, pprof takes brackets for C++ and drops what is in parentheses: `F[go.shape.func(int)]`.
+    // Without -symbolize=none, pprof reads names with brackets as C++ names and drops the text in parentheses:
+    // `F[go.shape.func(int)]`.
     let all = ["-nodecount=0", "-nodefraction=0", "-edgefraction=0", "-symbolize=none"];
     let printed = text(tool("go").args(["tool", "pprof", "-top"]).args(all).args(flags).arg(profile));
     let (_, rows) = printed.split_once("cum%\n").unwrap_or_else(|| panic!("no table:\n{printed}"));
-    rows.lines().map(row).collect()
+    rows.lines().map(parse_row).collect()
 }
 
 #[test]
@@ -69,8 +70,8 @@ fn pprof_agrees_with_every_row_of_the_table() {
     }
 }
 
-/// A function value of a function in assembly is a wrapper of the same name that the compiler makes, because the two
-/// follow different calling conventions (abi-internal.md). Here both are hot.
+/// A program that calls an assembly function through a function value. The compiler generates a wrapper with the same
+/// name for it, because the two have different calling conventions (abi-internal.md). Both are hot.
 const WRAPPED: [(&str, &str); 4] = [
     ("go.mod", "module example.com/wrapped\n\ngo 1.21\n"),
     (
@@ -79,7 +80,7 @@ const WRAPPED: [(&str, &str); 4] = [
 
 func step(x uint64) uint64
 
-// Direct calls do without the wrapper.
+// A direct call would not use the wrapper.
 var through = step
 
 func main() {
@@ -115,15 +116,15 @@ func main() {
 #[test]
 fn a_function_and_the_wrapper_of_its_name_are_one_row() {
     let _alone = alone();
-    let project = Project::with("[app]\npackage = '.'\nname = 'wrapped'\n[build]\nvariant = 'release'\n");
+    let project = Project::from_settings("[app]\npackage = '.'\nname = 'wrapped'\n[build]\nvariant = 'release'\n");
     for (name, text) in WRAPPED {
         project.write(name, text);
     }
     let run = project.run(&[]);
     let profile = run.file("profile.pb.gz");
     let addresses = Raw::read(&profile);
-    let made_by_compiler = |location: &&Location| location.name == "main.step" && location.line == 0;
-    let wrapper = addresses.locations.values().filter(made_by_compiler).count();
+    let is_wrapper = |location: &&Location| location.name == "main.step" && location.line == 0;
+    let wrapper = addresses.locations.values().filter(is_wrapper).count();
     let written = addresses.locations.values().filter(|location| location.name == "main.step").count() - wrapper;
     let summary = run.summary();
     let rows: Vec<_> =
@@ -144,7 +145,7 @@ fn a_function_and_the_wrapper_of_its_name_are_one_row() {
 fn pprof_lists_the_source_with_its_lines() {
     let _alone = alone();
     let project = Project::copy_of("examples/hotspots");
-    // With -trimpath, file names are import paths, and pprof must be told where the source is.
+    // With -trimpath, file names are import paths, and pprof would not find the source.
     let settings = "[app]\npackage = '.'\nname = 'hotspots'\n[variant.debug]\ntrimpath = false\n";
     project.write("goflame.toml", settings);
     let run = project.run(&["--", "-seconds", "1"]);

@@ -1,4 +1,4 @@
-//! `profile.pb.gz` as `go tool pprof -raw` prints it.
+//! Reads `profile.pb.gz` from the output of `go tool pprof -raw`.
 //!
 //! ```text
 //! Samples:
@@ -17,27 +17,26 @@ use std::path::Path;
 
 use crate::harness::{text, tool};
 
-/// A place in the code.
+/// A location of the profile.
 #[derive(Debug, Clone)]
 pub(crate) struct Location {
     pub(crate) address: u64,
     pub(crate) mapping: u64,
+    /// Name, file and line of the outermost function. The line is 0 if it is unknown.
     pub(crate) name: String,
-    /// `file:line`; line 0 where it is not known.
     pub(crate) file: String,
     pub(crate) line: u32,
-    /// The calls that are inlined there, innermost first, as `name file:line`. Name, file and line above are those of
-    /// the function that they are inlined into.
+    /// The inlined calls, innermost first, as `name file:line`.
     pub(crate) inlined: Vec<String>,
 }
 
-/// Equal stacks of one thread and goroutine.
+/// A sample: equal stacks of one thread and goroutine.
 #[derive(Debug)]
 pub(crate) struct Sample {
     pub(crate) count: u64,
     pub(crate) pid: u32,
     pub(crate) tid: u32,
-    /// The goroutine's number.
+    /// The goroutine's id.
     pub(crate) goroutine: Option<u64>,
     /// Ids of locations, leaf first.
     pub(crate) stack: Vec<u64>,
@@ -54,8 +53,8 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) fn read(profile: &Path) -> Self {
-        // The names are in the file; left to itself, pprof takes brackets for C++ and drops what is in parentheses:
-        // `F[go.shape.interface { M() }]`.
+        // The names are in the file. Without -symbolize=none, pprof reads names with brackets as C++ names and drops
+        // the text in parentheses: `F[go.shape.interface { M() }]`.
         let printed = text(tool("go").args(["tool", "pprof", "-raw", "-symbolize=none"]).arg(profile));
         let mut raw = Self::default();
         let mut section = "";
@@ -89,9 +88,11 @@ impl Raw {
     }
 
     fn location(&mut self, line: &str) {
-        // The first line of a location has its id, and the lines below it are the callers of what is inlined there.
+        // The first line of a location has its id and the innermost inlined call. Each further line is the caller of
+        // the line before.
         let Some((id, rest)) = line.trim_start().split_once(": 0x") else {
-            let (name, file, number) = place(line.trim_start()).unwrap_or_else(|| panic!("not understood: {line}"));
+            let (name, file, number) =
+                parse_line(line.trim_start()).unwrap_or_else(|| panic!("not understood: {line}"));
             let mut last = self.locations.last_entry().unwrap();
             let last = last.get_mut();
             last.inlined.push(format!("{} {}:{}", last.name, last.file, last.line));
@@ -101,11 +102,11 @@ impl Raw {
         let parse = || {
             let (address, rest) = rest.split_once(" M=")?;
             let (mapping, rest) = rest.split_once(' ')?;
-            let (name, file, line) = place(rest)?;
+            let (name, file, line) = parse_line(rest)?;
             let (address, mapping) = (u64::from_str_radix(address, 16).ok()?, mapping.parse().ok()?);
             Some(Location { address, mapping, name, file, line, inlined: Vec::new() })
         };
-        // Frames at addresses that no file is mapped to have no mapping; they are `[unknown]` and of no use here.
+        // Frames at unmapped addresses have no mapping. Their name is `[unknown]`, and the tests do not use them.
         let location = parse().unwrap_or_else(|| {
             assert!(line.contains("[unknown]"), "not understood: {line}");
             let (name, file) = ("[unknown]".into(), String::new());
@@ -121,12 +122,12 @@ impl Raw {
     }
 }
 
-/// `name file:line:column s=start`: name, file and line.
-fn place(text: &str) -> Option<(String, String, u32)> {
+/// Name, file and line of `name file:line:column s=start`.
+fn parse_line(text: &str) -> Option<(String, String, u32)> {
     let (rest, _start_line) = text.rsplit_once(" s=")?;
-    // A Go name may hold spaces, a file's hardly.
-    let (name, place) = rest.rsplit_once(' ')?;
-    let mut place = place.rsplitn(3, ':');
-    let (_column, number, file) = (place.next()?, place.next()?, place.next()?);
+    // A Go name may contain spaces; file names in these tests do not.
+    let (name, position) = rest.rsplit_once(' ')?;
+    let mut position = position.rsplitn(3, ':');
+    let (_column, number, file) = (position.next()?, position.next()?, position.next()?);
     Some((name.into(), file.into(), number.parse().ok()?))
 }

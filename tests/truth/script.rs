@@ -1,4 +1,4 @@
-//! What `perf script` prints, as stacks, and the ways in which its names differ from goflame's.
+//! Stacks from the output of `perf script`, and the differences between its names and goflame's.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::harness::{text, tool};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) symbol: String,
-    /// Whether the address is the first of the symbol.
+    /// Whether the address is the first address of the symbol.
     pub(crate) at_start: bool,
     pub(crate) dso: String,
 }
@@ -28,14 +28,14 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Whether a frame's address is that of a return. The leaf was interrupted there, and so was the first user frame
-    /// under a kernel stack.
+    /// Whether a frame's address is a return address. The addresses of the leaf, and of the first user frame below a
+    /// kernel stack, are exact.
     pub(crate) fn is_return(&self, at: usize) -> bool {
         at > 0 && self.frames.iter().position(|frame| !frame.is_kernel()) != Some(at)
     }
 
-    /// A return address at the very start of a symbol belongs to the function before it, whose last instruction is
-    /// the call: goflame shows that one, perf the symbol that starts there.
+    /// Whether the call is the last instruction of its function, so that the return address is the start of the next
+    /// symbol. goflame shows the function with the call, perf shows the next symbol.
     pub(crate) fn call_is_last(&self, at: usize) -> bool {
         self.is_return(at) && self.frames[at].at_start
     }
@@ -71,24 +71,25 @@ pub(crate) fn read(file: &Path) -> Vec<Sample> {
     samples
 }
 
-/// Functions beyond which Go's own traceback does not go (`TOPFRAME` in Go's src/runtime/*_amd64.s and *_arm64.s).
-/// What stands above them on the stack is left over from another use of it, so goflame cuts stacks there.
+/// Functions at which Go's own traceback ends (`TOPFRAME` in Go's src/runtime/*_amd64.s and *_arm64.s). Addresses above
+/// them are left over from an earlier use of the stack, so goflame ends stacks there.
 const TOP_FRAMES: [&str; 6] = [
     "runtime.goexit",
     "runtime.mstart",
     "runtime.rt0_go",
     "runtime.sigtramp",
-    // These two leave the goroutine's stack for good.
+    // The next two leave the goroutine's stack for good.
     "runtime.mcall",
     "runtime.morestack",
 ];
 
-/// The symbol table calls functions in assembly `f.abi0`; Go's own table, which goflame reads, calls them `f`.
+/// Removes the suffix that assembly functions have in the symbol table (`f.abi0`). Go's function table, which goflame
+/// reads, has the name without it (`f`).
 pub(crate) fn drop_abi0(name: &str) -> &str {
     name.strip_suffix(".abi0").unwrap_or(name)
 }
 
-/// goflame ends a stack at Go's top frame; perf goes on. Takes names, leaf first. True when something was cut.
+/// Ends a stack (leaf first) at Go's top frame, as goflame does and perf does not. Returns whether frames were removed.
 pub(crate) fn cut_at_top_frame<T>(frames: &mut Vec<T>, name: impl Fn(&T) -> &str) -> bool {
     let top = frames.iter().position(|frame| TOP_FRAMES.contains(&name(frame)));
     let length = frames.len();
@@ -96,8 +97,8 @@ pub(crate) fn cut_at_top_frame<T>(frames: &mut Vec<T>, name: impl Fn(&T) -> &str
     frames.len() < length
 }
 
-/// The functions of a program that the compiler made to call another, as its symbol table names them: a wrapper and what
-/// it calls may differ in `.abi0` alone. goflame leaves them out where they are callers, as Go's own tracebacks do.
+/// The compiler-generated wrappers of a program, by their names in the symbol table: the names of a wrapper and of its
+/// function may differ only in `.abi0`. goflame does not show wrappers as callers, like Go's own tracebacks.
 pub(crate) fn wrappers(program: &Path) -> BTreeSet<String> {
     let bytes = std::fs::read(program).unwrap();
     let binary = goflame::gobin::Binary::parse(&bytes).unwrap();

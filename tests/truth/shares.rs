@@ -1,4 +1,4 @@
-//! A profile's shares against those that the program measured of itself.
+//! Shares of functions in a profile, compared with measurements that the program made of itself.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use crate::harness::{Project, Run, alone, figure, text, tool};
 
-/// How far a share may be off, in percentage points.
+/// Maximum error of a share, in percentage points.
 const TOLERANCE: f64 = 3.0;
 
 /// Shares in percent by function.
 pub(crate) type Shares = BTreeMap<String, f64>;
 
-/// What hotspots printed about itself.
+/// The shares that hotspots measured and printed.
 pub(crate) fn truth(run: &Run) -> Shares {
     let printed: Value = serde_json::from_str(&run.stdout_log()).unwrap();
     let functions = printed["functions"].as_array().unwrap();
@@ -31,7 +31,7 @@ pub(crate) fn in_summary(run: &Run) -> Shares {
     functions.iter().map(share).collect()
 }
 
-/// The cumulative shares in profile.pb.gz, as `go tool pprof` sees them.
+/// The cumulative shares in profile.pb.gz, as `go tool pprof` prints them.
 fn in_pprof(run: &Run) -> Shares {
     let table = text(tool("go").args(["tool", "pprof", "-top", "-cum", "-nodecount=0"]).arg(run.file("profile.pb.gz")));
     let rows = table.lines().filter_map(|line| {
@@ -42,15 +42,15 @@ fn in_pprof(run: &Run) -> Shares {
     rows.collect()
 }
 
-/// Fails on a function of `truth` whose share is further off; returns the greatest difference.
-pub(crate) fn assert_close(what: &str, truth: &Shares, seen: &Shares) -> f64 {
+/// Fails if the error of a function's share exceeds the tolerance. Returns the largest error.
+pub(crate) fn assert_close(source: &str, truth: &Shares, seen: &Shares) -> f64 {
     assert!(!truth.is_empty());
     let mut worst = 0.0_f64;
     for (name, truth) in truth {
         let seen = seen.get(name).copied().unwrap_or(0.0);
-        let off = (seen - truth).abs();
-        assert!(off <= TOLERANCE, "{what}: {name} has {seen:.2} %, and in truth {truth:.2} %");
-        worst = worst.max(off);
+        let error = (seen - truth).abs();
+        assert!(error <= TOLERANCE, "{source}: {name} has {seen:.2} %, and in truth {truth:.2} %");
+        worst = worst.max(error);
     }
     worst
 }

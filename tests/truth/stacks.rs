@@ -1,5 +1,5 @@
-//! goflame's stacks against what is known to be true of a program, in both variants: who called a leaf without a frame,
-//! whether stacks reach their roots, and what is inlined where.
+//! goflame's stacks compared with the true stacks of a program, in both variants: the callers of leaves without a
+//! frame, the roots of stacks, and inlined calls.
 
 use std::fs;
 use std::io::Write;
@@ -12,14 +12,14 @@ use goflame::perfdata::{PerfData, RecordKind, abi::context};
 use crate::harness::{Project, Run, alone, figure, percent, text, tool};
 use crate::raw::Raw;
 
-/// Functions of tests/workloads/stacks that have one caller each.
+/// Leaf functions of tests/workloads/stacks, each with its only caller.
 const CALLERS: [(&str, &str); 2] = [("main.leaf", "main.leafCaller"), ("main.otherLeaf", "main.otherCaller")];
 
 fn run(variant: &str, mode: &str) -> Run {
-    let project = Project::of_workload("stacks", "[app]\npackage = '.'\nname = 'stacks'\n");
+    let project = Project::from_workload("stacks", "[app]\npackage = '.'\nname = 'stacks'\n");
     let run = project.run(&["--variant", variant, "--", "-mode", mode, "-seconds", "2"]);
     assert!(run.quality("samples") > 500, "{} samples are too few", run.quality("samples"));
-    // The project is gone with its directory; what is asked for is in the archive, which is moved out of it.
+    // The project's directory is removed when `project` is dropped, so copy the run out of it.
     let kept = tempfile::tempdir().unwrap().keep();
     text(tool("cp").arg("-r").arg(&run.dir).arg(&kept));
     Run { dir: kept.join(run.dir.file_name().unwrap()), stderr: run.stderr }
@@ -30,26 +30,34 @@ fn program(run: &Run) -> PathBuf {
     run.file(run.manifest()["build"]["file"].as_str().unwrap())
 }
 
-/// Of the samples in the leaves: how many there are, and how many have the true caller.
-fn right_callers(run: &Run) -> (u64, u64) {
+/// Numbers of samples in the leaves.
+#[derive(Debug, Default, Clone, Copy)]
+struct LeafSamples {
+    all: u64,
+    /// Samples with the true caller.
+    right: u64,
+}
+
+/// The samples in the leaves, in goflame's profile.
+fn leaf_samples(run: &Run) -> LeafSamples {
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
-    let (mut all, mut right) = (0, 0);
+    let mut samples = LeafSamples::default();
     for line in folded.lines() {
         let (stack, count) = line.rsplit_once(' ').unwrap();
         let count: u64 = count.parse().unwrap();
         let frames: Vec<&str> = stack.split(';').collect();
         for (leaf, caller) in CALLERS {
             if let Some(at) = frames.iter().position(|frame| *frame == leaf) {
-                all += count;
-                right += if at > 0 && frames[at - 1] == caller { count } else { 0 };
+                samples.all += count;
+                samples.right += if at > 0 && frames[at - 1] == caller { count } else { 0 };
             }
         }
     }
-    (all, right)
+    samples
 }
 
-/// The same by the kernel's callchains, which follow frame pointers, of samples that were taken in a leaf.
-fn right_callers_by_frame_pointers(run: &Run) -> (u64, u64) {
+/// The samples in the leaves, in the kernel's callchains, which follow frame pointers.
+fn leaf_samples_by_frame_pointers(run: &Run) -> LeafSamples {
     let bytes = fs::read(program(run)).unwrap();
     let binary = Binary::parse(&bytes).unwrap();
     let name = |address: u64| {
@@ -57,7 +65,7 @@ fn right_callers_by_frame_pointers(run: &Run) -> (u64, u64) {
         Some(location.frames.last()?.name.clone().into_owned())
     };
     let recording = fs::read(run.file("perf.data")).unwrap();
-    let (mut all, mut right) = (0, 0);
+    let mut samples = LeafSamples::default();
     for record in PerfData::parse(&recording).unwrap().records() {
         let RecordKind::Sample(sample) = record.unwrap().kind else { continue };
         // The program is not position-independent: addresses are those of its file.
@@ -65,35 +73,39 @@ fn right_callers_by_frame_pointers(run: &Run) -> (u64, u64) {
         let chain: Vec<u64> = user.take(2).collect();
         let [ip, caller] = chain[..] else { continue };
         if let Some((_, true_caller)) = CALLERS.iter().find(|(leaf, _)| name(ip).as_deref() == Some(leaf)) {
-            all += 1;
-            right += u64::from(name(caller - 1).as_deref() == Some(true_caller));
+            samples.all += 1;
+            samples.right += u64::from(name(caller - 1).as_deref() == Some(true_caller));
         }
     }
-    (all, right)
+    samples
 }
 
-fn check_leaves(variant: &str) -> (u64, u64) {
+/// Checks goflame's profile. Returns the samples by frame pointers.
+fn check_leaves(variant: &str) -> LeafSamples {
     let _alone = alone();
     let run = run(variant, "leaf");
-    let (all, right) = right_callers(&run);
-    let (chains, by_frame_pointers) = right_callers_by_frame_pointers(&run);
+    let LeafSamples { all, right } = leaf_samples(&run);
+    let by_frame_pointers = leaf_samples_by_frame_pointers(&run);
     figure(&format!(
-        "leaf callers, {variant}: {right} of {all} right ({:.2} %); by frame pointers {by_frame_pointers} of {chains}",
-        percent(right, all)
+        "leaf callers, {variant}: {right} of {all} right ({:.2} %); by frame pointers {} of {}",
+        percent(right, all),
+        by_frame_pointers.right,
+        by_frame_pointers.all
     ));
     assert!(all > 500, "{all} samples in the leaves are too few");
     assert!(percent(right, all) >= 99.9, "{right} of {all} callers are right");
-    (chains, by_frame_pointers)
+    by_frame_pointers
 }
 
 #[test]
-fn leaf_without_a_frame_has_its_caller() {
-    let (chains, by_frame_pointers) = check_leaves("release");
-    assert!(percent(by_frame_pointers, chains) < 1.0, "the leaves have frames: the test shows nothing");
+fn a_leaf_without_a_frame_has_its_caller() {
+    let by_frame_pointers = check_leaves("release");
+    let share = percent(by_frame_pointers.right, by_frame_pointers.all);
+    assert!(share < 1.0, "the leaves have frames: the test shows nothing");
 }
 
 #[test]
-fn leaf_has_its_caller_in_a_debug_build() {
+fn a_leaf_has_its_caller_in_a_debug_build() {
     check_leaves("debug");
 }
 
@@ -118,7 +130,7 @@ fn check_roots(variant: &str) {
     ));
     assert!(percent(rooted, stacks) >= 99.0, "{rooted} of {stacks} stacks are complete");
     assert!(all > 500 && percent(to_goexit, all) >= 99.0, "{to_goexit} of {all} stacks begin at the goroutine's root");
-    // What the mode is made of is really there.
+    // All functions of the mode were sampled.
     for called in ["crypto/sha256.", "runtime.memmove", "runtime.memclrNoHeapPointers", "main.duff"] {
         assert!(folded.contains(called), "{called} was not sampled");
     }
@@ -135,7 +147,7 @@ fn assembly_stacks_reach_the_root_in_a_debug_build() {
 }
 
 #[test]
-fn inlined_calls_are_those_of_the_runtime() {
+fn inlined_calls_equal_those_of_the_runtime() {
     let _alone = alone();
     let run = run("release", "inlined");
     let raw = Raw::read(&run.file("profile.pb.gz"));
@@ -157,7 +169,7 @@ fn inlined_calls_are_those_of_the_runtime() {
         let truth: Vec<&str> = line.split('\t').filter(|frame| !frame.is_empty()).collect();
         let last = format!("{} {}:{}", location.name, location.file, location.line);
         let own: Vec<String> = location.inlined.iter().chain([&last]).map(|frame| with_types_elided(frame)).collect();
-        // A wrapper of a calling convention is one function with what it wraps, and said to be written there.
+        // goflame shows a wrapper between calling conventions as the function that it wraps, in that function's file.
         let same = |(own, truth): (&String, &&str)| match truth.strip_suffix("<autogenerated>:1") {
             Some(name) => own.starts_with(name) && own.ends_with(":0"),
             None => own == truth,
@@ -175,15 +187,15 @@ fn inlined_calls_are_those_of_the_runtime() {
     assert!(generic > 0, "no call that is inlined in a generic function was sampled");
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
     assert!(folded.contains(";main.inlined;main.outer;main.middle;main.inner"), "{folded}");
-    // Which of a function's few instructions a clock finds is up to the CPU: `rotate` within `middle`, or beside it.
+    // Both call paths of `rotate` are correct. Which one is sampled depends on the CPU.
     let within = folded.contains(";main.inlined;main.outer;main.middle;main.inner;main.rotate ");
     assert!(within || folded.contains(";main.inlined;main.outer;main.inner;main.rotate "), "{folded}");
     let picture = fs::read_to_string(run.file("flamegraph.svg")).unwrap();
     assert!(picture.contains("main.rotate (inlined)"), "inlined frames are not marked");
 }
 
-/// The frame as the runtime has it, which puts `[...]` for all from the first bracket to the last
-/// (`funcNamePiecesForPrint` in src/runtime/traceback.go). pprof files have the names whole.
+/// The frame as the runtime prints it, with `[...]` instead of the text from the first to the last bracket
+/// (`funcNamePiecesForPrint` in src/runtime/traceback.go). pprof files contain the full names.
 fn with_types_elided(frame: &str) -> String {
     match (frame.find('['), frame.rfind(']')) {
         (Some(first), Some(last)) if first < last => format!("{}[...]{}", &frame[..first], &frame[last + 1..]),

@@ -1,4 +1,4 @@
-//! A stripped program still has names: they are in the pclntab, which no `-s -w` removes.
+//! A stripped program still has function names: they are in the pclntab, which `-s -w` does not remove.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Two hundred busy threads: nothing is lost, and goflame's memory does not grow with the recording.
+//! Two hundred busy threads: no sample is lost, and goflame's memory does not grow with the recording.
 
 use std::fs;
 use std::io::Read;
@@ -14,22 +14,23 @@ const THREADS: usize = 200;
 /// Samples per second and CPU.
 const FREQUENCY: u32 = 997;
 
-/// Bytes, while a recording goes on.
+/// A measurement during a recording.
 #[derive(Debug, Clone, Copy)]
 struct Moment {
+    /// Size of perf.data, in bytes.
     perf_data: u64,
-    /// Resident memory of goflame itself.
+    /// Resident memory of goflame itself, in bytes.
     resident: u64,
 }
 
-/// `VmRSS` of a process. Its peak would hide what was freed before the recording began.
+/// `VmRSS` of a process, in bytes. The peak would include memory that was freed before the recording.
 fn resident_memory(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// The size of the perf.data file that is being written, wherever in the archive that is.
+/// The size of the perf.data file that is being written, anywhere below a directory.
 fn size_of_recording(directory: &Path) -> Option<u64> {
     fs::read_dir(directory).ok()?.flatten().find_map(|entry| {
         let path = entry.path();
@@ -45,10 +46,10 @@ fn size_of_recording(directory: &Path) -> Option<u64> {
 }
 
 #[test]
-fn two_hundred_busy_threads_lose_no_sample_and_take_no_memory() {
+fn two_hundred_busy_threads_lose_no_sample_and_need_no_more_memory() {
     let _alone = alone();
     let settings = "[app]\npackage = '.'\nname = 'threads'\n[build]\nvariant = 'release'\n";
-    let project = Project::of_workload("threads", settings);
+    let project = Project::from_workload("threads", settings);
     let mut command = project.goflame();
     command.args(["run", "--json", "-F", &FREQUENCY.to_string(), "--"]);
     command.args(["-n", &THREADS.to_string(), "-seconds", "4"]);
@@ -69,14 +70,15 @@ fn two_hundred_busy_threads_lose_no_sample_and_take_no_memory() {
     };
     let output = Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let run = Run::of(&output);
+    let run = Run::from_output(&output);
 
     assert!(run.stdout_log().starts_with(&format!("threads {THREADS} ")), "{}", run.stdout_log());
     assert_eq!(run.quality("lost"), 0);
     let cpu = &run.summary()["quality"]["figures"]["cpu"];
     let (sampled, used) = (cpu["sampled_seconds"].as_f64().unwrap(), cpu["used_seconds"].as_f64().unwrap());
     let seen = sampled * 100.0 / used;
-    // A thread that ends takes an unfinished period with it, of each CPU that it ran on: half of one on average.
+    // When a thread ends, its unfinished periods are not sampled: half a period for each CPU that it ran on, on
+    // average.
     let cpus = std::thread::available_parallelism().unwrap().get();
     let unfinished = (THREADS * cpus) as f64 * 0.5 / f64::from(FREQUENCY);
     assert!(
@@ -84,7 +86,7 @@ fn two_hundred_busy_threads_lose_no_sample_and_take_no_memory() {
         "{seen:.1} % of {used:.2} CPU seconds were seen"
     );
 
-    // While the file still grows, nothing is analysed yet; in its first quarter buffers get their size.
+    // Measure while the file grows, before the analysis starts; buffers reach their size in the first quarter.
     let size = moments.last().unwrap().perf_data;
     let middle = size / 4..size * 9 / 10;
     let recording = moments.iter().filter(|moment| middle.contains(&moment.perf_data));
@@ -101,7 +103,7 @@ fn two_hundred_busy_threads_lose_no_sample_and_take_no_memory() {
     assert!(memory * 4 <= file, "perf.data grew by {file} bytes, and goflame's memory by {memory}");
 }
 
-/// Reads a pipe to its end, so that the writer never waits.
+/// Reads a pipe to its end in a thread, so that the writer never blocks.
 fn read_aside(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();

@@ -1,19 +1,19 @@
-//! goflame as an ordinary user: less is seen, and goflame says what.
+//! goflame as an ordinary user: it sees less, and says what is missing.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
 use crate::harness::{Project, Run, alone, figure, succeeded, tool, which};
 
-/// An id that no account has and no other run of these tests: ring buffers of one user share one budget.
+/// A user id that no account and no other run of these tests has, because the ring buffers of a user share one budget.
 fn user() -> u32 {
     100_000 + std::process::id()
 }
 
-/// Bytes of ring buffer per CPU that goflame asks for where nothing forbids it.
+/// Size of the ring buffer per CPU that goflame requests if no limit applies, in bytes.
 const WISHED_RING: u64 = 4 << 20;
 
-/// No imports: nothing but the runtime has to be compiled for a user whose build cache is empty.
+/// Without imports, so that only the runtime is compiled: the user's build cache is empty.
 const PROGRAM: &str = "package main
 
 func main() {
@@ -29,7 +29,7 @@ func main() {
 
 /// A project that belongs to the ordinary user, with a goflame that the user may execute.
 fn project() -> Project {
-    let project = Project::with("[app]\npackage = '.'\nname = 'plain'\n[build]\nvariant = 'release'\n");
+    let project = Project::from_settings("[app]\npackage = '.'\nname = 'plain'\n[build]\nvariant = 'release'\n");
     project.write("go.mod", "module example.com/plain\n\ngo 1.21\n");
     project.write("main.go", PROGRAM);
     fs::copy(env!("CARGO_BIN_EXE_goflame"), project.path("goflame")).unwrap();
@@ -45,11 +45,11 @@ fn project() -> Project {
     project
 }
 
-/// `goflame run` as that user; of somebody who is no root already, as they are. `memlock` limits locked memory, in
-/// bytes.
+/// `goflame run` as the ordinary user: as [`user`] if root runs the tests, else as the current user. `memlock` limits
+/// locked memory, in bytes.
 fn run(project: &Project, memlock: Option<u64>) -> Run {
     let mut command = tool("prlimit");
-    // With no option, prlimit would print the limits.
+    // Without an option, prlimit would only print the limits.
     command.arg(memlock.map_or_else(|| "--core=0".to_owned(), |bytes| format!("--memlock={bytes}")));
     if rustix::process::geteuid().is_root() {
         command.arg(which("setpriv")).arg(format!("--reuid={0}", user())).arg(format!("--regid={0}", user()));
@@ -60,7 +60,7 @@ fn run(project: &Project, memlock: Option<u64>) -> Run {
     for inherited in ["GOCACHE", "GOPATH", "GOMODCACHE", "XDG_CACHE_HOME"] {
         command.env_remove(inherited);
     }
-    Run::of(&succeeded(&mut command))
+    Run::from_output(&succeeded(&mut command))
 }
 
 /// A kernel setting.
@@ -68,8 +68,8 @@ fn setting(name: &str) -> i64 {
     fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap().trim().parse().unwrap()
 }
 
-/// The largest ring buffer per CPU that fits, when no more than perf's own budget may be locked (`perf_mmap` in the
-/// kernel's kernel/events/core.c): a power of two, and a page.
+/// The largest ring buffer per CPU that fits into perf's own budget of locked memory (`perf_mmap` in the kernel's
+/// kernel/events/core.c): a power of two, plus one page.
 fn fitting_ring() -> u64 {
     let budget = u64::try_from(setting("perf_event_mlock_kb")).unwrap() * 1024;
     let mut ring = WISHED_RING;
@@ -81,7 +81,7 @@ fn fitting_ring() -> u64 {
 }
 
 #[test]
-fn an_ordinary_user_sees_user_space_and_is_told_what_is_missing() {
+fn an_ordinary_user_sees_user_space_and_a_note_on_what_is_missing() {
     let _alone = alone();
     let paranoid = setting("perf_event_paranoid");
     assert!(paranoid <= 2, "this test needs kernel.perf_event_paranoid at 2 or less, and it is {paranoid}");

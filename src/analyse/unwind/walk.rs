@@ -1,93 +1,96 @@
-//! The walk over a stack copy: from the sampled registers, return address by return address, for as long as the
-//! programs' own tables say where the next one is. Go's function table tells it of Go code, `.eh_frame` of C code.
+//! Unwinding of a stack copy: from the sampled registers, return address by return address, as long as the tables of
+//! the programs say where the next one is. Go code has Go's function table, C code has `.eh_frame`.
 //!
-//! Must not guess: where the tables are silent, the walk ends.
+//! Must not guess: the walk ends where the tables say nothing.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
 use super::Registers;
+use crate::analyse::address_space::{AddressSpace, Hint};
 use crate::analyse::files::{Binaries, ImageId};
-use crate::analyse::maps::{Hint, Space};
 use crate::gobin::{Cfa, CfaBase, GoUnwind, NativeUnwind, Saved, Special};
 
-/// Frames that are read from a copy at most.
-pub(super) const MOST_FRAMES: usize = 1024;
+/// Maximum number of frames that are read from a stack copy.
+pub(super) const MAX_FRAMES: usize = 1024;
 
-/// A frame larger than this is none: goroutines' stacks end at 1 GB, and single frames long before.
-pub(super) const LARGEST_FRAME: u64 = 1 << 28;
+/// Maximum size of a frame, in bytes. The maximum size of a goroutine's stack is 1 GB, and single frames are far
+/// smaller.
+pub(super) const MAX_FRAME_BYTES: u64 = 1 << 28;
 
-/// The user stack from the stack pointer upwards.
+/// The sampled copy of the user stack, from the stack pointer upwards.
 #[derive(Clone, Copy)]
-pub(super) struct Copied<'s> {
+pub(super) struct StackCopy<'s> {
     pub(super) sp: u64,
     pub(super) bytes: &'s [u8],
 }
 
-impl Copied<'_> {
+impl StackCopy<'_> {
     pub(super) fn word(&self, address: u64) -> Option<u64> {
         let at = usize::try_from(address.checked_sub(self.sp)?).ok()?;
         self.bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))
     }
 }
 
-/// A return address that was read from the copy.
+/// A return address that was read from the stack copy.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Walked {
-    /// Where it stands.
-    pub(super) location: u64,
+pub(super) struct ReturnAddress {
+    /// Address of the stack slot that holds it.
+    pub(super) slot: u64,
     pub(super) address: u64,
 }
 
 /// Why a walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// At the root of a stack.
+pub(super) enum WalkEnd {
+    /// The walk reached the root of the stack.
     Root,
-    /// The next return address is beyond the copy.
-    Beyond {
-        location: u64,
-        /// It is that of a function that may not keep frame pointers.
+    /// The next return address lies beyond the copy.
+    BeyondCopy {
+        /// Address of the stack slot that holds it.
+        slot: u64,
+        /// Whether the function that returns to it is native, and so may not keep frame pointers.
         of_native: bool,
     },
-    /// The stack goes on elsewhere: a goroutine's function has called C code, which runs on the thread's own stack. The
-    /// frame pointer leads back.
-    Elsewhere { frame_pointer: u64 },
-    /// The tables are silent.
+    /// The callers are on another stack: a goroutine has called C code, which runs on the thread's own stack. The frame
+    /// pointer leads to them.
+    OtherStack { frame_pointer: u64 },
+    /// The tables say nothing.
     Unknown,
 }
 
-/// What the tables say of an address.
+/// The tables' unwind information for an address.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Code {
+pub(super) enum UnwindInfo {
     Go(GoUnwind),
     Native(NativeUnwind),
 }
 
-/// Walks by the tables of a recording's programs.
-pub(super) struct Walk<'b, 'f> {
+/// Walks stack copies with the tables of all programs in a recording.
+pub(super) struct StackWalker<'b, 'f> {
     binaries: &'b Binaries<'f>,
-    known: HashMap<(ImageId, u64), Option<Code>, RandomState>,
-    /// What the last walk found, leaf's caller first. Each lies above the one before.
-    pub(super) frames: Vec<Walked>,
-    /// Where in them the last walk went from a Go function that C code called straight to the Go function that had
-    /// called the C code: what lies between is on another stack.
+    /// Unwind information by file and offset; `None` where the tables say nothing.
+    pub(super) cache: HashMap<(ImageId, u64), Option<UnwindInfo>, RandomState>,
+    /// The callers that the last walk found, that of the leaf first. Each slot lies above the one before.
+    pub(super) callers: Vec<ReturnAddress>,
+    /// Position in `callers` at which the last walk jumped over C code: from a Go function that the C code called, to
+    /// the Go function that called the C code. The frames of the C code are on another stack.
     pub(super) callback: Option<usize>,
-    /// The goroutine whose call of C code the last walk came to.
+    /// The goroutine that called the C code of the last walk.
     pub(super) goroutine: Option<u64>,
-    /// Whether the function that returns to the last of the frames is Go's.
+    /// Whether the function that returns to the last of `callers` is a Go function.
     pub(super) last_is_go: bool,
 }
 
-/// A frame of a walk: where it runs, and its registers as far as they are known.
+/// A frame of a walk: its current instruction and its registers, as far as they are known.
 #[derive(Debug, Clone, Copy)]
-struct Frame {
-    /// An instruction of it: the one that runs, or its call.
+struct WalkFrame {
+    /// Address of the instruction that runs, or of the call.
     address: u64,
     sp: u64,
     bp: Option<u64>,
-    /// The register that holds it in Go code.
+    /// The register that holds the goroutine in Go code.
     goroutine: Option<u64>,
     link: Option<u64>,
     is_leaf: bool,
@@ -95,219 +98,213 @@ struct Frame {
 
 /// The caller of a frame.
 struct Caller {
-    walked: Walked,
+    return_address: ReturnAddress,
     sp: u64,
     bp: Option<u64>,
     goroutine: Option<u64>,
 }
 
-impl<'b, 'f> Walk<'b, 'f> {
+impl<'b, 'f> StackWalker<'b, 'f> {
     pub(super) fn new(binaries: &'b Binaries<'f>) -> Self {
         Self {
             binaries,
-            known: HashMap::default(),
-            frames: Vec::new(),
+            cache: HashMap::default(),
+            callers: Vec::new(),
             callback: None,
             goroutine: None,
             last_is_go: false,
         }
     }
 
-    /// Fills [`Walk::frames`].
-    pub(super) fn over(&mut self, registers: &Registers, copied: Copied<'_>, space: &Space) -> End {
-        self.frames.clear();
+    /// Walks a stack copy. Fills [`StackWalker::callers`].
+    pub(super) fn walk(&mut self, registers: &Registers, copy: StackCopy<'_>, space: &AddressSpace) -> WalkEnd {
+        self.callers.clear();
         (self.callback, self.goroutine) = (None, None);
         let mut hint = Hint::default();
         let Registers { ip: address, sp, bp, link, goroutine } = *registers;
-        // A call pushes the return address, or leaves it in a register, which a function with a frame saves at the
-        // bottom of it.
+        // A call pushes the return address (x86-64) or stores it in the link register (arm64). On arm64, a function
+        // with a frame saves the link register at the bottom of the frame.
         let on_stack = link.is_none();
-        let mut frame = Frame { address, sp, bp: Some(bp), goroutine, link, is_leaf: true };
-        while self.frames.len() < MOST_FRAMES {
-            let code = self.code(space, frame.address, &mut hint);
-            let caller = match code {
-                Some(Code::Go(go)) if on_stack => {
+        let mut frame = WalkFrame { address, sp, bp: Some(bp), goroutine, link, is_leaf: true };
+        while self.callers.len() < MAX_FRAMES {
+            let info = self.unwind_info(space, frame.address, &mut hint);
+            let caller = match info {
+                Some(UnwindInfo::Go(go)) if on_stack => {
                     match go.special {
                         Some(Special::Cgocallback) if go.sp_write => {
-                            self.callback.get_or_insert(self.frames.len());
+                            self.callback.get_or_insert(self.callers.len());
                         }
-                        // C code has preserved the register.
+                        // The C code has preserved the register.
                         Some(Special::Asmcgocall) if go.sp_write && !frame.is_leaf => {
                             self.goroutine = self.goroutine.or(frame.goroutine);
                         }
                         _ => {}
                     }
-                    frame.go_caller(&go, copied)
+                    frame.go_caller(&go, copy)
                 }
-                Some(Code::Go(go)) => frame.go_caller_by_link(&go, copied),
-                Some(Code::Native(native)) if on_stack => frame.native_caller(&native, copied),
-                _ => Err(End::Unknown),
+                Some(UnwindInfo::Go(go)) => frame.go_caller_by_link(&go, copy),
+                Some(UnwindInfo::Native(native)) if on_stack => frame.native_caller(&native, copy),
+                _ => Err(WalkEnd::Unknown),
             };
-            let Caller { walked, sp, bp, goroutine } = match caller {
+            let Caller { return_address, sp, bp, goroutine } = match caller {
                 Ok(caller) => caller,
                 Err(end) => return end,
             };
-            let call = walked.address.saturating_sub(1);
+            let call = return_address.address.saturating_sub(1);
             if space.find(call, &mut hint).is_none() {
-                return End::Unknown;
+                return WalkEnd::Unknown;
             }
-            self.frames.push(walked);
-            self.last_is_go = matches!(code, Some(Code::Go(_)));
-            frame = Frame { address: call, sp, bp, goroutine, link: None, is_leaf: false };
+            self.callers.push(return_address);
+            self.last_is_go = matches!(info, Some(UnwindInfo::Go(_)));
+            frame = WalkFrame { address: call, sp, bp, goroutine, link: None, is_leaf: false };
         }
-        End::Unknown
+        WalkEnd::Unknown
     }
 
-    /// What the function table says of an address in a Go function.
-    pub(super) fn go(&mut self, space: &Space, address: u64) -> Option<GoUnwind> {
-        match self.code(space, address, &mut Hint::default())? {
-            Code::Go(go) => Some(go),
-            Code::Native(_) => None,
+    /// The unwind information for an address in a Go function.
+    pub(super) fn go(&mut self, space: &AddressSpace, address: u64) -> Option<GoUnwind> {
+        match self.unwind_info(space, address, &mut Hint::default())? {
+            UnwindInfo::Go(go) => Some(go),
+            UnwindInfo::Native(_) => None,
         }
     }
 
-    /// The link-time address of what is mapped at an address.
-    pub(super) fn linked(&self, space: &Space, address: u64) -> Option<u64> {
+    /// The link-time address of the code that is mapped at an address.
+    pub(super) fn link_time_address(&self, space: &AddressSpace, address: u64) -> Option<u64> {
         let (image, offset) = space.find(address, &mut Hint::default())?;
         self.binaries.get(image).ok()?.address_of_offset(offset)
     }
 
     /// Whether an address is in a Go function.
-    pub(super) fn is_go(&mut self, space: &Space, address: u64) -> bool {
+    pub(super) fn is_go(&mut self, space: &AddressSpace, address: u64) -> bool {
         self.go(space, address).is_some()
     }
 
-    /// Whether an address is in a function that a table knows.
-    pub(super) fn is_code(&mut self, space: &Space, address: u64) -> bool {
-        self.code(space, address, &mut Hint::default()).is_some()
+    /// Whether an address is in a function with unwind information.
+    pub(super) fn is_code(&mut self, space: &AddressSpace, address: u64) -> bool {
+        self.unwind_info(space, address, &mut Hint::default()).is_some()
     }
 
-    /// What the tables of the program at an address say of it.
-    fn code(&mut self, space: &Space, address: u64, hint: &mut Hint) -> Option<Code> {
+    /// The unwind information for an address, from the tables of the program that is mapped there.
+    fn unwind_info(&mut self, space: &AddressSpace, address: u64, hint: &mut Hint) -> Option<UnwindInfo> {
         let (image, offset) = space.find(address, hint)?;
         let binaries = self.binaries;
-        *self.known.entry((image, offset)).or_insert_with(|| {
+        *self.cache.entry((image, offset)).or_insert_with(|| {
             let binary = binaries.get(image).ok()?;
             let address = binary.address_of_offset(offset)?;
-            binary.unwind(address).map(Code::Go).or_else(|| binary.native_unwind(address).map(Code::Native))
+            binary.unwind(address).map(UnwindInfo::Go).or_else(|| binary.native_unwind(address).map(UnwindInfo::Native))
         })
-    }
-
-    /// Makes addresses known that no file tells of.
-    #[cfg(test)]
-    pub(super) fn tell(&mut self, image: ImageId, offset: u64, code: Code) {
-        self.known.insert((image, offset), Some(code));
     }
 }
 
-/// Whether nobody is beneath a Go function, on this stack or on the one that it left.
+/// Whether a Go function has no callers, neither on this stack nor on the stack that it left.
 pub(super) fn is_root(go: &GoUnwind) -> bool {
     go.top_frame || matches!(go.special, Some(Special::Mcall | Special::Morestack))
 }
 
-/// Bytes that a Go function has pushed.
-fn pushed(go: &GoUnwind) -> Result<u64, End> {
+/// Number of bytes that a Go function has on the stack below its return address.
+fn pushed(go: &GoUnwind) -> Result<u64, WalkEnd> {
     if is_root(go) {
-        return Err(End::Root);
+        return Err(WalkEnd::Root);
     }
-    go.sp_delta.map(u64::from).map_err(|_| End::Unknown)
+    go.sp_delta.map(u64::from).map_err(|_| WalkEnd::Unknown)
 }
 
-impl Frame {
-    fn go_caller(&self, go: &GoUnwind, copied: Copied<'_>) -> Result<Caller, End> {
+impl WalkFrame {
+    fn go_caller(&self, go: &GoUnwind, copy: StackCopy<'_>) -> Result<Caller, WalkEnd> {
         let pushed = pushed(go)?;
         match go.special {
             _ if !go.sp_write => {}
-            // It lays out the goroutine's stack as if the function that called the C code had called it there. The
-            // runtime's own unwinder relies on that (src/runtime/traceback.go).
+            // cgocallback lays out the goroutine's stack as if the function that called the C code had called
+            // cgocallback. The runtime's own unwinder relies on that (src/runtime/traceback.go).
             Some(Special::Cgocallback) if !self.is_leaf => {}
             Some(Special::Asmcgocall | Special::VdsoCaller) if !self.is_leaf => {
-                return self.caller_on_other_stack(pushed, copied);
+                return self.caller_on_other_stack(pushed, copy);
             }
-            _ => return Err(End::Unknown),
+            _ => return Err(WalkEnd::Unknown),
         }
-        let location = self.sp.saturating_add(pushed);
-        // Where C code called back, the kernel's next return address is on the other stack.
-        let beyond = if go.sp_write { End::Unknown } else { End::Beyond { location, of_native: false } };
-        let address = copied.word(location).ok_or(beyond)?;
-        // The caller's frame pointer stands below the return address, once it is not in the register any more. Assembly
-        // may use the register for something else meanwhile.
-        let own = location.checked_sub(8).filter(|own| pushed >= 8 && self.bp == Some(*own));
-        let bp = match own {
-            Some(own) => copied.word(own),
+        let slot = self.sp.saturating_add(pushed);
+        // If C code called back, the kernel's next return address is on the other stack.
+        let beyond = if go.sp_write { WalkEnd::Unknown } else { WalkEnd::BeyondCopy { slot, of_native: false } };
+        let address = copy.word(slot).ok_or(beyond)?;
+        // Once the function has set up its frame, the caller's frame pointer is saved below the return address. Before
+        // that it is still in the register, except in assembly, which may use the register for other values.
+        let saved = slot.checked_sub(8).filter(|saved| pushed >= 8 && self.bp == Some(*saved));
+        let bp = match saved {
+            Some(saved) => copy.word(saved),
             None => self.bp.filter(|_| !go.assembly),
         };
-        Ok(Caller { walked: Walked { location, address }, sp: location.saturating_add(8), bp, goroutine: None })
+        Ok(Caller { return_address: ReturnAddress { slot, address }, sp: slot.saturating_add(8), bp, goroutine: None })
     }
 
-    /// The caller of a function that has called code that is not Go's, for which it left the goroutine's stack and kept
-    /// its frame pointer (`src/runtime/asm_amd64.s`, `sys_linux_amd64.s`, `time_linux_amd64.s`).
-    fn caller_on_other_stack(&self, pushed: u64, copied: Copied<'_>) -> Result<Caller, End> {
-        let Some(frame_pointer) = self.bp.filter(|bp| bp.is_multiple_of(8)) else { return Err(End::Unknown) };
-        let elsewhere = End::Elsewhere { frame_pointer };
-        // Code that runs on the thread's own stack anyway stays there. Before Go 1.21, asmcgocall has no frame, and the
-        // frame pointer is its caller's.
-        let location = frame_pointer.checked_add(8).filter(|location| *location > self.sp && pushed >= 8);
-        let location = location.ok_or(elsewhere)?;
-        let address = copied.word(location).ok_or(elsewhere)?;
-        let bp = copied.word(frame_pointer);
-        Ok(Caller { walked: Walked { location, address }, sp: location.saturating_add(8), bp, goroutine: None })
+    /// The caller of a Go function that has switched from the goroutine's stack to call other code, and has kept the
+    /// frame pointer (`src/runtime/asm_amd64.s`, `sys_linux_amd64.s`, `time_linux_amd64.s`).
+    fn caller_on_other_stack(&self, pushed: u64, copy: StackCopy<'_>) -> Result<Caller, WalkEnd> {
+        let Some(frame_pointer) = self.bp.filter(|bp| bp.is_multiple_of(8)) else { return Err(WalkEnd::Unknown) };
+        let other_stack = WalkEnd::OtherStack { frame_pointer };
+        // If the caller already ran on the thread's own stack, its slot lies above this frame. Before Go 1.21,
+        // asmcgocall has no frame, and the frame pointer is that of its caller.
+        let slot = frame_pointer.checked_add(8).filter(|slot| *slot > self.sp && pushed >= 8);
+        let slot = slot.ok_or(other_stack)?;
+        let address = copy.word(slot).ok_or(other_stack)?;
+        let bp = copy.word(frame_pointer);
+        Ok(Caller { return_address: ReturnAddress { slot, address }, sp: slot.saturating_add(8), bp, goroutine: None })
     }
 
-    fn go_caller_by_link(&self, go: &GoUnwind, copied: Copied<'_>) -> Result<Caller, End> {
+    fn go_caller_by_link(&self, go: &GoUnwind, copy: StackCopy<'_>) -> Result<Caller, WalkEnd> {
         let pushed = pushed(go)?;
-        let location = self.sp;
+        let slot = self.sp;
         let address = match self.link {
-            _ if go.sp_write => return Err(End::Unknown),
+            _ if go.sp_write => return Err(WalkEnd::Unknown),
             Some(link) if pushed == 0 => link,
-            None if pushed == 0 => return Err(End::Unknown),
-            _ => copied.word(location).ok_or(End::Beyond { location, of_native: false })?,
+            None if pushed == 0 => return Err(WalkEnd::Unknown),
+            _ => copy.word(slot).ok_or(WalkEnd::BeyondCopy { slot, of_native: false })?,
         };
         Ok(Caller {
-            walked: Walked { location, address },
+            return_address: ReturnAddress { slot, address },
             sp: self.sp.saturating_add(pushed),
             bp: None,
             goroutine: None,
         })
     }
 
-    fn native_caller(&self, native: &NativeUnwind, copied: Copied<'_>) -> Result<Caller, End> {
-        let NativeUnwind::Frame { cfa, frame_pointer, goroutine } = *native else { return Err(End::Root) };
-        let cfa = self.cfa(cfa, copied).ok_or(End::Unknown)?;
-        if !(self.sp.saturating_add(8)..self.sp.saturating_add(LARGEST_FRAME)).contains(&cfa) || cfa % 8 != 0 {
-            return Err(End::Unknown);
+    fn native_caller(&self, native: &NativeUnwind, copy: StackCopy<'_>) -> Result<Caller, WalkEnd> {
+        let NativeUnwind::Frame { cfa, frame_pointer, goroutine } = *native else { return Err(WalkEnd::Root) };
+        let cfa = self.cfa(cfa, copy).ok_or(WalkEnd::Unknown)?;
+        if !(self.sp.saturating_add(8)..self.sp.saturating_add(MAX_FRAME_BYTES)).contains(&cfa) || cfa % 8 != 0 {
+            return Err(WalkEnd::Unknown);
         }
-        let location = cfa - 8;
-        let address = copied.word(location).ok_or(End::Beyond { location, of_native: true })?;
-        let bp = self.saved(frame_pointer, self.bp, cfa, copied);
-        let goroutine = self.saved(goroutine, self.goroutine, cfa, copied);
-        Ok(Caller { walked: Walked { location, address }, sp: cfa, bp, goroutine })
+        let slot = cfa - 8;
+        let address = copy.word(slot).ok_or(WalkEnd::BeyondCopy { slot, of_native: true })?;
+        let bp = self.saved(frame_pointer, self.bp, cfa, copy);
+        let goroutine = self.saved(goroutine, self.goroutine, cfa, copy);
+        Ok(Caller { return_address: ReturnAddress { slot, address }, sp: cfa, bp, goroutine })
     }
 
-    /// The caller's value of a register that is `now` in this frame.
-    fn saved(&self, saved: Saved, now: Option<u64>, cfa: u64, copied: Copied<'_>) -> Option<u64> {
+    /// The caller's value of a register whose value in this frame is `current`.
+    fn saved(&self, saved: Saved, current: Option<u64>, cfa: u64, copy: StackCopy<'_>) -> Option<u64> {
         match saved {
-            Saved::Same => now,
+            Saved::Same => current,
             Saved::AtCfa(offset) => match cfa.checked_add_signed(offset.into())? {
-                // An epilogue has popped it: what lies below the stack pointer is nobody's.
-                place if place < self.sp => now.filter(|_| self.is_leaf),
-                place => copied.word(place),
+                // Below the stack pointer: an epilogue has already restored the register.
+                slot if slot < self.sp => current.filter(|_| self.is_leaf),
+                slot => copy.word(slot),
             },
-            Saved::AtFramePointer(offset) => copied.word(self.bp?.checked_add_signed(offset.into())?),
+            Saved::AtFramePointer(offset) => copy.word(self.bp?.checked_add_signed(offset.into())?),
             Saved::Lost => None,
         }
     }
 
-    /// A canonical frame address, by this frame's registers.
-    fn cfa(&self, Cfa { base, offset, loaded }: Cfa, copied: Copied<'_>) -> Option<u64> {
+    /// The canonical frame address, computed from the registers of this frame.
+    fn cfa(&self, Cfa { base, offset, loaded }: Cfa, copy: StackCopy<'_>) -> Option<u64> {
         let register = match base {
             CfaBase::StackPointer => self.sp,
             CfaBase::FramePointer => self.bp?,
         };
-        let place = register.checked_add_signed(offset.into())?;
+        let address = register.checked_add_signed(offset.into())?;
         match loaded {
-            Some(more) => copied.word(place)?.checked_add_signed(more.into()),
-            None => Some(place),
+            Some(offset) => copy.word(address)?.checked_add_signed(offset.into()),
+            None => Some(address),
         }
     }
 }

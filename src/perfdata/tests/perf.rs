@@ -1,13 +1,14 @@
-//! Against the real `perf`: it reads what the writer wrote, and says of its own files what the reader says.
+//! Comparison with the real `perf`: `perf` reads the writer's files, and for perf's own files `perf script` prints what
+//! the reader returns.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::abi::record_type;
-use super::tests::{Disk, features, native_event, native_file, native_writer};
-use super::*;
+use super::{Disk, features, native_event, native_file, native_writer};
+use crate::perfdata::abi::record_type;
+use crate::perfdata::*;
 
-/// Output of a program that must be there and must succeed.
+/// Standard output of a program that must exist and succeed.
 fn run(command: &mut Command) -> Vec<u8> {
     let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -17,13 +18,13 @@ fn run(command: &mut Command) -> Vec<u8> {
 
 fn perf(file: &Path, args: &[&str]) -> String {
     let (command, args) = args.split_first().unwrap();
-    // Files of another user are refused without -f; a pipe on standard input would be taken for the file.
+    // Without -f perf refuses files of another user; and perf would read the file from a pipe on standard input.
     let mut perf = Command::new("perf");
     perf.arg(command).arg("-f").arg("-i").arg(file).args(args).stdin(Stdio::null());
     String::from_utf8(run(&mut perf)).unwrap()
 }
 
-/// Records a busy shell: `perf record` with these options, into the returned bytes and a file.
+/// Records a busy shell with these options of `perf record`. Returns the bytes and the path of the file.
 fn record(dir: &Path, args: &[&str]) -> (Vec<u8>, std::path::PathBuf) {
     const BUSY: &str = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; true | true";
     let file = dir.join("perf.data");
@@ -41,12 +42,12 @@ fn record(dir: &Path, args: &[&str]) -> (Vec<u8>, std::path::PathBuf) {
     (std::fs::read(&file).unwrap(), file)
 }
 
-/// One of the kernel's records, in the words of `perf script -D`.
+/// A record of the kernel, as `perf script -D` prints it.
 #[derive(Debug, PartialEq, Eq, Default)]
 struct Dumped {
     time: u64,
     offset: u64,
-    /// Ip, pid, tid, period of a sample.
+    /// Instruction pointer, pid, tid and period of a sample.
     sample: Option<(u64, i32, i32, u64)>,
     callchain: Vec<u64>,
     regs: Vec<u64>,
@@ -57,11 +58,11 @@ fn hex(text: &str) -> u64 {
     u64::from_str_radix(text.trim_start_matches("0x"), 16).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// The kernel's records in the order in which perf handles them, but those without time first: perf handles
-/// them where it meets them in the file.
+/// The kernel's records in the order in which perf processes them, except that records without time come first: perf
+/// processes them where they are in the file.
 fn dump(file: &Path) -> Vec<Dumped> {
-    /// The names of perf's own, any of which may appear.
-    const PERFS: [&str; 9] = [
+    /// Types of records that perf itself writes.
+    const PERF_TYPES: [&str; 9] = [
         "ATTR",
         "FEATURE",
         "BUILD_ID",
@@ -76,14 +77,14 @@ fn dump(file: &Path) -> Vec<Dumped> {
     let mut in_kernel_record = false;
     for line in perf(file, &["script", "-D"]).lines() {
         if let Some((head, tail)) = line.split_once(": PERF_RECORD_")
-            && let Some((place, _size)) = head.split_once(" [0x")
+            && let Some((position, _size)) = head.split_once(" [0x")
         {
             let name: String = tail.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-            in_kernel_record = !PERFS.contains(&name.as_str());
+            in_kernel_record = !PERF_TYPES.contains(&name.as_str());
             if in_kernel_record {
-                let mut place = place.split(' ').rev();
-                let mut record = Dumped { offset: hex(place.next().unwrap()), ..Dumped::default() };
-                record.time = place.next().unwrap().parse().unwrap();
+                let mut position = position.split(' ').rev();
+                let mut record = Dumped { offset: hex(position.next().unwrap()), ..Dumped::default() };
+                record.time = position.next().unwrap().parse().unwrap();
                 if name == "SAMPLE" {
                     // SAMPLE(IP, 0x2): 42/43: 0x401000 period: 1001001 addr: 0
                     let words: Vec<_> = tail.split([' ', ':', '/']).filter(|word| !word.is_empty()).collect();
@@ -94,7 +95,7 @@ fn dump(file: &Path) -> Vec<Dumped> {
             }
         } else if in_kernel_record && let Some(record) = all.last_mut() {
             if let Some(frame) = line.strip_prefix(".....") {
-                // Not "..... id 0000, value 00" of the counter values.
+                // Counter values also start with five dots: "..... id 0000, value 00".
                 if let Some((index, address)) = frame.split_once(": ")
                     && index.trim().parse::<usize>().is_ok()
                 {
@@ -115,8 +116,8 @@ fn dump(file: &Path) -> Vec<Dumped> {
     all
 }
 
-/// The same from our reader.
-fn ours(file: &PerfData<'_>) -> Vec<Dumped> {
+/// The records as goflame's reader returns them.
+fn read_records(file: &PerfData<'_>) -> Vec<Dumped> {
     let records = file.records().map(Result::unwrap);
     records
         .map(|record| {
@@ -144,7 +145,7 @@ fn printed_samples(file: &Path) -> Vec<(u64, String)> {
     samples.collect()
 }
 
-fn our_samples(file: &PerfData<'_>) -> Vec<(u64, String)> {
+fn read_samples(file: &PerfData<'_>) -> Vec<(u64, String)> {
     let samples = file.records().filter_map(|record| match record.unwrap().kind {
         RecordKind::Sample(sample) => Some((sample.time.unwrap(), file.events()[sample.event].name.clone())),
         _ => None,
@@ -152,16 +153,15 @@ fn our_samples(file: &PerfData<'_>) -> Vec<(u64, String)> {
     samples.collect()
 }
 
-/// Records with these options and holds our reading against perf's.
+/// Records with these options and compares goflame's reader with `perf script`.
 fn compare(args: &[&str]) -> (Vec<u8>, Vec<Dumped>) {
     let dir = tempfile::tempdir().unwrap();
     let (bytes, path) = record(dir.path(), args);
     let file = PerfData::parse(&bytes).unwrap();
     assert!(file.is_complete());
-    assert_eq!(file.unread_features(), [0_u32; 0]);
-    let (mut expected, got) = (dump(&path), ours(&file));
+    let (mut expected, got) = (dump(&path), read_records(&file));
     if args.contains(&"--pipe") {
-        // perf counts from behind the header there.
+        // For a pipe, perf's offsets do not include the header of 16 bytes.
         for record in &mut expected {
             record.offset += 16;
         }
@@ -173,11 +173,11 @@ fn compare(args: &[&str]) -> (Vec<u8>, Vec<Dumped>) {
     assert_eq!(expected.len(), got.len());
     let mut printed = printed_samples(&path);
     if args.iter().any(|arg| arg.ends_with(":S")) {
-        // perf makes up samples for the members of a group from the values in the leader's.
+        // perf computes samples for the members of a group from the values in the leader's samples.
         printed.retain(|(_, event)| *event == file.events()[0].name);
     }
     assert!(printed.len() > 10, "perf printed only {} samples", printed.len());
-    assert_eq!(printed, our_samples(&file));
+    assert_eq!(printed, read_samples(&file));
     (bytes, got)
 }
 
@@ -194,12 +194,12 @@ fn perf_record_with_frame_pointers() {
     assert_eq!(features.cmdline[1..4], ["record", "-q", "-F"]);
     assert!(features.nr_cpus.is_some_and(|cpus| cpus.online >= 1 && cpus.available >= cpus.online));
     assert!(features.cpu_desc.is_some());
-    let times: Vec<_> = our_samples(&file).iter().map(|(time, _)| *time).collect();
+    let times: Vec<_> = read_samples(&file).iter().map(|(time, _)| *time).collect();
     assert_eq!(features.sample_time, Some((times[0], times[times.len() - 1])));
     let sampled = |id: &&BuildId| id.path.ends_with(b"/dash") || id.path.windows(9).any(|part| part == b"/libc.so.");
     let id = features.build_ids.iter().find(sampled).unwrap();
     assert_eq!((id.id.len(), id.pid, id.cpu_mode), (20, -1, CpuMode::User));
-    // Forked children, an exec, and mappings with their inodes.
+    // Forks, an exec, and mappings with inodes.
     let kinds: Vec<_> = file.records().map(|record| record.unwrap().kind).collect();
     assert!(kinds.iter().any(|kind| matches!(kind, RecordKind::Comm { exec: true, name: b"sh", .. })));
     assert!(kinds.iter().any(|kind| matches!(kind, RecordKind::Fork(task) if task.pid != task.ppid)));
@@ -215,7 +215,7 @@ fn perf_record_with_stack_dumps_and_clock() {
     let file = PerfData::parse(&bytes).unwrap();
     let clock = file.features().clock.unwrap();
     assert_eq!((clock.clockid, file.events()[0].attr.clockid), (1, 1));
-    // perf reads both clocks when it starts: before the first sample, and after 2020.
+    // perf reads both clocks at its start: before the first sample, and after the year 2019.
     assert!(clock.clock_ns < file.features().sample_time.unwrap().0);
     assert!(clock.wall_ns > 1_577_836_800_000_000_000);
 }
@@ -226,7 +226,7 @@ fn perf_record_with_two_events() {
     let file = PerfData::parse(&bytes).unwrap();
     let names: Vec<_> = file.events().iter().map(|event| event.name.as_str()).collect();
     assert_eq!(names, ["cpu-clock", "page-faults"]);
-    let samples = our_samples(&file);
+    let samples = read_samples(&file);
     assert!(names.iter().all(|name| samples.iter().any(|(_, event)| event == name)));
 }
 
@@ -266,9 +266,9 @@ fn perf_reads_what_the_writer_wrote() {
     let bytes = native_file();
     std::fs::write(&path, &bytes).unwrap();
     let file = PerfData::parse(&bytes).unwrap();
-    assert_eq!(dump(&path), ours(&file));
-    assert_eq!(our_samples(&file).len(), 5);
-    assert_eq!(printed_samples(&path), our_samples(&file));
+    assert_eq!(dump(&path), read_records(&file));
+    assert_eq!(read_samples(&file).len(), 5);
+    assert_eq!(printed_samples(&path), read_samples(&file));
 
     let header = perf(&path, &["report", "--header-only"]);
     for line in [
@@ -304,7 +304,7 @@ fn perf_reads_what_the_writer_wrote() {
     }
 }
 
-/// Records by perf, passed through our writer, mean the same to perf.
+/// `perf script` prints the same for records of perf and for their copy by goflame's writer.
 #[test]
 fn perf_reads_a_copy_of_its_own_records() {
     let dir = tempfile::tempdir().unwrap();
@@ -332,7 +332,7 @@ fn perf_reads_a_recording_with_no_features() {
     assert_eq!(printed_samples(&path).len(), 5);
 }
 
-/// Many rounds, larger than the writer's buffer, on a real file.
+/// Many rounds of records, more than the writer's buffer holds, into a real file.
 #[test]
 fn perf_reads_a_long_recording() {
     let dir = tempfile::tempdir().unwrap();
@@ -344,7 +344,7 @@ fn perf_reads_a_long_recording() {
         for cpu in 0..2 {
             for step in 0..100 {
                 let chain = [abi::context::USER, 0x40_1000, 0x40_2000];
-                let body = super::tests::native_sample(11, time + step * 10 + u64::from(cpu), cpu, &chain);
+                let body = super::native_sample(11, time + step * 10 + u64::from(cpu), cpu, &chain);
                 writer.record(record_type::SAMPLE, abi::misc::USER, &body).unwrap();
             }
         }
@@ -358,7 +358,7 @@ fn perf_reads_a_long_recording() {
     let bytes = std::fs::read(&path).unwrap();
     assert!(size > 512 * 1024 && bytes.len() as u64 > size, "{size}");
     let file = PerfData::parse(&bytes).unwrap();
-    let samples = our_samples(&file);
+    let samples = read_samples(&file);
     assert_eq!(samples.len(), 8_000);
     assert!(samples.is_sorted());
     assert_eq!(printed_samples(&path), samples);

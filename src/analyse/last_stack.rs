@@ -1,0 +1,170 @@
+//! The last stack of a thread. The next stack of the thread usually differs only near its leaf, so that the locations
+//! and segments of the common part need no second lookup. Knows no names and no mappings.
+
+use super::collect::RawTask;
+use super::raw_location::call_address;
+use crate::perfdata::RawAddress;
+use crate::profile::{LocationId, StackId};
+
+/// A thread's last stack, and what was looked up for it.
+#[derive(Debug, Default)]
+pub(super) struct LastStack {
+    tid: i32,
+    /// Version of the thread's address space.
+    space: u64,
+    kernel: Vec<RawAddress>,
+    user: Vec<RawAddress>,
+    /// For each user address, whether a stack copy restored it; empty if none was.
+    repaired: Vec<bool>,
+    /// The locations of all these addresses, root first, as numbers of
+    /// [`Collected::locations`](super::collect::Collected::locations).
+    pub(super) locations: Vec<LocationId>,
+    /// The hash of each segment of the stack.
+    pub(super) hashes: Vec<u64>,
+    /// The segments of the last stack that was interned.
+    pub(super) segments: Vec<StackId>,
+    /// The task of the last sample, and its number.
+    pub(super) task: Option<(RawTask, u32)>,
+}
+
+/// Number of threads whose last stack is kept.
+pub(super) const KEPT_THREADS: usize = 64;
+
+/// The addresses of a stack, leaf first. The kernel addresses lie above the user addresses.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawStack<'r> {
+    pub(super) kernel: &'r [RawAddress],
+    pub(super) user: &'r [RawAddress],
+    /// For each user address, whether a stack copy restored it; empty if none was.
+    pub(super) repaired: &'r [bool],
+}
+
+/// Numbers of addresses, counted from the root or from the leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AddressCounts {
+    pub(super) user: usize,
+    pub(super) kernel: usize,
+}
+
+impl RawStack<'_> {
+    fn len(&self) -> usize {
+        self.kernel.len() + self.user.len()
+    }
+
+    /// Whether a stack copy restored the user address at this position.
+    pub(super) fn is_repaired(&self, at: usize) -> bool {
+        self.repaired.get(at).copied().unwrap_or_default()
+    }
+}
+
+impl LastStack {
+    /// Makes `next` the current stack and drops the locations that it does not share. Returns how many addresses,
+    /// counted from the leaf of the user and of the kernel part, have no location yet; `None` if the stack is
+    /// unchanged.
+    pub(super) fn replace(&mut self, tid: i32, space: u64, next: RawStack<'_>) -> Option<AddressCounts> {
+        let last = RawStack { kernel: &self.kernel, user: &self.user, repaired: &self.repaired };
+        let common = if (self.tid, self.space) == (tid, space) {
+            common_callers(last, next)
+        } else {
+            AddressCounts { user: 0, kernel: 0 }
+        };
+        let same = common.user + common.kernel;
+        if same == next.len() && same == last.len() {
+            return None;
+        }
+        self.locations.truncate(same);
+        (self.tid, self.space) = (tid, space);
+        next.kernel.clone_into(&mut self.kernel);
+        next.user.clone_into(&mut self.user);
+        next.repaired.clone_into(&mut self.repaired);
+        Some(AddressCounts { user: next.user.len() - common.user, kernel: next.kernel.len() - common.kernel })
+    }
+
+    /// The call addresses of the outermost two user frames, root first. `None` if there are fewer.
+    pub(super) fn root(&self) -> Option<[u64; 2]> {
+        let [callee, root] = *self.user.last_chunk()?;
+        let depth = self.user.len() - 1;
+        Some([call_address(depth, root), call_address(depth - 1, callee)])
+    }
+}
+
+/// The number of addresses, counted from the root, that two stacks have in common.
+fn common_callers(last: RawStack<'_>, next: RawStack<'_>) -> AddressCounts {
+    let mut user = common_suffix(last.user, next.user);
+    if !(last.repaired.is_empty() && next.repaired.is_empty()) {
+        let repaired =
+            |raw: RawStack<'_>, depth: usize| raw.user.len().checked_sub(depth + 1).map(|at| raw.is_repaired(at));
+        user = (0..user).take_while(|depth| repaired(last, *depth) == repaired(next, *depth)).count();
+    }
+    let all = user == last.user.len() && user == next.user.len();
+    AddressCounts { user, kernel: if all { common_suffix(last.kernel, next.kernel) } else { 0 } }
+}
+
+/// The number of addresses at the end of two lists (leaf first) that are equal and mean the same.
+fn common_suffix(last: &[RawAddress], next: &[RawAddress]) -> usize {
+    let same = last.iter().rev().zip(next.iter().rev()).take_while(|(last, next)| last == next).count();
+    // The leaf is exact and the others are return addresses: at another depth, the same number is another location.
+    if last.len() == next.len() { same } else { same.min(last.len().min(next.len()).saturating_sub(1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AddressCounts, LastStack, LocationId, RawAddress, RawStack};
+
+    fn raw(addresses: &[u64]) -> Vec<RawAddress> {
+        addresses.iter().map(|address| address.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn locations_of_common_callers_are_kept() {
+        let mut last = LastStack::default();
+        // Kernel addresses, user addresses, repaired flags, and the expected number of new addresses (user, kernel).
+        let steps: [(&[u64], &[u64], &[bool], _); 13] = [
+            (&[], &[10, 20, 30, 40], &[], Some((4, 0))),
+            (&[], &[10, 20, 30, 40], &[], None),
+            (&[], &[11, 20, 30, 40], &[], Some((1, 0))),
+            (&[7, 8], &[11, 20, 30, 40], &[], Some((0, 2))),
+            (&[6, 8], &[11, 20, 30, 40], &[], Some((0, 1))),
+            // The kernel's leaf becomes a return address.
+            (&[5, 6, 8], &[11, 20, 30, 40], &[], Some((0, 2))),
+            (&[5, 6, 8], &[12, 20, 30, 40], &[], Some((1, 3))),
+            (&[], &[12, 20, 30, 40], &[], Some((0, 0))),
+            // A return address becomes the leaf of the user part, and a return address again.
+            (&[], &[20, 30, 40], &[], Some((1, 0))),
+            (&[], &[9, 20, 30, 40], &[], Some((2, 0))),
+            // A repaired address is another location.
+            (&[], &[9, 20, 30, 40], &[false; 4], None),
+            (&[], &[9, 20, 30, 40], &[false, false, true, false], Some((3, 0))),
+            (&[], &[], &[], Some((0, 0))),
+        ];
+        for (at, (kernel, user, repaired, expected)) in steps.into_iter().enumerate() {
+            let [kernel, user] = [kernel, user].map(raw);
+            let new = last.replace(1, 1, RawStack { kernel: &kernel, user: &user, repaired });
+            assert_eq!(new, expected.map(|(user, kernel)| AddressCounts { user, kernel }), "step {at}");
+            let known = last.locations.len();
+            assert_eq!(known + new.map_or(0, |new| new.user + new.kernel), user.len() + kernel.len(), "step {at}");
+            last.locations.resize(user.len() + kernel.len(), LocationId::from_index(0));
+        }
+    }
+
+    #[test]
+    fn no_location_is_kept_for_another_thread_or_address_space() {
+        let user = raw(&[10, 20]);
+        let stack = RawStack { kernel: &[], user: &user, repaired: &[] };
+        let mut last = LastStack::default();
+        for (tid, space) in [(1, 1), (2, 1), (2, 2)] {
+            assert_eq!(last.replace(tid, space, stack), Some(AddressCounts { user: 2, kernel: 0 }));
+            last.locations.resize(2, LocationId::from_index(0));
+            assert_eq!(last.replace(tid, space, stack), None);
+        }
+    }
+
+    #[test]
+    fn only_return_addresses_become_call_addresses() {
+        let mut last = LastStack::default();
+        for (user, root) in [(&[10_u64, 20, 30][..], Some([29, 19])), (&[20, 30], Some([29, 20])), (&[30], None)] {
+            last.replace(1, 1, RawStack { kernel: &raw(&[1, 2]), user: &raw(user), repaired: &[] });
+            assert_eq!(last.root(), root);
+        }
+    }
+}

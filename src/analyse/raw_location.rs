@@ -1,0 +1,161 @@
+//! Raw locations: the elements of raw stacks, before they are named. Each distinct one has a number.
+
+use std::hash::BuildHasher;
+use std::mem;
+
+use foldhash::fast::RandomState;
+
+use super::files::ImageId;
+use crate::perfdata::RawAddress;
+use crate::profile::{LocationId, Slot, Table, position};
+
+/// Position of a frame's code. For a caller it is the position of the call: the return address minus one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum RawLocation {
+    /// An address in the kernel.
+    Kernel(u64),
+    /// An offset in a mapped file.
+    File(ImageId, u64),
+    /// An address that no record maps.
+    Unmapped(u64),
+}
+
+impl RawLocation {
+    /// The key in the index: the address or offset, and a number for everything else.
+    fn key(self, repaired: bool) -> (u64, u32) {
+        let (address, kind) = match self {
+            Self::Kernel(address) => (address, 0),
+            Self::Unmapped(address) => (address, 1),
+            // No overflow in practice: 2^31 files would need 96 GiB of MMAP records (48 bytes each).
+            Self::File(image, offset) => (offset, image.0.saturating_add(2)),
+        };
+        (address, kind << 1 | u32::from(repaired))
+    }
+}
+
+/// The address of the call instruction: the return address minus one, because a return address may be the first address
+/// of the next function. The leaf (`depth` 0), and the first user address below a kernel stack, are exact.
+pub(super) fn call_address(depth: usize, address: RawAddress) -> u64 {
+    u64::from_le_bytes(address).saturating_sub(u64::from(depth > 0))
+}
+
+/// The distinct raw locations of a recording. A repaired location differs from an unrepaired one at the same address.
+#[derive(Debug)]
+pub(super) struct RawLocations {
+    pub(super) list: Vec<RawLocation>,
+    pub(super) repaired: Vec<bool>,
+    index: Table<IndexEntry>,
+    seed: RandomState,
+    /// Direct-mapped cache in front of the index, by some bits of the address. Most frames share few locations.
+    recent: Vec<IndexEntry>,
+    /// The cache misses of [`RawLocations::intern_all`], each with its position in the result.
+    misses: Vec<(usize, RawLocation, bool)>,
+}
+
+/// The key of a location and its number, so that a lookup needs no other memory.
+#[derive(Debug, Clone, Copy)]
+struct IndexEntry {
+    /// See [`RawLocation::key`].
+    address: u64,
+    kind: u32,
+    id: u32,
+}
+
+impl Slot for IndexEntry {
+    // No location has this kind.
+    const FREE: Self = Self { address: 0, kind: u32::MAX, id: 0 };
+
+    fn is_free(&self) -> bool {
+        self.kind == u32::MAX
+    }
+}
+
+/// Number of slots of [`RawLocations::recent`].
+const RECENT_SLOTS: usize = 1 << 14;
+
+impl Default for RawLocations {
+    fn default() -> Self {
+        Self {
+            list: Vec::new(),
+            repaired: Vec::new(),
+            index: Table::default(),
+            seed: RandomState::default(),
+            recent: vec![IndexEntry::FREE; RECENT_SLOTS],
+            misses: Vec::new(),
+        }
+    }
+}
+
+/// The slot of an address in [`RawLocations::recent`].
+fn recent_slot(address: u64) -> usize {
+    usize::try_from((address ^ address >> 13) & (RECENT_SLOTS as u64 - 1)).unwrap_or(0)
+}
+
+/// Maximum number of locations to reserve. A table that stays small fits in the CPU caches.
+const MAX_RESERVED: usize = 50_000;
+
+#[expect(clippy::cast_possible_truncation, reason = "32 bits of the hash are enough")]
+fn hash(seed: &RandomState, address: u64, kind: u32) -> u32 {
+    seed.hash_one((address, kind)) as u32
+}
+
+impl RawLocations {
+    /// Reserves room for the typical number of locations of `samples` samples.
+    pub(super) fn reserve(&mut self, samples: usize) {
+        let locations = (samples / 4).min(MAX_RESERVED);
+        let seed = &self.seed;
+        self.index.reserve(locations, |entry| hash(seed, entry.address, entry.kind));
+    }
+
+    /// The number of a location, which is added if it is new.
+    pub(super) fn intern(&mut self, location: RawLocation, repaired: bool) -> u32 {
+        let (address, kind) = location.key(repaired);
+        let Self { list, repaired: repaired_flags, index, seed, .. } = self;
+        let entry = index.find_or_add(
+            hash(seed, address, kind),
+            |entry| (entry.address, entry.kind) == (address, kind),
+            || {
+                list.push(location);
+                repaired_flags.push(repaired);
+                IndexEntry { address, kind, id: position(list.len() - 1) }
+            },
+            |entry| hash(seed, entry.address, entry.kind),
+        );
+        self.recent[recent_slot(address)] = entry;
+        entry.id
+    }
+
+    /// Interns several locations and appends their numbers to `ids`. Looks all of them up in the cache first and then
+    /// the misses in the index, so that no lookup waits for the memory of another one.
+    pub(super) fn intern_all(
+        &mut self,
+        locations: impl Iterator<Item = (RawLocation, bool)>,
+        ids: &mut Vec<LocationId>,
+    ) {
+        self.misses.clear();
+        for (location, repaired) in locations {
+            let (address, kind) = location.key(repaired);
+            let recent = self.recent[recent_slot(address)];
+            if (recent.address, recent.kind) != (address, kind) {
+                self.misses.push((ids.len(), location, repaired));
+            }
+            ids.push(LocationId::from_index(recent.id));
+        }
+        let misses = mem::take(&mut self.misses);
+        for (at, location, repaired) in &misses {
+            ids[*at] = LocationId::from_index(self.intern(*location, *repaired));
+        }
+        self.misses = misses;
+    }
+
+    /// Releases the memory that only interning needs.
+    pub(super) fn release_index(&mut self) {
+        self.index = Table::default();
+        self.recent = Vec::new();
+    }
+
+    /// All locations, each with whether it is repaired.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (RawLocation, bool)> {
+        self.list.iter().copied().zip(self.repaired.iter().copied())
+    }
+}
