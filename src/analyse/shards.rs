@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::collect::{CollectSettings, Collected, RawGoroutine, RawTask, RecordCounts, collect};
 use super::files::{Binaries, Files};
 use crate::perfdata::PerfData;
-use crate::profile::{LocationId, TaskId, Samples, Stacks};
+use crate::profile::{LocationId, Samples, Stacks, TaskId};
 
 /// Minimum number of records in a large shard. For fewer, the cost of another core exceeds its gain.
 const MIN_SHARD_RECORDS: usize = 20_000;

@@ -8,9 +8,7 @@ use rayon::prelude::*;
 use super::collect::{Collected, RawGoroutine, RawTask};
 use super::location_flags::{LocationFlags, flag};
 use super::locations::LeafLocations;
-use crate::profile::{
-    Goroutine, GoroutineId, LocationId, Profile, Quality, Task, TaskId, Samples, StackId, Stacks,
-};
+use crate::profile::{Goroutine, GoroutineId, LocationId, Profile, Quality, Samples, StackId, Stacks, Task, TaskId};
 
 /// Adds stacks and samples to a profile that has all locations.
 pub(super) fn add_samples(
@@ -241,7 +239,7 @@ mod tests {
         Collected, LocationFlags, LocationId, Profile, Quality, Samples, Stacks, add_samples, count_frames, flag,
     };
     use crate::analyse::location_flags::Flags;
-    use crate::profile::{Event, TaskId, Sample, Unit};
+    use crate::profile::{Event, Sample, TaskId, Unit};
 
     /// 60 locations. Every 13th ends stacks, and some of the others are hidden.
     fn flags() -> LocationFlags {
