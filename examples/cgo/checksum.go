@@ -1,6 +1,6 @@
 package main
 
-// A file that exports functions to C may only declare in its preamble, so this definition has a file of its own.
+// The preamble of a file that exports functions to C must not define functions, so this one is in another file.
 
 /*
 #include <stddef.h>
@@ -21,7 +21,7 @@ import "C"
 
 import "unsafe"
 
-// checksum computes the CRC-32 of the numbers' bytes, in C that is written into this Go file.
+// checksum computes the CRC-32 of the numbers' bytes with the C code in this file's preamble.
 func checksum(numbers []C.int32_t) uint32 {
 	bytes := (*C.uint8_t)(unsafe.Pointer(&numbers[0]))
 	return uint32(C.crc32_bitwise(bytes, C.size_t(len(numbers))*C.sizeof_int32_t))

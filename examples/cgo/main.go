@@ -1,8 +1,8 @@
-// Cgo mixes Go and C on one stack, in both directions: Go calls C that computes (a Mandelbrot set in
-// mandelbrot.c, a checksum in the preamble of checksum.go), and a sort in sort.c calls back into Go to compare.
+// Cgo mixes Go and C on one stack, in both directions. Go calls C functions (a Mandelbrot set in mandelbrot.c,
+// a checksum in the preamble of checksum.go), and a C function (a sort in sort.c) calls Go to compare numbers.
 //
-// C compilers drop the frame pointer when they optimise, and a stack that is followed by frame pointers
-// then ends in the C code. The #cgo line below asks for it to be kept.
+// Optimising C compilers use the frame pointer register for other values, so a callchain that follows frame
+// pointers ends in the C code. The #cgo line below keeps the frame pointers.
 package main
 
 /*
@@ -51,7 +51,7 @@ func fill(numbers []C.int32_t, seed uint32) uint32 {
 	return x
 }
 
-// sortInC sorts in C, which calls goCompare for each comparison.
+// sortInC sorts in C, with goCompare for each comparison.
 func sortInC(numbers []C.int32_t) {
 	C.sort_with_go((*C.int32_t)(unsafe.Pointer(&numbers[0])), C.size_t(len(numbers)))
 	for i := 1; i < len(numbers); i++ {

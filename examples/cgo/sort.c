@@ -1,7 +1,7 @@
 #include "_cgo_export.h"
 #include "work.h"
 
-/* Shell sort, and not libc's qsort: libc is built without frame pointers, and every stack through it would end there. */
+/* Shell sort instead of libc's qsort: libc has no frame pointers, so callchains would end in qsort. */
 void sort_with_go(int32_t *numbers, size_t count) {
 	for (size_t gap = count / 2; gap > 0; gap = gap == 2 ? 1 : gap * 5 / 11)
 		for (size_t i = gap; i < count; i++) {

@@ -7,7 +7,7 @@
 /* Counts the points of a width x height grid over the Mandelbrot set that stay bounded for `limit` steps. */
 int mandelbrot_inside(int width, int height, int limit);
 
-/* Sorts in place; the order is decided by goCompare, which is Go. */
+/* Sorts in place, in the order of the Go function goCompare. */
 void sort_with_go(int32_t *numbers, size_t count);
 
 #endif

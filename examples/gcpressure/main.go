@@ -1,8 +1,8 @@
-// Gcpressure allocates much faster than it computes: several goroutines build and drop trees above a live
-// heap that every collection has to mark. Its profile shows the garbage collector at work: runtime.gcBgMarkWorker,
-// runtime.mallocgc, and runtime.gcAssistAlloc on the goroutines that are made to help.
+// Gcpressure mostly allocates memory: several goroutines build and drop trees, and each garbage collection also
+// marks a live heap. Its profile shows the garbage collector: runtime.gcBgMarkWorker, runtime.mallocgc, and
+// runtime.gcAssistAlloc in the goroutines that must assist.
 //
-// At the end it prints the collector's own account, to hold the profile against.
+// At the end it prints the collector's own figures, to compare with the profile.
 package main
 
 import (
@@ -29,7 +29,7 @@ func plant(depth int) *node {
 	return n
 }
 
-// count visits the tree, so that building it was not in vain.
+// count returns the number of nodes. It keeps the compiler from removing the construction of the tree.
 func (n *node) count() int {
 	if n == nil {
 		return 0
@@ -37,7 +37,7 @@ func (n *node) count() int {
 	return 1 + n.left.count() + n.right.count()
 }
 
-// cache is the live heap: trees that stay until a newer one takes their place.
+// cache is the live heap: each tree stays until a newer one replaces it.
 type cache struct {
 	mu    sync.Mutex
 	trees map[int]*node
@@ -49,7 +49,7 @@ func (c *cache) replace(key int, tree *node) {
 	c.trees[key] = tree
 }
 
-// churn drops most of the trees that it builds, and keeps one in sixteen in the cache.
+// churn builds trees until the given time. It keeps one in sixteen in the cache and drops the others.
 func churn(worker int, until time.Time, keep *cache) (nodes int) {
 	for i := 0; time.Now().Before(until); i++ {
 		tree := plant(10)
@@ -91,7 +91,7 @@ func report(nodes []int, keep *cache) {
 	}
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
-	// The runtime brings its CPU classes up to date at the end of a collection only.
+	// The runtime updates its CPU classes only at the end of a collection.
 	runtime.GC()
 	cpu := []metrics.Sample{
 		{Name: "/cpu/classes/gc/total:cpu-seconds"},

@@ -2,7 +2,7 @@ package main
 
 import "math"
 
-// counter returns a closure with state of its own.
+// counter returns a closure that has its own state.
 //
 //go:noinline
 func counter(step uint64) func() uint64 {
@@ -83,7 +83,7 @@ func interfaces(seed uint64) uint64 {
 	return uint64(total)
 }
 
-// deferred leaves its work to a deferred closure and a deferred call with arguments.
+// deferred does its work in a deferred closure and in a deferred call with arguments.
 //
 //go:noinline
 func deferred(seed uint64) (sum uint64) {
@@ -97,7 +97,7 @@ func deferred(seed uint64) (sum uint64) {
 	return sum
 }
 
-// descend calls itself until depth is used up and works at the bottom.
+// descend calls itself depth times, and does the work in the last call.
 //
 //go:noinline
 func descend(depth int, seed uint64) uint64 {

@@ -1,6 +1,6 @@
 package main
 
-// Ordered is what the heap can hold.
+// Ordered is the constraint of the heap's values.
 type Ordered interface {
 	~int | ~uint64 | ~float64 | ~string
 }
@@ -65,7 +65,7 @@ func (h *Heap[T]) Push(value T) {
 	}
 }
 
-// Pop takes the smallest value from a heap that is not empty.
+// Pop removes and returns the smallest value. The heap must not be empty.
 //
 //go:noinline
 func (h *Heap[T]) Pop() T {
@@ -94,7 +94,7 @@ func (h *Heap[T]) sink(parent int) {
 	}
 }
 
-// heapSort drives two instantiations of Heap.
+// heapSort uses two instantiations of Heap.
 //
 //go:noinline
 func heapSort(seed uint64) uint64 {

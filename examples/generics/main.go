@@ -1,10 +1,10 @@
-// Generics is a tour of the names and stack shapes that the Go compiler makes: instantiated functions
-// (main.Fold[...]), methods of generic types (main.(*Heap[...]).Push), closures (main.counter.func1), method
-// values (main.(*tally).add-fm), calls through interfaces, deferred calls, go statements with arguments
+// Generics calls functions with all kinds of names and stack shapes that the Go compiler generates: instantiated
+// functions (main.Fold[...]), methods of generic types (main.(*Heap[...]).Push), closures (main.counter.func1),
+// method values (main.(*tally).add-fm), calls through interfaces, deferred calls, go statements with arguments
 // (main.main.gowrap1 since Go 1.22) and recursion.
 //
-// The kernel stores at most 127 frames of a stack unless kernel.perf_event_max_stack says more. The default
-// depth stays below that; `-depth 400` goes beyond it, and the sampled stacks lose their roots.
+// The kernel records at most 127 frames of a stack, unless kernel.perf_event_max_stack is higher. The default
+// depth is lower than that. With `-depth 400` the sampled stacks lose their roots.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// stop is one leg of the tour.
+// stop is a function to call, with a description.
 type stop struct {
 	name string
 	run  func(seed uint64) uint64
@@ -22,7 +22,7 @@ type stop struct {
 
 func main() {
 	depth := flag.Int("depth", 60, "frames of recursion")
-	duration := flag.Duration("duration", 3*time.Second, "how long to go round")
+	duration := flag.Duration("duration", 3*time.Second, "how long to compute")
 	flag.Parse()
 	if *depth < 1 {
 		fmt.Fprintln(os.Stderr, "generics: -depth must be at least 1")
@@ -50,7 +50,7 @@ func main() {
 	fmt.Printf("sum %016x\n", sum)
 }
 
-// round visits every stop again and again, and sends what came of it.
+// round calls all stops in turn until the given time, and sends a checksum of their results.
 func round(stops []stop, seed uint64, until time.Time, results chan<- uint64) {
 	sum := seed
 	for time.Now().Before(until) {

@@ -11,8 +11,8 @@ const (
 	threadClock  = 3 // CLOCK_THREAD_CPUTIME_ID
 )
 
-// cpuTime reads a CPU clock, in nanoseconds. RawSyscall, because the scheduler need not hear of a call
-// that never blocks.
+// cpuTime reads a CPU clock, in nanoseconds. It uses RawSyscall, which does not inform the scheduler, because
+// the call never blocks.
 func cpuTime(clock uintptr) int64 {
 	var ts syscall.Timespec
 	_, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clock, uintptr(unsafe.Pointer(&ts)), 0)

@@ -1,17 +1,17 @@
-// Hotspots spends its CPU time in five functions of known, unequal cost and measures that cost itself,
-// so that a profile of it can be held against the truth.
+// Hotspots spends its CPU time in five functions of unequal cost, and measures the cost of each, so that a
+// profile can be compared with the truth.
 //
-// Everything runs on one goroutine locked to one thread. The thread's CPU clock is read between the
-// functions, each of which runs for a millisecond or more per call, so the reading itself costs next to
-// nothing. A share counts everything beneath the function (what profilers call cumulative), as a part of the CPU
-// time of the whole process. Nothing is allocated once the rounds begin, so the garbage collector stays out.
+// Everything runs on one goroutine locked to one thread. The program reads the thread's CPU clock between the
+// functions. Each call takes a millisecond or more, so the cost of reading the clock is negligible. A share is
+// the function's cumulative CPU time divided by the CPU time of the whole process. The rounds allocate no
+// memory, so the garbage collector does not run.
 //
 // A table goes to stderr; one line of JSON goes to stdout:
 //
 //	{"functions":[{"name":"main.multiply","seconds":1.2,"share":0.4},...],"rounds":75,"cpu_seconds":3.0}
 //
-// The work per round is fixed. A release build spends about 40, 25, 20, 10 and 5 % on it; a debug build
-// (-N -l) spends other shares, because it slows each function down by a different factor.
+// The work per round is fixed. A release build spends about 40, 25, 20, 10 and 5 % in the five functions. A
+// debug build (-N -l) has other shares, because it slows down each function by a different factor.
 package main
 
 import (
@@ -24,19 +24,19 @@ import (
 
 // hotspot is one measured function.
 type hotspot struct {
-	name string // as symbol tables have it
+	name string // the name in the symbol table
 	run  func()
 	nsec int64 // CPU time spent in it so far
 }
 
-// function is a hotspot as it is reported.
+// function is a hotspot in the JSON output.
 type function struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
 	Share   float64 `json:"share"`
 }
 
-// truth is what a profile has to agree with.
+// truth holds the measured shares, with which a profile must agree.
 type truth struct {
 	Functions  []function `json:"functions"`
 	Rounds     int        `json:"rounds"`
@@ -48,7 +48,7 @@ func main() {
 	flag.Parse()
 
 	runtime.LockOSThread()
-	// The clock already holds what the process used before it became this program (a launcher's share, say).
+	// The clock includes CPU time from before the exec of this program, for example of a launcher.
 	start := cpuTime(processClock)
 	prepare()
 	spots := []hotspot{
@@ -68,7 +68,7 @@ func main() {
 	}
 }
 
-// spend runs rounds until this thread has used the budget, and returns how many it were.
+// spend runs rounds until this thread has used the budget of CPU time. It returns the number of rounds.
 func spend(spots []hotspot, budget int64) int {
 	first := cpuTime(threadClock)
 	last := first

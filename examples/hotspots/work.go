@@ -2,7 +2,7 @@ package main
 
 import "math/bits"
 
-// How much each function does per call. The numbers give a release build shares of about 40, 25, 20, 10 and 5 %.
+// The amount of work per call, chosen so that a release build has shares of about 40, 25, 20, 10 and 5 %.
 const (
 	matrixSize  = 248
 	digestBytes = 1344 << 10
@@ -22,11 +22,11 @@ var (
 	wordID map[string]int
 	counts [1 << 10]int
 
-	// sink keeps the compiler from dropping work whose result nobody reads.
+	// sink keeps the compiler from removing work whose result is not used.
 	sink uint64
 )
 
-// prepare fills the inputs, all that is allocated included.
+// prepare allocates and fills all inputs.
 func prepare() {
 	for i := range left {
 		for j := range left[i] {
@@ -74,7 +74,7 @@ func word(n uint32) string {
 	return w
 }
 
-// multiply is floating point in nested loops.
+// multiply computes with floating point numbers in nested loops.
 //
 //go:noinline
 func multiply() {
@@ -100,7 +100,7 @@ var roundConstants = [64]uint32{
 	0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 }
 
-// digest is SHA-256 in plain Go: integer work, with a callee of its own.
+// digest is SHA-256 in plain Go: integer work, with one callee.
 //
 //go:noinline
 func digest() {
@@ -142,7 +142,7 @@ func compress(state *[8]uint32, block []byte) {
 	state[7] += h
 }
 
-// sortNumbers recurses, so its callees stand on one stack many times and must be counted once.
+// sortNumbers calls a recursive function, which a profiler must count only once per stack.
 //
 //go:noinline
 func sortNumbers() {
@@ -179,7 +179,7 @@ func quicksort(v []uint32) {
 	}
 }
 
-// countWords cuts text into words and looks them up in a map: strings, hashing, the runtime's own code.
+// countWords splits a text into words and looks them up in a map: strings, hashing, code of the runtime.
 //
 //go:noinline
 func countWords() {
@@ -193,8 +193,8 @@ func countWords() {
 	sink += uint64(counts[0])
 }
 
-// collatz is a leaf without a stack frame: a sampler that follows frame pointers from inside it loses its
-// caller, and must not lose the function itself.
+// collatz is a leaf without a stack frame: a sampler that follows frame pointers loses its caller, but must not
+// lose the function itself.
 //
 //go:noinline
 func collatz() {

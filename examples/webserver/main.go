@@ -1,13 +1,13 @@
-// Webserver is an HTTP service that speaks JSON: most of its time goes to code that it did not write
-// (net/http, encoding/json, the kernel's sockets), which is what profiles of real services look like.
+// Webserver is an HTTP service with JSON messages. Like a real service, it spends most of its time in code that
+// is not its own: net/http, encoding/json, the kernel's sockets.
 //
-// It runs in one of two ways:
+// It has two modes:
 //
 //	webserver -addr 127.0.0.1:8080     serves until SIGINT or SIGTERM, then finishes open requests and exits 0
 //	webserver -selftest 60000          serves on a free port, sends itself that many requests, exits 0
 //
-// In a self-test the clients share the process, so they share the profile too: look for main.(*client)
-// beside main.(*shop).
+// In a self-test the clients run in the same process, so they are in the profile too: compare main.(*client)
+// with main.(*shop).
 package main
 
 import (
@@ -38,7 +38,7 @@ func main() {
 	}
 }
 
-// run serves until a signal, the end of the self-test or an error, and shuts down in order.
+// run serves until a signal, the end of the self-test or an error, and shuts down gracefully.
 func run(addr string, requests, clients int) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

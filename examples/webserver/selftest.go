@@ -16,7 +16,7 @@ type client struct {
 	base string
 }
 
-// selfTest shares the requests among the clients and returns the first failure.
+// selfTest distributes the requests among the clients and returns the first error.
 func selfTest(ctx context.Context, base string, requests, clients int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -45,7 +45,7 @@ func selfTest(ctx context.Context, base string, requests, clients int) error {
 	return nil
 }
 
-// send alternates between listing and ordering.
+// send alternates between list and order requests.
 func (c *client) send(ctx context.Context, n int) error {
 	if n%2 == 0 {
 		return c.list(ctx, n)

@@ -34,7 +34,7 @@ type receipt struct {
 	Cents    int    `json:"cents"`
 }
 
-// shop is the service: a fixed catalogue, so that requests need no lock.
+// shop is the service. Its catalogue is fixed, so requests need no lock.
 type shop struct {
 	items []item
 }
@@ -101,6 +101,6 @@ func (s *shop) order(w http.ResponseWriter, r *http.Request) {
 
 func reply(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	// An error here means that the client has gone, and nobody is left to tell.
+	// An error means that the client has closed the connection.
 	_ = json.NewEncoder(w).Encode(body)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Toolchain, Variant};
-use crate::gobin::{Binary, Facts};
+use crate::gobin::{Binary, BinaryFacts};
 
 use super::{Error, Mismatch, inspect};
 
@@ -21,7 +21,7 @@ pub struct Artifact {
     /// Its size in bytes.
     pub size: u64,
     /// What the binary shows of itself.
-    pub facts: Facts,
+    pub facts: BinaryFacts,
     /// In what it is not what was asked for; empty when all is as it should be.
     pub mismatches: Vec<Mismatch>,
 }

@@ -97,7 +97,7 @@ fn culprits(a: &Side<'_>, b: &Side<'_>, sections: &BTreeSet<String>) -> Vec<Culp
     let mut blame = |id, text: String| found.push(Culprit { id, text });
     let facts = |side: &Side<'_>| Binary::parse(side.bytes).ok().map(|binary| binary.facts());
     let (first, second) = (facts(a), facts(b));
-    let info = |facts: &Option<crate::gobin::Facts>| facts.as_ref().and_then(|facts| facts.go.clone().ok());
+    let info = |facts: &Option<crate::gobin::BinaryFacts>| facts.as_ref().and_then(|facts| facts.go.clone().ok());
     if let (Some(first), Some(second)) = (info(&first), info(&second)) {
         for (id, text) in of_build_info(&first, &second, a.name, b.name) {
             blame(id, text);

@@ -1,7 +1,7 @@
 //! What was asked of Go, held against what the binary shows.
 
 use crate::config::{Toolchain, Variant};
-use crate::gobin::{BuildInfo, Facts, Optimisation};
+use crate::gobin::{BinaryFacts, BuildInfo, Optimisation};
 
 use super::goflags::{self, PackageFlags};
 use super::toolchain::{bare_version, pinned_version};
@@ -23,7 +23,7 @@ pub struct Mismatch {
 
 /// Compares a binary with the variant and the pin that it was built for. Empty: it is what was asked for, as far as
 /// a binary can show. What it cannot show (an optimisation state that is unknown, a pin that is empty) is no mismatch.
-pub fn inspect(facts: &Facts, variant: &Variant, pin: &Toolchain) -> Vec<Mismatch> {
+pub fn inspect(facts: &BinaryFacts, variant: &Variant, pin: &Toolchain) -> Vec<Mismatch> {
     let mut found = of_sections(facts, variant);
     found.extend(of_compilation(facts, variant));
     match &facts.go {
@@ -40,13 +40,13 @@ pub fn inspect(facts: &Facts, variant: &Variant, pin: &Toolchain) -> Vec<Mismatc
 }
 
 /// Names and debug information.
-fn of_sections(facts: &Facts, variant: &Variant) -> Vec<Mismatch> {
+fn of_sections(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     let mut found = Vec::new();
     if let Err(reason) = &facts.pclntab {
         found.push(Mismatch {
             id: "pclntab",
             asked: "Go's function table".to_owned(),
-            found: reason.clone(),
+            found: reason.to_string(),
             why: "it names the functions, lines and inlined calls of Go code",
             fix: "use a Go version that goflame knows, and no tool that rewrites the binary",
         });
@@ -82,7 +82,7 @@ fn of_sections(facts: &Facts, variant: &Variant) -> Vec<Mismatch> {
 }
 
 /// Optimisation and build mode, which the machine code itself shows.
-fn of_compilation(facts: &Facts, variant: &Variant) -> Vec<Mismatch> {
+fn of_compilation(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     let mut found = Vec::new();
     let gcflags = PackageFlags::parse(&variant.gcflags);
     match &facts.optimisation {

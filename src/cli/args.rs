@@ -1,4 +1,4 @@
-//! Flags and subcommands: this only records what was said; resolving it is the stages' work.
+//! Flags and subcommands. This file only records the command line; the stages resolve it.
 
 use std::path::PathBuf;
 
@@ -9,9 +9,15 @@ use crate::config;
 use crate::pipeline::{self, BuildOptions};
 use crate::views;
 
+const EXAMPLES: &str = "\
+Examples:
+  goflame doctor                    Check this machine
+  goflame run                       Build, run and profile the app of this project
+  goflame report cpu.pb.gz -f svg   Draw the flame graph of any profile";
+
 /// Build, check, run, sample and archive: Cargo-style profiling for Go programs on Linux.
 #[derive(Debug, Parser)]
-#[command(name = "goflame", version, about, max_term_width = 100, propagate_version = true)]
+#[command(name = "goflame", version, about, after_help = EXAMPLES, max_term_width = 100, propagate_version = true)]
 pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
@@ -19,19 +25,20 @@ pub(super) struct Cli {
     pub(super) command: Command,
 }
 
-/// Flags of every subcommand.
+/// Options of every subcommand.
 #[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Global options")]
 pub(super) struct Global {
     /// Change to this directory first
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub(super) directory: Option<PathBuf>,
-    /// Read this file instead of looking for goflame.toml
+    /// Configuration file; without this option, goflame.toml of this directory or of a parent
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) config: Option<PathBuf>,
-    /// Say only what went wrong
+    /// Print only errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Say more
+    /// Print more details
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
     /// When to use colour
@@ -41,16 +48,16 @@ pub(super) struct Global {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Color {
-    /// On a terminal, unless `NO_COLOR` is set
+    /// In a terminal, unless `NO_COLOR` is set
     #[default]
     Auto,
-    /// Always
+    /// Also in files and pipes
     Always,
-    /// Never
+    /// No colour anywhere
     Never,
 }
 
-/// Declares a flag's values and which setting each of them is.
+/// Declares the values of a flag, and the setting for each of them.
 macro_rules! values {
     ($(#[$doc:meta])* $name:ident for $setting:ty { $($(#[$about:meta])* $value:ident => $to:ident),* $(,)? }) => {
         $(#[$doc])*
@@ -72,9 +79,9 @@ macro_rules! values {
 values! {
     /// `--engine`.
     Engine for config::Engine {
-        /// goflame itself
+        /// The sampler in goflame
         Native => Native,
-        /// perf record
+        /// The program `perf record`
         Perf => Perf,
     }
 }
@@ -82,11 +89,11 @@ values! {
 values! {
     /// `--event`.
     Event for config::EventChoice {
-        /// cycles where the machine counts them, else cpu-clock
+        /// cycles if the machine has hardware counters, else cpu-clock
         Auto => Auto,
         /// CPU cycles, counted by hardware
         Cycles => Cycles,
-        /// The kernel's CPU timer
+        /// A timer of the kernel, on every machine
         CpuClock => CpuClock,
     }
 }
@@ -94,11 +101,11 @@ values! {
 values! {
     /// `--kernel`.
     Kernel for config::Kernel {
-        /// Where permitted
+        /// If the kernel permits it
         Auto => Auto,
-        /// Always
+        /// Fail if the kernel does not permit it
         Yes => Yes,
-        /// Never
+        /// Sample user space only
         No => No,
     }
 }
@@ -106,9 +113,9 @@ values! {
 values! {
     /// `--verify`.
     Verify for pipeline::Verify {
-        /// Where it is built anyway, in two directories
+        /// Both in the configured way, in two directories
         Twice => Twice,
-        /// On this machine and in a container
+        /// One on this machine and one in a container
         Docker => NativeAndDocker,
     }
 }
@@ -116,13 +123,13 @@ values! {
 values! {
     /// `--format`.
     Format for config::Format {
-        /// Flame graph
+        /// Flame graph for a browser
         Svg => Svg,
-        /// For go tool pprof
+        /// Profile for `go tool pprof`
         Pprof => Pprof,
-        /// Stacks and counts, a line each
+        /// One line for each stack, with its count
         Folded => Folded,
-        /// Figures for programs
+        /// Summary with totals, hot functions and quality
         Json => Json,
     }
 }
@@ -130,33 +137,33 @@ values! {
 values! {
     /// `--by`.
     By for views::By {
-        /// Processes, by command name
+        /// By command name of the process
         Process => Process,
-        /// Each thread
+        /// By thread
         Thread => Thread,
-        /// Each goroutine
+        /// By goroutine
         Goroutine => Goroutine,
-        /// The functions that goroutines were started with
+        /// By the function that the goroutine was started with
         Entry => Entry,
     }
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Write a commented goflame.toml for the packages found here
+    /// Write a commented goflame.toml for the packages in this directory
     Init(Init),
-    /// Tell whether this machine and this project can be profiled
+    /// Check whether this machine and this project can be profiled
     Doctor(Doctor),
-    /// Build the app as `run` would, and inspect the binary
+    /// Build the app in the same way as `run`, and inspect the binary
     Build(Build),
-    /// Build, check, run the workload, sample, analyse, archive
+    /// Build the app, check the machine, run and sample the workload, analyse, archive
     Run(Run),
-    /// Render a run, or any perf.data file, again
+    /// Print tables, a flame graph or another format of a run or of any profile
     Report(Box<Report>),
-    /// See, get and pin versions of Go
+    /// List, install and pin Go versions
     #[command(subcommand)]
     Toolchain(Toolchain),
-    /// Look at archived runs
+    /// List, show and verify archived runs
     #[command(subcommand)]
     Runs(Runs),
 }
@@ -168,106 +175,127 @@ pub(super) struct Init {
     pub(super) force: bool,
 }
 
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  goflame doctor                           Check machine and project
+  goflame doctor ./app                     Check a binary
+  goflame doctor --only pmu,live-probe     Make two checks
+  sudo goflame doctor --fix --persist      Repair the kernel settings";
+
 #[derive(Debug, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct Doctor {
-    /// Judge this binary, in place of the project's
+    /// Check this binary instead of the project's
     #[arg(value_name = "BINARY")]
     pub(super) binary: Option<PathBuf>,
     /// Print the findings as JSON
     #[arg(long)]
     pub(super) json: bool,
-    /// Warnings count as failures
+    /// Count warnings as failures
     #[arg(long)]
     pub(super) strict: bool,
-    /// Make these checks only
+    /// Make only the checks with these ids
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(super) only: Vec<String>,
-    /// Let these checks not count
+    /// Ignore the checks with these ids
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(super) skip: Vec<String>,
-    /// Judge for a user without privileges, though there are some (so do --fix and --print-script under sudo)
+    /// Judge for a user without privileges (the default for --fix and --print-script under sudo)
     #[arg(long)]
     pub(super) unprivileged: bool,
-    /// Change the kernel settings that stand in the way (as root), and check again
-    #[arg(long, group = "repair")]
+    /// Change kernel settings that prevent profiling (as root), and check again
+    #[arg(long, group = "repair", help_heading = "Repair options")]
     pub(super) fix: bool,
-    /// Print a shell script that makes the same changes
-    #[arg(long, group = "repair", conflicts_with = "json")]
+    /// Print a shell script that makes the same changes as --fix
+    #[arg(long, group = "repair", conflicts_with = "json", help_heading = "Repair options")]
     pub(super) print_script: bool,
     /// With --fix or --print-script: keep the settings after a reboot, in /etc/sysctl.d/99-goflame.conf
-    #[arg(long, requires = "repair")]
+    #[arg(long, requires = "repair", help_heading = "Repair options")]
     pub(super) persist: bool,
-    /// Take back what --fix has changed
-    #[arg(long, conflicts_with_all = ["repair", "json", "only", "skip", "binary", "unprivileged"])]
+    /// Undo the changes of --fix
+    #[arg(
+        long,
+        conflicts_with_all = ["repair", "json", "only", "skip", "binary", "unprivileged"],
+        help_heading = "Repair options"
+    )]
     pub(super) undo: bool,
-    /// Do not ask before --fix and --undo
-    #[arg(short, long)]
+    /// Do not ask for confirmation before --fix and --undo
+    #[arg(short, long, help_heading = "Repair options")]
     pub(super) yes: bool,
 }
 
-/// Which build.
+/// Selects the variant.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Build options")]
 pub(super) struct VariantArgs {
-    /// Build the variant [variant.NAME]
+    /// Build the variant [variant.NAME] of goflame.toml
     #[arg(long, value_name = "NAME", conflicts_with = "release")]
     pub(super) variant: Option<String>,
-    /// Short for --variant release
+    /// The same as --variant release
     #[arg(long)]
     pub(super) release: bool,
 }
 
 impl VariantArgs {
-    /// The variant that was asked for.
+    /// The requested variant.
     pub(super) fn name(&self) -> Option<String> {
         if self.release { Some("release".into()) } else { self.variant.clone() }
     }
 }
 
-/// Where it is built, and what that may fetch and change.
+/// Selects the builder, and what it may download and change.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
-pub(super) struct PlaceArgs {
-    /// Build in a container of [toolchain] image
+#[command(next_help_heading = "Build options")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub(super) struct BuilderArgs {
+    /// Build in a container, from [toolchain] image
     #[arg(long, conflicts_with = "native")]
     pub(super) docker: bool,
-    /// Build on this machine, whatever [build] docker says
+    /// Build on this machine, even with [build] docker = true
     #[arg(long)]
     pub(super) native: bool,
-    /// Fail where goflame.lock would change
+    /// Fail if goflame.lock would change
     #[arg(long)]
     pub(super) locked: bool,
-    /// Pull no image and download no modules
+    /// Do not pull images or download modules
     #[arg(long)]
     pub(super) offline: bool,
 }
 
-impl PlaceArgs {
-    /// What was said about the place.
+impl BuilderArgs {
+    /// Whether to build in Docker; `None` without a flag.
     pub(super) fn in_docker(&self) -> Option<bool> {
         if self.docker { Some(true) } else { self.native.then_some(false) }
     }
 
-    /// What was said about the rest.
+    /// The options of the build stage.
     pub(super) fn options(&self) -> BuildOptions {
         BuildOptions { locked: self.locked, offline: self.offline, update_lock: false }
     }
 }
 
+const BUILD_EXAMPLES: &str = "\
+Examples:
+  goflame build --release          Build the variant [variant.release]
+  goflame build --verify           Build twice and compare the bytes
+  goflame build --docker --locked  Build in the container that goflame.lock pins";
+
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "flags are what they are")]
+#[command(after_help = BUILD_EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct Build {
     #[command(flatten)]
     pub(super) variant: VariantArgs,
     #[command(flatten)]
-    pub(super) place: PlaceArgs,
-    /// Settle goflame.lock anew: the Go that is here, the image that the name stands for now
+    pub(super) builder: BuilderArgs,
+    /// Write goflame.lock again, with the installed Go version and the current digest of the image
     #[arg(long, conflicts_with = "locked")]
     pub(super) update_lock: bool,
-    /// Remove the project's caches from the Docker engine, and build nothing
+    /// Remove the project's caches from the Docker engine, without a build
     #[arg(long, conflicts_with_all = ["update_lock", "plan_only", "print_dockerfile"])]
     pub(super) clean_cache: bool,
-    /// Build twice, in different directories and from nothing, and compare the bytes; =docker: here and in a container
+    /// Make two builds without caches and compare their bytes
     #[arg(
         long,
         value_enum,
@@ -281,64 +309,88 @@ pub(super) struct Build {
     /// Print a Dockerfile with the same steps
     #[arg(long, conflicts_with = "plan_only")]
     pub(super) print_dockerfile: bool,
-    /// Print the plan and do nothing
+    /// Print the plan, but do not carry it out
     #[arg(long = "dry-run")]
     pub(super) plan_only: bool,
 }
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  goflame run                        Profile the debug build, with every call visible
+  goflame run --release              Profile the build that you ship, to rank hot spots
+  goflame run -- --requests 5000     Pass arguments to the workload
+  goflame run -F 499 -f svg,pprof    Take 499 samples per second; write two formats";
+
 #[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
 pub(super) struct Run {
-    #[command(flatten)]
-    pub(super) variant: VariantArgs,
-    #[command(flatten)]
-    pub(super) place: PlaceArgs,
-    /// Samples per second and CPU
-    #[arg(short = 'F', long = "freq", visible_short_alias = 'r', visible_alias = "rate", value_name = "HZ")]
-    pub(super) frequency: Option<u32>,
-    /// Who samples
-    #[arg(long, value_enum)]
-    pub(super) engine: Option<Engine>,
-    /// What is sampled
-    #[arg(long, value_enum)]
-    pub(super) event: Option<Event>,
-    /// Kernel stacks
-    #[arg(long, value_enum)]
-    pub(super) kernel: Option<Kernel>,
-    /// Bytes of user stack copied with each sample
-    #[arg(long, value_name = "BYTES")]
-    pub(super) stack: Option<u32>,
-    /// Output formats
-    #[arg(short, long, value_enum, value_delimiter = ',')]
-    pub(super) format: Option<Vec<Format>>,
-    /// Title of the flame graph
-    #[arg(long)]
-    pub(super) title: Option<String>,
-    /// Print the plan and do nothing
+    /// Arguments of the workload, instead of [workload] args
+    #[arg(last = true, value_name = "ARGS")]
+    pub(super) workload_args: Vec<String>,
+    /// Print the plan, but do not carry it out
     #[arg(long = "dry-run")]
     pub(super) plan_only: bool,
-    /// End with the workload's own status (128 + signal for a signal)
+    /// Exit with the workload's status (128 + signal for a signal)
     #[arg(long)]
     pub(super) propagate_status: bool,
     /// Print the summary of the run as JSON on standard output, and the workload's output on standard error
     #[arg(long)]
     pub(super) json: bool,
-    /// Arguments for the workload, in place of [workload] args
-    #[arg(last = true, value_name = "ARGS")]
-    pub(super) workload_args: Vec<String>,
+    #[command(flatten)]
+    pub(super) variant: VariantArgs,
+    #[command(flatten)]
+    pub(super) builder: BuilderArgs,
+    /// Samples per second and CPU
+    #[arg(
+        short = 'F',
+        long = "freq",
+        visible_short_alias = 'r',
+        visible_alias = "rate",
+        value_name = "HZ",
+        help_heading = "Recording options"
+    )]
+    pub(super) frequency: Option<u32>,
+    /// The sampler
+    #[arg(long, value_enum, help_heading = "Recording options")]
+    pub(super) engine: Option<Engine>,
+    /// The event to sample
+    #[arg(long, value_enum, help_heading = "Recording options")]
+    pub(super) event: Option<Event>,
+    /// Whether to sample kernel stacks
+    #[arg(long, value_enum, help_heading = "Recording options")]
+    pub(super) kernel: Option<Kernel>,
+    /// Bytes of user stack copied with each sample
+    #[arg(long, value_name = "BYTES", help_heading = "Recording options")]
+    pub(super) stack: Option<u32>,
+    /// Output formats, separated by commas
+    #[arg(short, long, value_enum, value_delimiter = ',', help_heading = "Report options")]
+    pub(super) format: Option<Vec<Format>>,
+    /// Title of the flame graph
+    #[arg(long, help_heading = "Report options")]
+    pub(super) title: Option<String>,
 }
 
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  goflame report                            Tables of the latest run
+  goflame report @1 -f svg -o before.svg    Flame graph of the run before
+  goflame report perf.data                  Tables of a recording of perf
+  goflame report latest --by goroutine      Tables of each goroutine";
+
 #[derive(Debug, Args)]
+#[command(after_help = REPORT_EXAMPLES)]
 pub(super) struct Report {
-    /// A run (id, prefix, latest, @1), a run's directory, a perf.data file, or a pprof profile (gzipped or not)
+    /// A run (id, prefix of an id, latest, or @1 for the one before), a run's directory, a perf.data file, or a pprof
+    /// profile (gzipped or not)
     #[arg(default_value = "latest")]
     pub(super) source: String,
     /// Print this format instead of the tables
     #[arg(short, long, value_enum)]
     pub(super) format: Option<Format>,
-    /// What of a pprof profile with several sample types, by name or position; else what go tool pprof shows
+    /// Sample type of a pprof profile, by name or index; the default is the one of `go tool pprof`
     #[arg(long, value_name = "TYPE", alias = "sample_index")]
     pub(super) sample_type: Option<String>,
-    /// Divide stacks and tables by this. A pprof file has it all as labels, whatever is said here
+    /// Group stacks and tables; the format pprof always has these groups as labels
     #[arg(long, value_enum)]
     pub(super) by: Option<By>,
     #[command(flatten)]
@@ -359,18 +411,18 @@ pub(super) enum Runs {
         #[arg(long)]
         json: bool,
     },
-    /// Show what a run's manifest says
+    /// Show the manifest of a run
     Show {
-        /// An id, a unique prefix of one, latest, or @1 (the one before)
+        /// An id, a unique prefix of an id, latest, or @1 for the one before
         #[arg(default_value = "latest")]
         run: String,
-        /// Print the manifest itself
+        /// Print the manifest as JSON
         #[arg(long)]
         json: bool,
     },
     /// Compare the files of a run with the hashes in its manifest
     Verify {
-        /// An id, a unique prefix of one, latest, or @1 (the one before)
+        /// An id, a unique prefix of an id, latest, or @1 for the one before
         #[arg(default_value = "latest")]
         run: String,
     },
@@ -378,21 +430,21 @@ pub(super) enum Runs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Toolchain {
-    /// List the versions on this machine: PATH, the go command's downloads, ~/sdk, g, gvm
+    /// List the Go versions on this machine: on PATH, downloaded by the go command, in ~/sdk, of g and of gvm
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Get a version through the go command's own download
+    /// Install a Go version with the download of the go command
     Install {
-        /// Such as 1.27.3
+        /// For example 1.27.3
         #[arg(value_name = "VERSION")]
         release: String,
     },
-    /// Pin a version in goflame.toml
+    /// Pin a Go version in goflame.toml
     Use {
-        /// Such as 1.27.3
+        /// For example 1.27.3
         #[arg(value_name = "VERSION")]
         release: String,
     },

@@ -1,9 +1,9 @@
-//! Checks of Docker, for projects that build in a container. Only facts come in: nothing here talks to a daemon.
+//! Checks of Docker, for projects that build in a container. They judge facts; no check connects to the daemon.
 
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
-use super::inputs::Inputs;
+use super::inputs::{Daemon, Inputs};
 
 pub(super) static CHECKS: [Check; 5] = [
     Check {
@@ -13,7 +13,7 @@ pub(super) static CHECKS: [Check; 5] = [
         feature: "building in a container",
         why: "The build runs in a container that the Docker daemon starts.",
         in_run: true,
-        judge: Judge::Asked(reachable),
+        judge: Judge::Optional(reachable),
     },
     Check {
         id: "docker-api",
@@ -22,104 +22,82 @@ pub(super) static CHECKS: [Check; 5] = [
         feature: "building in a container",
         why: "goflame speaks the daemon's API; an older daemon may refuse what it asks for.",
         in_run: true,
-        judge: Judge::Asked(api),
+        judge: Judge::Optional(api),
     },
     Check {
         id: "docker-image",
         group: Group::Docker,
         title: "the toolchain's image",
         feature: "building in a container",
-        why: "An image that is not there is fetched before the first build, which needs the network.",
+        why: "A missing image is pulled before the first build, which needs the network.",
         in_run: false,
-        judge: Judge::Asked(image),
+        judge: Judge::Optional(image),
     },
     Check {
         id: "docker-digest",
         group: Group::Docker,
         title: "digest of the image",
         feature: "comparable runs",
-        why: "A tag can come to name another image; goflame.lock holds the digest that the runs so far were built with.",
+        why: "A tag can change to another image; goflame.lock holds the digest of the image that earlier runs were built with.",
         in_run: true,
-        judge: Judge::Asked(digest),
+        judge: Judge::Optional(digest),
     },
     Check {
         id: "docker-rootless",
         group: Group::Docker,
         title: "rootless or not",
         feature: "files of the build",
-        why: "A rootless daemon maps users, so what a build leaves behind belongs to another id inside and outside.",
+        why: "A rootless daemon maps user ids, so the files of a build have different owners inside and outside.",
         in_run: false,
-        judge: Judge::Asked(rootless),
+        judge: Judge::Optional(rootless),
     },
 ];
-
-/// What Docker says of itself, as far as it was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DockerFacts {
-    /// Where the daemon listens, as people know it (`unix:///var/run/docker.sock`).
-    pub endpoint: String,
-    /// The daemon's version, or why it does not answer.
-    pub daemon: Result<Daemon, String>,
-    /// The oldest API version that goflame can work with, such as `1.41`.
-    pub least_api: String,
-    /// `[toolchain] image`; empty: none is asked for.
-    pub image: String,
-    /// The digest that its name stands for on this machine; `None`: it is not here.
-    pub local_digest: Option<String>,
-    /// The digest, or the id of an image that is in no registry, in goflame.lock; `None`: nothing is locked yet.
-    pub locked_digest: Option<String>,
-    /// Whether the engine has the locked image, whatever its name stands for.
-    pub locked_present: bool,
-}
-
-/// A daemon that answers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Daemon {
-    /// Such as `27.3.1`.
-    pub version: String,
-    /// The newest API version that it speaks, such as `1.47`.
-    pub api: String,
-    /// Whether it runs without root.
-    pub rootless: bool,
-}
 
 fn reachable(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let docker = inputs.docker?;
     let needed = "a daemon that answers";
     Some(match &docker.daemon {
-        Ok(daemon) => check.finds(Status::Ok, format!("{} at {}", daemon.version, docker.endpoint), needed),
+        Ok(daemon) => check.finding(Status::Ok, format!("{} at {}", daemon.version, docker.endpoint), needed),
         Err(why) => check
-            .finds(Status::Failure, format!("{}: {why}", docker.endpoint), needed)
+            .finding(Status::Failure, format!("{}: {why}", docker.endpoint), needed)
             .repaired_by(Fix::as_root(inputs.facts, "systemctl start docker")),
     })
 }
 
-/// A daemon that answers; without one, the other checks have nothing to judge.
+/// The daemon, or the skipped finding for a daemon that does not answer.
 fn daemon<'a>(inputs: &Inputs<'a>, check: &Check) -> Option<Result<&'a Daemon, Finding>> {
-    let silent = || check.finds(Status::Skipped, "the daemon does not answer", "a daemon that answers");
-    Some(inputs.docker?.daemon.as_ref().map_err(|_| silent()))
+    let skipped = || check.finding(Status::Skipped, "the daemon does not answer", "a daemon that answers");
+    Some(inputs.docker?.daemon.as_ref().map_err(|_| skipped()))
 }
 
 fn api(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let least = inputs.docker?.least_api.as_str();
-    let needed = format!("{least} or newer");
+    let min_api = inputs.docker?.min_api.as_str();
+    let needed = format!("{min_api} or newer");
     Some(match daemon(inputs, check)? {
-        Err(silent) => silent,
+        Err(skipped) => skipped,
         Ok(daemon) => {
-            let status = match (version(&daemon.api), version(least)) {
-                (Some(have), Some(least)) if have < least => Status::Failure,
+            let status = match (ApiVersion::parse(&daemon.api), ApiVersion::parse(min_api)) {
+                (Some(found), Some(min)) if found < min => Status::Failure,
                 (Some(_), Some(_)) => Status::Ok,
                 _ => Status::Warning,
             };
-            check.finds(status, &daemon.api, needed)
+            check.finding(status, &daemon.api, needed)
         }
     })
 }
 
-/// `1.41` as numbers.
-fn version(text: &str) -> Option<(u32, u32)> {
-    let (major, minor) = text.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct ApiVersion {
+    major: u32,
+    minor: u32,
+}
+
+impl ApiVersion {
+    /// Parses a version such as `1.41`.
+    fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('.')?;
+        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
+    }
 }
 
 fn image(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
@@ -129,17 +107,17 @@ fn image(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     }
     let needed = format!("{} on this machine, or a registry that has it", docker.image);
     Some(match (daemon(inputs, check)?, &docker.local_digest) {
-        (Err(silent), _) => silent,
-        (Ok(_), Some(digest)) => check.finds(Status::Ok, format!("{} ({digest})", docker.image), needed),
+        (Err(skipped), _) => skipped,
+        (Ok(_), Some(digest)) => check.finding(Status::Ok, format!("{} ({digest})", docker.image), needed),
         (Ok(_), None) => check
-            .finds(Status::Warning, format!("{} is not here", docker.image), needed)
-            .repaired_by(is_plain(&docker.image).then(|| Fix::command(format!("docker pull {}", docker.image)))),
+            .finding(Status::Warning, format!("{} is not on this machine", docker.image), needed)
+            .repaired_by(is_shell_safe(&docker.image).then(|| Fix::command(format!("docker pull {}", docker.image)))),
     })
 }
 
-/// Whether a reference can stand in a command that people paste: the names of images need no other characters
+/// Whether an image reference is safe in a shell command. Valid references have no other characters
 /// (github.com/distribution/reference).
-fn is_plain(image: &str) -> bool {
+fn is_shell_safe(image: &str) -> bool {
     !image.starts_with('-') && image.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte))
 }
 
@@ -147,47 +125,52 @@ fn digest(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let docker = inputs.docker?;
     let Some(locked) = &docker.locked_digest else {
         let needed = "goflame.lock with a digest";
-        return Some(check.finds(Status::Info, "nothing is locked yet: the next build writes it", needed));
+        return Some(check.finding(Status::Info, "no digest yet: the next build writes it", needed));
     };
     let needed = format!("{locked}, as in goflame.lock");
     Some(match (daemon(inputs, check)?, &docker.local_digest) {
-        (Err(silent), _) => silent,
-        (Ok(_), Some(local)) if local == locked => check.finds(Status::Ok, local, needed),
+        (Err(skipped), _) => skipped,
+        (Ok(_), Some(local)) if local == locked => check.finding(Status::Ok, local, needed),
         (Ok(_), Some(local)) if docker.locked_present => {
-            let found = format!("{} is {local} by now; builds go on with the locked one", docker.image);
-            check.finds(Status::Warning, found, needed).repaired_by(Some(Fix::command("goflame build --update-lock")))
+            let found = format!("{} is now {local}; builds still use the locked image", docker.image);
+            check.finding(Status::Warning, found, needed).repaired_by(Some(Fix::command("goflame build --update-lock")))
         }
-        (Ok(_), None) if docker.locked_present => check.finds(Status::Ok, "here, without its name", needed),
-        // Only a registry can be asked for an image by its digest; an id means something to one engine alone.
-        (Ok(_), _) if locked.contains('@') => check.finds(Status::Info, "not here: the next build pulls it", needed),
+        (Ok(_), None) if docker.locked_present => {
+            check.finding(Status::Ok, "the locked image is on this machine, without its name", needed)
+        }
+        // A registry has images by digest (`name@sha256:...`). An id is valid in one engine only.
+        (Ok(_), _) if locked.contains('@') => {
+            check.finding(Status::Info, "the locked image is not on this machine: the next build pulls it", needed)
+        }
         (Ok(_), _) => check
-            .finds(Status::Failure, "not here, and in no registry", needed)
+            .finding(Status::Failure, "the locked image is not on this machine, and in no registry", needed)
             .repaired_by(Some(Fix::command("goflame build --update-lock"))),
     })
 }
 
 fn rootless(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let needed = "either; goflame hands the files to their user";
+    let needed = "either; goflame gives the files to the user";
     Some(match daemon(inputs, check)? {
-        Err(silent) => silent,
-        Ok(Daemon { rootless: true, .. }) => check.finds(Status::Info, "rootless", needed),
-        Ok(_) => check.finds(Status::Ok, "the daemon runs as root", needed),
+        Err(skipped) => skipped,
+        Ok(Daemon { rootless: true, .. }) => check.finding(Status::Info, "rootless", needed),
+        Ok(_) => check.finding(Status::Ok, "the daemon runs as root", needed),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::DockerFacts;
     use crate::doctor::tests::{docker as facts, judged};
 
-    /// The statuses of the five, in their order.
+    /// The statuses of the Docker checks, in their order.
     fn statuses(docker: &DockerFacts) -> Vec<Status> {
         let findings = judged(|inputs| inputs.docker = Some(docker));
         findings.iter().filter(|finding| finding.group == Group::Docker).map(|finding| finding.status).collect()
     }
 
     #[test]
-    fn each_state_of_docker() {
+    fn each_state_of_docker_has_its_status() {
         use Status::{Failure, Info, Ok, Skipped, Warning};
         let with = |change: fn(&mut DockerFacts)| {
             let mut docker = facts();
@@ -218,7 +201,8 @@ mod tests {
         assert_eq!(statuses(&docker)[3], Info);
         assert_eq!(with(|docker| docker.locked_digest = None)[3], Info);
         assert_eq!(with(|docker| docker.image.clear()).len(), 4);
-        assert!(is_plain("registry:5000/golang:1.27.3@sha256:aa") && !is_plain("golang; reboot") && !is_plain("-v"));
+        assert!(is_shell_safe("registry:5000/golang:1.27.3@sha256:aa"));
+        assert!(!is_shell_safe("golang; reboot") && !is_shell_safe("-v"));
         let rootless = |docker: &mut DockerFacts| {
             docker.daemon = Result::Ok(Daemon { rootless: true, api: "1.47".into(), ..Daemon::default() });
         };
@@ -226,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn no_docker_no_findings() {
+    fn a_project_without_docker_has_no_docker_findings() {
         assert!(judged(|_| {}).iter().all(|finding| finding.group != Group::Docker));
     }
 }

@@ -1,32 +1,31 @@
-//! What a check says, and what all of them together mean.
+//! The result of a check, and summaries of all results.
 
 use serde::Serialize;
 
-use super::check::Check;
 use super::fix::Fix;
 
-/// What a check is about; text output is grouped by it.
+/// Subject of a check; text output is grouped by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
     /// goflame's own settings.
     Settings,
-    /// Kernel settings and rights.
+    /// Kernel settings and privileges.
     Kernel,
-    /// What the sampler can really do.
+    /// Abilities of the sampler on this machine.
     Sampling,
     /// The Go toolchain.
     Toolchain,
-    /// Docker, where a build in a container is asked for.
+    /// Docker, if the project builds in a container.
     Docker,
-    /// The binary that is to be profiled.
+    /// The binary to profile.
     Binary,
-    /// What makes measurements scatter.
+    /// Causes of unequal running times.
     Steadiness,
 }
 
 impl Group {
-    /// As a heading.
+    /// The heading in text output.
     pub fn title(self) -> &'static str {
         match self {
             Self::Settings => "Settings",
@@ -44,15 +43,15 @@ impl Group {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// As needed.
+    /// Nothing to repair.
     Ok,
-    /// Worth knowing; nothing to repair.
+    /// Worth knowing, but nothing to repair.
     Info,
-    /// The profile will lack something.
+    /// The profile will be incomplete or less comparable.
     Warning,
     /// There would be no profile, or a wrong one.
     Failure,
-    /// Not judged; `found` says why.
+    /// Not judged; `found` holds the reason.
     Skipped,
 }
 
@@ -61,50 +60,34 @@ pub enum Status {
 pub struct Finding {
     /// Stable kebab-case id.
     pub id: &'static str,
-    /// What the check is about.
+    /// Subject of the check.
     pub group: Group,
     /// A title of a few words.
     pub title: &'static str,
     /// The outcome.
     pub status: Status,
-    /// What was found.
+    /// The state that was found.
     pub found: String,
-    /// What is needed.
+    /// The state that is needed.
     pub needed: String,
     /// The feature that needs it.
     pub feature: &'static str,
     /// Why it matters, in one or two sentences.
     pub why: String,
-    /// How to repair it; only on warnings and failures, and only where a command exists.
+    /// How to repair it; only for warnings and failures, and only if there is a command.
     pub fix: Option<Fix>,
     /// The page and the heading that explain it, from the root of goflame's repository.
     pub link: String,
 }
 
 impl Finding {
-    /// A finding of a catalogued check, with the catalogue's reason why it matters.
-    pub(super) fn new(check: &Check, status: Status, found: impl Into<String>, needed: impl Into<String>) -> Self {
-        Self {
-            id: check.id,
-            group: check.group,
-            title: check.title,
-            status,
-            found: found.into(),
-            needed: needed.into(),
-            feature: check.feature,
-            why: check.why.to_owned(),
-            fix: None,
-            link: format!("docs/src/readiness-checks.md#{}", check.id),
-        }
-    }
-
-    /// Replaces the general reason by one for this case.
+    /// Replaces the general reason by a specific one.
     pub(super) fn because(mut self, why: impl Into<String>) -> Self {
         self.why = why.into();
         self
     }
 
-    /// Adds the repair, which a finding that is in order does not carry.
+    /// Adds a repair, if there is something to repair.
     pub(super) fn repaired_by(mut self, fix: impl Into<Option<Fix>>) -> Self {
         if self.is_bad() {
             self.fix = fix.into();
@@ -118,32 +101,21 @@ impl Finding {
     }
 }
 
-/// Whether to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Go on.
-    Ready,
-    /// Stop: a failure, or a warning where warnings count.
-    NotReady,
-}
-
-/// The meaning of all findings. `strict`: warnings count as failures.
-pub fn verdict(findings: &[Finding], strict: bool) -> Verdict {
-    let stops = |finding: &Finding| match finding.status {
+/// Whether a profile can be recorded. In strict mode, warnings count as failures.
+pub fn is_ready(findings: &[Finding], strict: bool) -> bool {
+    !findings.iter().any(|finding| match finding.status {
         Status::Failure => true,
         Status::Warning => strict,
         Status::Ok | Status::Info | Status::Skipped => false,
-    };
-    if findings.iter().any(stops) { Verdict::NotReady } else { Verdict::Ready }
+    })
 }
 
-/// How many findings have a status.
+/// Number of findings with a status.
 pub fn count(findings: &[Finding], status: Status) -> usize {
     findings.iter().filter(|finding| finding.status == status).count()
 }
 
-/// One line: `24 readiness checks: 22 ok, 2 warnings`. Outcomes that did not occur are left out.
+/// A summary such as `24 readiness checks: 22 ok, 2 warnings`. Leaves out statuses that do not occur.
 pub fn summary_line(findings: &[Finding]) -> String {
     let plural = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
     let mut parts = vec![format!("{} ok", count(findings, Status::Ok))];

@@ -1,21 +1,21 @@
-//! How a finding is repaired: one value that the table, the JSON, `--fix`, `--persist` and the script all print from.
+//! The repair of a finding. The table, the JSON, `--fix`, `--persist` and the script all use this value.
 
 use serde::Serialize;
 use serde::ser::SerializeStruct;
 
-use crate::host::{Facts, Reading, Sysctl};
+use crate::host::{HostFacts, Reading, Sysctl};
 
-/// On which side of its value a kernel setting is good.
+/// Direction in which other values of a kernel setting are acceptable too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bound {
-    /// The value or less.
+    /// The value or a lower one.
     AtMost,
-    /// The value or more.
+    /// The value or a higher one.
     AtLeast,
 }
 
-/// A kernel setting and the value that it needs.
+/// A kernel setting and the value that is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// The setting.
@@ -23,7 +23,7 @@ pub struct Setting {
     pub sysctl: Sysctl,
     /// The value to write.
     pub value: i64,
-    /// Which other values are as good.
+    /// Other acceptable values.
     pub bound: Bound,
 }
 
@@ -36,7 +36,7 @@ impl Setting {
         Self { sysctl, value, bound: Bound::AtLeast }
     }
 
-    /// Whether a value is good enough already.
+    /// Whether a value is acceptable.
     pub fn is_met_by(&self, value: i64) -> bool {
         match self.bound {
             Bound::AtMost => value <= self.value,
@@ -50,49 +50,49 @@ impl Setting {
     }
 }
 
-/// What is to be done.
+/// The action of a repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Kernel settings, which `--fix` can write.
+    /// Kernel settings; `--fix` can write them.
     Sysctl(Vec<Setting>),
-    /// A command that the user runs: it installs something, or holds for one shell or until the next boot only.
+    /// A command for the user: it installs something, or its effect lasts only for one shell or until the next boot.
     Command(String),
 }
 
-/// How to repair what a check found.
+/// The repair of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
-    /// What is to be done.
+    /// The action.
     pub action: Action,
-    /// Whether that takes root, and this process is not root.
+    /// Whether the action needs root, and this process is not root.
     pub sudo: bool,
-    /// Whether it has to be done on the machine that runs this container.
+    /// Whether the action must be done on the host of this container.
     pub on_host: bool,
 }
 
 impl Fix {
-    /// Kernel settings; they are the host's where a container may not write them.
-    pub(super) fn sysctl(facts: &Facts, settings: Vec<Setting>) -> Self {
+    /// Changes kernel settings; on the host if this is a container that cannot write them.
+    pub(super) fn sysctl(facts: &HostFacts, settings: Vec<Setting>) -> Self {
         let on_host = facts.isolation.container.is_some() && facts.isolation.read_only_sysctls != Reading::Value(false);
         Self { action: Action::Sysctl(settings), sudo: on_host || !is_root(facts), on_host }
     }
 
-    /// A command that takes root.
-    pub(super) fn as_root(facts: &Facts, command: impl Into<String>) -> Self {
+    /// Runs a command as root.
+    pub(super) fn as_root(facts: &HostFacts, command: impl Into<String>) -> Self {
         Self { action: Action::Command(command.into()), sudo: !is_root(facts), on_host: false }
     }
 
-    /// A command that anybody may run.
+    /// Runs a command that needs no privileges.
     pub(super) fn command(command: impl Into<String>) -> Self {
         Self { action: Action::Command(command.into()), sudo: false, on_host: false }
     }
 
-    /// A command for the machine that runs this container.
-    pub(super) fn for_host(command: impl Into<String>) -> Self {
+    /// Runs a command on the host of this container.
+    pub(super) fn on_host(command: impl Into<String>) -> Self {
         Self { action: Action::Command(command.into()), sudo: false, on_host: true }
     }
 
-    /// The kernel settings in it, none for a command.
+    /// The kernel settings; empty for a command.
     pub fn settings(&self) -> &[Setting] {
         match &self.action {
             Action::Sysctl(settings) => settings,
@@ -100,7 +100,7 @@ impl Fix {
         }
     }
 
-    /// The command for now, ready to paste.
+    /// The command that makes the repair now, ready to paste.
     pub fn now(&self) -> String {
         let command = match &self.action {
             Action::Sysctl(settings) => {
@@ -112,7 +112,7 @@ impl Fix {
         if self.sudo { format!("sudo {command}") } else { command }
     }
 
-    /// Lines for a file in `/etc/sysctl.d/` that keep it after a reboot; `None` where the command lasts or nothing does.
+    /// Lines for a file in `/etc/sysctl.d/` that repeat the repair at each boot; `None` for a command.
     pub fn persist(&self) -> Option<String> {
         let lines: Vec<_> = self.settings().iter().map(Setting::line).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
@@ -131,6 +131,6 @@ impl Serialize for Fix {
     }
 }
 
-fn is_root(facts: &Facts) -> bool {
+fn is_root(facts: &HostFacts) -> bool {
     facts.effective_uid == Reading::Value(0)
 }

@@ -1,75 +1,74 @@
-//! What the checks are given.
+//! The inputs of the checks.
 
 use std::path::PathBuf;
 
-use super::docker::DockerFacts;
 use crate::build::Mismatch;
 use crate::config;
 use crate::gobin;
-use crate::host::Facts;
-use crate::perfevent::Arrived;
+use crate::host::HostFacts;
+use crate::perfevent::TrialCounts;
 
-/// Who asks.
+/// The command that runs the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// `goflame doctor`: everything.
+    /// `goflame doctor`: all checks.
     Doctor,
-    /// `goflame run`: what the profile at hand depends on.
+    /// `goflame run`: only checks that the profile depends on.
     Run,
 }
 
-/// All that is judged. A `None` means "not part of this plan": such checks are left out, not failed.
+/// The inputs of all checks. A check whose input is `None` has no finding.
 #[derive(Debug, Clone)]
 pub struct Inputs<'a> {
-    /// Who asks.
+    /// The command that runs the checks.
     pub purpose: Purpose,
     /// The machine.
-    pub facts: &'a Facts,
-    /// What is to be sampled, and how.
+    pub facts: &'a HostFacts,
+    /// The recording settings.
     pub record: &'a config::Record,
-    /// The ring buffers that the sampler maps.
+    /// The ring buffers of the sampler.
     pub ring: RingSize,
-    /// What came of opening the sampler's event.
+    /// The result of opening the sampler's event.
     pub probe: Option<ProbeResult>,
-    /// What arrived when goflame sampled itself, or why that failed.
-    pub trial: Option<Result<Arrived, String>>,
-    /// The Go toolchain and what belongs to it.
+    /// The result of the trial, in which goflame samples itself, or why it failed.
+    pub trial: Option<Result<TrialCounts, String>>,
+    /// The Go toolchain and related programs.
     pub tools: Option<&'a Tools>,
-    /// Docker, where a build in a container is asked for.
+    /// Docker, if the project builds in a container.
     pub docker: Option<&'a DockerFacts>,
-    /// The binary to be profiled.
+    /// The binary to profile.
     pub binary: Option<Examined<'a>>,
-    /// GOMAXPROCS that the program will have from its environment; `None`: Go decides.
+    /// GOMAXPROCS in the environment of the program; `None` if it is not set.
     pub gomaxprocs: Option<&'a str>,
-    /// Ids of checks that do not count: `[doctor] ignore` and flags.
+    /// Ids of checks to ignore: `[doctor] ignore` and flags.
     pub ignore: &'a [String],
-    /// Ids of the checks that are made; empty: all.
+    /// Ids of the checks to make; empty for all.
     pub only: &'a [String],
 }
 
-/// The size of one CPU's ring buffer in bytes, its control page included, as the kernel counts it against the budget.
+/// Size of one CPU's ring buffer in bytes, with the control page, which counts against the kernel's budget too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingSize {
-    /// What the sampler would like.
+    /// The preferred size.
     pub wanted: u64,
-    /// What it needs at least: it shrinks its buffers down to this before it gives up.
-    pub least: u64,
+    /// The minimum: the sampler halves its buffers down to this size if the budget is small.
+    pub min: u64,
 }
 
-/// What came of opening and mapping the sampler's own event on goflame itself.
+/// The result of opening and mapping the sampler's event on goflame itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeResult {
-    /// The event that opened (`cycles`, `cpu-clock`); `None`: none did.
+    /// The event that opened (`cycles`, `cpu-clock`); `None` if none did.
     pub opened: Option<String>,
     /// Whether it opened with kernel samples.
     pub kernel: bool,
-    /// Bytes of ring buffer that each CPU got, without the control page; 0: none.
+    /// Bytes of each CPU's ring buffer, without the control page; 0 if none was mapped.
     pub ring_bytes: u64,
-    /// The error number of the last refusal, where there was one.
+    /// The error number of the last failure, if there was one.
     pub errno: Option<i32>,
-    /// Whether it was the ring buffer that was refused, after the event had opened.
+    /// Whether the event opened but its ring buffer was refused.
     pub memory: bool,
-    /// What was refused, and the system's words for it; empty when nothing was.
+    /// The failed action and the system's error message; empty after success.
     pub message: String,
 }
 
@@ -78,22 +77,22 @@ pub struct ProbeResult {
 pub struct Tools {
     /// The go command, or why it does not answer.
     pub go: Result<Go, String>,
-    /// Whether there is a project that has to be built.
+    /// Whether there is a project to build.
     pub in_project: bool,
-    /// `[toolchain] go`; empty: no pin.
+    /// `[toolchain] go`; empty if no version is pinned.
     pub pin: String,
-    /// The C compiler that Go would use, when there is one on PATH.
+    /// The C compiler that Go would use, if it is on PATH.
     pub c_compiler: Option<PathBuf>,
-    /// Delve, when it is on PATH.
+    /// Delve, if it is on PATH.
     pub delve: Option<PathBuf>,
-    /// What `perf --version` says, or why there is no answer; `None`: perf is not asked for.
+    /// The output of `perf --version`, or why it fails; `None` if perf is not used.
     pub perf: Option<Result<String, String>>,
 }
 
-/// What the go command says of itself.
+/// Version and settings of the go command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Go {
-    /// Such as `go1.27.3`, with the pin in force.
+    /// For example `go1.27.3`, with the pinned version in effect.
     pub version: String,
     /// GOFLAGS.
     pub goflags: String,
@@ -103,32 +102,62 @@ pub struct Go {
     pub cgo_enabled: bool,
     /// CC.
     pub cc: String,
-    /// GOMODCACHE, or the directory above it that is there already, and whether this user may write to it.
+    /// GOMODCACHE, or its nearest parent directory that exists, and whether this user may write to it.
     pub module_cache: (PathBuf, bool),
-    /// The `go` and `toolchain` lines of the go.mod in force.
+    /// The `go` and `toolchain` lines of the project's go.mod.
     pub go_mod: Option<GoMod>,
-    /// Why the flags in force would strip the binary or cannot be read.
+    /// Why the build flags strip the binary or cannot be parsed.
     pub flags_refused: Option<String>,
-    /// What else the flags in force do to a profile.
+    /// Other effects of the build flags on a profile.
     pub flag_warnings: Vec<String>,
 }
 
-/// Two lines of a go.mod, each without its keyword; empty where it is missing.
+/// Two lines of a go.mod without their keywords; a missing line is empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GoMod {
-    /// Such as `1.21` or `1.27.3`.
+    /// For example `1.21` or `1.27.3`.
     pub go: String,
-    /// Such as `go1.27.3` or `default`.
+    /// For example `go1.27.3` or `default`.
     pub toolchain: String,
 }
 
-/// A file that is to be profiled.
+/// Facts about Docker on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerFacts {
+    /// The daemon's address, for example `unix:///var/run/docker.sock`.
+    pub endpoint: String,
+    /// The daemon, or why it does not answer.
+    pub daemon: Result<Daemon, String>,
+    /// The oldest API version that goflame supports, for example `1.41`.
+    pub min_api: String,
+    /// `[toolchain] image`; empty if it is not set.
+    pub image: String,
+    /// The digest of the image with this name on this machine; `None` if there is no such image.
+    pub local_digest: Option<String>,
+    /// The digest in goflame.lock, or the id of an image that is in no registry; `None` if nothing is locked yet.
+    pub locked_digest: Option<String>,
+    /// Whether this machine has the locked image, under any name.
+    pub locked_present: bool,
+}
+
+/// A daemon that answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Daemon {
+    /// For example `27.3.1`.
+    pub version: String,
+    /// The newest API version that the daemon supports, for example `1.47`.
+    pub api: String,
+    /// Whether the daemon runs without root.
+    pub rootless: bool,
+}
+
+/// The binary to profile.
 #[derive(Debug, Clone)]
 pub struct Examined<'a> {
-    /// Its path, as people know it.
+    /// The path as the user gave it.
     pub path: String,
-    /// What its bytes show, or why they are no program.
-    pub facts: Result<&'a gobin::Facts, String>,
-    /// How it differs from what was asked of the build; `None`: nothing was asked.
+    /// The facts about the binary, or why it is not a program.
+    pub facts: Result<&'a gobin::BinaryFacts, String>,
+    /// Differences from what the build was asked for; `None` if goflame did not build it.
     pub mismatches: Option<&'a [Mismatch]>,
 }

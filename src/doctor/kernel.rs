@@ -1,10 +1,10 @@
-//! Checks of the kernel settings of perf events.
+//! Checks of the kernel settings for perf events.
 
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::{Fix, Setting};
 use super::inputs::Inputs;
-use super::permission::{Reach, distribution_kernel, level_needed, reach};
+use super::permission::{Permission, is_restricted_kernel, level_needed, permission};
 use crate::config::{EventChoice, Kernel};
 use crate::host::{Capability, Limit, Reading, Sysctl};
 
@@ -51,9 +51,9 @@ pub(super) static CHECKS: [Check; 7] = [
     Check {
         id: "perf-max-stack",
         group: Group::Kernel,
-        title: "depth of call chains",
+        title: "depth of callchains",
         feature: "complete stacks",
-        why: "Call chains are cut at kernel.perf_event_max_stack frames, and a cut one has lost its root.",
+        why: "The kernel truncates callchains at kernel.perf_event_max_stack frames; a truncated callchain has no root.",
         in_run: true,
         judge: Judge::Always(max_stack),
     },
@@ -62,7 +62,7 @@ pub(super) static CHECKS: [Check; 7] = [
         group: Group::Kernel,
         title: "watchdog on a hardware counter",
         feature: "the cycles event",
-        why: "The watchdog keeps one hardware counter for itself, so many events at once have to take turns.",
+        why: "The watchdog occupies one hardware counter, so many simultaneous events must share the others.",
         in_run: false,
         judge: Judge::Always(nmi_watchdog),
     },
@@ -71,7 +71,7 @@ pub(super) static CHECKS: [Check; 7] = [
         group: Group::Kernel,
         title: "open files",
         feature: "an event on every CPU",
-        why: "Each CPU's event is a file descriptor; beyond RLIMIT_NOFILE, opening one fails with EMFILE.",
+        why: "Each CPU needs a file descriptor for its event; above RLIMIT_NOFILE, opening one fails with EMFILE.",
         in_run: true,
         judge: Judge::Always(open_files),
     },
@@ -81,11 +81,11 @@ pub(super) static CHECKS: [Check; 7] = [
 const DEFAULT_STACK: u32 = 127;
 /// The kernel's default share of CPU time (`DEFAULT_CPU_TIME_MAX_PERCENT`, kernel/events/core.c).
 const CPU_TIME: i64 = 25;
-/// Descriptors that a recording uses beside its events: streams, logs, sockets, the supervisor's. Measured: with one less,
-/// opening the last one fails.
+/// File descriptors of a recording other than its events: streams, logs, sockets, the supervisor's. Measured: with one less,
+/// a recording fails.
 const OTHER_FILES: u64 = 20;
 
-/// `perf-event-paranoid`: the level, and what it costs this profile.
+/// `perf-event-paranoid`: the level and its effect on this profile.
 fn paranoid(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let wanted = inputs.record.kernel;
@@ -97,75 +97,74 @@ fn paranoid(check: &'static Check, inputs: &Inputs) -> Finding {
     let Reading::Value(level) = facts.perf_event_paranoid else {
         return unknown_level(check, inputs, needed);
     };
-    let held_off = level > 1 && reach(inputs) == Reach::UserAndKernel;
     let mut found = format!("{level} ({})", meaning(level, inputs));
-    if held_off {
+    if level > 1 && permission(inputs) == Permission::UserAndKernel {
         found.push_str(", which this process's capabilities override");
     }
-    let (status, why) = match (reach(inputs), wanted) {
-        (Reach::Nothing, _) => (
+    let (status, why) = match (permission(inputs), wanted) {
+        (Permission::Nothing, _) => (
             Status::Failure,
             format!(
-                "At level {level} this kernel, like Debian's and Ubuntu's, lets nobody without CAP_SYS_ADMIN sample \
-                 anything, not even their own processes; CAP_PERFMON does not help."
+                "At level {level} this kernel, like those of Debian and Ubuntu, permits no sampling without \
+                 CAP_SYS_ADMIN, not even of own processes; CAP_PERFMON does not help."
             ),
         ),
-        (Reach::User, Kernel::Auto) => (
+        (Permission::User, Kernel::Auto) => (
             Status::Warning,
             format!(
                 "At level {level} only user space is sampled: time in the kernel will be missing from the profile."
             ),
         ),
-        (Reach::User, Kernel::Yes) => (
+        (Permission::User, Kernel::Yes) => (
             Status::Failure,
             format!("At level {level} the kernel refuses kernel samples, which `kernel = \"yes\"` demands."),
         ),
-        (Reach::User, Kernel::No) => (Status::Ok, "User stacks are all that is asked for.".to_owned()),
-        (Reach::UserAndKernel | Reach::Unknown, _) => (Status::Ok, check.why.to_owned()),
+        (Permission::User, Kernel::No) => (Status::Ok, "Only user stacks are sampled.".to_owned()),
+        (Permission::UserAndKernel | Permission::Unknown, _) => (Status::Ok, check.why.to_owned()),
     };
-    check.finds(status, found, needed).because(why).repaired_by(fix)
+    check.finding(status, found, needed).because(why).repaired_by(fix)
 }
 
-/// What a level lets a process without privileges sample (Documentation/admin-guide/sysctl/kernel.rst), and what
-/// distributions make of the levels that they have added.
+/// Explains a level: what a process without privileges may sample (Documentation/admin-guide/sysctl/kernel.rst).
+/// Distributions have added levels above 2.
 fn meaning(level: i32, inputs: &Inputs) -> &'static str {
     match level {
-        ..=-1 => "everything, with no limit of memory",
+        ..=-1 => "everything, with no memory limit",
         0 => "own processes, the kernel and whole CPUs",
         1 => "own processes and the kernel",
         2 => "own processes, user space only",
-        _ if reach(inputs) == Reach::Nothing || distribution_kernel(inputs.facts) => "nothing",
-        _ => "as 2, on this kernel",
+        _ if permission(inputs) == Permission::Nothing || is_restricted_kernel(inputs.facts) => "nothing",
+        _ => "the same as 2 in this kernel",
     }
 }
 
-/// Without the number the probe decides, and without a probe only its absence is conclusive.
+/// The finding for an unknown level. The probe decides; without a probe, only an absent file is a failure.
 fn unknown_level(check: &'static Check, inputs: &Inputs, needed: &str) -> Finding {
     let reading = &inputs.facts.perf_event_paranoid;
     let opened = inputs.probe.as_ref().is_some_and(|probe| probe.opened.is_some());
     let (status, why) = match reading {
-        _ if opened => (Status::Info, "The setting could not be read; an event opens all the same."),
+        _ if opened => (Status::Info, "The setting could not be read, but the event opens."),
         Reading::Absent => (
             Status::Failure,
             "A kernel without this file has no perf events (perf_event_open(2)): nothing can be sampled.",
         ),
-        _ => (Status::Warning, "The setting could not be read, so what may be sampled is unknown."),
+        _ => (Status::Warning, "The setting could not be read, so it is unknown what may be sampled."),
     };
-    check.finds(status, reading.to_string(), needed).because(why)
+    check.finding(status, reading.to_string(), needed).because(why)
 }
 
-/// `perf-mlock-budget`: all buffers against `perf_event_mlock_kb` of every CPU plus `RLIMIT_MEMLOCK`
-/// (`perf_mmap()`, kernel/events/core.c). Exempt: `CAP_IPC_LOCK`, and everybody at paranoid level -1.
+/// `perf-mlock-budget`: compares the size of all buffers with `perf_event_mlock_kb` of every CPU plus `RLIMIT_MEMLOCK`
+/// (`perf_mmap()`, kernel/events/core.c). There is no limit with `CAP_IPC_LOCK` or at paranoid level -1.
 fn mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let ring = inputs.ring;
     let Some(cpus) = facts.cpu_count() else {
         let found = format!("the number of CPUs is unknown ({})", state(&facts.online_cpus));
-        return check.finds(Status::Warning, found, "the number of CPUs");
+        return check.finding(Status::Warning, found, "the number of CPUs");
     };
     let total = ring.wanted.saturating_mul(cpus);
     let needed = format!("{} for {cpus} buffers of {}", size(total), size(ring.wanted));
-    let exempt = if facts.holds(Capability::IpcLock) {
+    let exempt = if facts.has_capability(Capability::IpcLock) {
         Some("no limit for this process (CAP_IPC_LOCK)")
     } else if facts.memlock == Reading::Value(Limit::Unlimited) {
         Some("no limit (RLIMIT_MEMLOCK is unlimited)")
@@ -175,14 +174,14 @@ fn mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
         None
     };
     if let Some(found) = exempt {
-        return check.finds(Status::Ok, found, needed);
+        return check.finding(Status::Ok, found, needed);
     }
     let (Reading::Value(per_cpu_kb), Reading::Value(Limit::AtMost(memlock))) =
         (&facts.perf_event_mlock_kb, &facts.memlock)
     else {
         let found =
             format!("perf_event_mlock_kb {}, RLIMIT_MEMLOCK {}", facts.perf_event_mlock_kb, state(&facts.memlock));
-        return check.finds(Status::Warning, found, needed);
+        return check.finding(Status::Warning, found, needed);
     };
     let shared = per_cpu_kb.saturating_mul(1024).saturating_mul(cpus);
     let budget = shared.saturating_add(*memlock);
@@ -191,18 +190,18 @@ fn mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
         size(budget),
         size(*memlock)
     );
-    // Buffers are halved until they fit, so anything less than what is wanted is half of it at most.
-    let granted = inputs.probe.as_ref().filter(|probe| probe.opened.is_some());
-    let granted = granted.map(|probe| probe.ring_bytes.saturating_mul(2) > ring.wanted);
-    let (status, why) = match granted {
+    // The sampler halves its buffers until they fit, so a smaller buffer has at most half the wanted size.
+    let probe = inputs.probe.as_ref().filter(|probe| probe.opened.is_some());
+    let is_full_size = probe.map(|probe| probe.ring_bytes.saturating_mul(2) > ring.wanted);
+    let (status, why) = match is_full_size {
         Some(true) => (Status::Ok, check.why),
         Some(false) if budget >= total => (
             Status::Warning,
-            "The settings allow it, yet the kernel grants less: another sampler of this user holds a part of the \
+            "The settings allow it, but the kernel grants less: another sampler of this user holds a part of the \
              budget. The buffers will be smaller, so bursts of samples are lost sooner.",
         ),
         None if budget >= total => (Status::Ok, check.why),
-        None if budget < ring.least.saturating_mul(cpus) => (
+        None if budget < ring.min.saturating_mul(cpus) => (
             Status::Failure,
             "Not even the smallest buffers fit: mapping them fails with EPERM, whatever perf_event_paranoid says.",
         ),
@@ -210,42 +209,42 @@ fn mlock_budget(check: &'static Check, inputs: &Inputs) -> Finding {
             (Status::Warning, "The buffers will be made smaller to fit, so bursts of samples are lost sooner.")
         }
     };
-    let least = i64::try_from(ring.wanted.div_ceil(1024)).unwrap_or(i64::MAX);
-    let fix = Fix::sysctl(facts, vec![Setting::at_least(Sysctl::PerfEventMlockKb, least)]);
-    check.finds(status, found, needed).because(why).repaired_by(fix)
+    let needed_kb = i64::try_from(ring.wanted.div_ceil(1024)).unwrap_or(i64::MAX);
+    let fix = Fix::sysctl(facts, vec![Setting::at_least(Sysctl::PerfEventMlockKb, needed_kb)]);
+    check.finding(status, found, needed).because(why).repaired_by(fix)
 }
 
-/// `sample-rate`: the asked frequency against the kernel's limit.
+/// `sample-rate`: compares the configured frequency with the kernel's limit.
 fn sample_rate(check: &'static Check, inputs: &Inputs) -> Finding {
-    let asked = inputs.record.frequency;
-    let needed = format!("at least {asked} Hz, the frequency asked for");
+    let frequency = inputs.record.frequency;
+    let needed = format!("at least {frequency} Hz, the configured frequency");
     let Reading::Value(limit) = inputs.facts.perf_event_max_sample_rate else {
         let found = inputs.facts.perf_event_max_sample_rate.to_string();
-        return check.finds(Status::Warning, found, needed);
+        return check.finding(Status::Warning, found, needed);
     };
-    let status = if limit >= asked { Status::Ok } else { Status::Failure };
-    let fix = Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfEventMaxSampleRate, asked.into())]);
-    check.finds(status, format!("{limit} Hz"), needed).repaired_by(fix)
+    let status = if limit >= frequency { Status::Ok } else { Status::Failure };
+    let fix = Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfEventMaxSampleRate, frequency.into())]);
+    check.finding(status, format!("{limit} Hz"), needed).repaired_by(fix)
 }
 
-/// `perf-max-stack`: the depth at which call chains are cut.
+/// `perf-max-stack`: the depth at which the kernel truncates callchains.
 fn max_stack(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = format!("{DEFAULT_STACK} frames or more");
     let Reading::Value(depth) = inputs.facts.perf_event_max_stack else {
         let found = inputs.facts.perf_event_max_stack.to_string();
-        return check.finds(Status::Warning, found, needed);
+        return check.finding(Status::Warning, found, needed);
     };
     let status = if depth >= DEFAULT_STACK { Status::Ok } else { Status::Warning };
     let fix = Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfEventMaxStack, DEFAULT_STACK.into())]);
-    check.finds(status, format!("{depth} frames"), needed).repaired_by(fix)
+    check.finding(status, format!("{depth} frames"), needed).repaired_by(fix)
 }
 
-/// `perf-cpu-time`: when the kernel begins to slow sampling down.
+/// `perf-cpu-time`: the share of CPU time above which the kernel slows down sampling.
 fn cpu_time(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = format!("{CPU_TIME} % or more, or no limit");
     let reading = &inputs.facts.perf_cpu_time_max_percent;
     let Reading::Value(percent) = *reading else {
-        return check.finds(Status::Info, reading.to_string(), needed);
+        return check.finding(Status::Info, reading.to_string(), needed);
     };
     let (status, found) = match percent {
         // Documentation/admin-guide/sysctl/kernel.rst: 0 and 100 turn the mechanism off.
@@ -254,41 +253,41 @@ fn cpu_time(check: &'static Check, inputs: &Inputs) -> Finding {
         percent => (Status::Ok, format!("{percent} %")),
     };
     let fix = Fix::sysctl(inputs.facts, vec![Setting::at_least(Sysctl::PerfCpuTimeMaxPercent, CPU_TIME)]);
-    check.finds(status, found, needed).repaired_by(fix)
+    check.finding(status, found, needed).repaired_by(fix)
 }
 
-/// `nmi-watchdog`: on machines with a PMU only; elsewhere there is no counter to hold.
+/// `nmi-watchdog`: matters only if the recording uses a hardware counter.
 fn nmi_watchdog(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
-    let counts = facts.pmus.value().is_some_and(|pmus| !pmus.is_empty());
-    let wanted = counts && inputs.record.event != EventChoice::CpuClock;
-    let needed = "off, or one hardware counter to spare";
+    let has_pmu = facts.pmus.value().is_some_and(|pmus| !pmus.is_empty());
+    let uses_counter = has_pmu && inputs.record.event != EventChoice::CpuClock;
+    let needed = "off, or one spare hardware counter";
     let (status, found) = match &facts.nmi_watchdog {
         Reading::Value(0) => (Status::Ok, "off".to_owned()),
-        Reading::Value(_) if wanted => (Status::Info, "on: it holds one of the hardware counters".to_owned()),
+        Reading::Value(_) if uses_counter => (Status::Info, "on: it occupies a hardware counter".to_owned()),
         Reading::Value(_) => (Status::Ok, "on, but no hardware counter is used".to_owned()),
         Reading::Absent => (Status::Ok, "this kernel has none".to_owned()),
         missing => (Status::Info, missing.to_string()),
     };
-    check.finds(status, found, needed)
+    check.finding(status, found, needed)
 }
 
-/// `open-files`: a descriptor for each CPU, and those that goflame, its pipes and logs use anyway.
+/// `open-files`: compares the limit with one descriptor per CPU plus [`OTHER_FILES`].
 fn open_files(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
-    let least = facts.cpu_count().unwrap_or(1).saturating_add(OTHER_FILES);
-    let needed = format!("{least} or more");
+    let min = facts.cpu_count().unwrap_or(1).saturating_add(OTHER_FILES);
+    let needed = format!("{min} or more");
     match &facts.open_files {
-        Reading::Value(Limit::Unlimited) => check.finds(Status::Ok, "no limit", needed),
-        Reading::Value(Limit::AtMost(most)) if *most >= least => check.finds(Status::Ok, most.to_string(), needed),
-        Reading::Value(Limit::AtMost(most)) => check
-            .finds(Status::Failure, most.to_string(), needed)
+        Reading::Value(Limit::Unlimited) => check.finding(Status::Ok, "no limit", needed),
+        Reading::Value(Limit::AtMost(limit)) if *limit >= min => check.finding(Status::Ok, limit.to_string(), needed),
+        Reading::Value(Limit::AtMost(limit)) => check
+            .finding(Status::Failure, limit.to_string(), needed)
             .repaired_by(Fix::command("ulimit -n \"$(ulimit -Hn)\"")),
-        missing => check.finds(Status::Info, state(missing), needed),
+        missing => check.finding(Status::Info, state(missing), needed),
     }
 }
 
-/// How a fact without a display of its own stands.
+/// Text for a missing fact whose type has no `Display`.
 pub(super) fn state<T>(reading: &Reading<T>) -> String {
     match reading {
         Reading::Value(_) => "known".to_owned(),
@@ -298,7 +297,7 @@ pub(super) fn state<T>(reading: &Reading<T>) -> String {
     }
 }
 
-/// Bytes as KiB or MiB.
+/// Text for a number of bytes, in KiB or MiB.
 pub(super) fn size(bytes: u64) -> String {
     if bytes < 1 << 20 {
         format!("{} KiB", bytes.div_ceil(1024))

@@ -1,11 +1,11 @@
-//! Readiness: whether this machine, toolchain and binary can give a profile that may be believed.
+//! Readiness checks: whether this machine, toolchain and binary can produce a trustworthy profile.
 //!
-//! Every check is data ([`Finding`]): id, status, what was found, what is needed, why it matters, how to fix it.
-//! All checks run even when one fails. The checks are pure functions over [`Inputs`]: nothing here prints, reads a
-//! file, runs a program or opens a perf event; whoever tried something hands in what came of it. Repairs are data, too:
-//! a [`Fix`] says what is to be done, and [`repair`] turns findings into a plan that somebody else carries out.
+//! The result of a check is a [`Finding`]: id, status, the state that was found, the state that is needed, why it matters,
+//! how to fix it. All checks run even if one fails. A check is a pure function of [`Inputs`]: this module does not print,
+//! read files, run programs or open perf events; the caller passes the results of such actions. Repairs are data too: a
+//! [`Fix`] describes an action, and [`repair`] turns findings into a plan that the caller carries out.
 //!
-//! Ids are an interface (configuration, JSON, scripts): they are listed in [`catalogue()`] and do not change.
+//! The ids of checks are an interface (configuration, JSON, scripts): [`catalogue()`] lists them, and they do not change.
 
 mod binary;
 mod check;
@@ -15,10 +15,10 @@ mod fix;
 mod inputs;
 mod kernel;
 mod permission;
+mod registry;
 mod repair;
 mod rights;
 mod sampling;
-mod settings;
 mod steadiness;
 mod symbols;
 mod toolchain;
@@ -26,9 +26,9 @@ mod toolchain;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Check, UnknownCheck, catalogue, check, unknown_checks};
-pub use docker::{Daemon, DockerFacts};
-pub use finding::{Finding, Group, Status, Verdict, count, summary_line, verdict};
+pub use check::Check;
+pub use finding::{Finding, Group, Status, count, is_ready, summary_line};
 pub use fix::{Action, Bound, Fix, Setting};
-pub use inputs::{Examined, Go, GoMod, Inputs, ProbeResult, Purpose, RingSize, Tools};
+pub use inputs::{Daemon, DockerFacts, Examined, Go, GoMod, Inputs, ProbeResult, Purpose, RingSize, Tools};
+pub use registry::{UnknownCheck, catalogue, check, unknown_checks};
 pub use repair::{ByHand, Change, RepairPlan, repair};

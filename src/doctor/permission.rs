@@ -1,64 +1,65 @@
-//! What the kernel's settings let this process sample.
+//! The kernel's permission for this process to sample user space and the kernel.
 
 use super::fix::Setting;
 use super::inputs::Inputs;
 use crate::config::Kernel;
-use crate::host::{Capability, Facts, Reading, Sysctl};
+use crate::host::{Capability, HostFacts, Reading, Sysctl};
 
-/// How far sampling of an own process may go.
+/// The spaces of an own process that may be sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// Nothing may be sampled.
+pub(super) enum Permission {
+    /// No sampling.
     Nothing,
     /// User space only.
     User,
     /// User space and the kernel.
     UserAndKernel,
-    /// The setting could not be read.
+    /// The level could not be read.
     Unknown,
 }
 
-/// `perfmon_capable()` of include/linux/capability.h.
-pub(super) fn perfmon_capable(facts: &Facts) -> bool {
-    facts.holds(Capability::Perfmon) || facts.holds(Capability::SysAdmin)
+/// The same as `perfmon_capable()` of include/linux/capability.h.
+pub(super) fn perfmon_capable(facts: &HostFacts) -> bool {
+    facts.has_capability(Capability::Perfmon) || facts.has_capability(Capability::SysAdmin)
 }
 
-/// What the level allows. Mainline knows -1 to 2 (Documentation/admin-guide/sysctl/kernel.rst) and treats higher values
-/// as 2. Debian's and Ubuntu's kernels forbid everything above 2 to whoever lacks `CAP_SYS_ADMIN`; `CAP_PERFMON`
-/// does not help there. The number alone does not tell which kernel it is, so a probe's experience comes first.
-pub(super) fn reach(inputs: &Inputs) -> Reach {
+/// The permission at the current paranoid level. The mainline kernel has the levels -1 to 2
+/// (Documentation/admin-guide/sysctl/kernel.rst) and treats higher values as 2. The kernels of Debian and Ubuntu permit
+/// nothing at higher levels without `CAP_SYS_ADMIN`, not even with `CAP_PERFMON`. The level does not tell which kernel this
+/// is, so the probe decides if there is one.
+pub(super) fn permission(inputs: &Inputs) -> Permission {
     let facts = inputs.facts;
-    let Reading::Value(level) = facts.perf_event_paranoid else { return Reach::Unknown };
-    if level > 2 && !facts.holds(Capability::SysAdmin) {
+    let Reading::Value(level) = facts.perf_event_paranoid else { return Permission::Unknown };
+    if level > 2 && !facts.has_capability(Capability::SysAdmin) {
         let refused = match &inputs.probe {
             Some(probe) => probe.opened.is_none(),
-            None => distribution_kernel(facts),
+            None => is_restricted_kernel(facts),
         };
         if refused {
-            return Reach::Nothing;
+            return Permission::Nothing;
         }
     }
-    if level >= 2 && !perfmon_capable(facts) { Reach::User } else { Reach::UserAndKernel }
+    if level >= 2 && !perfmon_capable(facts) { Permission::User } else { Permission::UserAndKernel }
 }
 
-/// Whether this profile will hold kernel samples, as far as is known.
+/// Whether the profile is expected to hold kernel samples.
 pub(super) fn samples_kernel(inputs: &Inputs) -> bool {
     match (inputs.record.kernel, &inputs.probe) {
         (Kernel::No, _) => false,
         (_, Some(probe)) if probe.opened.is_some() => probe.kernel,
-        // What was refused altogether says nothing about the kernel alone.
-        _ => matches!(reach(inputs), Reach::UserAndKernel | Reach::Unknown),
+        // An event that did not open at all says nothing about kernel samples.
+        _ => matches!(permission(inputs), Permission::UserAndKernel | Permission::Unknown),
     }
 }
 
-/// Whether the kernel was built by a distribution that restricts perf further. The kernel's own version text tells;
-/// the distribution of the files may be a container's.
-pub(super) fn distribution_kernel(facts: &Facts) -> bool {
+/// Whether the kernel is of a distribution that restricts perf events further. Uses the kernel's version text, because
+/// `/etc/os-release` may be a container's.
+pub(super) fn is_restricted_kernel(facts: &HostFacts) -> bool {
     let named = facts.kernel_version.value().is_some_and(|text| text.contains("Debian") || text.contains("Ubuntu"));
     named || facts.kernel_release.value().is_some_and(|text| text.ends_with("-generic"))
 }
 
-/// The level that is enough for what is asked.
+/// The paranoid level that this choice of kernel stacks needs.
 pub(super) fn level_needed(kernel: Kernel) -> Setting {
     let level = match kernel {
         Kernel::No => 2,

@@ -1,78 +1,78 @@
-//! From findings to a plan of repairs. Nothing is changed here.
+//! Turns findings into a repair plan. Changes nothing.
 
 use serde::{Deserialize, Serialize};
 
-use super::check::check;
 use super::finding::Finding;
 use super::fix::Setting;
 use super::inputs::Inputs;
-use crate::host::{Facts, Reading, Sysctl};
+use super::registry::check;
+use crate::host::{HostFacts, Reading, Sysctl};
 
-/// A kernel setting that is to be changed.
+/// A change of a kernel setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// The setting.
     pub setting: Sysctl,
-    /// Its value as it was read.
+    /// The current value.
     pub before: i64,
-    /// Its value afterwards.
+    /// The new value.
     pub after: i64,
 }
 
-/// A repair that is left to the user.
+/// A repair that the user has to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ByHand {
     /// The checks that it repairs.
     pub ids: Vec<&'static str>,
     /// The command.
     pub command: String,
-    /// Whether it is for the machine that runs this container.
+    /// Whether the command must run on the host of this container.
     pub on_host: bool,
-    /// Why goflame does not do it itself, where that is not plain.
+    /// Why goflame cannot make the repair; `None` if that is obvious.
     pub why: Option<String>,
 }
 
-/// What is to be done about the findings.
+/// The repairs of findings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RepairPlan {
-    /// Kernel settings that can be changed now, in the order in which they have to be, each once.
+    /// Changes of kernel settings that goflame can make, in the necessary order, without duplicates.
     pub changes: Vec<Change>,
-    /// The same settings, with the bounds that they have to keep.
+    /// The needed values of the same settings, also of those that already have an acceptable value.
     pub settings: Vec<Setting>,
-    /// Which checks ask for which setting.
+    /// The ids of the checks that need a setting.
     pub asked_by: Vec<(Sysctl, &'static str)>,
-    /// Whether changing the settings takes root, and this process is not root.
+    /// Whether the changes need root, and this process is not root.
     pub sudo: bool,
-    /// Everything else.
+    /// Repairs that the user has to make.
     pub by_hand: Vec<ByHand>,
 }
 
 impl RepairPlan {
-    /// Whether there is nothing to change.
+    /// Whether there is no kernel setting to change.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
 
-    /// The checks that ask for a setting.
+    /// The ids of the checks that need a setting.
     pub fn ids_of(&self, sysctl: Sysctl) -> Vec<&'static str> {
         self.asked_by.iter().filter(|(asked, _)| *asked == sysctl).map(|(_, id)| *id).collect()
     }
 }
 
-/// The repairs of all failures and warnings among `findings`, which [`check()`] made of `inputs`.
+/// Plans the repairs of all failures and warnings in `findings`, the result of [`check()`] for `inputs`.
 ///
-/// One setting can hide another: where the kernel may not be sampled, nobody asks for its symbols. So the machine as it
-/// would be is judged as well, until nothing new comes to light.
+/// One problem can hide another: if the kernel must not be sampled, no check needs its symbols. So the repaired machine is
+/// checked again, until there are no new findings.
 pub fn repair(inputs: &Inputs<'_>, findings: &[Finding]) -> RepairPlan {
     let mut bad: Vec<Finding> = findings.iter().filter(|finding| finding.is_bad()).cloned().collect();
     loop {
-        let plan = of(&bad, inputs.facts);
+        let plan = plan(&bad, inputs.facts);
         let repaired = plan
             .changes
             .iter()
             .fold(inputs.facts.clone(), |facts, change| facts.with_sysctl(change.setting, change.after));
-        // What was tried out was tried on the machine as it is.
+        // Probe and trial are results of the unrepaired machine.
         let mut hidden = check(&Inputs { facts: &repaired, probe: None, trial: None, ..inputs.clone() });
         hidden.retain(|finding| finding.is_bad() && !bad.iter().any(|known| known.id == finding.id));
         if plan.is_empty() || hidden.is_empty() {
@@ -82,18 +82,18 @@ pub fn repair(inputs: &Inputs<'_>, findings: &[Finding]) -> RepairPlan {
     }
 }
 
-/// A setting that was not read, or not understood, is never changed: its repair is left to the user, who can look. Where
-/// two checks ask for the same setting, the wider value is taken.
-fn of(findings: &[Finding], facts: &Facts) -> RepairPlan {
+/// Plans the repairs of these findings. A setting with an unknown value is never changed: the user has to repair it. If two
+/// checks need the same setting, the plan has the value that is acceptable for both.
+fn plan(findings: &[Finding], facts: &HostFacts) -> RepairPlan {
     let mut plan = RepairPlan::default();
     for finding in findings {
         let Some(fix) = &finding.fix else { continue };
         let unknown = fix.settings().iter().find_map(|setting| match facts.sysctl(setting.sysctl) {
             Reading::Value(_) => None,
-            missing => Some(format!("{} was not understood ({missing})", setting.sysctl.name())),
+            missing => Some(format!("the value of {} is unknown ({missing})", setting.sysctl.name())),
         });
         if fix.settings().is_empty() || fix.on_host || unknown.is_some() {
-            by_hand(&mut plan, finding.id, &fix.now(), fix.on_host, unknown);
+            add_by_hand(&mut plan, finding.id, &fix.now(), fix.on_host, unknown);
             continue;
         }
         plan.sudo |= fix.sudo;
@@ -120,8 +120,8 @@ fn of(findings: &[Finding], facts: &Facts) -> RepairPlan {
     plan
 }
 
-/// The same command may repair several findings; it is to be run once.
-fn by_hand(plan: &mut RepairPlan, id: &'static str, command: &str, on_host: bool, why: Option<String>) {
+/// Adds a repair that the user has to make. A command that repairs several findings is listed once.
+fn add_by_hand(plan: &mut RepairPlan, id: &'static str, command: &str, on_host: bool, why: Option<String>) {
     match plan.by_hand.iter_mut().find(|known| known.command == command) {
         Some(known) => known.ids.push(id),
         None => plan.by_hand.push(ByHand { ids: vec![id], command: command.to_owned(), on_host, why }),

@@ -1,4 +1,4 @@
-//! Checks of what this process may do, and of what stands between it and the kernel.
+//! Checks of the privileges and restrictions of this process.
 
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
@@ -23,8 +23,8 @@ pub(super) static CHECKS: [Check; 6] = [
         group: Group::Kernel,
         title: "filter of system calls",
         feature: "perf_event_open",
-        why: "A seccomp filter may refuse perf_event_open whatever the settings say; containers' usual one does so \
-              without CAP_PERFMON.",
+        why: "A seccomp filter may refuse perf_event_open whatever the kernel settings say; the usual filter of a \
+              container does so without CAP_PERFMON.",
         in_run: false,
         judge: Judge::Always(seccomp),
     },
@@ -32,19 +32,19 @@ pub(super) static CHECKS: [Check; 6] = [
         id: "lockdown",
         group: Group::Kernel,
         title: "kernel lockdown",
-        feature: "nothing that goflame samples",
-        why: "In confidentiality mode the kernel keeps its registers and tracepoints to itself; goflame samples user \
-              registers, which stay allowed.",
+        feature: "nothing in goflame",
+        why: "In confidentiality mode the kernel hides its registers and tracepoints; goflame samples user registers, \
+              which are still permitted.",
         in_run: false,
         judge: Judge::Always(lockdown),
     },
     Check {
         id: "ptrace-scope",
         group: Group::Kernel,
-        title: "looking into running processes",
+        title: "reading memory of running processes",
         feature: "attaching Delve",
-        why: "Yama decides who may read the memory of a process that already runs. Sampling one does not depend on it, \
-              and what goflame starts itself is its own child.",
+        why: "Yama decides who may read the memory of a running process. Sampling does not depend on it, and a program \
+              that goflame starts is its own child.",
         in_run: false,
         judge: Judge::Always(ptrace_scope),
     },
@@ -53,8 +53,8 @@ pub(super) static CHECKS: [Check; 6] = [
         group: Group::Kernel,
         title: "user namespaces",
         feature: "rootless containers",
-        why: "Rootless Docker and Podman need user namespaces, and inside one even root's capabilities do not count for \
-              perf events.",
+        why: "Rootless Docker and Podman need user namespaces. Inside of one, not even root's capabilities count for perf \
+              events.",
         in_run: false,
         judge: Judge::Always(user_namespaces),
     },
@@ -63,14 +63,14 @@ pub(super) static CHECKS: [Check; 6] = [
         group: Group::Kernel,
         title: "container",
         feature: "changing kernel settings",
-        why: "A container shares the host's kernel settings and usually cannot write them: they are changed on the host.",
+        why: "A container shares the host's kernel settings and usually cannot write them; change them on the host.",
         in_run: false,
         judge: Judge::Always(container),
     },
 ];
 
-/// Those that sampling asks for, by their names.
-const ASKED_FOR: [(Capability, &str); 5] = [
+/// The capabilities that matter for sampling, with their names.
+const CAPABILITIES: [(Capability, &str); 5] = [
     (Capability::Perfmon, "CAP_PERFMON"),
     (Capability::SysAdmin, "CAP_SYS_ADMIN"),
     (Capability::SysPtrace, "CAP_SYS_PTRACE"),
@@ -82,19 +82,19 @@ fn capabilities(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let needed = "none at perf_event_paranoid 1 and lower, else CAP_PERFMON and CAP_SYSLOG";
     let Reading::Value(bits) = facts.capabilities else {
-        return check.finds(Status::Warning, state(&facts.capabilities), needed);
+        return check.finding(Status::Warning, state(&facts.capabilities), needed);
     };
     let held: Vec<_> =
-        ASKED_FOR.iter().filter(|(one, _)| (bits >> (*one as u32)) & 1 == 1).map(|(_, name)| *name).collect();
+        CAPABILITIES.iter().filter(|(one, _)| (bits >> (*one as u32)) & 1 == 1).map(|(_, name)| *name).collect();
     let (status, found) = match held.as_slice() {
-        [] => (Status::Info, "none of those that sampling asks for".to_owned()),
+        [] => (Status::Info, "none that matters for sampling".to_owned()),
         held if facts.isolation.initial_user_namespace == Reading::Value(false) => {
             (Status::Info, format!("{}, which do not count in a user namespace", held.join(", ")))
         }
         held if perfmon_capable(facts) => (Status::Ok, held.join(", ")),
         held => (Status::Info, held.join(", ")),
     };
-    check.finds(status, found, needed)
+    check.finding(status, found, needed)
 }
 
 fn seccomp(check: &'static Check, inputs: &Inputs) -> Finding {
@@ -103,12 +103,12 @@ fn seccomp(check: &'static Check, inputs: &Inputs) -> Finding {
     let (status, found) = match &inputs.facts.isolation.seccomp {
         Reading::Value(0) => (Status::Ok, "no filter".to_owned()),
         Reading::Value(2) if opened => (Status::Ok, "a filter that allows perf_event_open".to_owned()),
-        Reading::Value(2) => (Status::Info, "a filter is in force".to_owned()),
+        Reading::Value(2) => (Status::Info, "a filter is active".to_owned()),
         Reading::Value(mode) => (Status::Info, format!("mode {mode}")),
         Reading::Absent => (Status::Ok, "this kernel has none".to_owned()),
         missing => (Status::Info, missing.to_string()),
     };
-    check.finds(status, found, needed)
+    check.finding(status, found, needed)
 }
 
 fn lockdown(check: &'static Check, inputs: &Inputs) -> Finding {
@@ -119,51 +119,51 @@ fn lockdown(check: &'static Check, inputs: &Inputs) -> Finding {
         Reading::Absent => (Status::Ok, "this kernel has none".to_owned()),
         missing => (Status::Info, missing.to_string()),
     };
-    check.finds(status, found, needed)
+    check.finding(status, found, needed)
 }
 
-/// Documentation/admin-guide/LSM/Yama.rst.
+/// `ptrace-scope`: the levels are described in Documentation/admin-guide/LSM/Yama.rst.
 fn ptrace_scope(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let needed = "0, or CAP_SYS_PTRACE, to attach a debugger to a running process";
     let (status, found) = match &facts.isolation.ptrace_scope {
-        Reading::Absent => (Status::Ok, "no Yama: the usual rules hold".to_owned()),
+        Reading::Absent => (Status::Ok, "no Yama: the usual rules apply".to_owned()),
         Reading::Value(0) => (Status::Ok, "0: own processes".to_owned()),
         Reading::Value(3) => (Status::Info, "3: nobody, until the next boot".to_owned()),
-        Reading::Value(level) if facts.holds(Capability::SysPtrace) => {
+        Reading::Value(level) if facts.has_capability(Capability::SysPtrace) => {
             (Status::Ok, format!("{level}, which CAP_SYS_PTRACE overrides"))
         }
         Reading::Value(1) => (Status::Info, "1: own children only".to_owned()),
         Reading::Value(2) => (Status::Info, "2: with CAP_SYS_PTRACE only".to_owned()),
-        Reading::Value(level) => (Status::Info, format!("{level}, a level that goflame does not know")),
+        Reading::Value(level) => (Status::Info, format!("{level}, an unknown level")),
         missing => (Status::Info, missing.to_string()),
     };
-    check.finds(status, found, needed)
+    check.finding(status, found, needed)
 }
 
 fn user_namespaces(check: &'static Check, inputs: &Inputs) -> Finding {
     let isolation = &inputs.facts.isolation;
-    let needed = "nothing; available ones for rootless containers";
+    let needed = "nothing; available user namespaces for rootless containers";
     let (status, found) = match (&isolation.initial_user_namespace, &isolation.max_user_namespaces) {
         (Reading::Value(false), _) => (Status::Info, "this process is inside one".to_owned()),
-        (_, Reading::Value(0)) => (Status::Info, "none may be made (user.max_user_namespaces is 0)".to_owned()),
+        (_, Reading::Value(0)) => (Status::Info, "forbidden (user.max_user_namespaces is 0)".to_owned()),
         _ if isolation.unprivileged_userns_clone == Reading::Value(0) => {
             (Status::Info, "for root only (kernel.unprivileged_userns_clone is 0)".to_owned())
         }
-        (_, Reading::Value(most)) => (Status::Ok, format!("available, {most} at most")),
+        (_, Reading::Value(max)) => (Status::Ok, format!("available, {max} at most")),
         (_, Reading::Absent) => (Status::Info, "this kernel has none".to_owned()),
         (_, missing) => (Status::Info, missing.to_string()),
     };
-    check.finds(status, found, needed)
+    check.finding(status, found, needed)
 }
 
 fn container(check: &'static Check, inputs: &Inputs) -> Finding {
     let isolation = &inputs.facts.isolation;
-    let needed = "nothing; the host's help where a setting is in the way";
+    let needed = "nothing; access to the host if a kernel setting must change";
     let (status, found) = match (&isolation.container, &isolation.read_only_sysctls) {
         (None, _) => (Status::Ok, "none".to_owned()),
         (Some(kind), Reading::Value(false)) => (Status::Info, format!("{kind}, with writable kernel settings")),
-        (Some(kind), _) => (Status::Info, format!("{kind}; kernel settings are the host's")),
+        (Some(kind), _) => (Status::Info, format!("{kind}; kernel settings belong to the host")),
     };
-    check.finds(status, found, needed)
+    check.finding(status, found, needed)
 }

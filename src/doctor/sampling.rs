@@ -1,13 +1,13 @@
-//! Checks of what the sampler can do here: what the machine has, what opens, and what arrives.
+//! Checks of the sampler on this machine: hardware counters, opening of events, contents of samples.
 
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::{Inputs, ProbeResult};
-use super::permission::{Reach, reach};
+use super::permission::{Permission, permission};
 use crate::config::{EventChoice, Kernel};
 use crate::host::Reading;
-use crate::perfevent::Arrived;
+use crate::perfevent::TrialCounts;
 
 pub(super) static CHECKS: [Check; 8] = [
     Check {
@@ -15,7 +15,7 @@ pub(super) static CHECKS: [Check; 8] = [
         group: Group::Sampling,
         title: "virtual or real",
         feature: "hardware counters, steady clocks",
-        why: "A virtual machine has hardware counters only where its host lends them, and shares its CPUs with others.",
+        why: "A virtual machine has hardware counters only if its host provides them, and shares its CPUs with others.",
         in_run: false,
         judge: Judge::Always(virtual_machine),
     },
@@ -33,63 +33,65 @@ pub(super) static CHECKS: [Check; 8] = [
         group: Group::Sampling,
         title: "the event, opened and mapped",
         feature: "sampling",
-        why: "Settings say what should work; only opening an event shows what does, because security modules, \
-              containers and distributions' kernels have their own say.",
+        why: "Only opening an event shows if it works, because security modules, containers and kernels of distributions \
+              may refuse what the settings permit.",
         in_run: true,
-        judge: Judge::Asked(live_probe),
+        judge: Judge::Optional(live_probe),
     },
     Check {
         id: "user-stacks",
         group: Group::Sampling,
-        title: "call chains of user space",
+        title: "callchains of user space",
         feature: "every profile",
-        why: "They are what a flame graph is made of.",
+        why: "A flame graph is made of callchains.",
         in_run: false,
-        judge: Judge::Asked(|check, inputs| arrived(check, inputs, true, |seen| seen.user_stacks)),
+        judge: Judge::Optional(|check, inputs| in_samples(check, inputs, true, |counts| counts.user_stacks)),
     },
     Check {
         id: "kernel-stacks",
         group: Group::Sampling,
-        title: "call chains of the kernel",
+        title: "callchains of the kernel",
         feature: "time spent in system calls",
         why: "Without them, time in the kernel is missing from the profile.",
         in_run: false,
-        judge: Judge::Asked(kernel_stacks),
+        judge: Judge::Optional(kernel_stacks),
     },
     Check {
         id: "user-registers",
         group: Group::Sampling,
         title: "registers of user space",
         feature: "leaf repair, goroutines",
-        why: "Go's frame pointers lose the caller of a small leaf function; the registers and a piece of stack find it.",
+        why: "Go's frame pointers lose the caller of a small leaf function; the registers and a part of the stack find it.",
         in_run: false,
-        judge: Judge::Asked(|check, inputs| arrived(check, inputs, true, |seen| seen.registers)),
+        judge: Judge::Optional(|check, inputs| in_samples(check, inputs, true, |counts| counts.registers)),
     },
     Check {
         id: "stack-copy",
         group: Group::Sampling,
         title: "copies of the user stack",
         feature: "leaf repair",
-        why: "Go's frame pointers lose the caller of a small leaf function; the registers and a piece of stack find it.",
+        why: "Go's frame pointers lose the caller of a small leaf function; the registers and a part of the stack find it.",
         in_run: false,
-        judge: Judge::Asked(|check, inputs| arrived(check, inputs, inputs.record.stack > 0, |seen| seen.stack_copies)),
+        judge: Judge::Optional(|check, inputs| {
+            in_samples(check, inputs, inputs.record.stack > 0, |counts| counts.stack_copies)
+        }),
     },
     Check {
         id: "context-switches",
         group: Group::Sampling,
         title: "records of context switches",
         feature: "waiting time (not used yet)",
-        why: "They tell when a thread gave up its CPU, from which waiting time follows.",
+        why: "They show when a thread leaves its CPU, which is needed to compute waiting time.",
         in_run: false,
-        judge: Judge::Asked(context_switches),
+        judge: Judge::Optional(context_switches),
     },
 ];
 
 fn virtual_machine(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = "nothing; a real machine for hardware counters";
     match &inputs.facts.virtualisation {
-        Some(hint) => check.finds(Status::Info, format!("virtual: {hint}"), needed),
-        None => check.finds(Status::Ok, "no sign of a virtual machine", needed),
+        Some(hint) => check.finding(Status::Info, format!("virtual: {hint}"), needed),
+        None => check.finding(Status::Ok, "no sign of a virtual machine", needed),
     }
 }
 
@@ -121,10 +123,10 @@ fn pmu(check: &'static Check, inputs: &Inputs) -> Finding {
             "`event = \"cycles\"` demands hardware counters that this machine lacks; \"auto\" would use cpu-clock.",
         ),
     };
-    check.finds(status, found, needed).because(why)
+    check.finding(status, found, needed).because(why)
 }
 
-/// `live-probe`: what really opened, against what the settings promise.
+/// `live-probe`: compares the event that opened with the settings.
 fn live_probe(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let probe = inputs.probe.as_ref()?;
     let record = inputs.record;
@@ -146,24 +148,25 @@ fn live_probe(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
         found = format!("{found}, ring buffers of {}", super::kernel::size(probe.ring_bytes));
     }
     if record.event != EventChoice::Auto && opened != event {
-        let why = format!("`event = \"{event}\"` is asked for and did not open.");
-        return Some(check.finds(Status::Failure, found, needed).because(why));
+        let why = format!("`event = \"{event}\"` is configured, but the event did not open.");
+        return Some(check.finding(Status::Failure, found, needed).because(why));
     }
-    let (status, why) = match (record.kernel, probe.kernel, reach(inputs)) {
+    let (status, why) = match (record.kernel, probe.kernel, permission(inputs)) {
         (Kernel::Yes, false, _) => {
-            (Status::Failure, "Kernel samples are demanded by `kernel = \"yes\"` and were refused.")
+            (Status::Failure, "`kernel = \"yes\"` demands kernel samples, but the kernel refused them.")
         }
-        (Kernel::Auto, false, Reach::UserAndKernel) => (
+        (Kernel::Auto, false, Permission::UserAndKernel) => (
             Status::Warning,
-            "The settings permit kernel samples, yet the kernel refused them (a security module or a container): time \
-             in the kernel will be missing.",
+            "The settings permit kernel samples, but the kernel refused them (because of a security module or a \
+             container): time in the kernel will be missing.",
         ),
         _ => (Status::Ok, check.why),
     };
-    Some(check.finds(status, found, needed).because(why))
+    Some(check.finding(status, found, needed).because(why))
 }
 
-/// The usual meanings of the errors of `perf_event_open` and of mapping its buffer, as measured and in its manual page.
+/// The finding for an event that did not open, or whose buffer could not be mapped. The usual causes of the errors are
+/// measured, and from `perf_event_open(2)`.
 fn refused(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: String) -> Finding {
     const EPERM: i32 = rustix::io::Errno::PERM.raw_os_error();
     const ENOENT: i32 = rustix::io::Errno::NOENT.raw_os_error();
@@ -173,94 +176,94 @@ fn refused(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: 
     const ENOSYS: i32 = rustix::io::Errno::NOSYS.raw_os_error();
     let isolation = &inputs.facts.isolation;
     let filtered = isolation.seccomp == Reading::Value(2);
-    let permitted = matches!(reach(inputs), Reach::User | Reach::UserAndKernel);
+    let permitted = matches!(permission(inputs), Permission::User | Permission::UserAndKernel);
     let mut fix = None;
     let why = match probe.errno {
         _ if probe.memory => {
-            "The event opens, its ring buffer does not: this is a matter of locked memory and not of rights. See \
-             perf-mlock-budget; another sampler of this user may hold the budget."
+            "The event opens, but its ring buffer cannot be mapped: the cause is the budget of locked memory, not a \
+             missing privilege. See perf-mlock-budget; another sampler of this user may hold the budget."
         }
         Some(EPERM | ENOSYS) if filtered => {
             fix = isolation.container.as_deref().and_then(container_fix);
-            "A seccomp filter is in force, as in a container: the usual profile refuses perf_event_open without \
-             CAP_PERFMON, whatever the kernel's settings say. Give the container that capability (Docker before 23.0 \
-             knows SYS_ADMIN only), or sample from the host."
+            "A seccomp filter is active, as in a container: the usual profile refuses perf_event_open without \
+             CAP_PERFMON, whatever the kernel settings say. Give the container that capability (Docker before 23.0 \
+             has SYS_ADMIN only), or sample from the host."
         }
-        Some(EACCES) if !permitted => "The kernel's settings forbid it; see perf-event-paranoid.",
+        Some(EACCES) if !permitted => "The kernel settings forbid it; see perf-event-paranoid.",
         Some(EACCES | EPERM) if permitted => {
-            "The settings permit sampling, yet the kernel refused: a security module such as SELinux, or the \
-             distribution's own restriction."
+            "The settings permit sampling, but the kernel refused it, because of a security module such as SELinux or a \
+             restriction of the distribution."
         }
-        Some(EPERM) => "The kernel refused it: missing rights.",
-        Some(ENOENT) => "The kernel does not know the event; see pmu.",
+        Some(EPERM) => "The kernel refused it because of missing privileges.",
+        Some(ENOENT) => "The kernel does not have the event; see pmu.",
         Some(EINVAL) => "The kernel found the request invalid: usually a frequency above its limit (see sample-rate).",
         Some(EMFILE) => {
             fix = Some(Fix::command("ulimit -n \"$(ulimit -Hn)\""));
-            "Every CPU needs a file descriptor, and the limit of open files is reached."
+            "Each CPU needs a file descriptor, and the limit of open files is reached."
         }
         Some(ENOSYS) => "This kernel was built without perf events.",
         _ => "Nothing can be sampled.",
     };
     let message = if probe.message.is_empty() { "no reason given" } else { &probe.message };
     let what = if probe.memory { "no ring buffer can be mapped" } else { "no event opens" };
-    check.finds(Status::Failure, format!("{what}: {message}"), needed).because(why).repaired_by(fix)
+    check.finding(Status::Failure, format!("{what}: {message}"), needed).because(why).repaired_by(fix)
 }
 
-/// How a container of this kind is given the capabilities.
+/// The command that starts a container of this kind with the capabilities.
 fn container_fix(kind: &str) -> Option<Fix> {
-    Some(Fix::for_host(match kind {
+    Some(Fix::on_host(match kind {
         "docker" => "docker run --cap-add PERFMON --cap-add SYSLOG ...",
         "podman" => "podman run --cap-add PERFMON --cap-add SYSLOG ...",
         _ => return None,
     }))
 }
 
-/// Whether any sample holds a part that must come with every sample.
-fn arrived(check: &'static Check, inputs: &Inputs, wanted: bool, part: fn(&Arrived) -> u64) -> Option<Finding> {
+/// Whether the trial has samples with a part that every sample should have.
+fn in_samples(check: &'static Check, inputs: &Inputs, wanted: bool, part: fn(&TrialCounts) -> u64) -> Option<Finding> {
     let trial = inputs.trial.as_ref()?;
-    let needed = "some in a few milliseconds of goflame itself";
+    let needed = "some while goflame samples itself for a few milliseconds";
     Some(match trial {
-        Err(why) => check.finds(Status::Failure, format!("the trial failed: {why}"), needed),
-        Ok(_) if !wanted => check.finds(Status::Skipped, "not asked for (`stack = 0`)", needed),
-        Ok(seen) => {
-            let status = if part(seen) > 0 { Status::Ok } else { Status::Failure };
-            check.finds(status, share(part(seen), seen.samples), needed)
+        Err(why) => check.finding(Status::Failure, format!("the trial failed: {why}"), needed),
+        Ok(_) if !wanted => check.finding(Status::Skipped, "turned off (`stack = 0`)", needed),
+        Ok(counts) => {
+            let status = if part(counts) > 0 { Status::Ok } else { Status::Failure };
+            check.finding(status, in_samples_text(part(counts), counts.samples), needed)
         }
     })
 }
 
 fn kernel_stacks(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let Ok(seen) = inputs.trial.as_ref()? else {
-        return arrived(check, inputs, true, |seen| seen.kernel_stacks);
+    let Ok(counts) = inputs.trial.as_ref()? else {
+        return in_samples(check, inputs, true, |counts| counts.kernel_stacks);
     };
-    let found = share(seen.kernel_stacks, seen.samples);
+    let found = in_samples_text(counts.kernel_stacks, counts.samples);
     let needed = "some while goflame calls the kernel";
     let opened = inputs.probe.as_ref().is_some_and(|probe| probe.kernel);
-    Some(match (inputs.record.kernel, opened, seen.kernel_stacks) {
-        (_, _, 1..) => check.finds(Status::Ok, found, needed),
-        (Kernel::No, ..) => check.finds(Status::Skipped, "not asked for (`kernel = \"no\"`)", needed),
-        (_, true, 0) => check.finds(Status::Warning, found, needed).because(
-            "The kernel opened the event with kernel samples and delivers none: settings and kernel disagree, and time \
+    Some(match (inputs.record.kernel, opened, counts.kernel_stacks) {
+        (_, _, 1..) => check.finding(Status::Ok, found, needed),
+        (Kernel::No, ..) => check.finding(Status::Skipped, "turned off (`kernel = \"no\"`)", needed),
+        (_, true, 0) => check.finding(Status::Warning, found, needed).because(
+            "The kernel opened the event with kernel samples but delivers none: settings and kernel disagree, and time \
              in the kernel will be missing.",
         ),
-        (Kernel::Yes, false, 0) => check.finds(Status::Failure, "refused", needed),
-        // The reason, and the repair, stand under the setting that forbids it.
-        (Kernel::Auto, false, 0) => check.finds(Status::Info, "not permitted: see perf-event-paranoid", needed),
+        (Kernel::Yes, false, 0) => check.finding(Status::Failure, "refused", needed),
+        // The check of the level has the reason and the repair.
+        (Kernel::Auto, false, 0) => check.finding(Status::Info, "not permitted: see perf-event-paranoid", needed),
     })
 }
 
 fn context_switches(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let Ok(seen) = inputs.trial.as_ref()? else {
-        return arrived(check, inputs, true, |seen| seen.samples);
+    let Ok(counts) = inputs.trial.as_ref()? else {
+        return in_samples(check, inputs, true, |counts| counts.samples);
     };
     let needed = "some while goflame sleeps";
-    Some(match seen.switches {
-        Some(0) => check.finds(Status::Info, "none", needed),
-        Some(count) => check.finds(Status::Ok, format!("{count} records"), needed),
-        None => check.finds(Status::Info, "the event does not open with them", needed),
+    Some(match counts.switches {
+        Some(0) => check.finding(Status::Info, "none", needed),
+        Some(count) => check.finding(Status::Ok, format!("{count} records"), needed),
+        None => check.finding(Status::Info, "the event does not open with them", needed),
     })
 }
 
-fn share(part: u64, samples: u64) -> String {
+fn in_samples_text(part: u64, samples: u64) -> String {
     format!("in {part} of {samples} samples")
 }

@@ -1,14 +1,14 @@
-//! Checks of what makes the same program take different times. Warnings at worst: a profile is as true without them.
+//! Checks for causes of unequal running times. They only warn, because a profile is correct in any case.
 
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::Inputs;
 use super::kernel::{size, state};
-use super::toolchain::numbers;
+use super::toolchain::version_numbers;
 use crate::host::{CpuQuota, CpuTimes, Reading, Turbo};
 
-/// Steal time below a hundredth is within what a virtual machine does to a measurement anyway.
+/// Acceptable steal time. Less than this is below the other noise of a virtual machine.
 const STEAL_PERCENT: u64 = 1;
 
 macro_rules! check {
@@ -29,40 +29,40 @@ pub(super) static CHECKS: [Check; 11] = [
     check!(
         "cpu-governor",
         "CPU frequency governor",
-        "A governor that saves energy changes the frequency while the program runs, so equal work takes unequal time.",
+        "A governor that saves energy changes the frequency while the program runs, so the same work takes different times.",
         governor
     ),
     check!(
         "turbo",
         "turbo frequencies",
-        "Turbo depends on heat and on what other cores do: the first seconds run faster than the rest.",
+        "Turbo depends on heat and on the load of other cores: the first seconds run faster than the rest.",
         turbo
     ),
     check!(
         "smt",
         "hyper-threading",
-        "Two threads on one core slow each other down, depending on what the other does.",
+        "Two threads on one core slow each other down, by an amount that depends on their work.",
         smt
     ),
     check!(
         "aslr",
         "random addresses",
-        "Each run lays out memory differently, which moves timings by a few per cent. Go's own heap has been placed at \
-         random since Go 1.26, whatever this says.",
+        "Each run has another memory layout, which changes timings by a few per cent. Since Go 1.26, Go's heap has a random \
+         address whatever this setting says.",
         aslr
     ),
-    check!("cpu-load", "load now", "Other work takes CPU time and cache from what is measured.", load),
+    check!("cpu-load", "load now", "Other work takes CPU time and cache from the measured program.", load),
     check!(
         "cpu-quota",
         "CPU quota of the control group",
-        "A quota stops all threads until the next period, 100 ms as a rule. Go 1.25 and newer choose GOMAXPROCS by it, \
-         if go.mod says go 1.25 or newer; older ones start a thread for every CPU.",
+        "When the quota is used up, all threads stop until the next period, usually of 100 ms. Go 1.25 and newer set \
+         GOMAXPROCS from the quota if go.mod says go 1.25 or newer; older ones start a thread for every CPU.",
         quota
     ),
     check!(
         "huge-pages",
         "transparent huge pages",
-        "When the kernel gives huge pages of itself, how much memory and time a Go heap takes depends on chance.",
+        "When the kernel uses huge pages on its own, the memory and the time that a Go heap takes depend on chance.",
         huge_pages
     ),
     check!("swap", "swap", "A page that was swapped out costs milliseconds when it is used again.", swap),
@@ -70,22 +70,22 @@ pub(super) static CHECKS: [Check; 11] = [
     check!(
         "steal-time",
         "time taken by the hypervisor",
-        "A virtual CPU that is not run measures its neighbours.",
+        "While a virtual CPU waits for a real one, the time of other machines is measured.",
         steal
     ),
     check!(
         "clock-source",
         "clock source",
-        "A slow clock source makes every time.Now a system call and cpu-clock samples jitter.",
+        "A slow clock source makes every time.Now a system call, and adds jitter to cpu-clock samples.",
         clock_source
     ),
 ];
 
-/// A fact that this machine does not have is nothing to complain about.
+/// A missing fact is not a problem.
 fn missing<T>(check: &'static Check, reading: &Reading<T>, needed: &str) -> Finding {
     match reading {
-        Reading::Absent => check.finds(Status::Info, "not to be told on this machine", needed),
-        other => check.finds(Status::Info, state(other), needed),
+        Reading::Absent => check.finding(Status::Info, "unknown on this machine", needed),
+        other => check.finding(Status::Info, state(other), needed),
     }
 }
 
@@ -95,7 +95,7 @@ fn governor(check: &'static Check, inputs: &Inputs) -> Finding {
     let Reading::Value(names) = reading else { return missing(check, reading, needed) };
     let status = if names.iter().all(|name| name == "performance") { Status::Ok } else { Status::Warning };
     let fix = Fix::as_root(inputs.facts, "cpupower frequency-set -g performance");
-    check.finds(status, names.join(", "), needed).repaired_by(fix)
+    check.finding(status, names.join(", "), needed).repaired_by(fix)
 }
 
 fn turbo(check: &'static Check, inputs: &Inputs) -> Finding {
@@ -118,7 +118,7 @@ fn smt(check: &'static Check, inputs: &Inputs) -> Finding {
 }
 
 fn on_or_off(check: &'static Check, on: bool, needed: &str) -> Finding {
-    if on { check.finds(Status::Warning, "on", needed) } else { check.finds(Status::Ok, "off", needed) }
+    if on { check.finding(Status::Warning, "on", needed) } else { check.finding(Status::Ok, "off", needed) }
 }
 
 fn aslr(check: &'static Check, inputs: &Inputs) -> Finding {
@@ -130,17 +130,17 @@ fn aslr(check: &'static Check, inputs: &Inputs) -> Finding {
         1 => "on for stacks and libraries",
         _ => "on",
     };
-    check.finds(if level == 0 { Status::Ok } else { Status::Info }, found, needed)
+    check.finding(if level == 0 { Status::Ok } else { Status::Info }, found, needed)
 }
 
-/// Half the CPUs may be busy: what is measured still finds one.
+/// Up to half of the CPUs may be busy; the program then still finds a free one.
 fn load(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = "less than half of the CPUs busy";
     let reading = &inputs.facts.steadiness.load_hundredths;
     let Reading::Value(load) = *reading else { return missing(check, reading, needed) };
     let cpus = inputs.facts.cpu_count().unwrap_or(1);
     let status = if load.saturating_mul(2) <= cpus.saturating_mul(100) { Status::Ok } else { Status::Warning };
-    check.finds(status, format!("{}.{:02} on {cpus} CPUs", load / 100, load % 100), needed)
+    check.finding(status, format!("{}.{:02} on {cpus} CPUs", load / 100, load % 100), needed)
 }
 
 fn quota(check: &'static Check, inputs: &Inputs) -> Finding {
@@ -150,32 +150,32 @@ fn quota(check: &'static Check, inputs: &Inputs) -> Finding {
         return missing(check, &facts.steadiness.cpu_quota, needed);
     };
     let allowed = facts.steadiness.allowed_cpus.value().copied().or_else(|| facts.cpu_count()).unwrap_or(1);
-    let Some(quota) = quota else { return check.finds(Status::Ok, "none", needed) };
+    let Some(quota) = quota else { return check.finding(Status::Ok, "none", needed) };
     let threads = inputs.gomaxprocs.and_then(|text| text.parse::<u64>().ok()).filter(|threads| *threads > 0);
     let found = format!("{:.1} CPUs of {allowed}", quota.cpus());
     let whole = whole_cpus(quota);
     match threads {
-        _ if whole >= allowed => check.finds(Status::Ok, found, needed),
+        _ if whole >= allowed => check.finding(Status::Ok, found, needed),
         Some(threads) if threads <= whole => {
-            check.finds(Status::Ok, format!("{found}, GOMAXPROCS is {threads}"), needed)
+            check.finding(Status::Ok, format!("{found}, GOMAXPROCS is {threads}"), needed)
         }
-        Some(threads) => check.finds(Status::Warning, format!("{found}, GOMAXPROCS is {threads}"), needed),
-        None if follows_quota(inputs) => check.finds(Status::Info, format!("{found}, which Go follows"), needed),
-        None => {
-            check.finds(Status::Warning, found, needed).repaired_by(Fix::command(format!("export GOMAXPROCS={whole}")))
-        }
+        Some(threads) => check.finding(Status::Warning, format!("{found}, GOMAXPROCS is {threads}"), needed),
+        None if follows_quota(inputs) => check.finding(Status::Info, format!("{found}, which Go follows"), needed),
+        None => check
+            .finding(Status::Warning, found, needed)
+            .repaired_by(Fix::command(format!("export GOMAXPROCS={whole}"))),
     }
 }
 
-/// A fraction counts as a whole, as in Go's own choice of GOMAXPROCS.
+/// The quota rounded up to whole CPUs, as Go does for GOMAXPROCS.
 fn whole_cpus(quota: CpuQuota) -> u64 {
     quota.quota_us.div_ceil(quota.period_us.max(1)).max(1)
 }
 
-/// Whether the program is built by a Go that follows the quota, from a module that does not turn that off.
+/// Whether Go sets GOMAXPROCS from the quota: both the toolchain and go.mod must be of Go 1.25 or newer.
 fn follows_quota(inputs: &Inputs) -> bool {
     let Some(Ok(go)) = inputs.tools.map(|tools| tools.go.as_ref()) else { return false };
-    let since = |version: &str| numbers(version).is_some_and(|numbers| numbers >= [1, 25, 0]);
+    let since = |version: &str| version_numbers(version).is_some_and(|numbers| numbers >= [1, 25, 0]);
     since(&go.version) && go.go_mod.as_ref().is_some_and(|module| since(&module.go))
 }
 
@@ -185,7 +185,7 @@ fn huge_pages(check: &'static Check, inputs: &Inputs) -> Finding {
     let Reading::Value(mode) = reading else { return missing(check, reading, needed) };
     let status = if mode == "always" { Status::Warning } else { Status::Ok };
     let command = "sh -c 'echo madvise > /sys/kernel/mm/transparent_hugepage/enabled'";
-    check.finds(status, mode, needed).repaired_by(Fix::as_root(inputs.facts, command))
+    check.finding(status, mode, needed).repaired_by(Fix::as_root(inputs.facts, command))
 }
 
 fn swap(check: &'static Check, inputs: &Inputs) -> Finding {
@@ -193,9 +193,9 @@ fn swap(check: &'static Check, inputs: &Inputs) -> Finding {
     let reading = &inputs.facts.steadiness.swap;
     let Reading::Value(swap) = *reading else { return missing(check, reading, needed) };
     match (swap.total, swap.used) {
-        (0, _) => check.finds(Status::Ok, "none", needed),
-        (total, 0) => check.finds(Status::Ok, format!("{}, unused", size(total)), needed),
-        (total, used) => check.finds(Status::Warning, format!("{} of {} in use", size(used), size(total)), needed),
+        (0, _) => check.finding(Status::Ok, "none", needed),
+        (total, 0) => check.finding(Status::Ok, format!("{}, unused", size(total)), needed),
+        (total, used) => check.finding(Status::Warning, format!("{} of {} in use", size(used), size(total)), needed),
     }
 }
 
@@ -204,7 +204,7 @@ fn heat(check: &'static Check, inputs: &Inputs) -> Finding {
     let reading = &inputs.facts.steadiness.throttled;
     let Reading::Value(count) = *reading else { return missing(check, reading, needed) };
     let status = if count == 0 { Status::Ok } else { Status::Warning };
-    check.finds(status, format!("slowed down {count} times since the start"), needed)
+    check.finding(status, format!("slowed down {count} times since the machine was started"), needed)
 }
 
 fn steal(check: &'static Check, inputs: &Inputs) -> Finding {
@@ -214,13 +214,13 @@ fn steal(check: &'static Check, inputs: &Inputs) -> Finding {
     let too_much = steal.saturating_mul(100) >= total.max(1).saturating_mul(STEAL_PERCENT);
     let share = steal as f64 * 100.0 / total.max(1) as f64;
     let status = if too_much { Status::Warning } else { Status::Ok };
-    check.finds(status, format!("{share:.2} % since the start"), needed)
+    check.finding(status, format!("{share:.2} % since the machine was started"), needed)
 }
 
 fn clock_source(check: &'static Check, inputs: &Inputs) -> Finding {
-    let needed = "one that is read without a system call: tsc, arch_sys_counter, kvm-clock, a Hyper-V one";
+    let needed = "one that is read without a system call: tsc, arch_sys_counter, kvm-clock or Hyper-V's";
     let reading = &inputs.facts.steadiness.clock_source;
     let Reading::Value(name) = reading else { return missing(check, reading, needed) };
     let fast = ["tsc", "arch_sys_counter", "kvm-clock"].contains(&name.as_str()) || name.starts_with("hyperv");
-    check.finds(if fast { Status::Ok } else { Status::Warning }, name, needed)
+    check.finding(if fast { Status::Ok } else { Status::Warning }, name, needed)
 }

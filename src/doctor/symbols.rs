@@ -1,4 +1,4 @@
-//! Checks of what the kernel tells about its own code.
+//! Checks of kernel symbols, types and tracepoints.
 
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
@@ -6,7 +6,7 @@ use super::fix::{Fix, Setting};
 use super::inputs::Inputs;
 use super::kernel::state;
 use super::permission::samples_kernel;
-use crate::host::{Capability, Facts, Reading, Sysctl};
+use crate::host::{Capability, HostFacts, Reading, Sysctl};
 
 pub(super) static CHECKS: [Check; 4] = [
     Check {
@@ -14,7 +14,7 @@ pub(super) static CHECKS: [Check; 4] = [
         group: Group::Kernel,
         title: "kernel symbols",
         feature: "names of kernel functions",
-        why: "Kernel frames get their names from /proc/kallsyms, where a reader without rights sees zeros as addresses.",
+        why: "Kernel frames get their names from /proc/kallsyms, which shows zeros to a process without privileges.",
         in_run: true,
         judge: Judge::Always(kptr_restrict),
     },
@@ -23,7 +23,7 @@ pub(super) static CHECKS: [Check; 4] = [
         group: Group::Kernel,
         title: "kernel with debug symbols",
         feature: "lines of kernel code, in perf",
-        why: "Names of kernel functions come without them; they add source lines, which perf shows and goflame does not.",
+        why: "Names of kernel functions do not need them. They add source lines, which perf shows and goflame does not.",
         in_run: false,
         judge: Judge::Always(debug_symbols),
     },
@@ -31,7 +31,7 @@ pub(super) static CHECKS: [Check; 4] = [
         id: "btf",
         group: Group::Kernel,
         title: "types of the kernel",
-        feature: "eBPF tools beside goflame",
+        feature: "eBPF tools other than goflame",
         why: "goflame uses no eBPF. Tools that do (perf lock, bpftrace, an eBPF profiler) need /sys/kernel/btf/vmlinux.",
         in_run: false,
         judge: Judge::Always(btf),
@@ -40,16 +40,16 @@ pub(super) static CHECKS: [Check; 4] = [
         id: "tracefs",
         group: Group::Kernel,
         title: "tracepoints",
-        feature: "perf sched and perf trace beside goflame",
-        why: "goflame needs no tracepoint. perf's own schedulers' views read /sys/kernel/tracing, which is root's by default.",
+        feature: "perf sched and perf trace",
+        why: "goflame needs no tracepoints. perf sched and perf trace read /sys/kernel/tracing, by default as root only.",
         in_run: false,
         judge: Judge::Always(tracefs),
     },
 ];
 
-/// What `/proc/kallsyms` shows settles it; the settings explain it (`kallsyms_show_value()`, `kernel/ksyms_common.c`):
-/// at `kptr_restrict` 0 whoever may sample the kernel at paranoid level 1 or lower, or has `CAP_SYSLOG`; at 1 only
-/// `CAP_SYSLOG`; at 2 nobody.
+/// `kptr-restrict`: judges the contents of `/proc/kallsyms`. The settings explain them (`kallsyms_show_value()`,
+/// `kernel/ksyms_common.c`): at `kptr_restrict` 0 the addresses are shown at paranoid level 1 or lower and to processes with
+/// `CAP_SYSLOG`, at 1 only to processes with `CAP_SYSLOG`, at 2 to nobody.
 fn kptr_restrict(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let shown = &facts.kernel_symbols.kallsyms_shown;
@@ -64,14 +64,14 @@ fn kptr_restrict(check: &'static Check, inputs: &Inputs) -> Finding {
     );
     let needed = "readable addresses in /proc/kallsyms";
     if *shown == Reading::Value(true) {
-        return check.finds(Status::Ok, found, needed);
+        return check.finding(Status::Ok, found, needed);
     }
     if !samples_kernel(inputs) {
         let why = "The kernel is not sampled, so its symbols are not needed.";
-        return check.finds(Status::Info, found, needed).because(why);
+        return check.finding(Status::Info, found, needed).because(why);
     }
     let restrict = facts.kptr_restrict.value().copied();
-    let may_see = facts.holds(Capability::Syslog);
+    let may_see = facts.has_capability(Capability::Syslog);
     let mut settings = Vec::new();
     if restrict.is_some_and(|level| level > 1 || (level == 1 && !may_see)) {
         settings.push(Setting::at_most(Sysctl::KptrRestrict, 0));
@@ -81,22 +81,22 @@ fn kptr_restrict(check: &'static Check, inputs: &Inputs) -> Finding {
     }
     let fix = (!settings.is_empty()).then(|| Fix::sysctl(facts, settings));
     let why = "Kernel time will be sampled, but its functions have no names: every kernel frame reads [kernel].";
-    check.finds(Status::Warning, found, needed).because(why).repaired_by(fix)
+    check.finding(Status::Warning, found, needed).because(why).repaired_by(fix)
 }
 
-/// Nothing of goflame's needs them: worth knowing, with the package's name where distributions have one.
+/// `kernel-debug-symbols`: goflame does not need them, so this only informs, with the name of the package if it is known.
 fn debug_symbols(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let needed = "nothing; a vmlinux of this kernel for source lines in perf";
     if let Reading::Value(path) = &facts.kernel_symbols.vmlinux {
-        return check.finds(Status::Ok, path.display().to_string(), needed);
+        return check.finding(Status::Ok, path.display().to_string(), needed);
     }
     let found = debug_package(facts).map_or_else(|| "none".to_owned(), |package| format!("none (package {package})"));
-    check.finds(Status::Info, found, needed)
+    check.finding(Status::Info, found, needed)
 }
 
-/// The package by the naming of the distribution that built the kernel; a kernel of one's own has none.
-fn debug_package(facts: &Facts) -> Option<String> {
+/// The name of the package with debug symbols in the distribution that built the kernel.
+fn debug_package(facts: &HostFacts) -> Option<String> {
     let release = facts.kernel_release.value()?;
     let built_by = |name: &str| facts.kernel_version.value().is_some_and(|version| version.contains(name));
     if built_by("Debian") {
@@ -115,11 +115,11 @@ fn debug_package(facts: &Facts) -> Option<String> {
 fn btf(check: &'static Check, inputs: &Inputs) -> Finding {
     let needed = "nothing; /sys/kernel/btf/vmlinux for eBPF tools";
     let (status, found) = match &inputs.facts.kernel_symbols.btf {
-        Reading::Value(true) => (Status::Ok, "there".to_owned()),
+        Reading::Value(true) => (Status::Ok, "present".to_owned()),
         Reading::Value(false) => (Status::Info, "not a file".to_owned()),
         missing => (Status::Info, state(missing)),
     };
-    check.finds(status, found, needed)
+    check.finding(status, found, needed)
 }
 
 fn tracefs(check: &'static Check, inputs: &Inputs) -> Finding {
@@ -129,5 +129,5 @@ fn tracefs(check: &'static Check, inputs: &Inputs) -> Finding {
         Reading::Absent => (Status::Info, "not mounted".to_owned()),
         missing => (Status::Info, missing.to_string()),
     };
-    check.finds(status, found, needed)
+    check.finding(status, found, needed)
 }

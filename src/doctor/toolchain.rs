@@ -1,11 +1,11 @@
-//! Checks of the Go toolchain and the programs beside it.
+//! Checks of the Go toolchain and related programs.
 
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::{Go, Inputs, Tools};
 use crate::config::goflags::{StripFlag, strips, words};
-use crate::host::Facts;
+use crate::host::HostFacts;
 
 pub(super) static CHECKS: [Check; 9] = [
     Check {
@@ -13,99 +13,98 @@ pub(super) static CHECKS: [Check; 9] = [
         group: Group::Toolchain,
         title: "Go toolchain",
         feature: "building",
-        why: "goflame builds the program that it profiles with the go command.",
+        why: "goflame builds the profiled program with the go command.",
         in_run: true,
-        judge: Judge::Asked(go_found),
+        judge: Judge::Optional(go_found),
     },
     Check {
         id: "go-pin",
         group: Group::Toolchain,
         title: "pinned Go version",
         feature: "comparable runs",
-        why: "Two Go versions compile the same source differently, so runs compare only when both use the pinned one.",
+        why: "Two Go versions compile the same source differently, so runs are comparable only if all use the pinned one.",
         in_run: true,
-        judge: Judge::Asked(go_pin),
+        judge: Judge::Optional(go_pin),
     },
     Check {
         id: "go-mod",
         group: Group::Toolchain,
         title: "Go version that go.mod asks for",
         feature: "building",
-        why: "A Go older than go.mod's go line refuses to build the module, or fetches a newer one first.",
+        why: "A Go that is older than go.mod's go line refuses to build the module, or downloads a newer Go first.",
         in_run: true,
-        judge: Judge::Asked(go_mod),
+        judge: Judge::Optional(go_mod),
     },
     Check {
         id: "gotoolchain",
         group: Group::Toolchain,
         title: "GOTOOLCHAIN",
         feature: "comparable runs",
-        why: "It decides which Go answers, and whether one may be fetched while building.",
+        why: "It selects the Go version, and whether one may be downloaded during a build.",
         in_run: false,
-        judge: Judge::Asked(gotoolchain),
+        judge: Judge::Optional(gotoolchain),
     },
     Check {
         id: "goflags",
         group: Group::Toolchain,
         title: "GOFLAGS",
         feature: "names and debug information",
-        why: "GOFLAGS changes every build without being seen: -ldflags=-s or -w strips the binary, -race slows it down.",
+        why: "GOFLAGS silently changes every build: -ldflags=-s or -w strips the binary, -race slows it down.",
         in_run: true,
-        judge: Judge::Asked(goflags),
+        judge: Judge::Optional(goflags),
     },
     Check {
         id: "c-compiler",
         group: Group::Toolchain,
         title: "C compiler",
         feature: "programs with cgo",
-        why: "Packages with C code need one; without it Go turns cgo off by itself, and net and os/user become other \
-              code.",
+        why: "Packages with C code need one. Without it Go turns cgo off, and net and os/user are built from other code.",
         in_run: false,
-        judge: Judge::Asked(c_compiler),
+        judge: Judge::Optional(c_compiler),
     },
     Check {
         id: "module-cache",
         group: Group::Toolchain,
         title: "module cache",
         feature: "building with dependencies",
-        why: "Go unpacks dependencies into GOMODCACHE; where it may not write, a module that is missing stays missing.",
+        why: "Go unpacks dependencies into GOMODCACHE; if it cannot write there, it cannot add a missing module.",
         in_run: false,
-        judge: Judge::Asked(module_cache),
+        judge: Judge::Optional(module_cache),
     },
     Check {
         id: "delve",
         group: Group::Toolchain,
         title: "Delve",
         feature: "debugging an archived binary",
-        why: "goflame does not need it; `dlv exec` opens the debug binary that a run keeps.",
+        why: "goflame does not need it; `dlv exec` opens the binary that a run archives.",
         in_run: false,
-        judge: Judge::Asked(delve),
+        judge: Judge::Optional(delve),
     },
     Check {
         id: "perf-tool",
         group: Group::Toolchain,
         title: "perf",
         feature: "engine = \"perf\"",
-        why: "With that engine perf record samples in goflame's place; the own sampler needs no perf.",
+        why: "With this engine `perf record` takes the samples; goflame's own sampler does not need perf.",
         in_run: true,
-        judge: Judge::Asked(perf_tool),
+        judge: Judge::Optional(perf_tool),
     },
 ];
 
-/// A failure where there is something to build; elsewhere a binary that is there can still be profiled.
+/// `go-found`: a failure only in a project. Without one, an existing binary can still be profiled.
 fn go_found(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let tools = inputs.tools?;
     let needed = "a go command on PATH that answers";
     Some(match &tools.go {
-        Ok(go) => check.finds(Status::Ok, &go.version, needed),
+        Ok(go) => check.finding(Status::Ok, &go.version, needed),
         Err(why) => {
             let status = if tools.in_project { Status::Failure } else { Status::Warning };
-            check.finds(status, why, needed).repaired_by(install(inputs.facts))
+            check.finding(status, why, needed).repaired_by(install_go(inputs.facts))
         }
     })
 }
 
-/// The go command, once it is known to answer.
+/// The tools and the go command, if it answers.
 fn go<'a>(inputs: &Inputs<'a>) -> Option<(&'a Tools, &'a Go)> {
     let tools = inputs.tools?;
     Some((tools, tools.go.as_ref().ok()?))
@@ -113,35 +112,35 @@ fn go<'a>(inputs: &Inputs<'a>) -> Option<(&'a Tools, &'a Go)> {
 
 fn go_pin(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let tools = inputs.tools?;
-    let pin = plain(&tools.pin);
+    let pin = release(&tools.pin);
     let needed = format!("go{pin} exactly");
     Some(match &tools.go {
-        Err(_) => check.finds(Status::Skipped, "no Go toolchain to compare", "a go command that answers"),
-        Ok(_) if pin.is_empty() => check.finds(Status::Ok, "no pin", "a pin, where runs are to be compared"),
-        Ok(go) if plain(&go.version) == pin => check.finds(Status::Ok, &go.version, needed),
+        Err(_) => check.finding(Status::Skipped, "no Go toolchain to compare", "a go command that answers"),
+        Ok(_) if pin.is_empty() => check.finding(Status::Ok, "no pinned version", "a pinned version to compare runs"),
+        Ok(go) if release(&go.version) == pin => check.finding(Status::Ok, &go.version, needed),
         Ok(go) => {
             let fix = Fix::command(format!("GOTOOLCHAIN=go{pin} go version"));
-            check.finds(Status::Failure, &go.version, needed).repaired_by(fix)
+            check.finding(Status::Failure, &go.version, needed).repaired_by(fix)
         }
     })
 }
 
-/// `go1.27.3 X:nodwarf5`, `go1.27.3` and `1.27.3` name the same release.
-fn plain(version: &str) -> &str {
+/// The release of a version: `1.27.3` for `go1.27.3 X:nodwarf5`, `go1.27.3` and `1.27.3`.
+fn release(version: &str) -> &str {
     let first = version.split_whitespace().next().unwrap_or_default();
     first.strip_prefix("go").unwrap_or(first)
 }
 
-/// The numbers of a version: `1.27.3` and `1.27rc1` as 1.27.3 and 1.27.0; `None` for `devel` and the like.
-pub(super) fn numbers(version: &str) -> Option<[u32; 3]> {
+/// The numbers of a version: 1, 27, 3 for `1.27.3`; 1, 27, 0 for `1.27rc1`; `None` for other versions, such as `devel`.
+pub(super) fn version_numbers(version: &str) -> Option<[u32; 3]> {
     let mut numbers = [0; 3];
-    let mut parts = plain(version).split('.');
-    for (at, number) in numbers.iter_mut().enumerate() {
+    let mut parts = release(version).split('.');
+    for (index, number) in numbers.iter_mut().enumerate() {
         let Some(part) = parts.next() else { break };
         let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
         match part.get(..digits)?.parse() {
             Ok(parsed) => *number = parsed,
-            Err(_) if at > 0 => break,
+            Err(_) if index > 0 => break,
             Err(_) => return None,
         }
     }
@@ -153,37 +152,38 @@ fn go_mod(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let asked = go.go_mod.as_ref()?;
     if asked.go.is_empty() {
         let needed = "a go line in go.mod";
-        let why = "Without a go line, Go takes the module for one of Go 1.16.";
-        return Some(check.finds(Status::Info, "go.mod names no version", needed).because(why));
+        let why = "Without a go line, Go assumes Go 1.16 for the module.";
+        return Some(check.finding(Status::Info, "go.mod names no version", needed).because(why));
     }
     let found = match asked.toolchain.as_str() {
-        "" | "default" => format!("go.mod asks for {}, {} answers", asked.go, go.version),
-        toolchain => format!("go.mod asks for {} and {toolchain}, {} answers", asked.go, go.version),
+        "" | "default" => format!("go.mod asks for {}, the go command is {}", asked.go, go.version),
+        toolchain => format!("go.mod asks for {} and {toolchain}, the go command is {}", asked.go, go.version),
     };
     let needed = format!("go{} or newer", asked.go);
-    Some(match (numbers(&asked.go), numbers(&go.version)) {
-        (Some(asked), Some(have)) if have < asked => check.finds(Status::Failure, found, needed),
-        (Some(_), Some(_)) => check.finds(Status::Ok, found, needed),
-        _ => check.finds(Status::Info, found, needed),
+    Some(match (version_numbers(&asked.go), version_numbers(&go.version)) {
+        (Some(asked), Some(found_version)) if found_version < asked => check.finding(Status::Failure, found, needed),
+        (Some(_), Some(_)) => check.finding(Status::Ok, found, needed),
+        _ => check.finding(Status::Info, found, needed),
     })
 }
 
 fn gotoolchain(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let (tools, go) = go(inputs)?;
-    let needed = "local or a named version, or a pin in goflame.toml";
+    let needed = "local or a named version, or a version pinned in goflame.toml";
     let value = go.gotoolchain.as_str();
     let (status, found) = match value {
-        "" => (Status::Ok, "not known to this Go (before 1.21)".to_owned()),
-        _ if !tools.pin.is_empty() => (Status::Ok, format!("{value}; the pin decides")),
+        "" => (Status::Ok, "not supported by this Go (before 1.21)".to_owned()),
+        _ if !tools.pin.is_empty() => (Status::Ok, format!("{value}, but the pinned version is used")),
         _ if value == "auto" || value.ends_with("+auto") => {
-            (Status::Info, format!("{value}: a newer Go may be fetched when go.mod asks for it"))
+            (Status::Info, format!("{value}: a newer Go may be downloaded if go.mod asks for it"))
         }
         _ => (Status::Ok, value.to_owned()),
     };
-    Some(check.finds(status, found, needed))
+    Some(check.finding(status, found, needed))
 }
 
-/// In a project the build's own plan judges, since flags on the command line win; elsewhere the value alone does.
+/// `goflags`: in a project, judges the flags of the build plan, because flags of goflame.toml override GOFLAGS. Outside of a
+/// project, judges the value of GOFLAGS.
 fn goflags(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let (tools, go) = go(inputs)?;
     let needed = "no flag that strips the binary or slows it down";
@@ -191,20 +191,20 @@ fn goflags(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let fix = Fix::command("go env -u GOFLAGS; unset GOFLAGS");
     if let Some(why) = &go.flags_refused {
         let fix = (!go.goflags.is_empty()).then_some(fix);
-        return Some(check.finds(Status::Failure, format!("{value}: {why}"), needed).repaired_by(fix));
+        return Some(check.finding(Status::Failure, format!("{value}: {why}"), needed).repaired_by(fix));
     }
-    let mut spoils = go.flag_warnings.clone();
+    let mut problems = go.flag_warnings.clone();
     if !tools.in_project {
-        spoils.extend(stripping(&go.goflags).map(|flag| format!("{flag} strips what `go build` makes")));
+        problems.extend(stripping_flag(&go.goflags).map(|flag| format!("{flag} strips the output of `go build`")));
     }
-    if spoils.is_empty() {
-        return Some(check.finds(Status::Ok, value, needed));
+    if problems.is_empty() {
+        return Some(check.finding(Status::Ok, value, needed));
     }
-    Some(check.finds(Status::Warning, format!("{value}: {}", spoils.join("; ")), needed).repaired_by(fix))
+    Some(check.finding(Status::Warning, format!("{value}: {}", problems.join("; ")), needed).repaired_by(fix))
 }
 
-/// The flag in GOFLAGS that strips.
-fn stripping(goflags: &str) -> Option<&'static str> {
+/// The flag in GOFLAGS that strips binaries.
+fn stripping_flag(goflags: &str) -> Option<&'static str> {
     let words = words(goflags).ok()?;
     let value = words
         .iter()
@@ -220,12 +220,12 @@ fn c_compiler(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let (tools, go) = go(inputs)?;
     let needed = "nothing for pure Go; a C compiler for cgo";
     Some(match (&tools.c_compiler, go.cgo_enabled) {
-        (Some(compiler), true) => check.finds(Status::Ok, format!("{}, cgo is on", compiler.display()), needed),
-        (Some(compiler), false) => check.finds(Status::Info, format!("{}, cgo is off", compiler.display()), needed),
-        (None, false) => check.finds(Status::Info, "none, cgo is off", needed),
+        (Some(compiler), true) => check.finding(Status::Ok, format!("{}, cgo is on", compiler.display()), needed),
+        (Some(compiler), false) => check.finding(Status::Info, format!("{}, cgo is off", compiler.display()), needed),
+        (None, false) => check.finding(Status::Info, "none, cgo is off", needed),
         (None, true) => check
-            .finds(Status::Warning, format!("no `{}`, and cgo is on", go.cc), "a C compiler, or CGO_ENABLED=0")
-            .repaired_by(install_c(inputs.facts)),
+            .finding(Status::Warning, format!("no `{}`, and cgo is on", go.cc), "a C compiler, or CGO_ENABLED=0")
+            .repaired_by(install_c_compiler(inputs.facts)),
     })
 }
 
@@ -233,28 +233,28 @@ fn module_cache(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let (_, go) = go(inputs)?;
     let (dir, writable) = &go.module_cache;
     let (status, state) = if *writable { (Status::Ok, "writable") } else { (Status::Warning, "not writable") };
-    Some(check.finds(status, format!("{} is {state}", dir.display()), "a directory that this user may write to"))
+    Some(check.finding(status, format!("{} is {state}", dir.display()), "a directory that this user may write to"))
 }
 
 fn delve(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let needed = "nothing; dlv on PATH for debugging";
     Some(match &inputs.tools?.delve {
-        Some(dlv) => check.finds(Status::Ok, dlv.display().to_string(), needed),
-        None => check.finds(Status::Info, "not on PATH", needed),
+        Some(dlv) => check.finding(Status::Ok, dlv.display().to_string(), needed),
+        None => check.finding(Status::Info, "not on PATH", needed),
     })
 }
 
 fn perf_tool(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let needed = "perf on PATH";
     Some(match inputs.tools?.perf.as_ref()? {
-        Ok(version) => check.finds(Status::Ok, version, needed),
-        Err(why) => check.finds(Status::Failure, why, needed).repaired_by(install_perf(inputs.facts)),
+        Ok(version) => check.finding(Status::Ok, version, needed),
+        Err(why) => check.finding(Status::Failure, why, needed).repaired_by(install_perf(inputs.facts)),
     })
 }
 
-/// The distribution's own package, where its name is known: Debian's, Ubuntu's, Fedora's, Arch's, Alpine's, SUSE's.
-fn package(facts: &Facts, names: [&str; 6]) -> Option<Fix> {
-    let [debian, ubuntu, fedora, arch, alpine, suse] = names;
+/// Installs a package of the distribution. `packages` are the names in Debian, Ubuntu, Fedora, Arch, Alpine and SUSE.
+fn install_package(facts: &HostFacts, packages: [&str; 6]) -> Option<Fix> {
+    let [debian, ubuntu, fedora, arch, alpine, suse] = packages;
     let command = match facts.distribution.value()?.as_str() {
         "debian" => format!("apt-get install -y {debian}"),
         "ubuntu" => format!("apt-get install -y {ubuntu}"),
@@ -267,14 +267,14 @@ fn package(facts: &Facts, names: [&str; 6]) -> Option<Fix> {
     Some(Fix::as_root(facts, command))
 }
 
-fn install(facts: &Facts) -> Option<Fix> {
-    package(facts, ["golang-go", "golang-go", "golang", "go", "go", "go"])
+fn install_go(facts: &HostFacts) -> Option<Fix> {
+    install_package(facts, ["golang-go", "golang-go", "golang", "go", "go", "go"])
 }
 
-fn install_c(facts: &Facts) -> Option<Fix> {
-    package(facts, ["gcc libc6-dev", "gcc libc6-dev", "gcc", "gcc", "gcc musl-dev", "gcc"])
+fn install_c_compiler(facts: &HostFacts) -> Option<Fix> {
+    install_package(facts, ["gcc libc6-dev", "gcc libc6-dev", "gcc", "gcc", "gcc musl-dev", "gcc"])
 }
 
-fn install_perf(facts: &Facts) -> Option<Fix> {
-    package(facts, ["linux-perf", "linux-tools-generic", "perf", "perf", "perf", "perf"])
+fn install_perf(facts: &HostFacts) -> Option<Fix> {
+    install_package(facts, ["linux-perf", "linux-tools-generic", "perf", "perf", "perf", "perf"])
 }

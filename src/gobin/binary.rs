@@ -8,10 +8,10 @@ use super::buildinfo::BuildInfo;
 use super::cfi::{CallFrames, NativeUnwind};
 use super::container::Segment;
 use super::debuginfo::DebugInfo;
-use super::descriptor::{DescriptorOffsets, OffsetsSource};
 use super::elf::Elf;
-use super::error::{BuildInfoAbsence, Error, NoDescriptors, PclntabAbsence, Reason};
-use super::facts::{self, Facts};
+use super::error::{BuildInfoAbsence, Error, GLayoutAbsence, PclntabAbsence, Reason};
+use super::facts::{self, BinaryFacts};
+use super::g_layout::{GLayout, GLayoutSource};
 use super::location::{Location, SourceFrame};
 use super::locator::Locator;
 use super::native;
@@ -80,7 +80,7 @@ impl<'a> Binary<'a> {
     /// How to walk over the frame of the Go function at a link-time virtual address. For a return address, ask for
     /// the byte before it. `None` where there is no Go function, or no table that tells.
     pub fn unwind(&self, address: u64) -> Option<GoUnwind> {
-        GoUnwind::of(&self.pclntab().ok()?.function_at(address)?, address)
+        GoUnwind::new(&self.pclntab().ok()?.function_at(address)?, address)
     }
 
     /// How to walk over the frame of the function at a link-time virtual address, where it is not Go's. For a return
@@ -141,13 +141,13 @@ impl<'a> Binary<'a> {
     }
 
     /// What can be said about how the file was built. Walks all Go functions.
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> BinaryFacts {
         facts::gather(&self.elf, self.pclntab())
     }
 
-    /// Where the running program keeps what tells its goroutines apart, and what says so. Reads the runtime's DWARF.
-    pub fn descriptors(&self) -> Result<(DescriptorOffsets, OffsetsSource), NoDescriptors> {
-        DescriptorOffsets::find(&self.elf)
+    /// Offsets of the runtime fields that identify a goroutine, and their source. Reads the DWARF of the runtime.
+    pub fn g_layout(&self) -> Result<(GLayout, GLayoutSource), GLayoutAbsence> {
+        GLayout::find(&self.elf)
     }
 
     fn symbols(&self) -> &Symbols<'a> {

@@ -1,35 +1,34 @@
-//! Build info: what the go command wrote down about a build (`go version -m` shows it).
+//! Build info: the go command's record of a build (`go version -m` shows it). `strip` keeps it.
 //!
 //! Format: Go's src/debug/buildinfo/buildinfo.go (the section) and src/runtime/debug/mod.go (the text).
-//! Stripping leaves it in place.
 
 use super::elf::Elf;
 use super::error::BuildInfoAbsence;
 use crate::bytes::Cursor;
 
 const MAGIC: &[u8] = b"\xff Go buildinf:";
-/// Strings follow the header in place (Go 1.18 and later), instead of pointers to them.
+/// The strings follow the header (since Go 1.18). Before, the header had pointers to them.
 const FLAG_INLINE: u8 = 2;
 const HEADER_SIZE: usize = 32;
-/// The module text stands between two markers of this size.
+/// Bytes of the marker before and after the module text.
 const MARKER_SIZE: usize = 16;
 
-/// What the go command recorded.
+/// The build info.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BuildInfo {
-    /// As `runtime.Version()` gives it, for example `go1.26.8` or `go1.25.1 X:nogreenteagc`.
+    /// The same as `runtime.Version()`, for example `go1.26.8` or `go1.25.1 X:nogreenteagc`.
     pub go_version: String,
-    /// Import path of the main package. Empty when the build recorded no modules (not built by the go command).
+    /// Import path of the main package. Empty if the program was not built by the go command.
     pub path: String,
     /// The module of the main package.
     pub module: Option<Module>,
-    /// The modules that packages came from, replacements applied.
+    /// The modules of the other packages, after replacements.
     pub deps: Vec<Module>,
-    /// Build settings in the order of the file: `-gcflags`, `CGO_ENABLED`, `GOARCH`, `vcs.revision`, ...
+    /// Build settings (key and value) in the order of the file: `-gcflags`, `CGO_ENABLED`, `GOARCH`, `vcs.revision`, ...
     pub settings: Vec<(String, String)>,
 }
 
-/// A module at a version.
+/// A module and its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
     /// Module path.
@@ -48,10 +47,11 @@ impl BuildInfo {
         if let Some(section) = elf.section(b".go.buildinfo") {
             return Self::read(section.bytes);
         }
-        let places = elf.data_places(|word| MAGIC.starts_with(word));
-        let places = places.filter(|(address, bytes)| address.is_multiple_of(16) && bytes.starts_with(MAGIC));
+        let candidates = elf
+            .data_places(|word| MAGIC.starts_with(word))
+            .filter(|(address, bytes)| address.is_multiple_of(16) && bytes.starts_with(MAGIC));
         let mut absence = BuildInfoAbsence::NotFound;
-        for (_, bytes) in places.take(16) {
+        for (_, bytes) in candidates.take(16) {
             match Self::read(bytes) {
                 Ok(info) => return Ok(info),
                 Err(error) => absence = error,
@@ -60,7 +60,7 @@ impl BuildInfo {
         Err(absence)
     }
 
-    /// Reads the structure at the start of `bytes`.
+    /// Reads the build info at the start of `bytes`.
     fn read(bytes: &[u8]) -> Result<Self, BuildInfoAbsence> {
         if !bytes.starts_with(MAGIC) {
             return Err(BuildInfoAbsence::NotFound);
@@ -82,7 +82,7 @@ impl BuildInfo {
         let version = text()?;
         let modules = text()?;
         let mut info = Self { go_version: String::from_utf8(version.to_vec()).ok()?, ..Self::default() };
-        // Without modules the second string is empty.
+        // The second string is empty if the build has no modules.
         let end = modules.len().saturating_sub(MARKER_SIZE);
         for line in std::str::from_utf8(modules.get(MARKER_SIZE..end).unwrap_or_default()).ok()?.lines() {
             info.read_line(line);
@@ -90,7 +90,7 @@ impl BuildInfo {
         Some(info)
     }
 
-    /// Takes in a line of the module text. Kinds of lines that later releases add are passed over.
+    /// Reads a line of the module text. Ignores unknown lines, which newer Go releases may add.
     fn read_line(&mut self, line: &str) {
         let (kind, rest) = line.split_once('\t').unwrap_or((line, ""));
         let module = || {
@@ -113,7 +113,7 @@ impl BuildInfo {
     }
 }
 
-/// `key=value`, where each may be a quoted Go string.
+/// Parses `key=value`; each of the two may be a quoted Go string.
 fn setting(text: &str) -> Option<(String, String)> {
     let (key, rest) = if text.starts_with(['"', '`']) { unquote(text)? } else { unquoted(text, '=') };
     let value = rest.strip_prefix('=')?;
@@ -126,7 +126,7 @@ fn unquoted(text: &str, end: char) -> (String, &str) {
     (head.to_owned(), tail)
 }
 
-/// A Go string literal at the start of `text`, and what follows it.
+/// Parses a Go string literal at the start of `text`. Returns its value and the rest of the text.
 fn unquote(text: &str) -> Option<(String, &str)> {
     if let Some(raw) = text.strip_prefix('`') {
         let (value, rest) = raw.split_once('`')?;
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn modules_replacements_and_settings() {
+    fn modules_replacements_and_settings_are_read() {
         let text = "path\texample.com/app\nmod\texample.com/app\t(devel)\t\ndep\ta.b/c\tv1.2.3\th1:x=\n\
                     dep\td.e/f\tv0.1.0\n=>\t../local\t\t\nbuild\t-compiler=gc\nbuild\t-gcflags=\"all=-N -l\"\n\
                     build\t\"odd key\"=`raw \\n`\nnew\tkind\n";
@@ -214,13 +214,13 @@ mod tests {
     }
 
     #[test]
-    fn no_modules_is_a_version_alone() {
+    fn without_modules_there_is_only_a_version() {
         let info = BuildInfo::read(&inline("go1.21.13", "")).unwrap();
         assert_eq!(info, BuildInfo { go_version: "go1.21.13".into(), ..BuildInfo::default() });
     }
 
     #[test]
-    fn pointers_and_cuts_are_told_apart() {
+    fn cut_off_and_old_build_info_is_refused() {
         let mut bytes = inline("go1.26.8", "path\tp\n");
         for length in 0..bytes.len() {
             assert!(BuildInfo::read(&bytes[..length]).is_err());
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn go_string_literals() {
+    fn go_string_literals_are_unquoted() {
         assert_eq!(unquote(r#""a\t\x41\u00e4\"" rest"#), Some(("a\tA\u{e4}\"".into(), " rest")));
         for broken in [r#""open"#, r#""\"#, r#""\q""#, r#""\x4""#, r#""\ud800""#, r#""\xff""#, "`open"] {
             assert_eq!(unquote(broken), None, "{broken}");

@@ -1,8 +1,8 @@
-//! How to step over a frame of C code: `.eh_frame`, which compilers write for exceptions, says for every instruction
-//! where the caller's registers are (Linux Standard Base, Core, 10.6; DWARF 5, 6.4).
+//! Call frame information for unwinding C code. `.eh_frame`, which compilers write for exceptions, holds for every
+//! instruction the locations of the caller's registers (Linux Standard Base, Core, 10.6; DWARF 5, 6.4).
 //!
-//! The parsing is gimli's. Must not guess: what is not understood in full has no answer. Expressions are never run,
-//! since they may loop: the few forms that compilers and linkers write are recognised.
+//! gimli parses the section. No guesses: an entry that is not fully understood has no result. Expressions are not
+//! evaluated, because they may loop; only the few forms that compilers and linkers write are recognised.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,34 +15,34 @@ use object::elf;
 
 use super::elf::Elf;
 
-/// A frame of code that is not Go's: the answer of [`Binary::native_unwind`](super::Binary::native_unwind).
+/// Data for unwinding a frame of native code: the result of [`Binary::native_unwind`](super::Binary::native_unwind).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NativeUnwind {
-    /// Nobody called: a program or a thread begins here.
+    /// The root of the stack: a program or a thread starts here.
     Root,
-    /// Somebody did. The return address is in the word below `cfa`.
+    /// A frame with a caller. The return address is in the word below `cfa`.
     Frame {
-        /// Where the stack pointer is when the function has returned.
+        /// The canonical frame address: the stack pointer after the function has returned.
         cfa: Cfa,
         /// The caller's frame pointer, `rbp`.
         frame_pointer: Saved,
-        /// The caller's `r14`, in which Go keeps the running goroutine (abi-internal.md).
+        /// The caller's `r14`, which holds the running goroutine in Go code (abi-internal.md).
         goroutine: Saved,
     },
 }
 
-/// A canonical frame address: a register and an offset, or the word that is there and an offset.
+/// How to compute a canonical frame address: `base + offset`, or `*(base + offset) + loaded`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cfa {
     /// The register.
     pub base: CfaBase,
-    /// Bytes above it.
+    /// Bytes that are added to the register.
     pub offset: i32,
-    /// The address is not this place but the word there, and so many bytes.
+    /// If present, the word at `base + offset` is loaded, and these bytes are added to it.
     pub loaded: Option<i32>,
 }
 
-/// The registers that frames are found by.
+/// The register that a canonical frame address is computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CfaBase {
     /// `rsp`.
@@ -51,31 +51,31 @@ pub enum CfaBase {
     FramePointer,
 }
 
-/// Where a register's value in the caller is.
+/// The location of the caller's value of a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Saved {
-    /// Still in the register.
+    /// The register still holds the value.
     Same,
-    /// So many bytes above the canonical frame address (they are negative).
+    /// In memory, at this (negative) offset in bytes from the canonical frame address.
     AtCfa(i32),
-    /// So many bytes above the function's own frame pointer.
+    /// In memory, at this offset in bytes from the function's own frame pointer.
     AtFramePointer(i32),
-    /// Nothing tells.
+    /// Unknown.
     Lost,
 }
 
-/// The longest description of a function that is read. In a C compiler's own program it has 20 KB.
-const LONGEST_ENTRY: usize = 1 << 16;
+/// Maximum bytes of a frame description entry (FDE). The largest in gcc itself has 20 KB.
+const MAX_FDE_SIZE: usize = 1 << 16;
 
-/// The longest common part of descriptions that is read. They have 20 to 40 bytes.
-const LONGEST_COMMON: usize = 1 << 8;
+/// Maximum bytes of a common information entry (CIE). Usual are 20 to 40.
+const MAX_CIE_SIZE: usize = 1 << 8;
 
-/// Bytes of descriptions that are read for the addresses of a file. A function has about 50; a file that asks for more
-/// than this is made to take long.
-const MOST_READ: usize = 1 << 26;
+/// Maximum bytes of entries that are read for all addresses of a file. A function has about 50 bytes; only a hostile file
+/// needs more.
+const READ_BUDGET: usize = 1 << 26;
 
-/// The longest of the known expressions has 9 operations.
-const MOST_OPERATIONS: usize = 9;
+/// The longest known expression has 9 operations.
+const MAX_OPERATIONS: usize = 9;
 
 type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -84,14 +84,14 @@ type Bytes<'a> = EndianSlice<'a, LittleEndian>;
 pub(super) struct CallFrames<'a> {
     section: EhFrame<Bytes<'a>>,
     bases: BaseAddresses,
-    /// The first address of each function that is described, and where its description is.
+    /// First address of each function, and the offset of its FDE.
     functions: Vec<(u64, usize)>,
-    /// What is left of [`MOST_READ`].
-    left: AtomicUsize,
+    /// The unused part of [`READ_BUDGET`].
+    budget: AtomicUsize,
 }
 
 impl<'a> CallFrames<'a> {
-    /// `None` where there is none, or of another machine than x86-64.
+    /// `None` if the file has no `.eh_frame`, or is for another machine than x86-64.
     pub(super) fn read(elf: &Elf<'a>) -> Option<Self> {
         let format = elf.format();
         if elf.machine() != elf::EM_X86_64 || format.big_endian || format.pointer_size != 8 {
@@ -102,81 +102,81 @@ impl<'a> CallFrames<'a> {
         section.set_address_size(8);
         let text = elf.section(b".text").map_or(0, |text| text.address);
         let bases = BaseAddresses::default().set_eh_frame(found.address).set_text(text);
-        let mut frames = Self { section, bases, functions: Vec::new(), left: AtomicUsize::new(MOST_READ) };
-        // `.eh_frame_hdr` has such a list, which would be one more thing to check.
-        frames.functions = frames.list();
+        let mut frames = Self { section, bases, functions: Vec::new(), budget: AtomicUsize::new(READ_BUDGET) };
+        // `.eh_frame_hdr` has the same list, but it would have to be checked.
+        frames.functions = frames.list_functions();
         Some(frames)
     }
 
-    fn list(&self) -> Vec<(u64, usize)> {
+    fn list_functions(&self) -> Vec<(u64, usize)> {
         let mut functions = Vec::new();
-        let mut common: Option<CommonInformationEntry<Bytes<'a>>> = None;
+        let mut last_cie: Option<CommonInformationEntry<Bytes<'a>>> = None;
         let mut entries = self.section.entries(&self.bases);
         while let Ok(Some(entry)) = entries.next() {
             let CieOrFde::Fde(entry) = entry else { continue };
-            let described = entry.parse(|_, _, offset| match &common {
+            let fde = entry.parse(|_, _, offset| match &last_cie {
                 Some(known) if known.offset() == offset.0 => Ok(known.clone()),
                 _ => {
-                    let read = self.common(offset)?;
-                    common = Some(read.clone());
-                    Ok(read)
+                    let cie = self.read_cie(offset)?;
+                    last_cie = Some(cie.clone());
+                    Ok(cie)
                 }
             });
-            // Linkers leave descriptions of functions behind that they dropped.
-            if let Ok(described) = described
-                && described.len() > 0
+            // Linkers keep the FDEs of functions that they dropped; their length is 0.
+            if let Ok(fde) = fde
+                && fde.len() > 0
             {
-                functions.push((described.initial_address(), described.offset()));
+                functions.push((fde.initial_address(), fde.offset()));
             }
         }
         functions.sort_unstable();
         functions
     }
 
-    /// The common part of descriptions at an offset of the section.
-    fn common(&self, offset: EhFrameOffset) -> gimli::Result<CommonInformationEntry<Bytes<'a>>> {
+    fn read_cie(&self, offset: EhFrameOffset) -> gimli::Result<CommonInformationEntry<Bytes<'a>>> {
         let length = self.section.reader().slice().get(offset.0..).and_then(|rest| rest.first_chunk());
         match length.map(|length| usize::try_from(u32::from_le_bytes(*length))) {
-            Some(Ok(length)) if length <= LONGEST_COMMON => self.section.cie_from_offset(&self.bases, offset),
+            Some(Ok(length)) if length <= MAX_CIE_SIZE => self.section.cie_from_offset(&self.bases, offset),
             _ => Err(gimli::Error::NoUnwindInfoForAddress),
         }
     }
 
-    /// The frame of the function at an address.
+    /// How to unwind the frame of the function at an address.
     pub(super) fn at(&self, address: u64) -> Option<NativeUnwind> {
         let last = self.functions.partition_point(|(start, _)| *start <= address).checked_sub(1)?;
         let offset = EhFrameOffset(self.functions.get(last)?.1);
-        let function = self.section.fde_from_offset(&self.bases, offset, |_, _, offset| self.common(offset)).ok()?;
-        let common = function.cie();
-        // The caller of a signal handler was not calling: it may be anywhere, also at its function's first instruction.
-        if !function.contains(address)
-            || function.is_signal_trampoline()
-            || common.return_address_register() != X86_64::RA
-            || function.entry_len() > LONGEST_ENTRY
+        let fde = self.section.fde_from_offset(&self.bases, offset, |_, _, offset| self.read_cie(offset)).ok()?;
+        let cie = fde.cie();
+        // No result for a signal trampoline: the frame above it was interrupted at any instruction, even the first of a
+        // function, so its address must not be treated as a return address.
+        if !fde.contains(address)
+            || fde.is_signal_trampoline()
+            || cie.return_address_register() != X86_64::RA
+            || fde.entry_len() > MAX_FDE_SIZE
         {
             return None;
         }
-        let size = function.entry_len().saturating_add(common.entry_len());
-        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size)).ok()?;
+        let size = fde.entry_len().saturating_add(cie.entry_len());
+        self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |budget| budget.checked_sub(size)).ok()?;
         let mut context = UnwindContext::new();
-        let row = function.unwind_info_for_address(&self.section, &self.bases, &mut context, address).ok()?;
+        let row = fde.unwind_info_for_address(&self.section, &self.bases, &mut context, address).ok()?;
         match row.register(X86_64::RA) {
             Some(RegisterRule::Offset(-8)) => {}
             Some(RegisterRule::Undefined) => return Some(NativeUnwind::Root),
             _ => return None,
         }
-        let encoding = common.encoding();
+        let encoding = cie.encoding();
         let cfa = match row.cfa() {
             CfaRule::RegisterAndOffset { register, offset } => {
-                Cfa { base: CfaBase::of(*register)?, offset: i32::try_from(*offset).ok()?, loaded: None }
+                Cfa { base: CfaBase::from_register(*register)?, offset: i32::try_from(*offset).ok()?, loaded: None }
             }
-            CfaRule::Expression(expression) => cfa(&self.operations(*expression, encoding)?, address)?,
+            CfaRule::Expression(expression) => recognise_cfa(&self.operations(*expression, encoding)?, address)?,
         };
         let saved = |register| self.saved(row, register, encoding).unwrap_or(Saved::Lost);
         Some(NativeUnwind::Frame { cfa, frame_pointer: saved(X86_64::RBP), goroutine: saved(X86_64::R14) })
     }
 
-    /// Where a register that the ABI has callees preserve is.
+    /// The location of a callee-saved register.
     fn saved(&self, row: &UnwindTableRow<usize>, register: Register, encoding: Encoding) -> Option<Saved> {
         match row.register(register) {
             None | Some(RegisterRule::SameValue) => Some(Saved::Same),
@@ -191,12 +191,12 @@ impl<'a> CallFrames<'a> {
         }
     }
 
-    /// An expression; `None` where it is longer than those that are known.
+    /// The operations of an expression; `None` if it is longer than the known ones.
     fn operations(&self, expression: UnwindExpression<usize>, encoding: Encoding) -> Option<Vec<Operation<Bytes<'a>>>> {
-        let mut left = expression.get(&self.section).ok()?.operations(encoding);
+        let mut rest = expression.get(&self.section).ok()?.operations(encoding);
         let mut operations = Vec::new();
-        while let Some(operation) = left.next().ok()? {
-            if operations.len() == MOST_OPERATIONS {
+        while let Some(operation) = rest.next().ok()? {
+            if operations.len() == MAX_OPERATIONS {
                 return None;
             }
             operations.push(operation);
@@ -206,7 +206,7 @@ impl<'a> CallFrames<'a> {
 }
 
 impl CfaBase {
-    fn of(register: Register) -> Option<Self> {
+    fn from_register(register: Register) -> Option<Self> {
         match register {
             X86_64::RSP => Some(Self::StackPointer),
             X86_64::RBP => Some(Self::FramePointer),
@@ -215,12 +215,13 @@ impl CfaBase {
     }
 }
 
-/// What an expression makes the canonical frame address of the instruction at `address`.
-fn cfa(operations: &[Operation<Bytes<'_>>], address: u64) -> Option<Cfa> {
+/// Recognises an expression for the canonical frame address at the instruction `address`.
+fn recognise_cfa(operations: &[Operation<Bytes<'_>>], address: u64) -> Option<Cfa> {
     use Operation::{And, Deref, Ge, Plus, PlusConstant, RegisterOffset, Shl, UnsignedConstant};
     match *operations {
-        // Linkers, of stubs in `.plt` with 16 bytes each, which push a word at byte `pushed`:
-        // rsp + 8 + ((rip & 15) >= pushed) << 3. Pages begin at multiples of 16.
+        // Written by linkers for the 16-byte stubs in `.plt`, which push a word at byte `pushed`:
+        // rsp + 8 + ((rip & 15) >= pushed) << 3. The link-time address has the same low bits as `rip`, because pages are
+        // multiples of 16 bytes.
         [
             RegisterOffset { register: X86_64::RSP, offset, .. },
             RegisterOffset { register: X86_64::RA, offset: 0, .. },
@@ -232,17 +233,17 @@ fn cfa(operations: &[Operation<Bytes<'_>>], address: u64) -> Option<Cfa> {
             Shl,
             Plus,
         ] => {
-            let more = if address & 15 >= pushed { 8 } else { 0 };
-            let offset = i32::try_from(offset.checked_add(more)?).ok()?;
+            let pushed_bytes = if address & 15 >= pushed { 8 } else { 0 };
+            let offset = i32::try_from(offset.checked_add(pushed_bytes)?).ok()?;
             Some(Cfa { base: CfaBase::StackPointer, offset, loaded: None })
         }
-        // Compilers, of functions that align their stack, and assembly that keeps the old stack pointer on it.
+        // Written by compilers for functions that align their stack, and in assembly that saves the old stack pointer.
         [RegisterOffset { register, offset, .. }, Deref { space: false, size: 8, .. }] => {
-            Some(Cfa { base: CfaBase::of(register)?, offset: i32::try_from(offset).ok()?, loaded: Some(0) })
+            Some(Cfa { base: CfaBase::from_register(register)?, offset: i32::try_from(offset).ok()?, loaded: Some(0) })
         }
         [RegisterOffset { register, offset, .. }, Deref { space: false, size: 8, .. }, PlusConstant { value }] => {
             let loaded = Some(i32::try_from(value).ok()?);
-            Some(Cfa { base: CfaBase::of(register)?, offset: i32::try_from(offset).ok()?, loaded })
+            Some(Cfa { base: CfaBase::from_register(register)?, offset: i32::try_from(offset).ok()?, loaded })
         }
         _ => None,
     }

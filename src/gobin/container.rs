@@ -1,6 +1,6 @@
-//! The ELF container as its class (32 or 64 bit) and byte order have it, turned into plain numbers.
+//! The ELF container of either class (32 or 64 bit) and byte order, as plain numbers.
 //!
-//! All structures are the `object` crate's; nothing here knows what is in the file.
+//! The `object` crate parses all structures. This file does not know the contents of any section.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -16,21 +16,21 @@ use object::{CompressedData, CompressionFormat, StringTable};
 use super::error::Error;
 use super::format::Format;
 
-/// 64 KiB of them is the limit of Linux (`load_elf_phdrs` in `fs/binfmt_elf.c`). It keeps searches among them short.
+/// Linux loads at most 64 KiB of program headers (`load_elf_phdrs` in `fs/binfmt_elf.c`). The limit keeps searches short.
 const MAX_PROGRAM_HEADERS: usize = 0x1_0000 / size_of::<elf::ProgramHeader64<Endianness>>();
 
-/// Debug information shrinks to a third or a tenth. What claims to have shrunk to less than this part of its size is
-/// there to fill the memory.
-const STRONGEST_COMPRESSION: u64 = 256;
+/// Maximum ratio of decompressed to compressed size. Real debug information has a ratio of 3 to 10; a larger claim is an
+/// attempt to exhaust the memory.
+const MAX_COMPRESSION_RATIO: u64 = 256;
 
 /// A part of the file that is mapped into memory (`PT_LOAD`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
     /// Link-time virtual address of the first byte.
     pub address: u64,
-    /// Where the first byte is in the file.
+    /// File offset of the first byte.
     pub offset: u64,
-    /// Number of bytes that come from the file; memory behind them is zero-filled.
+    /// Bytes in the file. Memory after them is zero-filled.
     pub file_size: u64,
     /// Mapped executable.
     pub executable: bool,
@@ -39,35 +39,34 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Whether the file has a byte for this address.
+    /// Whether the file holds the byte at this address.
     pub fn contains(&self, address: u64) -> bool {
         address.checked_sub(self.address).is_some_and(|into| into < self.file_size)
     }
 }
 
-/// A section.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Section<'a> {
     pub(super) address: u64,
-    /// As they are in the file; empty when it has none there.
+    /// The bytes in the file, still compressed. Empty for a section without file contents.
     pub(super) bytes: &'a [u8],
     pub(super) compressed: bool,
 }
 
-/// A symbol that is defined in an executable section, or a name for any other place.
+/// An ELF symbol.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Symbol {
     pub(super) address: u64,
     pub(super) size: u64,
-    /// Place in the table's names.
+    /// Offset of the name in the string table.
     pub(super) name: u32,
     pub(super) kind: elf::SymbolType,
     pub(super) bind: elf::SymbolBind,
-    /// The end of the executable section that it is in.
+    /// End address of the executable section that defines the symbol. `None` for a symbol of any other section.
     pub(super) code_end: Option<u64>,
 }
 
-/// A symbol table.
+/// A symbol table with its string table.
 #[derive(Debug, Default)]
 pub(super) struct SymbolList<'a> {
     pub(super) symbols: Vec<Symbol>,
@@ -75,20 +74,20 @@ pub(super) struct SymbolList<'a> {
 }
 
 impl<'a> SymbolList<'a> {
-    /// A symbol's name; empty when it has none.
+    /// The symbol's name; empty if it has none.
     pub(super) fn name(&self, symbol: &Symbol) -> &'a [u8] {
         self.names.get(symbol.name).unwrap_or_default()
     }
 }
 
-/// A file of either class.
+/// An ELF file of either class.
 #[derive(Debug)]
 pub(super) enum Container<'a> {
     Bits32(Typed<'a, FileHeader32<Endianness>>),
     Bits64(Typed<'a, FileHeader64<Endianness>>),
 }
 
-/// Asks the file, whatever its class.
+/// Evaluates the same expression for either class.
 macro_rules! ask {
     ($container:expr, $typed:ident => $answer:expr) => {
         match $container {
@@ -121,7 +120,7 @@ impl<'a> Container<'a> {
     }
 }
 
-/// A file of a class.
+/// An ELF file of one class, `H`.
 #[derive(Debug)]
 pub(super) struct Typed<'a, H: FileHeader<Endian = Endianness>> {
     bytes: &'a [u8],
@@ -183,14 +182,14 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         self.header.e_type(self.endian) == elf::ET_DYN && (interpreted() || flagged())
     }
 
-    /// The GNU build id in hex, from the section or the segments that hold notes.
+    /// The GNU build id in hex, from the section or from note segments.
     pub(super) fn build_id(&self) -> Option<String> {
         let section = self.sections.section_by_name(self.endian, b".note.gnu.build-id");
-        let of_section = section.and_then(|(_, header)| header.notes(self.endian, self.bytes).ok()?);
-        let of_segments =
+        let section_notes = section.and_then(|(_, header)| header.notes(self.endian, self.bytes).ok()?);
+        let segment_notes =
             self.program_headers.iter().filter_map(|header| header.notes(self.endian, self.bytes).ok()?);
-        // Real files have two or three; the limit keeps overlapping ones from costing minutes.
-        let notes = of_section.into_iter().chain(of_segments).take(8).flatten().flatten();
+        // Real files have two or three note areas. The limit bounds the time that many overlapping ones would take.
+        let notes = section_notes.into_iter().chain(segment_notes).take(8).flatten().flatten();
         let mut ids =
             notes.filter(|note| note.name() == elf::ELF_NOTE_GNU && note.n_type(self.endian) == elf::NT_GNU_BUILD_ID);
         let note = ids.next()?;
@@ -210,7 +209,7 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         })
     }
 
-    /// What a section holds, decompressed if need be.
+    /// The contents of a section, decompressed.
     pub(super) fn contents(&self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
         let (_, header) = self.sections.section_by_name(self.endian, name)?;
         let Some((compression, offset, size)) = header.compression(self.endian, self.bytes).ok()? else {
@@ -225,7 +224,7 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         decompress(format, stream, compression.ch_size(self.endian).into())
     }
 
-    /// The first symbol table of this kind; empty when there is none or it is damaged.
+    /// The first symbol table of this kind; empty if there is none or if it is damaged.
     pub(super) fn symbols(&self, kind: elf::SectionType) -> SymbolList<'a> {
         let table = self.sections.symbols(self.endian, self.bytes, kind).unwrap_or_default();
         let symbols = table.enumerate().map(|(index, symbol)| Symbol {
@@ -248,7 +247,8 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
 
     /// See [`Elf::relative_relocations`](super::elf::Elf::relative_relocations).
     pub(super) fn relocations(&self, kind: elf::RelocationType) -> impl Iterator<Item = (u64, u64)> {
-        // By name (external linkers', Go's own), so that hostile headers cannot give one table many times.
+        // `.rela.dyn` is from external linkers, `.rela` from Go's. Looked up by name, so that hostile headers cannot list
+        // one table many times.
         let tables = [&b".rela.dyn"[..], b".rela"].into_iter().filter_map(|name| {
             let (_, header) = self.sections.section_by_name(self.endian, name)?;
             header.rela(self.endian, self.bytes).ok()?
@@ -261,16 +261,17 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
     }
 }
 
-/// What was compressed to `stream`.
+/// Decompresses `stream` to `size` bytes.
 fn decompress(format: CompressionFormat, stream: &[u8], size: u64) -> Option<Cow<'_, [u8]>> {
-    let most = u64::try_from(stream.len()).ok()?.saturating_mul(STRONGEST_COMPRESSION);
-    if size > most {
+    let max_size = u64::try_from(stream.len()).ok()?.saturating_mul(MAX_COMPRESSION_RATIO);
+    if size > max_size {
         return None;
     }
     CompressedData { format, data: stream, uncompressed_size: size }.decompress().ok()
 }
 
-/// What the sections of old (`.zdebug_info`) hold: `ZLIB`, the size as eight bytes, the highest first, and a stream.
+/// Decompresses a GNU-style section (`.zdebug_info`): `ZLIB`, the size as eight bytes in big-endian order, then the
+/// stream.
 pub(super) fn decompress_old(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     let (size, stream) = bytes.strip_prefix(b"ZLIB")?.split_first_chunk()?;
     decompress(CompressionFormat::Zlib, stream, u64::from_be_bytes(*size))

@@ -1,4 +1,4 @@
-//! Whether there is DWARF, and of which version. The contents are not read.
+//! Whether a file has DWARF, and of which version. Reads only the header of the first unit.
 
 use std::io::Read as _;
 
@@ -8,23 +8,23 @@ use super::elf::Elf;
 use super::format::Format;
 use crate::bytes::Cursor;
 
-/// What is known of the debug information.
+/// Facts about the debug information.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DwarfFacts {
-    /// There is a `.debug_info` (or, of old, `.zdebug_info`).
+    /// Whether the file has a `.debug_info` or an old `.zdebug_info`.
     pub present: bool,
-    /// The version of the first unit, when it could be read.
+    /// DWARF version of the first unit; `None` if it cannot be read.
     pub version: Option<u16>,
-    /// It is compressed, which some tools cannot read.
+    /// Whether the sections are compressed, which some tools cannot read.
     pub compressed: bool,
 }
 
 impl DwarfFacts {
     pub(super) fn find(elf: &Elf<'_>) -> Self {
         if let Some(section) = elf.section(b".debug_info") {
-            let stream = || inflate_elf(elf.format(), section.bytes).and_then(|start| version(elf.format(), start));
-            let version = if section.compressed { stream() } else { version(elf.format(), section.bytes) };
-            // What `objcopy --only-keep-debug` leaves behind in the program is a header without contents.
+            let inflated = || inflate_elf(elf.format(), section.bytes).and_then(|start| version(elf.format(), start));
+            let version = if section.compressed { inflated() } else { version(elf.format(), section.bytes) };
+            // `objcopy --only-keep-debug` leaves a section header without contents in the program.
             return Self { present: !section.bytes.is_empty(), version, compressed: section.compressed };
         }
         if let Some(section) = elf.section(b".zdebug_info") {
@@ -36,7 +36,7 @@ impl DwarfFacts {
     }
 }
 
-/// Enough of a unit for its version: a length of 12 bytes in the 64-bit form, and the version.
+/// Bytes of a unit up to its version: 12 bytes of length in the 64-bit form, 2 bytes of version.
 const UNIT_START: usize = 14;
 
 /// The version in the header of the unit at the start of `bytes`.
@@ -48,7 +48,7 @@ fn version(format: Format, bytes: impl AsRef<[u8]>) -> Option<u16> {
     format.u16(&mut cursor)
 }
 
-/// The first bytes of a `SHF_COMPRESSED` section (`Elf64_Chdr` or `Elf32_Chdr`, and a stream), if it is zlib's.
+/// The first decompressed bytes of a `SHF_COMPRESSED` section (`Elf64_Chdr` or `Elf32_Chdr`, then a zlib stream).
 fn inflate_elf(format: Format, bytes: &[u8]) -> Option<[u8; UNIT_START]> {
     let mut cursor = Cursor::new(bytes);
     let kind = format.u32(&mut cursor)?;
@@ -56,7 +56,7 @@ fn inflate_elf(format: Format, bytes: &[u8]) -> Option<[u8; UNIT_START]> {
     if kind == elf::ELFCOMPRESS_ZLIB.0 { inflate(cursor.rest()) } else { None }
 }
 
-/// The first bytes of a zlib stream; no more of it is decompressed than a block needs.
+/// The first decompressed bytes of a zlib stream.
 fn inflate(stream: &[u8]) -> Option<[u8; UNIT_START]> {
     let mut start = [0; UNIT_START];
     flate2::read::ZlibDecoder::new(stream).read_exact(&mut start).ok()?;
@@ -68,7 +68,7 @@ mod tests {
     use super::{Format, version};
 
     #[test]
-    fn both_forms_of_the_length() {
+    fn the_version_follows_either_form_of_the_length() {
         let little = Format { big_endian: false, pointer_size: 8 };
         let big = Format { big_endian: true, pointer_size: 4 };
         assert_eq!(version(little, [9, 0, 0, 0, 5, 0]), Some(5));

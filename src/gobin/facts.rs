@@ -1,4 +1,4 @@
-//! What a binary says about its own build, so that the build stage need not believe the command line.
+//! Facts about a binary's build, read from the binary itself: the build stage compares them with what was asked for.
 
 use object::elf as raw;
 
@@ -8,42 +8,42 @@ use super::elf::Elf;
 use super::error::{BuildInfoAbsence, PclntabAbsence};
 use super::format::Format;
 use super::optimisation::{InliningEvidence, Optimisation};
-use super::pclntab::Pclntab;
+use super::pclntab::{Layout, Pclntab};
 
-/// Everything that was found out about a file.
+/// Facts about a binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct BinaryFacts {
     /// As GOARCH spells it (`amd64`, `mips64le`), or `ELF machine N`.
     pub machine: String,
-    /// Position independent: the kernel chooses where it runs.
+    /// Position independent: the kernel chooses the load address.
     pub pie: bool,
     /// The GNU build id in hex.
     pub build_id: Option<String>,
-    /// What the go command recorded, or why that is missing.
+    /// The go command's record of the build, or why it is missing.
     pub go: Result<BuildInfo, BuildInfoAbsence>,
-    /// There is a `.symtab` with symbols in it: neither `strip` nor `-ldflags=-s` was at work.
+    /// Whether `.symtab` has symbols. `strip` and `-ldflags=-s` remove them.
     pub symtab: bool,
-    /// The Go releases that the function table's layout belongs to, or why there is no table.
-    pub pclntab: Result<String, String>,
+    /// Layout of the Go function table, or why there is none.
+    pub pclntab: Result<Layout, PclntabAbsence>,
     /// Debug information.
     pub dwarf: DwarfFacts,
     /// Whether `-N -l` was really applied.
     pub optimisation: Optimisation,
-    /// What the function table tells about inlining; `None` without one.
+    /// Counts of inlining from the function table; `None` without a table.
     pub inlining: Option<InliningEvidence>,
-    /// `runtime/cgo` is linked in, so C code can be on the stacks.
+    /// Whether `runtime/cgo` is linked in, so that stacks can hold C code.
     pub cgo: bool,
 }
 
-pub(super) fn gather(elf: &Elf<'_>, table: Result<&Pclntab<'_>, &PclntabAbsence>) -> Facts {
+pub(super) fn gather(elf: &Elf<'_>, table: Result<&Pclntab<'_>, &PclntabAbsence>) -> BinaryFacts {
     let go = BuildInfo::find(elf);
     let inlining = table.ok().map(InliningEvidence::count);
-    Facts {
-        machine: machine_words(elf),
+    BinaryFacts {
+        machine: machine_name(elf),
         pie: elf.is_pie(),
         build_id: elf.build_id(),
         symtab: !elf.symbols(raw::SHT_SYMTAB).symbols.is_empty(),
-        pclntab: table.map(|table| table.layout().words().to_owned()).map_err(ToString::to_string),
+        pclntab: table.map(Pclntab::layout).map_err(Clone::clone),
         dwarf: DwarfFacts::find(elf),
         optimisation: Optimisation::judge(inlining.as_ref(), go.as_ref()),
         cgo: table.is_ok_and(links_cgo),
@@ -52,7 +52,8 @@ pub(super) fn gather(elf: &Elf<'_>, table: Result<&Pclntab<'_>, &PclntabAbsence>
     }
 }
 
-pub(super) fn machine_words(elf: &Elf<'_>) -> String {
+/// The machine as GOARCH spells it, or `ELF machine N`.
+pub(super) fn machine_name(elf: &Elf<'_>) -> String {
     let Format { big_endian, pointer_size } = elf.format();
     let known = match (elf.machine(), pointer_size, big_endian) {
         (raw::EM_386, _, _) => "386",
@@ -73,7 +74,7 @@ pub(super) fn machine_words(elf: &Elf<'_>) -> String {
     known.to_owned()
 }
 
-/// `runtime/cgo`'s own functions; the linker drops none of them, and adds them to no other program.
+/// Whether `runtime/cgo` is linked in: the linker keeps its `crosscall2` in every cgo program and adds it to no other.
 fn links_cgo(table: &Pclntab<'_>) -> bool {
     table.functions().filter_map(|function| function.name()).any(|name| name == b"crosscall2")
 }

@@ -1,12 +1,12 @@
-//! How numbers stand in a file: the byte order and the size of a pointer.
+//! Byte order and pointer size of an ELF file.
 
 use crate::bytes::Cursor;
 
-/// Of the machine that a program was built for.
+/// The number format of the machine that the program was built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Format {
     pub(super) big_endian: bool,
-    /// 4 or 8.
+    /// Bytes: 4 or 8.
     pub(super) pointer_size: u8,
 }
 
@@ -26,12 +26,12 @@ impl Format {
         Some(if self.big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) })
     }
 
-    /// A pointer, or a number of a pointer's size.
+    /// Reads a pointer, or a number of the same size.
     pub(super) fn word(self, cursor: &mut Cursor<'_>) -> Option<u64> {
         if self.pointer_size == 8 { self.u64(cursor) } else { self.u32(cursor).map(u64::from) }
     }
 
-    /// The size of a word as a step between places.
+    /// Bytes of a word.
     pub(super) fn word_size(self) -> usize {
         usize::from(self.pointer_size)
     }
@@ -43,7 +43,7 @@ mod tests {
     use crate::bytes::Cursor;
 
     #[test]
-    fn both_orders_and_sizes() {
+    fn both_byte_orders_and_pointer_sizes_are_read() {
         let bytes = [1, 2, 3, 4, 5, 6, 7, 8];
         for (big_endian, pointer_size, half, word) in [
             (false, 4, 0x0201, 0x0403_0201),

@@ -6,18 +6,18 @@ use super::pcvalue;
 use super::unwind::Special;
 use crate::bytes::Cursor;
 
-/// `FuncFlagTopFrame`, `FuncFlagSPWrite`, `FuncFlagAsm` of Go's src/internal/abi/symtab.go. Go 1.16 had none of them.
+/// `FuncFlagTopFrame`, `FuncFlagSPWrite`, `FuncFlagAsm` of Go's src/internal/abi/symtab.go. Go 1.16 has no flags.
 const FLAG_TOP_FRAME: u8 = 1;
 const FLAG_SP_WRITE: u8 = 2;
 const FLAG_ASSEMBLY: u8 = 4;
 
-/// A function's record.
+/// A function of the Go function table.
 #[derive(Debug, Clone, Copy)]
 pub struct Function<'t, 'a> {
     table: &'t Pclntab<'a>,
     entry: u64,
     end: u64,
-    /// What the record itself says that the entry is: an offset from the text, or an address in Go 1.16 and 1.17.
+    /// The entry in the record: an offset from the text, or an address in Go 1.16 and 1.17.
     raw_entry: u64,
     name: u32,
     pc_sp: u32,
@@ -50,7 +50,7 @@ impl<'t, 'a> Function<'t, 'a> {
         let unit = number()?;
         let start_line = if table.layout == Layout::Go120 { number()? } else { 0 };
         let id = cursor.u8()?;
-        let flags = cursor.u8()?; // zero in Go 1.16, which had no flags
+        let flags = cursor.u8()?; // zero in Go 1.16
         let _padding = cursor.u8()?;
         let funcdata_count = cursor.u8()?;
         Some(Self {
@@ -72,8 +72,8 @@ impl<'t, 'a> Function<'t, 'a> {
         })
     }
 
-    /// Whether the record can be one: its entry is repeated in it, its name is one of the names (and not the
-    /// middle of one), and it ends where the next record starts, which no other layout of its fields would.
+    /// Checks the record: it repeats the functab's entry, its name starts at the start of a name, and it ends where the next
+    /// record starts, which would fail with a wrong layout.
     pub(super) fn check(&self, raw_entry: u64, next_record: Option<u64>) -> Result<(), PclntabAbsence> {
         if self.raw_entry != raw_entry {
             return Err(PclntabAbsence::Damaged("a function's record is of another address"));
@@ -88,11 +88,11 @@ impl<'t, 'a> Function<'t, 'a> {
         Ok(())
     }
 
-    /// Where the record after this one starts, which is at a multiple of a pointer's size.
+    /// Offset of the next record, which is aligned to the pointer size.
     fn record_end(&self) -> Option<u64> {
         let count = usize::from(self.funcdata_count);
         let mut rest = self.arrays;
-        rest.skip(index(self.pcdata_count).checked_mul(4)?)?;
+        rest.skip(to_usize(self.pcdata_count).checked_mul(4)?)?;
         rest.skip(self.funcdata_padding())?;
         rest.skip(count.checked_mul(self.funcdata_size())?)?;
         let end = self.table.functions.len().checked_sub(rest.remaining())?;
@@ -104,12 +104,12 @@ impl<'t, 'a> Function<'t, 'a> {
         self.entry
     }
 
-    /// The address behind the last one, padding included.
+    /// The end address, padding included.
     pub fn end(&self) -> u64 {
         self.end
     }
 
-    /// The linker's name. `None` when its bytes run out of the table.
+    /// The linker's name. `None` if it is cut off.
     pub fn name(&self) -> Option<&'a [u8]> {
         self.table.name_at(self.name)
     }
@@ -119,19 +119,19 @@ impl<'t, 'a> Function<'t, 'a> {
         self.start_line
     }
 
-    /// Whether this is Go code. Where Go's linker links C code in itself (as it does for `net` and `os/user`), the
-    /// table names that code too, but has no lines for it.
+    /// Whether this is Go code. The table also names C code that Go's internal linker adds (for `net` and `os/user`), but
+    /// has no lines for it.
     pub fn is_go(&self) -> bool {
         self.pc_line != 0
     }
 
-    /// The number of a function that the runtime treats specially, and of generated code; 0 for any other.
-    /// Numbers change from release to release (src/internal/abi/symtab.go).
+    /// `FuncID`: not 0 for functions that the runtime treats specially and for generated code. The ids change between Go
+    /// releases (src/internal/abi/symtab.go).
     pub(super) fn id(&self) -> u8 {
         self.id
     }
 
-    /// Whether the compiler made it up: a wrapper, an equality function.
+    /// Whether the compiler generated the function: a wrapper, an equality function.
     pub fn is_wrapper(&self) -> bool {
         self.table.is_wrapper(self.id)
     }
@@ -140,52 +140,52 @@ impl<'t, 'a> Function<'t, 'a> {
         self.table
     }
 
-    /// The root of every stack it is in.
+    /// `FuncFlagTopFrame`: the function is the root of its stack.
     pub fn is_top_frame(&self) -> bool {
-        // Go 1.16 knew them by their numbers (`topofstack` of src/runtime/traceback.go).
+        // Go 1.16 has function ids instead of the flag (`topofstack` of src/runtime/traceback.go).
         let by_name = || {
-            let special = self.name().and_then(Special::of);
+            let special = self.name().and_then(Special::from_name);
             matches!(special, Some(Special::Goexit | Special::ThreadStart))
         };
         self.flags & FLAG_TOP_FRAME != 0 || (self.table.layout == Layout::Go116 && by_name())
     }
 
-    /// Gives the stack pointer values of its own.
+    /// `FuncFlagSPWrite`: the function writes arbitrary values to the stack pointer.
     pub(super) fn writes_sp(&self) -> bool {
         self.flags & FLAG_SP_WRITE != 0
     }
 
-    /// Written in assembly.
+    /// `FuncFlagAsm`: the function is written in assembly.
     pub(super) fn is_assembly(&self) -> bool {
         self.flags & FLAG_ASSEMBLY != 0
     }
 
-    /// The source file of a number, as the table of files has it.
-    pub(super) fn file(&self, number: i32) -> Option<&'a [u8]> {
-        let number = u32::try_from(number).ok()?;
-        let place = index(self.unit.checked_add(number)?).checked_mul(4)?;
+    /// The source file with this index (a value of the table [`files`](Self::files)).
+    pub(super) fn file(&self, file: i32) -> Option<&'a [u8]> {
+        let file = u32::try_from(file).ok()?;
+        let position = to_usize(self.unit.checked_add(file)?).checked_mul(4)?;
         let offset =
-            self.table.format.u32(&mut Cursor::at(self.table.units, place)?).filter(|offset| *offset != u32::MAX)?;
-        Cursor::at(self.table.files, index(offset))?.cstr()
+            self.table.format.u32(&mut Cursor::at(self.table.units, position)?).filter(|offset| *offset != u32::MAX)?;
+        Cursor::at(self.table.files, to_usize(offset))?.cstr()
     }
 
-    /// From address to number of the file.
+    /// The pc-value table of file indices.
     pub(super) fn files(&self) -> Option<Cursor<'a>> {
         self.pc_values(self.pc_file)
     }
 
-    /// From address to line.
+    /// The pc-value table of lines.
     pub(super) fn lines(&self) -> Option<Cursor<'a>> {
         self.pc_values(self.pc_line)
     }
 
-    /// The funcdata of a number: an offset from `go:func.*`, or an address in Go 1.16 and 1.17.
+    /// The funcdata with this index: an offset from `go:func.*`, or an address in Go 1.16 and 1.17.
     pub(super) fn funcdata(&self, number: usize) -> Option<u64> {
         if number >= usize::from(self.funcdata_count) {
             return None;
         }
         let mut array = self.arrays;
-        array.skip(index(self.pcdata_count).checked_mul(4)?)?;
+        array.skip(to_usize(self.pcdata_count).checked_mul(4)?)?;
         array.skip(self.funcdata_padding())?;
         array.skip(number.checked_mul(self.funcdata_size())?)?;
         if self.table.layout == Layout::Go116 {
@@ -198,48 +198,48 @@ impl<'t, 'a> Function<'t, 'a> {
         if self.table.layout == Layout::Go116 { self.table.format.word_size() } else { 4 }
     }
 
-    /// Pointers are at multiples of their size, and a word and nine times 4 bytes stand before the arrays.
+    /// Padding that aligns the pointers of Go 1.16 and 1.17; a word and nine 4-byte fields precede the arrays.
     fn funcdata_padding(&self) -> usize {
         let pointers = self.table.layout == Layout::Go116 && self.table.format.pointer_size == 8;
         if pointers && self.pcdata_count.is_multiple_of(2) { 4 } else { 0 }
     }
 
-    /// The pcdata of a number: the place of a pc-value table.
+    /// The pcdata with this index: the offset of a pc-value table.
     pub(super) fn pcdata(&self, number: u32) -> Option<u32> {
         if number >= self.pcdata_count {
             return None;
         }
         let mut array = self.arrays;
-        array.skip(index(number).checked_mul(4)?)?;
+        array.skip(to_usize(number).checked_mul(4)?)?;
         self.table.format.u32(&mut array)
     }
 
-    /// The bytes that the function has pushed onto its stack before it runs the instruction at an address.
-    pub(super) fn pushed_at(&self, address: u64) -> Result<u32, NoSpDelta> {
+    /// The SP delta (pcsp): bytes on the function's stack before the instruction at an address runs.
+    pub(super) fn sp_delta_at(&self, address: u64) -> Result<u32, NoSpDelta> {
         if self.pc_sp == 0 {
             return Err(NoSpDelta::NoTable);
         }
-        let pushed = self.value_at(self.pc_sp, address).ok_or(NoSpDelta::NotCovered)?;
-        u32::try_from(pushed).map_err(|_| NoSpDelta::NotCovered)
+        let delta = self.value_at(self.pc_sp, address).ok_or(NoSpDelta::NotCovered)?;
+        u32::try_from(delta).map_err(|_| NoSpDelta::NotCovered)
     }
 
-    /// The pc-value table at a place; `None` when there is none.
-    pub(super) fn pc_values(&self, place: u32) -> Option<Cursor<'a>> {
-        if place == 0 { None } else { Cursor::at(self.table.pc_values, index(place)) }
+    /// The pc-value table at an offset; `None` for the offset 0, which stands for no table.
+    pub(super) fn pc_values(&self, offset: u32) -> Option<Cursor<'a>> {
+        if offset == 0 { None } else { Cursor::at(self.table.pc_values, to_usize(offset)) }
     }
 
-    /// The value that the pc-value table at a place has for an address inside the function.
-    fn value_at(&self, place: u32, address: u64) -> Option<i32> {
-        pcvalue::value_at(self.pc_values(place)?, self.table.quantum, self.offset_of(address)?)
+    /// The value of the pc-value table at an offset for an address inside the function.
+    fn value_at(&self, offset: u32, address: u64) -> Option<i32> {
+        pcvalue::value_at(self.pc_values(offset)?, self.table.quantum, self.offset_of(address)?)
     }
 
-    /// How far an address inside the function is behind its entry.
+    /// Bytes from the function's entry to an address inside it.
     pub(super) fn offset_of(&self, address: u64) -> Option<u32> {
         u32::try_from(address.checked_sub(self.entry)?).ok()
     }
 }
 
-/// A 32-bit offset or count as an index; beyond every slice where it does not fit.
-fn index(value: u32) -> usize {
+/// A 32-bit offset or count; `usize::MAX`, which is past the end of every slice, if it does not fit.
+fn to_usize(value: u32) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }

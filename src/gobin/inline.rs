@@ -1,50 +1,50 @@
-//! Calls that the compiler put into their callers: the inline trees of the Go functions.
+//! Inlined calls: the inline trees of the Go functions.
 //!
-//! `FUNCDATA_InlTree` of a function is an array of calls, and `PCDATA_InlTreeIndex` tells for an address which of them
-//! it is in. A call names the function and an address inside its own caller, whose line is the call's
-//! (src/runtime/symtabinl.go). The arrays stand in `go:func.*`, which the runtime finds by a word of its moduledata
-//! that has moved more than once; [`Trees::check`] sees whether the right word was taken.
+//! `FUNCDATA_InlTree` of a function is an array of inlined calls. `PCDATA_InlTreeIndex` maps an address to the index of its
+//! innermost call. A call holds the name of the callee and the position of the call in the physical function
+//! (src/runtime/symtabinl.go). The arrays are in `go:func.*`. The moduledata's pointer to it has moved several times, so
+//! [`InlineTrees::check`] verifies the candidate.
 
 use super::function::Function;
 use super::pclntab::{Layout, Pclntab};
 use crate::bytes::Cursor;
 
 /// `PCDATA_InlTreeIndex` of Go's src/internal/abi/symtab.go.
-const PCDATA_INDEX: u32 = 2;
+const PCDATA_INL_TREE_INDEX: u32 = 2;
 /// `FUNCDATA_InlTree` of the same file.
-const FUNCDATA_TREE: usize = 3;
+const FUNCDATA_INL_TREE: usize = 3;
 
-/// The most functions whose trees are looked at to see whether they are trees.
-const CHECKED: usize = 64;
+/// Maximum number of functions whose trees are checked.
+const MAX_CHECKED: usize = 64;
 
-/// Where the trees are.
+/// The memory that holds the inline trees.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Trees<'a> {
-    /// What the functions' offsets count from: `go:func.*`, or 0 in Go 1.16 and 1.17.
+pub(super) struct InlineTrees<'a> {
+    /// Funcdata offsets count from here: the address of `go:func.*`, or 0 in Go 1.16 and 1.17.
     pub(super) base: u64,
     /// Address of the first byte of `bytes`.
     pub(super) start: u64,
-    /// The memory around the trees.
+    /// The segment that holds the trees.
     pub(super) bytes: &'a [u8],
 }
 
 /// `inlinedCall` of Go's src/runtime/symtabinl.go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Call {
+pub(super) struct InlinedCall {
     pub(super) func_id: u8,
-    /// Place of the name among the table's names.
+    /// Offset of the callee's name in the table's names.
     pub(super) name: u32,
-    /// Place of the call in the physical function, from its entry.
+    /// Position of the call in the physical function, in bytes from its entry.
     pub(super) parent: u32,
-    /// The line of the `func` keyword; 0 before Go 1.20.
+    /// Line of the `func` keyword; 0 before Go 1.20.
     pub(super) start_line: u32,
 }
 
-impl Trees<'_> {
-    /// Whether the first functions that have trees have them here.
+impl InlineTrees<'_> {
+    /// Whether the first functions with a tree have a plausible one in these bytes.
     pub(super) fn check(&self, table: &Pclntab<'_>) -> bool {
         let mut with_tree = table.functions().filter(Function::has_inline_tree);
-        with_tree.by_ref().take(CHECKED).all(|function| {
+        with_tree.by_ref().take(MAX_CHECKED).all(|function| {
             let size = function.end().saturating_sub(function.entry());
             self.call(&function, 0).is_some_and(|call| {
                 table.is_name(call.name) && u64::from(call.parent) < size && call.start_line < 1 << 24
@@ -52,49 +52,49 @@ impl Trees<'_> {
         })
     }
 
-    /// The call with this number in a function's tree.
-    fn call(&self, function: &Function<'_, '_>, number: u32) -> Option<Call> {
+    /// The call with this index in a function's tree.
+    fn call(&self, function: &Function<'_, '_>, index: u32) -> Option<InlinedCall> {
         let layout = function.table().layout;
         let format = function.table().format;
-        let tree = self.base.checked_add(function.funcdata(FUNCDATA_TREE)?)?.checked_sub(self.start)?;
+        let tree = self.base.checked_add(function.funcdata(FUNCDATA_INL_TREE)?)?.checked_sub(self.start)?;
         let size = if layout == Layout::Go120 { 16 } else { 20 };
-        let place = tree.checked_add(u64::from(number).checked_mul(size)?)?;
-        let mut cursor = Cursor::at(self.bytes, usize::try_from(place).ok()?)?;
+        let position = tree.checked_add(u64::from(index).checked_mul(size)?)?;
+        let mut cursor = Cursor::at(self.bytes, usize::try_from(position).ok()?)?;
         if layout == Layout::Go120 {
             let func_id = cursor.u8()?;
             cursor.skip(3)?;
             let (name, parent) = (format.u32(&mut cursor)?, format.u32(&mut cursor)?);
-            return Some(Call { func_id, name, parent, start_line: format.u32(&mut cursor)? });
+            return Some(InlinedCall { func_id, name, parent, start_line: format.u32(&mut cursor)? });
         }
-        cursor.skip(2)?; // the enclosing call, which the parent's address tells too
+        cursor.skip(2)?; // index of the enclosing call; `parent` leads there too
         let func_id = cursor.u8()?;
-        cursor.skip(9)?; // padding, and the call's file and line, which the parent's address tells too
+        cursor.skip(9)?; // padding, file and line of the call; `parent` leads there too
         let (name, parent) = (format.u32(&mut cursor)?, format.u32(&mut cursor)?);
-        Some(Call { func_id, name, parent, start_line: 0 })
+        Some(InlinedCall { func_id, name, parent, start_line: 0 })
     }
 }
 
 impl<'a> Function<'_, 'a> {
-    /// From address to number of the innermost call that it is in. `None` where there are no calls, or where they are is
-    /// not known.
+    /// The pc-value table of indices of the innermost inlined call. `None` if the function has no inlined calls, or if the
+    /// address of the inline trees is unknown.
     pub(super) fn calls(&self) -> Option<Cursor<'a>> {
-        self.table().trees?;
-        self.inline_tree_place()?;
-        self.pc_values(self.pcdata(PCDATA_INDEX)?)
+        self.table().inline_trees?;
+        self.inline_tree_offset()?;
+        self.pc_values(self.pcdata(PCDATA_INL_TREE_INDEX)?)
     }
 
-    /// The call of a number, as the table of calls has it.
-    pub(super) fn call(&self, number: i32) -> Option<Call> {
-        self.table().trees?.call(self, u32::try_from(number).ok()?)
+    /// The inlined call with this index (a value of the table [`calls`](Self::calls)).
+    pub(super) fn call(&self, index: i32) -> Option<InlinedCall> {
+        self.table().inline_trees?.call(self, u32::try_from(index).ok()?)
     }
 
-    /// Where its tree is, from [`Trees::base`] on.
-    pub(super) fn inline_tree_place(&self) -> Option<u64> {
-        self.funcdata(FUNCDATA_TREE)
+    /// Offset of the function's inline tree from [`InlineTrees::base`].
+    pub(super) fn inline_tree_offset(&self) -> Option<u64> {
+        self.funcdata(FUNCDATA_INL_TREE)
     }
 
-    /// Whether the compiler put calls of other functions into this one's body.
+    /// Whether other functions are inlined into this one.
     pub fn has_inline_tree(&self) -> bool {
-        self.funcdata(FUNCDATA_TREE).is_some()
+        self.inline_tree_offset().is_some()
     }
 }

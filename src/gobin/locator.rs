@@ -1,7 +1,7 @@
-//! Many addresses of one program, one after the other.
+//! Look-up of many addresses in one program.
 //!
-//! Nearly all the time of a look-up goes into a function's pc-value tables, which can only be read from their start.
-//! So what was read of the last function's is kept, and addresses that are asked for in rising order cost little.
+//! Decoding a function's pc-value tables takes most of the time of a look-up, and a table can only be read from its start.
+//! So the decoded tables of the last function are kept, which makes look-ups in ascending order of addresses cheap.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,59 +10,59 @@ use super::binary::Binary;
 use super::error::Reason;
 use super::function::Function;
 use super::location::SourceFrame;
-use super::pcvalue::Decoded;
+use super::pcvalue::DecodedTable;
 
-/// The most calls that one address is shown to be in. Go's budget for inlining ends long before.
-const DEEPEST: usize = 200;
+/// Maximum depth of inlined calls at one address. Go's inlining budget ends long before.
+const MAX_INLINE_DEPTH: usize = 200;
 
-/// Answers as [`Binary::locate`] does, in any order of the addresses; quickest where each is at or behind the one before.
+/// Looks up addresses like [`Binary::locate`], in any order; fastest in ascending order.
 #[derive(Debug)]
 pub struct Locator<'b, 'a> {
     binary: &'b Binary<'a>,
-    /// The Go function of the last address that was in one, and its tables.
+    /// The Go function that was found last; `files`, `lines` and `calls` are its tables.
     function: Option<Function<'b, 'a>>,
-    files: Decoded<'a>,
-    lines: Decoded<'a>,
-    calls: Decoded<'a>,
+    files: DecodedTable<'a>,
+    lines: DecodedTable<'a>,
+    calls: DecodedTable<'a>,
     frames: Vec<SourceFrame<'a>>,
-    /// Addresses of other code that have these frames too.
-    alike: Range<u64>,
+    /// Addresses of native code that have the same `frames`.
+    same_frames: Range<u64>,
 }
 
 impl<'b, 'a> Locator<'b, 'a> {
-    /// Has read nothing yet.
+    /// A locator with empty caches.
     pub fn new(binary: &'b Binary<'a>) -> Self {
-        let (files, lines, calls) = (Decoded::new(), Decoded::new(), Decoded::new());
-        Self { binary, function: None, files, lines, calls, frames: Vec::new(), alike: 0..0 }
+        let (files, lines, calls) = (DecodedTable::new(), DecodedTable::new(), DecodedTable::new());
+        Self { binary, function: None, files, lines, calls, frames: Vec::new(), same_frames: 0..0 }
     }
 
-    /// What [`Location::frames`](super::Location::frames) would be.
+    /// The same frames as in [`Location::frames`](super::Location::frames).
     pub fn locate(&mut self, address: u64) -> Result<&[SourceFrame<'a>], Reason> {
-        if self.alike.contains(&address) {
+        if self.same_frames.contains(&address) {
             return Ok(&self.frames);
         }
         self.frames.clear();
-        self.alike = 0..0;
-        if self.go_frames(address).is_none() {
-            (self.frames, self.alike) = self.binary.native_frames(address)?;
+        self.same_frames = 0..0;
+        if self.add_go_frames(address).is_none() {
+            (self.frames, self.same_frames) = self.binary.native_frames(address)?;
         }
         Ok(&self.frames)
     }
 
-    /// The frames of the last address.
+    /// The frames of the address that was looked up last.
     pub(super) fn into_frames(self) -> Vec<SourceFrame<'a>> {
         self.frames
     }
 
-    /// `None` where there is no Go function, or a name runs out of the table.
-    fn go_frames(&mut self, address: u64) -> Option<()> {
-        self.enter(address)?;
+    /// Appends the frames at an address of Go code. `None` outside of Go functions, or if a name is cut off.
+    fn add_go_frames(&mut self, address: u64) -> Option<()> {
+        self.select_function(address)?;
         let Self { function, files, lines, calls, frames, .. } = self;
         let function = function.as_ref()?;
         let table = function.table();
         let mut offset = function.offset_of(address)?;
         loop {
-            let call = calls.value_at(offset).filter(|_| frames.len() < DEEPEST);
+            let call = calls.value_at(offset).filter(|_| frames.len() < MAX_INLINE_DEPTH);
             let call = call.and_then(|number| function.call(number));
             let (name, start_line, wrapper) = match call {
                 Some(call) => (table.name_at(call.name)?, call.start_line, table.is_wrapper(call.func_id)),
@@ -87,22 +87,22 @@ impl<'b, 'a> Locator<'b, 'a> {
         }
     }
 
-    /// Makes the function at an address the one that is known.
-    fn enter(&mut self, address: u64) -> Option<()> {
-        let known = |function: &Function<'_, '_>| (function.entry()..function.end()).contains(&address);
-        if self.function.as_ref().is_some_and(known) {
+    /// Makes the function at an address the current one.
+    fn select_function(&mut self, address: u64) -> Option<()> {
+        let is_current = |function: &Function<'_, '_>| (function.entry()..function.end()).contains(&address);
+        if self.function.as_ref().is_some_and(is_current) {
             return Some(());
         }
         let table = self.binary.pclntab().ok()?;
         let function = self.function.insert(table.function_at(address)?);
-        self.files.restart(function.files(), table.quantum);
-        self.lines.restart(function.lines(), table.quantum);
-        self.calls.restart(function.calls(), table.quantum);
+        self.files.replace(function.files(), table.quantum);
+        self.lines.replace(function.lines(), table.quantum);
+        self.calls.replace(function.calls(), table.quantum);
         Some(())
     }
 }
 
-/// Bytes as text. Checking is quicker than searching for repairs, and there are hardly ever any to make.
+/// Bytes as text. `from_utf8` is faster than `from_utf8_lossy`, which is rarely needed.
 fn text(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }

@@ -1,15 +1,14 @@
-//! The bytes of an ELF file in; functions, lines, build info and facts about the build out, or the
-//! reason why not.
+//! Reads an ELF file from its bytes: functions, lines, inlined calls, unwind tables, build info and facts about the build.
+//! For each of them that is missing, the reason.
 //!
-//! Go code is named by the file's own function table (`.gopclntab`, which the runtime needs for its
-//! stack traces and which `strip` and `-ldflags=-s` leave in place), with every call that was inlined; everything else
-//! by the ELF symbol tables and DWARF. The same table tells how to walk over a Go function's frame, and `.eh_frame` how
-//! to walk over a C function's. Every address taken or given here is a link-time virtual address;
-//! [`Binary::address_of_offset`] turns a mapping's file offset into one.
+//! Go code gets its names, lines and inlined calls from the Go function table (`.gopclntab`). The Go runtime needs this
+//! table for its stack traces, so `strip` and `-ldflags=-s` keep it. Other code gets its names from the ELF symbol tables
+//! and DWARF. Go frames are unwound with the function table's SP deltas, C frames with `.eh_frame`. All addresses in this
+//! module are link-time virtual addresses; [`Binary::address_of_offset`] converts a mapping's file offset to one.
 //!
-//! The file is hostile: nothing here panics, and nothing is believed that the file does not confirm in a
-//! second place. A table whose layout does not hold up is refused with the reason, since a wrong name
-//! is worse than none. Must not open files, and must not know perf.
+//! The file may be hostile: no input causes a panic, and every table is checked against a second part of the file. A table
+//! that contradicts itself is refused with the reason, because a wrong name is worse than none. This module must not open
+//! files and must not know perf.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::as_conversions)]
 
 mod binary;
@@ -17,13 +16,13 @@ mod buildinfo;
 mod cfi;
 mod container;
 mod debuginfo;
-mod descriptor;
 mod dwarf;
 mod elf;
 mod error;
 mod facts;
 mod format;
 mod function;
+mod g_layout;
 mod inline;
 mod location;
 mod locator;
@@ -43,11 +42,11 @@ pub use binary::Binary;
 pub use buildinfo::{BuildInfo, Module};
 pub use cfi::{Cfa, CfaBase, NativeUnwind, Saved};
 pub use container::Segment;
-pub use descriptor::{DescriptorOffsets, OffsetsSource};
 pub use dwarf::DwarfFacts;
-pub use error::{BuildInfoAbsence, Error, NoDescriptors, NoSpDelta, PclntabAbsence, Reason};
-pub use facts::Facts;
+pub use error::{BuildInfoAbsence, Error, GLayoutAbsence, NoSpDelta, PclntabAbsence, Reason};
+pub use facts::BinaryFacts;
 pub use function::Function;
+pub use g_layout::{GLayout, GLayoutSource};
 pub use location::{Location, SourceFrame};
 pub use locator::Locator;
 pub use optimisation::{InliningEvidence, Optimisation};

@@ -1,4 +1,4 @@
-//! Frames of code that is not in Go's function table, from a symbol and from debug information.
+//! Frames of code that is not in Go's function table, from the symbol table and debug information.
 
 use std::borrow::Cow;
 
@@ -6,19 +6,19 @@ use super::debuginfo::{DebugFrame, demangle};
 use super::location::SourceFrame;
 use super::symbols::Covering;
 
-/// The frames at an address, innermost first: debug information has the inlined calls and all the lines, the symbol has
-/// the name and the first address of the physical function. Empty where neither has a name.
+/// The frames at an address, innermost first. Inlined calls and lines are from debug information; name and entry of the
+/// physical function are from the symbol. Empty if neither has a name.
 pub(super) fn frames<'a>(symbol: Option<Covering<'a>>, debug: Vec<DebugFrame>, address: u64) -> Vec<SourceFrame<'a>> {
     let entry = symbol.as_ref().map_or(address, |symbol| symbol.entry);
     let symbol_is_go = symbol.as_ref().is_some_and(|symbol| symbol.is_go);
-    // The symbol's name is the one that perf shows (`work.part.0` for a part of `work`).
+    // perf shows the symbol's name too (`work.part.0` for a part of `work`).
     let mut symbol_name = symbol.map(|symbol| if symbol.is_go { symbol.name } else { demangle(symbol.name) });
-    let frame = |name: Cow<'a, str>, of_debug: DebugFrame| SourceFrame {
+    let frame = |name: Cow<'a, str>, debug: DebugFrame| SourceFrame {
         name,
-        file: of_debug.file.map(Cow::Owned),
-        line: of_debug.line,
+        file: debug.file.map(Cow::Owned),
+        line: debug.line,
         start_line: 0,
-        is_go: of_debug.is_go || symbol_is_go,
+        is_go: debug.is_go || symbol_is_go,
         entry,
         inlined: true,
         wrapper: false,
@@ -26,10 +26,10 @@ pub(super) fn frames<'a>(symbol: Option<Covering<'a>>, debug: Vec<DebugFrame>, a
     };
     let physical = debug.len().saturating_sub(1);
     let mut frames = Vec::with_capacity(debug.len());
-    for (depth, mut of_debug) in debug.into_iter().enumerate() {
-        let of_symbol = if depth == physical { symbol_name.take() } else { None };
-        if let Some(name) = of_symbol.or(of_debug.name.take().map(Cow::Owned)) {
-            frames.push(frame(name, of_debug));
+    for (depth, mut debug_frame) in debug.into_iter().enumerate() {
+        let symbol_name = if depth == physical { symbol_name.take() } else { None };
+        if let Some(name) = symbol_name.or(debug_frame.name.take().map(Cow::Owned)) {
+            frames.push(frame(name, debug_frame));
         }
     }
     frames.extend(symbol_name.map(|name| frame(name, DebugFrame::default())));
@@ -54,7 +54,7 @@ mod tests {
         names.iter().copied().map(frame).collect()
     }
 
-    /// (name, line, inlined) of each.
+    /// Name, line and `inlined` of each frame.
     fn shown(symbol: Option<Covering<'_>>, names: &[Option<&str>]) -> Vec<(String, u32, bool)> {
         let frames = frames(symbol, debug(names), 20);
         frames.into_iter().map(|frame| (frame.name.into_owned(), frame.line, frame.inlined)).collect()
@@ -72,20 +72,20 @@ mod tests {
     }
 
     #[test]
-    fn the_last_frame_is_physical_though_the_function_has_no_name() {
+    fn the_last_frame_is_physical_even_if_the_function_has_no_name() {
         assert_eq!(shown(None, &[Some("inner"), None]), [("inner".into(), 7, false)]);
         assert_eq!(shown(Some(symbol("f")), &[None, None]), [("f".into(), 7, false)]);
         assert_eq!(shown(None, &[None]), []);
     }
 
     #[test]
-    fn names_of_other_languages_are_readable() {
+    fn names_of_rust_and_cplusplus_are_demangled() {
         assert_eq!(
             shown(Some(symbol("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE")), &[])[0].0,
             "core::fmt::Write::write_fmt"
         );
         assert_eq!(shown(Some(symbol("_ZN5space5twiceEi")), &[])[0].0, "space::twice(int)");
-        // `f` alone would be C++ for `float`.
+        // `f` is the mangled C++ name of `float`.
         for c in ["memcpy", "f"] {
             assert_eq!(shown(Some(symbol(c)), &[])[0].0, c);
         }

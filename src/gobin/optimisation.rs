@@ -1,8 +1,8 @@
-//! Whether the compiler's optimiser was really off.
+//! Whether a binary was really built with `-N -l`.
 //!
-//! `-gcflags='-N -l'` without `all=` reaches only the packages named on the command line, a fact that most
-//! blog posts miss, so what build info records is held against the code. The code shows inlining (a function
-//! with calls put into its body has an inline tree), not `-N`; build info tells `-N -l` from `-l` alone.
+//! `-gcflags='-N -l'` without `all=` reaches only the packages named on the command line, which most blog posts miss. So the
+//! flags in the build info are compared with the code. The code shows inlining (a function with inlined calls has an inline
+//! tree) but not `-N`; the build info distinguishes `-N -l` from `-l` alone.
 
 use std::fmt;
 
@@ -11,16 +11,16 @@ use super::error::BuildInfoAbsence;
 use super::function::Function;
 use super::pclntab::Pclntab;
 
-/// Where the Go functions have calls of others put into their body.
+/// Counts of functions with inlined calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InliningEvidence {
-    /// All Go functions, the runtime's and Go's assembly too, C code not.
+    /// Go functions, with the runtime and Go assembly, without C code.
     pub functions: usize,
-    /// Those with inlined calls.
+    /// Go functions with inlined calls.
     pub with_inline_tree: usize,
     /// Functions of package main.
     pub main_package_functions: usize,
-    /// Those of them with inlined calls.
+    /// Functions of package main with inlined calls.
     pub main_package_with_inline_tree: usize,
 }
 
@@ -51,14 +51,14 @@ impl fmt::Display for InliningEvidence {
 pub enum Optimisation {
     /// `-N -l` is recorded for all packages, and no function holds inlined calls.
     Debug,
-    /// At least part of the program is optimised.
+    /// At least a part of the program is optimised.
     Optimised {
-        /// What shows it.
+        /// The evidence.
         why: String,
     },
-    /// The file does not tell.
+    /// The file does not show it.
     Unknown {
-        /// What is missing.
+        /// The missing or contradictory evidence.
         why: String,
     },
 }
@@ -87,7 +87,7 @@ impl Optimisation {
                 why: format!("no function holds inlined calls, but -N cannot be told from -l alone: {absence}"),
             },
             (Ok(_), Some(text)) if flags.no_optimisation && flags.all => {
-                // Without -l some function of the runtime would hold an inlined call.
+                // Without -l, the runtime always has functions with inlined calls.
                 if flags.no_inlining {
                     Self::Debug
                 } else {
@@ -117,8 +117,8 @@ impl fmt::Display for Optimisation {
     }
 }
 
-/// What a `-gcflags` value says: `[pattern=]flags`, where no pattern means the packages on the command line.
-/// Build info records only the last `-gcflags` of a command.
+/// A parsed `-gcflags` value: `[pattern=]flags`. Without a pattern it applies to the packages on the command line. Build
+/// info records only the last `-gcflags` of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct CompilerFlags {
     all: bool,
@@ -134,7 +134,7 @@ impl CompilerFlags {
             _ => ("", value),
         };
         let has = |name: &str| {
-            // The last one counts. `-l=4` asks for more inlining.
+            // The last occurrence counts. `-l=4` asks for more inlining.
             let last = flags.split_whitespace().rfind(|flag| flag.split('=').next() == Some(name));
             last.is_some_and(|flag| {
                 let value = flag.split_once('=').map(|(_, value)| value);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_needs_both_the_record_and_the_code() {
+    fn debug_needs_both_the_flags_and_code_without_inlined_calls() {
         assert_eq!(judge(0, Some("all=-N -l")), Optimisation::Debug);
         assert_eq!(judge(0, Some("all=-l -N -dwarf=true")), Optimisation::Debug);
         assert_eq!(
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_without_all_reach_named_packages_only() {
+    fn flags_without_all_do_not_reach_every_package() {
         assert_eq!(
             judge(900, Some("-N -l")),
             optimised("-gcflags=-N -l did not reach every package: 900 of 1000 functions hold inlined calls")
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn no_inlining_alone_is_still_optimised() {
+    fn code_without_inlining_alone_is_still_optimised() {
         assert_eq!(
             judge(0, Some("all=-l")),
             optimised("-gcflags=all=-l turns off inlining, and no other optimisation")
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_and_riddles_are_unknown() {
+    fn missing_or_contradictory_evidence_is_unknown() {
         for flags in [None, Some("-N -l"), Some("all=-N"), Some("all=-l=4"), Some("")] {
             assert!(matches!(judge(0, flags), Optimisation::Unknown { .. }), "{flags:?}");
         }

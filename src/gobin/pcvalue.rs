@@ -1,106 +1,106 @@
-//! The tables from an address to a number (file, line, stack depth, inlined call) that every Go function has.
+//! The pc-value tables of a Go function: they map an address to a number (file, line, SP delta, inlined call).
 //!
-//! A table is a row of (zig-zag value difference, address difference) varints. The value starts at -1, and a
-//! difference of zero ends the table, except as the first one (src/runtime/symtab.go, `step`).
+//! A table is a sequence of varint pairs: zig-zag difference of the value, difference of the address. The value starts
+//! at -1. A value difference of zero ends the table, except in the first pair (src/runtime/symtab.go, `step`).
 
 use crate::bytes::Cursor;
 
-/// A value, and where it ends to hold.
+/// A value and the range of addresses that have it. The range starts at the end of the span before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    /// From the function's entry.
+struct Span {
+    /// Bytes from the function's entry.
     end: u32,
     value: i32,
 }
 
-/// The runs of a table, in the order of their addresses.
+/// The spans of a table, in ascending order of addresses.
 #[derive(Debug, Clone)]
-struct Runs<'a> {
+struct Spans<'a> {
     rest: Cursor<'a>,
-    /// What a step of the address is multiplied by.
+    /// Bytes of one address step.
     quantum: u32,
-    last: Run,
-    first: bool,
+    last: Span,
+    is_first: bool,
 }
 
-impl<'a> Runs<'a> {
+impl<'a> Spans<'a> {
     fn new(table: Cursor<'a>, quantum: u32) -> Self {
-        Self { rest: table, quantum, last: Run { end: 0, value: -1 }, first: true }
+        Self { rest: table, quantum, last: Span { end: 0, value: -1 }, is_first: true }
     }
 }
 
-impl Runs<'_> {
+impl Spans<'_> {
     #[inline]
-    fn read(&mut self) -> Option<Run> {
+    fn read(&mut self) -> Option<Span> {
         let difference = self.rest.uvarint32()?;
-        let first = std::mem::take(&mut self.first);
-        if difference == 0 && !first {
+        let is_first = std::mem::take(&mut self.is_first);
+        if difference == 0 && !is_first {
             return None;
         }
         let magnitude = (difference >> 1).cast_signed();
         let value = self.last.value.wrapping_add(if difference & 1 == 0 { magnitude } else { !magnitude });
         let step = self.rest.uvarint32()?.checked_mul(self.quantum)?;
-        self.last = Run { end: self.last.end.checked_add(step)?, value };
+        self.last = Span { end: self.last.end.checked_add(step)?, value };
         Some(self.last)
     }
 }
 
-impl Iterator for Runs<'_> {
-    type Item = Run;
+impl Iterator for Spans<'_> {
+    type Item = Span;
 
     #[inline]
-    fn next(&mut self) -> Option<Run> {
-        let run = self.read();
-        if run.is_none() {
-            // Whatever follows is not of this table.
+    fn next(&mut self) -> Option<Span> {
+        let span = self.read();
+        if span.is_none() {
+            // The bytes that follow belong to the next table.
             self.rest = Cursor::new(&[]);
         }
-        run
+        span
     }
 }
 
-/// The value that a table has for the address so many bytes behind the function's entry; `None` behind the table's end.
-/// `table` reaches from the first varint to the end of all tables.
+/// The value at an offset in bytes from the function's entry; `None` after the table's end. `table` starts at the table's
+/// first varint and may continue after its end.
 pub(super) fn value_at(table: Cursor<'_>, quantum: u32, offset: u32) -> Option<i32> {
-    Runs::new(table, quantum).find(|run| offset < run.end).map(|run| run.value)
+    Spans::new(table, quantum).find(|span| offset < span.end).map(|span| span.value)
 }
 
-/// A table that is asked for many addresses. What has been read of it stays decoded.
+/// A table for many look-ups: keeps the spans that are already decoded.
 #[derive(Debug)]
-pub(super) struct Decoded<'a> {
-    /// What has not been read yet.
-    rest: Runs<'a>,
-    /// Those that hold for at least one byte.
-    runs: Vec<Run>,
+pub(super) struct DecodedTable<'a> {
+    /// The part that is not decoded yet.
+    rest: Spans<'a>,
+    /// Decoded spans of at least one byte.
+    spans: Vec<Span>,
 }
 
-impl<'a> Decoded<'a> {
-    /// Of no table.
+impl<'a> DecodedTable<'a> {
+    /// An empty table.
     pub(super) fn new() -> Self {
-        Self { rest: Runs::new(Cursor::new(&[]), 1), runs: Vec::new() }
+        Self { rest: Spans::new(Cursor::new(&[]), 1), spans: Vec::new() }
     }
 
-    /// Takes another table's place, of which nothing is read before the first question.
-    pub(super) fn restart(&mut self, table: Option<Cursor<'a>>, quantum: u32) {
-        self.rest = Runs::new(table.unwrap_or(Cursor::new(&[])), quantum);
-        self.runs.clear();
+    /// Replaces the table. The new one is decoded on demand; `None` is an empty table.
+    pub(super) fn replace(&mut self, table: Option<Cursor<'a>>, quantum: u32) {
+        self.rest = Spans::new(table.unwrap_or(Cursor::new(&[])), quantum);
+        self.spans.clear();
     }
 
-    /// As [`value_at`].
+    /// The same value as [`value_at`].
     #[inline]
     pub(super) fn value_at(&mut self, offset: u32) -> Option<i32> {
-        if self.runs.last().is_some_and(|last| offset < last.end) {
-            let at = self.runs.partition_point(|run| run.end <= offset);
-            return self.runs.get(at).map(|run| run.value);
+        if self.spans.last().is_some_and(|last| offset < last.end) {
+            let index = self.spans.partition_point(|span| span.end <= offset);
+            return self.spans.get(index).map(|span| span.value);
         }
         let mut end = self.rest.last.end;
-        for run in &mut self.rest {
-            if run.end > end {
-                self.runs.push(run);
-                end = run.end;
+        for span in &mut self.rest {
+            if span.end > end {
+                self.spans.push(span);
+                end = span.end;
             }
             if offset < end {
-                return Some(run.value);
+                return Some(span.value);
             }
         }
         None
@@ -109,39 +109,39 @@ impl<'a> Decoded<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Decoded, value_at};
+    use super::{DecodedTable, value_at};
     use crate::bytes::Cursor;
 
-    /// What both ways of asking say, the second one after all that was asked before.
-    fn both(decoded: &mut Decoded<'_>, table: &[u8], quantum: u32, offset: u32) -> Option<i32> {
+    /// The value of both look-ups, which must agree.
+    fn both(decoded: &mut DecodedTable<'_>, table: &[u8], quantum: u32, offset: u32) -> Option<i32> {
         let value = value_at(Cursor::new(table), quantum, offset);
         assert_eq!(decoded.value_at(offset), value, "{offset}");
         value
     }
 
     #[test]
-    fn values_hold_up_to_the_next_step() {
+    fn a_value_is_valid_up_to_the_end_of_its_span() {
         // -1 + 0 for 2 steps, + 9 for 1, - 8 for 3, end.
         let table = [0, 2, 18, 1, 15, 3, 0];
         let expected =
             [(0, Some(-1)), (7, Some(-1)), (8, Some(8)), (11, Some(8)), (12, Some(0)), (23, Some(0)), (24, None)];
-        let mut decoded = Decoded::new();
-        decoded.restart(Some(Cursor::new(&table)), 4);
+        let mut decoded = DecodedTable::new();
+        decoded.replace(Some(Cursor::new(&table)), 4);
         for (offset, value) in expected.iter().chain(expected.iter().rev()).chain(&expected) {
             assert_eq!(both(&mut decoded, &table, 4, *offset), *value, "{offset}");
         }
     }
 
     #[test]
-    fn a_table_that_does_not_end_has_no_value() {
-        let at = |table: &[u8], offset| {
-            let mut decoded = Decoded::new();
-            decoded.restart(Some(Cursor::new(table)), 1);
+    fn a_table_that_is_cut_off_has_no_value() {
+        let value = |table: &[u8], offset| {
+            let mut decoded = DecodedTable::new();
+            decoded.replace(Some(Cursor::new(table)), 1);
             both(&mut decoded, table, 1, offset)
         };
-        assert_eq!(at(&[], 0), None);
-        assert_eq!(at(&[2], 0), None);
-        assert_eq!(at(&[2, 1], 1), None);
-        assert_eq!(at(&[2, 0, 2, 0, 2, 0], 0), None);
+        assert_eq!(value(&[], 0), None);
+        assert_eq!(value(&[2], 0), None);
+        assert_eq!(value(&[2, 1], 1), None);
+        assert_eq!(value(&[2, 0, 2, 0, 2, 0], 0), None);
     }
 }

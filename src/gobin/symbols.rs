@@ -1,4 +1,4 @@
-//! Function symbols of `.symtab`, or of `.dynsym` where that is missing.
+//! Function symbols of `.symtab`, or of `.dynsym` if `.symtab` is missing.
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -12,9 +12,9 @@ use super::elf::Elf;
 /// Function symbols by address.
 #[derive(Debug)]
 pub(super) struct Symbols<'a> {
-    /// One for each address, by rising address.
+    /// One symbol for each address, in ascending order of addresses.
     table: SymbolList<'a>,
-    /// `runtime.text` and `runtime.etext`, between which Go's linker puts all Go code. Empty when they are missing.
+    /// From `runtime.text` to `runtime.etext`: Go's linker puts all Go code there. Empty if the two are missing.
     go_text: Range<u64>,
 }
 
@@ -22,24 +22,24 @@ pub(super) struct Symbols<'a> {
 pub(super) struct Covering<'a> {
     pub(super) name: Cow<'a, str>,
     pub(super) entry: u64,
-    /// Behind its last byte, or where another one begins before that.
+    /// End of the symbol, or start of the next symbol if that is lower.
     pub(super) end: u64,
-    /// Whether it lies between Go's text markers.
+    /// Whether the symbol is in Go's text.
     pub(super) is_go: bool,
 }
 
 impl<'a> Symbols<'a> {
     pub(super) fn read(elf: &Elf<'a>) -> Self {
-        let full = Self::of_table(elf.symbols(elf::SHT_SYMTAB));
-        if full.is_empty() { Self::of_table(elf.symbols(elf::SHT_DYNSYM)) } else { full }
+        let full = Self::from_table(elf.symbols(elf::SHT_SYMTAB));
+        if full.is_empty() { Self::from_table(elf.symbols(elf::SHT_DYNSYM)) } else { full }
     }
 
-    fn of_table(mut table: SymbolList<'a>) -> Self {
+    fn from_table(mut table: SymbolList<'a>) -> Self {
         let mut go_text = 0..0;
         let mut symbols = std::mem::take(&mut table.symbols);
         symbols.retain(|symbol| {
             let kind = symbol.kind;
-            // Labels of hand-written assembly often have no type. Local ones are jump targets.
+            // Functions of hand-written assembly often have no type. Local symbols without a type are jump targets.
             let is_function = kind == elf::STT_FUNC
                 || kind == elf::STT_GNU_IFUNC
                 || (kind == elf::STT_NOTYPE && symbol.bind != elf::STB_LOCAL);
@@ -58,7 +58,7 @@ impl<'a> Symbols<'a> {
             a.address.cmp(&b.address).then_with(|| preference(&table, b).cmp(&preference(&table, a)))
         });
         symbols.dedup_by_key(|symbol| symbol.address);
-        // A label inside a function must not cut it in two.
+        // A label inside a function must not split the function.
         let mut covered = 0_u64;
         symbols.retain(|symbol| {
             covered = covered.max(symbol.address.saturating_add(symbol.size));
@@ -72,8 +72,8 @@ impl<'a> Symbols<'a> {
         self.table.symbols.is_empty()
     }
 
-    /// The last symbol that starts at or before the address, if it reaches it: by its size, or without one up to
-    /// the next symbol or the end of its section.
+    /// The last symbol that starts at or before the address, if it covers the address. A symbol without a size ends at the
+    /// next symbol or at the end of its section.
     pub(super) fn covering(&self, address: u64) -> Option<Covering<'a>> {
         let symbols = &self.table.symbols;
         let next = symbols.partition_point(|symbol| symbol.address <= address);
@@ -97,8 +97,8 @@ impl<'a> Symbols<'a> {
     }
 }
 
-/// Of several symbols at one address the greatest wins. The order is perf's (`choose_best_symbol` in
-/// tools/perf/util/symbol.c), so that both show the same name.
+/// Rank of a symbol among those at the same address; the highest rank wins. The order is the one of perf
+/// (`choose_best_symbol` in tools/perf/util/symbol.c), so that goflame and perf show the same name.
 fn preference<'a>(table: &SymbolList<'a>, symbol: &Symbol) -> impl Ord + use<'a> {
     let name = table.name(symbol);
     let underscores = name.iter().take_while(|byte| **byte == b'_').count();
@@ -106,13 +106,13 @@ fn preference<'a>(table: &SymbolList<'a>, symbol: &Symbol) -> impl Ord + use<'a>
     (symbol.size > 0, !is_weak, symbol.bind == elf::STB_GLOBAL, Reverse(underscores), name.len(), name)
 }
 
-/// Less what linkers append: Go's `.abi0` (assembly, which its own tables name without it) and the
-/// `@VERSION` or `@@VERSION` of shared libraries' symbols.
+/// The name without linker suffixes: Go's `.abi0` (assembly; pclntab has the name without it), and `@VERSION` or
+/// `@@VERSION` of symbols in shared libraries.
 fn plain_name(name: &[u8]) -> &[u8] {
     let name = name.strip_suffix(b".abi0").unwrap_or(name);
     match name.iter().position(|byte| matches!(byte, b'@' | b'[')) {
-        // An @ inside of Go's type arguments belongs to a struct tag.
-        Some(at) if at > 0 && name.get(at) == Some(&b'@') => name.get(..at).unwrap_or(name),
+        // An @ after [ belongs to a struct tag in Go's type arguments.
+        Some(index) if index > 0 && name.get(index) == Some(&b'@') => name.get(..index).unwrap_or(name),
         _ => name,
     }
 }
@@ -122,7 +122,7 @@ mod tests {
     use super::plain_name;
 
     #[test]
-    fn suffixes_of_linkers_are_dropped() {
+    fn linker_suffixes_are_dropped() {
         for (full, plain) in [
             ("runtime.memmove.abi0", "runtime.memmove"),
             ("pthread_create@@GLIBC_2.34", "pthread_create"),

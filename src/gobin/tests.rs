@@ -1,4 +1,4 @@
-//! Against real programs: what the Go toolchain on PATH builds, held against its own `nm` and `addr2line`.
+//! Compares gobin with `go tool nm` and `go tool addr2line` on programs that the Go toolchain on PATH builds.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -23,7 +23,7 @@ const NAMES: &str = include_str!("testdata/names.go");
 const CGO: &str = include_str!("testdata/cgo.go");
 const TINY: &str = "package main\n\nfunc main() { println(1) }\n";
 
-/// A built program. The directory lives as long as it.
+/// A built program in a temporary directory.
 struct Program {
     path: PathBuf,
     bytes: Vec<u8>,
@@ -31,7 +31,7 @@ struct Program {
 }
 
 impl Program {
-    /// `go build` of a main package in one file, or of a package of the standard library when `source` is none.
+    /// Runs `go build` on a main package of one file, or on a package of the standard library if `source` is `None`.
     fn build(source: Option<&str>, cgo: &str, flags: &[&str], package: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         if let Some(source) = source {
@@ -76,7 +76,7 @@ fn go() -> Command {
     go
 }
 
-/// Runs to the end and gives standard output; a missing tool or a failure ends the test and says which.
+/// Runs a command and returns its standard output. Panics with the command if it is missing or fails.
 fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("this test needs {command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -89,15 +89,15 @@ fn go_tool<I: AsRef<OsStr>>(arguments: &[I]) -> Command {
     command
 }
 
-/// What Go's own tools say of a program.
+/// The answers of Go's own tools for a program.
 struct Oracle {
-    /// Names by address, linker suffixes dropped.
+    /// Names by address, without linker suffixes.
     symbols: BTreeMap<u64, BTreeSet<String>>,
     go_text: Range<u64>,
 }
 
 impl Oracle {
-    fn of(path: &Path) -> Self {
+    fn new(path: &Path) -> Self {
         let mut symbols: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
         let mut go_text = 0..0;
         for line in run(&mut go_tool(&[OsStr::new("nm"), path.as_os_str()])).lines() {
@@ -116,7 +116,7 @@ impl Oracle {
         Self { symbols, go_text }
     }
 
-    /// (name, file, line) for each address.
+    /// Name, file and line of each address.
     fn lines(path: &Path, addresses: &[u64]) -> Vec<(String, String, u32)> {
         let list = path.with_extension("addresses");
         let mut file = File::create(&list).unwrap();
@@ -129,21 +129,21 @@ impl Oracle {
         assert_eq!(answers.len(), 2 * addresses.len());
         let parse = |pair: &[&str]| {
             let (file, line) = pair[1].rsplit_once(':').unwrap();
-            // It gives -1 and less for what has no line, such as padding.
+            // addr2line prints -1 or less for an address without a line, for example in padding.
             (plain(pair[0]), file.to_owned(), line.parse::<i64>().unwrap().try_into().unwrap_or(0))
         };
         answers.chunks(2).map(parse).collect()
     }
 }
 
-/// The symbol table has `.` for `·`, and a suffix for assembly.
+/// The name in either spelling: symbol tables have `.` in place of `·`, and a suffix for assembly.
 fn plain(name: &str) -> String {
     name.strip_suffix(".abi0").unwrap_or(name).replace('·', ".")
 }
 
-/// Every symbol, and every `step`th address of the Go code.
+/// Compares every symbol, and every `step`th address of the Go code.
 fn compare_with_gos_tools(program: &Program, step: usize) {
-    let oracle = Oracle::of(&program.path);
+    let oracle = Oracle::new(&program.path);
     let binary = program.binary();
     for (address, names) in &oracle.symbols {
         let location = binary.locate(*address).unwrap_or_else(|reason| panic!("{address:#x} {names:?}: {reason}"));
@@ -157,11 +157,11 @@ fn compare_with_gos_tools(program: &Program, step: usize) {
     let mut locator = Locator::new(&binary);
     for (address, (name, file, line)) in addresses.iter().zip(expected) {
         let Ok(frames) = locator.locate(*address) else {
-            // Behind the last function.
+            // After the last function.
             assert_eq!(name, "?", "{address:#x}");
             continue;
         };
-        // addr2line names the physical function, and gives the line of the innermost call.
+        // addr2line prints the name of the physical function and the line of the innermost call.
         let (innermost, physical) = (&frames[0], frames.last().unwrap());
         assert_eq!(plain(&physical.name), name, "{address:#x}");
         if physical.is_go {
@@ -173,7 +173,7 @@ fn compare_with_gos_tools(program: &Program, step: usize) {
     assert!(with_line * 10 > addresses.len() * 9, "{with_line} of {} addresses have lines", addresses.len());
 }
 
-/// Every `step`th address of the Go code that the first one knows.
+/// Compares two binaries at every `step`th address of the Go code, and at every function's entry.
 fn assert_same_answers(a: &Binary<'_>, b: &Binary<'_>, step: usize) {
     let text = a.pclntab().unwrap().text();
     assert_eq!(text, b.pclntab().unwrap().text());
@@ -185,24 +185,24 @@ fn assert_same_answers(a: &Binary<'_>, b: &Binary<'_>, step: usize) {
 }
 
 #[test]
-fn the_order_of_questions_changes_no_answer() {
+fn a_locator_gives_the_same_frames_in_any_order_of_addresses() {
     for program in [Program::go(NAMES, &[]), Program::cgo(&[])] {
         let binary = program.binary();
         let text = binary.pclntab().unwrap().text();
-        // C code and the place behind all code are asked for too.
-        let (before, behind) = (text.start.saturating_sub(200), text.end + 2);
-        let rising: Vec<u64> = (before..behind).step_by(13).collect();
-        let falling = rising.iter().rev();
-        let mixed = (0..rising.len()).map(|at| &rising[at * 7919 % rising.len()]);
+        // Includes C code before the Go code, and addresses after all code.
+        let (before, after) = (text.start.saturating_sub(200), text.end + 2);
+        let ascending: Vec<u64> = (before..after).step_by(13).collect();
+        let descending = ascending.iter().rev();
+        let mixed = (0..ascending.len()).map(|index| &ascending[index * 7919 % ascending.len()]);
         let mut locator = Locator::new(&binary);
-        for address in rising.iter().chain(falling).chain(mixed) {
+        for address in ascending.iter().chain(descending).chain(mixed) {
             let expected = binary.locate(*address).map(|location| location.frames);
             assert_eq!(locator.locate(*address).map(<[_]>::to_vec), expected, "{address:#x}");
         }
     }
 }
 
-/// A copy without section headers, as some packers leave it.
+/// A copy without section headers, like the output of some packers.
 fn without_sections(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let (offset, counts) = if bytes[4] == 1 { (32..36, 48..52) } else { (40..48, 60..64) };
@@ -211,25 +211,25 @@ fn without_sections(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Where a part of the file begins in it.
+/// The offset of a part of the file.
 fn offset_of(file: &[u8], part: &[u8]) -> usize {
     part.as_ptr() as usize - file.as_ptr() as usize
 }
 
-/// Where the byte of an address is in the file.
-fn place(bytes: &[u8], address: u64) -> usize {
+/// The file offset of an address.
+fn file_offset(bytes: &[u8], address: u64) -> usize {
     let elf = Elf::parse(bytes).unwrap();
     let segment = elf.segments().iter().find(|segment| segment.contains(address)).unwrap();
     usize::try_from(segment.offset + (address - segment.address)).unwrap()
 }
 
-/// A copy with zero where relocations will write, as lld leaves it.
+/// A copy with zeros in the words that relocations will write, like the output of lld.
 fn without_addends(bytes: &[u8]) -> Vec<u8> {
     let mut changed = bytes.to_vec();
     let mut count = 0;
     for (address, _) in Elf::parse(bytes).unwrap().relative_relocations() {
-        let place = place(bytes, address);
-        changed[place..place + 8].fill(0);
+        let offset = file_offset(bytes, address);
+        changed[offset..offset + 8].fill(0);
         count += 1;
     }
     assert!(count > 1000, "{count} relocations");
@@ -255,8 +255,8 @@ fn pie_agrees_with_gos_tools() {
 fn cgo_agrees_with_gos_tools() {
     let program = Program::cgo(&[]);
     compare_with_gos_tools(&program, 7);
-    // C code stands before Go's here, and one name of each is known to be there.
-    let oracle = Oracle::of(&program.path);
+    // The program has C code before the Go code.
+    let oracle = Oracle::new(&program.path);
     for (name, is_go) in [("_start", false), ("x_cgo_init", false), ("main.main", true), ("crosscall2", true)] {
         let (address, _) = oracle.symbols.iter().find(|(_, names)| names.contains(name)).unwrap();
         let location = program.binary().locate(*address).unwrap();
@@ -274,7 +274,7 @@ fn c_code_linked_by_go_is_not_go() {
     let source = "package main\n\nimport \"os/user\"\n\nfunc main() { user.Current() }\n";
     let program = Program::build(Some(source), "1", &["-ldflags=-linkmode=internal"], ".");
     compare_with_gos_tools(&program, 7);
-    let oracle = Oracle::of(&program.path);
+    let oracle = Oracle::new(&program.path);
     let (address, _) = oracle.symbols.iter().find(|(_, names)| names.contains("x_cgo_init")).unwrap();
     assert!(oracle.go_text.contains(address));
     let frame = program.binary().locate(*address).unwrap().frames.remove(0);
@@ -287,7 +287,7 @@ fn a_large_program_agrees_with_gos_tools() {
 }
 
 #[test]
-fn stripping_changes_no_go_name() {
+fn stripped_go_code_keeps_its_frames() {
     for flags in [&["-trimpath"][..], &["-trimpath", "-buildmode=pie"]] {
         let full = Program::go(NAMES, flags);
         let stripped = Program::go(NAMES, &[flags, &["-ldflags=-s -w"]].concat());
@@ -298,7 +298,7 @@ fn stripping_changes_no_go_name() {
 }
 
 #[test]
-fn stripping_a_cgo_pie_changes_no_go_name() {
+fn a_stripped_cgo_pie_keeps_its_go_frames() {
     let full = Program::cgo(&["-trimpath", "-buildmode=pie"]);
     let stripped = Program::cgo(&["-trimpath", "-buildmode=pie", "-ldflags=-s -w"]);
     assert_same_answers(&full.binary(), &stripped.binary(), 7);
@@ -308,7 +308,7 @@ fn stripping_a_cgo_pie_changes_no_go_name() {
     assert!(full.binary().facts().go.is_ok());
     let no_addends = without_addends(&full.bytes);
     assert_same_answers(&full.binary(), &Binary::parse(&no_addends).unwrap(), 7);
-    // The addends are then gone with the sections, and with them every way to know the addresses.
+    // Without sections and without addends, the relocated addresses are lost.
     let neither = without_sections(&no_addends);
     let neither = Binary::parse(&neither).unwrap();
     assert_eq!(neither.pclntab().unwrap_err(), &PclntabAbsence::NoModuledata);
@@ -317,12 +317,12 @@ fn stripping_a_cgo_pie_changes_no_go_name() {
 }
 
 #[test]
-fn facts_of_builds() {
+fn facts_match_the_build() {
     let plain = Program::cgo(&["-buildmode=pie", "-ldflags=-compressdwarf=false"]);
     let facts = plain.binary().facts();
     assert_eq!(facts.machine, std::env::consts::ARCH.replace("x86_64", "amd64").replace("aarch64", "arm64"));
     assert!(facts.pie && facts.symtab && facts.cgo);
-    assert_eq!(facts.pclntab.as_deref(), Ok("Go 1.20 or later"));
+    assert_eq!(facts.pclntab, Ok(Layout::Go120));
     assert!(facts.dwarf.present && !facts.dwarf.compressed && facts.dwarf.version.is_some(), "{:?}", facts.dwarf);
     let info = facts.go.unwrap();
     assert_eq!(format!("go version {} linux/amd64\n", info.go_version), run(go().arg("version")));
@@ -330,9 +330,9 @@ fn facts_of_builds() {
     assert_eq!(info.module.as_ref().unwrap().path, "example.com/app");
     assert_eq!(info.setting("-buildmode"), Some("pie"));
     assert_eq!(info.setting("-ldflags"), Some("-compressdwarf=false"));
-    let noted = run(Command::new("readelf").arg("-n").arg(&plain.path));
+    let notes = run(Command::new("readelf").arg("-n").arg(&plain.path));
     let id = facts.build_id.unwrap();
-    assert!(noted.contains(&format!("Build ID: {id}")), "{id} in {noted}");
+    assert!(notes.contains(&format!("Build ID: {id}")), "{id} in {notes}");
 
     let stripped = Program::go(TINY, &["-ldflags=-s -w"]).binary().facts();
     assert!(!stripped.pie && !stripped.symtab && !stripped.cgo && !stripped.dwarf.present);
@@ -341,7 +341,7 @@ fn facts_of_builds() {
 }
 
 #[test]
-fn whether_the_optimiser_was_off() {
+fn debug_builds_are_recognised() {
     let judge = |flag: &str| {
         let program = Program::go(NAMES, &[flag]);
         let facts = program.binary().facts();
@@ -361,7 +361,7 @@ fn whether_the_optimiser_was_off() {
 }
 
 #[test]
-fn top_frames_and_first_lines() {
+fn roots_and_start_lines_are_known() {
     let program = Program::go(NAMES, &[]);
     let binary = program.binary();
     let table = binary.pclntab().unwrap();
@@ -379,12 +379,12 @@ fn top_frames_and_first_lines() {
 }
 
 #[test]
-fn file_offsets_become_addresses() {
+fn file_offsets_are_converted_to_addresses() {
     for program in [Program::go(TINY, &["-buildmode=pie"]), Program::cgo(&["-buildmode=pie"])] {
         let binary = program.binary();
         for segment in binary.load_segments() {
-            for into in [0, segment.file_size / 2, segment.file_size - 1] {
-                assert_eq!(binary.address_of_offset(segment.offset + into), Some(segment.address + into));
+            for offset in [0, segment.file_size / 2, segment.file_size - 1] {
+                assert_eq!(binary.address_of_offset(segment.offset + offset), Some(segment.address + offset));
             }
         }
         assert_eq!(binary.address_of_offset(program.bytes.len() as u64), None);
@@ -393,7 +393,7 @@ fn file_offsets_become_addresses() {
 }
 
 #[test]
-fn other_files_are_refused_with_their_reason() {
+fn files_that_are_not_programs_are_refused_with_the_reason() {
     assert_eq!(Binary::parse(b"").unwrap_err(), Error::Empty);
     assert_eq!(Binary::parse(b"#!/bin/sh\n").unwrap_err(), Error::NotElf);
     assert_eq!(Binary::parse(b"\x7fELF").unwrap_err(), Error::Truncated("file header"));
@@ -401,7 +401,7 @@ fn other_files_are_refused_with_their_reason() {
     assert!(matches!(Binary::parse(&object.bytes).unwrap_err(), Error::Unsupported(_)));
     let ls = fs::read("/bin/ls").unwrap();
     let ls = Binary::parse(&ls).unwrap();
-    assert_eq!(ls.facts().pclntab, Err("no Go function table in the file".to_owned()));
+    assert_eq!(ls.facts().pclntab, Err(PclntabAbsence::NotGo));
     assert_eq!(ls.facts().optimisation.to_string(), "unknown (there is no readable Go function table)");
 }
 

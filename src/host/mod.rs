@@ -1,8 +1,8 @@
-//! Facts about this machine: kernel settings, CPUs, memory, the rights of this process.
+//! Facts about this machine: kernel settings, CPUs, memory, privileges of this process.
 //!
-//! Everything is read from files under a root path that a test can replace. Nothing is judged here
-//! (that is `doctor`), nothing is written, no program is run and no system call is tried out. A fact that cannot be had
-//! says how it is missing, because an absent file, a forbidden one and a nonsensical one mean different things.
+//! All facts are read from files under a root path that a test can replace. This module does not judge the facts (that is
+//! `doctor`), writes nothing, runs no program and tries no system call. A missing fact has a reason ([`Reading`]): an absent
+//! file, an unreadable file and unexpected contents mean different things.
 
 mod cgroup;
 mod facts;
@@ -17,9 +17,10 @@ mod sysctl;
 mod tests;
 
 pub use cgroup::CpuQuota;
-pub use facts::{Capability, Facts, Limit, probe};
+pub use facts::{Capability, HostFacts, probe};
 pub use isolation::Isolation;
+pub use parse::{CpuTimes, Limit};
 pub use reading::Reading;
-pub use steadiness::{CpuTimes, Steadiness, Swap, Turbo};
+pub use steadiness::{Steadiness, Swap, Turbo};
 pub use symbols::KernelSymbols;
 pub use sysctl::Sysctl;

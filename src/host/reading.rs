@@ -1,4 +1,4 @@
-//! One fact, or how it is missing.
+//! A fact, or the reason why it is missing.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// No file read here is longer: `/proc/cpuinfo` of a 512-CPU machine has about 1 MiB.
-const LIMIT: u64 = 4 << 20;
-/// How much of a nonsensical text is kept for the report.
-const SHOWN: usize = 80;
+/// Maximum bytes of a file. `/proc/cpuinfo` of a machine with 512 CPUs has about 1 MiB.
+const MAX_SIZE: u64 = 4 << 20;
+/// Characters of an unexpected text that are kept for the report.
+const MAX_SHOWN: usize = 80;
 
-/// What reading a fact gave.
+/// The result of reading a fact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reading<T> {
@@ -19,19 +19,19 @@ pub enum Reading<T> {
     Value(T),
     /// The file, or the line in it, does not exist.
     Absent,
-    /// The file exists and could not be read; the system's reason.
+    /// The file exists but cannot be read; the system's error message.
     Unreadable(String),
-    /// The file was read and holds something else than expected; the beginning of it.
+    /// The file has unexpected contents; the start of them.
     Garbage(String),
 }
 
 impl<T> Reading<T> {
-    /// The fact, where there is one.
+    /// The fact, if it was read.
     pub fn value(&self) -> Option<&T> {
         if let Self::Value(value) = self { Some(value) } else { None }
     }
 
-    /// Goes on with the fact where there is one; keeps how it is missing otherwise.
+    /// Calls `next` with the fact; a missing fact keeps its reason.
     pub fn and_then<U>(self, next: impl FnOnce(T) -> Reading<U>) -> Reading<U> {
         match self {
             Self::Value(value) => next(value),
@@ -41,9 +41,9 @@ impl<T> Reading<T> {
         }
     }
 
-    /// Nonsense, shortened for a report.
+    /// Unexpected contents, shortened for the report.
     pub(super) fn garbage(text: &str) -> Self {
-        Self::Garbage(text.trim().chars().take(SHOWN).collect())
+        Self::Garbage(text.trim().chars().take(MAX_SHOWN).collect())
     }
 }
 
@@ -58,8 +58,8 @@ impl<T: std::fmt::Display> std::fmt::Display for Reading<T> {
     }
 }
 
-/// The text of a small file, at most `limit` bytes of it.
-pub(super) fn text_up_to(path: &Path, limit: u64) -> Reading<String> {
+/// Reads a small text file, at most `limit` bytes.
+pub(super) fn read_text_up_to(path: &Path, limit: u64) -> Reading<String> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
         Ok(_) => Reading::Value(String::from_utf8_lossy(&bytes).into_owned()),
@@ -67,17 +67,17 @@ pub(super) fn text_up_to(path: &Path, limit: u64) -> Reading<String> {
     }
 }
 
-/// The text of a small file.
-pub(super) fn text(path: &Path) -> Reading<String> {
-    text_up_to(path, LIMIT)
+/// Reads a small text file.
+pub(super) fn read_text(path: &Path) -> Reading<String> {
+    read_text_up_to(path, MAX_SIZE)
 }
 
-/// A file that holds a single value. An empty one is nonsense.
-pub(super) fn single<T>(path: &Path, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
-    text(path).and_then(|text| parse(text.trim()).map_or_else(|| Reading::garbage(&text), Reading::Value))
+/// Reads a file that holds a single value.
+pub(super) fn read_value<T>(path: &Path, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
+    read_text(path).and_then(|text| parse(text.trim()).map_or_else(|| Reading::garbage(&text), Reading::Value))
 }
 
-/// How a failed read leaves the fact.
+/// The reading of a file that cannot be read.
 pub(super) fn missing<T>(error: &std::io::Error) -> Reading<T> {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Reading::Absent,

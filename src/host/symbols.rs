@@ -1,27 +1,26 @@
-//! Where the kernel tells about itself: symbols, debug symbols, types, tracepoints.
+//! Symbols, debug symbols, types and tracepoints of the running kernel.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::parse;
-use super::reading::{Reading, missing, single, text_up_to};
+use super::reading::{Reading, missing, read_text_up_to, read_value};
 
-/// What can be known of the running kernel's own code.
+/// Availability of information about the kernel's code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelSymbols {
-    /// Whether `/proc/kallsyms` shows this process real addresses (`false`: zeros).
+    /// Whether `/proc/kallsyms` shows real addresses to this process, not zeros.
     pub kallsyms_shown: Reading<bool>,
-    /// The kernel with its debug symbols, where distributions put it; absent: nowhere.
+    /// The kernel image with debug symbols, in one of the usual directories.
     pub vmlinux: Reading<PathBuf>,
-    /// Whether the kernel describes its types. `/sys/kernel/btf/vmlinux`.
+    /// Whether `/sys/kernel/btf/vmlinux`, which describes the kernel's types, is a file.
     pub btf: Reading<bool>,
-    /// The number of the tracepoint `sched:sched_switch`, which whoever reads it may open. Absent: tracefs is not
-    /// mounted.
+    /// The id of the tracepoint `sched:sched_switch`. Absent if tracefs is not mounted.
     pub tracepoint: Reading<u64>,
 }
 
-/// Reads it under `root`, for a kernel of this release.
+/// Reads the facts under `root`, for a kernel of this release.
 pub(super) fn kernel_symbols(root: &Path, release: Option<&str>) -> KernelSymbols {
     KernelSymbols {
         kallsyms_shown: kallsyms_shown(root),
@@ -34,13 +33,13 @@ pub(super) fn kernel_symbols(root: &Path, release: Option<&str>) -> KernelSymbol
     }
 }
 
-/// The whole file is 10 MiB and zeros throughout when it hides; its beginning tells.
+/// Reads the first 64 KiB only. The whole file has about 10 MiB, and is uniform: all addresses are hidden or none.
 fn kallsyms_shown(root: &Path) -> Reading<bool> {
-    text_up_to(&root.join("proc/kallsyms"), 64 << 10)
+    read_text_up_to(&root.join("proc/kallsyms"), 64 << 10)
         .and_then(|text| parse::kallsyms_shown(&text).map_or_else(|| Reading::garbage(&text), Reading::Value))
 }
 
-/// The places that perf searches too (`vmlinux_paths`, tools/perf/util/symbol.c), and Fedora's.
+/// Looks in the same paths as perf (`vmlinux_paths`, tools/perf/util/symbol.c), and in Fedora's.
 fn vmlinux(root: &Path, release: &str) -> Reading<PathBuf> {
     [
         format!("boot/vmlinux-{release}"),
@@ -55,10 +54,11 @@ fn vmlinux(root: &Path, release: &str) -> Reading<PathBuf> {
     .map_or(Reading::Absent, |file| Reading::Value(Path::new("/").join(file)))
 }
 
-/// tracefs has a mount point of its own since Linux 4.1, and lies in debugfs as well.
+/// tracefs has its own mount point since Linux 4.1, and is also in debugfs.
 fn tracepoint(root: &Path) -> Reading<u64> {
-    let id =
-        |mount: &str| single(&root.join(mount).join("events/sched/sched_switch/id"), |text| text.parse::<u64>().ok());
+    let id = |mount: &str| {
+        read_value(&root.join(mount).join("events/sched/sched_switch/id"), |text| text.parse::<u64>().ok())
+    };
     match id("sys/kernel/tracing") {
         Reading::Absent => id("sys/kernel/debug/tracing"),
         found => found,

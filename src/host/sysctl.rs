@@ -1,38 +1,39 @@
-//! The kernel settings that decide what may be sampled, by name.
+//! The kernel settings of perf events.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::Facts;
+use super::facts::HostFacts;
 use super::reading::Reading;
 
-/// A kernel setting that goflame reads, understands, and so may change when it is asked to.
+/// A kernel setting that goflame reads, and can change on request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Sysctl {
-    /// Who may sample what.
+    /// Permissions of processes without privileges.
     #[serde(rename = "kernel.perf_event_paranoid")]
     PerfEventParanoid,
-    /// Who sees kernel addresses.
+    /// Who may read kernel addresses.
     #[serde(rename = "kernel.kptr_restrict")]
     KptrRestrict,
     /// KiB of ring buffers per CPU.
     #[serde(rename = "kernel.perf_event_mlock_kb")]
     PerfEventMlockKb,
-    /// Largest sampling frequency.
+    /// Maximum sampling frequency in Hz.
     #[serde(rename = "kernel.perf_event_max_sample_rate")]
     PerfEventMaxSampleRate,
-    /// Deepest call chain.
+    /// Maximum frames of a callchain.
     #[serde(rename = "kernel.perf_event_max_stack")]
     PerfEventMaxStack,
-    /// Share of CPU time that sampling may take.
+    /// Percentage of CPU time that sampling may take.
     #[serde(rename = "kernel.perf_cpu_time_max_percent")]
     PerfCpuTimeMaxPercent,
 }
 
 impl Sysctl {
-    /// All of them. A share of CPU time of 0 or 100 makes the kernel refuse to set the frequency
-    /// (`perf_event_max_sample_rate_handler()`, kernel/events/core.c), so whoever sets both sets the share first.
+    /// All settings, in the order in which they must be written. While the CPU time percentage is 0 or 100, the kernel
+    /// refuses to set the frequency (`perf_event_max_sample_rate_handler()`, kernel/events/core.c), so the percentage comes
+    /// first.
     pub const ALL: [Self; 6] = [
         Self::PerfEventParanoid,
         Self::KptrRestrict,
@@ -42,7 +43,7 @@ impl Sysctl {
         Self::PerfEventMaxStack,
     ];
 
-    /// The name as sysctl(8) knows it.
+    /// The name in sysctl(8).
     pub fn name(self) -> &'static str {
         match self {
             Self::PerfEventParanoid => "kernel.perf_event_paranoid",
@@ -54,13 +55,13 @@ impl Sysctl {
         }
     }
 
-    /// The file that holds it, under `root`.
+    /// The setting's file under `root`.
     pub fn file(self, root: &Path) -> PathBuf {
         root.join("proc/sys").join(self.name().replace('.', "/"))
     }
 
-    /// Whether the kernel could hold this value: the bounds of its own handlers, a little wider for
-    /// `perf_event_paranoid`, to which distributions add levels.
+    /// Whether the kernel accepts this value. The bounds are those of the kernel's handlers; the range of
+    /// `perf_event_paranoid` is wider, because distributions add levels.
     pub fn is_possible(self, value: i64) -> bool {
         let range = match self {
             Self::PerfEventParanoid => -1..=9,
@@ -73,8 +74,8 @@ impl Sysctl {
     }
 }
 
-impl Facts {
-    /// A kernel setting as it was read. A number that the kernel could not hold was not understood.
+impl HostFacts {
+    /// The value of a kernel setting. A number that the kernel does not accept is reported as garbage.
     pub fn sysctl(&self, sysctl: Sysctl) -> Reading<i64> {
         let value = match sysctl {
             Sysctl::PerfEventParanoid => widened(&self.perf_event_paranoid),
@@ -88,25 +89,23 @@ impl Facts {
             if sysctl.is_possible(value) { Reading::Value(value) } else { Reading::garbage(&value.to_string()) }
         })
     }
-}
 
-impl Facts {
-    /// The same machine after a setting has been changed. A value that it cannot hold changes nothing.
+    /// The facts after a change of a setting. A value that does not fit the setting's type changes nothing.
     #[must_use]
     pub fn with_sysctl(mut self, sysctl: Sysctl, value: i64) -> Self {
         match sysctl {
-            Sysctl::PerfEventParanoid => put(&mut self.perf_event_paranoid, value),
-            Sysctl::KptrRestrict => put(&mut self.kptr_restrict, value),
-            Sysctl::PerfEventMlockKb => put(&mut self.perf_event_mlock_kb, value),
-            Sysctl::PerfEventMaxSampleRate => put(&mut self.perf_event_max_sample_rate, value),
-            Sysctl::PerfEventMaxStack => put(&mut self.perf_event_max_stack, value),
-            Sysctl::PerfCpuTimeMaxPercent => put(&mut self.perf_cpu_time_max_percent, value),
+            Sysctl::PerfEventParanoid => set(&mut self.perf_event_paranoid, value),
+            Sysctl::KptrRestrict => set(&mut self.kptr_restrict, value),
+            Sysctl::PerfEventMlockKb => set(&mut self.perf_event_mlock_kb, value),
+            Sysctl::PerfEventMaxSampleRate => set(&mut self.perf_event_max_sample_rate, value),
+            Sysctl::PerfEventMaxStack => set(&mut self.perf_event_max_stack, value),
+            Sysctl::PerfCpuTimeMaxPercent => set(&mut self.perf_cpu_time_max_percent, value),
         }
         self
     }
 
-    /// The same machine as a user sees it who has no privileges: no capability, and kernel addresses only as far as the
-    /// settings show them to everybody (`kallsyms_show_value()`, `kernel/ksyms_common.c`).
+    /// The facts for a user without privileges: no capabilities, and kernel addresses only if the settings show them to
+    /// everybody (`kallsyms_show_value()`, `kernel/ksyms_common.c`).
     #[must_use]
     pub fn unprivileged(mut self) -> Self {
         self.capabilities = Reading::Value(0);
@@ -117,16 +116,16 @@ impl Facts {
         self
     }
 
-    /// Whether this process has rights that a user has not.
+    /// Whether this process is root or has capabilities.
     pub fn is_privileged(&self) -> bool {
         self.effective_uid == Reading::Value(0) || self.capabilities.value().is_some_and(|bits| *bits != 0)
     }
 }
 
-/// The user that stands for all without privileges (`overflowuid`).
+/// The user id of a user without privileges (`overflowuid`).
 const NOBODY: u32 = 65_534;
 
-fn put<T: TryFrom<i64>>(reading: &mut Reading<T>, value: i64) {
+fn set<T: TryFrom<i64>>(reading: &mut Reading<T>, value: i64) {
     if let Ok(value) = value.try_into() {
         *reading = Reading::Value(value);
     }

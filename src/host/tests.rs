@@ -1,4 +1,4 @@
-//! Facts from directories that stand for `/`, and from this machine.
+//! Reads facts from temporary directories in place of `/`, and from this machine.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,18 +6,18 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::{Capability, CpuQuota, Facts, Limit, Reading, Sysctl, parse, probe};
+use super::{Capability, CpuQuota, HostFacts, Limit, Reading, Sysctl, parse, probe};
 
-fn put(root: &Path, file: &str, text: &str) {
+fn write(root: &Path, file: &str, text: &str) {
     let path = root.join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
 
-fn with(files: &[(&str, &str)]) -> Facts {
+fn with(files: &[(&str, &str)]) -> HostFacts {
     let root = tempfile::tempdir().unwrap();
     for (file, text) in files {
-        put(root.path(), file, text);
+        write(root.path(), file, text);
     }
     probe(root.path())
 }
@@ -25,14 +25,14 @@ fn with(files: &[(&str, &str)]) -> Facts {
 const PARANOID: &str = "proc/sys/kernel/perf_event_paranoid";
 
 #[test]
-fn every_level_is_read_as_it_stands() {
+fn every_paranoid_level_is_read() {
     for level in -1..=4 {
         assert_eq!(with(&[(PARANOID, &format!("{level}\n"))]).perf_event_paranoid, Reading::Value(level));
     }
 }
 
 #[test]
-fn absent_unreadable_and_garbage_stay_apart() {
+fn absent_unreadable_and_garbage_are_different_readings() {
     assert_eq!(with(&[]).perf_event_paranoid, Reading::Absent);
     assert_eq!(with(&[(PARANOID, "/usr/lib/debug\n")]).perf_event_paranoid, Reading::Garbage("/usr/lib/debug".into()));
     assert_eq!(with(&[(PARANOID, "")]).perf_event_paranoid, Reading::Garbage(String::new()));
@@ -42,7 +42,7 @@ fn absent_unreadable_and_garbage_stay_apart() {
 }
 
 #[test]
-fn an_empty_root_gives_no_fact_and_no_panic() {
+fn an_empty_root_has_no_facts() {
     let facts = with(&[]);
     assert_eq!(facts.online_cpus, Reading::Absent);
     assert_eq!(facts.pmus, Reading::Absent);
@@ -52,11 +52,11 @@ fn an_empty_root_gives_no_fact_and_no_panic() {
     assert_eq!(facts.distribution, Reading::Absent);
     assert_eq!(facts.kernel_symbols.kallsyms_shown, Reading::Absent);
     assert_eq!(facts.virtualisation, None);
-    assert!(!facts.holds(Capability::SysAdmin));
+    assert!(!facts.has_capability(Capability::SysAdmin));
 }
 
 #[test]
-fn cpu_lists() {
+fn cpu_lists_are_parsed() {
     assert_eq!(parse::cpu_list("0"), Some(vec![0]));
     assert_eq!(parse::cpu_list("0-3,8,10-11"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
     for wrong in ["", "a", "3-1", "0-4294967295", "1,1", "0-", "-1", "0,,2", "0-1-2"] {
@@ -65,25 +65,25 @@ fn cpu_lists() {
 }
 
 #[test]
-fn rights_of_the_process() {
+fn capabilities_count_in_the_initial_user_namespace_only() {
     let root = tempfile::tempdir().unwrap();
     let status = "Name:\tx\nUid:\t1000\t0\t0\t0\nCapEff:\t0000004000004000\nSeccomp:\t2\n";
-    put(root.path(), "proc/self/status", status);
+    write(root.path(), "proc/self/status", status);
     let facts = probe(root.path());
     assert_eq!(facts.effective_uid, Reading::Value(0));
     assert_eq!(facts.isolation.seccomp, Reading::Value(2));
-    assert!(facts.holds(Capability::Perfmon) && facts.holds(Capability::IpcLock));
-    assert!(!facts.holds(Capability::SysAdmin) && !facts.holds(Capability::Syslog));
+    assert!(facts.has_capability(Capability::Perfmon) && facts.has_capability(Capability::IpcLock));
+    assert!(!facts.has_capability(Capability::SysAdmin) && !facts.has_capability(Capability::Syslog));
     fs::create_dir_all(root.path().join("proc/self/ns")).unwrap();
     symlink("user:[4026531837]", root.path().join("proc/self/ns/user")).unwrap();
-    assert!(probe(root.path()).holds(Capability::Perfmon));
+    assert!(probe(root.path()).has_capability(Capability::Perfmon));
     fs::remove_file(root.path().join("proc/self/ns/user")).unwrap();
     symlink("user:[4026532001]", root.path().join("proc/self/ns/user")).unwrap();
-    assert!(!probe(root.path()).holds(Capability::Perfmon), "a container's capabilities do not count");
+    assert!(!probe(root.path()).has_capability(Capability::Perfmon));
 }
 
 #[test]
-fn memlock_limits() {
+fn memlock_limits_are_read() {
     let limits = |soft: &str| {
         let line = format!("Limit  Soft Limit\nMax locked memory         {soft}   unlimited  bytes     \n");
         with(&[("proc/self/limits", &line)]).memlock
@@ -95,7 +95,7 @@ fn memlock_limits() {
 }
 
 #[test]
-fn kallsyms_hides_or_shows() {
+fn hidden_kernel_addresses_are_recognised() {
     let shown = |text: &str| with(&[("proc/kallsyms", text)]).kernel_symbols.kallsyms_shown;
     assert_eq!(shown("0000000000000000 T _stext\n0000000000000000 T _text\n"), Reading::Value(false));
     assert_eq!(shown("0000000000000000 A fixed_percpu_data\n0000000000001000 A x\n"), Reading::Value(true));
@@ -104,7 +104,7 @@ fn kallsyms_hides_or_shows() {
 }
 
 #[test]
-fn pmus_by_name() {
+fn pmus_of_cpu_cores_are_found_by_name() {
     let root = tempfile::tempdir().unwrap();
     let devices = root.path().join("sys/bus/event_source/devices");
     for name in ["software", "tracepoint", "cpu_core", "cpu_atom", "uncore_imc_0", "armv8_pmuv3_0"] {
@@ -116,7 +116,7 @@ fn pmus_by_name() {
 }
 
 #[test]
-fn signs_of_a_virtual_machine() {
+fn virtual_machines_are_recognised() {
     let flags = |flags: &str| format!("processor\t: 0\nflags\t\t: fpu {flags} lm\n");
     let vendor = ("sys/class/dmi/id/sys_vendor", "Amazon EC2\n");
     assert_eq!(with(&[("proc/cpuinfo", &flags("")), vendor]).virtualisation, None);
@@ -128,7 +128,7 @@ fn signs_of_a_virtual_machine() {
 }
 
 #[test]
-fn cpu_and_distribution() {
+fn cpu_distribution_and_memory_are_read() {
     let facts = with(&[
         ("proc/cpuinfo", "CPU implementer\t: 0x41\nCPU part\t: 0xd0c\n"),
         ("usr/lib/os-release", "NAME=\"Ubuntu\"\nID=\"ubuntu\"\nVERSION_ID=24.04\n"),
@@ -140,7 +140,7 @@ fn cpu_and_distribution() {
 }
 
 #[test]
-fn the_tightest_cpu_quota_counts() {
+fn the_lowest_cpu_quota_counts() {
     let quota = |files: &[(&str, &str)]| with(files).steadiness.cpu_quota;
     let own = ("proc/self/cgroup", "0::/a/b\n");
     let (inner, outer) = ("sys/fs/cgroup/a/b/cpu.max", "sys/fs/cgroup/a/cpu.max");
@@ -159,7 +159,7 @@ fn the_tightest_cpu_quota_counts() {
 }
 
 #[test]
-fn this_machine_has_its_facts_and_they_survive_json() {
+fn facts_of_this_machine_survive_json() {
     let facts = probe(Path::new("/"));
     assert!(facts.kernel_release.value().is_some(), "{facts:?}");
     assert!(facts.online_cpus.value().is_some_and(|cpus| !cpus.is_empty()), "{facts:?}");
@@ -167,11 +167,11 @@ fn this_machine_has_its_facts_and_they_survive_json() {
     assert_eq!(facts.effective_uid, Reading::Value(rustix::process::geteuid().as_raw()));
     assert!(facts.capabilities.value().is_some(), "{facts:?}");
     let json = serde_json::to_string(&facts).unwrap();
-    assert_eq!(serde_json::from_str::<Facts>(&json).unwrap(), facts);
+    assert_eq!(serde_json::from_str::<HostFacts>(&json).unwrap(), facts);
 }
 
 #[test]
-fn numbers_and_choices() {
+fn numbers_and_selected_words_are_parsed() {
     assert_eq!(parse::hundredths("12.34"), Some(1234));
     for wrong in ["12", "12.3", "1.234", ".50x", "-1.00"] {
         assert_eq!(parse::hundredths(wrong), None, "{wrong}");
@@ -180,11 +180,11 @@ fn numbers_and_choices() {
     assert_eq!((parse::bracketed("a b"), parse::bracketed("[] b")), (None, None));
     assert_eq!(["0", "1", "2", ""].map(parse::switch), [Some(false), Some(true), None, None]);
     let times = parse::cpu_times("intr 1\ncpu  1 2 3 4 5 6 7 8 9 10\n").unwrap();
-    assert_eq!((times.total, times.steal), (36, 8), "guests' time is in the first numbers already");
+    assert_eq!((times.total, times.steal), (36, 8), "the first numbers include guest time");
 }
 
 #[test]
-fn the_last_mount_counts() {
+fn the_last_mount_on_a_directory_counts() {
     let mounts = "proc /proc proc rw 0 0\nproc /proc/sys proc ro,nosuid 0 0\nproc /proc/system proc rw 0 0\n";
     assert!(parse::is_read_only(mounts, "/proc/sys"));
     assert!(!parse::is_read_only(&format!("{mounts}proc /proc/sys proc rw,ro2 0 0\n"), "/proc/sys"));
@@ -192,7 +192,7 @@ fn the_last_mount_counts() {
 }
 
 #[test]
-fn settings_that_the_kernel_could_not_hold_are_not_understood() {
+fn values_that_the_kernel_does_not_accept_are_garbage() {
     let paranoid = |text: &str| with(&[(PARANOID, text)]).sysctl(Sysctl::PerfEventParanoid);
     assert_eq!(paranoid("-1"), Reading::Value(-1));
     assert!(matches!(paranoid("1000"), Reading::Garbage(_)));
@@ -209,7 +209,7 @@ fn settings_that_the_kernel_could_not_hold_are_not_understood() {
 }
 
 #[test]
-fn a_user_without_privileges_sees_what_the_settings_show() {
+fn users_without_privileges_see_kernel_addresses_only_if_the_settings_allow_it() {
     let shown = |restrict: &str, paranoid: &str| {
         let root = [
             (PARANOID, paranoid),
@@ -220,7 +220,7 @@ fn a_user_without_privileges_sees_what_the_settings_show() {
         let facts = with(&root);
         assert!(facts.is_privileged());
         let user = facts.unprivileged();
-        assert!(!user.is_privileged() && !user.holds(Capability::SysAdmin));
+        assert!(!user.is_privileged() && !user.has_capability(Capability::SysAdmin));
         user.kernel_symbols.kallsyms_shown
     };
     assert_eq!(shown("0", "1"), Reading::Value(true));
@@ -229,7 +229,7 @@ fn a_user_without_privileges_sees_what_the_settings_show() {
 }
 
 #[test]
-fn a_changed_setting_is_read_back() {
+fn a_changed_setting_has_the_new_value() {
     for setting in Sysctl::ALL {
         assert_eq!(with(&[]).with_sysctl(setting, 2).sysctl(setting), Reading::Value(2));
     }

@@ -1,10 +1,10 @@
-//! What the kernel refused, and why.
+//! Errors of events and ring buffers.
 
 use std::io;
 
 use super::Source;
 
-/// A refused event or buffer.
+/// The kernel refused an event or a ring buffer, or an event failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,30 +15,30 @@ pub enum Error {
         event: Source,
         /// The CPU.
         cpu: u32,
-        /// Whether kernel samples were asked for.
+        /// Whether kernel samples were requested.
         kernel: bool,
-        /// The kernel's answer.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// `mmap` of a ring buffer failed, even of the smallest.
+    /// `mmap` failed even for the smallest ring buffer.
     #[error("the kernel refused a ring buffer of {kib} KiB for CPU {cpu}", kib = bytes / 1024)]
     Map {
         /// Size of the smallest buffer that was tried, without the control page.
         bytes: usize,
         /// The CPU.
         cpu: u32,
-        /// The kernel's answer.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// An opened event could not be started.
-    #[error("the kernel does not start the event that it opened")]
+    /// An opened event could not be enabled.
+    #[error("the kernel opened the event but refuses to start it")]
     Enable(#[source] io::Error),
     /// Waiting for records failed.
     #[error("waiting for perf records failed")]
     Poll(#[source] io::Error),
-    /// No CPU to sample.
+    /// There is no CPU to sample.
     #[error("no CPU is online")]
     NoCpu,
 }
@@ -54,7 +54,7 @@ impl Error {
         }
     }
 
-    /// Whether the kernel denied the permission (EACCES, EPERM), as against not knowing the event.
+    /// Whether the kernel denied permission to open the event (EACCES, EPERM).
     pub fn is_denied(&self) -> bool {
         match self {
             Self::Open { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
@@ -62,7 +62,7 @@ impl Error {
         }
     }
 
-    /// Whether it is a ring buffer that was refused, which is a matter of memory and not of rights.
+    /// Whether a ring buffer was refused, which is a matter of memory, not of permissions.
     pub fn is_memory(&self) -> bool {
         matches!(self, Self::Map { .. })
     }
@@ -78,18 +78,18 @@ impl Error {
         }
     }
 
-    /// Whether the kernel did not understand the attribute (EINVAL, E2BIG): too new, or out of range.
+    /// Whether the kernel rejected the attribute (EINVAL, E2BIG): it is too new for the kernel, or out of range.
     pub fn is_unknown_attribute(&self) -> bool {
         matches!(self, Self::Open { source, .. }
             if matches!(source.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported))
     }
 
-    /// What the user can do about it.
+    /// Hints for the user.
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Open { source, .. } => match source.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
                 Some(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => vec![
-                    "`goflame doctor` tells which setting forbids it; often `sysctl kernel.perf_event_paranoid=1` \
+                    "`goflame doctor` shows which setting forbids it; often `sysctl kernel.perf_event_paranoid=1` \
                      or, in a container, `--cap-add PERFMON` helps"
                         .into(),
                 ],

@@ -1,4 +1,4 @@
-//! The opened events of all CPUs with their ring buffers.
+//! The opened events of all CPUs and their ring buffers.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -9,10 +9,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Error, Spec};
 
-/// The smallest ring buffer worth having, in bytes: one full-size record (64 KiB) must fit.
+/// Size of the smallest useful ring buffer in bytes: a record of the maximum size (64 KiB) must fit.
 pub const SMALLEST_RING: usize = 128 * 1024;
 
-/// The events of all CPUs on one target.
+/// The events of all CPUs for one target.
 pub struct Rings {
     by_cpu: Vec<Ring>,
     ring_bytes: usize,
@@ -22,22 +22,21 @@ pub struct Rings {
 struct Ring {
     sampler: Sampler,
     id: u64,
-    /// False once the target and everything that it started are gone (POLLHUP): polling such a
-    /// descriptor again would return at once for ever.
+    /// False after the target and all its children have ended (POLLHUP). `poll` would return at once for such a descriptor.
     open: bool,
 }
 
-/// What a pass over the ring buffers found.
+/// The result of draining all ring buffers once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Drained {
-    /// The number of records.
+    /// Number of records.
     pub records: usize,
 }
 
 /// Opens the event on every CPU for a process that waits before its `exec`, and maps ring buffers.
 ///
-/// `ring_bytes` (a power of two) is what is wished for each CPU; where the kernel's budget of locked
-/// memory is smaller, all buffers are halved until they fit ([`Rings::ring_bytes`] tells).
+/// `ring_bytes` (a power of two) is the desired size of each buffer. If the kernel's budget of locked memory is too small,
+/// all buffers are halved until they fit; [`Rings::ring_bytes`] returns the final size.
 pub fn open(spec: &Spec, pid: i32, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
     if cpus.is_empty() {
         return Err(Error::NoCpu);
@@ -67,7 +66,7 @@ fn open_with(spec: &Spec, pid: i32, cpus: &[u32], size: usize) -> Result<Vec<Rin
 }
 
 impl Ring {
-    /// The event's descriptor, which `perf-event2` lends only as a number.
+    /// The event's file descriptor; `perf-event2` returns it only as a number.
     #[expect(unsafe_code, reason = "perf-event2 has no AsFd")]
     fn fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the sampler owns the descriptor and keeps it open for as long as `self` is borrowed.
@@ -76,23 +75,23 @@ impl Ring {
 }
 
 impl Rings {
-    /// No events at all: [`Rings::wait`] then waits for the others only.
+    /// An empty set: [`Rings::wait`] waits for the other descriptors only.
     pub fn none() -> Self {
         Self { by_cpu: Vec::new(), ring_bytes: 0 }
     }
 
-    /// Bytes of each ring buffer, without its control page.
+    /// Size of each ring buffer in bytes, without its control page.
     pub fn ring_bytes(&self) -> usize {
         self.ring_bytes
     }
 
-    /// The kernel's ids of the events, which samples carry.
+    /// The kernel's ids of the events; each sample holds one.
     pub fn ids(&self) -> Vec<u64> {
         self.by_cpu.iter().map(|ring| ring.id).collect()
     }
 
-    /// Waits until a ring buffer wants to be read, one of `others` is readable, or the time is over.
-    /// Returns which of `others` are readable (or closed at the other end).
+    /// Waits until a ring buffer reaches its watermark, one of `others` is readable, or the timeout ends. Returns for each of
+    /// `others` whether it is readable or closed at the other end.
     pub fn wait(&mut self, others: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, Error> {
         let open: Vec<usize> = (0..self.by_cpu.len()).filter(|at| self.by_cpu[*at].open).collect();
         let ring_fds: Vec<BorrowedFd<'_>> = open.iter().map(|at| self.by_cpu[*at].fd()).collect();
@@ -118,8 +117,8 @@ impl Rings {
         Ok(ready)
     }
 
-    /// Hands every record that is there to `sink` (type, misc, body without the 8-byte header) and
-    /// frees its place in the ring. Stops at the sink's first error; that record is consumed.
+    /// Passes all available records to `sink` (type, misc, body without the 8-byte header) and consumes them. Stops at the
+    /// first error of `sink`; that record is consumed too.
     pub fn drain<E>(&mut self, mut sink: impl FnMut(u32, u16, &[u8]) -> Result<(), E>) -> Result<Drained, E> {
         let mut drained = Drained::default();
         for ring in &mut self.by_cpu {
@@ -131,20 +130,20 @@ impl Rings {
         Ok(drained)
     }
 
-    /// Starts sampling at once, rather than at the target's `exec`.
+    /// Starts sampling now, without waiting for the target's `exec`.
     pub fn enable(&mut self) -> Result<(), Error> {
         self.by_cpu.iter_mut().try_for_each(|ring| ring.sampler.as_counter_mut().enable()).map_err(Error::Enable)
     }
 
-    /// Stops sampling; what is in the buffers can still be drained.
+    /// Stops sampling. The records in the buffers can still be drained.
     pub fn disable(&mut self) {
         for ring in &mut self.by_cpu {
-            // An event whose target is gone cannot be disabled, and need not be.
+            // This fails after the target has ended, when it is not needed.
             let _ = ring.sampler.as_counter_mut().disable();
         }
     }
 
-    /// Records that the kernel dropped, over all CPUs (`PERF_FORMAT_LOST`); `None` when it does not say.
+    /// Number of records that the kernel dropped on all CPUs (`PERF_FORMAT_LOST`); `None` if the kernel does not count them.
     pub fn lost(&mut self) -> Option<u64> {
         let mut sum = 0_u64;
         for ring in &mut self.by_cpu {

@@ -1,4 +1,4 @@
-//! What is sampled: the event, what each sample carries, and the attribute that says so to the kernel.
+//! The sampled event, the fields of each sample, and the kernel attribute (`perf_event_attr`) for both.
 
 use perf_event::events::{Hardware, Software};
 use perf_event::{Builder, Clock, ReadFormat, SampleFlag};
@@ -8,12 +8,12 @@ use perf_event::{Builder, Clock, ReadFormat, SampleFlag};
 pub enum Source {
     /// CPU cycles, counted by the PMU.
     Cycles,
-    /// The kernel's per-CPU timer; there on every machine.
+    /// The kernel's per-CPU timer; available on every machine.
     CpuClock,
 }
 
 impl Source {
-    /// The name that perf gives it.
+    /// The event's name in perf.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cycles => "cycles",
@@ -31,9 +31,9 @@ pub struct UserRegisters {
     pub sp: u8,
     /// Frame pointer.
     pub bp: u8,
-    /// The register in which Go keeps the running goroutine (abi-internal.md).
+    /// The register that holds the running goroutine in Go code (abi-internal.md).
     pub goroutine: u8,
-    /// The link register, where the architecture has one.
+    /// The link register, if the architecture has one.
     pub link: Option<u8>,
 }
 
@@ -45,14 +45,14 @@ impl UserRegisters {
         Self { ip: 8, sp: 7, bp: 6, goroutine: 22, link: None }
     };
 
-    /// The bits as a mask.
+    /// The value of `sample_regs_user` for all of these registers.
     pub fn mask(self) -> u64 {
-        let bit = |at: u8| 1_u64 << at;
+        let bit = |number: u8| 1_u64 << number;
         bit(self.ip) | bit(self.sp) | bit(self.bp) | bit(self.goroutine) | self.link.map_or(0, bit)
     }
 }
 
-/// What to open.
+/// The event to open, and the options of its samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a bit of the kernel's attribute")]
 pub struct Spec {
@@ -62,13 +62,13 @@ pub struct Spec {
     pub frequency: u32,
     /// Whether kernel mode is sampled too.
     pub kernel: bool,
-    /// Bytes of user stack copied with each sample; 0: none.
+    /// Bytes of user stack copied with each sample; 0 for none.
     pub stack: u32,
-    /// Whether mappings carry the file's build id (Linux 5.12 and newer).
+    /// Whether mmap records hold the file's build id (Linux 5.12 and newer).
     pub build_ids: bool,
-    /// Whether the event counts the records that it loses (Linux 6.0 and newer).
+    /// Whether the event counts lost records (Linux 6.0 and newer).
     pub count_lost: bool,
-    /// Whether a record tells of each time that the kernel takes the CPU away and gives it back.
+    /// Whether each context switch of a sampled thread makes a record.
     pub switches: bool,
 }
 
@@ -136,12 +136,13 @@ impl Spec {
             .sample_id_all(true)
             .clockid(Clock::MONOTONIC)
             .read_format(if self.count_lost { ReadFormat::ID | ReadFormat::LOST } else { ReadFormat::ID })
-            // Wake the reader when a quarter is full: early enough to lose nothing, late enough to cost nothing.
+            // Wake the reader when a quarter of the buffer is full: early enough to lose no records, and rarely enough to
+            // cost little.
             .wakeup_watermark(ring_bytes / 4);
         builder
     }
 
-    /// The attribute that [`Spec::builder`] makes, for the header of a file.
+    /// The attribute of [`Spec::builder`], for the header of a perf.data file.
     pub fn attr(&self, ring_bytes: usize) -> AttrFields {
         let builder = self.builder(0, 0, ring_bytes);
         let attr = builder.attrs();

@@ -32,17 +32,17 @@ pub(super) fn layout(artifact: &Artifact) -> Result<record::GoroutineLayout, Str
     let bytes = File::open(&program).and_then(|file| MappedFile::map(&file, &program));
     let bytes = bytes.map_err(|error| unreadable(&error))?;
     let binary = Binary::parse(bytes.as_ref()).map_err(|error| unreadable(&error))?;
-    let (offsets, _) = binary.descriptors().map_err(|error| error.to_string())?;
+    let (g, _) = binary.g_layout().map_err(|error| error.to_string())?;
     Ok(record::GoroutineLayout {
         program,
-        stack: (offsets.stack_low, offsets.stack_high),
-        thread: offsets.thread,
-        id: offsets.id,
-        parent: offsets.parent,
-        creator: offsets.creator,
-        start: offsets.start,
-        own: [offsets.own, offsets.signal],
-        current: offsets.current,
+        stack: (g.stack_low, g.stack_high),
+        thread: g.m,
+        id: g.goid,
+        parent: g.parent_goid,
+        creator: g.gopc,
+        start: g.startpc,
+        own: [g.m_g0, g.m_gsignal],
+        current: g.m_curg,
     })
 }
 

@@ -196,7 +196,7 @@ fn in_container(container: &InContainer) -> Value {
     })
 }
 
-fn inspection(facts: &gobin::Facts) -> Value {
+fn inspection(facts: &gobin::BinaryFacts) -> Value {
     let dwarf = &facts.dwarf;
     let go = facts.go.as_ref().ok().map(|go| {
         json!({
@@ -248,7 +248,12 @@ impl WorkloadResult {
 
 impl SamplerRecord {
     /// What was asked of the sampler, what it was granted, and what it counted.
-    pub(super) fn of(asked: &config::Record, settled: &Settled, facts: &host::Facts, recording: &Recording) -> Self {
+    pub(super) fn of(
+        asked: &config::Record,
+        settled: &Settled,
+        facts: &host::HostFacts,
+        recording: &Recording,
+    ) -> Self {
         let used = (recording.user_cpu + recording.system_cpu).as_secs_f64();
         Self {
             engine: match asked.engine {

@@ -10,15 +10,15 @@ use crate::config::{Config, EventChoice, Kernel};
 use crate::doctor::{self, DockerFacts, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools};
 use crate::fsio;
 use crate::gobin;
-use crate::host::{self, Facts};
-use crate::perfevent::{self, Arrived, Source};
+use crate::host::{self, HostFacts};
+use crate::perfevent::{self, Source, TrialCounts};
 use crate::record::{EventWish, KernelWish, RING_SIZES, Settled, sample_self, settle};
 
 /// The state of the machine and the project.
 #[derive(Debug)]
 pub(super) struct Readiness {
     /// The machine.
-    pub(super) facts: Facts,
+    pub(super) facts: HostFacts,
     /// The checks.
     pub(super) findings: Vec<Finding>,
     /// What can be sampled; `None`: nothing.
@@ -86,7 +86,7 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
 /// A file that is to be profiled.
 struct Binary {
     path: String,
-    facts: Result<gobin::Facts, String>,
+    facts: Result<gobin::BinaryFacts, String>,
     mismatches: Option<Vec<Mismatch>>,
 }
 
@@ -122,17 +122,17 @@ fn built_before(config: &Config, in_project: bool, go: &Result<GoTool, build::Er
 }
 
 /// The CPUs that are online; of a machine that does not say, the first.
-pub(super) fn online_cpus(facts: &Facts) -> Vec<u32> {
+pub(super) fn online_cpus(facts: &HostFacts) -> Vec<u32> {
     facts.online_cpus.value().cloned().unwrap_or_else(|| vec![0])
 }
 
 /// Everything around the binary that decides whether a profile comes about. It is looked at once.
 pub(super) struct Surroundings {
-    facts: Facts,
+    facts: HostFacts,
     /// Whether what was tried out counts.
     tried: bool,
     settled: Result<Settled, perfevent::Error>,
-    trial: Option<Result<Arrived, String>>,
+    trial: Option<Result<TrialCounts, String>>,
     /// What builds on this machine; a build in a container needs none of it.
     tools: Option<Tools>,
     /// The engine, where it was asked. Building says more of it than a check could.
@@ -178,7 +178,7 @@ impl Surroundings {
             purpose,
             facts: &self.facts,
             record: &config.record,
-            ring: RingSize { wanted: page_more(RING_SIZES.1), least: page_more(RING_SIZES.0) },
+            ring: RingSize { wanted: page_more(RING_SIZES.1), min: page_more(RING_SIZES.0) },
             probe: self.tried.then(|| self.probe()),
             trial: self.trial.clone(),
             tools: self.tools.as_ref(),

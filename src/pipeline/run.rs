@@ -19,7 +19,7 @@ use super::{BuildOptions, Built, Error, Observer};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, RunId, Store};
 use crate::config::{Config, Engine, Format};
-use crate::doctor::{self, Finding, Status as CheckStatus, Verdict};
+use crate::doctor::{self, Finding, Status as CheckStatus};
 use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
 use crate::perfevent::advise_when_cut_short;
@@ -59,7 +59,7 @@ pub struct RunOutcome {
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
     let go = go_ahead(config, options.build)?;
     let around = Surroundings::look(config, true, &Ok(go.clone()));
-    let stops = |findings: &[Finding]| doctor::verdict(findings, config.doctor.strict) == Verdict::NotReady;
+    let stops = |findings: &[Finding]| !doctor::is_ready(findings, config.doctor.strict);
     // Nothing is fetched, locked or built for a run that cannot be.
     let before = around.for_run(config, None);
     if stops(&before) {

@@ -35,7 +35,7 @@ pub(super) fn docker(config: &Config, lock: Option<&Lock>) -> DockerFacts {
     DockerFacts {
         endpoint: facts.endpoint,
         daemon: daemon.map_err(|error| words(&error)),
-        least_api: format!("{}.{}", OLDEST_API.0, OLDEST_API.1),
+        min_api: format!("{}.{}", OLDEST_API.0, OLDEST_API.1),
         image: facts.image,
         local_digest: facts.digest,
         locked_digest: facts.locked,

@@ -11,7 +11,7 @@ use super::sampler::event;
 use super::settle::Settled;
 use crate::perfdata::abi::context;
 use crate::perfdata::{self, Features, PerfData, RecordKind, Sample, Writer};
-use crate::perfevent::{self, Arrived, Rings, SMALLEST_RING, Spec, open};
+use crate::perfevent::{self, Rings, SMALLEST_RING, Spec, TrialCounts, open};
 
 /// A trial that has seen everything ends at once; one that misses something spends this much CPU time on it. By the wall
 /// clock, a busy machine would leave it none.
@@ -35,13 +35,13 @@ pub enum TrialError {
 }
 
 /// Whether nothing is missing any more.
-fn is_complete(arrived: &Arrived, spec: &Spec) -> bool {
+fn is_complete(arrived: &TrialCounts, spec: &Spec) -> bool {
     let stack = spec.stack == 0 || arrived.stack_copies > 0;
     let kernel = !spec.kernel || arrived.kernel_stacks > 0;
     arrived.user_stacks > 0 && arrived.registers > 0 && stack && kernel && arrived.switches != Some(0)
 }
 
-fn count(arrived: &mut Arrived, sample: &Sample<'_>) {
+fn count(arrived: &mut TrialCounts, sample: &Sample<'_>) {
     let (mut user, mut kernel, mut in_user) = (false, false, false);
     for address in sample.callchain.clone() {
         match address {
@@ -60,9 +60,9 @@ fn count(arrived: &mut Arrived, sample: &Sample<'_>) {
 
 /// Samples the calling thread with the settled event while it computes, calls the kernel and sleeps, until every part
 /// has been seen or it is clear that one does not come.
-pub fn sample_self(settled: &Settled, cpus: &[u32]) -> Result<Arrived, TrialError> {
+pub fn sample_self(settled: &Settled, cpus: &[u32]) -> Result<TrialCounts, TrialError> {
     let (mut rings, spec) = open_eagerly(&settled.spec, cpus)?;
-    let mut arrived = Arrived { switches: spec.switches.then_some(0), ..Arrived::default() };
+    let mut arrived = TrialCounts { switches: spec.switches.then_some(0), ..TrialCounts::default() };
     rings.enable()?;
     let (begun, spent) = (Instant::now(), cpu_time());
     while !is_complete(&arrived, &spec) && cpu_time().saturating_sub(spent) < PATIENCE && begun.elapsed() < LONGEST {
@@ -88,7 +88,7 @@ fn open_eagerly(settled: &Spec, cpus: &[u32]) -> Result<(Rings, Spec), perfevent
 }
 
 /// Counts what has arrived since the last time.
-fn take_in(arrived: &mut Arrived, rings: &mut Rings, spec: &Spec) -> Result<(), perfdata::Error> {
+fn take_in(arrived: &mut TrialCounts, rings: &mut Rings, spec: &Spec) -> Result<(), perfdata::Error> {
     let mut writer = Writer::create(Cursor::new(Vec::new()), &[event(spec, rings)])?;
     rings.drain(|kind, misc, body| writer.record(kind, misc, body))?;
     let file = writer.finish(&Features::default())?.into_inner();
@@ -155,12 +155,12 @@ mod tests {
             count_lost: false,
             switches: true,
         };
-        let all = Arrived { samples: 1, user_stacks: 1, registers: 1, switches: Some(1), ..Arrived::default() };
+        let all = TrialCounts { samples: 1, user_stacks: 1, registers: 1, switches: Some(1), ..TrialCounts::default() };
         assert!(is_complete(&all, &spec));
         assert!(!is_complete(&all, &Spec { kernel: true, ..spec.clone() }));
         assert!(!is_complete(&all, &Spec { stack: 8, ..spec.clone() }));
-        assert!(!is_complete(&Arrived { switches: Some(0), ..all }, &spec));
-        assert!(is_complete(&Arrived { switches: None, ..all }, &spec));
-        assert!(!is_complete(&Arrived { registers: 0, ..all }, &spec));
+        assert!(!is_complete(&TrialCounts { switches: Some(0), ..all }, &spec));
+        assert!(is_complete(&TrialCounts { switches: None, ..all }, &spec));
+        assert!(!is_complete(&TrialCounts { registers: 0, ..all }, &spec));
     }
 }

@@ -1,15 +1,15 @@
-//! Whatever doctor says, a run then gets: a disagreement is a bug, whichever of the two is wrong.
+//! Compares the findings of `goflame doctor` with the result of `goflame run`. Any difference is a bug in one of the two.
 
-use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, Who, tell};
+use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, Who, figure};
 
-/// Asks doctor, runs, and compares everything that doctor promised. `goflame` starts it in the project, wherever that is
-/// mounted.
+/// Runs doctor and the project, and compares them. `goflame` starts goflame in the project, which a container mounts at
+/// another path.
 #[track_caller]
 pub(crate) fn agree(what: &str, project: &Project, goflame: &dyn Fn(&[&str]) -> Ran) -> Doctor {
-    let doctor = Doctor::of(&goflame(&["doctor", "--json"]));
+    let doctor = Doctor::parse(&goflame(&["doctor", "--json"]));
     let ran = goflame(&["run", "--json"]);
     let failures = doctor.with_status("failure");
-    tell(&format!(
+    figure(&format!(
         "{what}: doctor {} (failures {failures:?}, warnings {:?}), run ends with {}",
         doctor.code,
         doctor.with_status("warning"),
@@ -44,14 +44,14 @@ pub(crate) fn agree(what: &str, project: &Project, goflame: &dyn Fn(&[&str]) -> 
     doctor
 }
 
-/// The same on this machine, as somebody.
+/// The same as [`agree`] on this machine, as this user.
 #[track_caller]
 fn agree_here(what: &str, project: &Project, who: Who) -> Doctor {
     agree(what, project, &|args| project.goflame(who, args))
 }
 
 #[test]
-fn root_samples_everything_at_any_level() {
+fn doctor_and_run_agree_for_root_at_every_level() {
     let mut machine = Machine::lock();
     let project = Project::busy("");
     machine.set("kptr_restrict", "0").set("perf_event_paranoid", "2");
@@ -64,7 +64,7 @@ fn root_samples_everything_at_any_level() {
 }
 
 #[test]
-fn a_user_gets_what_the_level_allows() {
+fn doctor_and_run_agree_for_a_user_at_every_level() {
     let mut machine = Machine::lock();
     let project = Project::busy("");
     machine.set("kptr_restrict", "0");
@@ -73,30 +73,30 @@ fn a_user_gets_what_the_level_allows() {
         agree_here(&format!("user, level {level}"), &project, USER)
     };
     assert_eq!(at("1").status("kernel-stacks"), "ok");
-    // A mainline kernel treats 3 as 2, Debian's and Ubuntu's refuse everything: the run tells which this one is.
+    // A mainline kernel treats 3 as 2; the kernels of Debian and Ubuntu refuse everything. The run shows which kernel this is.
     at("3");
     assert_eq!(at("2").status("kernel-stacks"), "info");
 }
 
 #[test]
-fn memory_for_ring_buffers() {
+fn doctor_and_run_agree_on_memory_for_ring_buffers() {
     let mut machine = Machine::lock();
     let project = Project::busy("");
     machine.set("perf_event_paranoid", "2").set("perf_event_mlock_kb", "516");
-    let tight = agree_here("user, RLIMIT_MEMLOCK 16 KiB", &project, Who { memlock: Some(16 << 10), ..USER });
-    assert_eq!(tight.status("perf-mlock-budget"), "warning");
+    let small = agree_here("user, RLIMIT_MEMLOCK 16 KiB", &project, Who { memlock: Some(16 << 10), ..USER });
+    assert_eq!(small.status("perf-mlock-budget"), "warning");
     let enough = Who { memlock: Some(8 << 20), ..USER };
     let other = Project::endless();
     let sampling = other.sampling(enough);
-    let beside = agree_here("user, beside another sampler", &project, enough);
+    let shared = agree_here("user, at the same time as another sampler", &project, enough);
     assert!(
-        beside.finding("perf-mlock-budget")["why"].as_str().unwrap().contains("another sampler"),
+        shared.finding("perf-mlock-budget")["why"].as_str().unwrap().contains("another sampler"),
         "{:#}",
-        beside.json
+        shared.json
     );
     drop(sampling);
     machine.set("perf_event_mlock_kb", "64");
-    let none = agree_here("user, no budget at all", &project, Who { memlock: Some(0), ..USER });
+    let none = agree_here("user, no budget", &project, Who { memlock: Some(0), ..USER });
     assert_eq!(none.with_status("failure"), ["perf-mlock-budget", "live-probe"]);
     assert!(none.finding("live-probe")["why"].as_str().unwrap().contains("locked memory"), "{:#}", none.json);
 }
@@ -112,7 +112,7 @@ fn a_frequency_above_the_limit_is_refused_to_root_too() {
 }
 
 #[test]
-fn file_descriptors() {
+fn doctor_and_run_agree_on_the_limit_of_open_files() {
     let _machine = Machine::lock();
     let project = Project::busy("");
     let cpus = std::thread::available_parallelism().unwrap().get() as u64;
@@ -125,7 +125,7 @@ fn file_descriptors() {
 }
 
 #[test]
-fn the_kernel_stacks_that_a_project_demands() {
+fn doctor_and_run_agree_on_demanded_kernel_stacks() {
     let mut machine = Machine::lock();
     let project = Project::busy("record.kernel = 'yes'\n");
     machine.set("perf_event_paranoid", "2");

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::harness::{Doctor, Machine, Project, ROOT, which};
 
-/// A program, built by hand with these linker flags.
+/// Builds a program with these linker flags, without goflame.
 fn build(project: &Project, name: &str, ldflags: &str) -> PathBuf {
     project.write("go.mod", "module example.com/plain\n\ngo 1.21\n");
     project.write("main.go", "package main\n\nfunc main() { println(1) }\n");
@@ -17,21 +17,21 @@ fn build(project: &Project, name: &str, ldflags: &str) -> PathBuf {
     binary
 }
 
-/// `goflame doctor FILE`, the binary's findings alone.
+/// Runs `goflame doctor FILE` with the checks of the binary only.
 fn judge(project: &Project, file: &str) -> Doctor {
     let all = project.doctor(ROOT, &[file]);
-    let of_binary: Vec<_> = all.json["findings"]
+    let ids: Vec<_> = all.json["findings"]
         .as_array()
         .unwrap()
         .iter()
         .filter_map(|finding| finding["id"].as_str().filter(|id| id.starts_with("binary-")))
         .collect();
-    assert!(of_binary.contains(&"binary-file"), "{of_binary:?}");
-    let only = of_binary.join(",");
+    assert!(ids.contains(&"binary-file"), "{ids:?}");
+    let only = ids.join(",");
     project.doctor(ROOT, &["--only", &only, file])
 }
 
-/// The Go release that `go` is, without the patch level.
+/// The minor version of the go command: 26 for Go 1.26.8.
 fn go_minor() -> u32 {
     let version = Command::new(which("go")).args(["env", "GOVERSION"]).output().unwrap();
     let version = String::from_utf8(version.stdout).unwrap();
@@ -39,7 +39,7 @@ fn go_minor() -> u32 {
 }
 
 #[test]
-fn binaries_of_every_make() {
+fn compressed_plain_stripped_and_damaged_binaries_are_judged() {
     let _machine = Machine::lock();
     let project = Project::empty();
 
@@ -63,11 +63,11 @@ fn binaries_of_every_make() {
 
     let stripped = build(&project, "stripped", "-s -w");
     let found = judge(&project, "stripped");
-    assert_eq!(found.code, 0, "its functions have names all the same: {:#}", found.json);
+    assert_eq!(found.code, 0, "its functions still have names: {:#}", found.json);
     assert_eq!([found.status("binary-symbol-table"), found.status("binary-dwarf")], ["info", "info"]);
     assert_eq!(found.status("binary-pclntab"), "ok");
 
-    // A file that stops in the middle.
+    // A file that is cut off in the middle.
     let whole = std::fs::read(stripped).unwrap();
     project.write("cut", &whole[..whole.len() / 2]);
     let cut = judge(&project, "cut");
@@ -78,12 +78,13 @@ fn binaries_of_every_make() {
 }
 
 #[test]
-fn files_that_are_no_go_program() {
+fn files_that_are_not_go_programs_are_a_failure() {
     let _machine = Machine::lock();
     let project = Project::empty();
     project.write("notes", "not a program\n");
     project.write("empty", "");
-    for (file, words) in [("notes", "not an ELF file"), ("empty", "the file is empty"), ("/bin/true", "not of Go")] {
+    let files = [("notes", "not an ELF file"), ("empty", "the file is empty"), ("/bin/true", "not a Go program")];
+    for (file, words) in files {
         let found = judge(&project, file);
         assert_eq!((found.code, found.with_status("failure")), (4, vec!["binary-file"]), "{file}");
         let text = found.finding("binary-file")["found"].as_str().unwrap();

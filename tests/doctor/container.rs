@@ -1,6 +1,6 @@
-//! Inside a Docker container: with the default seccomp profile, and with it opened.
+//! Doctor in a Docker container, with the default seccomp profile and with more permissions.
 //!
-//! The engine is the tests' own (`tests/setup/engine`), which `make test` starts.
+//! The tests have their own Docker engine (`tests/setup/engine`), which `make test` starts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use crate::agreement::agree;
 use crate::harness::{Doctor, Machine, Project, Ran, build_cache, which};
 
-/// The engine's own image: the Go on PATH and nothing else.
+/// The engine's image with the Go on PATH.
 const GO_IMAGE: &str = "goflame-test/golang:local";
-/// That, with goflame and the libraries that it is linked to.
+/// The same with goflame and its shared libraries.
 const IMAGE: &str = "goflame-test/doctor:local";
 
 /// The Docker engine of the tests.
@@ -20,7 +20,7 @@ struct Docker {
 }
 
 impl Docker {
-    fn of_the_tests() -> Self {
+    fn new() -> Self {
         let dir = std::env::var("GOFLAME_ENGINE").unwrap_or_else(|_| {
             panic!("this test needs a Docker engine: `make test`, or `tests/setup/engine run cargo test --test doctor`")
         });
@@ -42,7 +42,7 @@ impl Docker {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Puts goflame and its libraries into a container of the Go image, and keeps that as an image.
+    /// Copies goflame and its libraries into a container of the Go image, and commits the container as an image.
     fn make_image(&self) {
         let root = tempfile::tempdir().unwrap();
         let put = |from: &Path, to: &Path| {
@@ -66,13 +66,13 @@ impl Docker {
         self.succeeds(&["rm", &container]);
     }
 
-    /// Docker knows the capability, and lets it through its seccomp profile, since 23.0.
-    fn knows_perfmon(&self) -> bool {
+    /// Whether this Docker has the capability PERFMON and permits it in its seccomp profile: since 23.0.
+    fn has_perfmon(&self) -> bool {
         let version = self.succeeds(&["version", "--format", "{{.Server.Version}}"]);
         version.split('.').next().unwrap().parse::<u32>().unwrap() >= 23
     }
 
-    /// `goflame ARGS` in a container that is started with these flags, with the project mounted.
+    /// Runs `goflame ARGS` in a container with these flags, with the project mounted.
     fn goflame(&self, flags: &[&str], project: &Project, args: &[&str]) -> Ran {
         let project = format!("{}:/project", project.path("").display());
         let cache = format!("{}:/cache", build_cache(true).display());
@@ -81,7 +81,7 @@ impl Docker {
         all.extend(flags);
         all.extend([IMAGE, "goflame"]);
         all.extend(args);
-        Ran::of(self.command(&all).output().unwrap())
+        Ran::new(self.command(&all).output().unwrap())
     }
 }
 
@@ -91,7 +91,7 @@ impl Drop for Docker {
     }
 }
 
-/// What the program is linked to, the loader included.
+/// The shared libraries of the program, and the loader.
 fn libraries(program: &Path) -> Vec<PathBuf> {
     let output = Command::new(which("ldd")).arg(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -99,24 +99,24 @@ fn libraries(program: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn containers_get_what_doctor_says() {
+fn doctor_and_run_agree_in_containers() {
     let mut machine = Machine::lock();
     machine.set("perf_event_paranoid", "2").set("kptr_restrict", "0");
-    let docker = Docker::of_the_tests();
+    let docker = Docker::new();
     let project = Project::busy("variant.release.cgo = false\n");
     let judged = |what: &str, flags: &[&str]| -> Doctor {
         let doctor = agree(&format!("container, {what}"), &project, &|args| docker.goflame(flags, &project, args));
-        assert_eq!(doctor.finding("container")["found"], "docker; kernel settings are the host's");
+        assert_eq!(doctor.finding("container")["found"], "docker; kernel settings belong to the host");
         doctor
     };
 
-    let shut = judged("as it comes", &[]);
-    assert_eq!(shut.with_status("failure"), ["live-probe"], "{:#}", shut.json);
-    let probe = shut.finding("live-probe");
+    let default = judged("default flags", &[]);
+    assert_eq!(default.with_status("failure"), ["live-probe"], "{:#}", default.json);
+    let probe = default.finding("live-probe");
     assert!(probe["why"].as_str().unwrap().contains("seccomp"), "{probe:#}");
     assert_eq!(probe["fix"]["on_host"], true);
-    // The setting alone would let root's processes sample themselves: the probe knows better.
-    let level = shut.finding("perf-event-paranoid");
+    // The setting permits user stacks; only the probe shows that nothing can be sampled.
+    let level = default.finding("perf-event-paranoid");
     assert_eq!((level["status"].as_str(), level["fix"]["on_host"].as_bool()), (Some("warning"), Some(true)));
 
     let open = judged("seccomp=unconfined", &["--security-opt", "seccomp=unconfined"]);
@@ -128,14 +128,14 @@ fn containers_get_what_doctor_says() {
     assert_eq!(able.finding("seccomp")["found"], "a filter that allows perf_event_open");
 
     let perfmon = ["--cap-add", "PERFMON", "--cap-add", "SYSLOG"];
-    if docker.knows_perfmon() {
+    if docker.has_perfmon() {
         assert_eq!(judged("PERFMON, SYSLOG", &perfmon).status("kernel-stacks"), "ok");
     } else {
         let refused = docker.goflame(&perfmon, &project, &["doctor"]);
         assert!(refused.stderr.contains("unknown capability"), "{}", refused.stderr);
     }
 
-    // Settings that are mounted read-only are not goflame's to change.
+    // goflame does not change settings that are mounted read-only.
     let fix = docker.goflame(&["--security-opt", "seccomp=unconfined"], &project, &["doctor", "--fix", "--yes"]);
     assert!(fix.stderr.contains("by hand on the host: sudo sysctl -w kernel.perf_event_paranoid=1"), "{}", fix.stderr);
 }

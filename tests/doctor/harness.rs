@@ -1,4 +1,4 @@
-//! goflame as one user or another, kernel settings that are put back, and the findings as JSON.
+//! Runs goflame as root or as a user, changes kernel settings and restores them, and parses findings.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,18 +13,18 @@ use tempfile::TempDir;
 
 use crate::schema;
 
-/// An id that no account has: ring buffers of one user share one budget.
+/// A user id without an account, so that no other process shares its budget of ring buffers.
 const USER_ID: u32 = 264_321;
-/// Where that user keeps what the Go compiler made.
+/// Go's build cache of that user.
 const USERS_CACHE: &str = "/tmp/goflame-test-cache-264321";
 
-/// The path of a tool that a test cannot do without.
+/// The path of a tool that a test needs.
 pub(crate) fn which(name: &str) -> PathBuf {
     which::which(name).unwrap_or_else(|_| panic!("this test needs {name}: `make test` installs it"))
 }
 
-/// The only test that runs, on a machine whose kernel settings nobody else changes; what it changes is put back, also when
-/// it fails.
+/// A lock for the kernel settings of this machine: only one test has it. Restores all changed settings, also after a
+/// failure.
 pub(crate) struct Machine {
     before: BTreeMap<String, String>,
     _lock: File,
@@ -57,9 +57,9 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         for (name, value) in &self.before {
-            // The other settings are to be put back all the same.
+            // After an error, the other settings must still be restored.
             if fs::write(file_of(name), format!("{value}\n")).is_err() {
-                tell(&format!("{name} could not be put back to {value}"));
+                figure(&format!("{name} could not be restored to {value}"));
             }
         }
     }
@@ -69,7 +69,8 @@ fn file_of(name: &str) -> PathBuf {
     Path::new("/proc/sys/kernel").join(name)
 }
 
-/// The kernel refuses some settings while events are open that depend on them (EBUSY), as those of other tests are.
+/// Retries, because the kernel refuses some settings (EBUSY) while events that depend on them are open, also events of other
+/// tests.
 fn write(name: &str, value: &str) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while let Err(error) = fs::write(file_of(name), format!("{value}\n")) {
@@ -78,14 +79,14 @@ fn write(name: &str, value: &str) {
     }
 }
 
-/// Prints what a test found out.
+/// Prints a figure.
 #[expect(clippy::print_stderr, reason = "figures are for people; the test harness keeps them unless asked")]
-pub(crate) fn tell(text: &str) {
+pub(crate) fn figure(text: &str) {
     eprintln!("figure: {text}");
 }
 
-/// Go's build cache of root, or of the ordinary user: kept, so that the runtime is compiled once. The user may not be able
-/// to reach the target directory.
+/// Go's build cache of root or of the user. It is kept, so that the runtime is compiled once. The user has another directory
+/// than root, because it may have no access to the target directory.
 pub(crate) fn build_cache(root: bool) -> PathBuf {
     let dir = if root { Path::new(env!("CARGO_TARGET_TMPDIR")).join("go-cache") } else { USERS_CACHE.into() };
     fs::create_dir_all(&dir).unwrap();
@@ -95,10 +96,10 @@ pub(crate) fn build_cache(root: bool) -> PathBuf {
     dir
 }
 
-/// Who runs goflame, and with which limits.
+/// The user that runs goflame, and its limits.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Who {
-    /// Root, or the ordinary user.
+    /// Root, or the user without privileges.
     pub(crate) root: bool,
     /// `RLIMIT_MEMLOCK` in bytes.
     pub(crate) memlock: Option<u64>,
@@ -109,7 +110,7 @@ pub(crate) struct Who {
 pub(crate) const ROOT: Who = Who { root: true, memlock: None, open_files: None };
 pub(crate) const USER: Who = Who { root: false, memlock: None, open_files: None };
 
-/// A directory that belongs to the ordinary user, with a goflame that the user may execute.
+/// A directory that belongs to the user without privileges, with a copy of goflame that this user may execute.
 pub(crate) struct Project {
     dir: TempDir,
 }
@@ -133,7 +134,7 @@ impl Project {
         Self::program(BUSY, settings)
     }
 
-    /// A program that computes until it is stopped.
+    /// A program that computes without end.
     pub(crate) fn endless() -> Self {
         Self::program("package main\n\nfunc main() {\n\tfor {\n\t}\n}\n", "")
     }
@@ -155,10 +156,10 @@ impl Project {
         chown(self.path(name), Some(USER_ID), Some(USER_ID)).unwrap();
     }
 
-    /// `goflame ARGS` here, as somebody.
+    /// `goflame ARGS` in this directory, as this user.
     pub(crate) fn command(&self, who: Who, args: &[&str]) -> Command {
         let mut command = Command::new(which("prlimit"));
-        // With no option, prlimit would print the limits.
+        // Without an option, prlimit would print the limits.
         command.arg("--core=0");
         command.args(who.memlock.map(|bytes| format!("--memlock={bytes}")));
         command.args(who.open_files.map(|count| format!("--nofile={count}")));
@@ -176,10 +177,10 @@ impl Project {
     }
 
     pub(crate) fn goflame(&self, who: Who, args: &[&str]) -> Ran {
-        Ran::of(self.command(who, args).output().unwrap())
+        Ran::new(self.command(who, args).output().unwrap())
     }
 
-    /// Starts a run, and waits until it has taken samples.
+    /// Starts a run, and waits until it has samples.
     pub(crate) fn sampling(&self, who: Who) -> Sampling {
         let sampling = Sampling(self.command(who, &["run", "-q"]).spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -194,21 +195,21 @@ impl Project {
         sampling
     }
 
-    /// The manifest of the run that printed its summary, wherever the project was mounted.
+    /// The manifest of the run that printed this summary.
     pub(crate) fn manifest(&self, ran: &Ran) -> Value {
         let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
         let file = format!(".goflame/runs/{}/manifest.json", summary["id"].as_str().unwrap());
         serde_json::from_slice(&fs::read(self.path(&file)).unwrap()).unwrap()
     }
 
-    /// `goflame doctor --json ARGS`; what it prints fits the schema.
+    /// Runs `goflame doctor --json ARGS`, and checks its output against the schema.
     pub(crate) fn doctor(&self, who: Who, args: &[&str]) -> Doctor {
         let args: Vec<&str> = ["doctor", "--json"].iter().chain(args).copied().collect();
-        Doctor::of(&self.goflame(who, &args))
+        Doctor::parse(&self.goflame(who, &args))
     }
 }
 
-/// A run under way; its supervisor ends the program when it is killed.
+/// A run in progress. When goflame is killed, its supervisor ends the program.
 pub(crate) struct Sampling(Child);
 
 impl Drop for Sampling {
@@ -239,7 +240,7 @@ func main() {
 }
 ";
 
-/// A goflame that has ended.
+/// Exit status and output of goflame.
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) stdout: String,
@@ -247,7 +248,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    pub(crate) fn of(output: Output) -> Self {
+    pub(crate) fn new(output: Output) -> Self {
         let ran = Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -264,7 +265,7 @@ impl Ran {
     }
 }
 
-/// What `goflame doctor --json` said.
+/// Exit status and output of `goflame doctor --json`.
 pub(crate) struct Doctor {
     pub(crate) code: i32,
     pub(crate) json: Value,
@@ -272,7 +273,7 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     #[track_caller]
-    pub(crate) fn of(ran: &Ran) -> Self {
+    pub(crate) fn parse(ran: &Ran) -> Self {
         let json: Value = serde_json::from_str(&ran.stdout)
             .unwrap_or_else(|error| panic!("{error}\n{}\n---\n{}", ran.stdout, ran.stderr));
         schema::assert_fits(&json);

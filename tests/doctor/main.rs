@@ -1,8 +1,8 @@
-//! `goflame doctor` on the real machine: its verdict against what a run then gets, its repairs against real kernel
-//! settings, its words on real binaries.
+//! `goflame doctor` on the real machine: findings compared with the result of a run, repairs of real kernel settings, checks
+//! of real binaries.
 //!
-//! These tests change kernel settings and put them back, so they need root, run one after the other, and hold a lock
-//! against everything else on the machine that does the same.
+//! These tests change kernel settings and restore them. So they need root, run one after the other, and hold a lock against
+//! other programs that change the same settings.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod agreement;

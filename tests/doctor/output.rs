@@ -1,11 +1,11 @@
-//! What doctor prints, and which of its checks it makes.
+//! Output of doctor, and selection of checks.
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Machine, Project, ROOT, USER, tell};
+use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, figure};
 
 #[test]
-fn it_works_without_project_go_and_rights_and_at_once() {
+fn doctor_is_fast_without_project_go_and_privileges() {
     let mut machine = Machine::lock();
     machine.set("perf_event_paranoid", "2");
     let project = Project::empty();
@@ -15,20 +15,20 @@ fn it_works_without_project_go_and_rights_and_at_once() {
         let started = Instant::now();
         (command.output().unwrap(), started.elapsed())
     };
-    // The best of some: the machine has other things to do.
+    // The best of five, because other programs use the machine too.
     let (output, fastest) = (0..5).map(|_| ask()).min_by_key(|(_, time)| *time).unwrap();
-    tell(&format!("doctor without the live trial: {:.0} ms", fastest.as_secs_f64() * 1000.0));
+    figure(&format!("doctor without the live trial: {:.0} ms", fastest.as_secs_f64() * 1000.0));
     assert!(fastest < Duration::from_millis(200), "{fastest:?}");
-    let doctor = crate::harness::Doctor::of(&crate::harness::Ran::of(output));
+    let doctor = Doctor::parse(&Ran::new(output));
     assert_eq!(doctor.status("go-found"), "warning");
     assert_eq!(doctor.code, 0, "a binary can still be profiled: {:#}", doctor.json);
 }
 
-/// The checks that sample.
+/// The ids of the checks that sample goflame itself.
 const SAMPLED: &str = "user-stacks,kernel-stacks,user-registers,stack-copy,context-switches";
 
 #[test]
-fn the_table_fits_80_columns_and_says_how_to_repair() {
+fn the_table_fits_80_columns_and_lists_repairs() {
     let mut machine = Machine::lock();
     machine.set("perf_event_paranoid", "2").set("kptr_restrict", "0");
     let project = Project::busy("");
@@ -55,7 +55,7 @@ fn the_table_fits_80_columns_and_says_how_to_repair() {
 }
 
 #[test]
-fn checks_are_chosen_by_id() {
+fn checks_are_selected_by_id() {
     let mut machine = Machine::lock();
     machine.set("perf_event_paranoid", "2");
     let project = Project::busy("doctor.ignore = ['perf-event-paranoid']\n");
@@ -68,16 +68,16 @@ fn checks_are_chosen_by_id() {
     let ignored = "perf-event-paranoid skipped";
     assert_eq!(ids(&["--only", "perf-event-paranoid", "--only", "btf", "--skip", "btf"]), [ignored, "btf skipped"]);
     let strict = project.doctor(USER, &["--strict", "--only", "perf-event-paranoid"]);
-    assert_eq!(strict.code, 0, "what is ignored does not count: {:#}", strict.json);
+    assert_eq!(strict.code, 0, "ignored checks do not count: {:#}", strict.json);
     for flag in ["--only", "--skip"] {
         let wrong = project.goflame(ROOT, &["doctor", flag, "perf-paranoid"]).ends_with(2);
-        let words = "`perf-paranoid` names no check (nearest: `perf-event-paranoid`)";
+        let words = "there is no check `perf-paranoid` (nearest: `perf-event-paranoid`)";
         assert!(wrong.stderr.contains(words), "{}", wrong.stderr);
     }
 }
 
 #[test]
-fn flags_that_do_not_go_together_are_refused() {
+fn contradictory_flags_are_refused() {
     let _machine = Machine::lock();
     let project = Project::empty();
     for flags in [
@@ -93,20 +93,20 @@ fn flags_that_do_not_go_together_are_refused() {
 }
 
 #[test]
-fn flags_in_goflags_are_seen() {
+fn flags_in_goflags_are_judged() {
     let _machine = Machine::lock();
     let project = Project::busy("[variant.release]\nldflags = ''\n");
     let mut doctor = project.command(ROOT, &["doctor", "--json"]);
     doctor.env("GOFLAGS", "-ldflags=-s");
-    let doctor = crate::harness::Doctor::of(&crate::harness::Ran::of(doctor.output().unwrap()));
+    let doctor = Doctor::parse(&Ran::new(doctor.output().unwrap()));
     assert_eq!(doctor.with_status("failure"), ["goflags"], "{:#}", doctor.json);
     let mut run = project.command(ROOT, &["run"]);
-    let run = crate::harness::Ran::of(run.env("GOFLAGS", "-ldflags=-s").output().unwrap()).ends_with(4);
+    let run = Ran::new(run.env("GOFLAGS", "-ldflags=-s").output().unwrap()).ends_with(4);
     assert!(run.stderr.contains("not ready: goflags: -ldflags=-s"), "{}", run.stderr);
 }
 
 #[test]
-fn a_strict_run_stops_at_a_warning_and_tells_the_repair() {
+fn a_strict_run_stops_at_a_warning_and_shows_the_repair() {
     let mut machine = Machine::lock();
     machine.set("perf_event_paranoid", "2");
     let project = Project::busy("doctor.strict = true\n");
@@ -121,15 +121,15 @@ fn a_strict_run_stops_at_a_warning_and_tells_the_repair() {
 }
 
 #[test]
-fn a_good_machine_is_one_line_of_a_run() {
+fn a_run_on_a_machine_without_problems_prints_one_line_about_checks() {
     let mut machine = Machine::lock();
     machine.set("perf_event_paranoid", "2").set("kptr_restrict", "0");
     let project = Project::busy("");
     let run = project.goflame(ROOT, &["run"]).ends_with(0);
-    let told: Vec<_> = run.stderr.lines().filter(|line| line.contains("readiness checks")).collect();
-    assert_eq!(told.len(), 1, "{}", run.stderr);
+    let lines: Vec<_> = run.stderr.lines().filter(|line| line.contains("readiness checks")).collect();
+    assert_eq!(lines.len(), 1, "{}", run.stderr);
     assert!(!run.stderr.contains("Warning"), "{}", run.stderr);
-    // The program that a run left behind is judged by the next doctor.
+    // Doctor judges the binary that the run has built.
     let doctor = project.doctor(ROOT, &[]);
     assert_eq!(doctor.finding("binary-as-asked")["found"], "as asked");
 }

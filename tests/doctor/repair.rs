@@ -4,34 +4,35 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Machine, Project, ROOT, Ran, USER, which};
+use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, which};
 
 const STATE: &str = "/var/lib/goflame/doctor.json";
 const PERSIST: &str = "/etc/sysctl.d/99-goflame.conf";
 
-/// A machine with two settings in the way, and no memory of earlier repairs; what a failed test leaves is removed.
-struct Spoilt {
+/// A machine with two wrong settings and without state of earlier repairs. Removes the state at the end, also after a
+/// failure.
+struct WrongSettings {
     machine: Machine,
 }
 
-impl Spoilt {
+impl WrongSettings {
     fn new() -> Self {
         let machine = Machine::lock();
         for file in [STATE, PERSIST] {
-            assert!(!Path::new(file).exists(), "{file} is there: undo that first (goflame doctor --undo)");
+            assert!(!Path::new(file).exists(), "{file} exists: run `goflame doctor --undo` first");
         }
-        let mut spoilt = Self { machine };
-        spoilt.machine.set("kptr_restrict", "2").set("perf_cpu_time_max_percent", "20");
-        spoilt
+        let mut wrong = Self { machine };
+        wrong.machine.set("kptr_restrict", "2").set("perf_cpu_time_max_percent", "20");
+        wrong
     }
 
-    /// The two settings.
+    /// The current values of the two settings.
     fn values() -> [String; 2] {
         ["kptr_restrict", "perf_cpu_time_max_percent"].map(Machine::get)
     }
 }
 
-impl Drop for Spoilt {
+impl Drop for WrongSettings {
     fn drop(&mut self) {
         for file in [STATE, PERSIST] {
             let _ = fs::remove_file(file);
@@ -41,22 +42,22 @@ impl Drop for Spoilt {
 }
 
 #[test]
-fn what_fix_changes_undo_takes_back() {
-    let _spoilt = Spoilt::new();
+fn undo_restores_what_fix_has_changed() {
+    let _settings = WrongSettings::new();
     let project = Project::empty();
     let before = project.doctor(ROOT, &[]);
     assert_eq!([before.status("kptr-restrict"), before.status("perf-cpu-time")], ["warning", "warning"]);
 
     let asked = project.goflame(ROOT, &["doctor", "--fix"]).ends_with(2);
     assert!(asked.stderr.contains("standard input is no terminal"), "{}", asked.stderr);
-    assert_eq!(Spoilt::values(), ["2", "20"], "nobody said yes");
+    assert_eq!(WrongSettings::values(), ["2", "20"], "nobody said yes");
 
     let fixed = project.goflame(ROOT, &["doctor", "--fix", "--yes", "--json"]);
     for line in ["Plan kernel.kptr_restrict: 2 -> 0", "Fixed kernel.perf_cpu_time_max_percent: 20 -> 25", STATE] {
         assert!(fixed.stderr.contains(line), "{line}: {}", fixed.stderr);
     }
-    assert_eq!(Spoilt::values(), ["0", "25"]);
-    let after = crate::harness::Doctor::of(&fixed);
+    assert_eq!(WrongSettings::values(), ["0", "25"]);
+    let after = Doctor::parse(&fixed);
     assert_eq!([after.status("kptr-restrict"), after.status("perf-cpu-time")], ["ok", "ok"], "it checked again");
     assert!(!Path::new(PERSIST).exists());
 
@@ -65,7 +66,7 @@ fn what_fix_changes_undo_takes_back() {
 
     let undone = project.goflame(ROOT, &["doctor", "--undo", "--yes"]).ends_with(0);
     assert!(undone.stderr.contains("Undone kernel.kptr_restrict: 0 -> 2"), "{}", undone.stderr);
-    assert_eq!(Spoilt::values(), ["2", "20"]);
+    assert_eq!(WrongSettings::values(), ["2", "20"]);
     assert!(!Path::new(STATE).exists());
     let nothing = project.goflame(ROOT, &["doctor", "--undo"]).ends_with(0);
     assert!(nothing.stderr.contains("Undone nothing"), "{}", nothing.stderr);
@@ -73,59 +74,59 @@ fn what_fix_changes_undo_takes_back() {
 
 #[test]
 fn persist_writes_one_file_and_undo_removes_it() {
-    let _spoilt = Spoilt::new();
+    let _settings = WrongSettings::new();
     let project = Project::empty();
     project.goflame(ROOT, &["doctor", "--fix", "--persist", "--yes"]);
     let text = fs::read_to_string(PERSIST).unwrap();
     let settings: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(settings, ["kernel.kptr_restrict = 0", "kernel.perf_cpu_time_max_percent = 25"]);
-    // What a boot does with it.
+    // The same command as at boot.
     let applied = Command::new(which("sysctl")).args(["-p", PERSIST]).output().unwrap();
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
     project.goflame(ROOT, &["doctor", "--undo", "--yes"]).ends_with(0);
     assert!(!Path::new(PERSIST).exists());
-    assert_eq!(Spoilt::values(), ["2", "20"]);
+    assert_eq!(WrongSettings::values(), ["2", "20"]);
 }
 
 #[test]
-fn damaged_memory_is_refused() {
-    let _spoilt = Spoilt::new();
+fn a_damaged_state_file_is_refused() {
+    let _settings = WrongSettings::new();
     let project = Project::empty();
     project.goflame(ROOT, &["doctor", "--fix", "--yes"]);
     let good = fs::read_to_string(STATE).unwrap();
     fs::write(STATE, good.replace("\"before\": 2", "\"before\": 1")).unwrap();
     let refused = project.goflame(ROOT, &["doctor", "--undo", "--yes"]).ends_with(7);
     assert!(refused.stderr.contains("doctor.json is damaged"), "{}", refused.stderr);
-    assert_eq!(Spoilt::values(), ["0", "25"], "nothing was changed");
+    assert_eq!(WrongSettings::values(), ["0", "25"], "nothing was changed");
     fs::write(STATE, good).unwrap();
     project.goflame(ROOT, &["doctor", "--undo", "--yes"]).ends_with(0);
-    assert_eq!(Spoilt::values(), ["2", "20"]);
+    assert_eq!(WrongSettings::values(), ["2", "20"]);
 }
 
 #[test]
-fn only_root_repairs_and_a_user_is_told_how() {
-    let mut spoilt = Spoilt::new();
-    spoilt.machine.set("perf_event_paranoid", "2");
+fn a_user_without_privileges_gets_the_sudo_command() {
+    let mut settings = WrongSettings::new();
+    settings.machine.set("perf_event_paranoid", "2");
     let project = Project::empty();
     let refused = project.goflame(USER, &["doctor", "--fix", "--yes"]).ends_with(4);
     assert!(refused.stderr.contains("`sudo \"$(command -v goflame)\" doctor --fix`"), "{}", refused.stderr);
-    assert_eq!(Spoilt::values(), ["2", "20"]);
+    assert_eq!(WrongSettings::values(), ["2", "20"]);
 }
 
 #[test]
 fn sudo_repairs_for_the_user_who_called_it() {
-    let mut spoilt = Spoilt::new();
-    spoilt.machine.set("perf_event_paranoid", "2");
+    let mut settings = WrongSettings::new();
+    settings.machine.set("perf_event_paranoid", "2");
     let project = Project::empty();
     let sudo = |args: &[&str]| {
         let mut sudo = project.command(ROOT, args);
         sudo.env("SUDO_UID", "65534").env("SUDO_GID", "65534").env("SUDO_USER", "nobody");
-        Ran::of(sudo.output().unwrap())
+        Ran::new(sudo.output().unwrap())
     };
     let fixed = sudo(&["doctor", "--fix", "--persist", "--yes"]);
-    assert_eq!(Spoilt::values(), ["0", "25"], "{}", fixed.stderr);
-    assert_eq!(Machine::get("perf_event_paranoid"), "1", "root needs no such thing: {}", fixed.stderr);
-    assert!(!fixed.stdout.contains("override"), "it checked again for the user: {}", fixed.stdout);
+    assert_eq!(WrongSettings::values(), ["0", "25"], "{}", fixed.stderr);
+    assert_eq!(Machine::get("perf_event_paranoid"), "1", "needed by the user, not by root: {}", fixed.stderr);
+    assert!(!fixed.stdout.contains("override"), "the second check is for the user too: {}", fixed.stdout);
     for file in [STATE, PERSIST] {
         let metadata = fs::metadata(file).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::uid(&metadata), 0, "{file}");
@@ -134,13 +135,13 @@ fn sudo_repairs_for_the_user_who_called_it() {
     assert_eq!([user.status("kernel-stacks"), user.status("kptr-restrict")], ["ok", "ok"], "{:#}", user.json);
     sudo(&["doctor", "--undo", "--yes"]).ends_with(0);
     assert_eq!(Machine::get("perf_event_paranoid"), "2");
-    assert_eq!(Spoilt::values(), ["2", "20"]);
+    assert_eq!(WrongSettings::values(), ["2", "20"]);
 }
 
 #[test]
-fn root_can_judge_for_users() {
-    let mut spoilt = Spoilt::new();
-    spoilt.machine.set("perf_event_paranoid", "2");
+fn root_can_check_for_a_user_without_privileges() {
+    let mut settings = WrongSettings::new();
+    settings.machine.set("perf_event_paranoid", "2");
     let project = Project::empty();
     let only = "perf-event-paranoid,kptr-restrict";
     let root = project.doctor(ROOT, &["--only", only]);
@@ -155,10 +156,10 @@ fn root_can_judge_for_users() {
 
 #[test]
 fn the_script_does_what_fix_does() {
-    let mut spoilt = Spoilt::new();
+    let mut settings = WrongSettings::new();
     let project = Project::empty();
     let script = project.goflame(ROOT, &["doctor", "--print-script", "--persist"]).ends_with(0).stdout;
-    assert_eq!(Spoilt::values(), ["2", "20"], "printing changes nothing");
+    assert_eq!(WrongSettings::values(), ["2", "20"], "printing changes nothing");
     project.write("onboard.sh", &script);
     let mut lint = Command::new(which("shellcheck"));
     let lint = lint.args(["--shell=sh", "--severity=style"]).arg(project.path("onboard.sh")).output().unwrap();
@@ -171,15 +172,15 @@ fn the_script_does_what_fix_does() {
     };
     let first = run();
     assert!(first.contains("goflame: kernel.kptr_restrict: 2 -> 0\n"), "{first}");
-    assert_eq!(Spoilt::values(), ["0", "25"]);
+    assert_eq!(WrongSettings::values(), ["0", "25"]);
     assert!(fs::read_to_string(PERSIST).unwrap().contains("kernel.kptr_restrict = 0\n"));
     let second = run();
     assert!(second.lines().all(|line| line.ends_with(" already")), "{second}");
-    // A better value than the one that is needed is no reason to change it.
-    spoilt.machine.set("perf_cpu_time_max_percent", "30");
+    // A value that is better than the needed one stays.
+    settings.machine.set("perf_cpu_time_max_percent", "30");
     run();
-    assert_eq!(Spoilt::values(), ["0", "30"]);
-    // A user may read it, and no more.
+    assert_eq!(WrongSettings::values(), ["0", "30"]);
+    // A user without privileges cannot run the script.
     let mut user = Command::new(which("setpriv"));
     user.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-e"]).arg(project.path("onboard.sh"));
     let user = user.output().unwrap();

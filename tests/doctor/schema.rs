@@ -1,9 +1,9 @@
-//! Holds JSON against `templates/doctor.schema.json`: as much of JSON Schema as that file uses, and no more, so that a
-//! keyword which is not understood is a failure.
+//! Validates JSON against `templates/doctor.schema.json`. Supports only the keywords of JSON Schema that this file uses; any
+//! other keyword is an error.
 
 use serde_json::Value;
 
-/// Panics with every place at which the value does not fit the schema.
+/// Panics with all violations of the schema.
 #[track_caller]
 pub(crate) fn assert_fits(value: &Value) {
     let schema = serde_json::from_str(include_str!("../../templates/doctor.schema.json")).unwrap();
@@ -46,7 +46,7 @@ fn problems(schema: &Value, value: &Value, at: &str) -> Vec<String> {
                     found.extend(all.into_iter().flatten());
                 }
             }
-            _ => found.push(format!("{at}: {value} is not as {keyword} {wanted} says")),
+            _ => found.push(format!("{at}: {value} violates {keyword} {wanted}")),
         }
     }
     found
@@ -71,7 +71,7 @@ fn is_a(value: &Value, name: &str) -> bool {
     }
 }
 
-/// The patterns of this schema: ids, links and names of settings.
+/// Supports the patterns of this schema: ids, links and names of settings.
 fn matches(pattern: &str, text: &str) -> bool {
     let kebab = |text: &str| {
         !text.is_empty()
@@ -88,7 +88,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 #[test]
-fn what_does_not_fit_is_found() {
+fn violations_of_the_schema_are_found() {
     let good = serde_json::json!({
         "schema": 1, "goflame": "0.1.0", "ready": true, "strict": false,
         "summary": { "ok": 1, "info": 0, "warning": 0, "failure": 0, "skipped": 0 },

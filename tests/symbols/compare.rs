@@ -1,4 +1,4 @@
-//! The comparisons. Each prints what it compared, and fails with the first differences.
+//! The comparisons. Each prints its figures, and fails with the first differences.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,14 +11,14 @@ use goflame::gobin::{Locator, SourceFrame};
 
 use crate::program::{Program, text};
 
-/// The answers of an oracle: a line for each address whose answer is another one than that of the address before.
+/// The answers of an oracle. An oracle prints a line for each address whose answer differs from the address before.
 struct Answers {
-    /// (address, answer) by rising address.
+    /// Address and answer, in ascending order of addresses.
     lines: Vec<(u64, String)>,
 }
 
 impl Answers {
-    fn of(command: &mut Command) -> Self {
+    fn read(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut lines = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
@@ -31,11 +31,11 @@ impl Answers {
         Self { lines }
     }
 
-    /// Holds them against `mine` at every `step`th address. `excuse` turns an answer into what goflame should have said
-    /// instead, where that is known.
+    /// Compares the answers with `mine` at every `step`th address. `excuse` returns the answer that goflame should give, for
+    /// the known cases where the oracle's answer is different.
     fn compare(
         &self,
-        what: &str,
+        oracle: &str,
         text: Range<u64>,
         step: u64,
         mut mine: impl FnMut(u64) -> String,
@@ -58,7 +58,7 @@ impl Answers {
             } else if found != expected {
                 counts.different += 1;
                 if counts.different <= 5 {
-                    writeln!(differences, "{address:#x}\n  goflame: {found:?}\n  {what}: {expected:?}").unwrap();
+                    writeln!(differences, "{address:#x}\n  goflame: {found:?}\n  {oracle}: {expected:?}").unwrap();
                 }
             }
         }
@@ -76,7 +76,7 @@ struct Counts {
     different: u64,
 }
 
-/// Prints what a test measured.
+/// Prints a figure.
 #[expect(clippy::print_stderr, reason = "figures are for people; the test harness keeps them unless asked")]
 fn figure(program: &Program, text: &str) {
     eprintln!("figure: {}: {text}", program.name);
@@ -88,14 +88,14 @@ fn text_of(program: &Program) -> Range<u64> {
     text
 }
 
-/// A frame in the form of the oracles.
+/// A frame in the oracles' format.
 fn written(frame: &SourceFrame<'_>, start_line: u32) -> String {
     let file = frame.file.as_deref();
     format!("{}\x1f{}\x1f{}\x1f{start_line}\x1f{:x}", frame.name, file.unwrap_or("?"), frame.line, frame.entry)
 }
 
-/// The frames without the wrappers that Go's own stacks leave out: those that call anything but a panic
-/// (`elideWrapperCalling` in src/runtime/traceback.go). A physical function that is alone stays.
+/// The frames without the wrappers that Go's own stacks leave out: wrappers that do not call a panic function
+/// (`elideWrapperCalling` in src/runtime/traceback.go). A frame that is alone stays.
 fn without_wrappers(frames: &[SourceFrame<'_>]) -> Vec<String> {
     let mut callee = "";
     let mut kept = Vec::new();
@@ -109,15 +109,15 @@ fn without_wrappers(frames: &[SourceFrame<'_>]) -> Vec<String> {
     kept
 }
 
-/// Name, file, line and first line of every frame, as the runtime inside the program has them.
+/// Compares name, file, line and start line of every frame with the runtime inside the program.
 pub(crate) fn with_runtime(program: &Program, step: u64) {
     let (text, binary) = (text_of(program), program.binary());
     let mut itself = Command::new(&program.path);
     itself.env("GOFLAME_SYMBOLS", format!("{:x} {:x} {step}", text.start, text.end));
     let mut locator = Locator::new(&binary);
     let mine = |address| without_wrappers(locator.locate(address).unwrap()).join("\x1e");
-    // The runtime has no name for the function whose name is the first of all, since it takes the place 0 for none
-    // (`funcName` in src/runtime/symtab.go).
+    // The runtime has no name for the function whose name has offset 0, because the offset 0 means no name (`funcName` in
+    // src/runtime/symtab.go).
     let mut first_name = BTreeSet::new();
     let mut not_askable = 0;
     let excuse = |expected: &str, found: &str| {
@@ -135,21 +135,21 @@ pub(crate) fn with_runtime(program: &Program, step: u64) {
         });
         frames.collect::<Vec<_>>().join("\x1e")
     };
-    let counts = Answers::of(&mut itself).compare("runtime", text, step, mine, excuse);
+    let counts = Answers::read(&mut itself).compare("runtime", text, step, mine, excuse);
     assert!(first_name.len() <= 1, "the runtime has no name for {first_name:?}");
     assert!(counts.inlined * 20 > counts.addresses && counts.deepest > 4, "{} of {}", counts.inlined, counts.addresses);
     let Counts { addresses, inlined, deepest, excused, .. } = counts;
     figure(
         program,
         &format!(
-            "{addresses} addresses as the runtime has them, {inlined} in inlined calls, at most {deepest} frames; \
-             but {not_askable} right before a function or the end, and {} where the runtime lacks the name {first_name:?}",
+            "{addresses} addresses compared with the runtime, {inlined} in inlined calls, at most {deepest} frames; \
+             excused: {not_askable} right before a function or the end, {} because the runtime lacks the name {first_name:?}",
             excused - not_askable
         ),
     );
 }
 
-/// The physical function and the innermost place, as debug/gosym has them.
+/// Compares the physical function and the innermost line with debug/gosym.
 pub(crate) fn with_gosym(program: &Program, step: u64) {
     let (text, binary) = (text_of(program), program.binary());
     let mut gosym = Command::new(program.gosym());
@@ -158,16 +158,15 @@ pub(crate) fn with_gosym(program: &Program, step: u64) {
     let mine = |address| {
         let frames = locator.locate(address).unwrap();
         let (innermost, physical) = (&frames[0], frames.last().unwrap());
-        let place = SourceFrame { name: physical.name.clone(), ..innermost.clone() };
-        written(&place, 0)
+        written(&SourceFrame { name: physical.name.clone(), ..innermost.clone() }, 0)
     };
     let excuse = |expected: &str, found: &str| if is_marker(found) { found } else { expected }.to_owned();
-    let counts = Answers::of(&mut gosym).compare("gosym", text, step, mine, excuse);
+    let counts = Answers::read(&mut gosym).compare("gosym", text, step, mine, excuse);
     let Counts { addresses, excused, .. } = counts;
-    figure(program, &format!("{addresses} addresses as debug/gosym has them, but {excused} in a linker's marker"));
+    figure(program, &format!("{addresses} addresses compared with debug/gosym; excused: {excused} in linker markers"));
 }
 
-/// The same, as `go tool addr2line` has it.
+/// Compares the physical function and the innermost line with `go tool addr2line`.
 pub(crate) fn with_addr2line(program: &Program, step: u64) {
     let binary = program.binary();
     let addresses: Vec<u64> = text_of(program).step_by(usize::try_from(step).unwrap()).collect();
@@ -183,7 +182,7 @@ pub(crate) fn with_addr2line(program: &Program, step: u64) {
     let mut answers = answers.lines();
     let mut locator = Locator::new(&binary);
     for address in &addresses {
-        let (name, place) = (answers.next().unwrap(), answers.next().unwrap());
+        let (name, line) = (answers.next().unwrap(), answers.next().unwrap());
         let frames = locator.locate(*address).unwrap();
         let (innermost, physical) = (&frames[0], frames.last().unwrap());
         assert_eq!(symbol_name(&physical.name), symbol_name(name), "{address:#x}");
@@ -191,19 +190,19 @@ pub(crate) fn with_addr2line(program: &Program, step: u64) {
             continue;
         }
         let found = innermost.file.as_ref().map_or("?:0".to_owned(), |file| format!("{file}:{}", innermost.line));
-        assert_eq!(found, if place.starts_with(':') { "?:0" } else { place }, "{address:#x}");
+        assert_eq!(found, if line.starts_with(':') { "?:0" } else { line }, "{address:#x}");
     }
     assert_eq!(answers.next(), None);
-    figure(program, &format!("{} addresses as go tool addr2line has them", addresses.len()));
+    figure(program, &format!("{} addresses compared with go tool addr2line", addresses.len()));
 }
 
-/// The linker's markers around its FIPS code have no tables of lines. `debug/gosym` then reads what stands where a table
-/// with the number 0 would be; the runtime does not.
+/// Whether an answer is a linker marker around the FIPS code. Markers have no line table; `debug/gosym` wrongly reads the
+/// table at offset 0 for them, the runtime does not.
 fn is_marker(answer: &str) -> bool {
     ["go:textfipsstart", "go:textfipsend"].iter().any(|marker| answer.starts_with(marker))
 }
 
-/// The symbol table has `.` for `·`, and a suffix for assembly.
+/// The name in either spelling: symbol tables have `.` in place of `·`, and a suffix for assembly.
 fn symbol_name(name: &str) -> String {
     name.strip_suffix(".abi0").unwrap_or(name).replace('·', ".")
 }

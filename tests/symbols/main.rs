@@ -1,23 +1,23 @@
-//! What `gobin` says of every seventh address (fewer of the compiler's in a debug build) held against what Go says of the
-//! same ones: the runtime itself inside the very program, `debug/gosym`, and `go tool addr2line`.
+//! Compares `gobin` with Go at every seventh address (in a debug build of goflame at fewer addresses of the Go compiler).
+//! Go answers in three ways: the runtime inside the program, `debug/gosym`, and `go tool addr2line`.
 //!
-//! The programs are the Go compiler, gofmt and one with C in it, by the Go on PATH and by two others, with symbols and
-//! stripped. `cargo test --test symbols -- --nocapture` prints the figures.
+//! The programs are the Go compiler, gofmt and a cgo program, built by the Go on PATH and by two other releases, with
+//! symbols and stripped. `cargo test --test symbols -- --nocapture` prints the figures.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod compare;
-mod descriptors;
+mod g_layout;
 mod program;
 
 use compare::{with_addr2line, with_gosym, with_runtime};
 use program::{Program, Toolchain};
 
-/// Every how many bytes an address is asked for. A prime, so that all places in instructions come up.
+/// Bytes between two compared addresses. A prime, so that all offsets in instructions occur.
 const STEP: u64 = 7;
-/// The same in the compiler, which is ten times as large. A debug build has to be content with fewer.
+/// The same for the Go compiler, which is ten times as large. A debug build of goflame compares fewer addresses.
 const STEP_IN_COMPILER: u64 = if cfg!(debug_assertions) { 29 } else { 7 };
 
-/// Before the linker's tables moved, after, and in between: 1.26 and 1.27 each changed where things are.
+/// Releases before and after Go 1.26 and 1.27, which both moved tables.
 const OLD: Toolchain = Toolchain("go1.21.13");
 const NEW: Toolchain = Toolchain("go1.27.3");
 const LOCAL: Toolchain = Toolchain("local");
@@ -26,22 +26,22 @@ fn check(program: &Program, step: u64) {
     with_runtime(program, step);
     with_gosym(program, step);
     if !program.stripped {
-        // It knows where a program begins only by its symbols.
+        // addr2line finds the start of the text only by symbols.
         with_addr2line(program, step * 7);
     }
 }
 
 #[test]
-fn gofmt() {
+fn gofmt_has_the_same_frames_as_in_go() {
     for toolchain in [LOCAL, OLD, NEW] {
         for stripped in [false, true] {
-            check(&Program::of_go("gofmt", toolchain, stripped), STEP);
+            check(&Program::from_go("gofmt", toolchain, stripped), STEP);
         }
     }
 }
 
 #[test]
-fn a_cgo_program() {
+fn a_cgo_program_has_the_same_frames_as_in_go() {
     for toolchain in [LOCAL, OLD, NEW] {
         for stripped in [false, true] {
             check(&Program::with_c(toolchain, stripped), STEP);
@@ -49,24 +49,24 @@ fn a_cgo_program() {
     }
 }
 
-/// Ten times as large as the others, so each on a core of its own.
+/// The compiler is ten times as large as the other programs. One test for each release, so that they run in parallel.
 fn check_compiler(toolchain: Toolchain) {
     for stripped in [false, true] {
-        check(&Program::of_go("compile", toolchain, stripped), STEP_IN_COMPILER);
+        check(&Program::from_go("compile", toolchain, stripped), STEP_IN_COMPILER);
     }
 }
 
 #[test]
-fn the_go_compiler() {
+fn the_local_go_compiler_has_the_same_frames_as_in_go() {
     check_compiler(LOCAL);
 }
 
 #[test]
-fn the_go_compiler_before_the_tables_moved() {
+fn the_old_go_compiler_has_the_same_frames_as_in_go() {
     check_compiler(OLD);
 }
 
 #[test]
-fn the_go_compiler_after_the_tables_moved() {
+fn the_new_go_compiler_has_the_same_frames_as_in_go() {
     check_compiler(NEW);
 }

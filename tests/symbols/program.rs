@@ -1,4 +1,4 @@
-//! Programs that say themselves what their addresses are, built with a Go of a given release.
+//! Programs that print their own symbolisation of their addresses, built with a given Go release.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use goflame::gobin::Binary;
 use tempfile::TempDir;
 
-/// A release of Go as GOTOOLCHAIN takes it: found on PATH under that name, or downloaded by the go command.
+/// A Go release, as a value of GOTOOLCHAIN: the go command finds it on PATH under this name, or downloads it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Toolchain(pub(crate) &'static str);
 
@@ -20,19 +20,19 @@ impl Toolchain {
     }
 }
 
-/// Where the Go code of these tests is.
+/// The directory of the Go code of these tests.
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/symbols")
 }
 
-/// Runs to the end and gives standard output.
+/// Runs a command and returns its standard output.
 pub(crate) fn text(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A program with the oracle in it.
+/// A program that contains the oracle.
 pub(crate) struct Program {
     pub(crate) name: String,
     pub(crate) toolchain: Toolchain,
@@ -43,25 +43,25 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// A command of the Go distribution.
-    pub(crate) fn of_go(command: &str, toolchain: Toolchain, stripped: bool) -> Self {
+    /// Builds a command of the Go distribution.
+    pub(crate) fn from_go(command: &str, toolchain: Toolchain, stripped: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = text(toolchain.go().args(["env", "GOROOT"]));
-        let place = format!("{}/src/cmd/{command}/goflame_oracle.go", root.trim());
+        let target = format!("{}/src/cmd/{command}/goflame_oracle.go", root.trim());
         let overlay = directory.path().join("overlay.json");
         let oracle = sources().join("inside/oracle.go");
-        let replace = serde_json::json!({ "Replace": { place: oracle } });
+        let replace = serde_json::json!({ "Replace": { target: oracle } });
         fs::write(&overlay, replace.to_string()).unwrap();
         let mut go = Command::new(Path::new(root.trim()).join("bin/go"));
         go.env("GOFLAGS", "-buildvcs=false").env("GOWORK", "off");
-        // A downloaded Go is in the module cache, where newer releases let nothing be replaced. So this one is told that
-        // the cache is elsewhere; the packages need nothing from it.
+        // A downloaded Go is in the module cache, and newer releases refuse overlays there. So GOMODCACHE is set to another
+        // directory; the packages need no modules.
         go.env("GOROOT", root.trim()).env("GOMODCACHE", directory.path()).env("GOTOOLCHAIN", "local");
         go.current_dir(&directory).env("CGO_ENABLED", "0").arg("build").arg("-overlay").arg(&overlay);
         Self::build(command, toolchain, stripped, directory, go, &format!("cmd/{command}"))
     }
 
-    /// The program beside the oracle, which has C in it.
+    /// Builds the cgo program in the directory of the oracle.
     pub(crate) fn with_c(toolchain: Toolchain, stripped: bool) -> Self {
         let mut go = toolchain.go();
         go.current_dir(sources()).env("CGO_ENABLED", "1").arg("build");
@@ -91,7 +91,7 @@ impl Program {
         Binary::parse(&self.bytes).unwrap()
     }
 
-    /// The program that asks `debug/gosym`, built by the Go on PATH, which knows all releases.
+    /// Builds the program that uses `debug/gosym`, with the Go on PATH, which reads the tables of all releases.
     pub(crate) fn gosym(&self) -> PathBuf {
         let path = self.directory.path().join("gosym");
         let mut go = Toolchain("local").go();

@@ -2,12 +2,12 @@
 
 use super::super::fixture::variant;
 use super::*;
-use crate::gobin::{BuildInfoAbsence, DwarfFacts};
+use crate::gobin::{BuildInfoAbsence, DwarfFacts, Layout, PclntabAbsence};
 
 /// What a debug build by Go 1.26.8 shows.
-fn facts() -> Facts {
+fn facts() -> BinaryFacts {
     let settings = [("-gcflags", "all=-N -l"), ("-trimpath", "true"), ("CGO_ENABLED", "1"), ("-tags", "a,b")];
-    Facts {
+    BinaryFacts {
         machine: "amd64".to_owned(),
         pie: false,
         build_id: None,
@@ -17,7 +17,7 @@ fn facts() -> Facts {
             ..BuildInfo::default()
         }),
         symtab: true,
-        pclntab: Ok("Go 1.20 and later".to_owned()),
+        pclntab: Ok(Layout::Go120),
         dwarf: DwarfFacts { present: true, version: Some(5), compressed: false },
         optimisation: Optimisation::Debug,
         inlining: None,
@@ -25,7 +25,7 @@ fn facts() -> Facts {
     }
 }
 
-fn ids(facts: &Facts, variant: &Variant, pin: &str) -> Vec<&'static str> {
+fn ids(facts: &BinaryFacts, variant: &Variant, pin: &str) -> Vec<&'static str> {
     inspect(facts, variant, &Toolchain { go: pin.to_owned(), ..Toolchain::default() })
         .iter()
         .map(|mismatch| mismatch.id)
@@ -39,11 +39,11 @@ fn what_was_asked_for_has_no_mismatch() {
 
 #[test]
 fn each_difference_has_its_own_id() {
-    type Change = (fn(&mut Facts), fn(&mut Variant), &'static str);
+    type Change = (fn(&mut BinaryFacts), fn(&mut Variant), &'static str);
     let changes: [Change; 19] = [
         (|facts| facts.go = Err(BuildInfoAbsence::NotFound), |_| (), "build-info"),
         (|facts| facts.go.as_mut().unwrap().go_version = "go1.26.80".to_owned(), |_| (), "go-version"),
-        (|facts| facts.pclntab = Err("damaged".to_owned()), |_| (), "pclntab"),
+        (|facts| facts.pclntab = Err(PclntabAbsence::NotGo), |_| (), "pclntab"),
         (|facts| facts.symtab = false, |_| (), "symbol-table"),
         (|facts| facts.dwarf.present = false, |_| (), "dwarf"),
         (|facts| facts.dwarf.compressed = true, |_| (), "dwarf-compression"),
@@ -69,7 +69,7 @@ fn each_difference_has_its_own_id() {
     }
 }
 
-fn set(facts: &mut Facts, key: &str, value: &str) {
+fn set(facts: &mut BinaryFacts, key: &str, value: &str) {
     facts.go.as_mut().unwrap().settings.push((key.to_owned(), value.to_owned()));
 }
 

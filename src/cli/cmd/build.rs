@@ -10,9 +10,10 @@ use crate::config::{Config, Overrides};
 use crate::pipeline::{self, BuildOptions, Observer, Verified};
 
 pub(in crate::cli) fn build(project: &Project<'_>, args: &Build, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let overrides = Overrides { variant: args.variant.name(), docker: args.place.in_docker(), ..Overrides::default() };
+    let overrides =
+        Overrides { variant: args.variant.name(), docker: args.builder.in_docker(), ..Overrides::default() };
     let config = project.settings(&overrides)?;
-    let options = BuildOptions { update_lock: args.update_lock, ..args.place.options() };
+    let options = BuildOptions { update_lock: args.update_lock, ..args.builder.options() };
     if args.plan_only {
         let (_, plan) = pipeline::plan(&config, options)?;
         terminal.data(format!("{plan}\n").as_bytes()).map_err(Failure::Stdout)?;

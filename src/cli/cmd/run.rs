@@ -30,7 +30,7 @@ pub(in crate::cli) fn run(
     }
     let options = RunOptions {
         command: command.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-        build: args.place.options(),
+        build: args.builder.options(),
     };
     let started = std::time::Instant::now();
     let outcome = pipeline::run(&config, &options, terminal);
@@ -63,7 +63,7 @@ pub(in crate::cli) fn run(
 fn overrides(args: &Run) -> Overrides {
     Overrides {
         variant: args.variant.name(),
-        docker: args.place.in_docker(),
+        docker: args.builder.in_docker(),
         frequency: args.frequency,
         engine: args.engine.map(Into::into),
         event: args.event.map(Into::into),
@@ -78,7 +78,7 @@ fn overrides(args: &Run) -> Overrides {
 
 /// What would be done: the build's command, and the workload's.
 fn dry_run(config: &Config, args: &Run, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let (plan, build) = pipeline::plan(config, args.place.options())?;
+    let (plan, build) = pipeline::plan(config, args.builder.options())?;
     let workload = crate::build::workload_argv(config, &plan.output);
     let line = quote_command(&workload);
     let dir = quote_command(&[&config.workload.dir]);

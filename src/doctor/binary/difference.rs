@@ -1,20 +1,19 @@
-//! What the inspection of a built binary found, as findings.
+//! Findings about differences between a built binary and what the build was asked for.
 
-use super::CHECKS;
 use crate::build::Mismatch;
 use crate::doctor::check::Check;
 use crate::doctor::finding::{Finding, Status};
 use crate::doctor::inputs::Inputs;
 
-/// What the ids of all differences begin with; the rest is the inspection's own id.
+/// Prefix of the ids of these checks; the rest is the id of the [`Mismatch`].
 const PREFIX: &str = "binary-";
 
-/// A difference that makes it another program than the one asked for: its profile would mislead.
+/// A difference that makes the binary another program than the requested one: its profile would be misleading.
 pub(super) fn other_program(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     difference(check, inputs, Status::Failure)
 }
 
-/// A difference with which the profile is right, and something around it is missing.
+/// A difference that does not affect the profile, but leaves something out around it.
 pub(super) fn less_known(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     difference(check, inputs, Status::Warning)
 }
@@ -22,27 +21,27 @@ pub(super) fn less_known(check: &'static Check, inputs: &Inputs) -> Option<Findi
 fn difference(check: &'static Check, inputs: &Inputs, status: Status) -> Option<Finding> {
     let id = check.id.strip_prefix(PREFIX)?;
     let mismatches = inputs.binary.as_ref()?.mismatches?;
-    Some(told(check, status, mismatches.iter().find(|mismatch| mismatch.id == id)?))
+    Some(finding(check, status, mismatches.iter().find(|mismatch| mismatch.id == id)?))
 }
 
-fn told(check: &'static Check, status: Status, mismatch: &Mismatch) -> Finding {
-    // The inspection gives advice, not a command, so it is no `Fix`.
+fn finding(check: &'static Check, status: Status, mismatch: &Mismatch) -> Finding {
+    // `mismatch.fix` is advice in words, so it becomes a part of the reason, not a `Fix`.
     let why = format!("{}. {}.", sentence(mismatch.why), sentence(mismatch.fix));
-    check.finds(status, &mismatch.found, &mismatch.asked).because(why)
+    check.finding(status, &mismatch.found, &mismatch.asked).because(why)
 }
 
-/// Whether there are differences; those without an id of their own are told here.
-pub(super) fn as_asked(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+/// `binary-as-asked`: whether there are differences. Reports a difference for which none of `checks` has the id.
+pub(super) fn as_asked(check: &'static Check, inputs: &Inputs, checks: &[Check]) -> Option<Finding> {
     let mismatches = inputs.binary.as_ref()?.mismatches?;
-    let has_id = |mismatch: &&Mismatch| CHECKS.iter().any(|one| one.id.strip_prefix(PREFIX) == Some(mismatch.id));
-    if let Some(unknown) = mismatches.iter().find(|mismatch| !has_id(mismatch)) {
-        return Some(told(check, Status::Failure, unknown));
+    let has_check = |mismatch: &&Mismatch| checks.iter().any(|one| one.id.strip_prefix(PREFIX) == Some(mismatch.id));
+    if let Some(unknown) = mismatches.iter().find(|mismatch| !has_check(mismatch)) {
+        return Some(finding(check, Status::Failure, unknown));
     }
     let needed = "a binary as asked";
     Some(match mismatches {
-        [] => check.finds(Status::Ok, "as asked", needed),
-        [one] => check.finds(Status::Info, format!("differs: see binary-{}", one.id), needed),
-        many => check.finds(Status::Info, format!("{} differences, each with its own finding", many.len()), needed),
+        [] => check.finding(Status::Ok, "as asked", needed),
+        [one] => check.finding(Status::Info, format!("differs: see binary-{}", one.id), needed),
+        many => check.finding(Status::Info, format!("{} differences, each with its own finding", many.len()), needed),
     })
 }
 

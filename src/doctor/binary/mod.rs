@@ -1,7 +1,7 @@
-//! Checks of a binary: what it is, and how it differs from what was asked for.
+//! Checks of a binary: its properties, and their differences from what the build was asked for.
 //!
-//! Each property has one id. Where the build was asked for something and the binary shows something else, the finding
-//! tells that difference; otherwise it tells what the binary shows, judged for any program that is to be profiled.
+//! Each property has one check. If the binary differs from what the build was asked for, the finding reports the
+//! difference; otherwise it judges the property as for any binary.
 
 mod difference;
 mod state;
@@ -10,7 +10,6 @@ use super::check::{Check, Judge};
 use super::finding::Group;
 use difference::{as_asked, less_known, other_program};
 
-/// A check of a property, with its judgement.
 macro_rules! check {
     ($id:literal, $title:literal, $feature:literal, $why:literal, $judge:expr) => {
         Check {
@@ -20,12 +19,12 @@ macro_rules! check {
             feature: $feature,
             why: $why,
             in_run: false,
-            judge: Judge::Asked($judge),
+            judge: Judge::Optional($judge),
         }
     };
 }
 
-/// A check that a run makes too, since the binary could be another than the one that was asked for.
+/// A check that a run makes too, because it can find a difference from what the build was asked for.
 macro_rules! run_check {
     ($($part:tt)*) => { Check { in_run: true, ..check!($($part)*) } };
 }
@@ -35,50 +34,50 @@ pub(super) static CHECKS: [Check; 22] = [
         "binary-file",
         "a Go program",
         "every profile",
-        "Stacks are named by what Go's linker leaves in the file; nothing is run to find out.",
+        "Frames get their names from tables that Go's linker writes into the file; the file is read, not run.",
         state::file
     ),
     run_check!(
         "binary-as-asked",
         "the built binary, inspected",
         "trustworthy profiles",
-        "GOFLAGS, a wrapper or a cache can change what a build really did; a profile of another binary misleads. Each \
-         difference has an id of its own that begins with binary-.",
-        as_asked
+        "GOFLAGS, a wrapper or a cache can change the result of a build, and a profile of another binary is misleading. \
+         Each difference has its own id that begins with binary-.",
+        |check, inputs| as_asked(check, inputs, &CHECKS)
     ),
     run_check!(
         "binary-go-version",
         "Go version in the binary",
         "comparable runs",
-        "Another Go compiles to other code.",
+        "Another Go version generates other code.",
         |check, inputs| other_program(check, inputs).or_else(|| state::go_version(check, inputs))
     ),
     run_check!(
         "binary-build-info",
         "Go build info",
         "checking the build",
-        "It tells Go version and flags of the binary.",
+        "It holds the Go version and the flags of the build.",
         |check, inputs| less_known(check, inputs).or_else(|| state::build_info(check, inputs))
     ),
     check!(
         "binary-flags",
         "build flags",
         "knowing what is measured",
-        "They are what the go command wrote down; with -trimpath it leaves out the linker's.",
+        "The go command records them; with -trimpath it leaves out the linker flags.",
         state::flags
     ),
     run_check!(
         "binary-pclntab",
         "Go's function table",
         "names, lines, inlined calls",
-        "It names the functions of Go code, in a stripped binary too.",
+        "It holds the names of Go functions, also in a stripped binary.",
         |check, inputs| less_known(check, inputs).or_else(|| state::pclntab(check, inputs))
     ),
     run_check!(
         "binary-symbol-table",
         "symbol table",
         "names of C functions",
-        "C and assembly get their names from it.",
+        "It holds the names of C and assembly functions.",
         |check, inputs| less_known(check, inputs).or_else(|| state::symbol_table(check, inputs))
     ),
     run_check!(
@@ -98,8 +97,8 @@ pub(super) static CHECKS: [Check; 22] = [
     check!(
         "binary-frame-pointers",
         "frame pointers",
-        "call chains",
-        "The kernel walks the stack along them: amd64 has them since Go 1.7, arm64 reliably since Go 1.21.",
+        "callchains",
+        "The kernel follows them to walk the stack: amd64 has them since Go 1.7, arm64 reliably since Go 1.21.",
         state::frame_pointers
     ),
     run_check!(
@@ -120,7 +119,7 @@ pub(super) static CHECKS: [Check; 22] = [
         "binary-inlining",
         "inlined calls",
         "a frame for every function",
-        "What was inlined has no frame of its own; the function table says where it is.",
+        "An inlined call has no frame; the function table holds its position.",
         state::inlining
     ),
     run_check!(
@@ -134,14 +133,14 @@ pub(super) static CHECKS: [Check; 22] = [
         "binary-cgo",
         "C code linked in",
         "comparable runs",
-        "The C library becomes part of what is measured.",
+        "The C library becomes a part of the measured program.",
         |check, inputs| other_program(check, inputs).or_else(|| state::cgo(check, inputs))
     ),
     run_check!(
         "binary-cgo-enabled",
         "CGO_ENABLED",
         "comparable runs",
-        "Packages such as net are different code without cgo.",
+        "Packages such as net are built from other code without cgo.",
         other_program
     ),
     run_check!(
@@ -155,7 +154,7 @@ pub(super) static CHECKS: [Check; 22] = [
         "binary-tags",
         "build tags",
         "comparable runs",
-        "Build tags choose which files are compiled.",
+        "Build tags select the files that are compiled.",
         other_program
     ),
     run_check!("binary-pgo", "-pgo", "comparable runs", "A profile changes what is inlined.", other_program),
@@ -163,21 +162,21 @@ pub(super) static CHECKS: [Check; 22] = [
         "binary-trimpath",
         "-trimpath",
         "reproducible builds",
-        "Absolute paths depend on the building directory.",
+        "Absolute paths depend on the directory of the build.",
         less_known
     ),
     run_check!(
         "binary-vcs",
         "-buildvcs",
         "reproducible builds",
-        "Version control state changes with every stray file.",
+        "The version control state changes with every untracked file.",
         |check, inputs| less_known(check, inputs).or_else(|| state::vcs(check, inputs))
     ),
     check!(
         "binary-build-id",
         "build id",
-        "telling binaries apart",
-        "A recording names the binary by its GNU build id, which Go writes since 1.24.",
+        "identifying binaries",
+        "A recording identifies the binary by its GNU build id, which Go writes since 1.24.",
         state::build_id
     ),
 ];

@@ -1,24 +1,24 @@
-//! What a binary shows of itself, whoever built it.
+//! Findings about the properties of any binary.
 
 use crate::doctor::check::Check;
 use crate::doctor::finding::{Finding, Status};
 use crate::doctor::inputs::Inputs;
-use crate::doctor::toolchain::numbers;
-use crate::gobin::{Facts, Optimisation};
+use crate::doctor::toolchain::version_numbers;
+use crate::gobin::{BinaryFacts, Optimisation};
 
-/// The facts; without them there is nothing to judge but the file.
-fn facts<'a>(inputs: &Inputs<'a>) -> Option<&'a Facts> {
+/// The facts, if the binary is a Go program. For any other file only `binary-file` has a finding.
+fn facts<'a>(inputs: &Inputs<'a>) -> Option<&'a BinaryFacts> {
     let facts = inputs.binary.as_ref()?.facts.as_ref().ok()?;
     is_go(facts).then_some(*facts)
 }
 
-/// Build info and function table survive stripping: a file without both is not Go's.
-fn is_go(facts: &Facts) -> bool {
+/// Whether the binary is a Go program. `strip` keeps build info and function table.
+fn is_go(facts: &BinaryFacts) -> bool {
     facts.go.is_ok() || facts.pclntab.is_ok()
 }
 
-/// Whether the build was asked for something, and the binary is as asked.
-fn is_asked_for(inputs: &Inputs) -> bool {
+/// Whether goflame built the binary. Its differences then have findings of their own.
+fn is_own_build(inputs: &Inputs) -> bool {
     inputs.binary.as_ref().is_some_and(|binary| binary.mismatches.is_some())
 }
 
@@ -26,31 +26,31 @@ pub(super) fn file(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let binary = inputs.binary.as_ref()?;
     let needed = "an ELF file that Go's linker wrote";
     Some(match &binary.facts {
-        Err(why) => check.finds(Status::Failure, format!("{}: {why}", binary.path), needed),
+        Err(why) => check.finding(Status::Failure, format!("{}: {why}", binary.path), needed),
         Ok(facts) if !is_go(facts) => {
             let why = "It has neither Go's function table nor Go's build info: it can be sampled, but its stacks are not \
-                       Go's.";
-            let found = format!("{}: a program for {}, not of Go", binary.path, facts.machine);
-            check.finds(Status::Failure, found, needed).because(why)
+                       Go stacks.";
+            let found = format!("{}: a program for {}, but not a Go program", binary.path, facts.machine);
+            check.finding(Status::Failure, found, needed).because(why)
         }
-        Ok(facts) => check.finds(Status::Ok, format!("{}: a Go program for {}", binary.path, facts.machine), needed),
+        Ok(facts) => check.finding(Status::Ok, format!("{}: a Go program for {}", binary.path, facts.machine), needed),
     })
 }
 
 pub(super) fn go_version(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let needed = "a Go whose function table is read (1.16 and newer)";
+    let needed = "Go 1.16 or newer, whose function table goflame reads";
     Some(match &facts(inputs)?.go {
-        Ok(info) => check.finds(Status::Ok, &info.go_version, needed),
-        Err(_) => check.finds(Status::Info, "not recorded", needed),
+        Ok(info) => check.finding(Status::Ok, &info.go_version, needed),
+        Err(_) => check.finding(Status::Info, "not recorded", needed),
     })
 }
 
 pub(super) fn build_info(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let needed = "what `go build` writes into the binary";
+    let needed = "the build info that `go build` writes into the binary";
     Some(match &facts(inputs)?.go {
-        Ok(info) if info.path.is_empty() => check.finds(Status::Info, "the Go version alone", needed),
-        Ok(info) => check.finds(Status::Ok, format!("of {}", info.path), needed),
-        Err(why) => check.finds(Status::Warning, why.to_string(), needed),
+        Ok(info) if info.path.is_empty() => check.finding(Status::Info, "only the Go version", needed),
+        Ok(info) => check.finding(Status::Ok, format!("package {}", info.path), needed),
+        Err(why) => check.finding(Status::Warning, why.to_string(), needed),
     })
 }
 
@@ -64,21 +64,21 @@ pub(super) fn flags(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     let found = if flags.is_empty() { "none recorded".to_owned() } else { flags.join(" ") };
-    Some(check.finds(Status::Ok, found, needed))
+    Some(check.finding(Status::Ok, found, needed))
 }
 
 pub(super) fn pclntab(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let facts = facts(inputs)?;
-    let needed = "a function table of a Go that goflame knows";
+    let needed = "a function table of a supported Go version";
     Some(match &facts.pclntab {
-        Ok(layout) => check.finds(Status::Ok, layout, needed),
+        Ok(layout) => check.finding(Status::Ok, layout.to_string(), needed),
         Err(why) if facts.symtab => {
-            let less = "Names come from the symbol table instead: without lines and inlined calls.";
-            check.finds(Status::Warning, why, needed).because(less)
+            let effect = "Names come from the symbol table instead, without lines and inlined calls.";
+            check.finding(Status::Warning, why.to_string(), needed).because(effect)
         }
         Err(why) => {
-            let none = "There is no symbol table either: no function would have a name.";
-            check.finds(Status::Failure, why, needed).because(none)
+            let effect = "There is no symbol table either: functions would have no names.";
+            check.finding(Status::Failure, why.to_string(), needed).because(effect)
         }
     })
 }
@@ -87,14 +87,14 @@ pub(super) fn symbol_table(check: &'static Check, inputs: &Inputs) -> Option<Fin
     let facts = facts(inputs)?;
     let needed = "nothing for Go code; a symbol table for C code";
     Some(match (facts.symtab, facts.cgo) {
-        (true, _) => check.finds(Status::Ok, "there", needed),
+        (true, _) => check.finding(Status::Ok, "present", needed),
         (false, false) => {
-            let why = "The binary is stripped. Go's function table names its functions all the same.";
-            check.finds(Status::Info, "none: stripped", needed).because(why)
+            let why = "The binary is stripped, but Go's function table still has the names of its functions.";
+            check.finding(Status::Info, "none: stripped", needed).because(why)
         }
         (false, true) => {
-            let why = "The binary is stripped: its C functions will have no names, its Go functions have.";
-            check.finds(Status::Warning, "none: stripped, with C code inside", needed).because(why)
+            let why = "The binary is stripped: Go functions have names, C functions have none.";
+            check.finding(Status::Warning, "none: stripped, with C code", needed).because(why)
         }
     })
 }
@@ -103,9 +103,9 @@ pub(super) fn dwarf(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let dwarf = facts(inputs)?.dwarf;
     let needed = "nothing for profiles of Go code; DWARF for debuggers";
     Some(match (dwarf.present, dwarf.version) {
-        (true, Some(version)) => check.finds(Status::Ok, format!("version {version}"), needed),
-        (true, None) => check.finds(Status::Info, "of a version that cannot be read", needed),
-        (false, _) => check.finds(Status::Info, "none", needed),
+        (true, Some(version)) => check.finding(Status::Ok, format!("version {version}"), needed),
+        (true, None) => check.finding(Status::Info, "present, but its version cannot be read", needed),
+        (false, _) => check.finding(Status::Info, "none", needed),
     })
 }
 
@@ -116,84 +116,84 @@ pub(super) fn compression(check: &'static Check, inputs: &Inputs) -> Option<Find
     }
     let needed = "nothing; -ldflags=-compressdwarf=false for tools that cannot decompress";
     let (status, found) = if dwarf.compressed { (Status::Info, "compressed") } else { (Status::Ok, "uncompressed") };
-    Some(check.finds(status, found, needed))
+    Some(check.finding(status, found, needed))
 }
 
 pub(super) fn frame_pointers(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let facts = facts(inputs)?;
     let needed = "amd64 with Go 1.7, or arm64 with Go 1.21, or newer";
-    let version = facts.go.as_ref().ok().and_then(|info| numbers(&info.go_version));
-    let least = match facts.machine.as_str() {
+    let version = facts.go.as_ref().ok().and_then(|info| version_numbers(&info.go_version));
+    let min = match facts.machine.as_str() {
         "amd64" => [1, 7, 0],
         "arm64" => [1, 21, 0],
         machine => {
-            let found = format!("Go keeps none on {machine}");
-            return Some(check.finds(Status::Failure, found, needed));
+            let found = format!("Go has no frame pointers on {machine}");
+            return Some(check.finding(Status::Failure, found, needed));
         }
     };
     Some(match version {
-        Some(version) if version >= least => check.finds(Status::Ok, "kept by this Go", needed),
-        Some(_) => check.finds(Status::Warning, "not reliable in this Go", needed),
-        None => check.finds(Status::Info, "unknown, as the Go version is", needed),
+        Some(version) if version >= min => check.finding(Status::Ok, "present in this Go version", needed),
+        Some(_) => check.finding(Status::Warning, "not reliable in this Go version", needed),
+        None => check.finding(Status::Info, "unknown, because the Go version is unknown", needed),
     })
 }
 
 pub(super) fn optimised(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let asked = if is_asked_for(inputs) { ", as asked" } else { "" };
+    let asked = if is_own_build(inputs) { ", as asked" } else { "" };
     let needed = "optimised code to rank hot spots, -N -l to see every call";
     Some(match &facts(inputs)?.optimisation {
-        Optimisation::Optimised { .. } => check.finds(Status::Ok, format!("optimised{asked}"), needed),
-        Optimisation::Debug => check.finds(Status::Info, format!("-N -l{asked}"), needed),
-        Optimisation::Unknown { why } => check.finds(Status::Info, format!("unknown: {why}"), needed),
+        Optimisation::Optimised { .. } => check.finding(Status::Ok, format!("optimised{asked}"), needed),
+        Optimisation::Debug => check.finding(Status::Info, format!("-N -l{asked}"), needed),
+        Optimisation::Unknown { why } => check.finding(Status::Info, format!("unknown: {why}"), needed),
     })
 }
 
 pub(super) fn inlining(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let inlining = facts(inputs)?.inlining.as_ref()?;
-    Some(check.finds(Status::Ok, inlining.to_string(), "nothing; -gcflags=all=-l for none"))
+    Some(check.finding(Status::Ok, inlining.to_string(), "nothing; -gcflags=all=-l turns inlining off"))
 }
 
 pub(super) fn build_mode(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let found = if facts(inputs)?.pie { "pie: at addresses that the kernel chooses" } else { "at fixed addresses" };
-    Some(check.finds(Status::Ok, found, "either"))
+    let found = if facts(inputs)?.pie { "pie: the kernel chooses the addresses" } else { "fixed addresses" };
+    Some(check.finding(Status::Ok, found, "either"))
 }
 
 pub(super) fn cgo(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let needed = "nothing; pure Go for the simplest stacks";
     Some(if facts(inputs)?.cgo {
-        let why = "C compilers use the frame pointer's register for other things: C stacks may end where Go called C.";
-        check.finds(Status::Info, "C code is linked in", needed).because(why)
+        let why = "C compilers use the frame pointer register for other values, so callchains may end in C code.";
+        check.finding(Status::Info, "C code is linked in", needed).because(why)
     } else {
-        check.finds(Status::Ok, "pure Go", needed)
+        check.finding(Status::Ok, "pure Go", needed)
     })
 }
 
 pub(super) fn race(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let info = facts(inputs)?.go.as_ref().ok()?;
     let on = info.setting("-race") == Some("true");
-    let (status, found) = match (on, is_asked_for(inputs)) {
+    let (status, found) = match (on, is_own_build(inputs)) {
         (false, _) => (Status::Ok, "off"),
         (true, true) => (Status::Info, "on, as asked"),
         (true, false) => (Status::Warning, "on"),
     };
-    Some(check.finds(status, found, "off"))
+    Some(check.finding(status, found, "off"))
 }
 
 pub(super) fn vcs(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let info = facts(inputs)?.go.as_ref().ok()?;
-    let needed = "nothing; goflame keeps the git state in the manifest";
+    let needed = "nothing; the manifest of a run holds the git state";
     let Some(revision) = info.setting("vcs.revision") else {
-        return Some(check.finds(Status::Ok, "no stamp", needed));
+        return Some(check.finding(Status::Ok, "no stamp", needed));
     };
     let revision: String = revision.chars().take(12).collect();
-    let changed = if info.setting("vcs.modified") == Some("true") { ", with changes" } else { "" };
-    Some(check.finds(Status::Ok, format!("{revision}{changed}"), needed))
+    let modified = if info.setting("vcs.modified") == Some("true") { ", with changes" } else { "" };
+    Some(check.finding(Status::Ok, format!("{revision}{modified}"), needed))
 }
 
 pub(super) fn build_id(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let needed = "a GNU build id, else path and time of the file have to do";
+    let needed = "a GNU build id, else the file's path and time identify the binary";
     Some(match &facts(inputs)?.build_id {
-        Some(id) => check.finds(Status::Ok, id, needed),
-        None => check.finds(Status::Info, "none", needed),
+        Some(id) => check.finding(Status::Ok, id, needed),
+        None => check.finding(Status::Info, "none", needed),
     })
 }

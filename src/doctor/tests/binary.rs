@@ -1,19 +1,21 @@
-//! Binaries: their own properties, and their differences from what was asked for.
+//! Checks of binaries: their properties, and their differences from what the build was asked for.
 
 use super::fixture::{Machine, USER};
 use crate::build::Mismatch;
-use crate::doctor::{Examined, Finding, Status, Verdict, verdict};
-use crate::gobin::{BuildInfo, BuildInfoAbsence, DwarfFacts, Facts, InliningEvidence, Optimisation};
+use crate::doctor::{Examined, Finding, Status, is_ready};
+use crate::gobin::{
+    BinaryFacts, BuildInfo, BuildInfoAbsence, DwarfFacts, InliningEvidence, Layout, Optimisation, PclntabAbsence,
+};
 
-/// A binary in order.
-pub(super) fn binary() -> Facts {
-    Facts {
+/// A binary without problems.
+pub(super) fn binary() -> BinaryFacts {
+    BinaryFacts {
         machine: "amd64".into(),
         pie: false,
         build_id: Some("abcd".into()),
         go: Ok(BuildInfo { go_version: "go1.27.3".into(), path: "example.com/app".into(), ..BuildInfo::default() }),
         symtab: true,
-        pclntab: Ok("Go 1.27".into()),
+        pclntab: Ok(Layout::Go120),
         dwarf: DwarfFacts { present: true, version: Some(5), compressed: false },
         optimisation: Optimisation::Optimised { why: "inlined calls".into() },
         inlining: Some(InliningEvidence::default()),
@@ -21,48 +23,48 @@ pub(super) fn binary() -> Facts {
     }
 }
 
-fn findings(facts: Result<&Facts, String>, mismatches: Option<&[Mismatch]>) -> Vec<Finding> {
+fn findings(facts: Result<&BinaryFacts, String>, mismatches: Option<&[Mismatch]>) -> Vec<Finding> {
     let all = Machine::new(USER).findings(|inputs| {
         inputs.binary = Some(Examined { path: "app".into(), facts, mismatches });
     });
     all.into_iter().filter(|finding| finding.id.starts_with("binary-")).collect()
 }
 
-fn finds(id: &str, change: impl FnOnce(&mut Facts)) -> Finding {
+fn finds(id: &str, change: impl FnOnce(&mut BinaryFacts)) -> Finding {
     let mut facts = binary();
     change(&mut facts);
     findings(Ok(&facts), None).into_iter().find(|finding| finding.id == id).unwrap()
 }
 
 #[test]
-fn a_binary_in_order() {
+fn a_binary_without_problems_is_all_ok() {
     let all = findings(Ok(&binary()), None);
     assert!(all.iter().all(|finding| finding.status == Status::Ok), "{all:#?}");
-    assert!(!all.iter().any(|finding| finding.id == "binary-as-asked"), "nothing was asked");
+    assert!(!all.iter().any(|finding| finding.id == "binary-as-asked"), "goflame did not build it");
 }
 
 #[test]
-fn files_that_are_no_go_program() {
+fn files_that_are_not_go_programs_are_a_failure() {
     let text = findings(Err("not an ELF file".into()), None);
     assert_eq!(text.len(), 1, "{text:#?}");
     assert_eq!((text[0].status, text[0].found.as_str()), (Status::Failure, "app: not an ELF file"));
     let mut other = binary();
-    (other.go, other.pclntab) = (Err(BuildInfoAbsence::NotFound), Err("none".into()));
+    (other.go, other.pclntab) = (Err(BuildInfoAbsence::NotFound), Err(PclntabAbsence::NotGo));
     let other = findings(Ok(&other), None);
     assert_eq!((other.len(), other[0].status), (1, Status::Failure), "{other:#?}");
-    assert!(other[0].found.contains("not of Go"), "{other:#?}");
+    assert!(other[0].found.contains("not a Go program"), "{other:#?}");
 }
 
 #[test]
-fn a_stripped_binary_still_has_names() {
-    let strip = |facts: &mut Facts| {
+fn a_stripped_go_binary_is_only_a_note() {
+    let strip = |facts: &mut BinaryFacts| {
         facts.symtab = false;
         facts.dwarf = DwarfFacts { present: false, version: None, compressed: false };
     };
     assert_eq!(finds("binary-symbol-table", strip).status, Status::Info);
     assert_eq!(finds("binary-dwarf", strip).status, Status::Info);
     assert_eq!(finds("binary-pclntab", strip).status, Status::Ok);
-    let with_c = |facts: &mut Facts| {
+    let with_c = |facts: &mut BinaryFacts| {
         strip(facts);
         facts.cgo = true;
     };
@@ -71,23 +73,23 @@ fn a_stripped_binary_still_has_names() {
 }
 
 #[test]
-fn names_without_a_function_table() {
-    assert_eq!(finds("binary-pclntab", |facts| facts.pclntab = Err("too old".into())).status, Status::Warning);
-    let nameless = |facts: &mut Facts| (facts.pclntab, facts.symtab) = (Err("too old".into()), false);
+fn a_missing_function_table_is_a_failure_without_a_symbol_table() {
+    assert_eq!(finds("binary-pclntab", |facts| facts.pclntab = Err(PclntabAbsence::TooOld)).status, Status::Warning);
+    let nameless = |facts: &mut BinaryFacts| (facts.pclntab, facts.symtab) = (Err(PclntabAbsence::TooOld), false);
     assert_eq!(finds("binary-pclntab", nameless).status, Status::Failure);
 }
 
 #[test]
-fn debug_information() {
-    let compressed = |facts: &mut Facts| facts.dwarf.compressed = true;
+fn compressed_dwarf_is_a_note() {
+    let compressed = |facts: &mut BinaryFacts| facts.dwarf.compressed = true;
     assert_eq!(finds("binary-dwarf-compression", compressed).status, Status::Info);
     assert_eq!(finds("binary-dwarf", compressed).found, "version 5");
     assert_eq!(finds("binary-dwarf", |facts| facts.dwarf.version = None).status, Status::Info);
 }
 
 #[test]
-fn frame_pointers() {
-    let of = |machine: &'static str, version: &'static str| {
+fn frame_pointers_depend_on_machine_and_go_version() {
+    let status = |machine: &'static str, version: &'static str| {
         finds("binary-frame-pointers", move |facts| {
             facts.machine = machine.into();
             facts.go = match version {
@@ -97,36 +99,36 @@ fn frame_pointers() {
         })
         .status
     };
-    assert_eq!(of("amd64", "go1.6.4"), Status::Warning);
-    assert_eq!(of("amd64", "go1.7"), Status::Ok);
-    assert_eq!(of("arm64", "go1.20.14"), Status::Warning);
-    assert_eq!(of("arm64", "go1.21.0"), Status::Ok);
-    assert_eq!(of("riscv64", "go1.27.3"), Status::Failure);
-    assert_eq!(of("amd64", ""), Status::Info);
+    assert_eq!(status("amd64", "go1.6.4"), Status::Warning);
+    assert_eq!(status("amd64", "go1.7"), Status::Ok);
+    assert_eq!(status("arm64", "go1.20.14"), Status::Warning);
+    assert_eq!(status("arm64", "go1.21.0"), Status::Ok);
+    assert_eq!(status("riscv64", "go1.27.3"), Status::Failure);
+    assert_eq!(status("amd64", ""), Status::Info);
 }
 
 #[test]
-fn how_it_was_compiled() {
+fn build_settings_are_reported() {
     let settings = |pairs: &'static [(&'static str, &'static str)]| {
-        move |facts: &mut Facts| {
+        move |facts: &mut BinaryFacts| {
             let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
             facts.go.as_mut().unwrap().settings = pairs.collect();
         }
     };
-    let debug = |facts: &mut Facts| facts.optimisation = Optimisation::Debug;
+    let debug = |facts: &mut BinaryFacts| facts.optimisation = Optimisation::Debug;
     assert_eq!(finds("binary-optimised", debug).status, Status::Info);
-    let unknown = |facts: &mut Facts| facts.optimisation = Optimisation::Unknown { why: "no table".into() };
+    let unknown = |facts: &mut BinaryFacts| facts.optimisation = Optimisation::Unknown { why: "no table".into() };
     assert_eq!(finds("binary-optimised", unknown).status, Status::Info);
     assert_eq!(finds("binary-race", settings(&[("-race", "true")])).status, Status::Warning);
-    assert_eq!(finds("binary-build-mode", |facts| facts.pie = true).found, "pie: at addresses that the kernel chooses");
+    assert_eq!(finds("binary-build-mode", |facts| facts.pie = true).found, "pie: the kernel chooses the addresses");
     let stamp = settings(&[("vcs.revision", "0123456789abcdef"), ("vcs.modified", "true")]);
     assert_eq!(finds("binary-vcs", stamp).found, "0123456789ab, with changes");
     let flags = settings(&[("-compiler", "gc"), ("-gcflags", "all=-N -l"), ("GOARCH", "amd64")]);
     assert_eq!(finds("binary-flags", flags).found, "-gcflags=all=-N -l");
     assert_eq!(finds("binary-build-id", |facts| facts.build_id = None).status, Status::Info);
-    let bare = |facts: &mut Facts| facts.go.as_mut().unwrap().path.clear();
+    let bare = |facts: &mut BinaryFacts| facts.go.as_mut().unwrap().path.clear();
     assert_eq!(finds("binary-build-info", bare).status, Status::Info);
-    let old = |facts: &mut Facts| facts.go = Err(BuildInfoAbsence::Pointers);
+    let old = |facts: &mut BinaryFacts| facts.go = Err(BuildInfoAbsence::Pointers);
     assert_eq!(finds("binary-build-info", old).status, Status::Warning);
     assert_eq!(finds("binary-go-version", old).status, Status::Info);
 }
@@ -145,24 +147,24 @@ fn each_difference_has_its_finding() {
     assert_eq!(status("binary-debug-flags").status, Status::Failure);
     assert_eq!(status("binary-vcs").status, Status::Warning);
     let unknown = status("binary-as-asked");
-    assert_eq!((unknown.status, unknown.found.as_str()), (Status::Failure, "that"), "one without an id of its own");
+    assert_eq!((unknown.status, unknown.found.as_str()), (Status::Failure, "that"), "no check has its id");
     let flags = status("binary-debug-flags");
     assert_eq!((flags.needed.as_str(), flags.found.as_str()), ("this", "that"));
     assert_eq!(flags.why, "It matters. Do something.");
 
-    let told = findings(Ok(&facts), Some(&differences[..1]));
-    let asked = told.iter().find(|finding| finding.id == "binary-as-asked").unwrap();
+    let single = findings(Ok(&facts), Some(&differences[..1]));
+    let asked = single.iter().find(|finding| finding.id == "binary-as-asked").unwrap();
     assert_eq!((asked.status, asked.found.as_str()), (Status::Info, "differs: see binary-debug-flags"));
     let ignore = ["binary-debug-flags".to_owned()];
     let ignored = Machine::new(USER).findings(|inputs| {
         inputs.binary = Some(Examined { path: "app".into(), facts: Ok(&facts), mismatches: Some(&differences[..1]) });
         inputs.ignore = &ignore;
     });
-    assert_eq!(verdict(&ignored, true), Verdict::Ready, "{ignored:#?}");
+    assert!(is_ready(&ignored, true), "{ignored:#?}");
 }
 
 #[test]
-fn what_was_asked_for_is_no_warning() {
+fn requested_properties_are_not_warnings() {
     let mut facts = binary();
     facts.optimisation = Optimisation::Debug;
     facts.go.as_mut().unwrap().settings = vec![("-race".into(), "true".into())];

@@ -1,4 +1,4 @@
-//! A machine as a tree of files, and what the checks say about it.
+//! A machine as a directory tree, and the findings about it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,18 +7,18 @@ use crate::config::{Engine, EventChoice, Kernel, Record};
 use crate::doctor::{
     Daemon, DockerFacts, Finding, Go, GoMod, Inputs, ProbeResult, Purpose, RingSize, Status, Tools, check,
 };
-use crate::host::{Facts, probe};
-use crate::perfevent::Arrived;
+use crate::host::{HostFacts, probe};
+use crate::perfevent::TrialCounts;
 
-/// The capabilities of root, and of a user.
+/// `/proc/self/status` of root, and of a user without capabilities.
 pub(super) const ROOT: &str = "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\nSeccomp:\t0\nCpus_allowed_list:\t0-3\n";
 pub(super) const USER: &str =
     "Uid:\t1000\t1000\t1000\t1000\nCapEff:\t0000000000000000\nSeccomp:\t0\nCpus_allowed_list:\t0-3\n";
-/// `CAP_PERFMON` alone.
+/// `/proc/self/status` of a user with `CAP_PERFMON`.
 pub(super) const PERFMON: &str =
     "Uid:\t1000\t1000\t1000\t1000\nCapEff:\t0000004000000000\nSeccomp:\t0\nCpus_allowed_list:\t0-3\n";
 
-/// A machine on which everything is in order, as a tree of files.
+/// A directory tree in place of `/`. A new machine has no problems.
 pub(super) struct Machine {
     pub(super) root: tempfile::TempDir,
 }
@@ -106,28 +106,28 @@ impl Machine {
         self
     }
 
-    /// A directory where a file should be: it exists and cannot be read, even by root.
+    /// Replaces a file by a directory, which cannot be read as a file even by root.
     pub(super) fn unreadable(&self, file: &str) -> &Self {
         fs::create_dir(self.remove(file).root.path().join(file)).unwrap();
         self
     }
 
     pub(super) fn findings<'a>(&self, with: impl FnOnce(&mut Inputs<'a>)) -> Vec<Finding> {
-        // Leaked, so that what a test hands in may live as short as the test.
+        // Leaked, so that the lifetime of the other inputs can be shorter than the one of the facts.
         judge(Box::leak(Box::new(probe(self.root.path()))), with)
     }
 
     /// The finding of one check.
-    pub(super) fn finds<'a>(&self, id: &str, with: impl FnOnce(&mut Inputs<'a>)) -> Finding {
+    pub(super) fn finding<'a>(&self, id: &str, with: impl FnOnce(&mut Inputs<'a>)) -> Finding {
         let findings = self.findings(with);
         findings.iter().find(|finding| finding.id == id).unwrap_or_else(|| panic!("no {id} in {findings:#?}")).clone()
     }
 
     pub(super) fn status(&self, id: &str) -> Status {
-        self.finds(id, |_| {}).status
+        self.finding(id, |_| {}).status
     }
 
-    /// The status of one check when a file holds each of these texts.
+    /// The status of one check for each of these contents of a file.
     pub(super) fn statuses<const N: usize>(&self, id: &str, file: &str, texts: [&str; N]) -> [Status; N] {
         texts.map(|text| self.put(file, text).status(id))
     }
@@ -143,12 +143,12 @@ pub(super) static KERNEL_NO: Record = record(EventChoice::Auto, Kernel::No);
 pub(super) static CYCLES: Record = record(EventChoice::Cycles, Kernel::Auto);
 pub(super) static CLOCK: Record = record(EventChoice::CpuClock, Kernel::Auto);
 
-pub(super) fn judge<'a>(facts: &'a Facts, with: impl FnOnce(&mut Inputs<'a>)) -> Vec<Finding> {
+pub(super) fn judge<'a>(facts: &'a HostFacts, with: impl FnOnce(&mut Inputs<'a>)) -> Vec<Finding> {
     let mut inputs = Inputs {
         purpose: Purpose::Doctor,
         facts,
         record: &AUTO,
-        ring: RingSize { wanted: (512 + 4) << 10, least: 8 << 10 },
+        ring: RingSize { wanted: (512 + 4) << 10, min: 8 << 10 },
         probe: None,
         trial: None,
         tools: None,
@@ -162,7 +162,7 @@ pub(super) fn judge<'a>(facts: &'a Facts, with: impl FnOnce(&mut Inputs<'a>)) ->
     check(&inputs)
 }
 
-/// What the checks say of a machine in order.
+/// The findings about a machine without problems.
 pub(in crate::doctor) fn judged<'a>(with: impl FnOnce(&mut Inputs<'a>)) -> Vec<Finding> {
     Machine::new(USER).findings(with)
 }
@@ -189,16 +189,16 @@ pub(super) fn refused(errno: i32, message: &str) -> ProbeResult {
     }
 }
 
-pub(super) fn everything_arrived() -> Arrived {
-    Arrived { samples: 9, user_stacks: 9, kernel_stacks: 4, registers: 9, stack_copies: 9, switches: Some(3) }
+pub(super) fn complete_trial() -> TrialCounts {
+    TrialCounts { samples: 9, user_stacks: 9, kernel_stacks: 4, registers: 9, stack_copies: 9, switches: Some(3) }
 }
 
-/// A Docker in order.
+/// Docker without problems.
 pub(in crate::doctor) fn docker() -> DockerFacts {
     DockerFacts {
         endpoint: "unix:///run/docker.sock".into(),
         daemon: Ok(Daemon { version: "27.3.1".into(), api: "1.47".into(), rootless: false }),
-        least_api: "1.41".into(),
+        min_api: "1.41".into(),
         image: "golang:1.27.3".into(),
         local_digest: Some("sha256:aa".into()),
         locked_digest: Some("sha256:aa".into()),
@@ -206,7 +206,7 @@ pub(in crate::doctor) fn docker() -> DockerFacts {
     }
 }
 
-/// Programs on a machine in order, with the pin that it obeys.
+/// A toolchain without problems: its version is the pinned one.
 pub(super) fn tools() -> Tools {
     Tools {
         go: Ok(Go {

@@ -1,17 +1,17 @@
-//! Kernel settings, symbols and rights, each in each of its states.
+//! Checks of kernel settings, symbols and privileges, in each of their states.
 
 use super::fixture::{AUTO, KERNEL_NO, KERNEL_YES, Machine, PERFMON, ROOT, USER, opened, refused};
 use crate::doctor::{ProbeResult, RingSize, Status};
 
 #[test]
-fn each_paranoid_level_for_a_user_and_for_root() {
+fn each_paranoid_level_has_its_status_for_a_user_and_for_root() {
     use Status::{Failure, Ok, Warning};
     let distribution = [("#1 SMP Debian 6.1.187-1 (2026-10-01)", Failure), ("#1 SMP PREEMPT_DYNAMIC", Warning)];
     for (version, beyond) in distribution {
         for (level, expected) in [(-1, Ok), (0, Ok), (1, Ok), (2, Warning), (3, beyond), (4, beyond)] {
             let user = Machine::new(USER);
             user.sysctl("version", version).sysctl("perf_event_paranoid", &level.to_string());
-            let finding = user.finds("perf-event-paranoid", |_| {});
+            let finding = user.finding("perf-event-paranoid", |_| {});
             assert_eq!(finding.status, expected, "{version}, level {level}: {finding:?}");
             assert_eq!(finding.fix.is_some(), expected != Ok);
             if let Some(fix) = finding.fix {
@@ -26,69 +26,70 @@ fn each_paranoid_level_for_a_user_and_for_root() {
 }
 
 #[test]
-fn perfmon_helps_at_level_2_and_not_against_a_distribution() {
+fn perfmon_helps_at_level_2_but_not_at_level_4_of_a_distribution() {
     let machine = Machine::new(PERFMON);
     machine.sysctl("perf_event_paranoid", "2");
     assert_eq!(machine.status("perf-event-paranoid"), Status::Ok);
     machine.sysctl("perf_event_paranoid", "4").sysctl("version", "#45-Ubuntu SMP");
-    let finding = machine.finds("perf-event-paranoid", |_| {});
+    let finding = machine.finding("perf-event-paranoid", |_| {});
     assert_eq!(finding.status, Status::Failure);
     assert!(!finding.found.contains("override"), "{finding:?}");
 }
 
 #[test]
-fn roots_rights_in_a_container_do_not_count() {
+fn roots_capabilities_in_a_user_namespace_do_not_count() {
     let machine = Machine::new(ROOT);
     machine.sysctl("perf_event_paranoid", "2").namespace("user", "4026532001");
     assert_eq!(machine.status("perf-event-paranoid"), Status::Warning);
 }
 
 #[test]
-fn the_probe_knows_better_than_the_level() {
+fn the_probe_overrides_the_level() {
     let machine = Machine::new(USER);
     machine.sysctl("perf_event_paranoid", "3").sysctl("version", "#1 SMP Debian 6.1.187-1");
-    let finding = machine.finds("perf-event-paranoid", |inputs| inputs.probe = Some(opened("cpu-clock", false)));
+    let finding = machine.finding("perf-event-paranoid", |inputs| inputs.probe = Some(opened("cpu-clock", false)));
     assert_eq!(finding.status, Status::Warning, "{finding:?}");
     machine.sysctl("version", "#1 SMP");
-    let finding = machine.finds("perf-event-paranoid", |inputs| inputs.probe = Some(refused(13, "Permission denied")));
+    let finding =
+        machine.finding("perf-event-paranoid", |inputs| inputs.probe = Some(refused(13, "Permission denied")));
     assert_eq!(finding.status, Status::Failure, "{finding:?}");
 }
 
 #[test]
-fn the_wish_for_kernel_stacks_changes_what_the_level_costs() {
+fn the_status_of_a_level_depends_on_the_configured_kernel_stacks() {
     let machine = Machine::new(USER);
     machine.sysctl("perf_event_paranoid", "2");
-    let status = |record| machine.finds("perf-event-paranoid", |inputs| inputs.record = record).status;
+    let status = |record| machine.finding("perf-event-paranoid", |inputs| inputs.record = record).status;
     assert_eq!(status(&AUTO), Status::Warning);
     assert_eq!(status(&KERNEL_YES), Status::Failure);
     assert_eq!(status(&KERNEL_NO), Status::Ok);
     machine.sysctl("perf_event_paranoid", "3").sysctl("version", "#1 SMP Debian");
-    let finding = machine.finds("perf-event-paranoid", |inputs| inputs.record = &KERNEL_NO);
+    let finding = machine.finding("perf-event-paranoid", |inputs| inputs.record = &KERNEL_NO);
     assert_eq!(finding.fix.unwrap().now(), "sudo sysctl -w kernel.perf_event_paranoid=2");
 }
 
 #[test]
-fn a_level_that_cannot_be_read() {
+fn an_unknown_level_is_a_warning_unless_an_event_opens() {
     const FILE: &str = "proc/sys/kernel/perf_event_paranoid";
     let machine = Machine::new(USER);
-    let garbage = machine.put(FILE, "/usr/lib/debug").finds("perf-event-paranoid", |_| {});
+    let garbage = machine.put(FILE, "/usr/lib/debug").finding("perf-event-paranoid", |_| {});
     assert_eq!((garbage.status, garbage.found.as_str()), (Status::Warning, "not understood: \"/usr/lib/debug\""));
-    assert_eq!(garbage.fix, None, "nothing is written over what was not understood");
-    let unreadable = machine.unreadable(FILE).finds("perf-event-paranoid", |_| {});
+    assert_eq!(garbage.fix, None, "an unknown value is never overwritten");
+    let unreadable = machine.unreadable(FILE).finding("perf-event-paranoid", |_| {});
     assert_eq!(unreadable.status, Status::Warning);
     assert!(unreadable.found.starts_with("unreadable: "), "{unreadable:?}");
-    let absent = machine.remove(FILE).finds("perf-event-paranoid", |_| {});
+    let absent = machine.remove(FILE).finding("perf-event-paranoid", |_| {});
     assert_eq!((absent.status, absent.found.as_str()), (Status::Failure, "absent"));
-    let opens = machine.finds("perf-event-paranoid", |inputs| inputs.probe = Some(opened("cpu-clock", true)));
+    let opens = machine.finding("perf-event-paranoid", |inputs| inputs.probe = Some(opened("cpu-clock", true)));
     assert_eq!(opens.status, Status::Info);
 }
 
 #[test]
-fn the_mlock_budget() {
+fn the_mlock_budget_is_the_sum_of_both_limits() {
     let machine = Machine::new(USER);
     let budget =
-        |wanted: u64| machine.finds("perf-mlock-budget", |inputs| inputs.ring = RingSize { wanted, least: 8 << 10 });
-    assert_eq!(budget(516 << 10).status, Status::Ok, "the kernel's own share");
+        |wanted: u64| machine.finding("perf-mlock-budget", |inputs| inputs.ring = RingSize { wanted, min: 8 << 10 });
+    assert_eq!(budget(516 << 10).status, Status::Ok, "perf_event_mlock_kb alone is enough");
     // 4 × 516 KiB + 8 MiB = 10 256 KiB, 2564 KiB for each CPU.
     assert_eq!(budget(2564 << 10).status, Status::Ok);
     let over = budget((2564 << 10) + 1);
@@ -111,10 +112,10 @@ fn the_mlock_budget() {
 }
 
 #[test]
-fn the_sample_rate() {
+fn a_frequency_above_the_kernels_limit_is_a_failure() {
     let machine = Machine::new(ROOT);
     assert_eq!(machine.sysctl("perf_event_max_sample_rate", "997").status("sample-rate"), Status::Ok);
-    let low = machine.sysctl("perf_event_max_sample_rate", "996").finds("sample-rate", |_| {});
+    let low = machine.sysctl("perf_event_max_sample_rate", "996").finding("sample-rate", |_| {});
     assert_eq!(low.status, Status::Failure, "root is not exempt");
     assert_eq!(low.fix.unwrap().now(), "sysctl -w kernel.perf_event_max_sample_rate=997");
     assert_eq!(machine.sysctl("perf_event_max_sample_rate", "many").status("sample-rate"), Status::Warning);
@@ -122,7 +123,7 @@ fn the_sample_rate() {
 }
 
 #[test]
-fn the_depth_of_call_chains() {
+fn a_low_limit_of_frames_is_a_warning() {
     let machine = Machine::new(USER);
     assert_eq!(machine.sysctl("perf_event_max_stack", "512").status("perf-max-stack"), Status::Ok);
     assert_eq!(machine.sysctl("perf_event_max_stack", "64").status("perf-max-stack"), Status::Warning);
@@ -130,16 +131,16 @@ fn the_depth_of_call_chains() {
 }
 
 #[test]
-fn kernel_symbols() {
+fn hidden_kernel_addresses_are_a_warning_if_the_kernel_is_sampled() {
     const HIDDEN: &str = "0000000000000000 T _stext\n";
-    let now = |machine: &Machine| machine.finds("kptr-restrict", |_| {}).fix.map(|fix| fix.now());
+    let now = |machine: &Machine| machine.finding("kptr-restrict", |_| {}).fix.map(|fix| fix.now());
     let user = Machine::new(USER);
     user.put("proc/kallsyms", HIDDEN).sysctl("kptr_restrict", "1");
     assert_eq!(user.status("kptr-restrict"), Status::Warning);
     assert_eq!(now(&user).as_deref(), Some("sudo sysctl -w kernel.kptr_restrict=0"));
     user.sysctl("perf_event_paranoid", "2");
-    assert_eq!(user.status("kptr-restrict"), Status::Info, "no kernel samples, no need for names");
-    // CAP_PERFMON samples the kernel at level 2, and still reads zeros without CAP_SYSLOG.
+    assert_eq!(user.status("kptr-restrict"), Status::Info, "without kernel samples, no names are needed");
+    // With CAP_PERFMON alone, a process samples the kernel at level 2, but reads zeros.
     let perfmon = Machine::new(PERFMON);
     perfmon.put("proc/kallsyms", HIDDEN).sysctl("perf_event_paranoid", "2");
     assert_eq!(perfmon.status("kptr-restrict"), Status::Warning);
@@ -147,17 +148,17 @@ fn kernel_symbols() {
     let root = Machine::new(ROOT);
     root.put("proc/kallsyms", HIDDEN).sysctl("kptr_restrict", "2");
     assert_eq!(now(&root).as_deref(), Some("sysctl -w kernel.kptr_restrict=0"), "2 hides from root too");
-    assert_eq!(root.finds("kptr-restrict", |inputs| inputs.record = &KERNEL_NO).status, Status::Info);
+    assert_eq!(root.finding("kptr-restrict", |inputs| inputs.record = &KERNEL_NO).status, Status::Info);
     root.put("proc/kallsyms", "ffffffff81000000 T _stext\n");
-    assert_eq!(root.status("kptr-restrict"), Status::Ok, "what is shown settles it");
+    assert_eq!(root.status("kptr-restrict"), Status::Ok, "shown addresses are enough");
 }
 
 #[test]
-fn what_the_kernel_grants_counts_more_than_the_sum() {
+fn the_granted_ring_buffer_overrides_the_budget() {
     let machine = Machine::new(USER);
     let finds = |ring_bytes, wanted| {
-        machine.finds("perf-mlock-budget", |inputs| {
-            inputs.ring = RingSize { wanted, least: 8 << 10 };
+        machine.finding("perf-mlock-budget", |inputs| {
+            inputs.ring = RingSize { wanted, min: 8 << 10 };
             inputs.probe = Some(ProbeResult { ring_bytes, ..opened("cpu-clock", true) });
         })
     };
@@ -167,35 +168,35 @@ fn what_the_kernel_grants_counts_more_than_the_sum() {
     assert!(held.why.contains("another sampler"), "{held:?}");
     let small = finds(2 << 20, (4 << 20) + 4096);
     assert!(small.why.contains("made smaller to fit"), "{small:?}");
-    assert_eq!(finds(4 << 20, (4 << 20) + 4096).status, Status::Ok, "more than was reckoned with");
+    assert_eq!(finds(4 << 20, (4 << 20) + 4096).status, Status::Ok, "granted although it exceeds the budget");
 }
 
 #[test]
-fn the_share_of_cpu_time() {
+fn a_low_limit_of_cpu_time_is_a_warning() {
     const FILE: &str = "proc/sys/kernel/perf_cpu_time_max_percent";
     use Status::{Info, Ok, Warning};
     let machine = Machine::new(USER);
     let texts = ["25", "50", "100", "0", "24", "much", "-1"];
     assert_eq!(machine.statuses("perf-cpu-time", FILE, texts), [Ok, Ok, Info, Info, Warning, Info, Info]);
     machine.put(FILE, "10");
-    let fix = machine.finds("perf-cpu-time", |_| {}).fix.unwrap();
+    let fix = machine.finding("perf-cpu-time", |_| {}).fix.unwrap();
     assert_eq!(fix.now(), "sudo sysctl -w kernel.perf_cpu_time_max_percent=25");
     assert_eq!(machine.unreadable(FILE).status("perf-cpu-time"), Info);
     assert_eq!(machine.remove(FILE).status("perf-cpu-time"), Info);
 }
 
 #[test]
-fn the_watchdog() {
+fn the_watchdog_matters_only_with_a_pmu() {
     const FILE: &str = "proc/sys/kernel/nmi_watchdog";
     let machine = Machine::new(USER);
     assert_eq!(machine.statuses("nmi-watchdog", FILE, ["0", "1", "x"]), [Status::Ok, Status::Info, Status::Info]);
     machine.put(FILE, "1").remove("sys/bus/event_source/devices/cpu");
-    assert_eq!(machine.status("nmi-watchdog"), Status::Ok, "no counter, nothing to hold");
+    assert_eq!(machine.status("nmi-watchdog"), Status::Ok, "there is no counter to occupy");
     assert_eq!(machine.remove(FILE).status("nmi-watchdog"), Status::Ok);
 }
 
 #[test]
-fn open_files() {
+fn the_limit_of_open_files_must_allow_an_event_per_cpu() {
     let machine = Machine::new(USER);
     let status = |limit: &str| {
         machine.put("proc/self/limits", &format!("Max open files            {limit}    4096     files\n"));
@@ -204,40 +205,40 @@ fn open_files() {
     assert_eq!(status("unlimited"), Status::Ok);
     assert_eq!(status("24"), Status::Ok, "4 CPUs and 20 others");
     assert_eq!(status("23"), Status::Failure);
-    assert_eq!(machine.finds("open-files", |_| {}).fix.unwrap().now(), "ulimit -n \"$(ulimit -Hn)\"");
+    assert_eq!(machine.finding("open-files", |_| {}).fix.unwrap().now(), "ulimit -n \"$(ulimit -Hn)\"");
     assert_eq!(status("some"), Status::Info);
     assert_eq!(machine.remove("proc/self/limits").status("open-files"), Status::Info);
 }
 
 #[test]
-fn settings_of_the_host_are_changed_there() {
+fn a_container_with_read_only_settings_is_repaired_on_the_host() {
     let machine = Machine::new(ROOT);
     machine.sysctl("perf_event_max_stack", "64").namespace("pid", "4026532001").put(".dockerenv", "");
     machine.put("proc/self/mounts", "proc /proc/sys proc ro,nosuid 0 0\n");
-    let fix = machine.finds("perf-max-stack", |_| {}).fix.unwrap();
+    let fix = machine.finding("perf-max-stack", |_| {}).fix.unwrap();
     assert!(fix.on_host);
     assert_eq!(fix.now(), "sudo sysctl -w kernel.perf_event_max_stack=127");
     machine.put("proc/self/mounts", "proc /proc proc rw 0 0\n");
-    assert!(!machine.finds("perf-max-stack", |_| {}).fix.unwrap().on_host, "a privileged container may write");
+    assert!(!machine.finding("perf-max-stack", |_| {}).fix.unwrap().on_host, "a privileged container may write");
 }
 
 #[test]
-fn containers() {
+fn containers_are_recognised_by_their_namespaces() {
     let machine = Machine::new(USER);
     machine.put(".dockerenv", "");
-    assert_eq!(machine.finds("container", |_| {}).found, "none", "a machine made from a container's files");
+    assert_eq!(machine.finding("container", |_| {}).found, "none", "a marker file alone is no sign");
     machine.namespace("pid", "4026532001");
     machine.put("proc/self/mounts", "proc /proc proc rw 0 0\nproc /proc/sys proc ro,nosuid 0 0\n");
     let found = |machine: &Machine| {
-        let finding = machine.finds("container", |_| {});
+        let finding = machine.finding("container", |_| {});
         assert_eq!(finding.status, Status::Info);
         finding.found
     };
-    assert_eq!(found(&machine), "docker; kernel settings are the host's");
+    assert_eq!(found(&machine), "docker; kernel settings belong to the host");
     machine.put("run/.containerenv", "");
-    assert_eq!(found(&machine), "podman; kernel settings are the host's");
+    assert_eq!(found(&machine), "podman; kernel settings belong to the host");
     machine.put("proc/self/cgroup", "0::/kubepods.slice/x\n");
-    assert_eq!(found(&machine), "kubernetes; kernel settings are the host's");
+    assert_eq!(found(&machine), "kubernetes; kernel settings belong to the host");
     machine.put("run/host/container-manager", "systemd-nspawn\n").put("proc/self/mounts", "");
     assert_eq!(found(&machine), "systemd-nspawn, with writable kernel settings");
     machine.remove("run").remove(".dockerenv").put("proc/self/cgroup", "0::/\n");
@@ -245,9 +246,9 @@ fn containers() {
 }
 
 #[test]
-fn capabilities() {
+fn capabilities_are_listed() {
     const FILE: &str = "proc/self/status";
-    let finding = |status: &str| Machine::new(USER).put(FILE, status).finds("capabilities", |_| {});
+    let finding = |status: &str| Machine::new(USER).put(FILE, status).finding("capabilities", |_| {});
     assert_eq!(finding(PERFMON).found, "CAP_PERFMON");
     assert_eq!(finding(PERFMON).status, Status::Ok);
     assert_eq!(finding(USER).status, Status::Info);
@@ -256,16 +257,16 @@ fn capabilities() {
     assert_eq!(finding("Name:\tx\n").status, Status::Warning, "absent");
     assert_eq!(finding("CapEff:\tnone\n").status, Status::Warning, "garbage");
     let rootless = Machine::new(ROOT);
-    let inside = rootless.namespace("user", "4026532001").finds("capabilities", |_| {});
+    let inside = rootless.namespace("user", "4026532001").finding("capabilities", |_| {});
     assert_eq!(inside.status, Status::Info);
     assert!(inside.found.ends_with("which do not count in a user namespace"), "{inside:?}");
 }
 
 #[test]
-fn filters_of_system_calls() {
+fn a_seccomp_filter_is_a_note_unless_an_event_opens() {
     let finds = |mode: &str, probe| {
         let machine = Machine::new(&USER.replace("Seccomp:\t0", &format!("Seccomp:\t{mode}")));
-        machine.finds("seccomp", |inputs| inputs.probe = probe)
+        machine.finding("seccomp", |inputs| inputs.probe = probe)
     };
     assert_eq!(finds("0", None).status, Status::Ok);
     assert_eq!(finds("1", None).status, Status::Info);
@@ -278,7 +279,7 @@ fn filters_of_system_calls() {
 }
 
 #[test]
-fn lockdown() {
+fn lockdown_with_confidentiality_is_a_note() {
     const FILE: &str = "sys/kernel/security/lockdown";
     let machine = Machine::new(USER);
     let texts = ["[none] integrity", "none [integrity] confidentiality", "none integrity [confidentiality]", "none"];
@@ -289,7 +290,7 @@ fn lockdown() {
 }
 
 #[test]
-fn looking_into_processes() {
+fn ptrace_scopes_are_notes() {
     const FILE: &str = "proc/sys/kernel/yama/ptrace_scope";
     use Status::{Info, Ok};
     let user = Machine::new(USER);
@@ -300,7 +301,7 @@ fn looking_into_processes() {
 }
 
 #[test]
-fn user_namespaces() {
+fn forbidden_user_namespaces_are_a_note() {
     const FILE: &str = "proc/sys/user/max_user_namespaces";
     let machine = Machine::new(USER);
     let texts = ["100", "0", "x"];
@@ -310,18 +311,18 @@ fn user_namespaces() {
     machine.remove("proc/sys/kernel/unprivileged_userns_clone").remove(FILE);
     assert_eq!(machine.status("user-namespaces"), Status::Info);
     machine.put(FILE, "100").namespace("user", "4026532001");
-    assert_eq!(machine.finds("user-namespaces", |_| {}).found, "this process is inside one");
+    assert_eq!(machine.finding("user-namespaces", |_| {}).found, "this process is inside one");
 }
 
 #[test]
-fn what_the_kernel_tells_of_its_code() {
+fn missing_debug_symbols_types_and_tracepoints_are_notes() {
     const ID: &str = "sys/kernel/tracing/events/sched/sched_switch/id";
     let machine = Machine::new(USER);
     machine.remove("boot/vmlinux-6.18.0").put("usr/lib/debug/boot/vmlinux-6.18.0", "ELF");
-    let debug = |machine: &Machine| machine.finds("kernel-debug-symbols", |_| {}).found;
+    let debug = |machine: &Machine| machine.finding("kernel-debug-symbols", |_| {}).found;
     assert_eq!(debug(&machine), "/usr/lib/debug/boot/vmlinux-6.18.0");
     machine.remove("usr/lib/debug");
-    assert_eq!(debug(&machine), "none", "nobody packages a kernel of one's own");
+    assert_eq!(debug(&machine), "none", "no known package for a kernel of no distribution");
     machine.sysctl("version", "#1 SMP Debian 6.18.0-1").sysctl("osrelease", "6.18.0-amd64");
     assert_eq!(debug(&machine), "none (package linux-image-6.18.0-amd64-dbg)");
     machine.sysctl("version", "#45-Ubuntu SMP").sysctl("osrelease", "6.18.0-1-generic");
@@ -337,26 +338,26 @@ fn what_the_kernel_tells_of_its_code() {
 
     assert_eq!(machine.status("tracefs"), Status::Ok);
     assert_eq!(machine.unreadable(ID).status("tracefs"), Status::Info);
-    assert_eq!(machine.remove("sys/kernel/tracing").finds("tracefs", |_| {}).found, "not mounted");
+    assert_eq!(machine.remove("sys/kernel/tracing").finding("tracefs", |_| {}).found, "not mounted");
     machine.put("sys/kernel/debug/tracing/events/sched/sched_switch/id", "316");
-    assert_eq!(machine.status("tracefs"), Status::Ok, "of old it lies in debugfs");
+    assert_eq!(machine.status("tracefs"), Status::Ok, "before Linux 4.1 it is in debugfs only");
 }
 
 #[test]
-fn each_level_is_told_in_words() {
+fn each_level_has_an_explanation() {
     let found = |level: &str, version: &str, status: &str| {
         let machine = Machine::new(status);
         machine.sysctl("version", version).sysctl("perf_event_paranoid", level);
-        machine.finds("perf-event-paranoid", |_| {}).found
+        machine.finding("perf-event-paranoid", |_| {}).found
     };
     let mainline = "#1 SMP PREEMPT_DYNAMIC";
     let words = ["-1", "0", "1", "2", "3"].map(|level| found(level, mainline, USER));
     let expected = [
-        "-1 (everything, with no limit of memory)",
+        "-1 (everything, with no memory limit)",
         "0 (own processes, the kernel and whole CPUs)",
         "1 (own processes and the kernel)",
         "2 (own processes, user space only)",
-        "3 (as 2, on this kernel)",
+        "3 (the same as 2 in this kernel)",
     ];
     assert_eq!(words, expected);
     assert_eq!(found("3", "#1 SMP Debian 6.1", USER), "3 (nothing)");

@@ -1,4 +1,4 @@
-//! Findings from directories that stand for `/`: every check in each of its states, one file for each group.
+//! Every check in each of its states, with temporary directories in place of `/`. One file for each group.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,23 +13,23 @@ mod toolchain;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use fixture::{Machine, ROOT, USER, everything_arrived, judge, opened, tools};
+use fixture::{Machine, ROOT, USER, complete_trial, judge, opened, tools};
 pub(super) use fixture::{docker, judged};
 
-use super::{Examined, Group, Purpose, Status, Verdict, catalogue, summary_line, unknown_checks, verdict};
+use super::{Examined, Group, Purpose, Status, catalogue, is_ready, summary_line, unknown_checks};
 use crate::host::probe;
 
-/// Checks that appear only when a binary is not what was asked for.
+/// Checks that have a finding only if a binary differs from what the build was asked for.
 const ONLY_DIFFERENCES: [&str; 5] =
     ["binary-debug-flags", "binary-cgo-enabled", "binary-tags", "binary-pgo", "binary-trimpath"];
 
 #[test]
-fn a_machine_in_order_is_all_ok() {
+fn a_machine_without_problems_is_all_ok() {
     let (tools, binary) = (tools(), binary::binary());
     let docker = docker();
     let findings = Machine::new(ROOT).findings(|inputs| {
         inputs.probe = Some(opened("cycles", true));
-        inputs.trial = Some(Ok(everything_arrived()));
+        inputs.trial = Some(Ok(complete_trial()));
         inputs.tools = Some(&tools);
         inputs.docker = Some(&docker);
         inputs.binary = Some(Examined { path: "app".into(), facts: Ok(&binary), mismatches: Some(&[]) });
@@ -37,13 +37,13 @@ fn a_machine_in_order_is_all_ok() {
     let bad: Vec<_> = findings.iter().filter(|it| it.status != Status::Ok || it.fix.is_some()).collect();
     assert!(bad.is_empty(), "{bad:#?}");
     let ids: Vec<_> = findings.iter().map(|finding| finding.id).collect();
-    let documented: Vec<_> = catalogue().map(|check| check.id).filter(|id| !ONLY_DIFFERENCES.contains(id)).collect();
-    assert_eq!(ids, documented, "every check has its say, in the catalogue's order");
-    assert_eq!(verdict(&findings, true), Verdict::Ready);
+    let expected: Vec<_> = catalogue().map(|check| check.id).filter(|id| !ONLY_DIFFERENCES.contains(id)).collect();
+    assert_eq!(ids, expected, "every check has a finding, in the catalogue's order");
+    assert!(is_ready(&findings, true));
 }
 
 #[test]
-fn what_is_not_part_of_the_plan_is_not_judged() {
+fn checks_without_their_input_have_no_findings() {
     let findings = judged(|_| {});
     let groups: BTreeSet<_> = findings.iter().map(|finding| finding.group).collect();
     assert_eq!(groups, [Group::Settings, Group::Kernel, Group::Sampling, Group::Steadiness].into());
@@ -67,7 +67,7 @@ fn a_run_makes_the_checks_that_a_profile_depends_on() {
 }
 
 #[test]
-fn only_what_is_asked_for_is_checked() {
+fn only_selected_checks_are_made() {
     let only = ["sample-rate".to_owned(), "swap".to_owned(), "binary-dwarf".to_owned()];
     let found: Vec<_> = judged(|inputs| inputs.only = &only).iter().map(|it| (it.id, it.status)).collect();
     let nothing = ("binary-dwarf", Status::Skipped);
@@ -75,52 +75,52 @@ fn only_what_is_asked_for_is_checked() {
 }
 
 #[test]
-fn ignored_checks_are_skipped_and_still_tell() {
+fn ignored_checks_are_skipped_but_report_what_they_found() {
     let machine = Machine::new(USER);
     machine.sysctl("perf_event_max_sample_rate", "10");
     let ignore = ["sample-rate".to_owned()];
-    let finding = machine.finds("sample-rate", |inputs| inputs.ignore = &ignore);
+    let finding = machine.finding("sample-rate", |inputs| inputs.ignore = &ignore);
     assert_eq!((finding.status, finding.found.as_str()), (Status::Skipped, "10 Hz (ignored on request)"));
     assert_eq!(finding.fix, None);
 }
 
 #[test]
-fn an_unknown_id_names_the_nearest() {
+fn an_unknown_id_is_reported_with_the_nearest() {
     let machine = Machine::new(USER);
     let ignore = ["perf-paranoid".to_owned(), "binary-dwarv".to_owned(), "zzz".to_owned()];
-    let finding = machine.finds("ignore-list", |inputs| inputs.ignore = &ignore);
+    let finding = machine.finding("ignore-list", |inputs| inputs.ignore = &ignore);
     assert_eq!(finding.status, Status::Warning);
-    let expected = "`perf-paranoid` names no check (nearest: `perf-event-paranoid`), \
-                    `binary-dwarv` names no check (nearest: `binary-dwarf`), `zzz` names no check";
+    let expected = "there is no check `perf-paranoid` (nearest: `perf-event-paranoid`), \
+                    there is no check `binary-dwarv` (nearest: `binary-dwarf`), there is no check `zzz`";
     assert_eq!(finding.found, expected);
     assert_eq!(unknown_checks(&ignore).len(), 3);
     assert_eq!(unknown_checks(&["swap".to_owned()]), []);
 }
 
 #[test]
-fn verdicts_and_the_summary() {
+fn warnings_count_as_failures_in_strict_mode_only() {
     let machine = Machine::new(USER);
     let number = machine.findings(|_| {}).len();
     let capable = machine.findings(|inputs| inputs.purpose = Purpose::Run);
-    assert_eq!(verdict(&capable, true), Verdict::Ready);
+    assert!(is_ready(&capable, true));
     machine.sysctl("perf_event_paranoid", "2").remove("sys/bus/event_source/devices/cpu");
     let warned = machine.findings(|inputs| inputs.purpose = Purpose::Run);
     assert_eq!(summary_line(&warned), "8 readiness checks: 6 ok, 1 note, 1 warning");
-    assert_eq!((verdict(&warned, false), verdict(&warned, true)), (Verdict::Ready, Verdict::NotReady));
+    assert!(is_ready(&warned, false) && !is_ready(&warned, true));
     machine.sysctl("perf_event_max_sample_rate", "10");
     let failed = machine.findings(|inputs| inputs.purpose = Purpose::Run);
     assert_eq!(summary_line(&failed), "8 readiness checks: 5 ok, 1 note, 1 warning, 1 failure");
-    assert_eq!(verdict(&failed, false), Verdict::NotReady);
+    assert!(!is_ready(&failed, false));
     assert_eq!(machine.findings(|_| {}).len(), number);
 }
 
 #[test]
-fn nothing_readable_at_all_still_gives_every_finding() {
+fn an_empty_root_has_all_findings() {
     let root = tempfile::tempdir().unwrap();
     let facts = probe(root.path());
     let findings = judge(&facts, |_| {});
     assert_eq!(findings.len(), judged(|_| {}).len());
-    assert_eq!(verdict(&findings, false), Verdict::NotReady);
+    assert!(!is_ready(&findings, false));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn ids_are_unique_kebab_case_and_serialised_as_such() {
     assert!(ids.iter().all(|id| id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')));
     let machine = Machine::new(USER);
     machine.sysctl("perf_event_paranoid", "2");
-    let json = serde_json::to_value(machine.finds("perf-event-paranoid", |_| {})).unwrap();
+    let json = serde_json::to_value(machine.finding("perf-event-paranoid", |_| {})).unwrap();
     assert_eq!(json["id"], "perf-event-paranoid");
     assert_eq!((json["status"].as_str(), json["group"].as_str()), (Some("warning"), Some("kernel")));
     assert_eq!(json["link"], "docs/src/readiness-checks.md#perf-event-paranoid");
@@ -141,7 +141,7 @@ fn ids_are_unique_kebab_case_and_serialised_as_such() {
 }
 
 #[test]
-fn this_machine_is_judged_without_panic() {
+fn this_machine_has_all_findings() {
     let facts = probe(Path::new("/"));
     let findings = judge(&facts, |_| {});
     assert_eq!(findings.len(), judged(|_| {}).len(), "{findings:#?}");

@@ -1,18 +1,18 @@
-//! From findings to a plan.
+//! Repair plans.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::fixture::{Machine, ROOT, USER, judge};
 use crate::doctor::{Change, RepairPlan, Status, check, repair};
-use crate::host::{Facts, Sysctl, probe};
+use crate::host::{HostFacts, Sysctl, probe};
 
 fn plan(machine: &Machine) -> RepairPlan {
     plan_for(machine, |facts| facts)
 }
 
-fn plan_for(machine: &Machine, who: impl FnOnce(Facts) -> Facts) -> RepairPlan {
-    let facts = who(probe(machine.root.path()));
+fn plan_for(machine: &Machine, change: impl FnOnce(HostFacts) -> HostFacts) -> RepairPlan {
+    let facts = change(probe(machine.root.path()));
     let mut plan = RepairPlan::default();
     judge(&facts, |inputs| plan = repair(inputs, &check(inputs)));
     plan
@@ -23,12 +23,12 @@ fn change(setting: Sysctl, before: i64, after: i64) -> Change {
 }
 
 #[test]
-fn a_machine_in_order_needs_nothing() {
+fn a_machine_without_problems_needs_no_repair() {
     assert_eq!(plan(&Machine::new(USER)), RepairPlan::default());
 }
 
 #[test]
-fn each_setting_is_changed_once_and_in_the_kernels_order() {
+fn each_setting_is_changed_once_in_the_necessary_order() {
     let machine = Machine::new(ROOT);
     machine.sysctl("perf_event_max_sample_rate", "10").sysctl("perf_cpu_time_max_percent", "5");
     machine.sysctl("perf_event_max_stack", "16");
@@ -41,8 +41,8 @@ fn each_setting_is_changed_once_and_in_the_kernels_order() {
 }
 
 #[test]
-fn two_checks_that_ask_for_one_setting_are_both_content() {
-    // Hidden kernel addresses and missing kernel stacks both ask for level 1.
+fn two_checks_that_need_the_same_setting_make_one_change() {
+    // Hidden kernel addresses and missing kernel stacks both need level 1.
     let machine = Machine::new(super::fixture::PERFMON);
     machine.sysctl("perf_event_paranoid", "2").put("proc/kallsyms", "0000000000000000 T _stext\n");
     machine.sysctl("kptr_restrict", "2");
@@ -51,7 +51,7 @@ fn two_checks_that_ask_for_one_setting_are_both_content() {
 }
 
 #[test]
-fn what_was_not_understood_is_not_written() {
+fn a_setting_with_an_unknown_value_is_left_to_the_user() {
     let machine = Machine::new(USER);
     machine.sysctl("perf_event_paranoid", "2").sysctl("kptr_restrict", "many");
     machine.put("proc/kallsyms", "0000000000000000 T _stext\n");
@@ -60,16 +60,17 @@ fn what_was_not_understood_is_not_written() {
     machine.sysctl("perf_event_paranoid", "1000000");
     let nonsense = plan(&machine);
     assert_eq!(nonsense.changes, [], "a level that no kernel has");
-    assert!(nonsense.by_hand[0].why.as_ref().unwrap().contains("was not understood"), "{nonsense:?}");
+    let why = nonsense.by_hand[0].why.as_ref().unwrap();
+    assert!(why.contains("the value of kernel.perf_event_paranoid is unknown"), "{nonsense:?}");
 }
 
 #[test]
-fn what_one_setting_hides_is_repaired_with_it() {
+fn a_problem_hidden_by_another_is_repaired_too() {
     let machine = Machine::new(USER);
     machine.sysctl("perf_event_paranoid", "2").sysctl("kptr_restrict", "1");
     machine.put("proc/kallsyms", "0000000000000000 T _stext\n");
-    let finding = machine.finds("kptr-restrict", |_| {});
-    assert_eq!(finding.status, Status::Info, "no kernel samples, no need for names");
+    let finding = machine.finding("kptr-restrict", |_| {});
+    assert_eq!(finding.status, Status::Info, "without kernel samples, no names are needed");
     let plan = plan(&machine);
     let expected = [change(Sysctl::PerfEventParanoid, 2, 1), change(Sysctl::KptrRestrict, 1, 0)];
     assert_eq!(plan.changes, expected);
@@ -78,17 +79,17 @@ fn what_one_setting_hides_is_repaired_with_it() {
 }
 
 #[test]
-fn root_can_repair_for_those_who_are_not() {
+fn root_can_repair_for_users_without_privileges() {
     let machine = Machine::new(ROOT);
     machine.sysctl("perf_event_paranoid", "2").sysctl("perf_event_mlock_kb", "64");
     machine.put("proc/self/limits", "Max locked memory 0 0 bytes\n");
     assert_eq!(plan(&machine).changes, [], "root needs nothing");
     let expected = [change(Sysctl::PerfEventParanoid, 2, 1), change(Sysctl::PerfEventMlockKb, 64, 516)];
-    assert_eq!(plan_for(&machine, Facts::unprivileged).changes, expected);
+    assert_eq!(plan_for(&machine, HostFacts::unprivileged).changes, expected);
 }
 
 #[test]
-fn the_hosts_settings_are_left_to_the_user() {
+fn settings_of_a_containers_host_are_left_to_the_user() {
     let machine = Machine::new(USER);
     machine.sysctl("perf_event_paranoid", "2").namespace("pid", "4026532001");
     machine.put("proc/self/mounts", "proc /proc/sys proc ro 0 0\n");
@@ -97,7 +98,7 @@ fn the_hosts_settings_are_left_to_the_user() {
     assert_eq!((plan.by_hand[0].ids.as_slice(), plan.by_hand[0].on_host), (&["perf-event-paranoid"][..], true));
 }
 
-/// All files of a machine.
+/// All files in a directory tree.
 fn files(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut queue = vec![root.to_owned()];
@@ -115,7 +116,7 @@ fn files(root: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn nonsense_and_forbidden_files_are_told_and_nothing_is_written_over_them() {
+fn settings_with_unexpected_or_unreadable_contents_are_never_changed() {
     let number = Machine::new(USER).findings(|_| {}).len();
     let texts: [Option<&[u8]>; 4] = [Some(b"nonsense\n"), Some(b""), Some(b"\xff\xfe\0\n99999999999999999999"), None];
     for text in texts {
@@ -129,7 +130,7 @@ fn nonsense_and_forbidden_files_are_told_and_nothing_is_written_over_them() {
             }
         }
         let findings = machine.findings(|_| {});
-        assert_eq!(findings.len(), number, "every check has its say: {text:?}");
+        assert_eq!(findings.len(), number, "all checks have a finding: {text:?}");
         assert_eq!(plan(&machine).changes, [], "{text:?}");
         let level = findings.iter().find(|finding| finding.id == "perf-event-paranoid").unwrap();
         assert_eq!(level.status, Status::Warning, "{level:?}");

@@ -1,34 +1,34 @@
-//! What the machine has, what opens, and what arrives.
+//! Checks of hardware counters, opening of events, and contents of samples.
 
 use super::fixture::{
-    self, AUTO, CLOCK, CYCLES, KERNEL_NO, KERNEL_YES, Machine, USER, everything_arrived, opened, refused,
+    self, AUTO, CLOCK, CYCLES, KERNEL_NO, KERNEL_YES, Machine, USER, complete_trial, opened, refused,
 };
 use crate::config::{EventChoice, Kernel, Record};
 use crate::doctor::{ProbeResult, Status};
-use crate::perfevent::Arrived;
+use crate::perfevent::TrialCounts;
 
 #[test]
-fn hardware_counters() {
+fn the_cycles_event_needs_a_pmu() {
     let machine = Machine::new(USER);
-    let status = |record| machine.finds("pmu", |inputs| inputs.record = record).status;
+    let status = |record| machine.finding("pmu", |inputs| inputs.record = record).status;
     assert_eq!([&AUTO, &CYCLES, &CLOCK].map(status), [Status::Ok, Status::Ok, Status::Ok]);
     machine.remove("sys/bus/event_source/devices/cpu");
     assert_eq!([&AUTO, &CYCLES, &CLOCK].map(status), [Status::Info, Status::Failure, Status::Ok]);
     machine.put("proc/cpuinfo", "flags\t: fpu hypervisor\n");
-    assert!(machine.finds("pmu", |_| {}).found.contains("virtual machine"));
+    assert!(machine.finding("pmu", |_| {}).found.contains("virtual machine"));
 }
 
 #[test]
-fn the_live_probe() {
+fn a_refused_event_is_reported_with_its_cause() {
     let machine = Machine::new(USER);
     let finds = |probe: ProbeResult, record| {
-        machine.finds("live-probe", |inputs| {
+        machine.finding("live-probe", |inputs| {
             inputs.probe = Some(probe);
             inputs.record = record;
         })
     };
     assert_eq!(finds(opened("cpu-clock", true), &AUTO).status, Status::Ok);
-    assert_eq!(finds(opened("cpu-clock", true), &CYCLES).status, Status::Failure, "another event than asked");
+    assert_eq!(finds(opened("cpu-clock", true), &CYCLES).status, Status::Failure, "another event than configured");
     let contradiction = finds(opened("cycles", false), &AUTO);
     assert_eq!(contradiction.status, Status::Warning);
     assert!(contradiction.why.contains("The settings permit"), "{contradiction:?}");
@@ -44,42 +44,42 @@ fn the_live_probe() {
     assert!(finds(refused(13, "Permission denied"), &AUTO).why.contains("perf-event-paranoid"));
     machine.put("proc/self/status", &USER.replace("Seccomp:\t0", "Seccomp:\t2"));
     assert!(finds(refused(1, "Operation not permitted"), &AUTO).why.contains("seccomp"));
-    // At level 2 the missing kernel is the setting's doing, and reported there once.
+    // At level 2 kernel samples are missing because of the setting; its check reports that.
     machine.sysctl("perf_event_paranoid", "2");
     assert_eq!(finds(opened("cpu-clock", false), &AUTO).status, Status::Ok);
 }
 
 #[test]
-fn memory_is_not_taken_for_rights() {
+fn a_refused_ring_buffer_is_reported_as_a_matter_of_memory() {
     let machine = Machine::new(USER);
     let probe = ProbeResult { memory: true, ..refused(1, "Operation not permitted") };
-    let finding = machine.finds("live-probe", |inputs| inputs.probe = Some(probe));
+    let finding = machine.finding("live-probe", |inputs| inputs.probe = Some(probe));
     assert!(finding.found.starts_with("no ring buffer can be mapped"), "{finding:?}");
     assert!(finding.why.contains("perf-mlock-budget"), "{finding:?}");
 }
 
 #[test]
-fn a_container_is_told_how_to_open_up() {
+fn a_container_gets_the_docker_option_as_repair() {
     let machine = Machine::new(&USER.replace("Seccomp:\t0", "Seccomp:\t2"));
     machine.namespace("pid", "4026532001").put(".dockerenv", "");
-    let finding = machine.finds("live-probe", |inputs| inputs.probe = Some(refused(1, "Operation not permitted")));
+    let finding = machine.finding("live-probe", |inputs| inputs.probe = Some(refused(1, "Operation not permitted")));
     let fix = finding.fix.unwrap();
     assert_eq!((fix.now().as_str(), fix.on_host), ("docker run --cap-add PERFMON --cap-add SYSLOG ...", true));
 }
 
 #[test]
-fn virtual_machines() {
+fn a_virtual_machine_is_a_note() {
     let machine = Machine::new(USER);
     assert_eq!(machine.status("virtual-machine"), Status::Ok);
     machine.put("proc/cpuinfo", "flags\t: fpu hypervisor\n").put("sys/class/dmi/id/sys_vendor", "QEMU\n");
-    let finding = machine.finds("virtual-machine", |_| {});
+    let finding = machine.finding("virtual-machine", |_| {});
     assert_eq!((finding.status, finding.found.as_str()), (Status::Info, "virtual: QEMU"));
 }
 
 static NO_STACK: Record = Record { stack: 0, ..fixture::record(EventChoice::Auto, Kernel::Auto) };
 
-/// The statuses of what arrives: user stacks, kernel stacks, registers, stack copies, context switches.
-fn arrivals(record: &'static Record, kernel: bool, trial: Result<Arrived, String>) -> Vec<Status> {
+/// The statuses of user stacks, kernel stacks, registers, stack copies and context switches.
+fn trial_statuses(record: &'static Record, kernel: bool, trial: Result<TrialCounts, String>) -> Vec<Status> {
     let findings = Machine::new(USER).findings(|inputs| {
         inputs.record = record;
         inputs.probe = Some(opened("cpu-clock", kernel));
@@ -90,26 +90,26 @@ fn arrivals(record: &'static Record, kernel: bool, trial: Result<Arrived, String
 }
 
 #[test]
-fn what_arrives() {
+fn missing_parts_of_samples_are_reported() {
     use Status::{Failure, Info, Ok, Skipped, Warning};
-    let all = everything_arrived();
-    assert_eq!(arrivals(&AUTO, true, Result::Ok(all)), [Ok; 5]);
-    let nothing = Arrived { switches: Some(0), ..Arrived::default() };
-    assert_eq!(arrivals(&AUTO, true, Result::Ok(nothing)), [Failure, Warning, Failure, Failure, Info]);
-    assert_eq!(arrivals(&AUTO, true, Err("no".into())), [Failure; 5]);
-    let user = Arrived { kernel_stacks: 0, switches: None, ..all };
-    assert_eq!(arrivals(&AUTO, false, Result::Ok(user)), [Ok, Info, Ok, Ok, Info]);
-    assert_eq!(arrivals(&KERNEL_YES, false, Result::Ok(user))[1], Failure);
-    assert_eq!(arrivals(&KERNEL_NO, false, Result::Ok(user))[1], Skipped);
-    assert_eq!(arrivals(&NO_STACK, true, Result::Ok(Arrived { stack_copies: 0, ..all }))[3], Skipped);
+    let all = complete_trial();
+    assert_eq!(trial_statuses(&AUTO, true, Result::Ok(all)), [Ok; 5]);
+    let nothing = TrialCounts { switches: Some(0), ..TrialCounts::default() };
+    assert_eq!(trial_statuses(&AUTO, true, Result::Ok(nothing)), [Failure, Warning, Failure, Failure, Info]);
+    assert_eq!(trial_statuses(&AUTO, true, Err("no".into())), [Failure; 5]);
+    let user = TrialCounts { kernel_stacks: 0, switches: None, ..all };
+    assert_eq!(trial_statuses(&AUTO, false, Result::Ok(user)), [Ok, Info, Ok, Ok, Info]);
+    assert_eq!(trial_statuses(&KERNEL_YES, false, Result::Ok(user))[1], Failure);
+    assert_eq!(trial_statuses(&KERNEL_NO, false, Result::Ok(user))[1], Skipped);
+    assert_eq!(trial_statuses(&NO_STACK, true, Result::Ok(TrialCounts { stack_copies: 0, ..all }))[3], Skipped);
 }
 
 #[test]
-fn a_promise_that_is_not_kept_is_told() {
+fn missing_kernel_stacks_are_a_warning_if_the_kernel_opened_the_event_with_them() {
     let machine = Machine::new(USER);
-    let finding = machine.finds("kernel-stacks", |inputs| {
+    let finding = machine.finding("kernel-stacks", |inputs| {
         inputs.probe = Some(opened("cpu-clock", true));
-        inputs.trial = Some(Ok(Arrived { kernel_stacks: 0, ..everything_arrived() }));
+        inputs.trial = Some(Ok(TrialCounts { kernel_stacks: 0, ..complete_trial() }));
     });
     assert_eq!((finding.status, finding.found.as_str()), (Status::Warning, "in 0 of 9 samples"));
     assert!(finding.why.contains("settings and kernel disagree"), "{finding:?}");

@@ -1,4 +1,4 @@
-//! What makes measurements scatter.
+//! Checks for causes of unequal running times.
 
 use super::fixture::{Machine, ROOT, USER, tools};
 use crate::doctor::Status::{Info, Ok, Warning};
@@ -7,26 +7,26 @@ use crate::doctor::{GoMod, Status};
 const CPU: &str = "sys/devices/system/cpu";
 
 #[test]
-fn governors_of_all_cpus() {
+fn any_governor_other_than_performance_is_a_warning() {
     let machine = Machine::new(ROOT);
     machine.put(&format!("{CPU}/cpu1/cpufreq/scaling_governor"), "powersave\n");
-    let mixed = machine.finds("cpu-governor", |_| {});
+    let mixed = machine.finding("cpu-governor", |_| {});
     assert_eq!((mixed.status, mixed.found.as_str()), (Warning, "performance, powersave"));
     assert_eq!(mixed.fix.unwrap().now(), "cpupower frequency-set -g performance");
     assert_eq!(machine.unreadable(&format!("{CPU}/cpu1/cpufreq/scaling_governor")).status("cpu-governor"), Info);
     machine.remove(&format!("{CPU}/cpu0/cpufreq")).remove(&format!("{CPU}/cpu1"));
-    assert_eq!(machine.status("cpu-governor"), Info, "as in a virtual machine");
+    assert_eq!(machine.status("cpu-governor"), Info, "a virtual machine has no governor");
     machine.put(&format!("{CPU}/cpufreq/scaling_governor"), "powersave\n");
-    assert_eq!(machine.status("cpu-governor"), Info, "`cpufreq` is no CPU");
+    assert_eq!(machine.status("cpu-governor"), Info, "the directory `cpufreq` is not a CPU");
 }
 
 #[test]
-fn turbo_in_both_spellings() {
+fn turbo_is_read_from_either_file() {
     let machine = Machine::new(USER);
     let file = format!("{CPU}/intel_pstate/no_turbo");
     assert_eq!(machine.statuses("turbo", &file, ["1", "0", "x"]), [Ok, Warning, Info]);
     machine.put(&file, "0");
-    let fix = machine.finds("turbo", |_| {}).fix.unwrap();
+    let fix = machine.finding("turbo", |_| {}).fix.unwrap();
     assert_eq!(fix.now(), "sudo sh -c 'echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo'");
     machine.remove(&format!("{CPU}/intel_pstate"));
     assert_eq!(machine.status("turbo"), Info);
@@ -35,7 +35,7 @@ fn turbo_in_both_spellings() {
 }
 
 #[test]
-fn switches_and_words() {
+fn smt_aslr_huge_pages_clock_and_throttling_have_their_statuses() {
     let machine = Machine::new(USER);
     assert_eq!(machine.statuses("smt", &format!("{CPU}/smt/active"), ["0", "1", "?"]), [Ok, Warning, Info]);
     assert_eq!(machine.remove(&format!("{CPU}/smt")).status("smt"), Info);
@@ -51,29 +51,29 @@ fn switches_and_words() {
 }
 
 #[test]
-fn who_else_is_there() {
+fn load_steal_time_and_swap_are_warnings() {
     let machine = Machine::new(USER);
     let load = ["0.00 0 0", "2.00 0 0", "2.01 0 0", "much"];
     assert_eq!(machine.statuses("cpu-load", "proc/loadavg", load), [Ok, Ok, Warning, Info]);
-    assert_eq!(machine.put("proc/loadavg", "12.34 0 0").finds("cpu-load", |_| {}).found, "12.34 on 4 CPUs");
+    assert_eq!(machine.put("proc/loadavg", "12.34 0 0").finding("cpu-load", |_| {}).found, "12.34 on 4 CPUs");
     let stat = ["cpu  0 0 0 991 0 0 0 9 500 0", "cpu  0 0 0 990 0 0 0 10 0 0", "cpu  1 2", "nothing"];
     assert_eq!(machine.statuses("steal-time", "proc/stat", stat), [Ok, Warning, Info, Info]);
     let swap = |free: &str| format!("SwapTotal: 1024 kB\nSwapFree: {free} kB\n");
     assert_eq!(machine.put("proc/meminfo", &swap("1024")).status("swap"), Ok);
-    let used = machine.put("proc/meminfo", &swap("24")).finds("swap", |_| {});
+    let used = machine.put("proc/meminfo", &swap("24")).finding("swap", |_| {});
     assert_eq!((used.status, used.found.as_str()), (Warning, "1000 KiB of 1.0 MiB in use"));
     assert_eq!(machine.put("proc/meminfo", "SwapTotal: 1024\n").status("swap"), Info);
     assert_eq!(machine.remove("proc/meminfo").status("swap"), Info);
 }
 
 #[test]
-fn quotas_against_gomaxprocs() {
+fn a_quota_below_gomaxprocs_is_a_warning() {
     let machine = Machine::new(USER);
     let status = |quota: &str, gomaxprocs: Option<&'static str>, go_mod: &str| {
         machine.put("proc/self/cgroup", "0::/app\n").put("sys/fs/cgroup/app/cpu.max", quota);
         let mut tools = tools();
         tools.go.as_mut().unwrap().go_mod = Some(GoMod { go: go_mod.into(), toolchain: String::new() });
-        let finding = machine.finds("cpu-quota", |inputs| {
+        let finding = machine.finding("cpu-quota", |inputs| {
             inputs.gomaxprocs = gomaxprocs;
             inputs.tools = Some(&tools);
         });
@@ -81,11 +81,11 @@ fn quotas_against_gomaxprocs() {
     };
     let plain = |status: Status| (status, None);
     assert_eq!(status("max 100000", None, "1.21"), plain(Ok));
-    assert_eq!(status("400000 100000", None, "1.21"), plain(Ok), "as much as there is");
+    assert_eq!(status("400000 100000", None, "1.21"), plain(Ok), "a quota of all CPUs");
     assert_eq!(status("150000 100000", None, "1.21"), (Warning, Some("export GOMAXPROCS=2".into())));
     assert_eq!(status("150000 100000", None, "1.25"), plain(Info), "Go follows it");
     assert_eq!(status("150000 100000", Some("2"), "1.21"), plain(Ok));
     assert_eq!(status("150000 100000", Some("3"), "1.21"), plain(Warning));
-    assert_eq!(status("150000 100000", Some("many"), "1.25"), plain(Info), "Go ignores what is no number");
+    assert_eq!(status("150000 100000", Some("many"), "1.25"), plain(Info), "Go ignores a value that is not a number");
     assert_eq!(status("half", None, "1.21"), plain(Info));
 }

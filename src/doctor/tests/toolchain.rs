@@ -1,10 +1,10 @@
-//! Programs beside goflame.
+//! Checks of the Go toolchain and related programs.
 
 use super::fixture::{Machine, USER, tools};
 use crate::doctor::{Finding, Go, GoMod, Status, Tools};
 
 fn finds(id: &str, tools: &Tools) -> Finding {
-    Machine::new(USER).finds(id, |inputs| inputs.tools = Some(tools))
+    Machine::new(USER).finding(id, |inputs| inputs.tools = Some(tools))
 }
 
 fn with_go(change: impl FnOnce(&mut Go)) -> Tools {
@@ -14,7 +14,7 @@ fn with_go(change: impl FnOnce(&mut Go)) -> Tools {
 }
 
 #[test]
-fn go_that_is_missing() {
+fn a_missing_go_command_is_a_failure_in_a_project() {
     let machine = Machine::new(USER);
     let missing = Tools { go: Err("no `go` on PATH".into()), ..tools() };
     let finding = finds("go-found", &missing);
@@ -27,11 +27,11 @@ fn go_that_is_missing() {
     let about_go = ["go-mod", "gotoolchain", "goflags", "c-compiler", "module-cache"];
     assert!(!judged.iter().any(|finding| about_go.contains(&finding.id)), "{judged:#?}");
     machine.put("etc/os-release", "ID=plan9\n");
-    assert_eq!(machine.finds("go-found", |inputs| inputs.tools = Some(&missing)).fix, None);
+    assert_eq!(machine.finding("go-found", |inputs| inputs.tools = Some(&missing)).fix, None);
 }
 
 #[test]
-fn the_pin() {
+fn another_version_than_the_pinned_one_is_a_failure() {
     let pinned = |pin: &str, version: &str| {
         let tools = Tools { pin: pin.into(), ..with_go(|go| go.version = version.into()) };
         finds("go-pin", &tools)
@@ -44,24 +44,24 @@ fn the_pin() {
 }
 
 #[test]
-fn the_version_that_go_mod_asks_for() {
+fn an_older_version_than_in_go_mod_is_a_failure() {
     let asked = |go_mod: Option<GoMod>, version: &str| {
         let tools = with_go(|go| (go.go_mod, go.version) = (go_mod, version.into()));
         let findings = Machine::new(USER).findings(|inputs| inputs.tools = Some(&tools));
         findings.iter().find(|finding| finding.id == "go-mod").map(|finding| finding.status)
     };
-    let of = |go: &str| Some(GoMod { go: go.into(), toolchain: "go1.27.3".into() });
-    assert_eq!(asked(of("1.21"), "go1.27.3"), Some(Status::Ok));
-    assert_eq!(asked(of("1.27rc1"), "go1.27.3"), Some(Status::Ok));
-    assert_eq!(asked(of("1.27.4"), "go1.27.3"), Some(Status::Failure));
-    assert_eq!(asked(of("1.9"), "go1.19.8"), Some(Status::Ok), "9 is less than 19");
-    assert_eq!(asked(of("1.21"), "devel +abc"), Some(Status::Info));
-    assert_eq!(asked(of(""), "go1.27.3"), Some(Status::Info));
+    let go_mod = |go: &str| Some(GoMod { go: go.into(), toolchain: "go1.27.3".into() });
+    assert_eq!(asked(go_mod("1.21"), "go1.27.3"), Some(Status::Ok));
+    assert_eq!(asked(go_mod("1.27rc1"), "go1.27.3"), Some(Status::Ok));
+    assert_eq!(asked(go_mod("1.27.4"), "go1.27.3"), Some(Status::Failure));
+    assert_eq!(asked(go_mod("1.9"), "go1.19.8"), Some(Status::Ok), "9 is less than 19");
+    assert_eq!(asked(go_mod("1.21"), "devel +abc"), Some(Status::Info));
+    assert_eq!(asked(go_mod(""), "go1.27.3"), Some(Status::Info));
     assert_eq!(asked(None, "go1.27.3"), None);
 }
 
 #[test]
-fn which_go_answers() {
+fn an_automatic_gotoolchain_is_a_note_without_a_pinned_version() {
     let status = |value: &str, pin: &str| {
         finds("gotoolchain", &Tools { pin: pin.into(), ..with_go(|go| go.gotoolchain = value.into()) }).status
     };
@@ -71,7 +71,7 @@ fn which_go_answers() {
 }
 
 #[test]
-fn flags_that_spoil_a_profile() {
+fn flags_that_strip_or_slow_down_are_reported() {
     let finds_with = |change: &dyn Fn(&mut Go)| finds("goflags", &with_go(change));
     assert_eq!(finds_with(&|_| {}).found, "empty");
     assert_eq!(finds_with(&|go| go.goflags = "-mod=vendor -buildvcs=false".into()).status, Status::Ok);
@@ -95,7 +95,7 @@ fn flags_that_spoil_a_profile() {
 }
 
 #[test]
-fn compilers_caches_and_other_tools() {
+fn compiler_cache_and_other_tools_have_their_statuses() {
     use Status::{Info, Ok, Warning};
     let compiler = |found: bool, cgo| {
         let c_compiler = found.then(|| "/usr/bin/gcc".into());

@@ -1,4 +1,4 @@
-// C functions, and Go called back from C.
+// C functions, and a Go function that C calls back.
 package main
 
 /*

@@ -1,4 +1,4 @@
-// Every form of function name that Go writes.
+// Functions with every form of name that the Go compiler generates.
 package main
 
 import (

@@ -1,10 +1,10 @@
-//! `.eh_frame` against what `readelf` makes of it, and damaged ones.
+//! Compares unwinding by `.eh_frame` with `readelf`, and tries damaged sections.
 
 use std::sync::LazyLock;
 
 use super::*;
 
-/// A program that saves registers, aligns its stack, calls through a stub, and has an exit.
+/// A program that saves registers, aligns its stack, calls through a `.plt` stub, and calls `exit`.
 const C: &str = "#include <alloca.h>\n#include <stdlib.h>\nvoid __attribute__((noinline)) use(char *a, char *b) \
                  { __asm__ volatile(\"\" :: \"r\"(a), \"r\"(b) : \"rbx\", \"r12\", \"memory\"); }\n\
                  void __attribute__((noinline)) aligned(int n) \
@@ -14,9 +14,9 @@ const C: &str = "#include <alloca.h>\n#include <stdlib.h>\nvoid __attribute__((n
 static PROGRAM: LazyLock<Program> =
     LazyLock::new(|| Program::c(C, &["-O2", "-fomit-frame-pointer", "-fcf-protection=none", "-Wl,-z,lazy"]));
 
-/// What `readelf` says of a row: its address, CFA, `rbp`, `r14`, and return address.
+/// The rows that `readelf` prints: address; CFA, `rbp`, `r14`, return address.
 fn rows(path: &Path) -> Vec<(u64, [String; 4])> {
-    // It fails where it misses the file's debug information, and prints all the same.
+    // Its status is ignored: without the file's debug information it fails, but prints the rows.
     let mut readelf = Command::new("readelf");
     let output = readelf.arg("--debug-dump=frames-interp").arg(path).env("LC_ALL", "C").output();
     let printed = String::from_utf8(output.expect("this test needs readelf").stdout).unwrap();
@@ -25,7 +25,7 @@ fn rows(path: &Path) -> Vec<(u64, [String; 4])> {
     let mut rows = Vec::new();
     let (mut signals, mut columns, mut in_function) = (BTreeSet::new(), Vec::new(), false);
     for line in printed.lines() {
-        // A register that is in another is `r10 (r10)`.
+        // A register whose value is in another register is printed as `r10 (r10)`.
         let words: Vec<&str> = line.split_whitespace().filter(|word| !word.starts_with('(')).collect();
         match words[..] {
             [offset, _, _, "CIE", augmentation, ..] => {
@@ -48,12 +48,20 @@ fn rows(path: &Path) -> Vec<(u64, [String; 4])> {
     rows
 }
 
-/// Holds every row against the reader; gives how many it knows, and how many are of a kind that it refuses.
-fn compare(path: &Path) -> (usize, usize) {
+#[derive(Default)]
+struct Compared {
+    /// Rows with the same result.
+    known: usize,
+    /// Rows without a result, of a kind that is not supported.
+    refused: usize,
+}
+
+/// Compares every row.
+fn compare(path: &Path) -> Compared {
     let bytes = fs::read(path).unwrap();
     let binary = Binary::parse(&bytes).unwrap();
     let number = |text: &str| text.parse::<i32>().unwrap();
-    let (mut known, mut refused) = (0, 0);
+    let mut compared = Compared::default();
     for (address, [cfa, rbp, r14, ra]) in rows(path) {
         let found = binary.native_unwind(address);
         let base = match cfa.split_once('+') {
@@ -65,7 +73,7 @@ fn compare(path: &Path) -> (usize, usize) {
             (Some(NativeUnwind::Root), "u") => continue,
             (Some(frame), "c-8") => frame,
             (None, _) if base.is_none() || ra != "c-8" => {
-                refused += 1;
+                compared.refused += 1;
                 continue;
             }
             _ => panic!("{address:x}: {found:?} and not {cfa} {rbp} {ra}"),
@@ -84,24 +92,24 @@ fn compare(path: &Path) -> (usize, usize) {
                 None => assert!(matches!(saved, Saved::AtFramePointer(_) | Saved::Lost), "{address:x}: {truth}"),
             }
         }
-        known += 1;
+        compared.known += 1;
     }
-    (known, refused)
+    compared
 }
 
 #[test]
-fn every_row_is_as_readelf_has_it() {
+fn every_row_has_the_same_result_as_in_readelf() {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let libc = maps.lines().find(|line| line.ends_with("/libc.so.6")).unwrap();
     let libc = Path::new(&libc[libc.find('/').unwrap()..]);
-    let (known, refused) = compare(libc);
+    let Compared { known, refused } = compare(libc);
     assert!(known > 10_000 && refused * 500 < known, "{refused} refused, {known} known");
-    let (known, refused) = compare(&PROGRAM.path);
+    let Compared { known, refused } = compare(&PROGRAM.path);
     assert!(known > 10, "{refused} refused, {known} known");
 }
 
 #[test]
-fn known_expressions_are_understood() {
+fn known_expressions_are_recognised() {
     let binary = PROGRAM.binary();
     // The first stub pushes a word and jumps; the others jump, push a word at byte 6 to 11, and jump.
     let (plt, _) = binary.section(".plt").unwrap();
@@ -123,11 +131,14 @@ fn known_expressions_are_understood() {
         }
         _ => false,
     };
-    assert!((start..start + size).filter(is_body).count() > 10, "`aligned` is compiled in another way");
+    assert!(
+        (start..start + size).filter(is_body).count() > 10,
+        "the compiler does not use the expression in `aligned`"
+    );
 }
 
 #[test]
-fn threads_and_programs_have_roots() {
+fn the_entry_of_a_program_is_a_root() {
     let binary = PROGRAM.binary();
     let symbols = run(Command::new("nm").arg(&PROGRAM.path));
     let start = symbols.lines().find(|line| line.ends_with(" _start")).unwrap();
@@ -138,26 +149,25 @@ fn threads_and_programs_have_roots() {
 }
 
 #[test]
-fn go_code_has_none() {
+fn go_code_has_no_call_frame_information() {
     let program = Program::go(TINY, &[]);
     let binary = program.binary();
     let entry = binary.pclntab().unwrap().functions().next().unwrap().entry();
     assert_eq!(binary.native_unwind(entry), None);
 }
 
-/// Where a section is in a file.
-fn place(bytes: &[u8], name: &[u8]) -> usize {
-    let section = Elf::parse(bytes).unwrap().section(name).unwrap();
-    section.bytes.as_ptr() as usize - bytes.as_ptr() as usize
+/// The file offset of a section.
+fn section_offset(bytes: &[u8], name: &[u8]) -> usize {
+    offset_of(bytes, Elf::parse(bytes).unwrap().section(name).unwrap().bytes)
 }
 
 #[test]
-fn damage_is_no_answer() {
+fn a_damaged_section_does_not_panic() {
     let whole = &PROGRAM.bytes;
-    let at = place(whole, b".eh_frame");
+    let start = section_offset(whole, b".eh_frame");
     let size = PROGRAM.binary().section(".eh_frame").unwrap().1.len();
     let text = PROGRAM.binary().section(".text").unwrap();
-    for byte in at..at + size {
+    for byte in start..start + size {
         for value in [0, 0x7f, 0x80, 0xff] {
             let mut bytes = whole.clone();
             bytes[byte] = value;
@@ -170,14 +180,14 @@ fn damage_is_no_answer() {
 }
 
 #[test]
-fn expressions_that_loop_are_not_run() {
+fn expressions_that_loop_are_not_evaluated() {
     // DW_CFA_def_cfa_expression, three bytes: DW_OP_skip -3.
     let endless = [0x0f, 3, 0x2f, 0xfd, 0xff];
     let mut bytes = PROGRAM.bytes.clone();
-    let at = place(&bytes, b".eh_frame");
+    let start = section_offset(&bytes, b".eh_frame");
     let sequence = [0x0f, 0x03, 0x76, 0x78, 0x06];
-    let into = bytes[at..].windows(5).position(|window| window == sequence).unwrap();
-    bytes[at + into..at + into + 5].copy_from_slice(&endless);
+    let position = bytes[start..].windows(5).position(|window| window == sequence).unwrap();
+    bytes[start + position..start + position + 5].copy_from_slice(&endless);
     let symbols = run(Command::new("nm").arg(&PROGRAM.path));
     let line = symbols.lines().find(|line| line.ends_with(" aligned")).unwrap();
     let start = u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap();

@@ -1,8 +1,8 @@
-//! Damaged files: refused with the right reason where the damage can be seen, and never a panic.
+//! Damaged files: no panic, and the right reason where the damage can be detected.
 
 use super::*;
 
-/// Asks everything there is to ask.
+/// Calls every function of [`Binary`].
 pub(super) fn exercise(bytes: &[u8]) {
     let Ok(binary) = Binary::parse(bytes) else { return };
     let facts = binary.facts();
@@ -24,12 +24,12 @@ fn tiny() -> Program {
     Program::go(TINY, &["-buildmode=pie"])
 }
 
-/// The parts of the file that hold structure, as places in it: headers, function table, moduledata, notes, ...
-fn structures(bytes: &[u8]) -> Vec<Range<usize>> {
+/// File offsets of the parts that are parsed: headers, function table, moduledata, notes, ...
+fn parsed_parts(bytes: &[u8]) -> Vec<Range<usize>> {
     let elf = Elf::parse(bytes).unwrap();
-    let mut places = vec![0..0x1000, bytes.len() - 64 * 30..bytes.len()];
+    let mut parts = vec![0..0x1000, bytes.len() - 64 * 30..bytes.len()];
     let section_headers = u64::from_le_bytes(bytes[40..48].try_into().unwrap()) as usize;
-    places.push(section_headers..(section_headers + 64 * 30).min(bytes.len()));
+    parts.push(section_headers..(section_headers + 64 * 30).min(bytes.len()));
     for name in [
         ".gopclntab",
         ".go.module",
@@ -43,42 +43,43 @@ fn structures(bytes: &[u8]) -> Vec<Range<usize>> {
     ] {
         let Some(section) = elf.section(name.as_bytes()) else { continue };
         let start = offset_of(bytes, section.bytes);
-        places.push(start..start + section.bytes.len().min(0x400));
+        parts.push(start..start + section.bytes.len().min(0x400));
     }
     let start = offset_of(bytes, elf.section(b".gopclntab").unwrap().bytes);
     for word in [0, 2, 3, 4, 5] {
         let field = start + 24 + word * 8;
         let table = start + u64::from_le_bytes(bytes[field..field + 8].try_into().unwrap()) as usize;
-        places.push(table..table + 0x200);
+        parts.push(table..table + 0x200);
     }
-    places
+    parts
 }
 
 #[test]
 fn the_highest_address_has_no_debug_information() {
     let program = tiny();
     let debug = debuginfo::DebugInfo::read(&Elf::parse(&program.bytes).unwrap()).unwrap();
-    assert!(debug.frames(u64::MAX).is_empty(), "found by fuzzing: a text section may reach up to there");
+    // Found by fuzzing: a text section may end at the highest address.
+    assert!(debug.frames(u64::MAX).is_empty());
 }
 
 #[test]
-fn cut_off_anywhere() {
+fn a_file_cut_off_anywhere_does_not_panic() {
     let program = tiny();
     let bytes = &program.bytes;
     let mut lengths: BTreeSet<usize> = (0..0x1000).chain((0..bytes.len()).step_by(9973)).collect();
-    for part in structures(bytes) {
+    for part in parsed_parts(bytes) {
         lengths.extend(part.step_by(13));
     }
     for length in lengths {
         exercise(&bytes[..length]);
-        // The same cut in a file that has no section headers to miss, and whose headers admit to it.
-        let mut admitted = without_sections(&bytes[..length.max(0x1000)]);
-        shorten_segments(&mut admitted);
-        exercise(&admitted);
+        // The same length, but consistent: without section headers, and with segments that end with the file.
+        let mut consistent = without_sections(&bytes[..length.max(0x1000)]);
+        shorten_segments(&mut consistent);
+        exercise(&consistent);
     }
 }
 
-/// Makes every segment end where the file does.
+/// Makes every segment end with the file.
 fn shorten_segments(bytes: &mut [u8]) {
     let total = bytes.len() as u64;
     let count = usize::from(u16::from_le_bytes([bytes[56], bytes[57]]));
@@ -86,16 +87,16 @@ fn shorten_segments(bytes: &mut [u8]) {
         let field = |at: usize| header + at..header + at + 8;
         let offset = u64::from_le_bytes(bytes[field(8)].try_into().unwrap());
         let size = u64::from_le_bytes(bytes[field(32)].try_into().unwrap());
-        let left = size.min(total.saturating_sub(offset));
+        let new_size = size.min(total.saturating_sub(offset));
         bytes[field(8)].copy_from_slice(&offset.min(total).to_le_bytes());
-        bytes[field(32)].copy_from_slice(&left.to_le_bytes());
+        bytes[field(32)].copy_from_slice(&new_size.to_le_bytes());
     }
 }
 
 #[test]
-fn any_byte_changed() {
+fn changed_bytes_do_not_panic() {
     let mut bytes = tiny().bytes;
-    let places = structures(&bytes);
+    let parts = parsed_parts(&bytes);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = |below: usize| {
         state ^= state << 13;
@@ -106,7 +107,7 @@ fn any_byte_changed() {
     for round in 0..600 {
         let original = bytes.clone();
         for _ in 0..=round % 4 {
-            let part = places[random(places.len())].clone();
+            let part = parts[random(parts.len())].clone();
             let at = part.start + random(part.len());
             match random(3) {
                 0 => bytes[at] ^= 1 << random(8),
@@ -124,10 +125,10 @@ fn any_byte_changed() {
 }
 
 #[test]
-fn damaged_debug_information_of_the_runtime() {
+fn the_version_replaces_damaged_debug_information_of_the_runtime() {
     let program = Program::go(TINY, &["-ldflags=-compressdwarf=false"]);
-    let whole = program.binary().descriptors().unwrap();
-    assert_eq!(whole.1, OffsetsSource::Dwarf);
+    let (layout, source) = program.binary().g_layout().unwrap();
+    assert_eq!(source, GLayoutSource::Dwarf);
     let elf = Elf::parse(&program.bytes).unwrap();
     let mut refused = 0;
     for name in [".debug_info", ".debug_abbrev"] {
@@ -136,10 +137,9 @@ fn damaged_debug_information_of_the_runtime() {
         for at in (0..section.len()).step_by(section.len() / 40) {
             let mut bytes = program.bytes.clone();
             bytes[start + at..start + section.len()].fill(if at % 2 == 0 { 0 } else { 0xff });
-            let (found, source) = Binary::parse(&bytes).unwrap().descriptors().unwrap();
-            // What is left of it says the same, or the version does.
-            assert_eq!(found, whole.0, "{name} from {at} on");
-            refused += u32::from(source == OffsetsSource::Version);
+            let (found, source) = Binary::parse(&bytes).unwrap().g_layout().unwrap();
+            assert_eq!(found, layout, "{name} damaged from byte {at}");
+            refused += u32::from(source == GLayoutSource::Version);
         }
     }
     assert!(refused > 10, "{refused} were refused");
@@ -174,7 +174,7 @@ fn a_table_that_contradicts_itself_is_refused() {
         (module_at + 17 * 8, &[0xff], PclntabAbsence::NoModuledata),
         (module_at + 20 * 8, &[0x10], elsewhere.clone()),
         (module_at + 22 * 8, &[0x10], elsewhere),
-        // The magic of another generation makes every record's fields stand elsewhere.
+        // With the magic of another layout, the fields of the records have other offsets.
         (table_at, &[0xf0], damaged("the functions' records do not follow one another")),
         (functions + 16, &[0; 4], damaged("the functions are not in the order of their addresses")),
         (functions + 4, &[0xff; 4], damaged("a function's record is cut off")),
@@ -187,7 +187,7 @@ fn a_table_that_contradicts_itself_is_refused() {
         bytes[at..at + patch.len()].copy_from_slice(patch);
         let binary = Binary::parse(&bytes).unwrap();
         assert_eq!(binary.pclntab().err(), Some(&expected), "{patch:x?} at {at:#x}");
-        // The symbol table still has the names, and still knows what is Go. Lines are in the debug information.
+        // Names still come from the symbol table, which also marks Go code; lines come from the debug information.
         let address = program.binary().pclntab().unwrap().functions().nth(100).unwrap().entry();
         let (with, without) = (program.binary().locate(address).unwrap(), binary.locate(address).unwrap());
         assert_eq!(with.frames.last().unwrap().name, without.frames.last().unwrap().name);
@@ -196,26 +196,26 @@ fn a_table_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn more_segments_than_linux_loads() {
+fn more_segments_than_linux_loads_are_refused() {
     let mut bytes = tiny().bytes;
     bytes[56..58].copy_from_slice(&1171_u16.to_le_bytes());
     assert!(matches!(Binary::parse(&bytes).unwrap_err(), Error::Unsupported(what) if what.contains("program headers")));
 }
 
 #[test]
-fn any_byte_of_debug_information_changed() {
+fn changed_debug_information_does_not_panic() {
     let source = "static inline __attribute__((always_inline)) int in(volatile int *a) { return *a * 3; }\n\
                   int main(int c, char **v) { (void)v; return in(&c) + in(&c); }\n";
     let mut bytes = Program::c(source, &["-O2", "-g"]).bytes;
-    let places: Vec<Range<usize>> = {
+    let parts: Vec<Range<usize>> = {
         let elf = Elf::parse(&bytes).unwrap();
         let sections = [".debug_info", ".debug_abbrev", ".debug_line", ".debug_rnglists"];
         let sections = sections.iter().filter_map(|name| elf.section(name.as_bytes()));
-        let place = |start: usize, size| start..start + size;
-        sections.map(|section| place(offset_of(&bytes, section.bytes), section.bytes.len())).collect()
+        let range = |start: usize, size| start..start + size;
+        sections.map(|section| range(offset_of(&bytes, section.bytes), section.bytes.len())).collect()
     };
-    assert!(places.len() >= 3);
-    for at in places.into_iter().flatten() {
+    assert!(parts.len() >= 3);
+    for at in parts.into_iter().flatten() {
         let original = bytes[at];
         for value in [0, 0x7f, 0xff, original ^ 1] {
             bytes[at] = value;

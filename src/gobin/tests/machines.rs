@@ -1,8 +1,8 @@
-//! Every class, byte order and instruction size that Go has on Linux.
+//! Programs of every class, byte order and instruction size that Go has on Linux.
 
 use super::*;
 
-/// A program for another machine.
+/// Builds a program for another machine.
 fn build(machine: &str, flags: &[&str]) -> Program {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("main.go"), TINY).unwrap();
@@ -19,7 +19,7 @@ fn check(machine: &str, flags: &[&str]) {
     let facts = program.binary().facts();
     assert_eq!(facts.machine, machine);
     assert!(facts.symtab && facts.go.is_ok() && facts.pie != flags.is_empty());
-    // In inlined calls too, and with nothing but the segments to go by.
+    // The same frames, inlined calls included, if only the segments are left.
     let stripped = build(machine, &[flags, &["-ldflags=-s -w"]].concat());
     assert_same_answers(&program.binary(), &Binary::parse(&without_sections(&stripped.bytes)).unwrap(), 7);
     let binary = program.binary();
@@ -29,37 +29,37 @@ fn check(machine: &str, flags: &[&str]) {
 }
 
 #[test]
-fn narrow_and_little_endian() {
+fn little_endian_32_bit_programs_are_read() {
     check("386", &[]);
     check("arm", &[]);
 }
 
 #[test]
-fn narrow_and_big_endian() {
+fn big_endian_32_bit_programs_are_read() {
     check("mips", &[]);
 }
 
 #[test]
-fn wide_and_little_endian() {
+fn little_endian_64_bit_programs_are_read() {
     for machine in ["arm64", "riscv64", "ppc64le", "mips64le"] {
         check(machine, &[]);
     }
 }
 
 #[test]
-fn wide_and_big_endian() {
+fn big_endian_64_bit_programs_are_read() {
     check("s390x", &[]);
 }
 
 #[test]
-fn position_independent() {
+fn position_independent_programs_are_read() {
     for machine in ["arm64", "ppc64le"] {
         check(machine, &["-buildmode=pie"]);
     }
 }
 
 #[test]
-fn cut_off_anywhere() {
+fn a_big_endian_program_cut_off_anywhere_does_not_panic() {
     let bytes = build("mips", &[]).bytes;
     for length in (0..0x400).chain((0..bytes.len()).step_by(19_997)) {
         hostile::exercise(&bytes[..length]);

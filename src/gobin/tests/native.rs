@@ -1,4 +1,4 @@
-//! Code that is not Go: symbols, and debug information in each form that compilers and linkers give it.
+//! Native code: symbols, and debug information in each form that compilers and linkers write.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ const C: &str = "int twice(int a) { return a * 2; }\nstatic int own(int a) { ret
                  int main(int c, char **v) { (void)v; return own(twice(c)); }\n";
 
 #[test]
-fn c_programs_have_symbols_of_their_own() {
+fn c_functions_are_named_by_symbols() {
     let program = Program::c(C, &["-O0"]);
     let binary = program.binary();
     let facts = binary.facts();
@@ -26,7 +26,7 @@ fn c_programs_have_symbols_of_their_own() {
 }
 
 #[test]
-fn exported_names_outlive_stripping() {
+fn exported_functions_keep_their_names_when_stripped() {
     let program = Program::c(C, &["-O0", "-s", "-rdynamic"]);
     let binary = program.binary();
     assert!(!binary.facts().symtab);
@@ -34,9 +34,9 @@ fn exported_names_outlive_stripping() {
     let line = dynamic.lines().find(|line| line.ends_with(" T twice")).unwrap();
     let address = u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap();
     assert_eq!(binary.locate(address + 4).unwrap().frames[0].name, "twice");
-    // `own` follows and is known to nobody any more. It must not become part of `twice`.
-    let beyond = (address..address + 64).filter(|at| binary.locate(*at) == Err(Reason::UnknownAddress));
-    assert!(beyond.count() > 10);
+    // The next function, `own`, has lost its symbol. It must not become a part of `twice`.
+    let unknown = (address..address + 64).filter(|address| binary.locate(*address) == Err(Reason::UnknownAddress));
+    assert!(unknown.count() > 10);
 
     let silent = Program::c(C, &["-O0", "-s", "-static-pie", "-nostartfiles", "-Wl,-e,main"]);
     let segment = *silent.binary().load_segments().iter().find(|segment| segment.executable).unwrap();
@@ -44,7 +44,7 @@ fn exported_names_outlive_stripping() {
 }
 
 #[test]
-fn the_kernels_vdso_has_names() {
+fn vdso_functions_have_names() {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let line = maps.lines().find(|line| line.ends_with("[vdso]")).unwrap();
     let (start, rest) = line.split_once('-').unwrap();
@@ -62,7 +62,7 @@ fn the_kernels_vdso_has_names() {
     assert!(!frame.is_go);
 }
 
-/// A call in a call, in a file of its own for each.
+/// An inlined call inside an inlined call.
 const INLINED: &str = "__attribute__((noinline)) int other(volatile int *a) { return *a; }\n\
     static inline __attribute__((always_inline)) int inner(volatile int *a, int b) {\n\
         for (int i = 0; i < b; i++)\n            *a += i;\n        return *a;\n    }\n\
@@ -71,14 +71,14 @@ const INLINED: &str = "__attribute__((noinline)) int other(volatile int *a) { re
     __attribute__((noinline)) int outer(int a) {\n        volatile int b = a;\n        int c = other(&b);\n\
         return middle(&b, c) + 1;\n    }\n    int main(int c, char **v) {\n        (void)v;\n        return outer(c);\n    }\n";
 
-/// (name, file, line) of each frame, innermost first.
+/// Name, file and line of each frame, innermost first.
 type Chain = Vec<(String, String, u32)>;
 
 fn frame_of(frame: &SourceFrame<'_>) -> (String, String, u32) {
     (frame.name.to_string(), frame.file.as_deref().unwrap_or_default().to_owned(), frame.line)
 }
 
-/// What binutils' addr2line says, which is right on C.
+/// The frames according to binutils' addr2line, which handles C correctly.
 fn addr2line(path: &Path, addresses: &[u64]) -> Vec<Chain> {
     let mut tool = Command::new("addr2line");
     tool.args(["-a", "-f", "-i", "-C", "-e"]).arg(path);
@@ -98,7 +98,7 @@ fn addr2line(path: &Path, addresses: &[u64]) -> Vec<Chain> {
     chains
 }
 
-/// Every address of the named functions.
+/// All addresses of the named functions.
 fn addresses_of(program: &Program, names: &[&str]) -> Vec<u64> {
     let sizes = run(Command::new("nm").args(["-C", "-S"]).arg(&program.path));
     let mut addresses = Vec::new();
@@ -113,7 +113,7 @@ fn addresses_of(program: &Program, names: &[&str]) -> Vec<u64> {
     addresses
 }
 
-/// Holds every address of `names` in `program` against what addr2line says of `oracle`, the same program.
+/// Compares all addresses of the functions `names` in `program` with addr2line on `oracle`, a copy of the same program.
 fn compare_with_addr2line(program: &Program, oracle: &Path, names: &[&str]) {
     let binary = program.binary();
     let addresses = addresses_of(program, names);
@@ -130,7 +130,7 @@ fn compare_with_addr2line(program: &Program, oracle: &Path, names: &[&str]) {
 }
 
 #[test]
-fn c_has_lines_and_inlined_calls_from_debug_information() {
+fn c_code_has_lines_and_inlined_calls_from_debug_information() {
     for flags in [&["-gdwarf-5"][..], &["-gdwarf-4"], &["-gdwarf-5", "-gz=zlib"], &["-gdwarf-4", "-no-pie"]] {
         let program = Program::c(INLINED, &[&["-O2"], flags].concat());
         compare_with_addr2line(&program, &program.path, &["outer", "other", "main"]);
@@ -138,16 +138,16 @@ fn c_has_lines_and_inlined_calls_from_debug_information() {
 }
 
 #[test]
-fn one_locator_tells_symbols_apart() {
-    // Without debug information, so that all addresses of a symbol are alike.
+fn a_locator_does_not_mix_up_symbols() {
+    // Without debug information, so that all addresses of a symbol share their frames.
     let program = Program::c(INLINED, &["-O2"]);
     let binary = program.binary();
     let functions = addresses_of(&program, &["outer", "other", "main"]);
     let (first, last) = (functions.iter().min().unwrap(), functions.iter().max().unwrap());
-    let rising: Vec<u64> = (first - 2000..last + 2000).collect();
+    let ascending: Vec<u64> = (first - 2000..last + 2000).collect();
     let mut locator = Locator::new(&binary);
     let mut names = HashSet::new();
-    for address in rising.iter().chain(rising.iter().rev()) {
+    for address in ascending.iter().chain(ascending.iter().rev()) {
         let expected = binary.locate(*address).map(|location| location.frames);
         assert_eq!(locator.locate(*address).map(<[_]>::to_vec), expected, "{address:#x}");
         names.insert(expected.map(|frames| frames[0].name.to_string()).ok());
@@ -156,9 +156,9 @@ fn one_locator_tells_symbols_apart() {
 }
 
 #[test]
-fn debug_information_may_be_compressed_in_any_way() {
+fn debug_information_is_read_in_every_compression() {
     let mut program = Program::c(INLINED, &["-O2", "-g"]);
-    // Not every addr2line can read all of them.
+    // addr2line gets an uncompressed copy, because not every version reads all compressions.
     let plain = program.path.with_extension("plain");
     fs::copy(&program.path, &plain).unwrap();
     for kind in ["zlib-gnu", "zlib-gabi", "zstd"] {
@@ -170,7 +170,7 @@ fn debug_information_may_be_compressed_in_any_way() {
 }
 
 #[test]
-fn cplusplus_has_the_names_of_its_source() {
+fn cplusplus_functions_have_demangled_names() {
     let source = "namespace space {\ntemplate <typename T> struct Thing {\n  T value;\n\
         __attribute__((noinline)) T twice(T by) { return value * by + value; }\n};\n}\n\
         int main(int c, char **) { space::Thing<int> t{c}; return t.twice(c); }\n";
@@ -188,23 +188,23 @@ fn cplusplus_has_the_names_of_its_source() {
 #[test]
 fn cgo_frames_have_files_lines_and_inlined_calls() {
     let program = Program::cgo(&[]);
-    let oracle = Oracle::of(&program.path);
+    let oracle = Oracle::new(&program.path);
     let is_stub = |name: &String| name.starts_with("_cgo_") && name.ends_with("_Cfunc_call_back");
     let (stub, _) = oracle.symbols.iter().find(|(_, names)| names.iter().any(is_stub)).unwrap();
     let (end, _) = oracle.symbols.range(stub + 1..).next().unwrap();
     let line_of = |text: &str| u32::try_from(CGO.lines().position(|line| line.contains(text)).unwrap() + 1).unwrap();
     let binary = program.binary();
-    let mut places = BTreeSet::new();
+    let mut inlined_calls = BTreeSet::new();
     for address in *stub..*end {
-        // Padding follows the function.
+        // The padding after the function has no frames.
         let Ok(Location { frames }) = binary.locate(address) else { break };
         assert!(frames.iter().all(|frame| !frame.is_go), "{frames:?}");
         assert!(is_stub(&frames.last().unwrap().name.clone().into_owned()));
         let inlined =
             frames.iter().take(frames.len() - 1).filter(|frame| frame.file.as_ref().unwrap().ends_with("/main.go"));
-        places.extend(inlined.map(|frame| (frame.name.to_string(), frame.line)));
+        inlined_calls.extend(inlined.map(|frame| (frame.name.to_string(), frame.line)));
     }
-    // The C compiler put the file's function into the stub that Go calls.
+    // The C compiler inlines the preamble's function into the stub that Go calls.
     let call = ("call_back".to_owned(), line_of("static int call_back"));
-    assert!(places.contains(&call), "{places:?}");
+    assert!(inlined_calls.contains(&call), "{inlined_calls:?}");
 }

@@ -1,9 +1,9 @@
-//! A text in sections, which Go's linker makes for 32-bit ARM and PowerPC alone, and for tens of megabytes of code.
-//! So a small program is changed to what it would be if the linker had cut it.
+//! A text that is split into sections. Go's linker does that only on 32-bit ARM and PowerPC, with tens of megabytes of
+//! code, so these tests change a small program as if the linker had split it.
 
 use super::*;
 
-/// By how much the offsets of the second section are behind its addresses.
+/// Bytes between the end offset of the first section and the start offset of the second.
 const GAP: u32 = 0x1000;
 
 fn word(bytes: &[u8], at: usize) -> u64 {
@@ -20,13 +20,13 @@ fn put(bytes: &mut [u8], at: usize, words: &[u64]) {
     }
 }
 
-/// The program with its text cut into two sections before the function of an index, and the place of the map.
-fn cut(program: &Program, index: usize) -> (Vec<u8>, usize) {
+/// Splits the text before the function with this index. Returns the program and the file offset of the map.
+fn split(program: &Program, index: usize) -> (Vec<u8>, usize) {
     let mut bytes = program.bytes.clone();
     let (table, module) = {
         let elf = Elf::parse(&program.bytes).unwrap();
-        let of = |name: &str| offset_of(&program.bytes, elf.section(name.as_bytes()).unwrap().bytes);
-        (of(".gopclntab"), of(".go.module"))
+        let offset = |name: &str| offset_of(&program.bytes, elf.section(name.as_bytes()).unwrap().bytes);
+        (offset(".gopclntab"), offset(".go.module"))
     };
     let count = word(&bytes, table + 8) as usize;
     let functions = table + word(&bytes, table + 64) as usize;
@@ -40,15 +40,15 @@ fn cut(program: &Program, index: usize) -> (Vec<u8>, usize) {
             bytes[record..record + 4].copy_from_slice(&moved);
         }
     }
-    // The map stands where the runtime has an index of the functions (findfunctab), which only it reads.
+    // The map overwrites the findfunctab, which only the runtime reads.
     let [index_at, text, text_end] = [19, 22, 23].map(|at| word(&bytes, module + at * 8));
-    let map = place(&bytes, index_at);
+    let map = file_offset(&bytes, index_at);
     let version = program.binary().build_info().unwrap().go_version;
     let at = if version.starts_with("go1.26") { 42 } else { 45 };
-    let [uncut, sections] = [0, 1].map(|further| word(&bytes, module + (at + further) * 8));
-    let uncut = place(&bytes, uncut);
-    let [start, size, base] = [0, 8, 16].map(|field| word(&bytes, uncut + field));
-    assert_eq!((sections, start, base), (1, 0, text), "{version} has its map elsewhere");
+    let [old_map, sections] = [0, 1].map(|further| word(&bytes, module + (at + further) * 8));
+    let old_map = file_offset(&bytes, old_map);
+    let [start, size, base] = [0, 8, 16].map(|field| word(&bytes, old_map + field));
+    assert_eq!((sections, start, base), (1, 0, text), "{version} has its textsectmap at another offset");
     assert!(size.abs_diff(text_end - text) <= 64);
     let (border, gap) = (u64::from(border), u64::from(GAP));
     put(&mut bytes, map, &[0, border, text, border + gap, size + gap, text + border]);
@@ -59,9 +59,9 @@ fn cut(program: &Program, index: usize) -> (Vec<u8>, usize) {
 #[test]
 fn a_text_in_two_sections_has_the_same_functions() {
     let program = Program::go(NAMES, &[]);
-    let (bytes, map) = cut(&program, 700);
+    let (bytes, map) = split(&program, 700);
     assert_same_answers(&program.binary(), &Binary::parse(&bytes).unwrap(), 7);
-    // Without the map the offsets lead nowhere.
+    // Without a valid map the offsets lead to wrong addresses.
     let mut without = bytes.clone();
     put(&mut without, map, &[1]);
     let refused = PclntabAbsence::Damaged("it disagrees with the moduledata on where the code is");

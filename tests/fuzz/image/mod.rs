@@ -143,7 +143,7 @@ pub fn ask(bytes: &[u8]) {
     let Ok(binary) = Binary::parse(bytes) else { return };
     let facts = binary.facts();
     assert_eq!(facts.build_id, binary.build_id());
-    let _either = binary.descriptors();
+    let _either = binary.g_layout();
     let mut locator = Locator::new(&binary);
     let mut ask_at = |address| {
         let _either = (binary.unwind(address), binary.native_unwind(address));

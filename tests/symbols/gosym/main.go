@@ -1,5 +1,6 @@
-// What Go's own debug/gosym says of a file: gosym FILE START END STEP prints a line for each STEPth address whose answer
-// is not that of the one before, in the form of the oracle beside this one, with the physical function's name and entry.
+// Gosym prints how Go's debug/gosym symbolises a file. "gosym FILE START END STEP" prints a line for each STEPth address
+// whose answer differs from the one before, in the format of inside/oracle.go, with one frame: the name and entry of the
+// physical function, and the innermost line.
 package main
 
 import (
@@ -39,7 +40,7 @@ func main() {
 		if function == nil {
 			continue
 		}
-		// It gives -1 for padding, and less for functions without lines, whose missing table it reads all the same.
+		// The line is -1 in padding. It is less for functions without a line table, for which gosym reads a wrong table.
 		if line < 0 {
 			file, line = "?", 0
 		}

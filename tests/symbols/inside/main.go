@@ -1,4 +1,4 @@
-// A program with C in it, generic code, closures, wrappers, and enough of the standard library.
+// A cgo program with generic code, closures, wrappers, and a large part of the standard library.
 package main
 
 /*

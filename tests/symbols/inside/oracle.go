@@ -1,5 +1,5 @@
-// What the Go runtime itself says of the addresses of the program that it runs. This file is put into several
-// programs: into the one beside it, and by `go build -overlay` into the Go compiler and gofmt.
+// Prints how the Go runtime symbolises the addresses of its own program. This file is part of several programs: of the one
+// in this directory, and by `go build -overlay` of the Go compiler and gofmt.
 
 package main
 
@@ -11,7 +11,7 @@ import (
 	_ "unsafe" // for go:linkname
 )
 
-// How runtime/pprof expands the inlined calls at an address, and how it names a frame in full.
+// The functions that runtime/pprof uses to expand the inlined calls at an address and to get the full name of a frame.
 
 //go:linkname expand runtime/pprof.runtime_expandFinalInlineFrame
 func expand(stack []uintptr) []uintptr
@@ -22,9 +22,9 @@ func startLine(frame *runtime.Frame) int
 //go:linkname symbolName runtime/pprof.runtime_FrameSymbolName
 func symbolName(frame *runtime.Frame) string
 
-// With GOFLAME_SYMBOLS="START END STEP" in the environment, prints a line for each STEPth address whose answer is not
-// that of the one before: the address, and for each frame from the innermost out its name, file, line, line of the
-// function, and the entry of the physical function. Wrappers are left out as the runtime does it.
+// With GOFLAME_SYMBOLS="START END STEP" in the environment, prints a line for each STEPth address whose answer differs from
+// the one before. A line holds the address and the frames, innermost first: name, file, line, start line of the function,
+// entry of the physical function. Wrappers are left out, as in Go's tracebacks.
 func init() {
 	var start, end, step uintptr
 	if n, _ := fmt.Sscanf(os.Getenv("GOFLAME_SYMBOLS"), "%x %x %d", &start, &end, &step); n != 3 {
@@ -33,8 +33,8 @@ func init() {
 	out := bufio.NewWriter(os.Stdout)
 	last := ""
 	for pc := start; pc < end; pc += step {
-		// A return address stands for the call before it. The runtime takes the first address of a function for
-		// itself, and knows none behind the last function, so that the address before cannot be asked for.
+		// The runtime takes pc+1 as a return address, and so symbolises pc. This fails if pc+1 is the first address of
+		// a function, or is after the last function.
 		next := runtime.FuncForPC(pc + 1)
 		askable := next != nil && next.Entry() != pc+1
 		answer := "\x1e?"

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::doctor::{Finding, Status, Verdict, count, verdict};
+use crate::doctor::{Finding, Status, count, is_ready};
 
 /// Version of the shape. It grows when something is renamed, removed or means something else; new keys, ids and groups
 /// may come without that.
@@ -12,7 +12,7 @@ pub(super) fn json(findings: &[Finding], strict: bool) -> String {
     let value = json!({
         "schema": SCHEMA,
         "goflame": env!("CARGO_PKG_VERSION"),
-        "ready": verdict(findings, strict) == Verdict::Ready,
+        "ready": is_ready(findings, strict),
         "strict": strict,
         "summary": {
             "ok": count(findings, Status::Ok),

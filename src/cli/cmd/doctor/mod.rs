@@ -13,7 +13,7 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
-use crate::doctor::{Verdict, unknown_checks, verdict};
+use crate::doctor::{is_ready, unknown_checks};
 use crate::pipeline::{self, Checkup, CheckupOptions};
 use crate::process::acting_for;
 
@@ -56,15 +56,12 @@ fn goflame(sudo: bool) -> &'static str {
 
 fn print(checkup: &Checkup, config: &Config, args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let strict = config.doctor.strict;
-    let verdict = verdict(&checkup.findings, strict);
+    let ready = is_ready(&checkup.findings, strict);
     let text = if args.json {
         json::json(&checkup.findings, strict)
     } else {
-        table::table(checkup, verdict, Terminal::columns(), terminal.data_color())
+        table::table(checkup, ready, Terminal::columns(), terminal.data_color())
     };
     terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
-    Ok(match verdict {
-        Verdict::Ready => ExitCode::SUCCESS,
-        Verdict::NotReady => exit::READINESS.into(),
-    })
+    Ok(if ready { ExitCode::SUCCESS } else { exit::READINESS.into() })
 }

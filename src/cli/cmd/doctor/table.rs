@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Effects, Style};
 
 use super::goflame;
-use crate::doctor::{RepairPlan, Status, Verdict, summary_line};
+use crate::doctor::{RepairPlan, Status, summary_line};
 use crate::pipeline::Checkup;
 use crate::render::sanitize;
 
@@ -18,7 +18,7 @@ const NARROWEST: usize = 40;
 const BOLD: Style = Style::new().effects(Effects::BOLD);
 const DIM: Style = Style::new().effects(Effects::DIMMED);
 
-pub(super) fn table(checkup: &Checkup, verdict: Verdict, columns: usize, color: bool) -> String {
+pub(super) fn table(checkup: &Checkup, ready: bool, columns: usize, color: bool) -> String {
     let Checkup { findings, plan } = checkup;
     let columns = columns.max(NARROWEST);
     let paint = |style: Style| if color { style } else { Style::new() };
@@ -49,11 +49,8 @@ pub(super) fn table(checkup: &Checkup, verdict: Verdict, columns: usize, color: 
         }
     }
     text.push_str(&repairs(plan, paint(BOLD), paint(DIM)));
-    let (word, style) = match verdict {
-        Verdict::Ready => ("Ready", AnsiColor::Green.on_default().effects(Effects::BOLD)),
-        Verdict::NotReady => ("Not ready", AnsiColor::Red.on_default().effects(Effects::BOLD)),
-    };
-    let style = paint(style);
+    let (word, color) = if ready { ("Ready", AnsiColor::Green) } else { ("Not ready", AnsiColor::Red) };
+    let style = paint(color.on_default().effects(Effects::BOLD));
     let _ = writeln!(text, "\n{style}{word}{style:#}: {}", summary_line(findings));
     text
 }

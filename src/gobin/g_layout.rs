@@ -1,0 +1,157 @@
+//! Field offsets of the runtime structures that identify a goroutine: `runtime.g` (the goroutine register points to one)
+//! and `runtime.m` (the thread that runs it).
+//!
+//! The offsets change between Go releases. They come from the program's DWARF; for a stripped program, from a table of Go
+//! versions. A stripped program of a version that is not in the table is refused.
+
+use super::buildinfo::BuildInfo;
+use super::elf::Elf;
+use super::error::GLayoutAbsence;
+use super::structs::{self, Field};
+
+/// Offsets in bytes of fields of `runtime.g` and `runtime.m`. Each field is eight bytes long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GLayout {
+    /// `g.stack.lo`: lowest address of the goroutine's stack.
+    pub stack_low: usize,
+    /// `g.stack.hi`: end address of the goroutine's stack.
+    pub stack_high: usize,
+    /// `g.m`: the thread that runs the goroutine.
+    pub m: usize,
+    /// `g.goid`.
+    pub goid: usize,
+    /// `g.parentGoid`, since Go 1.21.
+    pub parent_goid: Option<usize>,
+    /// `g.gopc`: return address of the `go` statement that created the goroutine.
+    pub gopc: usize,
+    /// `g.startpc`: the function that the `go` statement calls.
+    pub startpc: usize,
+    /// `m.g0`: the descriptor of the thread's own stack.
+    pub m_g0: usize,
+    /// `m.gsignal`: the descriptor of the stack of signal handlers.
+    pub m_gsignal: usize,
+    /// `m.curg`: the goroutine that the thread runs.
+    pub m_curg: usize,
+}
+
+/// Source of a [`GLayout`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GLayoutSource {
+    /// The program's DWARF.
+    Dwarf,
+    /// The table of Go versions.
+    Version,
+}
+
+/// Offsets that differ between Go releases.
+struct Release {
+    go: &'static str,
+    goid: usize,
+    parent_goid: Option<usize>,
+    gopc: usize,
+    startpc: usize,
+    m_gsignal: usize,
+    m_curg: usize,
+}
+
+/// From the DWARF of programs that these releases built; amd64 and arm64 have the same offsets.
+const RELEASES: [Release; 10] = [
+    Release { go: "1.18", goid: 152, parent_goid: None, gopc: 288, startpc: 304, m_gsignal: 80, m_curg: 192 },
+    Release { go: "1.19", goid: 152, parent_goid: None, gopc: 296, startpc: 312, m_gsignal: 80, m_curg: 192 },
+    Release { go: "1.20", goid: 152, parent_goid: None, gopc: 288, startpc: 304, m_gsignal: 80, m_curg: 192 },
+    Release { go: "1.21", goid: 152, parent_goid: Some(272), gopc: 280, startpc: 296, m_gsignal: 80, m_curg: 192 },
+    Release { go: "1.22", goid: 152, parent_goid: Some(272), gopc: 280, startpc: 296, m_gsignal: 80, m_curg: 192 },
+    Release { go: "1.23", goid: 160, parent_goid: Some(280), gopc: 288, startpc: 304, m_gsignal: 80, m_curg: 192 },
+    Release { go: "1.24", goid: 160, parent_goid: Some(280), gopc: 288, startpc: 304, m_gsignal: 80, m_curg: 192 },
+    Release { go: "1.25", goid: 152, parent_goid: Some(272), gopc: 280, startpc: 296, m_gsignal: 72, m_curg: 184 },
+    Release { go: "1.26", goid: 152, parent_goid: Some(280), gopc: 288, startpc: 304, m_gsignal: 72, m_curg: 184 },
+    Release { go: "1.27", goid: 152, parent_goid: Some(280), gopc: 288, startpc: 304, m_gsignal: 72, m_curg: 184 },
+];
+
+/// Upper bound of an offset in bytes (`runtime.m` of Go 1.27 has about 2000). A larger offset means damaged DWARF.
+const MAX_OFFSET: u64 = 4096;
+
+impl GLayout {
+    /// From the program's DWARF, else from its Go version.
+    pub(super) fn find(elf: &Elf<'_>) -> Result<(Self, GLayoutSource), GLayoutAbsence> {
+        if elf.format().pointer_size != 8 {
+            return Err(GLayoutAbsence::PointerSize);
+        }
+        if let Some(layout) = Self::from_dwarf(elf) {
+            return Ok((layout, GLayoutSource::Dwarf));
+        }
+        let version = BuildInfo::find(elf).map_err(GLayoutAbsence::NoVersion)?.go_version;
+        match Self::from_version(&version) {
+            Some(layout) => Ok((layout, GLayoutSource::Version)),
+            None => Err(GLayoutAbsence::UnknownVersion(version)),
+        }
+    }
+
+    fn from_dwarf(elf: &Elf<'_>) -> Option<Self> {
+        const fn field(structure: &'static str, name: &'static str) -> Field {
+            Field { structure, name }
+        }
+        const FIELDS: [Field; 11] = [
+            field("runtime.g", "stack"),
+            field("runtime.stack", "lo"),
+            field("runtime.stack", "hi"),
+            field("runtime.g", "m"),
+            field("runtime.g", "goid"),
+            field("runtime.g", "parentGoid"),
+            field("runtime.g", "gopc"),
+            field("runtime.g", "startpc"),
+            field("runtime.m", "g0"),
+            field("runtime.m", "gsignal"),
+            field("runtime.m", "curg"),
+        ];
+        let checked = |offset: Option<u64>| {
+            let aligned = offset.filter(|offset| *offset < MAX_OFFSET && offset.is_multiple_of(8))?;
+            usize::try_from(aligned).ok()
+        };
+        let [stack, low, high, m, goid, parent_goid, gopc, startpc, m_g0, m_gsignal, m_curg] =
+            structs::field_offsets(elf, &FIELDS)?.map(checked);
+        Some(Self {
+            stack_low: stack?.checked_add(low?)?,
+            stack_high: stack?.checked_add(high?)?,
+            m: m?,
+            goid: goid?,
+            parent_goid,
+            gopc: gopc?,
+            startpc: startpc?,
+            m_g0: m_g0?,
+            m_gsignal: m_gsignal?,
+            m_curg: m_curg?,
+        })
+    }
+
+    fn from_version(version: &str) -> Option<Self> {
+        let release = RELEASES.iter().find(|release| is_release(version, release.go))?;
+        let Release { goid, parent_goid, gopc, startpc, m_gsignal, m_curg, .. } = *release;
+        Some(Self { stack_low: 0, stack_high: 8, m: 48, goid, parent_goid, gopc, startpc, m_g0: 0, m_gsignal, m_curg })
+    }
+}
+
+/// Whether a version (`go1.26.8`, `go1.27-rc.1 X:nogreenteagc`) belongs to a release (`1.26`).
+fn is_release(version: &str, release: &str) -> bool {
+    let rest = version.strip_prefix("go").and_then(|version| version.strip_prefix(release));
+    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_release;
+
+    #[test]
+    fn a_version_belongs_to_its_own_release_only() {
+        for (version, release, same) in [
+            ("go1.26.8", "1.26", true),
+            ("go1.26", "1.26", true),
+            ("go1.27-rc.1 X:nogreenteagc", "1.27", true),
+            ("go1.2", "1.26", false),
+            ("go1.261", "1.26", false),
+            ("devel go1.26", "1.26", false),
+        ] {
+            assert_eq!(is_release(version, release), same, "{version}");
+        }
+    }
+}
