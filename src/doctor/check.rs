@@ -43,7 +43,7 @@ impl Check {
             feature: self.feature,
             why: self.why.to_owned(),
             fix: None,
-            link: format!("README.md#{}", self.id),
+            link: format!("docs/src/readiness-checks.md#{}", self.id),
         }
     }
 }
