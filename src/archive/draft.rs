@@ -1,20 +1,18 @@
 //! A run being written.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File};
-use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::binary;
+use super::dir::{self, Dir};
 use super::error::Error;
 use super::id::RunId;
 use super::lock::{self, Lock};
+use super::program::{Program, Substitution};
 use super::run::{FileEntry, MANIFEST, Run, SCHEMA};
-use super::store::Store;
+use super::store::{Store, lock_name};
 use super::tree::{self, Kind};
 use crate::fsio::{self, FileError};
 
@@ -25,7 +23,9 @@ use crate::fsio::{self, FileError};
 pub struct Draft {
     store: Store,
     id: RunId,
-    dir: PathBuf,
+    dir: Dir,
+    /// Files whose hash is known, by relative name.
+    hashed: BTreeMap<String, FileEntry>,
     /// Tells others that the run is being written; ends with the process at the latest.
     _lock: Lock,
 }
@@ -33,19 +33,14 @@ pub struct Draft {
 impl Draft {
     pub(super) fn begin(store: &Store, id: &RunId) -> Result<Self, Error> {
         let _store_lock = store.lock()?;
-        let (dir, lock_path) = (store.partial_dir(id), store.partial_lock(id));
-        if tree::is_taken(&store.run_dir(id)) || tree::is_taken(&dir) {
+        let (runs, partial) = (store.sub("runs")?, store.sub("partial")?);
+        if runs.kind(id.as_str())?.is_some() || partial.kind(id.as_str())?.is_some() {
             return Err(Error::Exists { id: id.clone() });
         }
-        let lock = lock::exclusive(&lock_path)?;
+        let lock = lock::exclusive(&partial, &lock_name(id))?;
         // A recording holds pieces of the program's memory, and addresses of the kernel's.
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&dir)
-            .map_err(|source| FileError::new("create directory", &dir, source))?;
-        tree::chown(&lock_path, store.owner())?;
-        tree::chown(&dir, store.owner())?;
-        Ok(Self { store: store.clone(), id: id.clone(), dir, _lock: lock })
+        let dir = partial.create_dir(id.as_str(), 0o700)?;
+        Ok(Self { store: store.clone(), id: id.clone(), dir, hashed: BTreeMap::new(), _lock: lock })
     }
 
     /// The id that the run will have.
@@ -55,37 +50,41 @@ impl Draft {
 
     /// The directory to write into. It moves when the run is committed.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.dir.path()
     }
 
     /// The path for a file of the run, for a stage to write it. `name` is relative and has no `..`.
     pub fn path(&self, name: &str) -> PathBuf {
         debug_assert!(tree::is_safe_name(name), "{name:?} would lie outside the run");
-        self.dir.join(name)
+        self.dir().join(name)
     }
 
-    /// Adds the program `source` as `bin/<name>`: a hard link to the one copy that the store keeps of this content, or
-    /// a copy where the file system refuses links.
-    pub fn add_binary(&self, source: &Path, name: &str) -> Result<FileEntry, Error> {
-        if !tree::is_safe_name(name) || name.contains('/') {
-            return Err(Error::BadName { name: name.to_owned() });
-        }
+    /// Adds a program as `bin/<its name>`: a hard link to the stored one, or a copy where the file system refuses links.
+    /// Returns its relative name.
+    pub fn add_program(&self, program: &Program) -> Result<String, Error> {
         let _lock = self.store.lock()?;
-        let (stored, entry) = binary::put(&self.store, source)?;
-        let bin = self.dir.join("bin");
-        self.store.make_dir(&bin)?;
-        binary::link_or_copy(&stored, &bin.join(name))?;
-        Ok(entry)
+        program.link_into(&self.dir.make_dir("bin")?)?;
+        Ok(format!("bin/{}", program.name()))
     }
 
-    /// Completes the run: hashes and syncs every file, writes the manifest, gives all to the store's owner, and moves
-    /// the directory into place. The archive adds `schema`, `id` and `files` to the manifest, in place of any it has.
-    /// On an error the files stay in the partial directory, which the error names.
+    /// Compares the program of this run, once it has run, with the one that was stored; `None`: it is the same, so the run
+    /// holds what ran.
+    pub fn check_program(&mut self, program: &Program) -> Result<Option<Substitution>, Error> {
+        let (found, substitution) = program.check()?;
+        if program.is(&self.dir.dir("bin")?)? {
+            self.hashed.insert(format!("bin/{}", program.name()), found);
+        }
+        Ok(substitution)
+    }
+
+    /// Completes the run: hashes and syncs every file, writes the manifest, and moves the directory into place. The archive
+    /// adds `schema`, `id`, `sequence` and `files` to the manifest, in place of any it has. On an error the files stay in
+    /// the partial directory, which the error names.
     pub fn commit<M: Serialize>(self, manifest: &M) -> Result<Run, Error> {
         self.complete(manifest).map_err(|source| Error::Commit {
             id: self.id.clone(),
             // The move is the last thing that can fail half-way.
-            kept: if self.dir.exists() { self.dir.clone() } else { self.store.run_dir(&self.id) },
+            kept: if self.dir().exists() { self.dir().to_owned() } else { self.store.run_dir(&self.id) },
             source: Box::new(source),
         })
     }
@@ -95,33 +94,33 @@ impl Draft {
             return Err(Error::NotAnObject);
         };
         let files = self.seal_files()?;
-        self.add_head(&mut manifest, &files)?;
-        let mut text = serde_json::to_vec_pretty(&manifest).map_err(Error::Encode)?;
-        text.push(b'\n');
-        fsio::replace(&self.dir.join(MANIFEST), &text)?;
-        tree::chown_tree(&self.dir, self.store.owner())?;
-        for dir in tree::walk(&self.dir)?.dirs.iter().rev() {
+        for dir in tree::walk(self.dir())?.dirs.iter().rev() {
             fsio::sync_dir(dir)?;
         }
-        let target = self.store.run_dir(&self.id);
+        let (runs, partial) = (self.store.sub("runs")?, self.store.sub("partial")?);
         {
+            // Under the lock, so that no other run gets the same sequence number.
             let _store_lock = self.store.lock()?;
-            if tree::is_taken(&target) {
+            self.add_head(&mut manifest, &files)?;
+            let mut text = serde_json::to_vec_pretty(&manifest).map_err(Error::Encode)?;
+            text.push(b'\n');
+            self.dir.write(MANIFEST, &text)?;
+            if runs.kind(self.id.as_str())?.is_some() {
                 return Err(Error::Exists { id: self.id.clone() });
             }
-            fs::rename(&self.dir, &target).map_err(|source| FileError::new("rename", &self.dir, source))?;
+            partial.rename(self.id.as_str(), &runs, self.id.as_str())?;
             // An empty lock file that stays behind does no harm, and pruning removes it.
-            fs::remove_file(self.store.partial_lock(&self.id)).ok();
+            partial.remove(lock_name(&self.id)).ok();
         }
-        for name in ["runs", "partial"] {
-            fsio::sync_dir(&self.store.dir().join(name))?;
-        }
-        Run::load(&self.id, &target)
+        runs.sync()?;
+        partial.sync()?;
+        Run::load(&self.id, &self.store.run_dir(&self.id))
     }
 
     fn add_head(&self, manifest: &mut Map<String, Value>, files: &BTreeMap<String, FileEntry>) -> Result<(), Error> {
         manifest.insert("schema".to_owned(), SCHEMA.into());
         manifest.insert("id".to_owned(), self.id.as_str().into());
+        manifest.insert("sequence".to_owned(), self.store.next_sequence()?.into());
         manifest.insert("files".to_owned(), serde_json::to_value(files).map_err(Error::Encode)?);
         Ok(())
     }
@@ -129,26 +128,22 @@ impl Draft {
     /// Brings every file to the disk and hashes it.
     fn seal_files(&self) -> Result<BTreeMap<String, FileEntry>, Error> {
         let mut files = BTreeMap::new();
-        for (name, kind) in tree::walk(&self.dir)?.entries {
-            let path = self.dir.join(&name);
+        for (name, kind) in tree::walk(self.dir())?.entries {
+            let path = self.dir().join(&name);
             match kind {
                 Kind::File if name == MANIFEST => {}
                 Kind::File => {
-                    sync(&path)?;
-                    files.insert(name, tree::digest_file(&path)?);
+                    let file = tree::open_plain(&path)?;
+                    dir::sync(&file).map_err(|error| FileError::new("sync", &path, error))?;
+                    let entry = match self.hashed.get(&name) {
+                        Some(entry) => entry.clone(),
+                        None => tree::digest(file).map_err(|error| FileError::new("read", &path, error))?,
+                    };
+                    files.insert(name, entry);
                 }
                 Kind::Link | Kind::Other => return Err(Error::NotStorable { path }),
             }
         }
         Ok(files)
-    }
-}
-
-/// `fsync` needs no right to write. Some file systems do not offer it, which loses nothing.
-fn sync(path: &Path) -> Result<(), FileError> {
-    let file: File = tree::open_plain(path)?;
-    match file.sync_all() {
-        Err(error) if error.kind() != ErrorKind::InvalidInput => Err(FileError::new("sync", path, error)),
-        _ => Ok(()),
     }
 }

@@ -19,6 +19,26 @@ pub enum Error {
         /// Something in it that no archive holds.
         entry: String,
     },
+    /// A symbolic link where the archive has a directory or a file of its own.
+    #[error("{} is a symbolic link, which goflame does not follow", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+    /// The archive's directory is a symbolic link to nothing.
+    #[error("{} is a symbolic link to {}, which does not exist", path.display(), target.display())]
+    BrokenLink {
+        /// The link.
+        path: PathBuf,
+        /// What it names.
+        target: PathBuf,
+    },
+    /// Programs cannot be started from the archive's file system.
+    #[error("programs cannot be started from {}: its file system is mounted noexec", dir.display())]
+    NoExec {
+        /// The archive.
+        dir: PathBuf,
+    },
     /// There is no archive.
     #[error("no archive in {}", dir.display())]
     NoStore {
@@ -80,6 +100,35 @@ pub enum Error {
         #[source]
         source: Damage,
     },
+    /// A run cannot be read by this user.
+    #[error("run {id} is not readable")]
+    NotReadable {
+        /// The run.
+        id: RunId,
+        /// Why.
+        #[source]
+        source: FileError,
+    },
+    /// A run vanished while it was read.
+    #[error("run {id} was removed meanwhile")]
+    Gone {
+        /// The run.
+        id: RunId,
+    },
+    /// The name is that of a run that was not completed.
+    #[error("run {id} was not completed")]
+    Incomplete {
+        /// The run.
+        id: RunId,
+        /// Where its files are.
+        dir: PathBuf,
+    },
+    /// A run that is to be removed is being written.
+    #[error("run {id} is being written")]
+    InProgress {
+        /// The run.
+        id: RunId,
+    },
     /// A name that must not be used for a file of a run.
     #[error("{name:?} is not a name for a file of a run")]
     BadName {
@@ -132,7 +181,28 @@ impl Error {
     /// What the user can do about it.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::Foreign { .. } => vec!["name an empty or new directory as `[archive] dir`".to_owned()],
+            Self::Foreign { dir, .. } => {
+                let mut hints = vec!["name an empty or new directory as `[archive] dir`".to_owned()];
+                if dir.join("runs").is_dir() {
+                    let marker = dir.join("format");
+                    hints.push(format!(
+                        "if goflame made it, its marker is lost: `echo 1 > {}` restores it",
+                        marker.display()
+                    ));
+                }
+                hints
+            }
+            Self::Link { .. } => {
+                vec!["remove the link; to keep runs elsewhere, name that directory as `[archive] dir`".to_owned()]
+            }
+            Self::BrokenLink { target, .. } => vec![format!("create {}, or remove the link", target.display())],
+            Self::NoExec { .. } => vec!["name a directory on another file system as `[archive] dir`".to_owned()],
+            Self::NotReadable { .. } => vec!["it may belong to another user".to_owned()],
+            Self::Incomplete { dir, .. } => vec![format!(
+                "`goflame report {}` shows what was sampled, where that is enough",
+                dir.join("perf.data").display()
+            )],
+            Self::InProgress { .. } => vec!["stop that goflame first".to_owned()],
             Self::NewerFormat { .. } => {
                 vec!["use the newer goflame that made it, or another `[archive] dir`".to_owned()]
             }

@@ -31,12 +31,7 @@ impl RunId {
         // Clocks before 1970 or after 9999 are broken ones; the run is worth more than its date.
         let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH);
         let time = Offset::UTC.to_datetime(at);
-        let name: String =
-            name.chars().take(MAX_NAME).map(|letter| if is_name_byte(letter) { letter } else { '-' }).collect();
-        let name = match name.trim_matches('-') {
-            "" => "run",
-            name => name,
-        };
+        let name = Self::name_part(name);
         // A fresh hasher is seeded by the operating system and differs at each call.
         let suffix = RandomState::new().build_hasher().finish() & 0xffff;
         Self(format!(
@@ -50,12 +45,27 @@ impl RunId {
         ))
     }
 
+    /// How a name stands in ids.
+    pub fn name_part(name: &str) -> String {
+        let name: String =
+            name.chars().take(MAX_NAME).map(|letter| if is_name_byte(letter) { letter } else { '-' }).collect();
+        match name.trim_matches('-') {
+            "" => "run".to_owned(),
+            name => name.to_owned(),
+        }
+    }
+
+    /// Its part for the name; see [`RunId::name_part`].
+    pub fn name(&self) -> &str {
+        &self.0[STAMP + 1..self.0.len() - SUFFIX]
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The start, `YYYYMMDD-HHMMSS`: the part that orders runs.
+    /// The start by the clock of that time, `YYYYMMDD-HHMMSS`.
     pub fn stamp(&self) -> &str {
         &self.0[..STAMP]
     }

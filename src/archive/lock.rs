@@ -1,12 +1,13 @@
-//! File locks that end with the process, however it ends.
+//! File locks (flock) that end with the process, however it ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
-use std::path::Path;
 
+use super::dir::Dir;
+use super::error::Error;
 use crate::fsio::FileError;
 
-/// An exclusive lock, held until it is dropped, or until the process ends.
+/// A lock, held until it is dropped, or until the process ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
@@ -21,27 +22,46 @@ impl Drop for Lock {
     }
 }
 
-/// Opens the lock file, creating it where needed, and waits for the lock.
-pub(super) fn exclusive(path: &Path) -> Result<Lock, FileError> {
-    let wrap = |source| FileError::new("lock", path, source);
-    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(wrap)?;
+/// Opens the lock file, creating it where needed, and waits for the exclusive lock.
+pub(super) fn exclusive(dir: &Dir, name: &str) -> Result<Lock, Error> {
+    let file = dir.file_to_lock(name)?;
     loop {
         match file.lock() {
             Ok(()) => return Ok(Lock { file }),
             // flock(2) gives up when a signal is handled meanwhile.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(wrap(error)),
+            Err(error) => return Err(FileError::new("lock", dir.path().join(name), error).into()),
         }
     }
 }
 
-/// Whether somebody holds the lock. A missing lock file is held by nobody.
-pub(super) fn is_held(path: &Path) -> Result<bool, FileError> {
-    let wrap = |source| FileError::new("lock", path, source);
-    let file = match File::open(path) {
+/// Marks an open file as in use, for as long as the lock lives. Several processes may do so at once. `None` where the file
+/// system has no locks.
+pub(super) fn shared(file: File) -> Option<Lock> {
+    file.try_lock_shared().ok().map(|()| Lock { file })
+}
+
+/// Whether somebody holds a lock of either kind. To be asked under the store's lock, so that two who ask at once do not
+/// take each other for the holder.
+pub(super) fn is_in_use(file: File) -> bool {
+    match file.try_lock() {
+        Ok(()) => {
+            drop(Lock { file });
+            false
+        }
+        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::Error(_)) => false,
+    }
+}
+
+/// Whether somebody holds the exclusive lock. A missing lock file is held by nobody; of another user's lock file that
+/// cannot be opened, nobody can tell, and it counts as held.
+pub(super) fn is_held(dir: &Dir, name: &str) -> Result<bool, Error> {
+    let file = match dir.file(name) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(wrap(error)),
+        Err(Error::File(error)) if error.is_missing() => return Ok(false),
+        Err(Error::File(error)) if error.source.kind() == ErrorKind::PermissionDenied => return Ok(true),
+        Err(error) => return Err(error),
     };
     // Shared, so that two who ask at once do not take each other for the holder.
     match file.try_lock_shared() {
@@ -50,7 +70,7 @@ pub(super) fn is_held(path: &Path) -> Result<bool, FileError> {
             Ok(false)
         }
         Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(wrap(error)),
+        Err(TryLockError::Error(error)) => Err(FileError::new("lock", dir.path().join(name), error).into()),
     }
 }
 
@@ -58,19 +78,19 @@ pub(super) fn is_held(path: &Path) -> Result<bool, FileError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{exclusive, is_held};
+    use super::{Dir, exclusive, is_held};
 
     #[test]
     fn a_lock_ends_with_its_holder_though_a_starting_child_shares_the_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        assert!(!is_held(&path).unwrap(), "no file, no holder");
-        let lock = exclusive(&path).unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = Dir::open_root(temporary.path()).unwrap();
+        assert!(!is_held(&dir, "lock").unwrap(), "no file, no holder");
+        let lock = exclusive(&dir, "lock").unwrap();
         // What fork does to the descriptor.
         let shared = lock.file.try_clone().unwrap();
-        assert!(is_held(&path).unwrap());
+        assert!(is_held(&dir, "lock").unwrap());
         drop(lock);
-        assert!(!is_held(&path).unwrap());
+        assert!(!is_held(&dir, "lock").unwrap());
         drop(shared);
     }
 }

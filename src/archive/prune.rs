@@ -1,25 +1,23 @@
-//! Removal of old runs: first a plan, then the deed.
+//! Removal of runs: first a plan, then the deed.
 
-use std::fs;
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::binary;
+use super::dir::Dir;
 use super::error::Error;
 use super::id::RunId;
 use super::lock;
+use super::program;
 use super::run::Run;
-use super::store::Store;
-use super::tree;
-use crate::fsio::{self, FileError};
+use super::store::{Store, lock_name};
 
-/// What pruning would remove.
+/// What is to be removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PrunePlan {
-    /// Runs, newest first.
+    /// Runs.
     pub runs: Vec<RunId>,
-    /// Runs that were never completed and that nobody is writing, newest first.
+    /// Runs that were never completed.
     pub partials: Vec<RunId>,
 }
 
@@ -31,89 +29,67 @@ impl PrunePlan {
 }
 
 impl Store {
-    /// What to remove so that the newest `keep` whole runs stay. Damaged runs and those that a crash left incomplete do
-    /// not count; they go once they are older than every run that is kept. Changes nothing.
-    pub fn plan_prune(&self, keep: usize) -> Result<PrunePlan, Error> {
-        let ids = self.ids()?;
-        let mut oldest = None;
-        let mut end = 0;
-        let mut whole = 0;
-        for (position, id) in ids.iter().enumerate() {
-            if whole == keep {
-                break;
-            }
-            if Run::load(id, &self.run_dir(id)).is_ok() {
-                whole += 1;
-                (oldest, end) = (Some(id), position + 1);
+    /// The runs to remove so that the newest `keep` runs of each series stay, newest first. A run of no series is left
+    /// alone, and so is one that cannot be loaded: another user's, a newer program's, or a damaged one. Changes nothing.
+    pub fn outdated<S: Ord>(&self, keep: usize, series: impl Fn(&Run) -> Option<S>) -> Result<Vec<Run>, Error> {
+        let mut counts = BTreeMap::new();
+        let mut outdated = Vec::new();
+        for run in self.list()?.into_iter().filter_map(|entry| entry.run.ok()) {
+            let Some(series) = series(&run) else { continue };
+            let count = counts.entry(series).or_insert(0);
+            *count += 1;
+            if *count > keep {
+                outdated.push(run);
             }
         }
-        // Fewer than `keep`: nothing is older than what is kept.
-        if whole < keep {
-            return Ok(PrunePlan::default());
-        }
-        let outlived = |id: &RunId| oldest.is_none_or(|oldest| id.stamp() < oldest.stamp());
-        let abandoned = self.partials()?.into_iter().filter(|partial| !partial.in_progress && outlived(&partial.id));
-        Ok(PrunePlan { runs: ids[end..].to_vec(), partials: abandoned.map(|partial| partial.id).collect() })
+        Ok(outdated)
     }
 
     /// Removes what the plan names, and binaries that no run needs any more. What is gone already, or is being written
     /// by now, is passed over. Each run vanishes by one rename before its files are removed.
     pub fn prune(&self, plan: &PrunePlan) -> Result<(), Error> {
         let _lock = self.lock()?;
+        let (runs, partial, trash) = (self.sub("runs")?, self.sub("partial")?, self.sub("trash")?);
+        // First what an interrupted removal left: its space may be what a full disk needs for the rest.
+        empty(&trash)?;
         for id in &plan.runs {
-            self.discard(&self.run_dir(id), id)?;
+            discard(&runs, id, &trash)?;
         }
         for id in &plan.partials {
-            if !lock::is_held(&self.partial_lock(id))? {
-                self.discard(&self.partial_dir(id), id)?;
+            if !lock::is_held(&partial, &lock_name(id))? {
+                discard(&partial, id, &trash)?;
             }
         }
-        self.remove_idle_locks()?;
-        let trash = self.dir().join("trash");
-        for name in tree::names(&trash)? {
-            remove(&trash.join(name))?;
-        }
-        binary::sweep(self)
-    }
-
-    /// Moves a directory out of sight.
-    fn discard(&self, dir: &Path, id: &RunId) -> Result<(), Error> {
-        if !tree::is_taken(dir) {
-            return Ok(());
-        }
-        let trash = self.dir().join("trash");
-        self.make_dir(&trash)?;
-        let target = trash.join(id.as_str());
-        if tree::is_taken(&target) {
-            remove(&target)?;
-        }
-        fs::rename(dir, &target).map_err(|error| FileError::new("remove", dir, error))?;
-        if let Some(parent) = dir.parent() {
-            fsio::sync_dir(parent)?;
-        }
-        Ok(())
-    }
-
-    /// Lock files without a run: of removed partial runs, or of a crash right after completion.
-    fn remove_idle_locks(&self) -> Result<(), Error> {
-        let partial = self.dir().join("partial");
-        for name in tree::names(&partial)? {
-            let Some(Ok(id)) = name.strip_suffix(".lock").map(str::parse::<RunId>) else { continue };
-            let path = partial.join(&name);
-            if !tree::is_taken(&self.partial_dir(&id)) && !lock::is_held(&path)? {
-                fs::remove_file(&path).map_err(|error| FileError::new("remove", &path, error))?;
-            }
-        }
-        Ok(())
+        remove_idle_locks(&partial)?;
+        empty(&trash)?;
+        program::sweep(self)
     }
 }
 
-/// Removes a file or a tree; a link itself, not its target.
-fn remove(path: &Path) -> Result<(), FileError> {
-    let wrap = |error| FileError::new("remove", path, error);
-    if fs::symlink_metadata(path).map_err(wrap)?.is_dir() {
-        fs::remove_dir_all(path).map_err(wrap)
-    } else {
-        fs::remove_file(path).map_err(wrap)
+/// Moves a run out of sight.
+fn discard(dir: &Dir, id: &RunId, trash: &Dir) -> Result<(), Error> {
+    if dir.kind(id.as_str())?.is_none() {
+        return Ok(());
     }
+    dir.rename(id.as_str(), trash, id.as_str())?;
+    dir.sync()
+}
+
+/// Removes the runs in the trash; other names are not goflame's.
+fn empty(trash: &Dir) -> Result<(), Error> {
+    for name in trash.names()?.iter().filter(|name| name.parse::<RunId>().is_ok()) {
+        trash.remove(name)?;
+    }
+    Ok(())
+}
+
+/// Lock files without a run: of removed partial runs, or of a crash right after completion.
+fn remove_idle_locks(partial: &Dir) -> Result<(), Error> {
+    for name in partial.names()? {
+        let Some(Ok(id)) = name.strip_suffix(".lock").map(str::parse::<RunId>) else { continue };
+        if partial.kind(id.as_str())?.is_none() && !lock::is_held(partial, &name)? {
+            partial.remove(&name)?;
+        }
+    }
+    Ok(())
 }

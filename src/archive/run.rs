@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -40,6 +42,9 @@ struct Version {
 #[derive(Deserialize)]
 struct Head {
     id: String,
+    /// Not in runs of archive format 1.
+    #[serde(default)]
+    sequence: Option<u64>,
     files: BTreeMap<String, FileEntry>,
 }
 
@@ -47,7 +52,10 @@ struct Head {
 #[derive(Debug, Clone)]
 pub struct Run {
     id: RunId,
+    sequence: Option<u64>,
     dir: PathBuf,
+    /// Device and inode of the directory.
+    identity: (u64, u64),
     files: BTreeMap<String, FileEntry>,
     manifest: Value,
 }
@@ -55,11 +63,18 @@ pub struct Run {
 impl Run {
     /// Loads `dir`, which is to hold the run `id`. Its files are listed, not read.
     pub(super) fn load(id: &RunId, dir: &Path) -> Result<Self, Error> {
-        Self::read(id, dir).map_err(|source| Error::Damaged { id: id.clone(), source })
+        Self::read(id, dir).map_err(|damage| match damage {
+            Damage::Unreadable(source) if source.source.kind() == ErrorKind::PermissionDenied => {
+                Error::NotReadable { id: id.clone(), source }
+            }
+            source => Error::Damaged { id: id.clone(), source },
+        })
     }
 
     fn read(id: &RunId, dir: &Path) -> Result<Self, Damage> {
-        if !fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir()) {
+        let unreadable = |source| Damage::Unreadable(fsio::FileError::new("read", dir, source));
+        let place = fs::symlink_metadata(dir).map_err(unreadable)?;
+        if !place.is_dir() {
             return Err(Damage::NotADirectory { path: dir.to_owned() });
         }
         let path = dir.join(MANIFEST);
@@ -81,12 +96,28 @@ impl Run {
         if let Some(name) = head.files.keys().find(|name| !tree::is_safe_name(name) || *name == MANIFEST) {
             return Err(Damage::BadName { name: name.clone() });
         }
-        Ok(Self { id: id.clone(), dir: dir.to_owned(), files: head.files, manifest })
+        let identity = (place.dev(), place.ino());
+        Ok(Self { id: id.clone(), sequence: head.sequence, dir: dir.to_owned(), identity, files: head.files, manifest })
     }
 
     /// Its id.
     pub fn id(&self) -> &RunId {
         &self.id
+    }
+
+    /// Its place in the order of completion; `None`: an older program wrote it.
+    pub(super) fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+
+    /// The total size of its files in bytes, the shared program included.
+    pub fn size(&self) -> u64 {
+        self.files.values().fold(0, |size, file| size.saturating_add(file.size))
+    }
+
+    /// Whether its directory is still where it was when it was loaded.
+    pub(super) fn is_at_its_place(&self) -> bool {
+        fs::symlink_metadata(&self.dir).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity)
     }
 
     /// Its directory.

@@ -1,39 +1,38 @@
 //! The store: opened, listed, searched.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use rustix::fs::{FileType, StatVfsMountFlags};
+
+use super::dir::{Dir, is_temporary};
 use super::draft::Draft;
 use super::error::Error;
 use super::id::RunId;
 use super::lock::{self, Lock};
-use super::run::{FileProblem, MANIFEST, Run};
+use super::program::Program;
+use super::run::{FileEntry, FileProblem, MANIFEST, Run};
 use super::tree;
 use crate::fsio::{self, FileError};
 
 /// The layout that this program writes, and the newest that it reads.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+/// The marker of an archive.
+const MARKER: &str = "format";
 /// The signature of <https://bford.info/cachedir/>: backup programs pass such directories over.
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# Runs kept by goflame.\n";
-/// What an archive's directory may hold before it is one: `build` is where the built binaries go.
-const OWN: [&str; 9] = ["lock", "format", ".gitignore", "CACHEDIR.TAG", "runs", "partial", "bin", "trash", "build"];
-
-/// The user that files are to belong to: the calling one when goflame runs under sudo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owner {
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-}
+const GITIGNORE: &str = "*\n";
+/// The directories of an archive.
+const DIRS: [&str; 4] = ["runs", "partial", "bin", "trash"];
 
 /// An archive on disk.
 #[derive(Debug, Clone)]
 pub struct Store {
     dir: PathBuf,
-    owner: Option<Owner>,
+    root: Arc<Dir>,
 }
 
 /// A run as it is listed.
@@ -52,41 +51,53 @@ pub struct Partial {
     pub id: RunId,
     /// Where its files are.
     pub dir: PathBuf,
+    /// The total size of its files in bytes, as far as they can be seen.
+    pub size: u64,
     /// Whether it is being written just now; otherwise it was left behind.
     pub in_progress: bool,
 }
 
 impl Store {
-    /// Opens the archive in `dir` and makes one where there is none. Everything that is created will belong to `owner`.
-    /// A directory that is in use for something else is refused, for the archive would make git ignore all of it.
-    pub fn open(dir: &Path, owner: Option<Owner>) -> Result<Self, Error> {
-        let store = Self { dir: dir.to_owned(), owner };
+    /// Opens the archive in `dir` and makes one where there is nothing, or an empty directory. A directory that is in
+    /// use for something else is refused: the archive makes git ignore all of it, and removes what it takes for its own.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        create_root(dir)?;
+        let store = Self { dir: dir.to_owned(), root: Arc::new(Dir::open_root(dir)?) };
         if store.format()?.is_none() {
-            store.refuse_foreign()?;
+            if let Some(entry) = store.foreign_entry()? {
+                return Err(Error::Foreign { dir: dir.to_owned(), entry });
+            }
+            // First, so that whatever is interrupted from here on leaves an archive. Another process may do the same.
+            store.root.write(MARKER, format!("{FORMAT}\n").as_bytes())?;
         }
-        store.make_dir(dir)?;
         let _lock = store.lock()?;
-        for name in ["runs", "partial", "bin", "trash"] {
-            store.make_dir(&dir.join(name))?;
+        for name in DIRS {
+            store.root.make_dir(name)?;
         }
-        for (name, text) in [(".gitignore", "*\n"), ("CACHEDIR.TAG", CACHEDIR_TAG), ("format", &format!("{FORMAT}\n"))]
-        {
-            let path = dir.join(name);
-            if !tree::is_taken(&path) {
-                fsio::replace(&path, text.as_bytes())?;
-                tree::chown(&path, owner)?;
+        for (name, text) in [(".gitignore", GITIGNORE), ("CACHEDIR.TAG", CACHEDIR_TAG)] {
+            if store.root.kind(name)?.is_none() {
+                store.root.write(name, text.as_bytes())?;
             }
         }
         Ok(store)
     }
 
     /// Opens the archive in `dir` and writes nothing; [`Error::NoStore`] where there is none.
-    pub fn open_existing(dir: &Path, owner: Option<Owner>) -> Result<Self, Error> {
-        let store = Self { dir: dir.to_owned(), owner };
-        match store.format()? {
-            Some(_) => Ok(store),
-            None => Err(Error::NoStore { dir: dir.to_owned() }),
+    pub fn open_existing(dir: &Path) -> Result<Self, Error> {
+        let no_store = || Error::NoStore { dir: dir.to_owned() };
+        let root = match Dir::open_root(dir) {
+            Err(error) if matches!(error.source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Err(no_store());
+            }
+            root => root?,
+        };
+        let store = Self { dir: dir.to_owned(), root: Arc::new(root) };
+        store.format()?.ok_or_else(no_store)?;
+        for name in DIRS {
+            // A link in its place is an error.
+            store.root.dir_if_present(name)?;
         }
+        Ok(store)
     }
 
     /// Its directory.
@@ -94,20 +105,51 @@ impl Store {
         &self.dir
     }
 
+    /// Bytes that are free for this user on its file system.
+    pub fn free_bytes(&self) -> Result<u64, Error> {
+        let facts = self.root.file_system()?;
+        Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
+    }
+
+    /// An error where programs cannot be started from the archive, as runs need it.
+    pub fn check_executable(&self) -> Result<(), Error> {
+        if self.root.file_system()?.f_flag.contains(StatVfsMountFlags::NOEXEC) {
+            return Err(Error::NoExec { dir: self.dir.clone() });
+        }
+        Ok(())
+    }
+
     /// Begins a run: a directory to write into, which becomes a run by [`Draft::commit`].
     pub fn begin(&self, id: &RunId) -> Result<Draft, Error> {
         Draft::begin(self, id)
     }
 
-    /// All runs, newest first. Damaged ones are there with their reason; what has no run's name is passed over.
+    /// Stores a program to be started and archived. `entry` is the hash and the size of its content.
+    pub fn add_program(&self, source: &Path, name: &str, entry: &FileEntry) -> Result<Program, Error> {
+        Program::put(self, source, name, entry)
+    }
+
+    /// All runs, newest first: by the sequence number that each got when it was completed. Runs of older programs have
+    /// none and come after those that have one, by stamp. A run that cannot be loaded is there with its reason, where its
+    /// stamp puts it. What has no run's name is passed over.
     pub fn list(&self) -> Result<Vec<RunEntry>, Error> {
-        let mut entries = Vec::new();
-        for id in self.ids()? {
-            let run = Run::load(&id, &self.run_dir(&id));
-            // Another process may have pruned it just now.
-            if run.is_ok() || tree::is_taken(&self.run_dir(&id)) {
-                entries.push(RunEntry { id, run });
+        let (mut whole, mut broken) = (Vec::new(), Vec::new());
+        for id in self.ids_in("runs")? {
+            let dir = self.run_dir(&id);
+            match Run::load(&id, &dir) {
+                Ok(run) => whole.push(run),
+                // Another process may have removed it just now.
+                Err(_) if fs::symlink_metadata(&dir).is_err_and(|error| error.kind() == ErrorKind::NotFound) => {}
+                Err(error) => broken.push(RunEntry { id, run: Err(error) }),
             }
+        }
+        whole.sort_by_cached_key(|run| (run.sequence(), run.id().stamp().to_owned(), completed(run), run.id().clone()));
+        let mut entries: Vec<RunEntry> =
+            whole.into_iter().rev().map(|run| RunEntry { id: run.id().clone(), run: Ok(run) }).collect();
+        broken.sort_by(|a, b| a.id.cmp(&b.id));
+        for entry in broken {
+            let older = entries.iter().position(|other| other.id.stamp() <= entry.id.stamp());
+            entries.insert(older.unwrap_or(entries.len()), entry);
         }
         Ok(entries)
     }
@@ -115,65 +157,102 @@ impl Store {
     /// The run that a user means: an id, a unique prefix of one, `latest`, or `@1` (the one before the latest),
     /// `@2`, … counted in the order of [`Store::list`], damaged ones included.
     pub fn find(&self, query: &str) -> Result<Run, Error> {
-        let ids = self.ids()?;
-        let id = self.pick(&ids, query)?;
-        Run::load(id, &self.run_dir(id))
+        let mut entries = self.list()?;
+        let ids: Vec<&RunId> = entries.iter().map(|entry| &entry.id).collect();
+        match self.pick(&ids, &[], query) {
+            Ok(id) => {
+                let at = entries.iter().position(|entry| entry.id == id);
+                at.map_or_else(|| Err(self.not_found(query)), |at| entries.swap_remove(at).run)
+            }
+            Err(error @ Error::NotFound { .. }) => {
+                let partials = self.partials()?;
+                let ids: Vec<&RunId> = partials.iter().map(|partial| &partial.id).collect();
+                let id = self.pick(&[], &ids, query).map_err(|_| error)?;
+                Err(Error::Incomplete { dir: self.partial_dir(&id), id })
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    fn pick<'a>(&self, ids: &'a [RunId], query: &str) -> Result<&'a RunId, Error> {
-        let not_found = || Error::NotFound { query: query.to_owned(), dir: self.dir.clone() };
-        if query == "latest" {
-            return ids.first().ok_or_else(not_found);
+    /// As [`Store::find`], also for runs that cannot be loaded and those that were not completed. `latest` and `@1` count
+    /// only completed ones.
+    pub fn find_id(&self, query: &str) -> Result<RunId, Error> {
+        let (entries, partials) = (self.list()?, self.partials()?);
+        let ids: Vec<&RunId> = entries.iter().map(|entry| &entry.id).collect();
+        let others: Vec<&RunId> = partials.iter().map(|partial| &partial.id).collect();
+        self.pick(&ids, &others, query)
+    }
+
+    fn not_found(&self, query: &str) -> Error {
+        Error::NotFound { query: query.to_owned(), dir: self.dir.clone() }
+    }
+
+    /// `ids` are in the order that `latest` and `@1` count by; `others` have names only.
+    fn pick(&self, ids: &[&RunId], others: &[&RunId], query: &str) -> Result<RunId, Error> {
+        let position = if query == "latest" { Some("0") } else { query.strip_prefix('@') };
+        if let Some(position) = position {
+            let id = position.parse::<usize>().ok().and_then(|position| ids.get(position));
+            return id.map(|id| (*id).clone()).ok_or_else(|| self.not_found(query));
         }
-        if let Some(number) = query.strip_prefix('@') {
-            return number.parse::<usize>().ok().and_then(|position| ids.get(position)).ok_or_else(not_found);
-        }
+        let all = || ids.iter().chain(others).copied();
         // First, for one id can begin another: `…-a-0000` and `…-a-0000-0000`.
-        if let Some(exact) = ids.iter().find(|id| id.as_str() == query) {
-            return Ok(exact);
+        if let Some(exact) = all().find(|id| id.as_str() == query) {
+            return Ok(exact.clone());
         }
-        let fits = |id: &&RunId| !query.is_empty() && id.as_str().starts_with(query);
-        let candidates: Vec<&RunId> = ids.iter().filter(fits).collect();
-        match candidates[..] {
-            [] => Err(not_found()),
-            [only] => Ok(only),
-            _ => {
-                Err(Error::Ambiguous { query: query.to_owned(), candidates: candidates.into_iter().cloned().collect() })
-            }
+        let candidates: Vec<RunId> =
+            all().filter(|id| !query.is_empty() && id.as_str().starts_with(query)).cloned().collect();
+        match &candidates[..] {
+            [] => Err(self.not_found(query)),
+            [only] => Ok(only.clone()),
+            _ => Err(Error::Ambiguous { query: query.to_owned(), candidates }),
         }
     }
 
     /// Compares every file of a run with its manifest; empty: all is as it was archived.
     pub fn verify(&self, run: &Run) -> Result<Vec<FileProblem>, Error> {
-        run.verify()
+        let problems = run.verify();
+        // What another process removes meanwhile is not damaged.
+        let intact = matches!(&problems, Ok(problems) if problems.is_empty());
+        if !intact && !run.is_at_its_place() {
+            return Err(Error::Gone { id: run.id().clone() });
+        }
+        problems
     }
 
     /// Runs that were not completed, newest first: being written, or left behind by a crash.
     pub fn partials(&self) -> Result<Vec<Partial>, Error> {
+        let Some(dir) = self.root.dir_if_present("partial")? else { return Ok(Vec::new()) };
         let mut partials = Vec::new();
-        for name in names_or_none(&self.dir.join("partial"))? {
-            let Ok(id) = name.parse::<RunId>() else { continue };
-            let in_progress = lock::is_held(&self.partial_lock(&id))?;
-            partials.push(Partial { dir: self.partial_dir(&id), id, in_progress });
+        for id in self.ids_in("partial")? {
+            let in_progress = lock::is_held(&dir, &lock_name(&id))?;
+            let path = self.partial_dir(&id);
+            partials.push(Partial { size: tree::size(&path), dir: path, id, in_progress });
         }
         partials.sort_by(|a, b| b.id.cmp(&a.id));
         Ok(partials)
     }
 
-    /// The ids in `runs/`, newest first. Runs of one second are in the order of their completion.
-    pub(super) fn ids(&self) -> Result<Vec<RunId>, Error> {
-        let mut ids: Vec<(RunId, SystemTime)> = Vec::new();
-        for name in names_or_none(&self.dir.join("runs"))? {
-            let Ok(id) = name.parse::<RunId>() else { continue };
-            let manifest = fs::symlink_metadata(self.run_dir(&id).join(MANIFEST));
-            ids.push((id, manifest.and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH)));
-        }
-        ids.sort_by(|(a, a_time), (b, b_time)| (b.stamp(), b_time, b).cmp(&(a.stamp(), a_time, a)));
-        Ok(ids.into_iter().map(|(id, _)| id).collect())
+    fn ids_in(&self, name: &str) -> Result<Vec<RunId>, Error> {
+        let names = match self.root.dir_if_present(name)? {
+            Some(dir) => dir.names()?,
+            None => Vec::new(),
+        };
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    pub(super) fn owner(&self) -> Option<Owner> {
-        self.owner
+    /// The sequence number of the next run. The caller holds the lock.
+    pub(super) fn next_sequence(&self) -> Result<u64, Error> {
+        let runs = self.list()?.into_iter().filter_map(|entry| entry.run.ok());
+        Ok(runs.filter_map(|run| run.sequence()).max().unwrap_or(0).saturating_add(1))
+    }
+
+    pub(super) fn root(&self) -> &Dir {
+        &self.root
+    }
+
+    /// One of the archive's directories, created where it is missing.
+    pub(super) fn sub(&self, name: &str) -> Result<Dir, Error> {
+        self.root.make_dir(name)
     }
 
     pub(super) fn run_dir(&self, id: &RunId) -> PathBuf {
@@ -184,42 +263,28 @@ impl Store {
         self.dir.join("partial").join(id.as_str())
     }
 
-    /// Beside the directory, not in it, so that it never becomes part of the run. An id holds no dot.
-    pub(super) fn partial_lock(&self, id: &RunId) -> PathBuf {
-        self.dir.join("partial").join(format!("{id}.lock"))
-    }
-
     /// Waits for the right to change the store.
     pub(super) fn lock(&self) -> Result<Lock, Error> {
-        let path = self.dir.join("lock");
-        let new = !tree::is_taken(&path);
-        let lock = lock::exclusive(&path)?;
-        if new {
-            tree::chown(&path, self.owner)?;
-        }
-        Ok(lock)
+        lock::exclusive(&self.root, "lock")
     }
 
-    /// Creates a directory with its parents and gives each that is new to the owner.
-    pub(super) fn make_dir(&self, dir: &Path) -> Result<(), Error> {
-        let missing: Vec<&Path> =
-            dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !tree::is_taken(dir)).collect();
-        fsio::create_dir_all(dir)?;
-        missing.into_iter().try_for_each(|dir| tree::chown(dir, self.owner))?;
+    /// Says that the store has what only this format has. The caller holds the lock.
+    pub(super) fn upgrade(&self) -> Result<(), Error> {
+        if self.format()?.is_some_and(|found| found < FORMAT) {
+            self.root.write(MARKER, format!("{FORMAT}\n").as_bytes())?;
+        }
         Ok(())
     }
 
     /// The format number; `None` without such a file, an error for a number that is not understood.
     fn format(&self) -> Result<Option<u64>, Error> {
-        let path = self.dir.join("format");
-        let bytes = match fsio::read_bounded(&path, 4096) {
-            Ok(bytes) => bytes,
-            // NotADirectory: the archive's own path is a file, which `make_dir` reports as such.
-            Err(error) if matches!(error.source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
+        let file = match self.root.file(MARKER) {
+            Err(Error::File(error)) if error.is_missing() => return Ok(None),
+            file => file?,
         };
+        let path = self.dir.join(MARKER);
+        let mut bytes = Vec::new();
+        file.take(4096).read_to_end(&mut bytes).map_err(|error| FileError::new("read", &path, error))?;
         let text = String::from_utf8_lossy(&bytes);
         match text.trim().parse::<u64>() {
             Ok(found) if found > FORMAT => Err(Error::NewerFormat { path, found, known: FORMAT }),
@@ -228,22 +293,52 @@ impl Store {
         }
     }
 
-    fn refuse_foreign(&self) -> Result<(), Error> {
-        // Another process that is just making the archive has created its lock first.
-        if !self.dir.is_dir() || tree::is_taken(&self.dir.join("lock")) {
-            return Ok(());
+    /// A name in a directory without a marker that an interrupted set-up does not explain. This program leaves at most
+    /// the marker's temporary file; older ones wrote the marker last, after their lock and the rest.
+    fn foreign_entry(&self) -> Result<Option<String>, Error> {
+        let root = &self.root;
+        let is_file = |name: &str| Ok::<_, Error>(root.kind(name)? == Some(FileType::RegularFile));
+        let holds = |name: &str, text: &str| {
+            Ok::<_, Error>(is_file(name)? && fsio::read_bounded(&self.dir.join(name), 4096)? == text.as_bytes())
+        };
+        let older = holds("lock", "")?;
+        for name in root.entries()? {
+            let name = name.to_string_lossy();
+            let expected = match &*name {
+                name if is_temporary(name) => is_file(name)?,
+                name if !older => name == MARKER,
+                "lock" | MARKER => true,
+                ".gitignore" => holds(".gitignore", GITIGNORE)?,
+                "CACHEDIR.TAG" => holds("CACHEDIR.TAG", CACHEDIR_TAG)?,
+                name if DIRS.contains(&name) => root.dir(name)?.entries()?.is_empty(),
+                _ => false,
+            };
+            if !expected {
+                return Ok(Some(name.into_owned()));
+            }
         }
-        match tree::names(&self.dir)?.into_iter().find(|name| !OWN.contains(&name.as_str())) {
-            Some(entry) => Err(Error::Foreign { dir: self.dir.clone(), entry }),
-            None => Ok(()),
-        }
+        Ok(None)
     }
 }
 
-/// The names in a directory of the store, which an interrupted set-up may have left out.
-fn names_or_none(dir: &Path) -> Result<Vec<String>, FileError> {
-    match tree::names(dir) {
-        Err(error) if error.is_missing() => Ok(Vec::new()),
-        names => names,
+/// Beside the directory of a partial run, not in it, so that it never becomes part of the run. An id holds no dot.
+pub(super) fn lock_name(id: &RunId) -> String {
+    format!("{id}.lock")
+}
+
+/// Creates the archive's directory and those above it.
+fn create_root(dir: &Path) -> Result<(), Error> {
+    let created = fsio::create_dir_all(dir);
+    if let (Err(_), Ok(target)) = (&created, fs::read_link(dir))
+        && !dir.exists()
+    {
+        return Err(Error::BrokenLink { path: dir.to_owned(), target });
     }
+    Ok(created?)
+}
+
+/// When a run was completed; among runs of older programs, this orders those of one second.
+fn completed(run: &Run) -> SystemTime {
+    let manifest = fs::symlink_metadata(run.dir().join(MANIFEST));
+    manifest.and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
 }

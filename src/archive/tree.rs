@@ -3,14 +3,13 @@
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{OpenOptionsExt as _, lchown};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
 use super::run::FileEntry;
-use super::store::Owner;
 use crate::fsio::FileError;
 
 /// What a name in a tree stands for.
@@ -78,11 +77,8 @@ pub(super) fn open_plain(path: &Path) -> Result<File, FileError> {
     }
 }
 
-/// SHA-256 and size of what a reader gives; each piece also goes to `also`.
-pub(super) fn digest(
-    mut from: impl std::io::Read,
-    mut also: impl FnMut(&[u8]) -> std::io::Result<()>,
-) -> std::io::Result<FileEntry> {
+/// SHA-256 and size of what a reader gives.
+pub(super) fn digest(mut from: impl std::io::Read) -> std::io::Result<FileEntry> {
     let mut sha = Sha256::new();
     let mut buffer = vec![0; 128 << 10];
     let mut size = 0;
@@ -94,7 +90,6 @@ pub(super) fn digest(
             Err(error) => return Err(error),
         };
         sha.update(&buffer[..length]);
-        also(&buffer[..length])?;
         size += length as u64;
     }
     let mut sha256 = String::with_capacity(64);
@@ -108,38 +103,11 @@ pub(super) fn digest(
 /// SHA-256 and size of a plain file.
 pub(super) fn digest_file(path: &Path) -> Result<FileEntry, FileError> {
     let file = open_plain(path)?;
-    digest(file, |_| Ok(())).map_err(|source| FileError::new("read", path, source))
+    digest(file).map_err(|source| FileError::new("read", path, source))
 }
 
-/// Gives one name to another user; a link itself, not its target.
-pub(super) fn chown(path: &Path, owner: Option<Owner>) -> Result<(), FileError> {
-    let Some(owner) = owner else { return Ok(()) };
-    lchown(path, Some(owner.uid), Some(owner.gid)).map_err(|source| FileError::new("change the owner of", path, source))
-}
-
-/// Gives a whole tree to another user.
-pub(super) fn chown_tree(root: &Path, owner: Option<Owner>) -> Result<(), FileError> {
-    if owner.is_none() {
-        return Ok(());
-    }
-    let tree = walk(root)?;
-    for dir in &tree.dirs {
-        chown(dir, owner)?;
-    }
-    tree.entries.iter().try_for_each(|(name, _)| chown(&root.join(name), owner))
-}
-
-/// The names in a directory that are UTF-8; others cannot be the archive's.
-pub(super) fn names(dir: &Path) -> Result<Vec<String>, FileError> {
-    let wrap = |source| FileError::new("read directory", dir, source);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(wrap)? {
-        names.extend(entry.map_err(wrap)?.file_name().into_string());
-    }
-    Ok(names)
-}
-
-/// Whether anything has this name, a broken link included.
-pub(super) fn is_taken(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
+/// The total size of the files in a tree, as far as it can be read.
+pub(super) fn size(root: &Path) -> u64 {
+    let files = walk(root).unwrap_or_default().entries.into_iter().filter(|(_, kind)| *kind == Kind::File);
+    files.filter_map(|(name, _)| fs::symlink_metadata(root.join(name)).ok()).map(|meta| meta.len()).sum()
 }

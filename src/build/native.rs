@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use crate::config::Kind;
 use crate::process::{Command, Status};
@@ -12,15 +13,15 @@ use super::{BuildPlan, Error, GoTool};
 /// How an archive of a package that is not a program begins (`<ar.h>`); `go build -o` writes one without complaint.
 const ARCHIVE_MAGIC: &[u8] = b"!<arch>\n";
 
-/// Builds what `plan` says. Go's own output goes to standard error as it is; Ctrl-C reaches Go by itself, which
-/// then fails.
+/// Builds what `plan` says, to the file `into` in place of the plan's output. Go's own output goes to standard error as it
+/// is; Ctrl-C reaches Go by itself, which then fails.
 ///
-/// After success there is a file at the plan's output that was written or confirmed by this very build.
-pub fn run(plan: &BuildPlan, go: &GoTool) -> Result<(), Error> {
-    prepare(plan).map_err(|source| Error::Output { path: plan.output.clone(), source })?;
+/// After success there is a file `into` that was written or confirmed by this very build.
+pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool) -> Result<(), Error> {
+    prepare(plan, into)?;
     let status = Command::new(&plan.program)
         .found_at(&go.path)
-        .args(&plan.argv)
+        .args(plan.argv_into(into)?)
         .envs(plan.env.clone())
         .dir(&plan.dir)
         .pass_through()
@@ -28,24 +29,25 @@ pub fn run(plan: &BuildPlan, go: &GoTool) -> Result<(), Error> {
     if !status.success() {
         return Err(Error::Failed { status, command: plan.to_string(), advice: Vec::new() });
     }
-    outcome(plan)
+    outcome(plan, into)
 }
 
 /// Does the same in containers of the engine.
 pub fn run_in_container(
     plan: &BuildPlan,
+    into: &Path,
     container: &ContainerPlan,
     engine: &Engine,
     watch: &dyn Watch,
 ) -> Result<(), Error> {
-    prepare(plan).map_err(|source| Error::Output { path: plan.output.clone(), source })?;
-    let ended = engine.build(container, watch)?;
+    prepare(plan, into)?;
+    let ended = engine.build(&container.clone().building(plan.argv_into(into)?), watch)?;
     if ended.status != 0 {
         let status = Status::Code(i32::try_from(ended.status).unwrap_or(i32::MAX));
         let advice = advice(&ended.said, container);
         return Err(Error::Failed { status, command: container.to_string(), advice });
     }
-    outcome(plan)
+    outcome(plan, into)
 }
 
 /// What Go's words mean in a container.
@@ -72,31 +74,32 @@ fn advice(said: &str, container: &ContainerPlan) -> Vec<String> {
 }
 
 /// Whether there is a program now.
-fn outcome(plan: &BuildPlan) -> Result<(), Error> {
+fn outcome(plan: &BuildPlan, into: &Path) -> Result<(), Error> {
     match plan.kind {
-        Kind::Binary if is_archive(plan) => Err(Error::NotMain { package: plan.package.clone() }),
-        Kind::Bench if !plan.output.exists() => Err(Error::NoTests { package: plan.package.clone() }),
+        Kind::Binary if is_archive(into) => Err(Error::NotMain { package: plan.package.clone() }),
+        Kind::Bench if !into.exists() => Err(Error::NoTests { package: plan.package.clone() }),
         _ => Ok(()),
     }
 }
 
-fn prepare(plan: &BuildPlan) -> io::Result<()> {
-    if let Some(parent) = plan.output.parent() {
-        fs::create_dir_all(parent)?;
+fn prepare(plan: &BuildPlan, into: &Path) -> Result<(), Error> {
+    let output = |source| Error::Output { path: into.to_owned(), source };
+    if let Some(parent) = into.parent() {
+        fs::create_dir_all(parent).map_err(output)?;
     }
     // `go test -c` succeeds without writing anything when there are no tests; an older build must not pass for its
     // result. `go build` always writes, and saves the linking when the file that lies there is already the right one.
     if plan.kind == Kind::Bench {
-        match fs::remove_file(&plan.output) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        match fs::remove_file(into) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(output(error)),
             _ => {}
         }
     }
     Ok(())
 }
 
-fn is_archive(plan: &BuildPlan) -> bool {
+fn is_archive(program: &Path) -> bool {
     use io::Read as _;
     let mut magic = [0; ARCHIVE_MAGIC.len()];
-    fs::File::open(&plan.output).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok() && magic == ARCHIVE_MAGIC)
+    fs::File::open(program).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok() && magic == ARCHIVE_MAGIC)
 }

@@ -42,6 +42,18 @@ impl fmt::Display for BuildPlan {
     }
 }
 
+impl BuildPlan {
+    /// The arguments with another file as the output.
+    pub(super) fn argv_into(&self, output: &Path) -> Result<Vec<String>, Error> {
+        let mut argv = self.argv.clone();
+        let value = argv.iter().rposition(|arg| arg == "-o").and_then(|flag| argv.get_mut(flag + 1));
+        if let Some(value) = value {
+            *value = text(output)?;
+        }
+        Ok(argv)
+    }
+}
+
 /// Plans the build of `config`'s variant with the Go that was found.
 ///
 /// [`Config::root`] must be absolute, as config loading makes it.

@@ -42,7 +42,7 @@ fn build(config: &Config) -> Result<Artifact, Error> {
     let variant = config.variants.get(&config.build.variant).unwrap();
     let go = GoTool::find(&config.root, &config.toolchain, &variant.env)?;
     let plan = plan(config, &go)?;
-    run(&plan, &go)?;
+    run(&plan, &plan.output, &go)?;
     Artifact::read(&plan.output, variant, &config.toolchain)
 }
 

@@ -163,7 +163,7 @@ pub(super) enum Command {
     /// List, install and pin Go versions
     #[command(subcommand)]
     Toolchain(Toolchain),
-    /// List, show and verify archived runs
+    /// List, show, verify and remove archived runs
     #[command(subcommand)]
     Runs(Runs),
 }
@@ -425,6 +425,21 @@ pub(super) enum Runs {
         /// An id, a unique prefix of an id, latest, or @1 for the one before
         #[arg(default_value = "latest")]
         run: String,
+    },
+    /// Remove runs, also damaged ones and those that were not completed
+    Rm {
+        /// Ids, unique prefixes of them, latest, or @1 (the one before)
+        #[arg(required = true, value_name = "RUN")]
+        runs: Vec<String>,
+    },
+    /// Remove each app's oldest runs, and all runs that were not completed
+    Prune {
+        /// How many runs of each app stay, in place of [archive] keep
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+        keep: Option<u32>,
+        /// Print the plan and remove nothing
+        #[arg(long = "dry-run")]
+        plan_only: bool,
     },
 }
 

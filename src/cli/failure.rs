@@ -44,6 +44,14 @@ pub(super) enum Failure {
         /// How many.
         count: usize,
     },
+    /// Files of a run cannot be read.
+    #[error("{count} files of run {run} cannot be read")]
+    NotRead {
+        /// The run.
+        run: String,
+        /// How many.
+        count: usize,
+    },
     /// A flag names checks that do not exist.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     UnknownChecks(Vec<UnknownCheck>),
@@ -129,7 +137,7 @@ impl Failure {
             | Self::NobodyToAsk
             | Self::Version { .. } => exit::USAGE,
             Self::NotRoot { .. } | Self::Declined | Self::RunsAsAnother => exit::READINESS,
-            Self::File(_) | Self::Changed { .. } => exit::ARCHIVE,
+            Self::File(_) | Self::Changed { .. } | Self::NotRead { .. } => exit::ARCHIVE,
             Self::Stdout(_) | Self::Thread(_) => exit::UNEXPECTED,
         }
     }

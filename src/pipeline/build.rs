@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::settle::{BuildOptions, InContainer, Settled, settle};
 use super::{Error, Observer};
-use crate::archive::Store;
+use crate::archive::{BuildPlace, FileEntry, Program, Store};
 use crate::build::{self, Artifact, BuildPlan, GoTool, docker};
-use crate::config::Config;
+use crate::config::{Config, Kind};
 
 /// A finished build.
 #[derive(Debug)]
@@ -30,7 +30,40 @@ pub struct Built {
 /// Builds, and inspects what came out.
 pub fn build(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<Built, Error> {
     let settled = settle(config, options, observer)?;
-    build_settled(config, settled, observer)
+    build_privately(config, settled, &open_archive(config)?, Reuse::LastProgram, observer)?.publish()
+}
+
+/// What a build may start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reuse {
+    /// The program that was published last; Go saves the linking where it is up to date.
+    LastProgram,
+    /// Nothing: the program is to be made anew.
+    Nothing,
+}
+
+/// A build that no other process knows of yet: its program lies in a private directory.
+#[derive(Debug)]
+pub(super) struct PrivateBuild {
+    built: Built,
+    place: BuildPlace,
+    name: String,
+}
+
+impl PrivateBuild {
+    /// Puts the program into the store, to be started and archived.
+    pub(super) fn store(&self, store: &Store) -> Result<Program, Error> {
+        let artifact = &self.built.artifact;
+        let entry = FileEntry { sha256: artifact.sha256.clone(), size: artifact.size };
+        Ok(store.add_program(&artifact.path, &self.name, &entry)?)
+    }
+
+    /// Moves the program to where people look for it.
+    pub(super) fn publish(mut self) -> Result<Built, Error> {
+        self.place.publish(&self.name)?;
+        self.built.artifact.path.clone_from(&self.built.plan.output);
+        Ok(self.built)
+    }
 }
 
 /// Removes the caches that Docker builds of the project left on the engine. Returns the names of those there were.
@@ -52,10 +85,18 @@ pub fn dockerfile(config: &Config) -> Result<String, Error> {
 
 /// The project's archive, in whose directory binaries are built too.
 pub(super) fn open_archive(config: &Config) -> Result<Store, Error> {
-    Ok(Store::open(&config.archive.dir, None)?)
+    Ok(Store::open(&config.archive.dir)?)
 }
 
-pub(super) fn build_settled(config: &Config, settled: Settled, observer: &dyn Observer) -> Result<Built, Error> {
+/// Builds into a directory of its own below `build/` of the archive, so that two goflame processes in one project never
+/// take each other's program for their own.
+pub(super) fn build_privately(
+    config: &Config,
+    settled: Settled,
+    store: &Store,
+    reuse: Reuse,
+    observer: &dyn Observer,
+) -> Result<PrivateBuild, Error> {
     let Settled { plan, go, container, lock } = settled;
     let place = if container.is_some() { " in a container" } else { "" };
     observer.step("Building", &format!("{} [{}] with {}{place}", config.app.package, describe(config), go.version));
@@ -64,17 +105,29 @@ pub(super) fn build_settled(config: &Config, settled: Settled, observer: &dyn Ob
     for warning in &plan.warnings {
         observer.warn(warning);
     }
+    let name = plan.output.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let place = store.build_place(&plan.variant)?;
+    if plan.kind == Kind::Binary && reuse == Reuse::LastProgram {
+        place.reuse(&name)?;
+    }
+    let output = place.path(&name);
     let started = Instant::now();
     match &container {
-        Some(container) => build::run_in_container(&plan, &container.plan, &container.engine, observer)?,
-        None => build::run(&plan, &go)?,
+        Some(container) => build::run_in_container(&plan, &output, &container.plan, &container.engine, observer)?,
+        None => build::run(&plan, &output, &go)?,
     }
     let wall = started.elapsed();
     let variant = config.variants.get(&config.build.variant);
     let variant = variant.ok_or_else(|| build::Error::Name { name: config.build.variant.clone() })?;
-    let artifact = Artifact::read(&plan.output, variant, &config.toolchain)?;
+    let artifact = Artifact::read(&output, variant, &config.toolchain).map_err(|error| match error {
+        // It is published all the same, so that people can look at what the error names.
+        build::Error::Inspect { source, .. } if place.publish(&name).is_ok() => {
+            build::Error::Inspect { path: plan.output.clone(), source }
+        }
+        error => error,
+    })?;
     let container = container.map(|container| container.record());
-    Ok(Built { plan, command, go, container, artifact, wall, lock })
+    Ok(PrivateBuild { built: Built { plan, command, go, container, artifact, wall, lock }, place, name })
 }
 
 /// A variant in a few words: `debug: -N -l`, `release`.

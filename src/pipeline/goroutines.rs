@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use crate::analyse::GoroutineSeen;
-use crate::build::Artifact;
 use crate::fsio;
 use crate::gobin::Binary;
 use crate::perfevent::MappedFile;
@@ -22,19 +21,18 @@ const SCHEMA: u32 = 2;
 /// A recorder keeps 2^18 readings, of some 200 bytes each as text.
 const LARGEST: u64 = 1 << 27;
 
-/// How to read the goroutines of a program; or why it is not known.
-pub(super) fn layout(artifact: &Artifact) -> Result<record::GoroutineLayout, String> {
+/// How to read the goroutines of the program at an absolute path without links; or why it is not known.
+pub(super) fn layout(program: &Path) -> Result<record::GoroutineLayout, String> {
     if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
         return Err("this machine's programs have no goroutine register that goflame knows".into());
     }
     let unreadable = |error: &dyn std::error::Error| format!("the program cannot be read: {error}");
-    let program = std::fs::canonicalize(&artifact.path).map_err(|error| unreadable(&error))?;
-    let bytes = File::open(&program).and_then(|file| MappedFile::map(&file, &program));
+    let bytes = File::open(program).and_then(|file| MappedFile::map(&file, program));
     let bytes = bytes.map_err(|error| unreadable(&error))?;
     let binary = Binary::parse(bytes.as_ref()).map_err(|error| unreadable(&error))?;
     let (g, _) = binary.g_layout().map_err(|error| error.to_string())?;
     Ok(record::GoroutineLayout {
-        program,
+        program: program.to_owned(),
         stack: (g.stack_low, g.stack_high),
         thread: g.m,
         id: g.goid,

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::prune::lies_in;
 use super::verify::recorded;
 use super::{Built, InContainer};
+use crate::archive::Program;
 use crate::config::{self, Config, Engine, Kind};
 use crate::gobin;
 use crate::host;
@@ -60,6 +62,9 @@ pub struct App {
     pub kind: String,
     /// The project's directory.
     pub root: PathBuf,
+    /// Whether the archive lay in it. Not in runs of archive format 1.
+    #[serde(default)]
+    pub own_archive: Option<bool>,
 }
 
 /// The build.
@@ -160,21 +165,22 @@ impl App {
                 Kind::Bench => "bench".into(),
             },
             root: config.root.clone(),
+            own_archive: Some(lies_in(&config.archive.dir, &config.root)),
         }
     }
 }
 
 impl BuildRecord {
-    /// What was built, for an app of this name.
-    pub(super) fn of(name: &str, built: &Built) -> Self {
+    /// What was built, and stored in the archive to be run.
+    pub(super) fn of(built: &Built, program: &Program) -> Self {
         let Built { plan, command, go, container, artifact, wall, .. } = built;
         Self {
             command: command.clone(),
             env: plan.env.iter().cloned().collect(),
             go: go.version.clone(),
             seconds: wall.as_secs_f64(),
-            path: artifact.path.clone(),
-            file: format!("bin/{name}"),
+            path: program.path().to_owned(),
+            file: format!("bin/{}", program.name()),
             sha256: artifact.sha256.clone(),
             size: artifact.size,
             inspection: inspection(&artifact.facts),

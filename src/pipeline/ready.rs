@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Error;
 use super::settle::{find_go, load_lock};
 use super::tools::{docker, tools};
+use super::{Error, with_causes};
 use crate::build::{self, GoTool, Mismatch};
 use crate::config::{Config, EventChoice, Kernel};
 use crate::doctor::{self, DockerFacts, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools};
@@ -169,7 +169,7 @@ impl Surroundings {
     fn try_out(&mut self) {
         let Ok(settled) = &self.settled else { return };
         let trial = sample_self(settled, &online_cpus(&self.facts));
-        self.trial = Some(trial.map_err(|error| with_cause(&error)));
+        self.trial = Some(trial.map_err(|error| with_causes(&error)));
     }
 
     /// What is judged, without a binary.
@@ -220,16 +220,9 @@ impl Surroundings {
                 ring_bytes: 0,
                 errno: error.errno(),
                 memory: error.is_memory(),
-                message: with_cause(error),
+                message: with_causes(error),
             },
         }
-    }
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 

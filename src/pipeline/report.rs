@@ -98,7 +98,7 @@ pub fn report(source: &Source, options: &ReportOptions<'_>, observer: &dyn Obser
             None => report_file(path, options, observer),
         },
         Source::Run { archive, query } => {
-            let run = Store::open_existing(archive, None)?.find(query)?;
+            let run = Store::open_existing(archive)?.find(query)?;
             report_run(&run, options, observer)
         }
     }
@@ -211,7 +211,7 @@ fn run_of_directory(dir: &Path) -> Option<Result<Run, Error>> {
     let dir = std::fs::canonicalize(dir).ok().filter(|dir| dir.is_dir())?;
     let id = dir.file_name()?.to_str()?;
     let runs = dir.parent().filter(|runs| runs.ends_with("runs"))?;
-    let store = Store::open_existing(runs.parent()?, None).ok()?;
+    let store = Store::open_existing(runs.parent()?).ok()?;
     Some(store.find(id).map_err(Error::from))
 }
 

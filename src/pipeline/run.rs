@@ -5,19 +5,20 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::build::{build_settled, open_archive};
+use super::build::{Reuse, build_privately, open_archive};
 use super::goroutines;
 use super::images::{DiskImages, own_vdso};
 use super::input::InputBytes;
 use super::kallsyms::{self, Kernel};
 use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::outputs::{self, Caption};
+use super::prune::{after_run, before_run};
 use super::ready::{Readiness, Surroundings, online_cpus};
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes};
 use super::settle::{go_ahead, settle_with};
-use super::{BuildOptions, Built, Error, Observer};
+use super::{BuildOptions, Built, Error, Observer, with_causes};
 use crate::analyse::{KernelSymbols, Options};
-use crate::archive::{self, Draft, RunId, Store};
+use crate::archive::{self, Draft, Program, PrunePlan, RunId, Store};
 use crate::config::{Config, Engine, Format};
 use crate::doctor::{self, Finding, Status as CheckStatus};
 use crate::fsio;
@@ -70,8 +71,15 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
         find_perf()?;
     }
     let store = open_archive(config)?;
+    store.check_executable()?;
+    if let Err(error) = before_run(config, &store, observer) {
+        observer.warn(&format!("old runs could not be removed: {}", with_causes(&error)));
+    }
     let settled = settle_with(config, options.build, go, observer)?;
-    let built = build_settled(config, settled, observer)?;
+    let built = build_privately(config, settled, &store, Reuse::LastProgram, observer)?;
+    // Runs start the stored program: nothing else writes to it, and recordings name it by a path that stays.
+    let program = built.store(&store)?;
+    let built = built.publish()?;
     let findings = around.for_run(config, Some(&built.artifact));
     if stops(&findings) {
         return Err(Error::NotReady(findings));
@@ -84,12 +92,12 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
     }
 
     let draft = store.begin(&run_id(config))?;
-    let place = draft.dir().to_owned();
-    let outcome = Run { config, options, observer, built, ready, settled, store: &store }.execute(draft);
+    let (id, place) = (draft.id().clone(), draft.dir().to_owned());
+    let outcome = Run { config, options, observer, built, program, ready, settled, store: &store }.execute(draft);
     match &outcome {
         // The workload never ran: there is nothing to keep.
         Err(Error::Record(error)) if !error.has_samples() => {
-            let _ = std::fs::remove_dir_all(&place);
+            let _ = store.prune(&PrunePlan { partials: vec![id], ..PrunePlan::default() });
         }
         // This error says itself what is kept.
         Err(Error::Archive(archive::Error::Commit { .. })) => {}
@@ -107,31 +115,36 @@ struct Run<'a> {
     options: &'a RunOptions,
     observer: &'a dyn Observer,
     built: Built,
+    program: Program,
     ready: Readiness,
     settled: Settled,
     store: &'a Store,
 }
 
 impl Run<'_> {
-    fn execute(self, draft: Draft) -> Result<RunOutcome, Error> {
+    fn execute(self, mut draft: Draft) -> Result<RunOutcome, Error> {
         let created = jiff::Timestamp::now();
-        let name = &self.config.app.name;
-        draft.add_binary(&self.built.artifact.path, name)?;
+        let archived = draft.add_program(&self.program)?;
         let kernel = self.kernel_symbols();
-        let descriptors = goroutines::layout(&self.built.artifact);
+        let descriptors = goroutines::layout(self.program.path());
         let plan = self.record_plan(&draft, kernel.as_ref().ok(), descriptors.as_ref().ok().cloned())?;
         let mut words = plan.argv.clone();
         if let Some(program) = words.first_mut() {
-            *program = fsio::shown(Path::new(program)).into();
+            // The same program, where people look for it.
+            *program = fsio::shown(&self.built.artifact.path).into();
         }
         self.observer.step("Running", &quote_command(&words));
         let recording = record::record(&plan, &self.settled, self.features(), self.observer)?;
         self.tell_about(&recording);
+        let substitution = draft.check_program(&self.program)?;
+        if let Some(substitution) = &substitution {
+            self.observer.warn(&substitution.to_string());
+        }
 
         advise_when_cut_short(&format!("   help: {}", kept(draft.dir())));
         let perf_data = InputBytes::open(&draft.path(PERF_DATA_FILE))?;
         let mut images = DiskImages::new();
-        images.keep(self.built.artifact.path.to_string_lossy(), draft.path(&format!("bin/{name}")));
+        images.keep(self.program.path().to_string_lossy(), draft.path(&archived));
         let sampler = SamplerRecord::of(&self.config.record, &self.settled, &self.ready.facts, &recording)
             .without_kernel_symbols(kernel.as_ref().err().cloned());
         let goroutines = goroutines::for_analysis(&recording.goroutines);
@@ -156,6 +169,7 @@ impl Run<'_> {
         }
         notes.extend(self.unbounded_recording().map(str::to_owned));
         notes.extend(recording.output_problems.iter().cloned());
+        notes.extend(substitution.as_ref().map(ToString::to_string));
         let caption = Caption { title: self.title(), subtitle: outputs::subtitle(&profile, &quality) };
         let view = View::new(profile, By::Process);
         let files = self.write_outputs(&draft, &view, &quality, &caption)?;
@@ -181,7 +195,7 @@ impl Run<'_> {
             app: App::of(self.config),
             variant: self.config.build.variant.clone(),
             title: caption.title.clone(),
-            build: BuildRecord::of(&self.config.app.name, &self.built),
+            build: BuildRecord::of(&self.built, &self.program),
             git: to_json(&crate::build::git_state(&self.config.root)),
             host: to_json(&self.ready.facts),
             checks: to_json(&self.ready.findings),
@@ -191,10 +205,9 @@ impl Run<'_> {
             notes: notes.clone(),
         };
         let run = draft.commit(&manifest)?;
-        let pruned = self.store.plan_prune(self.config.archive.keep).and_then(|plan| self.store.prune(&plan));
-        if let Err(error) = pruned {
+        if let Err(error) = after_run(self.config, self.store, run.id()) {
             // This run is safe; that an old one cannot be removed is no reason to call it failed.
-            self.observer.warn(&format!("old runs could not be removed: {error}"));
+            self.observer.warn(&format!("old runs could not be removed: {}", with_causes(&error)));
         }
         let reported = Reported { view, quality, title: caption.title, sample_types: None, notes };
         Ok(RunOutcome {
@@ -221,7 +234,7 @@ impl Run<'_> {
         goroutines: Option<GoroutineLayout>,
     ) -> Result<RecordPlan, Error> {
         let workload = &self.config.workload;
-        let argv = crate::build::workload_argv(self.config, &self.built.artifact.path);
+        let argv = crate::build::workload_argv(self.config, self.program.path());
         let sampler = match self.config.record.engine {
             Engine::Native => Sampler::Native,
             Engine::Perf => Sampler::Perf(find_perf()?),

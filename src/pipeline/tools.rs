@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
+use super::with_causes;
 use crate::build::docker::OLDEST_API;
 use crate::build::{self, GoTool};
 use crate::config::{Config, Engine, Lock};
@@ -21,7 +22,7 @@ pub(super) fn tools(config: &Config, in_project: bool, go: &Result<GoTool, build
         c_compiler: go.as_ref().ok().and_then(|go| on_path(go.cc.split_whitespace().next().unwrap_or("gcc"))),
         delve: on_path("dlv"),
         perf: (config.record.engine == Engine::Perf).then(perf_version),
-        go: go.as_ref().map(|go| facts_of(config, in_project, go)).map_err(|error| words(error)),
+        go: go.as_ref().map(|go| facts_of(config, in_project, go)).map_err(|error| with_causes(error)),
         in_project,
         pin: config.toolchain.go.clone(),
     }
@@ -34,24 +35,13 @@ pub(super) fn docker(config: &Config, lock: Option<&Lock>) -> DockerFacts {
         facts.engine.map(|engine| Daemon { version: engine.version, api: engine.api, rootless: engine.rootless });
     DockerFacts {
         endpoint: facts.endpoint,
-        daemon: daemon.map_err(|error| words(&error)),
+        daemon: daemon.map_err(|error| with_causes(&error)),
         min_api: format!("{}.{}", OLDEST_API.0, OLDEST_API.1),
         image: facts.image,
         local_digest: facts.digest,
         locked_digest: facts.locked,
         locked_present: facts.locked_present,
     }
-}
-
-/// An error and its causes in one line.
-fn words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {}", error.to_string().lines().collect::<Vec<_>>().join("; "));
-        cause = error.source();
-    }
-    text
 }
 
 fn facts_of(config: &Config, in_project: bool, go: &GoTool) -> Go {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::build::{Built, build_settled};
+use super::build::{Built, Reuse, build_privately, open_archive};
 use super::manifest::to_json;
 use super::settle::{Container, Settled, containers, settle};
 use super::{BuildOptions, Error, InContainer, Observer};
@@ -55,7 +55,7 @@ pub fn verify(
         Verify::Twice => {
             let second = elsewhere(&copy, &settled, options)?;
             let how = if settled.container.is_some() { "Docker twice" } else { "native twice" };
-            (settled, second, how, ["in the project", "in the copy"], copy.config.root.clone())
+            (settled, second, how, ["in the project", "in the copy"], &copy.config)
         }
         // Where the container builds too, so that only the machine differs.
         Verify::NativeAndDocker => {
@@ -64,27 +64,32 @@ pub fn verify(
             // Go decides about cgo by what it finds. Here the question is whether the rest is the same.
             let cgo = u8::from(native.go.cgo_enabled).to_string();
             add_env(&mut container, "CGO_ENABLED", &cgo);
-            (native, container, "native and Docker", ["natively", "in the container"], config.root.clone())
+            (native, container, "native and Docker", ["natively", "in the container"], &config)
         }
     };
     let built = build_cold(&config, first, &copy.scratch("cache-1"), observer)?;
     let bytes = fsio::read(&built.artifact.path).map_err(Error::Input)?;
-    let other_config = Config { root: elsewhere.clone(), ..config.clone() };
-    let other = build_cold(&other_config, second, &copy.scratch("cache-2"), observer)?;
+    let other = build_cold(elsewhere, second, &copy.scratch("cache-2"), observer)?;
     let other_bytes = fsio::read(&other.artifact.path).map_err(Error::Input)?;
     if verify == Verify::NativeAndDocker {
         // The one that is asked for stays: both were written to the same place.
-        fsio::replace(&built.artifact.path, &bytes).map_err(Error::Output)?;
+        write_beside(&config, &built.artifact.path, &bytes)?;
     }
     let a = Side { bytes: &bytes, dir: &config.root, name: names[0] };
-    let b = Side { bytes: &other_bytes, dir: &elsewhere, name: names[1] };
+    let b = Side { bytes: &other_bytes, dir: &elsewhere.root, name: names[1] };
     if let Some(difference) = compare(&a, &b) {
         return Err(build::Error::Differs { how, difference }.into());
     }
     let record = record_path(&built.artifact.path);
     let text = format!("{:#}\n", provenance(&config, &built, how, container.as_ref()));
-    fsio::replace(&record, text.as_bytes()).map_err(Error::Output)?;
+    write_beside(&config, &record, text.as_bytes())?;
     Ok(Verified { built, how, record })
+}
+
+/// Writes a file of the directory that the variant is built to.
+fn write_beside(config: &Config, path: &Path, contents: &[u8]) -> Result<(), Error> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(open_archive(config)?.write_build_file(&config.build.variant, &name, contents)?)
 }
 
 /// The record of a verified program, if the program is still that one.
@@ -136,7 +141,7 @@ fn build_cold(config: &Config, mut settled: Settled, cache: &Path, observer: &dy
         Some(container) => container.plan.cold(),
         None => set(&mut settled.plan.env, "GOCACHE", &cache.to_string_lossy()),
     }
-    build_settled(config, settled, observer)
+    build_privately(config, settled, &open_archive(config)?, Reuse::Nothing, observer)?.publish()
 }
 
 fn add_env(settled: &mut Settled, name: &str, value: &str) {

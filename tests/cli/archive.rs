@@ -1,6 +1,9 @@
 //! The archive: names of runs, listing, verifying, and reports that need nothing else.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use nix::sys::signal::Signal;
 
 use crate::harness::Project;
 
@@ -174,4 +177,335 @@ fn a_directory_that_is_used_otherwise_is_not_made_an_archive() {
 ",
     );
     assert_eq!(project.names("printer"), ["main.go"]);
+}
+
+#[test]
+fn names_that_an_archive_has_do_not_make_a_directory_one() {
+    // Before: status 0, and everything in out/bin and out/trash was gone.
+    let project = Project::workload("printer", "[archive]\ndir = \"out\"\n");
+    for name in ["out/bin/tool", "out/trash/notes", "out/build/log"] {
+        project.write(name, "theirs");
+    }
+    for command in ["run", "build"] {
+        project.goflame([command]).run().code(10).stderr_has("error: [dir]/out is not an archive: it holds `bin`");
+    }
+    assert_eq!(project.names("out"), ["bin", "build", "trash"]);
+    for name in ["out/bin/tool", "out/trash/notes", "out/build/log"] {
+        assert_eq!(project.read(name), b"theirs");
+    }
+}
+
+#[test]
+fn links_in_an_archive_lead_nowhere() {
+    // Before: what the links lead to was removed by the first run, or written to.
+    for link in ["trash", "bin", "runs", "partial", "build", "build/debug", "lock"] {
+        let project = Project::workload("printer", "");
+        project.goflame(["runs", "list"]).run().code(10);
+        project.write("elsewhere/20200101-000000-printer-0000/perf.data", "theirs");
+        project.write("elsewhere/notes", "theirs");
+        project.write(".goflame/format", "2\n");
+        let place = project.path(&format!(".goflame/{link}"));
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        symlink(project.path("elsewhere"), &place).unwrap();
+        project
+            .goflame(["run"])
+            .run()
+            .code(10)
+            .stdout("")
+            .stderr_has(&format!("error: [dir]/.goflame/{link} is a symbolic link, which goflame does not follow"));
+        project.goflame(["runs", "prune"]).run();
+        assert_eq!(project.names("elsewhere"), ["20200101-000000-printer-0000", "notes"], "{link}");
+        assert_eq!(project.names("elsewhere/20200101-000000-printer-0000"), ["perf.data"], "{link}");
+    }
+}
+
+#[test]
+fn the_archive_itself_may_be_a_link() {
+    let project = Project::workload("exit3", "");
+    fs::create_dir(project.path("disk")).unwrap();
+    symlink(project.path("disk"), project.path(".goflame")).unwrap();
+    project.goflame(["run", "--quiet"]).run().code(0);
+    let run = project.only_run();
+    let folded = project.read(&format!("{run}/profile.folded"));
+    assert_eq!(project.names("disk/runs").len(), 1);
+    project.goflame(["runs", "verify"]).run().code(0);
+    // The program that was mapped is found in the run, whatever the kernel called its path.
+    for gone in ["disk/bin", "disk/build"] {
+        fs::remove_dir_all(project.path(gone)).unwrap();
+    }
+    assert_eq!(project.goflame(["report", "-f", "folded"]).run().stdout.as_bytes(), folded);
+}
+
+/// Tells which program it is, and where it was started from.
+fn who(name: &str) -> String {
+    format!(
+        "package main
+
+import (
+	\"fmt\"
+	\"os\"
+)
+
+func main() {{
+	path, err := os.Executable()
+	if err != nil {{
+		panic(err)
+	}}
+	comm, err := os.ReadFile(\"/proc/self/comm\")
+	if err != nil {{
+		panic(err)
+	}}
+	fmt.Printf(\"{name} %s %s\", path, comm)
+}}
+"
+    )
+}
+
+#[test]
+fn two_configurations_of_one_directory_run_and_archive_their_own_programs() {
+    // Before: 27 of 120 runs executed the program of the other, and 25 archived one that never ran.
+    let project = Project::empty();
+    project.write("go.mod", "module example.com/two\n\ngo 1.21\n");
+    for name in ["a", "b"] {
+        project.write(&format!("{name}/main.go"), who(name));
+        project.write(&format!("{name}.toml"), format!("app = {{ name = \"app\", package = \"./{name}\" }}\n"));
+    }
+    for _ in 0..3 {
+        let run = |name| (name, project.goflame(["run", "--json", "--config", &format!("{name}.toml")]).spawn());
+        for (name, running) in ["a", "b"].map(run) {
+            let run = running.finish();
+            run.code(0);
+            let said = run.stderr.lines().find(|line| line.starts_with(&format!("{name} /"))).unwrap_or(&run.stderr);
+            assert!(said.ends_with("/app app"), "{said}");
+            let summary: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+            let archived = project.shell(&format!("{}/bin/app", summary["dir"].as_str().unwrap())).run();
+            assert!(archived.code(0).stdout.starts_with(&format!("{name} /")), "{}", archived.stdout);
+            project.goflame(["runs", "verify", summary["id"].as_str().unwrap()]).run().code(0);
+        }
+    }
+    assert_eq!(project.names(".goflame/build/debug"), ["app"], "nothing is left of the private builds");
+}
+
+#[test]
+fn the_stored_program_is_what_runs_and_stays_for_perf() {
+    let project = Project::workload("threads", "[workload]\nargs = [\"-n\", \"1\", \"-seconds\", \"0.3\"]\n");
+    let run = project.goflame(["run"]).run();
+    // What people can copy and run.
+    run.code(0).stderr_has("     Running .goflame/build/debug/threads -n 1 -seconds 0.3");
+    let manifest = project.manifest();
+    let (path, hash) = (&manifest["build"]["path"], manifest["build"]["sha256"].as_str().unwrap());
+    let place = project.path(&format!(".goflame/bin/{hash}/threads")).canonicalize().unwrap();
+    assert_eq!((path, &manifest["workload"]["argv"][0]), (&place.to_str().unwrap().into(), path));
+    let perf = project.shell(&format!("perf report -i {}/perf.data --stdio", project.only_run())).run();
+    assert!(perf.code(0).stdout.contains("main.spin"), "{}", perf.stdout);
+}
+
+#[test]
+fn a_program_that_puts_another_in_its_place_is_told() {
+    let project = Project::program(
+        "package main
+
+import \"os\"
+
+func main() {
+	path, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	if err := os.Remove(path); err != nil {
+		panic(err)
+	}
+	if err := os.WriteFile(path, []byte(\"another\"), 0o755); err != nil {
+		panic(err)
+	}
+}
+",
+        "",
+    );
+    let warning = "[dir]/.goflame/bin/[..]/program was replaced while the workload ran: the profile may be of another \
+                   program than the run holds";
+    project.goflame(["run"]).run().code(0).stderr_has(&format!("     Warning {warning}"));
+    project.goflame(["runs", "verify"]).run().code(0);
+    let notes = &project.manifest()["notes"];
+    assert!(notes.as_array().unwrap().iter().any(|note| note.as_str().unwrap().contains("was replaced")), "{notes}");
+    // The next run gets the right one again.
+    project.goflame(["run"]).run().code(0).stderr_has(&format!("     Warning {warning}"));
+}
+
+/// Gives a run another stamp, as if the clock had been another.
+fn restamp(project: &Project, run: &str, stamp: &str) -> String {
+    let id = run.rsplit('/').next().unwrap();
+    let new = format!("{stamp}{}", &id[stamp.len()..]);
+    let manifest = String::from_utf8(project.read(&format!("{run}/manifest.json"))).unwrap();
+    project.write(&format!("{run}/manifest.json"), manifest.replace(id, &new));
+    fs::rename(project.path(run), project.path(&format!(".goflame/runs/{new}"))).unwrap();
+    new
+}
+
+#[test]
+fn the_new_run_is_kept_and_is_the_latest_when_the_clock_was_set_back() {
+    let project = Project::workload("printer", "[archive]\nkeep = 2\n");
+    let mut stamped = Vec::new();
+    for stamp in ["20990101-000000", "20990101-000001"] {
+        project.goflame(["run", "--quiet"]).run().code(0);
+        let new = project.names(".goflame/runs").into_iter().find(|run| !stamped.contains(run)).unwrap();
+        stamped.push(restamp(&project, &format!(".goflame/runs/{new}"), stamp));
+    }
+    // Before: "Archived …" and status 0, but the run was removed at once, and `latest` was an old one.
+    project.goflame(["run", "--quiet"]).run().code(0);
+    let runs = project.names(".goflame/runs");
+    let new = runs.iter().find(|run| !stamped.contains(run)).expect("the new run");
+    assert_eq!(runs, [new.clone(), stamped[1].clone()], "the oldest went");
+    let list = project.goflame(["runs", "list"]).run();
+    assert_eq!(list.stdout.lines().map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>(), [new, &runs[1]]);
+    project.goflame(["runs", "verify"]).run().code(0).stderr_has(&format!("    Verified [..] files of run {new}"));
+}
+
+#[test]
+fn runs_are_kept_by_app_and_project() {
+    let project = Project::empty();
+    for (dir, app) in [("one", "app"), ("two", "app")] {
+        project.write(&format!("{dir}/go.mod"), "module example.com/shared\n\ngo 1.21\n");
+        project.write(&format!("{dir}/main.go"), "package main\n\nfunc main() {}\n");
+        let config = format!("app.name = \"{app}\"\narchive = {{ dir = \"../.goflame\", keep = 1 }}\n");
+        project.write(&format!("{dir}/goflame.toml"), &config);
+        project.write(&format!("{dir}/other.toml"), config.replace("\"app\"", "\"other\""));
+    }
+    // Before: one run was left of all.
+    for (dir, config) in [("one", "goflame.toml"), ("two", "goflame.toml"), ("two", "other.toml")] {
+        let line = format!("cd {dir} && $goflame run --quiet --config {config}");
+        project.shell(&line).run().code(0);
+        project.shell(&line).run().code(0);
+    }
+    assert_eq!(project.names(".goflame/runs").len(), 3);
+    // What is planned is this project's, too.
+    project.shell("cd one && $goflame runs prune").run().code(0).stderr("     Removed 0 runs, 0.0 MB in all\n");
+
+    // A project that has been moved with its archive is still the same.
+    let moved = project.path("moved");
+    for dir in ["before", "moved"] {
+        project.write("before/goflame.toml", "app.name = \"app\"\narchive.keep = 1\n");
+        project.write("before/go.mod", "module example.com/moved\n\ngo 1.21\n");
+        project.write("before/main.go", "package main\n\nfunc main() {}\n");
+        if dir == "moved" {
+            fs::rename(project.path("before"), &moved).unwrap();
+        }
+        project.shell(&format!("cd {dir} && $goflame run --quiet")).run().code(0);
+    }
+    assert_eq!(project.names("moved/.goflame/runs").len(), 1);
+}
+
+#[test]
+fn runs_are_removed_by_name() {
+    let project = one_run();
+    let first = project.only_run().rsplit('/').next().unwrap().to_owned();
+    project.goflame(["run", "--quiet"]).run().code(0);
+    let second = project.names(".goflame/runs").into_iter().find(|run| *run != first).unwrap();
+    let partial = "20200101-000000-exit3-0000";
+    project.write(&format!(".goflame/partial/{partial}/perf.data"), vec![0; 1_500_000]);
+
+    let list = project.goflame(["runs", "list"]).run();
+    list.code(0).stderr("");
+    assert_eq!(list.stdout.lines().last().unwrap(), format!("{partial}  partial  1.5 MB, not completed"));
+    let json: serde_json::Value =
+        serde_json::from_str(&project.goflame(["runs", "list", "--json"]).run().code(0).stdout).unwrap();
+    assert_eq!(json["partials"][0]["id"], partial);
+    assert_eq!(
+        (&json["partials"][0]["bytes"], &json["partials"][0]["in_progress"]),
+        (&1_500_000.into(), &false.into())
+    );
+    project.goflame(["report", partial]).run().code(10).stderr(&format!(
+        "error: run {partial} was not completed
+   help: `goflame report [dir]/.goflame/partial/{partial}/perf.data` shows what was sampled, where that is enough
+"
+    ));
+
+    // A wrong name removes nothing.
+    project
+        .goflame(["runs", "rm", "latest", "nosuch"])
+        .run()
+        .code(10)
+        .stdout("")
+        .stderr("error: no run `nosuch` in [dir]/.goflame\n   help: `goflame runs list` shows all runs\n");
+    project
+        .goflame(["runs", "rm", "latest", &second, partial])
+        .run()
+        .code(0)
+        .stdout("")
+        .stderr(&format!("     Removed {second}\n     Removed {partial}\n"));
+    assert_eq!((project.names(".goflame/runs"), project.partials()), (vec![first.clone()], vec![]));
+    project.goflame(["runs", "verify"]).run().code(0);
+    // A damaged one goes as well, and with the last run its program.
+    project.write(&format!(".goflame/runs/{first}/manifest.json"), "{");
+    project.goflame(["runs", "rm", &first]).run().code(0);
+    assert_eq!((project.names(".goflame/runs"), project.names(".goflame/bin")), (vec![], vec![]));
+}
+
+#[test]
+fn pruning_prints_its_plan_first() {
+    let project = one_run();
+    let first = project.only_run().rsplit('/').next().unwrap().to_owned();
+    project.goflame(["run", "--quiet"]).run().code(0);
+    let second = project.names(".goflame/runs").into_iter().find(|run| *run != first).unwrap();
+    let partials = ["20200101-000001-exit3-0000", "20200101-000000-exit3-0000"];
+    for partial in partials {
+        project.write(&format!(".goflame/partial/{partial}/perf.data"), "");
+    }
+    let plan = format!(
+        "{first}  [..] MB, older than the newest 1 of exit3\n{}  0.0 MB, partial: not completed\n{}  0.0 MB, partial: not completed\n",
+        partials[0], partials[1]
+    );
+    let dry = project.goflame(["runs", "prune", "--keep", "1", "--dry-run"]).run();
+    dry.code(0).stdout(&plan).stderr("     Planned to remove 1 run and 2 partial runs, [..] MB in all\n");
+    assert_eq!((project.names(".goflame/runs").len(), project.partials().len()), (2, 2));
+    let prune = project.goflame(["runs", "prune", "--keep", "1"]).run();
+    prune.code(0).stdout(&plan).stderr("     Removed 1 run and 2 partial runs, [..] MB in all\n");
+    assert_eq!((project.names(".goflame/runs"), project.partials()), (vec![second], vec![]));
+    project.goflame(["runs", "prune"]).run().code(0).stdout("").stderr("     Removed 0 runs, 0.0 MB in all\n");
+    // A completed run removes all of its app but the newest.
+    for partial in [partials[0], partials[1], "20200101-000000-another-0000"] {
+        project.write(&format!(".goflame/partial/{partial}/perf.data"), "");
+    }
+    project.goflame(["run", "--quiet"]).run().code(0);
+    assert_eq!(project.partials(), ["20200101-000000-another-0000", partials[0]]);
+}
+
+#[test]
+fn a_run_that_is_being_written_is_listed_and_not_removed() {
+    let project = Project::workload("sleeper", "");
+    let run = project.goflame(["run"]).spawn();
+    run.workload();
+    let [id] = &project.partials()[..] else { panic!("{:?}", project.partials()) };
+    project.goflame(["runs", "list"]).run().code(0).stdout(&format!("{id}  partial  [..] MB, being written\n"));
+    project
+        .goflame(["runs", "rm", id])
+        .run()
+        .code(10)
+        .stderr(&format!("error: run {id} is being written\n   help: stop that goflame first\n"));
+    project.goflame(["runs", "prune"]).run().code(0).stdout("");
+    run.signal(Signal::SIGTERM);
+    run.finish();
+    assert_eq!(project.names(".goflame/runs"), std::slice::from_ref(id));
+    project.goflame(["runs", "verify"]).run().code(0);
+}
+
+#[test]
+fn the_run_of_another_user_is_not_readable_rather_than_damaged() {
+    let project = one_run();
+    fs::set_permissions(project.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+    let id = project.only_run().rsplit('/').next().unwrap().to_owned();
+    let nobody = |command| {
+        project.shell(&format!("setpriv --reuid=65534 --regid=65534 --clear-groups $goflame runs {command}")).run()
+    };
+    // Before: "damaged: run … is damaged".
+    nobody("list")
+        .code(0)
+        .stdout(&format!("{id}  not readable: cannot read [..]/manifest.json: Permission denied (os error 13)\n"));
+    nobody("verify").code(10).stderr(&format!(
+        "error: run {id} is not readable
+  cause: cannot read [dir]/.goflame/runs/{id}/manifest.json
+  cause: Permission denied (os error 13)
+   help: it may belong to another user
+"
+    ));
 }

@@ -1,5 +1,6 @@
 //! Full disks. These tests mount small file systems, which needs root.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -136,20 +137,63 @@ error: cannot write /dev/full
 }
 
 #[test]
-fn a_program_that_the_kernel_does_not_start() {
+fn an_archive_from_which_no_program_can_be_started() {
     let project = Project::workload("printer", "");
     let _mount = Mount::new(&project, ".goflame", "size=64m,noexec");
-    let run = project.goflame(["run"]).run();
-    run.code(6).stdout("").stderr(
-        "     Locking go1[..] (goflame.lock)
-    Building ./printer [debug: -N -l] with go1[..]
-    Checking [..] (goflame doctor)
-     Running .goflame/build/debug/printer
-error: cannot run `[dir]/.goflame/build/debug/printer`: starting the program failed
-  cause: Permission denied (os error 13)
-   help: is the file executable for the user that runs the workload?
+    // Before: "cannot run [..]: Permission denied", after the build.
+    project.goflame(["run"]).run().code(10).stdout("").stderr(
+        "error: programs cannot be started from [dir]/.goflame: its file system is mounted noexec
+   help: name a directory on another file system as `[archive] dir`
 ",
     );
+    project.goflame(["build"]).run().code(0);
+}
+
+/// Fills the file system of `dir` to the last byte, by a file in place of a recording.
+fn fill(project: &Project, file: &str) {
+    project.write(file, "");
+    let mut out = std::fs::File::options().append(true).open(project.path(file)).unwrap();
+    let mut size = 1 << 20;
+    while size > 0 {
+        if out.write(&vec![0; size]).is_err() {
+            size /= 2;
+        }
+    }
+}
+
+#[test]
+fn room_is_made_before_a_run_that_would_not_fit() {
+    let project = Project::workload("printer", "");
+    let _mount = Mount::new(&project, ".goflame", "size=64m");
+    let run = project.goflame(["run", "--quiet"]).run();
+    run.code(0);
+    let first = project.only_run();
+    // A run that filled the disk and was killed.
+    let id = "20200101-000000-printer-0000";
+    fill(&project, &format!(".goflame/partial/{id}/perf.data"));
+    // Before: the run failed for lack of space, as did each one after it.
+    let run = project.goflame(["run"]).run();
+    run.code(0).stderr_has("     Removed 1 partial run, [..] MB in all, to make room");
     assert_eq!(project.partials(), Vec::<String>::new());
-    project.assert_nothing_runs();
+    assert!(project.path(&first).exists(), "completed runs within `keep` stay");
+    assert_eq!(project.names(".goflame/runs").len(), 2);
+}
+
+#[test]
+fn what_fills_the_disk_can_be_removed() {
+    let project = Project::workload("printer", "");
+    let _mount = Mount::new(&project, ".goflame", "size=64m");
+    project.goflame(["run", "--quiet"]).run().code(0);
+    let run = project.only_run();
+    let id = "20200101-000000-printer-0000";
+    for command in [["runs", "prune"].as_slice(), &["runs", "rm", id]] {
+        fill(&project, &format!(".goflame/partial/{id}/perf.data"));
+        project.shell(&format!("$goflame {}", command.join(" "))).run().code(0);
+        assert_eq!(project.partials(), Vec::<String>::new());
+    }
+    // The same for completed runs, and for what an interrupted removal left.
+    fill(&project, ".goflame/trash/20200101-000000-printer-0001/perf.data");
+    project.goflame(["runs", "rm", "latest"]).run().code(0);
+    assert!(!project.path(&run).exists());
+    assert_eq!((project.names(".goflame/trash"), project.names(".goflame/bin")), (vec![], vec![]));
 }

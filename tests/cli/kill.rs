@@ -127,8 +127,14 @@ fn kill_9_of_goflame_leaves_nothing_running() {
 ",
     );
     assert!(report.stdout.contains("main.compute"), "{}", report.stdout);
-    let list = project.goflame(["runs", "list", "--verbose"]).run();
-    list.code(0).stderr_has(&format!("        Note not completed: [..]/{}", project.only_partial()));
+    // Before: shown with --verbose only.
+    let [id] = &project.partials()[..] else { panic!("{:?}", project.partials()) };
+    project
+        .goflame(["runs", "list"])
+        .run()
+        .code(0)
+        .stderr("")
+        .stdout(&format!("{id}  partial  [..] MB, not completed\n"));
 }
 
 #[test]

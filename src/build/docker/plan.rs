@@ -215,6 +215,13 @@ impl ContainerPlan {
         Self { project: other.project.clone(), volumes: other.volumes.clone(), ..self }
     }
 
+    /// The same with other arguments for the build.
+    #[must_use]
+    pub(in crate::build) fn building(mut self, args: Vec<String>) -> Self {
+        self.build.args = args;
+        self
+    }
+
     /// From now on, nothing that was compiled before is used.
     pub fn cold(&mut self) {
         self.set_env("GOCACHE", &format!("{WORK}/gopath/cache"));

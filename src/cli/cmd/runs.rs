@@ -1,51 +1,75 @@
 //! `goflame runs`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Project;
-use crate::archive::{self, Store};
+use crate::archive::{self, Problem, PrunePlan, RunId, Store};
 use crate::cli::args::Runs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
-use crate::pipeline::{Error, Manifest, Observer};
+use crate::config::{Config, Overrides};
+use crate::pipeline::{Error, Manifest, Observer, counted, megabytes, plan_prune, with_causes};
 use crate::render::sanitize;
 
 pub(in crate::cli) fn runs(project: &Project<'_>, args: &Runs, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let store = Store::open_existing(&project.archive()?, None).map_err(Error::from)?;
+    let (config, _) = project.settings_or_defaults(&Overrides::default())?;
+    let store = Store::open_existing(&config.archive.dir).map_err(Error::from)?;
     let text = match args {
         Runs::List { json } => list(&store, *json, terminal).map_err(Error::from)?,
         Runs::Show { run, json } => show(&store, run, *json).map_err(Error::from)?,
         Runs::Verify { run } => return verify(&store, run, terminal),
+        Runs::Rm { runs } => return remove(&store, runs, terminal),
+        Runs::Prune { keep, plan_only } => {
+            let keep = keep.map_or(config.archive.keep, |keep| usize::try_from(keep).unwrap_or(usize::MAX));
+            return prune(&config, &store, keep, *plan_only, terminal);
+        }
     };
     terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, archive::Error> {
-    let entries = store.list()?;
+    let (entries, partials) = (store.list()?, store.partials()?);
     if as_json {
-        let values: Vec<_> = entries
+        let runs: Vec<_> = entries
             .iter()
             .map(|entry| match &entry.run {
                 Ok(run) => json!({ "id": entry.id.as_str(), "manifest": run.manifest_json() }),
-                Err(damage) => json!({ "id": entry.id.as_str(), "damaged": damage.to_string() }),
+                Err(error) => {
+                    let (kind, reason) = reason(error);
+                    json!({ "id": entry.id.as_str(), kind: reason })
+                }
             })
             .collect();
-        return Ok(format!("{:#}\n", json!({ "schema": 1, "runs": values })));
+        let partials: Vec<_> = partials
+            .iter()
+            .map(|partial| {
+                json!({
+                    "id": partial.id.as_str(),
+                    "dir": partial.dir,
+                    "bytes": partial.size,
+                    "in_progress": partial.in_progress,
+                })
+            })
+            .collect();
+        return Ok(format!("{:#}\n", json!({ "schema": 1, "runs": runs, "partials": partials })));
     }
-    if entries.is_empty() {
+    if entries.is_empty() && partials.is_empty() {
         terminal.step("Found", &format!("no runs in {}; `goflame run` makes one", store.dir().display()));
     }
-    let width = entries.iter().map(|entry| entry.id.as_str().len()).max().unwrap_or(0);
+    let ids = entries.iter().map(|entry| &entry.id).chain(partials.iter().map(|partial| &partial.id));
+    let width = ids.map(|id| id.as_str().len()).max().unwrap_or(0);
     let mut text = String::new();
     for entry in &entries {
-        let manifest = match &entry.run {
-            Ok(run) => run.manifest::<Manifest>().map_err(|error| error.to_string()),
-            Err(damage) => Err(damage.to_string()),
-        };
+        let manifest = entry
+            .run
+            .as_ref()
+            .map_err(reason)
+            .and_then(|run| run.manifest::<Manifest>().map_err(|error| ("damaged", with_causes(&error))));
         let about = match manifest {
             Ok(manifest) => format!(
                 "{:<8} {:>7.1} s {:>9} samples  {}",
@@ -54,15 +78,74 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
                 manifest.quality.samples.unwrap_or(0),
                 manifest.workload.status,
             ),
-            Err(damage) => format!("damaged: {damage}"),
+            Err((kind, reason)) => format!("{}: {reason}", kind.replace('_', " ")),
         };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{:<width$}  {}", entry.id.as_str(), sanitize(&about));
     }
-    for partial in store.partials()? {
-        terminal.remark(&format!("not completed: {}", partial.dir.display()));
+    for partial in &partials {
+        let state = if partial.in_progress { "being written" } else { "not completed" };
+        let _ = writeln!(text, "{:<width$}  partial  {}, {state}", partial.id.as_str(), megabytes(partial.size));
     }
     Ok(text)
+}
+
+/// What a run that cannot be loaded is, as a key of `--json`, and why.
+fn reason(error: &archive::Error) -> (&'static str, String) {
+    match error {
+        archive::Error::Damaged { source, .. } => ("damaged", with_causes(source)),
+        archive::Error::NotReadable { source, .. } => ("not_readable", with_causes(source)),
+        error => ("damaged", with_causes(error)),
+    }
+}
+
+fn remove(store: &Store, queries: &[String], terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let partials = store.partials().map_err(Error::from)?;
+    // Every name is looked up before the first run goes: `latest` means the same for all of them, and a wrong name
+    // removes nothing.
+    let ids: Result<BTreeSet<RunId>, _> = queries.iter().map(|query| store.find_id(query)).collect();
+    let mut plan = PrunePlan::default();
+    for id in ids.map_err(Error::from)? {
+        match partials.iter().find(|partial| partial.id == id) {
+            Some(partial) if partial.in_progress => return Err(Error::from(archive::Error::InProgress { id }).into()),
+            Some(_) => plan.partials.push(id),
+            None => plan.runs.push(id),
+        }
+    }
+    store.prune(&plan).map_err(Error::from)?;
+    for id in plan.runs.iter().chain(&plan.partials) {
+        terminal.step("Removed", id.as_str());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prune(
+    config: &Config,
+    store: &Store,
+    keep: usize,
+    plan_only: bool,
+    terminal: &Terminal,
+) -> Result<ExitCode, Failure> {
+    let pruning = plan_prune(config, store, keep)?;
+    let mut text = String::new();
+    for run in &pruning.runs {
+        let name = run.manifest_json().pointer("/app/name").and_then(Value::as_str).unwrap_or_default();
+        let why = format!("{}, older than the newest {keep} of {}", megabytes(run.size()), sanitize(name));
+        let _ = writeln!(text, "{}  {why}", run.id());
+    }
+    for partial in &pruning.partials {
+        let _ = writeln!(text, "{}  {}, partial: not completed", partial.id, megabytes(partial.size));
+    }
+    terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
+    let counts = counted(pruning.runs.len(), pruning.partials.len());
+    let size = megabytes(pruning.size());
+    if plan_only {
+        terminal.step("Planned", &format!("to remove {counts}, {size} in all"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    store.prune(&pruning.plan()).map_err(Error::from)?;
+    terminal.step("Removed", &format!("{counts}, {size} in all"));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn show(store: &Store, query: &str, as_json: bool) -> Result<String, archive::Error> {
@@ -112,5 +195,9 @@ fn verify(store: &Store, query: &str, terminal: &Terminal) -> Result<ExitCode, F
         terminal.step("Verified", &format!("{} files of run {}", run.files().len(), run.id()));
         return Ok(ExitCode::SUCCESS);
     }
-    Err(Failure::Changed { run: run.id().to_string(), count: problems.len() })
+    let (run, count) = (run.id().to_string(), problems.len());
+    if problems.iter().all(|problem| matches!(problem.problem, Problem::Unreadable(_))) {
+        return Err(Failure::NotRead { run, count });
+    }
+    Err(Failure::Changed { run, count })
 }

@@ -1,0 +1,103 @@
+//! Private directories to build into.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use rustix::fs::FileType;
+
+use super::dir::{Dir, is_temporary};
+use super::error::Error;
+use super::lock::{self, Lock};
+use super::store::Store;
+use crate::fsio::FileError;
+
+/// How an ELF file begins.
+const ELF: &[u8] = b"\x7fELF";
+
+/// A directory in `build/<variant>/` that only one build writes to. It vanishes with this value.
+#[derive(Debug)]
+pub struct BuildPlace {
+    /// `build/<variant>`.
+    builds: Dir,
+    name: String,
+    dir: Dir,
+    /// Tells others that it is not left over.
+    _lock: Option<Lock>,
+}
+
+impl Store {
+    /// Makes a private directory for a build of `variant`.
+    pub fn build_place(&self, variant: &str) -> Result<BuildPlace, Error> {
+        let _lock = self.lock()?;
+        let builds = self.sub("build")?.make_dir(variant)?;
+        for name in builds.names()?.iter().filter(|name| is_temporary(name)) {
+            if builds.kind(name)? == Some(FileType::Directory) && !lock::is_in_use(as_file(&builds.dir(name)?)?) {
+                builds.remove(name)?;
+            }
+        }
+        let name = builds.temporary_name()?;
+        let dir = builds.create_dir(&name, 0o700)?;
+        let lock = lock::shared(as_file(&dir)?);
+        Ok(BuildPlace { builds, name, dir, _lock: lock })
+    }
+
+    /// Writes a file to `build/<variant>/`, whole, in place of what has the name, with the permissions of that.
+    pub fn write_build_file(&self, variant: &str, name: &str, contents: &[u8]) -> Result<(), Error> {
+        let builds = self.sub("build")?.make_dir(variant)?;
+        let old = builds.file(name).ok().and_then(|file| file.metadata().ok());
+        builds.write_with(name, |mut file| {
+            file.write_all(contents)?;
+            old.map_or(Ok(()), |old| file.set_permissions(old.permissions()))
+        })
+    }
+}
+
+impl BuildPlace {
+    /// The path to build the program to.
+    pub fn path(&self, program: &str) -> PathBuf {
+        self.dir.path().join(program)
+    }
+
+    /// Copies the program that was published last, if there is one: where it is still up to date, `go build` saves the
+    /// linking.
+    pub fn reuse(&self, program: &str) -> Result<(), Error> {
+        let Ok(mut from) = self.builds.file(program) else { return Ok(()) };
+        let mut magic = [0; ELF.len()];
+        if from.read_exact(&mut magic).is_err() || magic != *ELF {
+            return Ok(());
+        }
+        let copied = copy(&mut from, &self.dir, program);
+        if copied.is_err() {
+            // Building is slower without, and tells by itself when the disk is full.
+            self.dir.remove(program).ok();
+        }
+        Ok(())
+    }
+
+    /// Moves the program to `build/<variant>/<program>`, whole, in place of the last one.
+    pub fn publish(&self, program: &str) -> Result<(), Error> {
+        self.dir.rename(program, &self.builds, program)
+    }
+}
+
+impl Drop for BuildPlace {
+    fn drop(&mut self) {
+        // What stays is removed by the next build.
+        self.builds.remove(&self.name).ok();
+    }
+}
+
+fn copy(from: &mut File, to: &Dir, name: &str) -> Result<(), Error> {
+    let mut file = to.create_file(name)?;
+    let copied = from.rewind().and_then(|()| io::copy(from, &mut file)).and_then(|_| {
+        let mode = from.metadata()?.permissions().mode();
+        file.set_permissions(Permissions::from_mode(mode & 0o777))
+    });
+    Ok(copied.map_err(|error| FileError::new("write", to.path().join(name), error))?)
+}
+
+fn as_file(dir: &Dir) -> Result<File, FileError> {
+    dir.as_file().map_err(|error| FileError::new("open directory", dir.path(), error))
+}

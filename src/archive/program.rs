@@ -1,0 +1,210 @@
+//! The content store: each program once, however many runs used it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Seek as _, SeekFrom};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use super::dir::{Dir, is_temporary};
+use super::error::Error;
+use super::lock::{self, Lock};
+use super::run::FileEntry;
+use super::store::Store;
+use super::tree;
+use crate::fsio::{self, FileError};
+
+/// Runnable, and not writable: several runs share the file.
+const MODE: u32 = 0o555;
+
+/// A program in the store, to be started from there. The store keeps it at least as long as this lives.
+#[derive(Debug)]
+pub struct Program {
+    name: String,
+    entry: FileEntry,
+    /// Absolute and without links, as the kernel names it in recordings.
+    path: PathBuf,
+    pub(super) dir: Dir,
+    file: File,
+    /// Keeps it from being swept before a run links to it.
+    _in_use: Option<Lock>,
+}
+
+/// How the program that ran can be another than the one that was built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Substitution {
+    /// Another file took its name.
+    #[error("{} was replaced while the workload ran: the profile may be of another program than the run holds", .0.display())]
+    Replaced(PathBuf),
+    /// Its content changed.
+    #[error("{} was changed while the workload ran: the profile may be of another program than the run holds", .0.display())]
+    Changed(PathBuf),
+}
+
+impl Program {
+    /// Its file name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file to start.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its hash and size.
+    pub fn entry(&self) -> &FileEntry {
+        &self.entry
+    }
+
+    /// Puts `source` into the store, unless it is there. `entry` is the hash and the size of its content, which the caller
+    /// has just read. A stored file whose content has changed is replaced; runs that hold the old one keep it, and their
+    /// verification tells.
+    pub(super) fn put(store: &Store, source: &Path, name: &str, entry: &FileEntry) -> Result<Self, Error> {
+        if !tree::is_safe_name(name) || name.contains('/') {
+            return Err(Error::BadName { name: name.to_owned() });
+        }
+        let _lock = store.lock()?;
+        store.upgrade()?;
+        let dir = dir_of(&store.sub("bin")?, &entry.sha256, name)?;
+        let read = |error| FileError::new("read", source, error);
+        let mut from = fsio::open(source)?;
+        let stored = dir.file(name).ok();
+        let is_there = stored.map_or(Ok(false), |stored| same_content(&stored, &from)).map_err(read)?;
+        if !is_there {
+            from.rewind().map_err(read)?;
+            dir.write_with(name, |mut file| {
+                io::copy(&mut from, &mut file)?;
+                file.set_permissions(Permissions::from_mode(MODE))
+            })?;
+        }
+        let file = dir.file(name)?;
+        let shown = dir.path().join(name);
+        let open_again = file.try_clone().map_err(|error| FileError::new("read", &shown, error))?;
+        let path = fs::canonicalize(&shown).map_err(|error| FileError::new("read", &shown, error))?;
+        Ok(Self { name: name.to_owned(), entry: entry.clone(), path, dir, file, _in_use: lock::shared(open_again) })
+    }
+
+    /// Links the program into a run. Where the file system or its policy refuses (no links at all, too many, another
+    /// user's file), the run gets a copy.
+    pub(super) fn link_into(&self, run: &Dir) -> Result<(), Error> {
+        if run.kind(&self.name)?.is_some() {
+            run.remove(&self.name)?;
+        }
+        if self.dir.link(&self.name, run, &self.name).is_ok() {
+            return Ok(());
+        }
+        let mut from = self.dir.file(&self.name)?;
+        run.write_with(&self.name, |mut file| {
+            io::copy(&mut from, &mut file)?;
+            file.set_permissions(Permissions::from_mode(MODE))
+        })
+    }
+
+    /// Compares the program with what was put into the store: the file at its path is still the same, and its content
+    /// too. Returns the content as it is now.
+    pub(super) fn check(&self) -> Result<(FileEntry, Option<Substitution>), Error> {
+        let read = |error| FileError::new("read", &self.path, error);
+        let own = self.file.metadata().map_err(read)?;
+        (&self.file).seek(SeekFrom::Start(0)).map_err(read)?;
+        let found = tree::digest(&self.file).map_err(read)?;
+        let at_path = self.dir.stat(&self.name)?;
+        // A program that removed itself did run, and the run holds it.
+        let replaced = at_path.is_some_and(|other| (other.st_dev, other.st_ino) != (own.dev(), own.ino()));
+        let substitution = if replaced {
+            Some(Substitution::Replaced(self.path.clone()))
+        } else {
+            (found != self.entry).then(|| Substitution::Changed(self.path.clone()))
+        };
+        Ok((found, substitution))
+    }
+
+    /// Whether a file of a run is this very file.
+    pub(super) fn is(&self, run: &Dir) -> Result<bool, Error> {
+        let own = self.file.metadata().map_err(|error| FileError::new("read", &self.path, error))?;
+        Ok(run.stat(&self.name)?.is_some_and(|file| (file.st_dev, file.st_ino) == (own.dev(), own.ino())))
+    }
+}
+
+/// The directory for programs of this hash. Formats before 2 had the program itself in its place, which goes into it.
+fn dir_of(bin: &Dir, sha256: &str, name: &str) -> Result<Dir, Error> {
+    if bin.kind(sha256)? != Some(FileType::RegularFile) {
+        return bin.make_dir(sha256);
+    }
+    let temporary = bin.temporary_name()?;
+    bin.rename(sha256, bin, &temporary)?;
+    let dir = bin.create_dir(sha256, 0o777)?;
+    bin.rename(&temporary, &dir, name)?;
+    Ok(dir)
+}
+
+/// Compares two files from their beginnings.
+fn same_content(mut a: &File, mut b: &File) -> io::Result<bool> {
+    if a.metadata()?.len() != b.metadata()?.len() {
+        return Ok(false);
+    }
+    let (mut ours, mut theirs) = (vec![0; 128 << 10], vec![0; 128 << 10]);
+    loop {
+        let length = a.read(&mut ours)?;
+        if length == 0 {
+            return Ok(true);
+        }
+        b.read_exact(&mut theirs[..length])?;
+        if ours[..length] != theirs[..length] {
+            return Ok(false);
+        }
+    }
+}
+
+/// Removes stored programs that no run has and nobody is about to start, and leftovers of interrupted writes. Only names
+/// that goflame writes are looked at. The caller holds the lock.
+pub(super) fn sweep(store: &Store) -> Result<(), Error> {
+    let Some(bin) = store.root().dir_if_present("bin")? else { return Ok(()) };
+    let mut listed = None;
+    for name in bin.names()? {
+        let is_hash = is_sha256(&name);
+        match bin.kind(&name)? {
+            Some(FileType::RegularFile) if (is_hash || is_temporary(&name)) && is_unlinked(&bin, &name)? => {
+                bin.remove(&name)?;
+            }
+            Some(FileType::Directory) if is_hash => {
+                let dir = bin.dir(&name)?;
+                for program in dir.names()? {
+                    if !is_unlinked(&dir, &program)? || lock::is_in_use(dir.file(&program)?) {
+                        continue;
+                    }
+                    // Where the file system has no hard links, the runs have copies.
+                    let listed = match &mut listed {
+                        Some(listed) => listed,
+                        none => none.insert(listed_hashes(store)?),
+                    };
+                    if is_temporary(&program) || !listed.contains(&name) {
+                        dir.remove(&program)?;
+                    }
+                }
+                bin.remove_if_empty(&name)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The hashes that manifests of runs list.
+fn listed_hashes(store: &Store) -> Result<BTreeSet<String>, Error> {
+    let runs = store.list()?.into_iter().filter_map(|entry| entry.run.ok());
+    Ok(runs.flat_map(|run| run.files().values().map(|file| file.sha256.clone()).collect::<Vec<_>>()).collect())
+}
+
+/// Whether a plain file has no other name.
+fn is_unlinked(dir: &Dir, name: &str) -> Result<bool, Error> {
+    let is_plain = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
+    Ok(dir.stat(name)?.is_some_and(|file| is_plain(file.st_mode) && file.st_nlink == 1))
+}
+
+/// Whether a name is a SHA-256 as goflame writes it.
+fn is_sha256(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
