@@ -1,8 +1,8 @@
-// Work does a fixed amount of work, about a second of CPU time, so that its CPU time with and without a sampler
-// can be compared:
+// Work does a fixed amount of work, about one second of CPU time. So its CPU time can be compared with and without a
+// sampler:
 //
 //	work mixed     a few goroutines that compute in small leaf functions, hash, and allocate
-//	work threads   many threads that hand a token round, each computing a little when it has it
+//	work threads   many threads that pass a token on; the thread with the token computes a little
 package main
 
 import (
@@ -24,7 +24,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: work mixed|threads")
 		os.Exit(2)
 	}
-	// The result depends on all of the work, so none of it can be left out.
+	// The result depends on all of the work, so the compiler cannot remove a part of it.
 	if sum == 0 {
 		fmt.Fprintln(os.Stderr, "work: the sum is 0")
 		os.Exit(1)
@@ -56,7 +56,7 @@ func mixed() uint64 {
 	return total(sums)
 }
 
-// compute calls a leaf function, as hot code mostly does.
+// compute calls a leaf function, like most hot code.
 //
 //go:noinline
 func compute(x uint64, times int) uint64 {
@@ -84,7 +84,7 @@ func digest(x uint64) uint64 {
 	return uint64(sum[0]) | uint64(sum[1])<<8
 }
 
-// allocate fills a map and grows slices, for the garbage collector to have its share.
+// allocate fills a map and grows slices, so that the garbage collector has work.
 //
 //go:noinline
 func allocate(x uint64) uint64 {
@@ -102,8 +102,8 @@ const (
 	laps        = 90
 )
 
-// threads keeps two threads computing at a time and switches between them all the time: a switch is where the kernel
-// takes a sampled event off the CPU and puts it on again.
+// threads keeps two threads computing at a time and switches often. At each switch, the kernel removes a sampled event from
+// the CPU and adds it again.
 func threads() uint64 {
 	sums := make([]uint64, threadCount)
 	turn := make([]chan struct{}, threadCount)

@@ -13,7 +13,7 @@ use super::{Error, Images, KernelSymbols, Options};
 use crate::memory::give_back;
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, PerfData, RecordKind};
-use crate::profile::{CpuSeen, Event, Profile, Quality, Unit};
+use crate::profile::{CpuCoverage, Event, Profile, Quality, Unit};
 
 /// Default of `kernel.perf_event_max_stack`: the number of addresses at which the kernel stops walking a stack.
 const DEFAULT_MAX_STACK: u32 = 127;
@@ -132,7 +132,7 @@ pub fn analyse(
         );
     }
     if let (Unit::Nanoseconds, Some(used_seconds)) = (profile.event.unit, options.used_cpu_seconds) {
-        quality.cpu = Some(CpuSeen { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS, used_seconds });
+        quality.cpu = Some(CpuCoverage { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS, used_seconds });
     }
     Ok(Analysis { profile, quality, kernel, notes })
 }
@@ -162,7 +162,7 @@ fn describe(recorded: &perfdata::Event) -> (Event, Option<u64>) {
     let frequency = if attr.flags & flag::FREQ != 0 { attr.sample_period_or_freq } else { 0 };
     let event = Event {
         name: recorded.name.clone(),
-        counted: Event::SAMPLES.to_owned(),
+        count_name: Event::SAMPLES.to_owned(),
         unit: if is_clock { Unit::Nanoseconds } else { Unit::Events },
         frequency,
     };

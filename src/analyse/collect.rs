@@ -14,7 +14,7 @@ use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
 use super::raw_location::{RawLocation, RawLocations, call_address};
 use super::unwind::{Registers, RepairOutcome, Unwinder, UserFrame};
 use crate::perfdata::{Mmap, PerfData, RawAddress, RecordKind, Sample};
-use crate::profile::{self, Interner, Samples, StackId, Stacks, TaskId, Wanted};
+use crate::profile::{self, Interner, Samples, StackId, Stacks, TaskId, SegmentKey};
 
 /// The task of a sample: process, thread, CPU and goroutine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,7 +108,7 @@ struct Collector<'d, 's, 'f> {
     last_stacks: Vec<LastStack>,
     pending: Vec<PendingSample>,
     /// The segments of the stacks of pending samples that are not interned yet.
-    wanted: Vec<Wanted>,
+    wanted: Vec<SegmentKey>,
 }
 
 /// The user part of a callchain before and after its repair, leaf first. Reused from sample to sample.
@@ -308,14 +308,14 @@ impl<'d> Collector<'d, '_, '_> {
     /// Interns the stacks of the pending samples and adds these samples.
     fn intern_pending(&mut self) {
         let Collected { stacks, samples, .. } = &mut self.out;
-        stacks.touch(&self.wanted);
+        stacks.prefetch(&self.wanted);
         let mut wanted = self.wanted.drain(..);
         for PendingSample { last_stack, segments, task, weight } in self.pending.drain(..) {
             let interned = &mut self.last_stacks[last_stack].segments;
             interned.truncate(segments.shared);
             let mut stack = interned.last().copied().unwrap_or(StackId::EMPTY);
             for segment in wanted.by_ref().take(segments.new) {
-                stack = stacks.grow(stack, &segment);
+                stack = stacks.intern_segment(stack, &segment);
                 interned.push(stack);
             }
             samples.add(profile::Sample { stack, task: task, count: 1, weight });
@@ -397,10 +397,10 @@ impl<'d> Collector<'d, '_, '_> {
         let kernel = raw.kernel[..new.kernel].iter().enumerate().rev();
         let kernel = kernel.map(|(at, address)| (RawLocation::Kernel(call_address(at, *address)), false));
         self.out.locations.intern_all(kernel, &mut last.locations);
-        last.hashes.truncate(same / Stacks::PIECE);
+        last.hashes.truncate(same / Stacks::SEGMENT_LEN);
         let (shared, before) = (last.hashes.len(), self.wanted.len());
-        for segment in last.locations.chunks(Stacks::PIECE).skip(shared) {
-            let segment = self.out.stacks.want(last.hashes.last().copied().unwrap_or(0), segment);
+        for segment in last.locations.chunks(Stacks::SEGMENT_LEN).skip(shared) {
+            let segment = self.out.stacks.key(last.hashes.last().copied().unwrap_or(0), segment);
             last.hashes.push(segment.hash());
             self.wanted.push(segment);
         }

@@ -96,10 +96,10 @@ impl LocationFlags {
         stacks: &'s Stacks,
         stack: StackId,
     ) -> (StackId, impl Iterator<Item = LocationId> + 's) {
-        let locations = stacks.piece(stack);
+        let locations = stacks.segment(stack);
         let start = self.stack_start(locations);
         let caller = if start.is_some() { StackId::EMPTY } else { stacks.caller(stack) };
-        let mut last_hidden = stacks.piece(caller).last().is_some_and(|last| self.get(*last).has(flag::HIDDEN));
+        let mut last_hidden = stacks.segment(caller).last().is_some_and(|last| self.get(*last).has(flag::HIDDEN));
         let shown = locations[start.unwrap_or(0)..].iter().copied().filter(move |location| {
             let hidden = self.get(*location).has(flag::HIDDEN);
             !(std::mem::replace(&mut last_hidden, hidden) && hidden)

@@ -78,7 +78,7 @@ fn add_functions(functions: &[NamedFunction<'_>], profile: &mut Profile) -> Vec<
         };
         last = Some((&function.file, file));
         let NamedFunction { start_line, origin, .. } = *function;
-        ids.push(profile.add_function(Function { name, display, file, start_line, origin }));
+        ids.push(profile.intern_function(Function { name, display, file, start_line, origin }));
     }
     ids
 }
@@ -104,7 +104,7 @@ impl MappingTable<'_, '_> {
                         limit: u64::MAX,
                         offset: 0,
                     };
-                    profile.add_mapping(kernel)
+                    profile.intern_mapping(kernel)
                 })
             });
         };
@@ -119,7 +119,7 @@ impl MappingTable<'_, '_> {
                 limit: segment.map_or(u64::MAX, |segment| segment.address.saturating_add(segment.file_size)),
                 offset: segment.map_or(0, |segment| segment.offset),
             };
-            profile.add_mapping(mapping)
+            profile.intern_mapping(mapping)
         }))
     }
 }

@@ -27,8 +27,8 @@ pub(super) fn add_samples(
     }
     let at_leaf = |location: &LocationId| leaf_locations.get(location).copied();
     let replaced = other_leaves.into_iter().filter_map(|stack| {
-        let leaf = stacks.piece(stack).last().and_then(at_leaf)?;
-        Some((stack, stacks.with_leaf(stack, leaf)))
+        let leaf = stacks.segment(stack).last().and_then(at_leaf)?;
+        Some((stack, stacks.add_with_leaf(stack, leaf)))
     });
     let replaced: HashMap<StackId, StackId, RandomState> = replaced.collect();
     let tasks = add_tasks(collected, profile);
@@ -44,7 +44,7 @@ fn add_tasks(collected: &Collected, profile: &mut Profile) -> Vec<TaskId> {
     let add_goroutine = |raw: &RawGoroutine| add_goroutine(raw, profile);
     let goroutines: Vec<GoroutineId> = collected.goroutines.items().iter().map(add_goroutine).collect();
     let add_task = |raw: &RawTask| {
-        profile.add_task(Task {
+        profile.intern_task(Task {
             process: processes[raw.process as usize],
             pid: raw.pid,
             tid: raw.tid,
@@ -63,7 +63,7 @@ fn add_goroutine(raw: &RawGoroutine, profile: &mut Profile) -> GoroutineId {
         Some(profile.function(innermost.function).display)
     };
     let (entry, creator) = (function_name(raw.start).unwrap_or(none), function_name(raw.creator).unwrap_or(none));
-    profile.add_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
+    profile.intern_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
 }
 
 /// Stacks whose last segment is not shown as it was sampled.
@@ -95,7 +95,7 @@ pub(super) fn count_frames(
 ) -> StackChanges {
     let mut counts = counts_by_stack(stacks, samples);
     let totals: Vec<SegmentTotals> =
-        stacks.par_ids().map(|stack| SegmentTotals::new(stacks.piece(stack), flags)).collect();
+        stacks.par_ids().map(|stack| SegmentTotals::new(stacks.segment(stack), flags)).collect();
     // A segment is shown once for each sample of its own stack and of the stacks that have it as a caller.
     for (stack, totals) in stacks.ids().zip(&totals).rev() {
         if totals.bits & flag::ENDS_STACK == 0 {
@@ -172,16 +172,16 @@ impl StackCounters {
         flags: &LocationFlags,
     ) {
         let differs_at_leaf = |location: &LocationId| flags.get(*location).has(flag::DIFFERS_AT_LEAF);
-        if totals.bits & flag::DIFFERS_AT_LEAF != 0 && stacks.piece(stack).last().is_some_and(differs_at_leaf) {
+        if totals.bits & flag::DIFFERS_AT_LEAF != 0 && stacks.segment(stack).last().is_some_and(differs_at_leaf) {
             self.changes.other_leaves.push(stack);
         }
         let (caller, root) = if totals.bits & (flag::ENDS_STACK | flag::HIDDEN | flag::UNNAMED) == 0 {
             self.user_frames += u64::from(totals.user_frames) * count;
             self.kernel_frames += u64::from(totals.kernel_frames) * count;
-            (stacks.caller(stack), stacks.piece(stack).first().copied())
+            (stacks.caller(stack), stacks.segment(stack).first().copied())
         } else {
             let (caller, shown) = flags.shown(stacks, stack);
-            let (mut not_shown, mut root) = (stacks.piece(stack).len(), None);
+            let (mut not_shown, mut root) = (stacks.segment(stack).len(), None);
             for location in shown {
                 root.get_or_insert(location);
                 self.add_location(location, count, flags);

@@ -227,7 +227,7 @@ impl Progress for Terminal {
         if self.bar.is_finished() && !self.open_line(true).load(Relaxed) {
             self.bar.reset();
         }
-        let samples = samples.map_or_else(String::new, |count| format!(", {}", profile::samples(count)));
+        let samples = samples.map_or_else(String::new, |count| format!(", {}", profile::format_samples(count)));
         self.bar.set_message(format!("{:.1} s{samples}", elapsed.as_secs_f64()));
         self.bar.tick();
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::config::Format;
-use crate::profile::{Profile, Quality, counted};
+use crate::profile::{Profile, Quality, format_total_count};
 use crate::render;
 use crate::views::View;
 
@@ -57,8 +57,8 @@ pub(super) fn subtitle(profile: &Profile, quality: &Quality) -> String {
     if profile.event.frequency > 0 {
         parts.push(format!("{} Hz", profile.event.frequency));
     }
-    parts.extend(counted(profile));
-    parts.push(format!("quality {}", quality.verdict().0));
+    parts.extend(format_total_count(profile));
+    parts.push(format!("quality {}", quality.assess().grade));
     parts.extend(quality.size_bound.map(|bound| bound.to_string()));
     parts.join(", ")
 }

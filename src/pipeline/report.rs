@@ -19,7 +19,7 @@ use crate::config::Format;
 use crate::memory;
 use crate::perfdata::PerfData;
 use crate::pprof::{self, SampleTypes};
-use crate::profile::{Profile, Quality, counted, samples};
+use crate::profile::{Profile, Quality, format_samples, format_total_count};
 use crate::views::{By, Filters, View};
 
 /// The recording in a run directory.
@@ -123,7 +123,7 @@ fn report_pprof(
     let read =
         pprof::read(bytes.bytes(), wanted.sample_type).map_err(|source| Error::Pprof { path: name.clone(), source })?;
     let seconds = started.elapsed().as_secs_f64();
-    let what = counted(&read.profile).unwrap_or_else(|| read.profile.event.name.clone());
+    let what = format_total_count(&read.profile).unwrap_or_else(|| read.profile.event.name.clone());
     observer.step("Reading", &format!("{what} of {name} in {seconds:.3} s"));
     Ok(Reported {
         view: wanted.view(read.profile),
@@ -171,7 +171,8 @@ fn report_recording(
     }
     let kernel = || kept.map_or_else(Kernel::running, |kept| Kernel::known(kallsyms::of_file(&kept)));
     let (analysis, seconds) = analyse_bytes(&name, bytes, &images, kernel, options)?;
-    observer.step("Analysing", &format!("{} of {name} in {seconds:.3} s", samples(analysis.profile.total_count())));
+    observer
+        .step("Analysing", &format!("{} of {name} in {seconds:.3} s", format_samples(analysis.profile.total_count())));
     Ok(reported(analysis, wanted, &name))
 }
 
@@ -201,7 +202,7 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     };
     let (mut analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, options)?;
     analysis.quality.size_bound = manifest.quality.size_bound;
-    let text = format!("{} of run {} in {seconds:.3} s", samples(analysis.profile.total_count()), run.id());
+    let text = format!("{} of run {} in {seconds:.3} s", format_samples(analysis.profile.total_count()), run.id());
     observer.step("Analysing", &text);
     Ok(reported(analysis, wanted, &manifest.title))
 }

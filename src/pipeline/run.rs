@@ -25,7 +25,7 @@ use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
 use crate::perfevent::advise_when_cut_short;
 use crate::process::{Command, Status, acting_for, quote_command};
-use crate::profile::{SizeBound, samples};
+use crate::profile::{SizeBound, format_samples};
 use crate::record::{self, Ending, GoroutineLayout, RecordPlan, Recording, Sampler, Settled, Stdin};
 use crate::views::{By, View};
 
@@ -159,7 +159,7 @@ impl Run<'_> {
             analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || Kernel::known(kernel), analysis_options)?;
         let (profile, mut quality) = (analysis.profile, analysis.quality);
         quality.size_bound = self.size_bound(&recording);
-        self.observer.step("Analysing", &format!("{} in {seconds:.3} s", samples(profile.total_count())));
+        self.observer.step("Analysing", &format!("{} in {seconds:.3} s", format_samples(profile.total_count())));
 
         let mut notes = self.settled.losses();
         notes.extend(self.settled.remark());
@@ -296,7 +296,7 @@ impl Run<'_> {
         }
         if let Some(sampling) = &recording.sampling {
             // Writing to a string cannot fail.
-            let _ = write!(text, ", {}, {} lost", samples(sampling.samples), sampling.lost);
+            let _ = write!(text, ", {}, {} lost", format_samples(sampling.samples), sampling.lost);
         }
         self.observer.step("Profiled", &text);
         if let Some(remark) = self.settled.remark() {

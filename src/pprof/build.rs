@@ -125,7 +125,7 @@ impl<'m, 'a> Build<'m, 'a> {
                 limit: mapping.limit,
                 offset: mapping.file_offset,
             };
-            let id = self.profile.add_mapping(mapping);
+            let id = self.profile.intern_mapping(mapping);
             self.mappings.push(id);
         }
         // By convention the first mapping is the program's.
@@ -172,7 +172,7 @@ impl<'m, 'a> Build<'m, 'a> {
         }
         let display = if origin.is_go() { self.display(name) } else { full };
         let start_line = u32::try_from(start_line).unwrap_or(0);
-        (self.profile.add_function(Function { name: full, display, file, start_line, origin }), unnamed)
+        (self.profile.intern_function(Function { name: full, display, file, start_line, origin }), unnamed)
     }
 
     /// A Go function's name as Go programmers write it.
@@ -232,7 +232,7 @@ impl<'m, 'a> Build<'m, 'a> {
                 self.account(&place, if self.profile.event.is_sampled() { count } else { 1 });
                 root_first.push(place.location);
             }
-            let stack = self.profile.add_stack(&root_first);
+            let stack = self.profile.intern_stack(&root_first);
             self.add_sample(stack, labels, count, weight);
         }
         Ok(())
@@ -283,7 +283,7 @@ impl<'m, 'a> Build<'m, 'a> {
         let process = labels.process.map_or(self.program, |process| self.text(process));
         let goroutine = self.goroutine(labels);
         let Labels { pid, thread: tid, cpu, .. } = labels;
-        let task = self.profile.add_task(Task { process, pid, tid, cpu, goroutine });
+        let task = self.profile.intern_task(Task { process, pid, tid, cpu, goroutine });
         self.profile.add_sample(Sample { stack, task, count, weight });
     }
 
@@ -299,7 +299,7 @@ impl<'m, 'a> Build<'m, 'a> {
             entry: self.text(labels.entry),
             creator: self.text(labels.creator),
         };
-        Some(self.profile.add_goroutine(goroutine))
+        Some(self.profile.intern_goroutine(goroutine))
     }
 
     fn account(&mut self, place: &Place, times: u64) {

@@ -49,13 +49,13 @@ impl Selection {
         let count = count_of(message, weight).filter(|at| names.get(*at) != Some(name)).unwrap_or(weight);
         let mut event = Event {
             name: name.clone(),
-            counted: names.get(count).unwrap_or(name).clone(),
+            count_name: names.get(count).unwrap_or(name).clone(),
             unit,
             frequency: frequency(message, *chosen, scale),
         };
         // However perf's converters name it.
-        if event.has_count() && is_samples(&event.counted) && event.name != Event::SAMPLES {
-            Event::SAMPLES.clone_into(&mut event.counted);
+        if event.has_count() && is_samples(&event.count_name) && event.name != Event::SAMPLES {
+            Event::SAMPLES.clone_into(&mut event.count_name);
         }
         let others = names.iter().enumerate().filter(|(at, _)| *at != weight).map(|(_, name)| name.clone()).collect();
         let shown = format!("{name}/{}", text(message, chosen.unit));

@@ -1,12 +1,12 @@
-//! How figures about a profile are written: rounded, but never into a claim that they do not make.
+//! Formats the figures of a profile as text. Rounding never turns a small share into nothing, nor a large one into all.
 
 use super::Profile;
 
-/// A share with one decimal: `12.3 %`.
+/// Formats a share in percent with one decimal: `12.3 %`.
 ///
-/// Rounding never says "all" or "nothing" of what is not: `100 %` and `0 %` are exact, a share just
-/// short of all is `99.9 %`, and one just above nothing is `<0.1 %`. A part of nothing is `0 %`.
-pub fn percent(part: u64, whole: u64) -> String {
+/// `0 %` and `100 %` are exact. A share just above nothing is `<0.1 %`, and a share just below all is `99.9 %`. If
+/// `whole` is 0, the share is `0 %`.
+pub fn format_percent(part: u64, whole: u64) -> String {
     if part == 0 || whole == 0 {
         return "0 %".to_owned();
     }
@@ -24,8 +24,8 @@ pub fn percent(part: u64, whole: u64) -> String {
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
-/// A count with its digits in groups of three: `20 134`.
-pub fn grouped(number: u64) -> String {
+/// Formats a number with its digits in groups of three: `20 134`.
+pub fn format_number(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -37,19 +37,20 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// What the counts of a profile sum up to, in words: `20 134 samples`, `12 contentions`; `None` where there is only a weight.
-pub fn counted(profile: &Profile) -> Option<String> {
+/// Formats the total count of a profile with its name: `20 134 samples`, `12 contentions`. `None` if the profile has only
+/// a weight.
+pub fn format_total_count(profile: &Profile) -> Option<String> {
     let (event, count) = (&profile.event, profile.total_count());
     match event.has_count() {
-        true if event.is_sampled() => Some(samples(count)),
-        true => Some(format!("{} {}", grouped(count), event.counted)),
+        true if event.is_sampled() => Some(format_samples(count)),
+        true => Some(format!("{} {}", format_number(count), event.count_name)),
         false => None,
     }
 }
 
-/// A number of samples in words: `1 sample`, `20 134 samples`.
-pub fn samples(count: u64) -> String {
-    if count == 1 { "1 sample".to_owned() } else { format!("{} samples", grouped(count)) }
+/// Formats a number of samples: `1 sample`, `20 134 samples`.
+pub fn format_samples(count: u64) -> String {
+    if count == 1 { "1 sample".to_owned() } else { format!("{} samples", format_number(count)) }
 }
 
 #[cfg(test)]
@@ -58,26 +59,26 @@ mod tests {
 
     #[test]
     fn shares_round_to_one_decimal() {
-        assert_eq!(percent(1, 3), "33.3 %");
-        assert_eq!(percent(2, 3), "66.7 %");
-        assert_eq!(percent(1, 2), "50.0 %");
+        assert_eq!(format_percent(1, 3), "33.3 %");
+        assert_eq!(format_percent(2, 3), "66.7 %");
+        assert_eq!(format_percent(1, 2), "50.0 %");
     }
 
     #[test]
     fn shares_never_claim_all_or_nothing() {
-        assert_eq!(percent(0, 7), "0 %");
-        assert_eq!(percent(7, 7), "100 %");
-        assert_eq!(percent(99_999, 100_000), "99.9 %");
-        assert_eq!(percent(1, 100_000), "<0.1 %");
-        assert_eq!(percent(u64::MAX - 1, u64::MAX), "99.9 %");
-        assert_eq!(percent(0, 0), "0 %");
+        assert_eq!(format_percent(0, 7), "0 %");
+        assert_eq!(format_percent(7, 7), "100 %");
+        assert_eq!(format_percent(99_999, 100_000), "99.9 %");
+        assert_eq!(format_percent(1, 100_000), "<0.1 %");
+        assert_eq!(format_percent(u64::MAX - 1, u64::MAX), "99.9 %");
+        assert_eq!(format_percent(0, 0), "0 %");
     }
 
     #[test]
-    fn digits_are_grouped() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(20_134), "20 134");
-        assert_eq!(grouped(1_234_567), "1 234 567");
+    fn digits_are_in_groups_of_three() {
+        assert_eq!(format_number(0), "0");
+        assert_eq!(format_number(999), "999");
+        assert_eq!(format_number(20_134), "20 134");
+        assert_eq!(format_number(1_234_567), "1 234 567");
     }
 }

@@ -1,4 +1,4 @@
-//! Small profiles for tests, written as one would write them on paper.
+//! Builds small profiles for tests. Stacks are written as text: `main.main|main.work|k:page_fault`.
 
 use std::collections::HashMap;
 
@@ -13,36 +13,40 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// A profile of `cpu-clock` at 997 Hz.
+    /// An empty profile of `cpu-clock` at 997 Hz.
     pub(crate) fn new() -> Self {
         let event = Event {
             name: "cpu-clock".to_owned(),
-            counted: Event::SAMPLES.to_owned(),
+            count_name: Event::SAMPLES.to_owned(),
             unit: Unit::Nanoseconds,
             frequency: 997,
         };
         Self { profile: Profile::new(event), period: 1_003_009, locations: HashMap::new() }
     }
 
-    /// A profile of `cycles`.
+    /// An empty profile of `cycles`.
     pub(crate) fn cycles() -> Self {
-        let event =
-            Event { name: "cycles".to_owned(), counted: Event::SAMPLES.to_owned(), unit: Unit::Events, frequency: 997 };
+        let event = Event {
+            name: "cycles".to_owned(),
+            count_name: Event::SAMPLES.to_owned(),
+            unit: Unit::Events,
+            frequency: 997,
+        };
         Self { profile: Profile::new(event), period: 2_000_000, locations: HashMap::new() }
     }
 
-    /// Adds `count` samples of a stack, root first, with `|` between its frames.
+    /// Adds `count` samples of a stack, given as text: root first, `|` between frames.
     ///
     /// A frame is `name`, `name:line`, `k:name` (kernel), `c:name` (native) or `i:name` (inlined).
     pub(crate) fn add(&mut self, process: &str, stack: &str, count: u64) {
         let mut locations = Vec::new();
         let texts: Vec<&str> = stack.split('|').filter(|text| !text.is_empty()).collect();
         for texts in texts.chunk_by(|_, next| next.starts_with("i:")) {
-            let frames: Vec<(Location, Frame)> = texts.iter().map(|text| self.frame(text)).collect();
+            let frames: Vec<(Location, Frame)> = texts.iter().map(|text| self.parse_frame(text)).collect();
             let Some((location, _)) = frames.first() else { continue };
-            locations.push(self.location(*location, frames.iter().map(|(_, frame)| *frame).collect()));
+            locations.push(self.intern_location(*location, frames.iter().map(|(_, frame)| *frame).collect()));
         }
-        let stack = self.profile.add_stack(&locations);
+        let stack = self.profile.intern_stack(&locations);
         self.add_stack(process, stack, count);
     }
 
@@ -50,21 +54,21 @@ impl Fixture {
     pub(crate) fn add_stack(&mut self, process: &str, stack: StackId, count: u64) {
         let process = self.profile.intern(process);
         let weight = count.saturating_mul(self.period);
-        let task = self.profile.add_task(Task { process, pid: 7, tid: 8, cpu: None, goroutine: None });
+        let task = self.profile.intern_task(Task { process, pid: 7, tid: 8, cpu: None, goroutine: None });
         self.profile.add_sample(Sample { stack, task, count, weight });
     }
 
-    /// A stack of one frame more, whose function has exactly this name.
+    /// Returns the stack of `caller` with one more frame, whose function has exactly this name.
     pub(crate) fn push(&mut self, caller: StackId, name: &str, origin: Origin) -> StackId {
-        let (location, frame) = self.named(name, origin, 1);
-        let location = self.location(location, vec![frame]);
+        let (location, frame) = self.new_frame(name, origin, 1);
+        let location = self.intern_location(location, vec![frame]);
         let mut stack = self.profile.stack(caller);
         stack.push(location);
-        self.profile.add_stack(&stack)
+        self.profile.intern_stack(&stack)
     }
 
-    /// The handle of a location, which is stored once.
-    fn location(&mut self, location: Location, frames: Vec<Frame>) -> LocationId {
+    /// Interns a location.
+    fn intern_location(&mut self, location: Location, frames: Vec<Frame>) -> LocationId {
         let profile = &mut self.profile;
         *self
             .locations
@@ -72,7 +76,8 @@ impl Fixture {
             .or_insert_with_key(|(location, frames)| profile.add_location(*location, frames.iter().copied()))
     }
 
-    fn frame(&mut self, text: &str) -> (Location, Frame) {
+    /// Parses a frame, as [`Fixture::add`] takes it.
+    fn parse_frame(&mut self, text: &str) -> (Location, Frame) {
         let (name, line) = match text.rsplit_once(':') {
             Some((name, line)) if line.parse::<u32>().is_ok() => (name, line.parse().unwrap_or(0)),
             _ => (text, 1),
@@ -83,10 +88,10 @@ impl Fixture {
             Some(("i", name)) => (name, origin_of(name)),
             _ => (name, origin_of(name)),
         };
-        self.named(name, origin, line)
+        self.new_frame(name, origin, line)
     }
 
-    fn named(&mut self, name: &str, origin: Origin, line: u32) -> (Location, Frame) {
+    fn new_frame(&mut self, name: &str, origin: Origin, line: u32) -> (Location, Frame) {
         let (file, start) = match origin {
             Origin::Kernel => ("[kernel.kallsyms]", 0xffff_ffff_8100_0000),
             Origin::Native => ("/lib/libc.so.6", 0x7f00_0000_0000),
@@ -94,11 +99,13 @@ impl Fixture {
         };
         let file = self.profile.intern(file);
         let build_id = self.profile.intern("c0ffee");
-        let mapping = self.profile.add_mapping(Mapping { file, build_id, start, limit: start + 0x100_0000, offset: 0 });
+        let mapping =
+            self.profile.intern_mapping(Mapping { file, build_id, start, limit: start + 0x100_0000, offset: 0 });
         let display = self.profile.intern(name);
         let full = self.profile.intern(&name.replace("[...]", "[go.shape.struct { a int; b string }]"));
         let source = self.profile.intern(if origin == Origin::Kernel { "" } else { "/src/app/main.go" });
-        let function = self.profile.add_function(Function { name: full, display, file: source, start_line: 1, origin });
+        let function =
+            self.profile.intern_function(Function { name: full, display, file: source, start_line: 1, origin });
         let address = start + 0x1000 * (function.index() as u64 + 1) + u64::from(line);
         (Location { mapping: Some(mapping), address, repaired: false }, Frame { function, line })
     }

@@ -1,4 +1,4 @@
-//! Tables in which each value is stored once.
+//! A table that stores each value once.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -6,8 +6,10 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-/// Stores each value once; a handle is its position. The index holds positions alone, so that no value is in memory
-/// twice, and its hash has a seed of its own, so that no file can choose what collides.
+/// Stores each value once. The handle of a value is its position.
+///
+/// The index holds only positions, so that no value is in memory twice. Each interner hashes with its own random seed, so
+/// that no input file can provoke collisions.
 #[derive(Debug, Clone)]
 pub struct Interner<T> {
     pub(super) items: Vec<T>,
@@ -22,29 +24,29 @@ impl<T> Default for Interner<T> {
 }
 
 impl<T> Interner<T> {
-    /// All values, at their positions.
+    /// Returns all values. A handle is an index into this slice.
     pub fn items(&self) -> &[T] {
         &self.items
     }
 }
 
 impl<T: Hash + Eq> Interner<T> {
-    /// Makes room for so many more: a table that grows asks each value for its hash again.
-    pub(super) fn reserve(&mut self, more: usize) {
+    /// Reserves room for `additional` values. Without it, each growth of the index hashes all values again.
+    pub(super) fn reserve(&mut self, additional: usize) {
         let Self { items, index, seed } = self;
-        index.reserve(more, |at| seed.hash_one(&items[*at as usize]));
-        items.reserve(more);
+        index.reserve(additional, |at| seed.hash_one(&items[*at as usize]));
+        items.reserve(additional);
     }
 
-    /// The position of a value, which is added unless it is there.
-    pub fn add(&mut self, item: T) -> u32 {
+    /// Returns the position of a value. Adds the value if it is new.
+    pub fn intern(&mut self, item: T) -> u32 {
         let Self { items, index, seed } = self;
         let hash = seed.hash_one(&item);
         match index.entry(hash, |at| items[*at as usize] == item, |at| seed.hash_one(&items[*at as usize])) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(place) => {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
                 let at = position(items.len());
-                place.insert(at);
+                entry.insert(at);
                 items.push(item);
                 at
             }
@@ -53,10 +55,10 @@ impl<T: Hash + Eq> Interner<T> {
 }
 
 impl Interner<Box<str>> {
-    /// The position of a text.
-    pub fn add_ref(&mut self, text: &str) -> u32 {
+    /// Returns the position of a text. Adds the text if it is new. Allocates only then.
+    pub fn intern_str(&mut self, text: &str) -> u32 {
         let Self { items, index, seed } = self;
-        // A box is hashed as what it holds.
+        // `Box<str>` has the same hash as its `str`.
         let hash = seed.hash_one(text);
         *index
             .entry(hash, |at| &*items[*at as usize] == text, |at| seed.hash_one(&items[*at as usize]))
@@ -68,7 +70,7 @@ impl Interner<Box<str>> {
     }
 }
 
-/// A table position as a handle. Memory is exhausted long before four thousand million entries.
+/// Converts a table position to the integer of a handle. Memory is exhausted long before a table has 2^32 entries.
 pub fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -1,8 +1,9 @@
-//! The profile model: what a sampler saw, with names.
+//! The profile model: samples, stacks, locations and functions of a recording or a pprof file.
 //!
-//! A leaf that everything points at: it imports nothing of the crate but room in memory, does no I/O and knows neither
-//! perf records nor output formats. Strings, functions, locations and stacks are stored once and
-//! referred to by handle, so that a sample is a few integers.
+//! Strings, functions, mappings, tasks and stacks are interned: stored once and referred to by handle, so that a sample is
+//! a few integers.
+//!
+//! Must not import other modules of the crate, do I/O, or know perf records or output formats.
 
 mod figures;
 #[cfg(test)]
@@ -15,14 +16,14 @@ mod stacks;
 mod table;
 mod tables;
 
-pub use figures::{counted, grouped, percent, samples};
+pub use figures::{format_number, format_percent, format_samples, format_total_count};
 pub use interner::{Interner, position};
 pub use model::{
     Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Label, LabelValue, Location, LocationId, Mapping,
     MappingId, Origin, Sample, StackId, StrId, Task, TaskId, Unit,
 };
-pub use quality::{CpuSeen, Grade, Quality, SizeBound};
+pub use quality::{Assessment, CpuCoverage, Grade, Quality, SizeBound};
 pub use samples::Samples;
-pub use stacks::{Stacks, Wanted};
-pub use table::{Slot, Table};
+pub use stacks::{SegmentKey, Stacks};
+pub use table::{Slot, SlotTable};
 pub use tables::Profile;

@@ -1,33 +1,33 @@
-//! What the tables of a profile hold, and the handles of their entries.
+//! The entries of a profile's tables, and their handles.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// A string in [`Profile`](super::Profile)'s string table.
+/// Handle of a string in a [`Profile`](super::Profile).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StrId(pub(super) u32);
 
-/// A function in [`Profile`](super::Profile)'s function table.
+/// Handle of a [`Function`] in a [`Profile`](super::Profile).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FunctionId(pub(super) u32);
 
-/// A location in [`Profile`](super::Profile)'s location table.
+/// Handle of a [`Location`] in a [`Profile`](super::Profile).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocationId(pub(super) u32);
 
-/// A task in [`Profile`](super::Profile)'s table of tasks.
+/// Handle of a [`Task`] in a [`Profile`](super::Profile).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub(super) u32);
 
-/// A goroutine in [`Profile`](super::Profile)'s table of goroutines.
+/// Handle of a [`Goroutine`] in a [`Profile`](super::Profile).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GoroutineId(pub(super) u32);
 
-/// A mapped file in [`Profile`](super::Profile)'s mapping table.
+/// Handle of a [`Mapping`] in a [`Profile`](super::Profile).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MappingId(pub(super) u32);
 
-/// A stack in [`Profile`](super::Profile)'s table of stacks. [`StackId::EMPTY`] is the stack without locations.
+/// Handle of a stack in [`Stacks`](super::Stacks).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackId(pub(super) u32);
 
@@ -35,59 +35,59 @@ impl StackId {
     /// The stack without locations.
     pub const EMPTY: StackId = StackId(0);
 
-    /// The stack at a position.
+    /// Returns the handle of the stack at a position.
     pub fn from_index(at: u32) -> Self {
         Self(at)
     }
 
-    /// The position of this stack in tables that are indexed by stack.
+    /// Returns the index of this stack in tables that are indexed by stack.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 impl FunctionId {
-    /// The position of this function in tables that are indexed by function.
+    /// Returns the index of this function in tables that are indexed by function.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 impl LocationId {
-    /// No location.
+    /// Marks an unused place of a stack segment.
     pub(super) const NONE: LocationId = LocationId(u32::MAX);
 
-    /// The location at a position.
+    /// Returns the handle of the location at a position.
     pub fn from_index(at: u32) -> Self {
         Self(at)
     }
 
-    /// The position of this location in tables that are indexed by location.
+    /// Returns the index of this location in tables that are indexed by location.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 impl TaskId {
-    /// The task at a position.
+    /// Returns the handle of the task at a position.
     pub fn from_index(at: u32) -> Self {
         Self(at)
     }
 
-    /// The position of this task in tables that are indexed by task.
+    /// Returns the index of this task in tables that are indexed by task.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
 impl MappingId {
-    /// The position of this mapping in [`Profile::mappings`](super::Profile::mappings).
+    /// Returns the index of this mapping in [`Profile::mappings`](super::Profile::mappings).
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Whose code a function is, as far as its name and its file tell.
+/// Whose code a function is, derived from its name and its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -99,7 +99,7 @@ pub enum Origin {
     Std,
     /// The Go runtime and garbage collector.
     Runtime,
-    /// Code that Go's tables do not know: C, C++, Rust, libc, the vdso.
+    /// Code without entries in Go's tables: C, C++, Rust, libc, the vdso.
     Native,
     /// The kernel.
     Kernel,
@@ -111,48 +111,46 @@ impl Origin {
     /// Every origin, in the order in which legends list them.
     pub const ALL: [Origin; 7] =
         [Origin::Main, Origin::Module, Origin::Std, Origin::Runtime, Origin::Native, Origin::Kernel, Origin::Unknown];
-}
 
-impl Origin {
-    /// Whether this is Go code.
+    /// Returns whether this is Go code.
     pub fn is_go(self) -> bool {
         matches!(self, Self::Main | Self::Module | Self::Std | Self::Runtime)
     }
 }
 
-/// A function, once per name, file and origin.
+/// A function. Interned, so that equal functions have one handle.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Function {
-    /// The linker's name, which pprof files carry: `main.Map[go.shape.int]`.
+    /// The linker's name, as in pprof files: `main.Map[go.shape.int]`.
     pub name: StrId,
     /// The name as Go programmers write it: `main.Map[...]`.
     pub display: StrId,
-    /// The source file, or the empty string.
+    /// The source file, or the empty string if unknown.
     pub file: StrId,
-    /// The line of the `func` keyword, or 0.
+    /// The line of the `func` keyword, or 0 if unknown.
     pub start_line: u32,
     /// Whose code it is.
     pub origin: Origin,
 }
 
-/// A function at a location, and where in it.
+/// A function at a location. See [`Location`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Frame {
     /// The function.
     pub function: FunctionId,
-    /// The line, or 0.
+    /// The source line, or 0 if unknown.
     pub line: u32,
 }
 
-/// An address where a sample or a call was seen. It has a frame for its function, and one more for each call that
-/// the compiler inlined there.
+/// An address where a sample was taken or a call was made. A location has one frame for its function, and one more for
+/// each call that the compiler inlined there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Location {
-    /// The file that the address lies in.
+    /// The mapping that contains the address.
     pub mapping: Option<MappingId>,
-    /// The address as sampled: for a caller the return address minus one.
+    /// The sampled address. For a caller: the return address minus one, which is inside the call instruction.
     pub address: u64,
-    /// Whether it was restored from the stack copy, having been absent from the callchain.
+    /// Whether the callchain lacked this frame and the stack copy supplied it.
     pub repaired: bool,
 }
 
@@ -161,7 +159,7 @@ pub struct Location {
 pub struct Mapping {
     /// Path, or a name in brackets such as `[kernel.kallsyms]`.
     pub file: StrId,
-    /// Build id in hexadecimal, or the empty string.
+    /// Build id in hexadecimal, or the empty string if unknown.
     pub build_id: StrId,
     /// First mapped address.
     pub start: u64,
@@ -171,37 +169,37 @@ pub struct Mapping {
     pub offset: u64,
 }
 
-/// Who ran when a sample was taken, and where.
+/// Who ran when a sample was taken, and on which CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Task {
-    /// The command name of the process (comm).
+    /// The comm of the process.
     pub process: StrId,
     /// Process id.
     pub pid: u32,
     /// Thread id.
     pub tid: u32,
-    /// The CPU, where the recording tells.
+    /// The CPU. `None` if the recording does not hold it.
     pub cpu: Option<u32>,
-    /// The goroutine that ran, where the recording tells.
+    /// The goroutine that ran. `None` if unknown.
     pub goroutine: Option<GoroutineId>,
 }
 
-/// A property of a sample besides its stack: what pprof calls a label.
+/// A label of a sample, as pprof files carry it: a name and a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label<'p> {
-    /// Its name: `process`, `pid`, `thread`, `cpu`, `goroutine`, `g` (the descriptor's address of a goroutine whose number is
-    /// unknown), `entry` or `creator`.
+    /// The name: `process`, `pid`, `thread`, `cpu`, `goroutine`, `g`, `entry` or `creator`. `g` is the address of the
+    /// `runtime.g` of a goroutine whose number is unknown.
     pub key: &'static str,
-    /// Its value.
+    /// The value.
     pub value: LabelValue<'p>,
 }
 
 /// The value of a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LabelValue<'p> {
-    /// A text.
+    /// A string label.
     Text(Cow<'p, str>),
-    /// A number.
+    /// A numeric label.
     Number(u64),
 }
 
@@ -214,71 +212,71 @@ impl fmt::Display for LabelValue<'_> {
     }
 }
 
-/// Equal samples, counted.
+/// Equal samples: one stack, one task, and the sums over all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// The stack; its leaf is where the sample was taken.
+    /// The stack. The samples were taken at the leaf.
     pub stack: StackId,
     /// Who ran.
     pub task: TaskId,
-    /// How many samples.
+    /// The count: a number of samples, or of the quantity that [`Event::count_name`] names.
     pub count: u64,
-    /// The sum of their periods (or of what else was measured), in [`Event::unit`].
+    /// The weight, in [`Event::unit`]: the sum of the periods, or the measured amount.
     pub weight: u64,
 }
 
-/// A goroutine, as far as it is known.
+/// A goroutine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Goroutine {
-    /// Its process.
+    /// Process id.
     pub pid: u32,
-    /// The address of its descriptor (`runtime.g`), which the runtime gives to another goroutine when this one ends.
+    /// The address of its `runtime.g`. When the goroutine ends, the runtime reuses the structure for another goroutine.
     pub address: u64,
-    /// Its number in Go's own tracebacks.
+    /// The number that Go's tracebacks show (`goid`). `None` if unknown.
     pub id: Option<u64>,
-    /// The function that its `go` statement called; the empty string where that is not known.
+    /// The function that the `go` statement called, or the empty string if unknown.
     pub entry: StrId,
-    /// The function with that `go` statement; the empty string where that is not known.
+    /// The function with the `go` statement, or the empty string if unknown.
     pub creator: StrId,
 }
 
-/// What a sample's weight counts.
+/// The unit of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
-    /// CPU time, or other time.
+    /// Time, such as CPU time.
     Nanoseconds,
-    /// Memory.
+    /// Bytes of memory.
     Bytes,
     /// Occurrences of the event.
     Events,
 }
 
-/// The sampled event, or what else was measured.
+/// The sampled event, or another measured quantity of a pprof file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// As perf or pprof names it: `cycles`, `cpu-clock`, `inuse_space`.
+    /// Name in perf or pprof: `cycles`, `cpu-clock`, `inuse_space`.
     pub name: String,
-    /// What [`Sample::count`] counts: [`Event::SAMPLES`], or what else pprof files count: `inuse_objects`, `contentions`. The
-    /// same as `name` where only the weight was counted.
-    pub counted: String,
-    /// What a weight counts.
+    /// Name of the quantity in [`Sample::count`]: [`Event::SAMPLES`], or from a pprof file `inuse_objects` or
+    /// `contentions`. Equal to `name` if the profile has only a weight.
+    pub count_name: String,
+    /// The unit of [`Sample::weight`].
     pub unit: Unit,
-    /// Samples per second asked for; 0 when a fixed period was asked for.
+    /// Requested samples per second, or 0 if a fixed period was requested.
     pub frequency: u64,
 }
 
 impl Event {
-    /// What a sampler counts.
+    /// The [count name](Event::count_name) of sampled profiles.
     pub const SAMPLES: &str = "samples";
 
-    /// Whether samples were counted, so that their number tells how certain a share is.
+    /// Returns whether the count is a number of samples, which says how certain a share is.
     pub fn is_sampled(&self) -> bool {
-        self.counted == Self::SAMPLES
+        self.count_name == Self::SAMPLES
     }
 
-    /// Whether something was counted besides the weight.
+    /// Returns whether the profile has a count besides the weight.
     pub fn has_count(&self) -> bool {
-        self.counted != self.name
+        self.count_name != self.name
     }
 }

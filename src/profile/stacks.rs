@@ -1,9 +1,9 @@
-//! Stacks, each stored once, in pieces that those which begin alike share.
+//! Stacks, stored as a tree of segments, so that stacks with the same callers share memory.
 //!
-//! A piece is a few locations, and the piece of their callers. Pieces and not single frames: most stacks of a recording
-//! differ near their leaf, where a tree of frames spends on each of them a look-up that misses every cache. Pieces and not
-//! whole stacks: those have the frames near the root again and again. In a recording of a build of Go's standard library
-//! 250 000 stacks have 5.0 million frames, and pieces 2.1 million.
+//! A segment holds up to [`Stacks::SEGMENT_LEN`] locations and the id of its caller segment. A tree of single frames would
+//! need one look-up, and so one cache miss, for each frame near the leaf, where most stacks differ. Whole stacks would
+//! repeat the frames near the root. In a recording of a build of Go's standard library, 250 000 stacks have 5.0 million
+//! frames, and the segments hold 2.1 million.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
@@ -14,43 +14,43 @@ use rayon::prelude::*;
 
 use super::interner::position;
 use super::model::{LocationId, StackId};
-use super::table::{Slot, Table};
+use super::table::{Slot, SlotTable};
 
-/// With the callers, half a cache line.
-const LENGTH: usize = Stacks::PIECE;
+/// Short form of [`Stacks::SEGMENT_LEN`].
+const SEGMENT_LEN: usize = Stacks::SEGMENT_LEN;
 
-/// Locations, from the root towards the leaf, and what calls the first of them.
+/// Consecutive locations of a stack, root first, and their caller. 32 bytes, half a cache line.
 #[derive(Debug, Clone, Copy, Eq)]
 #[repr(align(32))]
-struct Piece {
+struct StackSegment {
     caller: StackId,
-    /// Behind the last there is [`LocationId::NONE`].
-    locations: [LocationId; LENGTH],
+    /// Unused places at the end are [`LocationId::NONE`].
+    locations: [LocationId; SEGMENT_LEN],
 }
 
-impl PartialEq for Piece {
+impl PartialEq for StackSegment {
     fn eq(&self, other: &Self) -> bool {
-        self.numbers() == other.numbers()
+        self.to_array() == other.to_array()
     }
 }
 
-impl Piece {
-    const EMPTY: Self = Self { caller: StackId::EMPTY, locations: [LocationId::NONE; LENGTH] };
+impl StackSegment {
+    const EMPTY: Self = Self { caller: StackId::EMPTY, locations: [LocationId::NONE; SEGMENT_LEN] };
 
     fn new(caller: StackId, locations: &[LocationId]) -> Self {
-        let mut piece = Self { caller, ..Self::EMPTY };
-        for (place, location) in piece.locations.iter_mut().zip(locations) {
+        let mut segment = Self { caller, ..Self::EMPTY };
+        for (place, location) in segment.locations.iter_mut().zip(locations) {
             *place = *location;
         }
-        piece
+        segment
     }
 
-    /// All that it is, in numbers, of which several are compared at once.
-    fn numbers(&self) -> [u32; LENGTH + 1] {
-        let mut numbers = [self.caller.0; LENGTH + 1];
-        numbers.iter_mut().zip(self.locations).for_each(|(number, location)| *number = location.0);
-        numbers[LENGTH] = self.caller.0;
-        numbers
+    /// Returns all fields as one array, which the CPU compares several integers at a time.
+    fn to_array(self) -> [u32; SEGMENT_LEN + 1] {
+        let mut array = [self.caller.0; SEGMENT_LEN + 1];
+        array.iter_mut().zip(self.locations).for_each(|(number, location)| *number = location.0);
+        array[SEGMENT_LEN] = self.caller.0;
+        array
     }
 
     fn locations(&self) -> &[LocationId] {
@@ -59,46 +59,52 @@ impl Piece {
     }
 }
 
-/// A piece that is to be found or added, before it is known what calls it.
+/// Key of a stack segment whose caller has no id yet.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
-    /// Of all locations from the root on.
+pub struct SegmentKey {
+    /// Hash of all locations from the root to the end of the segment.
     hash: u64,
-    piece: Piece,
+    /// The segment, with [`StackId::EMPTY`] as caller.
+    segment: StackSegment,
 }
 
-impl Wanted {
-    /// What [`Stacks::want`] needs to know of callers.
+impl SegmentKey {
+    /// Returns the hash of all locations from the root to the end of the segment, for the [key](Stacks::key) of the next
+    /// segment.
     pub fn hash(&self) -> u64 {
         self.hash
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a part of the hash")]
-    fn known_by(&self) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "the index needs only a part of the hash")]
+    fn index_hash(&self) -> u32 {
         self.hash as u32
     }
 }
 
-/// Different stacks, or such as were different where they were gathered. A stack is known by the piece that has its leaf;
-/// every piece is a stack. The first is [`StackId::EMPTY`], and callers come before what they call.
+/// Interned stacks. The id of a stack is that of its last segment, which holds its leaf, so every segment is a stack too.
+/// The first stack is [`StackId::EMPTY`]. A caller segment has a lower id than its callees.
+///
+/// Ids are canonical within a shard: [`Stacks::intern`] gives equal stacks one id. [`Stacks::append`], [`Stacks::rewrite`]
+/// and [`Stacks::add_with_leaf`] may create equal stacks with several ids, and so may interning after [`Stacks::freeze`].
+/// [`Stacks::first_equal`] then gives the canonical id.
 #[derive(Debug, Clone)]
 pub struct Stacks {
-    pieces: Vec<Piece>,
-    /// What finds those that are there; none once its memory was given back.
-    index: Option<Table<Known>>,
+    segments: Vec<StackSegment>,
+    /// Finds interned segments. `None` after [`Stacks::freeze`].
+    index: Option<SlotTable<IndexEntry>>,
     seed: RandomState,
-    /// Whether equal ones may be apart.
-    apart: bool,
+    /// Whether equal stacks always have one id.
+    is_canonical: bool,
 }
 
-/// A piece, and a part of its hash, which spares a look at it.
+/// A segment in the index. Most segments that differ have another hash, so that they need not be read.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct IndexEntry {
     hash: u32,
     stack: StackId,
 }
 
-impl Slot for Known {
+impl Slot for IndexEntry {
     const FREE: Self = Self { hash: 0, stack: StackId::EMPTY };
 
     fn is_free(&self) -> bool {
@@ -108,197 +114,202 @@ impl Slot for Known {
 
 impl Default for Stacks {
     fn default() -> Self {
-        Self { pieces: vec![Piece::EMPTY], index: Some(Table::default()), seed: RandomState::default(), apart: false }
+        Self {
+            segments: vec![StackSegment::EMPTY],
+            index: Some(SlotTable::default()),
+            seed: RandomState::default(),
+            is_canonical: true,
+        }
     }
 }
 
-/// So many looks at memory are under way at once.
-const TOUCHED: usize = 32;
+/// Number of segments whose cache misses overlap in [`Stacks::prefetch`].
+const PREFETCH_BATCH: usize = 32;
 
 impl Stacks {
-    /// Locations of a piece.
-    pub const PIECE: usize = 7;
+    /// Maximum number of locations in a segment.
+    pub const SEGMENT_LEN: usize = 7;
 
-    /// Makes room for so many pieces, and for finding `known` of them, which spares copies as they become many. What is not
-    /// used of the former is no memory but addresses.
-    pub fn reserve(&mut self, pieces: usize, known: usize) {
-        let mut roomy = Vec::with_capacity(self.pieces.len() + pieces);
-        roomy.append(&mut self.pieces);
-        self.pieces = roomy;
+    /// Reserves room for `segments` more segments, and for `indexed` segments in the index. Unused room for segments costs
+    /// only address space.
+    pub fn reserve(&mut self, segments: usize, indexed: usize) {
+        let mut larger = Vec::with_capacity(self.segments.len() + segments);
+        larger.append(&mut self.segments);
+        self.segments = larger;
         if let Some(index) = &mut self.index {
-            index.reserve(known, |known| known.hash);
+            index.reserve(indexed, |entry| entry.hash);
         }
     }
 
-    /// The stack of these locations, root first, which is added unless it is there.
-    pub fn add(&mut self, locations: &[LocationId]) -> StackId {
+    /// Returns the stack of these locations, root first. Adds the stack if it is new.
+    pub fn intern(&mut self, locations: &[LocationId]) -> StackId {
         let (mut stack, mut hash) = (StackId::EMPTY, 0);
-        for piece in locations.chunks(Self::PIECE) {
-            let wanted = self.want(hash, piece);
-            stack = self.grow(stack, &wanted);
-            hash = wanted.hash;
+        for locations in locations.chunks(Self::SEGMENT_LEN) {
+            let key = self.key(hash, locations);
+            stack = self.intern_segment(stack, &key);
+            hash = key.hash;
         }
         stack
     }
 
-    /// What [`Stacks::grow`] is to be asked for: the piece of these locations, at most [`Stacks::PIECE`], above that of their
-    /// callers, which has this [hash](Wanted::hash); 0 where there are none.
-    pub fn want(&self, callers: u64, locations: &[LocationId]) -> Wanted {
-        let piece = Piece::new(StackId::EMPTY, locations);
+    /// Returns the key of a segment, for [`Stacks::intern_segment`]. `callers` is the [hash](SegmentKey::hash) of the
+    /// caller's key, or 0 at the root. `locations` are at most [`Stacks::SEGMENT_LEN`].
+    pub fn key(&self, callers: u64, locations: &[LocationId]) -> SegmentKey {
+        let segment = StackSegment::new(StackId::EMPTY, locations);
         let mut hasher = self.seed.build_hasher();
         hasher.write_u64(callers);
-        // Two at a time.
-        for pair in piece.locations.chunks(2) {
+        // Two locations fill 64 bits.
+        for pair in segment.locations.chunks(2) {
             let pair = pair.iter().fold(0, |pair, location| pair << 32 | u64::from(location.0));
             hasher.write_u64(pair);
         }
-        Wanted { hash: hasher.finish(), piece }
+        SegmentKey { hash: hasher.finish(), segment }
     }
 
-    /// Looks at all that looking for these pieces will look at. Each look may wait for memory that no cache holds, but
-    /// here, where none depends on another, they wait at once.
-    pub fn touch(&self, wanted: &[Wanted]) {
+    /// Loads into the CPU's caches the memory that [`Stacks::intern_segment`] reads for these keys. The loads do not depend
+    /// on one another, so their cache misses overlap.
+    pub fn prefetch(&self, keys: &[SegmentKey]) {
         let Some(index) = &self.index else { return };
-        let first = |wanted: &Wanted| match index.first(wanted.known_by()) {
-            Some(known) if known.hash == wanted.known_by() => known.stack,
+        let likely_stack = |key: &SegmentKey| match index.home_slot(key.index_hash()) {
+            Some(entry) if entry.hash == key.index_hash() => entry.stack,
             _ => StackId::EMPTY,
         };
-        for wanted in wanted.chunks(TOUCHED) {
-            let mut likely = [StackId::EMPTY; TOUCHED];
-            likely.iter_mut().zip(wanted).for_each(|(likely, wanted)| *likely = first(wanted));
-            black_box(likely.iter().fold(0, |sum, stack| sum ^ self.pieces[stack.index()].caller.0));
+        for keys in keys.chunks(PREFETCH_BATCH) {
+            let mut stacks = [StackId::EMPTY; PREFETCH_BATCH];
+            stacks.iter_mut().zip(keys).for_each(|(stack, key)| *stack = likely_stack(key));
+            black_box(stacks.iter().fold(0, |sum, stack| sum ^ self.segments[stack.index()].caller.0));
         }
     }
 
-    /// The stack of a piece and what calls it, which is added unless it is there.
-    pub fn grow(&mut self, caller: StackId, wanted: &Wanted) -> StackId {
-        let (hash, piece) = (wanted.known_by(), Piece { caller, ..wanted.piece });
-        let Self { pieces, index, apart, .. } = self;
+    /// Returns the stack that consists of `caller` and the segment of `key`. Adds the stack if it is new.
+    pub fn intern_segment(&mut self, caller: StackId, key: &SegmentKey) -> StackId {
+        let (hash, segment) = (key.index_hash(), StackSegment { caller, ..key.segment });
+        let Self { segments, index, is_canonical, .. } = self;
         let index = index.get_or_insert_with(|| {
-            *apart = true;
-            Table::default()
+            *is_canonical = false;
+            SlotTable::default()
         });
-        let new = Known { hash, stack: StackId(position(pieces.len())) };
-        let known = index.find_or_add(
+        let new = IndexEntry { hash, stack: StackId(position(segments.len())) };
+        let entry = index.get_or_insert_with(
             hash,
-            |known| known.hash == hash && pieces[known.stack.index()] == piece,
+            |entry| entry.hash == hash && segments[entry.stack.index()] == segment,
             || new,
-            |known| known.hash,
+            |entry| entry.hash,
         );
-        if known.stack == new.stack {
-            pieces.push(piece);
+        if entry.stack == new.stack {
+            segments.push(segment);
         }
-        known.stack
+        entry.stack
     }
 
-    /// The locations of a stack, root first.
-    pub fn get(&self, stack: StackId) -> Vec<LocationId> {
+    /// Returns the locations of a stack, root first.
+    pub fn root_first(&self, stack: StackId) -> Vec<LocationId> {
         let mut locations: Vec<LocationId> = self.leaf_first(stack).collect();
         locations.reverse();
         locations
     }
 
-    /// The locations of a stack, leaf first.
+    /// Returns the locations of a stack, leaf first.
     pub fn leaf_first(&self, stack: StackId) -> impl Iterator<Item = LocationId> {
-        let from = |stack: StackId| (stack != StackId::EMPTY).then_some(stack);
-        let stacks = std::iter::successors(from(stack), move |stack| from(self.caller(*stack)));
-        stacks.flat_map(|stack| self.piece(stack).iter().rev().copied())
+        let non_empty = |stack: StackId| (stack != StackId::EMPTY).then_some(stack);
+        let stacks = std::iter::successors(non_empty(stack), move |stack| non_empty(self.caller(*stack)));
+        stacks.flat_map(|stack| self.segment(stack).iter().rev().copied())
     }
 
-    /// The stack without its last piece.
+    /// Returns the stack without its last segment.
     pub fn caller(&self, stack: StackId) -> StackId {
-        self.pieces[stack.index()].caller
+        self.segments[stack.index()].caller
     }
 
-    /// The locations of its last piece, root first.
-    pub fn piece(&self, stack: StackId) -> &[LocationId] {
-        self.pieces[stack.index()].locations()
+    /// Returns the locations of the last segment of a stack, root first.
+    pub fn segment(&self, stack: StackId) -> &[LocationId] {
+        self.segments[stack.index()].locations()
     }
 
-    /// One of these locations, by its position.
+    /// Returns the location at an index of [`Stacks::segment`].
     pub fn location(&self, stack: StackId, at: u8) -> Option<LocationId> {
-        let location = self.pieces[stack.index()].locations.get(usize::from(at));
+        let location = self.segments[stack.index()].locations.get(usize::from(at));
         location.copied().filter(|location| *location != LocationId::NONE)
     }
 
-    /// The number of stacks, [`StackId::EMPTY`] included.
+    /// Returns the number of stacks, [`StackId::EMPTY`] included.
     pub fn count(&self) -> usize {
-        self.pieces.len()
+        self.segments.len()
     }
 
-    /// Every stack but [`StackId::EMPTY`].
+    /// Returns every stack but [`StackId::EMPTY`].
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = StackId> + ExactSizeIterator + Clone + use<> {
-        (1..position(self.pieces.len())).map(StackId)
+        (1..position(self.segments.len())).map(StackId)
     }
 
-    /// As [`Stacks::ids`], on all cores.
+    /// Like [`Stacks::ids`], on all cores.
     pub fn par_ids(&self) -> impl IndexedParallelIterator<Item = StackId> + use<> {
-        (1..position(self.pieces.len())).into_par_iter().map(StackId)
+        (1..position(self.segments.len())).into_par_iter().map(StackId)
     }
 
-    /// Adds stacks that were gathered elsewhere, where their locations had other numbers. Those that are here already stay
-    /// apart. Tells what each is called here.
+    /// Appends the stacks of another shard, also those that are equal to stacks of this one. `location` converts the
+    /// locations of the other shard to those of this one. Returns a function that does the same for stacks.
     pub fn append<L>(&mut self, other: &Self, location: L) -> impl Fn(StackId) -> StackId + use<L>
     where
         L: Fn(LocationId) -> LocationId + Sync,
     {
-        self.keep_apart();
-        let more = position(self.pieces.len() - 1);
-        let here = move |stack: StackId| if stack == StackId::EMPTY { stack } else { StackId(stack.0 + more) };
-        self.pieces.par_extend(other.pieces.par_iter().skip(1).map(|piece| {
-            let locations = piece.locations.map(|at| if at == LocationId::NONE { at } else { location(at) });
-            Piece { caller: here(piece.caller), locations }
+        self.allow_duplicates();
+        let offset = position(self.segments.len() - 1);
+        let translate = move |stack: StackId| if stack == StackId::EMPTY { stack } else { StackId(stack.0 + offset) };
+        self.segments.par_extend(other.segments.par_iter().skip(1).map(|segment| {
+            let locations = segment.locations.map(|at| if at == LocationId::NONE { at } else { location(at) });
+            StackSegment { caller: translate(segment.caller), locations }
         }));
-        here
+        translate
     }
 
-    /// For each stack the first that is equal to it, where equal ones may be apart.
+    /// Returns the canonical stack of each stack, by [`StackId::index`]: the first one that is equal. `None` if every stack
+    /// is canonical.
     pub fn first_equal(&self) -> Option<Vec<StackId>> {
-        if !self.apart {
+        if self.is_canonical {
             return None;
         }
-        let mut first = Vec::with_capacity(self.pieces.len());
-        let mut known: HashMap<[u32; LENGTH + 1], StackId, RandomState> = HashMap::default();
-        for (at, piece) in (0..).map(StackId).zip(&self.pieces) {
-            let caller = first.get(piece.caller.index()).copied().unwrap_or(StackId::EMPTY);
-            let equal = match piece.locations() {
+        let mut canonical = Vec::with_capacity(self.segments.len());
+        let mut known: HashMap<[u32; SEGMENT_LEN + 1], StackId, RandomState> = HashMap::default();
+        for (stack, segment) in (0..).map(StackId).zip(&self.segments) {
+            let caller = canonical.get(segment.caller.index()).copied().unwrap_or(StackId::EMPTY);
+            canonical.push(match segment.locations() {
                 [] => caller,
-                _ => *known.entry(Piece { caller, ..*piece }.numbers()).or_insert(at),
-            };
-            first.push(equal);
+                _ => *known.entry(StackSegment { caller, ..*segment }.to_array()).or_insert(stack),
+            });
         }
-        Some(first)
+        Some(canonical)
     }
 
-    /// Gives back the memory that only adding needs. What is added from then on may stand twice.
+    /// Frees the memory that only interning needs. A stack that is interned afterwards may be a duplicate.
     pub fn freeze(&mut self) {
         self.index = None;
     }
 
-    /// From now on equal ones may be apart.
-    fn keep_apart(&mut self) {
+    /// Gives up the invariant that equal stacks have one id.
+    fn allow_duplicates(&mut self) {
         self.freeze();
-        self.apart = true;
+        self.is_canonical = false;
     }
 
-    /// Gives the last piece of a stack, and all stacks that have it, other callers and other locations, no more than it has
-    /// room for. Stacks that become equal stay apart, and so does what is added from then on.
+    /// Replaces the last segment of a stack and its caller. All stacks that contain the segment change too. `locations` are
+    /// at most [`Stacks::SEGMENT_LEN`]. Stacks that become equal keep their ids.
     pub fn rewrite(&mut self, stack: StackId, caller: StackId, locations: &[LocationId]) {
-        self.keep_apart();
-        debug_assert!(caller < stack || caller == StackId::EMPTY, "callers come first");
-        self.pieces[stack.index()] = Piece::new(caller, locations);
+        self.allow_duplicates();
+        debug_assert!(caller < stack || caller == StackId::EMPTY, "a caller has a lower id");
+        self.segments[stack.index()] = StackSegment::new(caller, locations);
     }
 
-    /// A stack like another one but for its leaf. Unlike that one it is nothing else's caller.
-    pub fn with_leaf(&mut self, stack: StackId, leaf: LocationId) -> StackId {
-        self.keep_apart();
-        let Piece { caller, .. } = self.pieces[stack.index()];
-        let mut locations = self.piece(stack).to_vec();
+    /// Adds a copy of a stack with another leaf. The copy is the caller of no stack.
+    pub fn add_with_leaf(&mut self, stack: StackId, leaf: LocationId) -> StackId {
+        self.allow_duplicates();
+        let StackSegment { caller, .. } = self.segments[stack.index()];
+        let mut locations = self.segment(stack).to_vec();
         if let Some(last) = locations.last_mut() {
             *last = leaf;
         }
-        self.pieces.push(Piece::new(caller, &locations));
-        StackId(position(self.pieces.len() - 1))
+        self.segments.push(StackSegment::new(caller, &locations));
+        StackId(position(self.segments.len() - 1))
     }
 }
 
@@ -311,86 +322,86 @@ mod tests {
     }
 
     fn numbers(stacks: &Stacks, stack: StackId) -> Vec<u32> {
-        let locations = stacks.get(stack);
+        let locations = stacks.root_first(stack);
         let leaf_first: Vec<_> = stacks.leaf_first(stack).collect();
         assert!(leaf_first.iter().eq(locations.iter().rev()));
         locations.into_iter().map(|location| location.0).collect()
     }
 
     #[test]
-    fn equal_stacks_are_one() {
+    fn equal_stacks_have_one_id() {
         let mut stacks = Stacks::default();
-        assert_eq!(stacks.add(&[]), StackId::EMPTY);
-        let first = stacks.add(&row([1, 2, 3]));
+        assert_eq!(stacks.intern(&[]), StackId::EMPTY);
+        let first = stacks.intern(&row([1, 2, 3]));
         let others = [&[1, 2][..], &[1, 2, 4], &[2, 3], &[3, 2, 1], &[1, 2, 3, 0], &[0]].map(|other| {
-            let other = stacks.add(&row(other.iter().copied()));
+            let other = stacks.intern(&row(other.iter().copied()));
             assert_ne!(other, first);
             other
         });
-        assert_eq!(stacks.add(&row([1, 2, 3])), first);
-        assert_eq!(stacks.add(&row([0])), others[5]);
+        assert_eq!(stacks.intern(&row([1, 2, 3])), first);
+        assert_eq!(stacks.intern(&row([0])), others[5]);
         assert_eq!(numbers(&stacks, first), [1, 2, 3]);
         assert!(numbers(&stacks, StackId::EMPTY).is_empty());
         assert_eq!(stacks.count(), 8);
-        stacks.touch(&[stacks.want(0, &row([1, 2, 3])), stacks.want(7, &row([8, 9]))]);
-        assert_eq!(stacks.count(), 8, "looking adds nothing");
-        // Many, so that the index grows.
-        let many: Vec<_> = (0..10_000).map(|at| stacks.add(&row([at, at + 1]))).collect();
+        stacks.prefetch(&[stacks.key(0, &row([1, 2, 3])), stacks.key(7, &row([8, 9]))]);
+        assert_eq!(stacks.count(), 8, "prefetching adds nothing");
+        // The index grows several times.
+        let many: Vec<_> = (0..10_000).map(|at| stacks.intern(&row([at, at + 1]))).collect();
         for (at, stack) in (0..).zip(&many) {
-            assert_eq!(stacks.add(&row([at, at + 1])), *stack);
+            assert_eq!(stacks.intern(&row([at, at + 1])), *stack);
             assert_eq!(numbers(&stacks, *stack), [at, at + 1]);
         }
         assert_eq!(stacks.count(), 8 + many.len() - 2, "[1, 2] and [2, 3] were there");
     }
 
     #[test]
-    fn stacks_of_any_depth_share_what_they_begin_with() {
+    fn stacks_of_any_depth_share_the_segments_of_their_callers() {
         let mut stacks = Stacks::default();
         let mut last: Vec<u32> = Vec::new();
         for (depth, same) in [(0, 0), (1, 0), (7, 1), (8, 7), (40, 8), (40, 40), (39, 39), (21, 20), (14, 14), (0, 0)] {
-            // Differs from the last one behind what is the same.
+            // The first `same` locations are those of the last stack.
             let new: Vec<u32> =
                 (0..depth).map(|at| if at < same { last[at as usize] } else { at * 100 + depth }).collect();
-            let stack = stacks.add(&row(new.iter().copied()));
+            let stack = stacks.intern(&row(new.iter().copied()));
             assert_eq!(numbers(&stacks, stack), new);
-            assert_eq!(stacks.add(&row(new.iter().copied())), stack);
+            assert_eq!(stacks.intern(&row(new.iter().copied())), stack);
             last = new;
         }
         assert!(stacks.ids().all(|stack| stacks.caller(stack) < stack));
-        let pieces: usize = stacks.ids().map(|stack| stacks.piece(stack).len()).sum();
-        assert!(pieces < 130, "{pieces} locations of 210");
+        let stored: usize = stacks.ids().map(|stack| stacks.segment(stack).len()).sum();
+        assert!(stored < 130, "{stored} of 210 locations are stored");
     }
 
     #[test]
-    fn equal_stacks_of_several_places_are_told() {
+    fn equal_stacks_of_two_shards_have_one_canonical_id() {
         let (mut stacks, mut others) = (Stacks::default(), Stacks::default());
-        let long = stacks.add(&row(0..10));
-        let short = stacks.add(&row([5]));
-        assert!(stacks.first_equal().is_none(), "none can be");
-        let [same, new, end] = [row(100..110), row(200..220), row(100..108)].map(|locations| others.add(&locations));
-        let here = stacks.append(&others, |location| LocationId(location.0 % 100));
-        assert_eq!(here(StackId::EMPTY), StackId::EMPTY);
-        assert_eq!(numbers(&stacks, here(same)), numbers(&stacks, long));
-        assert_eq!(numbers(&stacks, here(new)), (0..20).collect::<Vec<_>>());
+        let long = stacks.intern(&row(0..10));
+        let short = stacks.intern(&row([5]));
+        assert!(stacks.first_equal().is_none(), "all are canonical");
+        let [same, new, end] = [row(100..110), row(200..220), row(100..108)].map(|locations| others.intern(&locations));
+        let translate = stacks.append(&others, |location| LocationId(location.0 % 100));
+        assert_eq!(translate(StackId::EMPTY), StackId::EMPTY);
+        assert_eq!(numbers(&stacks, translate(same)), numbers(&stacks, long));
+        assert_eq!(numbers(&stacks, translate(new)), (0..20).collect::<Vec<_>>());
         assert!(stacks.ids().all(|stack| stacks.caller(stack) < stack));
-        let first = stacks.first_equal().expect("some may be");
-        let [same, new, end] = [same, new, end].map(|stack| first[here(stack).index()]);
-        assert_eq!((first[long.index()], first[short.index()], same), (long, short, long));
+        let canonical = stacks.first_equal().expect("there may be duplicates");
+        let [same, new, end] = [same, new, end].map(|stack| canonical[translate(stack).index()]);
+        assert_eq!((canonical[long.index()], canonical[short.index()], same), (long, short, long));
         assert_eq!(numbers(&stacks, end), (0..8).collect::<Vec<_>>());
         assert!(new != long && end != long);
-        assert_eq!(first[0], StackId::EMPTY);
-        // Nothing is shown of the last piece.
+        assert_eq!(canonical[0], StackId::EMPTY);
+        // A stack whose last segment is empty is equal to its caller.
         let caller = stacks.caller(long);
         stacks.rewrite(long, caller, &[]);
-        assert_eq!(stacks.first_equal().map(|first| first[long.index()]), Some(caller));
+        assert_eq!(stacks.first_equal().map(|canonical| canonical[long.index()]), Some(caller));
     }
 
     #[test]
-    fn stacks_get_other_locations() {
+    fn rewriting_a_segment_changes_all_stacks_that_contain_it() {
         let mut stacks = Stacks::default();
-        let long = stacks.add(&row(0..10));
-        let [caller, longer] = [stacks.caller(long), stacks.add(&row(0..12))];
-        let other = stacks.with_leaf(caller, LocationId(60));
+        let long = stacks.intern(&row(0..10));
+        let [caller, longer] = [stacks.caller(long), stacks.intern(&row(0..12))];
+        let other = stacks.add_with_leaf(caller, LocationId(60));
         assert_eq!(numbers(&stacks, other), [0, 1, 2, 3, 4, 5, 60]);
         stacks.rewrite(caller, StackId::EMPTY, &row([1, 5]));
         assert_eq!(numbers(&stacks, long), [1, 5, 7, 8, 9]);
@@ -398,6 +409,6 @@ mod tests {
         assert_eq!(numbers(&stacks, longer), [8]);
         stacks.rewrite(longer, caller, &[]);
         assert_eq!(numbers(&stacks, longer), [1, 5]);
-        assert_eq!(stacks.add(&row([7])).index(), stacks.count() - 1);
+        assert_eq!(stacks.intern(&row([7])).index(), stacks.count() - 1);
     }
 }

@@ -1,56 +1,56 @@
-//! A hash table of small entries, for those that are looked up by the million.
+//! A hash table of small entries, for millions of look-ups.
 //!
-//! Tables that no cache holds cost what each look-up waits for memory. Libraries' tables have the marks of their slots apart
-//! from the slots, so that a look-up waits twice; here it mostly waits once, for what is asked for lies where its hash
-//! says, or right behind.
+//! Look-ups in a table that is larger than the CPU's caches wait for memory. Tables of common libraries keep the metadata
+//! of slots apart from the slots, so a look-up has two cache misses. Here an entry is at its home slot or right behind it,
+//! so most look-ups have one.
 
-/// An entry.
+/// An entry of a [`SlotTable`].
 pub trait Slot: Copy {
-    /// What no entry is.
+    /// The value of a slot without an entry.
     const FREE: Self;
 
-    /// Whether it is that.
+    /// Returns whether the slot has no entry.
     fn is_free(&self) -> bool;
 }
 
-/// Entries by hash. The hashes are the caller's, and so is it to know what is equal.
+/// Entries by hash, with open addressing and linear probing. The caller computes hashes and compares entries.
 #[derive(Debug, Clone)]
-pub struct Table<S> {
-    /// A power of two of them, or none before the first is added.
+pub struct SlotTable<S> {
+    /// The length is a power of two, or 0 before the first entry.
     slots: Vec<S>,
     used: usize,
 }
 
-/// The first slots.
-const FEW: usize = 1 << 6;
+/// Number of slots of the smallest table.
+const MIN_SLOTS: usize = 1 << 6;
 
-impl<S: Slot> Default for Table<S> {
+impl<S: Slot> Default for SlotTable<S> {
     fn default() -> Self {
         Self { slots: Vec::new(), used: 0 }
     }
 }
 
-impl<S: Slot> Table<S> {
-    /// Makes room for so many entries.
-    pub fn reserve(&mut self, entries: usize, hash: impl Fn(&S) -> u32) {
-        if entries > most(self.slots.len()) {
-            self.resize((entries / 7 * 8 + 8).next_power_of_two().max(FEW), hash);
+impl<S: Slot> SlotTable<S> {
+    /// Makes the table large enough for `entries` entries in total. `hash_of` computes the hash of an entry.
+    pub fn reserve(&mut self, entries: usize, hash_of: impl Fn(&S) -> u32) {
+        if entries > max_entries(self.slots.len()) {
+            self.resize((entries / 7 * 8 + 8).next_power_of_two().max(MIN_SLOTS), hash_of);
         }
     }
 
-    /// The entry of this hash that `is` recognises, else the one that `new` makes and that is added. `hash` gives that of
-    /// an entry again.
-    pub fn find_or_add(
+    /// Returns the entry with this hash for which `is_equal` holds. If there is none, adds the result of `new`. `hash_of`
+    /// computes the hash of an entry when the table grows.
+    pub fn get_or_insert_with(
         &mut self,
-        wanted: u32,
-        is: impl Fn(&S) -> bool,
+        hash: u32,
+        is_equal: impl Fn(&S) -> bool,
         new: impl FnOnce() -> S,
-        hash: impl Fn(&S) -> u32,
+        hash_of: impl Fn(&S) -> u32,
     ) -> S {
-        if self.used >= most(self.slots.len()) {
-            self.resize((self.slots.len() * 2).max(FEW), hash);
+        if self.used >= max_entries(self.slots.len()) {
+            self.resize((self.slots.len() * 2).max(MIN_SLOTS), hash_of);
         }
-        let at = find(&self.slots, wanted, is);
+        let at = find_slot(&self.slots, hash, is_equal);
         let slot = &mut self.slots[at];
         if slot.is_free() {
             *slot = new();
@@ -59,42 +59,44 @@ impl<S: Slot> Table<S> {
         *slot
     }
 
-    /// What stands where looking for this hash begins.
-    pub fn first(&self, hash: u32) -> Option<&S> {
-        self.slots.get(first(hash, self.slots.len()))
+    /// Returns the slot where the search for this hash begins.
+    pub fn home_slot(&self, hash: u32) -> Option<&S> {
+        self.slots.get(home_index(hash, self.slots.len()))
     }
 
-    fn resize(&mut self, slots: usize, hash: impl Fn(&S) -> u32) {
+    fn resize(&mut self, slots: usize, hash_of: impl Fn(&S) -> u32) {
         let old = std::mem::replace(&mut self.slots, vec![S::FREE; slots]);
         for entry in old.into_iter().filter(|slot| !slot.is_free()) {
-            let free = find(&self.slots, hash(&entry), |_| false);
+            let free = find_slot(&self.slots, hash_of(&entry), |_| false);
             self.slots[free] = entry;
         }
     }
 }
 
-/// Where the entry of this hash is that `is` recognises, or else is to be: a slot is free, for no table is full.
-fn find<S: Slot>(slots: &[S], hash: u32, is: impl Fn(&S) -> bool) -> usize {
-    let mut at = first(hash, slots.len());
-    while !slots[at].is_free() && !is(&slots[at]) {
+/// Returns the index of the entry with this hash for which `is_equal` holds, or else of a free slot for it. The loop ends
+/// because no table is full.
+fn find_slot<S: Slot>(slots: &[S], hash: u32, is_equal: impl Fn(&S) -> bool) -> usize {
+    let mut at = home_index(hash, slots.len());
+    while !slots[at].is_free() && !is_equal(&slots[at]) {
         at = (at + 1) & (slots.len() - 1);
     }
     at
 }
 
-/// With how many entries so many slots are as full as they may be.
-fn most(slots: usize) -> usize {
+/// Maximum load: 7/8 of the slots.
+fn max_entries(slots: usize) -> usize {
     slots / 8 * 7
 }
 
-/// Where to look first, by the upper bits: a table of twice as many slots has the same order.
-fn first(hash: u32, slots: usize) -> usize {
+/// Returns the index of a hash's home slot. It comes from the upper bits, so that entries keep their order when the table
+/// grows.
+fn home_index(hash: u32, slots: usize) -> usize {
     (hash as usize * slots) >> u32::BITS
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Slot, Table};
+    use super::{Slot, SlotTable};
 
     impl Slot for u32 {
         const FREE: Self = 0;
@@ -105,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_found_again_whatever_their_hashes() {
-        // Well spread, all alike, and such as begin at the last slot.
+    fn entries_are_found_with_any_hash_function() {
+        // Evenly distributed hashes, equal hashes, and hashes whose home slots are at the end of the table.
         for hash in [|entry: &u32| entry.wrapping_mul(0x9e37_79b9), |_: &u32| 7, |entry: &u32| !*entry] {
-            let mut table = Table::default();
-            assert_eq!(table.first(7), None);
+            let mut table = SlotTable::default();
+            assert_eq!(table.home_slot(7), None);
             table.reserve(10, hash);
-            let mut add = |entry: u32| table.find_or_add(hash(&entry), |known| *known == entry, || entry, hash);
+            let mut add = |entry: u32| table.get_or_insert_with(hash(&entry), |known| *known == entry, || entry, hash);
             for round in 0..2 {
                 for entry in 1..1500 {
                     assert_eq!(add(entry), entry, "round {round}");
@@ -119,7 +121,7 @@ mod tests {
             }
             assert_eq!(table.used, 1499);
             table.reserve(100_000, hash);
-            assert_eq!(table.find_or_add(hash(&7), |known| *known == 7, || 8, hash), 7);
+            assert_eq!(table.get_or_insert_with(hash(&7), |known| *known == 7, || 8, hash), 7);
         }
     }
 }

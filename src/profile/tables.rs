@@ -1,4 +1,4 @@
-//! A profile: its tables, and its samples.
+//! [`Profile`]: tables of interned values, and the samples that refer to them.
 
 use super::interner::{Interner, position};
 use super::model::{
@@ -8,12 +8,16 @@ use super::model::{
 use super::samples::Samples;
 use super::stacks::Stacks;
 
-/// A profile: tables of values, and the samples.
+/// A profile: one event, the samples of it, and the tables that they refer to.
+///
+/// Strings, functions, mappings, goroutines and tasks are interned: equal entries have one handle. Locations and samples
+/// may be equal, and stacks too after [`Profile::set_samples`]. [`Profile::distinct_samples`] merges equal stacks and
+/// samples.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    /// The sampled event.
+    /// The event.
     pub event: Event,
-    /// Wall time of the first sample, nanoseconds since 1970; 0 when unknown.
+    /// Wall time of the first sample in nanoseconds since 1970, or 0 if unknown.
     pub start_time_ns: u64,
     /// Time between the first and the last sample in nanoseconds.
     pub duration_ns: u64,
@@ -24,15 +28,15 @@ pub struct Profile {
     functions: Interner<Function>,
     mappings: Interner<Mapping>,
     locations: Vec<Location>,
-    /// Those of all locations, each location's outermost first.
+    /// Frames of all locations. The frames of one location are together, the outermost first.
     frames: Vec<Frame>,
-    /// Where the frames of each location begin and end.
+    /// By location: start and end of its frames in `frames`.
     frame_ranges: Vec<(u32, u32)>,
     stacks: Stacks,
 }
 
 impl Profile {
-    /// A profile without samples.
+    /// Returns a profile without samples.
     pub fn new(event: Event) -> Self {
         let mut profile = Self {
             event,
@@ -53,38 +57,38 @@ impl Profile {
         profile
     }
 
-    /// Makes room for so many more functions.
-    pub fn reserve_functions(&mut self, more: usize) {
-        self.functions.reserve(more);
-        self.strings.reserve(more);
+    /// Reserves room for `additional` functions and their names.
+    pub fn reserve_functions(&mut self, additional: usize) {
+        self.functions.reserve(additional);
+        self.strings.reserve(additional);
     }
 
-    /// The handle of a string, which is stored once.
+    /// Interns a string.
     pub fn intern(&mut self, text: &str) -> StrId {
-        StrId(self.strings.add_ref(text))
+        StrId(self.strings.intern_str(text))
     }
 
-    /// The handle of a function, which is stored once.
-    pub fn add_function(&mut self, function: Function) -> FunctionId {
-        FunctionId(self.functions.add(function))
+    /// Interns a function.
+    pub fn intern_function(&mut self, function: Function) -> FunctionId {
+        FunctionId(self.functions.intern(function))
     }
 
-    /// The handle of a mapping, which is stored once.
-    pub fn add_mapping(&mut self, mapping: Mapping) -> MappingId {
-        MappingId(self.mappings.add(mapping))
+    /// Interns a mapping.
+    pub fn intern_mapping(&mut self, mapping: Mapping) -> MappingId {
+        MappingId(self.mappings.intern(mapping))
     }
 
-    /// The handle of a goroutine, which is stored once.
-    pub fn add_goroutine(&mut self, goroutine: Goroutine) -> GoroutineId {
-        GoroutineId(self.goroutines.add(goroutine))
+    /// Interns a goroutine.
+    pub fn intern_goroutine(&mut self, goroutine: Goroutine) -> GoroutineId {
+        GoroutineId(self.goroutines.intern(goroutine))
     }
 
-    /// The handle of a task, which is stored once.
-    pub fn add_task(&mut self, task: Task) -> TaskId {
-        TaskId(self.tasks.add(task))
+    /// Interns a task.
+    pub fn intern_task(&mut self, task: Task) -> TaskId {
+        TaskId(self.tasks.intern(task))
     }
 
-    /// Adds a location with its frames, the outermost function first. Each call gives another handle, counted from 0.
+    /// Adds a location with its frames, the outermost first. Each call returns a new handle, counted from 0.
     pub fn add_location(&mut self, location: Location, frames: impl IntoIterator<Item = Frame>) -> LocationId {
         self.locations.push(location);
         self.frame_ranges.push((0, 0));
@@ -93,14 +97,14 @@ impl Profile {
         id
     }
 
-    /// Adds so many locations without address and frames, for [`Profile::set_location`].
+    /// Adds `count` empty locations, to be filled by [`Profile::set_location`].
     pub fn add_locations(&mut self, count: usize) {
         let count = self.locations.len() + count;
         self.locations.resize(count, Location { mapping: None, address: 0, repaired: false });
         self.frame_ranges.resize(count, (0, 0));
     }
 
-    /// Says what is at a location, and its frames, the outermost function first.
+    /// Fills an empty location with its address and its frames, the outermost first.
     pub fn set_location(&mut self, id: LocationId, location: Location, frames: impl IntoIterator<Item = Frame>) {
         let start = position(self.frames.len());
         self.frames.extend(frames);
@@ -108,157 +112,159 @@ impl Profile {
         self.frame_ranges[id.index()] = (start, position(self.frames.len()));
     }
 
-    /// The handle of a stack, which is stored once. The root comes first.
-    pub fn add_stack(&mut self, locations: &[LocationId]) -> StackId {
-        self.stacks.add(locations)
+    /// Interns a stack. The root comes first.
+    pub fn intern_stack(&mut self, locations: &[LocationId]) -> StackId {
+        self.stacks.intern(locations)
     }
 
-    /// Adds samples; [most](Samples) equal ones (stack and task) are counted together.
+    /// Adds a sample. [Most](Samples) samples with equal stack and task are merged.
     pub fn add_sample(&mut self, sample: Sample) {
         self.samples.add(sample);
     }
 
-    /// Takes over stacks and samples that were gathered elsewhere, and are those of all [locations](Self::add_location)
-    /// and [tasks](Self::add_task) already here.
+    /// Replaces all stacks and samples. They refer to the [locations](Self::add_location) and [tasks](Self::intern_task) of
+    /// this profile.
     pub fn set_samples(&mut self, stacks: Stacks, samples: Samples) {
         (self.stacks, self.samples) = (stacks, samples);
     }
 
-    /// The samples, in the order in which they were first seen.
+    /// Returns the samples in the order in which they were first seen. Samples may be equal.
     pub fn samples(&self) -> &[Sample] {
         self.samples.list()
     }
 
-    /// The samples, those of one stack and one task counted together.
+    /// Returns the samples, merged by stack and task.
     pub fn distinct_samples(&self) -> Vec<Sample> {
-        let first = self.stacks.first_equal();
-        self.samples.distinct(|stack| first.as_ref().map_or(stack, |first| first[stack.index()]))
+        let canonical = self.stacks.first_equal();
+        self.samples.distinct(|stack| canonical.as_ref().map_or(stack, |canonical| canonical[stack.index()]))
     }
 
-    /// The number of samples.
+    /// Returns the sum of all counts.
     pub fn total_count(&self) -> u64 {
         self.samples().iter().fold(0, |sum, sample| sum.saturating_add(sample.count))
     }
 
-    /// The sum of all weights, in [`Event::unit`]. Periods come from files, so the sum saturates.
+    /// Returns the sum of all weights, in [`Event::unit`]. The sum saturates, because weights come from files.
     pub fn total_weight(&self) -> u64 {
         self.samples().iter().fold(0, |sum, sample| sum.saturating_add(sample.weight))
     }
 
-    /// The text of a string handle.
+    /// Returns the string of a handle.
     pub fn str(&self, id: StrId) -> &str {
         &self.strings.items[id.0 as usize]
     }
 
-    /// The function of a handle.
+    /// Returns the function of a handle.
     pub fn function(&self, id: FunctionId) -> &Function {
         &self.functions.items[id.index()]
     }
 
-    /// All functions, at the positions of their handles.
+    /// Returns all functions in the order of their handles.
     pub fn functions(&self) -> impl ExactSizeIterator<Item = (FunctionId, &Function)> {
         self.functions.items.iter().enumerate().map(|(at, item)| (FunctionId(position(at)), item))
     }
 
-    /// The location of a handle.
+    /// Returns the location of a handle.
     pub fn location(&self, id: LocationId) -> &Location {
         &self.locations[id.index()]
     }
 
-    /// The frames of a location: its function, then the calls that were inlined into it, the innermost last. None where
-    /// the location is not to be shown.
+    /// Returns the frames of a location: the function itself, then the calls that were inlined there, the innermost last.
+    /// Empty if the location is hidden.
     pub fn frames(&self, id: LocationId) -> &[Frame] {
         let (start, end) = self.frame_ranges[id.index()];
         &self.frames[start as usize..end as usize]
     }
 
-    /// All locations, at the positions of their handles.
+    /// Returns all locations in the order of their handles.
     pub fn locations(&self) -> impl ExactSizeIterator<Item = (LocationId, &Location)> {
         self.locations.iter().enumerate().map(|(at, location)| (LocationId(position(at)), location))
     }
 
-    /// All tasks, at the positions of their handles.
+    /// Returns all tasks in the order of their handles.
     pub fn tasks(&self) -> impl ExactSizeIterator<Item = &Task> {
         self.tasks.items.iter()
     }
 
-    /// The task of a handle.
+    /// Returns the task of a handle.
     pub fn task(&self, id: TaskId) -> &Task {
         &self.tasks.items[id.0 as usize]
     }
 
-    /// The goroutine of a handle.
+    /// Returns the goroutine of a handle.
     pub fn goroutine(&self, id: GoroutineId) -> &Goroutine {
         &self.goroutines.items[id.0 as usize]
     }
 
-    /// All mappings, at the positions of their handles.
+    /// Returns all mappings in the order of their handles.
     pub fn mappings(&self) -> impl ExactSizeIterator<Item = (MappingId, &Mapping)> {
         self.mappings.items.iter().enumerate().map(|(at, item)| (MappingId(position(at)), item))
     }
 
-    /// All stacks.
+    /// Returns all stacks.
     pub fn stacks(&self) -> &Stacks {
         &self.stacks
     }
 
-    /// The number of stacks, [`StackId::EMPTY`] included: the length of a table indexed by stack.
+    /// Returns the number of stacks, [`StackId::EMPTY`] included: the length of a table that is indexed by stack.
     pub fn stack_count(&self) -> usize {
         self.stacks.count()
     }
 
-    /// The locations of a stack, root first.
+    /// Returns the locations of a stack, root first.
     pub fn stack(&self, stack: StackId) -> Vec<LocationId> {
-        self.stacks.get(stack)
+        self.stacks.root_first(stack)
     }
 
-    /// The locations of a stack, leaf first.
+    /// Returns the locations of a stack, leaf first.
     pub fn leaf_first(&self, stack: StackId) -> impl Iterator<Item = LocationId> {
         self.stacks.leaf_first(stack)
     }
 
-    /// The frames of a stack, leaf first.
+    /// Returns the frames of a stack, leaf first.
     pub fn frames_leaf_first(&self, stack: StackId) -> impl Iterator<Item = Frame> {
         self.leaf_first(stack).flat_map(|location| self.frames(location).iter().rev().copied())
     }
 
-    /// The innermost frame of a stack.
+    /// Returns the leaf frame of a stack.
     pub fn leaf(&self, stack: StackId) -> Option<Frame> {
         self.frames_leaf_first(stack).next()
     }
 
-    /// A property of the innermost frame of each stack, by [`StackId::index`].
-    pub fn by_leaf<T: Copy>(&self, property: impl Fn(&Frame) -> T) -> Vec<Option<T>> {
-        let innermost: Vec<Option<T>> = self.locations().map(|(id, _)| self.frames(id).last().map(&property)).collect();
-        self.value_of_each_stack(|own, caller| {
-            own.iter().rev().find_map(|location| innermost[location.index()]).or(caller)
+    /// Applies `property` to the leaf frame of each stack. Returns the results by [`StackId::index`], `None` for stacks without
+    /// frames.
+    pub fn leaf_properties<T: Copy>(&self, property: impl Fn(&Frame) -> T) -> Vec<Option<T>> {
+        let last_frames: Vec<Option<T>> =
+            self.locations().map(|(id, _)| self.frames(id).last().map(&property)).collect();
+        self.fold_stacks(|segment, caller| {
+            segment.iter().rev().find_map(|location| last_frames[location.index()]).or(caller)
         })
     }
 
-    /// Whether each stack has a frame with a property, by [`StackId::index`].
+    /// Returns for each stack whether `property` is true for one of its frames, by [`StackId::index`].
     pub fn stacks_with(&self, property: impl Fn(&Frame) -> bool) -> Vec<bool> {
         let has: Vec<bool> = self.locations().map(|(id, _)| self.frames(id).iter().any(&property)).collect();
-        self.value_of_each_stack(|own, caller| caller || own.iter().any(|location| has[location.index()]))
+        self.fold_stacks(|segment, caller| caller || segment.iter().any(|location| has[location.index()]))
     }
 
-    /// A value for each stack, made of the locations of its last segment and the value of its caller.
-    fn value_of_each_stack<T: Copy + Default>(&self, value: impl Fn(&[LocationId], T) -> T) -> Vec<T> {
+    /// Computes a value for each stack, from the locations of its last segment and the value of its caller.
+    fn fold_stacks<T: Copy + Default>(&self, value: impl Fn(&[LocationId], T) -> T) -> Vec<T> {
         let mut values = vec![T::default(); self.stack_count()];
-        // Callers come before their callees.
+        // A caller has a lower id than its callees.
         for stack in self.stacks.ids() {
-            values[stack.index()] = value(self.stacks.piece(stack), values[self.stacks.caller(stack).index()]);
+            values[stack.index()] = value(self.stacks.segment(stack), values[self.stacks.caller(stack).index()]);
         }
         values
     }
 
-    /// Keeps the samples at whose positions `keep` is true.
+    /// Removes the samples at whose positions `keep` is false.
     pub fn retain_samples(&mut self, keep: &[bool]) {
         let mut samples = Samples::default();
         self.samples().iter().zip(keep).filter(|(_, keep)| **keep).for_each(|(sample, _)| samples.add(*sample));
         self.samples = samples;
     }
 
-    /// Removes all frames but those with a property. Locations may be left without frames.
+    /// Removes the frames for which `property` is false. A location whose frames are all removed is hidden.
     pub fn retain_frames(&mut self, property: impl Fn(&Frame) -> bool) {
         let mut frames = Vec::with_capacity(self.frames.len());
         for (start, end) in &mut self.frame_ranges {
@@ -269,7 +275,7 @@ impl Profile {
         self.frames = frames;
     }
 
-    /// The labels of a sample, as pprof files carry them. Ids that are 0 are unknown and left out.
+    /// Returns the labels of a sample, as pprof files carry them. Unknown values are left out, such as ids that are 0.
     pub fn labels(&self, sample: &Sample) -> Vec<Label<'_>> {
         let task = self.task(sample.task);
         let mut labels = Vec::new();

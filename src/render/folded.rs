@@ -1,9 +1,8 @@
-//! Folded stacks: `process;root;…;leaf COUNT`, a line for each distinct stack, sorted.
+//! Folded stacks: one line `process;root;…;leaf COUNT` for each distinct stack, sorted.
 //!
-//! As stackcollapse-perf.pl writes them: counts are numbers of samples (or weights, where no samples were counted, as of
-//! the heap), `;` in a name becomes `:`,
-//! spaces in the name of a process become `_`, kernel frames carry no suffix, and a sample without
-//! frames is a line with the process alone. Names are those that Go programmers write.
+//! The format is that of stackcollapse-perf.pl: `;` in a name becomes `:`, spaces in the name of a process become `_`, kernel
+//! frames have no suffix, and a sample without frames is a line with only the process. COUNT is a number of samples, or
+//! a weight if the profile counts no samples (heap profiles). Functions have their display names.
 
 use std::cmp::Reverse;
 use std::io::{self, BufWriter, Write};
@@ -12,7 +11,7 @@ use super::name;
 use crate::profile::Interner;
 use crate::views::{CallTree, LabelId, Labels, Node, Scratch, Value, View, Walker, self_weight};
 
-/// Bytes that are written at once.
+/// Size of the output buffer in bytes.
 const BUFFER: usize = 1 << 18;
 
 /// Writes a profile as folded stacks. An empty profile gives no lines.
@@ -36,32 +35,32 @@ pub fn write(view: &View, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes the lines in order, and keeps only the current call path and what is pending beside it.
+/// Writes the lines in order. Keeps only the current call path and the pending nodes next to it in memory.
 struct Lines<'a, 'v> {
     tree: &'a CallTree<'v>,
     labels: &'a [String],
     ranks: Vec<Ranks>,
-    /// The text of the callers of what is pending.
+    /// Labels of the current call path, joined by `;`.
     path: String,
-    /// The last one is next.
+    /// A stack: the last node is written next.
     pending: Vec<Pending>,
     scratch: &'a mut Scratch,
 }
 
-/// A node with lines that are still to be written.
+/// A node whose lines are not written yet.
 struct Pending {
-    /// Length of its callers' path.
+    /// Length of its callers' path in bytes.
     length: usize,
     label: LabelId,
     lines: NodeLines,
 }
 
 enum NodeLines {
-    /// The line that ends at the node, with the self weight.
-    Own(u64),
+    /// The line that ends with the node, with its self weight.
+    SelfWeight(u64),
     /// The lines of its callees.
     Callees(Vec<Node>),
-    /// The lines of its callees, where one walker passes the node: there is nothing to sort.
+    /// The lines of its callees. The node has only one walker, so they need no sorting.
     OneWalker(Walker),
 }
 
@@ -72,7 +71,7 @@ impl Lines<'_, '_> {
             self.path.truncate(length);
             self.path.push_str(&self.labels[label.index()]);
             match lines {
-                NodeLines::Own(weight) => writeln!(out, "{} {weight}", self.path)?,
+                NodeLines::SelfWeight(weight) => writeln!(out, "{} {weight}", self.path)?,
                 NodeLines::Callees(nodes) => self.add(nodes),
                 NodeLines::OneWalker(walker) => self.write_one_walker(walker, out)?,
             }
@@ -80,7 +79,7 @@ impl Lines<'_, '_> {
         Ok(())
     }
 
-    /// Adds the lines of the nodes that the path calls, in the order in which they are written.
+    /// Adds the lines of nodes to `pending`. The nodes are the callees of the current call path.
     fn add(&mut self, nodes: Vec<Node>) {
         if !self.path.is_empty() {
             self.path.push(';');
@@ -95,7 +94,7 @@ impl Lines<'_, '_> {
             }
             let callees = self.tree.expand(walkers, self.scratch);
             if let Some(weight) = self_weight(cumulative, callees.iter().map(|callee| callee.cumulative)) {
-                self.pending.push(Pending { length, label, lines: NodeLines::Own(weight) });
+                self.pending.push(Pending { length, label, lines: NodeLines::SelfWeight(weight) });
             }
             if !callees.is_empty() {
                 self.pending.push(Pending { length, label, lines: NodeLines::Callees(callees) });
@@ -103,12 +102,13 @@ impl Lines<'_, '_> {
         }
         let ranks = &self.ranks;
         self.pending[first..].sort_unstable_by_key(|pending| {
-            let Ranks { own, callees } = ranks[pending.label.index()];
-            Reverse(if matches!(pending.lines, NodeLines::Own(_)) { own } else { callees })
+            let Ranks { self_line, callee_lines } = ranks[pending.label.index()];
+            Reverse(if matches!(pending.lines, NodeLines::SelfWeight(_)) { self_line } else { callee_lines })
         });
     }
 
-    /// Writes the lines below the path as long as one walker passes it.
+    /// Writes the lines below the call path as long as there is only one walker. Where it splits into several, adds their
+    /// nodes to `pending`.
     fn write_one_walker(&mut self, mut walker: Walker, out: &mut impl Write) -> io::Result<()> {
         loop {
             while let Some(label) = self.tree.next(&mut walker) {
@@ -133,19 +133,19 @@ impl Lines<'_, '_> {
     }
 }
 
-/// The positions of a label's lines among all lines with the same callers. Lines are in the order of their bytes, in which
-/// `main.F.func1;x` comes between `main.F` and `main.F;y`.
+/// Sort ranks of a label's lines among lines with the same callers. Lines are sorted by bytes, so `main.F.func1;x` comes
+/// between `main.F` and `main.F;y`.
 #[derive(Clone, Copy, Default)]
 struct Ranks {
-    /// Of the line that ends with the label.
-    own: u32,
-    /// Of the lines that go on behind it.
-    callees: u32,
+    /// Rank of the line that ends with the label.
+    self_line: u32,
+    /// Rank of the lines that continue with callees.
+    callee_lines: u32,
 }
 
-/// The ranks of each label.
+/// Computes the ranks of each label.
 fn ranks(labels: &[String]) -> Vec<Ranks> {
-    /// A label in a line: at its end, or before its callees.
+    /// Returns the bytes of a label in a line: at the end, or followed by callees.
     fn bytes(label: &[u8], has_callees: bool) -> impl Iterator<Item = u8> {
         label.iter().copied().chain(has_callees.then_some(b';'))
     }
@@ -154,8 +154,8 @@ fn ranks(labels: &[String]) -> Vec<Ranks> {
     all.sort_by(|a, b| bytes(a.0, a.1).cmp(bytes(b.0, b.1)));
     let mut ranks = vec![Ranks::default(); labels.len()];
     for (rank, (_, has_callees, at)) in (0..).zip(all) {
-        let Ranks { own, callees } = &mut ranks[at];
-        *(if has_callees { callees } else { own }) = rank;
+        let Ranks { self_line, callee_lines } = &mut ranks[at];
+        *(if has_callees { callee_lines } else { self_line }) = rank;
     }
     ranks
 }
@@ -196,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn stacks_of_any_depth_are_put_together() {
+    fn equal_stacks_of_any_depth_are_one_line() {
         let mut fixture = Fixture::cycles();
         let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         let mut random = 1_u32;
         for _ in 0..3_000 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let (bits, process) = (random >> 8, if random >> 30 == 0 { "app.d" } else { "app" });
-            // Few ways from the root and many to the leaf, of more frames than are stored together.
+            // Few different callers near the root, many near the leaf, and more frames than a stack segment holds.
             let names = (0..bits % 24).map(|at| format!("main.f{}", (bits >> (at % 7)) & (at / 3)));
             let names: Vec<String> = names.map(|name| name.replace("f3", "f1.func1")).collect();
             let frame = |(at, name): (usize, &String)| match (bits as usize >> at) % 8 {

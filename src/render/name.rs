@@ -1,19 +1,21 @@
-//! Names as they may be shown: symbol tables may hold anything, terminals and XML may not.
+//! Makes names safe to show. Symbol tables may contain characters that terminals would execute and XML forbids.
 
 use std::borrow::Cow;
 
-/// What stands for a frame whose name is empty.
+use unicode_width::UnicodeWidthChar;
+
+/// Replacement for an empty name.
 const UNKNOWN: &str = "[unknown]";
 
-/// A name without characters that act instead of showing: control characters, among them the escape
-/// that starts a terminal command; marks that turn the writing direction, so that text seems to say
-/// what it does not; and U+FFFE and U+FFFF, which XML forbids. An empty name becomes `[unknown]`.
+/// Trims and [sanitizes](sanitize) a name. An empty name becomes `[unknown]`.
 pub(super) fn clean(name: &str) -> Cow<'_, str> {
     let name = name.trim();
     if name.is_empty() { Cow::Borrowed(UNKNOWN) } else { sanitize(name) }
 }
 
-/// One line of text without the characters that [`clean`] takes out of names.
+/// Replaces unsafe characters of a text, which becomes one line. Unsafe are control characters, such as the escape that
+/// starts a terminal command; marks that change the writing direction, which make text look like another text; and U+FFFE
+/// and U+FFFF, which XML forbids.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     if text.chars().any(|c| replacement(c).is_some()) {
         Cow::Owned(text.chars().map(|c| replacement(c).unwrap_or(c)).collect())
@@ -33,49 +35,44 @@ fn replacement(c: char) -> Option<char> {
     }
 }
 
-/// A frame's name for folded stacks: a `;`, which Go's shape types hold, becomes `:` as in
-/// stackcollapse-perf.pl.
+/// Returns the name of a frame in folded stacks: as in stackcollapse-perf.pl, `;` becomes `:`. Names with Go's shape types
+/// contain `;`.
 pub(super) fn folded_frame(name: &str) -> String {
     clean(name).replace(';', ":")
 }
 
-/// A process's name for folded stacks: as a frame's, and without spaces, as in stackcollapse-perf.pl.
+/// Returns the name of a process in folded stacks: as in stackcollapse-perf.pl, `;` becomes `:` and a space becomes `_`.
 pub(super) fn folded_process(name: &str) -> String {
     folded_frame(name).replace(' ', "_")
 }
 
-/// The terminal columns that a text takes, at most: characters beyond the alphabets are counted as two
-/// columns wide, which some are not, since text that is too narrow does less harm than text that wraps.
+/// Returns the number of terminal columns of a text.
 pub(super) fn columns(text: &str) -> usize {
     text.chars().map(char_columns).sum()
 }
 
+/// Returns the number of terminal columns of a character. A control character counts as one.
 fn char_columns(c: char) -> usize {
-    match c {
-        // General punctuation, arrows, mathematics, box drawing.
-        '\u{2000}'..'\u{2e80}' => 1,
-        '\u{1100}'.. => 2,
-        _ => 1,
-    }
+    c.width().unwrap_or(1)
 }
 
-/// A text in at most `limit` columns, with `…` for what was left out of its middle. Two thirds of what
-/// is kept are the end: Go names begin with the path of a package and end with what they name.
+/// Shortens a text to at most `limit` columns. `…` replaces the middle. Two thirds of the remaining columns are for the end:
+/// Go names begin with a package path and end with the name of the function.
 pub(super) fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
     if columns(text) <= limit {
         return Cow::Borrowed(text);
     }
     let Some(room) = limit.checked_sub(1) else { return Cow::Borrowed("") };
-    let head = take_columns(text.chars(), room / 3);
-    let tail = take_columns(text.chars().rev(), room - room / 3);
+    let head = count_fitting(text.chars(), room / 3);
+    let tail = count_fitting(text.chars().rev(), room - room / 3);
     let mut short: String = text.chars().take(head).collect();
     short.push('…');
     short.extend(text.chars().skip(text.chars().count() - tail));
     Cow::Owned(short)
 }
 
-/// How many of the characters fit into so many columns.
-fn take_columns(chars: impl Iterator<Item = char>, limit: usize) -> usize {
+/// Returns the number of leading characters that fit into `limit` columns.
+fn count_fitting(chars: impl Iterator<Item = char>, limit: usize) -> usize {
     chars
         .scan(0, |used, c| {
             *used += char_columns(c);
@@ -90,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_act_are_disarmed() {
+    fn unsafe_characters_of_names_are_replaced() {
         assert_eq!(clean("main.(*T).M"), "main.(*T).M");
         assert_eq!(clean("a\nb\tc"), "a b c");
         assert_eq!(clean("a\u{1b}[31mb\0"), "a\u{fffd}[31mb\u{fffd}");
@@ -99,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn folded_names_hold_no_separator() {
+    fn folded_names_contain_no_separator() {
         assert_eq!(
             folded_frame("main.F[go.shape.struct { a int; b string }]"),
             "main.F[go.shape.struct { a int: b string }]"
@@ -108,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn middle_is_left_out_and_the_end_is_kept() {
+    fn shortened_names_keep_both_ends() {
         let name = "github.com/acme/very/long/path.(*Server).Handle";
         assert_eq!(shorten(name, 47), name);
         assert_eq!(shorten(name, 30), "github.co…ath.(*Server).Handle");

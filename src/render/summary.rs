@@ -1,35 +1,37 @@
-//! `summary.json`: what a profile says at a glance, for programs.
+//! `summary.json`: the main results of a profile, for programs.
 //!
 //! ```text
 //! {
-//!   "schema": 1,                     this page; a program refuses what is newer than it knows
+//!   "schema": 1,                     version of this format; a program refuses a newer one
 //!   "title": "server (debug)",
 //!   "event": "cpu-clock",
-//!   "unit": "nanoseconds",           of every weight below; or "bytes", or "events"
-//!   "counted": "samples",            what "samples" counts; of other profiles "inuse_objects", "contentions"; the event's
-//!                                    name where only the weight is counted
-//!   "frequency": 997,                samples per second asked for; 0: a fixed period was
-//!   "start_time_ns": 0, "duration_ns": 0,    wall time of the first sample since 1970; to the last sample
+//!   "unit": "nanoseconds",           unit of every weight below; or "bytes", or "events"
+//!   "counted": "samples",            quantity in "samples"; in other profiles "inuse_objects", "contentions"; the event's
+//!                                    name if the profile has only a weight
+//!   "frequency": 997,                requested samples per second; 0: a fixed period was requested
+//!   "start_time_ns": 0,              wall time of the first sample since 1970; 0: unknown
+//!   "duration_ns": 0,                time between the first and the last sample
 //!   "samples": 20134,
 //!   "total": 20194583206,            sum of all weights
-//!   "functions": [{                  the FUNCTIONS hottest by self and by cumulative; by self, cumulative, name
+//!   "functions": [{                  the FUNCTIONS hottest by self weight and the FUNCTIONS hottest by cumulative weight;
+//!                                    sorted by self weight, cumulative weight, name
 //!     "name": "main.Map[go.shape.int]", "display": "main.Map[...]",
-//!     "file": "/src/main.go", "line": 12,      of the func keyword; "" and 0: unknown
+//!     "file": "/src/main.go", "line": 12,      place of the func keyword; "" and 0: unknown
 //!     "origin": "main",              or "module", "std", "runtime", "native", "kernel", "unknown"
-//!     "self": 0, "self_percent": 0.0,          samples that end in the function
-//!     "cumulative": 0, "cumulative_percent": 0.0   samples that pass through it, recursion counted once
+//!     "self": 0, "self_percent": 0.0,          self weight
+//!     "cumulative": 0, "cumulative_percent": 0.0   cumulative weight, recursion counted once
 //!   }],
-//!   "function_count": 311,           functions in all
+//!   "function_count": 311,           number of all functions with weight
 //!   "path": [{                       the hottest call path, root first
 //!     "display": "main.main", "origin": "main", "weight": 0, "percent": 0.0
 //!   }],
-//!   "origins": [{ "origin": "main", "self": 0, "percent": 0.0 }],     whose code samples end in; all that occur
+//!   "origins": [{ "origin": "main", "self": 0, "percent": 0.0 }],     self weight of each origin that occurs
 //!   "quality": { "grade": "good", "summary": "good: …", "reasons": [], "figures": {…} }
 //! }
 //! ```
 //!
-//! Percentages are of `total`, from 0 to 100, unrounded. `figures` are the fields of
-//! [`crate::profile::Quality`]; null is what the input does not tell.
+//! Percentages are relative to `total`, from 0 to 100, unrounded. `figures` are the fields of
+//! [`crate::profile::Quality`]. A figure that the input file does not hold is null.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -37,14 +39,14 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::profile::{Grade, Origin, Profile, Quality, Unit};
+use crate::profile::{Assessment, Grade, Origin, Profile, Quality, Unit};
 use crate::views::{FunctionRow, PathRow, Top, View};
 
-/// The number of this format.
+/// Version of this format.
 pub const SCHEMA: u32 = 1;
 
-/// How many functions are listed for what they spend themselves, and how many for what passes through them. Those
-/// that spend their time in callees may be far down by the first order.
+/// Number of functions that are listed by self weight, and also by cumulative weight. A function that spends its time in
+/// callees may have little self weight.
 pub const FUNCTIONS: usize = 50;
 
 /// Writes the summary of a profile.
@@ -61,35 +63,36 @@ struct Summary<'a> {
     title: &'a str,
     event: &'a str,
     unit: Unit,
-    counted: &'a str,
+    #[serde(rename = "counted")]
+    count_name: &'a str,
     frequency: u64,
     start_time_ns: u64,
     duration_ns: u64,
     samples: u64,
     total: u64,
-    functions: Vec<Function<'a>>,
+    functions: Vec<FunctionSummary<'a>>,
     function_count: usize,
-    path: Vec<Step<'a>>,
-    origins: Vec<Share>,
-    quality: Verdict<'a>,
+    path: Vec<PathStep<'a>>,
+    origins: Vec<OriginShare>,
+    quality: QualitySummary<'a>,
 }
 
 #[derive(Serialize)]
-struct Function<'a> {
+struct FunctionSummary<'a> {
     name: &'a str,
     display: &'a str,
     file: &'a str,
     line: u32,
     origin: Origin,
     #[serde(rename = "self")]
-    own: u64,
+    self_weight: u64,
     self_percent: f64,
     cumulative: u64,
     cumulative_percent: f64,
 }
 
 #[derive(Serialize)]
-struct Step<'a> {
+struct PathStep<'a> {
     display: &'a str,
     origin: Origin,
     weight: u64,
@@ -97,15 +100,15 @@ struct Step<'a> {
 }
 
 #[derive(Serialize)]
-struct Share {
+struct OriginShare {
     origin: Origin,
     #[serde(rename = "self")]
-    own: u64,
+    self_weight: u64,
     percent: f64,
 }
 
 #[derive(Serialize)]
-struct Verdict<'a> {
+struct QualitySummary<'a> {
     grade: Grade,
     summary: String,
     reasons: Vec<String>,
@@ -115,16 +118,16 @@ struct Verdict<'a> {
 impl<'a> Summary<'a> {
     fn new(view: &'a View, quality: &'a Quality, title: &'a str) -> Self {
         let (profile, top) = (view.profile(), view.top());
-        let (grade, reasons) = quality.verdict();
+        let Assessment { grade, reasons } = quality.assess();
         let function = |row: &FunctionRow| {
             let function = profile.function(row.function);
-            Function {
+            FunctionSummary {
                 name: profile.str(function.name),
                 display: profile.str(function.display),
                 file: profile.str(function.file),
                 line: function.start_line,
                 origin: function.origin,
-                own: row.self_weight,
+                self_weight: row.self_weight,
                 self_percent: percent(row.self_weight, top.total),
                 cumulative: row.cumulative_weight,
                 cumulative_percent: percent(row.cumulative_weight, top.total),
@@ -133,14 +136,14 @@ impl<'a> Summary<'a> {
         let step = |row: &PathRow| {
             let function = profile.function(row.function);
             let (display, origin) = (profile.str(function.display), function.origin);
-            Step { display, origin, weight: row.weight, percent: percent(row.weight, top.total) }
+            PathStep { display, origin, weight: row.weight, percent: percent(row.weight, top.total) }
         };
         Self {
             schema: SCHEMA,
             title,
             event: &profile.event.name,
             unit: profile.event.unit,
-            counted: &profile.event.counted,
+            count_name: &profile.event.count_name,
             frequency: profile.event.frequency,
             start_time_ns: profile.start_time_ns,
             duration_ns: profile.duration_ns,
@@ -150,12 +153,12 @@ impl<'a> Summary<'a> {
             function_count: top.functions.len(),
             path: top.path.iter().map(step).collect(),
             origins: origins(profile, top),
-            quality: Verdict { grade, summary: quality.summary(), reasons, figures: quality },
+            quality: QualitySummary { grade, summary: quality.summary(), reasons, figures: quality },
         }
     }
 }
 
-/// The functions that are among the first by self or by cumulative weight, in the order of [`Top::functions`].
+/// Returns the hottest functions by self weight and by cumulative weight, in the order of [`Top::functions`].
 fn hottest(top: &Top) -> impl Iterator<Item = &FunctionRow> {
     let mut by_cumulative: Vec<usize> = (0..top.functions.len()).collect();
     by_cumulative.sort_by_key(|at| Reverse(top.functions[*at].cumulative_weight));
@@ -164,12 +167,12 @@ fn hottest(top: &Top) -> impl Iterator<Item = &FunctionRow> {
     top.functions.iter().enumerate().filter(move |(at, _)| listed.contains(at)).map(|(_, row)| row)
 }
 
-fn origins(profile: &Profile, top: &Top) -> Vec<Share> {
+fn origins(profile: &Profile, top: &Top) -> Vec<OriginShare> {
     let share = |origin| {
         let mut rows = top.functions.iter().filter(|row| profile.function(row.function).origin == origin).peekable();
         rows.peek()?;
-        let own = rows.fold(0_u64, |sum, row| sum.saturating_add(row.self_weight));
-        Some(Share { origin, own, percent: percent(own, top.total) })
+        let self_weight = rows.fold(0_u64, |sum, row| sum.saturating_add(row.self_weight));
+        Some(OriginShare { origin, self_weight, percent: percent(self_weight, top.total) })
     };
     Origin::ALL.into_iter().filter_map(share).collect()
 }
@@ -195,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn summary_holds_what_its_page_says() {
+    fn summary_has_all_documented_fields() {
         let mut fixture = Fixture::cycles();
         fixture.add("app", "runtime.goexit|main.main|main.Map[...]", 3);
         fixture.add("app", "runtime.goexit|main.main", 1);
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_profile_has_no_percentages_of_nothing() {
+    fn empty_profile_has_no_functions_and_no_path() {
         let value = summary(&Fixture::new(), &Quality::default());
         assert_eq!((&value["total"], &value["functions"], &value["path"]), (&json!(0), &json!([]), &json!([])));
     }

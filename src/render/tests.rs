@@ -1,4 +1,4 @@
-//! What holds for every format.
+//! Tests of properties that all formats share.
 
 #![allow(clippy::unwrap_used)]
 
@@ -40,7 +40,7 @@ fn full_disk_is_an_error_in_every_format() {
     for (format, write) in RENDERERS {
         for fixture in [busy(), Fixture::new()] {
             let view = view(fixture);
-            // Smaller than the buffer, so that nothing fails before the flush.
+            // The buffer holds the whole output, so that only the flush can fail.
             let mut out = BufWriter::with_capacity(1 << 20, File::options().write(true).open("/dev/full").unwrap());
             let result = write(&view, &mut out);
             let (file, _) = out.into_parts();
@@ -65,7 +65,7 @@ fn same_profile_gives_same_bytes() {
 }
 
 #[test]
-fn hostile_names_neither_act_nor_break_lines() {
+fn hostile_names_inject_no_escapes_markup_or_lines() {
     let mut fixture = Fixture::new();
     let mut stack = StackId::EMPTY;
     for name in

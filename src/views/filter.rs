@@ -1,30 +1,30 @@
-//! Filters: which samples and which frames of a profile are shown, as pprof's options of the same names.
+//! Filters: they select samples and frames of a profile, like pprof's options of the same names.
 
 use regex::Regex;
 
 use crate::profile::{Frame, Function, Profile, Sample};
 
-/// What to show of a profile. The default shows everything.
+/// The filters of a view. The default keeps everything.
 #[derive(Debug, Clone, Default)]
 pub struct Filters {
-    /// Only samples with a matching frame on their stack.
+    /// Keeps only samples with a matching frame in their stack.
     pub focus: Option<Regex>,
-    /// No samples with a matching frame on their stack.
+    /// Removes samples with a matching frame in their stack.
     pub ignore: Option<Regex>,
-    /// No matching frames.
+    /// Removes matching frames.
     pub hide: Option<Regex>,
-    /// Only matching frames.
+    /// Keeps only matching frames.
     pub show: Option<Regex>,
-    /// Only samples with a matching label.
+    /// Keeps only samples with a matching label.
     pub tag_focus: Option<Tag>,
-    /// No samples with a matching label.
+    /// Removes samples with a matching label.
     pub tag_ignore: Option<Tag>,
 }
 
 /// A pattern for the labels of samples.
 #[derive(Debug, Clone)]
 pub struct Tag {
-    /// The label; `None`: any.
+    /// Name of the label. `None` matches any label.
     key: Option<String>,
     value: Regex,
 }
@@ -45,7 +45,7 @@ impl Tag {
 }
 
 impl Filters {
-    /// Whether everything is shown.
+    /// Returns whether the filters keep everything.
     pub fn is_empty(&self) -> bool {
         let Self { focus, ignore, hide, show, tag_focus, tag_ignore } = self;
         [focus, ignore, hide, show].iter().all(|pattern| pattern.is_none())
@@ -53,8 +53,8 @@ impl Filters {
             && tag_ignore.is_none()
     }
 
-    /// Takes out of a profile what is not shown. Samples are chosen by all of their frames, hidden ones included; a
-    /// sample of which no frame is left goes too.
+    /// Removes samples and frames from a profile. Samples are selected by all of their frames, hidden ones included. A
+    /// sample without any remaining frame is removed too.
     #[must_use]
     pub fn apply(&self, mut profile: Profile) -> Profile {
         if self.is_empty() {
@@ -69,7 +69,7 @@ impl Filters {
             let at = frame.function.index();
             !hide.as_ref().is_some_and(|hidden| hidden[at]) && show.as_ref().is_none_or(|shown| shown[at])
         };
-        let left = (hide.is_some() || show.is_some()).then(|| profile.stacks_with(is_shown));
+        let has_shown_frame = (hide.is_some() || show.is_some()).then(|| profile.stacks_with(is_shown));
         let samples: Vec<bool> = profile
             .samples()
             .iter()
@@ -77,20 +77,20 @@ impl Filters {
                 let at = sample.stack.index();
                 focus.as_ref().is_none_or(|focus| focus[at])
                     && !ignore.as_ref().is_some_and(|ignore| ignore[at])
-                    && left.as_ref().is_none_or(|left| left[at])
+                    && has_shown_frame.as_ref().is_none_or(|has_shown_frame| has_shown_frame[at])
                     && self.tag_focus.as_ref().is_none_or(|tag| tag.matches(&profile, sample))
                     && !self.tag_ignore.as_ref().is_some_and(|tag| tag.matches(&profile, sample))
             })
             .collect();
         profile.retain_samples(&samples);
-        if left.is_some() {
+        if has_shown_frame.is_some() {
             profile.retain_frames(is_shown);
         }
         profile
     }
 }
 
-/// By function: whether a pattern matches one of its names or its file.
+/// Returns for each function whether a pattern matches one of its names or its file.
 fn matching(profile: &Profile, pattern: Option<&Regex>) -> Option<Vec<bool>> {
     let pattern = pattern?;
     let matches = |function: &Function| {
@@ -110,8 +110,8 @@ mod tests {
         Regex::new(text).unwrap()
     }
 
-    /// Each sample that is left: its frames from the root, and its count.
-    fn left(filters: &Filters) -> Vec<(String, u64)> {
+    /// Returns the remaining samples: the frames from the root, and the count.
+    fn remaining(filters: &Filters) -> Vec<(String, u64)> {
         let mut fixture = Fixture::new();
         fixture.add("app", "runtime.goexit|main.main|main.parse|regexp.Compile", 5);
         fixture.add("app", "runtime.goexit|main.main|i:main.inlined|main.walk", 3);
@@ -137,35 +137,44 @@ mod tests {
     const HELPER: (&str, u64) = ("runtime.mcall schedule", 2);
 
     #[test]
-    fn samples_are_chosen_by_frames_of_their_stacks() {
-        assert_eq!(left(&Filters::default()), owned(&[PARSE, WALK, HELPER]));
-        assert_eq!(left(&Filters { focus: Some(pattern("^regexp\\.")), ..Filters::default() }), owned(&[PARSE]));
-        assert_eq!(left(&Filters { ignore: Some(pattern("inlined")), ..Filters::default() }), owned(&[PARSE, HELPER]));
+    fn samples_are_selected_by_the_frames_of_their_stacks() {
+        assert_eq!(remaining(&Filters::default()), owned(&[PARSE, WALK, HELPER]));
+        assert_eq!(remaining(&Filters { focus: Some(pattern("^regexp\\.")), ..Filters::default() }), owned(&[PARSE]));
+        assert_eq!(
+            remaining(&Filters { ignore: Some(pattern("inlined")), ..Filters::default() }),
+            owned(&[PARSE, HELPER])
+        );
         let both = Filters { focus: Some(pattern("^main")), ignore: Some(pattern("parse")), ..Filters::default() };
-        assert_eq!(left(&both), owned(&[WALK]));
-        assert_eq!(left(&Filters { focus: Some(pattern("nothing")), ..Filters::default() }), []);
+        assert_eq!(remaining(&both), owned(&[WALK]));
+        assert_eq!(remaining(&Filters { focus: Some(pattern("nothing")), ..Filters::default() }), []);
     }
 
     #[test]
-    fn frames_are_hidden_and_samples_without_frames_go() {
+    fn samples_without_remaining_frames_are_removed() {
         let hide = Filters { hide: Some(pattern("^runtime|^main.inlined|schedule")), ..Filters::default() };
-        assert_eq!(left(&hide), owned(&[("main.main main.parse regexp.Compile", 5), ("main.main main.walk", 3)]));
+        assert_eq!(remaining(&hide), owned(&[("main.main main.parse regexp.Compile", 5), ("main.main main.walk", 3)]));
         let show = Filters { show: Some(pattern("^main")), hide: Some(pattern("parse")), ..Filters::default() };
-        assert_eq!(left(&show), owned(&[("main.main", 5), ("main.main main.inlined main.walk", 3)]));
+        assert_eq!(remaining(&show), owned(&[("main.main", 5), ("main.main main.inlined main.walk", 3)]));
         let hidden = Filters { focus: Some(pattern("parse")), hide: Some(pattern("parse")), ..Filters::default() };
         assert_eq!(
-            left(&hidden),
+            remaining(&hidden),
             owned(&[("runtime.goexit main.main regexp.Compile", 5)]),
             "hidden frames still match"
         );
     }
 
     #[test]
-    fn samples_are_chosen_by_labels() {
+    fn samples_are_selected_by_labels() {
         let tag = |text| Tag::parse(text).unwrap();
-        assert_eq!(left(&Filters { tag_focus: Some(tag("process=^help")), ..Filters::default() }), owned(&[HELPER]));
-        assert_eq!(left(&Filters { tag_ignore: Some(tag("helper")), ..Filters::default() }), owned(&[PARSE, WALK]));
-        assert_eq!(left(&Filters { tag_focus: Some(tag("thread=9")), ..Filters::default() }), []);
+        assert_eq!(
+            remaining(&Filters { tag_focus: Some(tag("process=^help")), ..Filters::default() }),
+            owned(&[HELPER])
+        );
+        assert_eq!(
+            remaining(&Filters { tag_ignore: Some(tag("helper")), ..Filters::default() }),
+            owned(&[PARSE, WALK])
+        );
+        assert_eq!(remaining(&Filters { tag_focus: Some(tag("thread=9")), ..Filters::default() }), []);
         assert!(Tag::parse("process=(").is_err());
     }
 }

@@ -1,20 +1,20 @@
-//! The groups that the samples of a profile are divided into.
+//! Groups of samples, such as one group for each thread.
 
 use std::collections::HashMap;
 
 use crate::profile::{GoroutineId, Interner, Profile, Sample, StackId, StrId, Task};
 
-/// The property of a sample that decides its group.
+/// The property that samples are grouped by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum By {
-    /// The command name of the process.
+    /// The comm of the process.
     #[default]
     Process,
     /// The thread.
     Thread,
     /// The goroutine.
     Goroutine,
-    /// The function that the goroutine was started with.
+    /// The entry of the goroutine.
     Entry,
 }
 
@@ -26,63 +26,63 @@ pub struct Grouping {
     samples: Vec<Vec<u32>>,
 }
 
-/// A group and what its samples add up to.
+/// A group with the sums over its samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupRow {
     /// The name of the group.
     pub name: String,
-    /// Number of its samples.
+    /// Sum of their counts.
     pub count: u64,
     /// Sum of their weights.
     pub weight: u64,
 }
 
-/// The root of every goroutine, below the function that it was started with.
+/// The root function of every goroutine. It calls the entry.
 const GOEXIT: &str = "runtime.goexit";
 
 /// The group of samples without a known goroutine: other languages, and the scheduler on a thread's own stack.
 const NO_GOROUTINE: &str = "(no goroutine)";
 
 impl Grouping {
-    /// Divides the samples of a profile.
+    /// Groups the samples of a profile.
     pub fn new(profile: &Profile, by: By) -> Self {
         let mut names = Interner::default();
-        let of_sample: Vec<u32> = match by {
+        let group_of_sample: Vec<u32> = match by {
             By::Process | By::Thread => {
                 let name = |task: &Task| match by {
                     By::Thread => format!("{} thread {}", profile.str(task.process), task.tid).into(),
                     _ => Box::from(profile.str(task.process)),
                 };
-                let of_task: Vec<u32> = profile.tasks().map(|task| names.add(name(task))).collect();
-                profile.samples().iter().map(|sample| of_task[sample.task.index()]).collect()
+                let group_of_task: Vec<u32> = profile.tasks().map(|task| names.intern(name(task))).collect();
+                profile.samples().iter().map(|sample| group_of_task[sample.task.index()]).collect()
             }
             By::Goroutine | By::Entry => {
                 let entries = Entries::new(profile);
                 let name = |sample| match by {
-                    By::Entry => entries.of_sample(sample).unwrap_or(NO_GOROUTINE).to_owned(),
+                    By::Entry => entries.entry_of_sample(sample).unwrap_or(NO_GOROUTINE).to_owned(),
                     _ => entries.goroutine_name(sample),
                 };
-                profile.samples().iter().map(|sample| names.add_ref(&name(sample))).collect()
+                profile.samples().iter().map(|sample| names.intern_str(&name(sample))).collect()
             }
         };
         let mut samples = vec![Vec::new(); names.items().len()];
-        for (at, group) in (0..).zip(of_sample) {
+        for (at, group) in (0..).zip(group_of_sample) {
             samples[group as usize].push(at);
         }
         Self { names, samples }
     }
 
-    /// The names of the groups.
+    /// Returns the names of the groups.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.names.items().iter().map(|name| &**name)
     }
 
-    /// The samples of each group, as positions in [`Profile::samples`].
+    /// Returns the samples of each group, as positions in [`Profile::samples`].
     pub(super) fn samples(&self) -> impl ExactSizeIterator<Item = &[u32]> {
         self.samples.iter().map(Vec::as_slice)
     }
 
-    /// The groups that have samples, the heaviest first.
+    /// Returns the groups that have samples, the heaviest first.
     pub fn rows(&self, profile: &Profile) -> Vec<GroupRow> {
         let all = profile.samples();
         let row = |(name, samples): (&str, &[u32])| {
@@ -98,35 +98,35 @@ impl Grouping {
     }
 }
 
-/// The functions that goroutines were started with.
+/// The entries of goroutines.
 struct Entries<'p> {
     profile: &'p Profile,
-    of_goroutine: HashMap<GoroutineId, StrId>,
+    by_goroutine: HashMap<GoroutineId, StrId>,
 }
 
 impl<'p> Entries<'p> {
-    /// Takes the entry of a goroutine from a stack that shows it, else from its descriptor.
+    /// Finds the entry of each goroutine in one of its stacks, or else in its [`Goroutine`](crate::profile::Goroutine).
     fn new(profile: &'p Profile) -> Self {
-        let mut of_goroutine = HashMap::new();
+        let mut by_goroutine = HashMap::new();
         for sample in profile.samples() {
             let Some(id) = profile.task(sample.task).goroutine else { continue };
             if let Some(entry) = entry_of_stack(profile, sample.stack) {
-                of_goroutine.entry(id).or_insert(entry);
+                by_goroutine.entry(id).or_insert(entry);
             }
         }
         for sample in profile.samples() {
             let Some(id) = profile.task(sample.task).goroutine else { continue };
-            let described = profile.goroutine(id).entry;
-            if !profile.str(described).is_empty() {
-                of_goroutine.entry(id).or_insert(described);
+            let read = profile.goroutine(id).entry;
+            if !profile.str(read).is_empty() {
+                by_goroutine.entry(id).or_insert(read);
             }
         }
-        Self { profile, of_goroutine }
+        Self { profile, by_goroutine }
     }
 
-    fn of_sample(&self, sample: &Sample) -> Option<&'p str> {
+    fn entry_of_sample(&self, sample: &Sample) -> Option<&'p str> {
         let goroutine = self.profile.task(sample.task).goroutine;
-        let entry = entry_of_stack(self.profile, sample.stack).or_else(|| self.of_goroutine.get(&goroutine?).copied());
+        let entry = entry_of_stack(self.profile, sample.stack).or_else(|| self.by_goroutine.get(&goroutine?).copied());
         entry.map(|entry| self.profile.str(entry))
     }
 
@@ -135,18 +135,18 @@ impl<'p> Entries<'p> {
         let Some(id) = task.goroutine else { return NO_GOROUTINE.to_owned() };
         let (process, goroutine) = (self.profile.str(task.process), self.profile.goroutine(id));
         let number = goroutine.id.map_or_else(|| format!("{:#x}", goroutine.address), |id| id.to_string());
-        match self.of_goroutine.get(&id) {
+        match self.by_goroutine.get(&id) {
             Some(entry) => format!("{process} goroutine {number} {}", self.profile.str(*entry)),
             None => format!("{process} goroutine {number}"),
         }
     }
 }
 
-/// The function above [`GOEXIT`] in a stack.
+/// Returns the display name of the function that [`GOEXIT`] calls in a stack.
 fn entry_of_stack(profile: &Profile, stack: StackId) -> Option<StrId> {
-    let mut above = None;
+    let mut last = None;
     for frame in profile.frames_leaf_first(stack) {
-        let callee = above.replace(frame);
+        let callee = last.replace(frame);
         if profile.str(profile.function(frame.function).name) == GOEXIT {
             return callee.map(|entry| profile.function(entry.function).display);
         }
@@ -160,7 +160,7 @@ mod tests {
     use crate::profile::fixture::Fixture;
     use crate::profile::{Goroutine, Sample, Samples, Task};
 
-    /// (name, samples), the heaviest first.
+    /// Returns the name and the count of each group, the heaviest first.
     fn groups(by: By) -> Vec<(String, u64)> {
         let mut fixture = Fixture::new();
         fixture.add("app", "runtime.goexit|main.worker|i:main.step|main.hot", 5);
@@ -175,10 +175,10 @@ mod tests {
         profile.set_samples(profile.stacks().clone(), Samples::default());
         for (sample, goroutine) in samples.into_iter().zip(goroutines) {
             let goroutine = goroutine.map(|(id, entry)| {
-                profile.add_goroutine(Goroutine { pid: 7, address: 0xc0, id: Some(id), entry, creator: none })
+                profile.intern_goroutine(Goroutine { pid: 7, address: 0xc0, id: Some(id), entry, creator: none })
             });
             let task = Task { goroutine, ..*profile.task(sample.task) };
-            let task = profile.add_task(task);
+            let task = profile.intern_task(task);
             profile.add_sample(Sample { task, ..sample });
         }
         let rows = Grouping::new(&profile, by).rows(&profile);

@@ -1,12 +1,12 @@
-//! `Profile` → what people look at, as numbers: one call tree, top functions, the hottest call path, groups, filters.
+//! `Profile` → numbers for all output formats: the call tree, top functions, the hottest call path, groups, filters.
 //!
-//! Every renderer stands on a [`View`]: it never walks stacks by itself, so that two formats cannot disagree about self
-//! and cumulative weight. A view builds what it is asked for once and keeps it.
+//! Every renderer uses a [`View`] and never walks stacks itself, so that all formats show the same self and cumulative
+//! weights. A view builds each table when it is first needed, and keeps it.
 //!
-//! - [`filter`](mod@filter): leaves out samples and frames, as pprof's `-focus`, `-ignore`, `-hide` and `-show` do.
-//! - [`grouping`]: the groups that samples are divided into: process, thread, goroutine, entry function.
-//! - [`walk`]: all stacks of a profile from their roots, with the weight that passes each of their segments.
-//! - [`tree`]: the call tree: nodes with a label, cumulative and self weight, expanded as far as a format shows.
+//! - [`filter`](mod@filter): removes samples and frames, as pprof's `-focus`, `-ignore`, `-hide` and `-show` do.
+//! - [`grouping`]: groups of samples, by process, thread, goroutine or entry.
+//! - [`walk`]: all stacks from the root, with the cumulative weight of each segment.
+//! - [`tree`]: the call tree: nodes with label and weights, expanded only as far as a format needs.
 //! - [`top`]: hot functions and the hottest call path.
 //!
 //! Must not format text and must not know output formats.

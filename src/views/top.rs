@@ -6,41 +6,41 @@ use super::tree::{LabelId, Labels, self_weight};
 use super::view::{Value, View};
 use crate::profile::{FunctionId, Profile, StackId};
 
-/// One line of the table of hot functions.
+/// A function with its weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionRow {
     /// The function.
     pub function: FunctionId,
     /// Weight of the samples whose leaf is this function.
     pub self_weight: u64,
-    /// Weight of the samples that have this function anywhere on their stack, each counted once.
+    /// Weight of the samples with this function anywhere in the stack. Recursion is counted once.
     pub cumulative_weight: u64,
 }
 
-/// One step of the hottest call path.
+/// A step of the hottest call path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathRow {
     /// The function.
     pub function: FunctionId,
-    /// Weight of the samples that pass through this path.
+    /// Weight of the samples whose stack begins with the path up to this step.
     pub weight: u64,
 }
 
-/// The summary of a profile.
+/// The hottest functions and the hottest call path of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Top {
-    /// Every function that samples passed through, by self weight, then cumulative weight, then name.
+    /// Every function with weight, sorted by self weight, then cumulative weight, then name.
     pub functions: Vec<FunctionRow>,
-    /// From the root, the heaviest callee at each step, down to where the time is spent: the path ends at a
-    /// function whose self weight is at least the weight of its heaviest callee, or whose heaviest
-    /// callee has less than 1/[`Top::PATH_SHARE`] of the total. All lines of one function are one step.
+    /// The heaviest callee at each step, from the root on. The path ends at a function whose self weight is at least the
+    /// weight of its heaviest callee, or whose heaviest callee has less than 1/[`Top::PATH_SHARE`] of the total. All
+    /// lines of a function are one step.
     pub path: Vec<PathRow>,
     /// Sum of all weights.
     pub total: u64,
 }
 
 impl Top {
-    /// A step with less than 1/20 of the total is too light to be called hot.
+    /// A callee with less than 1/20 of the total is not hot.
     pub const PATH_SHARE: u64 = 20;
 
     pub(super) fn new(view: &View) -> Self {
@@ -58,8 +58,8 @@ fn functions(profile: &Profile) -> Vec<FunctionRow> {
         .functions()
         .map(|(function, _)| FunctionRow { function, self_weight: 0, cumulative_weight: 0 })
         .collect();
-    // By function: the stack that it was counted in last, so that recursion is counted once.
-    let mut counted = vec![StackId::EMPTY; rows.len()];
+    // By function: the last stack that counted it, so that recursion is counted once.
+    let mut last_stack = vec![StackId::EMPTY; rows.len()];
     for stack in profile.stacks().ids() {
         let weight = weights[stack.index()];
         if weight == 0 {
@@ -71,7 +71,7 @@ fn functions(profile: &Profile) -> Vec<FunctionRow> {
             if std::mem::replace(&mut is_leaf, false) {
                 add(&mut rows[at].self_weight, weight);
             }
-            if std::mem::replace(&mut counted[at], stack) != stack {
+            if std::mem::replace(&mut last_stack[at], stack) != stack {
                 add(&mut rows[at].cumulative_weight, weight);
             }
         }
@@ -87,7 +87,7 @@ fn path(view: &View, total: u64) -> Vec<PathRow> {
     let profile = view.profile();
     let functions: Vec<FunctionId> = profile.functions().map(|(function, _)| function).collect();
     let tree = view.call_tree(Value::Weight, 1, || {
-        // All groups are one root, and every function has a label of its own.
+        // All groups share one root, and every function has its own label.
         let groups = vec![LabelId::NONE; view.grouping().names().len()];
         Labels::new(groups, functions.iter().map(|function| LabelId::from_index(function.index())).collect())
     });
@@ -96,8 +96,8 @@ fn path(view: &View, total: u64) -> Vec<PathRow> {
         let Some(mut node) = tree.groups().pop() else { return };
         loop {
             let callees = tree.expand(node.walkers, scratch);
-            // The root stands for no function: samples without frames are not its self weight.
-            let own = match path.last() {
+            // The root is not a function. Samples without frames are not self weight.
+            let node_self_weight = match path.last() {
                 Some(_) => self_weight(node.cumulative, callees.iter().map(|callee| callee.cumulative)).unwrap_or(0),
                 None => 0,
             };
@@ -106,7 +106,7 @@ fn path(view: &View, total: u64) -> Vec<PathRow> {
                 (Reverse(callee.cumulative), name(profile, function), function)
             });
             let Some(callee) = heaviest else { return };
-            if callee.cumulative <= own || callee.cumulative < total.div_ceil(Top::PATH_SHARE) {
+            if callee.cumulative <= node_self_weight || callee.cumulative < total.div_ceil(Top::PATH_SHARE) {
                 return;
             }
             path.push(PathRow { function: functions[callee.label.index()], weight: callee.cumulative });
@@ -120,7 +120,7 @@ fn name(profile: &Profile, function: FunctionId) -> &str {
     profile.str(profile.function(function).name)
 }
 
-/// Weights come from files, so that their sum may exceed 64 bits.
+/// Saturates, because weights come from files and their sum may exceed 64 bits.
 fn add(sum: &mut u64, weight: u64) {
     *sum = sum.saturating_add(weight);
 }
@@ -135,7 +135,7 @@ mod tests {
         View::new(fixture.profile.clone(), By::Process).top().clone()
     }
 
-    /// (display name, self, cumulative) in samples.
+    /// Returns display name, self weight and cumulative weight of each function. The weights are in samples.
     fn rows(fixture: &Fixture) -> Vec<(String, u64, u64)> {
         let profile = &fixture.profile;
         let row = |row: &FunctionRow| {
@@ -185,26 +185,26 @@ mod tests {
     }
 
     #[test]
-    fn path_leads_to_where_the_time_is_spent() {
+    fn path_ends_at_the_function_with_the_most_self_weight() {
         let mut fixture = Fixture::new();
-        // Two lines of main.run are one step, though main.other is heavier than either.
+        // The two lines of main.run are one step. Each alone is lighter than main.other.
         fixture.add("app", "runtime.goexit|main.main|main.run:10|main.hot", 30);
         fixture.add("app", "runtime.goexit|main.main|main.run:11|main.hot|main.inner", 19);
         fixture.add("app", "runtime.goexit|main.main|main.run:11|main.hot", 21);
         fixture.add("app", "runtime.goexit|main.main|main.other", 45);
         fixture.add("app", "runtime.mstart|runtime.gc", 60);
         let steps = [("runtime.goexit", 115), ("main.main", 115), ("main.run", 70), ("main.hot", 70)];
-        assert_eq!(path(&fixture), owned(steps), "main.hot keeps 51 and main.inner gets 19");
+        assert_eq!(path(&fixture), owned(steps), "self weight of main.hot: 51, weight of main.inner: 19");
     }
 
     #[test]
-    fn path_ends_where_time_spreads_out() {
+    fn path_ends_where_no_callee_is_hot() {
         let mut fixture = Fixture::new();
         for at in 0..21 {
             fixture.add("app", &format!("runtime.goexit|main.main|main.f{at}"), 10);
         }
         assert_eq!(path(&fixture), owned([("runtime.goexit", 210), ("main.main", 210)]));
-        // A twentieth of the whole is hot.
+        // A callee with exactly 1/20 of the total is hot.
         let mut fixture = Fixture::new();
         for at in 0..20 {
             fixture.add("app", &format!("main.main|main.f{at:02}"), 10);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn path_ends_where_as_much_is_kept_as_passed_on() {
+    fn path_ends_where_self_weight_equals_the_heaviest_callee() {
         let mut fixture = Fixture::new();
         fixture.add("app", "main.main|main.a", 5);
         fixture.add("app", "main.main|main.b", 4);

@@ -1,7 +1,6 @@
-//! The call tree: all stacks from their roots, frames with the same label merged.
+//! The call tree: all stacks, merged from the root where frames have the same label.
 //!
-//! A node is expanded into its callees when it is asked for, so that each format pays only for what it shows, and
-//! nothing is kept of what it has left behind.
+//! The callees of a node are computed only when a format asks for them. No finished part of the tree stays in memory.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,31 +9,31 @@ use std::sync::{Mutex, PoisonError};
 use super::walk::{StackWalk, Walker};
 use crate::profile::{Interner, Profile, position};
 
-/// Id of a label: the text, or whatever else a format tells frames apart by.
+/// Id of a label: the text of a frame, or another value by which a format merges frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LabelId(u32);
 
 impl LabelId {
-    /// No label: of the root of everything.
+    /// No label: the label of the root of the tree.
     pub const NONE: Self = Self(u32::MAX);
 
-    /// The id of a label, which is stored once.
+    /// Interns a label.
     pub fn intern<T: Hash + Eq>(label: T, labels: &mut Interner<T>) -> Self {
-        Self(labels.add(label))
+        Self(labels.intern(label))
     }
 
-    /// The label at a position.
+    /// Returns the id of the label at a position.
     pub fn from_index(at: usize) -> Self {
         Self(position(at))
     }
 
-    /// The position of this label.
+    /// Returns the position of this label.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// The labels of everything in a call tree.
+/// The labels of groups and functions in a call tree.
 pub struct Labels {
     /// By group, in the order of the grouping.
     groups: Vec<LabelId>,
@@ -43,71 +42,73 @@ pub struct Labels {
 }
 
 impl Labels {
-    /// Labels of the groups, in the order of [`Grouping::names`](super::Grouping::names), and of the functions, in the
-    /// order of [`Profile::functions`]. Groups with one label become one node.
+    /// Takes the labels of the groups in the order of [`Grouping::names`](super::Grouping::names), and of the functions in
+    /// the order of [`Profile::functions`]. Groups with equal labels become one node.
     pub fn new(groups: Vec<LabelId>, functions: Vec<LabelId>) -> Self {
         Self { groups, functions }
     }
 }
 
-/// A node of the call tree: a frame with one label, reached by one call path of labels.
+/// A node of the call tree: all frames with one label and the same labels of callers.
 #[derive(Debug)]
 pub struct Node {
-    /// Its label.
+    /// The label.
     pub label: LabelId,
-    /// Cumulative weight: of all samples that pass the node.
+    /// Cumulative weight: the weight of all samples whose stack contains the node.
     pub cumulative: u64,
-    /// Whether the compiler inlined every one of the calls.
+    /// Whether the compiler inlined all of these calls.
     pub inlined: bool,
-    /// The stacks that pass the node, each behind its frame.
+    /// Positions in all stacks that contain the node, each just after the node's frame.
     pub walkers: Vec<Walker>,
 }
 
-/// Self weight: of the samples whose leaf is this node. `None` if there is none.
+/// Returns the self weight of a node: the weight of samples whose leaf is this node. `None` if there is none.
 pub fn self_weight(cumulative: u64, callees: impl Iterator<Item = u64>) -> Option<u64> {
     let callees = callees.fold(0, u64::saturating_add);
     cumulative.checked_sub(callees).filter(|weight| *weight > 0)
 }
 
-/// Expands nodes into their callees.
+/// The call tree of a view. Expands nodes into their callees.
 pub struct CallTree<'v> {
     profile: &'v Profile,
     walk: &'v StackWalk,
-    /// A walker's weight is multiplied by this.
+    /// Factor for the weights of walkers.
     scale: u64,
     labels: Labels,
-    /// By location: the label of its only frame; [`LabelId::NONE`] for locations with none or several. Most locations have
-    /// one frame, and this look-up is all that a step through them needs.
+    /// By location: the label of its only frame, or [`LabelId::NONE`] if it has no frame or several. Most locations have one
+    /// frame, and a step through them reads only this table.
     only_label: Vec<LabelId>,
-    /// By group: the weight of its samples, those without frames included.
+    /// By group: the weight of its samples, including samples without frames.
     group_weights: Vec<u64>,
+    /// Minimum weight of a callee.
     narrowest: u64,
-    /// Work space that no thread uses at the moment.
+    /// Work space that no thread uses now.
     scratch: Mutex<Vec<Scratch>>,
 }
 
-/// Work space of one thread, kept from one node to the next.
+/// Work space of one thread, reused for every node.
 pub struct Scratch {
-    /// By label: its position in `callees`; [`NOWHERE`] between two nodes.
-    known: Vec<u32>,
-    /// The callees of the node, and how many walkers come to each.
+    /// By label: the index of its callee in `callees`, or [`NO_CALLEE`]. All are [`NO_CALLEE`] between two nodes.
+    callee_of_label: Vec<u32>,
+    /// The callees of the node, each with its number of walkers.
     callees: Vec<(Node, usize)>,
-    /// These walkers.
+    /// The walkers of all callees.
     moved: Vec<Walker>,
-    /// By walker in `moved`: the position of its callee.
-    to: Vec<u32>,
-    /// The next walkers, with the [only label](CallTree::only_label) of what follows.
+    /// By walker in `moved`: the index of its callee.
+    callee_of_moved: Vec<u32>,
+    /// Walkers to move next, with the [only label](CallTree::only_label) of their next location.
     ahead: Vec<(Walker, LabelId)>,
 }
 
-/// This many walkers look up their next label at once. The look-ups are independent, so their cache misses overlap.
+/// Number of walkers that look up their next label together. The look-ups are independent, so their cache misses overlap.
 const AHEAD: usize = 32;
 
-const NOWHERE: u32 = u32::MAX;
+/// Marks a label without a callee in [`Scratch::callee_of_label`].
+const NO_CALLEE: u32 = u32::MAX;
 
 impl<'v> CallTree<'v> {
-    /// A call tree of the groups of `walk`, which weigh `group_weights`. Callees with less weight than `narrowest` are
-    /// left out.
+    /// Returns the call tree of the groups of `walk`. `group_weights` are the weights of these groups. Callees with less
+    /// weight than `narrowest` are left out.
     pub(super) fn new(
         profile: &'v Profile,
         walk: &'v StackWalk,
@@ -124,12 +125,12 @@ impl<'v> CallTree<'v> {
         Self { profile, walk, scale, labels, only_label, group_weights, narrowest, scratch: Mutex::default() }
     }
 
-    /// The smallest weight of a callee that is shown.
+    /// Returns the minimum weight of a callee.
     pub fn narrowest(&self) -> u64 {
         self.narrowest
     }
 
-    /// A node for each label of a group, before the roots of its stacks.
+    /// Returns a node for each label of a group. Its walkers are before the root frames.
     pub fn groups(&self) -> Vec<Node> {
         let mut nodes: Vec<Node> = Vec::new();
         let mut by_label = HashMap::new();
@@ -144,32 +145,32 @@ impl<'v> CallTree<'v> {
         nodes
     }
 
-    /// Lends work space to one thread. There are as many as were ever needed at once.
+    /// Calls `work` with work space. There are as many work spaces as threads that ever needed one at the same time.
     pub fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
         let idle = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut scratch = idle.unwrap_or_else(|| {
             let labels = self.labels.functions.iter().map(|label| label.index() + 1).max();
             Scratch {
-                known: vec![NOWHERE; labels.unwrap_or(0)],
+                callee_of_label: vec![NO_CALLEE; labels.unwrap_or(0)],
                 callees: Vec::new(),
                 moved: Vec::new(),
-                to: Vec::new(),
+                callee_of_moved: Vec::new(),
                 ahead: Vec::new(),
             }
         });
-        let done = work(&mut scratch);
+        let result = work(&mut scratch);
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-        done
+        result
     }
 
-    /// The label of the only frame of the next location, if it has just one.
+    /// Returns the label of the next location's only frame, or [`LabelId::NONE`] if it does not have exactly one frame.
     fn only_label(&self, walker: &Walker) -> LabelId {
         let next = self.walk.next_location(self.profile, walker);
         next.map_or(LabelId::NONE, |location| self.only_label[location.index()])
     }
 
-    /// Takes a walker past the next frame, whose location has this [only label](CallTree::only_label). Returns the
-    /// frame's label, and whether the call was inlined; `None` at the end of the segment.
+    /// Moves a walker past the next frame. `only_label` is the [only label](CallTree::only_label) of its location. Returns
+    /// the frame's label, and whether the call was inlined. `None` at the end of the segment.
     fn step(&self, walker: &mut Walker, only_label: LabelId) -> Option<(LabelId, bool)> {
         if only_label != LabelId::NONE {
             walker.skip_location();
@@ -179,25 +180,25 @@ impl<'v> CallTree<'v> {
         Some((self.labels.functions[frame.function.index()], inlined))
     }
 
-    /// Takes a walker past the next frame. Returns the frame's label; `None` at the end of the segment.
+    /// Moves a walker past the next frame. Returns the frame's label. `None` at the end of the segment.
     pub fn next(&self, walker: &mut Walker) -> Option<LabelId> {
         let only_label = self.only_label(walker);
         self.step(walker, only_label).map(|(label, _)| label)
     }
 
-    /// Walkers on the segments that follow where this walker has come to the end of its own.
+    /// Returns walkers at the starts of the callee segments of a walker that is at the end of its segment.
     pub fn callees(&self, walker: &Walker) -> impl Iterator<Item = Walker> {
         self.walk.callees(walker)
     }
 
-    /// The weight that passes a walker.
+    /// Returns the weight of the samples whose stacks contain the walker's position.
     pub fn weight(&self, walker: &Walker) -> u64 {
         walker.weight.saturating_mul(self.scale)
     }
 
-    /// The callees of the node that these walkers come from, in the order in which the walkers reach them.
+    /// Returns the callees of the node with these walkers, in the order in which the walkers reach them.
     pub fn expand(&self, mut walkers: Vec<Walker>, scratch: &mut Scratch) -> Vec<Node> {
-        let Scratch { known, callees, moved, to, ahead } = scratch;
+        let Scratch { callee_of_label, callees, moved, callee_of_moved, ahead } = scratch;
         loop {
             if ahead.is_empty() {
                 let from = walkers.len().saturating_sub(AHEAD);
@@ -208,8 +209,8 @@ impl<'v> CallTree<'v> {
                 walkers.extend(self.walk.callees(&walker));
                 continue;
             };
-            let at = &mut known[label.index()];
-            if *at == NOWHERE {
+            let at = &mut callee_of_label[label.index()];
+            if *at == NO_CALLEE {
                 *at = position(callees.len());
                 callees.push((Node { label, cumulative: 0, inlined: true, walkers: Vec::new() }, 0));
             }
@@ -218,30 +219,30 @@ impl<'v> CallTree<'v> {
             node.inlined &= inlined;
             *count += 1;
             moved.push(walker);
-            to.push(*at);
+            callee_of_moved.push(*at);
         }
         if callees.len() == 1
             && let Some((node, _)) = callees.pop_if(|(node, _)| node.cumulative >= self.narrowest)
         {
-            // All walkers go the same way: no need to sort them.
-            known[node.label.index()] = NOWHERE;
-            to.clear();
+            // All walkers have the same callee, so they need no sorting.
+            callee_of_label[node.label.index()] = NO_CALLEE;
+            callee_of_moved.clear();
             std::mem::swap(&mut walkers, moved);
             return vec![Node { walkers, ..node }];
         }
         let mut nodes: Vec<Node> = Vec::new();
-        // By position in `callees`: the position in `nodes`, out of range for those that are too narrow.
-        let mut places = Vec::with_capacity(callees.len());
+        // By index in `callees`: the index in `nodes`, or `usize::MAX` for a callee that is too narrow.
+        let mut node_of_callee = Vec::with_capacity(callees.len());
         for (node, count) in callees.drain(..) {
-            known[node.label.index()] = NOWHERE;
+            callee_of_label[node.label.index()] = NO_CALLEE;
             let is_wide = node.cumulative >= self.narrowest;
-            places.push(if is_wide { nodes.len() } else { usize::MAX });
+            node_of_callee.push(if is_wide { nodes.len() } else { usize::MAX });
             if is_wide {
                 nodes.push(Node { walkers: Vec::with_capacity(count), ..node });
             }
         }
-        for (walker, callee) in moved.drain(..).zip(to.drain(..)) {
-            if let Some(node) = nodes.get_mut(places[callee as usize]) {
+        for (walker, callee) in moved.drain(..).zip(callee_of_moved.drain(..)) {
+            if let Some(node) = nodes.get_mut(node_of_callee[callee as usize]) {
                 node.walkers.push(walker);
             }
         }
@@ -256,7 +257,7 @@ mod tests {
     use crate::profile::{Function, Interner, Profile};
     use crate::views::{By, Value, View};
 
-    /// All nodes: the path of labels to each, its cumulative weight, and whether it is inlined; sorted.
+    /// Returns all nodes, sorted: the labels from the root, the cumulative weight, and whether it is inlined.
     fn nodes(profile: &Profile, narrowest: u64) -> Vec<(String, u64, bool)> {
         let view = View::new(profile.clone(), By::Process);
         let mut texts = Interner::default();

@@ -1,4 +1,4 @@
-//! A profile with everything that its views share.
+//! [`View`]: a profile with the tables that all output formats share.
 
 use std::sync::OnceLock;
 
@@ -9,17 +9,17 @@ use super::tree::{CallTree, Labels};
 use super::walk::StackWalk;
 use crate::profile::{Profile, Sample};
 
-/// The value of a sample that a view adds up.
+/// A value of a sample that a call tree sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
-    /// How many samples.
+    /// The number of samples.
     Count,
-    /// Their weight, in [`Event::unit`](crate::profile::Event::unit).
+    /// The weight, in [`Event::unit`](crate::profile::Event::unit).
     Weight,
 }
 
 impl Value {
-    fn of(self, sample: &Sample) -> u64 {
+    fn get(self, sample: &Sample) -> u64 {
         match self {
             Self::Count => sample.count,
             Self::Weight => sample.weight,
@@ -27,66 +27,69 @@ impl Value {
     }
 }
 
-/// A profile, its samples divided into groups, and the tables that all formats share. Each is made when it is first
-/// asked for, and kept.
+/// A profile, its samples in groups, and the tables that all formats share. Each table is built when it is first needed,
+/// and kept.
 #[derive(Debug)]
 pub struct View {
     profile: Profile,
     grouping: Grouping,
+    /// See [`common_period`].
     period: Option<u64>,
-    shrink: u64,
+    /// See [`overflow_divisor`].
+    divisor: u64,
     by_count: OnceLock<StackWalk>,
     by_weight: OnceLock<StackWalk>,
     top: OnceLock<Top>,
 }
 
 impl View {
-    /// A view of all samples.
+    /// Returns a view of all samples.
     pub fn new(profile: Profile, by: By) -> Self {
         let grouping = Grouping::new(&profile, by);
         let period = common_period(&profile);
-        let shrink = shrink(&profile);
+        let divisor = overflow_divisor(&profile);
         let (by_count, by_weight, top) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { profile, grouping, period, shrink, by_count, by_weight, top }
+        Self { profile, grouping, period, divisor, by_count, by_weight, top }
     }
 
-    /// A view of the samples and frames that the filters leave.
+    /// Returns a view of the samples and frames that the filters keep.
     pub fn filtered(profile: Profile, filters: &Filters, by: By) -> Self {
         Self::new(filters.apply(profile), by)
     }
 
-    /// The profile.
+    /// Returns the profile.
     pub fn profile(&self) -> &Profile {
         &self.profile
     }
 
-    /// The groups of its samples.
+    /// Returns the groups of the samples.
     pub fn grouping(&self) -> &Grouping {
         &self.grouping
     }
 
-    /// The weight of each sample, where all samples have the same, as those of a clock mostly do.
+    /// Returns the weight of a single sample. `None` if the weights differ. Samples of a clock usually have equal weights.
     pub fn period(&self) -> Option<u64> {
         self.period
     }
 
-    /// The sum of a value over all samples: the weight of the whole call tree. Values come from files; where their sum
-    /// exceeds 64 bits, each is divided by the same number first.
+    /// Returns the sum of a value over all samples: the weight of the whole call tree. Values come from files. If their
+    /// sum exceeds 64 bits, all are divided by the same number first.
     pub fn total(&self, value: Value) -> u64 {
         self.profile.samples().iter().map(|sample| self.value(value, sample)).sum()
     }
 
-    /// The value of a sample, as the call tree adds it up.
+    /// Returns the value of a sample, as the call tree sums it.
     pub fn value(&self, value: Value, sample: &Sample) -> u64 {
-        value.of(sample) / self.shrink
+        value.get(sample) / self.divisor
     }
 
-    /// Hot functions and the hottest call path.
+    /// Returns the hottest functions and the hottest call path.
     pub fn top(&self) -> &Top {
-        kept(&self.top, || Top::new(self))
+        get_or_build(&self.top, || Top::new(self))
     }
 
-    /// The call tree of a value without the callees below `narrowest`. `labels` runs beside the walk of the stacks.
+    /// Returns the call tree of a value without callees whose weight is below `narrowest`. `labels` runs in parallel with
+    /// the walk of the stacks.
     pub fn call_tree(&self, value: Value, narrowest: u64, labels: impl FnOnce() -> Labels + Send) -> CallTree<'_> {
         let ((walk, scale), labels) = rayon::join(|| self.walk(value), labels);
         let samples = self.profile.samples();
@@ -95,19 +98,19 @@ impl View {
         CallTree::new(&self.profile, walk, scale, group_weights.collect(), labels, narrowest)
     }
 
-    /// The walk of all stacks for a value, and what its weights are to be multiplied by.
+    /// Returns the walk of all stacks for a value, and the factor to multiply its weights by.
     fn walk(&self, value: Value) -> (&StackWalk, u64) {
-        // With a common period one walk serves both values.
+        // With a common period, the walk by count serves both values.
         match (value, self.period) {
-            (Value::Weight, Some(period @ 1..)) if self.shrink == 1 => {
-                (kept(&self.by_count, || self.walk_of(Value::Count)), period)
+            (Value::Weight, Some(period @ 1..)) if self.divisor == 1 => {
+                (get_or_build(&self.by_count, || self.new_walk(Value::Count)), period)
             }
-            (Value::Weight, _) => (kept(&self.by_weight, || self.walk_of(value)), 1),
-            (Value::Count, _) => (kept(&self.by_count, || self.walk_of(value)), 1),
+            (Value::Weight, _) => (get_or_build(&self.by_weight, || self.new_walk(value)), 1),
+            (Value::Count, _) => (get_or_build(&self.by_count, || self.new_walk(value)), 1),
         }
     }
 
-    fn walk_of(&self, value: Value) -> StackWalk {
+    fn new_walk(&self, value: Value) -> StackWalk {
         let samples = self.profile.samples();
         let stack = |at: &u32| {
             let sample = &samples[*at as usize];
@@ -117,26 +120,27 @@ impl View {
     }
 }
 
-/// The value of a cell, which is made at first. It is made outside of the cell's lock: a thread that waits for rayon
-/// inside the lock may be given other work that needs the same cell.
-fn kept<T>(cell: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
-    if let Some(known) = cell.get() {
-        return known;
+/// Returns the value of a cell. Builds the value outside of the cell's lock: while `build` waits for rayon, rayon may give
+/// the thread other work that needs the same cell.
+fn get_or_build<T>(cell: &OnceLock<T>, build: impl FnOnce() -> T) -> &T {
+    if let Some(value) = cell.get() {
+        return value;
     }
-    let value = make();
+    let value = build();
     cell.get_or_init(|| value)
 }
 
-/// The weight of each sample, if all have the same.
+/// Returns the weight of a single sample, if all weights are equal.
 fn common_period(profile: &Profile) -> Option<u64> {
     let period = profile.samples().first().map_or(0, |sample| sample.weight / sample.count.max(1));
     let same = |sample: &Sample| sample.count.checked_mul(period) == Some(sample.weight);
     profile.samples().iter().all(same).then_some(period)
 }
 
-/// What values are divided by so that neither sum exceeds 64 bits: 1 in every sane profile.
-fn shrink(profile: &Profile) -> u64 {
-    let sum = |value: Value| profile.samples().iter().map(|sample| u128::from(value.of(sample))).sum::<u128>();
+/// Returns the divisor that keeps the sums of counts and of weights within 64 bits. It is 1 unless a file holds absurd
+/// values.
+fn overflow_divisor(profile: &Profile) -> u64 {
+    let sum = |value: Value| profile.samples().iter().map(|sample| u128::from(value.get(sample))).sum::<u128>();
     let largest = sum(Value::Count).max(sum(Value::Weight));
     u64::try_from(largest >> u64::BITS).unwrap_or(u64::MAX).saturating_add(1)
 }

@@ -1,39 +1,39 @@
-//! All stacks of a profile from their roots, with the weight that passes each of them.
+//! All stacks of a profile from the root, with the cumulative weight of each.
 //!
-//! Stacks that begin alike share segments (see [`Stacks`]), so one pass over the segments gives the weight of every
-//! call path. The samples are divided into groups; each group has weights of its own.
+//! Stacks with the same callers share segments (see [`Stacks`]), so one pass over the segments gives the weight of every
+//! call path. Each group of samples has its own weights.
 
 use rayon::prelude::*;
 
 use crate::profile::{Frame, LocationId, Profile, StackId, Stacks, position};
 
-/// The stacks of all groups, with the weight of each segment.
+/// The stacks of all groups, with the cumulative weight of each segment.
 #[derive(Debug)]
 pub(super) struct StackWalk {
     callees: Callees,
-    /// Dense weights of a large group, by stack: the weight of all samples of the group that pass the stack.
+    /// Dense tables, one for each large group: cumulative weights, by stack.
     tables: Vec<Vec<u64>>,
     /// The stacks of the small groups.
     nodes: Vec<SparseNode>,
-    /// By group.
+    /// By group: where its weights are.
     roots: Vec<Roots>,
 }
 
-/// The callees of every stack, whatever the group.
+/// The callees of every stack, for all groups together.
 #[derive(Debug)]
 struct Callees {
     /// All stacks but [`StackId::EMPTY`], sorted by caller.
     by_caller: Vec<StackId>,
-    /// By caller: the end of its range in `by_caller`. The range begins where that of the caller before it ends.
+    /// By caller: the end of its range in `by_caller`. The range starts at the end of the previous caller's range.
     ends: Vec<u32>,
 }
 
-/// Where the weights of a group are.
+/// Location of a group's weights.
 #[derive(Debug, Clone, Copy)]
 enum Roots {
-    /// In [`StackWalk::tables`], at this position.
+    /// Index in [`StackWalk::tables`].
     Dense(u8),
-    /// In [`StackWalk::nodes`]; this is the first root.
+    /// The first root in [`StackWalk::nodes`].
     Sparse(Link),
 }
 
@@ -43,56 +43,57 @@ struct SparseNode {
     stack: StackId,
     first_callee: Link,
     next_sibling: Link,
-    /// Weight of all samples of the group that pass the stack.
+    /// Cumulative weight of the stack in the group.
     weight: u64,
 }
 
-/// The position of a [`SparseNode`], or none.
+/// Index of a [`SparseNode`], or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Link(u32);
 
 impl Link {
     const NONE: Self = Self(u32::MAX);
 
-    /// To the node that is added next.
+    /// Returns a link to the node that is added next.
     fn to_next(nodes: &[SparseNode]) -> Self {
         Self(position(nodes.len()))
     }
 
-    /// Whether it leads to that node or to one that was added later.
+    /// Returns whether the link leads to `node` or to a node that was added later.
     fn is_since(self, node: Self) -> bool {
         self != Self::NONE && self.0 >= node.0
     }
 }
 
-/// A position between two frames on all stacks of a group that begin alike.
+/// A position between two frames, in all stacks of a group that have the same callers.
 ///
-/// It holds what the next step needs, so that stepping many walkers looks up as little as possible.
+/// Holds everything that the next step needs, so that a step reads little other memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Walker {
-    /// Weight of the samples that pass here.
+    /// Weight of the samples whose stacks contain this position.
     pub weight: u64,
-    /// Position of its stack; in a small group, of its [`SparseNode`].
-    place: u32,
-    /// Position of the next frame in [`Profile::frames`] of its location. Frames behind the highest position are not
-    /// walked: no compiler inlines 65 535 calls into one another.
+    /// Index of the stack. In a small group: index of the [`SparseNode`].
+    stack_or_node: u32,
+    /// Index of the next frame in [`Profile::frames`] of the location. Frames above the maximum index are skipped: no
+    /// compiler nests 65 535 inlined calls.
     frame: u16,
-    /// Position of that location in its segment.
+    /// Index of the location in the segment.
     location: u8,
-    /// Position of the group's table in [`StackWalk::tables`]; [`NO_TABLE`] in a small group.
+    /// Index of the group's table in [`StackWalk::tables`], or [`NO_TABLE`] in a small group.
     table: u8,
 }
 
 const NO_TABLE: u8 = u8::MAX;
 
-/// Small groups walk only their own stacks: those with fewer than one sample per `FEW` stacks of the profile.
-const FEW: usize = 8;
+/// A group with less than one sample per `STACKS_PER_SAMPLE` stacks of the profile is small: it has nodes only for its own
+/// stacks. A large group has a dense table of all stacks.
+const STACKS_PER_SAMPLE: usize = 8;
 
-/// Maximum number of dense tables: each has 8 bytes per stack of the profile.
+/// Maximum number of dense tables. Each has 8 bytes per stack of the profile. Further groups are treated as small.
 const MAX_TABLES: usize = 16;
 
 impl StackWalk {
-    /// Adds up the samples of each group, given as stacks and weights; samples without weight are left out. Sums saturate.
+    /// Sums the samples of each group, given as stacks and weights. Samples without weight are skipped. Sums saturate.
     pub(super) fn new<G>(profile: &Profile, groups: impl IntoIterator<Item = G>) -> Self
     where
         G: ExactSizeIterator<Item = (StackId, u64)> + Clone + Send,
@@ -100,7 +101,7 @@ impl StackWalk {
         let stacks = profile.stacks();
         let (mut roots, mut large, mut small) = (Vec::new(), Vec::new(), Vec::new());
         for group in groups {
-            if group.len() > stacks.count() / FEW && large.len() < MAX_TABLES {
+            if group.len() > stacks.count() / STACKS_PER_SAMPLE && large.len() < MAX_TABLES {
                 roots.push(Roots::Dense(u8::try_from(large.len()).unwrap_or(u8::MAX)));
                 large.push(group);
             } else {
@@ -120,7 +121,7 @@ impl StackWalk {
         Self { callees, tables, nodes, roots }
     }
 
-    /// Walkers before the roots of a group.
+    /// Returns the walkers of a group, each before the root frame of its stacks.
     pub(super) fn roots(&self, group: usize) -> impl Iterator<Item = Walker> {
         match self.roots.get(group).copied().unwrap_or(Roots::Sparse(Link::NONE)) {
             Roots::Dense(table) => self.walkers(StackId::EMPTY, table, Link::NONE),
@@ -128,35 +129,35 @@ impl StackWalk {
         }
     }
 
-    /// Walkers on the segments that follow where this walker has come to the end of its own.
+    /// Returns walkers at the starts of the callee segments of a walker that is at the end of its segment.
     pub(super) fn callees(&self, walker: &Walker) -> impl Iterator<Item = Walker> {
         match walker.table {
             NO_TABLE => {
-                let callee = self.node(Link(walker.place)).map_or(Link::NONE, |node| node.first_callee);
+                let callee = self.node(Link(walker.stack_or_node)).map_or(Link::NONE, |node| node.first_callee);
                 self.walkers(StackId::EMPTY, NO_TABLE, callee)
             }
-            table => self.walkers(StackId::from_index(walker.place), table, Link::NONE),
+            table => self.walkers(StackId::from_index(walker.stack_or_node), table, Link::NONE),
         }
     }
 
-    /// With a table: the callees of `caller` that have weight. Without: the node `first` and its siblings.
+    /// Returns walkers: with a table, on the callees of `caller` that have weight; else on the node `first` and its siblings.
     fn walkers(&self, caller: StackId, table: u8, first: Link) -> impl Iterator<Item = Walker> {
         let dense = self.tables.get(usize::from(table)).into_iter().flat_map(move |weights| {
-            let stacks = self.callees.of(caller).map(|stack| (position(stack.index()), weights[stack.index()]));
+            let stacks = self.callees.iter(caller).map(|stack| (position(stack.index()), weights[stack.index()]));
             stacks.filter(|(_, weight)| *weight > 0)
         });
         let sparse = std::iter::successors(self.node(first).map(|node| (first, node)), |(_, node)| {
             self.node(node.next_sibling).map(|next| (node.next_sibling, next))
         });
         let sparse = sparse.map(|(link, node)| (link.0, node.weight));
-        let walker = move |(place, weight)| Walker { weight, place, frame: 0, location: 0, table };
+        let walker = move |(stack_or_node, weight)| Walker { weight, stack_or_node, frame: 0, location: 0, table };
         dense.chain(sparse).map(walker)
     }
 
     fn stack(&self, walker: &Walker) -> StackId {
         match walker.table {
-            NO_TABLE => self.node(Link(walker.place)).map_or(StackId::EMPTY, |node| node.stack),
-            _ => StackId::from_index(walker.place),
+            NO_TABLE => self.node(Link(walker.stack_or_node)).map_or(StackId::EMPTY, |node| node.stack),
+            _ => StackId::from_index(walker.stack_or_node),
         }
     }
 
@@ -164,13 +165,13 @@ impl StackWalk {
         self.nodes.get(link.0 as usize)
     }
 
-    /// The location whose first frame is next; `None` at the end of the segment and between the frames of a location.
+    /// Returns the location whose first frame is next. `None` at the end of the segment and between frames of a location.
     pub(super) fn next_location(&self, profile: &Profile, walker: &Walker) -> Option<LocationId> {
         if walker.frame > 0 { None } else { profile.stacks().location(self.stack(walker), walker.location) }
     }
 
-    /// Takes the walker past the next frame. Returns the frame, and whether the compiler inlined this call into its
-    /// caller; `None` at the end of the segment.
+    /// Moves the walker past the next frame. Returns the frame, and whether the compiler inlined this call into its
+    /// caller. `None` at the end of the segment.
     pub(super) fn step(&self, profile: &Profile, walker: &mut Walker) -> Option<(Frame, bool)> {
         let stack = self.stack(walker);
         while let Some(location) = profile.stacks().location(stack, walker.location) {
@@ -202,20 +203,20 @@ impl Callees {
         Self { by_caller, ends }
     }
 
-    /// The callees of a stack, the last one first; of [`StackId::EMPTY`], the roots.
-    fn of(&self, caller: StackId) -> impl Iterator<Item = StackId> {
-        let start = caller.index().checked_sub(1).map_or(0, |before| self.ends[before]);
+    /// Returns the callees of a stack, the last one first. Those of [`StackId::EMPTY`] are the roots.
+    fn iter(&self, caller: StackId) -> impl Iterator<Item = StackId> {
+        let start = caller.index().checked_sub(1).map_or(0, |previous| self.ends[previous]);
         self.by_caller[start as usize..self.ends[caller.index()] as usize].iter().rev().copied()
     }
 }
 
-/// The nodes of the small groups, while they are added.
+/// Builds the nodes of the small groups.
 struct SparseNodes<'p> {
     stacks: &'p Stacks,
     list: Vec<SparseNode>,
-    /// By stack; all 0 between two groups.
+    /// By stack: weight in the current group. All 0 between two groups.
     weights: Vec<u64>,
-    /// By stack: its node in the group that was added last and has it.
+    /// By stack: its node in the last group that contains it.
     links: Vec<Link>,
 }
 
@@ -225,15 +226,15 @@ impl<'p> SparseNodes<'p> {
         Self { stacks, list: Vec::new(), weights, links }
     }
 
-    /// Adds the nodes of a group. Returns its first root.
+    /// Adds the nodes of a group. Returns the first root.
     fn add(&mut self, group: impl Iterator<Item = (StackId, u64)> + Clone) -> Link {
         let stacks = self.stacks;
         let mut members = Vec::new();
-        let new = Link::to_next(&self.list);
+        let first_new = Link::to_next(&self.list);
         for (mut stack, _) in group.clone() {
-            while stack != StackId::EMPTY && !self.links[stack.index()].is_since(new) {
-                // Marks the stack as a member; its own position follows below.
-                self.links[stack.index()] = new;
+            while stack != StackId::EMPTY && !self.links[stack.index()].is_since(first_new) {
+                // Marks the stack as a member. The loop below sets the real link.
+                self.links[stack.index()] = first_new;
                 members.push(stack);
                 stack = stacks.caller(stack);
             }
@@ -247,7 +248,7 @@ impl<'p> SparseNodes<'p> {
                 continue;
             }
             let link = Link::to_next(&self.list);
-            // The caller of a stack with weight has weight and a node too.
+            // The caller of a stack with weight has weight too, and so a node.
             let siblings = match stacks.caller(stack) {
                 StackId::EMPTY => &mut root,
                 caller => &mut self.list[self.links[caller.index()].0 as usize].first_callee,
@@ -260,14 +261,15 @@ impl<'p> SparseNodes<'p> {
     }
 }
 
-/// The weight of a group's samples that pass each stack, by stack.
+/// Returns the cumulative weights of a group, by stack.
 fn dense_weights(stacks: &Stacks, group: impl Iterator<Item = (StackId, u64)>) -> Vec<u64> {
     let mut weights = vec![0; stacks.count()];
     add_weights(stacks, group, stacks.ids(), &mut weights);
     weights
 }
 
-/// Adds the weights of a group's samples to their stacks and to all callers. `members` are these stacks in rising order.
+/// Adds the weights of a group's samples to their stacks and to all callers. `members` are all these stacks, in ascending
+/// order.
 fn add_weights(
     stacks: &Stacks,
     group: impl Iterator<Item = (StackId, u64)>,
@@ -277,7 +279,7 @@ fn add_weights(
     for (stack, weight) in group {
         weights[stack.index()] = weights[stack.index()].saturating_add(weight);
     }
-    // Callers have lower numbers than their callees.
+    // A caller has a lower id than its callees.
     for stack in members.rev() {
         let (caller, weight) = (stacks.caller(stack).index(), weights[stack.index()]);
         weights[caller] = weights[caller].saturating_add(weight);
@@ -286,7 +288,7 @@ fn add_weights(
 }
 
 impl Walker {
-    /// Passes over the [next location](StackWalk::next_location) with all its frames.
+    /// Moves past the [next location](StackWalk::next_location) with all its frames.
     pub(super) fn skip_location(&mut self) {
         self.location += 1;
         self.frame = 0;
@@ -299,13 +301,13 @@ mod tests {
     use crate::profile::fixture::Fixture;
     use crate::profile::{Location, Profile, StackId};
 
-    /// All frames, each with its depth, its weight, and whether it is inlined; callees behind their callers.
+    /// Returns all frames with depth, name, weight, and whether they are inlined. A caller comes before its callees.
     fn frames(profile: &Profile, stacks: &[(StackId, u64)]) -> Vec<(usize, String, u64, bool)> {
-        // The last groups have sparse nodes.
+        // The last two groups get sparse nodes.
         let groups = vec![stacks.iter().copied(); MAX_TABLES + 2];
         let walk = StackWalk::new(profile, groups);
         let sorted = |group: usize| {
-            let mut frames = of_group(profile, &walk, group);
+            let mut frames = frames_of_group(profile, &walk, group);
             frames.sort();
             frames
         };
@@ -313,10 +315,10 @@ mod tests {
             assert_eq!(sorted(group), sorted(0), "group {group}");
         }
         assert!(sorted(MAX_TABLES + 2).is_empty());
-        of_group(profile, &walk, 0)
+        frames_of_group(profile, &walk, 0)
     }
 
-    fn of_group(profile: &Profile, walk: &StackWalk, group: usize) -> Vec<(usize, String, u64, bool)> {
+    fn frames_of_group(profile: &Profile, walk: &StackWalk, group: usize) -> Vec<(usize, String, u64, bool)> {
         let mut frames = Vec::new();
         let mut pending: Vec<(usize, Walker)> = walk.roots(group).map(|root| (0, root)).collect();
         while let Some((depth, mut walker)) = pending.pop() {
@@ -336,10 +338,10 @@ mod tests {
         let mut fixture = Fixture::new();
         fixture.add("app", "main.main|i:main.run|i:main.walk|main.a|i:main.b", 1);
         let profile = &mut fixture.profile;
-        // Locations without frames are skipped wherever they are.
-        let nothing = profile.add_location(Location { mapping: None, address: 0, repaired: false }, []);
+        // Locations without frames are skipped at every place of a stack.
+        let hidden = profile.add_location(Location { mapping: None, address: 0, repaired: false }, []);
         let [first, last] = profile.stack(profile.samples()[0].stack)[..] else { panic!("two locations") };
-        let stack = profile.add_stack(&[nothing, first, nothing, nothing, last, nothing]);
+        let stack = profile.intern_stack(&[hidden, first, hidden, hidden, last, hidden]);
         for stack in [profile.samples()[0].stack, stack] {
             let expected =
                 [("main.main", false), ("main.run", true), ("main.walk", true), ("main.a", false), ("main.b", true)];

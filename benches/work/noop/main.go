@@ -1,4 +1,4 @@
-// Noop does nothing: what a command takes that runs it is the command's own.
+// Noop does nothing, so all time of a command that runs it is the command's own.
 package main
 
 func main() {}

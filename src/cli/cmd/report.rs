@@ -78,7 +78,7 @@ fn options(terminal: &Terminal, for_terminal: bool) -> render::text::Options {
 /// How far it can be trusted, and why not further.
 pub(super) fn verdict(reported: &Reported, terminal: &Terminal) {
     terminal.step("Quality", &reported.quality.summary());
-    let (_, reasons) = reported.quality.verdict();
+    let reasons = reported.quality.assess().reasons;
     for reason in reasons {
         terminal.warn(&reason);
     }

@@ -88,14 +88,14 @@ fn dry_run(config: &Config, args: &Run, terminal: &Terminal) -> Result<ExitCode,
 
 /// `--json`: where everything is and how it went. `summary.json` in the directory has the profile's figures.
 fn summary(outcome: &RunOutcome) -> String {
-    let (grade, reasons) = outcome.reported.quality.verdict();
+    let assessment = outcome.reported.quality.assess();
     let value = json!({
         "schema": 1,
         "id": outcome.id,
         "dir": outcome.dir,
         "files": outcome.files,
         "workload": outcome.workload,
-        "quality": { "grade": grade, "reasons": reasons, "figures": outcome.reported.quality },
+        "quality": { "grade": assessment.grade, "reasons": assessment.reasons, "figures": outcome.reported.quality },
     });
     format!("{value:#}\n")
 }

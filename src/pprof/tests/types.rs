@@ -27,7 +27,7 @@ const HEAP: [(&str, &str); 4] =
 fn shown(types: &[(&str, &str)], default: Option<&str>, asked: Option<&str>) -> (String, String, Unit, u64, u64) {
     let profile = read(&typed(types, default).0, asked).unwrap().profile;
     let sample = &profile.samples()[0];
-    (profile.event.name.clone(), profile.event.counted.clone(), profile.event.unit, sample.count, sample.weight)
+    (profile.event.name.clone(), profile.event.count_name.clone(), profile.event.unit, sample.count, sample.weight)
 }
 
 fn expect(name: &str, counted: &str, unit: Unit, count: u64, weight: u64) -> (String, String, Unit, u64, u64) {

@@ -1,4 +1,4 @@
-//! Puts the parts together: tree, colours, inferno, legend.
+//! Draws a flame graph: selects frames and colours, calls inferno, and adds the legend.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -9,22 +9,22 @@ use inferno::flamegraph::{Options as InfernoOptions, TextTruncateDirection};
 use super::legend;
 use super::measure::Measure;
 use super::palette::Palette;
-use super::tree::Tree;
-use crate::profile::grouped;
+use super::tree::DrawnTree;
+use crate::profile::format_number;
 use crate::render::name;
 use crate::views::View;
 
-/// What stands around the frames.
+/// The texts around the frames.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
     /// The headline.
     pub title: String,
-    /// The line below it, such as `997 Hz, cpu-clock, 20 134 samples, quality good`.
+    /// The line below the headline, such as `997 Hz, cpu-clock, 20 134 samples, quality good`.
     pub subtitle: String,
 }
 
-/// Says in a comment of the SVG whose work each part is. XML forbids `--` in it. inferno's licence (CDDL-1.0, section 3.1)
-/// demands that people who get inferno's code are told under which licence it is and where its source is.
+/// A comment of the SVG with the authors of its parts. inferno's licence (CDDL-1.0, section 3.1) demands that whoever gets
+/// inferno's code is told its licence and where its source is. XML forbids `--` in comments.
 pub(super) const NOTICE: &str = "
 The first style sheet and the script of this file are part of inferno 0.12.8 (src/flamegraph/svg.rs and
 src/flamegraph/flamegraph.js), unmodified, under the Common Development and Distribution License 1.0 (CDDL-1.0,
@@ -32,21 +32,20 @@ https://opensource.org/license/cddl-1-0). Their source is the Rust crate inferno
 The legend and its style sheet are part of goflame, under MIT or Apache-2.0.
 ";
 
-/// Writes a profile as a flame graph. An empty profile gives an SVG that says so.
+/// Writes a profile as a flame graph. An empty profile gives an SVG with the text `no samples`.
 ///
-/// A frame is as wide as the samples that pass through it; below every stack lies its process. Functions
-/// with one display name and one origin are one frame. Siblings are in order of name, so that two
-/// graphs of one program can be laid side by side. At most 8 000 frames are drawn, the
-/// widest; if there are more, the subtitle says so.
+/// The width of a frame is its cumulative weight. The root frame of every stack is its group, such as its process.
+/// Functions with equal display name and origin share a frame. Siblings are sorted by name, so that two graphs of one
+/// program can be compared side by side. Only the 8 000 widest frames are drawn. If there are more, the subtitle says so.
 pub fn write(view: &View, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let measure = Measure::new(view);
-    let tree = Tree::new(view, &measure);
+    let tree = DrawnTree::new(view, &measure);
     let svg = if tree.total() == 0 { legend::empty(&options.title) } else { draw(&tree, &measure, options)? };
     out.write_all(svg.as_bytes())?;
     out.flush()
 }
 
-fn draw(tree: &Tree, measure: &Measure, options: &Options) -> io::Result<String> {
+fn draw(tree: &DrawnTree, measure: &Measure, options: &Options) -> io::Result<String> {
     let palette = Palette::new(tree);
     let mut colours = palette.colours(tree);
     let mut inferno = InfernoOptions::default();
@@ -58,11 +57,11 @@ fn draw(tree: &Tree, measure: &Measure, options: &Options) -> io::Result<String>
     inferno.bgcolors = Some(BackgroundColor::Flat(Color::new(255, 255, 255)));
     inferno.palette_map = Some(&mut colours);
     inferno.text_truncate_direction = TextTruncateDirection::Left;
-    // The tree is pruned already.
+    // `DrawnTree` has no narrow frames.
     inferno.min_width = 0.0;
-    // Not a flame chart, but the only way to keep inferno from sorting whole lines: as text,
-    // `main.F.func1;x` comes between `main.F` and `main.F;y`, which would split `main.F` in two. A
-    // chart is drawn from its last line to its first.
+    // This is not a flame chart, but inferno sorts the lines of any other graph. Sorted as text, `main.F.func1;x` comes
+    // between `main.F` and `main.F;y`, which would split `main.F` in two. inferno draws a chart from the last line to the
+    // first.
     inferno.flame_chart = true;
     let lines = tree.lines(|text| palette.key(text));
     let mut svg = Vec::new();
@@ -71,11 +70,11 @@ fn draw(tree: &Tree, measure: &Measure, options: &Options) -> io::Result<String>
     legend::add(&svg, &legend::entries(&tree.origins()))
 }
 
-fn subtitle(tree: &Tree, options: &Options) -> String {
+fn subtitle(tree: &DrawnTree, options: &Options) -> String {
     let mut text =
         if options.subtitle.is_empty() { String::new() } else { name::clean(&options.subtitle).into_owned() };
     if tree.dropped() > 0 {
-        let _ = write!(text, " (the {} widest frames)", grouped(tree.drawn() as u64));
+        let _ = write!(text, " (the {} widest frames)", format_number(tree.drawn() as u64));
     }
     text
 }

@@ -1,48 +1,48 @@
-//! The legend, put into the SVG that inferno has drawn.
+//! Adds a legend to the SVG that inferno draws.
 
 use std::fmt::Write as _;
 use std::io;
 
 use super::palette::origin_colour;
-use crate::profile::{Origin, percent};
+use crate::profile::{Origin, format_percent};
 use crate::render::name;
 
-/// How far the frames move down to make room for the legend.
+/// Height that the legend adds to the image. All lengths in this file are in pixels unless noted.
 const HEIGHT: usize = 26;
-/// The middle of the legend's line, below inferno's title and subtitle.
+/// Vertical centre of the legend, below inferno's title and subtitle.
 const MIDDLE: usize = 66;
-/// Height of the legend's line.
-const LINE: usize = 18;
-/// Left and right of the legend.
+/// Height of the legend.
+const LINE_HEIGHT: usize = 18;
+/// Space at the left and at the right of the legend.
 const MARGIN: usize = 10;
-/// Side of a swatch.
+/// Side length of a swatch, which is a coloured square.
 const SWATCH: usize = 11;
-/// Between a swatch and its label.
+/// Space between a swatch and its label.
 const LABEL_GAP: usize = 5;
-/// Between two entries.
+/// Space between two entries.
 const ENTRY_GAP: usize = 20;
-/// Width of a character in hundredths of a pixel, in a monospaced font of [`FONT_SIZE`].
-const CHAR: usize = 665;
-/// Size of the labels.
+/// Width of a character in 1/100 pixel, in a monospaced font of [`FONT_SIZE`].
+const CHAR_WIDTH: usize = 665;
+/// Font size of the labels.
 const FONT_SIZE: usize = 11;
 
-/// A swatch and its label, at its place.
-pub(super) struct Entry {
+/// A swatch with a label.
+pub(super) struct LegendEntry {
     origin: Origin,
     x: usize,
     width: usize,
     label: String,
 }
 
-/// The entries from left to right, for origins with the widths of the samples that end in them.
-pub(super) fn entries(origins: &[(Origin, u64)]) -> Vec<Entry> {
-    let total = origins.iter().map(|(_, width)| width).sum();
+/// Returns the entries from left to right, for origins with their self weights.
+pub(super) fn entries(origins: &[(Origin, u64)]) -> Vec<LegendEntry> {
+    let total = origins.iter().map(|(_, self_weight)| self_weight).sum();
     let mut x = MARGIN;
     let mut entries = Vec::new();
-    for (origin, width) in origins {
-        let label = format!("{} {}", label(*origin), percent(*width, total));
-        let width = SWATCH + LABEL_GAP + label.chars().count() * CHAR / 100;
-        entries.push(Entry { origin: *origin, x, width, label });
+    for (origin, self_weight) in origins {
+        let label = format!("{} {}", label(*origin), format_percent(*self_weight, total));
+        let width = SWATCH + LABEL_GAP + label.chars().count() * CHAR_WIDTH / 100;
+        entries.push(LegendEntry { origin: *origin, x, width, label });
         x += width + ENTRY_GAP;
     }
     entries
@@ -60,26 +60,27 @@ fn label(origin: Origin) -> &'static str {
     }
 }
 
-/// Adds the legend to inferno's SVG and makes room for it.
+/// Adds the legend to inferno's SVG.
 ///
-/// Everything that inferno draws after the titles is moved down by as much as the image gets higher.
-/// Its script finds the elements by id and keeps no vertical positions but those inside the frames.
-pub(super) fn add(svg: &str, entries: &[Entry]) -> io::Result<String> {
-    let (width, height) = size(svg).ok_or_else(unexpected)?;
-    let (head, body) = split_before(svg, r#"<text id="details""#)?;
+/// Makes the image higher by [`HEIGHT`] and moves everything below the titles down by as much. inferno's script keeps
+/// working: it finds elements by id and uses vertical positions only within the frames.
+pub(super) fn add(svg: &str, entries: &[LegendEntry]) -> io::Result<String> {
+    let ImageSize { width, height } = ImageSize::parse(svg).ok_or_else(unexpected)?;
+    let details = svg.find(r#"<text id="details""#).ok_or_else(unexpected)?;
+    let (head, body) = svg.split_at(details);
     let body = body.strip_suffix("</svg>").ok_or_else(unexpected)?;
-    let higher = height + HEIGHT;
+    let new_height = height + HEIGHT;
     let head = replace_once(
         head,
         &format!(r#"viewBox="0 0 {width} {height}""#),
-        &format!(r#"viewBox="0 0 {width} {higher}""#),
+        &format!(r#"viewBox="0 0 {width} {new_height}""#),
     )?;
-    // The image and its background.
+    // One is the image, the other its background.
     let old = format!(r#"height="{height}""#);
     if head.matches(&old).count() != 2 {
         return Err(unexpected());
     }
-    let mut out = head.replace(&old, &format!(r#"height="{higher}""#));
+    let mut out = head.replace(&old, &format!(r#"height="{new_height}""#));
     out.push_str(&draw(entries));
     let _ = write!(out, r#"<g transform="translate(0,{HEIGHT})">"#);
     out.push_str(body);
@@ -87,7 +88,7 @@ pub(super) fn add(svg: &str, entries: &[Entry]) -> io::Result<String> {
     Ok(out)
 }
 
-/// An image for a profile without samples.
+/// Returns the image for a profile without samples.
 pub(super) fn empty(title: &str) -> String {
     let title = escape(&name::clean(title));
     format!(
@@ -105,25 +106,25 @@ pub(super) fn empty(title: &str) -> String {
     )
 }
 
-/// The width of the whole legend.
-pub(super) fn width(entries: &[Entry]) -> usize {
+/// Returns the width of the whole legend.
+pub(super) fn width(entries: &[LegendEntry]) -> usize {
     entries.last().map_or(0, |last| last.x + last.width) + MARGIN
 }
 
-fn draw(entries: &[Entry]) -> String {
+fn draw(entries: &[LegendEntry]) -> String {
     let mut out = String::from("<style>#subtitle,#legend text{fill:#555555}#search{opacity:0.5}");
     let _ = write!(out, "#legend text{{font-size:{FONT_SIZE}px}}</style>");
-    // A nested image of its own: centred, and made smaller where the window is narrower.
+    // A nested image, because browsers centre it and shrink it to a narrow window.
     let _ = write!(
         out,
-        r#"<svg id="legend" x="0" y="{}" width="100%" height="{LINE}" viewBox="0 0 {} {LINE}">"#,
-        MIDDLE - LINE / 2,
+        r#"<svg id="legend" x="0" y="{}" width="100%" height="{LINE_HEIGHT}" viewBox="0 0 {} {LINE_HEIGHT}">"#,
+        MIDDLE - LINE_HEIGHT / 2,
         width(entries),
     );
-    for Entry { origin, x, label, .. } in entries {
+    for LegendEntry { origin, x, label, .. } in entries {
         let colour = origin_colour(*origin);
         let (red, green, blue) = (colour.r, colour.g, colour.b);
-        let (top, base, text) = ((LINE - SWATCH) / 2, LINE / 2 + 4, x + SWATCH + LABEL_GAP);
+        let (top, base, text) = ((LINE_HEIGHT - SWATCH) / 2, LINE_HEIGHT / 2 + 4, x + SWATCH + LABEL_GAP);
         let _ = write!(
             out,
             concat!(
@@ -145,17 +146,19 @@ fn draw(entries: &[Entry]) -> String {
     out
 }
 
-/// Width and height of an image.
-fn size(svg: &str) -> Option<(usize, usize)> {
-    let (_, rest) = svg.split_once(r#"viewBox="0 0 "#)?;
-    let (size, _) = rest.split_once('"')?;
-    let (width, height) = size.split_once(' ')?;
-    Some((width.parse().ok()?, height.parse().ok()?))
+struct ImageSize {
+    width: usize,
+    height: usize,
 }
 
-fn split_before<'a>(text: &'a str, mark: &str) -> io::Result<(&'a str, &'a str)> {
-    let at = text.find(mark).ok_or_else(unexpected)?;
-    Ok(text.split_at(at))
+impl ImageSize {
+    /// Finds the size in the `viewBox` of an SVG.
+    fn parse(svg: &str) -> Option<Self> {
+        let (_, rest) = svg.split_once(r#"viewBox="0 0 "#)?;
+        let (size, _) = rest.split_once('"')?;
+        let (width, height) = size.split_once(' ')?;
+        Some(Self { width: width.parse().ok()?, height: height.parse().ok()? })
+    }
 }
 
 fn replace_once(text: &str, old: &str, new: &str) -> io::Result<String> {
@@ -166,7 +169,7 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Only another version of inferno can cause this.
+/// Error for an SVG of another version of inferno. No input file can cause it.
 fn unexpected() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "inferno's SVG is not laid out as expected")
 }

@@ -1,43 +1,43 @@
-//! What the width of a frame counts: samples, time, memory or events.
+//! The quantity that the widths of frames show: samples, time, memory or events.
 
 use crate::profile::Unit;
 use crate::render::name;
 use crate::views::{Value, View};
 
-/// What the width of a frame counts.
+/// The quantity that the widths of frames show.
 pub(super) struct Measure {
-    /// The name of the unit that a frame's tooltip shows.
+    /// Unit in the tooltips of frames.
     pub(super) unit: String,
-    /// What a width is multiplied by to show it in that unit.
+    /// Factor that converts a width to that unit.
     pub(super) factor: f64,
-    /// What is added up.
+    /// The value of samples that a width sums.
     pub(super) value: Value,
-    /// What weights are divided by, so that the sum of all stays exact in a browser.
+    /// Divisor of weights, so that their sum is at most [`MAX_EXACT`].
     divisor: u64,
 }
 
-/// Browsers compute with floating point numbers, which are exact up to here.
-pub(super) const EXACT: u64 = 1 << 53;
+/// Largest sum of widths: 2^53. Browsers compute with 64-bit floating point numbers, which are exact up to here.
+pub(super) const MAX_EXACT: u64 = 1 << 53;
 
 impl Measure {
-    /// Samples where all have the same weight, as those of a clock mostly do, since numbers of samples tell how certain
-    /// a width is. Otherwise the time, the memory, or the events.
+    /// Chooses samples if all have the same weight, as samples of a clock usually do: their number shows how certain a width
+    /// is. Otherwise chooses time, memory or events.
     pub(super) fn new(view: &View) -> Self {
         let event = &view.profile().event;
         let (unit, factor, value) = match event.unit {
-            _ if view.total(Value::Weight) == 0 => (event.counted.as_str(), 1.0, Value::Count),
+            _ if view.total(Value::Weight) == 0 => (event.count_name.as_str(), 1.0, Value::Count),
             Unit::Nanoseconds if view.period().is_some() && event.is_sampled() => {
-                (event.counted.as_str(), 1.0, Value::Count)
+                (event.count_name.as_str(), 1.0, Value::Count)
             }
             Unit::Nanoseconds => ("µs", 1e-3, Value::Weight),
             Unit::Bytes => ("bytes", 1.0, Value::Weight),
             Unit::Events => (event.name.as_str(), 1.0, Value::Weight),
         };
-        let divisor = view.total(value).div_ceil(EXACT).max(1);
+        let divisor = view.total(value).div_ceil(MAX_EXACT).max(1);
         Self { unit: name::clean(unit).into_owned(), factor: factor * divisor as f64, value, divisor }
     }
 
-    /// The width of a frame of this weight.
+    /// Returns the width of a frame with this weight.
     pub(super) fn width(&self, weight: u64) -> u64 {
         weight / self.divisor
     }

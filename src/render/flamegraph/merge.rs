@@ -1,61 +1,61 @@
-//! The part of the call tree that is wide enough to be seen, on all cores.
+//! Collects the visible part of the call tree, on all cores.
 //!
-//! The result does not depend on how the work is divided.
+//! The result does not depend on how the cores share the work.
 
 use rayon::prelude::*;
 
-use super::tree::ALL;
+use super::tree::ROOT;
 use crate::views::{CallTree, LabelId, Node};
 
-/// A node of the call tree with the position of its caller.
+/// A node of the call tree with the index of its caller.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Merged {
+pub(super) struct MergedNode {
     pub(super) parent: usize,
     pub(super) label: LabelId,
     /// Cumulative weight.
     pub(super) cumulative: u64,
-    /// Whether the compiler inlined every one of the calls.
+    /// Whether the compiler inlined all of these calls.
     pub(super) inlined: bool,
 }
 
-impl Merged {
+impl MergedNode {
     fn new(node: &Node, parent: usize) -> Self {
         Self { parent, label: node.label, cumulative: node.cumulative, inlined: node.inlined }
     }
 }
 
-/// Maximum depth at which nodes are shared among the cores: each level needs stack, and deeper nodes of a program that
-/// recurses have little work to share.
+/// Maximum depth of nodes whose callees are shared among the cores. The limit bounds goflame's own stack. The deeper nodes
+/// of a recursive program have little work to share.
 const MAX_SHARED_DEPTH: usize = 128;
 
-/// Expands a call tree above a root that stands for everything and weighs `total`. Callees of nodes heavier than `heavy`
-/// are shared among the cores. Callers come before their callees.
-pub(super) fn merge(tree: &CallTree<'_>, total: u64, heavy: u64) -> Vec<Merged> {
-    let all = Merged { parent: ALL, label: LabelId::NONE, cumulative: total, inlined: false };
+/// Returns all nodes of a call tree, below a new root with the weight `total`. A caller comes before its callees. Callees of
+/// nodes heavier than `heavy` are shared among the cores.
+pub(super) fn merge(tree: &CallTree<'_>, total: u64, heavy: u64) -> Vec<MergedNode> {
+    let all = MergedNode { parent: ROOT, label: LabelId::NONE, cumulative: total, inlined: false };
     let groups = tree.groups().into_par_iter().filter(|node| node.cumulative >= tree.narrowest());
     with_callees(all, groups.map(|node| expand_shared(tree, node, heavy, 0)).collect())
 }
 
-/// As [`expand_alone`], on all cores. `depth`: the depth of the node below the root.
-fn expand_shared(tree: &CallTree<'_>, node: Node, heavy: u64, depth: usize) -> Vec<Merged> {
+/// Like [`expand_alone`], on all cores. `depth` is the depth of the node below the root.
+fn expand_shared(tree: &CallTree<'_>, node: Node, heavy: u64, depth: usize) -> Vec<MergedNode> {
     if node.cumulative <= heavy || depth == MAX_SHARED_DEPTH {
         return expand_alone(tree, node);
     }
-    let merged = Merged::new(&node, ALL);
+    let merged = MergedNode::new(&node, ROOT);
     let callees = tree.with_scratch(|scratch| tree.expand(node.walkers, scratch));
     let callees = callees.into_par_iter().with_max_len(1);
     let callees = callees.map(|callee| expand_shared(tree, callee, heavy, depth + 1));
     with_callees(merged, callees.collect())
 }
 
-/// A node, which comes first, and everything that it calls. Parents are positions in the result.
-fn expand_alone(tree: &CallTree<'_>, node: Node) -> Vec<Merged> {
-    let mut merged = vec![Merged::new(&node, ALL)];
-    let mut pending = vec![(ALL, node.walkers)];
+/// Returns a node, which comes first, and all its direct and indirect callees. Parents are indexes into the result.
+fn expand_alone(tree: &CallTree<'_>, node: Node) -> Vec<MergedNode> {
+    let mut merged = vec![MergedNode::new(&node, ROOT)];
+    let mut pending = vec![(ROOT, node.walkers)];
     tree.with_scratch(|scratch| {
         while let Some((parent, walkers)) = pending.pop() {
             for callee in tree.expand(walkers, scratch) {
-                merged.push(Merged::new(&callee, parent));
+                merged.push(MergedNode::new(&callee, parent));
                 pending.push((merged.len() - 1, callee.walkers));
             }
         }
@@ -63,14 +63,14 @@ fn expand_alone(tree: &CallTree<'_>, node: Node) -> Vec<Merged> {
     merged
 }
 
-/// Puts the trees of its callees behind a node. The first of a tree is its root, and parents are positions in the tree.
-fn with_callees(node: Merged, callees: Vec<Vec<Merged>>) -> Vec<Merged> {
+/// Appends the trees of its callees to a node. The first node of a tree is its root, and parents are indexes into the tree.
+fn with_callees(node: MergedNode, callees: Vec<Vec<MergedNode>>) -> Vec<MergedNode> {
     let mut merged = vec![node];
     for callee in callees {
         let first = merged.len();
         merged.extend(callee.into_iter().enumerate().map(|(at, node)| match at {
-            0 => Merged { parent: ALL, ..node },
-            _ => Merged { parent: first + node.parent, ..node },
+            0 => MergedNode { parent: ROOT, ..node },
+            _ => MergedNode { parent: first + node.parent, ..node },
         }));
     }
     merged
@@ -78,12 +78,12 @@ fn with_callees(node: Merged, callees: Vec<Vec<Merged>>) -> Vec<Merged> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, Merged, merge};
+    use super::{MergedNode, ROOT, merge};
     use crate::profile::fixture::Fixture;
     use crate::views::{By, LabelId, Labels, Value, View};
 
-    /// The call path to each node, its weight, and whether it is inlined; sorted.
-    fn frames(nodes: &[Merged]) -> Vec<(Vec<usize>, u64, bool)> {
+    /// Returns all nodes, sorted: the labels from the root, the weight, and whether it is inlined.
+    fn frames(nodes: &[MergedNode]) -> Vec<(Vec<usize>, u64, bool)> {
         let mut paths: Vec<Vec<usize>> = vec![Vec::new()];
         for node in &nodes[1..] {
             let mut path = paths[node.parent].clone();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_result_does_not_depend_on_the_sharing() {
+    fn result_does_not_depend_on_how_cores_share_the_work() {
         let mut fixture = Fixture::new();
         for at in 0..600 {
             let (outer, inner) = (at % 3, at % 7);
@@ -113,9 +113,9 @@ mod tests {
             let groups = vec![LabelId::from_index(functions.len())];
             let tree = view.call_tree(Value::Count, narrowest, || Labels::new(groups, functions.clone()));
             let nodes = merge(&tree, view.total(Value::Count), heavy);
-            let behind_caller = |(at, node): (usize, &Merged)| node.parent < at && node.cumulative >= narrowest;
+            let behind_caller = |(at, node): (usize, &MergedNode)| node.parent < at && node.cumulative >= narrowest;
             assert!(nodes.iter().enumerate().skip(1).all(behind_caller));
-            assert_eq!(nodes[ALL].cumulative, 1800);
+            assert_eq!(nodes[ROOT].cumulative, 1800);
             frames(&nodes)
         };
         for narrowest in [1, 2, 90] {

@@ -1,7 +1,8 @@
-//! The flame graph, an SVG that a browser can zoom and search.
+//! The flame graph: an SVG with a script for zooming and searching in a browser.
 //!
-//! `inferno` draws it. These modules decide what is drawn (`tree`) and how wide (`measure`), in which
-//! colours (`palette`), and add the legend (`legend`), which inferno does not have.
+//! The crate `inferno` draws it. `merge` and `tree` select the part of the call tree that is drawn. `draw` converts this part
+//! to folded stacks, because inferno accepts only text. `measure` chooses the unit of widths, `palette` the colours. `legend`
+//! adds a legend to the SVG, which inferno cannot draw.
 
 mod draw;
 mod legend;

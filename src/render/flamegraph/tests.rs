@@ -3,7 +3,7 @@
 use std::io;
 
 use super::draw::NOTICE;
-use super::measure::EXACT;
+use super::measure::MAX_EXACT;
 use super::tree::MAX_FRAMES;
 use super::{Options, legend, palette, write};
 use crate::profile::fixture::Fixture;
@@ -19,7 +19,7 @@ fn svg(profile: &Profile) -> String {
     svg
 }
 
-/// Tags are balanced, and no comment ends before its end.
+/// Asserts that tags are balanced and that no comment contains `--`.
 fn assert_well_formed(svg: &str) {
     let mut open = Vec::new();
     let mut rest = svg;
@@ -49,7 +49,7 @@ fn assert_well_formed(svg: &str) {
     assert_eq!(rest, "\n");
 }
 
-/// (tooltip, fill) of every frame.
+/// Returns tooltip and fill colour of every frame.
 fn frames(svg: &str) -> Vec<(&str, &str)> {
     let (_, frames) = svg.split_once(r#"<svg id="frames""#).unwrap();
     frames
@@ -67,7 +67,7 @@ fn titles(svg: &str) -> Vec<&str> {
 }
 
 #[test]
-fn frames_are_processes_and_functions_in_order_of_name() {
+fn frames_are_processes_and_functions_sorted_by_name() {
     let mut fixture = Fixture::new();
     fixture.add("app", "main.F|main.y", 2);
     fixture.add("app", "main.F.func1|main.x", 3);
@@ -76,7 +76,7 @@ fn frames_are_processes_and_functions_in_order_of_name() {
     let svg = svg(&fixture.profile);
     let mut found = titles(&svg);
     found.sort_unstable();
-    // Sorted as lines, the two of main.F in app would be two frames.
+    // If lines were sorted as text, main.F in app would be two frames.
     assert_eq!(
         found,
         [
@@ -93,7 +93,7 @@ fn frames_are_processes_and_functions_in_order_of_name() {
 }
 
 #[test]
-fn widths_are_time_where_samples_stand_for_different_times() {
+fn widths_are_time_if_periods_differ() {
     let mut fixture = Fixture::new();
     fixture.add("app", "main.a", 2);
     fixture.period = 500_000;
@@ -103,14 +103,14 @@ fn widths_are_time_where_samples_stand_for_different_times() {
 }
 
 #[test]
-fn widths_are_events_where_events_were_sampled() {
+fn widths_are_events_if_events_were_sampled() {
     let mut fixture = Fixture::cycles();
     fixture.add("app", "main.a", 2);
     assert!(titles(&svg(&fixture.profile)).contains(&"main.a (4,000,000 cycles, 100.00%)"));
 }
 
 #[test]
-fn absurd_weights_are_scaled_to_what_browsers_compute() {
+fn absurd_weights_are_scaled_to_exact_numbers_of_browsers() {
     let mut fixture = Fixture::cycles();
     fixture.period = u64::MAX;
     for name in ["main.a", "main.b", "main.c", "main.d"] {
@@ -119,13 +119,13 @@ fn absurd_weights_are_scaled_to_what_browsers_compute() {
     let svg = svg(&fixture.profile);
     let (_, total) = svg.split_once("total_samples=\"").unwrap();
     let total: u64 = total.split_once('"').unwrap().0.parse().unwrap();
-    assert!(total <= EXACT && total > EXACT / 2, "{total}");
+    assert!(total <= MAX_EXACT && total > MAX_EXACT / 2, "{total}");
 }
 
 #[test]
 fn origins_differ_in_colour_and_are_in_the_legend() {
     let mut fixture = Fixture::new();
-    // One text, four origins, and a process of that name too.
+    // One text for functions of four origins and for a process.
     let mut stack = StackId::EMPTY;
     for origin in [Origin::Main, Origin::Kernel, Origin::Native, Origin::Std] {
         stack = fixture.push(stack, "memmove", origin);
@@ -159,7 +159,7 @@ fn every_origin_has_its_own_colour() {
 }
 
 #[test]
-fn names_that_mean_something_to_inferno_are_shown_as_they_are() {
+fn names_that_are_special_to_inferno_are_shown_unchanged() {
     let mut fixture = Fixture::new();
     for name in ["f_[k]", "f_[k]_[i]", "worker 3", "1.5", "-", "--", "# f", "a;b", "<b>&\"'", " x "] {
         let stack = fixture.push(StackId::EMPTY, name, Origin::Main);
@@ -204,16 +204,18 @@ fn huge_profiles_are_cut_to_the_widest_frames() {
         let stack: Vec<_> = (0..12).map(|depth| format!("main.worker{at}.step{depth}")).collect();
         fixture.add("app", &stack.join("|"), if at < 100 { 1000 } else { 990 });
     }
-    // Too narrow for half a pixel.
+    // Narrower than half a pixel.
     fixture.add("app", "main.narrow", 1);
     let svg = svg(&fixture.profile);
-    // And the frame that stands for all.
-    assert_eq!(frames(&svg).len(), MAX_FRAMES + 1);
+    assert_eq!(frames(&svg).len(), MAX_FRAMES + 1, "with the root frame");
     assert!(svg.len() < 4_000_000, "{} bytes", svg.len());
     assert!(svg.contains("997 Hz, cpu-clock (the 8 000 widest frames)"));
-    assert!(titles(&svg).iter().filter(|title| title.contains("(1,000 samples")).count() == 1200, "the widest stay");
+    assert!(
+        titles(&svg).iter().filter(|title| title.contains("(1,000 samples")).count() == 1200,
+        "the widest are drawn"
+    );
     assert!(!svg.contains("main.narrow"));
-    assert!(titles(&svg).contains(&"app (1,486,001 samples, 100.00%)"), "what is cut is still counted");
+    assert!(titles(&svg).contains(&"app (1,486,001 samples, 100.00%)"), "frames that are not drawn still count");
 }
 
 #[test]
@@ -227,11 +229,11 @@ fn processes_that_are_not_drawn_still_count() {
 }
 
 #[test]
-fn frames_make_room_for_the_legend() {
+fn legend_is_above_the_frames() {
     let mut fixture = Fixture::new();
     fixture.add("app", "runtime.goexit|main.main", 1);
     let svg = svg(&fixture.profile);
-    // 4 frames of 16 pixels; 60 above and 34 below in inferno; 26 for the legend.
+    // 4 frames of 16 pixels, 60 pixels above and 34 below in inferno, and 26 for the legend.
     assert!(svg.contains(r#"height="184" onload="init(evt)" viewBox="0 0 1200 184""#));
     assert!(svg.contains(r#"<rect x="0" y="0" width="100%" height="184" fill="url(#background)"/>"#));
     let at = |part: &str| svg.find(part).unwrap_or_else(|| panic!("{part} is missing"));
@@ -248,13 +250,13 @@ fn legend_fits_into_the_image() {
 }
 
 #[test]
-fn another_layout_is_an_error_and_not_a_broken_image() {
+fn svg_of_another_inferno_version_is_an_error() {
     for svg in ["", "<svg></svg>", r#"<svg viewBox="0 0 10 10"><text id="details"></svg>"#] {
         assert_eq!(legend::add(svg, &[]).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }
 
-/// Before, no flame graph said that most of its text is inferno's, nor under which licence.
+/// Earlier versions did not name inferno or its licence in the SVG.
 #[test]
 fn every_flame_graph_names_the_licence_of_its_script() {
     let mut fixture = Fixture::new();
@@ -263,7 +265,7 @@ fn every_flame_graph_names_the_licence_of_its_script() {
     let (before, script) = svg.split_once("<script").unwrap();
     assert_eq!(before.matches(NOTICE).count(), 1, "{before}");
     assert!(script.contains("function init(evt)"), "inferno's script is in the file");
-    // A picture in the repository is a copy, too.
+    // The image in the repository needs the notice too.
     assert!(include_str!("../../../examples/webserver/flamegraph.svg").contains(NOTICE));
     let locked = include_str!("../../../Cargo.lock");
     let (_, version) = locked.split_once("name = \"inferno\"\nversion = \"").unwrap();
@@ -272,9 +274,9 @@ fn every_flame_graph_names_the_licence_of_its_script() {
 }
 
 #[test]
-fn empty_profile_says_so() {
+fn empty_profile_gives_an_svg_without_frames() {
     let event =
-        Event { name: "cycles".to_owned(), counted: Event::SAMPLES.to_owned(), unit: Unit::Events, frequency: 0 };
+        Event { name: "cycles".to_owned(), count_name: Event::SAMPLES.to_owned(), unit: Unit::Events, frequency: 0 };
     let svg = svg(&Profile::new(event));
     assert!(svg.contains(">no samples</text>"));
     assert!(svg.contains(">app (debug) &lt;1&gt;</text>"));

@@ -1,77 +1,78 @@
-//! The frames of a flame graph and their widths, before anything is drawn.
+//! Selects the frames of a flame graph and computes their widths.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
 use super::measure::Measure;
-use super::merge::{Merged, merge};
+use super::merge::{MergedNode, merge};
 use crate::profile::{Frame, Function, Interner, Origin};
 use crate::render::name;
 use crate::views::{LabelId, Labels, View};
 
-/// Maximum number of frames drawn. More would keep a browser waiting, and the narrowest are far below a pixel.
+/// Maximum number of drawn frames. More would make browsers slow, and the narrowest frames are far below one pixel.
 pub(super) const MAX_FRAMES: usize = 8_000;
 
-/// Frames narrower than 1/2000 of the whole, about half a pixel, are not drawn. Needles of one deep sample each would
-/// make the image several times as high and show nothing.
+/// Frames narrower than 1/2000 of the total, about half a pixel, are not drawn. Single deep samples would make the image
+/// several times higher and remain invisible.
 const MIN_SHARE: u64 = 2_000;
 
-/// The callees of frames wider than 1/64 of the whole are shared among the cores; smaller parts are one core's work.
+/// The callees of frames wider than 1/64 of the total are shared among the cores. One core does each smaller part alone.
 const SHARED_SHARE: u64 = 64;
 
-/// Longer names are shortened in the middle. Frames of names that are then equal are merged.
+/// Longer names are shortened in the middle. Frames whose shortened names are equal are merged.
 const MAX_NAME: usize = 200;
 
-/// Stands for the processes that are not drawn, so that shares stay shares of everything.
+/// Text of the frame for all groups that are not drawn, so that percentages stay percentages of the total.
 pub(super) const OTHERS: &str = "(others)";
 
-/// The kind of a frame, which decides its colour.
+/// Kind of a frame. It decides the colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Class {
-    /// A process, at the root of its stacks.
-    Process,
+pub(super) enum FrameKind {
+    /// A group of samples, such as a process, at the root of its stacks.
+    Group,
     /// A function.
     Function(Origin),
 }
 
-/// The label of a frame.
-type Label = (String, Class);
+/// Text and kind of a frame.
+type FrameLabel = (String, FrameKind);
 
-/// Suffix of functions that the compiler inlined into their caller.
+/// Suffix of a frame if the compiler inlined all of its calls.
 pub(super) const INLINED: &str = " (inlined)";
 
 /// The frames that are drawn.
-pub(super) struct Tree {
-    labels: Interner<Label>,
-    /// A caller comes before its callees; the first node stands for everything.
-    nodes: Vec<Node>,
-    /// By origin: the self weight of its functions, drawn or not.
+pub(super) struct DrawnTree {
+    labels: Interner<FrameLabel>,
+    /// A caller comes before its callees. The first node is the root.
+    nodes: Vec<DrawnNode>,
+    /// By origin: the self weight of its functions, including functions that are not drawn.
     origins: BTreeMap<Origin, u64>,
     total: u64,
+    /// Number of wide frames beyond [`MAX_FRAMES`].
     dropped: usize,
 }
 
-struct Node {
+struct DrawnNode {
     parent: usize,
     label: LabelId,
-    /// Its width without its drawn callees.
-    rest: u64,
+    /// Width minus the widths of all drawn callees.
+    remainder: u64,
 }
 
-/// The root of the tree.
-pub(super) const ALL: usize = 0;
+/// Index of the root, which contains all samples.
+pub(super) const ROOT: usize = 0;
 
-impl Tree {
-    /// Takes the part of the call tree that is wide enough to be seen, and of that the widest [`MAX_FRAMES`].
+impl DrawnTree {
+    /// Selects the widest [`MAX_FRAMES`] frames of the visible part of the call tree.
     pub(super) fn new(view: &View, measure: &Measure) -> Self {
         let (profile, total) = (view.profile(), view.total(measure.value));
         let (mut labels, mut origins) = (Interner::default(), BTreeMap::new());
         let tree = view.call_tree(measure.value, total.div_ceil(MIN_SHARE).max(1), || {
-            let process = |name| label(&name::folded_process(name), Class::Process);
-            let groups = view.grouping().names().map(|name| LabelId::intern(process(name), &mut labels)).collect();
+            let group = |name| label(&name::folded_process(name), FrameKind::Group);
+            let groups = view.grouping().names().map(|name| LabelId::intern(group(name), &mut labels)).collect();
             let function = |(_, function): (_, &Function)| {
                 let name = name::folded_frame(profile.str(function.display));
-                LabelId::intern(label(&name, Class::Function(function.origin)), &mut labels)
+                LabelId::intern(label(&name, FrameKind::Function(function.origin)), &mut labels)
             };
             let functions = profile.functions().map(function).collect();
             origins = origin_weights(view, measure);
@@ -79,52 +80,48 @@ impl Tree {
         });
         let merged = merge(&tree, total, total / SHARED_SHARE);
         let (drawn, dropped) = widest(&merged);
-        let mut nodes = vec![Node { parent: ALL, label: LabelId::NONE, rest: measure.width(total) }];
-        let mut places = vec![ALL; merged.len()];
+        let mut nodes = vec![DrawnNode { parent: ROOT, label: LabelId::NONE, remainder: measure.width(total) }];
+        // By index in `merged`: the index in `nodes`.
+        let mut drawn_nodes = vec![ROOT; merged.len()];
         let mut shown = Interner::default();
         for (at, node) in merged.iter().enumerate().filter(|(at, _)| drawn.contains(at)) {
-            let (text, class) = &labels.items()[node.label.index()];
+            let (text, kind) = &labels.items()[node.label.index()];
             let text = if node.inlined { format!("{text}{INLINED}") } else { text.clone() };
-            let label = LabelId::intern((text, *class), &mut shown);
-            let (parent, width) = (places[node.parent], measure.width(node.cumulative));
-            nodes[parent].rest = nodes[parent].rest.saturating_sub(width);
-            nodes.push(Node { parent, label, rest: width });
-            places[at] = nodes.len() - 1;
+            let label = LabelId::intern((text, *kind), &mut shown);
+            let (parent, width) = (drawn_nodes[node.parent], measure.width(node.cumulative));
+            nodes[parent].remainder = nodes[parent].remainder.saturating_sub(width);
+            nodes.push(DrawnNode { parent, label, remainder: width });
+            drawn_nodes[at] = nodes.len() - 1;
         }
-        Tree { labels: shown, nodes, origins, total, dropped }
+        Self { labels: shown, nodes, origins, total, dropped }
     }
 
-    /// The width of everything.
+    /// Returns the total of all samples.
     pub(super) fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many frames there are to draw.
+    /// Returns the number of drawn frames.
     pub(super) fn drawn(&self) -> usize {
         self.nodes.len() - 1
     }
 
-    /// How many frames are not drawn although they are wide enough, since there are too many.
+    /// Returns the number of frames that are wide enough but not drawn, because there are more than [`MAX_FRAMES`].
     pub(super) fn dropped(&self) -> usize {
         self.dropped
     }
 
-    /// Every distinct label.
-    pub(super) fn labels(&self) -> impl Iterator<Item = (LabelId, &str, Class)> {
-        self.labels
-            .items()
-            .iter()
-            .enumerate()
-            .map(|(at, (text, class))| (LabelId::from_index(at), text.as_str(), *class))
+    /// Returns every distinct label, with its text and kind.
+    pub(super) fn labels(&self) -> impl Iterator<Item = (LabelId, &str, FrameKind)> {
+        self.labels.items().iter().enumerate().map(|(at, (text, kind))| (LabelId::from_index(at), text.as_str(), *kind))
     }
 
-    /// The self weight of each origin's functions, in order of [`Origin::ALL`]: 0 for origins without any, and none for
-    /// origins that occur in no stack.
+    /// Returns the self weight of each origin that occurs in a stack, in the order of [`Origin::ALL`].
     pub(super) fn origins(&self) -> Vec<(Origin, u64)> {
         Origin::ALL.into_iter().filter_map(|origin| Some((origin, *self.origins.get(&origin)?))).collect()
     }
 
-    /// The tree as folded stacks, each caller's together and siblings in order of name.
+    /// Returns the tree as folded stacks. The lines of a caller are together, and siblings are sorted by name.
     pub(super) fn lines<'a>(&self, key: impl Fn(LabelId) -> &'a str) -> Vec<String> {
         let mut children = vec![Vec::new(); self.nodes.len()];
         for (at, node) in self.nodes.iter().enumerate().skip(1) {
@@ -132,34 +129,34 @@ impl Tree {
         }
         let mut lines = Vec::new();
         let mut path = String::new();
-        // (node, length of its caller's path)
-        let mut open = vec![(ALL, 0)];
-        while let Some((at, length)) = open.pop() {
+        // (index of a node, length of its caller's path)
+        let mut pending = vec![(ROOT, 0)];
+        while let Some((at, length)) = pending.pop() {
             path.truncate(length);
-            if at == ALL {
-                if self.nodes[at].rest > 0 {
-                    lines.push(format!("{OTHERS} {}", self.nodes[at].rest));
+            if at == ROOT {
+                if self.nodes[at].remainder > 0 {
+                    lines.push(format!("{OTHERS} {}", self.nodes[at].remainder));
                 }
             } else {
                 if !path.is_empty() {
                     path.push(';');
                 }
                 path.push_str(key(self.nodes[at].label));
-                if self.nodes[at].rest > 0 {
-                    lines.push(format!("{path} {}", self.nodes[at].rest));
+                if self.nodes[at].remainder > 0 {
+                    lines.push(format!("{path} {}", self.nodes[at].remainder));
                 }
             }
             let callees = &mut children[at];
             callees.sort_by_key(|callee| Reverse(&self.labels.items()[self.nodes[*callee].label.index()]));
-            open.extend(callees.iter().map(|callee| (*callee, path.len())));
+            pending.extend(callees.iter().map(|callee| (*callee, path.len())));
         }
         lines
     }
 }
 
-/// The nodes that are drawn, and how many are not although they are wide enough. A caller is chosen before its callees,
-/// being as wide and before them.
-fn widest(nodes: &[Merged]) -> (HashSet<usize>, usize) {
+/// Returns the indexes of the widest [`MAX_FRAMES`] nodes, and the number of the others. A node is selected only together
+/// with its caller, which is at least as wide and has a lower index.
+fn widest(nodes: &[MergedNode]) -> (HashSet<usize>, usize) {
     let mut wide: Vec<usize> = (1..nodes.len()).collect();
     wide.sort_by_key(|at| (Reverse(nodes[*at].cumulative), *at));
     let dropped = wide.len().saturating_sub(MAX_FRAMES);
@@ -167,7 +164,7 @@ fn widest(nodes: &[Merged]) -> (HashSet<usize>, usize) {
     (wide.into_iter().collect(), dropped)
 }
 
-/// The self weight of each origin's functions.
+/// Returns the self weight of each origin that occurs in a location.
 fn origin_weights(view: &View, measure: &Measure) -> BTreeMap<Origin, u64> {
     let profile = view.profile();
     let origin = |frame: &Frame| profile.function(frame.function).origin;
@@ -175,7 +172,7 @@ fn origin_weights(view: &View, measure: &Measure) -> BTreeMap<Origin, u64> {
     for frame in profile.locations().flat_map(|(id, _)| profile.frames(id)) {
         weights[origin(frame) as usize] = Some(0);
     }
-    let leaves = profile.by_leaf(origin);
+    let leaves = profile.leaf_properties(origin);
     for sample in profile.samples() {
         if let Some(origin) = leaves[sample.stack.index()] {
             *weights[origin as usize].get_or_insert(0) += view.value(measure.value, sample);
@@ -184,6 +181,6 @@ fn origin_weights(view: &View, measure: &Measure) -> BTreeMap<Origin, u64> {
     Origin::ALL.into_iter().filter_map(|origin| Some((origin, weights[origin as usize]?))).collect()
 }
 
-fn label(name: &str, class: Class) -> Label {
-    (name::shorten(name, MAX_NAME).into_owned(), class)
+fn label(name: &str, kind: FrameKind) -> FrameLabel {
+    (name::shorten(name, MAX_NAME).into_owned(), kind)
 }

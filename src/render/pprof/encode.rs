@@ -1,4 +1,4 @@
-//! `Profile` → the messages of profile.proto.
+//! Converts a `Profile` to the messages of profile.proto.
 
 use std::collections::HashMap;
 
@@ -7,23 +7,23 @@ use crate::profile::{
     Event, Frame, LabelValue, Location, LocationId, Mapping, MappingId, Origin, Profile, Sample, StackId, Unit,
 };
 
-/// The whole profile as one message.
+/// Converts the whole profile to one message.
 pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
     let mut strings = Strings::default();
     let event = &profile.event;
-    let mut value_type = |kind, unit| wire::ValueType { kind: strings.id(kind), unit: strings.id(unit) };
-    let count_type = event.has_count().then(|| value_type(&event.counted, "count"));
+    let mut value_type = |kind, unit| wire::ValueType { kind: strings.intern(kind), unit: strings.intern(unit) };
+    let count_type = event.has_count().then(|| value_type(&event.count_name, "count"));
     let weight_type = match event.unit {
         Unit::Nanoseconds if is_cpu_clock(event) => value_type("cpu", "nanoseconds"),
         Unit::Nanoseconds => value_type(&event.name, "nanoseconds"),
         Unit::Bytes => value_type(&event.name, "bytes"),
         Unit::Events => value_type(&event.name, "count"),
     };
-    let mappings = Mappings::of(profile);
+    let mappings = Mappings::new(profile);
     let mut locations = Locations {
         profile,
         mappings: &mappings,
-        known: vec![None; profile.locations().len()],
+        id_of_location: vec![None; profile.locations().len()],
         ids: HashMap::new(),
         list: Vec::new(),
     };
@@ -32,7 +32,7 @@ pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
     let location = locations.list;
     let mapping = mappings.encode(&mut strings);
     let function = encode_functions(profile, &mut strings);
-    let comment = comments.iter().map(|comment| strings.id(comment)).collect();
+    let comment = comments.iter().map(|comment| strings.intern(comment)).collect();
     wire::Profile {
         sample_type: count_type.into_iter().chain([weight_type]).collect(),
         sample,
@@ -41,9 +41,9 @@ pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
         function,
         time_nanos: signed(profile.start_time_ns),
         duration_nanos: signed(profile.duration_ns),
-        // What was not sampled has no period that its samples tell.
+        // Only sampled profiles have a period.
         period_type: event.is_sampled().then_some(weight_type),
-        // Where periods differ, as those of `cycles` do, their mean.
+        // The mean of all periods. Periods of `cycles` differ.
         period: if event.is_sampled() { signed(profile.total_weight() / profile.total_count().max(1)) } else { 0 },
         comment,
         default_sample_type: weight_type.kind,
@@ -53,15 +53,15 @@ pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
 
 fn encode_sample(sample: &Sample, locations: &mut Locations<'_>, strings: &mut Strings) -> wire::Sample {
     let label = locations.profile.labels(sample).into_iter().map(|label| {
-        let key = strings.id(label.key);
+        let key = strings.intern(label.key);
         match label.value {
-            LabelValue::Text(text) => wire::Label { key, str: strings.id(&text), num: 0 },
+            LabelValue::Text(text) => wire::Label { key, str: strings.intern(&text), num: 0 },
             LabelValue::Number(num) => wire::Label { key, str: 0, num: signed(num) },
         }
     });
     let label = label.collect();
     wire::Sample {
-        location_id: locations.of_stack(sample.stack),
+        location_id: locations.stack_ids(sample.stack),
         value: if locations.profile.event.has_count() {
             vec![signed(sample.count), signed(sample.weight)]
         } else {
@@ -76,25 +76,25 @@ fn encode_functions(profile: &Profile, strings: &mut Strings) -> Vec<wire::Funct
         .functions()
         .map(|(id, function)| {
             let named = if profile.str(function.name).is_empty() { function.display } else { function.name };
-            let name = strings.id(profile.str(named));
+            let name = strings.intern(profile.str(named));
             wire::Function {
                 id: id.index() as u64 + 1,
-                // `go build -pgo` looks for the linker's name here, not in system_name.
+                // `go build -pgo` reads the linker's name from here, not from system_name.
                 name,
                 system_name: name,
-                filename: strings.id(profile.str(function.file)),
+                filename: strings.intern(profile.str(function.file)),
                 start_line: i64::from(function.start_line),
             }
         })
         .collect()
 }
 
-/// Whether an event is one of perf's CPU clocks, whose time pprof calls `cpu`.
+/// Returns whether an event is one of perf's CPU clocks. pprof calls their time `cpu`.
 fn is_cpu_clock(event: &Event) -> bool {
     event.is_sampled() && ["cpu-clock", "task-clock"].iter().any(|clock| event.name.starts_with(clock))
 }
 
-/// Strings and their ids; the first is empty.
+/// The string table and the ids of its strings. The first string is empty.
 struct Strings {
     ids: HashMap<String, i64>,
     list: Vec<String>,
@@ -107,7 +107,7 @@ impl Default for Strings {
 }
 
 impl Strings {
-    fn id(&mut self, text: &str) -> i64 {
+    fn intern(&mut self, text: &str) -> i64 {
         if let Some(id) = self.ids.get(text) {
             return *id;
         }
@@ -118,27 +118,27 @@ impl Strings {
     }
 }
 
-/// The mappings in the order in which they are written: by convention the first is the main binary, whose
-/// name `go tool pprof` shows.
+/// The mappings in the order in which they are written. By convention the first is the main binary: `go tool pprof` shows
+/// its name.
 struct Mappings<'a> {
     profile: &'a Profile,
     order: Vec<(MappingId, &'a Mapping)>,
-    /// Ids as written, indexed by mapping.
+    /// Written ids, by mapping.
     ids: Vec<u64>,
-    /// Whether frames have lines, indexed by mapping.
-    lines: Vec<bool>,
+    /// By mapping: whether its frames have source lines.
+    has_lines: Vec<bool>,
 }
 
 impl<'a> Mappings<'a> {
-    fn of(profile: &'a Profile) -> Self {
+    fn new(profile: &'a Profile) -> Self {
         let mut order: Vec<_> = profile.mappings().collect();
         let mut main_frames = vec![0_u64; order.len()];
-        let mut lines = vec![false; order.len()];
+        let mut has_lines = vec![false; order.len()];
         for (id, location) in profile.locations() {
             let Some(at) = location.mapping.map(MappingId::index) else { continue };
             for frame in profile.frames(id) {
                 main_frames[at] += u64::from(profile.function(frame.function).origin == Origin::Main);
-                lines[at] |= frame.line > 0;
+                has_lines[at] |= frame.line > 0;
             }
         }
         if let Some(main) = (0..order.len()).rev().max_by_key(|at| main_frames[*at]) {
@@ -148,25 +148,25 @@ impl<'a> Mappings<'a> {
         for (id, (mapping, _)) in (1..).zip(&order) {
             ids[mapping.index()] = id;
         }
-        Self { profile, order, ids, lines }
+        Self { profile, order, ids, has_lines }
     }
 
     fn encode(&self, strings: &mut Strings) -> Vec<wire::Mapping> {
         (1..)
             .zip(&self.order)
             .map(|(id, (at, mapping))| {
-                let lines = self.lines[at.index()];
+                let has_lines = self.has_lines[at.index()];
                 wire::Mapping {
                     id,
                     memory_start: mapping.start,
                     memory_limit: mapping.limit,
                     file_offset: mapping.offset,
-                    filename: strings.id(self.profile.str(mapping.file)),
-                    build_id: strings.id(self.profile.str(mapping.build_id)),
-                    // All that could be named was named: pprof need not look for the binaries.
+                    filename: strings.intern(self.profile.str(mapping.file)),
+                    build_id: strings.intern(self.profile.str(mapping.build_id)),
+                    // goflame has named all frames that it can, so pprof need not read the binaries.
                     has_functions: true,
-                    has_filenames: lines,
-                    has_line_numbers: lines,
+                    has_filenames: has_lines,
+                    has_line_numbers: has_lines,
                     has_inline_frames: true,
                 }
             })
@@ -174,30 +174,30 @@ impl<'a> Mappings<'a> {
     }
 }
 
-/// Places in the code and their ids.
+/// The written locations and their ids.
 struct Locations<'a> {
     profile: &'a Profile,
     mappings: &'a Mappings<'a>,
-    /// Ids as written, indexed by location.
-    known: Vec<Option<u64>>,
-    ids: HashMap<Place, u64>,
+    /// Written ids, by location.
+    id_of_location: Vec<Option<u64>>,
+    ids: HashMap<LocationKey, u64>,
     list: Vec<wire::Location>,
 }
 
-/// Mapping, address and the functions there. An address has only one set of functions, except where it lies in
-/// no mapping: then it may mean something else in another process.
-type Place = (u64, u64, Vec<wire::Line>);
+/// Mapping id, address and lines of a location. The lines are a part of the key because an address without a mapping may
+/// have other functions in another process.
+type LocationKey = (u64, u64, Vec<wire::Line>);
 
 impl Locations<'_> {
-    /// The locations of a stack, leaf first.
-    fn of_stack(&mut self, stack: StackId) -> Vec<u64> {
+    /// Returns the ids of a stack's locations, leaf first.
+    fn stack_ids(&mut self, stack: StackId) -> Vec<u64> {
         let profile = self.profile;
         let shown = profile.leaf_first(stack).filter(|location| !profile.frames(*location).is_empty());
         shown.map(|location| self.id(location)).collect()
     }
 
     fn id(&mut self, location: LocationId) -> u64 {
-        if let Some(id) = self.known[location.index()] {
+        if let Some(id) = self.id_of_location[location.index()] {
             return id;
         }
         let line =
@@ -211,12 +211,12 @@ impl Locations<'_> {
             list.push(wire::Location { id, mapping_id, address, line: line.clone() });
             id
         });
-        self.known[location.index()] = Some(id);
+        self.id_of_location[location.index()] = Some(id);
         id
     }
 }
 
-/// pprof's numbers are signed. Nothing that was counted is beyond their range.
+/// Converts a number to the signed type of profile.proto. A larger number becomes the maximum.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

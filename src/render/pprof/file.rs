@@ -1,4 +1,4 @@
-//! The message as a file: encoded and gzipped.
+//! Writes a profile as a gzipped pprof file.
 
 use std::io::{self, Write};
 
@@ -8,21 +8,20 @@ use prost::Message;
 use super::encode;
 use crate::profile::Profile;
 
-/// What is written besides the profile.
+/// Texts that are written besides the profile.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Shown by `go tool pprof -comments`, a line each.
+    /// Lines for `go tool pprof -comments`.
     pub comments: Vec<String>,
 }
 
-/// Writes a profile in pprof's format, uncut: full linker names, all stacks, a location for every address.
+/// Writes a complete profile in pprof's format: full linker names, all stacks, a location for every address.
 ///
-/// The sample types are samples/count and then cpu/nanoseconds, or the event's name/count, which is the default; those of
-/// profiles that were pprof's before are kept. A sample has the labels `process`, and `pid` and `thread` as numbers, where they are
-/// known.
+/// The sample types are samples/count and, as the default, cpu/nanoseconds or EVENT/count. A profile that was read from a
+/// pprof file keeps its sample type. A sample has the [labels](Profile::labels) that are known.
 pub fn write(profile: &Profile, options: &Options, out: &mut dyn Write) -> io::Result<()> {
     let message = encode::encode(profile, &options.comments).encode_to_vec();
-    // No name and no time in the header: the same profile gives the same bytes.
+    // The gzip header has no name and no time, so that the same profile gives the same bytes.
     let mut gzip = GzBuilder::new().mtime(0).write(&mut *out, Compression::default());
     gzip.write_all(&message)?;
     gzip.finish()?;

@@ -1,6 +1,6 @@
-//! pprof: the gzipped `profile.proto` that `go tool pprof` opens and `go build -pgo` takes.
+//! pprof: the gzipped `profile.proto` format, for `go tool pprof` and `go build -pgo`.
 //!
-//! `wire` holds the messages of google/pprof's proto/profile.proto, `encode` fills them.
+//! `wire` holds the messages of google/pprof's proto/profile.proto. `encode` fills them. `file` writes them.
 
 mod encode;
 mod file;

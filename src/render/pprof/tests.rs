@@ -25,7 +25,7 @@ fn decoded(profile: &Profile) -> wire::Profile {
     wire::Profile::decode(bytes.as_slice()).unwrap()
 }
 
-/// What `go tool pprof` prints about a profile.
+/// Returns the output of `go tool pprof` for a profile.
 fn go_pprof(profile: &Profile, flags: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("profile.pb.gz");
@@ -54,7 +54,7 @@ fn busy() -> Fixture {
 }
 
 #[test]
-fn go_tool_agrees_with_our_table() {
+fn go_tool_pprof_shows_the_same_weights_as_our_table() {
     let profile = busy().profile;
     let flags = ["-top", "-unit=ns", "-nodefraction=0", "-edgefraction=0", "-sample_index=cpu"];
     let text = go_pprof(&profile, &flags);
@@ -75,7 +75,7 @@ fn go_tool_agrees_with_our_table() {
 }
 
 #[test]
-fn go_tool_counts_samples_and_reads_the_rest() {
+fn go_tool_pprof_reads_all_parts_of_the_file() {
     let profile = busy().profile;
     let text = go_pprof(&profile, &["-top", "-sample_index=samples"]);
     for part in ["File: app\n", "Build ID: c0ffee\n", "Type: samples\n", "Duration: 2s, Total samples = 98"] {
@@ -88,7 +88,7 @@ fn go_tool_counts_samples_and_reads_the_rest() {
         "samples/count cpu/nanoseconds[dflt]\n",
         "process:[helper]",
         "pid:[7] thread:[8]",
-        // Inlined calls share the address of the function that they are in, innermost first.
+        // Inlined calls are lines of one location, the innermost first.
         "main.inner /src/app/main.go:9:0 s=1\n             main.(*T).add /src/app/main.go:8:0 s=1",
         "main.Map[go.shape.struct { a int; b string }] /src/app/main.go:1:0 s=1",
     ] {
@@ -97,7 +97,7 @@ fn go_tool_counts_samples_and_reads_the_rest() {
 }
 
 #[test]
-fn events_are_a_sample_type_of_their_own() {
+fn weights_of_an_event_are_a_second_sample_type() {
     let mut fixture = Fixture::cycles();
     fixture.add("app", "main.main", 3);
     let raw = go_pprof(&fixture.profile, &["-raw"]);
@@ -105,23 +105,23 @@ fn events_are_a_sample_type_of_their_own() {
 }
 
 #[test]
-fn a_place_is_one_location() {
+fn equal_locations_are_written_once() {
     let mut fixture = Fixture::new();
     fixture.add("app", "main.main|main.a:3", 1);
     fixture.add("app", "main.main|main.a:4", 1);
     fixture.add("other", "main.main|main.a:3", 1);
     let message = decoded(&fixture.profile);
-    let places: Vec<_> = message.location.iter().map(|location| (location.id, location.line[0].line)).collect();
-    assert_eq!(places, [(1, 3), (2, 1), (3, 4)]);
+    let locations: Vec<_> = message.location.iter().map(|location| (location.id, location.line[0].line)).collect();
+    assert_eq!(locations, [(1, 3), (2, 1), (3, 4)]);
     let stacks: Vec<_> = message.sample.iter().map(|sample| sample.location_id.clone()).collect();
     assert_eq!(stacks, [[1, 2], [3, 2], [1, 2]]);
 
-    // That a frame was restored says nothing about the place.
+    // A repaired location is the same location.
     let profile = &mut fixture.profile;
     let [caller, leaf] = profile.stack(profile.samples()[0].stack)[..] else { panic!("two locations") };
     let (location, frames) = (Location { repaired: true, ..*profile.location(leaf) }, profile.frames(leaf).to_vec());
     let repaired = profile.add_location(location, frames);
-    let stack = profile.add_stack(&[caller, repaired]);
+    let stack = profile.intern_stack(&[caller, repaired]);
     fixture.add_stack("app", stack, 1);
     let message = decoded(&fixture.profile);
     assert_eq!((message.location.len(), message.sample[3].location_id.as_slice()), (3, [1, 2].as_slice()));
@@ -146,7 +146,7 @@ fn main_binary_is_the_first_mapping() {
 }
 
 #[test]
-fn empty_profile_is_a_valid_one() {
+fn empty_profile_is_valid() {
     let message = decoded(&Fixture::new().profile);
     assert_eq!((message.sample.len(), message.sample_type.len(), message.period), (0, 2, 0));
     assert_eq!(message.string_table[0], "");
@@ -154,14 +154,14 @@ fn empty_profile_is_a_valid_one() {
 }
 
 #[test]
-fn header_holds_no_time() {
+fn gzip_header_holds_no_time() {
     assert_eq!(encoded(&busy().profile)[4..8], [0; 4]);
 }
 
-/// The compiler refuses a profile whose functions have no start line, matches functions by linker name
-/// and calls by their line within the function. It counts the two innermost locations of each stack.
+/// The Go compiler rejects a profile whose functions have no start line. It matches functions by linker name, and calls by
+/// their line within the function. It counts the two innermost locations of each stack.
 #[test]
-fn go_takes_it_for_pgo() {
+fn go_accepts_the_file_for_pgo() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("default.pgo"), encoded(&busy().profile)).unwrap();
     let output = Command::new("go")

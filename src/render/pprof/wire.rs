@@ -1,6 +1,6 @@
 //! The messages of google/pprof's proto/profile.proto, with its field numbers and names.
 //!
-//! Strings are positions in [`Profile::string_table`], whose first is empty. Ids start at 1; 0 is "none".
+//! A string is an index into [`Profile::string_table`], whose first string is empty. Ids start at 1. Id 0 means none.
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Profile {
@@ -92,7 +92,7 @@ pub(super) struct Location {
     pub(super) mapping_id: u64,
     #[prost(uint64, tag = "3")]
     pub(super) address: u64,
-    /// Innermost first: the last is the function that the others were inlined into.
+    /// Innermost first. The last line is in the function itself, the others in calls that were inlined there.
     #[prost(message, repeated, tag = "4")]
     pub(super) line: Vec<Line>,
 }

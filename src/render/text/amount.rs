@@ -1,16 +1,16 @@
-//! Weights as people read them: all of a report in one unit, so that they compare at a glance.
+//! Formats weights for people: all weights of a report in one unit, so that they are easy to compare.
 
 use crate::profile::Unit;
 
-/// The unit of a report.
+/// Formats the weights of a report in one unit.
 pub(super) struct Amounts {
     scale: u64,
     symbol: &'static str,
 }
 
 impl Amounts {
-    /// The largest unit of which `total` is at least one.
-    pub(super) fn of(unit: Unit, total: u64) -> Self {
+    /// Chooses the largest unit that is not larger than `total`.
+    pub(super) fn new(unit: Unit, total: u64) -> Self {
         let scales: &[(u64, &str)] = match unit {
             Unit::Nanoseconds => &[(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns")],
             Unit::Bytes => &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")],
@@ -20,7 +20,7 @@ impl Amounts {
         Self { scale, symbol }
     }
 
-    /// A weight with two decimals: `8.12 s`. What is not nothing is not written as nothing.
+    /// Formats a weight with two decimals: `8.12 s`. A weight that would round to 0 is `<0.01 s`.
     pub(super) fn format(&self, weight: u64) -> String {
         let hundredths = (u128::from(weight) * 100 + u128::from(self.scale) / 2) / u128::from(self.scale);
         let text = match (self.scale, hundredths) {
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn unit_fits_the_total() {
-        let format = |unit, total, weight| Amounts::of(unit, total).format(weight);
+        let format = |unit, total, weight| Amounts::new(unit, total).format(weight);
         assert_eq!(format(Unit::Nanoseconds, 20_194_583_206, 8_124_000_000), "8.12 s");
         assert_eq!(format(Unit::Nanoseconds, 20_194_583_206, 1_003_009), "<0.01 s");
         assert_eq!(format(Unit::Nanoseconds, 20_194_583_206, 0), "0.00 s");

@@ -1,7 +1,7 @@
 //! The report for a terminal: the hottest functions as a table, the hottest call path as a tree.
 //!
-//! No line is wider than the terminal: figures keep their room, names are shortened in the middle, and
-//! on a narrow terminal the less important columns go first.
+//! No line is wider than the terminal. Numbers are never shortened, names are shortened in the middle. A narrow terminal gets
+//! fewer columns.
 
 mod amount;
 mod report;

@@ -1,15 +1,15 @@
-//! What the report says and how it is aligned.
+//! Content and alignment of the report.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::amount::Amounts;
 use super::style::Styles;
-use crate::profile::{Function, Profile, counted, grouped, percent};
+use crate::profile::{Function, Profile, format_number, format_percent, format_total_count};
 use crate::render::name;
 use crate::views::{GroupRow, Top, View};
 
-/// How the report is laid out.
+/// Layout of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Width of the terminal. Less than 20 counts as 20.
@@ -18,47 +18,50 @@ pub struct Options {
     pub color: bool,
 }
 
-/// How many functions are listed.
+/// Maximum number of listed functions.
 pub const FUNCTIONS: usize = 10;
 
-/// How many groups are listed.
+/// Maximum number of listed groups.
 const GROUPS: usize = 20;
 
-/// Longer paths are cut in the middle: so many rows from the root and from the end are shown.
-pub(super) const PATH_ENDS: (usize, usize) = (8, 16);
+/// Number of rows that a long call path keeps at the root. The middle is cut.
+pub(super) const PATH_HEAD: usize = 8;
 
-/// Nothing sensible fits in less.
+/// Number of rows that a long call path keeps at the end.
+pub(super) const PATH_TAIL: usize = 16;
+
+/// Minimum width of the report. Narrower terminals wrap lines.
 pub(super) const MIN_COLUMNS: usize = 20;
 
-/// Names that get less room than this are worse than a missing column.
+/// Minimum number of columns for names. Other columns are dropped to reach it.
 const MIN_NAME: usize = 24;
 
-/// Between two columns.
+/// Space between two columns.
 const GAP: &str = "  ";
 
-/// Writes the report. An empty profile gives a line that says so.
+/// Writes the report. An empty profile gives the line `no samples`.
 pub fn write(view: &View, options: Options, out: &mut dyn Write) -> io::Result<()> {
     let report = Report::new(view, options);
     out.write_all(report.text().as_bytes())?;
     out.flush()
 }
 
-/// Writes a table of the groups of a profile, the heaviest first. An empty profile gives none.
+/// Writes a table of the groups, the heaviest first. An empty profile gives no output.
 pub fn write_groups(view: &View, options: Options, out: &mut dyn Write) -> io::Result<()> {
     let report = Report::new(view, options);
     let groups = view.grouping().rows(view.profile());
     let row = |group: &GroupRow| {
-        let label = Label::Note(name::clean(&group.name).into_owned());
+        let label = RowLabel::Note(name::clean(&group.name).into_owned());
         Row { cells: report.weight(group.weight), indent: String::new(), label }
     };
     let mut rows: Vec<_> = groups.iter().take(GROUPS).map(row).collect();
     if groups.len() > GROUPS {
         let weight = groups[GROUPS..].iter().fold(0_u64, |sum, group| sum.saturating_add(group.weight));
-        let label = Label::Note(format!("{} others", grouped((groups.len() - GROUPS) as u64)));
+        let label = RowLabel::Note(format!("{} others", format_number((groups.len() - GROUPS) as u64)));
         rows.push(Row { cells: report.weight(weight), indent: String::new(), label });
     }
     if !rows.is_empty() {
-        let text = format!("{}{}\n", report.title("Parts", &report.facts()), report.table(&rows, &[0]));
+        let text = format!("{}{}\n", report.title("Parts", &report.totals()), report.table(&rows, &[0]));
         out.write_all(text.as_bytes())?;
     }
     out.flush()
@@ -72,26 +75,26 @@ struct Report<'a> {
     styles: Styles,
 }
 
-/// A row: the cells before the name, right-aligned, and the name with what precedes it.
+/// A row: right-aligned cells, then an indented label.
 struct Row<'a> {
     cells: Vec<String>,
     indent: String,
-    label: Label<'a>,
+    label: RowLabel<'a>,
 }
 
-enum Label<'a> {
-    /// A function, and how often in a row it calls itself.
+enum RowLabel<'a> {
+    /// A function, and the number of consecutive calls to itself that the row stands for.
     Function(&'a Function, usize),
-    /// A heading of the column of names.
+    /// Heading of the column of names.
     Heading(&'static str),
-    /// A remark in place of a function.
+    /// A text that is not a function name.
     Note(String),
 }
 
 impl<'a> Report<'a> {
     fn new(view: &'a View, options: Options) -> Self {
         let (profile, top) = (view.profile(), view.top());
-        let amounts = Amounts::of(profile.event.unit, top.total);
+        let amounts = Amounts::new(profile.event.unit, top.total);
         let (columns, styles) = (options.columns.max(MIN_COLUMNS), Styles::new(options.color));
         Self { profile, top, amounts, columns, styles }
     }
@@ -102,7 +105,7 @@ impl Report<'_> {
         if self.profile.total_count() == 0 && self.top.total == 0 {
             return "no samples\n".to_owned();
         }
-        let mut text = self.title("Hottest functions", &self.facts());
+        let mut text = self.title("Hottest functions", &self.totals());
         text.push_str(&self.table(&self.functions(), &[0, 2]));
         if !self.top.path.is_empty() {
             text.push('\n');
@@ -112,22 +115,23 @@ impl Report<'_> {
         text
     }
 
-    /// What was counted, which stands at the right of the first heading where there is room.
-    fn facts(&self) -> String {
-        let measured = name::clean(&self.profile.event.name);
+    /// Returns the text at the right of the first heading: count, weight and event.
+    fn totals(&self) -> String {
+        let event = name::clean(&self.profile.event.name);
         let total = self.amounts.format(self.top.total);
-        match counted(self.profile) {
-            Some(counted) => format!("{}, {total} of {measured}", name::sanitize(&counted)),
-            None => format!("{total} {measured}"),
+        match format_total_count(self.profile) {
+            Some(count) => format!("{}, {total} of {event}", name::sanitize(&count)),
+            None => format!("{total} {event}"),
         }
     }
 
-    fn title(&self, title: &str, facts: &str) -> String {
-        let used = name::columns(title) + name::columns(facts);
+    /// Returns a heading, with a text at its right if there is room.
+    fn title(&self, title: &str, right: &str) -> String {
+        let used = name::columns(title) + name::columns(right);
         let title = self.styles.bold(title);
         match self.columns.checked_sub(used) {
-            Some(room) if !facts.is_empty() && room >= GAP.len() => {
-                format!("{title}{:room$}{}\n", "", self.styles.dim(facts))
+            Some(room) if !right.is_empty() && room >= GAP.len() => {
+                format!("{title}{:room$}{}\n", "", self.styles.dim(right))
             }
             _ => format!("{title}\n"),
         }
@@ -139,39 +143,38 @@ impl Report<'_> {
             let function = self.profile.function(row.function);
             let mut cells = self.weight(row.self_weight);
             cells.extend(self.weight(row.cumulative_weight));
-            rows.push(Row { cells, indent: String::new(), label: Label::Function(function, 1) });
+            rows.push(Row { cells, indent: String::new(), label: RowLabel::Function(function, 1) });
         }
         let others = &self.top.functions[self.top.functions.len().min(FUNCTIONS)..];
         if !others.is_empty() {
-            let own = others.iter().fold(0_u64, |sum, row| sum.saturating_add(row.self_weight));
-            let mut cells = self.weight(own);
+            let self_weight = others.iter().fold(0_u64, |sum, row| sum.saturating_add(row.self_weight));
+            let mut cells = self.weight(self_weight);
             cells.extend([String::new(), String::new()]);
-            let what = if others.len() == 1 { "other function" } else { "other functions" };
-            let label = Label::Note(format!("{} {what}", grouped(others.len() as u64)));
+            let noun = if others.len() == 1 { "other function" } else { "other functions" };
+            let label = RowLabel::Note(format!("{} {noun}", format_number(others.len() as u64)));
             rows.push(Row { cells, indent: String::new(), label });
         }
         rows
     }
 
     fn path(&self) -> Vec<Row<'_>> {
-        // A function that calls itself is one row.
+        // Consecutive calls of a function to itself are one row.
         let mut calls: Vec<(&Function, u64, usize)> = Vec::new();
         for row in &self.top.path {
             let function = self.profile.function(row.function);
             match calls.last_mut() {
-                Some((before, _, times)) if *before == function => *times += 1,
+                Some((last, _, times)) if *last == function => *times += 1,
                 _ => calls.push((function, row.weight, 1)),
             }
         }
         let row = |(function, weight, times)| {
-            let label = Label::Function(function, times);
+            let label = RowLabel::Function(function, times);
             Row { cells: self.weight(weight), indent: String::new(), label }
         };
         let mut rows: Vec<_> = calls.into_iter().map(row).collect();
-        let (first, last) = PATH_ENDS;
-        if rows.len() > first + last + 1 {
-            let cut = first..rows.len() - last;
-            let label = Label::Note(format!("… {} more calls …", cut.len()));
+        if rows.len() > PATH_HEAD + PATH_TAIL + 1 {
+            let cut = PATH_HEAD..rows.len() - PATH_TAIL;
+            let label = RowLabel::Note(format!("… {} more calls …", cut.len()));
             rows.splice(cut, [Row { cells: vec![String::new(); 2], indent: String::new(), label }]);
         }
         for (depth, row) in rows.iter_mut().enumerate() {
@@ -180,7 +183,7 @@ impl Report<'_> {
         rows
     }
 
-    /// What precedes the name of a call: deep ones stay within a third of the line.
+    /// Returns the indentation of a call: at most one third of the line.
     fn indent(&self, depth: usize) -> String {
         match depth {
             0 => String::new(),
@@ -188,11 +191,12 @@ impl Report<'_> {
         }
     }
 
+    /// Returns two cells: a weight, and its share of the total.
     fn weight(&self, weight: u64) -> Vec<String> {
-        vec![self.amounts.format(weight), percent(weight, self.top.total)]
+        vec![self.amounts.format(weight), format_percent(weight, self.top.total)]
     }
 
-    /// Aligns rows. Columns listed in `spare` are left out, the last first, when names get too little room.
+    /// Aligns rows. If names get too little room, columns in `spare` are dropped, the last one first.
     fn table(&self, rows: &[Row<'_>], spare: &[usize]) -> String {
         let count = rows.first().map_or(0, |row| row.cells.len());
         let mut widths: Vec<usize> =
@@ -220,7 +224,7 @@ impl Report<'_> {
 
     fn cell(&self, row: &Row<'_>, cell: &str) -> String {
         match row.label {
-            Label::Function(..) => cell.to_owned(),
+            RowLabel::Function(..) => cell.to_owned(),
             _ => self.styles.dim(cell),
         }
     }
@@ -229,9 +233,9 @@ impl Report<'_> {
         let room = room.saturating_sub(name::columns(&row.indent));
         let indent = self.styles.dim(&row.indent);
         match &row.label {
-            Label::Heading(text) => format!("{indent}{}", self.styles.dim(&name::shorten(text, room))),
-            Label::Note(text) => format!("{indent}{}", self.styles.dim(&name::shorten(text, room))),
-            Label::Function(function, times) => {
+            RowLabel::Heading(text) => format!("{indent}{}", self.styles.dim(&name::shorten(text, room))),
+            RowLabel::Note(text) => format!("{indent}{}", self.styles.dim(&name::shorten(text, room))),
+            RowLabel::Function(function, times) => {
                 let suffix = if *times > 1 { format!(" × {times}") } else { String::new() };
                 let display = name::clean(self.profile.str(function.display));
                 let name = name::shorten(&display, room.saturating_sub(name::columns(&suffix)));
@@ -243,6 +247,6 @@ impl Report<'_> {
 
 impl Row<'_> {
     fn heading(cells: [&str; 4], label: &'static str) -> Self {
-        Self { cells: cells.map(str::to_owned).to_vec(), indent: String::new(), label: Label::Heading(label) }
+        Self { cells: cells.map(str::to_owned).to_vec(), indent: String::new(), label: RowLabel::Heading(label) }
     }
 }

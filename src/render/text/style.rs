@@ -1,10 +1,10 @@
-//! The styles of the terminal report, or none.
+//! ANSI styles of the terminal report.
 
 use anstyle::{AnsiColor, Style};
 
 use crate::profile::Origin;
 
-/// Wraps text in ANSI styles, if they are wanted.
+/// Wraps text in ANSI styles if enabled.
 pub(super) struct Styles {
     enabled: bool,
 }
@@ -14,17 +14,17 @@ impl Styles {
         Self { enabled }
     }
 
-    /// Headings.
+    /// Style of headings.
     pub(super) fn bold(&self, text: &str) -> String {
         self.paint(Style::new().bold(), text)
     }
 
-    /// What is read last.
+    /// Style of less important text.
     pub(super) fn dim(&self, text: &str) -> String {
         self.paint(Style::new().dimmed(), text)
     }
 
-    /// The name of a function: that of the main module stands out, in the hues of the flame graph.
+    /// Style of a function name, by origin. The main module is bold, the others have the hues of the flame graph.
     pub(super) fn function(&self, origin: Origin, text: &str) -> String {
         let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
         let style = match origin {

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use super::report::{MIN_COLUMNS, PATH_ENDS};
+use super::report::{MIN_COLUMNS, PATH_HEAD, PATH_TAIL};
 use super::{Options, write};
 use crate::profile::fixture::Fixture;
 use crate::render::name;
@@ -24,7 +24,7 @@ fn busy() -> Fixture {
 }
 
 #[test]
-fn report_is_a_table_and_a_tree() {
+fn report_has_a_table_of_functions_and_the_call_path() {
     assert_eq!(
         report(&busy(), 80, false),
         "\
@@ -80,13 +80,13 @@ fn recursion_is_one_row_and_long_paths_are_cut() {
     let text = report(&fixture, 80, false);
     let (_, path) = text.split_once("Hottest call path\n").unwrap();
     let names: Vec<_> = path.lines().map(|line| line.rsplit(" % ").next().unwrap().trim_start()).collect();
-    assert_eq!(names.len(), PATH_ENDS.0 + 1 + PATH_ENDS.1);
+    assert_eq!(names.len(), PATH_HEAD + 1 + PATH_TAIL);
     assert_eq!((names[7], names[8], names[9]), ("└ main.f7", "└ … 36 more calls …", "└ main.f44"));
     assert_eq!(names.last(), Some(&"└ main.f59"));
 }
 
 #[test]
-fn colour_changes_nothing_but_styles() {
+fn colour_adds_only_styles() {
     let coloured = report(&busy(), 80, true);
     assert!(coloured.contains("\u{1b}["));
     let mut plain = String::new();
@@ -97,6 +97,6 @@ fn colour_changes_nothing_but_styles() {
 }
 
 #[test]
-fn empty_profile_says_so() {
+fn empty_profile_gives_a_line_that_says_so() {
     assert_eq!(report(&Fixture::new(), 80, false), "no samples\n");
 }
