@@ -259,7 +259,7 @@ impl<'d> Collector<'d, '_, '_> {
                     self.spaces.exec(pid.cast_unsigned());
                 }
                 if pid == tid {
-                    self.comms.insert(*pid, self.out.processes.add_ref(&String::from_utf8_lossy(name)));
+                    self.comms.insert(*pid, self.out.processes.intern_str(&String::from_utf8_lossy(name)));
                 }
             }
             // A new thread shares name and address space; a new process gets a copy.
@@ -283,7 +283,7 @@ impl<'d> Collector<'d, '_, '_> {
         let goroutine = self.goroutine(sample, pid.cast_unsigned());
         let process = match self.comms.get(&pid) {
             Some(known) => *known,
-            None => self.out.processes.add_ref(&format!("pid {pid}")),
+            None => self.out.processes.intern_str(&format!("pid {pid}")),
         };
         let (pid, tid) = (pid.cast_unsigned(), tid.cast_unsigned());
         let task = RawTask { process, pid, tid, cpu: sample.cpu, goroutine };
@@ -291,7 +291,7 @@ impl<'d> Collector<'d, '_, '_> {
         let last = &mut self.last_stacks[last_stack].task;
         let task = TaskId::from_index(match last {
             Some((last, id)) if *last == task => *id,
-            _ => last.insert((task, self.out.tasks.add(task))).1,
+            _ => last.insert((task, self.out.tasks.intern(task))).1,
         });
         let weight = self.settings.clock_period.unwrap_or(sample.period);
         self.pending.push(PendingSample { last_stack, segments, task, weight });
@@ -357,7 +357,7 @@ impl<'d> Collector<'d, '_, '_> {
             start: seen.and_then(|seen| location(seen.start)),
             creator: seen.and_then(|seen| location(seen.creator.checked_sub(1)?)),
         };
-        Some(self.out.goroutines.add(goroutine))
+        Some(self.out.goroutines.intern(goroutine))
     }
 
     /// Makes the raw stack of a sample the last one of its thread, and appends its new segments to `wanted`.

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use super::files::ImageId;
 use crate::perfdata::RawAddress;
-use crate::profile::{LocationId, Slot, Table, position};
+use crate::profile::{LocationId, Slot, SlotTable, position};
 
 /// Position of a frame's code. For a caller it is the position of the call: the return address minus one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ pub(super) fn call_address(depth: usize, address: RawAddress) -> u64 {
 pub(super) struct RawLocations {
     pub(super) list: Vec<RawLocation>,
     pub(super) repaired: Vec<bool>,
-    index: Table<IndexEntry>,
+    index: SlotTable<IndexEntry>,
     seed: RandomState,
     /// Direct-mapped cache in front of the index, by some bits of the address. Most frames share few locations.
     recent: Vec<IndexEntry>,
@@ -78,7 +78,7 @@ impl Default for RawLocations {
         Self {
             list: Vec::new(),
             repaired: Vec::new(),
-            index: Table::default(),
+            index: SlotTable::default(),
             seed: RandomState::default(),
             recent: vec![IndexEntry::FREE; RECENT_SLOTS],
             misses: Vec::new(),
@@ -111,7 +111,7 @@ impl RawLocations {
     pub(super) fn intern(&mut self, location: RawLocation, repaired: bool) -> u32 {
         let (address, kind) = location.key(repaired);
         let Self { list, repaired: repaired_flags, index, seed, .. } = self;
-        let entry = index.find_or_add(
+        let entry = index.get_or_insert_with(
             hash(seed, address, kind),
             |entry| (entry.address, entry.kind) == (address, kind),
             || {
@@ -150,7 +150,7 @@ impl RawLocations {
 
     /// Releases the memory that only interning needs.
     pub(super) fn release_index(&mut self) {
-        self.index = Table::default();
+        self.index = SlotTable::default();
         self.recent = Vec::new();
     }
 

@@ -94,7 +94,7 @@ impl Collected {
     fn merge(&mut self, shard: Self) -> LaterShard {
         let intern = |(location, repaired)| self.locations.intern(location, repaired);
         let locations: Vec<u32> = shard.locations.iter().map(intern).collect();
-        let processes: Vec<u32> = shard.processes.items().iter().map(|name| self.processes.add_ref(name)).collect();
+        let processes: Vec<u32> = shard.processes.items().iter().map(|name| self.processes.intern_str(name)).collect();
         let new_id = |old: u32, ids: &[u32]| ids.get(old as usize).copied();
         let goroutine = |raw: &RawGoroutine| RawGoroutine {
             start: raw.start.and_then(|start| new_id(start, &locations)),
@@ -102,13 +102,13 @@ impl Collected {
             ..*raw
         };
         let goroutines: Vec<u32> =
-            shard.goroutines.items().iter().map(|raw| self.goroutines.add(goroutine(raw))).collect();
+            shard.goroutines.items().iter().map(|raw| self.goroutines.intern(goroutine(raw))).collect();
         let task = |raw: &RawTask| RawTask {
             process: new_id(raw.process, &processes).unwrap_or_default(),
             goroutine: raw.goroutine.and_then(|goroutine| new_id(goroutine, &goroutines)),
             ..*raw
         };
-        let tasks = shard.tasks.items().iter().map(|raw| self.tasks.add(task(raw))).collect();
+        let tasks = shard.tasks.items().iter().map(|raw| self.tasks.intern(task(raw))).collect();
         self.counts.add(&shard.counts);
         self.first_time = self.first_time.or(shard.first_time);
         self.last_time = self.last_time.max(shard.last_time);
@@ -191,7 +191,7 @@ mod tests {
         let first = stacks.first_equal();
         let samples = samples.distinct(|stack| first.as_ref().map_or(stack, |first| first[stack.index()]));
         // Stacks by content, because their numbers depend on the shards.
-        let samples: Vec<_> = samples.iter().map(|sample| (stacks.get(sample.stack), sample)).collect();
+        let samples: Vec<_> = samples.iter().map(|sample| (stacks.root_first(sample.stack), sample)).collect();
         let samples =
             samples.into_iter().map(|(stack, Sample { task, count, weight, .. })| (stack, task, count, weight));
         let samples: Vec<_> = samples.collect();

@@ -34,7 +34,7 @@ pub(super) fn add_samples(
     let tasks = add_tasks(collected, profile);
     let unchanged = replaced.is_empty() && tasks.iter().enumerate().all(|(at, task)| task.index() == at);
     let map = |stack, task: TaskId| (replaced.get(&stack).copied().unwrap_or(stack), tasks[task.index()]);
-    let samples = if unchanged { samples } else { samples.map(map) };
+    let samples = if unchanged { samples } else { samples.remap(map) };
     profile.set_samples(stacks, samples);
 }
 
@@ -287,7 +287,7 @@ mod tests {
         let (mut stacks, mut samples, mut expected) = (Stacks::default(), Samples::default(), Quality::default());
         let mut shown_rows = Vec::new();
         for row in &rows {
-            let stack = stacks.add(row);
+            let stack = stacks.intern(row);
             // Each sample has its own task, so that no two are counted together.
             let task = TaskId::from_index(u32::try_from(shown_rows.len()).expect("few"));
             samples.add(Sample { stack, task, count: 3, weight: 1 });
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(quality, expected);
         assert!(rows.len() > 100 && altered > 100 && expected.rooted_stacks > 100, "{altered} altered");
 
-        let event = Event { name: String::new(), counted: String::new(), unit: Unit::Events, frequency: 0 };
+        let event = Event { name: String::new(), count_name: String::new(), unit: Unit::Events, frequency: 0 };
         let mut profile = Profile::new(event);
         add_samples(&Collected::default(), (stacks, samples), changes, (&flags, &HashMap::default()), &mut profile);
         for (sample, shown) in profile.samples().iter().zip(&shown_rows) {
