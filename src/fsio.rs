@@ -5,8 +5,11 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 /// Mode of new files before the umask, as the shell's `>` has it. (tempfile's own default is 0600.)
 const NEW_FILE_MODE: u32 = 0o666;
@@ -44,8 +47,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 /// Reads a whole file of at most `limit` bytes; a larger one is an error of kind [`ErrorKind::FileTooLarge`], found
 /// without reading on. For files whose size is somebody else's choice, such as `/dev/zero`.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    read_opened(open(path)?, path, limit)
+}
+
+/// As [`read_bounded`], for a file that is open already; `path` is for the error.
+pub fn read_opened(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let wrap = |source| FileError::new("read", path, source);
-    let file = open(path)?;
     let mut bytes = Vec::new();
     // One byte past the limit tells "full" from "too large".
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(wrap)?;
@@ -103,6 +110,34 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
     temporary.as_file().sync_all().map_err(wrap)?;
     temporary.persist(&target).map_err(|failed| FileError::new("replace", path, failed.error))?;
     sync_dir(dir)
+}
+
+/// As [`replace`], for a small file of the machine's that others rely on: it has this mode at any umask, and bears no name
+/// before it is whole, so that a kill leaves nothing beside it.
+pub fn install(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
+    let wrap = |source| FileError::new("write", path, source);
+    // For the moment between link and rename, and for file systems without O_TMPFILE.
+    let mut next = path.as_os_str().to_owned();
+    next.push(".new");
+    match fs::remove_file(&next) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(wrap(error)),
+        _ => {}
+    }
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let unnamed = rustix::fs::open(parent(path), flags, Mode::from_raw_mode(mode)).ok().map(File::from);
+    let has_name = unnamed.is_none();
+    let mut file = match unnamed {
+        Some(file) => file,
+        None => File::create_new(&next).map_err(wrap)?,
+    };
+    file.set_permissions(Permissions::from_mode(mode)).map_err(wrap)?;
+    file.write_all(contents).and_then(|()| file.sync_all()).map_err(wrap)?;
+    if !has_name {
+        let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+        rustix::fs::linkat(CWD, &open, CWD, &next, AtFlags::SYMLINK_FOLLOW).map_err(|errno| wrap(errno.into()))?;
+    }
+    fs::rename(&next, path).map_err(|source| FileError::new("replace", path, source))?;
+    sync_dir(parent(path))
 }
 
 /// Writes through a buffer and flushes it. A `BufWriter` that is merely dropped loses the error of its last bytes;
@@ -234,6 +269,22 @@ mod tests {
             fs::metadata(ours).unwrap().permissions().mode(),
             fs::metadata(theirs).unwrap().permissions().mode()
         );
+    }
+
+    #[test]
+    fn an_installed_file_has_its_mode_and_nothing_lies_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.conf");
+        for (old, text) in [(None, "one"), (Some(0o600), "two"), (Some(0o666), "three")] {
+            if let Some(mode) = old {
+                fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            }
+            fs::write(dir.path().join("a.conf.new"), "left by a kill").unwrap();
+            install(&path, text.as_bytes(), 0o644).unwrap();
+            assert_eq!(read(&path).unwrap(), text.as_bytes());
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+            assert_eq!(names(dir.path()), ["a.conf"]);
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub mod bytes;
 
 pub mod memory;
 
+pub mod redact;
+
 pub mod process;
 
 pub mod config;

@@ -44,8 +44,11 @@ persist() {
 	if [ -f "$conf" ] && [ "$(cat "$conf")" = "$new" ]; then
 		say "$conf is up to date already"
 	else
+		# Everybody may read it and only root may write to it, whatever the umask is.
+		umask 022
 		mkdir -p /etc/sysctl.d
 		printf '%s\n' "$new" >"$conf"
+		chmod 644 "$conf"
 		say "$conf written"
 	fi
 }

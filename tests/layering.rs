@@ -12,8 +12,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fsio", &[]),
     ("bytes", &[]),
     ("memory", &[]),
+    ("redact", &[]),
     ("process", &[]),
-    ("config", &["fsio"]),
+    ("config", &["fsio", "redact", "process"]),
     ("host", &["fsio"]),
     ("perfevent", &[]),
     ("perfdata", &["bytes"]),
@@ -22,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("views", &["profile"]),
     ("goname", &["profile"]),
     ("pprof", &["bytes", "profile", "goname"]),
-    ("build", &["fsio", "process", "config", "gobin"]),
+    ("build", &["fsio", "redact", "process", "config", "gobin"]),
     ("doctor", &["config", "host", "perfevent", "gobin", "build"]),
     ("record", &["fsio", "process", "perfevent", "perfdata"]),
     ("analyse", &["memory", "perfdata", "gobin", "profile", "goname"]),
@@ -33,6 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "fsio",
             "memory",
+            "redact",
             "process",
             "config",
             "host",
@@ -53,7 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "fsio", "process", "config", "profile", "views", "build", "doctor", "record", "render", "archive",
+            "fsio", "redact", "process", "config", "profile", "views", "build", "doctor", "record", "render", "archive",
             "pipeline",
         ],
     ),

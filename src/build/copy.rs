@@ -9,6 +9,7 @@ use crate::process::Command;
 
 use super::Error;
 use super::docker::Sources;
+use super::git::ANOTHER_REPOSITORY;
 
 /// A copy of a project that vanishes with this value.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ impl Copy {
         let mut copied = config.clone();
         copied.root = moved(&config.root, &common, temporary.path());
         copied.archive.dir = copied.root.join(".goflame");
+        // What was copied from outside of the project.
+        copied.build.mounts.push(temporary.path().canonicalize().unwrap_or_else(|_| temporary.path().to_owned()));
         Ok(Self { temporary, config: copied })
     }
 
@@ -62,7 +65,10 @@ fn moved(dir: &Path, common: &Path, to: &Path) -> PathBuf {
 }
 
 fn check_out(repository: &Path, target: &Path) -> Result<(), Error> {
-    let git = Command::new("git").args(["clone", "--quiet", "--no-hardlinks"]).args([repository, target]);
+    let git = Command::new("git")
+        .without(&ANOTHER_REPOSITORY)
+        .args(["clone", "--quiet", "--no-hardlinks"])
+        .args([repository, target]);
     git.capture().map(|_| ()).map_err(|source| Error::CheckOut { dir: repository.to_owned(), source })
 }
 

@@ -100,6 +100,12 @@ pub enum Error {
         /// Where it stands, such as `GOFLAGS`.
         origin: String,
     },
+    /// The build mode makes something that cannot be run.
+    #[error("-buildmode={mode} in GOFLAGS builds no program that could be run")]
+    NoProgram {
+        /// `plugin`, `c-archive`, ...
+        mode: String,
+    },
     /// GOFLAGS has a quote that is not closed; Go would ignore or refuse it.
     #[error("GOFLAGS holds an unterminated quote: {goflags}")]
     GoFlags {
@@ -287,6 +293,9 @@ impl Error {
                 "-w drops DWARF: C functions lose inlining and lines, and debugging is lost".to_owned(),
                 "take it out; the file grows, the program runs the same".to_owned(),
             ],
+            Self::NoProgram { .. } => {
+                vec!["take it out of GOFLAGS, or set buildmode = \"exe\" in the variant".to_owned()]
+            }
             Self::NotMain { .. } => vec![
                 "set `package` in [app] to a main package such as ./cmd/NAME".to_owned(),
                 "or set kind = \"bench\" to profile the package's benchmarks".to_owned(),

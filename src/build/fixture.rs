@@ -35,7 +35,7 @@ pub(super) fn config(root: &Path) -> Config {
         file: None,
         text: String::new(),
         app: App { package: "./cmd/app".to_owned(), kind: Kind::Binary, name: String::new() },
-        build: Build { variant: "debug".to_owned(), docker: false },
+        build: Build { variant: "debug".to_owned(), docker: false, mounts: Vec::new() },
         variants: [("debug".to_owned(), variant("all=-N -l")), ("release".to_owned(), variant(""))].into(),
         toolchain: Toolchain::default(),
         workload: Workload {
@@ -54,7 +54,7 @@ pub(super) fn config(root: &Path) -> Config {
         },
         doctor: Doctor { strict: false, ignore: Vec::new() },
         report: Report { formats: Vec::new(), title: String::new() },
-        archive: Archive { dir: root.join(".goflame"), keep: 20, max_bytes: None },
+        archive: Archive { dir: root.join(".goflame"), keep: 20, max_bytes: None, redact: Vec::new() },
     }
 }
 
@@ -74,6 +74,7 @@ pub(super) fn go_1_26_8() -> GoTool {
         gomodcache: PathBuf::from("/root/go/pkg/mod"),
         gomod: Some(PathBuf::from("/p/go.mod")),
         cc: "gcc".to_owned(),
+        absent: None,
     }
 }
 

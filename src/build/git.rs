@@ -22,8 +22,24 @@ pub struct GitState {
 
 /// Asks `git` about the repository around `dir`. Changes nothing in it, not even the index.
 pub fn git_state(dir: &Path) -> GitState {
-    state_by(&Command::new("git").dir(dir))
+    state_by(&Command::new("git").dir(dir).without(&ANOTHER_REPOSITORY))
 }
+
+/// Variables by which git works in another repository than the one around its directory (`git rev-parse
+/// --local-env-vars`, less those that hold configuration). A git hook has some of them, and its children inherit them.
+pub(super) const ANOTHER_REPOSITORY: [&str; 11] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
 
 fn state_by(git: &Command) -> GitState {
     let status = git

@@ -33,7 +33,8 @@ pub fn settled(config: &Config, before: Option<&Lock>, go: &GoTool, digest: Opti
             (name.clone(), LockedVariant { flags: plan::flags(variant), env })
         })
         .collect();
-    lock
+    // The file is meant to be committed.
+    lock.with_digests(&config.secrets().as_digests())
 }
 
 /// SHA-256 of a file beside the go.mod in force around `root`, 64 hex digits; `None` where it cannot be read.

@@ -34,5 +34,5 @@ pub use lock::{digest_above, settled};
 pub use native::{run, run_in_container};
 pub use packages::{Discovered, MainPackage, discover};
 pub use plan::{BuildPlan, plan, workload_argv};
-pub use toolchain::{GoTool, release};
+pub use toolchain::{Absent, GoTool, release};
 pub use toolchains::{Installed, Origin, Places, install, installed};

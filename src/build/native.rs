@@ -8,6 +8,7 @@ use crate::config::Kind;
 use crate::process::{Command, Status};
 
 use super::docker::{ContainerPlan, Engine, Watch};
+use super::git::ANOTHER_REPOSITORY;
 use super::{BuildPlan, Error, GoTool};
 
 /// How an archive of a package that is not a program begins (`<ar.h>`); `go build -o` writes one without complaint.
@@ -20,6 +21,8 @@ const ARCHIVE_MAGIC: &[u8] = b"!<arch>\n";
 pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool) -> Result<(), Error> {
     prepare(plan, into)?;
     let status = Command::new(&plan.program)
+        // Go asks git for the commit (-buildvcs).
+        .without(&ANOTHER_REPOSITORY)
         .found_at(&go.path)
         .args(plan.argv_into(into)?)
         .envs(plan.env.clone())
@@ -65,6 +68,12 @@ fn advice(said: &str, container: &ContainerPlan) -> Vec<String> {
     }
     if said.contains("disabled by GOPROXY=off") {
         advice.push("the compile has no network: build once without --offline, or use `go mod vendor`".to_owned());
+    }
+    if let (true, Some(bytes)) = (said.contains("signal: killed"), container.memory()) {
+        advice.push(format!(
+            "the container may use {} MiB of memory: fewer packages at once need less (GOFLAGS=-p=1)",
+            bytes >> 20
+        ));
     }
     if said.contains("no space left on device") {
         let output = container.output_dir().unwrap_or_default();

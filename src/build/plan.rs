@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::config::{Config, Kind, Variant};
+use crate::config::{Config, Kind, Variant, builds_program};
 use crate::process::quote_line;
+use crate::redact::Secrets;
 
 use super::goflags::{self, PackageFlags};
 use super::toolchain::pinned_version;
 use super::{Error, GoTool};
 
-/// One build, complete. Printed, it is a line for a shell that does the same.
+/// One build, complete. Printed, it is a line for a shell that does the same, but for its secrets, which are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildPlan {
     /// The program's name, `go`.
@@ -32,13 +33,16 @@ pub struct BuildPlan {
     pub kind: Kind,
     /// What about this build may surprise its user, one sentence fragment each.
     pub warnings: Vec<String>,
+    /// What is masked when it is printed.
+    pub secrets: Secrets,
 }
 
 impl fmt::Display for BuildPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words = vec![self.program.clone()];
-        words.extend(self.argv.iter().cloned());
-        f.write_str(&quote_line(Some(&self.dir), &self.env, &words))
+        words.extend(self.secrets.args(&self.argv));
+        let env = self.env.iter().map(|(name, value)| (name.clone(), self.secrets.value(name, value)));
+        f.write_str(&quote_line(Some(&self.dir), &env.collect::<Vec<_>>(), &words))
     }
 }
 
@@ -84,6 +88,7 @@ pub fn plan(config: &Config, go: &GoTool) -> Result<BuildPlan, Error> {
         variant: name.clone(),
         kind: config.app.kind,
         warnings: judge_flags(name, variant, go)?,
+        secrets: config.secrets(),
     })
 }
 
@@ -218,6 +223,12 @@ fn judge_flags(name: &str, variant: &Variant, go: &GoTool) -> Result<Vec<String>
     let goflags = variant.env.get("GOFLAGS").filter(|value| !value.is_empty()).unwrap_or(&go.goflags);
     let extra = goflags::split(goflags).ok_or_else(|| Error::GoFlags { goflags: goflags.clone() })?;
     let mut warnings = Vec::new();
+    // The variant's own was judged with the settings.
+    if variant.buildmode.is_empty()
+        && let Some(mode) = goflags::last(&extra, "buildmode").filter(|mode| !builds_program(mode))
+    {
+        return Err(Error::NoProgram { mode: mode.to_owned() });
+    }
 
     let in_effect = |own: &str, flag: &str, key: &str| {
         if own.is_empty() {

@@ -54,6 +54,17 @@ pub struct GoTool {
     pub gomod: Option<PathBuf>,
     /// CC.
     pub cc: String,
+    /// What [`GoTool::look`] did not get.
+    pub absent: Option<Absent>,
+}
+
+/// A version that a project asks for and this machine does not have: another one answered in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent {
+    /// `go1.27.3`; `None`: the one that go.mod or go.work asks for.
+    pub version: Option<String>,
+    /// Whether a build may fetch it.
+    pub fetchable: bool,
 }
 
 impl GoTool {
@@ -89,6 +100,66 @@ impl GoTool {
         }
     }
 
+    /// As [`GoTool::find`], for checks and dry runs: nothing is fetched, and no program is run that the project could have
+    /// chosen. So `env` is not the environment of any process: what it sets replaces Go's answer, and a PATH in it does
+    /// not count. A version that is not on this machine is no error, but [`GoTool::absent`].
+    pub fn look(dir: &Path, pin: &Toolchain, env: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let set = |name: &str| env.get(name).filter(|value| !value.is_empty());
+        let own_pin = pinned_version(pin);
+        let pin = own_pin.clone().or_else(|| set("GOTOOLCHAIN").filter(|value| release(value).is_some()).cloned());
+        let go = Command::new("go").dir(dir);
+        let path = go.program_file().map_err(no_go)?;
+        let go = go.found_at(&path);
+        let ask = |toolchain: Option<&str>| {
+            let ask = go.clone().args(["env", "-json"]).args(VARIABLES).env("GOPROXY", "off");
+            match toolchain {
+                Some(version) => ask.env("GOTOOLCHAIN", version),
+                None => ask,
+            }
+            .capture()
+        };
+        let (answer, absent) = match ask(pin.as_deref()) {
+            Ok(answer) => (answer, false),
+            Err(_) => (ask(Some("local")).map_err(Error::GoEnv)?, true),
+        };
+        let mut tool = Self::from_answer(path, &answer.stdout)?;
+        if absent {
+            // `go env GOTOOLCHAIN` never switches to another version (Select in cmd/go/internal/toolchain).
+            let setting = |name: &str, go: Command| {
+                let answer = go.args(["env", name]).capture().map_err(Error::GoEnv)?;
+                Ok::<_, Error>(answer.text().trim().to_owned())
+            };
+            let usual = setting("GOTOOLCHAIN", go.clone())?;
+            let proxy = setting("GOPROXY", go.clone().env("GOTOOLCHAIN", "local"))?;
+            let fetchable = set("GOPROXY").unwrap_or(&proxy) != "off";
+            tool.gotoolchain = pin.clone().unwrap_or(usual);
+            tool.absent = Some(Absent { version: pin, fetchable });
+        } else if let Some(pin) = own_pin.filter(|pin| bare_version(&tool.version) != pin) {
+            let (found, gotoolchain) = (tool.version, tool.gotoolchain);
+            return Err(Error::PinMismatch { by: PinnedBy::Settings, pin, found, gotoolchain });
+        }
+        for (name, answer) in [
+            ("GOFLAGS", &mut tool.goflags),
+            ("GOTOOLCHAIN", &mut tool.gotoolchain),
+            ("GOEXPERIMENT", &mut tool.goexperiment),
+            ("GOAMD64", &mut tool.goamd64),
+            ("GOOS", &mut tool.goos),
+            ("GOARCH", &mut tool.goarch),
+            ("CC", &mut tool.cc),
+        ] {
+            if let Some(value) = set(name) {
+                answer.clone_from(value);
+            }
+        }
+        if let Some(value) = set("CGO_ENABLED") {
+            tool.cgo_enabled = value == "1";
+        }
+        if let Some(value) = set("GOMODCACHE") {
+            tool.gomodcache = value.into();
+        }
+        Ok(tool)
+    }
+
     /// The Go of an image that has not been asked yet: what no image can change.
     pub fn in_image() -> Self {
         Self {
@@ -105,6 +176,7 @@ impl GoTool {
             gomodcache: PathBuf::new(),
             gomod: None,
             cc: String::new(),
+            absent: None,
         }
     }
 
@@ -127,6 +199,7 @@ impl GoTool {
             gomodcache: take("GOMODCACHE").into(),
             gomod: Some(take("GOMOD")).filter(|path| !path.is_empty() && path != "/dev/null").map(PathBuf::from),
             cc: take("CC"),
+            absent: None,
         })
     }
 }

@@ -255,6 +255,9 @@ pub(super) struct BuilderArgs {
     /// Build on this machine, even with [build] docker = true
     #[arg(long)]
     pub(super) native: bool,
+    /// Mount a directory outside of the project that go.mod or go.work uses into the container
+    #[arg(long, value_name = "DIR", env = "GOFLAME_MOUNT", hide_env_values = true, value_delimiter = ':')]
+    pub(super) mount: Vec<PathBuf>,
     /// Fail if goflame.lock would change
     #[arg(long)]
     pub(super) locked: bool,

@@ -1,6 +1,7 @@
 //! Everything that reaches the terminal: Cargo's look for people on standard error, data on standard output.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::doctor::{Finding, Status};
 use crate::pipeline::Observer;
 use crate::profile;
 use crate::record::{OutputStream, Progress};
+use crate::redact::Secrets;
 use crate::render::sanitize;
 
 const VERB: Style = AnsiColor::Green.on_default().effects(Effects::BOLD);
@@ -39,6 +41,8 @@ pub(super) struct Terminal {
     /// Whether the workload left a line of standard output, or of standard error, without its end.
     open_stdout_line: AtomicBool,
     open_stderr_line: AtomicBool,
+    /// What is masked in all that people read.
+    secrets: OnceLock<Secrets>,
 }
 
 impl Terminal {
@@ -66,7 +70,23 @@ impl Terminal {
             one_screen: io::stdout().is_terminal() && io::stderr().is_terminal(),
             open_stdout_line: false.into(),
             open_stderr_line: false.into(),
+            secrets: OnceLock::new(),
         }
+    }
+
+    /// From now on, masks what these settings call a secret, and not only the usual ones.
+    pub(super) fn hide(&self, secrets: Secrets) {
+        // Settings are loaded once.
+        let _ = self.secrets.set(secrets);
+    }
+
+    fn masked(&self, text: &str) -> String {
+        self.secrets.get().unwrap_or(&Secrets::default()).text(text)
+    }
+
+    /// A text that may come from anywhere, fit for a terminal and without secrets.
+    fn safe(&self, text: &str) -> String {
+        sanitize(&self.masked(text)).into_owned()
     }
 
     /// Standard output belongs to goflame's own data: the workload's goes to standard error.
@@ -139,28 +159,27 @@ impl Terminal {
 
     /// A line for people.
     fn line(&self, style: Style, verb: &str, text: &str) {
-        // Names of functions, events and files come from recordings, and those from anywhere.
-        let text = sanitize(text);
+        let text = self.safe(text);
         self.people(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_WIDTH$}{style:#} {text}"));
     }
 
     /// A finished text for people, as it is.
     pub(super) fn raw(&self, text: &str) {
-        self.people(|mut stderr| writeln!(stderr, "{text}"));
+        self.people(|mut stderr| writeln!(stderr, "{}", self.masked(text)));
     }
 
     /// An error with its causes and what to do about it.
     pub(super) fn error(&self, message: &str, causes: &[String], hints: &[String]) {
         self.people(|mut stderr| {
-            writeln!(stderr, "{ERROR}error{ERROR:#}: {}", sanitize(message))?;
+            writeln!(stderr, "{ERROR}error{ERROR:#}: {}", self.safe(message))?;
             for cause in causes {
                 // What other programs said may have several lines.
-                let cause: Vec<_> = cause.lines().map(sanitize).collect();
+                let cause: Vec<_> = cause.lines().map(|line| self.safe(line)).collect();
                 let cause = cause.join("\n         ");
                 writeln!(stderr, "  {ERROR}cause{ERROR:#}: {cause}")?;
             }
             for hint in hints {
-                writeln!(stderr, "   {NOTE}help{NOTE:#}: {}", sanitize(hint))?;
+                writeln!(stderr, "   {NOTE}help{NOTE:#}: {}", self.safe(hint))?;
             }
             Ok(())
         });

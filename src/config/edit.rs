@@ -1,10 +1,11 @@
-//! One value of a settings file, changed in its text: comments and the order of keys stay.
+//! Values of a settings file, changed in its text: comments and the order of keys stay.
 //!
 //! Must not read or write files.
 
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{DocumentMut, Item, Table, Value, value};
 
 use super::rules;
+use crate::redact::Secrets;
 
 /// The text with `[toolchain] go = "version"`; `None` when the text is no TOML, which loading it explains better.
 pub fn with_pinned_go(text: &str, version: &str) -> Option<String> {
@@ -12,17 +13,58 @@ pub fn with_pinned_go(text: &str, version: &str) -> Option<String> {
     let toolchain = document.entry("toolchain").or_insert_with(|| Item::Table(Table::new()));
     let table = toolchain.as_table_like_mut()?;
     match table.get_mut("go") {
-        Some(Item::Value(old)) => {
-            // The comment behind it belongs to the line.
-            let decor = old.decor().clone();
-            *old = version.into();
-            *old.decor_mut() = decor;
-        }
+        Some(Item::Value(old)) => replace(old, version),
         _ => {
             table.insert("go", value(version));
         }
     }
     Some(document.to_string())
+}
+
+/// The text with its secrets masked, those in comments too. One without secrets is what it was.
+pub fn redacted(text: &str, secrets: &Secrets) -> String {
+    let Ok(mut document) = text.parse::<DocumentMut>() else { return secrets.text(text) };
+    for (key, item) in document.iter_mut() {
+        mask_item(&key, item, secrets);
+    }
+    // What is left stands in comments.
+    secrets.text(&document.to_string())
+}
+
+fn mask_item(key: &str, item: &mut Item, secrets: &Secrets) {
+    match item {
+        Item::Value(value) => mask_value(key, value, secrets),
+        Item::Table(table) => table.iter_mut().for_each(|(key, item)| mask_item(&key, item, secrets)),
+        Item::ArrayOfTables(_) | Item::None => {}
+    }
+}
+
+fn mask_value(key: &str, value: &mut Value, secrets: &Secrets) {
+    match value {
+        Value::String(text) => {
+            let masked = secrets.value(key, text.value());
+            replace(value, &masked);
+        }
+        Value::InlineTable(table) => table.iter_mut().for_each(|(key, value)| mask_value(&key, value, secrets)),
+        Value::Array(array) => {
+            let words: Vec<String> = array.iter().map(|value| value.as_str().unwrap_or_default().to_owned()).collect();
+            for (value, masked) in array.iter_mut().zip(secrets.args(&words)) {
+                if value.is_str() {
+                    replace(value, &masked);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Leaves the comment behind the value, and a value that is right already with its own way of quoting.
+fn replace(old: &mut Value, new: &str) {
+    if old.as_str() != Some(new) {
+        let decor = old.decor().clone();
+        *old = new.into();
+        *old.decor_mut() = decor;
+    }
 }
 
 /// Checks a version as `[toolchain] go` would be checked; the error says what is expected.
@@ -61,6 +103,44 @@ mod tests {
         }
         assert_eq!(with_pinned_go("[toolchain", "1.27.3"), None);
         assert_eq!(with_pinned_go("toolchain = 1", "1.27.3"), None);
+    }
+
+    #[test]
+    fn secrets_are_masked_and_the_rest_stays() {
+        let secrets = Secrets::new(&["DSN".to_owned()]);
+        let plain = include_str!("../../goflame.toml.example");
+        assert_eq!(redacted(plain, &secrets), plain);
+        let text = r#"# PASSWORD = "old"
+[variant.debug]
+env = { NPM_TOKEN = 'one', GOAMD64 = "v3", DSN = "two" } # mine
+ldflags = "-X main.apiKey=three -X main.v=1"
+[variant.debug.more]
+x = 1
+[workload] # here
+args = ["--password=four", '--author=me', # not --token=five
+  "--token", "six seven"]
+env.API_KEY = """eight
+nine"""
+env.GOPROXY = "https://me:ten@host"
+[archive]
+redact = ["DSN"]
+"#;
+        let masked = r#"# PASSWORD = "***"
+[variant.debug]
+env = { NPM_TOKEN = "***", GOAMD64 = "v3", DSN = "***" } # mine
+ldflags = "-X main.apiKey=*** -X main.v=1"
+[variant.debug.more]
+x = 1
+[workload] # here
+args = ["--password=***", '--author=me', # not --token=***
+  "--token", "***"]
+env.API_KEY = "***"
+env.GOPROXY = "https://me:***@host"
+[archive]
+redact = ["DSN"]
+"#;
+        assert_eq!(redacted(text, &secrets), masked);
+        assert_eq!(redacted("[broken\nTOKEN = \"x\"", &secrets), "[broken\nTOKEN = \"***\"");
     }
 
     #[test]

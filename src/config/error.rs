@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::problem::{Problems, render_plain};
 use crate::fsio::FileError;
+use crate::process::quote;
 
 /// Settings that cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,14 @@ pub enum Error {
     NotFound {
         /// Where the search began.
         dir: PathBuf,
+    },
+    /// A file in a parent directory that other users may have written.
+    #[error("{} is in a parent directory and {why}", path.display())]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// Who may have written it: `it belongs to nobody (user id 65534)`.
+        why: String,
     },
     /// A file or directory that cannot be read.
     #[error(transparent)]
@@ -52,6 +61,10 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::NotFound { .. } => vec!["`goflame init` writes one".to_owned()],
+            Self::Untrusted { path, .. } => vec![
+                "settings say which programs are run, so that user could run programs as you".to_owned(),
+                format!("if you trust it, name it (`--config {}`) or work in its directory", quote(path.as_os_str())),
+            ],
             Self::NotUtf8 { .. } => vec!["TOML is UTF-8: save the file in that encoding".to_owned()],
             Self::Flag { help, .. } => help.iter().cloned().collect(),
             Self::File(_) | Self::Invalid(_) => Vec::new(),

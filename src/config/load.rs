@@ -18,6 +18,7 @@ use super::model::{
 use super::problem::{Place, Problem, Problems};
 use super::rules::{self, Fault};
 use super::schema;
+use super::trust::Trust;
 use crate::fsio::{self, FileError};
 
 /// The name of a project's settings file.
@@ -36,6 +37,8 @@ pub struct Overrides {
     pub variant: Option<String>,
     /// `--docker`, `--native`.
     pub docker: Option<bool>,
+    /// `--mount DIR`, seen from the directory in which goflame works.
+    pub mounts: Vec<PathBuf>,
     /// `--freq HZ`.
     pub frequency: Option<u32>,
     /// `--engine`.
@@ -70,35 +73,54 @@ pub struct SourceFile {
 /// Finds, reads and resolves the settings of the project around `dir`.
 ///
 /// `explicit` (`--config`) is the file to read, seen from `dir`; without it `goflame.toml` is looked for in `dir` and
-/// then in each directory above, as Cargo looks for its manifest. The project's root is the directory of the file.
-pub fn load(dir: &Path, explicit: Option<&Path>, overrides: &Overrides) -> Result<Config, Error> {
-    let path = match explicit {
-        Some(file) => rules::resolve(dir, file),
-        None => find(dir)?,
+/// then in each directory above, as Cargo looks for its manifest. A file above is used only where nobody could have written
+/// it but `users` (their ids) and those who may write to `dir`. The project's root is the directory of the file.
+pub fn load(dir: &Path, explicit: Option<&Path>, overrides: &Overrides, users: &[u32]) -> Result<Config, Error> {
+    let (path, bytes) = match explicit {
+        Some(file) => read_here(&rules::resolve(dir, file))?,
+        None => find(dir, users)?,
     };
-    // Seen from `.`, a bare name says it all.
-    let path = path.strip_prefix(".").map(Path::to_owned).unwrap_or(path);
-    let text = read_text(&path)?;
+    let text = decoded(&path, bytes)?;
     Config::resolve(dir, Some(SourceFile { path, text }), overrides)
 }
 
-fn find(dir: &Path) -> Result<PathBuf, Error> {
+fn read_here(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
+    // Seen from `.`, a bare name says it all.
+    let path = path.strip_prefix(".").unwrap_or(path);
+    Ok((path.to_owned(), fsio::read_bounded(path, MAX_FILE)?))
+}
+
+fn find(dir: &Path, users: &[u32]) -> Result<(PathBuf, Vec<u8>), Error> {
     // The real path: with `..` or a link in it, the text of a path does not tell what is above.
     let real = fs::canonicalize(dir).map_err(|source| FileError::new("open directory", dir, source))?;
-    let candidates = [dir.join(FILE_NAME)].into_iter().chain(real.ancestors().skip(1).map(|dir| dir.join(FILE_NAME)));
-    for candidate in candidates {
-        // Not `exists`: a directory of that name or a dangling link is a mistake to report, not to step over.
-        match fs::symlink_metadata(&candidate) {
-            Ok(_) => return Ok(candidate),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-            Err(error) => return Err(FileError::new("read", candidate, error).into()),
+    let here = dir.join(FILE_NAME);
+    if is_there(&here)? {
+        return read_here(&here);
+    }
+    for path in real.ancestors().skip(1).map(|dir| dir.join(FILE_NAME)) {
+        if is_there(&path)? {
+            let file = Trust::new(users, &real)?.open(&path)?;
+            let bytes = fsio::read_opened(file, &path, MAX_FILE)?;
+            return Ok((path, bytes));
         }
     }
     Err(Error::NotFound { dir: real })
 }
 
+/// Not `exists`: a directory of that name or a dangling link is a mistake to report, not to step over.
+fn is_there(path: &Path) -> Result<bool, Error> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(FileError::new("read", path, error).into()),
+    }
+}
+
 pub(super) fn read_text(path: &Path) -> Result<String, Error> {
-    let bytes = fsio::read_bounded(path, MAX_FILE)?;
+    decoded(path, fsio::read_bounded(path, MAX_FILE)?)
+}
+
+fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
         let bytes = error.into_bytes();
@@ -224,6 +246,7 @@ fn flags(config: &mut Config, dir: &Path, overrides: &Overrides) -> Result<(), E
         let archive_dir = rules::archive_dir(archive_dir, &absolute(dir), &config.root);
         config.archive.dir = archive_dir.map_err(wrong("--archive-dir"))?;
     }
+    config.build.mounts = overrides.mounts.iter().map(|mount| absolute(&dir.join(mount))).collect();
     config.build.docker = overrides.docker.unwrap_or(config.build.docker);
     config.record.engine = overrides.engine.unwrap_or(config.record.engine);
     config.record.event = overrides.event.unwrap_or(config.record.event);
@@ -253,7 +276,7 @@ fn blank(root: PathBuf) -> Config {
         root,
         file: None,
         app: App { package: String::new(), kind: Kind::Binary, name: String::new() },
-        build: Build { variant: String::new(), docker: false },
+        build: Build { variant: String::new(), docker: false, mounts: Vec::new() },
         variants: BTreeMap::new(),
         toolchain: Toolchain::default(),
         workload: Workload {
@@ -272,7 +295,7 @@ fn blank(root: PathBuf) -> Config {
         },
         doctor: Doctor { strict: false, ignore: Vec::new() },
         report: Report { formats: Vec::new(), title: String::new() },
-        archive: Archive { dir: PathBuf::new(), keep: 0, max_bytes: None },
+        archive: Archive { dir: PathBuf::new(), keep: 0, max_bytes: None, redact: Vec::new() },
         text: String::new(),
     }
 }

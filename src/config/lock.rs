@@ -14,6 +14,7 @@ use super::load::{read_text, syntax_problems};
 use super::problem::{Problem, Problems};
 use super::rules::{self, Fault};
 use super::value::{Value, entries, is_bare_key};
+use crate::redact::Secrets;
 
 /// The format that this goflame writes, and the newest that it reads.
 const FORMAT: i64 = 1;
@@ -90,6 +91,18 @@ impl Lock {
             }
         }
         text
+    }
+
+    /// The same with digests in place of secrets; `secrets` says which kind of digests.
+    #[must_use]
+    pub fn with_digests(mut self, secrets: &Secrets) -> Self {
+        for variant in self.variants.values_mut() {
+            variant.flags = secrets.args(&variant.flags);
+            for (name, value) in &mut variant.env {
+                *value = secrets.value(name, value);
+            }
+        }
+        self
     }
 
     /// What becomes of `self` when `new` takes its place, a line each: `- native.go = "1.26.8"`, `+ native.go = ...`.

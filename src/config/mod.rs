@@ -16,9 +16,10 @@ mod nearest;
 mod problem;
 mod rules;
 mod schema;
+mod trust;
 mod value;
 
-pub use edit::{check_version, with_pinned_go};
+pub use edit::{check_version, redacted, with_pinned_go};
 pub use error::Error;
 pub use init::{MainPackage, init_text};
 pub use load::{FILE_NAME, Overrides, SourceFile, load};
@@ -29,7 +30,7 @@ pub use model::{
 };
 pub use name::UnknownName;
 pub use problem::{Problem, Problems};
-pub use rules::is_release;
+pub use rules::{builds_program, is_release};
 
 #[cfg(test)]
 mod tests;

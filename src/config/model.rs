@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::redact::Secrets;
+
 /// All settings of one invocation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -37,6 +39,11 @@ impl Config {
     /// The text of `goflame.toml` as it was read, comments and all; empty when there was no file.
     pub fn source(&self) -> &str {
         &self.text
+    }
+
+    /// What is masked in everything that goflame writes.
+    pub fn secrets(&self) -> Secrets {
+        Secrets::new(&self.archive.redact)
     }
 
     /// The image for Docker builds: the one that is named, else the official one of the pinned Go; `None`: there is
@@ -78,6 +85,8 @@ pub struct Build {
     pub variant: String,
     /// Whether it is built in a container.
     pub docker: bool,
+    /// Directories outside of the project that the container may see. For the user to say: no key of the file sets them.
+    pub mounts: Vec<PathBuf>,
 }
 
 /// One set of build flags.
@@ -215,4 +224,6 @@ pub struct Archive {
     pub keep: usize,
     /// The most bytes that perf.data, stdout.log and stderr.log of a run may each have; at least 1,000,000.
     pub max_bytes: Option<u64>,
+    /// Names whose values are secrets, beside the usual ones.
+    pub redact: Vec<String>,
 }

@@ -244,16 +244,27 @@ pub(super) fn tag(value: &str) -> Result<String, Fault> {
     Err(if value.contains([',', ' ']) { fault.help("one tag for each string") } else { fault })
 }
 
+/// Whether a build mode yields a program that can be run; of one that is unknown, Go has more to say.
+pub fn builds_program(mode: &str) -> bool {
+    !matches!(mode, "archive" | "c-archive" | "c-shared" | "plugin" | "shared")
+}
+
 /// Build modes that yield a program that can be run (`go help buildmode`).
 pub(super) fn buildmode(value: &str) -> Result<String, Fault> {
     match value {
         "" | "default" | "exe" | "pie" => Ok(value.to_owned()),
-        "archive" | "c-archive" | "c-shared" | "plugin" | "shared" => {
-            Err(Fault::new("this mode builds no program that could be run")
-                .help("expected `exe`, `pie`, `default` or nothing"))
-        }
+        _ if !builds_program(value) => Err(Fault::new("this mode builds no program that could be run")
+            .help("expected `exe`, `pie`, `default` or nothing")),
         _ => Err(Fault::new("expected `exe`, `pie`, `default` or nothing")),
     }
+}
+
+/// The name of a variable or flag whose value is a secret.
+pub(super) fn secret_name(value: &str) -> Result<String, Fault> {
+    if value.contains(char::is_alphanumeric) && !value.contains('=') {
+        return Ok(value.to_owned());
+    }
+    Err(Fault::new("expected the name of a variable or a flag, such as `DB_DSN`"))
 }
 
 /// The name of an environment variable.

@@ -138,6 +138,9 @@ pub(super) const SECTIONS: &[Section] = &[
             }),
             key("keep", |c, v, p| set(&mut c.archive.keep, v.integer_by(p, rules::keep))),
             key("max_bytes", |c, v, p| set(&mut c.archive.max_bytes, v.text_or_integer_by(p, rules::max_bytes))),
+            key("redact", |c, v, p| {
+                set(&mut c.archive.redact, v.list_by(p, |element, p| element.text_by(p, rules::secret_name)));
+            }),
         ],
     },
 ];

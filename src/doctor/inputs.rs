@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::build::Mismatch;
 use crate::config;
 use crate::gobin;
+use crate::build::{Absent, Mismatch};
 use crate::host::HostFacts;
 use crate::perfevent::TrialCounts;
 
@@ -42,11 +42,22 @@ pub struct Inputs<'a> {
     pub gomaxprocs: Option<&'a str>,
     /// Ids of checks to ignore: `[doctor] ignore` and flags.
     pub ignore: &'a [String],
-    /// Ids of the checks to make; empty for all.
+    /// The directory of builds; `None`: nothing is built.
+    pub build_directory: Option<&'a BuildDirectory>,
+    /// Ids of the checks that are made; empty: all.
     pub only: &'a [String],
 }
 
-/// Size of one CPU's ring buffer in bytes, with the control page, which counts against the kernel's budget too.
+/// Where the program is built and run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildDirectory {
+    /// The archive's directory, or the one above it that is there already.
+    pub path: PathBuf,
+    /// Whether its file system is mounted noexec.
+    pub noexec: bool,
+}
+
+/// The size of one CPU's ring buffer in bytes, its control page included, as the kernel counts it against the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingSize {
     /// The preferred size.
@@ -108,7 +119,11 @@ pub struct Go {
     pub go_mod: Option<GoMod>,
     /// Why the build flags strip the binary or cannot be parsed.
     pub flags_refused: Option<String>,
-    /// Other effects of the build flags on a profile.
+    /// Whether the variant has a PATH, which nothing but its builds follows.
+    pub variant_path: bool,
+    /// A version that is asked for and not on this machine.
+    pub absent: Option<Absent>,
+    /// What else the flags in force do to a profile.
     pub flag_warnings: Vec<String>,
 }
 

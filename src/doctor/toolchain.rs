@@ -4,10 +4,11 @@ use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::{Go, Inputs, Tools};
+use crate::build::Absent;
 use crate::config::goflags::{StripFlag, strips, words};
 use crate::host::HostFacts;
 
-pub(super) static CHECKS: [Check; 9] = [
+pub(super) static CHECKS: [Check; 10] = [
     Check {
         id: "go-found",
         group: Group::Toolchain,
@@ -89,6 +90,15 @@ pub(super) static CHECKS: [Check; 9] = [
         in_run: true,
         judge: Judge::Optional(perf_tool),
     },
+    Check {
+        id: "build-directory",
+        group: Group::Toolchain,
+        title: "directory of builds",
+        feature: "starting the program",
+        why: "No program can be started from a file system that is mounted noexec, not even by root.",
+        in_run: true,
+        judge: Judge::Optional(build_directory),
+    },
 ];
 
 /// `go-found`: a failure only in a project. Without one, an existing binary can still be profiled.
@@ -96,12 +106,32 @@ fn go_found(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let tools = inputs.tools?;
     let needed = "a go command on PATH that answers";
     Some(match &tools.go {
-        Ok(go) => check.finding(Status::Ok, &go.version, needed),
+        Ok(go) => match &go.absent {
+            None if go.variant_path => {
+                let found = format!("{}; builds of this variant have a PATH of their own", go.version);
+                check.finding(Status::Info, found, needed)
+            }
+            None => check.finding(Status::Ok, &go.version, needed),
+            Some(absent) => not_here(check, go, absent),
+        },
         Err(why) => {
             let status = if tools.in_project { Status::Failure } else { Status::Warning };
             check.finding(status, why, needed).repaired_by(install_go(inputs.facts))
         }
     })
+}
+
+/// A failure only where the build may not fetch it either.
+fn not_here(check: &'static Check, go: &Go, absent: &Absent) -> Finding {
+    let asked = absent.version.as_deref().unwrap_or("the version that go.mod or go.work asks for");
+    let (status, then) = if absent.fetchable {
+        (Status::Warning, "the next build fetches it")
+    } else {
+        (Status::Failure, "GOPROXY=off forbids to fetch it")
+    };
+    let fix =
+        absent.version.as_deref().map(|version| Fix::command(format!("goflame toolchain install {}", release(version))));
+    check.finding(status, format!("{}, but not {asked}: {then}", go.version), asked).repaired_by(fix)
 }
 
 /// The tools and the go command, if it answers.
@@ -117,6 +147,9 @@ fn go_pin(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     Some(match &tools.go {
         Err(_) => check.finding(Status::Skipped, "no Go toolchain to compare", "a go command that answers"),
         Ok(_) if pin.is_empty() => check.finding(Status::Ok, "no pinned version", "a pinned version to compare runs"),
+        Ok(go) if go.absent.is_some() => {
+            check.finding(Status::Skipped, "it is not on this machine: see go-found", needed)
+        }
         Ok(go) if release(&go.version) == pin => check.finding(Status::Ok, &go.version, needed),
         Ok(go) => {
             let fix = Fix::command(format!("GOTOOLCHAIN=go{pin} go version"));
@@ -161,7 +194,9 @@ fn go_mod(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     };
     let needed = format!("go{} or newer", asked.go);
     Some(match (version_numbers(&asked.go), version_numbers(&go.version)) {
-        (Some(asked), Some(found_version)) if found_version < asked => check.finding(Status::Failure, found, needed),
+        // The finding of go-found is enough.
+        (Some(asked), Some(have)) if have < asked && go.absent.is_some() => check.finding(Status::Info, found, needed),
+        (Some(asked), Some(have)) if have < asked => check.finding(Status::Failure, found, needed),
         (Some(_), Some(_)) => check.finding(Status::Ok, found, needed),
         _ => check.finding(Status::Info, found, needed),
     })
@@ -249,6 +284,17 @@ fn perf_tool(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     Some(match inputs.tools?.perf.as_ref()? {
         Ok(version) => check.finding(Status::Ok, version, needed),
         Err(why) => check.finding(Status::Failure, why, needed).repaired_by(install_perf(inputs.facts)),
+    })
+}
+
+fn build_directory(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+    let directory = inputs.build_directory?;
+    let path = directory.path.display();
+    let needed = "[archive] dir on a file system from which programs can be started";
+    Some(if directory.noexec {
+        check.finding(Status::Failure, format!("{path} is on a file system that is mounted noexec"), needed)
+    } else {
+        check.finding(Status::Ok, path.to_string(), needed)
     })
 }
 

@@ -195,6 +195,27 @@ fn encode_string(text: &str) -> Vec<u8> {
     out
 }
 
+/// A command line's section with other words in the same places, cut where they have no room.
+pub(super) fn with_cmdline(section: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> Option<Vec<u8>> {
+    let mut cursor = Cursor::new(section);
+    let (mut words, mut places) = (Vec::new(), Vec::new());
+    for _ in 0..cursor.u32()? {
+        let size = usize::try_from(Cursor::new(cursor.rest()).u32()?).ok()?;
+        let before = cursor.remaining();
+        words.push(string(&mut cursor)?);
+        places.push((section.len().checked_sub(before)?.checked_add(4)?, size));
+    }
+    let mut section = section.to_vec();
+    for (word, (start, size)) in mask(&words).iter().zip(places) {
+        let place = section.get_mut(start..start.checked_add(size)?)?;
+        let (last, room) = place.split_last_mut()?;
+        *last = 0;
+        let letters = word.bytes().chain(std::iter::repeat(0));
+        room.iter_mut().zip(letters).for_each(|(place, letter)| *place = letter);
+    }
+    Some(section)
+}
+
 /// `bytes` up to their first NUL, then a NUL, then more NULs up to a multiple of `align`.
 pub(super) fn padded(bytes: &[u8], align: usize) -> Vec<u8> {
     let mut out = Cursor::new(bytes).cstr().unwrap_or(bytes).to_vec();

@@ -30,7 +30,7 @@ mod writer;
 pub use attr::{Attr, Event};
 pub use error::{Error, Unsupported};
 pub use feature::{BuildId, ClockData, CpuCount, Features};
-pub use reader::{PerfData, Records};
+pub use reader::{PerfData, Records, masked_cmdline};
 pub use record::{CpuMode, Inode, Mmap, Record, RecordKind, SampleId, TaskEvent};
 pub use sample::{Callchain, RawAddress, Sample, UserRegs};
 pub use writer::Writer;

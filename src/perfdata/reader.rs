@@ -5,10 +5,11 @@ use std::slice;
 
 use crate::bytes::Cursor;
 
+use super::abi;
 use super::attr::{Attr, Event};
 use super::decode;
 use super::error::{DamageAt, Error, Unsupported};
-use super::feature::Features;
+use super::feature::{self, Features};
 use super::index::Entry;
 use super::layout::{RawRecord, RecordLayout};
 use super::record::{Mmap, Record, RecordKind};
@@ -195,6 +196,25 @@ impl std::iter::FusedIterator for Records<'_, '_> {}
 
 fn header_damaged() -> Error {
     Error::Damaged { what: "the header", offset: 0 }
+}
+
+/// The section of a file's command line with its words as `mask` returns them, and the offset at which it belongs. It is as
+/// long as the section that is there, so a word that grew may be cut. `None`: there is none.
+pub fn masked_cmdline(bytes: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> Option<(u64, Vec<u8>)> {
+    let mut cursor = Cursor::at(bytes, 8)?;
+    if cursor.u64()? != FILE_HEADER {
+        return None;
+    }
+    let header = FileHeader::read(cursor)?;
+    let end = header.data.offset.checked_add(header.data.size)?;
+    let mut table = Cursor::at(bytes, usize::try_from(end).ok()?)?;
+    for bit in header.features() {
+        let section = Section::read(&mut table)?;
+        if bit == abi::feature::CMDLINE {
+            return Some((section.offset, feature::with_cmdline(section.of(bytes)?, mask)?));
+        }
+    }
+    None
 }
 
 /// `struct perf_file_section`.

@@ -80,7 +80,7 @@ pub fn dockerfile(config: &Config) -> Result<String, Error> {
     let lock = super::settle::load_lock(config)?.and_then(|lock| lock.docker).filter(|locked| locked.image == image);
     // An id means nothing to other engines.
     let pinned = lock.map(|locked| locked.digest).filter(|digest| digest.contains('@'));
-    Ok(docker::dockerfile(config, &plan, &pinned.unwrap_or(image)))
+    Ok(docker::dockerfile(config, &plan, &pinned.unwrap_or(image)).map_err(build::Error::Docker)?)
 }
 
 /// The project's archive, in whose directory binaries are built too.

@@ -16,6 +16,7 @@ use crate::host;
 use crate::process::Status;
 use crate::profile::Quality;
 use crate::record::{Ending, RecordPlan, Recording, Settled};
+use crate::redact::Secrets;
 
 /// `manifest.json`, less what the archive adds. Times are seconds unless the name says otherwise; what only
 /// people and other programs read is kept as plain JSON.
@@ -176,14 +177,14 @@ impl BuildRecord {
         let Built { plan, command, go, container, artifact, wall, .. } = built;
         Self {
             command: command.clone(),
-            env: plan.env.iter().cloned().collect(),
+            env: masked(&plan.env, &plan.secrets),
             go: go.version.clone(),
             seconds: wall.as_secs_f64(),
             path: program.path().to_owned(),
             file: format!("bin/{}", program.name()),
             sha256: artifact.sha256.clone(),
             size: artifact.size,
-            inspection: inspection(&artifact.facts),
+            inspection: inspection(&artifact.facts, &plan.secrets),
             docker: container.as_ref().map(in_container),
             verified: recorded(built),
         }
@@ -202,14 +203,14 @@ fn in_container(container: &InContainer) -> Value {
     })
 }
 
-fn inspection(facts: &gobin::BinaryFacts) -> Value {
+fn inspection(facts: &gobin::BinaryFacts, secrets: &Secrets) -> Value {
     let dwarf = &facts.dwarf;
     let go = facts.go.as_ref().ok().map(|go| {
         json!({
             "version": go.go_version,
             "path": go.path,
             "module": go.module.as_ref().map(|module| format!("{}@{}", module.path, module.version)),
-            "settings": go.settings.iter().cloned().collect::<BTreeMap<_, _>>(),
+            "settings": masked(&go.settings, secrets),
         })
     });
     json!({
@@ -224,12 +225,18 @@ fn inspection(facts: &gobin::BinaryFacts) -> Value {
     })
 }
 
+/// Names and values with the secrets among them masked.
+pub(super) fn masked(pairs: &[(String, String)], secrets: &Secrets) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| (name.clone(), secrets.value(name, value))).collect()
+}
+
 impl WorkloadResult {
     /// How a recorded workload went.
-    pub(super) fn of(plan: &RecordPlan, recording: &Recording) -> Self {
+    pub(super) fn of(plan: &RecordPlan, recording: &Recording, secrets: &Secrets) -> Self {
+        let argv: Vec<_> = plan.argv.iter().map(|arg| arg.to_string_lossy()).collect();
         Self {
-            argv: plan.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-            env: plan.env.iter().cloned().collect(),
+            argv: secrets.args(&argv),
+            env: masked(&plan.env, secrets),
             dir: plan.dir.clone(),
             status: recording.status.to_string(),
             exit_code: recording.status.exit_code(),

@@ -4,6 +4,7 @@
 //! manifest. Must not know flags, standard output or exit codes: what happens is told to an [`Observer`].
 
 mod build;
+mod cmdline;
 mod error;
 mod goroutines;
 mod images;
@@ -34,7 +35,7 @@ pub use repair::{Error as RepairError, Step, Undoable, carry_out, undo, undoable
 pub use report::{ReportOptions, Reported, Source, report};
 pub use run::{RunOptions, RunOutcome, run};
 pub use settle::{BuildOptions, InContainer, find_go, load_lock, plan};
-pub use sudo::act_for_caller;
+pub use sudo::{act_for_caller, trusted_users};
 pub use toolchain::{install_toolchain, toolchains, use_toolchain, wanted};
 pub use verify::{Verified, Verify, verify};
 

@@ -2,17 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use super::settle::{find_go, load_lock};
-use super::tools::{docker, tools};
 use super::{Error, with_causes};
+use super::settle::{load_lock, look_at_go};
+use super::tools::{build_directory, docker, tools};
 use crate::build::{self, GoTool, Mismatch};
 use crate::config::{Config, EventChoice, Kernel};
-use crate::doctor::{self, DockerFacts, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools};
+use crate::doctor::{
+    self, BuildDirectory, DockerFacts, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools,
+};
 use crate::fsio;
 use crate::gobin;
 use crate::host::{self, HostFacts};
 use crate::perfevent::{self, Source, TrialCounts};
 use crate::record::{EventWish, KernelWish, RING_SIZES, Settled, sample_self, settle};
+use crate::redact::Secrets;
 
 /// The state of the machine and the project.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
     // Why a lock cannot be read is the build's to tell.
     let lock = load_lock(config).ok().flatten();
     let in_docker = options.in_project && config.build.docker;
-    let go = if in_docker { Ok(GoTool::in_image()) } else { find_go(config, lock.as_ref()) };
+    let go = if in_docker { Ok(GoTool::in_image()) } else { look_at_go(config, lock.as_ref()) };
     let examined = match &options.binary {
         Some(path) => Some(Binary::read(path)?),
         None => built_before(config, options.in_project, &go),
@@ -78,9 +81,19 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
         only: &options.only,
         ..around.inputs(config, Purpose::Doctor)
     };
-    let findings = doctor::check(&inputs);
+    let findings = masked(doctor::check(&inputs), &config.secrets());
     let plan = doctor::repair(&inputs, &findings);
     Ok(Checkup { findings, plan })
+}
+
+/// Findings that quote flags and settings, without the secrets in these.
+fn masked(mut findings: Vec<Finding>, secrets: &Secrets) -> Vec<Finding> {
+    for finding in &mut findings {
+        for text in [&mut finding.found, &mut finding.needed, &mut finding.why] {
+            *text = secrets.text(text);
+        }
+    }
+    findings
 }
 
 /// A file that is to be profiled.
@@ -138,6 +151,8 @@ pub(super) struct Surroundings {
     /// The engine, where it was asked. Building says more of it than a check could.
     docker: Option<DockerFacts>,
     gomaxprocs: Option<String>,
+    /// Where the program will lie, if one is built.
+    build_directory: Option<BuildDirectory>,
 }
 
 impl Surroundings {
@@ -161,6 +176,7 @@ impl Surroundings {
             trial: None,
             tools: (!(in_project && config.build.docker)).then(|| tools(config, in_project, go)),
             docker: None,
+            build_directory: in_project.then(|| build_directory(config)),
             gomaxprocs: config.workload.env.get("GOMAXPROCS").cloned().or_else(|| std::env::var("GOMAXPROCS").ok()),
         }
     }
@@ -186,6 +202,7 @@ impl Surroundings {
             binary: None,
             gomaxprocs: self.gomaxprocs.as_deref(),
             ignore: &config.doctor.ignore,
+            build_directory: self.build_directory.as_ref(),
             only: &[],
         }
     }
@@ -197,7 +214,7 @@ impl Surroundings {
             facts: Ok(&artifact.facts),
             mismatches: Some(&artifact.mismatches),
         });
-        doctor::check(&Inputs { binary, ..self.inputs(config, Purpose::Run) })
+        masked(doctor::check(&Inputs { binary, ..self.inputs(config, Purpose::Run) }), &config.secrets())
     }
 
     pub(super) fn into_readiness(self, findings: Vec<Finding>) -> Readiness {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::build::{Reuse, build_privately, open_archive};
+use super::cmdline;
 use super::goroutines;
 use super::images::{DiskImages, own_vdso};
 use super::input::InputBytes;
@@ -19,7 +20,7 @@ use super::settle::{go_ahead, settle_with};
 use super::{BuildOptions, Built, Error, Observer, with_causes};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, Program, PrunePlan, RunId, Store};
-use crate::config::{Config, Engine, Format};
+use crate::config::{Config, Engine, Format, redacted};
 use crate::doctor::{self, Finding, Status as CheckStatus};
 use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
@@ -128,12 +129,13 @@ impl Run<'_> {
         let kernel = self.kernel_symbols();
         let descriptors = goroutines::layout(self.program.path());
         let plan = self.record_plan(&draft, kernel.as_ref().ok(), descriptors.as_ref().ok().cloned())?;
-        let mut words = plan.argv.clone();
+        let secrets = self.config.secrets();
+        let mut words: Vec<_> = plan.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
         if let Some(program) = words.first_mut() {
             // The same program, where people look for it.
-            *program = fsio::shown(&self.built.artifact.path).into();
+            *program = fsio::shown(&self.built.artifact.path).display().to_string();
         }
-        self.observer.step("Running", &quote_command(&words));
+        self.observer.step("Running", &quote_command(&secrets.args(&words)));
         let recording = record::record(&plan, &self.settled, self.features(), self.observer)?;
         self.tell_about(&recording);
         let substitution = draft.check_program(&self.program)?;
@@ -142,6 +144,9 @@ impl Run<'_> {
         }
 
         advise_when_cut_short(&format!("   help: {}", kept(draft.dir())));
+        if self.config.record.engine == Engine::Perf {
+            cmdline::mask(&draft.path(PERF_DATA_FILE), &secrets)?;
+        }
         let perf_data = InputBytes::open(&draft.path(PERF_DATA_FILE))?;
         let mut images = DiskImages::new();
         images.keep(self.program.path().to_string_lossy(), draft.path(&archived));
@@ -183,15 +188,15 @@ impl Run<'_> {
             write(&draft, VDSO_FILE, vdso)?;
         }
         if !self.config.text.is_empty() {
-            write(&draft, "goflame.toml", self.config.text.as_bytes())?;
+            write(&draft, "goflame.toml", redacted(&self.config.text, &secrets).as_bytes())?;
             write(&draft, "goflame.lock", self.built.lock.as_bytes())?;
         }
 
-        let workload = WorkloadResult::of(&plan, &recording);
+        let workload = WorkloadResult::of(&plan, &recording, &secrets);
         let manifest = Manifest {
             created: created.to_string(),
             goflame: env!("CARGO_PKG_VERSION").into(),
-            command: self.options.command.clone(),
+            command: secrets.args(&self.options.command),
             app: App::of(self.config),
             variant: self.config.build.variant.clone(),
             title: caption.title.clone(),
@@ -274,7 +279,7 @@ impl Run<'_> {
             arch: Some(rustix::system::uname().machine().to_string_lossy().into_owned()),
             nr_cpus: Some(CpuCount { available: cpus, online: cpus }),
             cpu_desc: facts.cpu_model.value().cloned(),
-            cmdline: self.options.command.clone(),
+            cmdline: self.config.secrets().args(&self.options.command),
             clock: Some(ClockData {
                 clockid: nix::libc::CLOCK_MONOTONIC,
                 wall_ns: u64::try_from(wall.as_nanosecond()).unwrap_or(0),
@@ -365,7 +370,7 @@ impl Run<'_> {
     fn title(&self) -> String {
         match self.config.report.title.as_str() {
             "" => format!("{} [{}]", self.config.app.name, self.config.build.variant),
-            title => title.to_owned(),
+            title => self.config.secrets().text(title),
         }
     }
 }

@@ -78,7 +78,17 @@ pub struct Difference(Vec<String>);
 pub fn find_go(config: &Config, lock: Option<&Lock>) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
-    let found = GoTool::find(&config.root, &config.toolchain, env);
+    go_of_lock(config, lock, env, |toolchain| GoTool::find(&config.root, toolchain, env))
+}
+
+/// The Go that `find` has for the settings; where these leave the version open, that of the lock.
+fn go_of_lock(
+    config: &Config,
+    lock: Option<&Lock>,
+    env: &BTreeMap<String, String>,
+    find: impl Fn(&Toolchain) -> Result<GoTool, build::Error>,
+) -> Result<GoTool, build::Error> {
+    let found = find(&config.toolchain);
     let Some(locked) = lock.and_then(|lock| lock.native_go.as_ref()) else { return found };
     // Settings that choose a version themselves go before; the lock follows them.
     if !config.toolchain.go.is_empty() || env.contains_key("GOTOOLCHAIN") {
@@ -88,13 +98,24 @@ pub fn find_go(config: &Config, lock: Option<&Lock>) -> Result<GoTool, build::Er
         return found;
     }
     let pin = Toolchain { go: locked.clone(), ..config.toolchain.clone() };
-    GoTool::find(&config.root, &pin, env).map_err(build::Error::pinned_by_lock)
+    find(&pin).map_err(build::Error::pinned_by_lock)
+}
+
+/// As [`find_go`], for checks and dry runs: see [`GoTool::look`].
+pub(super) fn look_at_go(config: &Config, lock: Option<&Lock>) -> Result<GoTool, build::Error> {
+    let none = BTreeMap::new();
+    let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
+    go_of_lock(config, lock, env, |toolchain| GoTool::look(&config.root, toolchain, env))
 }
 
 /// The lock file of the project, as it is.
 pub fn load_lock(config: &Config) -> Result<Option<Lock>, Error> {
     match &config.file {
-        Some(file) => Ok(Lock::load(fsio::shown(&lock_path(file)))?),
+        Some(file) => {
+            let lock = Lock::load(fsio::shown(&lock_path(file)))?;
+            // Earlier versions wrote secrets as they are.
+            Ok(lock.map(|lock| lock.with_digests(&config.secrets().as_digests_once())))
+        }
         None => Ok(None),
     }
 }
@@ -113,7 +134,7 @@ pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String
     let lock = pins(config, options)?;
     if !config.build.docker {
         let config = &with_network_of(config, options);
-        let go = find_go(config, lock.as_ref())?;
+        let go = look_at_go(config, lock.as_ref())?;
         let plan = build::plan(&with_locked_go(config, &go, lock.as_ref()), &go)?;
         let text = plan.to_string();
         return Ok((plan, text));
@@ -209,8 +230,15 @@ pub(super) fn containers(
     let history = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
     let sources = Sources::find(&config.root, history);
     let outside: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
-    let plan = docker::plan(config, plan, &sources, image, user, options.offline, &outside);
+    let local = docker::Local { user, outside: &outside, memory: machine_memory() };
+    let plan = docker::plan(config, plan, &sources, image, &local, options.offline);
     Ok(plan.map_err(build::Error::Docker)?)
+}
+
+/// Memory of this machine in bytes.
+fn machine_memory() -> Option<u64> {
+    let machine = rustix::system::sysinfo();
+    machine.totalram.checked_mul(machine.mem_unit.into())
 }
 
 fn in_container(
@@ -257,7 +285,14 @@ fn write(
     let Some(path) = config.file.as_deref().map(lock_path) else { return Ok(()) };
     let name = file_name(&path);
     let difference = before.map_or_else(|| Lock::default().difference(lock), |before| before.difference(lock));
-    if difference.is_empty() && before.is_some() {
+    // As earlier versions wrote them: what was loaded is not what is there.
+    let has_secrets = before.is_some_and(|before| matches!(Lock::load(&path), Ok(Some(there)) if there != *before));
+    if has_secrets {
+        observer.warn(&format!(
+            "{name} held secrets in the clear: a build without --locked writes digests instead, but old commits keep them"
+        ));
+    }
+    if difference.is_empty() && before.is_some() && (options.locked || !has_secrets) {
         observer.step("Pinned", &format!("{about} ({name})"));
         return Ok(());
     }

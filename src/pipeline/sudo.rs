@@ -33,6 +33,12 @@ pub fn act_for_caller() -> Result<(), Error> {
     act_for(account).map_err(|source| Error::Caller { name, source })
 }
 
+/// The ids of the users whose files goflame may obey: root, itself, and the caller of sudo.
+pub fn trusted_users() -> Vec<u32> {
+    let caller = calling_user(&environment()).map(|account| account.uid);
+    [0, nix::unistd::geteuid().as_raw()].into_iter().chain(caller).collect()
+}
+
 /// sudo's variables of this process.
 fn environment() -> BTreeMap<String, String> {
     ["SUDO_UID", "SUDO_GID", "SUDO_USER"]

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
 
 use super::with_causes;
 use crate::build::docker::OLDEST_API;
 use crate::build::{self, GoTool};
 use crate::config::{Config, Engine, Lock};
-use crate::doctor::{Daemon, DockerFacts, Go, GoMod, Tools};
+use crate::doctor::{BuildDirectory, Daemon, DockerFacts, Go, GoMod, Tools};
 use crate::fsio;
 use crate::process::Command;
 
@@ -48,12 +48,13 @@ fn facts_of(config: &Config, in_project: bool, go: &GoTool) -> Go {
     let planned = in_project.then(|| build::plan(config, go));
     let (refused, warnings) = match planned {
         Some(Ok(plan)) => (None, plan.warnings),
-        Some(Err(error @ (build::Error::Strips { .. } | build::Error::GoFlags { .. }))) => {
-            (Some(error.to_string()), Vec::new())
-        }
+        Some(Err(
+            error @ (build::Error::Strips { .. } | build::Error::GoFlags { .. } | build::Error::NoProgram { .. }),
+        )) => (Some(error.to_string()), Vec::new()),
         // Of the settings, not of the machine.
         Some(Err(_)) | None => (None, Vec::new()),
     };
+    let variant = config.variants.get(&config.build.variant).filter(|_| in_project);
     Go {
         version: go.version.clone(),
         goflags: go.goflags.clone(),
@@ -63,13 +64,27 @@ fn facts_of(config: &Config, in_project: bool, go: &GoTool) -> Go {
         module_cache: module_cache(&go.gomodcache),
         go_mod: go.gomod.as_deref().and_then(go_mod),
         flags_refused: refused,
+        absent: go.absent.clone(),
+        variant_path: variant.is_some_and(|variant| variant.env.contains_key("PATH")),
         flag_warnings: warnings,
     }
 }
 
-/// The directory, or what there is of it, and whether this user may write to it.
+/// Where builds go, which is where programs are started.
+pub(super) fn build_directory(config: &Config) -> BuildDirectory {
+    let path = existing(&config.archive.dir).to_owned();
+    let noexec = statvfs(&path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC));
+    BuildDirectory { path, noexec }
+}
+
+/// The directory, or the nearest one above it that is there already.
+fn existing(dir: &Path) -> &Path {
+    dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir)
+}
+
+/// The directory, and whether this user may write to it, or to what there is of it.
 fn module_cache(dir: &Path) -> (PathBuf, bool) {
-    let existing = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
+    let existing = existing(dir);
     let writable = accessat(CWD, existing, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
     (dir.to_owned(), writable)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::build::{Built, Reuse, build_privately, open_archive};
-use super::manifest::to_json;
+use super::manifest::{masked, to_json};
 use super::settle::{Container, Settled, containers, settle};
 use super::{BuildOptions, Error, InContainer, Observer};
 use crate::build::{self, Copy, Side, compare};
@@ -165,9 +165,10 @@ fn provenance(config: &Config, built: &Built, how: &str, container: Option<&InCo
         let versions = info.deps.iter().map(|module| format!("{}@{}", module.path, module.version));
         versions.collect::<Vec<_>>()
     });
-    let settings = info.map(|info| info.settings.iter().cloned().collect::<std::collections::BTreeMap<_, _>>());
-    let env: std::collections::BTreeMap<_, _> =
-        built.plan.env.iter().filter(|(name, _)| name != "GOCACHE").cloned().collect();
+    let secrets = &built.plan.secrets;
+    let settings = info.map(|info| masked(&info.settings, secrets));
+    let mut env = masked(&built.plan.env, secrets);
+    env.remove("GOCACHE");
     let digest = |name: &str| build::digest_above(&config.root, name);
     json!({
         "schema": SCHEMA,
@@ -181,11 +182,11 @@ fn provenance(config: &Config, built: &Built, how: &str, container: Option<&InCo
         "inputs": {
             "package": config.app.package,
             "variant": config.build.variant,
-            "arguments": built.plan.argv,
+            "arguments": secrets.args(&built.plan.argv),
             "environment": env,
             "go": {
                 "version": go.version, "goos": go.goos, "goarch": go.goarch, "goamd64": go.goamd64,
-                "goexperiment": go.goexperiment, "goflags": go.goflags, "cgo_enabled": go.cgo_enabled, "cc": go.cc,
+                "goexperiment": go.goexperiment, "goflags": secrets.text(&go.goflags), "cgo_enabled": go.cgo_enabled, "cc": go.cc,
             },
             "image": container.map(|container| &container.image),
             "digest": container.map(|container| &container.digest),

@@ -40,6 +40,8 @@ pub struct Command {
     /// The program and its arguments.
     words: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    /// Variables that it does not inherit.
+    unset: Vec<&'static str>,
     dir: Option<PathBuf>,
     /// Where the program is, when the caller has found it already.
     file: Option<PathBuf>,
@@ -64,7 +66,7 @@ impl Captured {
 impl Command {
     /// A command that runs `program` with no arguments, in goflame's own directory and environment.
     pub fn new(program: impl Into<OsString>) -> Self {
-        Self { words: vec![program.into()], env: Vec::new(), dir: None, file: None }
+        Self { words: vec![program.into()], env: Vec::new(), unset: Vec::new(), dir: None, file: None }
     }
 
     /// Adds arguments.
@@ -85,6 +87,13 @@ impl Command {
     #[must_use]
     pub fn envs<S: Into<OsString>>(mut self, vars: impl IntoIterator<Item = (S, S)>) -> Self {
         self.env.extend(vars.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    /// Keeps variables of goflame's own environment from it.
+    #[must_use]
+    pub fn without(mut self, names: &[&'static str]) -> Self {
+        self.unset.extend_from_slice(names);
         self
     }
 
@@ -161,6 +170,9 @@ impl Command {
                     expression = expression.env(name, value);
                 }
             }
+        }
+        for name in self.unset.iter().filter(|name| !self.env.iter().any(|(set, _)| set == **name)) {
+            expression = expression.env_remove(name);
         }
         // duct applies the innermost setting last; each variable must be set once, to its last value.
         for (index, (name, value)) in self.env.iter().enumerate() {

@@ -33,6 +33,29 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
     assert_eq!(project.names("."), ["go.mod", "goflame.toml", "main.go"]);
 }
 
+/// Before, words with control characters were printed as `$'..'`, which neither a Dockerfile nor dash reads.
+#[test]
+fn a_dockerfile_needs_no_shells_quoting() {
+    let project = Project::program(
+        NOTHING,
+        "toolchain.image = \"golang:1.27.3\"\n[variant.debug]\nldflags = \"-X 'main.v=it\\ts $x'\"\nenv = { NOTE = \"a\\t$b \\\"c\\\"\" }\n",
+    );
+    let file = project.goflame(["build", "--print-dockerfile"]).run();
+    file.code(0);
+    assert!(file.stdout.contains("\nENV NOTE=\"a\t\\$b \\\"c\\\"\"\n"), "{}", file.stdout);
+    let run =
+        file.stdout.lines().find_map(|line| line.strip_prefix("RUN ").filter(|words| words.contains("build"))).unwrap();
+    let words: Vec<String> = serde_json::from_str(run).unwrap();
+    assert_eq!(words[..2], ["go", "build"]);
+    assert!(words.contains(&"-ldflags=-X 'main.v=it\ts $x'".to_owned()), "{words:?}");
+    project.write("goflame.toml", "toolchain.image = \"golang:1.27.3\"\n[variant.debug]\nenv = { NOTE = \"a\\nb\" }\n");
+    let refused = project.goflame(["build", "--print-dockerfile"]).run();
+    refused
+        .code(11)
+        .stdout("")
+        .stderr_has("error: the value of NOTE holds a line break, which no Dockerfile can express");
+}
+
 #[test]
 fn the_printed_plan_is_what_a_shell_can_run() {
     let project = Project::program(NOTHING, "");
@@ -125,6 +148,65 @@ fn a_package_that_is_no_program() {
     let project = Project::program("package lib\n", "");
     let refused = project.goflame(["build"]).run();
     refused.code(5).stderr_has("error: `.` is not a main package: Go built it, but there is no program");
+}
+
+/// Before, plugin and c-shared ended with "is the file executable for the user that runs the workload?", and c-archive was
+/// said to be no main package.
+#[test]
+fn a_build_mode_that_makes_no_program_is_named() {
+    let project = Project::program(NOTHING, "");
+    for mode in ["plugin", "c-shared", "c-archive"] {
+        let goflags = format!("-buildmode={mode}");
+        let build = project.goflame(["build"]).env("GOFLAGS", &goflags).run();
+        build
+            .code(5)
+            .stderr_has(&format!("error: -buildmode={mode} in GOFLAGS builds no program that could be run"))
+            .stderr_has("   help: take it out of GOFLAGS, or set buildmode = \"exe\" in the variant");
+        let run = project.goflame(["run"]).env("GOFLAGS", &goflags).run();
+        run.code(4)
+            .stderr_has(&format!("error: not ready: goflags: {goflags}: {goflags} in GOFLAGS builds no program[..]"));
+    }
+    // The command line goes before GOFLAGS.
+    project.write("goflame.toml", "app.name = \"program\"\nvariant.debug.buildmode = \"exe\"\n");
+    project.goflame(["build"]).env("GOFLAGS", "-buildmode=plugin").run().code(0);
+}
+
+/// Before, it built and then said "Permission denied; is the file executable for the user that runs the workload?".
+#[test]
+fn a_noexec_directory_is_found_before_anything_is_built() {
+    let project = Project::program(NOTHING, "");
+    let script = "mkdir .goflame && mount -t tmpfs -o noexec tmpfs .goflame && $goflame run; status=$?
+        $goflame doctor --only build-directory; umount .goflame; exit $status";
+    let run = project.shell(script).run();
+    run.code(4)
+        .stderr_has("error: not ready: build-directory: [..]/.goflame is on a file system that is mounted noexec")
+        .stderr_lacks("    Building[..]");
+    assert!(run.stdout.contains("failure  build-directory"), "{}", run.stdout);
+    project.goflame(["build"]).run().code(0);
+}
+
+/// Before, the manifest held the other repository's commit, as in a git hook, where git sets these variables.
+#[test]
+fn the_commit_is_that_of_the_project_whatever_git_was_told() {
+    let project = Project::program(NOTHING, "variant.debug.buildvcs = true\n");
+    let git = "git -c user.name=t -c user.email=t@example.com -c init.defaultBranch=main";
+    let script = format!(
+        "printf '.goflame\\ngoflame.lock\\nother\\nout\\n' > .gitignore && {git} init -q . && {git} add . && {git} commit -qm own &&
+        {git} init -q other && {git} -C other commit -qm other --allow-empty && git rev-parse HEAD && git -C other rev-parse HEAD"
+    );
+    let commits = project.shell(&script).run();
+    let mut commits = commits.code(0).stdout.lines();
+    let (own, other) = (commits.next().unwrap(), commits.next().unwrap());
+    assert_ne!(own, other);
+    let run = project
+        .goflame(["run"])
+        .env("GIT_DIR", project.path("other/.git"))
+        .env("GIT_WORK_TREE", project.path("other"))
+        .env("GIT_INDEX_FILE", project.path("other/.git/index"));
+    run.run().code(0);
+    let manifest = project.manifest();
+    assert_eq!((&manifest["git"]["commit"], &manifest["git"]["dirty"]), (&own.into(), &false.into()));
+    assert_eq!(manifest["build"]["inspection"]["go"]["settings"]["vcs.revision"], own);
 }
 
 #[test]

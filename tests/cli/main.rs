@@ -15,5 +15,7 @@ mod pprof;
 mod recordings;
 mod run;
 mod shrink;
+mod secrets;
 mod sudo;
 mod terminal;
+mod trust;

@@ -11,7 +11,7 @@ use crate::harness::{Project, Running};
 use crate::inside::probed;
 
 /// A build that waits inside the container.
-fn waiting<'p>(engine: &Engine, project: &'p Project) -> Running<'p> {
+pub(crate) fn waiting<'p>(engine: &Engine, project: &'p Project) -> Running<'p> {
     let build = engine.goflame(project, ["build", "--docker"]).spawn();
     let since = Instant::now();
     while !project.path(".goflame/build/debug/waiting").exists() {

@@ -1,5 +1,7 @@
 //! What a build may do, found out from inside of it.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::engine::{engine, go_program, project};
@@ -26,6 +28,26 @@ pub(crate) fn probed(more_env: &str) -> Project {
 
 fn found(project: &Project) -> Value {
     serde_json::from_slice(&project.read(".goflame/build/debug/probe.json")).unwrap()
+}
+
+/// Before, a container could start threads and take memory until the machine had no more.
+#[test]
+fn threads_and_memory_have_limits() {
+    let engine = engine();
+    let project = probed("PROBE_WAIT = \"1\"\n");
+    let build = crate::endings::waiting(&engine, &project);
+    let container = engine.containers(&project).remove(0);
+    let format = "{{.HostConfig.PidsLimit}} {{.HostConfig.Memory}}";
+    let limits = engine.docker(&["inspect", "--format", format, &container]).remove(0);
+    let (pids, memory) = limits.split_once(' ').unwrap();
+    assert_eq!(pids, "16384");
+    let all = fs::read_to_string("/proc/meminfo").unwrap();
+    let all: u64 = all.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let share = memory.parse::<u64>().unwrap() as f64 / (all * 1024) as f64;
+    assert!((0.79..0.81).contains(&share), "{limits}");
+    build.signal(nix::sys::signal::Signal::SIGTERM);
+    build.finish().code(143);
+    engine.goflame(&project, ["build", "--clean-cache"]).run().code(0);
 }
 
 #[test]

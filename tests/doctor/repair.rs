@@ -1,6 +1,7 @@
 //! `--fix`, `--persist`, `--undo` and `--print-script` on real kernel settings.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -86,6 +87,32 @@ fn persist_writes_one_file_and_undo_removes_it() {
     project.goflame(ROOT, &["doctor", "--undo", "--yes"]).ends_with(0);
     assert!(!Path::new(PERSIST).exists());
     assert_eq!(WrongSettings::values(), ["2", "20"]);
+}
+
+/// Before, the umask decided: 0600, which other users cannot read, or 0666, with which they choose root's kernel settings.
+#[test]
+fn what_is_written_for_the_machine_has_one_mode_at_any_umask() {
+    let _spoilt = Spoilt::new();
+    let project = Project::empty();
+    for umask in ["077", "000"] {
+        let mut shell = project.command(ROOT, &["doctor", "--fix", "--persist", "--yes"]);
+        let words: Vec<_> = [shell.get_program()].into_iter().chain(shell.get_args()).map(ToOwned::to_owned).collect();
+        shell = Command::new("sh");
+        shell.arg("-c").arg(format!("umask {umask} && exec \"$@\"")).arg("sh").args(words);
+        let fixed = shell.output().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        for file in [STATE, PERSIST] {
+            assert!(Path::new(file).exists(), "{}", String::from_utf8_lossy(&fixed.stderr));
+            assert_eq!(mode(Path::new(file)), 0o644, "{file} at umask {umask}");
+            let dir = Path::new(file).parent().unwrap();
+            assert_eq!(mode(dir), 0o755, "{}", dir.display());
+            let others = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let others: Vec<_> = others.filter(|name| name.contains(".tmp-") || name.contains(".new")).collect();
+            assert_eq!(others, [""; 0]);
+        }
+        project.goflame(ROOT, &["doctor", "--undo", "--yes"]).ends_with(0);
+        fs::remove_dir("/var/lib/goflame").unwrap();
+    }
 }
 
 #[test]

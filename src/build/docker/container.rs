@@ -184,6 +184,8 @@ fn body(plan: &ContainerPlan, step: &Step) -> ContainerCreateBody {
             readonly_rootfs: Some(true),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            pids_limit: Some(plan.pids),
+            memory: plan.memory.and_then(|bytes| i64::try_from(bytes).ok()),
             auto_remove: Some(true),
             ..HostConfig::default()
         }),

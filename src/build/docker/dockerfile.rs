@@ -2,14 +2,19 @@
 
 use std::fmt::Write as _;
 
+use serde_json::json;
+
+use super::Error;
 use crate::build::BuildPlan;
 use crate::config::{Config, Kind};
-use crate::process::{quote, quote_command};
 
 const TEMPLATE: &str = include_str!("../../../templates/Dockerfile.build");
 
 /// The text of a Dockerfile that builds what `plan` does, in `image`. Its context is the directory of go.mod.
-pub fn dockerfile(config: &Config, plan: &BuildPlan, image: &str) -> String {
+///
+/// Nothing in it is read by a shell, of which an image may have any kind or none: `RUN` has its JSON form. Secrets of the
+/// environment are left to `--build-arg`.
+pub fn dockerfile(config: &Config, plan: &BuildPlan, image: &str) -> Result<String, Error> {
     let name = plan.output.file_name().unwrap_or_default().to_string_lossy();
     let mut words = vec![plan.program.clone()];
     // The output path is one of this machine; in the image it is the program's place.
@@ -24,7 +29,11 @@ pub fn dockerfile(config: &Config, plan: &BuildPlan, image: &str) -> String {
     let mut env = String::new();
     for (variable, value) in plan.env.iter().filter(|(variable, _)| variable != "GOTOOLCHAIN") {
         // Writing to a String cannot fail.
-        let _ = writeln!(env, "ENV {variable}={}", quote(value.as_ref()));
+        let _ = if plan.secrets.value(variable, value) == *value {
+            writeln!(env, "ENV {variable}={}", quoted(variable, value)?)
+        } else {
+            writeln!(env, "# docker build --build-arg {variable}=...\nARG {variable}")
+        };
     }
     let kind = match config.app.kind {
         Kind::Binary => "program",
@@ -33,10 +42,41 @@ pub fn dockerfile(config: &Config, plan: &BuildPlan, image: &str) -> String {
     let values = [
         ("{{image}}", image),
         ("{{env}}", &env),
-        ("{{build}}", &quote_command(&words)),
+        ("{{build}}", &json!(words).to_string()),
         ("{{name}}", &name),
         ("{{variant}}", &plan.variant),
         ("{{kind}}", kind),
     ];
-    values.iter().fold(TEMPLATE.to_owned(), |text, (key, value)| text.replace(key, value))
+    Ok(values.iter().fold(TEMPLATE.to_owned(), |text, (key, value)| text.replace(key, value)))
+}
+
+/// A value of `ENV`: in double quotes, a backslash takes their meaning from `\`, `"` and `$` (Dockerfile reference, ENV).
+fn quoted(variable: &str, value: &str) -> Result<String, Error> {
+    if value.contains(['\n', '\r']) {
+        return Err(Error::LineBreak { variable: variable.to_owned() });
+    }
+    let escaped = value.chars().fold(String::new(), |mut text, c| {
+        if matches!(c, '\\' | '"' | '$') {
+            text.push('\\');
+        }
+        text.push(c);
+        text
+    });
+    Ok(format!("\"{escaped}\""))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_quoted_as_dockerfiles_read_them() {
+        for (value, expected) in
+            [("", r#""""#), ("v3", r#""v3""#), ("it's \"x\" $HOME \\ \t é", "\"it's \\\"x\\\" \\$HOME \\\\ \t é\"")]
+        {
+            assert_eq!(quoted("X", value).unwrap(), expected);
+        }
+        assert!(matches!(quoted("X", "a\nb"), Err(Error::LineBreak { .. })));
+    }
 }

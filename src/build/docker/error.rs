@@ -124,6 +124,18 @@ pub enum Error {
         /// The directory.
         dir: PathBuf,
     },
+    /// A Dockerfile is read by lines.
+    #[error("the value of {variable} holds a line break, which no Dockerfile can express")]
+    LineBreak {
+        /// The variable of the variant's environment.
+        variable: String,
+    },
+    /// A go.mod or go.work points to a directory that is none of the project's.
+    #[error("{} is replaced or used by go.mod or go.work, but lies outside of the project", dir.display())]
+    Outside {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The engine did not do something.
     #[error("the Docker engine did not {action}")]
     Refused {
@@ -157,6 +169,13 @@ pub enum Error {
 impl Error {
     /// Advice for the user, one line each.
     pub fn hints(&self) -> Vec<String> {
+        if let Self::Outside { dir } = self {
+            let dir = crate::process::quote(dir.as_os_str());
+            return vec![
+                "whatever the build runs could read all of it, and put it into the program".to_owned(),
+                format!("`--mount {dir}` (or GOFLAME_MOUNT={dir}) allows it; --native builds without a container"),
+            ];
+        }
         let hint: &[&str] = match self {
             Self::Endpoint { .. } => &["`ssh -L` or a socket of this machine will do: set DOCKER_HOST to it"],
             Self::NoContext { .. } => &["`docker context ls` lists them"],
@@ -182,6 +201,7 @@ impl Error {
             Self::Download { .. } => {
                 &["GOPROXY, GOPRIVATE and HTTPS_PROXY are passed on; `go mod vendor` needs no download"]
             }
+            Self::LineBreak { .. } => &["`goflame build --docker` passes any value on"],
             Self::TooOld { .. } => &["Docker 19.03 and newer will do"],
             _ => &[],
         };

@@ -22,7 +22,7 @@ pub use endpoint::Endpoint;
 pub use engine::{Engine, EngineFacts, OLDEST_API};
 pub use error::Error;
 pub use image::Pinned;
-pub use plan::{ContainerPlan, User, plan};
+pub use plan::{ContainerPlan, Local, User, plan};
 pub use probe::{DockerFacts, probe};
 pub use sources::Sources;
 

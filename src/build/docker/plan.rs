@@ -11,6 +11,7 @@ use crate::build::BuildPlan;
 use crate::build::artifact::hex;
 use crate::config::Config;
 use crate::process::{acting_for, quote_command};
+use crate::redact::Secrets;
 
 /// Where the caches of a project are mounted, and what no build may mount over.
 const MODULES: &str = "/goflame/modules";
@@ -36,6 +37,10 @@ const DOWNLOAD_ENV: [&str; 12] = [
     "no_proxy",
 ];
 
+/// Threads of a container: far more than a build needs (Go compiles one package per CPU, with up to as many threads), and
+/// fewer than a machine has process ids.
+const PIDS: i64 = 16_384;
+
 /// Who the processes in a container are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
@@ -53,6 +58,17 @@ impl User {
             None => Self { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() },
         }
     }
+}
+
+/// What a plan has to know of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Local<'a> {
+    /// Who builds.
+    pub user: User,
+    /// Names of the variables of goflame's own environment.
+    pub outside: &'a [String],
+    /// Memory in bytes; `None`: unknown.
+    pub memory: Option<u64>,
 }
 
 /// A directory of this machine, seen under the same path in the container: so the paths in Go's messages are true here.
@@ -84,7 +100,7 @@ pub(super) struct Step {
     pub(super) output: bool,
 }
 
-/// The containers of one build, complete. Printed, it is what to type for the same.
+/// The containers of one build, complete. Printed, it is what to type for the same, but for its secrets, which are masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerPlan {
     /// The image: a digest or an id, unless nothing is settled yet.
@@ -97,6 +113,10 @@ pub struct ContainerPlan {
     pub(super) binds: Vec<Bind>,
     pub(super) volumes: Vec<Volume>,
     pub(super) env: Vec<(String, String)>,
+    /// Most threads that a container may have.
+    pub(super) pids: i64,
+    /// Most memory that a container may use, in bytes; `None`: the machine's is unknown.
+    pub(super) memory: Option<u64>,
     /// `go env`, whose answer is the Go that builds.
     pub(super) ask: Step,
     /// Whether all modules are there; then the download is left out.
@@ -105,19 +125,23 @@ pub struct ContainerPlan {
     pub(super) download: Option<Step>,
     /// The build.
     pub(super) build: Step,
+    secrets: Secrets,
 }
 
-/// Plans the containers for `build`, which has been planned as if it ran here. `outside` names the variables of
-/// goflame's own environment.
+/// Plans the containers for `build`, which has been planned as if it ran here.
 pub fn plan(
     config: &Config,
     build: &BuildPlan,
     sources: &Sources,
     image: &str,
-    user: User,
+    local: &Local<'_>,
     offline: bool,
-    outside: &[String],
 ) -> Result<ContainerPlan, Error> {
+    let Local { user, outside, memory } = *local;
+    let allowed = |dir: &&PathBuf| config.build.mounts.iter().any(|mount| dir.starts_with(mount));
+    if let Some(dir) = sources.outside.iter().find(|dir| !allowed(dir)) {
+        return Err(Error::Outside { dir: dir.clone() });
+    }
     let project = project_id(&config.root, user);
     let output = build.output.parent().unwrap_or(&build.dir);
     let mut binds = sources.dirs.iter().map(|dir| bind(dir, false)).collect::<Result<Vec<_>, _>>()?;
@@ -169,11 +193,15 @@ pub fn plan(
             Volume { name: None, target: WORK, dirs: vec!["gopath", "home", "tmp"] },
         ],
         env: env.into_iter().collect(),
+        pids: PIDS,
+        // A build that runs wild is ended before the machine is out of memory.
+        memory: memory.map(|bytes| bytes / 5 * 4),
         ask,
         look,
         download,
         build: Step { args: build.argv.clone(), output: true, ..step(&[], &[("GOPROXY", "off")]) },
         project,
+        secrets: build.secrets.clone(),
     })
 }
 
@@ -236,6 +264,8 @@ impl ContainerPlan {
     fn line(&self, step: &Step) -> String {
         let mut words: Vec<String> = ["docker", "run", "--rm", "--read-only", "--cap-drop=ALL"].map(Into::into).into();
         words.push("--security-opt=no-new-privileges".into());
+        words.push(format!("--pids-limit={}", self.pids));
+        words.extend(self.memory.map(|bytes| format!("--memory={bytes}")));
         words.push(format!("--network={}", if step.network { "default" } else { "none" }));
         words.push(format!("--user={}:{}", self.user.uid, self.user.gid));
         for Bind { dir, writable } in self.binds_of(step) {
@@ -247,16 +277,22 @@ impl ContainerPlan {
             words.push(format!("--mount=type=volume,{source}target={target}"));
         }
         for (name, value) in self.env_of(step) {
-            words.push(value.map_or_else(|| format!("--env={name}"), |value| format!("--env={name}={value}")));
+            let value = value.map(|value| format!("={}", self.secrets.value(&name, &value))).unwrap_or_default();
+            words.push(format!("--env={name}{value}"));
         }
         words.extend([format!("--workdir={}", self.dir), "--entrypoint=go".into(), self.image.clone()]);
-        words.extend(step.args.iter().cloned());
+        words.extend(self.secrets.args(&step.args));
         quote_command(&words)
     }
 
     /// The names of the project's caches.
     pub(super) fn cache_names(project: &str) -> [String; 2] {
         ["modules", "cache"].map(|kind| format!("goflame-{project}-{kind}"))
+    }
+
+    /// Most memory that a container may use, in bytes.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        self.memory
     }
 
     /// Where the output is written, for messages.
@@ -284,10 +320,11 @@ mod tests {
         let mut config = config(Path::new("/p/app"));
         config.toolchain.go = "1.26.8".to_owned();
         let build = crate::build::plan(&config, &go_1_26_8()).unwrap();
-        let sources = Sources { dirs: vec!["/p/app".into(), "/p/lib".into()], modules };
+        let sources = Sources { dirs: vec!["/p/app".into(), "/p/lib".into()], outside: Vec::new(), modules };
         let user = User { uid: 1000, gid: 100 };
         let outside = ["GOPROXY", "HTTPS_PROXY", "SECRET"].map(str::to_owned);
-        plan(&config, &build, &sources, "golang@sha256:ab", user, offline, &outside).unwrap()
+        let local = Local { user, outside: &outside, memory: Some(10 << 30) };
+        plan(&config, &build, &sources, "golang@sha256:ab", &local, offline).unwrap()
     }
 
     #[test]
@@ -327,7 +364,8 @@ mod tests {
     fn printed_it_is_a_command_for_a_shell() {
         let line = planned(false, false).to_string();
         for part in [
-            "docker run --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges --network=none --user=1000:100 ",
+            "docker run --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges --pids-limit=16384 --memory=8589934592 ",
+            " --network=none --user=1000:100 ",
             " --mount=type=bind,source=/p/app,target=/p/app,readonly ",
             " --mount=type=bind,source=/p/app/.goflame/build/debug,target=/p/app/.goflame/build/debug ",
             " --env=GOTOOLCHAIN=local ",

@@ -12,6 +12,9 @@ const MAX_FILE: u64 = 1 << 20;
 pub struct Sources {
     /// Absolute directories, none of them within another.
     pub dirs: Vec<PathBuf>,
+    /// Real paths of those to which go.mod or go.work points, and which lie neither in the module nor in the directory of
+    /// go.work nor in the git checkout.
+    pub outside: Vec<PathBuf>,
     /// Whether there are modules to be downloaded: some are required, and no vendor directory has them.
     pub modules: bool,
 }
@@ -31,6 +34,7 @@ impl Sources {
                 dirs.push(dir);
             }
         }
+        let own = dirs.clone();
         // What go.work uses has a go.mod of its own, which may replace in turn.
         while let Some(file) = files.pop() {
             let text = fsio::read_bounded(&file, MAX_FILE).unwrap_or_default();
@@ -46,10 +50,16 @@ impl Sources {
                 dirs.push(dir);
             }
         }
+        let checkout = above(".git");
+        // By their real paths: a link within the project may lead anywhere.
+        let real = |dir: &PathBuf| dir.canonicalize().unwrap_or_else(|_| dir.clone());
+        let homes: Vec<_> = own.iter().chain(&checkout).map(real).collect();
+        let elsewhere = |dir: &PathBuf| !homes.iter().any(|home| dir.starts_with(home));
+        let outside = dirs.iter().map(real).filter(elsewhere).collect();
         if history {
-            dirs.extend(above(".git"));
+            dirs.extend(checkout);
         }
-        Self { dirs: outermost(dirs), modules: modules && !vendored }
+        Self { dirs: outermost(dirs), outside: outermost(outside), modules: modules && !vendored }
     }
 }
 
@@ -132,7 +142,7 @@ mod tests {
         write("repo/app/go.mod", "module app\nrequire a.com/b v0.0.0\nreplace a.com/b => ../../b\n");
         write("repo/app/cmd/x/main.go", "");
         let found = Sources::find(&at("repo/app/cmd/x"), false);
-        assert_eq!(found, Sources { dirs: vec![at("b"), at("repo/app")], modules: true });
+        assert_eq!(found, Sources { dirs: vec![at("b"), at("repo/app")], outside: vec![at("b")], modules: true });
 
         fs::create_dir_all(at("repo/.git")).unwrap();
         assert_eq!(Sources::find(&at("repo/app"), true).dirs, [at("b"), at("repo")]);
@@ -144,6 +154,13 @@ mod tests {
         write("lib/go.mod", "module lib\nrequire c.com/d v1.0.0\nreplace c.com/d => ../d\n");
         write("work/a/go.mod", "module a\n");
         let found = Sources::find(&at("work/a"), false);
-        assert_eq!(found, Sources { dirs: vec![at("d"), at("lib"), at("work")], modules: true });
+        let dirs = vec![at("d"), at("lib"), at("work")];
+        assert_eq!(found, Sources { dirs, outside: vec![at("d"), at("lib")], modules: true });
+
+        // All of it in one checkout is all of one project, but for what a link leads out of it.
+        fs::create_dir_all(at(".git")).unwrap();
+        assert_eq!(Sources::find(&at("work/a"), false).outside, [""; 0].map(PathBuf::from));
+        std::os::unix::fs::symlink("/usr/share", at("d")).unwrap();
+        assert_eq!(Sources::find(&at("work/a"), false).outside, [Path::new("/usr/share")]);
     }
 }

@@ -10,13 +10,18 @@ use crate::config::{Config, Overrides};
 use crate::pipeline::{self, BuildOptions, Observer, Verified};
 
 pub(in crate::cli) fn build(project: &Project<'_>, args: &Build, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let overrides =
-        Overrides { variant: args.variant.name(), docker: args.builder.in_docker(), ..Overrides::default() };
+    let overrides = Overrides {
+        variant: args.variant.name(),
+        docker: args.builder.in_docker(),
+        mounts: args.builder.mount.clone(),
+        ..Overrides::default()
+    };
     let config = project.settings(&overrides)?;
+    terminal.hide(config.secrets());
     let options = BuildOptions { update_lock: args.update_lock, ..args.builder.options() };
     if args.plan_only {
         let (_, plan) = pipeline::plan(&config, options)?;
-        terminal.data(format!("{plan}\n").as_bytes()).map_err(Failure::Stdout)?;
+        super::print_plan(&format!("{plan}\n"), terminal)?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.print_dockerfile {

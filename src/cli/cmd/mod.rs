@@ -18,7 +18,20 @@ pub(super) use run::run;
 pub(super) use runs::runs;
 pub(super) use toolchain::toolchain;
 
+use super::failure::Failure;
+use super::output::Terminal;
 use crate::config::{self, Config, Overrides};
+use crate::pipeline::{Observer, trusted_users};
+use crate::redact::MASK;
+
+/// Prints what would be done. Lines with secrets are no longer what can be pasted into a shell.
+fn print_plan(plan: &str, terminal: &Terminal) -> Result<(), Failure> {
+    terminal.data(plan.as_bytes()).map_err(Failure::Stdout)?;
+    if plan.contains(MASK) {
+        terminal.step("Note", &format!("values that look like secrets are masked ({MASK})"));
+    }
+    Ok(())
+}
 
 /// Where a command works.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +45,7 @@ pub(super) struct Project<'a> {
 impl Project<'_> {
     /// The settings; no `goflame.toml` is an error.
     fn settings(&self, overrides: &Overrides) -> Result<Config, config::Error> {
-        config::load(self.dir, self.config, overrides)
+        config::load(self.dir, self.config, overrides, &trusted_users())
     }
 
     /// The settings, and whether they come from a file: some commands work without a project.

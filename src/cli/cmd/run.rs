@@ -22,6 +22,7 @@ pub(in crate::cli) fn run(
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
     let config = project.settings(&overrides(args))?;
+    terminal.hide(config.secrets());
     if args.plan_only {
         return dry_run(&config, args, terminal);
     }
@@ -64,6 +65,7 @@ fn overrides(args: &Run) -> Overrides {
     Overrides {
         variant: args.variant.name(),
         docker: args.builder.in_docker(),
+        mounts: args.builder.mount.clone(),
         frequency: args.frequency,
         engine: args.engine.map(Into::into),
         event: args.event.map(Into::into),
@@ -80,9 +82,9 @@ fn overrides(args: &Run) -> Overrides {
 fn dry_run(config: &Config, args: &Run, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let (plan, build) = pipeline::plan(config, args.builder.options())?;
     let workload = crate::build::workload_argv(config, &plan.output);
-    let line = quote_command(&workload);
+    let line = quote_command(&config.secrets().args(&workload));
     let dir = quote_command(&[&config.workload.dir]);
-    terminal.data(format!("{build}\ncd {dir} && {line}\n").as_bytes()).map_err(Failure::Stdout)?;
+    super::print_plan(&format!("{build}\ncd {dir} && {line}\n"), terminal)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use super::{ROOT, accepted};
 use crate::config::{
-    Config, Engine, Error, EventChoice, Format, Kernel, Kind, Overrides, SourceFile, UnknownName, Variant, load,
+    self, Config, Engine, Error, EventChoice, Format, Kernel, Kind, Overrides, SourceFile, UnknownName, Variant,
 };
 
 fn project() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let root = fs::canonicalize(dir.path()).unwrap();
     (dir, root)
+}
+
+fn load(dir: &Path, explicit: Option<&Path>, overrides: &Overrides) -> Result<Config, Error> {
+    config::load(dir, explicit, overrides, &[rustix::process::geteuid().as_raw()])
 }
 
 fn none() -> Overrides {
@@ -70,6 +74,7 @@ title = "Größe"
 dir = "/var/runs"
 keep = 1
 max_bytes = "2 GiB"
+redact = ["DB_DSN"]
 "#,
     );
     let root = Path::new(ROOT);
@@ -105,6 +110,7 @@ max_bytes = "2 GiB"
     assert_eq!(config.report.title, "Größe");
     assert_eq!((config.archive.dir.as_path(), config.archive.keep), (Path::new("/var/runs"), 1));
     assert_eq!(config.archive.max_bytes, Some(1 << 31));
+    assert_eq!(config.archive.redact, ["DB_DSN"]);
 }
 
 #[test]
@@ -209,6 +215,7 @@ fn flags_go_before_the_file() {
     let overrides = Overrides {
         variant: Some("fast".to_owned()),
         docker: Some(true),
+        mounts: vec!["lib".into()],
         frequency: Some(99),
         engine: Some(Engine::Perf),
         event: Some(EventChoice::Cycles),
@@ -222,6 +229,7 @@ fn flags_go_before_the_file() {
     };
     let config = Config::resolve(Path::new("/nonexistent/here"), Some(file), &overrides).unwrap();
     assert_eq!((config.build.variant.as_str(), config.build.docker), ("fast", true));
+    assert_eq!(config.build.mounts, [Path::new("/nonexistent/here/lib")]);
     let record = &config.record;
     assert_eq!((record.frequency, record.stack), (99, 64));
     assert_eq!((record.engine, record.event, record.kernel), (Engine::Perf, EventChoice::Cycles, Kernel::Yes));

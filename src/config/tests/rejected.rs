@@ -102,6 +102,8 @@ fn impossible_values_are_refused() {
         ("archive.max_bytes", "-1", "expected a size such as `2GB`, `500MiB` or `2000000`"),
         ("archive.max_bytes", "\"99999999TB\"", "expected a size such as `2GB`, `500MiB` or `2000000`"),
         ("archive.max_bytes", "999999", "expected at least 1MB"),
+        ("archive.redact", "[\"A=b\"]", "expected the name of a variable or a flag, such as `DB_DSN`"),
+        ("archive.redact", "[\"--\"]", "expected the name of a variable or a flag, such as `DB_DSN`"),
     ] {
         let (message, found, _) = problem(&format!("{key} = {value}"));
         assert_eq!((message, found.as_str()), (format!("invalid value for `{key}`"), label), "{key} = {value}");

@@ -156,6 +156,7 @@ pub(super) fn judge<'a>(facts: &'a HostFacts, with: impl FnOnce(&mut Inputs<'a>)
         binary: None,
         gomaxprocs: None,
         ignore: &[],
+        build_directory: None,
         only: &[],
     };
     with(&mut inputs);
@@ -218,6 +219,8 @@ pub(super) fn tools() -> Tools {
             module_cache: ("/home/user/go/pkg/mod".into(), true),
             go_mod: Some(GoMod { go: "1.25".into(), toolchain: String::new() }),
             flags_refused: None,
+            absent: None,
+            variant_path: false,
             flag_warnings: Vec::new(),
         }),
         in_project: true,

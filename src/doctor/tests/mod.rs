@@ -16,7 +16,7 @@ use std::path::Path;
 use fixture::{Machine, ROOT, USER, complete_trial, judge, opened, tools};
 pub(super) use fixture::{docker, judged};
 
-use super::{Examined, Group, Purpose, Status, catalogue, is_ready, summary_line, unknown_checks};
+use super::{BuildDirectory, Examined, Group, Purpose, Status, catalogue, is_ready, summary_line, unknown_checks};
 use crate::host::probe;
 
 /// Checks that have a finding only if a binary differs from what the build was asked for.
@@ -27,11 +27,13 @@ const ONLY_DIFFERENCES: [&str; 5] =
 fn a_machine_without_problems_is_all_ok() {
     let (tools, binary) = (tools(), binary::binary());
     let docker = docker();
+    let directory = BuildDirectory { path: "/p/.goflame".into(), noexec: false };
     let findings = Machine::new(ROOT).findings(|inputs| {
         inputs.probe = Some(opened("cycles", true));
         inputs.trial = Some(Ok(complete_trial()));
         inputs.tools = Some(&tools);
         inputs.docker = Some(&docker);
+        inputs.build_directory = Some(&directory);
         inputs.binary = Some(Examined { path: "app".into(), facts: Ok(&binary), mismatches: Some(&[]) });
     });
     let bad: Vec<_> = findings.iter().filter(|it| it.status != Status::Ok || it.fix.is_some()).collect();

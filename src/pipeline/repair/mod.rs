@@ -7,6 +7,7 @@
 mod state;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::doctor::{Change, RepairPlan};
@@ -127,8 +128,7 @@ impl Machine {
         }
         if let Some(text) = &persisted {
             let path = self.path(PERSIST_FILE);
-            fsio::create_dir_all(path.parent().unwrap_or(&path))?;
-            fsio::replace(&path, text.as_bytes())?;
+            install(&path, text)?;
             steps.push(Step::done(format!("{} written", shown(PERSIST_FILE))));
         }
         self.remember(&intended)?;
@@ -186,7 +186,7 @@ impl Machine {
                 Step::not(format!("{name} stays"), "somebody has changed it since")
             }
             (_, Some(before)) => {
-                fsio::replace(&path, before.as_bytes())?;
+                install(&path, before)?;
                 Step::done(format!("{name} is as it was"))
             }
             (_, None) => {
@@ -267,9 +267,19 @@ impl Machine {
                 _ => Ok(()),
             };
         }
-        fsio::create_dir_all(path.parent().unwrap_or(&path))?;
-        Ok(fsio::replace(&path, state::seal(state).as_bytes())?)
+        install(&path, &state::seal(state))
     }
+}
+
+/// Writes a file for root to change and for everybody to read, whatever the umask is; a directory that is made for it, too.
+fn install(path: &Path, text: &str) -> Result<(), Error> {
+    let dir = path.parent().unwrap_or(path);
+    if !dir.exists() {
+        fsio::create_dir_all(dir)?;
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(dir, open).map_err(|source| FileError::new("create directory", dir, source))?;
+    }
+    Ok(fsio::install(path, text.as_bytes(), 0o644)?)
 }
 
 /// What an undo would change.

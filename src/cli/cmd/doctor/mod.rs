@@ -28,6 +28,7 @@ pub(in crate::cli) fn doctor(project: &Project<'_>, args: &Doctor, terminal: &Te
     }
     let overrides = Overrides { strict: args.strict.then_some(true), ..Overrides::default() };
     let (config, in_project) = project.settings_or_defaults(&overrides)?;
+    terminal.hide(config.secrets());
     let options = CheckupOptions {
         in_project,
         binary: args.binary.as_ref().map(|binary| project.path(binary)),

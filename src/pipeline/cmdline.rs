@@ -1,0 +1,21 @@
+//! The command line that `perf record` writes into its file: it is the workload's too, with the workload's secrets.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::Error;
+use super::input::InputBytes;
+use crate::fsio::FileError;
+use crate::perfdata::masked_cmdline;
+use crate::redact::Secrets;
+
+/// Masks its secrets in the file.
+pub(super) fn mask(perf_data: &Path, secrets: &Secrets) -> Result<(), Error> {
+    let bytes = InputBytes::open(perf_data)?;
+    let Some((offset, section)) = masked_cmdline(bytes.bytes(), |words| secrets.args(words)) else { return Ok(()) };
+    drop(bytes);
+    let file = File::options().write(true).open(perf_data);
+    file.and_then(|file| file.write_all_at(&section, offset))
+        .map_err(|source| Error::Output(FileError::new("write", perf_data, source)))
+}

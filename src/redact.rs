@@ -1,0 +1,365 @@
+//! Secrets in names, arguments and texts: recognised by the name of a value or by the form of the value itself, and
+//! replaced by a mask. Pure text in, text out: must not know where a text comes from or goes to.
+//!
+//! A miss leaks a secret, a false alarm hides an ordinary value. Names are therefore compared as whole words
+//! (`--token` and `DB_PASSWORD`, not `--author` or `--keyboard`).
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex_lite::{Captures, Regex};
+use sha2::{Digest, Sha256};
+
+/// Stands in place of a secret.
+pub const MASK: &str = "***";
+
+/// Marks a digest in place of a secret.
+const DIGEST: &str = "sha256:";
+
+/// Bytes of the digest that are kept: enough to see a change, not enough to be a full hash of the secret.
+const DIGEST_BYTES: usize = 6;
+
+/// A name that holds one of these words holds a secret.
+const SECRET_WORDS: &[&str] = &[
+    "auth",
+    "authentication",
+    "authorization",
+    "bearer",
+    "cookie",
+    "cred",
+    "creds",
+    "credential",
+    "credentials",
+    "jwt",
+    "oauth",
+    "passphrase",
+    "passwd",
+    "password",
+    "passwords",
+    "secret",
+    "secrets",
+    "token",
+    "tokens",
+];
+
+/// The ends of words that are written together: `PGPASSWORD`, `authtoken`, `apikey`.
+const SECRET_ENDS: &[&str] = &[
+    "accesskey",
+    "apikey",
+    "credential",
+    "passphrase",
+    "passwd",
+    "password",
+    "privatekey",
+    "secret",
+    "secretkey",
+    "token",
+];
+
+/// Secret as the last word only: `DB_PASS` and `MYSQL_PWD`, not `PASS_THROUGH`. `PWD` alone is the working directory.
+const SECRET_LAST: &[&str] = &["pass", "pwd"];
+
+/// Before `key`, these make it a secret one: `API_KEY`, not `PRIMARY_KEY`.
+const SECRET_KEYS: &[&str] = &[
+    "access",
+    "account",
+    "api",
+    "client",
+    "deploy",
+    "encryption",
+    "license",
+    "master",
+    "private",
+    "secret",
+    "signing",
+];
+
+/// A name that ends so tells something about a secret, but not the secret: `TOKEN_FILE`, `AUTH_MODE`, `TOKEN_TTL`.
+const ABOUT_ENDS: &[&str] = &[
+    "algorithm",
+    "backend",
+    "count",
+    "dir",
+    "directory",
+    "domain",
+    "duration",
+    "enabled",
+    "expiry",
+    "file",
+    "format",
+    "host",
+    "issuer",
+    "jar",
+    "length",
+    "limit",
+    "method",
+    "mode",
+    "name",
+    "path",
+    "policy",
+    "port",
+    "prompt",
+    "provider",
+    "realm",
+    "scheme",
+    "server",
+    "size",
+    "sock",
+    "socket",
+    "stdin",
+    "timeout",
+    "ttl",
+    "type",
+    "user",
+    "username",
+];
+
+/// As the first word: `--max-tokens`, `--no-auth`.
+const ABOUT_STARTS: &[&str] = &["max", "min", "no", "num"];
+
+/// Values that hide nothing.
+const PLAIN_VALUES: &[&str] = &["", "0", "1", "false", "no", "none", "null", "off", "on", "true", "yes", MASK];
+
+/// Well-known forms, whatever the name is: private keys, tokens with the prefixes that their issuers document, and JSON
+/// Web Tokens.
+static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?xs)
+        -----BEGIN\ [A-Z0-9\ ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z0-9\ ]*PRIVATE\ KEY-----|\z)
+        | \b(?: gh[pousr]_[A-Za-z0-9]{20,}
+            | github_pat_[A-Za-z0-9_]{20,}
+            | glpat-[A-Za-z0-9_-]{16,}
+            | xox[abeprs]-[A-Za-z0-9-]{10,}
+            | hooks\.slack\.com/services/[A-Za-z0-9/]+
+            | (?:AKIA|ASIA)[0-9A-Z]{16}
+            | AIza[A-Za-z0-9_-]{35}
+            | sk-(?:ant-|proj-|svcacct-)[A-Za-z0-9_-]{16,}
+            | sk-[A-Za-z0-9]{20,}
+            | [sr]k_(?:live|test)_[A-Za-z0-9]{10,}
+            | npm_[A-Za-z0-9]{36}
+            | pypi-[A-Za-z0-9_-]{16,}
+            | hf_[A-Za-z0-9]{30,}
+            | dop_v1_[0-9a-f]{64}
+            | SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}
+            | eyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*
+        )",
+    )
+});
+
+/// `scheme://user:password@` (the password may hold an `@`), and `Bearer token`.
+static BEHIND: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r#"([A-Za-z][A-Za-z0-9+.-]*://[^\s/@:'"]*:)([^\s/'"]+)(@)|\b(Bearer\s+)([A-Za-z0-9._~+/=-]{8,})()"#)
+});
+
+/// A name and its value: `NAME=value` with the value as a shell writes it, in quotes or without, or all of it in quotes; or
+/// `name = "value"` and `"name": "value"` of TOML and JSON.
+static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"(?x)
+        ' (?<quoted>[A-Za-z0-9_.-]+) = (?<inside>(?:[^'] | '\\'')*) '
+        | " (?<argument>[A-Za-z0-9_.-]+) = (?<rest>(?:[^"\\] | \\.)*) "
+        | (?<name>[A-Za-z0-9_.-]+) = (?<value> (?: '[^']*' | "(?:[^"\\] | \\.)*" | \\' )+ | (?: [^\s'"&;|<>()\\] | \\. )+ )
+        | (?<spaced>[A-Za-z0-9_.-]+) ["']? \s* [=:] \s* (?: "(?<double>(?:[^"\\] | \\.)*)" | '(?<single>[^']*)' )
+        "#,
+    )
+});
+
+/// `Authorization: Basic YWxhZGRpbg==`, as an argument.
+static HEADER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?s)^([A-Za-z0-9-]+)(:\s+)(.+)$"));
+
+/// A test compiles each of them.
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
+}
+
+/// Which values are secrets, and what stands in their place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Secrets {
+    /// Names beside those that everybody uses, each as words.
+    names: Vec<Vec<String>>,
+    cover: Cover,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Cover {
+    /// [`MASK`].
+    #[default]
+    Mask,
+    /// A digest, so that two values can be compared.
+    Digest,
+    /// A digest, unless the value is one already.
+    DigestOnce,
+}
+
+impl Secrets {
+    /// The usual secrets, and the values of these names.
+    pub fn new(names: &[String]) -> Self {
+        Self { names: names.iter().map(|name| words(name)).collect(), cover: Cover::Mask }
+    }
+
+    /// The same with `sha256:` and 12 hex digits in place of each secret: equal for equal values of one name. There is no
+    /// key to the digest, so a secret that can be guessed (a word, a PIN) can be confirmed by it.
+    #[must_use]
+    pub fn as_digests(&self) -> Self {
+        Self { cover: Cover::Digest, ..self.clone() }
+    }
+
+    /// As [`Secrets::as_digests`], for a text in which secrets are digests already, or are not yet.
+    #[must_use]
+    pub fn as_digests_once(&self) -> Self {
+        Self { cover: Cover::DigestOnce, ..self.clone() }
+    }
+
+    /// Whether a variable, flag or key of this name holds a secret.
+    pub fn is_secret_name(&self, name: &str) -> bool {
+        let words = words(name);
+        let (Some(first), Some(last)) = (words.first(), words.last()) else { return false };
+        let has = |list: &[&str], word: &String| list.contains(&word.as_str());
+        if self.names.iter().any(|own| !own.is_empty() && words.windows(own.len()).any(|part| part == own)) {
+            return true;
+        }
+        if has(ABOUT_ENDS, last) || has(ABOUT_STARTS, first) {
+            return false;
+        }
+        words.iter().any(|word| has(SECRET_WORDS, word) || SECRET_ENDS.iter().any(|end| word.ends_with(end)))
+            || (has(SECRET_LAST, last) && name != "PWD")
+            || words.windows(2).any(|pair| {
+                matches!(pair, [before, key] if has(SECRET_KEYS, before) && matches!(key.as_str(), "key" | "keys"))
+            })
+    }
+
+    /// The value of a name: of a secret one a mask, else as [`Secrets::text`].
+    pub fn value(&self, name: &str, value: &str) -> String {
+        if self.is_secret_name(name) { self.cover(name, value) } else { self.text(value) }
+    }
+
+    /// A command line with each secret masked: `--password=x`, `--password x`, `NAME=x`, `X-Api-Key: x`, and all forms.
+    pub fn args<S: AsRef<str>>(&self, args: &[S]) -> Vec<String> {
+        let mut masked = Vec::with_capacity(args.len());
+        let mut flag: Option<&str> = None;
+        for arg in args.iter().map(AsRef::as_ref) {
+            let before = flag.take();
+            if let Some(name) = before.filter(|_| !arg.starts_with('-')) {
+                masked.push(self.cover(name, arg));
+                continue;
+            }
+            flag = Some(arg).filter(|arg| arg.starts_with('-') && !arg.contains('=') && self.is_secret_name(arg));
+            masked.push(self.arg(arg));
+        }
+        masked
+    }
+
+    fn arg(&self, arg: &str) -> String {
+        if let Some((name, value)) = arg.split_once('=')
+            && is_name(name)
+            && self.is_secret_name(name)
+        {
+            return format!("{name}={}", self.cover(name, value));
+        }
+        match HEADER.captures(arg) {
+            Some(parts) if self.is_secret_name(&parts[1]) => {
+                format!("{}{}{}", &parts[1], &parts[2], self.cover(&parts[1], &parts[3]))
+            }
+            _ => self.text(arg),
+        }
+    }
+
+    /// Any text with its secrets masked: those after a secret name and an equals sign, and those of a well-known form.
+    pub fn text(&self, text: &str) -> String {
+        let named = self.named(text);
+        let behind = BEHIND.replace_all(&named, |parts: &Captures<'_>| {
+            let part = |at| parts.get(at).map_or("", |part| part.as_str());
+            let (before, secret, after) = (part(1).to_owned() + part(4), part(2).to_owned() + part(5), part(3));
+            // "Bearer authentication" is no token: those have digits.
+            let is_word = !part(4).is_empty() && !secret.contains(|c: char| c.is_ascii_digit());
+            if is_word { format!("{before}{secret}") } else { format!("{before}{}{after}", self.cover("", &secret)) }
+        });
+        TOKEN.replace_all(&behind, |parts: &Captures<'_>| self.cover("", &parts[0])).into_owned()
+    }
+
+    fn named(&self, text: &str) -> String {
+        let mut masked = String::with_capacity(text.len());
+        let (mut copied, mut from) = (0, 0);
+        while let Some(parts) = NAMED.captures_at(text, from) {
+            let first = |names: &[&str]| names.iter().find_map(|name| parts.name(name));
+            let (Some(name), Some(value)) = (
+                first(&["quoted", "argument", "spaced", "name"]),
+                first(&["inside", "rest", "double", "single", "value"]),
+            ) else {
+                break;
+            };
+            if self.is_secret_name(name.as_str()) {
+                let value = unquoted(text, value.range());
+                masked.push_str(text.get(copied..value.start).unwrap_or_default());
+                masked.push_str(&self.cover(name.as_str(), text.get(value.clone()).unwrap_or_default()));
+                (copied, from) = (value.end, value.end);
+            } else {
+                // The value may hold names of its own: `--env=PASSWORD=x`, `'-ldflags=-X main.token=x'`.
+                from = value.start();
+            }
+        }
+        masked.push_str(text.get(copied..).unwrap_or_default());
+        masked
+    }
+
+    fn cover(&self, name: &str, value: &str) -> String {
+        if PLAIN_VALUES.iter().any(|plain| plain.eq_ignore_ascii_case(value)) {
+            return value.to_owned();
+        }
+        match self.cover {
+            // What goflame.lock shows may be shown.
+            Cover::Mask | Cover::DigestOnce if is_digest(value) => value.to_owned(),
+            Cover::Mask => MASK.to_owned(),
+            Cover::Digest | Cover::DigestOnce => digest(name, value),
+        }
+    }
+}
+
+/// Without the quotes around all of a value, which may be needed to read the text.
+fn unquoted(text: &str, value: Range<usize>) -> Range<usize> {
+    let raw = text.get(value.clone()).unwrap_or_default();
+    let inside = ['"', '\''].iter().find_map(|quote| {
+        let inside = raw.strip_prefix(*quote)?.strip_suffix(*quote)?;
+        (!inside.contains(*quote)).then_some(value.start + 1..value.end - 1)
+    });
+    inside.unwrap_or(value)
+}
+
+/// The name goes in, so that one secret under two names is not seen to be the same.
+fn digest(name: &str, value: &str) -> String {
+    let digest = Sha256::digest(format!("{name}\0{value}"));
+    digest.iter().take(DIGEST_BYTES).fold(DIGEST.to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn is_digest(value: &str) -> bool {
+    let digits = value.strip_prefix(DIGEST).unwrap_or_default();
+    digits.len() == 2 * DIGEST_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// What stands before the `=` of `--flag=value` or `NAME=value`.
+fn is_name(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+/// The words of a name in lower case, without digits at their ends: `apiKey2`, `API_KEY` and `--api-key` are `api`, `key`.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let chars: Vec<char> = name.chars().collect();
+    for (at, &c) in chars.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|before| chars.get(before)).copied().unwrap_or('_');
+        let lower_next = chars.get(at + 1).is_some_and(|next| next.is_lowercase());
+        // `apiKey` and `APIKey` both break before the `K`.
+        if c.is_uppercase() && (before.is_lowercase() || (before.is_uppercase() && lower_next)) {
+            words.push(String::new());
+        }
+        match words.last_mut() {
+            Some(word) if c.is_alphanumeric() => word.extend(c.to_lowercase()),
+            _ => words.push(String::new()),
+        }
+    }
+    let trimmed = words.iter().map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned());
+    trimmed.filter(|word| !word.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests;

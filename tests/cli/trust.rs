@@ -1,0 +1,225 @@
+//! A goflame.toml that nobody named, in a parent directory, and what is run of a project that is only looked at. The
+//! files belong to several users, so these tests need root.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use crate::harness::{Finished, Goflame, Project};
+
+/// `nobody`, who is in the account database of every Linux.
+const NOBODY: u32 = 65534;
+/// An id that no account has, as users in containers often are.
+const USER: u32 = 264_322;
+
+const NOTHING: &str = "package main\n\nfunc main() {}\n";
+
+/// A project in `up`, with a directory `up/mid/here` to work in. A `go` of the project's own tells when it is run.
+fn project() -> Project {
+    assert!(nix::unistd::geteuid().is_root(), "this test needs root, to give files to others");
+    let project = Project::empty();
+    let go = which::which("go").unwrap();
+    project.write(
+        "up/bin/go",
+        format!("#!/bin/sh\necho \"$@\" >> {}\nexec {} \"$@\"\n", project.path("ran").display(), go.display()),
+    );
+    fs::set_permissions(project.path("up/bin/go"), fs::Permissions::from_mode(0o755)).unwrap();
+    project.write("up/go.mod", "module example.com/up\n\ngo 1.21\n");
+    project.write("up/main.go", NOTHING);
+    let path = format!("{}:{}", project.path("up/bin").display(), std::env::var("PATH").unwrap());
+    project.write("up/goflame.toml", format!("app.name = \"up\"\n[variant.debug]\nenv = {{ PATH = \"{path}\" }}\n"));
+    fs::create_dir_all(project.path("up/mid/here")).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_goflame"), project.path("goflame")).unwrap();
+    for dir in [".", "up", "up/mid", "up/mid/here"] {
+        mode(&project.path(dir), 0o755);
+    }
+    mode(&project.path("up/goflame.toml"), 0o644);
+    project
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn give(path: &Path, uid: u32, gid: u32) {
+    chown(path, Some(uid), Some(gid)).unwrap();
+}
+
+/// `doctor`, which has to do with the project and nothing else: whether it takes the settings.
+fn taken(doctor: Goflame<'_>) -> Result<(), String> {
+    let doctor: Finished<'_> = doctor.arg("--only").arg("ignore-list").run();
+    if doctor.stderr.is_empty() {
+        doctor.code(0);
+        return Ok(());
+    }
+    doctor.code(3).stdout("");
+    Err(doctor.stderr.lines().next().unwrap().to_owned())
+}
+
+fn doctor(project: &Project) -> Goflame<'_> {
+    project.goflame(["doctor"]).dir(project.path("up/mid/here"))
+}
+
+/// As another user.
+fn doctor_as(project: &Project, uid: u32) -> Goflame<'_> {
+    let id = format!("setpriv --reuid={uid} --regid={uid} --clear-groups");
+    project
+        .shell(&format!("exec {id} {} doctor \"$@\"", project.path("goflame").display()))
+        .arg("sh")
+        .dir(project.path("up/mid/here"))
+}
+
+/// Before, root ran the `go` of the other user, for each of these.
+#[test]
+fn settings_of_another_user_above_are_refused_and_named_ones_taken() {
+    let project = project();
+    give(&project.path("up"), NOBODY, NOBODY);
+    give(&project.path("up/goflame.toml"), NOBODY, NOBODY);
+    for line in
+        ["doctor", "doctor /bin/true", "doctor --fix --yes", "build --dry-run", "run", "runs list", "toolchain list"]
+    {
+        let refused = project.shell(&format!("$goflame {line}")).dir(project.path("up/mid/here")).run();
+        refused.code(3).stdout("").stderr(
+            "error: [dir]/up/goflame.toml is in a parent directory and it belongs to nobody (user id 65534)
+ |
+ = help: settings say which programs are run, so that user could run programs as you
+ = help: if you trust it, name it (`--config [dir]/up/goflame.toml`) or work in its directory
+",
+        );
+    }
+    assert!(!project.path("ran").exists());
+    let here = project.path("up/mid/here");
+    for line in ["--config ../../goflame.toml", "-C ../..", "-C ../.. --config goflame.toml"] {
+        project.shell(&format!("$goflame {line} build")).dir(&here).run().code(0);
+    }
+    project.goflame(["build"]).dir(project.path("up")).run().code(0);
+    // A container's root in the checkout of another user.
+    give(&here, NOBODY, NOBODY);
+    project.goflame(["build"]).dir(&here).run().code(0);
+}
+
+#[test]
+fn who_could_have_written_the_file_decides() {
+    let project = project();
+    let (up, file, here) = (project.path("up"), project.path("up/goflame.toml"), project.path("up/mid/here"));
+    let path = file.display().to_string();
+    let refused = |why: &str| Err(format!("error: {path} is in a parent directory and {why}"));
+    assert_eq!(taken(doctor(&project)), Ok(()));
+    assert_eq!(taken(doctor_as(&project, USER)), Ok(()), "root may be trusted");
+
+    give(&file, USER, USER);
+    assert_eq!(taken(doctor(&project)), refused("it belongs to user id 264322"));
+    assert_eq!(taken(doctor_as(&project, USER)), Ok(()));
+    assert_eq!(
+        taken(doctor(&project).env("SUDO_UID", "264322").env("SUDO_GID", "264322").env("SUDO_USER", "u")),
+        Ok(())
+    );
+    // Who is no root may not say so.
+    give(&file, NOBODY, NOBODY);
+    let claim = doctor_as(&project, USER).env("SUDO_UID", "65534").env("SUDO_GID", "65534").env("SUDO_USER", "nobody");
+    assert_eq!(taken(claim), refused("it belongs to nobody (user id 65534)"));
+
+    give(&file, USER, USER);
+    mode(&file, 0o664);
+    assert_eq!(taken(doctor_as(&project, USER)), Ok(()), "umask 002, and a group of the user's own");
+    give(&file, USER, 12);
+    assert_eq!(taken(doctor_as(&project, USER)), refused("it can be changed by the group man"));
+    // A team's checkout, all of it the group's.
+    give(&here, USER, 12);
+    mode(&here, 0o2775);
+    assert_eq!(taken(doctor_as(&project, USER)), Ok(()));
+    mode(&here, 0o755);
+    mode(&file, 0o646);
+    assert_eq!(taken(doctor_as(&project, USER)), refused("it can be changed by anybody"));
+    // As everything is under umask 000, or on a file system of Windows.
+    mode(&here, 0o777);
+    assert_eq!(taken(doctor_as(&project, USER)), Ok(()));
+    mode(&here, 0o1777);
+    assert_eq!(taken(doctor_as(&project, USER)), refused("it can be changed by anybody"));
+
+    give(&here, 0, 0);
+    mode(&here, 0o755);
+    give(&file, 0, 0);
+    mode(&file, 0o644);
+    mode(&up, 0o777);
+    assert_eq!(taken(doctor(&project)), refused("its directory can be changed by anybody"));
+    mode(&up, 0o1777);
+    assert_eq!(taken(doctor(&project)), Ok(()), "as /tmp is");
+    mode(&up, 0o755);
+    give(&up, NOBODY, NOBODY);
+    assert_eq!(taken(doctor(&project)), refused("its directory belongs to nobody (user id 65534)"));
+}
+
+#[test]
+fn links_and_pipes_are_judged_as_well() {
+    let project = project();
+    let (file, here) = (project.path("up/goflame.toml"), project.path("up/mid/here"));
+    let elsewhere: PathBuf = project.path("elsewhere.toml");
+    fs::rename(&file, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+    assert_eq!(taken(doctor(&project)), Ok(()));
+    std::os::unix::fs::lchown(&file, Some(NOBODY), Some(NOBODY)).unwrap();
+    let why = |part: &str| {
+        Err(format!("error: {} is in a parent directory and {part} belongs to nobody (user id 65534)", file.display()))
+    };
+    assert_eq!(taken(doctor(&project)), why("the link"));
+    give(&elsewhere, NOBODY, NOBODY);
+    assert_eq!(taken(doctor(&project)), why("it"));
+    // To open it would wait for ever.
+    fs::remove_file(&file).unwrap();
+    project.shell("mkfifo up/goflame.toml && chown nobody up/goflame.toml").run().code(0);
+    assert_eq!(taken(project.goflame(["doctor"]).dir(here)), why("it"));
+}
+
+/// Before, a dry run and doctor ran the project's own `go`, and fetched what go.mod asks for.
+#[test]
+fn nothing_of_a_project_is_run_to_look_at_it() {
+    let project = project();
+    let up = project.path("up");
+    let settings = fs::read_to_string(up.join("goflame.toml")).unwrap();
+    let looks =
+        ["doctor", "doctor --json", "doctor /bin/true", "build --dry-run", "run --dry-run", "build --print-dockerfile"];
+    // Nobody answers there, but who asks is seen.
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let look = |goproxy: &str| {
+        for line in looks {
+            let looked = project.shell(&format!("$goflame {line}")).dir(&up);
+            looked.env("GOTOOLCHAIN", "auto").env("GOPROXY", goproxy).env("GOMODCACHE", project.path("mod")).run();
+            assert!(!project.path("ran").exists(), "{line}: {}", fs::read_to_string(project.path("ran")).unwrap());
+            assert!(proxy.accept().is_err(), "{line} fetched");
+        }
+    };
+    look("off");
+    for env in [
+        "LD_PRELOAD = \"/nonexistent.so\", GOROOT = \"/nonexistent\"",
+        "GOTOOLCHAIN = \"path\", GOFLAGS = \"-toolexec=/evil\"",
+    ] {
+        fs::write(up.join("goflame.toml"), settings.replace("env = {", &format!("env = {{ {env},"))).unwrap();
+        look("off");
+        let plan = project.goflame(["build", "--dry-run"]).dir(&up).run();
+        plan.code(0);
+        assert!(!plan.stderr.contains("LD_PRELOAD"), "{}", plan.stderr);
+    }
+    // A toolchain that does not exist.
+    fs::write(up.join("goflame.toml"), &settings).unwrap();
+    fs::write(up.join("go.mod"), "module example.com/up\n\ngo 1.21\n\ntoolchain go1.98.7\n").unwrap();
+    look(&url);
+    let doctor = project.goflame(["doctor", "--only", "go-found,go-mod"]).dir(&up).env("GOTOOLCHAIN", "auto");
+    let doctor = doctor.env("GOPROXY", &url).env("COLUMNS", "200").run();
+    doctor.code(0);
+    assert!(
+        doctor.stdout.contains("but not the version that go.mod or go.work asks for: the next build fetches"),
+        "{}",
+        doctor.stdout
+    );
+    let off =
+        project.goflame(["doctor", "--only", "go-found"]).dir(&up).env("GOTOOLCHAIN", "auto").env("GOPROXY", "off");
+    off.run().code(4);
+    // A pin, too; the plan has it.
+    fs::write(up.join("goflame.toml"), format!("toolchain.go = \"1.98.7\"\n{settings}")).unwrap();
+    look(&url);
+    let plan = project.goflame(["build", "--dry-run"]).dir(&up).run();
+    plan.code(0).stdout("cd [dir]/up && GOTOOLCHAIN=go1.98.7 PATH=[..] go build [..]\n");
+}
