@@ -209,9 +209,9 @@ pub fn masked_cmdline(bytes: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> 
     let end = header.data.offset.checked_add(header.data.size)?;
     let mut table = Cursor::at(bytes, usize::try_from(end).ok()?)?;
     for bit in header.features() {
-        let section = Section::read(&mut table)?;
+        let section = FileSection::read(&mut table)?;
         if bit == abi::feature::CMDLINE {
-            return Some((section.offset, feature::with_cmdline(section.of(bytes)?, mask)?));
+            return Some((section.offset, feature::with_cmdline(section.slice(bytes)?, mask)?));
         }
     }
     None

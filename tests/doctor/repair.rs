@@ -92,7 +92,7 @@ fn persist_writes_one_file_and_undo_removes_it() {
 /// Before, the umask decided: 0600, which other users cannot read, or 0666, with which they choose root's kernel settings.
 #[test]
 fn what_is_written_for_the_machine_has_one_mode_at_any_umask() {
-    let _spoilt = Spoilt::new();
+    let _settings = WrongSettings::new();
     let project = Project::empty();
     for umask in ["077", "000"] {
         let mut shell = project.command(ROOT, &["doctor", "--fix", "--persist", "--yes"]);
