@@ -6,7 +6,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -65,6 +65,10 @@ pub fn read_opened(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, FileE
 /// Opens a file for reading. A directory is an error here, and not first at the first read.
 pub fn open(path: &Path) -> Result<File, FileError> {
     let wrap = |source| FileError::new("read", path, source);
+    // The kernel's own words for a socket are "No such device or address".
+    if fs::metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
+        return Err(wrap(io::Error::other("it is a socket, not a file")));
+    }
     let file = File::open(path).map_err(wrap)?;
     if file.metadata().map_err(wrap)?.is_dir() {
         return Err(wrap(io::Error::new(ErrorKind::IsADirectory, "it is a directory, not a file")));

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("views", &["profile"]),
     ("goname", &["profile"]),
     ("pprof", &["bytes", "profile", "goname"]),
-    ("build", &["fsio", "redact", "process", "config", "gobin"]),
+    ("build", &["fsio", "redact", "process", "config", "perfevent", "gobin"]),
     ("doctor", &["config", "host", "perfevent", "gobin", "build"]),
     ("record", &["fsio", "process", "perfevent", "perfdata"]),
     ("analyse", &["memory", "perfdata", "gobin", "profile", "goname"]),

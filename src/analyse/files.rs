@@ -86,7 +86,8 @@ impl<'d> Files<'d> {
 /// The files as programs and libraries.
 pub(super) struct Binaries<'f> {
     files: &'f Files<'f>,
-    parsed: Vec<OnceLock<Result<Binary<'f>, String>>>,
+    /// In blocks of their own: most files that a recording maps are never asked for an address.
+    parsed: Vec<OnceLock<Result<Box<Binary<'f>>, String>>>,
 }
 
 impl<'f> Binaries<'f> {
@@ -122,10 +123,10 @@ impl<'f> Binaries<'f> {
                 {
                     Err("the file has changed since it was sampled".to_owned())
                 }
-                _ => Ok(binary),
+                _ => Ok(Box::new(binary)),
             }
         };
-        parsed.get_or_init(parse).as_ref().map_err(String::as_str)
+        parsed.get_or_init(parse).as_deref().map_err(String::as_str)
     }
 }
 

@@ -1,15 +1,19 @@
 //! The program that a build left behind, read back.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::config::{Toolchain, Variant};
 use crate::gobin::{Binary, BinaryFacts};
+use crate::perfevent::MappedFile;
 
 use super::{Error, Mismatch, inspect};
+
+/// Bytes of a program that are in memory while it is hashed.
+const HASHED_AT_ONCE: usize = 4 << 20;
 
 /// A built program and what its bytes show.
 #[derive(Debug, Clone)]
@@ -27,15 +31,28 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// Reads the program at `path` once and inspects those bytes for `variant` and `pin`.
+    /// Inspects the program at `path` for `variant` and `pin`.
     pub fn read(path: &Path, variant: &Variant, pin: &Toolchain) -> Result<Self, Error> {
-        let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let binary = Binary::parse(&bytes).map_err(|source| Error::Inspect { path: path.to_owned(), source })?;
-        let facts = binary.facts();
+        let mapped = File::open(path).and_then(|file| MappedFile::map(&file));
+        let mapped = mapped.map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let binary = Binary::parse(mapped.as_ref());
+        let facts = binary.map_err(|source| Error::Inspect { path: path.to_owned(), source })?.facts();
         let mismatches = inspect(&facts, variant, pin);
-        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        Ok(Self { path: path.to_owned(), sha256: hex(&Sha256::digest(&bytes)), size, facts, mismatches })
+        let size = u64::try_from(mapped.as_ref().len()).unwrap_or(u64::MAX);
+        Ok(Self { path: path.to_owned(), sha256: sha256(&mapped), size, facts, mismatches })
     }
+}
+
+/// Hashes a file, and gives back the memory of its bytes on the way.
+fn sha256(mapped: &MappedFile) -> String {
+    let mut hash = Sha256::new();
+    let mut done = 0;
+    for bytes in mapped.as_ref().chunks(HASHED_AT_ONCE) {
+        hash.update(bytes);
+        mapped.forget(done..done + bytes.len());
+        done += bytes.len();
+    }
+    hex(&hash.finalize())
 }
 
 /// Bytes as hex digits.

@@ -28,7 +28,7 @@ pub struct Binary<'a> {
     elf: Elf<'a>,
     pclntab: OnceLock<Result<Pclntab<'a>, PclntabAbsence>>,
     symbols: OnceLock<Symbols<'a>>,
-    debug_info: OnceLock<Option<DebugInfo>>,
+    debug_info: OnceLock<Option<DebugInfo<'a>>>,
     call_frames: OnceLock<Option<CallFrames<'a>>>,
 }
 

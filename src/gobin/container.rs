@@ -3,6 +3,7 @@
 //! The `object` crate parses all structures. This file does not know the contents of any section.
 
 use std::borrow::Cow;
+use std::ffi::CStr;
 use std::fmt::Write as _;
 
 use object::Endianness;
@@ -11,13 +12,23 @@ use object::read::elf::{
     CompressionHeader as _, Dyn as _, FileHeader, ProgramHeader as _, Rela as _, SectionHeader as _, SectionTable,
     Sym as _, SymbolTable,
 };
-use object::{CompressedData, CompressionFormat, StringTable};
+use object::{CompressedData, CompressionFormat};
 
 use super::error::Error;
 use super::format::Format;
 
 /// Linux loads at most 64 KiB of program headers (`load_elf_phdrs` in `fs/binfmt_elf.c`). The limit keeps searches short.
 const MAX_PROGRAM_HEADERS: usize = 0x1_0000 / size_of::<elf::ProgramHeader64<Endianness>>();
+
+/// Maximum number of symbols of a table, and of relocations. The largest programs have some 5 million; a sparse file can
+/// claim any number.
+const MAX_SYMBOLS: usize = 1 << 23;
+
+/// Maximum length of a symbol's name in bytes: names may overlap, and each could be as long as the file.
+const MAX_NAME_LENGTH: usize = 1 << 14;
+
+/// Maximum number of notes. Real files have fewer than 20.
+const MAX_NOTES: usize = 1 << 10;
 
 /// Maximum ratio of decompressed to compressed size. Real debug information has a ratio of 3 to 10; a larger claim is an
 /// attempt to exhaust the memory.
@@ -70,13 +81,22 @@ pub(super) struct Symbol {
 #[derive(Debug, Default)]
 pub(super) struct SymbolList<'a> {
     pub(super) symbols: Vec<Symbol>,
-    names: StringTable<'a>,
+    names: &'a [u8],
 }
 
 impl<'a> SymbolList<'a> {
     /// The symbol's name; empty if it has none.
     pub(super) fn name(&self, symbol: &Symbol) -> &'a [u8] {
-        self.names.get(symbol.name).unwrap_or_default()
+        name_at(self.names, symbol.name)
+    }
+}
+
+/// The name at an offset of a string table, which ends with a zero byte. Empty when it does not end in the table.
+fn name_at(names: &[u8], offset: u32) -> &[u8] {
+    let rest = usize::try_from(offset).ok().and_then(|offset| names.get(offset..)).unwrap_or_default();
+    match rest.get(..MAX_NAME_LENGTH) {
+        Some(beginning) => CStr::from_bytes_until_nul(beginning).map_or(beginning, CStr::to_bytes),
+        None => CStr::from_bytes_until_nul(rest).map(CStr::to_bytes).unwrap_or_default(),
     }
 }
 
@@ -128,6 +148,7 @@ pub(super) struct Typed<'a, H: FileHeader<Endian = Endianness>> {
     header: &'a H,
     program_headers: &'a [H::ProgramHeader],
     sections: SectionTable<'a, H>,
+    section_names: &'a [u8],
 }
 
 impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
@@ -145,7 +166,9 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
             return Err(Error::Unsupported("an ELF file with more program headers than Linux loads"));
         }
         let sections = header.sections(endian, bytes).map_err(|_| Error::Truncated("section headers"))?;
-        Ok(Self { bytes, endian, header, program_headers, sections })
+        let names = header.section_strings_index(endian, bytes).and_then(|index| sections.section(index));
+        let section_names = names.and_then(|names| names.data(endian, bytes)).unwrap_or_default();
+        Ok(Self { bytes, endian, header, program_headers, sections, section_names })
     }
 
     pub(super) fn segments(&self) -> Result<Vec<Segment>, Error> {
@@ -173,7 +196,8 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         let flagged = || {
             let dynamic =
                 self.program_headers.iter().find_map(|header| header.dynamic(self.endian, self.bytes).ok()?);
-            dynamic.into_iter().flatten().any(|entry| {
+            let entries = dynamic.into_iter().flatten();
+            entries.take_while(|entry| entry.d_tag(self.endian) != elf::DT_NULL).any(|entry| {
                 let value: u64 = entry.d_val(self.endian).into();
                 entry.d_tag(self.endian) == elf::DT_FLAGS_1 && value & elf::DF_1_PIE.0 != 0
             })
@@ -184,12 +208,12 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
 
     /// The GNU build id in hex, from the section or from note segments.
     pub(super) fn build_id(&self) -> Option<String> {
-        let section = self.sections.section_by_name(self.endian, b".note.gnu.build-id");
-        let section_notes = section.and_then(|(_, header)| header.notes(self.endian, self.bytes).ok()?);
-        let segment_notes =
+        let section = self.header_named(b".note.gnu.build-id");
+        let of_section = section.and_then(|header| header.notes(self.endian, self.bytes).ok()?);
+        let of_segments =
             self.program_headers.iter().filter_map(|header| header.notes(self.endian, self.bytes).ok()?);
-        // Real files have two or three note areas. The limit bounds the time that many overlapping ones would take.
-        let notes = section_notes.into_iter().chain(segment_notes).take(8).flatten().flatten();
+        // Real files have two or three note areas. The limits bound the time that many overlapping ones would take.
+        let notes = of_section.into_iter().chain(of_segments).take(8).flatten().flatten().take(MAX_NOTES);
         let mut ids =
             notes.filter(|note| note.name() == elf::ELF_NOTE_GNU && note.n_type(self.endian) == elf::NT_GNU_BUILD_ID);
         let note = ids.next()?;
@@ -200,8 +224,19 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         (!hex.is_empty()).then_some(hex)
     }
 
+    /// The first section header of this name. Other names are compared up to the first difference only: there may be many, and
+    /// each could be as long as the file.
+    fn header_named(&self, name: &[u8]) -> Option<&'a H::SectionHeader> {
+        let is_named = |header: &&H::SectionHeader| {
+            let start = usize::try_from(header.sh_name(self.endian)).ok();
+            let own = start.and_then(|start| self.section_names.get(start..)?.strip_prefix(name));
+            own.is_some_and(|rest| rest.first() == Some(&0))
+        };
+        self.sections.iter().find(is_named)
+    }
+
     pub(super) fn section(&self, name: &[u8]) -> Option<Section<'a>> {
-        let (_, header) = self.sections.section_by_name(self.endian, name)?;
+        let header = self.header_named(name)?;
         Some(Section {
             address: header.sh_addr(self.endian).into(),
             bytes: header.data(self.endian, self.bytes).ok()?,
@@ -209,9 +244,9 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         })
     }
 
-    /// The contents of a section, decompressed.
-    pub(super) fn contents(&self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
-        let (_, header) = self.sections.section_by_name(self.endian, name)?;
+    /// The contents of a section, decompressed to at most `max_size` bytes.
+    pub(super) fn contents(&self, name: &[u8], max_size: u64) -> Option<Cow<'a, [u8]>> {
+        let header = self.header_named(name)?;
         let Some((compression, offset, size)) = header.compression(self.endian, self.bytes).ok()? else {
             return header.data(self.endian, self.bytes).ok().map(Cow::Borrowed);
         };
@@ -221,13 +256,25 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
             elf::ELFCOMPRESS_ZSTD => CompressionFormat::Zstandard,
             _ => return None,
         };
-        decompress(format, stream, compression.ch_size(self.endian).into())
+        decompress(format, stream, compression.ch_size(self.endian).into(), max_size)
     }
 
-    /// The first symbol table of this kind; empty if there is none or if it is damaged.
-    pub(super) fn symbols(&self, kind: elf::SectionType) -> SymbolList<'a> {
+    /// Whether there is a symbol table of this kind with symbols in it.
+    pub(super) fn has_symbols(&self, kind: elf::SectionType) -> bool {
+        self.sections.symbols(self.endian, self.bytes, kind).is_ok_and(|table| !table.is_empty())
+    }
+
+    /// The symbols of the first table of this kind that are `wanted`, which is asked with their names; empty if the table is
+    /// missing or damaged.
+    pub(super) fn symbols(
+        &self,
+        kind: elf::SectionType,
+        mut wanted: impl FnMut(&Symbol, &[u8]) -> bool,
+    ) -> SymbolList<'a> {
         let table = self.sections.symbols(self.endian, self.bytes, kind).unwrap_or_default();
-        let symbols = table.enumerate().map(|(index, symbol)| Symbol {
+        let names = self.sections.section(table.string_section()).and_then(|names| names.data(self.endian, self.bytes));
+        let names = names.unwrap_or_default();
+        let symbols = table.enumerate().take(MAX_SYMBOLS).map(|(index, symbol)| Symbol {
             address: symbol.st_value(self.endian).into(),
             size: symbol.st_size(self.endian).into(),
             name: symbol.st_name(self.endian),
@@ -235,7 +282,8 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
             bind: symbol.st_bind(),
             code_end: self.code_end(&table, index, symbol),
         });
-        SymbolList { symbols: symbols.collect(), names: table.strings() }
+        let symbols = symbols.filter(|symbol| wanted(symbol, name_at(names, symbol.name)));
+        SymbolList { symbols: symbols.collect(), names }
     }
 
     fn code_end(&self, table: &SymbolTable<'a, H>, index: object::SymbolIndex, symbol: &H::Sym) -> Option<u64> {
@@ -249,11 +297,10 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
     pub(super) fn relocations(&self, kind: elf::RelocationType) -> impl Iterator<Item = (u64, u64)> {
         // `.rela.dyn` is from external linkers, `.rela` from Go's. Looked up by name, so that hostile headers cannot list
         // one table many times.
-        let tables = [&b".rela.dyn"[..], b".rela"].into_iter().filter_map(|name| {
-            let (_, header) = self.sections.section_by_name(self.endian, name)?;
-            header.rela(self.endian, self.bytes).ok()?
-        });
-        tables.flat_map(|(entries, _)| entries).filter_map(move |entry| {
+        let tables = [&b".rela.dyn"[..], b".rela"]
+            .into_iter()
+            .filter_map(|name| self.header_named(name)?.rela(self.endian, self.bytes).ok()?);
+        tables.flat_map(|(entries, _)| entries).take(MAX_SYMBOLS).filter_map(move |entry| {
             let addend: i64 = entry.r_addend(self.endian).into();
             let is_relative = entry.r_type(self.endian, false) == kind;
             is_relative.then(|| (entry.r_offset(self.endian).into(), addend.cast_unsigned()))
@@ -261,10 +308,10 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
     }
 }
 
-/// Decompresses `stream` to `size` bytes.
-fn decompress(format: CompressionFormat, stream: &[u8], size: u64) -> Option<Cow<'_, [u8]>> {
-    let max_size = u64::try_from(stream.len()).ok()?.saturating_mul(MAX_COMPRESSION_RATIO);
-    if size > max_size {
+/// Decompresses `stream` to `size` bytes; `None` for more than `max_size`.
+fn decompress(format: CompressionFormat, stream: &[u8], size: u64, max_size: u64) -> Option<Cow<'_, [u8]>> {
+    let most = u64::try_from(stream.len()).ok()?.saturating_mul(MAX_COMPRESSION_RATIO);
+    if size > most.min(max_size) {
         return None;
     }
     CompressedData { format, data: stream, uncompressed_size: size }.decompress().ok()
@@ -272,7 +319,7 @@ fn decompress(format: CompressionFormat, stream: &[u8], size: u64) -> Option<Cow
 
 /// Decompresses a GNU-style section (`.zdebug_info`): `ZLIB`, the size as eight bytes in big-endian order, then the
 /// stream.
-pub(super) fn decompress_old(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+pub(super) fn decompress_old(bytes: &[u8], max_size: u64) -> Option<Cow<'_, [u8]>> {
     let (size, stream) = bytes.strip_prefix(b"ZLIB")?.split_first_chunk()?;
-    decompress(CompressionFormat::Zlib, stream, u64::from_be_bytes(*size))
+    decompress(CompressionFormat::Zlib, stream, u64::from_be_bytes(*size), max_size)
 }

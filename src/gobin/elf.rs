@@ -4,10 +4,24 @@ use std::borrow::Cow;
 
 use object::elf;
 
-use super::container::{Container, Section, Segment, SymbolList, ask, decompress_old};
+use super::container::{Container, Section, Segment, Symbol, SymbolList, ask, decompress_old};
 use super::error::Error;
 use super::format::Format;
 use crate::bytes::Cursor;
+
+/// Bytes of a file's data segments that are searched for structures that no section header names. Go programs have them in
+/// the first 100 MB; a sparse file may be of terabytes.
+const MOST_SEARCHED: usize = 256 << 20;
+
+/// Bytes that debug sections of any file may unpack to, all together.
+const ALWAYS_UNPACKED: u64 = 64 << 20;
+
+/// A larger file's may have this many bytes more for each byte of the file. Compilers' debug information has 2 to 5 when it is
+/// unpacked, and the rest of the file counts too.
+const STRONGEST_COMPRESSION: u64 = 16;
+
+/// And no more than this. The largest programs have some GiB.
+const MOST_UNPACKED: u64 = 4 << 30;
 
 /// A program or shared object of either class and byte order.
 #[derive(Debug)]
@@ -54,26 +68,44 @@ impl<'a> Elf<'a> {
 
     /// What a section holds, decompressed.
     pub(super) fn contents(&self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
-        ask!(&self.container, typed => typed.contents(name))
+        ask!(&self.container, typed => typed.contents(name, self.most_unpacked()))
     }
 
-    /// What the section of a name that begins with `.debug_` holds, also where it has its old compressed form.
-    pub(super) fn debug_contents(&self, name: &str) -> Option<Cow<'a, [u8]>> {
-        self.contents(name.as_bytes()).or_else(|| {
-            let old = name.replacen(".debug_", ".zdebug_", 1);
-            decompress_old(self.section(old.as_bytes())?.bytes)
+    /// What sections hold whose names begin with `.debug_`, also where they have their old compressed form. Empty for those
+    /// that are missing, damaged, or too much: sections of a few bytes can share one stream of megabytes.
+    pub(super) fn debug_contents<const N: usize>(&self, names: [&str; N]) -> [Cow<'a, [u8]>; N] {
+        let mut left = self.most_unpacked();
+        names.map(|name| {
+            let contents = ask!(&self.container, typed => typed.contents(name.as_bytes(), left)).or_else(|| {
+                let old = name.replacen(".debug_", ".zdebug_", 1);
+                decompress_old(self.section(old.as_bytes())?.bytes, left)
+            });
+            if let Some(Cow::Owned(unpacked)) = &contents {
+                left = left.saturating_sub(u64::try_from(unpacked.len()).unwrap_or(u64::MAX));
+            }
+            contents.unwrap_or_default()
         })
     }
 
-    /// The first symbol table of this kind; empty when there is none or it is damaged.
-    pub(super) fn symbols(&self, kind: elf::SectionType) -> SymbolList<'a> {
-        ask!(&self.container, typed => typed.symbols(kind))
+    fn most_unpacked(&self) -> u64 {
+        let size = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
+        ALWAYS_UNPACKED.saturating_add(size.saturating_mul(STRONGEST_COMPRESSION)).min(MOST_UNPACKED)
+    }
+
+    /// Whether there is a symbol table of this kind with symbols in it.
+    pub(super) fn has_symbols(&self, kind: elf::SectionType) -> bool {
+        ask!(&self.container, typed => typed.has_symbols(kind))
+    }
+
+    /// Symbols of the first table of this kind that are `wanted`, by name too; none when it is missing or damaged.
+    pub(super) fn symbols(&self, kind: elf::SectionType, wanted: impl FnMut(&Symbol, &[u8]) -> bool) -> SymbolList<'a> {
+        ask!(&self.container, typed => typed.symbols(kind, wanted))
     }
 
     /// The address of the first symbol that has one of these names.
     pub(super) fn symbol_address(&self, names: &[&[u8]]) -> Option<u64> {
-        let table = self.symbols(elf::SHT_SYMTAB);
-        table.symbols.iter().find(|symbol| names.contains(&table.name(symbol))).map(|symbol| symbol.address)
+        let found = self.symbols(elf::SHT_SYMTAB, |_, name| names.contains(&name));
+        found.symbols.first().map(|symbol| symbol.address)
     }
 
     /// The bytes from `address` to the end of its segment in the file.
@@ -103,18 +135,19 @@ impl<'a> Elf<'a> {
     /// what stands there up to the end of its segment. What the program may write to comes first.
     pub(super) fn data_places(&self, begins: impl Fn(&[u8]) -> bool + Copy) -> impl Iterator<Item = (u64, &'a [u8])> {
         // Honest segments do not overlap. Hostile ones could make this walk the file thousands of times.
-        let mut budget = self.bytes.len();
+        let mut budget = self.bytes.len().min(MOST_SEARCHED);
         let size = self.format().word_size();
         let of_kind = |writable| self.segments.iter().filter(move |segment| segment.writable == writable);
         let data = of_kind(true).chain(of_kind(false)).filter(|segment| !segment.executable);
         let data = data.filter_map(move |segment| {
             let start = segment.address.checked_next_multiple_of(u64::try_from(size).ok()?)?;
             let bytes = self.at(start)?;
-            budget = budget.checked_sub(bytes.len())?;
-            Some((start, bytes))
+            let searched = bytes.get(..budget).unwrap_or(bytes);
+            budget = budget.checked_sub(searched.len())?;
+            Some((start, bytes, searched))
         });
-        data.flat_map(move |(start, bytes)| {
-            let words = bytes.chunks_exact(size).enumerate().filter(move |(_, word)| begins(word));
+        data.flat_map(move |(start, bytes, searched)| {
+            let words = searched.chunks_exact(size).enumerate().filter(move |(_, word)| begins(word));
             words.filter_map(move |(at, _)| {
                 let into = at.checked_mul(size)?;
                 Some((start.checked_add(u64::try_from(into).ok()?)?, bytes.get(into..)?))

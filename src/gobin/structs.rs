@@ -30,8 +30,8 @@ pub(super) type FieldOffsets<const N: usize> = [Option<u64>; N];
 /// runtime.
 pub(super) fn field_offsets<const N: usize>(elf: &Elf<'_>, fields: &[Field; N]) -> Option<FieldOffsets<N>> {
     let endian = if elf.format().big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
-    let section = |name| elf.debug_contents(name).unwrap_or_default();
-    let [info, abbrev, str, line_str] = [".debug_info", ".debug_abbrev", ".debug_str", ".debug_line_str"].map(section);
+    let names = [".debug_info", ".debug_abbrev", ".debug_str", ".debug_line_str"];
+    let [info, abbrev, str, line_str] = elf.debug_contents(names);
     let strings = StringSections {
         debug_str: DebugStr::from(EndianSlice::new(&str, endian)),
         debug_line_str: DebugLineStr::from(EndianSlice::new(&line_str, endian)),

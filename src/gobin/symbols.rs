@@ -30,14 +30,13 @@ pub(super) struct Covering<'a> {
 
 impl<'a> Symbols<'a> {
     pub(super) fn read(elf: &Elf<'a>) -> Self {
-        let full = Self::from_table(elf.symbols(elf::SHT_SYMTAB));
-        if full.is_empty() { Self::from_table(elf.symbols(elf::SHT_DYNSYM)) } else { full }
+        let full = Self::of_table(elf, elf::SHT_SYMTAB);
+        if full.is_empty() { Self::of_table(elf, elf::SHT_DYNSYM) } else { full }
     }
 
-    fn from_table(mut table: SymbolList<'a>) -> Self {
+    fn of_table(elf: &Elf<'a>, kind: elf::SectionType) -> Self {
         let mut go_text = 0..0;
-        let mut symbols = std::mem::take(&mut table.symbols);
-        symbols.retain(|symbol| {
+        let mut table = elf.symbols(kind, |symbol, name| {
             let kind = symbol.kind;
             // Functions of hand-written assembly often have no type. Local symbols without a type are jump targets.
             let is_function = kind == elf::STT_FUNC
@@ -46,7 +45,7 @@ impl<'a> Symbols<'a> {
             if !is_function || symbol.code_end.is_none() {
                 return false;
             }
-            match table.name(symbol) {
+            match name {
                 b"runtime.text" => go_text.start = symbol.address,
                 b"runtime.etext" => go_text.end = symbol.address,
                 [] => {}
@@ -54,10 +53,15 @@ impl<'a> Symbols<'a> {
             }
             false
         });
-        symbols.sort_unstable_by(|a, b| {
-            a.address.cmp(&b.address).then_with(|| preference(&table, b).cmp(&preference(&table, a)))
+        let mut symbols = std::mem::take(&mut table.symbols);
+        symbols.sort_unstable_by_key(|symbol| symbol.address);
+        symbols.dedup_by(|next, kept| {
+            let same = next.address == kept.address;
+            if same && preference(&table, next) > preference(&table, kept) {
+                std::mem::swap(next, kept);
+            }
+            same
         });
-        symbols.dedup_by_key(|symbol| symbol.address);
         // A label inside a function must not split the function.
         let mut covered = 0_u64;
         symbols.retain(|symbol| {

@@ -1,7 +1,7 @@
 //! The bytes of a file that a user brings, and what they are: known by content, whatever the file is called.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
@@ -14,6 +14,9 @@ use crate::process::open_with_own_rights;
 
 /// So many bytes tell a recording from other files.
 const MAGIC_BYTES: usize = 8;
+
+/// Bytes of a recording that are read from a pipe, into memory. A file is mapped and may have any size.
+const LARGEST_PIPED: u64 = 4 << 30;
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +82,15 @@ fn read_stream(path: &Path, mut file: File) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     Read::by_ref(&mut file).take(MAGIC_BYTES as u64).read_to_end(&mut bytes).map_err(unread)?;
     match Kind::of(&bytes) {
-        Some(Kind::PerfData) => file.read_to_end(&mut bytes),
+        Some(Kind::PerfData) => {
+            let read = Read::by_ref(&mut file).take(LARGEST_PIPED).read_to_end(&mut bytes);
+            match read {
+                Ok(count) if u64::try_from(count).is_ok_and(|count| count == LARGEST_PIPED) => {
+                    Err(io::Error::other("a recording of more than 4 GiB is read from a file only, not from a pipe"))
+                }
+                read => read,
+            }
+        }
         // What is longer than allowed is for the reader to refuse.
         Some(Kind::Pprof) => file.take(pprof::LARGEST as u64).read_to_end(&mut bytes),
         None => return Ok(bytes),

@@ -13,7 +13,7 @@ use crate::doctor::{
 use crate::fsio;
 use crate::gobin;
 use crate::host::{self, HostFacts};
-use crate::perfevent::{self, Source, TrialCounts};
+use crate::perfevent::{self, MappedFile, Source, TrialCounts};
 use crate::record::{EventWish, KernelWish, RING_SIZES, Settled, sample_self, settle};
 use crate::redact::Secrets;
 
@@ -104,14 +104,17 @@ struct Binary {
 }
 
 impl Binary {
-    /// Reads any regular file; a device might never end.
+    /// Looks into any regular file, without reading all of it; a device might never end.
     fn read(path: &Path) -> Result<Self, Error> {
         if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
             let odd = std::io::Error::other("it is no regular file");
             return Err(Error::Input(fsio::FileError::new("read", path, odd)));
         }
-        let bytes = fsio::read(path).map_err(Error::Input)?;
-        let facts = gobin::Binary::parse(&bytes).map(|binary| binary.facts()).map_err(|error| error.to_string());
+        let mapped = fsio::open(path).map_err(Error::Input)?;
+        let mapped =
+            MappedFile::map(&mapped).map_err(|source| Error::Input(fsio::FileError::new("read", path, source)))?;
+        let facts =
+            gobin::Binary::parse(mapped.as_ref()).map(|binary| binary.facts()).map_err(|error| error.to_string());
         Ok(Self { path: fsio::shown(path).display().to_string(), facts, mismatches: None })
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::error::Error;
 use super::labels::{Labels, address};
-use super::message::{Location, Message, samples};
+use super::message::{Line, Location, Message, index, samples};
 use super::select::{SampleTypes, Selection};
 use super::unpack::unpack;
 use super::whose::{self, Home};
@@ -69,16 +69,17 @@ struct Build<'m, 'a> {
     program: StrId,
     quality: Quality,
     negative: u64,
-    left_out: BTreeSet<usize>,
+    left_out: BTreeSet<u32>,
 }
 
 /// What a location became.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     location: LocationId,
-    frames: usize,
+    /// Saturates far above [`DEEPEST`].
+    frames: u16,
+    unnamed: u16,
     is_kernel: bool,
-    unnamed: u64,
 }
 
 impl<'m, 'a> Build<'m, 'a> {
@@ -93,8 +94,8 @@ impl<'m, 'a> Build<'m, 'a> {
             message,
             selection,
             profile,
-            texts: vec![None; message.strings.len()],
-            displays: vec![None; message.strings.len()],
+            texts: vec![None; message.string_count()],
+            displays: vec![None; message.string_count()],
             mappings: Vec::new(),
             places: Vec::new(),
             program,
@@ -107,10 +108,10 @@ impl<'m, 'a> Build<'m, 'a> {
     }
 
     /// The handle of a string of the file.
-    fn text(&mut self, position: usize) -> StrId {
+    fn text(&mut self, position: u32) -> StrId {
         let Self { message, profile, texts, .. } = self;
         let mut intern = || profile.intern(&lossy(message.text(position)));
-        match texts.get_mut(position) {
+        match texts.get_mut(index(position)) {
             Some(known) => *known.get_or_insert_with(intern),
             None => intern(),
         }
@@ -139,8 +140,8 @@ impl<'m, 'a> Build<'m, 'a> {
         let message = self.message;
         let mut homes: Vec<Option<&Location>> = vec![None; message.functions.items.len()];
         for location in &message.locations.items {
-            for line in message.lines.get(location.lines.clone()).unwrap_or_default() {
-                if let Some(home) = line.function.and_then(|function| homes.get_mut(function)) {
+            for line in message.lines_of(location) {
+                if let Some(home) = line.function().and_then(|function| homes.get_mut(index(function))) {
                     home.get_or_insert(location);
                 }
             }
@@ -158,8 +159,8 @@ impl<'m, 'a> Build<'m, 'a> {
     }
 
     /// The handle of a function, and whether it stands for code without a name.
-    fn function(&mut self, name: usize, file: usize, start_line: i64, location: &Location) -> (FunctionId, bool) {
-        let mapping = location.mapping.and_then(|at| self.message.mappings.items.get(at));
+    fn function(&mut self, name: u32, file: u32, start_line: u32, location: &Location) -> (FunctionId, bool) {
+        let mapping = location.mapping().and_then(|at| self.message.mappings.at(at));
         let mapping = self.text(mapping.map_or(0, |mapping| mapping.file));
         let (mut full, file) = (self.text(name), self.text(file));
         let home = Home { mapping: self.profile.str(mapping), address: location.address };
@@ -171,15 +172,14 @@ impl<'m, 'a> Build<'m, 'a> {
             full = self.profile.intern(&placeholder);
         }
         let display = if origin.is_go() { self.display(name) } else { full };
-        let start_line = u32::try_from(start_line).unwrap_or(0);
         (self.profile.intern_function(Function { name: full, display, file, start_line, origin }), unnamed)
     }
 
     /// A Go function's name as Go programmers write it.
-    fn display(&mut self, position: usize) -> StrId {
+    fn display(&mut self, position: u32) -> StrId {
         let Self { message, profile, displays, .. } = self;
         let mut intern = || profile.intern(&goname::display(&lossy(message.text(position))));
-        match displays.get_mut(position) {
+        match displays.get_mut(index(position)) {
             Some(known) => *known.get_or_insert_with(intern),
             None => intern(),
         }
@@ -187,27 +187,21 @@ impl<'m, 'a> Build<'m, 'a> {
 
     /// Adds a location.
     fn place(&mut self, location: &Location, functions: &[(FunctionId, bool)]) -> Place {
-        let (mut unnamed, mut is_kernel, mut frames) = (0_u64, false, Vec::new());
-        let lines = self.message.lines.get(location.lines.clone()).unwrap_or_default();
-        let mut named: Vec<_> = lines
-            .iter()
-            .rev()
-            .map(|line| {
-                (line.function.and_then(|at| functions.get(at)).copied(), u32::try_from(line.line).unwrap_or(0))
-            })
-            .collect();
-        if named.is_empty() {
-            named.push((None, 0));
-        }
-        for (function, line) in named {
-            let (function, is_unnamed) = function.unwrap_or_else(|| self.function(0, 0, 0, location));
-            unnamed = unnamed.saturating_add(u64::from(is_unnamed));
+        let (mut unnamed, mut is_kernel, mut frames) = (0_u16, false, Vec::new());
+        let no_line = [Line::default()];
+        let lines = self.message.lines_of(location);
+        let mut unknown = None;
+        for line in if lines.is_empty() { &no_line } else { lines }.iter().rev() {
+            let known = line.function().and_then(|at| functions.get(index(at))).copied();
+            let (function, is_unnamed) =
+                known.unwrap_or_else(|| *unknown.get_or_insert_with(|| self.function(0, 0, 0, location)));
+            unnamed = unnamed.saturating_add(u16::from(is_unnamed));
             is_kernel = self.profile.function(function).origin == Origin::Kernel;
-            frames.push(Frame { function, line });
+            frames.push(Frame { function, line: line.line });
         }
-        let count = frames.len();
+        let count = u16::try_from(frames.len()).unwrap_or(u16::MAX);
         let at = profile::Location {
-            mapping: location.mapping.and_then(|at| self.mappings.get(at)).copied(),
+            mapping: location.mapping().and_then(|at| self.mappings.get(index(at))).copied(),
             address: location.address,
             repaired: false,
         };
@@ -221,14 +215,18 @@ impl<'m, 'a> Build<'m, 'a> {
             leaf_first.clear();
             let sample = self.sample(piece, &mut leaf_first)?;
             let Some((count, weight, labels)) = sample else { continue };
-            let frames = leaf_first.iter().filter_map(|at| self.places.get(*at)).map(|place| place.frames).sum();
+            let frames = leaf_first
+                .iter()
+                .filter_map(|at| self.places.get(index(*at)))
+                .map(|place| usize::from(place.frames))
+                .sum();
             if frames > DEEPEST {
                 return Err(Error::Deep { offset: piece.offset });
             }
             frames_left = frames_left.checked_sub(frames).ok_or(Error::Repetitive)?;
             root_first.clear();
             for at in leaf_first.iter().rev() {
-                let Some(place) = self.places.get(*at).copied() else { continue };
+                let Some(place) = self.places.get(index(*at)).copied() else { continue };
                 self.account(&place, if self.profile.event.is_sampled() { count } else { 1 });
                 root_first.push(place.location);
             }
@@ -239,7 +237,7 @@ impl<'m, 'a> Build<'m, 'a> {
     }
 
     /// Count, weight and labels of a sample, whose locations are added to `leaf_first`; `None` for one that counts nothing.
-    fn sample(&mut self, piece: Piece<'_>, leaf_first: &mut Vec<usize>) -> Result<Option<(u64, u64, Labels)>, Error> {
+    fn sample(&mut self, piece: Piece<'_>, leaf_first: &mut Vec<u32>) -> Result<Option<(u64, u64, Labels)>, Error> {
         let (mut values, mut count, mut weight) = (0_usize, 0, 0);
         let mut labels = Labels::default();
         for field in piece.fields() {
@@ -309,9 +307,8 @@ impl<'m, 'a> Build<'m, 'a> {
         } else {
             (&mut quality.user_frames, &mut quality.unnamed_user_frames)
         };
-        let all = u64::try_from(place.frames).unwrap_or(u64::MAX);
-        *frames = frames.saturating_add(times.saturating_mul(all));
-        *unnamed = unnamed.saturating_add(times.saturating_mul(place.unnamed));
+        *frames = frames.saturating_add(times.saturating_mul(place.frames.into()));
+        *unnamed = unnamed.saturating_add(times.saturating_mul(place.unnamed.into()));
     }
 
     fn finish(self, sample_types: SampleTypes) -> Imported {
@@ -340,9 +337,21 @@ impl<'m, 'a> Build<'m, 'a> {
     }
 }
 
-/// A text of the file, without its end where it is longer than any name.
+/// A text of the file, without its end where it is longer than any name. Bytes in a row that are not UTF-8 become one sign:
+/// one for each byte would make the text three times as long.
 fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes.get(..LONGEST_NAME).unwrap_or(bytes))
+    let bytes = bytes.get(..LONGEST_NAME).unwrap_or(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() && !text.ends_with(char::REPLACEMENT_CHARACTER) {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    Cow::Owned(text)
 }
 
 /// What is negative in a file is not known.

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::build::{DEEPEST, FRAMES_PER_BYTE};
-use super::unpack::LARGEST;
+use super::message::MOST_MEMORY;
 
 /// A profile that is not read.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +21,15 @@ pub enum Error {
     /// A gzip stream of something else.
     #[error("what it unpacks to is no pprof profile")]
     NotPprof,
-    /// Far more bytes than a profile has.
-    #[error("it has more than {} MiB unpacked", LARGEST >> 20)]
-    TooLarge,
+    /// Far more bytes than a profile has, or than a file of its size unpacks to.
+    #[error("it has more than {} MiB unpacked", largest >> 20)]
+    TooLarge {
+        /// The limit, in bytes.
+        largest: usize,
+    },
+    /// Far more entries than a profile has.
+    #[error("its strings, functions, locations and mappings would take more than {} MiB of memory", MOST_MEMORY >> 20)]
+    TooManyEntries,
     /// The bytes end too early or contradict themselves.
     #[error("{what} is cut off or damaged at byte {offset} of the unpacked profile")]
     Damaged {
@@ -96,7 +102,7 @@ impl Error {
             Self::NotPprof => {
                 "goflame reads perf.data files and pprof profiles (profile.proto), gzipped or not; an archive has to be unpacked first"
             }
-            Self::TooLarge | Self::Repetitive => {
+            Self::TooLarge { .. } | Self::TooManyEntries | Self::Repetitive => {
                 "record for a shorter time, or keep a part: `go tool pprof -proto -focus FUNCTION FILE > part.pb.gz`"
             }
             Self::Deep { .. } => "drop the frames that recur: `go tool pprof -proto -hide FUNCTION FILE > part.pb.gz`",

@@ -9,15 +9,15 @@ use super::wire::Piece;
 /// What labels say of a sample. Texts are positions in the string table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Labels {
-    pub(super) process: Option<usize>,
+    pub(super) process: Option<u32>,
     pub(super) pid: u32,
     pub(super) thread: u32,
     pub(super) cpu: Option<u32>,
     pub(super) goroutine: Option<u64>,
     /// The address of a goroutine without a known number: `0xc000002380`.
-    pub(super) g: Option<usize>,
-    pub(super) entry: usize,
-    pub(super) creator: usize,
+    pub(super) g: Option<u32>,
+    pub(super) entry: u32,
+    pub(super) creator: u32,
 }
 
 impl Labels {
@@ -26,7 +26,7 @@ impl Labels {
         &mut self,
         message: &Message<'_>,
         piece: Piece<'_>,
-        others: &mut BTreeSet<usize>,
+        others: &mut BTreeSet<u32>,
     ) -> Result<(), Error> {
         let (mut key, mut text, mut number) = (0, 0, 0_i64);
         for field in piece.fields() {

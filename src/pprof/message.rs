@@ -2,14 +2,37 @@
 //!
 //! Fields may come in any order, and the samples refer to everything else: they are read last, one by one ([`samples`]), and
 //! not kept. Fields that goflame does not use are skipped.
+//!
+//! An entry of a table takes two bytes of a file and many times that in memory, so every entry is charged to [`MOST_MEMORY`]
+//! before it is kept. Positions are 4 bytes: an unpacked profile is smaller than 4 GiB.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
 use super::error::Error;
 use super::wire::Piece;
+
+/// Memory for the entries of all tables, in bytes: a million locations with a function and a name each, or 3 million of fewer
+/// functions. Together with what is unpacked of a small file this is less than 512 MiB.
+pub(super) const MOST_MEMORY: usize = 256 << 20;
+
+/// Bytes of memory that an entry of each table takes, here and in the [`Profile`](crate::profile::Profile) that is made of it.
+mod cost {
+    /// Its range here, its handles, and the block that it is interned in. Its bytes are as many as in the file.
+    pub(super) const STRING: usize = 64;
+    pub(super) const MAPPING: usize = 80;
+    pub(super) const FUNCTION: usize = 64;
+    pub(super) const LOCATION: usize = 80;
+    pub(super) const LINE: usize = 24;
+    /// An id that is not one more than the id before it: a slot of a hash table that is being enlarged.
+    pub(super) const SCATTERED_ID: usize = 48;
+}
+
+/// Sample types that are kept. perf and Go know some dozens of events; the others are only counted.
+pub(super) const MOST_SAMPLE_TYPES: usize = 1000;
 
 /// Whether profile.proto has a field of this number that is encoded so (0: a number, 2: bytes).
 pub(super) fn is_field(number: u64, encoding: u64) -> bool {
@@ -25,54 +48,97 @@ pub(super) fn is_field(number: u64, encoding: u64) -> bool {
 /// A profile without its samples.
 #[derive(Debug, Default)]
 pub(super) struct Message<'a> {
+    bytes: &'a [u8],
+    /// The first [`MOST_SAMPLE_TYPES`].
     pub(super) sample_types: Vec<ValueType>,
+    /// How many there are.
+    pub(super) sample_type_count: usize,
     pub(super) mappings: Table<Mapping>,
     pub(super) locations: Table<Location>,
     pub(super) functions: Table<Function>,
     /// The lines of all locations.
-    pub(super) lines: Vec<Line>,
-    pub(super) strings: Vec<&'a [u8]>,
+    lines: Vec<Line>,
+    /// Where each string begins and ends in `bytes`.
+    strings: Vec<(u32, u32)>,
     pub(super) time_nanos: i64,
     pub(super) duration_nanos: i64,
     pub(super) period_type: ValueType,
     pub(super) period: i64,
-    pub(super) default_sample_type: usize,
+    pub(super) default_sample_type: u32,
+    /// See [`MOST_MEMORY`].
+    memory: Memory,
 }
 
-/// What has an id.
+/// Memory that the entries of tables take.
+#[derive(Debug, Default)]
+struct Memory(usize);
+
+impl Memory {
+    fn charge(&mut self, bytes: usize) -> Result<(), Error> {
+        self.0 = self.0.saturating_add(bytes);
+        if self.0 > MOST_MEMORY { Err(Error::TooManyEntries) } else { Ok(()) }
+    }
+}
+
+/// Entries that have ids.
 #[derive(Debug)]
 pub(super) struct Table<T> {
     pub(super) items: Vec<T>,
-    positions: HashMap<u64, usize, RandomState>,
+    /// The first so many have the ids 1, 2, 3 and so on, as Go and pprof write them.
+    in_order: u32,
+    /// Positions of the others.
+    scattered: HashMap<u64, u32, RandomState>,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), positions: HashMap::default() }
+        Self { items: Vec::new(), in_order: 0, scattered: HashMap::default() }
     }
 }
 
 impl<T> Table<T> {
-    fn add(&mut self, piece: Piece<'_>, id: u64, item: T) -> Result<(), Error> {
-        let known = self.positions.insert(id, self.items.len());
-        if id == 0 || known.is_some() {
+    /// Adds an entry, whose memory is `cost` bytes without its id.
+    fn add(&mut self, piece: Piece<'_>, id: u64, item: T, cost: usize, memory: &mut Memory) -> Result<(), Error> {
+        if id == 0 || self.position(id).is_some() {
             return Err(Error::Id { what: piece.what, offset: piece.offset, id });
+        }
+        memory.charge(cost)?;
+        let position = u32::try_from(self.items.len()).map_err(|_| Error::TooManyEntries)?;
+        let next = position.saturating_add(1);
+        if position == self.in_order && id == u64::from(next) {
+            self.in_order = next;
+        } else {
+            memory.charge(cost::SCATTERED_ID)?;
+            self.scattered.insert(id, position);
         }
         self.items.push(item);
         Ok(())
     }
 
-    /// The position of what has this id.
-    pub(super) fn position(&self, id: u64) -> Option<usize> {
-        self.positions.get(&id).copied()
+    /// The position of the entry with this id.
+    pub(super) fn position(&self, id: u64) -> Option<u32> {
+        match u32::try_from(id) {
+            Ok(id @ 1..) if id <= self.in_order => id.checked_sub(1),
+            _ => self.scattered.get(&id).copied(),
+        }
     }
+
+    /// The entry at a position.
+    pub(super) fn at(&self, position: u32) -> Option<&T> {
+        self.items.get(index(position))
+    }
+}
+
+/// A position as an index.
+pub(super) fn index(position: u32) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
 }
 
 /// Two texts, as positions in the string table.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ValueType {
-    pub(super) kind: usize,
-    pub(super) unit: usize,
+    pub(super) kind: u32,
+    pub(super) unit: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,45 +146,76 @@ pub(super) struct Mapping {
     pub(super) start: u64,
     pub(super) limit: u64,
     pub(super) file_offset: u64,
-    pub(super) file: usize,
-    pub(super) build_id: usize,
+    pub(super) file: u32,
+    pub(super) build_id: u32,
 }
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Location {
-    /// The position of its mapping.
-    pub(super) mapping: Option<usize>,
+    mapping: Optional,
     pub(super) address: u64,
     /// Innermost first, in [`Message::lines`].
-    pub(super) lines: Range<usize>,
+    lines: Range<u32>,
+}
+
+impl Location {
+    /// The position of its mapping.
+    pub(super) fn mapping(&self) -> Option<u32> {
+        self.mapping.get()
+    }
+}
+
+/// A position or none, in 4 bytes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Optional(Option<NonZero<u32>>);
+
+impl Optional {
+    fn new(position: Option<u32>) -> Self {
+        Self(position.and_then(|position| NonZero::new(position.checked_add(1)?)))
+    }
+
+    fn get(self) -> Option<u32> {
+        self.0.and_then(|one_more| one_more.get().checked_sub(1))
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Line {
+    function: Optional,
+    /// 0 where it is unknown.
+    pub(super) line: u32,
+}
+
+impl Line {
     /// The position of its function.
-    pub(super) function: Option<usize>,
-    pub(super) line: i64,
+    pub(super) fn function(self) -> Option<u32> {
+        self.function.get()
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Function {
-    pub(super) name: usize,
-    pub(super) system_name: usize,
-    pub(super) file: usize,
-    pub(super) start_line: i64,
+    pub(super) name: u32,
+    pub(super) system_name: u32,
+    pub(super) file: u32,
+    /// 0 where it is unknown.
+    pub(super) start_line: u32,
 }
 
 impl<'a> Message<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Error> {
-        let mut message = Self::default();
+        let mut message = Self { bytes, ..Self::default() };
         // What is referred to comes first, wherever it stands in the file.
         for field in whole(bytes).fields() {
             let field = field?;
             if field.number == 6 {
-                message.strings.push(field.text()?);
+                let string = field.message("a string")?;
+                let end = string.offset.saturating_add(string.bytes.len());
+                message.memory.charge(cost::STRING)?;
+                message.strings.push((narrow(string.offset)?, narrow(end)?));
             }
         }
-        if message.strings.first().is_some_and(|first| !first.is_empty()) {
+        if !message.text(0).is_empty() {
             return Err(Error::Damaged { what: "the table of strings, whose first must be empty,", offset: 0 });
         }
         for field in whole(bytes).fields() {
@@ -126,7 +223,10 @@ impl<'a> Message<'a> {
             match field.number {
                 1 => {
                     let value_type = message.value_type(field.message("a sample type")?)?;
-                    message.sample_types.push(value_type);
+                    if message.sample_types.len() < MOST_SAMPLE_TYPES {
+                        message.sample_types.push(value_type);
+                    }
+                    message.sample_type_count = message.sample_type_count.saturating_add(1);
                 }
                 3 => message.mapping(field.message("a mapping")?)?,
                 5 => message.function(field.message("a function")?)?,
@@ -174,7 +274,7 @@ impl<'a> Message<'a> {
                 _ => {}
             }
         }
-        self.mappings.add(piece, id, mapping)
+        self.mappings.add(piece, id, mapping, cost::MAPPING, &mut self.memory)
     }
 
     fn function(&mut self, piece: Piece<'_>) -> Result<(), Error> {
@@ -186,11 +286,11 @@ impl<'a> Message<'a> {
                 2 => function.name = self.string(piece, field.number()?)?,
                 3 => function.system_name = self.string(piece, field.number()?)?,
                 4 => function.file = self.string(piece, field.number()?)?,
-                5 => function.start_line = field.signed()?,
+                5 => function.start_line = u32::try_from(field.signed()?).unwrap_or(0),
                 _ => {}
             }
         }
-        self.functions.add(piece, id, function)
+        self.functions.add(piece, id, function, cost::FUNCTION, &mut self.memory)
     }
 
     fn location(&mut self, piece: Piece<'_>) -> Result<(), Error> {
@@ -200,38 +300,57 @@ impl<'a> Message<'a> {
             let field = field?;
             match field.number {
                 1 => id = field.number()?,
-                2 => location.mapping = reference(&self.mappings, piece, "mapping", field.number()?)?,
+                2 => {
+                    let mapping = reference(&self.mappings, piece, "mapping", field.number()?)?;
+                    location.mapping = Optional::new(mapping);
+                }
                 3 => location.address = field.number()?,
                 4 => {
                     let mut line = Line::default();
                     for part in field.message("a line")?.fields() {
                         let part = part?;
                         match part.number {
-                            1 => line.function = reference(&self.functions, piece, "function", part.number()?)?,
-                            2 => line.line = part.signed()?,
+                            1 => {
+                                let function = reference(&self.functions, piece, "function", part.number()?)?;
+                                line.function = Optional::new(function);
+                            }
+                            2 => line.line = u32::try_from(part.signed()?).unwrap_or(0),
                             _ => {}
                         }
                     }
+                    self.memory.charge(cost::LINE)?;
                     self.lines.push(line);
                 }
                 _ => {}
             }
         }
-        location.lines = start..self.lines.len();
-        self.locations.add(piece, id, location)
+        location.lines = narrow(start)?..narrow(self.lines.len())?;
+        self.locations.add(piece, id, location, cost::LOCATION, &mut self.memory)
     }
 
     /// The position of a text in the string table.
-    pub(super) fn string(&self, piece: Piece<'_>, at: u64) -> Result<usize, Error> {
-        let position = usize::try_from(at).ok().filter(|position| *position < self.strings.len());
+    pub(super) fn string(&self, piece: Piece<'_>, at: u64) -> Result<u32, Error> {
+        let position = u32::try_from(at).ok().filter(|position| index(*position) < self.strings.len());
         // Without any text, all are the empty one.
         let position = position.or((at == 0).then_some(0));
         position.ok_or(Error::Dangling { what: piece.what, offset: piece.offset, target: "string", id: at })
     }
 
     /// The text at a position.
-    pub(super) fn text(&self, position: usize) -> &'a [u8] {
-        self.strings.get(position).copied().unwrap_or_default()
+    pub(super) fn text(&self, position: u32) -> &'a [u8] {
+        let range = self.strings.get(index(position)).map(|(start, end)| index(*start)..index(*end));
+        range.and_then(|range| self.bytes.get(range)).unwrap_or_default()
+    }
+
+    /// The number of strings.
+    pub(super) fn string_count(&self) -> usize {
+        self.strings.len()
+    }
+
+    /// The lines of a location, innermost first.
+    pub(super) fn lines_of(&self, location: &Location) -> &[Line] {
+        let Range { start, end } = location.lines;
+        self.lines.get(index(start)..index(end)).unwrap_or_default()
     }
 }
 
@@ -243,12 +362,17 @@ pub(super) fn samples(bytes: &[u8]) -> impl Iterator<Item = Result<Piece<'_>, Er
     })
 }
 
+/// An offset or a position, in 4 bytes.
+fn narrow(at: usize) -> Result<u32, Error> {
+    u32::try_from(at).map_err(|_| Error::TooManyEntries)
+}
+
 fn whole(bytes: &[u8]) -> Piece<'_> {
     Piece { bytes, offset: 0, what: "the profile" }
 }
 
 /// The position of what `piece` refers to; `None` for the id 0, which stands for nothing.
-fn reference<T>(table: &Table<T>, piece: Piece<'_>, target: &'static str, id: u64) -> Result<Option<usize>, Error> {
+fn reference<T>(table: &Table<T>, piece: Piece<'_>, target: &'static str, id: u64) -> Result<Option<u32>, Error> {
     match table.position(id) {
         None if id > 0 => Err(Error::Dangling { what: piece.what, offset: piece.offset, target, id }),
         position => Ok(position),

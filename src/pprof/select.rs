@@ -28,13 +28,10 @@ pub(super) struct Selection {
     pub(super) sample_types: SampleTypes,
 }
 
-/// Beyond this, a file lists types and does not profile: perf and Go know some dozens of events.
-const MOST: usize = 1000;
-
 impl Selection {
     /// The sample type that was asked for by name or position; else, as `go tool pprof` does, the file's default, else its last.
     pub(super) fn of(message: &Message<'_>, asked: Option<&str>) -> Result<Self, Error> {
-        let types = message.sample_types.get(..MOST).unwrap_or(&message.sample_types);
+        let types = &message.sample_types;
         let names: Vec<String> = types.iter().map(|sample_type| text(message, sample_type.kind)).collect();
         let weight = match asked {
             Some(asked) => position(&names, asked)
@@ -60,7 +57,7 @@ impl Selection {
         let others = names.iter().enumerate().filter(|(at, _)| *at != weight).map(|(_, name)| name.clone()).collect();
         let shown = format!("{name}/{}", text(message, chosen.unit));
         let sample_types = SampleTypes { shown, others };
-        Ok(Self { types: message.sample_types.len(), weight, scale, count, event, sample_types })
+        Ok(Self { types: message.sample_type_count, weight, scale, count, event, sample_types })
     }
 }
 
@@ -119,7 +116,7 @@ fn frequency(message: &Message<'_>, shown: ValueType, scale: u64) -> u64 {
 }
 
 /// Enough of a name for people.
-fn text(message: &Message<'_>, position: usize) -> String {
+fn text(message: &Message<'_>, position: u32) -> String {
     const LONGEST: usize = 200;
     let text = message.text(position);
     String::from_utf8_lossy(text.get(..LONGEST).unwrap_or(text)).into_owned()

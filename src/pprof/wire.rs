@@ -107,15 +107,7 @@ impl<'a> Field<'a> {
         self.number().map(u64::cast_signed)
     }
 
-    /// A text.
-    pub(super) fn text(&self) -> Result<&'a [u8], Error> {
-        match self.value {
-            Value::Bytes(bytes, _) => Ok(bytes),
-            _ => Err(self.damaged()),
-        }
-    }
-
-    /// A message within the message.
+    /// A message within the message, or a text.
     pub(super) fn message(&self, what: &'static str) -> Result<Piece<'a>, Error> {
         match self.value {
             Value::Bytes(bytes, offset) => Ok(Piece { bytes, offset, what }),

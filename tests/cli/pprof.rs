@@ -5,7 +5,7 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::harness::Project;
+use crate::harness::{Finished, Project};
 
 /// A project, and the profiles that tests/workloads/profiles wrote into it.
 fn profiles() -> Project {
@@ -166,14 +166,70 @@ fn damaged_profiles_say_where() {
    help: goflame reads perf.data files and pprof profiles (profile.proto), [..]
 ",
     );
-    // A bomb: a time, and then zeros, a thousand for each byte.
-    let bomb = project
-        .shell("(printf '\\110\\1'; head -c 300M /dev/zero) | gzip > bomb && ls -s --block-size=1M bomb && $goflame report ./bomb")
-        .run();
-    bomb.code(7).stdout("1 bomb\n").stderr_in_order(
-        "error: cannot read ./bomb as a pprof profile
-  cause: it has more than 256 MiB unpacked
-   help: [..]
-",
-    );
+}
+
+/// Runs `goflame report` on a file with at most 512 MiB of memory of its own.
+fn report_in_512_mib<'p>(project: &'p Project, file: &str) -> Finished<'p> {
+    project.shell(&format!("ulimit -d 524288 && exec $goflame report ./{file}")).run()
+}
+
+#[test]
+fn small_files_cannot_take_gigabytes() {
+    const MIB: usize = 1 << 20;
+    const TOO_LARGE: &str = "  cause: it has more than 64 MiB unpacked";
+    const TOO_MANY: &str =
+        "  cause: its strings, functions, locations and mappings would take more than 256 MiB of memory";
+    let project = Project::empty();
+    // A sample type and a location; entries follow them over and over. Each file has less than 300 KB.
+    let start = b"\x0a\0\x22\x02\x08\x01";
+    for (entry, size, cause) in [
+        // Empty strings took 4.4 GB.
+        (&b"\x32\0"[..], 255 * MIB, TOO_LARGE),
+        (b"\x32\0", 60 * MIB, TOO_MANY),
+        // Empty sample types took 2.3 GB.
+        (b"\x0a\0", 255 * MIB, TOO_LARGE),
+    ] {
+        let (count, entries) = (size / MIB, entry.repeat(MIB / entry.len()));
+        // A gzip file may be several, one behind the other.
+        project.write("bomb", [gzipped(start), gzipped(&entries).repeat(count)].concat());
+        assert!(project.read("bomb").len() < 300_000);
+        let report = report_in_512_mib(&project, "bomb");
+        report.code(7).stdout("").stderr_has("error: cannot read ./bomb as a pprof profile").stderr_has(cause);
+    }
+    // A location with 100 million empty lines took 4.7 GB. Here it has 30 million, of 2 bytes each.
+    let lines = 60 * MIB;
+    let location = [&b"\x22"[..], &varint(lines + 2), b"\x08\x02"].concat();
+    let many = gzipped(&b"\x22\0".repeat(MIB / 2)).repeat(lines / MIB);
+    project.write("bomb", [gzipped(start), gzipped(&location), many].concat());
+    report_in_512_mib(&project, "bomb").code(7).stderr_has(TOO_MANY);
+    // A file of 33 MB with 24 million locations took 3.3 GB. Here it has 2.5 million.
+    let mut locations = start.to_vec();
+    for id in 1..2_500_000_usize {
+        let id = varint(id * 2);
+        locations.extend([0x22, u8::try_from(id.len() + 1).unwrap(), 8]);
+        locations.extend(id);
+    }
+    project.write("locations", locations);
+    report_in_512_mib(&project, "locations").code(7).stderr_has(TOO_MANY);
+}
+
+#[test]
+fn repetitive_profiles_are_read_as_long_as_they_are_small() {
+    let project = Project::empty();
+    // 2 MB of equal samples in a file of 3 KB. Deep recursion repeats itself like this.
+    let start = b"\x0a\x04\x08\x01\x10\x02\x22\x02\x08\x01\x32\0\x32\x03cpu\x32\x05count";
+    let samples = gzipped(&b"\x12\x06\x0a\x01\x01\x12\x01\x01".repeat(1 << 17));
+    project.write("repeated.pb.gz", [gzipped(start), samples.repeat(2)].concat());
+    let report = report_in_512_mib(&project, "repeated.pb.gz");
+    report.code(0).stderr_has("     Reading cpu of ./repeated.pb.gz in [..] s");
+}
+
+fn varint(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(u8::try_from(value & 0x7f).unwrap() | 0x80);
+        value >>= 7;
+    }
+    bytes.push(u8::try_from(value).unwrap());
+    bytes
 }

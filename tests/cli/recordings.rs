@@ -1,7 +1,11 @@
 //! `goflame report` on files that are no recordings, or only a part of one, and on those of the real perf.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 
 use crate::harness::{Finished, Project};
 
@@ -40,6 +44,34 @@ fn what_is_no_file() {
     refused(&project, "there").stderr("error: cannot read there\n  cause: it is a directory, not a file\n");
     refused(&project, "none/perf.data")
         .stderr("error: cannot read none/perf.data\n  cause: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn every_other_kind_of_path_is_unreadable_input() {
+    let project = Project::empty();
+    let prepare =
+        "ln -s loop loop && ln -s nowhere dangling && mkdir dir && ln -s dir link && mkfifo fifo && touch secret
+        python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"socket\")' && chmod 0 secret && chmod 755 .";
+    project.shell(prepare).run().code(0);
+    // A bare name of a broken link was taken for the name of a run: status 10, \"no archive in\".
+    for (file, cause) in [
+        ("loop", "Too many levels of symbolic links (os error 40)"),
+        ("./loop", "Too many levels of symbolic links (os error 40)"),
+        ("loop/x", "Too many levels of symbolic links (os error 40)"),
+        ("dangling", "No such file or directory (os error 2)"),
+        ("dir", "it is a directory, not a file"),
+        ("link", "it is a directory, not a file"),
+        ("socket", "it is a socket, not a file"),
+    ] {
+        refused(&project, file).stderr(&format!("error: cannot read {file}\n  cause: {cause}\n"));
+    }
+    let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups $goflame report secret";
+    project.shell(nobody).run().code(7).stderr("error: cannot read secret\n  cause: Permission denied (os error 13)\n");
+    project
+        .shell("echo once upon a time > fifo & $goflame report fifo")
+        .run()
+        .code(7)
+        .stderr_in_order("error: fifo is no profile that goflame reads\n");
 }
 
 #[test]
@@ -124,4 +156,127 @@ fn a_recording_of_a_program_that_is_gone_says_what_is_missing() {
     project.goflame(["report", "perf.data"]).run().code(0).stderr_has("     Quality poor: [..]").stderr_has(
         "     Warning [..] of user frames have no name, mostly: the file cannot be read: No such file or directory[..]",
     );
+}
+
+/// An ELF program with 4 KB of code at 0x401000 and sections of these names, all of which are the same bytes of the file.
+fn program(sections: &[&str], flags: u64, contents: &[u8]) -> Vec<u8> {
+    let mut file = vec![0; 0x2000];
+    file.extend(contents);
+    let mut names = b"\0.text\0.shstrtab\0".to_vec();
+    // Name, type, flags, address, offset, size: of no section, the code, those that are wanted, the names.
+    let mut headers = vec![[0; 6], [1, 1, 6, 0x40_1000, 0x1000, 0x1000]];
+    for name in sections {
+        headers.push([names.len(), 1, usize::try_from(flags).unwrap(), 0, 0x2000, contents.len()]);
+        names.extend(name.bytes().chain([0]));
+    }
+    headers.push([7, 3, 0, 0, file.len(), names.len()]);
+    file.extend(names);
+    let start = file.len() as u64;
+    for [name, kind, flags, address, offset, size] in &headers {
+        file.extend([*name, *kind].map(|word| u32::try_from(word).unwrap().to_le_bytes()).concat());
+        file.extend([*flags, *address, *offset, *size, 0, 1, 0].map(usize::to_le_bytes).concat());
+    }
+    let count = u16::try_from(headers.len()).unwrap();
+    let header = [
+        &b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0"[..],
+        &[0x40_1000, 64, start].map(u64::to_le_bytes).concat(),
+        &[0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 64, 0],
+        &[count, count - 1].map(u16::to_le_bytes).concat(),
+        // What is mapped: the first 0x2000 bytes, to be executed.
+        &[1_u32, 5].map(u32::to_le_bytes).concat(),
+        &[0, 0x40_0000, 0x40_0000, 0x2000, 0x2000, 0x1000].map(u64::to_le_bytes).concat(),
+    ]
+    .concat();
+    file[..header.len()].copy_from_slice(&header);
+    file
+}
+
+/// The program with one more segment, of data, to the end of a file of this size.
+fn with_data_segment(mut program: Vec<u8>, size: u64) -> Vec<u8> {
+    let words = [0x2000, 0x60_0000, 0x60_0000, size - 0x2000, size - 0x2000, 0x1000].map(u64::to_le_bytes).concat();
+    let segment = [[1_u32, 6].map(u32::to_le_bytes).concat(), words].concat();
+    // The number of segments.
+    program[56] = 2;
+    program[120..176].copy_from_slice(&segment);
+    program
+}
+
+/// A recording of 50 samples in the code of that program.
+fn recording_of(program: &str) -> Vec<u8> {
+    let words = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let record = |kind: u32, body: &[u8]| {
+        let size = u16::try_from(body.len() + 8).unwrap();
+        [&kind.to_le_bytes()[..], &2_u16.to_le_bytes(), &size.to_le_bytes(), body].concat()
+    };
+    let task = (7 << 32) | 7;
+    let mut path = program.as_bytes().to_vec();
+    path.resize(path.len() / 8 * 8 + 8, 0);
+    let mut records = record(1, &[words(&[task, 0x40_0000, 0x2000, 0]), path, words(&[task, 1])].concat());
+    for at in 0..50 {
+        // The address, the task, the time, and a callchain of user addresses.
+        let user = (-512_i64).cast_unsigned();
+        records.extend(record(9, &words(&[0x40_1000 + at, task, 1000 + at, 3, user, 0x40_1000 + at, 0x40_1100])));
+    }
+    // cpu-clock, with the fields IP, TID, TIME and CALLCHAIN, and sample ids (TID, TIME) on other records.
+    let attr = words(&[112 << 32 | 1, 0, 1_000_000, 0x27, 0, 1 << 18, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let header = words(&[104, 128, 104, 128, 232, records.len() as u64, 0, 0, 0, 0, 0, 0]);
+    [b"PERFILE2", &header[..], &attr, &words(&[0, 0]), &records].concat()
+}
+
+#[test]
+fn sections_that_share_one_compressed_stream_are_not_all_unpacked() {
+    const MIB: usize = 1 << 20;
+    // A file of 0.4 MB unpacked to 10 times as many MiB; one of 6.6 MB took 8.6 GB. Now only the first section fits.
+    const UNPACKED: usize = 60;
+    let project = Project::empty();
+    let sections = [
+        ".debug_abbrev",
+        ".debug_addr",
+        ".debug_aranges",
+        ".debug_info",
+        ".debug_line",
+        ".debug_line_str",
+        ".debug_ranges",
+        ".debug_rnglists",
+        ".debug_str",
+        ".debug_str_offsets",
+    ];
+    // Some noise in each MiB, for a section that shrinks to less than a 256th was refused before.
+    let mut block = vec![0; MIB];
+    let noise = (0..5000_u32).map(|at| at.wrapping_mul(0x9e37_79b9).rotate_left(at % 32).to_le_bytes()[1]);
+    block.iter_mut().zip(noise).for_each(|(byte, noise)| *byte = noise);
+    let mut stream = ZlibEncoder::new(Vec::new(), Compression::default());
+    for _ in 0..UNPACKED {
+        stream.write_all(&block).unwrap();
+    }
+    let stream = stream.finish().unwrap();
+    let words = [1, (UNPACKED * MIB) as u64, 1].map(u64::to_le_bytes).concat();
+    project.write("program", program(&sections, 0x800, &[words, stream].concat()));
+    assert!(project.read("program").len() < MIB);
+    project.write("perf.data", recording_of(project.path("program").to_str().unwrap()));
+    let report = project.shell("ulimit -d 524288 && exec $goflame report ./perf.data").run();
+    report.code(0).stderr_has("     Warning 100 % of user frames have no name, mostly: no symbols");
+}
+
+#[test]
+fn programs_are_mapped_and_not_read_into_memory() {
+    let project = Project::workload("exit3", "");
+    project.shell("go build -o small ./exit3").run().code(0);
+    let enlarged = |name: &str, bytes: &[u8], size: u64| {
+        project.write(name, bytes);
+        fs::File::options().write(true).open(project.path(name)).unwrap().set_len(size).unwrap();
+    };
+    let doctor = |file: &str| {
+        project.shell(&format!("ulimit -d 262144 && exec $goflame doctor --only binary-file ./{file}")).run()
+    };
+    // A Go program of 1 GB took 987 MB.
+    enlarged("large", &project.read("small"), 1 << 30);
+    let found = doctor("small").code(0).stdout.replace("small", "large");
+    doctor("large").code(0).stdout(&found);
+    // A file of 1 TB that takes no room on the disk was read until the memory was full; so was one with a segment of that
+    // size, which is searched for Go's tables.
+    enlarged("sparse", b"", 1 << 40);
+    enlarged("sparse-program", &with_data_segment(program(&[], 0, &[]), 1 << 40), 1 << 40);
+    doctor("sparse");
+    doctor("sparse-program");
 }

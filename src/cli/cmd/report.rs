@@ -15,7 +15,8 @@ use crate::views::By;
 
 pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let path = project.path(&args.source);
-    let source = if path.exists() || looks_like_a_path(&args.source) {
+    // Also a link that leads nowhere: reading it says why.
+    let source = if path.symlink_metadata().is_ok() || looks_like_a_path(&args.source) {
         Source::File(path)
     } else {
         Source::Run { archive: project.archive()?, query: args.source.clone() }

@@ -63,6 +63,23 @@ fn the_highest_address_has_no_debug_information() {
 }
 
 #[test]
+fn debug_information_of_units_alone_is_refused() {
+    let units = |count: usize| {
+        // An entry without attributes, and units of 12 bytes that have nothing else. addr2line makes 700 bytes of each.
+        let source = format!(
+            r#"__asm__(".section .debug_abbrev,\"\",@progbits\n.byte 1,0x11,0,0,0,0\n"
+                ".section .debug_info,\"\",@progbits\n"
+                ".rept {count}\n.long 8\n.value 4\n.long 0\n.byte 8,1\n.endr\n.text\n");
+            int main(void) {{ return 0; }}"#
+        );
+        let program = Program::c(&source, &[]);
+        debuginfo::DebugInfo::read(&Elf::parse(&program.bytes).unwrap()).is_some()
+    };
+    assert!(units(1 << 16));
+    assert!(!units((1 << 17) + 1));
+}
+
+#[test]
 fn a_file_cut_off_anywhere_does_not_panic() {
     let program = tiny();
     let bytes = &program.bytes;

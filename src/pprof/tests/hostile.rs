@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::pprof::message::{MOST_MEMORY, MOST_SAMPLE_TYPES};
 use crate::pprof::unpack::unpack_within;
 
 #[test]
@@ -55,10 +56,47 @@ fn bombs_are_not_unpacked() {
     assert!(packed.len() < 1 << 12);
     for bytes in [&bomb, &packed] {
         let error = unpack_within(bytes, (1 << 20) - 1).unwrap_err();
-        assert!(matches!(error, Error::TooLarge), "{error:?}");
-        assert_eq!(error.to_string(), "it has more than 256 MiB unpacked");
+        assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
         assert_eq!(*unpack_within(bytes, 1 << 20).unwrap(), bomb);
     }
+    assert_eq!(Error::TooLarge { largest: 64 << 20 }.to_string(), "it has more than 64 MiB unpacked");
+}
+
+#[test]
+fn tables_are_refused_before_they_fill_the_memory() {
+    // Strings of 2 bytes took 34 bytes of memory each.
+    let strings = [0x32, 0].repeat(MOST_MEMORY / 64);
+    assert!(matches!(read(&strings, None), Err(Error::NoSampleType)));
+    let one_more = [&strings[..], &[0x32, 0]].concat();
+    assert!(matches!(read(&one_more, None), Err(Error::TooManyEntries)));
+    // Sample types that nobody could choose from are counted and not kept.
+    let types = [0x0a, 0].repeat(1 << 20);
+    assert_eq!(read(&types, None).unwrap().sample_types.others.len(), MOST_SAMPLE_TYPES - 1);
+}
+
+#[test]
+fn ids_may_come_in_any_order() {
+    for ids in [[1, 2, 3], [3, 2, 1], [2, 1, 3], [1, 3, 2], [7, 1 << 40, u64::MAX]] {
+        let mut message = Message::default().value_type(1, 1, 2);
+        for (id, line) in ids.into_iter().zip(1..) {
+            let at = |line| Message::default().number(1, id).number(2, line);
+            message = message.function(id, 7, 8, 0).message(4, &Message::default().number(1, id).message(4, &at(line)));
+        }
+        let message = message.sample(&ids, &[1]).strings(STRINGS);
+        assert_eq!(stacks(&imported(&message).profile)[0].0, "main.main:3|main.main:2|main.main:1", "{ids:?}");
+        for id in ids {
+            let text = error(&message.clone().location(id, 0, 0, &[])).to_string();
+            assert!(text.ends_with("which is taken"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn text_that_is_not_utf8_does_not_grow() {
+    let message = small().location(3, 1, 0x40_3000, &[(4, 1)]);
+    let function = Message::default().number(1, 4).number(3, STRINGS.len() as u64);
+    let message = message.message(5, &function).bytes(6, &[0xff; 4000]).sample(&[3], &[1, 1]);
+    assert_eq!(stacks(&imported(&message).profile)[2].0, "\u{fffd}:1", "each byte would make three");
 }
 
 #[test]

@@ -1,14 +1,20 @@
 //! Converts a `Profile` to the messages of profile.proto.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
+
+use prost::Message as _;
 
 use super::wire;
 use crate::profile::{
     Event, Frame, LabelValue, Location, LocationId, Mapping, MappingId, Origin, Profile, Sample, StackId, Unit,
 };
 
-/// Converts the whole profile to one message.
-pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
+/// Number of samples that are encoded at once. All of them as messages would take 10 times the memory of the profile.
+const SAMPLES_AT_ONCE: usize = 1000;
+
+/// Writes the profile as one message, in parts: protocol buffers that follow each other are one message.
+pub(super) fn write(profile: &Profile, comments: &[String], out: &mut impl Write) -> io::Result<()> {
     let mut strings = Strings::default();
     let event = &profile.event;
     let mut value_type = |kind, unit| wire::ValueType { kind: strings.intern(kind), unit: strings.intern(unit) };
@@ -27,15 +33,19 @@ pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
         ids: HashMap::new(),
         list: Vec::new(),
     };
-    let samples = profile.distinct_samples();
-    let sample = samples.iter().map(|sample| encode_sample(sample, &mut locations, &mut strings)).collect();
+    let sample_type = count_type.into_iter().chain([weight_type]).collect();
+    let types = wire::Profile { sample_type, ..wire::Profile::default() };
+    out.write_all(&types.encode_to_vec())?;
+    for samples in profile.distinct_samples().chunks(SAMPLES_AT_ONCE) {
+        let sample = samples.iter().map(|sample| encode_sample(sample, &mut locations, &mut strings)).collect();
+        let samples = wire::Profile { sample, ..wire::Profile::default() };
+        out.write_all(&samples.encode_to_vec())?;
+    }
     let location = locations.list;
     let mapping = mappings.encode(&mut strings);
     let function = encode_functions(profile, &mut strings);
     let comment = comments.iter().map(|comment| strings.intern(comment)).collect();
-    wire::Profile {
-        sample_type: count_type.into_iter().chain([weight_type]).collect(),
-        sample,
+    let rest = wire::Profile {
         mapping,
         location,
         function,
@@ -48,7 +58,9 @@ pub(super) fn encode(profile: &Profile, comments: &[String]) -> wire::Profile {
         comment,
         default_sample_type: weight_type.kind,
         string_table: strings.list,
-    }
+        ..wire::Profile::default()
+    };
+    out.write_all(&rest.encode_to_vec())
 }
 
 fn encode_sample(sample: &Sample, locations: &mut Locations<'_>, strings: &mut Strings) -> wire::Sample {

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use flate2::{Compression, GzBuilder};
-use prost::Message;
 
 use super::encode;
 use crate::profile::Profile;
@@ -20,10 +19,9 @@ pub struct Options {
 /// The sample types are samples/count and, as the default, cpu/nanoseconds or EVENT/count. A profile that was read from a
 /// pprof file keeps its sample type. A sample has the [labels](Profile::labels) that are known.
 pub fn write(profile: &Profile, options: &Options, out: &mut dyn Write) -> io::Result<()> {
-    let message = encode::encode(profile, &options.comments).encode_to_vec();
     // The gzip header has no name and no time, so that the same profile gives the same bytes.
     let mut gzip = GzBuilder::new().mtime(0).write(&mut *out, Compression::default());
-    gzip.write_all(&message)?;
+    encode::write(profile, &options.comments, &mut gzip)?;
     gzip.finish()?;
     out.flush()
 }

@@ -1,6 +1,6 @@
 //! Any debug information for a program of C.
 //!
-//! Input: a byte of choices (byte order, class), the number of the section to compress as it stands, and for each section
+//! Input: a byte of choices (byte order, class), the number of the section to compress as it stands (255: all), and for each section
 //! but the last its size (16 bits, little-endian) and its bytes.
 #![no_main]
 
@@ -31,7 +31,8 @@ fuzz_target!(|bytes: &[u8]| {
     for (number, name) in SECTIONS.into_iter().enumerate() {
         let (size, after) = rest.split_first_chunk::<2>().unwrap_or((&[0xff; 2], rest));
         let (bytes, after) = after.split_at(after.len().min(usize::from(u16::from_le_bytes(*size))));
-        sections.push(Section { name, compressed: usize::from(*compressed) == number, address: 0, bytes });
+        let compressed = *compressed == u8::MAX || usize::from(*compressed) == number;
+        sections.push(Section { name, compressed, address: 0, bytes });
         rest = after;
     }
     let file = elf(kind, &[], &sections);
