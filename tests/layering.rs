@@ -55,8 +55,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "fsio", "redact", "process", "config", "profile", "views", "build", "doctor", "record", "render", "archive",
-            "pipeline",
+            "fsio", "redact", "process", "config", "profile", "views", "build", "doctor", "record", "render",
+            "archive", "pipeline",
         ],
     ),
 ];

@@ -14,7 +14,7 @@ use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
 use super::raw_location::{RawLocation, RawLocations, call_address};
 use super::unwind::{Registers, RepairOutcome, Unwinder, UserFrame};
 use crate::perfdata::{Mmap, PerfData, RawAddress, RecordKind, Sample};
-use crate::profile::{self, Interner, Samples, StackId, Stacks, TaskId, SegmentKey};
+use crate::profile::{self, Interner, Samples, SegmentKey, StackId, Stacks, TaskId};
 
 /// The task of a sample: process, thread, CPU and goroutine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -33,7 +33,7 @@ pub struct Artifact {
 impl Artifact {
     /// Inspects the program at `path` for `variant` and `pin`.
     pub fn read(path: &Path, variant: &Variant, pin: &Toolchain) -> Result<Self, Error> {
-        let mapped = File::open(path).and_then(|file| MappedFile::map(&file));
+        let mapped = File::open(path).and_then(|file| MappedFile::map(&file, path));
         let mapped = mapped.map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let binary = Binary::parse(mapped.as_ref());
         let facts = binary.map_err(|source| Error::Inspect { path: path.to_owned(), source })?.facts();

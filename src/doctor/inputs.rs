@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::build::{Absent, Mismatch};
 use crate::config;
 use crate::gobin;
-use crate::build::{Absent, Mismatch};
 use crate::host::HostFacts;
 use crate::perfevent::TrialCounts;
 

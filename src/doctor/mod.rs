@@ -29,6 +29,8 @@ mod tests;
 pub use check::Check;
 pub use finding::{Finding, Group, Status, count, is_ready, summary_line};
 pub use fix::{Action, Bound, Fix, Setting};
-pub use inputs::{BuildDirectory, Daemon, DockerFacts, Examined, Go, GoMod, Inputs, ProbeResult, Purpose, RingSize, Tools};
+pub use inputs::{
+    BuildDirectory, Daemon, DockerFacts, Examined, Go, GoMod, Inputs, ProbeResult, Purpose, RingSize, Tools,
+};
 pub use registry::{UnknownCheck, catalogue, check, unknown_checks};
 pub use repair::{ByHand, Change, RepairPlan, repair};

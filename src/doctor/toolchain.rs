@@ -129,8 +129,10 @@ fn not_here(check: &'static Check, go: &Go, absent: &Absent) -> Finding {
     } else {
         (Status::Failure, "GOPROXY=off forbids to fetch it")
     };
-    let fix =
-        absent.version.as_deref().map(|version| Fix::command(format!("goflame toolchain install {}", release(version))));
+    let fix = absent
+        .version
+        .as_deref()
+        .map(|version| Fix::command(format!("goflame toolchain install {}", release(version))));
     check.finding(status, format!("{}, but not {asked}: {then}", go.version), asked).repaired_by(fix)
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Error, with_causes};
 use super::settle::{load_lock, look_at_go};
 use super::tools::{build_directory, docker, tools};
+use super::{Error, with_causes};
 use crate::build::{self, GoTool, Mismatch};
 use crate::config::{Config, EventChoice, Kernel};
 use crate::doctor::{
@@ -111,8 +111,8 @@ impl Binary {
             return Err(Error::Input(fsio::FileError::new("read", path, odd)));
         }
         let mapped = fsio::open(path).map_err(Error::Input)?;
-        let mapped =
-            MappedFile::map(&mapped).map_err(|source| Error::Input(fsio::FileError::new("read", path, source)))?;
+        let mapped = MappedFile::map(&mapped, path)
+            .map_err(|source| Error::Input(fsio::FileError::new("read", path, source)))?;
         let facts =
             gobin::Binary::parse(mapped.as_ref()).map(|binary| binary.facts()).map_err(|error| error.to_string());
         Ok(Self { path: fsio::shown(path).display().to_string(), facts, mismatches: None })
