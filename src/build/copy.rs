@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::fsio::{self, FileError};
-use crate::process::Command;
+use crate::process::{Command, Scratch};
 
 use super::Error;
 use super::docker::Sources;
@@ -14,7 +14,7 @@ use super::git::ANOTHER_REPOSITORY;
 /// A copy of a project that vanishes with this value.
 #[derive(Debug)]
 pub struct Copy {
-    temporary: tempfile::TempDir,
+    temporary: Scratch,
     /// The settings, with every path of the project in the copy.
     pub config: Config,
 }
@@ -24,9 +24,7 @@ impl Copy {
     /// copy is what somebody else would check out: the commit, without the changes that are not in it.
     pub fn of(config: &Config) -> Result<Self, Error> {
         let stamped = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
-        let temporary = tempfile::Builder::new()
-            .prefix("goflame-verify-")
-            .tempdir()
+        let temporary = Scratch::new("goflame-verify-")
             .map_err(|source| Error::Copy(FileError::new("create directory", std::env::temp_dir(), source)))?;
         let sources = Sources::find(&config.root, stamped);
         let common = common(&sources.dirs);
@@ -35,7 +33,8 @@ impl Copy {
             if stamped && dir.join(".git").exists() {
                 check_out(dir, &target)?;
             } else {
-                copy(dir, &target, &config.archive.dir).map_err(Error::Copy)?;
+                // The temporary directory may lie in the project.
+                copy(dir, &target, &[&config.archive.dir, temporary.path()]).map_err(Error::Copy)?;
             }
         }
         let mut copied = config.clone();
@@ -73,7 +72,7 @@ fn check_out(repository: &Path, target: &Path) -> Result<(), Error> {
 }
 
 /// Copies files, directories and links, but nothing of git's or goflame's.
-fn copy(from: &Path, to: &Path, leave_out: &Path) -> Result<(), FileError> {
+fn copy(from: &Path, to: &Path, leave_out: &[&Path]) -> Result<(), FileError> {
     let wrap = |path: &Path| {
         let path = path.to_owned();
         move |source| FileError::new("copy", path, source)
@@ -83,7 +82,7 @@ fn copy(from: &Path, to: &Path, leave_out: &Path) -> Result<(), FileError> {
         let entry = entry.map_err(wrap(from))?;
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         let kind = entry.file_type().map_err(wrap(&path))?;
-        if path == leave_out || entry.file_name() == ".git" || entry.file_name() == ".goflame" {
+        if leave_out.contains(&path.as_path()) || entry.file_name() == ".git" || entry.file_name() == ".goflame" {
             continue;
         }
         if kind.is_dir() {

@@ -123,6 +123,14 @@ pub enum Error {
     /// The go command could not be run at all.
     #[error("the build did not start")]
     Start(#[source] process::Error),
+    /// A signal asked goflame to end, so the go command was ended.
+    #[error("interrupted: `{command}` was stopped")]
+    Interrupted {
+        /// The command.
+        command: String,
+        /// The signal.
+        signal: i32,
+    },
     /// The go command failed; its own words went to standard error.
     #[error("`{command}` failed: {status}")]
     Failed {
@@ -229,6 +237,23 @@ impl fmt::Display for PinnedBy {
 }
 
 impl Error {
+    /// A go command that did not get to its end.
+    pub(super) fn from_process(source: process::Error) -> Self {
+        match source {
+            process::Error::NotFound { .. } => Self::NoGo(source),
+            process::Error::Interrupted { command, signal } => Self::Interrupted { command, signal },
+            _ => Self::Start(source),
+        }
+    }
+
+    /// The signal that ended the build.
+    pub fn interrupted_by(&self) -> Option<i32> {
+        match self {
+            Self::Interrupted { signal, .. } | Self::Docker(docker::Error::Interrupted { signal }) => Some(*signal),
+            _ => None,
+        }
+    }
+
     /// The same, where the version comes from the lock.
     #[must_use]
     pub fn pinned_by_lock(mut self) -> Self {

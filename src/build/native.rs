@@ -14,8 +14,10 @@ use super::{BuildPlan, Error, GoTool};
 /// How an archive of a package that is not a program begins (`<ar.h>`); `go build -o` writes one without complaint.
 const ARCHIVE_MAGIC: &[u8] = b"!<arch>\n";
 
-/// Builds what `plan` says, to the file `into` in place of the plan's output. Go's own output goes to standard error as it
-/// is; Ctrl-C reaches Go by itself, which then fails.
+/// Where Go and the compilers put temporary files. They leave them there when they are killed.
+const TEMPORARY: &[&str] = &["TMPDIR", "GOTMPDIR"];
+
+/// Builds what `plan` says, to the file `into` in place of the output of the plan. Output of Go goes to standard error as it is.
 ///
 /// After success there is a file `into` that was written or confirmed by this very build.
 pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool) -> Result<(), Error> {
@@ -27,8 +29,9 @@ pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool) -> Result<(), Error> {
         .args(plan.argv_into(into)?)
         .envs(plan.env.clone())
         .dir(&plan.dir)
+        .private_temporary(TEMPORARY)
         .pass_through()
-        .map_err(Error::Start)?;
+        .map_err(Error::from_process)?;
     if !status.success() {
         return Err(Error::Failed { status, command: plan.to_string(), advice: Vec::new() });
     }

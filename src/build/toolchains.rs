@@ -137,10 +137,7 @@ fn order(version: &str) -> (Vec<u32>, bool, Vec<u32>) {
 pub fn install(version: &str) -> Result<GoTool, Error> {
     let name = format!("go{version}");
     let command = Command::new("go").args(["version"]).env("GOTOOLCHAIN", name).dir("/");
-    let status = command.pass_through().map_err(|source| match source {
-        crate::process::Error::NotFound { .. } => Error::NoGo(source),
-        _ => Error::Start(source),
-    })?;
+    let status = command.pass_through().map_err(Error::from_process)?;
     if !status.success() {
         return Err(Error::Download { version: version.to_owned(), status });
     }

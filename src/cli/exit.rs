@@ -1,6 +1,5 @@
 //! Exit codes, which are an interface: docs/src/outputs.md lists them.
 
-use crate::build::docker;
 use crate::pipeline::{Error, RepairError};
 use crate::{build, record};
 
@@ -28,13 +27,10 @@ pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Config(error) if error.is_usage() => USAGE,
         Error::Config(_) | Error::Locked { .. } => CONFIG,
-        Error::Build(build::Error::Docker(docker::Error::Interrupted { signal }))
-        | Error::Record(record::Error::Abandoned { signal, .. }) => ended_by(*signal),
-        Error::Build(build::Error::Docker(_)) => DOCKER,
+        Error::Record(record::Error::Abandoned { signal } | record::Error::Interrupted { signal }) => ended_by(*signal),
         Error::NotReady(_) => READINESS,
         Error::Caller { .. } | Error::Repair(RepairError::File(_)) => UNEXPECTED,
-        Error::Build(error) if is_readiness(error) => READINESS,
-        Error::Build(_) => BUILD,
+        Error::Build(error) => build_code(error),
         Error::Record(_) | Error::NoPerf(_) => RECORD,
         Error::NoSampleTypes { .. } => USAGE,
         Error::Pprof { source, .. } if source.is_usage() => USAGE,
@@ -48,12 +44,17 @@ pub(super) fn code(error: &Error) -> u8 {
     }
 }
 
-/// As a shell reports it.
-fn ended_by(signal: i32) -> u8 {
+/// The status of a process that a signal killed, as a shell reports it.
+pub(super) fn ended_by(signal: i32) -> u8 {
     u8::try_from(signal.saturating_add(128)).unwrap_or(UNEXPECTED)
 }
 
-/// A Go that is absent or is another than the pinned one is found before anything is built.
-fn is_readiness(error: &build::Error) -> bool {
-    error.is_toolchain()
+fn build_code(error: &build::Error) -> u8 {
+    match (error, error.interrupted_by()) {
+        (_, Some(signal)) => ended_by(signal),
+        (build::Error::Docker(_), None) => DOCKER,
+        // A Go that is absent or is another than the pinned one is found before anything is built.
+        _ if error.is_toolchain() => READINESS,
+        _ => BUILD,
+    }
 }

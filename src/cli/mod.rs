@@ -16,7 +16,9 @@ use std::thread;
 use clap::Parser;
 
 use crate::pipeline;
-use crate::process::{report_file_size_limit, runs_as_another};
+use crate::process::{
+    GUARD, KEEP, guard_commands, report_file_size_limit, run_guard, run_keeper, runs_as_another,
+};
 use crate::record::{GATE, SUPERVISE, run_gate, run_supervisor};
 use args::{Cli, Command, Global};
 use failure::Failure;
@@ -33,11 +35,19 @@ pub fn main() -> ExitCode {
     }
     let args: Vec<OsString> = std::env::args_os().collect();
     // goflame's own helper processes: nothing of the command line proper concerns them.
-    match args.get(1).and_then(|command| command.to_str()) {
-        Some(SUPERVISE) => return run_supervisor(args.get(2..).unwrap_or_default()),
-        Some(GATE) => return run_gate(args.get(2..).unwrap_or_default()),
-        _ => {}
+    let helper: Option<fn(&[OsString]) -> ExitCode> = match args.get(1).and_then(|command| command.to_str()) {
+        Some(SUPERVISE) => Some(run_supervisor),
+        Some(GATE) => Some(run_gate),
+        Some(GUARD) => Some(run_guard),
+        Some(KEEP) => Some(run_keeper),
+        _ => None,
+    };
+    if let Some(helper) = helper {
+        // It may have been started as /proc/self/exe.
+        let _ = rustix::thread::set_name(c"goflame");
+        return helper(args.get(2..).unwrap_or_default());
     }
+    guard_commands();
     // The helpers stay on the main thread: events that are opened on a process follow its first thread into the program.
     match thread::Builder::new().stack_size(STACK).spawn(move || command_line(&args)) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),

@@ -239,7 +239,9 @@ impl Progress for Terminal {
             self.bar.finish_and_clear();
         }
         self.open_line(to_stderr).store(unfinished, Relaxed);
-        let _ = self.bar.suspend(write);
+        // Only beside the bar: what waits for a slow reader of a pipe must not keep the bar, and the recording with it.
+        let _ =
+            if self.one_screen || to_stderr && io::stderr().is_terminal() { self.bar.suspend(write) } else { write() };
     }
 
     fn tick(&self, elapsed: Duration, samples: Option<u64>) {

@@ -48,6 +48,8 @@ pub struct RunOutcome {
     pub dir: PathBuf,
     /// How the workload ended.
     pub status: Status,
+    /// Why it ended.
+    pub ending: Ending,
     /// Its profile.
     pub reported: Reported,
     /// The output files, relative to the directory.
@@ -219,6 +221,7 @@ impl Run<'_> {
             id: run.id().to_string(),
             dir: run.dir().to_owned(),
             status: recording.status,
+            ending: recording.ending,
             reported,
             files,
             workload,

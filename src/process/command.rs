@@ -5,15 +5,19 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
+use nix::libc::{SIGINT, SIGQUIT};
 use rustix::fs::MemfdFlags;
 
 use super::account::acting_for;
 use super::error::Said;
-use super::{Error, Status, quote_command, quote_line};
+use super::guard::{self, GUARD, OWN_BINARY, commands_are_guarded};
+use super::{Error, Signals, Status, Woken, quote_command, quote_line, terminal_signals_reach_program};
 
 /// Finds `program` as the shell would: a name on `path` (the value of a PATH variable), a path relative to `dir`.
 ///
@@ -45,6 +49,8 @@ pub struct Command {
     dir: Option<PathBuf>,
     /// Where the program is, when the caller has found it already.
     file: Option<PathBuf>,
+    /// Variables that get a private directory.
+    private_temporary: &'static [&'static str],
 }
 
 /// What a captured program wrote, all of it.
@@ -66,7 +72,14 @@ impl Captured {
 impl Command {
     /// A command that runs `program` with no arguments, in goflame's own directory and environment.
     pub fn new(program: impl Into<OsString>) -> Self {
-        Self { words: vec![program.into()], env: Vec::new(), unset: Vec::new(), dir: None, file: None }
+        Self {
+            words: vec![program.into()],
+            env: Vec::new(),
+            unset: Vec::new(),
+            dir: None,
+            file: None,
+            private_temporary: &[],
+        }
     }
 
     /// Adds arguments.
@@ -111,6 +124,15 @@ impl Command {
         self
     }
 
+    /// Gives the program a private directory for temporary files in the one that each of these environment variables names.
+    /// It is removed after the program, which, when it is killed, has left something in it. It stays where a process is left
+    /// in the background.
+    #[must_use]
+    pub fn private_temporary(mut self, variables: &'static [&'static str]) -> Self {
+        self.private_temporary = variables;
+        self
+    }
+
     /// Runs it and returns what it wrote; any end but exit status 0 is [`Error::Failed`].
     ///
     /// Output goes to files in memory and not to pipes, so the wait is for the program itself and never for a
@@ -119,7 +141,9 @@ impl Command {
         let stdout = self.memory_file("goflame-stdout")?;
         let stderr = self.memory_file("goflame-stderr")?;
         let handle = |file: &File| file.try_clone().map_err(|source| self.refused(source));
-        let status = self.wait(&self.expression()?.stdout_file(handle(&stdout)?).stderr_file(handle(&stderr)?))?;
+        let (stdout_end, stderr_end) = (handle(&stdout)?, handle(&stderr)?);
+        let prepared = self.prepare()?.with(|expression| expression.stdout_file(stdout_end).stderr_file(stderr_end));
+        let status = prepared.start().and_then(Started::wait).map_err(|source| self.refused(source))?;
         let stderr = read_from_start(&stderr).map_err(|source| self.refused(source))?;
         if !status.success() {
             let said = Said::tail(&stderr);
@@ -129,8 +153,18 @@ impl Command {
     }
 
     /// Runs it with everything that it writes passing unchanged to goflame's standard error; returns how it ended.
+    ///
+    /// A signal that asks goflame to end stops the program first, with all that it started: [`Error::Interrupted`].
     pub fn pass_through(&self) -> Result<Status, Error> {
-        self.wait(&self.expression()?.stdout_to_stderr())
+        let refused = |source| self.refused(source);
+        let mut signals = Signals::catch().map_err(refused)?;
+        let started = self.prepare()?.with(|expression| expression.stdout_to_stderr()).start().map_err(refused)?;
+        let signal = started.wait_unless_interrupted(&mut signals).map_err(refused)?;
+        let status = started.wait().map_err(refused)?;
+        match signal.or_else(|| signals.take()) {
+            Some(signal) => Err(Error::Interrupted { command: self.quoted(), signal }),
+            None => Ok(status),
+        }
     }
 
     /// The command without directory and environment, quoted for a shell.
@@ -152,9 +186,22 @@ impl Command {
         find(program, set.or_else(|| env::var_os("PATH")).as_deref(), &dir)
     }
 
-    fn expression(&self) -> Result<duct::Expression, Error> {
-        let mut expression =
-            duct::cmd(self.program_file()?, self.words.get(1..).unwrap_or_default()).stdin_null().unchecked();
+    fn prepare(&self) -> Result<Prepared, Error> {
+        let (program, args) = (self.program_file()?, self.words.get(1..).unwrap_or_default());
+        if !commands_are_guarded() {
+            return Ok(Prepared { expression: self.expression(&duct::cmd(program, args).stdin_null())?, guard: None });
+        }
+        let (guard, guards) = UnixStream::pair().map_err(|source| self.refused(source))?;
+        let mut words: Vec<OsString> = vec![GUARD.into(), self.private_temporary.join(",").into(), "--".into()];
+        words.push(program.into());
+        words.extend_from_slice(args);
+        let expression = self.expression(&duct::cmd(OWN_BINARY, words).stdin_file(guards))?;
+        Ok(Prepared { expression, guard: Some(guard) })
+    }
+
+    /// Adds account, environment and directory.
+    fn expression(&self, expression: &duct::Expression) -> Result<duct::Expression, Error> {
+        let mut expression = expression.unchecked();
         if let Some(account) = acting_for() {
             let (uid, gid) = (account.uid, account.gid);
             expression = expression.before_spawn(move |command| {
@@ -191,10 +238,6 @@ impl Command {
         Ok(expression)
     }
 
-    fn wait(&self, expression: &duct::Expression) -> Result<Status, Error> {
-        expression.run().map(|output| output.status.into()).map_err(|source| self.refused(source))
-    }
-
     fn memory_file(&self, name: &str) -> Result<File, Error> {
         let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).map_err(|errno| self.refused(errno.into()))?;
         Ok(File::from(fd))
@@ -202,6 +245,50 @@ impl Command {
 
     fn refused(&self, source: io::Error) -> Error {
         Error::Start { command: self.quoted(), dir: self.dir.clone(), source }
+    }
+}
+
+/// A command that is about to start, and goflame's end of its guard's socket.
+struct Prepared {
+    expression: duct::Expression,
+    guard: Option<UnixStream>,
+}
+
+impl Prepared {
+    fn with(self, change: impl FnOnce(duct::Expression) -> duct::Expression) -> Self {
+        Self { expression: change(self.expression), ..self }
+    }
+
+    /// Starts it. The expression goes, and with it goflame's copy of the guard's end of the socket.
+    fn start(self) -> io::Result<Started> {
+        Ok(Started { handle: self.expression.start()?, guard: self.guard })
+    }
+}
+
+/// A running program, or its guard.
+struct Started {
+    handle: duct::Handle,
+    guard: Option<UnixStream>,
+}
+
+impl Started {
+    /// Waits for the end of the program, and of its guard.
+    fn wait(self) -> io::Result<Status> {
+        let status = self.handle.wait()?.status.into();
+        let answer = self.guard.as_ref().map(guard::answer).transpose()?;
+        Ok(answer.flatten().unwrap_or(status))
+    }
+
+    /// Waits for the end of the program. The first signal asks it to end, the second kills it; returns the last one.
+    fn wait_unless_interrupted(&self, signals: &mut Signals) -> io::Result<Option<i32>> {
+        let Some(guard) = &self.guard else { return Ok(None) };
+        let mut last = None;
+        while let Woken::Signal(signal) = signals.wait(guard.as_fd(), None)? {
+            // The terminal's Ctrl-C has reached the program too.
+            guard::order_end(guard, matches!(signal, SIGINT | SIGQUIT) && terminal_signals_reach_program());
+            last = Some(signal);
+        }
+        Ok(last)
     }
 }
 

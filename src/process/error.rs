@@ -53,6 +53,14 @@ pub enum Error {
         #[source]
         said: Option<Said>,
     },
+    /// A signal asked goflame to end, so the program was ended.
+    #[error("interrupted: `{command}` was stopped")]
+    Interrupted {
+        /// The command line, quoted for a shell.
+        command: String,
+        /// The signal.
+        signal: i32,
+    },
 }
 
 impl Error {

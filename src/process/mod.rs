@@ -1,18 +1,24 @@
 //! Runs an external program: finds it, starts it through `duct`, and says in plain words how it ended.
 //!
-//! Must not know what Go, git or perf is. Children stay in the terminal's process group, so Ctrl-C reaches
-//! them without help from here, and goflame waits for them as long as its own signal handling lets it.
+//! Must not know what Go, git or perf is. Programs stay in the terminal's process group, so Ctrl-C reaches them by itself. A
+//! guard process outside of that group sees to it that nothing of them outlives goflame.
 
 mod account;
 mod command;
 mod error;
+mod family;
+mod guard;
 mod quote;
+mod scratch;
 mod signals;
 mod status;
 
 pub use account::{Account, act_for, acting_for, open_with_own_rights, runs_as_another, with_own_rights};
 pub use command::{Captured, Command, find};
 pub use error::{Error, Said};
+pub use family::{become_reaper, descendants, has_children, kill_all, kill_and_reap_all, leave_group, stop_all};
+pub use guard::{GUARD, guard_commands, outlive_signals, run_guard};
 pub use quote::{quote, quote_command, quote_line};
-pub use signals::{SIGNALS, Signals, ignored_at_start, report_file_size_limit, terminal_signals_reach_program};
+pub use scratch::{KEEP, Scratch, run_keeper};
+pub use signals::{SIGNALS, Signals, Woken, ignored_at_start, report_file_size_limit, terminal_signals_reach_program};
 pub use status::Status;

@@ -5,7 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::{SigId, flag, low_level};
 
@@ -23,42 +26,95 @@ static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
 pub const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
 /// Takes the signals that ask goflame to end; dropping it gives them back their default action.
+///
+/// A signal that comes while an earlier one has not been taken has its default action: whatever goflame hangs in, such as
+/// writing to a pipe that nobody reads, it can be ended.
 pub struct Signals {
-    caught: Vec<(i32, UnixStream, SigId)>,
+    caught: Vec<Caught>,
+    untaken: Arc<AtomicBool>,
+}
+
+/// Why [`Signals::wait`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// This signal came.
+    Signal(i32),
+    /// The descriptor has bytes, or its other end is closed.
+    Readable,
+    /// The time was over.
+    TimedOut,
+}
+
+/// A signal that is caught.
+struct Caught {
+    signal: i32,
+    /// Readable once it came.
+    read: UnixStream,
+    /// What is done when it comes.
+    actions: [SigId; 3],
 }
 
 impl Signals {
     /// Starts to catch.
     pub fn catch() -> io::Result<Self> {
         DEFAULT_ACTION.store(false, Ordering::SeqCst);
+        let untaken = Arc::new(AtomicBool::new(false));
         let mut caught = Vec::with_capacity(SIGNALS.len());
         for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
             let (read, write) = UnixStream::pair()?;
             read.set_nonblocking(true)?;
-            caught.push((signal, read, low_level::pipe::register(signal, write)?));
+            // In the order of registration.
+            let actions = [
+                flag::register_conditional_default(signal, Arc::clone(&untaken))?,
+                flag::register(signal, Arc::clone(&untaken))?,
+                low_level::pipe::register(signal, write)?,
+            ];
+            caught.push(Caught { signal, read, actions });
         }
-        Ok(Self { caught })
+        Ok(Self { caught, untaken })
     }
 
     /// Descriptors that are readable once a signal came.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.caught.iter().map(|(_, read, _)| read.as_fd())
+        self.caught.iter().map(|caught| caught.read.as_fd())
     }
 
     /// A signal that came since the last call.
     pub fn take(&mut self) -> Option<i32> {
-        self.caught.iter_mut().find_map(|(signal, read, _)| {
-            // One byte a signal: two quick Ctrl-C are two bytes.
+        let taken = self.caught.iter_mut().find_map(|caught| {
             let mut byte = [0];
-            matches!(read.read(&mut byte), Ok(1)).then_some(*signal)
-        })
+            matches!(caught.read.read(&mut byte), Ok(1)).then_some(caught.signal)
+        });
+        if taken.is_some() {
+            self.untaken.store(false, Ordering::SeqCst);
+        }
+        taken
+    }
+
+    /// Waits for a signal, for bytes or the end of `fd`, or until `limit` is over.
+    pub fn wait(&mut self, fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<Woken> {
+        // A limit that does not fit is longer than the age of the universe.
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        loop {
+            let mut fds = vec![PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+            fds.extend(self.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            let ready = poll(&mut fds, limit.as_ref());
+            drop(fds);
+            match (self.take(), ready) {
+                (Some(signal), _) => return Ok(Woken::Signal(signal)),
+                (None, Ok(0)) => return Ok(Woken::TimedOut),
+                (None, Ok(_)) => return Ok(Woken::Readable),
+                (None, Err(Errno::INTR)) => {}
+                (None, Err(errno)) => return Err(errno.into()),
+            }
+        }
     }
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        for (_, _, id) in &self.caught {
-            low_level::unregister(*id);
+        for id in self.caught.iter().flat_map(|caught| caught.actions) {
+            low_level::unregister(id);
         }
         DEFAULT_ACTION.store(true, Ordering::SeqCst);
     }
@@ -84,5 +140,7 @@ pub fn ignored_at_start(signal: i32) -> bool {
 /// program is in, is the terminal's foreground group.
 pub fn terminal_signals_reach_program() -> bool {
     let Ok(terminal) = std::fs::File::open("/dev/tty") else { return false };
-    rustix::termios::tcgetpgrp(&terminal).is_ok_and(|group| group == rustix::process::getpgrp())
+    // Not `rustix::process::getpgrp`, which has no value for a group from outside of the PID namespace.
+    let own = nix::unistd::getpgrp().as_raw();
+    rustix::termios::tcgetpgrp(&terminal).is_ok_and(|group| group.as_raw_nonzero().get() == own)
 }

@@ -75,6 +75,12 @@ pub enum Error {
     /// The supervisor died.
     #[error("goflame's supervisor process was killed; the workload was stopped")]
     SupervisorLost,
+    /// A signal came while the workload waited to start.
+    #[error("interrupted before the workload began")]
+    Interrupted {
+        /// The signal.
+        signal: i32,
+    },
     /// The user interrupted a second time.
     #[error("interrupted twice: the workload was killed, and nothing was analysed")]
     Abandoned {

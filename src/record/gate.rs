@@ -5,9 +5,7 @@
 //! themselves at its next exec.
 
 use std::ffi::OsString;
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use nix::sys::prctl::set_pdeathsig;
@@ -15,10 +13,10 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, initgroups, setgid, setuid};
 
-use super::message::{Order, Receiver, Report, send};
+use super::message::{Order, Receiver, Report, introduce, receive_descriptor, send};
 use super::supervisor::micros;
 
-/// The hidden subcommand: `goflame __gate SOCKET USER -- PROGRAM ARG…`, with USER `-` or `uid:gid:name`.
+/// The hidden subcommand: `goflame __gate USER -- PROGRAM ARG…`, with USER `-` or `uid:gid:name`.
 pub const GATE: &str = "__gate";
 
 /// Status of a gate that did not become the program, as shells report "command not found".
@@ -26,20 +24,21 @@ const NOT_EXECUTED: u8 = 127;
 
 /// Waits for the order to go, drops privileges where asked, and becomes the program.
 pub fn run_gate(args: &[OsString]) -> ExitCode {
-    let [socket, user, _dashes, program, program_args @ ..] = args else {
-        return ExitCode::from(NOT_EXECUTED);
-    };
-    let Ok(stream) = UnixStream::connect(Path::new(socket)) else {
+    let [user, _dashes, program, program_args @ ..] = args else {
         return ExitCode::from(NOT_EXECUTED);
     };
     let usage = getrusage(UsageWho::RUSAGE_SELF);
     let own_cpu_us = usage.as_ref().map_or(0, |usage| micros(usage.user_time()) + micros(usage.system_time()));
     let own_rss_kib = usage.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0));
     let pid = std::process::id().cast_signed();
-    if send(&stream, &Report::Gate { pid, own_cpu_us, own_rss_kib }).is_err() {
+    // A socket of the gate's own: `perf record`, which may stand between, holds the inherited one for as long as it runs.
+    let Ok(stream) = introduce(&Report::Gate { pid, own_cpu_us, own_rss_kib }) else {
         return ExitCode::from(NOT_EXECUTED);
-    }
+    };
     // End of file before the order: goflame gave up, so the program must not run.
+    let Ok(Some(stdin)) = receive_descriptor(&stream) else {
+        return ExitCode::from(NOT_EXECUTED);
+    };
     let order = Receiver::new(&stream).and_then(|mut receiver| receiver.receive::<Order>());
     let Ok(Some(Order::Go { env })) = order else {
         return ExitCode::from(NOT_EXECUTED);
@@ -51,7 +50,7 @@ pub fn run_gate(args: &[OsString]) -> ExitCode {
         ("changing to the calling user", errno as i32)
     } else {
         // `exec` returns only when it failed; when it succeeds, the socket closes by itself (CLOEXEC).
-        let error = Command::new(program).args(program_args).envs(env).exec();
+        let error = Command::new(program).args(program_args).envs(env).stdin(stdin).exec();
         ("starting the program", error.raw_os_error().unwrap_or(0))
     };
     let _ = send(&stream, &Report::ExecFailed { step: step.into(), errno });

@@ -1,26 +1,28 @@
 //! Starting supervisor and gate, up to the moment before the program begins.
 
-use std::collections::HashSet;
+use std::fs::File;
 use std::io::{self, PipeReader, pipe};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::sockopt::socket_peercred;
-use rustix::process::{geteuid, set_child_subreaper};
 
-use super::message::{Order, Receiver, Report, send};
+use super::message::{Order, Receiver, Report, receive_introduction, rendezvous, send, send_descriptor};
 use super::plan::{RecordPlan, Sampler, Stdin};
-use super::supervisor::{SUPERVISE, descendants, gate_command, kill_and_reap_all};
+use super::supervisor::{SUPERVISE, gate_command};
 use super::{Error, Settled, perf};
+use crate::fsio::{self, FileError};
+use crate::process::{Signals, Woken, become_reaper, descendants, kill_and_reap_all};
 
 /// How long supervisor and gate may take to appear. They are goflame's own binary, so this is generous.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often to look whether the supervisor still lives, while nobody connects: 20 ms.
+/// How often to look whether the supervisor still lives, while nobody introduces himself: 20 ms.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// A program that is about to start.
@@ -31,6 +33,8 @@ pub(super) struct Launched {
     pub(super) reports: Receiver,
     gate: UnixStream,
     gate_reports: Receiver,
+    /// Standard input of the program; `None`: goflame's own.
+    stdin: Option<File>,
     /// Process id that the program will have.
     pub(super) pid: i32,
     /// What the gate used before it becomes the program.
@@ -41,7 +45,7 @@ pub(super) struct Launched {
     pub(super) stderr: Option<PipeReader>,
     child: Child,
     /// Children that goflame had before, and theirs.
-    bystanders: HashSet<Pid>,
+    bystanders: Vec<Pid>,
 }
 
 fn failed(step: &'static str) -> impl FnOnce(io::Error) -> Error {
@@ -49,32 +53,23 @@ fn failed(step: &'static str) -> impl FnOnce(io::Error) -> Error {
 }
 
 /// Starts everything but the program itself.
-pub(super) fn launch(plan: &RecordPlan, settled: &Settled) -> Result<Launched, Error> {
+pub(super) fn launch(plan: &RecordPlan, settled: &Settled, signals: &mut Signals) -> Result<Launched, Error> {
     // A missing directory would look like a missing supervisor.
     if let Err(source) = std::fs::read_dir(&plan.dir) {
         return Err(Error::Directory { path: plan.dir.clone(), source });
     }
     let stdin = match &plan.stdin {
-        Stdin::Inherit => Stdio::inherit(),
-        Stdin::File(path) => crate::fsio::open(path).map_err(Error::Stdin)?.into(),
+        Stdin::Inherit => None,
+        Stdin::File(path) => Some(open_stdin(path, plan.timeout, signals)?),
     };
     // A shell that became goflame by `exec` may have left it children.
-    let bystanders: HashSet<Pid> = descendants(&HashSet::new()).into_iter().collect();
+    let bystanders = descendants(&[]);
     // Whatever the supervisor would leave behind if somebody killed it comes to goflame.
-    set_child_subreaper(Some(rustix::process::getpid()))
-        .map_err(|errno| failed("becoming the reaper of what it starts")(errno.into()))?;
-    // The path of a socket has room for 107 bytes (unix(7)), which some TMPDIR leaves no place for.
-    let temporary = Some(std::env::temp_dir()).filter(|dir| dir.as_os_str().len() < 70);
-    let directory = tempfile::Builder::new()
-        .prefix("goflame-")
-        .tempdir_in(temporary.as_deref().unwrap_or(Path::new("/tmp")))
-        .map_err(failed("making a private directory"))?;
-    let socket = directory.path().join("socket");
-    let listener = UnixListener::bind(&socket).map_err(failed("making a socket"))?;
-    listener.set_nonblocking(true).map_err(failed("making a socket"))?;
+    become_reaper().map_err(failed("becoming the reaper of what it starts"))?;
+    let (rendezvous, childrens_end) = rendezvous().map_err(failed("making a socket"))?;
     let own = std::env::current_exe().map_err(failed("finding goflame's own binary"))?;
     let user = plan.user.as_ref().map_or_else(|| "-".into(), |user| format!("{}:{}:{}", user.uid, user.gid, user.name));
-    let gate = gate_command(&own, &socket, &user, &plan.argv);
+    let gate = gate_command(&own, &user, &plan.argv);
     let command = match &plan.sampler {
         Sampler::Native => gate,
         Sampler::Perf(perf) => perf::command(perf, plan, settled, gate),
@@ -83,21 +78,19 @@ pub(super) fn launch(plan: &RecordPlan, settled: &Settled) -> Result<Launched, E
     let (stdout, stdout_end) = pipe().map_err(failed("making a pipe"))?;
     let (stderr, stderr_end) = pipe().map_err(failed("making a pipe"))?;
     let mut supervisor = Command::new(&own);
-    supervisor.arg(SUPERVISE).arg(&socket).arg("--").args(&command);
-    supervisor.current_dir(&plan.dir).stdin(stdin).stdout(stdout_end).stderr(stderr_end);
+    supervisor.arg(SUPERVISE).arg("--").args(&command);
+    supervisor.current_dir(&plan.dir).stdin(childrens_end).stdout(stdout_end).stderr(stderr_end);
     let mut child = supervisor.spawn().map_err(failed("starting the supervisor"))?;
-    // The command holds the writing ends of the pipes, which would keep the readers waiting for ever.
+    // The command holds the children's ends of pipes and socket, which would keep the readers waiting for ever.
     drop(supervisor);
 
-    let met = meet(&listener, &mut child);
-    // Not later: a goflame that is killed cannot tidy up.
-    drop(directory);
-    match met {
+    match meet(&rendezvous, &mut child) {
         Ok((supervisor, reports, (gate, gate_reports, pid, gate_own))) => Ok(Launched {
             supervisor,
             reports,
             gate,
             gate_reports,
+            stdin,
             pid,
             gate_own,
             stdout: Some(stdout),
@@ -114,6 +107,33 @@ pub(super) fn launch(plan: &RecordPlan, settled: &Settled) -> Result<Launched, E
     }
 }
 
+/// Opens standard input. A FIFO opens only once it has a writer, and a device may wait for a connection: signals and the
+/// timeout are heeded meanwhile. A thread waits, because only a blocking open tells when the writer comes; if it never comes,
+/// the thread ends with the process.
+fn open_stdin(path: &Path, timeout: Duration, signals: &mut Signals) -> Result<File, Error> {
+    let (over, opened) = pipe().map_err(failed("making a pipe"))?;
+    let opening = thread::spawn({
+        let path = path.to_owned();
+        move || {
+            let file = fsio::open(&path);
+            drop(opened);
+            file
+        }
+    });
+    let unopened = |source| Error::Stdin(FileError::new("read", path, source));
+    match signals.wait(over.as_fd(), Some(timeout)).map_err(unopened)? {
+        Woken::Signal(signal) => Err(Error::Interrupted { signal }),
+        Woken::Readable => match opening.join() {
+            Ok(file) => file.map_err(Error::Stdin),
+            Err(_) => Err(unopened(io::Error::other("the thread that opens it panicked"))),
+        },
+        Woken::TimedOut => Err(unopened(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("nothing opened it for writing within {timeout:?} (timeout in [workload])"),
+        ))),
+    }
+}
+
 type Gate = (UnixStream, Receiver, i32, Own);
 
 /// What the gate used before it becomes the program.
@@ -125,42 +145,36 @@ pub(super) struct Own {
     pub(super) rss_kib: u64,
 }
 
-/// Accepts supervisor and gate, in whichever order they come.
-fn meet(listener: &UnixListener, child: &mut Child) -> io::Result<(UnixStream, Receiver, Gate)> {
+/// Receives the introductions of supervisor and gate, in whichever order they come.
+fn meet(rendezvous: &OwnedFd, child: &mut Child) -> io::Result<(UnixStream, Receiver, Gate)> {
     let deadline = Instant::now() + PATIENCE;
     let (mut supervisor, mut gate) = (None, None);
     loop {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                // The directory of the socket may be another user's: only what goflame started may answer.
-                if socket_peercred(&stream)?.uid != geteuid() {
-                    continue;
-                }
-                stream.set_nonblocking(false)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                let mut reports = Receiver::new(&stream)?;
-                match reports.receive::<Report>()? {
-                    Some(Report::Supervisor) => supervisor = Some((stream, reports)),
-                    Some(Report::Gate { pid, own_cpu_us, own_rss_kib }) => {
-                        let own = Own { cpu: Duration::from_micros(own_cpu_us), rss_kib: own_rss_kib };
-                        gate = Some((stream, reports, pid, own));
-                    }
-                    _ => return Err(io::Error::other("unexpected message on the launch socket")),
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+        match poll(&mut [PollFd::new(rendezvous, PollFlags::IN)], Some(&LOOK)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {
                 if let Some(status) = child.try_wait()? {
                     return Err(io::Error::other(format!("the supervisor ended early: {status}")));
                 }
                 if Instant::now() > deadline {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
-                match poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&LOOK)) {
-                    Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                    Err(errno) => return Err(errno.into()),
-                }
+                continue;
             }
-            Err(error) => return Err(error),
+            Ok(_) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let Some((stream, report)) = receive_introduction(rendezvous)? else {
+            return Err(io::Error::other(format!("the supervisor ended early: {}", child.wait()?)));
+        };
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let reports = Receiver::new(&stream)?;
+        match report {
+            Report::Supervisor => supervisor = Some((stream, reports)),
+            Report::Gate { pid, own_cpu_us, own_rss_kib } => {
+                let own = Own { cpu: Duration::from_micros(own_cpu_us), rss_kib: own_rss_kib };
+                gate = Some((stream, reports, pid, own));
+            }
+            _ => return Err(io::Error::other("unexpected message at the launch")),
         }
         match (supervisor.take(), gate.take()) {
             (Some((stream, reports)), Some(gate)) => return Ok((stream, reports, gate)),
@@ -181,7 +195,12 @@ impl Launched {
                 .into();
         }
         env.extend_from_slice(&plan.env);
-        if let Err(source) = send(&self.gate, &Order::Go { env }) {
+        let stdin = self.stdin.take();
+        let given = match &stdin {
+            Some(file) => send_descriptor(&self.gate, file),
+            None => send_descriptor(&self.gate, io::stdin()),
+        };
+        if let Err(source) = given.and_then(|()| send(&self.gate, &Order::Go { env })) {
             return Err(lost(source));
         }
         // The socket closes at the exec; a message means that there was none.
@@ -226,16 +245,16 @@ mod tests {
 
     #[test]
     fn a_supervisor_that_ends_early_is_an_error_not_a_hang() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let listener = UnixListener::bind(directory.path().join("socket")).expect("a socket");
-        listener.set_nonblocking(true).expect("a socket");
-        let mut child = Command::new("false").spawn().expect("false");
-        assert!(meet(&listener, &mut child).is_err());
+        for program in ["false", "true"] {
+            let (rendezvous, childrens_end) = rendezvous().expect("a socket");
+            let mut child = Command::new(program).stdin(childrens_end).spawn().expect("a program");
+            assert!(meet(&rendezvous, &mut child).is_err());
+        }
     }
 
     #[test]
     fn the_gate_gets_the_program_after_the_dashes() {
-        let command = gate_command(Path::new("/g"), Path::new("/s"), "-", &[OsString::from("-x")]);
-        assert_eq!(command, ["/g", "__gate", "/s", "-", "--", "-x"].map(OsString::from));
+        let command = gate_command(Path::new("/g"), "-", &[OsString::from("-x")]);
+        assert_eq!(command, ["/g", "__gate", "-", "--", "-x"].map(OsString::from));
     }
 }

@@ -1,9 +1,18 @@
-//! What goflame, its supervisor and its gate say to each other: one JSON value a line, on a socket in a
-//! private directory.
+//! What goflame, its supervisor and its gate say to each other: one JSON value a line, on sockets without a name.
+//!
+//! The standard input of supervisor and gate is one end of a socket pair, the *rendezvous*. On it, each of them introduces
+//! itself and hands over one end of a socket pair of its own, on which all else is said. Nobody can connect to these, and
+//! nobody but their child inherits them.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, IoSlice, IoSliceMut, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// From supervisor and gate to goflame.
@@ -84,6 +93,63 @@ pub(super) fn send(mut to: &UnixStream, value: &impl Serialize) -> io::Result<()
     let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
     line.push(b'\n');
     to.write_all(&line)
+}
+
+/// Makes a rendezvous: goflame's end, and the one for its children's standard input. A message arrives as it was sent, whole and
+/// with its descriptor, though two processes send.
+pub(super) fn rendezvous() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+}
+
+/// Introduces this process on its standard input. Returns its socket to goflame.
+pub(super) fn introduce(report: &Report) -> io::Result<UnixStream> {
+    let (own, goflames) = UnixStream::pair()?;
+    send_with(io::stdin(), &serde_json::to_vec(report)?, goflames)?;
+    Ok(own)
+}
+
+/// Receives an introduction; `None` when nobody is left who could introduce himself.
+pub(super) fn receive_introduction(rendezvous: &OwnedFd) -> io::Result<Option<(UnixStream, Report)>> {
+    // An introduction has some 100 bytes.
+    let mut bytes = [0; 4096];
+    let (count, socket) = receive_with(rendezvous, &mut bytes)?;
+    if count == 0 {
+        return Ok(None);
+    }
+    let socket = socket.ok_or_else(|| io::Error::other("an introduction without a socket"))?;
+    Ok(Some((socket.into(), serde_json::from_slice(bytes.get(..count).unwrap_or_default())?)))
+}
+
+/// Hands a descriptor over. It must be received before the next value.
+pub(super) fn send_descriptor(to: &UnixStream, descriptor: impl AsFd) -> io::Result<()> {
+    send_with(to, b"\n", descriptor)
+}
+
+/// Receives a descriptor; `None` when the other end is closed.
+pub(super) fn receive_descriptor(from: &UnixStream) -> io::Result<Option<OwnedFd>> {
+    Ok(receive_with(from, &mut [0])?.1)
+}
+
+fn send_with(to: impl AsFd, bytes: &[u8], descriptor: impl AsFd) -> io::Result<()> {
+    let descriptors = [descriptor.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut message = SendAncillaryBuffer::new(&mut space);
+    if !message.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(io::Error::other("no room for a descriptor"));
+    }
+    sendmsg(to, &[IoSlice::new(bytes)], &mut message, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+fn receive_with(from: impl AsFd, bytes: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut message = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(from, &mut [IoSliceMut::new(bytes)], &mut message, RecvFlags::CMSG_CLOEXEC)?;
+    let descriptor = message.drain().find_map(|part| match part {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    Ok((received.bytes, descriptor))
 }
 
 /// Receives values from one end of a socket.

@@ -10,7 +10,7 @@
 //! The *gate* waits on a socket until the events are open and then becomes the program, so that nothing
 //! of it is missed and nothing of goflame is sampled. The *supervisor* is the parent and reaper of the
 //! program and of all its orphans: it reports how they ended and what CPU time they used, and when
-//! goflame dies, by whatever signal, it leaves nothing running.
+//! goflame dies, by whatever signal, it leaves nothing running. It is outside of goflame's process group; the program is in it.
 //!
 //! Must not symbolise and must not render.
 

@@ -57,7 +57,26 @@ pub fn record(
     progress: &dyn Progress,
 ) -> Result<Recording, Error> {
     let mut signals = Signals::catch().map_err(|source| Error::Launch { step: "catching signals", source })?;
-    let mut launched = launch(plan, settled)?;
+    let outcome = record_until(plan, settled, features, progress, &mut signals);
+    // A signal may have come when the program had just ended, or while its output was still being shown. A signal to the
+    // process group that comes during the launch ends goflame's helpers, so the error is not the cause.
+    match (outcome, signals.take()) {
+        (Ok(recording), Some(signal)) if recording.ending == Ending::Own => {
+            Ok(Recording { ending: Ending::Interrupted(signal), ..recording })
+        }
+        (Err(error), Some(signal)) if !error.has_samples() => Err(Error::Interrupted { signal }),
+        (outcome, _) => outcome,
+    }
+}
+
+fn record_until(
+    plan: &RecordPlan,
+    settled: &Settled,
+    features: Features,
+    progress: &dyn Progress,
+    signals: &mut Signals,
+) -> Result<Recording, Error> {
+    let mut launched = launch(plan, settled, signals)?;
     let sampler = match plan.sampler {
         Sampler::Native => Some(NativeSampler::start(plan, settled, launched.pid, features)?),
         Sampler::Perf(_) => None,
@@ -71,7 +90,7 @@ pub fn record(
         ];
         let outcome = launched.go(plan).and_then(|()| {
             let mut session = Session::new(plan, &launched, sampler, progress);
-            session.run(&mut launched, &mut signals)
+            session.run(&mut launched, signals)
         });
         // Dropping it kills what is left, which closes the pipes that the copies read, unless it may not be killed.
         drop(launched);
@@ -126,11 +145,12 @@ impl<'a> Session<'a> {
                 && let Err(error) = sampler.drain()
             {
                 // Without a place for samples the run is over; the first reason is the one to tell.
-                if self.stopping.is_none() {
-                    self.progress.stopping("the workload: its samples cannot be written");
-                }
+                let is_first = self.stopping.is_none();
                 self.failure.get_or_insert(error);
                 self.stop(launched, SIGTERM, Ending::Own);
+                if is_first {
+                    self.progress.stopping("the workload: its samples cannot be written");
+                }
             }
             if readable || launched.reports.has_buffered() {
                 match launched.reports.receive::<Report>() {
@@ -171,10 +191,11 @@ impl<'a> Session<'a> {
             self.finish()?;
             return Err(Error::Abandoned { signal });
         }
-        self.progress.stopping("the workload; interrupt again to leave at once");
         // The terminal's Ctrl-C has reached the program already; twice might mean something else to it.
         let pass_on = if signal == SIGINT && terminal_signals_reach_program() { 0 } else { signal };
         self.stop(launched, pass_on, Ending::Interrupted(signal));
+        // After the order, here and below: when nobody reads standard error, the message may have to wait.
+        self.progress.stopping("the workload; interrupt again to leave at once");
         Ok(())
     }
 
@@ -197,8 +218,8 @@ impl<'a> Session<'a> {
             return;
         }
         if self.stopping.is_none() && elapsed >= self.plan.timeout {
-            self.progress.stopping(&format!("the workload: its time is over ({:?})", self.plan.timeout));
             self.stop(launched, SIGTERM, Ending::TimedOut);
+            self.progress.stopping(&format!("the workload: its time is over ({:?})", self.plan.timeout));
         }
         if let Some(stopping) = &mut self.stopping
             && let Some((after, signal)) = ESCALATION.get(stopping.escalated + 1)
@@ -207,9 +228,9 @@ impl<'a> Session<'a> {
             stopping.escalated += 1;
             let kills = *signal == SIGKILL;
             let name = if kills { "SIGKILL" } else { "SIGTERM" };
-            self.progress.stopping(&format!("the workload with {name}: it still runs after {after:?}"));
             let order = Order::Signal { pid: launched.pid, signal: *signal };
             launched.order(if kills { &Order::KillAll } else { &order });
+            self.progress.stopping(&format!("the workload with {name}: it still runs after {after:?}"));
         }
     }
 

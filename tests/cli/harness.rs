@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 /// How long to wait for something that takes milliseconds, or for a build from nothing on a busy machine. Only a broken
@@ -138,7 +138,7 @@ impl Project {
         Goflame { project: self, command, stdin: Vec::new() }
     }
 
-    /// Ids of the processes that carry the mark. Those of the Go toolchain do not count: it starts helpers of its own.
+    /// Ids of the processes that carry the mark. The helper that Go starts once a day to count its own use does not count.
     pub(crate) fn marked(&self) -> Vec<(i32, String)> {
         let mark = format!("GOFLAME_TEST_MARK={}", self.dir.path().display());
         let mut found = Vec::new();
@@ -147,15 +147,19 @@ impl Project {
             let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
             let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
-            let is_go = command
-                .split(' ')
-                .next()
-                .is_some_and(|program| Path::new(program).file_name() == Some(OsStr::new("go")));
-            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) && !is_go {
+            let is_telemetry = command.contains("** telemetry **");
+            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) && !is_telemetry {
                 found.push((pid, command));
             }
         }
         found
+    }
+
+    /// Waits until a directory has no entry.
+    #[track_caller]
+    pub(crate) fn assert_empties(&self, dir: &str) {
+        let empty = wait_until(|| self.names(dir).is_empty());
+        assert!(empty.is_ok(), "left in {dir}: {:?}", self.names(dir));
     }
 
     /// Asserts that no process of the test runs any more. Killed processes take a moment to vanish.
@@ -313,6 +317,12 @@ impl<'p> Running<'p> {
             runs.first().and_then(|run| fs::metadata(file(run)).ok()).map_or(0, |metadata| metadata.len())
         };
         wait_until(|| size() > 100_000).unwrap_or_else(|()| panic!("no samples: {}", self.stderr.text()));
+        self
+    }
+
+    /// Sends its process group, as a job of a shell, a signal.
+    pub(crate) fn signal_group(&self, signal: Signal) -> &Self {
+        killpg(Pid::from_raw(self.pid()), signal).unwrap();
         self
     }
 

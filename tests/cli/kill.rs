@@ -1,8 +1,14 @@
-//! Signals: to goflame, to its supervisor, to the workload. Nothing may keep running, and what was sampled is kept.
+//! Signals: to goflame, to its helpers, to the workload, to a build. Nothing may keep running, what was sampled is kept, and
+//! nothing stays in the temporary directory.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Finished, Project, Running, send};
+use crate::harness::{Finished, Project, Running, send, wait_until};
 
 /// Computes in a family of processes for far longer than any test takes, one of them in a session of its own.
 const FAMILY: &str = "[workload]\nargs = [\"-busy\", \"10m\", \"-linger\", \"10m\"]\n";
@@ -87,6 +93,48 @@ fn every_signal_that_asks_for_an_end_is_passed_on() {
     }
 }
 
+/// Before: status 0.
+#[test]
+fn an_interrupted_run_ends_with_128_and_the_signal() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        let project = Project::workload("sleeper", "");
+        let run = project.goflame(["run"]).spawn();
+        run.workload();
+        run.signal(signal);
+        let archived = run.finish();
+        archived.code(128 + signal as i32).stderr_has(&format!("    Archived {}", project.only_run()));
+        assert_eq!(project.manifest()["workload"]["ending"], "interrupted");
+    }
+}
+
+/// As servers do. Before: status 0.
+#[test]
+fn an_interrupted_run_is_no_success_when_the_workload_ends_well() {
+    let project = Project::program(
+        "package main
+
+import (
+	\"fmt\"
+	\"os\"
+	\"os/signal\"
+)
+
+func main() {
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	fmt.Println(\"ready\", os.Getpid())
+	<-interrupts
+}
+",
+        "",
+    );
+    let run = project.goflame(["run", "--propagate-status"]).spawn();
+    run.workload();
+    run.signal(Signal::SIGINT);
+    run.finish().code(130);
+    assert_eq!(project.manifest()["workload"]["exit_code"], 0);
+}
+
 #[test]
 fn two_interrupts_leave_at_once() {
     let project = Project::workload("stubborn", "[workload]\nargs = [\"-duration\", \"10m\"]\n");
@@ -135,6 +183,229 @@ fn kill_9_of_goflame_leaves_nothing_running() {
         .code(0)
         .stderr("")
         .stdout(&format!("{id}  partial  [..] MB, not completed\n"));
+}
+
+/// As a CI job that is over, or a closed container session. Before: the orphan, in a session of its own, lived on (12 of 13).
+#[test]
+fn kill_9_of_the_process_group_leaves_nothing_running() {
+    for engine in ["native", "perf"] {
+        let project = Project::workload("spawner", &format!("{FAMILY}[record]\nengine = \"{engine}\"\n"));
+        let run = project.goflame(["run"]).spawn();
+        run.wait_for("orphan ").wait_for("grandchild ");
+        run.signal_group(Signal::SIGKILL);
+        run.finish().killed(Signal::SIGKILL);
+        project.assert_nothing_runs();
+    }
+}
+
+#[test]
+fn the_workload_is_stopped_and_continued_with_the_job() {
+    let project = Project::workload("sleeper", "");
+    let run = project.goflame(["run", "--propagate-status"]).spawn();
+    let workload = run.workload();
+    let is_stopped = || {
+        let stat = fs::read_to_string(format!("/proc/{workload}/stat")).unwrap();
+        stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('T'))
+    };
+    run.signal_group(Signal::SIGTSTP);
+    wait_until(is_stopped).expect("stopped with the group");
+    run.signal_group(Signal::SIGCONT);
+    wait_until(|| !is_stopped()).expect("continued with the group");
+    send(workload, Signal::SIGTERM);
+    run.finish().code(128 + 15);
+    project.assert_nothing_runs();
+}
+
+/// Before: the recording stopped for as long as the pipe was full; no signal and no timeout was heeded.
+#[test]
+fn a_reader_that_stops_reading_holds_up_neither_signals_nor_the_timeout() {
+    let talker = "package main
+
+import (
+	\"os\"
+	\"strings\"
+)
+
+func main() {
+	os.WriteFile(\"talking\", nil, 0o666)
+	for line := strings.Repeat(\"x\", 99) + \"\\n\"; ; {
+		os.Stdout.WriteString(line)
+	}
+}
+";
+    // The reader is there and reads nothing. The workload is the one whose command line ends with its path.
+    let script = "mkfifo pipe; sleep 600 <pipe & reader=$!
+         $goflame run >pipe & run=$!
+         until [ -e talking ]; do sleep 0.05; done; sleep 0.5
+         SIGNAL
+         while pgrep -f \"^$PWD/.goflame/build/debug/program\" >&2; do sleep 0.05; done
+         while kill -TERM $run; do sleep 0.1; done
+         wait $run; status=$?; kill $reader; exit $status";
+    for (settings, signal) in [("", "kill -TERM $run"), ("[workload]\ntimeout = \"1s\"\n", ":")] {
+        let project = Project::program(talker, settings);
+        let run = project.shell(&script.replace("SIGNAL", signal)).run();
+        run.code(128 + 15);
+        project.assert_nothing_runs();
+    }
+}
+
+/// A build that waits in the compiler, which has started a process in a session of its own.
+struct WaitingBuild {
+    project: Project,
+    /// The temporary directory. Not in the project, which a verification copies.
+    temporary: Project,
+}
+
+impl WaitingBuild {
+    fn new() -> Self {
+        let (project, temporary) = (Project::program("package main\n\nfunc main() {}\n", ""), Project::empty());
+        let dir = project.path("").display().to_string();
+        let tool = format!(
+            "#!/bin/sh
+case \"$*\" in *-V=full*) exec \"$@\" ;; esac
+stat -c %a \"$TMPDIR\" \"$BASE\"/* >>{dir}modes
+setsid sleep 600 &
+echo x >>{dir}waiting
+sleep 600
+"
+        );
+        project.write("tool", tool);
+        fs::set_permissions(project.path("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+        let env = format!("env = {{ GOFLAGS = \"-a -toolexec={dir}tool\" }}");
+        project.write("goflame.toml", format!("app.name = \"program\"\n[variant.debug]\n{env}\n"));
+        Self { project, temporary }
+    }
+
+    /// `goflame` with these arguments, once the compiler waits.
+    #[track_caller]
+    fn start<const N: usize>(&self, args: [&str; N]) -> Running<'_> {
+        let _ = fs::remove_file(self.project.path("waiting"));
+        let place = self.temporary.path("");
+        // The umask of a careless container: no directory may depend on it.
+        let goflame = self.project.shell(&format!("umask 000; exec $goflame {}", args.join(" ")));
+        let run = goflame.env("TMPDIR", &place).env("BASE", &place).spawn();
+        wait_until(|| self.project.path("waiting").exists()).expect("a compiler");
+        run
+    }
+
+    /// Asserts that nothing runs any more, and waits until the temporary directory is empty.
+    #[track_caller]
+    fn assert_nothing_is_left(&self) {
+        self.project.assert_nothing_runs();
+        self.temporary.assert_empties("");
+    }
+
+    /// Asserts that `command`, ended by `signal`, leaves nothing behind at its end.
+    #[track_caller]
+    fn assert_ends_by(&self, command: &str, signal: Signal) {
+        let run = self.start([command]);
+        run.signal(signal);
+        let run = run.finish();
+        assert_eq!(self.temporary.names(""), [""; 0]);
+        run.code(128 + signal as i32).stderr_has("error: interrupted: `go build [..]` was stopped");
+        self.assert_nothing_is_left();
+    }
+
+    /// Asserts that `kill -9`, of goflame and of its process group, leaves nothing behind.
+    #[track_caller]
+    fn assert_ends_by_kill_9(&self, command: &str) {
+        let run = self.start([command]);
+        run.signal(Signal::SIGKILL);
+        run.finish().killed(Signal::SIGKILL);
+        self.assert_nothing_is_left();
+        let run = self.start([command]);
+        run.signal_group(Signal::SIGKILL);
+        run.finish().killed(Signal::SIGKILL);
+        self.assert_nothing_is_left();
+    }
+}
+
+/// Before: `go build` and the compilers lived on (18 of 18), and so did the files in the temporary directory.
+#[test]
+fn a_signal_ends_a_build_with_all_its_compilers() {
+    let build = WaitingBuild::new();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+        build.assert_ends_by("build", signal);
+        build.assert_ends_by("run", signal);
+    }
+    let modes = String::from_utf8(build.project.read("modes")).unwrap();
+    assert!(modes.lines().all(|mode| mode == "700"), "{modes}");
+}
+
+/// As when Go fetches a toolchain. Before: `go` lived on.
+#[test]
+fn a_signal_ends_what_a_command_asks() {
+    let project = Project::program("package main\n\nfunc main() {}\n", "");
+    project.write("bin/go", "#!/bin/sh\nsetsid sleep 600 &\ntouch \"$HERE/waiting\"\nsleep 600\n");
+    fs::set_permissions(project.path("bin/go"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
+    for command in ["doctor", "init", "build"] {
+        for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+            let _ = fs::remove_file(project.path("waiting"));
+            let goflame = project.goflame([command]).env("PATH", &path).env("HERE", project.path(""));
+            let run = if command == "init" { goflame.arg("--force") } else { goflame }.spawn();
+            wait_until(|| project.path("waiting").exists()).expect("a go command");
+            run.signal(signal);
+            run.finish().killed(signal);
+            project.assert_nothing_runs();
+        }
+    }
+}
+
+#[test]
+fn a_second_signal_kills_a_build_that_ignores_the_first() {
+    let build = WaitingBuild::new();
+    let tool = String::from_utf8(build.project.read("tool")).unwrap();
+    build.project.write("tool", tool.replace("setsid", "trap '' INT\nsetsid"));
+    let run = build.start(["build"]);
+    run.signal(Signal::SIGINT);
+    // A process has room for only one signal of a kind that it has not taken yet.
+    thread::sleep(Duration::from_millis(300));
+    run.signal(Signal::SIGINT);
+    run.finish().code(130);
+    build.assert_nothing_is_left();
+}
+
+/// Before: as above.
+#[test]
+fn kill_9_of_goflame_ends_a_build_with_all_its_compilers() {
+    WaitingBuild::new().assert_ends_by_kill_9("build");
+}
+
+/// Before: `goflame-verify-*` stayed in the temporary directory (6 of 6).
+#[test]
+fn a_verification_that_is_stopped_leaves_no_copy() {
+    let build = WaitingBuild::new();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        build.assert_ends_by("build --verify", signal);
+    }
+    build.assert_ends_by_kill_9("build --verify");
+    let modes = String::from_utf8(build.project.read("modes")).unwrap();
+    assert!(modes.lines().all(|mode| mode == "700"), "{modes}");
+}
+
+/// A few of the hundreds in tests/campaigns/kills.
+#[test]
+fn whenever_it_is_killed_nothing_is_left_and_no_run_is_damaged() {
+    let (project, temporary) = (Project::workload("spawner", FAMILY), Project::empty());
+    let ends = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGKILL, Signal::SIGINT];
+    for (turn, signal) in ends.into_iter().chain(ends).enumerate() {
+        for args in [["run", "--release"], ["build", "--verify"]] {
+            let run = project.goflame(args).env("TMPDIR", temporary.path("")).spawn();
+            thread::sleep(Duration::from_millis(turn as u64 * 170));
+            if turn % 4 == 2 {
+                run.signal_group(signal)
+            } else {
+                run.signal(signal)
+            };
+            run.finish();
+            project.assert_nothing_runs();
+            temporary.assert_empties("");
+        }
+    }
+    for run in project.names(".goflame/runs") {
+        project.goflame(["runs", "verify"]).arg(run).run().code(0);
+    }
 }
 
 #[test]
@@ -207,5 +478,7 @@ fn what_outlives_the_workload_is_stopped() {
 fn a_helper_that_is_called_by_hand_does_nothing() {
     let project = Project::empty();
     project.goflame(["__supervise"]).run().code(1).stdout("").stderr("");
-    project.goflame(["__gate", "/nonexistent", "-", "--", "/bin/true"]).run().code(127).stdout("").stderr("");
+    project.goflame(["__gate", "-", "--", "/bin/true"]).run().code(127).stdout("").stderr("");
+    project.goflame(["__guard", "TMPDIR", "--", "/bin/true"]).run().code(1).stdout("").stderr("");
+    project.goflame(["__keep", "goflame-"]).run().code(1).stdout("").stderr("");
 }

@@ -10,6 +10,7 @@ mod disk;
 mod harness;
 mod init;
 mod kill;
+mod launch;
 mod limits;
 mod pprof;
 mod recordings;

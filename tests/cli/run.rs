@@ -1,6 +1,8 @@
 //! `goflame run`: how workloads end, and what becomes of what they say.
 
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use crate::harness::{Project, send};
 
@@ -94,6 +96,42 @@ fn an_input_that_is_not_there() {
 "
     ));
     assert_eq!((project.partials(), project.names(".goflame/runs")), (vec![], vec![]));
+}
+
+/// Before: neither two SIGINT nor SIGTERM nor the timeout ended it.
+#[test]
+fn an_input_that_nobody_writes_holds_up_neither_signals_nor_the_timeout() {
+    let project = Project::workload("printer", "[workload]\nstdin = \"fifo\"\n");
+    mkfifo(&project.path("fifo"), Mode::S_IRWXU).unwrap();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let run = project.goflame(["run"]).spawn();
+        run.wait_for("Running");
+        run.signal(signal);
+        run.finish().code(128 + signal as i32).stderr_has("error: interrupted before the workload began");
+        project.assert_nothing_runs();
+    }
+    project.write("goflame.toml", "app.package = \"./printer\"\n[workload]\nstdin = \"fifo\"\ntimeout = \"300ms\"\n");
+    project.goflame(["run"]).run().code(6).stdout("").stderr(&format!(
+        "      Pinned go1[..] (goflame.lock)
+{}error: no standard input for the workload
+  cause: cannot read [dir]/fifo
+  cause: nothing opened it for writing within 300ms (timeout in [workload])
+",
+        BEGIN.split_once('\n').unwrap().1
+    ));
+    assert_eq!((project.partials(), project.names(".goflame/runs")), (vec![], vec![]));
+}
+
+#[test]
+fn an_input_may_be_written_late() {
+    let project =
+        Project::workload("printer", "[workload]\nargs = [\"-lines\", \"0\", \"-stdin\"]\nstdin = \"fifo\"\n");
+    mkfifo(&project.path("fifo"), Mode::S_IRWXU).unwrap();
+    let run = project.goflame(["run"]).spawn();
+    run.wait_for("Running");
+    project.write("fifo", "late\n");
+    let run = run.finish();
+    assert!(run.code(0).stdout.starts_with("late\n"), "{}", run.stdout);
 }
 
 #[test]

@@ -1,18 +1,21 @@
 //! goflame on a terminal: `script` (util-linux) makes one, and types Ctrl-C on it.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::harness::{Finished, Project};
 
-/// Runs goflame on a terminal of 100 columns and types Ctrl-C once it shows "ready". What the terminal got is in the
-/// file `screen`.
+/// Runs goflame on a terminal of 100 columns and types `keys`, as `printf` writes them, once it shows "ready". What the
+/// terminal got is in the file `screen`.
 ///
 /// goflame replaces the shell that `script` starts: a terminal's Ctrl-C goes to that shell too, and dash, unlike bash,
 /// then dies of it, so that its status would hide goflame's.
 #[track_caller]
-fn interrupted_on_a_terminal<'p>(project: &'p Project, command: &str) -> Finished<'p> {
+fn on_a_terminal<'p>(project: &'p Project, command: &str, keys: &str) -> Finished<'p> {
     let line = format!(
         "set -o pipefail
-         {{ until grep -q '^ready' screen 2>/dev/null; do sleep 0.05; done; printf '\\003'
-            until grep -q 'Finished' screen; do kill -0 $$ || exit; sleep 0.05; done; }} |
+         {{ until grep -q '^ready' screen 2>/dev/null; do sleep 0.05; done; printf '{keys}'
+            until grep -q -e Finished -e error screen; do sleep 0.05; done; }} |
          script --quiet --flush --return --command 'stty cols 100; exec {command}' screen"
     );
     project.shell(&line).env("TERM", "xterm").run()
@@ -76,8 +79,8 @@ func main() {
 ",
         "",
     );
-    let run = interrupted_on_a_terminal(&project, "$goflame run");
-    run.code(0);
+    let run = on_a_terminal(&project, "$goflame run", "\\003");
+    run.code(130);
     let screen = visible(&project.read("screen"));
     let lines: Vec<&str> = screen.lines().collect();
     assert!(lines.contains(&"interrupts: 1"), "{screen}");
@@ -92,5 +95,57 @@ func main() {
     let stopping = "    Stopping the workload; interrupt again to leave at once";
     assert!(lines.iter().any(|line| line.ends_with(stopping)), "{screen}");
     assert!(lines.iter().any(|line| line.starts_with("    Profiled ")), "{screen}");
+    project.assert_nothing_runs();
+}
+
+/// The supervisor is in a process group of its own, the workload must not be: the terminal would stop it.
+#[test]
+fn the_workload_reads_from_the_terminal() {
+    let project = Project::program(
+        "package main
+
+import (
+	\"bufio\"
+	\"fmt\"
+	\"os\"
+)
+
+func main() {
+	fmt.Println(\"ready\")
+	line, _ := bufio.NewReader(os.Stdin).ReadString('\\n')
+	fmt.Print(\"read \", line)
+}
+",
+        "",
+    );
+    on_a_terminal(&project, "$goflame run", "typed\\n").code(0);
+    let log = project.read(&format!("{}/stdout.log", project.only_run()));
+    assert_eq!(String::from_utf8_lossy(&log), "ready\nread typed\n");
+}
+
+#[test]
+fn ctrl_c_reaches_a_build_once() {
+    let project = Project::program("package main\n\nfunc main() {}\n", "");
+    let dir = project.path("").display().to_string();
+    let tool = "#!/bin/sh
+case \"$*\" in *-V=full*) exec \"$@\" ;; esac
+trap '' TERM
+trap 'echo $$ >>DIRinterrupts' INT
+echo ready >/dev/tty
+sleep 600
+sleep 1
+exit 1
+";
+    project.write("tool", tool.replace("DIR", &dir));
+    fs::set_permissions(project.path("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    let env = format!("env = {{ GOFLAGS = \"-a -toolexec={dir}tool\" }}");
+    project.write("goflame.toml", format!("app.name = \"program\"\n[variant.debug]\n{env}\n"));
+    on_a_terminal(&project, "$goflame build", "\\003").code(130);
+    let interrupts = String::from_utf8(project.read("interrupts")).unwrap();
+    let mut tools: Vec<_> = interrupts.lines().collect();
+    let count = tools.len();
+    tools.sort_unstable();
+    tools.dedup();
+    assert!(count > 0 && tools.len() == count, "{interrupts}");
     project.assert_nothing_runs();
 }

@@ -8,12 +8,14 @@ use serde_json::json;
 use super::Project;
 use super::report::{tables, verdict};
 use crate::cli::args::Run;
+use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
 use crate::fsio;
 use crate::pipeline::{self, FLAME_GRAPH, Observer, RunOptions, RunOutcome};
 use crate::process::quote_command;
+use crate::record::Ending;
 
 pub(in crate::cli) fn run(
     project: &Project<'_>,
@@ -58,7 +60,12 @@ pub(in crate::cli) fn run(
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(Failure::Stdout(error)),
         _ => {}
     }
-    Ok(if args.propagate_status { outcome.status.exit_code().into() } else { ExitCode::SUCCESS })
+    let workload = if args.propagate_status { outcome.status.exit_code() } else { 0 };
+    Ok(match outcome.ending {
+        Ending::Interrupted(signal) if workload == 0 => exit::ended_by(signal),
+        _ => workload,
+    }
+    .into())
 }
 
 fn overrides(args: &Run) -> Overrides {

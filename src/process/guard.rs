@@ -1,0 +1,184 @@
+//! The *guard* of an external program: a process of goflame's own binary that starts the program and reaps it.
+//!
+//! ```text
+//! goflame ── guard ── the program ── its children …
+//!    └ socket ┘
+//! ```
+//!
+//! The guard is outside of goflame's process group, the program is in it: the terminal's signals and `kill -9` of the group
+//! reach the program and not the guard. When goflame asks for it, or is gone, the guard ends the program and everything that
+//! it started. The socket is the guard's standard input; no path and no number leads to it.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rustix::io::Errno;
+use rustix::process::{WaitOptions, wait};
+use tempfile::TempDir;
+
+use super::family::{become_reaper, kill_all, leave_group, reap_ended, signal_all, stop_all};
+use super::scratch::{private_dir, remove, temporary_place};
+use super::{SIGNALS, Status, ignored_at_start};
+
+/// The hidden subcommand `goflame __guard TEMPORARY -- PROGRAM ARG…`. TEMPORARY names environment variables, separated by
+/// commas: see [`Command::private_temporary`](super::Command::private_temporary).
+pub const GUARD: &str = "__guard";
+
+/// goflame's own binary, for a child of goflame: also when its file was replaced, or lies where the calling user of sudo
+/// finds nothing.
+pub(super) const OWN_BINARY: &str = "/proc/self/exe";
+
+/// How long the program has after the first order before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Set by goflame's `main`: the tests of this library cannot start goflame's binary.
+static GUARDED: AtomicBool = AtomicBool::new(false);
+
+/// From now on, a guard stands between goflame and each [`Command`](super::Command).
+pub fn guard_commands() {
+    GUARDED.store(true, Ordering::SeqCst);
+}
+
+pub(super) fn commands_are_guarded() -> bool {
+    GUARDED.load(Ordering::SeqCst)
+}
+
+/// Asks the guard to end the program, which the terminal has told already where `knows`. The second order kills at once.
+pub(super) fn order_end(mut guard: &UnixStream, knows: bool) {
+    // An error: it has ended, and so has the guard.
+    let _ = guard.write_all(if knows { &[WAIT] } else { &[INTERRUPT] });
+}
+
+/// The first byte of an order.
+const INTERRUPT: u8 = b'i';
+const WAIT: u8 = b'w';
+
+/// The first byte of the guard's answer, which ends with an `i32`: a wait status, or an errno.
+const ENDED: u8 = b'e';
+const NOT_STARTED: u8 = b'n';
+
+/// How the program ended, or why it did not start. `None`: the guard itself was killed.
+pub(super) fn answer(mut guard: &UnixStream) -> io::Result<Option<Status>> {
+    let mut answer = [0; 5];
+    if guard.read_exact(&mut answer).is_err() {
+        return Ok(None);
+    }
+    let [kind, number @ ..] = answer;
+    match (kind, i32::from_ne_bytes(number)) {
+        (NOT_STARTED, errno) => Err(io::Error::from_raw_os_error(errno)),
+        (_, status) => Ok(Some(Status::from_wait_status(status))),
+    }
+}
+
+/// Guards a program.
+pub fn run_guard(args: &[OsString]) -> ExitCode {
+    let [temporary, _dashes, program, program_args @ ..] = args else { return ExitCode::FAILURE };
+    let Some(mut socket) = stdin_socket() else { return ExitCode::FAILURE };
+    let mut dirs = Vec::new();
+    let (kind, number) = match guard(&socket, &temporary.to_string_lossy(), program, program_args, &mut dirs) {
+        Ok(status) => (ENDED, status.into_raw()),
+        Err(error) => (NOT_STARTED, error.raw_os_error().unwrap_or_default()),
+    };
+    // A process that was left in the background, such as a compiler cache's server, may use them for as long as it likes.
+    let in_use = !reap_ended();
+    for dir in dirs {
+        if in_use {
+            let _ = dir.keep();
+        } else {
+            remove(dir);
+        }
+    }
+    let [a, b, c, d] = number.to_ne_bytes();
+    // goflame may be gone.
+    let _ = socket.write_all(&[kind, a, b, c, d]);
+    ExitCode::SUCCESS
+}
+
+fn guard(
+    socket: &UnixStream,
+    temporary: &str,
+    program: &OsString,
+    args: &[OsString],
+    dirs: &mut Vec<TempDir>,
+) -> io::Result<ExitStatus> {
+    outlive_signals()?;
+    become_reaper()?;
+    let orders = socket.try_clone()?;
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null());
+    if let Some(group) = leave_group() {
+        command.process_group(group);
+    }
+    for variable in temporary.split(',').filter(|name| !name.is_empty()) {
+        // Where none can be made, the program itself knows best what to say about it.
+        if let Some(Ok(dir)) = temporary_place(variable).map(|parent| private_dir(&parent, "goflame-")) {
+            command.env(variable, dir.path());
+            dirs.push(dir);
+        }
+    }
+    let child = command.spawn()?.id().cast_signed();
+    let ending = Arc::new(AtomicBool::new(false));
+    thread::spawn({
+        let ending = Arc::clone(&ending);
+        move || follow(orders, &ending)
+    });
+    let status = loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
+                break ExitStatus::from_raw(status.as_raw());
+            }
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    };
+    // Without an order, and unless it was killed, what it left in the background may go on.
+    if ending.load(Ordering::SeqCst) || status.signal().is_some() {
+        stop_all();
+    }
+    Ok(status)
+}
+
+/// Ends the program once goflame orders it or is gone.
+fn follow(mut orders: UnixStream, ending: &AtomicBool) {
+    let mut order = [0];
+    let first = orders.read(&mut order);
+    ending.store(true, Ordering::SeqCst);
+    if !matches!(first, Ok(1)) || order == [INTERRUPT] {
+        // What a terminal sends: git and Go remove their temporary files then.
+        signal_all(Signal::SIGINT);
+    }
+    if matches!(first, Ok(1)) {
+        // Until the second order, or the end of its time.
+        let _ = orders.set_read_timeout(Some(GRACE));
+        let _ = orders.read(&mut order);
+    } else {
+        thread::sleep(GRACE);
+    }
+    kill_all();
+}
+
+/// The socket that is this process's standard input; `None` where a user started the hidden subcommand.
+pub(super) fn stdin_socket() -> Option<UnixStream> {
+    let stdin = io::stdin();
+    rustix::net::sockopt::socket_type(&stdin).ok()?;
+    Some(UnixStream::from(stdin.as_fd().try_clone_to_owned().ok()?))
+}
+
+/// Makes this process go on when a signal asks it to end. By handlers, since its children would inherit ignored signals;
+/// those that are ignored already (nohup) stay so, for the children too.
+pub fn outlive_signals() -> io::Result<()> {
+    let came = Arc::new(AtomicBool::new(false));
+    for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
+        signal_hook::flag::register(signal, Arc::clone(&came))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Private temporary directories that vanish whatever happens to goflame.
+//!
+//! A *keeper*, a process of goflame's own binary outside of goflame's process group, makes the directory and waits for the end
+//! of its socket to goflame, be it by a drop or by `kill -9`. Then it removes the directory.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Permissions};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::acting_for;
+use super::family::leave_group;
+use super::guard::{OWN_BINARY, commands_are_guarded, outlive_signals, stdin_socket};
+
+/// The hidden subcommand `goflame __keep PREFIX`.
+pub const KEEP: &str = "__keep";
+
+/// How long to go on removing a directory in which a process that is being killed may still make files.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A private directory that lasts as long as this value.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    holder: Holder,
+}
+
+/// Who removes the directory.
+#[derive(Debug)]
+enum Holder {
+    /// This process, where goflame's binary cannot be started: in tests of the library.
+    Itself {
+        _dir: TempDir,
+    },
+    Keeper {
+        process: Child,
+        socket: UnixStream,
+    },
+}
+
+impl Scratch {
+    /// Makes a directory in the temporary directory. Only its owner can use it, whatever the umask.
+    pub fn new(prefix: &str) -> io::Result<Self> {
+        let kept = if commands_are_guarded() { Self::kept(prefix) } else { None };
+        // Without a keeper there is an error to be had that says why.
+        kept.map_or_else(|| Self::own(prefix), Ok)
+    }
+
+    fn own(prefix: &str) -> io::Result<Self> {
+        let dir = private_dir(&temporary_place("TMPDIR").unwrap_or_default(), prefix)?;
+        Ok(Self { path: dir.path().to_owned(), holder: Holder::Itself { _dir: dir } })
+    }
+
+    fn kept(prefix: &str) -> Option<Self> {
+        let (mut socket, keepers) = UnixStream::pair().ok()?;
+        let mut keeper = Command::new(OWN_BINARY);
+        keeper.arg(KEEP).arg(prefix).stdin(OwnedFd::from(keepers)).stdout(Stdio::null()).stderr(Stdio::null());
+        if let Some(account) = acting_for() {
+            keeper.uid(account.uid).gid(account.gid);
+        }
+        let process = keeper.spawn().ok()?;
+        // The command holds the keeper's end of the socket.
+        drop(keeper);
+        let mut path = Vec::new();
+        let read = socket.read_to_end(&mut path);
+        let scratch = Self { path: OsString::from_vec(path).into(), holder: Holder::Keeper { process, socket } };
+        (read.is_ok() && scratch.path.is_absolute()).then_some(scratch)
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Holder::Keeper { process, socket } = &mut self.holder {
+            let _ = socket.shutdown(Shutdown::Both);
+            let _ = process.wait();
+        }
+    }
+}
+
+/// Keeps a directory until goflame drops it or is gone.
+pub fn run_keeper(args: &[OsString]) -> ExitCode {
+    let [prefix] = args else { return ExitCode::FAILURE };
+    let Some(dir) = keep(prefix) else { return ExitCode::FAILURE };
+    remove(dir);
+    ExitCode::SUCCESS
+}
+
+/// Makes the directory, tells its path, and returns once goflame has no more use for it.
+fn keep(prefix: &OsStr) -> Option<TempDir> {
+    let mut socket = stdin_socket()?;
+    outlive_signals().ok()?;
+    leave_group();
+    let dir = private_dir(&temporary_place("TMPDIR")?, &prefix.to_string_lossy()).ok()?;
+    let told = socket.write_all(dir.path().as_os_str().as_bytes()).and_then(|()| socket.shutdown(Shutdown::Write));
+    if told.is_ok() {
+        // Nothing is ever sent: this is the end of the socket.
+        let _ = socket.read(&mut [0]);
+    }
+    Some(dir)
+}
+
+/// The directory that an environment variable names for temporary files; as usual, `/tmp` where TMPDIR names none.
+pub(super) fn temporary_place(variable: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).filter(|value| !value.is_empty());
+    named.map(PathBuf::from).or_else(|| (variable == "TMPDIR").then(|| "/tmp".into()))
+}
+
+/// Makes a directory of mode 0700, whatever the umask.
+pub(super) fn private_dir(parent: &Path, prefix: &str) -> io::Result<TempDir> {
+    let mode = || Permissions::from_mode(0o700);
+    let dir = tempfile::Builder::new().prefix(prefix).permissions(mode()).tempdir_in(parent)?;
+    // The umask may have taken bits away.
+    fs::set_permissions(dir.path(), mode())?;
+    Ok(dir)
+}
+
+/// Removes a directory, again and again while something is still put into it.
+pub(super) fn remove(dir: TempDir) {
+    let path = dir.keep();
+    let deadline = Instant::now() + PATIENCE;
+    while fs::remove_dir_all(&path).is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
+        && Instant::now() < deadline
+    {
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_directory_is_its_owners_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = private_dir(parent.path(), "x-").unwrap();
+        assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+}
