@@ -318,7 +318,7 @@ impl<'d> Collector<'d, '_, '_> {
                 stack = stacks.intern_segment(stack, &segment);
                 interned.push(stack);
             }
-            samples.add(profile::Sample { stack, task: task, count: 1, weight });
+            samples.add(profile::Sample { stack, task, count: 1, weight });
         }
     }
 

@@ -16,9 +16,7 @@ use std::thread;
 use clap::Parser;
 
 use crate::pipeline;
-use crate::process::{
-    GUARD, KEEP, guard_commands, report_file_size_limit, run_guard, run_keeper, runs_as_another,
-};
+use crate::process::{GUARD, KEEP, guard_commands, report_file_size_limit, run_guard, run_keeper, runs_as_another};
 use crate::record::{GATE, SUPERVISE, run_gate, run_supervisor};
 use args::{Cli, Command, Global};
 use failure::Failure;

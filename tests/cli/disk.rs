@@ -138,7 +138,8 @@ error: cannot write /dev/full
 
 #[test]
 fn an_archive_from_which_no_program_can_be_started() {
-    let project = Project::workload("printer", "");
+    // The readiness check `build-directory` says so earlier.
+    let project = Project::workload("printer", "doctor.ignore = [\"build-directory\"]");
     let _mount = Mount::new(&project, ".goflame", "size=64m,noexec");
     // Before: "cannot run [..]: Permission denied", after the build.
     project.goflame(["run"]).run().code(10).stdout("").stderr(
