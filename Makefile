@@ -38,9 +38,13 @@ lint: ## check formatting, lints of Rust, Go and shell, crates and documents
 	tests/setup/check-go
 	shellcheck .ci/run tests/setup/* tests/campaigns/* templates/*.sh
 
-campaign: ## run the attacks of the tests thousands of times
-	@$(need) rust go
-	@set -e; for campaign in tests/campaigns/*; do "$$campaign"; done
+campaign: ## run the attacks of the tests hundreds of times
+	@$(need) rust gcc go
+	cargo build --locked
+	tests/campaigns/two-configurations $(target)/debug/goflame
+	tests/campaigns/kills $(target)/debug/goflame
+	tests/campaigns/killed-runs $(target)/debug/goflame
+	tests/campaigns/shrink
 
 fuzz: ## feed the readers damaged input, FUZZ_SECONDS for each
 	@$(need) rust g++ cargo-fuzz
