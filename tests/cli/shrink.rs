@@ -1,6 +1,7 @@
 //! Files that are cut short while goflame has them mapped. `tests/campaigns/shrink` runs the same attacks 1,000 times.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -61,8 +62,11 @@ fn a_recording_that_shrinks_while_it_is_read_is_exit_code_7() {
 
 #[test]
 fn a_program_that_shrinks_while_it_is_read_is_exit_code_7() {
-    let program = ".goflame/build/debug/threads";
-    attack(&recorded(), program, &format!("[dir]/{program}"));
+    let project = recorded();
+    let [hash] = &project.names(".goflame/bin")[..] else { panic!("one program was stored") };
+    let program = format!(".goflame/bin/{hash}/threads");
+    fs::set_permissions(project.path(&program), Permissions::from_mode(0o755)).unwrap();
+    attack(&project, &program, &format!("[dir]/{program}"));
 }
 
 #[test]
