@@ -66,6 +66,7 @@ fn a_disk_that_is_full_when_the_run_is_archived() {
 
 import (
 	\"os\"
+	\"syscall\"
 	\"time\"
 )
 
@@ -76,16 +77,11 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	for size := 1 << 20; size > 0; {
-		if _, err := fill.Write(make([]byte, size)); err != nil {
-			size /= 2
-		}
-	}
-	end, err := fill.Seek(0, 1)
-	if err != nil {
+	var disk syscall.Statfs_t
+	if err := syscall.Fstatfs(int(fill.Fd()), &disk); err != nil {
 		panic(err)
 	}
-	if err := fill.Truncate(end - 200<<10); err != nil {
+	if _, err := fill.Write(make([]byte, int64(disk.Bavail)*disk.Bsize-200<<10)); err != nil {
 		panic(err)
 	}
 }
