@@ -32,7 +32,8 @@ fn doctor_sees_what_a_build_gets() {
     let lock = String::from_utf8(project.read("goflame.lock")).unwrap();
     let (start, rest) = lock.split_once("digest = \"sha256:").unwrap();
     project.write("goflame.lock", format!("{start}digest = \"sha256:{}{}", "0".repeat(64), &rest[64..]));
-    assert_eq!(said("docker-digest", 4), ("failure".to_owned(), "not here, and in no registry".to_owned()));
+    let found = "the locked image is not on this machine, and in no registry";
+    assert_eq!(said("docker-digest", 4), ("failure".to_owned(), found.to_owned()));
     engine.goflame(&project, ["build"]).run().code(11);
 
     // A project that builds in a container needs no Go on the machine.
