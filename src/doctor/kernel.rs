@@ -81,9 +81,9 @@ pub(super) static CHECKS: [Check; 7] = [
 const DEFAULT_STACK: u32 = 127;
 /// The kernel's default share of CPU time (`DEFAULT_CPU_TIME_MAX_PERCENT`, kernel/events/core.c).
 const CPU_TIME: i64 = 25;
-/// File descriptors of a recording other than its events: streams, logs, sockets, the supervisor's. Measured: with one less,
-/// a recording fails.
-const OTHER_FILES: u64 = 20;
+/// File descriptors of a run other than its events: streams, logs, sockets, directories of the archive. Measured: with one
+/// less, a log is not complete.
+const OTHER_FILES: u64 = 27;
 
 /// `perf-event-paranoid`: the level and its effect on this profile.
 fn paranoid(check: &'static Check, inputs: &Inputs) -> Finding {

@@ -120,8 +120,8 @@ fn doctor_and_run_agree_on_the_limit_of_open_files() {
         let who = Who { open_files: Some(open_files), ..USER };
         agree_here(&format!("user, {open_files} open files on {cpus} CPUs"), &project, who)
     };
-    assert_eq!(limited(cpus + 18).with_status("failure"), ["open-files"]);
-    assert_eq!(limited(cpus + 22).status("open-files"), "ok");
+    assert_eq!(limited(cpus + 24).with_status("failure"), ["open-files"]);
+    assert_eq!(limited(cpus + 28).status("open-files"), "ok");
 }
 
 #[test]

@@ -203,8 +203,8 @@ fn the_limit_of_open_files_must_allow_an_event_per_cpu() {
         machine.status("open-files")
     };
     assert_eq!(status("unlimited"), Status::Ok);
-    assert_eq!(status("24"), Status::Ok, "4 CPUs and 20 others");
-    assert_eq!(status("23"), Status::Failure);
+    assert_eq!(status("31"), Status::Ok, "4 CPUs and 27 others");
+    assert_eq!(status("30"), Status::Failure);
     assert_eq!(machine.finding("open-files", |_| {}).fix.unwrap().now(), "ulimit -n \"$(ulimit -Hn)\"");
     assert_eq!(status("some"), Status::Info);
     assert_eq!(machine.remove("proc/self/limits").status("open-files"), Status::Info);
