@@ -12,7 +12,7 @@ use super::goroutine::{GoroutineReadings, Running, StackEvidence};
 use super::kernel::KernelCode;
 use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
 use super::raw_location::{RawLocation, RawLocations, call_address};
-use super::unwind::{Registers, RepairOutcome, Unwinder, UserFrame};
+use super::unwind::{Registers, RepairOutcome, Unwinder};
 use crate::perfdata::{Mmap, PerfData, RawAddress, RecordKind, Sample};
 use crate::profile::{self, Interner, Samples, SegmentKey, StackId, Stacks, TaskId};
 
@@ -116,11 +116,10 @@ struct Collector<'d, 's, 'f> {
 struct RepairBuffers {
     /// The addresses that the kernel found.
     callchain: Vec<u64>,
-    frames: Vec<UserFrame>,
-    /// The addresses of `frames`.
+    /// The addresses of the repaired callchain.
+    repaired: Vec<u64>,
+    /// The same as they stand in a file.
     addresses: Vec<RawAddress>,
-    /// For each of `frames`, whether it was restored.
-    repaired: Vec<bool>,
 }
 
 /// A sample whose stack is not interned yet.
@@ -348,7 +347,7 @@ impl<'d> Collector<'d, '_, '_> {
         let locations = &mut self.out.locations;
         let mut location = |address: u64| {
             let (image, offset) = space.find(address, &mut Hint::default())?;
-            Some(locations.intern(RawLocation::File(image, offset), false))
+            Some(locations.intern(RawLocation::File(image, offset)))
         };
         let goroutine = RawGoroutine {
             pid,
@@ -365,7 +364,7 @@ impl<'d> Collector<'d, '_, '_> {
         let Chain { kernel, user } = &Chain::from_sample(sample);
         self.out.counts.truncated += u64::from(kernel.len() + user.len() >= self.settings.max_stack as usize);
         let space = self.spaces.get(pid);
-        let mut raw = RawStack { kernel, user, repaired: &[] };
+        let mut raw = RawStack { kernel, user };
         let registers = sample.user_regs.as_ref().and_then(Registers::from_sample);
         if let (Some(registers), Some(stack), Some(space)) = (registers, sample.user_stack, space)
             && user.first().is_none_or(|leaf| u64::from_le_bytes(*leaf) == registers.ip())
@@ -376,7 +375,7 @@ impl<'d> Collector<'d, '_, '_> {
                 RepairOutcome::Repaired => self.out.counts.repaired += 1,
                 RepairOutcome::Cut => self.out.counts.cut += 1,
             }
-            raw = RawStack { kernel, user: &self.repair.addresses, repaired: &self.repair.repaired };
+            raw = RawStack { kernel, user: &self.repair.addresses };
         }
         let last = &mut self.last_stacks[last_stack_of(sample)];
         let version = space.map_or(0, AddressSpace::version);
@@ -387,15 +386,14 @@ impl<'d> Collector<'d, '_, '_> {
         let mut hint = Hint::default();
         let user = raw.user[..new.user].iter().enumerate().rev().map(|(at, address)| {
             let address = call_address(at, *address);
-            let location = match space.and_then(|space| space.find(address, &mut hint)) {
+            match space.and_then(|space| space.find(address, &mut hint)) {
                 Some((image, offset)) => RawLocation::File(image, offset),
                 None => RawLocation::Unmapped(address),
-            };
-            (location, raw.is_repaired(at))
+            }
         });
         self.out.locations.intern_all(user, &mut last.locations);
         let kernel = raw.kernel[..new.kernel].iter().enumerate().rev();
-        let kernel = kernel.map(|(at, address)| (RawLocation::Kernel(call_address(at, *address)), false));
+        let kernel = kernel.map(|(at, address)| RawLocation::Kernel(call_address(at, *address)));
         self.out.locations.intern_all(kernel, &mut last.locations);
         last.hashes.truncate(same / Stacks::SEGMENT_LEN);
         let (shared, before) = (last.hashes.len(), self.wanted.len());
@@ -414,7 +412,7 @@ fn last_stack_of(sample: &Sample<'_>) -> usize {
 }
 
 impl RepairBuffers {
-    /// Repairs the user part of a callchain. The result is in `addresses` and `repaired`.
+    /// Repairs the user part of a callchain. The result is in `addresses`.
     fn repair(
         &mut self,
         unwinder: &mut Unwinder<'_, '_>,
@@ -423,15 +421,13 @@ impl RepairBuffers {
         stack: &[u8],
         space: &AddressSpace,
     ) -> RepairOutcome {
-        let Self { callchain, frames, addresses, repaired } = self;
+        let Self { callchain, repaired, addresses } = self;
         callchain.clear();
         callchain.extend(user.iter().map(|address| u64::from_le_bytes(*address)));
-        frames.clear();
-        let outcome = unwinder.repair(callchain, registers, stack, space, frames);
-        addresses.clear();
-        addresses.extend(frames.iter().map(|frame| frame.address.to_le_bytes()));
         repaired.clear();
-        repaired.extend(frames.iter().map(|frame| frame.repaired));
+        let outcome = unwinder.repair(callchain, registers, stack, space, repaired);
+        addresses.clear();
+        addresses.extend(repaired.iter().map(|address| address.to_le_bytes()));
         outcome
     }
 }

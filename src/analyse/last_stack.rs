@@ -14,8 +14,6 @@ pub(super) struct LastStack {
     space: u64,
     kernel: Vec<RawAddress>,
     user: Vec<RawAddress>,
-    /// For each user address, whether a stack copy restored it; empty if none was.
-    repaired: Vec<bool>,
     /// The locations of all these addresses, root first, as numbers of
     /// [`Collected::locations`](super::collect::Collected::locations).
     pub(super) locations: Vec<LocationId>,
@@ -35,8 +33,6 @@ pub(super) const KEPT_THREADS: usize = 64;
 pub(super) struct RawStack<'r> {
     pub(super) kernel: &'r [RawAddress],
     pub(super) user: &'r [RawAddress],
-    /// For each user address, whether a stack copy restored it; empty if none was.
-    pub(super) repaired: &'r [bool],
 }
 
 /// Numbers of addresses, counted from the root or from the leaf.
@@ -50,11 +46,6 @@ impl RawStack<'_> {
     fn len(&self) -> usize {
         self.kernel.len() + self.user.len()
     }
-
-    /// Whether a stack copy restored the user address at this position.
-    pub(super) fn is_repaired(&self, at: usize) -> bool {
-        self.repaired.get(at).copied().unwrap_or_default()
-    }
 }
 
 impl LastStack {
@@ -62,7 +53,7 @@ impl LastStack {
     /// counted from the leaf of the user and of the kernel part, have no location yet; `None` if the stack is
     /// unchanged.
     pub(super) fn replace(&mut self, tid: i32, space: u64, next: RawStack<'_>) -> Option<AddressCounts> {
-        let last = RawStack { kernel: &self.kernel, user: &self.user, repaired: &self.repaired };
+        let last = RawStack { kernel: &self.kernel, user: &self.user };
         let common = if (self.tid, self.space) == (tid, space) {
             common_callers(last, next)
         } else {
@@ -76,7 +67,6 @@ impl LastStack {
         (self.tid, self.space) = (tid, space);
         next.kernel.clone_into(&mut self.kernel);
         next.user.clone_into(&mut self.user);
-        next.repaired.clone_into(&mut self.repaired);
         Some(AddressCounts { user: next.user.len() - common.user, kernel: next.kernel.len() - common.kernel })
     }
 
@@ -90,12 +80,7 @@ impl LastStack {
 
 /// The number of addresses, counted from the root, that two stacks have in common.
 fn common_callers(last: RawStack<'_>, next: RawStack<'_>) -> AddressCounts {
-    let mut user = common_suffix(last.user, next.user);
-    if !(last.repaired.is_empty() && next.repaired.is_empty()) {
-        let repaired =
-            |raw: RawStack<'_>, depth: usize| raw.user.len().checked_sub(depth + 1).map(|at| raw.is_repaired(at));
-        user = (0..user).take_while(|depth| repaired(last, *depth) == repaired(next, *depth)).count();
-    }
+    let user = common_suffix(last.user, next.user);
     let all = user == last.user.len() && user == next.user.len();
     AddressCounts { user, kernel: if all { common_suffix(last.kernel, next.kernel) } else { 0 } }
 }
@@ -118,28 +103,25 @@ mod tests {
     #[test]
     fn locations_of_common_callers_are_kept() {
         let mut last = LastStack::default();
-        // Kernel addresses, user addresses, repaired flags, and the expected number of new addresses (user, kernel).
-        let steps: [(&[u64], &[u64], &[bool], _); 13] = [
-            (&[], &[10, 20, 30, 40], &[], Some((4, 0))),
-            (&[], &[10, 20, 30, 40], &[], None),
-            (&[], &[11, 20, 30, 40], &[], Some((1, 0))),
-            (&[7, 8], &[11, 20, 30, 40], &[], Some((0, 2))),
-            (&[6, 8], &[11, 20, 30, 40], &[], Some((0, 1))),
+        // Kernel addresses, user addresses, and the expected number of new addresses (user, kernel).
+        let steps: [(&[u64], &[u64], _); 11] = [
+            (&[], &[10, 20, 30, 40], Some((4, 0))),
+            (&[], &[10, 20, 30, 40], None),
+            (&[], &[11, 20, 30, 40], Some((1, 0))),
+            (&[7, 8], &[11, 20, 30, 40], Some((0, 2))),
+            (&[6, 8], &[11, 20, 30, 40], Some((0, 1))),
             // The kernel's leaf becomes a return address.
-            (&[5, 6, 8], &[11, 20, 30, 40], &[], Some((0, 2))),
-            (&[5, 6, 8], &[12, 20, 30, 40], &[], Some((1, 3))),
-            (&[], &[12, 20, 30, 40], &[], Some((0, 0))),
+            (&[5, 6, 8], &[11, 20, 30, 40], Some((0, 2))),
+            (&[5, 6, 8], &[12, 20, 30, 40], Some((1, 3))),
+            (&[], &[12, 20, 30, 40], Some((0, 0))),
             // A return address becomes the leaf of the user part, and a return address again.
-            (&[], &[20, 30, 40], &[], Some((1, 0))),
-            (&[], &[9, 20, 30, 40], &[], Some((2, 0))),
-            // A repaired address is another location.
-            (&[], &[9, 20, 30, 40], &[false; 4], None),
-            (&[], &[9, 20, 30, 40], &[false, false, true, false], Some((3, 0))),
-            (&[], &[], &[], Some((0, 0))),
+            (&[], &[20, 30, 40], Some((1, 0))),
+            (&[], &[9, 20, 30, 40], Some((2, 0))),
+            (&[], &[], Some((0, 0))),
         ];
-        for (at, (kernel, user, repaired, expected)) in steps.into_iter().enumerate() {
+        for (at, (kernel, user, expected)) in steps.into_iter().enumerate() {
             let [kernel, user] = [kernel, user].map(raw);
-            let new = last.replace(1, 1, RawStack { kernel: &kernel, user: &user, repaired });
+            let new = last.replace(1, 1, RawStack { kernel: &kernel, user: &user });
             assert_eq!(new, expected.map(|(user, kernel)| AddressCounts { user, kernel }), "step {at}");
             let known = last.locations.len();
             assert_eq!(known + new.map_or(0, |new| new.user + new.kernel), user.len() + kernel.len(), "step {at}");
@@ -150,7 +132,7 @@ mod tests {
     #[test]
     fn no_location_is_kept_for_another_thread_or_address_space() {
         let user = raw(&[10, 20]);
-        let stack = RawStack { kernel: &[], user: &user, repaired: &[] };
+        let stack = RawStack { kernel: &[], user: &user };
         let mut last = LastStack::default();
         for (tid, space) in [(1, 1), (2, 1), (2, 2)] {
             assert_eq!(last.replace(tid, space, stack), Some(AddressCounts { user: 2, kernel: 0 }));
@@ -163,7 +145,7 @@ mod tests {
     fn only_return_addresses_become_call_addresses() {
         let mut last = LastStack::default();
         for (user, root) in [(&[10_u64, 20, 30][..], Some([29, 19])), (&[20, 30], Some([29, 20])), (&[30], None)] {
-            last.replace(1, 1, RawStack { kernel: &raw(&[1, 2]), user: &raw(user), repaired: &[] });
+            last.replace(1, 1, RawStack { kernel: &raw(&[1, 2]), user: &raw(user) });
             assert_eq!(last.root(), root);
         }
     }

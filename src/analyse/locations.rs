@@ -32,8 +32,7 @@ pub(super) fn add_locations(
     for (batch, functions) in named.into_iter().zip(functions) {
         for (named, frames) in batch.locations() {
             let mapping = mappings.intern(named.image, named.is_kernel, profile);
-            let repaired = raw.repaired.get(named.id as usize).copied().unwrap_or_default();
-            let location = Location { mapping, address: named.address, repaired };
+            let location = Location { mapping, address: named.address };
             let id = LocationId::from_index(named.id);
             profile.set_location(id, location, shown_frames(frames, &functions, false));
             if differs_at_leaf(frames) {

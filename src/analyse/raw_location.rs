@@ -22,14 +22,13 @@ pub(super) enum RawLocation {
 
 impl RawLocation {
     /// The key in the index: the address or offset, and a number for everything else.
-    fn key(self, repaired: bool) -> (u64, u32) {
-        let (address, kind) = match self {
+    fn key(self) -> (u64, u32) {
+        match self {
             Self::Kernel(address) => (address, 0),
             Self::Unmapped(address) => (address, 1),
             // No overflow in practice: 2^31 files would need 96 GiB of MMAP records (48 bytes each).
             Self::File(image, offset) => (offset, image.0.saturating_add(2)),
-        };
-        (address, kind << 1 | u32::from(repaired))
+        }
     }
 }
 
@@ -39,17 +38,16 @@ pub(super) fn call_address(depth: usize, address: RawAddress) -> u64 {
     u64::from_le_bytes(address).saturating_sub(u64::from(depth > 0))
 }
 
-/// The distinct raw locations of a recording. A repaired location differs from an unrepaired one at the same address.
+/// The distinct raw locations of a recording.
 #[derive(Debug)]
 pub(super) struct RawLocations {
     pub(super) list: Vec<RawLocation>,
-    pub(super) repaired: Vec<bool>,
     index: SlotTable<IndexEntry>,
     seed: RandomState,
     /// Direct-mapped cache in front of the index, by some bits of the address. Most frames share few locations.
     recent: Vec<IndexEntry>,
     /// The cache misses of [`RawLocations::intern_all`], each with its position in the result.
-    misses: Vec<(usize, RawLocation, bool)>,
+    misses: Vec<(usize, RawLocation)>,
 }
 
 /// The key of a location and its number, so that a lookup needs no other memory.
@@ -77,7 +75,6 @@ impl Default for RawLocations {
     fn default() -> Self {
         Self {
             list: Vec::new(),
-            repaired: Vec::new(),
             index: SlotTable::default(),
             seed: RandomState::default(),
             recent: vec![IndexEntry::FREE; RECENT_SLOTS],
@@ -108,15 +105,14 @@ impl RawLocations {
     }
 
     /// The number of a location, which is added if it is new.
-    pub(super) fn intern(&mut self, location: RawLocation, repaired: bool) -> u32 {
-        let (address, kind) = location.key(repaired);
-        let Self { list, repaired: repaired_flags, index, seed, .. } = self;
+    pub(super) fn intern(&mut self, location: RawLocation) -> u32 {
+        let (address, kind) = location.key();
+        let Self { list, index, seed, .. } = self;
         let entry = index.get_or_insert_with(
             hash(seed, address, kind),
             |entry| (entry.address, entry.kind) == (address, kind),
             || {
                 list.push(location);
-                repaired_flags.push(repaired);
                 IndexEntry { address, kind, id: position(list.len() - 1) }
             },
             |entry| hash(seed, entry.address, entry.kind),
@@ -127,23 +123,19 @@ impl RawLocations {
 
     /// Interns several locations and appends their numbers to `ids`. Looks all of them up in the cache first and then
     /// the misses in the index, so that no lookup waits for the memory of another one.
-    pub(super) fn intern_all(
-        &mut self,
-        locations: impl Iterator<Item = (RawLocation, bool)>,
-        ids: &mut Vec<LocationId>,
-    ) {
+    pub(super) fn intern_all(&mut self, locations: impl Iterator<Item = RawLocation>, ids: &mut Vec<LocationId>) {
         self.misses.clear();
-        for (location, repaired) in locations {
-            let (address, kind) = location.key(repaired);
+        for location in locations {
+            let (address, kind) = location.key();
             let recent = self.recent[recent_slot(address)];
             if (recent.address, recent.kind) != (address, kind) {
-                self.misses.push((ids.len(), location, repaired));
+                self.misses.push((ids.len(), location));
             }
             ids.push(LocationId::from_index(recent.id));
         }
         let misses = mem::take(&mut self.misses);
-        for (at, location, repaired) in &misses {
-            ids[*at] = LocationId::from_index(self.intern(*location, *repaired));
+        for (at, location) in &misses {
+            ids[*at] = LocationId::from_index(self.intern(*location));
         }
         self.misses = misses;
     }
@@ -152,10 +144,5 @@ impl RawLocations {
     pub(super) fn release_index(&mut self) {
         self.index = SlotTable::default();
         self.recent = Vec::new();
-    }
-
-    /// All locations, each with whether it is repaired.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (RawLocation, bool)> {
-        self.list.iter().copied().zip(self.repaired.iter().copied())
     }
 }

@@ -92,8 +92,8 @@ impl Collected {
     /// Adds a later shard, except its stacks and samples. These are returned with the new numbers of their locations
     /// and tasks.
     fn merge(&mut self, shard: Self) -> LaterShard {
-        let intern = |(location, repaired)| self.locations.intern(location, repaired);
-        let locations: Vec<u32> = shard.locations.iter().map(intern).collect();
+        let locations: Vec<u32> =
+            shard.locations.list.iter().map(|location| self.locations.intern(*location)).collect();
         let processes: Vec<u32> = shard.processes.items().iter().map(|name| self.processes.intern_str(name)).collect();
         let new_id = |old: u32, ids: &[u32]| ids.get(old as usize).copied();
         let goroutine = |raw: &RawGoroutine| RawGoroutine {
@@ -196,7 +196,7 @@ mod tests {
             samples.into_iter().map(|(stack, Sample { task, count, weight, .. })| (stack, task, count, weight));
         let samples: Vec<_> = samples.collect();
         let Collected { locations, processes, tasks, counts, first_time, last_time, .. } = merged;
-        let locations: Vec<_> = locations.iter().collect();
+        let locations = locations.list;
         let tasks = (processes.items(), tasks.items());
         format!("{:#?}", (samples, locations, tasks, counts, first_time, last_time, merged.damage))
     }

@@ -25,15 +25,6 @@ use walk::{MAX_FRAME_BYTES, MAX_FRAMES, ReturnAddress, StackCopy, StackWalker, W
 /// `PERF_SAMPLE_REGS_ABI_64`.
 const ABI_64: u64 = 2;
 
-/// A frame of the user part of a callchain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct UserFrame {
-    /// The exact address of the leaf, or a return address.
-    pub(super) address: u64,
-    /// Whether the frame was missing in the kernel's callchain.
-    pub(super) repaired: bool,
-}
-
 /// Result of repairing a callchain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RepairOutcome {
@@ -148,14 +139,14 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         registers: &Registers,
         stack: &[u8],
         space: &AddressSpace,
-        out: &mut Vec<UserFrame>,
+        out: &mut Vec<u64>,
     ) -> RepairOutcome {
         let copy = StackCopy { sp: registers.sp, bytes: stack };
         let mut end = self.walker.walk(registers, copy, space);
         let walked = &self.walker.callers;
-        out.push(UserFrame { address: registers.ip, repaired: false });
+        out.push(registers.ip);
         let first = out.len();
-        out.extend(walked.iter().map(|walked| UserFrame { address: walked.address, repaired: true }));
+        out.extend(walked.iter().map(|walked| walked.address));
 
         let addresses = callchain.get(1..).unwrap_or_default();
         let mut kernel = KernelCallers { addresses, frame_pointer: Some(registers.bp), copy };
@@ -166,12 +157,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
             && (registers.sp..=last).contains(&slot)
         {
             match walked.binary_search_by_key(&slot, |walked| walked.slot) {
-                Ok(at) if walked.get(at).is_some_and(|walked| walked.address == address) => {
-                    if let Some(frame) = out.get_mut(first + at) {
-                        frame.repaired = false;
-                    }
-                    confirmed += 1;
-                }
+                Ok(at) if walked.get(at).is_some_and(|walked| walked.address == address) => confirmed += 1,
                 _ => bogus += 1,
             }
             kernel.skip();
@@ -199,7 +185,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         let continues = !native_skipped && self.continues(end, rest, space);
         let left_out = rest.is_some() && !continues;
         if continues {
-            out.extend(kernel.addresses.iter().map(|address| UserFrame { address: *address, repaired: false }));
+            out.extend(kernel.addresses);
         }
         match end {
             WalkEnd::BeyondCopy { .. } | WalkEnd::Unknown if left_out => RepairOutcome::Cut,

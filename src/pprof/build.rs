@@ -203,7 +203,6 @@ impl<'m, 'a> Build<'m, 'a> {
         let at = profile::Location {
             mapping: location.mapping().and_then(|at| self.mappings.get(index(at))).copied(),
             address: location.address,
-            repaired: false,
         };
         Place { location: self.profile.add_location(at, frames), frames: count, is_kernel, unnamed }
     }

@@ -107,7 +107,7 @@ impl Fixture {
         let function =
             self.profile.intern_function(Function { name: full, display, file: source, start_line: 1, origin });
         let address = start + 0x1000 * (function.index() as u64 + 1) + u64::from(line);
-        (Location { mapping: Some(mapping), address, repaired: false }, Frame { function, line })
+        (Location { mapping: Some(mapping), address }, Frame { function, line })
     }
 }
 

@@ -150,8 +150,6 @@ pub struct Location {
     pub mapping: Option<MappingId>,
     /// The sampled address. For a caller: the return address minus one, which is inside the call instruction.
     pub address: u64,
-    /// Whether the callchain lacked this frame and the stack copy supplied it.
-    pub repaired: bool,
 }
 
 /// A file mapped into a sampled process, or the kernel.

@@ -100,7 +100,7 @@ impl Profile {
     /// Adds `count` empty locations, to be filled by [`Profile::set_location`].
     pub fn add_locations(&mut self, count: usize) {
         let count = self.locations.len() + count;
-        self.locations.resize(count, Location { mapping: None, address: 0, repaired: false });
+        self.locations.resize(count, Location { mapping: None, address: 0 });
         self.frame_ranges.resize(count, (0, 0));
     }
 

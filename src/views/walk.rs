@@ -339,7 +339,7 @@ mod tests {
         fixture.add("app", "main.main|i:main.run|i:main.walk|main.a|i:main.b", 1);
         let profile = &mut fixture.profile;
         // Locations without frames are skipped at every place of a stack.
-        let hidden = profile.add_location(Location { mapping: None, address: 0, repaired: false }, []);
+        let hidden = profile.add_location(Location { mapping: None, address: 0 }, []);
         let [first, last] = profile.stack(profile.samples()[0].stack)[..] else { panic!("two locations") };
         let stack = profile.intern_stack(&[hidden, first, hidden, hidden, last, hidden]);
         for stack in [profile.samples()[0].stack, stack] {

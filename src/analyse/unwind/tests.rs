@@ -66,9 +66,8 @@ fn bytes(stack: &[u64]) -> Vec<u8> {
     stack.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// Repairs a callchain. `stack` is the copy from `SP` upwards, `bp` the frame pointer. Addresses of repaired frames are
-/// negated.
-fn repaired(ip: u64, bp: u64, stack: &[u64], chain: &[u64]) -> (Vec<i64>, RepairOutcome) {
+/// Repairs a callchain. `stack` is the copy from `SP` upwards, `bp` the frame pointer.
+fn repaired(ip: u64, bp: u64, stack: &[u64], chain: &[u64]) -> (Vec<u64>, RepairOutcome) {
     repaired_with(add_native, ip, bp, stack, chain)
 }
 
@@ -79,15 +78,14 @@ fn repaired_with(
     bp: u64,
     stack: &[u64],
     chain: &[u64],
-) -> (Vec<i64>, RepairOutcome) {
+) -> (Vec<u64>, RepairOutcome) {
     let registers = Registers { ip, ..Registers::for_tests(SP, bp, None) };
     let mut out = Vec::new();
     let repair = |unwinder: &mut Unwinder<'_, '_>, space: &AddressSpace| {
         unwinder.repair(chain, &registers, &bytes(stack), space, &mut out)
     };
     let outcome = with_unwinder(add_more, repair);
-    let shown = out.iter().map(|frame| frame.address.cast_signed() * if frame.repaired { -1 } else { 1 });
-    (shown.collect(), outcome)
+    (out, outcome)
 }
 
 fn empty_recording() -> Vec<u8> {
@@ -98,22 +96,18 @@ fn empty_recording() -> Vec<u8> {
     writer.finish(&Features::default()).expect("a recording").into_inner()
 }
 
-fn signed(frames: &[(u64, bool)]) -> Vec<i64> {
-    frames.iter().map(|(address, repaired)| address.cast_signed() * if *repaired { -1 } else { 1 }).collect()
-}
-
 #[test]
 fn the_missing_caller_of_a_leaf_without_a_frame_is_restored() {
     // The frame pointer is that of the caller. The caller's return address is at SP + 8 + 0x20, beyond the copy.
     let (frames, outcome) = repaired(at(0), SP + 0x20, &[at(1)], &[at(0), at(2), at(4)]);
-    assert_eq!(frames, signed(&[(at(0), false), (at(1), true), (at(2), false), (at(4), false)]));
+    assert_eq!(frames, vec![at(0), at(1), at(2), at(4)]);
     assert_eq!(outcome, RepairOutcome::Repaired);
 }
 
 #[test]
 fn a_callchain_without_errors_is_not_changed() {
     let (frames, outcome) = repaired(at(1), SP + 0x18, &[0, 0, 0, SP + 0x50, at(2)], &[at(1), at(2), at(4)]);
-    assert_eq!(frames, signed(&[(at(1), false), (at(2), false), (at(4), false)]));
+    assert_eq!(frames, vec![at(1), at(2), at(4)]);
     assert_eq!(outcome, RepairOutcome::Untouched);
 }
 
@@ -122,7 +116,7 @@ fn a_copy_of_the_whole_stack_needs_no_callchain() {
     let stack = [at(1), 0, 0, 0, 0, at(4)];
     for chain in [&[][..], &[at(0)], &[at(0), 0xdead_beef]] {
         let (frames, outcome) = repaired(at(0), 0x1234_5678, &stack, chain);
-        assert_eq!(frames, signed(&[(at(0), false), (at(1), true), (at(4), true)]));
+        assert_eq!(frames, vec![at(0), at(1), at(4)]);
         assert_eq!(outcome, RepairOutcome::Repaired, "{chain:x?}");
     }
 }
@@ -131,20 +125,17 @@ fn a_copy_of_the_whole_stack_needs_no_callchain() {
 fn callers_that_do_not_continue_the_copy_are_cut() {
     // The frame pointer has another value, below the slot of the next return address.
     let (frames, outcome) = repaired(at(0), SP - 0x100, &[at(1)], &[at(0), 0xbad, 0xbad]);
-    assert_eq!(frames, signed(&[(at(0), false), (at(1), true)]));
+    assert_eq!(frames, vec![at(0), at(1)]);
     assert_eq!(outcome, RepairOutcome::Cut);
 }
 
 #[test]
 fn the_callchain_is_kept_where_a_function_has_set_the_stack_pointer() {
     let chain = [at(3), at(2), at(4)];
-    assert_eq!(
-        repaired(at(3), SP, &[at(1)], &chain),
-        (signed(&chain.map(|frame| (frame, false))), RepairOutcome::Untouched)
-    );
+    assert_eq!(repaired(at(3), SP, &[at(1)], &chain), (chain.to_vec(), RepairOutcome::Untouched));
     // Also if that function is not the leaf.
     let (frames, outcome) = repaired(at(0), 0x9000, &[at(3), 7, 7], &[at(0), at(2), at(4)]);
-    assert_eq!(frames, signed(&[(at(0), false), (at(3), true), (at(2), false), (at(4), false)]));
+    assert_eq!(frames, vec![at(0), at(3), at(2), at(4)]);
     assert_eq!(outcome, RepairOutcome::Repaired);
 }
 
@@ -152,9 +143,9 @@ fn the_callchain_is_kept_where_a_function_has_set_the_stack_pointer() {
 fn the_walk_ends_at_a_word_that_is_not_a_code_address() {
     let chain = [at(0), at(2)];
     for word in [0, 1, 0x40, u64::MAX] {
-        assert_eq!(repaired(at(0), SP + 0x20, &[word], &chain).0, signed(&chain.map(|frame| (frame, false))));
+        assert_eq!(repaired(at(0), SP + 0x20, &[word], &chain).0, chain.to_vec());
     }
-    assert_eq!(repaired(at(1), u64::MAX - 7, &[1; 200], &[at(1)]).0, signed(&[(at(1), false)]));
+    assert_eq!(repaired(at(1), u64::MAX - 7, &[1; 200], &[at(1)]).0, vec![at(1)]);
 }
 
 #[test]
@@ -239,23 +230,23 @@ fn c_frames_are_restored_up_to_the_goroutine() {
     // The C code kept the register: the kernel went from the leaf to the goroutine and missed the C frames.
     let stack = [at(SAVES), 0, 0, GOROUTINE, at(ASMCGOCALL), 0, 0];
     let (frames, outcome) = repaired(at(LEAF), GOROUTINE, &stack[..1], &[at(LEAF), at(1), at(4)]);
-    assert_eq!(frames, signed(&[(at(LEAF), false), (at(SAVES), true), (at(1), false), (at(4), false)]));
+    assert_eq!(frames, vec![at(LEAF), at(SAVES), at(1), at(4)]);
     assert_eq!(outcome, RepairOutcome::Repaired, "the copy ends in C code, and the callchain continues with Go code");
     let (frames, outcome) = repaired(at(LEAF), GOROUTINE, &stack, &[at(LEAF), at(1), at(4)]);
-    let walked = [(at(LEAF), false), (at(SAVES), true), (at(ASMCGOCALL), true)];
-    assert_eq!(frames, signed(&[&walked[..], &[(at(1), false), (at(4), false)]].concat()));
+    let walked = [at(LEAF), at(SAVES), at(ASMCGOCALL)];
+    assert_eq!(frames, [&walked[..], &[at(1), at(4)]].concat());
     assert_eq!(outcome, RepairOutcome::Repaired);
     // The C code has another value in the register: a number, or an address on its own stack.
     for bp in [7, SP, SP + 0x80] {
         for chain in [&[at(LEAF)][..], &[at(LEAF), 0xbad], &[at(LEAF), at(1), at(4)]] {
             let (frames, outcome) = repaired(at(LEAF), bp, &stack, chain);
-            assert_eq!((frames, outcome), (signed(&walked), RepairOutcome::Cut), "{bp:x} {chain:x?}");
+            assert_eq!((frames, outcome), (walked.to_vec(), RepairOutcome::Cut), "{bp:x} {chain:x?}");
         }
     }
     // By chance it is the address at which the goroutine's frame pointer was saved.
     let (frames, outcome) = repaired(at(LEAF), SP + 0x18, &stack, &[at(LEAF), at(ASMCGOCALL), at(1), at(4)]);
-    let confirmed = [(at(LEAF), false), (at(SAVES), true), (at(ASMCGOCALL), false), (at(1), false), (at(4), false)];
-    assert_eq!((frames, outcome), (signed(&confirmed), RepairOutcome::Repaired));
+    let confirmed = [at(LEAF), at(SAVES), at(ASMCGOCALL), at(1), at(4)];
+    assert_eq!((frames, outcome), (confirmed.to_vec(), RepairOutcome::Repaired));
 }
 
 #[test]
@@ -263,10 +254,10 @@ fn c_frames_with_frame_pointers_are_confirmed() {
     let stack = [GOROUTINE, at(ASMCGOCALL), 0];
     let chain = [at(FRAMED), at(ASMCGOCALL), at(1), at(4)];
     let (frames, outcome) = repaired(at(FRAMED), SP, &stack, &chain);
-    assert_eq!((frames, outcome), (signed(&chain.map(|frame| (frame, false))), RepairOutcome::Untouched));
+    assert_eq!((frames, outcome), (chain.to_vec(), RepairOutcome::Untouched));
     // The frame pointer does not lead to Go code, so it is not that of a goroutine.
     let (frames, outcome) = repaired(at(FRAMED), SP, &stack, &[at(FRAMED), at(ASMCGOCALL), at(WITHOUT_TABLES)]);
-    assert_eq!((frames, outcome), (signed(&[(at(FRAMED), false), (at(ASMCGOCALL), false)]), RepairOutcome::Cut));
+    assert_eq!((frames, outcome), (vec![at(FRAMED), at(ASMCGOCALL)], RepairOutcome::Cut));
 }
 
 #[test]
@@ -275,7 +266,7 @@ fn go_code_on_the_threads_own_stack_is_walked_to_its_root() {
     let (frames, outcome) = repaired(at(LEAF), SP + 0x18, &stack, &[at(LEAF), at(2)]);
     assert_eq!(
         frames,
-        signed(&[(at(LEAF), false), (at(ASMCGOCALL), true), (at(2), false), (at(4), true)]),
+        vec![at(LEAF), at(ASMCGOCALL), at(2), at(4)],
         "the frame pointer leads to a Go function, and its table to the root"
     );
     assert_eq!(outcome, RepairOutcome::Repaired);
@@ -294,41 +285,40 @@ fn after_an_epilogue_the_frame_pointer_is_in_the_register() {
     };
     let chain = [at(LEAF), at(1), at(4)];
     let (frames, outcome) = repaired_with(add_more, at(LEAF), GOROUTINE, &[at(ASMCGOCALL), 0], &chain);
-    let whole = [(at(LEAF), false), (at(ASMCGOCALL), true), (at(1), false), (at(4), false)];
-    assert_eq!((frames, outcome), (signed(&whole), RepairOutcome::Repaired));
+    let whole = [at(LEAF), at(ASMCGOCALL), at(1), at(4)];
+    assert_eq!((frames, outcome), (whole.to_vec(), RepairOutcome::Repaired));
 }
 
 #[test]
 fn c_code_ends_at_its_root_and_at_missing_tables() {
     let (frames, outcome) = repaired(at(LEAF), 3, &[at(START), 0], &[at(LEAF), 0xbad]);
-    assert_eq!((frames, outcome), (signed(&[(at(LEAF), false), (at(START), true)]), RepairOutcome::Repaired));
+    assert_eq!((frames, outcome), (vec![at(LEAF), at(START)], RepairOutcome::Repaired));
     // The caller of a function without tables is unknown, but the kernel may have found it.
     let chain = [at(LEAF), at(1), at(4)];
     let (frames, outcome) = repaired(at(LEAF), GOROUTINE, &[at(WITHOUT_TABLES), 0], &chain);
-    let whole = [(at(LEAF), false), (at(WITHOUT_TABLES), true), (at(1), false), (at(4), false)];
-    assert_eq!((frames, outcome), (signed(&whole), RepairOutcome::Repaired));
+    let whole = [at(LEAF), at(WITHOUT_TABLES), at(1), at(4)];
+    assert_eq!((frames, outcome), (whole.to_vec(), RepairOutcome::Repaired));
     // Beyond the copy, an address that is not in code is not a caller.
     let (frames, outcome) = repaired(at(LEAF), SP + 0x20, &[at(SAVES)], &[at(LEAF), 0xbad]);
-    assert_eq!((frames, outcome), (signed(&[(at(LEAF), false), (at(SAVES), true)]), RepairOutcome::Cut));
+    assert_eq!((frames, outcome), (vec![at(LEAF), at(SAVES)], RepairOutcome::Cut));
 }
 
 #[test]
 fn the_walk_continues_through_a_callback_to_the_goroutines_frames() {
     // A leaf that is called by cgocallback, whose frame is on the goroutine's stack as if asmcgocall had called it.
     let stack = [at(CGOCALLBACK), 0, 0, 0, 0, at(0), at(1), 0, 0, 0, 0, at(4)];
-    let own = [(at(0), false), (at(CGOCALLBACK), true), (at(0), true), (at(1), true), (at(4), true)];
+    let own = [at(0), at(CGOCALLBACK), at(0), at(1), at(4)];
     for chain in [&[at(0)][..], &[at(0), at(FRAMED), 0xbad]] {
         let (frames, outcome) = repaired(at(0), 0x1_0000, &stack, chain);
-        assert_eq!((frames, outcome), (signed(&own), RepairOutcome::Repaired), "{chain:x?}");
+        assert_eq!((frames, outcome), (own.to_vec(), RepairOutcome::Repaired), "{chain:x?}");
     }
     // Frame pointers lead through the C code to the same frames: the kernel's callchain has more frames.
     let chain = [at(0), at(FRAMED), at(FRAMED), at(ASMCGOCALL), at(1), at(4)];
     let (frames, outcome) = repaired(at(0), 0x1_0000, &stack, &chain);
-    let through: Vec<(u64, bool)> = chain[1..].iter().map(|frame| (*frame, false)).collect();
-    let whole = [&own[..2], &through].concat();
-    assert_eq!((frames, outcome), (signed(&whole), RepairOutcome::Repaired));
+    let whole = [&own[..2], &chain[1..]].concat();
+    assert_eq!((frames, outcome), (whole.to_vec(), RepairOutcome::Repaired));
     // The copy ends with the callback: the kernel's callchain is kept.
     let (frames, outcome) = repaired(at(0), 0x1_0000, &stack[..3], &[at(0), at(FRAMED), 0xbad]);
-    let whole = [(at(0), false), (at(CGOCALLBACK), true), (at(FRAMED), false), (0xbad, false)];
-    assert_eq!((frames, outcome), (signed(&whole), RepairOutcome::Repaired));
+    let whole = [at(0), at(CGOCALLBACK), at(FRAMED), 0xbad];
+    assert_eq!((frames, outcome), (whole.to_vec(), RepairOutcome::Repaired));
 }

@@ -9,8 +9,8 @@ use flate2::read::GzDecoder;
 use prost::Message;
 
 use super::{Options, wire, write};
+use crate::profile::Profile;
 use crate::profile::fixture::Fixture;
-use crate::profile::{Location, Profile};
 use crate::views::{By, FunctionRow, View};
 
 fn encoded(profile: &Profile) -> Vec<u8> {
@@ -116,12 +116,12 @@ fn equal_locations_are_written_once() {
     let stacks: Vec<_> = message.sample.iter().map(|sample| sample.location_id.clone()).collect();
     assert_eq!(stacks, [[1, 2], [3, 2], [1, 2]]);
 
-    // A repaired location is the same location.
+    // Two locations of one address are the same location of the file.
     let profile = &mut fixture.profile;
     let [caller, leaf] = profile.stack(profile.samples()[0].stack)[..] else { panic!("two locations") };
-    let (location, frames) = (Location { repaired: true, ..*profile.location(leaf) }, profile.frames(leaf).to_vec());
-    let repaired = profile.add_location(location, frames);
-    let stack = profile.intern_stack(&[caller, repaired]);
+    let (location, frames) = (*profile.location(leaf), profile.frames(leaf).to_vec());
+    let again = profile.add_location(location, frames);
+    let stack = profile.intern_stack(&[caller, again]);
     fixture.add_stack("app", stack, 1);
     let message = decoded(&fixture.profile);
     assert_eq!((message.location.len(), message.sample[3].location_id.as_slice()), (3, [1, 2].as_slice()));
