@@ -316,7 +316,7 @@ fn the_walk_continues_through_a_callback_to_the_goroutines_frames() {
     let chain = [at(0), at(FRAMED), at(FRAMED), at(ASMCGOCALL), at(1), at(4)];
     let (frames, outcome) = repaired(at(0), 0x1_0000, &stack, &chain);
     let whole = [&own[..2], &chain[1..]].concat();
-    assert_eq!((frames, outcome), (whole.to_vec(), RepairOutcome::Repaired));
+    assert_eq!((frames, outcome), (whole.clone(), RepairOutcome::Repaired));
     // The copy ends with the callback: the kernel's callchain is kept.
     let (frames, outcome) = repaired(at(0), 0x1_0000, &stack[..3], &[at(0), at(FRAMED), 0xbad]);
     let whole = [at(0), at(CGOCALLBACK), at(FRAMED), 0xbad];
