@@ -188,8 +188,8 @@ mod tests {
         let ends: Vec<usize> = (1..=shards).map(|at| data.record_count() * at / shards).collect();
         let (merged, stacks) = collect_shards(&ends, &data, &files, &Binaries::of(&files), &settings);
         let (stacks, samples) = stacks.merge();
-        let first = stacks.first_equal();
-        let samples = samples.distinct(|stack| first.as_ref().map_or(stack, |first| first[stack.index()]));
+        let first = stacks.first_equal(|location| u64::try_from(location.index()).ok());
+        let samples = samples.distinct(|stack| first[stack.index()]);
         // Stacks by content, because their numbers depend on the shards.
         let samples: Vec<_> = samples.iter().map(|sample| (stacks.root_first(sample.stack), sample)).collect();
         let samples =

@@ -93,8 +93,6 @@ pub struct Stacks {
     /// Finds interned segments. `None` after [`Stacks::freeze`].
     index: Option<SlotTable<IndexEntry>>,
     seed: RandomState,
-    /// Whether equal stacks always have one id.
-    is_canonical: bool,
 }
 
 /// A segment in the index. Most segments that differ have another hash, so that they need not be read.
@@ -114,12 +112,7 @@ impl Slot for IndexEntry {
 
 impl Default for Stacks {
     fn default() -> Self {
-        Self {
-            segments: vec![StackSegment::EMPTY],
-            index: Some(SlotTable::default()),
-            seed: RandomState::default(),
-            is_canonical: true,
-        }
+        Self { segments: vec![StackSegment::EMPTY], index: Some(SlotTable::default()), seed: RandomState::default() }
     }
 }
 
@@ -184,11 +177,8 @@ impl Stacks {
     /// Returns the stack that consists of `caller` and the segment of `key`. Adds the stack if it is new.
     pub fn intern_segment(&mut self, caller: StackId, key: &SegmentKey) -> StackId {
         let (hash, segment) = (key.index_hash(), StackSegment { caller, ..key.segment });
-        let Self { segments, index, is_canonical, .. } = self;
-        let index = index.get_or_insert_with(|| {
-            *is_canonical = false;
-            SlotTable::default()
-        });
+        let Self { segments, index, .. } = self;
+        let index = index.get_or_insert_with(SlotTable::default);
         let new = IndexEntry { hash, stack: StackId(position(segments.len())) };
         let entry = index.get_or_insert_with(
             hash,
@@ -253,7 +243,7 @@ impl Stacks {
     where
         L: Fn(LocationId) -> LocationId + Sync,
     {
-        self.allow_duplicates();
+        self.freeze();
         let offset = position(self.segments.len() - 1);
         let translate = move |stack: StackId| if stack == StackId::EMPTY { stack } else { StackId(stack.0 + offset) };
         self.segments.par_extend(other.segments.par_iter().skip(1).map(|segment| {
@@ -263,35 +253,27 @@ impl Stacks {
         translate
     }
 
-    /// Returns the canonical stack of each stack, by [`StackId::index`]: the first one that is equal. `None` if every stack
-    /// is canonical.
-    pub fn first_equal(&self) -> Option<Vec<StackId>> {
-        if self.is_canonical {
-            return None;
-        }
-        let Self { segments, seed, .. } = self;
-        let mut canonical: Vec<StackId> = Vec::with_capacity(segments.len());
-        // The table holds positions alone: with millions of segments, copies of them would be most of a report's memory.
+    /// Returns the canonical stack of each stack, by [`StackId::index`]: the first one with the same locations. Locations
+    /// with one `key` are the same; those without a key do not count.
+    ///
+    /// Equal stacks may be divided into segments in different ways, so they are recognised by a hash of their locations: 128
+    /// bits, with seeds that no file can know.
+    pub fn first_equal(&self, key: impl Fn(LocationId) -> Option<u64>) -> Vec<StackId> {
+        let seeds = [RandomState::default(), RandomState::default()];
+        let mut hashes: Vec<[u64; 2]> = Vec::with_capacity(self.segments.len());
         let mut known: HashTable<u32> = HashTable::new();
-        for (at, segment) in (0..).zip(segments) {
-            // The segment with its canonical caller. Callers come first.
-            let merged = |at: u32, canonical: &[StackId]| {
-                let segment = &segments[at as usize];
-                let caller = canonical.get(segment.caller.index()).copied().unwrap_or(StackId::EMPTY);
-                StackSegment { caller, ..*segment }.to_array()
-            };
-            let array = merged(at, &canonical);
-            let equal = if segment.locations().is_empty() {
-                StackId(array[SEGMENT_LEN])
-            } else {
-                let hash = |array: [u32; SEGMENT_LEN + 1]| seed.hash_one(array);
-                let is_equal = |other: &u32| merged(*other, &canonical) == array;
-                let entry = known.entry(hash(array), is_equal, |other| hash(merged(*other, &canonical)));
-                StackId(*entry.or_insert(at).get())
-            };
-            canonical.push(equal);
+        let mut canonical = Vec::with_capacity(self.segments.len());
+        for (at, segment) in (0..).zip(&self.segments) {
+            // Callers come first.
+            let caller = hashes.get(segment.caller.index()).copied().unwrap_or_default();
+            let keys = segment.locations().iter().filter_map(|location| key(*location));
+            let hash = keys.fold(caller, |[a, b], key| [seeds[0].hash_one((a, key)), seeds[1].hash_one((b, key))]);
+            hashes.push(hash);
+            let entry =
+                known.entry(hash[0], |other| hashes[*other as usize] == hash, |other| hashes[*other as usize][0]);
+            canonical.push(StackId(*entry.or_insert(at).get()));
         }
-        Some(canonical)
+        canonical
     }
 
     /// Frees the memory that only interning needs. A stack that is interned afterwards may be a duplicate.
@@ -299,23 +281,17 @@ impl Stacks {
         self.index = None;
     }
 
-    /// Gives up the invariant that equal stacks have one id.
-    fn allow_duplicates(&mut self) {
-        self.freeze();
-        self.is_canonical = false;
-    }
-
     /// Replaces the last segment of a stack and its caller. All stacks that contain the segment change too. `locations` are
     /// at most [`Stacks::SEGMENT_LEN`]. Stacks that become equal keep their ids.
     pub fn rewrite(&mut self, stack: StackId, caller: StackId, locations: &[LocationId]) {
-        self.allow_duplicates();
+        self.freeze();
         debug_assert!(caller < stack || caller == StackId::EMPTY, "a caller has a lower id");
         self.segments[stack.index()] = StackSegment::new(caller, locations);
     }
 
     /// Adds a copy of a stack with another leaf. The copy is the caller of no stack.
     pub fn add_with_leaf(&mut self, stack: StackId, leaf: LocationId) -> StackId {
-        self.allow_duplicates();
+        self.freeze();
         let StackSegment { caller, .. } = self.segments[stack.index()];
         let mut locations = self.segment(stack).to_vec();
         if let Some(last) = locations.last_mut() {
@@ -387,17 +363,18 @@ mod tests {
 
     #[test]
     fn equal_stacks_of_two_shards_have_one_canonical_id() {
+        let all = |location: LocationId| Some(u64::from(location.0));
         let (mut stacks, mut others) = (Stacks::default(), Stacks::default());
+        let root = stacks.intern(&row([0, 1]));
         let long = stacks.intern(&row(0..10));
         let short = stacks.intern(&row([5]));
-        assert!(stacks.first_equal().is_none(), "all are canonical");
         let [same, new, end] = [row(100..110), row(200..220), row(100..108)].map(|locations| others.intern(&locations));
         let translate = stacks.append(&others, |location| LocationId(location.0 % 100));
         assert_eq!(translate(StackId::EMPTY), StackId::EMPTY);
         assert_eq!(numbers(&stacks, translate(same)), numbers(&stacks, long));
         assert_eq!(numbers(&stacks, translate(new)), (0..20).collect::<Vec<_>>());
         assert!(stacks.ids().all(|stack| stacks.caller(stack) < stack));
-        let canonical = stacks.first_equal().expect("there may be duplicates");
+        let canonical = stacks.first_equal(all);
         let [same, new, end] = [same, new, end].map(|stack| canonical[translate(stack).index()]);
         assert_eq!((canonical[long.index()], canonical[short.index()], same), (long, short, long));
         assert_eq!(numbers(&stacks, end), (0..8).collect::<Vec<_>>());
@@ -406,7 +383,12 @@ mod tests {
         // A stack whose last segment is empty is equal to its caller.
         let caller = stacks.caller(long);
         stacks.rewrite(long, caller, &[]);
-        assert_eq!(stacks.first_equal().map(|canonical| canonical[long.index()]), Some(caller));
+        assert_eq!(stacks.first_equal(all)[long.index()], caller);
+        // So are stacks that are divided into other segments, and those that differ in locations without a key.
+        stacks.rewrite(long, root, &row(2..7));
+        assert_eq!(stacks.first_equal(all)[long.index()], caller);
+        let even = |location: LocationId| (location.0 % 2 == 0).then(|| u64::from(location.0));
+        assert_eq!(stacks.first_equal(even)[short.index()], StackId::EMPTY);
     }
 
     #[test]

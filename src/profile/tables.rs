@@ -1,5 +1,9 @@
 //! [`Profile`]: tables of interned values, and the samples that refer to them.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+
 use super::interner::{Interner, position};
 use super::model::{
     Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Label, LabelValue, Location, LocationId, Mapping,
@@ -133,10 +137,16 @@ impl Profile {
         self.samples.list()
     }
 
-    /// Returns the samples, merged by stack and task.
+    /// Returns the samples, merged by task and by the shown part of the stack: locations without frames do not count.
     pub fn distinct_samples(&self) -> Vec<Sample> {
-        let canonical = self.stacks.first_equal();
-        self.samples.distinct(|stack| canonical.as_ref().map_or(stack, |canonical| canonical[stack.index()]))
+        let seed = RandomState::default();
+        let shown = self.locations().map(|(id, location)| {
+            let frames = self.frames(id);
+            (!frames.is_empty()).then(|| seed.hash_one((location, frames)))
+        });
+        let shown: Vec<Option<u64>> = shown.collect();
+        let canonical = self.stacks.first_equal(|location| shown[location.index()]);
+        self.samples.distinct(|stack| canonical[stack.index()])
     }
 
     /// Returns the sum of all counts.

@@ -116,15 +116,17 @@ fn equal_locations_are_written_once() {
     let stacks: Vec<_> = message.sample.iter().map(|sample| sample.location_id.clone()).collect();
     assert_eq!(stacks, [[1, 2], [3, 2], [1, 2]]);
 
-    // Two locations of one address are the same location of the file.
+    // Two locations of one address are the same location of the file, and their samples are one.
     let profile = &mut fixture.profile;
     let [caller, leaf] = profile.stack(profile.samples()[0].stack)[..] else { panic!("two locations") };
     let (location, frames) = (*profile.location(leaf), profile.frames(leaf).to_vec());
     let again = profile.add_location(location, frames);
-    let stack = profile.intern_stack(&[caller, again]);
+    // Nor does a location without frames make another sample.
+    let hidden = profile.add_location(location, []);
+    let stack = profile.intern_stack(&[hidden, caller, again]);
     fixture.add_stack("app", stack, 1);
     let message = decoded(&fixture.profile);
-    assert_eq!((message.location.len(), message.sample[3].location_id.as_slice()), (3, [1, 2].as_slice()));
+    assert_eq!((message.location.len(), message.sample.len(), message.sample[0].value[0]), (3, 3, 2));
 }
 
 #[test]
