@@ -387,7 +387,7 @@ mod tests {
         // So are stacks that are divided into other segments, and those that differ in locations without a key.
         stacks.rewrite(long, root, &row(2..7));
         assert_eq!(stacks.first_equal(all)[long.index()], caller);
-        let even = |location: LocationId| (location.0 % 2 == 0).then(|| u64::from(location.0));
+        let even = |location: LocationId| location.0.is_multiple_of(2).then(|| u64::from(location.0));
         assert_eq!(stacks.first_equal(even)[short.index()], StackId::EMPTY);
     }
 
