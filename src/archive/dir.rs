@@ -1,7 +1,7 @@
 //! Directories by their open handles.
 //!
-//! Everything in the archive is created, moved and removed relative to the handle of its directory, and no symbolic link
-//! is followed: a link that a checkout brings along cannot lead goflame to somebody's files.
+//! Everything in the archive is created, moved and removed relative to the handle of its directory. No symbolic link is
+//! followed, so a link in a checkout cannot lead goflame to files of another user.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::error::Error;
 use crate::fsio::FileError;
 
-/// How the names of files begin that are still being written; six letters or digits follow.
+/// Prefix of the names of files that are still being written. Six letters or digits follow.
 const TEMPORARY: &str = ".tmp-";
 /// Mode of new directories and files before the umask.
 const DIR_MODE: u32 = 0o777;
@@ -29,12 +29,12 @@ const FILE_MODE: u32 = 0o666;
 #[derive(Debug)]
 pub(super) struct Dir {
     fd: OwnedFd,
-    /// For messages, and for programs that need a path.
+    /// The path, for messages and for programs that need one.
     path: PathBuf,
 }
 
 impl Dir {
-    /// Opens the directory that a user named: on the way to it, links are followed.
+    /// Opens the directory that a user named. Links in this path are followed.
     pub(super) fn open_root(path: &Path) -> Result<Self, FileError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match fs::open(path, flags, Mode::empty()) {
@@ -43,12 +43,12 @@ impl Dir {
         }
     }
 
-    /// Its path.
+    /// The path of the directory.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The directory `name` in this one.
+    /// Opens the directory `name` in this one.
     pub(super) fn dir(&self, name: impl AsRef<Path>) -> Result<Self, Error> {
         let name = name.as_ref();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -58,7 +58,7 @@ impl Dir {
         }
     }
 
-    /// The directory `name`; `None` where there is nothing of this name.
+    /// Opens the directory `name`. `None` if the name does not exist.
     pub(super) fn dir_if_present(&self, name: impl AsRef<Path>) -> Result<Option<Self>, Error> {
         match self.dir(name) {
             Err(Error::File(error)) if error.is_missing() => Ok(None),
@@ -66,7 +66,7 @@ impl Dir {
         }
     }
 
-    /// The directory `name`, created where it is missing.
+    /// Opens the directory `name` and creates it if it does not exist.
     pub(super) fn make_dir(&self, name: impl AsRef<Path>) -> Result<Self, Error> {
         match self.create_dir(name.as_ref(), DIR_MODE) {
             Err(Error::File(error)) if error.source.kind() == ErrorKind::AlreadyExists => self.dir(name),
@@ -74,14 +74,14 @@ impl Dir {
         }
     }
 
-    /// The new directory `name`; an error where the name is taken.
+    /// Creates the directory `name`. Fails if the name exists.
     pub(super) fn create_dir(&self, name: impl AsRef<Path>, mode: u32) -> Result<Self, Error> {
         let name = name.as_ref();
         mkdirat(&self.fd, name, mode.into()).map_err(|errno| self.error("create directory", name, errno))?;
         self.dir(name)
     }
 
-    /// Opens a plain file for reading; a pipe in its place does not block.
+    /// Opens a plain file for reading. Does not block if the file is a pipe.
     pub(super) fn file(&self, name: impl AsRef<Path>) -> Result<File, Error> {
         let name = name.as_ref();
         let file = self.open(name, OFlags::RDONLY | OFlags::NONBLOCK, "read")?;
@@ -92,12 +92,12 @@ impl Dir {
         Err(FileError::new("read", self.path.join(name), odd).into())
     }
 
-    /// Opens a file for reading and writing, and creates it where it is missing.
+    /// Opens a file for reading and writing, and creates it if it does not exist.
     pub(super) fn file_to_lock(&self, name: impl AsRef<Path>) -> Result<File, Error> {
         self.open(name.as_ref(), OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK, "lock")
     }
 
-    /// A new file, open for writing; an error where the name is taken.
+    /// Creates a file and opens it for writing. Fails if the name exists.
     pub(super) fn create_file(&self, name: impl AsRef<Path>) -> Result<File, Error> {
         self.open(name.as_ref(), OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL, "write")
     }
@@ -108,10 +108,10 @@ impl Dir {
         opened.map(File::from).map_err(|errno| self.error(action, name, errno))
     }
 
-    /// A name that nothing in this directory has, and that [`is_temporary`] knows.
+    /// Returns an unused name in this directory, of the form that [`is_temporary`] recognises.
     pub(super) fn temporary_name(&self) -> Result<String, Error> {
         loop {
-            // A fresh hasher is seeded by the operating system and differs at each call.
+            // The operating system seeds each new hasher, so the value differs at each call.
             let name = format!("{TEMPORARY}{:06x}", RandomState::new().build_hasher().finish() & 0xff_ffff);
             if self.stat(&name)?.is_none() {
                 return Ok(name);
@@ -119,12 +119,12 @@ impl Dir {
         }
     }
 
-    /// Writes a file whole or not at all, over what has the name.
+    /// Writes a file atomically. Replaces an existing file.
     pub(super) fn write(&self, name: impl AsRef<Path>, contents: &[u8]) -> Result<(), Error> {
         self.write_with(name.as_ref(), |mut file| file.write_all(contents))
     }
 
-    /// Writes what `contents` writes, whole or not at all, over what has the name.
+    /// Writes the output of `contents` to a file atomically. Replaces an existing file.
     pub(super) fn write_with(
         &self,
         name: impl AsRef<Path>,
@@ -137,14 +137,14 @@ impl Dir {
             .map_err(|error| FileError::new("write", self.path.join(name.as_ref()), error).into())
             .and_then(|()| self.rename(&temporary, self, name));
         if written.is_err() {
-            // The first error is the one to tell.
+            // Report the first error, not this one.
             self.remove(&temporary).ok();
             return written;
         }
         self.sync()
     }
 
-    /// What `name` stands for, a link itself and not its target; `None` where there is nothing.
+    /// Returns the metadata of `name`; for a link, of the link itself. `None` if the name does not exist.
     pub(super) fn stat(&self, name: impl AsRef<Path>) -> Result<Option<Stat>, Error> {
         let name = name.as_ref();
         match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -154,12 +154,12 @@ impl Dir {
         }
     }
 
-    /// The kind of what `name` stands for; `None` where there is nothing.
+    /// Returns the file type of `name`. `None` if the name does not exist.
     pub(super) fn kind(&self, name: impl AsRef<Path>) -> Result<Option<FileType>, Error> {
         Ok(self.stat(name)?.map(|stat| FileType::from_raw_mode(stat.st_mode)))
     }
 
-    /// The names in it, sorted.
+    /// The names in this directory, sorted.
     pub(super) fn entries(&self) -> Result<Vec<OsString>, Error> {
         let wrap = |errno: Errno| FileError::new("read directory", &self.path, errno.into());
         let mut names = Vec::new();
@@ -173,24 +173,24 @@ impl Dir {
         Ok(names)
     }
 
-    /// The names in it that are UTF-8; others cannot be the archive's.
+    /// The UTF-8 names in this directory. The archive has no other names.
     pub(super) fn names(&self) -> Result<Vec<String>, Error> {
         Ok(self.entries()?.into_iter().filter_map(|name| name.into_string().ok()).collect())
     }
 
-    /// Moves `name` to another directory, over what has the new name there.
+    /// Moves `name` to another directory. Replaces an existing entry there.
     pub(super) fn rename(&self, name: impl AsRef<Path>, to: &Self, new: impl AsRef<Path>) -> Result<(), Error> {
         let moved = renameat(&self.fd, name.as_ref(), &to.fd, new.as_ref());
         moved.map_err(|errno| to.error("replace", new.as_ref(), errno))
     }
 
-    /// Gives the file `name` a second name in another directory.
+    /// Adds a hard link to the file `name` in another directory.
     pub(super) fn link(&self, name: impl AsRef<Path>, to: &Self, new: impl AsRef<Path>) -> Result<(), Error> {
         let linked = linkat(&self.fd, name.as_ref(), &to.fd, new.as_ref(), AtFlags::empty());
         linked.map_err(|errno| to.error("link", new.as_ref(), errno))
     }
 
-    /// Removes a file or a whole tree; a link itself, not its target.
+    /// Removes a file or a whole tree. Removes a link itself, not its target.
     pub(super) fn remove(&self, name: impl AsRef<Path>) -> Result<(), Error> {
         let name = name.as_ref();
         if self.kind(name)? != Some(FileType::Directory) {
@@ -212,27 +212,28 @@ impl Dir {
         }
     }
 
-    /// Makes its names durable: a rename survives a power cut only after this.
+    /// Syncs the directory. A rename survives a power failure only after this.
     pub(super) fn sync(&self) -> Result<(), Error> {
         match fs::fsync(&self.fd) {
-            // fsync(2): this file system cannot sync a directory; nothing was lost.
+            // fsync(2): this file system cannot sync a directory. Nothing was lost.
             Ok(()) | Err(Errno::INVAL) => Ok(()),
             Err(errno) => Err(FileError::new("sync directory", &self.path, errno.into()).into()),
         }
     }
 
-    /// Facts about its file system.
+    /// Returns the properties of its file system.
     pub(super) fn file_system(&self) -> Result<StatVfs, Error> {
         fstatvfs(&self.fd)
             .map_err(|errno| FileError::new("examine the file system of", &self.path, errno.into()).into())
     }
 
-    /// The handle itself, as a file that can be locked.
+    /// Returns the handle as a file that can be locked.
     pub(super) fn as_file(&self) -> io::Result<File> {
         self.fd.try_clone().map(File::from)
     }
 
-    /// A symbolic link where none may be has an error of its own; the kernel's word for it is "Not a directory".
+    /// Makes an error. A forbidden symbolic link has a separate error, because the kernel reports "Not a directory" for
+    /// it.
     fn error(&self, action: &'static str, name: &Path, errno: Errno) -> Error {
         let path = self.path.join(name);
         let is_link = || {
@@ -246,13 +247,13 @@ impl Dir {
     }
 }
 
-/// Whether goflame gives such a name to a file that is still being written.
+/// Whether the name has the form that goflame gives to files that are still being written.
 pub(super) fn is_temporary(name: &str) -> bool {
     let random = name.strip_prefix(TEMPORARY).unwrap_or_default();
     random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Brings a file to the disk. Some file systems do not offer that (EINVAL), which loses nothing.
+/// Syncs a file to the disk. Some file systems do not support that (EINVAL); then nothing is lost.
 pub(super) fn sync(file: &File) -> io::Result<()> {
     match file.sync_all() {
         Err(error) if error.kind() != ErrorKind::InvalidInput => Err(error),

@@ -16,17 +16,17 @@ use super::store::{Store, lock_name};
 use super::tree::{self, Kind};
 use crate::fsio::{self, FileError};
 
-/// A directory that stages write into and that becomes a run. One that is dropped stays where it is, for
-/// [`Store::partials`] to list: nothing is lost.
+/// A directory that stages write into, and that becomes a run. A dropped draft stays on disk, where [`Store::partials`]
+/// lists it: nothing is lost.
 #[derive(Debug)]
 #[must_use = "a draft becomes a run only by commit"]
 pub struct Draft {
     store: Store,
     id: RunId,
     dir: Dir,
-    /// Files whose hash is known, by relative name.
+    /// Files with a known hash, by relative name.
     hashed: BTreeMap<String, FileEntry>,
-    /// Tells others that the run is being written; ends with the process at the latest.
+    /// Shows to other processes that the run is being written. Ends with the process at the latest.
     _lock: Lock,
 }
 
@@ -38,37 +38,37 @@ impl Draft {
             return Err(Error::Exists { id: id.clone() });
         }
         let lock = lock::exclusive(&partial, &lock_name(id))?;
-        // A recording holds pieces of the program's memory, and addresses of the kernel's.
+        // A recording contains parts of the program's memory and kernel addresses.
         let dir = partial.create_dir(id.as_str(), 0o700)?;
         Ok(Self { store: store.clone(), id: id.clone(), dir, hashed: BTreeMap::new(), _lock: lock })
     }
 
-    /// The id that the run will have.
+    /// The id of the future run.
     pub fn id(&self) -> &RunId {
         &self.id
     }
 
-    /// The directory to write into. It moves when the run is committed.
+    /// The directory to write into. Committing moves it.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// The path for a file of the run, for a stage to write it. `name` is relative and has no `..`.
+    /// Returns the path at which a stage writes a file of the run. `name` is relative and contains no `..`.
     pub fn path(&self, name: &str) -> PathBuf {
         debug_assert!(tree::is_safe_name(name), "{name:?} would lie outside the run");
         self.dir().join(name)
     }
 
-    /// Adds a program as `bin/<its name>`: a hard link to the stored one, or a copy where the file system refuses links.
-    /// Returns its relative name.
+    /// Adds a program as `bin/<its name>`: a hard link to the stored program, or a copy if the file system rejects
+    /// links. Returns the relative name.
     pub fn add_program(&self, program: &Program) -> Result<String, Error> {
         let _lock = self.store.lock()?;
         program.link_into(&self.dir.make_dir("bin")?)?;
         Ok(format!("bin/{}", program.name()))
     }
 
-    /// Compares the program of this run, once it has run, with the one that was stored; `None`: it is the same, so the run
-    /// holds what ran.
+    /// Compares the program of this run, after it has run, with the stored one. `None` if they are equal: the run then
+    /// contains the program that ran.
     pub fn check_program(&mut self, program: &Program) -> Result<Option<Substitution>, Error> {
         let (found, substitution) = program.check()?;
         if program.is(&self.dir.dir("bin")?)? {
@@ -77,13 +77,13 @@ impl Draft {
         Ok(substitution)
     }
 
-    /// Completes the run: hashes and syncs every file, writes the manifest, and moves the directory into place. The archive
-    /// adds `schema`, `id`, `sequence` and `files` to the manifest, in place of any it has. On an error the files stay in
-    /// the partial directory, which the error names.
+    /// Completes the run: hashes and syncs every file, writes the manifest, and moves the directory into place. The
+    /// archive sets `schema`, `id`, `sequence` and `files` in the manifest and replaces existing values. On an error
+    /// the files stay in the partial directory, which the error names.
     pub fn commit<M: Serialize>(self, manifest: &M) -> Result<Run, Error> {
         self.complete(manifest).map_err(|source| Error::Commit {
             id: self.id.clone(),
-            // The move is the last thing that can fail half-way.
+            // The move is the last step that can fail partly.
             kept: if self.dir().exists() { self.dir().to_owned() } else { self.store.run_dir(&self.id) },
             source: Box::new(source),
         })
@@ -109,7 +109,7 @@ impl Draft {
                 return Err(Error::Exists { id: self.id.clone() });
             }
             partial.rename(self.id.as_str(), &runs, self.id.as_str())?;
-            // An empty lock file that stays behind does no harm, and pruning removes it.
+            // A remaining empty lock file does no harm, and pruning removes it.
             partial.remove(lock_name(&self.id)).ok();
         }
         runs.sync()?;
@@ -125,7 +125,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Brings every file to the disk and hashes it.
+    /// Syncs every file to the disk and hashes it.
     fn seal_files(&self) -> Result<BTreeMap<String, FileEntry>, Error> {
         let mut files = BTreeMap::new();
         for (name, kind) in tree::walk(self.dir())?.entries {

@@ -1,94 +1,94 @@
-//! What can go wrong in the archive.
+//! Errors of the archive.
 
 use std::path::PathBuf;
 
 use super::id::RunId;
 use crate::fsio::FileError;
 
-/// An operation on the archive that failed.
+/// A failed operation on the archive.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file or directory could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The directory is in use for something else.
+    /// The directory is used for something else.
     #[error("{} is not an archive: it holds `{entry}`", dir.display())]
     Foreign {
         /// The directory.
         dir: PathBuf,
-        /// Something in it that no archive holds.
+        /// An entry in the directory that no archive contains.
         entry: String,
     },
-    /// A symbolic link where the archive has a directory or a file of its own.
+    /// A symbolic link in a place where the archive keeps a directory or a file.
     #[error("{} is a symbolic link, which goflame does not follow", path.display())]
     Link {
         /// The link.
         path: PathBuf,
     },
-    /// The archive's directory is a symbolic link to nothing.
+    /// The archive directory is a symbolic link to a path that does not exist.
     #[error("{} is a symbolic link to {}, which does not exist", path.display(), target.display())]
     BrokenLink {
         /// The link.
         path: PathBuf,
-        /// What it names.
+        /// The target of the link.
         target: PathBuf,
     },
-    /// Programs cannot be started from the archive's file system.
+    /// The file system of the archive does not allow programs to run.
     #[error("programs cannot be started from {}: its file system is mounted noexec", dir.display())]
     NoExec {
         /// The archive.
         dir: PathBuf,
     },
-    /// There is no archive.
+    /// The archive does not exist.
     #[error("no archive in {}", dir.display())]
     NoStore {
         /// The directory.
         dir: PathBuf,
     },
-    /// A newer program made the archive.
+    /// The archive was made by a newer version of goflame.
     #[error("{} says format {found}, and this goflame knows formats up to {known}", path.display())]
     NewerFormat {
         /// The format file.
         path: PathBuf,
-        /// Its number.
+        /// The format number in the file.
         found: u64,
-        /// The newest that is understood.
+        /// The newest format that this version supports.
         known: u64,
     },
-    /// The format file holds no number of a format.
+    /// The format file contains no format number.
     #[error("{} holds {text:?} instead of a format number", path.display())]
     BadFormat {
         /// The format file.
         path: PathBuf,
-        /// The beginning of its text.
+        /// The beginning of the file's text.
         text: String,
     },
-    /// A text is not the id of a run.
+    /// The text is not a run id.
     #[error("{text:?} is not the id of a run")]
     BadId {
         /// The text.
         text: String,
     },
-    /// The id is taken.
+    /// A run with this id exists already.
     #[error("a run {id} exists already")]
     Exists {
         /// The id.
         id: RunId,
     },
-    /// No run answers to the name.
+    /// No run matches the name.
     #[error("no run `{query}` in {}", dir.display())]
     NotFound {
-        /// The name that was given.
+        /// The name given by the user.
         query: String,
         /// The archive.
         dir: PathBuf,
     },
-    /// Several runs answer to the name.
+    /// Several runs match the name.
     #[error("`{query}` fits {} runs", candidates.len())]
     Ambiguous {
-        /// The name that was given.
+        /// The name given by the user.
         query: String,
-        /// The runs, newest first.
+        /// The matching runs, newest first.
         candidates: Vec<RunId>,
     },
     /// A run cannot be loaded.
@@ -96,49 +96,49 @@ pub enum Error {
     Damaged {
         /// The run.
         id: RunId,
-        /// Why.
+        /// The reason.
         #[source]
         source: Damage,
     },
-    /// A run cannot be read by this user.
+    /// This user has no permission to read the run.
     #[error("run {id} is not readable")]
     NotReadable {
         /// The run.
         id: RunId,
-        /// Why.
+        /// The reason.
         #[source]
         source: FileError,
     },
-    /// A run vanished while it was read.
+    /// The run disappeared while it was being read.
     #[error("run {id} was removed meanwhile")]
     Gone {
         /// The run.
         id: RunId,
     },
-    /// The name is that of a run that was not completed.
+    /// The name matches a run that was not completed.
     #[error("run {id} was not completed")]
     Incomplete {
         /// The run.
         id: RunId,
-        /// Where its files are.
+        /// The directory of the run's files.
         dir: PathBuf,
     },
-    /// A run that is to be removed is being written.
+    /// The run to remove is still being written.
     #[error("run {id} is being written")]
     InProgress {
         /// The run.
         id: RunId,
     },
-    /// A name that must not be used for a file of a run.
+    /// The name is not allowed for a file of a run.
     #[error("{name:?} is not a name for a file of a run")]
     BadName {
         /// The name.
         name: String,
     },
-    /// Only plain files with UTF-8 names can be part of a run.
+    /// The file cannot be part of a run: only plain files with UTF-8 names can.
     #[error("{} is not a plain file with a UTF-8 name", path.display())]
     NotStorable {
-        /// The symbolic link, device, socket or oddly named file.
+        /// The symbolic link, device, socket, or file with an unsuitable name.
         path: PathBuf,
     },
     /// The manifest is not a JSON object.
@@ -147,12 +147,12 @@ pub enum Error {
     /// The manifest cannot be written as JSON.
     #[error("the manifest cannot be written as JSON")]
     Encode(#[source] serde_json::Error),
-    /// The manifest is not what the caller expects.
+    /// The manifest does not have the structure that the caller expects.
     #[error("the manifest of run {id} is not understood")]
     Decode {
         /// The run.
         id: RunId,
-        /// What does not fit.
+        /// The mismatch.
         #[source]
         source: serde_json::Error,
     },
@@ -161,24 +161,24 @@ pub enum Error {
     NoFile {
         /// The run.
         id: RunId,
-        /// The name.
+        /// The name of the file.
         name: String,
     },
-    /// A run could not be completed; what was written is still there.
+    /// The run could not be completed. The files written so far are kept.
     #[error("cannot archive run {id}")]
     Commit {
         /// The run.
         id: RunId,
-        /// Where its files are.
+        /// The directory of the run's files.
         kept: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         source: Box<Error>,
     },
 }
 
 impl Error {
-    /// What the user can do about it.
+    /// Advice for the user.
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Foreign { dir, .. } => {
@@ -218,16 +218,16 @@ impl Error {
     }
 }
 
-/// Why a run cannot be loaded.
+/// The reason why a run cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
-    /// `runs/<id>` is a link or a file.
+    /// `runs/<id>` is a link or a file, not a directory.
     #[error("{} is not a directory", path.display())]
     NotADirectory {
         /// The path.
         path: PathBuf,
     },
-    /// `manifest.json` is a link, a directory or the like.
+    /// `manifest.json` is not a plain file but, for example, a link or a directory.
     #[error("{} is not a plain file", path.display())]
     NotAFile {
         /// The path.
@@ -236,21 +236,21 @@ pub enum Damage {
     /// `manifest.json` cannot be read.
     #[error(transparent)]
     Unreadable(FileError),
-    /// `manifest.json` is not JSON, or lacks what the archive put there.
+    /// `manifest.json` is not JSON, or lacks the fields that the archive writes.
     #[error("{} is not a manifest", path.display())]
     NotAManifest {
         /// The path.
         path: PathBuf,
-        /// What does not fit.
+        /// The mismatch.
         #[source]
         source: serde_json::Error,
     },
-    /// A newer program wrote the manifest.
+    /// The manifest was written by a newer version of goflame.
     #[error("its manifest has schema {found}, and this goflame knows schemas up to {known}")]
     NewerSchema {
         /// The manifest's schema.
         found: u64,
-        /// The newest that is understood.
+        /// The newest schema that this version supports.
         known: u64,
     },
     /// The manifest belongs to another run.
@@ -259,10 +259,10 @@ pub enum Damage {
         /// The id in the manifest.
         found: String,
     },
-    /// The manifest lists a file that would lie outside the run.
+    /// The manifest lists a file with a path outside of the run.
     #[error("its manifest lists {name:?}, which is not a name for a file of a run")]
     BadName {
-        /// The name.
+        /// The name of the file.
         name: String,
     },
 }

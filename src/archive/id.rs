@@ -16,23 +16,24 @@ use super::error::Error;
 const STAMP: usize = 15;
 /// `-xxxx`.
 const SUFFIX: usize = 5;
-/// Longest name part; the whole id stays far below the 255 bytes of a file name.
+/// Maximum length of the name part in bytes. The whole id stays far below the 255 bytes of a file name.
 const MAX_NAME: usize = 64;
 
-/// `YYYYMMDD-HHMMSS-name-xxxx`: start in UTC, program, and four hexadecimal digits that keep two runs of one second
-/// apart. Holds only ASCII letters, digits, `-` and `_`, and begins with a digit, so it is safe as a file name.
+/// Id of a run: `YYYYMMDD-HHMMSS-name-xxxx`. It contains the start in UTC, the program, and four hexadecimal digits
+/// that distinguish runs of the same second. It contains only ASCII letters, digits, `-` and `_`, and begins with a
+/// digit, so it is safe as a file name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RunId(String);
 
 impl RunId {
-    /// An id for a run of `name` that started at `at`. Characters that an id cannot hold become `-`.
+    /// Creates an id for a run of `name` that started at `at`. Characters that are not allowed in an id become `-`.
     pub fn new(at: SystemTime, name: &str) -> Self {
-        // Clocks before 1970 or after 9999 are broken ones; the run is worth more than its date.
+        // A clock before 1970 or after 9999 is wrong, but the run matters more than its date.
         let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH);
         let time = Offset::UTC.to_datetime(at);
         let name = Self::name_part(name);
-        // A fresh hasher is seeded by the operating system and differs at each call.
+        // The operating system seeds each new hasher, so the value differs at each call.
         let suffix = RandomState::new().build_hasher().finish() & 0xffff;
         Self(format!(
             "{:04}{:02}{:02}-{:02}{:02}{:02}-{name}-{suffix:04x}",
@@ -45,7 +46,7 @@ impl RunId {
         ))
     }
 
-    /// How a name stands in ids.
+    /// Returns the form of a name in ids.
     pub fn name_part(name: &str) -> String {
         let name: String =
             name.chars().take(MAX_NAME).map(|letter| if is_name_byte(letter) { letter } else { '-' }).collect();
@@ -55,7 +56,7 @@ impl RunId {
         }
     }
 
-    /// Its part for the name; see [`RunId::name_part`].
+    /// The name part of the id; see [`RunId::name_part`].
     pub fn name(&self) -> &str {
         &self.0[STAMP + 1..self.0.len() - SUFFIX]
     }
@@ -65,7 +66,7 @@ impl RunId {
         &self.0
     }
 
-    /// The start by the clock of that time, `YYYYMMDD-HHMMSS`.
+    /// The timestamp of the start, by the clock at that time: `YYYYMMDD-HHMMSS`.
     pub fn stamp(&self) -> &str {
         &self.0[..STAMP]
     }
@@ -75,11 +76,11 @@ fn is_name_byte(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || letter == '-' || letter == '_'
 }
 
-/// Whether a text has exactly the form of an id, with a date and a time that exist.
+/// Whether a text has exactly the form of an id, with a valid date and time.
 fn valid(text: &str) -> bool {
     let bytes = text.as_bytes();
     let name_and_dashes = bytes.len().checked_sub(STAMP + SUFFIX);
-    // A dash, a name of at least one byte.
+    // A dash and a name of at least one byte.
     if !text.chars().all(is_name_byte) || !name_and_dashes.is_some_and(|length| (2..=MAX_NAME + 1).contains(&length)) {
         return false;
     }

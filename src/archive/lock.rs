@@ -1,4 +1,4 @@
-//! File locks (flock) that end with the process, however it ends.
+//! File locks (flock). They end with the process in every case.
 
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -7,42 +7,42 @@ use super::dir::Dir;
 use super::error::Error;
 use crate::fsio::FileError;
 
-/// A lock, held until it is dropped, or until the process ends.
+/// A lock. It is held until the value is dropped or the process ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
 }
 
 impl Drop for Lock {
-    /// Closing the file is not enough: a child that another thread is just starting shares it until its exec, and
-    /// the lock with it. Unlocking ends the lock for all who share it.
+    /// Closing the file is not enough: a child that another thread is just starting shares the file, and with it the
+    /// lock, until its exec. Unlocking ends the lock for all who share it.
     fn drop(&mut self) {
-        // A failure leaves the lock to the closing of the file, a moment later.
+        // If this fails, closing the file ends the lock a moment later.
         self.file.unlock().ok();
     }
 }
 
-/// Opens the lock file, creating it where needed, and waits for the exclusive lock.
+/// Opens the lock file, creates it if it does not exist, and waits for the exclusive lock.
 pub(super) fn exclusive(dir: &Dir, name: &str) -> Result<Lock, Error> {
     let file = dir.file_to_lock(name)?;
     loop {
         match file.lock() {
             Ok(()) => return Ok(Lock { file }),
-            // flock(2) gives up when a signal is handled meanwhile.
+            // flock(2) returns early when a signal is handled during the wait.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(FileError::new("lock", dir.path().join(name), error).into()),
         }
     }
 }
 
-/// Marks an open file as in use, for as long as the lock lives. Several processes may do so at once. `None` where the file
-/// system has no locks.
+/// Marks an open file as in use while the lock lives. Several processes may do this at the same time. `None` if the
+/// file system does not support locks.
 pub(super) fn shared(file: File) -> Option<Lock> {
     file.try_lock_shared().ok().map(|()| Lock { file })
 }
 
-/// Whether somebody holds a lock of either kind. To be asked under the store's lock, so that two who ask at once do not
-/// take each other for the holder.
+/// Whether a process holds a lock of either kind. Call it only under the store's lock: otherwise two callers could
+/// mistake each other for the holder.
 pub(super) fn is_in_use(file: File) -> bool {
     match file.try_lock() {
         Ok(()) => {
@@ -54,8 +54,8 @@ pub(super) fn is_in_use(file: File) -> bool {
     }
 }
 
-/// Whether somebody holds the exclusive lock. A missing lock file is held by nobody; of another user's lock file that
-/// cannot be opened, nobody can tell, and it counts as held.
+/// Whether a process holds the exclusive lock. A lock file that does not exist is not held. Another user's lock file
+/// that cannot be opened is unknown and counts as held.
 pub(super) fn is_held(dir: &Dir, name: &str) -> Result<bool, Error> {
     let file = match dir.file(name) {
         Ok(file) => file,
@@ -63,7 +63,7 @@ pub(super) fn is_held(dir: &Dir, name: &str) -> Result<bool, Error> {
         Err(Error::File(error)) if error.source.kind() == ErrorKind::PermissionDenied => return Ok(true),
         Err(error) => return Err(error),
     };
-    // Shared, so that two who ask at once do not take each other for the holder.
+    // A shared lock, so that two callers do not mistake each other for the holder.
     match file.try_lock_shared() {
         Ok(()) => {
             drop(Lock { file });
@@ -86,7 +86,7 @@ mod tests {
         let dir = Dir::open_root(temporary.path()).unwrap();
         assert!(!is_held(&dir, "lock").unwrap(), "no file, no holder");
         let lock = exclusive(&dir, "lock").unwrap();
-        // What fork does to the descriptor.
+        // Simulates the effect of fork on the descriptor.
         let shared = lock.file.try_clone().unwrap();
         assert!(is_held(&dir, "lock").unwrap());
         drop(lock);

@@ -1,31 +1,31 @@
 //! The archive: stores, lists, loads, verifies and prunes runs.
 //!
-//! It keeps files and a manifest and must not know what is in them: of the manifest it reads and writes only
-//! `schema`, `id`, `sequence` and `files`. It renders nothing, prints nothing and does not read the clock.
+//! It keeps files and a manifest and must not know their contents. In the manifest it reads and writes only `schema`,
+//! `id`, `sequence` and `files`. It renders nothing, prints nothing and does not read the clock.
 //!
 //! # Layout
 //!
 //! ```text
-//! <dir>/format               the number of this layout, and what makes a directory an archive; an older program refuses
-//!                            a newer store
-//! <dir>/lock                 locked exclusively (flock) around every change
+//! <dir>/format               the number of this layout; it marks the directory as an archive; an older version of
+//!                            goflame rejects a newer store
+//! <dir>/lock                 locked exclusively (flock) during every change
 //! <dir>/.gitignore           `*`, and CACHEDIR.TAG, as Cargo writes them into target/
-//! <dir>/runs/<id>/           whole runs: files and manifest.json, which holds the SHA-256 of each of them
-//! <dir>/partial/<id>/        a run being written, or left behind by a crash
-//! <dir>/partial/<id>.lock    locked as long as the run is being written
-//! <dir>/bin/<sha256>/<name>  programs by content, which are started from here; runs hold hard links to them
-//! <dir>/build/<variant>/     what was built last, for people; `.tmp-…/` in it are private directories of builds
-//! <dir>/trash/<id>/          what is being removed
+//! <dir>/runs/<id>/           complete runs: files and manifest.json, which contains the SHA-256 of each file
+//! <dir>/partial/<id>/        a run that is being written, or was left behind by a crash
+//! <dir>/partial/<id>.lock    locked while the run is being written
+//! <dir>/bin/<sha256>/<name>  programs by content; they are started from here, and runs contain hard links to them
+//! <dir>/build/<variant>/     the last build, for users; `.tmp-…/` in it are private directories of builds
+//! <dir>/trash/<id>/          runs that are being removed
 //! ```
 //!
-//! Format 1 had the programs as files `bin/<sha256>`, and no sequence numbers in the manifests. Such a store is read, and
-//! becomes one of format 2 when the first program is stored in it.
+//! Format 1 stored the programs as files `bin/<sha256>`, and its manifests had no sequence numbers. Such a store can be
+//! read. It is upgraded to format 2 when the first program is stored in it.
 //!
-//! A run appears in `runs/` by one rename, after its files and directories have reached the disk, and leaves it by
-//! one rename. Whatever crashes in between, nothing half-written or half-removed looks like a run.
+//! A run appears in `runs/` by one rename, after its files and directories are synced to the disk. It is removed from
+//! `runs/` by one rename. Therefore, after a crash at any point, nothing half-written or half-removed looks like a run.
 //!
-//! Changes are made relative to the archive's open directory, and no symbolic link below it is followed. Only names that
-//! the archive gives are removed: run ids, hashes, `<id>.lock` and `.tmp-` with six letters or digits.
+//! Changes are made relative to the archive's open directory, and no symbolic link below it is followed. Only names
+//! that the archive creates are removed: run ids, hashes, `<id>.lock` and `.tmp-` with six letters or digits.
 
 mod dir;
 mod draft;

@@ -13,22 +13,22 @@ use super::lock::{self, Lock};
 use super::store::Store;
 use crate::fsio::FileError;
 
-/// How an ELF file begins.
+/// The first bytes of an ELF file.
 const ELF: &[u8] = b"\x7fELF";
 
-/// A directory in `build/<variant>/` that only one build writes to. It vanishes with this value.
+/// A directory in `build/<variant>/` that only one build writes to. Dropping this value removes it.
 #[derive(Debug)]
 pub struct BuildPlace {
     /// `build/<variant>`.
     builds: Dir,
     name: String,
     dir: Dir,
-    /// Tells others that it is not left over.
+    /// Shows to other processes that the directory is in use.
     _lock: Option<Lock>,
 }
 
 impl Store {
-    /// Makes a private directory for a build of `variant`.
+    /// Creates a private directory for a build of `variant`.
     pub fn build_place(&self, variant: &str) -> Result<BuildPlace, Error> {
         let _lock = self.lock()?;
         let builds = self.sub("build")?.make_dir(variant)?;
@@ -43,7 +43,7 @@ impl Store {
         Ok(BuildPlace { builds, name, dir, _lock: lock })
     }
 
-    /// Writes a file to `build/<variant>/`, whole, in place of what has the name, with the permissions of that.
+    /// Writes a file to `build/<variant>/` atomically. Replaces an existing file and keeps its permissions.
     pub fn write_build_file(&self, variant: &str, name: &str, contents: &[u8]) -> Result<(), Error> {
         let builds = self.sub("build")?.make_dir(variant)?;
         let old = builds.file(name).ok().and_then(|file| file.metadata().ok());
@@ -55,13 +55,12 @@ impl Store {
 }
 
 impl BuildPlace {
-    /// The path to build the program to.
+    /// The output path for the build of the program.
     pub fn path(&self, program: &str) -> PathBuf {
         self.dir.path().join(program)
     }
 
-    /// Copies the program that was published last, if there is one: where it is still up to date, `go build` saves the
-    /// linking.
+    /// Copies the last published program, if it exists. If the copy is still up to date, `go build` skips linking.
     pub fn reuse(&self, program: &str) -> Result<(), Error> {
         let Ok(mut from) = self.builds.file(program) else { return Ok(()) };
         let mut magic = [0; ELF.len()];
@@ -70,13 +69,13 @@ impl BuildPlace {
         }
         let copied = copy(&mut from, &self.dir, program);
         if copied.is_err() {
-            // Building is slower without, and tells by itself when the disk is full.
+            // Without the copy, the build is only slower. If the disk is full, the build reports it.
             self.dir.remove(program).ok();
         }
         Ok(())
     }
 
-    /// Moves the program to `build/<variant>/<program>`, whole, in place of the last one.
+    /// Moves the program to `build/<variant>/<program>` atomically. Replaces the last one.
     pub fn publish(&self, program: &str) -> Result<(), Error> {
         self.dir.rename(program, &self.builds, program)
     }
@@ -84,7 +83,7 @@ impl BuildPlace {
 
 impl Drop for BuildPlace {
     fn drop(&mut self) {
-        // What stays is removed by the next build.
+        // If this fails, the next build removes the directory.
         self.builds.remove(&self.name).ok();
     }
 }

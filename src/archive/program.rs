@@ -1,4 +1,4 @@
-//! The content store: each program once, however many runs used it.
+//! The content store: keeps each program once, independent of the number of runs that use it.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -16,35 +16,35 @@ use super::store::Store;
 use super::tree;
 use crate::fsio::{self, FileError};
 
-/// Runnable, and not writable: several runs share the file.
+/// Mode of a stored program: executable and not writable, because several runs share the file.
 const MODE: u32 = 0o555;
 
-/// A program in the store, to be started from there. The store keeps it at least as long as this lives.
+/// A program in the store, to be started from there. The store keeps it at least as long as this value lives.
 #[derive(Debug)]
 pub struct Program {
     name: String,
     entry: FileEntry,
-    /// Absolute and without links, as the kernel names it in recordings.
+    /// Absolute path without links. The kernel uses it as the name in recordings.
     path: PathBuf,
     pub(super) dir: Dir,
     file: File,
-    /// Keeps it from being swept before a run links to it.
+    /// Prevents its removal before a run links to it.
     _in_use: Option<Lock>,
 }
 
-/// How the program that ran can be another than the one that was built.
+/// How the program that ran differs from the program that was built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Substitution {
-    /// Another file took its name.
+    /// Another file has taken its name.
     #[error("{} was replaced while the workload ran: the profile may be of another program than the run holds", .0.display())]
     Replaced(PathBuf),
-    /// Its content changed.
+    /// Its content has changed.
     #[error("{} was changed while the workload ran: the profile may be of another program than the run holds", .0.display())]
     Changed(PathBuf),
 }
 
 impl Program {
-    /// Its file name.
+    /// The file name of the program.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -54,14 +54,14 @@ impl Program {
         &self.path
     }
 
-    /// Its hash and size.
+    /// The hash and size of the program.
     pub fn entry(&self) -> &FileEntry {
         &self.entry
     }
 
-    /// Puts `source` into the store, unless it is there. `entry` is the hash and the size of its content, which the caller
-    /// has just read. A stored file whose content has changed is replaced; runs that hold the old one keep it, and their
-    /// verification tells.
+    /// Adds `source` to the store if it is not there. `entry` is the hash and the size of its content, which the caller
+    /// has just read. Replaces a stored file whose content has changed. Runs that hold the old file keep it, and their
+    /// verification reports it.
     pub(super) fn put(store: &Store, source: &Path, name: &str, entry: &FileEntry) -> Result<Self, Error> {
         if !tree::is_safe_name(name) || name.contains('/') {
             return Err(Error::BadName { name: name.to_owned() });
@@ -87,8 +87,8 @@ impl Program {
         Ok(Self { name: name.to_owned(), entry: entry.clone(), path, dir, file, _in_use: lock::shared(open_again) })
     }
 
-    /// Links the program into a run. Where the file system or its policy refuses (no links at all, too many, another
-    /// user's file), the run gets a copy.
+    /// Links the program into a run. Copies it if the file system or its policy rejects the link (no links at all, too
+    /// many, another user's file).
     pub(super) fn link_into(&self, run: &Dir) -> Result<(), Error> {
         if run.kind(&self.name)?.is_some() {
             run.remove(&self.name)?;
@@ -103,15 +103,15 @@ impl Program {
         })
     }
 
-    /// Compares the program with what was put into the store: the file at its path is still the same, and its content
-    /// too. Returns the content as it is now.
+    /// Checks that the program is still what was put into the store: the same file at its path, and the same content.
+    /// Returns the current content.
     pub(super) fn check(&self) -> Result<(FileEntry, Option<Substitution>), Error> {
         let read = |error| FileError::new("read", &self.path, error);
         let own = self.file.metadata().map_err(read)?;
         (&self.file).seek(SeekFrom::Start(0)).map_err(read)?;
         let found = tree::digest(&self.file).map_err(read)?;
         let at_path = self.dir.stat(&self.name)?;
-        // A program that removed itself did run, and the run holds it.
+        // A program that removed itself did run, and the run contains it.
         let replaced = at_path.is_some_and(|other| (other.st_dev, other.st_ino) != (own.dev(), own.ino()));
         let substitution = if replaced {
             Some(Substitution::Replaced(self.path.clone()))
@@ -121,14 +121,15 @@ impl Program {
         Ok((found, substitution))
     }
 
-    /// Whether a file of a run is this very file.
+    /// Whether a file of a run is the same file (inode).
     pub(super) fn is(&self, run: &Dir) -> Result<bool, Error> {
         let own = self.file.metadata().map_err(|error| FileError::new("read", &self.path, error))?;
         Ok(run.stat(&self.name)?.is_some_and(|file| (file.st_dev, file.st_ino) == (own.dev(), own.ino())))
     }
 }
 
-/// The directory for programs of this hash. Formats before 2 had the program itself in its place, which goes into it.
+/// Opens the directory for programs with this hash. Before format 2 this name was the program file itself, which is
+/// moved into the directory.
 fn dir_of(bin: &Dir, sha256: &str, name: &str) -> Result<Dir, Error> {
     if bin.kind(sha256)? != Some(FileType::RegularFile) {
         return bin.make_dir(sha256);
@@ -158,8 +159,8 @@ fn same_content(mut a: &File, mut b: &File) -> io::Result<bool> {
     }
 }
 
-/// Removes stored programs that no run has and nobody is about to start, and leftovers of interrupted writes. Only names
-/// that goflame writes are looked at. The caller holds the lock.
+/// Removes stored programs that no run contains and that no process is about to start, and remains of interrupted
+/// writes. Considers only names that goflame writes. The caller holds the lock.
 pub(super) fn sweep(store: &Store) -> Result<(), Error> {
     let Some(bin) = store.root().dir_if_present("bin")? else { return Ok(()) };
     let mut listed = None;
@@ -175,7 +176,7 @@ pub(super) fn sweep(store: &Store) -> Result<(), Error> {
                     if !is_unlinked(&dir, &program)? || lock::is_in_use(dir.file(&program)?) {
                         continue;
                     }
-                    // Where the file system has no hard links, the runs have copies.
+                    // If the file system has no hard links, the runs contain copies.
                     let listed = match &mut listed {
                         Some(listed) => listed,
                         none => none.insert(listed_hashes(store)?),
@@ -192,19 +193,19 @@ pub(super) fn sweep(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-/// The hashes that manifests of runs list.
+/// Returns the hashes listed in the manifests of runs.
 fn listed_hashes(store: &Store) -> Result<BTreeSet<String>, Error> {
     let runs = store.list()?.into_iter().filter_map(|entry| entry.run.ok());
     Ok(runs.flat_map(|run| run.files().values().map(|file| file.sha256.clone()).collect::<Vec<_>>()).collect())
 }
 
-/// Whether a plain file has no other name.
+/// Whether a plain file has only one hard link.
 fn is_unlinked(dir: &Dir, name: &str) -> Result<bool, Error> {
     let is_plain = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
     Ok(dir.stat(name)?.is_some_and(|file| is_plain(file.st_mode) && file.st_nlink == 1))
 }
 
-/// Whether a name is a SHA-256 as goflame writes it.
+/// Whether a name is a SHA-256 in the form that goflame writes.
 fn is_sha256(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }

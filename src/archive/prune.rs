@@ -1,4 +1,4 @@
-//! Removal of runs: first a plan, then the deed.
+//! Removal of runs: first a plan, then its execution.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use super::program;
 use super::run::Run;
 use super::store::{Store, lock_name};
 
-/// What is to be removed.
+/// The runs to remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PrunePlan {
-    /// Runs.
+    /// Completed runs.
     pub runs: Vec<RunId>,
     /// Runs that were never completed.
     pub partials: Vec<RunId>,
@@ -29,8 +29,8 @@ impl PrunePlan {
 }
 
 impl Store {
-    /// The runs to remove so that the newest `keep` runs of each series stay, newest first. A run of no series is left
-    /// alone, and so is one that cannot be loaded: another user's, a newer program's, or a damaged one. Changes nothing.
+    /// Returns the runs to remove, newest first, so that the newest `keep` runs of each series stay. Skips runs without
+    /// a series and runs that cannot be loaded: of another user, of a newer version, or damaged. Changes nothing.
     pub fn outdated<S: Ord>(&self, keep: usize, series: impl Fn(&Run) -> Option<S>) -> Result<Vec<Run>, Error> {
         let mut counts = BTreeMap::new();
         let mut outdated = Vec::new();
@@ -45,12 +45,12 @@ impl Store {
         Ok(outdated)
     }
 
-    /// Removes what the plan names, and binaries that no run needs any more. What is gone already, or is being written
-    /// by now, is passed over. Each run vanishes by one rename before its files are removed.
+    /// Removes the runs of the plan, and programs that no run uses any more. Skips runs that are already gone or are
+    /// being written now. Each run disappears by one rename before its files are removed.
     pub fn prune(&self, plan: &PrunePlan) -> Result<(), Error> {
         let _lock = self.lock()?;
         let (runs, partial, trash) = (self.sub("runs")?, self.sub("partial")?, self.sub("trash")?);
-        // First what an interrupted removal left: its space may be what a full disk needs for the rest.
+        // Empty the trash of an interrupted removal first: a full disk may need its space for the rest.
         empty(&trash)?;
         for id in &plan.runs {
             discard(&runs, id, &trash)?;
@@ -66,7 +66,7 @@ impl Store {
     }
 }
 
-/// Moves a run out of sight.
+/// Moves a run to the trash.
 fn discard(dir: &Dir, id: &RunId, trash: &Dir) -> Result<(), Error> {
     if dir.kind(id.as_str())?.is_none() {
         return Ok(());
@@ -75,7 +75,7 @@ fn discard(dir: &Dir, id: &RunId, trash: &Dir) -> Result<(), Error> {
     dir.sync()
 }
 
-/// Removes the runs in the trash; other names are not goflame's.
+/// Removes the runs in the trash. Other names do not belong to goflame.
 fn empty(trash: &Dir) -> Result<(), Error> {
     for name in trash.names()?.iter().filter(|name| name.parse::<RunId>().is_ok()) {
         trash.remove(name)?;
@@ -83,7 +83,7 @@ fn empty(trash: &Dir) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lock files without a run: of removed partial runs, or of a crash right after completion.
+/// Removes lock files without a run. They remain from removed partial runs, or from a crash right after completion.
 fn remove_idle_locks(partial: &Dir) -> Result<(), Error> {
     for name in partial.names()? {
         let Some(Ok(id)) = name.strip_suffix(".lock").map(str::parse::<RunId>) else { continue };

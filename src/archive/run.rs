@@ -1,4 +1,4 @@
-//! A run on disk: loaded, read, verified.
+//! A run on disk: loading, reading, verifying.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,11 +16,11 @@ use super::id::RunId;
 use super::tree::{self, Kind};
 use crate::fsio;
 
-/// The manifest's name within a run.
+/// The manifest's file name in a run.
 pub(super) const MANIFEST: &str = "manifest.json";
-/// The manifest schema that this program writes, and the newest that it reads.
+/// The manifest schema that this version writes, and the newest that it reads.
 pub(super) const SCHEMA: u64 = 1;
-/// A manifest is a few KiB; a larger file is not one.
+/// Maximum size of a manifest in bytes. A real manifest has a few KiB.
 const MANIFEST_LIMIT: u64 = 64 << 20;
 
 /// One file of a run, as the manifest lists it.
@@ -28,27 +28,27 @@ const MANIFEST_LIMIT: u64 = 64 << 20;
 pub struct FileEntry {
     /// SHA-256 in lower-case hexadecimal.
     pub sha256: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
-/// What the archive itself puts into a manifest, of every schema.
+/// The fields that the archive writes into a manifest of any schema.
 #[derive(Deserialize)]
 struct Version {
     schema: u64,
 }
 
-/// What the archive itself puts into a manifest of this schema.
+/// The fields that the archive writes into a manifest of this schema.
 #[derive(Deserialize)]
 struct Head {
     id: String,
-    /// Not in runs of archive format 1.
+    /// Absent in runs of archive format 1.
     #[serde(default)]
     sequence: Option<u64>,
     files: BTreeMap<String, FileEntry>,
 }
 
-/// A whole run.
+/// A complete run.
 #[derive(Debug, Clone)]
 pub struct Run {
     id: RunId,
@@ -61,7 +61,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Loads `dir`, which is to hold the run `id`. Its files are listed, not read.
+    /// Loads the run `id` from `dir`. Lists its files but does not read them.
     pub(super) fn load(id: &RunId, dir: &Path) -> Result<Self, Error> {
         Self::read(id, dir).map_err(|damage| match damage {
             Damage::Unreadable(source) if source.source.kind() == ErrorKind::PermissionDenied => {
@@ -84,7 +84,7 @@ impl Run {
         let bytes = fsio::read_bounded(&path, MANIFEST_LIMIT).map_err(Damage::Unreadable)?;
         let not_a_manifest = |source| Damage::NotAManifest { path: path.clone(), source };
         let manifest: Value = serde_json::from_slice(&bytes).map_err(not_a_manifest)?;
-        // By itself and first: a newer schema may have changed the rest.
+        // Read the schema number first and separately: a newer schema may have changed the rest.
         let Version { schema: found } = Version::deserialize(&manifest).map_err(not_a_manifest)?;
         if found > SCHEMA {
             return Err(Damage::NewerSchema { found, known: SCHEMA });
@@ -100,32 +100,32 @@ impl Run {
         Ok(Self { id: id.clone(), sequence: head.sequence, dir: dir.to_owned(), identity, files: head.files, manifest })
     }
 
-    /// Its id.
+    /// The id of the run.
     pub fn id(&self) -> &RunId {
         &self.id
     }
 
-    /// Its place in the order of completion; `None`: an older program wrote it.
+    /// The run's position in the order of completion. `None` if an older version wrote the run.
     pub(super) fn sequence(&self) -> Option<u64> {
         self.sequence
     }
 
-    /// The total size of its files in bytes, the shared program included.
+    /// The total size of the run's files in bytes, including the shared program.
     pub fn size(&self) -> u64 {
         self.files.values().fold(0, |size, file| size.saturating_add(file.size))
     }
 
-    /// Whether its directory is still where it was when it was loaded.
+    /// Whether the run's directory is still the one that was loaded.
     pub(super) fn is_at_its_place(&self) -> bool {
         fs::symlink_metadata(&self.dir).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity)
     }
 
-    /// Its directory.
+    /// The directory of the run.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Its files except the manifest, by relative name with `/`.
+    /// The run's files without the manifest, by relative name with `/`.
     pub fn files(&self) -> &BTreeMap<String, FileEntry> {
         &self.files
     }
@@ -135,13 +135,13 @@ impl Run {
         &self.manifest
     }
 
-    /// The manifest as the caller's own type.
+    /// The manifest, deserialized into the caller's type.
     pub fn manifest<M: DeserializeOwned>(&self) -> Result<M, Error> {
         M::deserialize(&self.manifest).map_err(|source| Error::Decode { id: self.id.clone(), source })
     }
 
-    /// The path of a file that the manifest lists. An error when it does not list it, when the file is gone, or when a
-    /// symbolic link stands on the way, which could lead out of the run.
+    /// Returns the path of a file that the manifest lists. Fails if the manifest does not list the file, if the file
+    /// does not exist, or if the path contains a symbolic link, which could lead out of the run.
     pub fn file(&self, name: &str) -> Result<PathBuf, Error> {
         if !self.files.contains_key(name) {
             return Err(Error::NoFile { id: self.id.clone(), name: name.to_owned() });
@@ -157,7 +157,7 @@ impl Run {
         Ok(path)
     }
 
-    /// Compares every file with the manifest. One bad file does not hide another.
+    /// Compares every file with the manifest. Reports all bad files, not only the first.
     pub(super) fn verify(&self) -> Result<Vec<FileProblem>, Error> {
         let tree = tree::walk(&self.dir)?;
         let present: BTreeMap<&str, Kind> = tree.entries.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
@@ -185,35 +185,35 @@ impl Run {
     }
 }
 
-/// A file of a run that is not as the manifest says.
+/// A difference between a file of a run and the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileProblem {
     /// The file's relative name.
     pub file: String,
-    /// What is wrong with it.
+    /// The difference.
     pub problem: Problem,
 }
 
-/// What is wrong with a file of a run.
+/// The kinds of difference between a file of a run and the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Problem {
-    /// It is gone.
+    /// The file does not exist.
     Missing,
-    /// Its content is another.
+    /// The content differs.
     Changed {
-        /// What the manifest says.
+        /// The entry in the manifest.
         expected: FileEntry,
-        /// What is there.
+        /// The actual file.
         found: FileEntry,
     },
-    /// The manifest does not list it.
+    /// The manifest does not list the file.
     Extra,
-    /// It is a symbolic link.
+    /// The file is a symbolic link.
     Link,
-    /// It is a device, socket, pipe or directory.
+    /// The path is a device, socket, pipe or directory.
     NotAFile,
-    /// It cannot be read; the system's reason.
+    /// The file cannot be read. Holds the system's reason.
     Unreadable(String),
 }
 

@@ -1,4 +1,4 @@
-//! The store: opened, listed, searched.
+//! The store: opening, listing, searching.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _};
@@ -18,11 +18,11 @@ use super::run::{FileEntry, FileProblem, MANIFEST, Run};
 use super::tree;
 use crate::fsio::{self, FileError};
 
-/// The layout that this program writes, and the newest that it reads.
+/// The format that this version writes, and the newest that it reads.
 const FORMAT: u64 = 2;
-/// The marker of an archive.
+/// The marker file of an archive.
 const MARKER: &str = "format";
-/// The signature of <https://bford.info/cachedir/>: backup programs pass such directories over.
+/// The signature of <https://bford.info/cachedir/>. Backup programs skip directories with it.
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# Runs kept by goflame.\n";
 const GITIGNORE: &str = "*\n";
 /// The directories of an archive.
@@ -35,31 +35,32 @@ pub struct Store {
     root: Arc<Dir>,
 }
 
-/// A run as it is listed.
+/// A run in the list of runs.
 #[derive(Debug)]
 pub struct RunEntry {
-    /// Its id.
+    /// The id of the run.
     pub id: RunId,
-    /// The run, or why it cannot be loaded.
+    /// The run, or the reason why it cannot be loaded.
     pub run: Result<Run, Error>,
 }
 
 /// A run that was not completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
-    /// Its id.
+    /// The id of the run.
     pub id: RunId,
-    /// Where its files are.
+    /// The directory of its files.
     pub dir: PathBuf,
-    /// The total size of its files in bytes, as far as they can be seen.
+    /// The total size of its files in bytes, as far as they are readable.
     pub size: u64,
-    /// Whether it is being written just now; otherwise it was left behind.
+    /// Whether the run is being written now. Otherwise it was left behind.
     pub in_progress: bool,
 }
 
 impl Store {
-    /// Opens the archive in `dir` and makes one where there is nothing, or an empty directory. A directory that is in
-    /// use for something else is refused: the archive makes git ignore all of it, and removes what it takes for its own.
+    /// Opens the archive in `dir`. Creates it if `dir` does not exist or is empty. Rejects a directory that is used for
+    /// something else, because the archive makes git ignore the whole directory and removes files that it considers its
+    /// own.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         create_root(dir)?;
         let store = Self { dir: dir.to_owned(), root: Arc::new(Dir::open_root(dir)?) };
@@ -67,7 +68,8 @@ impl Store {
             if let Some(entry) = store.foreign_entry()? {
                 return Err(Error::Foreign { dir: dir.to_owned(), entry });
             }
-            // First, so that whatever is interrupted from here on leaves an archive. Another process may do the same.
+            // Write the marker first: an interruption after this leaves a valid archive. Another process may do the
+            // same.
             store.root.write(MARKER, format!("{FORMAT}\n").as_bytes())?;
         }
         let _lock = store.lock()?;
@@ -82,7 +84,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the archive in `dir` and writes nothing; [`Error::NoStore`] where there is none.
+    /// Opens the archive in `dir` and writes nothing. [`Error::NoStore`] if it does not exist.
     pub fn open_existing(dir: &Path) -> Result<Self, Error> {
         let no_store = || Error::NoStore { dir: dir.to_owned() };
         let root = match Dir::open_root(dir) {
@@ -94,24 +96,24 @@ impl Store {
         let store = Self { dir: dir.to_owned(), root: Arc::new(root) };
         store.format()?.ok_or_else(no_store)?;
         for name in DIRS {
-            // A link in its place is an error.
+            // A link here is an error.
             store.root.dir_if_present(name)?;
         }
         Ok(store)
     }
 
-    /// Its directory.
+    /// The directory of the archive.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Bytes that are free for this user on its file system.
+    /// Bytes on its file system that are free for this user.
     pub fn free_bytes(&self) -> Result<u64, Error> {
         let facts = self.root.file_system()?;
         Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
     }
 
-    /// An error where programs cannot be started from the archive, as runs need it.
+    /// Fails if programs cannot be started from the archive. Runs require this.
     pub fn check_executable(&self) -> Result<(), Error> {
         if self.root.file_system()?.f_flag.contains(StatVfsMountFlags::NOEXEC) {
             return Err(Error::NoExec { dir: self.dir.clone() });
@@ -119,19 +121,20 @@ impl Store {
         Ok(())
     }
 
-    /// Begins a run: a directory to write into, which becomes a run by [`Draft::commit`].
+    /// Begins a run: creates a directory to write into. [`Draft::commit`] makes it a run.
     pub fn begin(&self, id: &RunId) -> Result<Draft, Error> {
         Draft::begin(self, id)
     }
 
-    /// Stores a program to be started and archived. `entry` is the hash and the size of its content.
+    /// Stores a program so that it can be started and archived. `entry` is the hash and the size of its content.
     pub fn add_program(&self, source: &Path, name: &str, entry: &FileEntry) -> Result<Program, Error> {
         Program::put(self, source, name, entry)
     }
 
-    /// All runs, newest first: by the sequence number that each got when it was completed. Runs of older programs have
-    /// none and come after those that have one, by stamp. A run that cannot be loaded is there with its reason, where its
-    /// stamp puts it. What has no run's name is passed over.
+    /// Lists all runs, newest first. The order is the sequence number that each run got at its completion. Runs of
+    /// older versions have no sequence number and come after the others, ordered by timestamp. A run that cannot be
+    /// loaded is listed with the reason, at the position of its timestamp. Entries whose name is not a run id are
+    /// skipped.
     pub fn list(&self) -> Result<Vec<RunEntry>, Error> {
         let (mut whole, mut broken) = (Vec::new(), Vec::new());
         for id in self.ids_in("runs")? {
@@ -154,8 +157,8 @@ impl Store {
         Ok(entries)
     }
 
-    /// The run that a user means: an id, a unique prefix of one, `latest`, or `@1` (the one before the latest),
-    /// `@2`, … counted in the order of [`Store::list`], damaged ones included.
+    /// Finds the run that the user names: an id, a unique prefix of an id, `latest`, or `@1` (the run before the
+    /// latest), `@2`, … in the order of [`Store::list`]. Damaged runs count.
     pub fn find(&self, query: &str) -> Result<Run, Error> {
         let mut entries = self.list()?;
         let ids: Vec<&RunId> = entries.iter().map(|entry| &entry.id).collect();
@@ -174,8 +177,8 @@ impl Store {
         }
     }
 
-    /// As [`Store::find`], also for runs that cannot be loaded and those that were not completed. `latest` and `@1` count
-    /// only completed ones.
+    /// Like [`Store::find`], but also finds runs that cannot be loaded and runs that were not completed. `latest` and
+    /// `@1` count only completed runs.
     pub fn find_id(&self, query: &str) -> Result<RunId, Error> {
         let (entries, partials) = (self.list()?, self.partials()?);
         let ids: Vec<&RunId> = entries.iter().map(|entry| &entry.id).collect();
@@ -187,7 +190,7 @@ impl Store {
         Error::NotFound { query: query.to_owned(), dir: self.dir.clone() }
     }
 
-    /// `ids` are in the order that `latest` and `@1` count by; `others` have names only.
+    /// Selects an id. `ids` are in the order of `latest` and `@1`. `others` can be selected by id only.
     fn pick(&self, ids: &[&RunId], others: &[&RunId], query: &str) -> Result<RunId, Error> {
         let position = if query == "latest" { Some("0") } else { query.strip_prefix('@') };
         if let Some(position) = position {
@@ -195,7 +198,7 @@ impl Store {
             return id.map(|id| (*id).clone()).ok_or_else(|| self.not_found(query));
         }
         let all = || ids.iter().chain(others).copied();
-        // First, for one id can begin another: `…-a-0000` and `…-a-0000-0000`.
+        // Compare whole ids first, because one id can be a prefix of another: `…-a-0000` and `…-a-0000-0000`.
         if let Some(exact) = all().find(|id| id.as_str() == query) {
             return Ok(exact.clone());
         }
@@ -208,10 +211,10 @@ impl Store {
         }
     }
 
-    /// Compares every file of a run with its manifest; empty: all is as it was archived.
+    /// Compares every file of a run with its manifest. Empty if all files are unchanged.
     pub fn verify(&self, run: &Run) -> Result<Vec<FileProblem>, Error> {
         let problems = run.verify();
-        // What another process removes meanwhile is not damaged.
+        // A file that another process removes meanwhile does not count as damaged.
         let intact = matches!(&problems, Ok(problems) if problems.is_empty());
         if !intact && !run.is_at_its_place() {
             return Err(Error::Gone { id: run.id().clone() });
@@ -219,7 +222,7 @@ impl Store {
         problems
     }
 
-    /// Runs that were not completed, newest first: being written, or left behind by a crash.
+    /// Runs that were not completed, newest first. Each is being written, or was left behind by a crash.
     pub fn partials(&self) -> Result<Vec<Partial>, Error> {
         let Some(dir) = self.root.dir_if_present("partial")? else { return Ok(Vec::new()) };
         let mut partials = Vec::new();
@@ -240,7 +243,7 @@ impl Store {
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// The sequence number of the next run. The caller holds the lock.
+    /// Returns the sequence number of the next run. The caller holds the lock.
     pub(super) fn next_sequence(&self) -> Result<u64, Error> {
         let runs = self.list()?.into_iter().filter_map(|entry| entry.run.ok());
         Ok(runs.filter_map(|run| run.sequence()).max().unwrap_or(0).saturating_add(1))
@@ -250,7 +253,7 @@ impl Store {
         &self.root
     }
 
-    /// One of the archive's directories, created where it is missing.
+    /// Opens one of the archive's directories and creates it if it does not exist.
     pub(super) fn sub(&self, name: &str) -> Result<Dir, Error> {
         self.root.make_dir(name)
     }
@@ -263,12 +266,12 @@ impl Store {
         self.dir.join("partial").join(id.as_str())
     }
 
-    /// Waits for the right to change the store.
+    /// Waits for the lock that permits changes of the store.
     pub(super) fn lock(&self) -> Result<Lock, Error> {
         lock::exclusive(&self.root, "lock")
     }
 
-    /// Says that the store has what only this format has. The caller holds the lock.
+    /// Marks the store as having contents that only this format supports. The caller holds the lock.
     pub(super) fn upgrade(&self) -> Result<(), Error> {
         if self.format()?.is_some_and(|found| found < FORMAT) {
             self.root.write(MARKER, format!("{FORMAT}\n").as_bytes())?;
@@ -276,7 +279,7 @@ impl Store {
         Ok(())
     }
 
-    /// The format number; `None` without such a file, an error for a number that is not understood.
+    /// Reads the format number. `None` if the file does not exist. Fails if the number is not supported.
     fn format(&self) -> Result<Option<u64>, Error> {
         let file = match self.root.file(MARKER) {
             Err(Error::File(error)) if error.is_missing() => return Ok(None),
@@ -293,8 +296,8 @@ impl Store {
         }
     }
 
-    /// A name in a directory without a marker that an interrupted set-up does not explain. This program leaves at most
-    /// the marker's temporary file; older ones wrote the marker last, after their lock and the rest.
+    /// Returns an entry of a directory without marker that an interrupted creation cannot have left. This version
+    /// leaves at most the marker's temporary file. Older versions wrote the marker last, after their lock and the rest.
     fn foreign_entry(&self) -> Result<Option<String>, Error> {
         let root = &self.root;
         let is_file = |name: &str| Ok::<_, Error>(root.kind(name)? == Some(FileType::RegularFile));
@@ -321,12 +324,13 @@ impl Store {
     }
 }
 
-/// Beside the directory of a partial run, not in it, so that it never becomes part of the run. An id holds no dot.
+/// The lock file of a partial run. It is next to the run's directory, not in it, so it never becomes part of the run.
+/// An id contains no dot.
 pub(super) fn lock_name(id: &RunId) -> String {
     format!("{id}.lock")
 }
 
-/// Creates the archive's directory and those above it.
+/// Creates the archive's directory and its parents.
 fn create_root(dir: &Path) -> Result<(), Error> {
     let created = fsio::create_dir_all(dir);
     if let (Err(_), Ok(target)) = (&created, fs::read_link(dir))
@@ -337,7 +341,7 @@ fn create_root(dir: &Path) -> Result<(), Error> {
     Ok(created?)
 }
 
-/// When a run was completed; among runs of older programs, this orders those of one second.
+/// The completion time of a run. It orders runs of older versions that have the same second.
 fn completed(run: &Run) -> SystemTime {
     let manifest = fs::symlink_metadata(run.dir().join(MANIFEST));
     manifest.and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! The whole life of runs, in temporary directories.
+//! The complete life cycle of runs, in temporary directories.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{Damage, Draft, Error, Problem, Program, PrunePlan, Run, RunId, Store, Substitution, tree};
 
-/// 2026-11-23 06:50:01 UTC, and so many seconds later.
+/// 2026-11-23 06:50:01 UTC plus this number of seconds.
 fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_416_601 + seconds)
 }
@@ -35,20 +35,20 @@ fn add(store: &Store, seconds: u64) -> Run {
     draft(store, &RunId::new(at(seconds), "server")).commit(&json!({"command": "run"})).unwrap()
 }
 
-/// Stores a program as a build does.
+/// Stores a program in the same way as a build.
 fn stored(store: &Store, source: &Path, name: &str) -> Result<Program, Error> {
     let entry = tree::digest_file(source)?;
     store.add_program(source, name, &entry)
 }
 
-/// A run of this program.
+/// Adds a run of this program.
 fn add_with(store: &Store, seconds: u64, source: &Path) -> Run {
     let draft = draft(store, &RunId::new(at(seconds), "server"));
     draft.add_program(&stored(store, source, "server").unwrap()).unwrap();
     draft.commit(&json!({})).unwrap()
 }
 
-/// What pruning removes when all runs are of one app.
+/// The runs that pruning removes when all runs belong to one app.
 fn outdated(store: &Store, keep: usize) -> PrunePlan {
     let runs = store.outdated(keep, |_| Some(())).unwrap();
     PrunePlan { runs: runs.iter().map(|run| run.id().clone()).collect(), partials: Vec::new() }
@@ -73,7 +73,7 @@ fn chain(error: &Error) -> String {
     text
 }
 
-/// Why the only run of a store cannot be loaded.
+/// The reason why the only run of a store cannot be loaded.
 fn damage(store: &Store) -> Damage {
     let entry = store.list().unwrap().remove(0);
     match entry.run {
@@ -121,7 +121,7 @@ fn what_is_not_an_id_is_refused() {
     }
 }
 
-/// A caller's view of its own manifest.
+/// Part of the manifest, as a caller deserializes it.
 #[derive(serde::Deserialize)]
 struct Mine {
     command: String,
@@ -207,7 +207,7 @@ fn names_that_users_give() {
 #[test]
 fn runs_are_ordered_by_completion_whatever_the_clock_says() {
     let (_dir, store) = store();
-    // Before: by the stamp alone, so that `latest` was the first of these.
+    // Regression: runs were ordered by timestamp alone, so `latest` was the first of these.
     let runs = [200, 100, 100, 0].map(|seconds| add(&store, seconds).id().clone());
     let newest_first: Vec<RunId> = runs.iter().rev().cloned().collect();
     assert_eq!(ids(&store), newest_first);
@@ -216,7 +216,7 @@ fn runs_are_ordered_by_completion_whatever_the_clock_says() {
     assert_eq!(store.find("latest").unwrap().manifest_json()["sequence"], 4);
 }
 
-/// Rewrites a manifest as another program might have.
+/// Rewrites a manifest as another program could do it.
 fn edit(run: &Run, change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) {
     let path = run.dir().join("manifest.json");
     let mut manifest = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -231,14 +231,14 @@ fn runs_of_older_programs_come_before_all_others_by_their_stamp() {
     for run in [&late, &early, &same] {
         edit(run, |manifest| drop(manifest.remove("sequence")));
     }
-    // File times tick with the kernel's clock; these are told apart without waiting for it.
+    // File times have the resolution of the kernel's clock tick. Setting them makes them differ without waiting.
     for (run, seconds) in [(&same, 1), (&early, 2)] {
         fs::File::open(run.dir().join("manifest.json")).unwrap().set_modified(at(seconds)).unwrap();
     }
     let new = add(&store, 0);
     assert_eq!(ids(&store), [&new, &late, &early, &same].map(|run| run.id().clone()));
     assert_eq!(new.manifest_json()["sequence"], 1);
-    // No number is too high.
+    // The largest number is valid.
     edit(&late, |manifest| drop(manifest.insert("sequence".into(), u64::MAX.into())));
     assert_eq!(add(&store, 400).manifest_json()["sequence"], u64::MAX);
 }
@@ -262,7 +262,7 @@ fn verification_finds_each_kind_of_damage_at_once() {
     symlink(dir.path().join("outside"), path("linked")).unwrap();
     fs::remove_file(path("piped")).unwrap();
     assert!(Command::new("mkfifo").arg(path("piped")).status().expect("mkfifo is needed").success());
-    // A directory that became a link: its files are reached through it, and must not be.
+    // The directory became a link. Its files are reachable through the link, which must be refused.
     fs::rename(path("out"), dir.path().join("out")).unwrap();
     symlink(dir.path().join("out"), path("out")).unwrap();
     fs::write(path("extra"), "").unwrap();
@@ -430,7 +430,7 @@ fn a_program_that_was_replaced_or_changed_while_it_ran_is_told() {
     assert!(matches!(changed, Some(Substitution::Changed(_))), "{changed:?}");
 }
 
-/// Makes a store of format 1 of one that has no programs yet: with `bin/<sha256>` as a plain file that a run links to.
+/// Converts a store without programs to format 1: `bin/<sha256>` is a plain file that a run links to.
 fn older_format(store: &Store, contents: &[u8], run: Option<&Run>) -> std::path::PathBuf {
     let temporary = store.dir().join("program");
     fs::write(&temporary, contents).unwrap();
@@ -474,7 +474,7 @@ fn drafts_of_many_threads_do_not_disturb_each_other() {
         for thread in 0..4 {
             let (place, source) = (&place, &source);
             scope.spawn(move || {
-                // Each also races to create the store.
+                // The threads also race to create the store.
                 let store = Store::open(place).unwrap();
                 for run in 0..3 {
                     let draft = draft(&store, &RunId::new(at(thread * 10 + run), "server"));
@@ -599,7 +599,7 @@ fn a_program_stays_for_runs_that_have_copies() {
     let source = dir.path().join("built");
     fs::write(&source, b"\x7fELF one").unwrap();
     let run = add_with(&store, 0, &source);
-    // As on a file system without hard links.
+    // Simulates a file system without hard links.
     let archived = run.file("bin/server").unwrap();
     fs::remove_file(&archived).unwrap();
     fs::copy(&source, &archived).unwrap();
@@ -616,14 +616,14 @@ fn only_names_that_goflame_writes_are_removed() {
     let victim = dir.path().join("victim");
     fs::create_dir(&victim).unwrap();
     fs::write(victim.join("notes"), "").unwrap();
-    // Before: pruning emptied `trash` and removed every file with one name from `bin`.
+    // Regression: pruning emptied `trash` and removed every file with one name from `bin`.
     let theirs = ["bin/tool", "bin/notes.d/x", "trash/notes", "trash/notes.d/x", "partial/notes.lock", "runs/notes"];
     for name in theirs {
         let path = store.dir().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "").unwrap();
     }
-    // What looks like goflame's but leads elsewhere is removed itself, and nothing behind it.
+    // A link with the name of a goflame file is removed itself; its target is kept.
     let id = RunId::new(at(60), "server");
     symlink(&victim, store.dir().join("trash").join(id.as_str())).unwrap();
     fs::create_dir(store.dir().join("trash").join(run.id().as_str())).unwrap();
@@ -717,7 +717,7 @@ fn a_private_build_directory_vanishes_and_leftovers_of_others_too() {
 fn a_run_that_this_user_may_not_read_is_not_called_damaged() {
     let (dir, store) = store();
     let run = add(&store, 0);
-    // Root may read everything, so the test binary itself says what another user sees.
+    // Root may read everything, so the test binary itself reports what another user sees.
     fs::set_permissions(run.dir(), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let listed = as_nobody(|| store.list().unwrap().remove(0).run);
@@ -725,7 +725,7 @@ fn a_run_that_this_user_may_not_read_is_not_called_damaged() {
     assert!(as_nobody(|| store.outdated(0, |_| Some(())).unwrap()).is_empty());
 }
 
-/// Does something with the file rights of `nobody`, on a thread of its own.
+/// Runs `work` with the file permissions of `nobody`, on a separate thread.
 fn as_nobody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     assert!(rustix::process::geteuid().is_root(), "this test takes root's rights away, for which it needs root");
     std::thread::scope(|scope| {
@@ -742,7 +742,7 @@ fn a_run_that_vanishes_while_it_is_verified_is_not_called_damaged() {
     let (_dir, store) = store();
     let run = add(&store, 0);
     let loaded = store.find("latest").unwrap();
-    // Before: each of its files was "missing".
+    // Regression: each file of the run was reported as "missing".
     store.prune(&outdated(&store, 0)).unwrap();
     assert!(matches!(store.verify(&loaded), Err(Error::Gone { id }) if id == *run.id()));
 }
@@ -803,7 +803,7 @@ fn only_an_archive_or_room_for_one_is_opened() {
 
 #[test]
 fn a_directory_without_the_marker_is_an_archive_only_if_nothing_else_is_in_it() {
-    // Before: names that an archive has were taken for its own, and `bin` and `trash` were emptied.
+    // Regression: names that an archive also has were treated as the archive's, and `bin` and `trash` were emptied.
     for name in ["bin/tool", "trash/notes", "build/x", "runs/x", "partial/x", "lock/x", ".gitignore", ".tmp-a", "x"] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
@@ -824,11 +824,11 @@ fn a_set_up_that_was_interrupted_is_finished() {
         fs::create_dir(&path).unwrap();
         path
     };
-    // This program writes the marker first, by a temporary name.
+    // This version writes the marker first, under a temporary name.
     let place = fresh(0);
     fs::write(place.join(".tmp-0a1b2c"), "2").unwrap();
     Store::open(&place).unwrap();
-    // After each step of an older program, which wrote it last.
+    // The state after each step of an older version, which wrote the marker last.
     let steps = ["lock", "runs", "partial", "bin", "trash", ".gitignore", "CACHEDIR.TAG"];
     for done in 1..=steps.len() {
         let place = fresh(done);
@@ -845,7 +845,7 @@ fn a_set_up_that_was_interrupted_is_finished() {
     }
 }
 
-/// Unmounts when dropped; lazily, for a child that another test is just starting may still share a file in it.
+/// Unmounts on drop. Unmounts lazily, because a child that another test is just starting may still share a file in it.
 struct Mounted(TempDir);
 
 impl Drop for Mounted {
@@ -863,8 +863,8 @@ fn a_full_disk_is_told_and_loses_nothing() {
     let store = Store::open(&disk.0.path().join(".goflame")).unwrap();
     let id = RunId::new(at(0), "server");
     let draft = draft(&store, &id);
-    // The recorder fills the disk. First, for the space of a binary that did not fit comes free only when no child that
-    // another test is just starting shares its descriptor any more.
+    // The recorder fills the disk. Fill it here first: the space of a binary that did not fit becomes free only when no
+    // child that another test is just starting shares its descriptor.
     let mut filler = vec![0_u8; 1 << 20];
     filler[..8].copy_from_slice(b"PERFILE2");
     let full = fs::write(draft.path("perf.data"), filler).unwrap_err();

@@ -1,4 +1,4 @@
-//! Trees of files, never through a symbolic link.
+//! File trees, without following symbolic links.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::run::FileEntry;
 use crate::fsio::FileError;
 
-/// What a name in a tree stands for.
+/// The kind of an entry in a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A plain file with a UTF-8 name.
@@ -26,13 +26,13 @@ pub(super) enum Kind {
 /// Everything below a directory.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
-    /// Names relative to the directory, with `/`, and what they stand for; sorted.
+    /// Entries: name relative to the directory, with `/`, and kind. Sorted.
     pub(super) entries: Vec<(String, Kind)>,
-    /// The directory itself and those below it, outermost first.
+    /// The directory itself and its subdirectories, outermost first.
     pub(super) dirs: Vec<PathBuf>,
 }
 
-/// Lists a tree. A link is an entry, whatever it points at, and is not followed.
+/// Lists a tree. A link is an entry and is never followed.
 pub(super) fn walk(root: &Path) -> Result<Tree, FileError> {
     let mut tree = Tree { entries: Vec::new(), dirs: vec![root.to_owned()] };
     let mut next = 0;
@@ -60,12 +60,12 @@ pub(super) fn walk(root: &Path) -> Result<Tree, FileError> {
     Ok(tree)
 }
 
-/// Whether a name may stand for a file of a run: relative, with `/`, and without a way out.
+/// Whether a name is valid for a file of a run: relative, with `/`, and inside the run.
 pub(super) fn is_safe_name(name: &str) -> bool {
     !name.is_empty() && !name.contains('\0') && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
-/// Opens a plain file for reading; a link in its place is an error, and a pipe does not block.
+/// Opens a plain file for reading. Fails if it is a link. Does not block if it is a pipe.
 pub(super) fn open_plain(path: &Path) -> Result<File, FileError> {
     let wrap = |source| FileError::new("read", path, source);
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
@@ -77,7 +77,7 @@ pub(super) fn open_plain(path: &Path) -> Result<File, FileError> {
     }
 }
 
-/// SHA-256 and size of what a reader gives.
+/// Computes SHA-256 and size of the bytes of a reader.
 pub(super) fn digest(mut from: impl std::io::Read) -> std::io::Result<FileEntry> {
     let mut sha = Sha256::new();
     let mut buffer = vec![0; 128 << 10];
@@ -100,13 +100,13 @@ pub(super) fn digest(mut from: impl std::io::Read) -> std::io::Result<FileEntry>
     Ok(FileEntry { sha256, size })
 }
 
-/// SHA-256 and size of a plain file.
+/// Computes SHA-256 and size of a plain file.
 pub(super) fn digest_file(path: &Path) -> Result<FileEntry, FileError> {
     let file = open_plain(path)?;
     digest(file).map_err(|source| FileError::new("read", path, source))
 }
 
-/// The total size of the files in a tree, as far as it can be read.
+/// The total size in bytes of the files in a tree, as far as it can be read.
 pub(super) fn size(root: &Path) -> u64 {
     let files = walk(root).unwrap_or_default().entries.into_iter().filter(|(_, kind)| *kind == Kind::File);
     files.filter_map(|(name, _)| fs::symlink_metadata(root.join(name)).ok()).map(|meta| meta.len()).sum()

@@ -1,4 +1,4 @@
-//! The program that a build left behind, read back.
+//! Artifact: the program that a build left behind, read back and inspected.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -12,10 +12,10 @@ use crate::perfevent::MappedFile;
 
 use super::{Error, Mismatch, inspect};
 
-/// Bytes of a program that are in memory while it is hashed.
+/// Chunk size in bytes: the part of a program that is in memory while it is hashed.
 const HASHED_AT_ONCE: usize = 4 << 20;
 
-/// A built program and what its bytes show.
+/// Built program and the facts that its bytes show.
 #[derive(Debug, Clone)]
 pub struct Artifact {
     /// The file.
@@ -24,9 +24,9 @@ pub struct Artifact {
     pub sha256: String,
     /// Its size in bytes.
     pub size: u64,
-    /// What the binary shows of itself.
+    /// Facts about the binary.
     pub facts: BinaryFacts,
-    /// In what it is not what was asked for; empty when all is as it should be.
+    /// Differences from the requested build. Empty if there are none.
     pub mismatches: Vec<Mismatch>,
 }
 
@@ -43,7 +43,7 @@ impl Artifact {
     }
 }
 
-/// Hashes a file, and gives back the memory of its bytes on the way.
+/// Hashes a file. Releases the memory of bytes already hashed.
 fn sha256(mapped: &MappedFile) -> String {
     let mut hash = Sha256::new();
     let mut done = 0;
@@ -55,7 +55,7 @@ fn sha256(mapped: &MappedFile) -> String {
     hex(&hash.finalize())
 }
 
-/// Bytes as hex digits.
+/// Formats bytes as hex digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.

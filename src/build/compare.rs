@@ -1,6 +1,6 @@
-//! Two builds of the same thing, byte by byte; and where they differ, where and why.
+//! Comparison of two builds of the same project, byte by byte. Reports where they differ and why.
 //!
-//! Takes bytes and must not build, nor touch the disk.
+//! Works on bytes. Must not build or touch the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,37 +9,37 @@ use object::{Object, ObjectSection};
 
 use crate::gobin::{Binary, BuildInfo};
 
-/// One of the two builds: its bytes and where they were made.
+/// One of the two builds: its bytes and its directory.
 #[derive(Debug, Clone, Copy)]
 pub struct Side<'a> {
     /// The program.
     pub bytes: &'a [u8],
     /// The project directory of this build.
     pub dir: &'a Path,
-    /// What this build is called: `the first build`, `in the container`.
+    /// Name of this build in messages: `the first build`, `in the container`.
     pub name: &'a str,
 }
 
-/// How two builds differ. `None` from [`compare`]: they do not.
+/// Difference between two builds. [`compare`] returns `None` if they are equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{}", sections.join("\n"))]
 pub struct Difference {
-    /// Section by section, in the order of the file: what differs in it.
+    /// Differences by section, in file order.
     pub sections: Vec<String>,
-    /// What makes builds differ, as far as it shows; the likeliest first.
+    /// Likely reasons for the difference, the most likely first. Contains only reasons that the bytes show.
     pub culprits: Vec<Culprit>,
 }
 
-/// A reason for which two builds differ.
+/// Reason why two builds differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Culprit {
     /// Stable name: `paths`, `vcs`, `flags`, `environment`, `go-version`, `modules`, `cgo`, `build-id`, `sources`.
     pub id: &'static str,
-    /// What shows it and what to do, in one sentence.
+    /// Evidence and advice, in one sentence.
     pub text: String,
 }
 
-/// Compares; equal bytes are `None`.
+/// Compares two builds. Returns `None` if the bytes are equal.
 pub fn compare(a: &Side<'_>, b: &Side<'_>) -> Option<Difference> {
     if a.bytes == b.bytes {
         return None;
@@ -48,7 +48,7 @@ pub fn compare(a: &Side<'_>, b: &Side<'_>) -> Option<Difference> {
     Some(Difference { sections, culprits: culprits(a, b, &names) })
 }
 
-/// The differences, and the names of the sections that have some.
+/// Returns the differences and the names of the sections that differ.
 fn sections(a: &[u8], b: &[u8]) -> (Vec<String>, BTreeSet<String>) {
     let (Ok(first), Ok(second)) = (object::File::parse(a), object::File::parse(b)) else {
         return (vec![format!("{} bytes against {}, and not both are ELF files", a.len(), b.len())], BTreeSet::new());
@@ -144,7 +144,7 @@ fn culprits(a: &Side<'_>, b: &Side<'_>, sections: &BTreeSet<String>) -> Vec<Culp
     found
 }
 
-/// What the go command wrote down, compared.
+/// Compares the build information that the go command wrote.
 fn of_build_info(a: &BuildInfo, b: &BuildInfo, first: &str, second: &str) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     if a.go_version != b.go_version {
@@ -189,7 +189,7 @@ fn of_build_info(a: &BuildInfo, b: &BuildInfo, first: &str, second: &str) -> Vec
     found
 }
 
-/// Whether a path is in the bytes of a program.
+/// Whether the bytes of a program contain a path.
 fn holds(bytes: &[u8], dir: &Path) -> bool {
     let Some(text) = dir.to_str() else { return false };
     !text.is_empty() && bytes.windows(text.len()).any(|window| window == text.as_bytes())

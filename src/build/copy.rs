@@ -1,4 +1,4 @@
-//! The project once more, in another directory, to be built there.
+//! Copy of the project in another directory, to be built there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use super::Error;
 use super::docker::Sources;
 use super::git::ANOTHER_REPOSITORY;
 
-/// A copy of a project that vanishes with this value.
+/// Temporary copy of a project. It is removed when this value is dropped.
 #[derive(Debug)]
 pub struct Copy {
     temporary: Scratch,
-    /// The settings, with every path of the project in the copy.
+    /// Settings, with every path of the project changed to the copy.
     pub config: Config,
 }
 
 impl Copy {
-    /// Copies what a build of `config` reads. With a stamp of the version control state in the program (`buildvcs`), the
-    /// copy is what somebody else would check out: the commit, without the changes that are not in it.
+    /// Copies the files that a build of `config` reads. If the build stamps the version control state into the program
+    /// (`buildvcs`), the copy is a fresh checkout of the commit, without uncommitted changes.
     pub fn of(config: &Config) -> Result<Self, Error> {
         let stamped = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
         let temporary = Scratch::new("goflame-verify-")
@@ -33,25 +33,25 @@ impl Copy {
             if stamped && dir.join(".git").exists() {
                 check_out(dir, &target)?;
             } else {
-                // The temporary directory may lie in the project.
+                // The temporary directory may be inside the project.
                 copy(dir, &target, &[&config.archive.dir, temporary.path()]).map_err(Error::Copy)?;
             }
         }
         let mut copied = config.clone();
         copied.root = moved(&config.root, &common, temporary.path());
         copied.archive.dir = copied.root.join(".goflame");
-        // What was copied from outside of the project.
+        // Mounts the files that were copied from outside the project.
         copied.build.mounts.push(temporary.path().canonicalize().unwrap_or_else(|_| temporary.path().to_owned()));
         Ok(Self { temporary, config: copied })
     }
 
-    /// A directory that vanishes with the copy, for a cache.
+    /// Returns a directory for a cache. It is removed with the copy.
     pub fn scratch(&self, name: &str) -> PathBuf {
         self.temporary.path().join(name)
     }
 }
 
-/// The innermost directory that holds all of them.
+/// Returns the innermost directory that contains all `dirs`.
 fn common(dirs: &[PathBuf]) -> PathBuf {
     let parent = |dir: &PathBuf| dir.parent().unwrap_or(dir).to_owned();
     let mut common = dirs.first().map(parent).unwrap_or_default();
@@ -71,7 +71,7 @@ fn check_out(repository: &Path, target: &Path) -> Result<(), Error> {
     git.capture().map(|_| ()).map_err(|source| Error::CheckOut { dir: repository.to_owned(), source })
 }
 
-/// Copies files, directories and links, but nothing of git's or goflame's.
+/// Copies files, directories and links, except the files of git and goflame.
 fn copy(from: &Path, to: &Path, leave_out: &[&Path]) -> Result<(), FileError> {
     let wrap = |path: &Path| {
         let path = path.to_owned();

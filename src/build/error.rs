@@ -1,4 +1,4 @@
-//! What can go wrong between the settings and a program that was built as they say.
+//! Errors of planning, running and checking a build.
 
 use std::fmt;
 use std::io;
@@ -9,121 +9,121 @@ use crate::process::{self, Status};
 
 use super::{Difference, docker};
 
-/// A build that could not be planned, did not happen or did not yield a program.
+/// Error of a build: it cannot be planned, it failed, or it produced no program.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No Go on this machine.
+    /// Go is not installed on this machine.
     #[error("building needs the Go toolchain")]
     NoGo(#[source] process::Error),
-    /// Go is there but does not answer `go env`.
+    /// Go is installed, but `go env` failed.
     #[error("Go does not tell its settings")]
     GoEnv(#[source] process::Error),
-    /// `go env -json` or `go list -json` answered with something else than that JSON.
+    /// `go env -json` or `go list -json` printed something that is not the expected JSON.
     #[error("cannot read what `{command}` printed")]
     GoJson {
         /// The command.
         command: &'static str,
-        /// Where it stops being JSON.
+        /// The JSON error, with its position.
         source: serde_json::Error,
     },
-    /// The pinned version is neither installed nor to be had.
+    /// The pinned version is not installed and cannot be downloaded.
     #[error("{by} pins {pin}, but `go` is {found} and cannot switch to {pin}")]
     PinUnobtainable {
-        /// Who pins it.
+        /// Source of the pin.
         by: PinnedBy,
-        /// The pinned version, such as `go1.27.3`.
+        /// The pinned version, for example `go1.27.3`.
         pin: String,
         /// The version of the `go` on PATH.
         found: String,
-        /// What Go said about it.
+        /// The error of Go.
         source: Box<process::Error>,
     },
-    /// Go was asked for the pinned version and answers with another one.
+    /// Go was asked for the pinned version, but another version answered.
     #[error("{by} pins {pin}, but `go` is {found} (GOTOOLCHAIN={gotoolchain})")]
     PinMismatch {
-        /// Who pins it.
+        /// Source of the pin.
         by: PinnedBy,
-        /// The pinned version, such as `go1.27.3`.
+        /// The pinned version, for example `go1.27.3`.
         pin: String,
         /// The version that answered.
         found: String,
-        /// Its GOTOOLCHAIN setting; empty in Go before 1.21.
+        /// The GOTOOLCHAIN setting of that Go. Empty in Go before 1.21.
         gotoolchain: String,
     },
-    /// Pin and variant ask for different toolchains.
+    /// The pin and the variant require different toolchains.
     #[error("[toolchain] pins {pin}, but [variant.{variant}] env sets GOTOOLCHAIN={value}")]
     PinConflict {
         /// The pinned version.
         pin: String,
         /// The variant.
         variant: String,
-        /// Its GOTOOLCHAIN.
+        /// The GOTOOLCHAIN value of the variant.
         value: String,
     },
-    /// A build for another operating system.
+    /// The build targets another operating system than Linux.
     #[error("GOOS is {goos}, but goflame profiles Linux programs")]
     NotLinux {
         /// The value of GOOS.
         goos: String,
     },
-    /// `app.package` cannot be given to `go build` as one package.
+    /// `app.package` is not one package, so `go build` cannot take it.
     #[error("`{package}` is not one package: {reason}")]
     Package {
-        /// The setting.
+        /// The value of the setting.
         package: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
-    /// A name that would become a file name is none.
+    /// A name that must become a file name is not a valid file name.
     #[error("`{name}` cannot be used as a file name")]
     Name {
         /// The name of the program or of the variant.
         name: String,
     },
-    /// A path has to go through a command line and a manifest, which are text.
+    /// A path is not UTF-8. Paths go through a command line and a manifest, which are text.
     #[error("{} is not UTF-8", path.display())]
     NotUtf8 {
         /// The path.
         path: PathBuf,
     },
-    /// The project directory is not absolute, so neither is the output path.
+    /// The project directory is not absolute, so the output path is not absolute either.
     #[error("the project directory {} is not an absolute path", root.display())]
     RelativeRoot {
         /// The project directory.
         root: PathBuf,
     },
-    /// The flags would throw away the names that a profile is made of.
+    /// A flag removes the names that a profile needs.
     #[error("`{flag}` in {origin} strips what a profile needs")]
     Strips {
         /// `-s` or `-w`.
         flag: &'static str,
-        /// Where it stands, such as `GOFLAGS`.
+        /// Where the flag is set, for example `GOFLAGS`.
         origin: String,
     },
-    /// The build mode makes something that cannot be run.
+    /// The build mode produces no executable program.
     #[error("-buildmode={mode} in GOFLAGS builds no program that could be run")]
     NoProgram {
-        /// `plugin`, `c-archive`, ...
+        /// The build mode: `plugin`, `c-archive`, ...
         mode: String,
     },
-    /// GOFLAGS has a quote that is not closed; Go would ignore or refuse it.
+    /// GOFLAGS has an unclosed quote. Go would ignore or reject it.
     #[error("GOFLAGS holds an unterminated quote: {goflags}")]
     GoFlags {
-        /// The value.
+        /// The value of GOFLAGS.
         goflags: String,
     },
-    /// The directory for the program cannot be made, or what lies there cannot be replaced.
+    /// The output directory cannot be created, or the existing file there cannot be replaced.
     #[error("cannot prepare {}", path.display())]
     Output {
         /// The path.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The go command could not be run at all.
+    /// The go command could not be started.
     #[error("the build did not start")]
     Start(#[source] process::Error),
-    /// A signal asked goflame to end, so the go command was ended.
+    /// A signal asked goflame to stop, so goflame stopped the go command.
     #[error("interrupted: `{command}` was stopped")]
     Interrupted {
         /// The command.
@@ -131,73 +131,73 @@ pub enum Error {
         /// The signal.
         signal: i32,
     },
-    /// The go command failed; its own words went to standard error.
+    /// The go command failed. Its messages went to standard error.
     #[error("`{command}` failed: {status}")]
     Failed {
-        /// How it ended.
+        /// Exit status.
         status: Status,
-        /// The command as a line for a shell, with directory and environment.
+        /// The command as a shell line, with directory and environment.
         command: String,
-        /// What may help, from what it said.
+        /// Advice, derived from the messages of the command.
         advice: Vec<String>,
     },
-    /// Two builds of the same are not the same.
+    /// Two builds of the same project differ.
     #[error("{how}: the programs differ")]
     Differs {
-        /// What was compared.
+        /// Which two builds were compared.
         how: &'static str,
-        /// Where and why.
+        /// Where they differ and why.
         #[source]
         difference: Difference,
     },
-    /// The project cannot be copied, to be built in another directory.
+    /// The project cannot be copied to another directory for a second build.
     #[error(transparent)]
     Copy(FileError),
-    /// The project's commit cannot be checked out.
+    /// The commit of the project cannot be checked out.
     #[error("cannot check out {} once more, as buildvcs = true needs", dir.display())]
     CheckOut {
         /// The repository.
         dir: PathBuf,
-        /// What git said.
+        /// The error of git.
         source: process::Error,
     },
-    /// The go command did not get a version; its own words went to standard error.
+    /// The go command could not download a version. Its messages went to standard error.
     #[error("go{version} could not be had: `go` ended with {status}")]
     Download {
         /// The version.
         version: String,
-        /// How it ended.
+        /// Exit status.
         status: Status,
     },
-    /// The engine, the image or the container.
+    /// Error of the Docker engine, the image or the container.
     #[error(transparent)]
     Docker(#[from] docker::Error),
-    /// `go build` succeeded on a package that is not a program.
+    /// `go build` succeeded, but the package is not a main package.
     #[error("`{package}` is not a main package: Go built it, but there is no program")]
     NotMain {
         /// The package.
         package: String,
     },
-    /// `go test -c` succeeded, but there was nothing to build.
+    /// `go test -c` succeeded, but the package has no test files.
     #[error("`{package}` has no test files: Go built no benchmarks")]
     NoTests {
         /// The package.
         package: String,
     },
-    /// The built program cannot be read back.
+    /// The built program cannot be read.
     #[error("cannot read the built program {}", path.display())]
     Read {
         /// The program.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The built program is not an ELF file that goflame understands.
+    /// The built program is not an ELF file that goflame can parse.
     #[error("cannot inspect the built program {}", path.display())]
     Inspect {
         /// The program.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The parse error.
         source: crate::gobin::Error,
     },
     /// `go list` failed.
@@ -205,25 +205,25 @@ pub enum Error {
     List {
         /// The project directory.
         dir: PathBuf,
-        /// What Go said.
+        /// The error of Go.
         source: process::Error,
     },
-    /// There are no packages to list, and this is Go's reason.
+    /// `go list` found no packages and gave a reason.
     #[error("no packages in {}: {reason}", dir.display())]
     NoPackages {
         /// The project directory.
         dir: PathBuf,
-        /// Go's words.
+        /// The reason in Go's words.
         reason: String,
     },
 }
 
-/// Where a pinned version stands.
+/// Source of a pinned version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinnedBy {
-    /// In `[toolchain] go`.
+    /// `[toolchain] go` in the settings.
     Settings,
-    /// In the lock file.
+    /// The lock file.
     Lock,
 }
 
@@ -237,7 +237,7 @@ impl fmt::Display for PinnedBy {
 }
 
 impl Error {
-    /// A go command that did not get to its end.
+    /// Converts the error of a go command that did not finish.
     pub(super) fn from_process(source: process::Error) -> Self {
         match source {
             process::Error::NotFound { .. } => Self::NoGo(source),
@@ -246,7 +246,7 @@ impl Error {
         }
     }
 
-    /// The signal that ended the build.
+    /// Returns the signal that ended the build, if there was one.
     pub fn interrupted_by(&self) -> Option<i32> {
         match self {
             Self::Interrupted { signal, .. } | Self::Docker(docker::Error::Interrupted { signal }) => Some(*signal),
@@ -254,7 +254,7 @@ impl Error {
         }
     }
 
-    /// The same, where the version comes from the lock.
+    /// Returns the same error with the lock file as the source of the pin.
     #[must_use]
     pub fn pinned_by_lock(mut self) -> Self {
         if let Self::PinUnobtainable { by, .. } | Self::PinMismatch { by, .. } = &mut self {
@@ -263,7 +263,7 @@ impl Error {
         self
     }
 
-    /// Whether Go itself is absent, broken or another version than the pinned one: found before anything is built.
+    /// Whether Go itself is missing, broken, or not the pinned version. goflame finds this before it builds anything.
     pub fn is_toolchain(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Settings and projects for this stage's tests.
+//! Settings and projects for the tests of this stage.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub(super) fn variant(gcflags: &str) -> Variant {
     }
 }
 
-/// The defaults, for the package `./cmd/app` of a project in `root`.
+/// Default settings, for the package `./cmd/app` of a project in `root`.
 pub(super) fn config(root: &Path) -> Config {
     Config {
         root: root.to_owned(),
@@ -58,7 +58,7 @@ pub(super) fn config(root: &Path) -> Config {
     }
 }
 
-/// A Go as `GoTool::find` would describe it.
+/// Go 1.26.8 as `GoTool::find` would report it.
 pub(super) fn go_1_26_8() -> GoTool {
     GoTool {
         path: PathBuf::from("/usr/local/go/bin/go"),
@@ -78,7 +78,7 @@ pub(super) fn go_1_26_8() -> GoTool {
     }
 }
 
-/// A module with a program, a library with a benchmark, and packages with neither.
+/// Creates a module with a program, a library with a benchmark, and packages with neither.
 pub(super) fn module() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (file, text) in [

@@ -1,5 +1,5 @@
-//! The state of the project's git repository, for the manifest. The binary itself is built without it
-//! (`-buildvcs=false`), so that the same sources give the same bytes.
+//! State of the project's git repository, for the manifest. The binary is built without it (`-buildvcs=false`), so that
+//! the same sources give the same bytes.
 
 use std::path::Path;
 
@@ -7,26 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::{Command, Error};
 
-/// What git says about a directory. Where it says nothing, `reason` tells why.
+/// Git state of a directory. If git reports nothing, `reason` says why.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitState {
-    /// The commit checked out, in full; `None` before the first one.
+    /// Full hash of the commit checked out. `None` before the first commit.
     pub commit: Option<String>,
-    /// Whether anything in the repository differs from that commit, untracked files included.
+    /// Whether the repository differs from that commit. Includes untracked files.
     pub dirty: Option<bool>,
-    /// The branch; `None` on a detached head.
+    /// Branch. `None` on a detached HEAD.
     pub branch: Option<String>,
-    /// Why nothing is known: no git, no repository, or git's own words.
+    /// Reason why nothing is known: no git, no repository, or the message of git.
     pub reason: Option<String>,
 }
 
-/// Asks `git` about the repository around `dir`. Changes nothing in it, not even the index.
+/// Asks `git` about the repository around `dir`. Changes nothing in the repository, not even the index.
 pub fn git_state(dir: &Path) -> GitState {
     state_by(&Command::new("git").dir(dir).without(&ANOTHER_REPOSITORY))
 }
 
-/// Variables by which git works in another repository than the one around its directory (`git rev-parse
-/// --local-env-vars`, less those that hold configuration). A git hook has some of them, and its children inherit them.
+/// Variables that make git work in another repository than the one around its directory (`git rev-parse
+/// --local-env-vars`, without the variables that hold configuration). A git hook has some of them set, and its children
+/// inherit them.
 pub(super) const ANOTHER_REPOSITORY: [&str; 11] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -54,7 +55,7 @@ fn state_by(git: &Command) -> GitState {
 
 fn reason(error: &Error) -> String {
     match error {
-        // git explains at length below its first line.
+        // Only the first line is kept. The lines below it are long explanations.
         Error::Failed { said: Some(said), .. } => {
             let first = said.text().lines().next().unwrap_or_default();
             first.strip_prefix("fatal: ").unwrap_or(first).to_owned()
@@ -63,7 +64,8 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// Reads the format of `git-status(1)`, "Porcelain Format Version 2": headers begin with `#`, all else is a change.
+/// Parses the output of `git status`, "Porcelain Format Version 2" in `git-status(1)`. Header lines begin with `#`. All
+/// other lines are changes.
 fn parse(text: &str) -> GitState {
     let mut state = GitState { dirty: Some(false), ..GitState::default() };
     for line in text.lines() {

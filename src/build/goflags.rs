@@ -1,14 +1,14 @@
-//! Go's own flag texts: the value of GOFLAGS, of `-ldflags` and of `-gcflags`.
+//! Parser for Go's flag texts: the values of GOFLAGS, `-ldflags` and `-gcflags`.
 
 use crate::config::goflags::{StripFlag, strips, words};
 
-/// The words of a text such as the value of GOFLAGS. `None`: a quote is not closed.
+/// Splits a text like the value of GOFLAGS into words. `None` if a quote is not closed.
 pub(super) fn split(text: &str) -> Option<Vec<String>> {
     let words = words(text).ok()?;
     Some(words.into_iter().map(|word| word.text.to_owned()).collect())
 }
 
-/// The value of the last `-name=value` (or `--name=value`) among `fields`; a bare `-name` has the value `true`.
+/// Returns the value of the last `-name=value` (or `--name=value`) in `fields`. A bare `-name` has the value `true`.
 pub(super) fn last<'a>(fields: &'a [String], name: &str) -> Option<&'a str> {
     fields.iter().rev().find_map(|field| {
         let (key, value) = name_and_value(field)?;
@@ -16,7 +16,7 @@ pub(super) fn last<'a>(fields: &'a [String], name: &str) -> Option<&'a str> {
     })
 }
 
-/// Whether `last` of this boolean flag is a true one, in the spellings of `strconv.ParseBool`.
+/// Whether the last value of this boolean flag is true, in the spellings of `strconv.ParseBool`.
 pub(super) fn is_set(fields: &[String], name: &str) -> bool {
     last(fields, name).is_some_and(is_true)
 }
@@ -30,18 +30,18 @@ fn name_and_value(field: &str) -> Option<(&str, Option<&str>)> {
     Some(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value))))
 }
 
-/// A per-package flag value, `[pattern=]arguments` (`go help build`).
+/// Per-package flag value: `[pattern=]arguments` (`go help build`).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PackageFlags {
-    /// Which packages; `None`: those named on the command line.
+    /// Pattern for the packages. `None` means the packages named on the command line.
     pub(super) pattern: Option<String>,
-    /// The arguments for the compiler or the linker.
+    /// Arguments for the compiler or the linker.
     pub(super) words: Vec<String>,
     value: String,
 }
 
 impl PackageFlags {
-    /// Reads the value of a `-gcflags` or `-ldflags`. One that cannot be read (Go will refuse it) yields no words.
+    /// Parses the value of a `-gcflags` or `-ldflags`. An invalid value, which Go rejects, yields no words.
     pub(super) fn parse(value: &str) -> Self {
         let value = value.trim();
         let (pattern, text) = match value.split_once('=') {
@@ -51,17 +51,18 @@ impl PackageFlags {
         Self { pattern, words: split(text).unwrap_or_default(), value: value.to_owned() }
     }
 
-    /// Whether it turns off both optimisation and inlining (`-N` and `-l`) for the packages it reaches.
+    /// Whether the flags turn off both optimisation and inlining (`-N` and `-l`) for the packages they apply to.
     pub(super) fn is_debug(&self) -> bool {
         is_set(&self.words, "N") && self.words.iter().any(|word| word == "-l" || word == "--l")
     }
 
-    /// Whether it reaches every package, and not only those named on the command line.
+    /// Whether the flags apply to every package, not only to the packages named on the command line.
     pub(super) fn is_all(&self) -> bool {
         self.pattern.as_deref() == Some("all")
     }
 
-    /// The first linker flag that throws away what a profile needs: `-s` (symbol table and DWARF) or `-w` (DWARF).
+    /// Returns the first linker flag that removes data which a profile needs: `-s` (symbol table and DWARF) or `-w`
+    /// (DWARF).
     pub(super) fn stripping(&self) -> Option<&'static str> {
         match strips(&self.value).ok()?.first()?.flag {
             StripFlag::Symbols => Some("-s"),

@@ -1,4 +1,4 @@
-//! What was asked of Go, held against what the binary shows.
+//! Inspection: compares the requested build with the built binary.
 
 use crate::config::{Toolchain, Variant};
 use crate::gobin::{BinaryFacts, BuildInfo, Optimisation};
@@ -6,23 +6,23 @@ use crate::gobin::{BinaryFacts, BuildInfo, Optimisation};
 use super::goflags::{self, PackageFlags};
 use super::toolchain::{bare_version, pinned_version};
 
-/// One way in which the binary is not what was asked for.
+/// One difference between the requested build and the binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Stable name, kebab-case.
+    /// Stable name in kebab-case.
     pub id: &'static str,
-    /// What the settings ask for.
+    /// Value that the settings request.
     pub asked: String,
-    /// What the binary shows.
+    /// Value found in the binary.
     pub found: String,
-    /// What this does to a profile.
+    /// Effect on a profile.
     pub why: &'static str,
-    /// What to do about it.
+    /// Advice: how to fix it.
     pub fix: &'static str,
 }
 
-/// Compares a binary with the variant and the pin that it was built for. Empty: it is what was asked for, as far as
-/// a binary can show. What it cannot show (an optimisation state that is unknown, a pin that is empty) is no mismatch.
+/// Compares a binary with the variant and the pin that it was built for. Returns an empty list if the binary matches,
+/// as far as a binary can show. Unknown facts are not a mismatch: an unknown optimisation state or an empty pin.
 pub fn inspect(facts: &BinaryFacts, variant: &Variant, pin: &Toolchain) -> Vec<Mismatch> {
     let mut found = of_sections(facts, variant);
     found.extend(of_compilation(facts, variant));
@@ -39,7 +39,7 @@ pub fn inspect(facts: &BinaryFacts, variant: &Variant, pin: &Toolchain) -> Vec<M
     found
 }
 
-/// Names and debug information.
+/// Checks names and debug information.
 fn of_sections(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     let mut found = Vec::new();
     if let Err(reason) = &facts.pclntab {
@@ -81,7 +81,7 @@ fn of_sections(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     found
 }
 
-/// Optimisation and build mode, which the machine code itself shows.
+/// Checks optimisation and build mode, as the machine code shows them.
 fn of_compilation(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     let mut found = Vec::new();
     let gcflags = PackageFlags::parse(&variant.gcflags);
@@ -124,7 +124,7 @@ fn of_compilation(facts: &BinaryFacts, variant: &Variant) -> Vec<Mismatch> {
     found
 }
 
-/// What the go command wrote down about the build.
+/// Checks the build information that the go command wrote into the binary.
 fn of_build_info(info: &BuildInfo, variant: &Variant, pin: &Toolchain) -> Vec<Mismatch> {
     let mut found = Vec::new();
     let mut compare = |id, asked: String, shown: String, why, fix| {

@@ -1,4 +1,4 @@
-//! What a build comes to, for `goflame.lock`.
+//! Result of a build, for `goflame.lock`.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use super::artifact::hex;
 use super::toolchain::release;
 use super::{GoTool, plan};
 
-/// The lock after a build with this Go: natively, or in the image that is pinned to `digest`. What the build does not
-/// concern stays as it is in `before`.
+/// Returns the lock after a build with `go`: native, or in the image pinned to `digest`. Keeps the parts of `before`
+/// that the build does not affect.
 pub fn settled(config: &Config, before: Option<&Lock>, go: &GoTool, digest: Option<&str>) -> Lock {
     let mut lock = before.cloned().unwrap_or_default();
     let image = config.image().unwrap_or_default();
@@ -19,7 +19,7 @@ pub fn settled(config: &Config, before: Option<&Lock>, go: &GoTool, digest: Opti
         let go = release(&go.version).unwrap_or_else(|| go.version.clone());
         lock.docker = Some(LockedImage { image, digest: digest.to_owned(), go });
     } else {
-        // A development version has no name that would bring it back.
+        // A development version has no name that can retrieve it again.
         lock.native_go = release(&go.version);
         lock.docker = lock.docker.filter(|locked| locked.image == image);
     }
@@ -37,7 +37,7 @@ pub fn settled(config: &Config, before: Option<&Lock>, go: &GoTool, digest: Opti
     lock.with_digests(&config.secrets().as_digests())
 }
 
-/// SHA-256 of a file beside the go.mod in force around `root`, 64 hex digits; `None` where it cannot be read.
+/// SHA-256 of a file next to the active go.mod around `root`, as 64 hex digits. `None` if it cannot be read.
 pub fn digest_above(root: &Path, name: &str) -> Option<String> {
     let module = root.ancestors().find(|dir| dir.join("go.mod").exists())?;
     std::fs::read(module.join(name)).ok().map(|bytes| hex(&Sha256::digest(bytes)))

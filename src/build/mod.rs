@@ -1,8 +1,8 @@
-//! From settings to a program that was built and looked at: `Config` → [`BuildPlan`] → [`Artifact`].
+//! Build stage: from settings to a built and inspected program: `Config` → [`BuildPlan`] → [`Artifact`].
 //!
-//! [`GoTool::find`] asks the machine's Go what it is, [`plan`] decides the command without touching the disk,
-//! [`run`] executes it, [`Artifact::read`] inspects what came out instead of believing that the flags took.
-//! Must not record, analyse or print; `go build` itself writes straight to standard error.
+//! [`GoTool::find`] asks the Go of this machine for its settings. [`plan`] decides the command without touching the
+//! disk. [`run`] executes it. [`Artifact::read`] inspects the program instead of trusting that the flags took effect.
+//! Must not record, analyse or print. `go build` itself writes directly to standard error.
 
 mod artifact;
 mod compare;

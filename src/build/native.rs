@@ -1,4 +1,4 @@
-//! Runs a plan, with the Go of this machine or in a container, and makes sure of what came out.
+//! Execution of a build plan, with the Go of this machine or in a container. Checks the result.
 
 use std::fs;
 use std::io;
@@ -11,19 +11,22 @@ use super::docker::{ContainerPlan, Engine, Watch};
 use super::git::ANOTHER_REPOSITORY;
 use super::{BuildPlan, Error, GoTool};
 
-/// How an archive of a package that is not a program begins (`<ar.h>`); `go build -o` writes one without complaint.
+/// First bytes of an archive (`<ar.h>`). For a package that is not a program, `go build -o` writes an archive without
+/// an error.
 const ARCHIVE_MAGIC: &[u8] = b"!<arch>\n";
 
-/// Where Go and the compilers put temporary files. They leave them there when they are killed.
+/// Variables that set the directory for temporary files of Go and the compilers. A killed process leaves its files
+/// there.
 const TEMPORARY: &[&str] = &["TMPDIR", "GOTMPDIR"];
 
-/// Builds what `plan` says, to the file `into` in place of the output of the plan. Output of Go goes to standard error as it is.
+/// Runs `plan` and writes the program to `into` instead of the plan's output. Passes the output of Go to standard error
+/// unchanged.
 ///
-/// After success there is a file `into` that was written or confirmed by this very build.
+/// On success, `into` exists and was written or confirmed by this build.
 pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool) -> Result<(), Error> {
     prepare(plan, into)?;
     let status = Command::new(&plan.program)
-        // Go asks git for the commit (-buildvcs).
+        // Go asks git for the commit (`-buildvcs`).
         .without(&ANOTHER_REPOSITORY)
         .found_at(&go.path)
         .args(plan.argv_into(into)?)
@@ -56,7 +59,7 @@ pub fn run_in_container(
     outcome(plan, into)
 }
 
-/// What Go's words mean in a container.
+/// Returns advice for messages of Go that have a special meaning in a container.
 fn advice(said: &str, container: &ContainerPlan) -> Vec<String> {
     let image = &container.image;
     let mut advice = Vec::new();
@@ -85,7 +88,7 @@ fn advice(said: &str, container: &ContainerPlan) -> Vec<String> {
     advice
 }
 
-/// Whether there is a program now.
+/// Checks that the build produced a program.
 fn outcome(plan: &BuildPlan, into: &Path) -> Result<(), Error> {
     match plan.kind {
         Kind::Binary if is_archive(into) => Err(Error::NotMain { package: plan.package.clone() }),
@@ -99,8 +102,8 @@ fn prepare(plan: &BuildPlan, into: &Path) -> Result<(), Error> {
     if let Some(parent) = into.parent() {
         fs::create_dir_all(parent).map_err(output)?;
     }
-    // `go test -c` succeeds without writing anything when there are no tests; an older build must not pass for its
-    // result. `go build` always writes, and saves the linking when the file that lies there is already the right one.
+    // Without tests, `go test -c` succeeds and writes nothing, so an older build could pass for its result.
+    // `go build` always produces the file. It skips linking only if the existing file is already the right one.
     if plan.kind == Kind::Bench {
         match fs::remove_file(into) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(output(error)),

@@ -1,4 +1,4 @@
-//! Which packages of a module can be profiled, for `goflame init`.
+//! Package discovery for `goflame init`: finds the packages of a module that can be profiled.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::process::Command;
 use super::plan::default_name;
 use super::{Error, GoTool};
 
-/// What a module offers, sorted by package.
+/// Packages of a module that can be profiled, sorted by package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovered {
     /// Programs, for `kind = "binary"`.
@@ -24,11 +24,11 @@ pub struct Discovered {
 pub struct MainPackage {
     /// The argument for `go build`: `.` or `./cmd/server`.
     pub package: String,
-    /// What the program is named unless settings say otherwise; empty for a package in the root of the file system.
+    /// Default name of the program, unless settings set another. Empty for a package in the root of the file system.
     pub name: String,
 }
 
-/// The fields that are asked of `go list -json` (`go help list`).
+/// Fields requested from `go list -json` (`go help list`).
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Listed {
@@ -45,9 +45,9 @@ struct ListError {
     err: String,
 }
 
-/// Lists the packages in and below `dir` that are programs or have benchmarks.
+/// Lists the packages in `dir` and below that are programs or have benchmarks.
 ///
-/// Packages that do not parse are listed as far as Go could read them; finding none at all is not an error.
+/// Packages with parse errors are listed as far as Go could read them. Finding no package is not an error.
 pub fn discover(dir: &Path, go: &GoTool) -> Result<Discovered, Error> {
     let fields = "-json=Name,Dir,TestGoFiles,XTestGoFiles,Error";
     let captured = Command::new("go")
@@ -60,7 +60,7 @@ pub fn discover(dir: &Path, go: &GoTool) -> Result<Discovered, Error> {
     for package in serde_json::Deserializer::from_slice(&captured.stdout).into_iter::<Listed>() {
         let package = package.map_err(|source| Error::GoJson { command: "go list -json", source })?;
         if package.dir.is_empty() {
-            // The pattern itself, standing for nothing: no go.mod here.
+            // An entry without a directory stands for the pattern itself: there is no go.mod here.
             let reason = package.error.map(|error| error.err).unwrap_or_default();
             return Err(Error::NoPackages { dir: dir.to_owned(), reason });
         }
@@ -79,9 +79,9 @@ pub fn discover(dir: &Path, go: &GoTool) -> Result<Discovered, Error> {
     Ok(found)
 }
 
-/// The package in `package_dir` as an argument for Go in `dir`.
+/// Returns the package in `package_dir` as an argument for Go in `dir`.
 fn argument(dir: &Path, package_dir: &Path) -> String {
-    // Go may name the directory by another way through symbolic links than the user did.
+    // Go may reach the directory through other symbolic links than the user did.
     let canonical = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let package_dir = canonical(package_dir);
     match package_dir.strip_prefix(canonical(dir)) {
@@ -91,13 +91,14 @@ fn argument(dir: &Path, package_dir: &Path) -> String {
     }
 }
 
-/// Whether a Go file declares a benchmark. A file that cannot be read declares none: `init` offers, it does not judge.
+/// Whether a Go file declares a benchmark. `false` for a file that cannot be read: `init` makes offers, it does not
+/// judge.
 fn has_benchmark(file: &Path) -> bool {
     fs::read(file).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).lines().any(declares_benchmark))
 }
 
-/// `func BenchmarkX(`, where X does not begin with a lower-case letter: the rule of `go help testfunc`. gofmt puts it at
-/// the start of a line.
+/// Whether a line begins with `func BenchmarkX(`, where X does not begin with a lower-case letter: the rule of `go help
+/// testfunc`. gofmt puts it at the start of a line.
 fn declares_benchmark(line: &str) -> bool {
     line.strip_prefix("func Benchmark").is_some_and(|rest| {
         let name_ends = rest.find(|c: char| !c.is_alphanumeric() && c != '_');

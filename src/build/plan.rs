@@ -1,4 +1,4 @@
-//! What will be run, decided from settings and Go's answers alone. Must not touch the disk.
+//! Build plan: the command to run, decided from settings and Go's answers alone. Must not touch the disk.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,28 +12,28 @@ use super::goflags::{self, PackageFlags};
 use super::toolchain::pinned_version;
 use super::{Error, GoTool};
 
-/// One build, complete. Printed, it is a line for a shell that does the same, but for its secrets, which are masked.
+/// Complete plan of one build. `Display` prints an equivalent shell line, with secrets masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildPlan {
-    /// The program's name, `go`.
+    /// Name of the program to run: `go`.
     pub program: String,
-    /// Its arguments, without the program.
+    /// Arguments of `go`, without the program name.
     pub argv: Vec<String>,
-    /// What is added to the environment, sorted by name.
+    /// Variables added to the environment, sorted by name.
     pub env: Vec<(String, String)>,
-    /// The directory it runs in: the project's.
+    /// Working directory: the project directory.
     pub dir: PathBuf,
-    /// Absolute path of the program that is built.
+    /// Absolute path of the built program.
     pub output: PathBuf,
-    /// The package argument, as `argv` has it.
+    /// Package argument, as it appears in `argv`.
     pub package: String,
     /// Name of the variant.
     pub variant: String,
-    /// Main package or benchmarks.
+    /// Kind of build: main package or benchmarks.
     pub kind: Kind,
-    /// What about this build may surprise its user, one sentence fragment each.
+    /// Warnings: facts about this build that may surprise the user. Each is one sentence fragment.
     pub warnings: Vec<String>,
-    /// What is masked when it is printed.
+    /// Secrets to mask when the plan is printed.
     pub secrets: Secrets,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for BuildPlan {
 }
 
 impl BuildPlan {
-    /// The arguments with another file as the output.
+    /// Returns the arguments with another output file.
     pub(super) fn argv_into(&self, output: &Path) -> Result<Vec<String>, Error> {
         let mut argv = self.argv.clone();
         let value = argv.iter().rposition(|arg| arg == "-o").and_then(|flag| argv.get_mut(flag + 1));
@@ -58,9 +58,9 @@ impl BuildPlan {
     }
 }
 
-/// Plans the build of `config`'s variant with the Go that was found.
+/// Plans the build of the selected variant of `config` with the Go in `go`.
 ///
-/// [`Config::root`] must be absolute, as config loading makes it.
+/// [`Config::root`] must be absolute. Config loading makes it absolute.
 pub fn plan(config: &Config, go: &GoTool) -> Result<BuildPlan, Error> {
     let name = &config.build.variant;
     let variant = config.variants.get(name).ok_or_else(|| Error::Name { name: name.clone() })?;
@@ -92,13 +92,13 @@ pub fn plan(config: &Config, go: &GoTool) -> Result<BuildPlan, Error> {
     })
 }
 
-/// What `go build` gets for a variant, output and package aside.
+/// Returns the `go build` flags of a variant, without output and package.
 pub(super) fn flags(variant: &Variant) -> Vec<String> {
     let mut flags = Vec::new();
     if variant.trimpath {
         flags.push("-trimpath".to_owned());
     }
-    // Said either way: Go's default stamps only when it happens to find a repository, and GOFLAGS may differ.
+    // Always explicit: Go's default stamps only if it finds a repository, and GOFLAGS may set another value.
     flags.push(format!("-buildvcs={}", variant.buildvcs));
     let tags = variant.tags.join(",");
     for (flag, value) in [
@@ -154,7 +154,7 @@ fn text(path: &Path) -> Result<String, Error> {
     path.to_str().map(str::to_owned).ok_or_else(|| Error::NotUtf8 { path: path.to_owned() })
 }
 
-/// `<archive.dir>/build/<variant>/<name>`, with `.test` for benchmarks as `go test -c` names them.
+/// Output path: `<archive.dir>/build/<variant>/<name>`. Benchmarks end in `.test`, as `go test -c` names them.
 fn output(config: &Config) -> Result<PathBuf, Error> {
     let mut name = if config.app.name.is_empty() {
         default_name(&config.root, &config.app.package).ok_or_else(|| Error::Package {
@@ -174,7 +174,7 @@ fn output(config: &Config) -> Result<PathBuf, Error> {
     Ok(dir.join("build").join(file_name(&config.build.variant)?).join(file_name(&name)?))
 }
 
-/// A name that stays one plain component wherever it is joined.
+/// Checks that a name is a single plain path component, so that it stays one wherever it is joined.
 fn file_name(name: &str) -> Result<&Path, Error> {
     let path = Path::new(name);
     let mut components = path.components();
@@ -184,8 +184,8 @@ fn file_name(name: &str) -> Result<&Path, Error> {
     }
 }
 
-/// The last element of the package path; for `.` and the like that of the directory it stands for. As Go names
-/// its programs: without a major version such as `/v2`, without `.go`.
+/// Default program name, by Go's rule: the last element of the package path, without a major version like `/v2` and
+/// without `.go`. For `.` and similar paths: the last element of the directory that the path refers to.
 pub(super) fn default_name(root: &Path, package: &str) -> Option<String> {
     let local = package == "."
         || package == ".."
@@ -215,15 +215,15 @@ fn is_major_version(element: &str) -> bool {
     !digits.is_empty() && !digits.starts_with('0') && digits != "1" && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Holds the variant's flags and those that GOFLAGS adds against what a profile needs.
+/// Checks the flags of the variant and the flags from GOFLAGS against what a profile needs.
 ///
-/// Flags on the command line come after those of GOFLAGS and win, so GOFLAGS counts only where the variant is silent.
+/// Flags on the command line come after GOFLAGS and win. So GOFLAGS matters only where the variant sets no flag.
 fn judge_flags(name: &str, variant: &Variant, go: &GoTool) -> Result<Vec<String>, Error> {
-    // To Go, an empty variable is one that is not set, and its settings file speaks.
+    // Go treats an empty variable as unset and reads its settings file instead.
     let goflags = variant.env.get("GOFLAGS").filter(|value| !value.is_empty()).unwrap_or(&go.goflags);
     let extra = goflags::split(goflags).ok_or_else(|| Error::GoFlags { goflags: goflags.clone() })?;
     let mut warnings = Vec::new();
-    // The variant's own was judged with the settings.
+    // The variant's own build mode was checked with the settings.
     if variant.buildmode.is_empty()
         && let Some(mode) = goflags::last(&extra, "buildmode").filter(|mode| !builds_program(mode))
     {
@@ -282,15 +282,15 @@ fn judge_flags(name: &str, variant: &Variant, go: &GoTool) -> Result<Vec<String>
     Ok(warnings)
 }
 
-/// The command line of the workload: `output` with the settings' arguments; benchmarks are asked for where the
-/// arguments do not choose themselves (`-test.bench`), and tests are left out (`-test.run`).
+/// Command line of the workload: `output` with the arguments from the settings. For benchmarks, adds `-test.bench`
+/// unless the arguments select benchmarks, and skips tests with `-test.run`.
 pub fn workload_argv(config: &Config, output: &Path) -> Vec<String> {
     let chosen = &config.workload.args;
     let sets = |name: &str| {
         let flags: Vec<String> = chosen.iter().take_while(|arg| *arg != "--").cloned().collect();
         goflags::last(&flags, name).is_some()
     };
-    // A plan's output is UTF-8, so nothing is lost here.
+    // The output path of a plan is UTF-8, so the conversion loses nothing.
     let mut argv = vec![output.to_string_lossy().into_owned()];
     if config.app.kind == Kind::Bench {
         for (name, default) in [("test.run", "-test.run=^$"), ("test.bench", "-test.bench=.")] {

@@ -1,4 +1,4 @@
-//! The whole stage, with the real Go on PATH and real modules.
+//! Tests of the whole stage, with the real Go on PATH and real modules.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use crate::config::{Config, Kind, Toolchain};
 use crate::gobin::Optimisation;
 use crate::process::Status;
 
-/// Neither the tester's GOFLAGS nor a download may change these builds.
+/// Environment in which neither the tester's GOFLAGS nor a download can change these builds.
 fn quiet() -> BTreeMap<String, String> {
     [("GOENV", "off"), ("GOFLAGS", ""), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -29,7 +29,7 @@ fn go(dir: &Path) -> GoTool {
     GoTool::find(dir, &unpinned(), &quiet()).unwrap()
 }
 
-/// A config for `module()` with a quiet environment in each variant.
+/// Config for `module()`, with a quiet environment in each variant.
 fn project(dir: &Path) -> Config {
     let mut config = config(dir);
     for variant in config.variants.values_mut() {
@@ -50,7 +50,7 @@ fn ids(artifact: &Artifact) -> Vec<&str> {
     artifact.mismatches.iter().map(|mismatch| mismatch.id).collect()
 }
 
-/// The first line that the program prints on either stream.
+/// Returns the first line that the program prints on either stream.
 fn first_line(program: &Path, args: &[String]) -> String {
     let out = Command::new(program).args(args).output().unwrap();
     assert!(out.status.success(), "{out:?}");
@@ -107,7 +107,7 @@ fn a_dry_run_line_builds_the_same_bytes_in_a_shell() {
     assert_eq!(again.sha256, artifact.sha256);
 }
 
-/// Runs itself as a child, so that what reaches the real standard error can be held against what Go writes alone.
+/// Runs this test again as a child, to compare the real standard error with the output of Go alone.
 #[test]
 fn compile_errors_pass_through_untouched() {
     const CHILD: &str = "GOFLAME_TEST_BUILD_BROKEN_IN";
@@ -196,7 +196,7 @@ fn a_binary_built_with_other_flags_shows_it() {
     );
 }
 
-/// The rule by which the plan judges GOFLAGS: the command line has the last word.
+/// Rule that the plan applies to GOFLAGS: the command line wins.
 #[test]
 fn ldflags_of_the_variant_replace_those_of_goflags() {
     let dir = module();
@@ -252,7 +252,7 @@ fn pin(version: &str) -> Toolchain {
     Toolchain { go: version.to_owned(), ..Toolchain::default() }
 }
 
-/// The version of the real `go`, without its experiments.
+/// Version of the real `go`, without its experiments.
 fn own_version() -> String {
     toolchain::bare_version(&go(Path::new("/")).version).to_owned()
 }
@@ -283,12 +283,12 @@ fn a_pin_that_cannot_be_had() {
     assert!(said.contains("toolchain not available"), "{said}");
 }
 
-/// A directory with a `go` that is a wrapper around the real one, doing `first`.
+/// Creates a directory with a `go` that is a wrapper around the real one and runs `first`.
 fn wrapper(first: &str) -> (tempfile::TempDir, BTreeMap<String, String>) {
     let dir = tempfile::tempdir().unwrap();
     let real = go(Path::new("/")).path;
     let script = format!("#!/bin/sh\n{first}\nexec {} \"$@\"\n", real.display());
-    // Made by a child: a descriptor open for writing here could leak into another test's fork (ETXTBSY).
+    // A child writes the file: a descriptor open for writing here could leak into another test's fork (ETXTBSY).
     let mut child = Command::new("sh")
         .args(["-c", "cat > go && chmod +x go"])
         .current_dir(dir.path())

@@ -1,4 +1,4 @@
-//! The Go on this machine: where it is, which one answers, and whether that is the pinned one.
+//! Go toolchain of this machine: its path, the version that answers, and whether that is the pinned version.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::process::{self, Command};
 use super::Error;
 use super::error::PinnedBy;
 
-/// The variables asked of `go env`, all of them part of what makes one build differ from another.
+/// Variables that `go env` is asked for. Each of them can make one build differ from another.
 pub(super) const VARIABLES: [&str; 12] = [
     "GOVERSION",
     "GOROOT",
@@ -25,51 +25,51 @@ pub(super) const VARIABLES: [&str; 12] = [
     "CC",
 ];
 
-/// A `go` command and its settings for one project, as `go env` tells them.
+/// A `go` command and its settings for one project, as `go env` reports them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoTool {
-    /// The `go` program that was found. With a pin it may hand over to another toolchain.
+    /// Path of the `go` program. With a pin, it may switch to another toolchain.
     pub path: PathBuf,
-    /// GOVERSION: the version that answers in this project, such as `go1.27.3`, perhaps with ` X:experiment`.
+    /// GOVERSION: the version that answers in this project, for example `go1.27.3`. ` X:experiment` may follow.
     pub version: String,
     /// GOROOT of that version.
     pub goroot: PathBuf,
     /// GOFLAGS, from the environment or from `go env -w`.
     pub goflags: String,
-    /// GOTOOLCHAIN; empty in Go before 1.21.
+    /// GOTOOLCHAIN. Empty in Go before 1.21.
     pub gotoolchain: String,
     /// `CGO_ENABLED`.
     pub cgo_enabled: bool,
     /// GOEXPERIMENT.
     pub goexperiment: String,
-    /// GOAMD64, such as `v1`; empty on other architectures.
+    /// GOAMD64, for example `v1`. Empty on other architectures.
     pub goamd64: String,
     /// GOOS.
     pub goos: String,
     /// GOARCH.
     pub goarch: String,
-    /// GOMODCACHE: where the sources of modules lie.
+    /// GOMODCACHE: directory of the module sources.
     pub gomodcache: PathBuf,
-    /// GOMOD: the go.mod in force; `None` outside of a module.
+    /// GOMOD: path of the active go.mod. `None` outside a module.
     pub gomod: Option<PathBuf>,
     /// CC.
     pub cc: String,
-    /// What [`GoTool::look`] did not get.
+    /// The version that [`GoTool::look`] did not find on this machine.
     pub absent: Option<Absent>,
 }
 
-/// A version that a project asks for and this machine does not have: another one answered in its place.
+/// Version that a project requires and this machine lacks. Another version answered instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Absent {
-    /// `go1.27.3`; `None`: the one that go.mod or go.work asks for.
+    /// The version, for example `go1.27.3`. `None` means the version that go.mod or go.work requires.
     pub version: Option<String>,
-    /// Whether a build may fetch it.
+    /// Whether a build may download it.
     pub fetchable: bool,
 }
 
 impl GoTool {
-    /// Finds `go` on PATH and asks it for its settings in the project directory `dir`, under the environment `env` of
-    /// the variant (a PATH in it counts) and the version that `pin` names, which then must be the one that answers.
+    /// Finds `go` on PATH and asks it for its settings in the project directory `dir`. Uses the environment `env` of
+    /// the variant, including its PATH. If `pin` names a version, that version must answer.
     pub fn find(dir: &Path, pin: &Toolchain, env: &BTreeMap<String, String>) -> Result<Self, Error> {
         let pin = pinned_version(pin);
         let go = Command::new("go").envs(env.clone());
@@ -81,7 +81,7 @@ impl GoTool {
         let answer = match (ask.found_at(&path).capture(), pin.clone()) {
             (Ok(answer), _) => answer,
             (Err(source), Some(pin)) => {
-                // Outside of the project, since a go.mod may ask for yet another version.
+                // Runs outside the project, because a go.mod may require yet another version.
                 let local = go.args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").dir("/").found_at(&path);
                 let found = local.capture().map_err(Error::GoEnv)?.text().trim().to_owned();
                 return Err(Error::PinUnobtainable { by: PinnedBy::Settings, pin, found, source: Box::new(source) });
@@ -100,9 +100,9 @@ impl GoTool {
         }
     }
 
-    /// As [`GoTool::find`], for checks and dry runs: nothing is fetched, and no program is run that the project could have
-    /// chosen. So `env` is not the environment of any process: what it sets replaces Go's answer, and a PATH in it does
-    /// not count. A version that is not on this machine is no error, but [`GoTool::absent`].
+    /// Like [`GoTool::find`], but for checks and dry runs. Downloads nothing and runs no program that the project could
+    /// have chosen. So no process gets `env` as its environment: variables in `env` replace Go's answer, and a PATH in
+    /// `env` is ignored. A version that is missing on this machine is not an error; [`GoTool::absent`] reports it.
     pub fn look(dir: &Path, pin: &Toolchain, env: &BTreeMap<String, String>) -> Result<Self, Error> {
         let set = |name: &str| env.get(name).filter(|value| !value.is_empty());
         let own_pin = pinned_version(pin);
@@ -160,7 +160,7 @@ impl GoTool {
         Ok(tool)
     }
 
-    /// The Go of an image that has not been asked yet: what no image can change.
+    /// Go of an image that was not asked yet. Contains only the settings that are the same in every image.
     pub fn in_image() -> Self {
         Self {
             path: "go".into(),
@@ -180,7 +180,7 @@ impl GoTool {
         }
     }
 
-    /// Reads what `go env -json` answered for [`VARIABLES`].
+    /// Parses the answer of `go env -json` for [`VARIABLES`].
     pub(super) fn from_answer(path: PathBuf, json: &[u8]) -> Result<Self, Error> {
         let mut values: BTreeMap<String, String> =
             serde_json::from_slice(json).map_err(|source| Error::GoJson { command: "go env -json", source })?;
@@ -211,18 +211,19 @@ fn no_go(source: process::Error) -> Error {
     }
 }
 
-/// The pinned version as GOTOOLCHAIN and GOVERSION spell it: `go1.27.3`.
+/// Returns the pinned version in the form of GOTOOLCHAIN and GOVERSION: `go1.27.3`.
 pub(super) fn pinned_version(pin: &Toolchain) -> Option<String> {
     (!pin.go.is_empty()).then(|| format!("go{}", pin.go))
 }
 
-/// The number of a released version, as settings and lock write it: `1.27.3`. `None`: `devel go1.28-...` and the like.
+/// Returns the number of a release, in the form of settings and lock: `1.27.3`. `None` for `devel go1.28-...` and
+/// similar versions.
 pub fn release(version: &str) -> Option<String> {
     let number = bare_version(version).strip_prefix("go")?;
     crate::config::is_release(number).then(|| number.to_owned())
 }
 
-/// `go1.25.5 X:nodwarf5` without what follows the version.
+/// Returns the version without the suffix: `go1.25.5` for `go1.25.5 X:nodwarf5`.
 pub(super) fn bare_version(version: &str) -> &str {
     version.split_whitespace().next().unwrap_or_default()
 }

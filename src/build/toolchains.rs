@@ -1,4 +1,4 @@
-//! The Go versions of this machine, wherever a version manager or the go command itself put them; and getting one more.
+//! Go versions on this machine, installed by a version manager or by the go command. Can install one more.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,15 +13,15 @@ use crate::process::{Command, acting_for};
 use super::toolchain::release;
 use super::{Error, GoTool};
 
-/// Who put a toolchain where it is.
+/// Installer of a toolchain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// A `go`, or a `go1.27.3`, on PATH.
     Path,
-    /// The go command's own download (GOTOOLCHAIN).
+    /// Download of the go command (GOTOOLCHAIN).
     GoCommand,
-    /// `golang.org/dl`: `~/sdk`.
+    /// `golang.org/dl`, in `~/sdk`.
     Sdk,
     /// One of the two tools called `g`.
     G,
@@ -32,15 +32,15 @@ pub enum Origin {
 /// A Go toolchain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Installed {
-    /// Its version as `go version` prints it: `go1.27.3`.
+    /// Version as `go version` prints it: `go1.27.3`.
     pub version: String,
-    /// Its GOROOT.
+    /// GOROOT of the toolchain.
     pub goroot: PathBuf,
-    /// Who put it there.
+    /// Installer of the toolchain.
     pub origin: Origin,
 }
 
-/// Where to look. From the environment: [`Places::of_process`].
+/// Directories to search. [`Places::of_process`] takes them from the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
     /// Directories of PATH.
@@ -49,12 +49,12 @@ pub struct Places {
     pub home: Option<PathBuf>,
     /// GOMODCACHE.
     pub gomodcache: Option<PathBuf>,
-    /// GOROOT, which one of the tools called `g` sets.
+    /// GOROOT. One of the tools called `g` sets it.
     pub goroot: Option<PathBuf>,
 }
 
 impl Places {
-    /// The places of this process; the module cache is the one of the Go on PATH, if there is one.
+    /// Returns the places of this process. The module cache is the one of the Go on PATH, if there is one.
     pub fn of_process() -> Self {
         let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = acting_for().map(|account| account.home.clone()).or_else(|| var("HOME"));
@@ -71,7 +71,7 @@ impl Places {
     fn parents(&self) -> Vec<(Origin, PathBuf)> {
         let mut parents = Vec::new();
         if let Some(cache) = &self.gomodcache {
-            // golang.org/toolchain@v0.0.1-go1.27.3.linux-amd64
+            // Entry: golang.org/toolchain@v0.0.1-go1.27.3.linux-amd64
             parents.push((Origin::GoCommand, cache.join("golang.org")));
         }
         if let Some(home) = &self.home {
@@ -90,14 +90,14 @@ impl Places {
     }
 }
 
-/// The toolchains in these places, each once, the newest first. Nothing is run: each says in its VERSION file what it is.
+/// Lists the toolchains in these places, each once, newest first. Runs no program: reads the VERSION file of each.
 pub fn installed(places: &Places) -> Vec<Installed> {
     let mut found: Vec<Installed> = Vec::new();
     for dir in &places.path {
         let programs = fs::read_dir(dir).into_iter().flatten().flatten();
         let is_go = |name: &str| name == "go" || name.strip_prefix("go").is_some_and(crate::config::is_release);
         for program in programs.filter(|entry| entry.file_name().to_str().is_some_and(is_go)) {
-            // GOROOT/bin/go, through links; a wrapper has no GOROOT, and is not a toolchain.
+            // GOROOT/bin/go, with links resolved. A wrapper has no GOROOT, so it is not a toolchain.
             let goroot = fs::canonicalize(program.path()).ok().and_then(|go| Some(go.parent()?.parent()?.to_owned()));
             found.extend(goroot.and_then(|goroot| read(&goroot, Origin::Path)));
         }
@@ -118,13 +118,13 @@ fn read(goroot: &Path, origin: Origin) -> Option<Installed> {
     if !goroot.join("bin/go").exists() {
         return None;
     }
-    // Its first line is the version; since Go 1.21 a second one has the time.
+    // The first line is the version. Since Go 1.21, a second line has the time.
     let text = fsio::read_bounded(&goroot.join("VERSION"), 4096).ok()?;
     let version = String::from_utf8_lossy(&text).lines().next()?.trim().to_owned();
     version.starts_with("go").then(|| Installed { version, goroot: goroot.to_owned(), origin })
 }
 
-/// `go1.27.3` as something to sort by: its numbers, a release after its candidates.
+/// Sort key of a version like `go1.27.3`: its numbers. A release sorts after its candidates.
 fn order(version: &str) -> (Vec<u32>, bool, Vec<u32>) {
     let numbers = |text: &str| text.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect();
     let at = version.find("rc").or_else(|| version.find("beta")).unwrap_or(version.len());
@@ -132,8 +132,8 @@ fn order(version: &str) -> (Vec<u32>, bool, Vec<u32>) {
     (numbers(head), tail.is_empty(), numbers(tail))
 }
 
-/// Has the go command download this version as it would for a project that pins it, checksum database and all. Its
-/// progress goes to standard error. Nothing happens when the version is there.
+/// Makes the go command download this version, as for a project that pins it, with the checksum database. Progress goes
+/// to standard error. Does nothing if the version is already present.
 pub fn install(version: &str) -> Result<GoTool, Error> {
     let name = format!("go{version}");
     let command = Command::new("go").args(["version"]).env("GOTOOLCHAIN", name).dir("/");

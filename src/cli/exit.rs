@@ -1,15 +1,15 @@
-//! Exit codes, which are an interface: docs/src/outputs.md lists them.
+//! Exit codes. They are a public interface: docs/src/outputs.md lists them.
 
 use crate::pipeline::{Error, RepairError};
 use crate::{build, record};
 
-/// Something that goflame has no word for.
+/// Any other error.
 pub(super) const UNEXPECTED: u8 = 1;
-/// The command line.
+/// Error in the command line.
 pub(super) const USAGE: u8 = 2;
-/// `goflame.toml`.
+/// Error in `goflame.toml`.
 pub(super) const CONFIG: u8 = 3;
-/// Machine, toolchain or binary are not ready.
+/// The machine, the toolchain or the binary is not ready.
 pub(super) const READINESS: u8 = 4;
 /// The build failed.
 pub(super) const BUILD: u8 = 5;
@@ -17,12 +17,12 @@ pub(super) const BUILD: u8 = 5;
 pub(super) const RECORD: u8 = 6;
 /// An input cannot be read.
 pub(super) const INPUT: u8 = 7;
-/// The Docker engine.
+/// Error of the Docker engine.
 pub(super) const DOCKER: u8 = 11;
-/// The archive, or an output file.
+/// Error of the archive or of an output file.
 pub(super) const ARCHIVE: u8 = 10;
 
-/// The code of an error; without a wildcard, so that a new error cannot be forgotten.
+/// Returns the exit code of an error. The match has no wildcard, so that no new error is forgotten.
 pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Config(error) if error.is_usage() => USAGE,
@@ -44,7 +44,7 @@ pub(super) fn code(error: &Error) -> u8 {
     }
 }
 
-/// The status of a process that a signal killed, as a shell reports it.
+/// Returns the exit status of a process that a signal killed, as a shell reports it.
 pub(super) fn ended_by(signal: i32) -> u8 {
     u8::try_from(signal.saturating_add(128)).unwrap_or(UNEXPECTED)
 }
@@ -53,7 +53,7 @@ fn build_code(error: &build::Error) -> u8 {
     match (error, error.interrupted_by()) {
         (_, Some(signal)) => ended_by(signal),
         (build::Error::Docker(_), None) => DOCKER,
-        // A Go that is absent or is another than the pinned one is found before anything is built.
+        // A missing Go, or one that is not the pinned version, is detected before the build starts.
         _ if error.is_toolchain() => READINESS,
         _ => BUILD,
     }

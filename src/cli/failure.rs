@@ -1,4 +1,4 @@
-//! What ends a command early, and the one place that prints it.
+//! Errors that end a command. Only this module prints them.
 
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
@@ -13,43 +13,43 @@ use crate::fsio::FileError;
 use crate::pipeline::Error;
 use crate::process::acting_for;
 
-/// A command that failed.
+/// Error of a command.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// A stage failed.
     #[error(transparent)]
     Stage(#[from] Error),
-    /// `-C` names no directory.
+    /// The argument of `-C` is not a directory.
     #[error("{dir} is no directory", dir = .0.display())]
     Directory(PathBuf),
-    /// A file that the user asked for cannot be written.
+    /// An output file of the user cannot be written.
     #[error(transparent)]
     File(FileError),
-    /// A file is there already.
+    /// The file already exists.
     #[error("{path} is there already", path = .0.display())]
     Exists(PathBuf),
-    /// A version that is none.
+    /// The argument is not a Go version.
     #[error("`{version}` is no version of Go: {reason}")]
     Version {
-        /// What was typed.
+        /// Argument of the user.
         version: String,
-        /// What is expected.
+        /// Explanation of the expected form.
         reason: String,
     },
-    /// Files of a run are not what they were.
+    /// Files of a run have changed since they were archived.
     #[error("{count} files of run {run} are not as they were archived")]
     Changed {
-        /// The run.
+        /// Name of the run.
         run: String,
-        /// How many.
+        /// Number of files.
         count: usize,
     },
     /// Files of a run cannot be read.
     #[error("{count} files of run {run} cannot be read")]
     NotRead {
-        /// The run.
+        /// Name of the run.
         run: String,
-        /// How many.
+        /// Number of files.
         count: usize,
     },
     /// A flag names checks that do not exist.
@@ -58,24 +58,24 @@ pub(super) enum Failure {
     /// Only root can change kernel settings.
     #[error("only root can change kernel settings")]
     NotRoot {
-        /// The command line, with sudo.
+        /// Command line to use, with sudo.
         command: String,
     },
-    /// The user said no.
+    /// The user answered no.
     #[error("nothing was changed")]
     Declined,
-    /// Nobody is there who could be asked.
+    /// Standard input is not a terminal, so the user cannot be asked.
     #[error("standard input is no terminal, so nobody can be asked")]
     NobodyToAsk,
-    /// A setuid or setgid installation.
+    /// goflame is installed setuid or setgid.
     #[error(
         "goflame is installed setuid or setgid, and does not run so: it would lend its owner's rights to everybody"
     )]
     RunsAsAnother,
-    /// The thread that does the work cannot be started.
+    /// The thread that runs the command cannot be started.
     #[error("goflame cannot start a thread")]
     Thread(#[source] io::Error),
-    /// Standard output.
+    /// Standard output cannot be written.
     #[error("cannot write to standard output")]
     Stdout(#[source] io::Error),
 }
@@ -87,10 +87,10 @@ impl From<config::Error> for Failure {
 }
 
 impl Failure {
-    /// Prints it with its causes and hints, and gives the exit code.
+    /// Prints the error with its causes and advice, and returns the exit code.
     pub(super) fn report(&self, terminal: &Terminal) -> ExitCode {
         match self {
-            // Whoever reads our output has read enough (`goflame … | head`).
+            // The reader of the output has closed the pipe (`goflame … | head`). This is a success.
             Self::Stdout(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Self::Stage(Error::NotReady(findings)) => terminal.not_ready(findings),
             Self::Stage(Error::Config(error)) => terminal.raw(&error.render(terminal.color())),
@@ -143,7 +143,7 @@ impl Failure {
     }
 }
 
-/// Advice that holds for an error of the operating system wherever it comes from.
+/// Returns advice for an error of the operating system, wherever it comes from.
 fn hint_of(error: &io::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::PermissionDenied => acting_for().map(|account| {
@@ -152,7 +152,7 @@ fn hint_of(error: &io::Error) -> Option<String> {
                 account.name
             )
         }),
-        // EFBIG. A file that is too large to be read has this kind too, but no number.
+        // EFBIG. goflame uses this kind also for a file that is too large to read, but then without an error number.
         ErrorKind::FileTooLarge if error.raw_os_error().is_some() => {
             Some("raise the limit on the size of files: `ulimit -f`".into())
         }

@@ -1,4 +1,5 @@
-//! Flags, output, error printing and exit codes. Must hold no stage logic, and nothing may import it.
+//! Command line: flags, output, error messages and exit codes. Must hold no stage logic, and no other module may import
+//! it.
 
 mod args;
 mod cmd;
@@ -22,17 +23,17 @@ use args::{Cli, Command, Global};
 use failure::Failure;
 use output::Terminal;
 
-/// Bytes of stack for every command: the usual limit (`ulimit -s`). The main thread may have less.
+/// Stack size in bytes for every command: the usual limit (`ulimit -s`). The main thread may have less.
 const STACK: usize = 8 << 20;
 
-/// Runs the command line of this process and returns its status.
+/// Runs the command line of this process and returns its exit status.
 pub fn main() -> ExitCode {
-    // Before the helpers: they run any program that their arguments name.
+    // This check comes before the helpers, because they run any program that their arguments name.
     if runs_as_another() {
         return Failure::RunsAsAnother.report(&Terminal::new(&Global::default()));
     }
     let args: Vec<OsString> = std::env::args_os().collect();
-    // goflame's own helper processes: nothing of the command line proper concerns them.
+    // goflame's own helper processes do not parse the normal command line.
     let helper: Option<fn(&[OsString]) -> ExitCode> = match args.get(1).and_then(|command| command.to_str()) {
         Some(SUPERVISE) => Some(run_supervisor),
         Some(GATE) => Some(run_gate),
@@ -41,12 +42,12 @@ pub fn main() -> ExitCode {
         _ => None,
     };
     if let Some(helper) = helper {
-        // It may have been started as /proc/self/exe.
+        // Sets the name because the process may have been started as /proc/self/exe.
         let _ = rustix::thread::set_name(c"goflame");
         return helper(args.get(2..).unwrap_or_default());
     }
     guard_commands();
-    // The helpers stay on the main thread: events that are opened on a process follow its first thread into the program.
+    // Helpers stay on the main thread: events that are opened on a process follow its first thread into the program.
     match thread::Builder::new().stack_size(STACK).spawn(move || command_line(&args)) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
         Err(error) => Failure::Thread(error).report(&Terminal::new(&Global::default())),
@@ -67,13 +68,13 @@ fn command_line(args: &[OsString]) -> ExitCode {
     }
 }
 
-/// Tells what is wrong with the command line, or prints the help or the version that it asks for.
+/// Prints the error in the command line, or the help or version that the user requested.
 fn usage(error: &clap::Error) -> ExitCode {
     let printed = error.print().and_then(|()| std::io::stdout().flush());
     match printed {
         _ if error.use_stderr() => exit::USAGE.into(),
         Ok(()) => ExitCode::SUCCESS,
-        // Help and version are data.
+        // Help and version are data, so they go to standard output.
         Err(error) => Failure::Stdout(error).report(&Terminal::new(&Global::default())),
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that reaches the terminal: Cargo's look for people on standard error, data on standard output.
+//! Terminal output: messages in Cargo's style on standard error, data on standard output.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -23,25 +23,25 @@ const NOTE: Style = AnsiColor::Cyan.on_default().effects(Effects::BOLD);
 const WARNING: Style = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
 const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 
-/// Width of the column of verbs, as in Cargo.
+/// Width of the verb column, as in Cargo.
 const VERB_WIDTH: usize = 12;
 
-/// Columns when nobody says how wide the terminal is.
+/// Number of columns if the width of the terminal is unknown.
 const DEFAULT_COLUMNS: usize = 100;
 
-/// Where people read.
+/// Terminal of the user.
 pub(super) struct Terminal {
     quiet: bool,
     verbose: bool,
     color: Color,
     bar: ProgressBar,
     workload_stdout_to_stderr: AtomicBool,
-    /// Whether standard output and standard error are one screen, with one cursor.
+    /// Whether standard output and standard error are both terminals, which then share one cursor.
     one_screen: bool,
-    /// Whether the workload left a line of standard output, or of standard error, without its end.
+    /// Whether the workload's last line on standard output, or on standard error, has no line end.
     open_stdout_line: AtomicBool,
     open_stderr_line: AtomicBool,
-    /// What is masked in all that people read.
+    /// Secrets to mask in all messages.
     secrets: OnceLock<Secrets>,
 }
 
@@ -53,13 +53,13 @@ impl Terminal {
             Color::Never => ColorChoice::Never,
         }
         .write_global();
-        // Draws nothing by itself when standard error is no terminal.
+        // indicatif draws nothing if standard error is not a terminal.
         let target = if global.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
         let mut bar = ProgressBar::with_draw_target(None, target).with_prefix("Profiling");
         if let Ok(style) = ProgressStyle::with_template("{prefix:>12.cyan.bold} {msg} {spinner}") {
             bar = bar.with_style(style);
         }
-        // Out of sight until the first tick.
+        // Hides the bar until the first tick.
         bar.finish_and_clear();
         Self {
             quiet: global.quiet,
@@ -74,9 +74,9 @@ impl Terminal {
         }
     }
 
-    /// From now on, masks what these settings call a secret, and not only the usual ones.
+    /// Sets the secrets to mask from now on: those that the settings define, in addition to the default ones.
     pub(super) fn hide(&self, secrets: Secrets) {
-        // Settings are loaded once.
+        // Settings are loaded once, so this is set once.
         let _ = self.secrets.set(secrets);
     }
 
@@ -84,22 +84,22 @@ impl Terminal {
         self.secrets.get().unwrap_or(&Secrets::default()).text(text)
     }
 
-    /// A text that may come from anywhere, fit for a terminal and without secrets.
+    /// Makes a text from any source safe for a terminal and masks its secrets.
     fn safe(&self, text: &str) -> String {
         sanitize(&self.masked(text)).into_owned()
     }
 
-    /// Standard output belongs to goflame's own data: the workload's goes to standard error.
+    /// Sends the workload's standard output to standard error: standard output is for goflame's own data.
     pub(super) fn divert_workload(&self) {
         self.workload_stdout_to_stderr.store(true, Relaxed);
     }
 
-    /// Whether standard error gets colour.
+    /// Whether output on standard error is coloured.
     pub(super) fn color(&self) -> bool {
         self.colored(&io::stderr())
     }
 
-    /// Whether standard output gets colour.
+    /// Whether output on standard output is coloured.
     pub(super) fn data_color(&self) -> bool {
         self.colored(&io::stdout())
     }
@@ -112,7 +112,7 @@ impl Terminal {
         }
     }
 
-    /// Width of the terminal behind standard output, else a default.
+    /// Width in columns: `COLUMNS`, else the width of the terminal on standard output, else a default.
     pub(super) fn columns() -> usize {
         let width = |fd: std::os::fd::BorrowedFd<'_>| {
             rustix::termios::tcgetwinsize(fd).ok().map(|size| usize::from(size.ws_col))
@@ -125,12 +125,12 @@ impl Terminal {
             .unwrap_or(DEFAULT_COLUMNS)
     }
 
-    /// Data, for standard output.
+    /// Writes data to standard output.
     pub(super) fn data(&self, bytes: &[u8]) -> io::Result<()> {
         self.data_with(|out| out.write_all(bytes))
     }
 
-    /// Data, for standard output, of any length.
+    /// Writes data of any length to standard output.
     pub(super) fn data_with(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         self.bar.suspend(|| {
             let mut stdout = io::stdout().lock();
@@ -142,38 +142,38 @@ impl Terminal {
         })
     }
 
-    /// Whether a stream's last line has no end yet.
+    /// Flag that says whether the last line of the stream has no line end.
     fn open_line(&self, stderr: bool) -> &AtomicBool {
         if stderr || self.one_screen { &self.open_stderr_line } else { &self.open_stdout_line }
     }
 
-    /// Something for people, on a line of its own.
+    /// Writes a message to standard error, starting on a new line.
     fn people(&self, write: impl FnOnce(anstream::Stderr) -> io::Result<()>) {
         self.bar.suspend(|| {
             let mut stderr = anstream::stderr();
             let ended = if self.open_line(true).swap(false, Relaxed) { stderr.write_all(b"\n") } else { Ok(()) };
-            // Standard error is where problems would be told; when it is closed, there is nobody to tell.
+            // Errors are ignored: they would have to be reported on standard error, which is the stream that failed.
             let _ = ended.and_then(|()| write(stderr));
         });
     }
 
-    /// A line for people.
+    /// Writes one line with a verb to standard error.
     fn line(&self, style: Style, verb: &str, text: &str) {
         let text = self.safe(text);
         self.people(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_WIDTH$}{style:#} {text}"));
     }
 
-    /// A finished text for people, as it is.
+    /// Writes a finished text to standard error. Only secrets are masked.
     pub(super) fn raw(&self, text: &str) {
         self.people(|mut stderr| writeln!(stderr, "{}", self.masked(text)));
     }
 
-    /// An error with its causes and what to do about it.
+    /// Writes an error with its causes and advice.
     pub(super) fn error(&self, message: &str, causes: &[String], hints: &[String]) {
         self.people(|mut stderr| {
             writeln!(stderr, "{ERROR}error{ERROR:#}: {}", self.safe(message))?;
             for cause in causes {
-                // What other programs said may have several lines.
+                // Messages of other programs may have several lines.
                 let cause: Vec<_> = cause.lines().map(|line| self.safe(line)).collect();
                 let cause = cause.join("\n         ");
                 writeln!(stderr, "  {ERROR}cause{ERROR:#}: {cause}")?;
@@ -185,7 +185,7 @@ impl Terminal {
         });
     }
 
-    /// Asks on standard error and reads the answer from standard input; `None` when that is no terminal.
+    /// Asks on standard error and reads the answer from standard input. `None` if standard input is not a terminal.
     pub(super) fn confirm(&self, question: &str) -> Option<bool> {
         let stdin = io::stdin();
         if !stdin.is_terminal() {
@@ -200,7 +200,7 @@ impl Terminal {
         Some(read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
-    /// The checks that stand in the way: failures; where there is none, the warnings that count as such.
+    /// Writes the checks that prevent a run: the failures. If there are none, the warnings that count as failures.
     pub(super) fn not_ready(&self, findings: &[Finding]) {
         let failed = findings.iter().any(|finding| finding.status == Status::Failure);
         for finding in findings.iter().filter(|finding| finding.is_bad()) {
@@ -216,7 +216,7 @@ impl Terminal {
         }
     }
 
-    /// The workload is done: no progress any more.
+    /// Removes the progress bar: the workload is done.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
@@ -225,7 +225,7 @@ impl Terminal {
 impl Progress for Terminal {
     fn output(&self, stream: OutputStream, bytes: &[u8]) {
         let to_stderr = stream == OutputStream::Stderr || self.workload_stdout_to_stderr.load(Relaxed);
-        // What the program says is kept in its log as well, so a closed pipe here loses nothing.
+        // Errors are ignored: the program's output is also written to its log, so a closed pipe loses nothing.
         let write = || {
             if to_stderr {
                 return io::stderr().write_all(bytes);
@@ -235,11 +235,12 @@ impl Progress for Terminal {
         };
         let unfinished = !bytes.ends_with(b"\n");
         if unfinished && (to_stderr || self.one_screen) {
-            // The bar would come to stand on the same line, and wipe it out when it moves.
+            // The bar would be drawn on the same line, and would erase the line when it moves.
             self.bar.finish_and_clear();
         }
         self.open_line(to_stderr).store(unfinished, Relaxed);
-        // Only beside the bar: what waits for a slow reader of a pipe must not keep the bar, and the recording with it.
+        // The bar is suspended only if both share a terminal. A write that waits for a slow reader of a pipe must not
+        // block the bar, because that would block the recording too.
         let _ =
             if self.one_screen || to_stderr && io::stderr().is_terminal() { self.bar.suspend(write) } else { write() };
     }
@@ -281,7 +282,7 @@ impl Watch for Terminal {
 
 impl Observer for Terminal {
     fn step(&self, verb: &str, text: &str) {
-        // Whatever the bar told of is over when the next thing begins, but a recording goes on.
+        // A pull is over when the next step begins. A recording goes on through other steps until `Profiled`.
         if self.bar.prefix() == "Pulling" || verb == "Profiled" {
             self.finish();
             self.bar.set_prefix("Profiling");

@@ -1,4 +1,4 @@
-//! Values of a settings file, changed in its text: comments and the order of keys stay.
+//! Edits values in the text of a settings file. Keeps comments and the order of keys.
 //!
 //! Must not read or write files.
 
@@ -7,7 +7,7 @@ use toml_edit::{DocumentMut, Item, Table, Value, value};
 use super::rules;
 use crate::redact::Secrets;
 
-/// The text with `[toolchain] go = "version"`; `None` when the text is no TOML, which loading it explains better.
+/// Returns the text with `[toolchain] go = "version"`. `None` if the text is not TOML: loading it gives a better error.
 pub fn with_pinned_go(text: &str, version: &str) -> Option<String> {
     let mut document: DocumentMut = text.parse().ok()?;
     let toolchain = document.entry("toolchain").or_insert_with(|| Item::Table(Table::new()));
@@ -21,13 +21,13 @@ pub fn with_pinned_go(text: &str, version: &str) -> Option<String> {
     Some(document.to_string())
 }
 
-/// The text with its secrets masked, those in comments too. One without secrets is what it was.
+/// Masks the secrets in a text, including those in comments. A text without secrets stays unchanged.
 pub fn redacted(text: &str, secrets: &Secrets) -> String {
     let Ok(mut document) = text.parse::<DocumentMut>() else { return secrets.text(text) };
     for (key, item) in document.iter_mut() {
         mask_item(&key, item, secrets);
     }
-    // What is left stands in comments.
+    // The remaining secrets are in comments.
     secrets.text(&document.to_string())
 }
 
@@ -58,7 +58,7 @@ fn mask_value(key: &str, value: &mut Value, secrets: &Secrets) {
     }
 }
 
-/// Leaves the comment behind the value, and a value that is right already with its own way of quoting.
+/// Replaces a value but keeps the comment after it. An equal value is unchanged and keeps its style of quotes.
 fn replace(old: &mut Value, new: &str) {
     if old.as_str() != Some(new) {
         let decor = old.decor().clone();
@@ -67,7 +67,7 @@ fn replace(old: &mut Value, new: &str) {
     }
 }
 
-/// Checks a version as `[toolchain] go` would be checked; the error says what is expected.
+/// Checks a version with the rule of `[toolchain] go`. The error states what is expected.
 pub fn check_version(version: &str) -> Result<(), String> {
     match rules::go_version(version) {
         Ok(version) if !version.is_empty() => Ok(()),

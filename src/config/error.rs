@@ -1,4 +1,4 @@
-//! What can go wrong between a file and a [`Config`](super::Config).
+//! Errors between a file and a [`Config`](super::Config).
 
 use std::error::Error as _;
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use super::problem::{Problems, render_plain};
 use crate::fsio::FileError;
 use crate::process::quote;
 
-/// Settings that cannot be had.
+/// The reason why the settings cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No `goflame.toml` where it was looked for.
+    /// No `goflame.toml` was found.
     #[error("no goflame.toml in {} or any directory above it", dir.display())]
     NotFound {
-        /// Where the search began.
+        /// The directory where the search began.
         dir: PathBuf,
     },
     /// A file in a parent directory that other users may have written.
@@ -21,35 +21,35 @@ pub enum Error {
     Untrusted {
         /// The file.
         path: PathBuf,
-        /// Who may have written it: `it belongs to nobody (user id 65534)`.
+        /// Who may have written it, for example `it belongs to nobody (user id 65534)`.
         why: String,
     },
     /// A file or directory that cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Bytes that are no text.
+    /// The file is not UTF-8 text.
     #[error("{}:{line}:{column}: byte {byte:#04x} at offset {offset} is not UTF-8", path.display())]
     NotUtf8 {
         /// The file.
         path: PathBuf,
-        /// The first byte at fault.
+        /// The first invalid byte.
         byte: u8,
-        /// Where it is, in bytes from 0.
+        /// Offset of the byte, from 0.
         offset: usize,
-        /// Its line, from 1.
+        /// Line of the byte, from 1.
         line: usize,
-        /// Its column in characters, from 1.
+        /// Column of the byte in characters, from 1.
         column: usize,
     },
-    /// A file with mistakes in it; [`Error::render`] points at each.
+    /// The file has problems. [`Error::render`] points at each of them.
     #[error("{0}")]
     Invalid(Problems),
-    /// A flag whose value is impossible.
+    /// The value of a flag is invalid.
     #[error("invalid value for {flag}: {reason}")]
     Flag {
-        /// The flag as typed, such as `--freq`.
+        /// The flag as typed, for example `--freq`.
         flag: &'static str,
-        /// What is wrong with its value.
+        /// The problem with its value.
         reason: String,
         /// Advice.
         help: Option<String>,
@@ -57,7 +57,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Advice that goes beyond what went wrong.
+    /// Further advice for the user.
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::NotFound { .. } => vec!["`goflame init` writes one".to_owned()],
@@ -71,13 +71,13 @@ impl Error {
         }
     }
 
-    /// Whether the command line is at fault, not the file: exit code 2, not 3.
+    /// Whether the error is in the command line, not in the file: exit code 2, not 3.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Flag { .. })
     }
 
-    /// The whole error for the terminal, as rustc draws it: every problem of a file with its line, or the message, its
-    /// causes and the hints. With `color`, ANSI escapes. No newline at the end.
+    /// Draws the whole error for the terminal in the style of rustc. For a file: every problem with its line.
+    /// Otherwise: the message, its causes and the hints. `color` enables ANSI escapes. No newline at the end.
     pub fn render(&self, color: bool) -> String {
         if let Self::Invalid(problems) = self {
             return problems.render(color);

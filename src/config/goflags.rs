@@ -1,11 +1,11 @@
-//! `-gcflags` and `-ldflags` values, taken apart exactly as the go command and the linker do it.
+//! Parses `-gcflags` and `-ldflags` values exactly as the go command and the linker do.
 //!
-//! Must not judge any flag but those that strip a binary.
+//! Must not judge any flag except those that strip a binary.
 
 use std::ops::Range;
 
 /// The linker's flags that take a value, possibly as the next word: the non-boolean `flag` definitions in
-/// cmd/link/internal/ld/main.go (Go 1.26). A word after one of these is no flag, whatever it looks like.
+/// cmd/link/internal/ld/main.go (Go 1.26). A word after one of these is a value, even if it looks like a flag.
 const VALUE_FLAGS: &[&str] = &[
     "B",
     "D",
@@ -47,18 +47,18 @@ const VALUE_FLAGS: &[&str] = &[
 /// One word of a flags value.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Word<'a> {
-    /// Without quotes.
+    /// The text without quotes.
     pub text: &'a str,
-    /// Its bytes in the value, without quotes.
+    /// Its byte range in the value, without quotes.
     pub span: Range<usize>,
 }
 
-/// A word that takes from the binary what a profile needs.
+/// A flag that removes data from the binary which a profile needs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Strip {
-    /// Its bytes in the value.
+    /// Its byte range in the value.
     pub span: Range<usize>,
-    /// Which of the two flags it is.
+    /// The stripping flag.
     pub flag: StripFlag,
 }
 
@@ -72,7 +72,7 @@ pub enum StripFlag {
 }
 
 /// Splits the value of a per-package flag into words, as `PerPackageFlag.set` (cmd/go/internal/load/flag.go) does: an
-/// optional `pattern=` first, then [`words`]. The error is the reason why `go build` would refuse it.
+/// optional `pattern=` first, then [`words`]. The error is the reason why `go build` would reject it.
 pub fn split(value: &str) -> Result<Vec<Word<'_>>, String> {
     let trimmed = value.trim();
     let mut at = value.len() - value.trim_start().len();
@@ -93,8 +93,8 @@ pub fn split(value: &str) -> Result<Vec<Word<'_>>, String> {
     Ok(found)
 }
 
-/// Splits a text such as the value of GOFLAGS as `quoted.Split` (cmd/internal/quoted) does: at white space; quotes
-/// count only at the start of a word, and nothing is escaped. The error tells of a quote that is not closed.
+/// Splits a text, for example the value of GOFLAGS, as `quoted.Split` (cmd/internal/quoted) does: at white space.
+/// Quotes count only at the start of a word, and there are no escapes. The error reports a quote that is not closed.
 pub fn words(text: &str) -> Result<Vec<Word<'_>>, String> {
     let is_space = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r');
     let mut words = Vec::new();
@@ -118,8 +118,8 @@ pub fn words(text: &str) -> Result<Vec<Word<'_>>, String> {
     }
 }
 
-/// The words by which a linker flags value strips the binary. As with every Go flag the last mention wins, one dash is
-/// as good as two, and `-s=false` takes it back.
+/// Returns the words of a linker flags value that strip the binary. As for every Go flag, the last mention wins, one
+/// dash equals two, and `-s=false` cancels `-s`.
 pub fn strips(value: &str) -> Result<Vec<Strip>, String> {
     let mut symbols = None;
     let mut dwarf = None;
@@ -141,7 +141,7 @@ pub fn strips(value: &str) -> Result<Vec<Strip>, String> {
                 continue;
             }
         };
-        // What strconv.ParseBool takes for true; what it cannot read, the linker refuses by itself.
+        // The values that strconv.ParseBool accepts as true. The linker itself rejects values that it cannot parse.
         let on = given.is_none_or(|given| matches!(given, "1" | "t" | "T" | "true" | "TRUE" | "True"));
         *slot = on.then(|| Strip { span: word.span.clone(), flag });
     }

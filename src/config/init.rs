@@ -9,21 +9,21 @@ use super::rules;
 
 const TEMPLATE: &str = include_str!("../../templates/goflame.toml");
 
-/// Where the template has the keys of `[app]`.
+/// The placeholder in the template for the keys of `[app]`.
 const APP: &str = "{{app}}";
 
 /// A main package that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MainPackage {
-    /// What `go build` gets: `./cmd/server`.
+    /// The argument for `go build`: `./cmd/server`.
     pub package: String,
     /// The name that `go build` would give its binary: `server`.
     pub name: String,
 }
 
-/// The text of a `goflame.toml` for the main packages and the packages with benchmarks that were found, each in the
-/// order of preference. The first main package is active, without one the first package with benchmarks; the others
-/// stand beside it as comments. The text always loads.
+/// Returns the text of a `goflame.toml` for the main packages and the packages with benchmarks, each in order of
+/// preference. The first main package is active; without one, the first package with benchmarks. All others are
+/// comments. The text always loads.
 pub fn init_text(found: &[MainPackage], benches: &[String]) -> String {
     let mut app = String::new();
     let mut line = |text: String| {
@@ -65,22 +65,22 @@ pub fn init_text(found: &[MainPackage], benches: &[String]) -> String {
     for package in others {
         line(format!("# {}", bench(package)));
     }
-    // One pass: a package named like the placeholder stays what it is.
+    // One pass, so that a package with the name of the placeholder is not replaced.
     match TEMPLATE.split_once(APP) {
         Some((head, tail)) => format!("{head}{}{tail}", app.trim_end()),
         None => TEMPLATE.to_owned(),
     }
 }
 
-/// Those whose package can stand in a file.
+/// Returns those whose package can be written in a file.
 fn usable<T>(found: &[T], package: impl Fn(&T) -> &String) -> Vec<&T> {
     let fits = |package: &String| rules::package(package).is_ok() && !package.contains('\0');
     found.iter().filter(|item| fits(package(item))).collect()
 }
 
-/// The name, as a comment where it is what goflame derives by itself.
+/// Returns the line for the name. It is a comment if goflame derives the same name by itself.
 fn name_line(main: &MainPackage) -> String {
-    // For `.` that is the name of the directory, which is not known here: say it.
+    // For `.` goflame derives the name of the directory, which is unknown here. Therefore write the name.
     let from_dir = main.package.ends_with('.') || main.package.ends_with("./");
     let derived = (!from_dir).then(|| rules::derived_name(&main.package, Path::new("/")));
     let line = |name: &str| format!("name    = {}", quoted(name));
@@ -91,7 +91,7 @@ fn name_line(main: &MainPackage) -> String {
     }
 }
 
-/// A TOML basic string, always on one line.
+/// Returns a TOML basic string, always on one line.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

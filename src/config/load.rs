@@ -1,6 +1,6 @@
-//! From a directory, a file and flags to a [`Config`].
+//! Builds a [`Config`] from a directory, a file and flags.
 //!
-//! Must not know single keys beyond those that flags set.
+//! Must not know single keys, except those that flags set.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,20 +24,20 @@ use crate::fsio::{self, FileError};
 /// The name of a project's settings file.
 pub const FILE_NAME: &str = "goflame.toml";
 
-/// The defaults, as documented.
+/// The documented defaults.
 pub(super) const EXAMPLE: &str = include_str!("../../goflame.toml.example");
 
-/// A settings file is a page or two; what is larger is some other file.
+/// Maximum size of a settings file in bytes. A real one has a page or two; a larger file is some other file.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What flags said, each `None` when it was not given. The values are checked by [`Config::resolve`].
+/// Values of the flags; `None` if the flag was not given. [`Config::resolve`] checks the values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `--variant NAME`, and `--release` for `release`.
     pub variant: Option<String>,
     /// `--docker`, `--native`.
     pub docker: Option<bool>,
-    /// `--mount DIR`, seen from the directory in which goflame works.
+    /// `--mount DIR`, relative to goflame's working directory.
     pub mounts: Vec<PathBuf>,
     /// `--freq HZ`.
     pub frequency: Option<u32>,
@@ -57,14 +57,14 @@ pub struct Overrides {
     pub formats: Option<Vec<Format>>,
     /// `--title`.
     pub title: Option<String>,
-    /// `--archive-dir DIR`, seen from the directory in which goflame works (not from that of the file).
+    /// `--archive-dir DIR`, relative to goflame's working directory (not to the directory of the file).
     pub archive_dir: Option<PathBuf>,
 }
 
-/// A settings file that has been read.
+/// The path and text of a settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Its path, as errors show it.
+    /// The path that errors show.
     pub path: PathBuf,
     /// Its text.
     pub text: String,
@@ -72,9 +72,10 @@ pub struct SourceFile {
 
 /// Finds, reads and resolves the settings of the project around `dir`.
 ///
-/// `explicit` (`--config`) is the file to read, seen from `dir`; without it `goflame.toml` is looked for in `dir` and
-/// then in each directory above, as Cargo looks for its manifest. A file above is used only where nobody could have written
-/// it but `users` (their ids) and those who may write to `dir`. The project's root is the directory of the file.
+/// `explicit` (`--config`) is the file to read, relative to `dir`. Without it, `goflame.toml` is searched in `dir` and
+/// then in each parent directory, as Cargo does for its manifest. A file in a parent directory is used only if nobody
+/// could have written it except `users` (user ids) and those who may write to `dir`. The project's root is the
+/// directory of the file.
 pub fn load(dir: &Path, explicit: Option<&Path>, overrides: &Overrides, users: &[u32]) -> Result<Config, Error> {
     let (path, bytes) = match explicit {
         Some(file) => read_here(&rules::resolve(dir, file))?,
@@ -85,13 +86,13 @@ pub fn load(dir: &Path, explicit: Option<&Path>, overrides: &Overrides, users: &
 }
 
 fn read_here(path: &Path) -> Result<(PathBuf, Vec<u8>), Error> {
-    // Seen from `.`, a bare name says it all.
+    // Relative to `.`, the bare name is enough.
     let path = path.strip_prefix(".").unwrap_or(path);
     Ok((path.to_owned(), fsio::read_bounded(path, MAX_FILE)?))
 }
 
 fn find(dir: &Path, users: &[u32]) -> Result<(PathBuf, Vec<u8>), Error> {
-    // The real path: with `..` or a link in it, the text of a path does not tell what is above.
+    // Use the real path: if the path contains `..` or a link, its text does not show the parent directories.
     let real = fs::canonicalize(dir).map_err(|source| FileError::new("open directory", dir, source))?;
     let here = dir.join(FILE_NAME);
     if is_there(&here)? {
@@ -107,7 +108,7 @@ fn find(dir: &Path, users: &[u32]) -> Result<(PathBuf, Vec<u8>), Error> {
     Err(Error::NotFound { dir: real })
 }
 
-/// Not `exists`: a directory of that name or a dangling link is a mistake to report, not to step over.
+/// Does not use `exists`: a directory of that name or a dangling link is a mistake to report, not to skip.
 fn is_there(path: &Path) -> Result<bool, Error> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
@@ -138,7 +139,7 @@ fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
 }
 
 impl Config {
-    /// The defaults, for commands that need no project. `root` is what relative paths start from.
+    /// Returns the defaults, for commands that need no project. Relative paths are resolved against `root`.
     pub fn defaults(root: &Path) -> Self {
         let mut config = blank(absolute(root));
         let problems = overlay(&mut config, &blank_variant(), EXAMPLE);
@@ -147,8 +148,8 @@ impl Config {
         config
     }
 
-    /// Lays a file over the defaults and flags over both. `dir` is the directory in which goflame works; without a
-    /// file it is the root of the project.
+    /// Merges three layers: flags override the file, the file overrides the defaults. `dir` is goflame's working
+    /// directory. Without a file it is also the project's root.
     pub fn resolve(dir: &Path, file: Option<SourceFile>, overrides: &Overrides) -> Result<Self, Error> {
         let Some(file) = file else {
             let mut config = Self::defaults(dir);
@@ -171,18 +172,18 @@ impl Config {
     }
 }
 
-/// Lays one text's settings over those in `config`, and returns what is wrong with it.
+/// Merges the settings of a text into `config` and returns the problems of the text.
 fn overlay(config: &mut Config, new_variant: &Variant, text: &str) -> Vec<Problem> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut problems = syntax_problems(&errors, text);
-    // After a syntax error the parser guesses; what it guessed is not worth checking.
+    // After a syntax error the parser guesses, so its result is not worth checking.
     if problems.is_empty() {
         schema::apply(config, new_variant, table.get_ref(), text, &mut problems);
     }
     problems
 }
 
-/// What makes a text no TOML. One error per line: after the first, the parser guesses.
+/// Converts TOML syntax errors to problems. Reports one error per line, because the parser guesses after the first.
 pub(super) fn syntax_problems(errors: &[toml::de::Error], text: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut errors: Vec<_> = errors.iter().map(|error| syntax_problem(error, text)).collect();
@@ -211,7 +212,7 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
         let label = "expected a value".to_owned();
         return Problem { message: "a key without a value".to_owned(), span, label, help: None };
     }
-    // `engine = native` starts like the number `nan`; that is not what was meant.
+    // `engine = native` starts like the number `nan`, but a number was not intended.
     let word = text.get(span.clone()).is_some_and(|raw| raw.starts_with(|c: char| c.is_ascii_alphabetic()));
     if word && matches!(message, "invalid float" | "invalid boolean" | "string values must be quoted") {
         let label = "expected quotes around it".to_owned();
@@ -220,12 +221,12 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
     Problem { message: message.to_owned(), span, label, help: None }
 }
 
-/// What follows from the settings together.
+/// Derives settings from the combination of other settings.
 fn finish(config: &mut Config) {
     if config.app.name.is_empty() {
         config.app.name = rules::derived_name(&config.app.package, &config.root);
     }
-    // As `go test` does, so that benchmarks find their testdata.
+    // Same as `go test`, so that benchmarks find their testdata.
     if config.app.kind == Kind::Bench && config.workload.dir == config.root && config.app.package.starts_with("./") {
         config.workload.dir = config.root.join(config.app.package.trim_start_matches("./"));
     }
@@ -264,13 +265,13 @@ fn flags(config: &mut Config, dir: &Path, overrides: &Overrides) -> Result<(), E
     Ok(())
 }
 
-/// The real path of a directory, which is how the kernel will name what is mapped from it; of one that does not
-/// exist, at least an absolute path.
+/// Returns the real path of a directory, because the kernel uses it to name mapped files. If the directory does not
+/// exist, returns an absolute path.
 fn absolute(dir: &Path) -> PathBuf {
     fs::canonicalize(dir).or_else(|_| std::path::absolute(dir)).unwrap_or_else(|_| dir.to_owned())
 }
 
-/// A config before any defaults: each value is replaced by the one in `goflame.toml.example`, which a test checks.
+/// A config before defaults are applied. `goflame.toml.example` replaces each value; a test checks this.
 fn blank(root: PathBuf) -> Config {
     Config {
         root,

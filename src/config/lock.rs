@@ -1,6 +1,7 @@
-//! `goflame.lock`: what a build was settled to, beside `goflame.toml` and meant to be committed.
+//! `goflame.lock`: the pinned inputs of a build. The file is next to `goflame.toml` and is meant to be committed.
 //!
-//! Must not decide what goes in, and must not write files: this is the format, both ways, and the difference of two.
+//! Defines the format, its reading and writing, and the difference of two locks. Must not decide what a lock contains,
+//! and must not write files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,51 +17,52 @@ use super::rules::{self, Fault};
 use super::value::{Value, entries, is_bare_key};
 use crate::redact::Secrets;
 
-/// The format that this goflame writes, and the newest that it reads.
+/// The format that this version writes, and the newest that it reads.
 const FORMAT: i64 = 1;
 
 const HEAD: &str = "# Written by goflame; commit it. `goflame build --update-lock` settles everything anew.\n";
 
-/// What is settled. Native and Docker builds have a Go each; a build of one kind leaves the other's alone.
+/// The pinned inputs. Native and Docker builds pin separate Go versions; a build of one kind does not change the
+/// other's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
-    /// The Go of native builds, such as `1.27.3`; `None` before the first of them.
+    /// The Go version of native builds, for example `1.27.3`. `None` before the first native build.
     pub native_go: Option<String>,
-    /// The image of Docker builds; `None` before the first of them.
+    /// The image of Docker builds. `None` before the first Docker build.
     pub docker: Option<LockedImage>,
-    /// SHA-256 of go.sum, 64 hex digits; `None` where there is none.
+    /// SHA-256 of go.sum, 64 hex digits. `None` if go.sum does not exist.
     pub go_sum: Option<String>,
-    /// Each variant's flags.
+    /// The flags of each variant.
     pub variants: BTreeMap<String, LockedVariant>,
 }
 
-/// An image that stays the same when its tag moves.
+/// An image pinned by digest. It stays the same when its tag moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedImage {
-    /// `[toolchain] image` at the time.
+    /// The value of `[toolchain] image` when the image was pinned.
     pub image: String,
-    /// `repository@sha256:...`, or the `sha256:...` id of an image that was made on the engine and is in no registry.
+    /// `repository@sha256:...`, or the `sha256:...` id of an image that was built locally and is in no registry.
     pub digest: String,
-    /// The Go in it.
+    /// The Go version in the image.
     pub go: String,
 }
 
-/// What a variant comes to.
+/// The resolved flags and environment of a variant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LockedVariant {
     /// Flags of `go build`.
     pub flags: Vec<String>,
-    /// What is added to its environment.
+    /// Variables added to the environment of `go build`.
     pub env: BTreeMap<String, String>,
 }
 
-/// The lock file of a settings file: `goflame.lock` for `goflame.toml`.
+/// Returns the lock file of a settings file: `goflame.lock` for `goflame.toml`.
 pub fn lock_path(settings: &Path) -> PathBuf {
     settings.with_extension("lock")
 }
 
 impl Lock {
-    /// Reads a lock file; `None` when there is none.
+    /// Reads a lock file. `None` if it does not exist.
     pub fn load(path: &Path) -> Result<Option<Self>, Error> {
         match read_text(path) {
             Ok(text) => Self::parse(path, &text).map(Some),
@@ -69,7 +71,7 @@ impl Lock {
         }
     }
 
-    /// Reads the text of a lock file; `path` is for errors.
+    /// Parses the text of a lock file. `path` is for errors.
     pub fn parse(path: &Path, text: &str) -> Result<Self, Error> {
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut lock = Self::default();
@@ -80,7 +82,7 @@ impl Lock {
         Problems::new(path, text, problems).map_or(Ok(lock), |problems| Err(Error::Invalid(problems)))
     }
 
-    /// The text of the file: the same for the same lock.
+    /// Returns the text of the file. Equal locks give equal texts.
     pub fn text(&self) -> String {
         let mut text = format!("{HEAD}format = {FORMAT}\n");
         for (table, entries) in self.tables() {
@@ -93,7 +95,7 @@ impl Lock {
         text
     }
 
-    /// The same with digests in place of secrets; `secrets` says which kind of digests.
+    /// Replaces secrets with digests. `secrets` selects the kind of digest.
     #[must_use]
     pub fn with_digests(mut self, secrets: &Secrets) -> Self {
         for variant in self.variants.values_mut() {
@@ -105,8 +107,8 @@ impl Lock {
         self
     }
 
-    /// What becomes of `self` when `new` takes its place, a line each: `- native.go = "1.26.8"`, `+ native.go = ...`.
-    /// Empty: nothing.
+    /// Returns the changes from `self` to `new`, one line each: `- native.go = "1.26.8"`, `+ native.go = ...`.
+    /// Empty if they are equal.
     pub fn difference(&self, new: &Self) -> Vec<String> {
         let (old, new) = (self.lines(), new.lines());
         let mut lines = Vec::new();
@@ -128,7 +130,7 @@ impl Lock {
             .collect()
     }
 
-    /// The tables with their keys and values, as they are written.
+    /// Returns the tables with their keys and values, in the order of the file.
     fn tables(&self) -> Vec<(String, Vec<(&'static str, String)>)> {
         let mut tables = Vec::new();
         if let Some(go) = &self.native_go {
@@ -155,7 +157,7 @@ impl Lock {
     }
 }
 
-/// A key as TOML takes it.
+/// Returns a key in TOML syntax, quoted where necessary.
 fn written(key: &str) -> String {
     if is_bare_key(key) { key.to_owned() } else { quoted(key) }
 }
@@ -222,14 +224,15 @@ fn read(lock: &mut Lock, table: &DeTable<'_>, text: &str, problems: &mut Vec<Pro
         }),
         _ => {}
     }
-    // A newer format may hold anything: what else is wrong with it is no news.
+    // If the format is newer, report only this: a newer format may hold anything, so other problems carry no
+    // information.
     if let Some(newer) = problems.iter().position(|problem| problem.message.contains("`format`")) {
         problems.swap(0, newer);
         problems.truncate(1);
     }
 }
 
-/// The entries of a table; `take` returns false for a name that it does not know.
+/// Reads the entries of a table. `take` returns false for a name that it does not know.
 fn fields(
     value: &Value<'_>,
     problems: &mut Vec<Problem>,
@@ -284,7 +287,7 @@ fn go(text: &str) -> Result<String, Fault> {
 
 const SHA256: &str = "sha256:";
 
-/// The digits of `sha256:` and 64 hex digits.
+/// Returns the digits of a text that is `sha256:` and 64 hex digits.
 fn sha256(text: &str) -> Result<&str, Fault> {
     let digits = text.strip_prefix(SHA256).filter(|digits| digits.len() == 64);
     digits
@@ -292,7 +295,7 @@ fn sha256(text: &str) -> Result<&str, Fault> {
         .ok_or_else(|| Fault::new("expected `sha256:` and 64 hex digits"))
 }
 
-/// An image that no tag can move.
+/// Checks that an image is pinned by digest, so that no tag can move it.
 fn pinned_image(text: &str) -> Result<String, Fault> {
     let digest = text.rsplit_once('@').map_or(text, |(_, digest)| digest);
     sha256(digest).map(|_| text.to_owned())

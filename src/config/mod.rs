@@ -1,7 +1,7 @@
 //! Settings: defaults ← `goflame.toml` ← flags, validated into one [`Config`].
 //!
-//! The defaults are the embedded `goflame.toml.example`, read by the same code as a user's file, so that what is
-//! documented and what is in force cannot differ. All problems of a file are collected and shown at once, each with
+//! The defaults are the embedded `goflame.toml.example`, read by the same code as a user's file. Therefore the
+//! documented and the actual defaults cannot differ. All problems of a file are collected and shown at once, each with
 //! its line. Must not run programs and must not probe the host.
 
 mod edit;

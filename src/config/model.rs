@@ -1,4 +1,4 @@
-//! The resolved settings, as the stages get them: complete, valid, with no `Option` that means "default".
+//! The resolved settings that the stages receive: complete and valid. No `Option` means "default".
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,15 +9,16 @@ use crate::redact::Secrets;
 /// All settings of one invocation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The project directory, absolute: where `goflame.toml` lies. Relative paths in the file start here.
+    /// The project directory (absolute), which contains `goflame.toml`. Relative paths in the file are resolved against
+    /// it.
     pub root: PathBuf,
-    /// The file that was read, absolute; `None` when defaults alone are in force.
+    /// The settings file (absolute). `None` when only defaults apply.
     pub file: Option<PathBuf>,
     /// `[app]`.
     pub app: App,
     /// `[build]`.
     pub build: Build,
-    /// `[variant.*]`; holds at least `debug` and `release`, and the one that `build.variant` names.
+    /// `[variant.*]`. Contains at least `debug`, `release` and the variant that `build.variant` names.
     pub variants: BTreeMap<String, Variant>,
     /// `[toolchain]`.
     pub toolchain: Toolchain,
@@ -31,23 +32,23 @@ pub struct Config {
     pub report: Report,
     /// `[archive]`.
     pub archive: Archive,
-    /// The file's text as it was read, for the run directory; empty when there was no file.
+    /// The text of the settings file, unchanged, for the run directory. Empty when there was no file.
     pub text: String,
 }
 
 impl Config {
-    /// The text of `goflame.toml` as it was read, comments and all; empty when there was no file.
+    /// The text of `goflame.toml`, unchanged and with its comments. Empty when there was no file.
     pub fn source(&self) -> &str {
         &self.text
     }
 
-    /// What is masked in everything that goflame writes.
+    /// The secrets that goflame masks in everything that it writes.
     pub fn secrets(&self) -> Secrets {
         Secrets::new(&self.archive.redact)
     }
 
-    /// The image for Docker builds: the one that is named, else the official one of the pinned Go; `None`: there is
-    /// neither.
+    /// The image for Docker builds: the configured one, otherwise the official image of the pinned Go version.
+    /// `None` when neither is set.
     pub fn image(&self) -> Option<String> {
         match (self.toolchain.image.as_str(), self.toolchain.go.as_str()) {
             ("", "") => None,
@@ -57,7 +58,7 @@ impl Config {
     }
 }
 
-/// What kind of thing `app.package` is.
+/// The kind of the package in `app.package`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A main package, built with `go build`.
@@ -66,35 +67,36 @@ pub enum Kind {
     Bench,
 }
 
-/// What is profiled.
+/// The program to profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct App {
     /// The package argument for `go build`.
     pub package: String,
     /// Main package or benchmarks.
     pub kind: Kind,
-    /// Name of the binary and of the run, fit for a file name. An empty one in the file has been replaced by the
-    /// last element of the package path.
+    /// Name of the binary and of the run, valid as a file name. If the file has an empty name, this is the last element
+    /// of the package path.
     pub name: String,
 }
 
-/// How it is built.
+/// How the program is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
-    /// The name of the variant in force.
+    /// The name of the selected variant.
     pub variant: String,
-    /// Whether it is built in a container.
+    /// Whether the program is built in a container.
     pub docker: bool,
-    /// Directories outside of the project that the container may see. For the user to say: no key of the file sets them.
+    /// Directories outside of the project that the container may access. Set by a flag only: no key of the file sets
+    /// them.
     pub mounts: Vec<PathBuf>,
 }
 
 /// One set of build flags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
-    /// `-gcflags`; empty: not passed.
+    /// `-gcflags`. Not passed when empty.
     pub gcflags: String,
-    /// `-ldflags`; empty: not passed.
+    /// `-ldflags`. Not passed when empty.
     pub ldflags: String,
     /// `-tags`.
     pub tags: Vec<String>,
@@ -108,37 +110,37 @@ pub struct Variant {
     pub race: bool,
     /// `CGO_ENABLED`; `None` leaves the choice to Go.
     pub cgo: Option<bool>,
-    /// `-pgo`; empty: not passed.
+    /// `-pgo`. Not passed when empty.
     pub pgo: String,
-    /// `-buildmode`; empty: not passed.
+    /// `-buildmode`. Not passed when empty.
     pub buildmode: String,
 }
 
-/// Which Go builds it.
+/// The Go toolchain of the build.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Toolchain {
-    /// Exact version such as `1.27.3`; empty: what go.mod asks for.
+    /// Exact version, for example `1.27.3`. When empty, go.mod decides.
     pub go: String,
-    /// The image for builds in a container, such as `golang:1.27.3`; empty: none is named.
+    /// The image for builds in a container, for example `golang:1.27.3`. Empty when none is configured.
     pub image: String,
 }
 
-/// What the built program is asked to do while it is sampled.
+/// How the program is run while it is sampled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
     /// Arguments.
     pub args: Vec<String>,
-    /// Environment, added to the inherited one.
+    /// Environment variables, added to the inherited environment.
     pub env: BTreeMap<String, String>,
     /// Working directory, resolved against [`Config::root`].
     pub dir: PathBuf,
     /// File for standard input, resolved against [`Config::root`]; `None` inherits it.
     pub stdin: Option<PathBuf>,
-    /// After this time the workload is stopped, and what was sampled is kept.
+    /// The time limit of the workload. When it is reached, the workload is stopped and its samples are kept.
     pub timeout: Duration,
 }
 
-/// Who samples.
+/// The sampler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// goflame's own sampler.
@@ -147,12 +149,12 @@ pub enum Engine {
     Perf,
 }
 
-/// Which event is sampled.
+/// The event to sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventChoice {
-    /// `cycles` where the machine has them, else `cpu-clock`.
+    /// `cycles` if the machine supports it, otherwise `cpu-clock`.
     Auto,
-    /// CPU cycles, counted by hardware.
+    /// CPU cycles, counted by the hardware.
     Cycles,
     /// The kernel's CPU timer.
     CpuClock,
@@ -161,18 +163,18 @@ pub enum EventChoice {
 /// Whether kernel stacks are sampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
-    /// Where permitted.
+    /// If permitted.
     Auto,
-    /// Always; not being permitted is an error.
+    /// Always. Missing permission is an error.
     Yes,
     /// Never.
     No,
 }
 
-/// How it is sampled.
+/// Settings of the recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Who samples.
+    /// The sampler.
     pub engine: Engine,
     /// Samples per second and CPU, 1 to 20 000.
     pub frequency: u32,
@@ -180,16 +182,16 @@ pub struct Record {
     pub event: EventChoice,
     /// Kernel stacks.
     pub kernel: Kernel,
-    /// Bytes of user stack copied with each sample: a multiple of 8, at most 65528; 0: none.
+    /// Bytes of user stack copied with each sample: a multiple of 8, at most 65528. 0 means none.
     pub stack: u32,
 }
 
-/// How readiness is judged.
+/// Settings of the readiness checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doctor {
     /// Whether warnings fail the run.
     pub strict: bool,
-    /// Ids of checks that are left out.
+    /// Ids of the checks to skip.
     pub ignore: Vec<String>,
 }
 
@@ -206,24 +208,24 @@ pub enum Format {
     Json,
 }
 
-/// What is written about a run.
+/// The output written about a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The formats.
     pub formats: Vec<Format>,
-    /// Title of the flame graph; empty: made from the program's name and variant.
+    /// Title of the flame graph. When empty, it is made from the program's name and variant.
     pub title: String,
 }
 
-/// Where runs are kept.
+/// Settings of the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
     /// The directory, resolved against [`Config::root`].
     pub dir: PathBuf,
-    /// How many runs are kept.
+    /// Number of runs to keep.
     pub keep: usize,
-    /// The most bytes that perf.data, stdout.log and stderr.log of a run may each have; at least 1,000,000.
+    /// Size limit in bytes for each of perf.data, stdout.log and stderr.log of a run. At least 1,000,000.
     pub max_bytes: Option<u64>,
-    /// Names whose values are secrets, beside the usual ones.
+    /// Additional names whose values are secrets.
     pub redact: Vec<String>,
 }

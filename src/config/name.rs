@@ -1,18 +1,18 @@
-//! The names that enum settings have in `goflame.toml` and in flags.
+//! The names of enum settings in `goflame.toml` and in flags.
 //!
-//! Must not know which key or flag a name was given for.
+//! Must not know to which key or flag a name belongs.
 
 use super::model::{Engine, EventChoice, Format, Kernel, Kind};
 use super::nearest::nearest;
 
 /// An enum whose values have names.
 pub(super) trait Named: Copy + 'static {
-    /// Every value with its name, in the order in which they are listed to the user.
+    /// Every value with its name, in the order shown to the user.
     const NAMES: &'static [(&'static str, Self)];
-    /// Names that later versions will know.
+    /// Names that later versions will support.
     const LATER: &'static [&'static str] = &[];
 
-    /// The value of that name.
+    /// Returns the value with this name.
     fn named(name: &str) -> Result<Self, UnknownName> {
         match Self::NAMES.iter().find(|(known, _)| *known == name) {
             Some((_, value)) => Ok(*value),
@@ -25,7 +25,7 @@ pub(super) trait Named: Copy + 'static {
     }
 }
 
-/// A name that no value has.
+/// A name that belongs to no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct UnknownName {
     name: String,
@@ -34,7 +34,7 @@ pub struct UnknownName {
 }
 
 impl UnknownName {
-    /// Whether the name is one that a later version will know.
+    /// Whether a later version will support the name.
     pub fn is_later(&self) -> bool {
         self.later
     }
@@ -53,7 +53,7 @@ impl std::fmt::Display for UnknownName {
     }
 }
 
-/// `a`, `b` or `c`, each in backquotes.
+/// Joins names as `a`, `b` or `c`, each in backquotes.
 pub(super) fn one_of<S: AsRef<str>>(names: &[S]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
     match quoted.split_last() {
@@ -63,7 +63,7 @@ pub(super) fn one_of<S: AsRef<str>>(names: &[S]) -> String {
     }
 }
 
-/// Gives an enum its names, once, for reading and writing.
+/// Defines the names of an enum once, for reading and writing.
 macro_rules! names {
     ($type:ident: $($name:literal => $value:ident),+ $(; later $($later:literal),+)?) => {
         impl Named for $type {
@@ -72,7 +72,7 @@ macro_rules! names {
         }
 
         impl $type {
-            /// Its name in `goflame.toml` and in flags.
+            /// The name in `goflame.toml` and in flags.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$value => $name),+

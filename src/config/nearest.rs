@@ -1,6 +1,6 @@
-//! Which valid name the user may have meant.
+//! Finds the valid name that the user may have meant.
 
-/// The candidate nearest to what was typed, or `None` when nothing is near: a wrong guess is worse than no guess.
+/// Returns the candidate nearest to the typed text. `None` if none is near: a wrong guess is worse than no guess.
 pub(super) fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = normal(typed);
     candidates
@@ -10,12 +10,13 @@ pub(super) fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a 
         .map(|(_, candidate)| candidate)
 }
 
-/// Case and the kind of dash are never what is meant to differ.
+/// Normalises case and dashes, which never make an intended difference.
 fn normal(name: &str) -> String {
     name.to_lowercase().replace('-', "_")
 }
 
-/// Edit distance when it is at most a third of the longer name, as Cargo has it; an abbreviation (`freq`) is near, too.
+/// Edit distance, if it is at most a third of the longer name, as in Cargo. An abbreviation (`freq`) also counts as
+/// near.
 fn distance(typed: &str, candidate: &str) -> Option<usize> {
     let (short, long) = (typed.chars().count(), candidate.chars().count());
     if short >= 3 && candidate.starts_with(typed) {

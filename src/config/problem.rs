@@ -1,4 +1,4 @@
-//! What is wrong in a text, where, and how that is drawn.
+//! Problems in a text: their positions, and how they are drawn.
 //!
 //! Must not know what the keys mean.
 
@@ -8,23 +8,23 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-/// How many problems are drawn; a file that is not TOML at all would have thousands.
+/// Maximum number of problems that are drawn. A file that is not TOML at all would have thousands.
 const MAX_DRAWN: usize = 20;
 
-/// One thing that is wrong.
+/// One problem in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// What is wrong, as a sentence of its own.
+    /// The problem, as a complete sentence.
     pub message: String,
-    /// Where: bytes of the text.
+    /// The position: a range of bytes in the text.
     pub span: Range<usize>,
-    /// What is said at that place.
+    /// The message at that position.
     pub label: String,
     /// Advice.
     pub help: Option<String>,
 }
 
-/// Everything that is wrong in one file, in the order of the text. Never empty.
+/// All problems of one file, in the order of the text. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
     path: PathBuf,
@@ -33,7 +33,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Sorts the problems of a text; `None` when there are none. `path` is shown as it is.
+    /// Sorts the problems of a text. `None` if there are none. `path` is shown unchanged.
     pub(super) fn new(path: &Path, text: &str, mut list: Vec<Problem>) -> Option<Self> {
         list.sort_by_key(|problem| (problem.span.start, problem.span.end));
         (!list.is_empty()).then(|| Self { path: path.to_owned(), text: text.to_owned(), list })
@@ -44,7 +44,7 @@ impl Problems {
         &self.list
     }
 
-    /// The text with its problems pointed out as rustc does it, without a newline at the end.
+    /// Draws the text with its problems in the style of rustc, without a newline at the end.
     pub(super) fn render(&self, color: bool) -> String {
         let renderer = renderer(color);
         let path = self.path.display().to_string();
@@ -66,7 +66,7 @@ impl Problems {
 
     fn group<'a>(&'a self, problem: &'a Problem, path: &'a str) -> Group<'a> {
         let place = Place::of(&self.text, problem.span.start);
-        // A problem that spans lines is shown at its first: the rest of a long array explains nothing.
+        // A problem of several lines is shown at its first line: the rest of a long array explains nothing.
         let end = problem.span.end.saturating_sub(place.start).clamp(place.column, place.line.len());
         let end = floor_char(place.line, end).max(place.column);
         let annotation = AnnotationKind::Primary.span(place.column..end).label(problem.label.as_str());
@@ -80,7 +80,7 @@ impl Problems {
 }
 
 impl fmt::Display for Problems {
-    /// One line: the first problem with its place, and how many follow.
+    /// Writes one line: the first problem with its position, and the number of further problems.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
         if let Some(first) = self.list.first() {
@@ -95,7 +95,7 @@ impl fmt::Display for Problems {
     }
 }
 
-/// An error without a place in a text, drawn in the same way: a title, then its causes, then advice.
+/// Draws an error without a position in the same style: a title, then its causes, then advice.
 pub(super) fn render_plain(title: &str, notes: &[String], hints: &[String], color: bool) -> String {
     let group = Group::with_title(Level::ERROR.primary_title(title));
     let group = group.elements(notes.iter().map(|note| Level::NOTE.message(note.as_str())));
@@ -107,20 +107,20 @@ fn renderer(color: bool) -> Renderer {
     if color { Renderer::styled() } else { Renderer::plain() }
 }
 
-/// Where a byte lies in a text.
+/// The position of a byte in a text.
 pub(super) struct Place<'a> {
-    /// Line, from 1.
+    /// Line number, from 1.
     pub(super) number: usize,
-    /// The line's text, without its end and without a byte order mark.
+    /// The line's text, without its line end and without a byte order mark.
     pub(super) line: &'a str,
     /// Byte of the text at which `line` starts.
     start: usize,
-    /// Byte within `line`; its length for what follows it.
+    /// Byte offset in `line`. If the byte is after the line, the length of the line.
     column: usize,
 }
 
 impl<'a> Place<'a> {
-    /// The place of a byte; of one beyond the end, the end.
+    /// Returns the position of a byte. An offset beyond the end gives the end.
     pub(super) fn of(text: &'a str, offset: usize) -> Self {
         let offset = floor_char(text, offset);
         let (before, after) = text.split_at(offset);
@@ -141,7 +141,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The character that holds byte `offset`, by its first byte; the end for what lies beyond.
+/// Returns the first byte of the character that contains byte `offset`. An offset beyond the end gives the end.
 fn floor_char(text: &str, offset: usize) -> usize {
     let mut offset = offset.min(text.len());
     while !text.is_char_boundary(offset) {

@@ -1,5 +1,5 @@
-//! What single values may be. Each rule takes the value as written and returns it as the stages want it, or says what
-//! is expected instead.
+//! Rules for single values. Each rule takes the value as written and returns it in the form that the stages need, or
+//! returns what was expected instead.
 //!
 //! Must not know keys, flags or files.
 
@@ -11,7 +11,7 @@ use crate::fsio;
 /// A value that breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// What was expected, as it is written below the value.
+    /// What was expected. Written below the value.
     pub(super) label: String,
     /// Advice.
     pub(super) help: Option<String>,
@@ -27,17 +27,17 @@ impl Fault {
     }
 }
 
-/// The kernel's own ceiling is 100 000 (`perf_event_max_sample_rate`), but with `cpu-clock` and a stack copy that many
-/// samples keep a CPU so busy that nothing else runs on it, the reader of the samples included.
+/// Maximum samples per second. The kernel's own limit is 100 000 (`perf_event_max_sample_rate`). With `cpu-clock` and a
+/// stack copy, 100 000 samples keep a CPU so busy that nothing else runs on it, including the reader of the samples.
 const MAX_FREQUENCY: u32 = 20_000;
-/// `perf_copy_attr` refuses `sample_stack_user` of `USHRT_MAX` and more, or not of 8 bytes' alignment
-/// (kernel/events/core.c).
+/// Maximum stack copy in bytes. `perf_copy_attr` rejects a `sample_stack_user` that is `USHRT_MAX` or more, or not a
+/// multiple of 8 (kernel/events/core.c).
 const MAX_STACK: u32 = 65_528;
-/// Smallest bound on the size of files: the largest record (64 KiB) and what is kept of the end of a log fit well.
+/// Minimum limit of the file size, in bytes. The largest record (64 KiB) and the kept end of a log fit well.
 const MIN_MAX_BYTES: u64 = 1_000_000;
-/// Longest name, in bytes: run ids put a date before it and a suffix behind it, and file names end at 255 bytes.
+/// Maximum length of a name in bytes. Run ids add a date and a suffix, and the limit of file names is 255 bytes.
 const MAX_NAME: usize = 100;
-/// Longest duration: far from where adding it to a clock overflows.
+/// Maximum duration. Adding it to a clock is far from an overflow.
 const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 pub(super) fn frequency(value: i64) -> Result<u32, Fault> {
@@ -66,7 +66,7 @@ pub(super) fn keep(value: i64) -> Result<usize, Fault> {
     }
 }
 
-/// A bound on the size of files; empty: none.
+/// Parses a limit of the file size. Empty means no limit.
 pub(super) fn max_bytes(value: &str) -> Result<Option<u64>, Fault> {
     if value.is_empty() {
         return Ok(None);
@@ -97,7 +97,7 @@ fn size(text: &str) -> Option<u64> {
 }
 
 pub(super) fn duration(value: &str) -> Result<Duration, Fault> {
-    // jiff reads a zero or an overlong duration; a sign is its error.
+    // jiff accepts a zero and a duration that is too long. It rejects a sign.
     match jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(value) {
         Ok(Duration::ZERO) => Err(Fault::new("expected a duration longer than zero")),
         Ok(duration) if duration > MAX_DURATION => Err(Fault::new("expected a duration of at most a year")),
@@ -124,12 +124,13 @@ pub(super) fn package(value: &str) -> Result<String, Fault> {
     Ok(value.to_owned())
 }
 
-/// A name as the user gives it: used for files as it is, so it must be fit for that. Empty: to be derived.
+/// Checks a name given by the user. It must be valid as a file name, because it is used unchanged. Empty means: derive
+/// it.
 pub(super) fn name(value: &str) -> Result<String, Fault> {
     if value.is_empty() { Ok(String::new()) } else { file_name(value) }
 }
 
-/// The name of a variant: a directory below `.goflame/build`.
+/// Checks the name of a variant, which is a directory in `.goflame/build`.
 pub(super) fn file_name(value: &str) -> Result<String, Fault> {
     if value.is_empty() {
         return Err(Fault::new("expected a name, found nothing"));
@@ -150,9 +151,9 @@ fn is_name_char(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
-/// The name of what a package builds, as `go build` chooses it: the last element of the path, or the one before when
-/// that is a major version (`exeFromImportPath` in cmd/go/internal/load). A path that starts with `.` or `/` is a
-/// directory, seen from `root`. Always fit for a file name.
+/// Returns the name of the binary, as `go build` chooses it: the last element of the path, or the one before if the
+/// last is a major version (`exeFromImportPath` in cmd/go/internal/load). A path that starts with `.` or `/` is a
+/// directory relative to `root`. The result is always valid as a file name.
 pub(super) fn derived_name(package: &str, root: &Path) -> String {
     let path = package.strip_suffix(".go").unwrap_or(package);
     let path = if path.starts_with(['.', '/']) {
@@ -173,7 +174,7 @@ pub(super) fn derived_name(package: &str, root: &Path) -> String {
     }
 }
 
-/// `isVersionElement` in cmd/go/internal/load/pkg.go: `v2` and up.
+/// `isVersionElement` in cmd/go/internal/load/pkg.go: `v2` and higher.
 fn is_version(element: &str) -> bool {
     match element.strip_prefix('v') {
         Some(digits) => {
@@ -186,7 +187,7 @@ fn is_version(element: &str) -> bool {
     }
 }
 
-/// An exact Go release, without the `go` that toolchain names start with. Empty: none is asked for.
+/// Checks an exact Go release, without the prefix `go` of toolchain names. Empty means that none is configured.
 pub(super) fn go_version(value: &str) -> Result<String, Fault> {
     match value.strip_prefix("go").filter(|bare| exact_release(bare).is_ok()) {
         Some(bare) => Err(Fault::new(NO_RELEASE).help(format!("leave out the `go`: `{bare}`"))),
@@ -195,15 +196,15 @@ pub(super) fn go_version(value: &str) -> Result<String, Fault> {
     }
 }
 
-/// Whether `text` is such a version.
+/// Whether `text` is an exact Go release.
 pub fn is_release(text: &str) -> bool {
     exact_release(text).is_ok()
 }
 
 const NO_RELEASE: &str = "expected a Go version such as `1.27.3`";
 
-/// `1.27.3`, `1.27rc1`, and `1.20` but not `1.21`: from there on releases have three numbers (go.dev/doc/toolchain).
-/// A suffix such as `-custom` names somebody's own build of that release.
+/// Accepts `1.27.3`, `1.27rc1`, and `1.20` but not `1.21`: since 1.21, releases have three numbers
+/// (go.dev/doc/toolchain). A suffix, for example `-custom`, names a custom build of that release.
 fn exact_release(value: &str) -> Result<(), Fault> {
     let none = || Fault::new(NO_RELEASE);
     let number = |digits: &str| digits.parse::<u32>().ok().filter(|n| n.to_string() == digits);
@@ -222,8 +223,8 @@ fn exact_release(value: &str) -> Result<(), Fault> {
     last.and_then(number).map(|_| ()).ok_or_else(none)
 }
 
-/// The name of a Docker image, by its characters alone (the grammar is in distribution's `reference` package); what the
-/// engine makes of it is for the engine to say. Empty: none is named.
+/// Checks the characters of a Docker image name (the grammar is in distribution's `reference` package). Everything else
+/// is left to the engine. Empty means that none is configured.
 pub(super) fn image(value: &str) -> Result<String, Fault> {
     let fault = || Fault::new("expected the name of a Docker image such as `golang:1.27.3`");
     if let Some(odd) = value.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-/:@".contains(*c)) {
@@ -235,7 +236,7 @@ pub(super) fn image(value: &str) -> Result<String, Fault> {
     Ok(value.to_owned())
 }
 
-/// A build tag (`go help build`: comma-separated; go/build/constraint: letters, digits, `_` and `.`).
+/// Checks a build tag (`go help build`: comma-separated; go/build/constraint: letters, digits, `_` and `.`).
 pub(super) fn tag(value: &str) -> Result<String, Fault> {
     if !value.is_empty() && value.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.')) {
         return Ok(value.to_owned());
@@ -244,12 +245,12 @@ pub(super) fn tag(value: &str) -> Result<String, Fault> {
     Err(if value.contains([',', ' ']) { fault.help("one tag for each string") } else { fault })
 }
 
-/// Whether a build mode yields a program that can be run; of one that is unknown, Go has more to say.
+/// Whether a build mode produces a program that can run. An unknown mode is left to Go, which has a better message.
 pub fn builds_program(mode: &str) -> bool {
     !matches!(mode, "archive" | "c-archive" | "c-shared" | "plugin" | "shared")
 }
 
-/// Build modes that yield a program that can be run (`go help buildmode`).
+/// Checks that a build mode produces a program that can run (`go help buildmode`).
 pub(super) fn buildmode(value: &str) -> Result<String, Fault> {
     match value {
         "" | "default" | "exe" | "pie" => Ok(value.to_owned()),
@@ -259,7 +260,7 @@ pub(super) fn buildmode(value: &str) -> Result<String, Fault> {
     }
 }
 
-/// The name of a variable or flag whose value is a secret.
+/// Checks the name of a variable or flag whose value is a secret.
 pub(super) fn secret_name(value: &str) -> Result<String, Fault> {
     if value.contains(char::is_alphanumeric) && !value.contains('=') {
         return Ok(value.to_owned());
@@ -267,7 +268,7 @@ pub(super) fn secret_name(value: &str) -> Result<String, Fault> {
     Err(Fault::new("expected the name of a variable or a flag, such as `DB_DSN`"))
 }
 
-/// The name of an environment variable.
+/// Checks the name of an environment variable.
 pub(super) fn env_name(name: &str) -> Result<(), Fault> {
     if name.is_empty() || name.contains(['=', '\0']) {
         return Err(Fault::new("expected the name of an environment variable"));
@@ -275,7 +276,8 @@ pub(super) fn env_name(name: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The archive's directory, made absolute. It gets a `.gitignore` of `*`, so it may not hold the project.
+/// Makes the archive directory absolute. It must not contain the project, because the archive writes a `.gitignore` of
+/// `*` into it.
 pub(super) fn archive_dir(value: &Path, base: &Path, root: &Path) -> Result<PathBuf, Fault> {
     if value == Path::new("") {
         return Err(Fault::new("expected a directory, found nothing"));
@@ -287,7 +289,8 @@ pub(super) fn archive_dir(value: &Path, base: &Path, root: &Path) -> Result<Path
     Ok(dir)
 }
 
-/// A path seen from a directory, without needless `.` elements. `..` stays: behind a link it is not what it seems.
+/// Resolves a path against a directory and removes unnecessary `.` elements. Keeps `..`, because after a link it leads
+/// elsewhere.
 pub(super) fn resolve(base: &Path, path: &Path) -> PathBuf {
     base.join(path).components().collect()
 }

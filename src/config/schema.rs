@@ -1,6 +1,6 @@
-//! Every key of `goflame.toml`: its name, and how its value gets into a [`Config`].
+//! Every key of `goflame.toml`: its name, and how its value is stored in a [`Config`].
 //!
-//! Must not hold defaults: those are in `goflame.toml.example`.
+//! Must not hold defaults: they are in `goflame.toml.example`.
 
 use std::path::Path;
 
@@ -13,23 +13,23 @@ use super::problem::{Problem, listed};
 use super::rules::{self, Fault};
 use super::value::{Off, Value, entries, key_text};
 
-/// Reads a value into its place. What is wrong is reported, and the place keeps what it held.
+/// Stores a value in its field. Reports a problem and leaves the field unchanged if the value is invalid.
 type Apply<T> = fn(&mut T, &Value<'_>, &mut Vec<Problem>);
 
 /// One key of a table.
 pub(super) struct Key<T: 'static> {
-    /// Its name.
+    /// The name of the key.
     pub(super) name: &'static str,
-    /// Whether there is any value for it that does something.
+    /// Whether any value of the key has an effect.
     pub(super) available: bool,
     apply: Apply<T>,
 }
 
 /// One table of the file.
 pub(super) struct Section {
-    /// Its name.
+    /// The name of the table.
     pub(super) name: &'static str,
-    /// Its keys.
+    /// The keys of the table.
     pub(super) keys: &'static [Key<Config>],
 }
 
@@ -37,12 +37,12 @@ const fn key<T>(name: &'static str, apply: Apply<T>) -> Key<T> {
     Key { name, available: true, apply }
 }
 
-/// A key of a later version, of which at most one value is accepted.
+/// A key of a later version. At most one value is accepted.
 const fn later<T>(name: &'static str, apply: Apply<T>) -> Key<T> {
     Key { name, available: false, apply }
 }
 
-/// The tables, `[variant.*]` aside.
+/// All tables except `[variant.*]`.
 pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "app",
@@ -161,7 +161,7 @@ pub(super) const VARIANT: &[Key<Variant>] = &[
     key("buildmode", |c, v, p| set(&mut c.buildmode, v.text_by(p, rules::buildmode))),
 ];
 
-/// Lays a file's settings over those in `config`. `new_variant` is what a variant of a new name starts from.
+/// Merges a file's settings into `config`. A variant with a new name starts as `new_variant`.
 pub(super) fn apply(
     config: &mut Config,
     new_variant: &Variant,
@@ -169,7 +169,7 @@ pub(super) fn apply(
     text: &str,
     problems: &mut Vec<Problem>,
 ) {
-    // Variants first: `build.variant` may name any of them, wherever it stands.
+    // Read variants first: `build.variant` may name any of them, at any position in the file.
     for (name, value) in entries(table, "", text).filter(|(name, _)| *name == "variant") {
         variants(config, new_variant, name, &value, problems);
     }
@@ -178,7 +178,7 @@ pub(super) fn apply(
             Some(section) if section.keys.iter().any(|key| key.available) => {
                 keys(config, section.keys, &format!("[{name}]"), &value, problems);
             }
-            // One word about the table says it for each of its keys.
+            // One problem for the table covers all its keys.
             Some(_) => value.not_yet(problems),
             None if name == "variant" => {}
             None => unknown_at_top(name, &value, problems),
@@ -186,7 +186,7 @@ pub(super) fn apply(
     }
 }
 
-/// The name of a variant that exists.
+/// Returns the name if a variant with this name exists.
 pub(super) fn defined_variant(config: &Config, name: &str) -> Result<String, Fault> {
     if config.variants.contains_key(name) {
         return Ok(name.to_owned());
@@ -199,7 +199,7 @@ pub(super) fn defined_variant(config: &Config, name: &str) -> Result<String, Fau
     })
 }
 
-/// The formats, each once.
+/// Removes duplicates from the formats.
 pub(super) fn without_repeats(formats: Vec<Format>) -> Vec<Format> {
     let mut once = Vec::with_capacity(formats.len());
     for format in formats {
@@ -282,7 +282,7 @@ fn unknown_at_top(name: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
     });
 }
 
-/// The table in which a key of exactly that name belongs.
+/// Returns the table that has a key of exactly this name.
 fn home_of(name: &str) -> Option<&'static str> {
     let mut sections = SECTIONS.iter();
     let home = sections.find(|section| section.keys.iter().any(|key| key.available && key.name == name));

@@ -1,4 +1,4 @@
-//! Tests of the settings as a whole; single parts have theirs beside them.
+//! Tests of the settings as a whole. Tests of single parts are next to those parts.
 #![allow(clippy::unwrap_used)]
 
 mod defaults;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, Error, Overrides, SourceFile};
 
-/// A project that exists on no disk.
+/// A project directory that does not exist on disk.
 const ROOT: &str = "/nonexistent/goflame/hello";
 
 fn resolve(text: &str) -> Result<Config, Error> {
@@ -23,7 +23,7 @@ fn accepted(text: &str) -> Config {
     resolve(text).unwrap_or_else(|error| panic!("{text}\n{}", error.render(false)))
 }
 
-/// The drawn problems of a text, as if it were `goflame.toml` in the working directory.
+/// Returns the drawn problems of a text, as if it were `goflame.toml` in the working directory.
 fn rendered(text: &str) -> String {
     let file = SourceFile { path: PathBuf::from("goflame.toml"), text: text.to_owned() };
     match Config::resolve(Path::new("."), Some(file), &Overrides::default()) {

@@ -1,8 +1,9 @@
-//! Whether a settings file that nobody named may be used: settings say what is run, so a file that another user put into
-//! a parent directory is that user's way to run programs as whoever works below it (as with git's `safe.directory`).
+//! Decides whether a settings file that was not named explicitly may be used. Settings decide which programs run. A
+//! user who puts such a file into a parent directory could therefore run programs as everyone who works below it
+//! (compare git's `safe.directory`).
 //!
-//! The file and its directory are judged, not the directories further up: whoever may write to those can put another
-//! directory in place, but it belongs to them. Must not read the file.
+//! Checks the file and its directory, but not the directories further up. Whoever may write to those can replace a
+//! directory, but the new one belongs to them. Must not read the file.
 
 use std::fs::{self, File, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -13,35 +14,35 @@ use nix::unistd::{Gid, Group, Uid, User};
 use super::error::Error;
 use crate::fsio::{self, FileError};
 
-/// Bits of a mode (inode(7)).
+/// Mode bit of write permission for the group (inode(7)).
 const GROUP_MAY_WRITE: u32 = 0o020;
 const ANYBODY_MAY_WRITE: u32 = 0o002;
-/// In a directory, what others own can be neither replaced nor removed.
+/// In a directory with this bit, users can neither replace nor remove files of other users.
 const STICKY: u32 = 0o1000;
 
-/// Whom goflame trusts with the settings of a directory.
+/// The users whose settings goflame trusts in a directory.
 pub(super) struct Trust {
     users: Vec<u32>,
-    /// The directory in which goflame works. Who may write to it could put a goflame.toml there, which would be used:
-    /// its owner and its other writers are trusted with a file above it, too.
+    /// goflame's working directory. Everyone who may write to it could put a goflame.toml there, which would be used.
+    /// Therefore its owner and its other writers are also trusted with a file in a parent directory.
     here: Metadata,
 }
 
 impl Trust {
-    /// Trust in these users, and in those who may write to `here`.
+    /// Trusts these users and everyone who may write to `here`.
     pub(super) fn new(users: &[u32], here: &Path) -> Result<Self, Error> {
         let here = fs::metadata(here).map_err(|source| FileError::new("open directory", here, source))?;
         let users = users.iter().copied().chain([here.uid()]).collect();
         Ok(Self { users, here })
     }
 
-    /// Opens a file that was found in a parent directory, if it may be used.
+    /// Opens a file that was found in a parent directory, if it is trusted.
     pub(super) fn open(&self, path: &Path) -> Result<File, Error> {
         let unreadable = |source| FileError::new("read", path, source);
-        // Before it is opened: opening a pipe waits for ever.
+        // Check before opening, because opening a pipe waits forever.
         self.judge(path, &fs::metadata(path).map_err(unreadable)?)?;
         let file = fsio::open(path)?;
-        // Afterwards: it may be another file by now.
+        // Check again after opening, because it may be another file by now.
         self.judge(path, &file.metadata().map_err(unreadable)?)?;
         Ok(file)
     }
@@ -56,7 +57,7 @@ impl Trust {
             return Err(refused("it", why));
         }
         let link = fs::symlink_metadata(path).map_err(unreadable(path))?;
-        // Everybody may write to a link, says its mode, which means nothing.
+        // The mode of a link says that everybody may write to it, but has no meaning.
         if let (true, Some(why)) = (link.is_symlink(), self.foreign(&link)) {
             return Err(refused("the link", why));
         }
@@ -67,10 +68,10 @@ impl Trust {
         }
     }
 
-    /// Why others than the trusted ones may have made this file or directory what it is.
+    /// Returns why untrusted users may have written this file or directory.
     fn objection(&self, found: &Metadata) -> Option<String> {
         let may = |bit: u32| found.mode() & bit != 0 && !(found.is_dir() && found.mode() & STICKY != 0);
-        // Also where the files of a whole file system are everybody's, as those of Windows are under WSL.
+        // Also handles file systems where everybody may write to all files, as with Windows files under WSL.
         let may_here = |bit: u32| self.here.mode() & bit != 0 && self.here.mode() & STICKY == 0;
         let gid = found.gid();
         self.foreign(found).or_else(|| {
@@ -90,8 +91,8 @@ impl Trust {
         })
     }
 
-    /// Whether a group is a trusted user's own, as systems with umask 002 give each user one: of the same name, and
-    /// without other members.
+    /// Whether a group is the private group of a trusted user: it has the user's name and no other members. Systems
+    /// with umask 002 give each user such a group.
     fn is_private(&self, gid: u32) -> bool {
         let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
         self.users.iter().any(|&uid| match (account(uid), &group) {
@@ -100,7 +101,7 @@ impl Trust {
                     && group.name == account.name
                     && group.mem.iter().all(|member| *member == account.name)
             }
-            // In a container, users often are numbers only.
+            // In a container, users often have no name, only a number.
             (None, None) => uid == gid,
             _ => false,
         })

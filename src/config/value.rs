@@ -1,6 +1,6 @@
-//! Typed reading of one TOML value. Whatever is wrong goes to the list of problems, and the reading goes on.
+//! Typed reading of one TOML value. Errors are added to the list of problems, and the reading continues.
 //!
-//! Must not know which keys there are.
+//! Must not know which keys exist.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,11 +13,11 @@ use super::name::Named;
 use super::problem::Problem;
 use super::rules::{Fault, env_name};
 
-/// The value of one key, with all that an error about it needs.
+/// The value of one key, with everything that an error message about it needs.
 pub(super) struct Value<'a> {
     /// The key with its tables: `record.frequency`.
     pub(super) path: String,
-    /// Where the key is.
+    /// The byte range of the key.
     pub(super) key: Range<usize>,
     /// The value.
     pub(super) node: &'a Spanned<DeValue<'a>>,
@@ -26,7 +26,7 @@ pub(super) struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// A string; without NUL, which no program and no file takes.
+    /// Reads a string. Rejects NUL, because no program argument and no file name may contain it.
     pub(super) fn text(&self, problems: &mut Vec<Problem>) -> Option<&'a str> {
         let DeValue::String(text) = self.node.get_ref() else {
             return self.wrong_type("a string", problems);
@@ -38,7 +38,7 @@ impl<'a> Value<'a> {
         Some(text)
     }
 
-    /// A string that follows a rule.
+    /// Reads a string and applies a rule.
     pub(super) fn text_by<T>(
         &self,
         problems: &mut Vec<Problem>,
@@ -48,7 +48,7 @@ impl<'a> Value<'a> {
         rule(text).map_err(|fault| self.fault(fault, problems)).ok()
     }
 
-    /// An integer that follows a rule.
+    /// Reads an integer and applies a rule.
     pub(super) fn integer_by<T>(
         &self,
         problems: &mut Vec<Problem>,
@@ -62,7 +62,7 @@ impl<'a> Value<'a> {
         integer.and_then(rule).map_err(|fault| self.fault(fault, problems)).ok()
     }
 
-    /// A string, or an integer as if it were a string, that follows a rule.
+    /// Reads a string, or an integer as if it were a string, and applies a rule.
     pub(super) fn text_or_integer_by<T>(
         &self,
         problems: &mut Vec<Problem>,
@@ -74,7 +74,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub(super) fn boolean(&self, problems: &mut Vec<Problem>) -> Option<bool> {
         match self.node.get_ref() {
             DeValue::Boolean(value) => Some(*value),
@@ -82,7 +82,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// One of an enum's names.
+    /// Reads one of an enum's names.
     pub(super) fn choice<T: Named>(&self, problems: &mut Vec<Problem>) -> Option<T> {
         let name = self.text(problems)?;
         match T::named(name) {
@@ -98,7 +98,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// An array, each element read by `read`. `None` when any of them is wrong.
+    /// Reads an array, each element with `read`. `None` if any element is invalid.
     pub(super) fn list_by<T>(
         &self,
         problems: &mut Vec<Problem>,
@@ -115,12 +115,12 @@ impl<'a> Value<'a> {
         elements.into_iter().collect()
     }
 
-    /// An array of strings.
+    /// Reads an array of strings.
     pub(super) fn list(&self, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
         self.list_by(problems, |element, problems| element.text(problems).map(str::to_owned))
     }
 
-    /// A table of environment variables.
+    /// Reads a table of environment variables.
     pub(super) fn env(&self, problems: &mut Vec<Problem>) -> Option<BTreeMap<String, String>> {
         let DeValue::Table(table) = self.node.get_ref() else {
             return self.wrong_type("a table of strings", problems);
@@ -136,12 +136,12 @@ impl<'a> Value<'a> {
         entries.into_iter().collect()
     }
 
-    /// Flags for the compiler, in one string.
+    /// Reads compiler flags in one string.
     pub(super) fn compiler_flags(&self, problems: &mut Vec<Problem>) -> Option<String> {
         self.text_by(problems, |flags| split(flags).map(|_| flags.to_owned()).map_err(Fault::new))
     }
 
-    /// Flags for the linker, in one string, none of which strips the binary.
+    /// Reads linker flags in one string. Rejects flags that strip the binary.
     pub(super) fn linker_flags(&self, problems: &mut Vec<Problem>) -> Option<String> {
         let flags = self.text(problems)?;
         let strips = strips(flags).map_err(|reason| self.fault(Fault::new(reason), problems)).ok()?;
@@ -156,7 +156,7 @@ impl<'a> Value<'a> {
         strips.is_empty().then(|| flags.to_owned())
     }
 
-    /// A key of which only one value works today: that of its absence.
+    /// Checks a key that accepts only one value today: the value that equals its absence.
     pub(super) fn only(&self, off: &Off, problems: &mut Vec<Problem>) {
         let (is_off, shown) = match *off {
             Off::Boolean(off) => (self.boolean(problems).map(|value| value == off), off.to_string()),
@@ -170,7 +170,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A key that does not work today at all.
+    /// Reports a key that does not work at all today.
     pub(super) fn not_yet(&self, problems: &mut Vec<Problem>) {
         problems.push(not_yet(&format!("`{}`", self.path), self.key.clone(), None));
     }
@@ -180,7 +180,7 @@ impl<'a> Value<'a> {
         problems.push(self.fault_at(fault, self.node.span()));
     }
 
-    /// Reports a value of another type than the one expected.
+    /// Reports a value of an unexpected type.
     pub(super) fn wrong_type<T>(&self, expected: &str, problems: &mut Vec<Problem>) -> Option<T> {
         let (found, raw) = (type_name(self.node.get_ref()), self.raw());
         let help = match (expected, self.node.get_ref()) {
@@ -209,12 +209,13 @@ impl<'a> Value<'a> {
         Problem { message: format!("invalid value for `{}`", self.path), span, label: fault.label, help: fault.help }
     }
 
-    /// The value as it is written.
+    /// Returns the value as written in the text.
     fn raw(&self) -> &'a str {
         self.text.get(self.node.span()).unwrap_or_default()
     }
 
-    /// Where a part of a string value stands in the text: exact for a string without escapes, else the whole value.
+    /// Returns the position of a part of a string value in the text. Exact for a string without escapes, otherwise the
+    /// whole value.
     fn within(&self, value: &str, part: &Range<usize>) -> Range<usize> {
         let whole = self.node.span();
         match self.raw().get(1..self.raw().len().saturating_sub(1)) {
@@ -224,12 +225,12 @@ impl<'a> Value<'a> {
     }
 }
 
-/// A thing that a later version will do.
+/// Makes the problem for a feature of a later version.
 fn not_yet(what: &str, span: Range<usize>, help: Option<String>) -> Problem {
     Problem { message: format!("{what} is not yet available"), span, label: "not yet available".to_owned(), help }
 }
 
-/// The only value that a key may have until its feature is there.
+/// The only value that a key may have until its feature exists.
 pub(super) enum Off {
     /// For example `docker = false`.
     Boolean(bool),
@@ -239,7 +240,7 @@ pub(super) enum Off {
     Text(&'static str),
 }
 
-/// The entries of a table as values with their full paths.
+/// Returns the entries of a table as values with their full paths.
 pub(super) fn entries<'a>(
     table: &'a DeTable<'a>,
     path: &str,
@@ -252,7 +253,7 @@ pub(super) fn entries<'a>(
     })
 }
 
-/// A key as it has to be written.
+/// Returns a key in TOML syntax.
 pub(super) fn key_text(name: &str) -> String {
     if is_bare_key(name) { name.to_owned() } else { format!("\"{}\"", name.escape_debug()) }
 }

@@ -1,4 +1,4 @@
-//! Settings → an inspected binary.
+//! Builds the program of the settings and inspects it.
 
 use std::time::{Duration, Instant};
 
@@ -8,41 +8,41 @@ use crate::archive::{BuildPlace, FileEntry, Program, Store};
 use crate::build::{self, Artifact, BuildPlan, GoTool, docker};
 use crate::config::{Config, Kind};
 
-/// A finished build.
+/// Result of a finished build.
 #[derive(Debug)]
 pub struct Built {
-    /// How it was built.
+    /// Plan of the build.
     pub plan: BuildPlan,
-    /// The commands, for a shell.
+    /// Commands of the build, ready to paste into a shell.
     pub command: String,
-    /// With which Go.
+    /// Go that built the program.
     pub go: GoTool,
-    /// In which container; `None`: on this machine.
+    /// Container of the build; `None` for a build on this machine.
     pub container: Option<InContainer>,
-    /// What came out.
+    /// Program that was built, inspected.
     pub artifact: Artifact,
-    /// How long it took.
+    /// Duration of the build.
     pub wall: Duration,
-    /// The text of the lock file.
+    /// Text of the lock file.
     pub lock: String,
 }
 
-/// Builds, and inspects what came out.
+/// Builds the program and inspects it.
 pub fn build(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<Built, Error> {
     let settled = settle(config, options, observer)?;
     build_privately(config, settled, &open_archive(config)?, Reuse::LastProgram, observer)?.publish()
 }
 
-/// What a build may start from.
+/// Starting point of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reuse {
-    /// The program that was published last; Go saves the linking where it is up to date.
+    /// Program that was published last. Go skips linking if that program is up to date.
     LastProgram,
-    /// Nothing: the program is to be made anew.
+    /// Nothing: the program is built anew.
     Nothing,
 }
 
-/// A build that no other process knows of yet: its program lies in a private directory.
+/// Build whose program is still in a private directory, where no other process uses it.
 #[derive(Debug)]
 pub(super) struct PrivateBuild {
     built: Built,
@@ -51,14 +51,14 @@ pub(super) struct PrivateBuild {
 }
 
 impl PrivateBuild {
-    /// Puts the program into the store, to be started and archived.
+    /// Copies the program into the store, from which it is started and archived.
     pub(super) fn store(&self, store: &Store) -> Result<Program, Error> {
         let artifact = &self.built.artifact;
         let entry = FileEntry { sha256: artifact.sha256.clone(), size: artifact.size };
         Ok(store.add_program(&artifact.path, &self.name, &entry)?)
     }
 
-    /// Moves the program to where people look for it.
+    /// Moves the program to its public path, where users look for it.
     pub(super) fn publish(mut self) -> Result<Built, Error> {
         self.place.publish(&self.name)?;
         self.built.artifact.path.clone_from(&self.built.plan.output);
@@ -66,30 +66,30 @@ impl PrivateBuild {
     }
 }
 
-/// Removes the caches that Docker builds of the project left on the engine. Returns the names of those there were.
+/// Removes the caches that Docker builds of the project left on the engine. Returns the names of the removed caches.
 pub fn clean_cache(config: &Config) -> Result<Vec<String>, Error> {
     let engine = docker::Engine::connect().map_err(build::Error::Docker)?;
     engine.sweep().map_err(build::Error::Docker)?;
     Ok(engine.clean_caches(config).map_err(build::Error::Docker)?)
 }
 
-/// A Dockerfile with the same steps as a Docker build.
+/// Returns a Dockerfile with the same steps as a Docker build.
 pub fn dockerfile(config: &Config) -> Result<String, Error> {
     let plan = build::plan(config, &GoTool::in_image())?;
     let image = config.image().ok_or(build::Error::Docker(docker::Error::NoImage))?;
     let lock = super::settle::load_lock(config)?.and_then(|lock| lock.docker).filter(|locked| locked.image == image);
-    // An id means nothing to other engines.
+    // Uses only a digest: an image id is unknown to other engines.
     let pinned = lock.map(|locked| locked.digest).filter(|digest| digest.contains('@'));
     Ok(docker::dockerfile(config, &plan, &pinned.unwrap_or(image)).map_err(build::Error::Docker)?)
 }
 
-/// The project's archive, in whose directory binaries are built too.
+/// Opens the project's archive. Binaries are built in its directory too.
 pub(super) fn open_archive(config: &Config) -> Result<Store, Error> {
     Ok(Store::open(&config.archive.dir)?)
 }
 
-/// Builds into a directory of its own below `build/` of the archive, so that two goflame processes in one project never
-/// take each other's program for their own.
+/// Builds into a private directory below `build/` of the archive. Two goflame processes in one project therefore never
+/// use each other's program.
 pub(super) fn build_privately(
     config: &Config,
     settled: Settled,
@@ -120,7 +120,7 @@ pub(super) fn build_privately(
     let variant = config.variants.get(&config.build.variant);
     let variant = variant.ok_or_else(|| build::Error::Name { name: config.build.variant.clone() })?;
     let artifact = Artifact::read(&output, variant, &config.toolchain).map_err(|error| match error {
-        // It is published all the same, so that people can look at what the error names.
+        // Publishes the program despite the error, so that users can examine it.
         build::Error::Inspect { source, .. } if place.publish(&name).is_ok() => {
             build::Error::Inspect { path: plan.output.clone(), source }
         }
@@ -130,7 +130,7 @@ pub(super) fn build_privately(
     Ok(PrivateBuild { built: Built { plan, command, go, container, artifact, wall, lock }, place, name })
 }
 
-/// A variant in a few words: `debug: -N -l`, `release`.
+/// Short description of a variant, for example `debug: -N -l` or `release`.
 fn describe(config: &Config) -> String {
     let name = &config.build.variant;
     match config.variants.get(name) {

@@ -1,4 +1,5 @@
-//! The command line that `perf record` writes into its file: it is the workload's too, with the workload's secrets.
+//! Masks secrets in the command line that `perf record` writes into its file. It contains the workload's command line,
+//! and so the workload's secrets.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -10,7 +11,7 @@ use crate::fsio::FileError;
 use crate::perfdata::masked_cmdline;
 use crate::redact::Secrets;
 
-/// Masks its secrets in the file.
+/// Masks the secrets of the command line in the file.
 pub(super) fn mask(perf_data: &Path, secrets: &Secrets) -> Result<(), Error> {
     let bytes = InputBytes::open(perf_data)?;
     let Some((offset, section)) = masked_cmdline(bytes.bytes(), |words| secrets.args(words)) else { return Ok(()) };

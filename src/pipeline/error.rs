@@ -1,105 +1,105 @@
-//! One variant a stage; the cause stays in `source`.
+//! Errors of the pipeline: one variant per stage. The cause is in `source`.
 
 use crate::doctor::Finding;
 use crate::fsio::FileError;
 use crate::{analyse, archive, build, config, perfdata, pprof, process, record};
 
-/// A pipeline that did not reach its end.
+/// Error that ended a pipeline.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The settings.
+    /// Error in the settings.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The lock file may not change, and this would change it.
+    /// The build would change the lock file, and `--locked` forbids it.
     #[error("{name} {}, and --locked forbids that", if *missing { "does not exist" } else { "would change" })]
     Locked {
-        /// The lock file's name.
+        /// Name of the lock file.
         name: String,
-        /// Whether it would be written for the first time.
+        /// Whether the lock file does not exist.
         missing: bool,
-        /// How.
+        /// Lines that would change.
         #[source]
         difference: super::settle::Difference,
     },
     /// The machine, the toolchain or the binary is not ready. The findings say why.
     #[error("not ready")]
     NotReady(Vec<Finding>),
-    /// A repair of the machine.
+    /// A repair of the machine failed.
     #[error(transparent)]
     Repair(#[from] super::repair::Error),
-    /// The build.
+    /// The build failed.
     #[error(transparent)]
     Build(#[from] build::Error),
-    /// Root could not take on the rights of sudo's caller.
+    /// Root could not switch to the permissions of the user who called sudo.
     #[error("cannot act for {name}, who called sudo")]
     Caller {
-        /// The caller.
+        /// Name of the user who called sudo.
         name: String,
-        /// Why not.
+        /// Cause.
         #[source]
         source: std::io::Error,
     },
-    /// The recording. When a draft of the run exists, it is named.
+    /// The recording failed. Names the draft of the run if there is one.
     #[error(transparent)]
     Record(#[from] record::Error),
-    /// `engine = "perf"` without perf.
+    /// `engine = "perf"` is set, but perf was not found.
     #[error("`engine = \"perf\"` needs perf")]
     NoPerf(#[source] process::Error),
-    /// The file is no recording.
+    /// The file is not a recording.
     #[error("cannot read {path} as perf.data")]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Why not.
+        /// Cause.
         #[source]
         source: perfdata::Error,
     },
     /// The file is neither a recording nor a profile.
     #[error("{path} is {}", if *empty { "empty" } else { "no profile that goflame reads" })]
     UnknownKind {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Whether there is nothing in it.
+        /// Whether the file is empty.
         empty: bool,
     },
-    /// The file is no pprof profile, or one that is damaged.
+    /// The file is not a pprof profile, or the profile is damaged.
     #[error("cannot read {path} as a pprof profile")]
     Pprof {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Why not.
+        /// Cause.
         #[source]
         source: pprof::Error,
     },
-    /// A sample type was asked for where there is none to choose.
+    /// A sample type was requested for a recording, which has only one event.
     #[error("{name} is a recording of one event: it has no sample types to choose from")]
     NoSampleTypes {
-        /// The file, or the run.
+        /// Name of the file or of the run.
         name: String,
     },
     /// The recording cannot be analysed.
     #[error("cannot analyse {path}")]
     Analyse {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Why not.
+        /// Cause.
         #[source]
         source: analyse::Error,
     },
-    /// A file of the user's cannot be read.
+    /// A file of the user cannot be read.
     #[error(transparent)]
     Input(FileError),
     /// An output cannot be written.
     #[error(transparent)]
     Output(FileError),
-    /// The archive.
+    /// The archive reported an error.
     #[error(transparent)]
     Archive(#[from] archive::Error),
 }
 
 impl Error {
-    /// What the user can do about it.
+    /// Advice for the user.
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Config(error) => error.hints(),
@@ -128,7 +128,7 @@ impl Error {
     }
 }
 
-/// An error and its causes in one line.
+/// Formats an error and its causes in one line.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

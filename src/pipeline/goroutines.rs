@@ -1,4 +1,4 @@
-//! Goroutines of a run: where the program's descriptors have their fields, and the file that readings are kept in.
+//! Goroutines of a run: the layout of the program's goroutine descriptors, and the file that stores the readings.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,16 +12,17 @@ use crate::gobin::Binary;
 use crate::perfevent::MappedFile;
 use crate::record;
 
-/// The file in a run directory.
+/// Name of the file in a run directory.
 pub(super) const GOROUTINES_FILE: &str = "goroutines.json";
 
-/// The number of its format.
+/// Version of the file format.
 const SCHEMA: u32 = 2;
 
-/// A recorder keeps 2^18 readings, of some 200 bytes each as text.
+/// Maximum size of the file in bytes. A recorder keeps 2^18 readings, each about 200 bytes as text.
 const LARGEST: u64 = 1 << 27;
 
-/// How to read the goroutines of the program at an absolute path without links; or why it is not known.
+/// Returns the layout of the program's goroutine descriptors. `program` is an absolute path without links. An error is
+/// the reason why the layout is unknown.
 pub(super) fn layout(program: &Path) -> Result<record::GoroutineLayout, String> {
     if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
         return Err("this machine's programs have no goroutine register that goflame knows".into());
@@ -47,11 +48,11 @@ pub(super) fn layout(program: &Path) -> Result<record::GoroutineLayout, String> 
 #[derive(Serialize, Deserialize)]
 struct Readings {
     schema: u32,
-    /// Descriptors of goroutines, each as it was read from one time to another.
+    /// Readings of goroutine descriptors. Each holds from its first to its last time.
     readings: Vec<Reading>,
 }
 
-/// Addresses are of the process; times are nanoseconds of the samples' clock.
+/// Reading of a goroutine descriptor. Addresses belong to the process. Times are in nanoseconds of the samples' clock.
 #[derive(Serialize, Deserialize)]
 struct Reading {
     pid: u32,
@@ -62,15 +63,15 @@ struct Reading {
     parent: u64,
     creator: u64,
     start: u64,
-    /// Not in format 1.
+    /// Absent in format 1.
     #[serde(default)]
     stack: (u64, u64),
-    /// Not in format 1.
+    /// Absent in format 1.
     #[serde(default)]
     runs: u64,
 }
 
-/// The file's bytes.
+/// Returns the content of the file.
 pub(super) fn to_file(seen: &[record::GoroutineSeen]) -> Vec<u8> {
     let reading = |seen: &record::GoroutineSeen| Reading {
         pid: seen.pid,
@@ -85,11 +86,11 @@ pub(super) fn to_file(seen: &[record::GoroutineSeen]) -> Vec<u8> {
         runs: seen.runs,
     };
     let file = Readings { schema: SCHEMA, readings: seen.iter().map(reading).collect() };
-    // Plain numbers can always be written.
+    // Serialising plain numbers never fails.
     serde_json::to_vec(&file).unwrap_or_default()
 }
 
-/// What the recorder saw, for the analysis.
+/// Converts the readings of the recorder for the analysis.
 pub(super) fn for_analysis(seen: &[record::GoroutineSeen]) -> Vec<GoroutineSeen> {
     let seen = seen.iter().map(|seen| GoroutineSeen {
         pid: seen.pid,
@@ -104,7 +105,7 @@ pub(super) fn for_analysis(seen: &[record::GoroutineSeen]) -> Vec<GoroutineSeen>
     seen.collect()
 }
 
-/// What a run's file says; nothing where it has none, or one of another format.
+/// Reads the readings of a run. Empty if the run has no such file, or if its format is unknown.
 pub(super) fn of_file(path: &Path) -> Result<Vec<GoroutineSeen>, Error> {
     let bytes = match fsio::read_bounded(path, LARGEST) {
         Ok(bytes) => bytes,

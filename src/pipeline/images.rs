@@ -1,4 +1,4 @@
-//! Bytes of mapped files for the analysis: from the archive where it has them, else from the disk.
+//! Bytes of mapped files for the analysis: from the archive if it has them, else from the disk.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,7 +9,7 @@ use crate::analyse::{Image, ImageBytes, Images};
 use crate::perfevent::{self, MappedFile};
 use crate::process::open_with_own_rights;
 
-/// Files as they are found on this machine, some of them kept elsewhere.
+/// Files on this machine. For some of them a stored copy is read instead.
 #[derive(Debug, Default)]
 pub(super) struct DiskImages {
     kept: HashMap<String, PathBuf>,
@@ -18,22 +18,22 @@ pub(super) struct DiskImages {
 }
 
 impl DiskImages {
-    /// Nothing is kept: every file is read from where it was mapped.
+    /// Creates the set without copies: each file is read from the path that it was mapped from.
     pub(super) fn new() -> Self {
         Self::default()
     }
 
-    /// The file that was mapped as `path` is kept in `copy`.
+    /// Reads `copy` for the file that was mapped as `path`.
     pub(super) fn keep(&mut self, path: impl Into<String>, copy: impl Into<PathBuf>) {
         self.kept.insert(path.into(), copy.into());
     }
 
-    /// Programs are kept under their own names in a directory, as far as it has them.
+    /// Reads programs from `dir`, by their file names, if they are there.
     pub(super) fn keep_programs(&mut self, dir: impl Into<PathBuf>) {
         self.programs = Some(dir.into());
     }
 
-    /// The vdso is kept in a file.
+    /// Reads `copy` for the vdso.
     pub(super) fn keep_vdso(&mut self, copy: impl Into<PathBuf>) {
         self.vdso = Some(copy.into());
     }
@@ -67,7 +67,7 @@ impl Images for DiskImages {
         {
             return open(&dir.join(name));
         }
-        // `[heap]`, `//anon`, `/memfd:x (deleted)` and their like are no files.
+        // `[heap]`, `//anon`, `/memfd:x (deleted)` and similar names are not files.
         if !path.starts_with('/') || path.starts_with("//") || path.ends_with(" (deleted)") {
             return Err("the code is in no file".into());
         }
@@ -75,18 +75,18 @@ impl Images for DiskImages {
     }
 }
 
-/// Maps a regular file; devices and pipes that a recording names are not opened for reading.
+/// Maps a regular file. Does not read devices and pipes that a recording names.
 fn open(path: &Path) -> Result<ImageBytes, String> {
     let why = |error: std::io::Error| format!("the file cannot be read: {error}");
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err("the path is no regular file".into());
     }
     let file = File::open(path).or_else(|refused| open_with_own_rights(path).ok_or(refused)).map_err(why)?;
-    // The kernel's own files claim to be empty, and reading some of them waits for ever; they cannot be mapped.
+    // Files of the kernel report a size of 0, and reading some of them blocks for ever. They cannot be mapped.
     Ok(Arc::new(MappedFile::map(&file, path).map_err(why)?))
 }
 
-/// This machine's vdso; `None` where it cannot be read.
+/// Returns the vdso of this machine; `None` if it cannot be read.
 pub(super) fn own_vdso() -> Option<&'static [u8]> {
     static VDSO: LazyLock<Option<Vec<u8>>> = LazyLock::new(perfevent::vdso);
     VDSO.as_deref()

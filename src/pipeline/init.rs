@@ -1,4 +1,4 @@
-//! `goflame init`: what is here, as the text of a `goflame.toml`.
+//! `goflame init`: creates the text of a `goflame.toml` from the packages in a directory.
 
 use std::path::Path;
 
@@ -7,16 +7,16 @@ use super::settle::find_go;
 use crate::build::discover;
 use crate::config::{Config, MainPackage, init_text};
 
-/// A `goflame.toml` to start from.
+/// Initial `goflame.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Initial {
-    /// The file's text.
+    /// Text of the file.
     pub text: String,
-    /// What was found, in words: main packages first, then packages with benchmarks.
+    /// Description of the packages found: main packages first, then packages with benchmarks.
     pub packages: Vec<String>,
 }
 
-/// Looks for main packages and benchmarks below `dir`.
+/// Finds main packages and benchmarks below `dir`.
 pub fn initial_settings(dir: &Path) -> Result<Initial, Error> {
     let go = find_go(&Config::defaults(dir), None)?;
     let found = discover(dir, &go)?;

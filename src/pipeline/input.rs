@@ -1,4 +1,4 @@
-//! The bytes of a file that a user brings, and what they are: known by content, whatever the file is called.
+//! Bytes and kind of an input file. The kind follows from the content, not from the file name.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,23 +12,24 @@ use crate::perfevent::MappedFile;
 use crate::pprof;
 use crate::process::open_with_own_rights;
 
-/// So many bytes tell a recording from other files.
+/// Number of leading bytes that identify a recording.
 const MAGIC_BYTES: usize = 8;
 
-/// Bytes of a recording that are read from a pipe, into memory. A file is mapped and may have any size.
+/// Maximum size in bytes of a recording that is read from a pipe into memory. A regular file is mapped and may have any
+/// size.
 const LARGEST_PIPED: u64 = 4 << 30;
 
-/// What a file is.
+/// Kind of an input file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A recording, perhaps one that goflame does not read.
+    /// A recording, including one in a form that goflame does not support.
     PerfData,
     /// A pprof profile, gzipped or not.
     Pprof,
 }
 
 impl Kind {
-    /// What a file is that begins so; `None` for what goflame does not read.
+    /// Detects the kind from the first bytes of a file; `None` if it is unknown.
     pub(super) fn of(beginning: &[u8]) -> Option<Self> {
         let magic = beginning.get(..MAGIC_BYTES).unwrap_or(beginning);
         if !matches!(PerfData::parse(magic), Err(perfdata::Error::NotPerfData)) {
@@ -38,7 +39,7 @@ impl Kind {
     }
 }
 
-/// A file: mapped, or read where it cannot be mapped.
+/// Bytes of a file: mapped, or read into memory if the file cannot be mapped.
 pub(super) enum InputBytes {
     Mapped(MappedFile),
     Read(Vec<u8>),
@@ -55,7 +56,7 @@ impl InputBytes {
         read_stream(path, file).map(Self::Read)
     }
 
-    /// What the file is.
+    /// Returns the kind of the file.
     pub(super) fn kind(&self, path: &Path) -> Result<Kind, Error> {
         Kind::of(self.bytes())
             .ok_or_else(|| Error::UnknownKind { path: path.display().to_string(), empty: self.bytes().is_empty() })
@@ -68,7 +69,7 @@ impl InputBytes {
         }
     }
 
-    /// Gives back the memory of bytes that have been read.
+    /// Releases the memory of mapped bytes that are no longer needed.
     pub(super) fn forget(&self, range: Range<usize>) {
         if let Self::Mapped(mapped) = self {
             mapped.forget(range);
@@ -76,7 +77,7 @@ impl InputBytes {
     }
 }
 
-/// Reads a pipe, but does not read on and on what goflame does not read, such as `/dev/zero`.
+/// Reads a pipe. Stops after the first bytes if the kind is unknown, because a source like `/dev/zero` never ends.
 fn read_stream(path: &Path, mut file: File) -> Result<Vec<u8>, Error> {
     let unread = |source| Error::Input(fsio::FileError::new("read", path, source));
     let mut bytes = Vec::new();
@@ -91,7 +92,7 @@ fn read_stream(path: &Path, mut file: File) -> Result<Vec<u8>, Error> {
                 read => read,
             }
         }
-        // What is longer than allowed is for the reader to refuse.
+        // The pprof reader refuses a profile that is too long.
         Some(Kind::Pprof) => file.take(pprof::LARGEST as u64).read_to_end(&mut bytes),
         None => return Ok(bytes),
     }

@@ -1,8 +1,8 @@
-//! The symbols of the kernel that runs: read from it, which takes it some 50 ms to write, and what a report needs of them
-//! kept until it boots again.
+//! Symbols of the running kernel. Reading them takes about 50 ms, because the kernel has to write them. The part that a
+//! report needs is cached until the next boot.
 //!
-//! Only the kernel's own code is kept, which stays where it is. Modules and BPF programs come and go: a recording with
-//! samples in them has the kernel asked again, and while that is so nothing is kept.
+//! Only symbols of the kernel itself are cached: their addresses do not change. Modules and BPF programs come and go:
+//! if a recording has samples in them, the kernel is read again. Nothing is cached for such a recording.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
@@ -17,31 +17,33 @@ use crate::fsio;
 use crate::perfevent::MappedFile;
 use crate::process::acting_for;
 
-/// Where the kernel writes them.
+/// File in which the kernel lists its symbols.
 const KALLSYMS: &str = "/proc/kallsyms";
 
-/// Another one with every boot.
+/// File with an id that changes at each boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// A kernel with all its modules has some 10^5 symbols of some 50 bytes. What lies behind this is not read.
+/// Maximum number of bytes to read. A kernel with all its modules has about 10^5 symbols of about 50 bytes. Bytes after
+/// the maximum are ignored.
 const LARGEST: u64 = 1 << 28;
 
-/// Kernel symbols, or why there are none.
+/// Kernel symbols, or the reason why there are none.
 pub(super) struct Kernel {
     symbols: Result<KernelSymbols, String>,
-    /// Where the running kernel's are kept.
+    /// Cache for the symbols of the running kernel; `None` if nothing is cached.
     keep: Option<Keep>,
-    /// Whether these are from there: mapped, so that only what is looked at takes time and memory.
+    /// Whether the symbols come from the cache. The cache file is mapped, so only the parts that are used cost time and
+    /// memory.
     kept: bool,
 }
 
 impl Kernel {
-    /// Of symbols that are to be used as they are.
+    /// Uses the given symbols without a cache.
     pub(super) fn known(symbols: Result<KernelSymbols, String>) -> Self {
         Self { symbols, keep: None, kept: false }
     }
 
-    /// Those of the kernel that runs.
+    /// Returns the symbols of the running kernel, from the cache if possible.
     pub(super) fn running() -> Self {
         let keep = Keep::of_this_user();
         match keep.as_ref().and_then(Keep::read) {
@@ -50,7 +52,8 @@ impl Kernel {
         }
     }
 
-    /// The symbols that are needed to name these addresses.
+    /// Returns symbols that cover these addresses. Reads the kernel again if the cache does not cover them, and updates
+    /// the cache.
     pub(super) fn naming(self, addresses: &[u64]) -> Result<KernelSymbols, String> {
         let symbols = self.symbols?;
         let Some(keep) = self.keep else { return Ok(symbols) };
@@ -69,12 +72,12 @@ impl Kernel {
     }
 }
 
-/// Reads those of the kernel that runs; an error says why there are none.
+/// Reads the symbols of the running kernel. An error is the reason why there are none.
 pub(super) fn of_running() -> Result<KernelSymbols, String> {
     of_file(Path::new(KALLSYMS))
 }
 
-/// Reads those that were kept with a recording; an error says why there are none.
+/// Reads the symbols that were stored with a recording. An error is the reason why there are none.
 pub(super) fn of_file(path: &Path) -> Result<KernelSymbols, String> {
     let file = fsio::open(path).map_err(|error| error.to_string())?;
     KernelSymbols::read(BufReader::new(file.take(LARGEST))).map_err(|error| error.to_string())
@@ -87,7 +90,8 @@ struct Keep {
 }
 
 impl Keep {
-    /// The cache of the user who runs goflame, or who called sudo; it is used with that user's rights over files.
+    /// Opens the cache of the user who runs goflame, or of the user who called sudo. The cache is accessed with the
+    /// file permissions of that user.
     fn of_this_user() -> Option<Self> {
         let var = |name| std::env::var_os(name).map(PathBuf::from);
         let home = || acting_for().map(|account| account.home.clone()).or_else(|| var("HOME"));
@@ -111,7 +115,7 @@ impl Keep {
         let write = || {
             let dir = self.path.parent().unwrap_or(Path::new("/"));
             fs::create_dir_all(dir)?;
-            // Another user's directory is no place for this user's files.
+            // Never stores files in a directory of another user.
             if fs::metadata(dir)?.uid() != user() {
                 return Err(io::Error::from(io::ErrorKind::PermissionDenied));
             }
@@ -128,13 +132,13 @@ impl Keep {
     }
 }
 
-/// The user whose rights over files this process has.
+/// Returns the id of the user whose file permissions this process has.
 fn user() -> u32 {
     acting_for().map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid)
 }
 
-/// Whether a cache directory may be used. Root can be in another user's environment without sudo (`su -m`): it must make
-/// nothing in that user's home, and follow no link of theirs.
+/// Whether a cache directory may be used. Root can run in another user's environment without sudo (`su -m`). It must
+/// then create nothing in that user's home and follow no link of that user.
 fn may_use(cache: &Path) -> bool {
     let is_roots = |path: &Path| match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.uid() == 0,
@@ -174,7 +178,7 @@ mod tests {
         let again = Kernel { symbols: Ok(kept.clone()), keep: keep("boot"), kept: true };
         assert!(again.naming(&[OWN]).is_ok_and(|symbols| symbols.name(OWN) == Some(("do_one", None))));
         assert!(path.exists());
-        // The kernel that runs here is asked then.
+        // Reads the symbols of the running kernel in this case.
         let _ = Kernel { symbols: Ok(kept), keep: keep("boot"), kept: true }.naming(&[OWN, MODULE]);
         assert!(!path.exists());
     }

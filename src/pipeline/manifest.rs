@@ -1,4 +1,4 @@
-//! What a run directory says of itself. The archive adds the id, the schema version and the hashes.
+//! Manifest of a run: `manifest.json` without the id, the schema version and the hashes, which the archive adds.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,145 +18,147 @@ use crate::profile::Quality;
 use crate::record::{Ending, RecordPlan, Recording, Settled};
 use crate::redact::Secrets;
 
-/// `manifest.json`, less what the archive adds. Times are seconds unless the name says otherwise; what only
-/// people and other programs read is kept as plain JSON.
+/// Content of `manifest.json` without the fields that the archive adds. Times are in seconds unless the field name says
+/// otherwise. Fields that goflame itself does not read are plain JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Manifest {
-    /// When the run began, RFC 3339 in UTC.
+    /// Start of the run, RFC 3339 in UTC.
     pub created: String,
-    /// goflame's version.
+    /// Version of goflame.
     pub goflame: String,
-    /// goflame's command line.
+    /// Command line of goflame.
     pub command: Vec<String>,
     /// Name, package and kind of the app.
     pub app: App,
-    /// The variant that was built.
+    /// Name of the variant that was built.
     pub variant: String,
-    /// The title of its pictures.
+    /// Title of the run's graphs.
     pub title: String,
-    /// How the binary came to be.
+    /// Facts about the build of the binary.
     pub build: BuildRecord,
-    /// Commit, branch, and whether there were changes.
+    /// Git commit, branch, and whether there were uncommitted changes.
     pub git: Value,
-    /// What the machine said about itself.
+    /// Facts about the machine.
     pub host: Value,
-    /// The readiness checks.
+    /// Findings of the readiness checks.
     pub checks: Value,
-    /// How the workload went.
+    /// Result of the workload.
     pub workload: WorkloadResult,
-    /// How it was sampled.
+    /// Options and counts of the sampler.
     pub sampler: SamplerRecord,
-    /// How far the profile can be trusted.
+    /// Quality of the profile.
     pub quality: Quality,
-    /// What was said to the user on the way.
+    /// Notes that the user saw during the run.
     pub notes: Vec<String>,
 }
 
-/// The profiled app.
+/// Profiled app.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct App {
-    /// Its name.
+    /// Name of the app.
     pub name: String,
-    /// What `go build` got.
+    /// Package argument of `go build`.
     pub package: String,
     /// `binary` or `bench`.
     pub kind: String,
-    /// The project's directory.
+    /// Directory of the project.
     pub root: PathBuf,
-    /// Whether the archive lay in it. Not in runs of archive format 1.
+    /// Whether the archive was inside the project directory. Absent in runs of archive format 1.
     #[serde(default)]
     pub own_archive: Option<bool>,
 }
 
-/// The build.
+/// Facts about the build.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BuildRecord {
-    /// The command, ready to paste; in a container, one line a container.
+    /// Build command, ready to paste into a shell. A container build has one line per container.
     pub command: String,
-    /// What it added to the environment.
+    /// Environment variables that the build command set, with secrets masked.
     pub env: BTreeMap<String, String>,
-    /// Version of Go.
+    /// Version of Go that built the binary.
     pub go: String,
-    /// How long it took.
+    /// Duration of the build in seconds.
     pub seconds: f64,
-    /// Where the binary lay when it ran; recordings name it by this path.
+    /// Path of the binary while it ran. Recordings refer to the binary by this path.
     pub path: PathBuf,
-    /// Where the run directory has it.
+    /// Path of the binary inside the run directory.
     pub file: String,
-    /// Its SHA-256.
+    /// SHA-256 of the binary.
     pub sha256: String,
-    /// Its size in bytes.
+    /// Size of the binary in bytes.
     pub size: u64,
-    /// What its inspection showed.
+    /// Facts from the inspection of the binary.
     pub inspection: Value,
-    /// The image and the engine of a Docker build.
+    /// Image and engine of a Docker build.
     #[serde(default)]
     pub docker: Option<Value>,
-    /// That two builds gave these very bytes, and all that went in, where `goflame build --verify` has shown it.
+    /// Record of `goflame build --verify`: two builds produced exactly these bytes, from the listed inputs. `None` if
+    /// the binary was not verified.
     #[serde(default)]
     pub verified: Option<Value>,
 }
 
-/// The workload's part of a run.
+/// Workload of a run and its result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadResult {
-    /// Program and arguments.
+    /// Program and its arguments, with secrets masked.
     pub argv: Vec<String>,
-    /// Environment that was added.
+    /// Environment variables that were added, with secrets masked.
     pub env: BTreeMap<String, String>,
     /// Working directory.
     pub dir: PathBuf,
-    /// How it ended, in words.
+    /// Exit status as text.
     pub status: String,
-    /// Its exit code, or 128 + the signal that killed it.
+    /// Exit code, or 128 + the number of the signal that killed the workload.
     pub exit_code: u8,
-    /// The signal that killed it.
+    /// Number of the signal that killed the workload, if any.
     pub signal: Option<i32>,
-    /// `own`, `interrupted` or `timed-out`.
+    /// Reason for the end: `own`, `interrupted` or `timed-out`.
     pub ending: String,
-    /// Wall time.
+    /// Wall time in seconds.
     pub wall_seconds: f64,
-    /// User CPU time of all its processes.
+    /// User CPU time of all workload processes, in seconds.
     pub user_seconds: f64,
-    /// System CPU time of all its processes.
+    /// System CPU time of all workload processes, in seconds.
     pub system_seconds: f64,
-    /// Peak resident memory of the largest process; `None` for small ones, where it cannot be told.
+    /// Peak resident memory of the largest process, in KiB. `None` for small processes, where it is unknown.
     pub max_rss_kib: Option<u64>,
-    /// Processes that outlived it and were stopped.
+    /// Number of processes that were still running after the workload's main process ended, and were stopped.
     pub outlived: usize,
-    /// The user that it ran as, where that was not goflame's own.
+    /// User that the workload ran as; `None` if it was the user of goflame itself.
     pub user: Option<String>,
 }
 
-/// The sampler's part of a run.
+/// Sampler of a run: its options and its counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SamplerRecord {
-    /// `native` or `perf`.
+    /// Engine: `native` or `perf`.
     pub engine: String,
-    /// The event really sampled.
+    /// Event that was actually sampled.
     pub event: String,
-    /// Samples per second and CPU.
+    /// Sampling frequency: samples per second and CPU.
     pub frequency: u32,
     /// Whether kernel mode was sampled.
     pub kernel: bool,
-    /// Bytes of user stack with each sample.
+    /// Size of the stack copy in each sample, in bytes.
     pub stack: u32,
-    /// Samples written; `None` with `engine = "perf"`.
+    /// Number of samples written; `None` with `engine = "perf"`.
     pub samples: Option<u64>,
-    /// Records that the kernel dropped; `None` with `engine = "perf"`.
+    /// Number of records that the kernel dropped; `None` with `engine = "perf"`.
     pub lost: Option<u64>,
-    /// Bytes of ring buffer per CPU; `None` with `engine = "perf"`.
+    /// Size of the ring buffer per CPU in bytes; `None` with `engine = "perf"`.
     pub ring_bytes: Option<usize>,
-    /// `kernel.perf_event_max_stack` at the time.
+    /// Value of `kernel.perf_event_max_stack` during the recording.
     pub max_stack: Option<u32>,
-    /// CPU seconds that the samples are held against; `None` where they include the sampler's own.
+    /// CPU time of the workload in seconds, to compare the samples with. `None` if it includes the CPU time of the
+    /// sampler.
     pub used_cpu_seconds: Option<f64>,
-    /// Why kernel frames have no names, if they have none.
+    /// Reason why kernel frames have no names; `None` if they have names.
     pub kernel_symbols_absent: Option<String>,
 }
 
 impl App {
-    /// The app that the settings name.
+    /// Creates the app from the settings.
     pub(super) fn of(config: &Config) -> Self {
         Self {
             name: config.app.name.clone(),
@@ -172,7 +174,7 @@ impl App {
 }
 
 impl BuildRecord {
-    /// What was built, and stored in the archive to be run.
+    /// Creates the record of a build whose program is stored in the archive.
     pub(super) fn of(built: &Built, program: &Program) -> Self {
         let Built { plan, command, go, container, artifact, wall, .. } = built;
         Self {
@@ -225,13 +227,13 @@ fn inspection(facts: &gobin::BinaryFacts, secrets: &Secrets) -> Value {
     })
 }
 
-/// Names and values with the secrets among them masked.
+/// Converts name-value pairs to a map and masks the secrets in the values.
 pub(super) fn masked(pairs: &[(String, String)], secrets: &Secrets) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| (name.clone(), secrets.value(name, value))).collect()
 }
 
 impl WorkloadResult {
-    /// How a recorded workload went.
+    /// Creates the result from the plan and the recording.
     pub(super) fn of(plan: &RecordPlan, recording: &Recording, secrets: &Secrets) -> Self {
         let argv: Vec<_> = plan.argv.iter().map(|arg| arg.to_string_lossy()).collect();
         Self {
@@ -260,7 +262,8 @@ impl WorkloadResult {
 }
 
 impl SamplerRecord {
-    /// What was asked of the sampler, what it was granted, and what it counted.
+    /// Creates the record from the requested options, the options that the kernel granted, and the counts of the
+    /// recording.
     pub(super) fn of(
         asked: &config::Record,
         settled: &Settled,
@@ -286,13 +289,14 @@ impl SamplerRecord {
         }
     }
 
-    /// The same, with the reason why kernel frames have no names.
+    /// Sets the reason why kernel frames have no names.
     pub(super) fn without_kernel_symbols(self, reason: Option<String>) -> Self {
         Self { kernel_symbols_absent: reason, ..self }
     }
 }
 
-/// Plain data always serialises; a failure would be a null in the manifest, not a lost run.
+/// Converts plain data to JSON. This does not fail; if it did, the manifest would hold a null and the run would not be
+/// lost.
 pub(super) fn to_json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
 }

@@ -1,7 +1,7 @@
-//! The order of things: the only place that knows which stage follows which.
+//! Order of the stages. Only this module knows which stage follows which.
 //!
-//! It turns the settings into each stage's options, moves values from one stage to the next, and fills the
-//! manifest. Must not know flags, standard output or exit codes: what happens is told to an [`Observer`].
+//! Converts the settings to the options of each stage, passes values from stage to stage, and fills the manifest. Must
+//! not know flags, standard output or exit codes: an [`Observer`] receives all messages.
 
 mod build;
 mod cmdline;
@@ -44,12 +44,12 @@ pub use crate::perfevent::on_cut_short;
 use crate::build::docker::Watch;
 use crate::record::Progress;
 
-/// Who watches a pipeline at work.
+/// Receiver of the messages of a pipeline.
 pub trait Observer: Progress + Watch {
-    /// A stage does something; `verb` in Cargo's manner: `Building`, `Profiling`.
+    /// Reports that a stage does something. `verb` follows Cargo's style: `Building`, `Profiling`.
     fn step(&self, verb: &str, text: &str);
-    /// Something that the user should know, and that is no problem.
+    /// Reports a fact that is useful and not a problem.
     fn remark(&self, text: &str);
-    /// Something that may spoil the result.
+    /// Reports a problem that may make the result less reliable.
     fn warn(&self, text: &str);
 }

@@ -1,4 +1,4 @@
-//! The files that are made of a profile, for a run and for a report alike.
+//! Output files of a profile, for a run and for a report.
 
 use std::io::{self, Write};
 
@@ -7,17 +7,17 @@ use crate::profile::{Profile, Quality, format_total_count};
 use crate::render;
 use crate::views::View;
 
-/// What the outputs say about where the profile comes from.
+/// Title and subtitle of the outputs.
 #[derive(Debug, Clone)]
 pub(super) struct Caption {
     pub(super) title: String,
     pub(super) subtitle: String,
 }
 
-/// The file that people look at first.
+/// Name of the file that users open first.
 pub const FLAME_GRAPH: &str = "flamegraph.svg";
 
-/// The name of a format's file in a run directory.
+/// Returns the file name of a format in a run directory.
 pub(super) fn file_name(format: Format) -> &'static str {
     match format {
         Format::Svg => FLAME_GRAPH,
@@ -27,7 +27,7 @@ pub(super) fn file_name(format: Format) -> &'static str {
     }
 }
 
-/// Writes one format.
+/// Writes the profile in one format.
 pub(super) fn write(
     format: Format,
     view: &View,
@@ -51,7 +51,7 @@ pub(super) fn write(
     }
 }
 
-/// One line under the title: what was sampled, how much, and how well.
+/// Line below the title: the event, the number of samples and the quality.
 pub(super) fn subtitle(profile: &Profile, quality: &Quality) -> String {
     let mut parts = vec![profile.event.name.clone()];
     if profile.event.frequency > 0 {

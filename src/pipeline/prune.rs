@@ -1,4 +1,4 @@
-//! Which runs belong together, how many of them are kept, and room for the next one.
+//! Decides which runs form a series and how many of them are kept. Also makes room for the next run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use super::{Error, Observer};
 use crate::archive::{Partial, PrunePlan, Run, RunId, Store};
 use crate::config::Config;
 
-/// Free space that a run needs beside what the last one took, in bytes.
+/// Margin in bytes: free space that a run needs in addition to the size of the previous one.
 const MARGIN: u64 = 16 << 20;
 
-/// What `[archive] keep` counts: the runs of one app of one project.
+/// Series of runs that `[archive] keep` counts: the runs of one app of one project.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Series {
     app: String,
-    /// The project's directory; `None`: the project that the archive lies in, wherever both have been moved since.
+    /// Directory of the project. `None` for the project that contains the archive, even if both have been moved since.
     project: Option<PathBuf>,
 }
 
-/// The part of a manifest that tells the series.
+/// Part of a manifest that identifies the series.
 #[derive(Deserialize)]
 struct Head {
     app: App,
@@ -33,16 +33,16 @@ impl Series {
         Self { app: config.app.name.clone(), project }
     }
 
-    /// `None`: the manifest does not tell.
+    /// Returns the series of a run; `None` if the manifest does not say it.
     fn of_run(run: &Run, store: &Store) -> Option<Self> {
         let Head { app } = run.manifest().ok()?;
-        // Older manifests do not say whether the archive lay in the project.
+        // Older manifests do not say whether the archive was inside the project.
         let own = app.own_archive.unwrap_or_else(|| lies_in(store.dir(), &app.root));
         Some(Self { app: app.name, project: (!own).then_some(app.root) })
     }
 }
 
-/// Whether a directory lies in a project, all links followed.
+/// Whether a directory is inside a project, after all links are resolved.
 pub(super) fn lies_in(dir: &Path, project: &Path) -> bool {
     match (fs::canonicalize(dir), fs::canonicalize(project)) {
         (Ok(dir), Ok(project)) => dir.starts_with(project),
@@ -50,22 +50,22 @@ pub(super) fn lies_in(dir: &Path, project: &Path) -> bool {
     }
 }
 
-/// What `goflame runs prune` removes.
+/// Runs that `goflame runs prune` removes.
 #[derive(Debug)]
 pub struct Pruning {
-    /// Runs of this project's apps, each beyond the newest ones that are kept; newest first.
+    /// For each app of this project, the runs beyond the newest ones that are kept. Newest first.
     pub runs: Vec<Run>,
-    /// Every run of the archive that was not completed and that nobody is writing.
+    /// All incomplete runs of the archive that no process is writing.
     pub partials: Vec<Partial>,
 }
 
 impl Pruning {
-    /// The same for the archive.
+    /// Converts to a plan for the archive.
     pub fn plan(&self) -> PrunePlan {
         plan(&self.runs, &self.partials)
     }
 
-    /// The total size of the files that it removes.
+    /// Total size of the removed files in bytes.
     pub fn size(&self) -> u64 {
         size(&self.runs, &self.partials)
     }
@@ -78,18 +78,19 @@ pub fn plan_prune(config: &Config, store: &Store, keep: usize) -> Result<Pruning
     Ok(Pruning { runs: store.outdated(keep, of_project)?, partials: abandoned(store)? })
 }
 
-/// Removes what is outdated once `new` has been completed: runs of the same app beyond the newest `keep`, and runs of the
-/// same app that were not completed, but for the newest of these.
+/// Removes outdated runs after `new` has been completed: the runs of the same app beyond the newest `keep`, and all
+/// incomplete runs of the same app except the newest.
 pub(super) fn after_run(config: &Config, store: &Store, new: &RunId) -> Result<(), Error> {
     let mut runs = of_app(config, store, config.archive.keep)?;
-    // It has the highest sequence number, unless somebody has written a higher one into a manifest.
+    // The new run has the highest sequence number, unless somebody has edited a manifest.
     runs.retain(|run| run.id() != new);
     let partials = abandoned(store)?.into_iter().filter(|partial| partial.id.name() == new.name()).skip(1);
     Ok(store.prune(&plan(&runs, &partials.collect::<Vec<_>>()))?)
 }
 
-/// Where the next run would not fit, removes what the next run would make outdated anyway, and the app's runs that were
-/// not completed. How much that is, is an estimate: what its last run took, a quarter more, and a margin.
+/// Makes room if the next run would not fit. Removes the runs that the next run would make outdated anyway, and the
+/// incomplete runs of the app. The required space is an estimate: the size of the app's previous run, plus a quarter,
+/// plus a margin.
 pub(super) fn before_run(config: &Config, store: &Store, observer: &dyn Observer) -> Result<(), Error> {
     let name = RunId::name_part(&config.app.name);
     let mut partials = abandoned(store)?;
@@ -101,7 +102,7 @@ pub(super) fn before_run(config: &Config, store: &Store, observer: &dyn Observer
         return Ok(());
     }
     let runs = of_app(config, store, config.archive.keep.saturating_sub(1).max(1))?;
-    // Even where there is nothing to plan: programs without a run and interrupted removals take room too.
+    // Runs even with an empty plan: it also removes programs without a run and finishes interrupted removals.
     store.prune(&plan(&runs, &partials))?;
     if !runs.is_empty() || !partials.is_empty() {
         let counts = counted(runs.len(), partials.len());
@@ -119,7 +120,7 @@ pub(super) fn before_run(config: &Config, store: &Store, observer: &dyn Observer
     Ok(())
 }
 
-/// Runs of the app beyond the newest `keep`, newest first.
+/// Returns the runs of the app beyond the newest `keep`, newest first.
 fn of_app(config: &Config, store: &Store, keep: usize) -> Result<Vec<Run>, Error> {
     let own = Series::of_config(config, store);
     Ok(store.outdated(keep, |run| Series::of_run(run, store).filter(|series| *series == own))?)
@@ -143,12 +144,12 @@ fn size(runs: &[Run], partials: &[Partial]) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
-/// A size in words.
+/// Formats a size for people.
 pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-/// Counts of runs in words.
+/// Formats counts of runs for people.
 pub fn counted(runs: usize, partials: usize) -> String {
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     let whole = (runs > 0 || partials == 0).then(|| format!("{runs} run{}", plural(runs)));

@@ -1,4 +1,4 @@
-//! Is everything ready? The facts are gathered here, the judging is `doctor`'s.
+//! Readiness of machine and project. Gathers the facts; `doctor` judges them.
 
 use std::path::{Path, PathBuf};
 
@@ -17,44 +17,45 @@ use crate::perfevent::{self, MappedFile, Source, TrialCounts};
 use crate::record::{EventWish, KernelWish, RING_SIZES, Settled, sample_self, settle};
 use crate::redact::Secrets;
 
-/// The state of the machine and the project.
+/// Readiness of the machine and the project.
 #[derive(Debug)]
 pub(super) struct Readiness {
-    /// The machine.
+    /// Facts about the machine.
     pub(super) facts: HostFacts,
-    /// The checks.
+    /// Findings of the checks.
     pub(super) findings: Vec<Finding>,
-    /// What can be sampled; `None`: nothing.
+    /// Settled sampling options; `None` if nothing can be sampled.
     pub(super) settled: Option<Settled>,
 }
 
-/// What `goflame doctor` is asked for.
+/// Options of `goflame doctor`.
 #[derive(Debug, Clone, Default)]
 pub struct CheckupOptions {
-    /// Whether there is a project, whose build and binary are judged too.
+    /// Whether there is a project. Its build and its binary are then checked too.
     pub in_project: bool,
-    /// Another binary than the project's.
+    /// Binary to check instead of the project's.
     pub binary: Option<PathBuf>,
-    /// Ids of checks that do not count, beside `[doctor] ignore`.
+    /// Ids of checks to ignore, in addition to `[doctor] ignore`.
     pub skip: Vec<String>,
-    /// Ids of the checks that are made; empty: all.
+    /// Ids of the checks to make; empty means all.
     pub only: Vec<String>,
-    /// Judge for a user without privileges, though this process has some: what it could try out says nothing then.
+    /// Judge for a user without privileges although this process has some. The results of trials in this process are
+    /// then not used.
     pub unprivileged: bool,
 }
 
-/// What `goflame doctor` found.
+/// Result of `goflame doctor`.
 #[derive(Debug)]
 pub struct Checkup {
-    /// The checks.
+    /// Findings of the checks.
     pub findings: Vec<Finding>,
-    /// What repairs them, and what would only come to light once these repairs are made.
+    /// Plan that repairs the findings. It also names problems that become visible only after these repairs.
     pub plan: RepairPlan,
 }
 
-/// `goflame doctor`: every check, with a trial in which goflame samples itself.
+/// Makes the checks of `goflame doctor`, including a trial in which goflame samples itself.
 pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Error> {
-    // Why a lock cannot be read is the build's to tell.
+    // An unreadable lock is ignored here: the build reports the reason.
     let lock = load_lock(config).ok().flatten();
     let in_docker = options.in_project && config.build.docker;
     let go = if in_docker { Ok(GoTool::in_image()) } else { look_at_go(config, lock.as_ref()) };
@@ -86,7 +87,7 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
     Ok(Checkup { findings, plan })
 }
 
-/// Findings that quote flags and settings, without the secrets in these.
+/// Masks the secrets in findings, which may quote flags and settings.
 fn masked(mut findings: Vec<Finding>, secrets: &Secrets) -> Vec<Finding> {
     for finding in &mut findings {
         for text in [&mut finding.found, &mut finding.needed, &mut finding.why] {
@@ -96,7 +97,7 @@ fn masked(mut findings: Vec<Finding>, secrets: &Secrets) -> Vec<Finding> {
     findings
 }
 
-/// A file that is to be profiled.
+/// Binary that is going to be profiled.
 struct Binary {
     path: String,
     facts: Result<gobin::BinaryFacts, String>,
@@ -104,7 +105,8 @@ struct Binary {
 }
 
 impl Binary {
-    /// Looks into any regular file, without reading all of it; a device might never end.
+    /// Reads the facts from a regular file without reading all of it. Other files are refused: reading a device might
+    /// never end.
     fn read(path: &Path) -> Result<Self, Error> {
         if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
             let odd = std::io::Error::other("it is no regular file");
@@ -127,7 +129,7 @@ impl Binary {
     }
 }
 
-/// What the last build of the variant left behind, if there was one.
+/// Binary of the variant's last build, if there is one.
 fn built_before(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Option<Binary> {
     let go = go.as_ref().ok().filter(|_| in_project)?;
     let output = build::plan(config, go).ok()?.output;
@@ -137,24 +139,24 @@ fn built_before(config: &Config, in_project: bool, go: &Result<GoTool, build::Er
     Some(binary)
 }
 
-/// The CPUs that are online; of a machine that does not say, the first.
+/// CPUs that are online. If the machine does not report them, only CPU 0.
 pub(super) fn online_cpus(facts: &HostFacts) -> Vec<u32> {
     facts.online_cpus.value().cloned().unwrap_or_else(|| vec![0])
 }
 
-/// Everything around the binary that decides whether a profile comes about. It is looked at once.
+/// Everything except the binary that decides whether profiling works. Gathered once.
 pub(super) struct Surroundings {
     facts: HostFacts,
-    /// Whether what was tried out counts.
+    /// Whether the results of trials are used.
     tried: bool,
     settled: Result<Settled, perfevent::Error>,
     trial: Option<Result<TrialCounts, String>>,
-    /// What builds on this machine; a build in a container needs none of it.
+    /// Build tools of this machine; `None` for a build in a container, which needs none of them.
     tools: Option<Tools>,
-    /// The engine, where it was asked. Building says more of it than a check could.
+    /// Docker engine; `None` if it was not asked. A build reports more about the engine than a check could.
     docker: Option<DockerFacts>,
     gomaxprocs: Option<String>,
-    /// Where the program will lie, if one is built.
+    /// Directory that the program will be built in; `None` without a project.
     build_directory: Option<BuildDirectory>,
 }
 
@@ -184,14 +186,14 @@ impl Surroundings {
         }
     }
 
-    /// Samples goflame itself, where the event opens.
+    /// Samples goflame itself if the event can be opened.
     fn try_out(&mut self) {
         let Ok(settled) = &self.settled else { return };
         let trial = sample_self(settled, &online_cpus(&self.facts));
         self.trial = Some(trial.map_err(|error| with_causes(&error)));
     }
 
-    /// What is judged, without a binary.
+    /// Inputs of the checks, without a binary.
     fn inputs<'a>(&'a self, config: &'a Config, purpose: Purpose) -> Inputs<'a> {
         Inputs {
             purpose,
@@ -210,7 +212,7 @@ impl Surroundings {
         }
     }
 
-    /// The checks of a run; `artifact` once there is one.
+    /// Findings of the checks before a run. `artifact` is the program, once it is built.
     pub(super) fn for_run(&self, config: &Config, artifact: Option<&build::Artifact>) -> Vec<Finding> {
         let binary = artifact.map(|artifact| Examined {
             path: fsio::shown(&artifact.path).display().to_string(),
@@ -246,7 +248,7 @@ impl Surroundings {
     }
 }
 
-/// The kernel counts the control page of a ring buffer too.
+/// Adds one page to a ring buffer size: the kernel also counts the buffer's control page.
 fn page_more(bytes: usize) -> u64 {
     u64::try_from(bytes.saturating_add(rustix::param::page_size())).unwrap_or(u64::MAX)
 }

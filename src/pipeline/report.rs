@@ -1,4 +1,4 @@
-//! `goflame report`: from a recording on disk to a profile, and to any format.
+//! `goflame report`: reads a recording or a profile from disk and writes it in any format.
 
 use std::io::{self, Write};
 use std::panic::resume_unwind;
@@ -22,37 +22,37 @@ use crate::pprof::{self, SampleTypes};
 use crate::profile::{Profile, Quality, format_samples, format_total_count};
 use crate::views::{By, Filters, View};
 
-/// The recording in a run directory.
+/// Name of the recording in a run directory.
 pub(super) const PERF_DATA_FILE: &str = "perf.data";
-/// The kernel symbols that the recording needs.
+/// Name of the file with the kernel symbols that the recording needs.
 pub(super) const KALLSYMS_FILE: &str = "symbols/kallsyms";
-/// The vdso that was mapped.
+/// Name of the file with the vdso that was mapped.
 pub(super) const VDSO_FILE: &str = "symbols/vdso.so";
 
-/// What a report is made of.
+/// Source of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A perf.data file, a pprof profile, or the directory of a run.
+    /// `perf.data` file, pprof profile, or run directory.
     File(PathBuf),
-    /// A run of the archive in this directory, by whatever name users may give it.
+    /// Run in an archive, by any name that users may give it.
     Run {
-        /// The archive.
+        /// Directory of the archive.
         archive: PathBuf,
-        /// The name.
+        /// Name of the run as the user typed it.
         query: String,
     },
 }
 
-/// What the user wants of a report.
+/// Options of a report.
 #[derive(Debug, Clone, Default)]
 pub struct ReportOptions<'o> {
-    /// A title of the user's own.
+    /// Title that replaces the default one.
     pub title: Option<&'o str>,
-    /// Which of a pprof profile's sample types, by name or position.
+    /// Sample type of a pprof profile to show, by name or index.
     pub sample_type: Option<&'o str>,
-    /// Which samples and frames.
+    /// Filters for samples and frames.
     pub filters: Filters,
-    /// The groups of samples.
+    /// How samples are grouped.
     pub by: By,
 }
 
@@ -62,23 +62,23 @@ impl ReportOptions<'_> {
     }
 }
 
-/// An analysed recording, or a profile that was read.
+/// Profile of an analysed recording or of a pprof file.
 #[derive(Debug)]
 pub struct Reported {
-    /// The profile, filtered and grouped.
+    /// Profile, filtered and grouped.
     pub view: View,
-    /// How far it can be trusted.
+    /// Quality of the profile.
     pub quality: Quality,
-    /// Its title.
+    /// Title of the profile.
     pub title: String,
-    /// Which of a pprof profile's sample types it shows.
+    /// Sample types of a pprof profile and the one that is shown. `None` for a recording.
     pub sample_types: Option<SampleTypes>,
-    /// What the user should know about it.
+    /// Notes about the profile for the user.
     pub notes: Vec<String>,
 }
 
 impl Reported {
-    /// Writes one format.
+    /// Writes the profile in one format.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
         let caption =
             Caption { title: self.title.clone(), subtitle: outputs::subtitle(self.view.profile(), &self.quality) };
@@ -91,7 +91,7 @@ pub fn report(source: &Source, options: &ReportOptions<'_>, observer: &dyn Obser
     match source {
         Source::File(path) => match run_of_directory(path) {
             Some(run) => report_run(&run?, options, observer),
-            // The directory of a run that was not completed, or that was copied out of its archive.
+            // Directory of an incomplete run, or of a run that was copied out of its archive.
             None if path.is_dir() && path.join(PERF_DATA_FILE).exists() => {
                 report_file(&path.join(PERF_DATA_FILE), options, observer)
             }
@@ -134,7 +134,7 @@ fn report_pprof(
     })
 }
 
-/// A recording has no sample types to choose from.
+/// Returns an error if a sample type was requested for a recording, which has none to choose from.
 fn only_pprof(name: &str, wanted: &ReportOptions<'_>) -> Result<(), Error> {
     match wanted.sample_type {
         Some(_) => Err(Error::NoSampleTypes { name: name.to_owned() }),
@@ -207,7 +207,7 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     Ok(reported(analysis, wanted, &manifest.title))
 }
 
-/// The run whose directory this is; `None` for everything else.
+/// Returns the run that a directory belongs to; `None` for any other directory.
 fn run_of_directory(dir: &Path) -> Option<Result<Run, Error>> {
     let dir = std::fs::canonicalize(dir).ok().filter(|dir| dir.is_dir())?;
     let id = dir.file_name()?.to_str()?;
@@ -216,8 +216,8 @@ fn run_of_directory(dir: &Path) -> Option<Result<Run, Error>> {
     Some(store.find(id).map_err(Error::from))
 }
 
-/// The directory of a recording that is a run's, completed or not: it has the program that was sampled, which
-/// by now may be another one where it was built.
+/// Returns the run directory that a recording is in, even if the run is incomplete. It holds the program that was
+/// sampled. The program at the original path may have changed since.
 fn run_directory(perf_data: &Path) -> Option<PathBuf> {
     let dir = std::fs::canonicalize(perf_data).ok()?.parent()?.to_owned();
     dir.file_name()?.to_str()?.parse::<RunId>().ok()?;
@@ -234,7 +234,7 @@ fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, title: &str) -> Repo
     }
 }
 
-/// Analyses the bytes of a recording; also tells how many seconds that took.
+/// Analyses the bytes of a recording. Also returns the duration in seconds.
 pub(super) fn analyse_bytes(
     name: &str,
     recording: &InputBytes,
@@ -247,7 +247,7 @@ pub(super) fn analyse_bytes(
     let release = |range| recording.forget(range);
     let options = Options { release: Some(&release), ..options };
     let analysis = thread::scope(|scope| {
-        // The kernel takes its time to write them.
+        // Runs in a separate thread because the kernel is slow to write its symbols.
         let kernel = scope.spawn(kernel);
         let data = PerfData::parse_releasing(recording.bytes(), &release)
             .map_err(|source| Error::Unreadable { path: name.into(), source })?;

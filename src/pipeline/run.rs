@@ -30,47 +30,47 @@ use crate::profile::{SizeBound, format_samples};
 use crate::record::{self, Ending, GoroutineLayout, RecordPlan, Recording, Sampler, Settled, Stdin};
 use crate::views::{By, View};
 
-/// What goflame itself was asked, for the manifest.
+/// Command line of goflame and the build options.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
-    /// goflame's command line.
+    /// Command line of goflame, for the manifest.
     pub command: Vec<String>,
-    /// What the build may fetch and change.
+    /// Whether the build may use the network and change the lock file.
     pub build: BuildOptions,
 }
 
-/// A finished run.
+/// Result of a finished run.
 #[derive(Debug)]
 pub struct RunOutcome {
-    /// Its id.
+    /// Id of the run.
     pub id: String,
-    /// Its directory.
+    /// Directory of the run.
     pub dir: PathBuf,
-    /// How the workload ended.
+    /// Exit status of the workload.
     pub status: Status,
-    /// Why it ended.
+    /// Reason why the workload ended.
     pub ending: Ending,
-    /// Its profile.
+    /// Profile of the run.
     pub reported: Reported,
-    /// The output files, relative to the directory.
+    /// Output files, relative to the run directory.
     pub files: Vec<String>,
-    /// What the manifest says of the workload.
+    /// Result of the workload, as in the manifest.
     pub workload: WorkloadResult,
 }
 
-/// Does everything. When it fails after the workload has started, what there is stays in the archive's
-/// directory of partial runs, and the observer is told where.
+/// Makes a complete run. If a stage fails after the workload has started, the files so far stay in the archive's
+/// directory of partial runs, and the observer receives their path.
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
     let go = go_ahead(config, options.build)?;
     let around = Surroundings::look(config, true, &Ok(go.clone()));
     let stops = |findings: &[Finding]| !doctor::is_ready(findings, config.doctor.strict);
-    // Nothing is fetched, locked or built for a run that cannot be.
+    // Checks come first: without readiness nothing is fetched, locked or built.
     let before = around.for_run(config, None);
     if stops(&before) {
         return Err(Error::NotReady(before));
     }
     if config.record.engine == Engine::Perf {
-        // Before the time is spent on a build.
+        // Fails before time is spent on a build.
         find_perf()?;
     }
     let store = open_archive(config)?;
@@ -80,7 +80,8 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
     }
     let settled = settle_with(config, options.build, go, observer)?;
     let built = build_privately(config, settled, &store, Reuse::LastProgram, observer)?;
-    // Runs start the stored program: nothing else writes to it, and recordings name it by a path that stays.
+    // The run starts the stored program: no other process writes to it, and recordings refer to it by a path that does
+    // not change.
     let program = built.store(&store)?;
     let built = built.publish()?;
     let findings = around.for_run(config, Some(&built.artifact));
@@ -98,11 +99,11 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
     let (id, place) = (draft.id().clone(), draft.dir().to_owned());
     let outcome = Run { config, options, observer, built, program, ready, settled, store: &store }.execute(draft);
     match &outcome {
-        // The workload never ran: there is nothing to keep.
+        // The workload never ran, so there is nothing to keep.
         Err(Error::Record(error)) if !error.has_samples() => {
             let _ = store.prune(&PrunePlan { partials: vec![id], ..PrunePlan::default() });
         }
-        // This error says itself what is kept.
+        // This error names the kept files itself.
         Err(Error::Archive(archive::Error::Commit { .. })) => {}
         Err(_) if place.join(PERF_DATA_FILE).exists() => {
             observer.warn(&kept(&place));
@@ -112,7 +113,7 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
     outcome
 }
 
-/// The values that the later stages share.
+/// Values that the later stages share.
 struct Run<'a> {
     config: &'a Config,
     options: &'a RunOptions,
@@ -134,7 +135,7 @@ impl Run<'_> {
         let secrets = self.config.secrets();
         let mut words: Vec<_> = plan.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
         if let Some(program) = words.first_mut() {
-            // The same program, where people look for it.
+            // Shows the path of the published copy of the program, which users know.
             *program = fsio::shown(&self.built.artifact.path).display().to_string();
         }
         self.observer.step("Running", &quote_command(&secrets.args(&words)));
@@ -213,7 +214,7 @@ impl Run<'_> {
         };
         let run = draft.commit(&manifest)?;
         if let Err(error) = after_run(self.config, self.store, run.id()) {
-            // This run is safe; that an old one cannot be removed is no reason to call it failed.
+            // The run is complete. A failure to remove old runs must not fail it.
             self.observer.warn(&format!("old runs could not be removed: {}", with_causes(&error)));
         }
         let reported = Reported { view, quality, title: caption.title, sample_types: None, notes };
@@ -268,7 +269,7 @@ impl Run<'_> {
         })
     }
 
-    /// What the header of the perf.data file says about the machine.
+    /// Facts about the machine for the header of the perf.data file.
     fn features(&self) -> Features {
         let facts = &self.ready.facts;
         let cpus = u32::try_from(online_cpus(facts).len()).unwrap_or(u32::MAX);
@@ -336,13 +337,14 @@ impl Run<'_> {
         }
     }
 
-    /// Where the recording reached the bound on its size.
+    /// Size bound that the recording reached, and the time in seconds when it did. `None` if it did not.
     fn size_bound(&self, recording: &Recording) -> Option<SizeBound> {
         let seconds = recording.sampling?.bound_reached?.as_secs_f64();
         Some(SizeBound { bytes: self.config.archive.max_bytes?, seconds })
     }
 
-    /// Says that the bound does not hold. `perf record --max-size` would end the program when it is reached.
+    /// Returns a warning if `max_bytes` is set with `engine = "perf"`, where it has no effect. `perf record --max-size`
+    /// is not used because it would end the program at the bound.
     fn unbounded_recording(&self) -> Option<&'static str> {
         let wanted = self.config.record.engine == Engine::Perf && self.config.archive.max_bytes.is_some();
         wanted.then_some("`max_bytes` in [archive] does not bound perf.data with `engine = \"perf\"`")
@@ -356,7 +358,7 @@ impl Run<'_> {
         caption: &Caption,
     ) -> Result<Vec<String>, Error> {
         let mut formats = self.config.report.formats.clone();
-        // summary.json is what other programs rely on, whatever pictures were asked for.
+        // Always writes summary.json: other programs rely on it, whatever formats are selected.
         formats.push(Format::Json);
         formats.sort_unstable();
         formats.dedup();
@@ -378,14 +380,14 @@ impl Run<'_> {
     }
 }
 
-/// Where the samples of a run are that is not completed.
+/// Message that says where the samples of an incomplete run are kept.
 fn kept(draft: &Path) -> String {
     let perf_data = draft.join(PERF_DATA_FILE);
     let perf_data = fsio::shown(&perf_data).as_os_str();
     format!("what was sampled is kept: {}", quote_command(&["goflame".as_ref(), "report".as_ref(), perf_data]))
 }
 
-/// What the user should know of a workload that did not end well by itself.
+/// Warning about a workload that was stopped or failed; `None` if it succeeded.
 fn early_end(recording: &Recording) -> Option<String> {
     let end = match recording.status {
         Status::Code(_) => format!("ended with {}", recording.status),

@@ -1,4 +1,4 @@
-//! What will be built, with what: settings and lock → toolchain, plan, and the lock that this leads to.
+//! Settles the inputs of a build: from the settings and the lock it derives the toolchain, the plan and the new lock.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,56 +9,56 @@ use crate::build::{self, BuildPlan, GoTool};
 use crate::config::{Config, Lock, Toolchain, lock_path};
 use crate::fsio;
 
-/// What may be fetched and what may change.
+/// Whether a build may use the network and change the lock file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BuildOptions {
-    /// The lock file may not change.
+    /// Fail if the lock file would change.
     pub locked: bool,
-    /// Nothing may be fetched.
+    /// Fetch nothing.
     pub offline: bool,
-    /// The lock file is settled anew: what it pins does not count.
+    /// Write the lock file anew and ignore its pins.
     pub update_lock: bool,
 }
 
-/// A build that is about to happen.
+/// Build that is settled but not started.
 #[derive(Debug)]
 pub(super) struct Settled {
-    /// How it is built.
+    /// Build plan.
     pub plan: BuildPlan,
-    /// With which Go.
+    /// Go that builds.
     pub go: GoTool,
-    /// In which containers; `None`: on this machine.
+    /// Containers that build; `None` for a build on this machine.
     pub container: Option<Container>,
     /// The text of the lock file.
     pub lock: String,
 }
 
-/// An engine and what it is to do.
+/// Docker engine and the plan for its containers.
 #[derive(Debug)]
 pub(super) struct Container {
-    /// The engine.
+    /// Docker engine.
     pub engine: Engine,
-    /// The containers.
+    /// Plan for the containers.
     pub plan: ContainerPlan,
-    /// The image by name.
+    /// Name of the image.
     pub image: String,
 }
 
-/// A build in a container, for the manifest.
+/// Facts about a build in a container, for the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InContainer {
-    /// The image by name.
+    /// Name of the image.
     pub image: String,
-    /// The image by digest or id.
+    /// Digest or id of the image.
     pub digest: String,
-    /// The engine.
+    /// Docker engine.
     pub engine: EngineFacts,
-    /// Who built.
+    /// User and group that the build ran as.
     pub user: User,
 }
 
 impl Container {
-    /// What is worth remembering.
+    /// Returns the facts for the manifest.
     pub(super) fn record(&self) -> InContainer {
         InContainer {
             image: self.image.clone(),
@@ -69,19 +69,21 @@ impl Container {
     }
 }
 
-/// The lines of a difference between two locks.
+/// Lines of the difference between two locks.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct Difference(Vec<String>);
 
-/// Go on this machine for the variant in force. Its version is the pinned one, or the one of the lock, or that of go.mod.
+/// Finds Go on this machine for the selected variant. The version is the one that the settings pin, else the one in the
+/// lock, else the one in go.mod.
 pub fn find_go(config: &Config, lock: Option<&Lock>) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
     go_of_lock(config, lock, env, |toolchain| GoTool::find(&config.root, toolchain, env))
 }
 
-/// The Go that `find` has for the settings; where these leave the version open, that of the lock.
+/// Returns the Go that `find` selects for the settings. If the settings leave the version open, the version in the lock
+/// is used.
 fn go_of_lock(
     config: &Config,
     lock: Option<&Lock>,
@@ -90,7 +92,7 @@ fn go_of_lock(
 ) -> Result<GoTool, build::Error> {
     let found = find(&config.toolchain);
     let Some(locked) = lock.and_then(|lock| lock.native_go.as_ref()) else { return found };
-    // Settings that choose a version themselves go before; the lock follows them.
+    // Settings that choose a version take precedence over the lock; the lock is updated from them.
     if !config.toolchain.go.is_empty() || env.contains_key("GOTOOLCHAIN") {
         return found;
     }
@@ -101,26 +103,27 @@ fn go_of_lock(
     find(&pin).map_err(build::Error::pinned_by_lock)
 }
 
-/// As [`find_go`], for checks and dry runs: see [`GoTool::look`].
+/// Like [`find_go`], for checks and dry runs: see [`GoTool::look`].
 pub(super) fn look_at_go(config: &Config, lock: Option<&Lock>) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
     go_of_lock(config, lock, env, |toolchain| GoTool::look(&config.root, toolchain, env))
 }
 
-/// The lock file of the project, as it is.
+/// Loads the project's lock file without changing it.
 pub fn load_lock(config: &Config) -> Result<Option<Lock>, Error> {
     match &config.file {
         Some(file) => {
             let lock = Lock::load(fsio::shown(&lock_path(file)))?;
-            // Earlier versions wrote secrets as they are.
+            // Earlier versions of goflame wrote secrets in the clear: they become digests here.
             Ok(lock.map(|lock| lock.with_digests(&config.secrets().as_digests_once())))
         }
         None => Ok(None),
     }
 }
 
-/// The Go that will build, before anything is fetched: what the one in an image is, only its container can tell.
+/// Returns the Go that will build, before anything is fetched. The version of a Go in an image is unknown here: only
+/// its container can report it.
 pub(super) fn go_ahead(config: &Config, options: BuildOptions) -> Result<GoTool, Error> {
     let pins = pins(config, options)?;
     if config.build.docker {
@@ -129,7 +132,7 @@ pub(super) fn go_ahead(config: &Config, options: BuildOptions) -> Result<GoTool,
     Ok(find_go(&with_network_of(config, options), pins.as_ref())?)
 }
 
-/// What would be built, as lines for a shell. Asks no engine and writes nothing.
+/// Build plan and its text as shell lines. Asks no engine and writes nothing.
 pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String), Error> {
     let lock = pins(config, options)?;
     if !config.build.docker {
@@ -148,13 +151,13 @@ pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String
     Ok((plan, text))
 }
 
-/// Settles everything that a build needs, and writes the lock file where that changes it.
+/// Settles everything that a build needs. Writes the lock file if its content changes.
 pub(super) fn settle(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<Settled, Error> {
     let go = go_ahead(config, options)?;
     settle_with(config, options, go, observer)
 }
 
-/// As [`settle`], with what [`go_ahead`] has answered.
+/// Like [`settle`], with the result of [`go_ahead`].
 pub(super) fn settle_with(
     config: &Config,
     options: BuildOptions,
@@ -170,7 +173,7 @@ pub(super) fn settle_with(
         let plan = build::plan(&with_locked_go(config, &go, pins.as_ref()), &go)?;
         (plan, go, None, None)
     };
-    // What is not pinned any more is still what changes.
+    // With `--update-lock` the old lock pins nothing, but the difference is still computed against it.
     let before = if options.update_lock { load_lock(config).ok().flatten() } else { pins };
     let digest = container.as_ref().map(|container| container.plan.image.as_str());
     let lock = build::settled(config, before.as_ref(), &go, digest);
@@ -187,7 +190,7 @@ pub(super) fn settle_with(
             "{image} is {moved} by now; this build uses the one in goflame.lock (goflame build --update-lock takes the new one)"
         ));
     }
-    // A directory that cannot be the archive is found before anything is written.
+    // Fails before anything is written if the directory cannot be an archive.
     super::build::open_archive(config)?;
     write(config, before.as_ref(), &lock, options, &about(&go, container.as_ref()), observer)?;
     Ok(Settled { plan, go, container, lock: lock.text() })
@@ -197,7 +200,7 @@ fn pins(config: &Config, options: BuildOptions) -> Result<Option<Lock>, Error> {
     if options.update_lock { Ok(None) } else { load_lock(config) }
 }
 
-/// The settings with what Go may fetch: with `--offline`, nothing.
+/// Returns the settings with `GOPROXY=off` for Go if `--offline` was given.
 fn with_network_of(config: &Config, options: BuildOptions) -> Config {
     let mut config = config.clone();
     if options.offline
@@ -208,7 +211,7 @@ fn with_network_of(config: &Config, options: BuildOptions) -> Config {
     config
 }
 
-/// The settings with the version of the lock pinned, where that is not the version that answers by itself.
+/// Returns the settings with the lock's Go version pinned, if Go does not select that version by itself.
 fn with_locked_go(config: &Config, go: &GoTool, lock: Option<&Lock>) -> Config {
     let mut config = config.clone();
     if config.toolchain.go.is_empty()
@@ -235,7 +238,7 @@ pub(super) fn containers(
     Ok(plan.map_err(build::Error::Docker)?)
 }
 
-/// Memory of this machine in bytes.
+/// Main memory of this machine in bytes.
 fn machine_memory() -> Option<u64> {
     let machine = rustix::system::sysinfo();
     machine.totalram.checked_mul(machine.mem_unit.into())
@@ -256,7 +259,7 @@ fn in_container(
     }
     let locked = lock.and_then(|lock| lock.docker.as_ref());
     if options.locked && locked.is_none_or(|locked| locked.image != name) {
-        // Found before anything is pulled.
+        // Fails before any image is pulled.
         let old = locked.map(|locked| format!("- docker.image = {:?}", locked.image));
         let difference: Vec<_> = old.into_iter().chain([format!("+ docker.image = {name:?}")]).collect();
         return Err(changed(config, &difference));
@@ -285,7 +288,8 @@ fn write(
     let Some(path) = config.file.as_deref().map(lock_path) else { return Ok(()) };
     let name = file_name(&path);
     let difference = before.map_or_else(|| Lock::default().difference(lock), |before| before.difference(lock));
-    // As earlier versions wrote them: what was loaded is not what is there.
+    // Earlier versions of goflame wrote secrets in the clear. Loading replaces them by digests, so the file then
+    // differs from `before`.
     let has_secrets = before.is_some_and(|before| matches!(Lock::load(&path), Ok(Some(there)) if there != *before));
     if has_secrets {
         observer.warn(&format!(
@@ -299,7 +303,7 @@ fn write(
     if options.locked {
         return Err(changed(config, &difference));
     }
-    // A checkout that cannot be written to can be built all the same; but nothing is pinned then.
+    // A read-only checkout can still be built, but nothing is pinned.
     match fsio::replace(&path, lock.text().as_bytes()) {
         Ok(()) => observer.step("Locking", &format!("{about} ({name})")),
         Err(error) => observer.warn(&format!("{name} cannot be written, so nothing is pinned: {}", error.source)),
@@ -316,7 +320,7 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// What is pinned, in a few words.
+/// Short description of the pinned toolchain and image.
 fn about(go: &GoTool, container: Option<&Container>) -> String {
     match container {
         Some(container) => format!("{} in {} as {}", go.version, container.image, short(&container.plan.image)),
@@ -324,7 +328,7 @@ fn about(go: &GoTool, container: Option<&Container>) -> String {
     }
 }
 
-/// A digest by its first 12 digits, as the `docker` command shows it.
+/// Shortens a digest to its first 12 digits, as the `docker` command does.
 fn short(image: &str) -> &str {
     let digest = image.rsplit_once('@').map_or(image, |(_, digest)| digest);
     digest.get(..19).unwrap_or(digest)

@@ -1,4 +1,5 @@
-//! Who called sudo: neither files nor programs of that user may be used as root because goflame runs as root.
+//! User who called sudo. Although goflame then runs as root, it must not use that user's files or start that user's
+//! programs with root's rights.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use nix::unistd::{Uid, User};
 use super::Error;
 use crate::process::{Account, act_for};
 
-/// The calling user, when goflame runs as root through sudo; `None` when it was started as it is.
+/// Returns the user who called sudo, if goflame runs as root through sudo. `None` if it was started without sudo.
 fn calling_user(env: &BTreeMap<String, String>) -> Option<Account> {
     if !nix::unistd::geteuid().is_root() {
         return None;
@@ -17,29 +18,30 @@ fn calling_user(env: &BTreeMap<String, String>) -> Option<Account> {
     if uid == 0 {
         return None;
     }
-    // The account database knows best; SUDO_USER is what sudo said.
+    // The account database takes precedence over SUDO_USER, which only sudo reported.
     let account = User::from_uid(Uid::from_raw(uid)).ok().flatten();
     let name = account.as_ref().map(|account| account.name.clone()).or_else(|| env.get("SUDO_USER").cloned())?;
     let home = account.map_or_else(|| "/".into(), |account| account.dir);
     Some(Account { uid, gid, name, home })
 }
 
-/// When goflame was started through sudo, gives up root's rights over files, and root itself for every program that
-/// is run: what a project's settings and directories make goflame do is what the calling user may do. Sampling keeps
-/// root's rights. To be called before any file is read or written.
+/// If goflame was started through sudo, gives up root's file permissions, and starts every program without root's
+/// rights. The project's settings and directories can then only cause actions that the calling user may do. Sampling
+/// keeps root's rights. Call this before any file is read or written.
 pub fn act_for_caller() -> Result<(), Error> {
     let Some(account) = calling_user(&environment()) else { return Ok(()) };
     let name = account.name.clone();
     act_for(account).map_err(|source| Error::Caller { name, source })
 }
 
-/// The ids of the users whose files goflame may obey: root, itself, and the caller of sudo.
+/// Returns the ids of the users whose files goflame trusts: root, the user of the process, and the user who called
+/// sudo.
 pub fn trusted_users() -> Vec<u32> {
     let caller = calling_user(&environment()).map(|account| account.uid);
     [0, nix::unistd::geteuid().as_raw()].into_iter().chain(caller).collect()
 }
 
-/// sudo's variables of this process.
+/// Returns the environment variables that sudo set for this process.
 fn environment() -> BTreeMap<String, String> {
     ["SUDO_UID", "SUDO_GID", "SUDO_USER"]
         .into_iter()
@@ -64,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_user_that_the_machine_knows() {
-        // 65534 is `nobody` wherever there is an account database; as another user than root nobody is dropped.
+        // 65534 is `nobody` in every account database. A process that is not root does not switch users.
         let user = calling_user(&env(&[("SUDO_UID", "65534"), ("SUDO_GID", "65534"), ("SUDO_USER", "nobody")]));
         assert_eq!(user.is_some(), nix::unistd::geteuid().is_root());
     }

@@ -1,16 +1,17 @@
-//! `goflame toolchain`: which Go versions there are, one more, and which one the project takes.
+//! `goflame toolchain`: lists the Go versions, installs one, and pins one for the project.
 
 use super::{Error, load_lock};
 use crate::build::{self, Installed, Places, installed};
 use crate::config::{Config, with_pinned_go};
 use crate::fsio;
 
-/// The toolchains of this machine.
+/// Lists the Go toolchains of this machine.
 pub fn toolchains() -> Vec<Installed> {
     installed(&Places::of_process())
 }
 
-/// The version that the project's next native build takes, and the file that says so; `None`: whatever answers.
+/// Returns the Go version of the project's next native build and the file that pins it. `None` if no file pins one: the
+/// build then uses the version that the go command selects.
 pub fn wanted(config: &Config) -> Result<Option<(String, &'static str)>, Error> {
     if !config.toolchain.go.is_empty() {
         return Ok(Some((config.toolchain.go.clone(), "goflame.toml")));
@@ -18,16 +19,16 @@ pub fn wanted(config: &Config) -> Result<Option<(String, &'static str)>, Error> 
     Ok(load_lock(config)?.and_then(|lock| lock.native_go).map(|go| (go, "goflame.lock")))
 }
 
-/// Gets a version through the go command. Returns what it says of itself.
+/// Installs a version through the go command. Returns the facts that the new toolchain reports.
 pub fn install_toolchain(version: &str) -> Result<build::GoTool, Error> {
     Ok(build::install(version)?)
 }
 
-/// Pins a version in the settings file.
+/// Pins a Go version in the settings file.
 pub fn use_toolchain(config: &Config, version: &str) -> Result<(), Error> {
-    // Without a file, loading has failed before.
+    // Never absent here: without a file, loading the settings has already failed.
     let Some(file) = &config.file else { return Ok(()) };
-    // It has been loaded, so it is TOML with a [toolchain] that is a table, if it has one.
+    // The text has been loaded, so it is valid TOML, and `toolchain` is a table if it is present.
     let text = with_pinned_go(config.source(), version).unwrap_or_else(|| config.source().to_owned());
     fsio::replace(file, text.as_bytes()).map_err(Error::Output)
 }

@@ -1,4 +1,4 @@
-//! The programs on this machine, for `doctor` to judge: found, and asked for their versions.
+//! Finds the programs on this machine and asks for their versions. `doctor` judges them.
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +12,10 @@ use crate::doctor::{BuildDirectory, Daemon, DockerFacts, Go, GoMod, Tools};
 use crate::fsio;
 use crate::process::Command;
 
-/// No go.mod of a person's is longer.
+/// Maximum size of a go.mod in bytes. No go.mod written by a person is longer.
 const GO_MOD_LIMIT: u64 = 4 << 20;
 
-/// Asks around. `go` has been asked already, since what follows needs it anyway.
+/// Gathers facts about the tools. `go` is passed in, because the caller has already looked for it.
 pub(super) fn tools(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Tools {
     let on_path = |program: &str| Command::new(program).program_file().ok();
     Tools {
@@ -28,7 +28,7 @@ pub(super) fn tools(config: &Config, in_project: bool, go: &Result<GoTool, build
     }
 }
 
-/// Asks the Docker engine. Changes nothing there.
+/// Gathers facts from the Docker engine. Changes nothing there.
 pub(super) fn docker(config: &Config, lock: Option<&Lock>) -> DockerFacts {
     let facts = build::docker::probe(config, lock);
     let daemon =
@@ -51,7 +51,7 @@ fn facts_of(config: &Config, in_project: bool, go: &GoTool) -> Go {
         Some(Err(
             error @ (build::Error::Strips { .. } | build::Error::GoFlags { .. } | build::Error::NoProgram { .. }),
         )) => (Some(error.to_string()), Vec::new()),
-        // Of the settings, not of the machine.
+        // This is an error of the settings, not of the machine.
         Some(Err(_)) | None => (None, Vec::new()),
     };
     let variant = config.variants.get(&config.build.variant).filter(|_| in_project);
@@ -70,19 +70,20 @@ fn facts_of(config: &Config, in_project: bool, go: &GoTool) -> Go {
     }
 }
 
-/// Where builds go, which is where programs are started.
+/// Directory of the builds. Programs are started from there.
 pub(super) fn build_directory(config: &Config) -> BuildDirectory {
     let path = existing(&config.archive.dir).to_owned();
     let noexec = statvfs(&path).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::NOEXEC));
     BuildDirectory { path, noexec }
 }
 
-/// The directory, or the nearest one above it that is there already.
+/// Returns the directory, or its nearest ancestor that exists.
 fn existing(dir: &Path) -> &Path {
     dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir)
 }
 
-/// The directory, and whether this user may write to it, or to what there is of it.
+/// Returns the directory and whether this user may write to it. If it does not exist, its nearest existing ancestor is
+/// checked.
 fn module_cache(dir: &Path) -> (PathBuf, bool) {
     let existing = existing(dir);
     let writable = accessat(CWD, existing, Access::WRITE_OK, AtFlags::EACCESS).is_ok();
@@ -94,7 +95,7 @@ fn go_mod(path: &Path) -> Option<GoMod> {
     Some(read_go_mod(&String::from_utf8_lossy(&bytes)))
 }
 
-/// The two lines of a go.mod (`go help go.mod`); each stands on a line of its own, outside of any block.
+/// Parses the two version lines of a go.mod (`go help go.mod`). Each is on its own line, outside any block.
 fn read_go_mod(text: &str) -> GoMod {
     let line = |keyword: &str| {
         let of = |line: &str| {

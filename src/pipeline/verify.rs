@@ -1,4 +1,4 @@
-//! `goflame build --verify`: is what we build the same every time, everywhere?
+//! `goflame build --verify`: checks that a build gives the same bytes each time and everywhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,30 +13,30 @@ use crate::build::{self, Copy, Side, compare};
 use crate::config::Config;
 use crate::fsio;
 
-/// Version of the shape of the record.
+/// Version of the record's format.
 const SCHEMA: u32 = 1;
 
-/// Which two builds are compared.
+/// Pair of builds to compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verify {
-    /// Where it is built anyway, in two directories.
+    /// Two builds in two directories, on the machine or in the container that the settings select.
     Twice,
-    /// On this machine and in a container.
+    /// One build on this machine and one in a container.
     NativeAndDocker,
 }
 
-/// Two builds that came out the same.
+/// Result of two builds with identical bytes.
 #[derive(Debug)]
 pub struct Verified {
-    /// The first of them, which stays.
+    /// Build that is kept.
     pub built: Built,
-    /// What was compared, in words.
+    /// Description of the comparison.
     pub how: &'static str,
-    /// The record, which lies beside the program.
+    /// Path of the record, beside the program.
     pub record: PathBuf,
 }
 
-/// Builds twice, from nothing, and compares the bytes. Programs that differ are an error that says where and why.
+/// Builds twice without caches and compares the bytes. If the programs differ, the error says where and why.
 pub fn verify(
     config: &Config,
     verify: Verify,
@@ -57,11 +57,12 @@ pub fn verify(
             let how = if settled.container.is_some() { "Docker twice" } else { "native twice" };
             (settled, second, how, ["in the project", "in the copy"], &copy.config)
         }
-        // Where the container builds too, so that only the machine differs.
+        // Uses the same directory as the container, so that only the machine differs.
         Verify::NativeAndDocker => {
             let native = native(&config, &go)?;
             let mut container = settled;
-            // Go decides about cgo by what it finds. Here the question is whether the rest is the same.
+            // Go enables cgo depending on the tools that it finds. Both builds use the same choice here, so that only
+            // the rest is compared.
             let cgo = u8::from(native.go.cgo_enabled).to_string();
             add_env(&mut container, "CGO_ENABLED", &cgo);
             (native, container, "native and Docker", ["natively", "in the container"], &config)
@@ -72,7 +73,7 @@ pub fn verify(
     let other = build_cold(elsewhere, second, &copy.scratch("cache-2"), observer)?;
     let other_bytes = fsio::read(&other.artifact.path).map_err(Error::Input)?;
     if verify == Verify::NativeAndDocker {
-        // The one that is asked for stays: both were written to the same place.
+        // Both builds wrote to the same path: the program of the first build is put back.
         write_beside(&config, &built.artifact.path, &bytes)?;
     }
     let a = Side { bytes: &bytes, dir: &config.root, name: names[0] };
@@ -86,13 +87,13 @@ pub fn verify(
     Ok(Verified { built, how, record })
 }
 
-/// Writes a file of the directory that the variant is built to.
+/// Writes a file in the directory that the variant is built in.
 fn write_beside(config: &Config, path: &Path, contents: &[u8]) -> Result<(), Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(open_archive(config)?.write_build_file(&config.build.variant, &name, contents)?)
 }
 
-/// The record of a verified program, if the program is still that one.
+/// Returns the record of a verified program, if the program has not changed since.
 pub(super) fn recorded(built: &Built) -> Option<Value> {
     let bytes = fs::read(record_path(&built.artifact.path)).ok()?;
     let record: Value = serde_json::from_slice(&bytes).ok()?;
@@ -105,7 +106,7 @@ fn record_path(program: &Path) -> PathBuf {
     program.with_file_name(name)
 }
 
-/// The same build in the copy.
+/// Settles the same build in the copy of the project.
 fn elsewhere(copy: &Copy, settled: &Settled, options: BuildOptions) -> Result<Settled, Error> {
     let config = &copy.config;
     let mut pinned = config.clone();
@@ -124,7 +125,7 @@ fn elsewhere(copy: &Copy, settled: &Settled, options: BuildOptions) -> Result<Se
     Ok(Settled { plan, go: settled.go.clone(), container, lock: settled.lock.clone() })
 }
 
-/// The build on this machine with the version that the container has.
+/// Settles a build on this machine with the Go version of the container.
 fn native(config: &Config, go: &build::GoTool) -> Result<Settled, Error> {
     let mut config = config.clone();
     if let Some(version) = build::release(&go.version) {
@@ -157,7 +158,7 @@ fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
     env.sort();
 }
 
-/// Everything that went into the program.
+/// Lists everything that went into the program.
 fn provenance(config: &Config, built: &Built, how: &str, container: Option<&InContainer>) -> Value {
     let go = &built.go;
     let info = built.artifact.facts.go.as_ref().ok();

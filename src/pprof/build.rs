@@ -1,4 +1,4 @@
-//! The tables and samples of a file become a profile, with the figures that judge it.
+//! Builds a profile and its quality figures from the tables and samples of a file.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -16,33 +16,34 @@ use crate::profile::{
     Quality, Sample, StackId, StrId, Task,
 };
 
-/// Frames of a stack, inlined calls included. Go's runtime records 1024 at most (debug.profstackdepth).
+/// Maximum frames of a stack, inlined calls included. Go's runtime records at most 1024 (debug.profstackdepth).
 pub(super) const DEEPEST: usize = 4096;
-/// Stacks have less than one frame for each byte of a file: every frame but those inlined is at least a byte. With inlined
-/// calls that are written once and used a million times, a small file could ask for hours of work.
+/// Maximum total of frames per byte of the file. Stacks normally have less than one frame per byte, because every frame
+/// that is not inlined takes at least one byte. Inlined calls that are written once and used a million times would let
+/// a small file cause hours of work.
 pub(super) const FRAMES_PER_BYTE: usize = 8;
 
-/// Bytes of a name or path, as for those of binaries: every frame of every stack may carry one.
+/// Maximum bytes of a name or path, as for binaries. Every frame of every stack may carry one.
 const LONGEST_NAME: usize = 4096;
 
-/// Labels that are named in the note.
+/// Maximum number of labels that the note names.
 const LABELS_NAMED: usize = 5;
 
-/// What a pprof profile amounts to.
+/// An imported pprof profile.
 #[derive(Debug)]
 pub struct Imported {
     /// The profile.
     pub profile: Profile,
-    /// What is known of its quality.
+    /// Its quality, as far as it is known.
     pub quality: Quality,
-    /// Which of the file's sample types it shows.
+    /// The sample types of the file, and the selected one.
     pub sample_types: SampleTypes,
-    /// What the user should know about the file, one sentence each.
+    /// Notes about the file for the user, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// Reads a profile, gzipped or not. Of several sample types the one that is asked for is read, by name or position; else
-/// the one that `go tool pprof` shows.
+/// Reads a profile, gzipped or not. If the file has several sample types, reads the requested one (by name or
+/// position). Without a request, reads the one that `go tool pprof` shows.
 pub fn read(bytes: &[u8], sample_type: Option<&str>) -> Result<Imported, Error> {
     let unpacked = unpack(bytes)?;
     let message = Message::read(&unpacked)?;
@@ -58,25 +59,25 @@ struct Build<'m, 'a> {
     message: &'m Message<'a>,
     selection: &'m Selection,
     profile: Profile,
-    /// Handles of the file's strings, where they were asked for.
+    /// Handles of the file's strings. `None` until first used.
     texts: Vec<Option<StrId>>,
-    /// The same for names as they are shown.
+    /// Handles of the display names. `None` until first used.
     displays: Vec<Option<StrId>>,
     mappings: Vec<MappingId>,
     /// Every location.
     places: Vec<Place>,
-    /// The main program, which a sample without a process belongs to.
+    /// The main program. Samples without a process belong to it.
     program: StrId,
     quality: Quality,
     negative: u64,
     left_out: BTreeSet<u32>,
 }
 
-/// What a location became.
+/// The result of building a location.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     location: LocationId,
-    /// Saturates far above [`DEEPEST`].
+    /// Number of frames. Saturates far above [`DEEPEST`].
     frames: u16,
     unnamed: u16,
     is_kernel: bool,
@@ -107,7 +108,7 @@ impl<'m, 'a> Build<'m, 'a> {
         build
     }
 
-    /// The handle of a string of the file.
+    /// Returns the handle of a string of the file.
     fn text(&mut self, position: u32) -> StrId {
         let Self { message, profile, texts, .. } = self;
         let mut intern = || profile.intern(&lossy(message.text(position)));
@@ -129,13 +130,13 @@ impl<'m, 'a> Build<'m, 'a> {
             let id = self.profile.intern_mapping(mapping);
             self.mappings.push(id);
         }
-        // By convention the first mapping is the program's.
+        // By convention the first mapping is the main program.
         let program = self.message.mappings.items.first().map(|first| lossy(self.message.text(first.file)));
         let name = program.as_deref().map(whose::base_name).filter(|name| !name.starts_with('['));
         self.program = self.profile.intern(name.unwrap_or_default());
     }
 
-    /// Names the functions and the locations that they are at.
+    /// Builds the functions and the locations that refer to them.
     fn frames(&mut self) {
         let message = self.message;
         let mut homes: Vec<Option<&Location>> = vec![None; message.functions.items.len()];
@@ -158,7 +159,7 @@ impl<'m, 'a> Build<'m, 'a> {
         }
     }
 
-    /// The handle of a function, and whether it stands for code without a name.
+    /// Returns the handle of a function, and whether it is a placeholder for code without a name.
     fn function(&mut self, name: u32, file: u32, start_line: u32, location: &Location) -> (FunctionId, bool) {
         let mapping = location.mapping().and_then(|at| self.message.mappings.at(at));
         let mapping = self.text(mapping.map_or(0, |mapping| mapping.file));
@@ -175,7 +176,7 @@ impl<'m, 'a> Build<'m, 'a> {
         (self.profile.intern_function(Function { name: full, display, file, start_line, origin }), unnamed)
     }
 
-    /// A Go function's name as Go programmers write it.
+    /// Returns the handle of a Go function's name as Go programmers write it.
     fn display(&mut self, position: u32) -> StrId {
         let Self { message, profile, displays, .. } = self;
         let mut intern = || profile.intern(&goname::display(&lossy(message.text(position))));
@@ -235,7 +236,8 @@ impl<'m, 'a> Build<'m, 'a> {
         Ok(())
     }
 
-    /// Count, weight and labels of a sample, whose locations are added to `leaf_first`; `None` for one that counts nothing.
+    /// Reads count, weight and labels of a sample and adds its locations to `leaf_first`. `None` if the sample counts
+    /// nothing.
     fn sample(&mut self, piece: Piece<'_>, leaf_first: &mut Vec<u32>) -> Result<Option<(u64, u64, Labels)>, Error> {
         let (mut values, mut count, mut weight) = (0_usize, 0, 0);
         let mut labels = Labels::default();
@@ -271,7 +273,7 @@ impl<'m, 'a> Build<'m, 'a> {
             return Ok(None);
         }
         let weight = unsigned(weight).saturating_mul(self.selection.scale);
-        // Without a count of its own, a weight counts itself.
+        // If no separate count exists, the weight is also the count.
         let count = if self.selection.count == self.selection.weight { weight } else { unsigned(count) };
         Ok(Some((count, weight, labels)).filter(|_| count > 0 || weight > 0))
     }
@@ -336,8 +338,8 @@ impl<'m, 'a> Build<'m, 'a> {
     }
 }
 
-/// A text of the file, without its end where it is longer than any name. Bytes in a row that are not UTF-8 become one sign:
-/// one for each byte would make the text three times as long.
+/// Decodes a text of the file and cuts it at the maximum name length. A sequence of bytes that are not UTF-8 becomes
+/// one replacement character: one for each byte would make the text three times as long.
 fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.get(..LONGEST_NAME).unwrap_or(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -353,7 +355,7 @@ fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// What is negative in a file is not known.
+/// Converts a value of the file. A negative value means unknown.
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }

@@ -1,99 +1,99 @@
-//! What can go wrong with a pprof profile.
+//! Errors of reading a pprof profile.
 
 use std::io;
 
 use super::build::{DEEPEST, FRAMES_PER_BYTE};
 use super::message::MOST_MEMORY;
 
-/// A profile that is not read.
+/// The reason why a pprof profile is rejected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The gzip stream ends too early, or its checksum does not fit.
+    /// The gzip stream ends too early, or its checksum is wrong.
     #[error("its gzip data is cut off or damaged behind {unpacked} unpacked bytes")]
     Gzip {
-        /// How many bytes could be unpacked.
+        /// Number of bytes that were unpacked before the error.
         unpacked: usize,
-        /// What the decoder says.
+        /// Error of the decoder.
         #[source]
         source: io::Error,
     },
-    /// A gzip stream of something else.
+    /// The gzip stream does not contain a pprof profile.
     #[error("what it unpacks to is no pprof profile")]
     NotPprof,
-    /// Far more bytes than a profile has, or than a file of its size unpacks to.
+    /// The unpacked file is larger than any profile, or larger than a file of this size can unpack to.
     #[error("it has more than {} MiB unpacked", largest >> 20)]
     TooLarge {
         /// The limit, in bytes.
         largest: usize,
     },
-    /// Far more entries than a profile has.
+    /// The file has more table entries than the memory limit allows.
     #[error("its strings, functions, locations and mappings would take more than {} MiB of memory", MOST_MEMORY >> 20)]
     TooManyEntries,
-    /// The bytes end too early or contradict themselves.
+    /// The bytes end too early or are inconsistent.
     #[error("{what} is cut off or damaged at byte {offset} of the unpacked profile")]
     Damaged {
-        /// What was being read.
+        /// The part that was being read.
         what: &'static str,
-        /// Where, in bytes from the start of the unpacked profile.
+        /// Position of the error, in bytes from the start of the unpacked profile.
         offset: usize,
     },
-    /// A reference to what does not exist.
+    /// A reference to an entry that does not exist.
     #[error("{what} at byte {offset} of the unpacked profile refers to {target} {id}, which the file does not have")]
     Dangling {
-        /// What refers.
+        /// The referring entry.
         what: &'static str,
-        /// Where it begins.
+        /// Offset of the referring entry, in bytes.
         offset: usize,
-        /// What it refers to.
+        /// The kind of entry that is missing.
         target: &'static str,
-        /// By which number.
+        /// The id or index of the missing entry.
         id: u64,
     },
-    /// An id that is 0, which means none, or was given before.
+    /// An id that is 0 (which means "none") or a duplicate.
     #[error("{what} at byte {offset} of the unpacked profile has the id {id}, which is {}", if *.id == 0 { "reserved" } else { "taken" })]
     Id {
-        /// What has it.
+        /// The entry with this id.
         what: &'static str,
-        /// Where it begins.
+        /// Offset of the entry, in bytes.
         offset: usize,
         /// The id.
         id: u64,
     },
-    /// A sample must have a value for each sample type.
+    /// The number of values in a sample differs from the number of sample types.
     #[error("the sample at byte {offset} of the unpacked profile has {values} values for {types} sample types")]
     Values {
-        /// Where it begins.
+        /// Offset of the sample, in bytes.
         offset: usize,
-        /// How many values it has.
+        /// Number of values in the sample.
         values: usize,
-        /// How many there should be.
+        /// Number of sample types.
         types: usize,
     },
-    /// Without a type, a number means nothing.
+    /// The file has no sample type, so its values have no meaning.
     #[error("it has no sample types, so nothing tells what its numbers mean")]
     NoSampleType,
-    /// The sample type that was asked for is not there.
+    /// The requested sample type does not exist.
     #[error("it has no sample type `{asked}`")]
     UnknownSampleType {
-        /// What was asked for.
+        /// The requested sample type.
         asked: String,
-        /// What there is.
+        /// The sample types of the file.
         known: Vec<String>,
     },
-    /// A stack that no recorder writes.
+    /// A stack deeper than any recorder writes.
     #[error("the stack at byte {offset} of the unpacked profile has more than {DEEPEST} frames")]
     Deep {
-        /// Where its sample begins.
+        /// Offset of the sample, in bytes.
         offset: usize,
     },
-    /// Inlined calls that are written once, and used over and over.
+    /// Inlined calls that are written once and referenced too many times.
     #[error("its stacks have more than {FRAMES_PER_BYTE} frames for each byte of the unpacked profile")]
     Repetitive,
 }
 
 impl Error {
-    /// What the user can do about it.
+    /// Advice for the user.
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
             Self::Gzip { .. } | Self::Damaged { .. } | Self::Dangling { .. } => {
@@ -114,7 +114,7 @@ impl Error {
         vec![hint.to_owned()]
     }
 
-    /// Whether the command line asked for what is not there.
+    /// Whether the error is in the command line: it requests something that does not exist.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::UnknownSampleType { .. })
     }

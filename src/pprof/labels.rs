@@ -1,4 +1,4 @@
-//! The labels of samples: those that goflame writes become fields again, of the others the names are kept.
+//! Labels of samples: those that goflame writes become fields again. Of all others only the names are kept.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::error::Error;
 use super::message::Message;
 use super::wire::Piece;
 
-/// What labels say of a sample. Texts are positions in the string table.
+/// The labels of a sample. Texts are positions in the string table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Labels {
     pub(super) process: Option<u32>,
@@ -14,14 +14,14 @@ pub(super) struct Labels {
     pub(super) thread: u32,
     pub(super) cpu: Option<u32>,
     pub(super) goroutine: Option<u64>,
-    /// The address of a goroutine without a known number: `0xc000002380`.
+    /// The `runtime.g` address of a goroutine whose number is unknown: `0xc000002380`.
     pub(super) g: Option<u32>,
     pub(super) entry: u32,
     pub(super) creator: u32,
 }
 
 impl Labels {
-    /// Takes a label in; the name of one that has no place here goes to `others`.
+    /// Stores a label in its field. If it has no field, adds its name to `others`.
     pub(super) fn take(
         &mut self,
         message: &Message<'_>,
@@ -49,7 +49,7 @@ impl Labels {
             (b"g", _) if address(message.text(text)).is_some() => self.g = Some(text),
             (b"entry", _) if !is_number => self.entry = text,
             (b"creator", _) if !is_number => self.creator = text,
-            // The size of a heap profile's objects, which its two values tell as well.
+            // The size of a heap profile's objects. The sample's two values contain it as well.
             (b"bytes", _) if is_number => {}
             _ => {
                 others.insert(key);
@@ -59,7 +59,7 @@ impl Labels {
     }
 }
 
-/// `0xc000002380` as a number.
+/// Parses an address: `0xc000002380`.
 pub(super) fn address(text: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(text).ok()?.strip_prefix("0x")?;
     u64::from_str_radix(digits, 16).ok()

@@ -1,10 +1,10 @@
 //! The tables of profile.proto, as references into the bytes.
 //!
-//! Fields may come in any order, and the samples refer to everything else: they are read last, one by one ([`samples`]), and
-//! not kept. Fields that goflame does not use are skipped.
+//! Fields may come in any order, and the samples refer to all other tables. Therefore the samples are read last, one by
+//! one ([`samples`]), and are not kept. Fields that goflame does not use are skipped.
 //!
-//! An entry of a table takes two bytes of a file and many times that in memory, so every entry is charged to [`MOST_MEMORY`]
-//! before it is kept. Positions are 4 bytes: an unpacked profile is smaller than 4 GiB.
+//! A table entry takes as few as two bytes in the file, but many times that in memory. Therefore every entry is charged
+//! to [`MOST_MEMORY`] before it is kept. Positions have 4 bytes: an unpacked profile is smaller than 4 GiB.
 
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -15,26 +15,27 @@ use foldhash::fast::RandomState;
 use super::error::Error;
 use super::wire::Piece;
 
-/// Memory for the entries of all tables, in bytes: a million locations with a function and a name each, or 3 million of fewer
-/// functions. Together with what is unpacked of a small file this is less than 512 MiB.
+/// Maximum memory for the entries of all tables, in bytes. Enough for a million locations with one function and one
+/// name each, or for 3 million locations with fewer functions. Together with the unpacked bytes of a small file this is
+/// less than 512 MiB.
 pub(super) const MOST_MEMORY: usize = 256 << 20;
 
-/// Bytes of memory that an entry of each table takes, here and in the [`Profile`](crate::profile::Profile) that is made of it.
+/// Bytes of memory per entry of each table, both here and in the [`Profile`](crate::profile::Profile) built from it.
 mod cost {
-    /// Its range here, its handles, and the block that it is interned in. Its bytes are as many as in the file.
+    /// Its range here, its handles, and its interner block. The text itself takes as many bytes as in the file.
     pub(super) const STRING: usize = 64;
     pub(super) const MAPPING: usize = 80;
     pub(super) const FUNCTION: usize = 64;
     pub(super) const LOCATION: usize = 80;
     pub(super) const LINE: usize = 24;
-    /// An id that is not one more than the id before it: a slot of a hash table that is being enlarged.
+    /// An id that is not the previous id plus one: a slot of a hash table while the table grows.
     pub(super) const SCATTERED_ID: usize = 48;
 }
 
-/// Sample types that are kept. perf and Go know some dozens of events; the others are only counted.
+/// Maximum number of sample types that are kept. perf and Go have some dozens of events. Further ones are only counted.
 pub(super) const MOST_SAMPLE_TYPES: usize = 1000;
 
-/// Whether profile.proto has a field of this number that is encoded so (0: a number, 2: bytes).
+/// Whether profile.proto has a field with this number and this encoding (0: a number, 2: bytes).
 pub(super) fn is_field(number: u64, encoding: u64) -> bool {
     match number {
         1..=6 | 11 => encoding == 2,
@@ -51,14 +52,14 @@ pub(super) struct Message<'a> {
     bytes: &'a [u8],
     /// The first [`MOST_SAMPLE_TYPES`].
     pub(super) sample_types: Vec<ValueType>,
-    /// How many there are.
+    /// Total number of sample types in the file.
     pub(super) sample_type_count: usize,
     pub(super) mappings: Table<Mapping>,
     pub(super) locations: Table<Location>,
     pub(super) functions: Table<Function>,
     /// The lines of all locations.
     lines: Vec<Line>,
-    /// Where each string begins and ends in `bytes`.
+    /// Range of each string in `bytes`.
     strings: Vec<(u32, u32)>,
     pub(super) time_nanos: i64,
     pub(super) duration_nanos: i64,
@@ -69,7 +70,7 @@ pub(super) struct Message<'a> {
     memory: Memory,
 }
 
-/// Memory that the entries of tables take.
+/// Memory charged for table entries, in bytes.
 #[derive(Debug, Default)]
 struct Memory(usize);
 
@@ -80,13 +81,13 @@ impl Memory {
     }
 }
 
-/// Entries that have ids.
+/// Table of entries with ids.
 #[derive(Debug)]
 pub(super) struct Table<T> {
     pub(super) items: Vec<T>,
-    /// The first so many have the ids 1, 2, 3 and so on, as Go and pprof write them.
+    /// Number of entries at the start whose ids are 1, 2, 3 and so on, as Go and pprof write them.
     in_order: u32,
-    /// Positions of the others.
+    /// Positions of the other entries, by id.
     scattered: HashMap<u64, u32, RandomState>,
 }
 
@@ -97,7 +98,7 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
-    /// Adds an entry, whose memory is `cost` bytes without its id.
+    /// Adds an entry. `cost` is its memory in bytes, without its id.
     fn add(&mut self, piece: Piece<'_>, id: u64, item: T, cost: usize, memory: &mut Memory) -> Result<(), Error> {
         if id == 0 || self.position(id).is_some() {
             return Err(Error::Id { what: piece.what, offset: piece.offset, id });
@@ -115,7 +116,7 @@ impl<T> Table<T> {
         Ok(())
     }
 
-    /// The position of the entry with this id.
+    /// Returns the position of the entry with this id.
     pub(super) fn position(&self, id: u64) -> Option<u32> {
         match u32::try_from(id) {
             Ok(id @ 1..) if id <= self.in_order => id.checked_sub(1),
@@ -123,18 +124,18 @@ impl<T> Table<T> {
         }
     }
 
-    /// The entry at a position.
+    /// Returns the entry at a position.
     pub(super) fn at(&self, position: u32) -> Option<&T> {
         self.items.get(index(position))
     }
 }
 
-/// A position as an index.
+/// Converts a position to an index.
 pub(super) fn index(position: u32) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
 }
 
-/// Two texts, as positions in the string table.
+/// A sample type and its unit, as positions in the string table.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ValueType {
     pub(super) kind: u32,
@@ -154,18 +155,18 @@ pub(super) struct Mapping {
 pub(super) struct Location {
     mapping: Optional,
     pub(super) address: u64,
-    /// Innermost first, in [`Message::lines`].
+    /// Range in [`Message::lines`], innermost first.
     lines: Range<u32>,
 }
 
 impl Location {
-    /// The position of its mapping.
+    /// Returns the position of its mapping.
     pub(super) fn mapping(&self) -> Option<u32> {
         self.mapping.get()
     }
 }
 
-/// A position or none, in 4 bytes.
+/// An optional position in 4 bytes.
 #[derive(Debug, Clone, Copy, Default)]
 struct Optional(Option<NonZero<u32>>);
 
@@ -182,12 +183,12 @@ impl Optional {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Line {
     function: Optional,
-    /// 0 where it is unknown.
+    /// Line number. 0 if unknown.
     pub(super) line: u32,
 }
 
 impl Line {
-    /// The position of its function.
+    /// Returns the position of its function.
     pub(super) fn function(self) -> Option<u32> {
         self.function.get()
     }
@@ -198,14 +199,14 @@ pub(super) struct Function {
     pub(super) name: u32,
     pub(super) system_name: u32,
     pub(super) file: u32,
-    /// 0 where it is unknown.
+    /// Line number. 0 if unknown.
     pub(super) start_line: u32,
 }
 
 impl<'a> Message<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut message = Self { bytes, ..Self::default() };
-        // What is referred to comes first, wherever it stands in the file.
+        // Read referenced tables first, in whatever order the file has them.
         for field in whole(bytes).fields() {
             let field = field?;
             if field.number == 6 {
@@ -328,15 +329,15 @@ impl<'a> Message<'a> {
         self.locations.add(piece, id, location, cost::LOCATION, &mut self.memory)
     }
 
-    /// The position of a text in the string table.
+    /// Returns the position of a text in the string table.
     pub(super) fn string(&self, piece: Piece<'_>, at: u64) -> Result<u32, Error> {
         let position = u32::try_from(at).ok().filter(|position| index(*position) < self.strings.len());
-        // Without any text, all are the empty one.
+        // In a file without texts, index 0 is the empty text.
         let position = position.or((at == 0).then_some(0));
         position.ok_or(Error::Dangling { what: piece.what, offset: piece.offset, target: "string", id: at })
     }
 
-    /// The text at a position.
+    /// Returns the text at a position.
     pub(super) fn text(&self, position: u32) -> &'a [u8] {
         let range = self.strings.get(index(position)).map(|(start, end)| index(*start)..index(*end));
         range.and_then(|range| self.bytes.get(range)).unwrap_or_default()
@@ -347,14 +348,14 @@ impl<'a> Message<'a> {
         self.strings.len()
     }
 
-    /// The lines of a location, innermost first.
+    /// Returns the lines of a location, innermost first.
     pub(super) fn lines_of(&self, location: &Location) -> &[Line] {
         let Range { start, end } = location.lines;
         self.lines.get(index(start)..index(end)).unwrap_or_default()
     }
 }
 
-/// The samples, in the order of the file.
+/// Returns the samples in the order of the file.
 pub(super) fn samples(bytes: &[u8]) -> impl Iterator<Item = Result<Piece<'_>, Error>> {
     whole(bytes).fields().filter_map(|field| match field {
         Ok(field) => (field.number == 2).then(|| field.message("a sample")),
@@ -362,7 +363,7 @@ pub(super) fn samples(bytes: &[u8]) -> impl Iterator<Item = Result<Piece<'_>, Er
     })
 }
 
-/// An offset or a position, in 4 bytes.
+/// Converts an offset or a position to 4 bytes.
 fn narrow(at: usize) -> Result<u32, Error> {
     u32::try_from(at).map_err(|_| Error::TooManyEntries)
 }
@@ -371,7 +372,7 @@ fn whole(bytes: &[u8]) -> Piece<'_> {
     Piece { bytes, offset: 0, what: "the profile" }
 }
 
-/// The position of what `piece` refers to; `None` for the id 0, which stands for nothing.
+/// Returns the position of the entry that `piece` refers to. `None` for the id 0, which means no entry.
 fn reference<T>(table: &Table<T>, piece: Piece<'_>, target: &'static str, id: u64) -> Result<Option<u32>, Error> {
     match table.position(id) {
         None if id > 0 => Err(Error::Dangling { what: piece.what, offset: piece.offset, target, id }),

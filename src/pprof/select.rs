@@ -1,4 +1,4 @@
-//! Which of a file's sample types is shown, and which of the others counts it.
+//! Selects the sample type to show, and the sample type that counts its samples.
 
 use super::error::Error;
 use super::message::{Message, ValueType};
@@ -7,29 +7,30 @@ use crate::profile::{Event, Unit};
 /// The sample types of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampleTypes {
-    /// The one that is shown, with its unit: `cpu/nanoseconds`.
+    /// The sample type that is shown, with its unit: `cpu/nanoseconds`.
     pub shown: String,
     /// The names of the others.
     pub others: Vec<String>,
 }
 
-/// What is read of each sample.
+/// The values to read from each sample.
 #[derive(Debug)]
 pub(super) struct Selection {
-    /// How many values a sample has.
+    /// Number of values of a sample.
     pub(super) types: usize,
-    /// The position of its weight.
+    /// Index of the weight.
     pub(super) weight: usize,
-    /// What the weight is multiplied by, to be in [`Event::unit`].
+    /// Factor that converts the weight to [`Event::unit`].
     pub(super) scale: u64,
-    /// The position of its count, which may be the weight's.
+    /// Index of the count. May equal `weight`.
     pub(super) count: usize,
     pub(super) event: Event,
     pub(super) sample_types: SampleTypes,
 }
 
 impl Selection {
-    /// The sample type that was asked for by name or position; else, as `go tool pprof` does, the file's default, else its last.
+    /// Selects the requested sample type by name or position. Without a request, selects the file's default or else the
+    /// last one, as `go tool pprof` does.
     pub(super) fn of(message: &Message<'_>, asked: Option<&str>) -> Result<Self, Error> {
         let types = &message.sample_types;
         let names: Vec<String> = types.iter().map(|sample_type| text(message, sample_type.kind)).collect();
@@ -42,7 +43,7 @@ impl Selection {
             return Err(Error::NoSampleType);
         };
         let (unit, scale) = unit_of(message.text(chosen.unit));
-        // What has the same name cannot be told apart.
+        // Sample types with the same name cannot be distinguished.
         let count = count_of(message, weight).filter(|at| names.get(*at) != Some(name)).unwrap_or(weight);
         let mut event = Event {
             name: name.clone(),
@@ -50,7 +51,7 @@ impl Selection {
             unit,
             frequency: frequency(message, *chosen, scale),
         };
-        // However perf's converters name it.
+        // Independent of the name that perf's converters use.
         if event.has_count() && is_samples(&event.count_name) && event.name != Event::SAMPLES {
             Event::SAMPLES.clone_into(&mut event.count_name);
         }
@@ -72,7 +73,8 @@ fn default(message: &Message<'_>, names: &[String]) -> Option<usize> {
     by_name.or_else(|| names.len().checked_sub(1))
 }
 
-/// The type that counts what another one measures: the samples that stand before it, or the objects or contentions right before it.
+/// Finds the sample type that counts for another one: samples anywhere before it, or objects or contentions directly
+/// before it.
 fn count_of(message: &Message<'_>, weight: usize) -> Option<usize> {
     let is_count = |at: usize| message.sample_types.get(at).is_some_and(|kind| message.text(kind.unit) == b"count");
     let samples = |at: &usize| {
@@ -86,12 +88,12 @@ fn count_of(message: &Message<'_>, weight: usize) -> Option<usize> {
     weight.checked_sub(1).filter(|before| is_count(*before) && unit != Unit::Events)
 }
 
-/// `samples` as Go and goflame write it; `perf_to_profile` has `cycles_sample` beside `cycles_event`.
+/// `samples` as Go and goflame write it; `perf_to_profile` writes `cycles_sample` next to `cycles_event`.
 fn is_samples(name: &str) -> bool {
     name == Event::SAMPLES || name.ends_with("_sample")
 }
 
-/// The unit of a profile, and how many of it a unit of pprof has.
+/// Returns the unit of a profile, and the factor from a pprof unit to it.
 fn unit_of(unit: &[u8]) -> (Unit, u64) {
     match unit {
         b"nanoseconds" | b"ns" => (Unit::Nanoseconds, 1),
@@ -103,7 +105,7 @@ fn unit_of(unit: &[u8]) -> (Unit, u64) {
     }
 }
 
-/// Samples per second, where what is shown is a time and was sampled by it.
+/// Samples per second, if the selected type is a time and was sampled by time.
 fn frequency(message: &Message<'_>, shown: ValueType, scale: u64) -> u64 {
     let period = u64::try_from(message.period).unwrap_or(0).saturating_mul(scale);
     let same = message.text(message.period_type.kind) == message.text(shown.kind)
@@ -115,7 +117,7 @@ fn frequency(message: &Message<'_>, shown: ValueType, scale: u64) -> u64 {
     1_000_000_000_u64.saturating_add(period / 2).checked_div(period).unwrap_or(0)
 }
 
-/// Enough of a name for people.
+/// Returns a text of the file, shortened for display.
 fn text(message: &Message<'_>, position: u32) -> String {
     const LONGEST: usize = 200;
     let text = message.text(position);

@@ -1,4 +1,4 @@
-//! Small profiles, written byte by byte as protocol buffers have them.
+//! Tests with small profiles, encoded byte by byte as protocol buffers.
 
 use std::io::Write as _;
 
@@ -59,7 +59,7 @@ impl Message {
         self.message(5, &function.number(5, start_line))
     }
 
-    /// Lines are (function, line), innermost first.
+    /// Adds a location. Lines are (function, line), innermost first.
     fn location(self, id: u64, mapping: u64, address: u64, lines: &[(u64, u64)]) -> Self {
         let location = Message::default().number(1, id).number(2, mapping).number(3, address);
         let line = |(function, line): &(u64, u64)| Message::default().number(1, *function).number(2, *line);
@@ -99,11 +99,11 @@ const STRINGS: &[&str] = &[
     "cpu",
 ];
 
-/// A CPU profile in which `main.Map` is inlined into `main.main` and calls `memcpy`.
+/// Builds a CPU profile in which `main.Map` is inlined into `main.main` and calls `memcpy`.
 fn small() -> Message {
     let mapping = Message::default().number(1, 1).number(2, 0x40_0000).number(3, 0x50_0000).number(5, 5).number(6, 6);
     Message::default()
-        // A sample stands before what it refers to, as Go writes it.
+        // The sample comes before the entries that it refers to, as Go writes it.
         .number(9, 1_700_000_000_000_000_000)
         .value_type(1, 1, 2)
         .value_type(1, 3, 4)
@@ -135,7 +135,7 @@ fn error(message: &Message) -> Error {
     read(&message.0, None).unwrap_err()
 }
 
-/// `name:line` of each frame, root first, with `*` before what is inlined, and the count.
+/// Returns `name:line` of each frame, root first, with `*` before inlined frames, and the count.
 fn stacks(profile: &Profile) -> Vec<(String, u64)> {
     let frame = |(at, frame): (usize, &Frame)| {
         let name = profile.str(profile.function(frame.function).display);
@@ -211,7 +211,7 @@ fn labels_become_fields_and_others_are_named() {
     };
     let message = small()
         .message(2, &sample(&[label(11, 12, 0), label(13, 0, 7), label(14, 0, 8), label(15, 0, 99), label(18, 7, 0)]))
-        // The CPU has the number 0, and the goroutine no number.
+        // The CPU has number 0. The goroutine has no number.
         .message(
             2,
             &sample(&[label(20, 0, 0), label(16, 17, 0), label(19, 12, 0), label(11, 0, 5), label(13, 0, u64::MAX)]),

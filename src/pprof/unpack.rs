@@ -1,4 +1,4 @@
-//! Whether bytes are a pprof profile, and out of their gzip stream.
+//! Detects pprof profiles and unpacks their gzip stream.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -9,31 +9,31 @@ use super::error::Error;
 use super::message::is_field;
 use super::wire::begins_with;
 
-/// The largest profile, in bytes unpacked. A million different stacks take some 31 MB.
+/// Maximum size of an unpacked profile in bytes. A million different stacks take about 31 MB.
 pub const LARGEST: usize = 256 << 20;
 
-/// A profile of at most this many bytes is unpacked however small its file is: deep recursion repeats itself, and gzip packs
-/// repetitions up to 1000 times.
+/// A profile of at most this many bytes is unpacked at any compression ratio: deep recursion repeats itself, and gzip
+/// compresses repetitions up to 1000 times.
 const ALWAYS_UNPACKED: usize = 64 << 20;
 
-/// A larger one may have this many bytes for each byte of its file. Profiles of real programs have 4 to 10.
+/// Maximum compression ratio of a larger profile. Profiles of real programs have 4 to 10.
 const STRONGEST_COMPRESSION: usize = 64;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Whether a file that begins so, or is that, should be read as a pprof profile.
+/// Whether a file with this beginning, or with this content, should be read as a pprof profile.
 pub fn is_pprof(beginning: &[u8]) -> bool {
     beginning.starts_with(&GZIP) || begins_with(beginning, is_field)
 }
 
-/// The profile itself.
+/// Returns the unpacked profile.
 pub(super) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     let of_file = bytes.len().saturating_mul(STRONGEST_COMPRESSION).max(ALWAYS_UNPACKED);
     let largest = if bytes.starts_with(&GZIP) { of_file.min(LARGEST) } else { LARGEST };
     unpack_within(bytes, largest)
 }
 
-/// The profile itself, of at most `largest` bytes.
+/// Returns the unpacked profile, which has at most `largest` bytes.
 pub(super) fn unpack_within(bytes: &[u8], largest: usize) -> Result<Cow<'_, [u8]>, Error> {
     if !bytes.starts_with(&GZIP) {
         return if bytes.len() > largest { Err(Error::TooLarge { largest }) } else { Ok(Cow::Borrowed(bytes)) };
@@ -46,7 +46,7 @@ pub(super) fn unpack_within(bytes: &[u8], largest: usize) -> Result<Cow<'_, [u8]
     if unpacked.len() > largest {
         return Err(Error::TooLarge { largest });
     }
-    // An archive, or a text.
+    // An archive or a text.
     if !begins_with(&unpacked, is_field) {
         return Err(Error::NotPprof);
     }

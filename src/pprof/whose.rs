@@ -1,18 +1,18 @@
-//! Whose code a function of a pprof profile is, by its name, its file and where it was mapped.
+//! Origin of a function in a pprof profile, from its name, its file and its mapping.
 
 use crate::goname::{self, Origins};
 use crate::profile::Origin;
 
-/// Addresses from here on are the kernel's, on every machine that Go and Linux share and that has 64 bits.
+/// First kernel address on every 64-bit architecture that both Go and Linux support.
 const KERNEL: u64 = 1 << 63;
 
-/// What compilers of C append to the names of the functions that they derive from others, behind a dot.
+/// Suffixes that C compilers append to the name of a function derived from another one.
 const DERIVED: [&str; 6] = [".part.", ".constprop.", ".isra.", ".cold", ".llvm.", ".lto_priv."];
 
-/// Where a function was seen.
+/// The mapping in which a function was seen.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Home<'a> {
-    /// The file that is mapped there, or the empty string.
+    /// The mapped file, or the empty string.
     pub(super) mapping: &'a str,
     pub(super) address: u64,
 }
@@ -22,7 +22,7 @@ impl Home<'_> {
         self.address >= KERNEL || self.mapping.starts_with("[kernel")
     }
 
-    /// What stands for code without a name there: `[libc.so.6]`.
+    /// Returns the placeholder for code without a name in this mapping: `[libc.so.6]`.
     pub(super) fn placeholder(self) -> String {
         if self.is_kernel() {
             return "[kernel]".to_owned();
@@ -39,12 +39,13 @@ pub(super) fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Whether a name stands for code that has none.
+/// Whether a name is a placeholder for code without a name.
 pub(super) fn is_placeholder(name: &str, file: &str) -> bool {
     name.is_empty() || (file.is_empty() && name.starts_with('[') && name.ends_with(']'))
 }
 
-/// Whose code a function is. The main module's path is not in the file: its packages beside `main` are other modules.
+/// Returns the origin of a function. The main module's path is not in the file, so its packages other than `main` count
+/// as other modules.
 pub(super) fn origin(name: &str, file: &str, home: Home<'_>) -> Origin {
     if home.is_kernel() {
         return Origin::Kernel;

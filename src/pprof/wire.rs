@@ -1,18 +1,18 @@
-//! Protocol buffers: the fields of a message, in place.
+//! Protocol buffers: reads the fields of a message in place.
 //!
-//! The encoding is <https://protobuf.dev/programming-guides/encoding>: a field is its number and type in one varint, then a varint,
-//! 4 or 8 bytes, or a length and so many bytes.
+//! The encoding is <https://protobuf.dev/programming-guides/encoding>. A field starts with its number and type in one
+//! varint. Its value follows: a varint, 4 or 8 bytes, or a length and that number of bytes.
 
 use super::error::Error;
 use crate::bytes::Cursor;
 
-/// A message, or another run of bytes in the file.
+/// A message, or another range of bytes in the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Piece<'a> {
     pub(super) bytes: &'a [u8],
-    /// Where it begins in the file.
+    /// Its offset in the file, in bytes.
     pub(super) offset: usize,
-    /// Its name in errors: `a sample`.
+    /// The name that errors use for it: `a sample`.
     pub(super) what: &'static str,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Piece<'a> {
 pub(super) struct Field<'a> {
     pub(super) number: u64,
     value: Value<'a>,
-    /// Where it begins in the file.
+    /// Its offset in the file, in bytes.
     offset: usize,
     what: &'static str,
 }
@@ -29,16 +29,16 @@ pub(super) struct Field<'a> {
 #[derive(Debug, Clone, Copy)]
 enum Value<'a> {
     Varint(u64),
-    /// A message, a text, or numbers, and where they begin.
+    /// A message, a text or packed numbers, and the offset in the file.
     Bytes(&'a [u8], usize),
-    /// 4 or 8 bytes, which profile.proto has none of.
+    /// 4 or 8 bytes. profile.proto has no such fields.
     Fixed,
 }
 
 /// The fields of a message, up to the first error.
 pub(super) struct Fields<'a> {
     cursor: Cursor<'a>,
-    /// Where the message ends in the file.
+    /// The offset of the message's end in the file.
     end: usize,
     what: &'static str,
     failed: bool,
@@ -89,12 +89,12 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// Its number or numbers are not what they should be.
+    /// Makes the error for a field whose number or numbers are invalid.
     pub(super) fn damaged(&self) -> Error {
         Error::Damaged { what: self.what, offset: self.offset }
     }
 
-    /// A number.
+    /// Returns the value as an unsigned number.
     pub(super) fn number(&self) -> Result<u64, Error> {
         match self.value {
             Value::Varint(number) => Ok(number),
@@ -102,12 +102,12 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A number that may be negative.
+    /// Returns the value as a signed number.
     pub(super) fn signed(&self) -> Result<i64, Error> {
         self.number().map(u64::cast_signed)
     }
 
-    /// A message within the message, or a text.
+    /// Returns the value as a nested message or a text.
     pub(super) fn message(&self, what: &'static str) -> Result<Piece<'a>, Error> {
         match self.value {
             Value::Bytes(bytes, offset) => Ok(Piece { bytes, offset, what }),
@@ -115,7 +115,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Hands out the numbers of a repeated field, of which this may be one or, packed, many.
+    /// Calls `each` for the numbers of a repeated field. The field holds one number, or several if packed.
     pub(super) fn numbers(&self, mut each: impl FnMut(u64) -> Result<(), Error>) -> Result<(), Error> {
         match self.value {
             Value::Varint(number) => each(number),
@@ -131,9 +131,10 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Whether bytes begin as a message of fields that are encoded as `is_field` says of their numbers, as far as they go.
+/// Whether the bytes begin like a message. `is_field` checks the number and the encoding of each field. Checks as many
+/// fields as the bytes contain.
 pub(super) fn begins_with(bytes: &[u8], is_field: impl Fn(u64, u64) -> bool) -> bool {
-    /// So many right ones are no accident.
+    /// This number of valid fields cannot be a coincidence.
     const ENOUGH: usize = 16;
     let mut cursor = Cursor::new(bytes);
     for _ in 0..ENOUGH {
@@ -142,7 +143,7 @@ pub(super) fn begins_with(bytes: &[u8], is_field: impl Fn(u64, u64) -> bool) -> 
         }
         let known = cursor.uvarint64().filter(|key| is_field(key >> 3, key & 7));
         let (Some(key), Some(number)) = (known, cursor.uvarint64()) else { return false };
-        // What is longer than what is there was cut off.
+        // A length beyond the end of the bytes means that the bytes were truncated.
         if key & 7 == 2 && cursor.take_u64(number).is_none() {
             break;
         }

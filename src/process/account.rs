@@ -1,8 +1,8 @@
-//! Acting for another user, as a root process that somebody started through sudo must.
+//! Acts for another user, as a root process started through sudo must.
 //!
-//! What root may do with the kernel (sampling, reading kernel symbols, signals) stays; files are read and written
-//! with the rights of that user, and programs are run as that user. So nothing that lies in a directory of theirs,
-//! be it a link or a build setting, can make root do what they may not.
+//! The process keeps root's rights over the kernel (sampling, reading kernel symbols, signals). It reads and writes
+//! files with the rights of that user and runs programs as that user. Therefore nothing in a directory of that user,
+//! neither a link nor a build setting, can make root do something that the user may not do.
 
 use std::ffi::CString;
 use std::fs::{File, Metadata};
@@ -20,36 +20,36 @@ pub struct Account {
     pub uid: u32,
     /// Group id.
     pub gid: u32,
-    /// Login name, from which the supplementary groups come.
+    /// Login name. The supplementary groups are looked up by it.
     pub name: String,
     /// Home directory.
     pub home: PathBuf,
 }
 
-/// Set once, before a thread is started that uses files. The kernel keeps the ids for each thread, and new threads inherit
-/// them.
+/// Set once, before the start of any thread that uses files. The kernel keeps the ids per thread, and new threads
+/// inherit them.
 static ACTING_FOR: OnceLock<Account> = OnceLock::new();
 
-/// From now on, this thread and those that it starts use files with the rights of `account`, and every
-/// [`Command`](super::Command) runs as that user. For root alone, and for good.
+/// From now on, this thread and the threads that it starts use files with the rights of `account`, and every
+/// [`Command`](super::Command) runs as that user. Only root can call it, and it cannot be undone.
 pub fn act_for(account: Account) -> io::Result<()> {
     let name = CString::new(account.name.as_str()).map_err(io::Error::other)?;
     let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
     initgroups(&name, gid)?;
     setfsgid(gid);
     setfsuid(uid);
-    // These two report no error, but a call that cannot succeed tells what is in force (setfsuid(2)).
+    // These two calls report no error, but a call that cannot succeed returns the id in force (setfsuid(2)).
     if setfsuid(Uid::from_raw(u32::MAX)) != uid || setfsgid(Gid::from_raw(u32::MAX)) != gid {
         return Err(io::Error::from(io::ErrorKind::PermissionDenied));
     }
     ACTING_FOR.set(account).map_err(|_| io::Error::other("already acting for somebody"))
 }
 
-/// Does something with this process's own rights over files, which [`act_for`] gave up: for what belongs to the machine. For
-/// a path that a user chose, see [`open_with_own_rights`]. `work` must start no threads, nor the first that uses a pool of
-/// them: they would keep these rights.
+/// Runs `work` with this process's own file rights, which [`act_for`] gave up. Use it for files of the machine. For a
+/// path that a user chose, see [`open_with_own_rights`]. `work` must start no threads and must not be the first to use
+/// a thread pool: the threads would keep these rights.
 pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
-    /// Gives the rights up again, also when the work panics.
+    /// Gives the rights up again on drop, also when `work` panics.
     struct Borrowed;
     impl Drop for Borrowed {
         fn drop(&mut self) {
@@ -65,25 +65,25 @@ pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Opens a regular file to read it with this process's own rights, where it acts for an account that may not; `None` for
-/// everything else. A recording that root made is read in this way. No symbolic link is followed: it may be that account's,
+/// Opens a regular file for reading with this process's own rights, if the account that it acts for has no permission.
+/// `None` in all other cases. Used for a recording that root made. Follows no symbolic link: it may be that account's
 /// and lead to any file.
 pub fn open_with_own_rights(path: &Path) -> Option<File> {
     acting_for()?;
     with_own_rights(|| {
-        // To open a device can have an effect.
+        // Opening a device can have an effect.
         path.symlink_metadata().ok().filter(Metadata::is_file)?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).ok().map(File::from)
     })
 }
 
-/// Whether the program belongs to another user or group and was installed to run as that (setuid, setgid).
+/// Whether goflame itself is installed setuid or setgid, so that it runs as another user or group.
 pub fn runs_as_another() -> bool {
     getuid() != geteuid() || getgid() != getegid()
 }
 
-/// The account that this process acts for.
+/// Returns the account that this process acts for.
 pub fn acting_for() -> Option<&'static Account> {
     ACTING_FOR.get()
 }

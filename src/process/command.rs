@@ -1,4 +1,4 @@
-//! One command: described, found, run.
+//! An external command: describes, finds and runs it.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -19,10 +19,10 @@ use super::error::Said;
 use super::guard::{self, GUARD, OWN_BINARY, commands_are_guarded};
 use super::{Error, Signals, Status, Woken, quote_command, quote_line, terminal_signals_reach_program};
 
-/// Finds `program` as the shell would: a name on `path` (the value of a PATH variable), a path relative to `dir`.
+/// Finds `program` as the shell does: a name on `path` (the value of a PATH variable), a path relative to `dir`.
 ///
-/// Relative and empty entries of PATH are passed over: what gets run must not depend on the directory that one
-/// happens to stand in, nor come out of the profiled project unasked.
+/// Skips relative and empty entries of PATH: the program must not depend on the current directory, and must not come
+/// from the profiled project unless the user asks for it.
 pub fn find(program: &OsStr, path: Option<&OsStr>, dir: &Path) -> Result<PathBuf, Error> {
     let text = program.to_string_lossy().into_owned();
     if Path::new(program).components().count() > 1 {
@@ -36,24 +36,24 @@ pub fn find(program: &OsStr, path: Option<&OsStr>, dir: &Path) -> Result<PathBuf
         .ok_or_else(|| Error::NotFound { program: text, path: path.map(|path| path.to_string_lossy().into_owned()) })
 }
 
-/// A program, its arguments, what is added to its environment and where it runs.
+/// A program, its arguments, the variables added to its environment, and its working directory.
 ///
-/// Standard input is always empty. Printed, it is a line for a shell.
+/// Standard input is always empty. `Display` writes a line for a shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// The program and its arguments.
     words: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
-    /// Variables that it does not inherit.
+    /// Variables that the program does not inherit.
     unset: Vec<&'static str>,
     dir: Option<PathBuf>,
-    /// Where the program is, when the caller has found it already.
+    /// The program's file, if the caller has found it already.
     file: Option<PathBuf>,
-    /// Variables that get a private directory.
+    /// Variables that receive a private directory.
     private_temporary: &'static [&'static str],
 }
 
-/// What a captured program wrote, all of it.
+/// The complete output of a captured program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Captured {
     /// Standard output.
@@ -63,14 +63,14 @@ pub struct Captured {
 }
 
 impl Captured {
-    /// Standard output as text; bytes that are not UTF-8 become U+FFFD.
+    /// Returns standard output as text. Bytes that are not UTF-8 become U+FFFD.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 }
 
 impl Command {
-    /// A command that runs `program` with no arguments, in goflame's own directory and environment.
+    /// Creates a command that runs `program` without arguments, in goflame's own directory and environment.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             words: vec![program.into()],
@@ -89,7 +89,7 @@ impl Command {
         self
     }
 
-    /// Adds a variable to the environment, or replaces it. A PATH set here is also searched for the program.
+    /// Adds a variable to the environment, or replaces it. A PATH set here is also used to find the program.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
@@ -103,40 +103,41 @@ impl Command {
         self
     }
 
-    /// Keeps variables of goflame's own environment from it.
+    /// Removes variables of goflame's own environment from the program's environment.
     #[must_use]
     pub fn without(mut self, names: &[&'static str]) -> Self {
         self.unset.extend_from_slice(names);
         self
     }
 
-    /// Runs it in `dir`. PWD is set too, as a shell's `cd` does, so that programs that trust it (Go) see this very path.
+    /// Sets the working directory. Also sets PWD, as a shell's `cd` does, so that programs that trust PWD (Go) see this
+    /// path.
     #[must_use]
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self
     }
 
-    /// Starts this file under the command's name, instead of searching PATH for it.
+    /// Starts this file under the command's name, without searching PATH.
     #[must_use]
     pub fn found_at(mut self, file: impl Into<PathBuf>) -> Self {
         self.file = Some(file.into());
         self
     }
 
-    /// Gives the program a private directory for temporary files in the one that each of these environment variables names.
-    /// It is removed after the program, which, when it is killed, has left something in it. It stays where a process is left
-    /// in the background.
+    /// Gives the program a private directory for temporary files, inside the directory that each of these environment
+    /// variables names. The directory is removed after the program ends, because a killed program leaves files in it.
+    /// It is kept if the program leaves a process in the background.
     #[must_use]
     pub fn private_temporary(mut self, variables: &'static [&'static str]) -> Self {
         self.private_temporary = variables;
         self
     }
 
-    /// Runs it and returns what it wrote; any end but exit status 0 is [`Error::Failed`].
+    /// Runs the command and returns its output. Any end other than exit status 0 is [`Error::Failed`].
     ///
-    /// Output goes to files in memory and not to pipes, so the wait is for the program itself and never for a
-    /// background process that it left behind with its output still open.
+    /// Output goes to files in memory, not to pipes. Therefore the call waits only for the program itself, never for a
+    /// background process that still has the output open.
     pub fn capture(&self) -> Result<Captured, Error> {
         let stdout = self.memory_file("goflame-stdout")?;
         let stderr = self.memory_file("goflame-stderr")?;
@@ -152,9 +153,10 @@ impl Command {
         Ok(Captured { stdout: read_from_start(&stdout).map_err(|source| self.refused(source))?, stderr })
     }
 
-    /// Runs it with everything that it writes passing unchanged to goflame's standard error; returns how it ended.
+    /// Runs the command and passes its whole output unchanged to goflame's standard error. Returns how it ended.
     ///
-    /// A signal that asks goflame to end stops the program first, with all that it started: [`Error::Interrupted`].
+    /// A signal that asks goflame to end first stops the program and everything that it started:
+    /// [`Error::Interrupted`].
     pub fn pass_through(&self) -> Result<Status, Error> {
         let refused = |source| self.refused(source);
         let mut signals = Signals::catch().map_err(refused)?;
@@ -167,12 +169,12 @@ impl Command {
         }
     }
 
-    /// The command without directory and environment, quoted for a shell.
+    /// Returns the command without directory and environment, quoted for a shell.
     pub fn quoted(&self) -> String {
         quote_command(&self.words)
     }
 
-    /// The file that would be started: see [`find`].
+    /// Returns the file that would be started: see [`find`].
     pub fn program_file(&self) -> Result<PathBuf, Error> {
         if let Some(file) = &self.file {
             return Ok(file.clone());
@@ -221,7 +223,7 @@ impl Command {
         for name in self.unset.iter().filter(|name| !self.env.iter().any(|(set, _)| set == **name)) {
             expression = expression.env_remove(name);
         }
-        // duct applies the innermost setting last; each variable must be set once, to its last value.
+        // duct applies the innermost setting last, so set each variable once, to its last value.
         for (index, (name, value)) in self.env.iter().enumerate() {
             let later = self.env.get(index.saturating_add(1)..).unwrap_or_default();
             if !later.iter().any(|(other, _)| other == name) {
@@ -230,7 +232,7 @@ impl Command {
         }
         if let Some(dir) = &self.dir {
             if !dir.is_dir() {
-                // exec would report this as ENOENT, which reads as if the program were missing.
+                // exec would report this as ENOENT, which looks as if the program were missing.
                 return Err(Error::NoDirectory { command: self.quoted(), dir: dir.clone() });
             }
             expression = expression.dir(dir).env("PWD", dir);
@@ -259,7 +261,7 @@ impl Prepared {
         Self { expression: change(self.expression), ..self }
     }
 
-    /// Starts it. The expression goes, and with it goflame's copy of the guard's end of the socket.
+    /// Starts the program. Consumes the expression, and with it goflame's copy of the guard's end of the socket.
     fn start(self) -> io::Result<Started> {
         Ok(Started { handle: self.expression.start()?, guard: self.guard })
     }
@@ -272,19 +274,19 @@ struct Started {
 }
 
 impl Started {
-    /// Waits for the end of the program, and of its guard.
+    /// Waits for the end of the program and of its guard.
     fn wait(self) -> io::Result<Status> {
         let status = self.handle.wait()?.status.into();
         let answer = self.guard.as_ref().map(guard::answer).transpose()?;
         Ok(answer.flatten().unwrap_or(status))
     }
 
-    /// Waits for the end of the program. The first signal asks it to end, the second kills it; returns the last one.
+    /// Waits for the end of the program. The first signal asks it to end, the second kills it. Returns the last signal.
     fn wait_unless_interrupted(&self, signals: &mut Signals) -> io::Result<Option<i32>> {
         let Some(guard) = &self.guard else { return Ok(None) };
         let mut last = None;
         while let Woken::Signal(signal) = signals.wait(guard.as_fd(), None)? {
-            // The terminal's Ctrl-C has reached the program too.
+            // The terminal's Ctrl-C has also reached the program.
             guard::order_end(guard, matches!(signal, SIGINT | SIGQUIT) && terminal_signals_reach_program());
             last = Some(signal);
         }
@@ -298,7 +300,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// Reads by offset: the position is shared with whoever still holds the file open, and must not be moved.
+/// Reads by offset. The file position is shared with every process that still has the file open, so it must not move.
 fn read_from_start(file: &File) -> io::Result<Vec<u8>> {
     let size = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
     let mut bytes = vec![0; size];

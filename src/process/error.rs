@@ -1,4 +1,4 @@
-//! What can go wrong with an external program.
+//! Errors of running an external program.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,21 +8,21 @@ use super::Status;
 /// An external program could not be run, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No directory on PATH holds such a program.
+    /// No directory on PATH contains the program.
     #[error("`{program}` was not found on PATH")]
     NotFound {
-        /// The name that was looked for.
+        /// The name of the program.
         program: String,
-        /// The PATH that was searched; `None` when it is not set.
+        /// The PATH that was searched. `None` if it is not set.
         path: Option<String>,
     },
-    /// The program was given as a path, and there is no executable file there.
+    /// The program was given as a path, but no executable file exists there.
     #[error("`{program}` is not an executable file")]
     NotExecutable {
-        /// The path that was given.
+        /// The path of the program.
         program: String,
     },
-    /// The directory to run it in is not there.
+    /// The working directory for the program does not exist.
     #[error("`{command}` cannot run in {}: no such directory", dir.display())]
     NoDirectory {
         /// The command line, quoted for a shell.
@@ -30,30 +30,30 @@ pub enum Error {
         /// The directory.
         dir: PathBuf,
     },
-    /// The system refused to start it or to wait for it.
+    /// The system refused to start the program or to wait for it.
     #[error("cannot run `{command}`{}", in_dir(dir.as_deref()))]
     Start {
         /// The command line, quoted for a shell.
         command: String,
-        /// The directory it was to run in; `None`: goflame's own.
+        /// The working directory for the program. `None` means goflame's own.
         dir: Option<PathBuf>,
         /// The system's reason.
         source: io::Error,
     },
-    /// It ran, and ended with something other than exit status 0.
+    /// The program ran and ended with something other than exit status 0.
     #[error("`{command}`{} failed: {status}", in_dir(dir.as_deref()))]
     Failed {
         /// The command line, quoted for a shell.
         command: String,
-        /// The directory it ran in; `None`: goflame's own.
+        /// The working directory of the program. `None` means goflame's own.
         dir: Option<PathBuf>,
-        /// How it ended.
+        /// How the program ended.
         status: Status,
-        /// The end of what it wrote to standard error; `None` when that is nothing.
+        /// The end of its standard error. `None` if it wrote nothing.
         #[source]
         said: Option<Said>,
     },
-    /// A signal asked goflame to end, so the program was ended.
+    /// A signal asked goflame to end, so goflame ended the program.
     #[error("interrupted: `{command}` was stopped")]
     Interrupted {
         /// The command line, quoted for a shell.
@@ -81,18 +81,18 @@ fn in_dir(dir: Option<&Path>) -> String {
     dir.map(|dir| format!(" in {}", dir.display())).unwrap_or_default()
 }
 
-/// The last lines that a failed program wrote to standard error: the cause, in its own words.
+/// The last lines that a failed program wrote to standard error, which state the cause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Said(String);
 
 impl Said {
-    /// Lines kept. A compiler's first error may be lost, the last lines usually hold the verdict.
+    /// Maximum number of lines kept. A compiler's first error may be lost; the last lines usually contain the result.
     const LINES: usize = 20;
-    /// Bytes kept, for programs that write no line ends.
+    /// Maximum number of bytes kept, for programs that write no line ends.
     const BYTES: usize = 4096;
 
-    /// The tail of `stderr`; `None` when there is nothing but white space.
+    /// Returns the end of `stderr`. `None` if it contains only white space.
     pub(super) fn tail(stderr: &[u8]) -> Option<Self> {
         let start = stderr.len().saturating_sub(Self::BYTES);
         let text = String::from_utf8_lossy(stderr.get(start..).unwrap_or_default());
@@ -102,7 +102,7 @@ impl Said {
         (!tail.is_empty()).then_some(Self(tail))
     }
 
-    /// The text, without a final line end.
+    /// Returns the text, without a final line end.
     pub fn text(&self) -> &str {
         &self.0
     }

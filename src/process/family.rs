@@ -1,6 +1,6 @@
-//! The descendants of this process: found in `/proc`, ended, and reaped.
+//! The descendants of this process: finds them in `/proc`, ends them and reaps them.
 //!
-//! Orphans count only for a process that called [`become_reaper`]: they become its children.
+//! Orphans are included only after [`become_reaper`]: they then become children of this process.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -16,11 +16,11 @@ use rustix::process::{WaitId, WaitIdOptions, WaitOptions, set_child_subreaper, w
 /// Time between SIGTERM and SIGKILL in [`stop_all`].
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Time between two looks at what is left.
+/// Interval between two checks for remaining descendants.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Readings of `/proc` in a row that must find no descendant. A single one misses a process whose parent ends while
-/// `/proc` is read.
+/// Number of consecutive readings of `/proc` that must find no descendant. A single reading misses a process whose
+/// parent ends during the reading.
 const EMPTY_READINGS: u32 = 2;
 
 /// Makes this process the parent of every orphan among its descendants.
@@ -28,31 +28,32 @@ pub fn become_reaper() -> io::Result<()> {
     Ok(set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
-/// Moves this process to a process group of its own, so that a signal to its old group does not end it too. Returns the old
-/// group, for its children to join. `None`: the old group was made outside of the PID namespace and has no number here, so
-/// this process stays in it.
+/// Moves this process to a new process group, so that a signal to its old group does not end it. Returns the old group,
+/// which its children can join. `None` if the old group was created outside of the PID namespace: it has no number
+/// here, so this process stays in it.
 pub fn leave_group() -> Option<i32> {
     let group = getpgrp().as_raw();
     let own = Pid::from_raw(0);
     (group != 0 && setpgid(own, own).is_ok()).then_some(group)
 }
 
-/// Sends a signal to every descendant. Returns how many could be reached.
+/// Sends a signal to every descendant. Returns the number of those that could be signalled.
 pub(super) fn signal_all(signal: Signal) -> usize {
     signal_others(signal, &[])
 }
 
-/// As [`signal_all`], except `bystanders` and their descendants. A process that changed its user may be out of reach.
+/// Like [`signal_all`], but skips `bystanders` and their descendants. May have no permission for a process that changed
+/// its user.
 fn signal_others(signal: Signal, bystanders: &[Pid]) -> usize {
     descendants(bystanders).into_iter().filter(|pid| kill(*pid, signal) != Err(Errno::EPERM)).count()
 }
 
-/// Kills every descendant, except those out of reach. Reaps none.
+/// Kills every descendant that it has permission for. Reaps none.
 pub fn kill_all() {
     kill_until(&[], || false);
 }
 
-/// Asks every descendant to end, kills those that do not, and reaps them.
+/// Asks every descendant to end, kills those that do not end, and reaps all.
 pub fn stop_all() {
     signal_all(Signal::SIGTERM);
     let deadline = Instant::now() + GRACE;
@@ -62,7 +63,7 @@ pub fn stop_all() {
     kill_and_reap_all(&[]);
 }
 
-/// Kills and reaps every descendant, except those out of reach, `bystanders` and their descendants.
+/// Kills and reaps every descendant that it has permission for, except `bystanders` and their descendants.
 pub fn kill_and_reap_all(bystanders: &[Pid]) {
     kill_until(bystanders, reap_ended);
 }
@@ -75,7 +76,7 @@ fn kill_until(bystanders: &[Pid], is_over: impl Fn() -> bool) {
     }
 }
 
-/// Reaps all children that have ended. True when no others are left: then there are no descendants at all.
+/// Reaps all children that have ended. True if no other children exist: then no descendants exist either.
 pub(super) fn reap_ended() -> bool {
     loop {
         match wait(WaitOptions::NOHANG) {
@@ -86,13 +87,13 @@ pub(super) fn reap_ended() -> bool {
     }
 }
 
-/// Whether this process has children, including ended ones that nobody has waited for. Reaps none.
+/// Whether this process has children, including ended children that nobody has waited for. Reaps none.
 pub fn has_children() -> bool {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     !matches!(waitid(WaitId::All, look), Err(rustix::io::Errno::CHILD))
 }
 
-/// All living descendants of this process, except `bystanders` and their descendants. Zombies do not count.
+/// Returns all living descendants of this process, except `bystanders` and their descendants. Excludes zombies.
 pub fn descendants(bystanders: &[Pid]) -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -127,8 +128,8 @@ struct Stat {
 }
 
 impl Stat {
-    /// The second field, in parentheses, may hold anything, so the fields are counted from the last parenthesis
-    /// (proc(5)).
+    /// Parses the file. The second field, in parentheses, may contain any bytes, so fields are counted from the last
+    /// parenthesis (proc(5)).
     fn parse(stat: &[u8]) -> Option<Self> {
         let end = stat.iter().rposition(|byte| *byte == b')')?;
         let mut fields = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_ascii_whitespace();
@@ -138,7 +139,8 @@ impl Stat {
         Some(Self { state, parent, threads })
     }
 
-    /// A process whose first thread has ended looks like a zombie while its other threads run.
+    /// Whether the process is alive. A process whose first thread has ended looks like a zombie while other threads
+    /// run.
     fn lives(&self) -> bool {
         self.state != b'X' && (self.state != b'Z' || self.threads > 1)
     }

@@ -5,9 +5,10 @@
 //!    └ socket ┘
 //! ```
 //!
-//! The guard is outside of goflame's process group, the program is in it: the terminal's signals and `kill -9` of the group
-//! reach the program and not the guard. When goflame asks for it, or is gone, the guard ends the program and everything that
-//! it started. The socket is the guard's standard input; no path and no number leads to it.
+//! The program is in goflame's process group, the guard is not. Therefore the terminal's signals and `kill -9` of the
+//! group reach the program but not the guard. The guard ends the program and everything that it started when goflame
+//! asks for it or is gone. The socket is the guard's standard input. It has no path and no number by which others could
+//! open it.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -29,21 +30,21 @@ use super::family::{become_reaper, kill_all, leave_group, reap_ended, signal_all
 use super::scratch::{private_dir, remove, temporary_place};
 use super::{SIGNALS, Status, ignored_at_start};
 
-/// The hidden subcommand `goflame __guard TEMPORARY -- PROGRAM ARG…`. TEMPORARY names environment variables, separated by
-/// commas: see [`Command::private_temporary`](super::Command::private_temporary).
+/// The hidden subcommand `goflame __guard TEMPORARY -- PROGRAM ARG…`. TEMPORARY is a comma-separated list of
+/// environment variables: see [`Command::private_temporary`](super::Command::private_temporary).
 pub const GUARD: &str = "__guard";
 
-/// goflame's own binary, for a child of goflame: also when its file was replaced, or lies where the calling user of sudo
-/// finds nothing.
+/// goflame's own binary, for a child of goflame. Works even if its file was replaced, or if the user who called sudo
+/// cannot access its directory.
 pub(super) const OWN_BINARY: &str = "/proc/self/exe";
 
-/// How long the program has after the first order before it is killed.
+/// Time between the first order and the kill of the program.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Set by goflame's `main`: the tests of this library cannot start goflame's binary.
+/// Set by goflame's `main`. Not set in tests of this library, which cannot start goflame's binary.
 static GUARDED: AtomicBool = AtomicBool::new(false);
 
-/// From now on, a guard stands between goflame and each [`Command`](super::Command).
+/// From now on, runs each [`Command`](super::Command) under a guard.
 pub fn guard_commands() {
     GUARDED.store(true, Ordering::SeqCst);
 }
@@ -52,9 +53,10 @@ pub(super) fn commands_are_guarded() -> bool {
     GUARDED.load(Ordering::SeqCst)
 }
 
-/// Asks the guard to end the program, which the terminal has told already where `knows`. The second order kills at once.
+/// Asks the guard to end the program. `knows` means that the terminal has already signalled the program. The second
+/// order kills it at once.
 pub(super) fn order_end(mut guard: &UnixStream, knows: bool) {
-    // An error: it has ended, and so has the guard.
+    // A write error means that the program and the guard have ended.
     let _ = guard.write_all(if knows { &[WAIT] } else { &[INTERRUPT] });
 }
 
@@ -66,7 +68,7 @@ const WAIT: u8 = b'w';
 const ENDED: u8 = b'e';
 const NOT_STARTED: u8 = b'n';
 
-/// How the program ended, or why it did not start. `None`: the guard itself was killed.
+/// Receives how the program ended, or why it did not start. `None` if the guard itself was killed.
 pub(super) fn answer(mut guard: &UnixStream) -> io::Result<Option<Status>> {
     let mut answer = [0; 5];
     if guard.read_exact(&mut answer).is_err() {
@@ -88,7 +90,7 @@ pub fn run_guard(args: &[OsString]) -> ExitCode {
         Ok(status) => (ENDED, status.into_raw()),
         Err(error) => (NOT_STARTED, error.raw_os_error().unwrap_or_default()),
     };
-    // A process that was left in the background, such as a compiler cache's server, may use them for as long as it likes.
+    // A background process, for example the server of a compiler cache, may use the directories for any time.
     let in_use = !reap_ended();
     for dir in dirs {
         if in_use {
@@ -98,7 +100,7 @@ pub fn run_guard(args: &[OsString]) -> ExitCode {
         }
     }
     let [a, b, c, d] = number.to_ne_bytes();
-    // goflame may be gone.
+    // A write error means that goflame is gone.
     let _ = socket.write_all(&[kind, a, b, c, d]);
     ExitCode::SUCCESS
 }
@@ -119,7 +121,7 @@ fn guard(
         command.process_group(group);
     }
     for variable in temporary.split(',').filter(|name| !name.is_empty()) {
-        // Where none can be made, the program itself knows best what to say about it.
+        // If no directory can be made, the program itself has the best error message.
         if let Some(Ok(dir)) = temporary_place(variable).map(|parent| private_dir(&parent, "goflame-")) {
             command.env(variable, dir.path());
             dirs.push(dir);
@@ -140,24 +142,24 @@ fn guard(
             Err(errno) => return Err(errno.into()),
         }
     };
-    // Without an order, and unless it was killed, what it left in the background may go on.
+    // Without an order, and unless the program was killed, its background processes may continue.
     if ending.load(Ordering::SeqCst) || status.signal().is_some() {
         stop_all();
     }
     Ok(status)
 }
 
-/// Ends the program once goflame orders it or is gone.
+/// Ends the program when goflame orders it or is gone.
 fn follow(mut orders: UnixStream, ending: &AtomicBool) {
     let mut order = [0];
     let first = orders.read(&mut order);
     ending.store(true, Ordering::SeqCst);
     if !matches!(first, Ok(1)) || order == [INTERRUPT] {
-        // What a terminal sends: git and Go remove their temporary files then.
+        // The signal of a terminal's Ctrl-C: git and Go then remove their temporary files.
         signal_all(Signal::SIGINT);
     }
     if matches!(first, Ok(1)) {
-        // Until the second order, or the end of its time.
+        // Wait until the second order or the end of the grace period.
         let _ = orders.set_read_timeout(Some(GRACE));
         let _ = orders.read(&mut order);
     } else {
@@ -166,15 +168,15 @@ fn follow(mut orders: UnixStream, ending: &AtomicBool) {
     kill_all();
 }
 
-/// The socket that is this process's standard input; `None` where a user started the hidden subcommand.
+/// Returns the socket that is this process's standard input. `None` if a user started the hidden subcommand.
 pub(super) fn stdin_socket() -> Option<UnixStream> {
     let stdin = io::stdin();
     rustix::net::sockopt::socket_type(&stdin).ok()?;
     Some(UnixStream::from(stdin.as_fd().try_clone_to_owned().ok()?))
 }
 
-/// Makes this process go on when a signal asks it to end. By handlers, since its children would inherit ignored signals;
-/// those that are ignored already (nohup) stay so, for the children too.
+/// Makes this process survive signals that ask it to end. Uses handlers, because children would inherit ignored
+/// signals. Signals that are already ignored (nohup) stay ignored, for the children too.
 pub fn outlive_signals() -> io::Result<()> {
     let came = Arc::new(AtomicBool::new(false));
     for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {

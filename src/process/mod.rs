@@ -1,7 +1,7 @@
-//! Runs an external program: finds it, starts it through `duct`, and says in plain words how it ended.
+//! Runs an external program: finds it, starts it through `duct`, and reports in plain words how it ended.
 //!
-//! Must not know what Go, git or perf is. Programs stay in the terminal's process group, so Ctrl-C reaches them by itself. A
-//! guard process outside of that group sees to it that nothing of them outlives goflame.
+//! Must not know what Go, git or perf is. Programs stay in the terminal's process group, so Ctrl-C reaches them
+//! directly. A guard process outside of that group ensures that none of their processes outlives goflame.
 
 mod account;
 mod command;

@@ -1,4 +1,4 @@
-//! Command lines as text that can be pasted into a shell.
+//! Quotes command lines as text for a shell.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// One word, quoted for `sh` where it needs to be.
+/// Quotes one word for `sh` if necessary.
 ///
-/// Control characters and bytes that are not UTF-8 take the `$'..'` form of bash, zsh and POSIX 2024, so that
-/// the text stays printable and names the very same bytes.
+/// Control characters and bytes that are not UTF-8 are written in the `$'..'` form of bash, zsh and POSIX 2024. The
+/// text stays printable and represents exactly the same bytes.
 pub fn quote(word: &OsStr) -> Cow<'_, str> {
     match word.to_str() {
         Some(text) if !text.is_empty() && text.bytes().all(is_plain) => Cow::Borrowed(text),
@@ -28,7 +28,7 @@ fn dollar_quote(bytes: &[u8]) -> String {
         match byte {
             b'\'' | b'\\' => text.extend(['\\', char::from(byte)]),
             b' '..=b'~' => text.push(char::from(byte)),
-            // Three octal digits: a following digit cannot be taken for a part of it, as with \x.
+            // Three octal digits: a digit after them is not read as part of the number, unlike with \x.
             _ => write!(text, "\\{byte:03o}").unwrap_or_default(),
         }
     }
@@ -36,12 +36,12 @@ fn dollar_quote(bytes: &[u8]) -> String {
     text
 }
 
-/// The words of a command, quoted and joined by spaces.
+/// Quotes the words of a command and joins them with spaces.
 pub fn quote_command<S: AsRef<OsStr>>(words: &[S]) -> String {
     words.iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
-/// A whole command as one pastable line: `cd DIR && NAME=VALUE program arguments`.
+/// Returns a whole command as one line for a shell: `cd DIR && NAME=VALUE program arguments`.
 pub fn quote_line<S: AsRef<OsStr>>(dir: Option<&Path>, env: &[(S, S)], words: &[S]) -> String {
     let mut line = String::new();
     if let Some(dir) = dir {

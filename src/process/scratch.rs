@@ -1,7 +1,8 @@
-//! Private temporary directories that vanish whatever happens to goflame.
+//! Private temporary directories that are removed in every case, even if goflame is killed.
 //!
-//! A *keeper*, a process of goflame's own binary outside of goflame's process group, makes the directory and waits for the end
-//! of its socket to goflame, be it by a drop or by `kill -9`. Then it removes the directory.
+//! A *keeper* is a process of goflame's own binary outside of goflame's process group. It creates the directory and
+//! waits for the end of its socket to goflame, which comes with a drop or with `kill -9`. Then it removes the
+//! directory.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};
@@ -26,20 +27,20 @@ use super::guard::{OWN_BINARY, commands_are_guarded, outlive_signals, stdin_sock
 /// The hidden subcommand `goflame __keep PREFIX`.
 pub const KEEP: &str = "__keep";
 
-/// How long to go on removing a directory in which a process that is being killed may still make files.
+/// Maximum time to retry the removal, while a process that is being killed may still create files in the directory.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A private directory that lasts as long as this value.
+/// A private directory that exists as long as this value.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
     holder: Holder,
 }
 
-/// Who removes the directory.
+/// The process that removes the directory.
 #[derive(Debug)]
 enum Holder {
-    /// This process, where goflame's binary cannot be started: in tests of the library.
+    /// This process. Used where goflame's binary cannot be started: in tests of the library.
     Itself {
         _dir: TempDir,
     },
@@ -50,10 +51,10 @@ enum Holder {
 }
 
 impl Scratch {
-    /// Makes a directory in the temporary directory. Only its owner can use it, whatever the umask.
+    /// Creates a directory in the temporary directory. Only its owner can use it, independent of the umask.
     pub fn new(prefix: &str) -> io::Result<Self> {
         let kept = if commands_are_guarded() { Self::kept(prefix) } else { None };
-        // Without a keeper there is an error to be had that says why.
+        // If the keeper failed, this returns an error that states the reason.
         kept.map_or_else(|| Self::own(prefix), Ok)
     }
 
@@ -78,7 +79,7 @@ impl Scratch {
         (read.is_ok() && scratch.path.is_absolute()).then_some(scratch)
     }
 
-    /// The directory.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -101,7 +102,7 @@ pub fn run_keeper(args: &[OsString]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Makes the directory, tells its path, and returns once goflame has no more use for it.
+/// Creates the directory, sends its path, and returns when goflame no longer needs it.
 fn keep(prefix: &OsStr) -> Option<TempDir> {
     let mut socket = stdin_socket()?;
     outlive_signals().ok()?;
@@ -109,28 +110,28 @@ fn keep(prefix: &OsStr) -> Option<TempDir> {
     let dir = private_dir(&temporary_place("TMPDIR")?, &prefix.to_string_lossy()).ok()?;
     let told = socket.write_all(dir.path().as_os_str().as_bytes()).and_then(|()| socket.shutdown(Shutdown::Write));
     if told.is_ok() {
-        // Nothing is ever sent: this is the end of the socket.
+        // Nothing is ever sent, so this returns at the end of the socket.
         let _ = socket.read(&mut [0]);
     }
     Some(dir)
 }
 
-/// The directory that an environment variable names for temporary files; as usual, `/tmp` where TMPDIR names none.
+/// Returns the directory for temporary files that an environment variable names. For TMPDIR the default is `/tmp`.
 pub(super) fn temporary_place(variable: &str) -> Option<PathBuf> {
     let named = std::env::var_os(variable).filter(|value| !value.is_empty());
     named.map(PathBuf::from).or_else(|| (variable == "TMPDIR").then(|| "/tmp".into()))
 }
 
-/// Makes a directory of mode 0700, whatever the umask.
+/// Creates a directory of mode 0700, independent of the umask.
 pub(super) fn private_dir(parent: &Path, prefix: &str) -> io::Result<TempDir> {
     let mode = || Permissions::from_mode(0o700);
     let dir = tempfile::Builder::new().prefix(prefix).permissions(mode()).tempdir_in(parent)?;
-    // The umask may have taken bits away.
+    // The umask may have removed bits.
     fs::set_permissions(dir.path(), mode())?;
     Ok(dir)
 }
 
-/// Removes a directory, again and again while something is still put into it.
+/// Removes a directory. Retries while other processes still add files to it.
 pub(super) fn remove(dir: TempDir) {
     let path = dir.keep();
     let deadline = Instant::now() + PATIENCE;

@@ -1,4 +1,4 @@
-//! Ctrl-C and its relatives, as descriptors that become readable.
+//! Ctrl-C and similar signals, as descriptors that become readable.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,8 +12,8 @@ use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::{SigId, flag, low_level};
 
-/// True while neither a recording nor a build looks after signals: then they do what they do by default. Signal handlers
-/// belong to the process, so this does too.
+/// True while neither a recording nor a build handles signals: then they have their default action. Global, because
+/// signal handlers belong to the process.
 static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
     let default = Arc::new(AtomicBool::new(true));
     for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
@@ -25,10 +25,10 @@ static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
 /// The signals that ask a program to end.
 pub const SIGNALS: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
 
-/// Takes the signals that ask goflame to end; dropping it gives them back their default action.
+/// Catches the signals that ask goflame to end. Dropping it restores their default action.
 ///
-/// A signal that comes while an earlier one has not been taken has its default action: whatever goflame hangs in, such as
-/// writing to a pipe that nobody reads, it can be ended.
+/// A signal that arrives before an earlier one was taken has its default action. Therefore the user can end goflame
+/// even while it blocks, for example in a write to a pipe that nobody reads.
 pub struct Signals {
     caught: Vec<Caught>,
     untaken: Arc<AtomicBool>,
@@ -37,25 +37,25 @@ pub struct Signals {
 /// Why [`Signals::wait`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
-    /// This signal came.
+    /// This signal arrived.
     Signal(i32),
     /// The descriptor has bytes, or its other end is closed.
     Readable,
-    /// The time was over.
+    /// The timeout was reached.
     TimedOut,
 }
 
 /// A signal that is caught.
 struct Caught {
     signal: i32,
-    /// Readable once it came.
+    /// Readable after the signal arrived.
     read: UnixStream,
-    /// What is done when it comes.
+    /// The actions registered for the signal.
     actions: [SigId; 3],
 }
 
 impl Signals {
-    /// Starts to catch.
+    /// Starts to catch the signals.
     pub fn catch() -> io::Result<Self> {
         DEFAULT_ACTION.store(false, Ordering::SeqCst);
         let untaken = Arc::new(AtomicBool::new(false));
@@ -74,12 +74,12 @@ impl Signals {
         Ok(Self { caught, untaken })
     }
 
-    /// Descriptors that are readable once a signal came.
+    /// Descriptors that become readable when a signal arrives.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.caught.iter().map(|caught| caught.read.as_fd())
     }
 
-    /// A signal that came since the last call.
+    /// Returns a signal that arrived since the last call.
     pub fn take(&mut self) -> Option<i32> {
         let taken = self.caught.iter_mut().find_map(|caught| {
             let mut byte = [0];
@@ -91,7 +91,7 @@ impl Signals {
         taken
     }
 
-    /// Waits for a signal, for bytes or the end of `fd`, or until `limit` is over.
+    /// Waits until a signal arrives, until `fd` has bytes or is closed, or until the timeout `limit`.
     pub fn wait(&mut self, fd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<Woken> {
         // A limit that does not fit is longer than the age of the universe.
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
@@ -120,15 +120,15 @@ impl Drop for Signals {
     }
 }
 
-/// From now on, a write beyond the limit on the size of files (`ulimit -f`) fails with EFBIG, which is told like every error
-/// of a write. By default SIGXFSZ would end the process without a word. Programs that are run get the default back, which a
-/// signal that is ignored would not have.
+/// Installs a handler for SIGXFSZ that does nothing. From now on, a write beyond the file size limit (`ulimit -f`)
+/// fails with EFBIG and is reported like every write error. By default SIGXFSZ would end the process without a message.
+/// Programs that goflame runs get the default action back. An ignored signal would stay ignored in them.
 pub fn report_file_size_limit() {
     let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
-/// Whether somebody made this process ignore a signal, as `nohup` does: then it stays ignored. Handlers that were
-/// installed since do not count as ignoring.
+/// Whether somebody made this process ignore a signal, as `nohup` does. Such a signal stays ignored. Handlers installed
+/// later do not count as ignoring.
 pub fn ignored_at_start(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -136,11 +136,11 @@ pub fn ignored_at_start(signal: i32) -> bool {
     u32::try_from(signal - 1).ok().and_then(|bit| mask.checked_shr(bit)).is_some_and(|bits| bits & 1 == 1)
 }
 
-/// Whether the terminal sends Ctrl-C to the program by itself, because goflame's process group, which the
-/// program is in, is the terminal's foreground group.
+/// Whether the terminal itself sends Ctrl-C to the program. This is so when goflame's process group, which contains the
+/// program, is the terminal's foreground group.
 pub fn terminal_signals_reach_program() -> bool {
     let Ok(terminal) = std::fs::File::open("/dev/tty") else { return false };
-    // Not `rustix::process::getpgrp`, which has no value for a group from outside of the PID namespace.
+    // Does not use `rustix::process::getpgrp`, which cannot represent a group from outside of the PID namespace.
     let own = nix::unistd::getpgrp().as_raw();
     rustix::termios::tcgetpgrp(&terminal).is_ok_and(|group| group.as_raw_nonzero().get() == own)
 }

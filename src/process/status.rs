@@ -16,12 +16,11 @@ pub enum Status {
 }
 
 impl Status {
-    /// Reads the status word that wait(2) gave for a process that has *ended* (neither `WUNTRACED` nor
-    /// `WCONTINUED` was asked for). The layout is that of Linux's `<bits/waitstatus.h>`: the low seven bits are the
-    /// signal, or 0 and then the second byte is the exit code; bit 7 tells of a core dump.
+    /// Reads the status word that wait(2) returned for a process that has *ended* (neither `WUNTRACED` nor `WCONTINUED`
+    /// was requested). The layout is that of Linux's `<bits/waitstatus.h>`. The low seven bits are the signal; if they
+    /// are 0, the second byte is the exit code. Bit 7 reports a core dump.
     ///
-    /// This is the one place that does so. Note that an exit code is not a status word: `from_wait_status(3)` is a
-    /// death by signal 3.
+    /// No other code does this. An exit code is not a status word: `from_wait_status(3)` means killed by signal 3.
     pub fn from_wait_status(word: i32) -> Self {
         match word & 0x7f {
             0 => Self::Code((word >> 8) & 0xff),
@@ -34,13 +33,13 @@ impl Status {
         self == Self::Code(0)
     }
 
-    /// The code by which a shell would report this end: the exit code itself, or 128 + the signal.
+    /// Returns the exit code that a shell would report: the exit code itself, or 128 + the signal.
     pub fn exit_code(self) -> u8 {
         let code = match self {
             Self::Code(code) => code,
             Self::Signal(signal) => signal.saturating_add(128),
         };
-        // A status word cannot yield more than 255; a value made by hand must not turn into success.
+        // A status word cannot give more than 255. A value made by hand must not become success.
         u8::try_from(code).unwrap_or(u8::MAX)
     }
 }
@@ -68,7 +67,7 @@ impl fmt::Display for Status {
 mod tests {
     use super::*;
 
-    /// What a real shell running `script` ends with.
+    /// Returns how a real shell that runs `script` ends.
     fn end_of(script: &str) -> Status {
         std::process::Command::new("sh").args(["-c", script]).status().unwrap().into()
     }

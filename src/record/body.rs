@@ -1,20 +1,20 @@
-//! What a sample says of where its thread was: the fields of the record's body, whose order [`Spec`] asks for.
+//! Registers and stack copy of a sample: the fields of the record's body, in the order that [`Spec`] requests.
 //!
-//! The kernel wrote it, so that its lengths hold; a body that is cut short is nothing all the same.
+//! The kernel wrote the body, so its lengths are valid. A truncated body nevertheless gives `None`.
 //!
 //! [`Spec`]: crate::perfevent::Spec
 
 use crate::perfevent::UserRegisters;
 
-/// Registers and stack of a sample that goflame's own sampler took.
+/// Registers and stack copy of a sample that goflame's own sampler took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sampled<'b> {
     pub(super) pid: u32,
-    /// The register in which Go keeps the running goroutine.
+    /// The register that contains Go's running goroutine.
     pub(super) goroutine: u64,
     pub(super) sp: u64,
     bp: u64,
-    /// From the stack pointer upwards.
+    /// The stack copy, from the stack pointer upwards.
     copy: &'b [u8],
 }
 
@@ -25,7 +25,7 @@ impl<'b> Sampled<'b> {
         let pid = body.get(16..)?.first_chunk().map(|pid| u32::from_le_bytes(*pid))?;
         let frames = usize::try_from(word(48)?).ok()?;
         let registers = frames.checked_mul(8)?.checked_add(56)?;
-        // No registers follow where there were none (a kernel thread).
+        // A kernel thread has no registers, so none follow.
         (word(registers)? != 0).then_some(())?;
         let mask = UserRegisters::HERE.mask();
         let register = |bit: u8| {
@@ -35,17 +35,17 @@ impl<'b> Sampled<'b> {
         let UserRegisters { sp, bp, goroutine, .. } = UserRegisters::HERE;
         let (sp, bp, goroutine) = (register(sp)?, register(bp)?, register(goroutine)?);
         let stack = registers + 8 + mask.count_ones() as usize * 8;
-        // The field is missing where no stack is asked for.
+        // The field is absent when no stack is requested.
         let copy = word(stack).and_then(|size| {
             let size = usize::try_from(size).ok().filter(|size| *size > 0)?;
             let (copy, rest) = body.get(stack + 8..)?.split_at_checked(size)?;
-            // What is behind it was not copied: the stack ended.
+            // The rest was not copied, because the stack ended.
             copy.get(..usize::try_from(word_at_start(rest)?).ok()?.min(size))
         });
         Some(Self { pid, goroutine, sp, bp, copy: copy.unwrap_or_default() })
     }
 
-    /// Where the frame pointers lead beyond the copied piece of stack.
+    /// Follows the frame pointers and returns the first one outside of the stack copy.
     pub(super) fn pointer_beyond(&self) -> Option<u64> {
         let mut pointer = self.bp;
         for _ in 0..=self.copy.len() / 8 {
@@ -72,7 +72,7 @@ fn word_at_start(bytes: &[u8]) -> Option<u64> {
 pub(super) mod tests {
     use super::*;
 
-    /// The body of a sample with these registers and this stack.
+    /// Builds the body of a sample with these registers and this stack.
     pub(in crate::record) fn body(pid: u32, goroutine: u64, sp: u64, bp: u64, stack: &[u64]) -> Vec<u8> {
         let here = UserRegisters::HERE;
         let mut words = vec![1, 0x1000, u64::from(pid), 50, 0, 7, 1, 0x1000, 2];

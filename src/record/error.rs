@@ -1,4 +1,4 @@
-//! What can go wrong between launching and the last record.
+//! Errors from the launch of the program to the last record.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::fsio::FileError;
 use crate::{perfdata, perfevent};
 
-/// A recording that failed.
+/// The reason why a recording failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,9 +16,9 @@ pub enum Error {
     /// goflame's helper processes could not be started.
     #[error("cannot launch the workload: {step}")]
     Launch {
-        /// What was being done.
+        /// The step that failed.
         step: &'static str,
-        /// Why not.
+        /// The reason.
         #[source]
         source: io::Error,
     },
@@ -27,18 +27,18 @@ pub enum Error {
     Exec {
         /// The program.
         program: String,
-        /// What failed.
+        /// The step that failed.
         step: String,
-        /// Why.
+        /// The reason.
         #[source]
         source: io::Error,
     },
-    /// The working directory is not there, or is none.
+    /// The working directory does not exist or is not a directory.
     #[error("cannot run the workload in {path}", path = path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         #[source]
         source: io::Error,
     },
@@ -50,7 +50,7 @@ pub enum Error {
     Create {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         #[source]
         source: io::Error,
     },
@@ -59,23 +59,23 @@ pub enum Error {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         #[source]
         source: io::Error,
     },
-    /// A record that the format cannot hold.
+    /// A record does not fit into the file format.
     #[error("the workload was stopped, because a record does not fit {path}", path = path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The reason.
         #[source]
         source: perfdata::Error,
     },
     /// The supervisor died.
     #[error("goflame's supervisor process was killed; the workload was stopped")]
     SupervisorLost,
-    /// A signal came while the workload waited to start.
+    /// A signal arrived while the workload waited to start.
     #[error("interrupted before the workload began")]
     Interrupted {
         /// The signal.
@@ -90,7 +90,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the writer of `path` complains about.
+    /// Converts an error of the writer of `path`.
     pub(super) fn of_writer(path: &Path, source: perfdata::Error) -> Self {
         let path = path.to_owned();
         match source {
@@ -99,12 +99,12 @@ impl Error {
         }
     }
 
-    /// Whether the program ran, so that there are samples of it.
+    /// Whether the program ran, so that samples of it exist.
     pub fn has_samples(&self) -> bool {
         matches!(self, Self::Write { .. } | Self::Format { .. } | Self::SupervisorLost | Self::Abandoned { .. })
     }
 
-    /// What the user can do about it.
+    /// Advice for the user.
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Event(source) => source.hints(),

@@ -1,8 +1,8 @@
-//! The gate: a process that waits until it may become the program.
+//! The gate: a process that waits for an order and then executes the program.
 //!
-//! It exists because a child that is paused between fork and exec hangs the parent's `spawn`: this one has
-//! been executed already, so its process id is known and events can be opened on it that start by
-//! themselves at its next exec.
+//! It is needed because a child that is paused between fork and exec blocks the parent's `spawn`. The gate has already
+//! been executed. Therefore its process id is known, and events can be opened on it that start automatically at its
+//! next exec.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -19,10 +19,10 @@ use super::supervisor::micros;
 /// The hidden subcommand: `goflame __gate USER -- PROGRAM ARG…`, with USER `-` or `uid:gid:name`.
 pub const GATE: &str = "__gate";
 
-/// Status of a gate that did not become the program, as shells report "command not found".
+/// Exit code of a gate that could not execute the program. Shells use it for "command not found".
 const NOT_EXECUTED: u8 = 127;
 
-/// Waits for the order to go, drops privileges where asked, and becomes the program.
+/// Waits for the order to go, drops privileges if requested, and executes the program.
 pub fn run_gate(args: &[OsString]) -> ExitCode {
     let [user, _dashes, program, program_args @ ..] = args else {
         return ExitCode::from(NOT_EXECUTED);
@@ -31,11 +31,11 @@ pub fn run_gate(args: &[OsString]) -> ExitCode {
     let own_cpu_us = usage.as_ref().map_or(0, |usage| micros(usage.user_time()) + micros(usage.system_time()));
     let own_rss_kib = usage.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0));
     let pid = std::process::id().cast_signed();
-    // A socket of the gate's own: `perf record`, which may stand between, holds the inherited one for as long as it runs.
+    // Use a private socket: `perf record`, which may be in between, keeps the inherited one open as long as it runs.
     let Ok(stream) = introduce(&Report::Gate { pid, own_cpu_us, own_rss_kib }) else {
         return ExitCode::from(NOT_EXECUTED);
     };
-    // End of file before the order: goflame gave up, so the program must not run.
+    // End of file before the order means that goflame gave up, so the program must not run.
     let Ok(Some(stdin)) = receive_descriptor(&stream) else {
         return ExitCode::from(NOT_EXECUTED);
     };
@@ -43,13 +43,13 @@ pub fn run_gate(args: &[OsString]) -> ExitCode {
     let Ok(Some(Order::Go { env })) = order else {
         return ExitCode::from(NOT_EXECUTED);
     };
-    // The supervisor ends what it started; should it be killed itself, the kernel does so. Set after the change
-    // of user, which clears it.
+    // The supervisor ends the processes that it started. If the supervisor itself is killed, the kernel does this. Set
+    // it after the change of user, which clears it.
     let ready = become_user(&user.to_string_lossy()).and_then(|()| set_pdeathsig(Signal::SIGKILL));
     let (step, errno) = if let Err(errno) = ready {
         ("changing to the calling user", errno as i32)
     } else {
-        // `exec` returns only when it failed; when it succeeds, the socket closes by itself (CLOEXEC).
+        // `exec` returns only if it fails. If it succeeds, the socket closes automatically (CLOEXEC).
         let error = Command::new(program).args(program_args).envs(env).stdin(stdin).exec();
         ("starting the program", error.raw_os_error().unwrap_or(0))
     };
@@ -57,7 +57,8 @@ pub fn run_gate(args: &[OsString]) -> ExitCode {
     ExitCode::from(NOT_EXECUTED)
 }
 
-/// Gives up root for good: groups first, then group, then user, because each step needs the ones after it.
+/// Gives up root permanently: supplementary groups first, then group, then user, because each step needs the rights
+/// that the later steps give up.
 fn become_user(user: &str) -> Result<(), nix::Error> {
     let mut parts = user.splitn(3, ':');
     let (Some(uid), Some(gid), Some(name)) = (parts.next(), parts.next(), parts.next()) else {

@@ -1,12 +1,12 @@
-//! Who runs: the goroutines whose descriptors were sampled, read from the program's memory while it lives.
+//! Goroutines that ran: reads their descriptors (`runtime.g`) from the program's memory while the program lives.
 //!
-//! A sample holds the register in which Go keeps the address of the running goroutine's descriptor (`runtime.g`,
-//! abi-internal.md). The runtime never frees descriptors but gives them to new goroutines, so each is read again with
-//! every round of samples that it is in: what two readings agree on held in between.
+//! A sample contains the register in which Go keeps the address of the running goroutine's descriptor (`runtime.g`,
+//! abi-internal.md). The runtime never frees a descriptor but reuses it for new goroutines. Therefore each descriptor
+//! is read again in every round of samples that contains it. A value that two readings agree on was valid between them.
 //!
 //! While a thread runs on its own stack (the runtime's `systemstack`, the scheduler), the register holds the thread's
-//! descriptor. Whose work it does then is told by where its frame pointers lead: into the stack of a goroutine. So the
-//! bounds of stacks are read too, and with a thread the goroutine that it runs.
+//! descriptor. The frame pointers then lead into the stack of the goroutine for which the thread works. Therefore the
+//! bounds of stacks are also read, and for a thread the goroutine that it runs.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
@@ -15,10 +15,10 @@ use std::path::PathBuf;
 
 use super::body::Sampled;
 
-/// Where the fields of a `runtime.g` and a `runtime.m` are, in bytes from its start.
+/// Offsets of the fields of a `runtime.g` and a `runtime.m`, in bytes from its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoroutineLayout {
-    /// Processes that run another program are left alone.
+    /// The program. Processes that run another program are ignored.
     pub program: PathBuf,
     /// `g.stack.lo` and `g.stack.hi`.
     pub stack: (usize, usize),
@@ -26,11 +26,11 @@ pub struct GoroutineLayout {
     pub thread: usize,
     /// `g.goid`.
     pub id: usize,
-    /// `g.parentGoid`, which Go has since 1.21.
+    /// `g.parentGoid`, present since Go 1.21.
     pub parent: Option<usize>,
-    /// `g.gopc`: behind the `go` statement that made it.
+    /// `g.gopc`: the address behind the `go` statement that created the goroutine.
     pub creator: usize,
-    /// `g.startpc`: the function that the statement calls.
+    /// `g.startpc`: the entry, which is the function that the `go` statement calls.
     pub start: usize,
     /// `m.g0` and `m.gsignal`: the descriptors of the thread itself.
     pub own: [usize; 2],
@@ -38,58 +38,58 @@ pub struct GoroutineLayout {
     pub current: usize,
 }
 
-/// A descriptor, and what it said from one reading to another.
+/// The values of a descriptor between its first and last equal reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GoroutineSeen {
-    /// Process.
+    /// Process id.
     pub pid: u32,
     /// The descriptor's address.
     pub address: u64,
-    /// The first and the last time that it was read so, in nanoseconds of the samples' clock.
+    /// Times of the first and the last reading with these values, in nanoseconds of the samples' clock.
     pub times: (u64, u64),
-    /// The goroutine's number; 0 for the descriptors of a thread itself.
+    /// The goroutine's number. 0 for a thread's own descriptor.
     pub id: u64,
-    /// The number of the goroutine that made it; 0 when that is not known.
+    /// The number of the goroutine that created it. 0 if unknown.
     pub parent: u64,
-    /// An address behind the `go` statement that made it; 0 for those that the runtime made of nothing.
+    /// An address behind the `go` statement that created it. 0 if the runtime created it without one.
     pub creator: u64,
-    /// The first address of its function.
+    /// The first address of its entry function.
     pub start: u64,
-    /// The lowest address of its stack and the one behind it; both 0 when it has none.
+    /// The lowest address of its stack, and the address after the highest. Both are 0 if it has no stack.
     pub stack: (u64, u64),
-    /// Of a thread's own descriptor: the descriptor of the goroutine that the thread runs, 0 for none.
+    /// For a thread's own descriptor: the descriptor of the goroutine that the thread runs, or 0.
     pub runs: u64,
 }
 
-/// No field ends further from the start (a `runtime.m` of Go 1.27 has some 2000 bytes).
+/// Upper limit of field offsets, in bytes (a `runtime.m` of Go 1.27 has about 2000 bytes).
 const DESCRIPTOR: usize = 4096;
 
-/// Goroutines are numbered from 1; what has a larger number than this is none.
+/// Maximum goroutine number. Numbers start at 1; a larger number is not a goroutine.
 const LARGEST_ID: u64 = 1 << 48;
 
-/// Stacks are no larger (`runtime.maxstackceiling` is 2 GB).
+/// Maximum stack size in bytes (`runtime.maxstackceiling` is 2 GB).
 const LARGEST_STACK: u64 = 1 << 31;
 
-/// Readings that are kept, and descriptors that are read in one round, at most: so many goroutines are not looked
-/// at one by one.
+/// Maximum number of readings that are kept, and of descriptors that are read in one round. Nobody looks at more
+/// goroutines one by one.
 const MOST_READINGS: usize = 1 << 18;
 const MOST_AT_ONCE: usize = 2048;
 
-/// Processes whose memory is kept open.
+/// Maximum number of processes whose memory is kept open.
 const MOST_PROCESSES: usize = 256;
 
-/// Notes descriptors and reads them.
+/// Collects the descriptors of samples and reads them.
 #[derive(Debug)]
 pub(super) struct Watch {
     layout: GoroutineLayout,
-    /// Since the last reading.
+    /// Descriptors noted since the last reading.
     noted: HashSet<(u32, u64)>,
-    /// The newest reading of each descriptor, by position in `seen`.
+    /// The newest reading of each descriptor, as an index into `seen`.
     newest: HashMap<(u32, u64), usize>,
-    /// Stacks by process and lowest address, as they were read last: the address behind, and the descriptor.
+    /// Stacks at their last reading: from process and lowest address to the end address and the descriptor.
     stacks: BTreeMap<(u32, u64), (u64, u64)>,
     seen: Vec<GoroutineSeen>,
-    /// The memory of processes; `None` of those that run another program.
+    /// Open memory of each process. `None` if the process runs another program.
     memories: HashMap<u32, Option<File>>,
 }
 
@@ -105,27 +105,27 @@ impl Watch {
         }
     }
 
-    /// Notes the descriptors that a sample of goflame's own sampler tells of: the one in the register, and those on
-    /// whose stacks the thread was.
+    /// Notes the descriptors of a sample of goflame's own sampler: the one in the register, and those on whose stacks
+    /// the thread was.
     pub(super) fn note(&mut self, body: &[u8]) {
         let Some(sampled) = Sampled::of(body) else { return };
         let pointers = [Some(sampled.sp), sampled.pointer_beyond()];
         let on_stacks = pointers.map(|pointer| self.on_stack(sampled.pid, pointer?));
         for address in [Some(sampled.goroutine)].into_iter().chain(on_stacks).flatten() {
-            // What is no descriptor is seldom aligned as one.
+            // A value that is not a descriptor is seldom aligned like one.
             if address != 0 && address.is_multiple_of(8) && self.noted.len() < MOST_AT_ONCE {
                 self.noted.insert((sampled.pid, address));
             }
         }
     }
 
-    /// The descriptor on whose stack an address was when that was last read.
+    /// Returns the descriptor whose stack contained the address at the last reading.
     fn on_stack(&self, pid: u32, address: u64) -> Option<u64> {
         let (_, (end, descriptor)) = self.stacks.range((pid, 0)..=(pid, address)).next_back()?;
         (address < *end).then_some(*descriptor)
     }
 
-    /// Reads what was noted. `now` is the time, on the samples' clock.
+    /// Reads the noted descriptors. `now` is the time on the samples' clock.
     pub(super) fn look(&mut self, now: u64) {
         let noted = std::mem::take(&mut self.noted);
         for (pid, address) in noted.iter().copied() {
@@ -140,7 +140,7 @@ impl Watch {
         }
     }
 
-    /// Adds a reading to those that agree with it.
+    /// Extends the newest reading of the descriptor if both agree. Otherwise adds the new reading.
     fn keep(&mut self, found: GoroutineSeen) {
         let key = (found.pid, found.address);
         let newest = self.newest.get(&key).and_then(|at| self.seen.get_mut(*at));
@@ -163,7 +163,7 @@ impl Watch {
         }
     }
 
-    /// What was read.
+    /// Returns all readings.
     pub(super) fn finish(self) -> Vec<GoroutineSeen> {
         self.seen
     }
@@ -201,12 +201,12 @@ impl Watch {
     }
 }
 
-/// The words at these offsets from an address, read in one go.
+/// Reads the words at these offsets from an address with one system call.
 fn words<const N: usize>(memory: &File, address: u64, offsets: [usize; N]) -> Option<[u64; N]> {
     let mut bytes = [0; DESCRIPTOR];
     let end = offsets.iter().max()?.checked_add(8)?;
     let bytes = bytes.get_mut(..end)?;
-    // A structure ends in the same mapping as it begins in.
+    // A structure ends in the mapping in which it begins.
     memory.read_exact_at(bytes, address).ok()?;
     let mut words = [0; N];
     for (word, at) in words.iter_mut().zip(offsets) {

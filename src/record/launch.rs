@@ -1,4 +1,4 @@
-//! Starting supervisor and gate, up to the moment before the program begins.
+//! Starts supervisor and gate, up to the moment before the program begins.
 
 use std::fs::File;
 use std::io::{self, PipeReader, pipe};
@@ -19,32 +19,32 @@ use super::{Error, Settled, perf};
 use crate::fsio::{self, FileError};
 use crate::process::{Signals, Woken, become_reaper, descendants, kill_and_reap_all};
 
-/// How long supervisor and gate may take to appear. They are goflame's own binary, so this is generous.
+/// Timeout for the introduction of supervisor and gate. They are goflame's own binary, so it is generous.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often to look whether the supervisor still lives, while nobody introduces himself: 20 ms.
+/// Interval of the checks whether the supervisor is alive, while no introduction arrives: 20 ms.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// A program that is about to start.
 pub(super) struct Launched {
     /// Socket to the supervisor.
     pub(super) supervisor: UnixStream,
-    /// What the supervisor reports.
+    /// Reports of the supervisor.
     pub(super) reports: Receiver,
     gate: UnixStream,
     gate_reports: Receiver,
-    /// Standard input of the program; `None`: goflame's own.
+    /// Standard input of the program. `None` means goflame's own.
     stdin: Option<File>,
     /// Process id that the program will have.
     pub(super) pid: i32,
-    /// What the gate used before it becomes the program.
+    /// Resources used by the gate before it executes the program.
     pub(super) gate_own: Own,
     /// Standard output of the program.
     pub(super) stdout: Option<PipeReader>,
     /// Standard error of the program.
     pub(super) stderr: Option<PipeReader>,
     child: Child,
-    /// Children that goflame had before, and theirs.
+    /// Children that goflame had before the launch, and their descendants.
     bystanders: Vec<Pid>,
 }
 
@@ -52,9 +52,9 @@ fn failed(step: &'static str) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Launch { step, source }
 }
 
-/// Starts everything but the program itself.
+/// Starts all helper processes, but not the program itself.
 pub(super) fn launch(plan: &RecordPlan, settled: &Settled, signals: &mut Signals) -> Result<Launched, Error> {
-    // A missing directory would look like a missing supervisor.
+    // Check this first: a missing directory would look like a missing supervisor.
     if let Err(source) = std::fs::read_dir(&plan.dir) {
         return Err(Error::Directory { path: plan.dir.clone(), source });
     }
@@ -62,9 +62,9 @@ pub(super) fn launch(plan: &RecordPlan, settled: &Settled, signals: &mut Signals
         Stdin::Inherit => None,
         Stdin::File(path) => Some(open_stdin(path, plan.timeout, signals)?),
     };
-    // A shell that became goflame by `exec` may have left it children.
+    // A shell that became goflame by `exec` may have left children.
     let bystanders = descendants(&[]);
-    // Whatever the supervisor would leave behind if somebody killed it comes to goflame.
+    // If somebody kills the supervisor, its descendants become goflame's children.
     become_reaper().map_err(failed("becoming the reaper of what it starts"))?;
     let (rendezvous, childrens_end) = rendezvous().map_err(failed("making a socket"))?;
     let own = std::env::current_exe().map_err(failed("finding goflame's own binary"))?;
@@ -81,7 +81,7 @@ pub(super) fn launch(plan: &RecordPlan, settled: &Settled, signals: &mut Signals
     supervisor.arg(SUPERVISE).arg("--").args(&command);
     supervisor.current_dir(&plan.dir).stdin(childrens_end).stdout(stdout_end).stderr(stderr_end);
     let mut child = supervisor.spawn().map_err(failed("starting the supervisor"))?;
-    // The command holds the children's ends of pipes and socket, which would keep the readers waiting for ever.
+    // The command holds the children's ends of pipes and socket. While they are open, the readers would wait forever.
     drop(supervisor);
 
     match meet(&rendezvous, &mut child) {
@@ -107,9 +107,9 @@ pub(super) fn launch(plan: &RecordPlan, settled: &Settled, signals: &mut Signals
     }
 }
 
-/// Opens standard input. A FIFO opens only once it has a writer, and a device may wait for a connection: signals and the
-/// timeout are heeded meanwhile. A thread waits, because only a blocking open tells when the writer comes; if it never comes,
-/// the thread ends with the process.
+/// Opens standard input. Opening a FIFO blocks until it has a writer, and opening a device may wait for a connection.
+/// Signals and the timeout are handled during the wait. A separate thread does the blocking open, because only a
+/// blocking open reports the writer. If no writer comes, the thread ends with the process.
 fn open_stdin(path: &Path, timeout: Duration, signals: &mut Signals) -> Result<File, Error> {
     let (over, opened) = pipe().map_err(failed("making a pipe"))?;
     let opening = thread::spawn({
@@ -136,16 +136,16 @@ fn open_stdin(path: &Path, timeout: Duration, signals: &mut Signals) -> Result<F
 
 type Gate = (UnixStream, Receiver, i32, Own);
 
-/// What the gate used before it becomes the program.
+/// Resources used by the gate before it executes the program.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Own {
     /// CPU time.
     pub(super) cpu: Duration,
-    /// Peak resident memory.
+    /// Peak resident memory in KiB.
     pub(super) rss_kib: u64,
 }
 
-/// Receives the introductions of supervisor and gate, in whichever order they come.
+/// Receives the introductions of supervisor and gate, in any order.
 fn meet(rendezvous: &OwnedFd, child: &mut Child) -> io::Result<(UnixStream, Receiver, Gate)> {
     let deadline = Instant::now() + PATIENCE;
     let (mut supervisor, mut gate) = (None, None);
@@ -184,7 +184,7 @@ fn meet(rendezvous: &OwnedFd, child: &mut Child) -> io::Result<(UnixStream, Rece
 }
 
 impl Launched {
-    /// Lets the gate become the program; an error when it cannot.
+    /// Lets the gate execute the program. Fails if the gate cannot.
     pub(super) fn go(&mut self, plan: &RecordPlan) -> Result<(), Error> {
         let lost = failed("talking to the gate");
         let mut env = Vec::new();
@@ -203,7 +203,7 @@ impl Launched {
         if let Err(source) = given.and_then(|()| send(&self.gate, &Order::Go { env })) {
             return Err(lost(source));
         }
-        // The socket closes at the exec; a message means that there was none.
+        // The exec closes the socket. A message means that the exec failed.
         match self.gate_reports.receive::<Report>() {
             Ok(None) => Ok(()),
             Ok(Some(Report::ExecFailed { step, errno })) => {
@@ -214,20 +214,20 @@ impl Launched {
         }
     }
 
-    /// Sends an order to the supervisor. That it is gone already is seen on its socket, not here.
+    /// Sends an order to the supervisor. If the supervisor is gone, its socket shows it, not this function.
     pub(super) fn order(&self, order: &Order) {
         let _ = send(&self.supervisor, order);
     }
 
-    /// Waits for the supervisor process itself, once it has said that everything is gone.
+    /// Waits for the supervisor process itself, after it has reported that all processes are gone.
     pub(super) fn reap(&mut self) {
         let _ = self.child.wait();
     }
 }
 
 impl Drop for Launched {
-    /// Whatever happened: the supervisor sees its socket close and kills what is left; wait for that. If it was
-    /// killed itself, its orphans are goflame's.
+    /// In every case the supervisor sees its socket close and kills all remaining processes. Waits for that. If the
+    /// supervisor itself was killed, its orphans are goflame's children.
     fn drop(&mut self) {
         let _ = self.supervisor.shutdown(std::net::Shutdown::Both);
         let _ = self.gate.shutdown(std::net::Shutdown::Both);

@@ -1,8 +1,8 @@
-//! What goflame, its supervisor and its gate say to each other: one JSON value a line, on sockets without a name.
+//! Messages between goflame, its supervisor and its gate: one JSON value per line, on unnamed sockets.
 //!
-//! The standard input of supervisor and gate is one end of a socket pair, the *rendezvous*. On it, each of them introduces
-//! itself and hands over one end of a socket pair of its own, on which all else is said. Nobody can connect to these, and
-//! nobody but their child inherits them.
+//! The standard input of supervisor and gate is one end of a socket pair, the *rendezvous*. On it, each of the two
+//! introduces itself and sends one end of a private socket pair. All other messages use the private pair. No other
+//! process can connect to these sockets, and only their child inherits them.
 
 use std::io::{self, BufRead, BufReader, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
@@ -19,31 +19,31 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Report {
-    /// The supervisor is there.
+    /// The supervisor has started.
     Supervisor,
-    /// The gate is there and waits.
+    /// The gate has started and waits.
     Gate {
-        /// Its process id, which the program will have.
+        /// Process id of the gate. The program will have the same.
         pid: i32,
-        /// CPU time that it used until now, which is goflame's and not the program's.
+        /// CPU time that the gate used before the program starts. It counts as goflame's, not as the program's.
         own_cpu_us: u64,
-        /// Its peak resident memory in KiB, which the kernel goes on counting for the program.
+        /// Peak resident memory of the gate in KiB. The kernel continues this maximum for the program.
         own_rss_kib: u64,
     },
-    /// The gate could not become the program. Without this, its end of the socket just closes.
+    /// The gate could not execute the program. If it can, its end of the socket just closes.
     ExecFailed {
-        /// What failed.
+        /// The step that failed.
         step: String,
         /// The errno.
         errno: i32,
     },
-    /// The program ended; what it started may still run.
+    /// The program ended. Processes that it started may still run.
     Exited(Exit),
-    /// Nothing runs any more. The last message.
+    /// No process runs any more. This is the last message.
     Gone(Usage),
 }
 
-/// How a process ended: exactly one of the two is set.
+/// How a process ended: exactly one of the two fields is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Exit {
     /// The exit code.
@@ -52,7 +52,7 @@ pub(super) struct Exit {
     pub(super) signal: Option<i32>,
 }
 
-/// What the program and everything that it started used.
+/// Resources used by the program and by all processes that it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Usage {
     /// User CPU time in microseconds.
@@ -61,9 +61,9 @@ pub(super) struct Usage {
     pub(super) system_us: u64,
     /// Peak resident memory of the largest process, in KiB.
     pub(super) max_rss_kib: u64,
-    /// Processes that outlived the program.
+    /// Number of processes that outlived the program.
     pub(super) outlived: usize,
-    /// Of these, processes that could not be stopped.
+    /// Number of these processes that could not be stopped.
     pub(super) unstoppable: usize,
 }
 
@@ -71,15 +71,15 @@ pub(super) struct Usage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Order {
-    /// To the gate: become the program, with this added to the environment. Not earlier: supervisor and perf may be
-    /// root, and the environment of the program is not for them.
+    /// To the gate: execute the program with these variables added to the environment. They are sent only now because
+    /// supervisor and perf may run as root and must not get the program's environment.
     Go {
         /// Names and values.
         env: Vec<(String, String)>,
     },
     /// To the supervisor: pass a signal to the program.
     Signal {
-        /// The program, which is not the supervisor's own child where `perf record` stands between them.
+        /// Process id of the program. With `perf record` in between, the program is not a child of the supervisor.
         pid: i32,
         /// The signal.
         signal: i32,
@@ -95,22 +95,22 @@ pub(super) fn send(mut to: &UnixStream, value: &impl Serialize) -> io::Result<()
     to.write_all(&line)
 }
 
-/// Makes a rendezvous: goflame's end, and the one for its children's standard input. A message arrives as it was sent, whole and
-/// with its descriptor, though two processes send.
+/// Creates a rendezvous: goflame's end, and the end for its children's standard input. Each message arrives complete
+/// and with its descriptor, even if two processes send at the same time.
 pub(super) fn rendezvous() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
-/// Introduces this process on its standard input. Returns its socket to goflame.
+/// Introduces this process on its standard input. Returns its private socket to goflame.
 pub(super) fn introduce(report: &Report) -> io::Result<UnixStream> {
     let (own, goflames) = UnixStream::pair()?;
     send_with(io::stdin(), &serde_json::to_vec(report)?, goflames)?;
     Ok(own)
 }
 
-/// Receives an introduction; `None` when nobody is left who could introduce himself.
+/// Receives an introduction. `None` when no process is left that could send one.
 pub(super) fn receive_introduction(rendezvous: &OwnedFd) -> io::Result<Option<(UnixStream, Report)>> {
-    // An introduction has some 100 bytes.
+    // An introduction has about 100 bytes.
     let mut bytes = [0; 4096];
     let (count, socket) = receive_with(rendezvous, &mut bytes)?;
     if count == 0 {
@@ -120,12 +120,12 @@ pub(super) fn receive_introduction(rendezvous: &OwnedFd) -> io::Result<Option<(U
     Ok(Some((socket.into(), serde_json::from_slice(bytes.get(..count).unwrap_or_default())?)))
 }
 
-/// Hands a descriptor over. It must be received before the next value.
+/// Sends a descriptor. The receiver must take it before the next value.
 pub(super) fn send_descriptor(to: &UnixStream, descriptor: impl AsFd) -> io::Result<()> {
     send_with(to, b"\n", descriptor)
 }
 
-/// Receives a descriptor; `None` when the other end is closed.
+/// Receives a descriptor. `None` when the other end is closed.
 pub(super) fn receive_descriptor(from: &UnixStream) -> io::Result<Option<OwnedFd>> {
     Ok(receive_with(from, &mut [0])?.1)
 }
@@ -158,12 +158,12 @@ pub(super) struct Receiver {
 }
 
 impl Receiver {
-    /// Reads from a copy of `stream`.
+    /// Creates a receiver that reads from a duplicate of `stream`.
     pub(super) fn new(stream: &UnixStream) -> io::Result<Self> {
         Ok(Self { lines: BufReader::new(stream.try_clone()?) })
     }
 
-    /// The next value; `None` when the other end is closed.
+    /// Returns the next value. `None` when the other end is closed.
     pub(super) fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut line = String::new();
         if self.lines.read_line(&mut line)? == 0 {
@@ -172,7 +172,7 @@ impl Receiver {
         serde_json::from_str(&line).map(Some).map_err(io::Error::other)
     }
 
-    /// Whether a value was read from the socket and waits here, where `poll` does not see it.
+    /// Whether a value is already in the buffer, where `poll` does not see it.
     pub(super) fn has_buffered(&self) -> bool {
         !self.lines.buffer().is_empty()
     }

@@ -1,4 +1,4 @@
-//! Launch a program, sample it and everything that it starts, stop, and leave a `perf.data` file.
+//! Launches a program, samples it and everything that it starts, stops it, and writes a `perf.data` file.
 //!
 //! Three processes take part, all of them goflame's own binary:
 //!
@@ -7,10 +7,10 @@
 //!    └──────── socket ───────┘
 //! ```
 //!
-//! The *gate* waits on a socket until the events are open and then becomes the program, so that nothing
-//! of it is missed and nothing of goflame is sampled. The *supervisor* is the parent and reaper of the
-//! program and of all its orphans: it reports how they ended and what CPU time they used, and when
-//! goflame dies, by whatever signal, it leaves nothing running. It is outside of goflame's process group; the program is in it.
+//! The *gate* waits on a socket until the events are open, and then executes the program. Therefore the program is
+//! sampled from its start, and goflame is not sampled. The *supervisor* is the parent and reaper of the program and of
+//! all its orphans. It reports how they ended and their CPU time. When goflame dies, by whatever signal, the supervisor
+//! leaves nothing running. The program is in goflame's process group, the supervisor is not.
 //!
 //! Must not symbolise and must not render.
 

@@ -1,4 +1,4 @@
-//! What a recording left behind, as plain values.
+//! The result of a recording, as plain values.
 
 use std::time::Duration;
 
@@ -10,39 +10,39 @@ use crate::process::Status;
 pub struct Recording {
     /// How the program ended.
     pub status: Status,
-    /// Why it ended, where goflame had a part in it.
+    /// Why the program ended, if goflame caused it.
     pub ending: Ending,
     /// Time from the start of the program to its end.
     pub wall: Duration,
-    /// User CPU time of the program and everything that it started (getrusage).
+    /// User CPU time of the program and of all processes that it started (getrusage).
     pub user_cpu: Duration,
-    /// System CPU time of the same.
+    /// System CPU time of the same processes.
     pub system_cpu: Duration,
-    /// Peak resident memory of the largest process, in KiB; `None` when it was below that of goflame's own gate, which
+    /// Peak resident memory of the largest process, in KiB. `None` if it is below the peak of goflame's own gate, which
     /// the kernel counts for the program.
     pub max_rss_kib: Option<u64>,
-    /// Processes that outlived the program.
+    /// Number of processes that outlived the program.
     pub outlived: usize,
-    /// Of these, processes that goflame was not permitted to stop.
+    /// Number of these processes that goflame was not permitted to stop.
     pub unstoppable: usize,
-    /// Whether the CPU times include the sampler's own, as with `engine = "perf"`.
+    /// Whether the CPU times include the sampler's own time, as with `engine = "perf"`.
     pub cpu_includes_sampler: bool,
-    /// What the sampler did; `None` with `engine = "perf"`, which keeps its figures in the file.
+    /// Figures of the native sampler. `None` with `engine = "perf"`, which keeps its figures in the file.
     pub sampling: Option<Sampling>,
-    /// The goroutines that were sampled, as far as they could be read.
+    /// The sampled goroutines, as far as they could be read.
     pub goroutines: Vec<GoroutineSeen>,
-    /// Copies of the output that could not be kept, one sentence each.
+    /// Problems with the copies of the program's output, one sentence each.
     pub output_problems: Vec<String>,
 }
 
 /// Why a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// By itself, or by somebody else's signal.
+    /// It ended by itself, or by a signal from another process.
     Own,
-    /// The user interrupted goflame with this signal, which was passed on.
+    /// The user interrupted goflame with this signal, and goflame passed it on.
     Interrupted(i32),
-    /// Its time was over.
+    /// The timeout was reached.
     TimedOut,
 }
 
@@ -55,8 +55,8 @@ pub struct Sampling {
     pub lost: u64,
     /// Bytes of ring buffer per CPU.
     pub ring_bytes: usize,
-    /// Size of the file.
+    /// Size of the file in bytes.
     pub file_bytes: u64,
-    /// When the file reached the bound on its size and sampling ended; counted from the start of sampling.
+    /// Time from the start of sampling until the file reached its size limit, when sampling ended.
     pub bound_reached: Option<Duration>,
 }

@@ -1,12 +1,12 @@
-//! `engine = "perf"`: the real `perf record` samples, around the same gate.
+//! `engine = "perf"`: `perf record` samples, with the same gate.
 
 use std::ffi::OsString;
 use std::path::Path;
 
 use super::{RecordPlan, Settled};
 
-/// The command line of `perf record`, which starts the gate, which becomes the program. Without `-g` in
-/// DWARF mode, because perf gets one-frame stacks from Go that way.
+/// Returns the command line of `perf record`, which starts the gate, which executes the program. Has no `-g` in DWARF
+/// mode, because with `-g` perf gets stacks of one frame from Go.
 pub(super) fn command(perf: &Path, plan: &RecordPlan, settled: &Settled, gate: Vec<OsString>) -> Vec<OsString> {
     let event = settled.spec.source.name();
     let event = if settled.spec.kernel { event.to_owned() } else { format!("{event}:u") };

@@ -1,4 +1,4 @@
-//! Everything that a recording needs to know, as plain values.
+//! All inputs of a recording, as plain values.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,46 +11,46 @@ use std::time::Duration;
 use super::GoroutineLayout;
 use crate::process::Account;
 
-/// Ring buffer per CPU that is asked for where the budget of locked memory allows it.
+/// Requested bytes of ring buffer per CPU, if the limit of locked memory allows it.
 pub(crate) const WISHED_RING_BYTES: usize = 4 * 1024 * 1024;
 
-/// Bytes of ring buffer per CPU: the least that will do, and what is wished for.
+/// Bytes of ring buffer per CPU: the minimum that works, and the requested size.
 pub const RING_SIZES: (usize, usize) = (crate::perfevent::SMALLEST_RING, WISHED_RING_BYTES);
 
-/// A recording to be made.
+/// The plan of a recording.
 #[derive(Debug, Clone)]
 pub struct RecordPlan {
     /// The program (an absolute path) and its arguments.
     pub argv: Vec<OsString>,
-    /// Environment, added to goflame's own.
+    /// Environment variables, added to goflame's own.
     pub env: Vec<(String, String)>,
     /// Working directory of the program.
     pub dir: PathBuf,
-    /// Its standard input.
+    /// Standard input of the program.
     pub stdin: Stdin,
-    /// After this time it is stopped.
+    /// Time limit. The program is stopped when it is reached.
     pub timeout: Duration,
-    /// The user that it runs as, when goflame itself was started through sudo.
+    /// The user to run the program as, if goflame was started through sudo.
     pub user: Option<Account>,
-    /// Who samples.
+    /// The sampler.
     pub sampler: Sampler,
     /// Samples per second and CPU.
     pub frequency: u32,
     /// Bytes of user stack copied with each sample.
     pub stack: u32,
-    /// The CPUs to sample: those that are online.
+    /// The CPUs to sample: all online CPUs.
     pub cpus: Vec<u32>,
-    /// Where the kernel's own code lies (`_text` to `_etext`), where that is known.
+    /// Address range of the kernel's own code (`_text` to `_etext`), if known.
     pub kernel_text: Option<Range<u64>>,
-    /// Where goroutines say who they are, in programs of which that is known.
+    /// Layout of the goroutine descriptors, if it is known for the program.
     pub goroutines: Option<GoroutineLayout>,
-    /// Where the samples go.
+    /// Output file of the samples.
     pub perf_data: PathBuf,
-    /// Where a copy of the program's standard output goes.
+    /// File for a copy of the program's standard output.
     pub stdout_log: PathBuf,
-    /// Where a copy of its standard error goes.
+    /// File for a copy of the program's standard error.
     pub stderr_log: PathBuf,
-    /// The most bytes that each of these three files may have; `perf record` is not bounded.
+    /// Maximum bytes of each of these three files. `perf record` has no limit.
     pub max_bytes: Option<u64>,
 }
 
@@ -63,28 +63,28 @@ pub enum Stdin {
     File(PathBuf),
 }
 
-/// Who samples.
+/// The sampler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sampler {
-    /// goflame.
+    /// goflame's own sampler.
     Native,
-    /// `perf record`, found here.
+    /// `perf record`, at this path.
     Perf(PathBuf),
 }
 
-/// Which event is wished for.
+/// The requested event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventWish {
-    /// `cycles`, else `cpu-clock`.
+    /// `cycles` if available, otherwise `cpu-clock`.
     Auto,
     /// Exactly this one.
     Exactly(crate::perfevent::Source),
 }
 
-/// Whether kernel mode is to be sampled.
+/// Whether to sample kernel mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KernelWish {
-    /// Where permitted.
+    /// If permitted.
     Auto,
     /// Always.
     Yes,
@@ -93,7 +93,7 @@ pub enum KernelWish {
 }
 
 impl RecordPlan {
-    /// Creates a file of the recording, for its owner alone: samples hold pieces of the program's memory.
+    /// Creates a file of the recording that only its owner can access: samples contain parts of the program's memory.
     pub(super) fn create(path: &Path) -> io::Result<File> {
         File::options().write(true).create_new(true).mode(0o600).open(path)
     }

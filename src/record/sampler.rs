@@ -1,4 +1,4 @@
-//! From ring buffers to a `perf.data` file, with flat memory: records pass through as they are.
+//! Writes ring buffers to a `perf.data` file with constant memory: records are copied unchanged.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use crate::perfdata::abi::record_type;
 use crate::perfdata::{Attr, Event, Features, SampleId, Writer};
 use crate::perfevent::{AttrFields, Rings, Spec, open};
 
-/// Bytes of a record's header: type, misc, size (`struct perf_event_header`).
+/// Size of a record's header in bytes: type, misc, size (`struct perf_event_header`).
 const RECORD_HEADER: u64 = 8;
-/// Bytes left free for what [`Writer::finish`] adds: a few kilobytes on a machine with many CPUs.
+/// Bytes reserved for the data that [`Writer::finish`] adds: a few kilobytes on a machine with many CPUs.
 const RESERVE: u64 = 64 * 1024;
 
 /// An open recording.
 pub(super) struct NativeSampler {
-    /// The events; the session waits on them.
+    /// The open events. The session waits on them.
     pub(super) rings: Rings,
     writer: Option<Writer<File>>,
     path: PathBuf,
@@ -29,13 +29,13 @@ pub(super) struct NativeSampler {
     file_bytes: u64,
     goroutines: Option<Watch>,
     started: Instant,
-    /// The most bytes of records.
+    /// Maximum bytes of records.
     limit: u64,
     bound_reached: Option<Duration>,
 }
 
 impl NativeSampler {
-    /// Opens the settled event on the waiting gate, and the file.
+    /// Opens the settled event on the waiting gate, and creates the file.
     pub(super) fn start(plan: &RecordPlan, settled: &Settled, pid: i32, features: Features) -> Result<Self, Error> {
         let rings = open(&settled.spec, pid, &plan.cpus, WISHED_RING_BYTES)?;
         let path = plan.perf_data.clone();
@@ -44,7 +44,7 @@ impl NativeSampler {
         let event = event(&settled.spec, &rings);
         let mut writer = Writer::create(file, &[event]).map_err(write_error)?;
         if let (true, Some(text)) = (settled.spec.kernel, &plan.kernel_text) {
-            // Without this, perf and every other reader leave kernel frames unnamed.
+            // Without this mapping, perf and every other reader show kernel frames without names.
             let length = text.end.saturating_sub(text.start);
             writer.kernel_mmap(text.start, length, text.start, &SampleId::default()).map_err(write_error)?;
         }
@@ -64,8 +64,8 @@ impl NativeSampler {
         })
     }
 
-    /// Moves what is in the ring buffers to the file. Once the file reaches its bound, sampling ends, and what comes after is
-    /// dropped: the file shows the beginning.
+    /// Moves the contents of the ring buffers to the file. Sampling ends when the file reaches its limit, and later
+    /// records are dropped: the file contains the beginning.
     pub(super) fn drain(&mut self) -> Result<(), Error> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         if self.bound_reached.is_some() {
@@ -98,33 +98,33 @@ impl NativeSampler {
         }
         let finished = match written {
             Ok(drained) if drained.records == 0 => Ok(()),
-            // Every buffer was read once: readers may sort and forget what came before.
+            // Every buffer was read once: readers may now sort the earlier records and release them.
             Ok(_) => writer.finished_round(),
             Err(error) => Err(error),
         };
         finished.map_err(|source| {
-            // The writer has failed; what it wrote stays readable, and nothing more is sent to it.
+            // The writer has failed. Its output so far stays readable, so send nothing more to it.
             self.writer = None;
             self.rings.disable();
             Error::of_writer(&self.path, source)
         })
     }
 
-    /// Samples written so far.
+    /// Number of samples written so far.
     pub(super) fn samples(&self) -> u64 {
         self.samples
     }
 
-    /// The goroutines that were sampled.
+    /// Returns the sampled goroutines.
     pub(super) fn goroutines(&mut self) -> Vec<GoroutineSeen> {
         self.goroutines.take().map_or_else(Vec::new, Watch::finish)
     }
 
-    /// Writes what is left and the header that makes the file complete.
+    /// Writes the remaining records and the header that completes the file.
     pub(super) fn finish(&mut self) -> Result<Sampling, Error> {
         self.rings.disable();
         self.drain()?;
-        // A kernel that keeps no count still writes a record of each loss.
+        // A kernel without this counter still writes a record of each loss.
         let lost = self.rings.lost().unwrap_or(self.lost);
         if let Some(writer) = self.writer.take() {
             self.file_bytes = writer.bytes_written();
@@ -140,19 +140,19 @@ impl NativeSampler {
     }
 }
 
-/// The opened event, as a file describes it.
+/// Returns the opened event in the form that the file describes.
 pub(super) fn event(spec: &Spec, rings: &Rings) -> Event {
     Event { name: event_name(spec), attr: attr(&spec.attr(rings.ring_bytes())), ids: rings.ids() }
 }
 
-/// Now, on the clock of the samples (`Clock::MONOTONIC` in [`Spec`]).
+/// Returns the current time on the samples' clock (`Clock::MONOTONIC` in [`Spec`]).
 fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let nanoseconds = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
     u64::try_from(nanoseconds).unwrap_or(0)
 }
 
-/// The name in perf's notation: `:u` where only user mode is sampled.
+/// Returns the event name in perf's notation: with `:u` if only user mode is sampled.
 fn event_name(spec: &Spec) -> String {
     let name = spec.source.name();
     if spec.kernel { name.to_owned() } else { format!("{name}:u") }

@@ -18,7 +18,7 @@ use crate::perfdata::Features;
 use crate::perfevent::Rings;
 use crate::process::{Signals, Status, terminal_signals_reach_program};
 
-/// Which of its two streams the program wrote to.
+/// The stream that the program wrote to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputStream {
     /// Standard output.
@@ -27,29 +27,29 @@ pub enum OutputStream {
     Stderr,
 }
 
-/// How a recording shows itself while it runs.
+/// Receives the events of a recording, to show them while it runs.
 pub trait Progress: Sync {
-    /// The program wrote this.
+    /// The program wrote these bytes.
     fn output(&self, stream: OutputStream, bytes: &[u8]);
     /// Time has passed.
     fn tick(&self, elapsed: Duration, samples: Option<u64>);
-    /// The program is being stopped: how or why, without a subject.
+    /// The program is being stopped. The text says how or why, without a subject.
     fn stopping(&self, text: &str);
 }
 
-/// How often the loop looks at the clock when nothing happens.
+/// Interval of the clock checks when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
-/// After asking the program to stop: how long until it is asked more firmly.
+/// Steps of stopping the program: the time since the stop began, and the signal. The first entry is the stop itself.
 const ESCALATION: [(Duration, i32); 3] =
     [(Duration::ZERO, 0), (Duration::from_secs(5), SIGTERM), (Duration::from_secs(10), SIGKILL)];
 
-/// How long the supervisor may take to kill everything once it was told to.
+/// Timeout for the supervisor to kill everything after the order.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Launches the program, samples it until it ends or is stopped, and writes the file.
 ///
-/// On an error nothing is left running, and what was sampled is in `plan.perf_data`.
+/// After an error no process is left running, and the samples so far are in `plan.perf_data`.
 pub fn record(
     plan: &RecordPlan,
     settled: &Settled,
@@ -58,8 +58,8 @@ pub fn record(
 ) -> Result<Recording, Error> {
     let mut signals = Signals::catch().map_err(|source| Error::Launch { step: "catching signals", source })?;
     let outcome = record_until(plan, settled, features, progress, &mut signals);
-    // A signal may have come when the program had just ended, or while its output was still being shown. A signal to the
-    // process group that comes during the launch ends goflame's helpers, so the error is not the cause.
+    // A signal may have arrived just after the program ended, or while its output was still being shown. A signal to
+    // the process group during the launch ends goflame's helpers; then the signal is the cause, not the error.
     match (outcome, signals.take()) {
         (Ok(recording), Some(signal)) if recording.ending == Ending::Own => {
             Ok(Recording { ending: Ending::Interrupted(signal), ..recording })
@@ -92,7 +92,7 @@ fn record_until(
             let mut session = Session::new(plan, &launched, sampler, progress);
             session.run(&mut launched, signals)
         });
-        // Dropping it kills what is left, which closes the pipes that the copies read, unless it may not be killed.
+        // Dropping it kills all remaining processes that may be killed. This closes the pipes that the copies read.
         drop(launched);
         over.store(true, Ordering::SeqCst);
         let problems = copies.into_iter().flatten().filter_map(|copy| copy.join().ok().flatten()).collect();
@@ -106,7 +106,7 @@ struct Session<'a> {
     sampler: Option<NativeSampler>,
     started: Instant,
     gate_own: Own,
-    /// When and why the program was asked to stop, and how often.
+    /// When and why the program was asked to stop, and how many times.
     stopping: Option<Stopping>,
     failure: Option<Error>,
     exit: Option<(Exit, Instant)>,
@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
             if let Some(sampler) = &mut self.sampler
                 && let Err(error) = sampler.drain()
             {
-                // Without a place for samples the run is over; the first reason is the one to tell.
+                // Without a file for samples the run is over. Report only the first reason.
                 let is_first = self.stopping.is_none();
                 self.failure.get_or_insert(error);
                 self.stop(launched, SIGTERM, Ending::Own);
@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
         Ok(self.recording(usage, sampling?))
     }
 
-    /// Waits for something to happen. True when the supervisor may have said something.
+    /// Waits for an event. True if the supervisor may have sent a report.
     fn wait(&mut self, launched: &Launched, signals: &Signals) -> Result<bool, Error> {
         let mut others = vec![launched.supervisor.as_fd()];
         others.extend(signals.fds());
@@ -183,7 +183,7 @@ impl<'a> Session<'a> {
         Ok(ready.first().copied().unwrap_or(false))
     }
 
-    /// The first signal asks the program to stop; the second leaves at once.
+    /// Handles a signal: the first asks the program to stop, the second makes goflame leave at once.
     fn interrupted(&mut self, launched: &mut Launched, signal: i32) -> Result<(), Error> {
         if self.stopping.is_some_and(|stopping| matches!(stopping.ending, Ending::Interrupted(_))) {
             launched.order(&Order::KillAll);
@@ -191,15 +191,15 @@ impl<'a> Session<'a> {
             self.finish()?;
             return Err(Error::Abandoned { signal });
         }
-        // The terminal's Ctrl-C has reached the program already; twice might mean something else to it.
+        // The terminal's Ctrl-C has already reached the program. A second one could have another meaning for it.
         let pass_on = if signal == SIGINT && terminal_signals_reach_program() { 0 } else { signal };
         self.stop(launched, pass_on, Ending::Interrupted(signal));
-        // After the order, here and below: when nobody reads standard error, the message may have to wait.
+        // Here and below, the message comes after the order: if nobody reads standard error, the message may block.
         self.progress.stopping("the workload; interrupt again to leave at once");
         Ok(())
     }
 
-    /// Asks the program to stop with `signal` (0: it knows already).
+    /// Asks the program to stop with `signal`. 0 means that the program already got the signal.
     fn stop(&mut self, launched: &Launched, signal: i32, ending: Ending) {
         if self.stopping.is_some() && ending == Ending::Own {
             return;
@@ -210,7 +210,7 @@ impl<'a> Session<'a> {
         self.stopping = Some(Stopping { since: Instant::now(), escalated: 0, ending });
     }
 
-    /// Timeout, escalation, progress.
+    /// Checks the timeout, escalates the stop, and reports progress.
     fn mind_the_clock(&mut self, launched: &Launched) {
         let elapsed = self.started.elapsed();
         self.progress.tick(elapsed, self.sampler.as_ref().map(NativeSampler::samples));
@@ -253,7 +253,7 @@ impl<'a> Session<'a> {
             wall: ended.duration_since(self.started),
             user_cpu: Duration::from_micros(usage.user_us).saturating_sub(self.gate_own.cpu),
             system_cpu: Duration::from_micros(usage.system_us),
-            // Less cannot be told from what the gate had.
+            // A smaller peak cannot be distinguished from the gate's own.
             max_rss_kib: Some(usage.max_rss_kib).filter(|peak| *peak > self.gate_own.rss_kib),
             outlived: usage.outlived,
             unstoppable: usage.unstoppable,
@@ -265,7 +265,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Waits, but not for ever, until the supervisor says that nothing runs any more.
+/// Waits, with a timeout, until the supervisor reports that no process runs any more.
 fn await_end(launched: &mut Launched) {
     let deadline = Instant::now() + LAST_WORDS;
     let _ = launched.supervisor.set_read_timeout(Some(LAST_WORDS));

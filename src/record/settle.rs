@@ -1,25 +1,25 @@
-//! From wishes to the event that the kernel grants: by trying, before anything is built or launched.
+//! Finds the event that the kernel permits for the requested settings, by trying, before anything is built or launched.
 
 use super::plan::{EventWish, KernelWish, WISHED_RING_BYTES};
 use super::{Error, RecordPlan};
 use crate::perfevent::{self, Source, Spec, probe};
 
-/// What will be sampled, and what had to be given up for it.
+/// The event to sample, and the requested features that are unavailable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// The event.
     pub spec: Spec,
     /// Bytes of ring buffer per CPU.
     pub ring_bytes: usize,
-    /// Whether the ring buffers are smaller than wished for, because of the budget of locked memory.
+    /// Whether the ring buffers are smaller than requested because of the limit of locked memory.
     pub ring_shrunk: bool,
-    /// Whether `cycles` was wished for and is absent.
+    /// Whether `cycles` was requested but the machine does not have it.
     pub no_pmu: bool,
-    /// Whether kernel mode was wished for and is forbidden.
+    /// Whether kernel mode was requested but is forbidden.
     pub kernel_forbidden: bool,
 }
 
-/// Tries the events on goflame itself, from the best to the plainest.
+/// Tries the events on goflame itself, from the best to the simplest.
 pub fn settle(
     event: EventWish,
     kernel: KernelWish,
@@ -40,7 +40,8 @@ pub fn settle(
     let mut refused = None;
     for &source in sources {
         for &kernel_mode in kernels {
-            // What older kernels do not know is given up first: counting losses (before 6.0), build ids (before 5.12).
+            // Drop features that older kernels lack first: counts of lost samples (before 6.0), build ids (before
+            // 5.12).
             let mut spec = Spec {
                 source,
                 frequency,
@@ -76,13 +77,13 @@ pub fn settle(
 }
 
 impl Settled {
-    /// Why the event is not the one that is wished for first; the profile is as good, only plainer.
+    /// Returns why the event is not the preferred one. The profile is simpler but equally reliable.
     pub fn remark(&self) -> Option<String> {
         let instead = self.spec.source.name();
         self.no_pmu.then(|| format!("this machine has no usable cycle counter: sampling {instead} instead"))
     }
 
-    /// What the profile will lack, one sentence each.
+    /// Returns the features that the profile will lack, one sentence each.
     pub fn losses(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.kernel_forbidden {
@@ -104,7 +105,7 @@ impl Settled {
 }
 
 impl RecordPlan {
-    /// The program as an error message names it.
+    /// The program's name for error messages.
     pub(super) fn program(&self) -> String {
         self.argv.first().map_or_else(String::new, |argv0| argv0.to_string_lossy().into_owned())
     }

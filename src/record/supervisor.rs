@@ -1,9 +1,8 @@
 //! The supervisor: parent and reaper of the program and of everything that it starts.
 //!
-//! It makes itself a child subreaper, so that orphans become its children: it can wait for all of them,
-//! knows what CPU time they used in total, and can find and kill each of them. It watches its socket, and
-//! when goflame is gone, however it went, it kills them. It is outside of goflame's process group, so that
-//! `kill -9` of the whole group spares it.
+//! It makes itself a child subreaper, so that orphans become its children. Therefore it can wait for all of them, knows
+//! their total CPU time, and can find and kill each of them. It watches its socket and kills them when goflame is gone,
+//! for whatever reason. It is outside of goflame's process group, so `kill -9` of the whole group does not reach it.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -20,14 +19,14 @@ use super::GATE;
 use super::message::{Exit, Order, Receiver, Report, Usage, introduce, send};
 use crate::process::{become_reaper, descendants, has_children, kill_all, leave_group, outlive_signals, stop_all};
 
-/// The hidden subcommand: `goflame __supervise -- COMMAND…`; `COMMAND` is the gate's command line.
+/// The hidden subcommand: `goflame __supervise -- COMMAND…`. `COMMAND` is the gate's command line.
 pub const SUPERVISE: &str = "__supervise";
 
 /// Runs a command under supervision.
 pub fn run_supervisor(args: &[OsString]) -> ExitCode {
     match supervise(args) {
         Some(()) => ExitCode::SUCCESS,
-        // goflame sees the socket close and knows what to say; standard error belongs to the program.
+        // goflame sees the socket close and reports it. Standard error belongs to the program.
         None => ExitCode::FAILURE,
     }
 }
@@ -35,7 +34,7 @@ pub fn run_supervisor(args: &[OsString]) -> ExitCode {
 fn supervise(args: &[OsString]) -> Option<()> {
     let [_dashes, program, program_args @ ..] = args else { return None };
     let stream = introduce(&Report::Supervisor).ok()?;
-    // Ending the program is goflame's business and the program's own.
+    // Only goflame or the program itself ends the program.
     outlive_signals().ok()?;
     become_reaper().ok()?;
     let mut command = Command::new(program);
@@ -52,7 +51,7 @@ fn supervise(args: &[OsString]) -> Option<()> {
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
-                // When goflame is gone nobody hears it, but the rest is still to be stopped.
+                // If goflame is gone, nobody receives this, but the remaining processes must still be stopped.
                 let _ = send(&stream, &Report::Exited(exit_of(status)));
                 break;
             }
@@ -60,7 +59,7 @@ fn supervise(args: &[OsString]) -> Option<()> {
             Err(_) => break,
         }
     }
-    // Orphans are this process's children, so without a child there is nobody to look for in `/proc`.
+    // Orphans are this process's children, so without a child a search in `/proc` finds nothing.
     let (mut outlived, mut unstoppable) = (0, 0);
     if has_children() {
         outlived = descendants(&[]).len();
@@ -78,12 +77,12 @@ fn supervise(args: &[OsString]) -> Option<()> {
     send(&stream, &Report::Gone(usage)).ok()
 }
 
-/// Does what goflame says, until goflame is gone.
+/// Executes goflame's orders until goflame is gone.
 fn follow_orders(mut orders: Receiver) {
     loop {
         match orders.receive::<Order>() {
             Ok(Some(Order::Signal { pid, signal })) => {
-                // Once the program is reaped, its id may belong to somebody else.
+                // After the program is reaped, its process id may belong to another process.
                 if let (Ok(signal), true) = (Signal::try_from(signal), descendants(&[]).contains(&Pid::from_raw(pid))) {
                     let _ = kill(Pid::from_raw(pid), signal);
                 }
@@ -102,13 +101,13 @@ fn exit_of(status: WaitStatus) -> Exit {
     Exit { code: status.exit_status(), signal: status.terminating_signal() }
 }
 
-/// A time of `getrusage` in microseconds.
+/// Converts a time of `getrusage` to microseconds.
 pub(super) fn micros(time: nix::sys::time::TimeVal) -> u64 {
     let micros = i128::from(time.tv_sec()) * 1_000_000 + i128::from(time.tv_usec());
     u64::try_from(micros).unwrap_or(0)
 }
 
-/// The gate's command line, for the supervisor or for `perf record` to run.
+/// Returns the gate's command line, which the supervisor or `perf record` runs.
 pub(super) fn gate_command(own: &Path, user: &str, argv: &[OsString]) -> Vec<OsString> {
     let mut command: Vec<OsString> = vec![own.into(), GATE.into(), user.into(), "--".into()];
     command.extend_from_slice(argv);

@@ -1,4 +1,4 @@
-//! The program's output: shown as it comes, and kept in a file.
+//! Copies the program's output: shows it at once and keeps it in a file.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -10,18 +10,18 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::plan::RecordPlan;
 use super::session::{OutputStream, Progress};
 
-/// How long to wait before looking whether it is over: 100 ms.
+/// Interval of the checks whether the program is over: 100 ms.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Bytes that are kept of the end of a log that grows beyond its bound: Go writes the reason for a crash there.
+/// Bytes kept of the end of a log that exceeds its limit. Go writes the reason for a crash at the end.
 const TAIL: usize = 64 * 1024;
 
-/// Bytes that are left free for the line that says how much was left out.
+/// Bytes reserved for the line that says how much was left out.
 const GAP_LINE: u64 = 128;
 
-/// Copies everything that comes out of `pipe`, until all its writers are gone or, once `over` is set, nothing more comes.
-/// Showing and keeping are independent: when one fails, the other goes on, so that the program never blocks on a full
-/// pipe. Returns a sentence when the copy is not complete.
+/// Copies all output of `pipe` until all its writers are gone or, when `over` is set, until no more bytes arrive.
+/// Showing and keeping are independent: if one fails, the other continues, so that the program never blocks on a full
+/// pipe. Returns a sentence if the copy is not complete.
 pub(super) fn tee(
     mut pipe: PipeReader,
     stream: OutputStream,
@@ -33,7 +33,7 @@ pub(super) fn tee(
         OutputStream::Stdout => &plan.stdout_log,
         OutputStream::Stderr => &plan.stderr_log,
     };
-    // The directory is renamed when the run is complete.
+    // Use only the file name: the directory is renamed when the run is complete.
     let name = path.file_name().unwrap_or_default().display();
     let mut problem = None;
     let mut note = |reason: String| {
@@ -48,7 +48,7 @@ pub(super) fn tee(
     };
     let mut buffer = [0_u8; 16 * 1024];
     loop {
-        // Once the program is gone, what still holds the pipe is a process that could not be stopped.
+        // After the program is gone, only a process that could not be stopped can still hold the pipe.
         if !readable(&pipe) {
             if over.load(Ordering::SeqCst) {
                 note("a process that could not be stopped still writes to it".into());
@@ -80,18 +80,18 @@ pub(super) fn tee(
     problem
 }
 
-/// Waits a little for bytes, or for the last writer to be gone.
+/// Waits for [`PAUSE`] at most, until bytes arrive or the last writer is gone.
 fn readable(pipe: &PipeReader) -> bool {
-    // A signal or any other error: the read will tell.
+    // After a signal or another error, the read reports the state.
     poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&PAUSE)).is_ok_and(|ready| ready > 0)
 }
 
-/// A copy of the output that keeps the beginning and the end of what is longer than the bound.
+/// Copy of the output. If the output exceeds the limit, keeps its beginning and its end.
 struct Log<W> {
     file: W,
-    /// Bytes that the beginning may still get.
+    /// Bytes that still fit into the beginning.
     room: u64,
-    /// The last bytes that did not fit.
+    /// The last bytes of those that did not fit.
     tail: VecDeque<u8>,
     left_out: u64,
 }
@@ -119,7 +119,7 @@ impl<W: Write> Log<W> {
         Ok(())
     }
 
-    /// Writes the end. Returns how many bytes were left out before it.
+    /// Writes the end. Returns the number of bytes left out before it.
     fn finish(mut self) -> io::Result<u64> {
         if self.left_out > 0 {
             writeln!(self.file, "\n[goflame: {}]", gap(self.left_out))?;
@@ -129,7 +129,7 @@ impl<W: Write> Log<W> {
     }
 }
 
-/// How much a log lacks, and why.
+/// Returns the line that says how much the log lacks, and why.
 fn gap(left_out: u64) -> String {
     format!("{left_out} bytes are left out in the middle (`max_bytes` in [archive])")
 }
@@ -138,7 +138,7 @@ fn gap(left_out: u64) -> String {
 mod tests {
     use super::{Log, TAIL};
 
-    /// What is kept of these pieces, with room for 4 bytes and the end.
+    /// Returns what the log keeps of these pieces, with space for 4 bytes and the end.
     fn kept<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<u8>, u64) {
         let mut file = Vec::new();
         let mut log = Log::with_room(&mut file, 4);

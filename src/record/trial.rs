@@ -1,7 +1,7 @@
-//! A recording of goflame itself, a few milliseconds long: what of a sample really arrives.
+//! A trial: a recording of goflame itself for a few milliseconds. It shows which parts of a sample really arrive.
 //!
-//! The event is the one that a recording opens. What comes out of the ring buffers goes through the same writer and
-//! reader as a recording, in memory, and is then counted.
+//! It opens the same event as a recording. The ring buffers are read through the same writer and reader as in a
+//! recording, but in memory, and the records are then counted.
 
 use std::hint::black_box;
 use std::io::Cursor;
@@ -13,28 +13,28 @@ use crate::perfdata::abi::context;
 use crate::perfdata::{self, Features, PerfData, RecordKind, Sample, Writer};
 use crate::perfevent::{self, Rings, SMALLEST_RING, Spec, TrialCounts, open};
 
-/// A trial that has seen everything ends at once; one that misses something spends this much CPU time on it. By the wall
-/// clock, a busy machine would leave it none.
+/// Maximum CPU time of a trial. A trial that has seen everything ends at once; a trial that misses something uses all
+/// of it. The limit is CPU time because a busy machine would leave the trial none within a wall-clock limit.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// And no more than this by the wall clock, however busy the machine is.
+/// Maximum wall-clock time of a trial, even on a busy machine.
 const LONGEST: Duration = Duration::from_secs(2);
-/// CPU time that goflame spends in one mode before it looks at what has arrived.
+/// CPU time that goflame spends in one mode before it checks what has arrived.
 const TURN: Duration = Duration::from_micros(700);
-/// Samples per second, where the kernel allows that many: enough for a few samples in each turn.
+/// Samples per second, if the kernel permits it. Gives a few samples in each turn.
 const FREQUENCY: u32 = 9973;
 
-/// A trial that could not be made, though the event opened before.
+/// The reason why a trial failed although the event could be opened before.
 #[derive(Debug, thiserror::Error)]
 pub enum TrialError {
     /// The kernel refused.
     #[error(transparent)]
     Event(#[from] perfevent::Error),
-    /// What the kernel wrote is not in its own format.
+    /// The kernel's records violate its own format.
     #[error("the records of the trial cannot be read")]
     Records(#[from] perfdata::Error),
 }
 
-/// Whether nothing is missing any more.
+/// Whether everything expected has arrived.
 fn is_complete(arrived: &TrialCounts, spec: &Spec) -> bool {
     let stack = spec.stack == 0 || arrived.stack_copies > 0;
     let kernel = !spec.kernel || arrived.kernel_stacks > 0;
@@ -58,8 +58,8 @@ fn count(arrived: &mut TrialCounts, sample: &Sample<'_>) {
     arrived.stack_copies += u64::from(sample.user_stack.is_some_and(|stack| !stack.is_empty()));
 }
 
-/// Samples the calling thread with the settled event while it computes, calls the kernel and sleeps, until every part
-/// has been seen or it is clear that one does not come.
+/// Samples the calling thread with the settled event while it computes, calls the kernel and sleeps. Ends when every
+/// part has been seen, or when it is clear that one does not arrive.
 pub fn sample_self(settled: &Settled, cpus: &[u32]) -> Result<TrialCounts, TrialError> {
     let (mut rings, spec) = open_eagerly(&settled.spec, cpus)?;
     let mut arrived = TrialCounts { switches: spec.switches.then_some(0), ..TrialCounts::default() };
@@ -75,7 +75,7 @@ pub fn sample_self(settled: &Settled, cpus: &[u32]) -> Result<TrialCounts, Trial
     Ok(arrived)
 }
 
-/// The settled event, with context switches and a high frequency where the kernel has no objection.
+/// Opens the settled event with context switches and a high frequency, if the kernel permits them.
 fn open_eagerly(settled: &Spec, cpus: &[u32]) -> Result<(Rings, Spec), perfevent::Error> {
     let eager = Spec { switches: true, frequency: settled.frequency.max(FREQUENCY), ..settled.clone() };
     let switches = Spec { frequency: settled.frequency, ..eager.clone() };
@@ -87,7 +87,7 @@ fn open_eagerly(settled: &Spec, cpus: &[u32]) -> Result<(Rings, Spec), perfevent
     Ok((open(settled, 0, cpus, SMALLEST_RING)?, settled.clone()))
 }
 
-/// Counts what has arrived since the last time.
+/// Counts what has arrived since the last call.
 fn take_in(arrived: &mut TrialCounts, rings: &mut Rings, spec: &Spec) -> Result<(), perfdata::Error> {
     let mut writer = Writer::create(Cursor::new(Vec::new()), &[event(spec, rings)])?;
     rings.drain(|kind, misc, body| writer.record(kind, misc, body))?;
@@ -102,14 +102,14 @@ fn take_in(arrived: &mut TrialCounts, rings: &mut Rings, spec: &Spec) -> Result<
     Ok(())
 }
 
-/// CPU time of this thread.
+/// Returns the CPU time of this thread.
 fn cpu_time() -> Duration {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     let (seconds, nanoseconds) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
     Duration::new(seconds.unwrap_or_default(), nanoseconds.unwrap_or_default())
 }
 
-/// Stays in user space.
+/// Uses CPU time in user space.
 fn compute() {
     let until = cpu_time() + TURN;
     let mut number = 1_u64;
@@ -120,7 +120,7 @@ fn compute() {
     }
 }
 
-/// Stays in the kernel, mostly: it has to write a page of text about itself.
+/// Uses CPU time mostly in the kernel, which has to write a page of text about itself.
 fn call_kernel() {
     let until = cpu_time() + TURN;
     while cpu_time() < until {

@@ -1,4 +1,4 @@
-//! Real programs, built twice by the real Go with something planted.
+//! Tests with real programs: the real Go builds each twice, with a planted difference.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::*;
 
-/// Builds this main.go in a directory of its own, with flags and variables.
+/// Builds this main.go in its own directory, with flags and variables.
 fn build(dir: &Path, main: &str, flags: &[&str], env: &[(&str, &str)]) -> Vec<u8> {
     fs::write(dir.join("go.mod"), "module example.com/m\n\ngo 1.21\n").unwrap();
     fs::write(dir.join("main.go"), main).unwrap();
@@ -19,7 +19,7 @@ fn build(dir: &Path, main: &str, flags: &[&str], env: &[(&str, &str)]) -> Vec<u8
     fs::read(dir.join("program")).unwrap()
 }
 
-/// The ids of the culprits, and their texts.
+/// Returns the ids of the culprits, and their texts.
 fn blamed(
     main: &str,
     first: (&[&str], &[(&str, &str)]),
@@ -42,7 +42,7 @@ const GO: &str = "package main\n\nfunc main() { println(\"hello\") }\n";
 
 #[test]
 fn flags_of_the_c_compiler() {
-    // With -trimpath, Go does not write them down, and C code is all that shows.
+    // With -trimpath, Go does not record the C flags, so only the C code shows the difference.
     let (ids, _) = blamed(C, (&[], &[("CGO_CFLAGS", "-O1")]), (&[], &[("CGO_CFLAGS", "-O0")]));
     assert_eq!(ids, ["cgo"]);
     let kept: &[&str] = &["-trimpath=false"];
@@ -53,7 +53,7 @@ fn flags_of_the_c_compiler() {
 
 #[test]
 fn a_directory_that_trimpath_does_not_reach() {
-    // The linker writes it into the program.
+    // The linker writes the path into the program.
     let main = C.replace("// static", "// #cgo LDFLAGS: -Wl,-rpath,${SRCDIR}\n// static");
     let (ids, text) = blamed(&main, (&[], &[]), (&[], &[]));
     assert_eq!(ids, ["paths", "cgo"]);
@@ -70,7 +70,7 @@ fn flags_and_environment() {
 
 #[test]
 fn the_build_id_alone() {
-    // Flags that change nothing but the id that they go into, and that -trimpath keeps out of the build information.
+    // Flags that change only the build id. -trimpath keeps them out of the build information.
     let (ids, _) = blamed(GO, (&["-ldflags=-X=main.none=1"], &[]), (&["-ldflags=-X=main.none=2"], &[]));
     assert_eq!(ids, ["build-id"]);
 }

@@ -1,4 +1,4 @@
-//! The volumes in which a project keeps modules and compiled packages between builds.
+//! Cache volumes: they keep the modules and compiled packages of a project between builds.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,8 @@ use super::{ContainerPlan, Engine, Error};
 use crate::config::Config;
 
 impl Engine {
-    /// Makes the volumes of a plan, as far as they are not there. With labels, so that people who find them know whose
-    /// they are.
+    /// Creates the volumes of a plan that do not exist yet. Labels tell people who find them which project they belong
+    /// to.
     pub(super) fn make_caches(&self, plan: &ContainerPlan) -> Result<(), Error> {
         for volume in &plan.volumes {
             let Some(name) = &volume.name else { continue };
@@ -28,7 +28,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Removes the caches of the project. Returns the names of those that were there.
+    /// Removes the caches of the project. Returns the names of the caches that existed.
     pub fn clean_caches(&self, config: &Config) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
         for name in ContainerPlan::cache_names(&project_id(&config.root, self.user())) {

@@ -1,4 +1,4 @@
-//! Containers: one for each step of a plan, gone when the step is done, whatever happened.
+//! Containers: one per step of a plan. Each is removed when its step ends, whatever happened.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -20,23 +20,23 @@ use super::sweep::{OWNER, Owner, PROJECT};
 use super::{ContainerPlan, Engine, Error, User, Watch};
 use crate::build::GoTool;
 
-/// How much of a container's last words is kept, to find advice in.
+/// Size of the kept end of a container's output, in bytes. Advice is derived from it.
 const SAID: usize = 8192;
 
-/// Until the request to wait has certainly reached the engine.
+/// Delay until the wait request has certainly reached the engine.
 const HEAD_START: Duration = Duration::from_millis(30);
 
-/// How a step ended.
+/// Result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ended {
     /// Exit status of `go`.
     pub(crate) status: i64,
-    /// The end of what it wrote.
+    /// End of the output.
     pub(crate) said: String,
 }
 
 impl Engine {
-    /// Asks the Go in the image for its settings, as [`GoTool::find`] does here.
+    /// Asks the Go in the image for its settings, as [`GoTool::find`] does on this machine.
     pub fn go(&self, plan: &ContainerPlan) -> Result<GoTool, Error> {
         self.make_caches(plan)?;
         let mut answer = Vec::new();
@@ -52,7 +52,7 @@ impl Engine {
         GoTool::from_answer("go".into(), &answer).map_err(|_| failed())
     }
 
-    /// Gets the modules that are missing, and builds.
+    /// Downloads missing modules, then builds.
     pub(crate) fn build(&self, plan: &ContainerPlan, watch: &dyn Watch) -> Result<Ended, Error> {
         self.make_caches(plan)?;
         if let Some(download) = &plan.download {
@@ -118,7 +118,7 @@ impl Engine {
         let options = WaitContainerOptionsBuilder::new().condition("removed").build();
         let mut endings = docker.wait_container(name, Some(options));
         let mut ending = pin!(endings.next());
-        // It removes itself when it ends, so who asks only then gets no answer.
+        // The container removes itself when it ends. So the wait must start earlier: later requests get no answer.
         let early = match select(ending.as_mut(), pin!(tokio::time::sleep(HEAD_START))).await {
             Either::Left((early, _)) => early,
             Either::Right(_) => None,
@@ -137,11 +137,11 @@ impl Engine {
         }
         let status = match ending.await {
             Some(Ok(ended)) => ended.status_code,
-            // What bollard calls an error is any exit status but 0.
+            // bollard reports every exit status except 0 as an error.
             Some(Err(ApiError::DockerContainerWaitError { code, .. })) => code,
             Some(Err(_)) | None => return Err(lost()),
         };
-        // An engine that is stopped ends its containers first, and that must not look like Go's failure.
+        // A stopping engine ends its containers first. This must not look like a failure of Go.
         if status != 0 && docker.ping().await.is_err() {
             return Err(lost());
         }
@@ -193,7 +193,7 @@ fn body(plan: &ContainerPlan, step: &Step) -> ContainerCreateBody {
     }
 }
 
-/// A tar archive of the volume's directories, each owned by the user.
+/// Creates a tar archive with the directories of a volume. The user owns each of them.
 fn directories(volume: &Volume, user: User) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     for dir in &volume.dirs {

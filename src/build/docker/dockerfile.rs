@@ -1,4 +1,4 @@
-//! The same build as a Dockerfile, for people who want an image.
+//! Dockerfile of the same build, for users who want an image.
 
 use std::fmt::Write as _;
 
@@ -10,14 +10,15 @@ use crate::config::{Config, Kind};
 
 const TEMPLATE: &str = include_str!("../../../templates/Dockerfile.build");
 
-/// The text of a Dockerfile that builds what `plan` does, in `image`. Its context is the directory of go.mod.
+/// Returns the text of a Dockerfile that does the same build as `plan`, in `image`. Its context is the directory of
+/// go.mod.
 ///
-/// Nothing in it is read by a shell, of which an image may have any kind or none: `RUN` has its JSON form. Secrets of the
+/// No line is read by a shell, because an image may have any shell or none: `RUN` uses its JSON form. Secrets in the
 /// environment are left to `--build-arg`.
 pub fn dockerfile(config: &Config, plan: &BuildPlan, image: &str) -> Result<String, Error> {
     let name = plan.output.file_name().unwrap_or_default().to_string_lossy();
     let mut words = vec![plan.program.clone()];
-    // The output path is one of this machine; in the image it is the program's place.
+    // The output path is on this machine. In the image, it is replaced by the path of the program there.
     let mut args = plan.argv.iter();
     while let Some(arg) = args.next() {
         words.push(arg.clone());
@@ -50,7 +51,8 @@ pub fn dockerfile(config: &Config, plan: &BuildPlan, image: &str) -> Result<Stri
     Ok(values.iter().fold(TEMPLATE.to_owned(), |text, (key, value)| text.replace(key, value)))
 }
 
-/// A value of `ENV`: in double quotes, a backslash takes their meaning from `\`, `"` and `$` (Dockerfile reference, ENV).
+/// Quotes a value for `ENV`. In double quotes, a backslash removes the special meaning of `\`, `"` and `$` (Dockerfile
+/// reference, ENV).
 fn quoted(variable: &str, value: &str) -> Result<String, Error> {
     if value.contains(['\n', '\r']) {
         return Err(Error::LineBreak { variable: variable.to_owned() });

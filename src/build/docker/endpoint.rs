@@ -1,5 +1,5 @@
-//! Where the engine is, as the `docker` command finds it: `DOCKER_HOST`, then `DOCKER_CONTEXT`, then the current context of
-//! `config.json`, then the socket of the system. (docker/cli, cli/context and `docker context --help`.)
+//! Address of the engine, found as the `docker` command does: `DOCKER_HOST`, then `DOCKER_CONTEXT`, then the current
+//! context of `config.json`, then the system socket. Sources: docker/cli, cli/context, and `docker context --help`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,28 +10,28 @@ use sha2::{Digest, Sha256};
 use super::Error;
 use crate::fsio;
 
-/// The engine's usual socket.
+/// Default socket of the engine.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
-/// Port of an engine on TCP that names none.
+/// Default port of an engine on TCP.
 const DEFAULT_PORT: u16 = 2375;
-/// More than any file of the `docker` command holds.
+/// Size limit: larger than any file of the `docker` command.
 const MAX_FILE: u64 = 1 << 20;
 
-/// An engine's address, and who named it.
+/// Address of an engine, and the source of that address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// The address.
     pub address: Address,
-    /// `DOCKER_HOST`, `the context "x"`, or empty for the default.
+    /// Source: `DOCKER_HOST`, `the context "x"`, or empty for the default.
     pub origin: String,
 }
 
-/// How an engine is reached.
+/// Address of an engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// A Unix socket.
     Unix(PathBuf),
-    /// Host and port, not encrypted.
+    /// Host and port, without encryption.
     Tcp(String),
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What of the environment counts.
+/// Relevant part of the environment.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Environment {
     pub(super) host: Option<String>,
@@ -88,7 +88,7 @@ struct ContextEndpoint {
     host: String,
 }
 
-/// Finds the endpoint. A context that is named and cannot be read is an error, never the default engine instead.
+/// Finds the endpoint. If a named context cannot be read, returns an error; never falls back to the default engine.
 pub(super) fn find(env: &Environment) -> Result<Endpoint, Error> {
     if let Some(host) = &env.host {
         return parse(host, "DOCKER_HOST".to_owned(), env.tls_verify);
@@ -121,7 +121,8 @@ fn current_context(dir: &Path) -> Result<String, Error> {
     }
 }
 
-/// A context's directory is named by the SHA-256 of its name (docker/cli, cli/context/store).
+/// Returns the host of a context. Its directory is named by the SHA-256 of the context name (docker/cli,
+/// cli/context/store).
 fn context_host(dir: &Path, name: &str, origin: &str) -> Result<String, Error> {
     let id = crate::build::artifact::hex(&Sha256::digest(name.as_bytes()));
     let path = dir.join("contexts/meta").join(id).join("meta.json");
@@ -203,7 +204,7 @@ mod tests {
         let default = Endpoint { address: Address::Unix(DEFAULT_SOCKET.into()), origin: String::new() };
         assert_eq!(find(&env(None)).unwrap(), default);
 
-        // As `docker context create box --docker host=tcp://box:2375` writes it.
+        // File as `docker context create box --docker host=tcp://box:2375` writes it.
         let meta = dir.path().join("contexts/meta").join(crate::build::artifact::hex(&Sha256::digest(b"box")));
         fs::create_dir_all(&meta).unwrap();
         fs::write(

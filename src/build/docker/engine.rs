@@ -1,4 +1,4 @@
-//! One engine, connected.
+//! Connection to a Docker engine.
 
 use std::future::Future;
 use std::pin::pin;
@@ -13,16 +13,16 @@ use super::endpoint::{Address, Environment, find};
 use super::{Endpoint, Error};
 use crate::process::Signals;
 
-/// Docker 19.03. The engine says what it speaks; the newest that both know is used.
+/// Oldest supported API version: Docker 19.03. The engine reports its version; the newest common version is used.
 pub const OLDEST_API: (usize, usize) = (1, 40);
 
-/// Seconds until an engine that does not answer is given up.
+/// Timeout for an engine that does not answer, in seconds.
 const PATIENCE: u64 = 120;
 
-/// How often signals are looked for while the engine works.
+/// Interval between checks for signals while the engine works.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// A Docker engine. Every call blocks until it is done.
+/// Docker engine. Every call blocks until it is done.
 #[derive(Debug)]
 pub struct Engine {
     pub(super) docker: Docker,
@@ -31,19 +31,19 @@ pub struct Engine {
     facts: EngineFacts,
 }
 
-/// What an engine says of itself.
+/// Facts that an engine reports about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EngineFacts {
-    /// The engine's version, such as `20.10.24`.
+    /// Version of the engine, for example `20.10.24`.
     pub version: String,
-    /// The API version that is used, such as `1.41`.
+    /// API version in use, for example `1.41`.
     pub api: String,
-    /// Whether it runs without root: its root is then the user that runs it.
+    /// Whether the engine runs without root. Root in its containers is then the user that runs the engine.
     pub rootless: bool,
 }
 
 impl Engine {
-    /// Connects to the engine that the environment or the `docker` command's settings name.
+    /// Connects to the engine that the environment or the settings of the `docker` command select.
     pub fn connect() -> Result<Self, Error> {
         Self::connect_to(find(&Environment::of_process())?)
     }
@@ -56,7 +56,7 @@ impl Engine {
             Error::Unreachable { endpoint: shown.clone(), forbidden, source: Box::new(source) }
         };
         if let Address::Unix(path) = &endpoint.address {
-            // bollard takes a socket that may not be looked at for one that is not there.
+            // bollard reports a socket without access permission as a missing socket.
             std::fs::metadata(path).map_err(|err| unreachable(ApiError::IOError { err }))?;
         }
         let newest = bollard::API_DEFAULT_VERSION;
@@ -87,12 +87,12 @@ impl Engine {
         Ok(Self { docker, endpoint, runtime, facts })
     }
 
-    /// What it says of itself.
+    /// Facts that the engine reports about itself.
     pub fn facts(&self) -> &EngineFacts {
         &self.facts
     }
 
-    /// Who may write what the caller owns: to a rootless engine, the caller is root.
+    /// User id and group id that may write the caller's files. In a rootless engine, the caller is root.
     pub fn user(&self) -> super::User {
         if self.facts.rootless {
             return super::User { uid: 0, gid: 0 };
@@ -100,12 +100,12 @@ impl Engine {
         super::User::calling()
     }
 
-    /// Waits for the engine.
+    /// Blocks until the engine has answered.
     pub(super) fn block<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
 
-    /// Waits for the engine, but not beyond a signal that asks goflame to end.
+    /// Blocks until the engine has answered or a signal asks goflame to stop.
     pub(super) fn block_unless_interrupted<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let mut signals = Signals::catch().map_err(Error::Runtime)?;
         let interrupted = async {
@@ -125,7 +125,7 @@ impl Engine {
     }
 }
 
-/// Whether an I/O error of this kind is among an error's causes.
+/// Whether the causes of an error include an I/O error of this kind.
 fn has_kind(error: &ApiError, kind: std::io::ErrorKind) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -137,7 +137,7 @@ fn has_kind(error: &ApiError, kind: std::io::ErrorKind) -> bool {
     false
 }
 
-/// Whether the engine says that there is no such thing.
+/// Whether the engine answered "not found" (status 404).
 pub(super) fn is_missing(error: &ApiError) -> bool {
     matches!(error, ApiError::DockerResponseServerError { status_code: 404, .. })
 }

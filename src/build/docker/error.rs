@@ -1,70 +1,70 @@
-//! What can go wrong between goflame and a container.
+//! Errors of the Docker engine, the image and the containers.
 
 use std::path::PathBuf;
 
 use crate::fsio::FileError;
 
-/// The Docker engine is not there, refuses, or lost something.
+/// Error of the Docker engine: it is missing, it refused a request, or it lost something.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An address that goflame cannot use.
+    /// The address of the engine cannot be used.
     #[error("cannot use the Docker engine at {host} ({origin}): {reason}")]
     Endpoint {
         /// The address.
         host: String,
-        /// Who named it.
+        /// Source of the address.
         origin: String,
-        /// What is wrong with it.
+        /// Why the address is invalid.
         reason: &'static str,
     },
     /// The named context does not exist.
     #[error("there is no Docker context `{name}` ({origin})")]
     NoContext {
-        /// Its name.
+        /// Name of the context.
         name: String,
-        /// Who named it.
+        /// Source of the name.
         origin: String,
-        /// The file that should describe it.
+        /// Error of the file that should describe the context.
         source: FileError,
     },
-    /// A file of the `docker` command's is damaged.
+    /// A file of the `docker` command is damaged.
     #[error("cannot read {} as JSON", path.display())]
     ContextFile {
         /// The file.
         path: PathBuf,
-        /// Where it stops being JSON.
+        /// The JSON error, with its position.
         source: serde_json::Error,
     },
-    /// A file that cannot be read.
+    /// A file cannot be read.
     #[error(transparent)]
     File(FileError),
-    /// Nothing answers at the address.
+    /// No engine answers at the address.
     #[error("no Docker engine answers at {endpoint}")]
     Unreachable {
         /// The address.
         endpoint: String,
-        /// Whether the caller lacks the right to connect.
+        /// Whether the caller has no permission to connect.
         forbidden: bool,
-        /// The reason.
+        /// The connection error.
         source: Box<bollard::errors::Error>,
     },
-    /// Something answers that is no engine, or none that goflame can use.
+    /// The service at the address is not a Docker engine, or goflame cannot use its API version.
     #[error("the Docker engine at {endpoint} speaks API {found}, and {needed} or newer is needed")]
     TooOld {
         /// The address.
         endpoint: String,
-        /// Its API version.
+        /// API version of the engine.
         found: String,
-        /// The oldest that will do.
+        /// Oldest supported API version.
         needed: String,
     },
-    /// The runtime or a signal handler cannot be had.
+    /// The async runtime or a signal handler cannot be created.
     #[error("cannot talk to the Docker engine")]
     Runtime(#[source] std::io::Error),
-    /// `--docker` without an image.
+    /// `--docker` was used, but no image is set.
     #[error("a Docker build needs an image, and [toolchain] names none")]
     NoImage,
-    /// The image is not on the engine, and may not be fetched.
+    /// The image is not on the engine, and `--offline` forbids pulling it.
     #[error("the image {image} is not on the Docker engine, and --offline forbids pulling it")]
     Offline {
         /// The image.
@@ -75,90 +75,90 @@ pub enum Error {
     Pull {
         /// The image.
         image: String,
-        /// The engine's words.
+        /// The error of the engine.
         source: Box<bollard::errors::Error>,
     },
-    /// An image that exists nowhere else is gone.
+    /// The pinned image is gone, and it exists in no registry.
     #[error("goflame.lock pins {image} to {digest}, which is not on this Docker engine and in no registry")]
     PinGone {
         /// The image by name.
         image: String,
-        /// Its id.
+        /// Id of the image.
         digest: String,
     },
-    /// The image has another Go than the settings pin.
+    /// The image contains another Go version than the settings pin.
     #[error("goflame.toml pins go{pin}, but the image {image} has {found}")]
     OtherGo {
         /// The pinned version.
         pin: String,
         /// The image.
         image: String,
-        /// The version in it.
+        /// The version in the image.
         found: String,
     },
-    /// There is no Go in the image.
+    /// The image has no `go` on its PATH.
     #[error("there is no `go` on the PATH of the image {image}")]
     NoGo {
         /// The image.
         image: String,
-        /// The engine's words.
+        /// The error of the engine.
         source: Box<bollard::errors::Error>,
     },
-    /// Go in the container does not tell its settings.
+    /// Go in the container did not print its settings.
     #[error("Go in the image {image} does not tell its settings: {said}")]
     GoEnv {
         /// The image.
         image: String,
-        /// What it said instead.
+        /// Its output.
         said: String,
     },
-    /// A path has to go through the engine's API, which is text.
+    /// A path is not UTF-8. Paths go through the engine's API, which is text.
     #[error("{} is not UTF-8", path.display())]
     NotUtf8 {
         /// The path.
         path: PathBuf,
     },
-    /// The project lies where the image has its system.
+    /// The project is in a directory where the image has its own system files.
     #[error("{} cannot be mounted into a container: the image has its own there", dir.display())]
     SystemDirectory {
         /// The directory.
         dir: PathBuf,
     },
-    /// A Dockerfile is read by lines.
+    /// A value contains a line break. Dockerfiles are read line by line.
     #[error("the value of {variable} holds a line break, which no Dockerfile can express")]
     LineBreak {
-        /// The variable of the variant's environment.
+        /// Variable in the variant's environment.
         variable: String,
     },
-    /// A go.mod or go.work points to a directory that is none of the project's.
+    /// A go.mod or go.work refers to a directory outside the project.
     #[error("{} is replaced or used by go.mod or go.work, but lies outside of the project", dir.display())]
     Outside {
         /// The directory.
         dir: PathBuf,
     },
-    /// The engine did not do something.
+    /// The engine did not carry out a request.
     #[error("the Docker engine did not {action}")]
     Refused {
-        /// What it was to do, as in `create the container`.
+        /// The request, in the form `create the container`.
         action: &'static str,
-        /// Its words.
+        /// The error of the engine.
         source: Box<bollard::errors::Error>,
     },
-    /// The engine went away while a container ran.
+    /// The engine stopped answering while a container ran.
     #[error("the Docker engine at {endpoint} went away during `go {command}`")]
     Lost {
         /// The address.
         endpoint: String,
-        /// What ran.
+        /// The arguments of the go command that ran.
         command: String,
     },
-    /// The modules cannot be downloaded.
+    /// `go mod download` failed in the container.
     #[error("`go mod download` failed in the container: exit status {status}")]
     Download {
-        /// Its exit status.
+        /// Exit status.
         status: i64,
     },
-    /// The user asked for an end.
+    /// The user interrupted the build.
     #[error("the build was interrupted, and its container removed")]
     Interrupted {
         /// The signal.

@@ -1,4 +1,4 @@
-//! From the name of an image to the one that it stands for.
+//! Image pins: resolves an image name to a digest or an id.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use super::reference::Reference;
 use super::{Engine, Error, Watch};
 use crate::config::LockedImage;
 
-/// An image that no tag can move.
+/// Image pinned by digest or id, so that a tag cannot move it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pinned {
     /// `repository@sha256:...`, or the id of an image that is in no registry.
     pub digest: String,
-    /// What the name stands for on the engine, when that is another one by now.
+    /// Digest or id that the name now has on the engine, if it differs from the pinned one.
     pub moved_to: Option<String>,
 }
 
 impl Engine {
-    /// The image that `name` stands for: the one that `locked` says, whatever became of the name since; without that,
-    /// what the engine has or can pull. Afterwards it is on the engine.
+    /// Resolves the image that `name` stands for, and ensures that it is on the engine. If `locked` has a pin, that pin
+    /// wins, even if the name has moved since. Otherwise uses the image that the engine has or can pull.
     pub fn pin(
         &self,
         name: &str,
@@ -37,7 +37,7 @@ impl Engine {
                 digest
             } else {
                 self.pull(name, offline, watch)?;
-                // Right after a pull, it is there.
+                // The image is present right after a pull.
                 self.stands_for(name, &reference)?.ok_or_else(|| Error::Offline { image: name.to_owned() })?
             };
             return Ok(Pinned { digest, moved_to: None });
@@ -53,7 +53,7 @@ impl Engine {
         Ok(Pinned { digest, moved_to })
     }
 
-    /// The pin of what the engine has under a name; `None` when it has nothing.
+    /// Returns the pin of the image that the engine has under a name. `None` if it has none.
     pub(super) fn stands_for(&self, name: &str, reference: &Reference) -> Result<Option<String>, Error> {
         let image = match self.block(self.docker.inspect_image(name)) {
             Ok(image) => image,
@@ -66,7 +66,7 @@ impl Engine {
             let same = reference.digest.is_none() || found.digest == reference.digest;
             (same && reference.is_shown_as(&found.repository)).then_some(found.repository.len())
         };
-        // The image may be known under several names; the longest that fits is the very one.
+        // The image may have several names. The longest matching name is the requested one.
         let own = digests.iter().filter(|digest| fits(digest).is_some()).max_by_key(fits);
         Ok(own.cloned().or(image.id))
     }
@@ -100,7 +100,7 @@ impl Engine {
     }
 }
 
-/// How far each layer has come, by its short id.
+/// Progress of each layer, by its short id.
 #[derive(Default)]
 struct Layers(BTreeMap<String, Layer>);
 
@@ -117,7 +117,7 @@ impl Layers {
         match status.as_str() {
             "Pulling fs layer" | "Waiting" | "Already exists" | "Downloading" | "Verifying Checksum"
             | "Download complete" | "Extracting" | "Pull complete" => {}
-            // `1.27: Pulling from library/golang`: an id that is no layer's.
+            // An id that belongs to no layer: `1.27: Pulling from library/golang`.
             _ => return,
         }
         let layer = self.0.entry(id).or_default();

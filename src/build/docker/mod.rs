@@ -1,8 +1,8 @@
-//! Builds in a container: the Docker engine through `bollard`, and nobody else may talk to it.
+//! Builds in a container, through the Docker engine and `bollard`. Only this module talks to the engine.
 //!
-//! [`Engine::connect`] finds the engine as the `docker` command does, [`Engine::pin`] turns the image into one that no
-//! tag can move, [`plan`] decides the containers without touching anything, [`Engine::build`] runs them. Everything here
-//! blocks: the runtime that bollard needs has one thread and stays inside. Must not print; a [`Watch`] is told.
+//! [`Engine::connect`] finds the engine as the `docker` command does. [`Engine::pin`] resolves the image to a digest or
+//! an id, which a tag cannot move. [`plan`] decides the containers and touches nothing. [`Engine::build`] runs them.
+//! All calls block: bollard's runtime has one thread and stays inside. Must not print: a [`Watch`] is notified.
 
 mod cache;
 mod container;
@@ -26,12 +26,13 @@ pub use plan::{ContainerPlan, Local, User, plan};
 pub use probe::{DockerFacts, probe};
 pub use sources::Sources;
 
-/// What happens while an engine works for us.
+/// Receiver of progress while an engine works.
 pub trait Watch {
-    /// The container wrote this to standard output or standard error.
+    /// The container wrote these bytes to standard output or standard error.
     fn output(&self, bytes: &[u8]);
-    /// Layers of an image arrive: how many are there, of how many; and bytes, of those that are known of.
+    /// Progress of an image pull: layers done and total, then bytes done and total. Bytes count only layers with a
+    /// known size.
     fn pulling(&self, layers: (usize, usize), bytes: (u64, u64));
-    /// The network is used, or nothing will happen for a while: a verb and what it does.
+    /// The network is in use, or a wait begins. Arguments: a verb and its object.
     fn stage(&self, verb: &str, text: &str);
 }

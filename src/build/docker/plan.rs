@@ -1,4 +1,5 @@
-//! Which containers a build needs, decided from values alone. Must not touch the disk, the environment or the engine.
+//! Container plan: the containers that a build needs, decided from values alone. Must not touch the disk, the
+//! environment or the engine.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,15 +14,16 @@ use crate::config::Config;
 use crate::process::{acting_for, quote_command};
 use crate::redact::Secrets;
 
-/// Where the caches of a project are mounted, and what no build may mount over.
+/// Mount points of a project's caches. No build may mount over them.
 const MODULES: &str = "/goflame/modules";
 const CACHE: &str = "/goflame/cache";
-/// Temporary files and the home directory: gone with the container.
+/// Directory for temporary files and the home directory. Removed with the container.
 const WORK: &str = "/goflame/work";
-/// The directory inside each of them that belongs to the caller; a volume's own root belongs to root.
+/// Subdirectory of each mount point that belongs to the caller. The root of a volume belongs to root.
 const OWN: &str = "own";
 
-/// What a download may need of the caller's environment. It may hold secrets, so values are never printed.
+/// Variables of the caller's environment that a download may need. They may hold secrets, so the values are never
+/// printed.
 const DOWNLOAD_ENV: [&str; 12] = [
     "GOPROXY",
     "GOSUMDB",
@@ -37,11 +39,11 @@ const DOWNLOAD_ENV: [&str; 12] = [
     "no_proxy",
 ];
 
-/// Threads of a container: far more than a build needs (Go compiles one package per CPU, with up to as many threads), and
-/// fewer than a machine has process ids.
+/// Limit of threads in a container. Far more than a build needs: Go compiles one package per CPU, with up to as many
+/// threads each as there are CPUs. Fewer than a machine has process ids.
 const PIDS: i64 = 16_384;
 
-/// Who the processes in a container are.
+/// User that the processes in a container run as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
     /// User id.
@@ -51,7 +53,7 @@ pub struct User {
 }
 
 impl User {
-    /// Who runs goflame, or called sudo to run it.
+    /// Returns the user that runs goflame, or that called sudo to run it.
     pub fn calling() -> Self {
         match acting_for() {
             Some(account) => Self { uid: account.uid, gid: account.gid },
@@ -60,31 +62,31 @@ impl User {
     }
 }
 
-/// What a plan has to know of this machine.
+/// Facts about this machine that a plan needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Local<'a> {
-    /// Who builds.
+    /// User that builds.
     pub user: User,
-    /// Names of the variables of goflame's own environment.
+    /// Names of the variables in goflame's own environment.
     pub outside: &'a [String],
-    /// Memory in bytes; `None`: unknown.
+    /// Memory in bytes. `None` if unknown.
     pub memory: Option<u64>,
 }
 
-/// A directory of this machine, seen under the same path in the container: so the paths in Go's messages are true here.
+/// Directory of this machine, mounted at the same path in the container. So the paths in Go's messages are valid here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bind {
     pub(super) dir: String,
     pub(super) writable: bool,
 }
 
-/// A directory of the engine.
+/// Volume of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Volume {
-    /// `None`: one that goes with the container.
+    /// Name. `None` for a volume that is removed with the container.
     pub(super) name: Option<String>,
     pub(super) target: &'static str,
-    /// Directories to be made in it, which the user owns.
+    /// Directories to create in the volume. The user owns them.
     pub(super) dirs: Vec<&'static str>,
 }
 
@@ -93,42 +95,42 @@ pub(super) struct Volume {
 pub(super) struct Step {
     /// Arguments of `go`.
     pub(super) args: Vec<String>,
-    /// What is added to the common environment. A value of `None` is taken from goflame's own.
+    /// Variables added to the common environment. `None` takes the value from goflame's own environment.
     pub(super) env: Vec<(String, Option<String>)>,
     pub(super) network: bool,
-    /// Whether it sees the output directory.
+    /// Whether the output directory is mounted.
     pub(super) output: bool,
 }
 
-/// The containers of one build, complete. Printed, it is what to type for the same, but for its secrets, which are masked.
+/// Complete plan of the containers of one build. `Display` prints the equivalent commands, with secrets masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerPlan {
-    /// The image: a digest or an id, unless nothing is settled yet.
+    /// Image: a digest or an id. A name only if nothing is pinned yet.
     pub image: String,
-    /// Who builds.
+    /// User that builds.
     pub user: User,
-    /// Names the project on the engine: 16 hex digits of a hash of its directory and user.
+    /// Id of the project on the engine: 16 hex digits of a hash of its directory and user.
     pub project: String,
     pub(super) dir: String,
     pub(super) binds: Vec<Bind>,
     pub(super) volumes: Vec<Volume>,
     pub(super) env: Vec<(String, String)>,
-    /// Most threads that a container may have.
+    /// Limit of threads in a container.
     pub(super) pids: i64,
-    /// Most memory that a container may use, in bytes; `None`: the machine's is unknown.
+    /// Memory limit of a container in bytes. `None` if the memory of the machine is unknown.
     pub(super) memory: Option<u64>,
-    /// `go env`, whose answer is the Go that builds.
+    /// Runs `go env`. The Go that answers is the Go that builds.
     pub(super) ask: Step,
-    /// Whether all modules are there; then the download is left out.
+    /// Checks whether all modules are present. If they are, the download is skipped.
     pub(super) look: Option<Step>,
-    /// The download of modules, the only step with a network.
+    /// Downloads modules. The only step with network access.
     pub(super) download: Option<Step>,
-    /// The build.
+    /// Builds the program.
     pub(super) build: Step,
     secrets: Secrets,
 }
 
-/// Plans the containers for `build`, which has been planned as if it ran here.
+/// Plans the containers for `build`, which was planned as if it ran on this machine.
 pub fn plan(
     config: &Config,
     build: &BuildPlan,
@@ -165,13 +167,13 @@ pub fn plan(
     });
     let mut env: BTreeMap<String, String> = [
         ("GOCACHE", format!("{CACHE}/{OWN}")),
-        // A `go env -w` of somebody's in the image is not part of this project.
+        // Ignores the result of `go env -w` in the image, because it is not part of this project.
         ("GOENV", "off".to_owned()),
         ("GOMODCACHE", format!("{MODULES}/{OWN}")),
         ("GOPATH", format!("{WORK}/gopath")),
         ("HOME", format!("{WORK}/home")),
         ("TMPDIR", format!("{WORK}/tmp")),
-        // The mounted files have an owner that git may not expect.
+        // The owner of the mounted files may not be the owner that git expects.
         ("GIT_CONFIG_COUNT", "1".to_owned()),
         ("GIT_CONFIG_KEY_0", "safe.directory".to_owned()),
         ("GIT_CONFIG_VALUE_0", "*".to_owned()),
@@ -179,7 +181,7 @@ pub fn plan(
     .map(|(name, value)| (name.to_owned(), value))
     .into();
     env.extend(build.env.iter().cloned());
-    // Whatever the settings pin: it is the image that decides, and no other Go gets in.
+    // Applies whatever the settings pin: the image decides, and no other Go is used.
     env.insert("GOTOOLCHAIN".to_owned(), "local".to_owned());
     let volume = |kind: &str| Some(format!("goflame-{project}-{kind}"));
     Ok(ContainerPlan {
@@ -194,7 +196,7 @@ pub fn plan(
         ],
         env: env.into_iter().collect(),
         pids: PIDS,
-        // A build that runs wild is ended before the machine is out of memory.
+        // Stops a runaway build before the machine runs out of memory.
         memory: memory.map(|bytes| bytes / 5 * 4),
         ask,
         look,
@@ -205,7 +207,7 @@ pub fn plan(
     })
 }
 
-/// Names a project on an engine.
+/// Returns the id of a project on an engine.
 pub(super) fn project_id(root: &Path, user: User) -> String {
     let digest = Sha256::digest(format!("{}\0{}", user.uid, root.display()));
     hex(digest.get(..8).unwrap_or_default())
@@ -225,37 +227,37 @@ fn bind(dir: &Path, writable: bool) -> Result<Bind, Error> {
 }
 
 impl ContainerPlan {
-    /// The environment of one step.
+    /// Environment of one step.
     pub(super) fn env_of(&self, step: &Step) -> BTreeMap<String, Option<String>> {
         let common = self.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         common.chain(step.env.iter().cloned()).collect()
     }
 
-    /// The mounts of one step: only the build sees the output directory.
+    /// Mounts of one step. Only the build sees the output directory.
     pub(super) fn binds_of(&self, step: &Step) -> impl Iterator<Item = &Bind> {
         let output = step.output;
         self.binds.iter().filter(move |bind| output || !bind.writable)
     }
 
-    /// The same with the caches of another project: a copy of it, which leaves nothing on the engine.
+    /// Uses the caches of another project. For a copy of that project, which then leaves nothing on the engine.
     #[must_use]
     pub fn with_caches_of(self, other: &Self) -> Self {
         Self { project: other.project.clone(), volumes: other.volumes.clone(), ..self }
     }
 
-    /// The same with other arguments for the build.
+    /// Replaces the arguments of the build.
     #[must_use]
     pub(in crate::build) fn building(mut self, args: Vec<String>) -> Self {
         self.build.args = args;
         self
     }
 
-    /// From now on, nothing that was compiled before is used.
+    /// Makes the build use an empty compile cache, so that nothing compiled earlier is used.
     pub fn cold(&mut self) {
         self.set_env("GOCACHE", &format!("{WORK}/gopath/cache"));
     }
 
-    /// Sets a variable of all steps.
+    /// Sets a variable for all steps.
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.env.retain(|(other, _)| other != name);
         self.env.push((name.to_owned(), value.to_owned()));
@@ -285,17 +287,17 @@ impl ContainerPlan {
         quote_command(&words)
     }
 
-    /// The names of the project's caches.
+    /// Names of the project's caches.
     pub(super) fn cache_names(project: &str) -> [String; 2] {
         ["modules", "cache"].map(|kind| format!("goflame-{project}-{kind}"))
     }
 
-    /// Most memory that a container may use, in bytes.
+    /// Memory limit of a container in bytes.
     pub(crate) fn memory(&self) -> Option<u64> {
         self.memory
     }
 
-    /// Where the output is written, for messages.
+    /// Output directory, for messages.
     pub(crate) fn output_dir(&self) -> Option<PathBuf> {
         self.binds.iter().find(|bind| bind.writable).map(|bind| PathBuf::from(&bind.dir))
     }

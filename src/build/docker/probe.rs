@@ -1,28 +1,28 @@
-//! What can be told about the engine and the image without changing anything: for readiness checks.
+//! Read-only facts about the engine and the image, for readiness checks.
 
 use super::endpoint::{Environment, find};
 use super::reference::Reference;
 use super::{Engine, EngineFacts, Error};
 use crate::config::{Config, Lock};
 
-/// The state of Docker builds, as plain values.
+/// State of Docker builds, as plain values.
 #[derive(Debug)]
 pub struct DockerFacts {
-    /// The engine's address and who named it; empty when even that cannot be found out.
+    /// Address of the engine and its source. Empty if even the address is unknown.
     pub endpoint: String,
-    /// The engine, or why it cannot be used.
+    /// The engine, or the reason why it cannot be used.
     pub engine: Result<EngineFacts, Error>,
-    /// The image that the settings ask for; empty: none.
+    /// Image that the settings request. Empty if there is none.
     pub image: String,
-    /// What the image's name stands for on the engine; `None`: it is not there.
+    /// Digest or id of that image on the engine. `None` if the image is not there.
     pub digest: Option<String>,
-    /// What goflame.lock pins the image to; `None`: nothing yet.
+    /// Digest or id that goflame.lock pins the image to. `None` if it is not pinned yet.
     pub locked: Option<String>,
     /// Whether the pinned image is on the engine.
     pub locked_present: bool,
 }
 
-/// Asks the engine. Reads only; an engine that is absent is an answer.
+/// Asks the engine. Only reads. A missing engine is a valid result.
 pub fn probe(config: &Config, lock: Option<&Lock>) -> DockerFacts {
     let image = config.image().unwrap_or_default();
     let locked = lock.and_then(|lock| lock.docker.as_ref()).filter(|locked| locked.image == image);

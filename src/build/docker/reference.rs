@@ -1,13 +1,13 @@
-//! Names of images, as far as comparing and pulling them needs. The grammar is that of distribution/reference.
+//! Image names, parsed as far as comparing and pulling need it. Grammar: distribution/reference.
 
-/// `[registry/]repository[:tag][@digest]`.
+/// Image reference: `[registry/]repository[:tag][@digest]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reference {
     /// Registry and repository: `golang`, `ghcr.io/a/b`, `localhost:5000/x`.
     pub(super) repository: String,
-    /// The tag; `latest` unless it or a digest is named.
+    /// Tag. `latest` if neither a tag nor a digest is given.
     pub(super) tag: Option<String>,
-    /// `sha256:...`.
+    /// Digest: `sha256:...`.
     pub(super) digest: Option<String>,
 }
 
@@ -15,7 +15,7 @@ impl Reference {
     pub(super) fn parse(text: &str) -> Self {
         let (name, digest) =
             text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest.to_owned())));
-        // A colon before the last slash belongs to the registry's port.
+        // A colon before the last slash belongs to the port of the registry.
         let (repository, tag) = match name.rsplit_once(':') {
             Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag.to_owned())),
             _ => (name, None),
@@ -24,8 +24,8 @@ impl Reference {
         Self { repository: repository.to_owned(), tag, digest }
     }
 
-    /// Whether an engine may mean this repository when it says `shown`: it leaves out the registry that it takes by
-    /// default, and that registry's own directory.
+    /// Whether an engine that displays `shown` may mean this repository. An engine leaves out its default registry and
+    /// the default directory of that registry.
     pub(super) fn is_shown_as(&self, shown: &str) -> bool {
         let rest = self.repository.strip_suffix(shown);
         rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))

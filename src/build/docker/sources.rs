@@ -1,27 +1,28 @@
-//! Which directories of this machine a build reads: the module's, and those that go.mod and go.work point to.
+//! Source directories that a build reads on this machine: the module, and the directories that go.mod and go.work refer
+//! to.
 
 use std::path::{Path, PathBuf};
 
 use crate::fsio;
 
-/// A go.mod of a megabyte does not exist.
+/// Size limit of go.mod and go.work: 1 MiB, larger than any real file.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What a build in a container needs to see.
+/// Directories and modules that a build in a container needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// Absolute directories, none of them within another.
+    /// Absolute directories. None is inside another.
     pub dirs: Vec<PathBuf>,
-    /// Real paths of those to which go.mod or go.work points, and which lie neither in the module nor in the directory of
-    /// go.work nor in the git checkout.
+    /// Real paths of directories that go.mod or go.work refers to, and that are outside of the module, the directory of
+    /// go.work and the git checkout.
     pub outside: Vec<PathBuf>,
-    /// Whether there are modules to be downloaded: some are required, and no vendor directory has them.
+    /// Whether modules must be downloaded: some are required, and no vendor directory contains them.
     pub modules: bool,
 }
 
 impl Sources {
-    /// Looks around `root`, the absolute directory in which Go will work. With `history`, all of the git repository
-    /// counts too, for `-buildvcs`.
+    /// Finds the sources of `root`, the absolute directory in which Go works. With `history`, includes the whole git
+    /// repository, for `-buildvcs`.
     pub fn find(root: &Path, history: bool) -> Self {
         let above = |name: &str| root.ancestors().find(|dir| dir.join(name).exists()).map(Path::to_owned);
         let mut dirs = vec![root.to_owned()];
@@ -35,14 +36,14 @@ impl Sources {
             }
         }
         let own = dirs.clone();
-        // What go.work uses has a go.mod of its own, which may replace in turn.
+        // A module in go.work has its own go.mod, which may replace modules in turn.
         while let Some(file) = files.pop() {
             let text = fsio::read_bounded(&file, MAX_FILE).unwrap_or_default();
             let directives = Directives::of(&String::from_utf8_lossy(&text));
             modules |= directives.requires;
             let here = file.parent().unwrap_or(root);
             for local in directives.local {
-                // As Go reads these paths: a link on the way is not followed.
+                // Resolves the path as Go does: symbolic links are not followed.
                 let dir = fsio::collapsed(&here.join(local));
                 if file.ends_with("go.work") {
                     files.push(dir.join("go.mod"));
@@ -51,7 +52,7 @@ impl Sources {
             }
         }
         let checkout = above(".git");
-        // By their real paths: a link within the project may lead anywhere.
+        // Compares real paths, because a link inside the project may lead anywhere.
         let real = |dir: &PathBuf| dir.canonicalize().unwrap_or_else(|_| dir.clone());
         let homes: Vec<_> = own.iter().chain(&checkout).map(real).collect();
         let elsewhere = |dir: &PathBuf| !homes.iter().any(|home| dir.starts_with(home));
@@ -63,7 +64,7 @@ impl Sources {
     }
 }
 
-/// The lines of a go.mod or go.work that matter here. Go itself will complain about what is wrong with the others.
+/// Relevant lines of a go.mod or go.work. Go itself reports errors in the other lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Directives {
     requires: bool,
@@ -95,7 +96,7 @@ impl Directives {
                     found.requires = true;
                     None
                 }
-                // A version after the path that replaces means a module, not a directory.
+                // A version after the replacement path means a module, not a directory.
                 ("use", [dir]) | ("replace", [.., "=>", dir]) => Some(*dir),
                 _ => None,
             };
@@ -157,7 +158,7 @@ mod tests {
         let dirs = vec![at("d"), at("lib"), at("work")];
         assert_eq!(found, Sources { dirs, outside: vec![at("d"), at("lib")], modules: true });
 
-        // All of it in one checkout is all of one project, but for what a link leads out of it.
+        // Everything in one checkout belongs to one project, except what a link points to outside of it.
         fs::create_dir_all(at(".git")).unwrap();
         assert_eq!(Sources::find(&at("work/a"), false).outside, [""; 0].map(PathBuf::from));
         std::os::unix::fs::symlink("/usr/share", at("d")).unwrap();

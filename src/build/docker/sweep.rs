@@ -1,4 +1,4 @@
-//! Containers that outlived the goflame that made them. Each carries a label that says which process that was.
+//! Removal of containers that outlived the goflame process that created them. Each has a label with its owner process.
 
 use std::collections::HashMap;
 use std::fs;
@@ -7,12 +7,12 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOpt
 
 use super::{Engine, Error};
 
-/// The label of a container's owner.
+/// Label with the owner of a container.
 pub(super) const OWNER: &str = "goflame.owner";
-/// The label of its project, and of the project's volumes.
+/// Label with the project of a container or of a volume.
 pub(super) const PROJECT: &str = "goflame.project";
 
-/// A process, told apart from all others of all time: machine, boot, process id, and start time in clock ticks.
+/// Globally unique id of a process: machine, boot, process id, and start time in clock ticks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Owner {
     machine: String,
@@ -22,7 +22,7 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// This process.
+    /// Returns the id of this process.
     pub(super) fn this() -> Self {
         let process = std::process::id();
         Self {
@@ -48,7 +48,7 @@ impl Owner {
         parts.next().is_none().then_some(owner)
     }
 
-    /// Whether it certainly does not run any more. Of another machine's processes nothing is known.
+    /// Whether the process has certainly ended. Nothing is known about processes of other machines.
     fn is_gone(&self, this: &Self) -> bool {
         self.machine == this.machine
             && (self.boot != this.boot || started(self.process).as_ref() != Some(&self.started))
@@ -59,7 +59,8 @@ fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
-/// Field 22 of `/proc/PID/stat` (`proc_pid_stat(5)`); the second one, a name, may hold anything but ends with the last `)`.
+/// Start time: field 22 of `/proc/PID/stat` (`proc_pid_stat(5)`). The second field, a name, may contain anything, but
+/// ends with the last `)`.
 fn started(process: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;
@@ -67,7 +68,7 @@ fn started(process: u32) -> Option<String> {
 }
 
 impl Engine {
-    /// Removes what goflames that are gone left behind. Returns how many containers that were.
+    /// Removes containers of goflame processes that have ended. Returns the number of containers removed.
     pub fn sweep(&self) -> Result<usize, Error> {
         let refused = |action| move |source| Error::Refused { action, source: Box::new(source) };
         let filters = HashMap::from([("label", vec![OWNER])]);
@@ -86,8 +87,8 @@ impl Engine {
         Ok(removed)
     }
 
-    /// Ends and removes a container with its anonymous volumes. That it is gone already, or about to be, is what is
-    /// wanted; and an engine that does not answer has told so before.
+    /// Stops and removes a container with its anonymous volumes. Ignores errors: the container may already be gone or
+    /// be about to go, and an engine that does not answer has reported its error earlier.
     pub(super) async fn remove(&self, id: &str) {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         let _ = self.docker.remove_container(id, Some(options)).await;

@@ -4,7 +4,7 @@ use super::super::fixture::variant;
 use super::*;
 use crate::gobin::{BuildInfoAbsence, DwarfFacts, Layout, PclntabAbsence};
 
-/// What a debug build by Go 1.26.8 shows.
+/// Facts of a debug build by Go 1.26.8.
 fn facts() -> BinaryFacts {
     let settings = [("-gcflags", "all=-N -l"), ("-trimpath", "true"), ("CGO_ENABLED", "1"), ("-tags", "a,b")];
     BinaryFacts {
@@ -89,7 +89,7 @@ fn what_was_not_asked_or_cannot_be_known_is_no_mismatch() {
     facts.optimisation = Optimisation::Unknown { why: "no table".to_owned() };
     let unasked = Variant { ldflags: String::new(), ..variant("all=-N -l") };
     assert_eq!(ids(&facts, &unasked, ""), [""; 0]);
-    // -N -l for the main package alone leaves the rest optimised.
+    // `-N -l` for the main package alone leaves the other packages optimised.
     facts.optimisation = Optimisation::Optimised { why: "x".to_owned() };
     assert_eq!(ids(&facts, &Variant { gcflags: "-N -l".to_owned(), ..unasked }, ""), [""; 0]);
 }

@@ -219,7 +219,7 @@ fn stripping_is_refused_wherever_it_comes_from() {
     assert_eq!(env.unwrap_err().to_string(), "`-s` in GOFLAGS strips what a profile needs");
 }
 
-/// Go gives the command line the last word over GOFLAGS; the real Go confirms it in the tests of the whole stage.
+/// In Go, the command line wins over GOFLAGS. The tests of the whole stage confirm it with the real Go.
 #[test]
 fn goflags_that_do_not_take_effect_do_no_harm() {
     assert_eq!(with_goflags("-ldflags=-s", |_| ()).unwrap().warnings, [""; 0]);

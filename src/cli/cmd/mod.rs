@@ -1,4 +1,4 @@
-//! One file a subcommand: flags in, one call of the pipeline, text out.
+//! Subcommands, one file each: parse the flags, call the pipeline once, print the text.
 
 mod build;
 mod doctor;
@@ -24,7 +24,7 @@ use crate::config::{self, Config, Overrides};
 use crate::pipeline::{Observer, trusted_users};
 use crate::redact::MASK;
 
-/// Prints what would be done. Lines with secrets are no longer what can be pasted into a shell.
+/// Prints the plan. Lines with masked secrets cannot be pasted into a shell.
 fn print_plan(plan: &str, terminal: &Terminal) -> Result<(), Failure> {
     terminal.data(plan.as_bytes()).map_err(Failure::Stdout)?;
     if plan.contains(MASK) {
@@ -33,22 +33,22 @@ fn print_plan(plan: &str, terminal: &Terminal) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where a command works.
+/// Project that a command works in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Project<'a> {
-    /// The directory.
+    /// Directory of the command.
     pub(super) dir: &'a Path,
-    /// `--config`.
+    /// Argument of `--config`.
     pub(super) config: Option<&'a Path>,
 }
 
 impl Project<'_> {
-    /// The settings; no `goflame.toml` is an error.
+    /// Loads the settings. A missing `goflame.toml` is an error.
     fn settings(&self, overrides: &Overrides) -> Result<Config, config::Error> {
         config::load(self.dir, self.config, overrides, &trusted_users())
     }
 
-    /// The settings, and whether they come from a file: some commands work without a project.
+    /// Loads the settings and returns whether they come from a file. Some commands work without a project.
     fn settings_or_defaults(&self, overrides: &Overrides) -> Result<(Config, bool), config::Error> {
         match self.settings(overrides) {
             Ok(config) => Ok((config, true)),
@@ -57,13 +57,13 @@ impl Project<'_> {
         }
     }
 
-    /// A path that the user named, seen from the directory.
+    /// Resolves a path of the user against the directory.
     fn path(&self, named: impl AsRef<Path>) -> PathBuf {
-        // Without a `./` that the user did not type.
+        // Adds no `./` that the user did not type.
         if self.dir == Path::new(".") { named.as_ref().to_owned() } else { self.dir.join(named) }
     }
 
-    /// The archive of the project, for commands that need nothing else of it.
+    /// Returns the directory of the project's archive, for commands that need no other settings.
     fn archive(&self) -> Result<PathBuf, config::Error> {
         Ok(self.settings_or_defaults(&Overrides::default())?.0.archive.dir)
     }

@@ -15,7 +15,7 @@ use crate::views::By;
 
 pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let path = project.path(&args.source);
-    // Also a link that leads nowhere: reading it says why.
+    // Accepts a broken link too: reading it reports the reason.
     let source = if path.symlink_metadata().is_ok() || looks_like_a_path(&args.source) {
         Source::File(path)
     } else {
@@ -36,7 +36,7 @@ pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Te
         terminal.warn(note);
     }
     let format = args.format.map(Format::from);
-    // A recording's stacks as text can be many times as large as the recording.
+    // Streams the output: the stacks of a recording as text can be many times larger than the recording.
     let write = |out: &mut dyn Write| {
         if let Some(format) = format {
             return reported.write(format, out);
@@ -55,17 +55,17 @@ pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Te
         None => terminal.data_with(write).map_err(Failure::Stdout)?,
     }
     verdict(&reported, terminal);
-    // The process is about to end, which gives back its memory at once and not piece by piece.
+    // Skips the destructor: the process ends soon, and its memory is then freed at once.
     std::mem::forget(reported);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ids of runs hold no separator and no dot.
+/// Run ids contain no separator and no dot.
 fn looks_like_a_path(text: &str) -> bool {
     text.contains('/') || Path::new(text).extension().is_some()
 }
 
-/// The hot functions and the hot path.
+/// Formats the hot functions and the hot path.
 pub(super) fn tables(reported: &Reported, terminal: &Terminal, for_terminal: bool) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     render::text::write(&reported.view, options(terminal, for_terminal), &mut bytes)?;
@@ -76,7 +76,7 @@ fn options(terminal: &Terminal, for_terminal: bool) -> render::text::Options {
     render::text::Options { columns: Terminal::columns(), color: for_terminal && terminal.data_color() }
 }
 
-/// How far it can be trusted, and why not further.
+/// Prints the quality of the profile and the reasons that limit it.
 pub(super) fn verdict(reported: &Reported, terminal: &Terminal) {
     terminal.step("Quality", &reported.quality.summary());
     let reasons = reported.quality.assess().reasons;

@@ -44,7 +44,7 @@ pub(in crate::cli) fn run(
     } else {
         tables(&outcome.reported, terminal, true).map_err(Failure::Stdout)?
     };
-    // Whether or not somebody reads it, the run is archived, and where is still to be said.
+    // Defers a write error: the run is archived in any case, and its place is still to be printed.
     let printed = terminal.data(&text);
     verdict(&outcome.reported, terminal);
     if config.variants.get(&config.build.variant).is_some_and(|variant| variant.gcflags.contains("-N")) {
@@ -85,7 +85,7 @@ fn overrides(args: &Run) -> Overrides {
     }
 }
 
-/// What would be done: the build's command, and the workload's.
+/// Prints the commands of the build and of the workload.
 fn dry_run(config: &Config, args: &Run, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let (plan, build) = pipeline::plan(config, args.builder.options())?;
     let workload = crate::build::workload_argv(config, &plan.output);
@@ -95,7 +95,7 @@ fn dry_run(config: &Config, args: &Run, terminal: &Terminal) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-/// `--json`: where everything is and how it went. `summary.json` in the directory has the profile's figures.
+/// Output of `--json`: paths and results. `summary.json` in the run directory has the figures of the profile.
 fn summary(outcome: &RunOutcome) -> String {
     let assessment = outcome.reported.quality.assess();
     let value = json!({

@@ -90,7 +90,7 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
     Ok(text)
 }
 
-/// What a run that cannot be loaded is, as a key of `--json`, and why.
+/// Returns the state of a run that cannot be loaded, as a key of `--json`, and the reason.
 fn reason(error: &archive::Error) -> (&'static str, String) {
     match error {
         archive::Error::Damaged { source, .. } => ("damaged", with_causes(source)),
@@ -101,8 +101,8 @@ fn reason(error: &archive::Error) -> (&'static str, String) {
 
 fn remove(store: &Store, queries: &[String], terminal: &Terminal) -> Result<ExitCode, Failure> {
     let partials = store.partials().map_err(Error::from)?;
-    // Every name is looked up before the first run goes: `latest` means the same for all of them, and a wrong name
-    // removes nothing.
+    // All names are resolved before the first run is removed. `latest` then means the same run throughout, and a wrong
+    // name removes nothing.
     let ids: Result<BTreeSet<RunId>, _> = queries.iter().map(|query| store.find_id(query)).collect();
     let mut plan = PrunePlan::default();
     for id in ids.map_err(Error::from)? {

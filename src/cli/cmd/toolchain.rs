@@ -14,7 +14,7 @@ use crate::config::{Overrides, check_version};
 use crate::fsio;
 use crate::pipeline::{self, Observer};
 
-/// Version of the shape of `--json`.
+/// Version of the format of `--json`.
 const SCHEMA: u32 = 1;
 
 pub(in crate::cli) fn toolchain(

@@ -34,7 +34,7 @@ fn parse(text: &str) -> Result<Lock, Error> {
     Lock::parse(Path::new("goflame.lock"), text)
 }
 
-/// The message, the label and the place of the only problem.
+/// Returns the message, the label and the marked part of the only problem.
 fn problem(text: &str) -> (String, String, String) {
     match parse(text) {
         Err(Error::Invalid(problems)) => match problems.list() {

@@ -1,4 +1,4 @@
-//! The embedded example against the schema and against what the product promises.
+//! Compares the embedded example with the schema and with the documented behaviour of the product.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::config::load::EXAMPLE;
 use crate::config::schema::{SECTIONS, VARIANT};
 use crate::config::{Config, Engine, EventChoice, Format, Kernel, Kind, Variant};
 
-/// `table.key` of every key in a TOML text.
+/// Returns `table.key` for every key in a TOML text.
 fn keys(text: &str) -> BTreeSet<String> {
     fn walk(prefix: &str, table: &DeTable<'_>, depth: usize, out: &mut BTreeSet<String>) {
         for (key, value) in table {
@@ -32,7 +32,7 @@ fn keys(text: &str) -> BTreeSet<String> {
     out
 }
 
-/// The text with its commented-out keys and tables in force.
+/// Returns the text with its commented-out keys and tables enabled.
 pub(super) fn uncommented(text: &str) -> String {
     let is_key = |line: &str| {
         let name = line.split('=').next().unwrap_or_default().trim();

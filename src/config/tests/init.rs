@@ -63,7 +63,7 @@ fn the_comments_show_the_true_defaults() {
         config.file = None;
         assert_eq!(config, Config::defaults(Path::new(ROOT)), "{text}");
     }
-    // And the uncommenting above did something.
+    // Proves that the uncommenting above had an effect.
     assert!(uncommented(&text).contains("\nfrequency = 997"));
 }
 

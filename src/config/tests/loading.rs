@@ -1,4 +1,4 @@
-//! Finding and reading the file, and what flags do.
+//! Tests of finding and reading the file, and of the effect of flags.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -127,7 +127,7 @@ fn the_file_is_found_here_and_above() {
         assert_eq!(config.source(), "[record]\nfrequency = 50\n");
         assert_eq!(config.workload.dir, root);
     }
-    // The nearest one wins, alone.
+    // Only the nearest file is used.
     fs::write(below.join("goflame.toml"), "").unwrap();
     let config = load(&below, None, &none()).unwrap();
     assert_eq!((config.root, config.record.frequency, config.app.name.as_str()), (below, 997, "b"));

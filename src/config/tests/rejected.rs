@@ -1,4 +1,4 @@
-//! Values at and beyond their limits.
+//! Tests of values at and beyond their limits.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::{ROOT, accepted, rendered, resolve};
 use crate::config::Error;
 use crate::config::rules::derived_name;
 
-/// The message, the label and the part of the text that is pointed at.
+/// Returns the message, the label and the marked part of the text.
 fn problem(text: &str) -> (String, String, String) {
     match resolve(text) {
         Err(Error::Invalid(problems)) => match problems.list() {
@@ -142,7 +142,7 @@ fn stripping_is_refused_at_the_word_itself() {
         ("variant.debug.ldflags = \"-X main.s=-w -s\"", "-s"),
         ("variant.x.ldflags = 'all=--w=true'", "--w=true"),
         ("variant.x.ldflags = \"-X main.s=é -s\"", "-s"),
-        // With escapes the place is that of the whole value.
+        // If the string has escapes, the whole value is marked.
         ("variant.x.ldflags = \"-X main.s=\\u00e9 -s\"", "\"-X main.s=\\u00e9 -s\""),
         ("variant.x.ldflags = \"\"\"\n-s\"\"\"", "\"\"\"\n-s\"\"\""),
     ] {
@@ -204,7 +204,7 @@ fn a_name_is_derived_as_go_build_does() {
     assert_eq!(derived_name(&"é".repeat(200), Path::new(ROOT)).len(), 100);
 }
 
-/// Pieces that come near to a real file, so that the deeper checks are reached, too.
+/// Generates text similar to a real file, so that the deeper checks are also reached.
 fn snippet() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("[record]".to_owned()),

@@ -1,4 +1,4 @@
-//! What the user sees, word for word.
+//! Golden tests of the exact text that the user sees.
 #![allow(clippy::needless_raw_string_hashes)] // one form for all, or adding a quote changes two lines
 
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::rendered;
 use crate::config::{Config, Overrides, SourceFile};
 
-/// One test for each: the file, and the whole of what is shown about it.
+/// Defines one test per case: the file, and the whole text shown about it.
 macro_rules! golden {
     ($($name:ident: $text:expr => $expected:expr;)+) => {
         $(#[test]

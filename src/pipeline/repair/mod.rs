@@ -1,8 +1,8 @@
-//! Carries out a plan of repairs, and takes it back.
+//! Carries out and undoes a repair plan.
 //!
-//! Before anything is changed, what it was is on disk ([`state`]), so that a crash in the middle can be undone. A
-//! setting is written only while it still has the value that the plan was made for, and read back afterwards. Must not
-//! decide what to change: that is `doctor`'s plan.
+//! The previous values are written to disk ([`state`]) before any change, so that an interrupted repair can be undone.
+//! A setting is written only if it still has the value that the plan was made for. It is read back afterwards. Must not
+//! decide which settings change: that is `doctor`'s plan.
 
 mod state;
 
@@ -16,29 +16,30 @@ use crate::host::Sysctl;
 use crate::process::with_own_rights;
 use state::{Persisted, State};
 
-/// Where goflame remembers what it changed.
+/// File in which goflame records its changes.
 const STATE_FILE: &str = "var/lib/goflame/doctor.json";
-/// What the kernel settings are read from at boot; later names win, and this one is late.
+/// File with the kernel settings to apply at boot. Files are read in the order of their names; the prefix 99 makes this
+/// one late, so that it wins.
 const PERSIST_FILE: &str = "etc/sysctl.d/99-goflame.conf";
 
-/// A repair that could not be made, or taken back.
+/// Error of a repair or of an undo.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What goflame remembers is not what it wrote.
+    /// The state file does not have the content that goflame wrote.
     #[error("{path} is damaged: {why}", path = path.display())]
     Damaged {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Reason why the file counts as damaged.
         why: String,
     },
-    /// A file cannot be read or written.
+    /// A file cannot be read, written or removed.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
 impl Error {
-    /// What the user can do about it.
+    /// Advice for the user.
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Damaged { path, .. } => vec![format!(
@@ -50,12 +51,12 @@ impl Error {
     }
 }
 
-/// What came of one step.
+/// Result of one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What was done, or tried.
+    /// Description of the change that was made or tried.
     pub what: String,
-    /// Why it was not done.
+    /// Reason for the failure; `None` if the step succeeded.
     pub problem: Option<String>,
 }
 
@@ -69,23 +70,23 @@ impl Step {
     }
 }
 
-/// Changes the kernel settings of the plan and, with `persist`, writes them down for the next boot. A setting that the
-/// kernel refuses does not keep the others from being changed.
+/// Applies the kernel settings of the plan. With `persist`, also writes them to a file that is read at boot. If the
+/// kernel refuses a setting, the other settings are still changed.
 pub fn carry_out(plan: &RepairPlan, persist: bool) -> Result<Vec<Step>, Error> {
     with_own_rights(|| Machine::this().repair(plan, persist))
 }
 
-/// What an undo would change; `None`: goflame has changed nothing here.
+/// Returns the changes that an undo would make. `None` if goflame has changed nothing on this machine.
 pub fn undoable() -> Result<Option<Undoable>, Error> {
     with_own_rights(|| Machine::this().undoable())
 }
 
-/// Takes back what goflame changed and nobody has changed since.
+/// Restores the settings that goflame changed, except those that somebody else has changed since.
 pub fn undo() -> Result<Vec<Step>, Error> {
     with_own_rights(|| Machine::this().undo())
 }
 
-/// The machine on which repairs are made; tests have one of their own.
+/// Root of the file system that is repaired. Tests use a temporary directory.
 struct Machine {
     root: PathBuf,
 }
@@ -109,7 +110,8 @@ impl Machine {
         if let Some(text) = &persisted {
             let there = self.read_optional(PERSIST_FILE)?;
             intended.persisted = Some(match before.persisted.clone() {
-                // The file is still the one that goflame wrote: what was there before that is what counts.
+                // The file still has the text that goflame wrote: the text from before goflame's first change is the
+                // one to restore.
                 Some(ours) if Some(&ours.after) == there.as_ref() => Persisted { after: text.clone(), ..ours },
                 _ => Persisted { before: there, after: text.clone() },
             });
@@ -120,7 +122,7 @@ impl Machine {
         for change in &plan.changes {
             let (step, now) = self.write_setting(change.setting, change.before, change.after);
             match now {
-                // Also where the kernel made another value of it.
+                // The kernel may have stored a value other than the requested one.
                 Some(now) => intended.amend(change.setting, now),
                 None => intended.forget(change.setting, &before),
             }
@@ -196,8 +198,8 @@ impl Machine {
         })
     }
 
-    /// Writes one setting that has the value `from` now. With what was done goes what the kernel made of it; `None`:
-    /// nothing was written.
+    /// Writes one setting if its current value is `from`. Returns the step and the value that the kernel reports
+    /// afterwards, or `None` if nothing was written. If the setting cannot be read back, the value is `to`.
     fn write_setting(&self, setting: Sysctl, from: i64, to: i64) -> (Step, Option<i64>) {
         let what = format!("{}: {from} -> {to}", setting.name());
         match self.read_setting(setting) {
@@ -206,7 +208,7 @@ impl Machine {
             Err(problem) => return (Step::not(what, problem), None),
         }
         let file = setting.file(&self.root);
-        // In one write: the kernel takes each for a whole value.
+        // One write call: the kernel parses each write as a complete value.
         if let Err(error) = fs::write(&file, format!("{to}\n")) {
             return (Step::not(what, format!("the kernel refuses it: {error}")), None);
         }
@@ -224,8 +226,8 @@ impl Machine {
         value.ok_or_else(|| format!("it was not understood: {:?}", text.trim()))
     }
 
-    /// Settings that outlive a reboot: those of the plan, those that goflame has set, and those that its file holds
-    /// already. `None`: nothing, or the file is as it should be.
+    /// Text of the file that is read at boot: the settings of the plan, the settings that goflame has changed, and the
+    /// settings that the file already holds. `None` if there are no settings or the file already has this text.
     fn persist_text(&self, plan: &RepairPlan, state: &State) -> Result<Option<String>, Error> {
         let there = self.read_optional(PERSIST_FILE)?;
         let mut lines = state::read_conf(there.as_deref().unwrap_or_default());
@@ -234,7 +236,8 @@ impl Machine {
             plan.settings
                 .iter()
                 .filter(|setting| {
-                    // A better value that the machine has already is not to be made worse by the next boot.
+                    // A current value that is better than the plan's value stays: the file must not make it worse at
+                    // the next boot.
                     self.read_setting(setting.sysctl).is_ok_and(|now| now == setting.value || !setting.is_met_by(now))
                 })
                 .map(|setting| (setting.sysctl, setting.value)),
@@ -271,7 +274,8 @@ impl Machine {
     }
 }
 
-/// Writes a file for root to change and for everybody to read, whatever the umask is; a directory that is made for it, too.
+/// Writes a file with mode 0644 and creates its directory with mode 0755 if it is missing. The umask does not change
+/// these modes.
 fn install(path: &Path, text: &str) -> Result<(), Error> {
     let dir = path.parent().unwrap_or(path);
     if !dir.exists() {
@@ -282,18 +286,18 @@ fn install(path: &Path, text: &str) -> Result<(), Error> {
     Ok(fsio::install(path, text.as_bytes(), 0o644)?)
 }
 
-/// What an undo would change.
+/// Changes that an undo would make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undoable {
-    /// The file that tells it.
+    /// Path of the state file.
     pub file: String,
-    /// The settings.
+    /// Settings that would be restored.
     pub changes: Vec<Change>,
-    /// Whether the file for the next boot goes, too.
+    /// Whether the file that is read at boot would be restored or removed too.
     pub persisted: bool,
 }
 
-/// As the user knows the file.
+/// Absolute path of the file, for messages.
 fn shown(file: &str) -> String {
     Path::new("/").join(file).display().to_string()
 }

@@ -1,4 +1,4 @@
-//! What goflame changed, as it stands on disk: sealed by a digest, so that a damaged file is not acted on.
+//! State file: the changes that goflame made. A digest protects it, so that a damaged file is never applied.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,26 +9,26 @@ use sha2::{Digest, Sha256};
 use crate::doctor::Change;
 use crate::host::Sysctl;
 
-/// Version of the shape.
+/// Version of the file format.
 const SCHEMA: u32 = 1;
 
-/// Everything that an undo takes back.
+/// Changes that an undo takes back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
-    /// Settings, each once.
+    /// Changed settings, each at most once.
     pub(super) changes: Vec<Change>,
-    /// The file for the next boot.
+    /// File with the settings that are applied at boot, if goflame wrote it.
     pub(super) persisted: Option<Persisted>,
 }
 
-/// A file's text.
+/// Text of a file before and after goflame wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Persisted {
-    /// Before goflame wrote it; `None`: it was not there.
+    /// Text before goflame wrote the file; `None` if the file did not exist.
     pub(super) before: Option<String>,
-    /// What goflame wrote.
+    /// Text that goflame wrote.
     pub(super) after: String,
 }
 
@@ -45,7 +45,8 @@ impl State {
         self.changes.is_empty() && self.persisted.is_none()
     }
 
-    /// Takes in a change. Of a setting that goflame has changed before, and nobody else since, the oldest value counts.
+    /// Adds a change. If goflame has changed the setting before and nobody else has since, the oldest previous value is
+    /// kept.
     pub(super) fn remember(&mut self, change: Change) {
         match self.changes.iter_mut().find(|known| known.setting == change.setting) {
             Some(known) if known.after == change.before => known.after = change.after,
@@ -54,14 +55,14 @@ impl State {
         }
     }
 
-    /// The value that a change really led to.
+    /// Sets the value that a change actually led to.
     pub(super) fn amend(&mut self, setting: Sysctl, now: i64) {
         for change in self.changes.iter_mut().filter(|change| change.setting == setting) {
             change.after = now;
         }
     }
 
-    /// A change that was not made after all: what is known of that setting is what was known before.
+    /// Removes a change that was not made. The setting's entry from `before` is restored.
     pub(super) fn forget(&mut self, setting: Sysctl, before: &Self) {
         self.changes.retain(|change| change.setting != setting);
         self.changes.extend(before.changes.iter().filter(|change| change.setting == setting));
@@ -77,7 +78,7 @@ fn digest(state: &State) -> String {
     })
 }
 
-/// The text of the file.
+/// Returns the text of the state file, with its digest.
 pub(super) fn seal(state: &State) -> String {
     let sealed = Sealed { schema: SCHEMA, sha256: digest(state), state: state.clone() };
     let mut text = serde_json::to_string_pretty(&sealed).unwrap_or_default();
@@ -85,7 +86,8 @@ pub(super) fn seal(state: &State) -> String {
     text
 }
 
-/// Reads the file's text. Whatever goflame would not have written is refused: these values go into the kernel.
+/// Parses the text of the state file. Refuses everything that goflame would not have written, because these values go
+/// into the kernel.
 pub(super) fn open(text: &str) -> Result<State, String> {
     let sealed: Sealed = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if sealed.schema != SCHEMA {
@@ -102,7 +104,7 @@ pub(super) fn open(text: &str) -> Result<State, String> {
     }
 }
 
-/// The settings in a file for `/etc/sysctl.d` that goflame knows (sysctl.d(5)).
+/// Parses a file for `/etc/sysctl.d` (sysctl.d(5)). Returns the settings that goflame knows.
 pub(super) fn read_conf(text: &str) -> BTreeMap<Sysctl, i64> {
     let line = |line: &str| {
         let (name, value) = line.split_once('=')?;
@@ -113,7 +115,7 @@ pub(super) fn read_conf(text: &str) -> BTreeMap<Sysctl, i64> {
     text.lines().filter_map(line).collect()
 }
 
-/// The text of such a file; `None` without settings.
+/// Returns the text of a file for `/etc/sysctl.d`; `None` without settings.
 pub(super) fn write_conf(settings: &BTreeMap<Sysctl, i64>) -> Option<String> {
     if settings.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Repairs of a machine that is a directory.
+//! Tests of repairs, with a directory in place of the machine's root.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,5 @@
-//! Damaged and crafted files: no panic, no endless work, no memory out of proportion, and the place of the damage.
+//! Tests with damaged and crafted files: no panic, no endless work, memory in proportion, and errors with the position
+//! of the damage.
 
 use proptest::prelude::*;
 
@@ -13,7 +14,7 @@ fn cut_at_every_byte() {
     let last_name = 6 + whole.windows(6).position(|bytes| bytes == b"memcpy").unwrap();
     for cut in 0..whole.len() {
         match read(&whole[..cut], None) {
-            // A message may end after any of its fields: here only strings follow that nothing refers to.
+            // A message may end after any field. If it parses, only unreferenced strings were cut off.
             Ok(imported) => {
                 assert!(cut >= last_name, "{cut}");
                 assert_eq!(stacks(&imported.profile), all);
@@ -64,12 +65,12 @@ fn bombs_are_not_unpacked() {
 
 #[test]
 fn tables_are_refused_before_they_fill_the_memory() {
-    // Strings of 2 bytes took 34 bytes of memory each.
+    // Regression: strings of 2 bytes took 34 bytes of memory each.
     let strings = [0x32, 0].repeat(MOST_MEMORY / 64);
     assert!(matches!(read(&strings, None), Err(Error::NoSampleType)));
     let one_more = [&strings[..], &[0x32, 0]].concat();
     assert!(matches!(read(&one_more, None), Err(Error::TooManyEntries)));
-    // Sample types that nobody could choose from are counted and not kept.
+    // Sample types beyond the limit are counted but not kept, because nobody could choose from so large a number.
     let types = [0x0a, 0].repeat(1 << 20);
     assert_eq!(read(&types, None).unwrap().sample_types.others.len(), MOST_SAMPLE_TYPES - 1);
 }
@@ -182,7 +183,7 @@ fn what_is_no_profile() {
         let error = read(&gzipped(text), None).unwrap_err();
         assert!(matches!(error, Error::NotPprof), "{error:?}");
     }
-    // Something behind the stream: neither lost nor taken for a profile.
+    // Bytes after the stream must be neither lost nor read as a profile.
     let mut tail = gzipped(&small().0);
     tail.extend(b"tail");
     assert!(matches!(read(&tail, None), Err(Error::Gzip { .. })));
@@ -191,13 +192,13 @@ fn what_is_no_profile() {
 #[test]
 fn what_newer_writers_may_add_is_skipped() {
     let mut message = small().number(15, 1).number(99, 7).bytes(98, b"new");
-    // Eight and four bytes.
+    // Fixed-size fields of eight and four bytes.
     varint(&mut message.0, 97 << 3 | 1);
     message.0.extend([7; 8]);
     varint(&mut message.0, 96 << 3 | 5);
     message.0.extend([7; 4]);
     assert_eq!(stacks(&imported(&message).profile), stacks(&imported(&small()).profile));
-    // Groups, which are no longer used, and a field without a number.
+    // Groups, which are deprecated, and a field with number 0.
     for key in [99 << 3 | 3, 99 << 3 | 7, 0] {
         let mut message = small();
         let offset = message.0.len();

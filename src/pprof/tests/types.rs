@@ -1,10 +1,10 @@
-//! Which of several sample types is shown, and what counts it.
+//! Tests of the selection of a sample type and of its count.
 
 use super::{Message, read};
 use crate::pprof::Error;
 use crate::profile::Unit;
 
-/// A profile with these sample types, one sample whose values are 1, 10, 100…, and perhaps a default.
+/// Builds a profile with these sample types, one sample with the values 1, 10, 100…, and an optional default.
 fn typed(types: &[(&str, &str)], default: Option<&str>) -> Message {
     let mut strings = vec![""];
     let mut message = Message::default();
@@ -23,7 +23,7 @@ fn typed(types: &[(&str, &str)], default: Option<&str>) -> Message {
 const HEAP: [(&str, &str); 4] =
     [("alloc_objects", "count"), ("alloc_space", "bytes"), ("inuse_objects", "count"), ("inuse_space", "bytes")];
 
-/// Name, what counts it, unit, count and weight of what is shown.
+/// Returns name, count name, unit, count and weight of the selected sample type.
 fn shown(types: &[(&str, &str)], default: Option<&str>, asked: Option<&str>) -> (String, String, Unit, u64, u64) {
     let profile = read(&typed(types, default).0, asked).unwrap().profile;
     let sample = &profile.samples()[0];

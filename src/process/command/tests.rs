@@ -91,7 +91,7 @@ fn a_missing_directory_is_not_taken_for_a_missing_program() {
 fn a_file_that_the_kernel_cannot_execute() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("script");
-    // Made by a child: a descriptor open for writing here could leak into another test's fork (ETXTBSY).
+    // A child creates the file: a descriptor open for writing here could leak into another test's fork (ETXTBSY).
     sh("printf '#!/no/such/interpreter\\n' > script; chmod +x script").dir(dir.path()).capture().unwrap();
     let error = Command::new(&file).capture().unwrap_err();
     assert_eq!(error.to_string(), format!("cannot run `{}`", file.display()));
@@ -116,14 +116,14 @@ fn standard_input_is_empty() {
     assert_eq!(Command::new("cat").capture().unwrap().stdout, b"");
 }
 
-/// The background process is still there after the capture: so nobody has waited for it.
+/// The background process still runs after the capture, which proves that the capture did not wait for it.
 #[test]
 fn a_background_process_that_keeps_the_output_open_is_not_waited_for() {
     let captured = sh("sleep 300 & echo $!").capture().unwrap();
     let pid = captured.text().trim().to_owned();
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     sh(&format!("kill {pid}")).capture().unwrap();
-    // "pid (name) state ...": neither gone nor a zombie.
+    // "pid (name) state ...": the process exists and is not a zombie.
     assert!(!stat.contains(") Z"), "{stat}");
 }
 
@@ -145,7 +145,7 @@ fn a_known_file_is_started_without_a_search() {
     assert_eq!(captured.text(), "hi\n");
 }
 
-/// Runs itself as a child, so that both real streams can be looked at.
+/// The test runs itself as a child, so that it can inspect both real streams.
 #[test]
 fn pass_through_writes_to_standard_error_alone() {
     const CHILD: &str = "GOFLAME_TEST_PASS_THROUGH";

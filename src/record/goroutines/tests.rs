@@ -1,4 +1,4 @@
-//! Descriptors in this very process.
+//! Tests with descriptors in the memory of the test process.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use super::*;
@@ -38,8 +38,8 @@ impl Fake {
         fake
     }
 
-    /// A sample with this in its goroutine register, whose frame pointer is `bp`, is read when the goroutine's number is
-    /// `id`.
+    /// Notes a sample with `register` in its goroutine register and the frame pointer `bp`, and reads it while the
+    /// goroutine's number is `id`.
     fn look(&mut self, register: u64, bp: u64, id: u64, now: u64) -> &[GoroutineSeen] {
         self.goroutine[152 / 8] = id;
         self.watch.note(&body(std::process::id(), register, SP, bp, &[]));
@@ -68,7 +68,7 @@ fn readings_that_agree_are_one() {
     let seen = fake.look(descriptor, 0, 18, 40).to_vec();
     let (old, new) = ((0x8000, 0xa000), (0xc000, 0x1_0000));
     assert_eq!(seen, [fake.seen(17, (10, 20), old), fake.seen(18, (30, 30), old), fake.seen(18, (40, 40), new)]);
-    // The old stack is no longer known to be anybody's.
+    // The old stack no longer belongs to a known descriptor.
     assert_eq!(fake.watch.on_stack(std::process::id(), 0x9000), None);
     assert_eq!(fake.watch.on_stack(std::process::id(), 0xffff), Some(descriptor));
     assert_eq!(fake.watch.on_stack(std::process::id(), 0x1_0000), None);
@@ -82,7 +82,7 @@ fn a_thread_tells_what_it_runs() {
     let seen = fake.look(own, 0, 17, 10).to_vec();
     assert_eq!((seen[0].address, seen[0].id, seen[0].runs), (own, 0, address(&fake.goroutine)));
     assert_eq!(seen[1..], [fake.seen(17, (10, 10), (0x8000, 0xa000))]);
-    // The thread runs nothing any more, but a frame pointer leads to the goroutine.
+    // The thread runs no goroutine any more, but a frame pointer leads to the goroutine.
     fake.thread[184 / 8] = 0;
     let seen = fake.look(own, 0x9000, 17, 20).to_vec();
     assert_eq!(seen[1], fake.seen(17, (10, 20), (0x8000, 0xa000)));

@@ -1,4 +1,4 @@
-//! `--fix` and `--undo`: what would change, the question, and what came of it.
+//! `--fix` and `--undo`: print the changes, ask the user, and print the results.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,8 @@ use crate::cli::output::Terminal;
 use crate::doctor::RepairPlan;
 use crate::pipeline::{self, Observer, Step};
 
-/// Carries out what can be repaired here. True when something was tried, so that the machine has to be looked at again.
+/// Makes the repairs that are possible on this machine. Returns true if a repair was tried, so that the caller checks
+/// the machine again.
 pub(super) fn fix(plan: &RepairPlan, args: &Doctor, terminal: &Terminal) -> Result<bool, Failure> {
     for by_hand in &plan.by_hand {
         let place = if by_hand.on_host { " on the host" } else { "" };
@@ -36,13 +37,13 @@ pub(super) fn fix(plan: &RepairPlan, args: &Doctor, terminal: &Terminal) -> Resu
     Ok(true)
 }
 
-/// Whether something is, or was, changed that could be kept after a reboot.
+/// Whether there are changes, new or earlier, that can be kept after a reboot.
 fn has_something_to_keep(plan: &RepairPlan) -> Result<bool, Failure> {
     let undoable = pipeline::undoable().map_err(pipeline::Error::from)?;
     Ok(!plan.is_empty() || undoable.is_some_and(|undoable| !undoable.changes.is_empty()))
 }
 
-/// Takes back what `--fix` has changed.
+/// Undoes the changes of `--fix`.
 pub(super) fn undo(args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let Some(undoable) = pipeline::undoable().map_err(pipeline::Error::from)? else {
         terminal.step("Undone", "nothing: goflame has changed no kernel setting here");
@@ -61,7 +62,7 @@ pub(super) fn undo(args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failu
     Ok(if failed { exit::UNEXPECTED.into() } else { ExitCode::SUCCESS })
 }
 
-/// Root has to have agreed, on a terminal or by `--yes`.
+/// Checks that the user is root and agrees, on a terminal or by `--yes`.
 fn agree(args: &Doctor, terminal: &Terminal, flags: &str, question: &str) -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::NotRoot { command: format!("{} doctor {flags}", goflame(true)) });

@@ -1,11 +1,12 @@
-//! The findings for programs. `templates/doctor.schema.json` describes the shape, and a test holds the two together.
+//! Findings as JSON for programs. `templates/doctor.schema.json` describes the format, and a test checks that both
+//! agree.
 
 use serde_json::json;
 
 use crate::doctor::{Finding, Status, count, is_ready};
 
-/// Version of the shape. It grows when something is renamed, removed or means something else; new keys, ids and groups
-/// may come without that.
+/// Version of the format. It increases if something is renamed, removed or changes its meaning. New keys, ids and
+/// groups do not increase it.
 const SCHEMA: u32 = 1;
 
 pub(super) fn json(findings: &[Finding], strict: bool) -> String {

@@ -1,4 +1,4 @@
-//! `goflame doctor`: the findings as a table or as JSON, and the repairs.
+//! `goflame doctor`: prints the findings as a table or as JSON, and makes the repairs.
 
 mod fix;
 mod json;
@@ -34,7 +34,7 @@ pub(in crate::cli) fn doctor(project: &Project<'_>, args: &Doctor, terminal: &Te
         binary: args.binary.as_ref().map(|binary| project.path(binary)),
         skip: args.skip.clone(),
         only: args.only.clone(),
-        // Whoever repairs through sudo wants to profile without it.
+        // A user who repairs through sudo wants to profile without sudo.
         unprivileged: args.unprivileged || ((args.fix || args.print_script) && acting_for().is_some()),
     };
     let mut checkup = pipeline::checkup(&config, &options)?;
@@ -44,13 +44,13 @@ pub(in crate::cli) fn doctor(project: &Project<'_>, args: &Doctor, terminal: &Te
         return Ok(ExitCode::SUCCESS);
     }
     if args.fix && fix::fix(&checkup.plan, args, terminal)? {
-        // What is printed is the machine as it is now.
+        // Prints the state after the repairs.
         checkup = pipeline::checkup(&config, &options)?;
     }
     print(&checkup, &config, args, terminal)
 }
 
-/// goflame in a command to paste. sudo looks for programs in places of its own, where Cargo installs none.
+/// Name of goflame in a command to paste. sudo searches its own list of directories, which does not include Cargo's.
 fn goflame(sudo: bool) -> &'static str {
     if sudo { "sudo \"$(command -v goflame)\"" } else { "goflame" }
 }

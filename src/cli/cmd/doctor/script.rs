@@ -1,14 +1,14 @@
-//! `--print-script`: the repairs as a shell script for a repository that sets up machines.
+//! `--print-script`: prints the repairs as a shell script, for repositories that set up machines.
 //!
-//! POSIX sh, and as careful as `--fix`: a setting that is missing or holds no number is not written, and one that is good
-//! enough already stays. Run twice, it changes nothing the second time.
+//! The script is POSIX sh and as careful as `--fix`. It does not write a setting that is missing or is not a number,
+//! and it keeps a value that is already good enough. A second run changes nothing.
 
 use std::fmt::Write as _;
 
 use crate::doctor::{Bound, RepairPlan, Setting};
 use crate::process::quote_command;
 
-/// What every script begins with.
+/// First lines of every script.
 const HEAD: &str = include_str!("../../../../templates/doctor-head.sh");
 
 pub(super) fn script(plan: &RepairPlan, persist: bool) -> String {
@@ -32,7 +32,7 @@ pub(super) fn script(plan: &RepairPlan, persist: bool) -> String {
     text
 }
 
-/// The script's function that brings a setting to its side of the value.
+/// Returns the name of the script's function that applies the setting: as a maximum or as a minimum.
 fn word(setting: &Setting) -> &'static str {
     match setting.bound {
         Bound::AtMost => "at_most",

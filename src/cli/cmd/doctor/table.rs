@@ -1,5 +1,5 @@
-//! The findings for people: grouped, one line for what is in order, a paragraph for what is not, and all repairs below,
-//! ready to paste. Every line but a command fits the width.
+//! Findings as text for people, in groups. A finding that is in order takes one line, any other a paragraph. All
+//! repairs follow below, ready to paste. Every line except a command fits the width.
 
 use std::fmt::Write as _;
 
@@ -10,9 +10,9 @@ use crate::doctor::{RepairPlan, Status, summary_line};
 use crate::pipeline::Checkup;
 use crate::render::sanitize;
 
-/// Where the ids begin: behind the status.
+/// Column of the ids, after the status.
 const INDENT: usize = 11;
-/// Narrower than this is unreadable anyway.
+/// Minimum width. A narrower table is unreadable.
 const NARROWEST: usize = 40;
 
 const BOLD: Style = Style::new().effects(Effects::BOLD);
@@ -55,7 +55,7 @@ pub(super) fn table(checkup: &Checkup, ready: bool, columns: usize, color: bool)
     text
 }
 
-/// The commands, each with the checks that it repairs.
+/// Formats the commands, each with the checks that it repairs.
 fn repairs(plan: &RepairPlan, bold: Style, dim: Style) -> String {
     let mut text = String::new();
     let mut command = |ids: &str, line: &str, remark: &str| {
@@ -90,7 +90,7 @@ fn word(status: Status) -> (&'static str, Style) {
     }
 }
 
-/// Breaks a text at blanks; a word that is longer than a line is cut.
+/// Wraps a text at blanks. A word that is longer than a line is cut.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let width = width.max(16);
     let text = sanitize(text);
