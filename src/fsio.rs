@@ -20,7 +20,7 @@ const NEW_FILE_MODE: u32 = 0o666;
 pub struct FileError {
     /// The file or directory at fault.
     pub path: PathBuf,
-    /// What was tried, as a verb: `read`, `write`, `replace`, `create directory`, ...
+    /// The failed action, as a verb: `read`, `write`, `replace`, `create directory`, ...
     pub action: &'static str,
     /// The reason.
     #[source]

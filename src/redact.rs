@@ -307,7 +307,7 @@ impl Secrets {
             return value.to_owned();
         }
         match self.cover {
-            // What goflame.lock shows may be shown.
+            // A digest of goflame.lock may be shown.
             Cover::Mask | Cover::DigestOnce if is_digest(value) => value.to_owned(),
             Cover::Mask => MASK.to_owned(),
             Cover::Digest | Cover::DigestOnce => digest(name, value),
@@ -336,7 +336,7 @@ fn is_digest(value: &str) -> bool {
     digits.len() == 2 * DIGEST_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What stands before the `=` of `--flag=value` or `NAME=value`.
+/// The text before the `=` of `--flag=value` or `NAME=value`.
 fn is_name(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }

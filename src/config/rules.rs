@@ -11,7 +11,7 @@ use crate::fsio;
 /// A value that breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// What was expected. Written below the value.
+    /// The expected form. Written below the value.
     pub(super) label: String,
     /// Advice.
     pub(super) help: Option<String>,

@@ -123,7 +123,7 @@ pub struct Go {
     pub variant_path: bool,
     /// A version that is asked for and not on this machine.
     pub absent: Option<Absent>,
-    /// What else the flags in force do to a profile.
+    /// Other effects of the build flags on a profile.
     pub flag_warnings: Vec<String>,
 }
 

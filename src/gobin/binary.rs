@@ -50,7 +50,7 @@ impl<'a> Binary<'a> {
         self.elf.build_id()
     }
 
-    /// What is mapped into memory (`PT_LOAD`), in the file's order.
+    /// The segments that are mapped into memory (`PT_LOAD`), in the order of the file.
     pub fn load_segments(&self) -> &[Segment] {
         self.elf.segments()
     }
@@ -135,12 +135,12 @@ impl<'a> Binary<'a> {
         self.pclntab.get_or_init(|| Pclntab::find(&self.elf)).as_ref()
     }
 
-    /// What the go command wrote down about the build, or why that is missing.
+    /// The build information of the go command, or the reason why it is missing.
     pub fn build_info(&self) -> Result<BuildInfo, BuildInfoAbsence> {
         BuildInfo::find(&self.elf)
     }
 
-    /// What can be said about how the file was built. Walks all Go functions.
+    /// Facts about how the file was built. Walks all Go functions.
     pub fn facts(&self) -> BinaryFacts {
         facts::gather(&self.elf, self.pclntab())
     }

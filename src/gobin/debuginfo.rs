@@ -128,6 +128,6 @@ impl std::fmt::Debug for DebugInfo<'_> {
 
 /// A linker's name as C++ or Rust writes it; any other as it is.
 pub(super) fn demangle(name: Cow<'_, str>) -> Cow<'_, str> {
-    // What does not begin so may still be C++ for something: `f` is `float`.
+    // A name without this prefix may still be a mangled C++ type: `f` is `float`.
     if name.starts_with("_Z") || name.starts_with("_R") { addr2line::demangle_auto(name, None) } else { name }
 }

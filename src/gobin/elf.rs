@@ -66,13 +66,13 @@ impl<'a> Elf<'a> {
         ask!(&self.container, typed => typed.section(name))
     }
 
-    /// What a section holds, decompressed.
+    /// The contents of a section, decompressed.
     pub(super) fn contents(&self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
         ask!(&self.container, typed => typed.contents(name, self.most_unpacked()))
     }
 
-    /// What sections hold whose names begin with `.debug_`, also where they have their old compressed form. Empty for those
-    /// that are missing, damaged, or too much: sections of a few bytes can share one stream of megabytes.
+    /// The contents of sections whose names begin with `.debug_`, also in their old compressed form. Empty for sections that
+    /// are missing or damaged, or that exceed the limit: sections of a few bytes can share one stream of megabytes.
     pub(super) fn debug_contents<const N: usize>(&self, names: [&str; N]) -> [Cow<'a, [u8]>; N] {
         let mut left = self.most_unpacked();
         names.map(|name| {

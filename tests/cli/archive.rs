@@ -290,7 +290,7 @@ fn two_configurations_of_one_directory_run_and_archive_their_own_programs() {
 fn the_stored_program_is_what_runs_and_stays_for_perf() {
     let project = Project::workload("threads", "[workload]\nargs = [\"-n\", \"1\", \"-seconds\", \"0.3\"]\n");
     let run = project.goflame(["run"]).run();
-    // What people can copy and run.
+    // A line that people can copy and run.
     run.code(0).stderr_has("     Running .goflame/build/debug/threads -n 1 -seconds 0.3");
     let manifest = project.manifest();
     let (path, hash) = (&manifest["build"]["path"], manifest["build"]["sha256"].as_str().unwrap());
@@ -378,7 +378,7 @@ fn runs_are_kept_by_app_and_project() {
         project.shell(&line).run().code(0);
     }
     assert_eq!(project.names(".goflame/runs").len(), 3);
-    // What is planned is this project's, too.
+    // The plan too names only runs of this project.
     project.shell("cd one && $goflame runs prune").run().code(0).stderr("     Removed 0 runs, 0.0 MB in all\n");
 
     // A project that has been moved with its archive is still the same.

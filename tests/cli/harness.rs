@@ -226,7 +226,7 @@ impl<'p> Goflame<'p> {
         self
     }
 
-    /// What it reads from standard input.
+    /// Its standard input.
     pub(crate) fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.stdin = bytes.as_ref().into();
         self
@@ -253,7 +253,7 @@ impl<'p> Goflame<'p> {
     }
 }
 
-/// What a running process wrote until now.
+/// The output of a running process until now.
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! What the system or the user limits: sizes of files and of the stack, rights of an installed goflame.
+//! Limits of the system and of the user: sizes of files and of the stack, rights of an installed goflame.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

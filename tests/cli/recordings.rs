@@ -182,7 +182,7 @@ fn program(sections: &[&str], flags: u64, contents: &[u8]) -> Vec<u8> {
         &[0x40_1000, 64, start].map(u64::to_le_bytes).concat(),
         &[0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 64, 0],
         &[count, count - 1].map(u16::to_le_bytes).concat(),
-        // What is mapped: the first 0x2000 bytes, to be executed.
+        // The first 0x2000 bytes are mapped as executable.
         &[1_u32, 5].map(u32::to_le_bytes).concat(),
         &[0, 0x40_0000, 0x40_0000, 0x2000, 0x2000, 0x1000].map(u64::to_le_bytes).concat(),
     ]

@@ -6,7 +6,7 @@ use nix::unistd::mkfifo;
 
 use crate::harness::{Project, send};
 
-/// What a run says before the workload speaks.
+/// The output of a run before that of the workload.
 const BEGIN: &str = "     Locking go1[..] (goflame.lock)
     Building [..] [debug: -N -l] with go1[..]
     Checking [..] readiness checks: [..] (goflame doctor)

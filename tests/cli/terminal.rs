@@ -21,7 +21,7 @@ fn on_a_terminal<'p>(project: &'p Project, command: &str, keys: &str) -> Finishe
     project.shell(&line).env("TERM", "xterm").run()
 }
 
-/// What is left to read once the terminal has done what `\r` and "erase line" ask for.
+/// The text that stays on the terminal after `\r` and "erase line".
 fn visible(screen: &[u8]) -> String {
     let text = String::from_utf8_lossy(screen).into_owned();
     let mut lines = Vec::new();

@@ -23,7 +23,7 @@ draws contains inferno's script and style sheet, and says so in a comment.
 This file is made from Cargo.lock by `GOFLAME_BLESS=1 make lint`.
 ";
 
-/// What names of licence files begin with, in lower case.
+/// Prefixes of the names of licence files, in lower case.
 const FILES: [&str; 6] = ["license", "licence", "copying", "copyright", "notice", "unlicense"];
 
 /// Parts of names that tell a text of another licence than MIT, in lower case.

@@ -1,4 +1,4 @@
-//! What `goflame doctor` says of the engine, the image and the lock, held against what a build then gets.
+//! Findings of `goflame doctor` about the engine, the image and the lock, compared with the build that follows.
 
 use serde_json::Value;
 

@@ -63,7 +63,7 @@ impl Engine {
         address.split('/').next().unwrap().to_owned()
     }
 
-    /// What the `docker` command prints, by lines.
+    /// The lines that the `docker` command prints.
     #[track_caller]
     pub(crate) fn docker(&self, args: &[&str]) -> Vec<String> {
         let out =

@@ -1,4 +1,4 @@
-//! What a build may do, found out from inside of it.
+//! Rights and limits of a build in a container, probed from inside of it.
 
 use std::fs;
 
@@ -74,6 +74,6 @@ fn no_network_no_capabilities_no_way_back() {
     let facts = found(&project);
     assert_eq!(facts["Source"], "");
     assert!(facts["Interfaces"].as_array().unwrap().len() > 1, "{facts}");
-    // What it could plant at the root, where tests run as root.
+    // Files that the build could leave at the root, where tests run as root.
     let _ = std::fs::remove_file("/planted");
 }

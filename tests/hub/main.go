@@ -147,7 +147,7 @@ func (r *registry) blob(w http.ResponseWriter, req *http.Request, name, digest s
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		// What was sent in pieces waits under the path of the upload for its digest.
+		// A blob that arrives in pieces waits under the path of the upload for its digest.
 		whole := append(r.blobs[req.URL.Path], body...)
 		delete(r.blobs, req.URL.Path)
 		if req.Method == http.MethodPatch {

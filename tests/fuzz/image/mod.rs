@@ -148,7 +148,7 @@ pub fn ask(bytes: &[u8]) {
     let mut ask_at = |address| {
         let _either = (binary.unwind(address), binary.native_unwind(address));
         let location = binary.locate(address);
-        // What it was asked before changes nothing.
+        // Earlier questions do not change an answer.
         assert_eq!(locator.locate(address), location.as_ref().map(|location| &*location.frames).map_err(Clone::clone));
         let Ok(location) = location else { return };
         let (physical, inlined) = location.frames.split_last().expect("no frame");
