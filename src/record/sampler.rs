@@ -65,7 +65,7 @@ impl NativeSampler {
     }
 
     /// Moves the contents of the ring buffers to the file. Sampling ends when the file reaches its limit, and later
-    /// records are dropped: the file contains the beginning.
+    /// samples are dropped: the file contains the beginning.
     pub(super) fn drain(&mut self) -> Result<(), Error> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         if self.bound_reached.is_some() {
@@ -74,8 +74,11 @@ impl NativeSampler {
         let (limit, mut full) = (self.limit, false);
         let (samples, lost, goroutines) = (&mut self.samples, &mut self.lost, &mut self.goroutines);
         let written = self.rings.drain(|kind, misc, body| {
-            full |= writer.bytes_written().saturating_add(RECORD_HEADER + body.len() as u64) > limit;
-            if full {
+            let size = writer.bytes_written().saturating_add(RECORD_HEADER + body.len() as u64);
+            full |= size > limit;
+            // Mappings and names in the buffers of other CPUs belong to samples that are written already: they may use
+            // half of the reserve.
+            if full && (kind == record_type::SAMPLE || size > limit.saturating_add(RESERVE / 2)) {
                 return Ok(());
             }
             *samples += u64::from(kind == record_type::SAMPLE);
