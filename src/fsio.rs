@@ -6,7 +6,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -74,6 +74,12 @@ pub fn open(path: &Path) -> Result<File, FileError> {
         return Err(wrap(io::Error::new(ErrorKind::IsADirectory, "it is a directory, not a file")));
     }
     Ok(file)
+}
+
+/// Creates a file that only its owner can access. Fails if the path exists.
+pub fn create_private(path: &Path) -> Result<File, FileError> {
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+    file.map_err(|source| FileError::new("create", path, source))
 }
 
 /// Replaces the file at `path` by `contents`; see [`replace_with`].

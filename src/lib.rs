@@ -7,7 +7,8 @@
 //! goflame.toml ─ config ─▶ Config
 //! Config ─ build ─▶ BuildPlan ─▶ Artifact (binary, build id, Go version, flags)
 //! Config + Artifact ─ doctor ─▶ Vec<Finding>
-//! RecordPlan (argv, env, frequency, output path) ─ record ─▶ Recording (perf.data, lost, exit status)
+//! LaunchPlan (argv, env, timeout) ─ workload ─▶ a target, and its Outcome (exit status, times)
+//! target + SamplingPlan (event, CPUs, output path) ─ record ─▶ Recording (perf.data, lost)
 //! perf.data bytes ─ perfdata ─▶ records in time order
 //! records + the binaries' bytes ─ analyse (using gobin) ─▶ Profile
 //! pprof bytes ─ pprof ─▶ Profile
@@ -56,6 +57,8 @@ pub mod pprof;
 pub mod build;
 
 pub mod doctor;
+
+pub mod workload;
 
 pub mod record;
 

@@ -25,7 +25,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("pprof", &["bytes", "profile", "goname"]),
     ("build", &["fsio", "redact", "process", "config", "perfevent", "gobin"]),
     ("doctor", &["config", "host", "perfevent", "gobin", "build"]),
-    ("record", &["fsio", "process", "perfevent", "perfdata"]),
+    ("workload", &["fsio", "process"]),
+    ("record", &["fsio", "workload", "perfevent", "perfdata"]),
     ("analyse", &["memory", "perfdata", "gobin", "profile", "goname"]),
     ("render", &["profile", "views"]),
     ("archive", &["fsio"]),
@@ -46,6 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "views",
             "build",
             "doctor",
+            "workload",
             "record",
             "analyse",
             "render",
@@ -55,8 +57,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "fsio", "redact", "process", "config", "profile", "views", "build", "doctor", "record", "render",
-            "archive", "pipeline",
+            "fsio", "redact", "process", "config", "profile", "views", "build", "doctor", "workload", "record",
+            "render", "archive", "pipeline",
         ],
     ),
 ];

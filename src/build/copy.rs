@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::fsio::{self, FileError};
-use crate::process::{Command, Scratch};
+use crate::process::{Command, PrivateDir};
 
 use super::Error;
 use super::docker::Sources;
@@ -14,7 +14,7 @@ use super::git::ANOTHER_REPOSITORY;
 /// Temporary copy of a project. It is removed when this value is dropped.
 #[derive(Debug)]
 pub struct Copy {
-    temporary: Scratch,
+    temporary: PrivateDir,
     /// Settings, with every path of the project changed to the copy.
     pub config: Config,
 }
@@ -24,7 +24,7 @@ impl Copy {
     /// (`buildvcs`), the copy is a fresh checkout of the commit, without uncommitted changes.
     pub fn of(config: &Config) -> Result<Self, Error> {
         let stamped = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
-        let temporary = Scratch::new("goflame-verify-")
+        let temporary = PrivateDir::new("goflame-verify-")
             .map_err(|source| Error::Copy(FileError::new("create directory", std::env::temp_dir(), source)))?;
         let sources = Sources::find(&config.root, stamped);
         let common = common(&sources.dirs);

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::fsio::FileError;
-use crate::process::{self, Status};
+use crate::process::{self, ExitStatus};
 
 use super::{Difference, docker};
 
@@ -135,7 +135,7 @@ pub enum Error {
     #[error("`{command}` failed: {status}")]
     Failed {
         /// Exit status.
-        status: Status,
+        status: ExitStatus,
         /// The command as a shell line, with directory and environment.
         command: String,
         /// Advice, derived from the messages of the command.
@@ -167,7 +167,7 @@ pub enum Error {
         /// The version.
         version: String,
         /// Exit status.
-        status: Status,
+        status: ExitStatus,
     },
     /// Error of the Docker engine, the image or the container.
     #[error(transparent)]

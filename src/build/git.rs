@@ -56,8 +56,8 @@ fn state_by(git: &Command) -> GitState {
 fn reason(error: &Error) -> String {
     match error {
         // Only the first line is kept. The lines below it are long explanations.
-        Error::Failed { said: Some(said), .. } => {
-            let first = said.text().lines().next().unwrap_or_default();
+        Error::Failed { stderr_tail: Some(tail), .. } => {
+            let first = tail.text().lines().next().unwrap_or_default();
             first.strip_prefix("fatal: ").unwrap_or(first).to_owned()
         }
         _ => error.to_string(),

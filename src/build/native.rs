@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::config::Kind;
-use crate::process::{Command, Status};
+use crate::process::{Command, ExitStatus};
 
 use super::docker::{ContainerPlan, Engine, Watch};
 use super::git::ANOTHER_REPOSITORY;
@@ -52,7 +52,7 @@ pub fn run_in_container(
     prepare(plan, into)?;
     let ended = engine.build(&container.clone().building(plan.argv_into(into)?), watch)?;
     if ended.status != 0 {
-        let status = Status::Code(i32::try_from(ended.status).unwrap_or(i32::MAX));
+        let status = ExitStatus::Code(i32::try_from(ended.status).unwrap_or(i32::MAX));
         let advice = advice(&ended.said, container);
         return Err(Error::Failed { status, command: container.to_string(), advice });
     }

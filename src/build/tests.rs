@@ -12,7 +12,7 @@ use super::fixture::{config, module};
 use super::*;
 use crate::config::{Config, Kind, Toolchain};
 use crate::gobin::Optimisation;
-use crate::process::Status;
+use crate::process::ExitStatus;
 
 /// Environment in which neither the tester's GOFLAGS nor a download can change these builds.
 fn quiet() -> BTreeMap<String, String> {
@@ -119,7 +119,7 @@ fn compile_errors_pass_through_untouched() {
     if let Some(dir) = env::var_os(CHILD) {
         let config = broken(Path::new(&dir));
         let Err(Error::Failed { status, command, .. }) = build(&config) else { panic!("a broken program was built") };
-        assert_eq!(status, Status::Code(1));
+        assert_eq!(status, ExitStatus::Code(1));
         assert_eq!(command, plan(&config, &go(&config.root)).unwrap().to_string());
         return;
     }

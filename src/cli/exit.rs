@@ -1,7 +1,7 @@
 //! Exit codes. They are a public interface: docs/src/outputs.md lists them.
 
+use crate::build;
 use crate::pipeline::{Error, RepairError};
-use crate::{build, record};
 
 /// Any other error.
 pub(super) const UNEXPECTED: u8 = 1;
@@ -27,7 +27,7 @@ pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Config(error) if error.is_usage() => USAGE,
         Error::Config(_) | Error::Locked { .. } => CONFIG,
-        Error::Record(record::Error::Abandoned { signal } | record::Error::Interrupted { signal }) => ended_by(*signal),
+        Error::Workload(error) => error.signal().map_or(RECORD, ended_by),
         Error::NotReady(_) => READINESS,
         Error::Caller { .. } | Error::Repair(RepairError::File(_)) => UNEXPECTED,
         Error::Build(error) => build_code(error),

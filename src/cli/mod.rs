@@ -18,7 +18,7 @@ use clap::Parser;
 
 use crate::pipeline;
 use crate::process::{GUARD, KEEP, guard_commands, report_file_size_limit, run_guard, run_keeper, runs_as_another};
-use crate::record::{GATE, SUPERVISE, run_gate, run_supervisor};
+use crate::workload::{EXEC_GATE, SUPERVISE, run_exec_gate, run_supervisor};
 use args::{Cli, Command, Global};
 use failure::Failure;
 use output::Terminal;
@@ -36,7 +36,7 @@ pub fn main() -> ExitCode {
     // goflame's own helper processes do not parse the normal command line.
     let helper: Option<fn(&[OsString]) -> ExitCode> = match args.get(1).and_then(|command| command.to_str()) {
         Some(SUPERVISE) => Some(run_supervisor),
-        Some(GATE) => Some(run_gate),
+        Some(EXEC_GATE) => Some(run_exec_gate),
         Some(GUARD) => Some(run_guard),
         Some(KEEP) => Some(run_keeper),
         _ => None,
@@ -86,7 +86,7 @@ fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode
     if !dir.is_dir() {
         return Err(Failure::Directory(dir.to_owned()));
     }
-    pipeline::act_for_caller()?;
+    pipeline::drop_to_caller()?;
     let project = cmd::Project { dir, config: global.config.as_deref() };
     match command {
         Command::Init(init) => cmd::init(&project, &init, terminal),

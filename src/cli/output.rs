@@ -1,20 +1,19 @@
 //! Terminal output: messages in Cargo's style on standard error, data on standard output.
 
+mod events;
+
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
 
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Effects, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+pub(super) use events::{count_runs, megabytes};
+
 use super::args::{Color, Global};
-use crate::build::docker::Watch;
 use crate::doctor::{Finding, Status};
-use crate::pipeline::Observer;
-use crate::profile;
-use crate::record::{OutputStream, Progress};
 use crate::redact::Secrets;
 use crate::render::sanitize;
 
@@ -163,6 +162,25 @@ impl Terminal {
         self.people(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_WIDTH$}{style:#} {text}"));
     }
 
+    /// Reports that something is done. `verb` follows Cargo's style: `Built`, `Wrote`.
+    pub(super) fn step(&self, verb: &str, text: &str) {
+        if !self.quiet {
+            self.line(VERB, verb, text);
+        }
+    }
+
+    /// Reports a fact that is useful and not a problem, if the user wants details.
+    fn remark(&self, text: &str) {
+        if self.verbose {
+            self.line(NOTE, "Note", text);
+        }
+    }
+
+    /// Reports a problem.
+    pub(super) fn warn(&self, text: &str) {
+        self.line(WARNING, "Warning", text);
+    }
+
     /// Writes a finished text to standard error. Only secrets are masked.
     pub(super) fn raw(&self, text: &str) {
         self.people(|mut stderr| writeln!(stderr, "{}", self.masked(text)));
@@ -219,86 +237,5 @@ impl Terminal {
     /// Removes the progress bar: the workload is done.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
-    }
-}
-
-impl Progress for Terminal {
-    fn output(&self, stream: OutputStream, bytes: &[u8]) {
-        let to_stderr = stream == OutputStream::Stderr || self.workload_stdout_to_stderr.load(Relaxed);
-        // Errors are ignored: the program's output is also written to its log, so a closed pipe loses nothing.
-        let write = || {
-            if to_stderr {
-                return io::stderr().write_all(bytes);
-            }
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(bytes).and_then(|()| stdout.flush())
-        };
-        let unfinished = !bytes.ends_with(b"\n");
-        if unfinished && (to_stderr || self.one_screen) {
-            // The bar would be drawn on the same line, and would erase the line when it moves.
-            self.bar.finish_and_clear();
-        }
-        self.open_line(to_stderr).store(unfinished, Relaxed);
-        // The bar is suspended only if both share a terminal. A write that waits for a slow reader of a pipe must not
-        // block the bar, because that would block the recording too.
-        let _ =
-            if self.one_screen || to_stderr && io::stderr().is_terminal() { self.bar.suspend(write) } else { write() };
-    }
-
-    fn tick(&self, elapsed: Duration, samples: Option<u64>) {
-        if self.bar.is_finished() && !self.open_line(true).load(Relaxed) {
-            self.bar.reset();
-        }
-        let samples = samples.map_or_else(String::new, |count| format!(", {}", profile::format_samples(count)));
-        self.bar.set_message(format!("{:.1} s{samples}", elapsed.as_secs_f64()));
-        self.bar.tick();
-    }
-
-    fn stopping(&self, text: &str) {
-        self.line(WARNING, "Stopping", text);
-    }
-}
-
-impl Watch for Terminal {
-    fn output(&self, bytes: &[u8]) {
-        Progress::output(self, OutputStream::Stderr, bytes);
-    }
-
-    fn pulling(&self, layers: (usize, usize), bytes: (u64, u64)) {
-        let mega = |bytes: u64| bytes as f64 / 1e6;
-        self.bar.set_prefix("Pulling");
-        if self.bar.is_finished() {
-            self.bar.reset();
-        }
-        let (done, all) = layers;
-        self.bar.set_message(format!("{done} of {all} layers, {:.1} of {:.1} MB", mega(bytes.0), mega(bytes.1)));
-        self.bar.tick();
-    }
-
-    fn stage(&self, verb: &str, text: &str) {
-        self.step(verb, text);
-    }
-}
-
-impl Observer for Terminal {
-    fn step(&self, verb: &str, text: &str) {
-        // A pull is over when the next step begins. A recording goes on through other steps until `Profiled`.
-        if self.bar.prefix() == "Pulling" || verb == "Profiled" {
-            self.finish();
-            self.bar.set_prefix("Profiling");
-        }
-        if !self.quiet {
-            self.line(VERB, verb, text);
-        }
-    }
-
-    fn remark(&self, text: &str) {
-        if self.verbose {
-            self.line(NOTE, "Note", text);
-        }
-    }
-
-    fn warn(&self, text: &str) {
-        self.line(WARNING, "Warning", text);
     }
 }

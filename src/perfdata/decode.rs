@@ -15,7 +15,7 @@ pub(super) fn record<'a>(raw: &RawRecord<'a>, layout: &RecordLayout) -> Option<R
     let (event, attr) = layout.event_of(raw)?;
     let offset = u64::try_from(raw.offset).ok()?;
     if raw.kind == record_type::SAMPLE {
-        let sample = sample::decode(raw.body, raw.misc, event, attr)?;
+        let sample = sample::decode_sample(raw.body, raw.misc, event, attr)?;
         let (time, cpu) = (sample.time, sample.cpu);
         return Some(Record { offset, time, cpu, misc: raw.misc, kind: RecordKind::Sample(sample) });
     }

@@ -32,7 +32,7 @@ pub use error::{Error, Unsupported};
 pub use feature::{BuildId, ClockData, CpuCount, Features};
 pub use reader::{PerfData, Records, masked_cmdline};
 pub use record::{CpuMode, Inode, Mmap, Record, RecordKind, SampleId, TaskEvent};
-pub use sample::{Callchain, RawAddress, Sample, UserRegs};
+pub use sample::{Callchain, RawAddress, Sample, UserRegs, decode_sample};
 pub use writer::Writer;
 
 #[cfg(test)]

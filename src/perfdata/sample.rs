@@ -105,11 +105,12 @@ impl UserRegs<'_> {
     }
 }
 
-/// Decodes the body of a `PERF_RECORD_SAMPLE`. `None` when the body is shorter than its length fields say.
+/// Decodes the body of a `PERF_RECORD_SAMPLE` of the event with this index and attribute, for a recorder too, which has
+/// no file yet. `None` when the body is shorter than its length fields say.
 ///
 /// goflame uses no field after the user stack (weight, data source, interrupt registers, physical address, AUX and
 /// so on), so decoding stops there.
-pub(super) fn decode<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -> Option<Sample<'a>> {
+pub fn decode_sample<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -> Option<Sample<'a>> {
     let mut sample = Sample {
         event,
         cpu_mode: CpuMode::from_misc(misc),

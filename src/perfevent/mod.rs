@@ -20,5 +20,5 @@ pub use error::Error;
 pub use mapped::MappedFile;
 pub use probe::{Probe, TrialCounts, probe};
 pub use rings::{Drained, Rings, SMALLEST_RING, open};
-pub use spec::{AttrFields, Source, Spec, UserRegisters};
+pub use spec::{AttrFields, Source, Spec, Target, UserRegisters};
 pub use vdso::vdso;

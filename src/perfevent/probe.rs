@@ -1,6 +1,6 @@
 //! Probing: opens the events of a recording on goflame itself to see if the kernel permits them.
 
-use super::{Error, Spec, rings};
+use super::{Error, Spec, Target, rings};
 
 /// The result of a successful probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,6 @@ pub struct TrialCounts {
 
 /// Opens and maps the events of a recording on goflame itself, and closes them without enabling them.
 pub fn probe(spec: &Spec, cpus: &[u32], ring_bytes: usize) -> Result<Probe, Error> {
-    let rings = rings::open(spec, 0, cpus, ring_bytes)?;
+    let rings = rings::open(spec, Target::calling_thread(), cpus, ring_bytes)?;
     Ok(Probe { ring_bytes: rings.ring_bytes() })
 }

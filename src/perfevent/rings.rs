@@ -7,7 +7,7 @@ use std::time::Duration;
 use perf_event::{Counter, Sampler};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Error, Spec};
+use super::{Error, Spec, Target};
 
 /// Size of the smallest useful ring buffer in bytes: a record of the maximum size (64 KiB) must fit.
 pub const SMALLEST_RING: usize = 128 * 1024;
@@ -33,17 +33,17 @@ pub struct Drained {
     pub records: usize,
 }
 
-/// Opens the event on every CPU for a process that waits before its `exec`, and maps ring buffers.
+/// Opens the event on every CPU for a target, and maps ring buffers.
 ///
 /// `ring_bytes` (a power of two) is the desired size of each buffer. If the kernel's budget of locked memory is too small,
 /// all buffers are halved until they fit; [`Rings::ring_bytes`] returns the final size.
-pub fn open(spec: &Spec, pid: i32, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
+pub fn open(spec: &Spec, target: Target, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
     if cpus.is_empty() {
         return Err(Error::NoCpu);
     }
     let mut size = ring_bytes.max(SMALLEST_RING);
     loop {
-        match open_with(spec, pid, cpus, size) {
+        match open_with(spec, target, cpus, size) {
             Ok(rings) => return Ok(Rings { by_cpu: rings, ring_bytes: size }),
             Err(Error::Map { .. }) if size / 2 >= SMALLEST_RING => size /= 2,
             Err(error) => return Err(error),
@@ -51,10 +51,10 @@ pub fn open(spec: &Spec, pid: i32, cpus: &[u32], ring_bytes: usize) -> Result<Ri
     }
 }
 
-fn open_with(spec: &Spec, pid: i32, cpus: &[u32], size: usize) -> Result<Vec<Ring>, Error> {
+fn open_with(spec: &Spec, target: Target, cpus: &[u32], size: usize) -> Result<Vec<Ring>, Error> {
     let mut rings = Vec::with_capacity(cpus.len());
     for &cpu in cpus {
-        let builder = spec.builder(pid, cpu, size);
+        let builder = spec.builder(target, cpu, size);
         let opened = builder.build();
         let counter: Counter =
             opened.map_err(|source| Error::Open { event: spec.source, cpu, kernel: spec.kernel, source })?;

@@ -72,6 +72,29 @@ pub struct Spec {
     pub switches: bool,
 }
 
+/// The process whose events are opened, with everything that it starts from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// 0 for the calling thread.
+    pid: i32,
+    /// Whether the kernel starts sampling when the process executes a program. Otherwise [`Rings::enable`] does.
+    ///
+    /// [`Rings::enable`]: super::Rings::enable
+    enable_on_exec: bool,
+}
+
+impl Target {
+    /// A process that waits before it executes a program. Sampling starts with that program.
+    pub fn before_exec(pid: i32) -> Self {
+        Self { pid, enable_on_exec: true }
+    }
+
+    /// The calling thread.
+    pub fn calling_thread() -> Self {
+        Self { pid: 0, enable_on_exec: false }
+    }
+}
+
 /// The attribute of an opened event, as plain numbers for the header of a perf.data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttrFields {
@@ -98,8 +121,8 @@ pub struct AttrFields {
 }
 
 impl Spec {
-    /// The builder of one CPU's event on a process and all that it starts.
-    pub(super) fn builder(&self, pid: i32, cpu: u32, ring_bytes: usize) -> Builder<'static> {
+    /// The builder of one CPU's event on a target.
+    pub(super) fn builder(&self, target: Target, cpu: u32, ring_bytes: usize) -> Builder<'static> {
         let mut builder = match self.source {
             Source::Cycles => Builder::new(Hardware::CPU_CYCLES),
             Source::CpuClock => Builder::new(Software::CPU_CLOCK),
@@ -117,10 +140,10 @@ impl Spec {
             builder.sample_stack_user(self.stack);
         }
         builder
-            .observe_pid(pid)
+            .observe_pid(target.pid)
             .one_cpu(usize::try_from(cpu).unwrap_or(usize::MAX))
             .inherit(true)
-            .enable_on_exec(true)
+            .enable_on_exec(target.enable_on_exec)
             .sample_frequency(u64::from(self.frequency))
             .sample(fields)
             .sample_regs_user(UserRegisters::HERE.mask())
@@ -143,8 +166,8 @@ impl Spec {
     }
 
     /// The attribute of [`Spec::builder`], for the header of a perf.data file.
-    pub fn attr(&self, ring_bytes: usize) -> AttrFields {
-        let builder = self.builder(0, 0, ring_bytes);
+    pub fn attr(&self, target: Target, ring_bytes: usize) -> AttrFields {
+        let builder = self.builder(target, 0, ring_bytes);
         let attr = builder.attrs();
         AttrFields {
             kind: attr.type_,

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::Error;
+use super::observer::{Observer, PipelineEvent, Warning};
 use super::settle::{BuildOptions, InContainer, Settled, settle};
-use super::{Error, Observer};
 use crate::archive::{BuildPlace, FileEntry, Program, Store};
 use crate::build::{self, Artifact, BuildPlan, GoTool, docker};
 use crate::config::{Config, Kind};
@@ -98,12 +99,17 @@ pub(super) fn build_privately(
     observer: &dyn Observer,
 ) -> Result<PrivateBuild, Error> {
     let Settled { plan, go, container, lock } = settled;
-    let place = if container.is_some() { " in a container" } else { "" };
-    observer.step("Building", &format!("{} [{}] with {}{place}", config.app.package, describe(config), go.version));
+    observer.event(&PipelineEvent::Building {
+        package: &config.app.package,
+        variant: &config.build.variant,
+        unoptimised: is_unoptimised(config),
+        go: &go.version,
+        in_container: container.is_some(),
+    });
     let command = container.as_ref().map_or_else(|| plan.to_string(), |container| container.plan.to_string());
-    observer.remark(&command);
+    observer.event(&PipelineEvent::BuildCommand(&command));
     for warning in &plan.warnings {
-        observer.warn(warning);
+        observer.warning(&Warning::Build(warning));
     }
     let name = plan.output.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let place = store.build_place(&plan.variant)?;
@@ -130,11 +136,7 @@ pub(super) fn build_privately(
     Ok(PrivateBuild { built: Built { plan, command, go, container, artifact, wall, lock }, place, name })
 }
 
-/// Short description of a variant, for example `debug: -N -l` or `release`.
-fn describe(config: &Config) -> String {
-    let name = &config.build.variant;
-    match config.variants.get(name) {
-        Some(variant) if variant.gcflags.contains("-N") => format!("{name}: -N -l"),
-        _ => name.clone(),
-    }
+/// Whether the selected variant turns off the compiler's optimisations, as `debug` does.
+pub fn is_unoptimised(config: &Config) -> bool {
+    config.variants.get(&config.build.variant).is_some_and(|variant| variant.gcflags.contains("-N"))
 }

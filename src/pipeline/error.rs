@@ -2,7 +2,7 @@
 
 use crate::doctor::Finding;
 use crate::fsio::FileError;
-use crate::{analyse, archive, build, config, perfdata, pprof, process, record};
+use crate::{analyse, archive, build, config, perfdata, pprof, process, record, workload};
 
 /// Error that ended a pipeline.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,10 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The recording failed. Names the draft of the run if there is one.
+    /// The workload could not be run or not be supervised.
+    #[error(transparent)]
+    Workload(#[from] workload::Error),
+    /// The recording failed.
     #[error(transparent)]
     Record(#[from] record::Error),
     /// `engine = "perf"` is set, but perf was not found.
@@ -108,6 +111,7 @@ impl Error {
                 vec!["`goflame build --update-lock` writes it; commit it with what made it change".into()]
             }
             Self::Build(error) => error.hints(),
+            Self::Workload(error) => error.hints(),
             Self::Record(error) => error.hints(),
             Self::NoPerf(_) => vec!["install perf (Debian: linux-perf), or use `engine = \"native\"`".into()],
             Self::Archive(error) => error.hints(),

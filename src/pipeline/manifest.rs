@@ -13,10 +13,11 @@ use crate::archive::Program;
 use crate::config::{self, Config, Engine, Kind};
 use crate::gobin;
 use crate::host;
-use crate::process::Status;
+use crate::process::ExitStatus;
 use crate::profile::Quality;
-use crate::record::{Ending, RecordPlan, Recording, Settled};
+use crate::record::{ChosenEvent, Recording};
 use crate::redact::Secrets;
+use crate::workload::{Ending, LaunchPlan, Outcome};
 
 /// Content of `manifest.json` without the fields that the archive adds. Times are in seconds unless the field name says
 /// otherwise. Fields that goflame itself does not read are plain JSON.
@@ -233,29 +234,29 @@ pub(super) fn masked(pairs: &[(String, String)], secrets: &Secrets) -> BTreeMap<
 }
 
 impl WorkloadResult {
-    /// Creates the result from the plan and the recording.
-    pub(super) fn of(plan: &RecordPlan, recording: &Recording, secrets: &Secrets) -> Self {
+    /// Creates the result from the plan and the outcome of the workload.
+    pub(super) fn new(plan: &LaunchPlan, outcome: &Outcome, secrets: &Secrets) -> Self {
         let argv: Vec<_> = plan.argv.iter().map(|arg| arg.to_string_lossy()).collect();
         Self {
             argv: secrets.args(&argv),
             env: masked(&plan.env, secrets),
             dir: plan.dir.clone(),
-            status: recording.status.to_string(),
-            exit_code: recording.status.exit_code(),
-            signal: match recording.status {
-                Status::Signal(signal) => Some(signal),
-                Status::Code(_) => None,
+            status: outcome.status.to_string(),
+            exit_code: outcome.status.exit_code(),
+            signal: match outcome.status {
+                ExitStatus::Signal(signal) => Some(signal),
+                ExitStatus::Code(_) => None,
             },
-            ending: match recording.ending {
+            ending: match outcome.ending {
                 Ending::Own => "own".into(),
                 Ending::Interrupted(_) => "interrupted".into(),
                 Ending::TimedOut => "timed-out".into(),
             },
-            wall_seconds: recording.wall.as_secs_f64(),
-            user_seconds: recording.user_cpu.as_secs_f64(),
-            system_seconds: recording.system_cpu.as_secs_f64(),
-            max_rss_kib: recording.max_rss_kib,
-            outlived: recording.outlived,
+            wall_seconds: outcome.wall.as_secs_f64(),
+            user_seconds: outcome.user_cpu.as_secs_f64(),
+            system_seconds: outcome.system_cpu.as_secs_f64(),
+            max_rss_kib: outcome.max_rss_kib,
+            outlived: outcome.outlived,
             user: plan.user.as_ref().map(|user| user.name.clone()),
         }
     }
@@ -264,27 +265,30 @@ impl WorkloadResult {
 impl SamplerRecord {
     /// Creates the record from the requested options, the options that the kernel granted, and the counts of the
     /// recording.
-    pub(super) fn of(
+    pub(super) fn new(
         asked: &config::Record,
-        settled: &Settled,
+        chosen: &ChosenEvent,
         facts: &host::HostFacts,
+        outcome: &Outcome,
         recording: &Recording,
     ) -> Self {
-        let used = (recording.user_cpu + recording.system_cpu).as_secs_f64();
+        let used = (outcome.user_cpu + outcome.system_cpu).as_secs_f64();
+        let figures = recording.figures;
         Self {
             engine: match asked.engine {
                 Engine::Native => "native".into(),
                 Engine::Perf => "perf".into(),
             },
-            event: settled.spec.source.name().into(),
+            event: chosen.spec.source.name().into(),
             frequency: asked.frequency,
-            kernel: settled.spec.kernel,
+            kernel: chosen.spec.kernel,
             stack: asked.stack,
-            samples: recording.sampling.map(|sampling| sampling.samples),
-            lost: recording.sampling.map(|sampling| sampling.lost),
-            ring_bytes: recording.sampling.map(|sampling| sampling.ring_bytes),
+            samples: figures.map(|figures| figures.samples),
+            lost: figures.map(|figures| figures.lost),
+            ring_bytes: figures.map(|figures| figures.ring_bytes),
             max_stack: facts.perf_event_max_stack.value().copied(),
-            used_cpu_seconds: (!recording.cpu_includes_sampler).then_some(used),
+            // With `perf record`, the CPU times include those of perf.
+            used_cpu_seconds: figures.map(|_| used),
             kernel_symbols_absent: None,
         }
     }

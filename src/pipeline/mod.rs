@@ -1,7 +1,7 @@
 //! Order of the stages. Only this module knows which stage follows which.
 //!
 //! Converts the settings to the options of each stage, passes values from stage to stage, and fills the manifest. Must
-//! not know flags, standard output or exit codes: an [`Observer`] receives all messages.
+//! not know flags, standard output or exit codes: an [`Observer`] receives all messages, as values.
 
 mod build;
 mod cmdline;
@@ -12,6 +12,7 @@ mod init;
 mod input;
 mod kallsyms;
 mod manifest;
+mod observer;
 mod outputs;
 mod prune;
 mod ready;
@@ -24,32 +25,20 @@ mod toolchain;
 mod tools;
 mod verify;
 
-pub use build::{Built, build, clean_cache, dockerfile};
+pub use build::{Built, build, clean_cache, dockerfile, is_unoptimised};
 pub use error::{Error, with_causes};
 pub use init::{Initial, initial_settings};
 pub use manifest::{Manifest, WorkloadResult};
+pub use observer::{AnalysedInput, Observer, Pins, PipelineEvent, RunNote, Warning};
 pub use outputs::FLAME_GRAPH;
-pub use prune::{Pruning, counted, megabytes, plan_prune};
+pub use prune::{Pruning, plan_prune};
 pub use ready::{Checkup, CheckupOptions, checkup};
 pub use repair::{Error as RepairError, Step, Undoable, carry_out, undo, undoable};
 pub use report::{ReportOptions, Reported, Source, report};
 pub use run::{RunOptions, RunOutcome, run};
 pub use settle::{BuildOptions, InContainer, find_go, load_lock, plan};
-pub use sudo::{act_for_caller, trusted_users};
+pub use sudo::{drop_to_caller, trusted_users};
 pub use toolchain::{install_toolchain, toolchains, use_toolchain, wanted};
 pub use verify::{Verified, Verify, verify};
 
-pub use crate::perfevent::on_cut_short;
-
-use crate::build::docker::Watch;
-use crate::record::Progress;
-
-/// Receiver of the messages of a pipeline.
-pub trait Observer: Progress + Watch {
-    /// Reports that a stage does something. `verb` follows Cargo's style: `Building`, `Profiling`.
-    fn step(&self, verb: &str, text: &str);
-    /// Reports a fact that is useful and not a problem.
-    fn remark(&self, text: &str);
-    /// Reports a problem that may make the result less reliable.
-    fn warn(&self, text: &str);
-}
+pub use crate::perfevent::{advise_when_cut_short, on_cut_short};

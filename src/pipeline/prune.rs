@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::Error;
 use super::manifest::App;
-use super::{Error, Observer};
+use super::observer::{Observer, PipelineEvent, Warning};
 use crate::archive::{Partial, PrunePlan, Run, RunId, Store};
 use crate::config::Config;
 
@@ -23,19 +24,19 @@ struct Series {
 
 /// Part of a manifest that identifies the series.
 #[derive(Deserialize)]
-struct Head {
+struct ManifestHead {
     app: App,
 }
 
 impl Series {
-    fn of_config(config: &Config, store: &Store) -> Self {
+    fn from_config(config: &Config, store: &Store) -> Self {
         let project = (!lies_in(store.dir(), &config.root)).then(|| config.root.clone());
         Self { app: config.app.name.clone(), project }
     }
 
     /// Returns the series of a run; `None` if the manifest does not say it.
-    fn of_run(run: &Run, store: &Store) -> Option<Self> {
-        let Head { app } = run.manifest().ok()?;
+    fn from_run(run: &Run, store: &Store) -> Option<Self> {
+        let ManifestHead { app } = run.manifest().ok()?;
         // Older manifests do not say whether the archive was inside the project.
         let own = app.own_archive.unwrap_or_else(|| lies_in(store.dir(), &app.root));
         Some(Self { app: app.name, project: (!own).then_some(app.root) })
@@ -67,21 +68,21 @@ impl Pruning {
 
     /// Total size of the removed files in bytes.
     pub fn size(&self) -> u64 {
-        size(&self.runs, &self.partials)
+        total_size(&self.runs, &self.partials)
     }
 }
 
 /// Plans `goflame runs prune`.
 pub fn plan_prune(config: &Config, store: &Store, keep: usize) -> Result<Pruning, Error> {
-    let project = Series::of_config(config, store).project;
-    let of_project = |run: &Run| Series::of_run(run, store).filter(|series| series.project == project);
+    let project = Series::from_config(config, store).project;
+    let of_project = |run: &Run| Series::from_run(run, store).filter(|series| series.project == project);
     Ok(Pruning { runs: store.outdated(keep, of_project)?, partials: abandoned(store)? })
 }
 
 /// Removes outdated runs after `new` has been completed: the runs of the same app beyond the newest `keep`, and all
 /// incomplete runs of the same app except the newest.
 pub(super) fn after_run(config: &Config, store: &Store, new: &RunId) -> Result<(), Error> {
-    let mut runs = of_app(config, store, config.archive.keep)?;
+    let mut runs = outdated_of_app(config, store, config.archive.keep)?;
     // The new run has the highest sequence number, unless somebody has edited a manifest.
     runs.retain(|run| run.id() != new);
     let partials = abandoned(store)?.into_iter().filter(|partial| partial.id.name() == new.name()).skip(1);
@@ -95,35 +96,30 @@ pub(super) fn before_run(config: &Config, store: &Store, observer: &dyn Observer
     let name = RunId::name_part(&config.app.name);
     let mut partials = abandoned(store)?;
     partials.retain(|partial| partial.id.name() == name);
-    let last = of_app(config, store, 0)?.first().map(Run::size);
+    let last = outdated_of_app(config, store, 0)?.first().map(Run::size);
     let expected = last.max(partials.iter().map(|partial| partial.size).max());
     let needed = expected.unwrap_or(0).saturating_add(expected.unwrap_or(0) / 4).saturating_add(MARGIN);
     if store.free_bytes()? >= needed {
         return Ok(());
     }
-    let runs = of_app(config, store, config.archive.keep.saturating_sub(1).max(1))?;
+    let runs = outdated_of_app(config, store, config.archive.keep.saturating_sub(1).max(1))?;
     // Runs even with an empty plan: it also removes programs without a run and finishes interrupted removals.
     store.prune(&plan(&runs, &partials))?;
     if !runs.is_empty() || !partials.is_empty() {
-        let counts = counted(runs.len(), partials.len());
-        observer.step("Removed", &format!("{counts}, {} in all, to make room", megabytes(size(&runs, &partials))));
+        let bytes = total_size(&runs, &partials);
+        observer.event(&PipelineEvent::MadeRoom { runs: runs.len(), partials: partials.len(), bytes });
     }
     let free = store.free_bytes()?;
     if let Some(expected) = expected.filter(|expected| *expected > free) {
-        observer.warn(&format!(
-            "{} are free in {}, and the last run took {}: `goflame runs rm` makes room",
-            megabytes(free),
-            store.dir().display(),
-            megabytes(expected)
-        ));
+        observer.warning(&Warning::LittleSpace { free, archive: store.dir(), expected });
     }
     Ok(())
 }
 
 /// Returns the runs of the app beyond the newest `keep`, newest first.
-fn of_app(config: &Config, store: &Store, keep: usize) -> Result<Vec<Run>, Error> {
-    let own = Series::of_config(config, store);
-    Ok(store.outdated(keep, |run| Series::of_run(run, store).filter(|series| *series == own))?)
+fn outdated_of_app(config: &Config, store: &Store, keep: usize) -> Result<Vec<Run>, Error> {
+    let own = Series::from_config(config, store);
+    Ok(store.outdated(keep, |run| Series::from_run(run, store).filter(|series| *series == own))?)
 }
 
 fn abandoned(store: &Store) -> Result<Vec<Partial>, Error> {
@@ -139,20 +135,7 @@ fn plan(runs: &[Run], partials: &[Partial]) -> PrunePlan {
     }
 }
 
-fn size(runs: &[Run], partials: &[Partial]) -> u64 {
+fn total_size(runs: &[Run], partials: &[Partial]) -> u64 {
     let sizes = runs.iter().map(Run::size).chain(partials.iter().map(|partial| partial.size));
     sizes.fold(0, u64::saturating_add)
-}
-
-/// Formats a size for people.
-pub fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
-}
-
-/// Formats counts of runs for people.
-pub fn counted(runs: usize, partials: usize) -> String {
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    let whole = (runs > 0 || partials == 0).then(|| format!("{runs} run{}", plural(runs)));
-    let partial = (partials > 0).then(|| format!("{partials} partial run{}", plural(partials)));
-    whole.into_iter().chain(partial).collect::<Vec<_>>().join(" and ")
 }

@@ -14,7 +14,7 @@ use crate::fsio;
 use crate::gobin;
 use crate::host::{self, HostFacts};
 use crate::perfevent::{self, MappedFile, Source, TrialCounts};
-use crate::record::{EventWish, KernelWish, RING_SIZES, Settled, sample_self, settle};
+use crate::record::{ChosenEvent, EventWish, KernelWish, RING_SIZES, choose_event, sample_self};
 use crate::redact::Secrets;
 
 /// Readiness of the machine and the project.
@@ -24,8 +24,8 @@ pub(super) struct Readiness {
     pub(super) facts: HostFacts,
     /// Findings of the checks.
     pub(super) findings: Vec<Finding>,
-    /// Settled sampling options; `None` if nothing can be sampled.
-    pub(super) settled: Option<Settled>,
+    /// Event to sample; `None` if nothing can be sampled.
+    pub(super) event: Option<ChosenEvent>,
 }
 
 /// Options of `goflame doctor`.
@@ -63,24 +63,24 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
         Some(path) => Some(Binary::read(path)?),
         None => built_before(config, options.in_project, &go),
     };
-    let mut around = Surroundings::look(config, options.in_project, &go);
-    around.docker = in_docker.then(|| docker(config, lock.as_ref()));
-    if options.unprivileged && around.facts.is_privileged() {
-        around.facts = around.facts.unprivileged();
-        around.tried = false;
+    let mut environment = Environment::probe(config, options.in_project, &go);
+    environment.docker = in_docker.then(|| docker(config, lock.as_ref()));
+    if options.unprivileged && environment.facts.is_privileged() {
+        environment.facts = environment.facts.unprivileged();
+        environment.tried = false;
     }
     let trial = ["user-stacks", "kernel-stacks", "user-registers", "stack-copy", "context-switches"];
     let asked = |id: &&str| options.only.is_empty() || options.only.iter().any(|only| only == id);
     let skipped = |id: &&str| options.skip.iter().any(|skip| skip == id);
-    if around.tried && trial.iter().any(|id| asked(id) && !skipped(id)) {
-        around.try_out();
+    if environment.tried && trial.iter().any(|id| asked(id) && !skipped(id)) {
+        environment.try_out();
     }
     let ignore: Vec<String> = config.doctor.ignore.iter().chain(&options.skip).cloned().collect();
     let inputs = Inputs {
         binary: examined.as_ref().map(Binary::examined),
         ignore: &ignore,
         only: &options.only,
-        ..around.inputs(config, Purpose::Doctor)
+        ..environment.inputs(config, Purpose::Doctor)
     };
     let findings = masked(doctor::check(&inputs), &config.secrets());
     let plan = doctor::repair(&inputs, &findings);
@@ -145,11 +145,11 @@ pub(super) fn online_cpus(facts: &HostFacts) -> Vec<u32> {
 }
 
 /// Everything except the binary that decides whether profiling works. Gathered once.
-pub(super) struct Surroundings {
+pub(super) struct Environment {
     facts: HostFacts,
     /// Whether the results of trials are used.
     tried: bool,
-    settled: Result<Settled, perfevent::Error>,
+    event: Result<ChosenEvent, perfevent::Error>,
     trial: Option<Result<TrialCounts, String>>,
     /// Build tools of this machine; `None` for a build in a container, which needs none of them.
     tools: Option<Tools>,
@@ -160,8 +160,8 @@ pub(super) struct Surroundings {
     build_directory: Option<BuildDirectory>,
 }
 
-impl Surroundings {
-    pub(super) fn look(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Self {
+impl Environment {
+    pub(super) fn probe(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Self {
         let facts = host::probe(Path::new("/"));
         let record = &config.record;
         let event = match record.event {
@@ -175,7 +175,7 @@ impl Surroundings {
             Kernel::No => KernelWish::No,
         };
         Self {
-            settled: settle(event, kernel, record.frequency, record.stack, &online_cpus(&facts)),
+            event: choose_event(event, kernel, record.frequency, record.stack, &online_cpus(&facts)),
             facts,
             tried: true,
             trial: None,
@@ -188,8 +188,8 @@ impl Surroundings {
 
     /// Samples goflame itself if the event can be opened.
     fn try_out(&mut self) {
-        let Ok(settled) = &self.settled else { return };
-        let trial = sample_self(settled, &online_cpus(&self.facts));
+        let Ok(event) = &self.event else { return };
+        let trial = sample_self(event, &online_cpus(&self.facts));
         self.trial = Some(trial.map_err(|error| with_causes(&error)));
     }
 
@@ -200,7 +200,7 @@ impl Surroundings {
             facts: &self.facts,
             record: &config.record,
             ring: RingSize { wanted: page_more(RING_SIZES.1), min: page_more(RING_SIZES.0) },
-            probe: self.tried.then(|| self.probe()),
+            probe: self.tried.then(|| self.probe_result()),
             trial: self.trial.clone(),
             tools: self.tools.as_ref(),
             docker: self.docker.as_ref(),
@@ -223,15 +223,15 @@ impl Surroundings {
     }
 
     pub(super) fn into_readiness(self, findings: Vec<Finding>) -> Readiness {
-        Readiness { facts: self.facts, findings, settled: self.settled.ok() }
+        Readiness { facts: self.facts, findings, event: self.event.ok() }
     }
 
-    fn probe(&self) -> ProbeResult {
-        match &self.settled {
-            Ok(settled) => ProbeResult {
-                opened: Some(settled.spec.source.name().to_owned()),
-                kernel: settled.spec.kernel,
-                ring_bytes: u64::try_from(settled.ring_bytes).unwrap_or(u64::MAX),
+    fn probe_result(&self) -> ProbeResult {
+        match &self.event {
+            Ok(event) => ProbeResult {
+                opened: Some(event.spec.source.name().to_owned()),
+                kernel: event.spec.kernel,
+                ring_bytes: u64::try_from(event.ring_bytes).unwrap_or(u64::MAX),
                 errno: None,
                 memory: false,
                 message: String::new(),

@@ -11,6 +11,7 @@ use super::images::DiskImages;
 use super::input::{InputBytes, Kind};
 use super::kallsyms::{self, Kernel};
 use super::manifest::Manifest;
+use super::observer::{AnalysedInput, PipelineEvent};
 use super::outputs::{self, Caption};
 use super::{Error, Observer};
 use crate::analyse::{Analysis, Options, analyse};
@@ -19,7 +20,7 @@ use crate::config::Format;
 use crate::memory;
 use crate::perfdata::PerfData;
 use crate::pprof::{self, SampleTypes};
-use crate::profile::{Profile, Quality, format_samples, format_total_count};
+use crate::profile::{Profile, Quality, format_total_count};
 use crate::views::{By, Filters, View};
 
 /// Name of the recording in a run directory.
@@ -124,7 +125,7 @@ fn report_pprof(
         pprof::read(bytes.bytes(), wanted.sample_type).map_err(|source| Error::Pprof { path: name.clone(), source })?;
     let seconds = started.elapsed().as_secs_f64();
     let what = format_total_count(&read.profile).unwrap_or_else(|| read.profile.event.name.clone());
-    observer.step("Reading", &format!("{what} of {name} in {seconds:.3} s"));
+    observer.event(&PipelineEvent::ReadProfile { total: &what, name: &name, seconds });
     Ok(Reported {
         view: wanted.view(read.profile),
         quality: read.quality,
@@ -171,8 +172,8 @@ fn report_recording(
     }
     let kernel = || kept.map_or_else(Kernel::running, |kept| Kernel::known(kallsyms::of_file(&kept)));
     let (analysis, seconds) = analyse_bytes(&name, bytes, &images, kernel, options)?;
-    observer
-        .step("Analysing", &format!("{} of {name} in {seconds:.3} s", format_samples(analysis.profile.total_count())));
+    let samples = analysis.profile.total_count();
+    observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::File(&name), seconds });
     Ok(reported(analysis, wanted, &name))
 }
 
@@ -202,8 +203,8 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     };
     let (mut analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, options)?;
     analysis.quality.size_bound = manifest.quality.size_bound;
-    let text = format!("{} of run {} in {seconds:.3} s", format_samples(analysis.profile.total_count()), run.id());
-    observer.step("Analysing", &text);
+    let samples = analysis.profile.total_count();
+    observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
     Ok(reported(analysis, wanted, &manifest.title))
 }
 

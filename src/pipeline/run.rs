@@ -1,8 +1,7 @@
 //! `goflame run`: plan, check, build, inspect, record, analyse, render, archive.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::build::{Reuse, build_privately, open_archive};
@@ -12,23 +11,24 @@ use super::images::{DiskImages, own_vdso};
 use super::input::InputBytes;
 use super::kallsyms::{self, Kernel};
 use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
+use super::observer::{AnalysedInput, Observer, PipelineEvent, RunNote, Warning};
 use super::outputs::{self, Caption};
 use super::prune::{after_run, before_run};
-use super::ready::{Readiness, Surroundings, online_cpus};
+use super::ready::{Environment, Readiness, online_cpus};
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes};
-use super::settle::{go_ahead, settle_with};
-use super::{BuildOptions, Built, Error, Observer, with_causes};
+use super::settle::{resolve_go, settle_with};
+use super::{BuildOptions, Built, Error};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, Program, PrunePlan, RunId, Store};
 use crate::config::{Config, Engine, Format, redacted};
-use crate::doctor::{self, Finding, Status as CheckStatus};
+use crate::doctor::{self, Finding};
 use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
-use crate::perfevent::advise_when_cut_short;
-use crate::process::{Command, Status, acting_for, quote_command};
-use crate::profile::{SizeBound, format_samples};
-use crate::record::{self, Ending, GoroutineLayout, RecordPlan, Recording, Sampler, Settled, Stdin};
+use crate::process::{Command, ExitStatus, acting_for};
+use crate::profile::SizeBound;
+use crate::record::{ChosenEvent, GoroutineLayout, Limitation, Recording, Sampler, SamplingPlan, Session, Target};
 use crate::views::{By, View};
+use crate::workload::{self, Ending, LaunchPlan, Outcome, Stdin};
 
 /// Command line of goflame and the build options.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +47,7 @@ pub struct RunOutcome {
     /// Directory of the run.
     pub dir: PathBuf,
     /// Exit status of the workload.
-    pub status: Status,
+    pub status: ExitStatus,
     /// Reason why the workload ended.
     pub ending: Ending,
     /// Profile of the run.
@@ -61,11 +61,11 @@ pub struct RunOutcome {
 /// Makes a complete run. If a stage fails after the workload has started, the files so far stay in the archive's
 /// directory of partial runs, and the observer receives their path.
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
-    let go = go_ahead(config, options.build)?;
-    let around = Surroundings::look(config, true, &Ok(go.clone()));
+    let go = resolve_go(config, options.build)?;
+    let environment = Environment::probe(config, true, &Ok(go.clone()));
     let stops = |findings: &[Finding]| !doctor::is_ready(findings, config.doctor.strict);
     // Checks come first: without readiness nothing is fetched, locked or built.
-    let before = around.for_run(config, None);
+    let before = environment.for_run(config, None);
     if stops(&before) {
         return Err(Error::NotReady(before));
     }
@@ -76,7 +76,7 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
     let store = open_archive(config)?;
     store.check_executable()?;
     if let Err(error) = before_run(config, &store, observer) {
-        observer.warn(&format!("old runs could not be removed: {}", with_causes(&error)));
+        observer.warning(&Warning::OldRunsRemain(&error));
     }
     let settled = settle_with(config, options.build, go, observer)?;
     let built = build_privately(config, settled, &store, Reuse::LastProgram, observer)?;
@@ -84,76 +84,84 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
     // not change.
     let program = built.store(&store)?;
     let built = built.publish()?;
-    let findings = around.for_run(config, Some(&built.artifact));
+    let findings = environment.for_run(config, Some(&built.artifact));
     if stops(&findings) {
         return Err(Error::NotReady(findings));
     }
-    let ready = around.into_readiness(findings);
-    let Some(settled) = ready.settled.clone() else { return Err(Error::NotReady(ready.findings)) };
-    observer.step("Checking", &format!("{} (goflame doctor)", doctor::summary_line(&ready.findings)));
-    for finding in ready.findings.iter().filter(|finding| finding.status == CheckStatus::Warning) {
-        observer.warn(&format!("{}: {}; {}", finding.id, finding.found, finding.why));
-    }
+    let ready = environment.into_readiness(findings);
+    let Some(event) = ready.event.clone() else { return Err(Error::NotReady(ready.findings)) };
+    observer.event(&PipelineEvent::Ready(&ready.findings));
 
     let draft = store.begin(&run_id(config))?;
-    let (id, place) = (draft.id().clone(), draft.dir().to_owned());
-    let outcome = Run { config, options, observer, built, program, ready, settled, store: &store }.execute(draft);
+    let (id, perf_data) = (draft.id().clone(), draft.path(PERF_DATA_FILE));
+    let outcome = PreparedRun { config, options, observer, built, program, ready, event, store: &store }.execute(draft);
     match &outcome {
         // The workload never ran, so there is nothing to keep.
-        Err(Error::Record(error)) if !error.has_samples() => {
+        Err(error) if never_ran(error) => {
             let _ = store.prune(&PrunePlan { partials: vec![id], ..PrunePlan::default() });
         }
         // This error names the kept files itself.
         Err(Error::Archive(archive::Error::Commit { .. })) => {}
-        Err(_) if place.join(PERF_DATA_FILE).exists() => {
-            observer.warn(&kept(&place));
-        }
+        Err(_) if perf_data.exists() => observer.warning(&Warning::SamplesKept { perf_data: &perf_data }),
         _ => {}
     }
     outcome
 }
 
-/// Values that the later stages share.
-struct Run<'a> {
+/// Whether a run failed before its workload began.
+fn never_ran(error: &Error) -> bool {
+    match error {
+        Error::Workload(error) => !error.program_ran(),
+        Error::Record(error) => !error.has_samples(),
+        _ => false,
+    }
+}
+
+/// A run whose workload is ready to start: the values that the later stages share.
+struct PreparedRun<'a> {
     config: &'a Config,
     options: &'a RunOptions,
     observer: &'a dyn Observer,
     built: Built,
     program: Program,
     ready: Readiness,
-    settled: Settled,
+    event: ChosenEvent,
     store: &'a Store,
 }
 
-impl Run<'_> {
+impl PreparedRun<'_> {
     fn execute(self, mut draft: Draft) -> Result<RunOutcome, Error> {
         let created = jiff::Timestamp::now();
         let archived = draft.add_program(&self.program)?;
         let kernel = self.kernel_symbols();
         let descriptors = goroutines::layout(self.program.path());
-        let plan = self.record_plan(&draft, kernel.as_ref().ok(), descriptors.as_ref().ok().cloned())?;
+        let sampling = self.sampling_plan(&draft, kernel.as_ref().ok(), descriptors.as_ref().ok().cloned())?;
+        let launch = self.launch_plan(&draft, &sampling);
         let secrets = self.config.secrets();
-        let mut words: Vec<_> = plan.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        let mut words: Vec<_> = launch.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
         if let Some(program) = words.first_mut() {
             // Shows the path of the published copy of the program, which users know.
             *program = fsio::shown(&self.built.artifact.path).display().to_string();
         }
-        self.observer.step("Running", &quote_command(&secrets.args(&words)));
-        let recording = record::record(&plan, &self.settled, self.features(), self.observer)?;
-        self.tell_about(&recording);
+        self.observer.event(&PipelineEvent::Running { argv: &secrets.args(&words) });
+        let (outcome, recording) = workload::run::<_, Error>(&launch, self.observer, |pid| {
+            Session::start(&sampling, Target::before_exec(pid), self.observer)
+        })?;
+        let unbounded = self.is_unbounded().then_some(RunNote::RecordingUnbounded);
+        self.report_recording(&outcome, &recording, unbounded.as_ref());
         let substitution = draft.check_program(&self.program)?;
         if let Some(substitution) = &substitution {
-            self.observer.warn(&substitution.to_string());
+            self.observer.warning(&Warning::Substitution(substitution));
         }
 
-        advise_when_cut_short(&format!("   help: {}", kept(draft.dir())));
+        self.observer.event(&PipelineEvent::Analysing { perf_data: &draft.path(PERF_DATA_FILE) });
         if self.config.record.engine == Engine::Perf {
             cmdline::mask(&draft.path(PERF_DATA_FILE), &secrets)?;
         }
         let perf_data = InputBytes::open(&draft.path(PERF_DATA_FILE))?;
         let mut images = DiskImages::new();
         images.keep(self.program.path().to_string_lossy(), draft.path(&archived));
-        let sampler = SamplerRecord::of(&self.config.record, &self.settled, &self.ready.facts, &recording)
+        let sampler = SamplerRecord::new(&self.config.record, &self.event, &self.ready.facts, &outcome, &recording)
             .without_kernel_symbols(kernel.as_ref().err().cloned());
         let goroutines = goroutines::for_analysis(&recording.goroutines);
         let analysis_options = Options {
@@ -167,16 +175,16 @@ impl Run<'_> {
             analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || Kernel::known(kernel), analysis_options)?;
         let (profile, mut quality) = (analysis.profile, analysis.quality);
         quality.size_bound = self.size_bound(&recording);
-        self.observer.step("Analysing", &format!("{} in {seconds:.3} s", format_samples(profile.total_count())));
+        let samples = profile.total_count();
+        self.observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::ThisRun, seconds });
 
-        let mut notes = self.settled.losses();
-        notes.extend(self.settled.remark());
+        let mut notes: Vec<String> = self.event.limitations().iter().map(ToString::to_string).collect();
         notes.extend(analysis.notes);
         if let (Engine::Native, Err(reason)) = (self.config.record.engine, &descriptors) {
-            notes.push(format!("goroutines are known by their addresses only: {reason}"));
+            notes.push(RunNote::GoroutinesUnread(reason.clone()).to_string());
         }
-        notes.extend(self.unbounded_recording().map(str::to_owned));
-        notes.extend(recording.output_problems.iter().cloned());
+        notes.extend(unbounded.as_ref().map(ToString::to_string));
+        notes.extend(outcome.incomplete_logs.iter().map(ToString::to_string));
         notes.extend(substitution.as_ref().map(ToString::to_string));
         let caption = Caption { title: self.title(), subtitle: outputs::subtitle(&profile, &quality) };
         let view = View::new(profile, By::Process);
@@ -195,7 +203,7 @@ impl Run<'_> {
             write(&draft, "goflame.lock", self.built.lock.as_bytes())?;
         }
 
-        let workload = WorkloadResult::of(&plan, &recording, &secrets);
+        let workload = WorkloadResult::new(&launch, &outcome, &secrets);
         let manifest = Manifest {
             created: created.to_string(),
             goflame: env!("CARGO_PKG_VERSION").into(),
@@ -215,14 +223,14 @@ impl Run<'_> {
         let run = draft.commit(&manifest)?;
         if let Err(error) = after_run(self.config, self.store, run.id()) {
             // The run is complete. A failure to remove old runs must not fail it.
-            self.observer.warn(&format!("old runs could not be removed: {}", with_causes(&error)));
+            self.observer.warning(&Warning::OldRunsRemain(&error));
         }
         let reported = Reported { view, quality, title: caption.title, sample_types: None, notes };
         Ok(RunOutcome {
             id: run.id().to_string(),
             dir: run.dir().to_owned(),
-            status: recording.status,
-            ending: recording.ending,
+            status: outcome.status,
+            ending: outcome.ending,
             reported,
             files,
             workload,
@@ -230,43 +238,48 @@ impl Run<'_> {
     }
 
     fn kernel_symbols(&self) -> Result<KernelSymbols, String> {
-        if !self.settled.spec.kernel {
+        if !self.event.spec.kernel {
             return Err("kernel mode was not sampled".into());
         }
         kallsyms::of_running()
     }
 
-    fn record_plan(
+    fn sampling_plan(
         &self,
         draft: &Draft,
         kernel: Option<&KernelSymbols>,
         goroutines: Option<GoroutineLayout>,
-    ) -> Result<RecordPlan, Error> {
+    ) -> Result<SamplingPlan, Error> {
+        Ok(SamplingPlan {
+            sampler: match self.config.record.engine {
+                Engine::Native => Sampler::Native,
+                Engine::Perf => Sampler::Perf(find_perf()?),
+            },
+            event: self.event.clone(),
+            cpus: online_cpus(&self.ready.facts),
+            kernel_text: kernel.and_then(KernelSymbols::text),
+            goroutines,
+            perf_data: draft.path(PERF_DATA_FILE),
+            max_bytes: self.config.archive.max_bytes,
+            features: self.features(),
+        })
+    }
+
+    fn launch_plan(&self, draft: &Draft, sampling: &SamplingPlan) -> LaunchPlan {
         let workload = &self.config.workload;
         let argv = crate::build::workload_argv(self.config, self.program.path());
-        let sampler = match self.config.record.engine {
-            Engine::Native => Sampler::Native,
-            Engine::Perf => Sampler::Perf(find_perf()?),
-        };
-        let kernel_text = kernel.and_then(KernelSymbols::text);
-        Ok(RecordPlan {
+        LaunchPlan {
             argv: argv.into_iter().map(OsString::from).collect(),
             env: workload.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             dir: workload.dir.clone(),
             stdin: workload.stdin.clone().map_or(Stdin::Inherit, Stdin::File),
             timeout: workload.timeout,
             user: acting_for().cloned(),
-            sampler,
-            frequency: self.config.record.frequency,
-            stack: self.config.record.stack,
-            cpus: online_cpus(&self.ready.facts),
-            kernel_text,
-            goroutines,
-            perf_data: draft.path(PERF_DATA_FILE),
+            launcher: sampling.launcher(),
             stdout_log: draft.path("stdout.log"),
             stderr_log: draft.path("stderr.log"),
-            max_bytes: self.config.archive.max_bytes,
-        })
+            max_log_bytes: self.config.archive.max_bytes,
+        }
     }
 
     /// Facts about the machine for the header of the perf.data file.
@@ -293,61 +306,51 @@ impl Run<'_> {
         }
     }
 
-    fn tell_about(&self, recording: &Recording) {
-        let mut text = format!(
-            "{:.1} s at {} Hz, {}",
-            recording.wall.as_secs_f64(),
-            self.config.record.frequency,
-            self.settled.spec.source.name()
-        );
-        if !self.settled.spec.kernel {
-            text.push_str(" (user space only)");
+    /// Reports a recording and the problems of its workload.
+    fn report_recording(&self, outcome: &Outcome, recording: &Recording, unbounded: Option<&RunNote>) {
+        let observer = self.observer;
+        observer.event(&PipelineEvent::Profiled {
+            frequency: self.config.record.frequency,
+            event: &self.event,
+            outcome,
+            figures: recording.figures,
+        });
+        let (other_event, losses): (Vec<_>, Vec<_>) =
+            self.event.limitations().into_iter().partition(|one| matches!(one, Limitation::NoCycleCounter(_)));
+        for limitation in other_event {
+            observer.event(&PipelineEvent::OtherEvent(limitation));
         }
-        if let Some(sampling) = &recording.sampling {
-            // Writing to a string cannot fail.
-            let _ = write!(text, ", {}, {} lost", format_samples(sampling.samples), sampling.lost);
+        for limitation in losses {
+            observer.warning(&Warning::Limited(limitation));
         }
-        self.observer.step("Profiled", &text);
-        if let Some(remark) = self.settled.remark() {
-            self.observer.remark(&remark);
+        if outcome.ending != Ending::Own || !outcome.status.success() {
+            observer.warning(&Warning::EndedEarly { status: outcome.status, ending: outcome.ending });
         }
-        for loss in self.settled.losses() {
-            self.observer.warn(&loss);
+        if outcome.unstoppable > 0 {
+            observer.warning(&Warning::Unstoppable(outcome.unstoppable));
         }
-        if let Some(text) = early_end(recording) {
-            self.observer.warn(&text);
+        let stopped = outcome.outlived.saturating_sub(outcome.unstoppable);
+        if stopped > 0 {
+            observer.warning(&Warning::Outlived(stopped));
         }
-        if recording.unstoppable > 0 {
-            let many = recording.unstoppable;
-            self.observer.warn(&format!("{many} of the workload's processes could not be stopped, and still run"));
+        if let Some(note) = unbounded {
+            observer.warning(&Warning::Note(note));
         }
-        match recording.outlived.saturating_sub(recording.unstoppable) {
-            0 => {}
-            1 => self.observer.warn("a process that the workload had started outlived it and was stopped"),
-            many => {
-                self.observer
-                    .warn(&format!("{many} processes that the workload had started outlived it and were stopped"));
-            }
-        }
-        if let Some(text) = self.unbounded_recording() {
-            self.observer.warn(text);
-        }
-        for problem in &recording.output_problems {
-            self.observer.warn(problem);
+        for log in &outcome.incomplete_logs {
+            observer.warning(&Warning::IncompleteLog(log));
         }
     }
 
     /// Size bound that the recording reached, and the time in seconds when it did. `None` if it did not.
     fn size_bound(&self, recording: &Recording) -> Option<SizeBound> {
-        let seconds = recording.sampling?.bound_reached?.as_secs_f64();
+        let seconds = recording.figures?.bound_reached?.as_secs_f64();
         Some(SizeBound { bytes: self.config.archive.max_bytes?, seconds })
     }
 
-    /// Returns a warning if `max_bytes` is set with `engine = "perf"`, where it has no effect. `perf record --max-size`
-    /// is not used because it would end the program at the bound.
-    fn unbounded_recording(&self) -> Option<&'static str> {
-        let wanted = self.config.record.engine == Engine::Perf && self.config.archive.max_bytes.is_some();
-        wanted.then_some("`max_bytes` in [archive] does not bound perf.data with `engine = \"perf\"`")
+    /// Whether `max_bytes` is set with `engine = "perf"`, where it has no effect. `perf record --max-size` is not used
+    /// because it would end the program at the bound.
+    fn is_unbounded(&self) -> bool {
+        self.config.record.engine == Engine::Perf && self.config.archive.max_bytes.is_some()
     }
 
     fn write_outputs(
@@ -378,28 +381,6 @@ impl Run<'_> {
             title => self.config.secrets().text(title),
         }
     }
-}
-
-/// Message that says where the samples of an incomplete run are kept.
-fn kept(draft: &Path) -> String {
-    let perf_data = draft.join(PERF_DATA_FILE);
-    let perf_data = fsio::shown(&perf_data).as_os_str();
-    format!("what was sampled is kept: {}", quote_command(&["goflame".as_ref(), "report".as_ref(), perf_data]))
-}
-
-/// Warning about a workload that was stopped or failed; `None` if it succeeded.
-fn early_end(recording: &Recording) -> Option<String> {
-    let end = match recording.status {
-        Status::Code(_) => format!("ended with {}", recording.status),
-        Status::Signal(_) => format!("was {}", recording.status),
-    };
-    let text = match recording.ending {
-        Ending::Own if recording.status.success() => return None,
-        Ending::Own => format!("the workload {end}"),
-        Ending::Interrupted(_) => format!("the workload was interrupted and {end}"),
-        Ending::TimedOut => format!("the workload's time was over (timeout in [workload]), and it {end}"),
-    };
-    Some(format!("{text}; the profile shows what it did until then"))
 }
 
 fn write(draft: &Draft, name: &str, bytes: &[u8]) -> Result<(), Error> {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Error, Observer};
+use super::Error;
+use super::observer::{Observer, Pins, PipelineEvent, Warning};
 use crate::build::docker::{self, ContainerPlan, Engine, EngineFacts, Sources, User};
 use crate::build::{self, BuildPlan, GoTool};
 use crate::config::{Config, Lock, Toolchain, lock_path};
@@ -124,7 +125,7 @@ pub fn load_lock(config: &Config) -> Result<Option<Lock>, Error> {
 
 /// Returns the Go that will build, before anything is fetched. The version of a Go in an image is unknown here: only
 /// its container can report it.
-pub(super) fn go_ahead(config: &Config, options: BuildOptions) -> Result<GoTool, Error> {
+pub(super) fn resolve_go(config: &Config, options: BuildOptions) -> Result<GoTool, Error> {
     let pins = pins(config, options)?;
     if config.build.docker {
         return Ok(GoTool::in_image());
@@ -153,11 +154,11 @@ pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String
 
 /// Settles everything that a build needs. Writes the lock file if its content changes.
 pub(super) fn settle(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<Settled, Error> {
-    let go = go_ahead(config, options)?;
+    let go = resolve_go(config, options)?;
     settle_with(config, options, go, observer)
 }
 
-/// Like [`settle`], with the result of [`go_ahead`].
+/// Like [`settle`], with the result of [`resolve_go`].
 pub(super) fn settle_with(
     config: &Config,
     options: BuildOptions,
@@ -186,13 +187,11 @@ pub(super) fn settle_with(
             return Err(changed(config, &lock.difference(&would_be)));
         }
         let image = &container.image;
-        observer.warn(&format!(
-            "{image} is {moved} by now; this build uses the one in goflame.lock (goflame build --update-lock takes the new one)"
-        ));
+        observer.warning(&Warning::ImageMoved { image, now: &moved });
     }
     // Fails before anything is written if the directory cannot be an archive.
     super::build::open_archive(config)?;
-    write(config, before.as_ref(), &lock, options, &about(&go, container.as_ref()), observer)?;
+    write(config, before.as_ref(), &lock, options, pins_of(&go, container.as_ref()), observer)?;
     Ok(Settled { plan, go, container, lock: lock.text() })
 }
 
@@ -254,8 +253,7 @@ fn in_container(
     let engine = Engine::connect().map_err(build::Error::Docker)?;
     let left = engine.sweep().map_err(build::Error::Docker)?;
     if left > 0 {
-        let what = if left == 1 { "a container".to_owned() } else { format!("{left} containers") };
-        observer.remark(&format!("removed {what} that an earlier goflame left behind"));
+        observer.event(&PipelineEvent::ContainersSwept { count: left });
     }
     let locked = lock.and_then(|lock| lock.docker.as_ref());
     if options.locked && locked.is_none_or(|locked| locked.image != name) {
@@ -282,7 +280,7 @@ fn write(
     before: Option<&Lock>,
     lock: &Lock,
     options: BuildOptions,
-    about: &str,
+    pins: Pins<'_>,
     observer: &dyn Observer,
 ) -> Result<(), Error> {
     let Some(path) = config.file.as_deref().map(lock_path) else { return Ok(()) };
@@ -292,12 +290,10 @@ fn write(
     // differs from `before`.
     let has_secrets = before.is_some_and(|before| matches!(Lock::load(&path), Ok(Some(there)) if there != *before));
     if has_secrets {
-        observer.warn(&format!(
-            "{name} held secrets in the clear: a build without --locked writes digests instead, but old commits keep them"
-        ));
+        observer.warning(&Warning::SecretsInLock { lock: &name });
     }
     if difference.is_empty() && before.is_some() && (options.locked || !has_secrets) {
-        observer.step("Pinned", &format!("{about} ({name})"));
+        observer.event(&PipelineEvent::LockUnchanged { lock: &name, pins });
         return Ok(());
     }
     if options.locked {
@@ -305,8 +301,8 @@ fn write(
     }
     // A read-only checkout can still be built, but nothing is pinned.
     match fsio::replace(&path, lock.text().as_bytes()) {
-        Ok(()) => observer.step("Locking", &format!("{about} ({name})")),
-        Err(error) => observer.warn(&format!("{name} cannot be written, so nothing is pinned: {}", error.source)),
+        Ok(()) => observer.event(&PipelineEvent::LockWritten { lock: &name, pins }),
+        Err(error) => observer.warning(&Warning::LockNotWritten { lock: &name, reason: &error.source }),
     }
     Ok(())
 }
@@ -320,16 +316,8 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Short description of the pinned toolchain and image.
-fn about(go: &GoTool, container: Option<&Container>) -> String {
-    match container {
-        Some(container) => format!("{} in {} as {}", go.version, container.image, short(&container.plan.image)),
-        None => go.version.clone(),
-    }
-}
-
-/// Shortens a digest to its first 12 digits, as the `docker` command does.
-fn short(image: &str) -> &str {
-    let digest = image.rsplit_once('@').map_or(image, |(_, digest)| digest);
-    digest.get(..19).unwrap_or(digest)
+/// The toolchain and image that the lock pins.
+fn pins_of<'p>(go: &'p GoTool, container: Option<&'p Container>) -> Pins<'p> {
+    let image = container.map(|container| (container.image.as_str(), container.plan.image.as_str()));
+    Pins { go: &go.version, image }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use nix::unistd::{Uid, User};
 
 use super::Error;
-use crate::process::{Account, act_for};
+use crate::process::{Account, drop_to_user};
 
 /// Returns the user who called sudo, if goflame runs as root through sudo. `None` if it was started without sudo.
 fn calling_user(env: &BTreeMap<String, String>) -> Option<Account> {
@@ -28,10 +28,10 @@ fn calling_user(env: &BTreeMap<String, String>) -> Option<Account> {
 /// If goflame was started through sudo, gives up root's file permissions, and starts every program without root's
 /// rights. The project's settings and directories can then only cause actions that the calling user may do. Sampling
 /// keeps root's rights. Call this before any file is read or written.
-pub fn act_for_caller() -> Result<(), Error> {
+pub fn drop_to_caller() -> Result<(), Error> {
     let Some(account) = calling_user(&environment()) else { return Ok(()) };
     let name = account.name.clone();
-    act_for(account).map_err(|source| Error::Caller { name, source })
+    drop_to_user(account).map_err(|source| Error::Caller { name, source })
 }
 
 /// Returns the ids of the users whose files goflame trusts: root, the user of the process, and the user who called

@@ -32,7 +32,7 @@ static ACTING_FOR: OnceLock<Account> = OnceLock::new();
 
 /// From now on, this thread and the threads that it starts use files with the rights of `account`, and every
 /// [`Command`](super::Command) runs as that user. Only root can call it, and it cannot be undone.
-pub fn act_for(account: Account) -> io::Result<()> {
+pub fn drop_to_user(account: Account) -> io::Result<()> {
     let name = CString::new(account.name.as_str()).map_err(io::Error::other)?;
     let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
     initgroups(&name, gid)?;
@@ -42,16 +42,16 @@ pub fn act_for(account: Account) -> io::Result<()> {
     if setfsuid(Uid::from_raw(u32::MAX)) != uid || setfsgid(Gid::from_raw(u32::MAX)) != gid {
         return Err(io::Error::from(io::ErrorKind::PermissionDenied));
     }
-    ACTING_FOR.set(account).map_err(|_| io::Error::other("already acting for somebody"))
+    ACTING_FOR.set(account).map_err(|_| io::Error::other("already acting for a user"))
 }
 
-/// Runs `work` with this process's own file rights, which [`act_for`] gave up. Use it for files of the machine. For a
-/// path that a user chose, see [`open_with_own_rights`]. `work` must start no threads and must not be the first to use
-/// a thread pool: the threads would keep these rights.
+/// Runs `work` with this process's own file rights, which [`drop_to_user`] gave up. Use it for files of the machine.
+/// For a path that a user chose, see [`open_with_own_rights`]. `work` must start no threads and must not be the first
+/// to use a thread pool: the threads would keep these rights.
 pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
     /// Gives the rights up again on drop, also when `work` panics.
-    struct Borrowed;
-    impl Drop for Borrowed {
+    struct OwnRights;
+    impl Drop for OwnRights {
         fn drop(&mut self) {
             if let Some(account) = acting_for() {
                 setfsgid(Gid::from_raw(account.gid));
@@ -59,7 +59,7 @@ pub fn with_own_rights<T>(work: impl FnOnce() -> T) -> T {
             }
         }
     }
-    let _borrowed = Borrowed;
+    let _own_rights = OwnRights;
     setfsuid(geteuid());
     setfsgid(getegid());
     work()

@@ -15,9 +15,11 @@ use nix::libc::{SIGINT, SIGQUIT};
 use rustix::fs::MemfdFlags;
 
 use super::account::acting_for;
-use super::error::Said;
+use super::error::{Error, StderrTail};
 use super::guard::{self, GUARD, OWN_BINARY, commands_are_guarded};
-use super::{Error, Signals, Status, Woken, quote_command, quote_line, terminal_signals_reach_program};
+use super::quote::{quote_command, quote_line};
+use super::signals::{Signals, Woken, terminal_signals_reach_program};
+use super::status::ExitStatus;
 
 /// Finds `program` as the shell does: a name on `path` (the value of a PATH variable), a path relative to `dir`.
 ///
@@ -141,14 +143,14 @@ impl Command {
     pub fn capture(&self) -> Result<Captured, Error> {
         let stdout = self.memory_file("goflame-stdout")?;
         let stderr = self.memory_file("goflame-stderr")?;
-        let handle = |file: &File| file.try_clone().map_err(|source| self.refused(source));
-        let (stdout_end, stderr_end) = (handle(&stdout)?, handle(&stderr)?);
+        let duplicate = |file: &File| file.try_clone().map_err(|source| self.refused(source));
+        let (stdout_end, stderr_end) = (duplicate(&stdout)?, duplicate(&stderr)?);
         let prepared = self.prepare()?.with(|expression| expression.stdout_file(stdout_end).stderr_file(stderr_end));
         let status = prepared.start().and_then(Started::wait).map_err(|source| self.refused(source))?;
         let stderr = read_from_start(&stderr).map_err(|source| self.refused(source))?;
         if !status.success() {
-            let said = Said::tail(&stderr);
-            return Err(Error::Failed { command: self.quoted(), dir: self.dir.clone(), status, said });
+            let stderr_tail = StderrTail::from_output(&stderr);
+            return Err(Error::Failed { command: self.quoted(), dir: self.dir.clone(), status, stderr_tail });
         }
         Ok(Captured { stdout: read_from_start(&stdout).map_err(|source| self.refused(source))?, stderr })
     }
@@ -157,7 +159,7 @@ impl Command {
     ///
     /// A signal that asks goflame to end first stops the program and everything that it started:
     /// [`Error::Interrupted`].
-    pub fn pass_through(&self) -> Result<Status, Error> {
+    pub fn pass_through(&self) -> Result<ExitStatus, Error> {
         let refused = |source| self.refused(source);
         let mut signals = Signals::catch().map_err(refused)?;
         let started = self.prepare()?.with(|expression| expression.stdout_to_stderr()).start().map_err(refused)?;
@@ -275,7 +277,7 @@ struct Started {
 
 impl Started {
     /// Waits for the end of the program and of its guard.
-    fn wait(self) -> io::Result<Status> {
+    fn wait(self) -> io::Result<ExitStatus> {
         let status = self.handle.wait()?.status.into();
         let answer = self.guard.as_ref().map(guard::answer).transpose()?;
         Ok(answer.flatten().unwrap_or(status))

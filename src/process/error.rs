@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Status;
+use super::status::ExitStatus;
 
 /// An external program could not be run, or failed.
 #[derive(Debug, thiserror::Error)]
@@ -48,10 +48,10 @@ pub enum Error {
         /// The working directory of the program. `None` means goflame's own.
         dir: Option<PathBuf>,
         /// How the program ended.
-        status: Status,
+        status: ExitStatus,
         /// The end of its standard error. `None` if it wrote nothing.
         #[source]
-        said: Option<Said>,
+        stderr_tail: Option<StderrTail>,
     },
     /// A signal asked goflame to end, so goflame ended the program.
     #[error("interrupted: `{command}` was stopped")]
@@ -84,16 +84,16 @@ fn in_dir(dir: Option<&Path>) -> String {
 /// The last lines that a failed program wrote to standard error, which state the cause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Said(String);
+pub struct StderrTail(String);
 
-impl Said {
+impl StderrTail {
     /// Maximum number of lines kept. A compiler's first error may be lost; the last lines usually contain the result.
     const LINES: usize = 20;
     /// Maximum number of bytes kept, for programs that write no line ends.
     const BYTES: usize = 4096;
 
     /// Returns the end of `stderr`. `None` if it contains only white space.
-    pub(super) fn tail(stderr: &[u8]) -> Option<Self> {
+    pub(super) fn from_output(stderr: &[u8]) -> Option<Self> {
         let start = stderr.len().saturating_sub(Self::BYTES);
         let text = String::from_utf8_lossy(stderr.get(start..).unwrap_or_default());
         let lines: Vec<&str> = text.trim().lines().collect();

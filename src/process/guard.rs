@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::process::{self, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -26,9 +26,10 @@ use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
 use tempfile::TempDir;
 
-use super::family::{become_reaper, kill_all, leave_group, reap_ended, signal_all, stop_all};
-use super::scratch::{private_dir, remove, temporary_place};
-use super::{SIGNALS, Status, ignored_at_start};
+use super::descendants::{become_reaper, kill_all, leave_group, reap_ended, signal_all, stop_all};
+use super::signals::{SIGNALS, ignored_at_start};
+use super::status::ExitStatus;
+use super::temporary::{create_private, remove_with_retries, temporary_parent};
 
 /// The hidden subcommand `goflame __guard TEMPORARY -- PROGRAM ARG…`. TEMPORARY is a comma-separated list of
 /// environment variables: see [`Command::private_temporary`](super::Command::private_temporary).
@@ -39,7 +40,7 @@ pub const GUARD: &str = "__guard";
 pub(super) const OWN_BINARY: &str = "/proc/self/exe";
 
 /// Time between the first order and the kill of the program.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
 /// Set by goflame's `main`. Not set in tests of this library, which cannot start goflame's binary.
 static GUARDED: AtomicBool = AtomicBool::new(false);
@@ -53,11 +54,11 @@ pub(super) fn commands_are_guarded() -> bool {
     GUARDED.load(Ordering::SeqCst)
 }
 
-/// Asks the guard to end the program. `knows` means that the terminal has already signalled the program. The second
-/// order kills it at once.
-pub(super) fn order_end(mut guard: &UnixStream, knows: bool) {
+/// Asks the guard to end the program. `already_signalled` means that the terminal has sent its signal to the program.
+/// The second order kills it at once.
+pub(super) fn order_end(mut guard: &UnixStream, already_signalled: bool) {
     // A write error means that the program and the guard have ended.
-    let _ = guard.write_all(if knows { &[WAIT] } else { &[INTERRUPT] });
+    let _ = guard.write_all(if already_signalled { &[WAIT] } else { &[INTERRUPT] });
 }
 
 /// The first byte of an order.
@@ -69,7 +70,7 @@ const ENDED: u8 = b'e';
 const NOT_STARTED: u8 = b'n';
 
 /// Receives how the program ended, or why it did not start. `None` if the guard itself was killed.
-pub(super) fn answer(mut guard: &UnixStream) -> io::Result<Option<Status>> {
+pub(super) fn answer(mut guard: &UnixStream) -> io::Result<Option<ExitStatus>> {
     let mut answer = [0; 5];
     if guard.read_exact(&mut answer).is_err() {
         return Ok(None);
@@ -77,7 +78,7 @@ pub(super) fn answer(mut guard: &UnixStream) -> io::Result<Option<Status>> {
     let [kind, number @ ..] = answer;
     match (kind, i32::from_ne_bytes(number)) {
         (NOT_STARTED, errno) => Err(io::Error::from_raw_os_error(errno)),
-        (_, status) => Ok(Some(Status::from_wait_status(status))),
+        (_, status) => Ok(Some(ExitStatus::from_wait_status(status))),
     }
 }
 
@@ -96,7 +97,7 @@ pub fn run_guard(args: &[OsString]) -> ExitCode {
         if in_use {
             let _ = dir.keep();
         } else {
-            remove(dir);
+            remove_with_retries(dir);
         }
     }
     let [a, b, c, d] = number.to_ne_bytes();
@@ -111,7 +112,7 @@ fn guard(
     program: &OsString,
     args: &[OsString],
     dirs: &mut Vec<TempDir>,
-) -> io::Result<ExitStatus> {
+) -> io::Result<process::ExitStatus> {
     outlive_signals()?;
     become_reaper()?;
     let orders = socket.try_clone()?;
@@ -122,7 +123,7 @@ fn guard(
     }
     for variable in temporary.split(',').filter(|name| !name.is_empty()) {
         // If no directory can be made, the program itself has the best error message.
-        if let Some(Ok(dir)) = temporary_place(variable).map(|parent| private_dir(&parent, "goflame-")) {
+        if let Some(Ok(dir)) = temporary_parent(variable).map(|parent| create_private(&parent, "goflame-")) {
             command.env(variable, dir.path());
             dirs.push(dir);
         }
@@ -131,12 +132,12 @@ fn guard(
     let ending = Arc::new(AtomicBool::new(false));
     thread::spawn({
         let ending = Arc::clone(&ending);
-        move || follow(orders, &ending)
+        move || follow_orders(orders, &ending)
     });
     let status = loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
-                break ExitStatus::from_raw(status.as_raw());
+                break process::ExitStatus::from_raw(status.as_raw());
             }
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -150,7 +151,7 @@ fn guard(
 }
 
 /// Ends the program when goflame orders it or is gone.
-fn follow(mut orders: UnixStream, ending: &AtomicBool) {
+fn follow_orders(mut orders: UnixStream, ending: &AtomicBool) {
     let mut order = [0];
     let first = orders.read(&mut order);
     ending.store(true, Ordering::SeqCst);
@@ -160,10 +161,10 @@ fn follow(mut orders: UnixStream, ending: &AtomicBool) {
     }
     if matches!(first, Ok(1)) {
         // Wait until the second order or the end of the grace period.
-        let _ = orders.set_read_timeout(Some(GRACE));
+        let _ = orders.set_read_timeout(Some(GRACE_PERIOD));
         let _ = orders.read(&mut order);
     } else {
-        thread::sleep(GRACE);
+        thread::sleep(GRACE_PERIOD);
     }
     kill_all();
 }
@@ -178,9 +179,9 @@ pub(super) fn stdin_socket() -> Option<UnixStream> {
 /// Makes this process survive signals that ask it to end. Uses handlers, because children would inherit ignored
 /// signals. Signals that are already ignored (nohup) stay ignored, for the children too.
 pub fn outlive_signals() -> io::Result<()> {
-    let came = Arc::new(AtomicBool::new(false));
+    let arrived = Arc::new(AtomicBool::new(false));
     for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
-        signal_hook::flag::register(signal, Arc::clone(&came))?;
+        signal_hook::flag::register(signal, Arc::clone(&arrived))?;
     }
     Ok(())
 }

@@ -5,20 +5,21 @@
 
 mod account;
 mod command;
+mod descendants;
 mod error;
-mod family;
 mod guard;
+mod private_dir;
 mod quote;
-mod scratch;
 mod signals;
 mod status;
+mod temporary;
 
-pub use account::{Account, act_for, acting_for, open_with_own_rights, runs_as_another, with_own_rights};
+pub use account::{Account, acting_for, drop_to_user, open_with_own_rights, runs_as_another, with_own_rights};
 pub use command::{Captured, Command, find};
-pub use error::{Error, Said};
-pub use family::{become_reaper, descendants, has_children, kill_all, kill_and_reap_all, leave_group, stop_all};
+pub use descendants::{become_reaper, descendants, has_children, kill_all, kill_and_reap_all, leave_group, stop_all};
+pub use error::{Error, StderrTail};
 pub use guard::{GUARD, guard_commands, outlive_signals, run_guard};
+pub use private_dir::{KEEP, PrivateDir, run_keeper};
 pub use quote::{quote, quote_command, quote_line};
-pub use scratch::{KEEP, Scratch, run_keeper};
 pub use signals::{SIGNALS, Signals, Woken, ignored_at_start, report_file_size_limit, terminal_signals_reach_program};
-pub use status::Status;
+pub use status::ExitStatus;

@@ -2,20 +2,19 @@
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 
 use nix::sys::signal::Signal;
 
 /// How a process ended: by itself, or by a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub enum ExitStatus {
     /// It returned this exit code, 0 to 255.
     Code(i32),
     /// This signal killed it, with or without a core dump.
     Signal(i32),
 }
 
-impl Status {
+impl ExitStatus {
     /// Reads the status word that wait(2) returned for a process that has *ended* (neither `WUNTRACED` nor `WCONTINUED`
     /// was requested). The layout is that of Linux's `<bits/waitstatus.h>`. The low seven bits are the signal; if they
     /// are 0, the second byte is the exit code. Bit 7 reports a core dump.
@@ -44,13 +43,13 @@ impl Status {
     }
 }
 
-impl From<ExitStatus> for Status {
-    fn from(status: ExitStatus) -> Self {
+impl From<std::process::ExitStatus> for ExitStatus {
+    fn from(status: std::process::ExitStatus) -> Self {
         Self::from_wait_status(status.into_raw())
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for ExitStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Code(code) => write!(f, "exit status {code}"),
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     /// Returns how a real shell that runs `script` ends.
-    fn end_of(script: &str) -> Status {
+    fn end_of(script: &str) -> ExitStatus {
         std::process::Command::new("sh").args(["-c", script]).status().unwrap().into()
     }
 
@@ -76,7 +75,7 @@ mod tests {
     fn exit_codes_of_real_processes() {
         for code in [0, 1, 3, 127, 128, 255] {
             let status = end_of(&format!("exit {code}"));
-            assert_eq!(status, Status::Code(code));
+            assert_eq!(status, ExitStatus::Code(code));
             assert_eq!(i32::from(status.exit_code()), code);
             assert_eq!(status.success(), code == 0);
             assert_eq!(status.to_string(), format!("exit status {code}"));
@@ -92,7 +91,7 @@ mod tests {
             (40, "killed by signal 40"),
         ] {
             let status = end_of(&format!("kill -{signal} $$"));
-            assert_eq!(status, Status::Signal(signal));
+            assert_eq!(status, ExitStatus::Signal(signal));
             assert_eq!(i32::from(status.exit_code()), 128 + signal);
             assert!(!status.success());
             assert_eq!(status.to_string(), text);
@@ -101,13 +100,13 @@ mod tests {
 
     #[test]
     fn a_core_dump_is_still_the_signal() {
-        assert_eq!(Status::from_wait_status(0x8b), Status::Signal(11));
+        assert_eq!(ExitStatus::from_wait_status(0x8b), ExitStatus::Signal(11));
     }
 
     #[test]
     fn a_code_made_by_hand_never_becomes_success() {
-        assert_eq!(Status::Code(256).exit_code(), 255);
-        assert_eq!(Status::Code(-1).exit_code(), 255);
-        assert_eq!(Status::Signal(i32::MAX).exit_code(), 255);
+        assert_eq!(ExitStatus::Code(256).exit_code(), 255);
+        assert_eq!(ExitStatus::Code(-1).exit_code(), 255);
+        assert_eq!(ExitStatus::Signal(i32::MAX).exit_code(), 255);
     }
 }

@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::body::Sampled;
+use super::raw_sample::Sampled;
 
 /// Offsets of the fields of a `runtime.g` and a `runtime.m`, in bytes from its start.
 #[derive(Debug, Clone, PartialEq, Eq)]

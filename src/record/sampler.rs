@@ -4,13 +4,15 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::goroutines::{GoroutineSeen, Watch};
-use super::outcome::Sampling;
-use super::plan::{RecordPlan, WISHED_RING_BYTES};
-use super::{Error, Settled};
+use super::error::Error;
+use super::event::{WISHED_RING_BYTES, file_event};
+use super::goroutines::Watch;
+use super::plan::SamplingPlan;
+use super::recording::{Recording, SamplingFigures};
+use crate::fsio::create_private;
 use crate::perfdata::abi::record_type;
-use crate::perfdata::{Attr, Event, Features, SampleId, Writer};
-use crate::perfevent::{AttrFields, Rings, Spec, open};
+use crate::perfdata::{self, Features, SampleId, Writer};
+use crate::perfevent::{Rings, Target, open};
 
 /// Size of a record's header in bytes: type, misc, size (`struct perf_event_header`).
 const RECORD_HEADER: u64 = 8;
@@ -21,12 +23,11 @@ const RESERVE: u64 = 64 * 1024;
 pub(super) struct NativeSampler {
     /// The open events. The session waits on them.
     pub(super) rings: Rings,
-    writer: Option<Writer<File>>,
+    writer: Writer<File>,
     path: PathBuf,
     features: Features,
     samples: u64,
     lost: u64,
-    file_bytes: u64,
     goroutines: Option<Watch>,
     started: Instant,
     /// Maximum bytes of records.
@@ -35,28 +36,22 @@ pub(super) struct NativeSampler {
 }
 
 impl NativeSampler {
-    /// Opens the settled event on the waiting gate, and creates the file.
-    pub(super) fn start(plan: &RecordPlan, settled: &Settled, pid: i32, features: Features) -> Result<Self, Error> {
-        let rings = open(&settled.spec, pid, &plan.cpus, WISHED_RING_BYTES)?;
+    /// Opens the planned event on the target, and creates the file.
+    pub(super) fn start(plan: &SamplingPlan, target: Target) -> Result<Self, Error> {
+        let spec = &plan.event.spec;
+        let rings = open(spec, target, &plan.cpus, WISHED_RING_BYTES)?;
         let path = plan.perf_data.clone();
-        let file = RecordPlan::create(&path).map_err(|source| Error::Create { path: path.clone(), source })?;
-        let write_error = |source| Error::of_writer(&path, source);
-        let event = event(&settled.spec, &rings);
-        let mut writer = Writer::create(file, &[event]).map_err(write_error)?;
-        if let (true, Some(text)) = (settled.spec.kernel, &plan.kernel_text) {
-            // Without this mapping, perf and every other reader show kernel frames without names.
-            let length = text.end.saturating_sub(text.start);
-            writer.kernel_mmap(text.start, length, text.start, &SampleId::default()).map_err(write_error)?;
-        }
+        let writer = Writer::create(create_private(&path)?, &[file_event(spec, target, &rings)]);
+        let writer = writer.and_then(|mut writer| write_existing_mappings(&mut writer, plan).map(|()| writer));
+        let writer = writer.map_err(|source| Error::from_writer(&path, source))?;
         let goroutines = plan.goroutines.clone().map(Watch::new);
         Ok(Self {
             rings,
-            writer: Some(writer),
+            writer,
             path,
-            features,
+            features: plan.features.clone(),
             samples: 0,
             lost: 0,
-            file_bytes: 0,
             goroutines,
             started: Instant::now(),
             limit: plan.max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(RESERVE)),
@@ -65,13 +60,12 @@ impl NativeSampler {
     }
 
     /// Moves the contents of the ring buffers to the file. Sampling ends when the file reaches its limit, and later
-    /// samples are dropped: the file contains the beginning.
+    /// samples are dropped: the file contains the beginning. Must not be called after an error.
     pub(super) fn drain(&mut self) -> Result<(), Error> {
-        let Some(writer) = &mut self.writer else { return Ok(()) };
         if self.bound_reached.is_some() {
             return Ok(());
         }
-        let (limit, mut full) = (self.limit, false);
+        let (writer, limit, mut full) = (&mut self.writer, self.limit, false);
         let (samples, lost, goroutines) = (&mut self.samples, &mut self.lost, &mut self.goroutines);
         let written = self.rings.drain(|kind, misc, body| {
             let size = writer.bytes_written().saturating_add(RECORD_HEADER + body.len() as u64);
@@ -106,10 +100,8 @@ impl NativeSampler {
             Err(error) => Err(error),
         };
         finished.map_err(|source| {
-            // The writer has failed. Its output so far stays readable, so send nothing more to it.
-            self.writer = None;
             self.rings.disable();
-            Error::of_writer(&self.path, source)
+            Error::from_writer(&self.path, source)
         })
     }
 
@@ -118,34 +110,36 @@ impl NativeSampler {
         self.samples
     }
 
-    /// Returns the sampled goroutines.
-    pub(super) fn goroutines(&mut self) -> Vec<GoroutineSeen> {
-        self.goroutines.take().map_or_else(Vec::new, Watch::finish)
-    }
-
     /// Writes the remaining records and the header that completes the file.
-    pub(super) fn finish(&mut self) -> Result<Sampling, Error> {
+    pub(super) fn finish(mut self) -> Result<Recording, Error> {
         self.rings.disable();
         self.drain()?;
         // A kernel without this counter still writes a record of each loss.
         let lost = self.rings.lost().unwrap_or(self.lost);
-        if let Some(writer) = self.writer.take() {
-            self.file_bytes = writer.bytes_written();
-            writer.finish(&self.features).map_err(|source| Error::of_writer(&self.path, source))?;
-        }
-        Ok(Sampling {
-            samples: self.samples,
-            lost,
-            ring_bytes: self.rings.ring_bytes(),
-            file_bytes: self.file_bytes,
-            bound_reached: self.bound_reached,
+        self.writer.finish(&self.features).map_err(|source| Error::from_writer(&self.path, source))?;
+        Ok(Recording {
+            figures: Some(SamplingFigures {
+                samples: self.samples,
+                lost,
+                ring_bytes: self.rings.ring_bytes(),
+                bound_reached: self.bound_reached,
+            }),
+            goroutines: self.goroutines.map_or_else(Vec::new, Watch::finish),
         })
     }
 }
 
-/// Returns the opened event in the form that the file describes.
-pub(super) fn event(spec: &Spec, rings: &Rings) -> Event {
-    Event { name: event_name(spec), attr: attr(&spec.attr(rings.ring_bytes())), ids: rings.ids() }
+/// Writes records of mappings that exist before sampling begins, for which the kernel sends no records. That is the
+/// kernel's own code: without its mapping, perf and every other reader show kernel frames without names. A program that
+/// waits at its exec gate has no mappings that last.
+fn write_existing_mappings(writer: &mut Writer<File>, plan: &SamplingPlan) -> Result<(), perfdata::Error> {
+    match &plan.kernel_text {
+        Some(text) if plan.event.spec.kernel => {
+            let length = text.end.saturating_sub(text.start);
+            writer.kernel_mmap(text.start, length, text.start, &SampleId::default())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Returns the current time on the samples' clock (`Clock::MONOTONIC` in [`Spec`]).
@@ -153,26 +147,4 @@ fn monotonic_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let nanoseconds = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
     u64::try_from(nanoseconds).unwrap_or(0)
-}
-
-/// Returns the event name in perf's notation: with `:u` if only user mode is sampled.
-fn event_name(spec: &Spec) -> String {
-    let name = spec.source.name();
-    if spec.kernel { name.to_owned() } else { format!("{name}:u") }
-}
-
-fn attr(fields: &AttrFields) -> Attr {
-    Attr {
-        kind: fields.kind,
-        config: fields.config,
-        sample_period_or_freq: fields.frequency,
-        sample_type: fields.sample_type,
-        read_format: fields.read_format,
-        flags: fields.flags,
-        wakeup: fields.wakeup,
-        sample_regs_user: fields.regs_user,
-        sample_stack_user: fields.stack_user,
-        clockid: fields.clock_id,
-        ..Attr::default()
-    }
 }

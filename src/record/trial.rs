@@ -7,17 +7,16 @@ use std::hint::black_box;
 use std::io::Cursor;
 use std::time::{Duration, Instant};
 
-use super::sampler::event;
-use super::settle::Settled;
+use super::event::{ChosenEvent, file_event};
 use crate::perfdata::abi::context;
 use crate::perfdata::{self, Features, PerfData, RecordKind, Sample, Writer};
-use crate::perfevent::{self, Rings, SMALLEST_RING, Spec, TrialCounts, open};
+use crate::perfevent::{self, Rings, SMALLEST_RING, Spec, Target, TrialCounts, open};
 
 /// Maximum CPU time of a trial. A trial that has seen everything ends at once; a trial that misses something uses all
 /// of it. The limit is CPU time because a busy machine would leave the trial none within a wall-clock limit.
-const PATIENCE: Duration = Duration::from_millis(50);
+const MAX_CPU_TIME: Duration = Duration::from_millis(50);
 /// Maximum wall-clock time of a trial, even on a busy machine.
-const LONGEST: Duration = Duration::from_secs(2);
+const MAX_WALL_TIME: Duration = Duration::from_secs(2);
 /// CPU time that goflame spends in one mode before it checks what has arrived.
 const TURN: Duration = Duration::from_micros(700);
 /// Samples per second, if the kernel permits it. Gives a few samples in each turn.
@@ -58,38 +57,41 @@ fn count(arrived: &mut TrialCounts, sample: &Sample<'_>) {
     arrived.stack_copies += u64::from(sample.user_stack.is_some_and(|stack| !stack.is_empty()));
 }
 
-/// Samples the calling thread with the settled event while it computes, calls the kernel and sleeps. Ends when every
+/// Samples the calling thread with the chosen event while it computes, calls the kernel and sleeps. Ends when every
 /// part has been seen, or when it is clear that one does not arrive.
-pub fn sample_self(settled: &Settled, cpus: &[u32]) -> Result<TrialCounts, TrialError> {
-    let (mut rings, spec) = open_eagerly(&settled.spec, cpus)?;
+pub fn sample_self(chosen: &ChosenEvent, cpus: &[u32]) -> Result<TrialCounts, TrialError> {
+    let (mut rings, spec) = open_eagerly(&chosen.spec, cpus)?;
     let mut arrived = TrialCounts { switches: spec.switches.then_some(0), ..TrialCounts::default() };
     rings.enable()?;
     let (begun, spent) = (Instant::now(), cpu_time());
-    while !is_complete(&arrived, &spec) && cpu_time().saturating_sub(spent) < PATIENCE && begun.elapsed() < LONGEST {
+    while !is_complete(&arrived, &spec)
+        && cpu_time().saturating_sub(spent) < MAX_CPU_TIME
+        && begun.elapsed() < MAX_WALL_TIME
+    {
         compute();
         call_kernel();
         std::thread::sleep(Duration::from_micros(50));
-        take_in(&mut arrived, &mut rings, &spec)?;
+        count_new(&mut arrived, &mut rings, &spec)?;
     }
     rings.disable();
     Ok(arrived)
 }
 
-/// Opens the settled event with context switches and a high frequency, if the kernel permits them.
-fn open_eagerly(settled: &Spec, cpus: &[u32]) -> Result<(Rings, Spec), perfevent::Error> {
-    let eager = Spec { switches: true, frequency: settled.frequency.max(FREQUENCY), ..settled.clone() };
-    let switches = Spec { frequency: settled.frequency, ..eager.clone() };
+/// Opens the chosen event with context switches and a high frequency, if the kernel permits them.
+fn open_eagerly(chosen: &Spec, cpus: &[u32]) -> Result<(Rings, Spec), perfevent::Error> {
+    let eager = Spec { switches: true, frequency: chosen.frequency.max(FREQUENCY), ..chosen.clone() };
+    let switches = Spec { frequency: chosen.frequency, ..eager.clone() };
     for spec in [eager, switches] {
-        if let Ok(rings) = open(&spec, 0, cpus, SMALLEST_RING) {
+        if let Ok(rings) = open(&spec, Target::calling_thread(), cpus, SMALLEST_RING) {
             return Ok((rings, spec));
         }
     }
-    Ok((open(settled, 0, cpus, SMALLEST_RING)?, settled.clone()))
+    Ok((open(chosen, Target::calling_thread(), cpus, SMALLEST_RING)?, chosen.clone()))
 }
 
 /// Counts what has arrived since the last call.
-fn take_in(arrived: &mut TrialCounts, rings: &mut Rings, spec: &Spec) -> Result<(), perfdata::Error> {
-    let mut writer = Writer::create(Cursor::new(Vec::new()), &[event(spec, rings)])?;
+fn count_new(arrived: &mut TrialCounts, rings: &mut Rings, spec: &Spec) -> Result<(), perfdata::Error> {
+    let mut writer = Writer::create(Cursor::new(Vec::new()), &[file_event(spec, Target::calling_thread(), rings)])?;
     rings.drain(|kind, misc, body| writer.record(kind, misc, body))?;
     let file = writer.finish(&Features::default())?.into_inner();
     for record in PerfData::parse(&file)?.records() {
@@ -131,17 +133,17 @@ fn call_kernel() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{EventWish, KernelWish, settle};
+    use crate::record::{EventWish, KernelWish, choose_event};
 
     #[test]
-    fn what_the_settled_event_promises_arrives() {
+    fn everything_that_the_chosen_event_promises_arrives() {
         let number = std::thread::available_parallelism().map_or(1, usize::from);
         let cpus: Vec<u32> = (0..).take(number).collect();
-        let settled = settle(EventWish::Auto, KernelWish::Auto, 997, 1024, &cpus);
-        let settled = settled.unwrap_or_else(|error| panic!("this test needs perf events: {error}"));
-        let arrived = sample_self(&settled, &cpus).unwrap_or_else(|error| panic!("{error}"));
-        assert!(is_complete(&arrived, &Spec { switches: true, ..settled.spec.clone() }), "{arrived:?}");
-        assert_eq!(arrived.kernel_stacks > 0, settled.spec.kernel, "{arrived:?}");
+        let chosen = choose_event(EventWish::Auto, KernelWish::Auto, 997, 1024, &cpus);
+        let chosen = chosen.unwrap_or_else(|error| panic!("this test needs perf events: {error}"));
+        let arrived = sample_self(&chosen, &cpus).unwrap_or_else(|error| panic!("{error}"));
+        assert!(is_complete(&arrived, &Spec { switches: true, ..chosen.spec.clone() }), "{arrived:?}");
+        assert_eq!(arrived.kernel_stacks > 0, chosen.spec.kernel, "{arrived:?}");
     }
 
     #[test]

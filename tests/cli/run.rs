@@ -25,6 +25,7 @@ fn a_workload_that_fails_is_kept_and_said() {
      Quality [..]: [..] of stacks complete, [..] repaired, 0 lost, [..] of CPU time seen
         Note debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots
     Archived {}
+       Wrote [..]/flamegraph.svg
     Finished flamegraph.svg, profile.pb.gz, profile.folded, summary.json in [..] s
 ",
         project.only_run()
@@ -64,9 +65,9 @@ fn a_time_limit_stops_it_and_keeps_the_run() {
         .goflame(["run"])
         .run()
         .code(0)
-        .stderr_has("    Stopping the workload: its time is over (1s)")
+        .stderr_has("    Stopping the workload: the timeout of 1 s was reached")
         .stderr_has(
-            "     Warning the workload's time was over (timeout in [workload]), and it was killed by SIGTERM (15); \
+            "     Warning the workload reached its timeout (timeout in [workload]) and was killed by SIGTERM (15); \
              the profile shows what it did until then",
         )
         .stderr_has(&format!("    Archived {}", project.only_run()));

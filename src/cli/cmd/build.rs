@@ -7,7 +7,7 @@ use crate::cli::args::Build;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
-use crate::pipeline::{self, BuildOptions, Observer, Verified};
+use crate::pipeline::{self, BuildOptions, Verified};
 
 pub(in crate::cli) fn build(project: &Project<'_>, args: &Build, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let overrides = Overrides {
@@ -34,7 +34,7 @@ pub(in crate::cli) fn build(project: &Project<'_>, args: &Build, terminal: &Term
     if let Some(verify) = args.verify {
         let verified = pipeline::verify(&config, verify.into(), options, terminal);
         terminal.finish();
-        return Ok(tell_verified(&verified?, terminal));
+        return Ok(print_verified(&verified?, terminal));
     }
     let built = pipeline::build(&config, options, terminal);
     terminal.finish();
@@ -57,7 +57,7 @@ pub(in crate::cli) fn build(project: &Project<'_>, args: &Build, terminal: &Term
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell_verified(verified: &Verified, terminal: &Terminal) -> ExitCode {
+fn print_verified(verified: &Verified, terminal: &Terminal) -> ExitCode {
     let artifact = &verified.built.artifact;
     let shown = crate::fsio::shown(&artifact.path).display();
     terminal.step("Verified", &format!("{shown}: {}, the same {} bytes", verified.how, artifact.size));

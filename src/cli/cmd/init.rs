@@ -6,7 +6,7 @@ use super::Project;
 use crate::cli::args::Init;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
-use crate::pipeline::{self, Observer};
+use crate::pipeline;
 
 pub(in crate::cli) fn init(project: &Project<'_>, args: &Init, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let path = project.path("goflame.toml");

@@ -21,7 +21,7 @@ pub(super) use toolchain::toolchain;
 use super::failure::Failure;
 use super::output::Terminal;
 use crate::config::{self, Config, Overrides};
-use crate::pipeline::{Observer, trusted_users};
+use crate::pipeline::trusted_users;
 use crate::redact::MASK;
 
 /// Prints the plan. Lines with masked secrets cannot be pasted into a shell.

@@ -9,7 +9,7 @@ use crate::cli::args::Report;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::Format;
-use crate::pipeline::{self, Observer, ReportOptions, Reported, Source};
+use crate::pipeline::{self, ReportOptions, Reported, Source};
 use crate::render;
 use crate::views::By;
 

@@ -13,9 +13,9 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
 use crate::fsio;
-use crate::pipeline::{self, FLAME_GRAPH, Observer, RunOptions, RunOutcome};
+use crate::pipeline::{self, FLAME_GRAPH, RunOptions, RunOutcome};
 use crate::process::quote_command;
-use crate::record::Ending;
+use crate::workload::Ending;
 
 pub(in crate::cli) fn run(
     project: &Project<'_>,
@@ -44,18 +44,18 @@ pub(in crate::cli) fn run(
     } else {
         tables(&outcome.reported, terminal, true).map_err(Failure::Stdout)?
     };
-    // Defers a write error: the run is archived in any case, and its place is still to be printed.
+    // A write error is reported last: the run is archived in any case, and its directory is still to be printed.
     let printed = terminal.data(&text);
     verdict(&outcome.reported, terminal);
-    if config.variants.get(&config.build.variant).is_some_and(|variant| variant.gcflags.contains("-N")) {
+    if pipeline::is_unoptimised(&config) {
         terminal.step("Note", "debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots");
     }
     let dir = fsio::shown(&outcome.dir);
     terminal.step("Archived", &dir.display().to_string());
-    terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
     if outcome.files.iter().any(|file| file == FLAME_GRAPH) {
-        terminal.step("Picture", &dir.join(FLAME_GRAPH).display().to_string());
+        terminal.step("Wrote", &dir.join(FLAME_GRAPH).display().to_string());
     }
+    terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
     match printed {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(Failure::Stdout(error)),
         _ => {}

@@ -10,9 +10,9 @@ use super::Project;
 use crate::archive::{self, Problem, PrunePlan, RunId, Store};
 use crate::cli::args::Runs;
 use crate::cli::failure::Failure;
-use crate::cli::output::Terminal;
+use crate::cli::output::{Terminal, count_runs, megabytes};
 use crate::config::{Config, Overrides};
-use crate::pipeline::{Error, Manifest, Observer, counted, megabytes, plan_prune, with_causes};
+use crate::pipeline::{Error, Manifest, plan_prune, with_causes};
 use crate::render::sanitize;
 
 pub(in crate::cli) fn runs(project: &Project<'_>, args: &Runs, terminal: &Terminal) -> Result<ExitCode, Failure> {
@@ -137,7 +137,7 @@ fn prune(
         let _ = writeln!(text, "{}  {}, partial: not completed", partial.id, megabytes(partial.size));
     }
     terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
-    let counts = counted(pruning.runs.len(), pruning.partials.len());
+    let counts = count_runs(pruning.runs.len(), pruning.partials.len());
     let size = megabytes(pruning.size());
     if plan_only {
         terminal.step("Planned", &format!("to remove {counts}, {size} in all"));

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Overrides, check_version};
 use crate::fsio;
-use crate::pipeline::{self, Observer};
+use crate::pipeline;
 
 /// Version of the format of `--json`.
 const SCHEMA: u32 = 1;

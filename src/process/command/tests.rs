@@ -34,7 +34,7 @@ fn a_failure_carries_command_directory_status_and_last_words() {
     assert_eq!(said.lines().count(), 20);
     assert!(said.starts_with("81\n") && said.ends_with("\n100"), "{said}");
     let Error::Failed { status, .. } = error else { panic!("{error:?}") };
-    assert_eq!(status, Status::Code(3));
+    assert_eq!(status, ExitStatus::Code(3));
 }
 
 #[test]
@@ -46,11 +46,12 @@ fn a_silent_failure_has_no_cause() {
 
 #[test]
 fn long_output_without_lines_is_cut() {
-    let Error::Failed { said, .. } = sh("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1").capture().unwrap_err()
+    let Error::Failed { stderr_tail, .. } =
+        sh("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1").capture().unwrap_err()
     else {
         panic!("must fail")
     };
-    assert_eq!(said.unwrap().text().len(), 4096);
+    assert_eq!(stderr_tail.unwrap().text().len(), 4096);
 }
 
 #[test]
@@ -135,8 +136,8 @@ fn the_child_stays_in_the_process_group_and_so_gets_ctrl_c() {
 
 #[test]
 fn pass_through_returns_any_end_as_data() {
-    assert_eq!(sh("exit 7").pass_through().unwrap(), Status::Code(7));
-    assert_eq!(sh("kill -15 $$").pass_through().unwrap(), Status::Signal(15));
+    assert_eq!(sh("exit 7").pass_through().unwrap(), ExitStatus::Code(7));
+    assert_eq!(sh("kill -15 $$").pass_through().unwrap(), ExitStatus::Signal(15));
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn a_known_file_is_started_without_a_search() {
 fn pass_through_writes_to_standard_error_alone() {
     const CHILD: &str = "GOFLAME_TEST_PASS_THROUGH";
     if env::var_os(CHILD).is_some() {
-        assert_eq!(sh("echo to-out; echo to-err >&2").pass_through().unwrap(), Status::Code(0));
+        assert_eq!(sh("echo to-out; echo to-err >&2").pass_through().unwrap(), ExitStatus::Code(0));
         return;
     }
     let test = "process::command::tests::pass_through_writes_to_standard_error_alone";

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use super::*;
-use crate::record::body::tests::body;
+use crate::record::raw_sample::tests::body;
 
 const SP: u64 = 0x7000;
 

@@ -8,14 +8,14 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::doctor::RepairPlan;
-use crate::pipeline::{self, Observer, Step};
+use crate::pipeline::{self, Step};
 
 /// Makes the repairs that are possible on this machine. Returns true if a repair was tried, so that the caller checks
 /// the machine again.
 pub(super) fn fix(plan: &RepairPlan, args: &Doctor, terminal: &Terminal) -> Result<bool, Failure> {
     for by_hand in &plan.by_hand {
         let place = if by_hand.on_host { " on the host" } else { "" };
-        terminal.step("Left", &format!("{}: by hand{place}: {}", by_hand.ids.join(", "), by_hand.command));
+        terminal.step("Skipped", &format!("{}: by hand{place}: {}", by_hand.ids.join(", "), by_hand.command));
     }
     let keeps = args.persist && has_something_to_keep(plan)?;
     if plan.is_empty() && !keeps {

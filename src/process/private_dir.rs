@@ -5,34 +5,28 @@
 //! directory.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Permissions};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::acting_for;
-use super::family::leave_group;
+use super::account::acting_for;
+use super::descendants::leave_group;
 use super::guard::{OWN_BINARY, commands_are_guarded, outlive_signals, stdin_socket};
+use super::temporary::{create_private, remove_with_retries, temporary_parent};
 
 /// The hidden subcommand `goflame __keep PREFIX`.
 pub const KEEP: &str = "__keep";
 
-/// Maximum time to retry the removal, while a process that is being killed may still create files in the directory.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// A private directory that exists as long as this value.
 #[derive(Debug)]
-pub struct Scratch {
+pub struct PrivateDir {
     path: PathBuf,
     holder: Holder,
 }
@@ -50,20 +44,20 @@ enum Holder {
     },
 }
 
-impl Scratch {
+impl PrivateDir {
     /// Creates a directory in the temporary directory. Only its owner can use it, independent of the umask.
     pub fn new(prefix: &str) -> io::Result<Self> {
-        let kept = if commands_are_guarded() { Self::kept(prefix) } else { None };
+        let kept = if commands_are_guarded() { Self::with_keeper(prefix) } else { None };
         // If the keeper failed, this returns an error that states the reason.
-        kept.map_or_else(|| Self::own(prefix), Ok)
+        kept.map_or_else(|| Self::without_keeper(prefix), Ok)
     }
 
-    fn own(prefix: &str) -> io::Result<Self> {
-        let dir = private_dir(&temporary_place("TMPDIR").unwrap_or_default(), prefix)?;
+    fn without_keeper(prefix: &str) -> io::Result<Self> {
+        let dir = create_private(&temporary_parent("TMPDIR").unwrap_or_default(), prefix)?;
         Ok(Self { path: dir.path().to_owned(), holder: Holder::Itself { _dir: dir } })
     }
 
-    fn kept(prefix: &str) -> Option<Self> {
+    fn with_keeper(prefix: &str) -> Option<Self> {
         let (mut socket, keepers) = UnixStream::pair().ok()?;
         let mut keeper = Command::new(OWN_BINARY);
         keeper.arg(KEEP).arg(prefix).stdin(OwnedFd::from(keepers)).stdout(Stdio::null()).stderr(Stdio::null());
@@ -75,8 +69,8 @@ impl Scratch {
         drop(keeper);
         let mut path = Vec::new();
         let read = socket.read_to_end(&mut path);
-        let scratch = Self { path: OsString::from_vec(path).into(), holder: Holder::Keeper { process, socket } };
-        (read.is_ok() && scratch.path.is_absolute()).then_some(scratch)
+        let dir = Self { path: OsString::from_vec(path).into(), holder: Holder::Keeper { process, socket } };
+        (read.is_ok() && dir.path.is_absolute()).then_some(dir)
     }
 
     /// The path of the directory.
@@ -85,7 +79,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for PrivateDir {
     fn drop(&mut self) {
         if let Holder::Keeper { process, socket } = &mut self.holder {
             let _ = socket.shutdown(Shutdown::Both);
@@ -98,7 +92,7 @@ impl Drop for Scratch {
 pub fn run_keeper(args: &[OsString]) -> ExitCode {
     let [prefix] = args else { return ExitCode::FAILURE };
     let Some(dir) = keep(prefix) else { return ExitCode::FAILURE };
-    remove(dir);
+    remove_with_retries(dir);
     ExitCode::SUCCESS
 }
 
@@ -107,50 +101,11 @@ fn keep(prefix: &OsStr) -> Option<TempDir> {
     let mut socket = stdin_socket()?;
     outlive_signals().ok()?;
     leave_group();
-    let dir = private_dir(&temporary_place("TMPDIR")?, &prefix.to_string_lossy()).ok()?;
+    let dir = create_private(&temporary_parent("TMPDIR")?, &prefix.to_string_lossy()).ok()?;
     let told = socket.write_all(dir.path().as_os_str().as_bytes()).and_then(|()| socket.shutdown(Shutdown::Write));
     if told.is_ok() {
         // Nothing is ever sent, so this returns at the end of the socket.
         let _ = socket.read(&mut [0]);
     }
     Some(dir)
-}
-
-/// Returns the directory for temporary files that an environment variable names. For TMPDIR the default is `/tmp`.
-pub(super) fn temporary_place(variable: &str) -> Option<PathBuf> {
-    let named = std::env::var_os(variable).filter(|value| !value.is_empty());
-    named.map(PathBuf::from).or_else(|| (variable == "TMPDIR").then(|| "/tmp".into()))
-}
-
-/// Creates a directory of mode 0700, independent of the umask.
-pub(super) fn private_dir(parent: &Path, prefix: &str) -> io::Result<TempDir> {
-    let mode = || Permissions::from_mode(0o700);
-    let dir = tempfile::Builder::new().prefix(prefix).permissions(mode()).tempdir_in(parent)?;
-    // The umask may have removed bits.
-    fs::set_permissions(dir.path(), mode())?;
-    Ok(dir)
-}
-
-/// Removes a directory. Retries while other processes still add files to it.
-pub(super) fn remove(dir: TempDir) {
-    let path = dir.keep();
-    let deadline = Instant::now() + PATIENCE;
-    while fs::remove_dir_all(&path).is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
-        && Instant::now() < deadline
-    {
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_private_directory_is_its_owners_alone() {
-        let parent = tempfile::tempdir().unwrap();
-        let dir = private_dir(parent.path(), "x-").unwrap();
-        assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o7777, 0o700);
-    }
 }

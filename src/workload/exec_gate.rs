@@ -1,11 +1,11 @@
-//! The gate: a process that waits for an order and then executes the program.
+//! The exec gate: a process that waits for an order and then executes the program.
 //!
-//! It is needed because a child that is paused between fork and exec blocks the parent's `spawn`. The gate has already
-//! been executed. Therefore its process id is known, and events can be opened on it that start automatically at its
-//! next exec.
+//! It is needed because a child that is paused between fork and exec blocks the parent's `spawn`. The exec gate has
+//! already been executed. Therefore its process id is known, and a monitor can prepare to begin at its next exec.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use nix::sys::prctl::set_pdeathsig;
@@ -13,26 +13,26 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, initgroups, setgid, setuid};
 
-use super::message::{Order, Receiver, Report, introduce, receive_descriptor, send};
-use super::supervisor::micros;
+use super::message::{ExecStep, HelperReport, Order, Receiver, introduce, microseconds, receive_descriptor, send};
 
 /// The hidden subcommand: `goflame __gate USER -- PROGRAM ARG…`, with USER `-` or `uid:gid:name`.
-pub const GATE: &str = "__gate";
+pub const EXEC_GATE: &str = "__gate";
 
-/// Exit code of a gate that could not execute the program. Shells use it for "command not found".
+/// Exit code of an exec gate that could not execute the program. Shells use it for "command not found".
 const NOT_EXECUTED: u8 = 127;
 
 /// Waits for the order to go, drops privileges if requested, and executes the program.
-pub fn run_gate(args: &[OsString]) -> ExitCode {
+pub fn run_exec_gate(args: &[OsString]) -> ExitCode {
     let [user, _dashes, program, program_args @ ..] = args else {
         return ExitCode::from(NOT_EXECUTED);
     };
     let usage = getrusage(UsageWho::RUSAGE_SELF);
-    let own_cpu_us = usage.as_ref().map_or(0, |usage| micros(usage.user_time()) + micros(usage.system_time()));
+    let own_cpu_us =
+        usage.as_ref().map_or(0, |usage| microseconds(usage.user_time()) + microseconds(usage.system_time()));
     let own_rss_kib = usage.map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0));
     let pid = std::process::id().cast_signed();
-    // Use a private socket: `perf record`, which may be in between, keeps the inherited one open as long as it runs.
-    let Ok(stream) = introduce(&Report::Gate { pid, own_cpu_us, own_rss_kib }) else {
+    // Use a private socket: a launcher such as `perf record` keeps the inherited one open as long as it runs.
+    let Ok(stream) = introduce(&HelperReport::ExecGate { pid, own_cpu_us, own_rss_kib }) else {
         return ExitCode::from(NOT_EXECUTED);
     };
     // End of file before the order means that goflame gave up, so the program must not run.
@@ -47,13 +47,13 @@ pub fn run_gate(args: &[OsString]) -> ExitCode {
     // it after the change of user, which clears it.
     let ready = become_user(&user.to_string_lossy()).and_then(|()| set_pdeathsig(Signal::SIGKILL));
     let (step, errno) = if let Err(errno) = ready {
-        ("changing to the calling user", errno as i32)
+        (ExecStep::BecomeUser, errno as i32)
     } else {
         // `exec` returns only if it fails. If it succeeds, the socket closes automatically (CLOEXEC).
         let error = Command::new(program).args(program_args).envs(env).stdin(stdin).exec();
-        ("starting the program", error.raw_os_error().unwrap_or(0))
+        (ExecStep::Execute, error.raw_os_error().unwrap_or(0))
     };
-    let _ = send(&stream, &Report::ExecFailed { step: step.into(), errno });
+    let _ = send(&stream, &HelperReport::ExecFailed { step, errno });
     ExitCode::from(NOT_EXECUTED)
 }
 
@@ -70,4 +70,22 @@ fn become_user(user: &str) -> Result<(), nix::Error> {
     initgroups(&name, gid)?;
     setgid(gid)?;
     setuid(uid)
+}
+
+/// Returns the command line of the exec gate for a program.
+pub(super) fn exec_gate_command(own_binary: &Path, user: &str, argv: &[OsString]) -> Vec<OsString> {
+    let mut command: Vec<OsString> = vec![own_binary.into(), EXEC_GATE.into(), user.into(), "--".into()];
+    command.extend_from_slice(argv);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_follows_the_dashes() {
+        let command = exec_gate_command(Path::new("/g"), "-", &[OsString::from("-x")]);
+        assert_eq!(command, ["/g", "__gate", "-", "--", "-x"].map(OsString::from));
+    }
 }

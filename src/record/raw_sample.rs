@@ -1,10 +1,26 @@
-//! Registers and stack copy of a sample: the fields of the record's body, in the order that [`Spec`] requests.
-//!
-//! The kernel wrote the body, so its lengths are valid. A truncated body nevertheless gives `None`.
-//!
-//! [`Spec`]: crate::perfevent::Spec
+//! Registers and stack copy of a sample, while the recording runs.
 
-use crate::perfevent::UserRegisters;
+use std::sync::LazyLock;
+
+use super::event::attr;
+use crate::perfdata::{Attr, decode_sample};
+use crate::perfevent::{Source, Spec, Target, UserRegisters};
+
+/// Attributes with the sample fields that every [`Spec`] requests: with a stack copy, and without.
+static ATTRS: LazyLock<[Attr; 2]> = LazyLock::new(|| {
+    [1, 0].map(|stack| {
+        let spec = Spec {
+            source: Source::CpuClock,
+            frequency: 1,
+            kernel: true,
+            stack,
+            build_ids: false,
+            count_lost: false,
+            switches: false,
+        };
+        attr(&spec.attr(Target::calling_thread(), 0))
+    })
+});
 
 /// Registers and stack copy of a sample that goflame's own sampler took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,30 +35,18 @@ pub(super) struct Sampled<'b> {
 }
 
 impl<'b> Sampled<'b> {
-    /// Reads identifier, ip, pid and tid, time, CPU, period, callchain, registers and stack.
+    /// Decodes the body of a record. `None` for a kernel thread, which has no user registers.
     pub(super) fn of(body: &'b [u8]) -> Option<Self> {
-        let word = |at: usize| word(body, at);
-        let pid = body.get(16..)?.first_chunk().map(|pid| u32::from_le_bytes(*pid))?;
-        let frames = usize::try_from(word(48)?).ok()?;
-        let registers = frames.checked_mul(8)?.checked_add(56)?;
-        // A kernel thread has no registers, so none follow.
-        (word(registers)? != 0).then_some(())?;
-        let mask = UserRegisters::HERE.mask();
-        let register = |bit: u8| {
-            let before = (mask & ((1 << bit) - 1)).count_ones() as usize;
-            word(registers + 8 + before * 8)
-        };
+        let sample = ATTRS.iter().find_map(|attr| decode_sample(body, 0, 0, attr))?;
+        let register = |bit: u8| sample.user_regs?.get(bit.into());
         let UserRegisters { sp, bp, goroutine, .. } = UserRegisters::HERE;
-        let (sp, bp, goroutine) = (register(sp)?, register(bp)?, register(goroutine)?);
-        let stack = registers + 8 + mask.count_ones() as usize * 8;
-        // The field is absent when no stack is requested.
-        let copy = word(stack).and_then(|size| {
-            let size = usize::try_from(size).ok().filter(|size| *size > 0)?;
-            let (copy, rest) = body.get(stack + 8..)?.split_at_checked(size)?;
-            // The rest was not copied, because the stack ended.
-            copy.get(..usize::try_from(word_at_start(rest)?).ok()?.min(size))
-        });
-        Some(Self { pid, goroutine, sp, bp, copy: copy.unwrap_or_default() })
+        Some(Self {
+            pid: sample.pid?.cast_unsigned(),
+            goroutine: register(goroutine)?,
+            sp: register(sp)?,
+            bp: register(bp)?,
+            copy: sample.user_stack.unwrap_or_default(),
+        })
     }
 
     /// Follows the frame pointers and returns the first one outside of the stack copy.
@@ -60,11 +64,7 @@ impl<'b> Sampled<'b> {
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u64> {
-    word_at_start(bytes.get(at..)?)
-}
-
-fn word_at_start(bytes: &[u8]) -> Option<u64> {
-    bytes.first_chunk().map(|word| u64::from_le_bytes(*word))
+    bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))
 }
 
 #[cfg(test)]

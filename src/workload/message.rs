@@ -1,6 +1,6 @@
-//! Messages between goflame, its supervisor and its gate: one JSON value per line, on unnamed sockets.
+//! Messages between goflame, its supervisor and its exec gate: one JSON value per line, on unnamed sockets.
 //!
-//! The standard input of supervisor and gate is one end of a socket pair, the *rendezvous*. On it, each of the two
+//! The standard input of supervisor and exec gate is one end of a socket pair, the *rendezvous*. On it, each of the two
 //! introduces itself and sends one end of a private socket pair. All other messages use the private pair. No other
 //! process can connect to these sockets, and only their child inherits them.
 
@@ -9,47 +9,54 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use nix::sys::time::TimeVal;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// From supervisor and gate to goflame.
+/// From supervisor and exec gate to goflame.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Report {
+pub(super) enum HelperReport {
     /// The supervisor has started.
     Supervisor,
-    /// The gate has started and waits.
-    Gate {
-        /// Process id of the gate. The program will have the same.
+    /// The exec gate has started and waits.
+    ExecGate {
+        /// Process id of the exec gate. The program will have the same.
         pid: i32,
-        /// CPU time that the gate used before the program starts. It counts as goflame's, not as the program's.
+        /// CPU time that the exec gate used before the program starts. It counts as goflame's, not as the program's.
         own_cpu_us: u64,
-        /// Peak resident memory of the gate in KiB. The kernel continues this maximum for the program.
+        /// Peak resident memory of the exec gate in KiB. The kernel continues this maximum for the program.
         own_rss_kib: u64,
     },
-    /// The gate could not execute the program. If it can, its end of the socket just closes.
+    /// The exec gate could not execute the program. If it can, its end of the socket just closes.
     ExecFailed {
         /// The step that failed.
-        step: String,
+        step: ExecStep,
         /// The errno.
         errno: i32,
     },
     /// The program ended. Processes that it started may still run.
-    Exited(Exit),
+    Exited {
+        /// Status word of wait(2).
+        wait_status: i32,
+    },
     /// No process runs any more. This is the last message.
-    Gone(Usage),
+    AllGone(Usage),
 }
 
-/// How a process ended: exactly one of the two fields is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Exit {
-    /// The exit code.
-    pub(super) code: Option<i32>,
-    /// The signal that killed it.
-    pub(super) signal: Option<i32>,
+/// A step of the exec gate on the way to the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExecStep {
+    /// Giving up root for the user who called sudo.
+    #[error("changing to the calling user")]
+    BecomeUser,
+    /// `execve`.
+    #[error("starting the program")]
+    Execute,
 }
 
 /// Resources used by the program and by all processes that it started.
@@ -67,25 +74,31 @@ pub(super) struct Usage {
     pub(super) unstoppable: usize,
 }
 
-/// From goflame to supervisor and gate.
+/// From goflame to supervisor and exec gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Order {
-    /// To the gate: execute the program with these variables added to the environment. They are sent only now because
-    /// supervisor and perf may run as root and must not get the program's environment.
+    /// To the exec gate: execute the program with these variables added to the environment. They are sent only now
+    /// because supervisor and launcher may run as root and must not get the program's environment.
     Go {
         /// Names and values.
         env: Vec<(String, String)>,
     },
     /// To the supervisor: pass a signal to the program.
     Signal {
-        /// Process id of the program. With `perf record` in between, the program is not a child of the supervisor.
+        /// Process id of the program. With a launcher in between, the program is not a child of the supervisor.
         pid: i32,
         /// The signal.
         signal: i32,
     },
     /// To the supervisor: kill everything.
     KillAll,
+}
+
+/// Converts a time of `getrusage` to microseconds.
+pub(super) fn microseconds(time: TimeVal) -> u64 {
+    let microseconds = i128::from(time.tv_sec()) * 1_000_000 + i128::from(time.tv_usec());
+    u64::try_from(microseconds).unwrap_or(0)
 }
 
 /// Sends one value.
@@ -102,14 +115,14 @@ pub(super) fn rendezvous() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Introduces this process on its standard input. Returns its private socket to goflame.
-pub(super) fn introduce(report: &Report) -> io::Result<UnixStream> {
+pub(super) fn introduce(report: &HelperReport) -> io::Result<UnixStream> {
     let (own, goflames) = UnixStream::pair()?;
     send_with(io::stdin(), &serde_json::to_vec(report)?, goflames)?;
     Ok(own)
 }
 
 /// Receives an introduction. `None` when no process is left that could send one.
-pub(super) fn receive_introduction(rendezvous: &OwnedFd) -> io::Result<Option<(UnixStream, Report)>> {
+pub(super) fn receive_introduction(rendezvous: &OwnedFd) -> io::Result<Option<(UnixStream, HelperReport)>> {
     // An introduction has about 100 bytes.
     let mut bytes = [0; 4096];
     let (count, socket) = receive_with(rendezvous, &mut bytes)?;

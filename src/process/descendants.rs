@@ -14,10 +14,10 @@ use nix::unistd::{Pid, getpgrp, setpgid};
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions, set_child_subreaper, wait, waitid};
 
 /// Time between SIGTERM and SIGKILL in [`stop_all`].
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE_PERIOD: Duration = Duration::from_secs(2);
 
 /// Interval between two checks for remaining descendants.
-const PAUSE: Duration = Duration::from_millis(5);
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Number of consecutive readings of `/proc` that must find no descendant. A single reading misses a process whose
 /// parent ends during the reading.
@@ -56,9 +56,9 @@ pub fn kill_all() {
 /// Asks every descendant to end, kills those that do not end, and reaps all.
 pub fn stop_all() {
     signal_all(Signal::SIGTERM);
-    let deadline = Instant::now() + GRACE;
+    let deadline = Instant::now() + GRACE_PERIOD;
     while !reap_ended() && Instant::now() < deadline {
-        thread::sleep(PAUSE);
+        thread::sleep(CHECK_INTERVAL);
     }
     kill_and_reap_all(&[]);
 }
@@ -72,7 +72,7 @@ fn kill_until(bystanders: &[Pid], is_over: impl Fn() -> bool) {
     let mut empty = 0;
     while !is_over() && empty < EMPTY_READINGS {
         empty = if signal_others(Signal::SIGKILL, bystanders) == 0 { empty + 1 } else { 0 };
-        thread::sleep(PAUSE);
+        thread::sleep(CHECK_INTERVAL);
     }
 }
 
@@ -101,7 +101,7 @@ pub fn descendants(bystanders: &[Pid]) -> Vec<Pid> {
         let Some(stat) = fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| Stat::parse(&stat)) else {
             continue;
         };
-        if stat.lives() {
+        if stat.is_alive() {
             children.entry(stat.parent).or_default().push(pid);
         }
     }
@@ -141,7 +141,7 @@ impl Stat {
 
     /// Whether the process is alive. A process whose first thread has ended looks like a zombie while other threads
     /// run.
-    fn lives(&self) -> bool {
+    fn is_alive(&self) -> bool {
         self.state != b'X' && (self.state != b'Z' || self.threads > 1)
     }
 }
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn reads_a_stat_line_whatever_the_name() {
-        let stat = |text: &[u8]| Stat::parse(text).map(|stat| (stat.state, stat.parent, stat.threads, stat.lives()));
+        let stat = |text: &[u8]| Stat::parse(text).map(|stat| (stat.state, stat.parent, stat.threads, stat.is_alive()));
         assert_eq!(stat(b"12 (a) S 3 4"), Some((b'S', 3, 1, true)));
         assert_eq!(stat(b"12 (a) Z 9) R 7 4"), Some((b'R', 7, 1, true)));
         assert_eq!(stat(b"9 (a) Z 7 9 9 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 5"), Some((b'Z', 7, 1, false)));

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::plan::RecordPlan;
-use super::session::{OutputStream, Progress};
+use super::plan::LaunchPlan;
+use super::progress::{OutputStream, Progress};
+use crate::fsio::create_private;
 
 /// Interval of the checks whether the program is over: 100 ms.
-const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const CHECK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// Bytes kept of the end of a log that exceeds its limit. Go writes the reason for a crash at the end.
 const TAIL: usize = 64 * 1024;
@@ -19,39 +20,61 @@ const TAIL: usize = 64 * 1024;
 /// Bytes reserved for the line that says how much was left out.
 const GAP_LINE: u64 = 128;
 
+/// A copy of the program's output that lacks a part.
+#[derive(Debug, thiserror::Error)]
+#[error("{log} is not complete: {gap}")]
+pub struct IncompleteLog {
+    /// File name of the copy. The directory is renamed when the run is complete.
+    pub log: String,
+    /// The missing part.
+    pub gap: LogGap,
+}
+
+/// The part that a copy of the program's output lacks.
+#[derive(Debug, thiserror::Error)]
+pub enum LogGap {
+    /// The end, because somebody may write for ever.
+    #[error("a process that could not be stopped still writes to it")]
+    StillWritten,
+    /// This number of bytes before the end.
+    #[error("{0} bytes are left out in the middle (`max_bytes` in [archive])")]
+    LeftOut(u64),
+    /// Everything after an error.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+}
+
 /// Copies all output of `pipe` until all its writers are gone or, when `over` is set, until no more bytes arrive.
 /// Showing and keeping are independent: if one fails, the other continues, so that the program never blocks on a full
-/// pipe. Returns a sentence if the copy is not complete.
-pub(super) fn tee(
+/// pipe.
+pub(super) fn copy_output(
     mut pipe: PipeReader,
     stream: OutputStream,
-    plan: &RecordPlan,
+    plan: &LaunchPlan,
     progress: &dyn Progress,
     over: &AtomicBool,
-) -> Option<String> {
+) -> Option<IncompleteLog> {
     let path = match stream {
         OutputStream::Stdout => &plan.stdout_log,
         OutputStream::Stderr => &plan.stderr_log,
     };
-    // Use only the file name: the directory is renamed when the run is complete.
-    let name = path.file_name().unwrap_or_default().display();
-    let mut problem = None;
-    let mut note = |reason: String| {
-        problem.get_or_insert_with(|| format!("{name} is not complete: {reason}"));
+    let mut first_gap = None;
+    let mut note = |gap: LogGap| {
+        first_gap.get_or_insert(gap);
     };
-    let mut log = match RecordPlan::create(path) {
-        Ok(file) => Some(Log::new(file, plan.max_bytes)),
+    let mut log = match create_private(path) {
+        Ok(file) => Some(Log::new(file, plan.max_log_bytes)),
         Err(error) => {
-            note(error.to_string());
+            note(error.source.into());
             None
         }
     };
     let mut buffer = [0_u8; 16 * 1024];
     loop {
         // After the program is gone, only a process that could not be stopped can still hold the pipe.
-        if !readable(&pipe) {
+        if !is_readable(&pipe) {
             if over.load(Ordering::SeqCst) {
-                note("a process that could not be stopped still writes to it".into());
+                note(LogGap::StillWritten);
                 break;
             }
             continue;
@@ -61,29 +84,30 @@ pub(super) fn tee(
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                note(error.to_string());
+                note(error.into());
                 break;
             }
         };
         let bytes = &buffer[..count];
         progress.output(stream, bytes);
         if let Some(Err(error)) = log.as_mut().map(|log| log.write(bytes)) {
-            note(error.to_string());
+            note(error.into());
             log = None;
         }
     }
     match log.map(Log::finish) {
         None | Some(Ok(0)) => {}
-        Some(Ok(left_out)) => note(gap(left_out)),
-        Some(Err(error)) => note(error.to_string()),
+        Some(Ok(left_out)) => note(LogGap::LeftOut(left_out)),
+        Some(Err(error)) => note(error.into()),
     }
-    problem
+    let log = path.file_name().unwrap_or_default().display().to_string();
+    first_gap.map(|gap| IncompleteLog { log, gap })
 }
 
-/// Waits for [`PAUSE`] at most, until bytes arrive or the last writer is gone.
-fn readable(pipe: &PipeReader) -> bool {
+/// Waits for [`CHECK_INTERVAL`] at most, until bytes arrive or the last writer is gone.
+fn is_readable(pipe: &PipeReader) -> bool {
     // After a signal or another error, the read reports the state.
-    poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&PAUSE)).is_ok_and(|ready| ready > 0)
+    poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&CHECK_INTERVAL)).is_ok_and(|ready| ready > 0)
 }
 
 /// Copy of the output. If the output exceeds the limit, keeps its beginning and its end.
@@ -122,16 +146,11 @@ impl<W: Write> Log<W> {
     /// Writes the end. Returns the number of bytes left out before it.
     fn finish(mut self) -> io::Result<u64> {
         if self.left_out > 0 {
-            writeln!(self.file, "\n[goflame: {}]", gap(self.left_out))?;
+            writeln!(self.file, "\n[goflame: {}]", LogGap::LeftOut(self.left_out))?;
         }
         self.file.write_all(self.tail.make_contiguous())?;
         Ok(self.left_out)
     }
-}
-
-/// Returns the line that says how much the log lacks, and why.
-fn gap(left_out: u64) -> String {
-    format!("{left_out} bytes are left out in the middle (`max_bytes` in [archive])")
 }
 
 #[cfg(test)]

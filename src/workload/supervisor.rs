@@ -6,20 +6,18 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rustix::process::{WaitOptions, WaitStatus, wait};
+use rustix::process::{WaitOptions, wait};
 
-use super::GATE;
-use super::message::{Exit, Order, Receiver, Report, Usage, introduce, send};
+use super::message::{HelperReport, Order, Receiver, Usage, introduce, microseconds, send};
 use crate::process::{become_reaper, descendants, has_children, kill_all, leave_group, outlive_signals, stop_all};
 
-/// The hidden subcommand: `goflame __supervise -- COMMAND…`. `COMMAND` is the gate's command line.
+/// The hidden subcommand: `goflame __supervise -- COMMAND…`. `COMMAND` starts the exec gate.
 pub const SUPERVISE: &str = "__supervise";
 
 /// Runs a command under supervision.
@@ -33,7 +31,7 @@ pub fn run_supervisor(args: &[OsString]) -> ExitCode {
 
 fn supervise(args: &[OsString]) -> Option<()> {
     let [_dashes, program, program_args @ ..] = args else { return None };
-    let stream = introduce(&Report::Supervisor).ok()?;
+    let stream = introduce(&HelperReport::Supervisor).ok()?;
     // Only goflame or the program itself ends the program.
     outlive_signals().ok()?;
     become_reaper().ok()?;
@@ -52,7 +50,7 @@ fn supervise(args: &[OsString]) -> Option<()> {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
                 // If goflame is gone, nobody receives this, but the remaining processes must still be stopped.
-                let _ = send(&stream, &Report::Exited(exit_of(status)));
+                let _ = send(&stream, &HelperReport::Exited { wait_status: status.as_raw() });
                 break;
             }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -68,13 +66,13 @@ fn supervise(args: &[OsString]) -> Option<()> {
     }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
     let usage = Usage {
-        user_us: micros(usage.user_time()),
-        system_us: micros(usage.system_time()),
+        user_us: microseconds(usage.user_time()),
+        system_us: microseconds(usage.system_time()),
         max_rss_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
         outlived,
         unstoppable,
     };
-    send(&stream, &Report::Gone(usage)).ok()
+    send(&stream, &HelperReport::AllGone(usage)).ok()
 }
 
 /// Executes goflame's orders until goflame is gone.
@@ -95,21 +93,4 @@ fn follow_orders(mut orders: Receiver) {
             }
         }
     }
-}
-
-fn exit_of(status: WaitStatus) -> Exit {
-    Exit { code: status.exit_status(), signal: status.terminating_signal() }
-}
-
-/// Converts a time of `getrusage` to microseconds.
-pub(super) fn micros(time: nix::sys::time::TimeVal) -> u64 {
-    let micros = i128::from(time.tv_sec()) * 1_000_000 + i128::from(time.tv_usec());
-    u64::try_from(micros).unwrap_or(0)
-}
-
-/// Returns the gate's command line, which the supervisor or `perf record` runs.
-pub(super) fn gate_command(own: &Path, user: &str, argv: &[OsString]) -> Vec<OsString> {
-    let mut command: Vec<OsString> = vec![own.into(), GATE.into(), user.into(), "--".into()];
-    command.extend_from_slice(argv);
-    command
 }

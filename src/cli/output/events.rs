@@ -1,0 +1,255 @@
+//! Texts of the pipeline's messages.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use super::{Terminal, WARNING};
+use crate::build::docker::Watch;
+use crate::doctor::{self, Finding, Status};
+use crate::fsio;
+use crate::pipeline::{AnalysedInput, Observer, Pins, PipelineEvent, Warning, advise_when_cut_short, with_causes};
+use crate::process::{ExitStatus, quote_command};
+use crate::profile::format_samples;
+use crate::record::{ChosenEvent, SamplingFigures, SamplingProgress};
+use crate::workload::{self, Ending, Escalation, Outcome, OutputStream, StopReason};
+
+impl workload::Progress for Terminal {
+    fn output(&self, stream: OutputStream, bytes: &[u8]) {
+        let to_stderr = stream == OutputStream::Stderr || self.workload_stdout_to_stderr.load(Relaxed);
+        // Errors are ignored: the program's output is also written to its log, so a closed pipe loses nothing.
+        let write = || {
+            if to_stderr {
+                return io::stderr().write_all(bytes);
+            }
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        };
+        let unfinished = !bytes.ends_with(b"\n");
+        if unfinished && (to_stderr || self.one_screen) {
+            // The bar would be drawn on the same line, and would erase the line when it moves.
+            self.bar.finish_and_clear();
+        }
+        self.open_line(to_stderr).store(unfinished, Relaxed);
+        // The bar is suspended only if both share a terminal. A write that waits for a slow reader of a pipe must not
+        // block the bar, because that would block the recording too.
+        let _ =
+            if self.one_screen || to_stderr && io::stderr().is_terminal() { self.bar.suspend(write) } else { write() };
+    }
+
+    fn stopping(&self, reason: StopReason) {
+        let text = match reason {
+            StopReason::Interrupted => "the workload; interrupt again to leave at once".to_owned(),
+            StopReason::TimedOut(timeout) => {
+                format!("the workload: the timeout of {} s was reached", timeout.as_secs_f64())
+            }
+            StopReason::MonitorFailed => "the workload: its samples cannot be written".to_owned(),
+            StopReason::StillRuns(after, escalation) => {
+                let signal = match escalation {
+                    Escalation::Terminate => "SIGTERM",
+                    Escalation::KillAll => "SIGKILL",
+                };
+                format!("the workload with {signal}: it still runs after {after:?}")
+            }
+        };
+        self.line(WARNING, "Stopping", &text);
+    }
+}
+
+impl SamplingProgress for Terminal {
+    fn sampling(&self, elapsed: Duration, samples: Option<u64>) {
+        if self.bar.is_finished() && !self.open_line(true).load(Relaxed) {
+            self.bar.reset();
+        }
+        let samples = samples.map_or_else(String::new, |count| format!(", {}", format_samples(count)));
+        self.bar.set_message(format!("{:.1} s{samples}", elapsed.as_secs_f64()));
+        self.bar.tick();
+    }
+}
+
+impl Watch for Terminal {
+    fn output(&self, bytes: &[u8]) {
+        workload::Progress::output(self, OutputStream::Stderr, bytes);
+    }
+
+    fn pulling(&self, layers: (usize, usize), bytes: (u64, u64)) {
+        let mega = |bytes: u64| bytes as f64 / 1e6;
+        self.bar.set_prefix("Pulling");
+        if self.bar.is_finished() {
+            self.bar.reset();
+        }
+        let (done, all) = layers;
+        self.bar.set_message(format!("{done} of {all} layers, {:.1} of {:.1} MB", mega(bytes.0), mega(bytes.1)));
+        self.bar.tick();
+    }
+
+    fn stage(&self, verb: &str, text: &str) {
+        self.pull_is_over();
+        self.step(verb, text);
+    }
+}
+
+impl Observer for Terminal {
+    fn event(&self, event: &PipelineEvent<'_>) {
+        self.pull_is_over();
+        match event {
+            PipelineEvent::MadeRoom { runs, partials, bytes } => {
+                let counts = count_runs(*runs, *partials);
+                self.step("Removed", &format!("{counts}, {} in all, to make room", megabytes(*bytes)));
+            }
+            PipelineEvent::ContainersSwept { count } => {
+                let containers = if *count == 1 { "a container".to_owned() } else { format!("{count} containers") };
+                self.remark(&format!("removed {containers} that an earlier goflame left behind"));
+            }
+            PipelineEvent::LockUnchanged { lock, pins } => {
+                self.step("Pinned", &format!("{} ({lock})", describe_pins(*pins)))
+            }
+            PipelineEvent::LockWritten { lock, pins } => {
+                self.step("Locking", &format!("{} ({lock})", describe_pins(*pins)))
+            }
+            PipelineEvent::Building { package, variant, unoptimised, go, in_container } => {
+                let flags = if *unoptimised { ": -N -l" } else { "" };
+                let place = if *in_container { " in a container" } else { "" };
+                self.step("Building", &format!("{package} [{variant}{flags}] with {go}{place}"));
+            }
+            PipelineEvent::BuildCommand(command) => self.remark(command),
+            PipelineEvent::Ready(findings) => self.ready(findings),
+            PipelineEvent::Running { argv } => self.step("Running", &quote_command(argv)),
+            PipelineEvent::Profiled { frequency, event, outcome, figures } => {
+                self.finish();
+                self.step("Profiled", &describe_recording(*frequency, event, outcome, *figures));
+            }
+            PipelineEvent::OtherEvent(limitation) => self.remark(&limitation.to_string()),
+            PipelineEvent::Analysing { perf_data } => {
+                advise_when_cut_short(&format!("   help: {}", samples_kept(perf_data)))
+            }
+            PipelineEvent::Analysed { samples, input, seconds } => {
+                let input = match input {
+                    AnalysedInput::ThisRun => String::new(),
+                    AnalysedInput::Run(id) => format!(" of run {id}"),
+                    AnalysedInput::File(name) => format!(" of {name}"),
+                };
+                self.step("Analysing", &format!("{}{input} in {seconds:.3} s", format_samples(*samples)));
+            }
+            PipelineEvent::ReadProfile { total, name, seconds } => {
+                self.step("Reading", &format!("{total} of {name} in {seconds:.3} s"));
+            }
+        }
+    }
+
+    fn warning(&self, warning: &Warning<'_>) {
+        self.warn(&match warning {
+            Warning::OldRunsRemain(error) => format!("old runs could not be removed: {}", with_causes(error)),
+            Warning::LittleSpace { free, archive, expected } => format!(
+                "{} are free in {}, and the last run took {}: `goflame runs rm` makes room",
+                megabytes(*free),
+                archive.display(),
+                megabytes(*expected)
+            ),
+            Warning::ImageMoved { image, now } => format!(
+                "{image} is {now} by now; this build uses the one in goflame.lock (goflame build --update-lock takes the new one)"
+            ),
+            Warning::SecretsInLock { lock } => format!(
+                "{lock} held secrets in the clear: a build without --locked writes digests instead, but old commits keep them"
+            ),
+            Warning::LockNotWritten { lock, reason } => {
+                format!("{lock} cannot be written, so nothing is pinned: {reason}")
+            }
+            Warning::Build(text) => (*text).to_owned(),
+            Warning::SamplesKept { perf_data } => samples_kept(perf_data),
+            Warning::Limited(limitation) => limitation.to_string(),
+            Warning::EndedEarly { status, ending } => describe_early_end(*status, *ending),
+            Warning::Unstoppable(count) => {
+                format!("{count} of the workload's processes could not be stopped, and still run")
+            }
+            Warning::Outlived(1) => "a process that the workload had started outlived it and was stopped".to_owned(),
+            Warning::Outlived(count) => {
+                format!("{count} processes that the workload had started outlived it and were stopped")
+            }
+            Warning::Note(note) => note.to_string(),
+            Warning::IncompleteLog(log) => log.to_string(),
+            Warning::Substitution(substitution) => substitution.to_string(),
+        });
+    }
+}
+
+impl Terminal {
+    fn ready(&self, findings: &[Finding]) {
+        self.step("Checking", &format!("{} (goflame doctor)", doctor::summary_line(findings)));
+        for finding in findings.iter().filter(|finding| finding.status == Status::Warning) {
+            self.warn(&format!("{}: {}; {}", finding.id, finding.found, finding.why));
+        }
+    }
+
+    /// Ends the display of a pull when anything else begins.
+    fn pull_is_over(&self) {
+        if self.bar.prefix() == "Pulling" {
+            self.finish();
+            self.bar.set_prefix("Profiling");
+        }
+    }
+}
+
+/// Formats a size for people.
+pub(in crate::cli) fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// Formats counts of runs for people.
+pub(in crate::cli) fn count_runs(runs: usize, partials: usize) -> String {
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let whole = (runs > 0 || partials == 0).then(|| format!("{runs} run{}", plural(runs)));
+    let partial = (partials > 0).then(|| format!("{partials} partial run{}", plural(partials)));
+    whole.into_iter().chain(partial).collect::<Vec<_>>().join(" and ")
+}
+
+fn describe_pins(pins: Pins<'_>) -> String {
+    match pins.image {
+        Some((name, digest)) => format!("{} in {name} as {}", pins.go, shorten_digest(digest)),
+        None => pins.go.to_owned(),
+    }
+}
+
+/// Shortens a digest to its first 12 digits, as the `docker` command does.
+fn shorten_digest(image: &str) -> &str {
+    let digest = image.rsplit_once('@').map_or(image, |(_, digest)| digest);
+    digest.get(..19).unwrap_or(digest)
+}
+
+fn describe_recording(
+    frequency: u32,
+    event: &ChosenEvent,
+    outcome: &Outcome,
+    figures: Option<SamplingFigures>,
+) -> String {
+    let mut text = format!("{:.1} s at {frequency} Hz, {}", outcome.wall.as_secs_f64(), event.spec.source.name());
+    if !event.spec.kernel {
+        text.push_str(" (user space only)");
+    }
+    if let Some(figures) = figures {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ", {}, {} lost", format_samples(figures.samples), figures.lost);
+    }
+    text
+}
+
+/// Says where the samples of an incomplete run are kept.
+fn samples_kept(perf_data: &Path) -> String {
+    let perf_data = fsio::shown(perf_data).as_os_str();
+    format!("what was sampled is kept: {}", quote_command(&["goflame".as_ref(), "report".as_ref(), perf_data]))
+}
+
+fn describe_early_end(status: ExitStatus, ending: Ending) -> String {
+    let end = match status {
+        ExitStatus::Code(_) => format!("ended with {status}"),
+        ExitStatus::Signal(_) => format!("was {status}"),
+    };
+    let text = match ending {
+        Ending::Own => format!("the workload {end}"),
+        Ending::Interrupted(_) => format!("the workload was interrupted and {end}"),
+        Ending::TimedOut => format!("the workload reached its timeout (timeout in [workload]) and {end}"),
+    };
+    format!("{text}; the profile shows what it did until then")
+}

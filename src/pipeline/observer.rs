@@ -1,0 +1,204 @@
+//! Messages of a pipeline, as values: another module turns them into text.
+
+use std::io;
+use std::path::Path;
+
+use crate::archive::{RunId, Substitution};
+use crate::build::docker::Watch;
+use crate::doctor::Finding;
+use crate::process::ExitStatus;
+use crate::record::{ChosenEvent, Limitation, SamplingFigures, SamplingProgress};
+use crate::workload::{self, Ending, IncompleteLog, Outcome};
+
+use super::Error;
+
+/// Receiver of the messages of a pipeline.
+pub trait Observer: workload::Progress + SamplingProgress + Watch {
+    /// A stage begins or is done.
+    fn event(&self, event: &PipelineEvent<'_>);
+    /// A problem may make the result less reliable.
+    fn warning(&self, warning: &Warning<'_>);
+}
+
+/// A stage that begins or is done, or a fact that is not a problem.
+#[derive(Debug)]
+pub enum PipelineEvent<'a> {
+    /// Old runs were removed because the next run would not fit.
+    MadeRoom {
+        /// Number of complete runs.
+        runs: usize,
+        /// Number of incomplete runs.
+        partials: usize,
+        /// Size of all these runs.
+        bytes: u64,
+    },
+    /// Containers that an earlier goflame left behind were removed.
+    ContainersSwept {
+        /// Number of containers.
+        count: usize,
+    },
+    /// The lock file already pins this.
+    LockUnchanged {
+        /// Name of the lock file.
+        lock: &'a str,
+        /// Contents of the lock file.
+        pins: Pins<'a>,
+    },
+    /// The lock file was written.
+    LockWritten {
+        /// Name of the lock file.
+        lock: &'a str,
+        /// Contents of the lock file.
+        pins: Pins<'a>,
+    },
+    /// A build begins.
+    Building {
+        /// Package argument of `go build`.
+        package: &'a str,
+        /// Name of the variant.
+        variant: &'a str,
+        /// Whether the variant turns off the compiler's optimisations.
+        unoptimised: bool,
+        /// Version of Go.
+        go: &'a str,
+        /// Whether a container builds.
+        in_container: bool,
+    },
+    /// The commands of the build, ready to paste into a shell.
+    BuildCommand(&'a str),
+    /// The machine and the program are ready. The findings may include warnings.
+    Ready(&'a [Finding]),
+    /// The workload begins. Secrets in the command line are masked.
+    Running {
+        /// Program and arguments.
+        argv: &'a [String],
+    },
+    /// The workload is over.
+    Profiled {
+        /// Samples per second and CPU.
+        frequency: u32,
+        /// The event that was sampled.
+        event: &'a ChosenEvent,
+        /// The end of the workload.
+        outcome: &'a Outcome,
+        /// Figures of goflame's own sampler.
+        figures: Option<SamplingFigures>,
+    },
+    /// The sampled event is another one than requested, but equally reliable.
+    OtherEvent(Limitation),
+    /// The analysis begins. If it is cut short, the samples remain in this file.
+    Analysing {
+        /// The recording.
+        perf_data: &'a Path,
+    },
+    /// A recording was analysed.
+    Analysed {
+        /// Number of samples.
+        samples: u64,
+        /// The recording.
+        input: AnalysedInput<'a>,
+        /// Duration of the analysis.
+        seconds: f64,
+    },
+    /// A pprof profile was read.
+    ReadProfile {
+        /// Total count with its unit, or the name of the event.
+        total: &'a str,
+        /// The file.
+        name: &'a str,
+        /// Duration of the reading.
+        seconds: f64,
+    },
+}
+
+/// Toolchain and image that a lock file pins.
+#[derive(Debug, Clone, Copy)]
+pub struct Pins<'a> {
+    /// Version of Go.
+    pub go: &'a str,
+    /// Name and digest of the image of a build in a container.
+    pub image: Option<(&'a str, &'a str)>,
+}
+
+/// A recording that was analysed.
+#[derive(Debug)]
+pub enum AnalysedInput<'a> {
+    /// The recording of this command.
+    ThisRun,
+    /// A run of the archive.
+    Run(&'a RunId),
+    /// A file.
+    File(&'a str),
+}
+
+/// A problem that does not end the pipeline.
+#[derive(Debug)]
+pub enum Warning<'a> {
+    /// Old runs could not be removed.
+    OldRunsRemain(&'a Error),
+    /// The next run may not fit.
+    LittleSpace {
+        /// Free bytes.
+        free: u64,
+        /// Directory of the archive.
+        archive: &'a Path,
+        /// Bytes that the last run took.
+        expected: u64,
+    },
+    /// The image's tag has moved since the lock file was written.
+    ImageMoved {
+        /// Name of the image.
+        image: &'a str,
+        /// Digest that the tag has now.
+        now: &'a str,
+    },
+    /// The lock file has secrets in the clear.
+    SecretsInLock {
+        /// Name of the lock file.
+        lock: &'a str,
+    },
+    /// The lock file cannot be written, for example in a read-only checkout.
+    LockNotWritten {
+        /// Name of the lock file.
+        lock: &'a str,
+        /// The reason.
+        reason: &'a io::Error,
+    },
+    /// A warning of the build plan.
+    Build(&'a str),
+    /// The samples of an incomplete run are kept in this file.
+    SamplesKept {
+        /// The recording.
+        perf_data: &'a Path,
+    },
+    /// The profile lacks something that was requested.
+    Limited(Limitation),
+    /// The workload was stopped, or it failed.
+    EndedEarly {
+        /// How the workload ended.
+        status: ExitStatus,
+        /// Why the workload ended.
+        ending: Ending,
+    },
+    /// This number of processes could not be stopped.
+    Unstoppable(usize),
+    /// This number of processes outlived the workload and was stopped.
+    Outlived(usize),
+    /// A note that the manifest keeps too.
+    Note(&'a RunNote),
+    /// A copy of the workload's output lacks a part.
+    IncompleteLog(&'a IncompleteLog),
+    /// The stored program changed during the run.
+    Substitution(&'a Substitution),
+}
+
+/// A fact about a run that limits its profile.
+#[derive(Debug, thiserror::Error)]
+pub enum RunNote {
+    /// `perf record` has no bound that lets the program continue.
+    #[error("`max_bytes` in [archive] does not bound perf.data with `engine = \"perf\"`")]
+    RecordingUnbounded,
+    /// The program's goroutine descriptors cannot be read, for this reason.
+    #[error("goroutines are known by their addresses only: {0}")]
+    GoroutinesUnread(String),
+}

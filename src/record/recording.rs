@@ -1,0 +1,27 @@
+//! The result of a recording, as plain values.
+
+use std::time::Duration;
+
+use super::goroutines::GoroutineSeen;
+
+/// A finished recording.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recording {
+    /// Figures of the native sampler. `None` with `engine = "perf"`, which keeps its figures in the file.
+    pub figures: Option<SamplingFigures>,
+    /// The sampled goroutines, as far as they could be read.
+    pub goroutines: Vec<GoroutineSeen>,
+}
+
+/// Figures of the native sampler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SamplingFigures {
+    /// Samples written.
+    pub samples: u64,
+    /// Records that the kernel dropped because a ring buffer was full.
+    pub lost: u64,
+    /// Bytes of ring buffer per CPU.
+    pub ring_bytes: usize,
+    /// Time from the start of sampling until the file reached its size limit, when sampling ended.
+    pub bound_reached: Option<Duration>,
+}

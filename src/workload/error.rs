@@ -1,0 +1,85 @@
+//! Errors from the launch of the program to its end.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::message::ExecStep;
+use crate::fsio::FileError;
+
+/// The reason why a workload could not be run, or not be supervised to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// goflame's helper processes could not be started.
+    #[error("cannot launch the workload: {step}")]
+    Launch {
+        /// The step that failed.
+        step: &'static str,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The program could not be started.
+    #[error("cannot run `{program}`: {step} failed")]
+    Exec {
+        /// The program.
+        program: String,
+        /// The step that failed.
+        step: ExecStep,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The working directory does not exist or is not a directory.
+    #[error("cannot run the workload in {path}", path = path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The file for standard input cannot be read.
+    #[error("no standard input for the workload")]
+    Stdin(#[source] FileError),
+    /// The supervisor died.
+    #[error("goflame's supervisor process was killed; the workload was stopped")]
+    SupervisorLost,
+    /// A signal arrived while the workload waited to start.
+    #[error("interrupted before the workload began")]
+    Interrupted {
+        /// The signal.
+        signal: i32,
+    },
+    /// The user interrupted a second time.
+    #[error("interrupted twice: the workload was killed, and nothing was analysed")]
+    Abandoned {
+        /// The second signal.
+        signal: i32,
+    },
+}
+
+impl Error {
+    /// Whether the program ran, so that a recording of it exists.
+    pub fn program_ran(&self) -> bool {
+        matches!(self, Self::SupervisorLost | Self::Abandoned { .. })
+    }
+
+    /// The signal that ended goflame's work, if one did.
+    pub fn signal(&self) -> Option<i32> {
+        match self {
+            Self::Interrupted { signal } | Self::Abandoned { signal } => Some(*signal),
+            _ => None,
+        }
+    }
+
+    /// Advice for the user.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Exec { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                vec!["is the file executable for the user that runs the workload?".into()]
+            }
+            _ => Vec::new(),
+        }
+    }
+}

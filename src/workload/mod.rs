@@ -1,0 +1,38 @@
+//! Launches a program, supervises it and everything that it starts, and stops it.
+//!
+//! Three processes take part, all of them goflame's own binary:
+//!
+//! ```text
+//! goflame ── supervisor ── exec gate ──exec──▶ the program ── its children …
+//!    └──────── socket ─────────┘
+//! ```
+//!
+//! The *exec gate* waits on a socket until everything that observes the program is ready, and then executes the program.
+//! Therefore its process id is known before the program starts. The *supervisor* is the parent and reaper of the program
+//! and of all its orphans. It reports how they ended and their CPU time. When goflame dies, by whatever signal, the
+//! supervisor leaves nothing running. The program is in goflame's process group, the supervisor is not.
+//!
+//! A [`Monitor`] works beside the running program. Must not know what it does: nothing here samples.
+
+mod error;
+mod exec_gate;
+mod launch;
+mod message;
+mod monitor;
+mod outcome;
+mod output;
+mod plan;
+mod progress;
+mod stdin;
+mod supervision;
+mod supervisor;
+
+pub use error::Error;
+pub use exec_gate::{EXEC_GATE, run_exec_gate};
+pub use monitor::Monitor;
+pub use outcome::{Ending, Outcome};
+pub use output::{IncompleteLog, LogGap};
+pub use plan::{LaunchPlan, Stdin};
+pub use progress::{Escalation, OutputStream, Progress, StopReason};
+pub use supervision::run;
+pub use supervisor::{SUPERVISE, run_supervisor};

@@ -1,0 +1,22 @@
+//! Interface of work that goes on beside a running workload.
+
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+/// Work beside a running workload, such as sampling. It shares the loop that supervises the workload.
+pub trait Monitor {
+    /// The reason why the work failed. The workload is then stopped.
+    type Error;
+    /// The result of the work.
+    type Output;
+
+    /// Waits until there is work, one of `others` is readable, or the timeout ends. Returns for each of `others`
+    /// whether it is readable or closed at the other end.
+    fn wait(&mut self, others: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, Self::Error>;
+    /// Does the work that has come up. Not called again after an error.
+    fn work(&mut self) -> Result<(), Self::Error>;
+    /// Shows the state of the work. `elapsed` is the time since the start of the program.
+    fn show_progress(&self, elapsed: Duration);
+    /// Ends the work: the workload is over. Not called after an error of [`Monitor::work`].
+    fn finish(self) -> Result<Self::Output, Self::Error>;
+}
