@@ -10,7 +10,7 @@
 //! LaunchPlan (argv, env, timeout) ─ workload ─▶ a target, and its Outcome (exit status, times)
 //! target + SamplingPlan (event, CPUs, output path) ─ record ─▶ Recording (perf.data, lost)
 //! perf.data bytes ─ perfdata ─▶ records in time order
-//! records + the binaries' bytes ─ analyse (using gobin) ─▶ Profile
+//! records + the binaries' bytes (sources) ─ analyse (using gobin) ─▶ Profile
 //! pprof bytes ─ pprof ─▶ Profile
 //! Profile ─ views ─▶ call tree, top functions, hottest path, groups
 //! views ─ render ─▶ bytes: SVG, pprof, folded, text
@@ -23,8 +23,8 @@
 //!
 //! # Layers
 //!
-//! The modules below stand in dependency order; a module imports only modules above it, and
-//! `tests/layering.rs` fails on one that does not.
+//! The modules below stand in dependency order; a module imports only modules above it, and its files form no
+//! circle. `tests/layering.rs` fails on one that does not.
 
 pub mod fsio;
 
@@ -53,6 +53,8 @@ pub mod views;
 pub mod goname;
 
 pub mod pprof;
+
+pub mod sources;
 
 pub mod build;
 

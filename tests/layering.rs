@@ -1,11 +1,12 @@
-//! Keeps the module graph one-way: a module imports only modules that stand above it.
+//! Keeps the graph of imports one-way: a module imports only modules that stand above it in the table below, and the
+//! files of a module form no circle. A file has a maximum length.
 //!
-//! Reads every `crate::x` in `src`, holds it against the table below, and names each one that goes the wrong
-//! way, each module that the table does not know, and each file that has grown too long.
+//! Reads the paths (`crate::x`, `super::x`, `child::x`) from the text of `src`, in `use` and elsewhere.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// In dependency order: a module, and what it may import.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -23,11 +24,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("views", &["profile"]),
     ("goname", &["profile"]),
     ("pprof", &["bytes", "profile", "goname"]),
-    ("build", &["fsio", "redact", "process", "config", "perfevent", "gobin"]),
-    ("doctor", &["config", "host", "perfevent", "gobin", "build"]),
+    ("sources", &["fsio", "process", "perfevent", "perfdata", "pprof"]),
+    ("build", &["fsio", "redact", "process", "config", "gobin"]),
+    ("doctor", &["fsio", "process", "config", "host", "perfevent", "gobin", "build"]),
     ("workload", &["fsio", "process"]),
     ("record", &["fsio", "workload", "perfevent", "perfdata"]),
-    ("analyse", &["memory", "perfdata", "gobin", "profile", "goname"]),
+    ("analyse", &["memory", "perfdata", "gobin", "profile", "goname", "sources"]),
     ("render", &["profile", "views"]),
     ("archive", &["fsio"]),
     (
@@ -44,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "gobin",
             "profile",
             "pprof",
+            "sources",
             "views",
             "build",
             "doctor",
@@ -63,7 +66,34 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Lines of a file outside its tests.
+/// Circles between files of one module that are allowed, each with its reason.
+const ALLOWED_CIRCLES: &[(&[&str], &str)] = &[
+    (
+        &["gobin::function", "gobin::inline", "gobin::pclntab", "gobin::unwind"],
+        "the function table hands out functions, and a function reads its parts of the table",
+    ),
+    // Not opened yet.
+    (&["analyse::collect", "analyse::last_stack"], "`last_stack` takes types of the step that uses it"),
+    (&["analyse::unwind", "analyse::unwind::walk"], "`walk` takes types of the step that uses it"),
+    (
+        &[
+            "pprof::build",
+            "pprof::error",
+            "pprof::labels",
+            "pprof::message",
+            "pprof::select",
+            "pprof::unpack",
+            "pprof::wire",
+        ],
+        "the text of errors names limits that other files hold",
+    ),
+    (&["record::gate", "record::supervisor"], "both share constants of their protocol"),
+    (&["record::session", "record::tee"], "`tee` takes types of the session"),
+    (&["render::flamegraph::merge", "render::flamegraph::tree"], "both share the name of the root"),
+    (&["views::top", "views::view"], "a view has a table of functions, which is made from the view"),
+];
+
+/// Maximum number of lines of a file outside of its tests.
 const LONGEST: usize = 500;
 
 #[test]
@@ -84,14 +114,53 @@ fn modules_import_only_from_layers_above() {
 }
 
 #[test]
+fn files_of_a_module_form_no_circle() {
+    let sources = Sources::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let circles = sources.circles();
+    let mut wrong = Vec::new();
+    for circle in &circles {
+        if !ALLOWED_CIRCLES.iter().any(|(allowed, _)| allowed == circle) {
+            wrong.push(format!("{}\n    {}", circle.join(", "), sources.edges_within(circle).join("\n    ")));
+        }
+    }
+    for (allowed, _) in ALLOWED_CIRCLES {
+        if !circles.iter().any(|circle| circle == allowed) {
+            wrong.push(format!("ALLOWED_CIRCLES: there is no circle of {}", allowed.join(", ")));
+        }
+    }
+    assert!(wrong.is_empty(), "{} circles:\n  {}", wrong.len(), wrong.join("\n  "));
+}
+
+#[test]
 fn wrong_imports_are_seen_in_every_spelling() {
     let of = |text| imports(text);
     assert_eq!(of("use crate::cli::main;"), ["cli"]);
-    assert_eq!(of("use crate::{render, cli::{a, b}, profile};"), ["render", "cli", "profile"]);
+    assert_eq!(of("use crate::{render, cli::{a, b}, profile};"), ["render", "cli", "cli", "profile"]);
     assert_eq!(of("use crate::{\n    fsio,\n    bytes,\n};"), ["fsio", "bytes"]);
     assert_eq!(of("let x = crate :: host::probe();"), ["host"]);
     assert_eq!(of("// crate::cli is not used here"), [""; 0]);
     assert_eq!(of("pub(in crate::cli) fn f() {}"), ["cli"]);
+}
+
+#[test]
+fn circles_are_seen_through_groups_and_re_exports() {
+    let circles = |files: &[(&str, &str)]| Sources::of(files).circles();
+    let direct = [("m", "mod a; mod b;"), ("m::a", "use super::b::B;"), ("m::b", "fn f() { super::a::f() }")];
+    assert_eq!(circles(&direct), [["m::a", "m::b"]]);
+    let module = [("m", ""), ("m::a", "use super::{b};\nfn f() { b::f() }"), ("m::b", "use super::a::A;")];
+    assert_eq!(circles(&module), [["m::a", "m::b"]]);
+    let groups = [("m", ""), ("m::a", "use super::{c, b::{B, C}};"), ("m::b", "use crate::m::{\n    a::A,\n};")];
+    assert_eq!(circles(&groups), [["m::a", "m::b"]]);
+    let re_exported =
+        [("m", "pub use a::A;\npub(crate) use b::Real as B;"), ("m::a", "use super::B;"), ("m::b", "use super::A;")];
+    assert_eq!(circles(&re_exported), [["m::a", "m::b"]]);
+    let parent = [("m", "use a::A;\nfn f(a: A) {}"), ("m::a", "use super::f;")];
+    assert_eq!(circles(&parent), [["m", "m::a"]]);
+    let only_re_exports = [("m", "pub use a::A;\npub struct B;"), ("m::a", "use super::B;")];
+    assert_eq!(circles(&only_re_exports), [[""; 0]; 0]);
+    let in_tests =
+        [("m", ""), ("m::a", "use super::b::B;"), ("m::b", "#[cfg(test)]\nmod tests {\n    use super::super::a;\n}")];
+    assert_eq!(circles(&in_tests), [[""; 0]; 0]);
 }
 
 #[derive(Default)]
@@ -134,43 +203,227 @@ impl Found {
     }
 }
 
-/// The first path segment after every `crate::`, groups included; comments are left out.
+/// The first path segment after every `crate::`.
 fn imports(text: &str) -> Vec<String> {
-    let code: String = text
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or(""))
-        .flat_map(|line| line.chars().filter(|c| !c.is_whitespace()).chain([' ']))
-        .collect();
-    let code = code.replace("{ ", "{").replace(", ", ",");
-    let mut found = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        let Some(group) = rest.strip_prefix('{') else {
-            found.push(identifier(rest));
-            continue;
-        };
-        let (mut depth, mut item) = (1_u32, String::new());
-        for c in group.chars() {
+    let Code { imported, re_exported, words, .. } = Code::parse(text);
+    let paths = imported.into_iter().chain(re_exported).map(|import| import.path).chain(words);
+    paths.filter_map(|path| Some(path.strip_prefix("crate::")?.split("::").next()?.to_owned())).collect()
+}
+
+/// The parts of a file's text that tell what it imports.
+#[derive(Default)]
+struct Code {
+    imported: Vec<Import>,
+    /// The imports with `pub`.
+    re_exported: Vec<Import>,
+    /// Names and paths outside of `use`.
+    words: Vec<String>,
+    /// Child modules that only tests have.
+    test_modules: Vec<String>,
+}
+
+struct Import {
+    path: String,
+    /// The name that the file knows it by.
+    name: String,
+}
+
+impl Code {
+    fn parse(text: &str) -> Self {
+        let mut code = Self::default();
+        let mut statement = String::new();
+        for line in text.lines() {
+            let line = line.split("//").next().unwrap_or("").trim();
+            let is_use = line.starts_with("use ") || (line.starts_with("pub") && line.contains(" use "));
+            if statement.is_empty() && line.ends_with(';') && line.contains("mod ") {
+                continue;
+            }
+            if statement.is_empty() && !is_use {
+                let separated =
+                    line.replace(" :: ", "::").replace(|c: char| !(c.is_alphanumeric() || "_:".contains(c)), " ");
+                code.words.extend(separated.split_whitespace().map(str::to_owned));
+                continue;
+            }
+            statement.push_str(line);
+            if line.ends_with(';') {
+                let (visibility, tree) = statement.trim_end_matches(';').split_once("use ").unwrap();
+                let imports = if visibility.is_empty() { &mut code.imported } else { &mut code.re_exported };
+                expand(tree, "", imports);
+                statement.clear();
+            }
+        }
+        code
+    }
+
+    /// Like [`Code::parse`], without the tests at the end of the text.
+    fn parse_product(text: &str) -> Self {
+        let mut product = String::new();
+        let mut test_modules = Vec::new();
+        let mut in_test = false;
+        for line in text.lines() {
+            match (in_test, line.split_once("mod ")) {
+                (true, Some((_, name))) if line.ends_with(';') => {
+                    test_modules.push(name.trim_end_matches(';').to_owned());
+                }
+                (true, Some(_)) if line.ends_with('{') => break,
+                _ => {}
+            }
+            in_test = line == "#[cfg(test)]" || (in_test && line.starts_with("#["));
+            // A path in `pub(in …)` imports nothing.
+            let restricted = line.split_once("pub(in ").and_then(|(_, rest)| rest.split_once(") "));
+            product.push_str(restricted.map_or(line, |(_, item)| item));
+            product.push('\n');
+        }
+        Self { test_modules, ..Self::parse(&product) }
+    }
+
+    /// The paths that the code itself uses. A re-export is one of them only if the file uses its name, too.
+    fn used(&self) -> impl Iterator<Item = String> {
+        let names: BTreeSet<&str> = self.words.iter().filter_map(|word| word.split("::").next()).collect();
+        let re_exported = self.re_exported.iter().filter(move |import| names.contains(&*import.name));
+        let imported = self.imported.iter().chain(re_exported).map(|import| import.path.clone());
+        let words = self.words.iter().filter_map(|word| {
+            let (first, rest) = word.split_once("::")?;
+            let import = self.imported.iter().chain(&self.re_exported).find(|import| import.name == first);
+            Some(import.map_or_else(|| word.clone(), |import| format!("{}::{rest}", import.path)))
+        });
+        imported.chain(words)
+    }
+}
+
+/// Lists the paths of a tree of imports, such as `a::{b, c::{d, e as f}}`.
+fn expand(tree: &str, prefix: &str, imports: &mut Vec<Import>) {
+    let tree = tree.trim();
+    if let Some((head, group)) = tree.split_once('{') {
+        let (prefix, group) = (format!("{prefix}{head}"), group.rsplit_once('}').unwrap().0);
+        let (mut depth, mut start) = (0, 0);
+        for (at, c) in group.char_indices().chain([(group.len(), ',')]) {
             match c {
                 '{' => depth += 1,
                 '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    expand(&group[start..at], &prefix, imports);
+                    start = at + 1;
+                }
                 _ => {}
             }
-            if depth == 0 || (depth == 1 && c == ',') {
-                found.push(identifier(&item));
-                item.clear();
-            } else {
-                item.push(c);
-            }
-            if depth == 0 {
-                break;
-            }
         }
+    } else if !tree.is_empty() {
+        let full = format!("{prefix}{tree}");
+        let (path, alias) = full.split_once(" as ").unwrap_or((&full, ""));
+        let path = path.trim_end_matches("::self");
+        let name = if alias.is_empty() { path.rsplit("::").next().unwrap() } else { alias };
+        imports.push(Import { path: path.to_owned(), name: name.to_owned() });
     }
-    found.retain(|name| !name.is_empty());
-    found
 }
 
-fn identifier(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+/// The files of the crate by module path (`build::docker::plan`), without tests.
+struct Sources(BTreeMap<String, Code>);
+
+impl Sources {
+    fn read(src: &Path) -> Self {
+        let mut files = Vec::new();
+        let mut dirs = vec![src.to_owned()];
+        while let Some(dir) = dirs.pop() {
+            for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    dirs.push(path);
+                } else {
+                    files.push((module_path(src, &path), fs::read_to_string(path).unwrap()));
+                }
+            }
+        }
+        let files: Vec<_> = files.iter().map(|(module, text)| (&**module, &**text)).collect();
+        Self::of(&files)
+    }
+
+    fn of(files: &[(&str, &str)]) -> Self {
+        let mut files: BTreeMap<String, Code> =
+            files.iter().map(|(module, text)| ((*module).to_owned(), Code::parse_product(text))).collect();
+        let tests: Vec<String> = files
+            .iter()
+            .flat_map(|(module, code)| code.test_modules.iter().map(move |test| format!("{module}::{test}")))
+            .collect();
+        files.retain(|module, _| !tests.iter().any(|test| module == test || module.starts_with(&format!("{test}::"))));
+        Self(files)
+    }
+
+    /// The file that a path in the file `from` leads to, through re-exports.
+    fn resolve(&self, from: &str, path: &str) -> Option<String> {
+        let mut segments = path.split("::").peekable();
+        let mut module: Vec<&str> = from.split("::").collect();
+        match *segments.peek()? {
+            "crate" => module.clear(),
+            "self" | "super" => {}
+            child if self.0.contains_key(&format!("{from}::{child}")) => {}
+            _ => return None,
+        }
+        while let Some(segment) = segments.next_if(|segment| matches!(*segment, "crate" | "self" | "super")) {
+            if segment == "super" {
+                module.pop();
+            }
+        }
+        while let Some(child) = segments.next_if(|next| self.0.contains_key(&[&*module, &[*next]].concat().join("::")))
+        {
+            module.push(child);
+        }
+        let file = module.join("::");
+        let code = self.0.get(&file)?;
+        // A path that ends at a module imports nothing yet: the paths that begin with its name do.
+        let item = segments.next()?;
+        let mut imports = code.imported.iter().chain(&code.re_exported);
+        match imports.find(|import| import.name == item && file != from) {
+            Some(import) => self.resolve(&file, &import.path).or(Some(file)),
+            None => Some(file),
+        }
+    }
+
+    /// For each file, the other files of the same module that it imports, and by which path.
+    fn edges(&self) -> BTreeMap<&str, BTreeMap<String, String>> {
+        let top = |module: &str| module.split("::").next().map(str::to_owned);
+        let edges = self.0.iter().map(|(file, code)| {
+            let targets = code.used().filter_map(|path| Some((self.resolve(file, &path)?, path)));
+            (&**file, targets.filter(|(target, _)| target != file && top(target) == top(file)).collect())
+        });
+        edges.collect()
+    }
+
+    /// Groups of files that all import each other, directly or through others.
+    fn circles(&self) -> Vec<Vec<String>> {
+        let edges = self.edges();
+        let reached = |from: &str| {
+            let mut reached = BTreeSet::new();
+            let mut next = vec![from.to_owned()];
+            while let Some(file) = next.pop() {
+                next.extend(edges[&*file].keys().filter(|target| reached.insert((*target).clone())).cloned());
+            }
+            reached
+        };
+        let reached: BTreeMap<&str, BTreeSet<String>> = edges.keys().map(|file| (*file, reached(file))).collect();
+        let circle = |file: &str| {
+            let members = reached[file].iter().filter(|other| reached[&***other].contains(file));
+            members.cloned().collect::<Vec<_>>()
+        };
+        let circles: BTreeSet<Vec<String>> = reached.keys().map(|file| circle(file)).collect();
+        circles.into_iter().filter(|circle| !circle.is_empty()).collect()
+    }
+
+    fn edges_within(&self, circle: &[String]) -> Vec<String> {
+        let edges = self.edges();
+        let within =
+            circle.iter().flat_map(|file| edges[&**file].iter().map(move |(target, path)| (file, target, path)));
+        within
+            .filter(|(_, target, _)| circle.contains(target))
+            .map(|(file, target, path)| format!("{file} -> {target} by `{path}`"))
+            .collect()
+    }
+}
+
+fn module_path(src: &Path, file: &Path) -> String {
+    let path: PathBuf = file.strip_prefix(src).unwrap().with_extension("");
+    let mut parts: Vec<_> = path.iter().map(|part| part.to_str().unwrap()).collect();
+    if parts.last() == Some(&"mod") {
+        parts.pop();
+    }
+    parts.join("::")
 }

@@ -9,11 +9,12 @@ use super::raw_location::RawLocation;
 use super::shards::collect_all;
 use super::stacks::{add_samples, count_frames};
 use super::symbols::name_all;
-use super::{Error, Images, KernelSymbols, Options};
+use super::{Error, KernelSymbols, Options};
 use crate::memory::give_back;
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, PerfData, RecordKind};
 use crate::profile::{CpuCoverage, Event, Profile, Quality, Unit};
+use crate::sources::Images;
 
 /// Default of `kernel.perf_event_max_stack`: the number of addresses at which the kernel stops walking a stack.
 const DEFAULT_MAX_STACK: u32 = 127;

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
-use super::{ImageBytes, Images};
 use crate::gobin::Binary;
 use crate::perfdata::{BuildId, Mmap, PerfData};
 use crate::profile::position;
+use crate::sources::{ImageBytes, Images};
 
 /// A mapped file, by position in [`Files`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,7 +78,10 @@ impl<'d> Files<'d> {
         let (Some(key), Some(bytes)) = (self.keys.get(id.index()), self.bytes.get(id.index())) else {
             return Err("no file is mapped at the address".into());
         };
-        let bytes = bytes.get_or_init(|| self.images.image(&key.path, key.build_id.as_deref()));
+        let bytes = bytes.get_or_init(|| {
+            let image = self.images.image(&key.path, key.build_id.as_deref());
+            image.map_err(|absence| absence.to_string())
+        });
         bytes.as_ref().map(|bytes| bytes.bytes()).map_err(Clone::clone)
     }
 }

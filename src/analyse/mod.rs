@@ -30,37 +30,11 @@ mod symbols;
 mod unwind;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 pub use assemble::{Analysis, UsedKernelSymbols, analyse};
 pub use error::Error;
 pub use goroutine::GoroutineSeen;
 pub use kernel::{KernelSymbols, KernelSymbolsError};
-
-/// The bytes of a file, read or mapped.
-pub type ImageBytes = Arc<dyn Image>;
-
-/// The content of a file that was mapped by a sampled process.
-pub trait Image: Send + Sync {
-    /// All bytes of the file.
-    fn bytes(&self) -> &[u8];
-
-    /// Releases the memory of the bytes that were read so far, which are rarely read again.
-    fn release(&self) {}
-}
-
-impl Image for Vec<u8> {
-    fn bytes(&self) -> &[u8] {
-        self
-    }
-}
-
-/// Source of the bytes of mapped files. Each file is requested at most once, from any thread.
-pub trait Images: Sync {
-    /// The bytes of the file that was mapped as `path`, or a short reason why they are missing. `build_id`
-    /// (hexadecimal) is the file's build id, if the recording has it.
-    fn image(&self, path: &str, build_id: Option<&str>) -> Result<ImageBytes, String>;
-}
 
 /// Input of the analysis besides the recording.
 #[derive(Clone, Copy, Default)]

@@ -2,11 +2,12 @@
 
 use std::io::Cursor;
 
-use super::{Analysis, ImageBytes, Images, KernelSymbols, Options, analyse};
+use super::{Analysis, KernelSymbols, Options, analyse};
 pub(super) use crate::perfdata::abi::context;
 use crate::perfdata::abi::{event_type, flag, misc, record_type, sample_type};
 use crate::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, TaskEvent, Writer};
 use crate::profile::{Quality, Unit};
+use crate::sources::{ImageAbsence, ImageBytes, Images};
 
 const FIELDS: u64 =
     sample_type::IP | sample_type::TID | sample_type::TIME | sample_type::PERIOD | sample_type::CALLCHAIN;
@@ -17,8 +18,8 @@ const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 pub(super) struct NoFiles;
 
 impl Images for NoFiles {
-    fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<ImageBytes, String> {
-        Err("no such file".into())
+    fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<ImageBytes, ImageAbsence> {
+        Err(ImageAbsence::NoFile)
     }
 }
 
@@ -118,7 +119,7 @@ fn equal_stacks_are_counted_together_and_weighted_by_period() {
     assert_eq!(analysis.profile.event.unit, Unit::Nanoseconds);
     assert_eq!(analysis.profile.total_weight(), 4 * PERIOD);
     assert_eq!((analysis.quality.samples, analysis.quality.user_frames), (Some(4), 8));
-    assert_eq!(analysis.quality.unnamed_reasons, [("no such file".to_owned(), 8)]);
+    assert_eq!(analysis.quality.unnamed_reasons, [("the code is in no file".to_owned(), 8)]);
 }
 
 #[test]

@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 use super::dir::{self, Dir};
 use super::error::Error;
 use super::id::RunId;
-use super::lock::{self, Lock};
+use super::lock::{self, FileLock};
 use super::program::{Program, Substitution};
-use super::run::{FileEntry, MANIFEST, Run, SCHEMA};
+use super::run::{MANIFEST, Run, SCHEMA};
 use super::store::{Store, lock_name};
-use super::tree::{self, Kind};
+use super::tree::{self, FileEntry, NodeKind};
 use crate::fsio::{self, FileError};
 
 /// A directory that stages write into, and that becomes a run. A dropped draft stays on disk, where [`Store::partials`]
@@ -27,22 +27,25 @@ pub struct Draft {
     /// Files with a known hash, by relative name.
     hashed: BTreeMap<String, FileEntry>,
     /// Shows to other processes that the run is being written. Ends with the process at the latest.
-    _lock: Lock,
+    _lock: FileLock,
 }
 
-impl Draft {
-    pub(super) fn begin(store: &Store, id: &RunId) -> Result<Self, Error> {
-        let _store_lock = store.lock()?;
-        let (runs, partial) = (store.sub("runs")?, store.sub("partial")?);
+impl Store {
+    /// Begins a run: creates a directory to write into. [`Draft::commit`] makes it a run.
+    pub fn begin(&self, id: &RunId) -> Result<Draft, Error> {
+        let _store_lock = self.lock()?;
+        let (runs, partial) = (self.sub("runs")?, self.sub("partial")?);
         if runs.kind(id.as_str())?.is_some() || partial.kind(id.as_str())?.is_some() {
             return Err(Error::Exists { id: id.clone() });
         }
         let lock = lock::exclusive(&partial, &lock_name(id))?;
         // A recording contains parts of the program's memory and kernel addresses.
         let dir = partial.create_dir(id.as_str(), 0o700)?;
-        Ok(Self { store: store.clone(), id: id.clone(), dir, hashed: BTreeMap::new(), _lock: lock })
+        Ok(Draft { store: self.clone(), id: id.clone(), dir, hashed: BTreeMap::new(), _lock: lock })
     }
+}
 
+impl Draft {
     /// The id of the future run.
     pub fn id(&self) -> &RunId {
         &self.id
@@ -131,8 +134,8 @@ impl Draft {
         for (name, kind) in tree::walk(self.dir())?.entries {
             let path = self.dir().join(&name);
             match kind {
-                Kind::File if name == MANIFEST => {}
-                Kind::File => {
+                NodeKind::File if name == MANIFEST => {}
+                NodeKind::File => {
                     let file = tree::open_plain(&path)?;
                     dir::sync(&file).map_err(|error| FileError::new("sync", &path, error))?;
                     let entry = match self.hashed.get(&name) {
@@ -141,7 +144,7 @@ impl Draft {
                     };
                     files.insert(name, entry);
                 }
-                Kind::Link | Kind::Other => return Err(Error::NotStorable { path }),
+                NodeKind::Link | NodeKind::Other => return Err(Error::NotStorable { path }),
             }
         }
         Ok(files)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::id::RunId;
+use super::id::{InvalidRunId, RunId};
 use crate::fsio::FileError;
 
 /// A failed operation on the archive.
@@ -64,11 +64,8 @@ pub enum Error {
         text: String,
     },
     /// The text is not a run id.
-    #[error("{text:?} is not the id of a run")]
-    BadId {
-        /// The text.
-        text: String,
-    },
+    #[error(transparent)]
+    BadId(#[from] InvalidRunId),
     /// A run with this id exists already.
     #[error("a run {id} exists already")]
     Exists {

@@ -10,8 +10,6 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use serde::{Deserialize, Serialize};
 
-use super::error::Error;
-
 /// `YYYYMMDD-HHMMSS`.
 const STAMP: usize = 15;
 /// `-xxxx`.
@@ -103,22 +101,30 @@ fn exists(stamp: &str) -> bool {
     read().is_some()
 }
 
-impl FromStr for RunId {
-    type Err = Error;
+/// The text is not the id of a run.
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} is not the id of a run")]
+pub struct InvalidRunId {
+    /// The beginning of the text.
+    text: String,
+}
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+impl FromStr for RunId {
+    type Err = InvalidRunId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRunId> {
         if valid(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Error::BadId { text: text.chars().take(120).collect() })
+            Err(InvalidRunId { text: text.chars().take(120).collect() })
         }
     }
 }
 
 impl TryFrom<String> for RunId {
-    type Error = Error;
+    type Error = InvalidRunId;
 
-    fn try_from(text: String) -> Result<Self, Error> {
+    fn try_from(text: String) -> Result<Self, InvalidRunId> {
         text.parse()
     }
 }

@@ -9,11 +9,11 @@ use crate::fsio::FileError;
 
 /// A lock. It is held until the value is dropped or the process ends.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(super) struct FileLock {
     file: File,
 }
 
-impl Drop for Lock {
+impl Drop for FileLock {
     /// Closing the file is not enough: a child that another thread is just starting shares the file, and with it the
     /// lock, until its exec. Unlocking ends the lock for all who share it.
     fn drop(&mut self) {
@@ -23,11 +23,11 @@ impl Drop for Lock {
 }
 
 /// Opens the lock file, creates it if it does not exist, and waits for the exclusive lock.
-pub(super) fn exclusive(dir: &Dir, name: &str) -> Result<Lock, Error> {
+pub(super) fn exclusive(dir: &Dir, name: &str) -> Result<FileLock, Error> {
     let file = dir.file_to_lock(name)?;
     loop {
         match file.lock() {
-            Ok(()) => return Ok(Lock { file }),
+            Ok(()) => return Ok(FileLock { file }),
             // flock(2) returns early when a signal is handled during the wait.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(FileError::new("lock", dir.path().join(name), error).into()),
@@ -37,8 +37,8 @@ pub(super) fn exclusive(dir: &Dir, name: &str) -> Result<Lock, Error> {
 
 /// Marks an open file as in use while the lock lives. Several processes may do this at the same time. `None` if the
 /// file system does not support locks.
-pub(super) fn shared(file: File) -> Option<Lock> {
-    file.try_lock_shared().ok().map(|()| Lock { file })
+pub(super) fn shared(file: File) -> Option<FileLock> {
+    file.try_lock_shared().ok().map(|()| FileLock { file })
 }
 
 /// Whether a process holds a lock of either kind. Call it only under the store's lock: otherwise two callers could
@@ -46,7 +46,7 @@ pub(super) fn shared(file: File) -> Option<Lock> {
 pub(super) fn is_in_use(file: File) -> bool {
     match file.try_lock() {
         Ok(()) => {
-            drop(Lock { file });
+            drop(FileLock { file });
             false
         }
         Err(TryLockError::WouldBlock) => true,
@@ -66,7 +66,7 @@ pub(super) fn is_held(dir: &Dir, name: &str) -> Result<bool, Error> {
     // A shared lock, so that two callers do not mistake each other for the holder.
     match file.try_lock_shared() {
         Ok(()) => {
-            drop(Lock { file });
+            drop(FileLock { file });
             Ok(false)
         }
         Err(TryLockError::WouldBlock) => Ok(true),

@@ -44,9 +44,10 @@ mod tests;
 
 pub use draft::Draft;
 pub use error::{Damage, Error};
-pub use id::RunId;
+pub use id::{InvalidRunId, RunId};
 pub use place::BuildPlace;
 pub use program::{Program, Substitution};
 pub use prune::PrunePlan;
-pub use run::{FileEntry, FileProblem, Problem, Run};
+pub use run::{Discrepancy, FileProblem, Run};
 pub use store::{Partial, RunEntry, Store};
+pub use tree::FileEntry;

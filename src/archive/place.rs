@@ -9,7 +9,7 @@ use rustix::fs::FileType;
 
 use super::dir::{Dir, is_temporary};
 use super::error::Error;
-use super::lock::{self, Lock};
+use super::lock::{self, FileLock};
 use super::store::Store;
 use crate::fsio::FileError;
 
@@ -24,7 +24,7 @@ pub struct BuildPlace {
     name: String,
     dir: Dir,
     /// Shows to other processes that the directory is in use.
-    _lock: Option<Lock>,
+    _lock: Option<FileLock>,
 }
 
 impl Store {

@@ -10,10 +10,9 @@ use rustix::fs::FileType;
 
 use super::dir::{Dir, is_temporary};
 use super::error::Error;
-use super::lock::{self, Lock};
-use super::run::FileEntry;
+use super::lock::{self, FileLock};
 use super::store::Store;
-use super::tree;
+use super::tree::{self, FileEntry};
 use crate::fsio::{self, FileError};
 
 /// Mode of a stored program: executable and not writable, because several runs share the file.
@@ -29,7 +28,7 @@ pub struct Program {
     pub(super) dir: Dir,
     file: File,
     /// Prevents its removal before a run links to it.
-    _in_use: Option<Lock>,
+    _in_use: Option<FileLock>,
 }
 
 /// How the program that ran differs from the program that was built.
@@ -41,6 +40,36 @@ pub enum Substitution {
     /// Its content has changed.
     #[error("{} was changed while the workload ran: the profile may be of another program than the run holds", .0.display())]
     Changed(PathBuf),
+}
+
+impl Store {
+    /// Stores a program so that it can be started and archived, if it is not there. `entry` is the hash and the size of
+    /// its content, which the caller has just read. Replaces a stored file whose content has changed. Runs that hold the
+    /// old file keep it, and their verification reports it.
+    pub fn add_program(&self, source: &Path, name: &str, entry: &FileEntry) -> Result<Program, Error> {
+        if !tree::is_safe_name(name) || name.contains('/') {
+            return Err(Error::BadName { name: name.to_owned() });
+        }
+        let _lock = self.lock()?;
+        self.upgrade()?;
+        let dir = dir_of(&self.sub("bin")?, &entry.sha256, name)?;
+        let read = |error| FileError::new("read", source, error);
+        let mut from = fsio::open(source)?;
+        let stored = dir.file(name).ok();
+        let is_there = stored.map_or(Ok(false), |stored| same_content(&stored, &from)).map_err(read)?;
+        if !is_there {
+            from.rewind().map_err(read)?;
+            dir.write_with(name, |mut file| {
+                io::copy(&mut from, &mut file)?;
+                file.set_permissions(Permissions::from_mode(MODE))
+            })?;
+        }
+        let file = dir.file(name)?;
+        let shown = dir.path().join(name);
+        let open_again = file.try_clone().map_err(|error| FileError::new("read", &shown, error))?;
+        let path = fs::canonicalize(&shown).map_err(|error| FileError::new("read", &shown, error))?;
+        Ok(Program { name: name.to_owned(), entry: entry.clone(), path, dir, file, _in_use: lock::shared(open_again) })
+    }
 }
 
 impl Program {
@@ -57,34 +86,6 @@ impl Program {
     /// The hash and size of the program.
     pub fn entry(&self) -> &FileEntry {
         &self.entry
-    }
-
-    /// Adds `source` to the store if it is not there. `entry` is the hash and the size of its content, which the caller
-    /// has just read. Replaces a stored file whose content has changed. Runs that hold the old file keep it, and their
-    /// verification reports it.
-    pub(super) fn put(store: &Store, source: &Path, name: &str, entry: &FileEntry) -> Result<Self, Error> {
-        if !tree::is_safe_name(name) || name.contains('/') {
-            return Err(Error::BadName { name: name.to_owned() });
-        }
-        let _lock = store.lock()?;
-        store.upgrade()?;
-        let dir = dir_of(&store.sub("bin")?, &entry.sha256, name)?;
-        let read = |error| FileError::new("read", source, error);
-        let mut from = fsio::open(source)?;
-        let stored = dir.file(name).ok();
-        let is_there = stored.map_or(Ok(false), |stored| same_content(&stored, &from)).map_err(read)?;
-        if !is_there {
-            from.rewind().map_err(read)?;
-            dir.write_with(name, |mut file| {
-                io::copy(&mut from, &mut file)?;
-                file.set_permissions(Permissions::from_mode(MODE))
-            })?;
-        }
-        let file = dir.file(name)?;
-        let shown = dir.path().join(name);
-        let open_again = file.try_clone().map_err(|error| FileError::new("read", &shown, error))?;
-        let path = fs::canonicalize(&shown).map_err(|error| FileError::new("read", &shown, error))?;
-        Ok(Self { name: name.to_owned(), entry: entry.clone(), path, dir, file, _in_use: lock::shared(open_again) })
     }
 
     /// Links the program into a run. Copies it if the file system or its policy rejects the link (no links at all, too

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::error::{Damage, Error};
 use super::id::RunId;
-use super::tree::{self, Kind};
+use super::tree::{self, FileEntry, NodeKind};
 use crate::fsio;
 
 /// The manifest's file name in a run.
@@ -23,24 +23,15 @@ pub(super) const SCHEMA: u64 = 1;
 /// Maximum size of a manifest in bytes. A real manifest has a few KiB.
 const MANIFEST_LIMIT: u64 = 64 << 20;
 
-/// One file of a run, as the manifest lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileEntry {
-    /// SHA-256 in lower-case hexadecimal.
-    pub sha256: String,
-    /// Size in bytes.
-    pub size: u64,
-}
-
 /// The fields that the archive writes into a manifest of any schema.
 #[derive(Deserialize)]
-struct Version {
+struct ManifestVersion {
     schema: u64,
 }
 
 /// The fields that the archive writes into a manifest of this schema.
 #[derive(Deserialize)]
-struct Head {
+struct ManifestHead {
     id: String,
     /// Absent in runs of archive format 1.
     #[serde(default)]
@@ -85,11 +76,11 @@ impl Run {
         let not_a_manifest = |source| Damage::NotAManifest { path: path.clone(), source };
         let manifest: Value = serde_json::from_slice(&bytes).map_err(not_a_manifest)?;
         // Read the schema number first and separately: a newer schema may have changed the rest.
-        let Version { schema: found } = Version::deserialize(&manifest).map_err(not_a_manifest)?;
+        let ManifestVersion { schema: found } = ManifestVersion::deserialize(&manifest).map_err(not_a_manifest)?;
         if found > SCHEMA {
             return Err(Damage::NewerSchema { found, known: SCHEMA });
         }
-        let head = Head::deserialize(&manifest).map_err(not_a_manifest)?;
+        let head = ManifestHead::deserialize(&manifest).map_err(not_a_manifest)?;
         if head.id != id.as_str() {
             return Err(Damage::OtherRun { found: head.id });
         }
@@ -160,24 +151,25 @@ impl Run {
     /// Compares every file with the manifest. Reports all bad files, not only the first.
     pub(super) fn verify(&self) -> Result<Vec<FileProblem>, Error> {
         let tree = tree::walk(&self.dir)?;
-        let present: BTreeMap<&str, Kind> = tree.entries.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+        let present: BTreeMap<&str, NodeKind> =
+            tree.entries.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
         let mut problems = Vec::new();
         let mut add = |file: &str, problem| problems.push(FileProblem { file: file.to_owned(), problem });
         for (name, expected) in &self.files {
             match present.get(name.as_str()) {
-                None => add(name, Problem::Missing),
-                Some(Kind::Link) => add(name, Problem::Link),
-                Some(Kind::Other) => add(name, Problem::NotAFile),
-                Some(Kind::File) => match tree::digest_file(&self.dir.join(name)) {
+                None => add(name, Discrepancy::Missing),
+                Some(NodeKind::Link) => add(name, Discrepancy::Link),
+                Some(NodeKind::Other) => add(name, Discrepancy::NotAFile),
+                Some(NodeKind::File) => match tree::digest_file(&self.dir.join(name)) {
                     Ok(found) if found == *expected => {}
-                    Ok(found) => add(name, Problem::Changed { expected: expected.clone(), found }),
-                    Err(error) => add(name, Problem::Unreadable(error.source.to_string())),
+                    Ok(found) => add(name, Discrepancy::Changed { expected: expected.clone(), found }),
+                    Err(error) => add(name, Discrepancy::Unreadable(error.source.to_string())),
                 },
             }
         }
         for (name, kind) in present {
             if name != MANIFEST && !self.files.contains_key(name) {
-                add(name, if kind == Kind::Link { Problem::Link } else { Problem::Extra });
+                add(name, if kind == NodeKind::Link { Discrepancy::Link } else { Discrepancy::Extra });
             }
         }
         problems.sort_by(|a, b| a.file.cmp(&b.file));
@@ -191,13 +183,13 @@ pub struct FileProblem {
     /// The file's relative name.
     pub file: String,
     /// The difference.
-    pub problem: Problem,
+    pub problem: Discrepancy,
 }
 
 /// The kinds of difference between a file of a run and the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Problem {
+pub enum Discrepancy {
     /// The file does not exist.
     Missing,
     /// The content differs.
@@ -221,17 +213,17 @@ impl fmt::Display for FileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.file)?;
         match &self.problem {
-            Problem::Missing => f.write_str("missing"),
-            Problem::Changed { expected, found } if expected.size != found.size => {
+            Discrepancy::Missing => f.write_str("missing"),
+            Discrepancy::Changed { expected, found } if expected.size != found.size => {
                 write!(f, "changed: {} bytes instead of {}", found.size, expected.size)
             }
-            Problem::Changed { expected, found } => {
+            Discrepancy::Changed { expected, found } => {
                 write!(f, "changed: SHA-256 {} instead of {}", found.sha256, expected.sha256)
             }
-            Problem::Extra => f.write_str("not in the manifest"),
-            Problem::Link => f.write_str("a symbolic link, which a run must not hold"),
-            Problem::NotAFile => f.write_str("not a plain file"),
-            Problem::Unreadable(why) => write!(f, "unreadable: {why}"),
+            Discrepancy::Extra => f.write_str("not in the manifest"),
+            Discrepancy::Link => f.write_str("a symbolic link, which a run must not hold"),
+            Discrepancy::NotAFile => f.write_str("not a plain file"),
+            Discrepancy::Unreadable(why) => write!(f, "unreadable: {why}"),
         }
     }
 }

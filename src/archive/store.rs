@@ -9,12 +9,10 @@ use std::time::SystemTime;
 use rustix::fs::{FileType, StatVfsMountFlags};
 
 use super::dir::{Dir, is_temporary};
-use super::draft::Draft;
 use super::error::Error;
 use super::id::RunId;
-use super::lock::{self, Lock};
-use super::program::Program;
-use super::run::{FileEntry, FileProblem, MANIFEST, Run};
+use super::lock::{self, FileLock};
+use super::run::{FileProblem, MANIFEST, Run};
 use super::tree;
 use crate::fsio::{self, FileError};
 
@@ -119,16 +117,6 @@ impl Store {
             return Err(Error::NoExec { dir: self.dir.clone() });
         }
         Ok(())
-    }
-
-    /// Begins a run: creates a directory to write into. [`Draft::commit`] makes it a run.
-    pub fn begin(&self, id: &RunId) -> Result<Draft, Error> {
-        Draft::begin(self, id)
-    }
-
-    /// Stores a program so that it can be started and archived. `entry` is the hash and the size of its content.
-    pub fn add_program(&self, source: &Path, name: &str, entry: &FileEntry) -> Result<Program, Error> {
-        Program::put(self, source, name, entry)
     }
 
     /// Lists all runs, newest first. The order is the sequence number that each run got at its completion. Runs of
@@ -267,7 +255,7 @@ impl Store {
     }
 
     /// Waits for the lock that permits changes of the store.
-    pub(super) fn lock(&self) -> Result<Lock, Error> {
+    pub(super) fn lock(&self) -> Result<FileLock, Error> {
         lock::exclusive(&self.root, "lock")
     }
 

@@ -7,14 +7,23 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::run::FileEntry;
 use crate::fsio::FileError;
+
+/// One file of a run, as the manifest lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+    /// Size in bytes.
+    pub size: u64,
+}
 
 /// The kind of an entry in a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     /// A plain file with a UTF-8 name.
     File,
     /// A symbolic link.
@@ -27,7 +36,7 @@ pub(super) enum Kind {
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     /// Entries: name relative to the directory, with `/`, and kind. Sorted.
-    pub(super) entries: Vec<(String, Kind)>,
+    pub(super) entries: Vec<(String, NodeKind)>,
     /// The directory itself and its subdirectories, outermost first.
     pub(super) dirs: Vec<PathBuf>,
 }
@@ -49,9 +58,9 @@ pub(super) fn walk(root: &Path) -> Result<Tree, FileError> {
             }
             let relative = path.strip_prefix(root).unwrap_or(&path);
             let kind = match relative.to_str() {
-                _ if kind.is_symlink() => Kind::Link,
-                Some(_) if kind.is_file() => Kind::File,
-                _ => Kind::Other,
+                _ if kind.is_symlink() => NodeKind::Link,
+                Some(_) if kind.is_file() => NodeKind::File,
+                _ => NodeKind::Other,
             };
             tree.entries.push((relative.to_string_lossy().into_owned(), kind));
         }
@@ -108,6 +117,6 @@ pub(super) fn digest_file(path: &Path) -> Result<FileEntry, FileError> {
 
 /// The total size in bytes of the files in a tree, as far as it can be read.
 pub(super) fn size(root: &Path) -> u64 {
-    let files = walk(root).unwrap_or_default().entries.into_iter().filter(|(_, kind)| *kind == Kind::File);
+    let files = walk(root).unwrap_or_default().entries.into_iter().filter(|(_, kind)| *kind == NodeKind::File);
     files.filter_map(|(name, _)| fs::symlink_metadata(root.join(name)).ok()).map(|meta| meta.len()).sum()
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Toolchain, Variant};
+use crate::fsio::MappedFile;
 use crate::gobin::{Binary, BinaryFacts};
-use crate::perfevent::MappedFile;
 
 use super::{Error, Mismatch, inspect};
 
@@ -49,7 +49,7 @@ fn sha256(mapped: &MappedFile) -> String {
     let mut done = 0;
     for bytes in mapped.as_ref().chunks(HASHED_AT_ONCE) {
         hash.update(bytes);
-        mapped.forget(done..done + bytes.len());
+        mapped.release(done..done + bytes.len());
         done += bytes.len();
     }
     hex(&hash.finalize())

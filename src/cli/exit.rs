@@ -1,7 +1,7 @@
 //! Exit codes. They are a public interface: docs/src/outputs.md lists them.
 
 use crate::build;
-use crate::pipeline::{Error, RepairError};
+use crate::pipeline::Error;
 
 /// Any other error.
 pub(super) const UNEXPECTED: u8 = 1;
@@ -29,7 +29,7 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::Config(_) | Error::Locked { .. } => CONFIG,
         Error::Workload(error) => error.signal().map_or(RECORD, ended_by),
         Error::NotReady(_) => READINESS,
-        Error::Caller { .. } | Error::Repair(RepairError::File(_)) => UNEXPECTED,
+        Error::Caller { .. } => UNEXPECTED,
         Error::Build(error) => build_code(error),
         Error::Record(_) | Error::NoPerf(_) => RECORD,
         Error::NoSampleTypes { .. } => USAGE,
@@ -38,8 +38,7 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::Pprof { .. }
         | Error::UnknownKind { .. }
         | Error::Analyse { .. }
-        | Error::Input(_)
-        | Error::Repair(RepairError::Damaged { .. }) => INPUT,
+        | Error::Input(_) => INPUT,
         Error::Output(_) | Error::Archive(_) => ARCHIVE,
     }
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use super::exit;
 use super::output::Terminal;
 use crate::config;
-use crate::doctor::UnknownCheck;
+use crate::doctor::{RepairError, UnknownCheck};
 use crate::fsio::FileError;
 use crate::pipeline::Error;
 use crate::process::acting_for;
@@ -19,6 +19,9 @@ pub(super) enum Failure {
     /// A stage failed.
     #[error(transparent)]
     Stage(#[from] Error),
+    /// A repair of the machine failed.
+    #[error(transparent)]
+    Repair(#[from] RepairError),
     /// The argument of `-C` is not a directory.
     #[error("{dir} is no directory", dir = .0.display())]
     Directory(PathBuf),
@@ -112,6 +115,7 @@ impl Failure {
     fn hints(&self) -> Vec<String> {
         match self {
             Self::Stage(error) => error.hints(),
+            Self::Repair(error) => error.hints(),
             Self::Exists(_) => vec!["`--force` overwrites it".into()],
             Self::UnknownChecks(_) => vec!["`goflame doctor --json` lists every check with its id".into()],
             Self::NotRoot { command } => vec![
@@ -131,6 +135,7 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Stage(error) => exit::code(error),
+            Self::Repair(RepairError::Damaged { .. }) => exit::INPUT,
             Self::Directory(_)
             | Self::Exists(_)
             | Self::UnknownChecks(_)
@@ -138,7 +143,7 @@ impl Failure {
             | Self::Version { .. } => exit::USAGE,
             Self::NotRoot { .. } | Self::Declined | Self::RunsAsAnother => exit::READINESS,
             Self::File(_) | Self::Changed { .. } | Self::NotRead { .. } => exit::ARCHIVE,
-            Self::Stdout(_) | Self::Thread(_) => exit::UNEXPECTED,
+            Self::Repair(RepairError::File(_)) | Self::Stdout(_) | Self::Thread(_) => exit::UNEXPECTED,
         }
     }
 }

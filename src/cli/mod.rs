@@ -16,6 +16,7 @@ use std::thread;
 
 use clap::Parser;
 
+use crate::fsio;
 use crate::pipeline;
 use crate::process::{GUARD, KEEP, guard_commands, report_file_size_limit, run_guard, run_keeper, runs_as_another};
 use crate::workload::{EXEC_GATE, SUPERVISE, run_exec_gate, run_supervisor};
@@ -59,7 +60,7 @@ fn command_line(args: &[OsString]) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    pipeline::on_cut_short(exit::INPUT);
+    fsio::on_cut_short(exit::INPUT);
     report_file_size_limit();
     let terminal = Terminal::new(&cli.global);
     match dispatch(cli, args, &terminal) {

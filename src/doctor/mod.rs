@@ -1,9 +1,10 @@
 //! Readiness checks: whether this machine, toolchain and binary can produce a trustworthy profile.
 //!
 //! The result of a check is a [`Finding`]: id, status, the state that was found, the state that is needed, why it matters,
-//! how to fix it. All checks run even if one fails. A check is a pure function of [`Inputs`]: this module does not print,
-//! read files, run programs or open perf events; the caller passes the results of such actions. Repairs are data too: a
-//! [`Fix`] describes an action, and [`repair`] turns findings into a plan that the caller carries out.
+//! how to fix it. All checks run even if one fails. A check is a pure function of [`Inputs`]: it does not read files, run
+//! programs or open perf events; the caller passes the results of such actions. Repairs are data too: a [`Fix`] describes
+//! an action, and [`repair`] turns findings into a plan. Only [`carry_out`] and [`undo`] change the machine. This module
+//! does not print.
 //!
 //! The ids of checks are an interface (configuration, JSON, scripts): [`catalogue()`] lists them, and they do not change.
 
@@ -33,4 +34,6 @@ pub use inputs::{
     BuildDirectory, Daemon, DockerFacts, Examined, Go, GoMod, Inputs, ProbeResult, Purpose, RingSize, Tools,
 };
 pub use registry::{UnknownCheck, catalogue, check, unknown_checks};
-pub use repair::{ByHand, Change, RepairPlan, repair};
+pub use repair::{
+    ByHand, Change, RepairError, RepairPlan, RepairStep, StateDamage, Undoable, carry_out, repair, undo, undoable,
+};

@@ -12,10 +12,9 @@ use super::elf::Elf;
 use super::error::{BuildInfoAbsence, Error, GLayoutAbsence, PclntabAbsence, Reason};
 use super::facts::{self, BinaryFacts};
 use super::g_layout::{GLayout, GLayoutSource};
-use super::location::{Location, SourceFrame};
-use super::locator::Locator;
 use super::native;
 use super::pclntab::Pclntab;
+use super::source_frame::SourceFrame;
 use super::symbols::{Covering, Symbols};
 use super::unwind::GoUnwind;
 
@@ -67,14 +66,6 @@ impl<'a> Binary<'a> {
             }
         }
         of_data
-    }
-
-    /// The functions at a link-time virtual address. For a return address, ask for the byte before it. For many
-    /// addresses a [`Locator`] is quicker.
-    pub fn locate(&self, address: u64) -> Result<Location<'a>, Reason> {
-        let mut locator = Locator::new(self);
-        locator.locate(address)?;
-        Ok(Location { frames: locator.into_frames() })
     }
 
     /// How to walk over the frame of the Go function at a link-time virtual address. For a return address, ask for

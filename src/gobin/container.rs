@@ -15,7 +15,7 @@ use object::read::elf::{
 use object::{CompressedData, CompressionFormat};
 
 use super::error::Error;
-use super::format::Format;
+use super::format::NumberFormat;
 
 /// Linux loads at most 64 KiB of program headers (`load_elf_phdrs` in `fs/binfmt_elf.c`). The limit keeps searches short.
 const MAX_PROGRAM_HEADERS: usize = 0x1_0000 / size_of::<elf::ProgramHeader64<Endianness>>();
@@ -57,7 +57,7 @@ impl Segment {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Section<'a> {
+pub(super) struct ElfSection<'a> {
     pub(super) address: u64,
     /// The bytes in the file, still compressed. Empty for a section without file contents.
     pub(super) bytes: &'a [u8],
@@ -134,9 +134,9 @@ impl<'a> Container<'a> {
         }
     }
 
-    pub(super) fn format(&self) -> Format {
+    pub(super) fn format(&self) -> NumberFormat {
         let big_endian = ask!(self, typed => typed.endian == Endianness::Big);
-        Format { big_endian, pointer_size: if matches!(self, Self::Bits32(_)) { 4 } else { 8 } }
+        NumberFormat { big_endian, pointer_size: if matches!(self, Self::Bits32(_)) { 4 } else { 8 } }
     }
 }
 
@@ -235,9 +235,9 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         self.sections.iter().find(is_named)
     }
 
-    pub(super) fn section(&self, name: &[u8]) -> Option<Section<'a>> {
+    pub(super) fn section(&self, name: &[u8]) -> Option<ElfSection<'a>> {
         let header = self.header_named(name)?;
-        Some(Section {
+        Some(ElfSection {
             address: header.sh_addr(self.endian).into(),
             bytes: header.data(self.endian, self.bytes).ok()?,
             compressed: header.sh_flags(self.endian).contains(elf::SHF_COMPRESSED),

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use object::elf;
 
 use super::elf::Elf;
-use super::format::Format;
+use super::format::NumberFormat;
 use crate::bytes::Cursor;
 
 /// Facts about the debug information.
@@ -40,7 +40,7 @@ impl DwarfFacts {
 const UNIT_START: usize = 14;
 
 /// The version in the header of the unit at the start of `bytes`.
-fn version(format: Format, bytes: impl AsRef<[u8]>) -> Option<u16> {
+fn version(format: NumberFormat, bytes: impl AsRef<[u8]>) -> Option<u16> {
     let mut cursor = Cursor::new(bytes.as_ref());
     if format.u32(&mut cursor)? == u32::MAX {
         cursor.skip(8)?;
@@ -49,7 +49,7 @@ fn version(format: Format, bytes: impl AsRef<[u8]>) -> Option<u16> {
 }
 
 /// The first decompressed bytes of a `SHF_COMPRESSED` section (`Elf64_Chdr` or `Elf32_Chdr`, then a zlib stream).
-fn inflate_elf(format: Format, bytes: &[u8]) -> Option<[u8; UNIT_START]> {
+fn inflate_elf(format: NumberFormat, bytes: &[u8]) -> Option<[u8; UNIT_START]> {
     let mut cursor = Cursor::new(bytes);
     let kind = format.u32(&mut cursor)?;
     cursor.skip(if format.pointer_size == 8 { 20 } else { 8 })?;
@@ -65,12 +65,12 @@ fn inflate(stream: &[u8]) -> Option<[u8; UNIT_START]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, version};
+    use super::{NumberFormat, version};
 
     #[test]
     fn the_version_follows_either_form_of_the_length() {
-        let little = Format { big_endian: false, pointer_size: 8 };
-        let big = Format { big_endian: true, pointer_size: 4 };
+        let little = NumberFormat { big_endian: false, pointer_size: 8 };
+        let big = NumberFormat { big_endian: true, pointer_size: 4 };
         assert_eq!(version(little, [9, 0, 0, 0, 5, 0]), Some(5));
         assert_eq!(version(big, [0, 0, 0, 9, 0, 5]), Some(5));
         assert_eq!(version(little, [255, 255, 255, 255, 9, 0, 0, 0, 0, 0, 0, 0, 4, 0]), Some(4));

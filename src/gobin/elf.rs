@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use object::elf;
 
-use super::container::{Container, Section, Segment, Symbol, SymbolList, ask, decompress_old};
+use super::container::{Container, ElfSection, Segment, Symbol, SymbolList, ask, decompress_old};
 use super::error::Error;
-use super::format::Format;
+use super::format::NumberFormat;
 use crate::bytes::Cursor;
 
 /// Bytes of a file's data segments that are searched for structures that no section header names. Go programs have them in
@@ -42,12 +42,34 @@ impl<'a> Elf<'a> {
         &self.segments
     }
 
-    pub(super) fn format(&self) -> Format {
+    pub(super) fn format(&self) -> NumberFormat {
         self.container.format()
     }
 
     pub(super) fn machine(&self) -> elf::Machine {
         ask!(&self.container, typed => typed.machine())
+    }
+
+    /// The machine as GOARCH spells it, or `ELF machine N`.
+    pub(super) fn machine_name(&self) -> String {
+        let NumberFormat { big_endian, pointer_size } = self.format();
+        let known = match (self.machine(), pointer_size, big_endian) {
+            (elf::EM_386, _, _) => "386",
+            (elf::EM_X86_64, _, _) => "amd64",
+            (elf::EM_ARM, _, _) => "arm",
+            (elf::EM_AARCH64, _, _) => "arm64",
+            (elf::EM_LOONGARCH, _, _) => "loong64",
+            (elf::EM_MIPS, 4, true) => "mips",
+            (elf::EM_MIPS, 4, false) => "mipsle",
+            (elf::EM_MIPS, _, true) => "mips64",
+            (elf::EM_MIPS, _, false) => "mips64le",
+            (elf::EM_PPC64, _, true) => "ppc64",
+            (elf::EM_PPC64, _, false) => "ppc64le",
+            (elf::EM_RISCV, _, _) => "riscv64",
+            (elf::EM_S390, _, _) => "s390x",
+            (other, _, _) => return format!("ELF machine {}", other.0),
+        };
+        known.to_owned()
     }
 
     /// A program that runs at any address. A shared library is `ET_DYN` too, but names no interpreter
@@ -62,7 +84,7 @@ impl<'a> Elf<'a> {
     }
 
     /// The first section of this name.
-    pub(super) fn section(&self, name: &[u8]) -> Option<Section<'a>> {
+    pub(super) fn section(&self, name: &[u8]) -> Option<ElfSection<'a>> {
         ask!(&self.container, typed => typed.section(name))
     }
 

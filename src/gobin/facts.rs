@@ -6,9 +6,9 @@ use super::buildinfo::BuildInfo;
 use super::dwarf::DwarfFacts;
 use super::elf::Elf;
 use super::error::{BuildInfoAbsence, PclntabAbsence};
-use super::format::Format;
+use super::header::Layout;
 use super::optimisation::{InliningEvidence, Optimisation};
-use super::pclntab::{Layout, Pclntab};
+use super::pclntab::Pclntab;
 
 /// Facts about a binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) fn gather(elf: &Elf<'_>, table: Result<&Pclntab<'_>, &PclntabAbsence>
     let go = BuildInfo::find(elf);
     let inlining = table.ok().map(InliningEvidence::count);
     BinaryFacts {
-        machine: machine_name(elf),
+        machine: elf.machine_name(),
         pie: elf.is_pie(),
         build_id: elf.build_id(),
         pclntab: table.map(Pclntab::layout).map_err(Clone::clone),
@@ -50,28 +50,6 @@ pub(super) fn gather(elf: &Elf<'_>, table: Result<&Pclntab<'_>, &PclntabAbsence>
         inlining,
         go,
     }
-}
-
-/// The machine as GOARCH spells it, or `ELF machine N`.
-pub(super) fn machine_name(elf: &Elf<'_>) -> String {
-    let Format { big_endian, pointer_size } = elf.format();
-    let known = match (elf.machine(), pointer_size, big_endian) {
-        (raw::EM_386, _, _) => "386",
-        (raw::EM_X86_64, _, _) => "amd64",
-        (raw::EM_ARM, _, _) => "arm",
-        (raw::EM_AARCH64, _, _) => "arm64",
-        (raw::EM_LOONGARCH, _, _) => "loong64",
-        (raw::EM_MIPS, 4, true) => "mips",
-        (raw::EM_MIPS, 4, false) => "mipsle",
-        (raw::EM_MIPS, _, true) => "mips64",
-        (raw::EM_MIPS, _, false) => "mips64le",
-        (raw::EM_PPC64, _, true) => "ppc64",
-        (raw::EM_PPC64, _, false) => "ppc64le",
-        (raw::EM_RISCV, _, _) => "riscv64",
-        (raw::EM_S390, _, _) => "s390x",
-        (other, _, _) => return format!("ELF machine {}", other.0),
-    };
-    known.to_owned()
 }
 
 /// Whether `runtime/cgo` is linked in: the linker keeps its `crosscall2` in every cgo program and adds it to no other.

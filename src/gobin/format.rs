@@ -4,13 +4,13 @@ use crate::bytes::Cursor;
 
 /// The number format of the machine that the program was built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Format {
+pub(super) struct NumberFormat {
     pub(super) big_endian: bool,
     /// Bytes: 4 or 8.
     pub(super) pointer_size: u8,
 }
 
-impl Format {
+impl NumberFormat {
     pub(super) fn u16(self, cursor: &mut Cursor<'_>) -> Option<u16> {
         let bytes = cursor.array()?;
         Some(if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
@@ -39,7 +39,7 @@ impl Format {
 
 #[cfg(test)]
 mod tests {
-    use super::Format;
+    use super::NumberFormat;
     use crate::bytes::Cursor;
 
     #[test]
@@ -51,7 +51,7 @@ mod tests {
             (true, 4, 0x0102, 0x0102_0304),
             (true, 8, 0x0102, 0x0102_0304_0506_0708),
         ] {
-            let format = Format { big_endian, pointer_size };
+            let format = NumberFormat { big_endian, pointer_size };
             assert_eq!(format.u16(&mut Cursor::new(&bytes)), Some(half));
             assert_eq!(format.word(&mut Cursor::new(&bytes)), Some(word));
             assert_eq!(format.word(&mut Cursor::new(&bytes[..3])), None);

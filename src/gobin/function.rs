@@ -1,7 +1,8 @@
 //! One function of the Go function table (`_func` in Go's src/runtime/runtime2.go) and its pc-value tables.
 
 use super::error::{NoSpDelta, PclntabAbsence};
-use super::pclntab::{Layout, Pclntab};
+use super::header::Layout;
+use super::pclntab::Pclntab;
 use super::pcvalue;
 use super::unwind::Special;
 use crate::bytes::Cursor;

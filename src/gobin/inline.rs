@@ -6,7 +6,8 @@
 //! [`InlineTrees::check`] verifies the candidate.
 
 use super::function::Function;
-use super::pclntab::{Layout, Pclntab};
+use super::header::Layout;
+use super::pclntab::Pclntab;
 use crate::bytes::Cursor;
 
 /// `PCDATA_InlTreeIndex` of Go's src/internal/abi/symtab.go.

@@ -9,13 +9,13 @@ use std::ops::Range;
 use super::binary::Binary;
 use super::error::Reason;
 use super::function::Function;
-use super::location::SourceFrame;
 use super::pcvalue::DecodedTable;
+use super::source_frame::SourceFrame;
 
 /// Maximum depth of inlined calls at one address. Go's inlining budget ends long before.
 const MAX_INLINE_DEPTH: usize = 200;
 
-/// Looks up addresses like [`Binary::locate`], in any order; fastest in ascending order.
+/// Looks up addresses in any order; fastest in ascending order.
 #[derive(Debug)]
 pub struct Locator<'b, 'a> {
     binary: &'b Binary<'a>,
@@ -36,7 +36,8 @@ impl<'b, 'a> Locator<'b, 'a> {
         Self { binary, function: None, files, lines, calls, frames: Vec::new(), same_frames: 0..0 }
     }
 
-    /// The same frames as in [`Location::frames`](super::Location::frames).
+    /// The functions at a link-time virtual address, innermost first; for a return address, ask for the byte before it. The
+    /// last frame is the physical function, the others are calls inlined into it. Never empty.
     pub fn locate(&mut self, address: u64) -> Result<&[SourceFrame<'a>], Reason> {
         if self.same_frames.contains(&address) {
             return Ok(&self.frames);
@@ -47,11 +48,6 @@ impl<'b, 'a> Locator<'b, 'a> {
             (self.frames, self.same_frames) = self.binary.native_frames(address)?;
         }
         Ok(&self.frames)
-    }
-
-    /// The frames of the address that was looked up last.
-    pub(super) fn into_frames(self) -> Vec<SourceFrame<'a>> {
-        self.frames
     }
 
     /// Appends the frames at an address of Go code. `None` outside of Go functions, or if a name is cut off.

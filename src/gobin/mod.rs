@@ -23,14 +23,15 @@ mod facts;
 mod format;
 mod function;
 mod g_layout;
+mod header;
 mod inline;
-mod location;
 mod locator;
 mod moduledata;
 mod native;
 mod optimisation;
 mod pclntab;
 mod pcvalue;
+mod source_frame;
 mod structs;
 mod symbols;
 #[cfg(test)]
@@ -47,8 +48,9 @@ pub use error::{BuildInfoAbsence, Error, GLayoutAbsence, NoSpDelta, PclntabAbsen
 pub use facts::BinaryFacts;
 pub use function::Function;
 pub use g_layout::{GLayout, GLayoutSource};
-pub use location::{Location, SourceFrame};
+pub use header::Layout;
 pub use locator::Locator;
 pub use optimisation::{InliningEvidence, Optimisation};
-pub use pclntab::{Layout, Pclntab};
+pub use pclntab::Pclntab;
+pub use source_frame::SourceFrame;
 pub use unwind::{GoUnwind, Special};

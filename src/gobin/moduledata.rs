@@ -5,7 +5,7 @@
 //! data that it points to decides.
 
 use super::elf::Elf;
-use super::pclntab::Header;
+use super::header::Header;
 use crate::bytes::Cursor;
 
 /// The fields of the moduledata that describe the code.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::debuginfo::{DebugFrame, demangle};
-use super::location::SourceFrame;
+use super::source_frame::SourceFrame;
 use super::symbols::Covering;
 
 /// The frames at an address, innermost first. Inlined calls and lines are from debug information; name and entry of the

@@ -4,72 +4,19 @@
 //! src/runtime/symtab.go (how the runtime reads them). Go 1.26 removed the address of the text from the header without a
 //! new magic, so every table is checked against the runtime's moduledata.
 
-use std::fmt;
 use std::ops::Range;
 
 use object::elf as raw;
 
 use super::elf::Elf;
 use super::error::PclntabAbsence;
-use super::format::Format;
+use super::format::NumberFormat;
 use super::function::Function;
+use super::header::{Header, Layout};
 use super::inline::InlineTrees;
 use super::moduledata::{self, Moduledata};
 use super::textmap::TextMap;
 use crate::bytes::Cursor;
-
-/// Layout of the table. Older layouts are not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Layout {
-    /// Magic 0xfffffffa: addresses are absolute.
-    Go116,
-    /// Magic 0xfffffff0: addresses are offsets from the start of the text.
-    Go118,
-    /// Magic 0xfffffff1: function records hold the line of the `func` keyword.
-    Go120,
-}
-
-impl Layout {
-    fn from_magic(magic: u32) -> Result<Self, PclntabAbsence> {
-        match magic {
-            0xffff_fff1 => Ok(Self::Go120),
-            0xffff_fff0 => Ok(Self::Go118),
-            0xffff_fffa => Ok(Self::Go116),
-            0xffff_fffb => Err(PclntabAbsence::TooOld),
-            other => Err(PclntabAbsence::UnknownMagic(other)),
-        }
-    }
-
-    /// Bytes of each of the two words of a functab entry.
-    fn functab_word_size(self, format: Format) -> usize {
-        if self == Self::Go116 { format.word_size() } else { 4 }
-    }
-}
-
-/// The Go releases with this layout.
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Go116 => "Go 1.16 to 1.17",
-            Self::Go118 => "Go 1.18 to 1.19",
-            Self::Go120 => "Go 1.20 or later",
-        })
-    }
-}
-
-/// The header (`pcHeader` of Go's src/runtime/symtab.go).
-#[derive(Debug, Clone)]
-pub(super) struct Header {
-    pub(super) address: u64,
-    pub(super) layout: Layout,
-    /// Unit of address steps in pc-value tables, in bytes: the machine's smallest instruction size.
-    pub(super) quantum: u32,
-    pub(super) function_count: u64,
-    /// Start of the text. 0 in Go 1.16 and 1.17, since Go 1.26, and before relocation.
-    text: u64,
-    /// Offsets from the header: function names, file indices, file names, pc-value tables, functions.
-    pub(super) offsets: [u64; 5],
-}
 
 /// An entry of the functab (`functab` of Go's src/runtime/symtab.go).
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,33 +27,11 @@ struct FunctabEntry {
     record: u64,
 }
 
-impl Header {
-    fn read(format: Format, address: u64, bytes: &[u8]) -> Result<Self, PclntabAbsence> {
-        const CUT: PclntabAbsence = PclntabAbsence::Damaged("the header is cut off");
-        let mut cursor = Cursor::new(bytes);
-        let layout = Layout::from_magic(format.u32(&mut cursor).ok_or(CUT)?)?;
-        if cursor.u16() != Some(0) {
-            return Err(PclntabAbsence::Damaged("the header's padding is not zero"));
-        }
-        let quantum = cursor.u8().ok_or(CUT)?;
-        let pointer_size = cursor.u8().ok_or(CUT)?;
-        if pointer_size != format.pointer_size {
-            return Err(PclntabAbsence::Damaged("the pointer size is not the file's"));
-        }
-        let mut word = || format.word(&mut cursor).ok_or(CUT);
-        let function_count = word()?;
-        let _file_count = word()?;
-        let text = if layout == Layout::Go116 { 0 } else { word()? };
-        let offsets = [word()?, word()?, word()?, word()?, word()?];
-        Ok(Self { address, layout, quantum: u32::from(quantum), function_count, text, offsets })
-    }
-}
-
 /// A Go function table that passed all checks.
 #[derive(Debug)]
 pub struct Pclntab<'a> {
     pub(super) layout: Layout,
-    pub(super) format: Format,
+    pub(super) format: NumberFormat,
     pub(super) quantum: u32,
     /// NUL-terminated function names.
     pub(super) names: &'a [u8],
@@ -158,7 +83,7 @@ impl<'a> Pclntab<'a> {
         let header = Header::read(format, address, bytes)?;
         let quanta = instruction_sizes(elf.machine());
         if quanta.is_empty() {
-            return Err(PclntabAbsence::Machine(super::facts::machine_name(elf)));
+            return Err(PclntabAbsence::Machine(elf.machine_name()));
         }
         if !quanta.contains(&header.quantum) {
             return Err(PclntabAbsence::Damaged("the instruction size is not the machine's"));
@@ -344,13 +269,13 @@ fn instruction_sizes(machine: raw::Machine) -> &'static [u32] {
 }
 
 /// Whether a word begins with a magic.
-fn has_magic(format: Format, word: &[u8]) -> bool {
+fn has_magic(format: NumberFormat, word: &[u8]) -> bool {
     let magic = format.u32(&mut Cursor::new(word));
     magic.is_some_and(|magic| matches!(magic, 0xffff_fff0 | 0xffff_fff1 | 0xffff_fffa | 0xffff_fffb))
 }
 
 /// Whether the bytes after the magic are a header's: two zeros, instruction size, pointer size.
-fn is_header(format: Format, bytes: &[u8]) -> bool {
+fn is_header(format: NumberFormat, bytes: &[u8]) -> bool {
     let mut cursor = Cursor::new(bytes);
     cursor.skip(4).is_some()
         && cursor.u16() == Some(0)

@@ -5,7 +5,7 @@ use crate::bytes::Cursor;
 
 use super::abi::{feature, misc, record_type};
 use super::attr::{Attr, Event};
-use super::record::CpuMode;
+use super::cpu_mode::CpuMode;
 
 /// perf pads strings to a multiple of this, in bytes (`NAME_ALIGN`).
 const STRING_ALIGN: usize = 64;

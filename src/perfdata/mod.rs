@@ -16,6 +16,7 @@
 
 pub mod abi;
 mod attr;
+mod cpu_mode;
 mod decode;
 mod error;
 mod feature;
@@ -28,10 +29,11 @@ mod scan;
 mod writer;
 
 pub use attr::{Attr, Event};
+pub use cpu_mode::CpuMode;
 pub use error::{Error, Unsupported};
 pub use feature::{BuildId, ClockData, CpuCount, Features};
 pub use reader::{PerfData, Records, masked_cmdline};
-pub use record::{CpuMode, Inode, Mmap, Record, RecordKind, SampleId, TaskEvent};
+pub use record::{Inode, Mmap, Record, RecordKind, SampleId, TaskEvent};
 pub use sample::{Callchain, RawAddress, Sample, UserRegs, decode_sample};
 pub use writer::Writer;
 

@@ -1,6 +1,6 @@
 //! Records as plain values that borrow from the file. The writer takes the same types.
 
-use super::abi::{misc, sample_type};
+use super::abi::sample_type;
 use super::attr::Attr;
 use super::sample::Sample;
 use crate::bytes::Cursor;
@@ -15,7 +15,7 @@ pub struct Record<'a> {
     pub time: Option<u64>,
     /// The CPU on which the record was written.
     pub cpu: Option<u32>,
-    /// The bits of the header, unchanged: see [`misc`].
+    /// The bits of the header, unchanged: see [`misc`](super::abi::misc).
     pub misc: u16,
     /// Type and content.
     pub kind: RecordKind<'a>,
@@ -143,50 +143,6 @@ pub struct TaskEvent {
     pub ptid: i32,
     /// Nanoseconds of the event's clock.
     pub time: u64,
-}
-
-/// CPU mode when the record was written, from `misc` in the header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CpuMode {
-    /// Not given, or a number that goflame does not know.
-    #[default]
-    Unknown,
-    /// Kernel.
-    Kernel,
-    /// User.
-    User,
-    /// Hypervisor.
-    Hypervisor,
-    /// Kernel of a guest.
-    GuestKernel,
-    /// User space of a guest.
-    GuestUser,
-}
-
-impl CpuMode {
-    /// Reads the mode from `misc` of a header.
-    pub fn from_misc(bits: u16) -> Self {
-        match bits & misc::CPUMODE_MASK {
-            1 => Self::Kernel,
-            2 => Self::User,
-            3 => Self::Hypervisor,
-            4 => Self::GuestKernel,
-            5 => Self::GuestUser,
-            _ => Self::Unknown,
-        }
-    }
-
-    /// The mode as bits of `misc` in a header.
-    pub fn to_misc(self) -> u16 {
-        match self {
-            Self::Unknown => 0,
-            Self::Kernel => 1,
-            Self::User => 2,
-            Self::Hypervisor => 3,
-            Self::GuestKernel => 4,
-            Self::GuestUser => 5,
-        }
-    }
 }
 
 /// Task, time and CPU at the end of every record other than a sample (`struct sample_id`). The default, all 0, is

@@ -4,7 +4,7 @@ use crate::bytes::Cursor;
 
 use super::abi::{branch, read_format, sample_type};
 use super::attr::Attr;
-use super::record::CpuMode;
+use super::cpu_mode::CpuMode;
 
 /// One sample. A field that the event does not record is `None` or empty.
 ///

@@ -4,10 +4,11 @@ use std::io::{self, Seek, SeekFrom, Write};
 
 use super::abi::{misc, record_type};
 use super::attr::{Attr, Event};
+use super::cpu_mode::CpuMode;
 use super::error::Error;
 use super::feature::{Features, padded};
 use super::layout::RecordLayout;
-use super::record::{CpuMode, Mmap, SampleId, TaskEvent};
+use super::record::{Mmap, SampleId, TaskEvent};
 
 /// Bytes of the header.
 const HEADER: u64 = 104;

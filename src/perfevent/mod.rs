@@ -1,23 +1,19 @@
 //! The interface to the kernel, built on the crate `perf-event2`: opens, maps and drains perf events.
 //!
 //! There is one event for each CPU. It follows the target and its children (`inherit`); the kernel refuses to map an
-//! inherited event that is not bound to a CPU. `unsafe` is allowed only in this module, so files are mapped here too
-//! ([`MappedFile`]), SIGBUS is handled ([`on_cut_short`]) and the process's own [`vdso`] is read. The module must hold no policy (the caller passes a [`Spec`]), must not print, and must know neither
-//! files nor formats: it returns a record as its type, its misc bits and its bytes.
+//! inherited event that is not bound to a CPU. The process's own [`vdso`] is read here too, because that needs `unsafe`.
+//! The module must hold no policy (the caller passes a [`Spec`]), must not print, and must know neither files nor
+//! formats: it returns a record as its type, its misc bits and its bytes.
 //!
 //! Facts are from Linux: `include/uapi/linux/perf_event.h` and `kernel/events/core.c`.
 
-mod cut_short;
 mod error;
-mod mapped;
 mod probe;
 mod rings;
 mod spec;
 mod vdso;
 
-pub use cut_short::{advise_when_cut_short, on_cut_short};
 pub use error::Error;
-pub use mapped::MappedFile;
 pub use probe::{Probe, TrialCounts, probe};
 pub use rings::{Drained, Rings, SMALLEST_RING, open};
 pub use spec::{AttrFields, Source, Spec, Target, UserRegisters};

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Error;
 use super::observer::{Observer, PipelineEvent, Warning};
-use super::settle::{BuildOptions, InContainer, Settled, settle};
+use super::settle::{BuildOptions, InContainer, SettledBuild, settle};
 use crate::archive::{BuildPlace, FileEntry, Program, Store};
 use crate::build::{self, Artifact, BuildPlan, GoTool, docker};
 use crate::config::{Config, Kind};
@@ -31,7 +31,7 @@ pub struct Built {
 /// Builds the program and inspects it.
 pub fn build(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<Built, Error> {
     let settled = settle(config, options, observer)?;
-    build_privately(config, settled, &open_archive(config)?, Reuse::LastProgram, observer)?.publish()
+    build_privately(config, settled, &Store::open(&config.archive.dir)?, Reuse::LastProgram, observer)?.publish()
 }
 
 /// Starting point of a build.
@@ -84,21 +84,16 @@ pub fn dockerfile(config: &Config) -> Result<String, Error> {
     Ok(docker::dockerfile(config, &plan, &pinned.unwrap_or(image)).map_err(build::Error::Docker)?)
 }
 
-/// Opens the project's archive. Binaries are built in its directory too.
-pub(super) fn open_archive(config: &Config) -> Result<Store, Error> {
-    Ok(Store::open(&config.archive.dir)?)
-}
-
 /// Builds into a private directory below `build/` of the archive. Two goflame processes in one project therefore never
 /// use each other's program.
 pub(super) fn build_privately(
     config: &Config,
-    settled: Settled,
+    settled: SettledBuild,
     store: &Store,
     reuse: Reuse,
     observer: &dyn Observer,
 ) -> Result<PrivateBuild, Error> {
-    let Settled { plan, go, container, lock } = settled;
+    let SettledBuild { plan, go, container, lock } = settled;
     observer.event(&PipelineEvent::Building {
         package: &config.app.package,
         variant: &config.build.variant,

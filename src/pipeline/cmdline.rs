@@ -6,14 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::Error;
-use super::input::InputBytes;
 use crate::fsio::FileError;
 use crate::perfdata::masked_cmdline;
 use crate::redact::Secrets;
+use crate::sources::InputBytes;
 
 /// Masks the secrets of the command line in the file.
 pub(super) fn mask(perf_data: &Path, secrets: &Secrets) -> Result<(), Error> {
-    let bytes = InputBytes::open(perf_data)?;
+    let bytes = InputBytes::open(perf_data).map_err(Error::Input)?;
     let Some((offset, section)) = masked_cmdline(bytes.bytes(), |words| secrets.args(words)) else { return Ok(()) };
     drop(bytes);
     let file = File::options().write(true).open(perf_data);

@@ -4,6 +4,11 @@ use crate::doctor::Finding;
 use crate::fsio::FileError;
 use crate::{analyse, archive, build, config, perfdata, pprof, process, record, workload};
 
+/// Lines of the difference between two lock files.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct LockDifference(pub(super) Vec<String>);
+
 /// Error that ended a pipeline.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,14 +25,11 @@ pub enum Error {
         missing: bool,
         /// Lines that would change.
         #[source]
-        difference: super::settle::Difference,
+        difference: LockDifference,
     },
     /// The machine, the toolchain or the binary is not ready. The findings say why.
     #[error("not ready")]
     NotReady(Vec<Finding>),
-    /// A repair of the machine failed.
-    #[error(transparent)]
-    Repair(#[from] super::repair::Error),
     /// The build failed.
     #[error(transparent)]
     Build(#[from] build::Error),
@@ -59,7 +61,7 @@ pub enum Error {
         source: perfdata::Error,
     },
     /// The file is neither a recording nor a profile.
-    #[error("{path} is {}", if *empty { "empty" } else { "no profile that goflame reads" })]
+    #[error("{path} is {}", if *empty { "empty" } else { "not a profile that goflame reads" })]
     UnknownKind {
         /// Path of the file.
         path: String,
@@ -106,7 +108,6 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Config(error) => error.hints(),
-            Self::Repair(error) => error.hints(),
             Self::Locked { .. } => {
                 vec!["`goflame build --update-lock` writes it; commit it with what made it change".into()]
             }

@@ -1,13 +1,12 @@
 //! Manifest of a run: `manifest.json` without the id, the schema version and the hashes, which the archive adds.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::prune::lies_in;
-use super::verify::recorded;
 use super::{Built, InContainer};
 use crate::archive::Program;
 use crate::config::{self, Config, Engine, Kind};
@@ -30,7 +29,7 @@ pub struct Manifest {
     /// Command line of goflame.
     pub command: Vec<String>,
     /// Name, package and kind of the app.
-    pub app: App,
+    pub app: AppRecord,
     /// Name of the variant that was built.
     pub variant: String,
     /// Title of the run's graphs.
@@ -55,7 +54,7 @@ pub struct Manifest {
 
 /// Profiled app.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct App {
+pub struct AppRecord {
     /// Name of the app.
     pub name: String,
     /// Package argument of `go build`.
@@ -158,7 +157,7 @@ pub struct SamplerRecord {
     pub kernel_symbols_absent: Option<String>,
 }
 
-impl App {
+impl AppRecord {
     /// Creates the app from the settings.
     pub(super) fn of(config: &Config) -> Self {
         Self {
@@ -175,8 +174,9 @@ impl App {
 }
 
 impl BuildRecord {
-    /// Creates the record of a build whose program is stored in the archive.
-    pub(super) fn of(built: &Built, program: &Program) -> Self {
+    /// Creates the record of a build whose program is stored in the archive. `verified` is the record of
+    /// `goflame build --verify`.
+    pub(super) fn new(built: &Built, program: &Program, verified: Option<Value>) -> Self {
         let Built { plan, command, go, container, artifact, wall, .. } = built;
         Self {
             command: command.clone(),
@@ -189,7 +189,7 @@ impl BuildRecord {
             size: artifact.size,
             inspection: inspection(&artifact.facts, &plan.secrets),
             docker: container.as_ref().map(in_container),
-            verified: recorded(built),
+            verified,
         }
     }
 }
@@ -226,6 +226,14 @@ fn inspection(facts: &gobin::BinaryFacts, secrets: &Secrets) -> Value {
         "optimisation": facts.optimisation.to_string(),
         "go": go,
     })
+}
+
+/// Whether a directory is inside a project, after all links are resolved.
+pub(super) fn lies_in(dir: &Path, project: &Path) -> bool {
+    match (fs::canonicalize(dir), fs::canonicalize(project)) {
+        (Ok(dir), Ok(project)) => dir.starts_with(project),
+        _ => false,
+    }
 }
 
 /// Converts name-value pairs to a map and masks the secrets in the values.

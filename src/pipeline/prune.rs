@@ -1,12 +1,11 @@
 //! Decides which runs form a series and how many of them are kept. Also makes room for the next run.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use super::Error;
-use super::manifest::App;
+use super::manifest::{AppRecord, lies_in};
 use super::observer::{Observer, PipelineEvent, Warning};
 use crate::archive::{Partial, PrunePlan, Run, RunId, Store};
 use crate::config::Config;
@@ -25,7 +24,7 @@ struct Series {
 /// Part of a manifest that identifies the series.
 #[derive(Deserialize)]
 struct ManifestHead {
-    app: App,
+    app: AppRecord,
 }
 
 impl Series {
@@ -40,14 +39,6 @@ impl Series {
         // Older manifests do not say whether the archive was inside the project.
         let own = app.own_archive.unwrap_or_else(|| lies_in(store.dir(), &app.root));
         Some(Self { app: app.name, project: (!own).then_some(app.root) })
-    }
-}
-
-/// Whether a directory is inside a project, after all links are resolved.
-pub(super) fn lies_in(dir: &Path, project: &Path) -> bool {
-    match (fs::canonicalize(dir), fs::canonicalize(project)) {
-        (Ok(dir), Ok(project)) => dir.starts_with(project),
-        _ => false,
     }
 }
 

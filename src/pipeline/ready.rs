@@ -10,10 +10,10 @@ use crate::config::{Config, EventChoice, Kernel};
 use crate::doctor::{
     self, BuildDirectory, DockerFacts, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools,
 };
-use crate::fsio;
+use crate::fsio::{self, FileError, MappedFile};
 use crate::gobin;
 use crate::host::{self, HostFacts};
-use crate::perfevent::{self, MappedFile, Source, TrialCounts};
+use crate::perfevent::{self, Source, TrialCounts};
 use crate::record::{ChosenEvent, EventWish, KernelWish, RING_SIZES, choose_event, sample_self};
 use crate::redact::Secrets;
 
@@ -60,7 +60,7 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
     let in_docker = options.in_project && config.build.docker;
     let go = if in_docker { Ok(GoTool::in_image()) } else { look_at_go(config, lock.as_ref()) };
     let examined = match &options.binary {
-        Some(path) => Some(Binary::read(path)?),
+        Some(path) => Some(ExaminedFile::read(path)?),
         None => built_before(config, options.in_project, &go),
     };
     let mut environment = Environment::probe(config, options.in_project, &go);
@@ -77,7 +77,7 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
     }
     let ignore: Vec<String> = config.doctor.ignore.iter().chain(&options.skip).cloned().collect();
     let inputs = Inputs {
-        binary: examined.as_ref().map(Binary::examined),
+        binary: examined.as_ref().map(ExaminedFile::examined),
         ignore: &ignore,
         only: &options.only,
         ..environment.inputs(config, Purpose::Doctor)
@@ -98,23 +98,23 @@ fn masked(mut findings: Vec<Finding>, secrets: &Secrets) -> Vec<Finding> {
 }
 
 /// Binary that is going to be profiled.
-struct Binary {
+struct ExaminedFile {
     path: String,
     facts: Result<gobin::BinaryFacts, String>,
     mismatches: Option<Vec<Mismatch>>,
 }
 
-impl Binary {
+impl ExaminedFile {
     /// Reads the facts from a regular file without reading all of it. Other files are refused: reading a device might
     /// never end.
     fn read(path: &Path) -> Result<Self, Error> {
         if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-            let odd = std::io::Error::other("it is no regular file");
-            return Err(Error::Input(fsio::FileError::new("read", path, odd)));
+            let odd = std::io::Error::other("it is not a regular file");
+            return Err(Error::Input(FileError::new("read", path, odd)));
         }
         let mapped = fsio::open(path).map_err(Error::Input)?;
-        let mapped = MappedFile::map(&mapped, path)
-            .map_err(|source| Error::Input(fsio::FileError::new("read", path, source)))?;
+        let mapped =
+            MappedFile::map(&mapped, path).map_err(|source| Error::Input(FileError::new("read", path, source)))?;
         let facts =
             gobin::Binary::parse(mapped.as_ref()).map(|binary| binary.facts()).map_err(|error| error.to_string());
         Ok(Self { path: fsio::shown(path).display().to_string(), facts, mismatches: None })
@@ -130,11 +130,11 @@ impl Binary {
 }
 
 /// Binary of the variant's last build, if there is one.
-fn built_before(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Option<Binary> {
+fn built_before(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Option<ExaminedFile> {
     let go = go.as_ref().ok().filter(|_| in_project)?;
     let output = build::plan(config, go).ok()?.output;
     let variant = config.variants.get(&config.build.variant)?;
-    let mut binary = Binary::read(&output).ok()?;
+    let mut binary = ExaminedFile::read(&output).ok()?;
     binary.mismatches = binary.facts.as_ref().ok().map(|facts| build::inspect(facts, variant, &config.toolchain));
     Some(binary)
 }

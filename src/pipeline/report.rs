@@ -7,20 +7,19 @@ use std::thread;
 use std::time::Instant;
 
 use super::goroutines::{self, GOROUTINES_FILE};
-use super::images::DiskImages;
-use super::input::{InputBytes, Kind};
-use super::kallsyms::{self, Kernel};
+use super::kernel::{KernelSource, stored_kernel_symbols};
 use super::manifest::Manifest;
 use super::observer::{AnalysedInput, PipelineEvent};
 use super::outputs::{self, Caption};
 use super::{Error, Observer};
-use crate::analyse::{Analysis, Options, analyse};
+use crate::analyse::{Analysis, GoroutineSeen, Options, analyse};
 use crate::archive::{Run, RunId, Store};
 use crate::config::Format;
 use crate::memory;
 use crate::perfdata::PerfData;
 use crate::pprof::{self, SampleTypes};
 use crate::profile::{Profile, Quality, format_total_count};
+use crate::sources::{DiskImages, InputBytes, InputKind, goroutines_from_file};
 use crate::views::{By, Filters, View};
 
 /// Name of the recording in a run directory.
@@ -32,7 +31,7 @@ pub(super) const VDSO_FILE: &str = "symbols/vdso.so";
 
 /// Source of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum ReportSource {
     /// `perf.data` file, pprof profile, or run directory.
     File(PathBuf),
     /// Run in an archive, by any name that users may give it.
@@ -88,9 +87,9 @@ impl Reported {
 }
 
 /// Analyses a recording again, or reads a profile.
-pub fn report(source: &Source, options: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
+pub fn report(source: &ReportSource, options: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
     match source {
-        Source::File(path) => match run_of_directory(path) {
+        ReportSource::File(path) => match run_of_directory(path) {
             Some(run) => report_run(&run?, options, observer),
             // Directory of an incomplete run, or of a run that was copied out of its archive.
             None if path.is_dir() && path.join(PERF_DATA_FILE).exists() => {
@@ -98,7 +97,7 @@ pub fn report(source: &Source, options: &ReportOptions<'_>, observer: &dyn Obser
             }
             None => report_file(path, options, observer),
         },
-        Source::Run { archive, query } => {
+        ReportSource::Run { archive, query } => {
             let run = Store::open_existing(archive)?.find(query)?;
             report_run(&run, options, observer)
         }
@@ -106,10 +105,11 @@ pub fn report(source: &Source, options: &ReportOptions<'_>, observer: &dyn Obser
 }
 
 fn report_file(path: &Path, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
-    let bytes = InputBytes::open(path)?;
-    match bytes.kind(path)? {
-        Kind::PerfData => report_recording(path, &bytes, wanted, observer),
-        Kind::Pprof => report_pprof(path, &bytes, wanted, observer),
+    let bytes = InputBytes::open(path).map_err(Error::Input)?;
+    match bytes.kind() {
+        Some(InputKind::PerfData) => report_recording(path, &bytes, wanted, observer),
+        Some(InputKind::Pprof) => report_pprof(path, &bytes, wanted, observer),
+        None => Err(Error::UnknownKind { path: path.display().to_string(), empty: bytes.bytes().is_empty() }),
     }
 }
 
@@ -155,13 +155,13 @@ fn report_recording(
     let mut options = Options::default();
     let run = run_directory(path);
     if let Some(run) = &run {
-        images.keep_programs(run.join("bin"));
+        images.use_programs_in(run.join("bin"));
         if run.join(VDSO_FILE).is_file() {
-            images.keep_vdso(run.join(VDSO_FILE));
+            images.use_vdso(run.join(VDSO_FILE));
         }
     }
     let goroutines = match &run {
-        Some(run) => goroutines::of_file(&run.join(GOROUTINES_FILE))?,
+        Some(run) => stored_goroutines(&run.join(GOROUTINES_FILE))?,
         None => Vec::new(),
     };
     options.goroutines = &goroutines;
@@ -170,7 +170,7 @@ fn report_recording(
     if kept.is_none() {
         options.kernel_release = Some(&release);
     }
-    let kernel = || kept.map_or_else(Kernel::running, |kept| Kernel::known(kallsyms::of_file(&kept)));
+    let kernel = || kept.map_or_else(KernelSource::running, |kept| KernelSource::known(stored_kernel_symbols(&kept)));
     let (analysis, seconds) = analyse_bytes(&name, bytes, &images, kernel, options)?;
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::File(&name), seconds });
@@ -181,17 +181,17 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     only_pprof(run.id().as_str(), wanted)?;
     let manifest: Manifest = run.manifest()?;
     let path = run.file(PERF_DATA_FILE)?;
-    let bytes = InputBytes::open(&path)?;
+    let bytes = InputBytes::open(&path).map_err(Error::Input)?;
     let mut images = DiskImages::new();
-    images.keep(manifest.build.path.to_string_lossy(), run.file(&manifest.build.file)?);
+    images.use_copy(manifest.build.path.to_string_lossy(), run.file(&manifest.build.file)?);
     if let Ok(vdso) = run.file(VDSO_FILE) {
-        images.keep_vdso(vdso);
+        images.use_vdso(vdso);
     }
     let absent = || manifest.sampler.kernel_symbols_absent.clone().unwrap_or_else(|| "the run has none".into());
-    let kept = || run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| kallsyms::of_file(&kept));
-    let kernel = || Kernel::known(kept());
+    let kept = || run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| stored_kernel_symbols(&kept));
+    let kernel = || KernelSource::known(kept());
     let goroutines = match run.file(GOROUTINES_FILE) {
-        Ok(path) => goroutines::of_file(&path)?,
+        Ok(path) => stored_goroutines(&path)?,
         Err(_) => Vec::new(),
     };
     let options = Options {
@@ -206,6 +206,10 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
     Ok(reported(analysis, wanted, &manifest.title))
+}
+
+fn stored_goroutines(path: &Path) -> Result<Vec<GoroutineSeen>, Error> {
+    Ok(goroutines::for_analysis(&goroutines_from_file(path).map_err(Error::Input)?))
 }
 
 /// Returns the run that a directory belongs to; `None` for any other directory.
@@ -240,12 +244,12 @@ pub(super) fn analyse_bytes(
     name: &str,
     recording: &InputBytes,
     images: &DiskImages,
-    kernel: impl FnOnce() -> Kernel + Send,
+    kernel: impl FnOnce() -> KernelSource + Send,
     options: Options<'_>,
 ) -> Result<(Analysis, f64), Error> {
     let started = Instant::now();
     memory::keep();
-    let release = |range| recording.forget(range);
+    let release = |range| recording.release(range);
     let options = Options { release: Some(&release), ..options };
     let analysis = thread::scope(|scope| {
         // Runs in a separate thread because the kernel is slow to write its symbols.

@@ -4,19 +4,18 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::build::{Reuse, build_privately, open_archive};
+use super::build::{Reuse, build_privately};
 use super::cmdline;
 use super::goroutines;
-use super::images::{DiskImages, own_vdso};
-use super::input::InputBytes;
-use super::kallsyms::{self, Kernel};
-use super::manifest::{App, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
+use super::kernel::{KernelSource, running_kernel_symbols};
+use super::manifest::{AppRecord, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::observer::{AnalysedInput, Observer, PipelineEvent, RunNote, Warning};
 use super::outputs::{self, Caption};
 use super::prune::{after_run, before_run};
 use super::ready::{Environment, Readiness, online_cpus};
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes};
 use super::settle::{resolve_go, settle_with};
+use super::verify::recorded;
 use super::{BuildOptions, Built, Error};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, Program, PrunePlan, RunId, Store};
@@ -27,6 +26,7 @@ use crate::perfdata::{ClockData, CpuCount, Features};
 use crate::process::{Command, ExitStatus, acting_for};
 use crate::profile::SizeBound;
 use crate::record::{ChosenEvent, GoroutineLayout, Limitation, Recording, Sampler, SamplingPlan, Session, Target};
+use crate::sources::{DiskImages, InputBytes, goroutines_to_json, own_vdso};
 use crate::views::{By, View};
 use crate::workload::{self, Ending, LaunchPlan, Outcome, Stdin};
 
@@ -61,8 +61,8 @@ pub struct RunOutcome {
 /// Makes a complete run. If a stage fails after the workload has started, the files so far stay in the archive's
 /// directory of partial runs, and the observer receives their path.
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
-    let go = resolve_go(config, options.build)?;
-    let environment = Environment::probe(config, true, &Ok(go.clone()));
+    let resolved = resolve_go(config, options.build)?;
+    let environment = Environment::probe(config, true, &Ok(resolved.go.clone()));
     let stops = |findings: &[Finding]| !doctor::is_ready(findings, config.doctor.strict);
     // Checks come first: without readiness nothing is fetched, locked or built.
     let before = environment.for_run(config, None);
@@ -73,12 +73,12 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
         // Fails before time is spent on a build.
         find_perf()?;
     }
-    let store = open_archive(config)?;
+    let store = Store::open(&config.archive.dir)?;
     store.check_executable()?;
     if let Err(error) = before_run(config, &store, observer) {
         observer.warning(&Warning::OldRunsRemain(&error));
     }
-    let settled = settle_with(config, options.build, go, observer)?;
+    let settled = settle_with(config, options.build, &resolved, observer)?;
     let built = build_privately(config, settled, &store, Reuse::LastProgram, observer)?;
     // The run starts the stored program: no other process writes to it, and recordings refer to it by a path that does
     // not change.
@@ -158,12 +158,13 @@ impl PreparedRun<'_> {
         if self.config.record.engine == Engine::Perf {
             cmdline::mask(&draft.path(PERF_DATA_FILE), &secrets)?;
         }
-        let perf_data = InputBytes::open(&draft.path(PERF_DATA_FILE))?;
+        let perf_data = InputBytes::open(&draft.path(PERF_DATA_FILE)).map_err(Error::Input)?;
         let mut images = DiskImages::new();
-        images.keep(self.program.path().to_string_lossy(), draft.path(&archived));
+        images.use_copy(self.program.path().to_string_lossy(), draft.path(&archived));
         let sampler = SamplerRecord::new(&self.config.record, &self.event, &self.ready.facts, &outcome, &recording)
             .without_kernel_symbols(kernel.as_ref().err().cloned());
-        let goroutines = goroutines::for_analysis(&recording.goroutines);
+        let readings = goroutines::readings(&recording.goroutines);
+        let goroutines = goroutines::for_analysis(&readings);
         let analysis_options = Options {
             goroutines: &goroutines,
             max_stack: sampler.max_stack,
@@ -172,7 +173,7 @@ impl PreparedRun<'_> {
             ..Options::default()
         };
         let (analysis, seconds) =
-            analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || Kernel::known(kernel), analysis_options)?;
+            analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || KernelSource::known(kernel), analysis_options)?;
         let (profile, mut quality) = (analysis.profile, analysis.quality);
         quality.size_bound = self.size_bound(&recording);
         let samples = profile.total_count();
@@ -192,8 +193,8 @@ impl PreparedRun<'_> {
         if let Some(kernel) = &analysis.kernel {
             write(&draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
         }
-        if !recording.goroutines.is_empty() {
-            write(&draft, goroutines::GOROUTINES_FILE, &goroutines::to_file(&recording.goroutines))?;
+        if !readings.is_empty() {
+            write(&draft, goroutines::GOROUTINES_FILE, &goroutines_to_json(&readings))?;
         }
         if let Some(vdso) = own_vdso() {
             write(&draft, VDSO_FILE, vdso)?;
@@ -208,10 +209,10 @@ impl PreparedRun<'_> {
             created: created.to_string(),
             goflame: env!("CARGO_PKG_VERSION").into(),
             command: secrets.args(&self.options.command),
-            app: App::of(self.config),
+            app: AppRecord::of(self.config),
             variant: self.config.build.variant.clone(),
             title: caption.title.clone(),
-            build: BuildRecord::of(&self.built, &self.program),
+            build: BuildRecord::new(&self.built, &self.program, recorded(&self.built)),
             git: to_json(&crate::build::git_state(&self.config.root)),
             host: to_json(&self.ready.facts),
             checks: to_json(&self.ready.findings),
@@ -241,7 +242,7 @@ impl PreparedRun<'_> {
         if !self.event.spec.kernel {
             return Err("kernel mode was not sampled".into());
         }
-        kallsyms::of_running()
+        running_kernel_symbols()
     }
 
     fn sampling_plan(

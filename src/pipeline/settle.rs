@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::error::{Error, LockDifference};
 use super::observer::{Observer, Pins, PipelineEvent, Warning};
+use crate::archive::Store;
 use crate::build::docker::{self, ContainerPlan, Engine, EngineFacts, Sources, User};
 use crate::build::{self, BuildPlan, GoTool};
 use crate::config::{Config, Lock, Toolchain, lock_path};
@@ -23,20 +24,20 @@ pub struct BuildOptions {
 
 /// Build that is settled but not started.
 #[derive(Debug)]
-pub(super) struct Settled {
+pub(super) struct SettledBuild {
     /// Build plan.
     pub plan: BuildPlan,
     /// Go that builds.
     pub go: GoTool,
     /// Containers that build; `None` for a build on this machine.
-    pub container: Option<Container>,
+    pub container: Option<ContainerBuild>,
     /// The text of the lock file.
     pub lock: String,
 }
 
 /// Docker engine and the plan for its containers.
 #[derive(Debug)]
-pub(super) struct Container {
+pub(super) struct ContainerBuild {
     /// Docker engine.
     pub engine: Engine,
     /// Plan for the containers.
@@ -58,7 +59,7 @@ pub struct InContainer {
     pub user: User,
 }
 
-impl Container {
+impl ContainerBuild {
     /// Returns the facts for the manifest.
     pub(super) fn record(&self) -> InContainer {
         InContainer {
@@ -69,11 +70,6 @@ impl Container {
         }
     }
 }
-
-/// Lines of the difference between two locks.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct Difference(Vec<String>);
 
 /// Finds Go on this machine for the selected variant. The version is the one that the settings pin, else the one in the
 /// lock, else the one in go.mod.
@@ -113,29 +109,59 @@ pub(super) fn look_at_go(config: &Config, lock: Option<&Lock>) -> Result<GoTool,
 
 /// Loads the project's lock file without changing it.
 pub fn load_lock(config: &Config) -> Result<Option<Lock>, Error> {
-    match &config.file {
-        Some(file) => {
-            let lock = Lock::load(fsio::shown(&lock_path(file)))?;
-            // Earlier versions of goflame wrote secrets in the clear: they become digests here.
-            Ok(lock.map(|lock| lock.with_digests(&config.secrets().as_digests_once())))
-        }
-        None => Ok(None),
+    Ok(read_lock(config)?.map(|read| read.lock))
+}
+
+/// Lock file, as it was read.
+#[derive(Debug, Clone)]
+struct ReadLock {
+    /// Content. Earlier versions of goflame wrote secrets in the clear: here they are digests.
+    lock: Lock,
+    /// Whether the file holds secrets in the clear.
+    has_secrets: bool,
+}
+
+fn read_lock(config: &Config) -> Result<Option<ReadLock>, Error> {
+    let Some(file) = &config.file else { return Ok(None) };
+    let read = Lock::load(fsio::shown(&lock_path(file)))?;
+    Ok(read.map(|read| {
+        let lock = read.clone().with_digests(&config.secrets().as_digests_once());
+        ReadLock { has_secrets: read != lock, lock }
+    }))
+}
+
+/// Go that will build, and the lock file that it was resolved with.
+#[derive(Debug)]
+pub(super) struct ResolvedGo {
+    pub(super) go: GoTool,
+    lock: Option<ReadLock>,
+}
+
+impl ResolvedGo {
+    /// Returns the lock whose pins hold for the build. With `--update-lock` none holds.
+    fn pins(&self, options: BuildOptions) -> Option<&Lock> {
+        self.lock.as_ref().filter(|_| !options.update_lock).map(|read| &read.lock)
     }
 }
 
 /// Returns the Go that will build, before anything is fetched. The version of a Go in an image is unknown here: only
 /// its container can report it.
-pub(super) fn resolve_go(config: &Config, options: BuildOptions) -> Result<GoTool, Error> {
-    let pins = pins(config, options)?;
-    if config.build.docker {
-        return Ok(GoTool::in_image());
+pub(super) fn resolve_go(config: &Config, options: BuildOptions) -> Result<ResolvedGo, Error> {
+    let lock = match read_lock(config) {
+        // The file is replaced, whatever is in it.
+        Err(_) if options.update_lock => None,
+        read => read?,
+    };
+    let mut resolved = ResolvedGo { go: GoTool::in_image(), lock };
+    if !config.build.docker {
+        resolved.go = find_go(&with_network_of(config, options), resolved.pins(options))?;
     }
-    Ok(find_go(&with_network_of(config, options), pins.as_ref())?)
+    Ok(resolved)
 }
 
 /// Build plan and its text as shell lines. Asks no engine and writes nothing.
 pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String), Error> {
-    let lock = pins(config, options)?;
+    let lock = if options.update_lock { None } else { load_lock(config)? };
     if !config.build.docker {
         let config = &with_network_of(config, options);
         let go = look_at_go(config, lock.as_ref())?;
@@ -153,31 +179,30 @@ pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String
 }
 
 /// Settles everything that a build needs. Writes the lock file if its content changes.
-pub(super) fn settle(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<Settled, Error> {
-    let go = resolve_go(config, options)?;
-    settle_with(config, options, go, observer)
+pub(super) fn settle(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<SettledBuild, Error> {
+    settle_with(config, options, &resolve_go(config, options)?, observer)
 }
 
 /// Like [`settle`], with the result of [`resolve_go`].
 pub(super) fn settle_with(
     config: &Config,
     options: BuildOptions,
-    go: GoTool,
+    resolved: &ResolvedGo,
     observer: &dyn Observer,
-) -> Result<Settled, Error> {
-    let pins = pins(config, options)?;
+) -> Result<SettledBuild, Error> {
+    let pins = resolved.pins(options);
     let (plan, go, container, moved) = if config.build.docker {
-        let (plan, go, container, moved) = in_container(config, pins.as_ref(), options, observer)?;
+        let (plan, go, container, moved) = in_container(config, pins, options, observer)?;
         (plan, go, Some(container), moved)
     } else {
         let config = &with_network_of(config, options);
-        let plan = build::plan(&with_locked_go(config, &go, pins.as_ref()), &go)?;
-        (plan, go, None, None)
+        let plan = build::plan(&with_locked_go(config, &resolved.go, pins), &resolved.go)?;
+        (plan, resolved.go.clone(), None, None)
     };
     // With `--update-lock` the old lock pins nothing, but the difference is still computed against it.
-    let before = if options.update_lock { load_lock(config).ok().flatten() } else { pins };
+    let before = resolved.lock.as_ref();
     let digest = container.as_ref().map(|container| container.plan.image.as_str());
-    let lock = build::settled(config, before.as_ref(), &go, digest);
+    let lock = build::settled(config, before.map(|read| &read.lock), &go, digest);
     if let (Some(moved), Some(container)) = (moved, &container) {
         let mut would_be = lock.clone();
         if let Some(locked) = &mut would_be.docker {
@@ -190,13 +215,9 @@ pub(super) fn settle_with(
         observer.warning(&Warning::ImageMoved { image, now: &moved });
     }
     // Fails before anything is written if the directory cannot be an archive.
-    super::build::open_archive(config)?;
-    write(config, before.as_ref(), &lock, options, pins_of(&go, container.as_ref()), observer)?;
-    Ok(Settled { plan, go, container, lock: lock.text() })
-}
-
-fn pins(config: &Config, options: BuildOptions) -> Result<Option<Lock>, Error> {
-    if options.update_lock { Ok(None) } else { load_lock(config) }
+    Store::open(&config.archive.dir)?;
+    write(config, before, &lock, options, pins_of(&go, container.as_ref()), observer)?;
+    Ok(SettledBuild { plan, go, container, lock: lock.text() })
 }
 
 /// Returns the settings with `GOPROXY=off` for Go if `--offline` was given.
@@ -248,7 +269,7 @@ fn in_container(
     lock: Option<&Lock>,
     options: BuildOptions,
     observer: &dyn Observer,
-) -> Result<(BuildPlan, GoTool, Container, Option<String>), Error> {
+) -> Result<(BuildPlan, GoTool, ContainerBuild, Option<String>), Error> {
     let name = config.image().ok_or(build::Error::Docker(docker::Error::NoImage))?;
     let engine = Engine::connect().map_err(build::Error::Docker)?;
     let left = engine.sweep().map_err(build::Error::Docker)?;
@@ -272,12 +293,12 @@ fn in_container(
         return Err(build::Error::Docker(other).into());
     }
     let build_plan = build::plan(config, &go)?;
-    Ok((build_plan, go, Container { engine, plan, image: name }, pinned.moved_to))
+    Ok((build_plan, go, ContainerBuild { engine, plan, image: name }, pinned.moved_to))
 }
 
 fn write(
     config: &Config,
-    before: Option<&Lock>,
+    before: Option<&ReadLock>,
     lock: &Lock,
     options: BuildOptions,
     pins: Pins<'_>,
@@ -285,10 +306,8 @@ fn write(
 ) -> Result<(), Error> {
     let Some(path) = config.file.as_deref().map(lock_path) else { return Ok(()) };
     let name = file_name(&path);
-    let difference = before.map_or_else(|| Lock::default().difference(lock), |before| before.difference(lock));
-    // Earlier versions of goflame wrote secrets in the clear. Loading replaces them by digests, so the file then
-    // differs from `before`.
-    let has_secrets = before.is_some_and(|before| matches!(Lock::load(&path), Ok(Some(there)) if there != *before));
+    let difference = before.map_or_else(|| Lock::default().difference(lock), |before| before.lock.difference(lock));
+    let has_secrets = before.is_some_and(|before| before.has_secrets);
     if has_secrets {
         observer.warning(&Warning::SecretsInLock { lock: &name });
     }
@@ -309,7 +328,7 @@ fn write(
 
 fn changed(config: &Config, difference: &[String]) -> Error {
     let path = config.file.as_deref().map_or_else(|| PathBuf::from("goflame.lock"), lock_path);
-    Error::Locked { missing: !path.exists(), name: file_name(&path), difference: Difference(difference.to_vec()) }
+    Error::Locked { missing: !path.exists(), name: file_name(&path), difference: LockDifference(difference.to_vec()) }
 }
 
 fn file_name(path: &Path) -> String {
@@ -317,7 +336,7 @@ fn file_name(path: &Path) -> String {
 }
 
 /// The toolchain and image that the lock pins.
-fn pins_of<'p>(go: &'p GoTool, container: Option<&'p Container>) -> Pins<'p> {
+fn pins_of<'p>(go: &'p GoTool, container: Option<&'p ContainerBuild>) -> Pins<'p> {
     let image = container.map(|container| (container.image.as_str(), container.plan.image.as_str()));
     Pins { go: &go.version, image }
 }

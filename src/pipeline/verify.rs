@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::build::{Built, Reuse, build_privately, open_archive};
+use super::build::{Built, Reuse, build_privately};
 use super::manifest::{masked, to_json};
-use super::settle::{Container, Settled, containers, settle};
+use super::settle::{ContainerBuild, SettledBuild, containers, settle};
 use super::{BuildOptions, Error, InContainer, Observer};
+use crate::archive::Store;
 use crate::build::{self, Copy, Side, compare};
 use crate::config::Config;
 use crate::fsio;
@@ -49,7 +50,7 @@ pub fn verify(
     }
     let settled = settle(&config, options, observer)?;
     let go = settled.go.clone();
-    let container = settled.container.as_ref().map(Container::record);
+    let container = settled.container.as_ref().map(ContainerBuild::record);
     let copy = Copy::of(&config)?;
     let (first, second, how, names, elsewhere) = match verify {
         Verify::Twice => {
@@ -90,10 +91,10 @@ pub fn verify(
 /// Writes a file in the directory that the variant is built in.
 fn write_beside(config: &Config, path: &Path, contents: &[u8]) -> Result<(), Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(open_archive(config)?.write_build_file(&config.build.variant, &name, contents)?)
+    Ok(Store::open(&config.archive.dir)?.write_build_file(&config.build.variant, &name, contents)?)
 }
 
-/// Returns the record of a verified program, if the program has not changed since.
+/// Returns the record that [`verify`] wrote for a program, if the program has not changed since.
 pub(super) fn recorded(built: &Built) -> Option<Value> {
     let bytes = fs::read(record_path(&built.artifact.path)).ok()?;
     let record: Value = serde_json::from_slice(&bytes).ok()?;
@@ -107,7 +108,7 @@ fn record_path(program: &Path) -> PathBuf {
 }
 
 /// Settles the same build in the copy of the project.
-fn elsewhere(copy: &Copy, settled: &Settled, options: BuildOptions) -> Result<Settled, Error> {
+fn elsewhere(copy: &Copy, settled: &SettledBuild, options: BuildOptions) -> Result<SettledBuild, Error> {
     let config = &copy.config;
     let mut pinned = config.clone();
     if let Some((_, go)) = settled.plan.env.iter().find(|(name, _)| name == "GOTOOLCHAIN") {
@@ -116,17 +117,17 @@ fn elsewhere(copy: &Copy, settled: &Settled, options: BuildOptions) -> Result<Se
     let plan = build::plan(&pinned, &settled.go)?;
     let container = match &settled.container {
         None => None,
-        Some(first) => Some(Container {
+        Some(first) => Some(ContainerBuild {
             engine: build::docker::Engine::connect().map_err(build::Error::Docker)?,
             plan: containers(config, &plan, &first.plan.image, first.plan.user, options)?.with_caches_of(&first.plan),
             image: first.image.clone(),
         }),
     };
-    Ok(Settled { plan, go: settled.go.clone(), container, lock: settled.lock.clone() })
+    Ok(SettledBuild { plan, go: settled.go.clone(), container, lock: settled.lock.clone() })
 }
 
 /// Settles a build on this machine with the Go version of the container.
-fn native(config: &Config, go: &build::GoTool) -> Result<Settled, Error> {
+fn native(config: &Config, go: &build::GoTool) -> Result<SettledBuild, Error> {
     let mut config = config.clone();
     if let Some(version) = build::release(&go.version) {
         config.toolchain.go = version;
@@ -134,18 +135,23 @@ fn native(config: &Config, go: &build::GoTool) -> Result<Settled, Error> {
     let go = super::settle::find_go(&config, None)?;
     let mut plan = build::plan(&config, &go)?;
     set(&mut plan.env, "CGO_ENABLED", &u8::from(go.cgo_enabled).to_string());
-    Ok(Settled { plan, go, container: None, lock: String::new() })
+    Ok(SettledBuild { plan, go, container: None, lock: String::new() })
 }
 
-fn build_cold(config: &Config, mut settled: Settled, cache: &Path, observer: &dyn Observer) -> Result<Built, Error> {
+fn build_cold(
+    config: &Config,
+    mut settled: SettledBuild,
+    cache: &Path,
+    observer: &dyn Observer,
+) -> Result<Built, Error> {
     match &mut settled.container {
         Some(container) => container.plan.cold(),
         None => set(&mut settled.plan.env, "GOCACHE", &cache.to_string_lossy()),
     }
-    build_privately(config, settled, &open_archive(config)?, Reuse::Nothing, observer)?.publish()
+    build_privately(config, settled, &Store::open(&config.archive.dir)?, Reuse::Nothing, observer)?.publish()
 }
 
-fn add_env(settled: &mut Settled, name: &str, value: &str) {
+fn add_env(settled: &mut SettledBuild, name: &str, value: &str) {
     set(&mut settled.plan.env, name, value);
     if let Some(container) = &mut settled.container {
         container.plan.set_env(name, value);

@@ -23,7 +23,7 @@ fn what_is_no_recording() {
     project.write("text.txt", "once upon a time\n");
     for file in ["/dev/zero", "text.txt"] {
         refused(&project, file).stderr(&format!(
-            "error: {file} is no profile that goflame reads
+            "error: {file} is not a profile that goflame reads
    help: goflame reads perf.data files and pprof profiles (profile.proto), gzipped or not; [..]
 "
         ));
@@ -71,7 +71,7 @@ fn every_other_kind_of_path_is_unreadable_input() {
         .shell("echo once upon a time > fifo & $goflame report fifo")
         .run()
         .code(7)
-        .stderr_in_order("error: fifo is no profile that goflame reads\n");
+        .stderr_in_order("error: fifo is not a profile that goflame reads\n");
 }
 
 #[test]
@@ -125,7 +125,11 @@ fn every_kind_of_cut_is_an_error_or_a_warning_and_never_a_panic() {
         project.write("cut", &whole[..length]);
         let report = refused(&project, "./cut");
         if length < 8 {
-            assert!(report.stderr.starts_with("error: ./cut is no profile that goflame reads\n"), "{}", report.stderr);
+            assert!(
+                report.stderr.starts_with("error: ./cut is not a profile that goflame reads\n"),
+                "{}",
+                report.stderr
+            );
             continue;
         }
         assert!(report.stderr.starts_with("error: cannot "), "{length}: {}", report.stderr);

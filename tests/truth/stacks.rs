@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use goflame::gobin::Binary;
+use goflame::gobin::{Binary, Locator};
 use goflame::perfdata::{PerfData, RecordKind, abi::context};
 
 use crate::harness::{Project, Run, alone, figure, percent, text, tool};
@@ -61,8 +61,8 @@ fn leaf_samples_by_frame_pointers(run: &Run) -> LeafSamples {
     let bytes = fs::read(program(run)).unwrap();
     let binary = Binary::parse(&bytes).unwrap();
     let name = |address: u64| {
-        let location = binary.locate(address).ok()?;
-        Some(location.frames.last()?.name.clone().into_owned())
+        let mut locator = Locator::new(&binary);
+        Some(locator.locate(address).ok()?.last()?.name.clone().into_owned())
     };
     let recording = fs::read(run.file("perf.data")).unwrap();
     let mut samples = LeafSamples::default();

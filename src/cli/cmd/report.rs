@@ -9,7 +9,7 @@ use crate::cli::args::Report;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::Format;
-use crate::pipeline::{self, ReportOptions, Reported, Source};
+use crate::pipeline::{self, ReportOptions, ReportSource, Reported};
 use crate::render;
 use crate::views::By;
 
@@ -17,9 +17,9 @@ pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Te
     let path = project.path(&args.source);
     // Accepts a broken link too: reading it reports the reason.
     let source = if path.symlink_metadata().is_ok() || looks_like_a_path(&args.source) {
-        Source::File(path)
+        ReportSource::File(path)
     } else {
-        Source::Run { archive: project.archive()?, query: args.source.clone() }
+        ReportSource::Run { archive: project.archive()?, query: args.source.clone() }
     };
     let by = args.by.map(By::from);
     let wanted = ReportOptions {

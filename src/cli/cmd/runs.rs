@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::Project;
-use crate::archive::{self, Problem, PrunePlan, RunId, Store};
+use crate::archive::{self, Discrepancy, PrunePlan, RunId, Store};
 use crate::cli::args::Runs;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Terminal, count_runs, megabytes};
@@ -196,7 +196,7 @@ fn verify(store: &Store, query: &str, terminal: &Terminal) -> Result<ExitCode, F
         return Ok(ExitCode::SUCCESS);
     }
     let (run, count) = (run.id().to_string(), problems.len());
-    if problems.iter().all(|problem| matches!(problem.problem, Problem::Unreadable(_))) {
+    if problems.iter().all(|problem| matches!(problem.problem, Discrepancy::Unreadable(_))) {
         return Err(Failure::NotRead { run, count });
     }
     Err(Failure::Changed { run, count })

@@ -10,12 +10,12 @@ pub(super) fn exercise(bytes: &[u8]) {
     for segment in binary.load_segments() {
         let step = usize::try_from(segment.file_size / 40).unwrap().max(1);
         for address in (segment.address..segment.address.saturating_add(segment.file_size)).step_by(step) {
-            let _either = (binary.locate(address), binary.native_unwind(address));
+            let _either = (locate(&binary, address), binary.native_unwind(address));
         }
         binary.address_of_offset(segment.offset);
     }
     for address in [0, 1, u64::MAX] {
-        let _either = (binary.locate(address), binary.native_unwind(address));
+        let _either = (locate(&binary, address), binary.native_unwind(address));
         binary.address_of_offset(address);
     }
 }
@@ -206,9 +206,9 @@ fn a_table_that_contradicts_itself_is_refused() {
         assert_eq!(binary.pclntab().err(), Some(&expected), "{patch:x?} at {at:#x}");
         // Names still come from the symbol table, which also marks Go code; lines come from the debug information.
         let address = program.binary().pclntab().unwrap().functions().nth(100).unwrap().entry();
-        let (with, without) = (program.binary().locate(address).unwrap(), binary.locate(address).unwrap());
-        assert_eq!(with.frames.last().unwrap().name, without.frames.last().unwrap().name);
-        assert!(without.frames.iter().all(|frame| frame.is_go));
+        let (with, without) = (locate(&program.binary(), address).unwrap(), locate(&binary, address).unwrap());
+        assert_eq!(with.last().unwrap().name, without.last().unwrap().name);
+        assert!(without.iter().all(|frame| frame.is_go));
     }
 }
 

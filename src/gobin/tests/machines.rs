@@ -24,7 +24,7 @@ fn check(machine: &str, flags: &[&str]) {
     assert_same_answers(&program.binary(), &Binary::parse(&without_sections(&stripped.bytes)).unwrap(), 7);
     let binary = program.binary();
     let text = binary.pclntab().unwrap().text();
-    let depths = text.step_by(7).map(|address| binary.locate(address).unwrap().frames.len());
+    let depths = text.step_by(7).map(|address| locate(&binary, address).unwrap().len());
     assert!(depths.max() >= Some(3), "{machine}");
 }
 

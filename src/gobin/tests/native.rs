@@ -19,10 +19,10 @@ fn c_functions_are_named_by_symbols() {
     for wanted in ["main", "twice", "own", "_start"] {
         let line = symbols.lines().find(|line| line.split_whitespace().nth(2) == Some(wanted)).unwrap();
         let address = u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap();
-        let frame = binary.locate(address + 3).unwrap().frames.remove(0);
+        let frame = locate(&binary, address + 3).unwrap().remove(0);
         assert_eq!((&*frame.name, frame.entry, frame.is_go, frame.file), (wanted, address, false, None));
     }
-    assert_eq!(binary.locate(0), Err(Reason::NotCode));
+    assert_eq!(locate(&binary, 0), Err(Reason::NotCode));
 }
 
 #[test]
@@ -33,14 +33,14 @@ fn exported_functions_keep_their_names_when_stripped() {
     let dynamic = run(Command::new("nm").arg("-D").arg(&program.path));
     let line = dynamic.lines().find(|line| line.ends_with(" T twice")).unwrap();
     let address = u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap();
-    assert_eq!(binary.locate(address + 4).unwrap().frames[0].name, "twice");
+    assert_eq!(locate(&binary, address + 4).unwrap()[0].name, "twice");
     // The next function, `own`, has lost its symbol. It must not become a part of `twice`.
-    let unknown = (address..address + 64).filter(|address| binary.locate(*address) == Err(Reason::UnknownAddress));
+    let unknown = (address..address + 64).filter(|address| locate(&binary, *address) == Err(Reason::UnknownAddress));
     assert!(unknown.count() > 10);
 
     let silent = Program::c(C, &["-O0", "-s", "-static-pie", "-nostartfiles", "-Wl,-e,main"]);
     let segment = *silent.binary().load_segments().iter().find(|segment| segment.executable).unwrap();
-    assert_eq!(silent.binary().locate(segment.address), Err(Reason::NoSymbols));
+    assert_eq!(locate(&silent.binary(), segment.address), Err(Reason::NoSymbols));
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn vdso_functions_have_names() {
     let symbols = run(Command::new("nm").arg("-D").arg(directory.path().join("vdso")));
     let line = symbols.lines().find(|line| line.contains("_clock_gettime")).unwrap();
     let columns: Vec<&str> = line.split_whitespace().collect();
-    let frame = binary.locate(u64::from_str_radix(columns[0], 16).unwrap() + 2).unwrap().frames.remove(0);
+    let frame = locate(&binary, u64::from_str_radix(columns[0], 16).unwrap() + 2).unwrap().remove(0);
     assert_eq!(Some(&*frame.name), columns[2].split('@').next());
     assert!(!frame.is_go);
 }
@@ -119,7 +119,7 @@ fn compare_with_addr2line(program: &Program, oracle: &Path, names: &[&str]) {
     let addresses = addresses_of(program, names);
     let mut deepest = 0;
     for (address, expected) in addresses.iter().zip(addr2line(oracle, &addresses)) {
-        let frames = binary.locate(*address).unwrap().frames;
+        let frames = locate(&binary, *address).unwrap();
         let found: Chain = frames.iter().map(frame_of).collect();
         assert_eq!(found, expected, "{address:#x}");
         let (physical, inlined) = frames.split_last().unwrap();
@@ -148,7 +148,7 @@ fn a_locator_does_not_mix_up_symbols() {
     let mut locator = Locator::new(&binary);
     let mut names = HashSet::new();
     for address in ascending.iter().chain(ascending.iter().rev()) {
-        let expected = binary.locate(*address).map(|location| location.frames);
+        let expected = locate(&binary, *address);
         assert_eq!(locator.locate(*address).map(<[_]>::to_vec), expected, "{address:#x}");
         names.insert(expected.map(|frames| frames[0].name.to_string()).ok());
     }
@@ -179,7 +179,7 @@ fn cplusplus_functions_have_demangled_names() {
         let symbols = run(Command::new("nm").args(["-C"]).arg(&program.path));
         let line = symbols.lines().find(|line| line.contains("space::Thing")).unwrap();
         let address = u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap();
-        let frame = program.binary().locate(address).unwrap().frames.pop().unwrap();
+        let frame = locate(&program.binary(), address).unwrap().pop().unwrap();
         assert_eq!(frame.name, "space::Thing<int>::twice(int)");
         assert_eq!((frame.entry, frame.line), (address, if flags.len() > 1 { 4 } else { 0 }));
     }
@@ -197,7 +197,7 @@ fn cgo_frames_have_files_lines_and_inlined_calls() {
     let mut inlined_calls = BTreeSet::new();
     for address in *stub..*end {
         // The padding after the function has no frames.
-        let Ok(Location { frames }) = binary.locate(address) else { break };
+        let Ok(frames) = locate(&binary, address) else { break };
         assert!(frames.iter().all(|frame| !frame.is_go), "{frames:?}");
         assert!(is_stub(&frames.last().unwrap().name.clone().into_owned()));
         let inlined =

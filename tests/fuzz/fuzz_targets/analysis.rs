@@ -2,17 +2,18 @@
 //! profile as were read.
 #![no_main]
 
-use goflame::analyse::{ImageBytes, Images, Options, analyse};
+use goflame::analyse::{Options, analyse};
 use goflame::perfdata::PerfData;
 use goflame::render;
+use goflame::sources::{ImageAbsence, ImageBytes, Images};
 use goflame::views::{By, View};
 use libfuzzer_sys::fuzz_target;
 
 struct NoFiles;
 
 impl Images for NoFiles {
-    fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<ImageBytes, String> {
-        Err("no such file".into())
+    fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<ImageBytes, ImageAbsence> {
+        Err(ImageAbsence::NoFile)
     }
 }
 

@@ -7,7 +7,7 @@
 #[path = "../image/mod.rs"]
 mod image;
 
-use goflame::gobin::Binary;
+use goflame::gobin::{Binary, Locator};
 use image::{Kind, Section, TEXT, TEXT_SIZE, ask, elf};
 use libfuzzer_sys::fuzz_target;
 
@@ -38,8 +38,9 @@ fuzz_target!(|bytes: &[u8]| {
     let file = elf(kind, &[], &sections);
     let binary = Binary::parse(&file).expect("the file around it is right");
     for address in (TEXT..TEXT + TEXT_SIZE).step_by(7) {
-        let Ok(location) = binary.locate(address) else { continue };
-        let (physical, inlined) = location.frames.split_last().expect("no frame");
+        let mut locator = Locator::new(&binary);
+        let Ok(frames) = locator.locate(address) else { continue };
+        let (physical, inlined) = frames.split_last().expect("no frame");
         assert!(!physical.inlined && inlined.iter().all(|frame| frame.inlined));
     }
     ask(&file);

@@ -12,9 +12,10 @@ mod image;
 use std::io::Cursor;
 use std::sync::Arc;
 
-use goflame::analyse::{ImageBytes, Images, Options, analyse};
+use goflame::analyse::{Options, analyse};
 use goflame::perfdata::abi::{event_type, record_type, sample_type};
 use goflame::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, Writer};
+use goflame::sources::{ImageAbsence, ImageBytes, Images};
 use image::{DATA, Kind, Section, TEXT, TEXT_SIZE, elf};
 use libfuzzer_sys::fuzz_target;
 
@@ -28,7 +29,7 @@ const REGISTERS: u64 = 1 << 6 | 1 << 7 | 1 << 8;
 struct Program(Vec<u8>);
 
 impl Images for Program {
-    fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<ImageBytes, String> {
+    fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<ImageBytes, ImageAbsence> {
         Ok(Arc::new(self.0.clone()))
     }
 }

@@ -147,13 +147,13 @@ pub fn ask(bytes: &[u8]) {
     let mut locator = Locator::new(&binary);
     let mut ask_at = |address| {
         let _either = (binary.unwind(address), binary.native_unwind(address));
-        let location = binary.locate(address);
+        let frames = Locator::new(binary).locate(address).map(<[_]>::to_vec);
         // Earlier questions do not change an answer.
-        assert_eq!(locator.locate(address), location.as_ref().map(|location| &*location.frames).map_err(Clone::clone));
-        let Ok(location) = location else { return };
-        let (physical, inlined) = location.frames.split_last().expect("no frame");
+        assert_eq!(locator.locate(address), frames.as_deref().map_err(Clone::clone));
+        let Ok(frames) = frames else { return };
+        let (physical, inlined) = frames.split_last().expect("no frame");
         assert!(!physical.inlined && inlined.iter().all(|frame| frame.inlined && !frame.top_frame));
-        for frame in location.frames {
+        for frame in frames {
             goname::display(&frame.name);
             goname::package(&frame.name);
         }

@@ -2,13 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::goflame;
 use crate::cli::args::Doctor;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
-use crate::doctor::RepairPlan;
-use crate::pipeline::{self, Step};
+use crate::doctor::{self, RepairPlan, RepairStep};
 
 /// Makes the repairs that are possible on this machine. Returns true if a repair was tried, so that the caller checks
 /// the machine again.
@@ -30,8 +28,8 @@ pub(super) fn fix(plan: &RepairPlan, args: &Doctor, terminal: &Terminal) -> Resu
     }
     let flags = if args.persist { "--fix --persist" } else { "--fix" };
     agree(args, terminal, flags, "Change this?")?;
-    tell(&pipeline::carry_out(plan, args.persist).map_err(pipeline::Error::from)?, "Fixed", terminal);
-    if let Some(undoable) = pipeline::undoable().map_err(pipeline::Error::from)? {
+    tell(&doctor::carry_out(plan, args.persist)?, "Fixed", terminal);
+    if let Some(undoable) = doctor::undoable()? {
         terminal.step("Kept", &format!("what was before, for `goflame doctor --undo`: {}", undoable.file));
     }
     Ok(true)
@@ -39,13 +37,13 @@ pub(super) fn fix(plan: &RepairPlan, args: &Doctor, terminal: &Terminal) -> Resu
 
 /// Whether there are changes, new or earlier, that can be kept after a reboot.
 fn has_something_to_keep(plan: &RepairPlan) -> Result<bool, Failure> {
-    let undoable = pipeline::undoable().map_err(pipeline::Error::from)?;
+    let undoable = doctor::undoable()?;
     Ok(!plan.is_empty() || undoable.is_some_and(|undoable| !undoable.changes.is_empty()))
 }
 
 /// Undoes the changes of `--fix`.
 pub(super) fn undo(args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let Some(undoable) = pipeline::undoable().map_err(pipeline::Error::from)? else {
+    let Some(undoable) = doctor::undoable()? else {
         terminal.step("Undone", "nothing: goflame has changed no kernel setting here");
         return Ok(ExitCode::SUCCESS);
     };
@@ -56,10 +54,15 @@ pub(super) fn undo(args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failu
         terminal.step("Plan", "/etc/sysctl.d/99-goflame.conf: back to what was there before");
     }
     agree(args, terminal, "--undo", "Take this back?")?;
-    let steps = pipeline::undo().map_err(pipeline::Error::from)?;
+    let steps = doctor::undo()?;
     tell(&steps, "Undone", terminal);
     let failed = steps.iter().any(|step| step.problem.is_some());
     Ok(if failed { exit::UNEXPECTED.into() } else { ExitCode::SUCCESS })
+}
+
+/// Name of goflame in a command to paste. sudo searches its own list of directories, which does not include Cargo's.
+pub(super) fn goflame(sudo: bool) -> &'static str {
+    if sudo { "sudo \"$(command -v goflame)\"" } else { "goflame" }
 }
 
 /// Checks that the user is root and agrees, on a terminal or by `--yes`.
@@ -77,7 +80,7 @@ fn agree(args: &Doctor, terminal: &Terminal, flags: &str, question: &str) -> Res
     }
 }
 
-fn tell(steps: &[Step], verb: &str, terminal: &Terminal) {
+fn tell(steps: &[RepairStep], verb: &str, terminal: &Terminal) {
     for step in steps {
         match &step.problem {
             None => terminal.step(verb, &step.what),

@@ -50,11 +50,6 @@ pub(in crate::cli) fn doctor(project: &Project<'_>, args: &Doctor, terminal: &Te
     print(&checkup, &config, args, terminal)
 }
 
-/// Name of goflame in a command to paste. sudo searches its own list of directories, which does not include Cargo's.
-fn goflame(sudo: bool) -> &'static str {
-    if sudo { "sudo \"$(command -v goflame)\"" } else { "goflame" }
-}
-
 fn print(checkup: &Checkup, config: &Config, args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let strict = config.doctor.strict;
     let ready = is_ready(&checkup.findings, strict);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Effects, Style};
 
-use super::goflame;
+use super::fix::goflame;
 use crate::doctor::{RepairPlan, Status, summary_line};
 use crate::pipeline::Checkup;
 use crate::render::sanitize;

@@ -5,10 +5,8 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
-use super::Error;
-use crate::fsio;
+use crate::fsio::{self, FileError, MappedFile};
 use crate::perfdata::{self, PerfData};
-use crate::perfevent::MappedFile;
 use crate::pprof;
 use crate::process::open_with_own_rights;
 
@@ -21,16 +19,16 @@ const LARGEST_PIPED: u64 = 4 << 30;
 
 /// Kind of an input file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum InputKind {
     /// A recording, including one in a form that goflame does not support.
     PerfData,
     /// A pprof profile, gzipped or not.
     Pprof,
 }
 
-impl Kind {
+impl InputKind {
     /// Detects the kind from the first bytes of a file; `None` if it is unknown.
-    pub(super) fn of(beginning: &[u8]) -> Option<Self> {
+    fn detect(beginning: &[u8]) -> Option<Self> {
         let magic = beginning.get(..MAGIC_BYTES).unwrap_or(beginning);
         if !matches!(PerfData::parse(magic), Err(perfdata::Error::NotPerfData)) {
             return Some(Self::PerfData);
@@ -40,29 +38,32 @@ impl Kind {
 }
 
 /// Bytes of a file: mapped, or read into memory if the file cannot be mapped.
-pub(super) enum InputBytes {
+#[derive(Debug)]
+pub enum InputBytes {
+    /// A regular file.
     Mapped(MappedFile),
+    /// A pipe or a device.
     Read(Vec<u8>),
 }
 
 impl InputBytes {
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let file =
-            fsio::open(path).or_else(|refused| open_with_own_rights(path).ok_or(refused)).map_err(Error::Input)?;
-        let unread = |source| Error::Input(fsio::FileError::new("read", path, source));
+    /// Opens and maps a file, or reads it if it cannot be mapped.
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        let file = fsio::open(path).or_else(|refused| open_with_own_rights(path).ok_or(refused))?;
+        let unread = |source| FileError::new("read", path, source);
         if file.metadata().map_err(unread)?.is_file() {
             return MappedFile::map(&file, path).map(Self::Mapped).map_err(unread);
         }
         read_stream(path, file).map(Self::Read)
     }
 
-    /// Returns the kind of the file.
-    pub(super) fn kind(&self, path: &Path) -> Result<Kind, Error> {
-        Kind::of(self.bytes())
-            .ok_or_else(|| Error::UnknownKind { path: path.display().to_string(), empty: self.bytes().is_empty() })
+    /// Returns the kind of the file; `None` if it is unknown.
+    pub fn kind(&self) -> Option<InputKind> {
+        InputKind::detect(self.bytes())
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// Returns all bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Mapped(mapped) => mapped.as_ref(),
             Self::Read(bytes) => bytes,
@@ -70,20 +71,20 @@ impl InputBytes {
     }
 
     /// Releases the memory of mapped bytes that are no longer needed.
-    pub(super) fn forget(&self, range: Range<usize>) {
+    pub fn release(&self, range: Range<usize>) {
         if let Self::Mapped(mapped) = self {
-            mapped.forget(range);
+            mapped.release(range);
         }
     }
 }
 
 /// Reads a pipe. Stops after the first bytes if the kind is unknown, because a source like `/dev/zero` never ends.
-fn read_stream(path: &Path, mut file: File) -> Result<Vec<u8>, Error> {
-    let unread = |source| Error::Input(fsio::FileError::new("read", path, source));
+fn read_stream(path: &Path, mut file: File) -> Result<Vec<u8>, FileError> {
+    let unread = |source| FileError::new("read", path, source);
     let mut bytes = Vec::new();
     Read::by_ref(&mut file).take(MAGIC_BYTES as u64).read_to_end(&mut bytes).map_err(unread)?;
-    match Kind::of(&bytes) {
-        Some(Kind::PerfData) => {
+    match InputKind::detect(&bytes) {
+        Some(InputKind::PerfData) => {
             let read = Read::by_ref(&mut file).take(LARGEST_PIPED).read_to_end(&mut bytes);
             match read {
                 Ok(count) if u64::try_from(count).is_ok_and(|count| count == LARGEST_PIPED) => {
@@ -93,7 +94,7 @@ fn read_stream(path: &Path, mut file: File) -> Result<Vec<u8>, Error> {
             }
         }
         // The pprof reader refuses a profile that is too long.
-        Some(Kind::Pprof) => file.take(pprof::LARGEST as u64).read_to_end(&mut bytes),
+        Some(InputKind::Pprof) => file.take(pprof::LARGEST as u64).read_to_end(&mut bytes),
         None => return Ok(bytes),
     }
     .map_err(unread)?;

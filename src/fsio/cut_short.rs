@@ -1,5 +1,5 @@
-//! Files that are cut short while they are mapped. The kernel answers a read behind the new end with SIGBUS, whose
-//! default action ends a program without a word.
+//! Files that are cut short while they are mapped. The kernel answers a read beyond the new end with SIGBUS, whose
+//! default action ends a program without a message.
 //!
 //! The handler does only what signal-safety(7) permits: it reads atomics and memory that is never freed, writes, and
 //! ends the process.
@@ -51,7 +51,7 @@ impl Region {
         }
     }
 
-    /// The file is about to be unmapped.
+    /// Call this before the file is unmapped.
     pub(super) fn remove(&self) {
         self.mapped.store(false, SeqCst);
     }
@@ -84,8 +84,7 @@ pub fn on_cut_short(status: u8) {
     STATUS.store(i32::from(status), SeqCst);
     let action = SigAction::new(SigHandler::SigAction(handle), SaFlags::SA_SIGINFO, SigSet::empty());
     #[expect(unsafe_code, reason = "a signal handler")]
-    // SAFETY: all that the handler does is permitted in one, see above. That the signal has no handler, should this fail,
-    // is no reason not to start.
+    // SAFETY: the handler does only what a signal handler may do, see above. On failure the signal keeps its default action.
     let _ = unsafe { sigaction(Signal::SIGBUS, &action) };
 }
 
@@ -95,7 +94,7 @@ pub fn advise_when_cut_short(advice: &str) {
 }
 
 extern "C" fn handle(_signal: c_int, info: *mut siginfo_t, _context: *mut c_void) {
-    #[expect(unsafe_code, reason = "what the kernel says of a fault")]
+    #[expect(unsafe_code, reason = "the address of a fault")]
     // SAFETY: the kernel passes a valid pointer to a handler with SA_SIGINFO, and `si_addr` is one of the fields for
     // SIGBUS. Codes above 0 are the kernel's own: a signal that a process sent has no address.
     let address = unsafe { info.as_ref().filter(|info| info.si_code > 0).map(|info| info.si_addr().addr()) };
@@ -103,7 +102,7 @@ extern "C" fn handle(_signal: c_int, info: *mut siginfo_t, _context: *mut c_void
         let _ = emulate_default_handler(SIGBUS);
         return;
     };
-    // One thread tells, the others wait for the end.
+    // One thread writes the message, the others wait for the end of the process.
     while ENDING.swap(true, SeqCst) {
         nix::unistd::pause();
     }

@@ -55,7 +55,7 @@ fn plan(changes: &[(Sysctl, i64, i64)]) -> RepairPlan {
     }
 }
 
-fn problems(steps: &[Step]) -> Vec<&str> {
+fn problems(steps: &[RepairStep]) -> Vec<&str> {
     steps.iter().filter_map(|step| step.problem.as_deref()).collect()
 }
 
@@ -63,7 +63,7 @@ fn problems(steps: &[Step]) -> Vec<&str> {
 fn what_was_changed_is_taken_back() {
     let fake = Fake::new();
     let steps = fake.machine().repair(&plan(&[(PARANOID, 2, 1), (MLOCK, 2, 4100)]), false).unwrap();
-    assert_eq!(steps[0], Step::done("kernel.perf_event_paranoid: 2 -> 1"));
+    assert_eq!(steps[0], RepairStep::done("kernel.perf_event_paranoid: 2 -> 1"));
     assert_eq!((fake.get(PARANOID), fake.get(MLOCK)), ("1".into(), "4100".into()));
     assert_eq!(fake.text(PERSIST_FILE), None);
     assert_eq!(fake.machine().undoable().unwrap().unwrap().changes.len(), 2);
@@ -169,8 +169,8 @@ fn a_damaged_memory_is_refused_and_nothing_is_changed() {
     let newer = good.replace("\"schema\": 1", "\"schema\": 2");
     for damaged in ["", "{}", cut, &forged, &foreign, &newer] {
         fs::write(&file, damaged).unwrap();
-        assert!(matches!(fake.machine().undo(), Err(Error::Damaged { .. })), "{damaged}");
-        assert!(matches!(fake.machine().repair(&plan(&[(PARANOID, 1, 0)]), false), Err(Error::Damaged { .. })));
+        assert!(matches!(fake.machine().undo(), Err(RepairError::Damaged { .. })), "{damaged}");
+        assert!(matches!(fake.machine().repair(&plan(&[(PARANOID, 1, 0)]), false), Err(RepairError::Damaged { .. })));
         assert_eq!(fake.get(PARANOID), "1");
     }
     fs::write(&file, &good).unwrap();
@@ -182,5 +182,5 @@ fn a_damaged_memory_is_refused_and_nothing_is_changed() {
 fn an_impossible_value_is_refused_even_under_a_right_seal() {
     let change = Change { setting: PARANOID, before: 1_000_000, after: 1 };
     let text = state::seal(&State { changes: vec![change], persisted: None });
-    assert!(state::open(&text).unwrap_err().contains("cannot have the value"));
+    assert!(state::open(&text).unwrap_err().to_string().contains("cannot have the value"));
 }

@@ -1,20 +1,23 @@
-//! Carries out and undoes a repair plan.
+//! Repairs kernel settings: [`plan`] decides which settings change, [`carry_out`] changes them, and [`undo`] restores
+//! them.
 //!
 //! The previous values are written to disk ([`state`]) before any change, so that an interrupted repair can be undone.
-//! A setting is written only if it still has the value that the plan was made for. It is read back afterwards. Must not
-//! decide which settings change: that is `doctor`'s plan.
+//! A setting is written only if it still has the value that the plan was made for. It is read back afterwards.
 
+mod plan;
 mod state;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::doctor::{Change, RepairPlan};
 use crate::fsio::{self, FileError};
 use crate::host::Sysctl;
 use crate::process::with_own_rights;
 use state::{Persisted, State};
+
+pub use plan::{ByHand, Change, RepairPlan, repair};
+pub use state::StateDamage;
 
 /// File in which goflame records its changes.
 const STATE_FILE: &str = "var/lib/goflame/doctor.json";
@@ -24,21 +27,21 @@ const PERSIST_FILE: &str = "etc/sysctl.d/99-goflame.conf";
 
 /// Error of a repair or of an undo.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum RepairError {
     /// The state file does not have the content that goflame wrote.
     #[error("{path} is damaged: {why}", path = path.display())]
     Damaged {
         /// Path of the file.
         path: PathBuf,
         /// Reason why the file counts as damaged.
-        why: String,
+        why: StateDamage,
     },
     /// A file cannot be read, written or removed.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-impl Error {
+impl RepairError {
     /// Advice for the user.
     pub fn hints(&self) -> Vec<String> {
         match self {
@@ -53,36 +56,36 @@ impl Error {
 
 /// Result of one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct RepairStep {
     /// Description of the change that was made or tried.
     pub what: String,
     /// Reason for the failure; `None` if the step succeeded.
     pub problem: Option<String>,
 }
 
-impl Step {
+impl RepairStep {
     fn done(what: impl Into<String>) -> Self {
         Self { what: what.into(), problem: None }
     }
 
-    fn not(what: impl Into<String>, problem: impl Into<String>) -> Self {
+    fn failed(what: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { what: what.into(), problem: Some(problem.into()) }
     }
 }
 
 /// Applies the kernel settings of the plan. With `persist`, also writes them to a file that is read at boot. If the
 /// kernel refuses a setting, the other settings are still changed.
-pub fn carry_out(plan: &RepairPlan, persist: bool) -> Result<Vec<Step>, Error> {
+pub fn carry_out(plan: &RepairPlan, persist: bool) -> Result<Vec<RepairStep>, RepairError> {
     with_own_rights(|| Machine::this().repair(plan, persist))
 }
 
 /// Returns the changes that an undo would make. `None` if goflame has changed nothing on this machine.
-pub fn undoable() -> Result<Option<Undoable>, Error> {
+pub fn undoable() -> Result<Option<Undoable>, RepairError> {
     with_own_rights(|| Machine::this().undoable())
 }
 
 /// Restores the settings that goflame changed, except those that somebody else has changed since.
-pub fn undo() -> Result<Vec<Step>, Error> {
+pub fn undo() -> Result<Vec<RepairStep>, RepairError> {
     with_own_rights(|| Machine::this().undo())
 }
 
@@ -100,7 +103,7 @@ impl Machine {
         self.root.join(file)
     }
 
-    fn repair(&self, plan: &RepairPlan, persist: bool) -> Result<Vec<Step>, Error> {
+    fn repair(&self, plan: &RepairPlan, persist: bool) -> Result<Vec<RepairStep>, RepairError> {
         let before = self.remembered()?.unwrap_or_default();
         let mut intended = before.clone();
         for change in &plan.changes {
@@ -131,13 +134,13 @@ impl Machine {
         if let Some(text) = &persisted {
             let path = self.path(PERSIST_FILE);
             install(&path, text)?;
-            steps.push(Step::done(format!("{} written", shown(PERSIST_FILE))));
+            steps.push(RepairStep::done(format!("{} written", shown(PERSIST_FILE))));
         }
         self.remember(&intended)?;
         Ok(steps)
     }
 
-    fn undoable(&self) -> Result<Option<Undoable>, Error> {
+    fn undoable(&self) -> Result<Option<Undoable>, RepairError> {
         let state = self.remembered()?;
         Ok(state.map(|state| Undoable {
             file: shown(STATE_FILE),
@@ -146,14 +149,14 @@ impl Machine {
         }))
     }
 
-    fn undo(&self) -> Result<Vec<Step>, Error> {
+    fn undo(&self) -> Result<Vec<RepairStep>, RepairError> {
         let Some(state) = self.remembered()? else { return Ok(Vec::new()) };
         let mut left = State::default();
         let mut steps = Vec::new();
         for change in state.changes.iter().rev() {
             let name = change.setting.name();
             match self.read_setting(change.setting) {
-                Ok(now) if now == change.before => steps.push(Step::done(format!("{name} is {now} already"))),
+                Ok(now) if now == change.before => steps.push(RepairStep::done(format!("{name} is {now} already"))),
                 Ok(now) if now == change.after => {
                     let (step, written) = self.write_setting(change.setting, change.after, change.before);
                     if written.is_none() {
@@ -163,11 +166,14 @@ impl Machine {
                 }
                 Ok(now) => {
                     let what = format!("{name} stays {now}");
-                    steps.push(Step::not(what, format!("somebody has changed it since; it was {}", change.before)));
+                    steps.push(RepairStep::failed(
+                        what,
+                        format!("somebody has changed it since; it was {}", change.before),
+                    ));
                 }
                 Err(problem) => {
                     left.remember(*change);
-                    steps.push(Step::not(format!("{name} stays as it is"), problem));
+                    steps.push(RepairStep::failed(format!("{name} stays as it is"), problem));
                 }
             }
         }
@@ -178,44 +184,44 @@ impl Machine {
         Ok(steps)
     }
 
-    fn restore_file(&self, persisted: &Persisted) -> Result<Step, Error> {
+    fn restore_file(&self, persisted: &Persisted) -> Result<RepairStep, RepairError> {
         let path = self.path(PERSIST_FILE);
         let name = shown(PERSIST_FILE);
         Ok(match (self.read_optional(PERSIST_FILE)?, &persisted.before) {
-            (None, None) => Step::done(format!("{name} is gone already")),
-            (Some(now), Some(before)) if now == *before => Step::done(format!("{name} is as it was already")),
+            (None, None) => RepairStep::done(format!("{name} is gone already")),
+            (Some(now), Some(before)) if now == *before => RepairStep::done(format!("{name} is as it was already")),
             (Some(now), _) if now != persisted.after => {
-                Step::not(format!("{name} stays"), "somebody has changed it since")
+                RepairStep::failed(format!("{name} stays"), "somebody has changed it since")
             }
             (_, Some(before)) => {
                 install(&path, before)?;
-                Step::done(format!("{name} is as it was"))
+                RepairStep::done(format!("{name} is as it was"))
             }
             (_, None) => {
                 fs::remove_file(&path).map_err(|source| FileError::new("remove", &path, source))?;
-                Step::done(format!("{name} removed"))
+                RepairStep::done(format!("{name} removed"))
             }
         })
     }
 
     /// Writes one setting if its current value is `from`. Returns the step and the value that the kernel reports
     /// afterwards, or `None` if nothing was written. If the setting cannot be read back, the value is `to`.
-    fn write_setting(&self, setting: Sysctl, from: i64, to: i64) -> (Step, Option<i64>) {
+    fn write_setting(&self, setting: Sysctl, from: i64, to: i64) -> (RepairStep, Option<i64>) {
         let what = format!("{}: {from} -> {to}", setting.name());
         match self.read_setting(setting) {
             Ok(now) if now == from => {}
-            Ok(now) => return (Step::not(what, format!("it has become {now} meanwhile")), None),
-            Err(problem) => return (Step::not(what, problem), None),
+            Ok(now) => return (RepairStep::failed(what, format!("it has become {now} meanwhile")), None),
+            Err(problem) => return (RepairStep::failed(what, problem), None),
         }
         let file = setting.file(&self.root);
         // One write call: the kernel parses each write as a complete value.
         if let Err(error) = fs::write(&file, format!("{to}\n")) {
-            return (Step::not(what, format!("the kernel refuses it: {error}")), None);
+            return (RepairStep::failed(what, format!("the kernel refuses it: {error}")), None);
         }
         match self.read_setting(setting) {
-            Ok(now) if now == to => (Step::done(what), Some(now)),
-            Ok(now) => (Step::not(what, format!("the kernel made {now} of it")), Some(now)),
-            Err(problem) => (Step::not(what, problem), Some(to)),
+            Ok(now) if now == to => (RepairStep::done(what), Some(now)),
+            Ok(now) => (RepairStep::failed(what, format!("the kernel made {now} of it")), Some(now)),
+            Err(problem) => (RepairStep::failed(what, problem), Some(to)),
         }
     }
 
@@ -228,7 +234,7 @@ impl Machine {
 
     /// Text of the file that is read at boot: the settings of the plan, the settings that goflame has changed, and the
     /// settings that the file already holds. `None` if there are no settings or the file already has this text.
-    fn persist_text(&self, plan: &RepairPlan, state: &State) -> Result<Option<String>, Error> {
+    fn persist_text(&self, plan: &RepairPlan, state: &State) -> Result<Option<String>, RepairError> {
         let there = self.read_optional(PERSIST_FILE)?;
         let mut lines = state::read_conf(there.as_deref().unwrap_or_default());
         lines.extend(state.changes.iter().map(|change| (change.setting, change.after)));
@@ -246,7 +252,7 @@ impl Machine {
         Ok(text.filter(|text| Some(text) != there.as_ref()))
     }
 
-    fn read_optional(&self, file: &str) -> Result<Option<String>, Error> {
+    fn read_optional(&self, file: &str) -> Result<Option<String>, RepairError> {
         match fsio::read(&self.path(file)) {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if error.is_missing() => Ok(None),
@@ -254,13 +260,13 @@ impl Machine {
         }
     }
 
-    fn remembered(&self) -> Result<Option<State>, Error> {
+    fn remembered(&self) -> Result<Option<State>, RepairError> {
         let Some(text) = self.read_optional(STATE_FILE)? else { return Ok(None) };
-        let damaged = |why: String| Error::Damaged { path: self.path(STATE_FILE), why };
+        let damaged = |why| RepairError::Damaged { path: self.path(STATE_FILE), why };
         state::open(&text).map(Some).map_err(damaged)
     }
 
-    fn remember(&self, state: &State) -> Result<(), Error> {
+    fn remember(&self, state: &State) -> Result<(), RepairError> {
         let path = self.path(STATE_FILE);
         if state.is_empty() {
             return match fs::remove_file(&path) {
@@ -276,7 +282,7 @@ impl Machine {
 
 /// Writes a file with mode 0644 and creates its directory with mode 0755 if it is missing. The umask does not change
 /// these modes.
-fn install(path: &Path, text: &str) -> Result<(), Error> {
+fn install(path: &Path, text: &str) -> Result<(), RepairError> {
     let dir = path.parent().unwrap_or(path);
     if !dir.exists() {
         fsio::create_dir_all(dir)?;

@@ -19,9 +19,14 @@ use std::process::Command;
 use super::elf::Elf;
 use super::*;
 
-const NAMES: &str = include_str!("testdata/names.go");
-const CGO: &str = include_str!("testdata/cgo.go");
+const NAMES: &str = include_str!("../testdata/names.go");
+const CGO: &str = include_str!("../testdata/cgo.go");
 const TINY: &str = "package main\n\nfunc main() { println(1) }\n";
+
+/// The functions at an address, with a new locator.
+fn locate<'a>(binary: &Binary<'a>, address: u64) -> Result<Vec<SourceFrame<'a>>, Reason> {
+    Locator::new(binary).locate(address).map(<[_]>::to_vec)
+}
 
 /// A built program in a temporary directory.
 struct Program {
@@ -146,8 +151,8 @@ fn compare_with_gos_tools(program: &Program, step: usize) {
     let oracle = Oracle::new(&program.path);
     let binary = program.binary();
     for (address, names) in &oracle.symbols {
-        let location = binary.locate(*address).unwrap_or_else(|reason| panic!("{address:#x} {names:?}: {reason}"));
-        let frame = location.frames.last().unwrap();
+        let frames = locate(&binary, *address).unwrap_or_else(|reason| panic!("{address:#x} {names:?}: {reason}"));
+        let frame = frames.last().unwrap();
         assert!(names.contains(&plain(&frame.name)), "{address:#x}: {} is none of {names:?}", frame.name);
         assert_eq!(frame.entry, *address);
     }
@@ -180,7 +185,7 @@ fn assert_same_answers(a: &Binary<'_>, b: &Binary<'_>, step: usize) {
     let entries = a.pclntab().unwrap().functions().map(|function| function.entry()).collect::<Vec<_>>();
     assert!(entries.len() > 1000);
     for address in text.step_by(step).chain(entries) {
-        assert_eq!(a.locate(address).unwrap(), b.locate(address).unwrap(), "{address:#x}");
+        assert_eq!(locate(a, address).unwrap(), locate(b, address).unwrap(), "{address:#x}");
     }
 }
 
@@ -196,7 +201,7 @@ fn a_locator_gives_the_same_frames_in_any_order_of_addresses() {
         let mixed = (0..ascending.len()).map(|index| &ascending[index * 7919 % ascending.len()]);
         let mut locator = Locator::new(&binary);
         for address in ascending.iter().chain(descending).chain(mixed) {
-            let expected = binary.locate(*address).map(|location| location.frames);
+            let expected = locate(&binary, *address);
             assert_eq!(locator.locate(*address).map(<[_]>::to_vec), expected, "{address:#x}");
         }
     }
@@ -259,8 +264,8 @@ fn cgo_agrees_with_gos_tools() {
     let oracle = Oracle::new(&program.path);
     for (name, is_go) in [("_start", false), ("x_cgo_init", false), ("main.main", true), ("crosscall2", true)] {
         let (address, _) = oracle.symbols.iter().find(|(_, names)| names.contains(name)).unwrap();
-        let location = program.binary().locate(*address).unwrap();
-        assert_eq!((&*location.frames[0].name, location.frames[0].is_go), (name, is_go));
+        let frames = locate(&program.binary(), *address).unwrap();
+        assert_eq!((&*frames[0].name, frames[0].is_go), (name, is_go));
     }
 }
 
@@ -277,7 +282,7 @@ fn c_code_linked_by_go_is_not_go() {
     let oracle = Oracle::new(&program.path);
     let (address, _) = oracle.symbols.iter().find(|(_, names)| names.contains("x_cgo_init")).unwrap();
     assert!(oracle.go_text.contains(address));
-    let frame = program.binary().locate(*address).unwrap().frames.remove(0);
+    let frame = locate(&program.binary(), *address).unwrap().remove(0);
     assert_eq!((&*frame.name, frame.is_go, frame.line), ("x_cgo_init", false, 0));
 }
 
@@ -313,7 +318,7 @@ fn a_stripped_cgo_pie_keeps_its_go_frames() {
     let neither = Binary::parse(&neither).unwrap();
     assert_eq!(neither.pclntab().unwrap_err(), &PclntabAbsence::NoModuledata);
     let entry = full.binary().pclntab().unwrap().text().start;
-    assert_eq!(neither.locate(entry), Err(Reason::Refused(PclntabAbsence::NoModuledata)));
+    assert_eq!(locate(&neither, entry), Err(Reason::Refused(PclntabAbsence::NoModuledata)));
 }
 
 #[test]
@@ -372,7 +377,7 @@ fn roots_and_start_lines_are_known() {
     }
     let main = table.functions().find(|function| name(function) == "main.main").unwrap();
     let line = NAMES.lines().position(|line| line.starts_with("func main()")).unwrap() + 1;
-    let frame = binary.locate(main.entry()).unwrap().frames.pop().unwrap();
+    let frame = locate(&binary, main.entry()).unwrap().pop().unwrap();
     assert_eq!(u64::from(frame.start_line), line as u64);
     assert_eq!(Path::new(frame.file.as_deref().unwrap()).file_name().unwrap(), "main.go");
     assert!(!frame.top_frame);

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::finding::Finding;
-use super::fix::Setting;
-use super::inputs::Inputs;
-use super::registry::check;
+use crate::doctor::finding::Finding;
+use crate::doctor::fix::Setting;
+use crate::doctor::inputs::Inputs;
+use crate::doctor::registry::check;
 use crate::host::{HostFacts, Reading, Sysctl};
 
 /// A change of a kernel setting.

@@ -1,4 +1,4 @@
-//! A file's bytes, mapped instead of read: what is not looked at takes no memory, and what was can be given back.
+//! Maps files into memory. Only the pages that are read take memory, and it can be released again.
 
 use std::ffi::c_void;
 use std::fs::File;
@@ -11,14 +11,14 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 use super::cut_short::Region;
 
-/// Pages of this size are there on every machine; larger ones are multiples of it.
+/// Smallest page size in bytes. Machines with larger pages use multiples of it.
 const PAGE: usize = 4096;
 
 /// A regular file, mapped for reading.
 ///
-/// Whoever changes the file meanwhile changes the bytes: readers must be ready for bytes that contradict each other, as
-/// those of this crate are for bytes that are wrong from the start. A file that is cut short meanwhile ends the program,
-/// see [`on_cut_short`](super::on_cut_short).
+/// A change of the file changes the bytes: readers must handle bytes that contradict each other, as those of this crate
+/// handle hostile bytes. If the file is cut short, the next read of the missing bytes ends the program, see
+/// [`on_cut_short`](super::on_cut_short).
 #[derive(Debug)]
 pub struct MappedFile {
     /// `None` for an empty file, which cannot be mapped.
@@ -27,8 +27,7 @@ pub struct MappedFile {
     region: Option<&'static Region>,
 }
 
-// SAFETY: nothing is written through the pointer, and the mapping belongs to the value, so that it can be read from any
-// thread for as long as there is one.
+// SAFETY: nothing is written through the pointer, and the mapping lives as long as the value, so any thread may read it.
 #[expect(unsafe_code, reason = "a pointer says nothing about threads")]
 unsafe impl Send for MappedFile {}
 // SAFETY: as above.
@@ -49,14 +48,14 @@ impl MappedFile {
         Ok(Self { start, length, region: start.map(|start| Region::add(start, length, path)) })
     }
 
-    /// Gives back the memory of some bytes that will hardly be read again. If they are, they come from the file anew.
-    pub fn forget(&self, range: Range<usize>) {
+    /// Releases the memory of bytes that are rarely read again. A later read takes them from the file again.
+    pub fn release(&self, range: Range<usize>) {
         // Whole pages inside of the range.
         let (first, end) = (range.start.next_multiple_of(PAGE), range.end.min(self.length) / PAGE * PAGE);
         let Some(start) = self.start.filter(|_| first < end) else { return };
         #[expect(unsafe_code, reason = "madvise")]
-        // SAFETY: the pages are a part of this private mapping that nobody writes to, so that forgetting them changes
-        // nothing that can be read. That it fails where pages are larger does no harm.
+        // SAFETY: nobody writes to this private mapping, so a released page is read from the file again, unchanged. A
+        // failure, on machines with larger pages, releases nothing.
         let _ = unsafe { madvise(start.as_ptr().byte_add(first), end - first, Advice::LinuxDontNeed) };
     }
 }
@@ -93,14 +92,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_come_back_after_they_were_forgotten() {
+    fn released_bytes_are_read_again() {
         let mut file = tempfile::tempfile().unwrap();
         let bytes: Vec<u8> = (0..PAGE * 5 + 17).map(|at| u8::try_from(at % 251).unwrap()).collect();
         file.write_all(&bytes).unwrap();
         let mapped = MappedFile::map(&file, Path::new("file")).unwrap();
         for range in [0..0, 0..bytes.len(), 5..PAGE * 3, PAGE..usize::MAX] {
             assert_eq!(mapped.as_ref(), bytes);
-            mapped.forget(range);
+            mapped.release(range);
         }
         assert_eq!(mapped.as_ref(), bytes);
     }
@@ -108,7 +107,7 @@ mod tests {
     #[test]
     fn an_empty_file_has_no_bytes() {
         let mapped = MappedFile::map(&tempfile::tempfile().unwrap(), Path::new("empty")).unwrap();
-        mapped.forget(0..10);
+        mapped.release(0..10);
         assert_eq!(mapped.as_ref(), b"");
     }
 }

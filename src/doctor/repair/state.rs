@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::doctor::Change;
+use super::Change;
 use crate::host::Sysctl;
 
 /// Version of the file format.
@@ -38,6 +38,23 @@ struct Sealed {
     schema: u32,
     sha256: String,
     state: State,
+}
+
+/// Why the state file does not have the content that goflame wrote.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDamage {
+    /// Not JSON, or not with these fields.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// Another version of the file format.
+    #[error("it has version {0}, and this goflame reads {known}", known = SCHEMA)]
+    Version(u32),
+    /// The content was changed.
+    #[error("its contents do not have the SHA-256 that it names")]
+    Digest,
+    /// A value that the setting cannot have.
+    #[error("{} cannot have the value that it names", .0.name())]
+    Value(Sysctl),
 }
 
 impl State {
@@ -88,18 +105,18 @@ pub(super) fn seal(state: &State) -> String {
 
 /// Parses the text of the state file. Refuses everything that goflame would not have written, because these values go
 /// into the kernel.
-pub(super) fn open(text: &str) -> Result<State, String> {
-    let sealed: Sealed = serde_json::from_str(text).map_err(|error| error.to_string())?;
+pub(super) fn open(text: &str) -> Result<State, StateDamage> {
+    let sealed: Sealed = serde_json::from_str(text)?;
     if sealed.schema != SCHEMA {
-        return Err(format!("it has version {}, and this goflame reads {SCHEMA}", sealed.schema));
+        return Err(StateDamage::Version(sealed.schema));
     }
     if digest(&sealed.state) != sealed.sha256 {
-        return Err("its contents do not have the SHA-256 that it names".into());
+        return Err(StateDamage::Digest);
     }
     let impossible =
         sealed.state.changes.iter().find(|it| !it.setting.is_possible(it.before) || !it.setting.is_possible(it.after));
     match impossible {
-        Some(change) => Err(format!("{} cannot have the value that it names", change.setting.name())),
+        Some(change) => Err(StateDamage::Value(change.setting)),
         None => Ok(sealed.state),
     }
 }

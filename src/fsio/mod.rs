@@ -1,7 +1,12 @@
-//! Files: read with the path in the error, replaced whole or not at all.
+//! Files: read with the path in the error, mapped into memory, replaced whole or not at all.
+//!
+//! A read of a mapped file that somebody has cut short ends the program with a message ([`on_cut_short`]).
 //!
 //! Must not know any type of goflame's, and must never drop an error: a full disk shows up in `write`, in the
 //! flush of a buffer, or only in `fsync`, and each of them is checked here.
+
+mod cut_short;
+mod mapped;
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
@@ -10,6 +15,9 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+
+pub use cut_short::{advise_when_cut_short, on_cut_short};
+pub use mapped::MappedFile;
 
 /// Mode of new files before the umask, as the shell's `>` has it. (tempfile's own default is 0600.)
 const NEW_FILE_MODE: u32 = 0o666;

@@ -1,13 +1,6 @@
-//! The result of [`Binary::locate`](super::Binary::locate).
+//! The result of [`Locator::locate`](super::Locator::locate).
 
 use std::borrow::Cow;
-
-/// The functions at one address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location<'a> {
-    /// Innermost first. The last frame is the physical function, the others are calls inlined into it. Never empty.
-    pub frames: Vec<SourceFrame<'a>>,
-}
 
 /// One function at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,116 @@
+//! Removal of runs and programs.
+
+use super::*;
+
+#[test]
+fn pruning_keeps_the_newest() {
+    let (dir, store) = store();
+    let source = dir.path().join("built");
+    for seconds in 0..5 {
+        fs::write(&source, format!("binary {seconds}")).unwrap();
+        add_with(&store, seconds, &source);
+    }
+    let all = ids(&store);
+    assert!(outdated(&store, 5).is_empty());
+    let plan = outdated(&store, 2);
+    assert_eq!(plan.runs, all[2..]);
+    assert_eq!(ids(&store), all, "a plan changes nothing");
+    store.prune(&plan).unwrap();
+    assert_eq!(ids(&store), all[..2]);
+    assert_eq!(count(&store.dir().join("bin")), 2, "their programs stay, the others go");
+    assert_eq!(count(&store.dir().join("trash")), 0);
+    for entry in store.list().unwrap() {
+        assert_eq!(store.verify(&entry.run.unwrap()).unwrap(), []);
+    }
+    store.prune(&plan).unwrap();
+    assert_eq!(ids(&store), all[..2], "an outdated plan does no harm");
+    store.prune(&outdated(&store, 0)).unwrap();
+    assert!(ids(&store).is_empty());
+}
+
+#[test]
+fn each_series_is_counted_by_itself_and_what_cannot_be_read_is_left_alone() {
+    let (_dir, store) = store();
+    let add = |seconds, app: Option<&str>| {
+        let manifest = app.map_or_else(|| json!({}), |app| json!({ "app": app }));
+        draft(&store, &RunId::new(at(seconds), "server")).commit(&manifest).unwrap().id().clone()
+    };
+    let [a1, _, b1, a2] = [(0, Some("a")), (1, None), (2, Some("b")), (3, Some("a"))].map(|(at, app)| add(at, app));
+    let damaged = add(4, Some("a"));
+    fs::write(store.dir().join("runs").join(damaged.as_str()).join("manifest.json"), "").unwrap();
+    let app = |run: &Run| run.manifest_json()["app"].as_str().map(str::to_owned);
+    let outdated =
+        |keep| -> Vec<RunId> { store.outdated(keep, app).unwrap().iter().map(|run| run.id().clone()).collect() };
+    assert_eq!(outdated(2), []);
+    assert_eq!(outdated(1), std::slice::from_ref(&a1));
+    assert_eq!(outdated(0), [a2, b1, a1]);
+}
+
+#[test]
+fn pruning_spares_what_is_being_written() {
+    let (_dir, store) = store();
+    let [abandoned, writing] = [0, 1].map(|seconds| RunId::new(at(seconds), "server"));
+    drop(draft(&store, &abandoned));
+    let live = draft(&store, &writing);
+    store.prune(&PrunePlan { runs: Vec::new(), partials: vec![abandoned, writing.clone()] }).unwrap();
+    let left: Vec<RunId> = store.partials().unwrap().into_iter().map(|partial| partial.id).collect();
+    assert_eq!(left, [writing]);
+    live.commit(&json!({})).unwrap();
+    assert_eq!(count(&store.dir().join("partial")), 0);
+}
+
+#[test]
+fn a_program_that_is_about_to_run_is_not_swept() {
+    let (dir, store) = store();
+    let source = dir.path().join("built");
+    fs::write(&source, b"\x7fELF one").unwrap();
+    let program = stored(&store, &source, "server").unwrap();
+    store.prune(&PrunePlan::default()).unwrap();
+    assert!(program.path().exists());
+    drop(program);
+    store.prune(&PrunePlan::default()).unwrap();
+    assert_eq!(count(&store.dir().join("bin")), 0);
+}
+
+#[test]
+fn a_program_stays_for_runs_that_have_copies() {
+    let (dir, store) = store();
+    let source = dir.path().join("built");
+    fs::write(&source, b"\x7fELF one").unwrap();
+    let run = add_with(&store, 0, &source);
+    // Simulates a file system without hard links.
+    let archived = run.file("bin/server").unwrap();
+    fs::remove_file(&archived).unwrap();
+    fs::copy(&source, &archived).unwrap();
+    store.prune(&PrunePlan::default()).unwrap();
+    assert_eq!(count(&store.dir().join("bin")), 1);
+    store.prune(&outdated(&store, 0)).unwrap();
+    assert_eq!(count(&store.dir().join("bin")), 0);
+}
+
+#[test]
+fn only_names_that_goflame_writes_are_removed() {
+    let (dir, store) = store();
+    let run = add(&store, 0);
+    let victim = dir.path().join("victim");
+    fs::create_dir(&victim).unwrap();
+    fs::write(victim.join("notes"), "").unwrap();
+    // Regression: pruning emptied `trash` and removed every file with one name from `bin`.
+    let theirs = ["bin/tool", "bin/notes.d/x", "trash/notes", "trash/notes.d/x", "partial/notes.lock", "runs/notes"];
+    for name in theirs {
+        let path = store.dir().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    // A link with the name of a goflame file is removed itself; its target is kept.
+    let id = RunId::new(at(60), "server");
+    symlink(&victim, store.dir().join("trash").join(id.as_str())).unwrap();
+    fs::create_dir(store.dir().join("trash").join(run.id().as_str())).unwrap();
+    symlink(&victim, store.dir().join("trash").join(run.id().as_str()).join("inner")).unwrap();
+    store.prune(&outdated(&store, 0)).unwrap();
+    for name in theirs {
+        assert!(store.dir().join(name).exists(), "{name}");
+    }
+    assert_eq!(count(&store.dir().join("trash")), 2);
+    assert_eq!(fs::read(victim.join("notes")).unwrap(), b"");
+}

@@ -1,0 +1,82 @@
+//! The header of the Go function table, and the layouts that it names.
+
+use std::fmt;
+
+use super::error::PclntabAbsence;
+use super::format::NumberFormat;
+use crate::bytes::Cursor;
+
+/// Layout of the table. Older layouts are not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layout {
+    /// Magic 0xfffffffa: addresses are absolute.
+    Go116,
+    /// Magic 0xfffffff0: addresses are offsets from the start of the text.
+    Go118,
+    /// Magic 0xfffffff1: function records hold the line of the `func` keyword.
+    Go120,
+}
+
+impl Layout {
+    fn from_magic(magic: u32) -> Result<Self, PclntabAbsence> {
+        match magic {
+            0xffff_fff1 => Ok(Self::Go120),
+            0xffff_fff0 => Ok(Self::Go118),
+            0xffff_fffa => Ok(Self::Go116),
+            0xffff_fffb => Err(PclntabAbsence::TooOld),
+            other => Err(PclntabAbsence::UnknownMagic(other)),
+        }
+    }
+
+    /// Bytes of each of the two words of a functab entry.
+    pub(super) fn functab_word_size(self, format: NumberFormat) -> usize {
+        if self == Self::Go116 { format.word_size() } else { 4 }
+    }
+}
+
+/// The Go releases with this layout.
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Go116 => "Go 1.16 to 1.17",
+            Self::Go118 => "Go 1.18 to 1.19",
+            Self::Go120 => "Go 1.20 or later",
+        })
+    }
+}
+
+/// The header (`pcHeader` of Go's src/runtime/symtab.go).
+#[derive(Debug, Clone)]
+pub(super) struct Header {
+    pub(super) address: u64,
+    pub(super) layout: Layout,
+    /// Unit of address steps in pc-value tables, in bytes: the machine's smallest instruction size.
+    pub(super) quantum: u32,
+    pub(super) function_count: u64,
+    /// Start of the text. 0 in Go 1.16 and 1.17, since Go 1.26, and before relocation.
+    pub(super) text: u64,
+    /// Offsets from the header: function names, file indices, file names, pc-value tables, functions.
+    pub(super) offsets: [u64; 5],
+}
+
+impl Header {
+    pub(super) fn read(format: NumberFormat, address: u64, bytes: &[u8]) -> Result<Self, PclntabAbsence> {
+        const CUT: PclntabAbsence = PclntabAbsence::Damaged("the header is cut off");
+        let mut cursor = Cursor::new(bytes);
+        let layout = Layout::from_magic(format.u32(&mut cursor).ok_or(CUT)?)?;
+        if cursor.u16() != Some(0) {
+            return Err(PclntabAbsence::Damaged("the header's padding is not zero"));
+        }
+        let quantum = cursor.u8().ok_or(CUT)?;
+        let pointer_size = cursor.u8().ok_or(CUT)?;
+        if pointer_size != format.pointer_size {
+            return Err(PclntabAbsence::Damaged("the pointer size is not the file's"));
+        }
+        let mut word = || format.word(&mut cursor).ok_or(CUT);
+        let function_count = word()?;
+        let _file_count = word()?;
+        let text = if layout == Layout::Go116 { 0 } else { word()? };
+        let offsets = [word()?, word()?, word()?, word()?, word()?];
+        Ok(Self { address, layout, quantum: u32::from(quantum), function_count, text, offsets })
+    }
+}

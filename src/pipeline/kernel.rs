@@ -1,0 +1,113 @@
+//! Kernel symbols for the analysis: those of the run, the cached ones, or those of the running kernel.
+//!
+//! Only symbols of the kernel itself are cached until the next boot: their addresses do not change. Modules and BPF
+//! programs come and go: if a recording has samples in them, the kernel is read again. Nothing is cached for such a
+//! recording.
+
+use std::fmt::Display;
+use std::io::BufRead;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::analyse::KernelSymbols;
+use crate::fsio::FileError;
+use crate::sources::{KallsymsCache, open_kallsyms, open_kallsyms_of_this_kernel};
+
+/// Kernel symbols, or the reason why there are none.
+pub(super) struct KernelSource {
+    symbols: Result<KernelSymbols, String>,
+    /// Cache for the symbols of the running kernel; `None` if nothing is cached.
+    cache: Option<KallsymsCache>,
+    /// Whether the symbols come from the cache. The cache file is mapped, so only the parts that are used cost time and
+    /// memory.
+    is_cached: bool,
+}
+
+impl KernelSource {
+    /// Uses the given symbols without a cache.
+    pub(super) fn known(symbols: Result<KernelSymbols, String>) -> Self {
+        Self { symbols, cache: None, is_cached: false }
+    }
+
+    /// Returns the symbols of the running kernel, from the cache if possible.
+    pub(super) fn running() -> Self {
+        let cache = KallsymsCache::of_this_user();
+        match cache.as_ref().and_then(cached) {
+            Some(symbols) => Self { symbols: Ok(symbols), cache, is_cached: true },
+            None => Self { symbols: running_kernel_symbols(), cache, is_cached: false },
+        }
+    }
+
+    /// Returns symbols that cover these addresses. Reads the kernel again if the cache does not cover them, and updates
+    /// the cache.
+    pub(super) fn naming(self, addresses: &[u64]) -> Result<KernelSymbols, String> {
+        let symbols = self.symbols?;
+        let Some(cache) = self.cache else { return Ok(symbols) };
+        let own = symbols.text().is_some_and(|text| addresses.iter().all(|address| text.contains(address)));
+        match (self.is_cached, own) {
+            (true, false) => {
+                cache.remove();
+                running_kernel_symbols()
+            }
+            (false, true) => {
+                cache.write(&symbols.pack(cache.boot()));
+                Ok(symbols)
+            }
+            _ => Ok(symbols),
+        }
+    }
+}
+
+/// Reads the symbols of the running kernel. An error is the reason why there are none.
+pub(super) fn running_kernel_symbols() -> Result<KernelSymbols, String> {
+    read(open_kallsyms_of_this_kernel())
+}
+
+/// Reads the symbols that were stored with a recording. An error is the reason why there are none.
+pub(super) fn stored_kernel_symbols(path: &Path) -> Result<KernelSymbols, String> {
+    read(open_kallsyms(path))
+}
+
+fn read(list: Result<impl BufRead, FileError>) -> Result<KernelSymbols, String> {
+    let text = |error: &dyn Display| error.to_string();
+    KernelSymbols::read(list.map_err(|error| text(&error))?).map_err(|error| text(&error))
+}
+
+fn cached(cache: &KallsymsCache) -> Option<KernelSymbols> {
+    KernelSymbols::unpack(cache.boot(), Arc::new(cache.read()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KallsymsCache, KernelSource, KernelSymbols, cached};
+
+    const TEXT: &[u8] = b"ffffffff81000000 T _text\nffffffff81000100 t do_one\nffffffff81000200 T _etext\n\
+        ffffffffa0000000 t ext4_read\t[ext4]\n";
+    const OWN: u64 = 0xffff_ffff_8100_0150;
+    const MODULE: u64 = 0xffff_ffff_a000_0010;
+
+    #[test]
+    fn symbols_of_the_kernel_itself_are_cached_until_others_are_needed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("cache/goflame/kernel-symbols");
+        let cache = |boot: &str| KallsymsCache::new(path.clone(), boot);
+        let from_kernel = || KernelSource {
+            symbols: KernelSymbols::read(TEXT).map_err(|error| error.to_string()),
+            cache: Some(cache("boot")),
+            is_cached: false,
+        };
+        let symbols = from_kernel().naming(&[MODULE]).expect("symbols");
+        assert_eq!(symbols.name(MODULE), Some(("ext4_read", Some("ext4"))));
+        assert!(!path.exists());
+        from_kernel().naming(&[OWN]).expect("symbols");
+        let stored = cached(&cache("boot")).expect("cached");
+        assert_eq!((stored.name(OWN), stored.name(MODULE)), (Some(("do_one", None)), None));
+        assert!(cached(&cache("another")).is_none());
+        let from_cache = || KernelSource { symbols: Ok(stored.clone()), cache: Some(cache("boot")), is_cached: true };
+        assert!(from_cache().naming(&[OWN]).is_ok_and(|symbols| symbols.name(OWN) == Some(("do_one", None))));
+        assert!(path.exists());
+        // Reads the symbols of the running kernel in this case.
+        let _ = from_cache().naming(&[OWN, MODULE]);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,136 @@
+//! The list of kernel symbols (`/proc/kallsyms`), and a cache for the part that reports need: the kernel takes about 50 ms
+//! to write the list.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::fsio::{self, FileError, MappedFile};
+use crate::process::acting_for;
+
+/// File in which the kernel lists its symbols.
+const KALLSYMS: &str = "/proc/kallsyms";
+
+/// File with an id that changes at each boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Maximum number of bytes to read. A kernel with all its modules has about 10^5 symbols of about 50 bytes. Bytes after
+/// the maximum are ignored.
+const LARGEST: u64 = 1 << 28;
+
+/// Opens the list of the running kernel.
+pub fn open_kallsyms_of_this_kernel() -> Result<impl BufRead + use<>, FileError> {
+    open_kallsyms(Path::new(KALLSYMS))
+}
+
+/// Opens a list that was stored with a recording.
+pub fn open_kallsyms(path: &Path) -> Result<impl BufRead + use<>, FileError> {
+    Ok(BufReader::new(fsio::open(path)?.take(LARGEST)))
+}
+
+/// Cache of kernel symbols, in the user's cache directory. Best effort: on any error nothing is cached.
+#[derive(Debug)]
+pub struct KallsymsCache {
+    path: PathBuf,
+    boot: String,
+}
+
+impl KallsymsCache {
+    /// Opens the cache of the user who runs goflame, or of the user who called sudo. The cache is accessed with the
+    /// file permissions of that user.
+    pub fn of_this_user() -> Option<Self> {
+        let var = |name| std::env::var_os(name).map(PathBuf::from);
+        let home = || acting_for().map(|account| account.home.clone()).or_else(|| var("HOME"));
+        let cache = var("XDG_CACHE_HOME").filter(|cache| cache.is_absolute());
+        let cache = cache.or_else(|| Some(home()?.join(".cache"))).filter(|cache| cache.is_absolute())?;
+        let boot = fs::read_to_string(BOOT_ID).ok()?.trim().to_owned();
+        may_use(&cache).then(|| Self::new(cache.join("goflame/kernel-symbols"), boot))
+    }
+
+    /// Creates the cache in the file at `path`, for symbols of this boot.
+    pub fn new(path: PathBuf, boot: impl Into<String>) -> Self {
+        Self { path, boot: boot.into() }
+    }
+
+    /// Identifies the boot that the cached symbols must belong to.
+    pub fn boot(&self) -> &str {
+        &self.boot
+    }
+
+    /// Maps the cached bytes; `None` if nothing is cached. They may be of another boot, or damaged.
+    pub fn read(&self) -> Option<MappedFile> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file: File = rustix::fs::open(&self.path, flags, rustix::fs::Mode::empty()).ok()?.into();
+        let about = file.metadata().ok()?;
+        if !about.is_file() || about.uid() != user() {
+            return None;
+        }
+        MappedFile::map(&file, &self.path).ok()
+    }
+
+    /// Replaces the cached bytes.
+    pub fn write(&self, symbols: &[u8]) {
+        let write = || {
+            let dir = self.path.parent().unwrap_or(Path::new("/"));
+            fs::create_dir_all(dir)?;
+            // Never stores files in a directory of another user.
+            if fs::metadata(dir)?.uid() != user() {
+                return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+            }
+            let mut file = tempfile::NamedTempFile::new_in(dir)?;
+            file.write_all(symbols)?;
+            file.persist(&self.path)?;
+            Ok(())
+        };
+        let _: io::Result<()> = write();
+    }
+
+    /// Removes the cached bytes.
+    pub fn remove(&self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Returns the id of the user whose file permissions this process has.
+fn user() -> u32 {
+    acting_for().map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid)
+}
+
+/// Whether a cache directory may be used. Root can run in another user's environment without sudo (`su -m`). It must
+/// then create nothing in that user's home and follow no link of that user.
+fn may_use(cache: &Path) -> bool {
+    let is_roots = |path: &Path| match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.uid() == 0,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    user() != 0 || cache.ancestors().all(is_roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::KallsymsCache;
+
+    #[test]
+    fn only_a_regular_file_is_read_and_anything_else_is_replaced() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cache = KallsymsCache::new(dir.path().join("cache/kernel-symbols"), "boot");
+        let read = || cache.read().map(|bytes| bytes.as_ref().to_vec());
+        assert_eq!(read(), None);
+        cache.write(b"one");
+        assert_eq!(read(), Some(b"one".to_vec()));
+        cache.remove();
+        fs::create_dir(&cache.path).expect("a directory");
+        cache.write(b"two");
+        assert_eq!(read(), None);
+        fs::remove_dir(&cache.path).expect("removed");
+        std::os::unix::fs::symlink("/dev/zero", &cache.path).expect("a link");
+        assert_eq!(read(), None);
+        cache.write(b"three");
+        assert_eq!(read(), Some(b"three".to_vec()), "the link is replaced");
+    }
+}
