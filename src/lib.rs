@@ -13,7 +13,7 @@
 //! records + the binaries' bytes (sources) ─ analyse (using gobin) ─▶ Profile
 //! pprof bytes ─ pprof ─▶ Profile
 //! Profile ─ views ─▶ call tree, top functions, hottest path, groups
-//! views ─ render ─▶ bytes: SVG, pprof, folded, text
+//! views ─ render ─▶ bytes: SVG, pprof (by pprof), folded, text
 //! bytes + Manifest ─ archive ─▶ RunId
 //! ```
 //!
@@ -36,6 +36,16 @@ pub mod redact;
 
 pub mod process;
 
+pub mod profile;
+
+pub mod views;
+
+pub mod goname;
+
+pub mod pprof;
+
+pub mod render;
+
 pub mod config;
 
 pub mod host;
@@ -45,14 +55,6 @@ pub mod perfevent;
 pub mod perfdata;
 
 pub mod gobin;
-
-pub mod profile;
-
-pub mod views;
-
-pub mod goname;
-
-pub mod pprof;
 
 pub mod sources;
 
@@ -65,8 +67,6 @@ pub mod workload;
 pub mod record;
 
 pub mod analyse;
-
-pub mod render;
 
 pub mod archive;
 

@@ -34,7 +34,7 @@ pub(super) fn config(root: &Path) -> Config {
         root: root.to_owned(),
         file: None,
         text: String::new(),
-        app: App { package: "./cmd/app".to_owned(), kind: Kind::Binary, name: String::new() },
+        app: App { package: "./cmd/app".to_owned(), kind: Kind::Binary, name: "app".to_owned() },
         build: Build { variant: "debug".to_owned(), docker: false, mounts: Vec::new() },
         variants: [("debug".to_owned(), variant("all=-N -l")), ("release".to_owned(), variant(""))].into(),
         toolchain: Toolchain::default(),

@@ -32,7 +32,7 @@ pub use git::{GitState, git_state};
 pub use inspect::{Mismatch, inspect};
 pub use lock::{digest_above, settled};
 pub use native::{run, run_in_container};
-pub use packages::{Discovered, MainPackage, discover};
+pub use packages::{Discovered, discover};
 pub use plan::{BuildPlan, plan, workload_argv};
 pub use toolchain::{Absent, GoTool, release};
 pub use toolchains::{Installed, Origin, Places, install, installed};

@@ -7,25 +7,15 @@ use serde::Deserialize;
 
 use crate::process::Command;
 
-use super::plan::default_name;
 use super::{Error, GoTool};
 
 /// Packages of a module that can be profiled, sorted by package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Discovered {
-    /// Programs, for `kind = "binary"`.
-    pub mains: Vec<MainPackage>,
+    /// Main packages, for `kind = "binary"`, as arguments for Go: `.` or `./cmd/server`.
+    pub mains: Vec<String>,
     /// Packages with benchmarks, for `kind = "bench"`, as arguments for Go: `.` or `./lib`.
     pub benches: Vec<String>,
-}
-
-/// A main package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MainPackage {
-    /// The argument for `go build`: `.` or `./cmd/server`.
-    pub package: String,
-    /// Default name of the program, unless settings set another. Empty for a package in the root of the file system.
-    pub name: String,
 }
 
 /// Fields requested from `go list -json` (`go help list`).
@@ -66,15 +56,14 @@ pub fn discover(dir: &Path, go: &GoTool) -> Result<Discovered, Error> {
         }
         let argument = argument(dir, Path::new(&package.dir));
         if package.name == "main" {
-            let name = default_name(dir, &argument).unwrap_or_default();
-            found.mains.push(MainPackage { package: argument.clone(), name });
+            found.mains.push(argument.clone());
         }
         let files = package.test_go_files.iter().chain(&package.x_test_go_files);
         if files.map(|file| Path::new(&package.dir).join(file)).any(|file| has_benchmark(&file)) {
             found.benches.push(argument);
         }
     }
-    found.mains.sort_by(|a, b| a.package.cmp(&b.package));
+    found.mains.sort();
     found.benches.sort();
     Ok(found)
 }

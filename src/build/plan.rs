@@ -156,14 +156,7 @@ fn text(path: &Path) -> Result<String, Error> {
 
 /// Output path: `<archive.dir>/build/<variant>/<name>`. Benchmarks end in `.test`, as `go test -c` names them.
 fn output(config: &Config) -> Result<PathBuf, Error> {
-    let mut name = if config.app.name.is_empty() {
-        default_name(&config.root, &config.app.package).ok_or_else(|| Error::Package {
-            package: config.app.package.clone(),
-            reason: "it yields no program name",
-        })?
-    } else {
-        config.app.name.clone()
-    };
+    let mut name = config.app.name.clone();
     if config.app.kind == Kind::Bench {
         name.push_str(".test");
     }
@@ -182,37 +175,6 @@ fn file_name(name: &str) -> Result<&Path, Error> {
         (Some(Component::Normal(only)), None) if only == name => Ok(path),
         _ => Err(Error::Name { name: name.to_owned() }),
     }
-}
-
-/// Default program name, by Go's rule: the last element of the package path, without a major version like `/v2` and
-/// without `.go`. For `.` and similar paths: the last element of the directory that the path refers to.
-pub(super) fn default_name(root: &Path, package: &str) -> Option<String> {
-    let local = package == "."
-        || package == ".."
-        || package.starts_with("./")
-        || package.starts_with("../")
-        || package.starts_with('/');
-    let path = if local { root.join(package) } else { PathBuf::from(package) };
-    let mut elements = Vec::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => {
-                elements.pop();
-            }
-            Component::Normal(element) => elements.push(element),
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
-        }
-    }
-    let mut last = elements.pop()?.to_str()?;
-    if !local && is_major_version(last) {
-        last = elements.pop()?.to_str()?;
-    }
-    Some(last.strip_suffix(".go").unwrap_or(last).to_owned())
-}
-
-fn is_major_version(element: &str) -> bool {
-    let digits = element.strip_prefix('v').unwrap_or_default();
-    !digits.is_empty() && !digits.starts_with('0') && digits != "1" && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Checks the flags of the variant and the flags from GOFLAGS against what a profile needs.

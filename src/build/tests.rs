@@ -84,6 +84,7 @@ fn builds_benchmarks_without_running_tests() {
     let mut config = project(dir.path());
     config.app.kind = Kind::Bench;
     config.app.package = "./lib".to_owned();
+    config.app.name = "lib".to_owned();
     config.workload.args = vec!["-test.benchtime=1x".to_owned()];
     let artifact = build(&config).unwrap();
     assert_eq!(ids(&artifact), [""; 0], "{:?}", artifact.mismatches);
@@ -142,6 +143,7 @@ fn a_library_is_no_program() {
     let dir = module();
     let mut config = project(dir.path());
     config.app.package = "./lib".to_owned();
+    config.app.name = "lib".to_owned();
     let error = build(&config).unwrap_err();
     assert_eq!(error.to_string(), "`./lib` is not a main package: Go built it, but there is no program");
     assert!(!error.hints().is_empty());
@@ -153,6 +155,7 @@ fn benchmarks_without_test_files_are_not_an_older_build() {
     let mut config = project(dir.path());
     config.app.kind = Kind::Bench;
     config.app.package = "./lib".to_owned();
+    config.app.name = "lib".to_owned();
     let older = build(&config).unwrap();
     fs::remove_file(dir.path().join("lib/lib_test.go")).unwrap();
     let error = build(&config).unwrap_err();
@@ -331,13 +334,12 @@ fn a_go_that_answers_nonsense() {
 fn discovers_programs_and_benchmarks() {
     let dir = module();
     let found = discover(dir.path(), &go(dir.path())).unwrap();
-    let mains: Vec<_> = found.mains.iter().map(|main| (main.package.as_str(), main.name.as_str())).collect();
-    assert_eq!(mains, [("./cmd/app", "app"), ("./cmd/broken", "broken")]);
+    assert_eq!(found.mains, ["./cmd/app", "./cmd/broken"]);
     assert_eq!(found.benches, ["./ext", "./lib"]);
 
     let below = dir.path().join("cmd/app");
     let found = discover(&below, &go(&below)).unwrap();
-    assert_eq!(found.mains, [MainPackage { package: ".".to_owned(), name: "app".to_owned() }]);
+    assert_eq!(found.mains, ["."]);
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::filter::FilterArgs;
-use crate::config;
-use crate::pipeline::{self, BuildOptions};
-use crate::views;
+use crate::config::{Engine, EventChoice, Kernel};
+use crate::pipeline::{BuildOptions, Verify};
+use crate::render::Format;
+use crate::views::By;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +23,7 @@ pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: Global,
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: CliCommand,
 }
 
 /// Options of every subcommand.
@@ -57,119 +58,28 @@ pub(super) enum Color {
     Never,
 }
 
-/// Declares the values of a flag, and the setting for each of them.
-macro_rules! values {
-    ($(#[$doc:meta])* $name:ident for $setting:ty { $($(#[$about:meta])* $value:ident => $to:ident),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-        pub(super) enum $name {
-            $($(#[$about])* $value),*
-        }
-
-        impl From<$name> for $setting {
-            fn from(value: $name) -> Self {
-                match value {
-                    $($name::$value => Self::$to),*
-                }
-            }
-        }
-    };
-}
-
-values! {
-    /// `--engine`.
-    Engine for config::Engine {
-        /// The sampler in goflame
-        Native => Native,
-        /// The program `perf record`
-        Perf => Perf,
-    }
-}
-
-values! {
-    /// `--event`.
-    Event for config::EventChoice {
-        /// cycles if the machine has hardware counters, else cpu-clock
-        Auto => Auto,
-        /// CPU cycles, counted by hardware
-        Cycles => Cycles,
-        /// A timer of the kernel, on every machine
-        CpuClock => CpuClock,
-    }
-}
-
-values! {
-    /// `--kernel`.
-    Kernel for config::Kernel {
-        /// If the kernel permits it
-        Auto => Auto,
-        /// Fail if the kernel does not permit it
-        Yes => Yes,
-        /// Sample user space only
-        No => No,
-    }
-}
-
-values! {
-    /// `--verify`.
-    Verify for pipeline::Verify {
-        /// Both in the configured way, in two directories
-        Twice => Twice,
-        /// One on this machine and one in a container
-        Docker => NativeAndDocker,
-    }
-}
-
-values! {
-    /// `--format`.
-    Format for config::Format {
-        /// Flame graph for a browser
-        Svg => Svg,
-        /// Profile for `go tool pprof`
-        Pprof => Pprof,
-        /// One line for each stack, with its count
-        Folded => Folded,
-        /// Summary with totals, hot functions and quality
-        Json => Json,
-    }
-}
-
-values! {
-    /// `--by`.
-    By for views::By {
-        /// By command name of the process
-        Process => Process,
-        /// By thread
-        Thread => Thread,
-        /// By goroutine
-        Goroutine => Goroutine,
-        /// By the function that the goroutine was started with
-        Entry => Entry,
-    }
-}
-
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum CliCommand {
     /// Write a commented goflame.toml for the packages in this directory
-    Init(Init),
+    Init(InitArgs),
     /// Check whether this machine and this project can be profiled
-    Doctor(Doctor),
+    Doctor(DoctorArgs),
     /// Build the app in the same way as `run`, and inspect the binary
-    Build(Build),
+    Build(BuildArgs),
     /// Build the app, check the machine, run and sample the workload, analyse, archive
-    Run(Run),
+    Run(RunArgs),
     /// Print tables, a flame graph or another format of a run or of any profile
-    Report(Box<Report>),
+    Report(Box<ReportArgs>),
     /// List, install and pin Go versions
     #[command(subcommand)]
-    Toolchain(Toolchain),
+    Toolchain(ToolchainCommand),
     /// List, show, verify and remove archived runs
     #[command(subcommand)]
-    Runs(Runs),
+    Runs(RunsCommand),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Init {
+pub(super) struct InitArgs {
     /// Overwrite an existing goflame.toml
     #[arg(long)]
     pub(super) force: bool,
@@ -185,7 +95,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = DOCTOR_EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
-pub(super) struct Doctor {
+pub(super) struct DoctorArgs {
     /// Check this binary instead of the project's
     #[arg(value_name = "BINARY")]
     pub(super) binary: Option<PathBuf>,
@@ -287,7 +197,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = BUILD_EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
-pub(super) struct Build {
+pub(super) struct BuildArgs {
     #[command(flatten)]
     pub(super) variant: VariantArgs,
     #[command(flatten)]
@@ -326,7 +236,7 @@ Examples:
 
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
-pub(super) struct Run {
+pub(super) struct RunArgs {
     /// Arguments of the workload, instead of [workload] args
     #[arg(last = true, value_name = "ARGS")]
     pub(super) workload_args: Vec<String>,
@@ -343,7 +253,7 @@ pub(super) struct Run {
     pub(super) variant: VariantArgs,
     #[command(flatten)]
     pub(super) builder: BuilderArgs,
-    /// Samples per second and CPU
+    /// Samples per second and CPU, 1 to 20000
     #[arg(
         short = 'F',
         long = "freq",
@@ -358,11 +268,11 @@ pub(super) struct Run {
     pub(super) engine: Option<Engine>,
     /// The event to sample
     #[arg(long, value_enum, help_heading = "Recording options")]
-    pub(super) event: Option<Event>,
+    pub(super) event: Option<EventChoice>,
     /// Whether to sample kernel stacks
     #[arg(long, value_enum, help_heading = "Recording options")]
     pub(super) kernel: Option<Kernel>,
-    /// Bytes of user stack copied with each sample
+    /// Bytes of user stack copied with each sample: a multiple of 8, 0 to 65528
     #[arg(long, value_name = "BYTES", help_heading = "Recording options")]
     pub(super) stack: Option<u32>,
     /// Output formats, separated by commas
@@ -382,7 +292,7 @@ Examples:
 
 #[derive(Debug, Args)]
 #[command(after_help = REPORT_EXAMPLES)]
-pub(super) struct Report {
+pub(super) struct ReportArgs {
     /// A run (id, prefix of an id, latest, or @1 for the one before), a run's directory, a perf.data file, or a pprof
     /// profile (gzipped or not)
     #[arg(default_value = "latest")]
@@ -393,21 +303,21 @@ pub(super) struct Report {
     /// Sample type of a pprof profile, by name or index; the default is the one of `go tool pprof`
     #[arg(long, value_name = "TYPE", alias = "sample_index")]
     pub(super) sample_type: Option<String>,
-    /// Group stacks and tables; the format pprof always has these groups as labels
+    /// Group stacks and tables by this property; in pprof's format, all of them are labels
     #[arg(long, value_enum)]
     pub(super) by: Option<By>,
-    #[command(flatten)]
-    pub(super) filter: FilterArgs,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Title of the flame graph
     #[arg(long)]
     pub(super) title: Option<String>,
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Runs {
+pub(super) enum RunsCommand {
     /// List the runs, newest first
     List {
         /// Print JSON
@@ -447,7 +357,7 @@ pub(super) enum Runs {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Toolchain {
+pub(super) enum ToolchainCommand {
     /// List the Go versions on this machine: on PATH, downloaded by the go command, in ~/sdk, of g and of gvm
     List {
         /// Print JSON

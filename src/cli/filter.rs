@@ -8,22 +8,23 @@ use crate::views::{Filters, Tag};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filters")]
 pub(super) struct FilterArgs {
-    /// Only samples that pass a function whose name or file matches
+    /// Keep only samples with a function on their stack whose name or file matches
     #[arg(long, value_name = "REGEX")]
     focus: Option<Regex>,
-    /// No samples that pass a function whose name or file matches
+    /// Leave out samples with a function on their stack whose name or file matches
     #[arg(long, value_name = "REGEX")]
     ignore: Option<Regex>,
-    /// No frames of functions whose name or file matches
+    /// Leave out the frames of functions whose name or file matches
     #[arg(long, value_name = "REGEX")]
     hide: Option<Regex>,
-    /// Only frames of functions whose name or file matches
+    /// Keep only the frames of functions whose name or file matches
     #[arg(long, value_name = "REGEX")]
     show: Option<Regex>,
-    /// Only samples with a label whose value matches: process, pid, thread, cpu, goroutine, entry, creator
+    /// Keep only samples with a label whose value matches. The keys are process, pid, thread, cpu, goroutine, entry and
+    /// creator
     #[arg(long, value_name = "[KEY=]REGEX", alias = "tagfocus", value_parser = Tag::parse)]
     tag_focus: Option<Tag>,
-    /// No samples with a label whose value matches
+    /// Leave out samples with a label whose value matches
     #[arg(long, value_name = "[KEY=]REGEX", alias = "tagignore", value_parser = Tag::parse)]
     tag_ignore: Option<Tag>,
 }

@@ -20,7 +20,7 @@ use crate::fsio;
 use crate::pipeline;
 use crate::process::{GUARD, KEEP, guard_commands, report_file_size_limit, run_guard, run_keeper, runs_as_another};
 use crate::workload::{EXEC_GATE, SUPERVISE, run_exec_gate, run_supervisor};
-use args::{Cli, Command, Global};
+use args::{Cli, CliCommand, Global};
 use failure::Failure;
 use output::Terminal;
 
@@ -90,12 +90,12 @@ fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode
     pipeline::drop_to_caller()?;
     let project = cmd::Project { dir, config: global.config.as_deref() };
     match command {
-        Command::Init(init) => cmd::init(&project, &init, terminal),
-        Command::Doctor(doctor) => cmd::doctor(&project, &doctor, terminal),
-        Command::Build(build) => cmd::build(&project, &build, terminal),
-        Command::Run(run) => cmd::run(&project, &run, args, terminal),
-        Command::Report(report) => cmd::report(&project, &report, terminal),
-        Command::Toolchain(toolchain) => cmd::toolchain(&project, &toolchain, terminal),
-        Command::Runs(runs) => cmd::runs(&project, &runs, terminal),
+        CliCommand::Init(init) => cmd::init(&project, &init, terminal),
+        CliCommand::Doctor(doctor) => cmd::doctor(&project, &doctor, terminal),
+        CliCommand::Build(build) => cmd::build(&project, &build, terminal),
+        CliCommand::Run(run) => cmd::run(&project, &run, args, terminal),
+        CliCommand::Report(report) => cmd::report(&project, &report, terminal),
+        CliCommand::Toolchain(toolchain) => cmd::toolchain(&project, &toolchain, terminal),
+        CliCommand::Runs(runs) => cmd::runs(&project, &runs, terminal),
     }
 }

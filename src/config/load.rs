@@ -12,7 +12,7 @@ use toml::de::DeTable;
 
 use super::error::Error;
 use super::model::{
-    App, Archive, Build, Config, Doctor, Engine, EventChoice, Format, Kernel, Kind, Record, Report, Toolchain, Variant,
+    App, Archive, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, Toolchain, Variant,
     Workload,
 };
 use super::problem::{Place, Problem, Problems};
@@ -20,6 +20,7 @@ use super::rules::{self, Fault};
 use super::schema;
 use super::trust::Trust;
 use crate::fsio::{self, FileError};
+use crate::render::Format;
 
 /// The name of a project's settings file.
 pub const FILE_NAME: &str = "goflame.toml";

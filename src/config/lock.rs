@@ -14,7 +14,7 @@ use super::init::quoted;
 use super::load::{read_text, syntax_problems};
 use super::problem::{Problem, Problems};
 use super::rules::{self, Fault};
-use super::value::{Value, entries, is_bare_key};
+use super::value::{ConfigValue, entries, is_bare_key};
 use crate::redact::Secrets;
 
 /// The format that this version writes, and the newest that it reads.
@@ -234,9 +234,9 @@ fn read(lock: &mut Lock, table: &DeTable<'_>, text: &str, problems: &mut Vec<Pro
 
 /// Reads the entries of a table. `take` returns false for a name that it does not know.
 fn fields(
-    value: &Value<'_>,
+    value: &ConfigValue<'_>,
     problems: &mut Vec<Problem>,
-    mut take: impl FnMut(&str, &Value<'_>, &mut Vec<Problem>) -> bool,
+    mut take: impl FnMut(&str, &ConfigValue<'_>, &mut Vec<Problem>) -> bool,
 ) {
     tables_in(value, problems, |name, value, problems| {
         if !take(name, value, problems) {
@@ -246,9 +246,9 @@ fn fields(
 }
 
 fn tables_in(
-    value: &Value<'_>,
+    value: &ConfigValue<'_>,
     problems: &mut Vec<Problem>,
-    mut each: impl FnMut(&str, &Value<'_>, &mut Vec<Problem>),
+    mut each: impl FnMut(&str, &ConfigValue<'_>, &mut Vec<Problem>),
 ) {
     let DeValue::Table(table) = value.node.get_ref() else {
         value.wrong_type::<()>("a table", problems);
@@ -259,7 +259,7 @@ fn tables_in(
     }
 }
 
-fn unknown(value: &Value<'_>) -> Problem {
+fn unknown(value: &ConfigValue<'_>) -> Problem {
     Problem {
         message: format!("unknown key `{}` in a lock file", value.path),
         span: value.key.clone(),

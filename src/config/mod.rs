@@ -21,14 +21,14 @@ mod value;
 
 pub use edit::{check_version, redacted, with_pinned_go};
 pub use error::Error;
-pub use init::{MainPackage, init_text};
+pub use init::init_text;
 pub use load::{FILE_NAME, Overrides, SourceFile, load};
 pub use lock::{Lock, LockedImage, LockedVariant, lock_path};
 pub use model::{
-    App, Archive, Build, Config, Doctor, Engine, EventChoice, Format, Kernel, Kind, Record, Report, Toolchain, Variant,
+    App, Archive, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, Toolchain, Variant,
     Workload,
 };
-pub use name::UnknownName;
+pub use name::name_of;
 pub use problem::{Problem, Problems};
 pub use rules::{builds_program, is_release};
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use crate::redact::Secrets;
+use crate::render::Format;
 
 /// All settings of one invocation.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +62,7 @@ impl Config {
 }
 
 /// The kind of the package in `app.package`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// A main package, built with `go build`.
     Binary,
@@ -140,34 +143,34 @@ pub struct Workload {
     pub timeout: Duration,
 }
 
-/// The sampler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The sampler. As in the enums below, the comment of a value is its help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
-    /// goflame's own sampler.
+    /// The sampler in goflame
     Native,
-    /// `perf record`.
+    /// The program `perf record`
     Perf,
 }
 
 /// The event to sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EventChoice {
-    /// `cycles` if the machine supports it, otherwise `cpu-clock`.
+    /// cycles if the machine has hardware counters, else cpu-clock
     Auto,
-    /// CPU cycles, counted by the hardware.
+    /// CPU cycles, counted by hardware
     Cycles,
-    /// The kernel's CPU timer.
+    /// A timer of the kernel, on every machine
     CpuClock,
 }
 
 /// Whether kernel stacks are sampled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kernel {
-    /// If permitted.
+    /// If the kernel permits it
     Auto,
-    /// Always. Missing permission is an error.
+    /// Fail if the kernel does not permit it
     Yes,
-    /// Never.
+    /// Sample user space only
     No,
 }
 
@@ -193,19 +196,6 @@ pub struct Doctor {
     pub strict: bool,
     /// Ids of the checks to skip.
     pub ignore: Vec<String>,
-}
-
-/// An output format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Format {
-    /// `flamegraph.svg`.
-    Svg,
-    /// `profile.pb.gz`.
-    Pprof,
-    /// `profile.folded`.
-    Folded,
-    /// `summary.json`.
-    Json,
 }
 
 /// The output written about a run.

@@ -6,15 +6,16 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::model::{Config, Format, Variant};
+use super::model::{Config, Variant};
 use super::name::one_of;
 use super::nearest::nearest;
 use super::problem::{Problem, listed};
 use super::rules::{self, Fault};
-use super::value::{Off, Value, entries, key_text};
+use super::value::{ConfigValue, Off, entries, key_text};
+use crate::render::Format;
 
 /// Stores a value in its field. Reports a problem and leaves the field unchanged if the value is invalid.
-type Apply<T> = fn(&mut T, &Value<'_>, &mut Vec<Problem>);
+type Apply<T> = fn(&mut T, &ConfigValue<'_>, &mut Vec<Problem>);
 
 /// One key of a table.
 pub(super) struct Key<T: 'static> {
@@ -26,7 +27,7 @@ pub(super) struct Key<T: 'static> {
 }
 
 /// One table of the file.
-pub(super) struct Section {
+pub(super) struct ConfigTable {
     /// The name of the table.
     pub(super) name: &'static str,
     /// The keys of the table.
@@ -43,8 +44,8 @@ const fn later<T>(name: &'static str, apply: Apply<T>) -> Key<T> {
 }
 
 /// All tables except `[variant.*]`.
-pub(super) const SECTIONS: &[Section] = &[
-    Section {
+pub(super) const SECTIONS: &[ConfigTable] = &[
+    ConfigTable {
         name: "app",
         keys: &[
             key("package", |c, v, p| set(&mut c.app.package, v.text_by(p, rules::package))),
@@ -52,7 +53,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key("name", |c, v, p| set(&mut c.app.name, v.text_by(p, rules::name))),
         ],
     },
-    Section {
+    ConfigTable {
         name: "build",
         keys: &[
             key("variant", |c, v, p| {
@@ -62,14 +63,14 @@ pub(super) const SECTIONS: &[Section] = &[
             key("docker", |c, v, p| set(&mut c.build.docker, v.boolean(p))),
         ],
     },
-    Section {
+    ConfigTable {
         name: "toolchain",
         keys: &[
             key("go", |c, v, p| set(&mut c.toolchain.go, v.text_by(p, rules::go_version))),
             key("image", |c, v, p| set(&mut c.toolchain.image, v.text_by(p, rules::image))),
         ],
     },
-    Section {
+    ConfigTable {
         name: "workload",
         keys: &[
             key("args", |c, v, p| set(&mut c.workload.args, v.list(p))),
@@ -91,7 +92,7 @@ pub(super) const SECTIONS: &[Section] = &[
             later("stop", |_, v, p| v.not_yet(p)),
         ],
     },
-    Section {
+    ConfigTable {
         name: "record",
         keys: &[
             key("engine", |c, v, p| set(&mut c.record.engine, v.choice(p))),
@@ -102,7 +103,7 @@ pub(super) const SECTIONS: &[Section] = &[
             later("off_cpu", |_, v, p| v.only(&Off::Boolean(false), p)),
         ],
     },
-    Section {
+    ConfigTable {
         name: "runtime",
         keys: &[
             later("gctrace", |_, v, p| v.not_yet(p)),
@@ -111,25 +112,25 @@ pub(super) const SECTIONS: &[Section] = &[
             later("profiles", |_, v, p| v.not_yet(p)),
         ],
     },
-    Section {
+    ConfigTable {
         name: "doctor",
         keys: &[
             key("strict", |c, v, p| set(&mut c.doctor.strict, v.boolean(p))),
             key("ignore", |c, v, p| set(&mut c.doctor.ignore, v.list(p))),
         ],
     },
-    Section {
+    ConfigTable {
         name: "report",
         keys: &[
             key("formats", |c, v, p| {
-                let formats = v.list_by(p, Value::choice::<Format>);
+                let formats = v.list_by(p, ConfigValue::format);
                 set(&mut c.report.formats, formats.map(without_repeats));
             }),
             later("palette", |_, v, p| v.only(&Off::Text("go"), p)),
             key("title", |c, v, p| set(&mut c.report.title, v.text(p).map(str::to_owned))),
         ],
     },
-    Section {
+    ConfigTable {
         name: "archive",
         keys: &[
             key("dir", |c, v, p| {
@@ -216,7 +217,7 @@ fn set<T>(place: &mut T, value: Option<T>) {
     }
 }
 
-fn variants(config: &mut Config, new: &Variant, name: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
+fn variants(config: &mut Config, new: &Variant, name: &str, value: &ConfigValue<'_>, problems: &mut Vec<Problem>) {
     let DeValue::Table(table) = value.node.get_ref() else {
         value.wrong_type::<()>(&format!("a table for each {name}"), problems);
         return;
@@ -235,7 +236,7 @@ fn variants(config: &mut Config, new: &Variant, name: &str, value: &Value<'_>, p
     }
 }
 
-fn keys<T>(target: &mut T, known: &[Key<T>], table_name: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
+fn keys<T>(target: &mut T, known: &[Key<T>], table_name: &str, value: &ConfigValue<'_>, problems: &mut Vec<Problem>) {
     let DeValue::Table(table) = value.node.get_ref() else {
         value.wrong_type::<()>("a table", problems);
         return;
@@ -248,7 +249,7 @@ fn keys<T>(target: &mut T, known: &[Key<T>], table_name: &str, value: &Value<'_>
     }
 }
 
-fn unknown_key<T>(name: &str, known: &[Key<T>], table: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
+fn unknown_key<T>(name: &str, known: &[Key<T>], table: &str, value: &ConfigValue<'_>, problems: &mut Vec<Problem>) {
     let names = || known.iter().filter(|key| key.available).map(|key| key.name);
     let near = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
     let label = near.or_else(|| home_of(name).map(|home| format!("`{name}` belongs in `[{home}]`")));
@@ -260,7 +261,7 @@ fn unknown_key<T>(name: &str, known: &[Key<T>], table: &str, value: &Value<'_>, 
     });
 }
 
-fn unknown_at_top(name: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
+fn unknown_at_top(name: &str, value: &ConfigValue<'_>, problems: &mut Vec<Problem>) {
     let tables = || {
         let available = SECTIONS.iter().filter(|section| section.keys.iter().any(|key| key.available));
         available.map(|section| section.name).chain(["variant"])

@@ -5,16 +5,18 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use clap::ValueEnum;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::goflags::{StripFlag, split, strips};
-use super::name::Named;
+use super::name::parse_name;
 use super::problem::Problem;
 use super::rules::{Fault, env_name};
+use crate::render::Format;
 
 /// The value of one key, with everything that an error message about it needs.
-pub(super) struct Value<'a> {
+pub(super) struct ConfigValue<'a> {
     /// The key with its tables: `record.frequency`.
     pub(super) path: String,
     /// The byte range of the key.
@@ -25,7 +27,7 @@ pub(super) struct Value<'a> {
     pub(super) text: &'a str,
 }
 
-impl<'a> Value<'a> {
+impl<'a> ConfigValue<'a> {
     /// Reads a string. Rejects NUL, because no program argument and no file name may contain it.
     pub(super) fn text(&self, problems: &mut Vec<Problem>) -> Option<&'a str> {
         let DeValue::String(text) = self.node.get_ref() else {
@@ -83,18 +85,18 @@ impl<'a> Value<'a> {
     }
 
     /// Reads one of an enum's names.
-    pub(super) fn choice<T: Named>(&self, problems: &mut Vec<Problem>) -> Option<T> {
-        let name = self.text(problems)?;
-        match T::named(name) {
-            Ok(value) => Some(value),
-            Err(error) if error.is_later() => {
+    pub(super) fn choice<T: ValueEnum>(&self, problems: &mut Vec<Problem>) -> Option<T> {
+        self.text_by(problems, |name| parse_name(name).map_err(Fault::new))
+    }
+
+    /// Reads the name of an output format.
+    pub(super) fn format(&self, problems: &mut Vec<Problem>) -> Option<Format> {
+        match self.node.get_ref() {
+            DeValue::String(name) if Format::LATER.contains(&name.as_ref()) => {
                 problems.push(not_yet(&format!("`{name}` in `{}`", self.path), self.node.span(), None));
                 None
             }
-            Err(error) => {
-                self.fault(Fault::new(error.to_string()), problems);
-                None
-            }
+            _ => self.choice(problems),
         }
     }
 
@@ -102,14 +104,14 @@ impl<'a> Value<'a> {
     pub(super) fn list_by<T>(
         &self,
         problems: &mut Vec<Problem>,
-        read: impl Fn(&Value<'a>, &mut Vec<Problem>) -> Option<T>,
+        read: impl Fn(&ConfigValue<'a>, &mut Vec<Problem>) -> Option<T>,
     ) -> Option<Vec<T>> {
         let DeValue::Array(array) = self.node.get_ref() else {
             return self.wrong_type("an array of strings", problems);
         };
         let elements: Vec<_> = array
             .iter()
-            .map(|node| Value { path: self.path.clone(), key: self.key.clone(), node, text: self.text })
+            .map(|node| ConfigValue { path: self.path.clone(), key: self.key.clone(), node, text: self.text })
             .map(|element| read(&element, problems))
             .collect();
         elements.into_iter().collect()
@@ -245,11 +247,11 @@ pub(super) fn entries<'a>(
     table: &'a DeTable<'a>,
     path: &str,
     text: &'a str,
-) -> impl Iterator<Item = (&'a str, Value<'a>)> {
+) -> impl Iterator<Item = (&'a str, ConfigValue<'a>)> {
     table.iter().map(move |(key, node)| {
         let name: &str = key.get_ref();
         let path = if path.is_empty() { key_text(name) } else { format!("{path}.{}", key_text(name)) };
-        (name, Value { path, key: key.span(), node, text })
+        (name, ConfigValue { path, key: key.span(), node, text })
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Error;
 use super::settle::find_go;
 use crate::build::discover;
-use crate::config::{Config, MainPackage, init_text};
+use crate::config::{Config, init_text};
 
 /// Initial `goflame.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +18,10 @@ pub struct Initial {
 
 /// Finds main packages and benchmarks below `dir`.
 pub fn initial_settings(dir: &Path) -> Result<Initial, Error> {
-    let go = find_go(&Config::defaults(dir), None)?;
+    let config = Config::defaults(dir);
+    let go = find_go(&config, None)?;
     let found = discover(dir, &go)?;
-    let mains: Vec<MainPackage> =
-        found.mains.into_iter().map(|main| MainPackage { package: main.package, name: main.name }).collect();
-    let mut packages: Vec<String> = mains.iter().map(|main| format!("main package {}", main.package)).collect();
+    let mut packages: Vec<String> = found.mains.iter().map(|main| format!("main package {main}")).collect();
     packages.extend(found.benches.iter().map(|bench| format!("benchmarks in {bench}")));
-    Ok(Initial { text: init_text(&mains, &found.benches), packages })
+    Ok(Initial { text: init_text(&config.root, &found.mains, &found.benches), packages })
 }

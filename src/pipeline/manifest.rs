@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Built, InContainer};
 use crate::archive::Program;
-use crate::config::{self, Config, Engine, Kind};
+use crate::config::{self, Config, Engine, name_of};
 use crate::gobin;
 use crate::host;
 use crate::process::ExitStatus;
@@ -163,10 +163,7 @@ impl AppRecord {
         Self {
             name: config.app.name.clone(),
             package: config.app.package.clone(),
-            kind: match config.app.kind {
-                Kind::Binary => "binary".into(),
-                Kind::Bench => "bench".into(),
-            },
+            kind: name_of(&config.app.kind),
             root: config.root.clone(),
             own_archive: Some(lies_in(&config.archive.dir, &config.root)),
         }

@@ -6,15 +6,15 @@ use super::settle::{load_lock, look_at_go};
 use super::tools::{build_directory, docker, tools};
 use super::{Error, with_causes};
 use crate::build::{self, GoTool, Mismatch};
-use crate::config::{Config, EventChoice, Kernel};
+use crate::config::Config;
 use crate::doctor::{
     self, BuildDirectory, DockerFacts, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools,
 };
 use crate::fsio::{self, FileError, MappedFile};
 use crate::gobin;
 use crate::host::{self, HostFacts};
-use crate::perfevent::{self, Source, TrialCounts};
-use crate::record::{ChosenEvent, EventWish, KernelWish, RING_SIZES, choose_event, sample_self};
+use crate::perfevent::{self, TrialCounts};
+use crate::record::{ChosenEvent, RING_SIZES, choose_event, sample_self};
 use crate::redact::Secrets;
 
 /// Readiness of the machine and the project.
@@ -164,18 +164,8 @@ impl Environment {
     pub(super) fn probe(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Self {
         let facts = host::probe(Path::new("/"));
         let record = &config.record;
-        let event = match record.event {
-            EventChoice::Auto => EventWish::Auto,
-            EventChoice::Cycles => EventWish::Exactly(Source::Cycles),
-            EventChoice::CpuClock => EventWish::Exactly(Source::CpuClock),
-        };
-        let kernel = match record.kernel {
-            Kernel::Auto => KernelWish::Auto,
-            Kernel::Yes => KernelWish::Yes,
-            Kernel::No => KernelWish::No,
-        };
         Self {
-            event: choose_event(event, kernel, record.frequency, record.stack, &online_cpus(&facts)),
+            event: choose_event(record.event, record.kernel, record.frequency, record.stack, &online_cpus(&facts)),
             facts,
             tried: true,
             trial: None,

@@ -10,15 +10,14 @@ use super::goroutines::{self, GOROUTINES_FILE};
 use super::kernel::{KernelSource, stored_kernel_symbols};
 use super::manifest::Manifest;
 use super::observer::{AnalysedInput, PipelineEvent};
-use super::outputs::{self, Caption};
 use super::{Error, Observer};
 use crate::analyse::{Analysis, GoroutineSeen, Options, analyse};
 use crate::archive::{Run, RunId, Store};
-use crate::config::Format;
 use crate::memory;
 use crate::perfdata::PerfData;
 use crate::pprof::{self, SampleTypes};
 use crate::profile::{Profile, Quality, format_total_count};
+use crate::render::{Document, Format};
 use crate::sources::{DiskImages, InputBytes, InputKind, goroutines_from_file};
 use crate::views::{By, Filters, View};
 
@@ -80,9 +79,7 @@ pub struct Reported {
 impl Reported {
     /// Writes the profile in one format.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
-        let caption =
-            Caption { title: self.title.clone(), subtitle: outputs::subtitle(self.view.profile(), &self.quality) };
-        outputs::write(format, &self.view, &self.quality, &caption, out)
+        format.write(&Document { view: &self.view, quality: &self.quality, title: &self.title }, out)
     }
 }
 

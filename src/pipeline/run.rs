@@ -10,7 +10,6 @@ use super::goroutines;
 use super::kernel::{KernelSource, running_kernel_symbols};
 use super::manifest::{AppRecord, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::observer::{AnalysedInput, Observer, PipelineEvent, RunNote, Warning};
-use super::outputs::{self, Caption};
 use super::prune::{after_run, before_run};
 use super::ready::{Environment, Readiness, online_cpus};
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes};
@@ -19,13 +18,14 @@ use super::verify::recorded;
 use super::{BuildOptions, Built, Error};
 use crate::analyse::{KernelSymbols, Options};
 use crate::archive::{self, Draft, Program, PrunePlan, RunId, Store};
-use crate::config::{Config, Engine, Format, redacted};
+use crate::config::{Config, Engine, redacted};
 use crate::doctor::{self, Finding};
 use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
 use crate::process::{Command, ExitStatus, acting_for};
 use crate::profile::SizeBound;
 use crate::record::{ChosenEvent, GoroutineLayout, Limitation, Recording, Sampler, SamplingPlan, Session, Target};
+use crate::render::{Document, Format};
 use crate::sources::{DiskImages, InputBytes, goroutines_to_json, own_vdso};
 use crate::views::{By, View};
 use crate::workload::{self, Ending, LaunchPlan, Outcome, Stdin};
@@ -187,9 +187,9 @@ impl PreparedRun<'_> {
         notes.extend(unbounded.as_ref().map(ToString::to_string));
         notes.extend(outcome.incomplete_logs.iter().map(ToString::to_string));
         notes.extend(substitution.as_ref().map(ToString::to_string));
-        let caption = Caption { title: self.title(), subtitle: outputs::subtitle(&profile, &quality) };
         let view = View::new(profile, By::Process);
-        let files = self.write_outputs(&draft, &view, &quality, &caption)?;
+        let title = self.title();
+        let files = self.write_outputs(&draft, &Document { view: &view, quality: &quality, title: &title })?;
         if let Some(kernel) = &analysis.kernel {
             write(&draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
         }
@@ -211,7 +211,7 @@ impl PreparedRun<'_> {
             command: secrets.args(&self.options.command),
             app: AppRecord::of(self.config),
             variant: self.config.build.variant.clone(),
-            title: caption.title.clone(),
+            title: title.clone(),
             build: BuildRecord::new(&self.built, &self.program, recorded(&self.built)),
             git: to_json(&crate::build::git_state(&self.config.root)),
             host: to_json(&self.ready.facts),
@@ -226,7 +226,7 @@ impl PreparedRun<'_> {
             // The run is complete. A failure to remove old runs must not fail it.
             self.observer.warning(&Warning::OldRunsRemain(&error));
         }
-        let reported = Reported { view, quality, title: caption.title, sample_types: None, notes };
+        let reported = Reported { view, quality, title, sample_types: None, notes };
         Ok(RunOutcome {
             id: run.id().to_string(),
             dir: run.dir().to_owned(),
@@ -354,13 +354,7 @@ impl PreparedRun<'_> {
         self.config.record.engine == Engine::Perf && self.config.archive.max_bytes.is_some()
     }
 
-    fn write_outputs(
-        &self,
-        draft: &Draft,
-        view: &View,
-        quality: &crate::profile::Quality,
-        caption: &Caption,
-    ) -> Result<Vec<String>, Error> {
+    fn write_outputs(&self, draft: &Draft, document: &Document<'_>) -> Result<Vec<String>, Error> {
         let mut formats = self.config.report.formats.clone();
         // Always writes summary.json: other programs rely on it, whatever formats are selected.
         formats.push(Format::Json);
@@ -368,9 +362,8 @@ impl PreparedRun<'_> {
         formats.dedup();
         let mut files = Vec::with_capacity(formats.len());
         for format in formats {
-            let name = outputs::file_name(format);
-            fsio::replace_with(&draft.path(name), |out| outputs::write(format, view, quality, caption, out))
-                .map_err(Error::Output)?;
+            let name = format.file_name();
+            fsio::replace_with(&draft.path(name), |out| format.write(document, out)).map_err(Error::Output)?;
             files.push(name.to_owned());
         }
         Ok(files)

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::build::{Built, Reuse, build_privately};
@@ -17,12 +18,13 @@ use crate::fsio;
 /// Version of the record's format.
 const SCHEMA: u32 = 1;
 
-/// Pair of builds to compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Pair of builds to compare. The comment of a value is its help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Verify {
-    /// Two builds in two directories, on the machine or in the container that the settings select.
+    /// Both in the configured way, in two directories
     Twice,
-    /// One build on this machine and one in a container.
+    /// One on this machine and one in a container
+    #[value(name = "docker")]
     NativeAndDocker,
 }
 

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::build::{DEEPEST, FRAMES_PER_BYTE};
-use super::message::MOST_MEMORY;
+use super::read::{DEEPEST, FRAMES_PER_BYTE};
+use super::tables::MOST_MEMORY;
 
 /// The reason why a pprof profile is rejected.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The gzip stream does not contain a pprof profile.
-    #[error("what it unpacks to is no pprof profile")]
+    #[error("its unpacked content is not a pprof profile")]
     NotPprof,
     /// The unpacked file is larger than any profile, or larger than a file of this size can unpack to.
     #[error("it has more than {} MiB unpacked", largest >> 20)]

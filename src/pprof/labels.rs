@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::error::Error;
-use super::message::Message;
-use super::wire::Piece;
+use super::messages::LabelMessage;
+use super::tables::Tables;
+use super::wire::RawMessage;
 
 /// The labels of a sample. Texts are positions in the string table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Labels {
+pub(super) struct SampleLabels {
     pub(super) process: Option<u32>,
     pub(super) pid: u32,
     pub(super) thread: u32,
@@ -20,33 +21,24 @@ pub(super) struct Labels {
     pub(super) creator: u32,
 }
 
-impl Labels {
+impl SampleLabels {
     /// Stores a label in its field. If it has no field, adds its name to `others`.
     pub(super) fn take(
         &mut self,
-        message: &Message<'_>,
-        piece: Piece<'_>,
+        tables: &Tables<'_>,
+        raw: RawMessage<'_>,
         others: &mut BTreeSet<u32>,
     ) -> Result<(), Error> {
-        let (mut key, mut text, mut number) = (0, 0, 0_i64);
-        for field in piece.fields() {
-            let field = field?;
-            match field.number {
-                1 => key = message.string(piece, field.number()?)?,
-                2 => text = message.string(piece, field.number()?)?,
-                3 => number = field.signed()?,
-                _ => {}
-            }
-        }
+        let LabelMessage { key, text, number } = LabelMessage::read(raw, tables)?;
         let is_number = text == 0;
         let small = u32::try_from(number).ok();
-        match (message.text(key), small) {
+        match (tables.text(key), small) {
             (b"process", _) if !is_number => self.process = Some(text),
             (b"pid", Some(pid)) if is_number => self.pid = pid,
             (b"thread", Some(thread)) if is_number => self.thread = thread,
             (b"cpu", Some(cpu)) if is_number => self.cpu = Some(cpu),
             (b"goroutine", _) if is_number && number >= 0 => self.goroutine = Some(number.unsigned_abs()),
-            (b"g", _) if address(message.text(text)).is_some() => self.g = Some(text),
+            (b"g", _) if address(tables.text(text)).is_some() => self.g = Some(text),
             (b"entry", _) if !is_number => self.entry = text,
             (b"creator", _) if !is_number => self.creator = text,
             // The size of a heap profile's objects. The sample's two values contain it as well.

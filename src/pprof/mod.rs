@@ -1,10 +1,10 @@
-//! Reading pprof profiles: bytes of `profile.proto`, gzipped or not → a [`Profile`](crate::profile::Profile).
+//! pprof profiles, read and written: bytes of `profile.proto`, gzipped or not ⇄ a [`Profile`](crate::profile::Profile).
 //!
-//! [`unpack`] undoes gzip, [`wire`] parses protocol buffers, [`message`] reads the tables of google/pprof's
-//! proto/profile.proto, [`select`] selects one of the sample types, [`build`] builds the profile, and [`whose`] finds
-//! the origin of a function. Fields are read in place. prost, which writes these files (`render`), is not used here: it
-//! cannot report where a file is damaged, it rejects a whole file for one name that is not UTF-8, and it makes a value
-//! of fifty bytes from two bytes.
+//! [`messages`] holds the messages of google/pprof's proto/profile.proto, and [`wire`] their encoding, each for both
+//! directions. To read: [`unpack`] undoes gzip, [`tables`] reads the tables, [`select`] selects one of the sample types,
+//! [`mod@read`] builds the profile, and [`origin`] finds the origin of a function. To write: [`mod@write`]. Fields are read in
+//! place and written one by one. A code generator such as prost is not used: its reader cannot report where a file is
+//! damaged, rejects a whole file for one name that is not UTF-8, and makes a value of fifty bytes from two bytes.
 //!
 //! A profile has one weight and one count. Therefore one of a file's sample types is shown, with its count. Comments,
 //! columns, the patterns of frames to drop, the period of what was not sampled, and labels that goflame does not
@@ -14,11 +14,13 @@
 //! The number of unpacked bytes is limited. Must not open files.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::as_conversions)]
 
-mod build;
 mod error;
 mod labels;
-mod message;
+mod messages;
+mod origin;
+mod read;
 mod select;
+mod tables;
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,
@@ -29,10 +31,11 @@ mod select;
 )]
 mod tests;
 mod unpack;
-mod whose;
 mod wire;
+mod write;
 
-pub use build::{Imported, read};
 pub use error::Error;
+pub use read::{Imported, read};
 pub use select::SampleTypes;
 pub use unpack::{LARGEST, is_pprof};
+pub use write::write;

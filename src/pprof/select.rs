@@ -1,7 +1,8 @@
 //! Selects the sample type to show, and the sample type that counts its samples.
 
 use super::error::Error;
-use super::message::{Message, ValueType};
+use super::messages::ValueType;
+use super::tables::Tables;
 use crate::profile::{Event, Unit};
 
 /// The sample types of a file.
@@ -31,34 +32,34 @@ pub(super) struct Selection {
 impl Selection {
     /// Selects the requested sample type by name or position. Without a request, selects the file's default or else the
     /// last one, as `go tool pprof` does.
-    pub(super) fn of(message: &Message<'_>, asked: Option<&str>) -> Result<Self, Error> {
-        let types = &message.sample_types;
-        let names: Vec<String> = types.iter().map(|sample_type| text(message, sample_type.kind)).collect();
+    pub(super) fn new(tables: &Tables<'_>, asked: Option<&str>) -> Result<Self, Error> {
+        let types = &tables.sample_types;
+        let names: Vec<String> = types.iter().map(|sample_type| text(tables, sample_type.kind)).collect();
         let weight = match asked {
             Some(asked) => position(&names, asked)
                 .ok_or_else(|| Error::UnknownSampleType { asked: asked.to_owned(), known: names.clone() })?,
-            None => default(message, &names).ok_or(Error::NoSampleType)?,
+            None => default(tables, &names).ok_or(Error::NoSampleType)?,
         };
         let (Some(chosen), Some(name)) = (types.get(weight), names.get(weight)) else {
             return Err(Error::NoSampleType);
         };
-        let (unit, scale) = unit_of(message.text(chosen.unit));
+        let (unit, scale) = unit_of(tables.text(chosen.unit));
         // Sample types with the same name cannot be distinguished.
-        let count = count_of(message, weight).filter(|at| names.get(*at) != Some(name)).unwrap_or(weight);
+        let count = count_of(tables, weight).filter(|at| names.get(*at) != Some(name)).unwrap_or(weight);
         let mut event = Event {
             name: name.clone(),
             count_name: names.get(count).unwrap_or(name).clone(),
             unit,
-            frequency: frequency(message, *chosen, scale),
+            frequency: frequency(tables, *chosen, scale),
         };
         // Independent of the name that perf's converters use.
         if event.has_count() && is_samples(&event.count_name) && event.name != Event::SAMPLES {
             Event::SAMPLES.clone_into(&mut event.count_name);
         }
         let others = names.iter().enumerate().filter(|(at, _)| *at != weight).map(|(_, name)| name.clone()).collect();
-        let shown = format!("{name}/{}", text(message, chosen.unit));
+        let shown = format!("{name}/{}", text(tables, chosen.unit));
         let sample_types = SampleTypes { shown, others };
-        Ok(Self { types: message.sample_type_count, weight, scale, count, event, sample_types })
+        Ok(Self { types: tables.sample_type_count, weight, scale, count, event, sample_types })
     }
 }
 
@@ -67,24 +68,24 @@ fn position(names: &[String], asked: &str) -> Option<usize> {
     by_name.or_else(|| asked.parse().ok().filter(|at| *at < names.len()))
 }
 
-fn default(message: &Message<'_>, names: &[String]) -> Option<usize> {
-    let default = text(message, message.default_sample_type);
+fn default(tables: &Tables<'_>, names: &[String]) -> Option<usize> {
+    let default = text(tables, tables.default_sample_type);
     let by_name = names.iter().position(|name| *name == default).filter(|_| !default.is_empty());
     by_name.or_else(|| names.len().checked_sub(1))
 }
 
 /// Finds the sample type that counts for another one: samples anywhere before it, or objects or contentions directly
 /// before it.
-fn count_of(message: &Message<'_>, weight: usize) -> Option<usize> {
-    let is_count = |at: usize| message.sample_types.get(at).is_some_and(|kind| message.text(kind.unit) == b"count");
+fn count_of(tables: &Tables<'_>, weight: usize) -> Option<usize> {
+    let is_count = |at: usize| tables.sample_types.get(at).is_some_and(|kind| tables.text(kind.unit) == b"count");
     let samples = |at: &usize| {
-        let kind = message.sample_types.get(*at);
-        is_count(*at) && kind.is_some_and(|kind| is_samples(&text(message, kind.kind)))
+        let kind = tables.sample_types.get(*at);
+        is_count(*at) && kind.is_some_and(|kind| is_samples(&text(tables, kind.kind)))
     };
     if let Some(samples) = (0..weight).rev().find(samples) {
         return Some(samples);
     }
-    let unit = message.sample_types.get(weight).map(|kind| unit_of(message.text(kind.unit)).0)?;
+    let unit = tables.sample_types.get(weight).map(|kind| unit_of(tables.text(kind.unit)).0)?;
     weight.checked_sub(1).filter(|before| is_count(*before) && unit != Unit::Events)
 }
 
@@ -106,11 +107,11 @@ fn unit_of(unit: &[u8]) -> (Unit, u64) {
 }
 
 /// Samples per second, if the selected type is a time and was sampled by time.
-fn frequency(message: &Message<'_>, shown: ValueType, scale: u64) -> u64 {
-    let period = u64::try_from(message.period).unwrap_or(0).saturating_mul(scale);
-    let same = message.text(message.period_type.kind) == message.text(shown.kind)
-        && message.text(message.period_type.unit) == message.text(shown.unit);
-    let is_time = unit_of(message.text(shown.unit)).0 == Unit::Nanoseconds;
+fn frequency(tables: &Tables<'_>, shown: ValueType, scale: u64) -> u64 {
+    let period = u64::try_from(tables.period).unwrap_or(0).saturating_mul(scale);
+    let same = tables.text(tables.period_type.kind) == tables.text(shown.kind)
+        && tables.text(tables.period_type.unit) == tables.text(shown.unit);
+    let is_time = unit_of(tables.text(shown.unit)).0 == Unit::Nanoseconds;
     if !same || !is_time {
         return 0;
     }
@@ -118,8 +119,8 @@ fn frequency(message: &Message<'_>, shown: ValueType, scale: u64) -> u64 {
 }
 
 /// Returns a text of the file, shortened for display.
-fn text(message: &Message<'_>, position: u32) -> String {
+fn text(tables: &Tables<'_>, position: u32) -> String {
     const LONGEST: usize = 200;
-    let text = message.text(position);
+    let text = tables.text(position);
     String::from_utf8_lossy(text.get(..LONGEST).unwrap_or(text)).into_owned()
 }

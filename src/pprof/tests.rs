@@ -10,6 +10,7 @@ use crate::profile::{Frame, Origin, Profile, Unit};
 
 mod hostile;
 mod types;
+mod written;
 
 /// Appends an unsigned LEB128 number.
 fn varint(out: &mut Vec<u8>, mut value: u64) {

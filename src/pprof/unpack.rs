@@ -6,7 +6,7 @@ use std::io::Read;
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::Error;
-use super::message::is_field;
+use super::messages::profile::is_field;
 use super::wire::begins_with;
 
 /// Maximum size of an unpacked profile in bytes. A million different stacks take about 31 MB.

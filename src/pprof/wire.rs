@@ -1,14 +1,16 @@
-//! Protocol buffers: reads the fields of a message in place.
+//! Protocol buffers: reads the fields of a message in place, and writes messages.
 //!
 //! The encoding is <https://protobuf.dev/programming-guides/encoding>. A field starts with its number and type in one
 //! varint. Its value follows: a varint, 4 or 8 bytes, or a length and that number of bytes.
+
+use std::io::{self, Write};
 
 use super::error::Error;
 use crate::bytes::Cursor;
 
 /// A message, or another range of bytes in the file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Piece<'a> {
+pub(super) struct RawMessage<'a> {
     pub(super) bytes: &'a [u8],
     /// Its offset in the file, in bytes.
     pub(super) offset: usize,
@@ -18,16 +20,16 @@ pub(super) struct Piece<'a> {
 
 /// A field of a message.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Field<'a> {
+pub(super) struct RawField<'a> {
     pub(super) number: u64,
-    value: Value<'a>,
+    value: FieldValue<'a>,
     /// Its offset in the file, in bytes.
     offset: usize,
     what: &'static str,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Value<'a> {
+enum FieldValue<'a> {
     Varint(u64),
     /// A message, a text or packed numbers, and the offset in the file.
     Bytes(&'a [u8], usize),
@@ -44,7 +46,7 @@ pub(super) struct Fields<'a> {
     failed: bool,
 }
 
-impl<'a> Piece<'a> {
+impl<'a> RawMessage<'a> {
     pub(super) fn fields(self) -> Fields<'a> {
         let end = self.offset.saturating_add(self.bytes.len());
         Fields { cursor: Cursor::new(self.bytes), end, what: self.what, failed: false }
@@ -56,26 +58,26 @@ impl<'a> Fields<'a> {
         self.end.saturating_sub(self.cursor.remaining())
     }
 
-    fn field(&mut self, offset: usize) -> Option<Field<'a>> {
+    fn field(&mut self, offset: usize) -> Option<RawField<'a>> {
         let key = self.cursor.uvarint64()?;
         let number = Some(key >> 3).filter(|number| *number > 0)?;
         let value = match key & 7 {
-            0 => Value::Varint(self.cursor.uvarint64()?),
-            1 => self.cursor.skip(8).map(|()| Value::Fixed)?,
+            0 => FieldValue::Varint(self.cursor.uvarint64()?),
+            1 => self.cursor.skip(8).map(|()| FieldValue::Fixed)?,
             2 => {
                 let length = self.cursor.uvarint64()?;
                 let start = self.offset();
-                Value::Bytes(self.cursor.take_u64(length)?, start)
+                FieldValue::Bytes(self.cursor.take_u64(length)?, start)
             }
-            5 => self.cursor.skip(4).map(|()| Value::Fixed)?,
+            5 => self.cursor.skip(4).map(|()| FieldValue::Fixed)?,
             _ => return None,
         };
-        Some(Field { number, value, offset, what: self.what })
+        Some(RawField { number, value, offset, what: self.what })
     }
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = Result<Field<'a>, Error>;
+    type Item = Result<RawField<'a>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed || self.cursor.remaining() == 0 {
@@ -88,7 +90,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-impl<'a> Field<'a> {
+impl<'a> RawField<'a> {
     /// Makes the error for a field whose number or numbers are invalid.
     pub(super) fn damaged(&self) -> Error {
         Error::Damaged { what: self.what, offset: self.offset }
@@ -97,7 +99,7 @@ impl<'a> Field<'a> {
     /// Returns the value as an unsigned number.
     pub(super) fn number(&self) -> Result<u64, Error> {
         match self.value {
-            Value::Varint(number) => Ok(number),
+            FieldValue::Varint(number) => Ok(number),
             _ => Err(self.damaged()),
         }
     }
@@ -108,9 +110,9 @@ impl<'a> Field<'a> {
     }
 
     /// Returns the value as a nested message or a text.
-    pub(super) fn message(&self, what: &'static str) -> Result<Piece<'a>, Error> {
+    pub(super) fn message(&self, what: &'static str) -> Result<RawMessage<'a>, Error> {
         match self.value {
-            Value::Bytes(bytes, offset) => Ok(Piece { bytes, offset, what }),
+            FieldValue::Bytes(bytes, offset) => Ok(RawMessage { bytes, offset, what }),
             _ => Err(self.damaged()),
         }
     }
@@ -118,16 +120,71 @@ impl<'a> Field<'a> {
     /// Calls `each` for the numbers of a repeated field. The field holds one number, or several if packed.
     pub(super) fn numbers(&self, mut each: impl FnMut(u64) -> Result<(), Error>) -> Result<(), Error> {
         match self.value {
-            Value::Varint(number) => each(number),
-            Value::Bytes(bytes, _) => {
+            FieldValue::Varint(number) => each(number),
+            FieldValue::Bytes(bytes, _) => {
                 let mut cursor = Cursor::new(bytes);
                 while cursor.remaining() > 0 {
                     each(cursor.uvarint64().ok_or_else(|| self.damaged())?)?;
                 }
                 Ok(())
             }
-            Value::Fixed => Err(self.damaged()),
+            FieldValue::Fixed => Err(self.damaged()),
         }
+    }
+}
+
+/// Messages under construction, as bytes.
+#[derive(Debug, Default)]
+pub(super) struct MessageWriter(Vec<u8>);
+
+impl MessageWriter {
+    /// Adds a number, unless it is 0, which is the default. A negative number is written as its two's complement.
+    pub(super) fn number(&mut self, field: u64, value: u64) {
+        if value != 0 {
+            self.varint(field << 3);
+            self.varint(value);
+        }
+    }
+
+    /// Adds an element of a repeated text.
+    pub(super) fn text(&mut self, field: u64, text: &str) {
+        self.message(field, |out| out.0.extend_from_slice(text.as_bytes()));
+    }
+
+    /// Adds repeated numbers in one field.
+    pub(super) fn packed(&mut self, field: u64, values: impl Iterator<Item = u64>) {
+        let mut values = values.peekable();
+        if values.peek().is_some() {
+            self.message(field, |out| values.for_each(|value| out.varint(value)));
+        }
+    }
+
+    /// Adds a message, which `write` writes.
+    pub(super) fn message(&mut self, field: u64, write: impl FnOnce(&mut Self)) {
+        self.varint(field << 3 | 2);
+        let start = self.0.len();
+        write(self);
+        // The length is known only now. Appends it, and moves it to the front.
+        let length = self.0.len().saturating_sub(start);
+        self.varint(u64::try_from(length).unwrap_or(u64::MAX));
+        self.0.get_mut(start..).unwrap_or_default().rotate_left(length);
+    }
+
+    /// Moves the messages to `out` once they have at least `size` bytes.
+    pub(super) fn flush(&mut self, size: usize, out: &mut impl Write) -> io::Result<()> {
+        if self.0.len() >= size {
+            out.write_all(&self.0)?;
+            self.0.clear();
+        }
+        Ok(())
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value.to_le_bytes()[0] | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value.to_le_bytes()[0]);
     }
 }
 

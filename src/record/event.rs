@@ -1,5 +1,6 @@
 //! Finds the event that the kernel permits for the requested settings, by trying, before anything is built or launched.
 
+use crate::config::{EventChoice, Kernel};
 use crate::perfdata::{Attr, Event};
 use crate::perfevent::{self, AttrFields, Rings, SMALLEST_RING, Source, Spec, Target, probe};
 
@@ -8,26 +9,6 @@ pub(super) const WISHED_RING_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes of ring buffer per CPU: the minimum that works, and the requested size.
 pub const RING_SIZES: (usize, usize) = (SMALLEST_RING, WISHED_RING_BYTES);
-
-/// The requested event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventWish {
-    /// `cycles` if available, otherwise `cpu-clock`.
-    Auto,
-    /// Exactly this one.
-    Exactly(Source),
-}
-
-/// Whether to sample kernel mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KernelWish {
-    /// If permitted.
-    Auto,
-    /// Always.
-    Yes,
-    /// Never.
-    No,
-}
 
 /// The event to sample, and the requested features that are unavailable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,21 +27,21 @@ pub struct ChosenEvent {
 
 /// Tries the events on goflame itself, from the best to the simplest.
 pub fn choose_event(
-    event: EventWish,
-    kernel: KernelWish,
+    event: EventChoice,
+    kernel: Kernel,
     frequency: u32,
     stack: u32,
     cpus: &[u32],
 ) -> Result<ChosenEvent, perfevent::Error> {
     let sources: &[Source] = match event {
-        EventWish::Auto => &[Source::Cycles, Source::CpuClock],
-        EventWish::Exactly(Source::Cycles) => &[Source::Cycles],
-        EventWish::Exactly(Source::CpuClock) => &[Source::CpuClock],
+        EventChoice::Auto => &[Source::Cycles, Source::CpuClock],
+        EventChoice::Cycles => &[Source::Cycles],
+        EventChoice::CpuClock => &[Source::CpuClock],
     };
     let kernels: &[bool] = match kernel {
-        KernelWish::Auto => &[true, false],
-        KernelWish::Yes => &[true],
-        KernelWish::No => &[false],
+        Kernel::Auto => &[true, false],
+        Kernel::Yes => &[true],
+        Kernel::No => &[false],
     };
     let mut refused = None;
     for &source in sources {
@@ -86,8 +67,8 @@ pub fn choose_event(
             match granted {
                 Ok(granted) => {
                     return Ok(ChosenEvent {
-                        no_pmu: event == EventWish::Auto && source == Source::CpuClock,
-                        kernel_forbidden: kernel == KernelWish::Auto && !kernel_mode,
+                        no_pmu: event == EventChoice::Auto && source == Source::CpuClock,
+                        kernel_forbidden: kernel == Kernel::Auto && !kernel_mode,
                         ring_bytes: granted.ring_bytes,
                         ring_shrunk: granted.ring_bytes < WISHED_RING_BYTES,
                         spec,

@@ -18,7 +18,7 @@ mod trial;
 
 pub use crate::perfevent::Target;
 pub use error::Error;
-pub use event::{ChosenEvent, EventWish, KernelWish, Limitation, RING_SIZES, choose_event};
+pub use event::{ChosenEvent, Limitation, RING_SIZES, choose_event};
 pub use goroutines::{GoroutineLayout, GoroutineSeen};
 pub use plan::{Sampler, SamplingPlan};
 pub use recording::{Recording, SamplingFigures};

@@ -133,13 +133,14 @@ fn call_kernel() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{EventWish, KernelWish, choose_event};
+    use crate::config::{EventChoice, Kernel};
+    use crate::record::choose_event;
 
     #[test]
     fn everything_that_the_chosen_event_promises_arrives() {
         let number = std::thread::available_parallelism().map_or(1, usize::from);
         let cpus: Vec<u32> = (0..).take(number).collect();
-        let chosen = choose_event(EventWish::Auto, KernelWish::Auto, 997, 1024, &cpus);
+        let chosen = choose_event(EventChoice::Auto, Kernel::Auto, 997, 1024, &cpus);
         let chosen = chosen.unwrap_or_else(|error| panic!("this test needs perf events: {error}"));
         let arrived = sample_self(&chosen, &cpus).unwrap_or_else(|error| panic!("{error}"));
         assert!(is_complete(&arrived, &Spec { switches: true, ..chosen.spec.clone() }), "{arrived:?}");

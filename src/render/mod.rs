@@ -1,19 +1,21 @@
-//! `Profile` → bytes in a `Write`: flame graph, folded stacks, pprof, JSON summary, terminal report.
+//! `View` → bytes in a `Write`: flame graph, folded stacks, JSON summary, terminal report. `pprof` writes pprof.
 //!
-//! Each format is a module with a `write` function. The output depends only on the arguments: the same input gives the
+//! Each format is a module with a `write` function, and [`Format`] is the list of those that users can name. The output depends only on the arguments: the same input gives the
 //! same bytes. Numbers and layout are computed first and written second.
 //!
 //! Must not read the clock and must not open files. Every `write` ends with a flush, so that a full disk is an error. A
 //! renderer fails only if its writer fails, so it returns the plain [`std::io::Error`]. The caller adds the path.
 
+pub mod columns;
 pub mod flamegraph;
 pub mod folded;
-pub mod pprof;
 pub mod summary;
 pub mod text;
 
+mod format;
 mod name;
 
+pub use format::{Document, Format};
 pub use name::sanitize;
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use unicode_width::UnicodeWidthChar;
-
 /// Replacement for an empty name.
 const UNKNOWN: &str = "[unknown]";
 
@@ -46,42 +44,6 @@ pub(super) fn folded_process(name: &str) -> String {
     folded_frame(name).replace(' ', "_")
 }
 
-/// Returns the number of terminal columns of a text.
-pub(super) fn columns(text: &str) -> usize {
-    text.chars().map(char_columns).sum()
-}
-
-/// Returns the number of terminal columns of a character. A control character counts as one.
-fn char_columns(c: char) -> usize {
-    c.width().unwrap_or(1)
-}
-
-/// Shortens a text to at most `limit` columns. `…` replaces the middle. Two thirds of the remaining columns are for the end:
-/// Go names begin with a package path and end with the name of the function.
-pub(super) fn shorten(text: &str, limit: usize) -> Cow<'_, str> {
-    if columns(text) <= limit {
-        return Cow::Borrowed(text);
-    }
-    let Some(room) = limit.checked_sub(1) else { return Cow::Borrowed("") };
-    let head = count_fitting(text.chars(), room / 3);
-    let tail = count_fitting(text.chars().rev(), room - room / 3);
-    let mut short: String = text.chars().take(head).collect();
-    short.push('…');
-    short.extend(text.chars().skip(text.chars().count() - tail));
-    Cow::Owned(short)
-}
-
-/// Returns the number of leading characters that fit into `limit` columns.
-fn count_fitting(chars: impl Iterator<Item = char>, limit: usize) -> usize {
-    chars
-        .scan(0, |used, c| {
-            *used += char_columns(c);
-            Some(*used)
-        })
-        .take_while(|used| *used <= limit)
-        .count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,24 +64,5 @@ mod tests {
             "main.F[go.shape.struct { a int: b string }]"
         );
         assert_eq!(folded_process("my worker;1"), "my_worker:1");
-    }
-
-    #[test]
-    fn shortened_names_keep_both_ends() {
-        let name = "github.com/acme/very/long/path.(*Server).Handle";
-        assert_eq!(shorten(name, 47), name);
-        assert_eq!(shorten(name, 30), "github.co…ath.(*Server).Handle");
-        assert_eq!(shorten(name, 1), "…");
-        assert_eq!(shorten(name, 0), "");
-    }
-
-    #[test]
-    fn shortened_text_never_exceeds_its_limit() {
-        for name in ["main.世界世界世界世界", "plain.name.of.a.function", "é́é́é́é́é́é́é́é́"] {
-            for limit in 0..30 {
-                let short = shorten(name, limit);
-                assert!(columns(&short) <= limit, "{short} is wider than {limit}");
-            }
-        }
     }
 }

@@ -5,20 +5,28 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
-use super::{flamegraph, folded, pprof, summary, text};
+use clap::ValueEnum;
+
+use super::{Document, Format, folded, text};
 use crate::profile::fixture::Fixture;
 use crate::profile::{Origin, Quality, StackId};
 use crate::views::{By, View};
 
-type Renderer = (&'static str, fn(&View, &mut dyn Write) -> io::Result<()>);
+type Renderer = Box<dyn Fn(&View, &mut dyn Write) -> io::Result<()>>;
 
-const RENDERERS: [Renderer; 5] = [
-    ("folded", |view, out| folded::write(view, out)),
-    ("flamegraph", |view, out| flamegraph::write(view, &flamegraph::Options::default(), out)),
-    ("pprof", |view, out| pprof::write(view.profile(), &pprof::Options::default(), out)),
-    ("summary", |view, out| summary::write(view, &Quality::default(), "title", out)),
-    ("text", |view, out| text::write(view, text::Options { columns: 80, color: true }, out)),
-];
+/// Returns all formats and the terminal report, with their names.
+fn renderers() -> Vec<(String, Renderer)> {
+    let format = |format: &Format| -> (String, Renderer) {
+        let format = *format;
+        let write = move |view: &View, out: &mut dyn Write| {
+            format.write(&Document { view, quality: &Quality::default(), title: "title" }, out)
+        };
+        (format!("{format:?}"), Box::new(write))
+    };
+    let layout = text::Layout { columns: 80, color: true };
+    let report: Renderer = Box::new(move |view, out| text::write(view, layout, out));
+    Format::value_variants().iter().map(format).chain([("report".to_owned(), report)]).collect()
+}
 
 fn view(fixture: Fixture) -> View {
     View::new(fixture.profile, By::Process)
@@ -37,7 +45,7 @@ fn busy() -> Fixture {
 
 #[test]
 fn full_disk_is_an_error_in_every_format() {
-    for (format, write) in RENDERERS {
+    for (format, write) in renderers() {
         for fixture in [busy(), Fixture::new()] {
             let view = view(fixture);
             // The buffer holds the whole output, so that only the flush can fail.
@@ -45,10 +53,10 @@ fn full_disk_is_an_error_in_every_format() {
             let result = write(&view, &mut out);
             let (file, _) = out.into_parts();
             drop(file);
-            if format == "folded" && view.profile().samples().is_empty() {
+            if format == "Folded" && view.profile().samples().is_empty() {
                 continue; // writes nothing
             }
-            let error = result.expect_err(format);
+            let error = result.expect_err(&format);
             assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{format}");
         }
     }
@@ -56,7 +64,7 @@ fn full_disk_is_an_error_in_every_format() {
 
 #[test]
 fn same_profile_gives_same_bytes() {
-    for (format, write) in RENDERERS {
+    for (format, write) in renderers() {
         let (mut one, mut two) = (Vec::new(), Vec::new());
         write(&view(busy()), &mut one).unwrap();
         write(&view(busy()), &mut two).unwrap();
@@ -75,15 +83,15 @@ fn hostile_names_inject_no_escapes_markup_or_lines() {
         fixture.add_stack("# p;\n1 2", stack, 1);
     }
     let view = view(fixture);
-    for (format, write) in RENDERERS.into_iter().filter(|(format, _)| *format != "pprof") {
+    for (format, write) in renderers().into_iter().filter(|(format, _)| format != "Pprof") {
         let mut out = Vec::new();
         write(&view, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         let plain = text.replace("\u{1b}[1m", "").replace("\u{1b}[2m", "").replace("\u{1b}[0m", "");
         let plain = plain.replace("\u{1b}[35m", "");
         assert!(!plain.contains('\u{1b}'), "{format} passes an escape on");
-        assert!(format == "summary" || !plain.contains('\u{202e}'), "{format} passes a direction mark on");
-        assert!(format != "flamegraph" || !plain.contains("<script>alert"), "{format} passes markup on");
+        assert!(format == "Json" || !plain.contains('\u{202e}'), "{format} passes a direction mark on");
+        assert!(format != "Svg" || !plain.contains("<script>alert"), "{format} passes markup on");
     }
     let mut out = Vec::new();
     folded::write(&view, &mut out).unwrap();

@@ -2,19 +2,21 @@
 
 use std::collections::HashMap;
 
+use clap::ValueEnum;
+
 use crate::profile::{GoroutineId, Interner, Profile, Sample, StackId, StrId, Task};
 
-/// The property that samples are grouped by.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The property that samples are grouped by. The comment of a value is its help.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum By {
-    /// The comm of the process.
+    /// The command name of the process
     #[default]
     Process,
-    /// The thread.
+    /// The thread
     Thread,
-    /// The goroutine.
+    /// The goroutine
     Goroutine,
-    /// The entry of the goroutine.
+    /// The function that the goroutine was started with
     Entry,
 }
 

@@ -162,7 +162,7 @@ fn damaged_profiles_say_where() {
     );
     refused(&gzipped(b"once upon a time")).stderr_in_order(
         "error: cannot read ./damaged as a pprof profile
-  cause: what it unpacks to is no pprof profile
+  cause: its unpacked content is not a pprof profile
    help: goflame reads perf.data files and pprof profiles (profile.proto), [..]
 ",
     );

@@ -17,10 +17,7 @@ const LICENCE_EXCEPTIONS: [(&str, &str, &str); 1] = [(
 )];
 
 /// Crates that are there in two versions.
-const DUPLICATES: [(&str, &str); 2] = [
-    ("getrandom", "inferno takes 0.3 by ahash, tempfile 0.4"),
-    ("syn", "prost-derive takes 2, clap and serde 3; macros only, nothing of it is in the binary"),
-];
+const DUPLICATES: [(&str, &str); 1] = [("getrandom", "inferno takes 0.3 by ahash, tempfile 0.4")];
 
 /// Crates that must not come in, not even as a dependency of a dependency.
 const BANNED: [(&str, &str); 9] = [

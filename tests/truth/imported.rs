@@ -6,8 +6,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
+use goflame::pprof;
 use goflame::views::{By, FunctionRow, View};
-use goflame::{pprof, render};
 use serde_json::Value;
 
 use crate::harness::{Project, alone, figure, text, tool};
@@ -173,7 +173,9 @@ fn a_profile_of_goflame_is_byte_identical_when_it_is_written_again() {
         let bytes = fs::read(&file).unwrap();
         let read = pprof::read(&bytes, None).unwrap();
         let mut again = Vec::new();
-        render::pprof::write(&read.profile, &render::pprof::Options { comments: comments(&file) }, &mut again).unwrap();
+        let comments = comments(&file);
+        let comments: Vec<&str> = comments.iter().map(String::as_str).collect();
+        pprof::write(&read.profile, &comments, &mut again).unwrap();
         assert!(again == bytes, "{} bytes became {} others", bytes.len(), again.len());
         (bytes.len(), read)
     };

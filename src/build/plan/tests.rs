@@ -62,6 +62,7 @@ fn benchmarks_are_built_by_go_test() {
     let plan = planned(|config| {
         config.app.kind = Kind::Bench;
         config.app.package = "./lib".to_owned();
+        config.app.name = "lib".to_owned();
     })
     .unwrap();
     assert_eq!(plan.argv.first_chunk(), Some(&["test".to_owned(), "-c".to_owned()]));
@@ -133,22 +134,7 @@ fn a_pin_and_another_gotoolchain_conflict() {
 }
 
 #[test]
-fn the_name_comes_from_the_package_path() {
-    for (root, package, name) in [
-        ("/home/me/hot", ".", Some("hot")),
-        ("/home/me/hot", "./", Some("hot")),
-        ("/home/me/hot", "..", Some("me")),
-        ("/home/me/hot", "./cmd/../cmd/server", Some("server")),
-        ("/home/me/hot", "./v2", Some("v2")),
-        ("/home/me/hot", "main.go", Some("main")),
-        ("/home/me/hot", "/src/tool", Some("tool")),
-        ("/home/me/hot", "cmd/gofmt", Some("gofmt")),
-        ("/home/me/hot", "example.com/x/tool/v2", Some("tool")),
-        ("/home/me/hot", "example.com/x/v1", Some("v1")),
-        ("/", ".", None),
-    ] {
-        assert_eq!(default_name(Path::new(root), package).as_deref(), name, "{package}");
-    }
+fn the_program_has_the_name_of_the_app() {
     let plan = planned(|config| config.app.name = "other".to_owned()).unwrap();
     assert_eq!(plan.output, Path::new("/p/.goflame/build/debug/other"));
 }

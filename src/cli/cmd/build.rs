@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use super::Project;
-use crate::cli::args::Build;
+use crate::cli::args::BuildArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
 use crate::pipeline::{self, BuildOptions, Verified};
 
-pub(in crate::cli) fn build(project: &Project<'_>, args: &Build, terminal: &Terminal) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn build(project: &Project<'_>, args: &BuildArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let overrides = Overrides {
         variant: args.variant.name(),
         docker: args.builder.in_docker(),
@@ -32,7 +32,7 @@ pub(in crate::cli) fn build(project: &Project<'_>, args: &Build, terminal: &Term
         return clean_cache(&config, terminal);
     }
     if let Some(verify) = args.verify {
-        let verified = pipeline::verify(&config, verify.into(), options, terminal);
+        let verified = pipeline::verify(&config, verify, options, terminal);
         terminal.finish();
         return Ok(print_verified(&verified?, terminal));
     }

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use super::Project;
-use crate::cli::args::Init;
+use crate::cli::args::InitArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::pipeline;
 
-pub(in crate::cli) fn init(project: &Project<'_>, args: &Init, terminal: &Terminal) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn init(project: &Project<'_>, args: &InitArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let path = project.path("goflame.toml");
     if path.exists() && !args.force {
         return Err(Failure::Exists(path));

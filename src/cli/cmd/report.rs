@@ -5,15 +5,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::Project;
-use crate::cli::args::Report;
+use crate::cli::args::ReportArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
-use crate::config::Format;
 use crate::pipeline::{self, ReportOptions, ReportSource, Reported};
 use crate::render;
-use crate::views::By;
 
-pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Terminal) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn report(
+    project: &Project<'_>,
+    args: &ReportArgs,
+    terminal: &Terminal,
+) -> Result<ExitCode, Failure> {
     let path = project.path(&args.source);
     // Accepts a broken link too: reading it reports the reason.
     let source = if path.symlink_metadata().is_ok() || looks_like_a_path(&args.source) {
@@ -21,12 +23,11 @@ pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Te
     } else {
         ReportSource::Run { archive: project.archive()?, query: args.source.clone() }
     };
-    let by = args.by.map(By::from);
     let wanted = ReportOptions {
         title: args.title.as_deref(),
         sample_type: args.sample_type.as_deref(),
         filters: args.filter.filters(),
-        by: by.unwrap_or_default(),
+        by: args.by.unwrap_or_default(),
     };
     let reported = pipeline::report(&source, &wanted, terminal)?;
     if let Some(types) = reported.sample_types.as_ref().filter(|types| !types.others.is_empty()) {
@@ -35,15 +36,14 @@ pub(in crate::cli) fn report(project: &Project<'_>, args: &Report, terminal: &Te
     for note in &reported.notes {
         terminal.warn(note);
     }
-    let format = args.format.map(Format::from);
     // Streams the output: the stacks of a recording as text can be many times larger than the recording.
     let write = |out: &mut dyn Write| {
-        if let Some(format) = format {
+        if let Some(format) = args.format {
             return reported.write(format, out);
         }
-        if by.is_some() {
-            let options = options(terminal, args.output.is_none());
-            render::text::write_groups(&reported.view, options, out)?;
+        if args.by.is_some() {
+            let layout = layout(terminal, args.output.is_none());
+            render::text::write_groups(&reported.view, layout, out)?;
         }
         out.write_all(&tables(&reported, terminal, args.output.is_none())?)
     };
@@ -68,12 +68,12 @@ fn looks_like_a_path(text: &str) -> bool {
 /// Formats the hot functions and the hot path.
 pub(super) fn tables(reported: &Reported, terminal: &Terminal, for_terminal: bool) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    render::text::write(&reported.view, options(terminal, for_terminal), &mut bytes)?;
+    render::text::write(&reported.view, layout(terminal, for_terminal), &mut bytes)?;
     Ok(bytes)
 }
 
-fn options(terminal: &Terminal, for_terminal: bool) -> render::text::Options {
-    render::text::Options { columns: Terminal::columns(), color: for_terminal && terminal.data_color() }
+fn layout(terminal: &Terminal, for_terminal: bool) -> render::text::Layout {
+    render::text::Layout { columns: Terminal::columns(), color: for_terminal && terminal.data_color() }
 }
 
 /// Prints the quality of the profile and the reasons that limit it.

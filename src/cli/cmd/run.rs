@@ -7,19 +7,20 @@ use serde_json::json;
 
 use super::Project;
 use super::report::{tables, verdict};
-use crate::cli::args::Run;
+use crate::cli::args::RunArgs;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
 use crate::fsio;
-use crate::pipeline::{self, FLAME_GRAPH, RunOptions, RunOutcome};
+use crate::pipeline::{self, RunOptions, RunOutcome};
 use crate::process::quote_command;
+use crate::render::Format;
 use crate::workload::Ending;
 
 pub(in crate::cli) fn run(
     project: &Project<'_>,
-    args: &Run,
+    args: &RunArgs,
     command: &[OsString],
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
@@ -52,8 +53,9 @@ pub(in crate::cli) fn run(
     }
     let dir = fsio::shown(&outcome.dir);
     terminal.step("Archived", &dir.display().to_string());
-    if outcome.files.iter().any(|file| file == FLAME_GRAPH) {
-        terminal.step("Wrote", &dir.join(FLAME_GRAPH).display().to_string());
+    let flame_graph = Format::Svg.file_name();
+    if outcome.files.iter().any(|file| file == flame_graph) {
+        terminal.step("Wrote", &dir.join(flame_graph).display().to_string());
     }
     terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
     match printed {
@@ -68,25 +70,25 @@ pub(in crate::cli) fn run(
     .into())
 }
 
-fn overrides(args: &Run) -> Overrides {
+fn overrides(args: &RunArgs) -> Overrides {
     Overrides {
         variant: args.variant.name(),
         docker: args.builder.in_docker(),
         mounts: args.builder.mount.clone(),
         frequency: args.frequency,
-        engine: args.engine.map(Into::into),
-        event: args.event.map(Into::into),
-        kernel: args.kernel.map(Into::into),
+        engine: args.engine,
+        event: args.event,
+        kernel: args.kernel,
         stack: args.stack,
         args: (!args.workload_args.is_empty()).then(|| args.workload_args.clone()),
-        formats: args.format.as_ref().map(|formats| formats.iter().map(|format| (*format).into()).collect()),
+        formats: args.format.clone(),
         title: args.title.clone(),
         ..Overrides::default()
     }
 }
 
 /// Prints the commands of the build and of the workload.
-fn dry_run(config: &Config, args: &Run, terminal: &Terminal) -> Result<ExitCode, Failure> {
+fn dry_run(config: &Config, args: &RunArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let (plan, build) = pipeline::plan(config, args.builder.options())?;
     let workload = crate::build::workload_argv(config, &plan.output);
     let line = quote_command(&config.secrets().args(&workload));

@@ -8,22 +8,26 @@ use serde_json::{Value, json};
 
 use super::Project;
 use crate::archive::{self, Discrepancy, PrunePlan, RunId, Store};
-use crate::cli::args::Runs;
+use crate::cli::args::RunsCommand;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Terminal, count_runs, megabytes};
 use crate::config::{Config, Overrides};
 use crate::pipeline::{Error, Manifest, plan_prune, with_causes};
-use crate::render::sanitize;
+use crate::render::{columns, sanitize};
 
-pub(in crate::cli) fn runs(project: &Project<'_>, args: &Runs, terminal: &Terminal) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn runs(
+    project: &Project<'_>,
+    args: &RunsCommand,
+    terminal: &Terminal,
+) -> Result<ExitCode, Failure> {
     let (config, _) = project.settings_or_defaults(&Overrides::default())?;
     let store = Store::open_existing(&config.archive.dir).map_err(Error::from)?;
     let text = match args {
-        Runs::List { json } => list(&store, *json, terminal).map_err(Error::from)?,
-        Runs::Show { run, json } => show(&store, run, *json).map_err(Error::from)?,
-        Runs::Verify { run } => return verify(&store, run, terminal),
-        Runs::Rm { runs } => return remove(&store, runs, terminal),
-        Runs::Prune { keep, plan_only } => {
+        RunsCommand::List { json } => list(&store, *json, terminal).map_err(Error::from)?,
+        RunsCommand::Show { run, json } => show(&store, run, *json).map_err(Error::from)?,
+        RunsCommand::Verify { run } => return verify(&store, run, terminal),
+        RunsCommand::Rm { runs } => return remove(&store, runs, terminal),
+        RunsCommand::Prune { keep, plan_only } => {
             let keep = keep.map_or(config.archive.keep, |keep| usize::try_from(keep).unwrap_or(usize::MAX));
             return prune(&config, &store, keep, *plan_only, terminal);
         }
@@ -61,9 +65,7 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
     if entries.is_empty() && partials.is_empty() {
         terminal.step("Found", &format!("no runs in {}; `goflame run` makes one", store.dir().display()));
     }
-    let ids = entries.iter().map(|entry| &entry.id).chain(partials.iter().map(|partial| &partial.id));
-    let width = ids.map(|id| id.as_str().len()).max().unwrap_or(0);
-    let mut text = String::new();
+    let mut rows = Vec::new();
     for entry in &entries {
         let manifest = entry
             .run
@@ -72,22 +74,21 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
             .and_then(|run| run.manifest::<Manifest>().map_err(|error| ("damaged", with_causes(&error))));
         let about = match manifest {
             Ok(manifest) => format!(
-                "{:<8} {:>7.1} s {:>9} samples  {}",
-                manifest.variant,
+                "{} {:>7.1} s {:>9} samples  {}",
+                columns::left(&manifest.variant, 8),
                 manifest.workload.wall_seconds,
                 manifest.quality.samples.unwrap_or(0),
                 manifest.workload.status,
             ),
             Err((kind, reason)) => format!("{}: {reason}", kind.replace('_', " ")),
         };
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{:<width$}  {}", entry.id.as_str(), sanitize(&about));
+        rows.push([entry.id.to_string(), sanitize(&about).into_owned()]);
     }
     for partial in &partials {
         let state = if partial.in_progress { "being written" } else { "not completed" };
-        let _ = writeln!(text, "{:<width$}  partial  {}, {state}", partial.id.as_str(), megabytes(partial.size));
+        rows.push([partial.id.to_string(), format!("partial  {}, {state}", megabytes(partial.size))]);
     }
-    Ok(text)
+    Ok(columns::table(&rows, [0, 0]))
 }
 
 /// Returns the state of a run that cannot be loaded, as a key of `--json`, and the reason.
@@ -178,11 +179,8 @@ fn show(store: &Store, query: &str, as_json: bool) -> Result<String, archive::Er
         ("quality", manifest.quality.summary()),
         ("files", run.files().keys().cloned().collect::<Vec<_>>().join(" ")),
     ];
-    let mut text = String::new();
-    for (name, value) in rows {
-        let _ = writeln!(text, "{name:>10}  {}", sanitize(&value));
-    }
-    Ok(text)
+    let rows = rows.map(|(name, value)| [columns::right(name, 10), sanitize(&value).into_owned()]);
+    Ok(columns::table(&rows, [0, 0]))
 }
 
 fn verify(store: &Store, query: &str, terminal: &Terminal) -> Result<ExitCode, Failure> {

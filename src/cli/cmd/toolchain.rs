@@ -1,36 +1,36 @@
 //! `goflame toolchain`.
 
-use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use serde_json::json;
 
 use super::Project;
 use crate::build::Origin;
-use crate::cli::args::Toolchain;
+use crate::cli::args::ToolchainCommand;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Overrides, check_version};
 use crate::fsio;
 use crate::pipeline;
+use crate::render::columns;
 
 /// Version of the format of `--json`.
 const SCHEMA: u32 = 1;
 
 pub(in crate::cli) fn toolchain(
     project: &Project<'_>,
-    args: &Toolchain,
+    args: &ToolchainCommand,
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
     match args {
-        Toolchain::List { json } => list(project, *json, terminal),
-        Toolchain::Install { release: version } => {
+        ToolchainCommand::List { json } => list(project, *json, terminal),
+        ToolchainCommand::Install { release: version } => {
             checked(version)?;
             let go = pipeline::install_toolchain(version)?;
             terminal.step("Installed", &format!("{} in {}", go.version, go.goroot.display()));
             Ok(ExitCode::SUCCESS)
         }
-        Toolchain::Use { release: version } => {
+        ToolchainCommand::Use { release: version } => {
             checked(version)?;
             let config = project.settings(&Overrides::default())?;
             pipeline::use_toolchain(&config, version)?;
@@ -56,15 +56,12 @@ fn list(project: &Project<'_>, as_json: bool, terminal: &Terminal) -> Result<Exi
         let pin = wanted.as_ref().map(|(version, by)| json!({ "version": format!("go{version}"), "by": by }));
         format!("{:#}\n", json!({ "schema": SCHEMA, "pinned": pin, "toolchains": found }))
     } else {
-        let width = found.iter().map(|go| go.version.len()).max().unwrap_or(0);
-        let mut text = String::new();
-        for go in &found {
+        let rows = found.iter().map(|go| {
             let pinned = wanted.as_ref().filter(|(version, _)| go.version == format!("go{version}"));
             let mark = pinned.map(|(_, by)| format!("  pinned by {by}")).unwrap_or_default();
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{:<width$}  {:<10}  {}{mark}", go.version, word(go.origin), go.goroot.display());
-        }
-        text
+            [go.version.clone(), word(go.origin).to_owned(), format!("{}{mark}", go.goroot.display())]
+        });
+        columns::table(&rows.collect::<Vec<_>>(), [0, 10, 0])
     };
     terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
     if found.is_empty() {

@@ -9,7 +9,8 @@ use toml::de::{DeTable, DeValue};
 use super::{ROOT, accepted};
 use crate::config::load::EXAMPLE;
 use crate::config::schema::{SECTIONS, VARIANT};
-use crate::config::{Config, Engine, EventChoice, Format, Kernel, Kind, Variant};
+use crate::config::{Config, Engine, EventChoice, Kernel, Kind, Variant};
+use crate::render::Format;
 
 /// Returns `table.key` for every key in a TOML text.
 fn keys(text: &str) -> BTreeSet<String> {

@@ -6,10 +6,11 @@ use proptest::prelude::*;
 
 use super::defaults::uncommented;
 use super::{ROOT, accepted};
-use crate::config::{Config, Kind, MainPackage, init_text};
+use crate::config::{self, Config, Kind};
 
-fn main(package: &str, name: &str) -> MainPackage {
-    MainPackage { package: package.to_owned(), name: name.to_owned() }
+fn init_text(mains: &[&str], benches: &[&str]) -> String {
+    let owned = |packages: &[&str]| -> Vec<String> { packages.iter().map(|package| (*package).to_owned()).collect() };
+    config::init_text(Path::new("/home/me/tool"), &owned(mains), &owned(benches))
 }
 
 /// The lines of `[app]`.
@@ -19,8 +20,7 @@ fn app(text: &str) -> Vec<&str> {
 
 #[test]
 fn the_first_main_package_is_active_and_the_others_are_comments() {
-    let found = [main("./cmd/server", "server"), main("./cmd/worker", "worker")];
-    let text = init_text(&found, &["./codec".to_owned()]);
+    let text = init_text(&["./cmd/server", "./cmd/worker"], &["./codec"]);
     assert_eq!(
         app(&text),
         [
@@ -38,17 +38,17 @@ fn the_first_main_package_is_active_and_the_others_are_comments() {
 }
 
 #[test]
-fn a_name_that_is_not_derived_is_said() {
-    let text = init_text(&[main(".", "tool")], &[]);
+fn the_name_of_the_directory_is_written() {
+    let text = init_text(&["."], &[]);
     assert_eq!(app(&text), [r#"package = ".""#, r#"kind    = "binary""#, r#"name    = "tool""#]);
     assert_eq!(accepted(&text).app.name, "tool");
-    let text = init_text(&[main("./v2", "")], &[]);
-    assert!(app(&text)[2].starts_with("# name "), "{text}");
+    let text = init_text(&["./v2"], &[]);
+    assert_eq!(app(&text)[2], r#"# name    = "tool""#);
 }
 
 #[test]
 fn benchmarks_stand_in_for_a_missing_main_package() {
-    let text = init_text(&[], &["./codec".to_owned(), "./parse".to_owned()]);
+    let text = init_text(&[], &["./codec", "./parse"]);
     let config = accepted(&text);
     assert_eq!((config.app.package.as_str(), config.app.kind), ("./codec", Kind::Bench));
     assert!(text.contains(r#"# package = "./parse""#));
@@ -70,20 +70,18 @@ fn the_comments_show_the_true_defaults() {
 proptest! {
     #[test]
     fn the_text_always_loads(
-        mains in prop::collection::vec((any::<String>(), any::<String>()), 0..4),
+        mains in prop::collection::vec(any::<String>(), 0..4),
         benches in prop::collection::vec(any::<String>(), 0..4),
     ) {
-        let mains: Vec<_> = mains.iter().map(|(package, name)| main(package, name)).collect();
-        let config = accepted(&init_text(&mains, &benches));
-        if let Some(first) = mains.iter().find(|main| main.package == config.app.package) {
-            prop_assert!(config.app.package == "." || first.package == config.app.package);
-        }
+        let config = accepted(&config::init_text(Path::new(ROOT), &mains, &benches));
+        let package = &config.app.package;
+        prop_assert!(package == "." || mains.contains(package) || benches.contains(package));
     }
 
     #[test]
     fn a_package_arrives_as_it_was_found(package in "[a-z./\"'\\\\ #\u{e9}{}=\t\n]{1,12}") {
         prop_assume!(!package.contains("..."));
-        let config = accepted(&init_text(&[main(&package, "x")], &[]));
+        let config = accepted(&init_text(&[&package], &[]));
         prop_assert_eq!(config.app.package, package);
     }
 }

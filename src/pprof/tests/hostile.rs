@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::pprof::message::{MOST_MEMORY, MOST_SAMPLE_TYPES};
+use crate::pprof::tables::{MOST_MEMORY, MOST_SAMPLE_TYPES};
 use crate::pprof::unpack::unpack_within;
 
 #[test]
@@ -106,7 +106,7 @@ fn references_lead_somewhere() {
         (small().sample(&[9], &[1, 1]), "a sample", "location 9"),
         (small().sample(&[0], &[1, 1]), "a sample", "location 0"),
         (small().location(9, 7, 0, &[]), "a location", "mapping 7"),
-        (small().location(9, 1, 0, &[(u64::MAX, 0)]), "a location", "function 18446744073709551615"),
+        (small().location(9, 1, 0, &[(u64::MAX, 0)]), "a line", "function 18446744073709551615"),
         (small().function(9, 1 << 40, 0, 0), "a function", "string 1099511627776"),
         (small().value_type(1, 99, 0), "a sample type", "string 99"),
         (small().message(3, &Message::default().number(1, 9).number(6, u64::MAX)), "a mapping", "string "),

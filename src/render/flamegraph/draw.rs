@@ -14,15 +14,6 @@ use crate::profile::format_number;
 use crate::render::name;
 use crate::views::View;
 
-/// The texts around the frames.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Options {
-    /// The headline.
-    pub title: String,
-    /// The line below the headline, such as `997 Hz, cpu-clock, 20 134 samples, quality good`.
-    pub subtitle: String,
-}
-
 /// A comment of the SVG with the authors of its parts. inferno's licence (CDDL-1.0, section 3.1) demands that whoever gets
 /// inferno's code is told its licence and where its source is. XML forbids `--` in comments.
 pub(super) const NOTICE: &str = "
@@ -32,25 +23,26 @@ https://opensource.org/license/cddl-1-0). Their source is the Rust crate inferno
 The legend and its style sheet are part of goflame, under MIT or Apache-2.0.
 ";
 
-/// Writes a profile as a flame graph. An empty profile gives an SVG with the text `no samples`.
+/// Writes a profile as a flame graph. An empty profile gives an SVG with the text `no samples`. The subtitle is the line
+/// below the title, such as `997 Hz, cpu-clock, 20 134 samples, quality good`.
 ///
 /// The width of a frame is its cumulative weight. The root frame of every stack is its group, such as its process.
 /// Functions with equal display name and origin share a frame. Siblings are sorted by name, so that two graphs of one
 /// program can be compared side by side. Only the 8 000 widest frames are drawn. If there are more, the subtitle says so.
-pub fn write(view: &View, options: &Options, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(view: &View, title: &str, subtitle: &str, out: &mut dyn Write) -> io::Result<()> {
     let measure = Measure::new(view);
     let tree = DrawnTree::new(view, &measure);
-    let svg = if tree.total() == 0 { legend::empty(&options.title) } else { draw(&tree, &measure, options)? };
+    let svg = if tree.total() == 0 { legend::empty(title) } else { draw(&tree, &measure, title, subtitle)? };
     out.write_all(svg.as_bytes())?;
     out.flush()
 }
 
-fn draw(tree: &DrawnTree, measure: &Measure, options: &Options) -> io::Result<String> {
+fn draw(tree: &DrawnTree, measure: &Measure, title: &str, subtitle: &str) -> io::Result<String> {
     let palette = Palette::new(tree);
     let mut colours = palette.colours(tree);
     let mut inferno = InfernoOptions::default();
-    inferno.title = name::clean(&options.title).into_owned();
-    inferno.subtitle = Some(subtitle(tree, options));
+    inferno.title = name::clean(title).into_owned();
+    inferno.subtitle = Some(full_subtitle(tree, subtitle));
     inferno.notes = String::from(NOTICE);
     inferno.count_name.clone_from(&measure.unit);
     inferno.factor = measure.factor;
@@ -70,9 +62,8 @@ fn draw(tree: &DrawnTree, measure: &Measure, options: &Options) -> io::Result<St
     legend::add(&svg, &legend::entries(&tree.origins()))
 }
 
-fn subtitle(tree: &DrawnTree, options: &Options) -> String {
-    let mut text =
-        if options.subtitle.is_empty() { String::new() } else { name::clean(&options.subtitle).into_owned() };
+fn full_subtitle(tree: &DrawnTree, subtitle: &str) -> String {
+    let mut text = if subtitle.is_empty() { String::new() } else { name::clean(subtitle).into_owned() };
     if tree.dropped() > 0 {
         let _ = write!(text, " (the {} widest frames)", format_number(tree.drawn() as u64));
     }

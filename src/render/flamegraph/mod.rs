@@ -14,4 +14,4 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-pub use draw::{Options, write};
+pub use draw::write;

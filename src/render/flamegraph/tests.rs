@@ -5,15 +5,14 @@ use std::io;
 use super::draw::NOTICE;
 use super::measure::MAX_EXACT;
 use super::tree::MAX_FRAMES;
-use super::{Options, legend, palette, write};
+use super::{legend, palette, write};
 use crate::profile::fixture::Fixture;
 use crate::profile::{Event, Origin, Profile, StackId, Unit};
 use crate::views::{By, View};
 
 fn svg(profile: &Profile) -> String {
-    let options = Options { title: "app (debug) <1>".to_owned(), subtitle: "997 Hz, cpu-clock".to_owned() };
     let mut out = Vec::new();
-    write(&View::new(profile.clone(), By::Process), &options, &mut out).unwrap();
+    write(&View::new(profile.clone(), By::Process), "app (debug) <1>", "997 Hz, cpu-clock", &mut out).unwrap();
     let svg = String::from_utf8(out).unwrap();
     assert_well_formed(&svg);
     svg

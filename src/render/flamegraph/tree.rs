@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::measure::Measure;
 use super::merge::{MergedNode, merge};
 use crate::profile::{Frame, Function, Interner, Origin};
-use crate::render::name;
+use crate::render::{columns, name};
 use crate::views::{LabelId, Labels, View};
 
 /// Maximum number of drawn frames. More would make browsers slow, and the narrowest frames are far below one pixel.
@@ -182,5 +182,5 @@ fn origin_weights(view: &View, measure: &Measure) -> BTreeMap<Origin, u64> {
 }
 
 fn label(name: &str, kind: FrameKind) -> FrameLabel {
-    (name::shorten(name, MAX_NAME).into_owned(), kind)
+    (columns::shorten(name, MAX_NAME).into_owned(), kind)
 }

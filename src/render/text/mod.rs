@@ -10,4 +10,4 @@ mod style;
 #[cfg(test)]
 mod tests;
 
-pub use report::{FUNCTIONS, Options, write, write_groups};
+pub use report::{FUNCTIONS, Layout, write, write_groups};

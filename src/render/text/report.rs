@@ -1,17 +1,17 @@
 //! Content and alignment of the report.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::amount::Amounts;
 use super::style::Styles;
 use crate::profile::{Function, Profile, format_number, format_percent, format_total_count};
+use crate::render::columns::{self, GAP};
 use crate::render::name;
 use crate::views::{GroupRow, Top, View};
 
 /// Layout of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct Layout {
     /// Width of the terminal. Less than 20 counts as 20.
     pub columns: usize,
     /// Whether ANSI styles are written.
@@ -36,29 +36,26 @@ pub(super) const MIN_COLUMNS: usize = 20;
 /// Minimum number of columns for names. Other columns are dropped to reach it.
 const MIN_NAME: usize = 24;
 
-/// Space between two columns.
-const GAP: &str = "  ";
-
 /// Writes the report. An empty profile gives the line `no samples`.
-pub fn write(view: &View, options: Options, out: &mut dyn Write) -> io::Result<()> {
-    let report = Report::new(view, options);
+pub fn write(view: &View, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
+    let report = TerminalReport::new(view, layout);
     out.write_all(report.text().as_bytes())?;
     out.flush()
 }
 
 /// Writes a table of the groups, the heaviest first. An empty profile gives no output.
-pub fn write_groups(view: &View, options: Options, out: &mut dyn Write) -> io::Result<()> {
-    let report = Report::new(view, options);
+pub fn write_groups(view: &View, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
+    let report = TerminalReport::new(view, layout);
     let groups = view.grouping().rows(view.profile());
     let row = |group: &GroupRow| {
         let label = RowLabel::Note(name::clean(&group.name).into_owned());
-        Row { cells: report.weight(group.weight), indent: String::new(), label }
+        ReportRow { cells: report.weight(group.weight), indent: String::new(), label }
     };
     let mut rows: Vec<_> = groups.iter().take(GROUPS).map(row).collect();
     if groups.len() > GROUPS {
         let weight = groups[GROUPS..].iter().fold(0_u64, |sum, group| sum.saturating_add(group.weight));
         let label = RowLabel::Note(format!("{} others", format_number((groups.len() - GROUPS) as u64)));
-        rows.push(Row { cells: report.weight(weight), indent: String::new(), label });
+        rows.push(ReportRow { cells: report.weight(weight), indent: String::new(), label });
     }
     if !rows.is_empty() {
         let text = format!("{}{}\n", report.title("Parts", &report.totals()), report.table(&rows, &[0]));
@@ -67,7 +64,7 @@ pub fn write_groups(view: &View, options: Options, out: &mut dyn Write) -> io::R
     out.flush()
 }
 
-struct Report<'a> {
+struct TerminalReport<'a> {
     profile: &'a Profile,
     top: &'a Top,
     amounts: Amounts,
@@ -76,7 +73,7 @@ struct Report<'a> {
 }
 
 /// A row: right-aligned cells, then an indented label.
-struct Row<'a> {
+struct ReportRow<'a> {
     cells: Vec<String>,
     indent: String,
     label: RowLabel<'a>,
@@ -91,16 +88,16 @@ enum RowLabel<'a> {
     Note(String),
 }
 
-impl<'a> Report<'a> {
-    fn new(view: &'a View, options: Options) -> Self {
+impl<'a> TerminalReport<'a> {
+    fn new(view: &'a View, layout: Layout) -> Self {
         let (profile, top) = (view.profile(), view.top());
         let amounts = Amounts::new(profile.event.unit, top.total);
-        let (columns, styles) = (options.columns.max(MIN_COLUMNS), Styles::new(options.color));
+        let (columns, styles) = (layout.columns.max(MIN_COLUMNS), Styles::new(layout.color));
         Self { profile, top, amounts, columns, styles }
     }
 }
 
-impl Report<'_> {
+impl TerminalReport<'_> {
     fn text(&self) -> String {
         if self.profile.total_count() == 0 && self.top.total == 0 {
             return "no samples\n".to_owned();
@@ -127,7 +124,7 @@ impl Report<'_> {
 
     /// Returns a heading, with a text at its right if there is room.
     fn title(&self, title: &str, right: &str) -> String {
-        let used = name::columns(title) + name::columns(right);
+        let used = columns::width(title) + columns::width(right);
         let title = self.styles.bold(title);
         match self.columns.checked_sub(used) {
             Some(room) if !right.is_empty() && room >= GAP.len() => {
@@ -137,13 +134,13 @@ impl Report<'_> {
         }
     }
 
-    fn functions(&self) -> Vec<Row<'_>> {
-        let mut rows = vec![Row::heading(["", "self", "", "cum"], "function")];
+    fn functions(&self) -> Vec<ReportRow<'_>> {
+        let mut rows = vec![ReportRow::heading(["", "self", "", "cum"], "function")];
         for row in self.top.functions.iter().take(FUNCTIONS) {
             let function = self.profile.function(row.function);
             let mut cells = self.weight(row.self_weight);
             cells.extend(self.weight(row.cumulative_weight));
-            rows.push(Row { cells, indent: String::new(), label: RowLabel::Function(function, 1) });
+            rows.push(ReportRow { cells, indent: String::new(), label: RowLabel::Function(function, 1) });
         }
         let others = &self.top.functions[self.top.functions.len().min(FUNCTIONS)..];
         if !others.is_empty() {
@@ -152,12 +149,12 @@ impl Report<'_> {
             cells.extend([String::new(), String::new()]);
             let noun = if others.len() == 1 { "other function" } else { "other functions" };
             let label = RowLabel::Note(format!("{} {noun}", format_number(others.len() as u64)));
-            rows.push(Row { cells, indent: String::new(), label });
+            rows.push(ReportRow { cells, indent: String::new(), label });
         }
         rows
     }
 
-    fn path(&self) -> Vec<Row<'_>> {
+    fn path(&self) -> Vec<ReportRow<'_>> {
         // Consecutive calls of a function to itself are one row.
         let mut calls: Vec<(&Function, u64, usize)> = Vec::new();
         for row in &self.top.path {
@@ -169,13 +166,13 @@ impl Report<'_> {
         }
         let row = |(function, weight, times)| {
             let label = RowLabel::Function(function, times);
-            Row { cells: self.weight(weight), indent: String::new(), label }
+            ReportRow { cells: self.weight(weight), indent: String::new(), label }
         };
         let mut rows: Vec<_> = calls.into_iter().map(row).collect();
         if rows.len() > PATH_HEAD + PATH_TAIL + 1 {
             let cut = PATH_HEAD..rows.len() - PATH_TAIL;
             let label = RowLabel::Note(format!("… {} more calls …", cut.len()));
-            rows.splice(cut, [Row { cells: vec![String::new(); 2], indent: String::new(), label }]);
+            rows.splice(cut, [ReportRow { cells: vec![String::new(); 2], indent: String::new(), label }]);
         }
         for (depth, row) in rows.iter_mut().enumerate() {
             row.indent = self.indent(depth);
@@ -197,10 +194,10 @@ impl Report<'_> {
     }
 
     /// Aligns rows. If names get too little room, columns in `spare` are dropped, the last one first.
-    fn table(&self, rows: &[Row<'_>], spare: &[usize]) -> String {
+    fn table(&self, rows: &[ReportRow<'_>], spare: &[usize]) -> String {
         let count = rows.first().map_or(0, |row| row.cells.len());
         let mut widths: Vec<usize> =
-            (0..count).map(|at| rows.iter().map(|row| name::columns(&row.cells[at])).max().unwrap_or(0)).collect();
+            (0..count).map(|at| columns::widest(rows.iter().map(|row| &row.cells[at]))).collect();
         let used = |widths: &[usize]| widths.iter().filter(|width| **width > 0).map(|width| width + GAP.len()).sum();
         for at in spare.iter().rev() {
             if self.columns.saturating_sub(used(&widths)) < MIN_NAME {
@@ -212,8 +209,7 @@ impl Report<'_> {
         for row in rows {
             let mut line = String::new();
             for (cell, width) in row.cells.iter().zip(&widths).filter(|(_, width)| **width > 0) {
-                let pad = width.saturating_sub(name::columns(cell));
-                let _ = write!(line, "{:pad$}{}{GAP}", "", self.cell(row, cell));
+                line.extend([&columns::padding(cell, *width), &self.cell(row, cell), GAP]);
             }
             line.push_str(&self.label(row, room));
             text.push_str(line.trim_end());
@@ -222,30 +218,30 @@ impl Report<'_> {
         text
     }
 
-    fn cell(&self, row: &Row<'_>, cell: &str) -> String {
+    fn cell(&self, row: &ReportRow<'_>, cell: &str) -> String {
         match row.label {
             RowLabel::Function(..) => cell.to_owned(),
             _ => self.styles.dim(cell),
         }
     }
 
-    fn label(&self, row: &Row<'_>, room: usize) -> String {
-        let room = room.saturating_sub(name::columns(&row.indent));
+    fn label(&self, row: &ReportRow<'_>, room: usize) -> String {
+        let room = room.saturating_sub(columns::width(&row.indent));
         let indent = self.styles.dim(&row.indent);
         match &row.label {
-            RowLabel::Heading(text) => format!("{indent}{}", self.styles.dim(&name::shorten(text, room))),
-            RowLabel::Note(text) => format!("{indent}{}", self.styles.dim(&name::shorten(text, room))),
+            RowLabel::Heading(text) => format!("{indent}{}", self.styles.dim(&columns::shorten(text, room))),
+            RowLabel::Note(text) => format!("{indent}{}", self.styles.dim(&columns::shorten(text, room))),
             RowLabel::Function(function, times) => {
                 let suffix = if *times > 1 { format!(" × {times}") } else { String::new() };
                 let display = name::clean(self.profile.str(function.display));
-                let name = name::shorten(&display, room.saturating_sub(name::columns(&suffix)));
+                let name = columns::shorten(&display, room.saturating_sub(columns::width(&suffix)));
                 format!("{indent}{}{}", self.styles.function(function.origin, &name), self.styles.dim(&suffix))
             }
         }
     }
 }
 
-impl Row<'_> {
+impl ReportRow<'_> {
     fn heading(cells: [&str; 4], label: &'static str) -> Self {
         Self { cells: cells.map(str::to_owned).to_vec(), indent: String::new(), label: RowLabel::Heading(label) }
     }

@@ -1,14 +1,14 @@
 #![allow(clippy::unwrap_used)]
 
 use super::report::{MIN_COLUMNS, PATH_HEAD, PATH_TAIL};
-use super::{Options, write};
+use super::{Layout, write};
 use crate::profile::fixture::Fixture;
-use crate::render::name;
+use crate::render::columns;
 use crate::views::{By, View};
 
 fn report(fixture: &Fixture, columns: usize, color: bool) -> String {
     let mut out = Vec::new();
-    write(&View::new(fixture.profile.clone(), By::Process), Options { columns, color }, &mut out).unwrap();
+    write(&View::new(fixture.profile.clone(), By::Process), Layout { columns, color }, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -57,7 +57,7 @@ fn no_line_is_wider_than_the_terminal() {
     fixture.add("app", &deep.join("|"), 1_000_000);
     for columns in 0..130 {
         for line in report(&fixture, columns, false).lines() {
-            assert!(name::columns(line) <= columns.max(MIN_COLUMNS), "{line:?} is wider than {columns}");
+            assert!(columns::width(line) <= columns.max(MIN_COLUMNS), "{line:?} is wider than {columns}");
         }
     }
 }

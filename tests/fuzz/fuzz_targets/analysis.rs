@@ -4,8 +4,8 @@
 
 use goflame::analyse::{Options, analyse};
 use goflame::perfdata::PerfData;
-use goflame::render;
 use goflame::sources::{ImageAbsence, ImageBytes, Images};
+use goflame::{pprof, render};
 use goflame::views::{By, View};
 use libfuzzer_sys::fuzz_target;
 
@@ -25,8 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(Some(profile.total_count()), analysis.quality.samples);
     let (by_process, by_goroutine) = (View::new(profile.clone(), By::Process), View::new(profile.clone(), By::Goroutine));
     render::folded::write(&by_process, &mut std::io::sink()).unwrap();
-    render::pprof::write(&profile, &render::pprof::Options::default(), &mut std::io::sink()).unwrap();
+    pprof::write(&profile, &[], &mut std::io::sink()).unwrap();
     render::summary::write(&by_process, &analysis.quality, "fuzz", &mut std::io::sink()).unwrap();
-    let options = render::flamegraph::Options::default();
-    render::flamegraph::write(&by_goroutine, &options, &mut std::io::sink()).unwrap();
+    render::flamegraph::write(&by_goroutine, "", "", &mut std::io::sink()).unwrap();
 });

@@ -42,9 +42,8 @@ fuzz_target!(|bytes: &[u8]| {
     if profile.event.is_sampled() {
         assert_eq!(quality.samples, Some(profile.total_count()));
     }
-    let options = render::pprof::Options::default();
     let mut written = Vec::new();
-    render::pprof::write(&profile, &options, &mut written).unwrap();
+    pprof::write(&profile, &[], &mut written).unwrap();
     let again = pprof::read(&written, None).expect("what goflame writes is read");
     // Numbers in pprof end at 2^63.
     if profile.total_weight() < 1 << 63 && profile.total_count() < 1 << 63 {
@@ -56,6 +55,6 @@ fuzz_target!(|bytes: &[u8]| {
     let (by_process, by_goroutine) = (View::new(profile.clone(), By::Process), View::new(profile, By::Goroutine));
     render::folded::write(&by_process, &mut sink()).unwrap();
     render::summary::write(&by_process, &quality, "fuzz", &mut sink()).unwrap();
-    render::text::write(&by_process, render::text::Options { columns: 80, color: false }, &mut sink()).unwrap();
-    render::flamegraph::write(&by_goroutine, &render::flamegraph::Options::default(), &mut sink()).unwrap();
+    render::text::write(&by_process, render::text::Layout { columns: 80, color: false }, &mut sink()).unwrap();
+    render::flamegraph::write(&by_goroutine, "", "", &mut sink()).unwrap();
 });

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::cli::args::Doctor;
+use crate::cli::args::DoctorArgs;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
@@ -10,7 +10,7 @@ use crate::doctor::{self, RepairPlan, RepairStep};
 
 /// Makes the repairs that are possible on this machine. Returns true if a repair was tried, so that the caller checks
 /// the machine again.
-pub(super) fn fix(plan: &RepairPlan, args: &Doctor, terminal: &Terminal) -> Result<bool, Failure> {
+pub(super) fn fix(plan: &RepairPlan, args: &DoctorArgs, terminal: &Terminal) -> Result<bool, Failure> {
     for by_hand in &plan.by_hand {
         let place = if by_hand.on_host { " on the host" } else { "" };
         terminal.step("Skipped", &format!("{}: by hand{place}: {}", by_hand.ids.join(", "), by_hand.command));
@@ -42,7 +42,7 @@ fn has_something_to_keep(plan: &RepairPlan) -> Result<bool, Failure> {
 }
 
 /// Undoes the changes of `--fix`.
-pub(super) fn undo(args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failure> {
+pub(super) fn undo(args: &DoctorArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let Some(undoable) = doctor::undoable()? else {
         terminal.step("Undone", "nothing: goflame has changed no kernel setting here");
         return Ok(ExitCode::SUCCESS);
@@ -66,7 +66,7 @@ pub(super) fn goflame(sudo: bool) -> &'static str {
 }
 
 /// Checks that the user is root and agrees, on a terminal or by `--yes`.
-fn agree(args: &Doctor, terminal: &Terminal, flags: &str, question: &str) -> Result<(), Failure> {
+fn agree(args: &DoctorArgs, terminal: &Terminal, flags: &str, question: &str) -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::NotRoot { command: format!("{} doctor {flags}", goflame(true)) });
     }

@@ -8,7 +8,7 @@ mod table;
 use std::process::ExitCode;
 
 use super::Project;
-use crate::cli::args::Doctor;
+use crate::cli::args::DoctorArgs;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
@@ -17,7 +17,11 @@ use crate::doctor::{is_ready, unknown_checks};
 use crate::pipeline::{self, Checkup, CheckupOptions};
 use crate::process::acting_for;
 
-pub(in crate::cli) fn doctor(project: &Project<'_>, args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failure> {
+pub(in crate::cli) fn doctor(
+    project: &Project<'_>,
+    args: &DoctorArgs,
+    terminal: &Terminal,
+) -> Result<ExitCode, Failure> {
     let named: Vec<String> = args.only.iter().chain(&args.skip).cloned().collect();
     let unknown = unknown_checks(&named);
     if !unknown.is_empty() {
@@ -50,7 +54,7 @@ pub(in crate::cli) fn doctor(project: &Project<'_>, args: &Doctor, terminal: &Te
     print(&checkup, &config, args, terminal)
 }
 
-fn print(checkup: &Checkup, config: &Config, args: &Doctor, terminal: &Terminal) -> Result<ExitCode, Failure> {
+fn print(checkup: &Checkup, config: &Config, args: &DoctorArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let strict = config.doctor.strict;
     let ready = is_ready(&checkup.findings, strict);
     let text = if args.json {

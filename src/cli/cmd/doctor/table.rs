@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use super::fix::goflame;
 use crate::doctor::{RepairPlan, Status, summary_line};
 use crate::pipeline::Checkup;
+use crate::render::columns::{self, left, widest};
 use crate::render::sanitize;
 
 /// Column of the ids, after the status.
@@ -22,7 +23,7 @@ pub(super) fn table(checkup: &Checkup, ready: bool, columns: usize, color: bool)
     let Checkup { findings, plan } = checkup;
     let columns = columns.max(NARROWEST);
     let paint = |style: Style| if color { style } else { Style::new() };
-    let ids = findings.iter().map(|finding| finding.id.len()).max().unwrap_or(0);
+    let ids = widest(findings.iter().map(|finding| finding.id));
     let mut text = String::new();
     let mut group = None;
     // Writing to a string cannot fail.
@@ -36,7 +37,7 @@ pub(super) fn table(checkup: &Checkup, ready: bool, columns: usize, color: bool)
         let style = paint(style);
         let mut found = wrapped(&finding.found, columns.saturating_sub(INDENT + ids + 2)).into_iter();
         let first = found.next().unwrap_or_default();
-        let _ = writeln!(text, "  {style}{word:<7}{style:#}  {:<ids$}  {first}", finding.id);
+        let _ = writeln!(text, "  {style}{word:<7}{style:#}  {}  {first}", left(finding.id, ids));
         for line in found {
             let _ = writeln!(text, "{:indent$}{line}", "", indent = INDENT + ids + 2);
         }
@@ -90,41 +91,7 @@ fn word(status: Status) -> (&'static str, Style) {
     }
 }
 
-/// Wraps a text at blanks. A word that is longer than a line is cut.
+/// Wraps a text into lines. Lines of less than 16 columns are unreadable.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(16);
-    let text = sanitize(text);
-    let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
-        let taken = line.chars().count();
-        if taken > 0 && taken + 1 + word.len() > width {
-            lines.push(std::mem::take(&mut line));
-        } else if taken > 0 {
-            line.push(' ');
-        }
-        while word.len() > width {
-            let rest = word.split_off(width);
-            lines.push(word.into_iter().collect());
-            word = rest;
-        }
-        line.extend(word);
-    }
-    lines.push(line);
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wrapped;
-
-    #[test]
-    fn texts_are_broken_at_blanks_and_long_words_cut() {
-        assert_eq!(wrapped("one two three four five", 16), ["one two three", "four five"]);
-        assert_eq!(wrapped("a 0123456789abcdef0123 b", 16), ["a", "0123456789abcdef", "0123 b"]);
-        assert_eq!(wrapped("", 16), [""]);
-        assert_eq!(wrapped("\u{1b}[31mred", 16).len(), 1);
-        assert!(!wrapped("\u{1b}[31mred", 16)[0].contains('\u{1b}'));
-    }
+    columns::wrap(&sanitize(text), width.max(16))
 }

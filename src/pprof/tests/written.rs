@@ -1,28 +1,43 @@
-#![allow(clippy::unwrap_used)]
+//! Tests of the writer, with `go` and with the tables of the reader.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
 use std::process::Command;
 
-use flate2::read::GzDecoder;
-use prost::Message;
-
-use super::{Options, wire, write};
+use crate::pprof::messages::sample;
+use crate::pprof::tables::{Tables, samples};
+use crate::pprof::unpack::unpack;
+use crate::pprof::wire::RawMessage;
+use crate::pprof::write;
 use crate::profile::Profile;
 use crate::profile::fixture::Fixture;
 use crate::views::{By, FunctionRow, View};
 
 fn encoded(profile: &Profile) -> Vec<u8> {
     let mut out = Vec::new();
-    write(profile, &Options { comments: vec!["made by a test".to_owned()] }, &mut out).unwrap();
+    write(profile, &["made by a test"], &mut out).unwrap();
     out
 }
 
-fn decoded(profile: &Profile) -> wire::Profile {
-    let mut bytes = Vec::new();
-    GzDecoder::new(encoded(profile).as_slice()).read_to_end(&mut bytes).unwrap();
-    wire::Profile::decode(bytes.as_slice()).unwrap()
+fn unpacked(profile: &Profile) -> Vec<u8> {
+    unpack(&encoded(profile)).map(Cow::into_owned).unwrap()
+}
+
+/// Returns the numbers of one field of each sample.
+fn of_samples(bytes: &[u8], number: u64) -> Vec<Vec<u64>> {
+    let numbers = |sample: RawMessage<'_>| {
+        let mut numbers = Vec::new();
+        for field in sample.fields().map(Result::unwrap).filter(|field| field.number == number) {
+            let add = |value| {
+                numbers.push(value);
+                Ok(())
+            };
+            field.numbers(add).unwrap();
+        }
+        numbers
+    };
+    samples(bytes).map(|sample| numbers(sample.unwrap())).collect()
 }
 
 /// Returns the output of `go tool pprof` for a profile.
@@ -110,11 +125,11 @@ fn equal_locations_are_written_once() {
     fixture.add("app", "main.main|main.a:3", 1);
     fixture.add("app", "main.main|main.a:4", 1);
     fixture.add("other", "main.main|main.a:3", 1);
-    let message = decoded(&fixture.profile);
-    let locations: Vec<_> = message.location.iter().map(|location| (location.id, location.line[0].line)).collect();
-    assert_eq!(locations, [(1, 3), (2, 1), (3, 4)]);
-    let stacks: Vec<_> = message.sample.iter().map(|sample| sample.location_id.clone()).collect();
-    assert_eq!(stacks, [[1, 2], [3, 2], [1, 2]]);
+    let bytes = unpacked(&fixture.profile);
+    let tables = Tables::read(&bytes).unwrap();
+    let lines: Vec<_> = tables.locations.items.iter().map(|location| tables.lines_of(location)[0].line).collect();
+    assert_eq!(lines, [3, 1, 4]);
+    assert_eq!(of_samples(&bytes, sample::LOCATION), [[1, 2], [3, 2], [1, 2]]);
 
     // Two locations of one address are the same location of the file, and their samples are one.
     let profile = &mut fixture.profile;
@@ -125,8 +140,10 @@ fn equal_locations_are_written_once() {
     let hidden = profile.add_location(location, []);
     let stack = profile.intern_stack(&[hidden, caller, again]);
     fixture.add_stack("app", stack, 1);
-    let message = decoded(&fixture.profile);
-    assert_eq!((message.location.len(), message.sample.len(), message.sample[0].value[0]), (3, 3, 2));
+    let bytes = unpacked(&fixture.profile);
+    assert_eq!(Tables::read(&bytes).unwrap().locations.items.len(), 3);
+    let counts: Vec<_> = of_samples(&bytes, sample::VALUE).iter().map(|values| values[0]).collect();
+    assert_eq!((counts.len(), counts[0]), (3, 2));
 }
 
 #[test]
@@ -135,23 +152,21 @@ fn main_binary_is_the_first_mapping() {
     fixture.add("app", "k:entry", 1);
     fixture.add("app", "c:_start", 1);
     fixture.add("app", "main.main|k:entry", 1);
-    let message = decoded(&fixture.profile);
-    let files: Vec<_> = message
-        .mapping
-        .iter()
-        .map(|mapping| message.string_table[usize::try_from(mapping.filename).unwrap()].as_str())
-        .collect();
-    assert_eq!(files, ["/bin/app", "[kernel.kallsyms]", "/lib/libc.so.6"]);
-    assert_eq!(message.mapping.iter().map(|mapping| mapping.id).collect::<Vec<_>>(), [1, 2, 3]);
-    let kernel = message.location.iter().find(|location| location.address > u64::MAX / 2).unwrap();
-    assert_eq!(kernel.mapping_id, 2);
+    let bytes = unpacked(&fixture.profile);
+    let tables = Tables::read(&bytes).unwrap();
+    let files: Vec<_> = tables.mappings.items.iter().map(|mapping| tables.text(mapping.file)).collect();
+    assert_eq!(files, [&b"/bin/app"[..], b"[kernel.kallsyms]", b"/lib/libc.so.6"]);
+    assert_eq!([1, 2, 3].map(|id| tables.mappings.position(id)), [Some(0), Some(1), Some(2)]);
+    let kernel = tables.locations.items.iter().find(|location| location.address > u64::MAX / 2).unwrap();
+    assert_eq!(kernel.mapping.position(), Some(1));
 }
 
 #[test]
 fn empty_profile_is_valid() {
-    let message = decoded(&Fixture::new().profile);
-    assert_eq!((message.sample.len(), message.sample_type.len(), message.period), (0, 2, 0));
-    assert_eq!(message.string_table[0], "");
+    let bytes = unpacked(&Fixture::new().profile);
+    let tables = Tables::read(&bytes).unwrap();
+    assert_eq!((samples(&bytes).count(), tables.sample_type_count, tables.period), (0, 2, 0));
+    assert_eq!(tables.text(0), b"");
     assert!(go_pprof(&Fixture::new().profile, &["-raw"]).contains("cpu/nanoseconds"));
 }
 

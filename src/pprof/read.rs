@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::error::Error;
-use super::labels::{Labels, address};
-use super::message::{Line, Location, Message, index, samples};
+use super::labels::{SampleLabels, address};
+use super::messages::{Line, LocationMessage, sample};
+use super::origin::{self, CodePlace};
 use super::select::{SampleTypes, Selection};
+use super::tables::{Tables, index, samples};
 use super::unpack::unpack;
-use super::whose::{self, Home};
-use super::wire::Piece;
+use super::wire::RawMessage;
 use crate::goname;
 use crate::profile::{
     self, Frame, Function, FunctionId, Goroutine, GoroutineId, LocationId, Mapping, MappingId, Origin, Profile,
@@ -46,17 +47,17 @@ pub struct Imported {
 /// position). Without a request, reads the one that `go tool pprof` shows.
 pub fn read(bytes: &[u8], sample_type: Option<&str>) -> Result<Imported, Error> {
     let unpacked = unpack(bytes)?;
-    let message = Message::read(&unpacked)?;
-    let selection = Selection::of(&message, sample_type)?;
-    let mut build = Build::new(&message, &selection);
-    build.frames();
+    let tables = Tables::read(&unpacked)?;
+    let selection = Selection::new(&tables, sample_type)?;
+    let mut builder = ProfileBuilder::new(&tables, &selection);
+    builder.frames();
     let frames_left = unpacked.len().saturating_mul(FRAMES_PER_BYTE);
-    build.samples(&unpacked, frames_left)?;
-    Ok(build.finish(selection.sample_types.clone()))
+    builder.samples(&unpacked, frames_left)?;
+    Ok(builder.finish(selection.sample_types.clone()))
 }
 
-struct Build<'m, 'a> {
-    message: &'m Message<'a>,
+struct ProfileBuilder<'m, 'a> {
+    tables: &'m Tables<'a>,
     selection: &'m Selection,
     profile: Profile,
     /// Handles of the file's strings. `None` until first used.
@@ -65,7 +66,7 @@ struct Build<'m, 'a> {
     displays: Vec<Option<StrId>>,
     mappings: Vec<MappingId>,
     /// Every location.
-    places: Vec<Place>,
+    locations: Vec<BuiltLocation>,
     /// The main program. Samples without a process belong to it.
     program: StrId,
     quality: Quality,
@@ -75,7 +76,7 @@ struct Build<'m, 'a> {
 
 /// The result of building a location.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct BuiltLocation {
     location: LocationId,
     /// Number of frames. Saturates far above [`DEEPEST`].
     frames: u16,
@@ -83,35 +84,35 @@ struct Place {
     is_kernel: bool,
 }
 
-impl<'m, 'a> Build<'m, 'a> {
-    fn new(message: &'m Message<'a>, selection: &'m Selection) -> Self {
+impl<'m, 'a> ProfileBuilder<'m, 'a> {
+    fn new(tables: &'m Tables<'a>, selection: &'m Selection) -> Self {
         let event = selection.event.clone();
         let quality = Quality { event: event.name.clone(), complete_file: true, ..Quality::default() };
         let mut profile = Profile::new(event);
-        profile.start_time_ns = unsigned(message.time_nanos);
-        profile.duration_ns = unsigned(message.duration_nanos);
+        profile.start_time_ns = unsigned(tables.time_nanos);
+        profile.duration_ns = unsigned(tables.duration_nanos);
         let program = profile.intern("");
-        let mut build = Self {
-            message,
+        let mut builder = Self {
+            tables,
             selection,
             profile,
-            texts: vec![None; message.string_count()],
-            displays: vec![None; message.string_count()],
+            texts: vec![None; tables.string_count()],
+            displays: vec![None; tables.string_count()],
             mappings: Vec::new(),
-            places: Vec::new(),
+            locations: Vec::new(),
             program,
             quality,
             negative: 0,
             left_out: BTreeSet::new(),
         };
-        build.mappings();
-        build
+        builder.mappings();
+        builder
     }
 
     /// Returns the handle of a string of the file.
     fn text(&mut self, position: u32) -> StrId {
-        let Self { message, profile, texts, .. } = self;
-        let mut intern = || profile.intern(&lossy(message.text(position)));
+        let Self { tables, profile, texts, .. } = self;
+        let mut intern = || profile.intern(&lossy(tables.text(position)));
         match texts.get_mut(index(position)) {
             Some(known) => *known.get_or_insert_with(intern),
             None => intern(),
@@ -119,7 +120,7 @@ impl<'m, 'a> Build<'m, 'a> {
     }
 
     fn mappings(&mut self) {
-        for mapping in &self.message.mappings.items {
+        for mapping in &self.tables.mappings.items {
             let mapping = Mapping {
                 file: self.text(mapping.file),
                 build_id: self.text(mapping.build_id),
@@ -131,45 +132,47 @@ impl<'m, 'a> Build<'m, 'a> {
             self.mappings.push(id);
         }
         // By convention the first mapping is the main program.
-        let program = self.message.mappings.items.first().map(|first| lossy(self.message.text(first.file)));
-        let name = program.as_deref().map(whose::base_name).filter(|name| !name.starts_with('['));
+        let program = self.tables.mappings.items.first().map(|first| lossy(self.tables.text(first.file)));
+        let name = program.as_deref().map(origin::base_name).filter(|name| !name.starts_with('['));
         self.program = self.profile.intern(name.unwrap_or_default());
     }
 
     /// Builds the functions and the locations that refer to them.
     fn frames(&mut self) {
-        let message = self.message;
-        let mut homes: Vec<Option<&Location>> = vec![None; message.functions.items.len()];
-        for location in &message.locations.items {
-            for line in message.lines_of(location) {
-                if let Some(home) = line.function().and_then(|function| homes.get_mut(index(function))) {
-                    home.get_or_insert(location);
+        let tables = self.tables;
+        let mut first_locations: Vec<Option<&LocationMessage>> = vec![None; tables.functions.items.len()];
+        for location in &tables.locations.items {
+            for line in tables.lines_of(location) {
+                if let Some(first) =
+                    line.function.position().and_then(|function| first_locations.get_mut(index(function)))
+                {
+                    first.get_or_insert(location);
                 }
             }
         }
         let mut functions = Vec::new();
-        for (function, home) in message.functions.items.iter().zip(homes) {
-            let home = home.cloned().unwrap_or_default();
+        for (function, first) in tables.functions.items.iter().zip(first_locations) {
+            let first = first.cloned().unwrap_or_default();
             let named = if function.name > 0 { function.name } else { function.system_name };
-            functions.push(self.function(named, function.file, function.start_line, &home));
+            functions.push(self.function(named, function.file, function.start_line, &first));
         }
-        for location in &message.locations.items {
-            let place = self.place(location, &functions);
-            self.places.push(place);
+        for location in &tables.locations.items {
+            let built = self.location(location, &functions);
+            self.locations.push(built);
         }
     }
 
     /// Returns the handle of a function, and whether it is a placeholder for code without a name.
-    fn function(&mut self, name: u32, file: u32, start_line: u32, location: &Location) -> (FunctionId, bool) {
-        let mapping = location.mapping().and_then(|at| self.message.mappings.at(at));
+    fn function(&mut self, name: u32, file: u32, start_line: u32, location: &LocationMessage) -> (FunctionId, bool) {
+        let mapping = location.mapping.position().and_then(|at| self.tables.mappings.at(at));
         let mapping = self.text(mapping.map_or(0, |mapping| mapping.file));
         let (mut full, file) = (self.text(name), self.text(file));
-        let home = Home { mapping: self.profile.str(mapping), address: location.address };
+        let seen = CodePlace { mapping: self.profile.str(mapping), address: location.address };
         let (named, source) = (self.profile.str(full), self.profile.str(file));
-        let origin = whose::origin(named, source, home);
-        let unnamed = whose::is_placeholder(named, source);
+        let origin = origin::origin(named, source, seen);
+        let unnamed = origin::is_placeholder(named, source);
         if named.is_empty() {
-            let placeholder = home.placeholder();
+            let placeholder = seen.placeholder();
             full = self.profile.intern(&placeholder);
         }
         let display = if origin.is_go() { self.display(name) } else { full };
@@ -178,8 +181,8 @@ impl<'m, 'a> Build<'m, 'a> {
 
     /// Returns the handle of a Go function's name as Go programmers write it.
     fn display(&mut self, position: u32) -> StrId {
-        let Self { message, profile, displays, .. } = self;
-        let mut intern = || profile.intern(&goname::display(&lossy(message.text(position))));
+        let Self { tables, profile, displays, .. } = self;
+        let mut intern = || profile.intern(&goname::display(&lossy(tables.text(position))));
         match displays.get_mut(index(position)) {
             Some(known) => *known.get_or_insert_with(intern),
             None => intern(),
@@ -187,13 +190,13 @@ impl<'m, 'a> Build<'m, 'a> {
     }
 
     /// Adds a location.
-    fn place(&mut self, location: &Location, functions: &[(FunctionId, bool)]) -> Place {
+    fn location(&mut self, location: &LocationMessage, functions: &[(FunctionId, bool)]) -> BuiltLocation {
         let (mut unnamed, mut is_kernel, mut frames) = (0_u16, false, Vec::new());
         let no_line = [Line::default()];
-        let lines = self.message.lines_of(location);
+        let lines = self.tables.lines_of(location);
         let mut unknown = None;
         for line in if lines.is_empty() { &no_line } else { lines }.iter().rev() {
-            let known = line.function().and_then(|at| functions.get(index(at))).copied();
+            let known = line.function.position().and_then(|at| functions.get(index(at))).copied();
             let (function, is_unnamed) =
                 known.unwrap_or_else(|| *unknown.get_or_insert_with(|| self.function(0, 0, 0, location)));
             unnamed = unnamed.saturating_add(u16::from(is_unnamed));
@@ -202,33 +205,33 @@ impl<'m, 'a> Build<'m, 'a> {
         }
         let count = u16::try_from(frames.len()).unwrap_or(u16::MAX);
         let at = profile::Location {
-            mapping: location.mapping().and_then(|at| self.mappings.get(index(at))).copied(),
+            mapping: location.mapping.position().and_then(|at| self.mappings.get(index(at))).copied(),
             address: location.address,
         };
-        Place { location: self.profile.add_location(at, frames), frames: count, is_kernel, unnamed }
+        BuiltLocation { location: self.profile.add_location(at, frames), frames: count, is_kernel, unnamed }
     }
 
     fn samples(&mut self, bytes: &[u8], mut frames_left: usize) -> Result<(), Error> {
         let (mut leaf_first, mut root_first) = (Vec::new(), Vec::new());
-        for piece in samples(bytes) {
-            let piece = piece?;
+        for raw in samples(bytes) {
+            let raw = raw?;
             leaf_first.clear();
-            let sample = self.sample(piece, &mut leaf_first)?;
+            let sample = self.sample(raw, &mut leaf_first)?;
             let Some((count, weight, labels)) = sample else { continue };
             let frames = leaf_first
                 .iter()
-                .filter_map(|at| self.places.get(index(*at)))
-                .map(|place| usize::from(place.frames))
+                .filter_map(|at| self.locations.get(index(*at)))
+                .map(|built| usize::from(built.frames))
                 .sum();
             if frames > DEEPEST {
-                return Err(Error::Deep { offset: piece.offset });
+                return Err(Error::Deep { offset: raw.offset });
             }
             frames_left = frames_left.checked_sub(frames).ok_or(Error::Repetitive)?;
             root_first.clear();
             for at in leaf_first.iter().rev() {
-                let Some(place) = self.places.get(index(*at)).copied() else { continue };
-                self.account(&place, if self.profile.event.is_sampled() { count } else { 1 });
-                root_first.push(place.location);
+                let Some(built) = self.locations.get(index(*at)).copied() else { continue };
+                self.account(&built, if self.profile.event.is_sampled() { count } else { 1 });
+                root_first.push(built.location);
             }
             let stack = self.profile.intern_stack(&root_first);
             self.add_sample(stack, labels, count, weight);
@@ -238,19 +241,23 @@ impl<'m, 'a> Build<'m, 'a> {
 
     /// Reads count, weight and labels of a sample and adds its locations to `leaf_first`. `None` if the sample counts
     /// nothing.
-    fn sample(&mut self, piece: Piece<'_>, leaf_first: &mut Vec<u32>) -> Result<Option<(u64, u64, Labels)>, Error> {
+    fn sample(
+        &mut self,
+        raw: RawMessage<'_>,
+        leaf_first: &mut Vec<u32>,
+    ) -> Result<Option<(u64, u64, SampleLabels)>, Error> {
         let (mut values, mut count, mut weight) = (0_usize, 0, 0);
-        let mut labels = Labels::default();
-        for field in piece.fields() {
+        let mut labels = SampleLabels::default();
+        for field in raw.fields() {
             let field = field?;
             match field.number {
-                1 => field.numbers(|id| {
-                    let (what, offset) = (piece.what, piece.offset);
-                    let position = self.message.locations.position(id);
+                sample::LOCATION => field.numbers(|id| {
+                    let (what, offset) = (raw.what, raw.offset);
+                    let position = self.tables.locations.position(id);
                     leaf_first.push(position.ok_or(Error::Dangling { what, offset, target: "location", id })?);
                     if leaf_first.len() > DEEPEST { Err(Error::Deep { offset }) } else { Ok(()) }
                 })?,
-                2 => field.numbers(|value| {
+                sample::VALUE => field.numbers(|value| {
                     if values == self.selection.count {
                         count = value.cast_signed();
                     }
@@ -260,13 +267,13 @@ impl<'m, 'a> Build<'m, 'a> {
                     values = values.saturating_add(1);
                     Ok(())
                 })?,
-                3 => labels.take(self.message, field.message("a label")?, &mut self.left_out)?,
+                sample::LABEL => labels.take(self.tables, field.message("a label")?, &mut self.left_out)?,
                 _ => {}
             }
         }
         let types = self.selection.types;
         if values != types {
-            return Err(Error::Values { offset: piece.offset, values, types });
+            return Err(Error::Values { offset: raw.offset, values, types });
         }
         if count < 0 || weight < 0 {
             self.negative = self.negative.saturating_add(1);
@@ -278,16 +285,16 @@ impl<'m, 'a> Build<'m, 'a> {
         Ok(Some((count, weight, labels)).filter(|_| count > 0 || weight > 0))
     }
 
-    fn add_sample(&mut self, stack: StackId, labels: Labels, count: u64, weight: u64) {
+    fn add_sample(&mut self, stack: StackId, labels: SampleLabels, count: u64, weight: u64) {
         let process = labels.process.map_or(self.program, |process| self.text(process));
         let goroutine = self.goroutine(labels);
-        let Labels { pid, thread: tid, cpu, .. } = labels;
+        let SampleLabels { pid, thread: tid, cpu, .. } = labels;
         let task = self.profile.intern_task(Task { process, pid, tid, cpu, goroutine });
         self.profile.add_sample(Sample { stack, task, count, weight });
     }
 
-    fn goroutine(&mut self, labels: Labels) -> Option<GoroutineId> {
-        let address = labels.g.and_then(|text| address(self.message.text(text)));
+    fn goroutine(&mut self, labels: SampleLabels) -> Option<GoroutineId> {
+        let address = labels.g.and_then(|text| address(self.tables.text(text)));
         if labels.goroutine.is_none() && address.is_none() {
             return None;
         }
@@ -301,19 +308,19 @@ impl<'m, 'a> Build<'m, 'a> {
         Some(self.profile.intern_goroutine(goroutine))
     }
 
-    fn account(&mut self, place: &Place, times: u64) {
+    fn account(&mut self, built: &BuiltLocation, times: u64) {
         let quality = &mut self.quality;
-        let (frames, unnamed) = if place.is_kernel {
+        let (frames, unnamed) = if built.is_kernel {
             (&mut quality.kernel_frames, &mut quality.unnamed_kernel_frames)
         } else {
             (&mut quality.user_frames, &mut quality.unnamed_user_frames)
         };
-        *frames = frames.saturating_add(times.saturating_mul(place.frames.into()));
-        *unnamed = unnamed.saturating_add(times.saturating_mul(place.unnamed.into()));
+        *frames = frames.saturating_add(times.saturating_mul(built.frames.into()));
+        *unnamed = unnamed.saturating_add(times.saturating_mul(built.unnamed.into()));
     }
 
     fn finish(self, sample_types: SampleTypes) -> Imported {
-        let Self { message, profile, mut quality, negative, left_out, .. } = self;
+        let Self { tables, profile, mut quality, negative, left_out, .. } = self;
         let total = profile.total_count();
         quality.samples = (profile.event.is_sampled() || profile.samples().is_empty()).then_some(total);
         let unnamed = quality.unnamed_user_frames.saturating_add(quality.unnamed_kernel_frames);
@@ -327,7 +334,7 @@ impl<'m, 'a> Build<'m, 'a> {
             ));
         }
         if !left_out.is_empty() {
-            let keys = left_out.iter().take(LABELS_NAMED).map(|key| lossy(message.text(*key)));
+            let keys = left_out.iter().take(LABELS_NAMED).map(|key| lossy(tables.text(*key)));
             let mut names = keys.collect::<Vec<_>>().join(", ");
             if left_out.len() > LABELS_NAMED {
                 names.push_str(", …");

@@ -1,0 +1,206 @@
+//! Writes a profile: full linker names, all stacks, a location for every address.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    reason = "the profile is goflame's own, not a file"
+)]
+
+use std::io::{self, Write};
+use std::num::NonZero;
+
+use flate2::{Compression, GzBuilder};
+
+use super::messages::{
+    FunctionMessage, LabelMessage, Line, LocationMessage, MappingMessage, Reference, ValueType, profile as field,
+    sample,
+};
+use super::wire::MessageWriter;
+use crate::profile::{
+    Event, Frame, Interner, LabelValue, Location, LocationId, Mapping, MappingId, Origin, Profile, Sample, StackId,
+    Unit,
+};
+
+/// Size of the output buffer in bytes. The whole message would be as large as the profile.
+const BUFFER: usize = 1 << 16;
+
+/// The table of strings. The first string is empty.
+type Strings = Interner<Box<str>>;
+
+/// Writes a complete profile, gzipped, for `go tool pprof` and `go build -pgo`. `comments` are the lines of
+/// `go tool pprof -comments`.
+///
+/// The sample types are samples/count and, as the default, cpu/nanoseconds or EVENT/count. A profile that was read from a
+/// pprof file keeps its sample type. A sample has the [labels](Profile::labels) that are known.
+pub fn write(profile: &Profile, comments: &[&str], out: &mut dyn Write) -> io::Result<()> {
+    // The gzip header has no name and no time, so that the same profile gives the same bytes.
+    let mut gzip = GzBuilder::new().mtime(0).write(&mut *out, Compression::default());
+    write_unpacked(profile, comments, &mut gzip)?;
+    gzip.finish()?;
+    out.flush()
+}
+
+/// Writes the samples first: they find the locations and strings that are in use.
+fn write_unpacked(profile: &Profile, comments: &[&str], out: &mut impl Write) -> io::Result<()> {
+    let mut strings = Strings::default();
+    strings.intern_str("");
+    let mut message = MessageWriter::default();
+
+    let event = &profile.event;
+    let mut value_type =
+        |kind: &str, unit| ValueType { kind: strings.intern_str(kind), unit: strings.intern_str(unit) };
+    let count_type = event.has_count().then(|| value_type(&event.count_name, "count"));
+    let weight_type = match event.unit {
+        Unit::Nanoseconds if is_cpu_clock(event) => value_type("cpu", "nanoseconds"),
+        Unit::Nanoseconds => value_type(&event.name, "nanoseconds"),
+        Unit::Bytes => value_type(&event.name, "bytes"),
+        Unit::Events => value_type(&event.name, "count"),
+    };
+    for value_type in count_type.into_iter().chain([weight_type]) {
+        message.message(field::SAMPLE_TYPE, |out| value_type.write(out));
+    }
+
+    let mut locations = Locations::new(profile);
+    for sample in profile.distinct_samples() {
+        message.message(field::SAMPLE, |out| write_sample(&sample, &mut locations, &mut strings, out));
+        message.flush(BUFFER, out)?;
+    }
+
+    let mappings = Mappings::new(profile);
+    for (id, (at, mapping)) in (1..).zip(&mappings.order) {
+        let mapping = MappingMessage {
+            start: mapping.start,
+            limit: mapping.limit,
+            file_offset: mapping.offset,
+            file: strings.intern_str(profile.str(mapping.file)),
+            build_id: strings.intern_str(profile.str(mapping.build_id)),
+        };
+        message.message(field::MAPPING, |out| mapping.write(id, mappings.has_lines[at.index()], out));
+    }
+    for (id, &(mapping, address, frames)) in (1..).zip(locations.written.items()) {
+        let mapping = Reference::new(mapping.map(|mapping| mappings.positions[mapping.index()]));
+        let location = LocationMessage { mapping, address, ..LocationMessage::default() };
+        let lines = frames.iter().rev().map(|frame| Line {
+            function: Reference::new(u32::try_from(frame.function.index()).ok()),
+            line: frame.line,
+        });
+        message.message(field::LOCATION, |out| location.write(id, lines, out));
+        message.flush(BUFFER, out)?;
+    }
+    for (id, function) in profile.functions() {
+        let named = if profile.str(function.name).is_empty() { function.display } else { function.name };
+        let name = strings.intern_str(profile.str(named));
+        let file = strings.intern_str(profile.str(function.file));
+        let function = FunctionMessage { name, system_name: name, file, start_line: function.start_line };
+        message.message(field::FUNCTION, |out| function.write(id.index() as u64 + 1, out));
+        message.flush(BUFFER, out)?;
+    }
+    let comments: Vec<_> = comments.iter().map(|comment| u64::from(strings.intern_str(comment))).collect();
+    for text in strings.items() {
+        message.text(field::STRING, text);
+        message.flush(BUFFER, out)?;
+    }
+
+    message.number(field::TIME, signed(profile.start_time_ns));
+    message.number(field::DURATION, signed(profile.duration_ns));
+    // Only sampled profiles have a period.
+    if event.is_sampled() {
+        message.message(field::PERIOD_TYPE, |out| weight_type.write(out));
+        // The mean of all periods. Periods of `cycles` differ.
+        message.number(field::PERIOD, signed(profile.total_weight() / profile.total_count().max(1)));
+    }
+    message.packed(field::COMMENT, comments.into_iter());
+    message.number(field::DEFAULT_SAMPLE_TYPE, weight_type.kind.into());
+    message.flush(0, out)
+}
+
+fn write_sample(sample: &Sample, locations: &mut Locations<'_>, strings: &mut Strings, out: &mut MessageWriter) {
+    let profile = locations.profile;
+    out.packed(sample::LOCATION, locations.ids_of(sample.stack));
+    let count = profile.event.has_count().then_some(sample.count);
+    out.packed(sample::VALUE, count.into_iter().chain([sample.weight]).map(signed));
+    for label in profile.labels(sample) {
+        let key = strings.intern_str(label.key);
+        let label = match label.value {
+            LabelValue::Text(text) => LabelMessage { key, text: strings.intern_str(&text), number: 0 },
+            LabelValue::Number(number) => LabelMessage { key, text: 0, number: signed(number).cast_signed() },
+        };
+        out.message(sample::LABEL, |out| label.write(out));
+    }
+}
+
+/// Returns whether an event is one of perf's CPU clocks. pprof calls their time `cpu`.
+fn is_cpu_clock(event: &Event) -> bool {
+    event.is_sampled() && ["cpu-clock", "task-clock"].iter().any(|clock| event.name.starts_with(clock))
+}
+
+/// The mappings in the order in which they are written. By convention the first is the main binary: `go tool pprof` shows
+/// its name.
+struct Mappings<'a> {
+    order: Vec<(MappingId, &'a Mapping)>,
+    /// Written positions, by mapping.
+    positions: Vec<u32>,
+    /// By mapping: whether its frames have source lines.
+    has_lines: Vec<bool>,
+}
+
+impl<'a> Mappings<'a> {
+    fn new(profile: &'a Profile) -> Self {
+        let mut order: Vec<_> = profile.mappings().collect();
+        let mut main_frames = vec![0_u64; order.len()];
+        let mut has_lines = vec![false; order.len()];
+        for (id, location) in profile.locations() {
+            let Some(at) = location.mapping.map(MappingId::index) else { continue };
+            for frame in profile.frames(id) {
+                main_frames[at] += u64::from(profile.function(frame.function).origin == Origin::Main);
+                has_lines[at] |= frame.line > 0;
+            }
+        }
+        if let Some(main) = (0..order.len()).rev().max_by_key(|at| main_frames[*at]) {
+            order[..=main].rotate_right(1);
+        }
+        let mut positions = vec![0; order.len()];
+        for (position, (mapping, _)) in (0..).zip(&order) {
+            positions[mapping.index()] = position;
+        }
+        Self { order, positions, has_lines }
+    }
+}
+
+/// The written locations and their ids.
+struct Locations<'a> {
+    profile: &'a Profile,
+    /// Written ids, by location. `None` until first used.
+    ids: Vec<Option<NonZero<u32>>>,
+    written: Interner<LocationKey<'a>>,
+}
+
+/// Mapping, address and frames of a location. The frames are a part of the key because an address without a mapping may
+/// have other functions in another process.
+type LocationKey<'a> = (Option<MappingId>, u64, &'a [Frame]);
+
+impl<'a> Locations<'a> {
+    fn new(profile: &'a Profile) -> Self {
+        Self { profile, ids: vec![None; profile.locations().len()], written: Interner::default() }
+    }
+
+    /// Returns the ids of a stack's locations, leaf first. Leaves out locations without frames, which filters hide.
+    fn ids_of(&mut self, stack: StackId) -> impl Iterator<Item = u64> {
+        let profile = self.profile;
+        let shown = profile.leaf_first(stack).filter(|location| !profile.frames(*location).is_empty());
+        shown.map(|location| self.id(location).get().into())
+    }
+
+    fn id(&mut self, location: LocationId) -> NonZero<u32> {
+        let Self { profile, ids, written } = self;
+        *ids[location.index()].get_or_insert_with(|| {
+            let Location { mapping, address, .. } = *profile.location(location);
+            NonZero::<u32>::MIN.saturating_add(written.intern((mapping, address, profile.frames(location))))
+        })
+    }
+}
+
+/// Limits a number to the signed type of profile.proto.
+fn signed(value: u64) -> u64 {
+    value.min(i64::MAX.cast_unsigned())
+}

@@ -1,0 +1,82 @@
+//! The output formats. A format is declared here, once: its name and help, its file, and its renderer.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+
+use super::{flamegraph, folded, summary};
+use crate::pprof;
+use crate::profile::{Quality, format_total_count};
+use crate::views::View;
+
+/// An output format. Users name it in flags and in `goflame.toml`, and its comment is its help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Format {
+    /// Flame graph for a browser
+    Svg,
+    /// Profile for `go tool pprof`
+    Pprof,
+    /// One line for each stack, with its count
+    Folded,
+    /// Summary with totals, hot functions and quality
+    Json,
+}
+
+/// The content of an output.
+#[derive(Debug, Clone, Copy)]
+pub struct Document<'a> {
+    /// The profile, filtered and grouped.
+    pub view: &'a View,
+    /// Its quality.
+    pub quality: &'a Quality,
+    /// The headline, such as the name of the app and its variant.
+    pub title: &'a str,
+}
+
+type Renderer = fn(&Document<'_>, &mut dyn Write) -> io::Result<()>;
+
+impl Format {
+    /// Names of formats that a later version will have.
+    pub const LATER: [&'static str; 1] = ["html"];
+
+    /// The name of its file in a run directory, and its renderer.
+    const fn declaration(self) -> (&'static str, Renderer) {
+        match self {
+            Self::Svg => ("flamegraph.svg", |document, out| {
+                flamegraph::write(document.view, document.title, &document.subtitle(), out)
+            }),
+            Self::Pprof => ("profile.pb.gz", |document, out| {
+                pprof::write(document.view.profile(), &[document.title, &document.subtitle()], out)
+            }),
+            Self::Folded => ("profile.folded", |document, out| folded::write(document.view, out)),
+            Self::Json => {
+                ("summary.json", |document, out| summary::write(document.view, document.quality, document.title, out))
+            }
+        }
+    }
+
+    /// The name of its file in a run directory.
+    pub const fn file_name(self) -> &'static str {
+        self.declaration().0
+    }
+
+    /// Writes a document in this format.
+    pub fn write(self, document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
+        (self.declaration().1)(document, out)
+    }
+}
+
+impl Document<'_> {
+    /// The line below the title: the event, the number of samples and the quality.
+    fn subtitle(&self) -> String {
+        let profile = self.view.profile();
+        let mut parts = vec![profile.event.name.clone()];
+        if profile.event.frequency > 0 {
+            parts.push(format!("{} Hz", profile.event.frequency));
+        }
+        parts.extend(format_total_count(profile));
+        parts.push(format!("quality {}", self.quality.assess().grade));
+        parts.extend(self.quality.size_bound.map(|bound| bound.to_string()));
+        parts.join(", ")
+    }
+}
