@@ -1,15 +1,18 @@
 //! Step 3: makes a profile from named locations and counted stacks, with its quality figures.
 
+use std::ops::Range;
+
 use super::collect::{CollectSettings, Collected};
+use super::error::Error;
 use super::files::{Binaries, Files};
-use super::goroutine::GoroutineReadings;
+use super::goroutine::{GoroutineReadings, GoroutineSeen};
+use super::kernel::KernelSymbols;
 use super::location_flags::LocationFlags;
 use super::locations::add_locations;
 use super::raw_location::RawLocation;
 use super::shards::collect_all;
 use super::stacks::{add_samples, count_frames};
 use super::symbols::name_all;
-use super::{Error, KernelSymbols, Options};
 use crate::memory::give_back;
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, PerfData, RecordKind};
@@ -21,6 +24,28 @@ const DEFAULT_MAX_STACK: u32 = 127;
 
 const NANOSECONDS: f64 = 1e9;
 
+/// Input of the analysis besides the recording.
+#[derive(Clone, Copy, Default)]
+pub struct AnalyseOptions<'o> {
+    /// Name of the event to analyse. `None` for the one with the most samples.
+    pub event: Option<&'o str>,
+    /// Whether to keep the time of each sample in the profile, for [`Profile::timed_samples`].
+    pub keep_times: bool,
+    /// Kernel release of the kernel symbols. `None` if they belong to the recording for certain.
+    pub kernel_release: Option<&'o str>,
+    /// `kernel.perf_event_max_stack` at the time of the recording; 127 by default.
+    pub max_stack: Option<u32>,
+    /// CPU seconds that the workload used (getrusage), to compare with the sampled CPU seconds.
+    pub used_cpu_seconds: Option<f64>,
+    /// Number of records that the kernel dropped, if the sampler counted more than the file says.
+    pub lost: Option<u64>,
+    /// The goroutines that the recorder read.
+    pub goroutines: &'o [GoroutineSeen],
+    /// Called, from several threads, with ranges of the file that were read and are rarely needed again, so that the
+    /// caller can release their memory.
+    pub release: Option<&'o (dyn Fn(Range<usize>) + Sync)>,
+}
+
 /// Result of an analysis.
 #[derive(Debug)]
 pub struct Analysis {
@@ -31,6 +56,8 @@ pub struct Analysis {
     /// The kernel symbols that are needed to name the kernel addresses again later. `None` without kernel addresses,
     /// and without fitting symbols.
     pub kernel: Option<UsedKernelSymbols>,
+    /// Names of the events with samples that were not analysed.
+    pub other_events: Vec<String>,
     /// Notes on the file for the user, one sentence each.
     pub notes: Vec<String>,
 }
@@ -49,16 +76,21 @@ impl UsedKernelSymbols {
     }
 }
 
-/// Analyses the event of a recording that has the most samples. `kernel` is called once, after the records were read.
-/// It gets the kernel addresses to name, and returns the kernel symbols or the reason why there are none.
+/// Analyses one event of a recording: the [requested](AnalyseOptions::event) one, or the one with the most samples.
+/// `kernel` is called once, after the records were read. It gets the kernel addresses to name, and returns the kernel
+/// symbols or the reason why there are none.
 pub fn analyse(
     mut data: PerfData<'_>,
     images: &dyn Images,
     kernel: impl FnOnce(&[u64]) -> Result<KernelSymbols, String>,
-    options: &Options<'_>,
+    options: &AnalyseOptions<'_>,
 ) -> Result<Analysis, Error> {
-    let event_index = most_sampled(&data);
+    let counts = sample_counts(&data);
+    let event_index = choose_event(&counts, data.events(), options.event)?;
     let recorded = data.events().get(event_index).ok_or(Error::NoEvent)?.clone();
+    let others = data.events().iter().zip(counts).enumerate();
+    let others = others.filter(|(at, (_, count))| *at != event_index && *count > 0);
+    let other_events = others.map(|(_, (event, _))| event.name.clone()).collect();
     let (event, clock_period) = describe(&recorded);
     let max_stack = match recorded.attr.sample_max_stack {
         0 => options.max_stack.unwrap_or(DEFAULT_MAX_STACK),
@@ -66,12 +98,13 @@ pub fn analyse(
     };
     let kernel_sampled = recorded.attr.flags & flag::EXCLUDE_KERNEL == 0;
     let build_ids = data.features().build_ids.clone();
-    let files = Files::of(&data, &build_ids, images);
-    let binaries = Binaries::of(&files);
+    let files = Files::new(&data, &build_ids, images);
+    let binaries = Binaries::new(&files);
     let settings = CollectSettings {
         event: event_index,
         clock_period,
         max_stack,
+        keep_times: options.keep_times && recorded.attr.sample_type & sample_type::TIME != 0,
         goroutines: GoroutineReadings::new(options.goroutines),
         release: options.release.unwrap_or(&|_| ()),
     };
@@ -113,6 +146,7 @@ pub fn analyse(
     };
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
+    profile.first_time_ns = first;
     profile.start_time_ns = wall_time(&data, first);
     let locate = || add_locations(named, locations, &files.keys, &binaries, &mut profile);
     let count = || count_frames(&stacks, &samples, &flags, &mut quality);
@@ -135,11 +169,28 @@ pub fn analyse(
     if let (Unit::Nanoseconds, Some(used_seconds)) = (profile.event.unit, options.used_cpu_seconds) {
         quality.cpu = Some(CpuCoverage { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS, used_seconds });
     }
-    Ok(Analysis { profile, quality, kernel, notes })
+    Ok(Analysis { profile, quality, kernel, other_events, notes })
 }
 
-/// The position of the event with the most samples; the first one if several have the same number.
-fn most_sampled(data: &PerfData<'_>) -> usize {
+/// The position of the event with this name. Without a name, that of the event with the most samples, or the first of
+/// several with the same number.
+fn choose_event(sample_counts: &[u64], events: &[perfdata::Event], name: Option<&str>) -> Result<usize, Error> {
+    let most = sample_counts.iter().max();
+    let chosen = match name {
+        Some(name) => events.iter().position(|event| event.name == name),
+        None => sample_counts.iter().position(|count| Some(count) == most),
+    };
+    chosen.ok_or_else(|| match name {
+        Some(asked) if !events.is_empty() => Error::UnknownEvent {
+            asked: asked.to_owned(),
+            known: events.iter().map(|event| event.name.clone()).collect(),
+        },
+        _ => Error::NoEvent,
+    })
+}
+
+/// The number of samples of each event. A single event is not counted.
+fn sample_counts(data: &PerfData<'_>) -> Vec<u64> {
     let mut counts = vec![0_u64; data.events().len()];
     if counts.len() > 1 {
         for record in data.records().flatten() {
@@ -150,8 +201,7 @@ fn most_sampled(data: &PerfData<'_>) -> usize {
             }
         }
     }
-    let most = counts.iter().max().copied().unwrap_or(0);
-    counts.iter().position(|count| *count == most).unwrap_or(0)
+    counts
 }
 
 /// The event of the profile, and the weight of every sample if samples do not carry it.
@@ -197,7 +247,7 @@ fn check_kernel_symbols(
     symbols: &KernelSymbols,
     data: &PerfData<'_>,
     collected: &Collected,
-    options: &Options<'_>,
+    options: &AnalyseOptions<'_>,
 ) -> Result<(), KernelMismatch> {
     if let Some(own) = &options.kernel_release {
         match &data.features().os_release {

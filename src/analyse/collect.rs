@@ -12,33 +12,10 @@ use super::goroutine::{GoroutineReadings, Running, StackEvidence};
 use super::kernel::KernelCode;
 use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
 use super::raw_location::{RawLocation, RawLocations, call_address};
+use super::raw_task::{RawGoroutine, RawTask};
 use super::unwind::{Registers, RepairOutcome, Unwinder};
 use crate::perfdata::{Mmap, PerfData, RawAddress, RecordKind, Sample};
 use crate::profile::{self, Interner, Samples, SegmentKey, StackId, Stacks, TaskId};
-
-/// The task of a sample: process, thread, CPU and goroutine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct RawTask {
-    /// Position in [`Collected::processes`].
-    pub(super) process: u32,
-    pub(super) pid: u32,
-    pub(super) tid: u32,
-    pub(super) cpu: Option<u32>,
-    /// Position in [`Collected::goroutines`].
-    pub(super) goroutine: Option<u32>,
-}
-
-/// A goroutine, as far as records and readings identify it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct RawGoroutine {
-    pub(super) pid: u32,
-    pub(super) address: u64,
-    pub(super) id: Option<u64>,
-    /// The start of its function, as a number of [`Collected::locations`].
-    pub(super) start: Option<u32>,
-    /// The call of the `go` statement, as a number of [`Collected::locations`].
-    pub(super) creator: Option<u32>,
-}
 
 /// The result of reading records.
 #[derive(Debug, Default)]
@@ -89,6 +66,8 @@ pub(super) struct CollectSettings<'s> {
     pub(super) clock_period: Option<u64>,
     /// Number of addresses at which the kernel stops walking a stack.
     pub(super) max_stack: u32,
+    /// Whether to keep the time of each sample.
+    pub(super) keep_times: bool,
     /// The goroutines that the recorder read.
     pub(super) goroutines: GoroutineReadings<'s>,
     /// Called with ranges of the file that are rarely needed again.
@@ -129,6 +108,7 @@ struct PendingSample {
     segments: Segments,
     task: TaskId,
     weight: u64,
+    time: u64,
 }
 
 /// The segments of a sample's stack.
@@ -174,6 +154,9 @@ pub(super) fn collect<'d>(
     // The first shard has room for all: the stacks and samples of the others are appended to it.
     let own = positions.len().min(MAX_RESERVED);
     let room = if positions.start == 0 { data.record_count().min(MAX_RESERVED) } else { own };
+    if settings.keep_times {
+        collector.out.samples = Samples::with_times();
+    }
     collector.out.locations.reserve(own);
     collector.out.stacks.reserve(room, own);
     collector.out.samples.reserve(room);
@@ -196,8 +179,8 @@ pub(super) fn collect<'d>(
         }
     }
     collector.intern_pending();
-    collector.out.stacks.freeze();
-    collector.out.samples.freeze();
+    collector.out.stacks.release_index();
+    collector.out.samples.release_index();
     collector.out
 }
 
@@ -293,7 +276,8 @@ impl<'d> Collector<'d, '_, '_> {
             _ => last.insert((task, self.out.tasks.intern(task))).1,
         });
         let weight = self.settings.clock_period.unwrap_or(sample.period);
-        self.pending.push(PendingSample { last_stack, segments, task, weight });
+        let time = sample.time.unwrap_or(0);
+        self.pending.push(PendingSample { last_stack, segments, task, weight, time });
         if self.pending.len() == MAX_PENDING {
             self.intern_pending();
         }
@@ -309,7 +293,7 @@ impl<'d> Collector<'d, '_, '_> {
         let Collected { stacks, samples, .. } = &mut self.out;
         stacks.prefetch(&self.wanted);
         let mut wanted = self.wanted.drain(..);
-        for PendingSample { last_stack, segments, task, weight } in self.pending.drain(..) {
+        for PendingSample { last_stack, segments, task, weight, time } in self.pending.drain(..) {
             let interned = &mut self.last_stacks[last_stack].segments;
             interned.truncate(segments.shared);
             let mut stack = interned.last().copied().unwrap_or(StackId::EMPTY);
@@ -317,7 +301,7 @@ impl<'d> Collector<'d, '_, '_> {
                 stack = stacks.intern_segment(stack, &segment);
                 interned.push(stack);
             }
-            samples.add(profile::Sample { stack, task, count: 1, weight });
+            samples.add_at(time, profile::Sample { stack, task, count: 1, weight });
         }
     }
 

@@ -9,7 +9,30 @@ pub enum Error {
     /// The file has no event to analyse.
     #[error("the recording has no sampled event")]
     NoEvent,
+    /// The file has no event of the requested name.
+    #[error("it has no event `{asked}`")]
+    UnknownEvent {
+        /// The requested name.
+        asked: String,
+        /// The names of the file's events.
+        known: Vec<String>,
+    },
     /// The records are unreadable from the first one on.
     #[error("no record could be read")]
     NoRecords(#[source] perfdata::Error),
+}
+
+impl Error {
+    /// Whether the request is wrong, and not the recording.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::UnknownEvent { .. })
+    }
+
+    /// Advice for the user.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::UnknownEvent { known, .. } => vec![format!("it has {}", known.join(", "))],
+            Self::NoEvent | Self::NoRecords(_) => Vec::new(),
+        }
+    }
 }

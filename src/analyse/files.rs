@@ -42,7 +42,7 @@ pub(super) struct Files<'d> {
 
 impl<'d> Files<'d> {
     /// Lists the files of a recording and opens none. `known`: the build ids that the recording lists.
-    pub(super) fn of(data: &PerfData<'d>, known: &'d [BuildId], images: &'d dyn Images) -> Self {
+    pub(super) fn new(data: &PerfData<'d>, known: &'d [BuildId], images: &'d dyn Images) -> Self {
         let build_ids = known.iter().map(|known| (known.path.as_slice(), known.id.as_slice())).collect();
         let mut files = Self { images, keys: Vec::new(), ids: HashMap::new(), build_ids, bytes: Vec::new() };
         for map in data.mappings().filter(|map| map.pid != -1) {
@@ -67,8 +67,7 @@ impl<'d> Files<'d> {
         self.ids.get(&self.key(map)).copied()
     }
 
-    /// Gives back the memory of a file's bytes that were looked at.
-    fn forget(&self, id: ImageId) {
+    fn release(&self, id: ImageId) {
         if let Some(Ok(bytes)) = self.bytes.get(id.index()).and_then(OnceLock::get) {
             bytes.release();
         }
@@ -89,29 +88,29 @@ impl<'d> Files<'d> {
 /// The files as programs and libraries.
 pub(super) struct Binaries<'f> {
     files: &'f Files<'f>,
-    /// In blocks of their own: most files that a recording maps are never asked for an address.
+    /// Boxed, because most files that a recording maps contain no sampled address and are never parsed.
     parsed: Vec<OnceLock<Result<Box<Binary<'f>>, String>>>,
 }
 
 impl<'f> Binaries<'f> {
-    /// None is parsed yet.
-    pub(super) fn of(files: &'f Files<'f>) -> Self {
+    /// Parses no file yet.
+    pub(super) fn new(files: &'f Files<'f>) -> Self {
         let mut parsed = Vec::new();
         parsed.resize_with(files.keys.len(), OnceLock::new);
         Self { files, parsed }
     }
 
-    /// Nothing is asked of a file for now: what was looked at of its bytes need not stay in memory.
-    pub(super) fn leave(&self, id: ImageId) {
-        self.files.forget(id);
+    /// Releases the memory of a file's bytes that were read. They are read from the file again when they are needed.
+    pub(super) fn release(&self, id: ImageId) {
+        self.files.release(id);
     }
 
-    /// As [`Binaries::leave`], of all files.
-    pub(super) fn leave_all(&self) {
-        (0..position(self.parsed.len())).for_each(|at| self.leave(ImageId(at)));
+    /// Does [`Binaries::release`] for all files.
+    pub(super) fn release_all(&self) {
+        (0..position(self.parsed.len())).for_each(|at| self.release(ImageId(at)));
     }
 
-    /// A file, parsed; or the reason why it cannot be had.
+    /// The parsed file, or the reason why it cannot be read.
     pub(super) fn get(&self, id: ImageId) -> Result<&Binary<'f>, &str> {
         let (Some(key), Some(parsed)) = (self.files.keys.get(id.index()), self.parsed.get(id.index())) else {
             return Err("no file is mapped at the address");

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The lines of all functions, followed by a [`Row`] for each function.
+/// The lines of all functions, followed by a [`TableRow`] for each function.
 #[derive(Clone)]
 pub(super) struct KernelTable {
     bytes: Arc<dyn AsRef<[u8]> + Send + Sync>,
@@ -22,14 +22,14 @@ pub(super) struct TableSizes {
 
 /// The start address of a function (8 bytes) and the offset of its line (4 bytes), little-endian. Rows are sorted by
 /// the start address, which is unique.
-type Row = [u8; 12];
+type TableRow = [u8; 12];
 
 impl KernelTable {
     /// A table of functions, given as start address and offset in `lines`, in the order of their addresses.
     pub(super) fn new(functions: &[(u64, u32)], lines: String) -> Self {
         let sizes = TableSizes { line_bytes: lines.len(), functions: functions.len() };
         let mut bytes = lines.into_bytes();
-        bytes.reserve_exact(functions.len() * size_of::<Row>());
+        bytes.reserve_exact(functions.len() * size_of::<TableRow>());
         for (start, line) in functions {
             bytes.extend(start.to_le_bytes());
             bytes.extend(line.to_le_bytes());
@@ -40,20 +40,20 @@ impl KernelTable {
     /// The table at the start of `bytes`, which [`KernelTable::bytes`] returned. `None` if `bytes` is too short. The
     /// content is not validated: damaged bytes give wrong names, or none.
     pub(super) fn from_bytes(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>, sizes: TableSizes) -> Option<Self> {
-        let end = sizes.functions.checked_mul(size_of::<Row>())?.checked_add(sizes.line_bytes)?;
+        let end = sizes.functions.checked_mul(size_of::<TableRow>())?.checked_add(sizes.line_bytes)?;
         (end <= (*bytes).as_ref().len()).then_some(Self { bytes, sizes })
     }
 
     /// The bytes of the table: lines, then rows.
     pub(super) fn bytes(&self) -> &[u8] {
-        &(*self.bytes).as_ref()[..self.sizes.line_bytes + self.sizes.functions * size_of::<Row>()]
+        &(*self.bytes).as_ref()[..self.sizes.line_bytes + self.sizes.functions * size_of::<TableRow>()]
     }
 
     pub(super) fn sizes(&self) -> TableSizes {
         self.sizes
     }
 
-    fn rows(&self) -> &[Row] {
+    fn rows(&self) -> &[TableRow] {
         self.bytes()[self.sizes.line_bytes..].as_chunks().0
     }
 
@@ -75,7 +75,7 @@ impl KernelTable {
     }
 }
 
-fn start(row: &Row) -> u64 {
+fn start(row: &TableRow) -> u64 {
     row.first_chunk().map_or(0, |start| u64::from_le_bytes(*start))
 }
 

@@ -1,8 +1,8 @@
 //! The last stack of a thread. The next stack of the thread usually differs only near its leaf, so that the locations
 //! and segments of the common part need no second lookup. Knows no names and no mappings.
 
-use super::collect::RawTask;
 use super::raw_location::call_address;
+use super::raw_task::RawTask;
 use crate::perfdata::RawAddress;
 use crate::profile::{LocationId, StackId};
 

@@ -60,7 +60,7 @@ impl LocationFlags {
             let reasons: Vec<u32> =
                 batch.reasons.iter().map(|reason| position(intern_reason(reason, &mut all.reasons))).collect();
             for (location, frames) in batch.locations() {
-                let at = location.id as usize;
+                let at = location.id.index();
                 let reason = location.unnamed.and_then(|ReasonId(id)| reasons.get(id as usize).copied());
                 all.unnamed[at] = reason.unwrap_or_default();
                 all.flags[at] = Flags::new(

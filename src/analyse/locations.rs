@@ -26,14 +26,14 @@ pub(super) fn add_locations(
     let add = |batch: &mut Batch<'_>| add_functions(&mem::take(&mut batch.functions), profile);
     let functions: Vec<Vec<FunctionId>> = named.iter_mut().map(add).collect();
     // The names borrowed from the files and are now in the profile.
-    binaries.leave_all();
+    binaries.release_all();
     profile.add_locations(raw.list.len());
     let mut leaf_locations = Vec::new();
     for (batch, functions) in named.into_iter().zip(functions) {
         for (named, frames) in batch.locations() {
             let mapping = mappings.intern(named.image, named.is_kernel, profile);
             let location = Location { mapping, address: named.address };
-            let id = LocationId::from_index(named.id);
+            let id = named.id;
             profile.set_location(id, location, shown_frames(frames, &functions, false));
             if differs_at_leaf(frames) {
                 leaf_locations.push((id, location, shown_frames(frames, &functions, true).collect::<Vec<_>>()));

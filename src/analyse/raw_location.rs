@@ -1,4 +1,5 @@
-//! Raw locations: the elements of raw stacks, before they are named. Each distinct one has a number.
+//! Raw locations: the elements of raw stacks, before they are named. Each distinct one has the [`LocationId`] that it keeps
+//! in the profile.
 
 use std::hash::BuildHasher;
 use std::mem;
@@ -42,26 +43,26 @@ pub(super) fn call_address(depth: usize, address: RawAddress) -> u64 {
 #[derive(Debug)]
 pub(super) struct RawLocations {
     pub(super) list: Vec<RawLocation>,
-    index: SlotTable<IndexEntry>,
+    index: SlotTable<LocationSlot>,
     seed: RandomState,
     /// Direct-mapped cache in front of the index, by some bits of the address. Most frames share few locations.
-    recent: Vec<IndexEntry>,
+    recent: Vec<LocationSlot>,
     /// The cache misses of [`RawLocations::intern_all`], each with its position in the result.
     misses: Vec<(usize, RawLocation)>,
 }
 
-/// The key of a location and its number, so that a lookup needs no other memory.
+/// The key of a location and its id, so that a lookup needs no other memory.
 #[derive(Debug, Clone, Copy)]
-struct IndexEntry {
+struct LocationSlot {
     /// See [`RawLocation::key`].
     address: u64,
     kind: u32,
-    id: u32,
+    id: LocationId,
 }
 
-impl Slot for IndexEntry {
+impl Slot for LocationSlot {
     // No location has this kind.
-    const FREE: Self = Self { address: 0, kind: u32::MAX, id: 0 };
+    const FREE: Self = Self { address: 0, kind: u32::MAX, id: LocationId::from_index(0) };
 
     fn is_free(&self) -> bool {
         self.kind == u32::MAX
@@ -77,7 +78,7 @@ impl Default for RawLocations {
             list: Vec::new(),
             index: SlotTable::default(),
             seed: RandomState::default(),
-            recent: vec![IndexEntry::FREE; RECENT_SLOTS],
+            recent: vec![LocationSlot::FREE; RECENT_SLOTS],
             misses: Vec::new(),
         }
     }
@@ -104,8 +105,8 @@ impl RawLocations {
         self.index.reserve(locations, |entry| hash(seed, entry.address, entry.kind));
     }
 
-    /// The number of a location, which is added if it is new.
-    pub(super) fn intern(&mut self, location: RawLocation) -> u32 {
+    /// The id of a location, which is added if it is new.
+    pub(super) fn intern(&mut self, location: RawLocation) -> LocationId {
         let (address, kind) = location.key();
         let Self { list, index, seed, .. } = self;
         let entry = index.get_or_insert_with(
@@ -113,7 +114,7 @@ impl RawLocations {
             |entry| (entry.address, entry.kind) == (address, kind),
             || {
                 list.push(location);
-                IndexEntry { address, kind, id: position(list.len() - 1) }
+                LocationSlot { address, kind, id: LocationId::from_index(position(list.len() - 1)) }
             },
             |entry| hash(seed, entry.address, entry.kind),
         );
@@ -121,7 +122,7 @@ impl RawLocations {
         entry.id
     }
 
-    /// Interns several locations and appends their numbers to `ids`. Looks all of them up in the cache first and then
+    /// Interns several locations and appends their ids to `ids`. Looks all of them up in the cache first and then
     /// the misses in the index, so that no lookup waits for the memory of another one.
     pub(super) fn intern_all(&mut self, locations: impl Iterator<Item = RawLocation>, ids: &mut Vec<LocationId>) {
         self.misses.clear();
@@ -131,11 +132,11 @@ impl RawLocations {
             if (recent.address, recent.kind) != (address, kind) {
                 self.misses.push((ids.len(), location));
             }
-            ids.push(LocationId::from_index(recent.id));
+            ids.push(recent.id);
         }
         let misses = mem::take(&mut self.misses);
         for (at, location) in &misses {
-            ids[*at] = LocationId::from_index(self.intern(*location));
+            ids[*at] = self.intern(*location);
         }
         self.misses = misses;
     }

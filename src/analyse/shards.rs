@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
-use super::collect::{CollectSettings, Collected, RawGoroutine, RawTask, RecordCounts, collect};
+use super::collect::{CollectSettings, Collected, RecordCounts, collect};
 use super::files::{Binaries, Files};
+use super::raw_task::{RawGoroutine, RawTask};
 use crate::perfdata::PerfData;
 use crate::profile::{LocationId, Samples, Stacks, TaskId};
 
@@ -34,7 +35,7 @@ pub(super) struct ShardStacks {
 struct LaterShard {
     stacks: Stacks,
     samples: Samples,
-    locations: Vec<u32>,
+    locations: Vec<LocationId>,
     tasks: Vec<u32>,
 }
 
@@ -92,13 +93,14 @@ impl Collected {
     /// Adds a later shard, except its stacks and samples. These are returned with the new numbers of their locations
     /// and tasks.
     fn merge(&mut self, shard: Self) -> LaterShard {
-        let locations: Vec<u32> =
+        let locations: Vec<LocationId> =
             shard.locations.list.iter().map(|location| self.locations.intern(*location)).collect();
         let processes: Vec<u32> = shard.processes.items().iter().map(|name| self.processes.intern_str(name)).collect();
         let new_id = |old: u32, ids: &[u32]| ids.get(old as usize).copied();
+        let new_location = |old: LocationId| locations.get(old.index()).copied();
         let goroutine = |raw: &RawGoroutine| RawGoroutine {
-            start: raw.start.and_then(|start| new_id(start, &locations)),
-            creator: raw.creator.and_then(|creator| new_id(creator, &locations)),
+            start: raw.start.and_then(new_location),
+            creator: raw.creator.and_then(new_location),
             ..*raw
         };
         let goroutines: Vec<u32> =
@@ -124,7 +126,7 @@ impl ShardStacks {
     pub(super) fn merge(self) -> (Stacks, Samples) {
         let Self { mut stacks, mut samples, later } = self;
         for shard in later {
-            let location = |old: LocationId| LocationId::from_index(shard.locations[old.index()]);
+            let location = |old: LocationId| shard.locations[old.index()];
             let new_stack = stacks.append(&shard.stacks, location);
             drop(shard.stacks);
             let new_ids = |stack, task: TaskId| (new_stack(stack), TaskId::from_index(shard.tasks[task.index()]));
@@ -177,19 +179,22 @@ mod tests {
     /// The merged result of this number of shards, as text.
     fn collected(shards: usize, bytes: &[u8]) -> String {
         let data = PerfData::parse(bytes).expect("a recording");
-        let files = Files::of(&data, &[], &NoFiles);
+        let files = Files::new(&data, &[], &NoFiles);
         let settings = CollectSettings {
             event: 0,
             clock_period: None,
             max_stack: 127,
+            keep_times: true,
             goroutines: GoroutineReadings::new(&[]),
             release: &|_| (),
         };
         let ends: Vec<usize> = (1..=shards).map(|at| data.record_count() * at / shards).collect();
-        let (merged, stacks) = collect_shards(&ends, &data, &files, &Binaries::of(&files), &settings);
+        let (merged, stacks) = collect_shards(&ends, &data, &files, &Binaries::new(&files), &settings);
         let (stacks, samples) = stacks.merge();
-        let first = stacks.first_equal(|location| u64::try_from(location.index()).ok());
-        let samples = samples.distinct(|stack| first[stack.index()]);
+        let canonical = stacks.canonical_ids(|location| u64::try_from(location.index()).ok());
+        let timed = samples.timed().expect("times are kept").iter();
+        let single_samples: Vec<_> = timed.map(|timed| (timed.time, timed.weight)).collect();
+        let samples = samples.distinct(&canonical);
         // Stacks by content, because their numbers depend on the shards.
         let samples: Vec<_> = samples.iter().map(|sample| (stacks.root_first(sample.stack), sample)).collect();
         let samples =
@@ -198,7 +203,7 @@ mod tests {
         let Collected { locations, processes, tasks, counts, first_time, last_time, .. } = merged;
         let locations = locations.list;
         let tasks = (processes.items(), tasks.items());
-        format!("{:#?}", (samples, locations, tasks, counts, first_time, last_time, merged.damage))
+        format!("{:#?}", (samples, single_samples, locations, tasks, counts, first_time, last_time, merged.damage))
     }
 
     #[test]

@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
-use super::collect::{Collected, RawGoroutine, RawTask};
+use super::collect::Collected;
 use super::location_flags::{LocationFlags, flag};
 use super::locations::LeafLocations;
-use crate::profile::{Goroutine, GoroutineId, LocationId, Profile, Quality, Samples, StackId, Stacks, Task, TaskId};
+use super::raw_task::{RawGoroutine, RawTask};
+use crate::profile::{
+    Goroutine, GoroutineId, LabelSetId, LocationId, Profile, Quality, Samples, StackId, Stacks, Task, TaskId,
+};
 
 /// Adds stacks and samples to a profile that has all locations.
 pub(super) fn add_samples(
@@ -50,6 +53,7 @@ fn add_tasks(collected: &Collected, profile: &mut Profile) -> Vec<TaskId> {
             tid: raw.tid,
             cpu: raw.cpu,
             goroutine: raw.goroutine.and_then(|at| goroutines.get(at as usize).copied()),
+            labels: LabelSetId::EMPTY,
         })
     };
     collected.tasks.items().iter().map(add_task).collect()
@@ -58,8 +62,8 @@ fn add_tasks(collected: &Collected, profile: &mut Profile) -> Vec<TaskId> {
 fn add_goroutine(raw: &RawGoroutine, profile: &mut Profile) -> GoroutineId {
     let none = profile.intern("");
     // The innermost function at a location.
-    let function_name = |location: Option<u32>| {
-        let innermost = profile.frames(LocationId::from_index(location?)).last()?;
+    let function_name = |location: Option<LocationId>| {
+        let innermost = profile.frames(location?).last()?;
         Some(profile.function(innermost.function).display)
     };
     let (entry, creator) = (function_name(raw.start).unwrap_or(none), function_name(raw.creator).unwrap_or(none));

@@ -15,14 +15,14 @@ use super::kernel::{self, KernelCode, KernelSymbols};
 use super::raw_location::RawLocation;
 use crate::gobin::{Binary, Locator};
 use crate::goname;
-use crate::profile::{Origin, position};
+use crate::profile::{LocationId, Origin, position};
 
 /// A location after naming.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "independent flags")]
 pub(super) struct NamedLocation {
-    /// The number of the raw location.
-    pub(super) id: u32,
+    /// The id of the raw location.
+    pub(super) id: LocationId,
     /// Link-time address in the file, or address in the kernel.
     pub(super) address: u64,
     /// `None` in the kernel and where nothing is mapped.
@@ -112,7 +112,7 @@ impl<'n> Batch<'n> {
     }
 
     /// Adds a location with the frames that were added after those of the last location.
-    fn add_location(&mut self, id: u32, address: u64, image: Option<ImageId>) -> &mut NamedLocation {
+    fn add_location(&mut self, id: LocationId, address: u64, image: Option<ImageId>) -> &mut NamedLocation {
         let named = NamedLocation {
             id,
             address,
@@ -132,7 +132,7 @@ impl<'n> Batch<'n> {
     /// Adds a location whose function name is unknown, with one frame that shows `placeholder`.
     fn add_unnamed(
         &mut self,
-        id: u32,
+        id: LocationId,
         address: u64,
         image: Option<ImageId>,
         placeholder: &str,
@@ -187,8 +187,8 @@ pub(super) fn name_all<'n>(
     batches
 }
 
-/// A location and its number as one sortable number: 32 bits for the file (or the kernel, or unmapped), 64 bits for the
-/// address, 32 bits for the number of the location.
+/// A location and its id as one sortable number: 32 bits for the file (or the kernel, or unmapped), 64 bits for the
+/// address, 32 bits for the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct SortKey(u128);
 
@@ -202,16 +202,16 @@ impl SortKey {
         Self(u128::from(file) << 96 | u128::from(address) << 32 | u128::from(id))
     }
 
-    /// The number of the location and the location.
+    /// The id of the location and the location.
     #[expect(clippy::cast_possible_truncation, reason = "splits the number into its parts")]
-    fn into_parts(self) -> (u32, RawLocation) {
+    fn into_parts(self) -> (LocationId, RawLocation) {
         let (id, address, file) = (self.0 as u32, (self.0 >> 32) as u64, (self.0 >> 96) as u32);
         let location = match file {
             0 => RawLocation::Kernel(address),
             1 => RawLocation::Unmapped(address),
             image => RawLocation::File(ImageId(image - 2), address),
         };
-        (id, location)
+        (LocationId::from_index(id), location)
     }
 }
 
@@ -267,7 +267,7 @@ impl<'n, 'f> Namer<'_, 'n, 'f> {
         state.batch
     }
 
-    fn name_in_kernel(&self, id: u32, address: u64, state: &mut ChunkState<'_, 'n, 'f>) {
+    fn name_in_kernel(&self, id: LocationId, address: u64, state: &mut ChunkState<'_, 'n, 'f>) {
         let batch = &mut state.batch;
         let (name, module) = match (self.kernel_code.name(address), self.kernel) {
             (Some(generated), _) => (generated, None),
@@ -298,7 +298,7 @@ impl<'n, 'f> Namer<'_, 'n, 'f> {
         batch.add_location(id, address, None).is_kernel = true;
     }
 
-    fn name_in_file<'k>(&'k self, id: u32, image_id: ImageId, offset: u64, state: &mut ChunkState<'k, 'n, 'f>) {
+    fn name_in_file<'k>(&'k self, id: LocationId, image_id: ImageId, offset: u64, state: &mut ChunkState<'k, 'n, 'f>) {
         let ChunkState { batch, file, .. } = state;
         if file.as_ref().is_none_or(|(open, _)| *open != image_id) {
             self.release(file.as_ref());
@@ -373,7 +373,7 @@ impl<'n, 'f> Namer<'_, 'n, 'f> {
     /// Releases the memory of a file that has no more locations in the chunk.
     fn release(&self, file: Option<&(ImageId, OpenFile<'_, 'n, 'f>)>) {
         if let Some((id, _)) = file {
-            self.binaries.leave(*id);
+            self.binaries.release(*id);
         }
     }
 
@@ -429,7 +429,7 @@ fn is_root_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ImageId, RawLocation, SortKey};
+    use super::{ImageId, LocationId, RawLocation, SortKey};
 
     #[test]
     fn locations_sort_by_file_and_address() {
@@ -445,8 +445,8 @@ mod tests {
         let numbered = || (0..).zip(locations).map(|(at, location)| (u32::MAX - at, location));
         let keys: Vec<SortKey> = numbered().map(|(id, location)| SortKey::new(id, location)).collect();
         assert!(keys.is_sorted());
-        for (numbered, key) in numbered().zip(keys) {
-            assert_eq!(key.into_parts(), numbered);
+        for ((id, location), key) in numbered().zip(keys) {
+            assert_eq!(key.into_parts(), (LocationId::from_index(id), location));
         }
     }
 }

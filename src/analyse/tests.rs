@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use super::{Analysis, KernelSymbols, Options, analyse};
+use super::{AnalyseOptions, Analysis, KernelSymbols, analyse};
 pub(super) use crate::perfdata::abi::context;
 use crate::perfdata::abi::{event_type, flag, misc, record_type, sample_type};
 use crate::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, TaskEvent, Writer};
@@ -85,7 +85,7 @@ impl TestRecording {
 }
 
 fn analysed(data: PerfData<'_>, kernel: Result<KernelSymbols, String>) -> Result<Analysis, super::Error> {
-    analyse(data, &NoFiles, |_| kernel, &Options::default())
+    analyse(data, &NoFiles, |_| kernel, &AnalyseOptions::default())
 }
 
 /// One line per sample: `process: root;…;leaf COUNT`. Sorted.

@@ -288,7 +288,8 @@ Examples:
   goflame report                            Tables of the latest run
   goflame report @1 -f svg -o before.svg    Flame graph of the run before
   goflame report perf.data                  Tables of a recording of perf
-  goflame report latest --by goroutine      Tables of each goroutine";
+  goflame report latest --by goroutine      Tables of each goroutine
+  goflame report --from 2 --to 3.5          Tables of the samples between 2 s and 3.5 s";
 
 #[derive(Debug, Args)]
 #[command(after_help = REPORT_EXAMPLES)]
@@ -303,8 +304,12 @@ pub(super) struct ReportArgs {
     /// Sample type of a pprof profile, by name or index; the default is the one of `go tool pprof`
     #[arg(long, value_name = "TYPE", alias = "sample_index")]
     pub(super) sample_type: Option<String>,
-    /// Group stacks and tables by this property; in pprof's format, all of them are labels
-    #[arg(long, value_enum)]
+    /// Event of a recording, by name; the default is the one with the most samples
+    #[arg(long, value_name = "NAME")]
+    pub(super) event: Option<String>,
+    /// Group stacks and tables by process, thread, goroutine, entry (the function that a goroutine was started with), or
+    /// label:KEY; in pprof's format, all of them are labels
+    #[arg(long, value_name = "PROPERTY", value_parser = parse_by)]
     pub(super) by: Option<By>,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
@@ -376,6 +381,16 @@ pub(super) enum ToolchainCommand {
         #[arg(value_name = "VERSION")]
         release: String,
     },
+}
+
+/// Parses the value of `--by`.
+fn parse_by(text: &str) -> Result<By, String> {
+    match text.strip_prefix("label:") {
+        Some(key) if !key.is_empty() => Ok(By::Label(key.to_owned())),
+        _ => {
+            By::from_str(text, false).map_err(|_| "expected process, thread, goroutine, entry, or label:KEY".to_owned())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -32,8 +32,9 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::Caller { .. } => UNEXPECTED,
         Error::Build(error) => build_code(error),
         Error::Record(_) | Error::NoPerf(_) => RECORD,
-        Error::NoSampleTypes { .. } => USAGE,
+        Error::NoSampleTypes { .. } | Error::NoEvents { .. } | Error::NoTimes { .. } => USAGE,
         Error::Pprof { source, .. } if source.is_usage() => USAGE,
+        Error::Analyse { source, .. } if source.is_usage() => USAGE,
         Error::Unreadable { .. }
         | Error::Pprof { .. }
         | Error::UnknownKind { .. }

@@ -39,6 +39,9 @@ pub(super) enum Failure {
         /// Explanation of the expected form.
         reason: String,
     },
+    /// `--from` is not before `--to`.
+    #[error("the range of time is empty: `--from` must be less than `--to`")]
+    EmptyTimeRange,
     /// Files of a run have changed since they were archived.
     #[error("{count} files of run {run} are not as they were archived")]
     Changed {
@@ -140,6 +143,7 @@ impl Failure {
             | Self::Exists(_)
             | Self::UnknownChecks(_)
             | Self::NobodyToAsk
+            | Self::EmptyTimeRange
             | Self::Version { .. } => exit::USAGE,
             Self::NotRoot { .. } | Self::Declined | Self::RunsAsAnother => exit::READINESS,
             Self::File(_) | Self::Changed { .. } | Self::NotRead { .. } => exit::ARCHIVE,

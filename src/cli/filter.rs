@@ -1,8 +1,11 @@
 //! The flags that choose what is shown of a profile, named as pprof names them.
 
+use std::time::Duration;
+
 use clap::Args;
 use regex::Regex;
 
+use super::failure::Failure;
 use crate::views::{Filters, Tag};
 
 #[derive(Debug, Args)]
@@ -20,24 +23,42 @@ pub(super) struct FilterArgs {
     /// Keep only the frames of functions whose name or file matches
     #[arg(long, value_name = "REGEX")]
     show: Option<Regex>,
-    /// Keep only samples with a label whose value matches. The keys are process, pid, thread, cpu, goroutine, entry and
-    /// creator
+    /// Keep only samples with a label whose value matches. The keys are process, pid, thread, cpu, goroutine, entry,
+    /// creator, and those of a pprof file
     #[arg(long, value_name = "[KEY=]REGEX", alias = "tagfocus", value_parser = Tag::parse)]
     tag_focus: Option<Tag>,
     /// Leave out samples with a label whose value matches
     #[arg(long, value_name = "[KEY=]REGEX", alias = "tagignore", value_parser = Tag::parse)]
     tag_ignore: Option<Tag>,
+    /// Only samples of a recording that were taken at this time or later, in seconds since the first sample
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    from: Option<u64>,
+    /// Only samples of a recording that were taken before this time, in seconds since the first sample
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    to: Option<u64>,
+}
+
+/// Parses a number of seconds. Returns nanoseconds.
+fn parse_seconds(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let nanoseconds = seconds.and_then(|seconds| u64::try_from(seconds.as_nanos()).ok());
+    nanoseconds.ok_or_else(|| "expected a number of seconds, such as 1.5".to_owned())
 }
 
 impl FilterArgs {
-    pub(super) fn filters(&self) -> Filters {
-        Filters {
+    pub(super) fn filters(&self) -> Result<Filters, Failure> {
+        let time = self.from.unwrap_or(0)..self.to.unwrap_or(u64::MAX);
+        if time.is_empty() {
+            return Err(Failure::EmptyTimeRange);
+        }
+        Ok(Filters {
             focus: self.focus.clone(),
             ignore: self.ignore.clone(),
             hide: self.hide.clone(),
             show: self.show.clone(),
             tag_focus: self.tag_focus.clone(),
             tag_ignore: self.tag_ignore.clone(),
-        }
+            time: (self.from.is_some() || self.to.is_some()).then_some(time),
+        })
     }
 }

@@ -77,11 +77,25 @@ pub enum Error {
         #[source]
         source: pprof::Error,
     },
-    /// A sample type was requested for a recording, which has only one event.
-    #[error("{name} is a recording of one event: it has no sample types to choose from")]
+    /// A sample type was requested for a recording.
+    #[error("{name} is a recording: it has events, not sample types")]
     NoSampleTypes {
         /// Name of the file or of the run.
         name: String,
+    },
+    /// An event was requested for a pprof profile.
+    #[error("{name} is a pprof profile: it has sample types, not events")]
+    NoEvents {
+        /// Name of the file.
+        name: String,
+    },
+    /// A range of time was requested for a profile without times.
+    #[error("cannot select a range of time in {name}: {reason}")]
+    NoTimes {
+        /// Name of the file or of the run.
+        name: String,
+        /// Why the times are missing.
+        reason: &'static str,
     },
     /// The recording cannot be analysed.
     #[error("cannot analyse {path}")]
@@ -125,8 +139,13 @@ impl Error {
                 "goflame reads perf.data files and pprof profiles (profile.proto), gzipped or not; `goflame runs list` lists its own runs"
                     .into(),
             ],
-            Self::NoSampleTypes { .. } => vec!["`--by` divides a recording by thread or goroutine".into()],
-            Self::NotReady(_) | Self::Caller { .. } | Self::Analyse { .. } | Self::Input(_) | Self::Output(_) => {
+            Self::NoSampleTypes { .. } => vec!["`--event` selects an event".into()],
+            Self::NoEvents { .. } => vec!["`--sample-type` selects a sample type".into()],
+            Self::NoTimes { .. } => {
+                vec!["`--from` and `--to` need a recording with times, as goflame and `perf record` write it".into()]
+            }
+            Self::Analyse { source, .. } => source.hints(),
+            Self::NotReady(_) | Self::Caller { .. } | Self::Input(_) | Self::Output(_) => {
                 Vec::new()
             }
         }

@@ -11,7 +11,7 @@ use super::kernel::{KernelSource, stored_kernel_symbols};
 use super::manifest::Manifest;
 use super::observer::{AnalysedInput, PipelineEvent};
 use super::{Error, Observer};
-use crate::analyse::{Analysis, GoroutineSeen, Options, analyse};
+use crate::analyse::{AnalyseOptions, Analysis, GoroutineSeen, analyse};
 use crate::archive::{Run, RunId, Store};
 use crate::memory;
 use crate::perfdata::PerfData;
@@ -49,6 +49,8 @@ pub struct ReportOptions<'o> {
     pub title: Option<&'o str>,
     /// Sample type of a pprof profile to show, by name or index.
     pub sample_type: Option<&'o str>,
+    /// Name of the event of a recording to show.
+    pub event: Option<&'o str>,
     /// Filters for samples and frames.
     pub filters: Filters,
     /// How samples are grouped.
@@ -57,7 +59,11 @@ pub struct ReportOptions<'o> {
 
 impl ReportOptions<'_> {
     fn view(&self, profile: Profile) -> View {
-        View::filtered(profile, &self.filters, self.by)
+        View::filtered(profile, &self.filters, self.by.clone())
+    }
+
+    fn analyse_options(&self) -> AnalyseOptions<'_> {
+        AnalyseOptions { event: self.event, keep_times: self.filters.time.is_some(), ..AnalyseOptions::default() }
     }
 }
 
@@ -72,6 +78,8 @@ pub struct Reported {
     pub title: String,
     /// Sample types of a pprof profile and the one that is shown. `None` for a recording.
     pub sample_types: Option<SampleTypes>,
+    /// Names of the events of a recording that are not shown.
+    pub other_events: Vec<String>,
     /// Notes about the profile for the user.
     pub notes: Vec<String>,
 }
@@ -118,6 +126,12 @@ fn report_pprof(
 ) -> Result<Reported, Error> {
     let started = Instant::now();
     let name = path.display().to_string();
+    if wanted.event.is_some() {
+        return Err(Error::NoEvents { name });
+    }
+    if wanted.filters.time.is_some() {
+        return Err(Error::NoTimes { name, reason: "a pprof profile does not hold the times of its samples" });
+    }
     let read =
         pprof::read(bytes.bytes(), wanted.sample_type).map_err(|source| Error::Pprof { path: name.clone(), source })?;
     let seconds = started.elapsed().as_secs_f64();
@@ -128,6 +142,7 @@ fn report_pprof(
         quality: read.quality,
         title: wanted.title.unwrap_or(&name).to_owned(),
         sample_types: Some(read.sample_types),
+        other_events: Vec::new(),
         notes: read.notes,
     })
 }
@@ -149,7 +164,7 @@ fn report_recording(
     let name = path.display().to_string();
     only_pprof(&name, wanted)?;
     let mut images = DiskImages::new();
-    let mut options = Options::default();
+    let mut options = wanted.analyse_options();
     let run = run_directory(path);
     if let Some(run) = &run {
         images.use_programs_in(run.join("bin"));
@@ -171,7 +186,7 @@ fn report_recording(
     let (analysis, seconds) = analyse_bytes(&name, bytes, &images, kernel, options)?;
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::File(&name), seconds });
-    Ok(reported(analysis, wanted, &name))
+    reported(analysis, wanted, &name, &name)
 }
 
 fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
@@ -191,18 +206,18 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
         Ok(path) => stored_goroutines(&path)?,
         Err(_) => Vec::new(),
     };
-    let options = Options {
+    let options = AnalyseOptions {
         goroutines: &goroutines,
         max_stack: manifest.sampler.max_stack,
         used_cpu_seconds: manifest.sampler.used_cpu_seconds,
         lost: manifest.sampler.lost,
-        ..Options::default()
+        ..wanted.analyse_options()
     };
     let (mut analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, options)?;
     analysis.quality.size_bound = manifest.quality.size_bound;
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
-    Ok(reported(analysis, wanted, &manifest.title))
+    reported(analysis, wanted, run.id().as_str(), &manifest.title)
 }
 
 fn stored_goroutines(path: &Path) -> Result<Vec<GoroutineSeen>, Error> {
@@ -226,14 +241,18 @@ fn run_directory(perf_data: &Path) -> Option<PathBuf> {
     Some(dir)
 }
 
-fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, title: &str) -> Reported {
-    Reported {
+fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, name: &str, title: &str) -> Result<Reported, Error> {
+    if wanted.filters.time.is_some() && analysis.profile.timed_samples().is_none() {
+        return Err(Error::NoTimes { name: name.to_owned(), reason: "its samples have no times" });
+    }
+    Ok(Reported {
         view: wanted.view(analysis.profile),
         quality: analysis.quality,
         title: wanted.title.unwrap_or(title).to_owned(),
         sample_types: None,
+        other_events: analysis.other_events,
         notes: analysis.notes,
-    }
+    })
 }
 
 /// Analyses the bytes of a recording. Also returns the duration in seconds.
@@ -242,12 +261,12 @@ pub(super) fn analyse_bytes(
     recording: &InputBytes,
     images: &DiskImages,
     kernel: impl FnOnce() -> KernelSource + Send,
-    options: Options<'_>,
+    options: AnalyseOptions<'_>,
 ) -> Result<(Analysis, f64), Error> {
     let started = Instant::now();
     memory::keep();
     let release = |range| recording.release(range);
-    let options = Options { release: Some(&release), ..options };
+    let options = AnalyseOptions { release: Some(&release), ..options };
     let analysis = thread::scope(|scope| {
         // Runs in a separate thread because the kernel is slow to write its symbols.
         let kernel = scope.spawn(kernel);

@@ -16,7 +16,7 @@ use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_
 use super::settle::{resolve_go, settle_with};
 use super::verify::recorded;
 use super::{BuildOptions, Built, Error};
-use crate::analyse::{KernelSymbols, Options};
+use crate::analyse::{AnalyseOptions, KernelSymbols};
 use crate::archive::{self, Draft, Program, PrunePlan, RunId, Store};
 use crate::config::{Config, Engine, redacted};
 use crate::doctor::{self, Finding};
@@ -165,19 +165,19 @@ impl PreparedRun<'_> {
             .without_kernel_symbols(kernel.as_ref().err().cloned());
         let readings = goroutines::readings(&recording.goroutines);
         let goroutines = goroutines::for_analysis(&readings);
-        let analysis_options = Options {
+        let analysis_options = AnalyseOptions {
             goroutines: &goroutines,
             max_stack: sampler.max_stack,
             used_cpu_seconds: sampler.used_cpu_seconds,
             lost: sampler.lost,
-            ..Options::default()
+            ..AnalyseOptions::default()
         };
         let (analysis, seconds) =
             analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || KernelSource::known(kernel), analysis_options)?;
         let (profile, mut quality) = (analysis.profile, analysis.quality);
         quality.size_bound = self.size_bound(&recording);
-        let samples = profile.total_count();
-        self.observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::ThisRun, seconds });
+        let total = profile.total_count();
+        self.observer.event(&PipelineEvent::Analysed { samples: total, input: AnalysedInput::ThisRun, seconds });
 
         let mut notes: Vec<String> = self.event.limitations().iter().map(ToString::to_string).collect();
         notes.extend(analysis.notes);
@@ -226,7 +226,7 @@ impl PreparedRun<'_> {
             // The run is complete. A failure to remove old runs must not fail it.
             self.observer.warning(&Warning::OldRunsRemain(&error));
         }
-        let reported = Reported { view, quality, title, sample_types: None, notes };
+        let reported = Reported { view, quality, title, sample_types: None, other_events: Vec::new(), notes };
         Ok(RunOutcome {
             id: run.id().to_string(),
             dir: run.dir().to_owned(),

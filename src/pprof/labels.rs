@@ -1,6 +1,4 @@
-//! Labels of samples: those that goflame writes become fields again. Of all others only the names are kept.
-
-use std::collections::BTreeSet;
+//! Labels of samples: those that goflame writes become fields again. All others stay labels.
 
 use super::error::Error;
 use super::messages::LabelMessage;
@@ -22,14 +20,15 @@ pub(super) struct SampleLabels {
 }
 
 impl SampleLabels {
-    /// Stores a label in its field. If it has no field, adds its name to `others`.
+    /// Stores a label in its field. If it has no field but a name, adds it to `others`.
     pub(super) fn take(
         &mut self,
         tables: &Tables<'_>,
         raw: RawMessage<'_>,
-        others: &mut BTreeSet<u32>,
+        others: &mut Vec<LabelMessage>,
     ) -> Result<(), Error> {
-        let LabelMessage { key, text, number } = LabelMessage::read(raw, tables)?;
+        let label = LabelMessage::read(raw, tables)?;
+        let LabelMessage { key, text, number, .. } = label;
         let is_number = text == 0;
         let small = u32::try_from(number).ok();
         match (tables.text(key), small) {
@@ -41,11 +40,8 @@ impl SampleLabels {
             (b"g", _) if address(tables.text(text)).is_some() => self.g = Some(text),
             (b"entry", _) if !is_number => self.entry = text,
             (b"creator", _) if !is_number => self.creator = text,
-            // The size of a heap profile's objects. The sample's two values contain it as well.
-            (b"bytes", _) if is_number => {}
-            _ => {
-                others.insert(key);
-            }
+            (b"", _) => {}
+            _ => others.push(label),
         }
         Ok(())
     }

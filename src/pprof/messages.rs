@@ -1,4 +1,5 @@
-//! The messages of google/pprof's proto/profile.proto, each with its field numbers, its reading and its writing.
+//! The messages of google/pprof's proto/profile.proto, each with its reading and its writing. Most are numbers whose fields
+//! are 1, 2, 3 and so on, in the order of the arrays below.
 //!
 //! A text is a position in the table of strings, whose first is empty. An entry of another table has an id in the file and
 //! a position in memory. goflame writes the ids 1, 2, 3 and so on, which are the positions plus one. Id 0 means no entry.
@@ -54,21 +55,12 @@ pub(super) struct ValueType {
 
 impl ValueType {
     pub(super) fn read(raw: RawMessage<'_>, tables: &Tables<'_>) -> Result<Self, Error> {
-        let mut value_type = Self::default();
-        for field in raw.fields() {
-            let field = field?;
-            match field.number {
-                1 => value_type.kind = tables.string(raw, field.number()?)?,
-                2 => value_type.unit = tables.string(raw, field.number()?)?,
-                _ => {}
-            }
-        }
-        Ok(value_type)
+        let [kind, unit] = raw.numbers()?;
+        Ok(Self { kind: tables.string(raw, kind)?, unit: tables.string(raw, unit)? })
     }
 
     pub(super) fn write(self, out: &mut MessageWriter) {
-        out.number(1, self.kind.into());
-        out.number(2, self.unit.into());
+        out.numbers([self.kind.into(), self.unit.into()]);
     }
 }
 
@@ -78,27 +70,23 @@ pub(super) struct LabelMessage {
     pub(super) key: u32,
     pub(super) text: u32,
     pub(super) number: i64,
+    /// Unit of `number`.
+    pub(super) unit: u32,
 }
 
 impl LabelMessage {
     pub(super) fn read(raw: RawMessage<'_>, tables: &Tables<'_>) -> Result<Self, Error> {
-        let mut label = Self::default();
-        for field in raw.fields() {
-            let field = field?;
-            match field.number {
-                1 => label.key = tables.string(raw, field.number()?)?,
-                2 => label.text = tables.string(raw, field.number()?)?,
-                3 => label.number = field.signed()?,
-                _ => {}
-            }
-        }
-        Ok(label)
+        let [key, text, number, unit] = raw.numbers()?;
+        Ok(Self {
+            key: tables.string(raw, key)?,
+            text: tables.string(raw, text)?,
+            number: number.cast_signed(),
+            unit: tables.string(raw, unit)?,
+        })
     }
 
     pub(super) fn write(self, out: &mut MessageWriter) {
-        out.number(1, self.key.into());
-        out.number(2, self.text.into());
-        out.number(3, self.number.cast_unsigned());
+        out.numbers([self.key.into(), self.text.into(), self.number.cast_unsigned(), self.unit.into()]);
     }
 }
 
@@ -114,36 +102,18 @@ pub(super) struct MappingMessage {
 impl MappingMessage {
     /// Also returns the id.
     pub(super) fn read(raw: RawMessage<'_>, tables: &Tables<'_>) -> Result<(u64, Self), Error> {
-        let (mut id, mut mapping) = (0, Self::default());
-        for field in raw.fields() {
-            let field = field?;
-            match field.number {
-                1 => id = field.number()?,
-                2 => mapping.start = field.number()?,
-                3 => mapping.limit = field.number()?,
-                4 => mapping.file_offset = field.number()?,
-                5 => mapping.file = tables.string(raw, field.number()?)?,
-                6 => mapping.build_id = tables.string(raw, field.number()?)?,
-                _ => {}
-            }
-        }
-        Ok((id, mapping))
+        let [id, start, limit, file_offset, file, build_id] = raw.numbers()?;
+        let (file, build_id) = (tables.string(raw, file)?, tables.string(raw, build_id)?);
+        Ok((id, Self { start, limit, file_offset, file, build_id }))
     }
 
     /// `has_lines`: whether source lines of this mapping are in the file.
     pub(super) fn write(self, id: u64, has_lines: bool, out: &mut MessageWriter) {
-        out.number(1, id);
-        out.number(2, self.start);
-        out.number(3, self.limit);
-        out.number(4, self.file_offset);
-        out.number(5, self.file.into());
-        out.number(6, self.build_id.into());
-        // Flags for functions, file names, line numbers and inlined calls. goflame has named all frames that it can, so
-        // pprof need not read the binaries.
-        out.number(7, 1);
-        out.number(8, has_lines.into());
-        out.number(9, has_lines.into());
-        out.number(10, 1);
+        let Self { start, limit, file_offset, file, build_id } = self;
+        let has_lines = has_lines.into();
+        // The last four say whether functions, file names, line numbers and inlined calls are there. goflame has named
+        // all frames that it can, so pprof need not read the binaries.
+        out.numbers([id, start, limit, file_offset, file.into(), build_id.into(), 1, has_lines, has_lines, 1]);
     }
 }
 
@@ -160,27 +130,19 @@ pub(super) struct FunctionMessage {
 impl FunctionMessage {
     /// Also returns the id.
     pub(super) fn read(raw: RawMessage<'_>, tables: &Tables<'_>) -> Result<(u64, Self), Error> {
-        let (mut id, mut function) = (0, Self::default());
-        for field in raw.fields() {
-            let field = field?;
-            match field.number {
-                1 => id = field.number()?,
-                2 => function.name = tables.string(raw, field.number()?)?,
-                3 => function.system_name = tables.string(raw, field.number()?)?,
-                4 => function.file = tables.string(raw, field.number()?)?,
-                5 => function.start_line = u32::try_from(field.signed()?).unwrap_or(0),
-                _ => {}
-            }
-        }
+        let [id, name, system_name, file, start_line] = raw.numbers()?;
+        let function = Self {
+            name: tables.string(raw, name)?,
+            system_name: tables.string(raw, system_name)?,
+            file: tables.string(raw, file)?,
+            start_line: u32::try_from(start_line).unwrap_or(0),
+        };
         Ok((id, function))
     }
 
     pub(super) fn write(self, id: u64, out: &mut MessageWriter) {
-        out.number(1, id);
-        out.number(2, self.name.into());
-        out.number(3, self.system_name.into());
-        out.number(4, self.file.into());
-        out.number(5, self.start_line.into());
+        let Self { name, system_name, file, start_line } = self;
+        out.numbers([id, name.into(), system_name.into(), file.into(), start_line.into()]);
     }
 }
 
@@ -193,6 +155,10 @@ pub(super) struct LocationMessage {
 }
 
 impl LocationMessage {
+    /// Field number of its lines, the innermost first. The last line is in the function itself, the others in calls that
+    /// were inlined there.
+    const LINE: u64 = 4;
+
     /// Hands each line to `add_line`. Also returns the id.
     pub(super) fn read(
         raw: RawMessage<'_>,
@@ -200,28 +166,20 @@ impl LocationMessage {
         functions: &Table<FunctionMessage>,
         mut add_line: impl FnMut(Line) -> Result<(), Error>,
     ) -> Result<(u64, Self), Error> {
-        let (mut id, mut location) = (0, Self::default());
+        let [id, mapping, address] = raw.numbers()?;
         for field in raw.fields() {
             let field = field?;
-            match field.number {
-                1 => id = field.number()?,
-                2 => location.mapping = mappings.reference(raw, "mapping", field.number()?)?,
-                3 => location.address = field.number()?,
-                4 => add_line(Line::read(field.message("a line")?, functions)?)?,
-                _ => {}
+            if field.number == Self::LINE {
+                add_line(Line::read(field.message("a line")?, functions)?)?;
             }
         }
-        Ok((id, location))
+        Ok((id, Self { mapping: mappings.reference(raw, "mapping", mapping)?, address, ..Self::default() }))
     }
 
-    /// Writes the location with these lines, the innermost first. The last line is in the function itself, the others in
-    /// calls that were inlined there.
     pub(super) fn write(&self, id: u64, lines: impl Iterator<Item = Line>, out: &mut MessageWriter) {
-        out.number(1, id);
-        out.number(2, self.mapping.id());
-        out.number(3, self.address);
+        out.numbers([id, self.mapping.id(), self.address]);
         for line in lines {
-            out.message(4, |out| line.write(out));
+            out.message(Self::LINE, |out| line.write(out));
         }
     }
 }
@@ -235,21 +193,13 @@ pub(super) struct Line {
 
 impl Line {
     fn read(raw: RawMessage<'_>, functions: &Table<FunctionMessage>) -> Result<Self, Error> {
-        let mut line = Self::default();
-        for field in raw.fields() {
-            let field = field?;
-            match field.number {
-                1 => line.function = functions.reference(raw, "function", field.number()?)?,
-                2 => line.line = u32::try_from(field.signed()?).unwrap_or(0),
-                _ => {}
-            }
-        }
-        Ok(line)
+        let [function, line] = raw.numbers()?;
+        let function = functions.reference(raw, "function", function)?;
+        Ok(Self { function, line: u32::try_from(line).unwrap_or(0) })
     }
 
     fn write(self, out: &mut MessageWriter) {
-        out.number(1, self.function.id());
-        out.number(2, self.line.into());
+        out.numbers([self.function.id(), self.line.into()]);
     }
 }
 

@@ -7,8 +7,7 @@
 //! damaged, rejects a whole file for one name that is not UTF-8, and makes a value of fifty bytes from two bytes.
 //!
 //! A profile has one weight and one count. Therefore one of a file's sample types is shown, with its count. Comments,
-//! columns, the patterns of frames to drop, the period of what was not sampled, and labels that goflame does not
-//! support are dropped. A note names the dropped labels.
+//! columns, the patterns of frames to drop, and the period of what was not sampled are dropped.
 //!
 //! The file is untrusted: nothing here panics, loops for long, or takes memory out of proportion to the unpacked bytes.
 //! The number of unpacked bytes is limited. Must not open files.

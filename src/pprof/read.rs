@@ -1,11 +1,11 @@
 //! Builds a profile and its quality figures from the tables and samples of a file.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::mem;
 
 use super::error::Error;
 use super::labels::{SampleLabels, address};
-use super::messages::{Line, LocationMessage, sample};
+use super::messages::{LabelMessage, Line, LocationMessage, sample};
 use super::origin::{self, CodePlace};
 use super::select::{SampleTypes, Selection};
 use super::tables::{Tables, index, samples};
@@ -13,8 +13,8 @@ use super::unpack::unpack;
 use super::wire::RawMessage;
 use crate::goname;
 use crate::profile::{
-    self, Frame, Function, FunctionId, Goroutine, GoroutineId, LocationId, Mapping, MappingId, Origin, Profile,
-    Quality, Sample, StackId, StrId, Task,
+    self, Frame, Function, FunctionId, Goroutine, GoroutineId, LabelSetId, LocationId, Mapping, MappingId, Origin,
+    Profile, Quality, Sample, StackId, StrId, Task, TaskLabel, TaskLabelValue,
 };
 
 /// Maximum frames of a stack, inlined calls included. Go's runtime records at most 1024 (debug.profstackdepth).
@@ -26,9 +26,6 @@ pub(super) const FRAMES_PER_BYTE: usize = 8;
 
 /// Maximum bytes of a name or path, as for binaries. Every frame of every stack may carry one.
 const LONGEST_NAME: usize = 4096;
-
-/// Maximum number of labels that the note names.
-const LABELS_NAMED: usize = 5;
 
 /// An imported pprof profile.
 #[derive(Debug)]
@@ -71,7 +68,8 @@ struct ProfileBuilder<'m, 'a> {
     program: StrId,
     quality: Quality,
     negative: u64,
-    left_out: BTreeSet<u32>,
+    /// The labels of the current sample without a field.
+    other_labels: Vec<LabelMessage>,
 }
 
 /// The result of building a location.
@@ -103,7 +101,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             program,
             quality,
             negative: 0,
-            left_out: BTreeSet::new(),
+            other_labels: Vec::new(),
         };
         builder.mappings();
         builder
@@ -248,6 +246,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     ) -> Result<Option<(u64, u64, SampleLabels)>, Error> {
         let (mut values, mut count, mut weight) = (0_usize, 0, 0);
         let mut labels = SampleLabels::default();
+        self.other_labels.clear();
         for field in raw.fields() {
             let field = field?;
             match field.number {
@@ -267,7 +266,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
                     values = values.saturating_add(1);
                     Ok(())
                 })?,
-                sample::LABEL => labels.take(self.tables, field.message("a label")?, &mut self.left_out)?,
+                sample::LABEL => labels.take(self.tables, field.message("a label")?, &mut self.other_labels)?,
                 _ => {}
             }
         }
@@ -289,8 +288,27 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         let process = labels.process.map_or(self.program, |process| self.text(process));
         let goroutine = self.goroutine(labels);
         let SampleLabels { pid, thread: tid, cpu, .. } = labels;
-        let task = self.profile.intern_task(Task { process, pid, tid, cpu, goroutine });
+        let labels = self.other_labels();
+        let task = self.profile.intern_task(Task { process, pid, tid, cpu, goroutine, labels });
         self.profile.add_sample(Sample { stack, task, count, weight });
+    }
+
+    /// Returns the handle of the current sample's labels without a field.
+    fn other_labels(&mut self) -> LabelSetId {
+        if self.other_labels.is_empty() {
+            return LabelSetId::EMPTY;
+        }
+        let labels = mem::take(&mut self.other_labels);
+        let set = labels.iter().map(|label| {
+            let value = match label.text {
+                0 => TaskLabelValue::Number(label.number, self.text(label.unit)),
+                text => TaskLabelValue::Text(self.text(text)),
+            };
+            TaskLabel { key: self.text(label.key), value }
+        });
+        let set = set.collect();
+        self.other_labels = labels;
+        self.profile.intern_labels(set)
     }
 
     fn goroutine(&mut self, labels: SampleLabels) -> Option<GoroutineId> {
@@ -320,7 +338,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     }
 
     fn finish(self, sample_types: SampleTypes) -> Imported {
-        let Self { tables, profile, mut quality, negative, left_out, .. } = self;
+        let Self { profile, mut quality, negative, .. } = self;
         let total = profile.total_count();
         quality.samples = (profile.event.is_sampled() || profile.samples().is_empty()).then_some(total);
         let unnamed = quality.unnamed_user_frames.saturating_add(quality.unnamed_kernel_frames);
@@ -332,14 +350,6 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             notes.push(format!(
                 "{negative} samples have negative values, as differences of profiles do: they are left out"
             ));
-        }
-        if !left_out.is_empty() {
-            let keys = left_out.iter().take(LABELS_NAMED).map(|key| lossy(tables.text(*key)));
-            let mut names = keys.collect::<Vec<_>>().join(", ");
-            if left_out.len() > LABELS_NAMED {
-                names.push_str(", …");
-            }
-            notes.push(format!("labels that goflame has no view of are left out: {names}"));
         }
         Imported { profile, quality, sample_types, notes }
     }

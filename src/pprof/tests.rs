@@ -204,7 +204,7 @@ fn everything_that_the_model_has_a_place_for() {
 }
 
 #[test]
-fn labels_become_fields_and_others_are_named() {
+fn labels_become_fields_and_others_stay_labels() {
     let label = |key, text, number| Message::default().number(1, key).number(2, text).number(3, number);
     let sample = |labels: &[Message]| {
         let sample = Message::default().packed(1, &[1]).packed(2, &[1, 10]);
@@ -217,7 +217,7 @@ fn labels_become_fields_and_others_are_named() {
             2,
             &sample(&[label(20, 0, 0), label(16, 17, 0), label(19, 12, 0), label(11, 0, 5), label(13, 0, u64::MAX)]),
         );
-    let Imported { profile, notes, .. } = imported(&message);
+    let Imported { profile, .. } = imported(&message);
     let samples = profile.samples();
     let known = profile.task(samples[2].task);
     assert_eq!((profile.str(known.process), known.pid, known.tid, known.cpu), ("helper", 7, 8, None));
@@ -227,7 +227,15 @@ fn labels_become_fields_and_others_are_named() {
     assert_eq!((profile.str(other.process), other.pid, other.cpu), ("app", 0, Some(0)));
     let goroutine = profile.goroutine(other.goroutine.unwrap());
     assert_eq!((goroutine.id, goroutine.address), (None, 0xc0_0000_2380));
-    assert_eq!(notes, ["labels that goflame has no view of are left out: process, pid, tenant"]);
+    let others = |at: usize| -> Vec<String> {
+        let labels = profile.labels(samples[at].task);
+        let others = labels.iter().filter(|label| matches!(label.key, "tenant" | "process" | "pid"));
+        let mut others: Vec<String> = others.map(|label| format!("{}={}", label.key, label.value)).collect();
+        others.sort();
+        others
+    };
+    assert_eq!(others(2), ["pid=7", "process=helper"]);
+    assert_eq!(others(3), ["pid=-1", "process=5", "process=app", "tenant=helper"]);
 }
 
 #[test]

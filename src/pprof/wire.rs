@@ -51,6 +51,19 @@ impl<'a> RawMessage<'a> {
         let end = self.offset.saturating_add(self.bytes.len());
         Fields { cursor: Cursor::new(self.bytes), end, what: self.what, failed: false }
     }
+
+    /// Returns the numbers of the fields 1 to `N`. A missing number is 0.
+    pub(super) fn numbers<const N: usize>(self) -> Result<[u64; N], Error> {
+        let mut numbers = [0; N];
+        for field in self.fields() {
+            let field = field?;
+            let at = usize::try_from(field.number).ok().and_then(|number| number.checked_sub(1));
+            if let Some(number) = at.and_then(|at| numbers.get_mut(at)) {
+                *number = field.number()?;
+            }
+        }
+        Ok(numbers)
+    }
 }
 
 impl<'a> Fields<'a> {
@@ -143,6 +156,13 @@ impl MessageWriter {
         if value != 0 {
             self.varint(field << 3);
             self.varint(value);
+        }
+    }
+
+    /// Adds numbers, in the fields 1 to `N`.
+    pub(super) fn numbers<const N: usize>(&mut self, values: [u64; N]) {
+        for (field, value) in (1..).zip(values) {
+            self.number(field, value);
         }
     }
 

@@ -119,11 +119,13 @@ fn write_sample(sample: &Sample, locations: &mut Locations<'_>, strings: &mut St
     out.packed(sample::LOCATION, locations.ids_of(sample.stack));
     let count = profile.event.has_count().then_some(sample.count);
     out.packed(sample::VALUE, count.into_iter().chain([sample.weight]).map(signed));
-    for label in profile.labels(sample) {
+    for label in profile.labels(sample.task) {
         let key = strings.intern_str(label.key);
         let label = match label.value {
-            LabelValue::Text(text) => LabelMessage { key, text: strings.intern_str(&text), number: 0 },
-            LabelValue::Number(number) => LabelMessage { key, text: 0, number: signed(number).cast_signed() },
+            LabelValue::Text(text) => LabelMessage { key, text: strings.intern_str(&text), ..LabelMessage::default() },
+            LabelValue::Number(number, unit) => {
+                LabelMessage { key, number, unit: strings.intern_str(unit), ..LabelMessage::default() }
+            }
         };
         out.message(sample::LABEL, |out| label.write(out));
     }

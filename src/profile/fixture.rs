@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::{Event, Frame, Function, Location, LocationId, Mapping, Origin, Profile, Sample, StackId, Task, Unit};
+use super::{
+    Event, Frame, Function, LabelSetId, Location, LocationId, Mapping, Origin, Profile, Sample, StackId, Task, Unit,
+};
 
 /// A profile under construction.
 pub(crate) struct Fixture {
@@ -54,7 +56,14 @@ impl Fixture {
     pub(crate) fn add_stack(&mut self, process: &str, stack: StackId, count: u64) {
         let process = self.profile.intern(process);
         let weight = count.saturating_mul(self.period);
-        let task = self.profile.intern_task(Task { process, pid: 7, tid: 8, cpu: None, goroutine: None });
+        let task = self.profile.intern_task(Task {
+            process,
+            pid: 7,
+            tid: 8,
+            cpu: None,
+            goroutine: None,
+            labels: LabelSetId::EMPTY,
+        });
         self.profile.add_sample(Sample { stack, task, count, weight });
     }
 

@@ -19,11 +19,12 @@ mod tables;
 pub use figures::{format_number, format_percent, format_samples, format_total_count};
 pub use interner::{Interner, position};
 pub use model::{
-    Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Label, LabelValue, Location, LocationId, Mapping,
-    MappingId, Origin, Sample, StackId, StrId, Task, TaskId, Unit,
+    CanonicalStackId, Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Label, LabelSetId, LabelValue,
+    Location, LocationId, Mapping, MappingId, Origin, Sample, StackId, StrId, Task, TaskId, TaskLabel, TaskLabelValue,
+    Unit,
 };
 pub use quality::{Assessment, CpuCoverage, Grade, Quality, SizeBound};
-pub use samples::Samples;
+pub use samples::{Samples, TimedSample};
 pub use stacks::{SegmentKey, Stacks};
 pub use table::{Slot, SlotTable};
 pub use tables::Profile;

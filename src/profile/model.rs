@@ -27,9 +27,24 @@ pub struct GoroutineId(pub(super) u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MappingId(pub(super) u32);
 
-/// Handle of a stack in [`Stacks`](super::Stacks).
+/// Handle of a set of [`TaskLabel`]s in a [`Profile`](super::Profile).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LabelSetId(pub(super) u32);
+
+impl LabelSetId {
+    /// The set without labels.
+    pub const EMPTY: LabelSetId = LabelSetId(0);
+}
+
+/// Handle of a stack in [`Stacks`](super::Stacks). Equal ids mean equal stacks. Different ids may mean equal stacks too:
+/// whoever must tell stacks apart compares their [`CanonicalStackId`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackId(pub(super) u32);
+
+/// The first of all stacks that show the same: equal ids mean equal stacks, and different ids mean different ones. Only
+/// [`Stacks::canonical_ids`](super::Stacks::canonical_ids) makes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CanonicalStackId(pub(super) StackId);
 
 impl StackId {
     /// The stack without locations.
@@ -58,7 +73,7 @@ impl LocationId {
     pub(super) const NONE: LocationId = LocationId(u32::MAX);
 
     /// Returns the handle of the location at a position.
-    pub fn from_index(at: u32) -> Self {
+    pub const fn from_index(at: u32) -> Self {
         Self(at)
     }
 
@@ -180,14 +195,34 @@ pub struct Task {
     pub cpu: Option<u32>,
     /// The goroutine that ran. `None` if unknown.
     pub goroutine: Option<GoroutineId>,
+    /// Labels from a pprof file that are none of the fields above.
+    pub labels: LabelSetId,
+}
+
+/// A label that a program gave to its samples, such as with Go's `pprof.Do`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskLabel {
+    /// The name.
+    pub key: StrId,
+    /// The value.
+    pub value: TaskLabelValue,
+}
+
+/// The value of a [`TaskLabel`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TaskLabelValue {
+    /// A text.
+    Text(StrId),
+    /// A number and its unit, which is the empty string if the file has none.
+    Number(i64, StrId),
 }
 
 /// A label of a sample, as pprof files carry it: a name and a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label<'p> {
-    /// The name: `process`, `pid`, `thread`, `cpu`, `goroutine`, `g`, `entry` or `creator`. `g` is the address of the
-    /// `runtime.g` of a goroutine whose number is unknown.
-    pub key: &'static str,
+    /// The name: `process`, `pid`, `thread`, `cpu`, `goroutine`, `g`, `entry`, `creator`, or that of a [`TaskLabel`]. `g` is
+    /// the address of the `runtime.g` of a goroutine whose number is unknown.
+    pub key: &'p str,
     /// The value.
     pub value: LabelValue<'p>,
 }
@@ -197,15 +232,15 @@ pub struct Label<'p> {
 pub enum LabelValue<'p> {
     /// A string label.
     Text(Cow<'p, str>),
-    /// A numeric label.
-    Number(u64),
+    /// A numeric label and its unit, which is empty if it has none.
+    Number(i64, &'p str),
 }
 
 impl fmt::Display for LabelValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
-            Self::Number(number) => number.fmt(f),
+            Self::Number(number, unit) => write!(f, "{number}{unit}"),
         }
     }
 }

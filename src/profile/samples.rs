@@ -2,24 +2,40 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::RangeBounds;
 
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
 use super::interner::position;
-use super::model::{Sample, StackId, TaskId};
+use super::model::{CanonicalStackId, Sample, StackId, TaskId};
 
 /// Samples, in the order in which they were first seen.
 ///
 /// Samples with the same stack and task are merged if one of them is among the recent ones. So a program that repeats
 /// itself needs little memory, however long it is sampled. The list may still hold equal samples:
 /// [`Samples::distinct`] merges all.
+///
+/// On request, the time of each single sample is kept beside the list: [`Samples::with_times`].
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
     list: Vec<Sample>,
+    /// `None` if times are not kept.
+    timed: Option<Vec<TimedSample>>,
     /// Cache of recent samples and their positions in `list`, indexed by [`recent_slot`]. Empty until the first sample is
-    /// added, and after [`Samples::freeze`].
+    /// added, and after [`Samples::release_index`].
     recent: Vec<(StackId, TaskId, u32)>,
+}
+
+/// A single sample: its time, and the merged sample that it is a part of. 24 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimedSample {
+    /// Time on the recording's clock, in nanoseconds.
+    pub time: u64,
+    /// The weight of this sample alone.
+    pub weight: u64,
+    /// Position of the merged sample in [`Samples::list`], which has the stack and the task.
+    pub sample: u32,
 }
 
 /// Number of bits of an index into [`Samples::recent`].
@@ -34,6 +50,11 @@ fn recent_slot(sample: &Sample) -> usize {
 }
 
 impl Samples {
+    /// Returns an empty list that keeps the time of every sample that [`Samples::add_at`] adds.
+    pub fn with_times() -> Self {
+        Self { timed: Some(Vec::new()), ..Self::default() }
+    }
+
     /// Allocates room for `capacity` samples if there are none yet. Unused capacity costs only address space.
     pub fn reserve(&mut self, capacity: usize) {
         if self.list.is_empty() {
@@ -41,8 +62,16 @@ impl Samples {
         }
     }
 
-    /// Adds a sample.
-    pub fn add(&mut self, sample: Sample) {
+    /// Adds a sample that was taken at a time of the recording's clock, in nanoseconds.
+    pub fn add_at(&mut self, time: u64, sample: Sample) {
+        let at = self.add(sample);
+        if let Some(timed) = &mut self.timed {
+            timed.push(TimedSample { time, weight: sample.weight, sample: at });
+        }
+    }
+
+    /// Adds a sample. Returns the position of the sample that it was merged with, or else its own.
+    pub fn add(&mut self, sample: Sample) -> u32 {
         if self.recent.is_empty() {
             // `u32::MAX` is the position of no sample.
             self.recent = vec![(StackId::EMPTY, TaskId(0), u32::MAX); 1 << RECENT_BITS];
@@ -56,10 +85,11 @@ impl Samples {
             (*stack, *task, *at) = (sample.stack, sample.task, position(self.list.len()));
             self.list.push(sample);
         }
+        *at
     }
 
-    /// Frees the memory that only [`Samples::add`] needs.
-    pub fn freeze(&mut self) {
+    /// Releases the memory that only [`Samples::add`] needs.
+    pub fn release_index(&mut self) {
         self.recent = Vec::new();
     }
 
@@ -68,23 +98,58 @@ impl Samples {
         &self.list
     }
 
+    /// Returns every single sample with its time. `None` if times are not kept.
+    pub fn timed(&self) -> Option<&[TimedSample]> {
+        self.timed.as_deref()
+    }
+
+    /// Returns the samples at whose positions `keep` is true.
+    #[must_use]
+    pub fn retain(&self, keep: &[bool]) -> Self {
+        let mut kept = Self::default();
+        let kept_at = self.list.iter().zip(keep).map(|(sample, keep)| keep.then(|| kept.add(*sample)));
+        let kept_at: Vec<Option<u32>> = kept_at.collect();
+        let timed = self.timed.as_ref().map(|timed| {
+            let kept = |timed: &TimedSample| Some(TimedSample { sample: kept_at[timed.sample as usize]?, ..*timed });
+            timed.iter().filter_map(kept).collect()
+        });
+        Self { timed, ..kept }
+    }
+
+    /// Returns the samples that were taken at these times of the recording's clock. `None` if times are not kept.
+    pub fn between(&self, range: impl RangeBounds<u64>) -> Option<Self> {
+        let timed = self.timed()?.iter().filter(|timed| range.contains(&timed.time)).copied();
+        let timed: Vec<TimedSample> = timed.collect();
+        let mut list: Vec<Sample> = self.list.iter().map(|sample| Sample { count: 0, weight: 0, ..*sample }).collect();
+        for TimedSample { weight, sample, .. } in &timed {
+            let sample = &mut list[*sample as usize];
+            merge(sample, &Sample { count: 1, weight: *weight, ..*sample });
+        }
+        let keep: Vec<bool> = list.iter().map(|sample| sample.count > 0).collect();
+        Some(Self { list, timed: Some(timed), recent: Vec::new() }.retain(&keep))
+    }
+
     /// Appends the samples of another shard. `translate` converts its stacks and tasks to those of this one. Equal samples
     /// are not merged.
     pub fn append(&mut self, other: &Self, translate: impl Fn(StackId, TaskId) -> (StackId, TaskId) + Sync) {
-        self.freeze();
+        self.release_index();
+        let offset = position(self.list.len());
+        if let (Some(timed), Some(others)) = (&mut self.timed, &other.timed) {
+            timed.extend(others.iter().map(|timed| TimedSample { sample: timed.sample + offset, ..*timed }));
+        }
         self.list.par_extend(other.list.par_iter().map(|sample| {
             let (stack, task) = translate(sample.stack, sample.task);
             Sample { stack, task, ..*sample }
         }));
     }
 
-    /// Returns all samples, merged by stack and task. `canonical` returns the canonical stack of a stack (see
-    /// [`Stacks`](super::Stacks)).
-    pub fn distinct(&self, canonical: impl Fn(StackId) -> StackId) -> Vec<Sample> {
+    /// Returns all samples, merged by canonical stack and task. `canonical` is the result of
+    /// [`Stacks::canonical_ids`](super::Stacks::canonical_ids).
+    pub fn distinct(&self, canonical: &[CanonicalStackId]) -> Vec<Sample> {
         let mut positions = HashMap::with_capacity_and_hasher(self.list.len(), RandomState::default());
         let mut distinct: Vec<Sample> = Vec::with_capacity(self.list.len());
         for sample in &self.list {
-            let stack = canonical(sample.stack);
+            let CanonicalStackId(stack) = canonical[sample.stack.index()];
             match positions.entry((stack, sample.task)) {
                 Entry::Occupied(at) => merge(&mut distinct[*at.get()], sample),
                 Entry::Vacant(entry) => {
@@ -96,12 +161,12 @@ impl Samples {
         distinct
     }
 
-    /// Replaces the stack and task of every sample by those that `translate` returns, and freezes the samples.
+    /// Replaces the stack and task of every sample by those that `translate` returns.
     #[must_use]
-    pub fn remap(self, translate: impl Fn(StackId, TaskId) -> (StackId, TaskId) + Sync) -> Self {
-        let mut list = self.list;
-        list.par_iter_mut().for_each(|sample| (sample.stack, sample.task) = translate(sample.stack, sample.task));
-        Self { list, ..Self::default() }
+    pub fn remap(mut self, translate: impl Fn(StackId, TaskId) -> (StackId, TaskId) + Sync) -> Self {
+        self.release_index();
+        self.list.par_iter_mut().for_each(|sample| (sample.stack, sample.task) = translate(sample.stack, sample.task));
+        self
     }
 }
 
@@ -113,7 +178,7 @@ fn merge(equal: &mut Sample, sample: &Sample) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sample, Samples, StackId, TaskId};
+    use super::{CanonicalStackId, Sample, Samples, StackId, TaskId, TimedSample};
 
     #[test]
     fn equal_samples_are_merged() {
@@ -130,9 +195,31 @@ mod tests {
             samples.add(sample(stack, 2, 1));
         }
         assert!(samples.list().len() > 100_001);
-        let distinct = samples.distinct(|stack| stack);
+        let canonical: Vec<_> = (0..100_000).map(|stack| CanonicalStackId(StackId(stack))).collect();
+        let distinct = samples.distinct(&canonical);
         assert_eq!(distinct.len(), 100_001);
         assert_eq!(distinct[..2], [Sample { count: 5, ..sample(1, 2, 32) }, expected[1]]);
         assert!(distinct[2..].iter().all(|sample| sample.count == 2));
+    }
+
+    #[test]
+    fn slices_of_time_sum_up_to_all_samples() {
+        let sample = |stack, weight| Sample { stack: StackId(stack), task: TaskId(0), count: 1, weight };
+        let (mut samples, mut later) = (Samples::with_times(), Samples::with_times());
+        for time in 0..10 {
+            samples.add_at(time, sample(u32::from(time > 3), time));
+            later.add_at(time + 10, sample(2, 1));
+        }
+        samples.append(&later, |stack, task| (stack, task));
+        let slice = |times| samples.between(times).expect("times are kept");
+        assert_eq!(slice(0..0).list(), []);
+        assert_eq!(slice(2..5).list(), [Sample { count: 2, ..sample(0, 5) }, sample(1, 4)]);
+        assert_eq!(slice(9..12).list(), [sample(1, 9), Sample { count: 2, ..sample(2, 2) }]);
+        assert_eq!(slice(11..12).timed(), Some(&[TimedSample { time: 11, weight: 1, sample: 0 }][..]));
+        assert_eq!(slice(0..20).list(), samples.list());
+        let without_first = samples.retain(&[false, true, true]);
+        assert_eq!(without_first.timed().map(<[_]>::len), Some(16));
+        assert_eq!(without_first.between(..10).expect("times are kept").list(), [Sample { count: 6, ..sample(1, 39) }]);
+        assert!(Samples::default().between(..).is_none());
     }
 }

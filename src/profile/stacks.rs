@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 use rayon::prelude::*;
 
 use super::interner::position;
-use super::model::{LocationId, StackId};
+use super::model::{CanonicalStackId, LocationId, StackId};
 use super::table::{Slot, SlotTable};
 
 /// Short form of [`Stacks::SEGMENT_LEN`].
@@ -85,24 +85,24 @@ impl SegmentKey {
 /// The first stack is [`StackId::EMPTY`]. A caller segment has a lower id than its callees.
 ///
 /// Ids are canonical within a shard: [`Stacks::intern`] gives equal stacks one id. [`Stacks::append`], [`Stacks::rewrite`]
-/// and [`Stacks::add_with_leaf`] may create equal stacks with several ids, and so may interning after [`Stacks::freeze`].
-/// [`Stacks::first_equal`] then gives the canonical id.
+/// and [`Stacks::add_with_leaf`] may create equal stacks with several ids, and so may interning after
+/// [`Stacks::release_index`]. [`Stacks::canonical_ids`] then tells which of them are equal.
 #[derive(Debug, Clone)]
 pub struct Stacks {
     segments: Vec<StackSegment>,
-    /// Finds interned segments. `None` after [`Stacks::freeze`].
-    index: Option<SlotTable<IndexEntry>>,
+    /// Finds interned segments. `None` after [`Stacks::release_index`].
+    index: Option<SlotTable<SegmentSlot>>,
     seed: RandomState,
 }
 
 /// A segment in the index. Most segments that differ have another hash, so that they need not be read.
 #[derive(Debug, Clone, Copy)]
-struct IndexEntry {
+struct SegmentSlot {
     hash: u32,
     stack: StackId,
 }
 
-impl Slot for IndexEntry {
+impl Slot for SegmentSlot {
     const FREE: Self = Self { hash: 0, stack: StackId::EMPTY };
 
     fn is_free(&self) -> bool {
@@ -179,7 +179,7 @@ impl Stacks {
         let (hash, segment) = (key.index_hash(), StackSegment { caller, ..key.segment });
         let Self { segments, index, .. } = self;
         let index = index.get_or_insert_with(SlotTable::default);
-        let new = IndexEntry { hash, stack: StackId(position(segments.len())) };
+        let new = SegmentSlot { hash, stack: StackId(position(segments.len())) };
         let entry = index.get_or_insert_with(
             hash,
             |entry| entry.hash == hash && segments[entry.stack.index()] == segment,
@@ -243,7 +243,7 @@ impl Stacks {
     where
         L: Fn(LocationId) -> LocationId + Sync,
     {
-        self.freeze();
+        self.release_index();
         let offset = position(self.segments.len() - 1);
         let translate = move |stack: StackId| if stack == StackId::EMPTY { stack } else { StackId(stack.0 + offset) };
         self.segments.par_extend(other.segments.par_iter().skip(1).map(|segment| {
@@ -253,12 +253,12 @@ impl Stacks {
         translate
     }
 
-    /// Returns the canonical stack of each stack, by [`StackId::index`]: the first one with the same locations. Locations
-    /// with one `key` are the same; those without a key do not count.
+    /// Returns the canonical id of each stack, by [`StackId::index`]: the first stack with the same locations. Locations with
+    /// one `key` are the same; those without a key do not count.
     ///
     /// Equal stacks may be divided into segments in different ways, so they are recognised by a hash of their locations: 128
     /// bits, with seeds that no file can know.
-    pub fn first_equal(&self, key: impl Fn(LocationId) -> Option<u64>) -> Vec<StackId> {
+    pub fn canonical_ids(&self, key: impl Fn(LocationId) -> Option<u64>) -> Vec<CanonicalStackId> {
         let seeds = [RandomState::default(), RandomState::default()];
         let mut hashes: Vec<[u64; 2]> = Vec::with_capacity(self.segments.len());
         let mut known: HashTable<u32> = HashTable::new();
@@ -271,27 +271,27 @@ impl Stacks {
             hashes.push(hash);
             let entry =
                 known.entry(hash[0], |other| hashes[*other as usize] == hash, |other| hashes[*other as usize][0]);
-            canonical.push(StackId(*entry.or_insert(at).get()));
+            canonical.push(CanonicalStackId(StackId(*entry.or_insert(at).get())));
         }
         canonical
     }
 
     /// Frees the memory that only interning needs. A stack that is interned afterwards may be a duplicate.
-    pub fn freeze(&mut self) {
+    pub fn release_index(&mut self) {
         self.index = None;
     }
 
     /// Replaces the last segment of a stack and its caller. All stacks that contain the segment change too. `locations` are
     /// at most [`Stacks::SEGMENT_LEN`]. Stacks that become equal keep their ids.
     pub fn rewrite(&mut self, stack: StackId, caller: StackId, locations: &[LocationId]) {
-        self.freeze();
+        self.release_index();
         debug_assert!(caller < stack || caller == StackId::EMPTY, "a caller has a lower id");
         self.segments[stack.index()] = StackSegment::new(caller, locations);
     }
 
     /// Adds a copy of a stack with another leaf. The copy is the caller of no stack.
     pub fn add_with_leaf(&mut self, stack: StackId, leaf: LocationId) -> StackId {
-        self.freeze();
+        self.release_index();
         let StackSegment { caller, .. } = self.segments[stack.index()];
         let mut locations = self.segment(stack).to_vec();
         if let Some(last) = locations.last_mut() {
@@ -304,7 +304,7 @@ impl Stacks {
 
 #[cfg(test)]
 mod tests {
-    use super::{LocationId, StackId, Stacks};
+    use super::{CanonicalStackId, LocationId, StackId, Stacks};
 
     fn row(numbers: impl IntoIterator<Item = u32>) -> Vec<LocationId> {
         numbers.into_iter().map(LocationId).collect()
@@ -374,7 +374,10 @@ mod tests {
         assert_eq!(numbers(&stacks, translate(same)), numbers(&stacks, long));
         assert_eq!(numbers(&stacks, translate(new)), (0..20).collect::<Vec<_>>());
         assert!(stacks.ids().all(|stack| stacks.caller(stack) < stack));
-        let canonical = stacks.first_equal(all);
+        let canonical_ids = |stacks: &Stacks, key: &dyn Fn(LocationId) -> Option<u64>| -> Vec<StackId> {
+            stacks.canonical_ids(key).into_iter().map(|CanonicalStackId(stack)| stack).collect()
+        };
+        let canonical = canonical_ids(&stacks, &all);
         let [same, new, end] = [same, new, end].map(|stack| canonical[translate(stack).index()]);
         assert_eq!((canonical[long.index()], canonical[short.index()], same), (long, short, long));
         assert_eq!(numbers(&stacks, end), (0..8).collect::<Vec<_>>());
@@ -383,12 +386,12 @@ mod tests {
         // A stack whose last segment is empty is equal to its caller.
         let caller = stacks.caller(long);
         stacks.rewrite(long, caller, &[]);
-        assert_eq!(stacks.first_equal(all)[long.index()], caller);
+        assert_eq!(canonical_ids(&stacks, &all)[long.index()], caller);
         // So are stacks that are divided into other segments, and those that differ in locations without a key.
         stacks.rewrite(long, root, &row(2..7));
-        assert_eq!(stacks.first_equal(all)[long.index()], caller);
+        assert_eq!(canonical_ids(&stacks, &all)[long.index()], caller);
         let even = |location: LocationId| location.0.is_multiple_of(2).then(|| u64::from(location.0));
-        assert_eq!(stacks.first_equal(even)[short.index()], StackId::EMPTY);
+        assert_eq!(canonical_ids(&stacks, &even)[short.index()], StackId::EMPTY);
     }
 
     #[test]

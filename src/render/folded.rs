@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Write};
 
 use super::name;
 use crate::profile::Interner;
-use crate::views::{CallTree, LabelId, Labels, Node, Scratch, Value, View, Walker, self_weight};
+use crate::views::{CallTree, ExpandScratch, LabelId, Node, SampleValue, TreeLabels, View, Walker, self_weight};
 
 /// Size of the output buffer in bytes.
 const BUFFER: usize = 1 << 18;
@@ -17,14 +17,14 @@ const BUFFER: usize = 1 << 18;
 /// Writes a profile as folded stacks. An empty profile gives no lines.
 pub fn write(view: &View, out: &mut dyn Write) -> io::Result<()> {
     let profile = view.profile();
-    let value = if profile.event.is_sampled() { Value::Count } else { Value::Weight };
+    let value = if profile.event.is_sampled() { SampleValue::Count } else { SampleValue::Weight };
     let mut labels = Interner::default();
     let tree = view.call_tree(value, 1, || {
         let groups = view.grouping().names().map(name::folded_process);
         let groups = groups.map(|name| LabelId::intern(name, &mut labels)).collect();
         let functions = profile.functions().map(|(_, function)| profile.str(function.display));
         let functions = functions.map(|name| LabelId::intern(name::folded_frame(name), &mut labels)).collect();
-        Labels::new(groups, functions)
+        TreeLabels::new(groups, functions)
     });
     let mut out = BufWriter::with_capacity(BUFFER, out);
     tree.with_scratch(|scratch| {
@@ -44,7 +44,7 @@ struct Lines<'a, 'v> {
     path: String,
     /// A stack: the last node is written next.
     pending: Vec<Pending>,
-    scratch: &'a mut Scratch,
+    scratch: &'a mut ExpandScratch,
 }
 
 /// A node whose lines are not written yet.

@@ -1,8 +1,10 @@
 //! Filters: they select samples and frames of a profile, like pprof's options of the same names.
 
+use std::ops::Range;
+
 use regex::Regex;
 
-use crate::profile::{Frame, Function, Profile, Sample};
+use crate::profile::{Frame, Function, Profile, TaskId, position};
 
 /// The filters of a view. The default keeps everything.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +21,9 @@ pub struct Filters {
     pub tag_focus: Option<Tag>,
     /// Removes samples with a matching label.
     pub tag_ignore: Option<Tag>,
+    /// Keeps only samples that were taken in this range of time, in nanoseconds since the first sample. Needs a profile with
+    /// [timed samples](Profile::timed_samples).
+    pub time: Option<Range<u64>>,
 }
 
 /// A pattern for the labels of samples.
@@ -38,19 +43,25 @@ impl Tag {
         }
     }
 
-    fn matches(&self, profile: &Profile, sample: &Sample) -> bool {
+    /// Returns for each task whether one of its labels matches.
+    fn matching_tasks(&self, profile: &Profile) -> Vec<bool> {
+        let tasks = 0..position(profile.tasks().len());
+        tasks.map(|at| self.matches(profile, TaskId::from_index(at))).collect()
+    }
+
+    fn matches(&self, profile: &Profile, task: TaskId) -> bool {
         let key = |key: &str| self.key.as_ref().is_none_or(|wanted| wanted == key);
-        profile.labels(sample).iter().any(|label| key(label.key) && self.value.is_match(&label.value.to_string()))
+        profile.labels(task).iter().any(|label| key(label.key) && self.value.is_match(&label.value.to_string()))
     }
 }
 
 impl Filters {
     /// Returns whether the filters keep everything.
     pub fn is_empty(&self) -> bool {
-        let Self { focus, ignore, hide, show, tag_focus, tag_ignore } = self;
+        let Self { focus, ignore, hide, show, tag_focus, tag_ignore, time } = self;
         [focus, ignore, hide, show].iter().all(|pattern| pattern.is_none())
-            && tag_focus.is_none()
-            && tag_ignore.is_none()
+            && [tag_focus, tag_ignore].iter().all(|tag| tag.is_none())
+            && time.is_none()
     }
 
     /// Removes samples and frames from a profile. Samples are selected by all of their frames, hidden ones included. A
@@ -60,11 +71,16 @@ impl Filters {
         if self.is_empty() {
             return profile;
         }
+        if let Some(time) = &self.time {
+            profile.retain_times(time);
+        }
         let [focus, ignore, hide, show] =
             [&self.focus, &self.ignore, &self.hide, &self.show].map(|pattern| matching(&profile, pattern.as_ref()));
         let on_stack = |matching: Vec<bool>| profile.stacks_with(|frame| matching[frame.function.index()]);
         let focus = focus.map(on_stack);
         let ignore = ignore.map(on_stack);
+        let [tag_focus, tag_ignore] =
+            [&self.tag_focus, &self.tag_ignore].map(|tag| tag.as_ref().map(|tag| tag.matching_tasks(&profile)));
         let is_shown = |frame: &Frame| {
             let at = frame.function.index();
             !hide.as_ref().is_some_and(|hidden| hidden[at]) && show.as_ref().is_none_or(|shown| shown[at])
@@ -74,12 +90,12 @@ impl Filters {
             .samples()
             .iter()
             .map(|sample| {
-                let at = sample.stack.index();
+                let (at, task) = (sample.stack.index(), sample.task.index());
                 focus.as_ref().is_none_or(|focus| focus[at])
                     && !ignore.as_ref().is_some_and(|ignore| ignore[at])
                     && has_shown_frame.as_ref().is_none_or(|has_shown_frame| has_shown_frame[at])
-                    && self.tag_focus.as_ref().is_none_or(|tag| tag.matches(&profile, sample))
-                    && !self.tag_ignore.as_ref().is_some_and(|tag| tag.matches(&profile, sample))
+                    && tag_focus.as_ref().is_none_or(|focus| focus[task])
+                    && !tag_ignore.as_ref().is_some_and(|ignore| ignore[task])
             })
             .collect();
         profile.retain_samples(&samples);
@@ -104,6 +120,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use super::*;
+    use crate::profile::Sample;
     use crate::profile::fixture::Fixture;
 
     fn pattern(text: &str) -> Regex {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use clap::ValueEnum;
 
-use crate::profile::{GoroutineId, Interner, Profile, Sample, StackId, StrId, Task};
+use crate::profile::{GoroutineId, Interner, Profile, Sample, StackId, StrId, Task, TaskId};
 
 /// The property that samples are grouped by. The comment of a value is its help.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, ValueEnum)]
 pub enum By {
     /// The command name of the process
     #[default]
@@ -18,6 +18,9 @@ pub enum By {
     Goroutine,
     /// The function that the goroutine was started with
     Entry,
+    /// The value of the label with this name
+    #[value(skip)]
+    Label(String),
 }
 
 /// The samples of a profile in groups.
@@ -47,15 +50,16 @@ const NO_GOROUTINE: &str = "(no goroutine)";
 
 impl Grouping {
     /// Groups the samples of a profile.
-    pub fn new(profile: &Profile, by: By) -> Self {
+    pub fn new(profile: &Profile, by: &By) -> Self {
         let mut names = Interner::default();
         let group_of_sample: Vec<u32> = match by {
-            By::Process | By::Thread => {
-                let name = |task: &Task| match by {
+            By::Process | By::Thread | By::Label(_) => {
+                let name = |(id, task): (u32, &Task)| match by {
+                    By::Label(key) => label_value(profile, TaskId::from_index(id), key).into(),
                     By::Thread => format!("{} thread {}", profile.str(task.process), task.tid).into(),
                     _ => Box::from(profile.str(task.process)),
                 };
-                let group_of_task: Vec<u32> = profile.tasks().map(|task| names.intern(name(task))).collect();
+                let group_of_task: Vec<u32> = (0..).zip(profile.tasks()).map(|task| names.intern(name(task))).collect();
                 profile.samples().iter().map(|sample| group_of_task[sample.task.index()]).collect()
             }
             By::Goroutine | By::Entry => {
@@ -98,6 +102,14 @@ impl Grouping {
         rows.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
         rows
     }
+}
+
+/// Returns the values of the labels of a task with this name.
+fn label_value(profile: &Profile, task: TaskId, key: &str) -> String {
+    let labels = profile.labels(task);
+    let values: Vec<String> =
+        labels.iter().filter(|label| label.key == key).map(|label| label.value.to_string()).collect();
+    if values.is_empty() { format!("(no {key})") } else { values.join(", ") }
 }
 
 /// The entries of goroutines.
@@ -163,7 +175,7 @@ mod tests {
     use crate::profile::{Goroutine, Sample, Samples, Task};
 
     /// Returns the name and the count of each group, the heaviest first.
-    fn groups(by: By) -> Vec<(String, u64)> {
+    fn groups(by: &By) -> Vec<(String, u64)> {
         let mut fixture = Fixture::new();
         fixture.add("app", "runtime.goexit|main.worker|i:main.step|main.hot", 5);
         fixture.add("app", "runtime.goexit|main.worker|runtime.mallocgc|k:page_fault", 3);
@@ -193,11 +205,11 @@ mod tests {
 
     #[test]
     fn samples_are_grouped_by_each_property() {
-        assert_eq!(groups(By::Process), owned(&[("app", 11)]));
-        assert_eq!(groups(By::Thread), owned(&[("app thread 8", 11)]));
-        assert_eq!(groups(By::Entry), owned(&[("main.worker", 8), ("main.other", 3)]));
+        assert_eq!(groups(&By::Process), owned(&[("app", 11)]));
+        assert_eq!(groups(&By::Thread), owned(&[("app thread 8", 11)]));
+        assert_eq!(groups(&By::Entry), owned(&[("main.worker", 8), ("main.other", 3)]));
         assert_eq!(
-            groups(By::Goroutine),
+            groups(&By::Goroutine),
             owned(&[("app goroutine 17 main.worker", 8), ("(no goroutine)", 2), ("app goroutine 18 main.other", 1)])
         );
     }

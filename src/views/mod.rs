@@ -3,8 +3,9 @@
 //! Every renderer uses a [`View`] and never walks stacks itself, so that all formats show the same self and cumulative
 //! weights. A view builds each table when it is first needed, and keeps it.
 //!
-//! - [`filter`](mod@filter): removes samples and frames, as pprof's `-focus`, `-ignore`, `-hide` and `-show` do.
-//! - [`grouping`]: groups of samples, by process, thread, goroutine or entry.
+//! - [`filter`](mod@filter): removes samples and frames, as pprof's `-focus`, `-ignore`, `-hide` and `-show` do, and selects
+//!   a range of time.
+//! - [`grouping`]: groups of samples, by process, thread, goroutine, entry or label.
 //! - [`walk`]: all stacks from the root, with the cumulative weight of each segment.
 //! - [`tree`]: the call tree: nodes with label and weights, expanded only as far as a format needs.
 //! - [`top`]: hot functions and the hottest call path.
@@ -21,6 +22,6 @@ mod walk;
 pub use filter::{Filters, Tag};
 pub use grouping::{By, GroupRow, Grouping};
 pub use top::{FunctionRow, PathRow, Top};
-pub use tree::{CallTree, LabelId, Labels, Node, Scratch, self_weight};
-pub use view::{Value, View};
+pub use tree::{CallTree, ExpandScratch, LabelId, Node, TreeLabels, self_weight};
+pub use view::{SampleValue, View};
 pub use walk::Walker;

@@ -2,8 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::tree::{LabelId, Labels, self_weight};
-use super::view::{Value, View};
+use super::tree::{CallTree, LabelId, TreeLabels, self_weight};
 use crate::profile::{FunctionId, Profile, StackId};
 
 /// A function with its weights.
@@ -43,10 +42,17 @@ impl Top {
     /// A callee with less than 1/20 of the total is not hot.
     pub const PATH_SHARE: u64 = 20;
 
-    pub(super) fn new(view: &View) -> Self {
-        let total = view.profile().total_weight();
-        Self { functions: functions(view.profile()), path: path(view, total), total }
+    /// Computes the table and the path. `tree` is the call tree of all weights with [`function_labels`].
+    pub(super) fn new(profile: &Profile, tree: &CallTree<'_>) -> Self {
+        let total = profile.total_weight();
+        Self { functions: functions(profile), path: path(profile, tree, total), total }
     }
+}
+
+/// Labels of a call tree in which all groups share one root, and every function has its own label: its position.
+pub(super) fn function_labels(profile: &Profile, groups: usize) -> TreeLabels {
+    let functions = profile.functions().map(|(function, _)| LabelId::from_index(function.index()));
+    TreeLabels::new(vec![LabelId::NONE; groups], functions.collect())
 }
 
 fn functions(profile: &Profile) -> Vec<FunctionRow> {
@@ -83,14 +89,8 @@ fn functions(profile: &Profile) -> Vec<FunctionRow> {
     rows
 }
 
-fn path(view: &View, total: u64) -> Vec<PathRow> {
-    let profile = view.profile();
+fn path(profile: &Profile, tree: &CallTree<'_>, total: u64) -> Vec<PathRow> {
     let functions: Vec<FunctionId> = profile.functions().map(|(function, _)| function).collect();
-    let tree = view.call_tree(Value::Weight, 1, || {
-        // All groups share one root, and every function has its own label.
-        let groups = vec![LabelId::NONE; view.grouping().names().len()];
-        Labels::new(groups, functions.iter().map(|function| LabelId::from_index(function.index())).collect())
-    });
     let mut path: Vec<PathRow> = Vec::new();
     tree.with_scratch(|scratch| {
         let Some(mut node) = tree.groups().pop() else { return };
@@ -129,7 +129,7 @@ fn add(sum: &mut u64, weight: u64) {
 mod tests {
     use super::*;
     use crate::profile::fixture::Fixture;
-    use crate::views::By;
+    use crate::views::{By, View};
 
     fn top(fixture: &Fixture) -> Top {
         View::new(fixture.profile.clone(), By::Process).top().clone()

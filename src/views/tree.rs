@@ -34,14 +34,14 @@ impl LabelId {
 }
 
 /// The labels of groups and functions in a call tree.
-pub struct Labels {
+pub struct TreeLabels {
     /// By group, in the order of the grouping.
     groups: Vec<LabelId>,
     /// By function.
     functions: Vec<LabelId>,
 }
 
-impl Labels {
+impl TreeLabels {
     /// Takes the labels of the groups in the order of [`Grouping::names`](super::Grouping::names), and of the functions in
     /// the order of [`Profile::functions`]. Groups with equal labels become one node.
     pub fn new(groups: Vec<LabelId>, functions: Vec<LabelId>) -> Self {
@@ -74,20 +74,20 @@ pub struct CallTree<'v> {
     walk: &'v StackWalk,
     /// Factor for the weights of walkers.
     scale: u64,
-    labels: Labels,
+    labels: TreeLabels,
     /// By location: the label of its only frame, or [`LabelId::NONE`] if it has no frame or several. Most locations have one
     /// frame, and a step through them reads only this table.
     only_label: Vec<LabelId>,
     /// By group: the weight of its samples, including samples without frames.
     group_weights: Vec<u64>,
     /// Minimum weight of a callee.
-    narrowest: u64,
+    min_weight: u64,
     /// Work space that no thread uses now.
-    scratch: Mutex<Vec<Scratch>>,
+    scratch: Mutex<Vec<ExpandScratch>>,
 }
 
 /// Work space of one thread, reused for every node.
-pub struct Scratch {
+pub struct ExpandScratch {
     /// By label: the index of its callee in `callees`, or [`NO_CALLEE`]. All are [`NO_CALLEE`] between two nodes.
     callee_of_label: Vec<u32>,
     /// The callees of the node, each with its number of walkers.
@@ -103,31 +103,31 @@ pub struct Scratch {
 /// Number of walkers that look up their next label together. The look-ups are independent, so their cache misses overlap.
 const AHEAD: usize = 32;
 
-/// Marks a label without a callee in [`Scratch::callee_of_label`].
+/// Marks a label without a callee in [`ExpandScratch::callee_of_label`].
 const NO_CALLEE: u32 = u32::MAX;
 
 impl<'v> CallTree<'v> {
     /// Returns the call tree of the groups of `walk`. `group_weights` are the weights of these groups. Callees with less
-    /// weight than `narrowest` are left out.
+    /// weight than `min_weight` are left out.
     pub(super) fn new(
         profile: &'v Profile,
         walk: &'v StackWalk,
         scale: u64,
         group_weights: Vec<u64>,
-        labels: Labels,
-        narrowest: u64,
+        labels: TreeLabels,
+        min_weight: u64,
     ) -> Self {
         let only_label = profile.locations().map(|(location, _)| match profile.frames(location) {
             [frame] => labels.functions[frame.function.index()],
             _ => LabelId::NONE,
         });
         let only_label = only_label.collect();
-        Self { profile, walk, scale, labels, only_label, group_weights, narrowest, scratch: Mutex::default() }
+        Self { profile, walk, scale, labels, only_label, group_weights, min_weight, scratch: Mutex::default() }
     }
 
     /// Returns the minimum weight of a callee.
-    pub fn narrowest(&self) -> u64 {
-        self.narrowest
+    pub fn min_weight(&self) -> u64 {
+        self.min_weight
     }
 
     /// Returns a node for each label of a group. Its walkers are before the root frames.
@@ -146,11 +146,11 @@ impl<'v> CallTree<'v> {
     }
 
     /// Calls `work` with work space. There are as many work spaces as threads that ever needed one at the same time.
-    pub fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+    pub fn with_scratch<T>(&self, work: impl FnOnce(&mut ExpandScratch) -> T) -> T {
         let idle = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut scratch = idle.unwrap_or_else(|| {
             let labels = self.labels.functions.iter().map(|label| label.index() + 1).max();
-            Scratch {
+            ExpandScratch {
                 callee_of_label: vec![NO_CALLEE; labels.unwrap_or(0)],
                 callees: Vec::new(),
                 moved: Vec::new(),
@@ -197,8 +197,8 @@ impl<'v> CallTree<'v> {
     }
 
     /// Returns the callees of the node with these walkers, in the order in which the walkers reach them.
-    pub fn expand(&self, mut walkers: Vec<Walker>, scratch: &mut Scratch) -> Vec<Node> {
-        let Scratch { callee_of_label, callees, moved, callee_of_moved, ahead } = scratch;
+    pub fn expand(&self, mut walkers: Vec<Walker>, scratch: &mut ExpandScratch) -> Vec<Node> {
+        let ExpandScratch { callee_of_label, callees, moved, callee_of_moved, ahead } = scratch;
         loop {
             if ahead.is_empty() {
                 let from = walkers.len().saturating_sub(AHEAD);
@@ -222,7 +222,7 @@ impl<'v> CallTree<'v> {
             callee_of_moved.push(*at);
         }
         if callees.len() == 1
-            && let Some((node, _)) = callees.pop_if(|(node, _)| node.cumulative >= self.narrowest)
+            && let Some((node, _)) = callees.pop_if(|(node, _)| node.cumulative >= self.min_weight)
         {
             // All walkers have the same callee, so they need no sorting.
             callee_of_label[node.label.index()] = NO_CALLEE;
@@ -235,7 +235,7 @@ impl<'v> CallTree<'v> {
         let mut node_of_callee = Vec::with_capacity(callees.len());
         for (node, count) in callees.drain(..) {
             callee_of_label[node.label.index()] = NO_CALLEE;
-            let is_wide = node.cumulative >= self.narrowest;
+            let is_wide = node.cumulative >= self.min_weight;
             node_of_callee.push(if is_wide { nodes.len() } else { usize::MAX });
             if is_wide {
                 nodes.push(Node { walkers: Vec::with_capacity(count), ..node });
@@ -252,20 +252,20 @@ impl<'v> CallTree<'v> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LabelId, Labels, Node};
+    use super::{LabelId, Node, TreeLabels};
     use crate::profile::fixture::Fixture;
     use crate::profile::{Function, Interner, Profile};
-    use crate::views::{By, Value, View};
+    use crate::views::{By, SampleValue, View};
 
     /// Returns all nodes, sorted: the labels from the root, the cumulative weight, and whether it is inlined.
-    fn nodes(profile: &Profile, narrowest: u64) -> Vec<(String, u64, bool)> {
+    fn nodes(profile: &Profile, min_weight: u64) -> Vec<(String, u64, bool)> {
         let view = View::new(profile.clone(), By::Process);
         let mut texts = Interner::default();
-        let tree = view.call_tree(Value::Count, narrowest, || {
+        let tree = view.call_tree(SampleValue::Count, min_weight, || {
             let groups = view.grouping().names().map(|name| LabelId::intern(name.to_uppercase(), &mut texts)).collect();
             let name = |function: &Function| profile.str(function.display).to_owned();
             let functions = profile.functions().map(|(_, item)| LabelId::intern(name(item), &mut texts)).collect();
-            Labels::new(groups, functions)
+            TreeLabels::new(groups, functions)
         });
         let mut pending: Vec<(String, Node)> = tree.groups().into_iter().map(|node| (String::new(), node)).collect();
         let mut nodes = Vec::new();

@@ -4,21 +4,21 @@ use std::sync::OnceLock;
 
 use super::filter::Filters;
 use super::grouping::{By, Grouping};
-use super::top::Top;
-use super::tree::{CallTree, Labels};
+use super::top::{Top, function_labels};
+use super::tree::{CallTree, TreeLabels};
 use super::walk::StackWalk;
 use crate::profile::{Profile, Sample};
 
 /// A value of a sample that a call tree sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Value {
+pub enum SampleValue {
     /// The number of samples.
     Count,
     /// The weight, in [`Event::unit`](crate::profile::Event::unit).
     Weight,
 }
 
-impl Value {
+impl SampleValue {
     fn get(self, sample: &Sample) -> u64 {
         match self {
             Self::Count => sample.count,
@@ -44,8 +44,9 @@ pub struct View {
 
 impl View {
     /// Returns a view of all samples.
+    #[expect(clippy::needless_pass_by_value, reason = "most callers name a property: `By::Process`")]
     pub fn new(profile: Profile, by: By) -> Self {
-        let grouping = Grouping::new(&profile, by);
+        let grouping = Grouping::new(&profile, &by);
         let period = common_period(&profile);
         let divisor = overflow_divisor(&profile);
         let (by_count, by_weight, top) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
@@ -74,43 +75,51 @@ impl View {
 
     /// Returns the sum of a value over all samples: the weight of the whole call tree. Values come from files. If their
     /// sum exceeds 64 bits, all are divided by the same number first.
-    pub fn total(&self, value: Value) -> u64 {
+    pub fn total(&self, value: SampleValue) -> u64 {
         self.profile.samples().iter().map(|sample| self.value(value, sample)).sum()
     }
 
     /// Returns the value of a sample, as the call tree sums it.
-    pub fn value(&self, value: Value, sample: &Sample) -> u64 {
+    pub fn value(&self, value: SampleValue, sample: &Sample) -> u64 {
         value.get(sample) / self.divisor
     }
 
     /// Returns the hottest functions and the hottest call path.
     pub fn top(&self) -> &Top {
-        get_or_build(&self.top, || Top::new(self))
+        get_or_build(&self.top, || {
+            let labels = || function_labels(&self.profile, self.grouping.names().len());
+            Top::new(&self.profile, &self.call_tree(SampleValue::Weight, 1, labels))
+        })
     }
 
-    /// Returns the call tree of a value without callees whose weight is below `narrowest`. `labels` runs in parallel with
+    /// Returns the call tree of a value without callees whose weight is below `min_weight`. `labels` runs in parallel with
     /// the walk of the stacks.
-    pub fn call_tree(&self, value: Value, narrowest: u64, labels: impl FnOnce() -> Labels + Send) -> CallTree<'_> {
+    pub fn call_tree(
+        &self,
+        value: SampleValue,
+        min_weight: u64,
+        labels: impl FnOnce() -> TreeLabels + Send,
+    ) -> CallTree<'_> {
         let ((walk, scale), labels) = rayon::join(|| self.walk(value), labels);
         let samples = self.profile.samples();
         let weight = |at: &u32| self.value(value, &samples[*at as usize]);
         let group_weights = self.grouping.samples().map(|group| group.iter().map(weight).sum());
-        CallTree::new(&self.profile, walk, scale, group_weights.collect(), labels, narrowest)
+        CallTree::new(&self.profile, walk, scale, group_weights.collect(), labels, min_weight)
     }
 
     /// Returns the walk of all stacks for a value, and the factor to multiply its weights by.
-    fn walk(&self, value: Value) -> (&StackWalk, u64) {
+    fn walk(&self, value: SampleValue) -> (&StackWalk, u64) {
         // With a common period, the walk by count serves both values.
         match (value, self.period) {
-            (Value::Weight, Some(period @ 1..)) if self.divisor == 1 => {
-                (get_or_build(&self.by_count, || self.new_walk(Value::Count)), period)
+            (SampleValue::Weight, Some(period @ 1..)) if self.divisor == 1 => {
+                (get_or_build(&self.by_count, || self.new_walk(SampleValue::Count)), period)
             }
-            (Value::Weight, _) => (get_or_build(&self.by_weight, || self.new_walk(value)), 1),
-            (Value::Count, _) => (get_or_build(&self.by_count, || self.new_walk(value)), 1),
+            (SampleValue::Weight, _) => (get_or_build(&self.by_weight, || self.new_walk(value)), 1),
+            (SampleValue::Count, _) => (get_or_build(&self.by_count, || self.new_walk(value)), 1),
         }
     }
 
-    fn new_walk(&self, value: Value) -> StackWalk {
+    fn new_walk(&self, value: SampleValue) -> StackWalk {
         let samples = self.profile.samples();
         let stack = |at: &u32| {
             let sample = &samples[*at as usize];
@@ -140,7 +149,7 @@ fn common_period(profile: &Profile) -> Option<u64> {
 /// Returns the divisor that keeps the sums of counts and of weights within 64 bits. It is 1 unless a file holds absurd
 /// values.
 fn overflow_divisor(profile: &Profile) -> u64 {
-    let sum = |value: Value| profile.samples().iter().map(|sample| u128::from(value.get(sample))).sum::<u128>();
-    let largest = sum(Value::Count).max(sum(Value::Weight));
+    let sum = |value: SampleValue| profile.samples().iter().map(|sample| u128::from(value.get(sample))).sum::<u128>();
+    let largest = sum(SampleValue::Count).max(sum(SampleValue::Weight));
     u64::try_from(largest >> u64::BITS).unwrap_or(u64::MAX).saturating_add(1)
 }

@@ -138,14 +138,14 @@ impl<'a> Supervision<'a> {
                     }
                     Ok(Some(HelperReport::AllGone(usage))) => break usage,
                     Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => return Err(finish_after(Error::SupervisorLost, monitor, failure)),
+                    Ok(None) | Err(_) => return Err(finish_after(Error::SupervisorLost, monitor, failure.is_some())),
                 }
             }
             while let Some(signal) = signals.take() {
                 if self.is_interrupted() {
                     launched.order(&Order::KillAll);
                     await_end(launched);
-                    return Err(finish_after(Error::Abandoned { signal }, monitor, failure));
+                    return Err(finish_after(Error::Abandoned { signal }, monitor, failure.is_some()));
                 }
                 self.interrupt(launched, signal);
             }
@@ -153,13 +153,11 @@ impl<'a> Supervision<'a> {
             self.check_clock(launched);
         };
         launched.reap();
-        match failure {
-            Some(failure) => Err(failure.into()),
-            None => {
-                let output = monitor.finish()?;
-                Ok((self.outcome(launched, usage), output))
-            }
+        if let Some(failure) = failure {
+            return Err(failure.into());
         }
+        let output = monitor.finish()?;
+        Ok((self.outcome(launched, usage), output))
     }
 
     /// Stops the program because its monitor failed. If it is being stopped already, that reason stays.
@@ -230,13 +228,13 @@ impl<'a> Supervision<'a> {
     }
 }
 
-/// Finishes a monitor after an error of the supervision, so that its work so far is usable. An error of the monitor
-/// takes precedence, unless it is `failure`, which led to the end.
-fn finish_after<M: Monitor, E: From<Error> + From<M::Error>>(error: Error, monitor: M, failure: Option<M::Error>) -> E {
-    match failure {
-        None => monitor.finish().map_or_else(E::from, |_| error.into()),
-        Some(_) => error.into(),
+/// Finishes a monitor that has not failed after an error of the supervision, so that its work so far is usable. An error
+/// of the monitor takes precedence.
+fn finish_after<M: Monitor, E: From<Error> + From<M::Error>>(error: Error, monitor: M, has_failed: bool) -> E {
+    if has_failed {
+        return error.into();
     }
+    monitor.finish().map_or_else(E::from, |_| error.into())
 }
 
 /// Waits, with a timeout, until the supervisor reports that no process runs any more.

@@ -1,5 +1,6 @@
 //! `goflame report` on pprof profiles: of Go's runtime, of goflame, damaged ones, and what is none.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use flate2::Compression;
@@ -30,7 +31,7 @@ fn every_format_of_a_profile_of_go() {
         .code(0)
         .stderr_has("     Reading [..] samples of perf.data in [..] s")
         .stderr_has("     Showing cpu/nanoseconds; `--sample-type` takes samples too")
-        .stderr_has("     Warning labels that goflame has no view of are left out: tenant")
+        .stderr_lacks("     Warning labels [..]")
         .stderr_has("     Quality [..]: 100 % of frames named, what was lost is not known")
         .stderr_lacks("[..]0 lost[..]");
     assert!(report.stdout.starts_with("Hottest functions"), "{}", report.stdout);
@@ -57,6 +58,8 @@ fn every_format_of_a_profile_of_go() {
     project.goflame(["report", "perf.data", "-f", "pprof", "-o", "again.pb.gz"]).run().code(0);
     let again = project.goflame(["report", "again.pb.gz", "-f", "folded"]).run();
     assert_eq!(again.code(0).stdout, folded.stdout);
+    let tags = project.shell("go tool pprof -tags again.pb.gz").run();
+    assert!(tags.code(0).stdout.contains(" tenant: Total "), "{}", tags.stdout);
 
     let piped = project.shell("cat perf.data | $goflame report /dev/stdin -f folded").run();
     assert_eq!(piped.code(0).stdout, folded.stdout);
@@ -121,16 +124,40 @@ fn one_of_several_sample_types() {
 }
 
 #[test]
+fn samples_are_grouped_and_selected_by_a_label_of_the_program() {
+    let project = profiles();
+    let report = |args: &str| project.shell(&format!("$goflame report cpu.pb.gz -f folded {args}")).run();
+    let groups = |folded: &str| -> BTreeSet<String> {
+        folded.lines().filter_map(|line| Some(line.split_once(';')?.0.to_owned())).collect()
+    };
+    let by_label = report("--by label:tenant");
+    let tenants = groups(&by_label.code(0).stdout);
+    assert!(tenants.len() == 2 && tenants.contains("(no_tenant)"), "{tenants:?}");
+    let labelled = report("--by label:tenant --tag-focus tenant=.");
+    assert!(!labelled.code(0).stdout.is_empty() && !groups(&labelled.stdout).contains("(no_tenant)"));
+    report("--by label:").code(2).stderr_has("error: invalid value 'label:' for '--by <PROPERTY>': [..], or label:KEY");
+}
+
+#[test]
 fn a_recording_has_no_sample_types() {
     let project = Project::workload("exit3", "");
     project.goflame(["run"]).run().code(0);
     let refused = |source: &str| project.goflame(["report", "--sample-type", "cpu", source]).run();
-    refused("latest")
-        .code(2)
-        .stderr_has("error: [..] is a recording of one event: it has no sample types to choose from");
+    refused("latest").code(2).stderr_has("error: [..] is a recording: it has events, not sample types");
     let run = project.only_run();
     refused(&format!("{run}/perf.data")).code(2);
-    // The same run's profile has some.
+    // The same run's profile has some, but neither events nor times.
+    let profile = format!("{run}/profile.pb.gz");
+    project
+        .goflame(["report", "--event", "cpu-clock", &profile])
+        .run()
+        .code(2)
+        .stderr_has("error: [..] is a pprof profile: it has sample types, not events");
+    project.goflame(["report", "--from", "1", &profile]).run().code(2).stderr(&format!(
+        "error: cannot select a range of time in {profile}: a pprof profile does not hold the times of its samples
+   help: `--from` and `--to` need a recording with times, as goflame and `perf record` write it
+"
+    ));
     refused(&format!("{run}/profile.pb.gz")).code(0).stderr_lacks("     Warning labels [..]");
 }
 

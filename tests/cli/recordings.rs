@@ -1,5 +1,6 @@
 //! `goflame report` on files that are no recordings, or only a part of one, and on those of the real perf.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
@@ -86,6 +87,64 @@ fn a_recording_of_the_real_perf_without_any_project() {
     folded.code(0);
     assert!(folded.stdout.contains(';'), "{}", folded.stdout);
     assert_eq!(project.names("."), ["perf.data"], "report writes nothing that it was not told to");
+}
+
+/// A project with perf's recording of a shell that counts, as `perf.data`.
+fn counting(events: &str) -> Project {
+    let project = Project::empty();
+    let count = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done";
+    project.shell(&format!("perf record -q -e {events} -F 997 -g -o perf.data -- sh -c '{count}'")).run().code(0);
+    project
+}
+
+#[test]
+fn ranges_of_time_add_up_to_the_whole_recording() {
+    let project = counting("cpu-clock");
+    let counts = |range: &str| {
+        let report = project.shell(&format!("$goflame report perf.data -f folded {range}")).run();
+        let mut counts = BTreeMap::<String, u64>::new();
+        for line in report.code(0).stdout.lines() {
+            let (stack, count) = line.rsplit_once(' ').unwrap();
+            *counts.entry(stack.to_owned()).or_default() += count.parse::<u64>().unwrap();
+        }
+        counts
+    };
+    let mut sum = BTreeMap::new();
+    for range in ["--to 0.03", "--from 0.03 --to 0.06", "--from 0.06"] {
+        let slice = counts(range);
+        assert!(!slice.is_empty(), "no sample in {range}");
+        for (stack, count) in slice {
+            *sum.entry(stack).or_default() += count;
+        }
+    }
+    assert_eq!(sum, counts(""));
+    assert!(counts("--from 3600").is_empty());
+    let table = project.shell("$goflame report perf.data --from 0.03 --to 0.06 --by thread").run();
+    table.code(0).stderr_has("     Showing [..] samples between 0.030 s and 0.060 s");
+    let usage = |range: &str| project.shell(&format!("$goflame report perf.data {range}")).run();
+    usage("--from 2 --to 2").code(2).stderr("error: the range of time is empty: `--from` must be less than `--to`\n");
+    for wrong in ["-1", "x", "inf", "1e30"] {
+        usage(&format!("--to={wrong}")).code(2).stderr_has(&format!(
+            "error: invalid value '{wrong}' for '--to <SECONDS>': expected a number of seconds, such as 1.5"
+        ));
+    }
+}
+
+#[test]
+fn an_event_of_a_recording_is_selected_by_its_name() {
+    let project = counting("cpu-clock,page-faults");
+    let most = project.goflame(["report", "perf.data"]).run();
+    most.code(0).stderr_has("     Showing cpu-clock; `--event` takes page-faults too");
+    let faults = project.goflame(["report", "perf.data", "--event", "page-faults", "-f", "json"]).run();
+    faults.code(0).stderr_has("     Showing page-faults; `--event` takes cpu-clock too");
+    let summary: serde_json::Value = serde_json::from_str(&faults.stdout).unwrap();
+    assert_eq!((&summary["event"], &summary["unit"]), (&"page-faults".into(), &"events".into()));
+    project.goflame(["report", "perf.data", "--event", "cycles"]).run().code(2).stderr(
+        "error: cannot analyse perf.data
+  cause: it has no event `cycles`
+   help: it has cpu-clock, page-faults
+",
+    );
 }
 
 #[test]

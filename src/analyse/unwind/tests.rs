@@ -34,8 +34,8 @@ fn with_unwinder<T>(
 ) -> T {
     let data = empty_recording();
     let data = PerfData::parse(&data).expect("a recording");
-    let files = Files::of(&data, &[], &NoFiles);
-    let binaries = Binaries::of(&files);
+    let files = Files::new(&data, &[], &NoFiles);
+    let binaries = Binaries::new(&files);
     let mut unwinder = Unwinder::new(&binaries);
     for (function, pushed) in FUNCTIONS {
         for offset in 0..0x100 {

@@ -3,12 +3,14 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::Project;
 use crate::cli::args::ReportArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::pipeline::{self, ReportOptions, ReportSource, Reported};
+use crate::profile::format_samples;
 use crate::render;
 
 pub(in crate::cli) fn report(
@@ -23,15 +25,28 @@ pub(in crate::cli) fn report(
     } else {
         ReportSource::Run { archive: project.archive()?, query: args.source.clone() }
     };
+    let by = &args.by;
     let wanted = ReportOptions {
         title: args.title.as_deref(),
         sample_type: args.sample_type.as_deref(),
-        filters: args.filter.filters(),
-        by: args.by.unwrap_or_default(),
+        event: args.event.as_deref(),
+        filters: args.filter.filters()?,
+        by: by.clone().unwrap_or_default(),
     };
     let reported = pipeline::report(&source, &wanted, terminal)?;
     if let Some(types) = reported.sample_types.as_ref().filter(|types| !types.others.is_empty()) {
         terminal.step("Showing", &format!("{}; `--sample-type` takes {} too", types.shown, types.others.join(", ")));
+    }
+    if let Some(time) = &wanted.filters.time {
+        let profile = reported.view.profile();
+        let [from, to] = [time.start, time.start.saturating_add(profile.duration_ns)].map(Duration::from_nanos);
+        let samples = format_samples(profile.total_count());
+        terminal
+            .step("Showing", &format!("{samples} between {:.3} s and {:.3} s", from.as_secs_f64(), to.as_secs_f64()));
+    }
+    if !reported.other_events.is_empty() {
+        let shown = &reported.view.profile().event.name;
+        terminal.step("Showing", &format!("{shown}; `--event` takes {} too", reported.other_events.join(", ")));
     }
     for note in &reported.notes {
         terminal.warn(note);
@@ -41,7 +56,7 @@ pub(in crate::cli) fn report(
         if let Some(format) = args.format {
             return reported.write(format, out);
         }
-        if args.by.is_some() {
+        if by.is_some() {
             let layout = layout(terminal, args.output.is_none());
             render::text::write_groups(&reported.view, layout, out)?;
         }

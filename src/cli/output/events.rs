@@ -104,10 +104,10 @@ impl Observer for Terminal {
                 self.remark(&format!("removed {containers} that an earlier goflame left behind"));
             }
             PipelineEvent::LockUnchanged { lock, pins } => {
-                self.step("Pinned", &format!("{} ({lock})", describe_pins(*pins)))
+                self.step("Pinned", &format!("{} ({lock})", describe_pins(*pins)));
             }
             PipelineEvent::LockWritten { lock, pins } => {
-                self.step("Locking", &format!("{} ({lock})", describe_pins(*pins)))
+                self.step("Locking", &format!("{} ({lock})", describe_pins(*pins)));
             }
             PipelineEvent::Building { package, variant, unoptimised, go, in_container } => {
                 let flags = if *unoptimised { ": -N -l" } else { "" };
@@ -123,7 +123,7 @@ impl Observer for Terminal {
             }
             PipelineEvent::OtherEvent(limitation) => self.remark(&limitation.to_string()),
             PipelineEvent::Analysing { perf_data } => {
-                advise_when_cut_short(&format!("   help: {}", samples_kept(perf_data)))
+                advise_when_cut_short(&format!("   help: {}", samples_kept(perf_data)));
             }
             PipelineEvent::Analysed { samples, input, seconds } => {
                 let input = match input {

@@ -2,7 +2,7 @@
 
 use crate::profile::Unit;
 use crate::render::name;
-use crate::views::{Value, View};
+use crate::views::{SampleValue, View};
 
 /// The quantity that the widths of frames show.
 pub(super) struct Measure {
@@ -11,7 +11,7 @@ pub(super) struct Measure {
     /// Factor that converts a width to that unit.
     pub(super) factor: f64,
     /// The value of samples that a width sums.
-    pub(super) value: Value,
+    pub(super) value: SampleValue,
     /// Divisor of weights, so that their sum is at most [`MAX_EXACT`].
     divisor: u64,
 }
@@ -25,13 +25,13 @@ impl Measure {
     pub(super) fn new(view: &View) -> Self {
         let event = &view.profile().event;
         let (unit, factor, value) = match event.unit {
-            _ if view.total(Value::Weight) == 0 => (event.count_name.as_str(), 1.0, Value::Count),
+            _ if view.total(SampleValue::Weight) == 0 => (event.count_name.as_str(), 1.0, SampleValue::Count),
             Unit::Nanoseconds if view.period().is_some() && event.is_sampled() => {
-                (event.count_name.as_str(), 1.0, Value::Count)
+                (event.count_name.as_str(), 1.0, SampleValue::Count)
             }
-            Unit::Nanoseconds => ("µs", 1e-3, Value::Weight),
-            Unit::Bytes => ("bytes", 1.0, Value::Weight),
-            Unit::Events => (event.name.as_str(), 1.0, Value::Weight),
+            Unit::Nanoseconds => ("µs", 1e-3, SampleValue::Weight),
+            Unit::Bytes => ("bytes", 1.0, SampleValue::Weight),
+            Unit::Events => (event.name.as_str(), 1.0, SampleValue::Weight),
         };
         let divisor = view.total(value).div_ceil(MAX_EXACT).max(1);
         Self { unit: name::clean(unit).into_owned(), factor: factor * divisor as f64, value, divisor }

@@ -32,7 +32,7 @@ const MAX_SHARED_DEPTH: usize = 128;
 /// nodes heavier than `heavy` are shared among the cores.
 pub(super) fn merge(tree: &CallTree<'_>, total: u64, heavy: u64) -> Vec<MergedNode> {
     let all = MergedNode { parent: ROOT, label: LabelId::NONE, cumulative: total, inlined: false };
-    let groups = tree.groups().into_par_iter().filter(|node| node.cumulative >= tree.narrowest());
+    let groups = tree.groups().into_par_iter().filter(|node| node.cumulative >= tree.min_weight());
     with_callees(all, groups.map(|node| expand_shared(tree, node, heavy, 0)).collect())
 }
 
@@ -80,7 +80,7 @@ fn with_callees(node: MergedNode, callees: Vec<Vec<MergedNode>>) -> Vec<MergedNo
 mod tests {
     use super::{MergedNode, ROOT, merge};
     use crate::profile::fixture::Fixture;
-    use crate::views::{By, LabelId, Labels, Value, View};
+    use crate::views::{By, LabelId, SampleValue, TreeLabels, View};
 
     /// Returns all nodes, sorted: the labels from the root, the weight, and whether it is inlined.
     fn frames(nodes: &[MergedNode]) -> Vec<(Vec<usize>, u64, bool)> {
@@ -109,21 +109,21 @@ mod tests {
         let functions = profile.functions().map(|(id, _)| LabelId::from_index(id.index()));
         let functions: Vec<LabelId> = functions.collect();
         let view = View::new(profile.clone(), By::Process);
-        let merged = |heavy, narrowest| {
+        let merged = |heavy, min_weight| {
             let groups = vec![LabelId::from_index(functions.len())];
-            let tree = view.call_tree(Value::Count, narrowest, || Labels::new(groups, functions.clone()));
-            let nodes = merge(&tree, view.total(Value::Count), heavy);
-            let behind_caller = |(at, node): (usize, &MergedNode)| node.parent < at && node.cumulative >= narrowest;
+            let tree = view.call_tree(SampleValue::Count, min_weight, || TreeLabels::new(groups, functions.clone()));
+            let nodes = merge(&tree, view.total(SampleValue::Count), heavy);
+            let behind_caller = |(at, node): (usize, &MergedNode)| node.parent < at && node.cumulative >= min_weight;
             assert!(nodes.iter().enumerate().skip(1).all(behind_caller));
             assert_eq!(nodes[ROOT].cumulative, 1800);
             frames(&nodes)
         };
-        for narrowest in [1, 2, 90] {
-            let alone = merged(u64::MAX, narrowest);
+        for min_weight in [1, 2, 90] {
+            let alone = merged(u64::MAX, min_weight);
             let inlined = alone.iter().filter(|frame| frame.2).count();
-            assert_eq!((alone.len() > 5, inlined > 0), (true, narrowest < 90), "{} frames", alone.len());
+            assert_eq!((alone.len() > 5, inlined > 0), (true, min_weight < 90), "{} frames", alone.len());
             for heavy in [0, 1, 100, 500] {
-                assert!(merged(heavy, narrowest) == alone, "heavy from {heavy} on, narrowest {narrowest}");
+                assert!(merged(heavy, min_weight) == alone, "heavy from {heavy} on, min_weight {min_weight}");
             }
         }
     }

@@ -7,7 +7,7 @@ use super::measure::Measure;
 use super::merge::{MergedNode, merge};
 use crate::profile::{Frame, Function, Interner, Origin};
 use crate::render::{columns, name};
-use crate::views::{LabelId, Labels, View};
+use crate::views::{LabelId, TreeLabels, View};
 
 /// Maximum number of drawn frames. More would make browsers slow, and the narrowest frames are far below one pixel.
 pub(super) const MAX_FRAMES: usize = 8_000;
@@ -76,7 +76,7 @@ impl DrawnTree {
             };
             let functions = profile.functions().map(function).collect();
             origins = origin_weights(view, measure);
-            Labels::new(groups, functions)
+            TreeLabels::new(groups, functions)
         });
         let merged = merge(&tree, total, total / SHARED_SHARE);
         let (drawn, dropped) = widest(&merged);

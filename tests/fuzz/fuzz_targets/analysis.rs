@@ -2,7 +2,7 @@
 //! profile as were read.
 #![no_main]
 
-use goflame::analyse::{Options, analyse};
+use goflame::analyse::{AnalyseOptions, analyse};
 use goflame::perfdata::PerfData;
 use goflame::sources::{ImageAbsence, ImageBytes, Images};
 use goflame::{pprof, render};
@@ -20,10 +20,11 @@ impl Images for NoFiles {
 fuzz_target!(|bytes: &[u8]| {
     let Ok(data) = PerfData::parse(bytes) else { return };
     let kernel = |_: &[u64]| Err("no symbols".to_owned());
-    let Ok(analysis) = analyse(data, &NoFiles, kernel, &Options::default()) else { return };
+    let Ok(analysis) = analyse(data, &NoFiles, kernel, &AnalyseOptions::default()) else { return };
     let profile = analysis.profile;
     assert_eq!(Some(profile.total_count()), analysis.quality.samples);
-    let (by_process, by_goroutine) = (View::new(profile.clone(), By::Process), View::new(profile.clone(), By::Goroutine));
+    let (by_process, by_goroutine) =
+        (View::new(profile.clone(), By::Process), View::new(profile.clone(), By::Goroutine));
     render::folded::write(&by_process, &mut std::io::sink()).unwrap();
     pprof::write(&profile, &[], &mut std::io::sink()).unwrap();
     render::summary::write(&by_process, &analysis.quality, "fuzz", &mut std::io::sink()).unwrap();

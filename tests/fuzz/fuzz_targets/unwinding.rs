@@ -12,7 +12,7 @@ mod image;
 use std::io::Cursor;
 use std::sync::Arc;
 
-use goflame::analyse::{Options, analyse};
+use goflame::analyse::{AnalyseOptions, analyse};
 use goflame::perfdata::abi::{event_type, record_type, sample_type};
 use goflame::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, Writer};
 use goflame::sources::{ImageAbsence, ImageBytes, Images};
@@ -86,6 +86,7 @@ fuzz_target!(|bytes: &[u8]| {
     let recording = writer.finish(&Features::default()).unwrap().into_inner();
 
     let data = PerfData::parse(&recording).expect("the recording is right");
-    let analysis = analyse(data, &program, |_| Err("no symbols".into()), &Options::default()).expect("an analysis");
+    let analysis =
+        analyse(data, &program, |_| Err("no symbols".into()), &AnalyseOptions::default()).expect("an analysis");
     assert_eq!((analysis.profile.total_count(), analysis.quality.stack_copies), (1, u64::from(size > 0)));
 });

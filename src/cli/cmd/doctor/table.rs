@@ -95,3 +95,13 @@ fn word(status: Status) -> (&'static str, Style) {
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     columns::wrap(&sanitize(text), width.max(16))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn escapes_of_findings_are_not_passed_on() {
+        assert_eq!(wrapped("\u{1b}[31mred", 16), ["\u{fffd}[31mred"]);
+    }
+}
