@@ -72,25 +72,8 @@ const ALLOWED_CIRCLES: &[(&[&str], &str)] = &[
         &["gobin::function", "gobin::inline", "gobin::pclntab", "gobin::unwind"],
         "the function table hands out functions, and a function reads its parts of the table",
     ),
-    // Not opened yet.
-    (&["analyse::collect", "analyse::last_stack"], "`last_stack` takes types of the step that uses it"),
     (&["analyse::unwind", "analyse::unwind::walk"], "`walk` takes types of the step that uses it"),
-    (
-        &[
-            "pprof::build",
-            "pprof::error",
-            "pprof::labels",
-            "pprof::message",
-            "pprof::select",
-            "pprof::unpack",
-            "pprof::wire",
-        ],
-        "the text of errors names limits that other files hold",
-    ),
-    (&["record::gate", "record::supervisor"], "both share constants of their protocol"),
-    (&["record::session", "record::tee"], "`tee` takes types of the session"),
     (&["render::flamegraph::merge", "render::flamegraph::tree"], "both share the name of the root"),
-    (&["views::top", "views::view"], "a view has a table of functions, which is made from the view"),
 ];
 
 /// Maximum number of lines of a file outside of its tests.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::exit;
+use super::filter::EmptyTimeRange;
 use super::output::Terminal;
 use crate::config;
 use crate::doctor::{RepairError, UnknownCheck};
@@ -40,8 +41,8 @@ pub(super) enum Failure {
         reason: String,
     },
     /// `--from` is not before `--to`.
-    #[error("the range of time is empty: `--from` must be less than `--to`")]
-    EmptyTimeRange,
+    #[error(transparent)]
+    EmptyTimeRange(#[from] EmptyTimeRange),
     /// Files of a run have changed since they were archived.
     #[error("{count} files of run {run} are not as they were archived")]
     Changed {
@@ -143,7 +144,7 @@ impl Failure {
             | Self::Exists(_)
             | Self::UnknownChecks(_)
             | Self::NobodyToAsk
-            | Self::EmptyTimeRange
+            | Self::EmptyTimeRange(_)
             | Self::Version { .. } => exit::USAGE,
             Self::NotRoot { .. } | Self::Declined | Self::RunsAsAnother => exit::READINESS,
             Self::File(_) | Self::Changed { .. } | Self::NotRead { .. } => exit::ARCHIVE,

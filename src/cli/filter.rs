@@ -5,7 +5,6 @@ use std::time::Duration;
 use clap::Args;
 use regex::Regex;
 
-use super::failure::Failure;
 use crate::views::{Filters, Tag};
 
 #[derive(Debug, Args)]
@@ -45,11 +44,16 @@ fn parse_seconds(text: &str) -> Result<u64, String> {
     nanoseconds.ok_or_else(|| "expected a number of seconds, such as 1.5".to_owned())
 }
 
+/// `--from` is not before `--to`.
+#[derive(Debug, thiserror::Error)]
+#[error("the range of time is empty: `--from` must be less than `--to`")]
+pub(super) struct EmptyTimeRange;
+
 impl FilterArgs {
-    pub(super) fn filters(&self) -> Result<Filters, Failure> {
+    pub(super) fn filters(&self) -> Result<Filters, EmptyTimeRange> {
         let time = self.from.unwrap_or(0)..self.to.unwrap_or(u64::MAX);
         if time.is_empty() {
-            return Err(Failure::EmptyTimeRange);
+            return Err(EmptyTimeRange);
         }
         Ok(Filters {
             focus: self.focus.clone(),

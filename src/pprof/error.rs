@@ -2,8 +2,7 @@
 
 use std::io;
 
-use super::read::{DEEPEST, FRAMES_PER_BYTE};
-use super::tables::MOST_MEMORY;
+use super::limits::{DEEPEST, FRAMES_PER_BYTE, MOST_MEMORY};
 
 /// The reason why a pprof profile is rejected.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::messages::LabelMessage;
-use super::tables::Tables;
+use super::strings::StringTable;
 use super::wire::RawMessage;
 
 /// The labels of a sample. Texts are positions in the string table.
@@ -23,21 +23,21 @@ impl SampleLabels {
     /// Stores a label in its field. If it has no field but a name, adds it to `others`.
     pub(super) fn take(
         &mut self,
-        tables: &Tables<'_>,
+        strings: &StringTable<'_>,
         raw: RawMessage<'_>,
         others: &mut Vec<LabelMessage>,
     ) -> Result<(), Error> {
-        let label = LabelMessage::read(raw, tables)?;
+        let label = LabelMessage::read(raw, strings)?;
         let LabelMessage { key, text, number, .. } = label;
         let is_number = text == 0;
         let small = u32::try_from(number).ok();
-        match (tables.text(key), small) {
+        match (strings.text(key), small) {
             (b"process", _) if !is_number => self.process = Some(text),
             (b"pid", Some(pid)) if is_number => self.pid = pid,
             (b"thread", Some(thread)) if is_number => self.thread = thread,
             (b"cpu", Some(cpu)) if is_number => self.cpu = Some(cpu),
             (b"goroutine", _) if is_number && number >= 0 => self.goroutine = Some(number.unsigned_abs()),
-            (b"g", _) if address(tables.text(text)).is_some() => self.g = Some(text),
+            (b"g", _) if address(strings.text(text)).is_some() => self.g = Some(text),
             (b"entry", _) if !is_number => self.entry = text,
             (b"creator", _) if !is_number => self.creator = text,
             (b"", _) => {}

@@ -4,11 +4,11 @@
 //! A text is a position in the table of strings, whose first is empty. An entry of another table has an id in the file and
 //! a position in memory. goflame writes the ids 1, 2, 3 and so on, which are the positions plus one. Id 0 means no entry.
 
-use std::num::NonZero;
 use std::ops::Range;
 
 use super::error::Error;
-use super::tables::{Table, Tables};
+use super::strings::StringTable;
+use super::table::{Reference, Table};
 use super::wire::{MessageWriter, RawMessage};
 
 /// Field numbers of the whole profile.
@@ -54,9 +54,9 @@ pub(super) struct ValueType {
 }
 
 impl ValueType {
-    pub(super) fn read(raw: RawMessage<'_>, tables: &Tables<'_>) -> Result<Self, Error> {
+    pub(super) fn read(raw: RawMessage<'_>, strings: &StringTable<'_>) -> Result<Self, Error> {
         let [kind, unit] = raw.numbers()?;
-        Ok(Self { kind: tables.string(raw, kind)?, unit: tables.string(raw, unit)? })
+        Ok(Self { kind: strings.string(raw, kind)?, unit: strings.string(raw, unit)? })
     }
 
     pub(super) fn write(self, out: &mut MessageWriter) {
@@ -75,13 +75,13 @@ pub(super) struct LabelMessage {
 }
 
 impl LabelMessage {
-    pub(super) fn read(raw: RawMessage<'_>, tables: &Tables<'_>) -> Result<Self, Error> {
+    pub(super) fn read(raw: RawMessage<'_>, strings: &StringTable<'_>) -> Result<Self, Error> {
         let [key, text, number, unit] = raw.numbers()?;
         Ok(Self {
-            key: tables.string(raw, key)?,
-            text: tables.string(raw, text)?,
+            key: strings.string(raw, key)?,
+            text: strings.string(raw, text)?,
             number: number.cast_signed(),
-            unit: tables.string(raw, unit)?,
+            unit: strings.string(raw, unit)?,
         })
     }
 
@@ -101,9 +101,9 @@ pub(super) struct MappingMessage {
 
 impl MappingMessage {
     /// Also returns the id.
-    pub(super) fn read(raw: RawMessage<'_>, tables: &Tables<'_>) -> Result<(u64, Self), Error> {
+    pub(super) fn read(raw: RawMessage<'_>, strings: &StringTable<'_>) -> Result<(u64, Self), Error> {
         let [id, start, limit, file_offset, file, build_id] = raw.numbers()?;
-        let (file, build_id) = (tables.string(raw, file)?, tables.string(raw, build_id)?);
+        let (file, build_id) = (strings.string(raw, file)?, strings.string(raw, build_id)?);
         Ok((id, Self { start, limit, file_offset, file, build_id }))
     }
 
@@ -129,12 +129,12 @@ pub(super) struct FunctionMessage {
 
 impl FunctionMessage {
     /// Also returns the id.
-    pub(super) fn read(raw: RawMessage<'_>, tables: &Tables<'_>) -> Result<(u64, Self), Error> {
+    pub(super) fn read(raw: RawMessage<'_>, strings: &StringTable<'_>) -> Result<(u64, Self), Error> {
         let [id, name, system_name, file, start_line] = raw.numbers()?;
         let function = Self {
-            name: tables.string(raw, name)?,
-            system_name: tables.string(raw, system_name)?,
-            file: tables.string(raw, file)?,
+            name: strings.string(raw, name)?,
+            system_name: strings.string(raw, system_name)?,
+            file: strings.string(raw, file)?,
             start_line: u32::try_from(start_line).unwrap_or(0),
         };
         Ok((id, function))
@@ -150,7 +150,7 @@ impl FunctionMessage {
 pub(super) struct LocationMessage {
     pub(super) mapping: Reference,
     pub(super) address: u64,
-    /// Range in the lines of all locations, for [`Tables::lines_of`].
+    /// Range in the lines of all locations, for [`Tables::lines_of`](super::tables::Tables::lines_of).
     pub(super) lines: Range<u32>,
 }
 
@@ -200,25 +200,5 @@ impl Line {
 
     fn write(self, out: &mut MessageWriter) {
         out.numbers([self.function.id(), self.line.into()]);
-    }
-}
-
-/// A reference to an entry of a table, or to none, in 4 bytes: the position plus one.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Reference(Option<NonZero<u32>>);
-
-impl Reference {
-    pub(super) fn new(position: Option<u32>) -> Self {
-        Self(position.and_then(|position| NonZero::new(position.checked_add(1)?)))
-    }
-
-    /// Returns the position of the entry.
-    pub(super) fn position(self) -> Option<u32> {
-        self.0.and_then(|one_more| one_more.get().checked_sub(1))
-    }
-
-    /// Returns the id that goflame writes for the entry.
-    fn id(self) -> u64 {
-        self.0.map_or(0, |id| id.get().into())
     }
 }

@@ -15,10 +15,13 @@
 
 mod error;
 mod labels;
+mod limits;
 mod messages;
 mod origin;
 mod read;
 mod select;
+mod strings;
+mod table;
 mod tables;
 #[cfg(test)]
 #[allow(

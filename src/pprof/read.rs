@@ -5,10 +5,12 @@ use std::mem;
 
 use super::error::Error;
 use super::labels::{SampleLabels, address};
+use super::limits::{DEEPEST, FRAMES_PER_BYTE, LONGEST_NAME};
 use super::messages::{LabelMessage, Line, LocationMessage, sample};
 use super::origin::{self, CodePlace};
 use super::select::{SampleTypes, Selection};
-use super::tables::{Tables, index, samples};
+use super::table::index;
+use super::tables::{Tables, samples};
 use super::unpack::unpack;
 use super::wire::RawMessage;
 use crate::goname;
@@ -16,16 +18,6 @@ use crate::profile::{
     self, Frame, Function, FunctionId, Goroutine, GoroutineId, LabelSetId, LocationId, Mapping, MappingId, Origin,
     Profile, Quality, Sample, StackId, StrId, Task, TaskLabel, TaskLabelValue,
 };
-
-/// Maximum frames of a stack, inlined calls included. Go's runtime records at most 1024 (debug.profstackdepth).
-pub(super) const DEEPEST: usize = 4096;
-/// Maximum total of frames per byte of the file. Stacks normally have less than one frame per byte, because every frame
-/// that is not inlined takes at least one byte. Inlined calls that are written once and used a million times would let
-/// a small file cause hours of work.
-pub(super) const FRAMES_PER_BYTE: usize = 8;
-
-/// Maximum bytes of a name or path, as for binaries. Every frame of every stack may carry one.
-const LONGEST_NAME: usize = 4096;
 
 /// An imported pprof profile.
 #[derive(Debug)]
@@ -94,8 +86,8 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             tables,
             selection,
             profile,
-            texts: vec![None; tables.string_count()],
-            displays: vec![None; tables.string_count()],
+            texts: vec![None; tables.strings.count()],
+            displays: vec![None; tables.strings.count()],
             mappings: Vec::new(),
             locations: Vec::new(),
             program,
@@ -110,7 +102,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     /// Returns the handle of a string of the file.
     fn text(&mut self, position: u32) -> StrId {
         let Self { tables, profile, texts, .. } = self;
-        let mut intern = || profile.intern(&lossy(tables.text(position)));
+        let mut intern = || profile.intern(&lossy(tables.strings.text(position)));
         match texts.get_mut(index(position)) {
             Some(known) => *known.get_or_insert_with(intern),
             None => intern(),
@@ -130,7 +122,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             self.mappings.push(id);
         }
         // By convention the first mapping is the main program.
-        let program = self.tables.mappings.items.first().map(|first| lossy(self.tables.text(first.file)));
+        let program = self.tables.mappings.items.first().map(|first| lossy(self.tables.strings.text(first.file)));
         let name = program.as_deref().map(origin::base_name).filter(|name| !name.starts_with('['));
         self.program = self.profile.intern(name.unwrap_or_default());
     }
@@ -180,7 +172,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     /// Returns the handle of a Go function's name as Go programmers write it.
     fn display(&mut self, position: u32) -> StrId {
         let Self { tables, profile, displays, .. } = self;
-        let mut intern = || profile.intern(&goname::display(&lossy(tables.text(position))));
+        let mut intern = || profile.intern(&goname::display(&lossy(tables.strings.text(position))));
         match displays.get_mut(index(position)) {
             Some(known) => *known.get_or_insert_with(intern),
             None => intern(),
@@ -266,7 +258,9 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
                     values = values.saturating_add(1);
                     Ok(())
                 })?,
-                sample::LABEL => labels.take(self.tables, field.message("a label")?, &mut self.other_labels)?,
+                sample::LABEL => {
+                    labels.take(&self.tables.strings, field.message("a label")?, &mut self.other_labels)?;
+                }
                 _ => {}
             }
         }
@@ -312,7 +306,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     }
 
     fn goroutine(&mut self, labels: SampleLabels) -> Option<GoroutineId> {
-        let address = labels.g.and_then(|text| address(self.tables.text(text)));
+        let address = labels.g.and_then(|text| address(self.tables.strings.text(text)));
         if labels.goroutine.is_none() && address.is_none() {
             return None;
         }

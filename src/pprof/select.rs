@@ -43,7 +43,7 @@ impl Selection {
         let (Some(chosen), Some(name)) = (types.get(weight), names.get(weight)) else {
             return Err(Error::NoSampleType);
         };
-        let (unit, scale) = unit_of(tables.text(chosen.unit));
+        let (unit, scale) = unit_of(tables.strings.text(chosen.unit));
         // Sample types with the same name cannot be distinguished.
         let count = count_of(tables, weight).filter(|at| names.get(*at) != Some(name)).unwrap_or(weight);
         let mut event = Event {
@@ -77,7 +77,8 @@ fn default(tables: &Tables<'_>, names: &[String]) -> Option<usize> {
 /// Finds the sample type that counts for another one: samples anywhere before it, or objects or contentions directly
 /// before it.
 fn count_of(tables: &Tables<'_>, weight: usize) -> Option<usize> {
-    let is_count = |at: usize| tables.sample_types.get(at).is_some_and(|kind| tables.text(kind.unit) == b"count");
+    let is_count =
+        |at: usize| tables.sample_types.get(at).is_some_and(|kind| tables.strings.text(kind.unit) == b"count");
     let samples = |at: &usize| {
         let kind = tables.sample_types.get(*at);
         is_count(*at) && kind.is_some_and(|kind| is_samples(&text(tables, kind.kind)))
@@ -85,7 +86,7 @@ fn count_of(tables: &Tables<'_>, weight: usize) -> Option<usize> {
     if let Some(samples) = (0..weight).rev().find(samples) {
         return Some(samples);
     }
-    let unit = tables.sample_types.get(weight).map(|kind| unit_of(tables.text(kind.unit)).0)?;
+    let unit = tables.sample_types.get(weight).map(|kind| unit_of(tables.strings.text(kind.unit)).0)?;
     weight.checked_sub(1).filter(|before| is_count(*before) && unit != Unit::Events)
 }
 
@@ -109,9 +110,9 @@ fn unit_of(unit: &[u8]) -> (Unit, u64) {
 /// Samples per second, if the selected type is a time and was sampled by time.
 fn frequency(tables: &Tables<'_>, shown: ValueType, scale: u64) -> u64 {
     let period = u64::try_from(tables.period).unwrap_or(0).saturating_mul(scale);
-    let same = tables.text(tables.period_type.kind) == tables.text(shown.kind)
-        && tables.text(tables.period_type.unit) == tables.text(shown.unit);
-    let is_time = unit_of(tables.text(shown.unit)).0 == Unit::Nanoseconds;
+    let same = tables.strings.text(tables.period_type.kind) == tables.strings.text(shown.kind)
+        && tables.strings.text(tables.period_type.unit) == tables.strings.text(shown.unit);
+    let is_time = unit_of(tables.strings.text(shown.unit)).0 == Unit::Nanoseconds;
     if !same || !is_time {
         return 0;
     }
@@ -121,6 +122,6 @@ fn frequency(tables: &Tables<'_>, shown: ValueType, scale: u64) -> u64 {
 /// Returns a text of the file, shortened for display.
 fn text(tables: &Tables<'_>, position: u32) -> String {
     const LONGEST: usize = 200;
-    let text = tables.text(position);
+    let text = tables.strings.text(position);
     String::from_utf8_lossy(text.get(..LONGEST).unwrap_or(text)).into_owned()
 }

@@ -12,9 +12,9 @@ use std::num::NonZero;
 use flate2::{Compression, GzBuilder};
 
 use super::messages::{
-    FunctionMessage, LabelMessage, Line, LocationMessage, MappingMessage, Reference, ValueType, profile as field,
-    sample,
+    FunctionMessage, LabelMessage, Line, LocationMessage, MappingMessage, ValueType, profile as field, sample,
 };
+use super::table::Reference;
 use super::wire::MessageWriter;
 use crate::profile::{
     Event, Frame, Interner, LabelValue, Location, LocationId, Mapping, MappingId, Origin, Profile, Sample, StackId,

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::pprof::tables::{MOST_MEMORY, MOST_SAMPLE_TYPES};
+use crate::pprof::limits::{MOST_MEMORY, MOST_SAMPLE_TYPES};
 use crate::pprof::unpack::unpack_within;
 
 #[test]

@@ -154,7 +154,7 @@ fn main_binary_is_the_first_mapping() {
     fixture.add("app", "main.main|k:entry", 1);
     let bytes = unpacked(&fixture.profile);
     let tables = Tables::read(&bytes).unwrap();
-    let files: Vec<_> = tables.mappings.items.iter().map(|mapping| tables.text(mapping.file)).collect();
+    let files: Vec<_> = tables.mappings.items.iter().map(|mapping| tables.strings.text(mapping.file)).collect();
     assert_eq!(files, [&b"/bin/app"[..], b"[kernel.kallsyms]", b"/lib/libc.so.6"]);
     assert_eq!([1, 2, 3].map(|id| tables.mappings.position(id)), [Some(0), Some(1), Some(2)]);
     let kernel = tables.locations.items.iter().find(|location| location.address > u64::MAX / 2).unwrap();
@@ -166,7 +166,7 @@ fn empty_profile_is_valid() {
     let bytes = unpacked(&Fixture::new().profile);
     let tables = Tables::read(&bytes).unwrap();
     assert_eq!((samples(&bytes).count(), tables.sample_type_count, tables.period), (0, 2, 0));
-    assert_eq!(tables.text(0), b"");
+    assert_eq!(tables.strings.text(0), b"");
     assert!(go_pprof(&Fixture::new().profile, &["-raw"]).contains("cpu/nanoseconds"));
 }
 
