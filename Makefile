@@ -21,7 +21,7 @@ demo: ## build goflame and profile examples/hotspots with it
 	$(target)/release/goflame run -C examples/hotspots
 
 test: ## run every test, against the real Go, perf, C compiler and Docker engine
-	@$(need) rust gcc go git perf docker shellcheck
+	@$(need) rust gcc go git npm perf docker shellcheck
 	tests/setup/check-go
 	cargo test --locked --no-run
 	tests/setup/engine run cargo test --locked --no-fail-fast

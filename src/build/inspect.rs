@@ -141,6 +141,10 @@ fn of_build_info(info: &BuildInfo, variant: &Variant, pin: &Toolchain) -> Vec<Mi
             "build again with goflame, and look for a wrapper around go that sets GOTOOLCHAIN",
         );
     }
+    // Before Go 1.18, build info has no settings.
+    if info.settings.is_empty() {
+        return found;
+    }
     let switch = |flag: &str, on: bool| format!("{flag}={on}");
     compare(
         "trimpath",

@@ -9,7 +9,7 @@ use crate::process::quote_line;
 use crate::redact::Secrets;
 
 use super::goflags::{self, PackageFlags};
-use super::toolchain::pinned_version;
+use super::toolchain::{knows_buildvcs, pinned_version};
 use super::{Error, GoTool};
 
 /// Complete plan of one build. `Display` prints an equivalent shell line, with secrets masked.
@@ -75,7 +75,8 @@ pub fn plan(config: &Config, go: &GoTool) -> Result<BuildPlan, Error> {
         Kind::Binary => vec!["build".to_owned()],
         Kind::Bench => vec!["test".to_owned(), "-c".to_owned()],
     };
-    argv.extend(flags(variant));
+    let has_stamp = knows_buildvcs(&go.version);
+    argv.extend(flags(variant).into_iter().filter(|flag| has_stamp || !flag.starts_with("-buildvcs=")));
     argv.extend(["-o".to_owned(), output_text, package.clone()]);
 
     Ok(BuildPlan {

@@ -216,6 +216,13 @@ pub(super) fn pinned_version(pin: &Toolchain) -> Option<String> {
     (!pin.go.is_empty()).then(|| format!("go{}", pin.go))
 }
 
+/// Whether `go build` of this version has the flag `-buildvcs`: since Go 1.18. Versions without a number are newer.
+pub(super) fn knows_buildvcs(version: &str) -> bool {
+    let numbers = bare_version(version).strip_prefix("go1.");
+    let minor = numbers.and_then(|numbers| numbers.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u32>().ok());
+    minor.is_none_or(|minor| minor >= 18)
+}
+
 /// Returns the number of a release, in the form of settings and lock: `1.27.3`. `None` for `devel go1.28-...` and
 /// similar versions.
 pub fn release(version: &str) -> Option<String> {

@@ -101,12 +101,19 @@ pub(super) static CHECKS: [Check; 10] = [
     },
 ];
 
+/// The oldest Go that goflame builds with.
+const OLDEST_GO: [u32; 3] = [1, 16, 0];
+
 /// `go-found`: a failure only in a project. Without one, an existing binary can still be profiled.
 fn go_found(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let tools = inputs.tools?;
-    let needed = "a go command on PATH that answers";
+    let needed = "a go command on PATH that answers, Go 1.16 or newer";
     Some(match &tools.go {
         Ok(go) => match &go.absent {
+            None if version_numbers(&go.version).is_some_and(|version| version < OLDEST_GO) => {
+                let found = format!("{}, older than any Go that goflame builds with", go.version);
+                check.finding(Status::Warning, found, needed).repaired_by(install_go(inputs.facts))
+            }
             None if go.variant_path => {
                 let found = format!("{}; builds of this variant have a PATH of their own", go.version);
                 check.finding(Status::Info, found, needed)

@@ -7,8 +7,10 @@ use super::error::BuildInfoAbsence;
 use crate::bytes::Cursor;
 
 const MAGIC: &[u8] = b"\xff Go buildinf:";
-/// The strings follow the header (since Go 1.18). Before, the header had pointers to them.
+/// The strings follow the header (since Go 1.18). Before, the header has pointers to them.
 const FLAG_INLINE: u8 = 2;
+const FLAGS_OFFSET: usize = 15;
+const POINTERS_OFFSET: usize = 16;
 const HEADER_SIZE: usize = 32;
 /// Bytes of the marker before and after the module text.
 const MARKER_SIZE: usize = 16;
@@ -45,14 +47,14 @@ impl BuildInfo {
 
     pub(super) fn find(elf: &Elf<'_>) -> Result<Self, BuildInfoAbsence> {
         if let Some(section) = elf.section(b".go.buildinfo") {
-            return Self::read(section.bytes);
+            return Self::read(elf, section.bytes);
         }
         let candidates = elf
             .data_places(|word| MAGIC.starts_with(word))
             .filter(|(address, bytes)| address.is_multiple_of(16) && bytes.starts_with(MAGIC));
         let mut absence = BuildInfoAbsence::NotFound;
         for (_, bytes) in candidates.take(16) {
-            match Self::read(bytes) {
+            match Self::read(elf, bytes) {
                 Ok(info) => return Ok(info),
                 Err(error) => absence = error,
             }
@@ -61,26 +63,19 @@ impl BuildInfo {
     }
 
     /// Reads the build info at the start of `bytes`.
-    fn read(bytes: &[u8]) -> Result<Self, BuildInfoAbsence> {
+    fn read(elf: &Elf<'_>, bytes: &[u8]) -> Result<Self, BuildInfoAbsence> {
         if !bytes.starts_with(MAGIC) {
             return Err(BuildInfoAbsence::NotFound);
         }
-        match bytes.get(15) {
-            Some(flags) if flags & FLAG_INLINE != 0 => {}
-            Some(_) => return Err(BuildInfoAbsence::Pointers),
-            None => return Err(BuildInfoAbsence::Damaged),
-        }
-        Self::read_strings(bytes).ok_or(BuildInfoAbsence::Damaged)
+        let strings = match bytes.get(FLAGS_OFFSET) {
+            Some(flags) if flags & FLAG_INLINE != 0 => inline_strings(bytes),
+            Some(_) => pointed_strings(elf, bytes),
+            None => None,
+        };
+        strings.and_then(|[version, modules]| Self::from_strings(version, modules)).ok_or(BuildInfoAbsence::Damaged)
     }
 
-    fn read_strings(bytes: &[u8]) -> Option<Self> {
-        let mut cursor = Cursor::at(bytes, HEADER_SIZE)?;
-        let mut text = || {
-            let length = usize::try_from(cursor.uvarint32()?).ok()?;
-            cursor.take(length)
-        };
-        let version = text()?;
-        let modules = text()?;
+    fn from_strings(version: &[u8], modules: &[u8]) -> Option<Self> {
         let mut info = Self { go_version: String::from_utf8(version.to_vec()).ok()?, ..Self::default() };
         // The second string is empty if the build has no modules.
         let end = modules.len().saturating_sub(MARKER_SIZE);
@@ -111,6 +106,29 @@ impl BuildInfo {
             _ => {}
         }
     }
+}
+
+/// The version and the module text that follow the header.
+fn inline_strings(bytes: &[u8]) -> Option<[&[u8]; 2]> {
+    let mut cursor = Cursor::at(bytes, HEADER_SIZE)?;
+    let mut text = || {
+        let length = usize::try_from(cursor.uvarint32()?).ok()?;
+        cursor.take(length)
+    };
+    Some([text()?, text()?])
+}
+
+/// The version and the module text of Go 1.13 to 1.17: the header has the addresses of two Go strings.
+fn pointed_strings<'a>(elf: &Elf<'a>, bytes: &[u8]) -> Option<[&'a [u8]; 2]> {
+    let format = elf.format();
+    let mut cursor = Cursor::at(bytes, POINTERS_OFFSET)?;
+    let mut text = || {
+        let [address, length] = elf.words(format.word(&mut cursor)?)?;
+        elf.at(address)?.get(..usize::try_from(length).ok()?)
+    };
+    let version = text()?;
+    // Without modules, the second string is a variable without bytes in the file.
+    Some([version, text().unwrap_or_default()])
 }
 
 /// Parses `key=value`; each of the two may be a quoted Go string.
@@ -180,6 +198,11 @@ mod tests {
 
     use super::*;
 
+    fn read(bytes: &[u8]) -> Option<BuildInfo> {
+        let [version, modules] = inline_strings(bytes)?;
+        BuildInfo::from_strings(version, modules)
+    }
+
     fn inline(version: &str, modules: &str) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend([8, FLAG_INLINE]);
@@ -202,7 +225,7 @@ mod tests {
         let text = "path\texample.com/app\nmod\texample.com/app\t(devel)\t\ndep\ta.b/c\tv1.2.3\th1:x=\n\
                     dep\td.e/f\tv0.1.0\n=>\t../local\t\t\nbuild\t-compiler=gc\nbuild\t-gcflags=\"all=-N -l\"\n\
                     build\t\"odd key\"=`raw \\n`\nnew\tkind\n";
-        let info = BuildInfo::read(&inline("go1.26.8", text)).unwrap();
+        let info = read(&inline("go1.26.8", text)).unwrap();
         assert_eq!(info.go_version, "go1.26.8");
         assert_eq!(info.path, "example.com/app");
         assert_eq!(info.module.as_ref().unwrap().version, "(devel)");
@@ -215,18 +238,16 @@ mod tests {
 
     #[test]
     fn without_modules_there_is_only_a_version() {
-        let info = BuildInfo::read(&inline("go1.21.13", "")).unwrap();
+        let info = read(&inline("go1.21.13", "")).unwrap();
         assert_eq!(info, BuildInfo { go_version: "go1.21.13".into(), ..BuildInfo::default() });
     }
 
     #[test]
-    fn cut_off_and_old_build_info_is_refused() {
-        let mut bytes = inline("go1.26.8", "path\tp\n");
+    fn build_info_that_is_cut_off_is_refused() {
+        let bytes = inline("go1.26.8", "path\tp\n");
         for length in 0..bytes.len() {
-            assert!(BuildInfo::read(&bytes[..length]).is_err());
+            assert_eq!(read(&bytes[..length]), None);
         }
-        bytes[15] = 0;
-        assert_eq!(BuildInfo::read(&bytes), Err(BuildInfoAbsence::Pointers));
     }
 
     #[test]

@@ -25,9 +25,6 @@ pub enum PclntabAbsence {
     /// No table and no sign of one; most likely not a Go program.
     #[error("no Go function table in the file")]
     NotGo,
-    /// Magic 0xfffffffb.
-    #[error("the function table is of Go 1.2 to 1.15, and only Go 1.16 and later are read")]
-    TooOld,
     /// The section has the table's name, but not its magic.
     #[error("the function table has the unknown magic {0:#010x}")]
     UnknownMagic(u32),
@@ -48,10 +45,7 @@ pub enum BuildInfoAbsence {
     /// No `.go.buildinfo` and no magic in the data.
     #[error("no Go build info in the file")]
     NotFound,
-    /// Before Go 1.18 the section held pointers to the strings.
-    #[error("the build info is in the format before Go 1.18, which is not read")]
-    Pointers,
-    /// The strings do not fit in the section, or are not UTF-8.
+    /// The strings are not where the section says, or are not UTF-8.
     #[error("the build info is damaged")]
     Damaged,
 }

@@ -7,7 +7,7 @@ use super::pcvalue;
 use super::unwind::Special;
 use crate::bytes::Cursor;
 
-/// `FuncFlagTopFrame`, `FuncFlagSPWrite`, `FuncFlagAsm` of Go's src/internal/abi/symtab.go. Go 1.16 has no flags.
+/// `FuncFlagTopFrame`, `FuncFlagSPWrite`, `FuncFlagAsm` of Go's src/internal/abi/symtab.go. Before Go 1.17 there are no flags.
 const FLAG_TOP_FRAME: u8 = 1;
 const FLAG_SP_WRITE: u8 = 2;
 const FLAG_ASSEMBLY: u8 = 4;
@@ -18,7 +18,7 @@ pub struct Function<'t, 'a> {
     table: &'t Pclntab<'a>,
     entry: u64,
     end: u64,
-    /// The entry in the record: an offset from the text, or an address in Go 1.16 and 1.17.
+    /// The entry in the record: an offset from the text, or an address before Go 1.18.
     raw_entry: u64,
     name: u32,
     pc_sp: u32,
@@ -38,22 +38,21 @@ impl<'t, 'a> Function<'t, 'a> {
     pub(super) fn read(table: &'t Pclntab<'a>, entry: u64, end: u64, record: u64) -> Option<Self> {
         let mut cursor = Cursor::at(table.functions, usize::try_from(record).ok()?)?;
         let format = table.format;
-        let raw_entry = match table.layout {
-            Layout::Go116 => format.word(&mut cursor)?,
-            Layout::Go118 | Layout::Go120 => u64::from(format.u32(&mut cursor)?),
-        };
+        let raw_entry =
+            if table.layout.has_addresses() { format.word(&mut cursor)? } else { u64::from(format.u32(&mut cursor)?) };
         let mut number = || format.u32(&mut cursor);
         let name = number()?;
         let _args = number()?;
         let _defer_return = number()?;
         let (pc_sp, pc_file, pc_line) = (number()?, number()?, number()?);
         let pcdata_count = number()?;
-        let unit = number()?;
+        let unit = if table.layout == Layout::Go12 { 0 } else { number()? };
         let start_line = if table.layout == Layout::Go120 { number()? } else { 0 };
-        let id = cursor.u8()?;
-        let flags = cursor.u8()?; // zero in Go 1.16
-        let _padding = cursor.u8()?;
-        let funcdata_count = cursor.u8()?;
+        let last = [cursor.u8()?, cursor.u8()?, cursor.u8()?, cursor.u8()?];
+        let [id, flags, _padding, funcdata_count] = match last {
+            [count, ..] if table.wide_funcdata_count => [0, 0, 0, count],
+            last => last,
+        };
         Some(Self {
             table,
             entry,
@@ -71,6 +70,12 @@ impl<'t, 'a> Function<'t, 'a> {
             funcdata_count,
             arrays: cursor,
         })
+    }
+
+    /// Whether the last four bytes of the record can be a little-endian number that counts funcdata, as before Go 1.12.
+    /// Since then the count is the last byte, where a big-endian number has it too.
+    pub(super) fn has_wide_funcdata_count(&self) -> bool {
+        !self.table.format.big_endian && self.funcdata_count == 0 && self.flags == 0
     }
 
     /// Checks the record: it repeats the functab's entry, its name starts at the start of a name, and it ends where the next
@@ -143,12 +148,12 @@ impl<'t, 'a> Function<'t, 'a> {
 
     /// `FuncFlagTopFrame`: the function is the root of its stack.
     pub fn is_top_frame(&self) -> bool {
-        // Go 1.16 has function ids instead of the flag (`topofstack` of src/runtime/traceback.go).
+        // Before Go 1.17 there are function ids instead of the flag (`topofstack` of src/runtime/traceback.go).
         let by_name = || {
             let special = self.name().and_then(Special::from_name);
             matches!(special, Some(Special::Goexit | Special::ThreadStart))
         };
-        self.flags & FLAG_TOP_FRAME != 0 || (self.table.layout == Layout::Go116 && by_name())
+        self.flags & FLAG_TOP_FRAME != 0 || (self.table.layout.has_addresses() && by_name())
     }
 
     /// `FuncFlagSPWrite`: the function writes arbitrary values to the stack pointer.
@@ -163,7 +168,8 @@ impl<'t, 'a> Function<'t, 'a> {
 
     /// The source file with this index (a value of the table [`files`](Self::files)).
     pub(super) fn file(&self, file: i32) -> Option<&'a [u8]> {
-        let file = u32::try_from(file).ok()?;
+        // Before Go 1.16 the first index holds the number of indices.
+        let file = u32::try_from(file).ok().filter(|file| *file > 0 || self.table.layout > Layout::Go12)?;
         let position = to_usize(self.unit.checked_add(file)?).checked_mul(4)?;
         let offset =
             self.table.format.u32(&mut Cursor::at(self.table.units, position)?).filter(|offset| *offset != u32::MAX)?;
@@ -180,7 +186,7 @@ impl<'t, 'a> Function<'t, 'a> {
         self.pc_values(self.pc_line)
     }
 
-    /// The funcdata with this index: an offset from `go:func.*`, or an address in Go 1.16 and 1.17.
+    /// The funcdata with this index: an offset from `go:func.*`, or an address before Go 1.18.
     pub(super) fn funcdata(&self, number: usize) -> Option<u64> {
         if number >= usize::from(self.funcdata_count) {
             return None;
@@ -189,20 +195,22 @@ impl<'t, 'a> Function<'t, 'a> {
         array.skip(to_usize(self.pcdata_count).checked_mul(4)?)?;
         array.skip(self.funcdata_padding())?;
         array.skip(number.checked_mul(self.funcdata_size())?)?;
-        if self.table.layout == Layout::Go116 {
+        if self.table.layout.has_addresses() {
             return self.table.format.word(&mut array).filter(|address| *address != 0);
         }
         self.table.format.u32(&mut array).filter(|offset| *offset != u32::MAX).map(u64::from)
     }
 
     fn funcdata_size(&self) -> usize {
-        if self.table.layout == Layout::Go116 { self.table.format.word_size() } else { 4 }
+        if self.table.layout.has_addresses() { self.table.format.word_size() } else { 4 }
     }
 
-    /// Padding that aligns the pointers of Go 1.16 and 1.17; a word and nine 4-byte fields precede the arrays.
+    /// Padding that aligns the pointers of Go before 1.18. A word and 4-byte fields precede the arrays: eight before Go 1.16,
+    /// then nine.
     fn funcdata_padding(&self) -> usize {
-        let pointers = self.table.layout == Layout::Go116 && self.table.format.pointer_size == 8;
-        if pointers && self.pcdata_count.is_multiple_of(2) { 4 } else { 0 }
+        let pointers = self.table.layout.has_addresses() && self.table.format.pointer_size == 8;
+        let is_aligned = self.pcdata_count.is_multiple_of(2) == (self.table.layout == Layout::Go12);
+        if pointers && !is_aligned { 4 } else { 0 }
     }
 
     /// The pcdata with this index: the offset of a pc-value table.

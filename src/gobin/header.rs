@@ -6,10 +6,12 @@ use super::error::PclntabAbsence;
 use super::format::NumberFormat;
 use crate::bytes::Cursor;
 
-/// Layout of the table. Older layouts are not read.
+/// Layout of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layout {
-    /// Magic 0xfffffffa: addresses are absolute.
+    /// Magic 0xfffffffb: addresses are absolute, and all offsets count from the start of the table.
+    Go12,
+    /// Magic 0xfffffffa: the table is split into parts.
     Go116,
     /// Magic 0xfffffff0: addresses are offsets from the start of the text.
     Go118,
@@ -23,14 +25,19 @@ impl Layout {
             0xffff_fff1 => Ok(Self::Go120),
             0xffff_fff0 => Ok(Self::Go118),
             0xffff_fffa => Ok(Self::Go116),
-            0xffff_fffb => Err(PclntabAbsence::TooOld),
+            0xffff_fffb => Ok(Self::Go12),
             other => Err(PclntabAbsence::UnknownMagic(other)),
         }
     }
 
+    /// Whether the table holds addresses of functions and funcdata, as before Go 1.18. Later tables hold offsets.
+    pub(super) fn has_addresses(self) -> bool {
+        self <= Self::Go116
+    }
+
     /// Bytes of each of the two words of a functab entry.
     pub(super) fn functab_word_size(self, format: NumberFormat) -> usize {
-        if self == Self::Go116 { format.word_size() } else { 4 }
+        if self.has_addresses() { format.word_size() } else { 4 }
     }
 }
 
@@ -38,6 +45,7 @@ impl Layout {
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Go12 => "Go 1.2 to 1.15",
             Self::Go116 => "Go 1.16 to 1.17",
             Self::Go118 => "Go 1.18 to 1.19",
             Self::Go120 => "Go 1.20 or later",
@@ -55,8 +63,11 @@ pub(super) struct Header {
     pub(super) function_count: u64,
     /// Start of the text. 0 in Go 1.16 and 1.17, since Go 1.26, and before relocation.
     pub(super) text: u64,
-    /// Offsets from the header: function names, file indices, file names, pc-value tables, functions.
+    /// Offsets from the header: function names, file indices, file names, pc-value tables, functions. Before Go 1.16 all
+    /// but the file indices are 0: one part holds everything.
     pub(super) offsets: [u64; 5],
+    /// Offset of the functab from the functions.
+    pub(super) functab: usize,
 }
 
 impl Header {
@@ -74,9 +85,30 @@ impl Header {
         }
         let mut word = || format.word(&mut cursor).ok_or(CUT);
         let function_count = word()?;
+        if layout == Layout::Go12 {
+            let functab = format.word_size().saturating_add(8);
+            let files = file_indices(format, function_count, functab, bytes).ok_or(CUT)?;
+            let offsets = [0, files, 0, 0, 0];
+            return Ok(Self {
+                address,
+                layout,
+                quantum: u32::from(quantum),
+                function_count,
+                text: 0,
+                offsets,
+                functab,
+            });
+        }
         let _file_count = word()?;
         let text = if layout == Layout::Go116 { 0 } else { word()? };
         let offsets = [word()?, word()?, word()?, word()?, word()?];
-        Ok(Self { address, layout, quantum: u32::from(quantum), function_count, text, offsets })
+        Ok(Self { address, layout, quantum: u32::from(quantum), function_count, text, offsets, functab: 0 })
     }
+}
+
+/// Offset of the file indices in a table of Go 1.2 to 1.15. It follows the functab.
+fn file_indices(format: NumberFormat, function_count: u64, functab: usize, bytes: &[u8]) -> Option<u64> {
+    let words = usize::try_from(function_count).ok()?.checked_mul(2)?.checked_add(1)?;
+    let offset = words.checked_mul(format.word_size())?.checked_add(functab)?;
+    format.u32(&mut Cursor::at(bytes, offset)?).map(u64::from)
 }

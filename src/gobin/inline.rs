@@ -5,15 +5,26 @@
 //! (src/runtime/symtabinl.go). The arrays are in `go:func.*`. The moduledata's pointer to it has moved several times, so
 //! [`InlineTrees::check`] verifies the candidate.
 
+use super::elf::Elf;
 use super::function::Function;
 use super::header::Layout;
 use super::pclntab::Pclntab;
 use crate::bytes::Cursor;
 
-/// `PCDATA_InlTreeIndex` of Go's src/internal/abi/symtab.go.
-const PCDATA_INL_TREE_INDEX: u32 = 2;
-/// `FUNCDATA_InlTree` of the same file.
-const FUNCDATA_INL_TREE: usize = 3;
+/// Indices of the two tables, from Go's src/internal/abi/symtab.go, before that src/runtime/funcdata.h.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InlinePlaces {
+    /// `PCDATA_InlTreeIndex`.
+    pub(super) pcdata: u32,
+    /// `FUNCDATA_InlTree`.
+    pub(super) funcdata: usize,
+}
+
+impl InlinePlaces {
+    pub(super) const GO_1_16: Self = Self { pcdata: 2, funcdata: 3 };
+    const GO_1_13: Self = Self { pcdata: 2, funcdata: 4 };
+    const GO_1_12: Self = Self { pcdata: 1, funcdata: 2 };
+}
 
 /// Maximum number of functions whose trees are checked.
 const MAX_CHECKED: usize = 64;
@@ -21,12 +32,13 @@ const MAX_CHECKED: usize = 64;
 /// The memory that holds the inline trees.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InlineTrees<'a> {
-    /// Funcdata offsets count from here: the address of `go:func.*`, or 0 in Go 1.16 and 1.17.
+    /// Funcdata offsets count from here: the address of `go:func.*`, or 0 before Go 1.18.
     pub(super) base: u64,
     /// Address of the first byte of `bytes`.
     pub(super) start: u64,
     /// The segment that holds the trees.
     pub(super) bytes: &'a [u8],
+    pub(super) places: InlinePlaces,
 }
 
 /// `inlinedCall` of Go's src/runtime/symtabinl.go.
@@ -41,10 +53,20 @@ pub(super) struct InlinedCall {
     pub(super) start_line: u32,
 }
 
-impl InlineTrees<'_> {
+impl<'a> InlineTrees<'a> {
+    /// The trees of a table of Go 1.12 to 1.15. `None` for older ones, whose calls do not hold the position of the call.
+    pub(super) fn of_go12(elf: &Elf<'a>, table: &Pclntab<'a>) -> Option<Self> {
+        [InlinePlaces::GO_1_13, InlinePlaces::GO_1_12].into_iter().find_map(|places| {
+            let first = table.functions().find_map(|function| function.funcdata(places.funcdata))?;
+            let (start, bytes) = elf.segment_around(first)?;
+            let trees = Self { base: 0, start, bytes, places };
+            trees.check(table).then_some(trees)
+        })
+    }
+
     /// Whether the first functions with a tree have a plausible one in these bytes.
     pub(super) fn check(&self, table: &Pclntab<'_>) -> bool {
-        let mut with_tree = table.functions().filter(Function::has_inline_tree);
+        let mut with_tree = table.functions().filter(|function| function.funcdata(self.places.funcdata).is_some());
         with_tree.by_ref().take(MAX_CHECKED).all(|function| {
             let size = function.end().saturating_sub(function.entry());
             self.call(&function, 0).is_some_and(|call| {
@@ -57,7 +79,7 @@ impl InlineTrees<'_> {
     fn call(&self, function: &Function<'_, '_>, index: u32) -> Option<InlinedCall> {
         let layout = function.table().layout;
         let format = function.table().format;
-        let tree = self.base.checked_add(function.funcdata(FUNCDATA_INL_TREE)?)?.checked_sub(self.start)?;
+        let tree = self.base.checked_add(function.funcdata(self.places.funcdata)?)?.checked_sub(self.start)?;
         let size = if layout == Layout::Go120 { 16 } else { 20 };
         let position = tree.checked_add(u64::from(index).checked_mul(size)?)?;
         let mut cursor = Cursor::at(self.bytes, usize::try_from(position).ok()?)?;
@@ -79,9 +101,9 @@ impl<'a> Function<'_, 'a> {
     /// The pc-value table of indices of the innermost inlined call. `None` if the function has no inlined calls, or if the
     /// address of the inline trees is unknown.
     pub(super) fn calls(&self) -> Option<Cursor<'a>> {
-        self.table().inline_trees?;
-        self.inline_tree_offset()?;
-        self.pc_values(self.pcdata(PCDATA_INL_TREE_INDEX)?)
+        let places = self.table().inline_trees?.places;
+        self.funcdata(places.funcdata)?;
+        self.pc_values(self.pcdata(places.pcdata)?)
     }
 
     /// The inlined call with this index (a value of the table [`calls`](Self::calls)).
@@ -89,13 +111,11 @@ impl<'a> Function<'_, 'a> {
         self.table().inline_trees?.call(self, u32::try_from(index).ok()?)
     }
 
-    /// Offset of the function's inline tree from [`InlineTrees::base`].
-    pub(super) fn inline_tree_offset(&self) -> Option<u64> {
-        self.funcdata(FUNCDATA_INL_TREE)
-    }
-
     /// Whether other functions are inlined into this one.
     pub fn has_inline_tree(&self) -> bool {
-        self.inline_tree_offset().is_some()
+        let known = self.table().inline_trees.map(|trees| trees.places);
+        // Trees that were not found count too. Before Go 1.16 their index is unknown then.
+        let assumed = (self.table().layout > Layout::Go12).then_some(InlinePlaces::GO_1_16);
+        known.or(assumed).is_some_and(|places| self.funcdata(places.funcdata).is_some())
     }
 }

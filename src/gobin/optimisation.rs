@@ -197,7 +197,7 @@ mod tests {
         let nothing = Optimisation::judge(None, Err(&BuildInfoAbsence::NotFound));
         assert!(matches!(nothing, Optimisation::Unknown { .. }));
         let evidence = InliningEvidence { functions: 9, ..InliningEvidence::default() };
-        let no_info = Optimisation::judge(Some(&evidence), Err(&BuildInfoAbsence::Pointers));
-        assert!(no_info.to_string().contains("before Go 1.18"), "{no_info}");
+        let no_info = Optimisation::judge(Some(&evidence), Err(&BuildInfoAbsence::Damaged));
+        assert!(no_info.to_string().contains("the build info is damaged"), "{no_info}");
     }
 }

@@ -13,7 +13,7 @@ use super::error::PclntabAbsence;
 use super::format::NumberFormat;
 use super::function::Function;
 use super::header::{Header, Layout};
-use super::inline::InlineTrees;
+use super::inline::{InlinePlaces, InlineTrees};
 use super::moduledata::{self, Moduledata};
 use super::textmap::TextMap;
 use crate::bytes::Cursor;
@@ -21,7 +21,7 @@ use crate::bytes::Cursor;
 /// An entry of the functab (`functab` of Go's src/runtime/symtab.go).
 #[derive(Debug, Clone, Copy, Default)]
 struct FunctabEntry {
-    /// Start of the function: an offset from the text, or an address in Go 1.16 and 1.17.
+    /// Start of the function: an offset from the text, or an address before Go 1.18.
     entry: u64,
     /// Offset of the function's record.
     record: u64,
@@ -43,10 +43,14 @@ pub struct Pclntab<'a> {
     pub(super) pc_values: &'a [u8],
     /// The functab: an entry for each function and one for the end of the last; then the functions' records.
     pub(super) functions: &'a [u8],
+    /// Offset of the functab in `functions`.
+    functab: usize,
     function_count: usize,
+    /// Whether function records end with a count of 32 bits. Since Go 1.12 it has 8 bits, after the function's id.
+    pub(super) wide_funcdata_count: bool,
     /// Addresses of the Go code. The last function ends at its end.
     text: Range<u64>,
-    /// Maps functab offsets to addresses. The identity in Go 1.16 and 1.17.
+    /// Maps functab offsets to addresses. The identity before Go 1.18.
     text_map: TextMap,
     /// `None` if no function has inlined calls, or if the address of the inline trees is unknown.
     pub(super) inline_trees: Option<InlineTrees<'a>>,
@@ -88,13 +92,19 @@ impl<'a> Pclntab<'a> {
         if !quanta.contains(&header.quantum) {
             return Err(PclntabAbsence::Damaged("the instruction size is not the machine's"));
         }
+        let parts = if header.layout == Layout::Go12 {
+            go12_parts(format, bytes, header.offsets)
+        } else {
+            split(bytes, header.offsets)
+        };
         let [names, units, files, pc_values, functions] =
-            split(bytes, header.offsets).ok_or(PclntabAbsence::Damaged("its parts are out of order"))?;
+            parts.ok_or(PclntabAbsence::Damaged("its parts are out of order"))?;
         let function_count = usize::try_from(header.function_count)
             .ok()
             .filter(|count| {
                 let size = count.checked_mul(2).and_then(|words| words.checked_add(1));
                 let size = size.and_then(|words| words.checked_mul(header.layout.functab_word_size(format)));
+                let size = size.and_then(|size| size.checked_add(header.functab));
                 *count > 0 && size.is_some_and(|size| size <= functions.len())
             })
             .ok_or(PclntabAbsence::Damaged("the number of functions is impossible"))?;
@@ -107,23 +117,49 @@ impl<'a> Pclntab<'a> {
             files,
             pc_values,
             functions,
+            functab: header.functab,
             function_count,
+            wide_funcdata_count: false,
             text: 0..0,
             text_map: TextMap::single(0),
             inline_trees: None,
             wrapper_id: u8::MAX,
         };
+        if table.layout == Layout::Go12 {
+            return table.finish_go12(elf);
+        }
         let module = moduledata::find(elf, &header).ok_or(PclntabAbsence::NoModuledata)?;
-        if table.layout != Layout::Go116 {
+        if !table.layout.has_addresses() {
             let text = module.text..module.text_end;
             let sections = module.textsectmap_candidates.into_iter().find_map(|map| TextMap::read(elf, &text, map));
             table.text_map = sections.unwrap_or_else(|| TextMap::single(module.text));
         }
         table.text = table.check_text(elf, &header, &module)?;
         table.check_functions()?;
-        table.wrapper_id = table.functions().map(|function| function.id()).max().unwrap_or(u8::MAX);
+        table.wrapper_id = table.find_wrapper_id();
         table.inline_trees = table.find_inline_trees(elf, &module);
         Ok(table)
+    }
+
+    /// Checks the rest of a table of Go 1.2 to 1.15. Its functab holds addresses that the records repeat, so that it needs
+    /// no moduledata.
+    fn finish_go12(mut self, elf: &Elf<'a>) -> Result<Self, PclntabAbsence> {
+        let entry = |index| self.functab_entry(index).map(|entry| entry.entry);
+        let (first, last) = (entry(0).unwrap_or_default(), entry(self.function_count).unwrap_or_default());
+        if !elf.is_code(first, last) {
+            return Err(PclntabAbsence::Damaged("its functions are not in executable memory"));
+        }
+        self.text = first..last;
+        let is_wide = self.functions().all(|function| function.has_wide_funcdata_count());
+        self.wide_funcdata_count = is_wide;
+        self.check_functions()?;
+        self.wrapper_id = self.find_wrapper_id();
+        self.inline_trees = InlineTrees::of_go12(elf, &self);
+        Ok(self)
+    }
+
+    fn find_wrapper_id(&self) -> u8 {
+        self.functions().map(|function| function.id()).max().filter(|highest| *highest > 0).unwrap_or(u8::MAX)
     }
 
     /// The addresses of the Go code, checked against the moduledata, the header and the segments.
@@ -158,7 +194,8 @@ impl<'a> Pclntab<'a> {
                 return Err(PclntabAbsence::Damaged("the functions are not in the order of their addresses"));
             }
             previous = entry;
-            let next = index.checked_add(1).filter(|next| *next < self.function_count);
+            // Before Go 1.16, names and pc-value tables lie between the records.
+            let next = index.checked_add(1).filter(|next| *next < self.function_count && self.layout > Layout::Go12);
             let next_record = next.and_then(|next| self.functab_entry(next)).map(|next| next.record);
             self.function(index).ok_or(CUT)?.check(entry, next_record)?;
         }
@@ -213,8 +250,9 @@ impl<'a> Pclntab<'a> {
     /// A functab entry. The one after the last function holds its end, and has no record.
     fn functab_entry(&self, index: usize) -> Option<FunctabEntry> {
         let word = self.layout.functab_word_size(self.format);
-        let mut cursor = Cursor::at(self.functions, index.checked_mul(word)?.checked_mul(2)?)?;
-        if self.layout == Layout::Go116 {
+        let offset = index.checked_mul(word)?.checked_mul(2)?.checked_add(self.functab)?;
+        let mut cursor = Cursor::at(self.functions, offset)?;
+        if self.layout.has_addresses() {
             let entry = self.format.word(&mut cursor)?;
             return Some(FunctabEntry { entry, record: self.format.word(&mut cursor).unwrap_or_default() });
         }
@@ -224,13 +262,13 @@ impl<'a> Pclntab<'a> {
 
     /// Finds the inline trees with the moduledata's candidates, else with the linker's symbol.
     fn find_inline_trees(&self, elf: &Elf<'a>, module: &Moduledata) -> Option<InlineTrees<'a>> {
-        let first = self.functions().find_map(|function| function.inline_tree_offset())?;
+        let first = self.functions().find_map(|function| function.funcdata(InlinePlaces::GO_1_16.funcdata))?;
         let trees_at = |base: u64| {
             let (start, bytes) = elf.segment_around(base.checked_add(first)?)?;
-            let trees = InlineTrees { base, start, bytes };
+            let trees = InlineTrees { base, start, bytes, places: InlinePlaces::GO_1_16 };
             trees.check(self).then_some(trees)
         };
-        if self.layout == Layout::Go116 {
+        if self.layout.has_addresses() {
             return trees_at(0);
         }
         let from_module = module.gofunc_candidates.into_iter().find_map(trees_at);
@@ -239,6 +277,10 @@ impl<'a> Pclntab<'a> {
 
     /// Whether a name begins at this offset of the names.
     pub(super) fn is_name(&self, offset: u32) -> bool {
+        if self.layout == Layout::Go12 {
+            let is_printable = |text: &str| !text.is_empty() && !text.contains(char::is_control);
+            return self.name_at(offset).is_some_and(|name| std::str::from_utf8(name).is_ok_and(is_printable));
+        }
         let Ok(offset) = usize::try_from(offset) else { return false };
         let before = offset.checked_sub(1).map_or(Some(&0), |before| self.names.get(before));
         before == Some(&0) && offset < self.names.len()
@@ -281,6 +323,15 @@ fn is_header(format: NumberFormat, bytes: &[u8]) -> bool {
         && cursor.u16() == Some(0)
         && matches!(cursor.u8(), Some(1 | 2 | 4))
         && cursor.u8() == Some(format.pointer_size)
+}
+
+/// The parts of a table of Go 1.2 to 1.15: all are the whole table, but for the file indices. These begin with their own
+/// number, which counts itself.
+fn go12_parts(format: NumberFormat, bytes: &[u8], offsets: [u64; 5]) -> Option<[&[u8]; 5]> {
+    let [_, start, ..] = offsets;
+    let units = bytes.get(usize::try_from(start).ok()?..)?;
+    let count = usize::try_from(format.u32(&mut Cursor::new(units))?).ok()?;
+    Some([bytes, units.get(..count.checked_mul(4)?)?, bytes, bytes, bytes])
 }
 
 /// Splits `bytes` at the offsets, which must ascend; the last part ends at the end of `bytes`.

@@ -191,6 +191,8 @@ pub mod feature {
     pub const CPU_DESC: u32 = 8;
     /// Command line of the recording program.
     pub const CMDLINE: u32 = 11;
+    /// The records are compressed.
+    pub const COMPRESSED: u32 = 27;
     /// Names of the events.
     pub const EVENT_DESC: u32 = 12;
     /// Time of the first and last sample.

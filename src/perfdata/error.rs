@@ -20,6 +20,18 @@ pub enum Error {
         /// Offset of the damaged part, in bytes from the start of the file.
         offset: u64,
     },
+    /// The records of a compressed file or of a directory exceed the limit.
+    #[error("it has more than {} MiB unpacked", largest >> 20)]
+    TooLarge {
+        /// The limit, in bytes.
+        largest: usize,
+    },
+    /// A CPU profile of gperftools ends too early or contradicts itself.
+    #[error("the gperftools profile is cut off or damaged at byte {offset}")]
+    Gperftools {
+        /// Offset of the damaged stack, in bytes.
+        offset: usize,
+    },
     /// The record is too long for the format's 16-bit size field.
     #[error("a perf record of type {kind} has {size} bytes, and the format allows 65535")]
     RecordTooLarge {
@@ -37,10 +49,15 @@ impl Error {
     /// Next steps for the user.
     pub fn hints(&self) -> Vec<String> {
         let hint = match self {
-            Self::Unsupported(Unsupported::Compressed) => "record again with `perf record` without `-z`",
+            Self::Unsupported(Unsupported::Compressed) | Self::TooLarge { .. } => {
+                "record again with `perf record` without `-z` and `--threads`, or for a shorter time"
+            }
             Self::Unsupported(Unsupported::BigEndian) => "run `perf script` on the machine that recorded the file",
             Self::Unsupported(Unsupported::OldFormat) => "record again with a perf that is newer than Linux 3.4",
             Self::Unsupported(Unsupported::MixedIds) => "record the events in separate files",
+            Self::Gperftools { .. } => {
+                "a profile is whole once the program has ended or called `ProfilerStop`; record again"
+            }
             Self::Write(cause) if cause.kind() == io::ErrorKind::StorageFull => {
                 "free disk space, or record shorter or at a lower frequency"
             }
@@ -60,7 +77,7 @@ pub enum Unsupported {
     OldFormat,
     /// The header size is neither 104 bytes (file) nor 16 bytes (pipe).
     HeaderSize(u64),
-    /// Zstandard-compressed records.
+    /// Zstandard-compressed records that the header does not announce, or inside of compressed ones.
     Compressed,
     /// Several events, and their records do not hold the event id at one common offset.
     MixedIds,
@@ -72,7 +89,7 @@ impl std::fmt::Display for Unsupported {
             Self::BigEndian => f.write_str("it was recorded on a big-endian machine"),
             Self::OldFormat => f.write_str("it has the old PERFFILE format"),
             Self::HeaderSize(size) => write!(f, "its header has {size} bytes instead of 104 (file) or 16 (pipe)"),
-            Self::Compressed => f.write_str("its records are compressed (`perf record -z`)"),
+            Self::Compressed => f.write_str("it has compressed records where perf writes none"),
             Self::MixedIds => f.write_str("its records do not tell at one place which of its events they belong to"),
         }
     }

@@ -20,21 +20,25 @@ mod cpu_mode;
 mod decode;
 mod error;
 mod feature;
+mod gperftools;
 mod index;
 mod layout;
 mod reader;
 mod record;
 mod sample;
 mod scan;
+mod unpack;
 mod writer;
 
 pub use attr::{Attr, Event};
 pub use cpu_mode::CpuMode;
 pub use error::{Error, Unsupported};
 pub use feature::{BuildId, ClockData, CpuCount, Features};
+pub use gperftools::from_gperftools;
 pub use reader::{PerfData, Records, masked_cmdline};
 pub use record::{Inode, Mmap, Record, RecordKind, SampleId, TaskEvent};
 pub use sample::{Callchain, RawAddress, Sample, UserRegs, decode_sample};
+pub use unpack::unpack;
 pub use writer::Writer;
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use super::scan::{Scan, parse_ids};
 const FILE_HEADER: u64 = 104;
 /// Bytes of the header of a stream (`perf record -o -`).
 const PIPE_HEADER: u64 = 16;
+/// Where the header of a file holds the size of its records.
+pub(super) const HEADER_DATA_SIZE: Range<usize> = 48..56;
 /// Bytes of a `perf_file_section`.
 const SECTION: usize = 16;
 
@@ -219,9 +221,9 @@ pub fn masked_cmdline(bytes: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> 
 
 /// `struct perf_file_section`.
 #[derive(Debug, Clone, Copy)]
-struct FileSection {
-    offset: u64,
-    size: u64,
+pub(super) struct FileSection {
+    pub(super) offset: u64,
+    pub(super) size: u64,
 }
 
 impl FileSection {
@@ -236,15 +238,15 @@ impl FileSection {
 
 /// `struct perf_file_header` after its magic number and size.
 #[derive(Debug)]
-struct FileHeader {
+pub(super) struct FileHeader {
     attr_size: u64,
     attrs: FileSection,
-    data: FileSection,
+    pub(super) data: FileSection,
     feature_bits: [u64; 4],
 }
 
 impl FileHeader {
-    fn read(mut cursor: Cursor<'_>) -> Option<Self> {
+    pub(super) fn read(mut cursor: Cursor<'_>) -> Option<Self> {
         let attr_size = cursor.u64()?;
         let attrs = FileSection::read(&mut cursor)?;
         let data = FileSection::read(&mut cursor)?;
@@ -254,7 +256,7 @@ impl FileHeader {
     }
 
     /// The feature numbers, in the order of their sections.
-    fn features(&self) -> impl Iterator<Item = u32> {
+    pub(super) fn features(&self) -> impl Iterator<Item = u32> {
         let bits = self.feature_bits;
         (0_u32..).zip(bits).flat_map(|(word, bits)| {
             (0_u32..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word.saturating_mul(64) | bit)

@@ -153,14 +153,7 @@ impl Scan {
             record_type::COMPRESSED | record_type::COMPRESSED2 => {
                 return Err(Error::Unsupported(Unsupported::Compressed));
             }
-            record_type::AUXTRACE => {
-                let payload = Cursor::new(raw.body).u64();
-                return Ok(end_of_payload(raw, payload, bytes));
-            }
-            record_type::HEADER_TRACING_DATA => {
-                let payload = Cursor::new(raw.body).u32().map(u64::from);
-                return Ok(end_of_payload(raw, payload, bytes));
-            }
+            record_type::AUXTRACE | record_type::HEADER_TRACING_DATA => return Ok(end_with_payload(raw, bytes)),
             record_type::HEADER_ATTR if self.attrs_in_stream => match parse_event(raw.body) {
                 Some(event) => self.layout.push(event).map(Some).map_err(Error::Unsupported)?,
                 None => None,
@@ -202,8 +195,14 @@ impl Scan {
     }
 }
 
-/// The offset of the record after `raw` and the `payload` bytes that follow it.
-fn end_of_payload(raw: &RawRecord<'_>, payload: Option<u64>, bytes: &[u8]) -> Result<usize, NoRecord> {
+/// The offset of the next record: after `raw` and the bytes that follow it, if it announces some.
+pub(super) fn end_with_payload(raw: &RawRecord<'_>, bytes: &[u8]) -> Result<usize, NoRecord> {
+    let mut body = Cursor::new(raw.body);
+    let payload = match raw.kind {
+        record_type::AUXTRACE => body.u64(),
+        record_type::HEADER_TRACING_DATA => body.u32().map(u64::from),
+        _ => Some(0),
+    };
     let payload = payload.ok_or(NoRecord::Bad)?;
     let end = usize::try_from(payload).ok().and_then(|payload| raw.end.checked_add(payload));
     end.filter(|end| *end <= bytes.len()).ok_or(NoRecord::Cut)

@@ -2,6 +2,7 @@
 
 use crate::doctor::Finding;
 use crate::fsio::FileError;
+use crate::sources::InputError;
 use crate::{analyse, archive, build, config, perfdata, pprof, process, record, workload};
 
 /// Lines of the difference between two lock files.
@@ -52,7 +53,7 @@ pub enum Error {
     #[error("`engine = \"perf\"` needs perf")]
     NoPerf(#[source] process::Error),
     /// The file is not a recording.
-    #[error("cannot read {path} as perf.data")]
+    #[error("cannot read {path}")]
     Unreadable {
         /// Path of the file.
         path: String,
@@ -115,6 +116,15 @@ pub enum Error {
     /// The archive reported an error.
     #[error(transparent)]
     Archive(#[from] archive::Error),
+}
+
+impl From<InputError> for Error {
+    fn from(error: InputError) -> Self {
+        match error {
+            InputError::File(error) => Self::Input(error),
+            InputError::Content { path, source } => Self::Unreadable { path, source },
+        }
+    }
 }
 
 impl Error {

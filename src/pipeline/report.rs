@@ -18,7 +18,7 @@ use crate::perfdata::PerfData;
 use crate::pprof::{self, SampleTypes};
 use crate::profile::{Profile, Quality, format_total_count};
 use crate::render::{Document, Format};
-use crate::sources::{DiskImages, InputBytes, InputKind, goroutines_from_file};
+use crate::sources::{DiskImages, InputBytes, InputKind, goroutines_from_file, open_input};
 use crate::views::{By, Filters, View};
 
 /// Name of the recording in a run directory.
@@ -110,7 +110,7 @@ pub fn report(source: &ReportSource, options: &ReportOptions<'_>, observer: &dyn
 }
 
 fn report_file(path: &Path, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
-    let bytes = InputBytes::open(path).map_err(Error::Input)?;
+    let bytes = open_input(path)?;
     match bytes.kind() {
         Some(InputKind::PerfData) => report_recording(path, &bytes, wanted, observer),
         Some(InputKind::Pprof) => report_pprof(path, &bytes, wanted, observer),

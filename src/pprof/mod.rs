@@ -1,7 +1,7 @@
 //! pprof profiles, read and written: bytes of `profile.proto`, gzipped or not ⇄ a [`Profile`](crate::profile::Profile).
 //!
 //! [`messages`] holds the messages of google/pprof's proto/profile.proto, and [`wire`] their encoding, each for both
-//! directions. To read: [`unpack`] undoes gzip, [`tables`] reads the tables, [`select`] selects one of the sample types,
+//! directions. To read: [`unpack`] undoes gzip, [`legacy`] rewrites Go's texts, [`tables`] reads the tables, [`select`] selects one of the sample types,
 //! [`mod@read`] builds the profile, and [`origin`] finds the origin of a function. To write: [`mod@write`]. Fields are read in
 //! place and written one by one. A code generator such as prost is not used: its reader cannot report where a file is
 //! damaged, rejects a whole file for one name that is not UTF-8, and makes a value of fifty bytes from two bytes.
@@ -15,6 +15,7 @@
 
 mod error;
 mod labels;
+mod legacy;
 mod limits;
 mod messages;
 mod origin;

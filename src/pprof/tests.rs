@@ -9,6 +9,7 @@ use super::{Error, Imported, is_pprof, read};
 use crate::profile::{Frame, Origin, Profile, Unit};
 
 mod hostile;
+mod text;
 mod types;
 mod written;
 

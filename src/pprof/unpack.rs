@@ -6,6 +6,7 @@ use std::io::Read;
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::Error;
+use super::legacy;
 use super::messages::profile::is_field;
 use super::wire::begins_with;
 
@@ -23,11 +24,18 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Whether a file with this beginning, or with this content, should be read as a pprof profile.
 pub fn is_pprof(beginning: &[u8]) -> bool {
-    beginning.starts_with(&GZIP) || begins_with(beginning, is_field)
+    beginning.starts_with(&GZIP) || legacy::is_text(beginning) || begins_with(beginning, is_field)
 }
 
-/// Returns the unpacked profile.
+/// Returns the unpacked profile, as profile.proto.
 pub(super) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+    if legacy::is_text(bytes) {
+        return if bytes.len() > LARGEST {
+            Err(Error::TooLarge { largest: LARGEST })
+        } else {
+            legacy::to_proto(bytes).map(Cow::Owned)
+        };
+    }
     let of_file = bytes.len().saturating_mul(STRONGEST_COMPRESSION).max(ALWAYS_UNPACKED);
     let largest = if bytes.starts_with(&GZIP) { of_file.min(LARGEST) } else { LARGEST };
     unpack_within(bytes, largest)

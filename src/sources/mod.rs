@@ -5,11 +5,13 @@
 //! interpret bytes: `analyse`, `perfdata` and `pprof` do. Only the kind of an input is detected here, from its first
 //! bytes.
 
+mod foreign;
 mod goroutines;
 mod images;
 mod input;
 mod kallsyms;
 
+pub use foreign::{InputError, open_input};
 pub use goroutines::{GoroutineReading, goroutines_from_file, goroutines_to_json};
 pub use images::{DiskImages, Image, ImageAbsence, ImageBytes, Images, own_vdso};
 pub use input::{InputBytes, InputKind};

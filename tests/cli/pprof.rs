@@ -22,6 +22,24 @@ fn gzipped(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn the_text_of_a_profile_has_the_same_figures() {
+    let project = profiles();
+    for (name, function) in [("heap", "main.allocate"), ("block", "main.contend"), ("mutex", "main.contend")] {
+        let stacks = |file: String| {
+            let report = project.goflame(["report", &file, "-f", "folded"]).run();
+            let lines = report.code(0).stdout.lines().filter(|line| line.contains(function));
+            // A text does not name the program, which comes first.
+            lines.map(|line| line.split_once(';').unwrap().1.to_owned()).collect::<Vec<_>>()
+        };
+        let expected = stacks(format!("{name}.pb.gz"));
+        assert!(!expected.is_empty(), "{name}");
+        assert_eq!(stacks(format!("{name}.txt")), expected, "{name}");
+    }
+    let goroutines = project.goflame(["report", "goroutine.txt", "-f", "folded"]).run();
+    assert_eq!(goroutines.code(0).stdout.lines().filter(|line| line.ends_with("writeRuntimeProfile 1")).count(), 1);
+}
+
+#[test]
 fn every_format_of_a_profile_of_go() {
     let project = profiles();
     // By content, whatever it is called.

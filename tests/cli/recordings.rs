@@ -148,6 +148,56 @@ fn an_event_of_a_recording_is_selected_by_its_name() {
 }
 
 #[test]
+fn compressed_recordings_and_directories_of_the_real_perf() {
+    let project = Project::empty();
+    for options in ["-z", "--threads", "--threads -z"] {
+        let perf = format!(
+            "rm -rf perf.data; perf record -q -e cpu-clock -F 997 -g {options} -o perf.data -- \
+             sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done'"
+        );
+        project.shell(&perf).run().code(0);
+        let report = project.goflame(["report", "perf.data", "-f", "folded"]).run();
+        report.code(0).stderr_has("   Analysing [..] samples of perf.data in [..] s");
+        assert!(report.stdout.lines().any(|line| line.starts_with("sh;")), "{options}: {}", report.stdout);
+    }
+}
+
+/// A CPU profile of gperftools with two stacks, in a program that names its addresses.
+#[test]
+fn a_cpu_profile_of_gperftools() {
+    let project = Project::empty();
+    project
+        .write("main.c", "int leaf(int n) { return n * 3; }\nint main(int n, char **v) { (void)v; return leaf(n); }\n");
+    let line = "gcc -O0 -no-pie -o program main.c && nm program | sed -n 's/ T \\(leaf\\|main\\)$/ \\1/p'";
+    let symbols = project.shell(line).run();
+    let address = |name: &str| {
+        let line = symbols.code(0).stdout.lines().find(|line| line.ends_with(name)).unwrap();
+        u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap()
+    };
+    let (leaf, main) = (address("leaf") + 4, address("main") + 8);
+    let words = [0, 3, 0, 10_000, 0, 7, 2, leaf, main, 2, 1, main, 0, 1, 0];
+    let start = leaf & !0xfff;
+    let maps = format!(
+        "{start:x}-{:x} r-xp {:08x} 08:02 17 {}\n",
+        start + 0x1000,
+        start - 0x40_0000,
+        project.path("program").display()
+    );
+    let profile: Vec<u8> = words.iter().flat_map(|word: &u64| word.to_le_bytes()).chain(maps.bytes()).collect();
+    project.write("cpu.prof", &profile);
+    let report = project.goflame(["report", "cpu.prof", "-f", "folded"]).run();
+    report.code(0).stdout("program;main 2\nprogram;main;leaf 7\n");
+
+    project.write("cut.prof", &profile[..70]);
+    refused(&project, "cut.prof").stderr(
+        "error: cannot read cut.prof
+  cause: the gperftools profile is cut off or damaged at byte 40
+   help: a profile is whole once the program has ended or called `ProfilerStop`; record again
+",
+    );
+}
+
+#[test]
 fn kernel_symbols_are_kept_from_one_report_to_the_next() {
     let project = Project::empty();
     let perf = "perf record -q -e cpu-clock -F 997 -g -o perf.data -- dd if=/dev/zero of=/dev/null bs=64k count=40000 status=none";

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::process::{Command, Stdio};
 
 use goflame::gobin::{Locator, SourceFrame};
+use object::{Object as _, ObjectSection as _};
 
 use crate::program::{Program, text};
 
@@ -164,6 +165,61 @@ pub(crate) fn with_gosym(program: &Program, step: u64) {
     let counts = Answers::read(&mut gosym).compare("gosym", text, step, mine, excuse);
     let Counts { addresses, excused, .. } = counts;
     figure(program, &format!("{addresses} addresses compared with debug/gosym; excused: {excused} in linker markers"));
+}
+
+/// Compares the names and lines of inlined calls and of their callers with the program's debug information.
+///
+/// Old releases left some inlined calls out of it, and gave the last instructions of a function the line 0 or 1: an address
+/// of a hundred may differ.
+pub(crate) fn with_dwarf(program: &Program, step: u64) {
+    let (text, binary) = (text_of(program), program.binary());
+    let debug_information = DebugInformation::read(&program.bytes);
+    let mut locator = Locator::new(&binary);
+    let (mut addresses, mut differences) = (0_u32, Vec::new());
+    for address in text.step_by(usize::try_from(step).unwrap()) {
+        let expected = debug_information.frames(address);
+        if expected.len() < 2 {
+            continue;
+        }
+        let found = locator.locate(address).unwrap().iter().map(|frame| (frame.name.to_string(), frame.line));
+        let found: Vec<_> = found.collect();
+        addresses += 1;
+        if found != expected {
+            differences.push(format!("{address:#x}\n  goflame: {found:?}\n  DWARF: {expected:?}"));
+        }
+    }
+    assert!(addresses > 1000, "{addresses} addresses in inlined calls");
+    let first = differences[..differences.len().min(5)].join("\n");
+    assert!(differences.len() * 100 < addresses as usize, "{} of {addresses} differ:\n{first}", differences.len());
+    figure(
+        program,
+        &format!("{addresses} addresses in inlined calls compared with DWARF, {} differ", differences.len()),
+    );
+}
+
+/// A program's debug information.
+struct DebugInformation(addr2line::Context<gimli::EndianRcSlice<gimli::LittleEndian>>);
+
+impl DebugInformation {
+    fn read(bytes: &[u8]) -> Self {
+        let file = object::File::parse(bytes).unwrap();
+        let section = |id: gimli::SectionId| -> Result<_, gimli::Error> {
+            let data = file.section_by_name(id.name()).map(|section| section.uncompressed_data().unwrap());
+            Ok(gimli::EndianRcSlice::new(data.unwrap_or_default().into(), gimli::LittleEndian))
+        };
+        Self(addr2line::Context::from_dwarf(gimli::Dwarf::load(section).unwrap()).unwrap())
+    }
+
+    fn frames(&self, address: u64) -> Vec<(String, u32)> {
+        let mut frames = self.0.find_frames(address).skip_all_loads().unwrap();
+        let mut found = Vec::new();
+        while let Some(frame) = frames.next().unwrap() {
+            let Some(function) = frame.function else { break };
+            let line = frame.location.and_then(|location| location.line).unwrap_or(0);
+            found.push((function.raw_name().unwrap().into_owned(), line));
+        }
+        found
+    }
 }
 
 /// Compares the physical function and the innermost line with `go tool addr2line`.

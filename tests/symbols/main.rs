@@ -9,7 +9,7 @@ mod compare;
 mod g_layout;
 mod program;
 
-use compare::{with_addr2line, with_gosym, with_runtime};
+use compare::{with_addr2line, with_dwarf, with_gosym, with_runtime};
 use program::{Program, Toolchain};
 
 /// Bytes between two compared addresses. A prime, so that all offsets in instructions occur.
@@ -45,6 +45,23 @@ fn a_cgo_program_has_the_same_frames_as_in_go() {
     for toolchain in [LOCAL, OLD, NEW] {
         for stripped in [false, true] {
             check(&Program::with_c(toolchain, stripped), STEP);
+        }
+    }
+}
+
+#[test]
+fn programs_of_go_1_13_to_1_17_have_the_same_frames_as_in_gos_tools() {
+    for (esbuild, go) in [
+        ("0.1.0", "go1.13.8"),
+        ("0.3.0", "go1.14.2"),
+        ("0.8.0", "go1.15"),
+        ("0.9.0", "go1.16"),
+        ("0.12.28", "go1.17.1"),
+    ] {
+        let program = Program::from_npm(esbuild, go);
+        with_gosym(&program, STEP * 7);
+        if go < "go1.15" {
+            with_dwarf(&program, STEP * 7);
         }
     }
 }

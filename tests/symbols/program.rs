@@ -68,6 +68,21 @@ impl Program {
         Self::build("cgo", toolchain, stripped, tempfile::tempdir().unwrap(), go, "./inside")
     }
 
+    /// A program that npm ships: a release of esbuild, whose Linux programs were built with the Go of their day.
+    pub(crate) fn from_npm(esbuild: &str, go: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut npm = Command::new("npm");
+        npm.current_dir(&directory).args(["pack", "--silent", &format!("esbuild-linux-64@{esbuild}")]);
+        let package = text(&mut npm);
+        text(Command::new("tar").current_dir(&directory).args(["-xzf", package.trim()]));
+        let path = directory.path().join("package/bin/esbuild");
+        let bytes = fs::read(&path).unwrap();
+        let name = format!("esbuild {esbuild} by {go}");
+        let program = Self { name, toolchain: Toolchain("local"), stripped: true, path, bytes, directory };
+        assert_eq!(program.binary().build_info().unwrap().go_version, go);
+        program
+    }
+
     fn build(
         name: &str,
         toolchain: Toolchain,

@@ -69,6 +69,16 @@ fn each_difference_has_its_own_id() {
     }
 }
 
+#[test]
+fn build_info_of_go_before_1_18_shows_only_the_version() {
+    let mut facts = facts();
+    let info = facts.go.as_mut().unwrap();
+    info.settings.clear();
+    info.go_version = "go1.17.13".to_owned();
+    assert_eq!(ids(&facts, &variant("all=-N -l"), "1.17.13"), [""; 0]);
+    assert_eq!(ids(&facts, &variant("all=-N -l"), "1.26.8"), ["go-version"]);
+}
+
 fn set(facts: &mut BinaryFacts, key: &str, value: &str) {
     facts.go.as_mut().unwrap().settings.push((key.to_owned(), value.to_owned()));
 }

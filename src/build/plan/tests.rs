@@ -58,6 +58,17 @@ fn release_passes_no_gcflags() {
 }
 
 #[test]
+fn go_before_1_18_gets_no_buildvcs_which_it_does_not_know() {
+    let stamps = |version: &str| {
+        let go = GoTool { version: version.to_owned(), ..go_1_26_8() };
+        let plan = plan(&config(Path::new("/p")), &go).unwrap();
+        plan.argv.iter().any(|arg| arg.starts_with("-buildvcs"))
+    };
+    assert_eq!(["go1.16", "go1.17.13", "go1.17rc1"].map(stamps), [false; 3]);
+    assert_eq!(["go1.18", "go1.27.3 X:nodwarf5", "devel +abc", ""].map(stamps), [true; 4]);
+}
+
+#[test]
 fn benchmarks_are_built_by_go_test() {
     let plan = planned(|config| {
         config.app.kind = Kind::Bench;

@@ -38,7 +38,7 @@ pub(super) fn file(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
 }
 
 pub(super) fn go_version(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let needed = "Go 1.16 or newer, whose function table goflame reads";
+    let needed = "Go 1.2 or newer, whose function table goflame reads";
     Some(match &facts(inputs)?.go {
         Ok(info) => check.finding(Status::Ok, &info.go_version, needed),
         Err(_) => check.finding(Status::Info, "not recorded", needed),

@@ -74,8 +74,8 @@ fn a_stripped_go_binary_is_only_a_note() {
 
 #[test]
 fn a_missing_function_table_is_a_failure_without_a_symbol_table() {
-    assert_eq!(finds("binary-pclntab", |facts| facts.pclntab = Err(PclntabAbsence::TooOld)).status, Status::Warning);
-    let nameless = |facts: &mut BinaryFacts| (facts.pclntab, facts.symtab) = (Err(PclntabAbsence::TooOld), false);
+    assert_eq!(finds("binary-pclntab", |facts| facts.pclntab = Err(PclntabAbsence::NotGo)).status, Status::Warning);
+    let nameless = |facts: &mut BinaryFacts| (facts.pclntab, facts.symtab) = (Err(PclntabAbsence::NotGo), false);
     assert_eq!(finds("binary-pclntab", nameless).status, Status::Failure);
 }
 
@@ -128,7 +128,7 @@ fn build_settings_are_reported() {
     assert_eq!(finds("binary-build-id", |facts| facts.build_id = None).status, Status::Info);
     let bare = |facts: &mut BinaryFacts| facts.go.as_mut().unwrap().path.clear();
     assert_eq!(finds("binary-build-info", bare).status, Status::Info);
-    let old = |facts: &mut BinaryFacts| facts.go = Err(BuildInfoAbsence::Pointers);
+    let old = |facts: &mut BinaryFacts| facts.go = Err(BuildInfoAbsence::Damaged);
     assert_eq!(finds("binary-build-info", old).status, Status::Warning);
     assert_eq!(finds("binary-go-version", old).status, Status::Info);
 }

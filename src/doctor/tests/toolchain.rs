@@ -31,6 +31,13 @@ fn a_missing_go_command_is_a_failure_in_a_project() {
 }
 
 #[test]
+fn the_oldest_go_is_1_16() {
+    let status = |version: &str| finds("go-found", &with_go(|go| go.version = version.into())).status;
+    assert_eq!(["go1.16", "go1.17.13", "go1.27.3", "devel +abc"].map(status), [Status::Ok; 4]);
+    assert_eq!(["go1.9", "go1.15.15"].map(status), [Status::Warning; 2]);
+}
+
+#[test]
 fn another_version_than_the_pinned_one_is_a_failure() {
     let pinned = |pin: &str, version: &str| {
         let tools = Tools { pin: pin.into(), ..with_go(|go| go.version = version.into()) };

@@ -176,7 +176,7 @@ fn a_table_that_contradicts_itself_is_refused() {
     let damaged = |what| PclntabAbsence::Damaged(what);
     let elsewhere = damaged("it disagrees with the moduledata on where the code is");
     for (at, patch, expected) in [
-        (table_at, &[0xfb][..], PclntabAbsence::TooOld),
+        (table_at, &[0xfb][..], damaged("its parts are out of order")),
         (table_at, &[0xf2], PclntabAbsence::UnknownMagic(0xffff_fff2)),
         (table_at + 5, &[1], damaged("the header's padding is not zero")),
         (table_at + 6, &[4], damaged("the instruction size is not the machine's")),

@@ -411,6 +411,7 @@ fn files_that_are_not_programs_are_refused_with_the_reason() {
 }
 
 mod callframes;
+mod go12;
 mod hostile;
 mod machines;
 mod native;

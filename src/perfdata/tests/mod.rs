@@ -1,8 +1,10 @@
 //! Round trips from writer to reader, also with a full disk and a killed recorder.
 
+mod gperftools;
 mod hostile;
 mod perf;
 mod reader;
+mod unpack;
 
 use std::cell::RefCell;
 use std::io::{self, Seek, SeekFrom, Write};

@@ -24,9 +24,11 @@ fn perf(file: &Path, args: &[&str]) -> String {
     String::from_utf8(run(&mut perf)).unwrap()
 }
 
+/// The script of a busy shell.
+const BUSY: &str = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; true | true";
+
 /// Records a busy shell with these options of `perf record`. Returns the bytes and the path of the file.
 fn record(dir: &Path, args: &[&str]) -> (Vec<u8>, std::path::PathBuf) {
-    const BUSY: &str = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; true | true";
     let file = dir.join("perf.data");
     let mut perf = Command::new("perf");
     perf.args(["record", "-q", "-F", "999"]).args(args).arg("-o");
@@ -251,12 +253,52 @@ fn perf_record_into_a_pipe() {
     assert!(file.features().arch.is_some());
 }
 
+/// Compares the samples of a recording that had to be put together with those that `perf script` prints.
+fn compare_unpacked(path: &Path, bytes: &[u8], further: &[&[u8]]) {
+    let plain = unpack(bytes, further).unwrap().expect("something to unpack");
+    let file = PerfData::parse(&plain).unwrap();
+    assert!(file.is_complete() && file.features().arch.is_some());
+    let dumped = |records: Vec<Dumped>| {
+        let samples = records.into_iter().filter(|record| record.sample.is_some());
+        // perf counts offsets in what it has unpacked so far.
+        samples.map(|record| Dumped { offset: 0, ..record }).collect::<Vec<_>>()
+    };
+    let expected = dumped(dump(path));
+    assert!(expected.len() > 10, "{} samples", expected.len());
+    assert_eq!(dumped(read_records(&file)), expected);
+    assert_eq!(printed_samples(path), read_samples(&file));
+    assert_eq!(unpack(&plain, &[]).unwrap().unwrap_or(plain.clone()), plain, "it is plain now");
+}
+
 #[test]
-fn a_compressed_file_is_refused_with_advice() {
+fn perf_record_that_compresses() {
+    for args in [&["-e", "cpu-clock", "-g", "-z"][..], &["-e", "cpu-clock,page-faults", "--call-graph=dwarf", "-z22"]] {
+        let dir = tempfile::tempdir().unwrap();
+        let (bytes, path) = record(dir.path(), args);
+        compare_unpacked(&path, &bytes, &[]);
+    }
     let dir = tempfile::tempdir().unwrap();
-    let (bytes, _) = record(dir.path(), &["-e", "cpu-clock", "-g", "-z"]);
-    let error = PerfData::parse(&bytes).unwrap_err();
-    assert!(matches!(error, Error::Unsupported(Unsupported::Compressed)), "{error:?}");
+    let (bytes, path) = record(dir.path(), &["-e", "cpu-clock", "-g", "-z", "--pipe"]);
+    compare_unpacked(&path, &bytes, &[]);
+}
+
+#[test]
+fn perf_record_with_threads_into_a_directory() {
+    for args in [&["-e", "cpu-clock", "-g", "--threads"][..], &["-e", "cpu-clock", "-g", "--threads", "-z"]] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("perf.data");
+        run(Command::new("perf")
+            .args(["record", "-q", "-F", "999"])
+            .args(args)
+            .arg("-o")
+            .arg(&path)
+            .args(["sh", "-c", BUSY]));
+        let further = (0..).map_while(|number| std::fs::read(path.join(format!("data.{number}"))).ok());
+        let further: Vec<Vec<u8>> = further.collect();
+        assert!(!further.is_empty());
+        let further: Vec<&[u8]> = further.iter().map(Vec::as_slice).collect();
+        compare_unpacked(&path, &std::fs::read(path.join("data")).unwrap(), &further);
+    }
 }
 
 #[test]

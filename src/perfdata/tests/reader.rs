@@ -206,7 +206,7 @@ fn a_stream_is_read_like_a_file() {
         let packed = [bytes.clone(), record(kind, &[0; 8])].concat();
         let error = PerfData::parse(&packed).unwrap_err();
         assert!(matches!(error, Error::Unsupported(Unsupported::Compressed)), "{error:?}");
-        assert!(error.hints()[0].contains("without `-z`"));
+        assert!(error.hints()[0].contains("without `-z`"), "a record that the header does not announce");
     }
 }
 

@@ -12,6 +12,17 @@ use libfuzzer_sys::fuzz_target;
 
 const MAGICS: [u64; 4] = [0xffff_fff1, 0xffff_fff0, 0xffff_fffa, 0xffff_fffb];
 
+/// A table of Go 1.2 to 1.15: the header, and then anything. It needs no moduledata.
+fn old_table(kind: Kind, function_count: u64, body: &[u8], with_sections: bool) {
+    let mut table = Vec::new();
+    kind.put(&mut table, 4, MAGICS[3]);
+    table.extend([0, 0, kind.quantum(), kind.word_size() as u8]);
+    kind.put_word(&mut table, function_count);
+    table.extend(body);
+    let section = [Section { name: ".gopclntab", compressed: false, address: DATA, bytes: &table }];
+    ask(&elf(kind, &table, if with_sections { &section } else { &[] }));
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let Some((choices, rest)) = bytes.split_first() else { return };
     let Some((numbers, body)) = rest.split_first_chunk::<12>() else { return };
@@ -21,7 +32,10 @@ fuzz_target!(|bytes: &[u8]| {
     let with_sections = choices & 16 == 0;
     let (function_count, trees) = (number(4) as u64, number(5) as u64);
     // A word more than Go 1.16 had.
-    let has_text = MAGICS[layout] >= 0xffff_fff0 && layout < 2;
+    let has_text = layout < 2;
+    if layout == 3 {
+        return old_table(kind, function_count, body, with_sections);
+    }
     let header_size = 8 + kind.word_size() * if has_text { 8 } else { 7 };
     let mut offsets = [header_size as u64; 5];
     for part in 1..5 {

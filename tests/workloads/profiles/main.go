@@ -1,5 +1,5 @@
 // Profiles writes each of the profiles that Go's runtime has into the directory that it is given: cpu.pb.gz, heap.pb.gz,
-// allocs.pb.gz, mutex.pb.gz, block.pb.gz and goroutine.pb.gz. What it does meanwhile has inlined calls, recursion, generics,
+// allocs.pb.gz, mutex.pb.gz, block.pb.gz and goroutine.pb.gz, and all but the first as text too: heap.txt. What it does meanwhile has inlined calls, recursion, generics,
 // closures, assembly, and samples with labels.
 package main
 
@@ -41,6 +41,9 @@ func main() {
 		file := create(name + ".pb.gz")
 		check(pprof.Lookup(name).WriteTo(file, 0))
 		check(file.Close())
+		text := create(name + ".txt")
+		check(pprof.Lookup(name).WriteTo(text, 1))
+		check(text.Close())
 	}
 	runtime.KeepAlive(kept)
 }

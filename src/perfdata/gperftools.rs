@@ -1,0 +1,157 @@
+//! CPU profiles of gperftools (`ProfilerStart`, `CPUPROFILE=`): rewritten as a recording, so that they get their names from
+//! the programs as a recording does.
+//!
+//! The file has words of the machine's size: a header, stacks with their counts, and a trailer; then the text of
+//! `/proc/PID/maps` (`docs/cpuprofile-fileformat.html` of gperftools).
+
+use std::collections::HashMap;
+use std::io;
+
+use super::abi::{event_type, record_type, sample_type};
+use super::attr::{Attr, Event};
+use super::cpu_mode::CpuMode;
+use super::error::Error;
+use super::feature::Features;
+use super::record::{Mmap, SampleId};
+use super::writer::Writer;
+use crate::bytes::Cursor;
+
+/// Maximum size in bytes of the recording that a profile becomes. It has a record for each sample.
+const LARGEST: u64 = 1 << 30;
+
+/// Maximum number of frames that the signal handler leaves between a leaf and its caller.
+const HANDLER_FRAMES: usize = 2;
+/// One of this number of stacks may lack the signal handler's frame.
+const STACKS_PER_EXCEPTION: usize = 32;
+
+/// The process of all samples. A profile does not name its own.
+const PROCESS: i32 = 1;
+
+/// A stack, leaf first, and the number of its samples.
+struct Stack {
+    count: u64,
+    addresses: Vec<u64>,
+}
+
+/// The recording that a profile stands for. `None` if the bytes are not a profile of gperftools.
+pub fn from_gperftools(bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    let Some(mut words) = Words::after_header(bytes) else { return Ok(None) };
+    let mut stacks = Vec::new();
+    while let Some(stack) = words.stack()? {
+        stacks.push(stack);
+    }
+    drop_handler_frames(&mut stacks);
+    write(&stacks, words.period, words.cursor.rest()).map(Some)
+}
+
+/// Reader of the words.
+struct Words<'a> {
+    cursor: Cursor<'a>,
+    size: usize,
+    length: usize,
+    /// Nanoseconds between two samples.
+    period: u64,
+}
+
+impl<'a> Words<'a> {
+    /// The words after the header; `None` if there is no header in words of four or eight bytes.
+    fn after_header(bytes: &'a [u8]) -> Option<Self> {
+        [8, 4].into_iter().find_map(|size| {
+            let mut words = Self { cursor: Cursor::new(bytes), size, length: bytes.len(), period: 0 };
+            let header = [words.next()?, words.next()?, words.next()?, words.next()?, words.next()?];
+            words.period = match header {
+                [0, 3, 0, microseconds, 0] => microseconds.checked_mul(1000).filter(|period| *period > 0)?,
+                _ => return None,
+            };
+            Some(words)
+        })
+    }
+
+    fn next(&mut self) -> Option<u64> {
+        if self.size == 8 { self.cursor.u64() } else { self.cursor.u32().map(u64::from) }
+    }
+
+    /// The next stack; `None` at the trailer.
+    fn stack(&mut self) -> Result<Option<Stack>, Error> {
+        let offset = self.length.saturating_sub(self.cursor.remaining());
+        let damaged = Error::Gperftools { offset };
+        let (Some(count), Some(depth)) = (self.next(), self.next()) else { return Err(damaged) };
+        let size = usize::try_from(depth).ok().and_then(|depth| depth.checked_mul(self.size));
+        if depth == 0 || size.is_none_or(|size| size > self.cursor.remaining()) {
+            return Err(damaged);
+        }
+        let addresses: Vec<u64> = (0..depth).map_while(|_| self.next()).collect();
+        if (count, addresses.as_slice()) == (0, &[0]) {
+            return Ok(None);
+        }
+        Ok(Some(Stack { count, addresses }))
+    }
+}
+
+/// Drops the address after the leaf if nearly all stacks have the same one: it is the signal handler's, which the profiler
+/// finds on the stack. `go tool pprof` does the same.
+fn drop_handler_frames(stacks: &mut [Stack]) {
+    for _ in 0..HANDLER_FRAMES {
+        let mut counts: HashMap<u64, usize> = HashMap::new();
+        for second in stacks.iter().filter_map(|stack| stack.addresses.get(1)) {
+            let count = counts.entry(*second).or_default();
+            *count = count.saturating_add(1);
+        }
+        let enough = stacks.len().saturating_sub(stacks.len() / STACKS_PER_EXCEPTION);
+        let Some((handler, _)) = counts.into_iter().find(|(_, count)| *count >= enough) else { return };
+        for stack in stacks.iter_mut().filter(|stack| stack.addresses.get(1) == Some(&handler)) {
+            stack.addresses.remove(1);
+        }
+    }
+}
+
+fn write(stacks: &[Stack], period: u64, maps: &[u8]) -> Result<Vec<u8>, Error> {
+    let fields = [sample_type::IP, sample_type::TID, sample_type::CALLCHAIN];
+    let attr = Attr {
+        kind: event_type::SOFTWARE,
+        sample_type: fields.into_iter().fold(0, |all, field| all | field),
+        sample_period_or_freq: period,
+        ..Attr::default()
+    };
+    // The profiler's timer counts CPU time, as this event does.
+    let event = Event { name: "cpu-clock".to_owned(), attr, ids: Vec::new() };
+    let mut writer = Writer::create(io::Cursor::new(Vec::new()), &[event])?;
+    let maps = String::from_utf8_lossy(maps);
+    let maps: Vec<Mmap<'_>> = maps.lines().filter_map(mapping).collect();
+    let program = maps.first().map(|map| map.path.rsplit(|byte| *byte == b'/').next().unwrap_or(map.path));
+    // The kernel's limit of a name.
+    let name = program.map(|name| name.get(..15).unwrap_or(name)).unwrap_or_default();
+    writer.comm(PROCESS, PROCESS, true, name, &SampleId::default())?;
+    for map in &maps {
+        writer.mmap(CpuMode::User, map, &SampleId::default())?;
+    }
+    for Stack { count, addresses } in stacks {
+        let leaf = addresses.first().copied().unwrap_or_default();
+        let depth = u64::try_from(addresses.len()).unwrap_or(u64::MAX);
+        let task = u64::from(PROCESS.cast_unsigned());
+        let words = [leaf, task << 32 | task, depth].into_iter().chain(addresses.iter().copied());
+        let body: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
+        for _ in 0..*count {
+            if writer.bytes_written() > LARGEST {
+                return Err(Error::TooLarge { largest: usize::try_from(LARGEST).unwrap_or(usize::MAX) });
+            }
+            writer.record(record_type::SAMPLE, CpuMode::User.to_misc(), &body)?;
+        }
+    }
+    Ok(writer.finish(&Features::default())?.into_inner())
+}
+
+/// An executable mapping from a line of `/proc/PID/maps`: `00400000-00452000 r-xp 00000000 08:02 173521 /usr/bin/dbus`.
+fn mapping(line: &str) -> Option<Mmap<'_>> {
+    let mut columns = line.split_ascii_whitespace();
+    let (start, end) = columns.next()?.split_once('-')?;
+    let executable = columns.next()?.contains('x');
+    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+    let (start, end, pgoff) = (hex(start)?, hex(end)?, hex(columns.next()?)?);
+    let _device_and_inode = (columns.next()?, columns.next()?);
+    let path = line.get(line.find(columns.next()?)?..)?;
+    let len = end.checked_sub(start)?;
+    let map =
+        Mmap { pid: PROCESS, tid: PROCESS, start, len, pgoff, path: path.as_bytes(), executable, ..Mmap::default() };
+    executable.then_some(map)
+}

@@ -1,0 +1,367 @@
+//! The text that Go writes for `?debug=1` of a goroutine, threadcreate, heap, allocs, block or mutex profile (`debug > 0` in
+//! Go's src/runtime/pprof/pprof.go): rewritten as profile.proto.
+//!
+//! A record has its values and addresses in one line, and then a line for each frame:
+//!
+//! ```text
+//! goroutine profile: total 3
+//! 2 @ 0x43c56e 0x44d0f8 0x49ab2c 0x46d2c1
+//! # labels: {"tenant":"acme"}
+//! #    0x49ab2b    main.wait+0x2b    /src/main.go:12
+//! ```
+//!
+//! Go leaves out `runtime.goexit`, and the runtime's functions at the leaf unless there are no others.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use super::error::Error;
+
+/// The beginning of each kind of text.
+const BEGINNINGS: [&[u8]; 6] = [
+    b"goroutine profile: ",
+    b"goroutineleak profile: ",
+    b"threadcreate profile: ",
+    b"heap profile: ",
+    b"--- contention:",
+    b"--- mutex:",
+];
+
+/// Minimum number of bytes that identify a text.
+const ENOUGH: usize = 8;
+
+/// Whether the bytes are such a text, or its beginning.
+pub(super) fn is_text(beginning: &[u8]) -> bool {
+    let is_prefix = |text: &&[u8]| beginning.len() >= ENOUGH && text.starts_with(beginning);
+    BEGINNINGS.iter().any(|text| beginning.starts_with(text) || is_prefix(text))
+}
+
+/// The profile.proto message that stands for the text.
+pub(super) fn to_proto(text: &[u8]) -> Result<Vec<u8>, Error> {
+    let text = String::from_utf8_lossy(text);
+    let mut lines = Lines { rest: &text, length: text.len() };
+    let header = lines.next().unwrap_or_default();
+    let kind = Kind::parse(header, &mut lines).ok_or(Error::Damaged { what: "the header", offset: 0 })?;
+    let mut message = Message::new(&kind);
+    let mut totals = vec![0_u64; kind.types.len()];
+    let mut record: Option<Record<'_>> = None;
+    loop {
+        let offset = lines.offset();
+        let Some(line) = lines.next() else { break };
+        if let Some(frame) = line.strip_prefix("#\t") {
+            let frame = Frame::parse(frame).ok_or(Error::Damaged { what: "a frame", offset })?;
+            if let Some(record) = &mut record {
+                record.frames.push(frame);
+            }
+        } else if let Some(labels) = line.strip_prefix("# labels: ") {
+            // Go quotes texts by its own rules, which differ from JSON's for bytes that are not UTF-8.
+            let labels: Option<BTreeMap<String, String>> = serde_json::from_str(labels).ok();
+            if let (Some(record), Some(labels)) = (&mut record, labels) {
+                record.labels = labels;
+            }
+        } else if !line.is_empty() && !line.starts_with('#') {
+            let next = kind.record(line).ok_or(Error::Damaged { what: "a record", offset })?;
+            for (total, value) in totals.iter_mut().zip(&next.values) {
+                *total = total.saturating_add(*value);
+            }
+            message.add(&kind, record.replace(next));
+        }
+    }
+    message.add(&kind, record);
+    if kind.totals.iter().zip(&totals).any(|(expected, found)| expected != found) {
+        return Err(Error::Damaged { what: "the text", offset: text.len() });
+    }
+    Ok(message.finish(&kind))
+}
+
+/// The lines of the text.
+struct Lines<'t> {
+    rest: &'t str,
+    length: usize,
+}
+
+impl<'t> Lines<'t> {
+    fn offset(&self) -> usize {
+        self.length.saturating_sub(self.rest.len())
+    }
+
+    fn next(&mut self) -> Option<&'t str> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
+        self.rest = rest;
+        Some(line.trim_end_matches('\r'))
+    }
+}
+
+/// How the values of a record are written and what they mean.
+struct Kind {
+    /// Names and units of the sample types.
+    types: Vec<(String, &'static str)>,
+    form: Form,
+    /// The sums of the values before scaling that the header announces; empty if it announces none.
+    totals: Vec<u64>,
+}
+
+/// How the values of a record are written.
+enum Form {
+    /// `5 @`.
+    Count,
+    /// `1: 1024 [3: 3072] @`: objects and bytes in use, and allocated. One sample is taken in this number of bytes.
+    Heap { rate: f64 },
+    /// `230000 5 @`: cycles and events. Go has multiplied both by the sampling period.
+    Delay { nanoseconds_per_cycle: f64 },
+}
+
+impl Kind {
+    /// Parses the header. `lines` is after its first line.
+    fn parse(header: &str, lines: &mut Lines<'_>) -> Option<Self> {
+        if header.starts_with("---") {
+            let frequency: f64 = lines.next()?.strip_prefix("cycles/second=")?.parse().ok()?;
+            if lines.rest.starts_with("sampling period=") {
+                lines.next();
+            }
+            let types = vec![("contentions".to_owned(), "count"), ("delay".to_owned(), "nanoseconds")];
+            let nanoseconds_per_cycle = 1e9 / frequency;
+            let form = Form::Delay { nanoseconds_per_cycle };
+            return nanoseconds_per_cycle.is_finite().then_some(Self { types, form, totals: Vec::new() });
+        }
+        let (name, rest) = header.split_once(" profile: ")?;
+        if let Some(total) = rest.strip_prefix("total ") {
+            let types = vec![(name.to_owned(), "count")];
+            return Some(Self { types, form: Form::Count, totals: vec![total.trim().parse().ok()?] });
+        }
+        let (values, rate) = rest.split_once("@ heap/")?;
+        let types = [
+            ("alloc_objects", "count"),
+            ("alloc_space", "bytes"),
+            ("inuse_objects", "count"),
+            ("inuse_space", "bytes"),
+        ];
+        let types = types.into_iter().map(|(name, unit)| (name.to_owned(), unit)).collect();
+        // Go writes twice its rate.
+        let form = Form::Heap { rate: rate.trim().parse::<f64>().ok()? / 2.0 };
+        Some(Self { types, form, totals: heap_values(values)? })
+    }
+
+    /// Parses the first line of a record.
+    fn record<'t>(&self, line: &'t str) -> Option<Record<'t>> {
+        let (values, addresses) = line.split_once('@')?;
+        let values = match self.form {
+            Form::Count => vec![values.trim().parse().ok()?],
+            Form::Heap { .. } => heap_values(values)?,
+            Form::Delay { .. } => {
+                let (cycles, count) = values.trim().split_once(' ')?;
+                vec![cycles.parse().ok()?, count.parse().ok()?]
+            }
+        };
+        let addresses = addresses.split_ascii_whitespace().map(|address| Frame::parse(address).ok_or(()));
+        let addresses = addresses.collect::<Result<_, _>>().ok()?;
+        Some(Record { values, addresses, frames: Vec::new(), labels: BTreeMap::new() })
+    }
+
+    /// The values of the sample types.
+    fn samples(&self, values: &[u64]) -> Vec<u64> {
+        match (&self.form, values) {
+            (Form::Heap { rate }, &[in_use, bytes_in_use, allocated, bytes_allocated]) => {
+                [unsampled(allocated, bytes_allocated, *rate), unsampled(in_use, bytes_in_use, *rate)].concat()
+            }
+            (Form::Delay { nanoseconds_per_cycle }, &[cycles, count]) => {
+                vec![count, scaled(cycles, *nanoseconds_per_cycle)]
+            }
+            _ => values.to_vec(),
+        }
+    }
+}
+
+/// `1: 1024 [3: 3072]`.
+fn heap_values(text: &str) -> Option<Vec<u64>> {
+    let numbers = text.split([':', '[', ']', ' ']).filter(|number| !number.is_empty()).map(str::parse);
+    numbers.collect::<Result<Vec<_>, _>>().ok().filter(|values| values.len() == 4)
+}
+
+/// The objects and bytes that sampled ones stand for (`scaleHeapSample` of Go's src/runtime/pprof/protomem.go).
+fn unsampled(objects: u64, bytes: u64, rate: f64) -> [u64; 2] {
+    if objects == 0 || bytes == 0 {
+        return [0, 0];
+    }
+    if rate <= 1.0 {
+        return [objects, bytes];
+    }
+    let scale = 1.0 / -(-(float(bytes) / float(objects)) / rate).exp_m1();
+    [scaled(objects, scale), scaled(bytes, scale)]
+}
+
+#[allow(clippy::as_conversions, reason = "loses digits of no meaning")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+#[allow(clippy::as_conversions, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+fn scaled(value: u64, factor: f64) -> u64 {
+    (float(value) * factor) as u64
+}
+
+/// A record: a stack with its values.
+struct Record<'t> {
+    /// In the order of the text.
+    values: Vec<u64>,
+    /// All addresses, without names.
+    addresses: Vec<Frame<'t>>,
+    /// The frames that have a line of their own, leaf first.
+    frames: Vec<Frame<'t>>,
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy)]
+struct Frame<'t> {
+    address: u64,
+    name: &'t str,
+    file: &'t str,
+    line: u64,
+}
+
+impl<'t> Frame<'t> {
+    /// Parses `0x49ab2b    main.wait+0x2b        /src/main.go:12`, or the address alone.
+    fn parse(text: &'t str) -> Option<Self> {
+        let mut columns = text.split('\t').filter(|column| !column.is_empty());
+        let address = u64::from_str_radix(columns.next()?.strip_prefix("0x")?, 16).ok()?;
+        let Some(name) = columns.next() else { return Some(Self { address, name: "", file: "", line: 0 }) };
+        let name = name.rsplit_once("+0x").map_or(name, |(name, _)| name);
+        let (file, line) = columns.next()?.rsplit_once(':')?;
+        Some(Self { address, name, file, line: line.parse().ok()? })
+    }
+}
+
+/// Writer of a profile.proto message.
+struct Message<'t> {
+    bytes: Vec<u8>,
+    strings: HashMap<Cow<'t, str>, u64>,
+    functions: HashMap<(&'t str, &'t str), u64>,
+    /// By address, functions and lines.
+    locations: HashMap<(u64, Vec<(u64, u64)>), u64>,
+}
+
+impl<'t> Message<'t> {
+    fn new(kind: &Kind) -> Self {
+        let (strings, functions, locations) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut message = Self { bytes: Vec::new(), strings, functions, locations };
+        message.string("");
+        for (name, unit) in &kind.types {
+            let types = message.value_type(name.clone(), unit);
+            put_bytes(&mut message.bytes, 1, &types);
+        }
+        message
+    }
+
+    fn value_type(&mut self, name: String, unit: &'static str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_number(&mut bytes, 1, self.string(name));
+        put_number(&mut bytes, 2, self.string(unit));
+        bytes
+    }
+
+    fn string(&mut self, text: impl Into<Cow<'t, str>>) -> u64 {
+        let next = id_after(self.strings.len()).saturating_sub(1);
+        let text = text.into();
+        if let Some(known) = self.strings.get(&text) {
+            return *known;
+        }
+        put_bytes(&mut self.bytes, 6, text.as_bytes());
+        self.strings.insert(text, next);
+        next
+    }
+
+    fn function(&mut self, name: &'t str, file: &'t str) -> u64 {
+        let next = id_after(self.functions.len());
+        if let Some(known) = self.functions.get(&(name, file)) {
+            return *known;
+        }
+        let mut bytes = Vec::new();
+        put_number(&mut bytes, 1, next);
+        put_number(&mut bytes, 2, self.string(name));
+        put_number(&mut bytes, 4, self.string(file));
+        put_bytes(&mut self.bytes, 5, &bytes);
+        self.functions.insert((name, file), next);
+        next
+    }
+
+    /// A location with its frames, the innermost inlined call first.
+    fn location(&mut self, frames: &[Frame<'t>]) -> u64 {
+        let address = frames.first().map_or(0, |frame| frame.address);
+        let named = frames.iter().filter(|frame| !frame.name.is_empty());
+        let lines: Vec<_> = named.map(|frame| (self.function(frame.name, frame.file), frame.line)).collect();
+        let next = id_after(self.locations.len());
+        let key = (address, lines);
+        if let Some(known) = self.locations.get(&key) {
+            return *known;
+        }
+        let mut bytes = Vec::new();
+        put_number(&mut bytes, 1, next);
+        put_number(&mut bytes, 3, address);
+        for (function, line) in &key.1 {
+            let mut of_line = Vec::new();
+            put_number(&mut of_line, 1, *function);
+            put_number(&mut of_line, 2, *line);
+            put_bytes(&mut bytes, 4, &of_line);
+        }
+        put_bytes(&mut self.bytes, 4, &bytes);
+        self.locations.insert(key, next);
+        next
+    }
+
+    fn add(&mut self, kind: &Kind, record: Option<Record<'t>>) {
+        let Some(record) = record else { return };
+        let frames = if record.frames.is_empty() { &record.addresses } else { &record.frames };
+        let mut bytes = Vec::new();
+        // Inlined calls and the function that they are in have the same address.
+        for frames in frames.chunk_by(|a, b| a.address == b.address && !record.frames.is_empty()) {
+            put_number(&mut bytes, 1, self.location(frames));
+        }
+        for value in kind.samples(&record.values) {
+            put_number(&mut bytes, 2, value);
+        }
+        for (key, value) in record.labels {
+            let mut label = Vec::new();
+            put_number(&mut label, 1, self.string(key));
+            put_number(&mut label, 2, self.string(value));
+            put_bytes(&mut bytes, 3, &label);
+        }
+        put_bytes(&mut self.bytes, 2, &bytes);
+    }
+
+    fn finish(mut self, kind: &Kind) -> Vec<u8> {
+        if let (Form::Heap { .. }, Some((name, _))) = (&kind.form, kind.types.last()) {
+            let default = self.string(name.clone());
+            put_number(&mut self.bytes, 14, default);
+        }
+        self.bytes
+    }
+}
+
+/// The id of the entry after this number of others. Ids begin with 1.
+fn id_after(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while let Some(more) = Some(value >> 7).filter(|more| *more > 0) {
+        bytes.push(value.to_le_bytes()[0] | 0x80);
+        value = more;
+    }
+    bytes.push(value.to_le_bytes()[0]);
+}
+
+/// Appends a field with a number.
+fn put_number(bytes: &mut Vec<u8>, field: u64, value: u64) {
+    put_varint(bytes, field << 3);
+    put_varint(bytes, value);
+}
+
+/// Appends a field with a message or a text.
+fn put_bytes(bytes: &mut Vec<u8>, field: u64, value: &[u8]) {
+    put_varint(bytes, field << 3 | 2);
+    put_varint(bytes, u64::try_from(value.len()).unwrap_or(u64::MAX));
+    bytes.extend(value);
+}
