@@ -1,4 +1,4 @@
-//! Bounded little-endian reading of `&[u8]`.
+//! Bounded little-endian reading of `&[u8]`, and hexadecimal text.
 //!
 //! Every read past the end returns `None`, so that readers of hostile files (`perfdata`, `gobin`, `pprof`) cannot
 //! panic, and cannot be made to allocate more memory than the file has bytes. Must not do I/O, and must not know any
@@ -6,6 +6,16 @@
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::as_conversions)]
 
 use std::ffi::CStr;
+use std::fmt::Write as _;
+
+/// Formats bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
 
 /// A read position in a byte slice. A read moves the position forward; a failed read does not change it.
 #[derive(Debug, Clone, Copy)]

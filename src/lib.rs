@@ -30,8 +30,6 @@ pub mod fsio;
 
 pub mod bytes;
 
-pub mod memory;
-
 pub mod redact;
 
 pub mod process;

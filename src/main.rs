@@ -2,9 +2,6 @@
 
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: goflame::memory::Allocator = goflame::memory::Allocator;
-
 fn main() -> ExitCode {
     goflame::cli::main()
 }

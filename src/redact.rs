@@ -1,7 +1,7 @@
-//! Secrets in names, arguments and texts: recognised by the name of a value or by the form of the value itself, and
-//! replaced by a mask. Pure text in, text out: must not know where a text comes from or goes to.
+//! Secrets in arguments and texts. A value is secret because of its name or its form, and is replaced by a mask or a
+//! digest. Must not know where a text comes from or goes to.
 //!
-//! A miss leaks a secret, a false alarm hides an ordinary value. Names are therefore compared as whole words
+//! A missed secret leaks, a false match hides an ordinary value. Names are therefore compared as whole words
 //! (`--token` and `DB_PASSWORD`, not `--author` or `--keyboard`).
 
 use std::ops::Range;
@@ -10,16 +10,18 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 use sha2::{Digest, Sha256};
 
-/// Stands in place of a secret.
+use crate::bytes::hex;
+
+/// Replacement of a secret.
 pub const MASK: &str = "***";
 
-/// Marks a digest in place of a secret.
+/// Prefix of a digest that replaces a secret.
 const DIGEST: &str = "sha256:";
 
-/// Bytes of the digest that are kept: enough to see a change, not enough to be a full hash of the secret.
+/// Number of digest bytes: enough to detect a change, too few for a complete hash of the secret.
 const DIGEST_BYTES: usize = 6;
 
-/// A name that holds one of these words holds a secret.
+/// Words that make a name secret.
 const SECRET_WORDS: &[&str] = &[
     "auth",
     "authentication",
@@ -42,7 +44,7 @@ const SECRET_WORDS: &[&str] = &[
     "tokens",
 ];
 
-/// The ends of words that are written together: `PGPASSWORD`, `authtoken`, `apikey`.
+/// Endings that make a word secret: `PGPASSWORD`, `authtoken`, `apikey`.
 const SECRET_ENDS: &[&str] = &[
     "accesskey",
     "apikey",
@@ -56,10 +58,11 @@ const SECRET_ENDS: &[&str] = &[
     "token",
 ];
 
-/// Secret as the last word only: `DB_PASS` and `MYSQL_PWD`, not `PASS_THROUGH`. `PWD` alone is the working directory.
+/// Words that make a name secret only at its end: `DB_PASS` and `MYSQL_PWD`, not `PASS_THROUGH`. `PWD` alone is the working
+/// directory.
 const SECRET_LAST: &[&str] = &["pass", "pwd"];
 
-/// Before `key`, these make it a secret one: `API_KEY`, not `PRIMARY_KEY`.
+/// Words that make a name secret before `key`: `API_KEY`, not `PRIMARY_KEY`.
 const SECRET_KEYS: &[&str] = &[
     "access",
     "account",
@@ -74,7 +77,7 @@ const SECRET_KEYS: &[&str] = &[
     "signing",
 ];
 
-/// A name that ends so tells something about a secret, but not the secret: `TOKEN_FILE`, `AUTH_MODE`, `TOKEN_TTL`.
+/// Last words of names that describe a secret but do not contain it: `TOKEN_FILE`, `AUTH_MODE`, `TOKEN_TTL`.
 const ABOUT_ENDS: &[&str] = &[
     "algorithm",
     "backend",
@@ -114,13 +117,13 @@ const ABOUT_ENDS: &[&str] = &[
     "username",
 ];
 
-/// As the first word: `--max-tokens`, `--no-auth`.
+/// First words of such names: `--max-tokens`, `--no-auth`.
 const ABOUT_STARTS: &[&str] = &["max", "min", "no", "num"];
 
-/// Values that hide nothing.
+/// Values that are never secret.
 const PLAIN_VALUES: &[&str] = &["", "0", "1", "false", "no", "none", "null", "off", "on", "true", "yes", MASK];
 
-/// Well-known forms, whatever the name is: private keys, tokens with the prefixes that their issuers document, and JSON
+/// Secrets that are recognised by their form: private keys, tokens with the prefixes that their issuers document, and JSON
 /// Web Tokens.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
@@ -146,12 +149,12 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// `scheme://user:password@` (the password may hold an `@`), and `Bearer token`.
-static BEHIND: LazyLock<Regex> = LazyLock::new(|| {
+/// `scheme://user:password@` (the password may contain an `@`), and `Bearer token`.
+static IN_CONTEXT: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r#"([A-Za-z][A-Za-z0-9+.-]*://[^\s/@:'"]*:)([^\s/'"]+)(@)|\b(Bearer\s+)([A-Za-z0-9._~+/=-]{8,})()"#)
 });
 
-/// A name and its value: `NAME=value` with the value as a shell writes it, in quotes or without, or all of it in quotes; or
+/// Name with its value: `NAME=value` in shell syntax, with or without quotes around the value or around both; or
 /// `name = "value"` and `"name": "value"` of TOML and JSON.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
@@ -167,21 +170,21 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
 /// `Authorization: Basic YWxhZGRpbg==`, as an argument.
 static HEADER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?s)^([A-Za-z0-9-]+)(:\s+)(.+)$"));
 
-/// A test compiles each of them.
+/// Compiles a constant pattern. A test compiles each of them.
 fn pattern(text: &str) -> Regex {
     Regex::new(text).unwrap_or_else(|error| unreachable!("{text}: {error}"))
 }
 
-/// Which values are secrets, and what stands in their place.
+/// Decides which values are secrets and how they are replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Secrets {
-    /// Names beside those that everybody uses, each as words.
+    /// Additional secret names, each split into words.
     names: Vec<Vec<String>>,
-    cover: Cover,
+    replacement: Replacement,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Cover {
+enum Replacement {
     /// [`MASK`].
     #[default]
     Mask,
@@ -192,22 +195,22 @@ enum Cover {
 }
 
 impl Secrets {
-    /// The usual secrets, and the values of these names.
+    /// Recognises the usual secrets and the values of these names.
     pub fn new(names: &[String]) -> Self {
-        Self { names: names.iter().map(|name| words(name)).collect(), cover: Cover::Mask }
+        Self { names: names.iter().map(|name| words(name)).collect(), replacement: Replacement::Mask }
     }
 
-    /// The same with `sha256:` and 12 hex digits in place of each secret: equal for equal values of one name. There is no
-    /// key to the digest, so a secret that can be guessed (a word, a PIN) can be confirmed by it.
+    /// Replaces each secret by `sha256:` and 12 hex digits, which are equal for equal values of one name. The digest has no
+    /// key, so a secret that is easy to guess (a word, a PIN) can be confirmed by it.
     #[must_use]
     pub fn as_digests(&self) -> Self {
-        Self { cover: Cover::Digest, ..self.clone() }
+        Self { replacement: Replacement::Digest, ..self.clone() }
     }
 
-    /// As [`Secrets::as_digests`], for a text in which secrets are digests already, or are not yet.
+    /// Like [`Secrets::as_digests`], for a text in which some secrets may already be digests.
     #[must_use]
     pub fn as_digests_once(&self) -> Self {
-        Self { cover: Cover::DigestOnce, ..self.clone() }
+        Self { replacement: Replacement::DigestOnce, ..self.clone() }
     }
 
     /// Whether a variable, flag or key of this name holds a secret.
@@ -228,19 +231,20 @@ impl Secrets {
             })
     }
 
-    /// The value of a name: of a secret one a mask, else as [`Secrets::text`].
+    /// Replaces the value if its name is secret. Otherwise masks as [`Secrets::text`] does.
     pub fn value(&self, name: &str, value: &str) -> String {
-        if self.is_secret_name(name) { self.cover(name, value) } else { self.text(value) }
+        if self.is_secret_name(name) { self.replaced(name, value) } else { self.text(value) }
     }
 
-    /// A command line with each secret masked: `--password=x`, `--password x`, `NAME=x`, `X-Api-Key: x`, and all forms.
+    /// Masks the secrets of a command line: `--password=x`, `--password x`, `NAME=x`, `X-Api-Key: x`, and those recognised by
+    /// their form.
     pub fn args<S: AsRef<str>>(&self, args: &[S]) -> Vec<String> {
         let mut masked = Vec::with_capacity(args.len());
         let mut flag: Option<&str> = None;
         for arg in args.iter().map(AsRef::as_ref) {
             let before = flag.take();
             if let Some(name) = before.filter(|_| !arg.starts_with('-')) {
-                masked.push(self.cover(name, arg));
+                masked.push(self.replaced(name, arg));
                 continue;
             }
             flag = Some(arg).filter(|arg| arg.starts_with('-') && !arg.contains('=') && self.is_secret_name(arg));
@@ -254,27 +258,27 @@ impl Secrets {
             && is_name(name)
             && self.is_secret_name(name)
         {
-            return format!("{name}={}", self.cover(name, value));
+            return format!("{name}={}", self.replaced(name, value));
         }
         match HEADER.captures(arg) {
             Some(parts) if self.is_secret_name(&parts[1]) => {
-                format!("{}{}{}", &parts[1], &parts[2], self.cover(&parts[1], &parts[3]))
+                format!("{}{}{}", &parts[1], &parts[2], self.replaced(&parts[1], &parts[3]))
             }
             _ => self.text(arg),
         }
     }
 
-    /// Any text with its secrets masked: those after a secret name and an equals sign, and those of a well-known form.
+    /// Masks the secrets of any text: values of secret names, and those recognised by their form.
     pub fn text(&self, text: &str) -> String {
         let named = self.named(text);
-        let behind = BEHIND.replace_all(&named, |parts: &Captures<'_>| {
+        let in_context = IN_CONTEXT.replace_all(&named, |parts: &Captures<'_>| {
             let part = |at| parts.get(at).map_or("", |part| part.as_str());
             let (before, secret, after) = (part(1).to_owned() + part(4), part(2).to_owned() + part(5), part(3));
-            // "Bearer authentication" is no token: those have digits.
+            // "Bearer authentication" has no token: tokens contain digits.
             let is_word = !part(4).is_empty() && !secret.contains(|c: char| c.is_ascii_digit());
-            if is_word { format!("{before}{secret}") } else { format!("{before}{}{after}", self.cover("", &secret)) }
+            if is_word { format!("{before}{secret}") } else { format!("{before}{}{after}", self.replaced("", &secret)) }
         });
-        TOKEN.replace_all(&behind, |parts: &Captures<'_>| self.cover("", &parts[0])).into_owned()
+        TOKEN.replace_all(&in_context, |parts: &Captures<'_>| self.replaced("", &parts[0])).into_owned()
     }
 
     fn named(&self, text: &str) -> String {
@@ -291,10 +295,10 @@ impl Secrets {
             if self.is_secret_name(name.as_str()) {
                 let value = unquoted(text, value.range());
                 masked.push_str(text.get(copied..value.start).unwrap_or_default());
-                masked.push_str(&self.cover(name.as_str(), text.get(value.clone()).unwrap_or_default()));
+                masked.push_str(&self.replaced(name.as_str(), text.get(value.clone()).unwrap_or_default()));
                 (copied, from) = (value.end, value.end);
             } else {
-                // The value may hold names of its own: `--env=PASSWORD=x`, `'-ldflags=-X main.token=x'`.
+                // The value may contain further names: `--env=PASSWORD=x`, `'-ldflags=-X main.token=x'`.
                 from = value.start();
             }
         }
@@ -302,20 +306,20 @@ impl Secrets {
         masked
     }
 
-    fn cover(&self, name: &str, value: &str) -> String {
+    fn replaced(&self, name: &str, value: &str) -> String {
         if PLAIN_VALUES.iter().any(|plain| plain.eq_ignore_ascii_case(value)) {
             return value.to_owned();
         }
-        match self.cover {
-            // A digest of goflame.lock may be shown.
-            Cover::Mask | Cover::DigestOnce if is_digest(value) => value.to_owned(),
-            Cover::Mask => MASK.to_owned(),
-            Cover::Digest | Cover::DigestOnce => digest(name, value),
+        match self.replacement {
+            // A digest from goflame.lock may be shown.
+            Replacement::Mask | Replacement::DigestOnce if is_digest(value) => value.to_owned(),
+            Replacement::Mask => MASK.to_owned(),
+            Replacement::Digest | Replacement::DigestOnce => digest(name, value),
         }
     }
 }
 
-/// Without the quotes around all of a value, which may be needed to read the text.
+/// Returns the range without the quotes around the value: a parser of the text may need them.
 fn unquoted(text: &str, value: Range<usize>) -> Range<usize> {
     let raw = text.get(value.clone()).unwrap_or_default();
     let inside = ['"', '\''].iter().find_map(|quote| {
@@ -325,10 +329,10 @@ fn unquoted(text: &str, value: Range<usize>) -> Range<usize> {
     inside.unwrap_or(value)
 }
 
-/// The name goes in, so that one secret under two names is not seen to be the same.
+/// Hashes name and value, so that equal secrets under two names have different digests.
 fn digest(name: &str, value: &str) -> String {
     let digest = Sha256::digest(format!("{name}\0{value}"));
-    digest.iter().take(DIGEST_BYTES).fold(DIGEST.to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    format!("{DIGEST}{}", hex(digest.get(..DIGEST_BYTES).unwrap_or_default()))
 }
 
 fn is_digest(value: &str) -> bool {
@@ -341,7 +345,7 @@ fn is_name(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
-/// The words of a name in lower case, without digits at their ends: `apiKey2`, `API_KEY` and `--api-key` are `api`, `key`.
+/// Splits a name into lower-case words without digits at their ends: `apiKey2`, `API_KEY` and `--api-key` are `api`, `key`.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let chars: Vec<char> = name.chars().collect();

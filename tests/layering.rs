@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("fsio", &[]),
     ("bytes", &[]),
-    ("memory", &[]),
-    ("redact", &[]),
+    ("redact", &["bytes"]),
     ("process", &[]),
     ("profile", &[]),
     ("views", &["profile"]),
@@ -26,17 +25,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perfdata", &["bytes"]),
     ("gobin", &["bytes"]),
     ("sources", &["fsio", "process", "perfevent", "perfdata", "pprof"]),
-    ("build", &["fsio", "redact", "process", "config", "gobin"]),
-    ("doctor", &["fsio", "process", "config", "host", "perfevent", "gobin", "build"]),
+    ("build", &["fsio", "bytes", "redact", "process", "config", "gobin"]),
+    ("doctor", &["fsio", "bytes", "process", "config", "host", "perfevent", "gobin", "build"]),
     ("workload", &["fsio", "process"]),
     ("record", &["fsio", "config", "workload", "perfevent", "perfdata"]),
-    ("analyse", &["memory", "perfdata", "gobin", "profile", "goname", "sources"]),
-    ("archive", &["fsio"]),
+    ("analyse", &["bytes", "perfdata", "gobin", "profile", "goname", "sources"]),
+    ("archive", &["fsio", "bytes"]),
     (
         "pipeline",
         &[
             "fsio",
-            "memory",
+            "bytes",
             "redact",
             "process",
             "config",
@@ -115,7 +114,7 @@ fn files_of_a_module_form_no_circle() {
 }
 
 #[test]
-fn wrong_imports_are_seen_in_every_spelling() {
+fn wrong_imports_are_found_in_every_spelling() {
     let of = |text| imports(text);
     assert_eq!(of("use crate::cli::main;"), ["cli"]);
     assert_eq!(of("use crate::{render, cli::{a, b}, profile};"), ["render", "cli", "cli", "profile"]);

@@ -13,7 +13,6 @@ use super::raw_location::RawLocation;
 use super::shards::collect_all;
 use super::stacks::{add_samples, count_frames};
 use super::symbols::name_all;
-use crate::memory::give_back;
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, PerfData, RecordKind};
 use crate::profile::{CpuCoverage, Event, Profile, Quality, Unit};
@@ -154,11 +153,7 @@ pub fn analyse(
     let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| UsedKernelSymbols { symbols, addresses });
     let mut notes = notes(&collected);
     let add = || add_samples(&collected, (stacks, samples), changes, (&flags, &leaf_locations), &mut profile);
-    let release = || {
-        drop(binaries);
-        give_back();
-    };
-    rayon::join(add, release);
+    rayon::join(add, || drop(binaries));
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
             "the recording has no user registers with stack copies: stacks are as frame pointers gave them, without the \

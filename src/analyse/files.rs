@@ -1,9 +1,9 @@
 //! The files that a recording mapped, each opened when it is first needed and parsed once.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::OnceLock;
 
+use crate::bytes::hex;
 use crate::gobin::Binary;
 use crate::perfdata::{BuildId, Mmap, PerfData};
 use crate::profile::position;
@@ -130,14 +130,4 @@ impl<'f> Binaries<'f> {
         };
         parsed.get_or_init(parse).as_deref().map_err(String::as_str)
     }
-}
-
-/// Bytes in hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

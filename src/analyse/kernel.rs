@@ -69,7 +69,7 @@ pub enum KernelSymbolsError {
     #[error("there are no kernel symbols")]
     Missing,
     /// The names have more than 4 GiB.
-    #[error("there are too many of them")]
+    #[error("the list of kernel symbols is too long")]
     TooMany,
 }
 

@@ -46,7 +46,7 @@ pub enum Error {
         dir: PathBuf,
     },
     /// The archive was made by a newer version of goflame.
-    #[error("{} says format {found}, and this goflame knows formats up to {known}", path.display())]
+    #[error("{} has format {found}, but this goflame can read formats up to {known}", path.display())]
     NewerFormat {
         /// The format file.
         path: PathBuf,
@@ -81,7 +81,7 @@ pub enum Error {
         dir: PathBuf,
     },
     /// Several runs match the name.
-    #[error("`{query}` fits {} runs", candidates.len())]
+    #[error("`{query}` matches {} runs", candidates.len())]
     Ambiguous {
         /// The name given by the user.
         query: String,
@@ -145,7 +145,7 @@ pub enum Error {
     #[error("the manifest cannot be written as JSON")]
     Encode(#[source] serde_json::Error),
     /// The manifest does not have the structure that the caller expects.
-    #[error("the manifest of run {id} is not understood")]
+    #[error("the manifest of run {id} cannot be parsed")]
     Decode {
         /// The run.
         id: RunId,
@@ -183,7 +183,7 @@ impl Error {
                 if dir.join("runs").is_dir() {
                     let marker = dir.join("format");
                     hints.push(format!(
-                        "if goflame made it, its marker is lost: `echo 1 > {}` restores it",
+                        "if goflame created this directory, its marker is missing: `echo 1 > {}` restores it",
                         marker.display()
                     ));
                 }
@@ -196,17 +196,17 @@ impl Error {
             Self::NoExec { .. } => vec!["name a directory on another file system as `[archive] dir`".to_owned()],
             Self::NotReadable { .. } => vec!["it may belong to another user".to_owned()],
             Self::Incomplete { dir, .. } => vec![format!(
-                "`goflame report {}` shows what was sampled, where that is enough",
+                "`goflame report {}` shows its samples, if there are enough",
                 dir.join("perf.data").display()
             )],
             Self::InProgress { .. } => vec!["stop that goflame first".to_owned()],
             Self::NewerFormat { .. } => {
-                vec!["use the newer goflame that made it, or another `[archive] dir`".to_owned()]
+                vec!["use the newer goflame that created it, or another `[archive] dir`".to_owned()]
             }
             Self::NotFound { .. } => vec!["`goflame runs list` shows all runs".to_owned()],
-            Self::Ambiguous { candidates, .. } => candidates.iter().map(|id| format!("it fits {id}")).collect(),
+            Self::Ambiguous { candidates, .. } => candidates.iter().map(|id| format!("it matches {id}")).collect(),
             Self::Commit { kept, source, .. } => {
-                let mut hints = vec![format!("what was written is kept in {}", kept.display())];
+                let mut hints = vec![format!("the files so far are kept in {}", kept.display())];
                 hints.extend(source.hints());
                 hints
             }
@@ -243,7 +243,7 @@ pub enum Damage {
         source: serde_json::Error,
     },
     /// The manifest was written by a newer version of goflame.
-    #[error("its manifest has schema {found}, and this goflame knows schemas up to {known}")]
+    #[error("its manifest has schema {found}, but this goflame can read schemas up to {known}")]
     NewerSchema {
         /// The manifest's schema.
         found: u64,

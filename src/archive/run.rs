@@ -221,7 +221,7 @@ impl fmt::Display for FileProblem {
                 write!(f, "changed: SHA-256 {} instead of {}", found.sha256, expected.sha256)
             }
             Discrepancy::Extra => f.write_str("not in the manifest"),
-            Discrepancy::Link => f.write_str("a symbolic link, which a run must not hold"),
+            Discrepancy::Link => f.write_str("a symbolic link, which a run must not contain"),
             Discrepancy::NotAFile => f.write_str("not a plain file"),
             Discrepancy::Unreadable(why) => write!(f, "unreadable: {why}"),
         }

@@ -1,6 +1,5 @@
 //! File trees, without following symbolic links.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -10,6 +9,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::bytes::hex;
 use crate::fsio::FileError;
 
 /// One file of a run, as the manifest lists it.
@@ -101,12 +101,7 @@ pub(super) fn digest(mut from: impl std::io::Read) -> std::io::Result<FileEntry>
         sha.update(&buffer[..length]);
         size += length as u64;
     }
-    let mut sha256 = String::with_capacity(64);
-    for byte in sha.finalize() {
-        // Writing into a String cannot fail.
-        write!(sha256, "{byte:02x}").ok();
-    }
-    Ok(FileEntry { sha256, size })
+    Ok(FileEntry { sha256: hex(&sha.finalize()), size })
 }
 
 /// Computes SHA-256 and size of a plain file.

@@ -1,11 +1,11 @@
 //! Artifact: the program that a build left behind, read back and inspected.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::bytes::hex;
 use crate::config::{Toolchain, Variant};
 use crate::fsio::MappedFile;
 use crate::gobin::{Binary, BinaryFacts};
@@ -53,13 +53,4 @@ fn sha256(mapped: &MappedFile) -> String {
         done += bytes.len();
     }
     hex(&hash.finalize())
-}
-
-/// Formats bytes as hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").unwrap_or_default();
-        text
-    })
 }

@@ -23,7 +23,7 @@ pub struct Side<'a> {
 /// Difference between two builds. [`compare`] returns `None` if they are equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
 #[error("{}", sections.join("\n"))]
-pub struct Difference {
+pub struct BuildDifference {
     /// Differences by section, in file order.
     pub sections: Vec<String>,
     /// Likely reasons for the difference, the most likely first. Contains only reasons that the bytes show.
@@ -40,18 +40,21 @@ pub struct Culprit {
 }
 
 /// Compares two builds. Returns `None` if the bytes are equal.
-pub fn compare(a: &Side<'_>, b: &Side<'_>) -> Option<Difference> {
+pub fn compare(a: &Side<'_>, b: &Side<'_>) -> Option<BuildDifference> {
     if a.bytes == b.bytes {
         return None;
     }
     let (sections, names) = sections(a.bytes, b.bytes);
-    Some(Difference { sections, culprits: culprits(a, b, &names) })
+    Some(BuildDifference { sections, culprits: culprits(a, b, &names) })
 }
 
 /// Returns the differences and the names of the sections that differ.
 fn sections(a: &[u8], b: &[u8]) -> (Vec<String>, BTreeSet<String>) {
     let (Ok(first), Ok(second)) = (object::File::parse(a), object::File::parse(b)) else {
-        return (vec![format!("{} bytes against {}, and not both are ELF files", a.len(), b.len())], BTreeSet::new());
+        return (
+            vec![format!("{} bytes and {} bytes, and at least one is not an ELF file", a.len(), b.len())],
+            BTreeSet::new(),
+        );
     };
     let of = |file: &object::File<'_>| -> Vec<(String, Vec<u8>)> {
         let sections = file.sections().filter_map(|section| {
@@ -69,7 +72,7 @@ fn sections(a: &[u8], b: &[u8]) -> (Vec<String>, BTreeSet<String>) {
     };
     for (name, data) in &first {
         match by_name.get(name.as_str()) {
-            None => differs(name, "only in the first".to_owned()),
+            None => differs(name, "only in the first program".to_owned()),
             Some(other) if *other == data.as_slice() => {}
             Some(other) => {
                 let pairs = || data.iter().zip(other.iter()).enumerate().filter(|(_, (a, b))| a != b);
@@ -77,14 +80,14 @@ fn sections(a: &[u8], b: &[u8]) -> (Vec<String>, BTreeSet<String>) {
                 let size = if data.len() == other.len() {
                     format!("{} of {} bytes differ", pairs().count(), data.len())
                 } else {
-                    format!("{} bytes against {}", data.len(), other.len())
+                    format!("{} bytes and {} bytes", data.len(), other.len())
                 };
                 differs(name, format!("{size}, first at {at:#x}"));
             }
         }
     }
     for (name, _) in second.iter().filter(|(name, _)| !first.iter().any(|(other, _)| other == name)) {
-        differs(name, "only in the second".to_owned());
+        differs(name, "only in the second program".to_owned());
     }
     if lines.is_empty() {
         lines.push("headers or padding: all sections are equal".to_owned());
@@ -99,25 +102,26 @@ fn culprits(a: &Side<'_>, b: &Side<'_>, sections: &BTreeSet<String>) -> Vec<Culp
     let (first, second) = (facts(a), facts(b));
     let info = |facts: &Option<crate::gobin::BinaryFacts>| facts.as_ref().and_then(|facts| facts.go.clone().ok());
     if let (Some(first), Some(second)) = (info(&first), info(&second)) {
-        for (id, text) in of_build_info(&first, &second, a.name, b.name) {
+        for (id, text) in compare_build_info(&first, &second, a.name, b.name) {
             blame(id, text);
         }
         let trimmed = |info: &BuildInfo| info.setting("-trimpath") == Some("true");
         if !trimmed(&first) || !trimmed(&second) {
             for side in [a, b] {
-                if a.dir != b.dir && holds(side.bytes, side.dir) {
+                if a.dir != b.dir && contains_path(side.bytes, side.dir) {
                     let dir = side.dir.display();
                     blame(
                         "paths",
-                        format!("the path {dir} is in the program: trimpath = true in the variant leaves it out"),
+                        format!("the program contains the path {dir}: trimpath = true in the variant removes it"),
                     );
                     break;
                 }
             }
-        } else if a.dir != b.dir && (holds(a.bytes, a.dir) || holds(b.bytes, b.dir)) {
+        } else if a.dir != b.dir && (contains_path(a.bytes, a.dir) || contains_path(b.bytes, b.dir)) {
             blame(
                 "paths",
-                "a path is in the program despite -trimpath: look for ${SRCDIR} in #cgo lines, and for -X".to_owned(),
+                "the program contains a path despite -trimpath: look for ${SRCDIR} in #cgo lines, and for -X"
+                    .to_owned(),
             );
         }
     }
@@ -133,11 +137,11 @@ fn culprits(a: &Side<'_>, b: &Side<'_>, sections: &BTreeSet<String>) -> Vec<Culp
     if only_id && !sections.is_empty() {
         blame(
             "build-id",
-            "only the build id differs: inputs differ that leave no trace, such as flags of the linker".to_owned(),
+            "only the build id differs: an input differs that has no other effect on the program, such as a linker flag".to_owned(),
         );
     }
     if found.is_empty() {
-        let text = "no usual culprit: look for generated code, for files that changed between the builds, and for a \
+        let text = "no known reason: look for generated code, for files that changed between the builds, and for a \
                     wrapper around go";
         found.push(Culprit { id: "sources", text: text.to_owned() });
     }
@@ -145,7 +149,7 @@ fn culprits(a: &Side<'_>, b: &Side<'_>, sections: &BTreeSet<String>) -> Vec<Culp
 }
 
 /// Compares the build information that the go command wrote.
-fn of_build_info(a: &BuildInfo, b: &BuildInfo, first: &str, second: &str) -> Vec<(&'static str, String)> {
+fn compare_build_info(a: &BuildInfo, b: &BuildInfo, first: &str, second: &str) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     if a.go_version != b.go_version {
         found.push((
@@ -164,33 +168,33 @@ fn of_build_info(a: &BuildInfo, b: &BuildInfo, first: &str, second: &str) -> Vec
         let text = format!("{key} is {} {first}, {} {second}", shown(before), shown(after));
         match key {
             "vcs.modified" => stamped.push(
-                "the tree has changes or files that are not committed, and the stamp says so (vcs.modified): commit or \
+                "the repository has uncommitted changes or files, which the stamp records (vcs.modified): commit or \
                  remove them"
                     .to_owned(),
             ),
             key if key.starts_with("vcs") => stamped.push(text),
             key if key.starts_with("CGO_") && key != "CGO_ENABLED" => {
-                found.push(("cgo", format!("{text}: set it in the variant's env, so that it is the same everywhere")));
+                found.push((
+                    "cgo",
+                    format!("{text}: set it in the variant's env, so that all builds use the same value"),
+                ));
             }
             key if key.starts_with('-') => found.push(("flags", text)),
             _ => found.push(("environment", format!("{text}: set it in the variant's env"))),
         }
     }
     if !stamped.is_empty() {
-        let text = format!("{}; buildvcs = false leaves the stamp out", stamped.join("; "));
+        let text = format!("{}; buildvcs = false removes the stamp", stamped.join("; "));
         found.insert(0, ("vcs", text));
     }
     if a.deps != b.deps {
-        found.push((
-            "modules",
-            "other versions of modules were linked in: go.mod or go.sum changed between the builds".to_owned(),
-        ));
+        found.push(("modules", "the module versions differ: go.mod or go.sum changed between the builds".to_owned()));
     }
     found
 }
 
 /// Whether the bytes of a program contain a path.
-fn holds(bytes: &[u8], dir: &Path) -> bool {
+fn contains_path(bytes: &[u8], dir: &Path) -> bool {
     let Some(text) = dir.to_str() else { return false };
     !text.is_empty() && bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }

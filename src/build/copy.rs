@@ -13,16 +13,16 @@ use super::git::ANOTHER_REPOSITORY;
 
 /// Temporary copy of a project. It is removed when this value is dropped.
 #[derive(Debug)]
-pub struct Copy {
+pub struct ProjectCopy {
     temporary: PrivateDir,
     /// Settings, with every path of the project changed to the copy.
     pub config: Config,
 }
 
-impl Copy {
+impl ProjectCopy {
     /// Copies the files that a build of `config` reads. If the build stamps the version control state into the program
     /// (`buildvcs`), the copy is a fresh checkout of the commit, without uncommitted changes.
-    pub fn of(config: &Config) -> Result<Self, Error> {
+    pub fn new(config: &Config) -> Result<Self, Error> {
         let stamped = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
         let temporary = PrivateDir::new("goflame-verify-")
             .map_err(|source| Error::Copy(FileError::new("create directory", std::env::temp_dir(), source)))?;
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_a_build_reads_keeps_its_place() {
+    fn a_copy_keeps_the_relative_paths_of_all_sources() {
         let dir = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = dir.path().join(path);
@@ -117,7 +117,7 @@ mod tests {
         write("app/.git/HEAD", "");
         write("b/go.mod", "module a.com/b\n");
         std::os::unix::fs::symlink("main.go", dir.path().join("app/link.go")).unwrap();
-        let copy = Copy::of(&config(&dir.path().join("app"))).unwrap();
+        let copy = ProjectCopy::new(&config(&dir.path().join("app"))).unwrap();
         let root = &copy.config.root;
         assert!(root.ends_with("copy/app") && !root.starts_with(dir.path()));
         let mut names: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name()).collect();

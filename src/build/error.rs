@@ -4,10 +4,11 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::config::goflags::StripFlag;
 use crate::fsio::FileError;
 use crate::process::{self, ExitStatus};
 
-use super::{Difference, docker};
+use super::{BuildDifference, docker};
 
 /// Error of a build: it cannot be planned, it failed, or it produced no program.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +17,7 @@ pub enum Error {
     #[error("building needs the Go toolchain")]
     NoGo(#[source] process::Error),
     /// Go is installed, but `go env` failed.
-    #[error("Go does not tell its settings")]
+    #[error("`go env` failed")]
     GoEnv(#[source] process::Error),
     /// `go env -json` or `go list -json` printed something that is not the expected JSON.
     #[error("cannot read what `{command}` printed")]
@@ -72,7 +73,7 @@ pub enum Error {
         /// The value of the setting.
         package: String,
         /// Why it is invalid.
-        reason: &'static str,
+        reason: NotOnePackage,
     },
     /// A name that must become a file name is not a valid file name.
     #[error("`{name}` cannot be used as a file name")]
@@ -93,21 +94,21 @@ pub enum Error {
         root: PathBuf,
     },
     /// A flag removes the names that a profile needs.
-    #[error("`{flag}` in {origin} strips what a profile needs")]
+    #[error("`{flag}` in {origin} strips data that a profile needs")]
     Strips {
-        /// `-s` or `-w`.
-        flag: &'static str,
+        /// The flag.
+        flag: StripFlag,
         /// Where the flag is set, for example `GOFLAGS`.
         origin: String,
     },
     /// The build mode produces no executable program.
-    #[error("-buildmode={mode} in GOFLAGS builds no program that could be run")]
+    #[error("-buildmode={mode} in GOFLAGS does not build a program that can run")]
     NoProgram {
         /// The build mode: `plugin`, `c-archive`, ...
         mode: String,
     },
     /// GOFLAGS has an unclosed quote. Go would ignore or reject it.
-    #[error("GOFLAGS holds an unterminated quote: {goflags}")]
+    #[error("GOFLAGS has a quote that is not closed: {goflags}")]
     GoFlags {
         /// The value of GOFLAGS.
         goflags: String,
@@ -121,7 +122,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The go command could not be started.
-    #[error("the build did not start")]
+    #[error("cannot start the build")]
     Start(#[source] process::Error),
     /// A signal asked goflame to stop, so goflame stopped the go command.
     #[error("interrupted: `{command}` was stopped")]
@@ -148,13 +149,13 @@ pub enum Error {
         how: &'static str,
         /// Where they differ and why.
         #[source]
-        difference: Difference,
+        difference: BuildDifference,
     },
     /// The project cannot be copied to another directory for a second build.
     #[error(transparent)]
     Copy(FileError),
     /// The commit of the project cannot be checked out.
-    #[error("cannot check out {} once more, as buildvcs = true needs", dir.display())]
+    #[error("cannot clone the repository {}, which buildvcs = true needs", dir.display())]
     CheckOut {
         /// The repository.
         dir: PathBuf,
@@ -162,7 +163,7 @@ pub enum Error {
         source: process::Error,
     },
     /// The go command could not download a version. Its messages went to standard error.
-    #[error("go{version} could not be had: `go` ended with {status}")]
+    #[error("cannot download go{version}: `go` failed: {status}")]
     Download {
         /// The version.
         version: String,
@@ -173,13 +174,13 @@ pub enum Error {
     #[error(transparent)]
     Docker(#[from] docker::Error),
     /// `go build` succeeded, but the package is not a main package.
-    #[error("`{package}` is not a main package: Go built it, but there is no program")]
+    #[error("`{package}` is not a main package: it builds, but not to a program")]
     NotMain {
         /// The package.
         package: String,
     },
     /// `go test -c` succeeded, but the package has no test files.
-    #[error("`{package}` has no test files: Go built no benchmarks")]
+    #[error("`{package}` has no test files, so there are no benchmarks to build")]
     NoTests {
         /// The package.
         package: String,
@@ -216,6 +217,20 @@ pub enum Error {
         /// The reason in Go's words.
         reason: String,
     },
+}
+
+/// Reason why `app.package` is not one package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOnePackage {
+    /// The setting is empty.
+    #[error("it is empty")]
+    Empty,
+    /// It starts with `-`.
+    #[error("Go would take it for a flag")]
+    Flag,
+    /// It contains `...`.
+    #[error("`...` stands for many packages")]
+    Pattern,
 }
 
 /// Source of a pinned version.
@@ -288,7 +303,7 @@ impl Error {
             Self::Failed { advice, .. } => advice.clone(),
             Self::Docker(error) => error.hints(),
             Self::Download { .. } => vec![
-                "GOPROXY and GOSUMDB must allow the module golang.org/toolchain; Go 1.21 was the first to fetch others"
+                "GOPROXY and GOSUMDB must allow the module golang.org/toolchain; Go 1.21 and newer can download other versions"
                     .to_owned(),
             ],
             Self::Differs { difference, .. } => {
@@ -297,29 +312,29 @@ impl Error {
             Self::PinUnobtainable { by: PinnedBy::Lock, pin, .. }
             | Self::PinMismatch { by: PinnedBy::Lock, pin, .. } => vec![
                 format!("`goflame toolchain install {}` fetches it", pin.trim_start_matches("go")),
-                "`goflame build --update-lock` takes the Go that is installed".to_owned(),
+                "`goflame build --update-lock` pins the installed Go instead".to_owned(),
             ],
             Self::PinUnobtainable { pin, .. } => vec![
                 format!("put a program named `{pin}` on PATH, or allow downloads (GOPROXY, network)"),
-                "or change `go` in [toolchain] to the version that is installed; empty takes what go.mod asks for"
+                "or change `go` in [toolchain] to the installed version; if it is empty, go.mod decides"
                     .to_owned(),
             ],
             Self::PinMismatch { .. } => vec![
-                "this `go` does not obey GOTOOLCHAIN: it is older than Go 1.21, or a wrapper that sets it".to_owned(),
+                "this `go` ignores GOTOOLCHAIN: it is older than Go 1.21, or it is a wrapper that sets GOTOOLCHAIN itself".to_owned(),
                 "put the pinned Go first on PATH, or change `go` in [toolchain]".to_owned(),
             ],
-            Self::PinConflict { .. } => vec!["keep one of the two".to_owned()],
+            Self::PinConflict { .. } => vec!["remove one of the two".to_owned()],
             Self::NotLinux { .. } => vec!["set GOOS = \"linux\" in the variant's env".to_owned()],
-            Self::Strips { flag: "-s", .. } => vec![
-                "-s drops the symbol table and DWARF: C and data symbols, and debugging".to_owned(),
-                "take it out; the file grows, the program runs the same".to_owned(),
-            ],
-            Self::Strips { .. } => vec![
-                "-w drops DWARF: C functions lose inlining and lines, and debugging is lost".to_owned(),
-                "take it out; the file grows, the program runs the same".to_owned(),
+            Self::Strips { flag, .. } => vec![
+                match flag {
+                    StripFlag::Symbols => "-s removes the symbol table and DWARF: C functions lose their names, lines and inlined calls",
+                    StripFlag::Dwarf => "-w removes DWARF: C functions lose their lines and inlined calls, and debuggers do not work",
+                }
+                .to_owned(),
+                "remove the flag; the file grows, the program runs the same".to_owned(),
             ],
             Self::NoProgram { .. } => {
-                vec!["take it out of GOFLAGS, or set buildmode = \"exe\" in the variant".to_owned()]
+                vec!["remove it from GOFLAGS, or set buildmode = \"exe\" in the variant".to_owned()]
             }
             Self::NotMain { .. } => vec![
                 "set `package` in [app] to a main package such as ./cmd/NAME".to_owned(),
@@ -329,7 +344,7 @@ impl Error {
                 vec!["kind = \"bench\" needs a package with Benchmark functions in _test.go files".to_owned()]
             }
             Self::NoPackages { .. } => {
-                vec!["stand in a directory with a go.mod, or make one: go mod init NAME".to_owned()]
+                vec!["change to a directory with a go.mod, or create one: go mod init NAME".to_owned()]
             }
             _ => Vec::new(),
         }

@@ -1,61 +1,24 @@
 //! Settings and projects for the tests of this stage.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::config::{
-    App, Archive, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, Toolchain, Variant,
-    Workload,
-};
+use crate::config::{Config, Variant};
 
 use super::GoTool;
 
+/// Default flags of a variant, with these `gcflags`.
 pub(super) fn variant(gcflags: &str) -> Variant {
-    Variant {
-        gcflags: gcflags.to_owned(),
-        ldflags: "-compressdwarf=false".to_owned(),
-        tags: Vec::new(),
-        env: BTreeMap::new(),
-        trimpath: true,
-        buildvcs: false,
-        race: false,
-        cgo: None,
-        pgo: String::new(),
-        buildmode: String::new(),
-    }
+    Variant { gcflags: gcflags.to_owned(), ..config(Path::new("/p")).variants["release"].clone() }
 }
 
 /// Default settings, for the package `./cmd/app` of a project in `root`.
 pub(super) fn config(root: &Path) -> Config {
-    Config {
-        root: root.to_owned(),
-        file: None,
-        text: String::new(),
-        app: App { package: "./cmd/app".to_owned(), kind: Kind::Binary, name: "app".to_owned() },
-        build: Build { variant: "debug".to_owned(), docker: false, mounts: Vec::new() },
-        variants: [("debug".to_owned(), variant("all=-N -l")), ("release".to_owned(), variant(""))].into(),
-        toolchain: Toolchain::default(),
-        workload: Workload {
-            args: Vec::new(),
-            env: BTreeMap::new(),
-            dir: root.to_owned(),
-            stdin: None,
-            timeout: Duration::from_secs(600),
-        },
-        record: Record {
-            engine: Engine::Native,
-            frequency: 997,
-            event: EventChoice::Auto,
-            kernel: Kernel::Auto,
-            stack: 1024,
-        },
-        doctor: Doctor { strict: false, ignore: Vec::new() },
-        report: Report { formats: Vec::new(), title: String::new() },
-        archive: Archive { dir: root.join(".goflame"), keep: 20, max_bytes: None, redact: Vec::new() },
-    }
+    let mut config = Config::defaults(root);
+    config.app.package = "./cmd/app".to_owned();
+    config.app.name = "app".to_owned();
+    config
 }
 
 /// Go 1.26.8 as `GoTool::find` would report it.
@@ -74,7 +37,7 @@ pub(super) fn go_1_26_8() -> GoTool {
         gomodcache: PathBuf::from("/root/go/pkg/mod"),
         gomod: Some(PathBuf::from("/p/go.mod")),
         cc: "gcc".to_owned(),
-        absent: None,
+        missing: None,
     }
 }
 

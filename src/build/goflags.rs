@@ -1,6 +1,6 @@
 //! Parser for Go's flag texts: the values of GOFLAGS, `-ldflags` and `-gcflags`.
 
-use crate::config::goflags::{StripFlag, strips, words};
+use crate::config::goflags::{StripFlag, is_true, name_and_value, strips, words};
 
 /// Splits a text like the value of GOFLAGS into words. `None` if a quote is not closed.
 pub(super) fn split(text: &str) -> Option<Vec<String>> {
@@ -19,15 +19,6 @@ pub(super) fn last<'a>(fields: &'a [String], name: &str) -> Option<&'a str> {
 /// Whether the last value of this boolean flag is true, in the spellings of `strconv.ParseBool`.
 pub(super) fn is_set(fields: &[String], name: &str) -> bool {
     last(fields, name).is_some_and(is_true)
-}
-
-fn is_true(value: &str) -> bool {
-    matches!(value, "1" | "t" | "T" | "true" | "True" | "TRUE")
-}
-
-fn name_and_value(field: &str) -> Option<(&str, Option<&str>)> {
-    let flag = field.strip_prefix("--").or_else(|| field.strip_prefix('-')).filter(|flag| !flag.is_empty())?;
-    Some(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value))))
 }
 
 /// Per-package flag value: `[pattern=]arguments` (`go help build`).
@@ -63,11 +54,8 @@ impl PackageFlags {
 
     /// Returns the first linker flag that removes data which a profile needs: `-s` (symbol table and DWARF) or `-w`
     /// (DWARF).
-    pub(super) fn stripping(&self) -> Option<&'static str> {
-        match strips(&self.value).ok()?.first()?.flag {
-            StripFlag::Symbols => Some("-s"),
-            StripFlag::Dwarf => Some("-w"),
-        }
+    pub(super) fn stripping(&self) -> Option<StripFlag> {
+        Some(strips(&self.value).ok()?.first()?.flag)
     }
 }
 
@@ -89,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_setting_counts() {
+    fn the_last_flag_wins() {
         let fields = split("-race --race=false -tags=a -tags=b").unwrap();
         assert!(!is_set(&fields, "race"));
         assert_eq!(last(&fields, "tags"), Some("b"));
@@ -97,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn stripping_flags() {
+    fn stripping_flags_are_found() {
         for (value, expected) in [
             ("-s -w", Some("-s")),
             ("-w", Some("-w")),
@@ -113,12 +101,16 @@ mod tests {
             ("-static", None),
             ("", None),
         ] {
-            assert_eq!(PackageFlags::parse(value).stripping(), expected, "{value}");
+            assert_eq!(
+                PackageFlags::parse(value).stripping().map(|flag| flag.to_string()).as_deref(),
+                expected,
+                "{value}"
+            );
         }
     }
 
     #[test]
-    fn debug_flags() {
+    fn debug_flags_are_recognised() {
         for (value, debug, all) in [
             ("all=-N -l", true, true),
             ("-N -l", true, false),

@@ -4,15 +4,15 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, Lock, LockedImage, LockedVariant};
+use crate::bytes::hex;
+use crate::config::{Config, LockFile, LockedImage, LockedVariant};
 
-use super::artifact::hex;
 use super::toolchain::release;
 use super::{GoTool, plan};
 
 /// Returns the lock after a build with `go`: native, or in the image pinned to `digest`. Keeps the parts of `before`
 /// that the build does not affect.
-pub fn settled(config: &Config, before: Option<&Lock>, go: &GoTool, digest: Option<&str>) -> Lock {
+pub fn updated_lock(config: &Config, before: Option<&LockFile>, go: &GoTool, digest: Option<&str>) -> LockFile {
     let mut lock = before.cloned().unwrap_or_default();
     let image = config.image().unwrap_or_default();
     if let Some(digest) = digest {

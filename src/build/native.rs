@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::config::Kind;
 use crate::process::{Command, ExitStatus};
 
-use super::docker::{ContainerPlan, Engine, Watch};
+use super::docker::{BuildProgress, ContainerPlan, DockerEngine};
 use super::git::ANOTHER_REPOSITORY;
 use super::{BuildPlan, Error, GoTool};
 
@@ -46,44 +46,44 @@ pub fn run_in_container(
     plan: &BuildPlan,
     into: &Path,
     container: &ContainerPlan,
-    engine: &Engine,
-    watch: &dyn Watch,
+    engine: &DockerEngine,
+    progress: &dyn BuildProgress,
 ) -> Result<(), Error> {
     prepare(plan, into)?;
-    let ended = engine.build(&container.clone().building(plan.argv_into(into)?), watch)?;
+    let ended = engine.build(&container.clone().with_build_args(plan.argv_into(into)?), progress)?;
     if ended.status != 0 {
         let status = ExitStatus::Code(i32::try_from(ended.status).unwrap_or(i32::MAX));
-        let advice = advice(&ended.said, container);
+        let advice = advice(&ended.output_tail, container);
         return Err(Error::Failed { status, command: container.to_string(), advice });
     }
     outcome(plan, into)
 }
 
 /// Returns advice for messages of Go that have a special meaning in a container.
-fn advice(said: &str, container: &ContainerPlan) -> Vec<String> {
+fn advice(output: &str, container: &ContainerPlan) -> Vec<String> {
     let image = &container.image;
     let mut advice = Vec::new();
-    if said.contains("C compiler") && said.contains("not found") {
+    if output.contains("C compiler") && output.contains("not found") {
         advice.push(format!(
-            "the image {image} has no C compiler, which cgo needs: take one that has (golang, not -alpine)"
+            "the image {image} has no C compiler, which cgo needs: use an image with one (golang without -alpine)"
         ));
         advice.push("or set cgo = false in the variant".to_owned());
     }
-    if said.contains("error obtaining VCS status") {
+    if output.contains("error obtaining VCS status") {
         advice.push(format!("buildvcs = true needs git in the image {image}, and a commit around the main package"));
     }
-    if said.contains("disabled by GOPROXY=off") {
+    if output.contains("disabled by GOPROXY=off") {
         advice.push("the compile has no network: build once without --offline, or use `go mod vendor`".to_owned());
     }
-    if let (true, Some(bytes)) = (said.contains("signal: killed"), container.memory()) {
+    if let (true, Some(bytes)) = (output.contains("signal: killed"), container.memory()) {
         advice.push(format!(
-            "the container may use {} MiB of memory: fewer packages at once need less (GOFLAGS=-p=1)",
+            "the container is limited to {} MiB of memory: build fewer packages at the same time (GOFLAGS=-p=1)",
             bytes >> 20
         ));
     }
-    if said.contains("no space left on device") {
-        let output = container.output_dir().unwrap_or_default();
-        advice.push(format!("free disk space in {}, or where the engine keeps its volumes", output.display()));
+    if output.contains("no space left on device") {
+        let dir = container.output_dir().unwrap_or_default();
+        advice.push(format!("free disk space in {}, or in the directory of the engine's volumes", dir.display()));
     }
     advice
 }

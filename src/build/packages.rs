@@ -101,7 +101,7 @@ mod tests {
     use super::declares_benchmark;
 
     #[test]
-    fn benchmark_declarations() {
+    fn benchmark_declarations_are_recognised() {
         for line in [
             "func BenchmarkSort(b *testing.B) {",
             "func Benchmark(b *testing.B) {",

@@ -10,7 +10,7 @@ use crate::redact::Secrets;
 
 use super::goflags::{self, PackageFlags};
 use super::toolchain::{knows_buildvcs, pinned_version};
-use super::{Error, GoTool};
+use super::{Error, GoTool, NotOnePackage};
 
 /// Complete plan of one build. `Display` prints an equivalent shell line, with secrets masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,10 +58,11 @@ impl BuildPlan {
     }
 }
 
-/// Plans the build of the selected variant of `config` with the Go in `go`.
+/// Plans the build of the selected variant of `config` with this Go. `None` is the Go of an image that was not asked yet: it
+/// builds for Linux, and its GOFLAGS are taken as empty.
 ///
 /// [`Config::root`] must be absolute. Config loading makes it absolute.
-pub fn plan(config: &Config, go: &GoTool) -> Result<BuildPlan, Error> {
+pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
     let name = &config.build.variant;
     let variant = config.variants.get(name).ok_or_else(|| Error::Name { name: name.clone() })?;
     let package = &config.app.package;
@@ -75,7 +76,7 @@ pub fn plan(config: &Config, go: &GoTool) -> Result<BuildPlan, Error> {
         Kind::Binary => vec!["build".to_owned()],
         Kind::Bench => vec!["test".to_owned(), "-c".to_owned()],
     };
-    let has_stamp = knows_buildvcs(&go.version);
+    let has_stamp = go.is_none_or(|go| knows_buildvcs(&go.version));
     argv.extend(flags(variant).into_iter().filter(|flag| has_stamp || !flag.starts_with("-buildvcs=")));
     argv.extend(["-o".to_owned(), output_text, package.clone()]);
 
@@ -88,7 +89,7 @@ pub fn plan(config: &Config, go: &GoTool) -> Result<BuildPlan, Error> {
         package: package.clone(),
         variant: name.clone(),
         kind: config.app.kind,
-        warnings: judge_flags(name, variant, go)?,
+        warnings: check_flags(name, variant, go)?,
         secrets: config.secrets(),
     })
 }
@@ -135,20 +136,23 @@ fn environment(config: &Config, variant: &Variant) -> Result<BTreeMap<String, St
 
 fn check_package(package: &str) -> Result<(), Error> {
     let reason = if package.is_empty() {
-        "it is empty"
+        NotOnePackage::Empty
     } else if package.starts_with('-') {
-        "Go would take it for a flag"
+        NotOnePackage::Flag
     } else if package.contains("...") {
-        "`...` names many packages"
+        NotOnePackage::Pattern
     } else {
         return Ok(());
     };
     Err(Error::Package { package: package.to_owned(), reason })
 }
 
-fn check_linux(variant: &Variant, go: &GoTool) -> Result<(), Error> {
-    let goos = variant.env.get("GOOS").filter(|value| !value.is_empty()).unwrap_or(&go.goos);
-    if goos == "linux" { Ok(()) } else { Err(Error::NotLinux { goos: goos.clone() }) }
+fn check_linux(variant: &Variant, go: Option<&GoTool>) -> Result<(), Error> {
+    let set = variant.env.get("GOOS").filter(|value| !value.is_empty());
+    match set.or_else(|| go.map(|go| &go.goos)) {
+        Some(goos) if goos != "linux" => Err(Error::NotLinux { goos: goos.clone() }),
+        _ => Ok(()),
+    }
 }
 
 fn text(path: &Path) -> Result<String, Error> {
@@ -181,10 +185,11 @@ fn file_name(name: &str) -> Result<&Path, Error> {
 /// Checks the flags of the variant and the flags from GOFLAGS against what a profile needs.
 ///
 /// Flags on the command line come after GOFLAGS and win. So GOFLAGS matters only where the variant sets no flag.
-fn judge_flags(name: &str, variant: &Variant, go: &GoTool) -> Result<Vec<String>, Error> {
+fn check_flags(name: &str, variant: &Variant, go: Option<&GoTool>) -> Result<Vec<String>, Error> {
     // Go treats an empty variable as unset and reads its settings file instead.
-    let goflags = variant.env.get("GOFLAGS").filter(|value| !value.is_empty()).unwrap_or(&go.goflags);
-    let extra = goflags::split(goflags).ok_or_else(|| Error::GoFlags { goflags: goflags.clone() })?;
+    let set = variant.env.get("GOFLAGS").filter(|value| !value.is_empty());
+    let goflags = set.or_else(|| go.map(|go| &go.goflags)).map_or("", String::as_str);
+    let extra = goflags::split(goflags).ok_or_else(|| Error::GoFlags { goflags: goflags.to_owned() })?;
     let mut warnings = Vec::new();
     // The variant's own build mode was checked with the settings.
     if variant.buildmode.is_empty()

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use super::fixture::{config, module};
 use super::*;
+use crate::config::goflags::StripFlag;
 use crate::config::{Config, Kind, Toolchain};
 use crate::gobin::Optimisation;
 use crate::process::ExitStatus;
@@ -41,7 +42,7 @@ fn project(dir: &Path) -> Config {
 fn build(config: &Config) -> Result<Artifact, Error> {
     let variant = config.variants.get(&config.build.variant).unwrap();
     let go = GoTool::find(&config.root, &config.toolchain, &variant.env)?;
-    let plan = plan(config, &go)?;
+    let plan = plan(config, Some(&go))?;
     run(&plan, &plan.output, &go)?;
     Artifact::read(&plan.output, variant, &config.toolchain)
 }
@@ -100,7 +101,7 @@ fn a_dry_run_line_builds_the_same_bytes_in_a_shell() {
     let dir = module();
     let config = project(dir.path());
     let artifact = build(&config).unwrap();
-    let line = plan(&config, &go(dir.path())).unwrap().to_string();
+    let line = plan(&config, Some(&go(dir.path()))).unwrap().to_string();
     fs::remove_file(&artifact.path).unwrap();
     let out = Command::new("sh").args(["-c", &line]).output().unwrap();
     assert!(out.status.success(), "{line}\n{out:?}");
@@ -121,11 +122,11 @@ fn compile_errors_pass_through_untouched() {
         let config = broken(Path::new(&dir));
         let Err(Error::Failed { status, command, .. }) = build(&config) else { panic!("a broken program was built") };
         assert_eq!(status, ExitStatus::Code(1));
-        assert_eq!(command, plan(&config, &go(&config.root)).unwrap().to_string());
+        assert_eq!(command, plan(&config, Some(&go(&config.root))).unwrap().to_string());
         return;
     }
     let dir = module();
-    let line = plan(&broken(dir.path()), &go(dir.path())).unwrap().to_string();
+    let line = plan(&broken(dir.path()), Some(&go(dir.path()))).unwrap().to_string();
     let alone = Command::new("sh").args(["-c", &line]).output().unwrap();
     let own = Command::new(env::current_exe().unwrap())
         .args(["--exact", "build::tests::compile_errors_pass_through_untouched"])
@@ -139,13 +140,13 @@ fn compile_errors_pass_through_untouched() {
 }
 
 #[test]
-fn a_library_is_no_program() {
+fn a_library_is_not_a_program() {
     let dir = module();
     let mut config = project(dir.path());
     config.app.package = "./lib".to_owned();
     config.app.name = "lib".to_owned();
     let error = build(&config).unwrap_err();
-    assert_eq!(error.to_string(), "`./lib` is not a main package: Go built it, but there is no program");
+    assert_eq!(error.to_string(), "`./lib` is not a main package: it builds, but not to a program");
     assert!(!error.hints().is_empty());
 }
 
@@ -159,12 +160,12 @@ fn benchmarks_without_test_files_are_not_an_older_build() {
     let older = build(&config).unwrap();
     fs::remove_file(dir.path().join("lib/lib_test.go")).unwrap();
     let error = build(&config).unwrap_err();
-    assert_eq!(error.to_string(), "`./lib` has no test files: Go built no benchmarks");
+    assert_eq!(error.to_string(), "`./lib` has no test files, so there are no benchmarks to build");
     assert!(!older.path.exists());
 }
 
 #[test]
-fn an_output_that_cannot_be_made() {
+fn an_output_that_cannot_be_created_is_an_error() {
     let dir = module();
     fs::write(dir.path().join(".goflame"), "a file").unwrap();
     let error = build(&project(dir.path())).unwrap_err();
@@ -214,11 +215,11 @@ fn ldflags_of_the_variant_replace_those_of_goflags() {
     }
     config.variants.get_mut("debug").unwrap().ldflags.clear();
     set(&mut config, "-ldflags=-s");
-    assert!(matches!(build(&config).unwrap_err(), Error::Strips { flag: "-s", .. }));
+    assert!(matches!(build(&config).unwrap_err(), Error::Strips { flag: StripFlag::Symbols, .. }));
 }
 
 #[test]
-fn go_tells_its_settings() {
+fn find_reports_the_settings_of_go() {
     let dir = module();
     let go = go(dir.path());
     let says = |args: &[&str]| {
@@ -235,7 +236,7 @@ fn go_tells_its_settings() {
 }
 
 #[test]
-fn go_flags_of_the_variant_are_what_go_tells() {
+fn goflags_of_the_variant_are_the_reported_ones() {
     let dir = module();
     let mut env = quiet();
     env.insert("GOFLAGS".to_owned(), "'-ldflags=-s -w' -mod=mod".to_owned());
@@ -243,7 +244,7 @@ fn go_flags_of_the_variant_are_what_go_tells() {
 }
 
 #[test]
-fn a_missing_go_is_named() {
+fn a_missing_go_is_an_error_with_its_name() {
     let env = BTreeMap::from([("PATH".to_owned(), String::new())]);
     let error = GoTool::find(Path::new("/"), &unpinned(), &env).unwrap_err();
     assert_eq!(error.to_string(), "building needs the Go toolchain");
@@ -261,7 +262,7 @@ fn own_version() -> String {
 }
 
 #[test]
-fn a_pin_that_is_there() {
+fn an_installed_pin_is_used() {
     let own = own_version();
     let dir = module();
     let mut config = project(dir.path());
@@ -273,7 +274,7 @@ fn a_pin_that_is_there() {
 }
 
 #[test]
-fn a_pin_that_cannot_be_had() {
+fn a_pin_that_cannot_be_downloaded_is_an_error() {
     let dir = module();
     let error = GoTool::find(dir.path(), &pin("1.98.7"), &quiet()).unwrap_err();
     let own = own_version();
@@ -311,7 +312,7 @@ fn wrapper(first: &str) -> (tempfile::TempDir, BTreeMap<String, String>) {
 }
 
 #[test]
-fn a_go_that_does_not_obey_the_pin() {
+fn a_go_that_ignores_the_pin_is_an_error() {
     let (bin, env) = wrapper("export GOTOOLCHAIN=local");
     let error = GoTool::find(Path::new("/"), &pin("1.27.3"), &env).unwrap_err();
     let own = own_version();
@@ -320,13 +321,13 @@ fn a_go_that_does_not_obey_the_pin() {
 }
 
 #[test]
-fn a_go_that_answers_nonsense() {
+fn a_go_with_an_unreadable_answer_is_an_error() {
     let (_bin, env) = wrapper("echo hello; exit 0");
     let error = GoTool::find(Path::new("/"), &unpinned(), &env).unwrap_err();
     assert_eq!(error.to_string(), "cannot read what `go env -json` printed");
     let (_bin, env) = wrapper("echo no such luck >&2; exit 2");
     let error = GoTool::find(Path::new("/"), &unpinned(), &env).unwrap_err();
-    assert_eq!(error.to_string(), "Go does not tell its settings");
+    assert_eq!(error.to_string(), "`go env` failed");
     assert_eq!(error.source().unwrap().source().unwrap().to_string(), "no such luck");
 }
 

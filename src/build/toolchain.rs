@@ -55,12 +55,12 @@ pub struct GoTool {
     /// CC.
     pub cc: String,
     /// The version that [`GoTool::look`] did not find on this machine.
-    pub absent: Option<Absent>,
+    pub missing: Option<MissingGo>,
 }
 
 /// Version that a project requires and this machine lacks. Another version answered instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Absent {
+pub struct MissingGo {
     /// The version, for example `go1.27.3`. `None` means the version that go.mod or go.work requires.
     pub version: Option<String>,
     /// Whether a build may download it.
@@ -77,7 +77,7 @@ impl GoTool {
         if let Some(pin) = &pin {
             ask = ask.env("GOTOOLCHAIN", pin);
         }
-        let path = ask.program_file().map_err(no_go)?;
+        let path = ask.program_file().map_err(find_error)?;
         let answer = match (ask.found_at(&path).capture(), pin.clone()) {
             (Ok(answer), _) => answer,
             (Err(source), Some(pin)) => {
@@ -102,13 +102,13 @@ impl GoTool {
 
     /// Like [`GoTool::find`], but for checks and dry runs. Downloads nothing and runs no program that the project could
     /// have chosen. So no process gets `env` as its environment: variables in `env` replace Go's answer, and a PATH in
-    /// `env` is ignored. A version that is missing on this machine is not an error; [`GoTool::absent`] reports it.
-    pub fn look(dir: &Path, pin: &Toolchain, env: &BTreeMap<String, String>) -> Result<Self, Error> {
+    /// `env` is ignored. A version that is missing on this machine is not an error; [`GoTool::missing`] reports it.
+    pub fn find_offline(dir: &Path, pin: &Toolchain, env: &BTreeMap<String, String>) -> Result<Self, Error> {
         let set = |name: &str| env.get(name).filter(|value| !value.is_empty());
         let own_pin = pinned_version(pin);
         let pin = own_pin.clone().or_else(|| set("GOTOOLCHAIN").filter(|value| release(value).is_some()).cloned());
         let go = Command::new("go").dir(dir);
-        let path = go.program_file().map_err(no_go)?;
+        let path = go.program_file().map_err(find_error)?;
         let go = go.found_at(&path);
         let ask = |toolchain: Option<&str>| {
             let ask = go.clone().args(["env", "-json"]).args(VARIABLES).env("GOPROXY", "off");
@@ -118,12 +118,12 @@ impl GoTool {
             }
             .capture()
         };
-        let (answer, absent) = match ask(pin.as_deref()) {
+        let (answer, missing) = match ask(pin.as_deref()) {
             Ok(answer) => (answer, false),
             Err(_) => (ask(Some("local")).map_err(Error::GoEnv)?, true),
         };
         let mut tool = Self::from_answer(path, &answer.stdout)?;
-        if absent {
+        if missing {
             // `go env GOTOOLCHAIN` never switches to another version (Select in cmd/go/internal/toolchain).
             let setting = |name: &str, go: Command| {
                 let answer = go.args(["env", name]).capture().map_err(Error::GoEnv)?;
@@ -133,7 +133,7 @@ impl GoTool {
             let proxy = setting("GOPROXY", go.clone().env("GOTOOLCHAIN", "local"))?;
             let fetchable = set("GOPROXY").unwrap_or(&proxy) != "off";
             tool.gotoolchain = pin.clone().unwrap_or(usual);
-            tool.absent = Some(Absent { version: pin, fetchable });
+            tool.missing = Some(MissingGo { version: pin, fetchable });
         } else if let Some(pin) = own_pin.filter(|pin| bare_version(&tool.version) != pin) {
             let (found, gotoolchain) = (tool.version, tool.gotoolchain);
             return Err(Error::PinMismatch { by: PinnedBy::Settings, pin, found, gotoolchain });
@@ -160,26 +160,6 @@ impl GoTool {
         Ok(tool)
     }
 
-    /// Go of an image that was not asked yet. Contains only the settings that are the same in every image.
-    pub fn in_image() -> Self {
-        Self {
-            path: "go".into(),
-            version: String::new(),
-            goroot: PathBuf::new(),
-            goflags: String::new(),
-            gotoolchain: "local".to_owned(),
-            cgo_enabled: false,
-            goexperiment: String::new(),
-            goamd64: String::new(),
-            goos: "linux".to_owned(),
-            goarch: String::new(),
-            gomodcache: PathBuf::new(),
-            gomod: None,
-            cc: String::new(),
-            absent: None,
-        }
-    }
-
     /// Parses the answer of `go env -json` for [`VARIABLES`].
     pub(super) fn from_answer(path: PathBuf, json: &[u8]) -> Result<Self, Error> {
         let mut values: BTreeMap<String, String> =
@@ -199,12 +179,12 @@ impl GoTool {
             gomodcache: take("GOMODCACHE").into(),
             gomod: Some(take("GOMOD")).filter(|path| !path.is_empty() && path != "/dev/null").map(PathBuf::from),
             cc: take("CC"),
-            absent: None,
+            missing: None,
         })
     }
 }
 
-fn no_go(source: process::Error) -> Error {
+fn find_error(source: process::Error) -> Error {
     match source {
         process::Error::NotFound { .. } => Error::NoGo(source),
         _ => Error::GoEnv(source),

@@ -16,7 +16,7 @@ use super::{Error, GoTool};
 /// Installer of a toolchain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Origin {
+pub enum Installer {
     /// A `go`, or a `go1.27.3`, on PATH.
     Path,
     /// Download of the go command (GOTOOLCHAIN).
@@ -31,18 +31,19 @@ pub enum Origin {
 
 /// A Go toolchain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Installed {
+pub struct InstalledGo {
     /// Version as `go version` prints it: `go1.27.3`.
     pub version: String,
     /// GOROOT of the toolchain.
     pub goroot: PathBuf,
     /// Installer of the toolchain.
-    pub origin: Origin,
+    #[serde(rename = "origin")]
+    pub installer: Installer,
 }
 
-/// Directories to search. [`Places::of_process`] takes them from the environment.
+/// Directories to search. [`SearchPaths::from_environment`] takes them from the environment.
 #[derive(Debug, Clone, Default)]
-pub struct Places {
+pub struct SearchPaths {
     /// Directories of PATH.
     pub path: Vec<PathBuf>,
     /// The home directory.
@@ -53,9 +54,9 @@ pub struct Places {
     pub goroot: Option<PathBuf>,
 }
 
-impl Places {
-    /// Returns the places of this process. The module cache is the one of the Go on PATH, if there is one.
-    pub fn of_process() -> Self {
+impl SearchPaths {
+    /// Returns the paths of this process. The module cache is the one of the Go on PATH, if there is one.
+    pub fn from_environment() -> Self {
         let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = acting_for().map(|account| account.home.clone()).or_else(|| var("HOME"));
         let go = GoTool::find(Path::new("/"), &Toolchain::default(), &BTreeMap::new()).ok();
@@ -68,45 +69,45 @@ impl Places {
     }
 
     /// Directories whose entries may be toolchains.
-    fn parents(&self) -> Vec<(Origin, PathBuf)> {
+    fn parents(&self) -> Vec<(Installer, PathBuf)> {
         let mut parents = Vec::new();
         if let Some(cache) = &self.gomodcache {
             // Entry: golang.org/toolchain@v0.0.1-go1.27.3.linux-amd64
-            parents.push((Origin::GoCommand, cache.join("golang.org")));
+            parents.push((Installer::GoCommand, cache.join("golang.org")));
         }
         if let Some(home) = &self.home {
-            for (origin, below) in [
-                (Origin::Sdk, "sdk"),
-                (Origin::G, ".g/versions"),     // voidint/g
-                (Origin::G, ".go/.versions"),   // stefanmaric/g, with its usual GOROOT
-                (Origin::Gvm, ".gvm/gos"),      // moovweb/gvm
-                (Origin::Gvm, ".gvm/versions"), // andrewkroh/gvm
+            for (installer, below) in [
+                (Installer::Sdk, "sdk"),
+                (Installer::G, ".g/versions"),     // voidint/g
+                (Installer::G, ".go/.versions"),   // stefanmaric/g, with its usual GOROOT
+                (Installer::Gvm, ".gvm/gos"),      // moovweb/gvm
+                (Installer::Gvm, ".gvm/versions"), // andrewkroh/gvm
             ] {
-                parents.push((origin, home.join(below)));
+                parents.push((installer, home.join(below)));
             }
         }
-        parents.extend(self.goroot.iter().map(|goroot| (Origin::G, goroot.join(".versions"))));
+        parents.extend(self.goroot.iter().map(|goroot| (Installer::G, goroot.join(".versions"))));
         parents
     }
 }
 
-/// Lists the toolchains in these places, each once, newest first. Runs no program: reads the VERSION file of each.
-pub fn installed(places: &Places) -> Vec<Installed> {
-    let mut found: Vec<Installed> = Vec::new();
-    for dir in &places.path {
+/// Lists the toolchains in these paths, each once, newest first. Runs no program: reads the VERSION file of each.
+pub fn installed(paths: &SearchPaths) -> Vec<InstalledGo> {
+    let mut found: Vec<InstalledGo> = Vec::new();
+    for dir in &paths.path {
         let programs = fs::read_dir(dir).into_iter().flatten().flatten();
         let is_go = |name: &str| name == "go" || name.strip_prefix("go").is_some_and(crate::config::is_release);
         for program in programs.filter(|entry| entry.file_name().to_str().is_some_and(is_go)) {
             // GOROOT/bin/go, with links resolved. A wrapper has no GOROOT, so it is not a toolchain.
             let goroot = fs::canonicalize(program.path()).ok().and_then(|go| Some(go.parent()?.parent()?.to_owned()));
-            found.extend(goroot.and_then(|goroot| read(&goroot, Origin::Path)));
+            found.extend(goroot.and_then(|goroot| read(&goroot, Installer::Path)));
         }
     }
-    for (origin, parent) in places.parents() {
+    for (installer, parent) in paths.parents() {
         let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-        found.extend(entries.filter_map(|entry| read(&entry.path(), origin)));
+        found.extend(entries.filter_map(|entry| read(&entry.path(), installer)));
     }
-    found.sort_by(|a, b| order(&b.version).cmp(&order(&a.version)).then_with(|| a.origin.cmp(&b.origin)));
+    found.sort_by(|a, b| order(&b.version).cmp(&order(&a.version)).then_with(|| a.installer.cmp(&b.installer)));
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|toolchain| {
         seen.insert(fs::canonicalize(&toolchain.goroot).unwrap_or_else(|_| toolchain.goroot.clone()))
@@ -114,14 +115,14 @@ pub fn installed(places: &Places) -> Vec<Installed> {
     found
 }
 
-fn read(goroot: &Path, origin: Origin) -> Option<Installed> {
+fn read(goroot: &Path, installer: Installer) -> Option<InstalledGo> {
     if !goroot.join("bin/go").exists() {
         return None;
     }
     // The first line is the version. Since Go 1.21, a second line has the time.
     let text = fsio::read_bounded(&goroot.join("VERSION"), 4096).ok()?;
     let version = String::from_utf8_lossy(&text).lines().next()?.trim().to_owned();
-    version.starts_with("go").then(|| Installed { version, goroot: goroot.to_owned(), origin })
+    version.starts_with("go").then(|| InstalledGo { version, goroot: goroot.to_owned(), installer })
 }
 
 /// Sort key of a version like `go1.27.3`: its numbers. A release sorts after its candidates.
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_is_looked_at_once() {
+    fn each_toolchain_is_listed_once() {
         let dir = tempfile::tempdir().unwrap();
         let at = |path: &str| dir.path().join(path);
         for (path, version) in [
@@ -176,22 +177,22 @@ mod tests {
         std::os::unix::fs::symlink(at("usr/go/bin/go"), at("bin/go")).unwrap();
         fs::write(at("bin/gofmt"), "").unwrap();
         fs::create_dir_all(at("home/sdk/go1.99.0")).unwrap();
-        let places = Places {
+        let paths = SearchPaths {
             path: vec![at("bin"), at("usr/go/bin"), at("none")],
             home: Some(at("home")),
             gomodcache: Some(at("mod")),
             goroot: Some(at("home/.go")),
         };
-        let found: Vec<_> = installed(&places).into_iter().map(|go| (go.version, go.origin)).collect();
+        let found: Vec<_> = installed(&paths).into_iter().map(|go| (go.version, go.installer)).collect();
         let expected = [
-            ("go1.27.3", Origin::GoCommand),
-            ("go1.27rc1", Origin::Sdk),
-            ("go1.26.8", Origin::Path),
-            ("go1.21.13", Origin::G),
-            ("go1.20", Origin::Gvm),
-            ("go1.9.7", Origin::G),
+            ("go1.27.3", Installer::GoCommand),
+            ("go1.27rc1", Installer::Sdk),
+            ("go1.26.8", Installer::Path),
+            ("go1.21.13", Installer::G),
+            ("go1.20", Installer::Gvm),
+            ("go1.9.7", Installer::G),
         ];
-        assert_eq!(found, expected.map(|(version, origin)| (version.to_owned(), origin)));
+        assert_eq!(found, expected.map(|(version, installer)| (version.to_owned(), installer)));
     }
 
     #[test]

@@ -24,27 +24,27 @@ pub(super) enum Failure {
     #[error(transparent)]
     Repair(#[from] RepairError),
     /// The argument of `-C` is not a directory.
-    #[error("{dir} is no directory", dir = .0.display())]
+    #[error("{dir} is not a directory", dir = .0.display())]
     Directory(PathBuf),
     /// An output file of the user cannot be written.
     #[error(transparent)]
     File(FileError),
     /// The file already exists.
-    #[error("{path} is there already", path = .0.display())]
+    #[error("{path} already exists", path = .0.display())]
     Exists(PathBuf),
     /// The argument is not a Go version.
-    #[error("`{version}` is no version of Go: {reason}")]
+    #[error("`{version}` is not an exact Go release; {advice}")]
     Version {
         /// Argument of the user.
         version: String,
-        /// Explanation of the expected form.
-        reason: String,
+        /// The expected form, or the release that the user may have meant.
+        advice: String,
     },
     /// `--from` is not before `--to`.
     #[error(transparent)]
     EmptyTimeRange(#[from] EmptyTimeRange),
     /// Files of a run have changed since they were archived.
-    #[error("{count} files of run {run} are not as they were archived")]
+    #[error("{count} files of run {run} have changed since they were archived")]
     Changed {
         /// Name of the run.
         run: String,
@@ -53,7 +53,7 @@ pub(super) enum Failure {
     },
     /// Files of a run cannot be read.
     #[error("{count} files of run {run} cannot be read")]
-    NotRead {
+    Unreadable {
         /// Name of the run.
         run: String,
         /// Number of files.
@@ -72,13 +72,13 @@ pub(super) enum Failure {
     #[error("nothing was changed")]
     Declined,
     /// Standard input is not a terminal, so the user cannot be asked.
-    #[error("standard input is no terminal, so nobody can be asked")]
-    NobodyToAsk,
+    #[error("standard input is not a terminal, so goflame cannot ask for confirmation")]
+    NoConfirmation,
     /// goflame is installed setuid or setgid.
     #[error(
-        "goflame is installed setuid or setgid, and does not run so: it would lend its owner's rights to everybody"
+        "goflame is installed setuid or setgid and refuses to run: it would give the rights of its owner to every user"
     )]
-    RunsAsAnother,
+    Setuid,
     /// The thread that runs the command cannot be started.
     #[error("goflame cannot start a thread")]
     Thread(#[source] io::Error),
@@ -124,11 +124,11 @@ impl Failure {
             Self::UnknownChecks(_) => vec!["`goflame doctor --json` lists every check with its id".into()],
             Self::NotRoot { command } => vec![
                 format!("`{command}`"),
-                "`goflame doctor --print-script` writes a script for whoever is root".into(),
+                "`goflame doctor --print-script` prints a script that an administrator can run".into(),
             ],
-            Self::NobodyToAsk => vec!["`--yes` answers for scripts".into()],
-            Self::RunsAsAnother => vec![
-                "`chmod u-s,g-s` the file; `setcap cap_perfmon,cap_syslog+ep` on it lets ordinary users sample the kernel"
+            Self::NoConfirmation => vec!["`--yes` confirms without asking, for scripts".into()],
+            Self::Setuid => vec![
+                "remove the bits with `chmod u-s,g-s`; `setcap cap_perfmon,cap_syslog+ep` instead lets ordinary users sample the kernel"
                     .into(),
             ],
             Self::Thread(_) => vec!["raise the limits on processes and memory: `ulimit -u`, `ulimit -v`".into()],
@@ -143,11 +143,11 @@ impl Failure {
             Self::Directory(_)
             | Self::Exists(_)
             | Self::UnknownChecks(_)
-            | Self::NobodyToAsk
+            | Self::NoConfirmation
             | Self::EmptyTimeRange(_)
             | Self::Version { .. } => exit::USAGE,
-            Self::NotRoot { .. } | Self::Declined | Self::RunsAsAnother => exit::READINESS,
-            Self::File(_) | Self::Changed { .. } | Self::NotRead { .. } => exit::ARCHIVE,
+            Self::NotRoot { .. } | Self::Declined | Self::Setuid => exit::READINESS,
+            Self::File(_) | Self::Changed { .. } | Self::Unreadable { .. } => exit::ARCHIVE,
             Self::Repair(RepairError::File(_)) | Self::Stdout(_) | Self::Thread(_) => exit::UNEXPECTED,
         }
     }
@@ -158,7 +158,7 @@ fn hint_of(error: &io::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::PermissionDenied => acting_for().map(|account| {
             format!(
-                "under sudo, goflame uses files with the rights of {}, who called it; `sudo env -u SUDO_UID goflame` uses root's",
+                "under sudo, goflame accesses files with the rights of {}, the calling user; `sudo env -u SUDO_UID goflame` uses the rights of root",
                 account.name
             )
         }),

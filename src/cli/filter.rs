@@ -37,17 +37,17 @@ pub(super) struct FilterArgs {
     to: Option<u64>,
 }
 
+/// `--from` is not before `--to`.
+#[derive(Debug, thiserror::Error)]
+#[error("the range of time is empty: `--from` must be less than `--to`")]
+pub(super) struct EmptyTimeRange;
+
 /// Parses a number of seconds. Returns nanoseconds.
 fn parse_seconds(text: &str) -> Result<u64, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let nanoseconds = seconds.and_then(|seconds| u64::try_from(seconds.as_nanos()).ok());
     nanoseconds.ok_or_else(|| "expected a number of seconds, such as 1.5".to_owned())
 }
-
-/// `--from` is not before `--to`.
-#[derive(Debug, thiserror::Error)]
-#[error("the range of time is empty: `--from` must be less than `--to`")]
-pub(super) struct EmptyTimeRange;
 
 impl FilterArgs {
     pub(super) fn filters(&self) -> Result<Filters, EmptyTimeRange> {

@@ -31,7 +31,7 @@ const STACK: usize = 8 << 20;
 pub fn main() -> ExitCode {
     // This check comes before the helpers, because they run any program that their arguments name.
     if runs_as_another() {
-        return Failure::RunsAsAnother.report(&Terminal::new(&Global::default()));
+        return Failure::Setuid.report(&Terminal::new(&Global::default()));
     }
     let args: Vec<OsString> = std::env::args_os().collect();
     // goflame's own helper processes do not parse the normal command line.

@@ -67,15 +67,12 @@ fn replace(old: &mut Value, new: &str) {
     }
 }
 
-/// Checks a version with the rule of `[toolchain] go`. The error states what is expected.
+/// Checks a version with the rule of `[toolchain] go`. The error is advice for the user.
 pub fn check_version(version: &str) -> Result<(), String> {
     match rules::go_version(version) {
         Ok(version) if !version.is_empty() => Ok(()),
-        Ok(_) => Err("expected a Go version such as `1.27.3`".to_owned()),
-        Err(fault) => Err(match fault.help {
-            Some(help) => format!("{}; {help}", fault.label),
-            None => fault.label,
-        }),
+        Ok(_) => Err(rules::EXPECTED_RELEASE.to_owned()),
+        Err(fault) => Err(fault.help.unwrap_or(fault.label)),
     }
 }
 
@@ -85,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_and_order_stay() {
+    fn pinning_keeps_comments_and_order() {
         for (before, after) in [
             (
                 "# mine\n[app]\npackage = \".\" # here\n",
@@ -106,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_masked_and_the_rest_stays() {
+    fn secrets_are_masked_and_nothing_else() {
         let secrets = Secrets::new(&["DSN".to_owned()]);
         let plain = include_str!("../../goflame.toml.example");
         assert_eq!(redacted(plain, &secrets), plain);
@@ -147,10 +144,7 @@ redact = ["DSN"]
     fn a_version_is_checked_as_in_the_file() {
         assert_eq!(check_version("1.27.3"), Ok(()));
         assert!(check_version("").is_err());
-        assert_eq!(
-            check_version("go1.27.3").unwrap_err(),
-            "expected a Go version such as `1.27.3`; leave out the `go`: `1.27.3`"
-        );
-        assert_eq!(check_version("1.27").unwrap_err(), "expected an exact release; the first one is `1.27.0`");
+        assert_eq!(check_version("go1.27.3").unwrap_err(), "write it without the prefix `go`: `1.27.3`");
+        assert_eq!(check_version("1.27").unwrap_err(), "did you mean `1.27.0`?");
     }
 }

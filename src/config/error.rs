@@ -60,12 +60,13 @@ impl Error {
     /// Further advice for the user.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::NotFound { .. } => vec!["`goflame init` writes one".to_owned()],
+            Self::NotFound { .. } => vec!["`goflame init` creates one".to_owned()],
             Self::Untrusted { path, .. } => vec![
-                "settings say which programs are run, so that user could run programs as you".to_owned(),
-                format!("if you trust it, name it (`--config {}`) or work in its directory", quote(path.as_os_str())),
+                "settings decide which programs run, so the writer of this file could run programs with your rights"
+                    .to_owned(),
+                format!("if you trust the file, use `--config {}` or work in its directory", quote(path.as_os_str())),
             ],
-            Self::NotUtf8 { .. } => vec!["TOML is UTF-8: save the file in that encoding".to_owned()],
+            Self::NotUtf8 { .. } => vec!["save the file as UTF-8".to_owned()],
             Self::Flag { help, .. } => help.iter().cloned().collect(),
             Self::File(_) | Self::Invalid(_) => Vec::new(),
         }

@@ -2,6 +2,7 @@
 //!
 //! Must not judge any flag except those that strip a binary.
 
+use std::fmt;
 use std::ops::Range;
 
 /// The linker's flags that take a value, possibly as the next word: the non-boolean `flag` definitions in
@@ -71,6 +72,15 @@ pub enum StripFlag {
     Dwarf,
 }
 
+impl fmt::Display for StripFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Symbols => "-s",
+            Self::Dwarf => "-w",
+        })
+    }
+}
+
 /// Splits the value of a per-package flag into words, as `PerPackageFlag.set` (cmd/go/internal/load/flag.go) does: an
 /// optional `pattern=` first, then [`words`]. The error is the reason why `go build` would reject it.
 pub fn split(value: &str) -> Result<Vec<Word<'_>>, String> {
@@ -118,6 +128,17 @@ pub fn words(text: &str) -> Result<Vec<Word<'_>>, String> {
     }
 }
 
+/// Whether `strconv.ParseBool` reads this value as true.
+pub fn is_true(value: &str) -> bool {
+    matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
+}
+
+/// Splits a flag of one or two dashes into its name and its value.
+pub fn name_and_value(word: &str) -> Option<(&str, Option<&str>)> {
+    let flag = word.strip_prefix("--").or_else(|| word.strip_prefix('-')).filter(|flag| !flag.is_empty())?;
+    Some(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value))))
+}
+
 /// Returns the words of a linker flags value that strip the binary. As for every Go flag, the last mention wins, one
 /// dash equals two, and `-s=false` cancels `-s`.
 pub fn strips(value: &str) -> Result<Vec<Strip>, String> {
@@ -126,11 +147,7 @@ pub fn strips(value: &str) -> Result<Vec<Strip>, String> {
     let words = split(value)?;
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let Some(flag) = word.text.strip_prefix("--").or_else(|| word.text.strip_prefix('-')) else { continue };
-        let (name, given) = match flag.split_once('=') {
-            Some((name, given)) => (name, Some(given)),
-            None => (flag, None),
-        };
+        let Some((name, given)) = name_and_value(word.text) else { continue };
         let (slot, flag) = match name {
             "s" => (&mut symbols, StripFlag::Symbols),
             "w" => (&mut dwarf, StripFlag::Dwarf),
@@ -141,8 +158,8 @@ pub fn strips(value: &str) -> Result<Vec<Strip>, String> {
                 continue;
             }
         };
-        // The values that strconv.ParseBool accepts as true. The linker itself rejects values that it cannot parse.
-        let on = given.is_none_or(|given| matches!(given, "1" | "t" | "T" | "true" | "TRUE" | "True"));
+        // The linker itself rejects values that it cannot parse.
+        let on = given.is_none_or(is_true);
         *slot = on.then(|| Strip { span: word.span.clone(), flag });
     }
     let mut strips: Vec<_> = [symbols, dwarf].into_iter().flatten().collect();
@@ -165,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_those_of_the_go_command() {
+    fn words_are_split_as_the_go_command_does() {
         for (value, expected) in [
             ("", vec![]),
             (" \t ", vec![]),

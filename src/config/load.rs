@@ -15,7 +15,7 @@ use super::model::{
     App, Archive, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, Toolchain, Variant,
     Workload,
 };
-use super::problem::{Place, Problem, Problems};
+use super::problem::{Problem, Problems, TextPosition};
 use super::rules::{self, Fault};
 use super::schema;
 use super::trust::Trust;
@@ -96,11 +96,11 @@ fn find(dir: &Path, users: &[u32]) -> Result<(PathBuf, Vec<u8>), Error> {
     // Use the real path: if the path contains `..` or a link, its text does not show the parent directories.
     let real = fs::canonicalize(dir).map_err(|source| FileError::new("open directory", dir, source))?;
     let here = dir.join(FILE_NAME);
-    if is_there(&here)? {
+    if is_present(&here)? {
         return read_here(&here);
     }
     for path in real.ancestors().skip(1).map(|dir| dir.join(FILE_NAME)) {
-        if is_there(&path)? {
+        if is_present(&path)? {
             let file = Trust::new(users, &real)?.open(&path)?;
             let bytes = fsio::read_opened(file, &path, MAX_FILE)?;
             return Ok((path, bytes));
@@ -110,7 +110,7 @@ fn find(dir: &Path, users: &[u32]) -> Result<(PathBuf, Vec<u8>), Error> {
 }
 
 /// Does not use `exists`: a directory of that name or a dangling link is a mistake to report, not to skip.
-fn is_there(path: &Path) -> Result<bool, Error> {
+fn is_present(path: &Path) -> Result<bool, Error> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
@@ -127,8 +127,8 @@ fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
         let offset = error.utf8_error().valid_up_to();
         let bytes = error.into_bytes();
         let valid = String::from_utf8_lossy(bytes.get(..offset).unwrap_or_default());
-        let place = Place::of(&valid, offset);
-        let (line, column) = (place.number, place.char_column());
+        let position = TextPosition::new(&valid, offset);
+        let (line, column) = (position.number, position.char_column());
         Error::NotUtf8 {
             path: path.to_owned(),
             byte: bytes.get(offset).copied().unwrap_or_default(),
@@ -145,7 +145,7 @@ impl Config {
         let mut config = blank(absolute(root));
         let problems = overlay(&mut config, &blank_variant(), EXAMPLE);
         debug_assert_eq!(problems, [], "goflame.toml.example has mistakes");
-        finish(&mut config);
+        derive_settings(&mut config);
         config
     }
 
@@ -154,7 +154,7 @@ impl Config {
     pub fn resolve(dir: &Path, file: Option<SourceFile>, overrides: &Overrides) -> Result<Self, Error> {
         let Some(file) = file else {
             let mut config = Self::defaults(dir);
-            flags(&mut config, dir, overrides)?;
+            apply_overrides(&mut config, dir, overrides)?;
             return Ok(config);
         };
         let parent = file.path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
@@ -167,8 +167,8 @@ impl Config {
             return Err(Error::Invalid(problems));
         }
         config.text = file.text;
-        finish(&mut config);
-        flags(&mut config, dir, overrides)?;
+        derive_settings(&mut config);
+        apply_overrides(&mut config, dir, overrides)?;
         Ok(config)
     }
 }
@@ -211,19 +211,19 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
     };
     if span.is_empty() && message == "string values must be quoted" {
         let label = "expected a value".to_owned();
-        return Problem { message: "a key without a value".to_owned(), span, label, help: None };
+        return Problem { message: "the key has no value".to_owned(), span, label, help: None };
     }
     // `engine = native` starts like the number `nan`, but a number was not intended.
     let word = text.get(span.clone()).is_some_and(|raw| raw.starts_with(|c: char| c.is_ascii_alphabetic()));
     if word && matches!(message, "invalid float" | "invalid boolean" | "string values must be quoted") {
         let label = "expected quotes around it".to_owned();
-        return Problem { message: "a string without quotes".to_owned(), span, label, help: None };
+        return Problem { message: "the string has no quotes".to_owned(), span, label, help: None };
     }
     Problem { message: message.to_owned(), span, label, help: None }
 }
 
 /// Derives settings from the combination of other settings.
-fn finish(config: &mut Config) {
+fn derive_settings(config: &mut Config) {
     if config.app.name.is_empty() {
         config.app.name = rules::derived_name(&config.app.package, &config.root);
     }
@@ -233,7 +233,7 @@ fn finish(config: &mut Config) {
     }
 }
 
-fn flags(config: &mut Config, dir: &Path, overrides: &Overrides) -> Result<(), Error> {
+fn apply_overrides(config: &mut Config, dir: &Path, overrides: &Overrides) -> Result<(), Error> {
     let wrong = |flag| move |fault: Fault| Error::Flag { flag, reason: fault.label, help: fault.help };
     if let Some(name) = &overrides.variant {
         config.build.variant = schema::defined_variant(config, name).map_err(wrong("--variant"))?;

@@ -20,12 +20,12 @@ use crate::redact::Secrets;
 /// The format that this version writes, and the newest that it reads.
 const FORMAT: i64 = 1;
 
-const HEAD: &str = "# Written by goflame; commit it. `goflame build --update-lock` settles everything anew.\n";
+const HEAD: &str = "# Written by goflame; commit it. `goflame build --update-lock` writes it again.\n";
 
 /// The pinned inputs. Native and Docker builds pin separate Go versions; a build of one kind does not change the
 /// other's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lock {
+pub struct LockFile {
     /// The Go version of native builds, for example `1.27.3`. `None` before the first native build.
     pub native_go: Option<String>,
     /// The image of Docker builds. `None` before the first Docker build.
@@ -61,7 +61,7 @@ pub fn lock_path(settings: &Path) -> PathBuf {
     settings.with_extension("lock")
 }
 
-impl Lock {
+impl LockFile {
     /// Reads a lock file. `None` if it does not exist.
     pub fn load(path: &Path) -> Result<Option<Self>, Error> {
         match read_text(path) {
@@ -162,13 +162,17 @@ fn written(key: &str) -> String {
     if is_bare_key(key) { key.to_owned() } else { quoted(key) }
 }
 
-fn read(lock: &mut Lock, table: &DeTable<'_>, text: &str, problems: &mut Vec<Problem>) {
-    let mut format = None;
+fn read(lock: &mut LockFile, table: &DeTable<'_>, text: &str, problems: &mut Vec<Problem>) {
+    let (mut format, mut format_problem) = (None, None);
     let (mut image, mut digest, mut image_go) = (None, None, None);
     let mut docker = None;
     for (name, value) in entries(table, "", text) {
         match name {
-            "format" => format = value.integer_by(problems, known_format),
+            "format" => {
+                let before = problems.len();
+                format = value.integer_by(problems, known_format);
+                format_problem = problems.get(before).cloned();
+            }
             "native" => fields(&value, problems, |name, value, problems| {
                 match name {
                     "go" => lock.native_go = value.text_by(problems, go),
@@ -224,11 +228,9 @@ fn read(lock: &mut Lock, table: &DeTable<'_>, text: &str, problems: &mut Vec<Pro
         }),
         _ => {}
     }
-    // If the format is newer, report only this: a newer format may hold anything, so other problems carry no
-    // information.
-    if let Some(newer) = problems.iter().position(|problem| problem.message.contains("`format`")) {
-        problems.swap(0, newer);
-        problems.truncate(1);
+    // Another format may contain anything, so only the problem with the format is reported.
+    if let Some(problem) = format_problem {
+        *problems = vec![problem];
     }
 }
 
@@ -263,8 +265,8 @@ fn unknown(value: &ConfigValue<'_>) -> Problem {
     Problem {
         message: format!("unknown key `{}` in a lock file", value.path),
         span: value.key.clone(),
-        label: "goflame writes no such key".to_owned(),
-        help: Some("`goflame build --update-lock` writes the file anew".to_owned()),
+        label: "goflame does not write this key".to_owned(),
+        help: Some("`goflame build --update-lock` writes the file again".to_owned()),
     }
 }
 
@@ -272,7 +274,8 @@ fn known_format(format: i64) -> Result<i64, Fault> {
     match format {
         FORMAT => Ok(format),
         newer if newer > FORMAT => {
-            Err(Fault::new(format!("this goflame knows formats up to {FORMAT}")).help("a newer goflame wrote it"))
+            Err(Fault::new(format!("this goflame can read formats up to {FORMAT}"))
+                .help("a newer goflame wrote this file"))
         }
         _ => Err(Fault::new(format!("expected {FORMAT}"))),
     }
@@ -280,7 +283,7 @@ fn known_format(format: i64) -> Result<i64, Fault> {
 
 fn go(text: &str) -> Result<String, Fault> {
     match rules::go_version(text)? {
-        empty if empty.is_empty() => Err(Fault::new("expected a Go version such as `1.27.3`")),
+        empty if empty.is_empty() => Err(Fault::new(rules::EXPECTED_RELEASE)),
         version => Ok(version),
     }
 }

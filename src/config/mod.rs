@@ -23,14 +23,15 @@ pub use edit::{check_version, redacted, with_pinned_go};
 pub use error::Error;
 pub use init::init_text;
 pub use load::{FILE_NAME, Overrides, SourceFile, load};
-pub use lock::{Lock, LockedImage, LockedVariant, lock_path};
+pub use lock::{LockFile, LockedImage, LockedVariant, lock_path};
 pub use model::{
     App, Archive, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, Toolchain, Variant,
     Workload,
 };
 pub use name::name_of;
+pub use nearest::nearest;
 pub use problem::{Problem, Problems};
-pub use rules::{builds_program, is_release};
+pub use rules::{builds_program, derived_name, is_release};
 
 #[cfg(test)]
 mod tests;

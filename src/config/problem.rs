@@ -29,7 +29,7 @@ pub struct Problem {
 pub struct Problems {
     path: PathBuf,
     text: String,
-    list: Vec<Problem>,
+    pub(super) list: Vec<Problem>,
 }
 
 impl Problems {
@@ -37,11 +37,6 @@ impl Problems {
     pub(super) fn new(path: &Path, text: &str, mut list: Vec<Problem>) -> Option<Self> {
         list.sort_by_key(|problem| (problem.span.start, problem.span.end));
         (!list.is_empty()).then(|| Self { path: path.to_owned(), text: text.to_owned(), list })
-    }
-
-    /// The problems, in the order of the text.
-    pub fn list(&self) -> &[Problem] {
-        &self.list
     }
 
     /// Draws the text with its problems in the style of rustc, without a newline at the end.
@@ -65,12 +60,12 @@ impl Problems {
     }
 
     fn group<'a>(&'a self, problem: &'a Problem, path: &'a str) -> Group<'a> {
-        let place = Place::of(&self.text, problem.span.start);
+        let position = TextPosition::new(&self.text, problem.span.start);
         // A problem of several lines is shown at its first line: the rest of a long array explains nothing.
-        let end = problem.span.end.saturating_sub(place.start).clamp(place.column, place.line.len());
-        let end = floor_char(place.line, end).max(place.column);
-        let annotation = AnnotationKind::Primary.span(place.column..end).label(problem.label.as_str());
-        let snippet = Snippet::source(place.line).line_start(place.number).path(path).annotation(annotation);
+        let end = problem.span.end.saturating_sub(position.start).clamp(position.column, position.line.len());
+        let end = floor_char(position.line, end).max(position.column);
+        let annotation = AnnotationKind::Primary.span(position.column..end).label(problem.label.as_str());
+        let snippet = Snippet::source(position.line).line_start(position.number).path(path).annotation(annotation);
         let group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
         match &problem.help {
             Some(help) => group.element(Level::HELP.message(help.as_str())),
@@ -84,8 +79,8 @@ impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
         if let Some(first) = self.list.first() {
-            let place = Place::of(&self.text, first.span.start);
-            write!(f, ":{}:{}: {}", place.number, place.char_column(), first.message)?;
+            let position = TextPosition::new(&self.text, first.span.start);
+            write!(f, ":{}:{}: {}", position.number, position.char_column(), first.message)?;
         }
         match self.list.len() {
             0 | 1 => Ok(()),
@@ -108,7 +103,7 @@ fn renderer(color: bool) -> Renderer {
 }
 
 /// The position of a byte in a text.
-pub(super) struct Place<'a> {
+pub(super) struct TextPosition<'a> {
     /// Line number, from 1.
     pub(super) number: usize,
     /// The line's text, without its line end and without a byte order mark.
@@ -119,9 +114,9 @@ pub(super) struct Place<'a> {
     column: usize,
 }
 
-impl<'a> Place<'a> {
+impl<'a> TextPosition<'a> {
     /// Returns the position of a byte. An offset beyond the end gives the end.
-    pub(super) fn of(text: &'a str, offset: usize) -> Self {
+    pub(super) fn new(text: &'a str, offset: usize) -> Self {
         let offset = floor_char(text, offset);
         let (before, after) = text.split_at(offset);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);

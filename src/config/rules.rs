@@ -53,7 +53,7 @@ pub(super) fn stack(value: i64) -> Result<u32, Fault> {
         Ok(stack @ 0..=MAX_STACK) => {
             let near = (stack / 8 * 8, stack / 8 * 8 + 8);
             Err(Fault::new(format!("expected a multiple of 8, found {stack}"))
-                .help(format!("the nearest are {} and {}", near.0, near.1)))
+                .help(format!("the nearest values are {} and {}", near.0, near.1)))
         }
         _ => Err(Fault::new(format!("expected 0 to {MAX_STACK} bytes, found {value}"))),
     }
@@ -74,7 +74,7 @@ pub(super) fn max_bytes(value: &str) -> Result<Option<u64>, Fault> {
     match size(value) {
         Some(bytes) if bytes < MIN_MAX_BYTES => Err(Fault::new("expected at least 1MB")),
         Some(bytes) => Ok(Some(bytes)),
-        None => Err(Fault::new("expected a size such as `2GB`, `500MiB` or `2000000`")),
+        None => Err(Fault::new("expected a size, for example `2GB`, `500MiB` or `2000000`")),
     }
 }
 
@@ -104,9 +104,9 @@ pub(super) fn duration(value: &str) -> Result<Duration, Fault> {
         Ok(duration) => Ok(duration),
         Err(_) if value.trim_start().starts_with('-') => Err(Fault::new("expected a duration longer than zero")),
         Err(_) => {
-            let fault = Fault::new("expected a duration such as `10m`, `1.5s` or `500ms`");
+            let fault = Fault::new("expected a duration, for example `10m`, `1.5s` or `500ms`");
             let bare = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            Err(if bare { fault.help(format!("a unit is missing: `{value}s` is in seconds")) } else { fault })
+            Err(if bare { fault.help(format!("the unit is missing; for seconds: `{value}s`")) } else { fault })
         }
     }
 }
@@ -154,7 +154,7 @@ fn is_name_char(c: char) -> bool {
 /// Returns the name of the binary, as `go build` chooses it: the last element of the path, or the one before if the
 /// last is a major version (`exeFromImportPath` in cmd/go/internal/load). A path that starts with `.` or `/` is a
 /// directory relative to `root`. The result is always valid as a file name.
-pub(super) fn derived_name(package: &str, root: &Path) -> String {
+pub fn derived_name(package: &str, root: &Path) -> String {
     let path = package.strip_suffix(".go").unwrap_or(package);
     let path = if path.starts_with(['.', '/']) {
         fsio::collapsed(&root.join(path))
@@ -190,7 +190,7 @@ fn is_version(element: &str) -> bool {
 /// Checks an exact Go release, without the prefix `go` of toolchain names. Empty means that none is configured.
 pub(super) fn go_version(value: &str) -> Result<String, Fault> {
     match value.strip_prefix("go").filter(|bare| exact_release(bare).is_ok()) {
-        Some(bare) => Err(Fault::new(NO_RELEASE).help(format!("leave out the `go`: `{bare}`"))),
+        Some(bare) => Err(Fault::new(EXPECTED_RELEASE).help(format!("write it without the prefix `go`: `{bare}`"))),
         None if value.is_empty() => Ok(String::new()),
         None => exact_release(value).map(|()| value.to_owned()),
     }
@@ -201,12 +201,12 @@ pub fn is_release(text: &str) -> bool {
     exact_release(text).is_ok()
 }
 
-const NO_RELEASE: &str = "expected a Go version such as `1.27.3`";
+pub(super) const EXPECTED_RELEASE: &str = "expected a Go release, for example `1.27.3`";
 
 /// Accepts `1.27.3`, `1.27rc1`, and `1.20` but not `1.21`: since 1.21, releases have three numbers
 /// (go.dev/doc/toolchain). A suffix, for example `-custom`, names a custom build of that release.
 fn exact_release(value: &str) -> Result<(), Fault> {
-    let none = || Fault::new(NO_RELEASE);
+    let none = || Fault::new(EXPECTED_RELEASE);
     let number = |digits: &str| digits.parse::<u32>().ok().filter(|n| n.to_string() == digits);
     let (release, suffix) = value.split_once('-').unwrap_or((value, "custom"));
     if suffix.is_empty() || !suffix.chars().all(is_name_char) {
@@ -216,8 +216,8 @@ fn exact_release(value: &str) -> Result<(), Fault> {
     let (minor, rest) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
     let minor = number(minor).ok_or_else(none)?;
     if rest.is_empty() {
-        let first = format!("the first one is `1.{minor}.0`");
-        return if minor < 21 { Ok(()) } else { Err(Fault::new("expected an exact release").help(first)) };
+        let first = format!("did you mean `1.{minor}.0`?");
+        return if minor < 21 { Ok(()) } else { Err(Fault::new("expected an exact Go release").help(first)) };
     }
     let last = ["rc", "beta", "."].into_iter().find_map(|separator| rest.strip_prefix(separator));
     last.and_then(number).map(|_| ()).ok_or_else(none)
@@ -226,9 +226,9 @@ fn exact_release(value: &str) -> Result<(), Fault> {
 /// Checks the characters of a Docker image name (the grammar is in distribution's `reference` package). Everything else
 /// is left to the engine. Empty means that none is configured.
 pub(super) fn image(value: &str) -> Result<String, Fault> {
-    let fault = || Fault::new("expected the name of a Docker image such as `golang:1.27.3`");
+    let fault = || Fault::new("expected the name of a Docker image, for example `golang:1.27.3`");
     if let Some(odd) = value.chars().find(|c| !c.is_ascii_alphanumeric() && !"._-/:@".contains(*c)) {
-        return Err(fault().help(format!("names of images hold no `{}`", odd.escape_debug())));
+        return Err(fault().help(format!("the name of an image must not contain `{}`", odd.escape_debug())));
     }
     if value.starts_with(['-', '/', ':', '@', '.']) || value.ends_with(['/', ':', '@']) {
         return Err(fault());
@@ -242,7 +242,11 @@ pub(super) fn tag(value: &str) -> Result<String, Fault> {
         return Ok(value.to_owned());
     }
     let fault = Fault::new("expected a build tag: letters, digits, `_` and `.`");
-    Err(if value.contains([',', ' ']) { fault.help("one tag for each string") } else { fault })
+    Err(if value.contains([',', ' ']) {
+        fault.help("write each tag as a string of its own: [\"a\", \"b\"]")
+    } else {
+        fault
+    })
 }
 
 /// Whether a build mode produces a program that can run. An unknown mode is left to Go, which has a better message.
@@ -254,7 +258,7 @@ pub fn builds_program(mode: &str) -> bool {
 pub(super) fn buildmode(value: &str) -> Result<String, Fault> {
     match value {
         "" | "default" | "exe" | "pie" => Ok(value.to_owned()),
-        _ if !builds_program(value) => Err(Fault::new("this mode builds no program that could be run")
+        _ if !builds_program(value) => Err(Fault::new("this mode does not build a program that can run")
             .help("expected `exe`, `pie`, `default` or nothing")),
         _ => Err(Fault::new("expected `exe`, `pie`, `default` or nothing")),
     }
@@ -265,7 +269,7 @@ pub(super) fn secret_name(value: &str) -> Result<String, Fault> {
     if value.contains(char::is_alphanumeric) && !value.contains('=') {
         return Ok(value.to_owned());
     }
-    Err(Fault::new("expected the name of a variable or a flag, such as `DB_DSN`"))
+    Err(Fault::new("expected the name of a variable or a flag, for example `DB_DSN`"))
 }
 
 /// Checks the name of an environment variable.
@@ -284,7 +288,7 @@ pub(super) fn archive_dir(value: &Path, base: &Path, root: &Path) -> Result<Path
     }
     let dir = resolve(base, value);
     if fsio::collapsed(root).starts_with(fsio::collapsed(&dir)) {
-        return Err(Fault::new("expected a directory of its own, found one that holds the project"));
+        return Err(Fault::new("expected a separate directory, found one that contains the project"));
     }
     Ok(dir)
 }

@@ -3,7 +3,8 @@
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
-use super::inputs::{Daemon, Inputs};
+use super::inputs::Inputs;
+use crate::build::docker::{EngineFacts, OLDEST_API};
 
 pub(super) static CHECKS: [Check; 5] = [
     Check {
@@ -56,7 +57,7 @@ pub(super) static CHECKS: [Check; 5] = [
 fn reachable(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let docker = inputs.docker?;
     let needed = "a daemon that answers";
-    Some(match &docker.daemon {
+    Some(match &docker.engine {
         Ok(daemon) => check.finding(Status::Ok, format!("{} at {}", daemon.version, docker.endpoint), needed),
         Err(why) => check
             .finding(Status::Failure, format!("{}: {why}", docker.endpoint), needed)
@@ -65,39 +66,31 @@ fn reachable(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
 }
 
 /// The daemon, or the skipped finding for a daemon that does not answer.
-fn daemon<'a>(inputs: &Inputs<'a>, check: &Check) -> Option<Result<&'a Daemon, Finding>> {
+fn daemon<'a>(inputs: &Inputs<'a>, check: &Check) -> Option<Result<&'a EngineFacts, Finding>> {
     let skipped = || check.finding(Status::Skipped, "the daemon does not answer", "a daemon that answers");
-    Some(inputs.docker?.daemon.as_ref().map_err(|_| skipped()))
+    Some(inputs.docker?.engine.as_ref().map_err(|_| skipped()))
 }
 
 fn api(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
-    let min_api = inputs.docker?.min_api.as_str();
-    let needed = format!("{min_api} or newer");
+    let (major, minor) = OLDEST_API;
+    let needed = format!("{major}.{minor} or newer");
     Some(match daemon(inputs, check)? {
         Err(skipped) => skipped,
         Ok(daemon) => {
-            let status = match (ApiVersion::parse(&daemon.api), ApiVersion::parse(min_api)) {
-                (Some(found), Some(min)) if found < min => Status::Failure,
-                (Some(_), Some(_)) => Status::Ok,
-                _ => Status::Warning,
+            let status = match version_of(&daemon.api) {
+                Some(found) if found < OLDEST_API => Status::Failure,
+                Some(_) => Status::Ok,
+                None => Status::Warning,
             };
             check.finding(status, &daemon.api, needed)
         }
     })
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct ApiVersion {
-    major: u32,
-    minor: u32,
-}
-
-impl ApiVersion {
-    /// Parses a version such as `1.41`.
-    fn parse(text: &str) -> Option<Self> {
-        let (major, minor) = text.split_once('.')?;
-        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
-    }
+/// Parses a version such as `1.41` to its major and its minor number.
+fn version_of(text: &str) -> Option<(usize, usize)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 fn image(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
@@ -106,7 +99,7 @@ fn image(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
         return None;
     }
     let needed = format!("{} on this machine, or a registry that has it", docker.image);
-    Some(match (daemon(inputs, check)?, &docker.local_digest) {
+    Some(match (daemon(inputs, check)?, &docker.digest) {
         (Err(skipped), _) => skipped,
         (Ok(_), Some(digest)) => check.finding(Status::Ok, format!("{} ({digest})", docker.image), needed),
         (Ok(_), None) => check
@@ -123,12 +116,12 @@ fn is_shell_safe(image: &str) -> bool {
 
 fn digest(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let docker = inputs.docker?;
-    let Some(locked) = &docker.locked_digest else {
+    let Some(locked) = &docker.locked else {
         let needed = "goflame.lock with a digest";
         return Some(check.finding(Status::Info, "no digest yet: the next build writes it", needed));
     };
     let needed = format!("{locked}, as in goflame.lock");
-    Some(match (daemon(inputs, check)?, &docker.local_digest) {
+    Some(match (daemon(inputs, check)?, &docker.digest) {
         (Err(skipped), _) => skipped,
         (Ok(_), Some(local)) if local == locked => check.finding(Status::Ok, local, needed),
         (Ok(_), Some(local)) if docker.locked_present => {
@@ -152,7 +145,7 @@ fn rootless(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let needed = "either; goflame gives the files to the user";
     Some(match daemon(inputs, check)? {
         Err(skipped) => skipped,
-        Ok(Daemon { rootless: true, .. }) => check.finding(Status::Info, "rootless", needed),
+        Ok(EngineFacts { rootless: true, .. }) => check.finding(Status::Info, "rootless", needed),
         Ok(_) => check.finding(Status::Ok, "the daemon runs as root", needed),
     })
 }
@@ -160,7 +153,7 @@ fn rootless(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::DockerFacts;
+    use crate::build::docker::DockerFacts;
     use crate::doctor::tests::{docker as facts, judged};
 
     /// The statuses of the Docker checks, in their order.
@@ -178,33 +171,33 @@ mod tests {
             statuses(&docker)
         };
         assert_eq!(with(|_| {}), [Ok, Ok, Ok, Ok, Ok]);
-        let silent = with(|docker| docker.daemon = Err("connection refused".into()));
+        let silent = with(|docker| docker.engine = Err("connection refused".into()));
         assert_eq!(silent, [Failure, Skipped, Skipped, Skipped, Skipped]);
         let set_api = |docker: &mut DockerFacts, api: &str| {
-            docker.daemon = Result::Ok(Daemon { api: api.into(), ..Daemon::default() });
+            docker.engine = Result::Ok(EngineFacts { api: api.into(), ..EngineFacts::default() });
         };
         let mut docker = facts();
         set_api(&mut docker, "1.9");
         assert_eq!(statuses(&docker)[1], Failure, "9 is less than 41");
         set_api(&mut docker, "new");
         assert_eq!(statuses(&docker)[1], Warning);
-        assert_eq!(with(|docker| docker.local_digest = None)[2..4], [Warning, Ok]);
-        assert_eq!(with(|docker| docker.local_digest = Some("sha256:bb".into()))[3], Warning);
+        assert_eq!(with(|docker| docker.digest = None)[2..4], [Warning, Ok]);
+        assert_eq!(with(|docker| docker.digest = Some("sha256:bb".into()))[3], Warning);
         let gone = |docker: &mut DockerFacts| {
-            docker.local_digest = Some("sha256:bb".into());
+            docker.digest = Some("sha256:bb".into());
             docker.locked_present = false;
         };
         assert_eq!(with(gone)[3], Failure, "an id is in no registry");
         docker = facts();
         gone(&mut docker);
-        docker.locked_digest = Some("golang@sha256:aa".into());
+        docker.locked = Some("golang@sha256:aa".into());
         assert_eq!(statuses(&docker)[3], Info);
-        assert_eq!(with(|docker| docker.locked_digest = None)[3], Info);
+        assert_eq!(with(|docker| docker.locked = None)[3], Info);
         assert_eq!(with(|docker| docker.image.clear()).len(), 4);
         assert!(is_shell_safe("registry:5000/golang:1.27.3@sha256:aa"));
         assert!(!is_shell_safe("golang; reboot") && !is_shell_safe("-v"));
         let rootless = |docker: &mut DockerFacts| {
-            docker.daemon = Result::Ok(Daemon { rootless: true, api: "1.47".into(), ..Daemon::default() });
+            docker.engine = Result::Ok(EngineFacts { rootless: true, api: "1.47".into(), ..EngineFacts::default() });
         };
         assert_eq!(with(rootless)[4], Info);
     }

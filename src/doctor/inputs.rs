@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::build::{Absent, Mismatch};
+use crate::build::docker::DockerFacts;
+use crate::build::{GoMod, Mismatch, MissingGo};
 use crate::config;
 use crate::gobin;
 use crate::host::HostFacts;
@@ -87,7 +88,7 @@ pub struct ProbeResult {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tools {
     /// The go command, or why it does not answer.
-    pub go: Result<Go, String>,
+    pub go: Result<GoFacts, String>,
     /// Whether there is a project to build.
     pub in_project: bool,
     /// `[toolchain] go`; empty if no version is pinned.
@@ -102,7 +103,7 @@ pub struct Tools {
 
 /// Version and settings of the go command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Go {
+pub struct GoFacts {
     /// For example `go1.27.3`, with the pinned version in effect.
     pub version: String,
     /// GOFLAGS.
@@ -115,55 +116,16 @@ pub struct Go {
     pub cc: String,
     /// GOMODCACHE, or its nearest parent directory that exists, and whether this user may write to it.
     pub module_cache: (PathBuf, bool),
-    /// The `go` and `toolchain` lines of the project's go.mod.
+    /// The project's go.mod.
     pub go_mod: Option<GoMod>,
     /// Why the build flags strip the binary or cannot be parsed.
     pub flags_refused: Option<String>,
     /// Whether the variant has a PATH, which nothing but its builds follows.
     pub variant_path: bool,
     /// A version that is asked for and not on this machine.
-    pub absent: Option<Absent>,
+    pub missing: Option<MissingGo>,
     /// Other effects of the build flags on a profile.
     pub flag_warnings: Vec<String>,
-}
-
-/// Two lines of a go.mod without their keywords; a missing line is empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct GoMod {
-    /// For example `1.21` or `1.27.3`.
-    pub go: String,
-    /// For example `go1.27.3` or `default`.
-    pub toolchain: String,
-}
-
-/// Facts about Docker on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DockerFacts {
-    /// The daemon's address, for example `unix:///var/run/docker.sock`.
-    pub endpoint: String,
-    /// The daemon, or why it does not answer.
-    pub daemon: Result<Daemon, String>,
-    /// The oldest API version that goflame supports, for example `1.41`.
-    pub min_api: String,
-    /// `[toolchain] image`; empty if it is not set.
-    pub image: String,
-    /// The digest of the image with this name on this machine; `None` if there is no such image.
-    pub local_digest: Option<String>,
-    /// The digest in goflame.lock, or the id of an image that is in no registry; `None` if nothing is locked yet.
-    pub locked_digest: Option<String>,
-    /// Whether this machine has the locked image, under any name.
-    pub locked_present: bool,
-}
-
-/// A daemon that answers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Daemon {
-    /// For example `27.3.1`.
-    pub version: String,
-    /// The newest API version that the daemon supports, for example `1.47`.
-    pub api: String,
-    /// Whether the daemon runs without root.
-    pub rootless: bool,
 }
 
 /// The binary to profile.

@@ -4,6 +4,7 @@ use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::inputs::{Inputs, Purpose};
 use super::{binary, docker, kernel, rights, sampling, steadiness, symbols, toolchain};
+use crate::config::nearest;
 
 /// The check of goflame's own settings. It is in this file because it needs the ids of all checks.
 static SETTINGS: [Check; 1] = [Check {
@@ -57,7 +58,7 @@ pub fn check(inputs: &Inputs) -> Vec<Finding> {
 
 /// An id of no check.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no check `{id}`{}", nearest.map_or_else(String::new, |nearest| format!(" (nearest: `{nearest}`)")))]
+#[error("there is no check `{id}`{}", nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?")))]
 pub struct UnknownCheck {
     /// The id.
     pub id: String,
@@ -69,16 +70,8 @@ pub struct UnknownCheck {
 pub fn unknown_checks(ids: &[String]) -> Vec<UnknownCheck> {
     ids.iter()
         .filter(|id| !catalogue().any(|check| check.id == id.as_str()))
-        .map(|id| UnknownCheck { id: id.clone(), nearest: nearest(id) })
+        .map(|id| UnknownCheck { id: id.clone(), nearest: nearest(id, catalogue().map(|check| check.id)) })
         .collect()
-}
-
-fn nearest(id: &str) -> Option<&'static str> {
-    catalogue()
-        .map(|check| (strsim::jaro_winkler(check.id, id), check.id))
-        .filter(|&(similarity, _)| similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, id)| id)
 }
 
 fn ignore_list(check: &'static Check, inputs: &Inputs) -> Finding {

@@ -3,9 +3,9 @@
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
-use super::inputs::{Go, Inputs, Tools};
-use crate::build::Absent;
-use crate::config::goflags::{StripFlag, strips, words};
+use super::inputs::{GoFacts, Inputs, Tools};
+use crate::build::MissingGo;
+use crate::config::goflags::{StripFlag, name_and_value, strips, words};
 use crate::host::HostFacts;
 
 pub(super) static CHECKS: [Check; 10] = [
@@ -109,17 +109,17 @@ fn go_found(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let tools = inputs.tools?;
     let needed = "a go command on PATH that answers, Go 1.16 or newer";
     Some(match &tools.go {
-        Ok(go) => match &go.absent {
+        Ok(go) => match &go.missing {
             None if version_numbers(&go.version).is_some_and(|version| version < OLDEST_GO) => {
                 let found = format!("{}, older than any Go that goflame builds with", go.version);
                 check.finding(Status::Warning, found, needed).repaired_by(install_go(inputs.facts))
             }
             None if go.variant_path => {
-                let found = format!("{}; builds of this variant have a PATH of their own", go.version);
+                let found = format!("{}; builds of this variant use another PATH", go.version);
                 check.finding(Status::Info, found, needed)
             }
             None => check.finding(Status::Ok, &go.version, needed),
-            Some(absent) => not_here(check, go, absent),
+            Some(missing) => missing_release(check, go, missing),
         },
         Err(why) => {
             let status = if tools.in_project { Status::Failure } else { Status::Warning };
@@ -128,15 +128,15 @@ fn go_found(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     })
 }
 
-/// A failure only where the build may not fetch it either.
-fn not_here(check: &'static Check, go: &Go, absent: &Absent) -> Finding {
-    let asked = absent.version.as_deref().unwrap_or("the version that go.mod or go.work asks for");
-    let (status, then) = if absent.fetchable {
-        (Status::Warning, "the next build fetches it")
+/// The finding for a version that this machine lacks: a failure only if the build may not download it either.
+fn missing_release(check: &'static Check, go: &GoFacts, missing: &MissingGo) -> Finding {
+    let asked = missing.version.as_deref().unwrap_or("the version that go.mod or go.work asks for");
+    let (status, then) = if missing.fetchable {
+        (Status::Warning, "the next build downloads it")
     } else {
-        (Status::Failure, "GOPROXY=off forbids to fetch it")
+        (Status::Failure, "GOPROXY=off forbids the download")
     };
-    let fix = absent
+    let fix = missing
         .version
         .as_deref()
         .map(|version| Fix::command(format!("goflame toolchain install {}", release(version))));
@@ -144,7 +144,7 @@ fn not_here(check: &'static Check, go: &Go, absent: &Absent) -> Finding {
 }
 
 /// The tools and the go command, if it answers.
-fn go<'a>(inputs: &Inputs<'a>) -> Option<(&'a Tools, &'a Go)> {
+fn go<'a>(inputs: &Inputs<'a>) -> Option<(&'a Tools, &'a GoFacts)> {
     let tools = inputs.tools?;
     Some((tools, tools.go.as_ref().ok()?))
 }
@@ -156,9 +156,7 @@ fn go_pin(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     Some(match &tools.go {
         Err(_) => check.finding(Status::Skipped, "no Go toolchain to compare", "a go command that answers"),
         Ok(_) if pin.is_empty() => check.finding(Status::Ok, "no pinned version", "a pinned version to compare runs"),
-        Ok(go) if go.absent.is_some() => {
-            check.finding(Status::Skipped, "it is not on this machine: see go-found", needed)
-        }
+        Ok(go) if go.missing.is_some() => check.finding(Status::Skipped, "not on this machine: see go-found", needed),
         Ok(go) if release(&go.version) == pin => check.finding(Status::Ok, &go.version, needed),
         Ok(go) => {
             let fix = Fix::command(format!("GOTOOLCHAIN=go{pin} go version"));
@@ -204,7 +202,7 @@ fn go_mod(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let needed = format!("go{} or newer", asked.go);
     Some(match (version_numbers(&asked.go), version_numbers(&go.version)) {
         // The finding of go-found is enough.
-        (Some(asked), Some(have)) if have < asked && go.absent.is_some() => check.finding(Status::Info, found, needed),
+        (Some(asked), Some(have)) if have < asked && go.missing.is_some() => check.finding(Status::Info, found, needed),
         (Some(asked), Some(have)) if have < asked => check.finding(Status::Failure, found, needed),
         (Some(_), Some(_)) => check.finding(Status::Ok, found, needed),
         _ => check.finding(Status::Info, found, needed),
@@ -248,16 +246,11 @@ fn goflags(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
 }
 
 /// The flag in GOFLAGS that strips binaries.
-fn stripping_flag(goflags: &str) -> Option<&'static str> {
+fn stripping_flag(goflags: &str) -> Option<StripFlag> {
     let words = words(goflags).ok()?;
-    let value = words
-        .iter()
-        .rev()
-        .find_map(|word| word.text.strip_prefix("--ldflags=").or_else(|| word.text.strip_prefix("-ldflags=")))?;
-    match strips(value).ok()?.first()?.flag {
-        StripFlag::Symbols => Some("-s"),
-        StripFlag::Dwarf => Some("-w"),
-    }
+    let flags = words.iter().rev().filter_map(|word| name_and_value(word.text));
+    let value = flags.filter(|(name, _)| *name == "ldflags").find_map(|(_, value)| value)?;
+    Some(strips(value).ok()?.first()?.flag)
 }
 
 fn c_compiler(check: &'static Check, inputs: &Inputs) -> Option<Finding> {

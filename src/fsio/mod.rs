@@ -2,8 +2,8 @@
 //!
 //! A read of a mapped file that somebody has cut short ends the program with a message ([`on_cut_short`]).
 //!
-//! Must not know any type of goflame's, and must never drop an error: a full disk shows up in `write`, in the
-//! flush of a buffer, or only in `fsync`, and each of them is checked here.
+//! Must not know any type of goflame, and must never drop an error: a full disk is reported by `write`, by the flush of
+//! a buffer, or only by `fsync`. All three are checked here.
 
 mod cut_short;
 mod mapped;
@@ -19,14 +19,14 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 pub use cut_short::{advise_when_cut_short, on_cut_short};
 pub use mapped::MappedFile;
 
-/// Mode of new files before the umask, as the shell's `>` has it. (tempfile's own default is 0600.)
+/// Mode of new files before the umask, as with the shell's `>`. The default of tempfile is 0600.
 const NEW_FILE_MODE: u32 = 0o666;
 
-/// A file operation that failed: which, and on what.
+/// Failed operation on a file or directory.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}", path.display())]
 pub struct FileError {
-    /// The file or directory at fault.
+    /// The file or directory.
     pub path: PathBuf,
     /// The failed action, as a verb: `read`, `write`, `replace`, `create directory`, ...
     pub action: &'static str,
@@ -36,7 +36,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// An error of `action` on `path`.
+    /// Returns the error of `action` on `path`.
     pub fn new(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self { path: path.into(), action, source }
     }
@@ -52,17 +52,17 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     read_bounded(path, u64::MAX)
 }
 
-/// Reads a whole file of at most `limit` bytes; a larger one is an error of kind [`ErrorKind::FileTooLarge`], found
-/// without reading on. For files whose size is somebody else's choice, such as `/dev/zero`.
+/// Reads a whole file of at most `limit` bytes. For a larger file, such as `/dev/zero`, stops reading and returns an error
+/// of kind [`ErrorKind::FileTooLarge`].
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     read_opened(open(path)?, path, limit)
 }
 
-/// As [`read_bounded`], for a file that is open already; `path` is for the error.
+/// Like [`read_bounded`], for an open file. `path` is for the error.
 pub fn read_opened(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let wrap = |source| FileError::new("read", path, source);
     let mut bytes = Vec::new();
-    // One byte past the limit tells "full" from "too large".
+    // Reads one byte more than the limit, to detect a larger file.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(wrap)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
         return Err(wrap(io::Error::new(ErrorKind::FileTooLarge, format!("it is larger than {limit} bytes"))));
@@ -70,11 +70,11 @@ pub fn read_opened(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, FileE
     Ok(bytes)
 }
 
-/// Opens a file for reading. A directory is an error here, and not first at the first read.
+/// Opens a file for reading. A directory is an error here, not only at the first read.
 pub fn open(path: &Path) -> Result<File, FileError> {
     let wrap = |source| FileError::new("read", path, source);
-    // The kernel's own words for a socket are "No such device or address".
-    if fs::metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
+    // The kernel's message for a socket is misleading: "No such device or address".
+    if fs::metadata(path).is_ok_and(|existing| existing.file_type().is_socket()) {
         return Err(wrap(io::Error::other("it is a socket, not a file")));
     }
     let file = File::open(path).map_err(wrap)?;
@@ -95,18 +95,18 @@ pub fn replace(path: &Path, contents: &[u8]) -> Result<(), FileError> {
     replace_with(path, |out| out.write_all(contents))
 }
 
-/// Replaces the file at `path` by what `fill` writes, whole or not at all: the bytes go to a temporary file in the
-/// same directory, reach the disk, and then take the name. A file that was there keeps its permissions, and stays
-/// as it was when anything fails. A symbolic link is followed. What is no regular file, such as `/dev/stdout`, is
-/// written to: replacing a device would harm the machine.
+/// Replaces the file at `path` by the output of `fill`, completely or not at all: the bytes are written to a temporary
+/// file in the same directory and synced, then the file is renamed. An existing file keeps its permissions, and is
+/// unchanged after an error. A symbolic link is followed. A device or pipe, such as `/dev/stdout`, is written to, not
+/// replaced: replacing a device would harm the machine.
 pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FileError> {
     let wrap = |source| FileError::new("write", path, source);
-    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        let there = File::options().write(true).open(path).map_err(wrap)?;
-        return write_through(there, path, fill);
+    if fs::metadata(path).is_ok_and(|existing| !existing.is_file() && !existing.is_dir()) {
+        let device = File::options().write(true).open(path).map_err(wrap)?;
+        return write_through(device, path, fill);
     }
     let target = match fs::symlink_metadata(path) {
-        Ok(there) if there.is_symlink() => fs::canonicalize(path).map_err(wrap)?,
+        Ok(existing) if existing.is_symlink() => fs::canonicalize(path).map_err(wrap)?,
         _ => path.to_owned(),
     };
     let dir = parent(&target);
@@ -130,11 +130,11 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
     sync_dir(dir)
 }
 
-/// As [`replace`], for a small file of the machine's that others rely on: it has this mode at any umask, and bears no name
-/// before it is whole, so that a kill leaves nothing beside it.
+/// Like [`replace`], for a small system file that other programs rely on: it gets this mode whatever the umask is, and has
+/// no name until it is complete, so that a killed process leaves no temporary file.
 pub fn install(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
     let wrap = |source| FileError::new("write", path, source);
-    // For the moment between link and rename, and for file systems without O_TMPFILE.
+    // Name between link and rename, and on file systems without O_TMPFILE.
     let mut next = path.as_os_str().to_owned();
     next.push(".new");
     match fs::remove_file(&next) {
@@ -158,8 +158,8 @@ pub fn install(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError>
     sync_dir(parent(path))
 }
 
-/// Writes through a buffer and flushes it. A `BufWriter` that is merely dropped loses the error of its last bytes;
-/// this one cannot. `path` is for the error.
+/// Writes through a buffer and flushes it: a `BufWriter` that is only dropped loses the error of its last bytes. `path` is
+/// for the error.
 pub fn write_through(
     out: impl Write,
     path: &Path,
@@ -169,13 +169,13 @@ pub fn write_through(
     fill(&mut buffered).and_then(|()| buffered.flush()).map_err(|source| FileError::new("write", path, source))
 }
 
-/// A path as people want to read it: from the working directory, where it lies below that.
+/// Path for messages: relative to the working directory if it is inside of it.
 pub fn shown(path: &Path) -> &Path {
     let below = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok());
     below.filter(|below| !below.as_os_str().is_empty()).unwrap_or(path)
 }
 
-/// The path without `.` and `..`, by its text alone.
+/// Removes `.` and `..` from a path, without reading the disk.
 pub fn collapsed(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for component in path.components() {
@@ -190,12 +190,12 @@ pub fn collapsed(path: &Path) -> PathBuf {
     out
 }
 
-/// Creates a directory and its parents; one that exists is fine.
+/// Creates a directory and its parents. An existing directory is not an error.
 pub fn create_dir_all(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path).map_err(|source| FileError::new("create directory", path, source))
 }
 
-/// Makes the names in a directory durable: a rename survives a power cut only after this.
+/// Makes the names in a directory durable. Before that, a power cut can undo a rename.
 pub fn sync_dir(dir: &Path) -> Result<(), FileError> {
     let wrap = |source| FileError::new("sync directory", dir, source);
     match File::open(dir).map_err(wrap)?.sync_all() {
@@ -205,7 +205,7 @@ pub fn sync_dir(dir: &Path) -> Result<(), FileError> {
     }
 }
 
-/// The directory of a file; that of a bare name is `.`.
+/// Directory of a file: `.` for a file name without a directory.
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(dir) if dir != Path::new("") => dir,
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_named() {
+    fn a_missing_file_is_named_in_the_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("none.toml");
         let error = read(&path).unwrap_err();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_in_a_files_place_is_named() {
+    fn a_directory_instead_of_a_file_is_named_in_the_error() {
         let dir = tempfile::tempdir().unwrap();
         for error in [read(dir.path()).unwrap_err(), replace(dir.path(), b"x").unwrap_err()] {
             assert_eq!(error.path, dir.path());
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_limit_holds_at_its_edge_and_for_endless_files() {
+    fn the_size_limit_is_exact_and_stops_endless_files() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("five");
         fs::write(&path, b"12345").unwrap();
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_file_is_whole_and_keeps_its_mode() {
+    fn a_replaced_file_is_complete_and_keeps_its_mode() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         fs::write(&path, b"old").unwrap();
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_has_the_mode_that_the_umask_gives() {
+    fn a_new_file_has_the_default_mode_of_the_umask() {
         let dir = tempfile::tempdir().unwrap();
         let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
         replace(&ours, b"").unwrap();
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn an_installed_file_has_its_mode_and_nothing_lies_beside_it() {
+    fn an_installed_file_has_its_mode_and_leaves_no_other_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.conf");
         for (old, text) in [(None, "one"), (Some(0o600), "two"), (Some(0o666), "three")] {
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_stays_and_its_target_is_replaced() {
+    fn a_link_is_kept_and_its_target_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let (target, link) = (dir.path().join("target"), dir.path().join("link"));
         fs::write(&target, b"old").unwrap();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_written_to_and_stays() {
+    fn a_device_is_written_to_and_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("link");
         symlink("/dev/null", &link).unwrap();
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn created_directories_may_exist_but_not_as_files() {
+    fn a_directory_may_exist_but_not_as_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b");
         create_dir_all(&path).unwrap();
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_name_lies_in_the_working_directory() {
+    fn a_bare_name_is_in_the_working_directory() {
         assert_eq!(parent(Path::new("goflame.toml")), Path::new("."));
         assert_eq!(parent(Path::new("a/goflame.toml")), Path::new("a"));
         assert_eq!(parent(Path::new("/goflame.toml")), Path::new("/"));

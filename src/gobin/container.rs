@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::ffi::CStr;
-use std::fmt::Write as _;
 
 use object::Endianness;
 use object::elf::{self, FileHeader32, FileHeader64};
@@ -13,6 +12,8 @@ use object::read::elf::{
     Sym as _, SymbolTable,
 };
 use object::{CompressedData, CompressionFormat};
+
+use crate::bytes::hex;
 
 use super::error::Error;
 use super::format::NumberFormat;
@@ -217,11 +218,7 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         let mut ids =
             notes.filter(|note| note.name() == elf::ELF_NOTE_GNU && note.n_type(self.endian) == elf::NT_GNU_BUILD_ID);
         let note = ids.next()?;
-        let mut hex = String::new();
-        for byte in note.desc() {
-            write!(hex, "{byte:02x}").ok()?;
-        }
-        (!hex.is_empty()).then_some(hex)
+        Some(hex(note.desc())).filter(|id| !id.is_empty())
     }
 
     /// The first section header of this name. Other names are compared up to the first difference only: there may be many, and

@@ -90,7 +90,7 @@ impl std::fmt::Display for Unsupported {
             Self::OldFormat => f.write_str("it has the old PERFFILE format"),
             Self::HeaderSize(size) => write!(f, "its header has {size} bytes instead of 104 (file) or 16 (pipe)"),
             Self::Compressed => f.write_str("it has compressed records where perf writes none"),
-            Self::MixedIds => f.write_str("its records do not tell at one place which of its events they belong to"),
+            Self::MixedIds => f.write_str("its records store the id of their event at different positions"),
         }
     }
 }

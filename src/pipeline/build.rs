@@ -69,14 +69,14 @@ impl PrivateBuild {
 
 /// Removes the caches that Docker builds of the project left on the engine. Returns the names of the removed caches.
 pub fn clean_cache(config: &Config) -> Result<Vec<String>, Error> {
-    let engine = docker::Engine::connect().map_err(build::Error::Docker)?;
-    engine.sweep().map_err(build::Error::Docker)?;
+    let engine = docker::DockerEngine::connect().map_err(build::Error::Docker)?;
+    engine.remove_abandoned().map_err(build::Error::Docker)?;
     Ok(engine.clean_caches(config).map_err(build::Error::Docker)?)
 }
 
 /// Returns a Dockerfile with the same steps as a Docker build.
 pub fn dockerfile(config: &Config) -> Result<String, Error> {
-    let plan = build::plan(config, &GoTool::in_image())?;
+    let plan = build::plan(config, None)?;
     let image = config.image().ok_or(build::Error::Docker(docker::Error::NoImage))?;
     let lock = super::settle::load_lock(config)?.and_then(|lock| lock.docker).filter(|locked| locked.image == image);
     // Uses only a digest: an image id is unknown to other engines.

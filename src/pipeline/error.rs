@@ -2,6 +2,7 @@
 
 use crate::doctor::Finding;
 use crate::fsio::FileError;
+pub use crate::process::with_causes;
 use crate::sources::InputError;
 use crate::{analyse, archive, build, config, perfdata, pprof, process, record, workload};
 
@@ -35,7 +36,7 @@ pub enum Error {
     #[error(transparent)]
     Build(#[from] build::Error),
     /// Root could not switch to the permissions of the user who called sudo.
-    #[error("cannot act for {name}, who called sudo")]
+    #[error("cannot switch to the user {name}, who called sudo")]
     Caller {
         /// Name of the user who called sudo.
         name: String,
@@ -62,7 +63,7 @@ pub enum Error {
         source: perfdata::Error,
     },
     /// The file is neither a recording nor a profile.
-    #[error("{path} is {}", if *empty { "empty" } else { "not a profile that goflame reads" })]
+    #[error("{path} is {}", if *empty { "empty" } else { "not a profile that goflame can read" })]
     UnknownKind {
         /// Path of the file.
         path: String,
@@ -133,7 +134,7 @@ impl Error {
         match self {
             Self::Config(error) => error.hints(),
             Self::Locked { .. } => {
-                vec!["`goflame build --update-lock` writes it; commit it with what made it change".into()]
+                vec!["`goflame build --update-lock` writes it; commit it together with the change that caused it".into()]
             }
             Self::Build(error) => error.hints(),
             Self::Workload(error) => error.hints(),
@@ -143,7 +144,7 @@ impl Error {
             Self::Unreadable { source, .. } => source.hints(),
             Self::Pprof { source, .. } => source.hints(),
             Self::UnknownKind { empty: true, .. } => {
-                vec!["a CPU profile stays empty when the program ends without `pprof.StopCPUProfile`: os.Exit skips what was deferred".into()]
+                vec!["a CPU profile stays empty when the program ends without `pprof.StopCPUProfile`: os.Exit skips deferred calls".into()]
             }
             Self::UnknownKind { .. } => vec![
                 "goflame reads perf.data files and pprof profiles (profile.proto), gzipped or not; `goflame runs list` lists its own runs"
@@ -160,15 +161,4 @@ impl Error {
             }
         }
     }
-}
-
-/// Formats an error and its causes in one line.
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {}", error.to_string().lines().collect::<Vec<_>>().join("; "));
-        cause = error.source();
-    }
-    text
 }

@@ -17,7 +17,7 @@ pub(super) const GOROUTINES_FILE: &str = "goroutines.json";
 /// the reason why the layout is unknown.
 pub(super) fn layout(program: &Path) -> Result<GoroutineLayout, String> {
     if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
-        return Err("this machine's programs have no goroutine register that goflame knows".into());
+        return Err("goflame does not know the goroutine register of this machine's architecture".into());
     }
     let unreadable = |error: &dyn std::error::Error| format!("the program cannot be read: {error}");
     let bytes = File::open(program).and_then(|file| MappedFile::map(&file, program));

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::archive::{RunId, Substitution};
-use crate::build::docker::Watch;
+use crate::build::docker::BuildProgress;
 use crate::doctor::Finding;
 use crate::process::ExitStatus;
 use crate::record::{ChosenEvent, Limitation, SamplingFigures, SamplingProgress};
@@ -13,7 +13,7 @@ use crate::workload::{self, Ending, IncompleteLog, Outcome};
 use super::Error;
 
 /// Receiver of the messages of a pipeline.
-pub trait Observer: workload::Progress + SamplingProgress + Watch {
+pub trait Observer: workload::Progress + SamplingProgress + BuildProgress {
     /// A stage begins or is done.
     fn event(&self, event: &PipelineEvent<'_>);
     /// A problem may make the result less reliable.
@@ -152,7 +152,7 @@ pub enum Warning<'a> {
         /// Digest that the tag has now.
         now: &'a str,
     },
-    /// The lock file has secrets in the clear.
+    /// The lock file contains secrets in plain text.
     SecretsInLock {
         /// Name of the lock file.
         lock: &'a str,

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::settle::{load_lock, look_at_go};
-use super::tools::{build_directory, docker, tools};
+use super::tools::{build_directory, tools};
 use super::{Error, with_causes};
+use crate::build::docker::{self, DockerFacts};
 use crate::build::{self, GoTool, Mismatch};
 use crate::config::Config;
 use crate::doctor::{
-    self, BuildDirectory, DockerFacts, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools,
+    self, BuildDirectory, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools,
 };
 use crate::fsio::{self, FileError, MappedFile};
 use crate::gobin;
@@ -58,13 +59,13 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
     // An unreadable lock is ignored here: the build reports the reason.
     let lock = load_lock(config).ok().flatten();
     let in_docker = options.in_project && config.build.docker;
-    let go = if in_docker { Ok(GoTool::in_image()) } else { look_at_go(config, lock.as_ref()) };
+    let go = (!in_docker).then(|| look_at_go(config, lock.as_ref()));
     let examined = match &options.binary {
         Some(path) => Some(ExaminedFile::read(path)?),
-        None => built_before(config, options.in_project, &go),
+        None => built_before(config, options.in_project, go.as_ref()),
     };
-    let mut environment = Environment::probe(config, options.in_project, &go);
-    environment.docker = in_docker.then(|| docker(config, lock.as_ref()));
+    let mut environment = Environment::probe(config, options.in_project, go.as_ref());
+    environment.docker = in_docker.then(|| docker::probe(config, lock.as_ref()));
     if options.unprivileged && environment.facts.is_privileged() {
         environment.facts = environment.facts.unprivileged();
         environment.tried = false;
@@ -130,8 +131,8 @@ impl ExaminedFile {
 }
 
 /// Binary of the variant's last build, if there is one.
-fn built_before(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Option<ExaminedFile> {
-    let go = go.as_ref().ok().filter(|_| in_project)?;
+fn built_before(config: &Config, in_project: bool, go: Option<&Result<GoTool, build::Error>>) -> Option<ExaminedFile> {
+    let go = go.map(Result::as_ref).transpose().ok().filter(|_| in_project)?;
     let output = build::plan(config, go).ok()?.output;
     let variant = config.variants.get(&config.build.variant)?;
     let mut binary = ExaminedFile::read(&output).ok()?;
@@ -161,7 +162,8 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    pub(super) fn probe(config: &Config, in_project: bool, go: &Result<GoTool, build::Error>) -> Self {
+    /// Gathers the facts. `go` is the Go of this machine; `None` for a build in a container.
+    pub(super) fn probe(config: &Config, in_project: bool, go: Option<&Result<GoTool, build::Error>>) -> Self {
         let facts = host::probe(Path::new("/"));
         let record = &config.record;
         Self {
@@ -169,7 +171,7 @@ impl Environment {
             facts,
             tried: true,
             trial: None,
-            tools: (!(in_project && config.build.docker)).then(|| tools(config, in_project, go)),
+            tools: go.map(|go| tools(config, in_project, go)),
             docker: None,
             build_directory: in_project.then(|| build_directory(config)),
             gomaxprocs: config.workload.env.get("GOMAXPROCS").cloned().or_else(|| std::env::var("GOMAXPROCS").ok()),

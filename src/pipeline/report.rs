@@ -13,8 +13,8 @@ use super::observer::{AnalysedInput, PipelineEvent};
 use super::{Error, Observer};
 use crate::analyse::{AnalyseOptions, Analysis, GoroutineSeen, analyse};
 use crate::archive::{Run, RunId, Store};
-use crate::memory;
 use crate::perfdata::PerfData;
+use crate::perfevent::return_large_blocks;
 use crate::pprof::{self, SampleTypes};
 use crate::profile::{Profile, Quality, format_total_count};
 use crate::render::{Document, Format};
@@ -264,7 +264,7 @@ pub(super) fn analyse_bytes(
     options: AnalyseOptions<'_>,
 ) -> Result<(Analysis, f64), Error> {
     let started = Instant::now();
-    memory::keep();
+    return_large_blocks();
     let release = |range| recording.release(range);
     let options = AnalyseOptions { release: Some(&release), ..options };
     let analysis = thread::scope(|scope| {

@@ -62,7 +62,7 @@ pub struct RunOutcome {
 /// directory of partial runs, and the observer receives their path.
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
     let resolved = resolve_go(config, options.build)?;
-    let environment = Environment::probe(config, true, &Ok(resolved.go.clone()));
+    let environment = Environment::probe(config, true, resolved.go.clone().map(Ok).as_ref());
     let stops = |findings: &[Finding]| !doctor::is_ready(findings, config.doctor.strict);
     // Checks come first: without readiness nothing is fetched, locked or built.
     let before = environment.for_run(config, None);

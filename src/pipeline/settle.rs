@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::error::{Error, LockDifference};
 use super::observer::{Observer, Pins, PipelineEvent, Warning};
 use crate::archive::Store;
-use crate::build::docker::{self, ContainerPlan, Engine, EngineFacts, Sources, User};
+use crate::build::docker::{self, ContainerPlan, DockerEngine, EngineFacts, Sources, User};
 use crate::build::{self, BuildPlan, GoTool};
-use crate::config::{Config, Lock, Toolchain, lock_path};
+use crate::config::{Config, LockFile, Toolchain, lock_path};
 use crate::fsio;
 
 /// Whether a build may use the network and change the lock file.
@@ -39,7 +39,7 @@ pub(super) struct SettledBuild {
 #[derive(Debug)]
 pub(super) struct ContainerBuild {
     /// Docker engine.
-    pub engine: Engine,
+    pub engine: DockerEngine,
     /// Plan for the containers.
     pub plan: ContainerPlan,
     /// Name of the image.
@@ -73,7 +73,7 @@ impl ContainerBuild {
 
 /// Finds Go on this machine for the selected variant. The version is the one that the settings pin, else the one in the
 /// lock, else the one in go.mod.
-pub fn find_go(config: &Config, lock: Option<&Lock>) -> Result<GoTool, build::Error> {
+pub fn find_go(config: &Config, lock: Option<&LockFile>) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
     go_of_lock(config, lock, env, |toolchain| GoTool::find(&config.root, toolchain, env))
@@ -83,7 +83,7 @@ pub fn find_go(config: &Config, lock: Option<&Lock>) -> Result<GoTool, build::Er
 /// is used.
 fn go_of_lock(
     config: &Config,
-    lock: Option<&Lock>,
+    lock: Option<&LockFile>,
     env: &BTreeMap<String, String>,
     find: impl Fn(&Toolchain) -> Result<GoTool, build::Error>,
 ) -> Result<GoTool, build::Error> {
@@ -100,30 +100,30 @@ fn go_of_lock(
     find(&pin).map_err(build::Error::pinned_by_lock)
 }
 
-/// Like [`find_go`], for checks and dry runs: see [`GoTool::look`].
-pub(super) fn look_at_go(config: &Config, lock: Option<&Lock>) -> Result<GoTool, build::Error> {
+/// Like [`find_go`], for checks and dry runs: see [`GoTool::find_offline`].
+pub(super) fn look_at_go(config: &Config, lock: Option<&LockFile>) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
-    go_of_lock(config, lock, env, |toolchain| GoTool::look(&config.root, toolchain, env))
+    go_of_lock(config, lock, env, |toolchain| GoTool::find_offline(&config.root, toolchain, env))
 }
 
 /// Loads the project's lock file without changing it.
-pub fn load_lock(config: &Config) -> Result<Option<Lock>, Error> {
+pub fn load_lock(config: &Config) -> Result<Option<LockFile>, Error> {
     Ok(read_lock(config)?.map(|read| read.lock))
 }
 
 /// Lock file, as it was read.
 #[derive(Debug, Clone)]
 struct ReadLock {
-    /// Content. Earlier versions of goflame wrote secrets in the clear: here they are digests.
-    lock: Lock,
-    /// Whether the file holds secrets in the clear.
+    /// Content. Earlier versions of goflame wrote secrets in plain text: here they are digests.
+    lock: LockFile,
+    /// Whether the file contains secrets in plain text.
     has_secrets: bool,
 }
 
 fn read_lock(config: &Config) -> Result<Option<ReadLock>, Error> {
     let Some(file) = &config.file else { return Ok(None) };
-    let read = Lock::load(fsio::shown(&lock_path(file)))?;
+    let read = LockFile::load(fsio::shown(&lock_path(file)))?;
     Ok(read.map(|read| {
         let lock = read.clone().with_digests(&config.secrets().as_digests_once());
         ReadLock { has_secrets: read != lock, lock }
@@ -133,28 +133,28 @@ fn read_lock(config: &Config) -> Result<Option<ReadLock>, Error> {
 /// Go that will build, and the lock file that it was resolved with.
 #[derive(Debug)]
 pub(super) struct ResolvedGo {
-    pub(super) go: GoTool,
+    /// Go of this machine; `None` for a build in a container: only the container can report its Go.
+    pub(super) go: Option<GoTool>,
     lock: Option<ReadLock>,
 }
 
 impl ResolvedGo {
     /// Returns the lock whose pins hold for the build. With `--update-lock` none holds.
-    fn pins(&self, options: BuildOptions) -> Option<&Lock> {
+    fn pins(&self, options: BuildOptions) -> Option<&LockFile> {
         self.lock.as_ref().filter(|_| !options.update_lock).map(|read| &read.lock)
     }
 }
 
-/// Returns the Go that will build, before anything is fetched. The version of a Go in an image is unknown here: only
-/// its container can report it.
+/// Returns the Go that will build, before anything is fetched.
 pub(super) fn resolve_go(config: &Config, options: BuildOptions) -> Result<ResolvedGo, Error> {
     let lock = match read_lock(config) {
         // The file is replaced, whatever is in it.
         Err(_) if options.update_lock => None,
         read => read?,
     };
-    let mut resolved = ResolvedGo { go: GoTool::in_image(), lock };
+    let mut resolved = ResolvedGo { go: None, lock };
     if !config.build.docker {
-        resolved.go = find_go(&with_network_of(config, options), resolved.pins(options))?;
+        resolved.go = Some(find_go(&with_network_of(config, options), resolved.pins(options))?);
     }
     Ok(resolved)
 }
@@ -165,13 +165,13 @@ pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String
     if !config.build.docker {
         let config = &with_network_of(config, options);
         let go = look_at_go(config, lock.as_ref())?;
-        let plan = build::plan(&with_locked_go(config, &go, lock.as_ref()), &go)?;
+        let plan = build::plan(&with_locked_go(config, &go, lock.as_ref()), Some(&go))?;
         let text = plan.to_string();
         return Ok((plan, text));
     }
     let image = config.image().ok_or(build::Error::Docker(docker::Error::NoImage))?;
     let locked = lock.and_then(|lock| lock.docker).filter(|locked| locked.image == image);
-    let plan = build::plan(config, &GoTool::in_image())?;
+    let plan = build::plan(config, None)?;
     let user = User::calling();
     let image = locked.map_or(image, |locked| locked.digest);
     let text = containers(config, &plan, &image, user, options)?.to_string();
@@ -191,18 +191,18 @@ pub(super) fn settle_with(
     observer: &dyn Observer,
 ) -> Result<SettledBuild, Error> {
     let pins = resolved.pins(options);
-    let (plan, go, container, moved) = if config.build.docker {
+    let (plan, go, container, moved) = if let Some(go) = &resolved.go {
+        let config = &with_network_of(config, options);
+        let plan = build::plan(&with_locked_go(config, go, pins), Some(go))?;
+        (plan, go.clone(), None, None)
+    } else {
         let (plan, go, container, moved) = in_container(config, pins, options, observer)?;
         (plan, go, Some(container), moved)
-    } else {
-        let config = &with_network_of(config, options);
-        let plan = build::plan(&with_locked_go(config, &resolved.go, pins), &resolved.go)?;
-        (plan, resolved.go.clone(), None, None)
     };
     // With `--update-lock` the old lock pins nothing, but the difference is still computed against it.
     let before = resolved.lock.as_ref();
     let digest = container.as_ref().map(|container| container.plan.image.as_str());
-    let lock = build::settled(config, before.map(|read| &read.lock), &go, digest);
+    let lock = build::updated_lock(config, before.map(|read| &read.lock), &go, digest);
     if let (Some(moved), Some(container)) = (moved, &container) {
         let mut would_be = lock.clone();
         if let Some(locked) = &mut would_be.docker {
@@ -232,7 +232,7 @@ fn with_network_of(config: &Config, options: BuildOptions) -> Config {
 }
 
 /// Returns the settings with the lock's Go version pinned, if Go does not select that version by itself.
-fn with_locked_go(config: &Config, go: &GoTool, lock: Option<&Lock>) -> Config {
+fn with_locked_go(config: &Config, go: &GoTool, lock: Option<&LockFile>) -> Config {
     let mut config = config.clone();
     if config.toolchain.go.is_empty()
         && let Some(locked) = lock.and_then(|lock| lock.native_go.as_ref())
@@ -253,7 +253,7 @@ pub(super) fn containers(
     let history = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
     let sources = Sources::find(&config.root, history);
     let outside: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
-    let local = docker::Local { user, outside: &outside, memory: machine_memory() };
+    let local = docker::LocalFacts { user, outside: &outside, memory: machine_memory() };
     let plan = docker::plan(config, plan, &sources, image, &local, options.offline);
     Ok(plan.map_err(build::Error::Docker)?)
 }
@@ -266,13 +266,13 @@ fn machine_memory() -> Option<u64> {
 
 fn in_container(
     config: &Config,
-    lock: Option<&Lock>,
+    lock: Option<&LockFile>,
     options: BuildOptions,
     observer: &dyn Observer,
 ) -> Result<(BuildPlan, GoTool, ContainerBuild, Option<String>), Error> {
     let name = config.image().ok_or(build::Error::Docker(docker::Error::NoImage))?;
-    let engine = Engine::connect().map_err(build::Error::Docker)?;
-    let left = engine.sweep().map_err(build::Error::Docker)?;
+    let engine = DockerEngine::connect().map_err(build::Error::Docker)?;
+    let left = engine.remove_abandoned().map_err(build::Error::Docker)?;
     if left > 0 {
         observer.event(&PipelineEvent::ContainersSwept { count: left });
     }
@@ -284,7 +284,7 @@ fn in_container(
         return Err(changed(config, &difference));
     }
     let pinned = engine.pin(&name, locked, options.offline, observer).map_err(build::Error::Docker)?;
-    let first = build::plan(config, &GoTool::in_image())?;
+    let first = build::plan(config, None)?;
     let plan = containers(config, &first, &pinned.digest, engine.user(), options)?;
     let go = engine.go(&plan).map_err(build::Error::Docker)?;
     let pin = &config.toolchain.go;
@@ -292,21 +292,21 @@ fn in_container(
         let other = docker::Error::OtherGo { pin: pin.clone(), image: name, found: go.version };
         return Err(build::Error::Docker(other).into());
     }
-    let build_plan = build::plan(config, &go)?;
+    let build_plan = build::plan(config, Some(&go))?;
     Ok((build_plan, go, ContainerBuild { engine, plan, image: name }, pinned.moved_to))
 }
 
 fn write(
     config: &Config,
     before: Option<&ReadLock>,
-    lock: &Lock,
+    lock: &LockFile,
     options: BuildOptions,
     pins: Pins<'_>,
     observer: &dyn Observer,
 ) -> Result<(), Error> {
     let Some(path) = config.file.as_deref().map(lock_path) else { return Ok(()) };
     let name = file_name(&path);
-    let difference = before.map_or_else(|| Lock::default().difference(lock), |before| before.lock.difference(lock));
+    let difference = before.map_or_else(|| LockFile::default().difference(lock), |before| before.lock.difference(lock));
     let has_secrets = before.is_some_and(|before| before.has_secrets);
     if has_secrets {
         observer.warning(&Warning::SecretsInLock { lock: &name });

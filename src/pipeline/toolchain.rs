@@ -1,13 +1,13 @@
 //! `goflame toolchain`: lists the Go versions, installs one, and pins one for the project.
 
 use super::{Error, load_lock};
-use crate::build::{self, Installed, Places, installed};
+use crate::build::{self, InstalledGo, SearchPaths, installed};
 use crate::config::{Config, with_pinned_go};
 use crate::fsio;
 
 /// Lists the Go toolchains of this machine.
-pub fn toolchains() -> Vec<Installed> {
-    installed(&Places::of_process())
+pub fn toolchains() -> Vec<InstalledGo> {
+    installed(&SearchPaths::from_environment())
 }
 
 /// Returns the Go version of the project's next native build and the file that pins it. `None` if no file pins one: the

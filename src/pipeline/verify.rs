@@ -11,7 +11,7 @@ use super::manifest::{masked, to_json};
 use super::settle::{ContainerBuild, SettledBuild, containers, settle};
 use super::{BuildOptions, Error, InContainer, Observer};
 use crate::archive::Store;
-use crate::build::{self, Copy, Side, compare};
+use crate::build::{self, ProjectCopy, Side, compare};
 use crate::config::Config;
 use crate::fsio;
 
@@ -53,7 +53,7 @@ pub fn verify(
     let settled = settle(&config, options, observer)?;
     let go = settled.go.clone();
     let container = settled.container.as_ref().map(ContainerBuild::record);
-    let copy = Copy::of(&config)?;
+    let copy = ProjectCopy::new(&config)?;
     let (first, second, how, names, elsewhere) = match verify {
         Verify::Twice => {
             let second = elsewhere(&copy, &settled, options)?;
@@ -110,17 +110,17 @@ fn record_path(program: &Path) -> PathBuf {
 }
 
 /// Settles the same build in the copy of the project.
-fn elsewhere(copy: &Copy, settled: &SettledBuild, options: BuildOptions) -> Result<SettledBuild, Error> {
+fn elsewhere(copy: &ProjectCopy, settled: &SettledBuild, options: BuildOptions) -> Result<SettledBuild, Error> {
     let config = &copy.config;
     let mut pinned = config.clone();
     if let Some((_, go)) = settled.plan.env.iter().find(|(name, _)| name == "GOTOOLCHAIN") {
         go.trim_start_matches("go").clone_into(&mut pinned.toolchain.go);
     }
-    let plan = build::plan(&pinned, &settled.go)?;
+    let plan = build::plan(&pinned, Some(&settled.go))?;
     let container = match &settled.container {
         None => None,
         Some(first) => Some(ContainerBuild {
-            engine: build::docker::Engine::connect().map_err(build::Error::Docker)?,
+            engine: build::docker::DockerEngine::connect().map_err(build::Error::Docker)?,
             plan: containers(config, &plan, &first.plan.image, first.plan.user, options)?.with_caches_of(&first.plan),
             image: first.image.clone(),
         }),
@@ -135,7 +135,7 @@ fn native(config: &Config, go: &build::GoTool) -> Result<SettledBuild, Error> {
         config.toolchain.go = version;
     }
     let go = super::settle::find_go(&config, None)?;
-    let mut plan = build::plan(&config, &go)?;
+    let mut plan = build::plan(&config, Some(&go))?;
     set(&mut plan.env, "CGO_ENABLED", &u8::from(go.cgo_enabled).to_string());
     Ok(SettledBuild { plan, go, container: None, lock: String::new() })
 }
@@ -147,7 +147,7 @@ fn build_cold(
     observer: &dyn Observer,
 ) -> Result<Built, Error> {
     match &mut settled.container {
-        Some(container) => container.plan.cold(),
+        Some(container) => container.plan.disable_compile_cache(),
         None => set(&mut settled.plan.env, "GOCACHE", &cache.to_string_lossy()),
     }
     build_privately(config, settled, &Store::open(&config.archive.dir)?, Reuse::Nothing, observer)?.publish()

@@ -18,7 +18,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The gzip stream does not contain a pprof profile.
-    #[error("its unpacked content is not a pprof profile")]
+    #[error("the unpacked bytes are not a pprof profile")]
     NotPprof,
     /// The unpacked file is larger than any profile, or larger than a file of this size can unpack to.
     #[error("it has more than {} MiB unpacked", largest >> 20)]
@@ -70,7 +70,7 @@ pub enum Error {
         types: usize,
     },
     /// The file has no sample type, so its values have no meaning.
-    #[error("it has no sample types, so nothing tells what its numbers mean")]
+    #[error("it has no sample types, so the meaning of its numbers is unknown")]
     NoSampleType,
     /// The requested sample type does not exist.
     #[error("it has no sample type `{asked}`")]

@@ -199,7 +199,7 @@ fn everything_that_the_model_has_a_place_for() {
             ("cpu/nanoseconds", &["samples".to_owned()][..])
         );
         assert_eq!(notes, [""; 0]);
-        assert_eq!(quality.summary(), "good: 100 % of frames named, what was lost is not known");
+        assert_eq!(quality.summary(), "good: 100 % of frames named, the number of lost samples is unknown");
         assert_eq!((quality.samples, quality.lost, quality.user_frames), (Some(203), None, 409));
     }
 }

@@ -107,3 +107,14 @@ impl StderrTail {
         &self.0
     }
 }
+
+/// Formats an error and its causes in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {}", error.to_string().lines().collect::<Vec<_>>().join("; "));
+        cause = error.source();
+    }
+    text
+}

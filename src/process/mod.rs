@@ -17,7 +17,7 @@ mod temporary;
 pub use account::{Account, acting_for, drop_to_user, open_with_own_rights, runs_as_another, with_own_rights};
 pub use command::{Captured, Command, find};
 pub use descendants::{become_reaper, descendants, has_children, kill_all, kill_and_reap_all, leave_group, stop_all};
-pub use error::{Error, StderrTail};
+pub use error::{Error, StderrTail, with_causes};
 pub use guard::{GUARD, guard_commands, outlive_signals, run_guard};
 pub use private_dir::{KEEP, PrivateDir, run_keeper};
 pub use quote::{quote, quote_command, quote_line};

@@ -138,7 +138,7 @@ impl Quality {
                 let grade = if samples < SAMPLES_POOR { Grade::Poor } else { Grade::Fair };
                 assessment.add(
                     grade,
-                    format!("too few samples ({samples}): a function with n samples is uncertain by about 1/sqrt(n)"),
+                    format!("too few samples ({samples}): a function with n samples has an error of about 1/sqrt(n)"),
                 );
             }
             _ => {}
@@ -174,7 +174,7 @@ impl Quality {
             if frames > 0 {
                 facts.push(format!("{} of frames named", format_percent(frames.saturating_sub(unnamed), frames)));
             }
-            facts.push("what was lost is not known".to_owned());
+            facts.push("the number of lost samples is unknown".to_owned());
         }
         if let Some(cpu) = self.comparable_cpu() {
             facts.push(format!("{} of CPU time seen", cpu.format_share()));
@@ -394,7 +394,7 @@ mod tests {
             (
                 Quality { samples: Some(99), ..good() },
                 Grade::Fair,
-                "too few samples (99): a function with n samples is uncertain by about 1/sqrt(n)",
+                "too few samples (99): a function with n samples has an error of about 1/sqrt(n)",
             ),
             (Quality { samples: Some(0), ..good() }, Grade::Poor, "no samples"),
         ];
@@ -413,7 +413,7 @@ mod tests {
         // A heap profile has neither samples nor stacks of samples.
         let quality = Quality { user_frames: 10, unnamed_user_frames: 0, complete_file: true, ..Quality::default() };
         assert_eq!(quality.assess(), Assessment { grade: Grade::Good, reasons: vec![] });
-        assert_eq!(quality.summary(), "good: 100 % of frames named, what was lost is not known");
+        assert_eq!(quality.summary(), "good: 100 % of frames named, the number of lost samples is unknown");
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn secret_names_are_known_as_whole_words() {
 }
 
 #[test]
-fn more_names_can_be_given() {
+fn additional_names_are_secret() {
     let secrets = Secrets::new(&["DB_DSN".to_owned(), "session-id".to_owned(), "TOKEN_FILE".to_owned()]);
     assert_eq!(secrets.args(&["--db-dsn=x", "APP_DB_DSN=x", "DSN=x"]), ["--db-dsn=***", "APP_DB_DSN=***", "DSN=x"]);
     assert_eq!(secrets.value("SESSION_ID", "x"), "***");
@@ -91,7 +91,7 @@ fn more_names_can_be_given() {
 }
 
 #[test]
-fn arguments() {
+fn secrets_in_arguments_are_masked() {
     let args = |line: &str| Secrets::default().args(&line.split(' ').collect::<Vec<_>>()).join(" ");
     for (line, masked) in [
         ("app --password=x --author=me", "app --password=*** --author=me"),
@@ -115,7 +115,7 @@ fn arguments() {
 }
 
 #[test]
-fn ordinary_values_stay() {
+fn ordinary_values_are_unchanged() {
     for text in [
         "--author=me --keyboard=us --token-file=/x --max-tokens=100 --key=5",
         "cd '/my dir' && GOFLAGS='-tags=a,b' go build -trimpath '-gcflags=all=-N -l' -o /o .",
@@ -133,7 +133,7 @@ fn ordinary_values_stay() {
 }
 
 #[test]
-fn well_known_forms() {
+fn well_known_forms_are_masked() {
     let letters = "0123456789abcdefghijABCDEFGHIJ0123456789";
     for secret in [
         format!("ghp_{letters}"),
@@ -158,7 +158,7 @@ fn well_known_forms() {
 }
 
 #[test]
-fn texts_of_shells_and_files() {
+fn secrets_in_shell_lines_and_files_are_masked() {
     for (text, masked) in [
         ("A=1 TOKEN='it'\\''s mine' go env", "A=1 TOKEN=*** go env"),
         ("a TOKEN='x' b TOKEN=\"y\"", "a TOKEN='***' b TOKEN=\"***\""),
@@ -198,7 +198,7 @@ fn digests_are_equal_for_equal_values_only() {
 }
 
 #[test]
-fn any_text_is_taken() {
+fn no_text_panics() {
     use proptest::prelude::*;
     proptest!(|(text in ".{0,60}", name in "[A-Z_a-z-]{0,12}")| {
         let secrets = Secrets::default();

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_broken_at_blanks_and_long_words_cut() {
+    fn texts_are_wrapped_at_blanks_and_long_words_are_cut() {
         assert_eq!(wrap("one two three four five", 16), ["one two three", "four five"]);
         assert_eq!(wrap("a 0123456789abcdef0123 b", 16), ["a", "0123456789abcdef", "0123 b"]);
         assert_eq!(wrap("世界世界 世界", 5), ["世界", "世界", "世界"]);

@@ -40,7 +40,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The file for standard input cannot be read.
-    #[error("no standard input for the workload")]
+    #[error("cannot open the standard input of the workload")]
     Stdin(#[source] FileError),
     /// The supervisor died.
     #[error("goflame's supervisor process was killed; the workload was stopped")]

@@ -73,7 +73,7 @@ pub(super) fn launch(plan: &LaunchPlan, signals: &mut Signals) -> Result<Launche
     // A shell that became goflame by `exec` may have left children.
     let bystanders = descendants(&[]);
     // If somebody kills the supervisor, its descendants become goflame's children.
-    become_reaper().map_err(failed("becoming the reaper of what it starts"))?;
+    become_reaper().map_err(failed("becoming the reaper of its descendants"))?;
     let (rendezvous, childrens_end) = rendezvous().map_err(failed("making a socket"))?;
     let own_binary = std::env::current_exe().map_err(failed("finding goflame's own binary"))?;
     let user = plan.user.as_ref().map_or_else(|| "-".into(), |user| format!("{}:{}:{}", user.uid, user.gid, user.name));

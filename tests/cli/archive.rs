@@ -21,7 +21,7 @@ fn one_run() -> Project {
 fn a_report_from_the_archive_alone_gives_the_same_bytes() {
     let project = one_run();
     let run = project.only_run();
-    // Nothing of the project is left but its archive and its settings, and Go is gone.
+    // Only the archive and the settings of the project are left, and Go is not on PATH.
     for gone in [".goflame/build", ".goflame/bin", "exit3"] {
         fs::remove_dir_all(project.path(gone)).unwrap();
     }
@@ -53,7 +53,7 @@ fn a_run_is_complete_without_its_archive() {
 }
 
 #[test]
-fn runs_have_many_names() {
+fn a_run_is_found_by_id_prefix_and_position() {
     let project = one_run();
     let older = project.only_run();
     project.goflame(["run", "--quiet", "--release"]).run().code(0);
@@ -75,10 +75,10 @@ fn runs_have_many_names() {
     }
 
     let ambiguous = project.goflame(["report", &older[..4]]).run();
-    ambiguous
-        .code(10)
-        .stdout("")
-        .stderr(&format!("error: `{}` fits 2 runs\n   help: it fits {newer}\n   help: it fits {older}\n", &older[..4]));
+    ambiguous.code(10).stdout("").stderr(&format!(
+        "error: `{}` matches 2 runs\n   help: it matches {newer}\n   help: it matches {older}\n",
+        &older[..4]
+    ));
     for unknown in ["@2", "@x", "19700101", "nosuch"] {
         project.goflame(["report", unknown]).run().code(10).stdout("").stderr(&format!(
             "error: no run `{unknown}` in [dir]/.goflame\n   help: `goflame runs list` shows all runs\n"
@@ -105,7 +105,7 @@ fn runs_have_many_names() {
 }
 
 #[test]
-fn verify_names_what_was_tampered_with() {
+fn verify_names_every_changed_file() {
     let project = one_run();
     let run = project.only_run();
     let id = run.rsplit('/').next().unwrap();
@@ -125,13 +125,13 @@ fn verify_names_what_was_tampered_with() {
         "     Warning extra: not in the manifest
      Warning profile.folded: changed: SHA-256 [..] instead of [..]
      Warning stdout.log: missing
-error: 3 files of run {id} are not as they were archived
+error: 3 files of run {id} have changed since they were archived
 "
     ));
 }
 
 #[test]
-fn a_damaged_manifest_is_listed_and_said() {
+fn a_damaged_manifest_is_listed_with_the_reason() {
     let project = one_run();
     let run = project.only_run();
     let id = run.rsplit('/').next().unwrap();
@@ -142,7 +142,7 @@ fn a_damaged_manifest_is_listed_and_said() {
 }
 
 #[test]
-fn a_project_that_has_not_run_yet() {
+fn a_project_without_runs_has_an_empty_list() {
     let project = Project::workload("exit3", "");
     for line in ["report", "runs list", "runs show", "runs verify"] {
         project
@@ -154,12 +154,12 @@ fn a_project_that_has_not_run_yet() {
     }
     project.goflame(["build", "--quiet"]).run().code(0);
     let list = project.goflame(["runs", "list"]).run();
-    list.code(0).stdout("").stderr("       Found no runs in [dir]/.goflame; `goflame run` makes one\n");
+    list.code(0).stdout("").stderr("       Found no runs in [dir]/.goflame; `goflame run` creates one\n");
     assert_eq!(project.names(".goflame/runs"), Vec::<String>::new());
 }
 
 #[test]
-fn old_runs_go_when_there_are_too_many() {
+fn a_run_removes_old_runs_above_the_limit() {
     let project = Project::workload("printer", "[archive]\nkeep = 2\n");
     for _ in 0..3 {
         project.goflame(["run", "--quiet"]).run().code(0);
@@ -168,7 +168,7 @@ fn old_runs_go_when_there_are_too_many() {
 }
 
 #[test]
-fn a_directory_that_is_used_otherwise_is_not_made_an_archive() {
+fn a_directory_with_other_files_does_not_become_an_archive() {
     let project = Project::workload("printer", "[archive]\ndir = \"printer\"\n");
     let refused = project.goflame(["run"]).run();
     refused.code(10).stdout("").stderr(
@@ -180,7 +180,7 @@ fn a_directory_that_is_used_otherwise_is_not_made_an_archive() {
 }
 
 #[test]
-fn names_that_an_archive_has_do_not_make_a_directory_one() {
+fn a_directory_with_an_archives_names_is_not_an_archive() {
     // Before: status 0, and everything in out/bin and out/trash was gone.
     let project = Project::workload("printer", "[archive]\ndir = \"out\"\n");
     for name in ["out/bin/tool", "out/trash/notes", "out/build/log"] {
@@ -196,8 +196,8 @@ fn names_that_an_archive_has_do_not_make_a_directory_one() {
 }
 
 #[test]
-fn links_in_an_archive_lead_nowhere() {
-    // Before: what the links lead to was removed by the first run, or written to.
+fn links_in_an_archive_are_not_followed() {
+    // Before: the first run removed the targets of the links, or wrote to them.
     for link in ["trash", "bin", "runs", "partial", "build", "build/debug", "lock"] {
         let project = Project::workload("printer", "");
         project.goflame(["runs", "list"]).run().code(10);
@@ -229,14 +229,14 @@ fn the_archive_itself_may_be_a_link() {
     let folded = project.read(&format!("{run}/profile.folded"));
     assert_eq!(project.names("disk/runs").len(), 1);
     project.goflame(["runs", "verify"]).run().code(0);
-    // The program that was mapped is found in the run, whatever the kernel called its path.
+    // The mapped program is found in the run, whatever path the kernel recorded.
     for gone in ["disk/bin", "disk/build"] {
         fs::remove_dir_all(project.path(gone)).unwrap();
     }
     assert_eq!(project.goflame(["report", "-f", "folded"]).run().stdout.as_bytes(), folded);
 }
 
-/// Tells which program it is, and where it was started from.
+/// Prints its name and the path that it was started from.
 fn who(name: &str) -> String {
     format!(
         "package main
@@ -287,10 +287,10 @@ fn two_configurations_of_one_directory_run_and_archive_their_own_programs() {
 }
 
 #[test]
-fn the_stored_program_is_what_runs_and_stays_for_perf() {
+fn the_stored_program_is_started_and_kept_for_perf() {
     let project = Project::workload("threads", "[workload]\nargs = [\"-n\", \"1\", \"-seconds\", \"0.3\"]\n");
     let run = project.goflame(["run"]).run();
-    // A line that people can copy and run.
+    // The line can be copied and run.
     run.code(0).stderr_has("     Running .goflame/build/debug/threads -n 1 -seconds 0.3");
     let manifest = project.manifest();
     let (path, hash) = (&manifest["build"]["path"], manifest["build"]["sha256"].as_str().unwrap());
@@ -301,7 +301,7 @@ fn the_stored_program_is_what_runs_and_stays_for_perf() {
 }
 
 #[test]
-fn a_program_that_puts_another_in_its_place_is_told() {
+fn a_program_that_replaces_itself_is_a_warning() {
     let project = Project::program(
         "package main
 
@@ -323,7 +323,7 @@ func main() {
         "",
     );
     let warning = "[dir]/.goflame/bin/[..]/program was replaced while the workload ran: the profile may be of another \
-                   program than the run holds";
+                   program than the one in the run";
     project.goflame(["run"]).run().code(0).stderr_has(&format!("     Warning {warning}"));
     project.goflame(["runs", "verify"]).run().code(0);
     let notes = &project.manifest()["notes"];
@@ -332,7 +332,7 @@ func main() {
     project.goflame(["run"]).run().code(0).stderr_has(&format!("     Warning {warning}"));
 }
 
-/// Gives a run another stamp, as if the clock had been another.
+/// Changes the time in the id of a run, as if the clock had been wrong.
 fn restamp(project: &Project, run: &str, stamp: &str) -> String {
     let id = run.rsplit('/').next().unwrap();
     let new = format!("{stamp}{}", &id[stamp.len()..]);
@@ -371,17 +371,17 @@ fn runs_are_kept_by_app_and_project() {
         project.write(&format!("{dir}/goflame.toml"), &config);
         project.write(&format!("{dir}/other.toml"), config.replace("\"app\"", "\"other\""));
     }
-    // Before: one run was left of all.
+    // Before: only one run was left.
     for (dir, config) in [("one", "goflame.toml"), ("two", "goflame.toml"), ("two", "other.toml")] {
         let line = format!("cd {dir} && $goflame run --quiet --config {config}");
         project.shell(&line).run().code(0);
         project.shell(&line).run().code(0);
     }
     assert_eq!(project.names(".goflame/runs").len(), 3);
-    // The plan too names only runs of this project.
+    // The plan, too, names only runs of this project.
     project.shell("cd one && $goflame runs prune").run().code(0).stderr("     Removed 0 runs, 0.0 MB in all\n");
 
-    // A project that has been moved with its archive is still the same.
+    // A project that was moved together with its archive is still the same project.
     let moved = project.path("moved");
     for dir in ["before", "moved"] {
         project.write("before/goflame.toml", "app.name = \"app\"\narchive.keep = 1\n");
@@ -416,7 +416,7 @@ fn runs_are_removed_by_name() {
     );
     project.goflame(["report", partial]).run().code(10).stderr(&format!(
         "error: run {partial} was not completed
-   help: `goflame report [dir]/.goflame/partial/{partial}/perf.data` shows what was sampled, where that is enough
+   help: `goflame report [dir]/.goflame/partial/{partial}/perf.data` shows its samples, if there are enough
 "
     ));
 
@@ -435,7 +435,7 @@ fn runs_are_removed_by_name() {
         .stderr(&format!("     Removed {second}\n     Removed {partial}\n"));
     assert_eq!((project.names(".goflame/runs"), project.partials()), (vec![first.clone()], vec![]));
     project.goflame(["runs", "verify"]).run().code(0);
-    // A damaged one goes as well, and with the last run its program.
+    // A damaged run is removed too; the last run is removed with its program.
     project.write(&format!(".goflame/runs/{first}/manifest.json"), "{");
     project.goflame(["runs", "rm", &first]).run().code(0);
     assert_eq!((project.names(".goflame/runs"), project.names(".goflame/bin")), (vec![], vec![]));
@@ -462,7 +462,7 @@ fn pruning_prints_its_plan_first() {
     prune.code(0).stdout(&plan).stderr("     Removed 1 run and 2 partial runs, [..] MB in all\n");
     assert_eq!((project.names(".goflame/runs"), project.partials()), (vec![second], vec![]));
     project.goflame(["runs", "prune"]).run().code(0).stdout("").stderr("     Removed 0 runs, 0.0 MB in all\n");
-    // A completed run removes all of its app but the newest.
+    // After a completed run, only the newest run of the app is kept.
     for partial in [partials[0], partials[1], "20200101-000000-another-0000"] {
         project.write(&format!(".goflame/partial/{partial}/perf.data"), "");
     }

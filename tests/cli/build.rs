@@ -53,7 +53,7 @@ fn a_dockerfile_needs_no_shells_quoting() {
     refused
         .code(11)
         .stdout("")
-        .stderr_has("error: the value of NOTE holds a line break, which no Dockerfile can express");
+        .stderr_has("error: the value of NOTE contains a line break, which a Dockerfile cannot express");
 }
 
 #[test]
@@ -106,8 +106,8 @@ fn gos_own_errors_pass_through_untouched() {
 }
 
 #[test]
-fn another_go_than_the_pinned_one() {
-    // No such version was ever published.
+fn another_go_than_the_pinned_one_is_refused() {
+    // This version was never published.
     let project = Project::program(NOTHING, "[toolchain]\ngo = \"1.21.99\"\n");
     for command in ["build", "run"] {
         let refused = project.goflame([command]).env("GOPROXY", "off").run();
@@ -119,7 +119,7 @@ fn another_go_than_the_pinned_one() {
 }
 
 #[test]
-fn a_go_that_does_not_obey_the_pin() {
+fn a_go_that_ignores_the_pin_is_an_error() {
     let project = Project::program(NOTHING, "[toolchain]\ngo = \"1.21.99\"\n");
     project.write("bin/go", "#!/bin/sh\necho '{\"GOVERSION\":\"go1.20.1\",\"GOOS\":\"linux\",\"GOARCH\":\"amd64\"}'\n");
     fs::set_permissions(project.path("bin/go"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -129,7 +129,7 @@ fn a_go_that_does_not_obey_the_pin() {
 }
 
 #[test]
-fn no_go() {
+fn a_build_without_go_is_refused() {
     let project = Project::program(NOTHING, "");
     for command in ["build", "run", "init"] {
         let project = if command == "init" { &Project::empty() } else { &project };
@@ -144,29 +144,30 @@ fn no_go() {
 }
 
 #[test]
-fn a_package_that_is_no_program() {
+fn a_package_that_is_not_a_program_is_refused() {
     let project = Project::program("package lib\n", "");
     let refused = project.goflame(["build"]).run();
-    refused.code(5).stderr_has("error: `.` is not a main package: Go built it, but there is no program");
+    refused.code(5).stderr_has("error: `.` is not a main package: it builds, but not to a program");
 }
 
-/// Before, plugin and c-shared ended with "is the file executable for the user that runs the workload?", and c-archive was
-/// said to be no main package.
+/// Before, plugin and c-shared ended with "is the file executable for the user that runs the workload?", and c-archive with
+/// "not a main package".
 #[test]
-fn a_build_mode_that_makes_no_program_is_named() {
+fn a_build_mode_without_a_program_is_refused() {
     let project = Project::program(NOTHING, "");
     for mode in ["plugin", "c-shared", "c-archive"] {
         let goflags = format!("-buildmode={mode}");
         let build = project.goflame(["build"]).env("GOFLAGS", &goflags).run();
         build
             .code(5)
-            .stderr_has(&format!("error: -buildmode={mode} in GOFLAGS builds no program that could be run"))
-            .stderr_has("   help: take it out of GOFLAGS, or set buildmode = \"exe\" in the variant");
+            .stderr_has(&format!("error: -buildmode={mode} in GOFLAGS does not build a program that can run"))
+            .stderr_has("   help: remove it from GOFLAGS, or set buildmode = \"exe\" in the variant");
         let run = project.goflame(["run"]).env("GOFLAGS", &goflags).run();
-        run.code(4)
-            .stderr_has(&format!("error: not ready: goflags: {goflags}: {goflags} in GOFLAGS builds no program[..]"));
+        run.code(4).stderr_has(&format!(
+            "error: not ready: goflags: {goflags}: {goflags} in GOFLAGS does not build a program[..]"
+        ));
     }
-    // The command line goes before GOFLAGS.
+    // The command line overrides GOFLAGS.
     project.write("goflame.toml", "app.name = \"program\"\nvariant.debug.buildmode = \"exe\"\n");
     project.goflame(["build"]).env("GOFLAGS", "-buildmode=plugin").run().code(0);
 }
@@ -185,9 +186,9 @@ fn a_noexec_directory_is_found_before_anything_is_built() {
     project.goflame(["build"]).run().code(0);
 }
 
-/// Before, the manifest held the other repository's commit, as in a git hook, where git sets these variables.
+/// git sets these variables in a hook. Before, the manifest contained the commit of the other repository.
 #[test]
-fn the_commit_is_that_of_the_project_whatever_git_was_told() {
+fn the_commit_is_the_projects_whatever_the_git_variables_say() {
     let project = Project::program(NOTHING, "variant.debug.buildvcs = true\n");
     let git = "git -c user.name=t -c user.email=t@example.com -c init.defaultBranch=main";
     let script = format!(

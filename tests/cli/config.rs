@@ -1,15 +1,15 @@
-//! Settings and command lines that cannot be obeyed: exit codes 3 and 2, and what is said about them.
+//! Invalid settings and command lines: exit codes 3 and 2, and their messages.
 
 use crate::harness::Project;
 
-/// `goflame build` with this goflame.toml ends with exit code 3 and exactly this.
+/// Asserts that `goflame build` with this goflame.toml ends with exit code 3 and exactly this message.
 #[track_caller]
 fn rejects(config: &str, stderr: &str) {
     Project::with(config).goflame(["build"]).run().code(3).stderr(stderr).stdout("");
 }
 
 #[test]
-fn a_wrong_key() {
+fn a_wrong_key_is_an_error_with_its_line() {
     rejects(
         "[app]\npakage = \".\"\n",
         "error: unknown key `pakage` in `[app]`
@@ -22,7 +22,7 @@ fn a_wrong_key() {
 }
 
 #[test]
-fn a_wrong_table() {
+fn a_wrong_table_is_an_error_with_its_line() {
     rejects(
         "[worklaod]\nargs = []\n",
         "error: unknown table `[worklaod]`
@@ -35,7 +35,7 @@ fn a_wrong_table() {
 }
 
 #[test]
-fn a_wrong_type() {
+fn a_wrong_type_is_an_error_with_its_line() {
     rejects(
         "[record]\nfrequency = \"997\"\n",
         "error: wrong type for `record.frequency`
@@ -50,7 +50,7 @@ fn a_wrong_type() {
 }
 
 #[test]
-fn broken_toml() {
+fn broken_toml_is_an_error_with_its_line() {
     let project = Project::with("[app\n");
     project.goflame(["build"]).run().code(3).stderr_has(" --> goflame.toml:1:5").stdout("");
 }
@@ -71,7 +71,7 @@ fn flags_that_strip_are_refused_with_the_reason() {
 }
 
 #[test]
-fn what_comes_later_is_not_silently_accepted() {
+fn features_of_later_versions_are_not_silently_accepted() {
     rejects(
         "[workload]\nwarmup = \"2s\"\n",
         "error: `workload.warmup` is not yet available
@@ -95,17 +95,17 @@ fn what_comes_later_is_not_silently_accepted() {
 }
 
 #[test]
-fn no_file() {
+fn a_missing_file_is_an_error_with_advice() {
     Project::empty().goflame(["run"]).run().code(3).stdout("").stderr(
         "error: no goflame.toml in [dir] or any directory above it
  |
- = help: `goflame init` writes one
+ = help: `goflame init` creates one
 ",
     );
 }
 
 #[test]
-fn a_named_file_that_is_not_there() {
+fn a_missing_file_given_by_flag_is_an_error() {
     let project = Project::empty();
     project.goflame(["run", "--config", "other.toml"]).run().code(3).stdout("").stderr(
         "error: cannot read other.toml
@@ -116,7 +116,7 @@ fn a_named_file_that_is_not_there() {
 }
 
 #[test]
-fn a_directory_in_its_place() {
+fn a_directory_instead_of_the_file_is_an_error() {
     let project = Project::empty();
     project.write("goflame.toml/x", "");
     project.goflame(["run"]).run().code(3).stdout("").stderr(
@@ -128,14 +128,14 @@ fn a_directory_in_its_place() {
 }
 
 #[test]
-fn an_empty_file_is_a_valid_one() {
+fn an_empty_file_is_valid() {
     let project = Project::program("package main\n\nfunc main() {}\n", "");
     project.write("goflame.toml", "");
     project.goflame(["build"]).run().code(0);
 }
 
 #[test]
-fn the_file_is_found_from_below() {
+fn the_file_is_found_from_a_subdirectory() {
     let project = Project::program("package main\n\nfunc main() {}\n", "");
     project.write("below/deeper/x", "");
     let dry_run = |below: &str| project.goflame(["build", "--dry-run"]).dir(project.path(below)).run().stdout;
@@ -143,20 +143,20 @@ fn the_file_is_found_from_below() {
 }
 
 #[test]
-fn a_directory_for_c_that_is_not_there() {
+fn a_missing_directory_for_c_is_an_error() {
     let project = Project::empty();
-    project.goflame(["-C", "none", "run"]).run().code(2).stdout("").stderr("error: none is no directory\n");
+    project.goflame(["-C", "none", "run"]).run().code(2).stdout("").stderr("error: none is not a directory\n");
 }
 
 #[test]
-fn c_is_where_everything_happens() {
+fn c_changes_the_directory_for_everything() {
     let project = Project::with("");
     project.write("there/goflame.toml", "[app]\nnope = 1\n");
     project.goflame(["-C", "there", "build"]).run().code(3).stderr_has(" --> there/goflame.toml:2:1");
 }
 
 #[test]
-fn wrong_command_lines() {
+fn wrong_command_lines_are_errors_with_exit_code_2() {
     let project = Project::with("");
     for (line, said) in [
         ("frob", "error: unrecognized subcommand 'frob'"),

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::harness::Project;
 
-/// A small file system that is mounted while this lives.
+/// Small file system that is mounted until the value is dropped.
 struct Mount(PathBuf);
 
 impl Mount {
@@ -24,13 +24,13 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Lazily: after a failed assertion something may still run in there.
+        // Lazily: after a failed assertion, a process may still use it.
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 
 #[test]
-fn a_disk_that_fills_up_while_recording() {
+fn a_disk_that_fills_up_while_recording_ends_the_run_with_an_error() {
     // Room for the program and some seconds of large samples.
     let project = Project::workload(
         "threads",
@@ -58,8 +58,8 @@ error: the workload was stopped, because [dir]/{partial}/perf.data cannot be wri
 }
 
 #[test]
-fn a_disk_that_is_full_when_the_run_is_archived() {
-    // The workload itself fills the disk, but for what the last samples need. The copy of goflame.toml does not fit.
+fn a_disk_that_is_full_while_archiving_is_an_error() {
+    // The workload fills the disk; only the last samples fit. The copy of goflame.toml does not fit.
     let config = format!("[workload]\nargs = [\".goflame/fill\"]\n[record]\nstack = 0\n# {}\n", "x".repeat(400_000));
     let project = Project::program(
         "package main
@@ -107,7 +107,7 @@ func main() {
 fn output_that_cannot_be_written_is_never_silent() {
     let project = Project::workload("exit3", "");
     let run = project.shell("$goflame run > /dev/full").run();
-    // The run itself is whole.
+    // The run is complete.
     run.code(1)
         .stderr_has(&format!("    Archived {}", project.only_run()))
         .stderr_has("error: cannot write to standard output");
@@ -133,7 +133,7 @@ error: cannot write /dev/full
 }
 
 #[test]
-fn an_archive_from_which_no_program_can_be_started() {
+fn an_archive_on_a_noexec_file_system_is_an_error() {
     // The readiness check `build-directory` says so earlier.
     let project = Project::workload("printer", "doctor.ignore = [\"build-directory\"]");
     let _mount = Mount::new(&project, ".goflame", "size=64m,noexec");
@@ -146,7 +146,7 @@ fn an_archive_from_which_no_program_can_be_started() {
     project.goflame(["build"]).run().code(0);
 }
 
-/// Fills the file system of `dir` to the last byte, by a file in place of a recording.
+/// Fills the file system of `dir` to the last byte, with a file instead of a recording.
 fn fill(project: &Project, file: &str) {
     project.write(file, "");
     let mut out = std::fs::File::options().append(true).open(project.path(file)).unwrap();
@@ -168,7 +168,7 @@ fn room_is_made_before_a_run_that_would_not_fit() {
     // A run that filled the disk and was killed.
     let id = "20200101-000000-printer-0000";
     fill(&project, &format!(".goflame/partial/{id}/perf.data"));
-    // Before: the run failed for lack of space, as did each one after it.
+    // Before: the run failed for lack of space, and so did every later run.
     let run = project.goflame(["run"]).run();
     run.code(0).stderr_has("     Removed 1 partial run, [..] MB in all, to make room");
     assert_eq!(project.partials(), Vec::<String>::new());
@@ -177,7 +177,7 @@ fn room_is_made_before_a_run_that_would_not_fit() {
 }
 
 #[test]
-fn what_fills_the_disk_can_be_removed() {
+fn runs_can_be_removed_from_a_full_disk() {
     let project = Project::workload("printer", "");
     let _mount = Mount::new(&project, ".goflame", "size=64m");
     project.goflame(["run", "--quiet"]).run().code(0);
@@ -188,7 +188,7 @@ fn what_fills_the_disk_can_be_removed() {
         project.shell(&format!("$goflame {}", command.join(" "))).run().code(0);
         assert_eq!(project.partials(), Vec::<String>::new());
     }
-    // The same for completed runs, and for what an interrupted removal left.
+    // The same for completed runs, and for files that an interrupted removal left.
     fill(&project, ".goflame/trash/20200101-000000-printer-0001/perf.data");
     project.goflame(["runs", "rm", "latest"]).run().code(0);
     assert!(!project.path(&run).exists());

@@ -15,8 +15,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-/// How long to wait for something that takes milliseconds, or for a build from nothing on a busy machine. Only a broken
-/// goflame makes a test wait this long.
+/// Timeout of every wait: long enough for a first build on a busy machine. Only a broken goflame reaches it.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The checked-out source of goflame.
@@ -81,7 +80,7 @@ impl Project {
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// The names in a directory, sorted; of a missing one, none.
+    /// The names in a directory, sorted. Empty if the directory does not exist.
     pub(crate) fn names(&self, dir: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(dir)).into_iter().flatten();
         let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -133,7 +132,7 @@ impl Project {
         for name in ["NO_COLOR", "CLICOLOR_FORCE", "GOFLAGS", "SUDO_UID", "SUDO_GID", "SUDO_USER"] {
             command.env_remove(name);
         }
-        // A process group of its own, as every job of a shell has, so that no terminal sends it signals.
+        // A separate process group, like a job of a shell, so that the terminal sends it no signals.
         command.process_group(0);
         Goflame { project: self, command, stdin: Vec::new() }
     }
@@ -169,7 +168,7 @@ impl Project {
         assert!(gone.is_ok(), "left running: {:?}", self.marked());
     }
 
-    /// The process whose command line holds `part`, once there is one.
+    /// Waits for a process whose command line contains `part`.
     #[track_caller]
     pub(crate) fn process(&self, part: &str) -> i32 {
         let find = || self.marked().into_iter().find(|(_, command)| command.contains(part));
@@ -178,16 +177,15 @@ impl Project {
     }
 }
 
-/// A command for which no signal is ignored, whoever runs the tests: `make test &` in a script makes all below it
-/// ignore SIGINT. `env` becomes the program, so that the process id is the program's; its path is absolute, since some tests
-/// take PATH away.
+/// Command that starts without ignored signals: `make test &` in a script makes all its children ignore SIGINT. `env` execs
+/// the program, so the process id is the program's. The path of `env` is absolute, because some tests clear PATH.
 fn with_usual_signals(program: &str) -> Command {
     let mut command = Command::new("/usr/bin/env");
     command.arg("--default-signal").arg(program);
     command
 }
 
-/// Waits until something is so; an error when it is not for very long.
+/// Waits until a condition is true. Returns an error after the timeout.
 pub(crate) fn wait_until(mut is_so: impl FnMut() -> bool) -> Result<(), ()> {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
@@ -220,7 +218,7 @@ impl<'p> Goflame<'p> {
         self
     }
 
-    /// Runs somewhere else than in the project.
+    /// Sets another working directory than the project.
     pub(crate) fn dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.command.current_dir(&dir).env("PWD", dir.as_ref());
         self
@@ -273,7 +271,7 @@ impl Captured {
     }
 }
 
-/// A command at work. One that a failing test drops is killed, goflame's supervisor does the rest.
+/// Running command. If a failing test drops it, it is killed, and goflame's supervisor ends its children.
 pub(crate) struct Running<'p> {
     project: &'p Project,
     child: Child,
@@ -308,7 +306,7 @@ impl<'p> Running<'p> {
         of(&self.stdout.text()).unwrap()
     }
 
-    /// Waits until the workload has been sampled for a while: some samples are in the file.
+    /// Waits until the file contains some samples of the workload.
     #[track_caller]
     pub(crate) fn wait_for_samples(&self) -> &Self {
         let size = || {
@@ -320,7 +318,7 @@ impl<'p> Running<'p> {
         self
     }
 
-    /// Sends its process group, as a job of a shell, a signal.
+    /// Sends a signal to its process group, as a shell does to a job.
     pub(crate) fn signal_group(&self, signal: Signal) -> &Self {
         killpg(Pid::from_raw(self.pid()), signal).unwrap();
         self
@@ -370,7 +368,7 @@ pub(crate) struct Finished<'p> {
 }
 
 impl Finished<'_> {
-    /// Asserts the exit code, and that it is none of a panic.
+    /// Asserts the exit code, and that there was no panic.
     #[track_caller]
     pub(crate) fn code(&self, code: i32) -> &Self {
         assert_eq!(self.status.code(), Some(code), "{} \n---\n{}\n---\n{}", self.status, self.stdout, self.stderr);
@@ -385,7 +383,7 @@ impl Finished<'_> {
         self
     }
 
-    /// Asserts the whole of standard error; see [`Finished::stderr_has`] for what may stand in it.
+    /// Asserts the whole of standard error; see [`Finished::stderr_has`] for the placeholders.
     #[track_caller]
     pub(crate) fn stderr(&self, expected: &str) -> &Self {
         self.compare(&self.stderr, expected);
@@ -399,8 +397,7 @@ impl Finished<'_> {
         self
     }
 
-    /// Asserts that a line stands in standard error, in which `[..]` is any text and `[dir]` the project's
-    /// directory.
+    /// Asserts that standard error contains a line. `[..]` matches any text, `[dir]` is the directory of the project.
     #[track_caller]
     pub(crate) fn stderr_has(&self, line: &str) -> &Self {
         let expected = self.expand(line);
@@ -408,7 +405,7 @@ impl Finished<'_> {
         self
     }
 
-    /// Asserts that these lines stand in standard error in this order, perhaps with others between them.
+    /// Asserts that standard error contains these lines in this order, possibly with others between them.
     #[track_caller]
     pub(crate) fn stderr_in_order(&self, expected: &str) -> &Self {
         let mut found = self.stderr.lines();
@@ -418,7 +415,7 @@ impl Finished<'_> {
         self
     }
 
-    /// Asserts that no line of standard error fits.
+    /// Asserts that no line of standard error matches.
     #[track_caller]
     pub(crate) fn stderr_lacks(&self, line: &str) -> &Self {
         let expected = self.expand(line);
@@ -440,7 +437,7 @@ impl Finished<'_> {
     }
 }
 
-/// Whether a line is as a pattern says, in which `[..]` is any text.
+/// Whether a line matches a pattern, in which `[..]` matches any text.
 fn fits(pattern: &str, line: &str) -> bool {
     let Some((start, rest)) = pattern.split_once("[..]") else { return pattern == line };
     let Some(mut line) = line.strip_prefix(start) else { return false };
@@ -455,7 +452,7 @@ fn fits(pattern: &str, line: &str) -> bool {
 }
 
 #[test]
-fn patterns() {
+fn invalid_patterns_are_errors() {
     for (pattern, line) in
         [("", ""), ("a", "a"), ("[..]", ""), ("a[..]c", "abc"), ("a[..]b[..]", "a b"), ("[..]b[..]d[..]", "abcd")]
     {

@@ -16,13 +16,13 @@ fn two_mains_and_a_benchmark() -> Project {
 }
 
 #[test]
-fn writes_a_file_that_works() {
+fn init_writes_a_file_that_loads() {
     let project = two_mains_and_a_benchmark();
     project.goflame(["init"]).run().code(0).stdout("").stderr(
         "       Found main package ./cmd/server
        Found main package ./cmd/worker
        Found benchmarks in ./basket
-       Wrote goflame.toml; `goflame run` is next
+       Wrote goflame.toml; next: `goflame run`
 ",
     );
     let text = String::from_utf8(project.read("goflame.toml")).unwrap();
@@ -38,11 +38,11 @@ fn writes_a_file_that_works() {
 }
 
 #[test]
-fn does_not_overwrite_unless_told_to() {
+fn init_overwrites_only_with_force() {
     let project = two_mains_and_a_benchmark();
     project.write("goflame.toml", "mine");
     let refused = project.goflame(["init"]).run();
-    refused.code(2).stdout("").stderr("error: goflame.toml is there already\n   help: `--force` overwrites it\n");
+    refused.code(2).stdout("").stderr("error: goflame.toml already exists\n   help: `--force` overwrites it\n");
     assert_eq!(project.read("goflame.toml"), b"mine");
 
     project.goflame(["init", "--force"]).run().code(0);
@@ -50,7 +50,7 @@ fn does_not_overwrite_unless_told_to() {
 }
 
 #[test]
-fn only_benchmarks() {
+fn init_selects_benchmarks_without_a_main_package() {
     let project = two_mains_and_a_benchmark();
     std::fs::remove_dir_all(project.path("cmd")).unwrap();
     project.goflame(["init"]).run().code(0);
@@ -58,11 +58,11 @@ fn only_benchmarks() {
 }
 
 #[test]
-fn no_module() {
+fn init_without_a_module_is_an_error() {
     let project = Project::empty();
     project.goflame(["init"]).run().code(5).stdout("").stderr(
         "error: no packages in .: [..]
-   help: stand in a directory with a go.mod, or make one: go mod init NAME
+   help: change to a directory with a go.mod, or create one: go mod init NAME
 ",
     );
     assert_eq!(project.names("."), Vec::<String>::new());

@@ -1,5 +1,5 @@
-//! Signals: to goflame, to its helpers, to the workload, to a build. Nothing may keep running, what was sampled is kept, and
-//! nothing stays in the temporary directory.
+//! Signals: to goflame, to its helpers, to the workload, to a build. No process may keep running, the samples are kept, and
+//! no file stays in the temporary directory.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use crate::harness::{Finished, Project, Running, send, wait_until};
 
-/// Computes in a family of processes for far longer than any test takes, one of them in a session of its own.
+/// Computes in several processes for far longer than any test takes. One of them is in another session.
 const FAMILY: &str = "[workload]\nargs = [\"-busy\", \"10m\", \"-linger\", \"10m\"]\n";
 
 /// `goflame run`, once the workload runs and some samples are on the disk.
@@ -21,7 +21,7 @@ fn recording(project: &Project) -> Running<'_> {
     run
 }
 
-/// Asserts that the only run was not completed, and that its samples can be rendered all the same.
+/// Asserts that the only run was not completed, but that its samples can be rendered.
 #[track_caller]
 fn partial_is_readable(project: &Project) -> Finished<'_> {
     let partial = project.only_partial();
@@ -107,9 +107,9 @@ fn an_interrupted_run_ends_with_128_and_the_signal() {
     }
 }
 
-/// As servers do. Before: status 0.
+/// The workload exits with 0 on a signal, as servers do. Before: status 0.
 #[test]
-fn an_interrupted_run_is_no_success_when_the_workload_ends_well() {
+fn an_interrupted_run_fails_even_if_the_workload_succeeds() {
     let project = Project::program(
         "package main
 
@@ -136,7 +136,7 @@ func main() {
 }
 
 #[test]
-fn two_interrupts_leave_at_once() {
+fn a_second_interrupt_ends_goflame_at_once() {
     let project = Project::workload("stubborn", "[workload]\nargs = [\"-duration\", \"10m\"]\n");
     let run = recording(&project);
     run.signal(Signal::SIGINT).wait_for("interrupt again to leave at once");
@@ -185,7 +185,7 @@ fn kill_9_of_goflame_leaves_nothing_running() {
         .stdout(&format!("{id}  partial  [..] MB, not completed\n"));
 }
 
-/// As a CI job that is over, or a closed container session. Before: the orphan, in a session of its own, lived on (12 of 13).
+/// Like a finished CI job or a closed container session. Before: the orphan, in another session, kept running (12 of 13).
 #[test]
 fn kill_9_of_the_process_group_leaves_nothing_running() {
     for engine in ["native", "perf"] {
@@ -216,9 +216,9 @@ fn the_workload_is_stopped_and_continued_with_the_job() {
     project.assert_nothing_runs();
 }
 
-/// Before: the recording stopped for as long as the pipe was full; no signal and no timeout was heeded.
+/// Before: the recording stopped while the pipe was full, and ignored signals and the timeout.
 #[test]
-fn a_reader_that_stops_reading_holds_up_neither_signals_nor_the_timeout() {
+fn a_reader_that_stops_reading_delays_neither_signals_nor_the_timeout() {
     let talker = "package main
 
 import (
@@ -233,7 +233,7 @@ func main() {
 	}
 }
 ";
-    // The reader is there and reads nothing. The workload is the one whose command line ends with its path.
+    // The reader exists but reads nothing. The workload is the process whose command line ends with its path.
     let script = "mkfifo pipe; sleep 600 <pipe & reader=$!
          $goflame run >pipe & run=$!
          until [ -e talking ]; do sleep 0.05; done; sleep 0.5
@@ -249,7 +249,7 @@ func main() {
     }
 }
 
-/// A build that waits in the compiler, which has started a process in a session of its own.
+/// A build that waits in the compiler, which has started a process in another session.
 struct WaitingBuild {
     project: Project,
     /// The temporary directory. Not in the project, which a verification copies.
@@ -281,7 +281,7 @@ sleep 600
     fn start<const N: usize>(&self, args: [&str; N]) -> Running<'_> {
         let _ = fs::remove_file(self.project.path("waiting"));
         let place = self.temporary.path("");
-        // The umask of a careless container: no directory may depend on it.
+        // The umask of some containers: no directory may depend on it.
         let goflame = self.project.shell(&format!("umask 000; exec $goflame {}", args.join(" ")));
         let run = goflame.env("TMPDIR", &place).env("BASE", &place).spawn();
         wait_until(|| self.project.path("waiting").exists()).expect("a compiler");
@@ -320,7 +320,7 @@ sleep 600
     }
 }
 
-/// Before: `go build` and the compilers lived on (18 of 18), and so did the files in the temporary directory.
+/// Before: `go build` and the compilers kept running (18 of 18), and their files stayed in the temporary directory.
 #[test]
 fn a_signal_ends_a_build_with_all_its_compilers() {
     let build = WaitingBuild::new();
@@ -332,9 +332,9 @@ fn a_signal_ends_a_build_with_all_its_compilers() {
     assert!(modes.lines().all(|mode| mode == "700"), "{modes}");
 }
 
-/// As when Go fetches a toolchain. Before: `go` lived on.
+/// Like a Go that downloads a toolchain. Before: `go` kept running.
 #[test]
-fn a_signal_ends_what_a_command_asks() {
+fn a_signal_ends_programs_that_a_command_asks() {
     let project = Project::program("package main\n\nfunc main() {}\n", "");
     project.write("bin/go", "#!/bin/sh\nsetsid sleep 600 &\ntouch \"$HERE/waiting\"\nsleep 600\n");
     fs::set_permissions(project.path("bin/go"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -359,14 +359,14 @@ fn a_second_signal_kills_a_build_that_ignores_the_first() {
     build.project.write("tool", tool.replace("setsid", "trap '' INT\nsetsid"));
     let run = build.start(["build"]);
     run.signal(Signal::SIGINT);
-    // A process has room for only one signal of a kind that it has not taken yet.
+    // A process has at most one pending signal of each kind.
     thread::sleep(Duration::from_millis(300));
     run.signal(Signal::SIGINT);
     run.finish().code(130);
     build.assert_nothing_is_left();
 }
 
-/// Before: as above.
+/// Before: the same as above.
 #[test]
 fn kill_9_of_goflame_ends_a_build_with_all_its_compilers() {
     WaitingBuild::new().assert_ends_by_kill_9("build");
@@ -431,7 +431,7 @@ fn an_interrupt_reaches_the_workload_past_the_real_perf() {
 }
 
 #[test]
-fn kill_9_of_the_supervisor_is_said_and_leaves_nothing_running() {
+fn kill_9_of_the_supervisor_is_reported_and_leaves_nothing_running() {
     let project = Project::workload("spawner", FAMILY);
     let run = recording(&project);
     run.wait_for("orphan ").wait_for("grandchild ");
@@ -452,7 +452,7 @@ fn kill_9_of_the_workload_keeps_the_run() {
     send(run.workload(), Signal::SIGKILL);
     run.finish()
         .code(137)
-        .stderr_has("     Warning the workload was killed by SIGKILL (9); the profile shows what it did until then")
+        .stderr_has("     Warning the workload was killed by SIGKILL (9); the profile shows the time until then")
         .stderr_has(&format!("    Archived {}", project.only_run()));
     assert_eq!(project.manifest()["workload"]["signal"], 9);
     project.goflame(["runs", "verify"]).run().code(0);
@@ -460,8 +460,8 @@ fn kill_9_of_the_workload_keeps_the_run() {
 }
 
 #[test]
-fn what_outlives_the_workload_is_stopped() {
-    // The orphan keeps the workload's output open; a run that waited for its end would last ten minutes.
+fn processes_that_outlive_the_workload_are_stopped() {
+    // The orphan keeps the workload's output open: a run that waited for it would take ten minutes.
     let project = Project::workload("spawner", "[workload]\nargs = [\"-busy\", \"200ms\", \"-linger\", \"10m\"]\n");
     let run = project.goflame(["run"]).run();
     run.code(0).stderr_has("     Warning a process that the workload had started outlived it and was stopped");

@@ -1,4 +1,4 @@
-//! How the workload is launched: nobody but goflame's own processes can talk to supervisor and gate.
+//! Launch of the workload: only processes of goflame can talk to supervisor and gate.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -49,7 +49,7 @@ fn a_signal_to_the_process_group_during_the_launch_is_an_interrupt() {
 
 /// Before: the socket's directory had mode 777, and its path was in the arguments, for any user to connect to.
 #[test]
-fn there_is_no_socket_that_another_user_could_find() {
+fn no_socket_is_open_to_other_users() {
     let project = Project::program(DESCRIPTORS, "[record]\nengine = \"perf\"\n");
     let path = path_with_perf(&project, "{ echo \"$@\"; ls -lR \"$TMPDIR\"; } >seen");
     fs::create_dir(project.path("temporary")).unwrap();

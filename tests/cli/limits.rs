@@ -9,7 +9,7 @@ use crate::harness::{Goflame, Project};
 const BUSY: &str = "[workload]\nargs = [\"-n\", \"2\", \"-seconds\", \"600\"]\n[record]\nstack = 16384\n";
 
 #[test]
-fn a_limit_on_the_size_of_files_is_told_and_what_was_sampled_is_kept() {
+fn a_limit_on_the_size_of_files_is_reported_and_the_samples_are_kept() {
     let project = Project::workload("threads", BUSY);
     // In units of 1024 bytes: room for the program, and for some samples. Before: SIGXFSZ killed goflame without a message.
     let run = project.shell("ulimit -f 4096; exec $goflame run").run();
@@ -44,7 +44,7 @@ fn a_small_stack_is_enough() {
 }
 
 #[test]
-fn a_recording_ends_where_its_size_is_bounded_and_everything_says_so() {
+fn a_recording_ends_at_its_size_limit_and_all_outputs_say_so() {
     let config = BUSY.replace("600", "1") + "[archive]\nmax_bytes = \"1MB\"\n";
     let project = Project::workload("threads", &config);
     let warning =
@@ -61,12 +61,12 @@ fn a_recording_ends_where_its_size_is_bounded_and_everything_says_so() {
         assert!(text.contains("truncated at 1 000 000 bytes after"), "{file}");
     }
     project.goflame(["report", "latest"]).run().code(0).stderr_has(warning);
-    // The file is as complete as any.
+    // The file is complete.
     project.shell(&format!("perf report --stdio -i {directory}/perf.data")).run().code(0);
 }
 
 #[test]
-fn the_real_perf_has_no_bound_and_that_is_said() {
+fn the_real_perf_has_no_size_limit_and_a_warning_says_so() {
     let config = "[record]\nengine = \"perf\"\n[archive]\nmax_bytes = \"1MB\"\n";
     let project = Project::workload("printer", config);
     let unbounded = "`max_bytes` in [archive] does not bound perf.data with `engine = \"perf\"`";
@@ -117,7 +117,7 @@ func main() {
     assert_eq!(project.read(&format!("{}/stderr.log", project.only_run())), b"done\n");
 }
 
-/// A copy of goflame in the project, which other users may enter.
+/// Copies goflame into the project, to which other users have access.
 fn install(project: &Project, mode: u32) {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root, to become another user");
     fs::set_permissions(project.path("."), fs::Permissions::from_mode(0o755)).unwrap();
@@ -135,11 +135,11 @@ fn a_setuid_or_setgid_goflame_does_not_run() {
     for mode in [0o4755, 0o2755] {
         let project = Project::empty();
         install(&project, mode);
-        // Before: the gate ran any program as root for whoever called it so.
+        // Before: the gate ran any program as root for every user.
         for line in ["doctor", "--help", "__gate socket - -- /bin/sh", "__supervise socket -- /bin/sh"] {
             as_a_user(&project, line).run().code(4).stdout("").stderr(
-                "error: goflame is installed setuid or setgid, and does not run so: it would lend its owner's rights to everybody
-   help: `chmod u-s,g-s` the file; `setcap cap_perfmon,cap_syslog+ep` on it lets ordinary users sample the kernel
+                "error: goflame is installed setuid or setgid and refuses to run: it would give the rights of its owner to every user
+   help: remove the bits with `chmod u-s,g-s`; `setcap cap_perfmon,cap_syslog+ep` instead lets ordinary users sample the kernel
 ",
             );
         }

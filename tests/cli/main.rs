@@ -1,5 +1,5 @@
-//! The real binary from the outside: what it prints, what it leaves on the disk, how it ends, and that nothing
-//! of it keeps running. Real Go projects, real processes, real signals.
+//! Runs the real binary with real Go projects, processes and signals. Checks its output, its files, its exit status, and
+//! that no process keeps running.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 

@@ -1,4 +1,4 @@
-//! `goflame report` on pprof profiles: of Go's runtime, of goflame, damaged ones, and what is none.
+//! `goflame report` on pprof profiles: of Go's runtime, of goflame, damaged ones, and other files.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -42,7 +42,7 @@ fn the_text_of_a_profile_has_the_same_figures() {
 #[test]
 fn every_format_of_a_profile_of_go() {
     let project = profiles();
-    // By content, whatever it is called.
+    // The content decides, not the name.
     std::fs::rename(project.path("cpu.pb.gz"), project.path("perf.data")).unwrap();
     let report = project.goflame(["report", "perf.data"]).run();
     report
@@ -50,7 +50,7 @@ fn every_format_of_a_profile_of_go() {
         .stderr_has("     Reading [..] samples of perf.data in [..] s")
         .stderr_has("     Showing cpu/nanoseconds; `--sample-type` takes samples too")
         .stderr_lacks("     Warning labels [..]")
-        .stderr_has("     Quality [..]: 100 % of frames named, what was lost is not known")
+        .stderr_has("     Quality [..]: 100 % of frames named, the number of lost samples is unknown")
         .stderr_lacks("[..]0 lost[..]");
     assert!(report.stdout.starts_with("Hottest functions"), "{}", report.stdout);
     assert!(report.stdout.lines().next().unwrap().ends_with(" ms of cpu"), "{}", report.stdout);
@@ -76,8 +76,6 @@ fn every_format_of_a_profile_of_go() {
     project.goflame(["report", "perf.data", "-f", "pprof", "-o", "again.pb.gz"]).run().code(0);
     let again = project.goflame(["report", "again.pb.gz", "-f", "folded"]).run();
     assert_eq!(again.code(0).stdout, folded.stdout);
-    let tags = project.shell("go tool pprof -tags again.pb.gz").run();
-    assert!(tags.code(0).stdout.contains(" tenant: Total "), "{}", tags.stdout);
 
     let piped = project.shell("cat perf.data | $goflame report /dev/stdin -f folded").run();
     assert_eq!(piped.code(0).stdout, folded.stdout);
@@ -107,7 +105,7 @@ fn filters_choose_samples_and_frames() {
 }
 
 #[test]
-fn one_of_several_sample_types() {
+fn one_of_several_sample_types_is_selected() {
     let project = profiles();
     let report = |args: &[&str]| {
         let mut command = project.goflame(["report", "heap.pb.gz"]);
@@ -123,8 +121,8 @@ fn one_of_several_sample_types() {
         .stderr_has(
             "     Showing inuse_space/bytes; `--sample-type` takes alloc_objects, alloc_space, inuse_objects too",
         )
-        // Objects of the heap are no samples, few or many.
-        .stderr_has("     Quality good: 100 % of frames named, what was lost is not known");
+        // Heap objects are not samples, so their number is not judged.
+        .stderr_has("     Quality good: 100 % of frames named, the number of lost samples is unknown");
     assert!(space.stdout.lines().next().unwrap().ends_with(" MiB of inuse_space"), "{}", space.stdout);
     let folded = report(&["-f", "folded"]);
     let bytes: u64 =
@@ -144,15 +142,17 @@ fn one_of_several_sample_types() {
 #[test]
 fn samples_are_grouped_and_selected_by_a_label_of_the_program() {
     let project = profiles();
-    let report = |args: &str| project.shell(&format!("$goflame report cpu.pb.gz -f folded {args}")).run();
+    let report = |args: &str| project.shell(&format!("$goflame report goroutine.pb.gz {args}")).run();
     let groups = |folded: &str| -> BTreeSet<String> {
         folded.lines().filter_map(|line| Some(line.split_once(';')?.0.to_owned())).collect()
     };
-    let by_label = report("--by label:tenant");
-    let tenants = groups(&by_label.code(0).stdout);
-    assert!(tenants.len() == 2 && tenants.contains("(no_tenant)"), "{tenants:?}");
-    let labelled = report("--by label:tenant --tag-focus tenant=.");
-    assert!(!labelled.code(0).stdout.is_empty() && !groups(&labelled.stdout).contains("(no_tenant)"));
+    let by_label = report("-f folded --by label:tenant");
+    assert_eq!(groups(&by_label.code(0).stdout), BTreeSet::from(["(no_tenant)".to_owned(), "acme".to_owned()]));
+    let labelled = report("-f folded --by label:tenant --tag-focus tenant=^acme$");
+    assert_eq!(groups(&labelled.code(0).stdout), BTreeSet::from(["acme".to_owned()]));
+    report("-f pprof -o again.pb.gz").code(0);
+    let tags = project.shell("go tool pprof -tags again.pb.gz").run();
+    assert!(tags.code(0).stdout.contains(" tenant: Total 1 of 2 "), "{}", tags.stdout);
     report("--by label:").code(2).stderr_has("error: invalid value 'label:' for '--by <PROPERTY>': [..], or label:KEY");
 }
 
@@ -180,7 +180,7 @@ fn a_recording_has_no_sample_types() {
 }
 
 #[test]
-fn damaged_profiles_say_where() {
+fn damaged_profiles_are_errors_with_their_position() {
     let project = profiles();
     let whole = project.read("cpu.pb.gz");
     let refused = |bytes: &[u8]| {
@@ -207,25 +207,25 @@ fn damaged_profiles_say_where() {
     );
     refused(&gzipped(b"once upon a time")).stderr_in_order(
         "error: cannot read ./damaged as a pprof profile
-  cause: its unpacked content is not a pprof profile
+  cause: the unpacked bytes are not a pprof profile
    help: goflame reads perf.data files and pprof profiles (profile.proto), [..]
 ",
     );
 }
 
-/// Runs `goflame report` on a file with at most 512 MiB of memory of its own.
+/// Runs `goflame report` on a file with at most 512 MiB of private memory.
 fn report_in_512_mib<'p>(project: &'p Project, file: &str) -> Finished<'p> {
     project.shell(&format!("ulimit -d 524288 && exec $goflame report ./{file}")).run()
 }
 
 #[test]
-fn small_files_cannot_take_gigabytes() {
+fn small_files_cannot_use_gigabytes_of_memory() {
     const MIB: usize = 1 << 20;
     const TOO_LARGE: &str = "  cause: it has more than 64 MiB unpacked";
     const TOO_MANY: &str =
         "  cause: its strings, functions, locations and mappings would take more than 256 MiB of memory";
     let project = Project::empty();
-    // A sample type and a location; entries follow them over and over. Each file has less than 300 KB.
+    // A sample type and a location; they are followed by many equal entries. Each file has less than 300 KB.
     let start = b"\x0a\0\x22\x02\x08\x01";
     for (entry, size, cause) in [
         // Empty strings took 4.4 GB.
@@ -235,7 +235,7 @@ fn small_files_cannot_take_gigabytes() {
         (b"\x0a\0", 255 * MIB, TOO_LARGE),
     ] {
         let (count, entries) = (size / MIB, entry.repeat(MIB / entry.len()));
-        // A gzip file may be several, one behind the other.
+        // A gzip file may have several members.
         project.write("bomb", [gzipped(start), gzipped(&entries).repeat(count)].concat());
         assert!(project.read("bomb").len() < 300_000);
         let report = report_in_512_mib(&project, "bomb");
@@ -259,7 +259,7 @@ fn small_files_cannot_take_gigabytes() {
 }
 
 #[test]
-fn repetitive_profiles_are_read_as_long_as_they_are_small() {
+fn small_repetitive_profiles_are_read() {
     let project = Project::empty();
     // 2 MB of equal samples in a file of 3 KB. Deep recursion repeats itself like this.
     let start = b"\x0a\x04\x08\x01\x10\x02\x22\x02\x08\x01\x32\0\x32\x03cpu\x32\x05count";

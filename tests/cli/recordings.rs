@@ -1,4 +1,4 @@
-//! `goflame report` on files that are no recordings, or only a part of one, and on those of the real perf.
+//! `goflame report` on files that are not recordings, on damaged recordings, and on recordings of the real perf.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,13 +18,13 @@ fn refused<'p>(project: &'p Project, file: &str) -> Finished<'p> {
 }
 
 #[test]
-fn what_is_no_recording() {
+fn files_of_other_formats_are_refused() {
     let project = Project::empty();
     project.write("empty", "");
     project.write("text.txt", "once upon a time\n");
     for file in ["/dev/zero", "text.txt"] {
         refused(&project, file).stderr(&format!(
-            "error: {file} is not a profile that goflame reads
+            "error: {file} is not a profile that goflame can read
    help: goflame reads perf.data files and pprof profiles (profile.proto), gzipped or not; [..]
 "
         ));
@@ -32,14 +32,14 @@ fn what_is_no_recording() {
     for file in ["/dev/null", "./empty"] {
         refused(&project, file).stderr(&format!(
             "error: {file} is empty
-   help: a CPU profile stays empty when the program ends without `pprof.StopCPUProfile`: os.Exit skips what was deferred
+   help: a CPU profile stays empty when the program ends without `pprof.StopCPUProfile`: os.Exit skips deferred calls
 "
         ));
     }
 }
 
 #[test]
-fn what_is_no_file() {
+fn a_missing_file_or_a_directory_is_refused() {
     let project = Project::empty();
     project.write("there/x", "");
     refused(&project, "there").stderr("error: cannot read there\n  cause: it is a directory, not a file\n");
@@ -54,7 +54,7 @@ fn every_other_kind_of_path_is_unreadable_input() {
         "ln -s loop loop && ln -s nowhere dangling && mkdir dir && ln -s dir link && mkfifo fifo && touch secret
         python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"socket\")' && chmod 0 secret && chmod 755 .";
     project.shell(prepare).run().code(0);
-    // A bare name of a broken link was taken for the name of a run: status 10, \"no archive in\".
+    // Before: the name of a broken link was taken for the name of a run: status 10, \"no archive in\".
     for (file, cause) in [
         ("loop", "Too many levels of symbolic links (os error 40)"),
         ("./loop", "Too many levels of symbolic links (os error 40)"),
@@ -72,7 +72,7 @@ fn every_other_kind_of_path_is_unreadable_input() {
         .shell("echo once upon a time > fifo & $goflame report fifo")
         .run()
         .code(7)
-        .stderr_in_order("error: fifo is not a profile that goflame reads\n");
+        .stderr_in_order("error: fifo is not a profile that goflame can read\n");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn kernel_symbols_are_kept_from_one_report_to_the_next() {
         assert_eq!(folded(), asked);
         assert!(fs::read(&kept).unwrap() == whole, "kept anew");
     }
-    // Nowhere to keep them, or somebody else's place.
+    // The cache directory cannot be created, or belongs to another user.
     fs::remove_dir_all(project.path("cache")).unwrap();
     project.write("cache", "a file");
     assert_eq!(folded(), asked);
@@ -235,7 +235,7 @@ fn every_kind_of_cut_is_an_error_or_a_warning_and_never_a_panic() {
         let report = refused(&project, "./cut");
         if length < 8 {
             assert!(
-                report.stderr.starts_with("error: ./cut is not a profile that goflame reads\n"),
+                report.stderr.starts_with("error: ./cut is not a profile that goflame can read\n"),
                 "{}",
                 report.stderr
             );
@@ -244,7 +244,7 @@ fn every_kind_of_cut_is_an_error_or_a_warning_and_never_a_panic() {
         assert!(report.stderr.starts_with("error: cannot "), "{length}: {}", report.stderr);
         assert!(report.stderr.contains("\n  cause: "), "{length}: {}", report.stderr);
     }
-    // Records, but no sample among them.
+    // A recording with records but without samples.
     project.write("cut", &whole[..400]);
     let report = project.goflame(["report", "./cut"]).run();
     report
@@ -261,7 +261,7 @@ fn every_kind_of_cut_is_an_error_or_a_warning_and_never_a_panic() {
 }
 
 #[test]
-fn a_recording_of_a_program_that_is_gone_says_what_is_missing() {
+fn a_recording_of_a_deleted_program_names_the_missing_file() {
     let project = Project::workload("exit3", "");
     project.goflame(["run"]).run().code(0);
     fs::copy(project.path(&format!("{}/perf.data", project.only_run())), project.path("perf.data")).unwrap();
@@ -271,12 +271,12 @@ fn a_recording_of_a_program_that_is_gone_says_what_is_missing() {
     );
 }
 
-/// An ELF program with 4 KB of code at 0x401000 and sections of these names, all of which are the same bytes of the file.
+/// ELF program with 4 KB of code at 0x401000 and with sections of these names that share the same bytes of the file.
 fn program(sections: &[&str], flags: u64, contents: &[u8]) -> Vec<u8> {
     let mut file = vec![0; 0x2000];
     file.extend(contents);
     let mut names = b"\0.text\0.shstrtab\0".to_vec();
-    // Name, type, flags, address, offset, size: of no section, the code, those that are wanted, the names.
+    // Name, type, flags, address, offset, size: of the null section, the code, the requested sections, the names.
     let mut headers = vec![[0; 6], [1, 1, 6, 0x40_1000, 0x1000, 0x1000]];
     for name in sections {
         headers.push([names.len(), 1, usize::try_from(flags).unwrap(), 0, 0x2000, contents.len()]);
@@ -304,7 +304,7 @@ fn program(sections: &[&str], flags: u64, contents: &[u8]) -> Vec<u8> {
     file
 }
 
-/// The program with one more segment, of data, to the end of a file of this size.
+/// The program with one more data segment, up to the end of a file of this size.
 fn with_data_segment(mut program: Vec<u8>, size: u64) -> Vec<u8> {
     let words = [0x2000, 0x60_0000, 0x60_0000, size - 0x2000, size - 0x2000, 0x1000].map(u64::to_le_bytes).concat();
     let segment = [[1_u32, 6].map(u32::to_le_bytes).concat(), words].concat();
@@ -354,7 +354,7 @@ fn sections_that_share_one_compressed_stream_are_not_all_unpacked() {
         ".debug_str",
         ".debug_str_offsets",
     ];
-    // Some noise in each MiB, for a section that shrinks to less than a 256th was refused before.
+    // Some random bytes in each MiB: a section that shrinks to less than 1/256 is refused earlier.
     let mut block = vec![0; MIB];
     let noise = (0..5000_u32).map(|at| at.wrapping_mul(0x9e37_79b9).rotate_left(at % 32).to_le_bytes()[1]);
     block.iter_mut().zip(noise).for_each(|(byte, noise)| *byte = noise);
@@ -386,8 +386,8 @@ fn programs_are_mapped_and_not_read_into_memory() {
     enlarged("large", &project.read("small"), 1 << 30);
     let found = doctor("small").code(0).stdout.replace("small", "large");
     doctor("large").code(0).stdout(&found);
-    // A file of 1 TB that takes no room on the disk was read until the memory was full; so was one with a segment of that
-    // size, which is searched for Go's tables.
+    // Before: a sparse file of 1 TB was read until the memory was full, and so was a file with a segment of that size, which
+    // is searched for Go's tables.
     enlarged("sparse", b"", 1 << 40);
     enlarged("sparse-program", &with_data_segment(program(&[], 0, &[]), 1 << 40), 1 << 40);
     doctor("sparse");

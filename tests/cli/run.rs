@@ -1,4 +1,4 @@
-//! `goflame run`: how workloads end, and what becomes of what they say.
+//! `goflame run`: how workloads end, and where their output goes.
 
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
@@ -6,7 +6,7 @@ use nix::unistd::mkfifo;
 
 use crate::harness::{Project, send};
 
-/// The output of a run before that of the workload.
+/// Output of a run before the output of the workload.
 const BEGIN: &str = "     Locking go1[..] (goflame.lock)
     Building [..] [debug: -N -l] with go1[..]
     Checking [..] readiness checks: [..] (goflame doctor)
@@ -14,13 +14,13 @@ const BEGIN: &str = "     Locking go1[..] (goflame.lock)
 ";
 
 #[test]
-fn a_workload_that_fails_is_kept_and_said() {
+fn the_run_of_a_failed_workload_is_kept_and_reported() {
     let project = Project::workload("exit3", "");
     // On a busy machine there may be warnings about the quality too.
     project.goflame(["run"]).run().code(0).stderr_in_order(&format!(
         "{BEGIN}exit3: leaving with status 3 ([..])
     Profiled [..] s at 997 Hz, c[..], [..] samples, 0 lost
-     Warning the workload ended with exit status 3; the profile shows what it did until then
+     Warning the workload ended with exit status 3; the profile shows the time until then
    Analysing [..] samples in [..] s
      Quality [..]: [..] of stacks complete, [..] repaired, 0 lost, [..] of CPU time seen
         Note debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots
@@ -36,7 +36,7 @@ fn a_workload_that_fails_is_kept_and_said() {
 }
 
 #[test]
-fn its_status_becomes_goflames_when_asked_for() {
+fn the_status_of_the_workload_becomes_goflames_with_a_flag() {
     let project = Project::workload("exit3", "");
     project.goflame(["run", "--propagate-status"]).run().code(3);
     project.goflame(["run", "--propagate-status", "--", "-status", "77"]).run().code(77);
@@ -48,18 +48,18 @@ fn its_status_becomes_goflames_when_asked_for() {
 }
 
 #[test]
-fn a_signal_that_kills_it_is_named() {
+fn a_signal_that_kills_the_workload_is_named() {
     let project = Project::workload("sleeper", "");
     let run = project.goflame(["run", "--propagate-status"]).spawn();
     send(run.workload(), Signal::SIGTERM);
     run.finish()
         .code(128 + 15)
-        .stderr_has("     Warning the workload was killed by SIGTERM (15); the profile shows what it did until then");
+        .stderr_has("     Warning the workload was killed by SIGTERM (15); the profile shows the time until then");
     assert_eq!(project.manifest()["workload"]["signal"], 15);
 }
 
 #[test]
-fn a_time_limit_stops_it_and_keeps_the_run() {
+fn a_timeout_stops_the_workload_and_keeps_the_run() {
     let project = Project::workload("sleeper", "[workload]\ntimeout = \"1s\"\n");
     project
         .goflame(["run"])
@@ -68,7 +68,7 @@ fn a_time_limit_stops_it_and_keeps_the_run() {
         .stderr_has("    Stopping the workload: the timeout of 1 s was reached")
         .stderr_has(
             "     Warning the workload reached its timeout (timeout in [workload]) and was killed by SIGTERM (15); \
-             the profile shows what it did until then",
+             the profile shows the time until then",
         )
         .stderr_has(&format!("    Archived {}", project.only_run()));
     assert_eq!(project.manifest()["workload"]["ending"], "timed-out");
@@ -76,22 +76,22 @@ fn a_time_limit_stops_it_and_keeps_the_run() {
 }
 
 #[test]
-fn a_directory_that_is_not_there() {
+fn a_missing_directory_of_the_workload_is_an_error() {
     let project = Project::workload("printer", "[workload]\ndir = \"none\"\n");
     project.goflame(["run"]).run().code(6).stdout("").stderr(&format!(
         "{BEGIN}error: cannot run the workload in [dir]/none
   cause: No such file or directory (os error 2)
 "
     ));
-    // Nothing ran, so there is nothing to keep.
+    // Nothing ran, so no run is kept.
     assert_eq!((project.partials(), project.names(".goflame/runs")), (vec![], vec![]));
 }
 
 #[test]
-fn an_input_that_is_not_there() {
+fn a_missing_input_is_an_error() {
     let project = Project::workload("printer", "[workload]\nstdin = \"none\"\n");
     project.goflame(["run"]).run().code(6).stdout("").stderr(&format!(
-        "{BEGIN}error: no standard input for the workload
+        "{BEGIN}error: cannot open the standard input of the workload
   cause: cannot read [dir]/none
   cause: No such file or directory (os error 2)
 "
@@ -101,7 +101,7 @@ fn an_input_that_is_not_there() {
 
 /// Before: neither two SIGINT nor SIGTERM nor the timeout ended it.
 #[test]
-fn an_input_that_nobody_writes_holds_up_neither_signals_nor_the_timeout() {
+fn an_input_without_a_writer_delays_neither_signals_nor_the_timeout() {
     let project = Project::workload("printer", "[workload]\nstdin = \"fifo\"\n");
     mkfifo(&project.path("fifo"), Mode::S_IRWXU).unwrap();
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
@@ -114,7 +114,7 @@ fn an_input_that_nobody_writes_holds_up_neither_signals_nor_the_timeout() {
     project.write("goflame.toml", "app.package = \"./printer\"\n[workload]\nstdin = \"fifo\"\ntimeout = \"300ms\"\n");
     project.goflame(["run"]).run().code(6).stdout("").stderr(&format!(
         "      Pinned go1[..] (goflame.lock)
-{}error: no standard input for the workload
+{}error: cannot open the standard input of the workload
   cause: cannot read [dir]/fifo
   cause: nothing opened it for writing within 300ms (timeout in [workload])
 ",
@@ -124,7 +124,7 @@ fn an_input_that_nobody_writes_holds_up_neither_signals_nor_the_timeout() {
 }
 
 #[test]
-fn an_input_may_be_written_late() {
+fn an_input_may_be_opened_for_writing_later() {
     let project =
         Project::workload("printer", "[workload]\nargs = [\"-lines\", \"0\", \"-stdin\"]\nstdin = \"fifo\"\n");
     mkfifo(&project.path("fifo"), Mode::S_IRWXU).unwrap();
@@ -136,7 +136,7 @@ fn an_input_may_be_written_late() {
 }
 
 #[test]
-fn arguments_that_no_program_can_take() {
+fn arguments_that_are_too_long_are_an_error() {
     // Linux allows 128 KiB for one argument (MAX_ARG_STRLEN).
     let project = Project::workload("printer", &format!("[workload]\nargs = [\"{}\"]\n", "x".repeat(140_000)));
     let run = project.goflame(["run", "--quiet"]).run();
@@ -147,7 +147,7 @@ fn arguments_that_no_program_can_take() {
 }
 
 #[test]
-fn what_it_is_given_arrives_and_what_it_says_is_shown_and_kept() {
+fn arguments_arrive_and_output_is_shown_and_kept() {
     let project = Project::workload(
         "printer",
         "[workload]
@@ -171,14 +171,14 @@ stdin = \"input\"
     let dir = project.only_run();
     assert!(project.read(&format!("{dir}/stdout.log")) == out, "stdout.log");
     assert!(project.read(&format!("{dir}/stderr.log")) == err.as_bytes(), "stderr.log");
-    // The tables begin on a line of their own, as do goflame's own messages.
+    // The tables and the messages of goflame begin on a new line.
     let shown = format!("{}\n", String::from_utf8_lossy(&out));
     assert!(run.stdout.starts_with(&shown), "stdout: {}", run.stdout);
     assert!(run.stderr.contains(&format!("\n{err}\n    Profiled ")), "stderr: {}", run.stderr);
 }
 
 #[test]
-fn arguments_after_the_dashes_take_the_place_of_those_in_the_file() {
+fn arguments_after_the_dashes_replace_those_in_the_file() {
     let project = Project::workload("printer", "[workload]\nargs = [\"-lines\", \"1\", \"file\"]\n");
     let run = project.goflame(["run", "--", "-lines", "0", "--", "line", "-x"]).run();
     assert!(run.stdout.starts_with("arg line\narg -x\n"), "{}", run.stdout);
@@ -192,7 +192,7 @@ fn standard_input_is_inherited() {
 }
 
 #[test]
-fn json_has_standard_output_for_itself() {
+fn json_is_the_only_text_on_standard_output() {
     let project = Project::workload("exit3", "");
     let run = project.goflame(["run", "--json"]).run();
     let summary: serde_json::Value = serde_json::from_str(&run.code(0).stdout).unwrap();
@@ -202,7 +202,7 @@ fn json_has_standard_output_for_itself() {
     let project = Project::workload("printer", "");
     let run = project.goflame(["run", "--json"]).run();
     let _: serde_json::Value = serde_json::from_str(&run.code(0).stdout).unwrap();
-    // The two streams share one, so that lines may run into each other.
+    // Both streams are written to one pipe, so lines may be mixed.
     for part in ["out 1\n", "out 3\n", "err 1\n", "err 3"] {
         assert!(run.stderr.contains(part), "{}", run.stderr);
     }
@@ -210,12 +210,12 @@ fn json_has_standard_output_for_itself() {
 }
 
 #[test]
-fn quiet_leaves_the_tables_and_what_went_wrong() {
+fn quiet_prints_only_tables_and_errors() {
     let project = Project::workload("exit3", "");
     let run = project.goflame(["run", "--quiet"]).run();
     run.code(0).stderr_in_order(
         "exit3: leaving with status 3 ([..])
-     Warning the workload ended with exit status 3; the profile shows what it did until then
+     Warning the workload ended with exit status 3; the profile shows the time until then
 ",
     );
     // On a busy machine there may be warnings about the quality too.
@@ -225,12 +225,12 @@ fn quiet_leaves_the_tables_and_what_went_wrong() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let project = Project::workload("exit3", "");
     let run = project.shell("$goflame run --propagate-status | head -1; exit ${PIPESTATUS[0]}").run();
     run.code(3).stdout("Hottest functions [..]\n").stderr_has(&format!("    Archived {}", project.only_run()));
 
-    // Gone before the workload speaks.
+    // The reader ends before the workload prints anything.
     let project = Project::workload("printer", "");
     project.shell("$goflame run | true; exit ${PIPESTATUS[0]}").run().code(0).stderr_has("    Archived [..]");
     assert_eq!(project.read(&format!("{}/stdout.log", project.only_run())), b"out 1\nout 2\nout 3\n");
@@ -266,7 +266,7 @@ func main() {
 }
 
 #[test]
-fn a_workload_without_any_sample_is_kept_and_judged() {
+fn the_run_of_a_workload_without_samples_is_kept_and_graded() {
     let project = Project::workload("printer", "[record]\nfrequency = 1\n");
     let run = project.goflame(["run"]).run();
     run.code(0).stderr_has("     Quality poor: no samples").stderr_has("    Finished flamegraph.svg[..]");

@@ -1,5 +1,5 @@
-//! Values that look like secrets are in no file that goflame writes and in nothing that it says. What the program itself
-//! prints is its own, and what it gets is untouched.
+//! Secrets are in no file and in no message of goflame. The output of the program, and the values that it gets, are not
+//! changed.
 
 use std::fs;
 use std::path::Path;
@@ -64,20 +64,20 @@ fn holding(dir: &Path, text: &str) -> Vec<String> {
 /// Before, they were in manifest.json, goflame.toml, goflame.lock, perf.data, summary.json, flamegraph.svg and on the
 /// terminal.
 #[test]
-fn secrets_are_nowhere_but_in_the_program() {
+fn secrets_are_only_in_the_program() {
     for engine in ["native", "perf"] {
         let project = Project::program(PROGRAM, SETTINGS);
         let args = ["--password=in-arguments", "--token", "behind-a-flag", "--author=me"];
         let line = format!("$goflame run -v --engine {engine} -- {}", args.join(" "));
         let run = project.shell(&line).run();
-        // The program got all of it: 8 values of this length.
+        // The program got all values unmasked: 8 values of this length.
         let length = "[--password=in-arguments --token behind-a-flag --author=me in-environment named-by-user in-linker-flags shown]";
         run.code(0).stderr_has("     Running .goflame/build/debug/program '--password=***' --token '***' --author=me");
         assert!(run.stdout.starts_with(&format!("8 {}\n", length.len())), "{}", run.stdout);
         let dir = project.path(&project.only_run());
         for secret in SECRETS {
             assert!(!run.stderr.contains(secret), "{secret}: {}", run.stderr);
-            // The program itself holds what the linker put into it.
+            // The program contains the values that the linker put into it.
             let in_files: Vec<_> = holding(&dir, secret).into_iter().filter(|name| name != "program").collect();
             assert_eq!(in_files, [""; 0], "{engine}: {secret}");
             assert!(!String::from_utf8(project.read("goflame.lock")).unwrap().contains(secret), "{secret}");
@@ -96,24 +96,24 @@ fn secrets_are_nowhere_but_in_the_program() {
     }
 }
 
-/// Before, the value itself stood in the file, which is meant to be committed.
+/// Before, the file contained the value, although it is meant to be committed.
 #[test]
-fn the_lock_knows_a_changed_secret_by_its_digest() {
+fn the_lock_detects_a_changed_secret_by_its_digest() {
     let project = Project::program(PROGRAM, "[variant.debug]\nenv = { NPM_TOKEN = \"one\" }\n");
     project.goflame(["build"]).run().code(0);
     let lock = String::from_utf8(project.read("goflame.lock")).unwrap();
     assert!(lock.contains("env = { NPM_TOKEN = \"sha256:"), "{lock}");
     project.goflame(["build", "--locked"]).run().code(0);
 
-    // One of an earlier version: nothing has changed, and the next build without --locked writes the digest.
+    // A lock of an earlier version: nothing has changed, and the next build without --locked writes the digest.
     let digest = lock.split("NPM_TOKEN = \"").nth(1).unwrap().split('"').next().unwrap();
     let old = lock.replace(digest, "one");
     project.write("goflame.lock", &old);
-    project.goflame(["build", "--locked"]).run().code(0).stderr_has("     Warning goflame.lock held secrets[..]");
+    project.goflame(["build", "--locked"]).run().code(0).stderr_has("     Warning goflame.lock contains secrets[..]");
     assert_eq!(project.read("goflame.lock"), old.as_bytes());
-    project.goflame(["build"]).run().code(0).stderr_has("     Warning goflame.lock held secrets[..]");
+    project.goflame(["build"]).run().code(0).stderr_has("     Warning goflame.lock contains secrets[..]");
     assert_eq!(project.read("goflame.lock"), lock.as_bytes());
-    project.goflame(["build"]).run().code(0).stderr_lacks("[..]held secrets[..]");
+    project.goflame(["build"]).run().code(0).stderr_lacks("[..]contains secrets[..]");
 
     project.write("goflame.toml", "app.name = \"program\"\n[variant.debug]\nenv = { NPM_TOKEN = \"two\" }\n");
     let changed = project.goflame(["build", "--locked"]).run();
@@ -142,7 +142,7 @@ fn plans_dockerfiles_and_errors_have_no_secrets() {
     let file = project.goflame(["build", "--print-dockerfile"]).run();
     file.code(0);
     assert!(file.stdout.contains("\n# docker build --build-arg NPM_TOKEN=...\nARG NPM_TOKEN\n"), "{}", file.stdout);
-    // A mistake is shown with its line.
+    // An error is shown with its line.
     project.write("goflame.toml", "[workload]\nenv = { DB_PASSWORD = \"in-environment\", N = 3 }\n");
     project
         .goflame(["build"])

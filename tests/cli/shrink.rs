@@ -1,4 +1,4 @@
-//! Files that are cut short while goflame has them mapped. `tests/campaigns/shrink` runs the same attacks 1,000 times.
+//! Files that are truncated while goflame has them mapped. `tests/campaigns/shrink` runs the same attacks 1,000 times.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::harness::{Finished, Project, send, wait_until};
 
-/// How often a file has to be hit.
+/// Number of times that a file must be truncated in time.
 fn hits() -> u64 {
     std::env::var("GOFLAME_HITS").map_or(20, |hits| hits.parse().unwrap())
 }
@@ -23,7 +23,7 @@ fn recorded() -> Project {
     project
 }
 
-/// Reports the recording. Some milliseconds after `file` was mapped, it is cut to a part of its length.
+/// Reports the recording, and truncates `file` some milliseconds after goflame has mapped it.
 fn report_while_cutting<'p>(project: &'p Project, file: &str, attempt: u64) -> Finished<'p> {
     let report = project.goflame(["report", "perf.data"]).spawn();
     let about = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", report.pid())).unwrap();
@@ -34,7 +34,7 @@ fn report_while_cutting<'p>(project: &'p Project, file: &str, attempt: u64) -> F
     report.finish()
 }
 
-/// Attacks until the file was hit often enough. A report that has read it before is as good as any.
+/// Repeats until the file was truncated in time often enough. A report that has read the file before must succeed.
 #[expect(clippy::print_stdout, reason = "the figures of a campaign")]
 fn attack(project: &Project, file: &str, named: &str) {
     let whole = project.read(file);
@@ -56,7 +56,7 @@ fn attack(project: &Project, file: &str, named: &str) {
 
 #[test]
 fn a_recording_that_shrinks_while_it_is_read_is_exit_code_7() {
-    // Before: SIGBUS killed it 4 times in 1,000, when two threads read what was gone at the same time. No file was named.
+    // Before: SIGBUS killed it 4 times in 1,000, when two threads read the missing part at the same time. The message named no file.
     attack(&recorded(), "perf.data", "perf.data");
 }
 

@@ -1,5 +1,5 @@
 //! goflame started through sudo: the workload runs as the calling user, and the files are that user's. The
-//! variables are those that sudo sets; as only root can change its user, these tests need root.
+//! variables are those that sudo sets. Only root can change its user, so these tests need root.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
@@ -31,7 +31,7 @@ func main() {
 }
 ";
 
-/// A project that belongs to nobody, in the sense of the account.
+/// A project that belongs to the account `nobody`.
 fn project_of_nobody() -> Project {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root, as goflame under sudo has it");
     let project = Project::program(WHO, "");
@@ -43,7 +43,7 @@ fn project_of_nobody() -> Project {
     project
 }
 
-/// As sudo would start it. The account has no home for Go's cache.
+/// Starts goflame as sudo does. The account has no home for Go's cache.
 fn sudo<'p>(project: &'p Project, goflame: Goflame<'p>) -> Goflame<'p> {
     let cache = project.path("cache");
     let goflame = goflame.env("GOCACHE", cache.to_str().unwrap());
@@ -51,7 +51,7 @@ fn sudo<'p>(project: &'p Project, goflame: Goflame<'p>) -> Goflame<'p> {
 }
 
 #[test]
-fn what_the_workload_plants_makes_root_write_nowhere() {
+fn files_of_the_workload_cannot_redirect_writes_of_root() {
     let project = project_of_nobody();
     let outside = Project::program(WHO, "");
     let target = outside.path("roots");
@@ -111,7 +111,7 @@ fn the_workload_runs_as_the_calling_user_and_the_files_are_theirs() {
 }
 
 #[test]
-fn what_is_kept_of_a_failed_run_is_theirs_too() {
+fn files_of_a_failed_run_belong_to_the_calling_user() {
     let project = project_of_nobody();
     project
         .write("goflame.toml", "app.name = \"program\"\n[report]\nformats = [\"svg\"]\n[workload]\nargs = [\"x\"]\n");
@@ -125,7 +125,7 @@ fn what_is_kept_of_a_failed_run_is_theirs_too() {
     assert_all_nobodys(&project.path("."));
 }
 
-/// A recording with samples of the kernel, which `goflame report` names, and a home of nobody's.
+/// A recording with kernel samples, for which `goflame report` needs symbols, and a home of `nobody`.
 fn recording_and_home() -> Project {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root, as goflame under sudo has it");
     let project = Project::empty();
@@ -140,12 +140,12 @@ fn recording_and_home() -> Project {
 }
 
 #[test]
-fn a_report_makes_nothing_of_roots_in_the_callers_home() {
+fn a_report_creates_no_files_of_root_in_the_callers_home() {
     let project = recording_and_home();
     let home = project.path("home");
     let cache = home.join(".cache");
     let report = || project.goflame(["report", "perf.data", "-f", "folded"]).env("HOME", &home);
-    // `sudo -E`. Before: `.cache` was root's, and the next `go build` of the user failed.
+    // `sudo -E`. Before: `.cache` belonged to root, and the next `go build` of the user failed.
     for _ in ["makes the cache", "uses it"] {
         let report = sudo(&project, report()).env("XDG_CACHE_HOME", &cache).run();
         report.code(0);
@@ -155,7 +155,7 @@ fn a_report_makes_nothing_of_roots_in_the_callers_home() {
     }
     fs::remove_dir_all(&cache).unwrap();
 
-    // The account of nobody has another home.
+    // The account `nobody` has another home.
     sudo(&project, report()).run().code(0);
     // Root without sudo, in the user's environment, as after `su -m`.
     report().run().code(0);
@@ -163,7 +163,7 @@ fn a_report_makes_nothing_of_roots_in_the_callers_home() {
 }
 
 #[test]
-fn a_report_writes_through_no_link_of_the_callers() {
+fn a_report_does_not_write_through_a_link_of_the_caller() {
     let project = recording_and_home();
     let roots = Project::empty();
     fs::set_permissions(roots.path("."), fs::Permissions::from_mode(0o755)).unwrap();
@@ -179,17 +179,17 @@ fn a_report_writes_through_no_link_of_the_callers() {
 }
 
 #[test]
-fn a_report_reads_a_recording_of_roots_and_writes_for_the_caller() {
+fn a_report_reads_a_recording_of_root_and_writes_as_the_caller() {
     let project = recording_and_home();
     assert_eq!(fs::metadata(project.path("perf.data")).unwrap().mode() & 0o777, 0o600);
     sudo(&project, project.goflame(["report", "perf.data", "-f", "svg", "-o", "picture.svg"])).run().code(0);
     assert_eq!(fs::metadata(project.path("picture.svg")).unwrap().uid(), NOBODY);
 
-    // Neither a link to what only root may read, nor a place where only root may write.
+    // A link to a file that only root may read, and a directory that only root may write to.
     let roots = Project::empty();
     fs::rename(project.path("perf.data"), roots.path("perf.data")).unwrap();
     symlink(roots.path("perf.data"), project.path("link")).unwrap();
-    let help = "under sudo, goflame uses files with the rights of nobody, who called it; `sudo env -u SUDO_UID goflame` uses root's";
+    let help = "under sudo, goflame accesses files with the rights of nobody, the calling user; `sudo env -u SUDO_UID goflame` uses the rights of root";
     sudo(&project, project.goflame(["report", "./link"]))
         .run()
         .code(7)
@@ -201,7 +201,7 @@ fn a_report_reads_a_recording_of_roots_and_writes_for_the_caller() {
     assert_eq!(roots.names("."), ["perf.data"]);
 }
 
-/// Asserts that everything in a tree is nobody's.
+/// Asserts that everything in a tree belongs to `nobody`.
 #[track_caller]
 fn assert_all_nobodys(root: &Path) {
     let mut found = Vec::new();

@@ -1,15 +1,15 @@
-//! goflame on a terminal: `script` (util-linux) makes one, and types Ctrl-C on it.
+//! goflame on a terminal, which `script` (util-linux) creates. It also types Ctrl-C.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::{Finished, Project};
 
-/// Runs goflame on a terminal of 100 columns and types `keys`, as `printf` writes them, once it shows "ready". What the
-/// terminal got is in the file `screen`.
+/// Runs goflame on a terminal of 100 columns and types `keys`, as `printf` writes them, once it shows "ready". The file
+/// `screen` contains the output of the terminal.
 ///
 /// goflame replaces the shell that `script` starts: a terminal's Ctrl-C goes to that shell too, and dash, unlike bash,
-/// then dies of it, so that its status would hide goflame's.
+/// then ends too, and its status would hide the one of goflame.
 #[track_caller]
 fn on_a_terminal<'p>(project: &'p Project, command: &str, keys: &str) -> Finished<'p> {
     let line = format!(
@@ -26,7 +26,7 @@ fn visible(screen: &[u8]) -> String {
     let text = String::from_utf8_lossy(screen).into_owned();
     let mut lines = Vec::new();
     for line in text.split('\n') {
-        // The rest of a line stands from the last time that it was erased on.
+        // Only the text after the last "erase line" stays.
         let line = line.rsplit("\r\u{1b}[2K").next().unwrap_or(line);
         lines.push(without_colours(line.trim_end_matches('\r')));
     }
@@ -45,7 +45,7 @@ fn without_colours(line: &str) -> String {
 }
 
 #[test]
-fn ctrl_c_reaches_the_workload_once_and_the_progress_line_spoils_nothing() {
+fn ctrl_c_reaches_the_workload_once_and_output_lines_stay_whole() {
     let project = Project::program(
         "package main
 
@@ -91,14 +91,14 @@ func main() {
         .sum();
     let log = project.read(&format!("{}/stdout.log", project.only_run()));
     assert_eq!(dots, String::from_utf8_lossy(&log).matches('.').count(), "dots are missing in\n{screen}");
-    // The terminal's own echo may stand before it.
+    // The echo of the terminal may come before it.
     let stopping = "    Stopping the workload; interrupt again to leave at once";
     assert!(lines.iter().any(|line| line.ends_with(stopping)), "{screen}");
     assert!(lines.iter().any(|line| line.starts_with("    Profiled ")), "{screen}");
     project.assert_nothing_runs();
 }
 
-/// The supervisor is in a process group of its own, the workload must not be: the terminal would stop it.
+/// The supervisor has its own process group. The workload must not, because the terminal would stop it.
 #[test]
 fn the_workload_reads_from_the_terminal() {
     let project = Project::program(

@@ -1,4 +1,4 @@
-//! A goflame.toml that nobody named, in a parent directory, and what is run of a project that is only looked at. The
+//! A goflame.toml that was found in a parent directory, and programs of a project that a mere look must not run. The
 //! files belong to several users, so these tests need root.
 
 use std::fs;
@@ -14,7 +14,7 @@ const USER: u32 = 264_322;
 
 const NOTHING: &str = "package main\n\nfunc main() {}\n";
 
-/// A project in `up`, with a directory `up/mid/here` to work in. A `go` of the project's own tells when it is run.
+/// A project in `up`, with a directory `up/mid/here` to work in. The project has its own `go`, which records that it ran.
 fn project() -> Project {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root, to give files to others");
     let project = Project::empty();
@@ -45,7 +45,7 @@ fn give(path: &Path, uid: u32, gid: u32) {
     chown(path, Some(uid), Some(gid)).unwrap();
 }
 
-/// `doctor`, which has to do with the project and nothing else: whether it takes the settings.
+/// Whether `doctor` accepts the settings.
 fn taken(doctor: Goflame<'_>) -> Result<(), String> {
     let doctor: Finished<'_> = doctor.arg("--only").arg("ignore-list").run();
     if doctor.stderr.is_empty() {
@@ -60,7 +60,7 @@ fn doctor(project: &Project) -> Goflame<'_> {
     project.goflame(["doctor"]).dir(project.path("up/mid/here"))
 }
 
-/// As another user.
+/// Runs goflame as another user.
 fn doctor_as(project: &Project, uid: u32) -> Goflame<'_> {
     let id = format!("setpriv --reuid={uid} --regid={uid} --clear-groups");
     project
@@ -71,7 +71,7 @@ fn doctor_as(project: &Project, uid: u32) -> Goflame<'_> {
 
 /// Before, root ran the `go` of the other user, for each of these.
 #[test]
-fn settings_of_another_user_above_are_refused_and_named_ones_taken() {
+fn settings_of_another_user_in_a_parent_directory_need_the_flag() {
     let project = project();
     give(&project.path("up"), NOBODY, NOBODY);
     give(&project.path("up/goflame.toml"), NOBODY, NOBODY);
@@ -82,8 +82,8 @@ fn settings_of_another_user_above_are_refused_and_named_ones_taken() {
         refused.code(3).stdout("").stderr(
             "error: [dir]/up/goflame.toml is in a parent directory and it belongs to nobody (user id 65534)
  |
- = help: settings say which programs are run, so that user could run programs as you
- = help: if you trust it, name it (`--config [dir]/up/goflame.toml`) or work in its directory
+ = help: settings decide which programs run, so the writer of this file could run programs with your rights
+ = help: if you trust the file, use `--config [dir]/up/goflame.toml` or work in its directory
 ",
         );
     }
@@ -93,13 +93,13 @@ fn settings_of_another_user_above_are_refused_and_named_ones_taken() {
         project.shell(&format!("$goflame {line} build")).dir(&here).run().code(0);
     }
     project.goflame(["build"]).dir(project.path("up")).run().code(0);
-    // A container's root in the checkout of another user.
+    // Root of a container in the checkout of another user.
     give(&here, NOBODY, NOBODY);
     project.goflame(["build"]).dir(&here).run().code(0);
 }
 
 #[test]
-fn who_could_have_written_the_file_decides() {
+fn a_file_is_trusted_if_only_trusted_users_could_write_it() {
     let project = project();
     let (up, file, here) = (project.path("up"), project.path("up/goflame.toml"), project.path("up/mid/here"));
     let path = file.display().to_string();
@@ -114,7 +114,7 @@ fn who_could_have_written_the_file_decides() {
         taken(doctor(&project).env("SUDO_UID", "264322").env("SUDO_GID", "264322").env("SUDO_USER", "u")),
         Ok(())
     );
-    // Who is no root may not say so.
+    // A user other than root cannot use the variables of sudo.
     give(&file, NOBODY, NOBODY);
     let claim = doctor_as(&project, USER).env("SUDO_UID", "65534").env("SUDO_GID", "65534").env("SUDO_USER", "nobody");
     assert_eq!(taken(claim), refused("it belongs to nobody (user id 65534)"));
@@ -124,14 +124,14 @@ fn who_could_have_written_the_file_decides() {
     assert_eq!(taken(doctor_as(&project, USER)), Ok(()), "umask 002, and a group of the user's own");
     give(&file, USER, 12);
     assert_eq!(taken(doctor_as(&project, USER)), refused("it can be changed by the group man"));
-    // A team's checkout, all of it the group's.
+    // A team's checkout that belongs to a group.
     give(&here, USER, 12);
     mode(&here, 0o2775);
     assert_eq!(taken(doctor_as(&project, USER)), Ok(()));
     mode(&here, 0o755);
     mode(&file, 0o646);
     assert_eq!(taken(doctor_as(&project, USER)), refused("it can be changed by anybody"));
-    // As everything is under umask 000, or on a file system of Windows.
+    // All files are writable, as with umask 000 or on a file system of Windows.
     mode(&here, 0o777);
     assert_eq!(taken(doctor_as(&project, USER)), Ok(()));
     mode(&here, 0o1777);
@@ -151,7 +151,7 @@ fn who_could_have_written_the_file_decides() {
 }
 
 #[test]
-fn links_and_pipes_are_judged_as_well() {
+fn links_and_pipes_are_checked_too() {
     let project = project();
     let (file, here) = (project.path("up/goflame.toml"), project.path("up/mid/here"));
     let elsewhere: PathBuf = project.path("elsewhere.toml");
@@ -165,7 +165,7 @@ fn links_and_pipes_are_judged_as_well() {
     assert_eq!(taken(doctor(&project)), why("the link"));
     give(&elsewhere, NOBODY, NOBODY);
     assert_eq!(taken(doctor(&project)), why("it"));
-    // To open it would wait for ever.
+    // Opening it would wait forever.
     fs::remove_file(&file).unwrap();
     project.shell("mkfifo up/goflame.toml && chown nobody up/goflame.toml").run().code(0);
     assert_eq!(taken(project.goflame(["doctor"]).dir(here)), why("it"));
@@ -173,13 +173,13 @@ fn links_and_pipes_are_judged_as_well() {
 
 /// Before, a dry run and doctor ran the project's own `go`, and fetched what go.mod asks for.
 #[test]
-fn nothing_of_a_project_is_run_to_look_at_it() {
+fn looking_at_a_project_runs_none_of_its_programs() {
     let project = project();
     let up = project.path("up");
     let settings = fs::read_to_string(up.join("goflame.toml")).unwrap();
     let looks =
         ["doctor", "doctor --json", "doctor /bin/true", "build --dry-run", "run --dry-run", "build --print-dockerfile"];
-    // Nobody answers there, but who asks is seen.
+    // The server does not answer, but it records requests.
     let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     proxy.set_nonblocking(true).unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());
@@ -210,14 +210,14 @@ fn nothing_of_a_project_is_run_to_look_at_it() {
     let doctor = doctor.env("GOPROXY", &url).env("COLUMNS", "200").run();
     doctor.code(0);
     assert!(
-        doctor.stdout.contains("but not the version that go.mod or go.work asks for: the next build fetches"),
+        doctor.stdout.contains("but not the version that go.mod or go.work asks for: the next build downloads"),
         "{}",
         doctor.stdout
     );
     let off =
         project.goflame(["doctor", "--only", "go-found"]).dir(&up).env("GOTOOLCHAIN", "auto").env("GOPROXY", "off");
     off.run().code(4);
-    // A pin, too; the plan has it.
+    // The same for a pinned version, which the plan contains.
     fs::write(up.join("goflame.toml"), format!("toolchain.go = \"1.98.7\"\n{settings}")).unwrap();
     look(&url);
     let plan = project.goflame(["build", "--dry-run"]).dir(&up).run();

@@ -1,11 +1,11 @@
-//! Which crates goflame may depend on. Every exception stands here with its reason.
+//! Which crates goflame may depend on. Every exception is listed here with its reason.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 
 use crate::metadata::{Package, all};
 
-/// Licences that ask for no more than a notice, which THIRD-PARTY gives. A crate needs one choice among these.
+/// Licences that require only a notice, which THIRD-PARTY contains. A crate needs one choice among these.
 const LICENCES: [&str; 4] = ["MIT", "Apache-2.0", "Unicode-3.0", "Zlib"];
 
 /// Crates under another licence.
@@ -49,7 +49,7 @@ fn licences_are_allowed() {
 }
 
 #[test]
-fn no_crate_is_there_twice_without_a_reason() {
+fn a_crate_has_two_versions_only_with_a_reason() {
     let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for package in all() {
         versions.entry(package.name).or_default().push(package.version);
@@ -60,7 +60,7 @@ fn no_crate_is_there_twice_without_a_reason() {
 }
 
 #[test]
-fn banned_crates_stay_out() {
+fn banned_crates_are_not_used() {
     for package in all() {
         if let Some((name, reason)) = BANNED.iter().find(|(name, _)| *name == package.name) {
             panic!("{name} is banned: {reason}. `cargo tree -i {name}` tells who brings it");
@@ -79,7 +79,7 @@ fn every_crate_comes_from_the_registry() {
 }
 
 #[test]
-fn exceptions_that_nothing_needs_any_more_are_seen() {
+fn unneeded_exceptions_are_reported() {
     let packages = all();
     for (name, licence, _) in LICENCE_EXCEPTIONS {
         let needed = |package: &Package| package.name == name && package.license.as_deref() == Some(licence);
@@ -88,7 +88,7 @@ fn exceptions_that_nothing_needs_any_more_are_seen() {
 }
 
 #[test]
-fn licence_expressions_are_read_as_spdx_means_them() {
+fn licence_expressions_follow_spdx() {
     for allowed in [
         "MIT",
         "MIT/Apache-2.0",

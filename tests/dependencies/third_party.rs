@@ -26,11 +26,11 @@ This file is made from Cargo.lock by `GOFLAME_BLESS=1 make lint`.
 /// Prefixes of the names of licence files, in lower case.
 const FILES: [&str; 6] = ["license", "licence", "copying", "copyright", "notice", "unlicense"];
 
-/// Parts of names that tell a text of another licence than MIT, in lower case.
+/// Parts of file names that indicate another licence than MIT, in lower case.
 const OTHERS: [&str; 6] = ["apache", "zlib", "boost", "bsd", "unlicense", "copying"];
 
 #[test]
-fn the_file_of_licences_is_what_the_lock_file_says() {
+fn the_file_of_licences_lists_the_crates_of_the_lock_file() {
     let packages = shipped();
     let mut text = format!("{HEAD}\n\nCRATES\n\n");
     for package in &packages {
@@ -48,7 +48,7 @@ fn the_file_of_licences_is_what_the_lock_file_says() {
     assert_current("THIRD-PARTY", &text);
 }
 
-/// Each different text with the crates that bring it, in the order of their names.
+/// Each different text with the crates that contain it, in the order of their names.
 fn texts(packages: &[Package]) -> Vec<(String, Vec<String>)> {
     let mut positions = BTreeMap::new();
     let mut texts: Vec<(String, Vec<String>)> = Vec::new();
@@ -64,7 +64,7 @@ fn texts(packages: &[Package]) -> Vec<(String, Vec<String>)> {
     texts
 }
 
-/// Name and text of the files that hold a crate's licence. Line ends and blanks at the end of lines are made alike.
+/// Name and text of a crate's licence files, with normalised line ends.
 fn licence_files(package: &Package) -> Vec<(String, String)> {
     let dir = package.manifest_path.parent().unwrap_or(Path::new("/"));
     let mut names: Vec<String> =

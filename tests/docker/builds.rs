@@ -13,7 +13,7 @@ const NOTHING: &str = "package main\n\nfunc main() {}\n";
 const NOBODY: u32 = 65534;
 
 #[test]
-fn the_demo_runs_and_all_that_is_made_belongs_to_the_caller() {
+fn the_demo_runs_and_all_files_belong_to_the_caller() {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root, as goflame under sudo has it");
     let engine = engine();
     let example = source().join("examples/hotspots");
@@ -26,7 +26,7 @@ fn the_demo_runs_and_all_that_is_made_belongs_to_the_caller() {
         chown(project.path(name), Some(NOBODY), Some(NOBODY)).unwrap();
     }
     fs::set_permissions(project.path("."), fs::Permissions::from_mode(0o755)).unwrap();
-    // The engine's group may connect; nobody is made a member of it, as `usermod -aG docker` would.
+    // Only the engine's group may use its socket. The relay lets `nobody` connect without becoming a member.
     let relay = crate::endpoint::Relay::to(&engine.socket());
     let run = project
         .goflame(["run", "--docker", "--release", "--", "-seconds", "1"])
@@ -74,7 +74,7 @@ fn go(project: &Project, proxy: &tempfile::TempDir, args: &[&str]) {
 }
 
 #[test]
-fn modules_are_downloaded_once_and_only_with_leave() {
+fn modules_are_downloaded_once_and_not_offline() {
     let engine = engine();
     let (project, proxy) = with_module();
     let served = serve(&engine, proxy.path(), 8081);
@@ -107,7 +107,7 @@ fn modules_are_downloaded_once_and_only_with_leave() {
 }
 
 #[test]
-fn errors_are_those_of_go_with_the_paths_of_this_machine() {
+fn errors_of_go_have_the_paths_of_this_machine() {
     let engine = engine();
     let project = project("package main\n\nfunc main() { undefined() }\n", "");
     let build = engine.goflame(&project, ["build", "--docker"]).run();
@@ -124,9 +124,9 @@ fn errors_are_those_of_go_with_the_paths_of_this_machine() {
 }
 
 #[test]
-fn the_plan_is_printed_and_nothing_is_asked() {
+fn a_dry_run_prints_the_plan_without_an_engine() {
     let project = project(NOTHING, "build.docker = true\n");
-    // No engine is there.
+    // No engine is running.
     let plan = project.goflame(["build", "--dry-run"]).env("DOCKER_HOST", "unix:///nonexistent").run();
     plan.code(0).stderr("").stdout(&format!(
         "docker run --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges --pids-limit=16384 --memory=[..] --network=none --user=[..] \
@@ -145,7 +145,7 @@ fn the_plan_is_printed_and_nothing_is_asked() {
 
 /// Before, `replace x => /root` mounted root's home into the container, whose build could read it.
 #[test]
-fn a_directory_outside_of_the_project_is_mounted_only_with_leave() {
+fn a_directory_outside_of_the_project_is_mounted_only_with_a_flag() {
     let engine = engine();
     let outside = Project::empty();
     outside.write("lib/go.mod", "module example.com/lib\n\ngo 1.21\n");
@@ -166,19 +166,19 @@ fn a_directory_outside_of_the_project_is_mounted_only_with_leave() {
             .code(11)
             .stdout("")
             .stderr_has(&format!(
-                "error: {} is replaced or used by go.mod or go.work, but lies outside of the project",
+                "error: {} is used by go.mod or go.work, but is outside of the project",
                 lib.display()
             ))
             .stderr_has(&format!("   help: `--mount {0}` (or GOFLAME_MOUNT={0}) allows it; [..]", lib.display()));
     }
-    // No key of the project's own settings gives leave: the project is whom the refusal is for.
+    // No key of goflame.toml permits it: the mount is refused to protect the user from the project.
     assert_eq!(engine.containers(&project), [""; 0]);
     project.goflame(["build", "--native"]).run().code(0);
     engine.goflame(&project, ["build", "--docker", "--mount"]).arg(&lib).run().code(0);
     let allowed = engine.goflame(&project, ["build", "--docker", "--verify"]).env("GOFLAME_MOUNT", outside.path("."));
     allowed.run().code(0);
 
-    // A link within the project leads out of it.
+    // A link in the project points outside of it.
     std::os::unix::fs::symlink(&lib, project.path("near")).unwrap();
     project.write("go.mod", go_mod("./near"));
     engine.goflame(&project, ["build", "--docker"]).run().code(11).stderr_has("error: [..]lies outside of the project");

@@ -28,7 +28,7 @@ fn doctor_sees_what_a_build_gets() {
     engine.goflame(&project, ["build"]).run().code(0);
     assert_eq!(said("docker-digest", 0).0, "ok");
 
-    // An id that no engine has: neither can a build go on.
+    // An id that no engine has: a build fails too.
     let lock = String::from_utf8(project.read("goflame.lock")).unwrap();
     let (start, rest) = lock.split_once("digest = \"sha256:").unwrap();
     project.write("goflame.lock", format!("{start}digest = \"sha256:{}{}", "0".repeat(64), &rest[64..]));

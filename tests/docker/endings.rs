@@ -1,4 +1,4 @@
-//! Builds that do not get to their end. Whatever happens, no container stays.
+//! Builds that do not finish. No container is left in any case.
 
 use std::process::Command;
 use std::thread;
@@ -32,7 +32,7 @@ fn an_interrupt_ends_the_build_and_removes_its_container() {
         build
             .finish()
             .code(128 + signal as i32)
-            .stderr_has("error: the build was interrupted, and its container removed");
+            .stderr_has("error: the build was interrupted, and its container was removed");
         assert_eq!(engine.containers(&project), [""; 0]);
         assert_eq!(engine.volumes(&project).len(), 2);
         engine.goflame(&project, ["build", "--clean-cache"]).run().code(0);
@@ -43,9 +43,9 @@ fn project_of_its_own() -> Project {
     project("package main\n\nfunc main() {}\n", "")
 }
 
-/// On one more engine, since no other goflame may sweep it, and no other may need it.
+/// Uses a separate engine, so that no other goflame removes its containers or needs the engine.
 #[test]
-fn kill_9_and_an_engine_that_goes_away() {
+fn kill_9_and_a_stopped_engine_leave_no_container() {
     let killed = probed("PROBE_WAIT = \"1\"\n");
     let engine = Engine::start(&killed);
     let build = waiting(&engine, &killed);
@@ -53,7 +53,7 @@ fn kill_9_and_an_engine_that_goes_away() {
     build.signal(Signal::SIGKILL);
     build.finish().killed(Signal::SIGKILL);
     assert_eq!(engine.containers(&killed), left);
-    // The next start, though of another project, which has its own containers.
+    // The next start removes them, even in another project.
     let other = project_of_its_own();
     let build = engine.goflame(&other, ["build", "--docker", "--verbose"]).run();
     build.code(0).stderr_has("        Note removed a container that an earlier goflame left behind");
@@ -63,7 +63,10 @@ fn kill_9_and_an_engine_that_goes_away() {
     let build = waiting(&engine, &stopped);
     crate::harness::send(engine.pid(), Signal::SIGTERM);
     let at = format!("{} (DOCKER_HOST)", engine.host());
-    build.finish().code(11).stderr_has(&format!("error: the Docker engine at {at} went away during `go build`"));
+    build
+        .finish()
+        .code(11)
+        .stderr_has(&format!("error: lost the connection to the Docker engine at {at} during `go build`"));
     let after = engine.goflame(&stopped, ["build", "--docker"]).run();
     after
         .code(11)
@@ -71,7 +74,7 @@ fn kill_9_and_an_engine_that_goes_away() {
         .stderr_has("   help: is it running? [..]");
 }
 
-/// A small file system of the project's own.
+/// Small file system for the project.
 struct Full<'p>(&'p Project);
 
 impl<'p> Full<'p> {
@@ -92,15 +95,14 @@ impl Drop for Full<'_> {
 }
 
 #[test]
-fn a_full_disk() {
+fn a_full_disk_is_an_error_with_advice() {
     let engine = engine();
     let project = project_of_its_own();
     let _full = Full::mount(&project, "1m");
     let build = engine.goflame(&project, ["build", "--docker"]).run();
-    build
-        .code(5)
-        .stderr_has("[..]no space left on device")
-        .stderr_has("   help: free disk space in [dir]/.goflame/build/debug, or where the engine keeps its volumes");
+    build.code(5).stderr_has("[..]no space left on device").stderr_has(
+        "   help: free disk space in [dir]/.goflame/build/debug, or in the directory of the engine's volumes",
+    );
     assert_eq!(project.names(".goflame/build/debug"), [""; 0]);
     assert_eq!(engine.containers(&project), [""; 0]);
     engine.goflame(&project, ["build", "--clean-cache"]).run().code(0);

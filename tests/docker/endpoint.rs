@@ -1,4 +1,4 @@
-//! Finding the engine, and what is said when there is none.
+//! Finding the engine, and the messages without one.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
@@ -11,7 +11,7 @@ use crate::engine::{engine, project};
 
 const NOTHING: &str = "package main\n\nfunc main() {}\n";
 
-/// A TCP port behind which an engine's socket is.
+/// TCP port that forwards to the socket of an engine.
 pub(crate) struct Relay(u16);
 
 impl Relay {
@@ -61,33 +61,33 @@ fn the_current_context_is_followed() {
         .run()
         .code(11)
         .stderr_has("error: there is no Docker context `other` (DOCKER_CONTEXT)")
-        .stderr_has("   help: `docker context ls` lists them");
+        .stderr_has("   help: `docker context ls` lists the contexts");
     engine.goflame(&project, ["build", "--clean-cache"]).run().code(0);
 }
 
 #[test]
-fn an_engine_that_is_absent_refuses_or_is_too_old() {
+fn an_unusable_engine_is_an_error_with_advice() {
     let project = project(NOTHING, "build.docker = true\n");
     let at = |host: &str| project.goflame(["build"]).env("DOCKER_HOST", host).run();
     at("unix:///nonexistent/docker.sock").code(11).stdout("").stderr(
         "error: no Docker engine answers at unix:///nonexistent/docker.sock (DOCKER_HOST)
   cause: No such file or directory (os error 2)
-   help: is it running? `sudo systemctl start docker`; Debian has it in docker.io
-   help: or point DOCKER_HOST or a `docker context` to it; --native builds without it
+   help: start it: `sudo systemctl start docker`; on Debian, the package docker.io has it
+   help: or set DOCKER_HOST or a `docker context` to its address; --native builds without it
 ",
     );
     at("ssh://box")
         .code(11)
         .stderr_has("error: cannot use the Docker engine at ssh://box (DOCKER_HOST): SSH is not supported");
 
-    // Nobody listens on a port that was just given back.
+    // Nothing listens on a port that was just released.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     at(&format!("tcp://{free}"))
         .code(11)
         .stderr_has(&format!("error: no Docker engine answers at tcp://{free} (DOCKER_HOST)"))
         .stderr_has("  cause: Connection refused (os error 111)");
 
-    // No engine that old can be run any more, so this is what one answered.
+    // Engines that old cannot run any more, so this replays a recorded answer.
     let old = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = old.local_addr().unwrap();
     thread::spawn(move || {
@@ -99,20 +99,20 @@ fn an_engine_that_is_absent_refuses_or_is_too_old() {
         }
     });
     at(&format!("tcp://{address}")).code(11).stderr(&format!(
-        "error: the Docker engine at tcp://{address} (DOCKER_HOST) speaks API 1.24, and 1.40 or newer is needed
-   help: Docker 19.03 and newer will do
+        "error: the Docker engine at tcp://{address} (DOCKER_HOST) has API version 1.24, but goflame needs 1.40 or newer
+   help: use Docker 19.03 or newer
 "
     ));
 }
 
 #[test]
-fn a_socket_that_the_caller_may_not_use() {
+fn a_socket_without_permission_is_an_error_with_advice() {
     assert!(nix::unistd::geteuid().is_root(), "this test needs root, as goflame under sudo has it");
     let engine = engine();
     let project = project(NOTHING, "build.docker = true\n");
     std::fs::set_permissions(project.path("."), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let build = engine.goflame(&project, ["build"]).env("SUDO_UID", "65534").env("SUDO_GID", "65534");
     build.env("SUDO_USER", "nobody").run().code(11).stderr_has("  cause: Permission denied (os error 13)").stderr_has(
-        "   help: the socket belongs to root and its group: `sudo usermod -aG docker $USER`, then log in anew",
+        "   help: the socket belongs to root and its group: `sudo usermod -aG docker $USER`, then log in again",
     );
 }

@@ -1,4 +1,4 @@
-//! The engine that the tests use, seen by the `docker` command; and what is served to it.
+//! The Docker engine of the tests, the `docker` command, and the servers for containers.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::harness::{Goflame, Project, source};
 /// The image that tests/setup/engine makes.
 pub(crate) const IMAGE: &str = "goflame-test/golang:local";
 
-/// An engine of the tests' own.
+/// Docker engine that only the tests use.
 pub(crate) struct Engine {
     dir: PathBuf,
     own: bool,
@@ -53,7 +53,7 @@ impl Engine {
         std::fs::read_to_string(self.dir.join("dockerd.pid")).unwrap().trim().parse().unwrap()
     }
 
-    /// This machine, as containers with a network see it: the address of the engine's bridge.
+    /// Address of this machine in containers with a network: the engine's bridge.
     pub(crate) fn gateway(&self) -> String {
         let netns = format!("--net=/proc/{}/ns/net", self.pid());
         let out =
@@ -116,7 +116,7 @@ pub(crate) fn hub() -> &'static Path {
     HUB.get_or_init(|| go_program(&source().join("tests/hub"), "hub"))
 }
 
-/// Builds a static program of the tests' own, for good: cargo's directory for such things keeps it.
+/// Builds a static program for the tests. It is kept in cargo's directory for temporary files of tests.
 pub(crate) fn go_program(dir: &Path, name: &str) -> PathBuf {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let mut go = Command::new("go");

@@ -1,4 +1,4 @@
-//! Images: found, pulled, pinned, moved, gone.
+//! Images that are found, pulled, pinned, moved and missing.
 
 use std::fs;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ impl Registry {
         registry
     }
 
-    /// Puts an image under the tag, and takes it away from the engine. Returns `repository@digest`.
+    /// Puts an image under the tag, and removes it from the engine. Returns `repository@digest`.
     fn push(&self, image: &str) -> String {
         self.engine.docker(&["tag", image, &self.tag]);
         self.engine.docker(&["push", "--quiet", &self.tag]);
@@ -44,7 +44,7 @@ impl Registry {
     }
 }
 
-/// As much of Go as a program without imports needs, as a new image each time. Pushing all of it would take long.
+/// Creates a new image with the part of Go that a program without imports needs: pushing all of Go takes long.
 fn small_image(engine: &Engine) -> String {
     let out = Command::new("go").args(["env", "GOROOT"]).env("GOTOOLCHAIN", "local").output().unwrap();
     let goroot = PathBuf::from(String::from_utf8(out.stdout).unwrap().trim());
@@ -100,7 +100,7 @@ fn an_image_is_pulled_once_and_stays_when_its_tag_moves() {
     let build = |args: &str| project.shell(&format!("$goflame build {args}")).env("DOCKER_HOST", engine.host()).run();
     build("--offline").code(11).stderr(&format!(
         "error: the image {} is not on the Docker engine, and --offline forbids pulling it
-   help: build once without --offline, or `docker load` it
+   help: build once without --offline, or load the image with `docker load`
 ",
         registry.tag
     ));
@@ -110,22 +110,22 @@ fn an_image_is_pulled_once_and_stays_when_its_tag_moves() {
     assert!(first.starts_with(&format!("127.0.0.1:{PORT}/golang@sha256:")), "{first}");
     build("--offline --locked").code(0).stderr_has("      Pinned go1.[..]");
 
-    // Elsewhere the tag moves; here nothing happens, not even where the old image has to be pulled anew.
+    // The tag moves in the registry. Builds still use the old image, even if it must be pulled again.
     let second = registry.move_tag();
     assert_ne!(first, second);
     engine.docker(&["rmi", &first]);
     build("--locked").code(0).stderr_has(&format!("     Pulling {first}"));
     assert_eq!(locked_digest(&project), first);
 
-    // Somebody pulls the tag.
+    // The user pulls the tag.
     engine.docker(&["pull", "--quiet", &registry.tag]);
-    build("").code(0).stderr_has(&format!("     Warning {} is {second} by now; [..]", registry.tag));
+    build("").code(0).stderr_has(&format!("     Warning {} now refers to {second}; [..]", registry.tag));
     let refused = build("--locked");
     refused.code(3).stdout("").stderr(&format!(
         "error: goflame.lock would change, and --locked forbids that
   cause: - docker.digest = \"{first}\"
          + docker.digest = \"{second}\"
-   help: `goflame build --update-lock` writes it; commit it with what made it change
+   help: `goflame build --update-lock` writes it; commit it together with the change that caused it
 "
     ));
     assert_eq!(locked_digest(&project), first);
@@ -133,7 +133,7 @@ fn an_image_is_pulled_once_and_stays_when_its_tag_moves() {
     assert_eq!(locked_digest(&project), second);
     build("--locked").code(0);
 
-    // A digest that somebody typed.
+    // The settings name a digest.
     let tampered =
         String::from_utf8(project.read("goflame.lock")).unwrap().replace(&second[second.len() - 8..], "00000000");
     project.write("goflame.lock", &tampered);
@@ -149,7 +149,7 @@ fn an_image_is_pulled_once_and_stays_when_its_tag_moves() {
 }
 
 #[test]
-fn an_image_made_here_is_pinned_by_its_id_and_cannot_come_back() {
+fn a_local_image_is_pinned_by_its_id_and_cannot_be_pulled() {
     let engine = engine();
     let image = small_image(&engine);
     engine.docker(&["tag", &image, "goflame-test/mine:1"]);
@@ -159,8 +159,8 @@ fn an_image_made_here_is_pinned_by_its_id_and_cannot_come_back() {
     assert_eq!(locked_digest(&project), image);
     engine.docker(&["rmi", "goflame-test/mine:1"]);
     build().code(11).stderr(&format!(
-        "error: goflame.lock pins goflame-test/mine:1 to {image}, which is not on this Docker engine and in no registry
-   help: make or load that very image, or take what the name stands for now: `goflame build --update-lock`
+        "error: goflame.lock pins goflame-test/mine:1 to {image}, which is neither on this Docker engine nor in a registry
+   help: build or load that image again, or pin the image that the name refers to now: `goflame build --update-lock`
 "
     ));
     engine.goflame(&project, ["build", "--clean-cache"]).run().code(0);
@@ -171,7 +171,7 @@ fn build<'p>(engine: &Engine, project: &'p Project) -> Finished<'p> {
 }
 
 #[test]
-fn images_that_cannot_build() {
+fn images_that_cannot_build_are_errors() {
     let engine = engine();
     let empty = Command::new("sh")
         .args(["-c", "tar -c --files-from /dev/null | docker -H \"$HOST\" import - goflame-test/empty:1"])
@@ -183,7 +183,7 @@ fn images_that_cannot_build() {
     build(&engine, &project_with("goflame-test/empty:1", ""))
         .code(11)
         .stderr_has("error: there is no `go` on the PATH of the image sha256:[..]")
-        .stderr_has("   help: name an image with a Go toolchain, such as golang:1.27.3 or golang:1.27.3-alpine");
+        .stderr_has("   help: set an image with a Go toolchain, for example golang:1.27.3 or golang:1.27.3-alpine");
     engine.docker(&["rmi", "goflame-test/empty:1"]);
 
     build(&engine, &project_with(IMAGE, "toolchain.go = \"1.20.14\"\n"))
@@ -191,11 +191,11 @@ fn images_that_cannot_build() {
         .stderr_has(&format!("error: goflame.toml pins go1.20.14, but the image {IMAGE} has go1.[..]"));
     build(&engine, &Project::program(NOTHING, ""))
         .code(11)
-        .stderr_has("error: a Docker build needs an image, and [toolchain] names none");
+        .stderr_has("error: a Docker build needs an image, but [toolchain] sets neither `image` nor `go`");
 
     let cgo = project("package main\n\nimport \"C\"\n\nfunc main() {}\n", "[variant.debug]\ncgo = true\n");
     build(&engine, &cgo).code(5).stderr_has("[..]C compiler \"gcc\" not found[..]").stderr_has(
-        "   help: the image sha256:[..] has no C compiler, which cgo needs: take one that has (golang, not -alpine)",
+        "   help: the image sha256:[..] has no C compiler, which cgo needs: use an image with one (golang without -alpine)",
     );
     let stamped = project(NOTHING, "[variant.debug]\nbuildvcs = true\n");
     stamped

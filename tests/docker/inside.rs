@@ -30,7 +30,7 @@ fn found(project: &Project) -> Value {
     serde_json::from_slice(&project.read(".goflame/build/debug/probe.json")).unwrap()
 }
 
-/// Before, a container could start threads and take memory until the machine had no more.
+/// Before, a container could use all threads and all memory of the machine.
 #[test]
 fn threads_and_memory_have_limits() {
     let engine = engine();
@@ -51,7 +51,7 @@ fn threads_and_memory_have_limits() {
 }
 
 #[test]
-fn no_network_no_capabilities_no_way_back() {
+fn a_build_has_no_network_and_no_capabilities() {
     let engine = engine();
     let project = probed(&format!("PROBE_DIAL = \"{}\"\n", format_args!("{}:8099", engine.gateway())));
     engine.goflame(&project, ["build", "--docker"]).run().code(0);
@@ -68,7 +68,7 @@ fn no_network_no_capabilities_no_way_back() {
     let caller = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     assert_eq!((&facts["Uid"], &facts["Gid"]), (&caller.0.into(), &caller.1.into()));
     assert!(!project.names(".").contains(&"planted".to_owned()));
-    // The same probe sees all of it natively, so it can see.
+    // Outside of a container the same probe finds everything, so the probe works.
     std::fs::remove_file(project.path(".goflame/build/debug/probe.json")).unwrap();
     project.goflame(["build"]).run().code(0);
     let facts = found(&project);

@@ -12,7 +12,7 @@ fn lock(project: &Project) -> String {
 }
 
 #[test]
-fn the_first_build_writes_it_and_the_second_changes_nothing() {
+fn the_first_build_writes_the_lock_and_the_second_changes_nothing() {
     let project = Project::program(NOTHING, "[variant.debug]\ncgo = false\n");
     project.goflame(["build", "--locked"]).run().code(3).stdout("").stderr_in_order(
         "error: goflame.lock does not exist, and --locked forbids that
@@ -20,7 +20,7 @@ fn the_first_build_writes_it_and_the_second_changes_nothing() {
          + variant.debug.env = { CGO_ENABLED = \"0\" }
          + variant.debug.flags = [\"-trimpath\", \"-buildvcs=false\", \"-gcflags=all=-N -l\", [..]]
          + variant.release.flags = [[..]]
-   help: `goflame build --update-lock` writes it; commit it with what made it change
+   help: `goflame build --update-lock` writes it; commit it together with the change that caused it
 ",
     );
     assert!(!project.path("goflame.lock").exists());
@@ -36,7 +36,7 @@ fn the_first_build_writes_it_and_the_second_changes_nothing() {
 }
 
 #[test]
-fn what_settings_and_modules_change_is_followed_unless_locked() {
+fn the_lock_follows_settings_and_modules_unless_locked() {
     let project = Project::program(NOTHING, "");
     project.goflame(["build"]).run().code(0);
     let before = lock(&project);
@@ -59,7 +59,7 @@ fn what_settings_and_modules_change_is_followed_unless_locked() {
 }
 
 #[test]
-fn damage_is_shown_as_that_of_the_settings() {
+fn damage_of_the_lock_is_shown_with_its_line() {
     let project = Project::program(NOTHING, "");
     project.goflame(["build"]).run().code(0);
     let text = lock(&project);
@@ -79,7 +79,7 @@ fn damage_is_shown_as_that_of_the_settings() {
         "error: invalid value for `format`
  --> goflame.lock:2:10
 2 | format = 7
-  = help: a newer goflame wrote it
+  = help: a newer goflame wrote this file
 ",
     );
     project.goflame(["build", "--update-lock"]).run().code(0);
@@ -87,7 +87,7 @@ fn damage_is_shown_as_that_of_the_settings() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_written_is_no_reason_not_to_build() {
+fn a_build_works_in_a_read_only_directory() {
     let project = Project::program(NOTHING, "");
     fs::create_dir(project.path("goflame.lock")).unwrap();
     project.goflame(["build"]).run().code(3).stderr_has("error: cannot read [..]goflame.lock");
@@ -99,7 +99,7 @@ fn a_directory_that_cannot_be_written_is_no_reason_not_to_build() {
 }
 
 #[test]
-fn a_run_keeps_it() {
+fn a_run_keeps_the_lock() {
     let project = Project::program(NOTHING, "");
     project.goflame(["run", "--release"]).run().code(0);
     assert_eq!(project.read(&format!("{}/goflame.lock", project.only_run())), project.read("goflame.lock"));

@@ -1,4 +1,4 @@
-//! Versions of Go side by side.
+//! Several versions of Go on one machine.
 
 use std::process::Command;
 
@@ -16,11 +16,11 @@ fn versions() -> (String, String) {
 }
 
 #[test]
-fn two_projects_are_built_each_with_its_own() {
+fn two_projects_are_built_each_with_its_own_version() {
     let (own, other) = versions();
     let projects = [own.as_str(), other.as_str()].map(|version| {
         let project = Project::program(VERSION, "# mine\n[build]\nvariant = \"release\" # always\n");
-        // The network is the real one: this is the go command's own download, and its checksums.
+        // Uses the real network: the go command downloads and checks the version.
         let install = project.goflame(["toolchain", "install", version]).run();
         install.code(0).stderr_has(&format!("   Installed go{version} in [..]"));
         let pin = project.goflame(["toolchain", "use", version]).run();
@@ -43,7 +43,7 @@ fn two_projects_are_built_each_with_its_own() {
         assert!(list.stdout.contains(&format!("go{own} ")) && list.stdout.contains(&format!("go{other} ")));
     }
 
-    // The lock pins where the settings do not, until it is told otherwise.
+    // Where the settings pin nothing, the lock does, until `--update-lock`.
     let (project, _) = &projects[1];
     project.write("goflame.toml", "app.name = \"program\"\nbuild.variant = \"release\"\n");
     project.goflame(["build", "--locked"]).run().code(0).stderr_has(&format!("      Pinned go{other} (goflame.lock)"));
@@ -60,7 +60,7 @@ fn two_projects_are_built_each_with_its_own() {
         .stderr_has(&format!("     Locking go{own} (goflame.lock)"));
     project.shell(".goflame/build/release/program").run().stderr(&format!("go{own}\n"));
 
-    // A version that the lock pins and that nobody has.
+    // The lock pins a version that does not exist.
     let lock = String::from_utf8(project.read("goflame.lock")).unwrap();
     project.write("goflame.lock", lock.replace(&own, "1.98.7"));
     let absent = project.goflame(["build"]).env("GOPROXY", "off").run();
@@ -68,26 +68,29 @@ fn two_projects_are_built_each_with_its_own() {
         .code(4)
         .stderr_has(&format!("error: goflame.lock pins go1.98.7, but `go` is go{own} and cannot switch to go1.98.7"))
         .stderr_has("   help: `goflame toolchain install 1.98.7` fetches it")
-        .stderr_has("   help: `goflame build --update-lock` takes the Go that is installed");
+        .stderr_has("   help: `goflame build --update-lock` pins the installed Go instead");
     project
         .goflame(["toolchain", "list"])
         .run()
         .code(0)
-        .stderr("     Warning goflame.lock pins go1.98.7, which is not here: goflame toolchain install 1.98.7\n");
+        .stderr("     Warning goflame.lock pins go1.98.7, which is not installed: goflame toolchain install 1.98.7\n");
 }
 
 #[test]
-fn versions_that_are_none() {
+fn invalid_versions_are_refused() {
     let project = Project::program(VERSION, "");
-    project.goflame(["toolchain", "use", "go1.27.3"]).run().code(2).stdout("").stderr(
-        "error: `go1.27.3` is no version of Go: expected a Go version such as `1.27.3`; leave out the `go`: `1.27.3`\n",
-    );
+    project
+        .goflame(["toolchain", "use", "go1.27.3"])
+        .run()
+        .code(2)
+        .stdout("")
+        .stderr("error: `go1.27.3` is not an exact Go release; write it without the prefix `go`: `1.27.3`\n");
     project.goflame(["toolchain", "install", "1.27"]).run().code(2);
     let absent = project.goflame(["toolchain", "install", "1.98.7"]).env("GOPROXY", "off").run();
-    absent.code(5).stdout("").stderr_has("error: go1.98.7 could not be had: `go` ended with exit status 1");
+    absent.code(5).stdout("").stderr_has("error: cannot download go1.98.7: `go` failed: exit status 1");
     project.goflame(["toolchain", "use", "1.98.7"]).run().code(0).stderr(
         "      Pinned go1.98.7 (goflame.toml)
-        Note it is not on this machine: goflame toolchain install 1.98.7
+        Note it is not installed: goflame toolchain install 1.98.7
 ",
     );
     let list = project.goflame(["toolchain", "list", "--json"]).run();

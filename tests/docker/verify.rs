@@ -1,4 +1,4 @@
-//! `goflame build --verify`: programs that are the same every time, and what makes them differ.
+//! `goflame build --verify`: reproducible programs, and the reasons for differences.
 
 use crate::engine::{engine, project};
 use crate::harness::Project;
@@ -31,7 +31,7 @@ fn a_pure_go_program_is_the_same_here_and_in_a_container() {
         assert!(verify.stderr.contains(&format!("      Sha256 {sum}\n")), "{}", verify.stderr);
         sums.push(sum);
     }
-    // Native against Docker is native's own answer about cgo; nothing else depends on the place.
+    // Both builds use the cgo setting of the native build; nothing else depends on where a build runs.
     assert_eq!(sums[0], sums[2]);
     assert_eq!(engine.containers(&project), [""; 0]);
     let inputs = &record(&project)["inputs"];
@@ -39,7 +39,7 @@ fn a_pure_go_program_is_the_same_here_and_in_a_container() {
     assert!(inputs["digest"].as_str().unwrap().starts_with("sha256:"), "{inputs}");
     assert_eq!(inputs["go_mod"].as_str().unwrap().len(), 64);
 
-    // A run of the very program says so; one of another does not.
+    // A run of the verified program says so; a run of another program does not.
     project.goflame(["run"]).run().code(0);
     assert_eq!(project.manifest()["build"]["verified"]["program"]["sha256"], sums[0].as_str());
     std::fs::remove_dir_all(project.path(".goflame/runs")).unwrap();
@@ -49,7 +49,7 @@ fn a_pure_go_program_is_the_same_here_and_in_a_container() {
 }
 
 #[test]
-fn a_path_and_c_code_are_named() {
+fn a_path_and_c_code_are_named_as_reasons() {
     let main =
         "package main\n\n// static int one(void) { return 1; }\nimport \"C\"\n\nfunc main() { println(C.one()) }\n";
     let project =
@@ -60,7 +60,7 @@ fn a_path_and_c_code_are_named() {
         .stdout("")
         .stderr_has("error: native twice: the programs differ")
         .stderr_has("[..].gopclntab: [..] bytes[..]")
-        .stderr_has("   help: paths: the path [dir] is in the program: trimpath = true in the variant leaves it out")
+        .stderr_has("   help: paths: the program contains the path [dir]: trimpath = true in the variant removes it")
         .stderr_has(
             "   help: cgo: C code is linked in, so the C compiler, its flags and the C library are inputs too: [..]",
         );
@@ -68,7 +68,7 @@ fn a_path_and_c_code_are_named() {
 }
 
 #[test]
-fn a_stamp_of_a_tree_with_changes_is_named() {
+fn a_stamp_with_uncommitted_changes_is_named_as_reason() {
     let project = Project::program(NOTHING, "build.variant = \"release\"\nvariant.release.buildvcs = true\n");
     let commit = "git init -q . && echo /.goflame/ > .gitignore && git add . && \
                   git -c user.name=t -c user.email=t@example.com commit -qm one";

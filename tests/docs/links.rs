@@ -1,4 +1,4 @@
-//! Links between the documents: each file and each heading that one names is there.
+//! Links between the documents: each linked file and heading exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -8,7 +8,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::{documents, read};
 
-/// The book. Only these files are in it once it is rendered.
+/// Directory of the book. Only these files are rendered.
 const BOOK: &str = "docs/src";
 
 #[derive(Default)]
@@ -105,7 +105,7 @@ impl Document {
     }
 }
 
-/// How a character of a heading stands in its anchor, on GitHub and in mdBook.
+/// Converts a character of a heading for its anchor, as GitHub and mdBook do.
 fn in_anchor(c: char) -> Option<char> {
     match c {
         ' ' => Some('-'),

@@ -1,10 +1,10 @@
-//! Lists in the documents, compared with what they list.
+//! Lists in the documents, compared with the listed items.
 
 use std::process::Command;
 
 use super::read;
 
-/// The README is for people who decide whether to go on reading.
+/// The README is for people who decide whether goflame is worth a closer look.
 const README_LINES: usize = 150;
 
 #[test]

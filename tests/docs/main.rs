@@ -1,4 +1,4 @@
-//! The documents: their links lead somewhere, their generated parts are current, and what they list is there.
+//! The documents: links have targets, generated parts are current, and lists are complete.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 #[path = "../generated/mod.rs"]

@@ -1,4 +1,4 @@
-//! Parts of the documents that are made from the code.
+//! Parts of the documents that are generated from the code.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ fn readiness_checks_lists_the_checks_of_the_doctor() {
     assert_part("docs/src/readiness-checks.md", &checks(&shortcomings));
 }
 
-/// Compares what stands between the two marks of a page with the text that should stand there.
+/// Compares the text between the two marks of a page with the expected text.
 #[track_caller]
 fn assert_part(path: &str, part: &str) {
     let page = read(path);

@@ -134,7 +134,7 @@ impl Project {
         Self::program(BUSY, settings)
     }
 
-    /// A program that computes without end.
+    /// A program that computes forever.
     pub(crate) fn endless() -> Self {
         Self::program("package main\n\nfunc main() {\n\tfor {\n\t}\n}\n", "")
     }

@@ -71,7 +71,7 @@ fn checks_are_selected_by_id() {
     assert_eq!(strict.code, 0, "ignored checks do not count: {:#}", strict.json);
     for flag in ["--only", "--skip"] {
         let wrong = project.goflame(ROOT, &["doctor", flag, "perf-paranoid"]).ends_with(2);
-        let words = "there is no check `perf-paranoid` (nearest: `perf-event-paranoid`)";
+        let words = "there is no check `perf-paranoid`; did you mean `perf-event-paranoid`?";
         assert!(wrong.stderr.contains(words), "{}", wrong.stderr);
     }
 }

@@ -50,7 +50,7 @@ fn undo_restores_what_fix_has_changed() {
     assert_eq!([before.status("kptr-restrict"), before.status("perf-cpu-time")], ["warning", "warning"]);
 
     let asked = project.goflame(ROOT, &["doctor", "--fix"]).ends_with(2);
-    assert!(asked.stderr.contains("standard input is no terminal"), "{}", asked.stderr);
+    assert!(asked.stderr.contains("standard input is not a terminal"), "{}", asked.stderr);
     assert_eq!(WrongSettings::values(), ["2", "20"], "nobody said yes");
 
     let fixed = project.goflame(ROOT, &["doctor", "--fix", "--yes", "--json"]);
@@ -89,7 +89,7 @@ fn persist_writes_one_file_and_undo_removes_it() {
     assert_eq!(WrongSettings::values(), ["2", "20"]);
 }
 
-/// Before, the umask decided: 0600, which other users cannot read, or 0666, with which they choose root's kernel settings.
+/// Before, the umask decided: 0600, which other users cannot read, or 0666, with which they could choose the kernel settings of root.
 #[test]
 fn what_is_written_for_the_machine_has_one_mode_at_any_umask() {
     let _settings = WrongSettings::new();
@@ -203,7 +203,7 @@ fn the_script_does_what_fix_does() {
     assert!(fs::read_to_string(PERSIST).unwrap().contains("kernel.kptr_restrict = 0\n"));
     let second = run();
     assert!(second.lines().all(|line| line.ends_with(" already")), "{second}");
-    // A value that is better than the needed one stays.
+    // A value that is better than the needed one is kept.
     settings.machine.set("perf_cpu_time_max_percent", "30");
     run();
     assert_eq!(WrongSettings::values(), ["0", "30"]);

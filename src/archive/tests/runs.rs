@@ -197,7 +197,7 @@ fn a_manifest_must_be_an_object() {
     let (_dir, store) = store();
     let error = draft(&store, &RunId::new(at(0), "server")).commit(&json!([1])).unwrap_err();
     assert!(matches!(&error, Error::Commit { source, .. } if matches!(**source, Error::NotAnObject)));
-    assert!(error.hints()[0].starts_with("what was written is kept in "), "{:?}", error.hints());
+    assert!(error.hints()[0].starts_with("the files so far are kept in "), "{:?}", error.hints());
 }
 
 #[test]

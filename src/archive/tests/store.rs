@@ -241,7 +241,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
     assert!(chain(&error).contains("No space left on device"), "{}", chain(&error));
     let partials = store.partials().unwrap();
     assert_eq!((partials.len(), &partials[0].id, partials[0].in_progress), (1, &id, false));
-    assert_eq!(error.hints()[0], format!("what was written is kept in {}", partials[0].dir.display()));
+    assert_eq!(error.hints()[0], format!("the files so far are kept in {}", partials[0].dir.display()));
     let kept = fs::read(partials[0].dir.join("perf.data")).unwrap();
     assert!(kept.len() > 100_000 && kept.starts_with(b"PERFILE2"), "{} bytes", kept.len());
     assert!(store.list().unwrap().is_empty());

@@ -41,7 +41,7 @@ const C: &str =
 const GO: &str = "package main\n\nfunc main() { println(\"hello\") }\n";
 
 #[test]
-fn flags_of_the_c_compiler() {
+fn different_flags_of_the_c_compiler_are_blamed_on_cgo() {
     // With -trimpath, Go does not record the C flags, so only the C code shows the difference.
     let (ids, _) = blamed(C, (&[], &[("CGO_CFLAGS", "-O1")]), (&[], &[("CGO_CFLAGS", "-O0")]));
     assert_eq!(ids, ["cgo"]);
@@ -52,16 +52,16 @@ fn flags_of_the_c_compiler() {
 }
 
 #[test]
-fn a_directory_that_trimpath_does_not_reach() {
+fn a_path_in_c_code_is_found_despite_trimpath() {
     // The linker writes the path into the program.
     let main = C.replace("// static", "// #cgo LDFLAGS: -Wl,-rpath,${SRCDIR}\n// static");
     let (ids, text) = blamed(&main, (&[], &[]), (&[], &[]));
     assert_eq!(ids, ["paths", "cgo"]);
-    assert!(text.starts_with("a path is in the program despite -trimpath: look for ${SRCDIR}"), "{text}");
+    assert!(text.starts_with("the program contains a path despite -trimpath: look for ${SRCDIR}"), "{text}");
 }
 
 #[test]
-fn flags_and_environment() {
+fn different_flags_and_environment_are_reported() {
     let (ids, text) = blamed(GO, (&["-tags=x"], &[]), (&[], &[("CGO_ENABLED", "0")]));
     assert_eq!(ids, ["flags", "environment"]);
     assert!(text.contains("-tags is \"x\" here, not set there"), "{text}");
@@ -69,17 +69,17 @@ fn flags_and_environment() {
 }
 
 #[test]
-fn the_build_id_alone() {
+fn a_difference_in_the_build_id_only_is_reported() {
     // Flags that change only the build id. -trimpath keeps them out of the build information.
     let (ids, _) = blamed(GO, (&["-ldflags=-X=main.none=1"], &[]), (&["-ldflags=-X=main.none=2"], &[]));
     assert_eq!(ids, ["build-id"]);
 }
 
 #[test]
-fn equal_bytes_and_no_elf() {
+fn bytes_that_are_not_elf_are_compared_by_size() {
     let side = |bytes| Side { bytes, dir: Path::new("/p"), name: "x" };
     assert_eq!(compare(&side(b"a"), &side(b"a")), None);
     let difference = compare(&side(b"a"), &side(b"bc")).unwrap();
-    assert_eq!(difference.sections, ["1 bytes against 2, and not both are ELF files"]);
+    assert_eq!(difference.sections, ["1 bytes and 2 bytes, and at least one is not an ELF file"]);
     assert_eq!(difference.culprits[0].id, "sources");
 }

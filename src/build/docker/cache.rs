@@ -6,12 +6,13 @@ use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::RemoveVolumeOptions;
 
 use super::engine::is_missing;
+use super::error::Request;
 use super::plan::project_id;
 use super::sweep::PROJECT;
-use super::{ContainerPlan, Engine, Error};
+use super::{ContainerPlan, DockerEngine, Error};
 use crate::config::Config;
 
-impl Engine {
+impl DockerEngine {
     /// Creates the volumes of a plan that do not exist yet. Labels tell people who find them which project they belong
     /// to.
     pub(super) fn make_caches(&self, plan: &ContainerPlan) -> Result<(), Error> {
@@ -22,8 +23,7 @@ impl Engine {
                 labels: Some(HashMap::from([(PROJECT.to_owned(), plan.dir.clone())])),
                 ..VolumeCreateRequest::default()
             };
-            self.block(self.docker.create_volume(request))
-                .map_err(|source| Error::Refused { action: "create the cache", source: Box::new(source) })?;
+            self.block(self.docker.create_volume(request)).map_err(|source| Request::CreateCache.refused(source))?;
         }
         Ok(())
     }
@@ -35,7 +35,7 @@ impl Engine {
             match self.block(self.docker.remove_volume(&name, None::<RemoveVolumeOptions>)) {
                 Ok(()) => removed.push(name),
                 Err(error) if is_missing(&error) => {}
-                Err(source) => return Err(Error::Refused { action: "remove the cache", source: Box::new(source) }),
+                Err(source) => return Err(Request::RemoveCache.refused(source)),
             }
         }
         Ok(removed)

@@ -15,37 +15,38 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 
-use super::plan::{Step, Volume};
+use super::error::Request;
+use super::plan::{ContainerStep, Volume};
 use super::sweep::{OWNER, Owner, PROJECT};
-use super::{ContainerPlan, Engine, Error, User, Watch};
+use super::{BuildProgress, ContainerPlan, DockerEngine, Error, User};
 use crate::build::GoTool;
 
 /// Size of the kept end of a container's output, in bytes. Advice is derived from it.
-const SAID: usize = 8192;
+const KEPT_OUTPUT: usize = 8192;
 
 /// Delay until the wait request has certainly reached the engine.
-const HEAD_START: Duration = Duration::from_millis(30);
+const WAIT_REQUEST_DELAY: Duration = Duration::from_millis(30);
 
 /// Result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ended {
+pub(crate) struct StepResult {
     /// Exit status of `go`.
     pub(crate) status: i64,
     /// End of the output.
-    pub(crate) said: String,
+    pub(crate) output_tail: String,
 }
 
-impl Engine {
+impl DockerEngine {
     /// Asks the Go in the image for its settings, as [`GoTool::find`] does on this machine.
     pub fn go(&self, plan: &ContainerPlan) -> Result<GoTool, Error> {
         self.make_caches(plan)?;
         let mut answer = Vec::new();
-        let ended = self.run(plan, &plan.ask, |out| {
+        let ended = self.run(plan, &plan.go_env, |out| {
             if let LogOutput::StdOut { message } = out {
                 answer.extend_from_slice(message);
             }
         })?;
-        let failed = || Error::GoEnv { image: plan.image.clone(), said: ended.said.trim().to_owned() };
+        let failed = || Error::GoEnv { image: plan.image.clone(), output: ended.output_tail.trim().to_owned() };
         if ended.status != 0 {
             return Err(failed());
         }
@@ -53,84 +54,92 @@ impl Engine {
     }
 
     /// Downloads missing modules, then builds.
-    pub(crate) fn build(&self, plan: &ContainerPlan, watch: &dyn Watch) -> Result<Ended, Error> {
+    pub(crate) fn build(&self, plan: &ContainerPlan, progress: &dyn BuildProgress) -> Result<StepResult, Error> {
         self.make_caches(plan)?;
         if let Some(download) = &plan.download {
-            let there = match &plan.look {
-                Some(look) => self.run(plan, look, |_| {})?.status == 0,
+            let are_present = match &plan.check_modules {
+                Some(check) => self.run(plan, check, |_| {})?.status == 0,
                 None => false,
             };
-            if !there {
-                watch.stage("Downloading", "modules (go mod download), the only step with a network");
-                let ended = self.run(plan, download, |out| watch.output(out.as_ref()))?;
+            if !are_present {
+                progress.stage("Downloading", "modules (go mod download), the only step with a network");
+                let ended = self.run(plan, download, |out| progress.output(out.as_ref()))?;
                 if ended.status != 0 {
                     return Err(Error::Download { status: ended.status });
                 }
             }
         }
-        self.run(plan, &plan.build, |out| watch.output(out.as_ref()))
+        self.run(plan, &plan.build, |out| progress.output(out.as_ref()))
     }
 
-    fn run(&self, plan: &ContainerPlan, step: &Step, mut sink: impl FnMut(&LogOutput)) -> Result<Ended, Error> {
+    fn run(
+        &self,
+        plan: &ContainerPlan,
+        step: &ContainerStep,
+        mut sink: impl FnMut(&LogOutput),
+    ) -> Result<StepResult, Error> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("goflame-{}-{}-{count}", plan.project, std::process::id());
-        let mut said = Vec::new();
-        let outcome = self.block_unless_interrupted(self.follow(&name, plan, step, |out| {
+        let mut output = Vec::new();
+        let outcome = self.block_unless_interrupted(self.run_to_end(&name, plan, step, |out| {
             sink(out);
-            said.extend_from_slice(out.as_ref());
-            let surplus = said.len().saturating_sub(SAID);
-            said.drain(..surplus);
+            output.extend_from_slice(out.as_ref());
+            let surplus = output.len().saturating_sub(KEPT_OUTPUT);
+            output.drain(..surplus);
         }));
         if outcome.is_err() {
             self.block(self.remove(&name));
         }
         let status = outcome?;
-        Ok(Ended { status, said: String::from_utf8_lossy(&said).into_owned() })
+        Ok(StepResult { status, output_tail: String::from_utf8_lossy(&output).into_owned() })
     }
 
-    async fn follow(
+    async fn run_to_end(
         &self,
         name: &str,
         plan: &ContainerPlan,
-        step: &Step,
+        step: &ContainerStep,
         mut sink: impl FnMut(&LogOutput),
     ) -> Result<i64, Error> {
         let docker = &self.docker;
-        let refused = |action| move |source| Error::Refused { action, source: Box::new(source) };
+        let refused = |request: Request| move |source| request.refused(source);
         let lost = || Error::Lost {
             endpoint: self.endpoint.to_string(),
             command: step.args.iter().take_while(|arg| !arg.starts_with('-')).cloned().collect::<Vec<_>>().join(" "),
         };
         let options = CreateContainerOptionsBuilder::new().name(name).build();
-        docker.create_container(Some(options), body(plan, step)).await.map_err(refused("create the container"))?;
+        docker
+            .create_container(Some(options), container_body(plan, step))
+            .await
+            .map_err(refused(Request::CreateContainer))?;
         for volume in &plan.volumes {
             let options = UploadToContainerOptionsBuilder::new().path(volume.target).build();
-            let archive = directories(volume, plan.user).map_err(Error::Runtime)?;
+            let archive = directory_archive(volume, plan.user).map_err(Error::Runtime)?;
             docker
                 .upload_to_container(name, Some(options), bollard::body_full(archive.into()))
                 .await
-                .map_err(refused("prepare the container"))?;
+                .map_err(refused(Request::PrepareContainer))?;
         }
         let options = AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).build();
         let mut attached =
-            docker.attach_container(name, Some(options)).await.map_err(refused("attach to the container"))?;
+            docker.attach_container(name, Some(options)).await.map_err(refused(Request::AttachContainer))?;
         let options = WaitContainerOptionsBuilder::new().condition("removed").build();
         let mut endings = docker.wait_container(name, Some(options));
         let mut ending = pin!(endings.next());
         // The container removes itself when it ends. So the wait must start earlier: later requests get no answer.
-        let early = match select(ending.as_mut(), pin!(tokio::time::sleep(HEAD_START))).await {
+        let early = match select(ending.as_mut(), pin!(tokio::time::sleep(WAIT_REQUEST_DELAY))).await {
             Either::Left((early, _)) => early,
             Either::Right(_) => None,
         };
         if let Some(Err(source)) = early {
-            return Err(refused("wait for the container")(source));
+            return Err(refused(Request::WaitContainer)(source));
         }
         docker.start_container(name, None::<StartContainerOptions>).await.map_err(|source| match &source {
             ApiError::DockerResponseServerError { message, .. } if message.contains("executable file not found") => {
                 Error::NoGo { image: plan.image.clone(), source: Box::new(source) }
             }
-            _ => refused("start the container")(source),
+            _ => refused(Request::StartContainer)(source),
         })?;
         while let Some(out) = attached.output.next().await {
             sink(&out.map_err(|_| lost())?);
@@ -149,8 +158,8 @@ impl Engine {
     }
 }
 
-fn body(plan: &ContainerPlan, step: &Step) -> ContainerCreateBody {
-    let binds = plan.binds_of(step).map(|bind| Mount {
+fn container_body(plan: &ContainerPlan, step: &ContainerStep) -> ContainerCreateBody {
+    let binds = plan.step_binds(step).map(|bind| Mount {
         typ: Some(MountType::BIND),
         source: Some(bind.dir.clone()),
         target: Some(bind.dir.clone()),
@@ -163,11 +172,11 @@ fn body(plan: &ContainerPlan, step: &Step) -> ContainerCreateBody {
         target: Some(volume.target.to_owned()),
         ..Mount::default()
     });
-    let env = plan.env_of(step).into_iter().filter_map(|(name, value)| {
+    let env = plan.step_env(step).into_iter().filter_map(|(name, value)| {
         let value = value.or_else(|| std::env::var(&name).ok())?;
         Some(format!("{name}={value}"))
     });
-    let labels = [(OWNER, Owner::this().label()), (PROJECT, plan.dir.clone())];
+    let labels = [(OWNER, Owner::current().label()), (PROJECT, plan.dir.clone())];
     ContainerCreateBody {
         image: Some(plan.image.clone()),
         user: Some(format!("{}:{}", plan.user.uid, plan.user.gid)),
@@ -194,7 +203,7 @@ fn body(plan: &ContainerPlan, step: &Step) -> ContainerCreateBody {
 }
 
 /// Creates a tar archive with the directories of a volume. The user owns each of them.
-fn directories(volume: &Volume, user: User) -> std::io::Result<Vec<u8>> {
+fn directory_archive(volume: &Volume, user: User) -> std::io::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     for dir in &volume.dirs {
         let mut header = tar::Header::new_gnu();
@@ -216,7 +225,7 @@ mod tests {
     #[test]
     fn directories_belong_to_the_user() {
         let volume = Volume { name: None, target: "/x", dirs: vec!["home", "tmp"] };
-        let bytes = directories(&volume, User { uid: 1000, gid: 100 }).unwrap();
+        let bytes = directory_archive(&volume, User { uid: 1000, gid: 100 }).unwrap();
         let mut archive = tar::Archive::new(bytes.as_slice());
         let found: Vec<_> = archive
             .entries()

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::Error;
+use super::{EndpointFault, Error};
+use crate::bytes::hex;
 use crate::fsio;
 
 /// Default socket of the engine.
@@ -56,7 +57,7 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    pub(super) fn of_process() -> Self {
+    pub(super) fn from_process() -> Self {
         let var = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
         let home = crate::process::acting_for().map(|account| account.home.clone());
         let home = home.or_else(|| var("HOME").map(PathBuf::from));
@@ -124,7 +125,7 @@ fn current_context(dir: &Path) -> Result<String, Error> {
 /// Returns the host of a context. Its directory is named by the SHA-256 of the context name (docker/cli,
 /// cli/context/store).
 fn context_host(dir: &Path, name: &str, origin: &str) -> Result<String, Error> {
-    let id = crate::build::artifact::hex(&Sha256::digest(name.as_bytes()));
+    let id = hex(&Sha256::digest(name.as_bytes()));
     let path = dir.join("contexts/meta").join(id).join("meta.json");
     let bytes = fsio::read_bounded(&path, MAX_FILE).map_err(|source| Error::NoContext {
         name: name.to_owned(),
@@ -144,16 +145,16 @@ fn parse(host: &str, origin: String, tls: bool) -> Result<Endpoint, Error> {
     let unusable = |reason| Error::Endpoint { host: host.to_owned(), origin: origin.clone(), reason };
     let address = match host.split_once("://") {
         Some(("unix", path)) if path.starts_with('/') => Address::Unix(path.into()),
-        Some(("unix", _)) => return Err(unusable("the path of the socket is not absolute")),
-        Some(("tcp" | "http", _)) if tls => return Err(unusable("TLS is not supported")),
-        Some(("https", _)) => return Err(unusable("TLS is not supported")),
+        Some(("unix", _)) => return Err(unusable(EndpointFault::RelativeSocket)),
+        Some(("tcp" | "http", _)) if tls => return Err(unusable(EndpointFault::Tls)),
+        Some(("https", _)) => return Err(unusable(EndpointFault::Tls)),
         Some(("tcp" | "http", host)) if !host.trim_end_matches('/').is_empty() => {
             let host = host.trim_end_matches('/');
             let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
             Address::Tcp(if has_port { host.to_owned() } else { format!("{host}:{DEFAULT_PORT}") })
         }
-        Some(("ssh", _)) => return Err(unusable("SSH is not supported")),
-        _ => return Err(unusable("expected unix:///PATH or tcp://HOST:PORT")),
+        Some(("ssh", _)) => return Err(unusable(EndpointFault::Ssh)),
+        _ => return Err(unusable(EndpointFault::Form)),
     };
     Ok(Endpoint { address, origin })
 }
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn docker_host_in_its_spellings() {
+    fn docker_host_accepts_sockets_and_tcp() {
         for (host, shown) in [
             ("unix:///run/x.sock", "unix:///run/x.sock (DOCKER_HOST)"),
             ("tcp://10.0.0.1:2000", "tcp://10.0.0.1:2000 (DOCKER_HOST)"),
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn contexts_are_followed_and_never_skipped() {
+    fn a_selected_context_is_used_or_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let env = |context: Option<&str>| Environment {
             context: context.map(str::to_owned),
@@ -205,7 +206,7 @@ mod tests {
         assert_eq!(find(&env(None)).unwrap(), default);
 
         // File as `docker context create box --docker host=tcp://box:2375` writes it.
-        let meta = dir.path().join("contexts/meta").join(crate::build::artifact::hex(&Sha256::digest(b"box")));
+        let meta = dir.path().join("contexts/meta").join(hex(&Sha256::digest(b"box")));
         fs::create_dir_all(&meta).unwrap();
         fs::write(
             meta.join("meta.json"),

@@ -17,14 +17,14 @@ use crate::process::Signals;
 pub const OLDEST_API: (usize, usize) = (1, 40);
 
 /// Timeout for an engine that does not answer, in seconds.
-const PATIENCE: u64 = 120;
+const TIMEOUT_SECONDS: u64 = 120;
 
 /// Interval between checks for signals while the engine works.
-const GLANCE: Duration = Duration::from_millis(50);
+const SIGNAL_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Docker engine. Every call blocks until it is done.
 #[derive(Debug)]
-pub struct Engine {
+pub struct DockerEngine {
     pub(super) docker: Docker,
     pub(super) endpoint: Endpoint,
     pub(super) runtime: Runtime,
@@ -42,10 +42,10 @@ pub struct EngineFacts {
     pub rootless: bool,
 }
 
-impl Engine {
+impl DockerEngine {
     /// Connects to the engine that the environment or the settings of the `docker` command select.
     pub fn connect() -> Result<Self, Error> {
-        Self::connect_to(find(&Environment::of_process())?)
+        Self::connect_to(find(&Environment::from_process())?)
     }
 
     fn connect_to(endpoint: Endpoint) -> Result<Self, Error> {
@@ -61,8 +61,8 @@ impl Engine {
         }
         let newest = bollard::API_DEFAULT_VERSION;
         let docker = match &endpoint.address {
-            Address::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), PATIENCE, newest),
-            Address::Tcp(host) => Docker::connect_with_http(&format!("tcp://{host}"), PATIENCE, newest),
+            Address::Unix(path) => Docker::connect_with_unix(&path.to_string_lossy(), TIMEOUT_SECONDS, newest),
+            Address::Tcp(host) => Docker::connect_with_http(&format!("tcp://{host}"), TIMEOUT_SECONDS, newest),
         };
         let docker = docker.map_err(unreachable)?;
         let (docker, info) = runtime.block_on(async {
@@ -113,7 +113,7 @@ impl Engine {
                 if let Some(signal) = signals.take() {
                     return signal;
                 }
-                tokio::time::sleep(GLANCE).await;
+                tokio::time::sleep(SIGNAL_POLL_INTERVAL).await;
             }
         };
         self.runtime.block_on(async {

@@ -15,7 +15,7 @@ pub enum Error {
         /// Source of the address.
         origin: String,
         /// Why the address is invalid.
-        reason: &'static str,
+        reason: EndpointFault,
     },
     /// The named context does not exist.
     #[error("there is no Docker context `{name}` ({origin})")]
@@ -49,7 +49,7 @@ pub enum Error {
         source: Box<bollard::errors::Error>,
     },
     /// The service at the address is not a Docker engine, or goflame cannot use its API version.
-    #[error("the Docker engine at {endpoint} speaks API {found}, and {needed} or newer is needed")]
+    #[error("the Docker engine at {endpoint} has API version {found}, but goflame needs {needed} or newer")]
     TooOld {
         /// The address.
         endpoint: String,
@@ -59,10 +59,10 @@ pub enum Error {
         needed: String,
     },
     /// The async runtime or a signal handler cannot be created.
-    #[error("cannot talk to the Docker engine")]
+    #[error("cannot prepare the connection to the Docker engine")]
     Runtime(#[source] std::io::Error),
     /// `--docker` was used, but no image is set.
-    #[error("a Docker build needs an image, and [toolchain] names none")]
+    #[error("a Docker build needs an image, but [toolchain] sets neither `image` nor `go`")]
     NoImage,
     /// The image is not on the engine, and `--offline` forbids pulling it.
     #[error("the image {image} is not on the Docker engine, and --offline forbids pulling it")]
@@ -79,7 +79,7 @@ pub enum Error {
         source: Box<bollard::errors::Error>,
     },
     /// The pinned image is gone, and it exists in no registry.
-    #[error("goflame.lock pins {image} to {digest}, which is not on this Docker engine and in no registry")]
+    #[error("goflame.lock pins {image} to {digest}, which is neither on this Docker engine nor in a registry")]
     PinGone {
         /// The image by name.
         image: String,
@@ -105,12 +105,12 @@ pub enum Error {
         source: Box<bollard::errors::Error>,
     },
     /// Go in the container did not print its settings.
-    #[error("Go in the image {image} does not tell its settings: {said}")]
+    #[error("`go env` failed in the image {image}: {output}")]
     GoEnv {
         /// The image.
         image: String,
         /// Its output.
-        said: String,
+        output: String,
     },
     /// A path is not UTF-8. Paths go through the engine's API, which is text.
     #[error("{} is not UTF-8", path.display())]
@@ -119,33 +119,33 @@ pub enum Error {
         path: PathBuf,
     },
     /// The project is in a directory where the image has its own system files.
-    #[error("{} cannot be mounted into a container: the image has its own there", dir.display())]
+    #[error("{} cannot be mounted into a container: it is a system directory of the image", dir.display())]
     SystemDirectory {
         /// The directory.
         dir: PathBuf,
     },
     /// A value contains a line break. Dockerfiles are read line by line.
-    #[error("the value of {variable} holds a line break, which no Dockerfile can express")]
+    #[error("the value of {variable} contains a line break, which a Dockerfile cannot express")]
     LineBreak {
         /// Variable in the variant's environment.
         variable: String,
     },
     /// A go.mod or go.work refers to a directory outside the project.
-    #[error("{} is replaced or used by go.mod or go.work, but lies outside of the project", dir.display())]
+    #[error("{} is used by go.mod or go.work, but is outside of the project", dir.display())]
     Outside {
         /// The directory.
         dir: PathBuf,
     },
     /// The engine did not carry out a request.
-    #[error("the Docker engine did not {action}")]
+    #[error("the Docker engine did not {request}")]
     Refused {
-        /// The request, in the form `create the container`.
-        action: &'static str,
+        /// The request.
+        request: Request,
         /// The error of the engine.
         source: Box<bollard::errors::Error>,
     },
     /// The engine stopped answering while a container ran.
-    #[error("the Docker engine at {endpoint} went away during `go {command}`")]
+    #[error("lost the connection to the Docker engine at {endpoint} during `go {command}`")]
     Lost {
         /// The address.
         endpoint: String,
@@ -159,11 +159,59 @@ pub enum Error {
         status: i64,
     },
     /// The user interrupted the build.
-    #[error("the build was interrupted, and its container removed")]
+    #[error("the build was interrupted, and its container was removed")]
     Interrupted {
         /// The signal.
         signal: i32,
     },
+}
+
+/// Reason why an address cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointFault {
+    /// The path of the socket is relative.
+    #[error("the path of the socket is not absolute")]
+    RelativeSocket,
+    /// The address or the environment requires TLS.
+    #[error("TLS is not supported")]
+    Tls,
+    /// The address is `ssh://`.
+    #[error("SSH is not supported")]
+    Ssh,
+    /// The address has another form.
+    #[error("expected unix:///PATH or tcp://HOST:PORT")]
+    Form,
+}
+
+/// Request to the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the text of each variant says the same")]
+pub enum Request {
+    #[error("create the cache")]
+    CreateCache,
+    #[error("remove the cache")]
+    RemoveCache,
+    #[error("create the container")]
+    CreateContainer,
+    #[error("prepare the container")]
+    PrepareContainer,
+    #[error("attach to the container")]
+    AttachContainer,
+    #[error("wait for the container")]
+    WaitContainer,
+    #[error("start the container")]
+    StartContainer,
+    #[error("list its containers")]
+    ListContainers,
+    #[error("describe the image")]
+    InspectImage,
+}
+
+impl Request {
+    /// The error of the engine for this request.
+    pub(super) fn refused(self, source: bollard::errors::Error) -> Error {
+        Error::Refused { request: self, source: Box::new(source) }
+    }
 }
 
 impl Error {
@@ -172,37 +220,41 @@ impl Error {
         if let Self::Outside { dir } = self {
             let dir = crate::process::quote(dir.as_os_str());
             return vec![
-                "whatever the build runs could read all of it, and put it into the program".to_owned(),
+                "every program that the build runs could read this directory and copy it into the binary".to_owned(),
                 format!("`--mount {dir}` (or GOFLAME_MOUNT={dir}) allows it; --native builds without a container"),
             ];
         }
         let hint: &[&str] = match self {
-            Self::Endpoint { .. } => &["`ssh -L` or a socket of this machine will do: set DOCKER_HOST to it"],
-            Self::NoContext { .. } => &["`docker context ls` lists them"],
+            Self::Endpoint { .. } => {
+                &["set DOCKER_HOST to a socket of this machine, or to a port that `ssh -L` forwards"]
+            }
+            Self::NoContext { .. } => &["`docker context ls` lists the contexts"],
             Self::Unreachable { forbidden: true, .. } => {
-                &["the socket belongs to root and its group: `sudo usermod -aG docker $USER`, then log in anew"]
+                &["the socket belongs to root and its group: `sudo usermod -aG docker $USER`, then log in again"]
             }
             Self::Unreachable { .. } => &[
-                "is it running? `sudo systemctl start docker`; Debian has it in docker.io",
-                "or point DOCKER_HOST or a `docker context` to it; --native builds without it",
+                "start it: `sudo systemctl start docker`; on Debian, the package docker.io has it",
+                "or set DOCKER_HOST or a `docker context` to its address; --native builds without it",
             ],
-            Self::NoImage => &["set `image` in [toolchain], such as \"golang:1.27.3\", or pin `go` there"],
-            Self::Offline { .. } => &["build once without --offline, or `docker load` it"],
-            Self::Pull { .. } => &["for a private registry, `docker pull` it beforehand"],
-            Self::PinGone { .. } => {
-                &["make or load that very image, or take what the name stands for now: `goflame build --update-lock`"]
-            }
+            Self::NoImage => &["set `image` in [toolchain], for example \"golang:1.27.3\", or pin `go` there"],
+            Self::Offline { .. } => &["build once without --offline, or load the image with `docker load`"],
+            Self::Pull { .. } => &["for a private registry, run `docker pull` first"],
+            Self::PinGone { .. } => &[
+                "build or load that image again, or pin the image that the name refers to now: `goflame build --update-lock`",
+            ],
             Self::OtherGo { .. } => &["change `go` or `image` in [toolchain], so that they agree"],
-            Self::NoGo { .. } => &["name an image with a Go toolchain, such as golang:1.27.3 or golang:1.27.3-alpine"],
-            Self::SystemDirectory { .. } => &["move the project to a directory of its own, or build it with --native"],
-            Self::Refused { action: "create the container", .. } => {
-                &["an engine on another machine has to see the project under the same path"]
+            Self::NoGo { .. } => {
+                &["set an image with a Go toolchain, for example golang:1.27.3 or golang:1.27.3-alpine"]
+            }
+            Self::SystemDirectory { .. } => &["move the project to another directory, or build it with --native"],
+            Self::Refused { request: Request::CreateContainer, .. } => {
+                &["an engine on another machine needs the project at the same path"]
             }
             Self::Download { .. } => {
                 &["GOPROXY, GOPRIVATE and HTTPS_PROXY are passed on; `go mod vendor` needs no download"]
             }
-            Self::LineBreak { .. } => &["`goflame build --docker` passes any value on"],
-            Self::TooOld { .. } => &["Docker 19.03 and newer will do"],
+            Self::LineBreak { .. } => &["`goflame build --docker` can pass every value"],
+            Self::TooOld { .. } => &["use Docker 19.03 or newer"],
             _ => &[],
         };
         hint.iter().map(|hint| (*hint).to_owned()).collect()

@@ -7,8 +7,9 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 
 use super::engine::is_missing;
+use super::error::Request;
 use super::reference::Reference;
-use super::{Engine, Error, Watch};
+use super::{BuildProgress, DockerEngine, Error};
 use crate::config::LockedImage;
 
 /// Image pinned by digest or id, so that a tag cannot move it.
@@ -20,7 +21,7 @@ pub struct Pinned {
     pub moved_to: Option<String>,
 }
 
-impl Engine {
+impl DockerEngine {
     /// Resolves the image that `name` stands for, and ensures that it is on the engine. If `locked` has a pin, that pin
     /// wins, even if the name has moved since. Otherwise uses the image that the engine has or can pull.
     pub fn pin(
@@ -28,62 +29,62 @@ impl Engine {
         name: &str,
         locked: Option<&LockedImage>,
         offline: bool,
-        watch: &dyn Watch,
+        progress: &dyn BuildProgress,
     ) -> Result<Pinned, Error> {
         let reference = Reference::parse(name);
-        let here = self.stands_for(name, &reference)?;
+        let here = self.resolve_digest(name, &reference)?;
         let Some(locked) = locked.filter(|locked| locked.image == name) else {
             let digest = if let Some(digest) = here {
                 digest
             } else {
-                self.pull(name, offline, watch)?;
+                self.pull(name, offline, progress)?;
                 // The image is present right after a pull.
-                self.stands_for(name, &reference)?.ok_or_else(|| Error::Offline { image: name.to_owned() })?
+                self.resolve_digest(name, &reference)?.ok_or_else(|| Error::Offline { image: name.to_owned() })?
             };
             return Ok(Pinned { digest, moved_to: None });
         };
         let digest = locked.digest.clone();
-        if !self.has(&digest)? {
+        if !self.has_image(&digest)? {
             if !digest.contains('@') {
                 return Err(Error::PinGone { image: name.to_owned(), digest });
             }
-            self.pull(&digest, offline, watch)?;
+            self.pull(&digest, offline, progress)?;
         }
         let moved_to = here.filter(|here| *here != digest);
         Ok(Pinned { digest, moved_to })
     }
 
     /// Returns the pin of the image that the engine has under a name. `None` if it has none.
-    pub(super) fn stands_for(&self, name: &str, reference: &Reference) -> Result<Option<String>, Error> {
+    pub(super) fn resolve_digest(&self, name: &str, reference: &Reference) -> Result<Option<String>, Error> {
         let image = match self.block(self.docker.inspect_image(name)) {
             Ok(image) => image,
             Err(error) if is_missing(&error) => return Ok(None),
-            Err(source) => return Err(Error::Refused { action: "tell about the image", source: Box::new(source) }),
+            Err(source) => return Err(Request::InspectImage.refused(source)),
         };
         let digests = image.repo_digests.unwrap_or_default();
-        let fits = |digest: &&String| {
+        let match_length = |digest: &&String| {
             let found = Reference::parse(digest);
             let same = reference.digest.is_none() || found.digest == reference.digest;
             (same && reference.is_shown_as(&found.repository)).then_some(found.repository.len())
         };
         // The image may have several names. The longest matching name is the requested one.
-        let own = digests.iter().filter(|digest| fits(digest).is_some()).max_by_key(fits);
+        let own = digests.iter().filter(|digest| match_length(digest).is_some()).max_by_key(match_length);
         Ok(own.cloned().or(image.id))
     }
 
-    pub(super) fn has(&self, image: &str) -> Result<bool, Error> {
+    pub(super) fn has_image(&self, image: &str) -> Result<bool, Error> {
         match self.block(self.docker.inspect_image(image)) {
             Ok(_) => Ok(true),
             Err(error) if is_missing(&error) => Ok(false),
-            Err(source) => Err(Error::Refused { action: "tell about the image", source: Box::new(source) }),
+            Err(source) => Err(Request::InspectImage.refused(source)),
         }
     }
 
-    fn pull(&self, name: &str, offline: bool, watch: &dyn Watch) -> Result<(), Error> {
+    fn pull(&self, name: &str, offline: bool, progress: &dyn BuildProgress) -> Result<(), Error> {
         if offline {
             return Err(Error::Offline { image: name.to_owned() });
         }
-        watch.stage("Pulling", name);
+        progress.stage("Pulling", name);
         let reference = Reference::parse(name);
         let version = reference.digest.or(reference.tag).unwrap_or_default();
         let options = CreateImageOptionsBuilder::new().from_image(&reference.repository).tag(&version).build();
@@ -92,8 +93,8 @@ impl Engine {
             let mut layers = Layers::default();
             let mut answers = self.docker.create_image(Some(options), None, None);
             while let Some(answer) = answers.next().await {
-                layers.follow(answer.map_err(failed)?);
-                watch.pulling(layers.count(), layers.bytes());
+                layers.update(answer.map_err(failed)?);
+                progress.pulling(layers.count(), layers.bytes());
             }
             Ok(())
         })
@@ -112,7 +113,7 @@ struct Layer {
 }
 
 impl Layers {
-    fn follow(&mut self, info: CreateImageInfo) {
+    fn update(&mut self, info: CreateImageInfo) {
         let (Some(id), Some(status)) = (info.id, info.status) else { return };
         match status.as_str() {
             "Pulling fs layer" | "Waiting" | "Already exists" | "Downloading" | "Verifying Checksum"
@@ -150,7 +151,7 @@ mod tests {
     fn layers_are_counted_once() {
         let mut layers = Layers::default();
         let mut say = |id: &str, status: &str, progress: Option<(i64, i64)>| {
-            layers.follow(CreateImageInfo {
+            layers.update(CreateImageInfo {
                 id: Some(id.into()),
                 status: Some(status.into()),
                 progress_detail: progress

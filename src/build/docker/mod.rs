@@ -1,8 +1,9 @@
 //! Builds in a container, through the Docker engine and `bollard`. Only this module talks to the engine.
 //!
-//! [`Engine::connect`] finds the engine as the `docker` command does. [`Engine::pin`] resolves the image to a digest or
-//! an id, which a tag cannot move. [`plan`] decides the containers and touches nothing. [`Engine::build`] runs them.
-//! All calls block: bollard's runtime has one thread and stays inside. Must not print: a [`Watch`] is notified.
+//! [`DockerEngine::connect`] finds the engine as the `docker` command does. [`DockerEngine::pin`] resolves the image to a
+//! digest or an id, which a tag cannot move. [`plan`] decides the containers and touches nothing.
+//! [`DockerEngine::build`] runs them. All calls block: bollard's runtime has one thread and stays inside. Must not print:
+//! a [`BuildProgress`] is notified.
 
 mod cache;
 mod container;
@@ -19,15 +20,15 @@ mod sweep;
 
 pub use dockerfile::dockerfile;
 pub use endpoint::Endpoint;
-pub use engine::{Engine, EngineFacts, OLDEST_API};
-pub use error::Error;
+pub use engine::{DockerEngine, EngineFacts, OLDEST_API};
+pub use error::{EndpointFault, Error, Request};
 pub use image::Pinned;
-pub use plan::{ContainerPlan, Local, User, plan};
+pub use plan::{ContainerPlan, LocalFacts, User, plan};
 pub use probe::{DockerFacts, probe};
 pub use sources::Sources;
 
 /// Receiver of progress while an engine works.
-pub trait Watch {
+pub trait BuildProgress {
     /// The container wrote these bytes to standard output or standard error.
     fn output(&self, bytes: &[u8]);
     /// Progress of an image pull: layers done and total, then bytes done and total. Bytes count only layers with a

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Error, Sources};
 use crate::build::BuildPlan;
-use crate::build::artifact::hex;
+use crate::bytes::hex;
 use crate::config::Config;
 use crate::process::{acting_for, quote_command};
 use crate::redact::Secrets;
@@ -18,9 +18,9 @@ use crate::redact::Secrets;
 const MODULES: &str = "/goflame/modules";
 const CACHE: &str = "/goflame/cache";
 /// Directory for temporary files and the home directory. Removed with the container.
-const WORK: &str = "/goflame/work";
+const SCRATCH: &str = "/goflame/work";
 /// Subdirectory of each mount point that belongs to the caller. The root of a volume belongs to root.
-const OWN: &str = "own";
+const USER_DIR: &str = "own";
 
 /// Variables of the caller's environment that a download may need. They may hold secrets, so the values are never
 /// printed.
@@ -41,7 +41,7 @@ const DOWNLOAD_ENV: [&str; 12] = [
 
 /// Limit of threads in a container. Far more than a build needs: Go compiles one package per CPU, with up to as many
 /// threads each as there are CPUs. Fewer than a machine has process ids.
-const PIDS: i64 = 16_384;
+const MAX_THREADS: i64 = 16_384;
 
 /// User that the processes in a container run as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl User {
 
 /// Facts about this machine that a plan needs.
 #[derive(Debug, Clone, Copy)]
-pub struct Local<'a> {
+pub struct LocalFacts<'a> {
     /// User that builds.
     pub user: User,
     /// Names of the variables in goflame's own environment.
@@ -92,7 +92,7 @@ pub(super) struct Volume {
 
 /// One container: a command, and whether it may use the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct ContainerStep {
     /// Arguments of `go`.
     pub(super) args: Vec<String>,
     /// Variables added to the common environment. `None` takes the value from goflame's own environment.
@@ -120,13 +120,13 @@ pub struct ContainerPlan {
     /// Memory limit of a container in bytes. `None` if the memory of the machine is unknown.
     pub(super) memory: Option<u64>,
     /// Runs `go env`. The Go that answers is the Go that builds.
-    pub(super) ask: Step,
+    pub(super) go_env: ContainerStep,
     /// Checks whether all modules are present. If they are, the download is skipped.
-    pub(super) look: Option<Step>,
+    pub(super) check_modules: Option<ContainerStep>,
     /// Downloads modules. The only step with network access.
-    pub(super) download: Option<Step>,
+    pub(super) download: Option<ContainerStep>,
     /// Builds the program.
-    pub(super) build: Step,
+    pub(super) build: ContainerStep,
     secrets: Secrets,
 }
 
@@ -136,10 +136,10 @@ pub fn plan(
     build: &BuildPlan,
     sources: &Sources,
     image: &str,
-    local: &Local<'_>,
+    local: &LocalFacts<'_>,
     offline: bool,
 ) -> Result<ContainerPlan, Error> {
-    let Local { user, outside, memory } = *local;
+    let LocalFacts { user, outside, memory } = *local;
     let allowed = |dir: &&PathBuf| config.build.mounts.iter().any(|mount| dir.starts_with(mount));
     if let Some(dir) = sources.outside.iter().find(|dir| !allowed(dir)) {
         return Err(Error::Outside { dir: dir.clone() });
@@ -148,15 +148,16 @@ pub fn plan(
     let output = build.output.parent().unwrap_or(&build.dir);
     let mut binds = sources.dirs.iter().map(|dir| bind(dir, false)).collect::<Result<Vec<_>, _>>()?;
     binds.push(bind(output, true)?);
-    let step = |args: &[&str], env: &[(&str, &str)]| Step {
+    let step = |args: &[&str], env: &[(&str, &str)]| ContainerStep {
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         env: env.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect(),
         network: false,
         output: false,
     };
-    let ask = step(&[&["env", "-json"], crate::build::toolchain::VARIABLES.as_slice()].concat(), &[("GOPROXY", "off")]);
-    let look = sources.modules.then(|| step(&["mod", "download"], &[("GOPROXY", "off")]));
-    let download = (sources.modules && !offline).then(|| Step {
+    let go_env =
+        step(&[&["env", "-json"], crate::build::toolchain::VARIABLES.as_slice()].concat(), &[("GOPROXY", "off")]);
+    let check_modules = sources.modules.then(|| step(&["mod", "download"], &[("GOPROXY", "off")]));
+    let download = (sources.modules && !offline).then(|| ContainerStep {
         env: outside
             .iter()
             .filter(|name| DOWNLOAD_ENV.contains(&name.as_str()))
@@ -166,13 +167,13 @@ pub fn plan(
         ..step(&["mod", "download"], &[])
     });
     let mut env: BTreeMap<String, String> = [
-        ("GOCACHE", format!("{CACHE}/{OWN}")),
+        ("GOCACHE", format!("{CACHE}/{USER_DIR}")),
         // Ignores the result of `go env -w` in the image, because it is not part of this project.
         ("GOENV", "off".to_owned()),
-        ("GOMODCACHE", format!("{MODULES}/{OWN}")),
-        ("GOPATH", format!("{WORK}/gopath")),
-        ("HOME", format!("{WORK}/home")),
-        ("TMPDIR", format!("{WORK}/tmp")),
+        ("GOMODCACHE", format!("{MODULES}/{USER_DIR}")),
+        ("GOPATH", format!("{SCRATCH}/gopath")),
+        ("HOME", format!("{SCRATCH}/home")),
+        ("TMPDIR", format!("{SCRATCH}/tmp")),
         // The owner of the mounted files may not be the owner that git expects.
         ("GIT_CONFIG_COUNT", "1".to_owned()),
         ("GIT_CONFIG_KEY_0", "safe.directory".to_owned()),
@@ -190,18 +191,18 @@ pub fn plan(
         dir: text(&build.dir)?,
         binds,
         volumes: vec![
-            Volume { name: volume("modules"), target: MODULES, dirs: vec![OWN] },
-            Volume { name: volume("cache"), target: CACHE, dirs: vec![OWN] },
-            Volume { name: None, target: WORK, dirs: vec!["gopath", "home", "tmp"] },
+            Volume { name: volume("modules"), target: MODULES, dirs: vec![USER_DIR] },
+            Volume { name: volume("cache"), target: CACHE, dirs: vec![USER_DIR] },
+            Volume { name: None, target: SCRATCH, dirs: vec!["gopath", "home", "tmp"] },
         ],
         env: env.into_iter().collect(),
-        pids: PIDS,
+        pids: MAX_THREADS,
         // Stops a runaway build before the machine runs out of memory.
         memory: memory.map(|bytes| bytes / 5 * 4),
-        ask,
-        look,
+        go_env,
+        check_modules,
         download,
-        build: Step { args: build.argv.clone(), output: true, ..step(&[], &[("GOPROXY", "off")]) },
+        build: ContainerStep { args: build.argv.clone(), output: true, ..step(&[], &[("GOPROXY", "off")]) },
         project,
         secrets: build.secrets.clone(),
     })
@@ -218,9 +219,8 @@ fn text(path: &Path) -> Result<String, Error> {
 }
 
 fn bind(dir: &Path, writable: bool) -> Result<Bind, Error> {
-    let of_the_system =
-        ["/", "/usr", "/usr/local", "/usr/local/go", "/goflame", "/etc", "/bin", "/lib", "/proc", "/dev"];
-    if of_the_system.iter().any(|taken| dir == Path::new(taken)) {
+    let system_dirs = ["/", "/usr", "/usr/local", "/usr/local/go", "/goflame", "/etc", "/bin", "/lib", "/proc", "/dev"];
+    if system_dirs.iter().any(|taken| dir == Path::new(taken)) {
         return Err(Error::SystemDirectory { dir: dir.to_owned() });
     }
     Ok(Bind { dir: text(dir)?, writable })
@@ -228,13 +228,13 @@ fn bind(dir: &Path, writable: bool) -> Result<Bind, Error> {
 
 impl ContainerPlan {
     /// Environment of one step.
-    pub(super) fn env_of(&self, step: &Step) -> BTreeMap<String, Option<String>> {
+    pub(super) fn step_env(&self, step: &ContainerStep) -> BTreeMap<String, Option<String>> {
         let common = self.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
         common.chain(step.env.iter().cloned()).collect()
     }
 
     /// Mounts of one step. Only the build sees the output directory.
-    pub(super) fn binds_of(&self, step: &Step) -> impl Iterator<Item = &Bind> {
+    pub(super) fn step_binds(&self, step: &ContainerStep) -> impl Iterator<Item = &Bind> {
         let output = step.output;
         self.binds.iter().filter(move |bind| output || !bind.writable)
     }
@@ -247,14 +247,14 @@ impl ContainerPlan {
 
     /// Replaces the arguments of the build.
     #[must_use]
-    pub(in crate::build) fn building(mut self, args: Vec<String>) -> Self {
+    pub(in crate::build) fn with_build_args(mut self, args: Vec<String>) -> Self {
         self.build.args = args;
         self
     }
 
     /// Makes the build use an empty compile cache, so that nothing compiled earlier is used.
-    pub fn cold(&mut self) {
-        self.set_env("GOCACHE", &format!("{WORK}/gopath/cache"));
+    pub fn disable_compile_cache(&mut self) {
+        self.set_env("GOCACHE", &format!("{SCRATCH}/gopath/cache"));
     }
 
     /// Sets a variable for all steps.
@@ -263,14 +263,14 @@ impl ContainerPlan {
         self.env.push((name.to_owned(), value.to_owned()));
     }
 
-    fn line(&self, step: &Step) -> String {
+    fn shell_line(&self, step: &ContainerStep) -> String {
         let mut words: Vec<String> = ["docker", "run", "--rm", "--read-only", "--cap-drop=ALL"].map(Into::into).into();
         words.push("--security-opt=no-new-privileges".into());
         words.push(format!("--pids-limit={}", self.pids));
         words.extend(self.memory.map(|bytes| format!("--memory={bytes}")));
         words.push(format!("--network={}", if step.network { "default" } else { "none" }));
         words.push(format!("--user={}:{}", self.user.uid, self.user.gid));
-        for Bind { dir, writable } in self.binds_of(step) {
+        for Bind { dir, writable } in self.step_binds(step) {
             let access = if *writable { "" } else { ",readonly" };
             words.push(format!("--mount=type=bind,source={dir},target={dir}{access}"));
         }
@@ -278,7 +278,7 @@ impl ContainerPlan {
             let source = name.as_ref().map(|name| format!("source={name},")).unwrap_or_default();
             words.push(format!("--mount=type=volume,{source}target={target}"));
         }
-        for (name, value) in self.env_of(step) {
+        for (name, value) in self.step_env(step) {
             let value = value.map(|value| format!("={}", self.secrets.value(&name, &value))).unwrap_or_default();
             words.push(format!("--env={name}{value}"));
         }
@@ -306,9 +306,9 @@ impl ContainerPlan {
 impl fmt::Display for ContainerPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(download) = &self.download {
-            writeln!(f, "{}", self.line(download))?;
+            writeln!(f, "{}", self.shell_line(download))?;
         }
-        f.write_str(&self.line(&self.build))
+        f.write_str(&self.shell_line(&self.build))
     }
 }
 
@@ -321,11 +321,11 @@ mod tests {
     fn planned(modules: bool, offline: bool) -> ContainerPlan {
         let mut config = config(Path::new("/p/app"));
         config.toolchain.go = "1.26.8".to_owned();
-        let build = crate::build::plan(&config, &go_1_26_8()).unwrap();
+        let build = crate::build::plan(&config, Some(&go_1_26_8())).unwrap();
         let sources = Sources { dirs: vec!["/p/app".into(), "/p/lib".into()], outside: Vec::new(), modules };
         let user = User { uid: 1000, gid: 100 };
         let outside = ["GOPROXY", "HTTPS_PROXY", "SECRET"].map(str::to_owned);
-        let local = Local { user, outside: &outside, memory: Some(10 << 30) };
+        let local = LocalFacts { user, outside: &outside, memory: Some(10 << 30) };
         plan(&config, &build, &sources, "golang@sha256:ab", &local, offline).unwrap()
     }
 
@@ -334,36 +334,38 @@ mod tests {
         let plan = planned(true, false);
         let download = plan.download.clone().unwrap();
         assert!(download.network && !download.output);
-        assert!(!plan.build.network && !plan.ask.network && !plan.look.unwrap().network);
+        assert!(!plan.build.network && !plan.go_env.network && !plan.check_modules.unwrap().network);
         assert_eq!(download.env, [("GOPROXY".to_owned(), None), ("HTTPS_PROXY".to_owned(), None)]);
     }
 
     #[test]
     fn no_download_when_nothing_is_missing_or_nothing_may_be_fetched() {
-        assert_eq!((planned(false, false).look, planned(false, false).download), (None, None));
+        assert_eq!((planned(false, false).check_modules, planned(false, false).download), (None, None));
         let offline = planned(true, true);
-        assert!(offline.look.is_some() && offline.download.is_none());
+        assert!(offline.check_modules.is_some() && offline.download.is_none());
     }
 
     #[test]
     fn the_image_decides_which_go_builds() {
         let plan = planned(false, false);
-        assert_eq!(plan.env_of(&plan.build)["GOTOOLCHAIN"], Some("local".to_owned()));
-        assert_eq!(plan.env_of(&plan.build)["GOPROXY"], Some("off".to_owned()));
+        assert_eq!(plan.step_env(&plan.build)["GOTOOLCHAIN"], Some("local".to_owned()));
+        assert_eq!(plan.step_env(&plan.build)["GOPROXY"], Some("off".to_owned()));
     }
 
     #[test]
     fn sources_are_read_only_and_the_output_is_for_the_build_alone() {
         let plan = planned(true, false);
-        let binds = |step: &Step| plan.binds_of(step).map(|bind| (bind.dir.clone(), bind.writable)).collect::<Vec<_>>();
+        let binds = |step: &ContainerStep| {
+            plan.step_binds(step).map(|bind| (bind.dir.clone(), bind.writable)).collect::<Vec<_>>()
+        };
         let sources = [("/p/app".to_owned(), false), ("/p/lib".to_owned(), false)];
-        assert_eq!(binds(&plan.ask), sources);
+        assert_eq!(binds(&plan.go_env), sources);
         assert_eq!(binds(&plan.build)[2], ("/p/app/.goflame/build/debug".to_owned(), true));
         assert_eq!(plan.output_dir().unwrap(), Path::new("/p/app/.goflame/build/debug"));
     }
 
     #[test]
-    fn printed_it_is_a_command_for_a_shell() {
+    fn the_plan_is_printed_as_a_shell_command() {
         let line = planned(false, false).to_string();
         for part in [
             "docker run --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges --pids-limit=16384 --memory=8589934592 ",
@@ -387,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_of_the_system_is_not_mounted_over() {
+    fn a_system_directory_is_not_mounted_over() {
         for dir in ["/", "/usr/local/go"] {
             assert!(matches!(bind(Path::new(dir), false), Err(Error::SystemDirectory { .. })));
         }

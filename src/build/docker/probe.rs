@@ -2,16 +2,17 @@
 
 use super::endpoint::{Environment, find};
 use super::reference::Reference;
-use super::{Engine, EngineFacts, Error};
-use crate::config::{Config, Lock};
+use super::{DockerEngine, EngineFacts};
+use crate::config::{Config, LockFile};
+use crate::process::with_causes;
 
 /// State of Docker builds, as plain values.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerFacts {
-    /// Address of the engine and its source. Empty if even the address is unknown.
+    /// Address of the engine and its source, for example `unix:///var/run/docker.sock`. Empty if it is unknown.
     pub endpoint: String,
-    /// The engine, or the reason why it cannot be used.
-    pub engine: Result<EngineFacts, Error>,
+    /// The engine, or the error why it cannot be used, with its causes.
+    pub engine: Result<EngineFacts, String>,
     /// Image that the settings request. Empty if there is none.
     pub image: String,
     /// Digest or id of that image on the engine. `None` if the image is not there.
@@ -23,21 +24,21 @@ pub struct DockerFacts {
 }
 
 /// Asks the engine. Only reads. A missing engine is a valid result.
-pub fn probe(config: &Config, lock: Option<&Lock>) -> DockerFacts {
+pub fn probe(config: &Config, lock: Option<&LockFile>) -> DockerFacts {
     let image = config.image().unwrap_or_default();
     let locked = lock.and_then(|lock| lock.docker.as_ref()).filter(|locked| locked.image == image);
     let reference = Reference::parse(&image);
-    let engine = Engine::connect();
+    let engine = DockerEngine::connect();
     let (digest, locked_present) = match &engine {
         Ok(engine) => (
-            if image.is_empty() { None } else { engine.stands_for(&image, &reference).unwrap_or_default() },
-            locked.is_some_and(|locked| engine.has(&locked.digest).unwrap_or_default()),
+            if image.is_empty() { None } else { engine.resolve_digest(&image, &reference).unwrap_or_default() },
+            locked.is_some_and(|locked| engine.has_image(&locked.digest).unwrap_or_default()),
         ),
         Err(_) => (None, false),
     };
     DockerFacts {
-        endpoint: find(&Environment::of_process()).map(|endpoint| endpoint.to_string()).unwrap_or_default(),
-        engine: engine.map(|engine| engine.facts().clone()),
+        endpoint: find(&Environment::from_process()).map(|endpoint| endpoint.to_string()).unwrap_or_default(),
+        engine: engine.map(|engine| engine.facts().clone()).map_err(|error| with_causes(&error)),
         digest,
         locked: locked.map(|locked| locked.digest.clone()),
         locked_present,

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_a_name() {
+    fn image_names_are_split_into_their_parts() {
         for (text, repository, tag, digest) in [
             ("golang", "golang", Some("latest"), None),
             ("golang:1.27.3-alpine", "golang", Some("1.27.3-alpine"), None),
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_engines_leave_out() {
+    fn the_default_registry_may_be_left_out() {
         let full = Reference::parse("registry.example/library/golang:1");
         for (shown, same) in
             [("golang", true), ("registry.example/library/golang", true), ("lang", false), ("go", false)]

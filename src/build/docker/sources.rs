@@ -3,10 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::build::GoMod;
 use crate::fsio;
-
-/// Size limit of go.mod and go.work: 1 MiB, larger than any real file.
-const MAX_FILE: u64 = 1 << 20;
 
 /// Directories and modules that a build in a container needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,11 +36,10 @@ impl Sources {
         let own = dirs.clone();
         // A module in go.work has its own go.mod, which may replace modules in turn.
         while let Some(file) = files.pop() {
-            let text = fsio::read_bounded(&file, MAX_FILE).unwrap_or_default();
-            let directives = Directives::of(&String::from_utf8_lossy(&text));
-            modules |= directives.requires;
+            let GoMod { requires, local_dirs, .. } = GoMod::read(&file).unwrap_or_default();
+            modules |= requires;
             let here = file.parent().unwrap_or(root);
-            for local in directives.local {
+            for local in local_dirs {
                 // Resolves the path as Go does: symbolic links are not followed.
                 let dir = fsio::collapsed(&here.join(local));
                 if file.ends_with("go.work") {
@@ -64,48 +61,6 @@ impl Sources {
     }
 }
 
-/// Relevant lines of a go.mod or go.work. Go itself reports errors in the other lines.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Directives {
-    requires: bool,
-    local: Vec<String>,
-}
-
-impl Directives {
-    fn of(text: &str) -> Self {
-        let mut found = Self::default();
-        let mut block: Option<String> = None;
-        for line in text.lines() {
-            let line = line.split("//").next().unwrap_or_default().trim();
-            let words: Vec<&str> = line.split_whitespace().map(|word| word.trim_matches(['"', '`'])).collect();
-            let (verb, rest) = match (words.as_slice(), &block) {
-                ([")"], _) => {
-                    block = None;
-                    continue;
-                }
-                ([verb, "("], None) => {
-                    block = Some((*verb).to_owned());
-                    continue;
-                }
-                ([], _) => continue,
-                (words, Some(verb)) => (verb.clone(), words.to_vec()),
-                ([verb, rest @ ..], None) => ((*verb).to_owned(), rest.to_vec()),
-            };
-            let local = match (verb.as_str(), rest.as_slice()) {
-                ("require", [_, ..]) => {
-                    found.requires = true;
-                    None
-                }
-                // A version after the replacement path means a module, not a directory.
-                ("use", [dir]) | ("replace", [.., "=>", dir]) => Some(*dir),
-                _ => None,
-            };
-            found.local.extend(local.map(str::to_owned));
-        }
-        found
-    }
-}
-
 fn outermost(mut dirs: Vec<PathBuf>) -> Vec<PathBuf> {
     dirs.sort();
     dirs.dedup();
@@ -122,18 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directives_in_both_forms() {
-        let text = "module m\n\ngo 1.21\n\nrequire a.com/b v1.0.0 // indirect\n\nreplace (\n\ta.com/b => ../b // near\n\
-                    \ta.com/c v1.2.0 => \"/abs/c\"\n\ta.com/d => a.com/e v1.0.0\n)\nreplace a.com/f => ./f\n";
-        let local = ["../b", "/abs/c", "./f"].map(str::to_owned).to_vec();
-        assert_eq!(Directives::of(text), Directives { requires: true, local });
-        let work = Directives::of("go 1.21\n\nuse (\n\t./a\n\t../b\n)\nuse c\n");
-        assert_eq!(work, Directives { requires: false, local: ["./a", "../b", "c"].map(str::to_owned).to_vec() });
-        assert_eq!(Directives::of("// require a.com/b v1.0.0\nrequire (\n)\n"), Directives::default());
-    }
-
-    #[test]
-    fn everything_a_build_reads() {
+    fn sources_are_all_directories_that_a_build_reads() {
         let dir = tempfile::tempdir().unwrap();
         let at = |path: &str| dir.path().join(path);
         let write = |path: &str, text: &str| {

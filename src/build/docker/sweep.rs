@@ -5,7 +5,8 @@ use std::fs;
 
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 
-use super::{Engine, Error};
+use super::error::Request;
+use super::{DockerEngine, Error};
 
 /// Label with the owner of a container.
 pub(super) const OWNER: &str = "goflame.owner";
@@ -23,13 +24,13 @@ pub(super) struct Owner {
 
 impl Owner {
     /// Returns the id of this process.
-    pub(super) fn this() -> Self {
+    pub(super) fn current() -> Self {
         let process = std::process::id();
         Self {
             machine: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             boot: boot_id(),
             process,
-            started: started(process).unwrap_or_default(),
+            started: start_time(process).unwrap_or_default(),
         }
     }
 
@@ -51,7 +52,7 @@ impl Owner {
     /// Whether the process has certainly ended. Nothing is known about processes of other machines.
     fn is_gone(&self, this: &Self) -> bool {
         self.machine == this.machine
-            && (self.boot != this.boot || started(self.process).as_ref() != Some(&self.started))
+            && (self.boot != this.boot || start_time(self.process).as_ref() != Some(&self.started))
     }
 }
 
@@ -61,20 +62,21 @@ fn boot_id() -> String {
 
 /// Start time: field 22 of `/proc/PID/stat` (`proc_pid_stat(5)`). The second field, a name, may contain anything, but
 /// ends with the last `)`.
-fn started(process: u32) -> Option<String> {
+fn start_time(process: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(19).map(str::to_owned)
 }
 
-impl Engine {
+impl DockerEngine {
     /// Removes containers of goflame processes that have ended. Returns the number of containers removed.
-    pub fn sweep(&self) -> Result<usize, Error> {
-        let refused = |action| move |source| Error::Refused { action, source: Box::new(source) };
+    pub fn remove_abandoned(&self) -> Result<usize, Error> {
         let filters = HashMap::from([("label", vec![OWNER])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let found = self.block(self.docker.list_containers(Some(options))).map_err(refused("list its containers"))?;
-        let this = Owner::this();
+        let found = self
+            .block(self.docker.list_containers(Some(options)))
+            .map_err(|source| Request::ListContainers.refused(source))?;
+        let this = Owner::current();
         let mut removed = 0;
         for container in found {
             let label = container.labels.as_ref().and_then(|labels| labels.get(OWNER));
@@ -101,8 +103,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owners_are_told_apart() {
-        let this = Owner::this();
+    fn an_owner_is_gone_only_if_its_process_has_ended() {
+        let this = Owner::current();
         assert_eq!(Owner::parse(&this.label()).unwrap(), this);
         assert!(!this.is_gone(&this));
         assert!(Owner { started: "1".into(), ..this.clone() }.is_gone(&this), "another process of the same id");
@@ -112,7 +114,7 @@ mod tests {
             assert_eq!(Owner::parse(label), None);
         }
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        let other = Owner { process: child.id(), started: started(child.id()).unwrap(), ..this.clone() };
+        let other = Owner { process: child.id(), started: start_time(child.id()).unwrap(), ..this.clone() };
         child.wait().unwrap();
         assert!(other.is_gone(&this));
     }

@@ -33,7 +33,7 @@ fn ids(facts: &BinaryFacts, variant: &Variant, pin: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn what_was_asked_for_has_no_mismatch() {
+fn a_binary_as_asked_has_no_mismatch() {
     assert_eq!(ids(&facts(), &variant("all=-N -l"), "1.26.8"), [""; 0]);
 }
 
@@ -84,7 +84,7 @@ fn set(facts: &mut BinaryFacts, key: &str, value: &str) {
 }
 
 #[test]
-fn c_code_in_a_program_without_cgo() {
+fn c_code_in_a_program_without_cgo_is_a_mismatch() {
     let mut facts = facts();
     facts.cgo = true;
     set(&mut facts, "CGO_ENABLED", "0");
@@ -93,7 +93,7 @@ fn c_code_in_a_program_without_cgo() {
 }
 
 #[test]
-fn what_was_not_asked_or_cannot_be_known_is_no_mismatch() {
+fn unset_and_unknown_properties_are_not_mismatches() {
     let mut facts = facts();
     facts.dwarf.compressed = true;
     facts.optimisation = Optimisation::Unknown { why: "no table".to_owned() };
@@ -105,7 +105,7 @@ fn what_was_not_asked_or_cannot_be_known_is_no_mismatch() {
 }
 
 #[test]
-fn a_mismatch_names_both_sides() {
+fn a_mismatch_names_the_requested_and_the_found_value() {
     let found =
         inspect(&facts(), &variant("all=-N -l"), &Toolchain { go: "1.27.3".to_owned(), ..Toolchain::default() });
     let mismatch = found.first().unwrap();

@@ -9,7 +9,7 @@ const OUT: &str = "/p/.goflame/build";
 fn planned(change: impl FnOnce(&mut Config)) -> Result<BuildPlan, Error> {
     let mut config = config(Path::new("/p"));
     change(&mut config);
-    plan(&config, &go_1_26_8())
+    plan(&config, Some(&go_1_26_8()))
 }
 
 /// Plans the variant `debug` after `change`.
@@ -20,11 +20,11 @@ fn with_variant(change: impl FnOnce(&mut Variant)) -> Result<BuildPlan, Error> {
 fn with_goflags(goflags: &str, change: impl FnOnce(&mut Variant)) -> Result<BuildPlan, Error> {
     let mut config = config(Path::new("/p"));
     change(config.variants.get_mut("debug").unwrap());
-    plan(&config, &GoTool { goflags: goflags.to_owned(), ..go_1_26_8() })
+    plan(&config, Some(&GoTool { goflags: goflags.to_owned(), ..go_1_26_8() }))
 }
 
 #[test]
-fn debug_keeps_every_function_its_frame() {
+fn debug_gives_every_function_a_frame() {
     let plan = planned(|_| ()).unwrap();
     assert_eq!(plan.program, "go");
     let out = format!("{OUT}/debug/app");
@@ -61,7 +61,7 @@ fn release_passes_no_gcflags() {
 fn go_before_1_18_gets_no_buildvcs_which_it_does_not_know() {
     let stamps = |version: &str| {
         let go = GoTool { version: version.to_owned(), ..go_1_26_8() };
-        let plan = plan(&config(Path::new("/p")), &go).unwrap();
+        let plan = plan(&config(Path::new("/p")), Some(&go)).unwrap();
         plan.argv.iter().any(|arg| arg.starts_with("-buildvcs"))
     };
     assert_eq!(["go1.16", "go1.17.13", "go1.17rc1"].map(stamps), [false; 3]);
@@ -172,10 +172,12 @@ fn names_cannot_leave_the_build_directory() {
 }
 
 #[test]
-fn one_package_is_built() {
-    for (package, reason) in
-        [("", "it is empty"), ("-toolexec=x", "Go would take it for a flag"), ("./...", "`...` names many packages")]
-    {
+fn only_one_package_can_be_built() {
+    for (package, reason) in [
+        ("", "it is empty"),
+        ("-toolexec=x", "Go would take it for a flag"),
+        ("./...", "`...` stands for many packages"),
+    ] {
         let error = planned(|config| config.app.package = package.to_owned()).unwrap_err();
         assert_eq!(error.to_string(), format!("`{package}` is not one package: {reason}"));
     }
@@ -203,22 +205,22 @@ fn only_linux_is_built_for() {
 #[test]
 fn stripping_is_refused_wherever_it_comes_from() {
     let own = with_variant(|variant| variant.ldflags = "-compressdwarf=false -s -w".to_owned()).unwrap_err();
-    assert_eq!(own.to_string(), "`-s` in ldflags of [variant.debug] strips what a profile needs");
+    assert_eq!(own.to_string(), "`-s` in ldflags of [variant.debug] strips data that a profile needs");
     assert!(!own.hints().is_empty());
 
     let goflags = with_goflags("'-ldflags=-w -X a=b'", |variant| variant.ldflags.clear()).unwrap_err();
-    assert_eq!(goflags.to_string(), "`-w` in GOFLAGS strips what a profile needs");
+    assert_eq!(goflags.to_string(), "`-w` in GOFLAGS strips data that a profile needs");
 
     let env = with_goflags("", |variant| {
         variant.ldflags.clear();
         variant.env.insert("GOFLAGS".to_owned(), "-mod=mod -ldflags=-s".to_owned());
     });
-    assert_eq!(env.unwrap_err().to_string(), "`-s` in GOFLAGS strips what a profile needs");
+    assert_eq!(env.unwrap_err().to_string(), "`-s` in GOFLAGS strips data that a profile needs");
 }
 
 /// In Go, the command line wins over GOFLAGS. The tests of the whole stage confirm it with the real Go.
 #[test]
-fn goflags_that_do_not_take_effect_do_no_harm() {
+fn goflags_without_effect_are_accepted() {
     assert_eq!(with_goflags("-ldflags=-s", |_| ()).unwrap().warnings, [""; 0]);
     let replaced = with_goflags("-ldflags=-s", |variant| {
         variant.ldflags.clear();
@@ -228,7 +230,7 @@ fn goflags_that_do_not_take_effect_do_no_harm() {
 }
 
 #[test]
-fn goflags_that_change_the_program_are_told() {
+fn goflags_that_change_the_program_are_warnings() {
     let clear = |variant: &mut Variant| {
         variant.gcflags.clear();
         variant.ldflags.clear();
@@ -256,11 +258,11 @@ fn goflags_that_change_the_program_are_told() {
 #[test]
 fn unreadable_goflags_are_an_error() {
     let error = with_goflags("'-ldflags=-s", |_| ()).unwrap_err();
-    assert_eq!(error.to_string(), "GOFLAGS holds an unterminated quote: '-ldflags=-s");
+    assert_eq!(error.to_string(), "GOFLAGS has a quote that is not closed: '-ldflags=-s");
 }
 
 #[test]
-fn debug_flags_for_one_package_only_are_told() {
+fn debug_flags_for_one_package_only_are_a_warning() {
     let plan = with_variant(|variant| variant.gcflags = "-N -l".to_owned()).unwrap();
     assert_eq!(
         plan.warnings,
@@ -269,7 +271,7 @@ fn debug_flags_for_one_package_only_are_told() {
 }
 
 #[test]
-fn workloads() {
+fn the_workload_of_benchmarks_skips_tests() {
     let argv = |kind, args: &[&str]| {
         let mut config = config(Path::new("/p"));
         config.app.kind = kind;

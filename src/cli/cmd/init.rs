@@ -16,11 +16,11 @@ pub(in crate::cli) fn init(project: &Project<'_>, args: &InitArgs, terminal: &Te
     let initial = pipeline::initial_settings(project.dir)?;
     crate::fsio::replace(&path, initial.text.as_bytes()).map_err(Failure::File)?;
     if initial.packages.is_empty() {
-        terminal.warn("there is no main package and no benchmark here; [app] package is for you to fill in");
+        terminal.warn("no main package and no benchmark was found here: set `package` in [app]");
     }
     for package in &initial.packages {
         terminal.step("Found", package);
     }
-    terminal.step("Wrote", &format!("{}; `goflame run` is next", path.display()));
+    terminal.step("Wrote", &format!("{}; next: `goflame run`", path.display()));
     Ok(ExitCode::SUCCESS)
 }

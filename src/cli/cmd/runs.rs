@@ -63,7 +63,7 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
         return Ok(format!("{:#}\n", json!({ "schema": 1, "runs": runs, "partials": partials })));
     }
     if entries.is_empty() && partials.is_empty() {
-        terminal.step("Found", &format!("no runs in {}; `goflame run` makes one", store.dir().display()));
+        terminal.step("Found", &format!("no runs in {}; `goflame run` creates one", store.dir().display()));
     }
     let mut rows = Vec::new();
     for entry in &entries {
@@ -195,7 +195,7 @@ fn verify(store: &Store, query: &str, terminal: &Terminal) -> Result<ExitCode, F
     }
     let (run, count) = (run.id().to_string(), problems.len());
     if problems.iter().all(|problem| matches!(problem.problem, Discrepancy::Unreadable(_))) {
-        return Err(Failure::NotRead { run, count });
+        return Err(Failure::Unreadable { run, count });
     }
     Err(Failure::Changed { run, count })
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::Project;
-use crate::build::Origin;
+use crate::build::Installer;
 use crate::cli::args::ToolchainCommand;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
@@ -25,27 +25,27 @@ pub(in crate::cli) fn toolchain(
     match args {
         ToolchainCommand::List { json } => list(project, *json, terminal),
         ToolchainCommand::Install { release: version } => {
-            checked(version)?;
+            check(version)?;
             let go = pipeline::install_toolchain(version)?;
             terminal.step("Installed", &format!("{} in {}", go.version, go.goroot.display()));
             Ok(ExitCode::SUCCESS)
         }
         ToolchainCommand::Use { release: version } => {
-            checked(version)?;
+            check(version)?;
             let config = project.settings(&Overrides::default())?;
             pipeline::use_toolchain(&config, version)?;
             let file = config.file.as_deref().map_or_else(|| "goflame.toml".as_ref(), fsio::shown);
             terminal.step("Pinned", &format!("go{version} ({})", file.display()));
             if !pipeline::toolchains().iter().any(|go| go.version == format!("go{version}")) {
-                terminal.step("Note", &format!("it is not on this machine: goflame toolchain install {version}"));
+                terminal.step("Note", &format!("it is not installed: goflame toolchain install {version}"));
             }
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-fn checked(version: &str) -> Result<(), Failure> {
-    check_version(version).map_err(|reason| Failure::Version { version: version.to_owned(), reason })
+fn check(version: &str) -> Result<(), Failure> {
+    check_version(version).map_err(|advice| Failure::Version { version: version.to_owned(), advice })
 }
 
 fn list(project: &Project<'_>, as_json: bool, terminal: &Terminal) -> Result<ExitCode, Failure> {
@@ -59,28 +59,28 @@ fn list(project: &Project<'_>, as_json: bool, terminal: &Terminal) -> Result<Exi
         let rows = found.iter().map(|go| {
             let pinned = wanted.as_ref().filter(|(version, _)| go.version == format!("go{version}"));
             let mark = pinned.map(|(_, by)| format!("  pinned by {by}")).unwrap_or_default();
-            [go.version.clone(), word(go.origin).to_owned(), format!("{}{mark}", go.goroot.display())]
+            [go.version.clone(), installer_name(go.installer).to_owned(), format!("{}{mark}", go.goroot.display())]
         });
         columns::table(&rows.collect::<Vec<_>>(), [0, 10, 0])
     };
     terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
     if found.is_empty() {
-        terminal.warn("there is no Go on this machine, and the first one has to be installed by hand: go.dev/dl");
+        terminal.warn("no Go was found on this machine; install the first one by hand: go.dev/dl");
     }
     if let Some((version, by)) =
         wanted.filter(|(version, _)| !found.iter().any(|go| go.version == format!("go{version}")))
     {
-        terminal.warn(&format!("{by} pins go{version}, which is not here: goflame toolchain install {version}"));
+        terminal.warn(&format!("{by} pins go{version}, which is not installed: goflame toolchain install {version}"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn word(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Path => "PATH",
-        Origin::GoCommand => "go command",
-        Origin::Sdk => "~/sdk",
-        Origin::G => "g",
-        Origin::Gvm => "gvm",
+fn installer_name(installer: Installer) -> &'static str {
+    match installer {
+        Installer::Path => "PATH",
+        Installer::GoCommand => "go command",
+        Installer::Sdk => "~/sdk",
+        Installer::G => "g",
+        Installer::Gvm => "gvm",
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::{Terminal, WARNING};
-use crate::build::docker::Watch;
+use crate::build::docker::BuildProgress;
 use crate::doctor::{self, Finding, Status};
 use crate::fsio;
 use crate::pipeline::{AnalysedInput, Observer, Pins, PipelineEvent, Warning, advise_when_cut_short, with_causes};
@@ -69,7 +69,7 @@ impl SamplingProgress for Terminal {
     }
 }
 
-impl Watch for Terminal {
+impl BuildProgress for Terminal {
     fn output(&self, bytes: &[u8]) {
         workload::Progress::output(self, OutputStream::Stderr, bytes);
     }
@@ -149,10 +149,10 @@ impl Observer for Terminal {
                 megabytes(*expected)
             ),
             Warning::ImageMoved { image, now } => format!(
-                "{image} is {now} by now; this build uses the one in goflame.lock (goflame build --update-lock takes the new one)"
+                "{image} now refers to {now}; this build uses the image in goflame.lock (goflame build --update-lock pins the new one)"
             ),
             Warning::SecretsInLock { lock } => format!(
-                "{lock} held secrets in the clear: a build without --locked writes digests instead, but old commits keep them"
+                "{lock} contains secrets in plain text: a build without --locked replaces them by digests, but old commits still contain them"
             ),
             Warning::LockNotWritten { lock, reason } => {
                 format!("{lock} cannot be written, so nothing is pinned: {reason}")
@@ -251,5 +251,5 @@ fn describe_early_end(status: ExitStatus, ending: Ending) -> String {
         Ending::Interrupted(_) => format!("the workload was interrupted and {end}"),
         Ending::TimedOut => format!("the workload reached its timeout (timeout in [workload]) and {end}"),
     };
-    format!("{text}; the profile shows what it did until then")
+    format!("{text}; the profile shows the time until then")
 }

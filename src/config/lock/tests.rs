@@ -6,9 +6,9 @@ use super::*;
 
 const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-fn lock() -> Lock {
+fn lock() -> LockFile {
     let flags = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    Lock {
+    LockFile {
         native_go: Some("1.26.8".to_owned()),
         docker: Some(LockedImage {
             image: "golang:1.27.3".to_owned(),
@@ -30,14 +30,14 @@ fn lock() -> Lock {
     }
 }
 
-fn parse(text: &str) -> Result<Lock, Error> {
-    Lock::parse(Path::new("goflame.lock"), text)
+fn parse(text: &str) -> Result<LockFile, Error> {
+    LockFile::parse(Path::new("goflame.lock"), text)
 }
 
 /// Returns the message, the label and the marked part of the only problem.
 fn problem(text: &str) -> (String, String, String) {
     match parse(text) {
-        Err(Error::Invalid(problems)) => match problems.list() {
+        Err(Error::Invalid(problems)) => match problems.list.as_slice() {
             [problem] => (problem.message.clone(), problem.label.clone(), text[problem.span.clone()].to_owned()),
             many => panic!("{text}: {many:#?}"),
         },
@@ -46,7 +46,7 @@ fn problem(text: &str) -> (String, String, String) {
 }
 
 #[test]
-fn the_text_is_stable_and_reads_back() {
+fn the_text_is_stable_and_can_be_parsed_again() {
     let text = lock().text();
     assert_eq!(
         text,
@@ -74,11 +74,11 @@ env = {{ CC = \"a \\\"b\\\"\" }}
         )
     );
     assert_eq!(parse(&text).unwrap(), lock());
-    assert_eq!(parse(&Lock::default().text()).unwrap(), Lock::default());
+    assert_eq!(parse(&LockFile::default().text()).unwrap(), LockFile::default());
 }
 
 #[test]
-fn a_difference_names_what_changes() {
+fn a_difference_lists_each_changed_value() {
     let old = lock();
     assert_eq!(old.difference(&old), [""; 0]);
     let mut new = old.clone();
@@ -95,28 +95,33 @@ fn a_difference_names_what_changes() {
             "- variant.\"with.dot\".flags = []",
         ]
     );
-    assert_eq!(Lock::default().difference(&new).iter().filter(|line| line.starts_with("- ")).count(), 0);
+    assert_eq!(LockFile::default().difference(&new).iter().filter(|line| line.starts_with("- ")).count(), 0);
 }
 
 #[test]
 fn damage_is_shown_where_it_is() {
     for (text, message, label, place) in [
-        ("format = 2\nelse = 1", "invalid value for `format`", "this goflame knows formats up to 1", "2"),
+        ("format = 2\nelse = 1", "invalid value for `format`", "this goflame can read formats up to 1", "2"),
         ("format = 0", "invalid value for `format`", "expected 1", "0"),
         ("", "`format` is missing", "expected `format = 1`", ""),
         (
             "format = 1\n[natif]\ngo = \"1.27.3\"",
             "unknown key `natif` in a lock file",
-            "goflame writes no such key",
+            "goflame does not write this key",
             "natif",
         ),
         (
             "format = 1\n[native]\ngo = \"1.27\"",
             "invalid value for `native.go`",
-            "expected an exact release",
+            "expected an exact Go release",
             "\"1.27\"",
         ),
-        ("format = 1\n[native]\nno = 1", "unknown key `native.no` in a lock file", "goflame writes no such key", "no"),
+        (
+            "format = 1\n[native]\nno = 1",
+            "unknown key `native.no` in a lock file",
+            "goflame does not write this key",
+            "no",
+        ),
         ("format = 1\nnative = 3", "wrong type for `native`", "expected a table, found an integer", "3"),
         (
             "format = 1\n[docker]\nimage = \"a\"\ndigest = \"sha256:12\"\ngo = \"1.27.3\"",
@@ -140,10 +145,10 @@ fn damage_is_shown_where_it_is() {
 }
 
 #[test]
-fn no_file_is_no_lock() {
+fn a_missing_file_is_not_an_error() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(Lock::load(&dir.path().join("goflame.lock")).unwrap(), None);
-    assert!(matches!(Lock::load(dir.path()), Err(Error::File(_))));
+    assert_eq!(LockFile::load(&dir.path().join("goflame.lock")).unwrap(), None);
+    assert!(matches!(LockFile::load(dir.path()), Err(Error::File(_))));
     assert_eq!(lock_path(Path::new("/p/goflame.toml")), Path::new("/p/goflame.lock"));
     assert_eq!(lock_path(Path::new("/p/ci.toml")), Path::new("/p/ci.lock"));
 }
@@ -156,7 +161,7 @@ proptest! {
 
     #[test]
     fn any_flags_survive(flags in proptest::collection::vec("[^\\x00]{0,20}", 0..4), name in "[^\\x00]{0,10}") {
-        let mut lock = Lock::default();
+        let mut lock = LockFile::default();
         lock.variants.insert(name, LockedVariant { flags, env: BTreeMap::new() });
         prop_assert_eq!(parse(&lock.text()).unwrap(), lock);
     }

@@ -47,7 +47,7 @@ fn the_name_of_the_directory_is_written() {
 }
 
 #[test]
-fn benchmarks_stand_in_for_a_missing_main_package() {
+fn benchmarks_replace_a_missing_main_package() {
     let text = init_text(&[], &["./codec", "./parse"]);
     let config = accepted(&text);
     assert_eq!((config.app.package.as_str(), config.app.kind), ("./codec", Kind::Bench));

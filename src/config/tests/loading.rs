@@ -25,7 +25,7 @@ fn none() -> Overrides {
 }
 
 #[test]
-fn every_key_arrives() {
+fn every_key_sets_its_field() {
     let config = accepted(
         r#"
 [app]
@@ -114,7 +114,7 @@ redact = ["DB_DSN"]
 }
 
 #[test]
-fn the_file_is_found_here_and_above() {
+fn the_file_is_found_in_this_and_in_parent_directories() {
     let (_guard, root) = project();
     let below = root.join("a/b");
     fs::create_dir_all(&below).unwrap();
@@ -134,7 +134,7 @@ fn the_file_is_found_here_and_above() {
 }
 
 #[test]
-fn the_search_goes_up_the_real_path() {
+fn the_search_uses_the_real_path() {
     let (_guard, root) = project();
     fs::create_dir_all(root.join("real/sub")).unwrap();
     fs::create_dir_all(root.join("links")).unwrap();
@@ -145,7 +145,7 @@ fn the_search_goes_up_the_real_path() {
 }
 
 #[test]
-fn a_file_named_by_flag_is_seen_from_the_directory() {
+fn a_file_given_by_flag_is_relative_to_the_directory() {
     let (_guard, root) = project();
     fs::create_dir(root.join("conf")).unwrap();
     fs::write(root.join("conf/ci.toml"), "[archive]\nkeep = 3\n").unwrap();
@@ -162,14 +162,14 @@ fn no_file_is_an_error_with_advice() {
     let error = load(&root, None, &none()).unwrap_err();
     assert!(matches!(&error, Error::NotFound { dir } if *dir == root));
     let expected = format!(
-        "error: no goflame.toml in {} or any directory above it\n |\n = help: `goflame init` writes one",
+        "error: no goflame.toml in {} or any directory above it\n |\n = help: `goflame init` creates one",
         root.display()
     );
     assert_eq!(error.render(false), expected);
 }
 
 #[test]
-fn what_is_not_a_readable_file_is_named() {
+fn an_unreadable_file_is_an_error_with_its_path() {
     let (_guard, root) = project();
     let file = root.join("goflame.toml");
     let shown = file.display();
@@ -207,7 +207,7 @@ fn what_is_not_a_readable_file_is_named() {
 }
 
 #[test]
-fn flags_go_before_the_file() {
+fn flags_override_the_file() {
     let file = SourceFile {
         path: Path::new(ROOT).join("goflame.toml"),
         text: "[record]\nfrequency = 50\n[workload]\nargs = [\"a\"]\n[variant.fast]\n".to_owned(),
@@ -240,7 +240,7 @@ fn flags_go_before_the_file() {
 }
 
 #[test]
-fn a_wrong_flag_is_named_and_the_file_is_not() {
+fn an_invalid_flag_is_named_without_the_file() {
     let flags = |overrides: Overrides| {
         let error = Config::resolve(Path::new(ROOT), None, &overrides).unwrap_err();
         assert!(error.is_usage());
@@ -253,7 +253,7 @@ fn a_wrong_flag_is_named_and_the_file_is_not() {
         ),
         (
             Overrides { stack: Some(13), ..none() },
-            "error: invalid value for --stack: expected a multiple of 8, found 13\n |\n = help: the nearest are 8 and 16",
+            "error: invalid value for --stack: expected a multiple of 8, found 13\n |\n = help: the nearest values are 8 and 16",
         ),
         (
             Overrides { variant: Some("relase".to_owned()), ..none() },
@@ -261,7 +261,7 @@ fn a_wrong_flag_is_named_and_the_file_is_not() {
         ),
         (
             Overrides { archive_dir: Some(PathBuf::from("..")), ..none() },
-            "error: invalid value for --archive-dir: expected a directory of its own, found one that holds the project",
+            "error: invalid value for --archive-dir: expected a separate directory, found one that contains the project",
         ),
     ] {
         assert_eq!(flags(overrides), expected);
@@ -269,7 +269,7 @@ fn a_wrong_flag_is_named_and_the_file_is_not() {
 }
 
 #[test]
-fn names_of_values_read_as_they_are_written() {
+fn names_of_values_can_be_parsed_again() {
     assert_eq!(parse_name("perf"), Ok(Engine::Perf));
     assert_eq!(parse_name(&name_of(&EventChoice::CpuClock)), Ok(EventChoice::CpuClock));
     let error = parse_name::<Format>("pprf").unwrap_err();

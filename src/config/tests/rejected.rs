@@ -11,7 +11,7 @@ use crate::config::rules::derived_name;
 /// Returns the message, the label and the marked part of the text.
 fn problem(text: &str) -> (String, String, String) {
     match resolve(text) {
-        Err(Error::Invalid(problems)) => match problems.list() {
+        Err(Error::Invalid(problems)) => match problems.list.as_slice() {
             [problem] => (problem.message.clone(), problem.label.clone(), text[problem.span.clone()].to_owned()),
             many => panic!("{text}: {many:#?}"),
         },
@@ -72,38 +72,38 @@ fn impossible_values_are_refused() {
         ("app.name", "\"-x\"", "a name may not start with `-`"),
         ("app.name", "\"a\\tb\"", "expected letters, digits, `-`, `_` and `.`, found `\\t`"),
         ("build.variant", "\"fast\"", "expected `debug` or `release`"),
-        ("toolchain.go", "\"go1.27.3\"", "expected a Go version such as `1.27.3`"),
-        ("toolchain.go", "\"latest\"", "expected a Go version such as `1.27.3`"),
-        ("toolchain.go", "\"1.27\"", "expected an exact release"),
-        ("toolchain.go", "\"1.27.\"", "expected a Go version such as `1.27.3`"),
-        ("toolchain.go", "\"1.027.3\"", "expected a Go version such as `1.27.3`"),
-        ("toolchain.go", "\"1.27.3+auto\"", "expected a Go version such as `1.27.3`"),
-        ("toolchain.image", "\"golang 1.27\"", "expected the name of a Docker image such as `golang:1.27.3`"),
-        ("toolchain.image", "\"-x\"", "expected the name of a Docker image such as `golang:1.27.3`"),
+        ("toolchain.go", "\"go1.27.3\"", "expected a Go release, for example `1.27.3`"),
+        ("toolchain.go", "\"latest\"", "expected a Go release, for example `1.27.3`"),
+        ("toolchain.go", "\"1.27\"", "expected an exact Go release"),
+        ("toolchain.go", "\"1.27.\"", "expected a Go release, for example `1.27.3`"),
+        ("toolchain.go", "\"1.027.3\"", "expected a Go release, for example `1.27.3`"),
+        ("toolchain.go", "\"1.27.3+auto\"", "expected a Go release, for example `1.27.3`"),
+        ("toolchain.image", "\"golang 1.27\"", "expected the name of a Docker image, for example `golang:1.27.3`"),
+        ("toolchain.image", "\"-x\"", "expected the name of a Docker image, for example `golang:1.27.3`"),
         ("workload.timeout", "\"0s\"", "expected a duration longer than zero"),
         ("workload.timeout", "\"-1s\"", "expected a duration longer than zero"),
-        ("workload.timeout", "\"10\"", "expected a duration such as `10m`, `1.5s` or `500ms`"),
-        ("workload.timeout", "\"\"", "expected a duration such as `10m`, `1.5s` or `500ms`"),
-        ("workload.timeout", "\"soon\"", "expected a duration such as `10m`, `1.5s` or `500ms`"),
+        ("workload.timeout", "\"10\"", "expected a duration, for example `10m`, `1.5s` or `500ms`"),
+        ("workload.timeout", "\"\"", "expected a duration, for example `10m`, `1.5s` or `500ms`"),
+        ("workload.timeout", "\"soon\"", "expected a duration, for example `10m`, `1.5s` or `500ms`"),
         ("workload.timeout", "\"10000h\"", "expected a duration of at most a year"),
         ("workload.env.\"A=B\"", "\"\"", "expected the name of an environment variable"),
         ("workload.env.\"\"", "\"\"", "expected the name of an environment variable"),
         ("variant.debug.tags", "[\"a,b\"]", "expected a build tag: letters, digits, `_` and `.`"),
-        ("variant.debug.buildmode", "\"c-shared\"", "this mode builds no program that could be run"),
+        ("variant.debug.buildmode", "\"c-shared\"", "this mode does not build a program that can run"),
         ("variant.debug.buildmode", "\"x\"", "expected `exe`, `pie`, `default` or nothing"),
         ("variant.debug.gcflags", "\"N -l\"", "expected flags that start with `-`, or `pattern=` before them"),
         ("variant.debug.ldflags", "\"-X 'main.s=x\"", "unterminated ' string"),
         ("archive.dir", "\"\"", "expected a directory, found nothing"),
-        ("archive.dir", "\"../hello\"", "expected a directory of its own, found one that holds the project"),
-        ("archive.dir", "\"/\"", "expected a directory of its own, found one that holds the project"),
+        ("archive.dir", "\"../hello\"", "expected a separate directory, found one that contains the project"),
+        ("archive.dir", "\"/\"", "expected a separate directory, found one that contains the project"),
         ("archive.keep", "0", "expected 1 or more runs, found 0"),
-        ("archive.max_bytes", "\"2 gigabytes\"", "expected a size such as `2GB`, `500MiB` or `2000000`"),
-        ("archive.max_bytes", "\"GB\"", "expected a size such as `2GB`, `500MiB` or `2000000`"),
-        ("archive.max_bytes", "-1", "expected a size such as `2GB`, `500MiB` or `2000000`"),
-        ("archive.max_bytes", "\"99999999TB\"", "expected a size such as `2GB`, `500MiB` or `2000000`"),
+        ("archive.max_bytes", "\"2 gigabytes\"", "expected a size, for example `2GB`, `500MiB` or `2000000`"),
+        ("archive.max_bytes", "\"GB\"", "expected a size, for example `2GB`, `500MiB` or `2000000`"),
+        ("archive.max_bytes", "-1", "expected a size, for example `2GB`, `500MiB` or `2000000`"),
+        ("archive.max_bytes", "\"99999999TB\"", "expected a size, for example `2GB`, `500MiB` or `2000000`"),
         ("archive.max_bytes", "999999", "expected at least 1MB"),
-        ("archive.redact", "[\"A=b\"]", "expected the name of a variable or a flag, such as `DB_DSN`"),
-        ("archive.redact", "[\"--\"]", "expected the name of a variable or a flag, such as `DB_DSN`"),
+        ("archive.redact", "[\"A=b\"]", "expected the name of a variable or a flag, for example `DB_DSN`"),
+        ("archive.redact", "[\"--\"]", "expected the name of a variable or a flag, for example `DB_DSN`"),
     ] {
         let (message, found, _) = problem(&format!("{key} = {value}"));
         assert_eq!((message, found.as_str()), (format!("invalid value for `{key}`"), label), "{key} = {value}");
@@ -111,7 +111,7 @@ fn impossible_values_are_refused() {
 }
 
 #[test]
-fn limits_themselves_are_accepted() {
+fn values_at_the_limits_are_accepted() {
     for text in [
         "record.frequency = 1",
         "record.frequency = 20000",
@@ -137,7 +137,7 @@ fn limits_themselves_are_accepted() {
 }
 
 #[test]
-fn stripping_is_refused_at_the_word_itself() {
+fn an_error_about_a_stripping_flag_points_at_its_word() {
     for (text, word) in [
         ("variant.debug.ldflags = \"-X main.s=-w -s\"", "-s"),
         ("variant.x.ldflags = 'all=--w=true'", "--w=true"),

@@ -109,15 +109,15 @@ error: invalid value for `record.stack`
 4 |     stack = 13 # é
   |             ^^ expected a multiple of 8, found 13
   |
-  = help: the nearest are 8 and 16
+  = help: the nearest values are 8 and 16
 
 error: invalid value for `workload.timeout`
  --> goflame.toml:6:11
   |
 6 | timeout = "10"
-  |           ^^^^ expected a duration such as `10m`, `1.5s` or `500ms`
+  |           ^^^^ expected a duration, for example `10m`, `1.5s` or `500ms`
   |
-  = help: a unit is missing: `10s` is in seconds
+  = help: the unit is missing; for seconds: `10s`
 "#;
 
     flags_that_strip: "[variant.release]\nldflags = \"-X main.s=-w -s -w\"\n" => r#"
@@ -161,19 +161,19 @@ error: `html` in `report.formats` is not yet available
 "#;
 
     several_syntax_errors: "[record]\nengine = native\nevent = cycles\nfrequency = \n[app" => r#"
-error: a string without quotes
+error: the string has no quotes
  --> goflame.toml:2:10
   |
 2 | engine = native
   |          ^^^^^^ expected quotes around it
 
-error: a string without quotes
+error: the string has no quotes
  --> goflame.toml:3:9
   |
 3 | event = cycles
   |         ^^^^^^ expected quotes around it
 
-error: a key without a value
+error: the key has no value
  --> goflame.toml:4:13
   |
 4 | frequency = 
@@ -274,7 +274,7 @@ error: wrong type for `workload.env.PORT`
 }
 
 #[test]
-fn one_line_for_logs() {
+fn an_error_has_a_form_of_one_line() {
     let summary = |text: &str| {
         let file = SourceFile { path: PathBuf::from("goflame.toml"), text: text.to_owned() };
         Config::resolve(Path::new("."), Some(file), &Overrides::default()).unwrap_err().to_string()
@@ -289,7 +289,7 @@ fn one_line_for_logs() {
 }
 
 #[test]
-fn only_so_many_problems_are_drawn() {
+fn the_number_of_drawn_problems_is_limited() {
     let lines: Vec<_> = (0..25).map(|n| format!("x{n} = 1")).collect();
     let found = rendered(&lines.join("\n"));
     assert_eq!(found.matches("error: unknown key").count(), 20);

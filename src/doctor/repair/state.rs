@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Change;
+use crate::bytes::hex;
 use crate::host::Sysctl;
 
 /// Version of the file format.
@@ -88,11 +89,7 @@ impl State {
 
 fn digest(state: &State) -> String {
     let text = serde_json::to_string(state).unwrap_or_default();
-    Sha256::digest(text).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&Sha256::digest(text))
 }
 
 /// Returns the text of the state file, with its digest.

@@ -3,10 +3,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use crate::build::GoMod;
+use crate::build::docker::{DockerFacts, EngineFacts};
 use crate::config::{Engine, EventChoice, Kernel, Record};
-use crate::doctor::{
-    Daemon, DockerFacts, Finding, Go, GoMod, Inputs, ProbeResult, Purpose, RingSize, Status, Tools, check,
-};
+use crate::doctor::{Finding, GoFacts, Inputs, ProbeResult, Purpose, RingSize, Status, Tools, check};
 use crate::host::{HostFacts, probe};
 use crate::perfevent::TrialCounts;
 
@@ -198,11 +198,10 @@ pub(super) fn complete_trial() -> TrialCounts {
 pub(in crate::doctor) fn docker() -> DockerFacts {
     DockerFacts {
         endpoint: "unix:///run/docker.sock".into(),
-        daemon: Ok(Daemon { version: "27.3.1".into(), api: "1.47".into(), rootless: false }),
-        min_api: "1.41".into(),
+        engine: Ok(EngineFacts { version: "27.3.1".into(), api: "1.47".into(), rootless: false }),
         image: "golang:1.27.3".into(),
-        local_digest: Some("sha256:aa".into()),
-        locked_digest: Some("sha256:aa".into()),
+        digest: Some("sha256:aa".into()),
+        locked: Some("sha256:aa".into()),
         locked_present: true,
     }
 }
@@ -210,16 +209,16 @@ pub(in crate::doctor) fn docker() -> DockerFacts {
 /// A toolchain without problems: its version is the pinned one.
 pub(super) fn tools() -> Tools {
     Tools {
-        go: Ok(Go {
+        go: Ok(GoFacts {
             version: "go1.27.3".into(),
             goflags: String::new(),
             gotoolchain: "local".into(),
             cgo_enabled: true,
             cc: "gcc".into(),
             module_cache: ("/home/user/go/pkg/mod".into(), true),
-            go_mod: Some(GoMod { go: "1.25".into(), toolchain: String::new() }),
+            go_mod: Some(GoMod { go: "1.25".into(), ..GoMod::default() }),
             flags_refused: None,
-            absent: None,
+            missing: None,
             variant_path: false,
             flag_warnings: Vec::new(),
         }),

@@ -92,8 +92,8 @@ fn an_unknown_id_is_reported_with_the_nearest() {
     let ignore = ["perf-paranoid".to_owned(), "binary-dwarv".to_owned(), "zzz".to_owned()];
     let finding = machine.finding("ignore-list", |inputs| inputs.ignore = &ignore);
     assert_eq!(finding.status, Status::Warning);
-    let expected = "there is no check `perf-paranoid` (nearest: `perf-event-paranoid`), \
-                    there is no check `binary-dwarv` (nearest: `binary-dwarf`), there is no check `zzz`";
+    let expected = "there is no check `perf-paranoid`; did you mean `perf-event-paranoid`?, \
+                    there is no check `binary-dwarv`; did you mean `binary-dwarf`?, there is no check `zzz`";
     assert_eq!(finding.found, expected);
     assert_eq!(unknown_checks(&ignore).len(), 3);
     assert_eq!(unknown_checks(&["swap".to_owned()]), []);

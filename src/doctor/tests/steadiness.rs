@@ -1,8 +1,9 @@
 //! Checks for causes of unequal running times.
 
 use super::fixture::{Machine, ROOT, USER, tools};
+use crate::build::GoMod;
+use crate::doctor::Status;
 use crate::doctor::Status::{Info, Ok, Warning};
-use crate::doctor::{GoMod, Status};
 
 const CPU: &str = "sys/devices/system/cpu";
 
@@ -72,7 +73,7 @@ fn a_quota_below_gomaxprocs_is_a_warning() {
     let status = |quota: &str, gomaxprocs: Option<&'static str>, go_mod: &str| {
         machine.put("proc/self/cgroup", "0::/app\n").put("sys/fs/cgroup/app/cpu.max", quota);
         let mut tools = tools();
-        tools.go.as_mut().unwrap().go_mod = Some(GoMod { go: go_mod.into(), toolchain: String::new() });
+        tools.go.as_mut().unwrap().go_mod = Some(GoMod { go: go_mod.into(), ..GoMod::default() });
         let finding = machine.finding("cpu-quota", |inputs| {
             inputs.gomaxprocs = gomaxprocs;
             inputs.tools = Some(&tools);

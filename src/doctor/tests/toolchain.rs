@@ -1,13 +1,14 @@
 //! Checks of the Go toolchain and related programs.
 
 use super::fixture::{Machine, USER, tools};
-use crate::doctor::{Finding, Go, GoMod, Status, Tools};
+use crate::build::GoMod;
+use crate::doctor::{Finding, GoFacts, Status, Tools};
 
 fn finds(id: &str, tools: &Tools) -> Finding {
     Machine::new(USER).finding(id, |inputs| inputs.tools = Some(tools))
 }
 
-fn with_go(change: impl FnOnce(&mut Go)) -> Tools {
+fn with_go(change: impl FnOnce(&mut GoFacts)) -> Tools {
     let mut tools = tools();
     change(tools.go.as_mut().unwrap());
     tools
@@ -57,7 +58,7 @@ fn an_older_version_than_in_go_mod_is_a_failure() {
         let findings = Machine::new(USER).findings(|inputs| inputs.tools = Some(&tools));
         findings.iter().find(|finding| finding.id == "go-mod").map(|finding| finding.status)
     };
-    let go_mod = |go: &str| Some(GoMod { go: go.into(), toolchain: "go1.27.3".into() });
+    let go_mod = |go: &str| Some(GoMod { go: go.into(), toolchain: "go1.27.3".into(), ..GoMod::default() });
     assert_eq!(asked(go_mod("1.21"), "go1.27.3"), Some(Status::Ok));
     assert_eq!(asked(go_mod("1.27rc1"), "go1.27.3"), Some(Status::Ok));
     assert_eq!(asked(go_mod("1.27.4"), "go1.27.3"), Some(Status::Failure));
@@ -79,7 +80,7 @@ fn an_automatic_gotoolchain_is_a_note_without_a_pinned_version() {
 
 #[test]
 fn flags_that_strip_or_slow_down_are_reported() {
-    let finds_with = |change: &dyn Fn(&mut Go)| finds("goflags", &with_go(change));
+    let finds_with = |change: &dyn Fn(&mut GoFacts)| finds("goflags", &with_go(change));
     assert_eq!(finds_with(&|_| {}).found, "empty");
     assert_eq!(finds_with(&|go| go.goflags = "-mod=vendor -buildvcs=false".into()).status, Status::Ok);
     let goflags = "-race '-ldflags=-s -w'";
@@ -95,7 +96,7 @@ fn flags_that_strip_or_slow_down_are_reported() {
     );
     let refused = finds_with(&|go| {
         go.goflags = "-ldflags=-s".into();
-        go.flags_refused = Some("`-s` in GOFLAGS strips what a profile needs".into());
+        go.flags_refused = Some("`-s` in GOFLAGS strips data that a profile needs".into());
     });
     assert_eq!(refused.status, Status::Failure);
     assert_eq!(refused.fix.unwrap().now(), "go env -u GOFLAGS; unset GOFLAGS");

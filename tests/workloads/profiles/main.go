@@ -35,6 +35,7 @@ func main() {
 
 	allocate()
 	contend()
+	pprof.Do(context.Background(), pprof.Labels("tenant", "acme"), func(context.Context) { go waitForever() })
 	// So that the heap profile knows what is in use.
 	runtime.GC()
 	for _, name := range []string{"heap", "allocs", "mutex", "block", "goroutine"} {
@@ -116,6 +117,9 @@ func sorted[T int | float64](count int) uint64 {
 	})
 	return uint64(values[1])
 }
+
+// waitForever is in the goroutine profile, with the label of the goroutine that started it.
+func waitForever() { select {} }
 
 func allocate() {
 	for i := 0; i < 2000; i++ {

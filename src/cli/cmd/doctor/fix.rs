@@ -13,30 +13,30 @@ use crate::doctor::{self, RepairPlan, RepairStep};
 pub(super) fn fix(plan: &RepairPlan, args: &DoctorArgs, terminal: &Terminal) -> Result<bool, Failure> {
     for by_hand in &plan.by_hand {
         let place = if by_hand.on_host { " on the host" } else { "" };
-        terminal.step("Skipped", &format!("{}: by hand{place}: {}", by_hand.ids.join(", "), by_hand.command));
+        terminal.step("Manual", &format!("{}{place}: {}", by_hand.ids.join(", "), by_hand.command));
     }
-    let keeps = args.persist && has_something_to_keep(plan)?;
-    if plan.is_empty() && !keeps {
-        terminal.step("Fixed", "nothing: no kernel setting stands in the way");
+    let persists = args.persist && has_changes_to_persist(plan)?;
+    if plan.is_empty() && !persists {
+        terminal.step("Fixed", "nothing: no kernel setting prevents profiling");
         return Ok(false);
     }
     for change in &plan.changes {
         terminal.step("Plan", &format!("{}: {} -> {}", change.setting.name(), change.before, change.after));
     }
     if args.persist {
-        terminal.step("Plan", "keep it after a reboot: /etc/sysctl.d/99-goflame.conf");
+        terminal.step("Plan", "keep the settings after a reboot: /etc/sysctl.d/99-goflame.conf");
     }
     let flags = if args.persist { "--fix --persist" } else { "--fix" };
-    agree(args, terminal, flags, "Change this?")?;
-    tell(&doctor::carry_out(plan, args.persist)?, "Fixed", terminal);
+    confirm(args, terminal, flags, "Make these changes?")?;
+    print_steps(&doctor::carry_out(plan, args.persist)?, "Fixed", terminal);
     if let Some(undoable) = doctor::undoable()? {
-        terminal.step("Kept", &format!("what was before, for `goflame doctor --undo`: {}", undoable.file));
+        terminal.step("Saved", &format!("the previous values, for `goflame doctor --undo`: {}", undoable.file));
     }
     Ok(true)
 }
 
 /// Whether there are changes, new or earlier, that can be kept after a reboot.
-fn has_something_to_keep(plan: &RepairPlan) -> Result<bool, Failure> {
+fn has_changes_to_persist(plan: &RepairPlan) -> Result<bool, Failure> {
     let undoable = doctor::undoable()?;
     Ok(!plan.is_empty() || undoable.is_some_and(|undoable| !undoable.changes.is_empty()))
 }
@@ -51,11 +51,11 @@ pub(super) fn undo(args: &DoctorArgs, terminal: &Terminal) -> Result<ExitCode, F
         terminal.step("Plan", &format!("{}: back to {}", change.setting.name(), change.before));
     }
     if undoable.persisted {
-        terminal.step("Plan", "/etc/sysctl.d/99-goflame.conf: back to what was there before");
+        terminal.step("Plan", "/etc/sysctl.d/99-goflame.conf: restore the previous content");
     }
-    agree(args, terminal, "--undo", "Take this back?")?;
+    confirm(args, terminal, "--undo", "Undo these changes?")?;
     let steps = doctor::undo()?;
-    tell(&steps, "Undone", terminal);
+    print_steps(&steps, "Undone", terminal);
     let failed = steps.iter().any(|step| step.problem.is_some());
     Ok(if failed { exit::UNEXPECTED.into() } else { ExitCode::SUCCESS })
 }
@@ -66,7 +66,7 @@ pub(super) fn goflame(sudo: bool) -> &'static str {
 }
 
 /// Checks that the user is root and agrees, on a terminal or by `--yes`.
-fn agree(args: &DoctorArgs, terminal: &Terminal, flags: &str, question: &str) -> Result<(), Failure> {
+fn confirm(args: &DoctorArgs, terminal: &Terminal, flags: &str, question: &str) -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::NotRoot { command: format!("{} doctor {flags}", goflame(true)) });
     }
@@ -76,11 +76,11 @@ fn agree(args: &DoctorArgs, terminal: &Terminal, flags: &str, question: &str) ->
     match terminal.confirm(question) {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::Declined),
-        None => Err(Failure::NobodyToAsk),
+        None => Err(Failure::NoConfirmation),
     }
 }
 
-fn tell(steps: &[RepairStep], verb: &str, terminal: &Terminal) {
+fn print_steps(steps: &[RepairStep], verb: &str, terminal: &Terminal) {
     for step in steps {
         match &step.problem {
             None => terminal.step(verb, &step.what),

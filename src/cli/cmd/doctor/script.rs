@@ -19,11 +19,11 @@ pub(super) fn script(plan: &RepairPlan, persist: bool) -> String {
         let _ = writeln!(text, "# {}: {place}:\n#   {}", by_hand.ids.join(", "), by_hand.command.replace('\n', " "));
     }
     if plan.settings.is_empty() {
-        text.push_str("say 'no kernel setting stood in the way when this script was made'\n");
+        text.push_str("say 'no kernel setting prevented profiling when this script was printed'\n");
         return text;
     }
     for setting in &plan.settings {
-        let _ = writeln!(text, "{} {} {}", word(setting), setting.sysctl.name(), setting.value);
+        let _ = writeln!(text, "{} {} {}", function_name(setting), setting.sysctl.name(), setting.value);
     }
     if persist {
         let lines: Vec<_> = plan.settings.iter().map(Setting::line).collect();
@@ -33,7 +33,7 @@ pub(super) fn script(plan: &RepairPlan, persist: bool) -> String {
 }
 
 /// Returns the name of the script's function that applies the setting: as a maximum or as a minimum.
-fn word(setting: &Setting) -> &'static str {
+fn function_name(setting: &Setting) -> &'static str {
     match setting.bound {
         Bound::AtMost => "at_most",
         Bound::AtLeast => "at_least",

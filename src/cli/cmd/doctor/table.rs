@@ -33,7 +33,7 @@ pub(super) fn table(checkup: &Checkup, ready: bool, columns: usize, color: bool)
             let _ = writeln!(text, "{gap}{bold}{}{bold:#}", finding.group.title());
             group = Some(finding.group);
         }
-        let (word, style) = word(finding.status);
+        let (word, style) = status_label(finding.status);
         let style = paint(style);
         let mut found = wrapped(&finding.found, columns.saturating_sub(INDENT + ids + 2)).into_iter();
         let first = found.next().unwrap_or_default();
@@ -76,12 +76,12 @@ fn repairs(plan: &RepairPlan, bold: Style, dim: Style) -> String {
     }
     if !plan.is_empty() {
         let goflame = goflame(plan.sudo);
-        command("the kernel settings in one go, after a reboot too", &format!("{goflame} doctor --fix --persist"), "");
+        command("all kernel settings at once, also after a reboot", &format!("{goflame} doctor --fix --persist"), "");
     }
     if text.is_empty() { text } else { format!("\n{bold}To repair{bold:#}\n{text}") }
 }
 
-fn word(status: Status) -> (&'static str, Style) {
+fn status_label(status: Status) -> (&'static str, Style) {
     match status {
         Status::Ok => ("ok", AnsiColor::Green.on_default()),
         Status::Info => ("note", AnsiColor::Cyan.on_default()),
