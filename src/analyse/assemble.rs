@@ -15,7 +15,7 @@ use super::stacks::{add_samples, count_frames};
 use super::symbols::name_all;
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, PerfData, RecordKind};
-use crate::profile::{CpuCoverage, Event, Profile, Quality, Unit};
+use crate::profile::{CpuCoverage, Event, Profile, Quality, Unit, format_percent};
 use crate::sources::Images;
 
 /// Default of `kernel.perf_event_max_stack`: the number of addresses at which the kernel stops walking a stack.
@@ -138,6 +138,9 @@ pub fn analyse(
         stack_copies: counts.copies,
         repaired_stacks: counts.repaired,
         cut_stacks: counts.cut,
+        goroutine_samples: counts.of_goroutines,
+        unknown_goroutines: counts.unknown_goroutines,
+        foreign_goroutine_registers: counts.foreign_registers,
         kernel_sampled: Some(kernel_sampled),
         complete_file: data.is_complete() && collected.damage.is_none(),
         other_events: counts.other_events,
@@ -149,10 +152,11 @@ pub fn analyse(
     profile.start_time_ns = wall_time(&data, first);
     let locate = || add_locations(named, locations, &files.keys, &binaries, &mut profile);
     let count = || count_frames(&stacks, &samples, &flags, &mut quality);
-    let (leaf_locations, changes) = rayon::join(locate, count);
+    let (wrappers, altered) = rayon::join(locate, count);
     let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| UsedKernelSymbols { symbols, addresses });
     let mut notes = notes(&collected);
-    let add = || add_samples(&collected, (stacks, samples), changes, (&flags, &leaf_locations), &mut profile);
+    notes.extend(note_on_goroutines(&quality));
+    let add = || add_samples(&collected, (stacks, samples), altered, (&flags, &wrappers), &mut profile);
     rayon::join(add, || drop(binaries));
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
@@ -265,6 +269,21 @@ fn check_kernel_symbols(
 /// clocks.
 fn wall_time(data: &PerfData<'_>, time: u64) -> u64 {
     data.features().clock.as_ref().map_or(0, |clock| clock.wall_ns.saturating_add(time).saturating_sub(clock.clock_ns))
+}
+
+/// Maximum share of the samples of goroutines whose goroutine is unknown, without a note.
+const UNKNOWN_GOROUTINES_NOTED: f64 = 0.05;
+
+fn note_on_goroutines(quality: &Quality) -> Option<String> {
+    let (all, unknown) = (quality.goroutine_samples, quality.unknown_goroutines);
+    (unknown as f64 > all as f64 * UNKNOWN_GOROUTINES_NOTED).then(|| {
+        let foreign = format_percent(quality.foreign_goroutine_registers, all);
+        format!(
+            "the goroutine is unknown in {} of the samples of goroutines; in {foreign}, assembly or C code uses Go's \
+             goroutine register for other values",
+            format_percent(unknown, all)
+        )
+    })
 }
 
 fn notes(collected: &Collected) -> Vec<String> {

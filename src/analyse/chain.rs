@@ -14,6 +14,36 @@ pub(super) struct Chain<'d> {
     pub(super) user: Cow<'d, [RawAddress]>,
 }
 
+/// Maximum number of frame pointers in a cycle that is looked for.
+const LONGEST_CYCLE: usize = 8;
+
+/// The callers up to where the kernel's walk no longer advanced: with a frame pointer that leads to itself, the kernel
+/// reads the same return addresses until its limit. `user` is leaf first. `frame_pointer` is the sampled one, and
+/// `saved_at` gives the frame pointer that is saved at an address, if it is known.
+pub(super) fn advancing(
+    user: &[RawAddress],
+    frame_pointer: Option<u64>,
+    saved_at: impl Fn(u64) -> Option<u64>,
+    is_mapped: impl Fn(u64) -> bool,
+) -> &[RawAddress] {
+    let mut pointer = frame_pointer;
+    for (at, address) in user.iter().enumerate().skip(1) {
+        let after = user.get(at + 1..).unwrap_or_default();
+        // A recursive call has the same return address again. So the address must not be code, or the frame pointer must
+        // lead back into the part of the stack that was walked.
+        let is_repeated = after.iter().take(LONGEST_CYCLE).any(|later| later == address);
+        if is_repeated && !is_mapped(u64::from_le_bytes(*address)) {
+            return &user[..at];
+        }
+        let next = pointer.and_then(&saved_at);
+        if next.is_some_and(|next| pointer.is_some_and(|pointer| next <= pointer && saved_at(next).is_some())) {
+            return &user[..=at];
+        }
+        pointer = next;
+    }
+    user
+}
+
 impl<'d> Chain<'d> {
     /// The addresses of a sample's callchain; the ip of a sample without one.
     pub(super) fn from_sample(sample: &Sample<'d>) -> Self {
@@ -45,5 +75,47 @@ impl<'d> Chain<'d> {
             rest = after;
         }
         chain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::advancing;
+    use crate::perfdata::RawAddress;
+
+    /// Code is mapped from 0x1000 on. The stack copy holds 8 words from 0x8000 on.
+    fn length(user: &[u64], pointer: u64, stack: [u64; 8]) -> usize {
+        let user: Vec<RawAddress> = user.iter().map(|address| address.to_le_bytes()).collect();
+        let saved_at = |address: u64| {
+            let at = usize::try_from(address.checked_sub(0x8000)? / 8).ok()?;
+            stack.get(at).copied()
+        };
+        advancing(&user, Some(pointer), saved_at, |address| address >= 0x1000).len()
+    }
+
+    #[test]
+    fn a_chain_ends_where_a_frame_pointer_leads_to_itself() {
+        // The first frame pointer leads to 0x8010, and that one to itself.
+        let stack = [0x8010, 0x1001, 0x8010, 0x1002, 0, 0, 0, 0];
+        assert_eq!(length(&[0x1000, 0x1001, 0x1002, 0x1002, 0x1002], 0x8000, stack), 3);
+        // Two frame pointers lead to one another.
+        let stack = [0x8010, 0x1001, 0x8000, 0x1002, 0, 0, 0, 0];
+        assert_eq!(length(&[0x1000, 0x1001, 0x1002, 0x1001, 0x1002], 0x8000, stack), 3);
+    }
+
+    #[test]
+    fn a_chain_ends_before_a_repeated_address_that_is_no_code() {
+        assert_eq!(length(&[0x1000, 0x1001, 7, 7, 7], 0, [0; 8]), 2);
+        assert_eq!(length(&[0x1000, 7, 0x1001, 7, 0x1001], 0, [0; 8]), 1);
+        assert_eq!(length(&[0x1000, 0x1001, 7, 0x1002], 0, [0; 8]), 4, "it is not repeated");
+    }
+
+    #[test]
+    fn recursion_advances() {
+        let stack = [0x8010, 0x1001, 0x8020, 0x1001, 0x8030, 0x1001, 0xc000, 0x1001];
+        assert_eq!(length(&[0x1000, 0x1001, 0x1001, 0x1001, 0x1001, 0x1001], 0x8000, stack), 6);
+        // The callers are on another stack, which lies below.
+        let stack = [0x7000, 0x1001, 0, 0, 0, 0, 0, 0];
+        assert_eq!(length(&[0x1000, 0x1001, 0x1001, 0x1001], 0x8000, stack), 4);
     }
 }

@@ -6,14 +6,14 @@ use std::ops::Range;
 use foldhash::fast::RandomState;
 
 use super::address_space::{AddressSpace, AddressSpaces, Hint};
-use super::chain::Chain;
+use super::chain::{Chain, advancing};
 use super::files::{Binaries, Files};
-use super::goroutine::{GoroutineReadings, Running, StackEvidence};
+use super::goroutine::{GoroutineReadings, Running};
 use super::kernel::KernelCode;
 use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
 use super::raw_location::{RawLocation, RawLocations, call_address};
 use super::raw_task::{RawGoroutine, RawTask};
-use super::unwind::{Registers, RepairOutcome, Unwinder};
+use super::unwind::{Registers, RepairOutcome, StackRoot, Unwinder};
 use crate::perfdata::{Mmap, PerfData, RawAddress, RecordKind, Sample};
 use crate::profile::{self, Interner, Samples, SegmentKey, StackId, Stacks, TaskId};
 
@@ -54,6 +54,12 @@ pub(super) struct RecordCounts {
     pub(super) repaired: u64,
     /// Samples with a stack copy from whose callchain frames were left out.
     pub(super) cut: u64,
+    /// Samples of goroutines in processes whose goroutine descriptors were read, and those of them whose goroutine is
+    /// unknown.
+    pub(super) of_goroutines: u64,
+    pub(super) unknown_goroutines: u64,
+    /// Samples of goroutines that have another value in the goroutine register.
+    pub(super) foreign_registers: u64,
     /// Samples of events other than the analysed one.
     pub(super) other_events: u64,
 }
@@ -312,44 +318,66 @@ impl<'d> Collector<'d, '_, '_> {
         let registers = sample.user_regs.as_ref().and_then(Registers::from_sample)?;
         let registers = registers.with_goroutine(caller);
         let space = self.spaces.get(pid)?;
-        let unwinder = &mut self.unwinder;
-        let root = self.last_stacks[last_stack_of(sample)].root();
-        let evidence = || {
-            let entry = unwinder.goroutine_entry(root?, space)?;
-            let frame_pointer = sample.user_stack.and_then(|stack| unwinder.left_stack(&registers, stack, space));
-            Some(StackEvidence { frame_pointer, entry })
-        };
+        let Self { unwinder, out, settings: CollectSettings { goroutines: readings, .. }, .. } = self;
+        let root = self.last_stacks[last_stack_of(sample)].root(|addresses| unwinder.root(addresses, space));
+        let entry = if let StackRoot::Goroutine { entry } = root { entry } else { None };
+        let stack = sample.user_stack.unwrap_or_default();
         let time = sample.time.unwrap_or(0);
-        let (address, seen) = match self.settings.goroutines.running(pid, &registers, time, evidence) {
-            Running::Goroutine(seen) => (seen.address, Some(seen)),
-            // Only Go code is certain to keep the address of a goroutine descriptor in the register.
-            Running::Unread(address) if caller.is_some() || self.unwinder.is_go(space, registers.ip()) => {
-                (address, None)
+        let left_stack = || unwinder.left_stack(&registers, stack, space);
+        let running = readings.running(pid, &registers, time, entry, left_stack);
+        let running = match running {
+            Running::Thread | Running::Unread(_) if root == StackRoot::StackGrowth => {
+                let growing = unwinder.growing_goroutines(&registers, stack, space);
+                readings.pointed_to(pid, &growing, time).unwrap_or(Running::Thread)
             }
-            Running::Unread(_) | Running::Thread => return None,
+            other => other,
         };
-        let locations = &mut self.out.locations;
+        let is_mapped = |address: u64| address == 0 || space.find(address, &mut Hint::default()).is_some();
+        let (address, seen, start) = match running {
+            Running::Goroutine(seen) if is_mapped(seen.start) => (Some(seen.address), Some(seen), Some(seen.start)),
+            Running::Descriptor { address, start } => (Some(address), None, start.or(entry)),
+            // Only compiled Go code is certain to keep the address of a goroutine descriptor in the register.
+            Running::Unread(address) if caller.is_some() || unwinder.is_compiled_go(space, registers.ip()) => {
+                (Some(address), None, entry)
+            }
+            Running::Goroutine(_) | Running::Unread(_) | Running::Thread => (None, None, None),
+        };
+        if matches!(root, StackRoot::Goroutine { .. }) && readings.has(pid) {
+            // While the thread runs on its own stack, the register holds the thread's descriptor.
+            let in_register = registers.goroutine == address || readings.is_thread(pid, registers.goroutine);
+            out.counts.of_goroutines += 1;
+            out.counts.unknown_goroutines += u64::from(address.is_none());
+            out.counts.foreign_registers += u64::from(!in_register);
+        }
+        let address = address?;
         let mut location = |address: u64| {
             let (image, offset) = space.find(address, &mut Hint::default())?;
-            Some(locations.intern(RawLocation::File(image, offset)))
+            Some(out.locations.intern(RawLocation::File(image, offset)))
         };
         let goroutine = RawGoroutine {
             pid,
             address,
             id: seen.map(|seen| seen.id),
-            start: seen.and_then(|seen| location(seen.start)),
+            start: start.and_then(|start| location(unwinder.started_function(start, space))),
             creator: seen.and_then(|seen| location(seen.creator.checked_sub(1)?)),
         };
-        Some(self.out.goroutines.intern(goroutine))
+        Some(out.goroutines.intern(goroutine))
     }
 
     /// Makes the raw stack of a sample the last one of its thread, and appends its new segments to `wanted`.
     fn stack(&mut self, sample: &Sample<'d>, pid: u32) -> Segments {
         let Chain { kernel, user } = &Chain::from_sample(sample);
-        self.out.counts.truncated += u64::from(kernel.len() + user.len() >= self.settings.max_stack as usize);
         let space = self.spaces.get(pid);
-        let mut raw = RawStack { kernel, user };
         let registers = sample.user_regs.as_ref().and_then(Registers::from_sample);
+        let at_limit = |user: &[RawAddress]| kernel.len() + user.len() >= self.settings.max_stack as usize;
+        let mut user = user.as_ref();
+        if at_limit(user) || user.windows(2).skip(1).any(|pair| pair[0] == pair[1]) {
+            let saved_at = |address| registers?.word_at(sample.user_stack?, address);
+            let is_mapped = |address| space.is_none_or(|space| space.find(address, &mut Hint::default()).is_some());
+            user = advancing(user, registers.map(|registers| registers.frame_pointer()), saved_at, is_mapped);
+        }
+        self.out.counts.truncated += u64::from(at_limit(user));
+        let mut raw = RawStack { kernel, user };
         if let (Some(registers), Some(stack), Some(space)) = (registers, sample.user_stack, space)
             && user.first().is_none_or(|leaf| u64::from_le_bytes(*leaf) == registers.ip())
         {

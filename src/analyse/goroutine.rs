@@ -1,11 +1,15 @@
 //! The goroutine of a sample, from the goroutine register and the goroutine descriptors (`runtime.g`) that the recorder
 //! read.
 //!
-//! In Go code the register points to the descriptor of the running goroutine. While a thread runs on its own stack, the
-//! register points to a descriptor of the thread (`g0` or `gsignal`). Then the goroutine is the one whose stack the
-//! frame pointers lead back to. Stacks move, and another goroutine may get the freed memory. So a goroutine is accepted
-//! only if
-//! - no other goroutine had a stack at this address around that time,
+//! In Go code the register points to the descriptor of the running goroutine. Assembly and C code may use it for other
+//! values, so a descriptor must fit the sampled stack: the stack pointer is in the goroutine's stack, or the goroutine
+//! was started with the function at the root.
+//!
+//! While a thread runs on its own stack, the register points to a descriptor of the thread (`g0` or `gsignal`). Then the
+//! goroutine is the one whose stack the frame pointers lead back to. Where the register holds another value, it is the
+//! one whose stack the stack pointer is in. Stacks move, and another goroutine may get the freed memory. So a goroutine
+//! is accepted only if
+//! - no other goroutine had a stack at this address at that time,
 //! - it was started with the function at the root of the sampled stack,
 //! - the thread was not seen running another goroutine that was started with the same function.
 //!
@@ -41,20 +45,19 @@ pub struct GoroutineSeen {
 pub(super) enum Running<'r> {
     /// A goroutine.
     Goroutine(&'r GoroutineSeen),
+    /// One of several goroutines that had a descriptor one after the other.
+    Descriptor {
+        /// Address of the descriptor.
+        address: u64,
+        /// Entry address of the function that both the goroutine before and the one after were started with, if it is the
+        /// same.
+        start: Option<u64>,
+    },
     /// A thread without a goroutine, or with an unknown one.
     Thread,
     /// The goroutine with the descriptor at this address, which was never read. The address may also be another value
     /// that code left in the register.
     Unread(u64),
-}
-
-/// Evidence for the goroutine of a sampled stack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StackEvidence {
-    /// The frame pointer into the goroutine's stack, if the thread has switched to another stack.
-    pub(super) frame_pointer: Option<u64>,
-    /// Entry address of the function at the root.
-    pub(super) entry: u64,
 }
 
 /// The goroutine descriptors that the recorder read, by address of the descriptor and by address of the stack.
@@ -70,10 +73,6 @@ pub(super) struct GoroutineReadings<'r> {
 /// Maximum number of stacks starting below an address that are compared with it. Only few stacks overlap: those that
 /// used the same memory one after the other.
 const MAX_STACKS: usize = 256;
-
-/// Maximum time between a sample and the reading of its goroutine, in nanoseconds. The recorder reads ten times a
-/// second, and is rarely later than this.
-const READING_DELAY: u64 = 150_000_000;
 
 /// Time in which the memory of a stack may change its owner, in nanoseconds: a goroutine that had the stack within this
 /// time before or after a sample may also have had it at the time of the sample.
@@ -103,34 +102,73 @@ impl<'r> GoroutineReadings<'r> {
         Self { by_descriptor, by_stack }
     }
 
-    /// The goroutine or thread that ran at a time. `evidence` is computed only if the register does not identify the
-    /// goroutine.
+    /// The goroutine or thread that ran at a time. `entry` is the entry address of the function at the root of a
+    /// goroutine's stack. `left_stack` gives the frame pointer into the goroutine's stack, if the thread has switched to
+    /// another stack. It is called only if it is needed.
     pub(super) fn running(
         &self,
         pid: u32,
         registers: &Registers,
         time: u64,
-        evidence: impl FnOnce() -> Option<StackEvidence>,
+        entry: Option<u64>,
+        left_stack: impl FnOnce() -> Option<u64>,
     ) -> Running<'r> {
         let address = registers.goroutine.filter(|address| *address != 0 && address.is_multiple_of(8));
         let seen = address.and_then(|address| self.at(pid, address, time));
-        if let Some(goroutine) = seen.filter(|seen| seen.id != 0) {
+        let fits = |seen: &GoroutineSeen| entry.is_none_or(|entry| entry == seen.start) || seen.holds(registers.sp());
+        if let Some(goroutine) = seen.filter(|seen| seen.id != 0 && fits(seen)) {
             return Running::Goroutine(goroutine);
         }
-        if self.by_stack.contains_key(&pid)
-            && let Some(StackEvidence { frame_pointer, entry }) = evidence()
-        {
-            let mut pointers = [Some(registers.sp()), frame_pointer].into_iter().flatten();
-            let found = pointers.find_map(|pointer| self.on_stack(pid, pointer, entry, time));
-            let run = seen.and_then(|thread| self.run_by(thread, time)).filter(|run| run.start == entry);
+        if self.by_stack.contains_key(&pid) {
+            let find = |pointer| self.on_stack(pid, pointer, entry, time);
+            let found = find(registers.sp()).or_else(|| entry.and_then(|_| find(left_stack()?)));
+            let run = seen.and_then(|thread| self.run_by(thread, time)).filter(|run| Some(run.start) == entry);
             if let Some(goroutine) = found.filter(|found| run.is_none_or(|run| run.id == found.id)) {
                 return Running::Goroutine(goroutine);
+            }
+            let in_register = address.filter(|address| seen.is_none() && self.is_goroutine(pid, *address));
+            if let Some(address) = in_register.or_else(|| self.descriptor_of_stack(pid, registers.sp(), time)) {
+                return self.descriptor(pid, address, time);
             }
         }
         match (address, seen) {
             (Some(address), None) => Running::Unread(address),
             _ => Running::Thread,
         }
+    }
+
+    /// Whether any descriptor of a process was read.
+    pub(super) fn has(&self, pid: u32) -> bool {
+        self.by_stack.contains_key(&pid)
+    }
+
+    /// Whether an address is that of a thread's own descriptor.
+    pub(super) fn is_thread(&self, pid: u32, address: Option<u64>) -> bool {
+        let readings = address.and_then(|address| self.by_descriptor.get(&(pid, address)));
+        readings.is_some_and(|readings| readings.iter().all(|seen| seen.id == 0))
+    }
+
+    /// The goroutine to whose descriptor one or more of these words point. `None` if they point to several.
+    pub(super) fn pointed_to(&self, pid: u32, words: &[u64], time: u64) -> Option<Running<'r>> {
+        let mut addresses = words.iter().filter(|word| self.is_goroutine(pid, **word));
+        let address = *addresses.next()?;
+        addresses.all(|other| *other == address).then(|| {
+            self.at(pid, address, time).map_or_else(|| self.descriptor(pid, address, time), Running::Goroutine)
+        })
+    }
+
+    fn descriptor(&self, pid: u32, address: u64, time: u64) -> Running<'r> {
+        let readings = self.by_descriptor.get(&(pid, address)).map(Vec::as_slice).unwrap_or_default();
+        let next = readings.partition_point(|seen| seen.times.1 < time);
+        let around = readings.get(next.saturating_sub(1)..).unwrap_or_default().iter().take(2);
+        let mut starts = around.map(|seen| seen.start);
+        let first = starts.next();
+        Running::Descriptor { address, start: first.filter(|first| starts.all(|start| start == *first)) }
+    }
+
+    /// Whether an address is that of a goroutine's descriptor.
+    fn is_goroutine(&self, pid: u32, address: u64) -> bool {
+        self.by_descriptor.get(&(pid, address)).is_some_and(|readings| readings.iter().all(|seen| seen.id != 0))
     }
 
     /// The content of a descriptor at a time. `None` if it was never read, and between readings of two different
@@ -154,31 +192,56 @@ impl<'r> GoroutineReadings<'r> {
         if covered { self.at(thread.pid, thread.runs, time) } else { None }
     }
 
-    /// The goroutine with the entry function `start` whose stack contained an address at a time. `None` if there are
-    /// several.
-    fn on_stack(&self, pid: u32, address: u64, start: u64, time: u64) -> Option<&'r GoroutineSeen> {
-        let within = |seen: &GoroutineSeen, margin| {
-            (seen.times.0.saturating_sub(margin)..=seen.times.1.saturating_add(margin)).contains(&time)
-        };
-        let stacks = self.by_stack.get(&pid)?;
-        let next = stacks.partition_point(|(seen, _)| seen.stack.0 <= address);
-        let below = stacks.get(..next)?.iter().rev().take(MAX_STACKS);
-        let holders = below.take_while(|(_, highest)| address < *highest).map(|(seen, _)| *seen);
+    /// The goroutine whose stack contained an address at a time, and which was started with the function `start` if that
+    /// is known. `None` if there are several.
+    fn on_stack(&self, pid: u32, address: u64, start: Option<u64>, time: u64) -> Option<&'r GoroutineSeen> {
         let mut found: Option<&GoroutineSeen> = None;
-        for seen in holders.filter(|seen| address < seen.stack.1 && seen.start == start && within(seen, REUSE_MARGIN)) {
+        for seen in self.holders(pid, address, time).filter(|seen| start.is_none_or(|start| start == seen.start)) {
+            // Stacks do not overlap at a moment.
+            if (seen.times.0..=seen.times.1).contains(&time) {
+                return Some(seen);
+            }
             if found.is_some_and(|other| (other.address, other.id) != (seen.address, seen.id)) {
                 return None;
             }
-            // Of several readings of the goroutine, prefer one that was made at the time.
-            found = found.filter(|other| within(other, READING_DELAY)).or(Some(seen));
+            found = Some(seen);
         }
-        found.filter(|seen| within(seen, READING_DELAY))
+        // Outside of the times of readings, the function at the root is needed as a second proof.
+        let same = |seen: &&GoroutineSeen| self.at(pid, seen.address, time).is_some_and(|at| at.id == seen.id);
+        found.filter(same).filter(|_| start.is_some())
+    }
+
+    /// The descriptor that had an address in its stack around a time, with whichever goroutine: a descriptor keeps its
+    /// stack for the next goroutine. `None` if there are several.
+    fn descriptor_of_stack(&self, pid: u32, address: u64, time: u64) -> Option<u64> {
+        let mut holders = self.holders(pid, address, time).map(|seen| seen.address);
+        let first = holders.next()?;
+        holders.all(|other| other == first).then_some(first)
+    }
+
+    /// The readings around a time with an address in the stack.
+    fn holders(&self, pid: u32, address: u64, time: u64) -> impl Iterator<Item = &'r GoroutineSeen> {
+        let around = move |seen: &GoroutineSeen| {
+            (seen.times.0.saturating_sub(REUSE_MARGIN)..=seen.times.1.saturating_add(REUSE_MARGIN)).contains(&time)
+        };
+        let stacks = self.by_stack.get(&pid).map(Vec::as_slice).unwrap_or_default();
+        let next = stacks.partition_point(|(seen, _)| seen.stack.0 <= address);
+        let below = stacks.get(..next).unwrap_or_default().iter().rev().take(MAX_STACKS);
+        let holders = below.take_while(move |(_, highest)| address < *highest).map(|(seen, _)| *seen);
+        holders.filter(move |seen| seen.holds(address) && around(seen))
+    }
+}
+
+impl GoroutineSeen {
+    /// Whether an address is in the goroutine's stack.
+    fn holds(&self, address: u64) -> bool {
+        (self.stack.0..self.stack.1).contains(&address)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GoroutineReadings, GoroutineSeen, READING_DELAY, REUSE_MARGIN, Registers, Running, StackEvidence};
+    use super::{GoroutineReadings, GoroutineSeen, REUSE_MARGIN, Registers, Running};
 
     const SEEN: GoroutineSeen =
         GoroutineSeen { pid: 1, address: 8, times: (0, 0), id: 0, creator: 0, start: 0, stack: (0, 0), runs: 0 };
@@ -203,14 +266,54 @@ mod tests {
         let all = [seen((0x100, 0x200), (second, 2 * second)), seen((0x400, 0x800), (3 * second, 4 * second))];
         let readings = GoroutineReadings::new(&all);
         assert_eq!(readings.at(1, 8, 5 * second / 2).map(|seen| seen.id), Some(10));
-        let holder = |(address, time)| readings.on_stack(1, address, 7, time).map(|seen| seen.stack.0);
-        // Up to the reading delay before the first reading of a stack and after the last.
-        let known = [(0x100, second - READING_DELAY), (0x1ff, 2 * second + READING_DELAY), (0x400, 3 * second)];
-        assert_eq!(known.map(holder), [Some(0x100), Some(0x100), Some(0x400)]);
-        // More than the delay, and outside of the stack.
-        let unknown = [(0x100, second - READING_DELAY - 1), (0x100, 5 * second / 2), (0xff, second), (0x200, second)];
+        let holder = |(address, time)| readings.on_stack(1, address, Some(7), time).map(|seen| seen.stack.0);
+        // Up to the margin before the first reading of a stack and after the last.
+        let known = [(0x100, 0), (0x1ff, 5 * second / 2), (0x400, 3 * second), (0x400, 5 * second)];
+        assert_eq!(known.map(holder), [Some(0x100), Some(0x100), Some(0x400), Some(0x400)]);
+        // Later, and outside of the stack.
+        let unknown = [(0x100, 3 * second + 1), (0x400, 5 * second + 1), (0xff, second), (0x200, second)];
         assert_eq!(unknown.map(holder), [None; 4]);
-        assert_eq!(readings.on_stack(1, 0x100, 8, second), None, "started with another function");
+        assert_eq!(readings.on_stack(1, 0x100, Some(8), second), None, "started with another function");
+        let by_stack_alone = |time| readings.on_stack(1, 0x100, None, time).map(|seen| seen.id);
+        assert_eq!([second, 2 * second + 1].map(by_stack_alone), [Some(10), None]);
+    }
+
+    #[test]
+    fn the_stack_of_a_reused_descriptor_tells_the_descriptor() {
+        let seen = |id, start, time| GoroutineSeen {
+            address: 8,
+            times: (time, time),
+            id,
+            start,
+            stack: (0x1000, 0x2000),
+            ..SEEN
+        };
+        let running = |last_start, register| {
+            let all = [seen(1, 7, 10), seen(2, last_start, 20)];
+            let readings = GoroutineReadings::new(&all);
+            match readings.running(1, &Registers::for_tests(0x1800, 0, register), 15, None, || None) {
+                Running::Descriptor { address, start } => Some((address, start)),
+                _ => None,
+            }
+        };
+        assert_eq!(running(7, Some(0x777)), Some((8, Some(7))));
+        assert_eq!(running(9, Some(8)), Some((8, None)), "the register holds the descriptor");
+    }
+
+    #[test]
+    fn words_that_point_to_one_descriptor_tell_the_goroutine() {
+        let all = [
+            GoroutineSeen { address: 8, id: 1, ..SEEN },
+            GoroutineSeen { address: 16, id: 2, ..SEEN },
+            GoroutineSeen { address: 24, id: 0, ..SEEN },
+        ];
+        let readings = GoroutineReadings::new(&all);
+        let pointed_to = |words: &[u64]| match readings.pointed_to(1, words, 0) {
+            Some(Running::Goroutine(seen)) => Some(seen.id),
+            _ => None,
+        };
+        assert_eq!(pointed_to(&[5, 8, 24, 8]), Some(1), "24 is a thread's");
+        assert_eq!([&[5, 24][..], &[8, 16], &[]].map(pointed_to), [None; 3]);
     }
 
     #[test]
@@ -224,10 +327,11 @@ mod tests {
             seen(4, (0x4000, 0x6000), 3 * second + REUSE_MARGIN),
         ];
         let readings = GoroutineReadings::new(&all);
-        let holder = |address, time| readings.on_stack(1, address, 0, time).map(|seen| seen.id);
+        let holder = |address, time| readings.on_stack(1, address, Some(0), time).map(|seen| seen.id);
         assert_eq!(holder(0x4800, second), Some(1));
         assert_eq!(holder(0x2800, 3 * second), Some(2));
-        assert_eq!(holder(0x4800, 3 * second), None, "another goroutine has it soon after");
+        assert_eq!(holder(0x4800, 3 * second), Some(3), "it was read at this time");
+        assert_eq!(holder(0x4800, 3 * second + 1), None, "another goroutine has it soon after");
         assert_eq!(holder(0x4800, 3 * second - 1), Some(3));
         assert_eq!(holder(0x5800, 3 * second + REUSE_MARGIN), Some(4));
     }
@@ -242,9 +346,9 @@ mod tests {
                 thread,
             ];
             let registers = Registers::for_tests(0x7800, 0, Some(24));
-            let evidence = || Some(StackEvidence { frame_pointer: Some(0x3800), entry: 0 });
             let readings = GoroutineReadings::new(&all);
-            [15, 21].map(|time| matches!(readings.running(1, &registers, time, evidence), Running::Goroutine(_)))
+            let running = |time| readings.running(1, &registers, time, Some(0), || Some(0x3800));
+            [15, 21].map(|time| matches!(running(time), Running::Goroutine(_)))
         };
         assert_eq!(running(0), [false, true]);
         assert_eq!(running(7), [true, true], "that one was started with another function than the sampled one");
@@ -260,7 +364,7 @@ mod tests {
         let readings = GoroutineReadings::new(&all);
         let running = |register, sp, frame_pointer: Option<u64>| {
             let registers = Registers::for_tests(sp, 0, Some(register));
-            match readings.running(1, &registers, 0, || Some(StackEvidence { frame_pointer, entry: 0 })) {
+            match readings.running(1, &registers, 0, Some(0), || frame_pointer) {
                 Running::Goroutine(seen) => Ok(seen.id),
                 other => Err(other),
             }

@@ -3,6 +3,7 @@
 
 use super::raw_location::call_address;
 use super::raw_task::RawTask;
+use super::unwind::StackRoot;
 use crate::perfdata::RawAddress;
 use crate::profile::{LocationId, StackId};
 
@@ -21,6 +22,8 @@ pub(super) struct LastStack {
     pub(super) hashes: Vec<u64>,
     /// The segments of the last stack that was interned.
     pub(super) segments: Vec<StackId>,
+    /// The outermost addresses for which the root was looked up last, and the root.
+    root: ([u64; 2], StackRoot),
     /// The task of the last sample, and its number.
     pub(super) task: Option<(RawTask, u32)>,
 }
@@ -64,14 +67,26 @@ impl LastStack {
             return None;
         }
         self.locations.truncate(same);
+        if self.space != space {
+            self.root = Default::default();
+        }
         (self.tid, self.space) = (tid, space);
         next.kernel.clone_into(&mut self.kernel);
         next.user.clone_into(&mut self.user);
         Some(AddressCounts { user: next.user.len() - common.user, kernel: next.kernel.len() - common.kernel })
     }
 
+    /// The root of the stack. `find` gets the call addresses of the outermost two user frames, root first.
+    pub(super) fn root(&mut self, find: impl FnOnce([u64; 2]) -> StackRoot) -> StackRoot {
+        let Some(addresses) = self.outermost() else { return StackRoot::Other };
+        if self.root.0 != addresses {
+            self.root = (addresses, find(addresses));
+        }
+        self.root.1
+    }
+
     /// The call addresses of the outermost two user frames, root first. `None` if there are fewer.
-    pub(super) fn root(&self) -> Option<[u64; 2]> {
+    fn outermost(&self) -> Option<[u64; 2]> {
         let [callee, root] = *self.user.last_chunk()?;
         let depth = self.user.len() - 1;
         Some([call_address(depth, root), call_address(depth - 1, callee)])
@@ -146,7 +161,7 @@ mod tests {
         let mut last = LastStack::default();
         for (user, root) in [(&[10_u64, 20, 30][..], Some([29, 19])), (&[20, 30], Some([29, 20])), (&[30], None)] {
             last.replace(1, 1, RawStack { kernel: &raw(&[1, 2]), user: &raw(user) });
-            assert_eq!(last.root(), root);
+            assert_eq!(last.outermost(), root);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Per-location flags that stack building and the quality counters need. Knows no names, except those of the reasons
 //! why names are missing.
 
-use super::locations::differs_at_leaf;
 use super::symbols::{Batch, ReasonId, intern_reason};
 use crate::profile::{LocationId, StackId, Stacks, position};
 
@@ -37,8 +36,6 @@ pub(super) mod flag {
     pub(in crate::analyse) const ROOT: u8 = 1 << 3;
     /// Without a function name.
     pub(in crate::analyse) const UNNAMED: u8 = 1 << 4;
-    /// Shows other frames at the leaf of a stack.
-    pub(in crate::analyse) const DIFFERS_AT_LEAF: u8 = 1 << 5;
 }
 
 impl Flags {
@@ -71,7 +68,6 @@ impl LocationFlags {
                         (flag::HIDDEN, location.hidden),
                         (flag::ROOT, location.is_root),
                         (flag::UNNAMED, reason.is_some()),
-                        (flag::DIFFERS_AT_LEAF, differs_at_leaf(frames)),
                     ],
                 );
             }

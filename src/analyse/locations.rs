@@ -10,8 +10,8 @@ use super::raw_location::RawLocations;
 use super::symbols::{Batch, NamedFrame, NamedFunction};
 use crate::profile::{Frame, Function, FunctionId, Location, LocationId, Mapping, MappingId, Profile, StrId};
 
-/// For each location that has other frames at the leaf of a stack: the location to use there.
-pub(super) type LeafLocations = HashMap<LocationId, LocationId, RandomState>;
+/// For each location whose only frame is a compiler-generated wrapper, which is not shown: the name of the wrapper.
+pub(super) type WrapperNames = HashMap<LocationId, StrId, RandomState>;
 
 /// Adds all named locations to a profile that has none.
 pub(super) fn add_locations(
@@ -20,7 +20,7 @@ pub(super) fn add_locations(
     keys: &[ImageKey],
     binaries: &Binaries<'_>,
     profile: &mut Profile,
-) -> LeafLocations {
+) -> WrapperNames {
     let mut mappings = MappingTable { keys, binaries, images: vec![None; keys.len()], kernel: None };
     profile.reserve_functions(named.iter().map(|batch| batch.functions.len()).sum());
     let add = |batch: &mut Batch<'_>| add_functions(&mem::take(&mut batch.functions), profile);
@@ -28,38 +28,25 @@ pub(super) fn add_locations(
     // The names borrowed from the files and are now in the profile.
     binaries.release_all();
     profile.add_locations(raw.list.len());
-    let mut leaf_locations = Vec::new();
+    let mut wrappers = WrapperNames::default();
     for (batch, functions) in named.into_iter().zip(functions) {
         for (named, frames) in batch.locations() {
             let mapping = mappings.intern(named.image, named.is_kernel, profile);
             let location = Location { mapping, address: named.address };
             let id = named.id;
-            profile.set_location(id, location, shown_frames(frames, &functions, false));
-            if differs_at_leaf(frames) {
-                leaf_locations.push((id, location, shown_frames(frames, &functions, true).collect::<Vec<_>>()));
+            profile.set_location(id, location, shown_frames(frames, &functions));
+            if let [NamedFrame { function, wrapper: true, .. }] = frames {
+                wrappers.insert(id, profile.function(functions[*function as usize]).display);
             }
         }
     }
-    // Sorted like all numbers of a profile, so that the result does not depend on the order of the batches.
-    leaf_locations.sort_unstable_by_key(|(id, ..)| *id);
-    leaf_locations.into_iter().map(|(id, location, frames)| (id, profile.add_location(location, frames))).collect()
+    wrappers
 }
 
-/// Whether a location with these frames shows other frames at the leaf of a stack.
-pub(super) fn differs_at_leaf(frames: &[NamedFrame]) -> bool {
-    frames.last().is_some_and(|innermost| innermost.wrapper)
-}
-
-/// The frames of a location that are shown. Compiler-generated wrappers are left out, as in Go's own tracebacks. At the
-/// leaf of a stack, the innermost frame is shown even if it is a wrapper.
-fn shown_frames<'n>(
-    frames: &'n [NamedFrame],
-    functions: &'n [FunctionId],
-    is_leaf: bool,
-) -> impl Iterator<Item = Frame> + 'n {
-    let last = frames.len().saturating_sub(1);
-    let shown = frames.iter().enumerate().filter(move |(at, frame)| !frame.wrapper || is_leaf && *at == last);
-    shown.filter_map(|(_, frame)| {
+/// The frames of a location that are shown. Compiler-generated wrappers are left out, as in Go's own tracebacks and
+/// profiles: their time is that of their caller.
+fn shown_frames<'n>(frames: &'n [NamedFrame], functions: &'n [FunctionId]) -> impl Iterator<Item = Frame> + 'n {
+    frames.iter().filter(|frame| !frame.wrapper).filter_map(|frame| {
         Some(Frame { function: functions.get(frame.function as usize).copied()?, line: frame.line })
     })
 }

@@ -146,6 +146,9 @@ impl RecordCounts {
         self.copies += other.copies;
         self.repaired += other.repaired;
         self.cut += other.cut;
+        self.of_goroutines += other.of_goroutines;
+        self.unknown_goroutines += other.unknown_goroutines;
+        self.foreign_registers += other.foreign_registers;
         self.other_events += other.other_events;
     }
 }

@@ -1,24 +1,21 @@
 //! Makes the stacks of a profile from raw stacks, and counts their frames for the quality figures.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
 use super::collect::Collected;
 use super::location_flags::{LocationFlags, flag};
-use super::locations::LeafLocations;
+use super::locations::WrapperNames;
 use super::raw_task::{RawGoroutine, RawTask};
 use crate::profile::{
-    Goroutine, GoroutineId, LabelSetId, LocationId, Profile, Quality, Samples, StackId, Stacks, Task, TaskId,
+    Frame, Goroutine, GoroutineId, LabelSetId, LocationId, Profile, Quality, Samples, StackId, Stacks, Task, TaskId,
 };
 
 /// Adds stacks and samples to a profile that has all locations.
 pub(super) fn add_samples(
     collected: &Collected,
     (mut stacks, samples): (Stacks, Samples),
-    StackChanges { mut altered, other_leaves }: StackChanges,
-    (flags, leaf_locations): (&LocationFlags, &LeafLocations),
+    mut altered: Vec<StackId>,
+    (flags, wrappers): (&LocationFlags, &WrapperNames),
     profile: &mut Profile,
 ) {
     // Callers last, because the shown part of a segment depends on its unchanged callers.
@@ -28,23 +25,16 @@ pub(super) fn add_samples(
         let shown: Vec<LocationId> = shown.collect();
         stacks.rewrite(stack, caller, &shown);
     }
-    let at_leaf = |location: &LocationId| leaf_locations.get(location).copied();
-    let replaced = other_leaves.into_iter().filter_map(|stack| {
-        let leaf = stacks.segment(stack).last().and_then(at_leaf)?;
-        Some((stack, stacks.add_with_leaf(stack, leaf)))
-    });
-    let replaced: HashMap<StackId, StackId, RandomState> = replaced.collect();
-    let tasks = add_tasks(collected, profile);
-    let unchanged = replaced.is_empty() && tasks.iter().enumerate().all(|(at, task)| task.index() == at);
-    let map = |stack, task: TaskId| (replaced.get(&stack).copied().unwrap_or(stack), tasks[task.index()]);
-    let samples = if unchanged { samples } else { samples.remap(map) };
+    let tasks = add_tasks(collected, wrappers, profile);
+    let unchanged = tasks.iter().enumerate().all(|(at, task)| task.index() == at);
+    let samples = if unchanged { samples } else { samples.remap(|stack, task| (stack, tasks[task.index()])) };
     profile.set_samples(stacks, samples);
 }
 
 /// Adds all tasks to a profile. Returns their ids, by position in [`Collected::tasks`].
-fn add_tasks(collected: &Collected, profile: &mut Profile) -> Vec<TaskId> {
+fn add_tasks(collected: &Collected, wrappers: &WrapperNames, profile: &mut Profile) -> Vec<TaskId> {
     let processes: Vec<_> = collected.processes.items().iter().map(|name| profile.intern(name)).collect();
-    let add_goroutine = |raw: &RawGoroutine| add_goroutine(raw, profile);
+    let add_goroutine = |raw: &RawGoroutine| add_goroutine(raw, wrappers, profile);
     let goroutines: Vec<GoroutineId> = collected.goroutines.items().iter().map(add_goroutine).collect();
     let add_task = |raw: &RawTask| {
         profile.intern_task(Task {
@@ -59,24 +49,17 @@ fn add_tasks(collected: &Collected, profile: &mut Profile) -> Vec<TaskId> {
     collected.tasks.items().iter().map(add_task).collect()
 }
 
-fn add_goroutine(raw: &RawGoroutine, profile: &mut Profile) -> GoroutineId {
+fn add_goroutine(raw: &RawGoroutine, wrappers: &WrapperNames, profile: &mut Profile) -> GoroutineId {
     let none = profile.intern("");
-    // The innermost function at a location.
-    let function_name = |location: Option<LocationId>| {
-        let innermost = profile.frames(location?).last()?;
-        Some(profile.function(innermost.function).display)
-    };
-    let (entry, creator) = (function_name(raw.start).unwrap_or(none), function_name(raw.creator).unwrap_or(none));
+    let frames = |location: Option<LocationId>| Some(profile.frames(location?));
+    // A wrapper's address shows the function that is inlined there, and the functions that are inlined into that one.
+    let entry = frames(raw.start).and_then(|frames| frames.first().copied());
+    let creator = frames(raw.creator).and_then(|frames| frames.last().copied());
+    let name = |frame: Option<Frame>| frame.map_or(none, |frame| profile.function(frame.function).display);
+    // A wrapper that calls a function which is known only at run time.
+    let wrapper = raw.start.and_then(|start| wrappers.get(&start).copied());
+    let (entry, creator) = (wrapper.unwrap_or(name(entry)), name(creator));
     profile.intern_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
-}
-
-/// Stacks whose last segment is not shown as it was sampled.
-#[derive(Debug, Default)]
-pub(super) struct StackChanges {
-    /// Stacks with locations in the last segment that are not shown.
-    altered: Vec<StackId>,
-    /// Stacks whose last location shows other frames at the leaf.
-    other_leaves: Vec<StackId>,
 }
 
 /// The number of samples of each stack. The counts saturate at 2^32 - 1: a recording has fewer samples, unless it is
@@ -90,13 +73,13 @@ fn counts_by_stack(stacks: &Stacks, samples: &Samples) -> Vec<u32> {
     counts
 }
 
-/// Counts complete stacks and named frames. Returns the stacks that are not shown as they were sampled.
+/// Counts complete stacks and named frames. Returns the stacks with locations in the last segment that are not shown.
 pub(super) fn count_frames(
     stacks: &Stacks,
     samples: &Samples,
     flags: &LocationFlags,
     quality: &mut Quality,
-) -> StackChanges {
+) -> Vec<StackId> {
     let mut counts = counts_by_stack(stacks, samples);
     let totals: Vec<SegmentTotals> =
         stacks.par_ids().map(|stack| SegmentTotals::new(stacks.segment(stack), flags)).collect();
@@ -118,7 +101,7 @@ pub(super) fn count_frames(
     (quality.user_frames, quality.unnamed_user_frames) = (counters.user_frames, counters.unnamed_user_frames);
     (quality.kernel_frames, quality.unnamed_kernel_frames) = (counters.kernel_frames, counters.unnamed_kernel_frames);
     quality.unnamed_reasons = ranked(&flags.reasons, &counters.unnamed);
-    counters.changes
+    counters.altered
 }
 
 /// Reasons with their counts, most frequent first, without those that were not counted.
@@ -162,7 +145,8 @@ struct StackCounters {
     unnamed_kernel_frames: u64,
     /// Unnamed frames, by position in [`LocationFlags::reasons`].
     unnamed: Vec<u64>,
-    changes: StackChanges,
+    /// Stacks with locations in the last segment that are not shown.
+    altered: Vec<StackId>,
 }
 
 impl StackCounters {
@@ -175,10 +159,6 @@ impl StackCounters {
         totals: SegmentTotals,
         flags: &LocationFlags,
     ) {
-        let differs_at_leaf = |location: &LocationId| flags.get(*location).has(flag::DIFFERS_AT_LEAF);
-        if totals.bits & flag::DIFFERS_AT_LEAF != 0 && stacks.segment(stack).last().is_some_and(differs_at_leaf) {
-            self.changes.other_leaves.push(stack);
-        }
         let (caller, root) = if totals.bits & (flag::ENDS_STACK | flag::HIDDEN | flag::UNNAMED) == 0 {
             self.user_frames += u64::from(totals.user_frames) * count;
             self.kernel_frames += u64::from(totals.kernel_frames) * count;
@@ -192,7 +172,7 @@ impl StackCounters {
                 not_shown -= 1;
             }
             if not_shown > 0 || caller != stacks.caller(stack) {
-                self.changes.altered.push(stack);
+                self.altered.push(stack);
             }
             (caller, root)
         };
@@ -226,8 +206,7 @@ impl StackCounters {
         self.unnamed_user_frames += other.unnamed_user_frames;
         self.kernel_frames += other.kernel_frames;
         self.unnamed_kernel_frames += other.unnamed_kernel_frames;
-        self.changes.altered.extend(other.changes.altered);
-        self.changes.other_leaves.extend(other.changes.other_leaves);
+        self.altered.extend(other.altered);
         for (sum, more) in self.unnamed.iter_mut().zip(other.unnamed) {
             *sum += more;
         }
@@ -237,10 +216,9 @@ impl StackCounters {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::{
-        Collected, LocationFlags, LocationId, Profile, Quality, Samples, Stacks, add_samples, count_frames, flag,
+        Collected, LocationFlags, LocationId, Profile, Quality, Samples, Stacks, WrapperNames, add_samples,
+        count_frames, flag,
     };
     use crate::analyse::location_flags::Flags;
     use crate::profile::{Event, Sample, TaskId, Unit};
@@ -318,8 +296,8 @@ mod tests {
             shown_rows.push(shown);
         }
         let mut quality = Quality::default();
-        let changes = count_frames(&stacks, &samples, &flags, &mut quality);
-        let altered = changes.altered.len();
+        let hidden = count_frames(&stacks, &samples, &flags, &mut quality);
+        let altered = hidden.len();
         let unnamed = expected.unnamed_user_frames + expected.unnamed_kernel_frames;
         expected.unnamed_reasons = vec![("no reason".to_owned(), unnamed)];
         assert_eq!(quality, expected);
@@ -327,7 +305,7 @@ mod tests {
 
         let event = Event { name: String::new(), count_name: String::new(), unit: Unit::Events, frequency: 0 };
         let mut profile = Profile::new(event);
-        add_samples(&Collected::default(), (stacks, samples), changes, (&flags, &HashMap::default()), &mut profile);
+        add_samples(&Collected::default(), (stacks, samples), hidden, (&flags, &WrapperNames::default()), &mut profile);
         for (sample, shown) in profile.samples().iter().zip(&shown_rows) {
             assert_eq!(profile.stack(sample.stack), *shown);
         }

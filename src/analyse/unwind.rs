@@ -16,6 +16,10 @@
 
 mod walk;
 
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
 use super::address_space::AddressSpace;
 use super::files::Binaries;
 use crate::gobin::Special;
@@ -35,6 +39,18 @@ pub(super) enum RepairOutcome {
     /// The frames that the kernel found beyond the copy cannot be the callers of the frames in the copy. They were
     /// left out.
     Cut,
+}
+
+/// The root of a callchain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum StackRoot {
+    /// A goroutine's, with the entry address of the function that it was started with.
+    Goroutine { entry: Option<u64> },
+    /// `morestack`, which a goroutine with a full stack calls. Its callers are unknown.
+    StackGrowth,
+    /// Another one, or none.
+    #[default]
+    Other,
 }
 
 /// The user registers of a sample, by purpose.
@@ -58,6 +74,16 @@ impl Registers {
     /// The stack pointer.
     pub(super) fn sp(&self) -> u64 {
         self.sp
+    }
+
+    /// The frame pointer.
+    pub(super) fn frame_pointer(&self) -> u64 {
+        self.bp
+    }
+
+    /// The word at an address in the stack copy that starts at the stack pointer.
+    pub(super) fn word_at(&self, stack: &[u8], address: u64) -> Option<u64> {
+        StackCopy { sp: self.sp, bytes: stack }.word(address)
     }
 
     /// Replaces the goroutine if another one is known.
@@ -125,11 +151,13 @@ impl KernelCallers<'_> {
 /// Unwinder with the tables of all programs in a recording.
 pub(super) struct Unwinder<'b, 'f> {
     walker: StackWalker<'b, 'f>,
+    /// Results of [`Unwinder::started_function`], by version of the address space and address.
+    started: HashMap<(u64, u64), u64, RandomState>,
 }
 
 impl<'b, 'f> Unwinder<'b, 'f> {
     pub(super) fn new(binaries: &'b Binaries<'f>) -> Self {
-        Self { walker: StackWalker::new(binaries) }
+        Self { walker: StackWalker::new(binaries), started: HashMap::default() }
     }
 
     /// Appends the true callchain to `out`, leaf first. `callchain` is the kernel's, which may be empty.
@@ -195,14 +223,33 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         }
     }
 
-    /// The entry address of the function that a goroutine was started with. `root` holds the outermost two addresses of
-    /// the callchain, root first. `None` if the root is not that of a goroutine (`runtime.goexit`).
-    pub(super) fn goroutine_entry(&mut self, root: [u64; 2], space: &AddressSpace) -> Option<u64> {
-        let [goexit, address] = root;
-        let go = self.walker.go(space, goexit)?;
-        matches!(go.special, Some(Special::Goexit)).then_some(())?;
+    /// The root of a callchain, from its outermost two addresses, root first.
+    pub(super) fn root(&mut self, addresses: [u64; 2], space: &AddressSpace) -> StackRoot {
+        let [root, callee] = addresses;
+        match self.walker.go(space, root).and_then(|go| go.special) {
+            Some(Special::Goexit) => StackRoot::Goroutine { entry: self.entry(callee, space) },
+            Some(Special::Morestack) => StackRoot::StackGrowth,
+            _ => StackRoot::Other,
+        }
+    }
+
+    /// An address in the function that a `go` statement names. The compiler may have made a function that calls it, which
+    /// starts at `entry`.
+    pub(super) fn started_function(&mut self, entry: u64, space: &AddressSpace) -> u64 {
+        let Self { walker, started } = self;
+        let found = || {
+            let (binary, address) = walker.binary(space, entry)?;
+            let started = binary.started_function(address)?;
+            Some(entry.wrapping_sub(address).wrapping_add(started))
+        };
+        *started.entry((space.version(), entry)).or_insert_with(|| found().unwrap_or(entry))
+    }
+
+    /// The run-time entry address of the Go function at an address.
+    fn entry(&mut self, address: u64, space: &AddressSpace) -> Option<u64> {
         let go = self.walker.go(space, address)?;
-        address.checked_sub(self.walker.link_time_address(space, address)?.checked_sub(go.entry)?)
+        let (_, in_file) = self.walker.binary(space, address)?;
+        address.checked_sub(in_file.checked_sub(go.entry)?)
     }
 
     /// The frame pointer into the stack that a thread has left, if the copy shows it. A thread leaves a goroutine's
@@ -238,18 +285,46 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         None
     }
 
+    /// The words of the stack copy that may point to the descriptor of the goroutine whose stack grows.
+    pub(super) fn growing_goroutines(&mut self, registers: &Registers, stack: &[u8], space: &AddressSpace) -> Vec<u64> {
+        let copy = StackCopy { sp: registers.sp, bytes: stack };
+        self.walker.walk(registers, copy, space);
+        let (mut words, mut low, mut address) = (Vec::new(), registers.sp, registers.ip);
+        let callers = std::mem::take(&mut self.walker.callers);
+        for (at, ReturnAddress { slot, address: caller }) in callers.iter().copied().enumerate() {
+            match self.walker.go(space, address).and_then(|go| go.special) {
+                // Before its first call, copystack saves its first argument above the return address (abi-internal.md).
+                Some(Special::Copystack) if at > 0 => {
+                    words.extend(slot.checked_add(8).and_then(|saved| copy.word(saved)));
+                    break;
+                }
+                Some(Special::Newstack) => {
+                    words.extend((low..slot).step_by(8).map_while(|slot| copy.word(slot)));
+                    break;
+                }
+                _ => (low, address) = (slot.saturating_add(8), caller.saturating_sub(1)),
+            }
+        }
+        self.walker.callers = callers;
+        words
+    }
+
     /// Whether the rest of the kernel's callers can be the callers of the last walked frame.
     fn continues(&mut self, end: WalkEnd, rest: Option<KernelCaller>, space: &AddressSpace) -> bool {
         match (end, rest) {
             (WalkEnd::Root, _) | (WalkEnd::OtherStack { .. }, None) => false,
-            (WalkEnd::OtherStack { .. }, Some(caller)) => self.is_go(space, caller.address.saturating_sub(1)),
+            (WalkEnd::OtherStack { .. }, Some(caller)) => self.walker.is_go(space, caller.address.saturating_sub(1)),
             (WalkEnd::BeyondCopy { slot: expected, of_native }, Some(KernelCaller { address, slot: Some(slot) })) => {
                 let call = address.saturating_sub(1);
                 // Frames without frame pointers may lie in between. So the kernel's slot is the expected one or a
                 // higher one.
                 let above = (expected..expected.saturating_add(MAX_FRAME_BYTES)).contains(&slot) && slot % 8 == 0;
                 // C code either has kept the frame pointer that Go set, or has any other value in the register.
-                if of_native { self.is_go(space, call) || above && self.walker.is_code(space, call) } else { above }
+                if of_native {
+                    self.walker.is_go(space, call) || above && self.walker.is_code(space, call)
+                } else {
+                    above
+                }
             }
             (WalkEnd::BeyondCopy { .. } | WalkEnd::Unknown, _) => true,
         }
@@ -261,9 +336,9 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         self.walker.goroutine.take()
     }
 
-    /// Whether an address is in a Go function.
-    pub(super) fn is_go(&mut self, space: &AddressSpace, address: u64) -> bool {
-        self.walker.is_go(space, address)
+    /// Whether an address is in a function that the Go compiler made, which keeps the goroutine register.
+    pub(super) fn is_compiled_go(&mut self, space: &AddressSpace, address: u64) -> bool {
+        self.walker.go(space, address).is_some_and(|go| !go.assembly)
     }
 }
 

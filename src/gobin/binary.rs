@@ -17,6 +17,7 @@ use super::pclntab::Pclntab;
 use super::source_frame::SourceFrame;
 use super::symbols::{Covering, Symbols};
 use super::unwind::GoUnwind;
+use super::wrapper;
 
 /// An ELF program or shared object, of any class and byte order.
 ///
@@ -80,6 +81,12 @@ impl<'a> Binary<'a> {
         self.call_frames.get_or_init(|| CallFrames::read(&self.elf)).as_ref()?.at(address)
     }
 
+    /// An address in the function that the function at `entry` was made for. For `go f(x)`, the compiler makes a function
+    /// that calls `f(x)`. `None` if the compiler did not make it, or if it calls a function that is known only at run time.
+    pub fn started_function(&self, entry: u64) -> Option<u64> {
+        wrapper::wrapped(self.pclntab().ok()?, &self.elf, entry)
+    }
+
     /// A section's address and contents, decompressed. `None` when the file has none of that name, or no bytes for it.
     pub fn section(&self, name: &str) -> Option<(u64, Cow<'a, [u8]>)> {
         let section = self.elf.section(name.as_bytes())?;
@@ -139,6 +146,11 @@ impl<'a> Binary<'a> {
     /// Offsets of the runtime fields that identify a goroutine, and their source. Reads the DWARF of the runtime.
     pub fn g_layout(&self) -> Result<(GLayout, GLayoutSource), GLayoutAbsence> {
         GLayout::find(&self.elf)
+    }
+
+    /// The link-time address of `runtime.allgs`, the list of all goroutines. `None` if the symbol table was stripped.
+    pub fn all_goroutines(&self) -> Option<u64> {
+        self.elf.symbol_address(&[b"runtime.allgs"])
     }
 
     fn symbols(&self) -> &Symbols<'a> {

@@ -238,7 +238,7 @@ impl<'t, 'a> Function<'t, 'a> {
     }
 
     /// The value of the pc-value table at an offset for an address inside the function.
-    fn value_at(&self, offset: u32, address: u64) -> Option<i32> {
+    pub(super) fn value_at(&self, offset: u32, address: u64) -> Option<i32> {
         pcvalue::value_at(self.pc_values(offset)?, self.table.quantum, self.offset_of(address)?)
     }
 

@@ -106,6 +106,15 @@ impl<'a> Function<'_, 'a> {
         self.pc_values(self.pcdata(places.pcdata)?)
     }
 
+    /// Whether an address inside the function belongs to an inlined call.
+    pub(super) fn inlines_at(&self, address: u64) -> bool {
+        let index = || {
+            self.calls()?;
+            self.value_at(self.pcdata(self.table().inline_trees?.places.pcdata)?, address)
+        };
+        index().is_some_and(|index| index >= 0)
+    }
+
     /// The inlined call with this index (a value of the table [`calls`](Self::calls)).
     pub(super) fn call(&self, index: i32) -> Option<InlinedCall> {
         self.table().inline_trees?.call(self, u32::try_from(index).ok()?)

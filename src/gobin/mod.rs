@@ -38,6 +38,7 @@ mod symbols;
 mod tests;
 mod textmap;
 mod unwind;
+mod wrapper;
 
 pub use binary::Binary;
 pub use buildinfo::{BuildInfo, Module};

@@ -37,6 +37,11 @@ pub enum Special {
     Mcall,
     /// `morestack`: like `mcall`; called by a function whose stack is too small or that has to yield.
     Morestack,
+    /// `newstack`, which `morestack` calls on the thread's own stack. Its frame holds the descriptor of the goroutine whose
+    /// stack grows.
+    Newstack,
+    /// `copystack`, which `newstack` calls. Its first argument is the same descriptor.
+    Copystack,
     /// `asmcgocall`: runs a C function on the thread's own stack and returns.
     Asmcgocall,
     /// `cgocallback` and `crosscall2`: C calls Go, which switches back to the goroutine's stack.
@@ -61,6 +66,8 @@ impl Special {
         Some(match name {
             b"mcall" => Self::Mcall,
             b"morestack" | b"morestack_noctxt" => Self::Morestack,
+            b"newstack" => Self::Newstack,
+            b"copystack" => Self::Copystack,
             b"asmcgocall" | b"asmcgocall_no_g" | b"asmcgocall_landingpad" => Self::Asmcgocall,
             b"cgocallback" => Self::Cgocallback,
             b"nanotime1" | b"walltime" | b"walltime1" | b"vgetrandom1" => Self::VdsoCaller,

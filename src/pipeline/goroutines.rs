@@ -34,6 +34,8 @@ pub(super) fn layout(program: &Path) -> Result<GoroutineLayout, String> {
         start: g.startpc,
         own: [g.m_g0, g.m_gsignal],
         current: g.m_curg,
+        list: binary.all_goroutines(),
+        code: binary.load_segments().iter().find(|segment| segment.executable).map(|code| (code.offset, code.address)),
     })
 }
 

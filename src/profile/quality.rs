@@ -36,6 +36,15 @@ pub struct Quality {
     /// Samples with a stack copy that does not fit the callchain, so that a part of the stack was left out.
     #[serde(default)]
     pub cut_stacks: u64,
+    /// Samples of goroutines (their stacks end at `runtime.goexit`). 0 if no goroutine descriptors were read.
+    #[serde(default)]
+    pub goroutine_samples: u64,
+    /// Samples of goroutines whose goroutine is unknown.
+    #[serde(default)]
+    pub unknown_goroutines: u64,
+    /// Samples of goroutines in assembly or C code that uses the goroutine register for other values.
+    #[serde(default)]
+    pub foreign_goroutine_registers: u64,
     /// User frames in all samples.
     pub user_frames: u64,
     /// User frames without a symbol.
@@ -114,6 +123,8 @@ const ROOTED_POOR: f64 = 0.80;
 const UNNAMED_FAIR: f64 = 0.01;
 /// A larger share of unnamed frames lowers the grade to poor: most call paths have a gap.
 const UNNAMED_POOR: f64 = 0.10;
+/// A larger share of truncated stacks lowers the grade to fair: shares of callers may be wrong by a percentage point.
+const TRUNCATED_FAIR: f64 = 0.01;
 /// A larger share of lost samples lowers the grade to poor: shares may be wrong by several percentage points.
 const LOST_POOR: f64 = 0.05;
 /// A larger relative difference between sampled and used CPU time lowers the grade to fair. Smaller differences come from
@@ -220,7 +231,9 @@ impl Quality {
             let complete = format_percent(self.rooted_stacks, self.user_stacks);
             assessment.add(grade, format!("only {complete} of user stacks reach a root such as runtime.goexit"));
         }
-        if let (Some(truncated @ 1..), Some(samples)) = (self.truncated_stacks, self.samples) {
+        if let (Some(truncated), Some(samples)) = (self.truncated_stacks, self.samples)
+            && share(truncated, samples) > TRUNCATED_FAIR
+        {
             let cut = format_percent(truncated, samples);
             assessment.add(
                 Grade::Fair,
@@ -358,9 +371,9 @@ mod tests {
                 "only <0.1 % of user stacks reach a root such as runtime.goexit",
             ),
             (
-                Quality { truncated_stacks: Some(1), ..good() },
+                Quality { truncated_stacks: Some(2013), ..good() },
                 Grade::Fair,
-                "<0.1 % of stacks are as deep as the kernel's limit and may lack their callers: \
+                "10.0 % of stacks are as deep as the kernel's limit and may lack their callers: \
                  raise kernel.perf_event_max_stack",
             ),
             (
@@ -401,6 +414,12 @@ mod tests {
         for (quality, grade, reason) in cases {
             assert_eq!(quality.assess(), Assessment { grade, reasons: vec![reason.to_owned()] });
         }
+    }
+
+    #[test]
+    fn one_odd_sample_has_no_reason() {
+        let quality = Quality { truncated_stacks: Some(1), unnamed_user_frames: 127, ..good() };
+        assert_eq!(quality.assess(), Assessment { grade: Grade::Good, reasons: vec![] });
     }
 
     #[test]

@@ -84,9 +84,9 @@ impl SegmentKey {
 /// Interned stacks. The id of a stack is that of its last segment, which holds its leaf, so every segment is a stack too.
 /// The first stack is [`StackId::EMPTY`]. A caller segment has a lower id than its callees.
 ///
-/// Ids are canonical within a shard: [`Stacks::intern`] gives equal stacks one id. [`Stacks::append`], [`Stacks::rewrite`]
-/// and [`Stacks::add_with_leaf`] may create equal stacks with several ids, and so may interning after
-/// [`Stacks::release_index`]. [`Stacks::canonical_ids`] then tells which of them are equal.
+/// Ids are canonical within a shard: [`Stacks::intern`] gives equal stacks one id. [`Stacks::append`] and
+/// [`Stacks::rewrite`] may create equal stacks with several ids, and so may interning after [`Stacks::release_index`].
+/// [`Stacks::canonical_ids`] then tells which of them are equal.
 #[derive(Debug, Clone)]
 pub struct Stacks {
     segments: Vec<StackSegment>,
@@ -288,18 +288,6 @@ impl Stacks {
         debug_assert!(caller < stack || caller == StackId::EMPTY, "a caller has a lower id");
         self.segments[stack.index()] = StackSegment::new(caller, locations);
     }
-
-    /// Adds a copy of a stack with another leaf. The copy is the caller of no stack.
-    pub fn add_with_leaf(&mut self, stack: StackId, leaf: LocationId) -> StackId {
-        self.release_index();
-        let StackSegment { caller, .. } = self.segments[stack.index()];
-        let mut locations = self.segment(stack).to_vec();
-        if let Some(last) = locations.last_mut() {
-            *last = leaf;
-        }
-        self.segments.push(StackSegment::new(caller, &locations));
-        StackId(position(self.segments.len() - 1))
-    }
 }
 
 #[cfg(test)]
@@ -399,8 +387,6 @@ mod tests {
         let mut stacks = Stacks::default();
         let long = stacks.intern(&row(0..10));
         let [caller, longer] = [stacks.caller(long), stacks.intern(&row(0..12))];
-        let other = stacks.add_with_leaf(caller, LocationId(60));
-        assert_eq!(numbers(&stacks, other), [0, 1, 2, 3, 4, 5, 60]);
         stacks.rewrite(caller, StackId::EMPTY, &row([1, 5]));
         assert_eq!(numbers(&stacks, long), [1, 5, 7, 8, 9]);
         stacks.rewrite(longer, StackId::EMPTY, &row([8]));

@@ -7,13 +7,18 @@
 //! While a thread runs on its own stack (the runtime's `systemstack`, the scheduler), the register holds the thread's
 //! descriptor. The frame pointers then lead into the stack of the goroutine for which the thread works. Therefore the
 //! bounds of stacks are also read, and for a thread the goroutine that it runs.
+//!
+//! Assembly and C code use the register for other values. So memory is taken for a descriptor only if everything in it
+//! fits. The goroutine that runs such code is known by its stack. If it was never sampled in Go code, it is found in the
+//! runtime's list of all goroutines (`runtime.allgs`).
+
+mod memory;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use super::raw_sample::Sampled;
+use memory::ProgramMemory;
 
 /// Offsets of the fields of a `runtime.g` and a `runtime.m`, in bytes from its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +41,10 @@ pub struct GoroutineLayout {
     pub own: [usize; 2],
     /// `m.curg`: the goroutine that the thread runs.
     pub current: usize,
+    /// Link-time address of `runtime.allgs`, the list of all goroutines. `None` in a stripped program.
+    pub list: Option<u64>,
+    /// File offset and link-time address of the code, which give the distance between link-time and run-time addresses.
+    pub code: Option<(u64, u64)>,
 }
 
 /// The values of a descriptor between its first and last equal reading.
@@ -61,11 +70,9 @@ pub struct GoroutineSeen {
     pub runs: u64,
 }
 
-/// Upper limit of field offsets, in bytes (a `runtime.m` of Go 1.27 has about 2000 bytes).
-const DESCRIPTOR: usize = 4096;
-
-/// Maximum goroutine number. Numbers start at 1; a larger number is not a goroutine.
-const LARGEST_ID: u64 = 1 << 48;
+/// Maximum goroutine number. Numbers start at 1 and grow by 1; a program that starts a million goroutines per second
+/// reaches this one after 12 days.
+const LARGEST_ID: u64 = 1 << 40;
 
 /// Maximum stack size in bytes (`runtime.maxstackceiling` is 2 GB).
 const LARGEST_STACK: u64 = 1 << 31;
@@ -75,8 +82,18 @@ const LARGEST_STACK: u64 = 1 << 31;
 const MOST_READINGS: usize = 1 << 18;
 const MOST_AT_ONCE: usize = 2048;
 
+/// Maximum number of goroutines in the runtime's list that are read at once.
+const MOST_LISTED: usize = 1 << 14;
+
+/// Time for which the list of goroutines is not read again, in nanoseconds per goroutine that was read. A reading takes
+/// about 2 microseconds, so this is 2 % of one core at most.
+const PAUSE_PER_LISTED: u64 = 100_000;
+
 /// Maximum number of processes whose memory is kept open.
 const MOST_PROCESSES: usize = 256;
+
+/// Number of times that a descriptor and its thread are read until they agree: a thread may switch between the readings.
+const ATTEMPTS: usize = 3;
 
 /// Collects the descriptors of samples and reads them.
 #[derive(Debug)]
@@ -84,13 +101,19 @@ pub(super) struct Watch {
     layout: GoroutineLayout,
     /// Descriptors noted since the last reading.
     noted: HashSet<(u32, u64)>,
+    /// For each process, addresses in stacks of unknown goroutines, from the samples since the last reading.
+    unknown: HashMap<u32, Vec<u64>>,
+    /// For each process, when the list of all goroutines may be read again, and from which position on.
+    next_list: HashMap<u32, (u64, usize)>,
+    /// For each process, the descriptors in the list.
+    listed: HashMap<u32, HashSet<u64>>,
     /// The newest reading of each descriptor, as an index into `seen`.
     newest: HashMap<(u32, u64), usize>,
     /// Stacks at their last reading: from process and lowest address to the end address and the descriptor.
     stacks: BTreeMap<(u32, u64), (u64, u64)>,
     seen: Vec<GoroutineSeen>,
     /// Open memory of each process. `None` if the process runs another program.
-    memories: HashMap<u32, Option<File>>,
+    memories: HashMap<u32, Option<ProgramMemory>>,
 }
 
 impl Watch {
@@ -98,6 +121,9 @@ impl Watch {
         Self {
             layout,
             noted: HashSet::new(),
+            unknown: HashMap::new(),
+            next_list: HashMap::new(),
+            listed: HashMap::new(),
             newest: HashMap::new(),
             stacks: BTreeMap::new(),
             seen: Vec::new(),
@@ -109,13 +135,28 @@ impl Watch {
     /// the thread was.
     pub(super) fn note(&mut self, body: &[u8]) {
         let Some(sampled) = Sampled::of(body) else { return };
+        let pid = sampled.pid;
         let pointers = [Some(sampled.sp), sampled.pointer_beyond()];
-        let on_stacks = pointers.map(|pointer| self.on_stack(sampled.pid, pointer?));
+        let on_stacks = pointers.map(|pointer| self.on_stack(pid, pointer?));
         for address in [Some(sampled.goroutine)].into_iter().chain(on_stacks).flatten() {
             // A value that is not a descriptor is seldom aligned like one.
             if address != 0 && address.is_multiple_of(8) && self.noted.len() < MOST_AT_ONCE {
-                self.noted.insert((sampled.pid, address));
+                self.noted.insert((pid, address));
             }
+        }
+        let known = self.newest.get(&(pid, sampled.goroutine)).and_then(|at| self.seen.get(*at));
+        let own_stack = |pointer: &u64| known.is_some_and(|known| (known.stack.0..known.stack.1).contains(pointer));
+        if on_stacks == [None; 2] && known.is_none_or(|known| known.id == 0) {
+            // While a stack grows, the runtime works on the thread's own stack, without a frame pointer that leads to the
+            // goroutine. But its frames hold the descriptor.
+            if let Some(listed) = self.listed.get(&pid) {
+                let room = MOST_AT_ONCE.saturating_sub(self.noted.len());
+                let held = sampled.copied_words().filter(|word| listed.contains(word)).take(room);
+                self.noted.extend(held.map(|address| (pid, address)));
+            }
+            let outside = pointers.into_iter().flatten().filter(|pointer| *pointer != 0 && !own_stack(pointer));
+            let unknown = self.unknown.entry(pid).or_default();
+            unknown.extend(outside.take(MOST_AT_ONCE.saturating_sub(unknown.len())));
         }
     }
 
@@ -129,12 +170,42 @@ impl Watch {
     pub(super) fn look(&mut self, now: u64) {
         let noted = std::mem::take(&mut self.noted);
         for (pid, address) in noted.iter().copied() {
-            let Some(found) = self.read(pid, address, now) else { continue };
+            let Some(found) = self.read(pid, address, now, |_| true) else { continue };
             self.keep(found);
             if found.runs != 0
                 && !noted.contains(&(pid, found.runs))
-                && let Some(found) = self.read(pid, found.runs, now)
+                && let Some(found) = self.read(pid, found.runs, now, |_| true)
             {
+                self.keep(found);
+            }
+        }
+        for (pid, mut pointers) in std::mem::take(&mut self.unknown) {
+            pointers.sort_unstable();
+            self.look_at_all(pid, &pointers, now);
+        }
+    }
+
+    /// Reads the list of all goroutines of a process. Keeps those that run, and those that have one of these addresses
+    /// in their stack. The addresses are sorted.
+    fn look_at_all(&mut self, pid: u32, pointers: &[u64], now: u64) {
+        let (time, from) = self.next_list.get(&pid).copied().unwrap_or_default();
+        let Some(list) = self.layout.list.filter(|_| time <= now) else { return };
+        let memory = memory(&mut self.memories, &self.layout, pid, now);
+        let Some(addresses) = memory.and_then(|memory| memory.goroutines(list, from, MOST_LISTED)) else { return };
+        let pause = PAUSE_PER_LISTED.saturating_mul(addresses.len() as u64);
+        let next = if addresses.len() == MOST_LISTED { from + MOST_LISTED } else { 0 };
+        self.next_list.insert(pid, (now.saturating_add(pause), next));
+        let holds_one = |(low, high): (u64, u64)| {
+            pointers.get(pointers.partition_point(|pointer| *pointer < low)).is_some_and(|pointer| *pointer < high)
+        };
+        let listed = self.listed.entry(pid).or_default();
+        if listed.len() < MOST_READINGS {
+            listed.extend(&addresses);
+        }
+        for address in addresses {
+            let wanted =
+                |descriptor: &Descriptor| descriptor.id != 0 && (descriptor.thread != 0 || holds_one(descriptor.stack));
+            if let Some(found) = self.read(pid, address, now, wanted) {
                 self.keep(found);
             }
         }
@@ -168,51 +239,90 @@ impl Watch {
         self.seen
     }
 
-    fn read(&mut self, pid: u32, address: u64, now: u64) -> Option<GoroutineSeen> {
-        if self.memories.len() >= MOST_PROCESSES {
-            self.memories.clear();
-        }
+    /// Reads a descriptor. `None` if it is not `wanted`, or if the memory does not hold a descriptor: a goroutine has a
+    /// stack, it was started by code with a function in code, and the thread that it names runs it.
+    fn read(
+        &mut self,
+        pid: u32,
+        address: u64,
+        now: u64,
+        wanted: impl Fn(&Descriptor) -> bool,
+    ) -> Option<GoroutineSeen> {
         let layout = &self.layout;
-        let memory = self.memories.entry(pid).or_insert_with(|| {
-            let runs_it = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == layout.program);
-            runs_it.then(|| File::open(format!("/proc/{pid}/mem")).ok()).flatten()
-        });
-        let memory = memory.as_ref()?;
-        let parent = layout.parent.unwrap_or(layout.id);
-        let fields = [layout.stack.0, layout.stack.1, layout.thread, layout.id, parent, layout.creator, layout.start];
-        let [low, high, thread, id, parent, creator, start] = words(memory, address, fields)?;
-        let bounds = low < high && high - low <= LARGEST_STACK;
-        let found = GoroutineSeen {
-            pid,
-            address,
-            times: (now, now),
+        let is_listed = self.listed.get(&pid).is_some_and(|listed| listed.contains(&address));
+        let memory = memory(&mut self.memories, layout, pid, now)?;
+        for _ in 0..ATTEMPTS {
+            let read = Descriptor::read(memory, address, layout).filter(&wanted)?;
+            let Descriptor { thread, id, parent, creator, start, stack } = read;
+            let found = GoroutineSeen { pid, address, times: (now, now), id, parent, creator, start, stack, runs: 0 };
+            if id != 0 && !read.is_goroutine(memory, now, is_listed) {
+                return None;
+            }
+            if id != 0 && thread == 0 {
+                return Some(found);
+            }
+            let [own, signal, runs] = memory.words(thread, [layout.own[0], layout.own[1], layout.current])?;
+            if id == 0 {
+                return (own == address || signal == address).then_some(GoroutineSeen { runs, ..found });
+            }
+            if runs == address {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+/// The memory of a process. `None` if it runs another program or has ended.
+fn memory<'m>(
+    memories: &'m mut HashMap<u32, Option<ProgramMemory>>,
+    layout: &GoroutineLayout,
+    pid: u32,
+    now: u64,
+) -> Option<&'m mut ProgramMemory> {
+    if memories.len() >= MOST_PROCESSES && !memories.contains_key(&pid) {
+        memories.clear();
+    }
+    memories.entry(pid).or_insert_with(|| ProgramMemory::open(pid, &layout.program, layout.code, now)).as_mut()
+}
+
+/// The fields of a `runtime.g`.
+#[derive(Debug, Clone, Copy)]
+struct Descriptor {
+    thread: u64,
+    id: u64,
+    parent: u64,
+    creator: u64,
+    start: u64,
+    /// Both 0 if the bounds are not those of a stack.
+    stack: (u64, u64),
+}
+
+impl Descriptor {
+    fn read(memory: &ProgramMemory, address: u64, layout: &GoroutineLayout) -> Option<Self> {
+        let parent_or_id = layout.parent.unwrap_or(layout.id);
+        let fields =
+            [layout.stack.0, layout.stack.1, layout.thread, layout.id, parent_or_id, layout.creator, layout.start];
+        let [low, high, thread, id, parent, creator, start] = memory.words(address, fields)?;
+        Some(Self {
+            thread,
             id,
             parent: if layout.parent.is_some() { parent } else { 0 },
             creator,
             start,
-            stack: if bounds { (low, high) } else { (0, 0) },
-            runs: 0,
-        };
-        if id == 0 {
-            let [own, signal, runs] = words(memory, thread, [layout.own[0], layout.own[1], layout.current])?;
-            return (own == address || signal == address).then_some(GoroutineSeen { runs, ..found });
-        }
-        (id < LARGEST_ID).then_some(found)
+            stack: if low < high && high - low <= LARGEST_STACK { (low, high) } else { (0, 0) },
+        })
     }
-}
 
-/// Reads the words at these offsets from an address with one system call.
-fn words<const N: usize>(memory: &File, address: u64, offsets: [usize; N]) -> Option<[u64; N]> {
-    let mut bytes = [0; DESCRIPTOR];
-    let end = offsets.iter().max()?.checked_add(8)?;
-    let bytes = bytes.get_mut(..end)?;
-    // A structure ends in the mapping in which it begins.
-    memory.read_exact_at(bytes, address).ok()?;
-    let mut words = [0; N];
-    for (word, at) in words.iter_mut().zip(offsets) {
-        *word = bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))?;
+    /// Whether the fields can be those of a goroutine. One that has ended may have no stack; it is known by the runtime's
+    /// list. The runtime's own goroutines for threads of C code have neither creator nor entry.
+    fn is_goroutine(&self, memory: &mut ProgramMemory, now: u64, is_listed: bool) -> bool {
+        let mut is_code = |address| address == 0 || memory.is_code(address, now);
+        (is_listed || self.stack != (0, 0))
+            && (1..LARGEST_ID).contains(&self.id)
+            && is_code(self.start)
+            && is_code(self.creator)
     }
-    Some(words)
 }
 
 #[cfg(test)]

@@ -49,6 +49,11 @@ impl<'b> Sampled<'b> {
         })
     }
 
+    /// The words of the stack copy.
+    pub(super) fn copied_words(&self) -> impl Iterator<Item = u64> + 'b {
+        self.copy.as_chunks().0.iter().copied().map(u64::from_le_bytes)
+    }
+
     /// Follows the frame pointers and returns the first one outside of the stack copy.
     pub(super) fn pointer_beyond(&self) -> Option<u64> {
         let mut pointer = self.bp;

@@ -71,7 +71,7 @@ fn kill_9_and_a_stopped_engine_leave_no_container() {
     after
         .code(11)
         .stderr_has(&format!("error: no Docker engine answers at {at}"))
-        .stderr_has("   help: is it running? [..]");
+        .stderr_has("   help: start it: [..]");
 }
 
 /// Small file system for the project.

@@ -80,6 +80,6 @@ fn a_stamp_with_uncommitted_changes_is_named_as_reason() {
         .code(0);
     project.write("stray", "");
     project.goflame(["build", "--verify", "--locked"]).run().code(5).stderr_has(
-        "   help: vcs: the tree has changes or files that are not committed, and the stamp says so (vcs.modified): [..]",
+        "   help: vcs: the repository has uncommitted changes or files, which the stamp records (vcs.modified): [..]",
     );
 }

@@ -66,8 +66,7 @@ fn ended_at_top_frame(mut stack: Vec<String>) -> Vec<String> {
 
 /// goflame leaves out wrappers that the compiler generates, like Go's own tracebacks.
 fn without_wrappers(stack: Vec<String>, wrappers: &BTreeSet<String>) -> Vec<String> {
-    let last = stack.len() - 1;
-    let kept = stack.into_iter().enumerate().filter(|(at, name)| *at == 0 || *at == last || !wrappers.contains(name));
+    let kept = stack.into_iter().enumerate().filter(|(at, name)| *at == 0 || !wrappers.contains(name));
     kept.map(|(_, name)| name).collect()
 }
 

@@ -29,6 +29,8 @@ impl GoroutineTime {
 /// A folded stack: the group that it belongs to, and its number of samples.
 struct Stack {
     group: String,
+    /// The frames, root first, with `;` between them and before the first one.
+    frames: String,
     samples: u64,
 }
 
@@ -127,8 +129,8 @@ fn folded(project: &Project, run: &Run, by: &str) -> Vec<Stack> {
     let printed = text(project.goflame().args(["report", "-f", "folded", "--by", by]).arg(run.file("perf.data")));
     let stack = |line: &str| {
         let (stack, samples) = line.rsplit_once(' ').unwrap();
-        let group = stack.split(';').next().unwrap();
-        Stack { group: group.to_owned(), samples: samples.parse().unwrap() }
+        let (group, frames) = stack.split_at(stack.find(';').unwrap());
+        Stack { group: group.to_owned(), frames: frames.to_owned(), samples: samples.parse().unwrap() }
     };
     printed.lines().map(stack).collect()
 }
@@ -182,4 +184,102 @@ fn work_of_the_runtime_is_assigned_to_the_calling_goroutine() {
 #[test]
 fn work_of_the_runtime_is_assigned_to_the_calling_goroutine_in_a_debug_build() {
     check_systemstack("debug");
+}
+
+/// A run of tests/workloads/goroutines.
+struct HiddenRun {
+    /// Holds the files of the run.
+    _project: Project,
+    run: Run,
+    /// Ids that the program printed.
+    ids: Vec<u64>,
+    by_entry: Vec<Stack>,
+    by_goroutine: Vec<Stack>,
+}
+
+impl HiddenRun {
+    fn new(mode: &str, n: u64) -> Self {
+        let project = Project::from_workload("goroutines", "[app]\npackage = '.'\nname = 'goroutines'\n");
+        let run = project.run(&["--release", "--", "-mode", mode, "-n", &n.to_string()]);
+        let ids = run.stdout_log().lines().map(|line| line.parse().unwrap()).collect();
+        let (by_entry, by_goroutine) = (folded(&project, &run, "entry"), folded(&project, &run, "goroutine"));
+        Self { _project: project, run, ids, by_entry, by_goroutine }
+    }
+
+    /// Checks that the stacks with a function have one of the printed goroutines with this entry, or none.
+    fn check_function(&self, function: &str, entry: &str) {
+        let function = format!(";{function};");
+        let groups: Vec<String> = self.ids.iter().map(|id| format!("goroutines_goroutine_{id}_{entry}")).collect();
+        let (mut all, mut right, mut unknown) = (0, 0, 0);
+        for Stack { group, frames, samples } in &self.by_goroutine {
+            if format!("{frames};").contains(&function) {
+                all += samples;
+                right += if groups.contains(group) { *samples } else { 0 };
+                unknown += if group == "(no_goroutine)" { *samples } else { 0 };
+            }
+        }
+        figure(&format!("{entry}: {right} of {all} samples have the right goroutine, {unknown} have none"));
+        assert!(all >= 100, "{all} samples are too few");
+        assert_eq!(right + unknown, all, "goroutines that do not exist: {:?}", self.groups());
+        assert!(percent(right, all) >= 95.0, "{:?}", self.groups());
+    }
+
+    fn groups(&self) -> BTreeMap<&str, u64> {
+        let mut groups = BTreeMap::new();
+        for stack in &self.by_goroutine {
+            *groups.entry(stack.group.as_str()).or_default() += stack.samples;
+        }
+        groups
+    }
+
+    /// Number of samples with this entry.
+    fn of_entry(&self, entry: &str) -> u64 {
+        self.by_entry.iter().filter(|stack| stack.group == entry).map(|stack| stack.samples).sum()
+    }
+}
+
+#[test]
+fn data_in_the_goroutine_register_is_no_goroutine() {
+    let _alone = alone();
+    let run = HiddenRun::new("spin", 1_000_000_000);
+    run.check_function("main.spin", "main.spinner");
+    let foreign = run.run.quality("foreign_goroutine_registers");
+    assert!(foreign >= 100, "{foreign} foreign registers are counted");
+}
+
+#[test]
+fn memory_that_looks_like_a_descriptor_is_no_goroutine() {
+    let _alone = alone();
+    let run = HiddenRun::new("walk", 400_000_000);
+    // One of the two is started by a function literal.
+    let (named, literal) = (run.of_entry("main.walker"), run.of_entry("main.main.func1"));
+    assert!(named >= 50 && literal >= 50, "{named} and {literal}: {:?}", run.groups());
+    let groups = run.groups();
+    for group in groups.keys().filter(|group| group.contains("main.")) {
+        assert!(run.ids.iter().any(|id| group.contains(&format!("_{id}_"))), "{groups:?}");
+    }
+}
+
+#[test]
+fn the_entry_is_the_function_in_the_go_statement() {
+    let _alone = alone();
+    let run = HiddenRun::new("entries", 200_000_000);
+    for entry in ["main.plain", "main.(*counter).serve", "main.small"] {
+        let samples = run.of_entry(entry);
+        assert!(samples >= 50, "{entry} has {samples} samples: {:?}", run.groups());
+    }
+}
+
+#[test]
+fn stack_growth_belongs_to_the_goroutine_that_grows() {
+    let _alone = alone();
+    for (mode, entry) in [("brief", "main.newcomer"), ("crowd", "main.(*climber).start")] {
+        let run = HiddenRun::new(mode, 1_500_000_000);
+        let growing = |stack: &&Stack| stack.frames.contains("runtime.newstack;runtime.copystack");
+        let all: u64 = run.by_entry.iter().filter(growing).map(|stack| stack.samples).sum();
+        let known: u64 = run.by_entry.iter().filter(growing).filter(|s| s.group == entry).map(|s| s.samples).sum();
+        figure(&format!("{mode}: the goroutine is known in {known} of {all} samples of stack growth"));
+        assert!(all >= 50, "{all} samples of {mode} are too few");
+        assert!(percent(known, all) >= 75.0, "{mode}: {known} of {all}: {:?}", run.groups());
+    }
 }

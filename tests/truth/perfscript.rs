@@ -76,7 +76,7 @@ fn stacks_of_perf(run: &Run, allowed: &mut Allowances) -> Stacks {
         allowed.unwound += u64::from(sample.frames.len() > length);
         sample.frames.truncate(length);
         allowed.cut += u64::from(cut_at_top_frame(&mut sample.frames, |frame| drop_abi0(&frame.symbol)));
-        let is_shown = |at: &usize| *at == 0 || !wrappers.contains(&sample.frames[*at].symbol);
+        let is_shown = |at: &usize| !wrappers.contains(&sample.frames[*at].symbol);
         let names: Vec<_> =
             (0..sample.frames.len()).filter(is_shown).map(|at| normalised(&sample, at, allowed)).collect();
         allowed.wrappers += u64::from(names.len() < sample.frames.len());

@@ -30,6 +30,13 @@ fn program(run: &Run) -> PathBuf {
     run.file(run.manifest()["build"]["file"].as_str().unwrap())
 }
 
+/// Runs a mode of another workload. Returns the project, which holds the run's files.
+fn run_workload(workload: &str, mode: &str) -> (Project, Run) {
+    let project = Project::from_workload(workload, &format!("[app]\npackage = '.'\nname = '{workload}'\n"));
+    let run = project.run(&["--release", "--", "-mode", mode]);
+    (project, run)
+}
+
 /// Numbers of samples in the leaves.
 #[derive(Debug, Default, Clone, Copy)]
 struct LeafSamples {
@@ -205,4 +212,47 @@ fn with_types_elided(frame: &str) -> String {
 
 fn tool_at(path: PathBuf) -> std::process::Command {
     std::process::Command::new(path)
+}
+
+#[test]
+fn time_in_wrappers_is_that_of_their_callers() {
+    let _alone = alone();
+    for (mode, wrapper) in [("promoted", "main.(*outer).Get"), ("value", "main.(*record).Get")] {
+        let (_project, run) = run_workload("wrappers", mode);
+        let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
+        assert!(!folded.contains(wrapper), "{wrapper} is shown:\n{folded}");
+        let own = folded.lines().filter_map(|line| line.rsplit_once(";main.total ")).map(|(_, count)| count);
+        let own: u64 = own.map(|count| count.parse::<u64>().unwrap()).sum();
+        figure(&format!("wrappers, {mode}: {own} samples are main.total's own"));
+        assert!(own >= 100, "{own} samples are too few");
+    }
+}
+
+#[test]
+fn stacks_end_where_frame_pointers_no_longer_advance() {
+    let _alone = alone();
+    for mode in ["circle", "pair"] {
+        let (project, run) = run_workload("goroutines", mode);
+        let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
+        let caller = format!(";runtime.goexit;runtime.main;main.main;main.{mode}");
+        let count = |line: &str| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap();
+        let of_mode = |line: &&str| line.contains(&format!("main.{mode}"));
+        let right: u64 = folded.lines().filter(|line| line.contains(&caller)).map(count).sum();
+        let all: u64 = folded.lines().filter(of_mode).map(count).sum();
+        assert!(all >= 100 && right == all, "{right} of {all}:\n{folded}");
+        // In a signal handler, the frame pointers lead there too, and the copy is of the handler's stack.
+        let truncated = run.quality("truncated_stacks");
+        assert!(truncated * 100 <= run.quality("samples"), "{truncated} stacks are truncated");
+        let reasons = run.summary()["quality"]["reasons"].to_string();
+        assert!(!reasons.contains("perf_event_max_stack"), "{reasons}");
+
+        // perf records no stack copy. A repeated address that is no code is still seen.
+        if mode == "circle" {
+            let program = run.file(run.manifest()["build"]["file"].as_str().unwrap());
+            let recorded = project.perf_record(&[program.as_os_str(), "-mode".as_ref(), mode.as_ref()]);
+            let folded = project.report(&recorded, "folded");
+            assert!(folded.lines().filter(of_mode).map(count).sum::<u64>() >= 100, "{folded}");
+            assert!(!folded.contains("[unknown]"), "{folded}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use super::Registers;
 use crate::analyse::address_space::{AddressSpace, Hint};
 use crate::analyse::files::{Binaries, ImageId};
-use crate::gobin::{Cfa, CfaBase, GoUnwind, NativeUnwind, Saved, Special};
+use crate::gobin::{Binary, Cfa, CfaBase, GoUnwind, NativeUnwind, Saved, Special};
 
 /// Maximum number of frames that are read from a stack copy.
 pub(super) const MAX_FRAMES: usize = 1024;
@@ -169,10 +169,11 @@ impl<'b, 'f> StackWalker<'b, 'f> {
         }
     }
 
-    /// The link-time address of the code that is mapped at an address.
-    pub(super) fn link_time_address(&self, space: &AddressSpace, address: u64) -> Option<u64> {
+    /// The program that is mapped at an address, and the address at link time.
+    pub(super) fn binary(&self, space: &AddressSpace, address: u64) -> Option<(&'b Binary<'f>, u64)> {
         let (image, offset) = space.find(address, &mut Hint::default())?;
-        self.binaries.get(image).ok()?.address_of_offset(offset)
+        let binary = self.binaries.get(image).ok()?;
+        Some((binary, binary.address_of_offset(offset)?))
     }
 
     /// Whether an address is in a Go function.

@@ -1,10 +1,17 @@
 //! Tests with descriptors in the memory of the test process.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::fs;
+
 use super::*;
 use crate::record::raw_sample::tests::body;
 
 const SP: u64 = 0x7000;
+
+/// An address in code.
+fn code() -> u64 {
+    code as fn() -> u64 as usize as u64
+}
 
 /// A goroutine, a thread's own descriptor, and the thread.
 struct Fake {
@@ -27,11 +34,13 @@ impl Fake {
             start: 304,
             own: [0, 72],
             current: 184,
+            list: None,
+            code: None,
         };
         let zero = || Box::new([0; 64]);
         let mut fake = Self { goroutine: zero(), own: zero(), thread: zero(), watch: Watch::new(layout) };
         let words = &mut fake.goroutine;
-        (words[0], words[1], words[280 / 8], words[288 / 8], words[304 / 8]) = (0x8000, 0xa000, 1, 0x4001, 0x4000);
+        (words[0], words[1], words[280 / 8], words[288 / 8], words[304 / 8]) = (0x8000, 0xa000, 1, code() + 1, code());
         fake.own[48 / 8] = address(&fake.thread);
         fake.thread[0] = address(&fake.own);
         fake.thread[184 / 8] = address(&fake.goroutine);
@@ -49,7 +58,7 @@ impl Fake {
 
     fn seen(&self, id: u64, times: (u64, u64), stack: (u64, u64)) -> GoroutineSeen {
         let (pid, address) = (std::process::id(), address(&self.goroutine));
-        GoroutineSeen { pid, address, times, id, parent: 1, creator: 0x4001, start: 0x4000, stack, runs: 0 }
+        GoroutineSeen { pid, address, times, id, parent: 1, creator: code() + 1, start: code(), stack, runs: 0 }
     }
 }
 
@@ -90,12 +99,45 @@ fn a_thread_tells_what_it_runs() {
 }
 
 #[test]
+fn a_goroutine_that_was_never_in_the_register_is_in_the_list() {
+    let mut fake = Fake::new();
+    let array = [address(&fake.own), address(&fake.goroutine)];
+    let list = Box::new([array.as_ptr().addr() as u64, 2, 2]);
+    fake.watch.layout.list = Some(list.as_ptr().addr() as u64);
+    // The sample is in no known stack.
+    let sp = 0x9000;
+    fake.goroutine[152 / 8] = 17;
+    let first = fake.seen(17, (0, 0), (0x8000, 0xa000));
+    let seen = |times| GoroutineSeen { times, ..first };
+    let mut look = |register, sp, now| {
+        fake.watch.note(&body(std::process::id(), register, sp, 0, &[]));
+        fake.watch.look(now);
+        fake.watch.seen.clone()
+    };
+    assert_eq!(look(0x777, sp, 1)[..], [seen((1, 1))]);
+    assert_eq!(look(0x777, 0xb000, 2)[..], [seen((1, 1))], "not in its stack, and the list was read just before");
+    // From now on its descriptor is read in every round in which it is sampled.
+    assert_eq!(look(0x777, sp, 3)[..], [seen((1, 3))]);
+    assert_eq!(look(0x777, 0xb000, 1_000_000)[..], [seen((1, 3))], "it neither runs nor has the stack");
+}
+
+#[test]
 fn what_is_no_descriptor_is_left_alone() {
     let mut fake = Fake::new();
     let descriptor = address(&fake.goroutine);
     assert_eq!(fake.look(descriptor, 0, 0, 10), [], "no number, and no thread that has it for its own");
     assert_eq!(fake.look(descriptor, 0, LARGEST_ID, 10), []);
-    assert_eq!(fake.watch.read(std::process::id(), 8, 1), None, "no memory");
+    assert_eq!(fake.watch.read(std::process::id(), 8, 1, |_| true), None, "no memory");
+    // One field is wrong: the stack's bounds, the creator, the entry, the thread.
+    let own = address(&fake.own);
+    for (field, value) in [(0, 0xa000), (8, 0x8000), (288, 424_242), (304, 424_242), (48, own)] {
+        let mut fake = Fake::new();
+        fake.goroutine[field / 8] = value;
+        assert_eq!(fake.look(address(&fake.goroutine), 0, 17, 10), [], "{field}");
+    }
+    let mut fake = Fake::new();
+    fake.goroutine[48 / 8] = address(&fake.thread);
+    assert_eq!(fake.look(address(&fake.goroutine), 0, 17, 10).len(), 1, "the thread runs it");
     let mut fake = Fake::new();
     fake.watch.layout.program = "/bin/another".into();
     assert_eq!(fake.look(address(&fake.goroutine), 0, 17, 10), [], "another program");

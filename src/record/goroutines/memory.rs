@@ -1,0 +1,128 @@
+//! Memory of a process that runs the profiled program.
+
+use std::fs::{self, File};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Upper limit of field offsets, in bytes (a `runtime.m` of Go 1.27 has about 2000).
+const DESCRIPTOR: usize = 4096;
+
+/// Time for which the executable mappings are not read again, in nanoseconds.
+const CODE_LIFE: u64 = 1_000_000_000;
+
+/// Open memory of a process, and where its code is.
+#[derive(Debug)]
+pub(super) struct ProgramMemory {
+    pid: u32,
+    file: File,
+    /// Executable mappings, sorted, and when they were read.
+    code: Vec<Range<u64>>,
+    code_time: u64,
+    /// Distance from link-time to run-time addresses.
+    bias: u64,
+}
+
+impl ProgramMemory {
+    /// `None` if the process runs another program or has ended. `code` is the file offset and the link-time address of the
+    /// program's code, if they are known.
+    pub(super) fn open(pid: u32, program: &Path, code: Option<(u64, u64)>, now: u64) -> Option<Self> {
+        let runs_it = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
+        let file = runs_it.then(|| File::open(format!("/proc/{pid}/mem")).ok()).flatten()?;
+        let mappings = mappings_of_code(pid);
+        let program = program.to_str();
+        let bias = mappings.iter().find(|mapping| Some(mapping.path.as_str()) == program).and_then(|mapping| {
+            let (offset, address) = code?;
+            Some(mapping.range.start.wrapping_sub(mapping.offset).wrapping_add(offset).wrapping_sub(address))
+        });
+        let code = mappings.into_iter().map(|mapping| mapping.range).collect();
+        Some(Self { pid, file, code, code_time: now, bias: bias.unwrap_or(0) })
+    }
+
+    /// Whether an address is in code.
+    pub(super) fn is_code(&mut self, address: u64, now: u64) -> bool {
+        if !self.maps(address) && now.saturating_sub(self.code_time) >= CODE_LIFE {
+            // A plugin may have been loaded.
+            self.code = mappings_of_code(self.pid).into_iter().map(|mapping| mapping.range).collect();
+            self.code_time = now;
+        }
+        self.maps(address)
+    }
+
+    fn maps(&self, address: u64) -> bool {
+        let next = self.code.partition_point(|range| range.end <= address);
+        self.code.get(next).is_some_and(|range| range.contains(&address))
+    }
+
+    /// The descriptors in the list of all goroutines (`[]*runtime.g`) at a link-time address: at most `most`, from this
+    /// position on, or from 0 if the list ends before.
+    pub(super) fn goroutines(&self, list: u64, from: usize, most: usize) -> Option<Vec<u64>> {
+        let [array, length, capacity] = self.words(list.wrapping_add(self.bias), [0, 8, 16])?;
+        let length = usize::try_from(length).ok().filter(|_| length <= capacity)?;
+        let from = if from < length { from } else { 0 };
+        let mut bytes = vec![0; (length - from).min(most) * 8];
+        self.file.read_exact_at(&mut bytes, array.checked_add(from as u64 * 8)?).ok()?;
+        Some(
+            bytes.chunks_exact(8).filter_map(|word| word.first_chunk()).map(|word| u64::from_le_bytes(*word)).collect(),
+        )
+    }
+
+    /// Reads the words at these offsets from an address with one system call.
+    pub(super) fn words<const N: usize>(&self, address: u64, offsets: [usize; N]) -> Option<[u64; N]> {
+        let mut bytes = [0; DESCRIPTOR];
+        let end = offsets.iter().max()?.checked_add(8)?;
+        let bytes = bytes.get_mut(..end)?;
+        // A structure ends in the mapping in which it begins.
+        self.file.read_exact_at(bytes, address).ok()?;
+        let mut words = [0; N];
+        for (word, at) in words.iter_mut().zip(offsets) {
+            *word = bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))?;
+        }
+        Some(words)
+    }
+}
+
+/// An executable mapping.
+struct CodeMapping {
+    range: Range<u64>,
+    /// Offset in the file.
+    offset: u64,
+    path: String,
+}
+
+/// The executable mappings of a process, in the order of their addresses. Empty if the process has ended.
+fn mappings_of_code(pid: u32) -> Vec<CodeMapping> {
+    let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    String::from_utf8_lossy(&maps).lines().filter_map(CodeMapping::parse).collect()
+}
+
+impl CodeMapping {
+    /// Parses a line of `/proc/PID/maps`. `None` if the mapping is not executable.
+    fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.splitn(6, ' ');
+        let (start, end) = fields.next()?.split_once('-')?;
+        fields.next().filter(|access| access.contains('x'))?;
+        let hex = |text| u64::from_str_radix(text, 16).ok();
+        let (range, offset) = (hex(start)?..hex(end)?, hex(fields.next()?)?);
+        Some(Self { range, offset, path: fields.nth(2).unwrap_or_default().trim_start().to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CodeMapping;
+
+    #[test]
+    fn only_executable_mappings_are_code() {
+        let parse = |line| CodeMapping::parse(line).map(|mapping| (mapping.range, mapping.offset, mapping.path));
+        let code = "00401000-0048a000 r-xp 00001000 fe:01 1234                    /home/a program";
+        assert_eq!(parse(code), Some((0x40_1000..0x48_a000, 0x1000, "/home/a program".to_owned())));
+        assert_eq!(
+            parse("7fff0000-7fff2000 r-xp 00000000 00:00 0 "),
+            Some((0x7fff_0000..0x7fff_2000, 0, String::new()))
+        );
+        for other in ["c000000000-c000400000 rw-p 00000000 00:00 0 ", "", "00401000-0048a000", "x-y r-xp 0 0 0"] {
+            assert_eq!(parse(other), None);
+        }
+    }
+}
