@@ -68,27 +68,27 @@ impl<'a> Cursor<'a> {
         Some(*head)
     }
 
-    /// One byte.
+    /// The next byte.
     pub fn u8(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    /// Two bytes.
+    /// The next little-endian number, of 2 bytes.
     pub fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_le_bytes)
     }
 
-    /// Four bytes.
+    /// The next little-endian number, of 4 bytes.
     pub fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// Four bytes, signed.
+    /// The next little-endian number, of 4 bytes, signed.
     pub fn i32(&mut self) -> Option<i32> {
         self.array().map(i32::from_le_bytes)
     }
 
-    /// Eight bytes.
+    /// The next little-endian number, of 8 bytes.
     pub fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
     }

@@ -23,8 +23,8 @@
 //!
 //! # Layers
 //!
-//! The modules below stand in dependency order; a module imports only modules above it, and its files form no
-//! circle. `tests/layering.rs` fails on one that does not.
+//! The modules below are in dependency order: a module imports only modules above it, and the imports between its files
+//! have no cycle. `tests/layering.rs` checks both rules.
 
 pub mod fsio;
 

@@ -76,7 +76,7 @@ const ALLOWED_CIRCLES: &[(&[&str], &str)] = &[
 ];
 
 /// Maximum number of lines of a file outside of its tests.
-const LONGEST: usize = 500;
+const MAX_LINES: usize = 500;
 
 #[test]
 fn modules_import_only_from_layers_above() {
@@ -169,8 +169,8 @@ impl Found {
         let text = fs::read_to_string(path).unwrap();
         let is_test = path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests"));
         let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
-        if lines > LONGEST && !is_test {
-            self.wrong.push(format!("{}: {lines} lines (at most {LONGEST})", path.display()));
+        if lines > MAX_LINES && !is_test {
+            self.wrong.push(format!("{}: {lines} lines (at most {MAX_LINES})", path.display()));
         }
         self.modules.push(module.to_owned());
         let Some((_, allowed)) = LAYERS.iter().find(|(known, _)| *known == module) else {

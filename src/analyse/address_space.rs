@@ -20,7 +20,7 @@ struct MappedRange {
 #[derive(Debug, Clone, Default)]
 pub(super) struct AddressSpace {
     mappings: BTreeMap<u64, MappedRange>,
-    /// Changes with every change of the mappings, and differs from those of all other address spaces.
+    /// Version number of the mappings. It changes with every change, and no two address spaces have the same number.
     version: u64,
 }
 

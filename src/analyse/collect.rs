@@ -1,4 +1,5 @@
-//! Step 1: reads the records in time order and counts equal raw stacks. Names nothing.
+//! Step 1 of the analysis (see mod.rs): reads the records in time order and counts equal raw stacks. Function names are
+//! added in step 2.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -103,7 +104,7 @@ struct RepairBuffers {
     callchain: Vec<u64>,
     /// The addresses of the repaired callchain.
     repaired: Vec<u64>,
-    /// The same as they stand in a file.
+    /// The addresses of the repaired callchain as the bytes of a `perf.data` file.
     addresses: Vec<RawAddress>,
 }
 

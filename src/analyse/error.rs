@@ -1,4 +1,4 @@
-//! Why a recording cannot be analysed at all.
+//! Reasons why a recording cannot be analysed.
 
 use crate::perfdata;
 

@@ -28,7 +28,8 @@ pub(super) struct LastStack {
     pub(super) task: Option<(RawTask, u32)>,
 }
 
-/// Number of threads whose last stack is kept.
+/// Number of slots for last stacks. Thread `tid` uses slot `tid % KEPT_THREADS`; threads with one slot displace each
+/// other.
 pub(super) const KEPT_THREADS: usize = 64;
 
 /// The addresses of a stack, leaf first. The kernel addresses lie above the user addresses.

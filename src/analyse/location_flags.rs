@@ -6,9 +6,9 @@ use crate::profile::{LocationId, StackId, Stacks, position};
 
 /// The flags of all locations.
 pub(super) struct LocationFlags {
-    /// By location.
+    /// Indexed by location.
     pub(super) flags: Vec<Flags>,
-    /// By location: the position in `reasons` for an unnamed one, 0 for a named one.
+    /// Indexed by location: the position in `reasons` for an unnamed one, 0 for a named one.
     pub(super) unnamed: Vec<u32>,
     /// The distinct reasons why names are missing.
     pub(super) reasons: Vec<String>,

@@ -14,7 +14,7 @@ pub(super) struct RawTask {
     pub(super) goroutine: Option<u32>,
 }
 
-/// A goroutine, as far as records and readings identify it.
+/// A goroutine, with the ids that records and readings have for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct RawGoroutine {
     pub(super) pid: u32,

@@ -2,7 +2,7 @@
 //!
 //! The kernel follows frame pointers. A function that has not set up its frame (a leaf without a frame, a prologue,
 //! much of Go's assembly) still has the caller's frame pointer in the register, so that the caller itself is missing
-//! from the callchain. Go's function table (pcsp) says for every instruction how far above the stack pointer the return
+//! from the callchain. pclntab (pcsp) says for every instruction how far above the stack pointer the return
 //! address is; Go's runtime unwinds with the same table. Repair reads the true callchain with it from the stack copy,
 //! frame by frame, and appends the rest of the kernel's callchain where the copy ends. C code keeps no frame pointers
 //! unless it was compiled with them; it is unwound with `.eh_frame` in the same way.

@@ -82,7 +82,7 @@ impl Dir {
     }
 
     /// Opens a plain file for reading. Does not block if the file is a pipe.
-    pub(super) fn file(&self, name: impl AsRef<Path>) -> Result<File, Error> {
+    pub(super) fn open_file(&self, name: impl AsRef<Path>) -> Result<File, Error> {
         let name = name.as_ref();
         let file = self.open(name, OFlags::RDONLY | OFlags::NONBLOCK, "read")?;
         if file.metadata().is_ok_and(|meta| meta.is_file()) {

@@ -16,8 +16,8 @@ use super::store::{Store, lock_name};
 use super::tree::{self, FileEntry, NodeKind};
 use crate::fsio::{self, FileError};
 
-/// A directory that stages write into, and that becomes a run. A dropped draft stays on disk, where [`Store::partials`]
-/// lists it: nothing is lost.
+/// A directory that stages write into, and that becomes a run. A dropped draft stays on disk, and [`Store::partials`]
+/// lists it.
 #[derive(Debug)]
 #[must_use = "a draft becomes a run only by commit"]
 pub struct Draft {

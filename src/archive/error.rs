@@ -256,7 +256,8 @@ pub enum Damage {
         /// The id in the manifest.
         found: String,
     },
-    /// The manifest lists a file with a path outside of the run.
+    /// The manifest lists a name that no file of a run may have: it is not a plain relative path, or it is
+    /// `manifest.json`.
     #[error("its manifest lists {name:?}, which is not a name for a file of a run")]
     BadName {
         /// The name of the file.

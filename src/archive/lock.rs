@@ -57,7 +57,7 @@ pub(super) fn is_in_use(file: File) -> bool {
 /// Whether a process holds the exclusive lock. A lock file that does not exist is not held. Another user's lock file
 /// that cannot be opened is unknown and counts as held.
 pub(super) fn is_held(dir: &Dir, name: &str) -> Result<bool, Error> {
-    let file = match dir.file(name) {
+    let file = match dir.open_file(name) {
         Ok(file) => file,
         Err(Error::File(error)) if error.is_missing() => return Ok(false),
         Err(Error::File(error)) if error.source.kind() == ErrorKind::PermissionDenied => return Ok(true),

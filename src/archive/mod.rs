@@ -22,7 +22,7 @@
 //! read. It is upgraded to format 2 when the first program is stored in it.
 //!
 //! A run appears in `runs/` by one rename, after its files and directories are synced to the disk. It is removed from
-//! `runs/` by one rename. Therefore, after a crash at any point, nothing half-written or half-removed looks like a run.
+//! `runs/` by one rename. Therefore, after a crash at any point, an incomplete directory never looks like a run.
 //!
 //! Changes are made relative to the archive's open directory, and no symbolic link below it is followed. Only names
 //! that the archive creates are removed: run ids, hashes, `<id>.lock` and `.tmp-` with six letters or digits.

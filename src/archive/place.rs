@@ -46,7 +46,7 @@ impl Store {
     /// Writes a file to `build/<variant>/` atomically. Replaces an existing file and keeps its permissions.
     pub fn write_build_file(&self, variant: &str, name: &str, contents: &[u8]) -> Result<(), Error> {
         let builds = self.sub("build")?.make_dir(variant)?;
-        let old = builds.file(name).ok().and_then(|file| file.metadata().ok());
+        let old = builds.open_file(name).ok().and_then(|file| file.metadata().ok());
         builds.write_with(name, |mut file| {
             file.write_all(contents)?;
             old.map_or(Ok(()), |old| file.set_permissions(old.permissions()))
@@ -62,7 +62,7 @@ impl BuildPlace {
 
     /// Copies the last published program, if it exists. If the copy is still up to date, `go build` skips linking.
     pub fn reuse(&self, program: &str) -> Result<(), Error> {
-        let Ok(mut from) = self.builds.file(program) else { return Ok(()) };
+        let Ok(mut from) = self.builds.open_file(program) else { return Ok(()) };
         let mut magic = [0; ELF.len()];
         if from.read_exact(&mut magic).is_err() || magic != *ELF {
             return Ok(());

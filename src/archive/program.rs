@@ -31,7 +31,7 @@ pub struct Program {
     _in_use: Option<FileLock>,
 }
 
-/// How the program that ran differs from the program that was built.
+/// The difference between the program that ran and the program that was built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Substitution {
     /// Another file has taken its name.
@@ -55,7 +55,7 @@ impl Store {
         let dir = dir_of(&self.sub("bin")?, &entry.sha256, name)?;
         let read = |error| FileError::new("read", source, error);
         let mut from = fsio::open(source)?;
-        let stored = dir.file(name).ok();
+        let stored = dir.open_file(name).ok();
         let is_there = stored.map_or(Ok(false), |stored| same_content(&stored, &from)).map_err(read)?;
         if !is_there {
             from.rewind().map_err(read)?;
@@ -64,7 +64,7 @@ impl Store {
                 file.set_permissions(Permissions::from_mode(MODE))
             })?;
         }
-        let file = dir.file(name)?;
+        let file = dir.open_file(name)?;
         let shown = dir.path().join(name);
         let open_again = file.try_clone().map_err(|error| FileError::new("read", &shown, error))?;
         let path = fs::canonicalize(&shown).map_err(|error| FileError::new("read", &shown, error))?;
@@ -97,14 +97,14 @@ impl Program {
         if self.dir.link(&self.name, run, &self.name).is_ok() {
             return Ok(());
         }
-        let mut from = self.dir.file(&self.name)?;
+        let mut from = self.dir.open_file(&self.name)?;
         run.write_with(&self.name, |mut file| {
             io::copy(&mut from, &mut file)?;
             file.set_permissions(Permissions::from_mode(MODE))
         })
     }
 
-    /// Checks that the program is still what was put into the store: the same file at its path, and the same content.
+    /// Checks that the program in the store is unchanged: the same file at its path, and the same content.
     /// Returns the current content.
     pub(super) fn check(&self) -> Result<(FileEntry, Option<Substitution>), Error> {
         let read = |error| FileError::new("read", &self.path, error);
@@ -174,7 +174,7 @@ pub(super) fn sweep(store: &Store) -> Result<(), Error> {
             Some(FileType::Directory) if is_hash => {
                 let dir = bin.dir(&name)?;
                 for program in dir.names()? {
-                    if !is_unlinked(&dir, &program)? || lock::is_in_use(dir.file(&program)?) {
+                    if !is_unlinked(&dir, &program)? || lock::is_in_use(dir.open_file(&program)?) {
                         continue;
                     }
                     // If the file system has no hard links, the runs contain copies.

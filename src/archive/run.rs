@@ -106,7 +106,7 @@ impl Run {
         self.files.values().fold(0, |size, file| size.saturating_add(file.size))
     }
 
-    /// Whether the run's directory is still the one that was loaded.
+    /// Whether the run's directory is still the directory that was loaded.
     pub(super) fn is_at_its_place(&self) -> bool {
         fs::symlink_metadata(&self.dir).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity)
     }

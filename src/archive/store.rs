@@ -269,7 +269,7 @@ impl Store {
 
     /// Reads the format number. `None` if the file does not exist. Fails if the number is not supported.
     fn format(&self) -> Result<Option<u64>, Error> {
-        let file = match self.root.file(MARKER) {
+        let file = match self.root.open_file(MARKER) {
             Err(Error::File(error)) if error.is_missing() => return Ok(None),
             file => file?,
         };

@@ -39,7 +39,7 @@ pub enum Error {
         /// The error of Go.
         source: Box<process::Error>,
     },
-    /// Go was asked for the pinned version, but another version answered.
+    /// The pinned Go version was requested, but another version ran.
     #[error("{by} pins {pin}, but `go` is {found} (GOTOOLCHAIN={gotoolchain})")]
     PinMismatch {
         /// Source of the pin.
@@ -147,7 +147,7 @@ pub enum Error {
     Differs {
         /// Which two builds were compared.
         how: &'static str,
-        /// Where they differ and why.
+        /// The place of the difference and its reason.
         #[source]
         difference: BuildDifference,
     },

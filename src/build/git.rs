@@ -25,7 +25,7 @@ pub fn git_state(dir: &Path) -> GitState {
     state_by(&Command::new("git").dir(dir).without(&ANOTHER_REPOSITORY))
 }
 
-/// Variables that make git work in another repository than the one around its directory (`git rev-parse
+/// Variables that make git work in a repository other than the repository around its directory (`git rev-parse
 /// --local-env-vars`, without the variables that hold configuration). A git hook has some of them set, and its children
 /// inherit them.
 pub(super) const ANOTHER_REPOSITORY: [&str; 11] = [

@@ -50,7 +50,7 @@ pub fn discover(dir: &Path, go: &GoTool) -> Result<Discovered, Error> {
     for package in serde_json::Deserializer::from_slice(&captured.stdout).into_iter::<Listed>() {
         let package = package.map_err(|source| Error::GoJson { command: "go list -json", source })?;
         if package.dir.is_empty() {
-            // An entry without a directory stands for the pattern itself: there is no go.mod here.
+            // Go returns an entry without a directory for the pattern itself if there is no go.mod here.
             let reason = package.error.map(|error| error.err).unwrap_or_default();
             return Err(Error::NoPackages { dir: dir.to_owned(), reason });
         }

@@ -1,4 +1,4 @@
-//! The flags that choose what is shown of a profile, named as pprof names them.
+//! The flags that filter a profile. Their names are the same as in pprof.
 
 use std::time::Duration;
 

@@ -73,7 +73,7 @@ impl Terminal {
         }
     }
 
-    /// Sets the secrets to mask from now on: those that the settings define, in addition to the default ones.
+    /// Sets the secrets to mask from now on: the secrets that the settings define, and the default secrets.
     pub(super) fn hide(&self, secrets: Secrets) {
         // Settings are loaded once, so this is set once.
         let _ = self.secrets.set(secrets);

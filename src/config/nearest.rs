@@ -1,6 +1,7 @@
 //! Finds the valid name that the user may have meant.
 
-/// Returns the candidate nearest to the typed text. `None` if none is near: a wrong guess is worse than no guess.
+/// Returns the candidate nearest to the typed text. `None` if no candidate is near: a wrong guess is worse than no
+/// guess.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typed = normal(typed);
     candidates

@@ -1,6 +1,6 @@
-//! Decides whether a settings file that was not named explicitly may be used. Settings decide which programs run. A
-//! user who puts such a file into a parent directory could therefore run programs as everyone who works below it
-//! (compare git's `safe.directory`).
+//! Decides whether a settings file that was not named explicitly may be used. Settings decide which programs run. So a
+//! user who puts such a file into a directory could run programs with the permissions of every user who works in its
+//! subdirectories (compare git's `safe.directory`).
 //!
 //! Checks the file and its directory, but not the directories further up. Whoever may write to those can replace a
 //! directory, but the new one belongs to them. Must not read the file.
@@ -57,7 +57,7 @@ impl Trust {
             return Err(refused("it", why));
         }
         let link = fs::symlink_metadata(path).map_err(unreadable(path))?;
-        // The mode of a link says that everybody may write to it, but has no meaning.
+        // The mode of a link gives write permission to all users, but the kernel ignores this mode.
         if let (true, Some(why)) = (link.is_symlink(), self.foreign(&link)) {
             return Err(refused("the link", why));
         }
@@ -71,7 +71,7 @@ impl Trust {
     /// Returns why untrusted users may have written this file or directory.
     fn objection(&self, found: &Metadata) -> Option<String> {
         let may = |bit: u32| found.mode() & bit != 0 && !(found.is_dir() && found.mode() & STICKY != 0);
-        // Also handles file systems where everybody may write to all files, as with Windows files under WSL.
+        // Also handles file systems on which all users may write to all files, such as Windows files under WSL.
         let may_here = |bit: u32| self.here.mode() & bit != 0 && self.here.mode() & STICKY == 0;
         let gid = found.gid();
         self.foreign(found).or_else(|| {

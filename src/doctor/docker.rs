@@ -65,7 +65,7 @@ fn reachable(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     })
 }
 
-/// The daemon, or the skipped finding for a daemon that does not answer.
+/// The daemon, or the skipped finding for a daemon that does not respond.
 fn daemon<'a>(inputs: &Inputs<'a>, check: &Check) -> Option<Result<&'a EngineFacts, Finding>> {
     let skipped = || check.finding(Status::Skipped, "the daemon does not answer", "a daemon that answers");
     Some(inputs.docker?.engine.as_ref().map_err(|_| skipped()))

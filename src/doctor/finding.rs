@@ -74,7 +74,7 @@ pub struct Finding {
     pub feature: &'static str,
     /// Why it matters, in one or two sentences.
     pub why: String,
-    /// How to repair it; only for warnings and failures, and only if there is a command.
+    /// The repair. Present only for warnings and failures that a command can repair.
     pub fix: Option<Fix>,
     /// The page and the heading that explain it, from the root of goflame's repository.
     pub link: String,

@@ -43,16 +43,16 @@ pub struct Inputs<'a> {
     pub gomaxprocs: Option<&'a str>,
     /// Ids of checks to ignore: `[doctor] ignore` and flags.
     pub ignore: &'a [String],
-    /// The directory of builds; `None`: nothing is built.
+    /// The directory of builds. `None` if this command does not build.
     pub build_directory: Option<&'a BuildDirectory>,
-    /// Ids of the checks that are made; empty: all.
+    /// Ids of the checks to run. Empty for all checks.
     pub only: &'a [String],
 }
 
 /// Where the program is built and run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildDirectory {
-    /// The archive's directory, or the one above it that is there already.
+    /// The archive's directory, or its nearest parent directory that exists.
     pub path: PathBuf,
     /// Whether its file system is mounted noexec.
     pub noexec: bool,
@@ -120,7 +120,7 @@ pub struct GoFacts {
     pub go_mod: Option<GoMod>,
     /// Why the build flags strip the binary or cannot be parsed.
     pub flags_refused: Option<String>,
-    /// Whether the variant has a PATH, which nothing but its builds follows.
+    /// Whether the variant sets a PATH. Only the builds of the variant use it.
     pub variant_path: bool,
     /// A version that is asked for and not on this machine.
     pub missing: Option<MissingGo>,

@@ -25,8 +25,8 @@ pub(super) fn perfmon_capable(facts: &HostFacts) -> bool {
 
 /// The permission at the current paranoid level. The mainline kernel has the levels -1 to 2
 /// (Documentation/admin-guide/sysctl/kernel.rst) and treats higher values as 2. The kernels of Debian and Ubuntu permit
-/// nothing at higher levels without `CAP_SYS_ADMIN`, not even with `CAP_PERFMON`. The level does not tell which kernel this
-/// is, so the probe decides if there is one.
+/// nothing at higher levels without `CAP_SYS_ADMIN`, not even with `CAP_PERFMON`. The level does not show which kernel
+/// this is, so the result of the probe decides, if a probe was made.
 pub(super) fn permission(inputs: &Inputs) -> Permission {
     let facts = inputs.facts;
     let Reading::Value(level) = facts.perf_event_paranoid else { return Permission::Unknown };
@@ -47,7 +47,7 @@ pub(super) fn samples_kernel(inputs: &Inputs) -> bool {
     match (inputs.record.kernel, &inputs.probe) {
         (Kernel::No, _) => false,
         (_, Some(probe)) if probe.opened.is_some() => probe.kernel,
-        // An event that did not open at all says nothing about kernel samples.
+        // If no event could be opened, the probe does not show whether kernel samples are permitted.
         _ => matches!(permission(inputs), Permission::UserAndKernel | Permission::Unknown),
     }
 }

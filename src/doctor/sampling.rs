@@ -165,8 +165,8 @@ fn live_probe(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     Some(check.finding(status, found, needed).because(why))
 }
 
-/// The finding for an event that did not open, or whose buffer could not be mapped. The usual causes of the errors are
-/// measured, and from `perf_event_open(2)`.
+/// The finding for an event that could not be opened, or whose buffer could not be mapped. The cause that is given for
+/// each error number comes from measurements and from `perf_event_open(2)`.
 fn refused(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: String) -> Finding {
     const EPERM: i32 = rustix::io::Errno::PERM.raw_os_error();
     const ENOENT: i32 = rustix::io::Errno::NOENT.raw_os_error();

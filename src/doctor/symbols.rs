@@ -49,7 +49,7 @@ pub(super) static CHECKS: [Check; 4] = [
 
 /// `kptr-restrict`: judges the contents of `/proc/kallsyms`. The settings explain them (`kallsyms_show_value()`,
 /// `kernel/ksyms_common.c`): at `kptr_restrict` 0 the addresses are shown at paranoid level 1 or lower and to processes with
-/// `CAP_SYSLOG`, at 1 only to processes with `CAP_SYSLOG`, at 2 to nobody.
+/// `CAP_SYSLOG`, at 1 only to processes with `CAP_SYSLOG`, at 2 to no process.
 fn kptr_restrict(check: &'static Check, inputs: &Inputs) -> Finding {
     let facts = inputs.facts;
     let shown = &facts.kernel_symbols.kallsyms_shown;

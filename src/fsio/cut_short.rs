@@ -1,5 +1,5 @@
-//! Files that are cut short while they are mapped. The kernel answers a read beyond the new end with SIGBUS, whose
-//! default action ends a program without a message.
+//! Files that are cut short while they are mapped. A read beyond the new end causes SIGBUS. The default action of
+//! this signal ends a program without a message.
 //!
 //! The handler does only what signal-safety(7) permits: it reads atomics and memory that is never freed, writes, and
 //! ends the process.
@@ -78,8 +78,8 @@ fn leaked<T>(pointer: *mut T) -> Option<&'static T> {
 /// From now on, ends the program with a message that names the file and with `status` when it reads bytes that a mapped
 /// file no longer has. Any other SIGBUS has its default action.
 ///
-/// The handler replaces the one of Rust's runtime, which sets the default action before anything else: a second thread
-/// that faults at the same moment would be killed (seen 4 times in 1,000).
+/// The handler replaces the handler of Rust's runtime, which sets the default action before anything else: a second
+/// thread that faults at the same moment would be killed (seen 4 times in 1,000).
 pub fn on_cut_short(status: u8) {
     STATUS.store(i32::from(status), SeqCst);
     let action = SigAction::new(SigHandler::SigAction(handle), SaFlags::SA_SIGINFO, SigSet::empty());

@@ -16,8 +16,8 @@ const PAGE: usize = 4096;
 
 /// A regular file, mapped for reading.
 ///
-/// A change of the file changes the bytes: readers must handle bytes that contradict each other, as those of this crate
-/// handle hostile bytes. If the file is cut short, the next read of the missing bytes ends the program, see
+/// A change of the file changes the bytes: readers must handle bytes that contradict each other, as the readers of this
+/// crate handle hostile bytes. If the file is cut short, the next read of the missing bytes ends the program, see
 /// [`on_cut_short`](super::on_cut_short).
 #[derive(Debug)]
 pub struct MappedFile {
@@ -42,7 +42,7 @@ impl MappedFile {
             return Ok(Self { start: None, length, region: None });
         }
         #[expect(unsafe_code, reason = "mmap")]
-        // SAFETY: no address is asked for, so that no other mapping is replaced; the pages are readable and private.
+        // SAFETY: the kernel chooses the address, so no other mapping is replaced; the pages are readable and private.
         let start = unsafe { mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, file, 0) }?;
         let start = NonNull::new(start);
         Ok(Self { start, length, region: start.map(|start| Region::add(start, length, path)) })
@@ -54,8 +54,8 @@ impl MappedFile {
         let (first, end) = (range.start.next_multiple_of(PAGE), range.end.min(self.length) / PAGE * PAGE);
         let Some(start) = self.start.filter(|_| first < end) else { return };
         #[expect(unsafe_code, reason = "madvise")]
-        // SAFETY: nobody writes to this private mapping, so a released page is read from the file again, unchanged. A
-        // failure, on machines with larger pages, releases nothing.
+        // SAFETY: this private mapping is never written to, so a released page is read from the file again, unchanged.
+        // On machines with larger pages the call may fail; then no page is released.
         let _ = unsafe { madvise(start.as_ptr().byte_add(first), end - first, Advice::LinuxDontNeed) };
     }
 }

@@ -130,8 +130,8 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
     sync_dir(dir)
 }
 
-/// Like [`replace`], for a small system file that other programs rely on: it gets this mode whatever the umask is, and has
-/// no name until it is complete, so that a killed process leaves no temporary file.
+/// Like [`replace`], for a small system file that other programs rely on: it gets exactly this mode, independent of the
+/// umask, and has no name until it is complete, so that a killed process leaves no temporary file.
 pub fn install(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
     let wrap = |source| FileError::new("write", path, source);
     // Name between link and rename, and on file systems without O_TMPFILE.

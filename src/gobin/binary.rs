@@ -1,4 +1,4 @@
-//! A file parsed once and asked for many addresses.
+//! [`Binary`]: an ELF file that is parsed once and serves many look-ups.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -21,8 +21,8 @@ use super::wrapper;
 
 /// An ELF program or shared object, of any class and byte order.
 ///
-/// Borrows the file's bytes. What is expensive (finding and checking the Go function table, sorting the
-/// symbols) happens once, when it is first needed; a look-up then takes about a microsecond.
+/// Borrows the file's bytes. The expensive steps (finding and checking pclntab, sorting the symbols) run once, at the
+/// first look-up that needs them. Later look-ups take about a microsecond each.
 #[derive(Debug)]
 pub struct Binary<'a> {
     elf: Elf<'a>,
@@ -33,7 +33,7 @@ pub struct Binary<'a> {
 }
 
 impl<'a> Binary<'a> {
-    /// Reads the headers of a whole file.
+    /// Parses the headers. `bytes` is the whole file.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let elf = Elf::parse(bytes)?;
         Ok(Self {
@@ -45,18 +45,18 @@ impl<'a> Binary<'a> {
         })
     }
 
-    /// The GNU build id in hex. Go's linker writes one since Go 1.24.
+    /// The GNU build id in hexadecimal. Go's linker writes it since Go 1.24.
     pub fn build_id(&self) -> Option<String> {
         self.elf.build_id()
     }
 
-    /// The segments that are mapped into memory (`PT_LOAD`), in the order of the file.
+    /// The segments that are loaded into memory (`PT_LOAD`), in file order.
     pub fn load_segments(&self) -> &[Segment] {
         self.elf.segments()
     }
 
-    /// The link-time virtual address of a byte of the file. Where two segments hold the byte, the executable
-    /// one answers, since the addresses that need this are of code.
+    /// The link-time virtual address of a byte of the file. If two segments contain the byte, returns the address in
+    /// the executable segment, because callers look for code.
     pub fn address_of_offset(&self, file_offset: u64) -> Option<u64> {
         let mut of_data = None;
         for segment in self.elf.segments() {
@@ -69,14 +69,15 @@ impl<'a> Binary<'a> {
         of_data
     }
 
-    /// How to walk over the frame of the Go function at a link-time virtual address. For a return address, ask for
-    /// the byte before it. `None` where there is no Go function, or no table that tells.
+    /// The unwind rule for the frame of the Go function at a link-time virtual address. For a return address, pass the
+    /// address of the byte before it. `None` if there is no Go function, or its frame size is unknown.
     pub fn unwind(&self, address: u64) -> Option<GoUnwind> {
         GoUnwind::new(&self.pclntab().ok()?.function_at(address)?, address)
     }
 
-    /// How to walk over the frame of the function at a link-time virtual address, where it is not Go's. For a return
-    /// address, ask for the byte before it. `None` where nothing tells, and on other machines than x86-64.
+    /// The unwind rule (CFI) for the frame of a function that is not Go's, at a link-time virtual address. For a return
+    /// address, pass the address of the byte before it. `None` if `.eh_frame` does not cover the address, and for
+    /// machines other than x86-64.
     pub fn native_unwind(&self, address: u64) -> Option<NativeUnwind> {
         self.call_frames.get_or_init(|| CallFrames::read(&self.elf)).as_ref()?.at(address)
     }
@@ -87,19 +88,20 @@ impl<'a> Binary<'a> {
         wrapper::wrapped(self.pclntab().ok()?, &self.elf, entry)
     }
 
-    /// A section's address and contents, decompressed. `None` when the file has none of that name, or no bytes for it.
+    /// The address and the decompressed contents of a section. `None` if no section has this name, or if it is empty.
     pub fn section(&self, name: &str) -> Option<(u64, Cow<'a, [u8]>)> {
         let section = self.elf.section(name.as_bytes())?;
         Some((section.address, self.elf.contents(name.as_bytes())?)).filter(|(_, bytes)| !bytes.is_empty())
     }
 
-    /// The ELF number of the machine (`EM_X86_64` is 62, `EM_AARCH64` 183).
+    /// The ELF machine number (`EM_X86_64` is 62, `EM_AARCH64` is 183).
     pub fn machine(&self) -> u16 {
         self.elf.machine().0
     }
 
-    /// From the symbols, and from debug information where there is some. Also tells which addresses have the same ones, as far
-    /// as that is known without asking.
+    /// The frames of an address from the symbol table and the debug information, without pclntab. Also returns a range
+    /// of addresses that certainly have the same frames: the whole function if only the symbol table covers it, else
+    /// `address` alone.
     pub(super) fn native_frames(&self, address: u64) -> Result<(Vec<SourceFrame<'a>>, Range<u64>), Reason> {
         let own = address..address.saturating_add(1);
         if !self.elf.is_code(own.start, own.end) {
@@ -118,7 +120,7 @@ impl<'a> Binary<'a> {
         if frames.is_empty() { Err(self.unnamed()) } else { Ok((frames, alike)) }
     }
 
-    /// Why an address of the code has no name.
+    /// The reason why an address in the code has no name.
     fn unnamed(&self) -> Reason {
         match self.pclntab() {
             _ if !self.symbols().is_empty() => Reason::UnknownAddress,
@@ -128,7 +130,7 @@ impl<'a> Binary<'a> {
         }
     }
 
-    /// The Go function table, or why there is none to be trusted.
+    /// pclntab, or the reason why there is no valid one.
     pub fn pclntab(&self) -> Result<&Pclntab<'a>, &PclntabAbsence> {
         self.pclntab.get_or_init(|| Pclntab::find(&self.elf)).as_ref()
     }
@@ -138,7 +140,7 @@ impl<'a> Binary<'a> {
         BuildInfo::find(&self.elf)
     }
 
-    /// Facts about how the file was built. Walks all Go functions.
+    /// Facts about how the file was built. Reads all Go functions.
     pub fn facts(&self) -> BinaryFacts {
         facts::gather(&self.elf, self.pclntab())
     }

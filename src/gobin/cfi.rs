@@ -31,7 +31,7 @@ pub enum NativeUnwind {
     },
 }
 
-/// How to compute a canonical frame address: `base + offset`, or `*(base + offset) + loaded`.
+/// Rule for a canonical frame address: `base + offset`, or `*(base + offset) + loaded`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cfa {
     /// The register.
@@ -67,14 +67,14 @@ pub enum Saved {
 /// Maximum bytes of a frame description entry (FDE). The largest in gcc itself has 20 KB.
 const MAX_FDE_SIZE: usize = 1 << 16;
 
-/// Maximum bytes of a common information entry (CIE). Usual are 20 to 40.
+/// Maximum bytes of a common information entry (CIE). Usual sizes are 20 to 40.
 const MAX_CIE_SIZE: usize = 1 << 8;
 
 /// Maximum bytes of entries that are read for all addresses of a file. A function has about 50 bytes; only a hostile file
 /// needs more.
 const READ_BUDGET: usize = 1 << 26;
 
-/// The longest known expression has 9 operations.
+/// Maximum operations of an expression. The longest known expression has 9.
 const MAX_OPERATIONS: usize = 9;
 
 type Bytes<'a> = EndianSlice<'a, LittleEndian>;
@@ -91,7 +91,7 @@ pub(super) struct CallFrames<'a> {
 }
 
 impl<'a> CallFrames<'a> {
-    /// `None` if the file has no `.eh_frame`, or is for another machine than x86-64.
+    /// Reads the section. `None` if the file has no `.eh_frame`, or is for a machine other than x86-64.
     pub(super) fn read(elf: &Elf<'a>) -> Option<Self> {
         let format = elf.format();
         if elf.machine() != elf::EM_X86_64 || format.big_endian || format.pointer_size != 8 {
@@ -141,7 +141,7 @@ impl<'a> CallFrames<'a> {
         }
     }
 
-    /// How to unwind the frame of the function at an address.
+    /// The unwind rule for the frame of the function at an address.
     pub(super) fn at(&self, address: u64) -> Option<NativeUnwind> {
         let last = self.functions.partition_point(|(start, _)| *start <= address).checked_sub(1)?;
         let offset = EhFrameOffset(self.functions.get(last)?.1);
@@ -191,7 +191,7 @@ impl<'a> CallFrames<'a> {
         }
     }
 
-    /// The operations of an expression; `None` if it is longer than the known ones.
+    /// The operations of an expression. `None` if it has more operations than any known expression.
     fn operations(&self, expression: UnwindExpression<usize>, encoding: Encoding) -> Option<Vec<Operation<Bytes<'a>>>> {
         let mut rest = expression.get(&self.section).ok()?.operations(encoding);
         let mut operations = Vec::new();

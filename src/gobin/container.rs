@@ -1,4 +1,4 @@
-//! The ELF container of either class (32 or 64 bit) and byte order, as plain numbers.
+//! The ELF container of 32 or 64 bits and either byte order. Its fields are returned as plain integers.
 //!
 //! The `object` crate parses all structures. This file does not know the contents of any section.
 
@@ -21,8 +21,8 @@ use super::format::NumberFormat;
 /// Linux loads at most 64 KiB of program headers (`load_elf_phdrs` in `fs/binfmt_elf.c`). The limit keeps searches short.
 const MAX_PROGRAM_HEADERS: usize = 0x1_0000 / size_of::<elf::ProgramHeader64<Endianness>>();
 
-/// Maximum number of symbols of a table, and of relocations. The largest programs have some 5 million; a sparse file can
-/// claim any number.
+/// Maximum number of symbols of a table, and of relocations. The largest programs have about 5 million; a sparse file
+/// can claim any number.
 const MAX_SYMBOLS: usize = 1 << 23;
 
 /// Maximum length of a symbol's name in bytes: names may overlap, and each could be as long as the file.
@@ -207,7 +207,7 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         self.header.e_type(self.endian) == elf::ET_DYN && (interpreted() || flagged())
     }
 
-    /// The GNU build id in hex, from the section or from note segments.
+    /// The GNU build id in hexadecimal, from the section or from note segments.
     pub(super) fn build_id(&self) -> Option<String> {
         let section = self.header_named(b".note.gnu.build-id");
         let of_section = section.and_then(|header| header.notes(self.endian, self.bytes).ok()?);
@@ -221,8 +221,8 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         Some(hex(note.desc())).filter(|id| !id.is_empty())
     }
 
-    /// The first section header of this name. Other names are compared up to the first difference only: there may be many, and
-    /// each could be as long as the file.
+    /// The first section header with this name. The comparison stops at the first different byte, because a hostile
+    /// file may have many sections with names as long as the file.
     fn header_named(&self, name: &[u8]) -> Option<&'a H::SectionHeader> {
         let is_named = |header: &&H::SectionHeader| {
             let start = usize::try_from(header.sh_name(self.endian)).ok();
@@ -256,13 +256,13 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
         decompress(format, stream, compression.ch_size(self.endian).into(), max_size)
     }
 
-    /// Whether there is a symbol table of this kind with symbols in it.
+    /// Whether the file has a symbol table of this kind that is not empty.
     pub(super) fn has_symbols(&self, kind: elf::SectionType) -> bool {
         self.sections.symbols(self.endian, self.bytes, kind).is_ok_and(|table| !table.is_empty())
     }
 
-    /// The symbols of the first table of this kind that are `wanted`, which is asked with their names; empty if the table is
-    /// missing or damaged.
+    /// The symbols of the first table of this kind for which `wanted` is true. `wanted` gets the symbol and its name.
+    /// Empty if the table is missing or damaged.
     pub(super) fn symbols(
         &self,
         kind: elf::SectionType,
@@ -292,8 +292,8 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
 
     /// See [`Elf::relative_relocations`](super::elf::Elf::relative_relocations).
     pub(super) fn relocations(&self, kind: elf::RelocationType) -> impl Iterator<Item = (u64, u64)> {
-        // `.rela.dyn` is from external linkers, `.rela` from Go's. Looked up by name, so that hostile headers cannot list
-        // one table many times.
+        // External linkers write `.rela.dyn`, Go's linker writes `.rela`. The look-up is by name, so that hostile
+        // headers cannot list one table many times.
         let tables = [&b".rela.dyn"[..], b".rela"]
             .into_iter()
             .filter_map(|name| self.header_named(name)?.rela(self.endian, self.bytes).ok()?);
@@ -305,7 +305,7 @@ impl<'a, H: FileHeader<Endian = Endianness>> Typed<'a, H> {
     }
 }
 
-/// Decompresses `stream` to `size` bytes; `None` for more than `max_size`.
+/// Decompresses `stream` to `size` bytes. `None` if `size` is more than `max_size`.
 fn decompress(format: CompressionFormat, stream: &[u8], size: u64, max_size: u64) -> Option<Cow<'_, [u8]>> {
     let most = u64::try_from(stream.len()).ok()?.saturating_mul(MAX_COMPRESSION_RATIO);
     if size > most.min(max_size) {

@@ -1,8 +1,8 @@
-//! Functions, lines and inlined calls from DWARF, for the code that Go's function table does not know: C in a cgo
-//! program, and programs in other languages.
+//! Functions, lines and inlined calls from DWARF, for code that pclntab does not contain: C in a cgo program, and
+//! programs in other languages.
 //!
-//! The reading is gimli's and addr2line's. Nothing is read before the first question, and what cannot be read is not
-//! there: debug information only ever adds to what the symbols say.
+//! gimli and addr2line parse the DWARF. The sections are loaded at the first look-up. Damaged DWARF counts as missing:
+//! then the names come from the symbol table alone.
 
 use std::borrow::Cow;
 use std::mem;
@@ -12,7 +12,7 @@ use gimli::{AbbreviationsCacheStrategy, EndianArcSlice, EndianSlice, Reader, Run
 
 use super::elf::Elf;
 
-/// The sections that are read. Others hold variables, types and macros.
+/// The sections that are read. The other sections describe variables, types and macros.
 const SECTIONS: [SectionId; 10] = [
     SectionId::DebugAbbrev,
     SectionId::DebugAddr,
@@ -26,39 +26,41 @@ const SECTIONS: [SectionId; 10] = [
     SectionId::DebugStrOffsets,
 ];
 
-/// Units of a file at most. addr2line keeps some 700 bytes of each, which may be 13 bytes of the file. The largest programs
-/// have some 50,000.
-const MOST_UNITS: usize = 1 << 17;
+/// Maximum number of compilation units in a file. addr2line keeps about 700 bytes for each unit, but a unit may take
+/// only 13 bytes of the file. The largest programs have about 50,000 units.
+const MAX_UNITS: usize = 1 << 17;
 
-/// Debug information of a file.
+/// The debug information of a file.
 pub(super) struct DebugInfo<'a> {
-    /// It keeps what it has read, so that it can serve one question at a time.
+    /// addr2line's parser. It caches what it parses and cannot be shared by threads, so a mutex serves one look-up at a
+    /// time.
     context: Mutex<Context<'a>>,
 }
 
 enum Context<'a> {
-    /// All sections are read where they are in the file.
+    /// No section is compressed: all are borrowed from the file.
     InPlace(addr2line::Context<EndianSlice<'a, RunTimeEndian>>),
-    /// Some had to be decompressed.
+    /// At least one section is compressed: all are owned.
     Unpacked(addr2line::Context<EndianArcSlice<RunTimeEndian>>),
 }
 
-/// A function at an address.
+/// A function at an address, or an inlined call of one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct DebugFrame {
-    /// The linker's name where it has one, else the one in the source. `None` for code that has a line only.
+    /// The linker's name, or the name in the source if there is no linker's name. `None` if only the line is known.
     pub(super) name: Option<String>,
     pub(super) file: Option<String>,
-    /// From 1; 0 is unknown.
+    /// The line number, from 1. 0 if unknown.
     pub(super) line: u32,
     pub(super) is_go: bool,
 }
 
-/// The most calls that one address is shown to be in.
-const DEEPEST: usize = 200;
+/// Maximum number of frames of one address. An address with more frames gets none.
+const MAX_FRAMES: usize = 200;
 
 impl<'a> DebugInfo<'a> {
-    /// `None` when there is none, or its units cannot be read.
+    /// Reads the debug information. `None` if the file has none, or if its units are damaged or more than
+    /// [`MAX_UNITS`].
     pub(super) fn read(elf: &Elf<'a>) -> Option<Self> {
         let endian = if elf.format().big_endian { RunTimeEndian::Big } else { RunTimeEndian::Little };
         let mut contents = elf.debug_contents(SECTIONS.map(SectionId::name));
@@ -76,9 +78,9 @@ impl<'a> DebugInfo<'a> {
         Some(Self { context: Mutex::new(context) })
     }
 
-    /// The functions at an address, innermost first; empty where nothing is known.
+    /// The frames of an address, innermost first. Empty if the DWARF does not cover the address.
     pub(super) fn frames(&self, address: u64) -> Vec<DebugFrame> {
-        // addr2line computes the address behind it. There is no code at the highest one.
+        // addr2line computes `address + 1`, which would overflow. No code is at this address.
         if address == u64::MAX {
             return Vec::new();
         }
@@ -92,11 +94,11 @@ impl<'a> DebugInfo<'a> {
 fn context<R: Reader>(mut section: impl FnMut(SectionId) -> R) -> Option<addr2line::Context<R>> {
     let mut dwarf = gimli::Dwarf::load(|id| Ok::<_, gimli::Error>(section(id))).ok()?;
     let mut units = dwarf.units();
-    let mut count = 0..MOST_UNITS;
+    let mut count = 0..MAX_UNITS;
     while units.next().ok()?.is_some() {
         count.next()?;
     }
-    // Units may share their abbreviations, which are then parsed once.
+    // Parses abbreviations that several units share only once.
     dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
     addr2line::Context::from_dwarf(dwarf).ok()
 }
@@ -105,7 +107,7 @@ fn frames<R: Reader>(context: &addr2line::Context<R>, address: u64) -> Vec<Debug
     let Ok(mut found) = context.find_frames(address).skip_all_loads() else { return Vec::new() };
     let mut frames = Vec::new();
     while let Ok(Some(frame)) = found.next() {
-        if frames.len() == DEEPEST {
+        if frames.len() == MAX_FRAMES {
             return Vec::new();
         }
         let place = frame.location;
@@ -126,7 +128,7 @@ impl std::fmt::Debug for DebugInfo<'_> {
     }
 }
 
-/// A linker's name as C++ or Rust writes it; any other as it is.
+/// Demangles a linker's name of C++ or Rust. Returns any other name unchanged.
 pub(super) fn demangle(name: Cow<'_, str>) -> Cow<'_, str> {
     // A name without this prefix may still be a mangled C++ type: `f` is `float`.
     if name.starts_with("_Z") || name.starts_with("_R") { addr2line::demangle_auto(name, None) } else { name }

@@ -1,4 +1,4 @@
-//! Whether a file has DWARF, and of which version. Reads only the header of the first unit.
+//! Detects whether a file has DWARF, and its version. Reads only the header of the first unit.
 
 use std::io::Read as _;
 

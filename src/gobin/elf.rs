@@ -1,4 +1,4 @@
-//! A program's file: segments, sections, symbols, relocations, and reading at an address.
+//! [`Elf`]: segments, sections, symbols and relocations of a file, and its bytes by address.
 
 use std::borrow::Cow;
 
@@ -9,21 +9,21 @@ use super::error::Error;
 use super::format::NumberFormat;
 use crate::bytes::Cursor;
 
-/// Bytes of a file's data segments that are searched for structures that no section header names. Go programs have them in
-/// the first 100 MB; a sparse file may be of terabytes.
-const MOST_SEARCHED: usize = 256 << 20;
+/// Maximum number of bytes of the data segments that are searched for structures without a section of their own. In Go
+/// programs, these structures are in the first 100 MB. A sparse file may have terabytes.
+const MAX_SEARCHED: usize = 256 << 20;
 
-/// Bytes that debug sections of any file may unpack to, all together.
+/// Total size in bytes that the debug sections of any file may unpack to.
 const ALWAYS_UNPACKED: u64 = 64 << 20;
 
-/// A larger file's may have this many bytes more for each byte of the file. Compilers' debug information has 2 to 5 when it is
-/// unpacked, and the rest of the file counts too.
-const STRONGEST_COMPRESSION: u64 = 16;
+/// Number of unpacked bytes that are allowed for each byte of the file, in addition to [`ALWAYS_UNPACKED`]. The debug
+/// information of compilers unpacks to 2 to 5 times its size, and the file has other bytes too.
+const MAX_COMPRESSION: u64 = 16;
 
-/// And no more than this. The largest programs have some GiB.
-const MOST_UNPACKED: u64 = 4 << 30;
+/// Maximum total size in bytes that debug sections may unpack to. Those of the largest programs have a few GiB.
+const MAX_UNPACKED: u64 = 4 << 30;
 
-/// A program or shared object of either class and byte order.
+/// A program or shared object, of 32 or 64 bits and either byte order.
 #[derive(Debug)]
 pub(super) struct Elf<'a> {
     bytes: &'a [u8],
@@ -50,7 +50,7 @@ impl<'a> Elf<'a> {
         ask!(&self.container, typed => typed.machine())
     }
 
-    /// The machine as GOARCH spells it, or `ELF machine N`.
+    /// The GOARCH name of the machine, or `ELF machine N`.
     pub(super) fn machine_name(&self) -> String {
         let NumberFormat { big_endian, pointer_size } = self.format();
         let known = match (self.machine(), pointer_size, big_endian) {
@@ -72,31 +72,32 @@ impl<'a> Elf<'a> {
         known.to_owned()
     }
 
-    /// A program that runs at any address. A shared library is `ET_DYN` too, but names no interpreter
-    /// and lacks the flag. (libc.so.6, which can be run, counts as one.)
+    /// Whether the file is a position-independent program. A shared library is `ET_DYN` too, but has no interpreter and
+    /// no `DF_1_PIE` flag. libc.so.6 has an interpreter and counts as a program.
     pub(super) fn is_pie(&self) -> bool {
         ask!(&self.container, typed => typed.is_pie())
     }
 
-    /// The GNU build id in hex.
+    /// The GNU build id in hexadecimal.
     pub(super) fn build_id(&self) -> Option<String> {
         ask!(&self.container, typed => typed.build_id())
     }
 
-    /// The first section of this name.
+    /// The first section with this name.
     pub(super) fn section(&self, name: &[u8]) -> Option<ElfSection<'a>> {
         ask!(&self.container, typed => typed.section(name))
     }
 
-    /// The contents of a section, decompressed.
+    /// The decompressed contents of a section.
     pub(super) fn contents(&self, name: &[u8]) -> Option<Cow<'a, [u8]>> {
-        ask!(&self.container, typed => typed.contents(name, self.most_unpacked()))
+        ask!(&self.container, typed => typed.contents(name, self.max_unpacked()))
     }
 
-    /// The contents of sections whose names begin with `.debug_`, also in their old compressed form. Empty for sections that
-    /// are missing or damaged, or that exceed the limit: sections of a few bytes can share one stream of megabytes.
+    /// The decompressed contents of the `.debug_` sections with these names, or of their old compressed form
+    /// (`.zdebug_`). Empty for a section that is missing, damaged, or too large. The limit applies to all sections
+    /// together, because several section headers can point at the same compressed bytes.
     pub(super) fn debug_contents<const N: usize>(&self, names: [&str; N]) -> [Cow<'a, [u8]>; N] {
-        let mut left = self.most_unpacked();
+        let mut left = self.max_unpacked();
         names.map(|name| {
             let contents = ask!(&self.container, typed => typed.contents(name.as_bytes(), left)).or_else(|| {
                 let old = name.replacen(".debug_", ".zdebug_", 1);
@@ -109,28 +110,30 @@ impl<'a> Elf<'a> {
         })
     }
 
-    fn most_unpacked(&self) -> u64 {
+    /// Maximum total size in bytes that the sections of this file may unpack to.
+    fn max_unpacked(&self) -> u64 {
         let size = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
-        ALWAYS_UNPACKED.saturating_add(size.saturating_mul(STRONGEST_COMPRESSION)).min(MOST_UNPACKED)
+        ALWAYS_UNPACKED.saturating_add(size.saturating_mul(MAX_COMPRESSION)).min(MAX_UNPACKED)
     }
 
-    /// Whether there is a symbol table of this kind with symbols in it.
+    /// Whether the file has a symbol table of this kind that is not empty.
     pub(super) fn has_symbols(&self, kind: elf::SectionType) -> bool {
         ask!(&self.container, typed => typed.has_symbols(kind))
     }
 
-    /// Symbols of the first table of this kind that are `wanted`, by name too; none when it is missing or damaged.
+    /// The symbols of the first table of this kind for which `wanted` is true. `wanted` gets the symbol and its name.
+    /// Empty if the table is missing or damaged.
     pub(super) fn symbols(&self, kind: elf::SectionType, wanted: impl FnMut(&Symbol, &[u8]) -> bool) -> SymbolList<'a> {
         ask!(&self.container, typed => typed.symbols(kind, wanted))
     }
 
-    /// The address of the first symbol that has one of these names.
+    /// The address of the first symbol with one of these names.
     pub(super) fn symbol_address(&self, names: &[&[u8]]) -> Option<u64> {
         let found = self.symbols(elf::SHT_SYMTAB, |_, name| names.contains(&name));
         found.symbols.first().map(|symbol| symbol.address)
     }
 
-    /// The bytes from `address` to the end of its segment in the file.
+    /// The file's bytes from `address` to the end of its segment.
     pub(super) fn at(&self, address: u64) -> Option<&'a [u8]> {
         let segment = self.segments.iter().find(|segment| segment.contains(address))?;
         let start = segment.offset.checked_add(address.checked_sub(segment.address)?)?;
@@ -138,13 +141,13 @@ impl<'a> Elf<'a> {
         self.bytes.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
     }
 
-    /// The segment that has a byte for the address: its first address, and its bytes in the file.
+    /// The segment that contains the address: its start address, and its bytes in the file.
     pub(super) fn segment_around(&self, address: u64) -> Option<(u64, &'a [u8])> {
         let segment = self.segments.iter().find(|segment| segment.contains(address))?;
         Some((segment.address, self.at(segment.address)?))
     }
 
-    /// Whether `start..end` lies in one executable segment.
+    /// Whether one executable segment contains `start..end`.
     pub(super) fn is_code(&self, start: u64, end: u64) -> bool {
         self.segments.iter().any(|segment| {
             segment.executable
@@ -153,11 +156,12 @@ impl<'a> Elf<'a> {
         })
     }
 
-    /// Every place in the data segments that is aligned for a pointer and whose word `begins` what is looked for, with
-    /// what stands there up to the end of its segment. What the program may write to comes first.
+    /// Searches the data segments for a structure. Returns each pointer-aligned address whose word `begins` accepts as
+    /// the structure's first, with the bytes from there to the end of the segment. Writable segments come first.
     pub(super) fn data_places(&self, begins: impl Fn(&[u8]) -> bool + Copy) -> impl Iterator<Item = (u64, &'a [u8])> {
-        // Honest segments do not overlap. Hostile ones could make this walk the file thousands of times.
-        let mut budget = self.bytes.len().min(MOST_SEARCHED);
+        // The segments of a valid file do not overlap. In a hostile file, thousands of segments could contain the same
+        // bytes; the budget bounds the search.
+        let mut budget = self.bytes.len().min(MAX_SEARCHED);
         let size = self.format().word_size();
         let of_kind = |writable| self.segments.iter().filter(move |segment| segment.writable == writable);
         let data = of_kind(true).chain(of_kind(false)).filter(|segment| !segment.executable);
@@ -179,8 +183,8 @@ impl<'a> Elf<'a> {
 
     /// Relocations of the kind "load address + addend", as (address of the word, addend).
     ///
-    /// Go's linker and GNU ld leave the addend in the word too; others (lld) leave zero there. The machines that are
-    /// missing keep addends nowhere else than in the word.
+    /// Go's linker and GNU ld also store the addend in the word itself; lld stores zero there. On the machines that are
+    /// not listed here, the addend is only in the word, so no relocations are returned.
     pub(super) fn relative_relocations(&self) -> Box<dyn Iterator<Item = (u64, u64)> + '_> {
         let kind = match self.machine() {
             elf::EM_X86_64 => elf::R_X86_64_RELATIVE,
@@ -197,7 +201,7 @@ impl<'a> Elf<'a> {
         }
     }
 
-    /// `N` words of memory at `address`, as they are once relocated to where the file was linked for.
+    /// `N` words at `address`, with relocations applied for the link-time addresses.
     pub(super) fn words<const N: usize>(&self, address: u64) -> Option<[u64; N]> {
         let format = self.format();
         let mut cursor = Cursor::new(self.at(address)?);

@@ -1,8 +1,8 @@
-//! Reasons why a file, a Go function table, build info or an address cannot be read.
+//! Reasons why a file, pclntab, build info or an address cannot be read.
 
 use thiserror::Error;
 
-/// Why the bytes cannot be read as a program at all.
+/// The reason why the bytes are not a readable program.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum Error {
     /// The file has no bytes.
@@ -19,7 +19,7 @@ pub enum Error {
     Truncated(&'static str),
 }
 
-/// Why there is no usable Go function table.
+/// Why there is no usable pclntab.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum PclntabAbsence {
     /// No table and no sign of one; most likely not a Go program.
@@ -56,10 +56,10 @@ pub enum Reason {
     /// The address is in no executable segment of the file.
     #[error("not in the file's code")]
     NotCode,
-    /// The file has neither a Go function table nor a symbol table.
+    /// The file has neither pclntab nor a symbol table.
     #[error("no symbols")]
     NoSymbols,
-    /// The file has no symbol table, and its Go function table was refused.
+    /// The file has no symbol table, and its pclntab was refused.
     #[error("no symbols ({0})")]
     Refused(PclntabAbsence),
     /// The file has symbols, but none covers the address.

@@ -1,4 +1,4 @@
-//! Facts about a binary's build, read from the binary itself: the build stage compares them with what was asked for.
+//! Facts about a binary's build, read from the binary itself. The build stage compares them with the requested build.
 
 use object::elf as raw;
 
@@ -13,23 +13,23 @@ use super::pclntab::Pclntab;
 /// Facts about a binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BinaryFacts {
-    /// As GOARCH spells it (`amd64`, `mips64le`), or `ELF machine N`.
+    /// The GOARCH name of the machine (`amd64`, `mips64le`), or `ELF machine N`.
     pub machine: String,
     /// Position independent: the kernel chooses the load address.
     pub pie: bool,
-    /// The GNU build id in hex.
+    /// The GNU build id in hexadecimal.
     pub build_id: Option<String>,
     /// The go command's record of the build, or why it is missing.
     pub go: Result<BuildInfo, BuildInfoAbsence>,
     /// Whether `.symtab` has symbols. `strip` and `-ldflags=-s` remove them.
     pub symtab: bool,
-    /// Layout of the Go function table, or why there is none.
+    /// Layout of pclntab, or the reason why there is none.
     pub pclntab: Result<Layout, PclntabAbsence>,
     /// Debug information.
     pub dwarf: DwarfFacts,
     /// Whether `-N -l` was really applied.
     pub optimisation: Optimisation,
-    /// Counts of inlining from the function table; `None` without a table.
+    /// Counts of inlining from pclntab. `None` without pclntab.
     pub inlining: Option<InliningEvidence>,
     /// Whether `runtime/cgo` is linked in, so that stacks can hold C code.
     pub cgo: bool,

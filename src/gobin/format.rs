@@ -6,7 +6,7 @@ use crate::bytes::Cursor;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NumberFormat {
     pub(super) big_endian: bool,
-    /// Bytes: 4 or 8.
+    /// Size of a pointer in bytes: 4 or 8.
     pub(super) pointer_size: u8,
 }
 

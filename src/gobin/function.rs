@@ -1,4 +1,4 @@
-//! One function of the Go function table (`_func` in Go's src/runtime/runtime2.go) and its pc-value tables.
+//! One function of pclntab (`_func` in Go's src/runtime/runtime2.go) and its pc-value tables.
 
 use super::error::{NoSpDelta, PclntabAbsence};
 use super::header::Layout;
@@ -12,7 +12,7 @@ const FLAG_TOP_FRAME: u8 = 1;
 const FLAG_SP_WRITE: u8 = 2;
 const FLAG_ASSEMBLY: u8 = 4;
 
-/// A function of the Go function table.
+/// A function of pclntab.
 #[derive(Debug, Clone, Copy)]
 pub struct Function<'t, 'a> {
     table: &'t Pclntab<'a>,

@@ -1,8 +1,8 @@
 //! Field offsets of the runtime structures that identify a goroutine: `runtime.g` (the goroutine register points to one)
 //! and `runtime.m` (the thread that runs it).
 //!
-//! The offsets change between Go releases. They come from the program's DWARF; for a stripped program, from a table of Go
-//! versions. A stripped program of a version that is not in the table is refused.
+//! The offsets change between Go releases. They are read from the program's DWARF. For a stripped program, they come
+//! from a table of Go versions. A stripped program of a version that is not in the table is refused.
 
 use super::buildinfo::BuildInfo;
 use super::elf::Elf;

@@ -1,4 +1,4 @@
-//! The header of the Go function table, and the layouts that it names.
+//! The header of pclntab, and the layouts that it names.
 
 use std::fmt;
 
@@ -63,8 +63,8 @@ pub(super) struct Header {
     pub(super) function_count: u64,
     /// Start of the text. 0 in Go 1.16 and 1.17, since Go 1.26, and before relocation.
     pub(super) text: u64,
-    /// Offsets from the header: function names, file indices, file names, pc-value tables, functions. Before Go 1.16 all
-    /// but the file indices are 0: one part holds everything.
+    /// Offsets from the header: function names, file indices, file names, pc-value tables, functions. Before Go 1.16
+    /// all of them are 0 except the file indices: one part holds everything.
     pub(super) offsets: [u64; 5],
     /// Offset of the functab from the functions.
     pub(super) functab: usize,

@@ -12,7 +12,7 @@ use super::function::Function;
 use super::pcvalue::DecodedTable;
 use super::source_frame::SourceFrame;
 
-/// Maximum depth of inlined calls at one address. Go's inlining budget ends long before.
+/// Maximum depth of inlined calls at one address. Go's inlining budget allows far fewer.
 const MAX_INLINE_DEPTH: usize = 200;
 
 /// Looks up addresses in any order; fastest in ascending order.
@@ -36,8 +36,8 @@ impl<'b, 'a> Locator<'b, 'a> {
         Self { binary, function: None, files, lines, calls, frames: Vec::new(), same_frames: 0..0 }
     }
 
-    /// The functions at a link-time virtual address, innermost first; for a return address, ask for the byte before it. The
-    /// last frame is the physical function, the others are calls inlined into it. Never empty.
+    /// The functions at a link-time virtual address, innermost first. For a return address, pass the address of the
+    /// byte before it. The last frame is the physical function, the others are calls inlined into it. Never empty.
     pub fn locate(&mut self, address: u64) -> Result<&[SourceFrame<'a>], Reason> {
         if self.same_frames.contains(&address) {
             return Ok(&self.frames);

@@ -1,10 +1,11 @@
 //! Reads an ELF file from its bytes: functions, lines, inlined calls, unwind tables, build info and facts about the build.
 //! For each of them that is missing, the reason.
 //!
-//! Go code gets its names, lines and inlined calls from the Go function table (`.gopclntab`). The Go runtime needs this
-//! table for its stack traces, so `strip` and `-ldflags=-s` keep it. Other code gets its names from the ELF symbol tables
-//! and DWARF. Go frames are unwound with the function table's SP deltas, C frames with `.eh_frame`. All addresses in this
-//! module are link-time virtual addresses; [`Binary::address_of_offset`] converts a mapping's file offset to one.
+//! Go code gets its names, lines and inlined calls from pclntab (Go's function table, `.gopclntab`). The Go runtime
+//! needs this table for its stack traces, so `strip` and `-ldflags=-s` keep it. Other code gets its names from the ELF
+//! symbol tables and DWARF. Go frames are unwound with the function table's SP deltas, C frames with `.eh_frame`. All
+//! addresses in this module are link-time virtual addresses; [`Binary::address_of_offset`] converts a mapping's file
+//! offset to one.
 //!
 //! The file may be hostile: no input causes a panic, and every table is checked against a second part of the file. A table
 //! that contradicts itself is refused with the reason, because a wrong name is worse than none. This module must not open

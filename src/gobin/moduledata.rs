@@ -1,8 +1,8 @@
 //! The runtime's moduledata: address ranges of the Go code and addresses of the tables that its functions refer to.
 //!
 //! The first 24 words are the same from Go 1.16 to 1.27 (src/runtime/symtab.go). The later words `gofunc` and
-//! `textsectmap` have moved several times, and no version number tells. So every known position is a candidate, and the
-//! data that it points to decides.
+//! `textsectmap` have moved several times, and the file has no version number for them. So every known position is
+//! tried, and the data that the position refers to shows whether it is right.
 
 use super::elf::Elf;
 use super::header::Header;
@@ -37,12 +37,12 @@ const GOFUNC_WORDS: [usize; 3] = [43, 40, 38];
 /// Word index of `textsectmap`: in Go 1.27, in 1.26, in 1.20 to 1.25, in 1.18 and 1.19.
 const TEXTSECTMAP_WORDS: [usize; 4] = [45, 42, 41, 39];
 
-/// Finds the moduledata that belongs to this function table.
+/// Finds the moduledata that belongs to this pclntab.
 pub(super) fn find(elf: &Elf<'_>, header: &Header) -> Option<Moduledata> {
     let format = elf.format();
-    // Since Go 1.26 the moduledata has a section.
+    // Since Go 1.26 the moduledata has its own section.
     let section = elf.section(b".go.module").map(|section| section.address);
-    // Before, its first word is a pointer to the function table, either in place or by relocation.
+    // In older releases, it is found by its first word: a pointer to pclntab, stored in place or by a relocation.
     let points_to_table = |bytes: &[u8]| format.word(&mut Cursor::new(bytes)) == Some(header.address);
     let in_place = elf.data_places(points_to_table).map(|(address, _)| address);
     let relocated =
@@ -50,7 +50,7 @@ pub(super) fn find(elf: &Elf<'_>, header: &Header) -> Option<Moduledata> {
     section.into_iter().chain(in_place).chain(relocated).take(32).find_map(|address| read(elf, header, address))
 }
 
-/// Reads the moduledata at `address`; `None` unless all its pointers into the function table agree with the header.
+/// Reads the moduledata at `address`; `None` unless all its pointers into pclntab agree with the header.
 fn read(elf: &Elf<'_>, header: &Header, address: u64) -> Option<Moduledata> {
     // The pointer pcHeader; the slices (pointer, length, capacity) funcnametab, cutab, filetab, pctab, pclntable and
     // ftab; then addresses.

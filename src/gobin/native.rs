@@ -1,4 +1,4 @@
-//! Frames of code that is not in Go's function table, from the symbol table and debug information.
+//! Frames of code that is not in pclntab, from the symbol table and debug information.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,8 @@ use super::debuginfo::{DebugFrame, demangle};
 use super::source_frame::SourceFrame;
 use super::symbols::Covering;
 
-/// The frames at an address, innermost first. Inlined calls and lines are from debug information; name and entry of the
-/// physical function are from the symbol. Empty if neither has a name.
+/// The frames at an address, innermost first. Inlined calls and lines come from debug information. The name and the
+/// entry of the physical function come from the symbol. Empty if neither has a name.
 pub(super) fn frames<'a>(symbol: Option<Covering<'a>>, debug: Vec<DebugFrame>, address: u64) -> Vec<SourceFrame<'a>> {
     let entry = symbol.as_ref().map_or(address, |symbol| symbol.entry);
     let symbol_is_go = symbol.as_ref().is_some_and(|symbol| symbol.is_go);

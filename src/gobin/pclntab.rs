@@ -1,4 +1,4 @@
-//! The Go function table (`.gopclntab`): finds it, checks it, and looks up the function of an address.
+//! pclntab (Go's function table, `.gopclntab`): finds it, checks it, and looks up the function of an address.
 //!
 //! Layouts: Go's src/internal/abi/symtab.go (magics), src/cmd/link/internal/ld/pcln.go (header and tables),
 //! src/runtime/symtab.go (how the runtime reads them). Go 1.26 removed the address of the text from the header without a
@@ -27,7 +27,7 @@ struct FunctabEntry {
     record: u64,
 }
 
-/// A Go function table that passed all checks.
+/// A pclntab that passed all checks.
 #[derive(Debug)]
 pub struct Pclntab<'a> {
     pub(super) layout: Layout,
@@ -35,7 +35,7 @@ pub struct Pclntab<'a> {
     pub(super) quantum: u32,
     /// NUL-terminated function names.
     pub(super) names: &'a [u8],
-    /// `u32` offsets into `files`, by compilation unit.
+    /// `u32` offsets into `files`, grouped by compilation unit.
     pub(super) units: &'a [u8],
     /// NUL-terminated file names.
     pub(super) files: &'a [u8],
@@ -247,7 +247,7 @@ impl<'a> Pclntab<'a> {
         Function::read(self, start, end, current.record)
     }
 
-    /// A functab entry. The one after the last function holds its end, and has no record.
+    /// A functab entry. The entry after the last function holds the end of that function, and has no record.
     fn functab_entry(&self, index: usize) -> Option<FunctabEntry> {
         let word = self.layout.functab_word_size(self.format);
         let offset = index.checked_mul(word)?.checked_mul(2)?.checked_add(self.functab)?;
@@ -325,8 +325,8 @@ fn is_header(format: NumberFormat, bytes: &[u8]) -> bool {
         && cursor.u8() == Some(format.pointer_size)
 }
 
-/// The parts of a table of Go 1.2 to 1.15: all are the whole table, but for the file indices. These begin with their own
-/// number, which counts itself.
+/// The parts of a table of Go 1.2 to 1.15. Each part is the whole table, except the file indices: these begin with
+/// their count, which includes the count itself.
 fn go12_parts(format: NumberFormat, bytes: &[u8], offsets: [u64; 5]) -> Option<[&[u8]; 5]> {
     let [_, start, ..] = offsets;
     let units = bytes.get(usize::try_from(start).ok()?..)?;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "four independent facts")]
 pub struct SourceFrame<'a> {
-    /// The linker's name from the Go function table or the symbol table, without the suffixes `.abi0` and `@VERSION`.
+    /// The linker's name from pclntab or the symbol table, without the suffixes `.abi0` and `@VERSION`.
     /// `goname::display` shortens it.
     pub name: Cow<'a, str>,
     /// The file name that the compiler recorded; `None` for code that only the symbol table names.

@@ -12,8 +12,9 @@ use super::elf::Elf;
 
 type Reader<'s> = EndianSlice<'s, RunTimeEndian>;
 
-/// Maximum of visited units times bytes of `.debug_abbrev`, all of which each unit may parse. In real programs, package
-/// runtime is among the first hundred units; without the limit a hostile program could take hours.
+/// Maximum of the number of visited units times the size of `.debug_abbrev` in bytes, because each unit may parse the
+/// whole section. In real programs, package runtime is among the first hundred units; without the limit a hostile
+/// program could take hours.
 const ABBREVIATION_BUDGET: usize = 1 << 29;
 
 /// A field of a structure, such as `goid` of `runtime.g`.

@@ -101,7 +101,7 @@ impl<'a> Symbols<'a> {
     }
 }
 
-/// Rank of a symbol among those at the same address; the highest rank wins. The order is the one of perf
+/// Rank of a symbol among the symbols at the same address. The highest rank wins. The order is the same as in perf
 /// (`choose_best_symbol` in tools/perf/util/symbol.c), so that goflame and perf show the same name.
 fn preference<'a>(table: &SymbolList<'a>, symbol: &Symbol) -> impl Ord + use<'a> {
     let name = table.name(symbol);

@@ -1,4 +1,4 @@
-//! Converts between addresses and the text offsets of the Go function table.
+//! Converts between addresses and the text offsets of pclntab.
 //!
 //! Offsets count from the start of the text. A very large text on 32-bit ARM and PowerPC, where a call has a limited range,
 //! is split by the linker into sections. Other code may then lie between two of them, so the runtime has a map
@@ -77,7 +77,8 @@ impl TextMap {
         }
     }
 
-    /// The addresses of a function, from its own offset and the one of the next function. A function ends with its section.
+    /// The addresses of a function, from its own offset and the offset of the next function. A function ends with its
+    /// section.
     pub(super) fn function_range(&self, start: u64, next: u64) -> Option<Range<u64>> {
         let entry = self.address(start)?;
         let section = self.sections.partition_point(|section| section.start <= start).checked_sub(1)?;

@@ -51,7 +51,7 @@ pub(super) fn cpu_quota(root: &Path) -> Reading<Option<CpuQuota>> {
 /// may be the host's, while only the container's own group is mounted, as the root.
 fn lowest(base: &Path, group: &str, limit: fn(&Path) -> Reading<Option<CpuQuota>>) -> Reading<Option<CpuQuota>> {
     let mut dirs: Vec<PathBuf> = vec![base.to_owned()];
-    // `..` stands for a group outside of this cgroup namespace, which is not visible here.
+    // `..` means a group outside of this cgroup namespace, which is not visible here.
     if !group.split('/').any(|part| part == "..") {
         let mut dir = base.to_owned();
         for part in group.split('/').filter(|part| !part.is_empty()) {

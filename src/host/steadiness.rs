@@ -44,7 +44,7 @@ pub struct Steadiness {
     pub huge_pages: Reading<String>,
     /// `/proc/meminfo`.
     pub swap: Reading<Swap>,
-    /// How many times cores were throttled because of heat. `thermal_throttle/core_throttle_count` of all CPUs.
+    /// Number of times that cores were throttled because of heat. `thermal_throttle/core_throttle_count` of all CPUs.
     pub throttled: Reading<u64>,
     /// `/proc/stat`.
     pub cpu_times: Reading<CpuTimes>,

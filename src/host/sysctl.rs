@@ -60,7 +60,7 @@ impl Sysctl {
         root.join("proc/sys").join(self.name().replace('.', "/"))
     }
 
-    /// Whether the kernel accepts this value. The bounds are those of the kernel's handlers; the range of
+    /// Whether the kernel accepts this value. The bounds are the same as in the kernel's handlers; the range of
     /// `perf_event_paranoid` is wider, because distributions add levels.
     pub fn is_possible(self, value: i64) -> bool {
         let range = match self {

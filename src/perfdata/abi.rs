@@ -19,7 +19,7 @@ pub mod sample_type {
     pub const ID: u64 = 1 << 6;
     /// CPU number.
     pub const CPU: u64 = 1 << 7;
-    /// How many events the sample stands for.
+    /// Number of events that the sample represents.
     pub const PERIOD: u64 = 1 << 8;
     /// Id of the event's instance.
     pub const STREAM_ID: u64 = 1 << 9;
@@ -41,19 +41,19 @@ pub mod read_format {
     pub const TOTAL_TIME_ENABLED: u64 = 1 << 0;
     /// Time that the event was counted, in nanoseconds.
     pub const TOTAL_TIME_RUNNING: u64 = 1 << 1;
-    /// Event id beside each value.
+    /// Each value is followed by the event's id.
     pub const ID: u64 = 1 << 2;
     /// Values of the whole group.
     pub const GROUP: u64 = 1 << 3;
-    /// Lost samples beside each value.
+    /// Each value is followed by the number of lost samples.
     pub const LOST: u64 = 1 << 4;
 }
 
 /// `PERF_SAMPLE_BRANCH_*` bits that change the layout of a branch stack.
 pub mod branch {
-    /// A hardware index stands before the entries.
+    /// The entries are preceded by a hardware index.
     pub const HW_INDEX: u64 = 1 << 17;
-    /// One word of counters per entry stands after the entries.
+    /// The entries are followed by one word of counters per entry.
     pub const COUNTERS: u64 = 1 << 19;
 }
 
@@ -77,7 +77,7 @@ pub mod flag {
     pub const MMAP2: u64 = 1 << 23;
     /// COMM records of an exec are marked.
     pub const COMM_EXEC: u64 = 1 << 24;
-    /// Time is that of `clockid`.
+    /// The time is from the clock `clockid`.
     pub const USE_CLOCKID: u64 = 1 << 25;
 }
 
@@ -119,7 +119,7 @@ pub mod record_type {
     pub const KSYMBOL: u32 = 17;
 
     /// The first type that perf writes itself.
-    pub const USER_START: u32 = 64;
+    pub const USER_TYPE_START: u32 = 64;
     /// Pipe mode: an attribute and its ids.
     pub const HEADER_ATTR: u32 = 64;
     /// Tracepoint formats; the payload follows the record.

@@ -97,8 +97,8 @@ impl Attr {
     }
 
     /// Reads an attribute from the start of `bytes`. Returns it with its size field, in bytes. Fields that an
-    /// older, shorter attribute lacks are 0; fields of a newer, longer one are skipped. `None` when the size
-    /// field is more than `bytes` holds, or less than that of the shortest attribute.
+    /// older, shorter attribute lacks are 0; fields of a newer, longer one are skipped. `None` if the size
+    /// field is larger than `bytes`, or smaller than the shortest attribute.
     pub(super) fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
         let mut cursor = Cursor::new(bytes);
         let kind = cursor.u32()?;
@@ -178,7 +178,7 @@ impl Attr {
         if self.flags & flag::FREQ != 0 { 1 } else { self.sample_period_or_freq }
     }
 
-    /// The number of `bits` that are set in `sample_type`. Each stands for a field of 8 bytes.
+    /// The number of `bits` that are set in `sample_type`. Each bit means a field of 8 bytes.
     pub(super) fn field_count(&self, bits: &[u64]) -> usize {
         bits.iter().filter(|bit| self.has(**bit)).count()
     }

@@ -20,8 +20,9 @@ pub enum Error {
         /// Offset of the damaged part, in bytes from the start of the file.
         offset: u64,
     },
-    /// The records of a compressed file or of a directory exceed the limit.
-    #[error("it has more than {} MiB unpacked", largest >> 20)]
+    /// A compressed recording, or a recording of several files, is larger than the limit after it is unpacked into one
+    /// plain file. Also a gperftools profile whose `perf.data` form is larger than its limit.
+    #[error("unpacked, it is larger than the limit of {} MiB", largest >> 20)]
     TooLarge {
         /// The limit, in bytes.
         largest: usize,

@@ -17,7 +17,7 @@ use super::writer::Writer;
 use crate::bytes::Cursor;
 
 /// Maximum size in bytes of the recording that a profile becomes. It has a record for each sample.
-const LARGEST: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 30;
 
 /// Maximum number of frames that the signal handler leaves between a leaf and its caller.
 const HANDLER_FRAMES: usize = 2;
@@ -33,7 +33,8 @@ struct Stack {
     addresses: Vec<u64>,
 }
 
-/// The recording that a profile stands for. `None` if the bytes are not a profile of gperftools.
+/// Converts a CPU profile of gperftools into a `perf.data` recording with the same samples. `None` if the bytes are not
+/// such a profile.
 pub fn from_gperftools(bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     let Some(mut words) = Words::after_header(bytes) else { return Ok(None) };
     let mut stacks = Vec::new();
@@ -132,8 +133,8 @@ fn write(stacks: &[Stack], period: u64, maps: &[u8]) -> Result<Vec<u8>, Error> {
         let words = [leaf, task << 32 | task, depth].into_iter().chain(addresses.iter().copied());
         let body: Vec<u8> = words.flat_map(u64::to_le_bytes).collect();
         for _ in 0..*count {
-            if writer.bytes_written() > LARGEST {
-                return Err(Error::TooLarge { largest: usize::try_from(LARGEST).unwrap_or(usize::MAX) });
+            if writer.bytes_written() > MAX_BYTES {
+                return Err(Error::TooLarge { largest: usize::try_from(MAX_BYTES).unwrap_or(usize::MAX) });
             }
             writer.record(record_type::SAMPLE, CpuMode::User.to_misc(), &body)?;
         }

@@ -15,7 +15,7 @@ const BYTES_PER_RECORD: usize = 64;
 /// Offset and time of a record, in 16 bytes. No other memory grows with the number of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// Time to sort by: that of the record, else that of its predecessor in the file.
+    /// Sort key: the time of the record, or of its predecessor in the file if the record has none.
     time: u64,
     /// Twice the offset of the record in the file, plus 1 for a sample. Sorting by it keeps records of equal time in
     /// the order of the file.
@@ -79,7 +79,7 @@ impl Index {
                 released = at;
             }
             let Ok(raw) = RawRecord::parse(bytes, at) else { break };
-            if raw.kind < record_type::USER_START {
+            if raw.kind < record_type::USER_TYPE_START {
                 self.add(layout, &raw);
             } else if must_be_read(raw.kind) {
                 break;
@@ -132,8 +132,8 @@ fn must_be_read(kind: u32) -> bool {
 const MIN_PLAUSIBLE: usize = 32;
 /// Number of bytes in which to search for a start. A record has at most 64 KiB.
 const SEARCH_BYTES: usize = 1 << 17;
-/// Plausible record types: those that exist and some that may be added, of the kernel and of perf.
-const PLAUSIBLE_TYPES: [Range<u32>; 2] = [1..32, record_type::USER_START..96];
+/// Plausible record types of the kernel and of perf: the existing types, and some numbers for future types.
+const PLAUSIBLE_TYPES: [Range<u32>; 2] = [1..32, record_type::USER_TYPE_START..96];
 
 /// The first offset from `from` on where a record seems to start. Only reading all records before it can prove that.
 pub(super) fn likely_start(bytes: &[u8], from: usize) -> Option<usize> {

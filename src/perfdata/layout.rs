@@ -122,7 +122,7 @@ impl RecordLayout {
     /// of an unknown event is read as one of the first event: its content does not depend on the event.
     pub(super) fn event_of(&self, raw: &RawRecord<'_>) -> Option<(usize, &Attr)> {
         let index = match (self.events.len(), self.id_of(raw)) {
-            // As in perf: a single event owns all records, and the first event owns the records that perf makes up,
+            // As in perf: a single event owns all records, and the first event owns the records that perf synthesises,
             // which have the id 0.
             (1, _) | (_, Some(0)) => 0,
             (_, id) => match id.and_then(|id| self.by_id.get(&id)) {

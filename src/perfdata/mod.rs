@@ -1,5 +1,5 @@
 //! The `perf.data` file format, both ways: [`Writer`] for goflame's own sampler, [`PerfData`] for every file
-//! that goflame analyses, its own and those of `perf record`.
+//! that goflame analyses, its own files and the files of `perf record`.
 //!
 //! Must not know symbols or `/proc`, and must not open files: the writer gets a `Write + Seek`, the reader a
 //! `&[u8]`. The bytes may be hostile: no input makes this code panic, and it keeps at most a small multiple of

@@ -19,7 +19,7 @@ use super::scan::{Scan, parse_ids};
 const FILE_HEADER: u64 = 104;
 /// Bytes of the header of a stream (`perf record -o -`).
 const PIPE_HEADER: u64 = 16;
-/// Where the header of a file holds the size of its records.
+/// Byte range of the header field with the size of all records.
 pub(super) const HEADER_DATA_SIZE: Range<usize> = 48..56;
 /// Bytes of a `perf_file_section`.
 const SECTION: usize = 16;
@@ -122,8 +122,8 @@ impl<'a> PerfData<'a> {
     }
 
     /// The kernel's records in the order of time. Records of equal time keep the order of the file. A record without
-    /// time follows its predecessor in the file. Records of time 0, which recorders make up, come first. Records that
-    /// perf itself writes, type 64 and up, are left out.
+    /// time follows its predecessor in the file. Records of time 0, which recorders synthesise, come first. Records
+    /// that perf itself writes, type 64 and up, are left out.
     ///
     /// A damaged record ends reading: first come all records that lie before it in the file, then one error with its
     /// offset, then nothing.
@@ -171,7 +171,7 @@ pub struct Records<'p, 'a> {
     entries: slice::Iter<'p, Entry>,
     /// Whether samples are returned.
     samples: bool,
-    /// Of the damage met so far, the one with the lowest offset.
+    /// The damage with the lowest offset so far.
     damage: Option<DamageAt>,
 }
 
@@ -200,8 +200,9 @@ fn header_damaged() -> Error {
     Error::Damaged { what: "the header", offset: 0 }
 }
 
-/// The section of a file's command line with its words as `mask` returns them, and the offset at which it belongs. It is as
-/// long as the section that is there, so a word that grew may be cut. `None`: there is none.
+/// Masks the command line in a file. Returns the offset of its section and the section's new bytes, with the words that
+/// `mask` returns. The size of the section does not change, so longer words may be cut. `None` if the file has no such
+/// section.
 pub fn masked_cmdline(bytes: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> Option<(u64, Vec<u8>)> {
     let mut cursor = Cursor::at(bytes, 8)?;
     if cursor.u64()? != FILE_HEADER {

@@ -10,7 +10,7 @@ use crate::bytes::Cursor;
 pub struct Record<'a> {
     /// Offset of the record in the file, in bytes.
     pub offset: u64,
-    /// Nanoseconds of the event's clock. 0 in records that the recording program made up; `None` when the
+    /// Nanoseconds of the event's clock. 0 in records that the recording program synthesised; `None` when the
     /// event does not record time.
     pub time: Option<u64>,
     /// The CPU on which the record was written.
@@ -21,7 +21,7 @@ pub struct Record<'a> {
     pub kind: RecordKind<'a>,
 }
 
-/// Type and content of a record. Process and thread ids are those of the recorder's PID namespace.
+/// Type and content of a record. Process and thread ids belong to the recorder's PID namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordKind<'a> {
     /// A sample.
@@ -126,7 +126,7 @@ pub struct Inode {
     pub minor: u32,
     /// Inode number.
     pub inode: u64,
-    /// Distinguishes files that had the same inode number one after the other.
+    /// Generation of the inode. Distinguishes files that used the same inode number at different times.
     pub generation: u64,
 }
 
@@ -146,7 +146,7 @@ pub struct TaskEvent {
 }
 
 /// Task, time and CPU at the end of every record other than a sample (`struct sample_id`). The default, all 0, is
-/// what perf writes into records that it makes up. Because of the time 0, such records come first.
+/// what perf writes into records that it synthesises. Because of the time 0, such records come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SampleId {
     /// Process.

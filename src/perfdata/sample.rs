@@ -26,7 +26,7 @@ pub struct Sample<'a> {
     pub time: Option<u64>,
     /// CPU.
     pub cpu: Option<u32>,
-    /// The number of events that the sample stands for (nanoseconds, for `cpu-clock`): the period in the sample,
+    /// The number of events that the sample represents (nanoseconds, for `cpu-clock`): the period in the sample,
     /// else the event's fixed period, else 1 (for a frequency without `PERF_SAMPLE_PERIOD`).
     pub period: u64,
     /// Addresses, leaf first.
@@ -38,7 +38,7 @@ pub struct Sample<'a> {
 }
 
 /// The addresses of a callchain, leaf first, as the kernel wrote them. [`context`](super::abi::context) markers
-/// stand between them. The first address of a context is exact, all others are return addresses.
+/// are between them. The first address of a context is exact, all others are return addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Callchain<'a> {
     words: &'a [RawAddress],

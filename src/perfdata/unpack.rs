@@ -20,23 +20,23 @@ use crate::bytes::Cursor;
 const ALWAYS_UNPACKED: usize = 256 << 20;
 
 /// Maximum compression ratio of a larger recording. Callchains compress 5 to 20 times, stack copies up to 100 times.
-const STRONGEST_COMPRESSION: usize = 256;
+const MAX_COMPRESSION: usize = 256;
 
-/// Maximum size in bytes of a recording that is put together in memory, as of one that is read from a pipe.
-const LARGEST: usize = 4 << 30;
+/// Maximum size in bytes of a recording that is combined in memory.
+const MAX_SIZE: usize = 4 << 30;
 
-/// Block without bytes that ends a frame, and room for the frame's checksum (RFC 8878).
+/// An empty block that ends a frame, and 4 bytes for the frame's checksum (RFC 8878).
 const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
-/// Puts a recording together as one plain file: the file with a header, and further files with records only. `None` if the
-/// file is one already, or not a recording.
+/// Combines a recording into one plain file: `file`, which has the header, and `further` files, which have records
+/// only. `None` if `file` is already plain, or not a recording.
 pub fn unpack(file: &[u8], further: &[&[u8]]) -> Result<Option<Vec<u8>>, Error> {
     let Some(parts) = Parts::find(file) else { return Ok(None) };
     if further.is_empty() && !parts.is_compressed(file) {
         return Ok(None);
     }
     let input = further.iter().fold(file.len(), |sum, bytes| sum.saturating_add(bytes.len()));
-    let most = input.saturating_mul(STRONGEST_COMPRESSION).clamp(ALWAYS_UNPACKED, LARGEST);
+    let most = input.saturating_mul(MAX_COMPRESSION).clamp(ALWAYS_UNPACKED, MAX_SIZE);
     unpack_within(file, &parts, further, most).map(Some)
 }
 
@@ -59,14 +59,14 @@ fn unpack_within(file: &[u8], parts: &Parts, further: &[&[u8]], most: usize) -> 
             damaged = split.damaged;
         }
     }
-    // Reading ends at the damage, so that it comes after the records of all parts.
+    // The reader stops at damaged bytes, so they go after the records of all parts.
     unpacked.add(damaged)?;
     parts.finish(file, unpacked.bytes)
 }
 
 /// The parts of a file.
 struct Parts {
-    /// Bytes of the records, as far as they are in the file.
+    /// Byte range of the records. Ends at the end of a file that is cut off.
     records: Range<usize>,
     /// The header of a file; `None` for a stream.
     header: Option<FileHeader>,
@@ -95,14 +95,14 @@ impl Parts {
         }
     }
 
-    /// Adds what follows the records of `file`, and corrects the offsets behind them.
+    /// Appends the bytes that follow the records in `file`, and adapts the offsets of these bytes in the header.
     fn finish(&self, file: &[u8], mut bytes: Vec<u8>) -> Result<Vec<u8>, Error> {
         let (Some(header), true) = (&self.header, self.is_complete) else { return Ok(bytes) };
         let grown = |offset: u64| {
             let moved = offset.checked_sub(u64::try_from(self.records.end).ok()?)?;
             moved.checked_add(u64::try_from(bytes.len()).ok()?)
         };
-        // The size stays too large for a file that is cut off.
+        // For a file that is cut off, the size stays larger than the file, so that the reader reports it.
         let end = header.data.offset.checked_add(header.data.size).and_then(grown);
         let size = end.and_then(|end| end.checked_sub(header.data.offset));
         let size = size.ok_or(Error::Damaged { what: "the data section", offset: header.data.offset })?;
@@ -121,14 +121,14 @@ impl Parts {
     }
 }
 
-/// The records of a file by how they are stored.
+/// The records of a file, plain and compressed.
 #[derive(Default)]
 struct Split<'a> {
     /// Ranges of plain records.
     plain: Vec<Range<usize>>,
     /// The pieces of the compressed stream.
     compressed: Vec<&'a [u8]>,
-    /// The bytes from the first one on that is not a record.
+    /// The rest, from the first bytes that are not a record.
     damaged: &'a [u8],
 }
 
@@ -166,7 +166,7 @@ impl<'a> Split<'a> {
     }
 }
 
-/// The plain file, which may not grow past a limit.
+/// The plain file under construction. Its size is limited to `most` bytes.
 struct Unpacked {
     bytes: Vec<u8>,
     most: usize,
@@ -181,17 +181,17 @@ impl Unpacked {
         Ok(())
     }
 
-    /// Adds the whole records of a compressed stream. Returns whether all of it could be read.
+    /// Adds the complete records of a compressed stream. Returns whether the whole stream could be decompressed.
     fn decode(&mut self, pieces: &[&[u8]]) -> Result<bool, Error> {
         let start = self.bytes.len();
-        let mut source = Pieces { pieces, piece: &[] };
+        let mut source = CompressedStream { pieces, piece: &[] };
         let is_whole = self.decode_frames(&mut source)?;
-        let whole = Split::of(self.bytes.get(start..).unwrap_or_default()).damaged.len();
-        self.bytes.truncate(self.bytes.len().saturating_sub(whole));
+        let incomplete = Split::of(self.bytes.get(start..).unwrap_or_default()).damaged.len();
+        self.bytes.truncate(self.bytes.len().saturating_sub(incomplete));
         Ok(is_whole)
     }
 
-    fn decode_frames(&mut self, source: &mut Pieces<'_>) -> Result<bool, Error> {
+    fn decode_frames(&mut self, source: &mut CompressedStream<'_>) -> Result<bool, Error> {
         let mut decoder = FrameDecoder::new();
         let mut is_whole = true;
         while is_whole && !source.is_empty() {
@@ -199,7 +199,7 @@ impl Unpacked {
             while is_whole && !decoder.is_finished() {
                 let one = BlockDecodingStrategy::UptoBlocks(1);
                 is_whole = if source.is_empty() {
-                    // Without it, the decoder keeps the last bytes of a frame that does not end.
+                    // perf never ends the frame. Without this block, the decoder does not return its last bytes.
                     decoder.decode_blocks(LAST_BLOCK.as_slice(), one).is_ok()
                 } else {
                     decoder.decode_blocks(&mut *source, one).is_ok()
@@ -211,13 +211,13 @@ impl Unpacked {
     }
 }
 
-/// The pieces of a compressed stream, read as one.
-struct Pieces<'a> {
+/// A compressed stream: its pieces, read one after the other.
+struct CompressedStream<'a> {
     pieces: &'a [&'a [u8]],
     piece: &'a [u8],
 }
 
-impl Pieces<'_> {
+impl CompressedStream<'_> {
     fn is_empty(&mut self) -> bool {
         while self.piece.is_empty() {
             let Some((first, rest)) = self.pieces.split_first() else { return true };
@@ -227,7 +227,7 @@ impl Pieces<'_> {
     }
 }
 
-impl Read for Pieces<'_> {
+impl Read for CompressedStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         if self.is_empty() { Ok(0) } else { self.piece.read(buffer) }
     }

@@ -6,7 +6,7 @@
 //! The module must hold no policy (the caller passes a [`Spec`]), must not print, and must know neither files nor
 //! formats: it returns a record as its type, its misc bits and its bytes.
 //!
-//! Facts are from Linux: `include/uapi/linux/perf_event.h` and `kernel/events/core.c`.
+//! Sources, in the Linux kernel: `include/uapi/linux/perf_event.h` and `kernel/events/core.c`.
 
 mod error;
 mod heap;
@@ -18,6 +18,6 @@ mod vdso;
 pub use error::Error;
 pub use heap::return_large_blocks;
 pub use probe::{Probe, TrialCounts, probe};
-pub use rings::{Drained, Rings, SMALLEST_RING, open};
+pub use rings::{Drained, MIN_RING_BYTES, Rings, open};
 pub use spec::{AttrFields, Source, Spec, Target, UserRegisters};
 pub use vdso::vdso;

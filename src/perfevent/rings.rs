@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{Error, Spec, Target};
 
 /// Size of the smallest useful ring buffer in bytes: a record of the maximum size (64 KiB) must fit.
-pub const SMALLEST_RING: usize = 128 * 1024;
+pub const MIN_RING_BYTES: usize = 128 * 1024;
 
 /// The events of all CPUs for one target.
 pub struct Rings {
@@ -22,7 +22,8 @@ pub struct Rings {
 struct Ring {
     sampler: Sampler,
     id: u64,
-    /// False after the target and all its children have ended (POLLHUP). `poll` would return at once for such a descriptor.
+    /// False after the target and all its children have ended (POLLHUP). Then the descriptor is no longer polled,
+    /// because `poll` would return at once.
     open: bool,
 }
 
@@ -41,11 +42,11 @@ pub fn open(spec: &Spec, target: Target, cpus: &[u32], ring_bytes: usize) -> Res
     if cpus.is_empty() {
         return Err(Error::NoCpu);
     }
-    let mut size = ring_bytes.max(SMALLEST_RING);
+    let mut size = ring_bytes.max(MIN_RING_BYTES);
     loop {
         match open_with(spec, target, cpus, size) {
             Ok(rings) => return Ok(Rings { by_cpu: rings, ring_bytes: size }),
-            Err(Error::Map { .. }) if size / 2 >= SMALLEST_RING => size /= 2,
+            Err(Error::Map { .. }) if size / 2 >= MIN_RING_BYTES => size /= 2,
             Err(error) => return Err(error),
         }
     }

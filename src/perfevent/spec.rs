@@ -72,7 +72,7 @@ pub struct Spec {
     pub switches: bool,
 }
 
-/// The process whose events are opened, with everything that it starts from then on.
+/// The process to sample. The threads and processes that it starts later are sampled too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
     /// 0 for the calling thread.

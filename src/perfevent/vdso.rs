@@ -3,8 +3,8 @@
 use std::fs;
 use std::ptr;
 
-/// The bytes of this process's own vdso, which is the same in all processes of this architecture; `None` where there is
-/// none.
+/// The bytes of this process's own vdso, which is the same in all processes of this architecture. `None` if the kernel
+/// maps no vdso.
 ///
 /// They are read in place. `/proc/self/mem` belongs to root, and is closed to others, in a process with file capabilities
 /// and in one that changed its user (prctl(2), `PR_SET_DUMPABLE`).

@@ -1,8 +1,8 @@
-//! Kernel symbols for the analysis: those of the run, the cached ones, or those of the running kernel.
+//! Kernel symbols for the analysis: symbols stored in the run, cached symbols, or symbols of the running kernel.
 //!
 //! Only symbols of the kernel itself are cached until the next boot: their addresses do not change. Modules and BPF
-//! programs come and go: if a recording has samples in them, the kernel is read again. Nothing is cached for such a
-//! recording.
+//! programs come and go: if a recording has samples in them, the kernel is read again. Symbols read for such a
+//! recording are not cached.
 
 use std::fmt::Display;
 use std::io::BufRead;
@@ -16,7 +16,7 @@ use crate::sources::{KallsymsCache, open_kallsyms, open_kallsyms_of_this_kernel}
 /// Kernel symbols, or the reason why there are none.
 pub(super) struct KernelSource {
     symbols: Result<KernelSymbols, String>,
-    /// Cache for the symbols of the running kernel; `None` if nothing is cached.
+    /// Cache for the symbols of the running kernel. `None` if no cache is used.
     cache: Option<KallsymsCache>,
     /// Whether the symbols come from the cache. The cache file is mapped, so only the parts that are used cost time and
     /// memory.
@@ -38,8 +38,8 @@ impl KernelSource {
         }
     }
 
-    /// Returns symbols that cover these addresses. Reads the kernel again if the cache does not cover them, and updates
-    /// the cache.
+    /// Returns symbols that cover these addresses. If the cached symbols do not cover them, removes the cache and reads
+    /// the kernel. Symbols just read are cached if all addresses are in the kernel's own code.
     pub(super) fn naming(self, addresses: &[u64]) -> Result<KernelSymbols, String> {
         let symbols = self.symbols?;
         let Some(cache) = self.cache else { return Ok(symbols) };
@@ -74,7 +74,7 @@ fn read(list: Result<impl BufRead, FileError>) -> Result<KernelSymbols, String> 
 }
 
 fn cached(cache: &KallsymsCache) -> Option<KernelSymbols> {
-    KernelSymbols::unpack(cache.boot(), Arc::new(cache.read()?))
+    KernelSymbols::unpack(cache.boot(), Arc::new(cache.map_cached()?))
 }
 
 #[cfg(test)]

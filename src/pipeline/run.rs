@@ -30,7 +30,7 @@ use crate::sources::{DiskImages, InputBytes, goroutines_to_json, own_vdso};
 use crate::views::{By, View};
 use crate::workload::{self, Ending, LaunchPlan, Outcome, Stdin};
 
-/// Command line of goflame and the build options.
+/// Inputs of `goflame run` besides the settings.
 #[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// Command line of goflame, for the manifest.

@@ -71,8 +71,8 @@ impl ContainerBuild {
     }
 }
 
-/// Finds Go on this machine for the selected variant. The version is the one that the settings pin, else the one in the
-/// lock, else the one in go.mod.
+/// Finds Go on this machine for the selected variant. The version comes from the settings. If they pin none, it comes
+/// from the lock, and if the lock has none, from go.mod.
 pub fn find_go(config: &Config, lock: Option<&LockFile>) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
@@ -139,7 +139,7 @@ pub(super) struct ResolvedGo {
 }
 
 impl ResolvedGo {
-    /// Returns the lock whose pins hold for the build. With `--update-lock` none holds.
+    /// Returns the lock whose pins the build must use. `None` without a lock file, and with `--update-lock`.
     fn pins(&self, options: BuildOptions) -> Option<&LockFile> {
         self.lock.as_ref().filter(|_| !options.update_lock).map(|read| &read.lock)
     }
@@ -148,7 +148,7 @@ impl ResolvedGo {
 /// Returns the Go that will build, before anything is fetched.
 pub(super) fn resolve_go(config: &Config, options: BuildOptions) -> Result<ResolvedGo, Error> {
     let lock = match read_lock(config) {
-        // The file is replaced, whatever is in it.
+        // The file will be replaced, so errors in it do not matter.
         Err(_) if options.update_lock => None,
         read => read?,
     };
@@ -199,7 +199,7 @@ pub(super) fn settle_with(
         let (plan, go, container, moved) = in_container(config, pins, options, observer)?;
         (plan, go, Some(container), moved)
     };
-    // With `--update-lock` the old lock pins nothing, but the difference is still computed against it.
+    // With `--update-lock` the pins of the old lock are not used, but the difference is still computed against it.
     let before = resolved.lock.as_ref();
     let digest = container.as_ref().map(|container| container.plan.image.as_str());
     let lock = build::updated_lock(config, before.map(|read| &read.lock), &go, digest);
@@ -318,7 +318,7 @@ fn write(
     if options.locked {
         return Err(changed(config, &difference));
     }
-    // A read-only checkout can still be built, but nothing is pinned.
+    // A read-only checkout can still be built, but no lock file is written.
     match fsio::replace(&path, lock.text().as_bytes()) {
         Ok(()) => observer.event(&PipelineEvent::LockWritten { lock: &name, pins }),
         Err(error) => observer.warning(&Warning::LockNotWritten { lock: &name, reason: &error.source }),

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::limits::{DEEPEST, FRAMES_PER_BYTE, MOST_MEMORY};
+use super::limits::{FRAMES_PER_BYTE, MAX_FRAMES, MAX_MEMORY};
 
 /// The reason why a pprof profile is rejected.
 #[derive(Debug, thiserror::Error)]
@@ -20,14 +20,14 @@ pub enum Error {
     /// The gzip stream does not contain a pprof profile.
     #[error("the unpacked bytes are not a pprof profile")]
     NotPprof,
-    /// The unpacked file is larger than any profile, or larger than a file of this size can unpack to.
-    #[error("it has more than {} MiB unpacked", largest >> 20)]
+    /// The unpacked profile is larger than the limit, which depends on the size of the packed file.
+    #[error("unpacked, it is larger than the limit of {} MiB", largest >> 20)]
     TooLarge {
         /// The limit, in bytes.
         largest: usize,
     },
     /// The file has more table entries than the memory limit allows.
-    #[error("its strings, functions, locations and mappings would take more than {} MiB of memory", MOST_MEMORY >> 20)]
+    #[error("its strings, functions, locations and mappings would take more than {} MiB of memory", MAX_MEMORY >> 20)]
     TooManyEntries,
     /// The bytes end too early or are inconsistent.
     #[error("{what} is cut off or damaged at byte {offset} of the unpacked profile")]
@@ -81,7 +81,7 @@ pub enum Error {
         known: Vec<String>,
     },
     /// A stack deeper than any recorder writes.
-    #[error("the stack at byte {offset} of the unpacked profile has more than {DEEPEST} frames")]
+    #[error("the stack at byte {offset} of the unpacked profile has more than {MAX_FRAMES} frames")]
     Deep {
         /// Offset of the sample, in bytes.
         offset: usize,

@@ -1,4 +1,5 @@
-//! Labels of samples: those that goflame writes become fields again. All others stay labels.
+//! Reads the labels of samples. `Profile::labels` (profile/tables.rs) makes the labels that goflame writes; here they
+//! become fields of a task again. All other labels stay labels.
 
 use super::error::Error;
 use super::messages::LabelMessage;

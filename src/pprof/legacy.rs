@@ -10,7 +10,8 @@
 //! #    0x49ab2b    main.wait+0x2b    /src/main.go:12
 //! ```
 //!
-//! Go leaves out `runtime.goexit`, and the runtime's functions at the leaf unless there are no others.
+//! Go leaves out `runtime.goexit`. It also leaves out the runtime's functions at the leaf, unless the stack has only
+//! such functions.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -28,15 +29,15 @@ const BEGINNINGS: [&[u8]; 6] = [
 ];
 
 /// Minimum number of bytes that identify a text.
-const ENOUGH: usize = 8;
+const MIN_PREFIX: usize = 8;
 
-/// Whether the bytes are such a text, or its beginning.
+/// Whether the bytes are a text of one of these kinds, or the beginning of one.
 pub(super) fn is_text(beginning: &[u8]) -> bool {
-    let is_prefix = |text: &&[u8]| beginning.len() >= ENOUGH && text.starts_with(beginning);
+    let is_prefix = |text: &&[u8]| beginning.len() >= MIN_PREFIX && text.starts_with(beginning);
     BEGINNINGS.iter().any(|text| beginning.starts_with(text) || is_prefix(text))
 }
 
-/// The profile.proto message that stands for the text.
+/// Converts the text into a profile.proto message with the same samples.
 pub(super) fn to_proto(text: &[u8]) -> Result<Vec<u8>, Error> {
     let text = String::from_utf8_lossy(text);
     let mut lines = Lines { rest: &text, length: text.len() };
@@ -95,7 +96,7 @@ impl<'t> Lines<'t> {
     }
 }
 
-/// How the values of a record are written and what they mean.
+/// Format and meaning of the values of a record.
 struct Kind {
     /// Names and units of the sample types.
     types: Vec<(String, &'static str)>,
@@ -104,7 +105,7 @@ struct Kind {
     totals: Vec<u64>,
 }
 
-/// How the values of a record are written.
+/// Format of the values of a record.
 enum Form {
     /// `5 @`.
     Count,
@@ -181,7 +182,7 @@ fn heap_values(text: &str) -> Option<Vec<u64>> {
     numbers.collect::<Result<Vec<_>, _>>().ok().filter(|values| values.len() == 4)
 }
 
-/// The objects and bytes that sampled ones stand for (`scaleHeapSample` of Go's src/runtime/pprof/protomem.go).
+/// Estimates all objects and bytes from the sampled ones (`scaleHeapSample` of Go's src/runtime/pprof/protomem.go).
 fn unsampled(objects: u64, bytes: u64, rate: f64) -> [u64; 2] {
     if objects == 0 || bytes == 0 {
         return [0, 0];

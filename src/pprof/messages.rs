@@ -1,8 +1,9 @@
-//! The messages of google/pprof's proto/profile.proto, each with its reading and its writing. Most are numbers whose fields
-//! are 1, 2, 3 and so on, in the order of the arrays below.
+//! The messages of google/pprof's proto/profile.proto, each with a function that reads it and one that writes it. Most
+//! messages consist of numbers. Their field numbers are 1, 2, 3 and so on, in the order of the arrays below.
 //!
-//! A text is a position in the table of strings, whose first is empty. An entry of another table has an id in the file and
-//! a position in memory. goflame writes the ids 1, 2, 3 and so on, which are the positions plus one. Id 0 means no entry.
+//! Strings are stored as indexes into the string table; string 0 is empty. Entries of the other tables have an id in
+//! the file and a position in memory. goflame writes the ids 1, 2, 3 and so on: the position plus one. Id 0 means no
+//! entry.
 
 use std::ops::Range;
 

@@ -9,8 +9,8 @@
 //! A profile has one weight and one count. Therefore one of a file's sample types is shown, with its count. Comments,
 //! columns, the patterns of frames to drop, and the period of what was not sampled are dropped.
 //!
-//! The file is untrusted: nothing here panics, loops for long, or takes memory out of proportion to the unpacked bytes.
-//! The number of unpacked bytes is limited. Must not open files.
+//! The file is untrusted: no function here panics, loops for long, or takes memory out of proportion to the unpacked
+//! bytes. The number of unpacked bytes is limited. Must not open files.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::as_conversions)]
 
 mod error;
@@ -40,5 +40,5 @@ mod write;
 pub use error::Error;
 pub use read::{Imported, read};
 pub use select::SampleTypes;
-pub use unpack::{LARGEST, is_pprof};
+pub use unpack::{MAX_SIZE, is_pprof};
 pub use write::write;

@@ -5,7 +5,7 @@ use std::mem;
 
 use super::error::Error;
 use super::labels::{SampleLabels, address};
-use super::limits::{DEEPEST, FRAMES_PER_BYTE, LONGEST_NAME};
+use super::limits::{FRAMES_PER_BYTE, MAX_FRAMES, MAX_NAME_BYTES};
 use super::messages::{LabelMessage, Line, LocationMessage, sample};
 use super::origin::{self, CodePlace};
 use super::select::{SampleTypes, Selection};
@@ -24,7 +24,7 @@ use crate::profile::{
 pub struct Imported {
     /// The profile.
     pub profile: Profile,
-    /// Its quality, as far as it is known.
+    /// Its quality. A pprof file does not contain all figures of it.
     pub quality: Quality,
     /// The sample types of the file, and the selected one.
     pub sample_types: SampleTypes,
@@ -33,7 +33,7 @@ pub struct Imported {
 }
 
 /// Reads a profile, gzipped or not. If the file has several sample types, reads the requested one (by name or
-/// position). Without a request, reads the one that `go tool pprof` shows.
+/// position). Without a request, reads the sample type that `go tool pprof` shows.
 pub fn read(bytes: &[u8], sample_type: Option<&str>) -> Result<Imported, Error> {
     let unpacked = unpack(bytes)?;
     let tables = Tables::read(&unpacked)?;
@@ -68,7 +68,7 @@ struct ProfileBuilder<'m, 'a> {
 #[derive(Debug, Clone, Copy)]
 struct BuiltLocation {
     location: LocationId,
-    /// Number of frames. Saturates far above [`DEEPEST`].
+    /// Number of frames. Saturates far above [`MAX_FRAMES`].
     frames: u16,
     unnamed: u16,
     is_kernel: bool,
@@ -213,7 +213,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
                 .filter_map(|at| self.locations.get(index(*at)))
                 .map(|built| usize::from(built.frames))
                 .sum();
-            if frames > DEEPEST {
+            if frames > MAX_FRAMES {
                 return Err(Error::Deep { offset: raw.offset });
             }
             frames_left = frames_left.checked_sub(frames).ok_or(Error::Repetitive)?;
@@ -229,8 +229,8 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         Ok(())
     }
 
-    /// Reads count, weight and labels of a sample and adds its locations to `leaf_first`. `None` if the sample counts
-    /// nothing.
+    /// Reads count, weight and labels of a sample and adds its locations to `leaf_first`. `None` if its count
+    /// and weight are 0, or if one of them is negative.
     fn sample(
         &mut self,
         raw: RawMessage<'_>,
@@ -246,7 +246,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
                     let (what, offset) = (raw.what, raw.offset);
                     let position = self.tables.locations.position(id);
                     leaf_first.push(position.ok_or(Error::Dangling { what, offset, target: "location", id })?);
-                    if leaf_first.len() > DEEPEST { Err(Error::Deep { offset }) } else { Ok(()) }
+                    if leaf_first.len() > MAX_FRAMES { Err(Error::Deep { offset }) } else { Ok(()) }
                 })?,
                 sample::VALUE => field.numbers(|value| {
                     if values == self.selection.count {
@@ -350,9 +350,9 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
 }
 
 /// Decodes a text of the file and cuts it at the maximum name length. A sequence of bytes that are not UTF-8 becomes
-/// one replacement character: one for each byte would make the text three times as long.
+/// one replacement character. A replacement character for each byte would make the text three times as long.
 fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    let bytes = bytes.get(..LONGEST_NAME).unwrap_or(bytes);
+    let bytes = bytes.get(..MAX_NAME_BYTES).unwrap_or(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }

@@ -121,7 +121,7 @@ fn frequency(tables: &Tables<'_>, shown: ValueType, scale: u64) -> u64 {
 
 /// Returns a text of the file, shortened for display.
 fn text(tables: &Tables<'_>, position: u32) -> String {
-    const LONGEST: usize = 200;
+    const MAX_BYTES: usize = 200;
     let text = tables.strings.text(position);
-    String::from_utf8_lossy(text.get(..LONGEST).unwrap_or(text)).into_owned()
+    String::from_utf8_lossy(text.get(..MAX_BYTES).unwrap_or(text)).into_owned()
 }

@@ -13,7 +13,7 @@ pub(super) struct StringTable<'a> {
 }
 
 impl<'a> StringTable<'a> {
-    /// A table without texts. `bytes` are those of the whole profile.
+    /// A table without texts. `bytes` is the whole profile.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, ranges: Vec::new() }
     }

@@ -6,7 +6,7 @@ use std::num::NonZero;
 use foldhash::fast::RandomState;
 
 use super::error::Error;
-use super::limits::MOST_MEMORY;
+use super::limits::MAX_MEMORY;
 use super::wire::RawMessage;
 
 /// An id that is not the previous id plus one: a slot of a hash table while the table grows.
@@ -19,7 +19,7 @@ pub(super) struct Memory(usize);
 impl Memory {
     pub(super) fn charge(&mut self, bytes: usize) -> Result<(), Error> {
         self.0 = self.0.saturating_add(bytes);
-        if self.0 > MOST_MEMORY { Err(Error::TooManyEntries) } else { Ok(()) }
+        if self.0 > MAX_MEMORY { Err(Error::TooManyEntries) } else { Ok(()) }
     }
 }
 

@@ -4,12 +4,13 @@
 //! one ([`samples`]), and are not kept. Fields that goflame does not use are skipped.
 //!
 //! A table entry takes as few as two bytes in the file, but many times that in memory. Therefore every entry is charged
-//! to [`MOST_MEMORY`](super::limits::MOST_MEMORY) before it is kept. Positions have 4 bytes: an unpacked profile is smaller than 4 GiB.
+//! to [`MAX_MEMORY`](super::limits::MAX_MEMORY) before it is kept. Positions have 4 bytes: an unpacked profile is
+//! smaller than 4 GiB.
 
 use std::ops::Range;
 
 use super::error::Error;
-use super::limits::MOST_SAMPLE_TYPES;
+use super::limits::MAX_SAMPLE_TYPES;
 use super::messages::{FunctionMessage, Line, LocationMessage, MappingMessage, ValueType, profile};
 use super::strings::StringTable;
 use super::table::{Memory, Table, index, narrow};
@@ -29,7 +30,7 @@ mod cost {
 #[derive(Debug, Default)]
 pub(super) struct Tables<'a> {
     pub(super) strings: StringTable<'a>,
-    /// The first [`MOST_SAMPLE_TYPES`].
+    /// The first [`MAX_SAMPLE_TYPES`].
     pub(super) sample_types: Vec<ValueType>,
     /// Total number of sample types in the file.
     pub(super) sample_type_count: usize,
@@ -43,14 +44,14 @@ pub(super) struct Tables<'a> {
     pub(super) period_type: ValueType,
     pub(super) period: i64,
     pub(super) default_sample_type: u32,
-    /// See [`MOST_MEMORY`](super::limits::MOST_MEMORY).
+    /// See [`MAX_MEMORY`](super::limits::MAX_MEMORY).
     memory: Memory,
 }
 
 impl<'a> Tables<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut tables = Self { strings: StringTable::new(bytes), ..Self::default() };
-        // Read referenced tables first, in whatever order the file has them.
+        // Read referenced tables first. The file may have the tables in any order.
         for field in whole(bytes).fields() {
             let field = field?;
             if field.number == profile::STRING {
@@ -66,7 +67,7 @@ impl<'a> Tables<'a> {
             match field.number {
                 profile::SAMPLE_TYPE => {
                     let value_type = ValueType::read(field.message("a sample type")?, &tables.strings)?;
-                    if tables.sample_types.len() < MOST_SAMPLE_TYPES {
+                    if tables.sample_types.len() < MAX_SAMPLE_TYPES {
                         tables.sample_types.push(value_type);
                     }
                     tables.sample_type_count = tables.sample_type_count.saturating_add(1);

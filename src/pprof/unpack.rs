@@ -11,14 +11,14 @@ use super::messages::profile::is_field;
 use super::wire::begins_with;
 
 /// Maximum size of an unpacked profile in bytes. A million different stacks take about 31 MB.
-pub const LARGEST: usize = 256 << 20;
+pub const MAX_SIZE: usize = 256 << 20;
 
 /// A profile of at most this many bytes is unpacked at any compression ratio: deep recursion repeats itself, and gzip
 /// compresses repetitions up to 1000 times.
 const ALWAYS_UNPACKED: usize = 64 << 20;
 
 /// Maximum compression ratio of a larger profile. Profiles of real programs have 4 to 10.
-const STRONGEST_COMPRESSION: usize = 64;
+const MAX_COMPRESSION: usize = 64;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -30,14 +30,14 @@ pub fn is_pprof(beginning: &[u8]) -> bool {
 /// Returns the unpacked profile, as profile.proto.
 pub(super) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     if legacy::is_text(bytes) {
-        return if bytes.len() > LARGEST {
-            Err(Error::TooLarge { largest: LARGEST })
+        return if bytes.len() > MAX_SIZE {
+            Err(Error::TooLarge { largest: MAX_SIZE })
         } else {
             legacy::to_proto(bytes).map(Cow::Owned)
         };
     }
-    let of_file = bytes.len().saturating_mul(STRONGEST_COMPRESSION).max(ALWAYS_UNPACKED);
-    let largest = if bytes.starts_with(&GZIP) { of_file.min(LARGEST) } else { LARGEST };
+    let of_file = bytes.len().saturating_mul(MAX_COMPRESSION).max(ALWAYS_UNPACKED);
+    let largest = if bytes.starts_with(&GZIP) { of_file.min(MAX_SIZE) } else { MAX_SIZE };
     unpack_within(bytes, largest)
 }
 

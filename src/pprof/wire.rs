@@ -211,10 +211,10 @@ impl MessageWriter {
 /// Whether the bytes begin like a message. `is_field` checks the number and the encoding of each field. Checks as many
 /// fields as the bytes contain.
 pub(super) fn begins_with(bytes: &[u8], is_field: impl Fn(u64, u64) -> bool) -> bool {
-    /// This number of valid fields cannot be a coincidence.
-    const ENOUGH: usize = 16;
+    /// Maximum number of fields to check. So many valid fields cannot be a coincidence.
+    const MAX_CHECKED: usize = 16;
     let mut cursor = Cursor::new(bytes);
-    for _ in 0..ENOUGH {
+    for _ in 0..MAX_CHECKED {
         if cursor.remaining() == 0 {
             break;
         }

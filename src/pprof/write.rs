@@ -140,9 +140,9 @@ fn is_cpu_clock(event: &Event) -> bool {
 /// its name.
 struct Mappings<'a> {
     order: Vec<(MappingId, &'a Mapping)>,
-    /// Written positions, by mapping.
+    /// Indexed by mapping: its written position.
     positions: Vec<u32>,
-    /// By mapping: whether its frames have source lines.
+    /// Indexed by mapping: whether its frames have source lines.
     has_lines: Vec<bool>,
 }
 
@@ -172,7 +172,7 @@ impl<'a> Mappings<'a> {
 /// The written locations and their ids.
 struct Locations<'a> {
     profile: &'a Profile,
-    /// Written ids, by location. `None` until first used.
+    /// Indexed by location: its written id. `None` until the location is used.
     ids: Vec<Option<NonZero<u32>>>,
     written: Interner<LocationKey<'a>>,
 }

@@ -37,7 +37,7 @@ pub fn leave_group() -> Option<i32> {
     (group != 0 && setpgid(own, own).is_ok()).then_some(group)
 }
 
-/// Sends a signal to every descendant. Returns the number of those that could be signalled.
+/// Sends a signal to every descendant. Returns the number of descendants that got the signal.
 pub(super) fn signal_all(signal: Signal) -> usize {
     signal_others(signal, &[])
 }
@@ -53,7 +53,7 @@ pub fn kill_all() {
     kill_until(&[], || false);
 }
 
-/// Asks every descendant to end, kills those that do not end, and reaps all.
+/// Asks every descendant to end, kills the descendants that do not end, and reaps all.
 pub fn stop_all() {
     signal_all(Signal::SIGTERM);
     let deadline = Instant::now() + GRACE_PERIOD;

@@ -127,8 +127,8 @@ pub fn report_file_size_limit() {
     let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
-/// Whether somebody made this process ignore a signal, as `nohup` does. Such a signal stays ignored. Handlers installed
-/// later do not count as ignoring.
+/// Whether this process was started with a signal ignored, as `nohup` does. Such a signal stays ignored. Handlers
+/// installed later do not count as ignoring.
 pub fn ignored_at_start(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -16,7 +16,7 @@ pub enum ExitStatus {
 
 impl ExitStatus {
     /// Reads the status word that wait(2) returned for a process that has *ended* (neither `WUNTRACED` nor `WCONTINUED`
-    /// was requested). The layout is that of Linux's `<bits/waitstatus.h>`. The low seven bits are the signal; if they
+    /// was requested). The layout is in Linux's `<bits/waitstatus.h>`. The low seven bits are the signal; if they
     /// are 0, the second byte is the exit code. Bit 7 reports a core dump.
     ///
     /// No other code does this. An exit code is not a status word: `from_wait_status(3)` means killed by signal 3.

@@ -1,10 +1,11 @@
-//! Formats the figures of a profile as text. Rounding never turns a small share into nothing, nor a large one into all.
+//! Formats the figures of a profile as text. Rounding never turns a small share into 0 %, nor a large share into
+//! 100 %.
 
 use super::Profile;
 
 /// Formats a share in percent with one decimal: `12.3 %`.
 ///
-/// `0 %` and `100 %` are exact. A share just above nothing is `<0.1 %`, and a share just below all is `99.9 %`. If
+/// `0 %` and `100 %` are exact. A share just above 0 is `<0.1 %`, and a share just below the whole is `99.9 %`. If
 /// `whole` is 0, the share is `0 %`.
 pub fn format_percent(part: u64, whole: u64) -> String {
     if part == 0 || whole == 0 {

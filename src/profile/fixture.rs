@@ -27,7 +27,7 @@ impl Fixture {
     }
 
     /// An empty profile of `cycles`.
-    pub(crate) fn cycles() -> Self {
+    pub(crate) fn new_cycles() -> Self {
         let event = Event {
             name: "cycles".to_owned(),
             count_name: Event::SAMPLES.to_owned(),

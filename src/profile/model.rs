@@ -37,7 +37,7 @@ impl LabelSetId {
 }
 
 /// Handle of a stack in [`Stacks`](super::Stacks). Equal ids mean equal stacks. Different ids may mean equal stacks too:
-/// whoever must tell stacks apart compares their [`CanonicalStackId`]s.
+/// to distinguish stacks, compare their [`CanonicalStackId`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackId(pub(super) u32);
 
@@ -195,7 +195,7 @@ pub struct Task {
     pub cpu: Option<u32>,
     /// The goroutine that ran. `None` if unknown.
     pub goroutine: Option<GoroutineId>,
-    /// Labels from a pprof file that are none of the fields above.
+    /// Labels from a pprof file that have no field above.
     pub labels: LabelSetId,
 }
 
@@ -220,8 +220,8 @@ pub enum TaskLabelValue {
 /// A label of a sample, as pprof files carry it: a name and a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label<'p> {
-    /// The name: `process`, `pid`, `thread`, `cpu`, `goroutine`, `g`, `entry`, `creator`, or that of a [`TaskLabel`]. `g` is
-    /// the address of the `runtime.g` of a goroutine whose number is unknown.
+    /// The name: `process`, `pid`, `thread`, `cpu`, `goroutine`, `g`, `entry`, `creator`, or the name of a
+    /// [`TaskLabel`]. `g` is the address of the `runtime.g` of a goroutine whose number is unknown.
     pub key: &'p str,
     /// The value.
     pub value: LabelValue<'p>,

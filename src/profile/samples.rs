@@ -12,7 +12,7 @@ use super::model::{CanonicalStackId, Sample, StackId, TaskId};
 
 /// Samples, in the order in which they were first seen.
 ///
-/// Samples with the same stack and task are merged if one of them is among the recent ones. So a program that repeats
+/// Samples with the same stack and task are merged if one of them was added recently. So a program that repeats
 /// itself needs little memory, however long it is sampled. The list may still hold equal samples:
 /// [`Samples::distinct`] merges all.
 ///
@@ -129,8 +129,8 @@ impl Samples {
         Some(Self { list, timed: Some(timed), recent: Vec::new() }.retain(&keep))
     }
 
-    /// Appends the samples of another shard. `translate` converts its stacks and tasks to those of this one. Equal samples
-    /// are not merged.
+    /// Appends the samples of another shard. `translate` converts stacks and tasks of that shard to stacks and tasks of
+    /// this shard. Equal samples are not merged.
     pub fn append(&mut self, other: &Self, translate: impl Fn(StackId, TaskId) -> (StackId, TaskId) + Sync) {
         self.release_index();
         let offset = position(self.list.len());
@@ -161,7 +161,7 @@ impl Samples {
         distinct
     }
 
-    /// Replaces the stack and task of every sample by those that `translate` returns.
+    /// Replaces the stack and task of every sample by the results of `translate`.
     #[must_use]
     pub fn remap(mut self, translate: impl Fn(StackId, TaskId) -> (StackId, TaskId) + Sync) -> Self {
         self.release_index();

@@ -86,7 +86,7 @@ impl SegmentKey {
 ///
 /// Ids are canonical within a shard: [`Stacks::intern`] gives equal stacks one id. [`Stacks::append`] and
 /// [`Stacks::rewrite`] may create equal stacks with several ids, and so may interning after [`Stacks::release_index`].
-/// [`Stacks::canonical_ids`] then tells which of them are equal.
+/// [`Stacks::canonical_ids`] then finds the equal ones.
 #[derive(Debug, Clone)]
 pub struct Stacks {
     segments: Vec<StackSegment>,
@@ -95,7 +95,7 @@ pub struct Stacks {
     seed: RandomState,
 }
 
-/// A segment in the index. Most segments that differ have another hash, so that they need not be read.
+/// An entry of the index. The hash is compared first; the segment is read only if the hashes are equal.
 #[derive(Debug, Clone, Copy)]
 struct SegmentSlot {
     hash: u32,

@@ -16,11 +16,12 @@ use super::stacks::Stacks;
 /// A profile: one event, the samples of it, and the tables that they refer to.
 ///
 /// - Strings, functions, mappings, goroutines, label sets and tasks are interned: equal handles mean equal entries, and
-///   different handles different ones. Everybody may rely on it.
+///   different handles mean different entries. All code may rely on this.
 /// - Different handles of locations, stacks and samples may mean equal ones. Analysis does not merge them: most readers
 ///   only sum over samples, and merging takes about 5 % of the CPU time of a flame graph (recording of `go build -a std`).
-///   Whoever counts or writes distinct stacks uses [`Profile::distinct_samples`].
-/// - A caller segment of a stack has a lower id than its callees, so that tables by stack are filled in one pass.
+///   Code that counts or writes distinct stacks uses [`Profile::distinct_samples`].
+/// - A caller segment of a stack has a lower id than its callees, so that tables indexed by stack are filled in one
+///   pass.
 /// - The time of each sample is known only if the analysis was asked to keep it: [`Profile::timed_samples`].
 #[derive(Debug, Clone)]
 pub struct Profile {
@@ -42,7 +43,7 @@ pub struct Profile {
     locations: Vec<Location>,
     /// Frames of all locations. The frames of one location are together, the outermost first.
     frames: Vec<Frame>,
-    /// By location: start and end of its frames in `frames`.
+    /// Indexed by location: start and end of its frames in `frames`.
     frame_ranges: Vec<(u32, u32)>,
     stacks: Stacks,
 }
@@ -297,7 +298,7 @@ impl Profile {
     /// [first sample](Self::first_time_ns). Changes nothing if times are not kept.
     pub fn retain_times(&mut self, range: &Range<u64>) {
         let start = self.first_time_ns.saturating_add(range.start);
-        // The end of the longest range is no time: it includes all samples.
+        // If the end of the range overflows, the range includes all later samples.
         let end = self.first_time_ns.checked_add(range.end).map_or(Bound::Unbounded, Bound::Excluded);
         let Some(samples) = self.samples.between((Bound::Included(start), end)) else { return };
         self.samples = samples;

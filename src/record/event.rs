@@ -2,13 +2,13 @@
 
 use crate::config::{EventChoice, Kernel};
 use crate::perfdata::{Attr, Event};
-use crate::perfevent::{self, AttrFields, Rings, SMALLEST_RING, Source, Spec, Target, probe};
+use crate::perfevent::{self, AttrFields, MIN_RING_BYTES, Rings, Source, Spec, Target, probe};
 
 /// Requested bytes of ring buffer per CPU, if the limit of locked memory allows it.
 pub(super) const WISHED_RING_BYTES: usize = 4 * 1024 * 1024;
 
 /// Bytes of ring buffer per CPU: the minimum that works, and the requested size.
-pub const RING_SIZES: (usize, usize) = (SMALLEST_RING, WISHED_RING_BYTES);
+pub const RING_SIZES: (usize, usize) = (MIN_RING_BYTES, WISHED_RING_BYTES);
 
 /// The event to sample, and the requested features that are unavailable.
 #[derive(Debug, Clone, PartialEq, Eq)]

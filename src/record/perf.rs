@@ -5,8 +5,7 @@ use std::ffi::OsString;
 use super::plan::{Sampler, SamplingPlan};
 
 impl SamplingPlan {
-    /// Returns the command line that has to start the target. Empty if the target can be started by anything. Has no
-    /// `-g` in DWARF mode, because with `-g` perf gets stacks of one frame from Go.
+    /// Command line that goes before the workload's. Empty for goflame's own sampler.
     pub fn launcher(&self) -> Vec<OsString> {
         let Sampler::Perf(perf) = &self.sampler else { return Vec::new() };
         let mut command: Vec<OsString> = vec![perf.into(), "record".into(), "--quiet".into(), "-o".into()];

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::event::{ChosenEvent, file_event};
 use crate::perfdata::abi::context;
 use crate::perfdata::{self, Features, PerfData, RecordKind, Sample, Writer};
-use crate::perfevent::{self, Rings, SMALLEST_RING, Spec, Target, TrialCounts, open};
+use crate::perfevent::{self, MIN_RING_BYTES, Rings, Spec, Target, TrialCounts, open};
 
 /// Maximum CPU time of a trial. A trial that has seen everything ends at once; a trial that misses something uses all
 /// of it. The limit is CPU time because a busy machine would leave the trial none within a wall-clock limit.
@@ -82,11 +82,11 @@ fn open_eagerly(chosen: &Spec, cpus: &[u32]) -> Result<(Rings, Spec), perfevent:
     let eager = Spec { switches: true, frequency: chosen.frequency.max(FREQUENCY), ..chosen.clone() };
     let switches = Spec { frequency: chosen.frequency, ..eager.clone() };
     for spec in [eager, switches] {
-        if let Ok(rings) = open(&spec, Target::calling_thread(), cpus, SMALLEST_RING) {
+        if let Ok(rings) = open(&spec, Target::calling_thread(), cpus, MIN_RING_BYTES) {
             return Ok((rings, spec));
         }
     }
-    Ok((open(chosen, Target::calling_thread(), cpus, SMALLEST_RING)?, chosen.clone()))
+    Ok((open(chosen, Target::calling_thread(), cpus, MIN_RING_BYTES)?, chosen.clone()))
 }
 
 /// Counts what has arrived since the last call.

@@ -86,7 +86,7 @@ fn additional_names_are_secret() {
     assert_eq!(secrets.args(&["--db-dsn=x", "APP_DB_DSN=x", "DSN=x"]), ["--db-dsn=***", "APP_DB_DSN=***", "DSN=x"]);
     assert_eq!(secrets.value("SESSION_ID", "x"), "***");
     assert_eq!(secrets.value("TOKEN_FILE", "/x"), "***");
-    // A name without a letter names nothing.
+    // A name without letters matches no variable.
     assert_eq!(Secrets::new(&["--".to_owned()]).value("DSN", "x"), "x");
 }
 

@@ -1,8 +1,8 @@
 //! Folded stacks: one line `process;root;…;leaf COUNT` for each distinct stack, sorted.
 //!
-//! The format is that of stackcollapse-perf.pl: `;` in a name becomes `:`, spaces in the name of a process become `_`, kernel
-//! frames have no suffix, and a sample without frames is a line with only the process. COUNT is a number of samples, or
-//! a weight if the profile counts no samples (heap profiles). Functions have their display names.
+//! The format is the same as in stackcollapse-perf.pl: `;` in a name becomes `:`, spaces in the name of a process
+//! become `_`, kernel frames have no suffix, and a sample without frames is a line with only the process. COUNT is a
+//! number of samples, or a weight if the profile counts no samples (heap profiles). Functions have their display names.
 
 use std::cmp::Reverse;
 use std::io::{self, BufWriter, Write};
@@ -40,7 +40,7 @@ struct Lines<'a, 'v> {
     tree: &'a CallTree<'v>,
     labels: &'a [String],
     ranks: Vec<Ranks>,
-    /// Labels of the current call path, joined by `;`.
+    /// Frame texts of the current call path, joined by `;`.
     path: String,
     /// A stack: the last node is written next.
     pending: Vec<Pending>,
@@ -133,19 +133,19 @@ impl Lines<'_, '_> {
     }
 }
 
-/// Sort ranks of a label's lines among lines with the same callers. Lines are sorted by bytes, so `main.F.func1;x` comes
-/// between `main.F` and `main.F;y`.
+/// Sort ranks of a frame text's lines among lines with the same callers. Lines are sorted by bytes, so `main.F.func1;x`
+/// comes between `main.F` and `main.F;y`.
 #[derive(Clone, Copy, Default)]
 struct Ranks {
-    /// Rank of the line that ends with the label.
+    /// Rank of the line that ends with the frame text.
     self_line: u32,
     /// Rank of the lines that continue with callees.
     callee_lines: u32,
 }
 
-/// Computes the ranks of each label.
+/// Computes the ranks of each frame text.
 fn ranks(labels: &[String]) -> Vec<Ranks> {
-    /// Returns the bytes of a label in a line: at the end, or followed by callees.
+    /// Returns the bytes of a frame text in a line: at the end, or followed by callees.
     fn bytes(label: &[u8], has_callees: bool) -> impl Iterator<Item = u8> {
         label.iter().copied().chain(has_callees.then_some(b';'))
     }
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn equal_stacks_are_one_line_and_lines_are_sorted() {
-        let mut fixture = Fixture::cycles();
+        let mut fixture = Fixture::new_cycles();
         fixture.add("app", "runtime.goexit|main.main|main.b:4", 2);
         fixture.add("app", "runtime.goexit|main.main|main.b:5", 1);
         fixture.add("app", "runtime.goexit|main.main|k:page_fault", 5);
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn equal_stacks_of_any_depth_are_one_line() {
-        let mut fixture = Fixture::cycles();
+        let mut fixture = Fixture::new_cycles();
         let mut lines: BTreeMap<String, u64> = BTreeMap::new();
         let mut random = 1_u32;
         for _ in 0..3_000 {

@@ -40,7 +40,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::profile::{Assessment, Grade, Origin, Profile, Quality, Unit};
-use crate::views::{FunctionRow, PathRow, Top, View};
+use crate::views::{CallPathStep, FunctionRow, Top, View};
 
 /// Version of this format.
 pub const SCHEMA: u32 = 1;
@@ -133,7 +133,7 @@ impl<'a> Summary<'a> {
                 cumulative_percent: percent(row.cumulative_weight, top.total),
             }
         };
-        let step = |row: &PathRow| {
+        let step = |row: &CallPathStep| {
             let function = profile.function(row.function);
             let (display, origin) = (profile.str(function.display), function.origin);
             PathStep { display, origin, weight: row.weight, percent: percent(row.weight, top.total) }
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn summary_has_all_documented_fields() {
-        let mut fixture = Fixture::cycles();
+        let mut fixture = Fixture::new_cycles();
         fixture.add("app", "runtime.goexit|main.main|main.Map[...]", 3);
         fixture.add("app", "runtime.goexit|main.main", 1);
         let quality = Quality {

@@ -1,4 +1,4 @@
-//! Recordings in another form than one plain file, put together in memory: a directory of `perf record --threads`,
+//! Converts recordings of other forms into one plain file in memory: a directory of `perf record --threads`,
 //! compressed records of `perf record -z`, and CPU profiles of gperftools.
 
 use std::fs;
@@ -41,8 +41,8 @@ fn header_file(dir: &Path) -> Option<PathBuf> {
     Some(dir.join(HEADER_FILE)).filter(|file| dir.is_dir() && file.is_file())
 }
 
-/// Returns the plain recording; the bytes as they are if they need nothing. `dir` is the directory of the recording, if it
-/// is one.
+/// Returns the recording as one plain file. Returns the bytes unchanged if they are already plain. `dir` is the
+/// directory of a recording that consists of several files.
 fn plain(path: &Path, bytes: InputBytes, dir: Option<&Path>) -> Result<InputBytes, InputError> {
     let further = dir.map_or(Ok(Vec::new()), record_files)?;
     let further: Vec<InputBytes> = further.iter().map(|file| InputBytes::open(file)).collect::<Result<_, _>>()?;

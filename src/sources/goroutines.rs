@@ -10,7 +10,7 @@ use crate::fsio::{self, FileError};
 const SCHEMA: u32 = 2;
 
 /// Maximum size of the file in bytes. A recorder keeps 2^18 readings, each about 200 bytes as text.
-const LARGEST: u64 = 1 << 27;
+const MAX_BYTES: u64 = 1 << 27;
 
 #[derive(Serialize, Deserialize)]
 struct GoroutineFile<R> {
@@ -47,7 +47,7 @@ pub fn goroutines_to_json(readings: &[GoroutineReading]) -> Vec<u8> {
 
 /// Reads the file of a run. Empty if the run has no such file, or if its format is unknown.
 pub fn goroutines_from_file(path: &Path) -> Result<Vec<GoroutineReading>, FileError> {
-    let bytes = match fsio::read_bounded(path, LARGEST) {
+    let bytes = match fsio::read_bounded(path, MAX_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.is_missing() => return Ok(Vec::new()),
         Err(error) => return Err(error),

@@ -15,7 +15,7 @@ const MAGIC_BYTES: usize = 8;
 
 /// Maximum size in bytes of a recording that is read from a pipe into memory. A regular file is mapped and may have any
 /// size.
-const LARGEST_PIPED: u64 = 4 << 30;
+const MAX_PIPED: u64 = 4 << 30;
 
 /// Kind of an input file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,16 +85,16 @@ fn read_stream(path: &Path, mut file: File) -> Result<Vec<u8>, FileError> {
     Read::by_ref(&mut file).take(MAGIC_BYTES as u64).read_to_end(&mut bytes).map_err(unread)?;
     match InputKind::detect(&bytes) {
         Some(InputKind::PerfData) => {
-            let read = Read::by_ref(&mut file).take(LARGEST_PIPED).read_to_end(&mut bytes);
+            let read = Read::by_ref(&mut file).take(MAX_PIPED).read_to_end(&mut bytes);
             match read {
-                Ok(count) if u64::try_from(count).is_ok_and(|count| count == LARGEST_PIPED) => {
+                Ok(count) if u64::try_from(count).is_ok_and(|count| count == MAX_PIPED) => {
                     Err(io::Error::other("a recording of more than 4 GiB is read from a file only, not from a pipe"))
                 }
                 read => read,
             }
         }
         // The pprof reader refuses a profile that is too long.
-        Some(InputKind::Pprof) => file.take(pprof::LARGEST as u64).read_to_end(&mut bytes),
+        Some(InputKind::Pprof) => file.take(pprof::MAX_SIZE as u64).read_to_end(&mut bytes),
         None => return Ok(bytes),
     }
     .map_err(unread)?;

@@ -19,7 +19,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Maximum number of bytes to read. A kernel with all its modules has about 10^5 symbols of about 50 bytes. Bytes after
 /// the maximum are ignored.
-const LARGEST: u64 = 1 << 28;
+const MAX_BYTES: u64 = 1 << 28;
 
 /// Opens the list of the running kernel.
 pub fn open_kallsyms_of_this_kernel() -> Result<impl BufRead + use<>, FileError> {
@@ -28,10 +28,10 @@ pub fn open_kallsyms_of_this_kernel() -> Result<impl BufRead + use<>, FileError>
 
 /// Opens a list that was stored with a recording.
 pub fn open_kallsyms(path: &Path) -> Result<impl BufRead + use<>, FileError> {
-    Ok(BufReader::new(fsio::open(path)?.take(LARGEST)))
+    Ok(BufReader::new(fsio::open(path)?.take(MAX_BYTES)))
 }
 
-/// Cache of kernel symbols, in the user's cache directory. Best effort: on any error nothing is cached.
+/// Cache of kernel symbols, in the user's cache directory. Best effort: on any error the symbols are not cached.
 #[derive(Debug)]
 pub struct KallsymsCache {
     path: PathBuf,
@@ -60,8 +60,8 @@ impl KallsymsCache {
         &self.boot
     }
 
-    /// Maps the cached bytes; `None` if nothing is cached. They may be of another boot, or damaged.
-    pub fn read(&self) -> Option<MappedFile> {
+    /// Maps the cached bytes; `None` if there is no cache file. The bytes may be of another boot, or damaged.
+    pub fn map_cached(&self) -> Option<MappedFile> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file: File = rustix::fs::open(&self.path, flags, rustix::fs::Mode::empty()).ok()?.into();
         let about = file.metadata().ok()?;
@@ -99,8 +99,8 @@ fn user() -> u32 {
     acting_for().map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid)
 }
 
-/// Whether a cache directory may be used. Root can run in another user's environment without sudo (`su -m`). It must
-/// then create nothing in that user's home and follow no link of that user.
+/// Whether a cache directory may be used. Root can run in another user's environment without sudo (`su -m`). Then it
+/// must not create files in that user's home and must not follow links of that user.
 fn may_use(cache: &Path) -> bool {
     let is_roots = |path: &Path| match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.uid() == 0,
@@ -119,7 +119,7 @@ mod tests {
     fn only_a_regular_file_is_read_and_anything_else_is_replaced() {
         let dir = tempfile::tempdir().expect("a directory");
         let cache = KallsymsCache::new(dir.path().join("cache/kernel-symbols"), "boot");
-        let read = || cache.read().map(|bytes| bytes.as_ref().to_vec());
+        let read = || cache.map_cached().map(|bytes| bytes.as_ref().to_vec());
         assert_eq!(read(), None);
         cache.write(b"one");
         assert_eq!(read(), Some(b"one".to_vec()));

@@ -27,7 +27,7 @@ pub enum By {
 #[derive(Debug)]
 pub struct Grouping {
     names: Interner<Box<str>>,
-    /// By group: positions in [`Profile::samples`].
+    /// Indexed by group: positions in [`Profile::samples`].
     samples: Vec<Vec<u32>>,
 }
 

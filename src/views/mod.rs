@@ -7,7 +7,7 @@
 //!   a range of time.
 //! - [`grouping`]: groups of samples, by process, thread, goroutine, entry or label.
 //! - [`walk`]: all stacks from the root, with the cumulative weight of each segment.
-//! - [`tree`]: the call tree: nodes with label and weights, expanded only as far as a format needs.
+//! - [`tree`]: the call tree: nodes with a frame text and weights; a format expands only the nodes that it needs.
 //! - [`top`]: hot functions and the hottest call path.
 //!
 //! Must not format text and must not know output formats.
@@ -21,7 +21,7 @@ mod walk;
 
 pub use filter::{Filters, Tag};
 pub use grouping::{By, GroupRow, Grouping};
-pub use top::{FunctionRow, PathRow, Top};
+pub use top::{CallPathStep, FunctionRow, Top};
 pub use tree::{CallTree, ExpandScratch, LabelId, Node, TreeLabels, self_weight};
 pub use view::{SampleValue, View};
 pub use walk::Walker;

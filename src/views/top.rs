@@ -18,7 +18,7 @@ pub struct FunctionRow {
 
 /// A step of the hottest call path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathRow {
+pub struct CallPathStep {
     /// The function.
     pub function: FunctionId,
     /// Weight of the samples whose stack begins with the path up to this step.
@@ -33,7 +33,7 @@ pub struct Top {
     /// The heaviest callee at each step, from the root on. The path ends at a function whose self weight is at least the
     /// weight of its heaviest callee, or whose heaviest callee has less than 1/[`Top::PATH_SHARE`] of the total. All
     /// lines of a function are one step.
-    pub path: Vec<PathRow>,
+    pub path: Vec<CallPathStep>,
     /// Sum of all weights.
     pub total: u64,
 }
@@ -49,7 +49,7 @@ impl Top {
     }
 }
 
-/// Labels of a call tree in which all groups share one root, and every function has its own label: its position.
+/// Texts for a call tree in which all groups share one root, and every function has its own text id: its position.
 pub(super) fn function_labels(profile: &Profile, groups: usize) -> TreeLabels {
     let functions = profile.functions().map(|(function, _)| LabelId::from_index(function.index()));
     TreeLabels::new(vec![LabelId::NONE; groups], functions.collect())
@@ -64,7 +64,7 @@ fn functions(profile: &Profile) -> Vec<FunctionRow> {
         .functions()
         .map(|(function, _)| FunctionRow { function, self_weight: 0, cumulative_weight: 0 })
         .collect();
-    // By function: the last stack that counted it, so that recursion is counted once.
+    // Indexed by function: the last stack that counted it, so that recursion is counted once.
     let mut last_stack = vec![StackId::EMPTY; rows.len()];
     for stack in profile.stacks().ids() {
         let weight = weights[stack.index()];
@@ -89,9 +89,9 @@ fn functions(profile: &Profile) -> Vec<FunctionRow> {
     rows
 }
 
-fn path(profile: &Profile, tree: &CallTree<'_>, total: u64) -> Vec<PathRow> {
+fn path(profile: &Profile, tree: &CallTree<'_>, total: u64) -> Vec<CallPathStep> {
     let functions: Vec<FunctionId> = profile.functions().map(|(function, _)| function).collect();
-    let mut path: Vec<PathRow> = Vec::new();
+    let mut path: Vec<CallPathStep> = Vec::new();
     tree.with_scratch(|scratch| {
         let Some(mut node) = tree.groups().pop() else { return };
         loop {
@@ -109,7 +109,7 @@ fn path(profile: &Profile, tree: &CallTree<'_>, total: u64) -> Vec<PathRow> {
             if callee.cumulative <= node_self_weight || callee.cumulative < total.div_ceil(Top::PATH_SHARE) {
                 return;
             }
-            path.push(PathRow { function: functions[callee.label.index()], weight: callee.cumulative });
+            path.push(CallPathStep { function: functions[callee.label.index()], weight: callee.cumulative });
             node = callee;
         }
     });
@@ -147,7 +147,7 @@ mod tests {
 
     fn path(fixture: &Fixture) -> Vec<(String, u64)> {
         let profile = &fixture.profile;
-        let row = |row: &PathRow| {
+        let row = |row: &CallPathStep| {
             (profile.str(profile.function(row.function).display).to_owned(), row.weight / fixture.period)
         };
         top(fixture).path.iter().map(row).collect()

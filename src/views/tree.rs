@@ -1,4 +1,4 @@
-//! The call tree: all stacks, merged from the root where frames have the same label.
+//! The call tree: all stacks, merged from the root where frames have the same frame text (glossary in ARCHITECTURE.md).
 //!
 //! The callees of a node are computed only when a format asks for them. No finished part of the tree stays in memory.
 
@@ -9,50 +9,50 @@ use std::sync::{Mutex, PoisonError};
 use super::walk::{StackWalk, Walker};
 use crate::profile::{Interner, Profile, position};
 
-/// Id of a label: the text of a frame, or another value by which a format merges frames.
+/// Id of a frame text, or of another value by which a format merges frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LabelId(u32);
 
 impl LabelId {
-    /// No label: the label of the root of the tree.
+    /// No text, for the root of the tree.
     pub const NONE: Self = Self(u32::MAX);
 
-    /// Interns a label.
+    /// Interns a frame text.
     pub fn intern<T: Hash + Eq>(label: T, labels: &mut Interner<T>) -> Self {
         Self(labels.intern(label))
     }
 
-    /// Returns the id of the label at a position.
+    /// Returns the id of the frame text at a position.
     pub fn from_index(at: usize) -> Self {
         Self(position(at))
     }
 
-    /// Returns the position of this label.
+    /// Returns the position of this frame text.
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// The labels of groups and functions in a call tree.
+/// The frame texts of groups and functions in a call tree.
 pub struct TreeLabels {
-    /// By group, in the order of the grouping.
+    /// The text of each group, indexed by group.
     groups: Vec<LabelId>,
-    /// By function.
+    /// The text of each function, indexed by function.
     functions: Vec<LabelId>,
 }
 
 impl TreeLabels {
-    /// Takes the labels of the groups in the order of [`Grouping::names`](super::Grouping::names), and of the functions in
-    /// the order of [`Profile::functions`]. Groups with equal labels become one node.
+    /// Takes the texts of the groups in the order of [`Grouping::names`](super::Grouping::names), and of the functions
+    /// in the order of [`Profile::functions`]. Groups with equal texts become one node.
     pub fn new(groups: Vec<LabelId>, functions: Vec<LabelId>) -> Self {
         Self { groups, functions }
     }
 }
 
-/// A node of the call tree: all frames with one label and the same labels of callers.
+/// A node of the call tree: all frames with the same text whose callers have the same texts.
 #[derive(Debug)]
 pub struct Node {
-    /// The label.
+    /// The text of the frames.
     pub label: LabelId,
     /// Cumulative weight: the weight of all samples whose stack contains the node.
     pub cumulative: u64,
@@ -75,10 +75,10 @@ pub struct CallTree<'v> {
     /// Factor for the weights of walkers.
     scale: u64,
     labels: TreeLabels,
-    /// By location: the label of its only frame, or [`LabelId::NONE`] if it has no frame or several. Most locations have one
-    /// frame, and a step through them reads only this table.
+    /// Indexed by location: the text of its only frame, or [`LabelId::NONE`] if it has no frame or several. Most
+    /// locations have one frame, and a step through them reads only this table.
     only_label: Vec<LabelId>,
-    /// By group: the weight of its samples, including samples without frames.
+    /// Indexed by group: the weight of its samples, including samples without frames.
     group_weights: Vec<u64>,
     /// Minimum weight of a callee.
     min_weight: u64,
@@ -88,7 +88,8 @@ pub struct CallTree<'v> {
 
 /// Work space of one thread, reused for every node.
 pub struct ExpandScratch {
-    /// By label: the index of its callee in `callees`, or [`NO_CALLEE`]. All are [`NO_CALLEE`] between two nodes.
+    /// Indexed by text: the index of its callee in `callees`, or [`NO_CALLEE`]. All are [`NO_CALLEE`] between two
+    /// nodes.
     callee_of_label: Vec<u32>,
     /// The callees of the node, each with its number of walkers.
     callees: Vec<(Node, usize)>,
@@ -96,14 +97,15 @@ pub struct ExpandScratch {
     moved: Vec<Walker>,
     /// By walker in `moved`: the index of its callee.
     callee_of_moved: Vec<u32>,
-    /// Walkers to move next, with the [only label](CallTree::only_label) of their next location.
+    /// Walkers to move next, with the [text](CallTree::only_label) of their next location.
     ahead: Vec<(Walker, LabelId)>,
 }
 
-/// Number of walkers that look up their next label together. The look-ups are independent, so their cache misses overlap.
+/// Number of walkers that look up their next frame text together. The look-ups are independent, so their cache misses
+/// overlap.
 const AHEAD: usize = 32;
 
-/// Marks a label without a callee in [`ExpandScratch::callee_of_label`].
+/// Marks a frame text without a callee in [`ExpandScratch::callee_of_label`].
 const NO_CALLEE: u32 = u32::MAX;
 
 impl<'v> CallTree<'v> {
@@ -130,7 +132,7 @@ impl<'v> CallTree<'v> {
         self.min_weight
     }
 
-    /// Returns a node for each label of a group. Its walkers are before the root frames.
+    /// Returns a node for each distinct text of a group. Its walkers are before the root frames.
     pub fn groups(&self) -> Vec<Node> {
         let mut nodes: Vec<Node> = Vec::new();
         let mut by_label = HashMap::new();
@@ -163,14 +165,14 @@ impl<'v> CallTree<'v> {
         result
     }
 
-    /// Returns the label of the next location's only frame, or [`LabelId::NONE`] if it does not have exactly one frame.
+    /// Returns the text of the next location's only frame, or [`LabelId::NONE`] if it does not have exactly one frame.
     fn only_label(&self, walker: &Walker) -> LabelId {
         let next = self.walk.next_location(self.profile, walker);
         next.map_or(LabelId::NONE, |location| self.only_label[location.index()])
     }
 
-    /// Moves a walker past the next frame. `only_label` is the [only label](CallTree::only_label) of its location. Returns
-    /// the frame's label, and whether the call was inlined. `None` at the end of the segment.
+    /// Moves a walker past the next frame. `only_label` is the entry of [`CallTree::only_label`] for its location.
+    /// Returns the frame's text, and whether the call was inlined. `None` at the end of the segment.
     fn step(&self, walker: &mut Walker, only_label: LabelId) -> Option<(LabelId, bool)> {
         if only_label != LabelId::NONE {
             walker.skip_location();
@@ -180,7 +182,7 @@ impl<'v> CallTree<'v> {
         Some((self.labels.functions[frame.function.index()], inlined))
     }
 
-    /// Moves a walker past the next frame. Returns the frame's label. `None` at the end of the segment.
+    /// Moves a walker past the next frame. Returns the frame's text. `None` at the end of the segment.
     pub fn next(&self, walker: &mut Walker) -> Option<LabelId> {
         let only_label = self.only_label(walker);
         self.step(walker, only_label).map(|(label, _)| label)
@@ -257,7 +259,7 @@ mod tests {
     use crate::profile::{Function, Interner, Profile};
     use crate::views::{By, SampleValue, View};
 
-    /// Returns all nodes, sorted: the labels from the root, the cumulative weight, and whether it is inlined.
+    /// Returns all nodes, sorted: the texts from the root, the cumulative weight, and whether it is inlined.
     fn nodes(profile: &Profile, min_weight: u64) -> Vec<(String, u64, bool)> {
         let view = View::new(profile.clone(), By::Process);
         let mut texts = Interner::default();

@@ -11,11 +11,11 @@ use crate::profile::{Frame, LocationId, Profile, StackId, Stacks, position};
 #[derive(Debug)]
 pub(super) struct StackWalk {
     callees: Callees,
-    /// Dense tables, one for each large group: cumulative weights, by stack.
+    /// Dense tables, one for each large group: cumulative weights, indexed by stack.
     tables: Vec<Vec<u64>>,
     /// The stacks of the small groups.
     nodes: Vec<SparseNode>,
-    /// By group: where its weights are.
+    /// Indexed by group: where its weights are.
     roots: Vec<Roots>,
 }
 

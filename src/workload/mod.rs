@@ -9,10 +9,10 @@
 //!
 //! The *exec gate* waits on a socket until everything that observes the program is ready, and then executes the program.
 //! Therefore its process id is known before the program starts. The *supervisor* is the parent and reaper of the program
-//! and of all its orphans. It reports how they ended and their CPU time. When goflame dies, by whatever signal, the
+//! and of all its orphans. It reports how they ended and their CPU time. When goflame dies, by any signal, the
 //! supervisor leaves nothing running. The program is in goflame's process group, the supervisor is not.
 //!
-//! A [`Monitor`] works beside the running program. Must not know what it does: nothing here samples.
+//! A [`Monitor`] works while the program runs. Must not sample, and must not know what a monitor does.
 
 mod error;
 mod exec_gate;

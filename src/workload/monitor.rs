@@ -1,9 +1,9 @@
-//! Interface of work that goes on beside a running workload.
+//! Interface of work that is done while a workload runs.
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// Work beside a running workload, such as sampling. It shares the loop that supervises the workload.
+/// Work that is done while a workload runs, such as sampling. It shares the loop that supervises the workload.
 pub trait Monitor {
     /// The reason why the work failed. The workload is then stopped.
     type Error;

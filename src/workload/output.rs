@@ -115,7 +115,7 @@ struct Log<W> {
     file: W,
     /// Bytes that still fit into the beginning.
     room: u64,
-    /// The last bytes of those that did not fit.
+    /// The last bytes of the output that did not fit.
     tail: VecDeque<u8>,
     left_out: u64,
 }

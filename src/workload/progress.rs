@@ -19,7 +19,7 @@ pub enum OutputStream {
     Stderr,
 }
 
-/// Why, or by what means, the program is being stopped.
+/// The reason for which the program is being stopped, or the means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
     /// The user interrupted goflame. A second interrupt makes goflame leave at once.

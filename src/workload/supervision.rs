@@ -27,7 +27,7 @@ const ESCALATION: [(Duration, Escalation); 2] =
 /// Timeout for the supervisor to kill everything after the order.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Launches the program, lets a monitor work beside it until it ends or is stopped, and returns both results.
+/// Launches the program and runs a monitor until the program ends or is stopped. Returns both results.
 ///
 /// `start_monitor` receives the process id that the program will have. The program starts afterwards. After an error no
 /// process is left running.
@@ -160,7 +160,7 @@ impl<'a> Supervision<'a> {
         Ok((self.outcome(launched, usage), output))
     }
 
-    /// Stops the program because its monitor failed. If it is being stopped already, that reason stays.
+    /// Stops the program because its monitor failed. If it is being stopped already, the first reason is kept.
     fn monitor_failed(&mut self, launched: &Launched) {
         if self.stopping.is_none() {
             self.stop(launched, SIGTERM, Ending::Own);

@@ -2,7 +2,7 @@
 //!
 //! It makes itself a child subreaper, so that orphans become its children. Therefore it can wait for all of them, knows
 //! their total CPU time, and can find and kill each of them. It watches its socket and kills them when goflame is gone,
-//! for whatever reason. It is outside of goflame's process group, so `kill -9` of the whole group does not reach it.
+//! for any reason. It is outside of goflame's process group, so `kill -9` of the whole group does not reach it.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -57,7 +57,7 @@ fn supervise(args: &[OsString]) -> Option<()> {
             Err(_) => break,
         }
     }
-    // Orphans are this process's children, so without a child a search in `/proc` finds nothing.
+    // Orphans become children of this process. So if this process has no child, a search in `/proc` is not needed.
     let (mut outlived, mut unstoppable) = (0, 0);
     if has_children() {
         outlived = descendants(&[]).len();

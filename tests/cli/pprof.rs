@@ -221,7 +221,7 @@ fn report_in_512_mib<'p>(project: &'p Project, file: &str) -> Finished<'p> {
 #[test]
 fn small_files_cannot_use_gigabytes_of_memory() {
     const MIB: usize = 1 << 20;
-    const TOO_LARGE: &str = "  cause: it has more than 64 MiB unpacked";
+    const TOO_LARGE: &str = "  cause: unpacked, it is larger than the limit of 64 MiB";
     const TOO_MANY: &str =
         "  cause: its strings, functions, locations and mappings would take more than 256 MiB of memory";
     let project = Project::empty();

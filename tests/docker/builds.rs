@@ -181,7 +181,11 @@ fn a_directory_outside_of_the_project_is_mounted_only_with_a_flag() {
     // A link in the project points outside of it.
     std::os::unix::fs::symlink(&lib, project.path("near")).unwrap();
     project.write("go.mod", go_mod("./near"));
-    engine.goflame(&project, ["build", "--docker"]).run().code(11).stderr_has("error: [..] is used by go.mod or go.work, but is outside of the project");
+    engine
+        .goflame(&project, ["build", "--docker"])
+        .run()
+        .code(11)
+        .stderr_has("error: [..] is used by go.mod or go.work, but is outside of the project");
     fs::remove_file(project.path("near")).unwrap();
 
     // A sibling in one checkout, and in one workspace.

@@ -1,5 +1,5 @@
 //! Unwinding of a stack copy: from the sampled registers, return address by return address, as long as the tables of
-//! the programs say where the next one is. Go code has Go's function table, C code has `.eh_frame`.
+//! the programs say where the next one is. Go code has pclntab, C code has `.eh_frame`.
 //!
 //! Must not guess: the walk ends where the tables say nothing.
 

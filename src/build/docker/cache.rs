@@ -13,7 +13,7 @@ use super::{ContainerPlan, DockerEngine, Error};
 use crate::config::Config;
 
 impl DockerEngine {
-    /// Creates the volumes of a plan that do not exist yet. Labels tell people who find them which project they belong
+    /// Creates the volumes of a plan that do not exist yet. The labels of a volume show which project it belongs
     /// to.
     pub(super) fn make_caches(&self, plan: &ContainerPlan) -> Result<(), Error> {
         for volume in &plan.volumes {

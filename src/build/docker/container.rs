@@ -1,4 +1,4 @@
-//! Containers: one per step of a plan. Each is removed when its step ends, whatever happened.
+//! Containers: one per step of a plan. Each container is removed when its step ends, also after an error.
 
 use std::collections::HashMap;
 use std::pin::pin;

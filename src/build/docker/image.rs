@@ -22,8 +22,8 @@ pub struct Pinned {
 }
 
 impl DockerEngine {
-    /// Resolves the image that `name` stands for, and ensures that it is on the engine. If `locked` has a pin, that pin
-    /// wins, even if the name has moved since. Otherwise uses the image that the engine has or can pull.
+    /// Resolves `name` to an image, and ensures that the image is on the engine. If `locked` has a pin, uses the pinned
+    /// image, even if the name refers to another image now. Otherwise uses the image that the engine has or can pull.
     pub fn pin(
         &self,
         name: &str,

@@ -119,7 +119,7 @@ pub struct ContainerPlan {
     pub(super) pids: i64,
     /// Memory limit of a container in bytes. `None` if the memory of the machine is unknown.
     pub(super) memory: Option<u64>,
-    /// Runs `go env`. The Go that answers is the Go that builds.
+    /// Runs `go env` with the Go that also builds the program.
     pub(super) go_env: ContainerStep,
     /// Checks whether all modules are present. If they are, the download is skipped.
     pub(super) check_modules: Option<ContainerStep>,
@@ -239,7 +239,8 @@ impl ContainerPlan {
         self.binds.iter().filter(move |bind| output || !bind.writable)
     }
 
-    /// Uses the caches of another project. For a copy of that project, which then leaves nothing on the engine.
+    /// Uses the caches of another project. Intended for a copy of that project, which then leaves no volumes of its
+    /// own.
     #[must_use]
     pub fn with_caches_of(self, other: &Self) -> Self {
         Self { project: other.project.clone(), volumes: other.volumes.clone(), ..self }

@@ -1,4 +1,4 @@
-//! Image names, parsed as far as comparing and pulling need it. Grammar: distribution/reference.
+//! Parses image names. Only the parts that comparing and pulling need are checked. Grammar: distribution/reference.
 
 /// Image reference: `[registry/]repository[:tag][@digest]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -89,8 +89,8 @@ impl DockerEngine {
         Ok(removed)
     }
 
-    /// Stops and removes a container with its anonymous volumes. Ignores errors: the container may already be gone or
-    /// be about to go, and an engine that does not answer has reported its error earlier.
+    /// Stops and removes a container with its anonymous volumes. Ignores errors: the container may already be removed,
+    /// or another process may be removing it. If the engine does not respond, an earlier request has reported that.
     pub(super) async fn remove(&self, id: &str) {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         let _ = self.docker.remove_container(id, Some(options)).await;

@@ -1,4 +1,4 @@
-//! Findings about differences between a built binary and what the build was asked for.
+//! Findings about differences between a built binary and the settings of its build.
 
 use crate::build::Mismatch;
 use crate::doctor::check::Check;
@@ -8,13 +8,13 @@ use crate::doctor::inputs::Inputs;
 /// Prefix of the ids of these checks; the rest is the id of the [`Mismatch`].
 const PREFIX: &str = "binary-";
 
-/// A difference that makes the binary another program than the requested one: its profile would be misleading.
-pub(super) fn other_program(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+/// A difference after which the binary is not the requested program: its profile would be misleading.
+pub(super) fn judge_misleading_difference(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     difference(check, inputs, Status::Failure)
 }
 
-/// A difference that does not affect the profile, but leaves something out around it.
-pub(super) fn less_known(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+/// A difference that does not affect the profile: only additional information is missing.
+pub(super) fn judge_harmless_difference(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     difference(check, inputs, Status::Warning)
 }
 
@@ -30,7 +30,7 @@ fn finding(check: &'static Check, status: Status, mismatch: &Mismatch) -> Findin
     check.finding(status, &mismatch.found, &mismatch.asked).because(why)
 }
 
-/// `binary-as-asked`: whether there are differences. Reports a difference for which none of `checks` has the id.
+/// `binary-as-asked`: whether there are differences. A difference without its own check in `checks` is reported here.
 pub(super) fn as_asked(check: &'static Check, inputs: &Inputs, checks: &[Check]) -> Option<Finding> {
     let mismatches = inputs.binary.as_ref()?.mismatches?;
     let has_check = |mismatch: &&Mismatch| checks.iter().any(|one| one.id.strip_prefix(PREFIX) == Some(mismatch.id));

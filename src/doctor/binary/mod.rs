@@ -1,14 +1,14 @@
-//! Checks of a binary: its properties, and their differences from what the build was asked for.
+//! Checks of a binary: its properties, and their differences from the requested build.
 //!
-//! Each property has one check. If the binary differs from what the build was asked for, the finding reports the
-//! difference; otherwise it judges the property as for any binary.
+//! Each property has one check. If the binary differs from the requested build, the finding reports the difference;
+//! otherwise the finding judges the property as for any binary.
 
 mod difference;
 mod state;
 
 use super::check::{Check, Judge};
 use super::finding::Group;
-use difference::{as_asked, less_known, other_program};
+use difference::{as_asked, judge_harmless_difference, judge_misleading_difference};
 
 macro_rules! check {
     ($id:literal, $title:literal, $feature:literal, $why:literal, $judge:expr) => {
@@ -24,7 +24,7 @@ macro_rules! check {
     };
 }
 
-/// A check that a run makes too, because it can find a difference from what the build was asked for.
+/// A check that a run makes too, because it can find a difference from the requested build.
 macro_rules! run_check {
     ($($part:tt)*) => { Check { in_run: true, ..check!($($part)*) } };
 }
@@ -50,14 +50,14 @@ pub(super) static CHECKS: [Check; 22] = [
         "Go version in the binary",
         "comparable runs",
         "Another Go version generates other code.",
-        |check, inputs| other_program(check, inputs).or_else(|| state::go_version(check, inputs))
+        |check, inputs| judge_misleading_difference(check, inputs).or_else(|| state::go_version(check, inputs))
     ),
     run_check!(
         "binary-build-info",
         "Go build info",
         "checking the build",
         "It holds the Go version and the flags of the build.",
-        |check, inputs| less_known(check, inputs).or_else(|| state::build_info(check, inputs))
+        |check, inputs| judge_harmless_difference(check, inputs).or_else(|| state::build_info(check, inputs))
     ),
     check!(
         "binary-flags",
@@ -71,28 +71,28 @@ pub(super) static CHECKS: [Check; 22] = [
         "Go's function table",
         "names, lines, inlined calls",
         "It holds the names of Go functions, also in a stripped binary.",
-        |check, inputs| less_known(check, inputs).or_else(|| state::pclntab(check, inputs))
+        |check, inputs| judge_harmless_difference(check, inputs).or_else(|| state::pclntab(check, inputs))
     ),
     run_check!(
         "binary-symbol-table",
         "symbol table",
         "names of C functions",
         "It holds the names of C and assembly functions.",
-        |check, inputs| less_known(check, inputs).or_else(|| state::symbol_table(check, inputs))
+        |check, inputs| judge_harmless_difference(check, inputs).or_else(|| state::symbol_table(check, inputs))
     ),
     run_check!(
         "binary-dwarf",
         "DWARF",
         "debuggers, lines of C code",
         "Without it the binary cannot be debugged.",
-        |check, inputs| less_known(check, inputs).or_else(|| state::dwarf(check, inputs))
+        |check, inputs| judge_harmless_difference(check, inputs).or_else(|| state::dwarf(check, inputs))
     ),
     run_check!(
         "binary-dwarf-compression",
         "uncompressed DWARF",
         "older tools",
         "Some tools cannot decompress it; goflame can.",
-        |check, inputs| less_known(check, inputs).or_else(|| state::compression(check, inputs))
+        |check, inputs| judge_harmless_difference(check, inputs).or_else(|| state::compression(check, inputs))
     ),
     check!(
         "binary-frame-pointers",
@@ -106,14 +106,14 @@ pub(super) static CHECKS: [Check; 22] = [
         "-N -l applied",
         "a frame for every function",
         "Inlined functions have no frames.",
-        other_program
+        judge_misleading_difference
     ),
     run_check!(
         "binary-optimised",
         "optimised code",
         "ranking hot spots",
         "-N -l costs CPU unevenly and reorders hot spots.",
-        |check, inputs| other_program(check, inputs).or_else(|| state::optimised(check, inputs))
+        |check, inputs| judge_misleading_difference(check, inputs).or_else(|| state::optimised(check, inputs))
     ),
     check!(
         "binary-inlining",
@@ -127,50 +127,56 @@ pub(super) static CHECKS: [Check; 22] = [
         "-buildmode",
         "comparable runs",
         "Another kind of executable has other addresses.",
-        |check, inputs| other_program(check, inputs).or_else(|| state::build_mode(check, inputs))
+        |check, inputs| judge_misleading_difference(check, inputs).or_else(|| state::build_mode(check, inputs))
     ),
     run_check!(
         "binary-cgo",
         "C code linked in",
         "comparable runs",
         "The C library becomes a part of the measured program.",
-        |check, inputs| other_program(check, inputs).or_else(|| state::cgo(check, inputs))
+        |check, inputs| judge_misleading_difference(check, inputs).or_else(|| state::cgo(check, inputs))
     ),
     run_check!(
         "binary-cgo-enabled",
         "CGO_ENABLED",
         "comparable runs",
         "Packages such as net are built from other code without cgo.",
-        other_program
+        judge_misleading_difference
     ),
     run_check!(
         "binary-race",
         "race detector",
         "true CPU figures",
         "It makes the program several times slower.",
-        |check, inputs| other_program(check, inputs).or_else(|| state::race(check, inputs))
+        |check, inputs| judge_misleading_difference(check, inputs).or_else(|| state::race(check, inputs))
     ),
     run_check!(
         "binary-tags",
         "build tags",
         "comparable runs",
         "Build tags select the files that are compiled.",
-        other_program
+        judge_misleading_difference
     ),
-    run_check!("binary-pgo", "-pgo", "comparable runs", "A profile changes what is inlined.", other_program),
+    run_check!(
+        "binary-pgo",
+        "-pgo",
+        "comparable runs",
+        "A profile changes what is inlined.",
+        judge_misleading_difference
+    ),
     run_check!(
         "binary-trimpath",
         "-trimpath",
         "reproducible builds",
         "Absolute paths depend on the directory of the build.",
-        less_known
+        judge_harmless_difference
     ),
     run_check!(
         "binary-vcs",
         "-buildvcs",
         "reproducible builds",
         "The version control state changes with every untracked file.",
-        |check, inputs| less_known(check, inputs).or_else(|| state::vcs(check, inputs))
+        |check, inputs| judge_harmless_difference(check, inputs).or_else(|| state::vcs(check, inputs))
     ),
     check!(
         "binary-build-id",

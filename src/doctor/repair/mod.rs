@@ -84,7 +84,7 @@ pub fn undoable() -> Result<Option<Undoable>, RepairError> {
     with_own_rights(|| Machine::this().undoable())
 }
 
-/// Restores the settings that goflame changed, except those that somebody else has changed since.
+/// Restores the settings that goflame changed, except settings that were changed by others since then.
 pub fn undo() -> Result<Vec<RepairStep>, RepairError> {
     with_own_rights(|| Machine::this().undo())
 }

@@ -63,8 +63,8 @@ impl State {
         self.changes.is_empty() && self.persisted.is_none()
     }
 
-    /// Adds a change. If goflame has changed the setting before and nobody else has since, the oldest previous value is
-    /// kept.
+    /// Adds a change. If goflame has already changed the setting, and the value was not changed by others since then,
+    /// the oldest previous value is kept.
     pub(super) fn remember(&mut self, change: Change) {
         match self.changes.iter_mut().find(|known| known.setting == change.setting) {
             Some(known) if known.after == change.before => known.after = change.after,

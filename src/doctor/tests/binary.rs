@@ -1,4 +1,4 @@
-//! Checks of binaries: their properties, and their differences from what the build was asked for.
+//! Checks of binaries: their properties, and their differences from the requested build.
 
 use super::fixture::{Machine, USER};
 use crate::build::Mismatch;

@@ -1,12 +1,12 @@
-//! The function table of Go 1.2 to 1.15, put together by hand. The suite `symbols` reads those of real programs.
+//! A handmade pclntab of Go 1.2 to 1.15. The suite `symbols` reads the tables of real programs.
 
 use super::*;
 
-/// Where the code is, and what the program has besides: the table and the inline tree.
+/// Addresses of the code and of the data. The data is pclntab and the inline tree.
 const TEXT: u64 = 0x40_1000;
 const DATA: u64 = 0x50_0000;
 
-/// What differs between the releases.
+/// The differences between the releases.
 #[derive(Clone, Copy)]
 struct Release {
     /// Since Go 1.12, a function's id and an 8-bit count of funcdata, instead of a 32-bit count.

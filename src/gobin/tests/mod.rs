@@ -94,7 +94,7 @@ fn go_tool<I: AsRef<OsStr>>(arguments: &[I]) -> Command {
     command
 }
 
-/// The answers of Go's own tools for a program.
+/// The output of Go's own tools for a program.
 struct Oracle {
     /// Names by address, without linker suffixes.
     symbols: BTreeMap<u64, BTreeSet<String>>,

@@ -66,7 +66,7 @@ fn a_profile_cut_off_anywhere_is_refused_up_to_its_trailer() {
 #[test]
 fn counts_that_no_profiler_reaches_are_refused() {
     let error = from_gperftools(&profile(8, &[(u64::MAX, &vec![1; 7000])], "")).unwrap_err();
-    assert_eq!(error.to_string(), "it has more than 1024 MiB unpacked");
+    assert_eq!(error.to_string(), "unpacked, it is larger than the limit of 1024 MiB");
     for stack in [&[u64::MAX, u64::MAX][..], &[1, 0]] {
         let mut bytes = profile(8, &[], "");
         bytes.splice(40..40, stack.iter().flat_map(|word| word.to_le_bytes()));

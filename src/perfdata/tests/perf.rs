@@ -253,7 +253,7 @@ fn perf_record_into_a_pipe() {
     assert!(file.features().arch.is_some());
 }
 
-/// Compares the samples of a recording that had to be put together with those that `perf script` prints.
+/// Compares the samples of a recording that goflame unpacked with the samples that `perf script` prints.
 fn compare_unpacked(path: &Path, bytes: &[u8], further: &[&[u8]]) {
     let plain = unpack(bytes, further).unwrap().expect("something to unpack");
     let file = PerfData::parse(&plain).unwrap();

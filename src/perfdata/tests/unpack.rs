@@ -6,10 +6,10 @@ use super::{features, native_file, times};
 use crate::perfdata::abi::record_type;
 use crate::perfdata::*;
 
-/// Where the records of [`native_file`] begin.
+/// File offset of the first record in [`native_file`].
 const DATA: usize = 104 + 3 * 8 + 2 * 128;
 
-/// Where its records end.
+/// File offset of the end of the records.
 fn data_end(file: &[u8]) -> usize {
     DATA + u64::from_le_bytes(file[48..56].try_into().unwrap()) as usize
 }
@@ -141,6 +141,6 @@ fn a_small_file_cannot_unpack_to_any_size() {
     }
     let bytes = with_records(&in_pieces(&stream, 4096, record_type::COMPRESSED));
     let error = unpack(&bytes, &[]).unwrap_err();
-    assert_eq!(error.to_string(), "it has more than 256 MiB unpacked");
+    assert_eq!(error.to_string(), "unpacked, it is larger than the limit of 256 MiB");
     assert!(error.hints()[0].contains("without `-z`"));
 }

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::pprof::limits::{MOST_MEMORY, MOST_SAMPLE_TYPES};
+use crate::pprof::limits::{MAX_MEMORY, MAX_SAMPLE_TYPES};
 use crate::pprof::unpack::unpack_within;
 
 #[test]
@@ -60,19 +60,19 @@ fn bombs_are_not_unpacked() {
         assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
         assert_eq!(*unpack_within(bytes, 1 << 20).unwrap(), bomb);
     }
-    assert_eq!(Error::TooLarge { largest: 64 << 20 }.to_string(), "it has more than 64 MiB unpacked");
+    assert_eq!(Error::TooLarge { largest: 64 << 20 }.to_string(), "unpacked, it is larger than the limit of 64 MiB");
 }
 
 #[test]
 fn tables_are_refused_before_they_fill_the_memory() {
     // Regression: strings of 2 bytes took 34 bytes of memory each.
-    let strings = [0x32, 0].repeat(MOST_MEMORY / 64);
+    let strings = [0x32, 0].repeat(MAX_MEMORY / 64);
     assert!(matches!(read(&strings, None), Err(Error::NoSampleType)));
     let one_more = [&strings[..], &[0x32, 0]].concat();
     assert!(matches!(read(&one_more, None), Err(Error::TooManyEntries)));
     // Sample types beyond the limit are counted but not kept, because nobody could choose from so large a number.
     let types = [0x0a, 0].repeat(1 << 20);
-    assert_eq!(read(&types, None).unwrap().sample_types.others.len(), MOST_SAMPLE_TYPES - 1);
+    assert_eq!(read(&types, None).unwrap().sample_types.others.len(), MAX_SAMPLE_TYPES - 1);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn go_tool_pprof_reads_all_parts_of_the_file() {
 
 #[test]
 fn weights_of_an_event_are_a_second_sample_type() {
-    let mut fixture = Fixture::cycles();
+    let mut fixture = Fixture::new_cycles();
     fixture.add("app", "main.main", 3);
     let raw = go_pprof(&fixture.profile, &["-raw"]);
     assert!(raw.contains("samples/count cycles/count[dflt]\n          3    6000000: 1"), "{raw}");

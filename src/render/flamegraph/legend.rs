@@ -17,16 +17,16 @@ const LINE_HEIGHT: usize = 18;
 const MARGIN: usize = 10;
 /// Side length of a swatch, which is a coloured square.
 const SWATCH: usize = 11;
-/// Space between a swatch and its label.
+/// Space between a swatch and its text.
 const LABEL_GAP: usize = 5;
 /// Space between two entries.
 const ENTRY_GAP: usize = 20;
 /// Width of a character in 1/100 pixel, in a monospaced font of [`FONT_SIZE`].
 const CHAR_WIDTH: usize = 665;
-/// Font size of the labels.
+/// Font size of the texts.
 const FONT_SIZE: usize = 11;
 
-/// A swatch with a label.
+/// A swatch with a text.
 pub(super) struct LegendEntry {
     origin: Origin,
     x: usize,

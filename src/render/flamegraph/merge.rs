@@ -82,7 +82,7 @@ mod tests {
     use crate::profile::fixture::Fixture;
     use crate::views::{By, LabelId, SampleValue, TreeLabels, View};
 
-    /// Returns all nodes, sorted: the labels from the root, the weight, and whether it is inlined.
+    /// Returns all nodes, sorted: the frame texts from the root, the weight, and whether it is inlined.
     fn frames(nodes: &[MergedNode]) -> Vec<(Vec<usize>, u64, bool)> {
         let mut paths: Vec<Vec<usize>> = vec![Vec::new()];
         for node in &nodes[1..] {

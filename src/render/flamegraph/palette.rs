@@ -37,7 +37,7 @@ const GROUP: Color = Color::new(237, 237, 237);
 /// Maximum percentage of white or black that is mixed into a colour, so that neighbours of one origin differ.
 const MAX_SHADE: u64 = 9;
 
-/// Keys of frames in inferno's palette map, by label.
+/// Keys of frames in inferno's palette map, indexed by frame text.
 pub(super) struct Palette {
     keys: BTreeMap<usize, String>,
 }

@@ -103,14 +103,14 @@ fn widths_are_time_if_periods_differ() {
 
 #[test]
 fn widths_are_events_if_events_were_sampled() {
-    let mut fixture = Fixture::cycles();
+    let mut fixture = Fixture::new_cycles();
     fixture.add("app", "main.a", 2);
     assert!(titles(&svg(&fixture.profile)).contains(&"main.a (4,000,000 cycles, 100.00%)"));
 }
 
 #[test]
 fn absurd_weights_are_scaled_to_exact_numbers_of_browsers() {
-    let mut fixture = Fixture::cycles();
+    let mut fixture = Fixture::new_cycles();
     fixture.period = u64::MAX;
     for name in ["main.a", "main.b", "main.c", "main.d"] {
         fixture.add("app", name, 1);

@@ -111,7 +111,7 @@ impl DrawnTree {
         self.dropped
     }
 
-    /// Returns every distinct label, with its text and kind.
+    /// Returns every distinct frame text and its kind.
     pub(super) fn labels(&self) -> impl Iterator<Item = (LabelId, &str, FrameKind)> {
         self.labels.items().iter().enumerate().map(|(at, (text, kind))| (LabelId::from_index(at), text.as_str(), *kind))
     }

@@ -1,7 +1,7 @@
 //! The report for a terminal: the hottest functions as a table, the hottest call path as a tree.
 //!
-//! No line is wider than the terminal. Numbers are never shortened, names are shortened in the middle. A narrow terminal gets
-//! fewer columns.
+//! No line is wider than the terminal, or than 20 columns if the terminal is narrower. Numbers are never shortened;
+//! names are shortened in the middle. A narrow terminal gets fewer columns of numbers.
 
 mod amount;
 mod report;

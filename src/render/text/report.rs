@@ -72,7 +72,7 @@ struct TerminalReport<'a> {
     styles: Styles,
 }
 
-/// A row: right-aligned cells, then an indented label.
+/// A row: right-aligned cells, then an indented text.
 struct ReportRow<'a> {
     cells: Vec<String>,
     indent: String,
@@ -80,7 +80,7 @@ struct ReportRow<'a> {
 }
 
 enum RowLabel<'a> {
-    /// A function, and the number of consecutive calls to itself that the row stands for.
+    /// A function, and the number of its consecutive recursive calls that this row combines.
     Function(&'a Function, usize),
     /// Heading of the column of names.
     Heading(&'static str),

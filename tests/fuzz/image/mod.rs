@@ -1,4 +1,5 @@
-//! Small ELF files around what a fuzzer makes up, so that it need not find out first what an ELF file is.
+//! Builds small valid ELF files around the bytes of a fuzzer, so that the fuzzer need not discover the ELF format
+//! first.
 
 use goflame::gobin::{Binary, Locator};
 use goflame::goname;

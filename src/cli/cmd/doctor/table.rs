@@ -13,15 +13,15 @@ use crate::render::sanitize;
 
 /// Column of the ids, after the status.
 const INDENT: usize = 11;
-/// Minimum width. A narrower table is unreadable.
-const NARROWEST: usize = 40;
+/// Minimum width of the table in columns. A narrower table is unreadable.
+const MIN_COLUMNS: usize = 40;
 
 const BOLD: Style = Style::new().effects(Effects::BOLD);
 const DIM: Style = Style::new().effects(Effects::DIMMED);
 
 pub(super) fn table(checkup: &Checkup, ready: bool, columns: usize, color: bool) -> String {
     let Checkup { findings, plan } = checkup;
-    let columns = columns.max(NARROWEST);
+    let columns = columns.max(MIN_COLUMNS);
     let paint = |style: Style| if color { style } else { Style::new() };
     let ids = widest(findings.iter().map(|finding| finding.id));
     let mut text = String::new();
