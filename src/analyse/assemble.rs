@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::collect::{CollectSettings, Collected};
+use super::collect::{CollectSettings, Collected, MissingCallerCounts, RecordCounts};
 use super::error::Error;
 use super::files::{Binaries, Files};
 use super::goroutine::{GoroutineReadings, GoroutineSeen};
@@ -74,6 +74,13 @@ impl UsedKernelSymbols {
         self.symbols.subset(&self.addresses)
     }
 }
+
+/// A cause of missing callers is worth a note from one of this many samples on.
+const NOTABLE_FRACTION: u64 = 100;
+/// Bytes above the next return address that hold the callers up to the root, in most programs.
+const MORE_CALLERS: u64 = 4096;
+/// Maximum bytes of a stack copy (`perf_copy_attr` in kernel/events/core.c).
+const LARGEST_COPY: u64 = 65_528;
 
 /// Analyses one event of a recording: the [requested](AnalyseOptions::event) one, or the one with the most samples.
 /// `kernel` is called once, after the records were read. It gets the kernel addresses to name, and returns the kernel
@@ -291,6 +298,23 @@ fn notes(collected: &Collected) -> Vec<String> {
     if let Some(damage) = &collected.damage {
         // A recording that was only cut off has no damage; the quality reports it.
         notes.push(format!("the file is damaged, and was read up to there: {damage}"));
+    }
+    let RecordCounts { copies, missing, .. } = &collected.counts;
+    let MissingCallerCounts { short_copies, needed_bytes, in_native_code } = *missing;
+    let is_notable = |count: u64| count.saturating_mul(NOTABLE_FRACTION) >= (*copies).max(1);
+    if is_notable(short_copies) {
+        let size = needed_bytes.saturating_add(MORE_CALLERS).next_multiple_of(1024).min(LARGEST_COPY);
+        notes.push(format!(
+            "{} of stacks lack callers because the stack copy is too short: set stack = {size} in [record], or --stack {size}",
+            format_percent(short_copies, *copies)
+        ));
+    }
+    if is_notable(in_native_code) {
+        notes.push(format!(
+            "{} of stacks end in C code that uses the frame pointer for other values: compile it with \
+             -fno-omit-frame-pointer (CGO_CFLAGS, CGO_CXXFLAGS)",
+            format_percent(in_native_code, *copies)
+        ));
     }
     notes
 }

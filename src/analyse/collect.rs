@@ -14,7 +14,7 @@ use super::kernel::KernelCode;
 use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
 use super::raw_location::{RawLocation, RawLocations, call_address};
 use super::raw_task::{RawGoroutine, RawTask};
-use super::unwind::{Registers, RepairOutcome, StackRoot, Unwinder};
+use super::unwind::{MissingCallers, Registers, RepairOutcome, StackRoot, Unwinder};
 use crate::perfdata::{Mmap, PerfData, RawAddress, RecordKind, Sample};
 use crate::profile::{self, Interner, Samples, SegmentKey, StackId, Stacks, TaskId};
 
@@ -61,8 +61,39 @@ pub(super) struct RecordCounts {
     pub(super) unknown_goroutines: u64,
     /// Samples of goroutines that have another value in the goroutine register.
     pub(super) foreign_registers: u64,
+    pub(super) missing: MissingCallerCounts,
     /// Samples of events other than the analysed one.
     pub(super) other_events: u64,
+}
+
+/// Counts of samples whose callers are unknown, by cause.
+#[derive(Debug, Default)]
+pub(super) struct MissingCallerCounts {
+    /// Samples whose stack copy was too short.
+    pub(super) short_copies: u64,
+    /// Bytes of stack copy that hold the next return address of each of these samples.
+    pub(super) needed_bytes: u64,
+    /// Samples in C code that has another value in the frame pointer register.
+    pub(super) in_native_code: u64,
+}
+
+impl MissingCallerCounts {
+    fn add(&mut self, cause: MissingCallers) {
+        match cause {
+            MissingCallers::ShortCopy(needed) => {
+                self.short_copies += 1;
+                self.needed_bytes = self.needed_bytes.max(needed);
+            }
+            MissingCallers::NativeCode => self.in_native_code += 1,
+        }
+    }
+
+    /// Adds the counts of another shard.
+    pub(super) fn append(&mut self, other: &Self) {
+        self.short_copies += other.short_copies;
+        self.needed_bytes = self.needed_bytes.max(other.needed_bytes);
+        self.in_native_code += other.in_native_code;
+    }
 }
 
 /// Parameters of reading records.
@@ -387,6 +418,9 @@ impl<'d> Collector<'d, '_, '_> {
                 RepairOutcome::Untouched => {}
                 RepairOutcome::Repaired => self.out.counts.repaired += 1,
                 RepairOutcome::Cut => self.out.counts.cut += 1,
+            }
+            if let Some(cause) = self.unwinder.missing_callers {
+                self.out.counts.missing.add(cause);
             }
             raw = RawStack { kernel, user: &self.repair.addresses };
         }

@@ -38,13 +38,16 @@ pub(super) struct Files<'d> {
     /// Build ids by path, for records that have none.
     build_ids: HashMap<&'d [u8], &'d [u8]>,
     bytes: Vec<OnceLock<Result<ImageBytes, String>>>,
+    /// Separate debug files that are read for stripped files.
+    symbols: Vec<OnceLock<Vec<ImageBytes>>>,
 }
 
 impl<'d> Files<'d> {
     /// Lists the files of a recording and opens none. `known`: the build ids that the recording lists.
     pub(super) fn new(data: &PerfData<'d>, known: &'d [BuildId], images: &'d dyn Images) -> Self {
         let build_ids = known.iter().map(|known| (known.path.as_slice(), known.id.as_slice())).collect();
-        let mut files = Self { images, keys: Vec::new(), ids: HashMap::new(), build_ids, bytes: Vec::new() };
+        let mut files =
+            Self { images, keys: Vec::new(), ids: HashMap::new(), build_ids, bytes: Vec::new(), symbols: Vec::new() };
         for map in data.mappings().filter(|map| map.pid != -1) {
             let key = files.key(&map);
             let (ids, keys) = (&mut files.ids, &mut files.keys);
@@ -55,6 +58,7 @@ impl<'d> Files<'d> {
             });
         }
         files.bytes.resize_with(files.keys.len(), OnceLock::new);
+        files.symbols.resize_with(files.keys.len(), OnceLock::new);
         files
     }
 
@@ -71,6 +75,14 @@ impl<'d> Files<'d> {
         if let Some(Ok(bytes)) = self.bytes.get(id.index()).and_then(OnceLock::get) {
             bytes.release();
         }
+    }
+
+    /// Adds the symbols of a separate debug file to a stripped file.
+    fn add_debug_file<'f>(&'f self, id: ImageId, binary: &mut Binary<'f>) {
+        let (Some(key), Some(found)) = (self.keys.get(id.index()), self.symbols.get(id.index())) else { return };
+        let link = binary.debug_link().map(|(name, _)| name);
+        let found = found.get_or_init(|| self.images.debug_files(&key.path, binary.build_id().as_deref(), link));
+        let _ = found.iter().any(|file| binary.add_debug_file(file.bytes()));
     }
 
     fn bytes(&self, id: ImageId) -> Result<&[u8], String> {
@@ -116,7 +128,7 @@ impl<'f> Binaries<'f> {
             return Err("no file is mapped at the address");
         };
         let parse = || {
-            let binary = Binary::parse(self.files.bytes(id)?).map_err(|error| error.to_string())?;
+            let mut binary = Binary::parse(self.files.bytes(id)?).map_err(|error| error.to_string())?;
             match (&key.build_id, binary.build_id()) {
                 // A file without a build id cannot be one that was recorded with one.
                 (Some(recorded), found)
@@ -125,7 +137,12 @@ impl<'f> Binaries<'f> {
                 {
                     Err("the file has changed since it was sampled".to_owned())
                 }
-                _ => Ok(Box::new(binary)),
+                _ => {
+                    if binary.is_stripped() {
+                        self.files.add_debug_file(id, &mut binary);
+                    }
+                    Ok(Box::new(binary))
+                }
             }
         };
         parsed.get_or_init(parse).as_deref().map_err(String::as_str)

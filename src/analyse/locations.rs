@@ -97,10 +97,12 @@ impl MappingTable<'_, '_> {
         let (key, mapping) = (self.keys.get(image.index())?, self.images.get_mut(image.index())?);
         Some(*mapping.get_or_insert_with(|| {
             let binary = self.binaries.get(image).ok();
+            // Not every kernel and file system gives the recording a build id.
+            let build_id = key.build_id.clone().or_else(|| binary?.build_id()).unwrap_or_default();
             let segment = binary.and_then(|binary| binary.load_segments().iter().find(|segment| segment.executable));
             let mapping = Mapping {
                 file: profile.intern(&key.path),
-                build_id: profile.intern(key.build_id.as_deref().unwrap_or_default()),
+                build_id: profile.intern(&build_id),
                 start: segment.map_or(0, |segment| segment.address),
                 limit: segment.map_or(u64::MAX, |segment| segment.address.saturating_add(segment.file_size)),
                 offset: segment.map_or(0, |segment| segment.offset),

@@ -149,6 +149,7 @@ impl RecordCounts {
         self.of_goroutines += other.of_goroutines;
         self.unknown_goroutines += other.unknown_goroutines;
         self.foreign_registers += other.foreign_registers;
+        self.missing.append(&other.missing);
         self.other_events += other.other_events;
     }
 }

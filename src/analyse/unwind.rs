@@ -53,6 +53,15 @@ pub(super) enum StackRoot {
     Other,
 }
 
+/// Why the callers of the last walked frame are unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MissingCallers {
+    /// The next return address lies beyond the copy, and the kernel did not find it. A copy of this many bytes holds it.
+    ShortCopy(u64),
+    /// C code has another value in the frame pointer register, which would lead to the goroutine's stack.
+    NativeCode,
+}
+
 /// The user registers of a sample, by purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Registers {
@@ -153,11 +162,13 @@ pub(super) struct Unwinder<'b, 'f> {
     walker: StackWalker<'b, 'f>,
     /// Results of [`Unwinder::started_function`], by version of the address space and address.
     started: HashMap<(u64, u64), u64, RandomState>,
+    /// Why the last repaired callchain has no root, if the repair knows it.
+    pub(super) missing_callers: Option<MissingCallers>,
 }
 
 impl<'b, 'f> Unwinder<'b, 'f> {
     pub(super) fn new(binaries: &'b Binaries<'f>) -> Self {
-        Self { walker: StackWalker::new(binaries), started: HashMap::default() }
+        Self { walker: StackWalker::new(binaries), started: HashMap::default(), missing_callers: None }
     }
 
     /// Appends the true callchain to `out`, leaf first. `callchain` is the kernel's, which may be empty.
@@ -213,13 +224,32 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         let continues = !native_skipped && self.continues(end, rest, space);
         let left_out = rest.is_some() && !continues;
         if continues {
-            out.extend(kernel.addresses);
+            self.extend_without_saved_registers(out, kernel.addresses, space);
         }
+        self.missing_callers = match end {
+            WalkEnd::BeyondCopy { slot, .. } if left_out || rest.is_none() => {
+                Some(MissingCallers::ShortCopy(slot.saturating_sub(registers.sp).saturating_add(8)))
+            }
+            WalkEnd::OtherStack { .. } if !continues => Some(MissingCallers::NativeCode),
+            _ => None,
+        };
         match end {
             WalkEnd::BeyondCopy { .. } | WalkEnd::Unknown if left_out => RepairOutcome::Cut,
             WalkEnd::OtherStack { .. } if !continues => RepairOutcome::Cut,
             _ if bogus > 0 || confirmed < walked || left_out => RepairOutcome::Repaired,
             _ => RepairOutcome::Untouched,
+        }
+    }
+
+    /// Appends the kernel's callers without the words that are not return addresses. `crosscall2` sets up two frames, and
+    /// the frame pointer of the inner one lies below the saved register of the outer one.
+    fn extend_without_saved_registers(&mut self, out: &mut Vec<u64>, callers: &[u64], space: &AddressSpace) {
+        let mut callers = callers.iter();
+        while let Some(caller) = callers.next() {
+            out.push(*caller);
+            if self.walker.go(space, caller.saturating_sub(1)).is_some_and(|go| go.has_two_frames()) {
+                callers.next();
+            }
         }
     }
 
@@ -236,7 +266,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
     /// An address in the function that a `go` statement names. The compiler may have made a function that calls it, which
     /// starts at `entry`.
     pub(super) fn started_function(&mut self, entry: u64, space: &AddressSpace) -> u64 {
-        let Self { walker, started } = self;
+        let Self { walker, started, .. } = self;
         let found = || {
             let (binary, address) = walker.binary(space, entry)?;
             let started = binary.started_function(address)?;

@@ -18,6 +18,10 @@ pub(super) fn config(root: &Path) -> Config {
     let mut config = Config::defaults(root);
     config.app.package = "./cmd/app".to_owned();
     config.app.name = "app".to_owned();
+    // Keeps the environment of a plan empty.
+    for variant in config.variants.values_mut() {
+        variant.c_frame_pointers = false;
+    }
     config
 }
 
@@ -37,6 +41,7 @@ pub(super) fn go_1_26_8() -> GoTool {
         gomodcache: PathBuf::from("/root/go/pkg/mod"),
         gomod: Some(PathBuf::from("/p/go.mod")),
         cc: "gcc".to_owned(),
+        compiler_flags: ["-O2 -g".to_owned(), "-O2 -g".to_owned(), "-O2 -g".to_owned()],
         missing: None,
     }
 }

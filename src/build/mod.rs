@@ -17,6 +17,7 @@ mod lock;
 mod native;
 mod packages;
 mod plan;
+mod sources;
 mod toolchain;
 mod toolchains;
 
@@ -36,5 +37,6 @@ pub use lock::{digest_above, updated_lock};
 pub use native::{run, run_in_container};
 pub use packages::{Discovered, discover};
 pub use plan::{BuildPlan, plan, workload_argv};
+pub use sources::source_dirs;
 pub use toolchain::{GoTool, MissingGo, release};
 pub use toolchains::{InstalledGo, Installer, SearchPaths, install, installed};

@@ -17,7 +17,7 @@ const ARCHIVE_MAGIC: &[u8] = b"!<arch>\n";
 
 /// Variables that set the directory for temporary files of Go and the compilers. A killed process leaves its files
 /// there.
-const TEMPORARY: &[&str] = &["TMPDIR", "GOTMPDIR"];
+pub(super) const TEMPORARY: &[&str] = &["TMPDIR", "GOTMPDIR"];
 
 /// Runs `plan` and writes the program to `into` instead of the plan's output. Passes the output of Go to standard error
 /// unchanged.

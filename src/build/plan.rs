@@ -9,8 +9,11 @@ use crate::process::quote_line;
 use crate::redact::Secrets;
 
 use super::goflags::{self, PackageFlags};
-use super::toolchain::{knows_buildvcs, pinned_version};
+use super::toolchain::{COMPILER_FLAGS, knows_buildvcs, pinned_version};
 use super::{Error, GoTool, NotOnePackage};
+
+/// Go's own flags for the C, C++ and Fortran compilers (`cmd/go/internal/work/exec.go`).
+const DEFAULT_COMPILER_FLAGS: [&str; 3] = ["-O2 -g"; 3];
 
 /// Complete plan of one build. `Display` prints an equivalent shell line, with secrets masked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +62,7 @@ impl BuildPlan {
 }
 
 /// Plans the build of the selected variant of `config` with this Go. `None` is the Go of an image that was not asked yet: it
-/// builds for Linux, and its GOFLAGS are taken as empty.
+/// builds for Linux, its GOFLAGS are taken as empty, and the settings of C compilers as Go's defaults.
 ///
 /// [`Config::root`] must be absolute. Config loading makes it absolute.
 pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
@@ -83,7 +86,7 @@ pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
     Ok(BuildPlan {
         program: "go".to_owned(),
         argv,
-        env: environment(config, variant)?.into_iter().collect(),
+        env: environment(config, variant, go)?.into_iter().collect(),
         dir: config.root.clone(),
         output,
         package: package.clone(),
@@ -120,7 +123,7 @@ pub(super) fn flags(variant: &Variant) -> Vec<String> {
     flags
 }
 
-fn environment(config: &Config, variant: &Variant) -> Result<BTreeMap<String, String>, Error> {
+fn environment(config: &Config, variant: &Variant, go: Option<&GoTool>) -> Result<BTreeMap<String, String>, Error> {
     let mut env = variant.env.clone();
     if let Some(cgo) = variant.cgo {
         env.insert("CGO_ENABLED".to_owned(), u8::from(cgo).to_string());
@@ -131,7 +134,27 @@ fn environment(config: &Config, variant: &Variant) -> Result<BTreeMap<String, St
     {
         return Err(Error::PinConflict { pin, variant: config.build.variant.clone(), value });
     }
+    if variant.c_frame_pointers
+        && env.get("CGO_ENABLED").map_or_else(|| go.is_none_or(|go| go.cgo_enabled), |cgo| cgo == "1")
+    {
+        let of_go = go.map_or(DEFAULT_COMPILER_FLAGS, |go| go.compiler_flags.each_ref().map(String::as_str));
+        for (name, of_go) in COMPILER_FLAGS.into_iter().zip(of_go) {
+            // Go treats an empty variable as unset.
+            let flags = env.get(name).filter(|flags| !flags.is_empty()).map_or(of_go, String::as_str);
+            let flags = with_frame_pointers(flags);
+            env.insert(name.to_owned(), flags);
+        }
+    }
     Ok(env)
+}
+
+/// Compiler flags with the one that keeps the frame pointer, unless they decide about it.
+fn with_frame_pointers(flags: &str) -> String {
+    let decided = |flag: &str| matches!(flag, "-fomit-frame-pointer" | "-fno-omit-frame-pointer");
+    if flags.split_whitespace().any(decided) {
+        return flags.to_owned();
+    }
+    format!("{flags} -fno-omit-frame-pointer").trim_start().to_owned()
 }
 
 fn check_package(package: &str) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use super::Error;
 use super::error::PinnedBy;
 
 /// Variables that `go env` is asked for. Each of them can make one build differ from another.
-pub(super) const VARIABLES: [&str; 12] = [
+pub(super) const VARIABLES: [&str; 15] = [
     "GOVERSION",
     "GOROOT",
     "GOFLAGS",
@@ -23,7 +23,13 @@ pub(super) const VARIABLES: [&str; 12] = [
     "GOMODCACHE",
     "GOMOD",
     "CC",
+    "CGO_CFLAGS",
+    "CGO_CXXFLAGS",
+    "CGO_FFLAGS",
 ];
+
+/// Variables with the flags of the C, C++ and Fortran compilers.
+pub(super) const COMPILER_FLAGS: [&str; 3] = ["CGO_CFLAGS", "CGO_CXXFLAGS", "CGO_FFLAGS"];
 
 /// A `go` command and its settings for one project, as `go env` reports them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +60,8 @@ pub struct GoTool {
     pub gomod: Option<PathBuf>,
     /// CC.
     pub cc: String,
+    /// Flags of the C, C++ and Fortran compilers, by [`COMPILER_FLAGS`].
+    pub compiler_flags: [String; 3],
     /// The version that [`GoTool::look`] did not find on this machine.
     pub missing: Option<MissingGo>,
 }
@@ -179,6 +187,7 @@ impl GoTool {
             gomodcache: take("GOMODCACHE").into(),
             gomod: Some(take("GOMOD")).filter(|path| !path.is_empty() && path != "/dev/null").map(PathBuf::from),
             cc: take("CC"),
+            compiler_flags: COMPILER_FLAGS.map(&mut take),
             missing: None,
         })
     }

@@ -12,8 +12,8 @@ use toml::de::DeTable;
 
 use super::error::Error;
 use super::model::{
-    App, Archive, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, Toolchain, Variant,
-    Workload,
+    App, Archive, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, StackSize, Toolchain,
+    Variant, Workload,
 };
 use super::problem::{Problem, Problems, TextPosition};
 use super::rules::{self, Fault};
@@ -242,7 +242,7 @@ fn apply_overrides(config: &mut Config, dir: &Path, overrides: &Overrides) -> Re
         config.record.frequency = rules::frequency(frequency.into()).map_err(wrong("--freq"))?;
     }
     if let Some(stack) = overrides.stack {
-        config.record.stack = rules::stack(stack.into()).map_err(wrong("--stack"))?;
+        config.record.stack = rules::stack(&stack.to_string()).map_err(wrong("--stack"))?;
     }
     if let Some(archive_dir) = &overrides.archive_dir {
         let archive_dir = rules::archive_dir(archive_dir, &absolute(dir), &config.root);
@@ -293,7 +293,7 @@ fn blank(root: PathBuf) -> Config {
             frequency: 0,
             event: EventChoice::Auto,
             kernel: Kernel::Auto,
-            stack: 0,
+            stack: StackSize::ByProgram,
         },
         doctor: Doctor { strict: false, ignore: Vec::new() },
         report: Report { formats: Vec::new(), title: String::new() },
@@ -312,6 +312,7 @@ fn blank_variant() -> Variant {
         buildvcs: false,
         race: false,
         cgo: None,
+        c_frame_pointers: false,
         pgo: String::new(),
         buildmode: String::new(),
     }

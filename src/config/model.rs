@@ -96,6 +96,7 @@ pub struct Build {
 
 /// One set of build flags.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the settings")]
 pub struct Variant {
     /// `-gcflags`. Not passed when empty.
     pub gcflags: String,
@@ -113,6 +114,8 @@ pub struct Variant {
     pub race: bool,
     /// `CGO_ENABLED`; `None` leaves the choice to Go.
     pub cgo: Option<bool>,
+    /// Whether C code is compiled with `-fno-omit-frame-pointer`.
+    pub c_frame_pointers: bool,
     /// `-pgo`. Not passed when empty.
     pub pgo: String,
     /// `-buildmode`. Not passed when empty.
@@ -185,8 +188,17 @@ pub struct Record {
     pub event: EventChoice,
     /// Kernel stacks.
     pub kernel: Kernel,
-    /// Bytes of user stack copied with each sample: a multiple of 8, at most 65528. 0 means none.
-    pub stack: u32,
+    /// User stack that is copied with each sample.
+    pub stack: StackSize,
+}
+
+/// Size of the stack copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StackSize {
+    /// As much as the program's code needs.
+    ByProgram,
+    /// Bytes: a multiple of 8, at most 65528. 0 means none.
+    Bytes(u32),
 }
 
 /// Settings of the readiness checks.

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::model::StackSize;
 use crate::fsio;
 
 /// A value that breaks a rule.
@@ -47,15 +48,18 @@ pub(super) fn frequency(value: i64) -> Result<u32, Fault> {
     }
 }
 
-pub(super) fn stack(value: i64) -> Result<u32, Fault> {
-    match u32::try_from(value) {
-        Ok(stack @ 0..=MAX_STACK) if stack.is_multiple_of(8) => Ok(stack),
+pub(super) fn stack(value: &str) -> Result<StackSize, Fault> {
+    if value == "auto" {
+        return Ok(StackSize::ByProgram);
+    }
+    match value.parse() {
+        Ok(stack @ 0..=MAX_STACK) if stack.is_multiple_of(8) => Ok(StackSize::Bytes(stack)),
         Ok(stack @ 0..=MAX_STACK) => {
             let near = (stack / 8 * 8, stack / 8 * 8 + 8);
             Err(Fault::new(format!("expected a multiple of 8, found {stack}"))
                 .help(format!("the nearest values are {} and {}", near.0, near.1)))
         }
-        _ => Err(Fault::new(format!("expected 0 to {MAX_STACK} bytes, found {value}"))),
+        _ => Err(Fault::new(format!("expected \"auto\" or 0 to {MAX_STACK} bytes, found {value}"))),
     }
 }
 

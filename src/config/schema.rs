@@ -99,7 +99,7 @@ pub(super) const SECTIONS: &[ConfigTable] = &[
             key("frequency", |c, v, p| set(&mut c.record.frequency, v.integer_by(p, rules::frequency))),
             key("event", |c, v, p| set(&mut c.record.event, v.choice(p))),
             key("kernel", |c, v, p| set(&mut c.record.kernel, v.choice(p))),
-            key("stack", |c, v, p| set(&mut c.record.stack, v.integer_by(p, rules::stack))),
+            key("stack", |c, v, p| set(&mut c.record.stack, v.text_or_integer_by(p, rules::stack))),
             later("off_cpu", |_, v, p| v.only(&Off::Boolean(false), p)),
         ],
     },
@@ -158,6 +158,7 @@ pub(super) const VARIANT: &[Key<Variant>] = &[
     key("buildvcs", |c, v, p| set(&mut c.buildvcs, v.boolean(p))),
     key("race", |c, v, p| set(&mut c.race, v.boolean(p))),
     key("cgo", |c, v, p| set(&mut c.cgo, v.boolean(p).map(Some))),
+    key("c_frame_pointers", |c, v, p| set(&mut c.c_frame_pointers, v.boolean(p))),
     key("pgo", |c, v, p| set(&mut c.pgo, v.text(p).map(str::to_owned))),
     key("buildmode", |c, v, p| set(&mut c.buildmode, v.text_by(p, rules::buildmode))),
 ];

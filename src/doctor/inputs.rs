@@ -35,6 +35,8 @@ pub struct Inputs<'a> {
     pub trial: Option<Result<TrialCounts, String>>,
     /// The Go toolchain and related programs.
     pub tools: Option<&'a Tools>,
+    /// The machine that the program is built for; `None` without a project.
+    pub target: Option<&'a Target>,
     /// Docker, if the project builds in a container.
     pub docker: Option<&'a DockerFacts>,
     /// The binary to profile.
@@ -47,6 +49,17 @@ pub struct Inputs<'a> {
     pub build_directory: Option<&'a BuildDirectory>,
     /// Ids of the checks to run. Empty for all checks.
     pub only: &'a [String],
+}
+
+/// The machine that a program is built for. Empty fields are Go's choice for this machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Target {
+    /// GOOS.
+    pub goos: String,
+    /// GOARCH.
+    pub goarch: String,
+    /// GOAMD64, such as `v3`.
+    pub goamd64: String,
 }
 
 /// Where the program is built and run.

@@ -5,7 +5,7 @@ use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::{Inputs, ProbeResult};
 use super::permission::{Permission, permission};
-use crate::config::{EventChoice, Kernel};
+use crate::config::{EventChoice, Kernel, StackSize};
 use crate::host::Reading;
 use crate::perfevent::TrialCounts;
 
@@ -73,7 +73,7 @@ pub(super) static CHECKS: [Check; 8] = [
         why: "Go's frame pointers lose the caller of a small leaf function; the registers and a part of the stack find it.",
         in_run: false,
         judge: Judge::Optional(|check, inputs| {
-            in_samples(check, inputs, inputs.record.stack > 0, |counts| counts.stack_copies)
+            in_samples(check, inputs, inputs.record.stack != StackSize::Bytes(0), |counts| counts.stack_copies)
         }),
     },
     Check {

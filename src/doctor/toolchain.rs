@@ -3,12 +3,12 @@
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
-use super::inputs::{GoFacts, Inputs, Tools};
+use super::inputs::{GoFacts, Inputs, Target, Tools};
 use crate::build::MissingGo;
 use crate::config::goflags::{StripFlag, name_and_value, strips, words};
 use crate::host::HostFacts;
 
-pub(super) static CHECKS: [Check; 10] = [
+pub(super) static CHECKS: [Check; 11] = [
     Check {
         id: "go-found",
         group: Group::Toolchain,
@@ -53,6 +53,15 @@ pub(super) static CHECKS: [Check; 10] = [
         why: "GOFLAGS silently changes every build: -ldflags=-s or -w strips the binary, -race slows it down.",
         in_run: true,
         judge: Judge::Optional(goflags),
+    },
+    Check {
+        id: "go-target",
+        group: Group::Toolchain,
+        title: "machine that the program is built for",
+        feature: "starting the program",
+        why: "goflame runs the program that it builds. This machine cannot run a program for another one.",
+        in_run: true,
+        judge: Judge::Optional(go_target),
     },
     Check {
         id: "c-compiler",
@@ -251,6 +260,34 @@ fn stripping_flag(goflags: &str) -> Option<StripFlag> {
     let flags = words.iter().rev().filter_map(|word| name_and_value(word.text));
     let value = flags.filter(|(name, _)| *name == "ldflags").find_map(|(_, value)| value)?;
     Some(strips(value).ok()?.first()?.flag)
+}
+
+fn go_target(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+    let Target { goos, goarch, goamd64 } = inputs.target?;
+    let own: &[&str] = match inputs.facts.arch.as_str() {
+        // The kernel also runs programs for 386.
+        "x86_64" => &["amd64", "386"],
+        "aarch64" => &["arm64"],
+        "powerpc64" => &["ppc64", "ppc64le"],
+        other => &[other],
+    };
+    let needed = format!("GOOS=linux and GOARCH={}", own.first().copied().unwrap_or_default());
+    if !matches!(goos.as_str(), "" | "linux") {
+        return Some(check.finding(Status::Failure, format!("GOOS={goos}"), needed));
+    }
+    if !goarch.is_empty() && !own.contains(&goarch.as_str()) {
+        return Some(check.finding(Status::Failure, format!("GOARCH={goarch}"), needed));
+    }
+    let asked = goamd64.strip_prefix('v').and_then(|level| level.parse::<u32>().ok());
+    let asked = asked.filter(|_| own.contains(&"amd64") && goarch != "386");
+    if let (Some(asked), Some(level)) = (asked, inputs.facts.amd64_level.value())
+        && asked > *level
+    {
+        let needed = format!("GOAMD64=v{level} or lower, because the CPU lacks instructions of {goamd64}");
+        return Some(check.finding(Status::Failure, format!("GOAMD64={goamd64}"), needed));
+    }
+    let found = [goos, goarch, goamd64].map(String::as_str).join(" ");
+    Some(check.finding(Status::Ok, if found.trim().is_empty() { "this machine" } else { found.trim() }, needed))
 }
 
 fn c_compiler(check: &'static Check, inputs: &Inputs) -> Option<Finding> {

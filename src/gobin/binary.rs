@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use super::assembly::Assembly;
 use super::buildinfo::BuildInfo;
 use super::cfi::{CallFrames, NativeUnwind};
 use super::container::Segment;
@@ -18,6 +19,7 @@ use super::source_frame::SourceFrame;
 use super::symbols::{Covering, Symbols};
 use super::unwind::GoUnwind;
 use super::wrapper;
+use crate::bytes::Cursor;
 
 /// An ELF program or shared object, of any class and byte order.
 ///
@@ -30,6 +32,8 @@ pub struct Binary<'a> {
     symbols: OnceLock<Symbols<'a>>,
     debug_info: OnceLock<Option<DebugInfo<'a>>>,
     call_frames: OnceLock<Option<CallFrames<'a>>>,
+    /// The file with the symbols that were stripped from this one.
+    debug_file: Option<Box<Elf<'a>>>,
 }
 
 impl<'a> Binary<'a> {
@@ -42,12 +46,44 @@ impl<'a> Binary<'a> {
             symbols: OnceLock::new(),
             debug_info: OnceLock::new(),
             call_frames: OnceLock::new(),
+            debug_file: None,
         })
     }
 
     /// The GNU build id in hexadecimal. Go's linker writes it since Go 1.24.
     pub fn build_id(&self) -> Option<String> {
         self.elf.build_id()
+    }
+
+    /// Whether the symbols were stripped, so that a separate debug file may have them.
+    pub fn is_stripped(&self) -> bool {
+        !self.elf.has_symbols(object::elf::SHT_SYMTAB)
+    }
+
+    /// Name and CRC-32 of the separate debug file, from `.gnu_debuglink`.
+    pub fn debug_link(&self) -> Option<(&'a str, u32)> {
+        let section = self.elf.section(b".gnu_debuglink").filter(|section| !section.compressed)?.bytes;
+        let name = Cursor::new(section).cstr()?;
+        // The CRC is aligned to 4 bytes, and the last word of the section.
+        let crc = section.last_chunk().filter(|_| name.len().checked_add(5).is_some_and(|end| end <= section.len()));
+        let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains('/'))?;
+        Some((name, self.elf.format().u32(&mut Cursor::new(crc.map(|crc: &[u8; 4]| crc.as_slice())?))?))
+    }
+
+    /// Takes the symbols of a separate debug file. Returns false if the file is not the one of this build: the build ids
+    /// must be equal, or without build id the CRC-32 of the file that of [`Self::debug_link`].
+    pub fn add_debug_file(&mut self, bytes: &'a [u8]) -> bool {
+        let Ok(file) = Elf::parse(bytes) else { return false };
+        let is_same = match self.build_id() {
+            Some(own) => file.build_id() == Some(own),
+            None => self.debug_link().is_some_and(|(_, crc)| crc == crc_32(bytes)),
+        };
+        let fits = is_same && file.machine() == self.elf.machine() && file.has_symbols(object::elf::SHT_SYMTAB);
+        if fits {
+            self.debug_file = Some(Box::new(file));
+            self.symbols = OnceLock::new();
+        }
+        fits
     }
 
     /// The segments that are loaded into memory (`PT_LOAD`), in file order.
@@ -140,6 +176,11 @@ impl<'a> Binary<'a> {
         BuildInfo::find(&self.elf)
     }
 
+    /// The assembly that may use the frame pointer for other values. Walks all Go functions.
+    pub fn assembly(&self) -> Option<Assembly> {
+        Assembly::find(self.pclntab().ok()?)
+    }
+
     /// Facts about how the file was built. Reads all Go functions.
     pub fn facts(&self) -> BinaryFacts {
         facts::gather(&self.elf, self.pclntab())
@@ -156,6 +197,13 @@ impl<'a> Binary<'a> {
     }
 
     fn symbols(&self) -> &Symbols<'a> {
-        self.symbols.get_or_init(|| Symbols::read(&self.elf))
+        self.symbols.get_or_init(|| Symbols::read(self.debug_file.as_deref().unwrap_or(&self.elf)))
     }
+}
+
+/// The CRC-32 of `.gnu_debuglink`, which is that of gzip.
+fn crc_32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
 }

@@ -232,6 +232,17 @@ impl<'t, 'a> Function<'t, 'a> {
         u32::try_from(delta).map_err(|_| NoSpDelta::NotCovered)
     }
 
+    /// The largest SP delta of the function: the size of its frame. 0 without a table.
+    pub(super) fn largest_sp_delta(&self) -> u32 {
+        let largest = self.pc_values(self.pc_sp).and_then(|table| pcvalue::largest(table, self.table.quantum));
+        largest.and_then(|delta| u32::try_from(delta).ok()).unwrap_or(0)
+    }
+
+    /// The source file of the function's first instruction.
+    pub(super) fn first_file(&self) -> Option<&'a [u8]> {
+        self.file(self.value_at(self.pc_file, self.entry)?)
+    }
+
     /// The pc-value table at an offset; `None` for the offset 0, which stands for no table.
     pub(super) fn pc_values(&self, offset: u32) -> Option<Cursor<'a>> {
         if offset == 0 { None } else { Cursor::at(self.table.pc_values, to_usize(offset)) }

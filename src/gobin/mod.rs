@@ -12,6 +12,7 @@
 //! files and must not know perf.
 #![deny(clippy::arithmetic_side_effects, clippy::indexing_slicing, clippy::as_conversions)]
 
+mod assembly;
 mod binary;
 mod buildinfo;
 mod cfi;
@@ -41,6 +42,7 @@ mod textmap;
 mod unwind;
 mod wrapper;
 
+pub use assembly::Assembly;
 pub use binary::Binary;
 pub use buildinfo::{BuildInfo, Module};
 pub use cfi::{Cfa, CfaBase, NativeUnwind, Saved};

@@ -65,6 +65,11 @@ pub(super) fn value_at(table: Cursor<'_>, quantum: u32, offset: u32) -> Option<i
     Spans::new(table, quantum).find(|span| offset < span.end).map(|span| span.value)
 }
 
+/// The largest value of a table.
+pub(super) fn largest(table: Cursor<'_>, quantum: u32) -> Option<i32> {
+    Spans::new(table, quantum).map(|span| span.value).max()
+}
+
 /// A table for many look-ups: keeps the spans that are already decoded.
 #[derive(Debug)]
 pub(super) struct DecodedTable<'a> {

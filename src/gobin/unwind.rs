@@ -94,6 +94,13 @@ impl GoUnwind {
             special: function.name().and_then(Special::from_name),
         })
     }
+
+    /// Whether this is the call in `crosscall2` on amd64, and the assembler has set up a frame around the one that
+    /// `PUSH_REGS_HOST_TO_ABI0` sets up (`src/runtime/cgo/abi_amd64.h`): 48 bytes of registers, 24 of arguments, and the
+    /// frame pointer once more.
+    pub fn has_two_frames(&self) -> bool {
+        self.special == Some(Special::Cgocallback) && !self.sp_write && self.sp_delta == Ok(48 + 24 + 8)
+    }
 }
 
 #[cfg(test)]

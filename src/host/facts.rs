@@ -41,6 +41,8 @@ pub struct HostFacts {
     pub distribution: Reading<String>,
     /// Name of the CPU. `/proc/cpuinfo`.
     pub cpu_model: Reading<String>,
+    /// The highest GOAMD64 level that the CPU has, 1 to 4; missing on other machines than x86-64. `/proc/cpuinfo`.
+    pub amd64_level: Reading<u32>,
     /// Numbers of the online CPUs, ascending. `/sys/devices/system/cpu/online`.
     pub online_cpus: Reading<Vec<u32>>,
     /// Bytes of memory that the kernel manages. `/proc/meminfo`.
@@ -109,6 +111,7 @@ pub fn probe(root: &Path) -> HostFacts {
         kernel_version: read_value(&sysctl.join("version"), non_empty),
         distribution: distribution(root),
         cpu_model: find_in(&cpuinfo, parse::cpu_model),
+        amd64_level: find_in(&cpuinfo, parse::amd64_level),
         online_cpus: read_value(&root.join("sys/devices/system/cpu/online"), parse::cpu_list),
         memory_bytes: parse::field_of(&meminfo, "MemTotal", parse::kib),
         pmus: pmus(&root.join("sys/bus/event_source/devices")),

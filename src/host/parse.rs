@@ -147,6 +147,22 @@ pub(super) fn cpu_model(cpuinfo: &str) -> Option<String> {
     Some(format!("implementer {implementer} part {part}"))
 }
 
+/// CPU features of the GOAMD64 levels v2, v3 and v4 beyond the level before, in the kernel's names
+/// (<https://go.dev/wiki/MinimumRequirements#amd64>).
+const AMD64_LEVELS: [&[&str]; 3] = [
+    &["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"],
+    &["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"],
+    &["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"],
+];
+
+/// The highest GOAMD64 level whose features are all among the `flags` of an x86-64 CPU.
+pub(super) fn amd64_level(cpuinfo: &str) -> Option<u32> {
+    let flags: Vec<&str> = field(cpuinfo, "flags")?.split_whitespace().collect();
+    flags.contains(&"lm").then_some(())?;
+    let complete = AMD64_LEVELS.iter().take_while(|level| level.iter().all(|feature| flags.contains(feature)));
+    u32::try_from(complete.count() + 1).ok()
+}
+
 /// Whether a name under `/sys/bus/event_source/devices` is a PMU of CPU cores: `cpu`, `cpu_core` and `cpu_atom` of Intel
 /// hybrid CPUs, `armv8_pmuv3_0`, `armv8_neoverse_n1`, `armv9_cortex_a710` of Arm CPUs.
 pub(super) fn is_core_pmu(name: &str) -> bool {

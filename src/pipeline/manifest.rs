@@ -12,6 +12,7 @@ use crate::archive::Program;
 use crate::config::{self, Config, Engine, name_of};
 use crate::gobin;
 use crate::host;
+use crate::pprof::SourceDirs;
 use crate::process::ExitStatus;
 use crate::profile::Quality;
 use crate::record::{ChosenEvent, Recording};
@@ -89,6 +90,10 @@ pub struct BuildRecord {
     pub size: u64,
     /// Facts from the inspection of the binary.
     pub inspection: Value,
+    /// Directories of the source files on the machine that built the program, by the names that `-trimpath` gives to
+    /// them. Empty for a Docker build.
+    #[serde(default)]
+    pub sources: SourceDirs,
     /// Image and engine of a Docker build.
     #[serde(default)]
     pub docker: Option<Value>,
@@ -142,6 +147,9 @@ pub struct SamplerRecord {
     pub kernel: bool,
     /// Size of the stack copy in each sample, in bytes.
     pub stack: u32,
+    /// Why the copies have this size. Empty in runs of older versions.
+    #[serde(default)]
+    pub stack_reason: String,
     /// Number of samples written; `None` with `engine = "perf"`.
     pub samples: Option<u64>,
     /// Number of records that the kernel dropped; `None` with `engine = "perf"`.
@@ -173,7 +181,7 @@ impl AppRecord {
 impl BuildRecord {
     /// Creates the record of a build whose program is stored in the archive. `verified` is the record of
     /// `goflame build --verify`.
-    pub(super) fn new(built: &Built, program: &Program, verified: Option<Value>) -> Self {
+    pub(super) fn new(built: &Built, program: &Program, sources: SourceDirs, verified: Option<Value>) -> Self {
         let Built { plan, command, go, container, artifact, wall, .. } = built;
         Self {
             command: command.clone(),
@@ -185,6 +193,7 @@ impl BuildRecord {
             sha256: artifact.sha256.clone(),
             size: artifact.size,
             inspection: inspection(&artifact.facts, &plan.secrets),
+            sources,
             docker: container.as_ref().map(in_container),
             verified,
         }
@@ -287,7 +296,8 @@ impl SamplerRecord {
             event: chosen.spec.source.name().into(),
             frequency: asked.frequency,
             kernel: chosen.spec.kernel,
-            stack: asked.stack,
+            stack: chosen.spec.stack,
+            stack_reason: String::new(),
             samples: figures.map(|figures| figures.samples),
             lost: figures.map(|figures| figures.lost),
             ring_bytes: figures.map(|figures| figures.ring_bytes),
@@ -296,6 +306,11 @@ impl SamplerRecord {
             used_cpu_seconds: figures.map(|_| used),
             kernel_symbols_absent: None,
         }
+    }
+
+    /// Sets the reason for the size of the stack copies.
+    pub(super) fn with_stack_reason(self, reason: &str) -> Self {
+        Self { stack_reason: reason.to_owned(), ..self }
     }
 
     /// Sets the reason why kernel frames have no names.

@@ -5,6 +5,7 @@
 
 mod build;
 mod cmdline;
+mod copies;
 mod error;
 mod goroutines;
 mod init;

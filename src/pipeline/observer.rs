@@ -184,6 +184,8 @@ pub enum Warning<'a> {
     Unstoppable(usize),
     /// This number of processes outlived the workload and was stopped.
     Outlived(usize),
+    /// A note of the analysis.
+    Analysis(&'a str),
     /// A note that the manifest keeps too.
     Note(&'a RunNote),
     /// A copy of the workload's output lacks a part.

@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use super::settle::{load_lock, look_at_go};
-use super::tools::{build_directory, tools};
+use super::tools::{build_directory, target, tools};
 use super::{Error, with_causes};
 use crate::build::docker::{self, DockerFacts};
 use crate::build::{self, GoTool, Mismatch};
-use crate::config::Config;
+use crate::config::{Config, StackSize};
 use crate::doctor::{
-    self, BuildDirectory, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Tools,
+    self, BuildDirectory, Examined, Finding, Inputs, ProbeResult, Purpose, RepairPlan, RingSize, Target, Tools,
 };
 use crate::fsio::{self, FileError, MappedFile};
 use crate::gobin;
 use crate::host::{self, HostFacts};
 use crate::perfevent::{self, TrialCounts};
-use crate::record::{ChosenEvent, RING_SIZES, choose_event, sample_self};
+use crate::record::{ChosenEvent, RING_SIZES, SMALL_COPY, choose_event, sample_self};
 use crate::redact::Secrets;
 
 /// Readiness of the machine and the project.
@@ -154,6 +154,8 @@ pub(super) struct Environment {
     trial: Option<Result<TrialCounts, String>>,
     /// Build tools of this machine; `None` for a build in a container, which needs none of them.
     tools: Option<Tools>,
+    /// Machine that the program is built for; `None` without a project.
+    target: Option<Target>,
     /// Docker engine; `None` if it was not asked. A build reports more about the engine than a check could.
     docker: Option<DockerFacts>,
     gomaxprocs: Option<String>,
@@ -166,12 +168,16 @@ impl Environment {
     pub(super) fn probe(config: &Config, in_project: bool, go: Option<&Result<GoTool, build::Error>>) -> Self {
         let facts = host::probe(Path::new("/"));
         let record = &config.record;
+        // The program, which may need larger copies, is not built yet.
+        let stack = if let StackSize::Bytes(bytes) = record.stack { bytes } else { SMALL_COPY };
+        let target_go = go.map(Result::as_ref).transpose().ok();
         Self {
-            event: choose_event(record.event, record.kernel, record.frequency, record.stack, &online_cpus(&facts)),
+            event: choose_event(record.event, record.kernel, record.frequency, stack, &online_cpus(&facts)),
             facts,
             tried: true,
             trial: None,
             tools: go.map(|go| tools(config, in_project, go)),
+            target: target_go.filter(|_| in_project).map(|go| target(config, go)),
             docker: None,
             build_directory: in_project.then(|| build_directory(config)),
             gomaxprocs: config.workload.env.get("GOMAXPROCS").cloned().or_else(|| std::env::var("GOMAXPROCS").ok()),
@@ -195,6 +201,7 @@ impl Environment {
             probe: self.tried.then(|| self.probe_result()),
             trial: self.trial.clone(),
             tools: self.tools.as_ref(),
+            target: self.target.as_ref(),
             docker: self.docker.as_ref(),
             binary: None,
             gomaxprocs: self.gomaxprocs.as_deref(),

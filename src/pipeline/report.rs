@@ -15,7 +15,7 @@ use crate::analyse::{AnalyseOptions, Analysis, GoroutineSeen, analyse};
 use crate::archive::{Run, RunId, Store};
 use crate::perfdata::PerfData;
 use crate::perfevent::return_large_blocks;
-use crate::pprof::{self, SampleTypes};
+use crate::pprof::{self, SampleTypes, SourceDirs};
 use crate::profile::{Profile, Quality, format_total_count};
 use crate::render::{Document, Format};
 use crate::sources::{DiskImages, InputBytes, InputKind, goroutines_from_file, open_input};
@@ -82,12 +82,15 @@ pub struct Reported {
     pub other_events: Vec<String>,
     /// Notes about the profile for the user.
     pub notes: Vec<String>,
+    /// Where the program's source files are.
+    pub(super) sources: SourceDirs,
 }
 
 impl Reported {
     /// Writes the profile in one format.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
-        format.write(&Document { view: &self.view, quality: &self.quality, title: &self.title }, out)
+        let Self { view, quality, title, sources, .. } = self;
+        format.write(&Document { view, quality, title, sources }, out)
     }
 }
 
@@ -144,6 +147,7 @@ fn report_pprof(
         sample_types: Some(read.sample_types),
         other_events: Vec::new(),
         notes: read.notes,
+        sources: SourceDirs::default(),
     })
 }
 
@@ -217,7 +221,8 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     analysis.quality.size_bound = manifest.quality.size_bound;
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
-    reported(analysis, wanted, run.id().as_str(), &manifest.title)
+    let reported = reported(analysis, wanted, run.id().as_str(), &manifest.title)?;
+    Ok(Reported { sources: manifest.build.sources, ..reported })
 }
 
 fn stored_goroutines(path: &Path) -> Result<Vec<GoroutineSeen>, Error> {
@@ -252,6 +257,7 @@ fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, name: &str, title: &
         sample_types: None,
         other_events: analysis.other_events,
         notes: analysis.notes,
+        sources: SourceDirs::default(),
     })
 }
 

@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::thread;
 use std::time::SystemTime;
 
 use super::build::{Reuse, build_privately};
 use super::cmdline;
+use super::copies::StackCopies;
 use super::goroutines;
 use super::kernel::{KernelSource, running_kernel_symbols};
 use super::manifest::{AppRecord, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
@@ -16,17 +18,18 @@ use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_
 use super::settle::{resolve_go, settle_with};
 use super::verify::recorded;
 use super::{BuildOptions, Built, Error};
-use crate::analyse::{AnalyseOptions, KernelSymbols};
+use crate::analyse::{AnalyseOptions, KernelSymbols, UsedKernelSymbols};
 use crate::archive::{self, Draft, Program, PrunePlan, RunId, Store};
 use crate::config::{Config, Engine, redacted};
 use crate::doctor::{self, Finding};
 use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
+use crate::pprof::SourceDirs;
 use crate::process::{Command, ExitStatus, acting_for};
 use crate::profile::SizeBound;
 use crate::record::{ChosenEvent, GoroutineLayout, Limitation, Recording, Sampler, SamplingPlan, Session, Target};
 use crate::render::{Document, Format};
-use crate::sources::{DiskImages, InputBytes, goroutines_to_json, own_vdso};
+use crate::sources::{DiskImages, GoroutineReading, InputBytes, goroutines_to_json, own_vdso};
 use crate::views::{By, View};
 use crate::workload::{self, Ending, LaunchPlan, Outcome, Stdin};
 
@@ -89,12 +92,15 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
         return Err(Error::NotReady(findings));
     }
     let ready = environment.into_readiness(findings);
-    let Some(event) = ready.event.clone() else { return Err(Error::NotReady(ready.findings)) };
+    let Some(mut event) = ready.event.clone() else { return Err(Error::NotReady(ready.findings)) };
+    let copies = StackCopies::new(&config.record, program.path(), &built.artifact.facts);
+    event.spec.stack = copies.bytes;
     observer.event(&PipelineEvent::Ready(&ready.findings));
 
     let draft = store.begin(&run_id(config))?;
     let (id, perf_data) = (draft.id().clone(), draft.path(PERF_DATA_FILE));
-    let outcome = PreparedRun { config, options, observer, built, program, ready, event, store: &store }.execute(draft);
+    let outcome =
+        PreparedRun { config, options, observer, built, program, ready, event, copies, store: &store }.execute(draft);
     match &outcome {
         // The workload never ran, so there is nothing to keep.
         Err(error) if never_ran(error) => {
@@ -126,6 +132,7 @@ struct PreparedRun<'a> {
     program: Program,
     ready: Readiness,
     event: ChosenEvent,
+    copies: StackCopies,
     store: &'a Store,
 }
 
@@ -162,7 +169,8 @@ impl PreparedRun<'_> {
         let mut images = DiskImages::new();
         images.use_copy(self.program.path().to_string_lossy(), draft.path(&archived));
         let sampler = SamplerRecord::new(&self.config.record, &self.event, &self.ready.facts, &outcome, &recording)
-            .without_kernel_symbols(kernel.as_ref().err().cloned());
+            .without_kernel_symbols(kernel.as_ref().err().cloned())
+            .with_stack_reason(&self.copies.reason);
         let readings = goroutines::readings(&recording.goroutines);
         let goroutines = goroutines::for_analysis(&readings);
         let analysis_options = AnalyseOptions {
@@ -172,37 +180,34 @@ impl PreparedRun<'_> {
             lost: sampler.lost,
             ..AnalyseOptions::default()
         };
-        let (analysis, seconds) =
-            analyse_bytes(PERF_DATA_FILE, &perf_data, &images, || KernelSource::known(kernel), analysis_options)?;
+        let (analysis, sources) = thread::scope(|scope| {
+            let sources = scope.spawn(|| self.source_dirs());
+            let kernel = || KernelSource::known(kernel);
+            let analysis = analyse_bytes(PERF_DATA_FILE, &perf_data, &images, kernel, analysis_options);
+            (analysis, sources.join().unwrap_or_default())
+        });
+        let (analysis, seconds) = analysis?;
         let (profile, mut quality) = (analysis.profile, analysis.quality);
         quality.size_bound = self.size_bound(&recording);
         let total = profile.total_count();
         self.observer.event(&PipelineEvent::Analysed { samples: total, input: AnalysedInput::ThisRun, seconds });
 
+        for note in &analysis.notes {
+            self.observer.warning(&Warning::Analysis(note));
+        }
         let mut notes: Vec<String> = self.event.limitations().iter().map(ToString::to_string).collect();
         notes.extend(analysis.notes);
-        if let (Engine::Native, Err(reason)) = (self.config.record.engine, &descriptors) {
-            notes.push(RunNote::GoroutinesUnread(reason.clone()).to_string());
+        if let (Engine::Native, Err(reason)) = (self.config.record.engine, descriptors) {
+            notes.push(RunNote::GoroutinesUnread(reason).to_string());
         }
         notes.extend(unbounded.as_ref().map(ToString::to_string));
         notes.extend(outcome.incomplete_logs.iter().map(ToString::to_string));
         notes.extend(substitution.as_ref().map(ToString::to_string));
         let view = View::new(profile, By::Process);
         let title = self.title();
-        let files = self.write_outputs(&draft, &Document { view: &view, quality: &quality, title: &title })?;
-        if let Some(kernel) = &analysis.kernel {
-            write(&draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
-        }
-        if !readings.is_empty() {
-            write(&draft, goroutines::GOROUTINES_FILE, &goroutines_to_json(&readings))?;
-        }
-        if let Some(vdso) = own_vdso() {
-            write(&draft, VDSO_FILE, vdso)?;
-        }
-        if !self.config.text.is_empty() {
-            write(&draft, "goflame.toml", redacted(&self.config.text, &secrets).as_bytes())?;
-            write(&draft, "goflame.lock", self.built.lock.as_bytes())?;
-        }
+        let document = Document { view: &view, quality: &quality, title: &title, sources: &sources };
+        let files = self.write_outputs(&draft, &document)?;
+        self.write_report_inputs(&draft, analysis.kernel.as_ref(), &readings)?;
 
         let workload = WorkloadResult::new(&launch, &outcome, &secrets);
         let manifest = Manifest {
@@ -212,7 +217,7 @@ impl PreparedRun<'_> {
             app: AppRecord::of(self.config),
             variant: self.config.build.variant.clone(),
             title: title.clone(),
-            build: BuildRecord::new(&self.built, &self.program, recorded(&self.built)),
+            build: BuildRecord::new(&self.built, &self.program, sources.clone(), recorded(&self.built)),
             git: to_json(&crate::build::git_state(&self.config.root)),
             host: to_json(&self.ready.facts),
             checks: to_json(&self.ready.findings),
@@ -226,7 +231,7 @@ impl PreparedRun<'_> {
             // The run is complete. A failure to remove old runs must not fail it.
             self.observer.warning(&Warning::OldRunsRemain(&error));
         }
-        let reported = Reported { view, quality, title, sample_types: None, other_events: Vec::new(), notes };
+        let reported = Reported { view, quality, title, sample_types: None, other_events: Vec::new(), notes, sources };
         Ok(RunOutcome {
             id: run.id().to_string(),
             dir: run.dir().to_owned(),
@@ -236,6 +241,12 @@ impl PreparedRun<'_> {
             files,
             workload,
         })
+    }
+
+    /// Directories of the source files. Those of a build in a container are not on this machine.
+    fn source_dirs(&self) -> SourceDirs {
+        let Built { plan, go, container, .. } = &self.built;
+        if container.is_some() { SourceDirs::default() } else { SourceDirs::new(crate::build::source_dirs(plan, go)) }
     }
 
     fn kernel_symbols(&self) -> Result<KernelSymbols, String> {
@@ -257,6 +268,7 @@ impl PreparedRun<'_> {
                 Engine::Perf => Sampler::Perf(find_perf()?),
             },
             event: self.event.clone(),
+            frame_pointer_code: self.copies.frame_pointer_code.clone(),
             cpus: online_cpus(&self.ready.facts),
             kernel_text: kernel.and_then(KernelSymbols::text),
             goroutines,
@@ -367,6 +379,29 @@ impl PreparedRun<'_> {
             files.push(name.to_owned());
         }
         Ok(files)
+    }
+
+    /// Writes the files that a later report needs besides the recording, and the settings.
+    fn write_report_inputs(
+        &self,
+        draft: &Draft,
+        kernel: Option<&UsedKernelSymbols>,
+        goroutines: &[GoroutineReading],
+    ) -> Result<(), Error> {
+        if let Some(kernel) = kernel {
+            write(draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
+        }
+        if !goroutines.is_empty() {
+            write(draft, goroutines::GOROUTINES_FILE, &goroutines_to_json(goroutines))?;
+        }
+        if let Some(vdso) = own_vdso() {
+            write(draft, VDSO_FILE, vdso)?;
+        }
+        if !self.config.text.is_empty() {
+            write(draft, "goflame.toml", redacted(&self.config.text, &self.config.secrets()).as_bytes())?;
+            write(draft, "goflame.lock", self.built.lock.as_bytes())?;
+        }
+        Ok(())
     }
 
     fn title(&self) -> String {

@@ -7,7 +7,7 @@ use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
 use super::with_causes;
 use crate::build::{self, GoMod, GoTool};
 use crate::config::{Config, Engine};
-use crate::doctor::{BuildDirectory, GoFacts, Tools};
+use crate::doctor::{BuildDirectory, GoFacts, Target, Tools};
 use crate::process::Command;
 
 /// Gathers facts about the tools. `go` is passed in, because the caller has already looked for it.
@@ -46,6 +46,21 @@ fn facts_of(config: &Config, in_project: bool, go: &GoTool) -> GoFacts {
         missing: go.missing.clone(),
         variant_path: variant.is_some_and(|variant| variant.env.contains_key("PATH")),
         flag_warnings: warnings,
+    }
+}
+
+/// Machine that the selected variant is built for. `go` is `None` for an image, which builds for Linux. Go treats an empty
+/// variable as unset.
+pub(super) fn target(config: &Config, go: Option<&GoTool>) -> Target {
+    let env = config.variants.get(&config.build.variant).map(|variant| &variant.env);
+    let set = |name: &str, of_go: fn(&GoTool) -> &String| {
+        let own = env.and_then(|env| env.get(name)).filter(|value| !value.is_empty());
+        own.or_else(|| go.map(of_go)).cloned().unwrap_or_default()
+    };
+    Target {
+        goos: set("GOOS", |go| &go.goos),
+        goarch: set("GOARCH", |go| &go.goarch),
+        goamd64: set("GOAMD64", |go| &go.goamd64),
     }
 }
 

@@ -1,10 +1,11 @@
 //! pprof profiles, read and written: bytes of `profile.proto`, gzipped or not ⇄ a [`Profile`](crate::profile::Profile).
 //!
 //! [`messages`] holds the messages of google/pprof's proto/profile.proto, and [`wire`] their encoding, each for both
-//! directions. To read: [`unpack`] undoes gzip, [`legacy`] rewrites Go's texts, [`tables`] reads the tables, [`select`] selects one of the sample types,
-//! [`mod@read`] builds the profile, and [`origin`] finds the origin of a function. To write: [`mod@write`]. Fields are read in
-//! place and written one by one. A code generator such as prost is not used: its reader cannot report where a file is
-//! damaged, rejects a whole file for one name that is not UTF-8, and makes a value of fifty bytes from two bytes.
+//! directions. To read: [`unpack`] undoes gzip, [`legacy`] rewrites Go's texts, [`tables`] reads the tables, [`select`]
+//! selects one of the sample types, [`mod@read`] builds the profile, and [`origin`] finds the origin of a function. To
+//! write: [`mod@write`], with paths of source files from [`source_dirs`]. Fields are read in place and written one by one.
+//! A code generator such as prost is not used: its reader cannot report where a file is damaged, rejects a whole file for
+//! one name that is not UTF-8, and makes a value of fifty bytes from two bytes.
 //!
 //! A profile has one weight and one count. Therefore one of a file's sample types is shown, with its count. Comments,
 //! columns, the patterns of frames to drop, and the period of what was not sampled are dropped.
@@ -21,6 +22,7 @@ mod messages;
 mod origin;
 mod read;
 mod select;
+mod source_dirs;
 mod strings;
 mod table;
 mod tables;
@@ -40,5 +42,6 @@ mod write;
 pub use error::Error;
 pub use read::{Imported, read};
 pub use select::SampleTypes;
+pub use source_dirs::SourceDirs;
 pub use unpack::{MAX_SIZE, is_pprof};
 pub use write::write;

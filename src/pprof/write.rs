@@ -8,12 +8,14 @@
 
 use std::io::{self, Write};
 use std::num::NonZero;
+use std::path::Path;
 
 use flate2::{Compression, GzBuilder};
 
 use super::messages::{
     FunctionMessage, LabelMessage, Line, LocationMessage, MappingMessage, ValueType, profile as field, sample,
 };
+use super::source_dirs::SourceDirs;
 use super::table::Reference;
 use super::wire::MessageWriter;
 use crate::profile::{
@@ -28,20 +30,20 @@ const BUFFER: usize = 1 << 16;
 type Strings = Interner<Box<str>>;
 
 /// Writes a complete profile, gzipped, for `go tool pprof` and `go build -pgo`. `comments` are the lines of
-/// `go tool pprof -comments`.
+/// `go tool pprof -comments`, and `sources` the directories of the source files.
 ///
 /// The sample types are samples/count and, as the default, cpu/nanoseconds or EVENT/count. A profile that was read from a
 /// pprof file keeps its sample type. A sample has the [labels](Profile::labels) that are known.
-pub fn write(profile: &Profile, comments: &[&str], out: &mut dyn Write) -> io::Result<()> {
+pub fn write(profile: &Profile, comments: &[&str], sources: &SourceDirs, out: &mut dyn Write) -> io::Result<()> {
     // The gzip header has no name and no time, so that the same profile gives the same bytes.
     let mut gzip = GzBuilder::new().mtime(0).write(&mut *out, Compression::default());
-    write_unpacked(profile, comments, &mut gzip)?;
+    write_unpacked(profile, comments, sources, &mut gzip)?;
     gzip.finish()?;
     out.flush()
 }
 
 /// Writes the samples first: they find the locations and strings that are in use.
-fn write_unpacked(profile: &Profile, comments: &[&str], out: &mut impl Write) -> io::Result<()> {
+fn write_unpacked(profile: &Profile, comments: &[&str], sources: &SourceDirs, out: &mut impl Write) -> io::Result<()> {
     let mut strings = Strings::default();
     strings.intern_str("");
     let mut message = MessageWriter::default();
@@ -90,7 +92,9 @@ fn write_unpacked(profile: &Profile, comments: &[&str], out: &mut impl Write) ->
     for (id, function) in profile.functions() {
         let named = if profile.str(function.name).is_empty() { function.display } else { function.name };
         let name = strings.intern_str(profile.str(named));
-        let file = strings.intern_str(profile.str(function.file));
+        let file = profile.str(function.file);
+        let path = sources.find(file, function.origin.is_go());
+        let file = strings.intern_str(path.as_deref().and_then(Path::to_str).unwrap_or(file));
         let function = FunctionMessage { name, system_name: name, file, start_line: function.start_line };
         message.message(field::FUNCTION, |out| function.write(id.index() as u64 + 1, out));
         message.flush(BUFFER, out)?;

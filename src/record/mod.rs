@@ -5,6 +5,7 @@
 //!
 //! Must not symbolise and must not render.
 
+mod copies;
 mod error;
 mod event;
 mod goroutines;
@@ -17,6 +18,7 @@ mod session;
 mod trial;
 
 pub use crate::perfevent::Target;
+pub use copies::{FramePointerCode, SMALL_COPY};
 pub use error::Error;
 pub use event::{ChosenEvent, Limitation, RING_SIZES, choose_event};
 pub use goroutines::{GoroutineLayout, GoroutineSeen};

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::copies::FramePointerCode;
 use super::event::ChosenEvent;
 use super::goroutines::GoroutineLayout;
 use crate::perfdata::Features;
@@ -14,6 +15,8 @@ pub struct SamplingPlan {
     pub sampler: Sampler,
     /// The event to sample.
     pub event: ChosenEvent,
+    /// Code whose samples keep small stack copies only.
+    pub frame_pointer_code: FramePointerCode,
     /// The CPUs to sample: all online CPUs.
     pub cpus: Vec<u32>,
     /// Address range of the kernel's own code (`_text` to `_etext`), if known.

@@ -26,6 +26,8 @@ static ATTRS: LazyLock<[Attr; 2]> = LazyLock::new(|| {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sampled<'b> {
     pub(super) pid: u32,
+    /// The instruction pointer in user mode.
+    pub(super) ip: u64,
     /// The register that contains Go's running goroutine.
     pub(super) goroutine: u64,
     pub(super) sp: u64,
@@ -39,9 +41,10 @@ impl<'b> Sampled<'b> {
     pub(super) fn of(body: &'b [u8]) -> Option<Self> {
         let sample = ATTRS.iter().find_map(|attr| decode_sample(body, 0, 0, attr))?;
         let register = |bit: u8| sample.user_regs?.get(bit.into());
-        let UserRegisters { sp, bp, goroutine, .. } = UserRegisters::HERE;
+        let UserRegisters { ip, sp, bp, goroutine, .. } = UserRegisters::HERE;
         Some(Self {
             pid: sample.pid?.cast_unsigned(),
+            ip: register(ip)?,
             goroutine: register(goroutine)?,
             sp: register(sp)?,
             bp: register(bp)?,
@@ -52,6 +55,21 @@ impl<'b> Sampled<'b> {
     /// The words of the stack copy.
     pub(super) fn copied_words(&self) -> impl Iterator<Item = u64> + 'b {
         self.copy.as_chunks().0.iter().copied().map(u64::from_le_bytes)
+    }
+
+    /// Writes the body with a stack copy of `size` bytes to `out`. `body` is the body that this was decoded from. `None` if
+    /// its own copy is not larger.
+    pub(super) fn shorten<'o>(&self, body: &[u8], size: usize, out: &'o mut Vec<u8>) -> Option<&'o [u8]> {
+        let copy = self.copy.get(..size).filter(|copy| copy.len() < self.copy.len())?;
+        let bytes = u64::try_from(size).ok()?.to_le_bytes();
+        // The copy is a part of the body, behind its size, and the body's last field.
+        let copy_at = self.copy.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
+        let before = body.get(..copy_at.checked_sub(bytes.len())?)?;
+        out.clear();
+        for part in [before, &bytes, copy, &bytes] {
+            out.extend(part);
+        }
+        Some(out)
     }
 
     /// Follows the frame pointers and returns the first one outside of the stack copy.
@@ -106,6 +124,18 @@ pub(super) mod tests {
         for cut in 0..body.len() {
             // A sample without its stack still has registers.
             assert!(Sampled::of(&body[..cut]).is_none_or(|sampled| sampled.copy.is_empty()), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_shortened_sample_differs_in_its_copy_only() {
+        let stack = [1, 0x7020, 2, 3, 0x9000, 4];
+        let long = body(5, 0x60, 0x7000, 0x7008, &stack);
+        let sampled = Sampled::of(&long).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(sampled.shorten(&long, 16, &mut out), Some(&*body(5, 0x60, 0x7000, 0x7008, &stack[..2])));
+        for not_shorter in [48, 56] {
+            assert_eq!(sampled.shorten(&long, not_shorter, &mut out), None);
         }
     }
 

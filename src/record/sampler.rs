@@ -1,9 +1,11 @@
-//! Writes ring buffers to a `perf.data` file with constant memory: records are copied unchanged.
+//! Writes ring buffers to a `perf.data` file with constant memory: records are copied, samples with shorter stack copies
+//! where the rest is not needed.
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::copies::FramePointerCode;
 use super::error::Error;
 use super::event::{WISHED_RING_BYTES, file_event};
 use super::goroutines::Watch;
@@ -29,6 +31,9 @@ pub(super) struct NativeSampler {
     samples: u64,
     lost: u64,
     goroutines: Option<Watch>,
+    frame_pointer_code: FramePointerCode,
+    /// Reused from sample to sample.
+    shortened: Vec<u8>,
     started: Instant,
     /// Maximum bytes of records.
     limit: u64,
@@ -53,6 +58,8 @@ impl NativeSampler {
             samples: 0,
             lost: 0,
             goroutines,
+            frame_pointer_code: plan.frame_pointer_code.clone(),
+            shortened: Vec::new(),
             started: Instant::now(),
             limit: plan.max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(RESERVE)),
             bound_reached: None,
@@ -67,7 +74,10 @@ impl NativeSampler {
         }
         let (writer, limit, mut full) = (&mut self.writer, self.limit, false);
         let (samples, lost, goroutines) = (&mut self.samples, &mut self.lost, &mut self.goroutines);
-        let written = self.rings.drain(|kind, misc, body| {
+        let (code, shortened) = (&self.frame_pointer_code, &mut self.shortened);
+        let written = self.rings.drain(|kind, misc, full_body| {
+            let short_body = if kind == record_type::SAMPLE { code.shorten(full_body, shortened) } else { None };
+            let body = short_body.unwrap_or(full_body);
             let size = writer.bytes_written().saturating_add(RECORD_HEADER + body.len() as u64);
             full |= size > limit;
             // Mappings and names in the buffers of other CPUs belong to samples that are written already: they may use
@@ -77,7 +87,7 @@ impl NativeSampler {
             }
             *samples += u64::from(kind == record_type::SAMPLE);
             if let (record_type::SAMPLE, Some(goroutines)) = (kind, goroutines.as_mut()) {
-                goroutines.note(body);
+                goroutines.note(full_body);
             }
             if kind == record_type::LOST {
                 // `struct { u64 id; u64 lost; }` (perf_event.h).

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 
 use super::{flamegraph, folded, summary};
-use crate::pprof;
+use crate::pprof::{self, SourceDirs};
 use crate::profile::{Quality, format_total_count};
 use crate::views::View;
 
@@ -31,6 +31,8 @@ pub struct Document<'a> {
     pub quality: &'a Quality,
     /// The headline, such as the name of the app and its variant.
     pub title: &'a str,
+    /// Directories of the program's source files.
+    pub sources: &'a SourceDirs,
 }
 
 type Renderer = fn(&Document<'_>, &mut dyn Write) -> io::Result<()>;
@@ -46,7 +48,7 @@ impl Format {
                 flamegraph::write(document.view, document.title, &document.subtitle(), out)
             }),
             Self::Pprof => ("profile.pb.gz", |document, out| {
-                pprof::write(document.view.profile(), &[document.title, &document.subtitle()], out)
+                pprof::write(document.view.profile(), &[document.title, &document.subtitle()], document.sources, out)
             }),
             Self::Folded => ("profile.folded", |document, out| folded::write(document.view, out)),
             Self::Json => {

@@ -8,6 +8,7 @@ use std::io::{self, BufWriter, Write};
 use clap::ValueEnum;
 
 use super::{Document, Format, folded, text};
+use crate::pprof::SourceDirs;
 use crate::profile::fixture::Fixture;
 use crate::profile::{Origin, Quality, StackId};
 use crate::views::{By, View};
@@ -19,7 +20,8 @@ fn renderers() -> Vec<(String, Renderer)> {
     let format = |format: &Format| -> (String, Renderer) {
         let format = *format;
         let write = move |view: &View, out: &mut dyn Write| {
-            format.write(&Document { view, quality: &Quality::default(), title: "title" }, out)
+            let (quality, sources) = (&Quality::default(), &SourceDirs::default());
+            format.write(&Document { view, quality, title: "title", sources }, out)
         };
         (format!("{format:?}"), Box::new(write))
     };

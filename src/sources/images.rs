@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use super::debug_files;
 use crate::fsio::MappedFile;
 use crate::perfevent;
 use crate::process::open_with_own_rights;
@@ -27,6 +28,12 @@ pub trait Images: Sync {
     /// The bytes of the file that was mapped as `path`. `build_id` (hexadecimal) is the file's build id, if the recording
     /// has it.
     fn image(&self, path: &str, build_id: Option<&str>) -> Result<ImageBytes, ImageAbsence>;
+
+    /// Files that may hold the symbols of a stripped file. `link` is the name in its `.gnu_debuglink`. The files may be of
+    /// other builds.
+    fn debug_files(&self, _path: &str, _build_id: Option<&str>, _link: Option<&str>) -> Vec<ImageBytes> {
+        Vec::new()
+    }
 }
 
 /// Why the bytes of a mapped file are missing.
@@ -114,6 +121,10 @@ impl Images for DiskImages {
             return Err(ImageAbsence::NoFile);
         }
         open(Path::new(path))
+    }
+
+    fn debug_files(&self, path: &str, build_id: Option<&str>, link: Option<&str>) -> Vec<ImageBytes> {
+        debug_files::candidates(path, build_id, link).iter().filter_map(|file| open(file).ok()).collect()
     }
 }
 

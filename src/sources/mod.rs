@@ -5,6 +5,7 @@
 //! interpret bytes: `analyse`, `perfdata` and `pprof` do. Only the kind of an input is detected here, from its first
 //! bytes.
 
+mod debug_files;
 mod foreign;
 mod goroutines;
 mod images;

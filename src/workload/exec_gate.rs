@@ -3,15 +3,19 @@
 //! It is needed because a child that is paused between fork and exec blocks the parent's `spawn`. The exec gate has
 //! already been executed. Therefore its process id is known, and a monitor can prepare to begin at its next exec.
 
-use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ffi::{CString, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
+use std::sync::Arc;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::Signal;
-use nix::unistd::{Gid, Uid, initgroups, setgid, setuid};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{Gid, Uid, dup2_stdin, execve, initgroups, setgid, setuid};
 
 use super::message::{ExecStep, HelperReport, Order, Receiver, introduce, microseconds, receive_descriptor, send};
 
@@ -23,7 +27,7 @@ const NOT_EXECUTED: u8 = 127;
 
 /// Waits for the order to go, drops privileges if requested, and executes the program.
 pub fn run_exec_gate(args: &[OsString]) -> ExitCode {
-    let [user, _dashes, program, program_args @ ..] = args else {
+    let [user, _dashes, command @ ..] = args else {
         return ExitCode::from(NOT_EXECUTED);
     };
     let usage = getrusage(UsageWho::RUSAGE_SELF);
@@ -47,14 +51,33 @@ pub fn run_exec_gate(args: &[OsString]) -> ExitCode {
     // it after the change of user, which clears it.
     let ready = become_user(&user.to_string_lossy()).and_then(|()| set_pdeathsig(Signal::SIGKILL));
     let (step, errno) = if let Err(errno) = ready {
-        (ExecStep::BecomeUser, errno as i32)
+        (ExecStep::BecomeUser, errno)
     } else {
-        // `exec` returns only if it fails. If it succeeds, the socket closes automatically (CLOEXEC).
-        let error = Command::new(program).args(program_args).envs(env).stdin(stdin).exec();
-        (ExecStep::Execute, error.raw_os_error().unwrap_or(0))
+        // If the program starts, the socket closes automatically (CLOEXEC).
+        let Err(errno) = execute(command, env, &stdin);
+        (ExecStep::Execute, errno)
     };
-    let _ = send(&stream, &HelperReport::ExecFailed { step, errno });
+    let _ = send(&stream, &HelperReport::ExecFailed { step, errno: errno as i32 });
     ExitCode::from(NOT_EXECUTED)
+}
+
+/// Replaces this process by a program. Returns only if that fails.
+///
+/// The program is a path. `execvp`, which looks for names in PATH, hands a file that the kernel does not know to
+/// `/bin/sh`. A shell must not interpret a program of another machine.
+fn execute(command: &[OsString], env: Vec<(String, String)>, stdin: &OwnedFd) -> Result<Infallible, nix::Error> {
+    let text = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| nix::Error::EINVAL);
+    let argv = command.iter().map(|word| text(word.as_bytes().to_vec())).collect::<Result<Vec<_>, _>>()?;
+    let program = argv.first().ok_or(nix::Error::EINVAL)?;
+    let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    all.extend(env.into_iter().map(|(name, value)| (name.into(), value.into())));
+    let assignment = |(name, value): (OsString, OsString)| text([name.into_vec(), value.into_vec()].join(&b'='));
+    let environment = all.into_iter().map(assignment).collect::<Result<Vec<_>, _>>()?;
+    dup2_stdin(stdin)?;
+    // Rust programs ignore SIGPIPE, which the program would inherit. The kernel resets a signal that has a handler.
+    let _ = signal_hook::flag::register(Signal::SIGPIPE as i32, Arc::default());
+    SigSet::empty().thread_set_mask()?;
+    execve(program, &argv, &environment)
 }
 
 /// Gives up root permanently: supplementary groups first, then group, then user, because each step needs the rights

@@ -20,14 +20,14 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
         ),
         ("build --release --dry-run", "-ldflags=-compressdwarf=false -o [dir]/.goflame/build/release/program ."),
     ] {
-        let plan = format!("cd [dir] && go build -trimpath -buildvcs=false {plan}\n");
+        let plan = format!("cd [dir] && [..]go build -trimpath -buildvcs=false {plan}\n");
         project.shell(&format!("$goflame {line}")).run().code(0).stderr("").stdout(&plan);
     }
     let offline = project.goflame(["build", "--offline", "--dry-run"]).run();
-    offline.code(0).stdout("cd [dir] && GOPROXY=off go build [..] .\n");
+    offline.code(0).stdout("cd [dir] && [..]GOPROXY=off go build [..] .\n");
     let lean = project.goflame(["build", "--variant", "lean", "--dry-run"]).run();
     lean.code(0).stderr("").stdout(
-        "cd [dir] && CGO_ENABLED=1 GOAMD64=v3 NOTE='it'\\''s' go build -trimpath -buildvcs=false \
+        "cd [dir] && [..] CGO_ENABLED=1 [..] GOAMD64=v3 NOTE='it'\\''s' go build -trimpath -buildvcs=false \
          -ldflags=-compressdwarf=false -tags=a,b -race -o [dir]/.goflame/build/lean/program .\n",
     );
     assert_eq!(project.names("."), ["go.mod", "goflame.toml", "main.go"]);
@@ -69,7 +69,7 @@ fn a_dry_run_of_run_prints_the_workload_too() {
     let project = Project::program(NOTHING, "[workload]\nargs = [\"a b\", \"-c\"]\n");
     let dry_run = project.goflame(["run", "--release", "--dry-run"]).run();
     dry_run.code(0).stderr("").stdout(
-        "cd [dir] && go build [..] -o [dir]/.goflame/build/release/program .
+        "cd [dir] && [..]go build [..] -o [dir]/.goflame/build/release/program .
 cd [dir] && [dir]/.goflame/build/release/program 'a b' -c
 ",
     );
@@ -97,7 +97,7 @@ fn gos_own_errors_pass_through_untouched() {
     go.code(1);
     let goflame = project.goflame(["build"]).run();
     goflame.code(5).stdout("").stderr(&format!(
-        "     Locking go1[..] (goflame.lock)\n    Building . [debug: -N -l] with go1[..]\n{}error: `cd [dir] && go build [..] .` failed: exit status 1\n",
+        "     Locking go1[..] (goflame.lock)\n    Building . [debug: -N -l] with go1[..]\n{}error: `cd [dir] && [..]go build [..] .` failed: exit status 1\n",
         go.stderr
     ));
     let again = goflame.stderr.replace("     Locking", "      Pinned");

@@ -31,7 +31,7 @@ fn init_writes_a_file_that_loads() {
     }
     assert!(text.contains("./basket"), "{text}");
     project.goflame(["build", "--dry-run"]).run().code(0).stderr("").stdout(
-        "cd [dir] && go build -trimpath -buildvcs=false '-gcflags=all=-N -l' -ldflags=-compressdwarf=false \
+        "cd [dir] && [..]go build -trimpath -buildvcs=false '-gcflags=all=-N -l' -ldflags=-compressdwarf=false \
          -o [dir]/.goflame/build/debug/server ./cmd/server\n",
     );
     project.goflame(["build"]).run().code(0);
@@ -54,7 +54,7 @@ fn init_selects_benchmarks_without_a_main_package() {
     let project = two_mains_and_a_benchmark();
     std::fs::remove_dir_all(project.path("cmd")).unwrap();
     project.goflame(["init"]).run().code(0);
-    project.goflame(["build", "--dry-run"]).run().code(0).stdout("cd [dir] && go test -c [..] ./basket\n");
+    project.goflame(["build", "--dry-run"]).run().code(0).stdout("cd [dir] && [..]go test -c [..] ./basket\n");
 }
 
 #[test]

@@ -71,3 +71,30 @@ fn the_workload_has_the_standard_input_and_no_descriptor_of_goflames() {
         assert!(!run.stdout.contains("socket:"), "{}", run.stdout);
     }
 }
+
+/// Before: `execvp` handed it to /bin/sh, which took its bytes for commands.
+#[test]
+fn a_program_of_another_machine_is_never_handed_to_a_shell() {
+    let project = Project::program("package main\n\nfunc main() {}\n", "");
+    // Builds for another machine than it says.
+    let script = "#!/bin/sh\nPATH=${PATH#*:}\ncase $1 in build) export GOARCH=arm64 ;; esac\nexec go \"$@\"\n";
+    project.write("bin/go", script);
+    fs::set_permissions(project.path("bin/go"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
+    let run = project.goflame(["run", "--release"]).env("PATH", path).run();
+    let text = &run.stderr;
+    assert!(text.contains("Exec format error") || text.contains("not ready"), "{text}");
+    assert!(!text.contains("not found") && !text.contains("Syntax error"), "{text}");
+}
+
+#[test]
+fn a_program_for_another_machine_is_refused_before_it_is_built() {
+    let project = Project::program("package main\n\nfunc main() {}\n", "");
+    for (name, value) in [("GOARCH", "arm64"), ("GOOS", "windows")] {
+        let run = project.goflame(["run"]).env(name, value).run();
+        run.code(4).stderr_has(&format!("error: not ready: go-target: {name}={value}"));
+        let doctor = project.goflame(["doctor", "--only", "go-target"]).env(name, value).run();
+        assert!(doctor.stdout.contains(&format!("failure  go-target  {name}={value}")), "{}", doctor.stdout);
+    }
+    assert_eq!(project.names(".goflame/build"), Vec::<String>::new());
+}

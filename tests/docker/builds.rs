@@ -135,7 +135,7 @@ fn a_dry_run_prints_the_plan_without_an_engine() {
          [dir]/.goflame/build/debug/program .\n"
     ));
     assert_eq!(project.names("."), ["go.mod", "goflame.toml", "main.go"]);
-    project.goflame(["build", "--dry-run", "--native"]).run().code(0).stdout("cd [dir] && go build [..]\n");
+    project.goflame(["build", "--dry-run", "--native"]).run().code(0).stdout("cd [dir] && [..]go build [..]\n");
     project
         .goflame(["build", "--docker", "--native"])
         .run()

@@ -52,7 +52,7 @@ fn two_projects_are_built_each_with_its_own_version() {
         .goflame(["build", "--dry-run"])
         .run()
         .code(0)
-        .stdout(&format!("cd [dir] && GOTOOLCHAIN=go{other} go build [..]\n"));
+        .stdout(&format!("cd [dir] && [..]GOTOOLCHAIN=go{other} go build [..]\n"));
     project
         .goflame(["build", "--update-lock"])
         .run()

@@ -175,7 +175,7 @@ fn a_profile_of_goflame_is_byte_identical_when_it_is_written_again() {
         let mut again = Vec::new();
         let comments = comments(&file);
         let comments: Vec<&str> = comments.iter().map(String::as_str).collect();
-        pprof::write(&read.profile, &comments, &mut again).unwrap();
+        pprof::write(&read.profile, &comments, &pprof::SourceDirs::default(), &mut again).unwrap();
         assert!(again == bytes, "{} bytes became {} others", bytes.len(), again.len());
         (bytes.len(), read)
     };

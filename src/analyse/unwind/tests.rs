@@ -219,6 +219,7 @@ const FRAMED: u64 = 7;
 const START: u64 = 8;
 const ASMCGOCALL: u64 = 9;
 const CGOCALLBACK: u64 = 10;
+const CROSSCALL2: u64 = 11;
 /// A function without tables.
 const WITHOUT_TABLES: u64 = 12;
 
@@ -321,4 +322,45 @@ fn the_walk_continues_through_a_callback_to_the_goroutines_frames() {
     let (frames, outcome) = repaired(at(0), 0x1_0000, &stack[..3], &[at(0), at(FRAMED), 0xbad]);
     let whole = [at(0), at(CGOCALLBACK), at(FRAMED), 0xbad];
     assert_eq!((frames, outcome), (whole.to_vec(), RepairOutcome::Repaired));
+}
+
+#[test]
+fn a_saved_register_in_crosscall2_is_not_a_caller() {
+    // The call in crosscall2, as the assembler of Go 1.17 and newer lays it out.
+    let crosscall2 = |sp_delta| GoUnwind {
+        entry: TEXT,
+        end: TEXT,
+        sp_delta: Ok(sp_delta),
+        sp_write: false,
+        top_frame: false,
+        assembly: true,
+        special: Some(Special::Cgocallback),
+    };
+    let chain = [at(1), at(CROSSCALL2), 0x7ffd_0000_1000, at(2), at(4)];
+    let repaired_in = |sp_delta| {
+        let add_more = |unwinder: &mut Unwinder<'_, '_>| {
+            add(unwinder, at(CROSSCALL2) - 1, UnwindInfo::Go(crosscall2(sp_delta)));
+        };
+        repaired_with(add_more, at(1), SP + 0x18, &[0, 0, 0, 0x9000], &chain).0
+    };
+    assert_eq!(repaired_in(80), [at(1), at(CROSSCALL2), at(2), at(4)]);
+    assert_eq!(repaired_in(72), chain, "one frame: the next word is a return address");
+}
+
+#[test]
+fn the_size_that_a_copy_lacks_is_known() {
+    let missing = |ip, bp, stack: &[u64], chain: &[u64]| {
+        let registers = Registers { ip, ..Registers::for_tests(SP, bp, None) };
+        with_unwinder(add_native, |unwinder, space| {
+            unwinder.repair(chain, &registers, &bytes(stack), space, &mut Vec::new());
+            unwinder.missing_callers
+        })
+    };
+    // at(1) has 0x20 bytes below its return address, and the frame pointer register has another value.
+    let short = Some(MissingCallers::ShortCopy(8 + 0x20 + 8));
+    assert_eq!(missing(at(0), SP - 0x100, &[at(1)], &[at(0), 0xbad, 0xbad]), short);
+    assert_eq!(missing(at(0), 7, &[at(1)], &[at(0)]), short);
+    assert_eq!(missing(at(0), SP + 0x20, &[at(1)], &[at(0), at(2), at(4)]), None);
+    let in_native = missing(at(LEAF), 7, &[at(SAVES), 0, 0, GOROUTINE, at(ASMCGOCALL), 0, 0], &[at(LEAF)]);
+    assert_eq!(in_native, Some(MissingCallers::NativeCode));
 }

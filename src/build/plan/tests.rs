@@ -117,6 +117,29 @@ fn cgo_setting_wins_over_the_variants_environment() {
 }
 
 #[test]
+fn c_code_keeps_the_frame_pointer_after_the_flags_of_go_and_user() {
+    let flags = |change: &dyn Fn(&mut Variant)| {
+        let plan = with_variant(|variant| {
+            variant.c_frame_pointers = true;
+            change(variant);
+        });
+        plan.unwrap().env.into_iter().find(|(name, _)| name == "CGO_CFLAGS").map(|(_, flags)| flags)
+    };
+    let with_env = |name: &'static str, value: &'static str| {
+        flags(&move |variant| drop(variant.env.insert(name.to_owned(), value.to_owned())))
+    };
+    assert_eq!(flags(&|_| ()).unwrap(), "-O2 -g -fno-omit-frame-pointer");
+    assert_eq!(with_env("CGO_CFLAGS", "-O3 -DX=1").unwrap(), "-O3 -DX=1 -fno-omit-frame-pointer");
+    assert_eq!(with_env("CGO_CFLAGS", "").unwrap(), "-O2 -g -fno-omit-frame-pointer");
+    for decided in ["-O2 -fomit-frame-pointer", "-fno-omit-frame-pointer -O1"] {
+        assert_eq!(with_env("CGO_CFLAGS", decided).unwrap(), decided);
+    }
+    assert_eq!(with_env("CGO_ENABLED", "0"), None);
+    assert_eq!(flags(&|variant| variant.cgo = Some(false)), None);
+    assert_eq!(flags(&|variant| variant.c_frame_pointers = false), None);
+}
+
+#[test]
 fn a_pin_becomes_gotoolchain() {
     let plan = planned(|config| config.toolchain.go = "1.27.3".to_owned()).unwrap();
     assert_eq!(

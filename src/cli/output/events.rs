@@ -157,7 +157,7 @@ impl Observer for Terminal {
             Warning::LockNotWritten { lock, reason } => {
                 format!("{lock} cannot be written, so nothing is pinned: {reason}")
             }
-            Warning::Build(text) => (*text).to_owned(),
+            Warning::Build(text) | Warning::Analysis(text) => (*text).to_owned(),
             Warning::SamplesKept { perf_data } => samples_kept(perf_data),
             Warning::Limited(limitation) => limitation.to_string(),
             Warning::EndedEarly { status, ending } => describe_early_end(*status, *ending),

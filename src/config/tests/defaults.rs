@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::{ROOT, accepted};
 use crate::config::load::EXAMPLE;
 use crate::config::schema::{SECTIONS, VARIANT};
-use crate::config::{Config, Engine, EventChoice, Kernel, Kind, Variant};
+use crate::config::{Config, Engine, EventChoice, Kernel, Kind, StackSize, Variant};
 use crate::render::Format;
 
 /// Returns `table.key` for every key in a TOML text.
@@ -118,6 +118,7 @@ fn the_defaults_are_those_of_the_product() {
         buildvcs: false,
         race: false,
         cgo: None,
+        c_frame_pointers: true,
         pgo: String::new(),
         buildmode: String::new(),
     };
@@ -133,7 +134,7 @@ fn the_defaults_are_those_of_the_product() {
     assert_eq!(config.record.frequency, 997);
     assert_eq!(config.record.event, EventChoice::Auto);
     assert_eq!(config.record.kernel, Kernel::Auto);
-    assert_eq!(config.record.stack, 1024);
+    assert_eq!(config.record.stack, StackSize::ByProgram);
     assert!(!config.doctor.strict);
     assert_eq!(config.doctor.ignore, Vec::<String>::new());
     assert_eq!(config.report.formats, [Format::Svg, Format::Pprof, Format::Folded]);

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::{ROOT, accepted};
 use crate::config::name::parse_name;
-use crate::config::{self, Config, Engine, Error, EventChoice, Kernel, Kind, Overrides, SourceFile, Variant, name_of};
+use crate::config::{
+    self, Config, Engine, Error, EventChoice, Kernel, Kind, Overrides, SourceFile, StackSize, Variant, name_of,
+};
 use crate::render::Format;
 
 fn project() -> (tempfile::TempDir, PathBuf) {
@@ -42,6 +44,7 @@ trimpath = false
 buildvcs = true
 race = true
 cgo = false
+c_frame_pointers = false
 pgo = "auto"
 buildmode = "pie"
 [variant.debug]
@@ -89,6 +92,7 @@ redact = ["DB_DSN"]
         buildvcs: true,
         race: true,
         cgo: Some(false),
+        c_frame_pointers: false,
         pgo: "auto".to_owned(),
         buildmode: "pie".to_owned(),
     };
@@ -103,7 +107,10 @@ redact = ["DB_DSN"]
     assert_eq!(config.workload.stdin, Some(root.join("in.txt")));
     assert_eq!(config.workload.timeout, Duration::from_millis(1500));
     assert_eq!((config.record.engine, config.record.event), (Engine::Perf, EventChoice::CpuClock));
-    assert_eq!((config.record.kernel, config.record.frequency, config.record.stack), (Kernel::No, 99, 0));
+    assert_eq!(
+        (config.record.kernel, config.record.frequency, config.record.stack),
+        (Kernel::No, 99, StackSize::Bytes(0))
+    );
     assert!(config.doctor.strict);
     assert_eq!(config.doctor.ignore, ["pmu"]);
     assert_eq!(config.report.formats, [Format::Json, Format::Svg]);
@@ -231,7 +238,7 @@ fn flags_override_the_file() {
     assert_eq!((config.build.variant.as_str(), config.build.docker), ("fast", true));
     assert_eq!(config.build.mounts, [Path::new("/nonexistent/here/lib")]);
     let record = &config.record;
-    assert_eq!((record.frequency, record.stack), (99, 64));
+    assert_eq!((record.frequency, record.stack), (99, StackSize::Bytes(64)));
     assert_eq!((record.engine, record.event, record.kernel), (Engine::Perf, EventChoice::Cycles, Kernel::Yes));
     assert_eq!(config.workload.args, Vec::<String>::new());
     assert!(config.doctor.strict);

@@ -161,7 +161,8 @@ pub(super) fn build_mode(check: &'static Check, inputs: &Inputs) -> Option<Findi
 pub(super) fn cgo(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     let needed = "nothing; pure Go for the simplest stacks";
     Some(if facts(inputs)?.cgo {
-        let why = "C compilers use the frame pointer register for other values, so callchains may end in C code.";
+        let why = "C compilers use the frame pointer register for other values, so callchains may end in C code. Builds of \
+                   goflame compile C code with -fno-omit-frame-pointer; other builds need it in CGO_CFLAGS and CGO_CXXFLAGS.";
         check.finding(Status::Info, "C code is linked in", needed).because(why)
     } else {
         check.finding(Status::Ok, "pure Go", needed)

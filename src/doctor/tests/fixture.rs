@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use crate::build::GoMod;
 use crate::build::docker::{DockerFacts, EngineFacts};
-use crate::config::{Engine, EventChoice, Kernel, Record};
+use crate::config::{Engine, EventChoice, Kernel, Record, StackSize};
 use crate::doctor::{Finding, GoFacts, Inputs, ProbeResult, Purpose, RingSize, Status, Tools, check};
 use crate::host::{HostFacts, probe};
 use crate::perfevent::TrialCounts;
@@ -134,7 +134,7 @@ impl Machine {
 }
 
 pub(super) const fn record(event: EventChoice, kernel: Kernel) -> Record {
-    Record { engine: Engine::Native, frequency: 997, event, kernel, stack: 1024 }
+    Record { engine: Engine::Native, frequency: 997, event, kernel, stack: StackSize::ByProgram }
 }
 
 pub(super) static AUTO: Record = record(EventChoice::Auto, Kernel::Auto);
@@ -155,6 +155,7 @@ pub(super) fn judge<'a>(facts: &'a HostFacts, with: impl FnOnce(&mut Inputs<'a>)
         docker: None,
         binary: None,
         gomaxprocs: None,
+        target: None,
         ignore: &[],
         build_directory: None,
         only: &[],

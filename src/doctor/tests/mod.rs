@@ -16,7 +16,9 @@ use std::path::Path;
 use fixture::{Machine, ROOT, USER, complete_trial, judge, opened, tools};
 pub(super) use fixture::{docker, judged};
 
-use super::{BuildDirectory, Examined, Group, Purpose, Status, catalogue, is_ready, summary_line, unknown_checks};
+use super::{
+    BuildDirectory, Examined, Group, Purpose, Status, Target, catalogue, is_ready, summary_line, unknown_checks,
+};
 use crate::host::probe;
 
 /// Checks that have a finding only if a binary differs from what the build was asked for.
@@ -24,9 +26,31 @@ const ONLY_DIFFERENCES: [&str; 5] =
     ["binary-debug-flags", "binary-cgo-enabled", "binary-tags", "binary-pgo", "binary-trimpath"];
 
 #[test]
+fn a_program_for_another_machine_is_a_failure() {
+    let machine = Machine::new(ROOT);
+    machine.put("proc/cpuinfo", "flags\t: lm cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3\n");
+    let arch = std::env::consts::ARCH;
+    let (own, other) = if arch == "x86_64" { ("amd64", "arm64") } else { ("arm64", "amd64") };
+    let status = |goos: &str, goarch: &str, goamd64: &str| {
+        let target = Target { goos: goos.into(), goarch: goarch.into(), goamd64: goamd64.into() };
+        machine.finding("go-target", |inputs| inputs.target = Some(Box::leak(Box::new(target)))).status
+    };
+    for (goos, goarch, goamd64) in [("linux", own, ""), ("", "", ""), ("linux", own, "v1"), ("linux", own, "v2")] {
+        assert_eq!(status(goos, goarch, goamd64), Status::Ok, "{goos} {goarch} {goamd64}");
+    }
+    assert_eq!(status("windows", own, ""), Status::Failure);
+    assert_eq!(status("linux", other, ""), Status::Failure);
+    if own == "amd64" {
+        assert_eq!(status("linux", own, "v3"), Status::Failure);
+        assert_eq!(status("linux", "386", "v3"), Status::Ok, "GOAMD64 has no effect on other machines");
+    }
+}
+
+#[test]
 fn a_machine_without_problems_is_all_ok() {
     let (tools, binary) = (tools(), binary::binary());
     let docker = docker();
+    let target = Target::default();
     let directory = BuildDirectory { path: "/p/.goflame".into(), noexec: false };
     let findings = Machine::new(ROOT).findings(|inputs| {
         inputs.probe = Some(opened("cycles", true));
@@ -34,6 +58,7 @@ fn a_machine_without_problems_is_all_ok() {
         inputs.tools = Some(&tools);
         inputs.docker = Some(&docker);
         inputs.build_directory = Some(&directory);
+        inputs.target = Some(&target);
         inputs.binary = Some(Examined { path: "app".into(), facts: Ok(&binary), mismatches: Some(&[]) });
     });
     let bad: Vec<_> = findings.iter().filter(|it| it.status != Status::Ok || it.fix.is_some()).collect();

@@ -3,7 +3,7 @@
 use super::fixture::{
     self, AUTO, CLOCK, CYCLES, KERNEL_NO, KERNEL_YES, Machine, USER, complete_trial, opened, refused,
 };
-use crate::config::{EventChoice, Kernel, Record};
+use crate::config::{EventChoice, Kernel, Record, StackSize};
 use crate::doctor::{ProbeResult, Status};
 use crate::perfevent::TrialCounts;
 
@@ -76,7 +76,7 @@ fn a_virtual_machine_is_a_note() {
     assert_eq!((finding.status, finding.found.as_str()), (Status::Info, "virtual: QEMU"));
 }
 
-static NO_STACK: Record = Record { stack: 0, ..fixture::record(EventChoice::Auto, Kernel::Auto) };
+static NO_STACK: Record = Record { stack: StackSize::Bytes(0), ..fixture::record(EventChoice::Auto, Kernel::Auto) };
 
 /// The statuses of user stacks, kernel stacks, registers, stack copies and context switches.
 fn trial_statuses(record: &'static Record, kernel: bool, trial: Result<TrialCounts, String>) -> Vec<Status> {

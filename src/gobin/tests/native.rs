@@ -44,6 +44,41 @@ fn exported_functions_keep_their_names_when_stripped() {
 }
 
 #[test]
+fn a_separate_debug_file_names_a_stripped_program_of_the_same_build_only() {
+    for build_id in ["-Wl,--build-id=sha1", "-Wl,--build-id=none"] {
+        let program = Program::c(C, &["-O0", build_id]);
+        let address = {
+            let symbols = run(Command::new("nm").arg(&program.path));
+            let line = symbols.lines().find(|line| line.ends_with(" t own")).unwrap();
+            u64::from_str_radix(line.split_whitespace().next().unwrap(), 16).unwrap()
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let [debug, stripped] = ["own.debug", "stripped"].map(|name| directory.path().join(name));
+        run(Command::new("objcopy").arg("--only-keep-debug").args([&program.path, &debug]));
+        run(Command::new("objcopy")
+            .current_dir(&directory)
+            .args(["--strip-all", "--add-gnu-debuglink=own.debug"])
+            .args([&program.path, &stripped]));
+        let [debug, stripped] = [debug, stripped].map(|path| fs::read(path).unwrap());
+        let mut binary = Binary::parse(&stripped).unwrap();
+        assert!(binary.is_stripped());
+        assert_eq!(binary.debug_link().unwrap().0, "own.debug");
+        let other = Program::c("int main(void) { return 7; }", &["-O0", build_id]);
+        let mut changed = debug.clone();
+        // A byte of the build id (the note of type 3) or, without one, any byte: the CRC differs.
+        let note = debug.windows(8).position(|note| note == b"\x03\0\0\0GNU\0");
+        let at = note.map_or(debug.len() - 1, |note| note + 8);
+        changed[at] ^= 1;
+        for wrong in [&other.bytes[..], &changed, &debug[..debug.len() / 2], b"", &stripped] {
+            assert!(!binary.add_debug_file(wrong), "{build_id}");
+        }
+        assert!(locate(&binary, address + 4).is_err());
+        assert!(binary.add_debug_file(&debug), "{build_id}");
+        assert_eq!(locate(&binary, address + 4).unwrap()[0].name, "own");
+    }
+}
+
+#[test]
 fn vdso_functions_have_names() {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let line = maps.lines().find(|line| line.ends_with("[vdso]")).unwrap();

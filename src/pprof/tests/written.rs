@@ -9,14 +9,14 @@ use crate::pprof::messages::sample;
 use crate::pprof::tables::{Tables, samples};
 use crate::pprof::unpack::unpack;
 use crate::pprof::wire::RawMessage;
-use crate::pprof::write;
+use crate::pprof::{SourceDirs, write};
 use crate::profile::Profile;
 use crate::profile::fixture::Fixture;
 use crate::views::{By, FunctionRow, View};
 
 fn encoded(profile: &Profile) -> Vec<u8> {
     let mut out = Vec::new();
-    write(profile, &["made by a test"], &mut out).unwrap();
+    write(profile, &["made by a test"], &SourceDirs::default(), &mut out).unwrap();
     out
 }
 

@@ -1,0 +1,72 @@
+//! Size of the stack copies of a run, from the settings or from the program's code.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::config::{Record, StackSize};
+use crate::fsio::MappedFile;
+use crate::gobin::{Assembly, Binary, BinaryFacts};
+use crate::record::{FramePointerCode, SMALL_COPY};
+
+/// Bytes that hold the callers of code that does not keep the frame pointer, up to the root. In servers, the Go functions
+/// between `runtime.goexit` and assembly or C code have 2 to 6 KiB.
+const CALLERS: u32 = 8192;
+
+/// Maximum bytes of a copy that the program's code is given.
+const LARGEST: u32 = 16 * 1024;
+
+/// Maximum bytes per second and CPU that are copied at a high frequency.
+const LARGEST_RATE: u32 = 16 * 1024 * 1024;
+
+/// The stack copies of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StackCopies {
+    /// Bytes that the kernel copies with each sample.
+    pub(super) bytes: u32,
+    /// Why this many.
+    pub(super) reason: String,
+    /// Code for which fewer bytes are kept.
+    pub(super) frame_pointer_code: FramePointerCode,
+}
+
+impl StackCopies {
+    /// The copies for a program. `facts` are those of the same program.
+    pub(super) fn new(asked: &Record, program: &Path, facts: &BinaryFacts) -> Self {
+        let all_alike = FramePointerCode::default();
+        if let StackSize::Bytes(bytes) = asked.stack {
+            return Self { bytes, reason: "set by the user".into(), frame_pointer_code: all_alike };
+        }
+        let assembly = File::open(program).and_then(|file| MappedFile::map(&file, program));
+        let assembly = assembly.ok().and_then(|bytes| Binary::parse(bytes.as_ref()).ok()?.assembly());
+        let Some(reason) = reason(assembly.as_ref(), facts.cgo) else {
+            let reason = "all code keeps the frame pointer".into();
+            return Self { bytes: SMALL_COPY, reason, frame_pointer_code: all_alike };
+        };
+        let frame = assembly.as_ref().map_or(0, |assembly| assembly.largest_frame);
+        let rate_bound = (LARGEST_RATE / asked.frequency.max(1)).max(SMALL_COPY);
+        let bytes = frame.saturating_add(CALLERS).min(LARGEST).min(rate_bound) / 8 * 8;
+        // The kernel chooses the addresses of a position-independent program.
+        let frame_pointer_code = match assembly {
+            Some(Assembly { go_text, functions, .. }) if !facts.pie => {
+                FramePointerCode { text: go_text, except: functions }
+            }
+            _ => all_alike,
+        };
+        Self { bytes, reason, frame_pointer_code }
+    }
+}
+
+/// Why the copies must hold the callers; `None` if they need not.
+fn reason(assembly: Option<&Assembly>, cgo: bool) -> Option<String> {
+    let assembly = assembly.filter(|assembly| assembly.largest_frame > 0).map(|assembly| {
+        format!(
+            "assembly that may use the frame pointer is linked in, with frames of up to {} bytes",
+            assembly.largest_frame
+        )
+    });
+    match (assembly, cgo) {
+        (Some(assembly), _) => Some(assembly),
+        (None, true) => Some("C code that may use the frame pointer is linked in".into()),
+        (None, false) => None,
+    }
+}

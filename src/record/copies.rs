@@ -1,0 +1,51 @@
+//! Size of the stack copies: large for code whose callers are found in the copy only, small for all other code.
+
+use std::ops::Range;
+
+use super::raw_sample::Sampled;
+
+/// Bytes of the stack that are kept with a sample in code that keeps the frame pointer. The callers of a leaf are found
+/// in far fewer.
+pub const SMALL_COPY: u32 = 1024;
+
+/// Code of the program that keeps the frame pointer. The kernel finds the callers there, so most of a large stack copy
+/// is not written to the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FramePointerCode {
+    /// Addresses of the code.
+    pub text: Range<u64>,
+    /// Functions in it that may use the frame pointer for other values, in ascending order.
+    pub except: Vec<Range<u64>>,
+}
+
+impl FramePointerCode {
+    fn contains(&self, address: u64) -> bool {
+        let next = self.except.partition_point(|function| function.start <= address);
+        let before = next.checked_sub(1).and_then(|last| self.except.get(last));
+        self.text.contains(&address) && !before.is_some_and(|function| function.contains(&address))
+    }
+
+    /// The body of a sample with a copy of [`SMALL_COPY`] bytes, written to `out`. `None` if the sample needs its copy,
+    /// or has none that is larger.
+    pub(super) fn shorten<'o>(&self, body: &[u8], out: &'o mut Vec<u8>) -> Option<&'o [u8]> {
+        let sampled = Sampled::of(body).filter(|sampled| self.contains(sampled.ip))?;
+        sampled.shorten(body, SMALL_COPY as usize, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assembly_is_not_code_that_keeps_the_frame_pointer() {
+        let code = FramePointerCode { text: 0x1000..0x2000, except: vec![0x1100..0x1200, 0x1800..0x1900] };
+        for kept in [0x1000, 0x10ff, 0x1200, 0x17ff, 0x1900, 0x1fff] {
+            assert!(code.contains(kept), "{kept:x}");
+        }
+        for other in [0, 0xfff, 0x1100, 0x11ff, 0x1800, 0x18ff, 0x2000, u64::MAX] {
+            assert!(!code.contains(other), "{other:x}");
+        }
+        assert!(!FramePointerCode::default().contains(0));
+    }
+}
