@@ -72,7 +72,6 @@ const ALLOWED_CIRCLES: &[(&[&str], &str)] = &[
         "the function table hands out functions, and a function reads its parts of the table",
     ),
     (&["analyse::unwind", "analyse::unwind::walk"], "`walk` takes types of the step that uses it"),
-    (&["render::flamegraph::merge", "render::flamegraph::tree"], "both share the name of the root"),
 ];
 
 /// Maximum number of lines of a file outside of its tests.

@@ -257,7 +257,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
     pub(super) fn root(&mut self, addresses: [u64; 2], space: &AddressSpace) -> StackRoot {
         let [root, callee] = addresses;
         match self.walker.go(space, root).and_then(|go| go.special) {
-            Some(Special::Goexit) => StackRoot::Goroutine { entry: self.entry(callee, space) },
+            Some(Special::Goexit) => StackRoot::Goroutine { entry: self.function_start(callee, space) },
             Some(Special::Morestack) => StackRoot::StackGrowth,
             _ => StackRoot::Other,
         }
@@ -276,7 +276,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
     }
 
     /// The run-time entry address of the Go function at an address.
-    fn entry(&mut self, address: u64, space: &AddressSpace) -> Option<u64> {
+    fn function_start(&mut self, address: u64, space: &AddressSpace) -> Option<u64> {
         let go = self.walker.go(space, address)?;
         let (_, in_file) = self.walker.binary(space, address)?;
         address.checked_sub(in_file.checked_sub(go.entry)?)

@@ -38,7 +38,7 @@ const fn key<T>(name: &'static str, apply: Apply<T>) -> Key<T> {
     Key { name, available: true, apply }
 }
 
-/// A key of a later version. At most one value is accepted.
+/// A key whose feature does not exist yet. Accepts no value, or only the one that means the same as no key ([`Off`]).
 const fn later<T>(name: &'static str, apply: Apply<T>) -> Key<T> {
     Key { name, available: false, apply }
 }

@@ -47,8 +47,8 @@ pub(super) fn cpu_quota(root: &Path) -> Reading<Option<CpuQuota>> {
     })
 }
 
-/// The lowest limit of the groups from `base` down to `group`. Skips groups without a directory: in a container, the path
-/// may be the host's, while only the container's own group is mounted, as the root.
+/// The lowest limit of the groups from `base` down to `group`. Skips groups without a directory: in a container,
+/// `group` may be the path on the host, while `base` is already the container's own group.
 fn lowest(base: &Path, group: &str, limit: fn(&Path) -> Reading<Option<CpuQuota>>) -> Reading<Option<CpuQuota>> {
     let mut dirs: Vec<PathBuf> = vec![base.to_owned()];
     // `..` means a group outside of this cgroup namespace, which is not visible here.

@@ -8,7 +8,7 @@ use super::isolation::{Isolation, isolation};
 use super::parse::{self, Limit};
 use super::reading::{Reading, missing, read_text, read_value};
 use super::steadiness::{Steadiness, steadiness};
-use super::symbols::{KernelSymbolFacts, kernel_symbols};
+use super::symbols::{KernelTracingFacts, kernel_symbols};
 
 /// Capabilities that a sampler may need. The number is the bit (include/uapi/linux/capability.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub struct HostFacts {
     /// Soft `RLIMIT_NOFILE`. `/proc/self/limits`.
     pub open_files: Reading<Limit>,
     /// Symbols, debug symbols, types and tracepoints of the kernel.
-    pub kernel_symbols: KernelSymbolFacts,
+    pub kernel_symbols: KernelTracingFacts,
     /// Containers, security modules and their restrictions.
     pub isolation: Isolation,
     /// Causes of unequal running times.

@@ -22,5 +22,5 @@ pub use isolation::Isolation;
 pub use parse::{CpuTimes, Limit};
 pub use reading::Reading;
 pub use steadiness::{Steadiness, Swap, Turbo};
-pub use symbols::KernelSymbolFacts;
+pub use symbols::KernelTracingFacts;
 pub use sysctl::Sysctl;

@@ -9,7 +9,7 @@ use super::reading::{Reading, missing, read_text_up_to, read_value};
 
 /// Availability of information about the kernel's code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KernelSymbolFacts {
+pub struct KernelTracingFacts {
     /// Whether `/proc/kallsyms` shows real addresses to this process, not zeros.
     pub kallsyms_shown: Reading<bool>,
     /// The kernel image with debug symbols, in one of the usual directories.
@@ -21,8 +21,8 @@ pub struct KernelSymbolFacts {
 }
 
 /// Reads the facts under `root`, for a kernel of this release.
-pub(super) fn kernel_symbols(root: &Path, release: Option<&str>) -> KernelSymbolFacts {
-    KernelSymbolFacts {
+pub(super) fn kernel_symbols(root: &Path, release: Option<&str>) -> KernelTracingFacts {
+    KernelTracingFacts {
         kallsyms_shown: kallsyms_shown(root),
         vmlinux: release.map_or(Reading::Absent, |release| vmlinux(root, release)),
         btf: match std::fs::metadata(root.join("sys/kernel/btf/vmlinux")) {

@@ -56,7 +56,7 @@ pub struct Event {
     pub name: String,
     /// The attribute that the event was opened with.
     pub attr: Attr,
-    /// `PERF_EVENT_IOC_ID` of each file descriptor of the event.
+    /// Id of each file descriptor of the event, from `PERF_EVENT_IOC_ID`.
     pub ids: Vec<u64>,
 }
 

@@ -46,7 +46,7 @@ fn unpack_within(file: &[u8], parts: &Parts, further: &[&[u8]], most: usize) -> 
     let mut unpacked = Unpacked { bytes: before.to_vec(), most };
     let mut damaged: &[u8] = &[];
     for (number, part) in std::iter::once(&records).chain(further).enumerate() {
-        let split = Split::of(part);
+        let split = Split::parse(part);
         for range in split.plain {
             unpacked.add(part.get(range).unwrap_or_default())?;
         }
@@ -91,7 +91,7 @@ impl Parts {
     fn is_compressed(&self, file: &[u8]) -> bool {
         match &self.header {
             Some(header) => header.features().any(|bit| bit == feature::COMPRESSED),
-            None => !Split::of(file.get(self.records.clone()).unwrap_or_default()).compressed.is_empty(),
+            None => !Split::parse(file.get(self.records.clone()).unwrap_or_default()).compressed.is_empty(),
         }
     }
 
@@ -133,7 +133,7 @@ struct Split<'a> {
 }
 
 impl<'a> Split<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
+    fn parse(bytes: &'a [u8]) -> Self {
         let mut split = Self::default();
         let mut at = 0;
         while at < bytes.len() {
@@ -186,7 +186,7 @@ impl Unpacked {
         let start = self.bytes.len();
         let mut source = CompressedStream { pieces, piece: &[] };
         let is_whole = self.decode_frames(&mut source)?;
-        let incomplete = Split::of(self.bytes.get(start..).unwrap_or_default()).damaged.len();
+        let incomplete = Split::parse(self.bytes.get(start..).unwrap_or_default()).damaged.len();
         self.bytes.truncate(self.bytes.len().saturating_sub(incomplete));
         Ok(is_whole)
     }

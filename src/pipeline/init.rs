@@ -16,7 +16,7 @@ pub struct Initial {
     pub packages: Vec<String>,
 }
 
-/// Finds main packages and benchmarks below `dir`.
+/// Returns an initial `goflame.toml` for the main packages and benchmarks found below `dir`.
 pub fn initial_settings(dir: &Path) -> Result<Initial, Error> {
     let config = Config::defaults(dir);
     let go = find_go(&config, None)?;

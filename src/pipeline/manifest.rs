@@ -167,7 +167,7 @@ pub struct SamplerRecord {
 
 impl AppRecord {
     /// Creates the app from the settings.
-    pub(super) fn of(config: &Config) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         Self {
             name: config.app.name.clone(),
             package: config.app.package.clone(),

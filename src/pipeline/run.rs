@@ -214,7 +214,7 @@ impl PreparedRun<'_> {
             created: created.to_string(),
             goflame: env!("CARGO_PKG_VERSION").into(),
             command: secrets.args(&self.options.command),
-            app: AppRecord::of(self.config),
+            app: AppRecord::new(self.config),
             variant: self.config.build.variant.clone(),
             title: title.clone(),
             build: BuildRecord::new(&self.built, &self.program, sources.clone(), recorded(&self.built)),

@@ -28,7 +28,7 @@ impl FramePointerCode {
     /// The body of a sample with a copy of [`SMALL_COPY`] bytes, written to `out`. `None` if the sample needs its copy,
     /// or has none that is larger.
     pub(super) fn shorten<'o>(&self, body: &[u8], out: &'o mut Vec<u8>) -> Option<&'o [u8]> {
-        let sampled = Sampled::of(body).filter(|sampled| self.contains(sampled.ip))?;
+        let sampled = Sampled::decode(body).filter(|sampled| self.contains(sampled.ip))?;
         sampled.shorten(body, SMALL_COPY as usize, out)
     }
 }

@@ -134,7 +134,7 @@ impl Watch {
     /// Notes the descriptors of a sample of goflame's own sampler: the one in the register, and those on whose stacks
     /// the thread was.
     pub(super) fn note(&mut self, body: &[u8]) {
-        let Some(sampled) = Sampled::of(body) else { return };
+        let Some(sampled) = Sampled::decode(body) else { return };
         let pid = sampled.pid;
         let pointers = [Some(sampled.sp), sampled.pointer_beyond()];
         let on_stacks = pointers.map(|pointer| self.on_stack(pid, pointer?));

@@ -38,7 +38,7 @@ pub(super) struct Sampled<'b> {
 
 impl<'b> Sampled<'b> {
     /// Decodes the body of a record. `None` for a kernel thread, which has no user registers.
-    pub(super) fn of(body: &'b [u8]) -> Option<Self> {
+    pub(super) fn decode(body: &'b [u8]) -> Option<Self> {
         let sample = ATTRS.iter().find_map(|attr| decode_sample(body, 0, 0, attr))?;
         let register = |bit: u8| sample.user_regs?.get(bit.into());
         let UserRegisters { ip, sp, bp, goroutine, .. } = UserRegisters::HERE;
@@ -118,12 +118,12 @@ pub(super) mod tests {
     fn fields_are_found() {
         let stack = [1, 0x7020, 2, 3, 0x9000, 4];
         let body = body(5, 0x60, 0x7000, 0x7008, &stack);
-        let sampled = Sampled::of(&body).unwrap();
+        let sampled = Sampled::decode(&body).unwrap();
         assert_eq!((sampled.pid, sampled.goroutine, sampled.sp, sampled.copy.len()), (5, 0x60, 0x7000, 48));
         assert_eq!(sampled.pointer_beyond(), Some(0x9000));
         for cut in 0..body.len() {
             // A sample without its stack still has registers.
-            assert!(Sampled::of(&body[..cut]).is_none_or(|sampled| sampled.copy.is_empty()), "{cut}");
+            assert!(Sampled::decode(&body[..cut]).is_none_or(|sampled| sampled.copy.is_empty()), "{cut}");
         }
     }
 
@@ -131,7 +131,7 @@ pub(super) mod tests {
     fn a_shortened_sample_differs_in_its_copy_only() {
         let stack = [1, 0x7020, 2, 3, 0x9000, 4];
         let long = body(5, 0x60, 0x7000, 0x7008, &stack);
-        let sampled = Sampled::of(&long).unwrap();
+        let sampled = Sampled::decode(&long).unwrap();
         let mut out = Vec::new();
         assert_eq!(sampled.shorten(&long, 16, &mut out), Some(&*body(5, 0x60, 0x7000, 0x7008, &stack[..2])));
         for not_shorter in [48, 56] {
@@ -141,7 +141,7 @@ pub(super) mod tests {
 
     #[test]
     fn pointers_that_lead_nowhere_end() {
-        let of = |bp, stack: &[u64]| Sampled::of(&body(5, 0x60, 0x7000, bp, stack)).unwrap().pointer_beyond();
+        let of = |bp, stack: &[u64]| Sampled::decode(&body(5, 0x60, 0x7000, bp, stack)).unwrap().pointer_beyond();
         assert_eq!(of(0x7000, &[0x7000]), None, "a circle");
         assert_eq!(of(0x1234, &[]), Some(0x1234));
         assert_eq!(of(0x7004, &[1]), Some(0x7004));

@@ -62,7 +62,7 @@ pub struct Node {
     pub walkers: Vec<Walker>,
 }
 
-/// Returns the self weight of a node: the weight of samples whose leaf is this node. `None` if there is none.
+/// Returns the self weight of a node: the weight of samples whose leaf is this node. `None` if the callees account for all of it.
 pub fn self_weight(cumulative: u64, callees: impl Iterator<Item = u64>) -> Option<u64> {
     let callees = callees.fold(0, u64::saturating_add);
     cumulative.checked_sub(callees).filter(|weight| *weight > 0)
@@ -80,7 +80,7 @@ pub struct CallTree<'v> {
     only_label: Vec<LabelId>,
     /// Indexed by group: the weight of its samples, including samples without frames.
     group_weights: Vec<u64>,
-    /// Minimum weight of a callee.
+    /// Callees with less weight are left out.
     min_weight: u64,
     /// Work space that no thread uses now.
     scratch: Mutex<Vec<ExpandScratch>>,
@@ -127,7 +127,7 @@ impl<'v> CallTree<'v> {
         Self { profile, walk, scale, labels, only_label, group_weights, min_weight, scratch: Mutex::default() }
     }
 
-    /// Returns the minimum weight of a callee.
+    /// Returns the threshold of the tree: callees with less weight are left out.
     pub fn min_weight(&self) -> u64 {
         self.min_weight
     }

@@ -21,7 +21,7 @@ use super::sweep::{OWNER, Owner, PROJECT};
 use super::{BuildProgress, ContainerPlan, DockerEngine, Error, User};
 use crate::build::GoTool;
 
-/// Size of the kept end of a container's output, in bytes. Advice is derived from it.
+/// Size of the kept end of a container's output, in bytes. Advice is derived from that end.
 const KEPT_OUTPUT: usize = 8192;
 
 /// Delay until the wait request has certainly reached the engine.

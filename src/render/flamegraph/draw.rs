@@ -32,7 +32,7 @@ The legend and its style sheet are part of goflame, under MIT or Apache-2.0.
 pub fn write(view: &View, title: &str, subtitle: &str, out: &mut dyn Write) -> io::Result<()> {
     let measure = Measure::new(view);
     let tree = DrawnTree::new(view, &measure);
-    let svg = if tree.total() == 0 { legend::empty(title) } else { draw(&tree, &measure, title, subtitle)? };
+    let svg = if tree.total() == 0 { legend::no_samples_image(title) } else { draw(&tree, &measure, title, subtitle)? };
     out.write_all(svg.as_bytes())?;
     out.flush()
 }

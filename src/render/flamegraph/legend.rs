@@ -89,7 +89,7 @@ pub(super) fn add(svg: &str, entries: &[LegendEntry]) -> io::Result<String> {
 }
 
 /// Returns the image for a profile without samples.
-pub(super) fn empty(title: &str) -> String {
+pub(super) fn no_samples_image(title: &str) -> String {
     let title = escape(&name::clean(title));
     format!(
         concat!(

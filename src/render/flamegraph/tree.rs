@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
+use super::flatten::{FlatNode, ROOT, flatten};
 use super::measure::Measure;
-use super::merge::{MergedNode, merge};
 use crate::profile::{Frame, Function, Interner, Origin};
 use crate::render::{columns, name};
 use crate::views::{LabelId, TreeLabels, View};
@@ -59,9 +59,6 @@ struct DrawnNode {
     remainder: u64,
 }
 
-/// Index of the root, which contains all samples.
-pub(super) const ROOT: usize = 0;
-
 impl DrawnTree {
     /// Selects the widest [`MAX_FRAMES`] frames of the visible part of the call tree.
     pub(super) fn new(view: &View, measure: &Measure) -> Self {
@@ -78,7 +75,7 @@ impl DrawnTree {
             origins = origin_weights(view, measure);
             TreeLabels::new(groups, functions)
         });
-        let merged = merge(&tree, total, total / SHARED_SHARE);
+        let merged = flatten(&tree, total, total / SHARED_SHARE);
         let (drawn, dropped) = widest(&merged);
         let mut nodes = vec![DrawnNode { parent: ROOT, label: LabelId::NONE, remainder: measure.width(total) }];
         // By index in `merged`: the index in `nodes`.
@@ -156,7 +153,7 @@ impl DrawnTree {
 
 /// Returns the indexes of the widest [`MAX_FRAMES`] nodes, and the number of the others. A node is selected only together
 /// with its caller, which is at least as wide and has a lower index.
-fn widest(nodes: &[MergedNode]) -> (HashSet<usize>, usize) {
+fn widest(nodes: &[FlatNode]) -> (HashSet<usize>, usize) {
     let mut wide: Vec<usize> = (1..nodes.len()).collect();
     wide.sort_by_key(|at| (Reverse(nodes[*at].cumulative), *at));
     let dropped = wide.len().saturating_sub(MAX_FRAMES);

@@ -4,12 +4,14 @@
 
 use rayon::prelude::*;
 
-use super::tree::ROOT;
 use crate::views::{CallTree, LabelId, Node};
+
+/// Index of the root, which contains all samples.
+pub(super) const ROOT: usize = 0;
 
 /// A node of the call tree with the index of its caller.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct MergedNode {
+pub(super) struct FlatNode {
     pub(super) parent: usize,
     pub(super) label: LabelId,
     /// Cumulative weight.
@@ -18,7 +20,7 @@ pub(super) struct MergedNode {
     pub(super) inlined: bool,
 }
 
-impl MergedNode {
+impl FlatNode {
     fn new(node: &Node, parent: usize) -> Self {
         Self { parent, label: node.label, cumulative: node.cumulative, inlined: node.inlined }
     }
@@ -30,60 +32,60 @@ const MAX_SHARED_DEPTH: usize = 128;
 
 /// Returns all nodes of a call tree, below a new root with the weight `total`. A caller comes before its callees. Callees of
 /// nodes heavier than `heavy` are shared among the cores.
-pub(super) fn merge(tree: &CallTree<'_>, total: u64, heavy: u64) -> Vec<MergedNode> {
-    let all = MergedNode { parent: ROOT, label: LabelId::NONE, cumulative: total, inlined: false };
+pub(super) fn flatten(tree: &CallTree<'_>, total: u64, heavy: u64) -> Vec<FlatNode> {
+    let all = FlatNode { parent: ROOT, label: LabelId::NONE, cumulative: total, inlined: false };
     let groups = tree.groups().into_par_iter().filter(|node| node.cumulative >= tree.min_weight());
     with_callees(all, groups.map(|node| expand_shared(tree, node, heavy, 0)).collect())
 }
 
 /// Like [`expand_alone`], on all cores. `depth` is the depth of the node below the root.
-fn expand_shared(tree: &CallTree<'_>, node: Node, heavy: u64, depth: usize) -> Vec<MergedNode> {
+fn expand_shared(tree: &CallTree<'_>, node: Node, heavy: u64, depth: usize) -> Vec<FlatNode> {
     if node.cumulative <= heavy || depth == MAX_SHARED_DEPTH {
         return expand_alone(tree, node);
     }
-    let merged = MergedNode::new(&node, ROOT);
+    let flat = FlatNode::new(&node, ROOT);
     let callees = tree.with_scratch(|scratch| tree.expand(node.walkers, scratch));
     let callees = callees.into_par_iter().with_max_len(1);
     let callees = callees.map(|callee| expand_shared(tree, callee, heavy, depth + 1));
-    with_callees(merged, callees.collect())
+    with_callees(flat, callees.collect())
 }
 
 /// Returns a node, which comes first, and all its direct and indirect callees. Parents are indexes into the result.
-fn expand_alone(tree: &CallTree<'_>, node: Node) -> Vec<MergedNode> {
-    let mut merged = vec![MergedNode::new(&node, ROOT)];
+fn expand_alone(tree: &CallTree<'_>, node: Node) -> Vec<FlatNode> {
+    let mut flat = vec![FlatNode::new(&node, ROOT)];
     let mut pending = vec![(ROOT, node.walkers)];
     tree.with_scratch(|scratch| {
         while let Some((parent, walkers)) = pending.pop() {
             for callee in tree.expand(walkers, scratch) {
-                merged.push(MergedNode::new(&callee, parent));
-                pending.push((merged.len() - 1, callee.walkers));
+                flat.push(FlatNode::new(&callee, parent));
+                pending.push((flat.len() - 1, callee.walkers));
             }
         }
     });
-    merged
+    flat
 }
 
 /// Appends the trees of its callees to a node. The first node of a tree is its root, and parents are indexes into the tree.
-fn with_callees(node: MergedNode, callees: Vec<Vec<MergedNode>>) -> Vec<MergedNode> {
-    let mut merged = vec![node];
+fn with_callees(node: FlatNode, callees: Vec<Vec<FlatNode>>) -> Vec<FlatNode> {
+    let mut flat = vec![node];
     for callee in callees {
-        let first = merged.len();
-        merged.extend(callee.into_iter().enumerate().map(|(at, node)| match at {
-            0 => MergedNode { parent: ROOT, ..node },
-            _ => MergedNode { parent: first + node.parent, ..node },
+        let first = flat.len();
+        flat.extend(callee.into_iter().enumerate().map(|(at, node)| match at {
+            0 => FlatNode { parent: ROOT, ..node },
+            _ => FlatNode { parent: first + node.parent, ..node },
         }));
     }
-    merged
+    flat
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MergedNode, ROOT, merge};
+    use super::{FlatNode, ROOT, flatten};
     use crate::profile::fixture::Fixture;
     use crate::views::{By, LabelId, SampleValue, TreeLabels, View};
 
     /// Returns all nodes, sorted: the frame texts from the root, the weight, and whether it is inlined.
-    fn frames(nodes: &[MergedNode]) -> Vec<(Vec<usize>, u64, bool)> {
+    fn frames(nodes: &[FlatNode]) -> Vec<(Vec<usize>, u64, bool)> {
         let mut paths: Vec<Vec<usize>> = vec![Vec::new()];
         for node in &nodes[1..] {
             let mut path = paths[node.parent].clone();
@@ -109,21 +111,21 @@ mod tests {
         let functions = profile.functions().map(|(id, _)| LabelId::from_index(id.index()));
         let functions: Vec<LabelId> = functions.collect();
         let view = View::new(profile.clone(), By::Process);
-        let merged = |heavy, min_weight| {
+        let flat = |heavy, min_weight| {
             let groups = vec![LabelId::from_index(functions.len())];
             let tree = view.call_tree(SampleValue::Count, min_weight, || TreeLabels::new(groups, functions.clone()));
-            let nodes = merge(&tree, view.total(SampleValue::Count), heavy);
-            let behind_caller = |(at, node): (usize, &MergedNode)| node.parent < at && node.cumulative >= min_weight;
+            let nodes = flatten(&tree, view.total(SampleValue::Count), heavy);
+            let behind_caller = |(at, node): (usize, &FlatNode)| node.parent < at && node.cumulative >= min_weight;
             assert!(nodes.iter().enumerate().skip(1).all(behind_caller));
             assert_eq!(nodes[ROOT].cumulative, 1800);
             frames(&nodes)
         };
         for min_weight in [1, 2, 90] {
-            let alone = merged(u64::MAX, min_weight);
+            let alone = flat(u64::MAX, min_weight);
             let inlined = alone.iter().filter(|frame| frame.2).count();
             assert_eq!((alone.len() > 5, inlined > 0), (true, min_weight < 90), "{} frames", alone.len());
             for heavy in [0, 1, 100, 500] {
-                assert!(merged(heavy, min_weight) == alone, "heavy from {heavy} on, min_weight {min_weight}");
+                assert!(flat(heavy, min_weight) == alone, "heavy from {heavy} on, min_weight {min_weight}");
             }
         }
     }
