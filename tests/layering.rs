@@ -28,7 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("build", &["fsio", "bytes", "redact", "process", "config", "gobin"]),
     ("doctor", &["fsio", "bytes", "process", "config", "host", "perfevent", "gobin", "build"]),
     ("workload", &["fsio", "process"]),
-    ("record", &["fsio", "config", "workload", "perfevent", "perfdata"]),
+    ("record", &["fsio", "config", "sources", "workload", "perfevent", "perfdata"]),
     ("analyse", &["bytes", "perfdata", "gobin", "profile", "goname", "sources"]),
     ("archive", &["fsio", "bytes"]),
     (

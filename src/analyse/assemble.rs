@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::collect::{CollectSettings, Collected, MissingCallerCounts, RecordCounts};
 use super::error::Error;
 use super::files::{Binaries, Files};
-use super::goroutine::{GoroutineReadings, GoroutineSeen};
+use super::goroutine::GoroutineReadings;
 use super::kernel::KernelSymbols;
 use super::location_flags::LocationFlags;
 use super::locations::add_locations;
@@ -16,7 +16,7 @@ use super::symbols::name_all;
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, PerfData, RecordKind};
 use crate::profile::{CpuCoverage, Event, Profile, Quality, Unit, format_percent};
-use crate::sources::Images;
+use crate::sources::{GoroutineReading, Images};
 
 /// Default of `kernel.perf_event_max_stack`: the number of addresses at which the kernel stops walking a stack.
 const DEFAULT_MAX_STACK: u32 = 127;
@@ -39,7 +39,7 @@ pub struct AnalyseOptions<'o> {
     /// Number of records that the kernel dropped, if the sampler counted more than the file says.
     pub lost: Option<u64>,
     /// The goroutines that the recorder read.
-    pub goroutines: &'o [GoroutineSeen],
+    pub goroutines: &'o [GoroutineReading],
     /// Called, from several threads, with ranges of the file that were read and are rarely needed again, so that the
     /// caller can release their memory.
     pub release: Option<&'o (dyn Fn(Range<usize>) + Sync)>,

@@ -18,33 +18,13 @@
 use std::collections::HashMap;
 
 use super::unwind::Registers;
-
-/// The content of a goroutine descriptor (`runtime.g`), which was the same in one or more readings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GoroutineSeen {
-    /// Process.
-    pub pid: u32,
-    /// Address of the descriptor, which is the value of the goroutine register.
-    pub address: u64,
-    /// The first and the last time at which the descriptor had this content, in nanoseconds of the event's clock.
-    pub times: (u64, u64),
-    /// The goroutine's id; 0 for the descriptor of a thread itself.
-    pub id: u64,
-    /// Return address of the `go` statement that created the goroutine; 0 if the runtime created it without one.
-    pub creator: u64,
-    /// Entry address of the function that the goroutine was started with.
-    pub start: u64,
-    /// The lowest address of the goroutine's stack and the first address after it; both 0 if unknown.
-    pub stack: (u64, u64),
-    /// In the descriptor of a thread: the descriptor of the goroutine that the thread runs; 0 for none.
-    pub runs: u64,
-}
+use crate::sources::GoroutineReading;
 
 /// The goroutine or thread that ran when a sample was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Running<'r> {
     /// A goroutine.
-    Goroutine(&'r GoroutineSeen),
+    Goroutine(&'r GoroutineReading),
     /// One of several goroutines that had a descriptor one after the other.
     Descriptor {
         /// Address of the descriptor.
@@ -64,10 +44,10 @@ pub(super) enum Running<'r> {
 #[derive(Debug, Default)]
 pub(super) struct GoroutineReadings<'r> {
     /// By process and address, in the order of time.
-    by_descriptor: HashMap<(u32, u64), Vec<&'r GoroutineSeen>>,
+    by_descriptor: HashMap<(u32, u64), Vec<&'r GoroutineReading>>,
     /// By process: readings with a stack, sorted by its lowest address. Each has the highest stack end of all readings
     /// up to it.
-    by_stack: HashMap<u32, Vec<(&'r GoroutineSeen, u64)>>,
+    by_stack: HashMap<u32, Vec<(&'r GoroutineReading, u64)>>,
 }
 
 /// Maximum number of stacks starting below an address that are compared with it. Only few stacks overlap: those that
@@ -79,7 +59,7 @@ const MAX_STACKS: usize = 256;
 const REUSE_MARGIN: u64 = 1_000_000_000;
 
 impl<'r> GoroutineReadings<'r> {
-    pub(super) fn new(seen: &'r [GoroutineSeen]) -> Self {
+    pub(super) fn new(seen: &'r [GoroutineReading]) -> Self {
         let mut by_descriptor: HashMap<_, Vec<_>> = HashMap::new();
         let mut by_stack: HashMap<_, Vec<_>> = HashMap::new();
         for seen in seen {
@@ -89,10 +69,10 @@ impl<'r> GoroutineReadings<'r> {
             }
         }
         for readings in by_descriptor.values_mut() {
-            readings.sort_by_key(|seen| seen.times);
+            readings.sort_by_key(|seen| (seen.first_ns, seen.last_ns));
         }
         for stacks in by_stack.values_mut() {
-            stacks.sort_by_key(|(seen, _)| (seen.stack.0, seen.times));
+            stacks.sort_by_key(|(seen, _)| (seen.stack.0, seen.first_ns, seen.last_ns));
             let mut highest = 0;
             for (_, end) in stacks {
                 highest = highest.max(*end);
@@ -115,7 +95,8 @@ impl<'r> GoroutineReadings<'r> {
     ) -> Running<'r> {
         let address = registers.goroutine.filter(|address| *address != 0 && address.is_multiple_of(8));
         let seen = address.and_then(|address| self.at(pid, address, time));
-        let fits = |seen: &GoroutineSeen| entry.is_none_or(|entry| entry == seen.start) || seen.holds(registers.sp());
+        let fits =
+            |seen: &GoroutineReading| entry.is_none_or(|entry| entry == seen.start) || seen.holds(registers.sp());
         if let Some(goroutine) = seen.filter(|seen| seen.id != 0 && fits(seen)) {
             return Running::Goroutine(goroutine);
         }
@@ -159,7 +140,7 @@ impl<'r> GoroutineReadings<'r> {
 
     fn descriptor(&self, pid: u32, address: u64, time: u64) -> Running<'r> {
         let readings = self.by_descriptor.get(&(pid, address)).map(Vec::as_slice).unwrap_or_default();
-        let next = readings.partition_point(|seen| seen.times.1 < time);
+        let next = readings.partition_point(|seen| seen.last_ns < time);
         let around = readings.get(next.saturating_sub(1)..).unwrap_or_default().iter().take(2);
         let mut starts = around.map(|seen| seen.start);
         let first = starts.next();
@@ -173,32 +154,32 @@ impl<'r> GoroutineReadings<'r> {
 
     /// The content of a descriptor at a time. `None` if it was never read, and between readings of two different
     /// goroutines: either of them may have run.
-    fn at(&self, pid: u32, address: u64, time: u64) -> Option<&'r GoroutineSeen> {
+    fn at(&self, pid: u32, address: u64, time: u64) -> Option<&'r GoroutineReading> {
         let readings = self.by_descriptor.get(&(pid, address))?;
-        let next = readings.partition_point(|seen| seen.times.1 < time);
+        let next = readings.partition_point(|seen| seen.last_ns < time);
         let before = next.checked_sub(1).and_then(|at| readings.get(at));
         match (before, readings.get(next)) {
             // Descriptors are read soon after the sample, so another goroutine is unlikely between the first sample and
             // the first reading, and after the last reading of a process that has ended.
             (None, found) | (found, None) => found.copied(),
             // Between readings with the same id, only the stack may have moved.
-            (Some(before), Some(next)) => (next.times.0 <= time || before.id == next.id).then_some(*next),
+            (Some(before), Some(next)) => (next.first_ns <= time || before.id == next.id).then_some(*next),
         }
     }
 
     /// The goroutine that a thread ran, according to readings of the thread's descriptor before and after a time.
-    fn run_by(&self, thread: &GoroutineSeen, time: u64) -> Option<&'r GoroutineSeen> {
-        let covered = (thread.times.0..=thread.times.1).contains(&time) && thread.runs != 0;
+    fn run_by(&self, thread: &GoroutineReading, time: u64) -> Option<&'r GoroutineReading> {
+        let covered = (thread.first_ns..=thread.last_ns).contains(&time) && thread.runs != 0;
         if covered { self.at(thread.pid, thread.runs, time) } else { None }
     }
 
     /// The goroutine whose stack contained an address at a time, and which was started with the function `start` if that
     /// is known. `None` if there are several.
-    fn on_stack(&self, pid: u32, address: u64, start: Option<u64>, time: u64) -> Option<&'r GoroutineSeen> {
-        let mut found: Option<&GoroutineSeen> = None;
+    fn on_stack(&self, pid: u32, address: u64, start: Option<u64>, time: u64) -> Option<&'r GoroutineReading> {
+        let mut found: Option<&GoroutineReading> = None;
         for seen in self.holders(pid, address, time).filter(|seen| start.is_none_or(|start| start == seen.start)) {
             // Stacks do not overlap at a moment.
-            if (seen.times.0..=seen.times.1).contains(&time) {
+            if (seen.first_ns..=seen.last_ns).contains(&time) {
                 return Some(seen);
             }
             if found.is_some_and(|other| (other.address, other.id) != (seen.address, seen.id)) {
@@ -207,7 +188,7 @@ impl<'r> GoroutineReadings<'r> {
             found = Some(seen);
         }
         // Outside of the times of readings, the function at the root is needed as a second proof.
-        let same = |seen: &&GoroutineSeen| self.at(pid, seen.address, time).is_some_and(|at| at.id == seen.id);
+        let same = |seen: &&GoroutineReading| self.at(pid, seen.address, time).is_some_and(|at| at.id == seen.id);
         found.filter(same).filter(|_| start.is_some())
     }
 
@@ -220,9 +201,9 @@ impl<'r> GoroutineReadings<'r> {
     }
 
     /// The readings around a time with an address in the stack.
-    fn holders(&self, pid: u32, address: u64, time: u64) -> impl Iterator<Item = &'r GoroutineSeen> {
-        let around = move |seen: &GoroutineSeen| {
-            (seen.times.0.saturating_sub(REUSE_MARGIN)..=seen.times.1.saturating_add(REUSE_MARGIN)).contains(&time)
+    fn holders(&self, pid: u32, address: u64, time: u64) -> impl Iterator<Item = &'r GoroutineReading> {
+        let around = move |seen: &GoroutineReading| {
+            (seen.first_ns.saturating_sub(REUSE_MARGIN)..=seen.last_ns.saturating_add(REUSE_MARGIN)).contains(&time)
         };
         let stacks = self.by_stack.get(&pid).map(Vec::as_slice).unwrap_or_default();
         let next = stacks.partition_point(|(seen, _)| seen.stack.0 <= address);
@@ -232,23 +213,26 @@ impl<'r> GoroutineReadings<'r> {
     }
 }
 
-impl GoroutineSeen {
-    /// Whether an address is in the goroutine's stack.
-    fn holds(&self, address: u64) -> bool {
-        (self.stack.0..self.stack.1).contains(&address)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{GoroutineReadings, GoroutineSeen, REUSE_MARGIN, Registers, Running};
+    use super::{GoroutineReading, GoroutineReadings, REUSE_MARGIN, Registers, Running};
 
-    const SEEN: GoroutineSeen =
-        GoroutineSeen { pid: 1, address: 8, times: (0, 0), id: 0, creator: 0, start: 0, stack: (0, 0), runs: 0 };
+    const SEEN: GoroutineReading = GoroutineReading {
+        pid: 1,
+        address: 8,
+        first_ns: 0,
+        last_ns: 0,
+        parent: 0,
+        id: 0,
+        creator: 0,
+        start: 0,
+        stack: (0, 0),
+        runs: 0,
+    };
 
     #[test]
     fn between_two_different_readings_the_goroutine_is_unknown() {
-        let seen = |id, times| GoroutineSeen { times, id, ..SEEN };
+        let seen = |id, (first_ns, last_ns)| GoroutineReading { first_ns, last_ns, id, ..SEEN };
         let all = [seen(20, (30, 40)), seen(10, (10, 20))];
         let readings = GoroutineReadings::new(&all);
         let id = |time| readings.at(1, 8, time).map(|seen| seen.id);
@@ -261,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_goroutine_is_the_same_after_its_stack_moved() {
-        let seen = |stack, times| GoroutineSeen { times, id: 10, start: 7, stack, ..SEEN };
+        let seen = |stack, (first_ns, last_ns)| GoroutineReading { first_ns, last_ns, id: 10, start: 7, stack, ..SEEN };
         let second = 1_000_000_000;
         let all = [seen((0x100, 0x200), (second, 2 * second)), seen((0x400, 0x800), (3 * second, 4 * second))];
         let readings = GoroutineReadings::new(&all);
@@ -280,9 +264,10 @@ mod tests {
 
     #[test]
     fn the_stack_of_a_reused_descriptor_tells_the_descriptor() {
-        let seen = |id, start, time| GoroutineSeen {
+        let seen = |id, start, time| GoroutineReading {
             address: 8,
-            times: (time, time),
+            first_ns: time,
+            last_ns: time,
             id,
             start,
             stack: (0x1000, 0x2000),
@@ -303,9 +288,9 @@ mod tests {
     #[test]
     fn words_that_point_to_one_descriptor_tell_the_goroutine() {
         let all = [
-            GoroutineSeen { address: 8, id: 1, ..SEEN },
-            GoroutineSeen { address: 16, id: 2, ..SEEN },
-            GoroutineSeen { address: 24, id: 0, ..SEEN },
+            GoroutineReading { address: 8, id: 1, ..SEEN },
+            GoroutineReading { address: 16, id: 2, ..SEEN },
+            GoroutineReading { address: 24, id: 0, ..SEEN },
         ];
         let readings = GoroutineReadings::new(&all);
         let pointed_to = |words: &[u64]| match readings.pointed_to(1, words, 0) {
@@ -319,7 +304,8 @@ mod tests {
     #[test]
     fn stacks_are_found_among_larger_ones_and_older_ones() {
         let second = 1_000_000_000;
-        let seen = |id, stack, time| GoroutineSeen { address: id * 8, times: (time, time), id, stack, ..SEEN };
+        let seen =
+            |id, stack, time| GoroutineReading { address: id * 8, first_ns: time, last_ns: time, id, stack, ..SEEN };
         let all = [
             seen(1, (0x1000, 0x9000), second),
             seen(2, (0x2000, 0x3000), 3 * second),
@@ -338,11 +324,11 @@ mod tests {
 
     #[test]
     fn the_stack_is_not_enough_if_the_thread_was_seen_running_another_goroutine() {
-        let thread = GoroutineSeen { address: 24, times: (10, 20), runs: 8, ..SEEN };
+        let thread = GoroutineReading { address: 24, first_ns: 10, last_ns: 20, runs: 8, ..SEEN };
         let running = |start| {
             let all = [
-                GoroutineSeen { address: 8, id: 1, start, ..thread },
-                GoroutineSeen { address: 16, id: 2, stack: (0x3000, 0x4000), ..thread },
+                GoroutineReading { address: 8, id: 1, start, ..thread },
+                GoroutineReading { address: 16, id: 2, stack: (0x3000, 0x4000), ..thread },
                 thread,
             ];
             let registers = Registers::for_tests(0x7800, 0, Some(24));
@@ -357,9 +343,9 @@ mod tests {
     #[test]
     fn the_register_has_precedence_over_the_stack() {
         let all = [
-            GoroutineSeen { address: 8, id: 1, stack: (0x1000, 0x2000), ..SEEN },
-            GoroutineSeen { address: 16, id: 2, stack: (0x3000, 0x4000), ..SEEN },
-            GoroutineSeen { address: 24, id: 0, stack: (0x7000, 0x8000), ..SEEN },
+            GoroutineReading { address: 8, id: 1, stack: (0x1000, 0x2000), ..SEEN },
+            GoroutineReading { address: 16, id: 2, stack: (0x3000, 0x4000), ..SEEN },
+            GoroutineReading { address: 24, id: 0, stack: (0x7000, 0x8000), ..SEEN },
         ];
         let readings = GoroutineReadings::new(&all);
         let running = |register, sp, frame_pointer: Option<u64>| {

@@ -36,7 +36,6 @@ mod unwind;
 
 pub use assemble::{AnalyseOptions, Analysis, UsedKernelSymbols, analyse};
 pub use error::Error;
-pub use goroutine::GoroutineSeen;
 pub use kernel::{KernelSymbols, KernelSymbolsError};
 
 #[cfg(test)]

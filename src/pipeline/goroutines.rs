@@ -1,14 +1,11 @@
-//! Goroutines of a run: the layout of the program's goroutine descriptors, and the recorder's readings for the file and
-//! for the analysis.
+//! The layout of the program's goroutine descriptors.
 
 use std::fs::File;
 use std::path::Path;
 
-use crate::analyse;
 use crate::fsio::MappedFile;
 use crate::gobin::Binary;
-use crate::record::{GoroutineLayout, GoroutineSeen};
-use crate::sources::GoroutineReading;
+use crate::record::GoroutineLayout;
 
 /// Name of the file in a run directory.
 pub(super) const GOROUTINES_FILE: &str = "goroutines.json";
@@ -37,36 +34,4 @@ pub(super) fn layout(program: &Path) -> Result<GoroutineLayout, String> {
         list: binary.all_goroutines(),
         code: binary.load_segments().iter().find(|segment| segment.executable).map(|code| (code.offset, code.address)),
     })
-}
-
-/// Converts what the recorder saw to the readings of the file.
-pub(super) fn readings(seen: &[GoroutineSeen]) -> Vec<GoroutineReading> {
-    let readings = seen.iter().map(|seen| GoroutineReading {
-        pid: seen.pid,
-        descriptor: seen.address,
-        first_ns: seen.times.0,
-        last_ns: seen.times.1,
-        goroutine: seen.id,
-        parent: seen.parent,
-        creator: seen.creator,
-        start: seen.start,
-        stack: seen.stack,
-        runs: seen.runs,
-    });
-    readings.collect()
-}
-
-/// Converts readings for the analysis.
-pub(super) fn for_analysis(readings: &[GoroutineReading]) -> Vec<analyse::GoroutineSeen> {
-    let seen = readings.iter().map(|reading| analyse::GoroutineSeen {
-        pid: reading.pid,
-        address: reading.descriptor,
-        times: (reading.first_ns, reading.last_ns),
-        id: reading.goroutine,
-        creator: reading.creator,
-        start: reading.start,
-        stack: reading.stack,
-        runs: reading.runs,
-    });
-    seen.collect()
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
 
-use super::goroutines::{self, GOROUTINES_FILE};
+use super::goroutines::GOROUTINES_FILE;
 use super::kernel::{KernelSource, stored_kernel_symbols};
 use super::manifest::Manifest;
 use super::observer::{AnalysedInput, PipelineEvent};
 use super::{Error, Observer};
-use crate::analyse::{AnalyseOptions, Analysis, GoroutineSeen, analyse};
+use crate::analyse::{AnalyseOptions, Analysis, analyse};
 use crate::archive::{Run, RunId, Store};
 use crate::perfdata::PerfData;
 use crate::perfevent::return_large_blocks;
@@ -177,7 +177,7 @@ fn report_recording(
         }
     }
     let goroutines = match &run {
-        Some(run) => stored_goroutines(&run.join(GOROUTINES_FILE))?,
+        Some(run) => goroutines_from_file(&run.join(GOROUTINES_FILE)).map_err(Error::Input)?,
         None => Vec::new(),
     };
     options.goroutines = &goroutines;
@@ -207,7 +207,7 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     let kept = || run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| stored_kernel_symbols(&kept));
     let kernel = || KernelSource::known(kept());
     let goroutines = match run.file(GOROUTINES_FILE) {
-        Ok(path) => stored_goroutines(&path)?,
+        Ok(path) => goroutines_from_file(&path).map_err(Error::Input)?,
         Err(_) => Vec::new(),
     };
     let options = AnalyseOptions {
@@ -223,10 +223,6 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
     let reported = reported(analysis, wanted, run.id().as_str(), &manifest.title)?;
     Ok(Reported { sources: manifest.build.sources, ..reported })
-}
-
-fn stored_goroutines(path: &Path) -> Result<Vec<GoroutineSeen>, Error> {
-    Ok(goroutines::for_analysis(&goroutines_from_file(path).map_err(Error::Input)?))
 }
 
 /// Returns the run that a directory belongs to; `None` for any other directory.

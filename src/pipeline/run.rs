@@ -171,10 +171,8 @@ impl PreparedRun<'_> {
         let sampler = SamplerRecord::new(&self.config.record, &self.event, &self.ready.facts, &outcome, &recording)
             .without_kernel_symbols(kernel.as_ref().err().cloned())
             .with_stack_reason(&self.copies.reason);
-        let readings = goroutines::readings(&recording.goroutines);
-        let goroutines = goroutines::for_analysis(&readings);
         let analysis_options = AnalyseOptions {
-            goroutines: &goroutines,
+            goroutines: &recording.goroutines,
             max_stack: sampler.max_stack,
             used_cpu_seconds: sampler.used_cpu_seconds,
             lost: sampler.lost,
@@ -207,7 +205,7 @@ impl PreparedRun<'_> {
         let title = self.title();
         let document = Document { view: &view, quality: &quality, title: &title, sources: &sources };
         let files = self.write_outputs(&draft, &document)?;
-        self.write_report_inputs(&draft, analysis.kernel.as_ref(), &readings)?;
+        self.write_report_inputs(&draft, analysis.kernel.as_ref(), &recording.goroutines)?;
 
         let workload = WorkloadResult::new(&launch, &outcome, &secrets);
         let manifest = Manifest {

@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::raw_sample::Sampled;
+use crate::sources::GoroutineReading;
 use memory::ProgramMemory;
 
 /// Offsets of the fields of a `runtime.g` and a `runtime.m`, in bytes from its start.
@@ -45,29 +46,6 @@ pub struct GoroutineLayout {
     pub list: Option<u64>,
     /// File offset and link-time address of the code, which give the distance between link-time and run-time addresses.
     pub code: Option<(u64, u64)>,
-}
-
-/// The values of a descriptor between its first and last equal reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GoroutineSeen {
-    /// Process id.
-    pub pid: u32,
-    /// The descriptor's address.
-    pub address: u64,
-    /// Times of the first and the last reading with these values, in nanoseconds of the samples' clock.
-    pub times: (u64, u64),
-    /// The goroutine's number. 0 for a thread's own descriptor.
-    pub id: u64,
-    /// The number of the goroutine that created it. 0 if unknown.
-    pub parent: u64,
-    /// An address behind the `go` statement that created it. 0 if the runtime created it without one.
-    pub creator: u64,
-    /// The first address of its entry function.
-    pub start: u64,
-    /// The lowest address of its stack, and the address after the highest. Both are 0 if it has no stack.
-    pub stack: (u64, u64),
-    /// For a thread's own descriptor: the descriptor of the goroutine that the thread runs, or 0.
-    pub runs: u64,
 }
 
 /// Maximum goroutine number. Numbers start at 1 and grow by 1; a program that starts a million goroutines per second
@@ -111,7 +89,7 @@ pub(super) struct Watch {
     newest: HashMap<(u32, u64), usize>,
     /// Stacks at their last reading: from process and lowest address to the end address and the descriptor.
     stacks: BTreeMap<(u32, u64), (u64, u64)>,
-    seen: Vec<GoroutineSeen>,
+    seen: Vec<GoroutineReading>,
     /// Open memory of each process. `None` if the process runs another program.
     memories: HashMap<u32, Option<ProgramMemory>>,
 }
@@ -212,12 +190,12 @@ impl Watch {
     }
 
     /// Extends the newest reading of the descriptor if both agree. Otherwise adds the new reading.
-    fn keep(&mut self, found: GoroutineSeen) {
+    fn keep(&mut self, found: GoroutineReading) {
         let key = (found.pid, found.address);
         let newest = self.newest.get(&key).and_then(|at| self.seen.get_mut(*at));
         if let Some(known) = newest {
             if (known.id, known.stack, known.runs) == (found.id, found.stack, found.runs) {
-                known.times.1 = found.times.1;
+                known.last_ns = found.last_ns;
                 return;
             }
             let stack = (known.pid, known.stack.0);
@@ -235,7 +213,7 @@ impl Watch {
     }
 
     /// Returns all readings.
-    pub(super) fn finish(self) -> Vec<GoroutineSeen> {
+    pub(super) fn finish(self) -> Vec<GoroutineReading> {
         self.seen
     }
 
@@ -247,14 +225,16 @@ impl Watch {
         address: u64,
         now: u64,
         wanted: impl Fn(&Descriptor) -> bool,
-    ) -> Option<GoroutineSeen> {
+    ) -> Option<GoroutineReading> {
         let layout = &self.layout;
         let is_listed = self.listed.get(&pid).is_some_and(|listed| listed.contains(&address));
         let memory = memory(&mut self.memories, layout, pid, now)?;
         for _ in 0..ATTEMPTS {
             let read = Descriptor::read(memory, address, layout).filter(&wanted)?;
             let Descriptor { thread, id, parent, creator, start, stack } = read;
-            let found = GoroutineSeen { pid, address, times: (now, now), id, parent, creator, start, stack, runs: 0 };
+            let (first_ns, last_ns) = (now, now);
+            let found =
+                GoroutineReading { pid, address, first_ns, last_ns, id, parent, creator, start, stack, runs: 0 };
             if id != 0 && !read.is_goroutine(memory, now, is_listed) {
                 return None;
             }
@@ -263,7 +243,7 @@ impl Watch {
             }
             let [own, signal, runs] = memory.words(thread, [layout.own[0], layout.own[1], layout.current])?;
             if id == 0 {
-                return (own == address || signal == address).then_some(GoroutineSeen { runs, ..found });
+                return (own == address || signal == address).then_some(GoroutineReading { runs, ..found });
             }
             if runs == address {
                 return Some(found);

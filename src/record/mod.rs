@@ -21,7 +21,7 @@ pub use crate::perfevent::Target;
 pub use copies::{FramePointerCode, SMALL_COPY};
 pub use error::Error;
 pub use event::{ChosenEvent, Limitation, RING_SIZES, choose_event};
-pub use goroutines::{GoroutineLayout, GoroutineSeen};
+pub use goroutines::GoroutineLayout;
 pub use plan::{Sampler, SamplingPlan};
 pub use recording::{Recording, SamplingFigures};
 pub use session::{SamplingProgress, Session};

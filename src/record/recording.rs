@@ -1,8 +1,7 @@
 //! The result of a recording, as plain values.
 
+use crate::sources::GoroutineReading;
 use std::time::Duration;
-
-use super::goroutines::GoroutineSeen;
 
 /// A finished recording.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -10,7 +9,7 @@ pub struct Recording {
     /// Figures of the native sampler. `None` with `engine = "perf"`, which keeps its figures in the file.
     pub figures: Option<SamplingFigures>,
     /// The sampled goroutines, as far as they could be read.
-    pub goroutines: Vec<GoroutineSeen>,
+    pub goroutines: Vec<GoroutineReading>,
 }
 
 /// Figures of the native sampler.

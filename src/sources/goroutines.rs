@@ -19,24 +19,42 @@ struct GoroutineFile<R> {
     readings: R,
 }
 
-/// Reading of a goroutine descriptor. Addresses belong to the process. Times are in nanoseconds of the samples' clock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names of the file, which docs/src/outputs.md explains")]
+/// The content of a goroutine descriptor (`runtime.g`) between its first and last equal reading. Addresses belong to the
+/// process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoroutineReading {
+    /// Process id.
     pub pid: u32,
-    pub descriptor: u64,
+    /// Address of the descriptor, which is the value of the goroutine register.
+    #[serde(rename = "descriptor")]
+    pub address: u64,
+    /// Time of the first reading with this content, in nanoseconds of the samples' clock.
     pub first_ns: u64,
+    /// Time of the last reading with this content.
     pub last_ns: u64,
-    pub goroutine: u64,
+    /// The goroutine's number. 0 for a thread's own descriptor.
+    #[serde(rename = "goroutine")]
+    pub id: u64,
+    /// The number of the goroutine that created it. 0 if unknown.
     pub parent: u64,
+    /// Return address of the `go` statement that created it. 0 if the runtime created it without one.
     pub creator: u64,
+    /// The first address of its entry.
     pub start: u64,
-    /// Absent in format 1.
+    /// The lowest address of its stack, and the address after the highest. Both are 0 if it has no stack. Absent in
+    /// format 1.
     #[serde(default)]
     pub stack: (u64, u64),
-    /// Absent in format 1.
+    /// For a thread's own descriptor: the descriptor of the goroutine that the thread runs, or 0. Absent in format 1.
     #[serde(default)]
     pub runs: u64,
+}
+
+impl GoroutineReading {
+    /// Whether an address is in the goroutine's stack.
+    pub fn holds(&self, address: u64) -> bool {
+        (self.stack.0..self.stack.1).contains(&address)
+    }
 }
 
 /// Returns the content of the file.
@@ -67,10 +85,10 @@ mod tests {
         assert_eq!(goroutines_from_file(&path).expect("an absent file"), []);
         let reading = GoroutineReading {
             pid: 1,
-            descriptor: 8,
+            address: 8,
             first_ns: 2,
             last_ns: 3,
-            goroutine: 4,
+            id: 4,
             parent: 1,
             creator: 5,
             start: u64::MAX,

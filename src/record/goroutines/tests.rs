@@ -49,16 +49,27 @@ impl Fake {
 
     /// Notes a sample with `register` in its goroutine register and the frame pointer `bp`, and reads it while the
     /// goroutine's number is `id`.
-    fn look(&mut self, register: u64, bp: u64, id: u64, now: u64) -> &[GoroutineSeen] {
+    fn look(&mut self, register: u64, bp: u64, id: u64, now: u64) -> &[GoroutineReading] {
         self.goroutine[152 / 8] = id;
         self.watch.note(&body(std::process::id(), register, SP, bp, &[]));
         self.watch.look(now);
         &self.watch.seen
     }
 
-    fn seen(&self, id: u64, times: (u64, u64), stack: (u64, u64)) -> GoroutineSeen {
+    fn seen(&self, id: u64, (first_ns, last_ns): (u64, u64), stack: (u64, u64)) -> GoroutineReading {
         let (pid, address) = (std::process::id(), address(&self.goroutine));
-        GoroutineSeen { pid, address, times, id, parent: 1, creator: code() + 1, start: code(), stack, runs: 0 }
+        GoroutineReading {
+            pid,
+            address,
+            first_ns,
+            last_ns,
+            id,
+            parent: 1,
+            creator: code() + 1,
+            start: code(),
+            stack,
+            runs: 0,
+        }
     }
 }
 
@@ -95,7 +106,7 @@ fn a_thread_tells_what_it_runs() {
     fake.thread[184 / 8] = 0;
     let seen = fake.look(own, 0x9000, 17, 20).to_vec();
     assert_eq!(seen[1], fake.seen(17, (10, 20), (0x8000, 0xa000)));
-    assert_eq!(seen[2..], [GoroutineSeen { times: (20, 20), runs: 0, ..seen[0] }]);
+    assert_eq!(seen[2..], [GoroutineReading { first_ns: 20, last_ns: 20, runs: 0, ..seen[0] }]);
 }
 
 #[test]
@@ -108,7 +119,7 @@ fn a_goroutine_that_was_never_in_the_register_is_in_the_list() {
     let sp = 0x9000;
     fake.goroutine[152 / 8] = 17;
     let first = fake.seen(17, (0, 0), (0x8000, 0xa000));
-    let seen = |times| GoroutineSeen { times, ..first };
+    let seen = |(first_ns, last_ns)| GoroutineReading { first_ns, last_ns, ..first };
     let mut look = |register, sp, now| {
         fake.watch.note(&body(std::process::id(), register, sp, 0, &[]));
         fake.watch.look(now);
