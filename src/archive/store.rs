@@ -63,7 +63,10 @@ impl Store {
         create_root(dir)?;
         let store = Self { dir: dir.to_owned(), root: Arc::new(Dir::open_root(dir)?) };
         if store.format()?.is_none() {
-            if let Some(entry) = store.foreign_entry()? {
+            // With a marker by now, the entry is of another process that creates the archive.
+            if let Some(entry) = store.foreign_entry()?
+                && store.format()?.is_none()
+            {
                 return Err(Error::Foreign { dir: dir.to_owned(), entry });
             }
             // Write the marker first: an interruption after this leaves a valid archive. Another process may do the
@@ -296,7 +299,8 @@ impl Store {
         for name in root.entries()? {
             let name = name.to_string_lossy();
             let expected = match &*name {
-                name if is_temporary(name) => is_file(name)?,
+                // Another process that creates the archive may have renamed it since the directory was listed.
+                name if is_temporary(name) => matches!(root.kind(name)?, None | Some(FileType::RegularFile)),
                 name if !older => name == MARKER,
                 "lock" | MARKER => true,
                 ".gitignore" => holds(".gitignore", GITIGNORE)?,
