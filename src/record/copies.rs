@@ -27,9 +27,8 @@ impl FramePointerCode {
 
     /// The body of a sample with a copy of [`SMALL_COPY`] bytes, written to `out`. `None` if the sample needs its copy,
     /// or has none that is larger.
-    pub(super) fn shorten<'o>(&self, body: &[u8], out: &'o mut Vec<u8>) -> Option<&'o [u8]> {
-        let sampled = Sampled::decode(body).filter(|sampled| self.contains(sampled.ip))?;
-        sampled.shorten(body, SMALL_COPY as usize, out)
+    pub(super) fn shorten<'o>(&self, sampled: &Sampled<'_>, body: &[u8], out: &'o mut Vec<u8>) -> Option<&'o [u8]> {
+        if self.contains(sampled.ip) { sampled.shorten(body, SMALL_COPY as usize, out) } else { None }
     }
 }
 

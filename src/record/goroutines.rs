@@ -50,25 +50,25 @@ pub struct GoroutineLayout {
 
 /// Maximum goroutine number. Numbers start at 1 and grow by 1; a program that starts a million goroutines per second
 /// reaches this one after 12 days.
-const LARGEST_ID: u64 = 1 << 40;
+const MAX_ID: u64 = 1 << 40;
 
 /// Maximum stack size in bytes (`runtime.maxstackceiling` is 2 GB).
-const LARGEST_STACK: u64 = 1 << 31;
+const MAX_STACK: u64 = 1 << 31;
 
 /// Maximum number of readings that are kept, and of descriptors that are read in one round. Nobody looks at more
 /// goroutines one by one.
-const MOST_READINGS: usize = 1 << 18;
-const MOST_AT_ONCE: usize = 2048;
+const MAX_READINGS: usize = 1 << 18;
+const MAX_AT_ONCE: usize = 2048;
 
 /// Maximum number of goroutines in the runtime's list that are read at once.
-const MOST_LISTED: usize = 1 << 14;
+const MAX_LISTED: usize = 1 << 14;
 
 /// Time for which the list of goroutines is not read again, in nanoseconds per goroutine that was read. A reading takes
 /// about 2 microseconds, so this is 2 % of one core at most.
 const PAUSE_PER_LISTED: u64 = 100_000;
 
 /// Maximum number of processes whose memory is kept open.
-const MOST_PROCESSES: usize = 256;
+const MAX_PROCESSES: usize = 256;
 
 /// Number of times that a descriptor and its thread are read until they agree: a thread may switch between the readings.
 const ATTEMPTS: usize = 3;
@@ -111,30 +111,29 @@ impl Watch {
 
     /// Notes the descriptors of a sample of goflame's own sampler: the one in the register, and those on whose stacks
     /// the thread was.
-    pub(super) fn note(&mut self, body: &[u8]) {
-        let Some(sampled) = Sampled::decode(body) else { return };
+    pub(super) fn note(&mut self, sampled: &Sampled<'_>) {
         let pid = sampled.pid;
         let pointers = [Some(sampled.sp), sampled.pointer_beyond()];
         let on_stacks = pointers.map(|pointer| self.on_stack(pid, pointer?));
         for address in [Some(sampled.goroutine)].into_iter().chain(on_stacks).flatten() {
             // A value that is not a descriptor is seldom aligned like one.
-            if address != 0 && address.is_multiple_of(8) && self.noted.len() < MOST_AT_ONCE {
+            if address != 0 && address.is_multiple_of(8) && self.noted.len() < MAX_AT_ONCE {
                 self.noted.insert((pid, address));
             }
         }
         let known = self.newest.get(&(pid, sampled.goroutine)).and_then(|at| self.seen.get(*at));
-        let own_stack = |pointer: &u64| known.is_some_and(|known| (known.stack.0..known.stack.1).contains(pointer));
+        let own_stack = |pointer: &u64| known.is_some_and(|known| known.holds(*pointer));
         if on_stacks == [None; 2] && known.is_none_or(|known| known.id == 0) {
             // While a stack grows, the runtime works on the thread's own stack, without a frame pointer that leads to the
             // goroutine. But its frames hold the descriptor.
             if let Some(listed) = self.listed.get(&pid) {
-                let room = MOST_AT_ONCE.saturating_sub(self.noted.len());
+                let room = MAX_AT_ONCE.saturating_sub(self.noted.len());
                 let held = sampled.copied_words().filter(|word| listed.contains(word)).take(room);
                 self.noted.extend(held.map(|address| (pid, address)));
             }
             let outside = pointers.into_iter().flatten().filter(|pointer| *pointer != 0 && !own_stack(pointer));
             let unknown = self.unknown.entry(pid).or_default();
-            unknown.extend(outside.take(MOST_AT_ONCE.saturating_sub(unknown.len())));
+            unknown.extend(outside.take(MAX_AT_ONCE.saturating_sub(unknown.len())));
         }
     }
 
@@ -169,15 +168,15 @@ impl Watch {
         let (time, from) = self.next_list.get(&pid).copied().unwrap_or_default();
         let Some(list) = self.layout.list.filter(|_| time <= now) else { return };
         let memory = memory(&mut self.memories, &self.layout, pid, now);
-        let Some(addresses) = memory.and_then(|memory| memory.goroutines(list, from, MOST_LISTED)) else { return };
+        let Some(addresses) = memory.and_then(|memory| memory.goroutines(list, from, MAX_LISTED)) else { return };
         let pause = PAUSE_PER_LISTED.saturating_mul(addresses.len() as u64);
-        let next = if addresses.len() == MOST_LISTED { from + MOST_LISTED } else { 0 };
+        let next = if addresses.len() == MAX_LISTED { from + MAX_LISTED } else { 0 };
         self.next_list.insert(pid, (now.saturating_add(pause), next));
         let holds_one = |(low, high): (u64, u64)| {
             pointers.get(pointers.partition_point(|pointer| *pointer < low)).is_some_and(|pointer| *pointer < high)
         };
         let listed = self.listed.entry(pid).or_default();
-        if listed.len() < MOST_READINGS {
+        if listed.len() < MAX_READINGS {
             listed.extend(&addresses);
         }
         for address in addresses {
@@ -203,7 +202,7 @@ impl Watch {
                 self.stacks.remove(&stack);
             }
         }
-        if self.seen.len() < MOST_READINGS {
+        if self.seen.len() < MAX_READINGS {
             self.newest.insert(key, self.seen.len());
             self.seen.push(found);
             if found.id != 0 {
@@ -260,7 +259,7 @@ fn memory<'m>(
     pid: u32,
     now: u64,
 ) -> Option<&'m mut ProgramMemory> {
-    if memories.len() >= MOST_PROCESSES && !memories.contains_key(&pid) {
+    if memories.len() >= MAX_PROCESSES && !memories.contains_key(&pid) {
         memories.clear();
     }
     memories.entry(pid).or_insert_with(|| ProgramMemory::open(pid, &layout.program, layout.code, now)).as_mut()
@@ -290,7 +289,7 @@ impl Descriptor {
             parent: if layout.parent.is_some() { parent } else { 0 },
             creator,
             start,
-            stack: if low < high && high - low <= LARGEST_STACK { (low, high) } else { (0, 0) },
+            stack: if low < high && high - low <= MAX_STACK { (low, high) } else { (0, 0) },
         })
     }
 
@@ -299,7 +298,7 @@ impl Descriptor {
     fn is_goroutine(&self, memory: &mut ProgramMemory, now: u64, is_listed: bool) -> bool {
         let mut is_code = |address| address == 0 || memory.is_code(address, now);
         (is_listed || self.stack != (0, 0))
-            && (1..LARGEST_ID).contains(&self.id)
+            && (1..MAX_ID).contains(&self.id)
             && is_code(self.start)
             && is_code(self.creator)
     }

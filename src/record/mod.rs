@@ -11,6 +11,7 @@ mod event;
 mod goroutines;
 mod perf;
 mod plan;
+mod priority;
 mod raw_sample;
 mod recording;
 mod sampler;

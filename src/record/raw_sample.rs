@@ -1,26 +1,7 @@
 //! Registers and stack copy of a sample, while the recording runs.
 
-use std::sync::LazyLock;
-
-use super::event::attr;
 use crate::perfdata::{Attr, decode_sample};
-use crate::perfevent::{Source, Spec, Target, UserRegisters};
-
-/// Attributes with the sample fields that every [`Spec`] requests: with a stack copy, and without.
-static ATTRS: LazyLock<[Attr; 2]> = LazyLock::new(|| {
-    [1, 0].map(|stack| {
-        let spec = Spec {
-            source: Source::CpuClock,
-            frequency: 1,
-            kernel: true,
-            stack,
-            build_ids: false,
-            count_lost: false,
-            switches: false,
-        };
-        attr(&spec.attr(Target::calling_thread(), 0))
-    })
-});
+use crate::perfevent::UserRegisters;
 
 /// Registers and stack copy of a sample that goflame's own sampler took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +18,10 @@ pub(super) struct Sampled<'b> {
 }
 
 impl<'b> Sampled<'b> {
-    /// Decodes the body of a record. `None` for a kernel thread, which has no user registers.
-    pub(super) fn decode(body: &'b [u8]) -> Option<Self> {
-        let sample = ATTRS.iter().find_map(|attr| decode_sample(body, 0, 0, attr))?;
+    /// Decodes the body of a sample of the event with this attribute. `None` for a kernel thread, which has no user
+    /// registers.
+    pub(super) fn decode(body: &'b [u8], attr: &Attr) -> Option<Self> {
+        let sample = decode_sample(body, 0, 0, attr)?;
         let register = |bit: u8| sample.user_regs?.get(bit.into());
         let UserRegisters { ip, sp, bp, goroutine, .. } = UserRegisters::HERE;
         Some(Self {
@@ -94,6 +76,22 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
 #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 pub(super) mod tests {
     use super::*;
+    use crate::perfevent::{Source, Spec, Target};
+    use crate::record::event::attr;
+
+    /// Decodes a body of [`body`].
+    pub(in crate::record) fn decode(body: &[u8]) -> Option<Sampled<'_>> {
+        let spec = Spec {
+            source: Source::CpuClock,
+            frequency: 1,
+            kernel: true,
+            stack: 1,
+            build_ids: false,
+            count_lost: false,
+            switches: false,
+        };
+        Sampled::decode(body, &attr(&spec.attr(Target::calling_thread(), 0)))
+    }
 
     /// Builds the body of a sample with these registers and this stack.
     pub(in crate::record) fn body(pid: u32, goroutine: u64, sp: u64, bp: u64, stack: &[u64]) -> Vec<u8> {
@@ -118,12 +116,12 @@ pub(super) mod tests {
     fn fields_are_found() {
         let stack = [1, 0x7020, 2, 3, 0x9000, 4];
         let body = body(5, 0x60, 0x7000, 0x7008, &stack);
-        let sampled = Sampled::decode(&body).unwrap();
+        let sampled = decode(&body).unwrap();
         assert_eq!((sampled.pid, sampled.goroutine, sampled.sp, sampled.copy.len()), (5, 0x60, 0x7000, 48));
         assert_eq!(sampled.pointer_beyond(), Some(0x9000));
         for cut in 0..body.len() {
             // A sample without its stack still has registers.
-            assert!(Sampled::decode(&body[..cut]).is_none_or(|sampled| sampled.copy.is_empty()), "{cut}");
+            assert!(decode(&body[..cut]).is_none_or(|sampled| sampled.copy.is_empty()), "{cut}");
         }
     }
 
@@ -131,7 +129,7 @@ pub(super) mod tests {
     fn a_shortened_sample_differs_in_its_copy_only() {
         let stack = [1, 0x7020, 2, 3, 0x9000, 4];
         let long = body(5, 0x60, 0x7000, 0x7008, &stack);
-        let sampled = Sampled::decode(&long).unwrap();
+        let sampled = decode(&long).unwrap();
         let mut out = Vec::new();
         assert_eq!(sampled.shorten(&long, 16, &mut out), Some(&*body(5, 0x60, 0x7000, 0x7008, &stack[..2])));
         for not_shorter in [48, 56] {
@@ -141,7 +139,7 @@ pub(super) mod tests {
 
     #[test]
     fn pointers_that_lead_nowhere_end() {
-        let of = |bp, stack: &[u64]| Sampled::decode(&body(5, 0x60, 0x7000, bp, stack)).unwrap().pointer_beyond();
+        let of = |bp, stack: &[u64]| decode(&body(5, 0x60, 0x7000, bp, stack)).unwrap().pointer_beyond();
         assert_eq!(of(0x7000, &[0x7000]), None, "a circle");
         assert_eq!(of(0x1234, &[]), Some(0x1234));
         assert_eq!(of(0x7004, &[1]), Some(0x7004));

@@ -10,10 +10,12 @@ use super::error::Error;
 use super::event::{WISHED_RING_BYTES, file_event};
 use super::goroutines::Watch;
 use super::plan::SamplingPlan;
+use super::priority::HighPriority;
+use super::raw_sample::Sampled;
 use super::recording::{Recording, SamplingFigures};
 use crate::fsio::create_private;
 use crate::perfdata::abi::record_type;
-use crate::perfdata::{self, Features, SampleId, Writer};
+use crate::perfdata::{self, Attr, Features, SampleId, Writer};
 use crate::perfevent::{Rings, Target, open};
 
 /// Size of a record's header in bytes: type, misc, size (`struct perf_event_header`).
@@ -26,6 +28,8 @@ pub(super) struct NativeSampler {
     /// The open events. The session waits on them.
     pub(super) rings: Rings,
     writer: Writer<File>,
+    /// Attribute of the sampled event, which says which fields a sample has.
+    attr: Attr,
     path: PathBuf,
     features: Features,
     samples: u64,
@@ -38,6 +42,7 @@ pub(super) struct NativeSampler {
     /// Maximum bytes of records.
     limit: u64,
     bound_reached: Option<Duration>,
+    _priority: HighPriority,
 }
 
 impl NativeSampler {
@@ -46,13 +51,15 @@ impl NativeSampler {
         let spec = &plan.event.spec;
         let rings = open(spec, target, &plan.cpus, WISHED_RING_BYTES)?;
         let path = plan.perf_data.clone();
-        let writer = Writer::create(create_private(&path)?, &[file_event(spec, target, &rings)]);
+        let event = file_event(spec, target, &rings);
+        let writer = Writer::create(create_private(&path)?, std::slice::from_ref(&event));
         let writer = writer.and_then(|mut writer| write_existing_mappings(&mut writer, plan).map(|()| writer));
         let writer = writer.map_err(|source| Error::from_writer(&path, source))?;
         let goroutines = plan.goroutines.clone().map(Watch::new);
         Ok(Self {
             rings,
             writer,
+            attr: event.attr,
             path,
             features: plan.features.clone(),
             samples: 0,
@@ -63,6 +70,7 @@ impl NativeSampler {
             started: Instant::now(),
             limit: plan.max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(RESERVE)),
             bound_reached: None,
+            _priority: HighPriority::request(),
         })
     }
 
@@ -74,9 +82,10 @@ impl NativeSampler {
         }
         let (writer, limit, mut full) = (&mut self.writer, self.limit, false);
         let (samples, lost, goroutines) = (&mut self.samples, &mut self.lost, &mut self.goroutines);
-        let (code, shortened) = (&self.frame_pointer_code, &mut self.shortened);
+        let (attr, code, shortened) = (&self.attr, &self.frame_pointer_code, &mut self.shortened);
         let written = self.rings.drain(|kind, misc, full_body| {
-            let short_body = if kind == record_type::SAMPLE { code.shorten(full_body, shortened) } else { None };
+            let registers = (kind == record_type::SAMPLE).then(|| Sampled::decode(full_body, attr)).flatten();
+            let short_body = registers.as_ref().and_then(|registers| code.shorten(registers, full_body, shortened));
             let body = short_body.unwrap_or(full_body);
             let size = writer.bytes_written().saturating_add(RECORD_HEADER + body.len() as u64);
             full |= size > limit;
@@ -86,8 +95,8 @@ impl NativeSampler {
                 return Ok(());
             }
             *samples += u64::from(kind == record_type::SAMPLE);
-            if let (record_type::SAMPLE, Some(goroutines)) = (kind, goroutines.as_mut()) {
-                goroutines.note(full_body);
+            if let (Some(registers), Some(goroutines)) = (&registers, goroutines.as_mut()) {
+                goroutines.note(registers);
             }
             if kind == record_type::LOST {
                 // `struct { u64 id; u64 lost; }` (perf_event.h).

@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::*;
-use crate::record::raw_sample::tests::body;
+use crate::record::raw_sample::tests::{body, decode};
 
 const SP: u64 = 0x7000;
 
@@ -51,7 +51,7 @@ impl Fake {
     /// goroutine's number is `id`.
     fn look(&mut self, register: u64, bp: u64, id: u64, now: u64) -> &[GoroutineReading] {
         self.goroutine[152 / 8] = id;
-        self.watch.note(&body(std::process::id(), register, SP, bp, &[]));
+        self.watch.note(&decode(&body(std::process::id(), register, SP, bp, &[])).unwrap());
         self.watch.look(now);
         &self.watch.seen
     }
@@ -121,7 +121,7 @@ fn a_goroutine_that_was_never_in_the_register_is_in_the_list() {
     let first = fake.seen(17, (0, 0), (0x8000, 0xa000));
     let seen = |(first_ns, last_ns)| GoroutineReading { first_ns, last_ns, ..first };
     let mut look = |register, sp, now| {
-        fake.watch.note(&body(std::process::id(), register, sp, 0, &[]));
+        fake.watch.note(&decode(&body(std::process::id(), register, sp, 0, &[])).unwrap());
         fake.watch.look(now);
         fake.watch.seen.clone()
     };
@@ -137,7 +137,7 @@ fn what_is_no_descriptor_is_left_alone() {
     let mut fake = Fake::new();
     let descriptor = address(&fake.goroutine);
     assert_eq!(fake.look(descriptor, 0, 0, 10), [], "no number, and no thread that has it for its own");
-    assert_eq!(fake.look(descriptor, 0, LARGEST_ID, 10), []);
+    assert_eq!(fake.look(descriptor, 0, MAX_ID, 10), []);
     assert_eq!(fake.watch.read(std::process::id(), 8, 1, |_| true), None, "no memory");
     // One field is wrong: the stack's bounds, the creator, the entry, the thread.
     let own = address(&fake.own);
