@@ -13,10 +13,13 @@
 //! Go leaves out `runtime.goexit`. It also leaves out the runtime's functions at the leaf, unless the stack has only
 //! such functions.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::error::Error;
+use super::messages::{FunctionMessage, LabelMessage, Line, LocationMessage, ValueType, profile, sample};
+use super::table::Reference;
+use super::wire::MessageWriter;
+use crate::profile::Interner;
 
 /// The beginning of each kind of text.
 const BEGINNINGS: [&[u8]; 6] = [
@@ -43,7 +46,7 @@ pub(super) fn to_proto(text: &[u8]) -> Result<Vec<u8>, Error> {
     let mut lines = Lines { rest: &text, length: text.len() };
     let header = lines.next().unwrap_or_default();
     let kind = Kind::parse(header, &mut lines).ok_or(Error::Damaged { what: "the header", offset: 0 })?;
-    let mut message = Message::new(&kind);
+    let mut message = ProtoWriter::new(&kind);
     let mut totals = vec![0_u64; kind.types.len()];
     let mut record: Option<Record<'_>> = None;
     loop {
@@ -220,7 +223,8 @@ struct Frame<'t> {
     address: u64,
     name: &'t str,
     file: &'t str,
-    line: u64,
+    /// 0 if unknown.
+    line: u32,
 }
 
 impl<'t> Frame<'t> {
@@ -231,138 +235,80 @@ impl<'t> Frame<'t> {
         let Some(name) = columns.next() else { return Some(Self { address, name: "", file: "", line: 0 }) };
         let name = name.rsplit_once("+0x").map_or(name, |(name, _)| name);
         let (file, line) = columns.next()?.rsplit_once(':')?;
-        Some(Self { address, name, file, line: line.parse().ok()? })
+        Some(Self { address, name, file, line: u32::try_from(line.parse::<u64>().ok()?).unwrap_or(0) })
     }
 }
 
-/// Writer of a profile.proto message.
-struct Message<'t> {
-    bytes: Vec<u8>,
-    strings: HashMap<Cow<'t, str>, u64>,
-    functions: HashMap<(&'t str, &'t str), u64>,
-    /// By address, functions and lines.
-    locations: HashMap<(u64, Vec<(u64, u64)>), u64>,
+/// Writer of a profile.proto message. The tables follow the samples, which find what is in use.
+struct ProtoWriter<'t> {
+    out: MessageWriter,
+    strings: Interner<Box<str>>,
+    /// Names and files.
+    functions: Interner<(&'t str, &'t str)>,
+    /// Addresses, and functions with their lines.
+    locations: Interner<(u64, Vec<(u32, u32)>)>,
 }
 
-impl<'t> Message<'t> {
+impl<'t> ProtoWriter<'t> {
     fn new(kind: &Kind) -> Self {
-        let (strings, functions, locations) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let mut message = Self { bytes: Vec::new(), strings, functions, locations };
-        message.string("");
+        let (functions, locations) = (Interner::default(), Interner::default());
+        let mut writer = Self { out: MessageWriter::default(), strings: Interner::default(), functions, locations };
+        writer.strings.intern_str("");
         for (name, unit) in &kind.types {
-            let types = message.value_type(name.clone(), unit);
-            put_bytes(&mut message.bytes, 1, &types);
+            let value_type = ValueType { kind: writer.strings.intern_str(name), unit: writer.strings.intern_str(unit) };
+            writer.out.message(profile::SAMPLE_TYPE, |out| value_type.write(out));
         }
-        message
+        writer
     }
 
-    fn value_type(&mut self, name: String, unit: &'static str) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        put_number(&mut bytes, 1, self.string(name));
-        put_number(&mut bytes, 2, self.string(unit));
-        bytes
-    }
-
-    fn string(&mut self, text: impl Into<Cow<'t, str>>) -> u64 {
-        let next = id_after(self.strings.len()).saturating_sub(1);
-        let text = text.into();
-        if let Some(known) = self.strings.get(&text) {
-            return *known;
-        }
-        put_bytes(&mut self.bytes, 6, text.as_bytes());
-        self.strings.insert(text, next);
-        next
-    }
-
-    fn function(&mut self, name: &'t str, file: &'t str) -> u64 {
-        let next = id_after(self.functions.len());
-        if let Some(known) = self.functions.get(&(name, file)) {
-            return *known;
-        }
-        let mut bytes = Vec::new();
-        put_number(&mut bytes, 1, next);
-        put_number(&mut bytes, 2, self.string(name));
-        put_number(&mut bytes, 4, self.string(file));
-        put_bytes(&mut self.bytes, 5, &bytes);
-        self.functions.insert((name, file), next);
-        next
-    }
-
-    /// A location with its frames, the innermost inlined call first.
+    /// Returns the id of a location with its frames, the innermost inlined call first.
     fn location(&mut self, frames: &[Frame<'t>]) -> u64 {
         let address = frames.first().map_or(0, |frame| frame.address);
         let named = frames.iter().filter(|frame| !frame.name.is_empty());
-        let lines: Vec<_> = named.map(|frame| (self.function(frame.name, frame.file), frame.line)).collect();
-        let next = id_after(self.locations.len());
-        let key = (address, lines);
-        if let Some(known) = self.locations.get(&key) {
-            return *known;
-        }
-        let mut bytes = Vec::new();
-        put_number(&mut bytes, 1, next);
-        put_number(&mut bytes, 3, address);
-        for (function, line) in &key.1 {
-            let mut of_line = Vec::new();
-            put_number(&mut of_line, 1, *function);
-            put_number(&mut of_line, 2, *line);
-            put_bytes(&mut bytes, 4, &of_line);
-        }
-        put_bytes(&mut self.bytes, 4, &bytes);
-        self.locations.insert(key, next);
-        next
+        let lines = named.map(|frame| (self.functions.intern((frame.name, frame.file)), frame.line)).collect();
+        id(self.locations.intern((address, lines)))
     }
 
     fn add(&mut self, kind: &Kind, record: Option<Record<'t>>) {
         let Some(record) = record else { return };
         let frames = if record.frames.is_empty() { &record.addresses } else { &record.frames };
-        let mut bytes = Vec::new();
         // Inlined calls and the function that they are in have the same address.
-        for frames in frames.chunk_by(|a, b| a.address == b.address && !record.frames.is_empty()) {
-            put_number(&mut bytes, 1, self.location(frames));
-        }
-        for value in kind.samples(&record.values) {
-            put_number(&mut bytes, 2, value);
-        }
-        for (key, value) in record.labels {
-            let mut label = Vec::new();
-            put_number(&mut label, 1, self.string(key));
-            put_number(&mut label, 2, self.string(value));
-            put_bytes(&mut bytes, 3, &label);
-        }
-        put_bytes(&mut self.bytes, 2, &bytes);
+        let locations = frames.chunk_by(|a, b| a.address == b.address && !record.frames.is_empty());
+        let locations: Vec<_> = locations.map(|frames| self.location(frames)).collect();
+        let Self { out, strings, .. } = self;
+        out.message(profile::SAMPLE, |out| {
+            out.packed(sample::LOCATION, locations.into_iter());
+            out.packed(sample::VALUE, kind.samples(&record.values).into_iter());
+            for (key, value) in &record.labels {
+                let (key, text) = (strings.intern_str(key), strings.intern_str(value));
+                out.message(sample::LABEL, |out| LabelMessage { key, text, ..LabelMessage::default() }.write(out));
+            }
+        });
     }
 
     fn finish(mut self, kind: &Kind) -> Vec<u8> {
-        if let (Form::Heap { .. }, Some((name, _))) = (&kind.form, kind.types.last()) {
-            let default = self.string(name.clone());
-            put_number(&mut self.bytes, 14, default);
+        let Self { out, strings, functions, locations } = &mut self;
+        for (position, (address, lines)) in (0..).zip(locations.items()) {
+            let location = LocationMessage { address: *address, ..LocationMessage::default() };
+            let lines = lines.iter().map(|&(function, line)| Line { function: Reference::new(Some(function)), line });
+            out.message(profile::LOCATION, |out| location.write(id(position), lines, out));
         }
-        self.bytes
+        for (position, (name, file)) in (0..).zip(functions.items()) {
+            let (name, file) = (strings.intern_str(name), strings.intern_str(file));
+            let function = FunctionMessage { name, file, ..FunctionMessage::default() };
+            out.message(profile::FUNCTION, |out| function.write(id(position), out));
+        }
+        if let (Form::Heap { .. }, Some((name, _))) = (&kind.form, kind.types.last()) {
+            out.number(profile::DEFAULT_SAMPLE_TYPE, strings.intern_str(name).into());
+        }
+        for text in strings.items() {
+            out.text(profile::STRING, text);
+        }
+        self.out.into_bytes()
     }
 }
 
-/// The id of the entry after this number of others. Ids begin with 1.
-fn id_after(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX).saturating_add(1)
-}
-
-fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
-    while let Some(more) = Some(value >> 7).filter(|more| *more > 0) {
-        bytes.push(value.to_le_bytes()[0] | 0x80);
-        value = more;
-    }
-    bytes.push(value.to_le_bytes()[0]);
-}
-
-/// Appends a field with a number.
-fn put_number(bytes: &mut Vec<u8>, field: u64, value: u64) {
-    put_varint(bytes, field << 3);
-    put_varint(bytes, value);
-}
-
-/// Appends a field with a message or a text.
-fn put_bytes(bytes: &mut Vec<u8>, field: u64, value: &[u8]) {
-    put_varint(bytes, field << 3 | 2);
-    put_varint(bytes, u64::try_from(value.len()).unwrap_or(u64::MAX));
-    bytes.extend(value);
+/// The id of the entry at a position. Ids begin with 1.
+fn id(position: u32) -> u64 {
+    u64::from(position).saturating_add(1)
 }

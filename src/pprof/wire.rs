@@ -199,6 +199,11 @@ impl MessageWriter {
         Ok(())
     }
 
+    /// Returns the messages.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value.to_le_bytes()[0] | 0x80);
