@@ -63,7 +63,7 @@ impl Store {
         create_root(dir)?;
         let store = Self { dir: dir.to_owned(), root: Arc::new(Dir::open_root(dir)?) };
         if store.format()?.is_none() {
-            // With a marker by now, the entry is of another process that creates the archive.
+            // With a marker by now, another process creates the archive, and the entry is its own.
             if let Some(entry) = store.foreign_entry()?
                 && store.format()?.is_none()
             {
@@ -299,8 +299,7 @@ impl Store {
         for name in root.entries()? {
             let name = name.to_string_lossy();
             let expected = match &*name {
-                // Another process that creates the archive may have renamed it since the directory was listed.
-                name if is_temporary(name) => matches!(root.kind(name)?, None | Some(FileType::RegularFile)),
+                name if is_temporary(name) => is_file(name)?,
                 name if !older => name == MARKER,
                 "lock" | MARKER => true,
                 ".gitignore" => holds(".gitignore", GITIGNORE)?,
