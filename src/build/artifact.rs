@@ -1,6 +1,5 @@
 //! Artifact: the program that a build left behind, read back and inspected.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -33,8 +32,7 @@ pub struct Artifact {
 impl Artifact {
     /// Inspects the program at `path` for `variant` and `pin`.
     pub fn read(path: &Path, variant: &Variant, pin: &Toolchain) -> Result<Self, Error> {
-        let mapped = File::open(path).and_then(|file| MappedFile::map(&file, path));
-        let mapped = mapped.map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let mapped = MappedFile::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let binary = Binary::parse(mapped.as_ref());
         let facts = binary.map_err(|source| Error::Inspect { path: path.to_owned(), source })?.facts();
         let mismatches = inspect(&facts, variant, pin);

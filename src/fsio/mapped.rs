@@ -35,6 +35,11 @@ unsafe impl Send for MappedFile {}
 unsafe impl Sync for MappedFile {}
 
 impl MappedFile {
+    /// Opens and maps a whole file.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::map(&File::open(path)?, path)
+    }
+
     /// Maps a whole file, as long as it is now. `path` names it in messages.
     pub fn map(file: &File, path: &Path) -> io::Result<Self> {
         let length = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;

@@ -50,11 +50,11 @@ fn callee(wrapper: &Function<'_, '_>, elf: &Elf<'_>) -> Option<(u64, bool)> {
         _ => return None,
     };
     code.zip(0..).find_map(|(address, at)| {
-        let callee = table.function_at(target(bytes.get(at..)?, address)?)?;
+        let start = target(bytes.get(at..)?, address)?;
+        let callee = table.function_at(start).filter(|callee| callee.entry() == start)?;
         // The wrapper may have to grow the stack first.
         let grows = callee.name().and_then(Special::from_name) == Some(Special::Morestack);
-        let starts_there = target(bytes.get(at..)?, address) == Some(callee.entry());
-        (starts_there && !grows).then(|| (callee.entry(), false))
+        (!grows).then_some((start, false))
     })
 }
 

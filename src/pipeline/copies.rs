@@ -1,6 +1,5 @@
 //! Size of the stack copies of a run, from the settings or from the program's code.
 
-use std::fs::File;
 use std::path::Path;
 
 use crate::config::{Record, StackSize};
@@ -13,10 +12,10 @@ use crate::record::{FramePointerCode, SMALL_COPY};
 const CALLERS: u32 = 8192;
 
 /// Maximum bytes of a copy that the program's code is given.
-const LARGEST: u32 = 16 * 1024;
+const MAX_BYTES: u32 = 16 * 1024;
 
 /// Maximum bytes per second and CPU that are copied at a high frequency.
-const LARGEST_RATE: u32 = 16 * 1024 * 1024;
+const MAX_RATE: u32 = 16 * 1024 * 1024;
 
 /// The stack copies of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,15 +35,14 @@ impl StackCopies {
         if let StackSize::Bytes(bytes) = asked.stack {
             return Self { bytes, reason: "set by the user".into(), frame_pointer_code: all_alike };
         }
-        let assembly = File::open(program).and_then(|file| MappedFile::map(&file, program));
-        let assembly = assembly.ok().and_then(|bytes| Binary::parse(bytes.as_ref()).ok()?.assembly());
+        let assembly = MappedFile::open(program).ok().and_then(|bytes| Binary::parse(bytes.as_ref()).ok()?.assembly());
         let Some(reason) = reason(assembly.as_ref(), facts.cgo) else {
             let reason = "all code keeps the frame pointer".into();
             return Self { bytes: SMALL_COPY, reason, frame_pointer_code: all_alike };
         };
         let frame = assembly.as_ref().map_or(0, |assembly| assembly.largest_frame);
-        let rate_bound = (LARGEST_RATE / asked.frequency.max(1)).max(SMALL_COPY);
-        let bytes = frame.saturating_add(CALLERS).min(LARGEST).min(rate_bound) / 8 * 8;
+        let rate_bound = (MAX_RATE / asked.frequency.max(1)).max(SMALL_COPY);
+        let bytes = frame.saturating_add(CALLERS).min(MAX_BYTES).min(rate_bound) / 8 * 8;
         // The kernel chooses the addresses of a position-independent program.
         let frame_pointer_code = match assembly {
             Some(Assembly { go_text, functions, .. }) if !facts.pie => {

@@ -1,6 +1,5 @@
 //! The layout of the program's goroutine descriptors.
 
-use std::fs::File;
 use std::path::Path;
 
 use crate::fsio::MappedFile;
@@ -17,8 +16,7 @@ pub(super) fn layout(program: &Path) -> Result<GoroutineLayout, String> {
         return Err("goflame does not know the goroutine register of this machine's architecture".into());
     }
     let unreadable = |error: &dyn std::error::Error| format!("the program cannot be read: {error}");
-    let bytes = File::open(program).and_then(|file| MappedFile::map(&file, program));
-    let bytes = bytes.map_err(|error| unreadable(&error))?;
+    let bytes = MappedFile::open(program).map_err(|error| unreadable(&error))?;
     let binary = Binary::parse(bytes.as_ref()).map_err(|error| unreadable(&error))?;
     let (g, _) = binary.g_layout().map_err(|error| error.to_string())?;
     Ok(GoroutineLayout {
