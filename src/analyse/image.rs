@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use foldhash::fast::RandomState;
 
-use crate::gobin::{Binary, Locator, PclntabAbsence, SourceFrame};
+use crate::gobin::{Binary, BuildInfo, Locator, PclntabAbsence, SourceFrame};
 use crate::goname::Origins;
 
 /// Maximum length of a file name, in bytes (`NAME_MAX`).
@@ -31,9 +31,9 @@ impl<'f> ImageInfo<'f> {
         let file = path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("unknown");
         // Only for Go binaries: a search for build info that does not exist reads all data.
         let go = binary.filter(|binary| !matches!(binary.pclntab(), Err(PclntabAbsence::NotGo)));
-        let module = go.and_then(|binary| binary.build_info().ok()?.module);
+        let info = go.and_then(|binary| binary.build_info().ok());
         Self {
-            origins: Origins::new(module.map(|module| module.path)),
+            origins: Origins::new(info.iter().flat_map(BuildInfo::own_modules)),
             placeholder: format!("[{}]", bounded(file.trim_matches(['[', ']']), MAX_FILE_NAME)),
             entries_by_name: OnceLock::new(),
         }

@@ -79,6 +79,8 @@ pub enum Error {
         query: String,
         /// The archive.
         dir: PathBuf,
+        /// Number of runs whose workload failed. `latest` and `@1` do not count them.
+        failed: usize,
     },
     /// Several runs match the name.
     #[error("`{query}` matches {} runs", candidates.len())]
@@ -203,7 +205,13 @@ impl Error {
             Self::NewerFormat { .. } => {
                 vec!["use the newer goflame that created it, or another `[archive] dir`".to_owned()]
             }
-            Self::NotFound { .. } => vec!["`goflame runs list` shows all runs".to_owned()],
+            Self::NotFound { failed, .. } => {
+                let mut hints = vec!["`goflame runs list` shows all runs".to_owned()];
+                if *failed > 0 {
+                    hints.push("a run whose workload failed is never `latest`: name it by its id".to_owned());
+                }
+                hints
+            }
             Self::Ambiguous { candidates, .. } => candidates.iter().map(|id| format!("it matches {id}")).collect(),
             Self::Commit { kept, source, .. } => {
                 let mut hints = vec![format!("the files so far are kept in {}", kept.display())];

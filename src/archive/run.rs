@@ -126,6 +126,11 @@ impl Run {
         &self.manifest
     }
 
+    /// Whether the manifest says that the workload failed (`workload.failed`).
+    pub fn has_failed(&self) -> bool {
+        self.manifest.pointer("/workload/failed") == Some(&Value::Bool(true))
+    }
+
     /// The manifest, deserialized into the caller's type.
     pub fn manifest<M: DeserializeOwned>(&self) -> Result<M, Error> {
         M::deserialize(&self.manifest).map_err(|source| Error::Decode { id: self.id.clone(), source })

@@ -42,6 +42,13 @@ pub struct RunEntry {
     pub run: Result<Run, Error>,
 }
 
+impl RunEntry {
+    /// Whether the run can be loaded, and its workload failed.
+    fn has_failed(&self) -> bool {
+        self.run.as_ref().is_ok_and(Run::has_failed)
+    }
+}
+
 /// A run that was not completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partial {
@@ -149,14 +156,14 @@ impl Store {
     }
 
     /// Finds the run that the user names: an id, a unique prefix of an id, `latest`, or `@1` (the run before the
-    /// latest), `@2`, … in the order of [`Store::list`]. Damaged runs count.
+    /// latest), `@2`, … in the order of [`Store::list`]. Damaged runs count. Runs whose workload failed are found by
+    /// their id alone.
     pub fn find(&self, query: &str) -> Result<Run, Error> {
         let mut entries = self.list()?;
-        let ids: Vec<&RunId> = entries.iter().map(|entry| &entry.id).collect();
-        match self.pick(&ids, &[], query) {
+        match self.pick(&entries, &[], query) {
             Ok(id) => {
                 let at = entries.iter().position(|entry| entry.id == id);
-                at.map_or_else(|| Err(self.not_found(query)), |at| entries.swap_remove(at).run)
+                at.map_or_else(|| Err(self.not_found(query, &[])), |at| entries.swap_remove(at).run)
             }
             Err(error @ Error::NotFound { .. }) => {
                 let partials = self.partials()?;
@@ -172,23 +179,24 @@ impl Store {
     /// `@1` count only completed runs.
     pub fn find_id(&self, query: &str) -> Result<RunId, Error> {
         let (entries, partials) = (self.list()?, self.partials()?);
-        let ids: Vec<&RunId> = entries.iter().map(|entry| &entry.id).collect();
         let others: Vec<&RunId> = partials.iter().map(|partial| &partial.id).collect();
-        self.pick(&ids, &others, query)
+        self.pick(&entries, &others, query)
     }
 
-    fn not_found(&self, query: &str) -> Error {
-        Error::NotFound { query: query.to_owned(), dir: self.dir.clone() }
+    fn not_found(&self, query: &str, entries: &[RunEntry]) -> Error {
+        let failed = entries.iter().filter(|entry| entry.has_failed()).count();
+        Error::NotFound { query: query.to_owned(), dir: self.dir.clone(), failed }
     }
 
-    /// Selects an id. `ids` are in the order of `latest` and `@1`. `others` can be selected by id only.
-    fn pick(&self, ids: &[&RunId], others: &[&RunId], query: &str) -> Result<RunId, Error> {
+    /// Selects an id. `entries` are in the order of `latest` and `@1`. `others` can be selected by id only.
+    fn pick(&self, entries: &[RunEntry], others: &[&RunId], query: &str) -> Result<RunId, Error> {
         let position = if query == "latest" { Some("0") } else { query.strip_prefix('@') };
         if let Some(position) = position {
-            let id = position.parse::<usize>().ok().and_then(|position| ids.get(position));
-            return id.map(|id| (*id).clone()).ok_or_else(|| self.not_found(query));
+            let mut counted = entries.iter().filter(|entry| !entry.has_failed());
+            let entry = position.parse::<usize>().ok().and_then(|position| counted.nth(position));
+            return entry.map(|entry| entry.id.clone()).ok_or_else(|| self.not_found(query, entries));
         }
-        let all = || ids.iter().chain(others).copied();
+        let all = || entries.iter().map(|entry| &entry.id).chain(others.iter().copied());
         // Compare whole ids first, because one id can be a prefix of another: `…-a-0000` and `…-a-0000-0000`.
         if let Some(exact) = all().find(|id| id.as_str() == query) {
             return Ok(exact.clone());
@@ -196,7 +204,7 @@ impl Store {
         let candidates: Vec<RunId> =
             all().filter(|id| !query.is_empty() && id.as_str().starts_with(query)).cloned().collect();
         match &candidates[..] {
-            [] => Err(self.not_found(query)),
+            [] => Err(self.not_found(query, &[])),
             [only] => Ok(only.clone()),
             _ => Err(Error::Ambiguous { query: query.to_owned(), candidates }),
         }

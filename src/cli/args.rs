@@ -8,6 +8,7 @@ use super::filter::FilterArgs;
 use crate::config::{Engine, EventChoice, Kernel};
 use crate::pipeline::{BuildOptions, Verify};
 use crate::render::Format;
+use crate::render::text::{ROWS, Sort};
 use crate::views::By;
 
 const EXAMPLES: &str = "\
@@ -236,6 +237,7 @@ Examples:
 
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct RunArgs {
     /// Arguments of the workload, instead of [workload] args
     #[arg(last = true, value_name = "ARGS")]
@@ -246,6 +248,9 @@ pub(super) struct RunArgs {
     /// Exit with the workload's status (128 + signal for a signal)
     #[arg(long)]
     pub(super) propagate_status: bool,
+    /// End with status 0 if the workload fails, and let the run become `latest`
+    #[arg(long, conflicts_with = "propagate_status")]
+    pub(super) ignore_failure: bool,
     /// Print the summary of the run as JSON on standard output, and the workload's output on standard error
     #[arg(long)]
     pub(super) json: bool,
@@ -281,12 +286,26 @@ pub(super) struct RunArgs {
     /// Title of the flame graph
     #[arg(long, help_heading = "Report options")]
     pub(super) title: Option<String>,
+    #[command(flatten)]
+    pub(super) tables: TableArgs,
+}
+
+/// Size and order of the tables.
+#[derive(Debug, Args)]
+pub(super) struct TableArgs {
+    /// Number of rows of the tables of lines and functions
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = ROWS, help_heading = "Table options")]
+    pub(super) rows: usize,
+    /// Order of the table of functions
+    #[arg(long, value_enum, default_value_t, help_heading = "Table options")]
+    pub(super) sort: Sort,
 }
 
 const REPORT_EXAMPLES: &str = "\
 Examples:
   goflame report                            Tables of the latest run
-  goflame report @1 -f svg -o before.svg    Flame graph of the run before
+  goflame report -n 30 --sort cum           Longer tables, by cumulative weight
+  goflame report @1 -o before.svg           Flame graph of the run before
   goflame report perf.data                  Tables of a recording of perf
   goflame report latest --by goroutine      Tables of each goroutine
   goflame report --from 2 --to 3.5          Tables of the samples between 2 s and 3.5 s";
@@ -294,8 +313,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = REPORT_EXAMPLES)]
 pub(super) struct ReportArgs {
-    /// A run (id, prefix of an id, latest, or @1 for the one before), a run's directory, a perf.data file, or a pprof
-    /// profile (gzipped or not)
+    /// A run (id, prefix of an id, latest, or @1 for the one before), a run's directory, a perf.data file, a pprof
+    /// profile (gzipped or not), or - for standard input
     #[arg(default_value = "latest")]
     pub(super) source: String,
     /// Print this format instead of the tables
@@ -311,12 +330,15 @@ pub(super) struct ReportArgs {
     /// label:KEY; in pprof's format, all of them are labels
     #[arg(long, value_name = "PROPERTY", value_parser = parse_by)]
     pub(super) by: Option<By>,
-    /// Write to this file instead of standard output
+    /// Write to this file instead of standard output; without --format, the name tells the format: .svg, .pb.gz,
+    /// .folded, .json; with another ending, the tables
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Title of the flame graph
     #[arg(long)]
     pub(super) title: Option<String>,
+    #[command(flatten)]
+    pub(super) tables: TableArgs,
     #[command(flatten)]
     pub(super) filter: FilterArgs,
 }

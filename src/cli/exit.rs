@@ -21,6 +21,8 @@ pub(super) const INPUT: u8 = 7;
 pub(super) const DOCKER: u8 = 11;
 /// Error of the archive or of an output file.
 pub(super) const ARCHIVE: u8 = 10;
+/// The workload failed.
+pub(super) const WORKLOAD: u8 = 12;
 
 /// Returns the exit code of an error. The match has no wildcard, so that no new error is forgotten.
 pub(super) fn code(error: &Error) -> u8 {

@@ -68,6 +68,15 @@ pub(super) enum Failure {
         /// Command line to use, with sudo.
         command: String,
     },
+    /// Standard output is a terminal, which would take the bytes as commands.
+    #[error("this format is binary and standard output is a terminal")]
+    BinaryOnTerminal {
+        /// A file name for the format.
+        file: &'static str,
+    },
+    /// `goflame report -` without an input.
+    #[error("standard input is a terminal, so there is nothing to read")]
+    NoInput,
     /// The user answered no.
     #[error("nothing was changed")]
     Declined,
@@ -126,6 +135,8 @@ impl Failure {
                 format!("`{command}`"),
                 "`goflame doctor --print-script` prints a script that an administrator can run".into(),
             ],
+            Self::BinaryOnTerminal { file } => vec![format!("write it to a file: `-o {file}`")],
+            Self::NoInput => vec!["name a file, or pass one: `goflame report - < perf.data`".into()],
             Self::NoConfirmation => vec!["`--yes` confirms without asking, for scripts".into()],
             Self::Setuid => vec![
                 "remove the bits with `chmod u-s,g-s`; `setcap cap_perfmon,cap_syslog+ep` instead lets ordinary users sample the kernel"
@@ -144,6 +155,8 @@ impl Failure {
             | Self::Exists(_)
             | Self::UnknownChecks(_)
             | Self::NoConfirmation
+            | Self::BinaryOnTerminal { .. }
+            | Self::NoInput
             | Self::EmptyTimeRange(_)
             | Self::Version { .. } => exit::USAGE,
             Self::NotRoot { .. } | Self::Declined | Self::Setuid => exit::READINESS,

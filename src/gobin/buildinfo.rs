@@ -33,13 +33,30 @@ pub struct BuildInfo {
 /// A module and its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
-    /// Module path.
+    /// Path by which packages import the module.
+    pub import_path: String,
+    /// The same, or the path of the module or directory that replaces it (`replace` in go.mod).
     pub path: String,
     /// `v1.2.3`, `(devel)`, or empty.
     pub version: String,
 }
 
+impl Module {
+    /// Whether the module is a directory of the machine that built the program: the main module, a module of the
+    /// workspace (go.work), or a directory that replaces a module.
+    pub fn is_local(&self) -> bool {
+        // Up to Go 1.20, a replacement by a directory has no version.
+        self.version == "(devel)" || self.version.is_empty() && self.path != self.import_path
+    }
+}
+
 impl BuildInfo {
+    /// Import paths of the modules whose code the user writes: the main module and all local ones.
+    pub fn own_modules(&self) -> impl Iterator<Item = &str> {
+        let local = self.deps.iter().filter(|module| module.is_local());
+        self.module.iter().chain(local).map(|module| module.import_path.as_str())
+    }
+
     /// The value of a build setting.
     pub fn setting(&self, key: &str) -> Option<&str> {
         self.settings.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
@@ -91,7 +108,8 @@ impl BuildInfo {
         let module = || {
             let mut columns = rest.split('\t');
             let mut column = || columns.next().unwrap_or_default().to_owned();
-            Module { path: column(), version: column() }
+            let (path, version) = (column(), column());
+            Module { import_path: path.clone(), path, version }
         };
         match kind {
             "path" => rest.clone_into(&mut self.path),
@@ -99,7 +117,8 @@ impl BuildInfo {
             "dep" => self.deps.push(module()),
             "=>" => {
                 if let Some(replaced) = self.deps.last_mut().or(self.module.as_mut()) {
-                    *replaced = module();
+                    let import_path = std::mem::take(&mut replaced.import_path);
+                    *replaced = Module { import_path, ..module() };
                 }
             }
             "build" => self.settings.extend(setting(rest)),
@@ -231,6 +250,7 @@ mod tests {
         assert_eq!(info.module.as_ref().unwrap().version, "(devel)");
         let deps: Vec<_> = info.deps.iter().map(|dep| (dep.path.as_str(), dep.version.as_str())).collect();
         assert_eq!(deps, [("a.b/c", "v1.2.3"), ("../local", "")]);
+        assert_eq!(info.own_modules().collect::<Vec<_>>(), ["example.com/app", "d.e/f"]);
         assert_eq!(info.setting("-gcflags"), Some("all=-N -l"));
         assert_eq!(info.setting("odd key"), Some("raw \\n"));
         assert_eq!(info.settings.len(), 3);

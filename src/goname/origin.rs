@@ -6,21 +6,22 @@ use crate::profile::Origin;
 /// Classifies the Go functions of one binary.
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
-    /// Path of the main module, if it is known.
-    main_module: Option<String>,
+    /// Import paths of the modules whose code the user writes.
+    own_modules: Vec<String>,
 }
 
 impl Origins {
-    /// A classifier for a binary whose main module has this path.
-    pub fn new(main_module: Option<String>) -> Self {
-        Self { main_module: main_module.filter(|path| !path.is_empty()) }
+    /// A classifier for a binary that was built from these modules of the user: the main module, and others of its
+    /// workspace.
+    pub fn new<'m>(own_modules: impl IntoIterator<Item = &'m str>) -> Self {
+        Self { own_modules: own_modules.into_iter().filter(|path| !path.is_empty()).map(str::to_owned).collect() }
     }
 
     /// The origin of the function with this linker name.
     pub fn origin_of(&self, linker_name: &str) -> Origin {
         // The linker writes the dots of an import path's last element as `%2e`.
         let package = &*name::package(linker_name).replace("%2e", ".");
-        if is_within(package, "main") || self.main_module.as_deref().is_some_and(|module| is_within(package, module)) {
+        if is_within(package, "main") || self.own_modules.iter().any(|module| is_within(package, module)) {
             return Origin::Main;
         }
         if is_runtime(package, linker_name) {
@@ -54,7 +55,7 @@ mod tests {
 
     #[test]
     fn functions_are_classified_by_their_names() {
-        let origins = Origins::new(Some("example.com/shop".into()));
+        let origins = Origins::new(["example.com/shop"]);
         for (name, origin) in [
             ("main.main", Origin::Main),
             ("main.(*Server).Handle.func1", Origin::Main),
@@ -77,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_main_module_without_a_dot_is_not_the_standard_library() {
-        let origins = Origins::new(Some("hotspots".into()));
+        let origins = Origins::new(["hotspots"]);
         assert_eq!(origins.origin_of("hotspots/work.Do"), Origin::Main);
         assert_eq!(origins.origin_of("sort.Sort"), Origin::Std);
     }

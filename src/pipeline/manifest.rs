@@ -120,6 +120,10 @@ pub struct WorkloadResult {
     pub signal: Option<i32>,
     /// Reason for the end: `own`, `interrupted` or `timed-out`.
     pub ending: String,
+    /// Whether the workload ended by itself with an error, and `--ignore-failure` was not given. Such a run is never
+    /// `latest`.
+    #[serde(default)]
+    pub failed: bool,
     /// Wall time in seconds.
     pub wall_seconds: f64,
     /// User CPU time of all workload processes, in seconds.
@@ -249,7 +253,7 @@ pub(super) fn masked(pairs: &[(String, String)], secrets: &Secrets) -> BTreeMap<
 
 impl WorkloadResult {
     /// Creates the result from the plan and the outcome of the workload.
-    pub(super) fn new(plan: &LaunchPlan, outcome: &Outcome, secrets: &Secrets) -> Self {
+    pub(super) fn new(plan: &LaunchPlan, outcome: &Outcome, ignore_failure: bool, secrets: &Secrets) -> Self {
         let argv: Vec<_> = plan.argv.iter().map(|arg| arg.to_string_lossy()).collect();
         Self {
             argv: secrets.args(&argv),
@@ -266,6 +270,7 @@ impl WorkloadResult {
                 Ending::Interrupted(_) => "interrupted".into(),
                 Ending::TimedOut => "timed-out".into(),
             },
+            failed: outcome.ending == Ending::Own && !outcome.status.success() && !ignore_failure,
             wall_seconds: outcome.wall.as_secs_f64(),
             user_seconds: outcome.user_cpu.as_secs_f64(),
             system_seconds: outcome.system_cpu.as_secs_f64(),

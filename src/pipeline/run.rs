@@ -38,6 +38,8 @@ use crate::workload::{self, Ending, LaunchPlan, Outcome, Stdin};
 pub struct RunOptions {
     /// Command line of goflame, for the manifest.
     pub command: Vec<String>,
+    /// Whether a workload that fails counts as one that succeeds.
+    pub ignore_failure: bool,
     /// Whether the build may use the network and change the lock file.
     pub build: BuildOptions,
 }
@@ -207,7 +209,7 @@ impl PreparedRun<'_> {
         let files = self.write_outputs(&draft, &document)?;
         self.write_report_inputs(&draft, analysis.kernel.as_ref(), &recording.goroutines)?;
 
-        let workload = WorkloadResult::new(&launch, &outcome, &secrets);
+        let workload = WorkloadResult::new(&launch, &outcome, self.options.ignore_failure, &secrets);
         let manifest = Manifest {
             created: created.to_string(),
             goflame: env!("CARGO_PKG_VERSION").into(),

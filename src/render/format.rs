@@ -1,6 +1,7 @@
 //! The output formats. A format is declared here, once: its name and help, its file, and its renderer.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use clap::ValueEnum;
 
@@ -60,6 +61,27 @@ impl Format {
     /// The name of its file in a run directory.
     pub const fn file_name(self) -> &'static str {
         self.declaration().0
+    }
+
+    /// The format of a file with this name. `None` if its ending belongs to no format.
+    pub fn from_file_name(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        let has_ending = |format: &&Self| format.endings().iter().any(|ending| name.ends_with(ending));
+        Self::value_variants().iter().find(has_ending).copied()
+    }
+
+    const fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Svg => &[".svg"],
+            Self::Pprof => &[".pb.gz", ".pprof"],
+            Self::Folded => &[".folded", ".collapsed"],
+            Self::Json => &[".json"],
+        }
+    }
+
+    /// Whether a terminal cannot show the format.
+    pub const fn is_binary(self) -> bool {
+        matches!(self, Self::Pprof)
     }
 
     /// Writes a document in this format.

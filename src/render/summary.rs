@@ -21,6 +21,12 @@
 //!     "self": 0, "self_percent": 0.0,          self weight
 //!     "cumulative": 0, "cumulative_percent": 0.0   cumulative weight, recursion counted once
 //!   }],
+//!   "own_lines": [{                  the FUNCTIONS heaviest lines of the user's code; each sample counts for the line nearest to
+//!                                    its leaf
+//!     "function": "main.load", "file": "/src/main.go", "line": 14,
+//!     "callee": "regexp.MustCompile",          heaviest function called there; null: the line itself
+//!     "weight": 0, "percent": 0.0
+//!   }],
 //!   "function_count": 311,           number of all functions with weight
 //!   "path": [{                       the hottest call path, root first
 //!     "display": "main.main", "origin": "main", "weight": 0, "percent": 0.0
@@ -40,7 +46,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::profile::{Assessment, Grade, Origin, Profile, Quality, Unit};
-use crate::views::{CallPathStep, FunctionRow, Top, View};
+use crate::views::{CallPathStep, FunctionRow, OwnLine, Top, View};
 
 /// Version of this format.
 pub const SCHEMA: u32 = 1;
@@ -71,6 +77,7 @@ struct Summary<'a> {
     samples: u64,
     total: u64,
     functions: Vec<FunctionSummary<'a>>,
+    own_lines: Vec<OwnLineSummary<'a>>,
     function_count: usize,
     path: Vec<PathStep<'a>>,
     origins: Vec<OriginShare>,
@@ -89,6 +96,16 @@ struct FunctionSummary<'a> {
     self_percent: f64,
     cumulative: u64,
     cumulative_percent: f64,
+}
+
+#[derive(Serialize)]
+struct OwnLineSummary<'a> {
+    function: &'a str,
+    file: &'a str,
+    line: u32,
+    callee: Option<&'a str>,
+    weight: u64,
+    percent: f64,
 }
 
 #[derive(Serialize)]
@@ -138,6 +155,15 @@ impl<'a> Summary<'a> {
             let (display, origin) = (profile.str(function.display), function.origin);
             PathStep { display, origin, weight: row.weight, percent: percent(row.weight, top.total) }
         };
+        let display = |id| profile.str(profile.function(id).display);
+        let own_line = |row: OwnLine| OwnLineSummary {
+            function: display(row.function),
+            file: profile.str(profile.function(row.function).file),
+            line: row.line,
+            callee: row.callee.map(display),
+            weight: row.weight,
+            percent: percent(row.weight, top.total),
+        };
         Self {
             schema: SCHEMA,
             title,
@@ -150,6 +176,7 @@ impl<'a> Summary<'a> {
             samples: profile.total_count(),
             total: top.total,
             functions: hottest(top).map(function).collect(),
+            own_lines: view.own_lines().into_iter().take(FUNCTIONS).map(own_line).collect(),
             function_count: top.functions.len(),
             path: top.path.iter().map(step).collect(),
             origins: origins(profile, top),

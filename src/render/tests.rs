@@ -25,7 +25,7 @@ fn renderers() -> Vec<(String, Renderer)> {
         };
         (format!("{format:?}"), Box::new(write))
     };
-    let layout = text::Layout { columns: 80, color: true };
+    let layout = text::Layout { columns: 80, color: true, rows: text::ROWS, sort: text::Sort::SelfWeight };
     let report: Renderer = Box::new(move |view, out| text::write(view, layout, out));
     Format::value_variants().iter().map(format).chain([("report".to_owned(), report)]).collect()
 }

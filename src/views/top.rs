@@ -56,10 +56,7 @@ pub(super) fn function_labels(profile: &Profile, groups: usize) -> TreeLabels {
 }
 
 fn functions(profile: &Profile) -> Vec<FunctionRow> {
-    let mut weights = vec![0; profile.stack_count()];
-    for sample in profile.samples() {
-        add(&mut weights[sample.stack.index()], sample.weight);
-    }
+    let weights = stack_weights(profile);
     let mut rows: Vec<_> = profile
         .functions()
         .map(|(function, _)| FunctionRow { function, self_weight: 0, cumulative_weight: 0 })
@@ -89,6 +86,15 @@ fn functions(profile: &Profile) -> Vec<FunctionRow> {
     rows
 }
 
+/// Returns the weight of each stack.
+pub(super) fn stack_weights(profile: &Profile) -> Vec<u64> {
+    let mut weights = vec![0; profile.stack_count()];
+    for sample in profile.samples() {
+        add(&mut weights[sample.stack.index()], sample.weight);
+    }
+    weights
+}
+
 fn path(profile: &Profile, tree: &CallTree<'_>, total: u64) -> Vec<CallPathStep> {
     let functions: Vec<FunctionId> = profile.functions().map(|(function, _)| function).collect();
     let mut path: Vec<CallPathStep> = Vec::new();
@@ -116,12 +122,12 @@ fn path(profile: &Profile, tree: &CallTree<'_>, total: u64) -> Vec<CallPathStep>
     path
 }
 
-fn name(profile: &Profile, function: FunctionId) -> &str {
+pub(super) fn name(profile: &Profile, function: FunctionId) -> &str {
     profile.str(profile.function(function).name)
 }
 
 /// Saturates, because weights come from files and their sum may exceed 64 bits.
-fn add(sum: &mut u64, weight: u64) {
+pub(super) fn add(sum: &mut u64, weight: u64) {
     *sum = sum.saturating_add(weight);
 }
 

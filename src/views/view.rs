@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use super::filter::Filters;
 use super::grouping::{By, Grouping};
+use super::own_code::{OwnLine, own_lines};
 use super::top::{Top, function_labels};
 use super::tree::{CallTree, TreeLabels};
 use super::walk::StackWalk;
@@ -90,6 +91,12 @@ impl View {
             let labels = || function_labels(&self.profile, self.grouping.names().len());
             Top::new(&self.profile, &self.call_tree(SampleValue::Weight, 1, labels))
         })
+    }
+
+    /// Returns the lines of the user's code, the heaviest first. Each sample counts for the line that is nearest to its
+    /// leaf. Empty if no stack contains the user's code.
+    pub fn own_lines(&self) -> Vec<OwnLine> {
+        own_lines(&self.profile)
     }
 
     /// Returns the call tree of a value without callees whose weight is below `min_weight`. `labels` runs in parallel with

@@ -12,7 +12,7 @@ const FILES: [(&str, &str); 4] =
     [("svg", "flamegraph.svg"), ("folded", "profile.folded"), ("pprof", "profile.pb.gz"), ("json", "summary.json")];
 
 fn one_run() -> Project {
-    let project = Project::workload("exit3", "");
+    let project = Project::workload("burner", "");
     project.goflame(["run", "--quiet"]).run().code(0);
     project
 }
@@ -22,7 +22,7 @@ fn a_report_from_the_archive_alone_gives_the_same_bytes() {
     let project = one_run();
     let run = project.only_run();
     // Only the archive and the settings of the project are left, and Go is not on PATH.
-    for gone in [".goflame/build", ".goflame/bin", "exit3"] {
+    for gone in [".goflame/build", ".goflame/bin", "burner"] {
         fs::remove_dir_all(project.path(gone)).unwrap();
     }
     fs::remove_file(project.path("go.mod")).unwrap();
@@ -87,7 +87,7 @@ fn a_run_is_found_by_id_prefix_and_position() {
 
     let list = project.goflame(["runs", "list"]).run();
     list.code(0).stderr("").stdout(&format!(
-        "{newer}  release  [..] s [..] samples  exit status 3\n{older}  debug    [..] s [..] samples  exit status 3\n"
+        "{newer}  release  [..] s [..] samples  exit status 0\n{older}  debug    [..] s [..] samples  exit status 0\n"
     ));
     let list = project.goflame(["runs", "list", "--json"]).run();
     let list: serde_json::Value = serde_json::from_str(&list.code(0).stdout).unwrap();
@@ -96,7 +96,7 @@ fn a_run_is_found_by_id_prefix_and_position() {
 
     let show = project.goflame(["runs", "show", "@1"]).run();
     show.code(0).stderr("");
-    for line in [format!("       run  {older}"), "     ended  exit status 3 (own)".into(), "   variant  debug".into()] {
+    for line in [format!("       run  {older}"), "     ended  exit status 0 (own)".into(), "   variant  debug".into()] {
         assert!(show.stdout.lines().any(|found| found == line), "no {line:?} in\n{}", show.stdout);
     }
     let manifest = project.goflame(["runs", "show", "--json", older]).run();
@@ -143,7 +143,7 @@ fn a_damaged_manifest_is_listed_with_the_reason() {
 
 #[test]
 fn a_project_without_runs_has_an_empty_list() {
-    let project = Project::workload("exit3", "");
+    let project = Project::workload("burner", "");
     for line in ["report", "runs list", "runs show", "runs verify"] {
         project
             .shell(&format!("$goflame {line}"))
@@ -221,7 +221,7 @@ fn links_in_an_archive_are_not_followed() {
 
 #[test]
 fn the_archive_itself_may_be_a_link() {
-    let project = Project::workload("exit3", "");
+    let project = Project::workload("burner", "");
     fs::create_dir(project.path("disk")).unwrap();
     symlink(project.path("disk"), project.path(".goflame")).unwrap();
     project.goflame(["run", "--quiet"]).run().code(0);
@@ -401,7 +401,7 @@ fn runs_are_removed_by_name() {
     let first = project.only_run().rsplit('/').next().unwrap().to_owned();
     project.goflame(["run", "--quiet"]).run().code(0);
     let second = project.names(".goflame/runs").into_iter().find(|run| *run != first).unwrap();
-    let partial = "20200101-000000-exit3-0000";
+    let partial = "20200101-000000-burner-0000";
     project.write(&format!(".goflame/partial/{partial}/perf.data"), vec![0; 1_500_000]);
 
     let list = project.goflame(["runs", "list"]).run();
@@ -447,12 +447,12 @@ fn pruning_prints_its_plan_first() {
     let first = project.only_run().rsplit('/').next().unwrap().to_owned();
     project.goflame(["run", "--quiet"]).run().code(0);
     let second = project.names(".goflame/runs").into_iter().find(|run| *run != first).unwrap();
-    let partials = ["20200101-000001-exit3-0000", "20200101-000000-exit3-0000"];
+    let partials = ["20200101-000001-burner-0000", "20200101-000000-burner-0000"];
     for partial in partials {
         project.write(&format!(".goflame/partial/{partial}/perf.data"), "");
     }
     let plan = format!(
-        "{first}  [..] MB, older than the newest 1 of exit3\n{}  0.0 MB, partial: not completed\n{}  0.0 MB, partial: not completed\n",
+        "{first}  [..] MB, older than the newest 1 of burner\n{}  0.0 MB, partial: not completed\n{}  0.0 MB, partial: not completed\n",
         partials[0], partials[1]
     );
     let dry = project.goflame(["runs", "prune", "--keep", "1", "--dry-run"]).run();

@@ -453,9 +453,10 @@ fn kill_9_of_the_workload_keeps_the_run() {
     run.finish()
         .code(137)
         .stderr_has("     Warning the workload was killed by SIGKILL (9); the profile shows the time until then")
-        .stderr_has(&format!("    Archived {}", project.only_run()));
+        .stderr_has(&format!("    Archived {}; `latest` is still the run before", project.only_run()));
     assert_eq!(project.manifest()["workload"]["signal"], 9);
-    project.goflame(["runs", "verify"]).run().code(0);
+    let run = project.only_run();
+    project.goflame(["runs", "verify", run.rsplit('/').next().unwrap()]).run().code(0);
     project.assert_nothing_runs();
 }
 

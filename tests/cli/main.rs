@@ -14,6 +14,7 @@ mod launch;
 mod limits;
 mod pprof;
 mod recordings;
+mod report;
 mod run;
 mod secrets;
 mod shrink;

@@ -52,7 +52,7 @@ fn every_format_of_a_profile_of_go() {
         .stderr_lacks("     Warning labels [..]")
         .stderr_has("     Quality [..]: 100 % of frames named, the number of lost samples is unknown")
         .stderr_lacks("[..]0 lost[..]");
-    assert!(report.stdout.starts_with("Hottest functions"), "{}", report.stdout);
+    assert!(report.stdout.contains("Hottest functions"), "{}", report.stdout);
     assert!(report.stdout.lines().next().unwrap().ends_with(" ms of cpu"), "{}", report.stdout);
     assert!(report.stdout.contains("└ main.compute"), "{}", report.stdout);
 
@@ -158,7 +158,7 @@ fn samples_are_grouped_and_selected_by_a_label_of_the_program() {
 
 #[test]
 fn a_recording_has_no_sample_types() {
-    let project = Project::workload("exit3", "");
+    let project = Project::workload("burner", "");
     project.goflame(["run"]).run().code(0);
     let refused = |source: &str| project.goflame(["report", "--sample-type", "cpu", source]).run();
     refused("latest").code(2).stderr_has("error: [..] is a recording: it has events, not sample types");

@@ -15,16 +15,16 @@ const BEGIN: &str = "     Locking go1[..] (goflame.lock)
 
 #[test]
 fn the_run_of_a_failed_workload_is_kept_and_reported() {
-    let project = Project::workload("exit3", "");
+    let project = Project::workload("burner", "");
     // On a busy machine there may be warnings about the quality too.
-    project.goflame(["run"]).run().code(0).stderr_in_order(&format!(
-        "{BEGIN}exit3: leaving with status 3 ([..])
+    project.goflame(["run", "--", "-status", "3"]).run().code(12).stderr_in_order(&format!(
+        "{BEGIN}burner: leaving with status 3 ([..])
     Profiled [..] s at 997 Hz, c[..], [..] samples, 0 lost
      Warning the workload ended with exit status 3; the profile shows the time until then
    Analysing [..] samples in [..] s
      Quality [..]: [..] of stacks complete, [..] repaired, 0 lost, [..] of CPU time seen
         Note debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots
-    Archived {}
+    Archived {}; `latest` is still the run before
        Wrote [..]/flamegraph.svg
     Finished flamegraph.svg, profile.pb.gz, profile.folded, summary.json in [..] s
 ",
@@ -37,7 +37,7 @@ fn the_run_of_a_failed_workload_is_kept_and_reported() {
 
 #[test]
 fn the_status_of_the_workload_becomes_goflames_with_a_flag() {
-    let project = Project::workload("exit3", "");
+    let project = Project::workload("burner", "[workload]\nargs = [\"-status\", \"3\"]\n");
     project.goflame(["run", "--propagate-status"]).run().code(3);
     project.goflame(["run", "--propagate-status", "--", "-status", "77"]).run().code(77);
     project
@@ -193,10 +193,10 @@ fn standard_input_is_inherited() {
 
 #[test]
 fn json_is_the_only_text_on_standard_output() {
-    let project = Project::workload("exit3", "");
+    let project = Project::workload("burner", "");
     let run = project.goflame(["run", "--json"]).run();
     let summary: serde_json::Value = serde_json::from_str(&run.code(0).stdout).unwrap();
-    assert_eq!(summary["workload"]["exit_code"], 3);
+    assert_eq!((&summary["workload"]["exit_code"], &summary["workload"]["failed"]), (&0.into(), &false.into()));
     assert_eq!(summary["dir"], project.path(&project.only_run()).display().to_string());
 
     let project = Project::workload("printer", "");
@@ -211,24 +211,20 @@ fn json_is_the_only_text_on_standard_output() {
 
 #[test]
 fn quiet_prints_only_tables_and_errors() {
-    let project = Project::workload("exit3", "");
+    let project = Project::workload("burner", "");
     let run = project.goflame(["run", "--quiet"]).run();
-    run.code(0).stderr_in_order(
-        "exit3: leaving with status 3 ([..])
-     Warning the workload ended with exit status 3; the profile shows the time until then
-",
-    );
+    run.code(0).stderr_in_order("burner: leaving with status 0 ([..])\n");
     // On a busy machine there may be warnings about the quality too.
     let mut said = run.stderr.lines().skip(1);
     assert!(said.all(|line| line.starts_with("     Warning ")), "{}", run.stderr);
-    assert!(run.stdout.starts_with("Hottest functions"), "{}", run.stdout);
+    assert!(run.stdout.starts_with("In your code"), "{}", run.stdout);
 }
 
 #[test]
 fn a_closed_pipe_is_not_an_error() {
-    let project = Project::workload("exit3", "");
+    let project = Project::workload("burner", "");
     let run = project.shell("$goflame run --propagate-status | head -1; exit ${PIPESTATUS[0]}").run();
-    run.code(3).stdout("Hottest functions [..]\n").stderr_has(&format!("    Archived {}", project.only_run()));
+    run.code(0).stdout("In your code [..]\n").stderr_has(&format!("    Archived {}", project.only_run()));
 
     // The reader ends before the workload prints anything.
     let project = Project::workload("printer", "");
@@ -265,10 +261,38 @@ func main() {
     assert_eq!(project.read(&format!("{}/stdout.log", project.only_run())), b"last words\n");
 }
 
+// Before, the run of a failed workload ended with status 0 and became `latest`.
 #[test]
-fn the_run_of_a_workload_without_samples_is_kept_and_graded() {
+fn a_failed_workload_fails_the_run_unless_its_failure_is_ignored() {
+    let project = Project::workload("burner", "");
+    project.goflame(["run", "--quiet"]).run().code(0);
+    let good = project.only_run();
+    project.goflame(["run", "--quiet", "--", "-status", "3"]).run().code(12);
+    let latest = project.goflame(["report"]).run();
+    latest
+        .code(0)
+        .stderr_has(&format!("   Analysing [..] samples of run {} in [..] s", good.rsplit('/').next().unwrap()));
+    project.goflame(["report", "@1"]).run().code(10);
+
+    project.goflame(["run", "--quiet", "--ignore-failure", "--", "-status", "3"]).run().code(0);
+    let shown = project.goflame(["runs", "show", "latest", "--json"]).run();
+    let manifest: serde_json::Value = serde_json::from_str(&shown.code(0).stdout).unwrap();
+    assert_eq!((&manifest["workload"]["exit_code"], &manifest["workload"]["failed"]), (&3.into(), &false.into()));
+}
+
+// Before, such a run ended with tables of zeros.
+#[test]
+fn a_run_with_few_samples_says_why_and_shows_no_tables() {
     let project = Project::workload("printer", "[record]\nfrequency = 1\n");
     let run = project.goflame(["run"]).run();
-    run.code(0).stderr_has("     Quality poor: no samples").stderr_has("    Finished flamegraph.svg[..]");
-    assert!(run.stdout.ends_with("no samples\n"), "{}", run.stdout);
+    run.code(0).stdout("out 1\nout 2\nout 3\n").stderr_has(
+        "     Warning 0 samples: too few for tables; the workload used [..] s of CPU in [..] s, and its last line was: err 3",
+    );
+    run.stderr_has("    Finished flamegraph.svg[..]").stderr_lacks("     Quality [..]");
+    let report = project.goflame(["report"]).run();
+    report
+        .code(0)
+        .stdout("no samples\n")
+        .stderr_has("     Quality poor: no samples")
+        .stderr_lacks("     Warning no samples");
 }

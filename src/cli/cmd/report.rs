@@ -1,26 +1,41 @@
 //! `goflame report`.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::Project;
-use crate::cli::args::ReportArgs;
+use crate::cli::args::{ReportArgs, TableArgs};
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::pipeline::{self, ReportOptions, ReportSource, Reported};
 use crate::profile::format_samples;
-use crate::render;
+use crate::render::{self, Format};
+
+/// The name of standard input.
+const STANDARD_INPUT: &str = "-";
 
 pub(in crate::cli) fn report(
     project: &Project<'_>,
     args: &ReportArgs,
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
+    let format = args.format.or_else(|| Format::from_file_name(args.output.as_deref()?));
+    if let Some(format) = format.filter(|format| format.is_binary())
+        && args.output.is_none()
+        && io::stdout().is_terminal()
+    {
+        return Err(Failure::BinaryOnTerminal { file: format.file_name() });
+    }
     let path = project.path(&args.source);
     // Accepts a broken link too: reading it reports the reason.
-    let source = if path.symlink_metadata().is_ok() || looks_like_a_path(&args.source) {
+    let source = if args.source == STANDARD_INPUT {
+        if io::stdin().is_terminal() {
+            return Err(Failure::NoInput);
+        }
+        ReportSource::File("/dev/stdin".into())
+    } else if path.symlink_metadata().is_ok() || looks_like_a_path(&args.source) {
         ReportSource::File(path)
     } else {
         ReportSource::Run { archive: project.archive()?, query: args.source.clone() }
@@ -53,14 +68,14 @@ pub(in crate::cli) fn report(
     }
     // Streams the output: the stacks of a recording as text can be many times larger than the recording.
     let write = |out: &mut dyn Write| {
-        if let Some(format) = args.format {
+        if let Some(format) = format {
             return reported.write(format, out);
         }
         if by.is_some() {
-            let layout = layout(terminal, args.output.is_none());
+            let layout = layout(&args.tables, terminal, args.output.is_none());
             render::text::write_groups(&reported.view, layout, out)?;
         }
-        out.write_all(&tables(&reported, terminal, args.output.is_none())?)
+        out.write_all(&tables(&reported, &args.tables, terminal, args.output.is_none())?)
     };
     match &args.output {
         Some(output) => {
@@ -80,22 +95,29 @@ fn looks_like_a_path(text: &str) -> bool {
     text.contains('/') || Path::new(text).extension().is_some()
 }
 
-/// Formats the hot functions and the hot path.
-pub(super) fn tables(reported: &Reported, terminal: &Terminal, for_terminal: bool) -> std::io::Result<Vec<u8>> {
+/// Formats the hot lines, the hot functions and the hot path.
+pub(super) fn tables(
+    reported: &Reported,
+    args: &TableArgs,
+    terminal: &Terminal,
+    for_terminal: bool,
+) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    render::text::write(&reported.view, layout(terminal, for_terminal), &mut bytes)?;
+    render::text::write(&reported.view, layout(args, terminal, for_terminal), &mut bytes)?;
     Ok(bytes)
 }
 
-fn layout(terminal: &Terminal, for_terminal: bool) -> render::text::Layout {
-    render::text::Layout { columns: Terminal::columns(), color: for_terminal && terminal.data_color() }
+fn layout(args: &TableArgs, terminal: &Terminal, for_terminal: bool) -> render::text::Layout {
+    let color = for_terminal && terminal.data_color();
+    render::text::Layout { columns: Terminal::columns(), color, rows: args.rows, sort: args.sort }
 }
 
 /// Prints the quality of the profile and the reasons that limit it.
 pub(super) fn verdict(reported: &Reported, terminal: &Terminal) {
-    terminal.step("Quality", &reported.quality.summary());
-    let reasons = reported.quality.assess().reasons;
-    for reason in reasons {
+    let summary = reported.quality.summary();
+    terminal.step("Quality", &summary);
+    // Without samples, the summary is the reason.
+    for reason in reported.quality.assess().reasons.into_iter().filter(|reason| !summary.ends_with(reason)) {
         terminal.warn(&reason);
     }
 }

@@ -1,6 +1,9 @@
 //! `goflame run`.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -13,9 +16,10 @@ use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
 use crate::fsio;
-use crate::pipeline::{self, RunOptions, RunOutcome};
+use crate::pipeline::{self, RunOptions, RunOutcome, WorkloadResult};
 use crate::process::quote_command;
-use crate::render::Format;
+use crate::profile::format_samples;
+use crate::render::{Format, sanitize};
 use crate::workload::Ending;
 
 pub(in crate::cli) fn run(
@@ -34,25 +38,34 @@ pub(in crate::cli) fn run(
     }
     let options = RunOptions {
         command: command.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        ignore_failure: args.ignore_failure,
         build: args.builder.options(),
     };
     let started = std::time::Instant::now();
     let outcome = pipeline::run(&config, &options, terminal);
     terminal.finish();
     let outcome = outcome?;
+    let has_few_samples = outcome.reported.view.profile().total_count() < FEW_SAMPLES;
     let text = if args.json {
         summary(&outcome).into_bytes()
+    } else if has_few_samples {
+        Vec::new()
     } else {
-        tables(&outcome.reported, terminal, true).map_err(Failure::Stdout)?
+        tables(&outcome.reported, &args.tables, terminal, true).map_err(Failure::Stdout)?
     };
     // A write error is reported last: the run is archived in any case, and its directory is still to be printed.
     let printed = terminal.data(&text);
-    verdict(&outcome.reported, terminal);
-    if pipeline::is_unoptimised(&config) {
+    if has_few_samples {
+        terminal.warn(&explain_few_samples(&outcome));
+    } else {
+        verdict(&outcome.reported, terminal);
+    }
+    if !has_few_samples && pipeline::is_unoptimised(&config) {
         terminal.step("Note", "debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots");
     }
     let dir = fsio::shown(&outcome.dir);
-    terminal.step("Archived", &dir.display().to_string());
+    let not_latest = if outcome.workload.failed { "; `latest` is still the run before" } else { "" };
+    terminal.step("Archived", &format!("{}{not_latest}", dir.display()));
     let flame_graph = Format::Svg.file_name();
     if outcome.files.iter().any(|file| file == flame_graph) {
         terminal.step("Wrote", &dir.join(flame_graph).display().to_string());
@@ -62,12 +75,48 @@ pub(in crate::cli) fn run(
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(Failure::Stdout(error)),
         _ => {}
     }
-    let workload = if args.propagate_status { outcome.status.exit_code() } else { 0 };
+    let workload = match outcome.workload.failed {
+        _ if args.propagate_status => outcome.status.exit_code(),
+        true => exit::WORKLOAD,
+        false => 0,
+    };
     Ok(match outcome.ending {
         Ending::Interrupted(signal) if workload == 0 => exit::ended_by(signal),
         _ => workload,
     }
     .into())
+}
+
+/// With fewer samples, tables would show chance.
+const FEW_SAMPLES: u64 = 20;
+
+/// Maximum bytes of standard error in which its last line is searched.
+const TAIL_BYTES: u64 = 4096;
+
+/// Says why there are few samples: how little CPU time was used, and the workload's last words.
+fn explain_few_samples(outcome: &RunOutcome) -> String {
+    let WorkloadResult { user_seconds, system_seconds, wall_seconds, .. } = &outcome.workload;
+    let samples = format_samples(outcome.reported.view.profile().total_count());
+    let text = format!(
+        "{samples}: too few for tables; the workload used {:.3} s of CPU in {wall_seconds:.1} s",
+        user_seconds + system_seconds
+    );
+    match last_line(&outcome.dir.join("stderr.log")) {
+        Some(line) => format!("{text}, and its last line was: {line}"),
+        None => text,
+    }
+}
+
+/// The last line of a log that is not blank. `None` if the log has none, or cannot be read.
+fn last_line(log: &Path) -> Option<String> {
+    let mut file = File::open(log).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).ok()?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail).ok()?;
+    let tail = String::from_utf8_lossy(&tail);
+    let line = tail.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    Some(sanitize(line).into_owned())
 }
 
 fn overrides(args: &RunArgs) -> Overrides {

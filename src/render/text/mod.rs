@@ -1,4 +1,4 @@
-//! The report for a terminal: the hottest functions as a table, the hottest call path as a tree.
+//! The report for a terminal: the hottest lines of the user's code, the hottest functions, the hottest call path as a tree.
 //!
 //! No line is wider than the terminal, or than 20 columns if the terminal is narrower. Numbers are never shortened;
 //! names are shortened in the middle. A narrow terminal gets fewer columns of numbers.
@@ -10,4 +10,4 @@ mod style;
 #[cfg(test)]
 mod tests;
 
-pub use report::{FUNCTIONS, Layout, write, write_groups};
+pub use report::{Layout, ROWS, Sort, write, write_groups};

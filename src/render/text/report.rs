@@ -1,13 +1,16 @@
 //! Content and alignment of the report.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
+
+use clap::ValueEnum;
 
 use super::amount::Amounts;
 use super::style::Styles;
-use crate::profile::{Function, Profile, format_number, format_percent, format_total_count};
+use crate::profile::{Function, FunctionId, Profile, format_number, format_percent, format_total_count};
 use crate::render::columns::{self, GAP};
 use crate::render::name;
-use crate::views::{GroupRow, Top, View};
+use crate::views::{FunctionRow, GroupRow, OwnLine, Top, View};
 
 /// Layout of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,10 +19,26 @@ pub struct Layout {
     pub columns: usize,
     /// Whether ANSI styles are written.
     pub color: bool,
+    /// Maximum number of rows of the tables of lines and functions.
+    pub rows: usize,
+    /// Order of the table of functions.
+    pub sort: Sort,
 }
 
-/// Maximum number of listed functions.
-pub const FUNCTIONS: usize = 10;
+/// The weight by which functions are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Sort {
+    /// By self weight: samples whose leaf is the function
+    #[default]
+    #[value(name = "self")]
+    SelfWeight,
+    /// By cumulative weight: samples with the function anywhere in the stack
+    #[value(name = "cum")]
+    Cumulative,
+}
+
+/// Default number of rows.
+pub const ROWS: usize = 10;
 
 /// Maximum number of listed groups.
 const GROUPS: usize = 20;
@@ -67,8 +86,11 @@ pub fn write_groups(view: &View, layout: Layout, out: &mut dyn Write) -> io::Res
 struct TerminalReport<'a> {
     profile: &'a Profile,
     top: &'a Top,
+    own_lines: Vec<OwnLine>,
     amounts: Amounts,
     columns: usize,
+    rows: usize,
+    sort: Sort,
     styles: Styles,
 }
 
@@ -82,6 +104,8 @@ struct ReportRow<'a> {
 enum RowLabel<'a> {
     /// A function, and the number of its consecutive recursive calls that this row combines.
     Function(&'a Function, usize),
+    /// A line of the user's code, as place and calls.
+    Line(String, &'a OwnLine),
     /// Heading of the column of names.
     Heading(&'static str),
     /// A text that is not a function name.
@@ -93,7 +117,8 @@ impl<'a> TerminalReport<'a> {
         let (profile, top) = (view.profile(), view.top());
         let amounts = Amounts::new(profile.event.unit, top.total);
         let (columns, styles) = (layout.columns.max(MIN_COLUMNS), Styles::new(layout.color));
-        Self { profile, top, amounts, columns, styles }
+        let (own_lines, rows, sort) = (view.own_lines(), layout.rows, layout.sort);
+        Self { profile, top, own_lines, amounts, columns, rows, sort, styles }
     }
 }
 
@@ -102,7 +127,15 @@ impl TerminalReport<'_> {
         if self.profile.total_count() == 0 && self.top.total == 0 {
             return "no samples\n".to_owned();
         }
-        let mut text = self.title("Hottest functions", &self.totals());
+        let totals = self.totals();
+        let mut text = String::new();
+        if !self.own_lines.is_empty() {
+            text.push_str(&self.title("In your code", &totals));
+            text.push_str(&self.table(&self.own_code(), &[0]));
+            text.push('\n');
+        }
+        // The first heading shows the totals.
+        text.push_str(&self.title("Hottest functions", if text.is_empty() { &totals } else { "" }));
         text.push_str(&self.table(&self.functions(), &[0, 2]));
         if !self.top.path.is_empty() {
             text.push('\n');
@@ -136,13 +169,17 @@ impl TerminalReport<'_> {
 
     fn functions(&self) -> Vec<ReportRow<'_>> {
         let mut rows = vec![ReportRow::heading(["", "self", "", "cum"], "function")];
-        for row in self.top.functions.iter().take(FUNCTIONS) {
+        let mut functions: Vec<&FunctionRow> = self.top.functions.iter().collect();
+        if self.sort == Sort::Cumulative {
+            functions.sort_by_key(|row| Reverse(row.cumulative_weight));
+        }
+        let others = functions.split_off(functions.len().min(self.rows));
+        for row in functions {
             let function = self.profile.function(row.function);
             let mut cells = self.weight(row.self_weight);
             cells.extend(self.weight(row.cumulative_weight));
             rows.push(ReportRow { cells, indent: String::new(), label: RowLabel::Function(function, 1) });
         }
-        let others = &self.top.functions[self.top.functions.len().min(FUNCTIONS)..];
         if !others.is_empty() {
             let self_weight = others.iter().fold(0_u64, |sum, row| sum.saturating_add(row.self_weight));
             let mut cells = self.weight(self_weight);
@@ -152,6 +189,35 @@ impl TerminalReport<'_> {
             rows.push(ReportRow { cells, indent: String::new(), label });
         }
         rows
+    }
+
+    /// Returns rows like `1.84 s  90.0 %  textlib/text.go:8  textlib.CountWords → regexp.MustCompile`.
+    fn own_code(&self) -> Vec<ReportRow<'_>> {
+        let lines = &self.own_lines[..self.own_lines.len().min(self.rows)];
+        let places: Vec<_> = lines.iter().map(|line| self.place(line)).collect();
+        let column = columns::widest(&places).min(self.columns / 3);
+        let mut rows = vec![ReportRow::heading(["", ""], "last line of yours in each stack, and what it calls")];
+        rows.extend(lines.iter().zip(places).map(|(line, place)| {
+            let place = columns::left(&columns::shorten(&place, column), column);
+            ReportRow { cells: self.weight(line.weight), indent: String::new(), label: RowLabel::Line(place, line) }
+        }));
+        rows
+    }
+
+    /// Returns the last two elements of the file's path, and the line.
+    fn place(&self, line: &OwnLine) -> String {
+        let file = self.profile.str(self.profile.function(line.function).file);
+        let start = file.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
+        let file = name::clean(file.get(start..).unwrap_or(file));
+        if line.line == 0 { file.into_owned() } else { format!("{file}:{}", line.line) }
+    }
+
+    /// Returns the name of a function, with the last element of its package's path alone.
+    fn short_name(&self, function: FunctionId) -> String {
+        let display = self.profile.str(self.profile.function(function).display);
+        let path = &display[..display.find(['[', '(', '{', ' ']).unwrap_or(display.len())];
+        let start = path.rfind('/').map_or(0, |at| at + 1);
+        name::clean(&display[start..]).into_owned()
     }
 
     fn path(&self) -> Vec<ReportRow<'_>> {
@@ -220,7 +286,7 @@ impl TerminalReport<'_> {
 
     fn cell(&self, row: &ReportRow<'_>, cell: &str) -> String {
         match row.label {
-            RowLabel::Function(..) => cell.to_owned(),
+            RowLabel::Function(..) | RowLabel::Line(..) => cell.to_owned(),
             _ => self.styles.dim(cell),
         }
     }
@@ -231,6 +297,18 @@ impl TerminalReport<'_> {
         match &row.label {
             RowLabel::Heading(text) => format!("{indent}{}", self.styles.dim(&columns::shorten(text, room))),
             RowLabel::Note(text) => format!("{indent}{}", self.styles.dim(&columns::shorten(text, room))),
+            RowLabel::Line(place, line) => {
+                let room = room.saturating_sub(columns::width(place) + GAP.len());
+                let own = self.short_name(line.function);
+                let callee = line.callee.map(|callee| format!(" → {}", self.short_name(callee))).unwrap_or_default();
+                let names = columns::shorten(&format!("{own}{callee}"), room).into_owned();
+                // The callee has the style of its origin, and the own function is bold.
+                let (own, callee) = names.split_at(names.find(" → ").unwrap_or(names.len()));
+                let styles = &self.styles;
+                let origin = |function: FunctionId| self.profile.function(function).origin;
+                let callee = line.callee.map(|id| styles.function(origin(id), callee)).unwrap_or_default();
+                format!("{}{GAP}{}{callee}", styles.dim(place), styles.function(origin(line.function), own))
+            }
             RowLabel::Function(function, times) => {
                 let suffix = if *times > 1 { format!(" × {times}") } else { String::new() };
                 let display = name::clean(self.profile.str(function.display));
@@ -242,7 +320,7 @@ impl TerminalReport<'_> {
 }
 
 impl ReportRow<'_> {
-    fn heading(cells: [&str; 4], label: &'static str) -> Self {
+    fn heading<const N: usize>(cells: [&str; N], label: &'static str) -> Self {
         Self { cells: cells.map(str::to_owned).to_vec(), indent: String::new(), label: RowLabel::Heading(label) }
     }
 }

@@ -1,14 +1,15 @@
 #![allow(clippy::unwrap_used)]
 
 use super::report::{MIN_COLUMNS, PATH_HEAD, PATH_TAIL};
-use super::{Layout, write};
+use super::{Layout, ROWS, Sort, write};
 use crate::profile::fixture::Fixture;
 use crate::render::columns;
 use crate::views::{By, View};
 
 fn report(fixture: &Fixture, columns: usize, color: bool) -> String {
+    let layout = Layout { columns, color, rows: ROWS, sort: Sort::SelfWeight };
     let mut out = Vec::new();
-    write(&View::new(fixture.profile.clone(), By::Process), Layout { columns, color }, &mut out).unwrap();
+    write(&View::new(fixture.profile.clone(), By::Process), layout, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -28,7 +29,12 @@ fn report_has_a_table_of_functions_and_the_call_path() {
     assert_eq!(
         report(&busy(), 80, false),
         "\
-Hottest functions                           18 001 samples, 18.06 s of cpu-clock
+In your code                                18 001 samples, 18.06 s of cpu-clock
+                 last line of yours in each stack, and what it calls
+12.04 s  66.7 %  app/main.go:1  main.(*Matrix).Mul
+ 5.02 s  27.8 %  app/main.go:1  main.main → wire.(*Decoder).ReadVarint
+
+Hottest functions
            self              cum  function
 12.04 s  66.7 %  12.04 s  66.7 %  main.(*Matrix).Mul
  5.02 s  27.8 %   5.02 s  27.8 %  github.com/acme…nal/wire.(*Decoder).ReadVarint

@@ -1,0 +1,91 @@
+//! `goflame report`: its tables, and where it reads from and writes to.
+
+use std::fs;
+
+use crate::harness::{Project, source};
+
+/// A program that compiles regular expressions in a loop, in a library of its workspace.
+fn workspace() -> Project {
+    let project = Project::empty();
+    let from = source().join("tests/workloads/workspace");
+    for name in ["go.work", "cli/go.mod", "cli/main.go", "textlib/go.mod", "textlib/text.go"] {
+        project.write(name, fs::read(from.join(name)).unwrap());
+    }
+    project.write("cli/goflame.toml", "app.name = \"words\"\n");
+    project
+}
+
+// Before, the terminal named no line, and no function of the workspace outside of the path of calls.
+#[test]
+fn the_guilty_line_of_the_workspace_is_among_the_first_lines() {
+    let project = workspace();
+    for variant in ["debug", "release"] {
+        let run = project.goflame(["run", "--variant", variant]).dir(project.path("cli")).run();
+        let both = format!("{}{}", run.code(0).stderr, run.stdout);
+        let text = fs::read_to_string(project.path("textlib/text.go")).unwrap();
+        for call in ["regexp.MustCompile", "FindAllString"] {
+            let line = text.lines().position(|line| line.contains(call)).unwrap() + 1;
+            let place = format!("textlib/text.go:{line} ");
+            let shown = run.stdout.lines().take(12).find(|line| line.contains(&place));
+            assert!(shown.is_some_and(|line| line.contains(call)), "{variant}: no {place} in\n{both}");
+        }
+    }
+    let json = project.goflame(["report", "-f", "json"]).dir(project.path("cli")).run();
+    let json: serde_json::Value = serde_json::from_str(&json.code(0).stdout).unwrap();
+    let hottest = &json["own_lines"][0];
+    assert_eq!(hottest["function"], "example.com/ws/textlib.CountWords");
+    assert!(hottest["callee"].as_str().unwrap().starts_with("regexp."), "{hottest}");
+
+    let table = project.goflame(["report", "-n", "3", "--sort", "cum"]).dir(project.path("cli")).run();
+    let (lines, functions) = table.code(0).stdout.split_once("\n\n").unwrap();
+    assert_eq!(lines.lines().count(), 2 + 3, "{lines}");
+    assert!(functions.lines().nth(2).unwrap().ends_with("runtime.goexit"), "{functions}");
+}
+
+// Before, the tables were written into x.svg.
+#[test]
+fn the_name_of_the_output_tells_its_format() {
+    let project = Project::workload("burner", "");
+    project.goflame(["run", "--quiet"]).run().code(0);
+    let run = project.only_run();
+    for (name, file) in [
+        ("x.svg", "flamegraph.svg"),
+        ("x.pb.gz", "profile.pb.gz"),
+        ("x.folded", "profile.folded"),
+        ("x.json", "summary.json"),
+    ] {
+        project.goflame(["report", "-o", name]).run().code(0);
+        assert!(project.read(name) == project.read(&format!("{run}/{file}")), "{name} differs from {file}");
+    }
+    project.goflame(["report", "-o", "x.svg", "-f", "folded"]).run().code(0);
+    assert_eq!(project.read("x.svg"), project.read(&format!("{run}/profile.folded")));
+    project.goflame(["report", "-o", "x.txt"]).run().code(0);
+    assert!(project.read("x.txt").starts_with(b"In your code"));
+
+    // On a pipe, a binary format is printed. On a terminal it is refused.
+    let line = "$goflame report -f pprof | cmp - x.pb.gz && script -qec '$goflame report -f pprof' /dev/null";
+    let terminal = project.shell(line).run();
+    terminal.code(2);
+    assert!(terminal.stdout.contains("this format is binary and standard output is a terminal"), "{}", terminal.stdout);
+}
+
+#[test]
+fn a_report_reads_standard_input() {
+    let project = Project::workload("burner", "");
+    project.goflame(["run", "--quiet"]).run().code(0);
+    let run = project.only_run();
+    let folded = project.read(&format!("{run}/profile.folded"));
+    for line in [
+        format!("$goflame report -f folded - < {run}/perf.data"),
+        format!("cat {run}/perf.data | $goflame report -f folded -"),
+    ] {
+        assert_eq!(project.shell(&line).run().code(0).stdout.as_bytes(), folded, "{line}");
+    }
+    let terminal = project.shell("script -qec '$goflame report -' /dev/null").run();
+    terminal.code(2);
+    assert!(
+        terminal.stdout.contains("standard input is a terminal, so there is nothing to read"),
+        "{}",
+        terminal.stdout
+    );
+}

@@ -1,0 +1,3 @@
+module example.com/ws/textlib
+
+go 1.26
