@@ -103,13 +103,17 @@ pub(super) struct DoctorArgs {
     /// Print the findings as JSON
     #[arg(long)]
     pub(super) json: bool,
-    /// Count warnings as failures
+    /// Count warnings as failures, except those of the group steadiness
     #[arg(long)]
     pub(super) strict: bool,
-    /// Make only the checks with these ids
+    /// Count warnings of the group steadiness as failures: they concern comparisons between runs
+    #[arg(long)]
+    pub(super) steady: bool,
+    /// Make only the checks with these ids, or of these groups: settings, kernel, sampling, toolchain, docker, binary,
+    /// steadiness
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(super) only: Vec<String>,
-    /// Ignore the checks with these ids
+    /// Ignore the checks with these ids, or of these groups
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(super) skip: Vec<String>,
     /// Judge for a user without privileges (the default for --fix and --print-script under sudo)

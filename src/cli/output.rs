@@ -93,6 +93,11 @@ impl Terminal {
         self.workload_stdout_to_stderr.store(true, Relaxed);
     }
 
+    /// Whether `--verbose` was given.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Whether output on standard error is coloured.
     pub(super) fn color(&self) -> bool {
         self.colored(&io::stderr())

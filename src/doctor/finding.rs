@@ -1,11 +1,12 @@
 //! The result of a check, and summaries of all results.
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use super::fix::Fix;
 
 /// Subject of a check; text output is grouped by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Group {
     /// goflame's own settings.
@@ -101,13 +102,30 @@ impl Finding {
     }
 }
 
-/// Whether a profile can be recorded. In strict mode, warnings count as failures.
-pub fn is_ready(findings: &[Finding], strict: bool) -> bool {
-    !findings.iter().any(|finding| match finding.status {
-        Status::Failure => true,
-        Status::Warning => strict,
-        Status::Ok | Status::Info | Status::Skipped => false,
-    })
+/// Which warnings count as failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Strictness {
+    /// Those of all groups except steadiness.
+    pub strict: bool,
+    /// Those of steadiness, which concern comparisons between runs only.
+    pub steady: bool,
+}
+
+impl Strictness {
+    /// Whether the finding prevents a run.
+    pub fn fails(self, finding: &Finding) -> bool {
+        match (finding.status, finding.group) {
+            (Status::Failure, _) => true,
+            (Status::Warning, Group::Steadiness) => self.steady,
+            (Status::Warning, _) => self.strict,
+            (Status::Ok | Status::Info | Status::Skipped, _) => false,
+        }
+    }
+}
+
+/// Whether a profile can be recorded.
+pub fn is_ready(findings: &[Finding], strictness: Strictness) -> bool {
+    !findings.iter().any(|finding| strictness.fails(finding))
 }
 
 /// Number of findings with a status.
@@ -115,9 +133,13 @@ pub fn count(findings: &[Finding], status: Status) -> usize {
     findings.iter().filter(|finding| finding.status == status).count()
 }
 
-/// A summary such as `24 readiness checks: 22 ok, 2 warnings`. Leaves out statuses that do not occur.
+/// A summary such as `24 readiness checks: 22 ok, 2 warnings`.
 pub fn summary_line(findings: &[Finding]) -> String {
-    let plural = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    format!("{}: {}", plural(findings.len(), "readiness check"), count_statuses(findings))
+}
+
+/// Numbers such as `22 ok, 2 warnings`. Leaves out statuses that do not occur, except `ok`.
+pub fn count_statuses(findings: &[Finding]) -> String {
     let mut parts = vec![format!("{} ok", count(findings, Status::Ok))];
     for (status, noun) in [(Status::Info, "note"), (Status::Warning, "warning"), (Status::Failure, "failure")] {
         match count(findings, status) {
@@ -129,5 +151,9 @@ pub fn summary_line(findings: &[Finding]) -> String {
         0 => {}
         number => parts.push(format!("{number} skipped")),
     }
-    format!("{}: {}", plural(findings.len(), "readiness check"), parts.join(", "))
+    parts.join(", ")
+}
+
+fn plural(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -28,10 +28,10 @@ mod toolchain;
 mod tests;
 
 pub use check::Check;
-pub use finding::{Finding, Group, Status, count, is_ready, summary_line};
+pub use finding::{Finding, Group, Status, Strictness, count, count_statuses, is_ready, summary_line};
 pub use fix::{Action, Bound, Fix, Setting};
 pub use inputs::{BuildDirectory, Examined, GoFacts, Inputs, ProbeResult, Purpose, RingSize, Target, Tools};
-pub use registry::{UnknownCheck, catalogue, check, unknown_checks};
+pub use registry::{UnknownCheck, catalogue, check, expand_groups, unknown_checks};
 pub use repair::{
     ByHand, Change, RepairError, RepairPlan, RepairStep, StateDamage, Undoable, carry_out, repair, undo, undoable,
 };

@@ -1,5 +1,7 @@
 //! The registry of all checks: the only file that knows every check. To add a check, add it to the table of its file.
 
+use clap::ValueEnum;
+
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::inputs::{Inputs, Purpose};
@@ -64,6 +66,18 @@ pub struct UnknownCheck {
     pub id: String,
     /// The most similar id of a check.
     pub nearest: Option<&'static str>,
+}
+
+/// Replaces the names of groups by the ids of their checks.
+pub fn expand_groups(names: &[String]) -> Vec<String> {
+    let mut ids = Vec::new();
+    for name in names {
+        match Group::from_str(name, false) {
+            Ok(group) => ids.extend(catalogue().filter(|check| check.group == group).map(|check| check.id.to_owned())),
+            Err(_) => ids.push(name.clone()),
+        }
+    }
+    ids
 }
 
 /// The ids of no check.

@@ -21,7 +21,7 @@ use super::{BuildOptions, Built, Error};
 use crate::analyse::{AnalyseOptions, KernelSymbols, UsedKernelSymbols};
 use crate::archive::{self, Draft, Program, PrunePlan, RunId, Store};
 use crate::config::{Config, Engine, redacted};
-use crate::doctor::{self, Finding};
+use crate::doctor::{self, Finding, Strictness};
 use crate::fsio;
 use crate::perfdata::{ClockData, CpuCount, Features};
 use crate::pprof::SourceDirs;
@@ -68,7 +68,8 @@ pub struct RunOutcome {
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
     let resolved = resolve_go(config, options.build)?;
     let environment = Environment::probe(config, true, resolved.go.clone().map(Ok).as_ref());
-    let stops = |findings: &[Finding]| !doctor::is_ready(findings, config.doctor.strict);
+    let strictness = Strictness { strict: config.doctor.strict, steady: false };
+    let stops = |findings: &[Finding]| !doctor::is_ready(findings, strictness);
     // Checks come first: without readiness nothing is fetched, locked or built.
     let before = environment.for_run(config, None);
     if stops(&before) {

@@ -37,21 +37,46 @@ fn the_table_fits_80_columns_and_lists_repairs() {
     for line in plain.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
+    assert!(plain.starts_with("Ready: "), "{plain}");
     for part in [
-        "Kernel and rights\n",
+        "\nKernel and rights: ",
         "  warning  perf-event-paranoid ",
         "\n           needed: 1 or lower, or CAP_PERFMON (user and kernel stacks), for user\n",
         "\nTo repair\n",
         "\n  # perf-event-paranoid\n  sudo sysctl -w kernel.perf_event_paranoid=1\n",
         "\n  sudo \"$(command -v goflame)\" doctor --fix --persist\n",
-        "\nReady: ",
+        "\n`goflame doctor -v` shows every check\n",
     ] {
         assert!(plain.contains(part), "{part:?} in\n{plain}");
     }
     let colored = project.goflame(USER, &["doctor", "--color", "always"]).stdout;
     assert!(colored.contains("\u{1b}[1m\u{1b}[33mwarning\u{1b}[0m"), "{colored}");
     let strict = project.goflame(USER, &["doctor", "--strict"]).ends_with(4).stdout;
-    assert!(strict.contains("\nNot ready: "), "{strict}");
+    assert!(strict.starts_with("Not ready: "), "{strict}");
+}
+
+// Before, 60 rows stood before the verdict.
+#[test]
+fn a_check_in_order_is_a_line_only_on_request() {
+    let _machine = Machine::lock();
+    let project = Project::busy("");
+    let groups = project.goflame(ROOT, &["doctor"]).stdout;
+    assert!(groups.contains("\nSampling: ") && !groups.contains("live-probe"), "{groups}");
+    let verbose = project.goflame(ROOT, &["doctor", "-v"]).stdout;
+    assert!(verbose.contains("\nSampling\n") && verbose.contains("\n  ok       live-probe "), "{verbose}");
+    let selected = project.goflame(ROOT, &["doctor", "--only", "sampling,btf"]).stdout;
+    for id in ["live-probe", "pmu", "btf"] {
+        assert!(selected.contains(&format!("  {id} ")), "{selected}");
+    }
+    assert!(!selected.contains("sample-rate") && !selected.contains("doctor -v"), "{selected}");
+}
+
+// Before, this was "Ready".
+#[test]
+fn skipped_checks_alone_make_nothing_ready() {
+    let _machine = Machine::lock();
+    let nothing = Project::empty().goflame(ROOT, &["doctor", "--only", "binary"]).ends_with(0).stdout;
+    assert!(nothing.starts_with("Nothing checked: "), "{nothing}");
 }
 
 #[test]

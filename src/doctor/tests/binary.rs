@@ -2,7 +2,7 @@
 
 use super::fixture::{Machine, USER};
 use crate::build::Mismatch;
-use crate::doctor::{Examined, Finding, Status, is_ready};
+use crate::doctor::{Examined, Finding, Status, Strictness, is_ready};
 use crate::gobin::{
     BinaryFacts, BuildInfo, BuildInfoAbsence, DwarfFacts, InliningEvidence, Layout, Optimisation, PclntabAbsence,
 };
@@ -160,7 +160,7 @@ fn each_difference_has_its_finding() {
         inputs.binary = Some(Examined { path: "app".into(), facts: Ok(&facts), mismatches: Some(&differences[..1]) });
         inputs.ignore = &ignore;
     });
-    assert!(is_ready(&ignored, true), "{ignored:#?}");
+    assert!(is_ready(&ignored, Strictness { strict: true, steady: false }), "{ignored:#?}");
 }
 
 #[test]

@@ -17,7 +17,8 @@ use fixture::{Machine, ROOT, USER, complete_trial, judge, opened, tools};
 pub(super) use fixture::{docker, judged};
 
 use super::{
-    BuildDirectory, Examined, Group, Purpose, Status, Target, catalogue, is_ready, summary_line, unknown_checks,
+    BuildDirectory, Examined, Group, Purpose, Status, Strictness, Target, catalogue, is_ready, summary_line,
+    unknown_checks,
 };
 use crate::host::probe;
 
@@ -66,7 +67,7 @@ fn a_machine_without_problems_is_all_ok() {
     let ids: Vec<_> = findings.iter().map(|finding| finding.id).collect();
     let expected: Vec<_> = catalogue().map(|check| check.id).filter(|id| !ONLY_DIFFERENCES.contains(id)).collect();
     assert_eq!(ids, expected, "every check has a finding, in the catalogue's order");
-    assert!(is_ready(&findings, true));
+    assert!(is_ready(&findings, Strictness { strict: true, steady: false }));
 }
 
 #[test]
@@ -129,15 +130,18 @@ fn warnings_count_as_failures_in_strict_mode_only() {
     let machine = Machine::new(USER);
     let number = machine.findings(|_| {}).len();
     let capable = machine.findings(|inputs| inputs.purpose = Purpose::Run);
-    assert!(is_ready(&capable, true));
+    assert!(is_ready(&capable, Strictness { strict: true, steady: false }));
     machine.sysctl("perf_event_paranoid", "2").remove("sys/bus/event_source/devices/cpu");
     let warned = machine.findings(|inputs| inputs.purpose = Purpose::Run);
     assert_eq!(summary_line(&warned), "8 readiness checks: 6 ok, 1 note, 1 warning");
-    assert!(is_ready(&warned, false) && !is_ready(&warned, true));
+    assert!(
+        is_ready(&warned, Strictness { strict: false, steady: false })
+            && !is_ready(&warned, Strictness { strict: true, steady: false })
+    );
     machine.sysctl("perf_event_max_sample_rate", "10");
     let failed = machine.findings(|inputs| inputs.purpose = Purpose::Run);
     assert_eq!(summary_line(&failed), "8 readiness checks: 5 ok, 1 note, 1 warning, 1 failure");
-    assert!(!is_ready(&failed, false));
+    assert!(!is_ready(&failed, Strictness { strict: false, steady: false }));
     assert_eq!(machine.findings(|_| {}).len(), number);
 }
 
@@ -147,7 +151,7 @@ fn an_empty_root_has_all_findings() {
     let facts = probe(root.path());
     let findings = judge(&facts, |_| {});
     assert_eq!(findings.len(), judged(|_| {}).len());
-    assert!(!is_ready(&findings, false));
+    assert!(!is_ready(&findings, Strictness { strict: false, steady: false }));
 }
 
 #[test]

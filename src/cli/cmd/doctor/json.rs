@@ -3,18 +3,18 @@
 
 use serde_json::json;
 
-use crate::doctor::{Finding, Status, count, is_ready};
+use crate::doctor::{Finding, Status, Strictness, count, is_ready};
 
 /// Version of the format. It increases if something is renamed, removed or changes its meaning. New keys, ids and
 /// groups do not increase it.
 const SCHEMA: u32 = 1;
 
-pub(super) fn json(findings: &[Finding], strict: bool) -> String {
+pub(super) fn json(findings: &[Finding], strictness: Strictness) -> String {
     let value = json!({
         "schema": SCHEMA,
         "goflame": env!("CARGO_PKG_VERSION"),
-        "ready": is_ready(findings, strict),
-        "strict": strict,
+        "ready": is_ready(findings, strictness),
+        "strict": strictness.strict,
         "summary": {
             "ok": count(findings, Status::Ok),
             "info": count(findings, Status::Info),

@@ -7,13 +7,14 @@ mod table;
 
 use std::process::ExitCode;
 
+use self::table::Detail;
 use super::Project;
 use crate::cli::args::DoctorArgs;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
-use crate::doctor::{is_ready, unknown_checks};
+use crate::doctor::{Status, Strictness, expand_groups, is_ready, unknown_checks};
 use crate::pipeline::{self, Checkup, CheckupOptions};
 use crate::process::acting_for;
 
@@ -22,8 +23,8 @@ pub(in crate::cli) fn doctor(
     args: &DoctorArgs,
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
-    let named: Vec<String> = args.only.iter().chain(&args.skip).cloned().collect();
-    let unknown = unknown_checks(&named);
+    let (only, skip) = (expand_groups(&args.only), expand_groups(&args.skip));
+    let unknown = unknown_checks(&[only.clone(), skip.clone()].concat());
     if !unknown.is_empty() {
         return Err(Failure::UnknownChecks(unknown));
     }
@@ -36,8 +37,8 @@ pub(in crate::cli) fn doctor(
     let options = CheckupOptions {
         in_project,
         binary: args.binary.as_ref().map(|binary| project.path(binary)),
-        skip: args.skip.clone(),
-        only: args.only.clone(),
+        skip,
+        only,
         // A user who repairs through sudo wants to profile without sudo.
         unprivileged: args.unprivileged || ((args.fix || args.print_script) && acting_for().is_some()),
     };
@@ -54,14 +55,30 @@ pub(in crate::cli) fn doctor(
     print(&checkup, &config, args, terminal)
 }
 
+/// The result of all checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Ready,
+    NotReady,
+    /// Every selected check was skipped, so nothing is known.
+    NothingChecked,
+}
+
 fn print(checkup: &Checkup, config: &Config, args: &DoctorArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
-    let strict = config.doctor.strict;
-    let ready = is_ready(&checkup.findings, strict);
+    let strictness = Strictness { strict: config.doctor.strict, steady: args.steady };
+    let verdict = match is_ready(&checkup.findings, strictness) {
+        true if checkup.findings.iter().all(|finding| finding.status == Status::Skipped) => Verdict::NothingChecked,
+        true => Verdict::Ready,
+        false => Verdict::NotReady,
+    };
     let text = if args.json {
-        json::json(&checkup.findings, strict)
+        json::json(&checkup.findings, strictness)
     } else {
-        table::table(checkup, ready, Terminal::columns(), terminal.data_color())
+        // Who selects checks wants to see them.
+        let all = terminal.is_verbose() || !args.only.is_empty();
+        let detail = if all { Detail::Checks } else { Detail::Groups };
+        table::table(checkup, verdict, detail, Terminal::columns(), terminal.data_color())
     };
     terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
-    Ok(if ready { ExitCode::SUCCESS } else { exit::READINESS.into() })
+    Ok(if verdict == Verdict::NotReady { exit::READINESS.into() } else { ExitCode::SUCCESS })
 }

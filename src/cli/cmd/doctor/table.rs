@@ -1,12 +1,13 @@
-//! Findings as text for people, in groups. A finding that is in order takes one line, any other a paragraph. All
-//! repairs follow below, ready to paste. Every line except a command fits the width.
+//! Findings as text for people. The verdict is first. A group takes one line, and a finding with something to repair a
+//! paragraph. All repairs follow below, ready to paste. Every line except a command fits the width.
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Effects, Style};
 
+use super::Verdict;
 use super::fix::goflame;
-use crate::doctor::{RepairPlan, Status, summary_line};
+use crate::doctor::{Finding, RepairPlan, Status, count_statuses, summary_line};
 use crate::pipeline::Checkup;
 use crate::render::columns::{self, left, widest};
 use crate::render::sanitize;
@@ -19,40 +20,61 @@ const MIN_COLUMNS: usize = 40;
 const BOLD: Style = Style::new().effects(Effects::BOLD);
 const DIM: Style = Style::new().effects(Effects::DIMMED);
 
-pub(super) fn table(checkup: &Checkup, ready: bool, columns: usize, color: bool) -> String {
+/// How much the table shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// One line for each group, and the checks that have something to repair.
+    Groups,
+    /// Every check.
+    Checks,
+}
+
+/// Formats the verdict, the findings and the repairs.
+pub(super) fn table(checkup: &Checkup, verdict: Verdict, detail: Detail, columns: usize, color: bool) -> String {
     let Checkup { findings, plan } = checkup;
     let columns = columns.max(MIN_COLUMNS);
     let paint = |style: Style| if color { style } else { Style::new() };
-    let ids = widest(findings.iter().map(|finding| finding.id));
-    let mut text = String::new();
-    let mut group = None;
+    let is_shown = |finding: &&Finding| detail == Detail::Checks || finding.is_bad();
+    let ids = widest(findings.iter().filter(is_shown).map(|finding| finding.id));
+    let (word, color) = match verdict {
+        Verdict::Ready => ("Ready", AnsiColor::Green),
+        Verdict::NotReady => ("Not ready", AnsiColor::Red),
+        Verdict::NothingChecked => ("Nothing checked", AnsiColor::Yellow),
+    };
+    let style = paint(color.on_default().effects(Effects::BOLD));
+    let mut text = format!("{style}{word}{style:#}: {}\n", summary_line(findings));
     // Writing to a string cannot fail.
-    for finding in findings {
-        if group != Some(finding.group) {
-            let (bold, gap) = (paint(BOLD), if group.is_some() { "\n" } else { "" });
-            let _ = writeln!(text, "{gap}{bold}{}{bold:#}", finding.group.title());
-            group = Some(finding.group);
-        }
-        let (word, style) = status_label(finding.status);
-        let style = paint(style);
-        let mut found = wrapped(&finding.found, columns.saturating_sub(INDENT + ids + 2)).into_iter();
-        let first = found.next().unwrap_or_default();
-        let _ = writeln!(text, "  {style}{word:<7}{style:#}  {}  {first}", left(finding.id, ids));
-        for line in found {
-            let _ = writeln!(text, "{:indent$}{line}", "", indent = INDENT + ids + 2);
-        }
-        if finding.is_bad() {
-            let needed = format!("needed: {}, for {}", finding.needed, finding.feature);
-            for line in wrapped(&needed, columns - INDENT).into_iter().chain(wrapped(&finding.why, columns - INDENT)) {
-                let dim = paint(DIM);
-                let _ = writeln!(text, "{:INDENT$}{dim}{line}{dim:#}", "");
+    for group in findings.chunk_by(|a, b| a.group == b.group) {
+        let bold = paint(BOLD);
+        let title = group.first().map_or("", |finding| finding.group.title());
+        let _ = match detail {
+            Detail::Groups => writeln!(text, "{bold}{title}{bold:#}: {}", count_statuses(group)),
+            Detail::Checks => writeln!(text, "\n{bold}{title}{bold:#}"),
+        };
+        for finding in group.iter().filter(is_shown) {
+            let (word, style) = status_label(finding.status);
+            let style = paint(style);
+            let mut found = wrapped(&finding.found, columns.saturating_sub(INDENT + ids + 2)).into_iter();
+            let first = found.next().unwrap_or_default();
+            let _ = writeln!(text, "  {style}{word:<7}{style:#}  {}  {first}", left(finding.id, ids));
+            for line in found {
+                let _ = writeln!(text, "{:indent$}{line}", "", indent = INDENT + ids + 2);
+            }
+            if finding.is_bad() {
+                let needed = format!("needed: {}, for {}", finding.needed, finding.feature);
+                let needed = wrapped(&needed, columns - INDENT);
+                for line in needed.into_iter().chain(wrapped(&finding.why, columns - INDENT)) {
+                    let dim = paint(DIM);
+                    let _ = writeln!(text, "{:INDENT$}{dim}{line}{dim:#}", "");
+                }
             }
         }
     }
     text.push_str(&repairs(plan, paint(BOLD), paint(DIM)));
-    let (word, color) = if ready { ("Ready", AnsiColor::Green) } else { ("Not ready", AnsiColor::Red) };
-    let style = paint(color.on_default().effects(Effects::BOLD));
-    let _ = writeln!(text, "\n{style}{word}{style:#}: {}", summary_line(findings));
+    if detail == Detail::Groups {
+        let dim = paint(DIM);
+        let _ = writeln!(text, "\n{dim}`goflame doctor -v` shows every check{dim:#}");
+    }
     text
 }
 
