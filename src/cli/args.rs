@@ -41,7 +41,7 @@ pub(super) struct Global {
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
     /// Print more details
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, overrides_with = "verbose")]
     pub(super) verbose: bool,
     /// When to use colour
     #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
@@ -403,7 +403,7 @@ pub(super) enum ToolchainCommand {
     },
     /// Pin a Go version in goflame.toml
     Use {
-        /// For example 1.27.3
+        /// For example 1.27.3, or latest for the newest on this machine
         #[arg(value_name = "VERSION")]
         release: String,
     },

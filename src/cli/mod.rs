@@ -14,8 +14,10 @@ use std::panic::resume_unwind;
 use std::process::ExitCode;
 use std::thread;
 
-use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser};
 
+use crate::config::nearest;
 use crate::fsio;
 use crate::pipeline;
 use crate::process::{GUARD, KEEP, guard_commands, report_file_size_limit, run_guard, run_keeper, runs_as_another};
@@ -58,7 +60,7 @@ pub fn main() -> ExitCode {
 fn command_line(args: &[OsString]) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&suggest_command(error)),
     };
     fsio::on_cut_short(exit::INPUT);
     report_file_size_limit();
@@ -67,6 +69,18 @@ fn command_line(args: &[OsString]) -> ExitCode {
         Ok(status) => status,
         Err(failure) => failure.report(&terminal),
     }
+}
+
+/// Replaces clap's suggestion for a mistyped command, which is `runs` for `rnu`, by the nearest one.
+fn suggest_command(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) {
+        let command = Cli::command();
+        let names = command.get_subcommands().map(clap::Command::get_name);
+        if let Some(near) = nearest(typed, names).map(str::to_owned) {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near]));
+        }
+    }
+    error
 }
 
 /// Prints the error in the command line, or the help or version that the user requested.

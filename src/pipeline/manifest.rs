@@ -49,6 +49,9 @@ pub struct Manifest {
     pub sampler: SamplerRecord,
     /// Quality of the profile.
     pub quality: Quality,
+    /// Name of the function with the largest self weight.
+    #[serde(default)]
+    pub hottest: Option<String>,
     /// Notes that the user saw during the run.
     pub notes: Vec<String>,
 }

@@ -225,6 +225,7 @@ impl PreparedRun<'_> {
             workload: workload.clone(),
             sampler,
             quality: quality.clone(),
+            hottest: hottest(&view),
             notes: notes.clone(),
         };
         let run = draft.commit(&manifest)?;
@@ -411,6 +412,13 @@ impl PreparedRun<'_> {
             title => self.config.secrets().text(title),
         }
     }
+}
+
+/// Returns the name of the function with the largest self weight.
+fn hottest(view: &View) -> Option<String> {
+    let profile = view.profile();
+    let row = view.top().functions.first()?;
+    Some(profile.str(profile.function(row.function).display).to_owned())
 }
 
 fn write(draft: &Draft, name: &str, bytes: &[u8]) -> Result<(), Error> {

@@ -45,7 +45,7 @@ pub fn table<const N: usize>(rows: &[[String; N]], least: [usize; N]) -> String 
     }
     let line = |row: &[String; N]| {
         let cells: Vec<_> = row.iter().zip(widths).map(|(cell, column)| left(cell, column)).collect();
-        format!("{}\n", cells.join(GAP))
+        format!("{}\n", cells.join(GAP).trim_end())
     };
     rows.iter().map(line).collect()
 }

@@ -56,7 +56,7 @@ fn a_run_is_complete_without_its_archive() {
 fn a_run_is_found_by_id_prefix_and_position() {
     let project = one_run();
     let older = project.only_run();
-    project.goflame(["run", "--quiet", "--release"]).run().code(0);
+    project.goflame(["run", "--quiet", "--release", "--", "-seconds", "0.2"]).run().code(0);
     let runs = project.names(".goflame/runs");
     assert_eq!(runs.len(), 2);
     let older = older.rsplit('/').next().unwrap();
@@ -87,7 +87,10 @@ fn a_run_is_found_by_id_prefix_and_position() {
 
     let list = project.goflame(["runs", "list"]).run();
     list.code(0).stderr("").stdout(&format!(
-        "{newer}  release  [..] s [..] samples  exit status 0\n{older}  debug    [..] s [..] samples  exit status 0\n"
+        "RUN [..]  AGE       VARIANT  CPU     SAMPLES  RESULT  HOTTEST    ARGUMENTS
+{newer}  just now  release  0.[..] s  [..]  main.burn  -seconds 0.2
+{older}  just now  debug    0.[..] s  [..]  main.burn
+"
     ));
     let list = project.goflame(["runs", "list", "--json"]).run();
     let list: serde_json::Value = serde_json::from_str(&list.code(0).stdout).unwrap();
@@ -137,7 +140,7 @@ fn a_damaged_manifest_is_listed_with_the_reason() {
     let id = run.rsplit('/').next().unwrap();
     project.write(&format!("{run}/manifest.json"), "{");
     let list = project.goflame(["runs", "list"]).run();
-    list.code(0).stdout(&format!("{id}  damaged: [..]\n"));
+    list.code(0).stdout(&format!("RUN [..]\n{id} [..] damaged [..]/manifest.json is not a manifest: [..]\n"));
     project.goflame(["report"]).run().code(10).stdout("").stderr_has(&format!("error: run {id} is damaged"));
 }
 
@@ -152,6 +155,10 @@ fn a_project_without_runs_has_an_empty_list() {
             .stdout("")
             .stderr_has("error: no archive in [dir]/.goflame");
     }
+    // Before, a script got status 10 from a project without runs.
+    let none = project.goflame(["runs", "list", "--json"]).run();
+    let none: serde_json::Value = serde_json::from_str(&none.code(0).stdout).unwrap();
+    assert_eq!((&none["runs"], &none["schema"]), (&serde_json::json!([]), &1.into()));
     project.goflame(["build", "--quiet"]).run().code(0);
     let list = project.goflame(["runs", "list"]).run();
     list.code(0).stdout("").stderr("       Found no runs in [dir]/.goflame; `goflame run` creates one\n");
@@ -357,7 +364,10 @@ fn the_new_run_is_kept_and_is_the_latest_when_the_clock_was_set_back() {
     let new = runs.iter().find(|run| !stamped.contains(run)).expect("the new run");
     assert_eq!(runs, [new.clone(), stamped[1].clone()], "the oldest went");
     let list = project.goflame(["runs", "list"]).run();
-    assert_eq!(list.stdout.lines().map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>(), [new, &runs[1]]);
+    assert_eq!(
+        list.stdout.lines().skip(1).map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>(),
+        [new, &runs[1]]
+    );
     project.goflame(["runs", "verify"]).run().code(0).stderr_has(&format!("    Verified [..] files of run {new}"));
 }
 
@@ -406,7 +416,8 @@ fn runs_are_removed_by_name() {
 
     let list = project.goflame(["runs", "list"]).run();
     list.code(0).stderr("");
-    assert_eq!(list.stdout.lines().last().unwrap(), format!("{partial}  partial  1.5 MB, not completed"));
+    let partial_row = list.stdout.lines().last().unwrap();
+    assert!(partial_row.starts_with(partial) && partial_row.ends_with("1.5 MB, not completed"), "{partial_row}");
     let json: serde_json::Value =
         serde_json::from_str(&project.goflame(["runs", "list", "--json"]).run().code(0).stdout).unwrap();
     assert_eq!(json["partials"][0]["id"], partial);
@@ -476,7 +487,11 @@ fn a_run_that_is_being_written_is_listed_and_not_removed() {
     let run = project.goflame(["run"]).spawn();
     run.workload();
     let [id] = &project.partials()[..] else { panic!("{:?}", project.partials()) };
-    project.goflame(["runs", "list"]).run().code(0).stdout(&format!("{id}  partial  [..] MB, being written\n"));
+    project
+        .goflame(["runs", "list"])
+        .run()
+        .code(0)
+        .stdout(&format!("RUN [..]\n{id} [..] partial [..] MB, being written\n"));
     project
         .goflame(["runs", "rm", id])
         .run()
@@ -498,9 +513,9 @@ fn the_run_of_another_user_is_not_readable_rather_than_damaged() {
         project.shell(&format!("setpriv --reuid=65534 --regid=65534 --clear-groups $goflame runs {command}")).run()
     };
     // Before: "damaged: run … is damaged".
-    nobody("list")
-        .code(0)
-        .stdout(&format!("{id}  not readable: cannot read [..]/manifest.json: Permission denied (os error 13)\n"));
+    nobody("list").code(0).stdout(&format!(
+        "RUN [..]\n{id} [..] not readable [..]cannot read [..]/manifest.json: Permission denied (os error 13)\n"
+    ));
     nobody("verify").code(10).stderr(&format!(
         "error: run {id} is not readable
   cause: cannot read [dir]/.goflame/runs/{id}/manifest.json

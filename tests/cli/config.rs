@@ -160,6 +160,8 @@ fn wrong_command_lines_are_errors_with_exit_code_2() {
     let project = Project::with("");
     for (line, said) in [
         ("frob", "error: unrecognized subcommand 'frob'"),
+        // clap suggests `runs`.
+        ("rnu", "  tip: a similar subcommand exists: 'run'"),
         ("run --frequency", "error: unexpected argument '--frequency' found"),
         ("run --freq fast", "error: invalid value 'fast' for '--freq <HZ>': invalid digit found in string"),
         ("run --freq 0", "error: invalid value for --freq: [..]"),

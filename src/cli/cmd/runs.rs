@@ -13,6 +13,8 @@ use crate::cli::failure::Failure;
 use crate::cli::output::{Terminal, count_runs, megabytes};
 use crate::config::{Config, Overrides};
 use crate::pipeline::{Error, Manifest, plan_prune, with_causes};
+use crate::process::quote_command;
+use crate::profile::format_number;
 use crate::render::{columns, sanitize};
 
 pub(in crate::cli) fn runs(
@@ -21,7 +23,14 @@ pub(in crate::cli) fn runs(
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
     let (config, _) = project.settings_or_defaults(&Overrides::default())?;
-    let store = Store::open_existing(&config.archive.dir).map_err(Error::from)?;
+    let store = match (Store::open_existing(&config.archive.dir), args) {
+        (Err(archive::Error::NoStore { .. }), RunsCommand::List { json: true }) => {
+            let none = json!({ "schema": 1, "runs": [], "partials": [] });
+            terminal.data(format!("{none:#}\n").as_bytes()).map_err(Failure::Stdout)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        (store, _) => store.map_err(Error::from)?,
+    };
     let text = match args {
         RunsCommand::List { json } => list(&store, *json, terminal).map_err(Error::from)?,
         RunsCommand::Show { run, json } => show(&store, run, *json).map_err(Error::from)?,
@@ -65,6 +74,7 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
     if entries.is_empty() && partials.is_empty() {
         terminal.step("Found", &format!("no runs in {}; `goflame run` creates one", store.dir().display()));
     }
+    let now = jiff::Timestamp::now();
     let mut rows = Vec::new();
     for entry in &entries {
         let manifest = entry
@@ -72,23 +82,60 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
             .as_ref()
             .map_err(reason)
             .and_then(|run| run.manifest::<Manifest>().map_err(|error| ("damaged", with_causes(&error))));
-        let about = match manifest {
-            Ok(manifest) => format!(
-                "{} {:>7.1} s {:>9} samples  {}",
-                columns::left(&manifest.variant, 8),
-                manifest.workload.wall_seconds,
-                manifest.quality.samples.unwrap_or(0),
-                manifest.workload.status,
-            ),
-            Err((kind, reason)) => format!("{}: {reason}", kind.replace('_', " ")),
-        };
-        rows.push([entry.id.to_string(), sanitize(&about).into_owned()]);
+        rows.push(match manifest {
+            Ok(manifest) => row(&entry.id, &manifest, now),
+            Err((kind, reason)) => unlisted(&entry.id, &kind.replace('_', " "), &reason),
+        });
     }
     for partial in &partials {
         let state = if partial.in_progress { "being written" } else { "not completed" };
-        rows.push([partial.id.to_string(), format!("partial  {}, {state}", megabytes(partial.size))]);
+        rows.push(unlisted(&partial.id, "partial", &format!("{}, {state}", megabytes(partial.size))));
     }
-    Ok(columns::table(&rows, [0, 0]))
+    if !rows.is_empty() {
+        let heading = ["RUN", "AGE", "VARIANT", "CPU", "SAMPLES", "RESULT", "HOTTEST", "ARGUMENTS"];
+        rows.insert(0, heading.map(str::to_owned));
+    }
+    Ok(columns::table(&rows, [0; 8]))
+}
+
+/// Maximum width of the last two columns.
+const MAX_NAME: usize = 32;
+
+fn row(id: &RunId, manifest: &Manifest, now: jiff::Timestamp) -> [String; 8] {
+    let Manifest { workload, quality, .. } = manifest;
+    let result = match (workload.exit_code, workload.ending.as_str()) {
+        (0, _) => quality.assess().grade.to_string(),
+        (_, "own") => workload.status.clone(),
+        (_, ending) => ending.to_owned(),
+    };
+    let name = |text: &str| columns::shorten(&sanitize(text), MAX_NAME).into_owned();
+    let created: Option<jiff::Timestamp> = manifest.created.parse().ok();
+    [
+        id.to_string(),
+        created.map_or_else(String::new, |created| age(now.as_second().saturating_sub(created.as_second()))),
+        name(&manifest.variant),
+        format!("{:.2} s", workload.user_seconds + workload.system_seconds),
+        format_number(quality.samples.unwrap_or(0)),
+        result,
+        name(manifest.hottest.as_deref().unwrap_or_default()),
+        name(&quote_command(workload.argv.get(1..).unwrap_or_default())),
+    ]
+}
+
+/// A row of a run without figures: its state, and more about it.
+fn unlisted(id: &RunId, state: &str, about: &str) -> [String; 8] {
+    let [none, state, about] = ["", state, about].map(|text| sanitize(text).into_owned());
+    [id.to_string(), none.clone(), none.clone(), none.clone(), none.clone(), state, none, about]
+}
+
+/// Formats an age with its largest unit.
+fn age(seconds: i64) -> String {
+    match seconds {
+        ..60 => "just now".to_owned(),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86400),
+    }
 }
 
 /// Returns the state of a run that cannot be loaded, as a key of `--json`, and the reason.

@@ -24,13 +24,18 @@ pub(in crate::cli) fn toolchain(
 ) -> Result<ExitCode, Failure> {
     match args {
         ToolchainCommand::List { json } => list(project, *json, terminal),
-        ToolchainCommand::Install { release: version } => {
+        ToolchainCommand::Install { release } => {
+            let version = release.strip_prefix("go").unwrap_or(release);
             check(version)?;
             let go = pipeline::install_toolchain(version)?;
             terminal.step("Installed", &format!("{} in {}", go.version, go.goroot.display()));
             Ok(ExitCode::SUCCESS)
         }
-        ToolchainCommand::Use { release: version } => {
+        ToolchainCommand::Use { release } => {
+            // The list begins with the newest.
+            let newest = pipeline::toolchains().into_iter().find(|_| release == "latest").map(|go| go.version);
+            let release = newest.as_ref().unwrap_or(release);
+            let version = release.strip_prefix("go").unwrap_or(release);
             check(version)?;
             let config = project.settings(&Overrides::default())?;
             pipeline::use_toolchain(&config, version)?;
