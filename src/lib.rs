@@ -10,7 +10,7 @@
 //! LaunchPlan (argv, env, timeout) ─ workload ─▶ a target, and its Outcome (exit status, times)
 //! target + SamplingPlan (event, CPUs, output path) ─ record ─▶ Recording (perf.data, lost)
 //! perf.data bytes ─ perfdata ─▶ records in time order
-//! records + the binaries' bytes (sources) ─ analyse (using gobin) ─▶ Profile
+//! records + the binaries' bytes (sources) ─ analyse (using gobin, jit) ─▶ Profile
 //! pprof bytes ─ pprof ─▶ Profile
 //! Profile ─ views ─▶ call tree, top functions, hottest path, groups
 //! views ─ render ─▶ bytes: SVG, pprof (by pprof), folded, text
@@ -53,6 +53,8 @@ pub mod perfevent;
 pub mod perfdata;
 
 pub mod gobin;
+
+pub mod jit;
 
 pub mod sources;
 

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::collect::{CollectSettings, Collected, MissingCallerCounts, RecordCounts};
 use super::error::Error;
-use super::files::{Binaries, Files};
+use super::files::{Binaries, Files, UNNAMED_GENERATED};
+use super::generated::GeneratedCode;
 use super::goroutine::GoroutineReadings;
 use super::kernel::KernelSymbols;
 use super::location_flags::LocationFlags;
@@ -14,14 +15,17 @@ use super::shards::collect_all;
 use super::stacks::{add_samples, count_frames};
 use super::symbols::name_all;
 use crate::perfdata::abi::{event_type, flag, sample_type};
-use crate::perfdata::{self, PerfData, RecordKind};
+use crate::perfdata::{self, Attr, PerfData, RecordKind};
 use crate::profile::{CpuCoverage, Event, Profile, Quality, Unit, format_percent};
-use crate::sources::{GoroutineReading, Images};
+use crate::sources::{CodeFile, GoroutineReading, Images};
 
 /// Default of `kernel.perf_event_max_stack`: the number of addresses at which the kernel stops walking a stack.
 const DEFAULT_MAX_STACK: u32 = 127;
 
 const NANOSECONDS: f64 = 1e9;
+
+/// `CLOCK_MONOTONIC` of `clock_gettime(2)`.
+const CLOCK_MONOTONIC: i32 = 1;
 
 /// Input of the analysis besides the recording.
 #[derive(Clone, Copy, Default)]
@@ -40,6 +44,8 @@ pub struct AnalyseOptions<'o> {
     pub lost: Option<u64>,
     /// The goroutines that the recorder read.
     pub goroutines: &'o [GoroutineReading],
+    /// The files that name the code that programs made while they ran.
+    pub code_files: &'o [CodeFile],
     /// Called, from several threads, with ranges of the file that were read and are rarely needed again, so that the
     /// caller can release their memory.
     pub release: Option<&'o (dyn Fn(Range<usize>) + Sync)>,
@@ -106,12 +112,14 @@ pub fn analyse(
     let build_ids = data.features().build_ids.clone();
     let files = Files::new(&data, &build_ids, images);
     let binaries = Binaries::new(&files);
+    let generated = GeneratedCode::new(options.code_files, is_monotonic(&recorded.attr));
     let settings = CollectSettings {
         event: event_index,
         clock_period,
         max_stack,
         keep_times: options.keep_times && recorded.attr.sample_type & sample_type::TIME != 0,
         goroutines: GoroutineReadings::new(options.goroutines),
+        generated: &generated,
         release: options.release.unwrap_or(&|_| ()),
     };
     let (mut collected, stacks) = collect_all(&data, &files, &binaries, &settings);
@@ -132,7 +140,7 @@ pub fn analyse(
     let symbols = fitting.as_ref().map_err(String::as_str);
     let (locations, kernel_code) = (&collected.locations, &collected.kernel_code);
     let mut profile = Profile::new(event);
-    let name = || name_all(&locations.list, &files.keys, &binaries, symbols, kernel_code);
+    let name = || name_all(&locations.list, &files.keys, &binaries, symbols, kernel_code, &generated);
     let (named, (stacks, samples)) = rayon::join(name, || stacks.merge());
     let flags = LocationFlags::new(&named, locations.list.len());
     let counts = &collected.counts;
@@ -163,6 +171,8 @@ pub fn analyse(
     let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| UsedKernelSymbols { symbols, addresses });
     let mut notes = notes(&collected);
     notes.extend(note_on_goroutines(&quality));
+    notes.extend(generated.notes());
+    notes.extend(note_on_unnamed_code(&quality));
     let add = || add_samples(&collected, (stacks, samples), altered, (&flags, &wrappers), &mut profile);
     rayon::join(add, || drop(binaries));
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
@@ -237,6 +247,11 @@ fn kernel_addresses(collected: &Collected) -> Vec<u64> {
     kernel.collect()
 }
 
+/// Whether the times of an event are those of `CLOCK_MONOTONIC`.
+fn is_monotonic(attr: &Attr) -> bool {
+    attr.flags & flag::USE_CLOCKID != 0 && attr.clockid == CLOCK_MONOTONIC
+}
+
 /// Why kernel symbols must not be used for a recording.
 #[derive(Debug, thiserror::Error)]
 enum KernelMismatch {
@@ -289,6 +304,18 @@ fn note_on_goroutines(quality: &Quality) -> Option<String> {
             "the goroutine is unknown in {} of the samples of goroutines; in {foreign}, assembly or C code uses Go's \
              goroutine register for other values",
             format_percent(unknown, all)
+        )
+    })
+}
+
+/// A hint how to get the names of code that was made at run time.
+fn note_on_unnamed_code(quality: &Quality) -> Option<String> {
+    let unnamed = quality.unnamed_reasons.iter().find(|(reason, _)| reason == UNNAMED_GENERATED)?.1;
+    (unnamed.saturating_mul(NOTABLE_FRACTION) >= quality.user_frames).then(|| {
+        format!(
+            "{} of user frames are in code that was made at run time without names: let its runtime write a perf map or a \
+             jitdump (node --perf-basic-prof, python -X perf, DOTNET_PerfMapEnabled=1, wasmtime --profile=perfmap)",
+            format_percent(unnamed, quality.user_frames)
         )
     })
 }

@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use super::address_space::{AddressSpace, AddressSpaces, Hint};
 use super::chain::{Chain, advancing};
 use super::files::{Binaries, Files};
+use super::generated::{GeneratedCode, TimedFunction};
 use super::goroutine::{GoroutineReadings, Running};
 use super::kernel::KernelCode;
 use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
@@ -108,6 +109,8 @@ pub(super) struct CollectSettings<'s> {
     pub(super) keep_times: bool,
     /// The goroutines that the recorder read.
     pub(super) goroutines: GoroutineReadings<'s>,
+    /// The functions that the programs made while they ran.
+    pub(super) generated: &'s GeneratedCode<'s>,
     /// Called with ranges of the file that are rarely needed again.
     pub(super) release: &'s (dyn Fn(Range<usize>) + Sync),
 }
@@ -117,7 +120,9 @@ struct Collector<'d, 's, 'f> {
     files: &'s Files<'d>,
     unwinder: Unwinder<'s, 'f>,
     out: Collected,
-    spaces: AddressSpaces,
+    spaces: AddressSpaces<'s>,
+    /// Position of the next function in [`GeneratedCode::timed`].
+    next_generated: usize,
     /// For each process, the position of its command name in [`Collected::processes`].
     comms: HashMap<i32, u32, RandomState>,
     repair: RepairBuffers,
@@ -182,7 +187,8 @@ pub(super) fn collect<'d>(
         files,
         unwinder: Unwinder::new(binaries),
         out: Collected::default(),
-        spaces: AddressSpaces::default(),
+        spaces: AddressSpaces::new(settings.generated),
+        next_generated: 0,
         comms: HashMap::default(),
         repair: RepairBuffers::default(),
         last_stacks: std::iter::repeat_with(LastStack::default).take(KEPT_THREADS).collect(),
@@ -200,6 +206,7 @@ pub(super) fn collect<'d>(
     collector.out.samples.reserve(room);
     let mut progress = ReadProgress::new(settings.release);
     for record in data.non_samples_before(positions.start).flatten() {
+        collector.add_generated(record.time);
         collector.follow(&record.kind);
         progress.advance(record.offset);
     }
@@ -207,6 +214,7 @@ pub(super) fn collect<'d>(
     for record in data.records_in(positions) {
         match record {
             Ok(record) => {
+                collector.add_generated(record.time);
                 collector.record(&record.kind);
                 progress.advance(record.offset);
             }
@@ -263,6 +271,16 @@ impl<'d> Collector<'d, '_, '_> {
                 }
             }
             _ => self.follow(record),
+        }
+    }
+
+    /// Adds the functions that programs made up to this time to their address spaces.
+    fn add_generated(&mut self, time: Option<u64>) {
+        let later = self.settings.generated.timed.get(self.next_generated..).unwrap_or_default();
+        let made = later.iter().take_while(|function| time.is_some_and(|time| function.time <= time));
+        for TimedFunction { pid, range, id, .. } in made {
+            self.spaces.add_generated(*pid, range.clone(), *id);
+            self.next_generated += 1;
         }
     }
 
@@ -431,13 +449,10 @@ impl<'d> Collector<'d, '_, '_> {
         };
         let same = last.locations.len();
         let mut hint = Hint::default();
-        let user = raw.user[..new.user].iter().enumerate().rev().map(|(at, address)| {
-            let address = call_address(at, *address);
-            match space.and_then(|space| space.find(address, &mut hint)) {
-                Some((image, offset)) => RawLocation::File(image, offset),
-                None => RawLocation::Unmapped(address),
-            }
-        });
+        let user =
+            raw.user[..new.user].iter().enumerate().rev().map(|(at, address)| {
+                RawLocation::in_user_space(call_address(at, *address), space, &mut hint, self.files)
+            });
         self.out.locations.intern_all(user, &mut last.locations);
         let kernel = raw.kernel[..new.kernel].iter().enumerate().rev();
         let kernel = kernel.map(|(at, address)| RawLocation::Kernel(call_address(at, *address)));

@@ -7,7 +7,7 @@ use crate::bytes::hex;
 use crate::gobin::Binary;
 use crate::perfdata::{BuildId, Mmap, PerfData};
 use crate::profile::position;
-use crate::sources::{ImageBytes, Images};
+use crate::sources::{ImageAbsence, ImageBytes, Images, is_memory};
 
 /// A mapped file, by position in [`Files`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,7 +25,12 @@ pub(super) struct ImageKey {
     pub(super) path: String,
     /// In hexadecimal.
     pub(super) build_id: Option<String>,
+    /// Whether the mapping has no file.
+    pub(super) is_memory: bool,
 }
+
+/// Why code in memory without a file has no name.
+pub(super) const UNNAMED_GENERATED: &str = "the code was made at run time, and no perf map or jitdump names it";
 
 /// Path and build id, as the recording has them.
 type RawKey<'d> = (&'d [u8], Option<&'d [u8]>);
@@ -53,7 +58,8 @@ impl<'d> Files<'d> {
             let (ids, keys) = (&mut files.ids, &mut files.keys);
             ids.entry(key).or_insert_with(|| {
                 let (path, build_id) = key;
-                keys.push(ImageKey { path: String::from_utf8_lossy(path).into_owned(), build_id: build_id.map(hex) });
+                let path = String::from_utf8_lossy(path).into_owned();
+                keys.push(ImageKey { is_memory: is_memory(&path), path, build_id: build_id.map(hex) });
                 ImageId(u32::try_from(keys.len() - 1).unwrap_or(u32::MAX))
             });
         }
@@ -69,6 +75,11 @@ impl<'d> Files<'d> {
     /// The file of a mapping.
     pub(super) fn of_mapping(&self, map: &Mmap<'d>) -> Option<ImageId> {
         self.ids.get(&self.key(map)).copied()
+    }
+
+    /// Whether a mapping has no file.
+    pub(super) fn is_memory(&self, id: ImageId) -> bool {
+        self.keys.get(id.index()).is_some_and(|key| key.is_memory)
     }
 
     fn release(&self, id: ImageId) {
@@ -91,7 +102,10 @@ impl<'d> Files<'d> {
         };
         let bytes = bytes.get_or_init(|| {
             let image = self.images.image(&key.path, key.build_id.as_deref());
-            image.map_err(|absence| absence.to_string())
+            image.map_err(|absence| match absence {
+                ImageAbsence::NoFile if key.is_memory => UNNAMED_GENERATED.to_owned(),
+                _ => absence.to_string(),
+            })
         });
         bytes.as_ref().map(|bytes| bytes.bytes()).map_err(Clone::clone)
     }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use foldhash::fast::RandomState;
 
+use super::files::ImageKey;
 use crate::gobin::{Binary, BuildInfo, Locator, PclntabAbsence, SourceFrame};
 use crate::goname::Origins;
 
@@ -26,8 +27,13 @@ pub(super) struct ImageInfo<'f> {
 }
 
 impl<'f> ImageInfo<'f> {
-    /// Reads the facts from the path and, if it could be parsed, the content of a file.
-    pub(super) fn new(path: &str, binary: Option<&Binary<'f>>) -> Self {
+    /// Reads the facts from the name and, if it could be parsed, the content of a file.
+    pub(super) fn new(key: Option<&ImageKey>, binary: Option<&Binary<'f>>) -> Self {
+        let path = match key {
+            Some(ImageKey { is_memory: true, .. }) => "run-time code",
+            Some(key) => &key.path,
+            None => "",
+        };
         let file = path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("unknown");
         // Only for Go binaries: a search for build info that does not exist reads all data.
         let go = binary.filter(|binary| !matches!(binary.pclntab(), Err(PclntabAbsence::NotGo)));

@@ -6,7 +6,9 @@ use std::mem;
 
 use foldhash::fast::RandomState;
 
-use super::files::ImageId;
+use super::address_space::{AddressSpace, Hint};
+use super::files::{Files, ImageId};
+use super::generated::{GeneratedId, MAX_GENERATED};
 use crate::perfdata::RawAddress;
 use crate::profile::{LocationId, Slot, SlotTable, position};
 
@@ -19,17 +21,61 @@ pub(super) enum RawLocation {
     File(ImageId, u64),
     /// An address that no record maps.
     Unmapped(u64),
+    /// An address in a function that the program made while it ran.
+    Generated(GeneratedId, u64),
 }
 
+/// Numbers of generated functions begin here in [`RawLocation::kind`].
+const FIRST_GENERATED: u32 = u32::MAX - MAX_GENERATED;
+
 impl RawLocation {
-    /// The key in the index: the address or offset, and a number for everything else.
-    fn key(self) -> (u64, u32) {
+    /// A number for everything but the address or offset. It is not `u32::MAX`.
+    pub(super) fn kind(self) -> u32 {
         match self {
-            Self::Kernel(address) => (address, 0),
-            Self::Unmapped(address) => (address, 1),
+            Self::Kernel(_) => 0,
+            Self::Unmapped(_) => 1,
             // No overflow in practice: 2^31 files would need 96 GiB of MMAP records (48 bytes each).
-            Self::File(image, offset) => (offset, image.0.saturating_add(2)),
+            Self::File(image, _) => image.0.saturating_add(2),
+            Self::Generated(id, _) => FIRST_GENERATED.saturating_add(id.0),
         }
+    }
+
+    /// The address or offset.
+    pub(super) fn position(self) -> u64 {
+        match self {
+            Self::Kernel(at) | Self::Unmapped(at) | Self::File(_, at) | Self::Generated(_, at) => at,
+        }
+    }
+
+    /// The location with this kind and position.
+    pub(super) fn from_parts(kind: u32, at: u64) -> Self {
+        match kind {
+            0 => Self::Kernel(at),
+            1 => Self::Unmapped(at),
+            FIRST_GENERATED.. => Self::Generated(GeneratedId(kind - FIRST_GENERATED), at),
+            image => Self::File(ImageId(image - 2), at),
+        }
+    }
+
+    /// The location at an address of a process. Functions that a program made are only in memory without a file.
+    pub(super) fn in_user_space(
+        address: u64,
+        space: Option<&AddressSpace>,
+        hint: &mut Hint,
+        files: &Files<'_>,
+    ) -> Self {
+        let mapped = space.and_then(|space| space.find(address, hint));
+        let in_file = mapped.map_or(Self::Unmapped(address), |(image, offset)| Self::File(image, offset));
+        match (mapped, space) {
+            (Some((image, _)), _) if !files.is_memory(image) => in_file,
+            (_, Some(space)) => space.find_generated(address).map_or(in_file, |id| Self::Generated(id, address)),
+            (_, None) => in_file,
+        }
+    }
+
+    /// The key in the index.
+    fn key(self) -> (u64, u32) {
+        (self.position(), self.kind())
     }
 }
 

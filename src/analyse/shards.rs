@@ -157,6 +157,8 @@ impl RecordCounts {
 #[cfg(test)]
 mod tests {
     use super::{Binaries, CollectSettings, Collected, Files, PerfData, collect_shards};
+    use crate::analyse::generated::GeneratedCode;
+    use crate::analyse::generated::tests::{jitdump, perf_map};
     use crate::analyse::goroutine::GoroutineReadings;
     use crate::analyse::tests::{NoFiles, TestRecording, context};
     use crate::profile::Sample;
@@ -184,12 +186,14 @@ mod tests {
     fn collected(shards: usize, bytes: &[u8]) -> String {
         let data = PerfData::parse(bytes).expect("a recording");
         let files = Files::new(&data, &[], &NoFiles);
+        let code = [perf_map(9, "2ff0 10 early\n"), jitdump(7, &[(20, 0x2ff8, "one"), (70, 0x2ffe, "two")])];
         let settings = CollectSettings {
             event: 0,
             clock_period: None,
             max_stack: 127,
             keep_times: true,
             goroutines: GoroutineReadings::new(&[]),
+            generated: &GeneratedCode::new(&code, true),
             release: &|_| (),
         };
         let ends: Vec<usize> = (1..=shards).map(|at| data.record_count() * at / shards).collect();
@@ -215,6 +219,7 @@ mod tests {
         let bytes = busy_recording();
         let expected = collected(1, &bytes);
         assert!(expected.contains("samples: 80,") && expected.contains("\"tool\""), "{expected}");
+        assert_eq!(expected.matches("Generated(").count(), 3, "{expected}");
         for shards in [2, 3, 7, 50, 200] {
             assert_eq!(collected(shards, &bytes), expected, "{shards} shards");
         }

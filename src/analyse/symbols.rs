@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 use rayon::prelude::*;
 
 use super::files::{Binaries, ImageId, ImageKey};
+use super::generated::{GeneratedCode, GeneratedId};
 use super::image::{ImageInfo, bounded};
 use super::kernel::{self, KernelCode, KernelSymbols};
 use super::raw_location::RawLocation;
@@ -172,6 +173,7 @@ pub(super) fn name_all<'n>(
     binaries: &'n Binaries<'_>,
     kernel: Result<&'n KernelSymbols, &str>,
     kernel_code: &'n KernelCode,
+    generated: &'n GeneratedCode<'n>,
 ) -> Vec<Batch<'n>> {
     // Sorted, so that the locations of a function are adjacent and its tables are read once.
     let ids = 0..position(locations.len());
@@ -179,7 +181,7 @@ pub(super) fn name_all<'n>(
     order.par_sort_unstable();
     let mut images = Vec::new();
     images.resize_with(keys.len(), OnceLock::new);
-    let namer = Namer { keys, binaries, kernel, kernel_code, images };
+    let namer = Namer { keys, binaries, kernel, kernel_code, generated, images };
     // In reverse order, so that files that take long to parse (compilers in other languages) are not started last.
     let chunks = order.par_chunks(CHUNK).with_max_len(1).rev();
     let mut batches: Vec<Batch<'n>> = chunks.map(|chunk| namer.name(chunk)).collect();
@@ -187,30 +189,21 @@ pub(super) fn name_all<'n>(
     batches
 }
 
-/// A location and its id as one sortable number: 32 bits for the file (or the kernel, or unmapped), 64 bits for the
-/// address, 32 bits for the id.
+/// A location and its id as one sortable number: 32 bits for the kind (such as the file), 64 bits for the address, 32 bits
+/// for the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct SortKey(u128);
 
 impl SortKey {
     fn new(id: u32, location: RawLocation) -> Self {
-        let (file, address) = match location {
-            RawLocation::Kernel(address) => (0, address),
-            RawLocation::Unmapped(address) => (1, address),
-            RawLocation::File(image, offset) => (image.0.saturating_add(2), offset),
-        };
-        Self(u128::from(file) << 96 | u128::from(address) << 32 | u128::from(id))
+        Self(u128::from(location.kind()) << 96 | u128::from(location.position()) << 32 | u128::from(id))
     }
 
     /// The id of the location and the location.
     #[expect(clippy::cast_possible_truncation, reason = "splits the number into its parts")]
     fn into_parts(self) -> (LocationId, RawLocation) {
-        let (id, address, file) = (self.0 as u32, (self.0 >> 32) as u64, (self.0 >> 96) as u32);
-        let location = match file {
-            0 => RawLocation::Kernel(address),
-            1 => RawLocation::Unmapped(address),
-            image => RawLocation::File(ImageId(image - 2), address),
-        };
+        let (id, address, kind) = (self.0 as u32, (self.0 >> 32) as u64, (self.0 >> 96) as u32);
+        let location = RawLocation::from_parts(kind, address);
         (LocationId::from_index(id), location)
     }
 }
@@ -221,6 +214,7 @@ struct Namer<'k, 'n, 'f> {
     binaries: &'n Binaries<'f>,
     kernel: Result<&'n KernelSymbols, &'k str>,
     kernel_code: &'n KernelCode,
+    generated: &'n GeneratedCode<'n>,
     images: Vec<OnceLock<ImageInfo<'f>>>,
 }
 
@@ -261,6 +255,9 @@ impl<'n, 'f> Namer<'_, 'n, 'f> {
                     state.batch.add_unnamed(id, address, None, "[unknown]", Origin::Unknown, reason);
                 }
                 RawLocation::File(image, offset) => self.name_in_file(id, image, offset, &mut state),
+                RawLocation::Generated(function, address) => {
+                    self.name_generated(id, function, address, &mut state.batch);
+                }
             }
         }
         self.release(state.file.as_ref());
@@ -296,6 +293,18 @@ impl<'n, 'f> Namer<'_, 'n, 'f> {
         state.kernel = Some((name, module, function));
         batch.frames.push(NamedFrame { function, line: 0, wrapper: false });
         batch.add_location(id, address, None).is_kernel = true;
+    }
+
+    fn name_generated(&self, id: LocationId, function: GeneratedId, address: u64, batch: &mut Batch<'n>) {
+        let Some(function) = self.generated.function(function) else { return };
+        let (file, start_line) = self.generated.definition(function).unwrap_or_default();
+        let text = |bytes| bounded_name(&String::from_utf8_lossy(bytes));
+        let named = NamedFunction::from_name(text(function.name), Origin::Native);
+        let named = NamedFunction { file: text(file), start_line, ..named };
+        let line = self.generated.line(function, address);
+        let function = batch.intern_function(named);
+        batch.frames.push(NamedFrame { function, line, wrapper: false });
+        batch.add_location(id, address, None);
     }
 
     fn name_in_file<'k>(&'k self, id: LocationId, image_id: ImageId, offset: u64, state: &mut ChunkState<'k, 'n, 'f>) {
@@ -379,10 +388,7 @@ impl<'n, 'f> Namer<'_, 'n, 'f> {
 
     fn open<'k>(&'k self, id: ImageId) -> OpenFile<'k, 'n, 'f> {
         let binary = self.binaries.get(id);
-        let image = self.images[id.index()].get_or_init(|| {
-            let path = self.keys.get(id.index()).map_or("", |key| &key.path);
-            ImageInfo::new(path, binary.ok())
-        });
+        let image = self.images[id.index()].get_or_init(|| ImageInfo::new(self.keys.get(id.index()), binary.ok()));
         let symbols = binary.map(|binary| (binary, Locator::new(binary)));
         let (functions, definitions) = (FunctionCache::default(), Definitions::default());
         OpenFile { image, symbols, functions, definitions, entries: None }
@@ -429,7 +435,7 @@ fn is_root_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{ImageId, LocationId, RawLocation, SortKey};
+    use super::{GeneratedId, ImageId, LocationId, RawLocation, SortKey};
 
     #[test]
     fn locations_sort_by_file_and_address() {
@@ -440,7 +446,9 @@ mod tests {
             RawLocation::File(ImageId(0), 9),
             RawLocation::File(ImageId(0), u64::MAX),
             RawLocation::File(ImageId(1), 0),
-            RawLocation::File(ImageId(u32::MAX - 2), 3),
+            RawLocation::File(ImageId(1 << 31), 3),
+            RawLocation::Generated(GeneratedId(0), 5),
+            RawLocation::Generated(GeneratedId((1 << 24) - 1), u64::MAX),
         ];
         let numbered = || (0..).zip(locations).map(|(at, location)| (u32::MAX - at, location));
         let keys: Vec<SortKey> = numbered().map(|(id, location)| SortKey::new(id, location)).collect();

@@ -33,6 +33,12 @@ impl TestRecording {
         Self::with_attr(Attr { kind: event_type::SOFTWARE, config: 0, flags: flag::SAMPLE_ID_ALL, ..Attr::default() })
     }
 
+    /// A recording with the clock of jitdumps.
+    pub(super) fn monotonic() -> Self {
+        let flags = flag::SAMPLE_ID_ALL | flag::USE_CLOCKID;
+        Self::with_attr(Attr { kind: event_type::SOFTWARE, flags, clockid: 1, ..Attr::default() })
+    }
+
     fn with_attr(mut attr: Attr) -> Self {
         attr.sample_type = FIELDS;
         attr.sample_period_or_freq = PERIOD;
@@ -89,7 +95,7 @@ fn analysed(data: PerfData<'_>, kernel: Result<KernelSymbols, String>) -> Result
 }
 
 /// One line per sample: `process: root;…;leaf COUNT`. Sorted.
-fn stacks(analysis: &Analysis) -> Vec<String> {
+pub(super) fn stacks(analysis: &Analysis) -> Vec<String> {
     let profile = &analysis.profile;
     let mut lines: Vec<String> = profile
         .samples()

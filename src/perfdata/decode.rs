@@ -67,6 +67,15 @@ fn kernel_code<'a>(cursor: &mut Cursor<'a>) -> Option<RecordKind<'a>> {
     Some(RecordKind::KernelCode { start, len, bpf: kind == BPF, name: until_nul(cursor.rest()) })
 }
 
+/// Decodes the body of a MMAP or MMAP2 record of the kernel. `None` for other records.
+pub fn decode_mapping(kind: u32, misc: u16, body: &[u8]) -> Option<Mmap<'_>> {
+    match kind {
+        record_type::MMAP => mmap(&mut Cursor::new(body), misc),
+        record_type::MMAP2 => mmap2(&mut Cursor::new(body), misc),
+        _ => None,
+    }
+}
+
 /// The fields that MMAP and MMAP2 have in common.
 fn common_mmap_fields<'a>(cursor: &mut Cursor<'a>) -> Option<Mmap<'a>> {
     Some(Mmap {

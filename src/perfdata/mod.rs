@@ -32,6 +32,7 @@ mod writer;
 
 pub use attr::{Attr, Event};
 pub use cpu_mode::CpuMode;
+pub use decode::decode_mapping;
 pub use error::{Error, Unsupported};
 pub use feature::{BuildId, ClockData, CpuCount, Features};
 pub use gperftools::from_gperftools;

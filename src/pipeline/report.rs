@@ -1,5 +1,6 @@
 //! `goflame report`: reads a recording or a profile from disk and writes it in any format.
 
+use std::cell::OnceCell;
 use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,9 @@ use crate::perfevent::return_large_blocks;
 use crate::pprof::{self, SampleTypes, SourceDirs};
 use crate::profile::{Profile, Quality, format_total_count};
 use crate::render::{Document, Format};
-use crate::sources::{DiskImages, InputBytes, InputKind, goroutines_from_file, open_input};
+use crate::sources::{
+    CodeFile, DiskImages, InputBytes, InputKind, find_code_files, goroutines_from_file, open_input, stored_code_files,
+};
 use crate::views::{By, Filters, View};
 
 /// Name of the recording in a run directory.
@@ -27,6 +30,9 @@ pub(super) const PERF_DATA_FILE: &str = "perf.data";
 pub(super) const KALLSYMS_FILE: &str = "symbols/kallsyms";
 /// Name of the file with the vdso that was mapped.
 pub(super) const VDSO_FILE: &str = "symbols/vdso.so";
+
+/// Directory of a run with the symbols that a report needs besides those of the programs.
+pub(super) const SYMBOLS_DIR: &str = "symbols";
 
 /// Source of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,16 +187,36 @@ fn report_recording(
         None => Vec::new(),
     };
     options.goroutines = &goroutines;
-    let kept = run.map(|run| run.join(KALLSYMS_FILE)).filter(|kept| kept.is_file());
+    let stored = match &run {
+        Some(run) => stored_code_files(&run.join(SYMBOLS_DIR)).map_err(Error::Input)?,
+        None => Vec::new(),
+    };
+    let found = OnceCell::new();
+    let code_files = |data: &PerfData<'_>| match &run {
+        Some(_) => stored.as_slice(),
+        None => found.get_or_init(|| find_code_files(data, None)).as_slice(),
+    };
+    let kept = run.as_ref().map(|run| run.join(KALLSYMS_FILE)).filter(|kept| kept.is_file());
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     if kept.is_none() {
         options.kernel_release = Some(&release);
     }
     let kernel = || kept.map_or_else(KernelSource::running, |kept| KernelSource::known(stored_kernel_symbols(&kept)));
-    let (analysis, seconds) = analyse_bytes(&name, bytes, &images, kernel, options)?;
+    let (mut analysis, seconds) = analyse_bytes(&name, bytes, &images, kernel, code_files, options)?;
+    analysis.notes.extend(note_on_found(&found.into_inner().unwrap_or_default()));
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::File(&name), seconds });
     reported(analysis, wanted, &name, &name)
+}
+
+/// Names the files outside of the archive that name code.
+fn note_on_found(files: &[CodeFile]) -> Option<String> {
+    let first = &files.first()?.path;
+    let others = match files.len() - 1 {
+        0 => String::new(),
+        others => format!(" and {others} more files"),
+    };
+    Some(format!("code made at run time is named by {first}{others}"))
 }
 
 fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
@@ -210,6 +236,7 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
         Ok(path) => goroutines_from_file(&path).map_err(Error::Input)?,
         Err(_) => Vec::new(),
     };
+    let code_files = stored_code_files(&run.dir().join(SYMBOLS_DIR)).map_err(Error::Input)?;
     let options = AnalyseOptions {
         goroutines: &goroutines,
         max_stack: manifest.sampler.max_stack,
@@ -217,7 +244,8 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
         lost: manifest.sampler.lost,
         ..wanted.analyse_options()
     };
-    let (mut analysis, seconds) = analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, options)?;
+    let (mut analysis, seconds) =
+        analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, |_| &code_files, options)?;
     analysis.quality.size_bound = manifest.quality.size_bound;
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
@@ -258,22 +286,23 @@ fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, name: &str, title: &
 }
 
 /// Analyses the bytes of a recording. Also returns the duration in seconds.
-pub(super) fn analyse_bytes(
+pub(super) fn analyse_bytes<'o>(
     name: &str,
     recording: &InputBytes,
     images: &DiskImages,
     kernel: impl FnOnce() -> KernelSource + Send,
-    options: AnalyseOptions<'_>,
+    code_files: impl FnOnce(&PerfData<'_>) -> &'o [CodeFile],
+    options: AnalyseOptions<'o>,
 ) -> Result<(Analysis, f64), Error> {
     let started = Instant::now();
     return_large_blocks();
     let release = |range| recording.release(range);
-    let options = AnalyseOptions { release: Some(&release), ..options };
     let analysis = thread::scope(|scope| {
         // Runs in a separate thread because the kernel is slow to write its symbols.
         let kernel = scope.spawn(kernel);
         let data = PerfData::parse_releasing(recording.bytes(), &release)
             .map_err(|source| Error::Unreadable { path: name.into(), source })?;
+        let options = AnalyseOptions { release: Some(&release), code_files: code_files(&data), ..options };
         let kernel = |addresses: &[u64]| kernel.join().unwrap_or_else(|panic| resume_unwind(panic)).naming(addresses);
         analyse(data, images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })
     })?;

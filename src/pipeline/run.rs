@@ -1,5 +1,6 @@
 //! `goflame run`: plan, check, build, inspect, record, analyse, render, archive.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::thread;
@@ -14,7 +15,7 @@ use super::manifest::{AppRecord, BuildRecord, Manifest, SamplerRecord, WorkloadR
 use super::observer::{AnalysedInput, Observer, PipelineEvent, RunNote, Warning};
 use super::prune::{after_run, before_run};
 use super::ready::{Environment, Readiness, online_cpus};
-use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, VDSO_FILE, analyse_bytes};
+use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, SYMBOLS_DIR, VDSO_FILE, analyse_bytes};
 use super::settle::{resolve_go, settle_with};
 use super::verify::recorded;
 use super::{BuildOptions, Built, Error};
@@ -23,13 +24,15 @@ use crate::archive::{self, Draft, Program, PrunePlan, RunId, Store};
 use crate::config::{Config, Engine, redacted};
 use crate::doctor::{self, Finding, Strictness};
 use crate::fsio;
-use crate::perfdata::{ClockData, CpuCount, Features};
+use crate::perfdata::{ClockData, CpuCount, Features, PerfData};
 use crate::pprof::SourceDirs;
 use crate::process::{Command, ExitStatus, acting_for};
 use crate::profile::SizeBound;
 use crate::record::{ChosenEvent, GoroutineLayout, Limitation, Recording, Sampler, SamplingPlan, Session, Target};
 use crate::render::{Document, Format};
-use crate::sources::{DiskImages, GoroutineReading, InputBytes, goroutines_to_json, own_vdso};
+use crate::sources::{
+    CodeFile, DiskImages, GoroutineReading, InputBytes, find_code_files, goroutines_to_json, own_vdso, store_code_files,
+};
 use crate::views::{By, View};
 use crate::workload::{self, Ending, LaunchPlan, Outcome, Stdin};
 
@@ -148,13 +151,8 @@ impl PreparedRun<'_> {
         let sampling = self.sampling_plan(&draft, kernel.as_ref().ok(), descriptors.as_ref().ok().cloned())?;
         let launch = self.launch_plan(&draft, &sampling);
         let secrets = self.config.secrets();
-        let mut words: Vec<_> = launch.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-        if let Some(program) = words.first_mut() {
-            // Shows the path of the published copy of the program, which users know.
-            *program = fsio::shown(&self.built.artifact.path).display().to_string();
-        }
-        self.observer.event(&PipelineEvent::Running { argv: &secrets.args(&words) });
-        let (outcome, recording) = workload::run::<_, Error>(&launch, self.observer, |pid| {
+        self.announce(&launch);
+        let (outcome, mut recording) = workload::run::<_, Error>(&launch, self.observer, |pid| {
             Session::start(&sampling, Target::before_exec(pid), self.observer)
         })?;
         let unbounded = self.is_unbounded().then_some(RunNote::RecordingUnbounded);
@@ -181,10 +179,13 @@ impl PreparedRun<'_> {
             lost: sampler.lost,
             ..AnalyseOptions::default()
         };
+        let code_files = recording.code_files.take().map_or_else(OnceCell::new, OnceCell::from);
+        let find =
+            |data: &PerfData<'_>| code_files.get_or_init(|| find_code_files(data, Some(created.into()))).as_slice();
         let (analysis, sources) = thread::scope(|scope| {
             let sources = scope.spawn(|| self.source_dirs());
             let kernel = || KernelSource::known(kernel);
-            let analysis = analyse_bytes(PERF_DATA_FILE, &perf_data, &images, kernel, analysis_options);
+            let analysis = analyse_bytes(PERF_DATA_FILE, &perf_data, &images, kernel, find, analysis_options);
             (analysis, sources.join().unwrap_or_default())
         });
         let (analysis, seconds) = analysis?;
@@ -209,6 +210,7 @@ impl PreparedRun<'_> {
         let document = Document { view: &view, quality: &quality, title: &title, sources: &sources };
         let files = self.write_outputs(&draft, &document)?;
         self.write_report_inputs(&draft, analysis.kernel.as_ref(), &recording.goroutines)?;
+        write_code_files(&draft, code_files)?;
 
         let workload = WorkloadResult::new(&launch, &outcome, self.options.ignore_failure, &secrets);
         let manifest = Manifest {
@@ -243,6 +245,16 @@ impl PreparedRun<'_> {
             files,
             workload,
         })
+    }
+
+    /// Shows the command line of the workload.
+    fn announce(&self, launch: &LaunchPlan) {
+        let mut words: Vec<_> = launch.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        if let Some(program) = words.first_mut() {
+            // Shows the path of the published copy of the program, which users know.
+            *program = fsio::shown(&self.built.artifact.path).display().to_string();
+        }
+        self.observer.event(&PipelineEvent::Running { argv: &self.config.secrets().args(&words) });
     }
 
     /// Directories of the source files. Those of a build in a container are not on this machine.
@@ -427,6 +439,13 @@ fn write(draft: &Draft, name: &str, bytes: &[u8]) -> Result<(), Error> {
         fsio::create_dir_all(parent).map_err(Error::Output)?;
     }
     fsio::replace(&path, bytes).map_err(Error::Output)
+}
+
+/// Writes the files that name the code that processes made.
+fn write_code_files(draft: &Draft, files: OnceCell<Vec<CodeFile>>) -> Result<(), Error> {
+    let files = files.into_inner().unwrap_or_default();
+    let dir = draft.path(SYMBOLS_DIR);
+    fsio::create_dir_all(&dir).and_then(|()| store_code_files(&files, &dir)).map_err(Error::Output)
 }
 
 fn find_perf() -> Result<PathBuf, Error> {

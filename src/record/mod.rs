@@ -5,6 +5,7 @@
 //!
 //! Must not symbolise and must not render.
 
+mod code_files;
 mod copies;
 mod error;
 mod event;

@@ -1,6 +1,6 @@
 //! The result of a recording, as plain values.
 
-use crate::sources::GoroutineReading;
+use crate::sources::{CodeFile, GoroutineReading};
 use std::time::Duration;
 
 /// A finished recording.
@@ -10,6 +10,8 @@ pub struct Recording {
     pub figures: Option<SamplingFigures>,
     /// The sampled goroutines, as far as they could be read.
     pub goroutines: Vec<GoroutineReading>,
+    /// The files that name the code that processes made. `None` with `engine = "perf"`, where nobody looked for them.
+    pub code_files: Option<Vec<CodeFile>>,
 }
 
 /// Figures of the native sampler.

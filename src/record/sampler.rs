@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::code_files::CodeFileWatch;
 use super::copies::FramePointerCode;
 use super::error::Error;
 use super::event::{WISHED_RING_BYTES, file_event};
@@ -15,7 +16,7 @@ use super::raw_sample::Sampled;
 use super::recording::{Recording, SamplingFigures};
 use crate::fsio::create_private;
 use crate::perfdata::abi::record_type;
-use crate::perfdata::{self, Attr, Features, SampleId, Writer};
+use crate::perfdata::{self, Attr, Features, SampleId, Writer, decode_mapping};
 use crate::perfevent::{Rings, Target, open};
 
 /// Size of a record's header in bytes: type, misc, size (`struct perf_event_header`).
@@ -35,6 +36,7 @@ pub(super) struct NativeSampler {
     samples: u64,
     lost: u64,
     goroutines: Option<Watch>,
+    code_files: CodeFileWatch,
     frame_pointer_code: FramePointerCode,
     /// Reused from sample to sample.
     shortened: Vec<u8>,
@@ -65,6 +67,7 @@ impl NativeSampler {
             samples: 0,
             lost: 0,
             goroutines,
+            code_files: CodeFileWatch::new(),
             frame_pointer_code: plan.frame_pointer_code.clone(),
             shortened: Vec::new(),
             started: Instant::now(),
@@ -82,6 +85,7 @@ impl NativeSampler {
         }
         let (writer, limit, mut full) = (&mut self.writer, self.limit, false);
         let (samples, lost, goroutines) = (&mut self.samples, &mut self.lost, &mut self.goroutines);
+        let code_files = &mut self.code_files;
         let (attr, code, shortened) = (&self.attr, &self.frame_pointer_code, &mut self.shortened);
         let written = self.rings.drain(|kind, misc, full_body| {
             let registers = (kind == record_type::SAMPLE).then(|| Sampled::decode(full_body, attr)).flatten();
@@ -98,6 +102,9 @@ impl NativeSampler {
             if let (Some(registers), Some(goroutines)) = (&registers, goroutines.as_mut()) {
                 goroutines.note(registers);
             }
+            if let Some(mapping) = decode_mapping(kind, misc, full_body) {
+                code_files.note(&mapping);
+            }
             if kind == record_type::LOST {
                 // `struct { u64 id; u64 lost; }` (perf_event.h).
                 let count = body.get(8..16).and_then(|count| count.try_into().ok()).map_or(0, u64::from_le_bytes);
@@ -108,6 +115,7 @@ impl NativeSampler {
         if let Some(goroutines) = &mut self.goroutines {
             goroutines.look(monotonic_ns());
         }
+        self.code_files.look(monotonic_ns());
         if full {
             self.rings.disable();
             self.bound_reached = Some(self.started.elapsed());
@@ -144,6 +152,7 @@ impl NativeSampler {
                 bound_reached: self.bound_reached,
             }),
             goroutines: self.goroutines.map_or_else(Vec::new, Watch::finish),
+            code_files: Some(self.code_files.finish()),
         })
     }
 }

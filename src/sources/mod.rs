@@ -1,10 +1,11 @@
 //! Where bytes come from: inputs of reports, the files that a recording mapped, the vdso, the list of kernel symbols and
-//! its cache, and the goroutine readings of a run.
+//! its cache, the names of code made at run time, and the goroutine readings of a run.
 //!
 //! Opens files with the rights that the user has on them, and hands out bytes or the reason why there are none. Must not
 //! interpret bytes: `analyse`, `perfdata` and `pprof` do. Only the kind of an input is detected here, from its first
 //! bytes.
 
+mod code_files;
 mod debug_files;
 mod foreign;
 mod goroutines;
@@ -12,6 +13,10 @@ mod images;
 mod input;
 mod kallsyms;
 
+pub use code_files::{
+    CodeFile, CodeFileKind, CodeFiles, code_file_of_mapping, find_code_files, is_memory, open_code_file,
+    store_code_files, stored_code_files,
+};
 pub use foreign::{InputError, open_input};
 pub use goroutines::{GoroutineReading, goroutines_from_file, goroutines_to_json};
 pub use images::{DiskImages, Image, ImageAbsence, ImageBytes, Images, own_vdso};

@@ -8,6 +8,8 @@
 mod by_default;
 mod engines;
 mod folded;
+#[cfg(target_arch = "x86_64")]
+mod generated;
 mod goroutines;
 mod harness;
 mod imported;

@@ -4,6 +4,7 @@ use super::walk::UnwindInfo;
 use super::*;
 use crate::analyse::address_space::AddressSpaces;
 use crate::analyse::files::{Files, ImageId};
+use crate::analyse::generated::GeneratedCode;
 use crate::analyse::tests::NoFiles;
 use crate::gobin::{Cfa, CfaBase, GoUnwind, NativeUnwind, Saved, Special};
 use crate::perfdata::PerfData;
@@ -52,7 +53,8 @@ fn with_unwinder<T>(
         }
     }
     add_more(&mut unwinder);
-    let mut spaces = AddressSpaces::default();
+    let code = GeneratedCode::default();
+    let mut spaces = AddressSpaces::new(&code);
     spaces.map(1, TEXT, 0x1000, TEXT, ImageId(0));
     run(&mut unwinder, spaces.get(1).expect("an address space"))
 }

@@ -7,7 +7,7 @@ mod table;
 
 use std::process::ExitCode;
 
-use self::table::Detail;
+use self::table::{Detail, Verdict};
 use super::Project;
 use crate::cli::args::DoctorArgs;
 use crate::cli::exit;
@@ -53,15 +53,6 @@ pub(in crate::cli) fn doctor(
         checkup = pipeline::checkup(&config, &options)?;
     }
     print(&checkup, &config, args, terminal)
-}
-
-/// The result of all checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Ready,
-    NotReady,
-    /// Every selected check was skipped, so nothing is known.
-    NothingChecked,
 }
 
 fn print(checkup: &Checkup, config: &Config, args: &DoctorArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {

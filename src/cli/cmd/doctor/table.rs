@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Effects, Style};
 
-use super::Verdict;
 use super::fix::goflame;
 use crate::doctor::{Finding, RepairPlan, Status, count_statuses, summary_line};
 use crate::pipeline::Checkup;
@@ -19,6 +18,15 @@ const MIN_COLUMNS: usize = 40;
 
 const BOLD: Style = Style::new().effects(Effects::BOLD);
 const DIM: Style = Style::new().effects(Effects::DIMMED);
+
+/// The result of all checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Ready,
+    NotReady,
+    /// Every selected check was skipped, so nothing is known.
+    NothingChecked,
+}
 
 /// How much the table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

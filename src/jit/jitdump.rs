@@ -1,0 +1,249 @@
+//! Jitdumps (`tools/perf/Documentation/jitdump-specification.txt` in Linux): a header, and a record for each event in the
+//! life of a function's code.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::{JitCode, JitFunction, JitLine, MAX_FUNCTIONS, is_code_range};
+use crate::bytes::Cursor;
+
+/// `JiTD`, as a number in the byte order of the machine.
+const MAGIC: u32 = 0x4a69_5444;
+const VERSION: u32 = 1;
+/// Size of the header's known fields in bytes.
+const HEADER: usize = 40;
+/// Size of a record's id, size and time in bytes.
+const PREFIX: usize = 16;
+
+/// `JITDUMP_FLAGS_ARCH_TIMESTAMP`: the times count ticks of the CPU.
+const CPU_TICKS: u64 = 1;
+
+/// Numbers of record types.
+mod record_id {
+    pub(super) const CODE_LOAD: u32 = 0;
+    pub(super) const CODE_MOVE: u32 = 1;
+    pub(super) const CODE_DEBUG_INFO: u32 = 2;
+    pub(super) const CODE_CLOSE: u32 = 3;
+}
+
+/// File name of a line that has the file of the line before.
+const SAME_FILE: &[u8] = b"\xff";
+
+/// Maximum number of source lines that are read from a file.
+const MAX_LINES: usize = 1 << 22;
+
+/// Reads a jitdump of a machine with this byte order. A file that is cut off gives what lies before the cut. `None` if it is
+/// not a jitdump.
+pub fn parse_jitdump(bytes: &[u8]) -> Option<JitCode<'_>> {
+    let mut header = Cursor::new(bytes);
+    if (header.u32()?, header.u32()?) != (MAGIC, VERSION) {
+        return None;
+    }
+    let size = usize::try_from(header.u32()?).ok()?.max(HEADER);
+    // The machine, padding, the process, and the time.
+    header.skip(20)?;
+    let timed = header.u64()? & CPU_TICKS == 0;
+    let mut dump = Dump { code: JitCode { timed, ..JitCode::default() }, ..Dump::default() };
+    let mut records = Cursor::at(bytes, size)?;
+    while let (Some(id), Some(size), Some(time)) = (records.u32(), records.u32(), records.u64()) {
+        let size = usize::try_from(size).ok().and_then(|size| size.checked_sub(PREFIX));
+        let Some(body) = size.and_then(|size| records.take(size)) else { break };
+        if id == record_id::CODE_CLOSE || dump.code.functions.len() == MAX_FUNCTIONS {
+            break;
+        }
+        if dump.record(id, time, body).is_none() {
+            dump.code.malformed = dump.code.malformed.saturating_add(1);
+        }
+    }
+    Some(dump.code)
+}
+
+#[derive(Default)]
+struct Dump<'b> {
+    code: JitCode<'b>,
+    /// Source lines of code that is not loaded yet, by its address.
+    lines: HashMap<u64, Range<usize>>,
+    /// The last function with each code index.
+    by_index: HashMap<u64, usize>,
+}
+
+impl<'b> Dump<'b> {
+    /// Reads the body of a record. `None` if it does not follow the format.
+    fn record(&mut self, id: u32, time: u64, body: &'b [u8]) -> Option<()> {
+        let mut fields = Cursor::new(body);
+        match id {
+            record_id::CODE_LOAD => self.load(time, &mut fields),
+            record_id::CODE_MOVE => self.move_code(time, &mut fields),
+            record_id::CODE_DEBUG_INFO => self.debug_info(&mut fields),
+            _ => Some(()),
+        }
+    }
+
+    fn load(&mut self, time: u64, fields: &mut Cursor<'b>) -> Option<()> {
+        // Process, thread, and the address at which the code runs, which is that of the code.
+        fields.skip(16)?;
+        let (start, size, index) = (fields.u64()?, fields.u64()?, fields.u64()?);
+        let name = fields.cstr()?;
+        let lines = self.lines.remove(&start).unwrap_or(0..0);
+        if !is_code_range(start, size) {
+            return None;
+        }
+        self.by_index.insert(index, self.code.functions.len());
+        self.code.functions.push(JitFunction { time, start, size, name, lines });
+        Some(())
+    }
+
+    fn move_code(&mut self, time: u64, fields: &mut Cursor<'b>) -> Option<()> {
+        fields.skip(16)?;
+        let (_old, start, size, index) = (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?);
+        let moved = self.code.functions.get(*self.by_index.get(&index)?)?.clone();
+        if !is_code_range(start, size) {
+            return None;
+        }
+        self.by_index.insert(index, self.code.functions.len());
+        self.code.functions.push(JitFunction { time, start, size, ..moved });
+        Some(())
+    }
+
+    /// Reads source lines up to the first that does not follow the format: V8 writes wrong ones, and names do not need them.
+    fn debug_info(&mut self, fields: &mut Cursor<'b>) -> Option<()> {
+        let (start, count) = (fields.u64()?, fields.u64()?);
+        let first = self.code.lines.len();
+        let mut last = None;
+        for _ in 0..count {
+            last = next_line(fields, start, last).filter(|_| self.code.lines.len() < MAX_LINES);
+            let Some(line) = last else { break };
+            self.code.lines.push(line);
+        }
+        self.lines.insert(start, first..self.code.lines.len());
+        Some(())
+    }
+}
+
+/// Reads the next source line of code that starts at this address.
+fn next_line<'b>(fields: &mut Cursor<'b>, start: u64, last: Option<JitLine<'b>>) -> Option<JitLine<'b>> {
+    let (address, line, _discriminator, file) = (fields.u64()?, fields.u32()?, fields.u32()?, fields.cstr()?);
+    let offset = address.checked_sub(start).filter(|offset| last.is_none_or(|last| last.offset <= *offset))?;
+    Some(JitLine { offset, line, file: if file == SAME_FILE { last?.file } else { file } })
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[u64]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    fn header(flags: u64) -> Vec<u8> {
+        let fields = [MAGIC, VERSION, 40, 62, 0, 7].into_iter().flat_map(u32::to_le_bytes);
+        fields.chain(words(&[5, flags])).collect()
+    }
+
+    fn record(id: u32, time: u64, body: &[u8]) -> Vec<u8> {
+        let size = u32::try_from(PREFIX + body.len()).unwrap();
+        [&id.to_le_bytes()[..], &size.to_le_bytes(), &time.to_le_bytes(), body].concat()
+    }
+
+    fn load(time: u64, start: u64, index: u64, name: &str) -> Vec<u8> {
+        let body =
+            [&words(&[7 << 32 | 7, start, start, 4, index])[..], name.as_bytes(), b"\0\x90\x90\x90\xc3"].concat();
+        record(record_id::CODE_LOAD, time, &body)
+    }
+
+    fn moved(time: u64, to: u64, index: u64) -> Vec<u8> {
+        record(record_id::CODE_MOVE, time, &words(&[7, to, 0x1000, to, 4, index]))
+    }
+
+    fn debug_info(start: u64, lines: &[(u64, u32, &[u8])]) -> Vec<u8> {
+        let mut body = words(&[start, u64::try_from(lines.len()).unwrap()]);
+        for (address, line, file) in lines {
+            body.extend([&address.to_le_bytes()[..], &line.to_le_bytes(), &[0; 4], file, b"\0"].concat());
+        }
+        record(record_id::CODE_DEBUG_INFO, 1, &body)
+    }
+
+    fn dump() -> Vec<u8> {
+        let lines: [(u64, u32, &[u8]); 3] = [(0x1000, 3, b"a.js"), (0x1002, 4, b"\xff"), (0x1003, 9, b"b.js")];
+        let unwinding = record(4, 2, &[0; 24]);
+        let close = record(record_id::CODE_CLOSE, 9, &[]);
+        let parts = [
+            header(0),
+            debug_info(0x1000, &lines),
+            unwinding,
+            load(2, 0x1000, 1, "one"),
+            load(3, 0x2000, 2, "two"),
+            moved(4, 0x3000, 1),
+            close,
+            load(10, 0x4000, 3, "after the end"),
+        ];
+        parts.concat()
+    }
+
+    #[test]
+    fn functions_have_their_time_their_lines_and_keep_them_when_they_move() {
+        let bytes = dump();
+        let code = parse_jitdump(&bytes).unwrap();
+        let function = |time, start, name, lines| JitFunction { time, start, size: 4, name, lines };
+        assert_eq!(
+            code.functions,
+            [
+                function(2, 0x1000, &b"one"[..], 0..3),
+                function(3, 0x2000, b"two", 0..0),
+                function(4, 0x3000, b"one", 0..3)
+            ]
+        );
+        let lines: Vec<_> = code.lines.iter().map(|line| (line.offset, line.line, line.file)).collect();
+        assert_eq!(lines, [(0, 3, &b"a.js"[..]), (2, 4, b"a.js"), (3, 9, b"b.js")]);
+        assert!(code.timed && code.malformed == 0);
+        assert!(!parse_jitdump(&header(CPU_TICKS)).unwrap().timed);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_anywhere_gives_what_lies_before_the_cut() {
+        let whole = dump();
+        let all = parse_jitdump(&whole).unwrap();
+        for end in 0..whole.len() {
+            match parse_jitdump(&whole[..end]) {
+                Some(cut) => {
+                    assert!(all.functions.starts_with(&cut.functions) && cut.malformed == 0, "{end}");
+                }
+                None => assert!(end < HEADER, "{end}"),
+            }
+        }
+    }
+
+    #[test]
+    fn damage_at_any_byte_does_not_panic() {
+        let whole = dump();
+        for at in 0..whole.len() {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[at] = value;
+                if let Some(code) = parse_jitdump(&damaged) {
+                    assert!(code.functions.iter().all(|function| code.lines.get(function.lines.clone()).is_some()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn records_that_do_not_follow_the_format_are_counted_and_left_out() {
+        let short = record(record_id::CODE_LOAD, 1, &[0; 8]);
+        let no_file = debug_info(0x1000, &[(0x1000, 1, b"\xff")]);
+        let backwards = debug_info(1, &[(5, 1, b"a"), (4, 2, b"a")]);
+        let unknown = moved(1, 0x1000, 77);
+        let bytes =
+            [header(0), short, no_file, backwards, unknown, load(2, u64::MAX, 1, "beyond"), load(2, 1, 1, "good")]
+                .concat();
+        let code = parse_jitdump(&bytes).unwrap();
+        assert_eq!((code.functions.len(), code.lines.len(), code.malformed), (1, 1, 3));
+        assert_eq!(parse_jitdump(b"JiTD and other text that is long enough for a header"), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! Code that programs make while they run: named by perf maps and jitdumps, and without a name where nothing names it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::{Project, Run, alone, figure, percent, succeeded, text, tool};
+
+/// A project with tests/workloads/jitcode.
+fn jitcode(mode: &str) -> Project {
+    let settings = format!("[app]\npackage = '.'\nname = 'jitcode'\n\n[workload]\nargs = ['{mode}']\n");
+    Project::from_workload("jitcode", &settings)
+}
+
+/// tests/workloads/jitc.
+fn jitc() -> (Project, PathBuf) {
+    let project = Project::copy_of("tests/workloads/jitc");
+    let program = project.path("jitc");
+    text(tool("cc").args(["-O1", "-o"]).arg(&program).arg(project.path("jitc.c")));
+    (project, program)
+}
+
+/// Samples whose leaf is one of these functions in folded stacks, and the number of all samples.
+fn leaves(folded: &str, name: &str) -> (u64, u64) {
+    let (mut of_name, mut all) = (0, 0);
+    for line in folded.lines() {
+        let (stack, count) = line.rsplit_once(' ').unwrap();
+        let count: u64 = count.parse().unwrap();
+        all += count;
+        if stack.rsplit(';').next() == Some(name) {
+            of_name += count;
+        }
+    }
+    (of_name, all)
+}
+
+fn share(folded: &str, name: &str) -> f64 {
+    let (of_name, all) = leaves(folded, name);
+    percent(of_name, all)
+}
+
+/// The folded stacks of a run, analysed again after all files that the workload wrote are gone.
+fn folded_later(project: &Project, run: &Run) -> String {
+    for entry in fs::read_dir(run.file("symbols")).unwrap() {
+        let name = entry.unwrap().file_name();
+        for dir in [Path::new("/tmp"), &project.path("")] {
+            let _ = fs::remove_file(dir.join(&name));
+        }
+    }
+    project.report(&run.dir, "folded")
+}
+
+/// Inner and outer function of "map", as folded stacks show them.
+const INNER: &str = "made inner:1\u{fffd}[31m";
+const OUTER: &str = "made outer";
+
+#[test]
+fn a_perf_map_names_code_and_is_archived() {
+    let _alone = alone();
+    for (mode, engine) in [("map", "native"), ("deleted", "native"), ("map", "perf")] {
+        let project = jitcode(mode);
+        let run = project.run(&["--engine", engine]);
+        let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
+        figure(&format!("perf map, {mode}, {engine}: {:.1} % in the generated loop", share(&folded, INNER)));
+        assert!(share(&folded, INNER) > 85.0, "{mode}, {engine}: {folded}");
+        let through = format!("main.main;main.run;main.call;{OUTER};{INNER}");
+        let whole: u64 = folded.lines().filter(|line| line.contains(&through)).map(count_of).sum();
+        assert!(percent(whole, leaves(&folded, INNER).0) > 99.0, "{mode}, {engine}: {folded}");
+        assert!(!folded.contains("made before"), "{folded}");
+        assert!(run.stderr.contains("1 of the entries of /tmp/perf-"), "{}", run.stderr);
+        assert_eq!(folded_later(&project, &run), folded);
+    }
+}
+
+fn count_of(line: &str) -> u64 {
+    line.rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+#[test]
+fn a_jitdump_names_code_that_is_replaced_and_moved() {
+    let _alone = alone();
+    let project = jitcode("dump");
+    let run = project.run(&[]);
+    let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
+    let (first, second) = (share(&folded, "first"), share(&folded, "second"));
+    figure(&format!("jitdump: first {first:.1} %, second {second:.1} % (both half of the work)"));
+    assert!(first + second > 85.0 && (first - second).abs() < 15.0, "{folded}");
+    assert_eq!(folded_later(&project, &run), folded);
+    let lines = text(tool("go").args(["tool", "pprof", "-raw"]).arg(run.file("profile.pb.gz")));
+    assert!(lines.contains("first made.lang:11"), "{lines}");
+}
+
+#[test]
+fn code_that_nothing_names_is_shown_as_such_with_a_hint() {
+    let _alone = alone();
+    let project = jitcode("nothing");
+    let run = project.run(&[]);
+    let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
+    assert!(share(&folded, "[run-time code]") > 85.0, "{folded}");
+    assert!(run.stderr.contains("node --perf-basic-prof"), "{}", run.stderr);
+}
+
+#[test]
+fn a_recording_of_perf_is_named_by_the_perf_map_of_its_process() {
+    let _alone = alone();
+    let (project, program) = jitc();
+    let recording = project.perf_record(&[program.as_os_str()]);
+    let output = succeeded(project.goflame().arg("report").arg(&recording).args(["-f", "folded"]));
+    let (folded, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(share(&folded, "spin in memory") > 85.0, "{folded}");
+    let named_by = stderr.split("code made at run time is named by ").nth(1).and_then(|rest| rest.lines().next());
+    assert!(named_by.is_some_and(|path| path.starts_with("/tmp/perf-")), "{stderr}");
+    let perf = text(tool("perf").args(["script", "-F", "comm,ip,sym", "-i"]).arg(&recording));
+    let samples_of_perf = perf.split("\n\n").filter(|sample| sample.contains("spin in memory")).count() as u64;
+    let samples: u64 = folded.lines().filter(|line| line.contains("spin in memory")).map(count_of).sum();
+    assert_eq!(samples, samples_of_perf, "{perf}");
+    fs::remove_file(named_by.unwrap()).unwrap();
+}
+
+#[test]
+fn a_recording_of_perf_with_the_monotonic_clock_is_named_by_a_jitdump() {
+    let _alone = alone();
+    let (project, program) = jitc();
+    let shares = |clock: &[&str]| {
+        let file = project.path("dump.data");
+        let mut perf = tool("perf");
+        perf.args(["record", "-g", "-F", "997", "-e", "cpu-clock", "-o"])
+            .arg(&file)
+            .args(clock)
+            .arg("--")
+            .arg(&program);
+        text(perf.arg("dump").current_dir(project.path("")));
+        let folded = project.report(&file, "folded");
+        (share(&folded, "early"), share(&folded, "late"), folded)
+    };
+    let (early, late, folded) = shares(&["-k", "CLOCK_MONOTONIC"]);
+    figure(&format!("jitdump of C: early {early:.1} %, late {late:.1} % (a quarter and three quarters)"));
+    assert!((15.0..35.0).contains(&early) && (60.0..85.0).contains(&late), "{folded}");
+    // With another clock, nobody knows when a function was there: the last one is shown.
+    let (early, late, folded) = shares(&[]);
+    assert!(early == 0.0 && late > 85.0, "{folded}");
+}
