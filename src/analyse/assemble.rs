@@ -182,7 +182,9 @@ pub fn analyse(
                 .to_owned(),
         );
     }
-    if let (Unit::Nanoseconds, Some(used_seconds)) = (profile.event.unit, options.used_cpu_seconds) {
+    // No sample is no CPU time, whatever was counted.
+    let is_time = profile.event.unit == Unit::Nanoseconds || profile.total_count() == 0;
+    if let Some(used_seconds) = options.used_cpu_seconds.filter(|_| is_time) {
         quality.cpu = Some(CpuCoverage { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS, used_seconds });
     }
     Ok(Analysis { profile, quality, kernel, other_events, notes })

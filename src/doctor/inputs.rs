@@ -33,6 +33,8 @@ pub struct Inputs<'a> {
     pub probe: Option<ProbeResult>,
     /// The result of the trial, in which goflame samples itself, or why it failed.
     pub trial: Option<Result<TrialCounts, String>>,
+    /// The result of opening one event per CPU for a control group, or why it failed and what helps.
+    pub confined: Option<Result<(), String>>,
     /// The Go toolchain and related programs.
     pub tools: Option<&'a Tools>,
     /// The machine that the program is built for; `None` without a project.

@@ -9,7 +9,7 @@ use crate::config::{EventChoice, Kernel, StackSize};
 use crate::host::Reading;
 use crate::perfevent::TrialCounts;
 
-pub(super) static CHECKS: [Check; 8] = [
+pub(super) static CHECKS: [Check; 9] = [
     Check {
         id: "virtual-machine",
         group: Group::Sampling,
@@ -84,6 +84,16 @@ pub(super) static CHECKS: [Check; 8] = [
         why: "They show when a thread leaves its CPU, which is needed to compute waiting time.",
         in_run: false,
         judge: Judge::Optional(context_switches),
+    },
+    Check {
+        id: "short-lives",
+        group: Group::Sampling,
+        title: "one event per CPU",
+        feature: "threads and processes that end before a sample is due",
+        why: "Without it, each thread has an event of its own: one that uses less CPU time than the time between two samples \
+              is not seen.",
+        in_run: false,
+        judge: Judge::Optional(short_lives),
     },
 ];
 
@@ -262,6 +272,14 @@ fn context_switches(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
         Some(count) => check.finding(Status::Ok, format!("{count} records"), needed),
         None => check.finding(Status::Info, "the event does not open with them", needed),
     })
+}
+
+fn short_lives(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
+    let (status, found) = match inputs.confined.as_ref()? {
+        Ok(()) => (Status::Ok, "confined to a control group"),
+        Err(why) => (Status::Info, why.as_str()),
+    };
+    Some(check.finding(status, found, "the right to sample whole CPUs, and to create a control group"))
 }
 
 fn in_samples_text(part: u64, samples: u64) -> String {

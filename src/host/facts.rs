@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::cpus::cpus;
 use super::isolation::{Isolation, isolation};
 use super::parse::{self, Limit};
 use super::reading::{Reading, missing, read_text, read_value};
@@ -43,8 +44,11 @@ pub struct HostFacts {
     pub cpu_model: Reading<String>,
     /// The highest GOAMD64 level that the CPU has, 1 to 4; missing on other machines than x86-64. `/proc/cpuinfo`.
     pub amd64_level: Reading<u32>,
-    /// Numbers of the online CPUs, ascending. `/sys/devices/system/cpu/online`.
+    /// Numbers of the online CPUs, ascending. `/sys/devices/system/cpu/online`, without it `/proc/stat`.
     pub online_cpus: Reading<Vec<u32>>,
+    /// Numbers of all CPUs that any source names, ascending: those above, `/sys/devices/system/cpu/possible`, and
+    /// `Cpus_allowed_list` of `/proc/self/status`.
+    pub named_cpus: Vec<u32>,
     /// Bytes of memory that the kernel manages. `/proc/meminfo`.
     pub memory_bytes: Reading<u64>,
     /// Names of the PMUs of CPU cores; empty if there is none. `/sys/bus/event_source/devices`.
@@ -104,6 +108,7 @@ pub fn probe(root: &Path) -> HostFacts {
     let limits = read_text(&root.join("proc/self/limits"));
     let meminfo = read_text(&root.join("proc/meminfo"));
     let kernel_release = read_value(&sysctl.join("osrelease"), non_empty);
+    let (online_cpus, named_cpus) = cpus(root, &status);
     HostFacts {
         // Not from /proc/sys/kernel/arch, which exists since Linux 6.1 only.
         arch: std::env::consts::ARCH.to_owned(),
@@ -112,7 +117,8 @@ pub fn probe(root: &Path) -> HostFacts {
         distribution: distribution(root),
         cpu_model: find_in(&cpuinfo, parse::cpu_model),
         amd64_level: find_in(&cpuinfo, parse::amd64_level),
-        online_cpus: read_value(&root.join("sys/devices/system/cpu/online"), parse::cpu_list),
+        online_cpus,
+        named_cpus,
         memory_bytes: parse::field_of(&meminfo, "MemTotal", parse::kib),
         pmus: pmus(&root.join("sys/bus/event_source/devices")),
         virtualisation: virtualisation(root, &cpuinfo),

@@ -5,6 +5,7 @@
 //! file, an unreadable file and unexpected contents mean different things.
 
 mod cgroup;
+mod cpus;
 mod facts;
 mod isolation;
 mod parse;

@@ -41,6 +41,12 @@ pub(super) fn cpu_list(text: &str) -> Option<Vec<u32>> {
     Some(cpus)
 }
 
+/// The CPUs that have a line in `/proc/stat`: those that are online (`proc_stat(5)`).
+pub(super) fn cpus_in_stat(stat: &str) -> Vec<u32> {
+    let number = |line: &str| line.strip_prefix("cpu")?.split(' ').next()?.parse().ok().filter(|&cpu| cpu <= MAX_CPU);
+    stat.lines().filter_map(number).collect()
+}
+
 /// The value of the first line `KEY: value`, with any blanks around the colon, as in `/proc/self/status` and
 /// `/proc/cpuinfo`.
 pub(super) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {

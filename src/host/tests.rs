@@ -65,6 +65,19 @@ fn cpu_lists_are_parsed() {
 }
 
 #[test]
+fn a_cpu_that_any_source_names_is_known() {
+    let stat = ("proc/stat", "cpu  1 2 3\ncpu0 1 2 3\ncpu5 1 2 3\ncpuidle 1\nctxt 9\n");
+    let facts = with(&[stat]);
+    assert_eq!((facts.online_cpus, facts.named_cpus), (Reading::Value(vec![0, 5]), vec![0, 5]));
+    let online = ("sys/devices/system/cpu/online", "0\n");
+    let possible = ("sys/devices/system/cpu/possible", "0-2\n");
+    let allowed = ("proc/self/status", "Cpus_allowed_list:\t1,4\n");
+    let facts = with(&[stat, online, possible, allowed]);
+    assert_eq!((facts.online_cpus, facts.named_cpus), (Reading::Value(vec![0]), vec![0, 1, 2, 4, 5]));
+    assert_eq!(with(&[]).named_cpus, Vec::<u32>::new());
+}
+
+#[test]
 fn capabilities_count_in_the_initial_user_namespace_only() {
     let root = tempfile::tempdir().unwrap();
     let status = "Name:\tx\nUid:\t1000\t0\t0\t0\nCapEff:\t0000004000004000\nSeccomp:\t2\n";

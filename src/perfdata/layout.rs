@@ -147,16 +147,21 @@ impl RecordLayout {
     /// The time of a record, without decoding its other fields.
     pub(super) fn time_of(&self, raw: &RawRecord<'_>) -> Option<u64> {
         let (_, attr) = self.event_of(raw)?;
-        if !attr.has(sample_type::TIME) {
-            return None;
-        }
-        let (bytes, before) = if raw.kind == record_type::SAMPLE {
-            (raw.body, attr.field_count(&[sample_type::IDENTIFIER, sample_type::IP, sample_type::TID]))
-        } else {
-            (split_sample_id(raw.body, attr)?.1, attr.field_count(&[sample_type::TID]))
-        };
-        Cursor::at(bytes, before.checked_mul(8)?)?.u64()
+        decode_time(raw.kind, raw.body, attr)
     }
+}
+
+/// Decodes the time in the body of a record. `None` when the event does not record time.
+pub fn decode_time(kind: u32, body: &[u8], attr: &Attr) -> Option<u64> {
+    if !attr.has(sample_type::TIME) {
+        return None;
+    }
+    let (bytes, before) = if kind == record_type::SAMPLE {
+        (body, attr.field_count(&[sample_type::IDENTIFIER, sample_type::IP, sample_type::TID]))
+    } else {
+        (split_sample_id(body, attr)?.1, attr.field_count(&[sample_type::TID]))
+    };
+    Cursor::at(bytes, before.checked_mul(8)?)?.u64()
 }
 
 /// Splits the body of a record other than a sample into its fields and its sample id. The sample id is empty when the

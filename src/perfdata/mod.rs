@@ -36,6 +36,7 @@ pub use decode::decode_mapping;
 pub use error::{Error, Unsupported};
 pub use feature::{BuildId, ClockData, CpuCount, Features};
 pub use gperftools::from_gperftools;
+pub use layout::decode_time;
 pub use reader::{PerfData, Records, masked_cmdline};
 pub use record::{Inode, Mmap, Record, RecordKind, SampleId, TaskEvent};
 pub use sample::{Callchain, RawAddress, Sample, UserRegs, decode_sample};

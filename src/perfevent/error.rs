@@ -67,6 +67,13 @@ impl Error {
         matches!(self, Self::Map { .. })
     }
 
+    /// Whether the CPU may be offline (ENODEV) or have a number that the kernel does not know (EINVAL).
+    pub(super) fn may_be_absent_cpu(&self) -> bool {
+        matches!(self, Self::Open { source, .. }
+            if source.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error())
+                || source.kind() == io::ErrorKind::InvalidInput)
+    }
+
     /// Whether the machine does not have the event (ENOENT, ENODEV, EOPNOTSUPP).
     pub fn is_absent_event(&self) -> bool {
         match self {

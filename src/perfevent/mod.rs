@@ -1,8 +1,10 @@
 //! The interface to the kernel, built on the crate `perf-event2`: opens, maps and drains perf events.
 //!
-//! There is one event for each CPU. It follows the target and its children (`inherit`); the kernel refuses to map an
-//! inherited event that is not bound to a CPU. The process's own [`vdso`] is read and glibc's allocator is set up
-//! ([`return_large_blocks`]) here too, because both need `unsafe`.
+//! There is one event for each CPU. It follows the target and its children (`inherit`), or all processes of a control
+//! group. The kernel refuses to map an inherited event that is not bound to a CPU.
+//!
+//! The process's own [`vdso`] is read and glibc's allocator is set up ([`return_large_blocks`]) here too, because both
+//! need `unsafe`.
 //! The module must hold no policy (the caller passes a [`Spec`]), must not print, and must know neither files nor
 //! formats: it returns a record as its type, its misc bits and its bytes.
 //!

@@ -28,6 +28,6 @@ pub struct TrialCounts {
 
 /// Opens and maps the events of a recording on goflame itself, and closes them without enabling them.
 pub fn probe(spec: &Spec, cpus: &[u32], ring_bytes: usize) -> Result<Probe, Error> {
-    let rings = rings::open(spec, Target::calling_thread(), cpus, ring_bytes)?;
+    let rings = rings::open(spec, Target::CallingThread, cpus, ring_bytes)?;
     Ok(Probe { ring_bytes: rings.ring_bytes() })
 }

@@ -34,14 +34,12 @@ pub struct Drained {
     pub records: usize,
 }
 
-/// Opens the event on every CPU for a target, and maps ring buffers.
+/// Opens the event for a target on every CPU that has it, and maps ring buffers. `cpus` may name CPUs that are offline or do
+/// not exist: it is an error only if no CPU has the event.
 ///
 /// `ring_bytes` (a power of two) is the desired size of each buffer. If the kernel's budget of locked memory is too small,
 /// all buffers are halved until they fit; [`Rings::ring_bytes`] returns the final size.
-pub fn open(spec: &Spec, target: Target, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
-    if cpus.is_empty() {
-        return Err(Error::NoCpu);
-    }
+pub fn open(spec: &Spec, target: Target<'_>, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
     let mut size = ring_bytes.max(MIN_RING_BYTES);
     loop {
         match open_with(spec, target, cpus, size) {
@@ -52,18 +50,30 @@ pub fn open(spec: &Spec, target: Target, cpus: &[u32], ring_bytes: usize) -> Res
     }
 }
 
-fn open_with(spec: &Spec, target: Target, cpus: &[u32], size: usize) -> Result<Vec<Ring>, Error> {
+fn open_with(spec: &Spec, target: Target<'_>, cpus: &[u32], size: usize) -> Result<Vec<Ring>, Error> {
     let mut rings = Vec::with_capacity(cpus.len());
+    let mut refused: Option<Error> = None;
     for &cpu in cpus {
-        let builder = spec.builder(target, cpu, size);
-        let opened = builder.build();
-        let counter: Counter =
-            opened.map_err(|source| Error::Open { event: spec.source, cpu, kernel: spec.kernel, source })?;
+        let counter: Counter = match spec.builder(target, cpu, size).build() {
+            Ok(counter) => counter,
+            Err(source) => {
+                let error = Error::Open { event: spec.source, cpu, kernel: spec.kernel, source };
+                if !error.may_be_absent_cpu() {
+                    return Err(error);
+                }
+                // An unknown attribute is the better reason: all CPUs refuse it, and the caller can try another one.
+                refused = match refused {
+                    Some(first) if first.is_unknown_attribute() || !error.is_unknown_attribute() => Some(first),
+                    _ => Some(error),
+                };
+                continue;
+            }
+        };
         let id = counter.id();
         let sampler = counter.sampled(size).map_err(|source| Error::Map { bytes: size, cpu, source })?;
         rings.push(Ring { sampler, id, open: true });
     }
-    Ok(rings)
+    if rings.is_empty() { Err(refused.unwrap_or(Error::NoCpu)) } else { Ok(rings) }
 }
 
 impl Ring {
@@ -86,7 +96,7 @@ impl Rings {
         self.ring_bytes
     }
 
-    /// The kernel's ids of the events; each sample holds one.
+    /// The kernel's ids of the events, one for each sampled CPU; each sample holds one.
     pub fn ids(&self) -> Vec<u64> {
         self.by_cpu.iter().map(|ring| ring.id).collect()
     }

@@ -1,5 +1,7 @@
 //! The sampled event, the fields of each sample, and the kernel attribute (`perf_event_attr`) for both.
 
+use std::fs::File;
+
 use perf_event::events::{Hardware, Software};
 use perf_event::{Builder, Clock, ReadFormat, SampleFlag};
 
@@ -72,27 +74,19 @@ pub struct Spec {
     pub switches: bool,
 }
 
-/// The process to sample. The threads and processes that it starts later are sampled too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Target {
-    /// 0 for the calling thread.
-    pid: i32,
-    /// Whether the kernel starts sampling when the process executes a program. Otherwise [`Rings::enable`] does.
-    ///
-    /// [`Rings::enable`]: super::Rings::enable
-    enable_on_exec: bool,
-}
-
-impl Target {
-    /// A process that waits before it executes a program. Sampling starts with that program.
-    pub fn before_exec(pid: i32) -> Self {
-        Self { pid, enable_on_exec: true }
-    }
-
-    /// The calling thread.
-    pub fn calling_thread() -> Self {
-        Self { pid: 0, enable_on_exec: false }
-    }
+/// The tasks to sample. [`Rings::enable`] starts sampling if nothing else is said.
+///
+/// [`Rings::enable`]: super::Rings::enable
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'g> {
+    /// The calling thread, and the threads that it starts.
+    CallingThread,
+    /// A process that waits before it executes a program, and all threads and processes that it starts. Each of them has
+    /// an event of its own, whose first sample comes after a whole period. The kernel starts sampling at the exec.
+    BeforeExec(i32),
+    /// All processes in a control group, whose directory this is. A CPU has one event for all of them, so that short lives
+    /// add up to samples. Needs the right to sample whole CPUs.
+    ControlGroup(&'g File),
 }
 
 /// The attribute of an opened event, as plain numbers for the header of a perf.data file.
@@ -122,7 +116,7 @@ pub struct AttrFields {
 
 impl Spec {
     /// The builder of one CPU's event on a target.
-    pub(super) fn builder(&self, target: Target, cpu: u32, ring_bytes: usize) -> Builder<'static> {
+    pub(super) fn builder<'g>(&self, target: Target<'g>, cpu: u32, ring_bytes: usize) -> Builder<'g> {
         let mut builder = match self.source {
             Source::Cycles => Builder::new(Hardware::CPU_CYCLES),
             Source::CpuClock => Builder::new(Software::CPU_CLOCK),
@@ -139,11 +133,13 @@ impl Spec {
             fields |= SampleFlag::STACK_USER;
             builder.sample_stack_user(self.stack);
         }
+        match target {
+            Target::CallingThread => builder.observe_self().inherit(true),
+            Target::BeforeExec(pid) => builder.observe_pid(pid).inherit(true).enable_on_exec(true),
+            Target::ControlGroup(directory) => builder.observe_cgroup(directory),
+        };
         builder
-            .observe_pid(target.pid)
             .one_cpu(usize::try_from(cpu).unwrap_or(usize::MAX))
-            .inherit(true)
-            .enable_on_exec(target.enable_on_exec)
             .sample_frequency(u64::from(self.frequency))
             .sample(fields)
             .sample_regs_user(UserRegisters::HERE.mask())
@@ -166,7 +162,7 @@ impl Spec {
     }
 
     /// The attribute of [`Spec::builder`], for the header of a perf.data file.
-    pub fn attr(&self, target: Target, ring_bytes: usize) -> AttrFields {
+    pub fn attr(&self, target: Target<'_>, ring_bytes: usize) -> AttrFields {
         let builder = self.builder(target, 0, ring_bytes);
         let attr = builder.attrs();
         AttrFields {

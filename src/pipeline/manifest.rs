@@ -168,6 +168,13 @@ pub struct SamplerRecord {
     /// CPU time of the workload in seconds, to compare the samples with. `None` if it includes the CPU time of the
     /// sampler.
     pub used_cpu_seconds: Option<f64>,
+    /// `control-group`: each CPU had one event, confined to the control group of the workload. `inherited`: each thread
+    /// had an event of its own. `None` with `engine = "perf"` and in runs of older versions.
+    #[serde(default)]
+    pub tasks: Option<String>,
+    /// Why the events were inherited.
+    #[serde(default)]
+    pub inherited_reason: Option<String>,
     /// Reason why kernel frames have no names; `None` if they have names.
     pub kernel_symbols_absent: Option<String>,
 }
@@ -295,7 +302,7 @@ impl SamplerRecord {
         recording: &Recording,
     ) -> Self {
         let used = (outcome.user_cpu + outcome.system_cpu).as_secs_f64();
-        let figures = recording.figures;
+        let (figures, inherited) = (recording.figures, recording.inherited.as_ref());
         Self {
             engine: match asked.engine {
                 Engine::Native => "native".into(),
@@ -312,6 +319,8 @@ impl SamplerRecord {
             max_stack: facts.perf_event_max_stack.value().copied(),
             // With `perf record`, the CPU times include those of perf.
             used_cpu_seconds: figures.map(|_| used),
+            tasks: figures.map(|_| if inherited.is_some() { "inherited" } else { "control-group" }.into()),
+            inherited_reason: inherited.map(|inherited| inherited.reason.clone()),
             kernel_symbols_absent: None,
         }
     }

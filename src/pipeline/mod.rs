@@ -6,6 +6,7 @@
 mod build;
 mod cmdline;
 mod copies;
+mod coverage;
 mod error;
 mod goroutines;
 mod init;

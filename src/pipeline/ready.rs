@@ -15,7 +15,7 @@ use crate::fsio::{self, FileError, MappedFile};
 use crate::gobin;
 use crate::host::{self, HostFacts};
 use crate::perfevent::{self, TrialCounts};
-use crate::record::{ChosenEvent, RING_SIZES, SMALL_COPY, choose_event, sample_self};
+use crate::record::{ChosenEvent, Inherited, RING_SIZES, SMALL_COPY, choose_event, sample_self, try_to_confine};
 use crate::redact::Secrets;
 
 /// Readiness of the machine and the project.
@@ -70,7 +70,7 @@ pub fn checkup(config: &Config, options: &CheckupOptions) -> Result<Checkup, Err
         environment.facts = environment.facts.unprivileged();
         environment.tried = false;
     }
-    let trial = ["user-stacks", "kernel-stacks", "user-registers", "stack-copy", "context-switches"];
+    let trial = ["user-stacks", "kernel-stacks", "user-registers", "stack-copy", "context-switches", "short-lives"];
     let asked = |id: &&str| options.only.is_empty() || options.only.iter().any(|only| only == id);
     let skipped = |id: &&str| options.skip.iter().any(|skip| skip == id);
     if environment.tried && trial.iter().any(|id| asked(id) && !skipped(id)) {
@@ -140,11 +140,6 @@ fn built_before(config: &Config, in_project: bool, go: Option<&Result<GoTool, bu
     Some(binary)
 }
 
-/// CPUs that are online. If the machine does not report them, only CPU 0.
-pub(super) fn online_cpus(facts: &HostFacts) -> Vec<u32> {
-    facts.online_cpus.value().cloned().unwrap_or_else(|| vec![0])
-}
-
 /// Everything except the binary that decides whether profiling works. Gathered once.
 pub(super) struct Environment {
     facts: HostFacts,
@@ -152,6 +147,7 @@ pub(super) struct Environment {
     tried: bool,
     event: Result<ChosenEvent, perfevent::Error>,
     trial: Option<Result<TrialCounts, String>>,
+    confined: Option<Result<(), String>>,
     /// Build tools of this machine; `None` for a build in a container, which needs none of them.
     tools: Option<Tools>,
     /// Machine that the program is built for; `None` without a project.
@@ -172,10 +168,11 @@ impl Environment {
         let stack = if let StackSize::Bytes(bytes) = record.stack { bytes } else { SMALL_COPY };
         let target_go = go.map(Result::as_ref).transpose().ok();
         Self {
-            event: choose_event(record.event, record.kernel, record.frequency, stack, &online_cpus(&facts)),
+            event: choose_event(record.event, record.kernel, record.frequency, stack, &facts.named_cpus),
             facts,
             tried: true,
             trial: None,
+            confined: None,
             tools: go.map(|go| tools(config, in_project, go)),
             target: target_go.filter(|_| in_project).map(|go| target(config, go)),
             docker: None,
@@ -184,11 +181,14 @@ impl Environment {
         }
     }
 
-    /// Samples goflame itself if the event can be opened.
+    /// If the event can be opened, samples goflame itself, and tries to confine the event to a control group.
     fn try_out(&mut self) {
         let Ok(event) = &self.event else { return };
-        let trial = sample_self(event, &online_cpus(&self.facts));
+        let trial = sample_self(event, &self.facts.named_cpus);
         self.trial = Some(trial.map_err(|error| with_causes(&error)));
+        let confined = try_to_confine(event, &self.facts.named_cpus);
+        self.confined =
+            Some(confined.map_err(|Inherited { reason, remedy }| format!("{reason}; what helps: {remedy}")));
     }
 
     /// Inputs of the checks, without a binary.
@@ -200,6 +200,7 @@ impl Environment {
             ring: RingSize { wanted: page_more(RING_SIZES.1), min: page_more(RING_SIZES.0) },
             probe: self.tried.then(|| self.probe_result()),
             trial: self.trial.clone(),
+            confined: self.confined.clone(),
             tools: self.tools.as_ref(),
             target: self.target.as_ref(),
             docker: self.docker.as_ref(),

@@ -247,6 +247,7 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     let (mut analysis, seconds) =
         analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, |_| &code_files, options)?;
     analysis.quality.size_bound = manifest.quality.size_bound;
+    analysis.quality.unseen_cpu_cause = manifest.quality.unseen_cpu_cause;
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
     let reported = reported(analysis, wanted, run.id().as_str(), &manifest.title)?;

@@ -9,12 +9,13 @@ use std::time::SystemTime;
 use super::build::{Reuse, build_privately};
 use super::cmdline;
 use super::copies::StackCopies;
+use super::coverage::unseen_cpu_cause;
 use super::goroutines;
 use super::kernel::{KernelSource, running_kernel_symbols};
 use super::manifest::{AppRecord, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::observer::{AnalysedInput, Observer, PipelineEvent, RunNote, Warning};
 use super::prune::{after_run, before_run};
-use super::ready::{Environment, Readiness, online_cpus};
+use super::ready::{Environment, Readiness};
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, SYMBOLS_DIR, VDSO_FILE, analyse_bytes};
 use super::settle::{resolve_go, settle_with};
 use super::verify::recorded;
@@ -24,11 +25,11 @@ use crate::archive::{self, Draft, Program, PrunePlan, RunId, Store};
 use crate::config::{Config, Engine, redacted};
 use crate::doctor::{self, Finding, Strictness};
 use crate::fsio;
-use crate::perfdata::{ClockData, CpuCount, Features, PerfData};
+use crate::perfdata::{ClockData, Features, PerfData};
 use crate::pprof::SourceDirs;
 use crate::process::{Command, ExitStatus, acting_for};
 use crate::profile::SizeBound;
-use crate::record::{ChosenEvent, GoroutineLayout, Limitation, Recording, Sampler, SamplingPlan, Session, Target};
+use crate::record::{ChosenEvent, GoroutineLayout, Limitation, Recording, Sampler, SamplingPlan, Session};
 use crate::render::{Document, Format};
 use crate::sources::{
     CodeFile, DiskImages, GoroutineReading, InputBytes, find_code_files, goroutines_to_json, own_vdso, store_code_files,
@@ -152,8 +153,8 @@ impl PreparedRun<'_> {
         let launch = self.launch_plan(&draft, &sampling);
         let secrets = self.config.secrets();
         self.announce(&launch);
-        let (outcome, mut recording) = workload::run::<_, Error>(&launch, self.observer, |pid| {
-            Session::start(&sampling, Target::before_exec(pid), self.observer)
+        let (outcome, mut recording) = workload::run::<_, Error>(&launch, self.observer, |program| {
+            Session::start(&sampling, program, self.observer)
         })?;
         let unbounded = self.is_unbounded().then_some(RunNote::RecordingUnbounded);
         self.report_recording(&outcome, &recording, unbounded.as_ref());
@@ -191,6 +192,7 @@ impl PreparedRun<'_> {
         let (analysis, seconds) = analysis?;
         let (profile, mut quality) = (analysis.profile, analysis.quality);
         quality.size_bound = self.size_bound(&recording);
+        quality.unseen_cpu_cause = unseen_cpu_cause(&quality, &self.event, &outcome, &recording);
         let total = profile.total_count();
         self.observer.event(&PipelineEvent::Analysed { samples: total, input: AnalysedInput::ThisRun, seconds });
 
@@ -283,7 +285,7 @@ impl PreparedRun<'_> {
             },
             event: self.event.clone(),
             frame_pointer_code: self.copies.frame_pointer_code.clone(),
-            cpus: online_cpus(&self.ready.facts),
+            cpus: self.ready.facts.named_cpus.clone(),
             kernel_text: kernel.and_then(KernelSymbols::text),
             goroutines,
             perf_data: draft.path(PERF_DATA_FILE),
@@ -312,7 +314,6 @@ impl PreparedRun<'_> {
     /// Facts about the machine for the header of the perf.data file.
     fn features(&self) -> Features {
         let facts = &self.ready.facts;
-        let cpus = u32::try_from(online_cpus(facts).len()).unwrap_or(u32::MAX);
         let monotonic = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         let nanoseconds = |seconds: i64, rest: i64| u64::try_from(seconds * 1_000_000_000 + rest).unwrap_or(0);
         let wall = jiff::Timestamp::now();
@@ -321,7 +322,6 @@ impl PreparedRun<'_> {
             os_release: facts.kernel_release.value().cloned(),
             version: Some(env!("CARGO_PKG_VERSION").into()),
             arch: Some(rustix::system::uname().machine().to_string_lossy().into_owned()),
-            nr_cpus: Some(CpuCount { available: cpus, online: cpus }),
             cpu_desc: facts.cpu_model.value().cloned(),
             cmdline: self.config.secrets().args(&self.options.command),
             clock: Some(ClockData {

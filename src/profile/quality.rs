@@ -62,6 +62,10 @@ pub struct Quality {
     pub size_bound: Option<SizeBound>,
     /// Sampled and used CPU time. `None` if the event is not a clock or the used time is unknown.
     pub cpu: Option<CpuCoverage>,
+    /// Why the samples stand for much less CPU time than was used, and what helps. `None` if they do not, or if another
+    /// figure says it.
+    #[serde(default)]
+    pub unseen_cpu_cause: Option<String>,
     /// Whether the file is complete. False if its end is missing.
     pub complete_file: bool,
 }
@@ -71,7 +75,7 @@ pub struct Quality {
 pub struct CpuCoverage {
     /// Sum of the periods of all samples, in seconds.
     pub sampled_seconds: f64,
-    /// User and system time of the workload and its children, in seconds (getrusage(2)).
+    /// User and system time of the workload and its children, in seconds, as the kernel accounts it.
     pub used_seconds: f64,
 }
 
@@ -268,10 +272,16 @@ impl Quality {
         let off = (cpu.ratio() - 1.0).abs();
         if off > CPU_FAIR {
             let grade = if off > CPU_POOR { Grade::Poor } else { Grade::Fair };
-            let (share, sampled, used) = (cpu.format_share(), cpu.sampled_seconds, cpu.used_seconds);
-            assessment
-                .add(grade, format!("samples stand for {share} of the CPU time used ({sampled:.2} s of {used:.2} s)"));
+            let seen = cpu.describe();
+            let cause = self.unseen_cpu_cause.as_ref().map(|cause| format!(": {cause}"));
+            assessment.add(grade, seen + &cause.unwrap_or_default());
         }
+    }
+
+    /// Returns the share of CPU time that was seen, `62.0 % of 1.47 s of CPU time seen`, if it is much less than all.
+    pub fn unseen_cpu(&self) -> Option<String> {
+        let low = self.comparable_cpu().filter(|cpu| cpu.ratio() < 1.0 - CPU_FAIR);
+        low.map(CpuCoverage::describe)
     }
 
     fn comparable_cpu(&self) -> Option<CpuCoverage> {
@@ -288,6 +298,10 @@ impl fmt::Display for SizeBound {
 impl CpuCoverage {
     fn ratio(self) -> f64 {
         self.sampled_seconds / self.used_seconds
+    }
+
+    fn describe(self) -> String {
+        format!("{} of {:.2} s of CPU time seen", self.format_share(), self.used_seconds)
     }
 
     /// Formats the share of used CPU time that was sampled. A share below 1 is at most `99.9 %`.
@@ -388,16 +402,13 @@ mod tests {
                 Grade::Fair,
                 "kernel time is missing: only user space was sampled",
             ),
+            (Quality { cpu: cpu(8.5), ..good() }, Grade::Fair, "85.0 % of 10.00 s of CPU time seen"),
             (
-                Quality { cpu: cpu(8.5), ..good() },
-                Grade::Fair,
-                "samples stand for 85.0 % of the CPU time used (8.50 s of 10.00 s)",
-            ),
-            (
-                Quality { cpu: cpu(20.0), ..good() },
+                Quality { cpu: cpu(0.0), unseen_cpu_cause: Some("it ran elsewhere".to_owned()), ..good() },
                 Grade::Poor,
-                "samples stand for 200.0 % of the CPU time used (20.00 s of 10.00 s)",
+                "0.0 % of 10.00 s of CPU time seen: it ran elsewhere",
             ),
+            (Quality { cpu: cpu(20.0), ..good() }, Grade::Poor, "200.0 % of 10.00 s of CPU time seen"),
             (Quality { complete_file: false, ..good() }, Grade::Fair, "the recording ends early: its file was cut off"),
             (
                 Quality { size_bound: Some(SizeBound { bytes: 1_000_000, seconds: 3.21 }), ..good() },

@@ -119,7 +119,7 @@ impl ChosenEvent {
 }
 
 /// Returns the opened event in the form that the file describes.
-pub(super) fn file_event(spec: &Spec, target: Target, rings: &Rings) -> Event {
+pub(super) fn file_event(spec: &Spec, target: Target<'_>, rings: &Rings) -> Event {
     Event { name: event_name(spec), attr: attr(&spec.attr(target, rings.ring_bytes())), ids: rings.ids() }
 }
 

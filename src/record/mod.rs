@@ -1,10 +1,11 @@
-//! Samples a target and everything that it starts, and writes a `perf.data` file.
+//! Samples a program and everything that it starts, and writes a `perf.data` file.
 //!
-//! [`choose_event`] finds the event that the kernel permits. A [`Session`] opens it on a [`Target`] and moves the ring
-//! buffers to the file until the target is over. Another module launches the target.
+//! [`choose_event`] finds the event that the kernel permits. A [`Session`] opens it on a program that waits for its
+//! start and moves the ring buffers to the file until the program is over. Another module launches the target.
 //!
 //! Must not symbolise and must not render.
 
+mod before_exec;
 mod code_files;
 mod copies;
 mod error;
@@ -17,14 +18,15 @@ mod raw_sample;
 mod recording;
 mod sampler;
 mod session;
+mod tasks;
 mod trial;
 
-pub use crate::perfevent::Target;
 pub use copies::{FramePointerCode, SMALL_COPY};
 pub use error::Error;
 pub use event::{ChosenEvent, Limitation, RING_SIZES, choose_event};
 pub use goroutines::GoroutineLayout;
 pub use plan::{Sampler, SamplingPlan};
-pub use recording::{Recording, SamplingFigures};
+pub use recording::{Inherited, Recording, SamplingFigures};
 pub use session::{SamplingProgress, Session};
+pub use tasks::try_to_confine;
 pub use trial::{TrialError, sample_self};

@@ -17,7 +17,7 @@ pub struct SamplingPlan {
     pub event: ChosenEvent,
     /// Code whose samples keep small stack copies only.
     pub frame_pointer_code: FramePointerCode,
-    /// The CPUs to sample: all online CPUs.
+    /// The CPUs to sample, as far as they are online.
     pub cpus: Vec<u32>,
     /// Address range of the kernel's own code (`_text` to `_etext`), if known.
     pub kernel_text: Option<Range<u64>>,

@@ -90,7 +90,7 @@ pub(super) mod tests {
             count_lost: false,
             switches: false,
         };
-        Sampled::decode(body, &attr(&spec.attr(Target::calling_thread(), 0)))
+        Sampled::decode(body, &attr(&spec.attr(Target::CallingThread, 0)))
     }
 
     /// Builds the body of a sample with these registers and this stack.

@@ -12,6 +12,18 @@ pub struct Recording {
     pub goroutines: Vec<GoroutineReading>,
     /// The files that name the code that processes made. `None` with `engine = "perf"`, where nobody looked for them.
     pub code_files: Option<Vec<CodeFile>>,
+    /// The reason why each thread had an event of its own. `None` if each CPU had one, confined to the program's control
+    /// group, and with `engine = "perf"`.
+    pub inherited: Option<Inherited>,
+}
+
+/// Why each thread had an event of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inherited {
+    /// The reason.
+    pub reason: String,
+    /// The rights or settings with which each CPU has one event.
+    pub remedy: &'static str,
 }
 
 /// Figures of the native sampler.

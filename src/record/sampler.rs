@@ -5,19 +5,21 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::before_exec::BeforeExec;
 use super::code_files::CodeFileWatch;
 use super::copies::FramePointerCode;
 use super::error::Error;
-use super::event::{WISHED_RING_BYTES, file_event};
 use super::goroutines::Watch;
 use super::plan::SamplingPlan;
 use super::priority::HighPriority;
 use super::raw_sample::Sampled;
-use super::recording::{Recording, SamplingFigures};
+use super::recording::{Inherited, Recording, SamplingFigures};
+use super::tasks::OpenedEvent;
 use crate::fsio::create_private;
 use crate::perfdata::abi::record_type;
-use crate::perfdata::{self, Attr, Features, SampleId, Writer, decode_mapping};
-use crate::perfevent::{Rings, Target, open};
+use crate::perfdata::{self, Attr, CpuCount, Features, SampleId, Writer, decode_mapping};
+use crate::perfevent::Rings;
+use crate::workload::WaitingProgram;
 
 /// Size of a record's header in bytes: type, misc, size (`struct perf_event_header`).
 const RECORD_HEADER: u64 = 8;
@@ -28,6 +30,8 @@ const RESERVE: u64 = 64 * 1024;
 pub(super) struct NativeSampler {
     /// The open events. The session waits on them.
     pub(super) rings: Rings,
+    before_exec: Option<BeforeExec>,
+    inherited: Option<Inherited>,
     writer: Writer<File>,
     /// Attribute of the sampled event, which says which fields a sample has.
     attr: Attr,
@@ -48,22 +52,24 @@ pub(super) struct NativeSampler {
 }
 
 impl NativeSampler {
-    /// Opens the planned event on the target, and creates the file.
-    pub(super) fn start(plan: &SamplingPlan, target: Target) -> Result<Self, Error> {
-        let spec = &plan.event.spec;
-        let rings = open(spec, target, &plan.cpus, WISHED_RING_BYTES)?;
+    /// Opens the planned event on the program, and creates the file.
+    pub(super) fn start(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<Self, Error> {
+        let OpenedEvent { rings, event, before_exec, inherited } = OpenedEvent::open(plan, program)?;
         let path = plan.perf_data.clone();
-        let event = file_event(spec, target, &rings);
         let writer = Writer::create(create_private(&path)?, std::slice::from_ref(&event));
         let writer = writer.and_then(|mut writer| write_existing_mappings(&mut writer, plan).map(|()| writer));
         let writer = writer.map_err(|source| Error::from_writer(&path, source))?;
         let goroutines = plan.goroutines.clone().map(Watch::new);
+        let cpus = u32::try_from(event.ids.len()).unwrap_or(u32::MAX);
+        let nr_cpus = Some(CpuCount { available: cpus, online: cpus });
         Ok(Self {
             rings,
+            before_exec,
+            inherited,
             writer,
             attr: event.attr,
             path,
-            features: plan.features.clone(),
+            features: Features { nr_cpus, ..plan.features.clone() },
             samples: 0,
             lost: 0,
             goroutines,
@@ -87,7 +93,7 @@ impl NativeSampler {
         let (samples, lost, goroutines) = (&mut self.samples, &mut self.lost, &mut self.goroutines);
         let code_files = &mut self.code_files;
         let (attr, code, shortened) = (&self.attr, &self.frame_pointer_code, &mut self.shortened);
-        let written = self.rings.drain(|kind, misc, full_body| {
+        let mut write = |kind, misc, full_body: &[u8]| {
             let registers = (kind == record_type::SAMPLE).then(|| Sampled::decode(full_body, attr)).flatten();
             let short_body = registers.as_ref().and_then(|registers| code.shorten(registers, full_body, shortened));
             let body = short_body.unwrap_or(full_body);
@@ -111,7 +117,20 @@ impl NativeSampler {
                 *lost = lost.saturating_add(count);
             }
             writer.record(kind, misc, body)
-        });
+        };
+        let written = match &mut self.before_exec {
+            None => self.rings.drain(write),
+            Some(before_exec) => {
+                let drained = self.rings.drain(|kind, misc, body| {
+                    before_exec.hold(kind, misc, body);
+                    Ok(())
+                });
+                let Some(mut held) = before_exec.take_since_exec(attr) else { return Ok(()) };
+                self.before_exec = None;
+                let written = held.drain(..).try_for_each(|record| write(record.kind, record.misc, &record.body));
+                written.and(drained)
+            }
+        };
         if let Some(goroutines) = &mut self.goroutines {
             goroutines.look(monotonic_ns());
         }
@@ -153,6 +172,7 @@ impl NativeSampler {
             }),
             goroutines: self.goroutines.map_or_else(Vec::new, Watch::finish),
             code_files: Some(self.code_files.finish()),
+            inherited: self.inherited,
         })
     }
 }

@@ -7,8 +7,8 @@ use super::error::Error;
 use super::plan::{Sampler, SamplingPlan};
 use super::recording::Recording;
 use super::sampler::NativeSampler;
-use crate::perfevent::{Rings, Target};
-use crate::workload::Monitor;
+use crate::perfevent::Rings;
+use crate::workload::{Monitor, WaitingProgram};
 
 /// Receives the state of a recording, to show it while it runs.
 pub trait SamplingProgress {
@@ -16,7 +16,7 @@ pub trait SamplingProgress {
     fn sampling(&self, elapsed: Duration, samples: Option<u64>);
 }
 
-/// A running recording of a target. Ring buffers are read while the session works.
+/// A running recording of a program. Ring buffers are read while the session works.
 pub struct Session<'p> {
     /// `None` if another program samples.
     sampler: Option<NativeSampler>,
@@ -24,10 +24,14 @@ pub struct Session<'p> {
 }
 
 impl<'p> Session<'p> {
-    /// Opens the planned event on the target, and creates the file.
-    pub fn start(plan: &SamplingPlan, target: Target, progress: &'p dyn SamplingProgress) -> Result<Self, Error> {
+    /// Opens the planned event on the program, and creates the file.
+    pub fn start(
+        plan: &SamplingPlan,
+        program: &mut WaitingProgram<'_>,
+        progress: &'p dyn SamplingProgress,
+    ) -> Result<Self, Error> {
         let sampler = match plan.sampler {
-            Sampler::Native => Some(NativeSampler::start(plan, target)?),
+            Sampler::Native => Some(NativeSampler::start(plan, program)?),
             Sampler::Perf(_) => None,
         };
         Ok(Self { sampler, progress })

@@ -82,16 +82,16 @@ fn open_eagerly(chosen: &Spec, cpus: &[u32]) -> Result<(Rings, Spec), perfevent:
     let eager = Spec { switches: true, frequency: chosen.frequency.max(FREQUENCY), ..chosen.clone() };
     let switches = Spec { frequency: chosen.frequency, ..eager.clone() };
     for spec in [eager, switches] {
-        if let Ok(rings) = open(&spec, Target::calling_thread(), cpus, MIN_RING_BYTES) {
+        if let Ok(rings) = open(&spec, Target::CallingThread, cpus, MIN_RING_BYTES) {
             return Ok((rings, spec));
         }
     }
-    Ok((open(chosen, Target::calling_thread(), cpus, MIN_RING_BYTES)?, chosen.clone()))
+    Ok((open(chosen, Target::CallingThread, cpus, MIN_RING_BYTES)?, chosen.clone()))
 }
 
 /// Counts what has arrived since the last call.
 fn count_new(arrived: &mut TrialCounts, rings: &mut Rings, spec: &Spec) -> Result<(), perfdata::Error> {
-    let mut writer = Writer::create(Cursor::new(Vec::new()), &[file_event(spec, Target::calling_thread(), rings)])?;
+    let mut writer = Writer::create(Cursor::new(Vec::new()), &[file_event(spec, Target::CallingThread, rings)])?;
     rings.drain(|kind, misc, body| writer.record(kind, misc, body))?;
     let file = writer.finish(&Features::default())?.into_inner();
     for record in PerfData::parse(&file)?.records() {

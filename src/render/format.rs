@@ -91,7 +91,7 @@ impl Format {
 }
 
 impl Document<'_> {
-    /// The line below the title: the event, the number of samples and the quality.
+    /// The line below the title: the event, the number of samples, the quality, and what is missing.
     fn subtitle(&self) -> String {
         let profile = self.view.profile();
         let mut parts = vec![profile.event.name.clone()];
@@ -100,6 +100,7 @@ impl Document<'_> {
         }
         parts.extend(format_total_count(profile));
         parts.push(format!("quality {}", self.quality.assess().grade));
+        parts.extend(self.quality.unseen_cpu());
         parts.extend(self.quality.size_bound.map(|bound| bound.to_string()));
         parts.join(", ")
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::control_group::{ControlGroup, NoControlGroup};
 use super::error::Error;
 use super::exec_gate::exec_gate_command;
 use super::message::{HelperReport, Order, Receiver, receive_introduction, rendezvous, send, send_descriptor};
@@ -42,6 +43,8 @@ pub(super) struct Launched {
     child: Child,
     /// Children that goflame had before the launch, and their descendants.
     bystanders: Vec<Pid>,
+    /// Control group of the program. Dropped, and so removed, after everything was killed.
+    group: Option<ControlGroup>,
 }
 
 /// The exec gate as goflame sees it.
@@ -97,6 +100,7 @@ pub(super) fn launch(plan: &LaunchPlan, signals: &mut Signals) -> Result<Launche
             stderr: Some(stderr),
             child,
             bystanders,
+            group: None,
         }),
         Err(source) => {
             let _ = child.kill();
@@ -145,7 +149,32 @@ fn await_introductions(rendezvous: &OwnedFd, child: &mut Child) -> io::Result<(U
     }
 }
 
+/// A program that waits for its start.
+pub struct WaitingProgram<'l> {
+    launched: &'l mut Launched,
+}
+
+impl WaitingProgram<'_> {
+    /// The process id that the program will have.
+    pub fn pid(&self) -> i32 {
+        self.launched.exec_gate.pid
+    }
+
+    /// Moves the program into a control group. The group is removed after the end of the last process.
+    pub fn enter(&mut self, group: ControlGroup) -> Result<(), NoControlGroup> {
+        self.launched.order(&Order::RemoveGroup { path: group.path().to_owned() });
+        group.add(self.pid())?;
+        self.launched.group = Some(group);
+        Ok(())
+    }
+}
+
 impl Launched {
+    /// Returns the program as a monitor sees it before the start.
+    pub(super) fn waiting_program(&mut self) -> WaitingProgram<'_> {
+        WaitingProgram { launched: self }
+    }
+
     /// Lets the exec gate execute the program. Fails if it cannot.
     pub(super) fn execute(&mut self, plan: &LaunchPlan) -> Result<(), Error> {
         let lost = failed("talking to the exec gate");

@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 use nix::sys::time::TimeVal;
 use rustix::net::{
@@ -66,12 +67,24 @@ pub(super) struct Usage {
     pub(super) user_us: u64,
     /// System CPU time in microseconds.
     pub(super) system_us: u64,
+    /// The same for the control group of the program. `None` if it has none, or one that does not count.
+    pub(super) group: Option<GroupTimes>,
     /// Peak resident memory of the largest process, in KiB.
     pub(super) max_rss_kib: u64,
     /// Number of processes that outlived the program.
     pub(super) outlived: usize,
     /// Number of these processes that could not be stopped.
     pub(super) unstoppable: usize,
+}
+
+/// CPU time of the processes of a control group. Unlike `getrusage`, the kernel counts it to the last instruction of a
+/// thread, and for children that nobody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct GroupTimes {
+    /// User CPU time in microseconds.
+    pub(super) user_us: u64,
+    /// System CPU time in microseconds.
+    pub(super) system_us: u64,
 }
 
 /// From goflame to supervisor and exec gate.
@@ -93,6 +106,11 @@ pub(super) enum Order {
     },
     /// To the supervisor: kill everything.
     KillAll,
+    /// To the supervisor: remove this control group when no process runs any more, even if goflame is gone by then.
+    RemoveGroup {
+        /// Directory of the group.
+        path: PathBuf,
+    },
 }
 
 /// Converts a time of `getrusage` to microseconds.

@@ -12,8 +12,11 @@
 //! and of all its orphans. It reports how they ended and their CPU time. When goflame dies, by any signal, the
 //! supervisor leaves nothing running. The program is in goflame's process group, the supervisor is not.
 //!
+//! A monitor may move the program into a [`ControlGroup`] before it starts.
+//!
 //! A [`Monitor`] works while the program runs. Must not sample, and must not know what a monitor does.
 
+mod control_group;
 mod error;
 mod exec_gate;
 mod launch;
@@ -27,8 +30,10 @@ mod stdin;
 mod supervision;
 mod supervisor;
 
+pub use control_group::{ControlGroup, NoControlGroup};
 pub use error::Error;
 pub use exec_gate::{EXEC_GATE, run_exec_gate};
+pub use launch::WaitingProgram;
 pub use monitor::Monitor;
 pub use outcome::{Ending, Outcome};
 pub use output::{IncompleteLog, LogGap};

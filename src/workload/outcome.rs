@@ -14,7 +14,7 @@ pub struct Outcome {
     pub ending: Ending,
     /// Time from the start of the program to its end.
     pub wall: Duration,
-    /// User CPU time of the program and of all processes that it started (getrusage).
+    /// User CPU time of the program and of all processes that it started, by its control group or by getrusage(2).
     pub user_cpu: Duration,
     /// System CPU time of the same processes.
     pub system_cpu: Duration,

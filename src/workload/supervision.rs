@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use nix::libc::{SIGINT, SIGTERM};
 
 use super::error::Error;
-use super::launch::{Launched, launch};
-use super::message::{HelperReport, Order, Usage};
+use super::launch::{Launched, WaitingProgram, launch};
+use super::message::{GroupTimes, HelperReport, Order, Usage};
 use super::monitor::Monitor;
 use super::outcome::{Ending, Outcome};
 use super::output::copy_output;
@@ -29,12 +29,11 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Launches the program and runs a monitor until the program ends or is stopped. Returns both results.
 ///
-/// `start_monitor` receives the process id that the program will have. The program starts afterwards. After an error no
-/// process is left running.
+/// `start_monitor` receives the program before its start. After an error no process is left running.
 pub fn run<M, E>(
     plan: &LaunchPlan,
     progress: &dyn Progress,
-    start_monitor: impl FnOnce(i32) -> Result<M, M::Error>,
+    start_monitor: impl FnOnce(&mut WaitingProgram<'_>) -> Result<M, M::Error>,
 ) -> Result<(Outcome, M::Output), E>
 where
     M: Monitor,
@@ -58,11 +57,11 @@ where
 /// Launches the helper processes, starts the monitor, and lets the program begin.
 fn start<M: Monitor, E: From<Error> + From<M::Error>>(
     plan: &LaunchPlan,
-    start_monitor: impl FnOnce(i32) -> Result<M, M::Error>,
+    start_monitor: impl FnOnce(&mut WaitingProgram<'_>) -> Result<M, M::Error>,
     signals: &mut Signals,
 ) -> Result<(Launched, M), E> {
     let mut launched = launch(plan, signals)?;
-    let monitor = start_monitor(launched.exec_gate.pid)?;
+    let monitor = start_monitor(&mut launched.waiting_program())?;
     launched.execute(plan)?;
     Ok((launched, monitor))
 }
@@ -213,12 +212,16 @@ impl<'a> Supervision<'a> {
 
     fn outcome(&self, launched: &Launched, usage: Usage) -> Outcome {
         let (status, ended) = self.ended.unwrap_or((ExitStatus::Code(0), Instant::now()));
+        // The exec gate worked before it came into the group.
+        let without_gate = usage.user_us.saturating_sub(u64::try_from(launched.exec_gate.cpu.as_micros()).unwrap_or(0));
+        let rusage = GroupTimes { user_us: without_gate, system_us: usage.system_us };
+        let cpu = usage.group.unwrap_or(rusage);
         Outcome {
             status,
             ending: self.stopping.map_or(Ending::Own, |stopping| stopping.ending),
             wall: ended.duration_since(self.started),
-            user_cpu: Duration::from_micros(usage.user_us).saturating_sub(launched.exec_gate.cpu),
-            system_cpu: Duration::from_micros(usage.system_us),
+            user_cpu: Duration::from_micros(cpu.user_us),
+            system_cpu: Duration::from_micros(cpu.system_us),
             // A smaller peak cannot be distinguished from the exec gate's own.
             max_rss_kib: Some(usage.max_rss_kib).filter(|peak| *peak > launched.exec_gate.rss_kib),
             outlived: usage.outlived,

@@ -6,7 +6,9 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -14,6 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, wait};
 
+use super::control_group;
 use super::message::{HelperReport, Order, Receiver, Usage, introduce, microseconds, send};
 use crate::process::{become_reaper, descendants, has_children, kill_all, leave_group, outlive_signals, stop_all};
 
@@ -44,7 +47,9 @@ fn supervise(args: &[OsString]) -> Option<()> {
     let child = command.spawn().ok()?.id().cast_signed();
 
     let orders = Receiver::new(&stream).ok()?;
-    thread::spawn(move || follow_orders(orders));
+    let group = Arc::new(OnceLock::new());
+    let ordered = Arc::clone(&group);
+    thread::spawn(move || follow_orders(orders, &ordered));
 
     loop {
         match wait(WaitOptions::empty()) {
@@ -64,10 +69,16 @@ fn supervise(args: &[OsString]) -> Option<()> {
         stop_all();
         unstoppable = descendants(&[]).len();
     }
+    let group = group.get();
+    let times = group.and_then(|group| control_group::cpu_times(group));
+    if let Some(group) = group {
+        control_group::remove(group);
+    }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
     let usage = Usage {
         user_us: microseconds(usage.user_time()),
         system_us: microseconds(usage.system_time()),
+        group: times,
         max_rss_kib: u64::try_from(usage.max_rss()).unwrap_or(0),
         outlived,
         unstoppable,
@@ -75,8 +86,8 @@ fn supervise(args: &[OsString]) -> Option<()> {
     send(&stream, &HelperReport::AllGone(usage)).ok()
 }
 
-/// Executes goflame's orders until goflame is gone.
-fn follow_orders(mut orders: Receiver) {
+/// Executes goflame's orders until goflame is gone. Stores the control group that is to be removed.
+fn follow_orders(mut orders: Receiver, group: &OnceLock<PathBuf>) {
     loop {
         match orders.receive::<Order>() {
             Ok(Some(Order::Signal { pid, signal })) => {
@@ -87,6 +98,9 @@ fn follow_orders(mut orders: Receiver) {
             }
             Ok(Some(Order::Go { .. })) => {}
             Ok(Some(Order::KillAll)) => kill_all(),
+            Ok(Some(Order::RemoveGroup { path })) => {
+                let _ = group.set(path);
+            }
             Ok(None) | Err(_) => {
                 kill_all();
                 return;

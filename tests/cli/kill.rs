@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -192,10 +193,22 @@ fn kill_9_of_the_process_group_leaves_nothing_running() {
         let project = Project::workload("spawner", &format!("{FAMILY}[record]\nengine = \"{engine}\"\n"));
         let run = project.goflame(["run"]).spawn();
         run.wait_for("orphan ").wait_for("grandchild ");
+        let goflame = run.pid();
         run.signal_group(Signal::SIGKILL);
         run.finish().killed(Signal::SIGKILL);
         project.assert_nothing_runs();
+        assert_no_control_group(goflame);
     }
+}
+
+/// Asserts that no control group of a run of goflame exists.
+fn assert_no_control_group(goflame: i32) {
+    fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        dirs.find_map(|entry| if entry.file_name() == name { Some(entry.path()) } else { find(&entry.path(), name) })
+    }
+    assert_eq!(find(Path::new("/sys/fs/cgroup"), &format!("goflame-{goflame}")), None);
 }
 
 #[test]
@@ -436,7 +449,9 @@ fn kill_9_of_the_supervisor_is_reported_and_leaves_nothing_running() {
     let run = recording(&project);
     run.wait_for("orphan ").wait_for("grandchild ");
     send(project.process(" __supervise "), Signal::SIGKILL);
+    let goflame = run.pid();
     let run = run.finish();
+    assert_no_control_group(goflame);
     let partial = project.only_partial();
     run.code(6)
         .stderr_has("error: goflame's supervisor process was killed; the workload was stopped")

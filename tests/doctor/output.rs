@@ -25,7 +25,7 @@ fn doctor_is_fast_without_project_go_and_privileges() {
 }
 
 /// The ids of the checks that sample goflame itself.
-const SAMPLED: &str = "user-stacks,kernel-stacks,user-registers,stack-copy,context-switches";
+const SAMPLED: &str = "user-stacks,kernel-stacks,user-registers,stack-copy,context-switches,short-lives";
 
 #[test]
 fn the_table_fits_80_columns_and_lists_repairs() {

@@ -20,6 +20,7 @@ mod pprof;
 mod raw;
 mod script;
 mod shares;
+mod short_lives;
 mod stacks;
 mod stripped;
 mod threads;

@@ -95,7 +95,7 @@ fn looks_like_a_path(text: &str) -> bool {
     text.contains('/') || Path::new(text).extension().is_some()
 }
 
-/// Formats the hot lines, the hot functions and the hot path.
+/// Formats the hot lines, the hot functions and the hot path, and says if they are of a part of the CPU time only.
 pub(super) fn tables(
     reported: &Reported,
     args: &TableArgs,
@@ -104,6 +104,9 @@ pub(super) fn tables(
 ) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     render::text::write(&reported.view, layout(args, terminal, for_terminal), &mut bytes)?;
+    if let Some(seen) = reported.quality.unseen_cpu() {
+        writeln!(bytes, "\n{seen}")?;
+    }
     Ok(bytes)
 }
 

@@ -73,7 +73,8 @@ pub fn repair(inputs: &Inputs<'_>, findings: &[Finding]) -> RepairPlan {
             .iter()
             .fold(inputs.facts.clone(), |facts, change| facts.with_sysctl(change.setting, change.after));
         // Probe and trial are results of the unrepaired machine.
-        let mut hidden = check(&Inputs { facts: &repaired, probe: None, trial: None, ..inputs.clone() });
+        let mut hidden =
+            check(&Inputs { facts: &repaired, probe: None, trial: None, confined: None, ..inputs.clone() });
         hidden.retain(|finding| finding.is_bad() && !bad.iter().any(|known| known.id == finding.id));
         if plan.is_empty() || hidden.is_empty() {
             return plan;

@@ -151,6 +151,7 @@ pub(super) fn judge<'a>(facts: &'a HostFacts, with: impl FnOnce(&mut Inputs<'a>)
         ring: RingSize { wanted: (512 + 4) << 10, min: 8 << 10 },
         probe: None,
         trial: None,
+        confined: None,
         tools: None,
         docker: None,
         binary: None,

@@ -56,6 +56,7 @@ fn a_machine_without_problems_is_all_ok() {
     let findings = Machine::new(ROOT).findings(|inputs| {
         inputs.probe = Some(opened("cycles", true));
         inputs.trial = Some(Ok(complete_trial()));
+        inputs.confined = Some(Ok(()));
         inputs.tools = Some(&tools);
         inputs.docker = Some(&docker);
         inputs.build_directory = Some(&directory);

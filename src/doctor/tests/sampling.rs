@@ -105,6 +105,12 @@ fn missing_parts_of_samples_are_reported() {
 }
 
 #[test]
+fn a_machine_without_events_per_cpu_is_still_ready() {
+    let finding = Machine::new(USER).finding("short-lives", |inputs| inputs.confined = Some(Err("no group".into())));
+    assert_eq!((finding.status, finding.found.as_str()), (Status::Info, "no group"));
+}
+
+#[test]
 fn missing_kernel_stacks_are_a_warning_if_the_kernel_opened_the_event_with_them() {
     let machine = Machine::new(USER);
     let finding = machine.finding("kernel-stacks", |inputs| {

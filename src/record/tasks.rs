@@ -1,0 +1,102 @@
+//! Opens the event on a program and everything that it starts: confined to a control group if that is possible, otherwise
+//! inherited.
+
+use std::io;
+
+use super::before_exec::BeforeExec;
+use super::event::{ChosenEvent, WISHED_RING_BYTES, file_event};
+use super::plan::SamplingPlan;
+use super::recording::Inherited;
+use crate::perfdata::Event;
+use crate::perfevent::{self, MIN_RING_BYTES, Rings, Target, open};
+use crate::workload::{ControlGroup, NoControlGroup, WaitingProgram};
+
+/// The reason why each thread has an event of its own, although one event per CPU sees more of short lives.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WhyInherited {
+    /// The program has no control group.
+    #[error(transparent)]
+    NoGroup(#[from] NoControlGroup),
+    /// The kernel refused to sample whole CPUs.
+    #[error("sampling whole CPUs needs root, CAP_PERFMON or kernel.perf_event_paranoid = 0")]
+    Forbidden,
+    /// The kernel refused for another reason.
+    #[error("{}", with_cause(.0))]
+    Refused(perfevent::Error),
+}
+
+impl WhyInherited {
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::NoGroup(NoControlGroup::NotCreated { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                "`sudo goflame run`, or with kernel.perf_event_paranoid = 0 also \
+                 `systemd-run --user --scope -p Delegate=yes goflame run`"
+            }
+            Self::NoGroup(_) => {
+                "a writable cgroup file system at /sys/fs/cgroup (in a container: `docker run --privileged`)"
+            }
+            Self::Forbidden => "`sudo goflame run`, or `sudo sysctl kernel.perf_event_paranoid=0`",
+            Self::Refused(_) => "another event (--event cpu-clock)",
+        }
+    }
+}
+
+impl From<WhyInherited> for Inherited {
+    fn from(reason: WhyInherited) -> Self {
+        Self { reason: reason.to_string(), remedy: reason.remedy() }
+    }
+}
+
+fn with_cause(error: &perfevent::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+impl From<perfevent::Error> for WhyInherited {
+    fn from(error: perfevent::Error) -> Self {
+        if error.is_denied() { Self::Forbidden } else { Self::Refused(error) }
+    }
+}
+
+/// The event on a program.
+pub(super) struct OpenedEvent {
+    pub(super) rings: Rings,
+    pub(super) event: Event,
+    /// Records of the exec gate. `None` if the kernel starts sampling with the program.
+    pub(super) before_exec: Option<BeforeExec>,
+    /// `None` for an event that is confined to a control group.
+    pub(super) inherited: Option<Inherited>,
+}
+
+impl OpenedEvent {
+    pub(super) fn open(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<Self, perfevent::Error> {
+        confined(plan, program).or_else(|reason| {
+            let target = Target::BeforeExec(program.pid());
+            let rings = open(&plan.event.spec, target, &plan.cpus, WISHED_RING_BYTES)?;
+            let event = file_event(&plan.event.spec, target, &rings);
+            Ok(Self { rings, event, before_exec: None, inherited: Some(reason.into()) })
+        })
+    }
+}
+
+/// Opens the event for an empty control group and closes it. Says if a recording could do the same.
+pub fn try_to_confine(event: &ChosenEvent, cpus: &[u32]) -> Result<(), Inherited> {
+    let open_once = || -> Result<(), WhyInherited> {
+        let group = ControlGroup::create()?;
+        open(&event.spec, Target::ControlGroup(group.directory()), cpus, MIN_RING_BYTES)?;
+        Ok(())
+    };
+    open_once().map_err(Inherited::from)
+}
+
+fn confined(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<OpenedEvent, WhyInherited> {
+    let group = ControlGroup::create()?;
+    let target = Target::ControlGroup(group.directory());
+    let mut rings = open(&plan.event.spec, target, &plan.cpus, WISHED_RING_BYTES)?;
+    let event = file_event(&plan.event.spec, target, &rings);
+    program.enter(group)?;
+    rings.enable()?;
+    let before_exec = Some(BeforeExec::new(program.pid()));
+    Ok(OpenedEvent { rings, event, before_exec, inherited: None })
+}

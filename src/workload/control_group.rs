@@ -1,0 +1,174 @@
+//! A control group for the program and everything that it starts. A monitor can confine itself to it.
+//!
+//! It is a child of goflame's own group, so that the limits of that group stay in force.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::message::GroupTimes;
+use crate::process::with_own_rights;
+
+/// Number of attempts to remove a group, and the time between them: the kernel may count a process that has just ended.
+const ATTEMPTS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The controller whose groups `perf_event_open` takes. In version 2 every group has it.
+const CONTROLLER: &str = "perf_event";
+
+/// The reason why the program has no control group of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum NoControlGroup {
+    /// No hierarchy of control groups is mounted that contains goflame's group.
+    #[error("no cgroup file system is mounted")]
+    NotMounted,
+    /// The group could not be made.
+    #[error("cannot create a control group in {dir}: {source}", dir = parent.display())]
+    NotCreated {
+        /// Directory of goflame's own group.
+        parent: PathBuf,
+        /// The reason. Part of the message, because this is a note and not an error that is printed with its causes.
+        source: io::Error,
+    },
+}
+
+/// A control group. It is removed when this is dropped, unless processes are in it.
+#[derive(Debug)]
+pub struct ControlGroup {
+    path: PathBuf,
+    directory: File,
+}
+
+impl ControlGroup {
+    /// Creates a group below goflame's own.
+    pub fn create() -> Result<Self, NoControlGroup> {
+        // Groups belong to the machine, not to the user who called sudo.
+        with_own_rights(|| {
+            let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+            let (groups, mounts) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"));
+            let parent = own_group(&groups, &mounts).ok_or(NoControlGroup::NotMounted)?;
+            let path = parent.join(format!("goflame-{}", std::process::id()));
+            // An earlier process with this id may have been killed together with its supervisor.
+            remove_tree(&path);
+            let made = fs::create_dir(&path).and_then(|()| File::open(&path));
+            match made {
+                Ok(directory) => Ok(Self { path, directory }),
+                Err(source) => Err(NoControlGroup::NotCreated { parent, source }),
+            }
+        })
+    }
+
+    /// Moves a process into the group. Everything that the process starts is then born there.
+    pub(super) fn add(&self, pid: i32) -> Result<(), NoControlGroup> {
+        let added = with_own_rights(|| fs::write(self.path.join("cgroup.procs"), pid.to_string()));
+        added.map_err(|source| NoControlGroup::NotCreated { parent: self.path.clone(), source })
+    }
+
+    /// The group's directory.
+    pub fn directory(&self) -> &File {
+        &self.directory
+    }
+
+    /// The path of the group's directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for ControlGroup {
+    fn drop(&mut self) {
+        with_own_rights(|| remove(&self.path));
+    }
+}
+
+/// Removes a group and all groups below it, once their processes are gone. A group with processes stays.
+pub(super) fn remove(group: &Path) {
+    for _ in 0..ATTEMPTS {
+        remove_tree(group);
+        if !group.exists() {
+            return;
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Reads the CPU time of a group of version 2 (`cpu.stat`).
+pub(super) fn cpu_times(group: &Path) -> Option<GroupTimes> {
+    parse_cpu_stat(&fs::read_to_string(group.join("cpu.stat")).ok()?)
+}
+
+fn parse_cpu_stat(text: &str) -> Option<GroupTimes> {
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    Some(GroupTimes { user_us: value("user_usec")?, system_us: value("system_usec")? })
+}
+
+fn remove_tree(group: &Path) {
+    let entries = fs::read_dir(group).into_iter().flatten().flatten();
+    for child in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        remove_tree(&child.path());
+    }
+    let _ = fs::remove_dir(group);
+}
+
+/// The directory of a process's group. `groups` and `mounts` are its `/proc/PID/cgroup` and `/proc/PID/mountinfo`.
+///
+/// A kernel has the controller in a hierarchy of version 1, if one was mounted with it, or else in version 2.
+fn own_group(groups: &str, mounts: &str) -> Option<PathBuf> {
+    let lines = groups.lines().filter_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        Some((fields.next()?, fields.next()?))
+    });
+    let lines: Vec<(&str, &str)> = lines.collect();
+    let has_controller = |list: &str| list.split(',').any(|controller| controller == CONTROLLER);
+    let first = lines.iter().find(|(controllers, _)| has_controller(controllers));
+    let (version_1, group) = match first {
+        Some((_, group)) => (true, group),
+        None => (false, lines.iter().find(|(controllers, _)| controllers.is_empty()).map(|(_, group)| group)?),
+    };
+    mounts.lines().rev().find_map(|line| {
+        let (mount, file_system) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        let mut fields = file_system.split(' ');
+        let (kind, options) = (fields.next()?, fields.nth(1)?);
+        let fits = if version_1 { kind == "cgroup" && has_controller(options) } else { kind == "cgroup2" };
+        // In a container, the mount may begin at the container's group. `..` is a group outside of what is visible.
+        let below = Path::new(group).strip_prefix(root).ok().filter(|below| !below.starts_with(".."))?;
+        fits.then(|| Path::new(point).join(below))
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_times_are_read_from_groups_that_count_them() {
+        let text = "usage_usec 70\nuser_usec 60\nsystem_usec 10\nnice_usec 0\n";
+        assert_eq!(parse_cpu_stat(text), Some(GroupTimes { user_us: 60, system_us: 10 }));
+        assert_eq!(parse_cpu_stat("nr_periods 0\n"), None);
+    }
+
+    #[test]
+    fn the_group_is_found_in_each_kind_of_hierarchy() {
+        let unified = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+        let found = |groups, mounts| own_group(groups, mounts).map(|path| path.to_str().unwrap().to_owned());
+        assert_eq!(found("0::/user.slice/a\n", unified).as_deref(), Some("/sys/fs/cgroup/user.slice/a"));
+        assert_eq!(found("0::/\n", unified).as_deref(), Some("/sys/fs/cgroup/"));
+        assert_eq!(found("0::/../other\n", unified), None, "outside of this namespace");
+        assert_eq!(found("0::/a\n", ""), None);
+
+        let hybrid = "31 23 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+                      32 23 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+        assert_eq!(found("1:cpu:/x\n0::/y\n", hybrid).as_deref(), Some("/sys/fs/cgroup/unified/y"));
+
+        let version_1 = "33 23 0:29 /docker/1 /sys/fs/cgroup/perf_event ro - cgroup cgroup rw,perf_event\n";
+        let groups = "3:net_cls,perf_event:/docker/1/z\n0::/\n";
+        let all = format!("{hybrid}{version_1}");
+        assert_eq!(found(groups, &all).as_deref(), Some("/sys/fs/cgroup/perf_event/z"));
+        assert_eq!(found(groups, hybrid), None, "the other hierarchies do not have the controller");
+    }
+}

@@ -1,0 +1,108 @@
+//! CPU time of threads and processes that end before a sample is due, and of CPUs that the machine does not name.
+
+use std::fs;
+use std::process::Command;
+
+use goflame::workload::ControlGroup;
+use rustix::process::geteuid;
+
+use crate::harness::{Project, Run, alone, figure, succeeded, tool, which};
+
+const SETTINGS: &str = "[app]\npackage = '.'\n[build]\nvariant = 'release'\n[record]\nevent = 'cpu-clock'\n";
+
+/// `goflame run -- ARGS` in a mount namespace of its own, after a line for the shell.
+fn run_after(project: &Project, mounts: &str, args: &[&str]) -> Run {
+    let mut command = tool("unshare");
+    command.args(["--mount", "sh", "-e", "-c", &format!("{mounts}\nexec \"$@\""), "sh"]);
+    command.arg(env!("CARGO_BIN_EXE_goflame")).args(["run", "--json", "--"]).args(args);
+    Run::from_output(&succeeded(command.current_dir(project.path(""))))
+}
+
+/// Share of the used CPU time that was seen.
+fn seen(run: &Run) -> f64 {
+    let cpu = &run.summary()["quality"]["figures"]["cpu"];
+    cpu["sampled_seconds"].as_f64().unwrap() / cpu["used_seconds"].as_f64().unwrap()
+}
+
+/// Whether this machine lets the tests confine events to a control group. Root in a container may not.
+fn can_confine() -> bool {
+    geteuid().is_root() && ControlGroup::create().is_ok()
+}
+
+/// Whether the tests may change what a process sees of the machine.
+fn can_mount() -> bool {
+    let allowed = Command::new(which("unshare")).args(["--mount", "true"]).status();
+    geteuid().is_root() && allowed.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn short_lives_are_seen_where_events_can_be_confined() {
+    let _alone = alone();
+    let project = Project::from_workload("shortlived", SETTINGS);
+    for args in [["threads", "1500"], ["processes", "150"], ["unwaited", "200"]] {
+        let run = project.run(&[&["--"][..], &args].concat());
+        let sampler = &run.manifest()["sampler"];
+        let seen = seen(&run);
+        figure(&format!("{}: {:.1} % of CPU time seen, events {}", args[0], seen * 100.0, sampler["tasks"]));
+        if can_confine() {
+            assert_eq!((&sampler["tasks"], &sampler["inherited_reason"]), (&"control-group".into(), &().into()));
+            // 98 % on a quiet machine. A busy one switches more often, and the time of a switch is not sampled.
+            assert!((0.85..1.1).contains(&seen), "{}: {seen}", args[0]);
+            let names = fs::read_to_string(run.file("profile.folded")).unwrap();
+            assert!(!names.contains("__gate"), "goflame's own code is not the program's");
+        } else {
+            assert_eq!(sampler["tasks"], "inherited");
+        }
+    }
+}
+
+#[test]
+fn cpu_time_that_was_not_seen_is_shown_with_its_cause() {
+    let _alone = alone();
+    if !can_mount() {
+        return;
+    }
+    let project = Project::from_workload("shortlived", SETTINGS);
+    // As in a container: the control groups are visible, but cannot be changed.
+    let mounts = "for mount in $(findmnt -rno TARGET -t cgroup,cgroup2); do mount -o remount,bind,ro $mount; done";
+    let run = run_after(&project, mounts, &["threads", "1500"]);
+    let share = seen(&run);
+    assert!(share < 0.3, "threads of less than a period were seen: {share}");
+    let text = format!("{:.1} % of ", share * 100.0);
+    let used = run.summary()["quality"]["figures"]["cpu"]["used_seconds"].as_f64().unwrap();
+    let caption = format!("{text}{used:.2} s of CPU time seen");
+    let warning = format!("{caption}: a thread or process that uses less than 2 ms of CPU time has no sample");
+    assert!(run.stderr.contains(&warning), "{warning}\n{}", run.stderr);
+    assert!(run.stderr.contains("Read-only file system"), "{}", run.stderr);
+    let svg = fs::read_to_string(run.file("flamegraph.svg")).unwrap();
+    assert!(svg.contains(&caption), "{caption}");
+    let report = succeeded(project.goflame().arg("report").arg(&run.dir));
+    assert!(String::from_utf8_lossy(&report.stdout).contains(&caption), "the report of the archived run");
+    assert!(String::from_utf8_lossy(&report.stderr).contains(&warning), "the cause is archived");
+    assert_eq!(run.manifest()["sampler"]["tasks"], "inherited");
+}
+
+#[test]
+fn every_cpu_is_sampled_whatever_the_machine_names() {
+    let _alone = alone();
+    if !can_mount() {
+        return;
+    }
+    let project = Project::from_workload("threads", SETTINGS);
+    let list = project.path("online");
+    let bind = |cpus: &str| {
+        fs::write(&list, format!("{cpus}\n")).unwrap();
+        format!("mount --bind {} /sys/devices/system/cpu/online", list.display())
+    };
+    for (name, mounts) in [
+        ("no /sys", "mount -t tmpfs none /sys".to_owned()),
+        ("one CPU", bind("0")),
+        ("CPUs that do not exist", bind("0-63")),
+        ("no CPU", bind("garbage")),
+    ] {
+        let run = run_after(&project, &mounts, &["-n", "4", "-seconds", "1"]);
+        let seen = seen(&run);
+        figure(&format!("{name}: {:.1} % of CPU time seen", seen * 100.0));
+        assert!((0.9..1.1).contains(&seen), "{name}: {seen}");
+    }
+}
