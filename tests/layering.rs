@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("perfdata", &["bytes"]),
     ("gobin", &["bytes"]),
     ("jit", &["bytes"]),
-    ("sources", &["fsio", "process", "perfevent", "perfdata", "pprof"]),
+    ("sources", &["fsio", "bytes", "process", "perfevent", "perfdata", "pprof"]),
     ("build", &["fsio", "bytes", "redact", "process", "config", "gobin"]),
     ("doctor", &["fsio", "bytes", "process", "config", "host", "perfevent", "gobin", "build"]),
     ("workload", &["fsio", "process"]),

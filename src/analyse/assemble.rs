@@ -1,10 +1,11 @@
 //! Step 3: makes a profile from named locations and counted stacks, with its quality figures.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::collect::{CollectSettings, Collected, MissingCallerCounts, RecordCounts};
 use super::error::Error;
-use super::files::{Binaries, Files, UNNAMED_GENERATED};
+use super::files::{Binaries, Files, SampledFile, UNNAMED_GENERATED};
 use super::generated::GeneratedCode;
 use super::goroutine::GoroutineReadings;
 use super::kernel::KernelSymbols;
@@ -52,7 +53,6 @@ pub struct AnalyseOptions<'o> {
 }
 
 /// Result of an analysis.
-#[derive(Debug)]
 pub struct Analysis {
     /// The profile.
     pub profile: Profile,
@@ -63,6 +63,8 @@ pub struct Analysis {
     pub kernel: Option<UsedKernelSymbols>,
     /// Names of the events with samples that were not analysed.
     pub other_events: Vec<String>,
+    /// The files in which samples or their callers are.
+    pub sampled_files: Vec<SampledFile>,
     /// Notes on the file for the user, one sentence each.
     pub notes: Vec<String>,
 }
@@ -173,6 +175,11 @@ pub fn analyse(
     notes.extend(note_on_goroutines(&quality));
     notes.extend(generated.notes());
     notes.extend(note_on_unnamed_code(&quality));
+    let used_files: BTreeSet<_> = locations.list.iter().filter_map(|location| location.file()).collect();
+    let sampled_files: Vec<_> = used_files.into_iter().filter_map(|id| binaries.sampled(id)).collect();
+    // A file that was replaced during the recording is listed several times.
+    let changes: BTreeSet<String> = sampled_files.iter().filter_map(note_on_change).collect();
+    notes.extend(changes);
     let add = || add_samples(&collected, (stacks, samples), altered, (&flags, &wrappers), &mut profile);
     rayon::join(add, || drop(binaries));
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
@@ -187,7 +194,7 @@ pub fn analyse(
     if let Some(used_seconds) = options.used_cpu_seconds.filter(|_| is_time) {
         quality.cpu = Some(CpuCoverage { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS, used_seconds });
     }
-    Ok(Analysis { profile, quality, kernel, other_events, notes })
+    Ok(Analysis { profile, quality, kernel, other_events, sampled_files, notes })
 }
 
 /// The position of the event with this name. Without a name, that of the event with the most samples, or the first of
@@ -293,6 +300,11 @@ fn check_kernel_symbols(
 /// clocks.
 fn wall_time(data: &PerfData<'_>, time: u64) -> u64 {
     data.features().clock.as_ref().map_or(0, |clock| clock.wall_ns.saturating_add(time).saturating_sub(clock.clock_ns))
+}
+
+fn note_on_change(file: &SampledFile) -> Option<String> {
+    let (change, path) = (file.change?, &file.id.path);
+    Some(format!("{path}: {change}, so its functions have no names; {}", change.hint()))
 }
 
 /// Maximum share of the samples of goroutines whose goroutine is unknown, without a note.

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 
 use crate::bytes::hex;
 use crate::gobin::Binary;
-use crate::perfdata::{BuildId, Mmap, PerfData};
+use crate::perfdata::{BuildId, Inode, Mmap, PerfData};
 use crate::profile::position;
-use crate::sources::{ImageAbsence, ImageBytes, Images, is_memory};
+use crate::sources::{FileChange, ImageAbsence, ImageBytes, Images, MappedId, is_memory};
 
 /// A mapped file, by position in [`Files`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,57 +19,68 @@ impl ImageId {
     }
 }
 
-/// A file (or `[vdso]`, `//anon`, …) that was mapped.
-#[derive(Debug)]
-pub(super) struct ImageKey {
-    pub(super) path: String,
-    /// In hexadecimal.
-    pub(super) build_id: Option<String>,
-    /// Whether the mapping has no file.
-    pub(super) is_memory: bool,
-}
+/// Path, build id and inode, as the recording has them.
+type RawKey<'d> = (&'d [u8], Option<&'d [u8]>, Option<Inode>);
 
 /// Why code in memory without a file has no name.
 pub(super) const UNNAMED_GENERATED: &str = "the code was made at run time, and no perf map or jitdump names it";
 
-/// Path and build id, as the recording has them.
-type RawKey<'d> = (&'d [u8], Option<&'d [u8]>);
+/// A file in which samples or their callers are.
+#[derive(Clone)]
+pub struct SampledFile {
+    /// The file, as the records have it.
+    pub id: MappedId,
+    /// Its content; `None` if it could not be read, or if it has changed.
+    pub bytes: Option<ImageBytes>,
+    /// The separate debug file that gave names for it.
+    pub debug_file: Option<ImageBytes>,
+    /// Why the file at its path is not the one that was sampled.
+    pub change: Option<FileChange>,
+}
 
 /// All files that a recording mapped.
 pub(super) struct Files<'d> {
     images: &'d dyn Images,
-    pub(super) keys: Vec<ImageKey>,
+    pub(super) keys: Vec<MappedId>,
     ids: HashMap<RawKey<'d>, ImageId>,
     /// Build ids by path, for records that have none.
     build_ids: HashMap<&'d [u8], &'d [u8]>,
-    bytes: Vec<OnceLock<Result<ImageBytes, String>>>,
-    /// Separate debug files that are read for stripped files.
-    symbols: Vec<OnceLock<Vec<ImageBytes>>>,
+    /// Indexed like `keys`.
+    contents: Vec<Content>,
+}
+
+/// What was read for a file so far.
+#[derive(Default)]
+struct Content {
+    bytes: OnceLock<Result<ImageBytes, String>>,
+    change: OnceLock<FileChange>,
+    /// Separate debug files that are read for a stripped file.
+    debug_files: OnceLock<Vec<ImageBytes>>,
+    /// Position of the debug file that fits.
+    fitting: OnceLock<usize>,
 }
 
 impl<'d> Files<'d> {
     /// Lists the files of a recording and opens none. `known`: the build ids that the recording lists.
     pub(super) fn new(data: &PerfData<'d>, known: &'d [BuildId], images: &'d dyn Images) -> Self {
         let build_ids = known.iter().map(|known| (known.path.as_slice(), known.id.as_slice())).collect();
-        let mut files =
-            Self { images, keys: Vec::new(), ids: HashMap::new(), build_ids, bytes: Vec::new(), symbols: Vec::new() };
+        let mut files = Self { images, keys: Vec::new(), ids: HashMap::new(), build_ids, contents: Vec::new() };
         for map in data.mappings().filter(|map| map.pid != -1) {
             let key = files.key(&map);
             let (ids, keys) = (&mut files.ids, &mut files.keys);
             ids.entry(key).or_insert_with(|| {
-                let (path, build_id) = key;
+                let (path, build_id, inode) = key;
                 let path = String::from_utf8_lossy(path).into_owned();
-                keys.push(ImageKey { is_memory: is_memory(&path), path, build_id: build_id.map(hex) });
+                keys.push(MappedId { path, build_id: build_id.map(hex), inode });
                 ImageId(u32::try_from(keys.len() - 1).unwrap_or(u32::MAX))
             });
         }
-        files.bytes.resize_with(files.keys.len(), OnceLock::new);
-        files.symbols.resize_with(files.keys.len(), OnceLock::new);
+        files.contents.resize_with(files.keys.len(), Content::default);
         files
     }
 
     fn key(&self, map: &Mmap<'d>) -> RawKey<'d> {
-        (map.path, map.build_id.or_else(|| self.build_ids.get(map.path).copied()))
+        (map.path, map.build_id.or_else(|| self.build_ids.get(map.path).copied()), map.inode)
     }
 
     /// The file of a mapping.
@@ -79,35 +90,48 @@ impl<'d> Files<'d> {
 
     /// Whether a mapping has no file.
     pub(super) fn is_memory(&self, id: ImageId) -> bool {
-        self.keys.get(id.index()).is_some_and(|key| key.is_memory)
+        self.keys.get(id.index()).is_some_and(|key| is_memory(&key.path))
     }
 
     fn release(&self, id: ImageId) {
-        if let Some(Ok(bytes)) = self.bytes.get(id.index()).and_then(OnceLock::get) {
+        if let Some(Ok(bytes)) = self.contents.get(id.index()).and_then(|content| content.bytes.get()) {
             bytes.release();
         }
     }
 
     /// Adds the symbols of a separate debug file to a stripped file.
     fn add_debug_file<'f>(&'f self, id: ImageId, binary: &mut Binary<'f>) {
-        let (Some(key), Some(found)) = (self.keys.get(id.index()), self.symbols.get(id.index())) else { return };
+        let (Some(key), Some(content)) = (self.keys.get(id.index()), self.contents.get(id.index())) else { return };
         let link = binary.debug_link().map(|(name, _)| name);
-        let found = found.get_or_init(|| self.images.debug_files(&key.path, binary.build_id().as_deref(), link));
-        let _ = found.iter().any(|file| binary.add_debug_file(file.bytes()));
+        let found = || self.images.debug_files(key, binary.build_id().as_deref(), link);
+        let found = content.debug_files.get_or_init(found);
+        if let Some(fitting) = found.iter().position(|file| binary.add_debug_file(file.bytes())) {
+            content.fitting.get_or_init(|| fitting);
+        }
+    }
+
+    /// Notes that the file at hand is of another build.
+    fn replaced(&self, id: ImageId) -> FileChange {
+        let change = FileChange::Replaced;
+        self.contents.get(id.index()).map_or(change, |content| *content.change.get_or_init(|| change))
     }
 
     fn bytes(&self, id: ImageId) -> Result<&[u8], String> {
-        let (Some(key), Some(bytes)) = (self.keys.get(id.index()), self.bytes.get(id.index())) else {
+        let (Some(key), Some(content)) = (self.keys.get(id.index()), self.contents.get(id.index())) else {
             return Err("no file is mapped at the address".into());
         };
-        let bytes = bytes.get_or_init(|| {
-            let image = self.images.image(&key.path, key.build_id.as_deref());
-            image.map_err(|absence| match absence {
-                ImageAbsence::NoFile if key.is_memory => UNNAMED_GENERATED.to_owned(),
-                _ => absence.to_string(),
+        let read = || {
+            self.images.image(key).map_err(|absence| match absence {
+                ImageAbsence::NoFile if is_memory(&key.path) => UNNAMED_GENERATED.to_owned(),
+                absence => {
+                    if let ImageAbsence::Changed(change) = absence {
+                        content.change.get_or_init(|| change);
+                    }
+                    absence.to_string()
+                }
             })
-        });
-        bytes.as_ref().map(|bytes| bytes.bytes()).map_err(Clone::clone)
+        };
+        content.bytes.get_or_init(read).as_ref().map(|bytes| bytes.bytes()).map_err(Clone::clone)
     }
 }
 
@@ -136,6 +160,14 @@ impl<'f> Binaries<'f> {
         (0..position(self.parsed.len())).for_each(|at| self.release(ImageId(at)));
     }
 
+    /// A file with its content, if that is the content that was sampled.
+    pub(super) fn sampled(&self, id: ImageId) -> Option<SampledFile> {
+        let (key, content) = (self.files.keys.get(id.index())?, self.files.contents.get(id.index())?);
+        let bytes = self.get(id).ok().and_then(|_| content.bytes.get()?.clone().ok());
+        let debug_file = content.fitting.get().and_then(|fitting| content.debug_files.get()?.get(*fitting).cloned());
+        Some(SampledFile { id: key.clone(), bytes, debug_file, change: content.change.get().copied() })
+    }
+
     /// The parsed file, or the reason why it cannot be read.
     pub(super) fn get(&self, id: ImageId) -> Result<&Binary<'f>, &str> {
         let (Some(key), Some(parsed)) = (self.files.keys.get(id.index()), self.parsed.get(id.index())) else {
@@ -149,7 +181,7 @@ impl<'f> Binaries<'f> {
                     if !recorded.is_empty()
                         && !found.as_ref().is_some_and(|own| own.starts_with(recorded.trim_end_matches("00"))) =>
                 {
-                    Err("the file has changed since it was sampled".to_owned())
+                    Err(self.files.replaced(id).to_string())
                 }
                 _ => {
                     if binary.is_stripped() {

@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 
 use foldhash::fast::RandomState;
 
-use super::files::ImageKey;
 use crate::gobin::{Binary, BuildInfo, Locator, PclntabAbsence, SourceFrame};
 use crate::goname::Origins;
+use crate::sources::{MappedId, is_memory};
 
 /// Maximum length of a file name, in bytes (`NAME_MAX`).
 const MAX_FILE_NAME: usize = 255;
@@ -28,9 +28,9 @@ pub(super) struct ImageInfo<'f> {
 
 impl<'f> ImageInfo<'f> {
     /// Reads the facts from the name and, if it could be parsed, the content of a file.
-    pub(super) fn new(key: Option<&ImageKey>, binary: Option<&Binary<'f>>) -> Self {
+    pub(super) fn new(key: Option<&MappedId>, binary: Option<&Binary<'f>>) -> Self {
         let path = match key {
-            Some(ImageKey { is_memory: true, .. }) => "run-time code",
+            Some(key) if is_memory(&key.path) => "run-time code",
             Some(key) => &key.path,
             None => "",
         };

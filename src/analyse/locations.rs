@@ -5,10 +5,11 @@ use std::mem;
 
 use foldhash::fast::RandomState;
 
-use super::files::{Binaries, ImageId, ImageKey};
+use super::files::{Binaries, ImageId};
 use super::raw_location::RawLocations;
 use super::symbols::{Batch, NamedFrame, NamedFunction};
 use crate::profile::{Frame, Function, FunctionId, Location, LocationId, Mapping, MappingId, Profile, StrId};
+use crate::sources::MappedId;
 
 /// For each location whose only frame is a compiler-generated wrapper, which is not shown: the name of the wrapper.
 pub(super) type WrapperNames = HashMap<LocationId, StrId, RandomState>;
@@ -17,7 +18,7 @@ pub(super) type WrapperNames = HashMap<LocationId, StrId, RandomState>;
 pub(super) fn add_locations(
     mut named: Vec<Batch<'_>>,
     raw: &RawLocations,
-    keys: &[ImageKey],
+    keys: &[MappedId],
     binaries: &Binaries<'_>,
     profile: &mut Profile,
 ) -> WrapperNames {
@@ -71,7 +72,7 @@ fn add_functions(functions: &[NamedFunction<'_>], profile: &mut Profile) -> Vec<
 
 /// The mappings of a profile, each added when its first location is.
 struct MappingTable<'m, 'f> {
-    keys: &'m [ImageKey],
+    keys: &'m [MappedId],
     binaries: &'m Binaries<'f>,
     /// By [`ImageId`].
     images: Vec<Option<MappingId>>,

@@ -38,6 +38,7 @@ mod unwind;
 
 pub use assemble::{AnalyseOptions, Analysis, UsedKernelSymbols, analyse};
 pub use error::Error;
+pub use files::SampledFile;
 pub use kernel::{KernelSymbols, KernelSymbolsError};
 
 #[cfg(test)]

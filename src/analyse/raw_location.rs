@@ -29,6 +29,11 @@ pub(super) enum RawLocation {
 const FIRST_GENERATED: u32 = u32::MAX - MAX_GENERATED;
 
 impl RawLocation {
+    /// The file that the location is in.
+    pub(super) fn file(self) -> Option<ImageId> {
+        if let Self::File(image, _) = self { Some(image) } else { None }
+    }
+
     /// A number for everything but the address or offset. It is not `u32::MAX`.
     pub(super) fn kind(self) -> u32 {
         match self {

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use rayon::prelude::*;
 
-use super::files::{Binaries, ImageId, ImageKey};
+use super::files::{Binaries, ImageId};
 use super::generated::{GeneratedCode, GeneratedId};
 use super::image::{ImageInfo, bounded};
 use super::kernel::{self, KernelCode, KernelSymbols};
@@ -17,6 +17,7 @@ use super::raw_location::RawLocation;
 use crate::gobin::{Binary, Locator};
 use crate::goname;
 use crate::profile::{LocationId, Origin, position};
+use crate::sources::MappedId;
 
 /// A location after naming.
 #[derive(Debug, Clone, Copy)]
@@ -169,7 +170,7 @@ const CHUNK: usize = 4096;
 /// Names all locations.
 pub(super) fn name_all<'n>(
     locations: &[RawLocation],
-    keys: &[ImageKey],
+    keys: &[MappedId],
     binaries: &'n Binaries<'_>,
     kernel: Result<&'n KernelSymbols, &str>,
     kernel_code: &'n KernelCode,
@@ -210,7 +211,7 @@ impl SortKey {
 
 /// Names locations, one chunk at a time. Shared by all threads.
 struct Namer<'k, 'n, 'f> {
-    keys: &'k [ImageKey],
+    keys: &'k [MappedId],
     binaries: &'n Binaries<'f>,
     kernel: Result<&'n KernelSymbols, &'k str>,
     kernel_code: &'n KernelCode,

@@ -7,7 +7,7 @@ pub(super) use crate::perfdata::abi::context;
 use crate::perfdata::abi::{event_type, flag, misc, record_type, sample_type};
 use crate::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, TaskEvent, Writer};
 use crate::profile::{Quality, Unit};
-use crate::sources::{ImageAbsence, ImageBytes, Images};
+use crate::sources::{ImageAbsence, ImageBytes, Images, MappedId};
 
 const FIELDS: u64 =
     sample_type::IP | sample_type::TID | sample_type::TIME | sample_type::PERIOD | sample_type::CALLCHAIN;
@@ -18,7 +18,7 @@ const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 pub(super) struct NoFiles;
 
 impl Images for NoFiles {
-    fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<ImageBytes, ImageAbsence> {
+    fn image(&self, _file: &MappedId) -> Result<ImageBytes, ImageAbsence> {
         Err(ImageAbsence::NoFile)
     }
 }

@@ -10,7 +10,7 @@ use super::dir::{self, Dir};
 use super::error::Error;
 use super::id::RunId;
 use super::lock::{self, FileLock};
-use super::program::{Program, Substitution};
+use super::program::{Program, StoredFile, Substitution};
 use super::run::{MANIFEST, Run, SCHEMA};
 use super::store::{Store, lock_name};
 use super::tree::{self, FileEntry, NodeKind};
@@ -68,6 +68,14 @@ impl Draft {
         let _lock = self.store.lock()?;
         program.link_into(&self.dir.make_dir("bin")?)?;
         Ok(format!("bin/{}", program.name()))
+    }
+
+    /// Adds a file that was in a process's memory: a hard link to the copy in the store, which all runs share, or a copy if
+    /// the file system rejects links.
+    pub fn add_mapped_file(&mut self, name: &str, bytes: &[u8]) -> Result<StoredFile, Error> {
+        let stored = StoredFile::add(&self.store, &self.dir, name, bytes)?;
+        self.hashed.insert(stored.file.clone(), stored.entry.clone());
+        Ok(stored)
     }
 
     /// Compares the program of this run, after it has run, with the stored one. `None` if they are equal: the run then

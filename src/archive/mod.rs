@@ -13,7 +13,8 @@
 //! <dir>/runs/<id>/           complete runs: files and manifest.json, which contains the SHA-256 of each file
 //! <dir>/partial/<id>/        a run that is being written, or was left behind by a crash
 //! <dir>/partial/<id>.lock    locked while the run is being written
-//! <dir>/bin/<sha256>/<name>  programs by content; they are started from here, and runs contain hard links to them
+//! <dir>/bin/<sha256>/<name>  programs and other sampled files by content; programs are started from here, and runs contain
+//!                            hard links to them
 //! <dir>/build/<variant>/     the last build, for users; `.tmp-…/` in it are private directories of builds
 //! <dir>/trash/<id>/          runs that are being removed
 //! ```
@@ -46,7 +47,7 @@ pub use draft::Draft;
 pub use error::{Damage, Error};
 pub use id::{InvalidRunId, RunId};
 pub use place::BuildPlace;
-pub use program::{Program, Substitution};
+pub use program::{Program, StoredFile, Substitution};
 pub use prune::PrunePlan;
 pub use run::{Discrepancy, FileProblem, Run};
 pub use store::{Partial, RunEntry, Store};

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Seek as _, SeekFrom};
+use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
+use serde::{Deserialize, Serialize};
 
 use super::dir::{Dir, is_temporary};
 use super::error::Error;
@@ -17,6 +18,12 @@ use crate::fsio::{self, FileError};
 
 /// Mode of a stored program: executable and not writable, because several runs share the file.
 const MODE: u32 = 0o555;
+/// Mode of any other stored file: a file in the program's memory may be private.
+const PRIVATE_MODE: u32 = 0o400;
+/// Directory in a run of the files that the program's processes mapped.
+const MAPPED_DIR: &str = "mapped";
+/// Maximum length of a stored file's name in bytes. The limit of file systems is 255.
+const MAX_NAME: usize = 200;
 
 /// A program in the store, to be started from there. The store keeps it at least as long as this value lives.
 #[derive(Debug)]
@@ -55,8 +62,11 @@ impl Store {
         let dir = dir_of(&self.sub("bin")?, &entry.sha256, name)?;
         let read = |error| FileError::new("read", source, error);
         let mut from = fsio::open(source)?;
+        // A mapped file with this content may be there, which cannot be started.
         let stored = dir.open_file(name).ok();
-        let is_there = stored.map_or(Ok(false), |stored| same_content(&stored, &from)).map_err(read)?;
+        let stored =
+            stored.filter(|file| file.metadata().is_ok_and(|metadata| metadata.mode() & 0o777 != PRIVATE_MODE));
+        let is_there = stored.map_or(Ok(false), |stored| same_content(stored, &from)).map_err(read)?;
         if !is_there {
             from.rewind().map_err(read)?;
             dir.write_with(name, |mut file| {
@@ -70,6 +80,63 @@ impl Store {
         let path = fs::canonicalize(&shown).map_err(|error| FileError::new("read", &shown, error))?;
         Ok(Program { name: name.to_owned(), entry: entry.clone(), path, dir, file, _in_use: lock::shared(open_again) })
     }
+}
+
+/// A file in a run that was stored by its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// Name relative to the run's directory.
+    pub file: String,
+    /// Hash and size.
+    #[serde(flatten)]
+    pub entry: FileEntry,
+}
+
+impl StoredFile {
+    /// Stores bytes under a name that may contain any characters, and links the stored file into a run.
+    pub(super) fn add(store: &Store, run: &Dir, name: &str, bytes: &[u8]) -> Result<Self, Error> {
+        let name = file_name(name);
+        let entry = tree::digest(bytes).map_err(|error| FileError::new("read", &name, error))?;
+        let _lock = store.lock()?;
+        store.upgrade()?;
+        let stored = dir_of(&store.sub("bin")?, &entry.sha256, &name)?;
+        let is_there = stored.open_file(&name).is_ok_and(|file| same_content(file, bytes).unwrap_or(false));
+        if !is_there {
+            stored.write_with(&name, |mut file| {
+                file.set_permissions(Permissions::from_mode(PRIVATE_MODE))?;
+                file.write_all(bytes)
+            })?;
+        }
+        let short = &entry.sha256[..12];
+        let run = run.make_dir(MAPPED_DIR)?.make_dir(short)?;
+        link_or_copy(&stored, &run, &name, PRIVATE_MODE)?;
+        Ok(Self { file: format!("{MAPPED_DIR}/{short}/{name}"), entry })
+    }
+}
+
+/// A name that is safe as one part of a path.
+fn file_name(name: &str) -> String {
+    let safe = |c: char| if c == '/' || c.is_control() { '_' } else { c };
+    let ends = || name.char_indices().map(|(start, c)| start + c.len_utf8());
+    let fitting = ends().take_while(|end| *end <= MAX_NAME).last().unwrap_or(0);
+    let safe: String = name[..fitting].chars().map(safe).collect();
+    if tree::is_safe_name(&safe) && !is_temporary(&safe) { safe } else { "file".to_owned() }
+}
+
+/// Links a stored file into a run. Copies it if the file system or its policy rejects the link (no links at all, too many,
+/// another user's file).
+fn link_or_copy(stored: &Dir, run: &Dir, name: &str, mode: u32) -> Result<(), Error> {
+    if run.kind(name)?.is_some() {
+        run.remove(name)?;
+    }
+    if stored.link(name, run, name).is_ok() {
+        return Ok(());
+    }
+    let mut from = stored.open_file(name)?;
+    run.write_with(name, |mut file| {
+        file.set_permissions(Permissions::from_mode(mode))?;
+        io::copy(&mut from, &mut file).map(drop)
+    })
 }
 
 impl Program {
@@ -88,20 +155,9 @@ impl Program {
         &self.entry
     }
 
-    /// Links the program into a run. Copies it if the file system or its policy rejects the link (no links at all, too
-    /// many, another user's file).
+    /// Links the program into a run, or copies it.
     pub(super) fn link_into(&self, run: &Dir) -> Result<(), Error> {
-        if run.kind(&self.name)?.is_some() {
-            run.remove(&self.name)?;
-        }
-        if self.dir.link(&self.name, run, &self.name).is_ok() {
-            return Ok(());
-        }
-        let mut from = self.dir.open_file(&self.name)?;
-        run.write_with(&self.name, |mut file| {
-            io::copy(&mut from, &mut file)?;
-            file.set_permissions(Permissions::from_mode(MODE))
-        })
+        link_or_copy(&self.dir, run, &self.name, MODE)
     }
 
     /// Checks that the program in the store is unchanged: the same file at its path, and the same content.
@@ -142,18 +198,18 @@ fn dir_of(bin: &Dir, sha256: &str, name: &str) -> Result<Dir, Error> {
     Ok(dir)
 }
 
-/// Compares two files from their beginnings.
-fn same_content(mut a: &File, mut b: &File) -> io::Result<bool> {
-    if a.metadata()?.len() != b.metadata()?.len() {
-        return Ok(false);
-    }
+/// Compares two files from where they are.
+fn same_content(mut a: impl Read, mut b: impl Read) -> io::Result<bool> {
     let (mut ours, mut theirs) = (vec![0; 128 << 10], vec![0; 128 << 10]);
     loop {
         let length = a.read(&mut ours)?;
         if length == 0 {
-            return Ok(true);
+            return Ok(b.read(&mut theirs[..1])? == 0);
         }
-        b.read_exact(&mut theirs[..length])?;
+        match b.read_exact(&mut theirs[..length]) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            read => read?,
+        }
         if ours[..length] != theirs[..length] {
             return Ok(false);
         }

@@ -62,6 +62,12 @@ impl Run {
         })
     }
 
+    /// Loads the run whose directory this is, in an archive or copied out of it.
+    pub fn from_directory(dir: &Path) -> Option<Result<Self, Error>> {
+        let id = dir.file_name()?.to_str()?.parse().ok()?;
+        Some(Self::load(&id, dir))
+    }
+
     fn read(id: &RunId, dir: &Path) -> Result<Self, Damage> {
         let unreadable = |source| Damage::Unreadable(fsio::FileError::new("read", dir, source));
         let place = fs::symlink_metadata(dir).map_err(unreadable)?;

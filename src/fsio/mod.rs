@@ -6,6 +6,7 @@
 //! a buffer, or only by `fsync`. All three are checked here.
 
 mod cut_short;
+mod generation;
 mod mapped;
 
 use std::fs::{self, File, Permissions};
@@ -17,6 +18,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 pub use cut_short::{advise_when_cut_short, on_cut_short};
+pub use generation::generation;
 pub use mapped::MappedFile;
 
 /// Mode of new files before the umask, as with the shell's `>`. The default of tempfile is 0600.

@@ -1,5 +1,7 @@
 //! Records as plain values that borrow from the file. The writer takes the same types.
 
+use serde::{Deserialize, Serialize};
+
 use super::abi::sample_type;
 use super::attr::Attr;
 use super::sample::Sample;
@@ -118,7 +120,7 @@ pub struct Mmap<'a> {
 }
 
 /// Identity of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Inode {
     /// Major number of the device.
     pub major: u32,

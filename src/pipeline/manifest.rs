@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::binaries::BinaryRecord;
 use super::{Built, InContainer};
 use crate::archive::Program;
 use crate::config::{self, Config, Engine, name_of};
@@ -43,6 +44,9 @@ pub struct Manifest {
     pub host: Value,
     /// Findings of the readiness checks.
     pub checks: Value,
+    /// Files besides the binary in which samples lie. Absent in runs of older versions.
+    #[serde(default)]
+    pub binaries: Vec<BinaryRecord>,
     /// Result of the workload.
     pub workload: WorkloadResult,
     /// Options and counts of the sampler.

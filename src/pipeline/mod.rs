@@ -3,6 +3,7 @@
 //! Converts the settings to the options of each stage, passes values from stage to stage, and fills the manifest. Must
 //! not know flags, standard output or exit codes: an [`Observer`] receives all messages, as values.
 
+mod binaries;
 mod build;
 mod cmdline;
 mod copies;

@@ -200,6 +200,18 @@ pub enum RunNote {
     /// `perf record` has no bound that lets the program continue.
     #[error("`max_bytes` in [archive] does not bound perf.data with `engine = \"perf\"`")]
     RecordingUnbounded,
+    /// Sampled files are larger than a run may keep.
+    #[error(
+        "the run does not keep these sampled files, which have more than {} MiB together: {}; a later report names their \
+         functions only where the same files are in place",
+        bound >> 20, files.join(", ")
+    )]
+    BinariesLeftOut {
+        /// Their paths.
+        files: Vec<String>,
+        /// Maximum bytes of all of them.
+        bound: u64,
+    },
     /// The program's goroutine descriptors cannot be read, for this reason.
     #[error("goroutines are known by their addresses only: {0}")]
     GoroutinesUnread(String),

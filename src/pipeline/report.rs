@@ -1,12 +1,14 @@
 //! `goflame report`: reads a recording or a profile from disk and writes it in any format.
 
 use std::cell::OnceCell;
+use std::fs::Metadata;
 use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use super::binaries::use_kept_binaries;
 use super::goroutines::GOROUTINES_FILE;
 use super::kernel::{KernelSource, stored_kernel_symbols};
 use super::manifest::Manifest;
@@ -174,10 +176,16 @@ fn report_recording(
     let name = path.display().to_string();
     only_pprof(&name, wanted)?;
     let mut images = DiskImages::new();
+    images.set_recording_end(modified(path));
     let mut options = wanted.analyse_options();
     let run = run_directory(path);
     if let Some(run) = &run {
         images.use_programs_in(run.join("bin"));
+        if let Some(Ok(run)) = Run::from_directory(run)
+            && let Ok(manifest) = run.manifest::<Manifest>()
+        {
+            use_kept_binaries(&mut images, &run, manifest.binaries);
+        }
         if run.join(VDSO_FILE).is_file() {
             images.use_vdso(run.join(VDSO_FILE));
         }
@@ -202,7 +210,7 @@ fn report_recording(
         options.kernel_release = Some(&release);
     }
     let kernel = || kept.map_or_else(KernelSource::running, |kept| KernelSource::known(stored_kernel_symbols(&kept)));
-    let (mut analysis, seconds) = analyse_bytes(&name, bytes, &images, kernel, code_files, options)?;
+    let (mut analysis, seconds) = analyse_bytes(&name, bytes, &mut images, kernel, code_files, options)?;
     analysis.notes.extend(note_on_found(&found.into_inner().unwrap_or_default()));
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::File(&name), seconds });
@@ -225,6 +233,8 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     let path = run.file(PERF_DATA_FILE)?;
     let bytes = InputBytes::open(&path).map_err(Error::Input)?;
     let mut images = DiskImages::new();
+    images.set_recording_end(modified(&path));
+    use_kept_binaries(&mut images, run, manifest.binaries);
     images.use_copy(manifest.build.path.to_string_lossy(), run.file(&manifest.build.file)?);
     if let Ok(vdso) = run.file(VDSO_FILE) {
         images.use_vdso(vdso);
@@ -245,7 +255,7 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
         ..wanted.analyse_options()
     };
     let (mut analysis, seconds) =
-        analyse_bytes(&path.display().to_string(), &bytes, &images, kernel, |_| &code_files, options)?;
+        analyse_bytes(&path.display().to_string(), &bytes, &mut images, kernel, |_| &code_files, options)?;
     analysis.quality.size_bound = manifest.quality.size_bound;
     analysis.quality.unseen_cpu_cause = manifest.quality.unseen_cpu_cause;
     let samples = analysis.profile.total_count();
@@ -261,6 +271,11 @@ fn run_of_directory(dir: &Path) -> Option<Result<Run, Error>> {
     let runs = dir.parent().filter(|runs| runs.ends_with("runs"))?;
     let store = Store::open_existing(runs.parent()?).ok()?;
     Some(store.find(id).map_err(Error::from))
+}
+
+/// The time of a recording's last change: it ended before. `None` for a pipe and a directory, whose times say nothing.
+fn modified(recording: &Path) -> Option<SystemTime> {
+    std::fs::metadata(recording).ok().filter(Metadata::is_file)?.modified().ok()
 }
 
 /// Returns the run directory that a recording is in, even if the run is incomplete. It holds the program that was
@@ -290,7 +305,7 @@ fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, name: &str, title: &
 pub(super) fn analyse_bytes<'o>(
     name: &str,
     recording: &InputBytes,
-    images: &DiskImages,
+    images: &mut DiskImages,
     kernel: impl FnOnce() -> KernelSource + Send,
     code_files: impl FnOnce(&PerfData<'_>) -> &'o [CodeFile],
     options: AnalyseOptions<'o>,
@@ -303,9 +318,10 @@ pub(super) fn analyse_bytes<'o>(
         let kernel = scope.spawn(kernel);
         let data = PerfData::parse_releasing(recording.bytes(), &release)
             .map_err(|source| Error::Unreadable { path: name.into(), source })?;
+        images.note_origin(data.features());
         let options = AnalyseOptions { release: Some(&release), code_files: code_files(&data), ..options };
         let kernel = |addresses: &[u64]| kernel.join().unwrap_or_else(|panic| resume_unwind(panic)).naming(addresses);
-        analyse(data, images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })
+        analyse(data, &*images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })
     })?;
     Ok((analysis, started.elapsed().as_secs_f64()))
 }

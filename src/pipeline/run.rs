@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::SystemTime;
 
+use super::binaries::{BinaryRecord, keep_binaries};
 use super::build::{Reuse, build_privately};
 use super::cmdline;
 use super::copies::StackCopies;
@@ -20,7 +21,7 @@ use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, SYMBOLS_DIR, VDSO_F
 use super::settle::{resolve_go, settle_with};
 use super::verify::recorded;
 use super::{BuildOptions, Built, Error};
-use crate::analyse::{AnalyseOptions, KernelSymbols, UsedKernelSymbols};
+use crate::analyse::{AnalyseOptions, KernelSymbols, SampledFile, UsedKernelSymbols};
 use crate::archive::{self, Draft, Program, PrunePlan, RunId, Store};
 use crate::config::{Config, Engine, redacted};
 use crate::doctor::{self, Finding, Strictness};
@@ -169,6 +170,7 @@ impl PreparedRun<'_> {
         }
         let perf_data = InputBytes::open(&draft.path(PERF_DATA_FILE)).map_err(Error::Input)?;
         let mut images = DiskImages::new();
+        images.use_held_files(std::mem::take(&mut recording.mapped_files));
         images.use_copy(self.program.path().to_string_lossy(), draft.path(&archived));
         let sampler = SamplerRecord::new(&self.config.record, &self.event, &self.ready.facts, &outcome, &recording)
             .without_kernel_symbols(kernel.as_ref().err().cloned())
@@ -186,7 +188,7 @@ impl PreparedRun<'_> {
         let (analysis, sources) = thread::scope(|scope| {
             let sources = scope.spawn(|| self.source_dirs());
             let kernel = || KernelSource::known(kernel);
-            let analysis = analyse_bytes(PERF_DATA_FILE, &perf_data, &images, kernel, find, analysis_options);
+            let analysis = analyse_bytes(PERF_DATA_FILE, &perf_data, &mut images, kernel, find, analysis_options);
             (analysis, sources.join().unwrap_or_default())
         });
         let (analysis, seconds) = analysis?;
@@ -196,9 +198,7 @@ impl PreparedRun<'_> {
         let total = profile.total_count();
         self.observer.event(&PipelineEvent::Analysed { samples: total, input: AnalysedInput::ThisRun, seconds });
 
-        for note in &analysis.notes {
-            self.observer.warning(&Warning::Analysis(note));
-        }
+        self.report_notes(&analysis.notes);
         let mut notes: Vec<String> = self.event.limitations().iter().map(ToString::to_string).collect();
         notes.extend(analysis.notes);
         if let (Engine::Native, Err(reason)) = (self.config.record.engine, descriptors) {
@@ -207,6 +207,7 @@ impl PreparedRun<'_> {
         notes.extend(unbounded.as_ref().map(ToString::to_string));
         notes.extend(outcome.incomplete_logs.iter().map(ToString::to_string));
         notes.extend(substitution.as_ref().map(ToString::to_string));
+        let binaries = self.keep_binaries(&mut draft, analysis.sampled_files, &mut notes)?;
         let view = View::new(profile, By::Process);
         let title = self.title();
         let document = Document { view: &view, quality: &quality, title: &title, sources: &sources };
@@ -226,6 +227,7 @@ impl PreparedRun<'_> {
             git: to_json(&crate::build::git_state(&self.config.root)),
             host: to_json(&self.ready.facts),
             checks: to_json(&self.ready.findings),
+            binaries,
             workload: workload.clone(),
             sampler,
             quality: quality.clone(),
@@ -249,6 +251,12 @@ impl PreparedRun<'_> {
         })
     }
 
+    fn report_notes(&self, notes: &[String]) {
+        for note in notes {
+            self.observer.warning(&Warning::Analysis(note));
+        }
+    }
+
     /// Shows the command line of the workload.
     fn announce(&self, launch: &LaunchPlan) {
         let mut words: Vec<_> = launch.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
@@ -257,6 +265,21 @@ impl PreparedRun<'_> {
             *program = fsio::shown(&self.built.artifact.path).display().to_string();
         }
         self.observer.event(&PipelineEvent::Running { argv: &self.config.secrets().args(&words) });
+    }
+
+    /// Keeps the sampled files in the run, and adds a note if some are left out.
+    fn keep_binaries(
+        &self,
+        draft: &mut Draft,
+        sampled: Vec<SampledFile>,
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<BinaryRecord>, Error> {
+        let (binaries, left_out) = keep_binaries(draft, self.program.path(), sampled)?;
+        if let Some(left_out) = left_out {
+            self.observer.warning(&Warning::Note(&left_out));
+            notes.push(left_out.to_string());
+        }
+        Ok(binaries)
     }
 
     /// Directories of the source files. Those of a build in a container are not on this machine.

@@ -11,6 +11,7 @@ mod copies;
 mod error;
 mod event;
 mod goroutines;
+mod mapped_files;
 mod perf;
 mod plan;
 mod priority;

@@ -1,15 +1,18 @@
 //! The result of a recording, as plain values.
 
-use crate::sources::{CodeFile, GoroutineReading};
 use std::time::Duration;
 
+use crate::sources::{CodeFile, GoroutineReading, HeldFile};
+
 /// A finished recording.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub struct Recording {
     /// Figures of the native sampler. `None` with `engine = "perf"`, which keeps its figures in the file.
     pub figures: Option<SamplingFigures>,
     /// The sampled goroutines, as far as they could be read.
     pub goroutines: Vec<GoroutineReading>,
+    /// Files that were mapped, open. Empty with `engine = "perf"`.
+    pub mapped_files: Vec<HeldFile>,
     /// The files that name the code that processes made. `None` with `engine = "perf"`, where nobody looked for them.
     pub code_files: Option<Vec<CodeFile>>,
     /// The reason why each thread had an event of its own. `None` if each CPU had one, confined to the program's control

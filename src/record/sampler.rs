@@ -10,6 +10,7 @@ use super::code_files::CodeFileWatch;
 use super::copies::FramePointerCode;
 use super::error::Error;
 use super::goroutines::Watch;
+use super::mapped_files::MappedFiles;
 use super::plan::SamplingPlan;
 use super::priority::HighPriority;
 use super::raw_sample::Sampled;
@@ -41,6 +42,7 @@ pub(super) struct NativeSampler {
     lost: u64,
     goroutines: Option<Watch>,
     code_files: CodeFileWatch,
+    mapped_files: MappedFiles,
     frame_pointer_code: FramePointerCode,
     /// Reused from sample to sample.
     shortened: Vec<u8>,
@@ -74,6 +76,7 @@ impl NativeSampler {
             lost: 0,
             goroutines,
             code_files: CodeFileWatch::new(),
+            mapped_files: MappedFiles::new(),
             frame_pointer_code: plan.frame_pointer_code.clone(),
             shortened: Vec::new(),
             started: Instant::now(),
@@ -92,6 +95,7 @@ impl NativeSampler {
         let (writer, limit, mut full) = (&mut self.writer, self.limit, false);
         let (samples, lost, goroutines) = (&mut self.samples, &mut self.lost, &mut self.goroutines);
         let code_files = &mut self.code_files;
+        let mapped_files = &mut self.mapped_files;
         let (attr, code, shortened) = (&self.attr, &self.frame_pointer_code, &mut self.shortened);
         let mut write = |kind, misc, full_body: &[u8]| {
             let registers = (kind == record_type::SAMPLE).then(|| Sampled::decode(full_body, attr)).flatten();
@@ -110,6 +114,7 @@ impl NativeSampler {
             }
             if let Some(mapping) = decode_mapping(kind, misc, full_body) {
                 code_files.note(&mapping);
+                mapped_files.note(&mapping);
             }
             if kind == record_type::LOST {
                 // `struct { u64 id; u64 lost; }` (perf_event.h).
@@ -173,6 +178,7 @@ impl NativeSampler {
             goroutines: self.goroutines.map_or_else(Vec::new, Watch::finish),
             code_files: Some(self.code_files.finish()),
             inherited: self.inherited,
+            mapped_files: self.mapped_files.finish(),
         })
     }
 }

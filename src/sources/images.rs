@@ -5,9 +5,12 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
 
 use super::debug_files;
+use super::mapped_id::{FileChange, MappedId, RecordingOrigin};
 use crate::fsio::MappedFile;
+use crate::perfdata::Features;
 use crate::perfevent;
 use crate::process::open_with_own_rights;
 
@@ -25,13 +28,12 @@ pub trait Image: Send + Sync {
 
 /// Source of the bytes of mapped files. Each file is requested at most once, from any thread.
 pub trait Images: Sync {
-    /// The bytes of the file that was mapped as `path`. `build_id` (hexadecimal) is the file's build id, if the recording
-    /// has it.
-    fn image(&self, path: &str, build_id: Option<&str>) -> Result<ImageBytes, ImageAbsence>;
+    /// The bytes of a file that was mapped. They may be of another build if the recording has the build id.
+    fn image(&self, file: &MappedId) -> Result<ImageBytes, ImageAbsence>;
 
-    /// Files that may hold the symbols of a stripped file. `link` is the name in its `.gnu_debuglink`. The files may be of
-    /// other builds.
-    fn debug_files(&self, _path: &str, _build_id: Option<&str>, _link: Option<&str>) -> Vec<ImageBytes> {
+    /// Files that may hold the symbols of a stripped file. `build_id` is the one in the file, and `link` the name in its
+    /// `.gnu_debuglink`. The files may be of other builds.
+    fn debug_files(&self, _file: &MappedId, _build_id: Option<&str>, _link: Option<&str>) -> Vec<ImageBytes> {
         Vec::new()
     }
 }
@@ -49,6 +51,9 @@ pub enum ImageAbsence {
     /// This process has no readable vdso.
     #[error("the vdso cannot be read")]
     NoVdso,
+    /// The path leads to another file than the one that was mapped.
+    #[error(transparent)]
+    Changed(#[from] FileChange),
     /// The file cannot be opened or mapped.
     #[error("the file cannot be read: {0}")]
     Unreadable(Arc<io::Error>),
@@ -74,8 +79,34 @@ impl Image for MappedFile {
 #[derive(Debug, Default)]
 pub struct DiskImages {
     copies: HashMap<String, PathBuf>,
+    kept: Vec<KeptFile>,
+    origin: RecordingOrigin,
     programs: Option<PathBuf>,
     vdso: Option<PathBuf>,
+}
+
+/// A mapped file that was opened while the process was running. It can be read even if it was deleted since.
+#[derive(Debug)]
+pub struct HeldFile {
+    /// The file, as the record has it.
+    pub id: MappedId,
+    /// The file, open for reading.
+    pub file: File,
+}
+
+/// A file of which the content at the time of the recording is at hand.
+#[derive(Debug)]
+struct KeptFile {
+    id: MappedId,
+    content: KeptContent,
+    /// A separate debug file of it.
+    debug_file: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+enum KeptContent {
+    Held(File),
+    Copy(PathBuf),
 }
 
 impl DiskImages {
@@ -87,6 +118,37 @@ impl DiskImages {
     /// Reads `copy` for the file that was mapped as `path`.
     pub fn use_copy(&mut self, path: impl Into<String>, copy: impl Into<PathBuf>) {
         self.copies.insert(path.into(), copy.into());
+    }
+
+    /// Reads `copy` for a mapped file, and `debug_file` for its symbols.
+    pub fn use_kept_copy(&mut self, id: MappedId, copy: PathBuf, debug_file: Option<PathBuf>) {
+        self.kept.push(KeptFile { id, content: KeptContent::Copy(copy), debug_file });
+    }
+
+    /// Reads mapped files that were opened during the recording.
+    pub fn use_held_files(&mut self, held: Vec<HeldFile>) {
+        let kept = held.into_iter().map(|HeldFile { id, file }| KeptFile {
+            id,
+            content: KeptContent::Held(file),
+            debug_file: None,
+        });
+        self.kept.extend(kept);
+    }
+
+    /// Refuses files on the disk that were changed after this time, at which the recording had ended.
+    pub fn set_recording_end(&mut self, end: Option<SystemTime>) {
+        self.origin.end = end;
+    }
+
+    /// Refuses files on the disk that were changed since this recording, as far as its metadata tells.
+    pub fn note_origin(&mut self, features: &Features) {
+        self.origin.note(features);
+    }
+
+    fn kept(&self, id: &MappedId) -> Option<&KeptFile> {
+        let fitting = || self.kept.iter().filter(|kept| kept.id.is_same_file(id));
+        // A program and its stripped copy have the same build id.
+        fitting().find(|kept| kept.id.path == id.path).or_else(|| fitting().next())
     }
 
     /// Reads programs from `dir`, by their file names, if they are there.
@@ -101,42 +163,64 @@ impl DiskImages {
 }
 
 impl Images for DiskImages {
-    fn image(&self, path: &str, _build_id: Option<&str>) -> Result<ImageBytes, ImageAbsence> {
+    fn image(&self, id: &MappedId) -> Result<ImageBytes, ImageAbsence> {
+        let path = id.path.as_str();
         if path == "[vdso]" {
             return match &self.vdso {
-                Some(copy) => open(copy),
+                Some(copy) => map(copy),
                 None => own_vdso().map(|vdso| Arc::new(vdso.to_vec()) as ImageBytes).ok_or(ImageAbsence::NoVdso),
             };
         }
         if let Some(copy) = self.copies.get(path) {
-            return open(copy);
+            return map(copy);
+        }
+        match self.kept(id).map(|kept| &kept.content) {
+            Some(KeptContent::Held(file)) => return map_open(file, Path::new(path)),
+            Some(KeptContent::Copy(copy)) => return map(copy),
+            None => {}
         }
         if let (Some(dir), Some(name)) = (&self.programs, Path::new(path).file_name())
             && dir.join(name).is_file()
         {
-            return open(&dir.join(name));
+            return map(&dir.join(name));
         }
         // `[heap]`, `//anon`, `/memfd:x (deleted)` and similar names are not files.
         if !path.starts_with('/') || path.starts_with("//") || path.ends_with(" (deleted)") {
             return Err(ImageAbsence::NoFile);
         }
-        open(Path::new(path))
+        let file = open(Path::new(path))?;
+        self.origin.check(id, &file)?;
+        map_open(&file, Path::new(path))
     }
 
-    fn debug_files(&self, path: &str, build_id: Option<&str>, link: Option<&str>) -> Vec<ImageBytes> {
-        debug_files::candidates(path, build_id, link).iter().filter_map(|file| open(file).ok()).collect()
+    fn debug_files(&self, id: &MappedId, build_id: Option<&str>, link: Option<&str>) -> Vec<ImageBytes> {
+        let kept = self.kept(id).and_then(|kept| kept.debug_file.clone());
+        let installed = || debug_files::candidates(&id.path, build_id, link);
+        let paths = kept.map_or_else(installed, |kept| vec![kept]);
+        paths.iter().filter_map(|path| map(path).ok()).collect()
     }
 }
 
-/// Maps a regular file. Does not read devices and pipes that a recording names.
-fn open(path: &Path) -> Result<ImageBytes, ImageAbsence> {
-    let unreadable = |error| ImageAbsence::Unreadable(Arc::new(error));
+/// Opens a regular file. Does not open devices and pipes that a recording names.
+fn open(path: &Path) -> Result<File, ImageAbsence> {
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(ImageAbsence::NotRegular);
     }
-    let file = File::open(path).or_else(|refused| open_with_own_rights(path).ok_or(refused)).map_err(unreadable)?;
+    File::open(path).or_else(|refused| open_with_own_rights(path).ok_or(refused)).map_err(unreadable)
+}
+
+fn map(path: &Path) -> Result<ImageBytes, ImageAbsence> {
+    map_open(&open(path)?, path)
+}
+
+/// Maps an open file. `path` names it in messages.
+fn map_open(file: &File, path: &Path) -> Result<ImageBytes, ImageAbsence> {
     // Files of the kernel report a size of 0, and reading some of them blocks for ever. They cannot be mapped.
-    Ok(Arc::new(MappedFile::map(&file, path).map_err(unreadable)?))
+    Ok(Arc::new(MappedFile::map(file, path).map_err(unreadable)?))
+}
+
+fn unreadable(error: io::Error) -> ImageAbsence {
+    ImageAbsence::Unreadable(Arc::new(error))
 }
 
 /// Returns the vdso of this machine; `None` if it cannot be read.
@@ -149,9 +233,13 @@ pub fn own_vdso() -> Option<&'static [u8]> {
 mod tests {
     use super::*;
 
+    fn mapped(path: &str) -> MappedId {
+        MappedId { path: path.to_owned(), build_id: None, inode: None }
+    }
+
     #[test]
     fn mappings_without_a_regular_file_have_a_reason() {
-        let absence = |path| match DiskImages::new().image(path, None) {
+        let absence = |path: &str| match DiskImages::new().image(&mapped(path)) {
             Ok(_) => panic!("{path} was read"),
             Err(absence) => absence,
         };

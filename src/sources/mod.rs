@@ -12,6 +12,7 @@ mod goroutines;
 mod images;
 mod input;
 mod kallsyms;
+mod mapped_id;
 
 pub use code_files::{
     CodeFile, CodeFileKind, CodeFiles, code_file_of_mapping, find_code_files, is_memory, open_code_file,
@@ -19,6 +20,7 @@ pub use code_files::{
 };
 pub use foreign::{InputError, open_input};
 pub use goroutines::{GoroutineReading, goroutines_from_file, goroutines_to_json};
-pub use images::{DiskImages, Image, ImageAbsence, ImageBytes, Images, own_vdso};
+pub use images::{DiskImages, HeldFile, Image, ImageAbsence, ImageBytes, Images, own_vdso};
 pub use input::{InputBytes, InputKind};
 pub use kallsyms::{KallsymsCache, open_kallsyms, open_kallsyms_of_this_kernel};
+pub use mapped_id::{FileChange, MappedId};

@@ -38,9 +38,12 @@ fn report_while_cutting<'p>(project: &'p Project, file: &str, attempt: u64) -> F
 #[expect(clippy::print_stdout, reason = "the figures of a campaign")]
 fn attack(project: &Project, file: &str, named: &str) {
     let whole = project.read(file);
+    let modified = fs::metadata(project.path(file)).unwrap().modified().unwrap();
     let (mut hit, mut missed) = (0, 0);
     while hit < hits() {
         project.write(file, &whole);
+        // A program that is newer than the recording is not read.
+        OpenOptions::new().write(true).open(project.path(file)).unwrap().set_modified(modified).unwrap();
         let report = report_while_cutting(project, file, hit + missed);
         if report.stderr.contains(" was cut short ") {
             report.code(7).stdout("").stderr(&format!("error: {named} was cut short while it was read\n"));

@@ -5,6 +5,7 @@
 //! --nocapture` prints the figures.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod binaries;
 mod by_default;
 mod engines;
 mod folded;

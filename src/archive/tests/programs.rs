@@ -104,3 +104,68 @@ fn a_store_of_the_older_format_is_read_pruned_and_upgraded() {
     assert_eq!(format(), "2\n");
     assert_eq!(fs::metadata(used.join("server")).unwrap().ino(), inode, "the same file in its new place");
 }
+
+#[test]
+fn runs_share_mapped_files_and_the_last_run_takes_them_along() {
+    let (_dir, store) = store();
+    let keep = |seconds: u64, name: &str| {
+        let mut draft = draft(&store, &RunId::new(at(seconds), "server"));
+        let stored = draft.add_mapped_file(name, b"\x7fELF library").unwrap();
+        (draft.commit(&json!({})).unwrap(), stored)
+    };
+    let ((first, stored), (second, again)) = (keep(0, "lib.so"), keep(1, "lib.so"));
+    assert_eq!(stored, again);
+    let (path, other) = (first.file(&stored.file).unwrap(), second.file(&again.file).unwrap());
+    let metadata = fs::metadata(&path).unwrap();
+    assert_eq!((metadata.ino(), metadata.mode() & 0o777), (fs::metadata(other).unwrap().ino(), 0o400));
+    assert!(store.verify(&first).unwrap().is_empty());
+    store.prune(&outdated(&store, 1)).unwrap();
+    assert!(store.verify(&second).unwrap().is_empty());
+    assert_eq!(count(&store.dir().join("bin")), 1);
+    store.prune(&outdated(&store, 0)).unwrap();
+    assert_eq!(count(&store.dir().join("bin")), 0);
+}
+
+#[test]
+fn a_stored_mapped_file_that_was_changed_is_written_again() {
+    let (_dir, store) = store();
+    let bytes = b"\x7fELF library";
+    let keep = |seconds: u64| {
+        let mut draft = draft(&store, &RunId::new(at(seconds), "server"));
+        let stored = draft.add_mapped_file("lib.so", bytes).unwrap();
+        draft.commit(&json!({})).unwrap().file(&stored.file).unwrap()
+    };
+    for (seconds, damage) in [(0, &b"\x7fELF"[..]), (1, b"\x7fELF Library"), (2, b"\x7fELF library and more")] {
+        let path = keep(seconds * 2);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&path, damage).unwrap();
+        assert_eq!(fs::read(keep(seconds * 2 + 1)).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn any_name_of_a_mapped_file_stays_inside_the_run() {
+    let (_dir, store) = store();
+    let mut draft = draft(&store, &RunId::new(at(0), "server"));
+    let long = "\u{e9}".repeat(300);
+    let names = ["", ".", "..", "a/../../b", "memfd:\u{1b}[31m", ".tmp-abcdef", &long];
+    let stored = names.map(|name| draft.add_mapped_file(name, name.as_bytes()).unwrap().file);
+    let run = draft.commit(&json!({})).unwrap();
+    for (name, file) in names.iter().zip(stored) {
+        assert!(file.split('/').count() == 3 && file.len() < 255, "{file:?}");
+        assert_eq!(fs::read(run.file(&file).unwrap()).unwrap(), name.as_bytes());
+    }
+    assert!(store.verify(&run).unwrap().is_empty());
+}
+
+#[test]
+fn a_program_that_is_stored_as_a_mapped_file_can_be_started() {
+    let (_dir, store) = store();
+    let source = Path::new("/bin/true");
+    let mut draft = draft(&store, &RunId::new(at(0), "server"));
+    let mapped = draft.add_mapped_file("true", &fs::read(source).unwrap()).unwrap();
+    let run = draft.commit(&json!({})).unwrap();
+    let program = stored(&store, source, "true").unwrap();
+    assert!(Command::new(program.path()).status().unwrap().success());
+    assert!(run.file(&mapped.file).is_ok() && store.verify(&run).unwrap().is_empty());
+}

@@ -4,7 +4,7 @@
 
 use goflame::analyse::{AnalyseOptions, analyse};
 use goflame::perfdata::PerfData;
-use goflame::sources::{ImageAbsence, ImageBytes, Images};
+use goflame::sources::{ImageAbsence, ImageBytes, Images, MappedId};
 use goflame::{pprof, render};
 use goflame::views::{By, View};
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 struct NoFiles;
 
 impl Images for NoFiles {
-    fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<ImageBytes, ImageAbsence> {
+    fn image(&self, _file: &MappedId) -> Result<ImageBytes, ImageAbsence> {
         Err(ImageAbsence::NoFile)
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use goflame::analyse::{AnalyseOptions, analyse};
 use goflame::perfdata::abi::{event_type, record_type, sample_type};
 use goflame::perfdata::{Attr, CpuMode, Event, Features, Mmap, PerfData, SampleId, Writer};
-use goflame::sources::{ImageAbsence, ImageBytes, Images};
+use goflame::sources::{ImageAbsence, ImageBytes, Images, MappedId};
 use image::{DATA, Kind, Section, TEXT, TEXT_SIZE, elf};
 use libfuzzer_sys::fuzz_target;
 
@@ -29,7 +29,7 @@ const REGISTERS: u64 = 1 << 6 | 1 << 7 | 1 << 8;
 struct Program(Vec<u8>);
 
 impl Images for Program {
-    fn image(&self, _path: &str, _build_id: Option<&str>) -> Result<ImageBytes, ImageAbsence> {
+    fn image(&self, _file: &MappedId) -> Result<ImageBytes, ImageAbsence> {
         Ok(Arc::new(self.0.clone()))
     }
 }

@@ -1,0 +1,89 @@
+//! Files in which samples lie, besides the program: kept with the run, and read from it again.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::observer::RunNote;
+use crate::analyse::SampledFile;
+use crate::archive::{Draft, Run, StoredFile};
+use crate::sources::{DiskImages, ImageBytes, MappedId};
+
+/// Maximum bytes that a run keeps of them. A Go toolchain has about 60 MB, a browser 200 MB.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// First bytes of an ELF file.
+const ELF: &[u8] = b"\x7fELF";
+
+/// A file in which samples lie, and its copies in the run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BinaryRecord {
+    /// The file, as the recording names it.
+    #[serde(flatten)]
+    pub id: MappedId,
+    /// The copy.
+    #[serde(flatten)]
+    pub copy: StoredFile,
+    /// The separate debug file that gave names.
+    pub debug_file: Option<StoredFile>,
+}
+
+/// Keeps the sampled files in a run. The smallest come first, so that most of them fit. `program` is the path of the file
+/// that the run has anyway.
+pub(super) fn keep_binaries(
+    draft: &mut Draft,
+    program: &Path,
+    sampled: Vec<SampledFile>,
+) -> Result<(Vec<BinaryRecord>, Option<RunNote>), Error> {
+    let mut files: Vec<(SampledFile, ImageBytes)> = sampled
+        .into_iter()
+        .filter(|file| file.id.path.starts_with('/') && Path::new(&file.id.path) != program)
+        .filter_map(|file| file.bytes.clone().map(|bytes| (file, bytes)))
+        .filter(|(_, bytes)| bytes.bytes().starts_with(ELF))
+        .collect();
+    files.sort_by_key(|(_, bytes)| bytes.bytes().len());
+    let mut room = MAX_BYTES;
+    let mut keep = |path: &str, image: &ImageBytes| {
+        let bytes = image.bytes();
+        let Some(rest) = room.checked_sub(bytes.len() as u64) else { return Ok(None) };
+        room = rest;
+        let name = path.rsplit('/').next().unwrap_or_default().trim_end_matches(" (deleted)");
+        let stored = draft.add_mapped_file(name, bytes);
+        image.release();
+        stored.map(Some)
+    };
+    let mut copies = Vec::new();
+    let mut left_out = Vec::new();
+    for (file, bytes) in files {
+        match keep(&file.id.path, &bytes)? {
+            Some(copy) => copies.push((file, copy)),
+            None => left_out.push(file.id.path),
+        }
+    }
+    // Debug files come last: they may be ten times as large.
+    let mut binaries = Vec::new();
+    for (SampledFile { id, debug_file, .. }, copy) in copies {
+        let kept = match &debug_file {
+            Some(bytes) => keep(&format!("{}.debug", id.path), bytes)?,
+            None => None,
+        };
+        if debug_file.is_some() && kept.is_none() {
+            left_out.push(format!("the debug file of {}", id.path));
+        }
+        binaries.push(BinaryRecord { id, copy, debug_file: kept });
+    }
+    binaries.sort_by(|a, b| (&a.id.path, &a.copy.file).cmp(&(&b.id.path, &b.copy.file)));
+    let note = (!left_out.is_empty()).then_some(RunNote::BinariesLeftOut { files: left_out, bound: MAX_BYTES });
+    Ok((binaries, note))
+}
+
+/// Reads the files of a run in place of those at their paths.
+pub(super) fn use_kept_binaries(images: &mut DiskImages, run: &Run, binaries: Vec<BinaryRecord>) {
+    for BinaryRecord { id, copy, debug_file } in binaries {
+        let debug_file = debug_file.and_then(|stored| run.file(&stored.file).ok());
+        if let Ok(copy) = run.file(&copy.file) {
+            images.use_kept_copy(id, copy, debug_file);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Holds the files that sampled processes map, so that a file that is deleted during the recording can be read after it.
+
+use std::collections::{HashSet, VecDeque};
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::process::{Resource, getrlimit};
+
+use crate::perfdata::{Inode, Mmap};
+use crate::sources::{HeldFile, MappedId};
+
+/// Maximum number of files that are held open.
+const MAX_HELD: u64 = 256;
+
+/// End of the name of a file that no path leads to.
+const DELETED: &str = " (deleted)";
+
+/// Inode and build id of a file.
+type Identity = (Option<Inode>, Option<Box<[u8]>>);
+
+/// The mapped files of a recording.
+#[derive(Debug)]
+pub(super) struct MappedFiles {
+    /// All files that were mapped.
+    known: HashSet<Identity>,
+    /// The oldest first.
+    held: VecDeque<HeldFile>,
+    max_held: usize,
+}
+
+impl MappedFiles {
+    pub(super) fn new() -> Self {
+        // The recording needs descriptors of its own: one for each CPU, and those of its analysis.
+        let spare = getrlimit(Resource::Nofile).current.map_or(MAX_HELD, |limit| limit / 4);
+        let max_held = usize::try_from(spare.min(MAX_HELD)).unwrap_or(0);
+        Self { known: HashSet::new(), held: VecDeque::new(), max_held }
+    }
+
+    /// Opens the file of a mapping, if it is a new one.
+    pub(super) fn note(&mut self, map: &Mmap<'_>) {
+        let identity: Identity = (map.inode, map.build_id.map(Box::from));
+        if !map.executable || !is_file_name(map.path) || identity == (None, None) || !self.known.insert(identity) {
+            return;
+        }
+        let id = MappedId::new(map);
+        if let Some(file) = open_mapped(map, &id) {
+            if self.held.len() >= self.max_held {
+                self.make_room();
+            }
+            self.held.push_back(HeldFile { id, file });
+        }
+    }
+
+    /// Closes the files that can be opened again by their path. If none can, closes the oldest quarter.
+    fn make_room(&mut self) {
+        self.held.retain(|held| !is_at_its_path(held));
+        if self.held.len() >= self.max_held {
+            self.held.drain(..self.held.len().div_ceil(4));
+        }
+    }
+
+    /// The files that are held.
+    pub(super) fn finish(self) -> Vec<HeldFile> {
+        self.held.into()
+    }
+}
+
+/// Whether a mapping's name is a path, and not `[vdso]` or `//anon`.
+fn is_file_name(name: &[u8]) -> bool {
+    name.starts_with(b"/") && !name.starts_with(b"//")
+}
+
+fn is_at_its_path(held: &HeldFile) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(own), Ok(at_path)) = (held.file.metadata(), fs::metadata(&held.id.path)) else { return false };
+    (own.dev(), own.ino()) == (at_path.dev(), at_path.ino())
+}
+
+/// Opens the file of a mapping: through the mapping itself (which needs `CAP_CHECKPOINT_RESTORE`), by its path as the
+/// process or goflame sees it, or as the program of the process. A file of another build is detected when it is analysed.
+fn open_mapped(map: &Mmap<'_>, id: &MappedId) -> Option<File> {
+    let process = PathBuf::from(format!("/proc/{}", map.pid));
+    let path = Path::new(&id.path);
+    let by_path = || {
+        let in_process = process.join("root").join(path.strip_prefix("/").ok()?);
+        let paths = [in_process, path.to_owned()];
+        let paths = paths.iter().filter(|_| !id.path.ends_with(DELETED));
+        paths.filter_map(|path| open_regular(path)).find(|file| {
+            let metadata = file.metadata();
+            metadata.is_ok_and(|metadata| !id.has_other_inode(file, &metadata))
+        })
+    };
+    let mapping = process.join(format!("map_files/{:x}-{:x}", map.start, map.start.saturating_add(map.len)));
+    open_link(&mapping, &id.path).or_else(by_path).or_else(|| open_link(&process.join("exe"), &id.path))
+}
+
+/// Opens the file behind a link of the kernel, if it is the file of this name. The process may have changed its mappings
+/// and its program since.
+fn open_link(link: &Path, name: &str) -> Option<File> {
+    let target = fs::read_link(link).ok()?;
+    let target = target.to_str()?;
+    (target.trim_end_matches(DELETED) == name.trim_end_matches(DELETED)).then(|| open_regular(link)).flatten()
+}
+
+/// Opens a regular file, and does not wait for a pipe.
+fn open_regular(path: &Path) -> Option<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    /// The inode of a file that this process may have mapped.
+    fn inode(path: &Path) -> Inode {
+        Inode { major: 8, minor: 1, inode: fs::metadata(path).unwrap().ino(), generation: 0 }
+    }
+
+    fn mapping(path: &Path, inode: Inode) -> Mmap<'_> {
+        Mmap {
+            pid: std::process::id().cast_signed(),
+            start: 0x1000,
+            len: 0x1000,
+            path: path.as_os_str().as_encoded_bytes(),
+            executable: true,
+            inode: Some(inode),
+            ..Mmap::default()
+        }
+    }
+
+    #[test]
+    fn a_file_is_opened_once_and_can_be_read_when_it_is_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        fs::write(&path, "code").unwrap();
+        let mapping = mapping(&path, inode(&path));
+        let mut files = MappedFiles::new();
+        files.note(&mapping);
+        fs::remove_file(&path).unwrap();
+        files.note(&mapping);
+        files.note(&Mmap { executable: false, inode: None, ..mapping });
+        let [mut held] = <[HeldFile; 1]>::try_from(files.finish()).unwrap();
+        let mut text = String::new();
+        held.file.read_to_string(&mut text).unwrap();
+        assert_eq!((Path::new(&held.id.path), &*text), (&*path, "code"));
+    }
+
+    #[test]
+    fn files_that_are_still_at_their_paths_make_room_for_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = MappedFiles { max_held: 4, ..MappedFiles::new() };
+        let note = |files: &mut MappedFiles, name: &str, delete: bool| {
+            let path = dir.path().join(name);
+            fs::write(&path, name).unwrap();
+            files.note(&mapping(&path, inode(&path)));
+            if delete {
+                fs::rename(&path, dir.path().join(format!("gone-{name}"))).unwrap();
+            }
+        };
+        let names = |files: &MappedFiles| -> Vec<char> {
+            files.held.iter().map(|held| held.id.path.chars().next_back().unwrap()).collect()
+        };
+        for (name, delete) in [("a", true), ("b", false), ("c", true), ("d", false), ("e", true)] {
+            note(&mut files, name, delete);
+        }
+        assert_eq!(names(&files), ['a', 'c', 'e']);
+        for name in ["f", "g"] {
+            note(&mut files, name, true);
+        }
+        assert_eq!(names(&files), ['c', 'e', 'f', 'g'], "the oldest goes");
+    }
+
+    #[test]
+    fn a_file_that_took_the_path_of_the_mapped_one_is_not_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        fs::write(&path, "old").unwrap();
+        let old = inode(&path);
+        fs::write(dir.path().join("new"), "new").unwrap();
+        fs::rename(dir.path().join("new"), &path).unwrap();
+        let mut files = MappedFiles::new();
+        files.note(&mapping(&path, old));
+        assert!(files.finish().is_empty());
+    }
+}
