@@ -12,11 +12,12 @@ use super::kernel::KernelSymbols;
 use super::location_flags::LocationFlags;
 use super::locations::add_locations;
 use super::raw_location::RawLocation;
+use super::repaired::{OpenTemporary, RepairedRecording, Rewrite};
 use super::shards::collect_all;
 use super::stacks::{add_samples, count_frames};
 use super::symbols::name_all;
 use crate::perfdata::abi::{event_type, flag, sample_type};
-use crate::perfdata::{self, Attr, PerfData, RecordKind};
+use crate::perfdata::{self, Attr, PerfData, RecordKind, Repairs, Rewriting};
 use crate::profile::{CpuCoverage, Event, Profile, Quality, Unit, format_percent};
 use crate::sources::{CodeFile, GoroutineReading, Images};
 
@@ -47,6 +48,8 @@ pub struct AnalyseOptions<'o> {
     pub goroutines: &'o [GoroutineReading],
     /// The files that name the code that programs made while they ran.
     pub code_files: &'o [CodeFile],
+    /// Opens an empty temporary file. If it is set, the records are written again with the repaired stacks.
+    pub rewrite: Option<OpenTemporary<'o>>,
     /// Called, from several threads, with ranges of the file that were read and are rarely needed again, so that the
     /// caller can release their memory.
     pub release: Option<&'o (dyn Fn(Range<usize>) + Sync)>,
@@ -61,6 +64,11 @@ pub struct Analysis {
     /// The kernel symbols that are needed to name the kernel addresses again later. `None` without kernel addresses,
     /// and without fitting symbols.
     pub kernel: Option<UsedKernelSymbols>,
+    /// Whether the samples have registers or stack copies.
+    pub has_copies: bool,
+    /// The rewritten recording. `None` if that was not asked for, for a recording that is damaged or was cut off, and for
+    /// one without registers and stack copies.
+    pub repaired: Option<RepairedRecording>,
     /// Names of the events with samples that were not analysed.
     pub other_events: Vec<String>,
     /// The files in which samples or their callers are.
@@ -105,12 +113,14 @@ pub fn analyse(
     let others = data.events().iter().zip(counts).enumerate();
     let others = others.filter(|(at, (_, count))| *at != event_index && *count > 0);
     let other_events = others.map(|(_, (event, _))| event.name.clone()).collect();
-    let (event, clock_period) = describe(&recorded);
+    let (event, clock_period) = describe(&recorded, data.features().repairs.as_ref());
     let max_stack = match recorded.attr.sample_max_stack {
         0 => options.max_stack.unwrap_or(DEFAULT_MAX_STACK),
         own => u32::from(own),
     };
-    let kernel_sampled = recorded.attr.flags & flag::EXCLUDE_KERNEL == 0;
+    let has_copies = recorded.attr.sample_type & (sample_type::REGS_USER | sample_type::STACK_USER) != 0;
+    let rewriting = Rewriting::new(data.events()).filter(|_| has_copies);
+    let rewrite = rewriting.and_then(|form| Some(Rewrite { form, open: options.rewrite? }));
     let build_ids = data.features().build_ids.clone();
     let files = Files::new(&data, &build_ids, images);
     let binaries = Binaries::new(&files);
@@ -122,10 +132,15 @@ pub fn analyse(
         keep_times: options.keep_times && recorded.attr.sample_type & sample_type::TIME != 0,
         goroutines: GoroutineReadings::new(options.goroutines),
         generated: &generated,
+        repairs: data.features().repairs.as_ref(),
+        rewrite,
         release: options.release.unwrap_or(&|_| ()),
     };
     let (mut collected, stacks) = collect_all(&data, &files, &binaries, &settings);
     (settings.release)(0..usize::MAX);
+    if let Some(repairs) = settings.repairs {
+        collected.counts.missing.needed_bytes = repairs.needed_bytes;
+    }
     data.release_records();
     collected.locations.release_index();
     if collected.counts.records == 0
@@ -140,29 +155,18 @@ pub fn analyse(
         Ok(symbols)
     });
     let symbols = fitting.as_ref().map_err(String::as_str);
+    let rewritten = std::mem::take(&mut collected.rewritten);
+    let needed_bytes = collected.counts.missing.needed_bytes;
+    let is_complete = data.is_complete() && collected.damage.is_none();
+    let repaired = rewrite
+        .filter(|_| is_complete)
+        .map(|Rewrite { form, .. }| RepairedRecording::new(rewritten, form, &data, needed_bytes));
     let (locations, kernel_code) = (&collected.locations, &collected.kernel_code);
     let mut profile = Profile::new(event);
     let name = || name_all(&locations.list, &files.keys, &binaries, symbols, kernel_code, &generated);
     let (named, (stacks, samples)) = rayon::join(name, || stacks.merge());
     let flags = LocationFlags::new(&named, locations.list.len());
-    let counts = &collected.counts;
-    let mut quality = Quality {
-        event: recorded.name,
-        samples: Some(counts.samples),
-        lost: Some(counts.lost.max(options.lost.unwrap_or(0))),
-        throttled: Some(counts.throttled),
-        truncated_stacks: Some(counts.truncated),
-        stack_copies: counts.copies,
-        repaired_stacks: counts.repaired,
-        cut_stacks: counts.cut,
-        goroutine_samples: counts.of_goroutines,
-        unknown_goroutines: counts.unknown_goroutines,
-        foreign_goroutine_registers: counts.foreign_registers,
-        kernel_sampled: Some(kernel_sampled),
-        complete_file: data.is_complete() && collected.damage.is_none(),
-        other_events: counts.other_events,
-        ..Quality::default()
-    };
+    let mut quality = count_quality(recorded, &collected.counts, is_complete, options.lost);
     let first = collected.first_time.unwrap_or(0);
     profile.duration_ns = collected.last_time.saturating_sub(first);
     profile.first_time_ns = first;
@@ -194,7 +198,33 @@ pub fn analyse(
     if let Some(used_seconds) = options.used_cpu_seconds.filter(|_| is_time) {
         quality.cpu = Some(CpuCoverage { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS, used_seconds });
     }
-    Ok(Analysis { profile, quality, kernel, other_events, sampled_files, notes })
+    Ok(Analysis { profile, quality, kernel, has_copies, repaired, other_events, sampled_files, notes })
+}
+
+/// The figures of quality that the records give.
+fn count_quality(
+    event: perfdata::Event,
+    counts: &RecordCounts,
+    is_complete: bool,
+    lost_in_rings: Option<u64>,
+) -> Quality {
+    Quality {
+        kernel_sampled: Some(event.attr.flags & flag::EXCLUDE_KERNEL == 0),
+        event: event.name,
+        samples: Some(counts.samples),
+        lost: Some(counts.lost.max(lost_in_rings.unwrap_or(0))),
+        throttled: Some(counts.throttled),
+        truncated_stacks: Some(counts.truncated),
+        stack_copies: counts.copies,
+        repaired_stacks: counts.repaired,
+        cut_stacks: counts.cut,
+        goroutine_samples: counts.of_goroutines,
+        unknown_goroutines: counts.unknown_goroutines,
+        foreign_goroutine_registers: counts.foreign_registers,
+        complete_file: is_complete,
+        other_events: counts.other_events,
+        ..Quality::default()
+    }
 }
 
 /// The position of the event with this name. Without a name, that of the event with the most samples, or the first of
@@ -230,17 +260,17 @@ fn sample_counts(data: &PerfData<'_>) -> Vec<u64> {
 }
 
 /// The event of the profile, and the weight of every sample if samples do not carry it.
-fn describe(recorded: &perfdata::Event) -> (Event, Option<u64>) {
+fn describe(recorded: &perfdata::Event, repairs: Option<&Repairs>) -> (Event, Option<u64>) {
     const COUNT_SW_CPU_CLOCK: u64 = 0;
     const COUNT_SW_TASK_CLOCK: u64 = 1;
     let attr = &recorded.attr;
     let is_clock = attr.kind == event_type::SOFTWARE && matches!(attr.config, COUNT_SW_CPU_CLOCK | COUNT_SW_TASK_CLOCK);
-    let frequency = if attr.flags & flag::FREQ != 0 { attr.sample_period_or_freq } else { 0 };
+    let frequency = attr.frequency();
     let event = Event {
         name: recorded.name.clone(),
         count_name: Event::SAMPLES.to_owned(),
         unit: if is_clock { Unit::Nanoseconds } else { Unit::Events },
-        frequency,
+        frequency: repairs.map_or(frequency, |repairs| repairs.frequency),
     };
     // For its clocks, the kernel converts a frequency to a fixed period (perf_swevent_init_hrtimer).
     let without_period = is_clock && frequency > 0 && attr.sample_type & sample_type::PERIOD == 0;

@@ -13,10 +13,12 @@ use super::generated::{GeneratedCode, TimedFunction};
 use super::goroutine::{GoroutineReadings, Running};
 use super::kernel::KernelCode;
 use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
+use super::progress::ReadProgress;
 use super::raw_location::{RawLocation, RawLocations, call_address};
 use super::raw_task::{RawGoroutine, RawTask};
+use super::repaired::{RepairedPart, Rewrite, add_outcome};
 use super::unwind::{MissingCallers, Registers, RepairOutcome, StackRoot, Unwinder};
-use crate::perfdata::{Mmap, PerfData, RawAddress, RecordKind, Sample};
+use crate::perfdata::{KnownGoroutine, Mmap, PerfData, RawAddress, Record, RecordKind, Repairs, Sample, SampleFacts};
 use crate::profile::{self, Interner, Samples, SegmentKey, StackId, Stacks, TaskId};
 
 /// The result of reading records.
@@ -38,6 +40,8 @@ pub(super) struct Collected {
     pub(super) kernel_text: Option<u64>,
     /// Code that the kernel registered during the recording.
     pub(super) kernel_code: KernelCode,
+    /// The rewritten records of each shard.
+    pub(super) rewritten: Vec<RepairedPart>,
     /// The damage that ended reading before the end.
     pub(super) damage: Option<crate::perfdata::Error>,
 }
@@ -79,16 +83,6 @@ pub(super) struct MissingCallerCounts {
 }
 
 impl MissingCallerCounts {
-    fn add(&mut self, cause: MissingCallers) {
-        match cause {
-            MissingCallers::ShortCopy(needed) => {
-                self.short_copies += 1;
-                self.needed_bytes = self.needed_bytes.max(needed);
-            }
-            MissingCallers::NativeCode => self.in_native_code += 1,
-        }
-    }
-
     /// Adds the counts of another shard.
     pub(super) fn append(&mut self, other: &Self) {
         self.short_copies += other.short_copies;
@@ -111,6 +105,10 @@ pub(super) struct CollectSettings<'s> {
     pub(super) goroutines: GoroutineReadings<'s>,
     /// The functions that the programs made while they ran.
     pub(super) generated: &'s GeneratedCode<'s>,
+    /// The facts of a recording that goflame has rewritten. Its stacks are as they should be.
+    pub(super) repairs: Option<&'s Repairs>,
+    /// How records are rewritten. `None` to rewrite none.
+    pub(super) rewrite: Option<Rewrite<'s>>,
     /// Called with ranges of the file that are rarely needed again.
     pub(super) release: &'s (dyn Fn(Range<usize>) + Sync),
 }
@@ -126,6 +124,9 @@ struct Collector<'d, 's, 'f> {
     /// For each process, the position of its command name in [`Collected::processes`].
     comms: HashMap<i32, u32, RandomState>,
     repair: RepairBuffers,
+    /// Facts about the sample that is being read.
+    facts: SampleFacts,
+    rewritten: Option<RepairedPart>,
     /// Indexed by [`last_stack_of`].
     last_stacks: Vec<LastStack>,
     pending: Vec<PendingSample>,
@@ -166,10 +167,6 @@ struct Segments {
 /// Number of samples whose stacks are interned together.
 const MAX_PENDING: usize = 128;
 
-/// Maximum distance in the file between records that are adjacent in time order, in bytes. Records are read in time
-/// order, so bytes further back are not needed again.
-const MAX_DISORDER: usize = 1 << 20;
-
 /// Maximum number of stacks and samples to reserve.
 const MAX_RESERVED: usize = 1 << 20;
 
@@ -191,6 +188,8 @@ pub(super) fn collect<'d>(
         next_generated: 0,
         comms: HashMap::default(),
         repair: RepairBuffers::default(),
+        facts: SampleFacts::default(),
+        rewritten: settings.rewrite.map(RepairedPart::new),
         last_stacks: std::iter::repeat_with(LastStack::default).take(KEPT_THREADS).collect(),
         pending: Vec::new(),
         wanted: Vec::new(),
@@ -216,6 +215,7 @@ pub(super) fn collect<'d>(
             Ok(record) => {
                 collector.add_generated(record.time);
                 collector.record(&record.kind);
+                collector.rewrite(data, &record);
                 progress.advance(record.offset);
             }
             Err(error) => {
@@ -225,31 +225,10 @@ pub(super) fn collect<'d>(
         }
     }
     collector.intern_pending();
+    collector.out.rewritten.extend(collector.rewritten);
     collector.out.stacks.release_index();
     collector.out.samples.release_index();
     collector.out
-}
-
-/// Progress through the file. Releases the bytes that were read.
-struct ReadProgress<'s> {
-    release: &'s (dyn Fn(Range<usize>) + Sync),
-    /// End of the released part of the file, in bytes. `None` before the first record.
-    released: Option<usize>,
-}
-
-impl<'s> ReadProgress<'s> {
-    fn new(release: &'s (dyn Fn(Range<usize>) + Sync)) -> Self {
-        Self { release, released: None }
-    }
-
-    /// Advances to a record that was read, which starts at this offset.
-    fn advance(&mut self, offset: u64) {
-        let at = usize::try_from(offset).unwrap_or(usize::MAX);
-        let released = self.released.get_or_insert(at);
-        if at.saturating_sub(*released) >= 2 * MAX_DISORDER {
-            (self.release)(std::mem::replace(released, at - MAX_DISORDER)..at - MAX_DISORDER);
-        }
-    }
 }
 
 impl<'d> Collector<'d, '_, '_> {
@@ -317,6 +296,7 @@ impl<'d> Collector<'d, '_, '_> {
             return;
         }
         let (pid, tid) = (sample.pid.unwrap_or(0), sample.tid.unwrap_or(0));
+        self.facts = self.settings.repairs.map_or_else(Default::default, |_| SampleFacts::from_sample(sample));
         let segments = self.stack(sample, pid.cast_unsigned());
         let goroutine = self.goroutine(sample, pid.cast_unsigned());
         let process = match self.comms.get(&pid) {
@@ -337,7 +317,7 @@ impl<'d> Collector<'d, '_, '_> {
         if self.pending.len() == MAX_PENDING {
             self.intern_pending();
         }
-        self.out.counts.samples += 1;
+        self.out.counts.add_sample(self.facts, goroutine.is_some());
         if let Some(time) = sample.time {
             self.out.first_time.get_or_insert(time);
             self.out.last_time = self.out.last_time.max(time);
@@ -361,14 +341,46 @@ impl<'d> Collector<'d, '_, '_> {
         }
     }
 
-    /// The goroutine of a sample that was taken in Go code, or in other code that Go code called. [`Self::stack`] must
-    /// have been called for the same sample just before.
+    /// Appends a record to the rewritten ones. [`Self::record`] must have been called for it just before.
+    fn rewrite(&mut self, data: &PerfData<'_>, record: &Record<'_>) {
+        let Some(rewritten) = &mut self.rewritten else { return };
+        let analysed = match &record.kind {
+            RecordKind::Sample(sample) if sample.event == self.settings.event => {
+                Some((self.last_stacks[last_stack_of(sample)].raw(), self.facts))
+            }
+            _ => None,
+        };
+        rewritten.write(data, record, analysed);
+    }
+
+    /// The position of a sample's goroutine in [`Collected::goroutines`]. [`Self::stack`] must have been called for the same
+    /// sample just before.
     fn goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<u32> {
+        let known = match self.settings.repairs {
+            Some(repairs) => repairs.goroutines.get(self.facts.goroutine()?).copied(),
+            None => self.find_goroutine(sample, pid),
+        };
+        if let Some(rewritten) = &mut self.rewritten {
+            self.facts = rewritten.with_goroutine(self.facts, known);
+        }
+        let KnownGoroutine { pid, address, id, start, creator } = known?;
+        let space = self.spaces.get(pid)?;
+        let mut location = |address: u64| {
+            let (image, offset) = space.find(address, &mut Hint::default())?;
+            Some(self.out.locations.intern(RawLocation::File(image, offset)))
+        };
+        let (start, creator) = (location(start), location(creator));
+        let id = Some(id).filter(|id| *id != 0);
+        Some(self.out.goroutines.intern(RawGoroutine { pid, address, id, start, creator }))
+    }
+
+    /// The goroutine of a sample that was taken in Go code, or in other code that Go code called.
+    fn find_goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<KnownGoroutine> {
         let caller = self.unwinder.take_goroutine();
         let registers = sample.user_regs.as_ref().and_then(Registers::from_sample)?;
         let registers = registers.with_goroutine(caller);
         let space = self.spaces.get(pid)?;
-        let Self { unwinder, out, settings: CollectSettings { goroutines: readings, .. }, .. } = self;
+        let Self { unwinder, facts, settings: CollectSettings { goroutines: readings, .. }, .. } = self;
         let root = self.last_stacks[last_stack_of(sample)].root(|addresses| unwinder.root(addresses, space));
         let entry = if let StackRoot::Goroutine { entry } = root { entry } else { None };
         let stack = sample.user_stack.unwrap_or_default();
@@ -395,23 +407,16 @@ impl<'d> Collector<'d, '_, '_> {
         if matches!(root, StackRoot::Goroutine { .. }) && readings.has(pid) {
             // While the thread runs on its own stack, the register holds the thread's descriptor.
             let in_register = registers.goroutine == address || readings.is_thread(pid, registers.goroutine);
-            out.counts.of_goroutines += 1;
-            out.counts.unknown_goroutines += u64::from(address.is_none());
-            out.counts.foreign_registers += u64::from(!in_register);
+            facts.set(SampleFacts::OF_GOROUTINE, true);
+            facts.set(SampleFacts::FOREIGN_REGISTER, !in_register);
         }
-        let address = address?;
-        let mut location = |address: u64| {
-            let (image, offset) = space.find(address, &mut Hint::default())?;
-            Some(out.locations.intern(RawLocation::File(image, offset)))
-        };
-        let goroutine = RawGoroutine {
+        Some(KnownGoroutine {
             pid,
-            address,
-            id: seen.map(|seen| seen.id),
-            start: start.and_then(|start| location(unwinder.started_function(start, space))),
-            creator: seen.and_then(|seen| location(seen.creator.checked_sub(1)?)),
-        };
-        Some(out.goroutines.intern(goroutine))
+            address: address?,
+            id: seen.map_or(0, |seen| seen.id),
+            start: start.map_or(0, |start| unwinder.started_function(start, space)),
+            creator: seen.map_or(0, |seen| seen.creator.saturating_sub(1)),
+        })
     }
 
     /// Makes the raw stack of a sample the last one of its thread, and appends its new segments to `wanted`.
@@ -421,24 +426,23 @@ impl<'d> Collector<'d, '_, '_> {
         let registers = sample.user_regs.as_ref().and_then(Registers::from_sample);
         let at_limit = |user: &[RawAddress]| kernel.len() + user.len() >= self.settings.max_stack as usize;
         let mut user = user.as_ref();
-        if at_limit(user) || user.windows(2).skip(1).any(|pair| pair[0] == pair[1]) {
+        let is_raw = self.settings.repairs.is_none();
+        if is_raw && (at_limit(user) || user.windows(2).skip(1).any(|pair| pair[0] == pair[1])) {
             let saved_at = |address| registers?.word_at(sample.user_stack?, address);
             let is_mapped = |address| space.is_none_or(|space| space.find(address, &mut Hint::default()).is_some());
             user = advancing(user, registers.map(|registers| registers.frame_pointer()), saved_at, is_mapped);
         }
-        self.out.counts.truncated += u64::from(at_limit(user));
+        self.facts.set(SampleFacts::TRUNCATED, is_raw && at_limit(user));
         let mut raw = RawStack { kernel, user };
         if let (Some(registers), Some(stack), Some(space)) = (registers, sample.user_stack, space)
             && user.first().is_none_or(|leaf| u64::from_le_bytes(*leaf) == registers.ip())
         {
-            self.out.counts.copies += 1;
-            match self.repair.repair(&mut self.unwinder, user, &registers, stack, space) {
-                RepairOutcome::Untouched => {}
-                RepairOutcome::Repaired => self.out.counts.repaired += 1,
-                RepairOutcome::Cut => self.out.counts.cut += 1,
-            }
-            if let Some(cause) = self.unwinder.missing_callers {
-                self.out.counts.missing.add(cause);
+            let outcome = self.repair.repair(&mut self.unwinder, user, &registers, stack, space);
+            let missing = self.unwinder.missing_callers;
+            add_outcome(&mut self.facts, outcome, missing);
+            if let Some(MissingCallers::ShortCopy(needed)) = missing {
+                let longest = &mut self.out.counts.missing.needed_bytes;
+                *longest = needed.max(*longest);
             }
             raw = RawStack { kernel, user: &self.repair.addresses };
         }

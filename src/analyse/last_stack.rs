@@ -57,7 +57,7 @@ impl LastStack {
     /// counted from the leaf of the user and of the kernel part, have no location yet; `None` if the stack is
     /// unchanged.
     pub(super) fn replace(&mut self, tid: i32, space: u64, next: RawStack<'_>) -> Option<AddressCounts> {
-        let last = RawStack { kernel: &self.kernel, user: &self.user };
+        let last = self.raw();
         let common = if (self.tid, self.space) == (tid, space) {
             common_callers(last, next)
         } else {
@@ -75,6 +75,11 @@ impl LastStack {
         next.kernel.clone_into(&mut self.kernel);
         next.user.clone_into(&mut self.user);
         Some(AddressCounts { user: next.user.len() - common.user, kernel: next.kernel.len() - common.kernel })
+    }
+
+    /// The stack.
+    pub(super) fn raw(&self) -> RawStack<'_> {
+        RawStack { kernel: &self.kernel, user: &self.user }
     }
 
     /// The root of the stack. `find` gets the call addresses of the outermost two user frames, root first.

@@ -28,9 +28,11 @@ mod kernel_table;
 mod last_stack;
 mod location_flags;
 mod locations;
+mod progress;
 mod range_map;
 mod raw_location;
 mod raw_task;
+mod repaired;
 mod shards;
 mod stacks;
 mod symbols;
@@ -40,6 +42,7 @@ pub use assemble::{AnalyseOptions, Analysis, UsedKernelSymbols, analyse};
 pub use error::Error;
 pub use files::SampledFile;
 pub use kernel::{KernelSymbols, KernelSymbolsError};
+pub use repaired::RepairedRecording;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::collect::{CollectSettings, Collected, RecordCounts, collect};
 use super::files::{Binaries, Files};
 use super::raw_task::{RawGoroutine, RawTask};
-use crate::perfdata::PerfData;
+use crate::perfdata::{PerfData, SampleFacts};
 use crate::profile::{LocationId, Samples, Stacks, TaskId};
 
 /// Minimum number of records in a large shard. For fewer, the cost of another core exceeds its gain.
@@ -116,6 +116,7 @@ impl Collected {
         self.last_time = self.last_time.max(shard.last_time);
         self.kernel_text = shard.kernel_text.or(self.kernel_text);
         self.kernel_code.extend(shard.kernel_code);
+        self.rewritten.extend(shard.rewritten);
         LaterShard { stacks: shard.stacks, samples: shard.samples, locations, tasks }
     }
 }
@@ -137,6 +138,21 @@ impl ShardStacks {
 }
 
 impl RecordCounts {
+    /// Counts a sample with these facts.
+    pub(super) fn add_sample(&mut self, facts: SampleFacts, goroutine_known: bool) {
+        let one = |flag| u64::from(facts.has(flag));
+        self.samples += 1;
+        self.truncated += one(SampleFacts::TRUNCATED);
+        self.copies += one(SampleFacts::COPIED);
+        self.repaired += one(SampleFacts::REPAIRED);
+        self.cut += one(SampleFacts::CUT);
+        self.of_goroutines += one(SampleFacts::OF_GOROUTINE);
+        self.unknown_goroutines += one(SampleFacts::OF_GOROUTINE) & u64::from(!goroutine_known);
+        self.foreign_registers += one(SampleFacts::FOREIGN_REGISTER);
+        self.missing.short_copies += one(SampleFacts::SHORT_COPY);
+        self.missing.in_native_code += one(SampleFacts::NATIVE_CODE);
+    }
+
     fn add(&mut self, other: &Self) {
         self.records += other.records;
         self.samples += other.samples;
@@ -194,6 +210,8 @@ mod tests {
             keep_times: true,
             goroutines: GoroutineReadings::new(&[]),
             generated: &GeneratedCode::new(&code, true),
+            repairs: None,
+            rewrite: None,
             release: &|_| (),
         };
         let ends: Vec<usize> = (1..=shards).map(|at| data.record_count() * at / shards).collect();

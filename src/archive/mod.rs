@@ -48,7 +48,7 @@ pub use error::{Damage, Error};
 pub use id::{InvalidRunId, RunId};
 pub use place::BuildPlace;
 pub use program::{Program, StoredFile, Substitution};
-pub use prune::PrunePlan;
+pub use prune::{Keep, PrunePlan};
 pub use run::{Discrepancy, FileProblem, Run};
 pub use store::{Partial, RunEntry, Store};
 pub use tree::FileEntry;

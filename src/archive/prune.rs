@@ -1,6 +1,6 @@
 //! Removal of runs: first a plan, then its execution.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 
@@ -28,17 +28,47 @@ impl PrunePlan {
     }
 }
 
+/// The runs of a series that stay: the newest ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Maximum number of runs.
+    pub runs: usize,
+    /// Maximum size of the runs together, in bytes. The newest run stays even if it is larger.
+    pub bytes: Option<u64>,
+}
+
+/// The runs of a series so far, from the newest on.
+#[derive(Debug, Default)]
+struct KeptRuns {
+    runs: usize,
+    bytes: u64,
+    /// SHA-256 of each file: runs share their programs.
+    files: HashSet<String>,
+}
+
+impl KeptRuns {
+    /// Adds the next older run. Returns whether it stays.
+    fn add(&mut self, run: &Run, keep: Keep) -> bool {
+        self.runs += 1;
+        for file in run.files().values() {
+            if self.files.insert(file.sha256.clone()) {
+                self.bytes = self.bytes.saturating_add(file.size);
+            }
+        }
+        self.runs <= keep.runs && (self.runs == 1 || keep.bytes.is_none_or(|bytes| self.bytes <= bytes))
+    }
+}
+
 impl Store {
-    /// Returns the runs to remove, newest first, so that the newest `keep` runs of each series stay. Skips runs without
-    /// a series and runs that cannot be loaded: of another user, of a newer version, or damaged. Changes nothing.
-    pub fn outdated<S: Ord>(&self, keep: usize, series: impl Fn(&Run) -> Option<S>) -> Result<Vec<Run>, Error> {
-        let mut counts = BTreeMap::new();
+    /// Returns the runs to remove, newest first, so that the newest runs of each series stay. Skips runs without a series
+    /// and runs that cannot be loaded: of another user, of a newer version, or damaged. Changes nothing.
+    pub fn outdated<S: Ord>(&self, keep: Keep, series: impl Fn(&Run) -> Option<S>) -> Result<Vec<Run>, Error> {
+        let mut kept = BTreeMap::new();
         let mut outdated = Vec::new();
         for run in self.list()?.into_iter().filter_map(|entry| entry.run.ok()) {
             let Some(series) = series(&run) else { continue };
-            let count = counts.entry(series).or_insert(0);
-            *count += 1;
-            if *count > keep {
+            let kept: &mut KeptRuns = kept.entry(series).or_default();
+            if !kept.add(&run, keep) {
                 outdated.push(run);
             }
         }

@@ -297,7 +297,14 @@ fn blank(root: PathBuf) -> Config {
         },
         doctor: Doctor { strict: false, ignore: Vec::new() },
         report: Report { formats: Vec::new(), title: String::new() },
-        archive: Archive { dir: PathBuf::new(), keep: 0, max_bytes: None, redact: Vec::new() },
+        archive: Archive {
+            dir: PathBuf::new(),
+            keep: 0,
+            keep_bytes: None,
+            raw: false,
+            max_bytes: None,
+            redact: Vec::new(),
+        },
         text: String::new(),
     }
 }

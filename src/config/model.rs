@@ -226,6 +226,10 @@ pub struct Archive {
     pub dir: PathBuf,
     /// Number of runs to keep.
     pub keep: usize,
+    /// Maximum bytes of the runs of an app. The newest run is kept even if it is larger. At least 1,000,000.
+    pub keep_bytes: Option<u64>,
+    /// Whether recordings are kept with the registers and stack copies of their samples.
+    pub raw: bool,
     /// Size limit in bytes for each of perf.data, stdout.log and stderr.log of a run. At least 1,000,000.
     pub max_bytes: Option<u64>,
     /// Additional names whose values are secrets.

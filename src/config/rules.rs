@@ -70,7 +70,7 @@ pub(super) fn keep(value: i64) -> Result<usize, Fault> {
     }
 }
 
-/// Parses a limit of the file size. Empty means no limit.
+/// Parses a limit of size. Empty means no limit.
 pub(super) fn max_bytes(value: &str) -> Result<Option<u64>, Fault> {
     if value.is_empty() {
         return Ok(None);

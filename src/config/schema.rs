@@ -138,7 +138,9 @@ pub(super) const SECTIONS: &[ConfigTable] = &[
                 set(&mut c.archive.dir, dir);
             }),
             key("keep", |c, v, p| set(&mut c.archive.keep, v.integer_by(p, rules::keep))),
+            key("keep_bytes", |c, v, p| set(&mut c.archive.keep_bytes, v.text_or_integer_by(p, rules::max_bytes))),
             key("max_bytes", |c, v, p| set(&mut c.archive.max_bytes, v.text_or_integer_by(p, rules::max_bytes))),
+            key("raw", |c, v, p| set(&mut c.archive.raw, v.boolean(p))),
             key("redact", |c, v, p| {
                 set(&mut c.archive.redact, v.list_by(p, |element, p| element.text_by(p, rules::secret_name)));
             }),

@@ -107,6 +107,12 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
         let device = File::options().write(true).open(path).map_err(wrap)?;
         return write_through(device, path, fill);
     }
+    replace_file(path, |file| write_through(file, path, fill))
+}
+
+/// Like [`replace_with`], for a regular file that `fill` writes in any order.
+pub fn replace_file(path: &Path, fill: impl FnOnce(&File) -> Result<(), FileError>) -> Result<(), FileError> {
+    let wrap = |source| FileError::new("write", path, source);
     let target = match fs::symlink_metadata(path) {
         Ok(existing) if existing.is_symlink() => fs::canonicalize(path).map_err(wrap)?,
         _ => path.to_owned(),
@@ -117,7 +123,7 @@ pub fn replace_with(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result
         .permissions(Permissions::from_mode(NEW_FILE_MODE))
         .tempfile_in(dir)
         .map_err(wrap)?;
-    write_through(temporary.as_file(), path, fill)?;
+    fill(temporary.as_file())?;
     match fs::symlink_metadata(&target) {
         Ok(old) if old.is_dir() => {
             return Err(wrap(io::Error::new(ErrorKind::IsADirectory, "it is a directory, not a file")));

@@ -199,4 +199,6 @@ pub mod feature {
     pub const SAMPLE_TIME: u32 = 21;
     /// The same moment on the event's clock and on the wall clock.
     pub const CLOCK_DATA: u32 = 29;
+    /// goflame's own: see [`Repairs`](super::super::Repairs). perf has 256 bits and skips those that it does not know.
+    pub const GOFLAME_REPAIRS: u32 = 255;
 }

@@ -74,6 +74,11 @@ impl Attr {
         self.flags & flag::SAMPLE_ID_ALL != 0
     }
 
+    /// Samples per second; 0 for a fixed period.
+    pub fn frequency(&self) -> u64 {
+        if self.flags & flag::FREQ == 0 { 0 } else { self.sample_period_or_freq }
+    }
+
     /// The form in the file, 112 bytes.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();

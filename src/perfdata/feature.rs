@@ -6,6 +6,7 @@ use crate::bytes::Cursor;
 use super::abi::{feature, misc, record_type};
 use super::attr::{Attr, Event};
 use super::cpu_mode::CpuMode;
+use super::repairs::Repairs;
 
 /// perf pads strings to a multiple of this, in bytes (`NAME_ALIGN`).
 const STRING_ALIGN: usize = 64;
@@ -35,6 +36,8 @@ pub struct Features {
     pub sample_time: Option<(u64, u64)>,
     /// Relation between the event's clock and the wall clock.
     pub clock: Option<ClockData>,
+    /// Facts about a recording that goflame has rewritten.
+    pub repairs: Option<Repairs>,
 }
 
 /// Number of CPUs.
@@ -103,6 +106,7 @@ impl Features {
                 // perf has only version 1 so far.
                 self.clock = (version == 1).then_some(clock);
             }
+            feature::GOFLAME_REPAIRS => self.repairs = Some(Repairs::parse(bytes)?),
             _ => {}
         }
         Some(())
@@ -142,6 +146,7 @@ impl Features {
             bytes.extend(clock.clock_ns.to_le_bytes());
             sections.push((feature::CLOCK_DATA, bytes));
         }
+        sections.extend(self.repairs.as_ref().map(|repairs| (feature::GOFLAME_REPAIRS, repairs.encode())));
         sections
     }
 }

@@ -33,6 +33,8 @@ pub struct PerfData<'a> {
     /// The file up to the end of its records.
     bytes: &'a [u8],
     scan: Scan,
+    /// The feature sections of a file, with their numbers.
+    sections: Vec<(u32, &'a [u8])>,
     complete: bool,
 }
 
@@ -65,7 +67,7 @@ impl<'a> PerfData<'a> {
     fn parse_pipe(bytes: &'a [u8], start: usize, release: &(dyn Fn(Range<usize>) + Sync)) -> Result<Self, Error> {
         let mut scan = Scan::new(RecordLayout::default());
         scan.run(bytes, start, false, release)?;
-        Ok(Self::new(bytes, scan, true))
+        Ok(Self::new(bytes, scan, Vec::new(), true))
     }
 
     fn parse_file(
@@ -84,6 +86,7 @@ impl<'a> PerfData<'a> {
         let end = usize::try_from(header.data.size).ok().and_then(|size| start.checked_add(size));
         let records = end.filter(|_| complete).and_then(|end| bytes.get(..end)).unwrap_or(bytes);
         scan.run(records, start, !complete, release)?;
+        let mut sections = Vec::new();
         if complete {
             if end.is_none_or(|end| end > bytes.len()) && scan.damage.is_none() {
                 scan.damage = Some(DamageAt { what: "the data section", offset: bytes.len() });
@@ -92,16 +95,17 @@ impl<'a> PerfData<'a> {
             for bit in header.features() {
                 if let Some(section) = FileSection::read(&mut table).and_then(|section| section.slice(bytes)) {
                     scan.read_feature(bit, section);
+                    sections.push((bit, section));
                 }
             }
         }
-        Ok(Self::new(records, scan, complete))
+        Ok(Self::new(records, scan, sections, complete))
     }
 
-    fn new(bytes: &'a [u8], mut scan: Scan, complete: bool) -> Self {
+    fn new(bytes: &'a [u8], mut scan: Scan, sections: Vec<(u32, &'a [u8])>, complete: bool) -> Self {
         let names = std::mem::take(&mut scan.event_names);
         scan.layout.name_events(names);
-        Self { bytes, scan, complete }
+        Self { bytes, scan, sections, complete }
     }
 
     /// The events. [`Sample::event`](super::Sample::event) is an index into this slice.
@@ -112,6 +116,18 @@ impl<'a> PerfData<'a> {
     /// Metadata of the recording. A feature whose section is damaged or lies outside the file is missing.
     pub fn features(&self) -> &Features {
         &self.scan.features
+    }
+
+    /// The feature sections of a file, with their numbers. Empty for a stream.
+    pub fn sections(&self) -> &[(u32, &'a [u8])] {
+        &self.sections
+    }
+
+    /// The bytes of a record, with its header. Empty if the file has no record there.
+    pub fn record_bytes(&self, record: &Record<'_>) -> &'a [u8] {
+        let at = usize::try_from(record.offset).unwrap_or(usize::MAX);
+        let end = RawRecord::parse(self.bytes, at).map_or(at, |raw| raw.end);
+        self.bytes.get(at..end).unwrap_or_default()
     }
 
     /// Whether the recorder finished the file. If not (the recorder was killed, or the disk was full), everything up

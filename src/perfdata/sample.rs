@@ -26,9 +26,14 @@ pub struct Sample<'a> {
     pub time: Option<u64>,
     /// CPU.
     pub cpu: Option<u32>,
+    /// Bits that the kernel leaves free next to the CPU. In a [rewritten](super::Rewriting) recording:
+    /// [`SampleFacts`](super::SampleFacts).
+    pub beside_cpu: u32,
     /// The number of events that the sample represents (nanoseconds, for `cpu-clock`): the period in the sample,
     /// else the event's fixed period, else 1 (for a frequency without `PERF_SAMPLE_PERIOD`).
     pub period: u64,
+    /// The body up to the callchain.
+    pub head: &'a [u8],
     /// Addresses, leaf first.
     pub callchain: Callchain<'a>,
     /// User registers; also `None` when the sampled thread has none (a kernel thread).
@@ -119,7 +124,9 @@ pub fn decode_sample<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -
         tid: None,
         time: None,
         cpu: None,
+        beside_cpu: 0,
         period: attr.fixed_period(),
+        head: &[],
         callchain: Callchain::new(&[]),
         user_regs: None,
         user_stack: None,
@@ -145,7 +152,7 @@ pub fn decode_sample<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -
     }
     if attr.has(sample_type::CPU) {
         sample.cpu = Some(cursor.u32()?);
-        cursor.u32()?;
+        sample.beside_cpu = cursor.u32()?;
     }
     if attr.has(sample_type::PERIOD) {
         sample.period = cursor.u64()?;
@@ -153,6 +160,7 @@ pub fn decode_sample<'a>(body: &'a [u8], misc: u16, event: usize, attr: &Attr) -
     if attr.has(sample_type::READ) {
         skip_counters(&mut cursor, attr.read_format)?;
     }
+    sample.head = body.get(..body.len().checked_sub(cursor.remaining())?)?;
     if attr.has(sample_type::CALLCHAIN) {
         let frames = cursor.u64()?;
         sample.callchain = Callchain::new(cursor.take_u64(frames.checked_mul(8)?)?);

@@ -1,5 +1,6 @@
 //! Writer of `perf.data` files: streams records to the output, in constant memory.
 
+use std::collections::BTreeMap;
 use std::io::{self, Seek, SeekFrom, Write};
 
 use super::abi::{misc, record_type};
@@ -38,6 +39,18 @@ pub struct Writer<W> {
     failed: Option<io::ErrorKind>,
 }
 
+/// The bitmap of features in the header.
+#[derive(Debug, Clone, Copy, Default)]
+struct FeatureBits([u8; 32]);
+
+impl FeatureBits {
+    fn set(&mut self, bit: u32) {
+        if let Some(byte) = usize::try_from(bit / 8).ok().and_then(|at| self.0.get_mut(at)) {
+            *byte |= 1_u8.wrapping_shl(bit % 8);
+        }
+    }
+}
+
 impl<W: Write + Seek> Writer<W> {
     /// Writes the header and the attributes to the start of `out`.
     ///
@@ -55,7 +68,7 @@ impl<W: Write + Seek> Writer<W> {
             failed: None,
         };
         writer.out.rewind().map_err(Error::Write)?;
-        writer.buffer = writer.header(0, 0);
+        writer.buffer = writer.header(0, FeatureBits::default());
         writer.buffer.extend(ids);
         let mut ids_at = HEADER;
         for event in events {
@@ -174,16 +187,29 @@ impl<W: Write + Seek> Writer<W> {
     }
 
     /// Completes the file. Returns `out`, positioned at its end.
-    pub fn finish(mut self, features: &Features) -> Result<W, Error> {
+    pub fn finish(self, features: &Features) -> Result<W, Error> {
+        let sections = features.sections(&self.events);
+        self.finish_with(&sections)
+    }
+
+    /// Completes a file of the same recording as another one, with the [sections](super::PerfData::sections) of that one.
+    /// Those that `features` has replace them.
+    pub fn finish_like(self, others: Vec<(u32, Vec<u8>)>, features: &Features) -> Result<W, Error> {
+        let mut sections: BTreeMap<u32, Vec<u8>> = others.into_iter().collect();
+        sections.extend(features.sections(&self.events));
+        self.finish_with(&sections.into_iter().collect::<Vec<_>>())
+    }
+
+    /// Completes the file with these sections, which are in the order of their numbers.
+    fn finish_with(mut self, sections: &[(u32, Vec<u8>)]) -> Result<W, Error> {
         // Adds a record, so that the data section is never empty: a size of 0 would mean "killed".
         self.finished_round()?;
         let data_end = self.flushed;
-        let sections = features.sections(&self.events);
         let table = u64::try_from(sections.len()).unwrap_or(u64::MAX).saturating_mul(16);
-        let (mut bits, mut offset) = (0_u64, data_end.saturating_add(table));
+        let (mut bits, mut offset) = (FeatureBits::default(), data_end.saturating_add(table));
         let (mut head, mut tail) = (Vec::new(), Vec::<u8>::new());
-        for (bit, section) in &sections {
-            bits |= 1_u64.checked_shl(*bit).unwrap_or(0);
+        for (bit, section) in sections {
+            bits.set(*bit);
             head.extend(offset.to_le_bytes());
             head.extend(len_of(section).to_le_bytes());
             offset = offset.saturating_add(len_of(section));
@@ -191,7 +217,7 @@ impl<W: Write + Seek> Writer<W> {
         }
         head.extend(tail);
         // In three steps, so that a full disk or a kill loses at most the features and never records.
-        self.write_at(0, &self.header(data_end, 0))?;
+        self.write_at(0, &self.header(data_end, FeatureBits::default()))?;
         self.write_at(data_end, &head)?;
         self.write_at(0, &self.header(data_end, bits))?;
         self.out.seek(SeekFrom::End(0)).map_err(Error::Write)?;
@@ -205,27 +231,15 @@ impl<W: Write + Seek> Writer<W> {
     }
 
     /// `struct perf_file_header`. A `data_end` of 0 means that the file is not finished.
-    fn header(&self, data_end: u64, feature_bits: u64) -> Vec<u8> {
+    fn header(&self, data_end: u64, FeatureBits(feature_bits): FeatureBits) -> Vec<u8> {
         let attrs_at = HEADER.saturating_add(self.id_bytes);
         let attrs_size = u64::try_from(self.events.len()).unwrap_or(u64::MAX).saturating_mul(ATTR_ENTRY);
         let data_at = attrs_at.saturating_add(attrs_size);
         let mut out = b"PERFILE2".to_vec();
-        for word in [
-            HEADER,
-            ATTR_ENTRY,
-            attrs_at,
-            attrs_size,
-            data_at,
-            data_end.saturating_sub(data_at),
-            0,
-            0,
-            feature_bits,
-            0,
-            0,
-            0,
-        ] {
+        for word in [HEADER, ATTR_ENTRY, attrs_at, attrs_size, data_at, data_end.saturating_sub(data_at), 0, 0] {
             out.extend(word.to_le_bytes());
         }
+        out.extend(feature_bits);
         out
     }
 

@@ -179,6 +179,10 @@ pub struct SamplerRecord {
     /// Why the events were inherited.
     #[serde(default)]
     pub inherited_reason: Option<String>,
+    /// Whether the samples in perf.data have their registers and stack copies. `None` in runs of older versions, which
+    /// kept what was sampled.
+    #[serde(default)]
+    pub raw: Option<bool>,
     /// Reason why kernel frames have no names; `None` if they have names.
     pub kernel_symbols_absent: Option<String>,
 }
@@ -325,6 +329,7 @@ impl SamplerRecord {
             used_cpu_seconds: figures.map(|_| used),
             tasks: figures.map(|_| if inherited.is_some() { "inherited" } else { "control-group" }.into()),
             inherited_reason: inherited.map(|inherited| inherited.reason.clone()),
+            raw: None,
             kernel_symbols_absent: None,
         }
     }
@@ -332,6 +337,11 @@ impl SamplerRecord {
     /// Sets the reason for the size of the stack copies.
     pub(super) fn with_stack_reason(self, reason: &str) -> Self {
         Self { stack_reason: reason.to_owned(), ..self }
+    }
+
+    /// Sets whether the samples have their registers and stack copies.
+    pub(super) fn with_raw(self, raw: bool) -> Self {
+        Self { raw: Some(raw), ..self }
     }
 
     /// Sets the reason why kernel frames have no names.

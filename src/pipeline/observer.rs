@@ -215,4 +215,7 @@ pub enum RunNote {
     /// The program's goroutine descriptors cannot be read, for this reason.
     #[error("goroutines are known by their addresses only: {0}")]
     GoroutinesUnread(String),
+    /// The recording could not be rewritten, for this reason.
+    #[error("perf.data keeps its stack copies, which hold the program's memory: {0}")]
+    StackCopiesKept(String),
 }

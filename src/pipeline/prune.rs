@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Error;
 use super::manifest::{AppRecord, lies_in};
 use super::observer::{Observer, PipelineEvent, Warning};
-use crate::archive::{Partial, PrunePlan, Run, RunId, Store};
+use crate::archive::{Keep, Partial, PrunePlan, Run, RunId, Store};
 use crate::config::Config;
 
 /// Margin in bytes: free space that a run needs in addition to the size of the previous one.
@@ -45,7 +45,7 @@ impl Series {
 /// Runs that `goflame runs prune` removes.
 #[derive(Debug)]
 pub struct Pruning {
-    /// For each app of this project, the runs beyond the newest ones that are kept. Newest first.
+    /// For each app of this project, the runs that are older than those that are kept. Newest first.
     pub runs: Vec<Run>,
     /// All incomplete runs of the archive that no process is writing.
     pub partials: Vec<Partial>,
@@ -67,13 +67,13 @@ impl Pruning {
 pub fn plan_prune(config: &Config, store: &Store, keep: usize) -> Result<Pruning, Error> {
     let project = Series::from_config(config, store).project;
     let of_project = |run: &Run| Series::from_run(run, store).filter(|series| series.project == project);
+    let keep = keep_newest(config, keep);
     Ok(Pruning { runs: store.outdated(keep, of_project)?, partials: abandoned(store)? })
 }
 
-/// Removes outdated runs after `new` has been completed: the runs of the same app beyond the newest `keep`, and all
-/// incomplete runs of the same app except the newest.
+/// Removes outdated runs after `new` has been completed: the older runs of the same app, and all incomplete runs of the same app except the newest.
 pub(super) fn after_run(config: &Config, store: &Store, new: &RunId) -> Result<(), Error> {
-    let mut runs = outdated_of_app(config, store, config.archive.keep)?;
+    let mut runs = outdated_of_app(config, store, keep_newest(config, config.archive.keep))?;
     // The new run has the highest sequence number, unless somebody has edited a manifest.
     runs.retain(|run| run.id() != new);
     let partials = abandoned(store)?.into_iter().filter(|partial| partial.id.name() == new.name()).skip(1);
@@ -87,13 +87,13 @@ pub(super) fn before_run(config: &Config, store: &Store, observer: &dyn Observer
     let name = RunId::name_part(&config.app.name);
     let mut partials = abandoned(store)?;
     partials.retain(|partial| partial.id.name() == name);
-    let last = outdated_of_app(config, store, 0)?.first().map(Run::size);
+    let last = outdated_of_app(config, store, keep_newest(config, 0))?.first().map(Run::size);
     let expected = last.max(partials.iter().map(|partial| partial.size).max());
     let needed = expected.unwrap_or(0).saturating_add(expected.unwrap_or(0) / 4).saturating_add(MARGIN);
     if store.free_bytes()? >= needed {
         return Ok(());
     }
-    let runs = outdated_of_app(config, store, config.archive.keep.saturating_sub(1).max(1))?;
+    let runs = outdated_of_app(config, store, keep_newest(config, config.archive.keep.saturating_sub(1).max(1)))?;
     // Runs even with an empty plan: it also removes programs without a run and finishes interrupted removals.
     store.prune(&plan(&runs, &partials))?;
     if !runs.is_empty() || !partials.is_empty() {
@@ -107,8 +107,13 @@ pub(super) fn before_run(config: &Config, store: &Store, observer: &dyn Observer
     Ok(())
 }
 
-/// Returns the runs of the app beyond the newest `keep`, newest first.
-fn outdated_of_app(config: &Config, store: &Store, keep: usize) -> Result<Vec<Run>, Error> {
+/// The newest runs, within the configured size.
+fn keep_newest(config: &Config, runs: usize) -> Keep {
+    Keep { runs, bytes: config.archive.keep_bytes }
+}
+
+/// Returns the runs of the app that do not stay, newest first.
+fn outdated_of_app(config: &Config, store: &Store, keep: Keep) -> Result<Vec<Run>, Error> {
     let own = Series::from_config(config, store);
     Ok(store.outdated(keep, |run| Series::from_run(run, store).filter(|series| *series == own))?)
 }

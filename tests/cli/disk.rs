@@ -45,7 +45,7 @@ fn a_disk_that_fills_up_while_recording_ends_the_run_with_an_error() {
     Checking [..] (goflame doctor)
      Running .goflame/build/debug/threads -n 2 -seconds 600
     Stopping the workload: its samples cannot be written
-     Warning what was sampled is kept: goflame report {partial}/perf.data
+     Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data
 error: the workload was stopped, because [dir]/{partial}/perf.data cannot be written
   cause: No space left on device (os error 28)
    help: free disk space, or record shorter or at a lower frequency
@@ -95,7 +95,7 @@ func main() {
         .stdout("")
         .stderr_has(&format!("error: cannot write [dir]/{partial}/[..]"))
         .stderr_has("  cause: No space left on device (os error 28)")
-        .stderr_has(&format!("     Warning what was sampled is kept: goflame report {partial}/perf.data"));
+        .stderr_has(&format!("     Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data"));
     project.assert_nothing_runs();
     assert_eq!(project.names(".goflame/runs"), Vec::<String>::new());
     let report = project.goflame(["report"]).arg(project.path(&format!("{partial}/perf.data"))).run();

@@ -150,7 +150,7 @@ fn a_second_interrupt_ends_goflame_at_once() {
     Checking [..] readiness checks: [..] (goflame doctor)
      Running .goflame/build/debug/stubborn -duration 10m
     Stopping the workload; interrupt again to leave at once
-     Warning what was sampled is kept: goflame report {partial}/perf.data
+     Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data
 error: interrupted twice: the workload was killed, and nothing was analysed
 "
     ));
@@ -455,7 +455,7 @@ fn kill_9_of_the_supervisor_is_reported_and_leaves_nothing_running() {
     let partial = project.only_partial();
     run.code(6)
         .stderr_has("error: goflame's supervisor process was killed; the workload was stopped")
-        .stderr_has(&format!("     Warning what was sampled is kept: goflame report {partial}/perf.data"));
+        .stderr_has(&format!("     Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data"));
     project.assert_nothing_runs();
     partial_is_readable(&project);
 }

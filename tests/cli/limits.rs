@@ -16,7 +16,7 @@ fn a_limit_on_the_size_of_files_is_reported_and_the_samples_are_kept() {
     let partial = project.only_partial();
     run.code(6).stderr_in_order(&format!(
         "    Stopping the workload: its samples cannot be written
-     Warning what was sampled is kept: goflame report {partial}/perf.data
+     Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data
 error: the workload was stopped, because [dir]/{partial}/perf.data cannot be written
   cause: File too large (os error 27)
    help: raise the limit on the size of files: `ulimit -f`
@@ -45,7 +45,7 @@ fn a_small_stack_is_enough() {
 
 #[test]
 fn a_recording_ends_at_its_size_limit_and_all_outputs_say_so() {
-    let config = BUSY.replace("600", "1") + "[archive]\nmax_bytes = \"1MB\"\n";
+    let config = BUSY.replace("600", "1") + "[archive]\nmax_bytes = \"1MB\"\nraw = true\n";
     let project = Project::workload("threads", &config);
     let warning =
         "     Warning the recording is truncated at 1 000 000 bytes after [..] s: the profile shows the beginning only";

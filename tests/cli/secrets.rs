@@ -2,6 +2,7 @@
 //! changed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::harness::Project;
@@ -93,6 +94,43 @@ fn secrets_are_only_in_the_program() {
         perf.code(0);
         let cmdline = perf.stdout.lines().find(|line| line.starts_with("# cmdline :")).unwrap();
         assert!(cmdline.contains("--password=*** --token *** --author=me"), "{cmdline}");
+    }
+}
+
+/// Reads a token into a local variable and computes with it.
+const LOCAL_TOKEN: &str = "package main
+
+import (
+	\"os\"
+	\"time\"
+)
+
+func main() {
+	text, _ := os.ReadFile(\"token\")
+	var token [32]byte
+	copy(token[:], text)
+	sum := byte(0)
+	for start := time.Now(); time.Since(start) < 300*time.Millisecond; {
+		for at := range token {
+			sum += token[at]
+		}
+	}
+	os.Exit(int(sum & 1 ^ sum & 1))
+}
+";
+
+/// Before, the stack copies in perf.data held it hundreds of times.
+#[test]
+fn a_secret_in_a_local_variable_is_only_in_a_raw_recording() {
+    const TOKEN: &str = "a-token-that-lies-on-the-stack-1";
+    for (settings, expected) in [("", &[][..]), ("[archive]\nraw = true\n", &["perf.data"])] {
+        let project = Project::program(LOCAL_TOKEN, settings);
+        project.write("token", TOKEN);
+        project.goflame(["run"]).run().code(0);
+        let run = project.path(&project.only_run());
+        assert_eq!(holding(&run, TOKEN), expected, "{settings}");
+        assert_eq!(fs::metadata(run.join("perf.data")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(project.manifest()["sampler"]["raw"], !expected.is_empty());
     }
 }
 

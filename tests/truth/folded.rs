@@ -1,16 +1,17 @@
 //! Folded stacks of a recording of `perf record -g`: `goflame report -f folded` compared with
-//! `perf script | inferno-collapse-perf`.
+//! `perf script | inferno-collapse-perf`; and folded stacks of a run, compared with `perf report --stdio` of its recording.
 //!
 //! The programs are built without inlining, because perf does not know Go's inlined calls. The two outputs use
 //! different names in some cases. One function below converts each such difference; the conversions are counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::Path;
 
 use inferno::collapse::Collapse;
 use inferno::collapse::perf::{Folder, Options};
 
-use crate::harness::{Project, alone, figure, percent, succeeded, tool};
+use crate::harness::{Project, alone, figure, percent, succeeded, text, tool};
 use crate::script::{self, Sample, cut_at_top_frame, drop_abi0};
 
 /// Samples by stack: the process first, then root to leaf.
@@ -106,10 +107,28 @@ fn collapse(file: &Path) -> String {
     String::from_utf8(folded).unwrap()
 }
 
-fn compare(title: &str, project: &Project, file: &Path, program: &Path) {
+/// The stacks that `perf report --stdio` shows, in the same form, with counts as weights.
+fn reported(file: &Path) -> String {
+    let mut perf = tool("perf");
+    perf.args(["report", "--stdio", "--no-inline", "--no-children", "--sort", "comm", "--percent-limit", "0"]);
+    let printed = text(perf.args(["--max-stack", "1000", "-g", "caller,folded,0,count", "-i"]).arg(file));
+    let mut folded = String::new();
+    let mut process = "";
+    for line in printed.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        // `   99.00%  program`, and below it `12 root;caller;leaf`.
+        match line.split_once(' ').unwrap() {
+            (share, name) if share.ends_with('%') => process = name.trim(),
+            (count, stack) => writeln!(folded, "{process};{stack} {count}").unwrap(),
+        }
+    }
+    folded
+}
+
+/// `theirs` are perf's stacks of the file.
+fn compare(title: &str, project: &Project, file: &Path, program: &Path, theirs: &str) {
     let own = parse(&project.report(file, "folded"));
     let wrappers = script::wrappers(program);
-    let theirs = parse(&collapse(file)).into_iter().map(|(stack, weight)| (without_wrappers(stack, &wrappers), weight));
+    let theirs = parse(theirs).into_iter().map(|(stack, weight)| (without_wrappers(stack, &wrappers), weight));
     let total: u64 = own.values().sum();
     assert!(total > 100, "{total} samples are too few to compare");
     let theirs: Vec<_> = theirs.collect();
@@ -156,7 +175,21 @@ fn check(example: &str, build: &[&str], args: &[&str]) {
     let mut command = vec![binary.as_os_str()];
     command.extend(args.iter().map(std::ffi::OsStr::new));
     let file = project.perf_record(&command);
-    compare(example, &project, &file, &binary);
+    compare(example, &project, &file, &binary, &collapse(&file));
+}
+
+/// The default variant does not inline. The stacks are repaired, so that perf shows them only because the file has them.
+#[test]
+fn perf_report_of_a_kept_recording_equals_the_folded_stacks() {
+    let _alone = alone();
+    let project = Project::copy_of("examples/hotspots");
+    let run = project.run(&["--", "-seconds", "2"]);
+    assert!(run.quality("repaired_stacks") > 0);
+    let (file, program) = (run.file("perf.data"), run.file("bin/hotspots"));
+    compare("kept recording", &project, &file, &program, &reported(&file));
+    let size = std::fs::metadata(&file).unwrap().len() / run.quality("samples");
+    figure(&format!("kept recording: {size} bytes per sample"));
+    assert!(size <= 150, "{size} bytes per sample");
 }
 
 #[test]

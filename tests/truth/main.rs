@@ -14,6 +14,7 @@ mod generated;
 mod goroutines;
 mod harness;
 mod imported;
+mod kept;
 mod names;
 mod native;
 mod perfscript;

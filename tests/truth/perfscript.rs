@@ -1,8 +1,7 @@
 //! `perf script` finds the same samples and symbols in goflame's perf.data as goflame.
 //!
-//! The samples are taken without stack copies, because goflame would repair stacks with them and perf would not; the
-//! test `stacks` compares repaired stacks with the truth. The programs are built without inlining and optimisation,
-//! because perf does not know Go's inlined calls.
+//! The file has the repaired stacks, so that perf shows them too; the test `stacks` compares them with the truth. The
+//! programs are built without inlining and optimisation, because perf does not know Go's inlined calls.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -19,8 +18,6 @@ type Stacks = BTreeMap<(u32, u32, Vec<Option<String>>), u64>;
 /// Number of samples that needed each kind of tolerance.
 #[derive(Debug, Default)]
 struct Allowances {
-    /// perf also unwinds by DWARF if a sample has registers and stack, and appends the result to the callchain.
-    unwound: u64,
     cut: u64,
     abi0: u64,
     wrappers: u64,
@@ -30,8 +27,7 @@ struct Allowances {
     unknown: u64,
 }
 
-/// The number of addresses in each sample's callchain, by thread and time. From goflame's own reader, because the
-/// output of perf does not show where the callchain ends and perf's own unwinding begins.
+/// The number of addresses in each sample's callchain, by thread and time.
 fn chain_lengths(bytes: &[u8]) -> HashMap<(u32, u64), usize> {
     let data = PerfData::parse(bytes).unwrap();
     let mut lengths = HashMap::new();
@@ -72,9 +68,7 @@ fn stacks_of_perf(run: &Run, allowed: &mut Allowances) -> Stacks {
         let length = *lengths
             .get(&(sample.tid, sample.time))
             .unwrap_or_else(|| panic!("goflame has no sample of thread {} at {}", sample.tid, sample.time));
-        assert!(sample.frames.len() >= length, "perf shows fewer frames than the callchain has: {sample:?}");
-        allowed.unwound += u64::from(sample.frames.len() > length);
-        sample.frames.truncate(length);
+        assert_eq!(sample.frames.len(), length, "perf shows the callchain only: {sample:?}");
         allowed.cut += u64::from(cut_at_top_frame(&mut sample.frames, |frame| drop_abi0(&frame.symbol)));
         let is_shown = |at: &usize| !wrappers.contains(&sample.frames[*at].symbol);
         let names: Vec<_> =
@@ -135,7 +129,7 @@ fn compare(run: &Run) {
 fn perf_script_finds_the_same_samples_and_symbols() {
     let _alone = alone();
     let project = Project::copy_of("examples/generics");
-    let run = project.run(&["--stack", "0", "--", "-duration", "1s"]);
+    let run = project.run(&["--", "-duration", "1s"]);
     compare(&run);
 }
 
@@ -143,7 +137,7 @@ fn perf_script_finds_the_same_samples_and_symbols() {
 fn perf_script_finds_the_same_in_a_program_with_garbage_collection() {
     let _alone = alone();
     let project = Project::copy_of("examples/gcpressure");
-    let run = project.run(&["--stack", "0", "--", "-duration", "2s", "-workers", "4"]);
+    let run = project.run(&["--", "-duration", "2s", "-workers", "4"]);
     compare(&run);
 
     let file = run.file("perf.data");
@@ -162,7 +156,7 @@ fn perf_script_finds_the_same_in_a_program_with_garbage_collection() {
 fn perf_script_finds_the_same_in_a_tree_of_processes() {
     let _alone = alone();
     let project = Project::from_workload("spawner", "[app]\npackage = '.'\nname = 'spawner'\n");
-    let run = project.run(&["--stack", "0", "--", "-linger", "200ms"]);
+    let run = project.run(&["--", "-linger", "200ms"]);
     compare(&run);
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
     for role in ["parent", "child", "grandchild", "orphan"] {

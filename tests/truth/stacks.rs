@@ -16,7 +16,7 @@ use crate::raw::Raw;
 const CALLERS: [(&str, &str); 2] = [("main.leaf", "main.leafCaller"), ("main.otherLeaf", "main.otherCaller")];
 
 fn run(variant: &str, mode: &str) -> Run {
-    let project = Project::from_workload("stacks", "[app]\npackage = '.'\nname = 'stacks'\n");
+    let project = Project::from_workload("stacks", "[app]\npackage = '.'\nname = 'stacks'\n[archive]\nraw = true\n");
     let run = project.run(&["--variant", variant, "--", "-mode", mode, "-seconds", "2"]);
     assert!(run.quality("samples") > 500, "{} samples are too few", run.quality("samples"));
     // The project's directory is removed when `project` is dropped, so copy the run out of it.

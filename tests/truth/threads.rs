@@ -48,7 +48,7 @@ fn size_of_recording(directory: &Path) -> Option<u64> {
 #[test]
 fn two_hundred_busy_threads_lose_no_sample_and_need_no_more_memory() {
     let _alone = alone();
-    let settings = "[app]\npackage = '.'\nname = 'threads'\n[build]\nvariant = 'release'\n";
+    let settings = "[app]\npackage = '.'\nname = 'threads'\n[build]\nvariant = 'release'\n[archive]\nraw = true\n";
     let project = Project::from_workload("threads", settings);
     let mut command = project.goflame();
     command.args(["run", "--json", "-F", &FREQUENCY.to_string(), "--"]);

@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Damage, Discrepancy, Draft, Error, Program, PrunePlan, Run, RunId, Store, Substitution, tree};
+use super::{Damage, Discrepancy, Draft, Error, Keep, Program, PrunePlan, Run, RunId, Store, Substitution, tree};
 
 /// 2026-11-23 06:50:01 UTC plus this number of seconds.
 fn at(seconds: u64) -> SystemTime {
@@ -55,9 +55,14 @@ fn add_with(store: &Store, seconds: u64, source: &Path) -> Run {
     draft.commit(&json!({})).unwrap()
 }
 
+/// Keeps this number of runs, of any size.
+fn newest(runs: usize) -> Keep {
+    Keep { runs, bytes: None }
+}
+
 /// The runs that pruning removes when all runs belong to one app.
 fn outdated(store: &Store, keep: usize) -> PrunePlan {
-    let runs = store.outdated(keep, |_| Some(())).unwrap();
+    let runs = store.outdated(newest(keep), |_| Some(())).unwrap();
     PrunePlan { runs: runs.iter().map(|run| run.id().clone()).collect(), partials: Vec::new() }
 }
 

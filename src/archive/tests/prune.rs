@@ -29,6 +29,29 @@ fn pruning_keeps_the_newest() {
 }
 
 #[test]
+fn the_newest_runs_stay_within_their_size_and_share_programs() {
+    let (dir, store) = store();
+    let source = dir.path().join("built");
+    fs::write(&source, vec![1; 1000]).unwrap();
+    for seconds in 0..4 {
+        let draft = draft(&store, &RunId::new(at(seconds), "server"));
+        draft.add_program(&stored(&store, &source, "server").unwrap()).unwrap();
+        fs::write(draft.path("perf.data"), vec![u8::try_from(seconds).unwrap(); 100]).unwrap();
+        draft.commit(&json!({})).unwrap();
+    }
+    let all = ids(&store);
+    let outdated = |runs, bytes| -> Vec<RunId> {
+        let runs = store.outdated(Keep { runs, bytes: Some(bytes) }, |_| Some(())).unwrap();
+        runs.iter().map(|run| run.id().clone()).collect()
+    };
+    for (bytes, kept) in [(0, 1), (1100, 1), (1199, 1), (1200, 2), (1399, 3), (1400, 4), (u64::MAX, 4)] {
+        assert_eq!(outdated(9, bytes), all[kept..], "{bytes} bytes");
+    }
+    assert_eq!(outdated(2, u64::MAX), all[2..]);
+    assert_eq!(outdated(0, u64::MAX), all);
+}
+
+#[test]
 fn each_series_is_counted_by_itself_and_what_cannot_be_read_is_left_alone() {
     let (_dir, store) = store();
     let add = |seconds, app: Option<&str>| {
@@ -39,8 +62,9 @@ fn each_series_is_counted_by_itself_and_what_cannot_be_read_is_left_alone() {
     let damaged = add(4, Some("a"));
     fs::write(store.dir().join("runs").join(damaged.as_str()).join("manifest.json"), "").unwrap();
     let app = |run: &Run| run.manifest_json()["app"].as_str().map(str::to_owned);
-    let outdated =
-        |keep| -> Vec<RunId> { store.outdated(keep, app).unwrap().iter().map(|run| run.id().clone()).collect() };
+    let outdated = |keep| -> Vec<RunId> {
+        store.outdated(newest(keep), app).unwrap().iter().map(|run| run.id().clone()).collect()
+    };
     assert_eq!(outdated(2), []);
     assert_eq!(outdated(1), std::slice::from_ref(&a1));
     assert_eq!(outdated(0), [a2, b1, a1]);

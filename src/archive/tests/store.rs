@@ -88,7 +88,7 @@ fn a_run_that_this_user_may_not_read_is_not_called_damaged() {
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let listed = as_nobody(|| store.list().unwrap().remove(0).run);
     assert!(matches!(listed, Err(Error::NotReadable { .. })), "{listed:?}");
-    assert!(as_nobody(|| store.outdated(0, |_| Some(())).unwrap()).is_empty());
+    assert!(as_nobody(|| store.outdated(newest(0), |_| Some(())).unwrap()).is_empty());
 }
 
 /// Runs `work` with the file permissions of `nobody`, on a separate thread.

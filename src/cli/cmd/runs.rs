@@ -176,9 +176,10 @@ fn prune(
 ) -> Result<ExitCode, Failure> {
     let pruning = plan_prune(config, store, keep)?;
     let mut text = String::new();
+    let or_size = if config.archive.keep_bytes.is_some() { " or than those within keep_bytes" } else { "" };
     for run in &pruning.runs {
         let name = run.manifest_json().pointer("/app/name").and_then(Value::as_str).unwrap_or_default();
-        let why = format!("{}, older than the newest {keep} of {}", megabytes(run.size()), sanitize(name));
+        let why = format!("{}, older than the newest {keep}{or_size} of {}", megabytes(run.size()), sanitize(name));
         let _ = writeln!(text, "{}  {why}", run.id());
     }
     for partial in &pruning.partials {

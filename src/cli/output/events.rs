@@ -238,7 +238,10 @@ fn describe_recording(
 /// Says where the samples of an incomplete run are kept.
 fn samples_kept(perf_data: &Path) -> String {
     let perf_data = fsio::shown(perf_data).as_os_str();
-    format!("what was sampled is kept: {}", quote_command(&["goflame".as_ref(), "report".as_ref(), perf_data]))
+    format!(
+        "what was sampled is kept, and may hold parts of the program's memory: {}",
+        quote_command(&["goflame".as_ref(), "report".as_ref(), perf_data])
+    )
 }
 
 fn describe_early_end(status: ExitStatus, ending: Ending) -> String {

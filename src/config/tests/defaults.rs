@@ -141,5 +141,6 @@ fn the_defaults_are_those_of_the_product() {
     assert_eq!(config.report.title, "");
     assert_eq!(config.archive.dir, root.join(".goflame"));
     assert_eq!((config.archive.keep, config.archive.max_bytes), (20, None));
+    assert_eq!((config.archive.keep_bytes, config.archive.raw), (None, false));
     assert_eq!(config.archive.redact, Vec::<String>::new());
 }

@@ -77,6 +77,8 @@ title = "Größe"
 dir = "/var/runs"
 keep = 1
 max_bytes = "2 GiB"
+keep_bytes = 5000000
+raw = true
 redact = ["DB_DSN"]
 "#,
     );
@@ -117,6 +119,7 @@ redact = ["DB_DSN"]
     assert_eq!(config.report.title, "Größe");
     assert_eq!((config.archive.dir.as_path(), config.archive.keep), (Path::new("/var/runs"), 1));
     assert_eq!(config.archive.max_bytes, Some(1 << 31));
+    assert_eq!((config.archive.keep_bytes, config.archive.raw), (Some(5_000_000), true));
     assert_eq!(config.archive.redact, ["DB_DSN"]);
 }
 

@@ -83,6 +83,11 @@ pub(super) fn features() -> Features {
         }],
         sample_time: Some((1_000, 9_000)),
         clock: Some(ClockData { clockid: 1, wall_ns: 1_760_000_000_000_000_000, clock_ns: 500 }),
+        repairs: Some(Repairs {
+            frequency: 997,
+            needed_bytes: 4096,
+            goroutines: vec![KnownGoroutine { pid: 42, ..Default::default() }],
+        }),
     }
 }
 

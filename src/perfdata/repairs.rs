@@ -1,0 +1,311 @@
+//! Recordings that goflame has rewritten after the analysis: samples have the repaired callchain, and neither registers
+//! nor a stack copy, which hold the program's memory.
+//!
+//! The facts that the analysis found in the removed fields are in the file too: those of a sample in the bits that the
+//! kernel leaves free next to the CPU, those of the file in a feature section of goflame's own. Other programs read both
+//! over.
+
+use super::abi::{flag, record_type, sample_type};
+use super::attr::{Attr, Event};
+use super::record::Record;
+use super::sample::{RawAddress, Sample};
+use crate::bytes::Cursor;
+
+/// Start of the feature section.
+const MAGIC: &[u8; 8] = b"goflame\0";
+/// Version of the section and of [`SampleFacts`].
+const VERSION: u32 = 1;
+/// Bytes of the header of a record.
+const RECORD_HEADER: usize = 8;
+/// Bytes of a field of a sample or of a sample id.
+const FIELD: usize = 8;
+
+/// Facts of a recording that its rewritten samples share.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// Samples per second that were asked for; 0 for a fixed period.
+    pub frequency: u64,
+    /// Bytes of stack copy that would have held the next return address of each sample with
+    /// [`SHORT_COPY`](SampleFacts::SHORT_COPY).
+    pub needed_bytes: u64,
+    /// The goroutines of the samples.
+    pub goroutines: Vec<KnownGoroutine>,
+}
+
+/// A goroutine of a sample, with addresses of its process. 0 is an unknown number or address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct KnownGoroutine {
+    /// Process.
+    pub pid: u32,
+    /// Address of the descriptor.
+    pub address: u64,
+    /// Goroutine number.
+    pub id: u64,
+    /// An address in the function that it was started with.
+    pub start: u64,
+    /// The call of the `go` statement.
+    pub creator: u64,
+}
+
+impl Repairs {
+    /// The feature section.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.extend(VERSION.to_le_bytes());
+        out.extend(u32::try_from(self.goroutines.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend(self.frequency.to_le_bytes());
+        out.extend(self.needed_bytes.to_le_bytes());
+        for KnownGoroutine { pid, address, id, start, creator } in &self.goroutines {
+            for word in [u64::from(*pid), *address, *id, *start, *creator] {
+                out.extend(word.to_le_bytes());
+            }
+        }
+        out
+    }
+
+    /// Reads the feature section. `None` if it is damaged or of another version.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut cursor = Cursor::new(bytes);
+        if cursor.take(MAGIC.len())? != MAGIC || cursor.u32()? != VERSION {
+            return None;
+        }
+        let count = cursor.u32()?;
+        let (frequency, needed_bytes) = (cursor.u64()?, cursor.u64()?);
+        // Stops at the end of the bytes, whatever the count says.
+        let goroutine = |_| {
+            let [pid, address, id, start, creator] =
+                [cursor.u64()?, cursor.u64()?, cursor.u64()?, cursor.u64()?, cursor.u64()?];
+            Some(KnownGoroutine { pid: u32::try_from(pid).ok()?, address, id, start, creator })
+        };
+        let goroutines = (0..count).map(goroutine).collect::<Option<_>>()?;
+        Some(Self { frequency, needed_bytes, goroutines })
+    }
+}
+
+/// Facts about a sample that its registers and its stack copy showed, as one number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SampleFacts(u32);
+
+impl SampleFacts {
+    /// Registers and a stack copy were there, and fitted the callchain.
+    pub const COPIED: u32 = 1;
+    /// The callchain lacked frames or had wrong ones.
+    pub const REPAIRED: u32 = 1 << 1;
+    /// Frames were left out of the callchain.
+    pub const CUT: u32 = 1 << 2;
+    /// The kernel's callchain was as deep as its limit.
+    pub const TRUNCATED: u32 = 1 << 3;
+    /// A goroutine ran, in a process whose goroutine descriptors were read.
+    pub const OF_GOROUTINE: u32 = 1 << 4;
+    /// The goroutine register had another value.
+    pub const FOREIGN_REGISTER: u32 = 1 << 5;
+    /// The stack copy was too short for the next caller.
+    pub const SHORT_COPY: u32 = 1 << 6;
+    /// The callers are unknown because C code has another value in the frame pointer register.
+    pub const NATIVE_CODE: u32 = 1 << 7;
+
+    /// Number of bits for flags.
+    const FLAG_BITS: u32 = 10;
+    /// Maximum number of goroutines in a recording.
+    pub const MAX_GOROUTINES: usize = (1 << (u32::BITS - Self::FLAG_BITS)) - 1;
+
+    /// Sets a flag if `set`.
+    pub fn set(&mut self, flag: u32, set: bool) {
+        self.0 |= if set { flag } else { 0 };
+    }
+
+    /// Whether a flag is set.
+    pub fn has(self, flag: u32) -> bool {
+        self.0 & flag != 0
+    }
+
+    /// Position of the goroutine in [`Repairs::goroutines`].
+    pub fn goroutine(self) -> Option<usize> {
+        usize::try_from(self.0 >> Self::FLAG_BITS).ok()?.checked_sub(1)
+    }
+
+    /// The same facts with this goroutine. `None` if it is beyond [`SampleFacts::MAX_GOROUTINES`].
+    pub fn with_goroutine(self, position: Option<usize>) -> Option<Self> {
+        let number = position.map_or(Some(0), |position| position.checked_add(1))?;
+        let number = u32::try_from(number).ok().filter(|_| number <= Self::MAX_GOROUTINES)?;
+        let flags = self.0 & 1_u32.wrapping_shl(Self::FLAG_BITS).wrapping_sub(1);
+        Some(Self(flags | number.checked_shl(Self::FLAG_BITS)?))
+    }
+
+    /// Reads the facts of a sample of a rewritten recording.
+    pub fn from_sample(sample: &Sample<'_>) -> Self {
+        Self(sample.beside_cpu)
+    }
+}
+
+/// How the records of a recording are rewritten.
+#[derive(Debug, Clone, Copy)]
+pub struct Rewriting {
+    /// Offset of the facts in the body of a rewritten sample.
+    facts_at: usize,
+    /// Bytes of the event's id at the start of a sample, and at the end of any other record. A file of one event needs no
+    /// ids.
+    id_in_sample: usize,
+    id_in_others: usize,
+    /// Bytes of the period, which is behind the facts.
+    period: usize,
+}
+
+impl Rewriting {
+    /// Fields of a sample before the CPU, after the identifier.
+    const BEFORE_CPU: [u64; 6] = [
+        sample_type::IP,
+        sample_type::TID,
+        sample_type::TIME,
+        sample_type::ADDR,
+        sample_type::ID,
+        sample_type::STREAM_ID,
+    ];
+
+    /// `None` if there is not one event, or if its samples do not tell the CPU and the callchain.
+    pub fn new(events: &[Event]) -> Option<Self> {
+        let [Event { attr, .. }] = events else { return None };
+        attr.has(sample_type::CPU | sample_type::CALLCHAIN).then_some(())?;
+        let id_in_sample = attr.field_count(&[sample_type::IDENTIFIER]).checked_mul(FIELD)?;
+        Some(Self {
+            facts_at: attr.field_count(&Self::BEFORE_CPU).checked_mul(FIELD)?.checked_add(4)?,
+            id_in_sample,
+            id_in_others: if attr.sample_id_all() { id_in_sample } else { 0 },
+            period: attr.field_count(&[sample_type::PERIOD]).checked_mul(FIELD)?,
+        })
+    }
+
+    /// The event of rewritten samples. They have no field after the callchain, and none for a period that all have.
+    pub fn event(event: &Event, common_period: Option<u64>) -> Event {
+        const KEPT: u64 = sample_type::IP
+            | sample_type::TID
+            | sample_type::TIME
+            | sample_type::ADDR
+            | sample_type::READ
+            | sample_type::CALLCHAIN
+            | sample_type::ID
+            | sample_type::CPU
+            | sample_type::PERIOD
+            | sample_type::STREAM_ID;
+        let (kept, flags, period_or_freq) = match common_period {
+            Some(period) => (KEPT & !sample_type::PERIOD, event.attr.flags & !flag::FREQ, period),
+            None => (KEPT, event.attr.flags, event.attr.sample_period_or_freq),
+        };
+        let attr = Attr {
+            sample_type: event.attr.sample_type & kept,
+            flags,
+            sample_period_or_freq: period_or_freq,
+            branch_sample_type: 0,
+            sample_regs_user: 0,
+            sample_stack_user: 0,
+            sample_regs_intr: 0,
+            ..event.attr.clone()
+        };
+        Event { attr, ..event.clone() }
+    }
+
+    /// Appends a rewritten sample with its header. `None` if it is too long for the format.
+    pub fn write_sample(
+        &self,
+        record: &Record<'_>,
+        sample: &Sample<'_>,
+        callchain: [&[RawAddress]; 4],
+        facts: SampleFacts,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        let head = sample.head.get(self.id_in_sample..)?;
+        let length: usize = callchain.iter().map(|part| part.len()).sum();
+        let size =
+            length.checked_mul(FIELD)?.checked_add(head.len())?.checked_add(RECORD_HEADER)?.checked_add(FIELD)?;
+        out.extend(record_type::SAMPLE.to_le_bytes());
+        out.extend(record.misc.to_le_bytes());
+        out.extend(u16::try_from(size).ok()?.to_le_bytes());
+        let body = out.len();
+        out.extend(head);
+        out.extend(u64::try_from(length).ok()?.to_le_bytes());
+        for part in callchain {
+            out.extend(part.as_flattened());
+        }
+        self.change_facts(out.get_mut(body..)?, |_| Some(facts))
+    }
+
+    /// Appends any other record, of which these are the bytes, with its header.
+    pub fn write_other(&self, bytes: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        let kept = bytes.len().checked_sub(self.id_in_others)?;
+        out.extend(bytes.get(..RECORD_HEADER.checked_sub(2)?)?);
+        out.extend(u16::try_from(kept).ok()?.to_le_bytes());
+        out.extend(bytes.get(RECORD_HEADER..kept)?);
+        Some(())
+    }
+
+    /// Whether samples have a period of their own.
+    pub fn has_period(&self) -> bool {
+        self.period > 0
+    }
+
+    /// Removes the period from the body of a rewritten sample.
+    pub fn remove_period(&self, body: &mut Vec<u8>) {
+        let start = self.facts_at.saturating_add(4);
+        let end = start.saturating_add(self.period);
+        if end <= body.len() {
+            body.drain(start..end);
+        }
+    }
+
+    /// Replaces the facts in the body of a rewritten sample. `None` if there are none or will be none.
+    pub fn change_facts(&self, body: &mut [u8], change: impl FnOnce(SampleFacts) -> Option<SampleFacts>) -> Option<()> {
+        let facts = body.get_mut(self.facts_at..)?.first_chunk_mut()?;
+        *facts = change(SampleFacts(u32::from_le_bytes(*facts)))?.0.to_le_bytes();
+        Some(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+mod tests {
+    use super::{KnownGoroutine, Repairs, SampleFacts};
+
+    fn repairs() -> Repairs {
+        let goroutine = KnownGoroutine { pid: 7, address: 0xc000_0000, id: 1, start: 0x40_1000, creator: 0 };
+        Repairs {
+            frequency: 997,
+            needed_bytes: 4096,
+            goroutines: vec![goroutine, KnownGoroutine { id: 2, ..goroutine }],
+        }
+    }
+
+    #[test]
+    fn a_section_gives_back_its_repairs() {
+        assert_eq!(Repairs::parse(&repairs().encode()), Some(repairs()));
+    }
+
+    #[test]
+    fn a_cut_or_damaged_section_is_no_section() {
+        let bytes = repairs().encode();
+        for end in 0..bytes.len() {
+            assert_eq!(Repairs::parse(&bytes[..end]), None, "{end} bytes");
+        }
+        for at in 0..16 {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x80;
+            assert_ne!(Repairs::parse(&damaged), Some(repairs()), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn facts_are_one_number() {
+        let mut facts = SampleFacts::default();
+        facts.set(SampleFacts::COPIED, true);
+        facts.set(SampleFacts::CUT, true);
+        facts.set(SampleFacts::REPAIRED, false);
+        assert_eq!(facts.goroutine(), None);
+        let last = SampleFacts::MAX_GOROUTINES - 1;
+        for goroutine in [Some(0), Some(77), Some(last), None] {
+            let facts = facts.with_goroutine(goroutine).expect("few goroutines");
+            assert_eq!(facts.goroutine(), goroutine);
+            let flags = [SampleFacts::COPIED, SampleFacts::CUT, SampleFacts::REPAIRED, SampleFacts::NATIVE_CODE];
+            assert_eq!(flags.map(|flag| facts.has(flag)), [true, true, false, false]);
+        }
+        assert_eq!(facts.with_goroutine(Some(last + 1)), None);
+    }
+}

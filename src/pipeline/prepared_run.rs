@@ -1,0 +1,475 @@
+//! The stages of a run from the built program on: record, analyse, archive.
+
+use std::cell::OnceCell;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+
+use super::binaries::{BinaryRecord, keep_binaries};
+use super::cmdline;
+use super::copies::StackCopies;
+use super::coverage::unseen_cpu_cause;
+use super::goroutines;
+use super::kernel::{KernelSource, running_kernel_symbols};
+use super::manifest::{AppRecord, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
+use super::observer::{AnalysedInput, Observer, PipelineEvent, RunNote, Warning};
+use super::prune::after_run;
+use super::ready::Readiness;
+use super::repaired::replace_recording;
+use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, SYMBOLS_DIR, VDSO_FILE, analyse_bytes};
+use super::verify::recorded;
+use super::{BuildOptions, Built, Error};
+use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols, RepairedRecording, SampledFile, UsedKernelSymbols};
+use crate::archive::{Draft, Program, Store};
+use crate::config::{Config, Engine, redacted};
+use crate::fsio;
+use crate::perfdata::{ClockData, Features, PerfData};
+use crate::pprof::SourceDirs;
+use crate::process::{Command, ExitStatus, acting_for};
+use crate::profile::SizeBound;
+use crate::record::{ChosenEvent, GoroutineLayout, Limitation, Recording, Sampler, SamplingPlan, Session};
+use crate::render::{Document, Format};
+use crate::sources::{
+    CodeFile, DiskImages, GoroutineReading, InputBytes, find_code_files, goroutines_to_json, own_vdso, store_code_files,
+};
+use crate::views::{By, View};
+use crate::workload::{self, Ending, LaunchPlan, Outcome, Stdin};
+
+/// Inputs of `goflame run` besides the settings.
+#[derive(Debug, Clone, Default)]
+pub struct RunOptions {
+    /// Command line of goflame, for the manifest.
+    pub command: Vec<String>,
+    /// Whether a workload that fails counts as one that succeeds.
+    pub ignore_failure: bool,
+    /// Whether the build may use the network and change the lock file.
+    pub build: BuildOptions,
+}
+
+/// Result of a finished run.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// Id of the run.
+    pub id: String,
+    /// Directory of the run.
+    pub dir: PathBuf,
+    /// Exit status of the workload.
+    pub status: ExitStatus,
+    /// Reason why the workload ended.
+    pub ending: Ending,
+    /// Profile of the run.
+    pub reported: Reported,
+    /// Output files, relative to the run directory.
+    pub files: Vec<String>,
+    /// Result of the workload, as in the manifest.
+    pub workload: WorkloadResult,
+}
+
+/// A run whose workload is ready to start: the values that the later stages share.
+pub(super) struct PreparedRun<'a> {
+    pub(super) config: &'a Config,
+    pub(super) options: &'a RunOptions,
+    pub(super) observer: &'a dyn Observer,
+    pub(super) built: Built,
+    pub(super) program: Program,
+    pub(super) ready: Readiness,
+    pub(super) event: ChosenEvent,
+    pub(super) copies: StackCopies,
+    pub(super) store: &'a Store,
+}
+
+/// A finished recording.
+struct Recorded {
+    created: jiff::Timestamp,
+    /// Name of the program in the run's directory.
+    program_copy: String,
+    workload: WorkloadResult,
+    outcome: Outcome,
+    recording: Recording,
+    /// The symbols of the running kernel, or the reason why there are none.
+    kernel: Result<KernelSymbols, String>,
+    /// Notes for the manifest, which the user has seen.
+    notes: Vec<String>,
+}
+
+/// An analysed recording.
+struct Analysed {
+    created: jiff::Timestamp,
+    workload: WorkloadResult,
+    status: ExitStatus,
+    ending: Ending,
+    goroutines: Vec<GoroutineReading>,
+    /// Files in which processes name the code that they made.
+    code_files: Vec<CodeFile>,
+    analysis: Analysis,
+    sampler: SamplerRecord,
+    /// Directories of the source files.
+    sources: SourceDirs,
+    notes: Vec<String>,
+}
+
+impl PreparedRun<'_> {
+    /// Samples, analyses and archives the run.
+    pub(super) fn execute(self, mut draft: Draft) -> Result<RunOutcome, Error> {
+        let recorded = self.record(&mut draft)?;
+        let analysed = self.analyse(&draft, recorded)?;
+        self.archive(draft, analysed)
+    }
+
+    /// Runs the workload and samples it.
+    fn record(&self, draft: &mut Draft) -> Result<Recorded, Error> {
+        let created = jiff::Timestamp::now();
+        let program_copy = draft.add_program(&self.program)?;
+        let kernel = self.kernel_symbols();
+        let descriptors = goroutines::layout(self.program.path());
+        let sampling = self.sampling_plan(draft, kernel.as_ref().ok(), descriptors.as_ref().ok().cloned())?;
+        let launch = self.launch_plan(draft, &sampling);
+        self.announce(&launch);
+        let (outcome, recording) = workload::run::<_, Error>(&launch, self.observer, |program| {
+            Session::start(&sampling, program, self.observer)
+        })?;
+        let unbounded = self.is_unbounded().then_some(RunNote::RecordingUnbounded);
+        self.report_recording(&outcome, &recording, unbounded.as_ref());
+        let substitution = draft.check_program(&self.program)?;
+        if let Some(substitution) = &substitution {
+            self.observer.warning(&Warning::Substitution(substitution));
+        }
+        let mut notes: Vec<String> = self.event.limitations().iter().map(ToString::to_string).collect();
+        if let (Engine::Native, Err(reason)) = (self.config.record.engine, descriptors) {
+            notes.push(RunNote::GoroutinesUnread(reason).to_string());
+        }
+        notes.extend(unbounded.as_ref().map(ToString::to_string));
+        notes.extend(outcome.incomplete_logs.iter().map(ToString::to_string));
+        notes.extend(substitution.as_ref().map(ToString::to_string));
+        let workload = WorkloadResult::new(&launch, &outcome, self.options.ignore_failure, &self.config.secrets());
+        Ok(Recorded { created, program_copy, workload, outcome, recording, kernel, notes })
+    }
+
+    /// Analyses the recording, and replaces it by one without the program's memory.
+    fn analyse(&self, draft: &Draft, recorded: Recorded) -> Result<Analysed, Error> {
+        let Recorded { created, program_copy, workload, outcome, mut recording, kernel, mut notes } = recorded;
+        let path = draft.path(PERF_DATA_FILE);
+        self.observer.event(&PipelineEvent::Analysing { perf_data: &path });
+        if self.config.record.engine == Engine::Perf {
+            cmdline::mask(&path, &self.config.secrets())?;
+        }
+        let perf_data = InputBytes::open(&path).map_err(Error::Input)?;
+        let mut images = DiskImages::new();
+        images.use_held_files(std::mem::take(&mut recording.mapped_files));
+        images.use_copy(self.program.path().to_string_lossy(), draft.path(&program_copy));
+        let sampler = SamplerRecord::new(&self.config.record, &self.event, &self.ready.facts, &outcome, &recording)
+            .without_kernel_symbols(kernel.as_ref().err().cloned())
+            .with_stack_reason(&self.copies.reason);
+        let open_temporary: &(dyn Fn() -> io::Result<File> + Sync) = &|| tempfile::tempfile_in(draft.dir());
+        let analysis_options = AnalyseOptions {
+            goroutines: &recording.goroutines,
+            max_stack: sampler.max_stack,
+            used_cpu_seconds: sampler.used_cpu_seconds,
+            lost: sampler.lost,
+            rewrite: (!self.config.archive.raw).then_some(open_temporary),
+            ..AnalyseOptions::default()
+        };
+        let code_files = recording.code_files.take().map_or_else(OnceCell::new, OnceCell::from);
+        let find =
+            |data: &PerfData<'_>| code_files.get_or_init(|| find_code_files(data, Some(created.into()))).as_slice();
+        let (analysis, sources) = thread::scope(|scope| {
+            let sources = scope.spawn(|| self.source_dirs());
+            let kernel = || KernelSource::known(kernel);
+            let analysis = analyse_bytes(PERF_DATA_FILE, &perf_data, &mut images, kernel, find, analysis_options);
+            (analysis, sources.join().unwrap_or_default())
+        });
+        let (mut analysis, seconds) = analysis?;
+        drop(perf_data);
+        let kept_copies = self.rewrite(analysis.repaired.take(), analysis.has_copies, draft);
+        analysis.quality.size_bound = self.size_bound(&recording);
+        analysis.quality.unseen_cpu_cause = unseen_cpu_cause(&analysis.quality, &self.event, &outcome, &recording);
+        let total = analysis.profile.total_count();
+        self.observer.event(&PipelineEvent::Analysed { samples: total, input: AnalysedInput::ThisRun, seconds });
+        for note in &analysis.notes {
+            self.observer.warning(&Warning::Analysis(note));
+        }
+        notes.append(&mut analysis.notes);
+        notes.extend(kept_copies.as_ref().map(ToString::to_string));
+        let is_raw = analysis.has_copies && (self.config.archive.raw || kept_copies.is_some());
+        Ok(Analysed {
+            created,
+            workload,
+            status: outcome.status,
+            ending: outcome.ending,
+            goroutines: recording.goroutines,
+            code_files: code_files.into_inner().unwrap_or_default(),
+            analysis,
+            sampler: sampler.with_raw(is_raw),
+            sources,
+            notes,
+        })
+    }
+
+    /// Writes all files of the run, and completes it.
+    fn archive(self, mut draft: Draft, analysed: Analysed) -> Result<RunOutcome, Error> {
+        let Analysed { created, workload, analysis, sampler, sources, mut notes, .. } = analysed;
+        let Analysis { profile, quality, kernel, sampled_files, .. } = analysis;
+        let binaries = self.keep_binaries(&mut draft, sampled_files, &mut notes)?;
+        let view = View::new(profile, By::Process);
+        let title = self.title();
+        let document = Document { view: &view, quality: &quality, title: &title, sources: &sources };
+        let files = self.write_outputs(&draft, &document)?;
+        // A rewritten recording names the goroutines itself.
+        let goroutines = if sampler.raw == Some(true) { analysed.goroutines } else { Vec::new() };
+        self.write_report_inputs(&draft, kernel.as_ref(), &goroutines, &analysed.code_files)?;
+        let manifest = Manifest {
+            created: created.to_string(),
+            goflame: env!("CARGO_PKG_VERSION").into(),
+            command: self.config.secrets().args(&self.options.command),
+            app: AppRecord::new(self.config),
+            variant: self.config.build.variant.clone(),
+            title: title.clone(),
+            build: BuildRecord::new(&self.built, &self.program, sources.clone(), recorded(&self.built)),
+            git: to_json(&crate::build::git_state(&self.config.root)),
+            host: to_json(&self.ready.facts),
+            checks: to_json(&self.ready.findings),
+            binaries,
+            workload: workload.clone(),
+            sampler,
+            quality: quality.clone(),
+            hottest: hottest(&view),
+            notes: notes.clone(),
+        };
+        let run = draft.commit(&manifest)?;
+        if let Err(error) = after_run(self.config, self.store, run.id()) {
+            // The run is complete. A failure to remove old runs must not fail it.
+            self.observer.warning(&Warning::OldRunsRemain(&error));
+        }
+        let reported = Reported { view, quality, title, sample_types: None, other_events: Vec::new(), notes, sources };
+        let (id, dir) = (run.id().to_string(), run.dir().to_owned());
+        Ok(RunOutcome { id, dir, status: analysed.status, ending: analysed.ending, reported, files, workload })
+    }
+
+    /// Shows the command line of the workload.
+    fn announce(&self, launch: &LaunchPlan) {
+        let mut words: Vec<_> = launch.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        if let Some(program) = words.first_mut() {
+            // Shows the path of the published copy of the program, which users know.
+            *program = fsio::shown(&self.built.artifact.path).display().to_string();
+        }
+        self.observer.event(&PipelineEvent::Running { argv: &self.config.secrets().args(&words) });
+    }
+
+    /// Keeps the sampled files in the run, and adds a note if some are left out.
+    fn keep_binaries(
+        &self,
+        draft: &mut Draft,
+        sampled: Vec<SampledFile>,
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<BinaryRecord>, Error> {
+        let (binaries, left_out) = keep_binaries(draft, self.program.path(), sampled)?;
+        if let Some(left_out) = left_out {
+            self.observer.warning(&Warning::Note(&left_out));
+            notes.push(left_out.to_string());
+        }
+        Ok(binaries)
+    }
+
+    /// Replaces a recording that has stack copies, unless it is kept as it is. Returns why this is not possible.
+    fn rewrite(&self, repaired: Option<RepairedRecording>, has_copies: bool, draft: &Draft) -> Option<RunNote> {
+        let reason = match repaired {
+            Some(repaired) => replace_recording(repaired, &draft.path(PERF_DATA_FILE)).err()?,
+            None if has_copies && !self.config.archive.raw => "it is damaged, or of several events".to_owned(),
+            None => return None,
+        };
+        let note = RunNote::StackCopiesKept(reason);
+        self.observer.warning(&Warning::Note(&note));
+        Some(note)
+    }
+
+    /// Directories of the source files. Those of a build in a container are not on this machine.
+    fn source_dirs(&self) -> SourceDirs {
+        let Built { plan, go, container, .. } = &self.built;
+        if container.is_some() { SourceDirs::default() } else { SourceDirs::new(crate::build::source_dirs(plan, go)) }
+    }
+
+    fn kernel_symbols(&self) -> Result<KernelSymbols, String> {
+        if !self.event.spec.kernel {
+            return Err("kernel mode was not sampled".into());
+        }
+        running_kernel_symbols()
+    }
+
+    fn sampling_plan(
+        &self,
+        draft: &Draft,
+        kernel: Option<&KernelSymbols>,
+        goroutines: Option<GoroutineLayout>,
+    ) -> Result<SamplingPlan, Error> {
+        Ok(SamplingPlan {
+            sampler: match self.config.record.engine {
+                Engine::Native => Sampler::Native,
+                Engine::Perf => Sampler::Perf(find_perf()?),
+            },
+            event: self.event.clone(),
+            frame_pointer_code: self.copies.frame_pointer_code.clone(),
+            cpus: self.ready.facts.named_cpus.clone(),
+            kernel_text: kernel.and_then(KernelSymbols::text),
+            goroutines,
+            perf_data: draft.path(PERF_DATA_FILE),
+            max_bytes: self.config.archive.max_bytes,
+            features: self.features(),
+        })
+    }
+
+    fn launch_plan(&self, draft: &Draft, sampling: &SamplingPlan) -> LaunchPlan {
+        let workload = &self.config.workload;
+        let argv = crate::build::workload_argv(self.config, self.program.path());
+        LaunchPlan {
+            argv: argv.into_iter().map(OsString::from).collect(),
+            env: workload.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            dir: workload.dir.clone(),
+            stdin: workload.stdin.clone().map_or(Stdin::Inherit, Stdin::File),
+            timeout: workload.timeout,
+            user: acting_for().cloned(),
+            launcher: sampling.launcher(),
+            stdout_log: draft.path("stdout.log"),
+            stderr_log: draft.path("stderr.log"),
+            max_log_bytes: self.config.archive.max_bytes,
+        }
+    }
+
+    /// Facts about the machine for the header of the perf.data file.
+    fn features(&self) -> Features {
+        let facts = &self.ready.facts;
+        let monotonic = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let nanoseconds = |seconds: i64, rest: i64| u64::try_from(seconds * 1_000_000_000 + rest).unwrap_or(0);
+        let wall = jiff::Timestamp::now();
+        Features {
+            hostname: facts.hostname.value().cloned(),
+            os_release: facts.kernel_release.value().cloned(),
+            version: Some(env!("CARGO_PKG_VERSION").into()),
+            arch: Some(rustix::system::uname().machine().to_string_lossy().into_owned()),
+            cpu_desc: facts.cpu_model.value().cloned(),
+            cmdline: self.config.secrets().args(&self.options.command),
+            clock: Some(ClockData {
+                clockid: nix::libc::CLOCK_MONOTONIC,
+                wall_ns: u64::try_from(wall.as_nanosecond()).unwrap_or(0),
+                clock_ns: nanoseconds(monotonic.tv_sec, monotonic.tv_nsec),
+            }),
+            ..Features::default()
+        }
+    }
+
+    /// Reports a recording and the problems of its workload.
+    fn report_recording(&self, outcome: &Outcome, recording: &Recording, unbounded: Option<&RunNote>) {
+        let observer = self.observer;
+        observer.event(&PipelineEvent::Profiled {
+            frequency: self.config.record.frequency,
+            event: &self.event,
+            outcome,
+            figures: recording.figures,
+        });
+        let (other_event, losses): (Vec<_>, Vec<_>) =
+            self.event.limitations().into_iter().partition(|one| matches!(one, Limitation::NoCycleCounter(_)));
+        for limitation in other_event {
+            observer.event(&PipelineEvent::OtherEvent(limitation));
+        }
+        for limitation in losses {
+            observer.warning(&Warning::Limited(limitation));
+        }
+        if outcome.ending != Ending::Own || !outcome.status.success() {
+            observer.warning(&Warning::EndedEarly { status: outcome.status, ending: outcome.ending });
+        }
+        if outcome.unstoppable > 0 {
+            observer.warning(&Warning::Unstoppable(outcome.unstoppable));
+        }
+        let stopped = outcome.outlived.saturating_sub(outcome.unstoppable);
+        if stopped > 0 {
+            observer.warning(&Warning::Outlived(stopped));
+        }
+        if let Some(note) = unbounded {
+            observer.warning(&Warning::Note(note));
+        }
+        for log in &outcome.incomplete_logs {
+            observer.warning(&Warning::IncompleteLog(log));
+        }
+    }
+
+    /// Size bound that the recording reached, and the time in seconds when it did. `None` if it did not.
+    fn size_bound(&self, recording: &Recording) -> Option<SizeBound> {
+        let seconds = recording.figures?.bound_reached?.as_secs_f64();
+        Some(SizeBound { bytes: self.config.archive.max_bytes?, seconds })
+    }
+
+    /// Whether `max_bytes` is set with `engine = "perf"`, where it has no effect. `perf record --max-size` is not used
+    /// because it would end the program at the bound.
+    fn is_unbounded(&self) -> bool {
+        self.config.record.engine == Engine::Perf && self.config.archive.max_bytes.is_some()
+    }
+
+    fn write_outputs(&self, draft: &Draft, document: &Document<'_>) -> Result<Vec<String>, Error> {
+        let mut formats = self.config.report.formats.clone();
+        // Always writes summary.json: other programs rely on it, whatever formats are selected.
+        formats.push(Format::Json);
+        formats.sort_unstable();
+        formats.dedup();
+        let mut files = Vec::with_capacity(formats.len());
+        for format in formats {
+            let name = format.file_name();
+            fsio::replace_with(&draft.path(name), |out| format.write(document, out)).map_err(Error::Output)?;
+            files.push(name.to_owned());
+        }
+        Ok(files)
+    }
+
+    /// Writes the files that a later report needs besides the recording, and the settings.
+    fn write_report_inputs(
+        &self,
+        draft: &Draft,
+        kernel: Option<&UsedKernelSymbols>,
+        goroutines: &[GoroutineReading],
+        code_files: &[CodeFile],
+    ) -> Result<(), Error> {
+        if let Some(kernel) = kernel {
+            write(draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
+        }
+        if !goroutines.is_empty() {
+            write(draft, goroutines::GOROUTINES_FILE, &goroutines_to_json(goroutines))?;
+        }
+        if let Some(vdso) = own_vdso() {
+            write(draft, VDSO_FILE, vdso)?;
+        }
+        let dir = draft.path(SYMBOLS_DIR);
+        fsio::create_dir_all(&dir).and_then(|()| store_code_files(code_files, &dir)).map_err(Error::Output)?;
+        if !self.config.text.is_empty() {
+            write(draft, "goflame.toml", redacted(&self.config.text, &self.config.secrets()).as_bytes())?;
+            write(draft, "goflame.lock", self.built.lock.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn title(&self) -> String {
+        match self.config.report.title.as_str() {
+            "" => format!("{} [{}]", self.config.app.name, self.config.build.variant),
+            title => self.config.secrets().text(title),
+        }
+    }
+}
+
+/// Returns the name of the function with the largest self weight.
+fn hottest(view: &View) -> Option<String> {
+    let profile = view.profile();
+    let row = view.top().functions.first()?;
+    Some(profile.str(profile.function(row.function).display).to_owned())
+}
+
+fn write(draft: &Draft, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    let path = draft.path(name);
+    if let Some(parent) = path.parent() {
+        fsio::create_dir_all(parent).map_err(Error::Output)?;
+    }
+    fsio::replace(&path, bytes).map_err(Error::Output)
+}
+
+/// Finds `perf`.
+pub(super) fn find_perf() -> Result<PathBuf, Error> {
+    Command::new("perf").program_file().map_err(Error::NoPerf)
+}

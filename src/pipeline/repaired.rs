@@ -1,0 +1,21 @@
+//! Replaces the recording of a run by its rewritten form, which holds no memory of the program.
+
+use std::io;
+use std::path::Path;
+
+use super::with_causes;
+use crate::analyse::RepairedRecording;
+use crate::fsio::{FileError, replace_file};
+use crate::perfdata;
+
+/// Replaces the file. If that fails, the file is unchanged, and the error is the reason.
+pub(super) fn replace_recording(repaired: RepairedRecording, perf_data: &Path) -> Result<(), String> {
+    let replaced = replace_file(perf_data, |file| {
+        let written = repaired.write(file).map(|_| ()).map_err(|error| match error {
+            perfdata::Error::Write(error) => error,
+            other => io::Error::other(other),
+        });
+        written.map_err(|error| FileError::new("write", perf_data, error))
+    });
+    replaced.map_err(|error| with_causes(&error))
+}

@@ -1,0 +1,69 @@
+//! Kept recordings have no registers and no stack copies, and give the same reports as the recordings that had them.
+
+use std::fs;
+
+use goflame::perfdata::{PerfData, RecordKind};
+
+use crate::harness::{Project, alone, figure, succeeded, text};
+
+/// The formats of `goflame report`, and the files that a run writes before its recording is rewritten or with it.
+const FILES: [(&str, &str); 4] =
+    [("svg", "flamegraph.svg"), ("folded", "profile.folded"), ("pprof", "profile.pb.gz"), ("json", "summary.json")];
+
+/// Runs a workload, and compares its reports with new ones from the archive and from the recording alone.
+fn check(workload: &str, args: &[&str]) {
+    let settings =
+        format!("[app]\npackage = '.'\nname = '{workload}'\n[report]\nformats = ['svg', 'pprof', 'folded']\n");
+    let project = Project::from_workload(workload, &settings);
+    let run = project.run(args);
+    for (format, file) in FILES {
+        let again = succeeded(project.goflame().args(["report", "latest", "-f", format])).stdout;
+        assert!(again == fs::read(run.file(file)).unwrap(), "{workload}: {file} differs");
+    }
+    let bytes = fs::read(run.file("perf.data")).unwrap();
+    let data = PerfData::parse(&bytes).unwrap();
+    for record in data.records() {
+        let RecordKind::Sample(sample) = record.unwrap().kind else { continue };
+        assert_eq!((sample.user_regs, sample.user_stack), (None, None));
+    }
+    let samples = run.quality("samples");
+    let (size, goroutines) = (bytes.len() as u64 / samples, data.features().repairs.as_ref().unwrap().goroutines.len());
+    figure(&format!("kept, {workload} {args:?}: {samples} samples, {size} bytes per sample, {goroutines} goroutines"));
+
+    // Elsewhere, it has the goroutines too, and the same warnings.
+    fs::write(project.path("lone.data"), &bytes).unwrap();
+    let by = |by: &str, source: &str| text(project.goflame().args(["report", "-f", "folded", "--by", by, source]));
+    for property in ["goroutine", "entry"] {
+        assert_eq!(by(property, "lone.data"), by(property, "latest"), "{workload}");
+    }
+    let report = succeeded(project.goflame().args(["report", "lone.data"]));
+    let stderr = String::from_utf8(report.stderr).unwrap();
+    let misses_copies = |text: &str| text.contains("no user registers with stack copies");
+    assert_eq!(misses_copies(&stderr), misses_copies(&run.stderr), "{stderr}");
+}
+
+#[test]
+fn a_kept_recording_of_goroutines_gives_the_same_reports() {
+    let _alone = alone();
+    check("goroutines", &["--release", "--", "-mode", "spin", "-n", "500000000"]);
+    check("goroutines", &["--", "-mode", "crowd", "-n", "500000000"]);
+}
+
+#[test]
+fn a_kept_recording_of_c_code_gives_the_same_reports() {
+    let _alone = alone();
+    check("cstacks", &["--release", "--", "-mode", "recursion", "-seconds", "1"]);
+    check("cstacks", &["--", "-mode", "callback", "-seconds", "1"]);
+}
+
+#[test]
+fn a_kept_recording_of_a_tree_of_processes_gives_the_same_reports() {
+    let _alone = alone();
+    check("spawner", &["--", "-linger", "200ms"]);
+}
+
+#[test]
+fn a_recording_without_stack_copies_gives_the_same_reports() {
+    let _alone = alone();
+    check("goroutines", &["--stack", "0", "--", "-mode", "pair", "-n", "300000000"]);
+}
