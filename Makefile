@@ -38,13 +38,15 @@ lint: ## check formatting, lints of Rust, Go and shell, crates and documents
 	tests/setup/check-go
 	shellcheck .ci/run tests/setup/* tests/campaigns/* templates/*.sh
 
-campaign: ## run the attacks of the tests hundreds of times
+campaign: ## run the attacks of the tests hundreds of times, and profile modules of others
 	@$(need) rust gcc go
 	cargo build --locked
 	tests/campaigns/two-configurations $(target)/debug/goflame
 	tests/campaigns/kills $(target)/debug/goflame
 	tests/campaigns/killed-runs $(target)/debug/goflame
 	tests/campaigns/shrink
+	cargo build --release --locked
+	tests/campaigns/foreign-modules $(target)/release/goflame
 
 fuzz: ## feed the readers damaged input, FUZZ_SECONDS for each
 	@$(need) rust g++ cargo-fuzz

@@ -169,27 +169,25 @@ impl<'r> GoroutineReadings<'r> {
 
     /// The goroutine that a thread ran, according to readings of the thread's descriptor before and after a time.
     fn run_by(&self, thread: &GoroutineReading, time: u64) -> Option<&'r GoroutineReading> {
-        let covered = (thread.first_ns..=thread.last_ns).contains(&time) && thread.runs != 0;
+        let covered = thread.covers(time) && thread.runs != 0;
         if covered { self.at(thread.pid, thread.runs, time) } else { None }
     }
 
     /// The goroutine whose stack contained an address at a time, and which was started with the function `start` if that
     /// is known. `None` if there are several.
     fn on_stack(&self, pid: u32, address: u64, start: Option<u64>, time: u64) -> Option<&'r GoroutineReading> {
-        let mut found: Option<&GoroutineReading> = None;
-        for seen in self.holders(pid, address, time).filter(|seen| start.is_none_or(|start| start == seen.start)) {
-            // Stacks do not overlap at a moment.
-            if (seen.first_ns..=seen.last_ns).contains(&time) {
-                return Some(seen);
-            }
-            if found.is_some_and(|other| (other.address, other.id) != (seen.address, seen.id)) {
-                return None;
-            }
-            found = Some(seen);
+        let holders = || self.holders(pid, address, time).filter(|seen| start.is_none_or(|start| start == seen.start));
+        // Stacks do not overlap at a moment.
+        if let Some(seen) = holders().find(|seen| seen.covers(time)) {
+            return Some(seen);
         }
-        // Outside of the times of readings, the function at the root is needed as a second proof.
-        let same = |seen: &&GoroutineReading| self.at(pid, seen.address, time).is_some_and(|at| at.id == seen.id);
-        found.filter(same).filter(|_| start.is_some())
+        // Outside of the times of readings, the function at the root is needed as a second proof. A goroutine whose
+        // descriptor had another content at that time is not possible.
+        start?;
+        let then = |seen: &GoroutineReading| self.at(pid, seen.address, time);
+        let mut possible = holders().filter(|seen| then(seen).is_none_or(|then| !then.covers(time)));
+        let found = possible.next().filter(|found| then(found).is_some_and(|then| then.id == found.id))?;
+        possible.all(|other| (other.address, other.id) == (found.address, found.id)).then_some(found)
     }
 
     /// The descriptor that had an address in its stack around a time, with whichever goroutine: a descriptor keeps its
@@ -320,6 +318,25 @@ mod tests {
         assert_eq!(holder(0x4800, 3 * second + 1), None, "another goroutine has it soon after");
         assert_eq!(holder(0x4800, 3 * second - 1), Some(3));
         assert_eq!(holder(0x5800, 3 * second + REUSE_MARGIN), Some(4));
+    }
+
+    #[test]
+    fn goroutines_that_had_other_stacks_at_the_time_are_not_confused_with_the_owner() {
+        let seen = |id, stack, (first_ns, last_ns)| GoroutineReading {
+            address: id * 8,
+            first_ns,
+            last_ns,
+            id,
+            stack: (stack, stack + 0x1000),
+            ..SEEN
+        };
+        // Two goroutines with the same entry have a stack at 0x1000, one after the other.
+        let holder =
+            |all: &[GoroutineReading]| GoroutineReadings::new(all).on_stack(1, 0x1800, Some(0), 50).map(|seen| seen.id);
+        let [earlier, later] = [seen(1, 0x1000, (10, 20)), seen(2, 0x1000, (80, 90))];
+        assert_eq!(holder(&[earlier, later]), None);
+        assert_eq!(holder(&[earlier, seen(2, 0x1000, (40, 90))]), Some(2), "it had the stack at that time");
+        assert_eq!(holder(&[earlier, later, seen(2, 0x5000, (40, 60))]), Some(1), "the other one had another stack");
     }
 
     #[test]

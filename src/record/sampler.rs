@@ -156,6 +156,11 @@ impl NativeSampler {
         })
     }
 
+    /// Whether the goroutines of samples are read from the program's memory.
+    pub(super) fn watches_goroutines(&self) -> bool {
+        self.goroutines.is_some()
+    }
+
     /// Number of samples written so far.
     pub(super) fn samples(&self) -> u64 {
         self.samples

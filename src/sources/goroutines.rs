@@ -55,6 +55,11 @@ impl GoroutineReading {
     pub fn holds(&self, address: u64) -> bool {
         (self.stack.0..self.stack.1).contains(&address)
     }
+
+    /// Whether the content is valid at a time: two readings agree on it, one before and one after.
+    pub fn covers(&self, time: u64) -> bool {
+        (self.first_ns..=self.last_ns).contains(&time)
+    }
 }
 
 /// Returns the content of the file.

@@ -263,3 +263,16 @@ fn stacks_end_where_frame_pointers_no_longer_advance() {
         }
     }
 }
+
+#[test]
+fn threads_made_by_c_code_give_no_address_without_a_name_and_no_wrong_advice() {
+    let _alone = alone();
+    let (_project, run) = run_workload("cthreads", "");
+    let (frames, unnamed) = (run.quality("user_frames"), run.quality("unnamed_user_frames"));
+    figure(&format!("threads of C code: {unnamed} of {frames} user frames have no name"));
+    // A frame pointer that leads to itself gives about 120 of them in one sample.
+    assert!(frames >= 500 && unnamed * 200 <= frames, "{unnamed} of {frames}");
+    let (stacks, rooted) = (run.quality("user_stacks"), run.quality("rooted_stacks"));
+    assert!(rooted * 100 >= stacks * 95, "{rooted} of {stacks} are complete");
+    assert!(!run.stderr.contains("perf_event_max_stack"), "{}", run.stderr);
+}

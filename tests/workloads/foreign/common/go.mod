@@ -1,0 +1,3 @@
+module goflame.example/foreign/common
+
+go 1.22
