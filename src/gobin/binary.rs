@@ -196,6 +196,12 @@ impl<'a> Binary<'a> {
         self.elf.symbol_address(&[b"runtime.allgs"])
     }
 
+    /// The link-time address and the size of `runtime.firstmoduledata`, the head of the list of modules. `None` if the
+    /// symbol table was stripped.
+    pub fn first_module(&self) -> Option<(u64, u64)> {
+        self.elf.symbol_range(&[b"runtime.firstmoduledata"])
+    }
+
     fn symbols(&self) -> &Symbols<'a> {
         self.symbols.get_or_init(|| Symbols::read(self.debug_file.as_deref().unwrap_or(&self.elf)))
     }

@@ -129,8 +129,13 @@ impl<'a> Elf<'a> {
 
     /// The address of the first symbol with one of these names.
     pub(super) fn symbol_address(&self, names: &[&[u8]]) -> Option<u64> {
+        self.symbol_range(names).map(|(address, _)| address)
+    }
+
+    /// The address and the size of the first symbol with one of these names.
+    pub(super) fn symbol_range(&self, names: &[&[u8]]) -> Option<(u64, u64)> {
         let found = self.symbols(elf::SHT_SYMTAB, |_, name| names.contains(&name));
-        found.symbols.first().map(|symbol| symbol.address)
+        found.symbols.first().map(|symbol| (symbol.address, symbol.size))
     }
 
     /// The file's bytes from `address` to the end of its segment.

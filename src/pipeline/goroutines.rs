@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::fsio::MappedFile;
 use crate::gobin::Binary;
-use crate::record::GoroutineLayout;
+use crate::record::{GoroutineLayout, ModuleList};
 
 /// Name of the file in a run directory.
 pub(super) const GOROUTINES_FILE: &str = "goroutines.json";
@@ -30,6 +30,7 @@ pub(super) fn layout(program: &Path) -> Result<GoroutineLayout, String> {
         own: [g.m_g0, g.m_gsignal],
         current: g.m_curg,
         list: binary.all_goroutines(),
+        modules: binary.first_module().map(|(first, size)| ModuleList { first, size }),
         code: binary.load_segments().iter().find(|segment| segment.executable).map(|code| (code.offset, code.address)),
     })
 }

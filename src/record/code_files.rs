@@ -76,9 +76,12 @@ impl CodeFileWatch {
         }
     }
 
-    /// Reads all files to their ends.
-    pub(super) fn finish(self) -> Vec<CodeFile> {
+    /// Reads all files to their ends. `others` name code too.
+    pub(super) fn finish(self, others: Vec<CodeFile>) -> Vec<CodeFile> {
         let mut files = CodeFiles::default();
+        for file in others {
+            files.add(file);
+        }
         for ((pid, kind, path), wanted) in self.wanted {
             // The process may have replaced the file.
             let newest = wanted.same_number.then(|| open_code_file(Path::new("/"), &path, None)).flatten();
@@ -121,7 +124,7 @@ mod tests {
         fs::write(&path, "all of it").expect("written");
         fs::remove_file(&path).expect("removed");
         watch.look(2 * PAUSE);
-        let files = watch.finish();
+        let files = watch.finish(Vec::new());
         let all: Vec<_> =
             files.iter().map(|file| (file.pid, file.kind, file.path.as_str(), file.bytes.as_slice())).collect();
         assert_eq!(all, [(pid, CodeFileKind::Jitdump, name, &b"all of it"[..])]);

@@ -13,13 +13,16 @@
 //! runtime's list of all goroutines (`runtime.allgs`).
 
 mod memory;
+mod modules;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::raw_sample::Sampled;
-use crate::sources::GoroutineReading;
+use crate::sources::{CodeFile, GoroutineReading};
 use memory::ProgramMemory;
+pub use modules::ModuleList;
+use modules::ModuleWatch;
 
 /// Offsets of the fields of a `runtime.g` and a `runtime.m`, in bytes from its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct GoroutineLayout {
     pub current: usize,
     /// Link-time address of `runtime.allgs`, the list of all goroutines. `None` in a stripped program.
     pub list: Option<u64>,
+    /// The list of modules of Go functions. `None` in a stripped program.
+    pub modules: Option<ModuleList>,
     /// File offset and link-time address of the code, which give the distance between link-time and run-time addresses.
     pub code: Option<(u64, u64)>,
 }
@@ -92,6 +97,7 @@ pub(super) struct Watch {
     seen: Vec<GoroutineReading>,
     /// Open memory of each process. `None` if the process runs another program.
     memories: HashMap<u32, Option<ProgramMemory>>,
+    modules: ModuleWatch,
 }
 
 impl Watch {
@@ -106,6 +112,7 @@ impl Watch {
             stacks: BTreeMap::new(),
             seen: Vec::new(),
             memories: HashMap::new(),
+            modules: ModuleWatch::default(),
         }
     }
 
@@ -160,6 +167,13 @@ impl Watch {
             pointers.sort_unstable();
             self.look_at_all(pid, &pointers, now);
         }
+        if let Some(list) = self.layout.modules {
+            for (pid, memory) in &mut self.memories {
+                if let Some(memory) = memory {
+                    self.modules.look(*pid, list, memory, now);
+                }
+            }
+        }
     }
 
     /// Reads the list of all goroutines of a process. Keeps those that run, and those that have one of these addresses
@@ -211,9 +225,9 @@ impl Watch {
         }
     }
 
-    /// Returns all readings.
-    pub(super) fn finish(self) -> Vec<GoroutineReading> {
-        self.seen
+    /// Returns all readings, and the names of functions that were registered with Go's runtime.
+    pub(super) fn finish(self) -> (Vec<GoroutineReading>, Vec<CodeFile>) {
+        (self.seen, self.modules.finish())
     }
 
     /// Reads a descriptor. `None` if it is not `wanted`, or if the memory does not hold a descriptor: a goroutine has a

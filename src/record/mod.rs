@@ -25,7 +25,7 @@ mod trial;
 pub use copies::{FramePointerCode, SMALL_COPY};
 pub use error::Error;
 pub use event::{ChosenEvent, Limitation, RING_SIZES, choose_event};
-pub use goroutines::GoroutineLayout;
+pub use goroutines::{GoroutineLayout, ModuleList};
 pub use plan::{Sampler, SamplingPlan};
 pub use recording::{Inherited, Recording, SamplingFigures};
 pub use session::{SamplingProgress, Session};

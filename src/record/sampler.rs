@@ -173,6 +173,7 @@ impl NativeSampler {
         // A kernel without this counter still writes a record of each loss.
         let lost = self.rings.lost().unwrap_or(self.lost);
         self.writer.finish(&self.features).map_err(|source| Error::from_writer(&self.path, source))?;
+        let (goroutines, registered) = self.goroutines.map_or_else(Default::default, Watch::finish);
         Ok(Recording {
             figures: Some(SamplingFigures {
                 samples: self.samples,
@@ -180,8 +181,8 @@ impl NativeSampler {
                 ring_bytes: self.rings.ring_bytes(),
                 bound_reached: self.bound_reached,
             }),
-            goroutines: self.goroutines.map_or_else(Vec::new, Watch::finish),
-            code_files: Some(self.code_files.finish()),
+            goroutines,
+            code_files: Some(self.code_files.finish(registered)),
             inherited: self.inherited,
             mapped_files: self.mapped_files.finish(),
         })

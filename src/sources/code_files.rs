@@ -101,8 +101,13 @@ impl CodeFiles {
         let mut bytes = Vec::new();
         // What was read before an error is right too.
         let _ = file.take(MAX_BYTES).read_to_end(&mut bytes);
-        self.bytes = self.bytes.saturating_add(bytes.len());
-        self.files.push(CodeFile { pid, kind, path: path.to_owned(), bytes });
+        self.add(CodeFile { pid, kind, path: path.to_owned(), bytes });
+    }
+
+    /// Adds a file that was read.
+    pub fn add(&mut self, file: CodeFile) {
+        self.bytes = self.bytes.saturating_add(file.bytes.len());
+        self.files.push(file);
     }
 
     /// The files, by process.

@@ -80,11 +80,13 @@ fn two_projects_are_built_each_with_its_own_version() {
 fn invalid_versions_are_refused() {
     let project = Project::program(VERSION, "");
     project
-        .goflame(["toolchain", "use", "go1.27.3"])
+        .goflame(["toolchain", "use", "go1.27"])
         .run()
         .code(2)
         .stdout("")
-        .stderr("error: `go1.27.3` is not an exact Go release; write it without the prefix `go`: `1.27.3`\n");
+        .stderr("error: `1.27` is not an exact Go release; did you mean `1.27.0`?\n");
+    // Before, the name that the go command prints was refused.
+    project.goflame(["toolchain", "use", "go1.27.3"]).run().code(0).stderr_has("      Pinned go1.27.3 (goflame.toml)");
     project.goflame(["toolchain", "install", "1.27"]).run().code(2);
     let absent = project.goflame(["toolchain", "install", "1.98.7"]).env("GOPROXY", "off").run();
     absent.code(5).stdout("").stderr_has("error: cannot download go1.98.7: `go` failed: exit status 1");

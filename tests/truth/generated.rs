@@ -90,6 +90,32 @@ fn a_jitdump_names_code_that_is_replaced_and_moved() {
 }
 
 #[test]
+fn functions_that_are_registered_with_gos_runtime_have_names() {
+    let _alone = alone();
+    // sonic makes code for each type, and registers it.
+    let project = Project::copy_of("tests/workloads/foreign/generated");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workloads/foreign/common");
+    fs::create_dir(project.path("common")).unwrap();
+    for name in ["go.mod", "run.go"] {
+        fs::copy(source.join(name), project.path("common").join(name)).unwrap();
+    }
+    let module = fs::read_to_string(project.path("go.mod")).unwrap();
+    project.write("go.mod", &module.replace("=> ../common", "=> ./common"));
+    let run = project.run(&["--release", "--", "-seconds", "2"]);
+    let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
+    let below = |name: &str| -> f64 {
+        let count = folded.lines().filter(|line| line.contains(name)).map(count_of).sum();
+        percent(count, run.quality("samples"))
+    };
+    let (encoding, decoding) = (below("encode_[...]main.item"), below("decode_"));
+    let nameless = percent(run.quality("unnamed_user_frames"), run.quality("user_frames"));
+    figure(&format!("sonic: {encoding:.1} % encoding, {decoding:.1} % decoding, {nameless:.2} % of frames nameless"));
+    assert!(encoding > 5.0 && decoding > 10.0, "{folded}");
+    assert!(nameless < 0.5, "{nameless} %");
+    assert_eq!(folded_later(&project, &run), folded);
+}
+
+#[test]
 fn code_that_nothing_names_is_shown_as_such_with_a_hint() {
     let _alone = alone();
     let project = jitcode("nothing");

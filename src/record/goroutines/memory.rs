@@ -17,7 +17,7 @@ pub(super) struct ProgramMemory {
     pid: u32,
     file: File,
     /// Executable mappings, sorted, and when they were read.
-    code: Vec<Range<u64>>,
+    code: Vec<CodeMapping>,
     code_time: u64,
     /// Distance from link-time to run-time addresses.
     bias: u64,
@@ -35,36 +35,55 @@ impl ProgramMemory {
             let (offset, address) = code?;
             Some(mapping.range.start.wrapping_sub(mapping.offset).wrapping_add(offset).wrapping_sub(address))
         });
-        let code = mappings.into_iter().map(|mapping| mapping.range).collect();
-        Some(Self { pid, file, code, code_time: now, bias: bias.unwrap_or(0) })
+        Some(Self { pid, file, code: mappings, code_time: now, bias: bias.unwrap_or(0) })
     }
 
     /// Whether an address is in code.
     pub(super) fn is_code(&mut self, address: u64, now: u64) -> bool {
-        if !self.maps(address) && now.saturating_sub(self.code_time) >= CODE_LIFE {
-            // A plugin may have been loaded.
-            self.code = mappings_of_code(self.pid).into_iter().map(|mapping| mapping.range).collect();
-            self.code_time = now;
-        }
-        self.maps(address)
+        self.mapping(address, now).is_some()
     }
 
-    fn maps(&self, address: u64) -> bool {
-        let next = self.code.partition_point(|range| range.end <= address);
-        self.code.get(next).is_some_and(|range| range.contains(&address))
+    /// Whether an address is in code of a file. Code that was mapped less than [`CODE_LIFE`] ago may be unknown.
+    pub(super) fn is_in_file(&mut self, address: u64, now: u64) -> bool {
+        self.mapping(address, now).is_some_and(|mapping| mapping.path.starts_with('/'))
+    }
+
+    fn mapping(&mut self, address: u64, now: u64) -> Option<&CodeMapping> {
+        if self.position(address).is_none() && now.saturating_sub(self.code_time) >= CODE_LIFE {
+            // A plugin may have been loaded.
+            self.code = mappings_of_code(self.pid);
+            self.code_time = now;
+        }
+        self.code.get(self.position(address)?)
+    }
+
+    fn position(&self, address: u64) -> Option<usize> {
+        let next = self.code.partition_point(|mapping| mapping.range.end <= address);
+        self.code.get(next).filter(|mapping| mapping.range.contains(&address)).map(|_| next)
+    }
+
+    /// The run-time address of a link-time address.
+    pub(super) fn run_time_address(&self, address: u64) -> u64 {
+        address.wrapping_add(self.bias)
     }
 
     /// The descriptors in the list of all goroutines (`[]*runtime.g`) at a link-time address: at most `most`, from this
     /// position on, or from 0 if the list ends before.
     pub(super) fn goroutines(&self, list: u64, from: usize, most: usize) -> Option<Vec<u64>> {
-        let [array, length, capacity] = self.words(list.wrapping_add(self.bias), [0, 8, 16])?;
+        let [array, length, capacity] = self.words(self.run_time_address(list), [0, 8, 16])?;
         let length = usize::try_from(length).ok().filter(|_| length <= capacity)?;
         let from = if from < length { from } else { 0 };
-        let mut bytes = vec![0; (length - from).min(most) * 8];
-        self.file.read_exact_at(&mut bytes, array.checked_add(from as u64 * 8)?).ok()?;
+        let bytes = self.bytes(array.checked_add(from as u64 * 8)?, (length - from).min(most) * 8)?;
         Some(
             bytes.chunks_exact(8).filter_map(|word| word.first_chunk()).map(|word| u64::from_le_bytes(*word)).collect(),
         )
+    }
+
+    /// Reads this number of bytes.
+    pub(super) fn bytes(&self, address: u64, count: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.file.read_exact_at(&mut bytes, address).ok()?;
+        Some(bytes)
     }
 
     /// Reads the words at these offsets from an address with one system call.
@@ -83,6 +102,7 @@ impl ProgramMemory {
 }
 
 /// An executable mapping.
+#[derive(Debug)]
 struct CodeMapping {
     range: Range<u64>,
     /// Offset in the file.

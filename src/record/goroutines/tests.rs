@@ -35,6 +35,7 @@ impl Fake {
             own: [0, 72],
             current: 184,
             list: None,
+            modules: None,
             code: None,
         };
         let zero = || Box::new([0; 64]);

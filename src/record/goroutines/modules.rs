@@ -1,0 +1,218 @@
+//! Names of the functions that a Go program registers with its runtime while it runs, as loaders of generated code do.
+//!
+//! The runtime keeps a list of modules (`runtime.moduledata` in Go's src/runtime/symtab.go). Each has the tables of its
+//! functions, in the program's memory. The names are written down as a perf map.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use super::memory::ProgramMemory;
+use crate::sources::{CodeFile, CodeFileKind};
+
+/// Time between two looks at a process's list, in nanoseconds.
+const PAUSE: u64 = 100_000_000;
+
+/// Maximum number of modules of a process: a loader may make one for each function.
+const MAX_MODULES: usize = 1 << 14;
+/// Maximum number of functions of a module.
+const MAX_FUNCTIONS: usize = 1 << 16;
+/// Maximum bytes of the names of a module, and of the lines of a process.
+const MAX_NAMES: usize = 1 << 22;
+const MAX_LINES: usize = 1 << 26;
+/// Maximum bytes of a name.
+const MAX_NAME: usize = 1 << 10;
+
+/// First words of a `runtime.pcHeader`, for 64-bit pointers: the magic number of Go 1.20 and later, and of 1.18.
+const HEADERS: [[u8; 6]; 2] = [[0xf1, 0xff, 0xff, 0xff, 0, 0], [0xf0, 0xff, 0xff, 0xff, 0, 0]];
+
+/// Where a field of a `runtime.moduledata` is, in bytes from its start (Go 1.18 to 1.27).
+const HEADER: usize = 0;
+const NAMES: usize = 8;
+const FUNCTIONS: usize = 104;
+const ENTRIES: usize = 128;
+const TEXT: usize = 176;
+const TEXT_END: usize = 184;
+
+/// The list of modules of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModuleList {
+    /// Link-time address of `runtime.firstmoduledata`.
+    pub first: u64,
+    /// Size of a `runtime.moduledata`, in bytes. Its last field is the address of the next one.
+    pub size: u64,
+}
+
+/// The modules of all processes.
+#[derive(Debug, Default)]
+pub(super) struct ModuleWatch {
+    processes: HashMap<u32, Process>,
+}
+
+#[derive(Debug, Default)]
+struct Process {
+    next_look: u64,
+    /// Run-time address of the last known module.
+    newest: Option<u64>,
+    count: usize,
+    /// A perf map.
+    lines: String,
+}
+
+impl ModuleWatch {
+    /// Reads the modules that a process has registered since the last look. `now` is in nanoseconds.
+    pub(super) fn look(&mut self, pid: u32, list: ModuleList, memory: &mut ProgramMemory, now: u64) {
+        let process = self.processes.entry(pid).or_default();
+        if now < process.next_look {
+            return;
+        }
+        process.next_look = now.saturating_add(PAUSE);
+        let mut newest = process.newest.unwrap_or_else(|| memory.run_time_address(list.first));
+        while process.count < MAX_MODULES && process.lines.len() < MAX_LINES {
+            let Some([next]) = memory.words(newest.wrapping_add(list.size.saturating_sub(8)), [0]) else { break };
+            if next == 0 {
+                break;
+            }
+            (newest, process.count) = (next, process.count + 1);
+            // A module that cannot be read has no names.
+            let _ = add_module(next, memory, now, &mut process.lines);
+        }
+        process.newest = Some(newest);
+    }
+
+    /// The names, as a file for each process that registered functions.
+    pub(super) fn finish(self) -> Vec<CodeFile> {
+        let processes = self.processes.into_iter().filter(|(_, process)| !process.lines.is_empty());
+        let file = |(pid, process): (u32, Process)| CodeFile {
+            pid,
+            kind: CodeFileKind::PerfMap,
+            path: format!("the memory of process {pid}"),
+            bytes: process.lines.into_bytes(),
+        };
+        processes.map(file).collect()
+    }
+}
+
+/// Appends the functions of a module, unless a file has its code.
+fn add_module(module: u64, memory: &mut ProgramMemory, now: u64, lines: &mut String) -> Option<()> {
+    let [header, names, names_length, functions, functions_length, entries, entry_count, text, text_end] = memory
+        .words(module, [HEADER, NAMES, NAMES + 8, FUNCTIONS, FUNCTIONS + 8, ENTRIES, ENTRIES + 8, TEXT, TEXT_END])?;
+    let magic = memory.bytes(header, 6)?;
+    if !HEADERS.iter().any(|known| *magic == *known) || memory.is_in_file(text, now) {
+        return None;
+    }
+    let names = memory.bytes(names, usize::try_from(names_length).ok()?.min(MAX_NAMES))?;
+    let count = usize::try_from(entry_count).ok()?.min(MAX_FUNCTIONS);
+    let entries = memory.bytes(entries, count.checked_mul(8)?)?;
+    let entries = entries.chunks_exact(8).filter_map(|entry| Some((word(entry, 0)?, word(entry, 4)?)));
+    let entries: Vec<(u32, u32)> = entries.collect();
+    // Each function ends at the next entry. The last entry is only the end of the code.
+    for (&(start, function), &(end, _)) in entries.iter().zip(entries.iter().skip(1)) {
+        let (start, end) = (text.checked_add(start.into())?, text.checked_add(end.into())?.min(text_end));
+        if u64::from(function) >= functions_length || end <= start {
+            continue;
+        }
+        // `runtime._func` begins with the offset of its entry and the offset of its name.
+        let about = memory.bytes(functions.checked_add(function.into())?, 8)?;
+        let name = word(&about, 4).and_then(|name| names.get(usize::try_from(name).ok()?..)).unwrap_or_default();
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        let name = String::from_utf8_lossy(name.get(..MAX_NAME).unwrap_or(name)).replace(char::is_control, " ");
+        // Writing to a string cannot fail.
+        let _ = writeln!(lines, "{start:x} {:x} {name}", end - start);
+    }
+    Some(())
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const SIZE: usize = 512;
+
+    /// A list of modules in this process's memory: the program's own, and one that was registered.
+    struct Fake {
+        modules: [Box<[u64; SIZE / 8]>; 2],
+        header: Box<[u8; 8]>,
+        names: Vec<u8>,
+        functions: Vec<u8>,
+        entries: Vec<u8>,
+    }
+
+    impl Fake {
+        fn new() -> Self {
+            let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|word| word.to_le_bytes()).collect() };
+            let mut fake = Self {
+                modules: [Box::new([0; SIZE / 8]), Box::new([0; SIZE / 8])],
+                header: Box::new([0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8]),
+                names: b"\0gen.first\0gen.\x1b[31msecond\0".to_vec(),
+                functions: words(&[0, 1, 0x10, 11]),
+                entries: words(&[0, 0, 0x10, 8, 0x30, 16]),
+            };
+            let address = |bytes: &[u8]| bytes.as_ptr() as u64;
+            let values = [
+                (HEADER, address(&*fake.header)),
+                (NAMES, address(&fake.names)),
+                (NAMES + 8, fake.names.len() as u64),
+                (FUNCTIONS, address(&fake.functions)),
+                (FUNCTIONS + 8, fake.functions.len() as u64),
+                (ENTRIES, address(&fake.entries)),
+                (ENTRIES + 8, 3),
+                (TEXT, 0x1000),
+                (TEXT_END, 0x1030),
+            ];
+            for (at, value) in values {
+                fake.modules[1][at / 8] = value;
+            }
+            fake
+        }
+
+        fn list(&self) -> ModuleList {
+            ModuleList { first: self.modules[0].as_ptr() as u64, size: SIZE as u64 }
+        }
+
+        fn register(&mut self) {
+            self.modules[0][SIZE / 8 - 1] = self.modules[1].as_ptr() as u64;
+        }
+    }
+
+    fn own_memory() -> ProgramMemory {
+        let program = fs::read_link("/proc/self/exe").unwrap();
+        ProgramMemory::open(std::process::id(), &program, None, 0).unwrap()
+    }
+
+    #[test]
+    fn functions_have_names_once_their_module_is_registered() {
+        let (mut fake, mut memory, mut watch) = (Fake::new(), own_memory(), ModuleWatch::default());
+        watch.look(7, fake.list(), &mut memory, 0);
+        fake.register();
+        for time in [1, PAUSE, 2 * PAUSE] {
+            watch.look(7, fake.list(), &mut memory, time);
+        }
+        let [file] = <[CodeFile; 1]>::try_from(watch.finish()).unwrap();
+        assert_eq!((file.pid, file.kind), (7, CodeFileKind::PerfMap));
+        assert_eq!(String::from_utf8(file.bytes).unwrap(), "1000 10 gen.first\n1010 20 gen. [31msecond\n");
+    }
+
+    #[test]
+    fn modules_with_absurd_values_have_no_names_and_lists_that_never_end_are_left() {
+        for at in 0..=TEXT_END / 8 {
+            for value in [0, 1, u64::MAX, 1 << 47, u64::from(u32::MAX)] {
+                let mut fake = Fake::new();
+                fake.register();
+                fake.modules[1][at] = value;
+                // The module follows itself.
+                fake.modules[1][SIZE / 8 - 1] = fake.modules[1].as_ptr() as u64;
+                let mut watch = ModuleWatch::default();
+                watch.processes.insert(7, Process { count: MAX_MODULES - 2, ..Process::default() });
+                watch.look(7, fake.list(), &mut own_memory(), 0);
+                assert_eq!(watch.processes[&7].count, MAX_MODULES);
+            }
+        }
+    }
+}
