@@ -52,7 +52,8 @@ fn nm(binary: &Path) -> BTreeMap<u64, Vec<String>> {
 
 /// Runs goflame on a program of the Go distribution and compares every address.
 fn check(name: &str, project: &Project, args: &[&str]) {
-    let run = project.run(&[&["--release", "--"], args].concat());
+    // gofmt fails on files that are meant to be wrong.
+    let run = project.run(&[&["--release", "--ignore-failure", "--"], args].concat());
     let (frames, unnamed) = (run.quality("user_frames"), run.quality("unnamed_user_frames"));
     assert!(run.quality("samples") > 300, "{} samples are too few", run.quality("samples"));
     assert!(percent(unnamed, frames) <= 1.0, "{unnamed} of {frames} user frames have no name");
