@@ -17,6 +17,7 @@ mod modules;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::raw_sample::Sampled;
 use crate::sources::{CodeFile, GoroutineReading};
@@ -72,6 +73,12 @@ const MAX_LISTED: usize = 1 << 14;
 /// about 2 microseconds, so this is 2 % of one core at most.
 const PAUSE_PER_LISTED: u64 = 100_000;
 
+/// Shortest and longest time between two readings of the goroutines that run.
+const INTERVALS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
+
+/// From this share of changed readings on, the next reading comes sooner.
+const MANY_CHANGES: usize = 10;
+
 /// Maximum number of processes whose memory is kept open.
 const MAX_PROCESSES: usize = 256;
 
@@ -98,6 +105,10 @@ pub(super) struct Watch {
     /// Open memory of each process. `None` if the process runs another program.
     memories: HashMap<u32, Option<ProgramMemory>>,
     modules: ModuleWatch,
+    /// Goroutines that were read in this round, and those of them that were new or had changed.
+    read: usize,
+    changed: usize,
+    interval: Duration,
 }
 
 impl Watch {
@@ -113,6 +124,9 @@ impl Watch {
             seen: Vec::new(),
             memories: HashMap::new(),
             modules: ModuleWatch::default(),
+            read: 0,
+            changed: 0,
+            interval: INTERVALS[0],
         }
     }
 
@@ -150,6 +164,21 @@ impl Watch {
         (address < *end).then_some(*descriptor)
     }
 
+    /// Time after which the goroutines that run are read again. Where the runtime starts goroutines, moves stacks and
+    /// reuses descriptors all the time, a long interval would leave goroutines unknown. Elsewhere it costs less.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    fn adapt_interval(&mut self) {
+        let [shortest, longest] = INTERVALS;
+        if self.read > 0 {
+            let often = self.changed * MANY_CHANGES >= self.read;
+            self.interval = if often { (self.interval / 2).max(shortest) } else { (self.interval * 2).min(longest) };
+        }
+        (self.read, self.changed) = (0, 0);
+    }
+
     /// Reads the noted descriptors. `now` is the time on the samples' clock.
     pub(super) fn look(&mut self, now: u64) {
         let noted = std::mem::take(&mut self.noted);
@@ -174,6 +203,7 @@ impl Watch {
                 }
             }
         }
+        self.adapt_interval();
     }
 
     /// Reads the list of all goroutines of a process. Keeps those that run, and those that have one of these addresses
@@ -205,6 +235,8 @@ impl Watch {
     /// Extends the newest reading of the descriptor if both agree. Otherwise adds the new reading.
     fn keep(&mut self, found: GoroutineReading) {
         let key = (found.pid, found.address);
+        let is_goroutine = usize::from(found.id != 0);
+        self.read += is_goroutine;
         let newest = self.newest.get(&key).and_then(|at| self.seen.get_mut(*at));
         if let Some(known) = newest {
             if (known.id, known.stack, known.runs) == (found.id, found.stack, found.runs) {
@@ -216,6 +248,7 @@ impl Watch {
                 self.stacks.remove(&stack);
             }
         }
+        self.changed += is_goroutine;
         if self.seen.len() < MAX_READINGS {
             self.newest.insert(key, self.seen.len());
             self.seen.push(found);

@@ -156,9 +156,9 @@ impl NativeSampler {
         })
     }
 
-    /// Whether the goroutines of samples are read from the program's memory.
-    pub(super) fn watches_goroutines(&self) -> bool {
-        self.goroutines.is_some()
+    /// Time after which the goroutines that run are read again. `None` if they are not read at all.
+    pub(super) fn goroutine_interval(&self) -> Option<Duration> {
+        self.goroutines.as_ref().map(Watch::interval)
     }
 
     /// Number of samples written so far.

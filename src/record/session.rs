@@ -10,10 +10,6 @@ use super::sampler::NativeSampler;
 use crate::perfevent::Rings;
 use crate::workload::{Monitor, WaitingProgram};
 
-/// Interval in which goroutines that run are read. The runtime moves stacks and reuses descriptors: with 100 ms, three
-/// times as many goroutines of a compressor written in assembly are unknown.
-const GOROUTINE_INTERVAL: Duration = Duration::from_millis(20);
-
 /// Receives the state of a recording, to show it while it runs.
 pub trait SamplingProgress {
     /// Time has passed. The number of samples is unknown if another program takes them.
@@ -48,9 +44,9 @@ impl Monitor for Session<'_> {
 
     fn wait(&mut self, others: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, Error> {
         let mut none = Rings::none();
-        let watches = self.sampler.as_ref().is_some_and(NativeSampler::watches_goroutines);
+        let longest = self.sampler.as_ref().and_then(NativeSampler::goroutine_interval);
         let rings = self.sampler.as_mut().map_or(&mut none, |sampler| &mut sampler.rings);
-        Ok(rings.wait(others, if watches { timeout.min(GOROUTINE_INTERVAL) } else { timeout })?)
+        Ok(rings.wait(others, longest.map_or(timeout, |longest| timeout.min(longest)))?)
     }
 
     fn work(&mut self) -> Result<(), Error> {
