@@ -9,15 +9,12 @@ use crate::process::{Command, ExitStatus};
 
 use super::docker::{BuildProgress, ContainerPlan, DockerEngine};
 use super::git::ANOTHER_REPOSITORY;
+use super::toolchain::TEMPORARY;
 use super::{BuildPlan, Error, GoTool};
 
 /// First bytes of an archive (`<ar.h>`). For a package that is not a program, `go build -o` writes an archive without
 /// an error.
 const ARCHIVE_MAGIC: &[u8] = b"!<arch>\n";
-
-/// Variables that set the directory for temporary files of Go and the compilers. A killed process leaves its files
-/// there.
-pub(super) const TEMPORARY: &[&str] = &["TMPDIR", "GOTMPDIR"];
 
 /// Runs `plan` and writes the program to `into` instead of the plan's output. Passes the output of Go to standard error
 /// unchanged.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::native::TEMPORARY;
+use super::toolchain::TEMPORARY;
 use super::{BuildPlan, GoTool};
 use crate::process::Command;
 

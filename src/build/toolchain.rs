@@ -9,6 +9,10 @@ use crate::process::{self, Command};
 use super::Error;
 use super::error::PinnedBy;
 
+/// Variables that set the directory for temporary files of Go and the compilers. A killed process leaves its files
+/// there.
+pub(super) const TEMPORARY: &[&str] = &["TMPDIR", "GOTMPDIR"];
+
 /// Variables that `go env` is asked for. Each of them can make one build differ from another.
 pub(super) const VARIABLES: [&str; 15] = [
     "GOVERSION",
@@ -81,7 +85,7 @@ impl GoTool {
     pub fn find(dir: &Path, pin: &Toolchain, env: &BTreeMap<String, String>) -> Result<Self, Error> {
         let pin = pinned_version(pin);
         let go = Command::new("go").envs(env.clone());
-        let mut ask = go.clone().args(["env", "-json"]).args(VARIABLES).dir(dir);
+        let mut ask = go.clone().args(["env", "-json"]).args(VARIABLES).dir(dir).private_temporary(TEMPORARY);
         if let Some(pin) = &pin {
             ask = ask.env("GOTOOLCHAIN", pin);
         }
