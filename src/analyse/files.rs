@@ -49,9 +49,11 @@ pub(super) struct Files<'d> {
     contents: Vec<Content>,
 }
 
-/// What was read for a file so far.
+/// The content of a file, as far as it was read.
 #[derive(Default)]
 struct Content {
+    /// Whether the mapping has no file. Asked for each address that is collected.
+    is_memory: bool,
     bytes: OnceLock<Result<ImageBytes, String>>,
     change: OnceLock<FileChange>,
     /// Separate debug files that are read for a stripped file.
@@ -75,7 +77,8 @@ impl<'d> Files<'d> {
                 ImageId(u32::try_from(keys.len() - 1).unwrap_or(u32::MAX))
             });
         }
-        files.contents.resize_with(files.keys.len(), Content::default);
+        let content = |key: &MappedId| Content { is_memory: is_memory(&key.path), ..Content::default() };
+        files.contents = files.keys.iter().map(content).collect();
         files
     }
 
@@ -90,7 +93,7 @@ impl<'d> Files<'d> {
 
     /// Whether a mapping has no file.
     pub(super) fn is_memory(&self, id: ImageId) -> bool {
-        self.keys.get(id.index()).is_some_and(|key| is_memory(&key.path))
+        self.contents.get(id.index()).is_some_and(|content| content.is_memory)
     }
 
     fn release(&self, id: ImageId) {
@@ -122,7 +125,7 @@ impl<'d> Files<'d> {
         };
         let read = || {
             self.images.image(key).map_err(|absence| match absence {
-                ImageAbsence::NoFile if is_memory(&key.path) => UNNAMED_GENERATED.to_owned(),
+                ImageAbsence::NoFile if content.is_memory => UNNAMED_GENERATED.to_owned(),
                 absence => {
                     if let ImageAbsence::Changed(change) = absence {
                         content.change.get_or_init(|| change);

@@ -130,16 +130,17 @@ impl NativeSampler {
                     before_exec.hold(kind, misc, body);
                     Ok(())
                 });
-                let Some(mut held) = before_exec.take_since_exec(attr) else { return Ok(()) };
+                let Some(held) = before_exec.take_since_exec(attr) else { return Ok(()) };
                 self.before_exec = None;
-                let written = held.drain(..).try_for_each(|record| write(record.kind, record.misc, &record.body));
+                let written = held.into_iter().try_for_each(|record| write(record.kind, record.misc, &record.body));
                 written.and(drained)
             }
         };
+        let now = monotonic_ns();
         if let Some(goroutines) = &mut self.goroutines {
-            goroutines.look(monotonic_ns());
+            goroutines.look(now);
         }
-        self.code_files.look(monotonic_ns());
+        self.code_files.look(now);
         if full {
             self.rings.disable();
             self.bound_reached = Some(self.started.elapsed());

@@ -156,7 +156,7 @@ impl<'a> Summary<'a> {
             PathStep { display, origin, weight: row.weight, percent: percent(row.weight, top.total) }
         };
         let display = |id| profile.str(profile.function(id).display);
-        let own_line = |row: OwnLine| OwnLineSummary {
+        let own_line = |row: &OwnLine| OwnLineSummary {
             function: display(row.function),
             file: profile.str(profile.function(row.function).file),
             line: row.line,
@@ -176,7 +176,7 @@ impl<'a> Summary<'a> {
             samples: profile.total_count(),
             total: top.total,
             functions: hottest(top).map(function).collect(),
-            own_lines: view.own_lines().into_iter().take(FUNCTIONS).map(own_line).collect(),
+            own_lines: view.own_lines().iter().take(FUNCTIONS).map(own_line).collect(),
             function_count: top.functions.len(),
             path: top.path.iter().map(step).collect(),
             origins: origins(profile, top),

@@ -41,6 +41,7 @@ pub struct View {
     by_count: OnceLock<StackWalk>,
     by_weight: OnceLock<StackWalk>,
     top: OnceLock<Top>,
+    own_lines: OnceLock<Vec<OwnLine>>,
 }
 
 impl View {
@@ -50,8 +51,9 @@ impl View {
         let grouping = Grouping::new(&profile, &by);
         let period = common_period(&profile);
         let divisor = overflow_divisor(&profile);
-        let (by_count, by_weight, top) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { profile, grouping, period, divisor, by_count, by_weight, top }
+        let (by_count, by_weight) = (OnceLock::new(), OnceLock::new());
+        let (top, own_lines) = (OnceLock::new(), OnceLock::new());
+        Self { profile, grouping, period, divisor, by_count, by_weight, top, own_lines }
     }
 
     /// Returns a view of the samples and frames that the filters keep.
@@ -95,8 +97,8 @@ impl View {
 
     /// Returns the lines of the user's code, the heaviest first. Each sample counts for the line that is nearest to its
     /// leaf. Empty if no stack contains the user's code.
-    pub fn own_lines(&self) -> Vec<OwnLine> {
-        own_lines(&self.profile)
+    pub fn own_lines(&self) -> &[OwnLine] {
+        get_or_build::<Vec<_>>(&self.own_lines, || own_lines(&self.profile))
     }
 
     /// Returns the call tree of a value without callees whose weight is below `min_weight`. `labels` runs in parallel with

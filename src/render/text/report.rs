@@ -84,9 +84,9 @@ pub fn write_groups(view: &View, layout: Layout, out: &mut dyn Write) -> io::Res
 }
 
 struct TerminalReport<'a> {
+    view: &'a View,
     profile: &'a Profile,
     top: &'a Top,
-    own_lines: Vec<OwnLine>,
     amounts: Amounts,
     columns: usize,
     rows: usize,
@@ -117,8 +117,7 @@ impl<'a> TerminalReport<'a> {
         let (profile, top) = (view.profile(), view.top());
         let amounts = Amounts::new(profile.event.unit, top.total);
         let (columns, styles) = (layout.columns.max(MIN_COLUMNS), Styles::new(layout.color));
-        let (own_lines, rows, sort) = (view.own_lines(), layout.rows, layout.sort);
-        Self { profile, top, own_lines, amounts, columns, rows, sort, styles }
+        Self { view, profile, top, amounts, columns, rows: layout.rows, sort: layout.sort, styles }
     }
 }
 
@@ -129,7 +128,7 @@ impl TerminalReport<'_> {
         }
         let totals = self.totals();
         let mut text = String::new();
-        if !self.own_lines.is_empty() {
+        if !self.view.own_lines().is_empty() {
             text.push_str(&self.title("In your code", &totals));
             text.push_str(&self.table(&self.own_code(), &[0]));
             text.push('\n');
@@ -193,7 +192,8 @@ impl TerminalReport<'_> {
 
     /// Returns rows like `1.84 s  90.0 %  textlib/text.go:8  textlib.CountWords → regexp.MustCompile`.
     fn own_code(&self) -> Vec<ReportRow<'_>> {
-        let lines = &self.own_lines[..self.own_lines.len().min(self.rows)];
+        let lines = self.view.own_lines();
+        let lines = &lines[..lines.len().min(self.rows)];
         let places: Vec<_> = lines.iter().map(|line| self.place(line)).collect();
         let column = columns::widest(&places).min(self.columns / 3);
         let mut rows = vec![ReportRow::heading(["", ""], "last line of yours in each stack, and what it calls")];
