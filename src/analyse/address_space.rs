@@ -33,8 +33,8 @@ pub(super) struct AddressSpace {
 #[derive(Debug, Default)]
 pub(super) struct Hint(Option<(Range<u64>, MappedFile)>);
 
-/// Maximum number of mappings and generated functions that are copied for child processes. Only a crafted recording reaches it. After that,
-/// children start with no mappings.
+/// Maximum number of mappings and generated functions that are copied for child processes. Only a crafted recording
+/// reaches it. After that, children start with no mappings.
 const MAX_COPIED_MAPPINGS: usize = 4_000_000;
 
 /// The address spaces of all processes.

@@ -7,15 +7,12 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use super::chain::Chain;
 use super::last_stack::RawStack;
 use super::unwind::{MissingCallers, RepairOutcome};
-use crate::perfdata::abi::{context, record_type};
+use crate::perfdata::abi::{RECORD_HEADER, context, record_type};
 use crate::perfdata::{
     Error, Event, Features, KnownGoroutine, PerfData, RawAddress, Record, RecordKind, Repairs, Rewriting, SampleFacts,
     Writer,
 };
 use crate::profile::Interner;
-
-/// Size of a record's header in bytes: type, misc, size (`struct perf_event_header`).
-const RECORD_HEADER: usize = 8;
 
 /// Bytes of a part that are collected before a write, to save system calls.
 const PART_BUFFER: usize = 1 << 18;
@@ -280,7 +277,7 @@ mod tests {
         assert_eq!(shown(&analysis), shown(&analysed(&bytes, None)));
         let error = analysis.repaired.unwrap().write(Cursor::new(Vec::new())).unwrap_err();
         assert!(matches!(error, Error::Write(error) if error.kind() == io::ErrorKind::StorageFull));
-        // Of a recording that was cut off, there is no rewritten one.
+        // A recording that was cut off is not rewritten.
         assert!(analysed(&bytes[..bytes.len() - 400], Some(&tempfile::tempfile)).repaired.is_none());
     }
 }

@@ -1,6 +1,9 @@
 //! Numbers of the kernel's perf ABI (`include/uapi/linux/perf_event.h`) and of perf's file format
 //! (`tools/perf/util/header.h`, `tools/lib/perf/include/perf/event.h`). Constants only.
 
+/// Size of a record's header in bytes: type, misc, size (`struct perf_event_header`).
+pub const RECORD_HEADER: usize = 8;
+
 /// `PERF_SAMPLE_*`: which fields a sample has.
 pub mod sample_type {
     /// Instruction pointer.

@@ -5,7 +5,7 @@
 //! kernel leaves free next to the CPU, those of the file in a feature section of goflame's own. Other programs read both
 //! over.
 
-use super::abi::{flag, record_type, sample_type};
+use super::abi::{RECORD_HEADER, flag, record_type, sample_type};
 use super::attr::{Attr, Event};
 use super::record::Record;
 use super::sample::{RawAddress, Sample};
@@ -15,8 +15,6 @@ use crate::bytes::Cursor;
 const MAGIC: &[u8; 8] = b"goflame\0";
 /// Version of the section and of [`SampleFacts`].
 const VERSION: u32 = 1;
-/// Bytes of the header of a record.
-const RECORD_HEADER: usize = 8;
 /// Bytes of a field of a sample or of a sample id.
 const FIELD: usize = 8;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Seek, SeekFrom, Write};
 
-use super::abi::{misc, record_type};
+use super::abi::{RECORD_HEADER, misc, record_type};
 use super::attr::{Attr, Event};
 use super::cpu_mode::CpuMode;
 use super::error::Error;
@@ -82,10 +82,10 @@ impl<W: Write + Seek> Writer<W> {
         Ok(writer)
     }
 
-    /// Appends a record. `body` holds the bytes after the 8-byte header, as they are in the kernel's ring buffer.
+    /// Appends a record. `body` holds the bytes after the header, as they are in the kernel's ring buffer.
     pub fn record(&mut self, kind: u32, misc: u16, body: &[u8]) -> Result<(), Error> {
         self.check_not_failed()?;
-        let size = body.len().saturating_add(8);
+        let size = body.len().saturating_add(RECORD_HEADER);
         let short = u16::try_from(size).map_err(|_| Error::RecordTooLarge { kind, size })?;
         self.buffer.extend(kind.to_le_bytes());
         self.buffer.extend(misc.to_le_bytes());

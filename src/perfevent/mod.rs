@@ -10,6 +10,7 @@
 //!
 //! Sources, in the Linux kernel: `include/uapi/linux/perf_event.h` and `kernel/events/core.c`.
 
+mod clock;
 mod error;
 mod heap;
 mod probe;
@@ -17,6 +18,7 @@ mod rings;
 mod spec;
 mod vdso;
 
+pub use clock::monotonic_ns;
 pub use error::Error;
 pub use heap::return_large_blocks;
 pub use probe::{Probe, TrialCounts, probe};

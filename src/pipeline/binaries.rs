@@ -8,7 +8,7 @@ use super::Error;
 use super::observer::RunNote;
 use crate::analyse::SampledFile;
 use crate::archive::{Draft, Run, StoredFile};
-use crate::sources::{DiskImages, ImageBytes, MappedId};
+use crate::sources::{DELETED, DiskImages, ImageBytes, MappedId};
 
 /// Maximum bytes that a run keeps of them. A Go toolchain has about 60 MB, a browser 200 MB.
 const MAX_BYTES: u64 = 512 << 20;
@@ -48,7 +48,7 @@ pub(super) fn keep_binaries(
         let bytes = image.bytes();
         let Some(rest) = room.checked_sub(bytes.len() as u64) else { return Ok(None) };
         room = rest;
-        let name = path.rsplit('/').next().unwrap_or_default().trim_end_matches(" (deleted)");
+        let name = path.rsplit('/').next().unwrap_or_default().trim_end_matches(DELETED);
         let stored = draft.add_mapped_file(name, bytes);
         image.release();
         stored.map(Some)

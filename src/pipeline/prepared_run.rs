@@ -26,6 +26,7 @@ use crate::archive::{Draft, Program, Store};
 use crate::config::{Config, Engine, redacted};
 use crate::fsio;
 use crate::perfdata::{ClockData, Features, PerfData};
+use crate::perfevent::monotonic_ns;
 use crate::pprof::SourceDirs;
 use crate::process::{Command, ExitStatus, acting_for};
 use crate::profile::SizeBound;
@@ -339,8 +340,7 @@ impl PreparedRun<'_> {
     /// Facts about the machine for the header of the perf.data file.
     fn features(&self) -> Features {
         let facts = &self.ready.facts;
-        let monotonic = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let nanoseconds = |seconds: i64, rest: i64| u64::try_from(seconds * 1_000_000_000 + rest).unwrap_or(0);
+        let clock_ns = monotonic_ns();
         let wall = jiff::Timestamp::now();
         Features {
             hostname: facts.hostname.value().cloned(),
@@ -352,7 +352,7 @@ impl PreparedRun<'_> {
             clock: Some(ClockData {
                 clockid: nix::libc::CLOCK_MONOTONIC,
                 wall_ns: u64::try_from(wall.as_nanosecond()).unwrap_or(0),
-                clock_ns: nanoseconds(monotonic.tv_sec, monotonic.tv_nsec),
+                clock_ns,
             }),
             ..Features::default()
         }

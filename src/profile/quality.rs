@@ -272,16 +272,27 @@ impl Quality {
         let off = (cpu.ratio() - 1.0).abs();
         if off > CPU_FAIR {
             let grade = if off > CPU_POOR { Grade::Poor } else { Grade::Fair };
-            let seen = cpu.describe();
-            let cause = self.unseen_cpu_cause.as_ref().map(|cause| format!(": {cause}"));
-            assessment.add(grade, seen + &cause.unwrap_or_default());
+            assessment.add(grade, self.explain_cpu(cpu));
         }
     }
 
     /// Returns the share of CPU time that was seen, `62.0 % of 1.47 s of CPU time seen`, if it is much less than all.
     pub fn unseen_cpu(&self) -> Option<String> {
-        let low = self.comparable_cpu().filter(|cpu| cpu.ratio() < 1.0 - CPU_FAIR);
-        low.map(CpuCoverage::describe)
+        self.low_cpu().map(CpuCoverage::describe)
+    }
+
+    /// Returns the same with its cause.
+    pub fn unseen_cpu_with_cause(&self) -> Option<String> {
+        self.low_cpu().map(|cpu| self.explain_cpu(cpu))
+    }
+
+    fn explain_cpu(&self, cpu: CpuCoverage) -> String {
+        let cause = self.unseen_cpu_cause.as_ref().map(|cause| format!(": {cause}"));
+        cpu.describe() + &cause.unwrap_or_default()
+    }
+
+    fn low_cpu(&self) -> Option<CpuCoverage> {
+        self.comparable_cpu().filter(|cpu| cpu.ratio() < 1.0 - CPU_FAIR)
     }
 
     fn comparable_cpu(&self) -> Option<CpuCoverage> {

@@ -76,7 +76,7 @@ const PAUSE_PER_LISTED: u64 = 100_000;
 /// Shortest and longest time between two readings of the goroutines that run.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(100)];
 
-/// From this share of changed readings on, the next reading comes sooner.
+/// The next reading comes sooner if at least 1 of 10 readings has changed.
 const MANY_CHANGES: usize = 10;
 
 /// Maximum number of processes whose memory is kept open.

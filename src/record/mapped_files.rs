@@ -9,13 +9,10 @@ use rustix::fs::OFlags;
 use rustix::process::{Resource, getrlimit};
 
 use crate::perfdata::{Inode, Mmap};
-use crate::sources::{HeldFile, MappedId};
+use crate::sources::{DELETED, HeldFile, MappedId};
 
 /// Maximum number of files that are held open.
 const MAX_HELD: u64 = 256;
-
-/// End of the name of a file that no path leads to.
-const DELETED: &str = " (deleted)";
 
 /// Inode and build id of a file.
 type Identity = (Option<Inode>, Option<Box<[u8]>>);

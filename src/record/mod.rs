@@ -1,7 +1,7 @@
 //! Samples a program and everything that it starts, and writes a `perf.data` file.
 //!
 //! [`choose_event`] finds the event that the kernel permits. A [`Session`] opens it on a program that waits for its
-//! start and moves the ring buffers to the file until the program is over. Another module launches the target.
+//! start and moves the ring buffers to the file until the program is over. Another module launches the program.
 //!
 //! Must not symbolise and must not render.
 

@@ -79,7 +79,7 @@ pub(super) mod tests {
     use crate::perfevent::{Source, Spec, Target};
     use crate::record::event::attr;
 
-    /// Decodes a body of [`body`].
+    /// Decodes a body that [`body`] has built.
     pub(in crate::record) fn decode(body: &[u8]) -> Option<Sampled<'_>> {
         let spec = Spec {
             source: Source::CpuClock,

@@ -17,13 +17,11 @@ use super::raw_sample::Sampled;
 use super::recording::{Inherited, Recording, SamplingFigures};
 use super::tasks::OpenedEvent;
 use crate::fsio::create_private;
-use crate::perfdata::abi::record_type;
+use crate::perfdata::abi::{RECORD_HEADER, record_type};
 use crate::perfdata::{self, Attr, CpuCount, Features, SampleId, Writer, decode_mapping};
-use crate::perfevent::Rings;
+use crate::perfevent::{Rings, monotonic_ns};
 use crate::workload::WaitingProgram;
 
-/// Size of a record's header in bytes: type, misc, size (`struct perf_event_header`).
-const RECORD_HEADER: u64 = 8;
 /// Bytes reserved for the data that [`Writer::finish`] adds: a few kilobytes on a machine with many CPUs.
 const RESERVE: u64 = 64 * 1024;
 
@@ -101,7 +99,7 @@ impl NativeSampler {
             let registers = (kind == record_type::SAMPLE).then(|| Sampled::decode(full_body, attr)).flatten();
             let short_body = registers.as_ref().and_then(|registers| code.shorten(registers, full_body, shortened));
             let body = short_body.unwrap_or(full_body);
-            let size = writer.bytes_written().saturating_add(RECORD_HEADER + body.len() as u64);
+            let size = writer.bytes_written().saturating_add((RECORD_HEADER + body.len()) as u64);
             full |= size > limit;
             // Mappings and names in the buffers of other CPUs belong to samples that are written already: they may use
             // half of the reserve.
@@ -201,11 +199,4 @@ fn write_existing_mappings(writer: &mut Writer<File>, plan: &SamplingPlan) -> Re
         }
         _ => Ok(()),
     }
-}
-
-/// Returns the current time on the samples' clock (`Clock::MONOTONIC` in [`Spec`]).
-fn monotonic_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let nanoseconds = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
-    u64::try_from(nanoseconds).unwrap_or(0)
 }

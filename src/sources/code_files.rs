@@ -99,7 +99,7 @@ impl CodeFiles {
             return;
         }
         let mut bytes = Vec::new();
-        // What was read before an error is right too.
+        // The bytes before an error are valid.
         let _ = file.take(MAX_BYTES).read_to_end(&mut bytes);
         self.add(CodeFile { pid, kind, path: path.to_owned(), bytes });
     }
@@ -180,7 +180,7 @@ pub fn stored_code_files(dir: &Path) -> Result<Vec<CodeFile>, FileError> {
     Ok(files.finish())
 }
 
-/// What the name of a stored file tells. In the order of the files.
+/// The parts of a stored file's name. They sort as [`CodeFiles::finish`] sorts the files.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct StoredName {
     pid: u32,

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use super::debug_files;
-use super::mapped_id::{FileChange, MappedId, RecordingOrigin};
+use super::mapped_id::{DELETED, FileChange, MappedId, RecordingOrigin};
 use crate::fsio::MappedFile;
 use crate::perfdata::Features;
 use crate::perfevent;
@@ -185,7 +185,7 @@ impl Images for DiskImages {
             return map(&dir.join(name));
         }
         // `[heap]`, `//anon`, `/memfd:x (deleted)` and similar names are not files.
-        if !path.starts_with('/') || path.starts_with("//") || path.ends_with(" (deleted)") {
+        if !path.starts_with('/') || path.starts_with("//") || path.ends_with(DELETED) {
             return Err(ImageAbsence::NoFile);
         }
         let file = open(Path::new(path))?;

@@ -11,6 +11,9 @@ use crate::bytes::hex;
 use crate::fsio;
 use crate::perfdata::{Features, Inode, Mmap};
 
+/// End of the name of a mapped file that no path leads to.
+pub const DELETED: &str = " (deleted)";
+
 /// `OVERLAYFS_SUPER_MAGIC` (linux/magic.h).
 const OVERLAYFS: u64 = 0x794c_7630;
 

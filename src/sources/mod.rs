@@ -23,4 +23,4 @@ pub use goroutines::{GoroutineReading, goroutines_from_file, goroutines_to_json}
 pub use images::{DiskImages, HeldFile, Image, ImageAbsence, ImageBytes, Images, own_vdso};
 pub use input::{InputBytes, InputKind};
 pub use kallsyms::{KallsymsCache, open_kallsyms, open_kallsyms_of_this_kernel};
-pub use mapped_id::{FileChange, MappedId};
+pub use mapped_id::{DELETED, FileChange, MappedId};

@@ -6,7 +6,8 @@ use goflame::perfdata::{PerfData, RecordKind};
 
 use crate::harness::{Project, alone, figure, succeeded, text};
 
-/// The formats of `goflame report`, and the files that a run writes before its recording is rewritten or with it.
+/// The formats of `goflame report`, and the files of a run in these formats. The run made them from its recording as it was
+/// before it was rewritten.
 const FILES: [(&str, &str); 4] =
     [("svg", "flamegraph.svg"), ("folded", "profile.folded"), ("pprof", "profile.pb.gz"), ("json", "summary.json")];
 

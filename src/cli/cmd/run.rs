@@ -57,11 +57,9 @@ pub(in crate::cli) fn run(
     let printed = terminal.data(&text);
     if has_few_samples {
         terminal.warn(&explain_few_samples(&outcome));
-        let quality = &outcome.reported.quality;
-        if let Some(unseen) = quality.unseen_cpu() {
-            // The samples may be few because the CPU time was not seen.
-            let reasons = quality.assess().reasons.into_iter().filter(|reason| reason.starts_with(&unseen));
-            reasons.for_each(|reason| terminal.warn(&reason));
+        // The samples may be few because the CPU time was not seen.
+        if let Some(unseen) = outcome.reported.quality.unseen_cpu_with_cause() {
+            terminal.warn(&unseen);
         }
     } else {
         verdict(&outcome.reported, terminal);

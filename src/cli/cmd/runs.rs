@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::Project;
-use crate::archive::{self, Discrepancy, PrunePlan, RunId, Store};
+use crate::archive::{self, Discrepancy, Partial, PrunePlan, RunEntry, RunId, Store};
 use crate::cli::args::RunsCommand;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Terminal, count_runs, megabytes};
@@ -25,8 +25,7 @@ pub(in crate::cli) fn runs(
     let (config, _) = project.settings_or_defaults(&Overrides::default())?;
     let store = match (Store::open_existing(&config.archive.dir), args) {
         (Err(archive::Error::NoStore { .. }), RunsCommand::List { json: true }) => {
-            let none = json!({ "schema": 1, "runs": [], "partials": [] });
-            terminal.data(format!("{none:#}\n").as_bytes()).map_err(Failure::Stdout)?;
+            terminal.data(list_json(&[], &[]).as_bytes()).map_err(Failure::Stdout)?;
             return Ok(ExitCode::SUCCESS);
         }
         (store, _) => store.map_err(Error::from)?,
@@ -48,28 +47,7 @@ pub(in crate::cli) fn runs(
 fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, archive::Error> {
     let (entries, partials) = (store.list()?, store.partials()?);
     if as_json {
-        let runs: Vec<_> = entries
-            .iter()
-            .map(|entry| match &entry.run {
-                Ok(run) => json!({ "id": entry.id.as_str(), "manifest": run.manifest_json() }),
-                Err(error) => {
-                    let (kind, reason) = reason(error);
-                    json!({ "id": entry.id.as_str(), kind: reason })
-                }
-            })
-            .collect();
-        let partials: Vec<_> = partials
-            .iter()
-            .map(|partial| {
-                json!({
-                    "id": partial.id.as_str(),
-                    "dir": partial.dir,
-                    "bytes": partial.size,
-                    "in_progress": partial.in_progress,
-                })
-            })
-            .collect();
-        return Ok(format!("{:#}\n", json!({ "schema": 1, "runs": runs, "partials": partials })));
+        return Ok(list_json(&entries, &partials));
     }
     if entries.is_empty() && partials.is_empty() {
         terminal.step("Found", &format!("no runs in {}; `goflame run` creates one", store.dir().display()));
@@ -98,7 +76,28 @@ fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, arc
     Ok(columns::table(&rows, [0; 8]))
 }
 
-/// Maximum width of the last two columns.
+fn list_json(entries: &[RunEntry], partials: &[Partial]) -> String {
+    let run = |entry: &RunEntry| match &entry.run {
+        Ok(run) => json!({ "id": entry.id.as_str(), "manifest": run.manifest_json() }),
+        Err(error) => {
+            let (kind, reason) = reason(error);
+            json!({ "id": entry.id.as_str(), kind: reason })
+        }
+    };
+    let partial = |partial: &Partial| {
+        json!({
+            "id": partial.id.as_str(),
+            "dir": partial.dir,
+            "bytes": partial.size,
+            "in_progress": partial.in_progress,
+        })
+    };
+    let runs: Vec<Value> = entries.iter().map(run).collect();
+    let partials: Vec<Value> = partials.iter().map(partial).collect();
+    format!("{:#}\n", json!({ "schema": 1, "runs": runs, "partials": partials }))
+}
+
+/// Maximum width of names in the list.
 const MAX_NAME: usize = 32;
 
 fn row(id: &RunId, manifest: &Manifest, now: jiff::Timestamp) -> [String; 8] {

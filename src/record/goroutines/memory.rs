@@ -73,10 +73,14 @@ impl ProgramMemory {
         let [array, length, capacity] = self.words(self.run_time_address(list), [0, 8, 16])?;
         let length = usize::try_from(length).ok().filter(|_| length <= capacity)?;
         let from = if from < length { from } else { 0 };
-        let bytes = self.bytes(array.checked_add(from as u64 * 8)?, (length - from).min(most) * 8)?;
-        Some(
-            bytes.chunks_exact(8).filter_map(|word| word.first_chunk()).map(|word| u64::from_le_bytes(*word)).collect(),
-        )
+        self.array(array.checked_add(from as u64 * 8)?, (length - from).min(most))
+    }
+
+    /// Reads this number of consecutive words.
+    pub(super) fn array(&self, address: u64, count: usize) -> Option<Vec<u64>> {
+        let bytes = self.bytes(address, count.checked_mul(8)?)?;
+        let words = bytes.chunks_exact(8).filter_map(|word| word.first_chunk());
+        Some(words.map(|word| u64::from_le_bytes(*word)).collect())
     }
 
     /// Reads this number of bytes.

@@ -22,8 +22,12 @@ const MAX_LINES: usize = 1 << 26;
 /// Maximum bytes of a name.
 const MAX_NAME: usize = 1 << 10;
 
-/// First words of a `runtime.pcHeader`, for 64-bit pointers: the magic number of Go 1.20 and later, and of 1.18.
-const HEADERS: [[u8; 6]; 2] = [[0xf1, 0xff, 0xff, 0xff, 0, 0], [0xf0, 0xff, 0xff, 0xff, 0, 0]];
+/// The first 6 bytes of a `runtime.pcHeader`, as a number: the magic number of Go 1.20 and later, and of 1.18, and two zeros.
+const HEADERS: [u64; 2] = [0xffff_fff1, 0xffff_fff0];
+const HEADER_MASK: u64 = (1 << 48) - 1;
+
+/// The low half of a word.
+const LOW_HALF: u64 = (1 << 32) - 1;
 
 /// Where a field of a `runtime.moduledata` is, in bytes from its start (Go 1.18 to 1.27).
 const HEADER: usize = 0;
@@ -96,34 +100,30 @@ impl ModuleWatch {
 fn add_module(module: u64, memory: &mut ProgramMemory, now: u64, lines: &mut String) -> Option<()> {
     let [header, names, names_length, functions, functions_length, entries, entry_count, text, text_end] = memory
         .words(module, [HEADER, NAMES, NAMES + 8, FUNCTIONS, FUNCTIONS + 8, ENTRIES, ENTRIES + 8, TEXT, TEXT_END])?;
-    let magic = memory.bytes(header, 6)?;
-    if !HEADERS.iter().any(|known| *magic == *known) || memory.is_in_file(text, now) {
+    let [magic] = memory.words(header, [0])?;
+    if !HEADERS.contains(&(magic & HEADER_MASK)) || memory.is_in_file(text, now) {
         return None;
     }
     let names = memory.bytes(names, usize::try_from(names_length).ok()?.min(MAX_NAMES))?;
     let count = usize::try_from(entry_count).ok()?.min(MAX_FUNCTIONS);
-    let entries = memory.bytes(entries, count.checked_mul(8)?)?;
-    let entries = entries.chunks_exact(8).filter_map(|entry| Some((word(entry, 0)?, word(entry, 4)?)));
-    let entries: Vec<(u32, u32)> = entries.collect();
-    // Each function ends at the next entry. The last entry is only the end of the code.
-    for (&(start, function), &(end, _)) in entries.iter().zip(entries.iter().skip(1)) {
-        let (start, end) = (text.checked_add(start.into())?, text.checked_add(end.into())?.min(text_end));
-        if u64::from(function) >= functions_length || end <= start {
+    let entries = memory.array(entries, count)?;
+    // An entry has the offset of the code in its low half, and that of the `runtime._func` in its high half. Each function ends at the next entry. The last entry is only the end of the code.
+    for (entry, next) in entries.iter().zip(entries.iter().skip(1)) {
+        let start = text.checked_add(entry & LOW_HALF)?;
+        let end = text.checked_add(next & LOW_HALF)?.min(text_end);
+        let function = entry >> 32;
+        if function >= functions_length || end <= start {
             continue;
         }
         // `runtime._func` begins with the offset of its entry and the offset of its name.
-        let about = memory.bytes(functions.checked_add(function.into())?, 8)?;
-        let name = word(&about, 4).and_then(|name| names.get(usize::try_from(name).ok()?..)).unwrap_or_default();
+        let [offsets] = memory.words(functions.checked_add(function)?, [0])?;
+        let name = usize::try_from(offsets >> 32).ok().and_then(|name| names.get(name..)).unwrap_or_default();
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         let name = String::from_utf8_lossy(name.get(..MAX_NAME).unwrap_or(name)).replace(char::is_control, " ");
         // Writing to a string cannot fail.
         let _ = writeln!(lines, "{start:x} {:x} {name}", end - start);
     }
     Some(())
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word))
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ fn print(checkup: &Checkup, config: &Config, args: &DoctorArgs, terminal: &Termi
     let text = if args.json {
         json::json(&checkup.findings, strictness)
     } else {
-        // Who selects checks wants to see them.
+        // A user who selects checks wants to see each of them.
         let all = terminal.is_verbose() || !args.only.is_empty();
         let detail = if all { Detail::Checks } else { Detail::Groups };
         table::table(checkup, verdict, detail, Terminal::columns(), terminal.data_color())
