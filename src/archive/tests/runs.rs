@@ -97,6 +97,14 @@ fn runs_are_ordered_by_completion_whatever_the_clock_says() {
     assert_eq!(store.find("latest").unwrap().manifest_json()["sequence"], 4);
 }
 
+#[test]
+fn numbers_of_a_manifest_are_read_as_they_were_written() {
+    let (_dir, store) = store();
+    let seconds: Vec<f64> = (0..2_000).map(|count| f64::from(count) * 0.001_003_009).collect();
+    let run = draft(&store, &RunId::new(at(1), "server")).commit(&json!({ "seconds": seconds })).unwrap();
+    assert_eq!(store.find(run.id().as_str()).unwrap().manifest_json()["seconds"], json!(seconds));
+}
+
 /// Rewrites a manifest as another program could do it.
 fn edit(run: &Run, change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) {
     let path = run.dir().join("manifest.json");
