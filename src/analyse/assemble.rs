@@ -18,7 +18,7 @@ use super::stacks::{add_samples, count_frames};
 use super::symbols::name_all;
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, Attr, PerfData, RecordKind, Repairs, Rewriting};
-use crate::profile::{CpuCoverage, Event, Profile, Quality, Unit, format_percent};
+use crate::profile::{CpuCoverage, Event, FEW_SAMPLES, Profile, Quality, Unit, format_percent};
 use crate::sources::{CodeFile, GoroutineReading, Images};
 
 /// Default of `kernel.perf_event_max_stack`: the number of addresses at which the kernel stops walking a stack.
@@ -342,13 +342,17 @@ const UNKNOWN_GOROUTINES_NOTED: f64 = 0.05;
 
 fn note_on_goroutines(quality: &Quality) -> Option<String> {
     let (all, unknown) = (quality.goroutine_samples, quality.unknown_goroutines);
-    (unknown as f64 > all as f64 * UNKNOWN_GOROUTINES_NOTED).then(|| {
-        let foreign = format_percent(quality.foreign_goroutine_registers, all);
-        format!(
-            "the goroutine is unknown in {} of the samples of goroutines; in {foreign}, assembly or C code uses Go's \
-             goroutine register for other values",
-            format_percent(unknown, all)
-        )
+    let is_notable = all >= FEW_SAMPLES && unknown as f64 > all as f64 * UNKNOWN_GOROUTINES_NOTED;
+    is_notable.then(|| {
+        let unknown = format_percent(unknown, all);
+        let note = format!("the goroutine is unknown in {unknown} of the samples of goroutines");
+        match quality.foreign_goroutine_registers {
+            0 => note,
+            foreign => format!(
+                "{note}; in {}, assembly or C code uses Go's goroutine register for other values",
+                format_percent(foreign, all)
+            ),
+        }
     })
 }
 

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{format_number, format_percent, format_samples};
 
+/// With fewer samples, shares would show chance.
+pub const FEW_SAMPLES: u64 = 20;
+
 /// Figures about the completeness of a profile. All are counted, none is estimated. A figure that the input file does not
 /// hold is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -21,22 +21,29 @@ pub(crate) fn figure(text: &str) {
     eprintln!("figure: {text}");
 }
 
+fn copy_dir(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
+        let path = entry.unwrap().path();
+        let copy = to.join(path.file_name().unwrap());
+        if path.is_file() {
+            fs::copy(&path, copy).unwrap();
+        } else if !path.ends_with(".goflame") {
+            fs::create_dir(&copy).unwrap();
+            copy_dir(&path, &copy);
+        }
+    }
+}
+
 /// A goflame project in a temporary directory.
 pub(crate) struct Project {
     dir: TempDir,
 }
 
 impl Project {
-    /// A copy of the files in a directory of this repository, without goflame's own directory.
+    /// A copy of a directory of this repository, without goflame's own directory.
     pub(crate) fn copy_of(directory: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
-        for entry in fs::read_dir(&from).unwrap_or_else(|error| panic!("{}: {error}", from.display())) {
-            let path = entry.unwrap().path();
-            if path.is_file() {
-                fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
-            }
-        }
+        copy_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), dir.path());
         Self { dir }
     }
 

@@ -7,6 +7,8 @@
 
 mod binaries;
 mod by_default;
+#[cfg(target_arch = "x86_64")]
+mod cases;
 mod engines;
 mod folded;
 #[cfg(target_arch = "x86_64")]

@@ -1,16 +1,15 @@
 //! CPU time of threads and processes that end before a sample is due, and of CPUs that the machine does not name.
 
 use std::fs;
-use std::process::Command;
 
 use goflame::workload::ControlGroup;
 use rustix::process::geteuid;
 
-use crate::harness::{Project, Run, alone, figure, succeeded, tool, which};
+use crate::harness::{Project, Run, alone, figure, succeeded, tool};
 
 const SETTINGS: &str = "[app]\npackage = '.'\n[build]\nvariant = 'release'\n[record]\nevent = 'cpu-clock'\n";
 
-/// `goflame run -- ARGS` in a mount namespace of its own, after a line for the shell.
+/// `goflame run -- ARGS` in a mount namespace of its own, after a line for the shell. Needs root.
 fn run_after(project: &Project, mounts: &str, args: &[&str]) -> Run {
     let mut command = tool("unshare");
     command.args(["--mount", "sh", "-e", "-c", &format!("{mounts}\nexec \"$@\""), "sh"]);
@@ -27,12 +26,6 @@ fn seen(run: &Run) -> f64 {
 /// Whether this machine lets the tests confine events to a control group. Root in a container may not.
 fn can_confine() -> bool {
     geteuid().is_root() && ControlGroup::create().is_ok()
-}
-
-/// Whether the tests may change what a process sees of the machine.
-fn can_mount() -> bool {
-    let allowed = Command::new(which("unshare")).args(["--mount", "true"]).status();
-    geteuid().is_root() && allowed.is_ok_and(|status| status.success())
 }
 
 #[test]
@@ -59,9 +52,6 @@ fn short_lives_are_seen_where_events_can_be_confined() {
 #[test]
 fn cpu_time_that_was_not_seen_is_shown_with_its_cause() {
     let _alone = alone();
-    if !can_mount() {
-        return;
-    }
     let project = Project::from_workload("shortlived", SETTINGS);
     // As in a container: the control groups are visible, but cannot be changed.
     let mounts = "for mount in $(findmnt -rno TARGET -t cgroup,cgroup2); do mount -o remount,bind,ro $mount; done";
@@ -85,9 +75,6 @@ fn cpu_time_that_was_not_seen_is_shown_with_its_cause() {
 #[test]
 fn every_cpu_is_sampled_whatever_the_machine_names() {
     let _alone = alone();
-    if !can_mount() {
-        return;
-    }
     let project = Project::from_workload("threads", SETTINGS);
     let list = project.path("online");
     let bind = |cpus: &str| {

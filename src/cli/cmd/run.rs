@@ -18,7 +18,7 @@ use crate::config::{Config, Overrides};
 use crate::fsio;
 use crate::pipeline::{self, RunOptions, RunOutcome, WorkloadResult};
 use crate::process::quote_command;
-use crate::profile::format_samples;
+use crate::profile::{FEW_SAMPLES, format_samples};
 use crate::render::{Format, sanitize};
 use crate::workload::Ending;
 
@@ -90,9 +90,6 @@ pub(in crate::cli) fn run(
     }
     .into())
 }
-
-/// With fewer samples, tables would show chance.
-const FEW_SAMPLES: u64 = 20;
 
 /// Maximum bytes of standard error in which its last line is searched.
 const TAIL_BYTES: u64 = 4096;

@@ -1,0 +1,162 @@
+//! The small programs in tests/workloads/cases, each of which shows one kind of code on which profiles are often wrong.
+
+use std::fs;
+
+use goflame::workload::ControlGroup;
+
+use crate::harness::{Project, Run, alone, figure, percent, text, tool};
+
+/// Runs a release build of a case.
+fn run(case: &str) -> (Project, Run) {
+    let project = Project::copy_of(&format!("tests/workloads/cases/{case}"));
+    let run = project.run(&["--release", "--event", "cpu-clock"]);
+    (project, run)
+}
+
+fn folded(run: &Run) -> String {
+    fs::read_to_string(run.file("profile.folded")).unwrap()
+}
+
+/// Folded stacks whose root is the goroutine's number or entry.
+fn grouped(project: &Project, by: &str) -> String {
+    text(project.goflame().args(["report", "latest", "-f", "folded", "--by", by]))
+}
+
+/// The share of the samples whose stack has all of these parts, in percent.
+fn share(folded: &str, parts: &[&str]) -> f64 {
+    let (mut with, mut all) = (0, 0);
+    for line in folded.lines() {
+        let (stack, count) = line.rsplit_once(' ').unwrap();
+        let count: u64 = count.parse().unwrap();
+        all += count;
+        with += count * u64::from(parts.iter().all(|part| stack.contains(part)));
+    }
+    percent(with, all)
+}
+
+/// Fails if more than 1 % of user stacks have no root, or more than 0.5 % of user frames have no name.
+fn assert_complete(case: &str, run: &Run) {
+    let rooted = percent(run.quality("rooted_stacks"), run.quality("user_stacks"));
+    let nameless = percent(run.quality("unnamed_user_frames"), run.quality("user_frames"));
+    figure(&format!("{case}: {rooted:.1} % complete, {nameless:.2} % of frames nameless"));
+    assert!(rooted >= 99.0 && nameless <= 0.5, "{case}: {rooted} % complete, {nameless} % nameless");
+}
+
+/// Once 99.3 % of the samples belonged to "goroutine 424242", which is data in the register R14.
+#[test]
+fn data_in_the_goroutine_register_is_no_goroutine() {
+    let _alone = alone();
+    let (project, run) = run("r14");
+    assert_complete("r14", &run);
+    let goroutines = grouped(&project, "goroutine");
+    assert!(!goroutines.contains("424242"), "{goroutines}");
+    let known = share(&grouped(&project, "entry"), &["main.work;", "main.spin"]);
+    figure(&format!("r14: {known:.1} % of samples in the two goroutines"));
+    assert!(known > 95.0, "{known} % of samples have their goroutine");
+    assert!(run.quality("foreign_goroutine_registers") > run.quality("samples") / 2);
+}
+
+/// Once the 5,000 threads had 1 sample of 1.47 s, and the 1,500 processes 2.8 % of their CPU time.
+#[test]
+fn threads_and_processes_of_less_than_a_period_are_sampled() {
+    let _alone = alone();
+    for case in ["threads", "shortproc"] {
+        let (_project, run) = run(case);
+        let cpu = &run.summary()["quality"]["figures"]["cpu"];
+        let seen = cpu["sampled_seconds"].as_f64().unwrap() / cpu["used_seconds"].as_f64().unwrap();
+        figure(&format!("{case}: {:.1} % of CPU time seen", seen * 100.0));
+        if ControlGroup::create().is_ok() {
+            // At least 90 % on a quiet machine. A busy one switches more often, and the time of a switch is not sampled.
+            assert!((0.8..1.1).contains(&seen), "{case}: {seen}");
+        } else {
+            assert!(run.stderr.contains("has no sample, because each has an event of its own"), "{}", run.stderr);
+        }
+    }
+}
+
+/// Once 98 % of the frames had no name, and the advice was to raise a sysctl that has nothing to do with it.
+#[test]
+fn a_chain_ends_where_it_no_longer_advances() {
+    let _alone = alone();
+    let (_project, run) = run("clone");
+    let nameless = percent(run.quality("unnamed_user_frames"), run.quality("user_frames"));
+    figure(&format!("clone: {nameless:.2} % of frames nameless"));
+    assert!(nameless <= 2.0, "{nameless} % of frames have no name");
+    assert!(!run.stderr.contains("perf_event_max_stack"), "{}", run.stderr);
+}
+
+/// Once 46 % of the frames had no name and 79 % of the stacks no root.
+#[test]
+fn a_child_that_is_deleted_after_its_end_has_names() {
+    let _alone = alone();
+    let (project, run) = run("children");
+    assert_complete("children", &run);
+    assert!(share(&folded(&run), &["runtime.main;main.main;main.burnInChild"]) > 10.0, "{}", folded(&run));
+    assert_eq!(project.report(&run.dir, "folded"), folded(&run));
+}
+
+/// Once `goflame report` showed `[plug.so]` after the plugin was moved.
+#[test]
+fn a_plugin_that_is_moved_or_replaced_keeps_its_names() {
+    let _alone = alone();
+    let project = Project::copy_of("tests/workloads/cases/plugin");
+    let build = |dir: &str, file: &str| {
+        let mut build = tool("go");
+        build.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-compressdwarf=false", "-buildmode=plugin"]);
+        build.env("CGO_CFLAGS", "-O2 -g -fno-omit-frame-pointer");
+        text(build.args(["-o", file, dir]).current_dir(project.path("")));
+    };
+    build("./plug", "plug.so");
+    let run = project.run(&["--release"]);
+    assert!(share(&folded(&run), &[".Work;", ".inner"]) > 80.0, "{}\n{}", run.stderr, folded(&run));
+    build("./plugb", "plug.so");
+    assert_eq!(project.report(&run.dir, "folded"), folded(&run), "another plugin is at the path");
+    fs::remove_file(project.path("plug.so")).unwrap();
+    assert_eq!(project.report(&run.dir, "folded"), folded(&run));
+}
+
+/// Once both loops were `[anon]`. The second one runs three times as long.
+#[test]
+fn code_made_at_run_time_has_the_names_of_its_perf_map() {
+    let _alone = alone();
+    let (_project, run) = run("jit");
+    assert_complete("jit", &run);
+    let of = |name| share(&folded(&run), &["runtime.main;main.main;main.run;main.call;", name]);
+    let (short, long) = (of("jit_short_loop"), of("jit_long_loop"));
+    figure(&format!("jit: {short:.1} % and {long:.1} %"));
+    assert!((short - 25.0).abs() < 4.0 && (long - 75.0).abs() < 4.0, "{short} % and {long} %");
+    let mut archived = fs::read_dir(run.file("symbols")).unwrap().map(|file| file.unwrap().file_name());
+    assert!(archived.any(|name| name.to_string_lossy().ends_with(".map")), "the perf map is archived");
+}
+
+/// Once the leaves of a promoted method stood under `main.(*outer).Get`, which has no line of source.
+#[test]
+fn a_wrapper_made_by_the_compiler_is_not_shown() {
+    let _alone = alone();
+    let (_project, run) = run("wrapper");
+    assert_complete("wrapper", &run);
+    assert!(!folded(&run).contains("main.(*outer).Get"), "{}", folded(&run));
+    assert!(share(&folded(&run), &["main.main;main.total"]) > 50.0, "{}", folded(&run));
+}
+
+/// Once the entry was missing for every `go f(args)`, which the compiler wraps in a function.
+#[test]
+fn the_entry_is_the_function_in_the_go_statement_with_arguments() {
+    let _alone = alone();
+    let (project, run) = run("entry");
+    assert_complete("entry", &run);
+    let known = share(&grouped(&project, "entry"), &["main.work;runtime.goexit;main.work"]);
+    assert!(known > 95.0, "{known} %\n{}", grouped(&project, "entry"));
+}
+
+/// Once the C code had no callers in a build with default settings. One caller asks for twice as much as the other.
+#[test]
+fn c_code_has_its_callers_by_default() {
+    let _alone = alone();
+    let (_project, run) = run("cgofp");
+    assert_complete("cgofp", &run);
+    let of = |caller| share(&folded(&run), &["runtime.main;main.main;", caller, ";churn"]);
+    let (one, two) = (of("main.callerOne;"), of("main.callerTwo;"));
+    figure(&format!("cgofp: {one:.1} % and {two:.1} %"));
+    assert!((one - 66.7).abs() < 4.0 && (two - 33.3).abs() < 4.0, "{one} % and {two} %");
+}
