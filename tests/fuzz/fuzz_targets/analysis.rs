@@ -4,6 +4,7 @@
 
 use goflame::analyse::{AnalyseOptions, analyse};
 use goflame::perfdata::PerfData;
+use goflame::pprof::SourceDirs;
 use goflame::sources::{ImageAbsence, ImageBytes, Images, MappedId};
 use goflame::{pprof, render};
 use goflame::views::{By, View};
@@ -26,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
     let (by_process, by_goroutine) =
         (View::new(profile.clone(), By::Process), View::new(profile.clone(), By::Goroutine));
     render::folded::write(&by_process, &mut std::io::sink()).unwrap();
-    pprof::write(&profile, &[], &mut std::io::sink()).unwrap();
+    pprof::write(&profile, &[], &SourceDirs::default(), &mut std::io::sink()).unwrap();
     render::summary::write(&by_process, &analysis.quality, "fuzz", &mut std::io::sink()).unwrap();
     render::flamegraph::write(&by_goroutine, "", "", &mut std::io::sink()).unwrap();
 });

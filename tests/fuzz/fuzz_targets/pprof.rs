@@ -10,6 +10,8 @@ use std::io::{Write, sink};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use goflame::views::{By, View};
+use goflame::pprof::SourceDirs;
+use goflame::render::text::{Layout, Sort};
 use goflame::{pprof, render};
 use libfuzzer_sys::fuzz_target;
 
@@ -43,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(quality.samples, Some(profile.total_count()));
     }
     let mut written = Vec::new();
-    pprof::write(&profile, &[], &mut written).unwrap();
+    pprof::write(&profile, &[], &SourceDirs::default(), &mut written).unwrap();
     let again = pprof::read(&written, None).expect("what goflame writes is read");
     // Numbers in pprof end at 2^63.
     if profile.total_weight() < 1 << 63 && profile.total_count() < 1 << 63 {
@@ -55,6 +57,6 @@ fuzz_target!(|bytes: &[u8]| {
     let (by_process, by_goroutine) = (View::new(profile.clone(), By::Process), View::new(profile, By::Goroutine));
     render::folded::write(&by_process, &mut sink()).unwrap();
     render::summary::write(&by_process, &quality, "fuzz", &mut sink()).unwrap();
-    render::text::write(&by_process, render::text::Layout { columns: 80, color: false }, &mut sink()).unwrap();
+    render::text::write(&by_process, Layout { columns: 80, color: false, rows: 10, sort: Sort::Cumulative }, &mut sink()).unwrap();
     render::flamegraph::write(&by_goroutine, "", "", &mut sink()).unwrap();
 });

@@ -148,7 +148,7 @@ pub fn ask(bytes: &[u8]) {
     let mut locator = Locator::new(&binary);
     let mut ask_at = |address| {
         let _either = (binary.unwind(address), binary.native_unwind(address));
-        let frames = Locator::new(binary).locate(address).map(<[_]>::to_vec);
+        let frames = Locator::new(&binary).locate(address).map(<[_]>::to_vec);
         // Earlier questions do not change an answer.
         assert_eq!(locator.locate(address), frames.as_deref().map_err(Clone::clone));
         let Ok(frames) = frames else { return };
