@@ -21,10 +21,12 @@ demo: ## build goflame and profile examples/hotspots with it
 	$(target)/release/goflame run -C examples/hotspots
 
 test: ## run every test, against the real Go, perf, C compiler and Docker engine
-	@$(need) rust gcc go git npm perf docker shellcheck
+	@$(need) rust gcc go git npm perf docker shellcheck chromium
 	tests/setup/check-go
+	cd tests/report && npm ci --silent && npx tsc -p .
 	cargo test --locked --no-run
 	tests/setup/engine run cargo test --locked --no-fail-fast
+	GOFLAME=$(abspath $(target))/debug/goflame node --test tests/report/report.test.mjs
 
 bench: ## measure speed and overhead
 	@$(need) rust gcc go perf

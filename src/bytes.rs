@@ -146,6 +146,15 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Appends an unsigned LEB128 number: 7 bits a byte, the lowest first; all bytes but the last have their highest bit set.
+pub fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push(value.to_le_bytes()[0] | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value.to_le_bytes()[0]);
+}
+
 #[cfg(test)]
 mod tests {
     use super::Cursor;

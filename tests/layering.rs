@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("views", &["profile"]),
     ("goname", &["profile"]),
     ("pprof", &["bytes", "profile", "views", "goname"]),
-    ("render", &["profile", "views", "pprof"]),
+    ("render", &["bytes", "profile", "views", "goname", "pprof"]),
     ("config", &["fsio", "redact", "process", "render"]),
     ("host", &["fsio"]),
     ("perfevent", &[]),

@@ -91,13 +91,7 @@ impl<'a> ConfigValue<'a> {
 
     /// Reads the name of an output format.
     pub(super) fn format(&self, problems: &mut Vec<Problem>) -> Option<Format> {
-        match self.node.get_ref() {
-            DeValue::String(name) if Format::LATER.contains(&name.as_ref()) => {
-                problems.push(not_yet(&format!("`{name}` in `{}`", self.path), self.node.span(), None));
-                None
-            }
-            _ => self.choice(problems),
-        }
+        self.choice(problems)
     }
 
     /// Reads an array, each element with `read`. `None` if any element is invalid.

@@ -9,6 +9,7 @@ mod cmdline;
 mod copies;
 mod coverage;
 mod error;
+mod facts;
 mod goroutines;
 mod init;
 mod kernel;

@@ -11,6 +11,7 @@ use super::binaries::{BinaryRecord, keep_binaries};
 use super::cmdline;
 use super::copies::StackCopies;
 use super::coverage::unseen_cpu_cause;
+use super::facts::facts;
 use super::goroutines;
 use super::kernel::{KernelSource, running_kernel_symbols};
 use super::manifest::{AppRecord, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
@@ -170,6 +171,7 @@ impl PreparedRun<'_> {
             used_cpu_seconds: sampler.used_cpu_seconds,
             lost: sampler.lost,
             rewrite: (!self.config.archive.raw).then_some(open_temporary),
+            keep_times: self.config.report.formats.contains(&Format::Html),
             ..AnalyseOptions::default()
         };
         let code_files = recording.code_files.take().map_or_else(OnceCell::new, OnceCell::from);
@@ -215,8 +217,6 @@ impl PreparedRun<'_> {
         let binaries = self.keep_binaries(&mut draft, sampled_files, &mut notes)?;
         let view = View::new(profile, By::Process);
         let title = self.title();
-        let document = Document { view: &view, quality: &quality, title: &title, sources: &sources };
-        let files = self.write_outputs(&draft, &document)?;
         // A rewritten recording names the goroutines itself.
         let goroutines = if sampler.raw == Some(true) { analysed.goroutines } else { Vec::new() };
         self.write_report_inputs(&draft, kernel.as_ref(), &goroutines, &analysed.code_files)?;
@@ -238,12 +238,17 @@ impl PreparedRun<'_> {
             hottest: hottest(&view),
             notes: notes.clone(),
         };
+        let (facts, notes) = (facts(&manifest), notes);
+        let document =
+            Document { view: &view, quality: &quality, title: &title, sources: &sources, facts: &facts, notes: &notes };
+        let files = self.write_outputs(&draft, &document)?;
         let run = draft.commit(&manifest)?;
         if let Err(error) = after_run(self.config, self.store, run.id()) {
             // The run is complete. A failure to remove old runs must not fail it.
             self.observer.warning(&Warning::OldRunsRemain(&error));
         }
-        let reported = Reported { view, quality, title, sample_types: None, other_events: Vec::new(), notes, sources };
+        let (sample_types, other_events) = (None, Vec::new());
+        let reported = Reported { view, quality, title, sample_types, other_events, notes, sources, facts };
         let (id, dir) = (run.id().to_string(), run.dir().to_owned());
         Ok(RunOutcome { id, dir, status: analysed.status, ending: analysed.ending, reported, files, workload })
     }

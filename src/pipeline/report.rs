@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Instant, SystemTime};
 
 use super::binaries::use_kept_binaries;
+use super::facts::facts;
 use super::goroutines::GOROUTINES_FILE;
 use super::kernel::{KernelSource, stored_kernel_symbols};
 use super::manifest::Manifest;
@@ -63,6 +64,8 @@ pub struct ReportOptions<'o> {
     pub filters: Filters,
     /// How samples are grouped.
     pub by: By,
+    /// Whether the format shows when samples were taken.
+    pub keep_times: bool,
 }
 
 impl ReportOptions<'_> {
@@ -71,7 +74,8 @@ impl ReportOptions<'_> {
     }
 
     fn analyse_options(&self) -> AnalyseOptions<'_> {
-        AnalyseOptions { event: self.event, keep_times: self.filters.time.is_some(), ..AnalyseOptions::default() }
+        let keep_times = self.keep_times || self.filters.time.is_some();
+        AnalyseOptions { event: self.event, keep_times, ..AnalyseOptions::default() }
     }
 }
 
@@ -92,13 +96,15 @@ pub struct Reported {
     pub notes: Vec<String>,
     /// Where the program's source files are.
     pub(super) sources: SourceDirs,
+    /// What was run. Empty for a file that does not say it.
+    pub(super) facts: Vec<(&'static str, String)>,
 }
 
 impl Reported {
     /// Writes the profile in one format.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
-        let Self { view, quality, title, sources, .. } = self;
-        format.write(&Document { view, quality, title, sources }, out)
+        let Self { view, quality, title, sources, facts, notes, .. } = self;
+        format.write(&Document { view, quality, title, sources, facts, notes }, out)
     }
 }
 
@@ -156,6 +162,7 @@ fn report_pprof(
         other_events: Vec::new(),
         notes: read.notes,
         sources: SourceDirs::default(),
+        facts: Vec::new(),
     })
 }
 
@@ -230,6 +237,7 @@ fn note_on_found(files: &[CodeFile]) -> Option<String> {
 fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
     only_pprof(run.id().as_str(), wanted)?;
     let manifest: Manifest = run.manifest()?;
+    let facts = facts(&manifest);
     let path = run.file(PERF_DATA_FILE)?;
     let bytes = InputBytes::open(&path).map_err(Error::Input)?;
     let mut images = DiskImages::new();
@@ -261,7 +269,7 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
     let reported = reported(analysis, wanted, run.id().as_str(), &manifest.title)?;
-    Ok(Reported { sources: manifest.build.sources, ..reported })
+    Ok(Reported { facts, sources: manifest.build.sources, ..reported })
 }
 
 /// Returns the run that a directory belongs to; `None` for any other directory.
@@ -298,6 +306,7 @@ fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, name: &str, title: &
         other_events: analysis.other_events,
         notes: analysis.notes,
         sources: SourceDirs::default(),
+        facts: Vec::new(),
     })
 }
 

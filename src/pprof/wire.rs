@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use super::error::Error;
-use crate::bytes::Cursor;
+use crate::bytes::{Cursor, push_varint};
 
 /// A message, or another range of bytes in the file.
 #[derive(Debug, Clone, Copy)]
@@ -204,12 +204,8 @@ impl MessageWriter {
         self.0
     }
 
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value.to_le_bytes()[0] | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value.to_le_bytes()[0]);
+    fn varint(&mut self, value: u64) {
+        push_varint(&mut self.0, value);
     }
 }
 

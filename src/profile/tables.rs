@@ -1,5 +1,6 @@
 //! [`Profile`]: tables of interned values, and the samples that refer to them.
 
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::ops::{Bound, Range};
 
@@ -319,6 +320,11 @@ impl Profile {
             (*start, *end) = (first, position(frames.len()));
         }
         self.frames = frames;
+    }
+
+    /// Returns the names of the labels that programs gave to their samples.
+    pub fn label_keys(&self) -> BTreeSet<&str> {
+        self.label_sets.items.iter().flatten().map(|label| self.str(label.key)).collect()
     }
 
     /// Returns the labels of a task, as pprof files carry them. Unknown values are left out, such as ids that are 0.

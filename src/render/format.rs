@@ -5,16 +5,17 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use super::{flamegraph, folded, summary};
-use crate::pprof::{self, SourceDirs};
-use crate::profile::{Quality, format_total_count};
-use crate::views::View;
+use super::document::Document;
+use super::{flamegraph, folded, html, summary};
+use crate::pprof;
 
 /// An output format. Users name it in flags and in `goflame.toml`, and its comment is its help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Format {
     /// Flame graph for a browser
     Svg,
+    /// Page to explore a profile in a browser
+    Html,
     /// Profile for `go tool pprof`
     Pprof,
     /// One line for each stack, with its count
@@ -23,31 +24,16 @@ pub enum Format {
     Json,
 }
 
-/// The content of an output.
-#[derive(Debug, Clone, Copy)]
-pub struct Document<'a> {
-    /// The profile, filtered and grouped.
-    pub view: &'a View,
-    /// Its quality.
-    pub quality: &'a Quality,
-    /// The headline, such as the name of the app and its variant.
-    pub title: &'a str,
-    /// Directories of the program's source files.
-    pub sources: &'a SourceDirs,
-}
-
 type Renderer = fn(&Document<'_>, &mut dyn Write) -> io::Result<()>;
 
 impl Format {
-    /// Names of formats that a later version will have.
-    pub const LATER: [&'static str; 1] = ["html"];
-
     /// The name of its file in a run directory, and its renderer.
     const fn declaration(self) -> (&'static str, Renderer) {
         match self {
             Self::Svg => ("flamegraph.svg", |document, out| {
                 flamegraph::write(document.view, document.title, &document.subtitle(), out)
             }),
+            Self::Html => ("report.html", html::write),
             Self::Pprof => ("profile.pb.gz", |document, out| {
                 pprof::write(document.view.profile(), &[document.title, &document.subtitle()], document.sources, out)
             }),
@@ -73,6 +59,7 @@ impl Format {
     const fn endings(self) -> &'static [&'static str] {
         match self {
             Self::Svg => &[".svg"],
+            Self::Html => &[".html", ".htm"],
             Self::Pprof => &[".pb.gz", ".pprof"],
             Self::Folded => &[".folded", ".collapsed"],
             Self::Json => &[".json"],
@@ -87,21 +74,5 @@ impl Format {
     /// Writes a document in this format.
     pub fn write(self, document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
         (self.declaration().1)(document, out)
-    }
-}
-
-impl Document<'_> {
-    /// The line below the title: the event, the number of samples, the quality, and what is missing.
-    fn subtitle(&self) -> String {
-        let profile = self.view.profile();
-        let mut parts = vec![profile.event.name.clone()];
-        if profile.event.frequency > 0 {
-            parts.push(format!("{} Hz", profile.event.frequency));
-        }
-        parts.extend(format_total_count(profile));
-        parts.push(format!("quality {}", self.quality.assess().grade));
-        parts.extend(self.quality.unseen_cpu());
-        parts.extend(self.quality.size_bound.map(|bound| bound.to_string()));
-        parts.join(", ")
     }
 }

@@ -9,13 +9,16 @@
 pub mod columns;
 pub mod flamegraph;
 pub mod folded;
+pub mod html;
 pub mod summary;
 pub mod text;
 
+mod document;
 mod format;
 mod name;
 
-pub use format::{Document, Format};
+pub use document::Document;
+pub use format::Format;
 pub use name::sanitize;
 
 #[cfg(test)]

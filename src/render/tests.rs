@@ -21,7 +21,7 @@ fn renderers() -> Vec<(String, Renderer)> {
         let format = *format;
         let write = move |view: &View, out: &mut dyn Write| {
             let (quality, sources) = (&Quality::default(), &SourceDirs::default());
-            format.write(&Document { view, quality, title: "title", sources }, out)
+            format.write(&Document { view, quality, title: "title", sources, facts: &[], notes: &[] }, out)
         };
         (format!("{format:?}"), Box::new(write))
     };

@@ -84,7 +84,7 @@ impl Grouping {
     }
 
     /// Returns the samples of each group, as positions in [`Profile::samples`].
-    pub(super) fn samples(&self) -> impl ExactSizeIterator<Item = &[u32]> {
+    pub fn samples(&self) -> impl ExactSizeIterator<Item = &[u32]> {
         self.samples.iter().map(Vec::as_slice)
     }
 

@@ -9,6 +9,7 @@
 //! - [`walk`]: all stacks from the root, with the cumulative weight of each segment.
 //! - [`tree`]: the call tree: nodes with a frame text and weights; a format expands only the nodes that it needs.
 //! - [`own_code`]: the lines of the user's code where time is spent or given to other code.
+//! - [`paths`]: the whole call tree as columns, with the path of each sample.
 //! - [`top`]: hot functions and the hottest call path.
 //!
 //! Must not format text and must not know output formats.
@@ -16,6 +17,7 @@
 mod filter;
 mod grouping;
 mod own_code;
+mod paths;
 mod top;
 mod tree;
 mod view;
@@ -24,6 +26,7 @@ mod walk;
 pub use filter::{Filters, Tag};
 pub use grouping::{By, GroupRow, Grouping};
 pub use own_code::OwnLine;
+pub use paths::CallPaths;
 pub use top::{CallPathStep, FunctionRow, Top};
 pub use tree::{CallTree, ExpandScratch, LabelId, Node, TreeLabels, self_weight};
 pub use view::{SampleValue, View};

@@ -168,7 +168,7 @@ fn wrong_command_lines_are_errors_with_exit_code_2() {
         ("run --stack 12", "error: invalid value for --stack: [..]"),
         ("run --variant nope", "error: invalid value for --variant: [..]"),
         ("build --variant debug --release", "error: the argument '--variant <NAME>' cannot be used with '--release'"),
-        ("report --format html", "error: invalid value 'html' for '--format <FORMAT>'"),
+        ("report --format hmtl", "error: invalid value 'hmtl' for '--format <FORMAT>'"),
         ("--quiet --verbose run", "error: the argument '--quiet' cannot be used with '--verbose'"),
     ] {
         project.shell(&format!("$goflame {line}")).run().code(2).stderr_has(said).stdout("");

@@ -47,6 +47,7 @@ pub(in crate::cli) fn report(
         event: args.event.as_deref(),
         filters: args.filter.filters()?,
         by: by.clone().unwrap_or_default(),
+        keep_times: format == Some(Format::Html),
     };
     let reported = pipeline::report(&source, &wanted, terminal)?;
     if let Some(types) = reported.sample_types.as_ref().filter(|types| !types.others.is_empty()) {

@@ -164,7 +164,6 @@ fn features_of_later_versions_are_never_silently_accepted() {
         ("record.off_cpu = true", "`record.off_cpu = true` is not yet available"),
         ("[runtime]", "`runtime` is not yet available"),
         ("runtime.gctrace = false", "`runtime` is not yet available"),
-        ("report.formats = [\"svg\", \"html\"]", "`html` in `report.formats` is not yet available"),
         ("report.palette = \"hot\"", "`report.palette = \"hot\"` is not yet available"),
     ] {
         let (found, label, _) = problem(text);

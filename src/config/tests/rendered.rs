@@ -138,7 +138,7 @@ error: invalid value for `variant.release.ldflags`
   = help: it costs no speed to keep them: leave the flag out
 "#;
 
-    things_of_later_versions: "[record]\noff_cpu = true\n[runtime]\ngctrace = false\n[report]\nformats = [\n  \"svg\",\n  \"html\",\n]\n" => r#"
+    things_of_later_versions: "[record]\noff_cpu = true\n[runtime]\ngctrace = false\n" => r#"
 error: `record.off_cpu = true` is not yet available
  --> goflame.toml:2:11
   |
@@ -152,12 +152,6 @@ error: `runtime` is not yet available
   |
 3 | [runtime]
   |  ^^^^^^^ not yet available
-
-error: `html` in `report.formats` is not yet available
- --> goflame.toml:8:3
-  |
-8 |   "html",
-  |   ^^^^^^ not yet available
 "#;
 
     several_syntax_errors: "[record]\nengine = native\nevent = cycles\nfrequency = \n[app" => r#"

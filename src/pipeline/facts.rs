@@ -1,0 +1,29 @@
+//! What was run, for people who read a report without knowing the run.
+
+use serde_json::Value;
+
+use super::manifest::Manifest;
+use crate::process::quote_command;
+
+/// Returns names and values. Holds nothing that the manifest masks.
+pub(super) fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
+    let Manifest { app, created, goflame, variant, build, git, host, workload, sampler, .. } = manifest;
+    // The path of the program in the archive says nothing to a reader.
+    let argv: Vec<&str> = workload.argv.iter().skip(1).map(String::as_str).collect();
+    let mut facts = vec![
+        ("Program", quote_command(&[&[app.name.as_str()][..], &argv].concat())),
+        ("Ended with", format!("{} after {:.2} s", workload.status, workload.wall_seconds)),
+        ("Started", created.clone()),
+    ];
+    if let Some(commit) = git.get("commit").and_then(Value::as_str) {
+        let dirty = git.get("dirty").and_then(Value::as_bool) == Some(true);
+        facts.push(("Commit", format!("{commit}{}", if dirty { ", with uncommitted changes" } else { "" })));
+    }
+    facts.push(("Built with", format!("{}, variant {variant}", build.go)));
+    let host = |name: &str| host.pointer(&format!("/{name}/value"));
+    let machine = [host("cpu_model"), host("kernel_release")].into_iter().flatten().filter_map(Value::as_str);
+    let cpus = host("online_cpus").and_then(Value::as_array).map(|cpus| format!("{} CPUs", cpus.len()));
+    facts.push(("Machine", machine.map(str::to_owned).chain(cpus).collect::<Vec<_>>().join(", ")));
+    facts.push(("Sampled", format!("{} at {} Hz by goflame {goflame}", sampler.event, sampler.frequency)));
+    facts
+}

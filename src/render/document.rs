@@ -1,0 +1,38 @@
+//! [`Document`]: what all formats write.
+
+use crate::pprof::SourceDirs;
+use crate::profile::{Quality, format_total_count};
+use crate::views::View;
+
+/// The content of an output.
+#[derive(Debug, Clone, Copy)]
+pub struct Document<'a> {
+    /// The profile, filtered and grouped.
+    pub view: &'a View,
+    /// Its quality.
+    pub quality: &'a Quality,
+    /// The headline, such as the name of the app and its variant.
+    pub title: &'a str,
+    /// Directories of the program's source files.
+    pub sources: &'a SourceDirs,
+    /// What was run: names and values.
+    pub facts: &'a [(&'static str, String)],
+    /// Notes that the user saw.
+    pub notes: &'a [String],
+}
+
+impl Document<'_> {
+    /// The line below the title: the event, the number of samples, the quality, and what is missing.
+    pub(super) fn subtitle(&self) -> String {
+        let profile = self.view.profile();
+        let mut parts = vec![profile.event.name.clone()];
+        if profile.event.frequency > 0 {
+            parts.push(format!("{} Hz", profile.event.frequency));
+        }
+        parts.extend(format_total_count(profile));
+        parts.push(format!("quality {}", self.quality.assess().grade));
+        parts.extend(self.quality.unseen_cpu());
+        parts.extend(self.quality.size_bound.map(|bound| bound.to_string()));
+        parts.join(", ")
+    }
+}

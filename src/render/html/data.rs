@@ -1,0 +1,228 @@
+//! The data of the page: texts as JSON, and columns of numbers, gzipped together.
+//!
+//! ```text
+//! u32                     length of the JSON, little-endian
+//! JSON                    `Meta`; `columns` lists the name and the number of values of each column
+//! columns                 one after the other; a value is an unsigned LEB128 number
+//! ```
+//!
+//! | column | one value for each | value |
+//! | --- | --- | --- |
+//! | `depth` | call path, in depth-first order | number of its callers |
+//! | `function` | call path | position in `functions` |
+//! | `inlined` | call path | 1: the compiler inlined all of these calls |
+//! | `leaf` | sample | position of its call path, plus 1; 0: no frames |
+//! | `weight` | sample | in the unit |
+//! | `group N` | sample | position in the names of grouping N |
+//! | `time` | moment | nanoseconds since the moment before |
+//! | `sample of moment` | moment | position of its sample |
+//! | `weight of moment` | moment | in the unit |
+//!
+//! A moment is a single sample with its time. Without times, there are no moments.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+
+use crate::bytes::push_varint;
+use crate::goname;
+use crate::profile::{Assessment, Function, FunctionId, Grade, Interner, Origin, Profile, Unit, position};
+use crate::render::document::Document;
+use crate::render::sanitize;
+use crate::views::{By, CallPaths, Grouping};
+
+/// Number of lines of the user's code that are listed.
+const OWN_LINES: usize = 30;
+
+/// More groups than this make a list that nobody reads, and a large file.
+const MAX_GROUPS: usize = 5000;
+
+#[derive(Serialize)]
+struct Meta<'a> {
+    title: String,
+    facts: Vec<(&'a str, String)>,
+    notes: Vec<String>,
+    quality: Verdict,
+    event: &'a str,
+    unit: Unit,
+    samples: u64,
+    total: u64,
+    functions: Vec<FunctionEntry>,
+    packages: Vec<Box<str>>,
+    own_lines: Vec<OwnLineEntry>,
+    groupings: Vec<GroupingEntry>,
+    columns: Vec<(String, usize)>,
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    grade: Grade,
+    summary: String,
+    reasons: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct FunctionEntry {
+    name: String,
+    file: String,
+    line: u32,
+    origin: Origin,
+    /// Position in [`Meta::packages`].
+    package: u32,
+}
+
+#[derive(Serialize)]
+struct OwnLineEntry {
+    function: String,
+    file: String,
+    line: u32,
+    callee: Option<String>,
+    weight: u64,
+}
+
+#[derive(Serialize)]
+struct GroupingEntry {
+    name: String,
+    names: Vec<String>,
+}
+
+/// Returns the gzipped data of a document.
+pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
+    let view = document.view;
+    let profile = view.profile();
+    let paths = CallPaths::new(profile);
+    let mut columns = Columns::default();
+    columns.add("depth", paths.depths.iter().map(|depth| u64::from(*depth)));
+    let mut functions = FunctionTable::new(profile);
+    let function_of_path: Vec<u32> = paths.functions.iter().map(|id| functions.position(*id)).collect();
+    columns.add("function", function_of_path.into_iter().map(u64::from));
+    columns.add("inlined", paths.inlined.iter().map(|inlined| u64::from(*inlined)));
+    columns.add("leaf", paths.leaves.iter().map(|leaf| leaf.map_or(0, |path| u64::from(path) + 1)));
+    columns.add("weight", profile.samples().iter().map(|sample| sample.weight));
+    let groupings = add_groupings(profile, &mut columns);
+    if let Some(moments) = profile.timed_samples() {
+        let mut last = moments.first().map_or(0, |moment| moment.time);
+        let since_last =
+            moments.iter().map(|moment| moment.time.saturating_sub(std::mem::replace(&mut last, moment.time)));
+        columns.add("time", since_last);
+        columns.add("sample of moment", moments.iter().map(|moment| u64::from(moment.sample)));
+        columns.add("weight of moment", moments.iter().map(|moment| moment.weight));
+    }
+    let Assessment { grade, reasons } = document.quality.assess();
+    let display = |id: FunctionId| shown(profile.str(profile.function(id).display));
+    let own_lines = view.own_lines().iter().take(OWN_LINES).map(|line| OwnLineEntry {
+        function: display(line.function),
+        file: shown(profile.str(profile.function(line.function).file)),
+        line: line.line,
+        callee: line.callee.map(display),
+        weight: line.weight,
+    });
+    let meta = Meta {
+        title: shown(document.title),
+        facts: document.facts.iter().map(|(name, value)| (*name, shown(value))).collect(),
+        notes: document.notes.iter().map(|note| shown(note)).collect(),
+        quality: Verdict {
+            grade,
+            summary: document.quality.summary(),
+            reasons: reasons.iter().map(|reason| shown(reason)).collect(),
+        },
+        event: &profile.event.name,
+        unit: profile.event.unit,
+        samples: profile.total_count(),
+        total: profile.total_weight(),
+        functions: functions.entries,
+        packages: functions.packages.items().to_vec(),
+        own_lines: own_lines.collect(),
+        groupings,
+        columns: columns.lengths,
+    };
+    let json = serde_json::to_vec(&meta)?;
+    let mut zipped = GzEncoder::new(Vec::new(), Compression::best());
+    zipped.write_all(&position(json.len()).to_le_bytes())?;
+    zipped.write_all(&json)?;
+    zipped.write_all(&columns.bytes)?;
+    zipped.finish()
+}
+
+/// A text as the page shows it, without characters that reorder it or that cannot be shown.
+fn shown(text: &str) -> String {
+    sanitize(text).into_owned()
+}
+
+#[derive(Default)]
+struct Columns {
+    lengths: Vec<(String, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl Columns {
+    fn add(&mut self, name: impl Into<String>, values: impl ExactSizeIterator<Item = u64>) {
+        self.lengths.push((name.into(), values.len()));
+        for value in values {
+            push_varint(&mut self.bytes, value);
+        }
+    }
+}
+
+/// The functions of call paths. Functions with equal names are one entry.
+struct FunctionTable<'p> {
+    profile: &'p Profile,
+    by_name: HashMap<&'p str, u32>,
+    entries: Vec<FunctionEntry>,
+    packages: Interner<Box<str>>,
+}
+
+impl<'p> FunctionTable<'p> {
+    fn new(profile: &'p Profile) -> Self {
+        Self { profile, by_name: HashMap::new(), entries: Vec::new(), packages: Interner::default() }
+    }
+
+    fn position(&mut self, id: FunctionId) -> u32 {
+        let Function { name, display, file, start_line, origin } = *self.profile.function(id);
+        let display = self.profile.str(display);
+        let (entries, packages) = (&mut self.entries, &mut self.packages);
+        *self.by_name.entry(display).or_insert_with(|| {
+            let package = match (goname::package(self.profile.str(name)), origin) {
+                ("", Origin::Kernel) => "[kernel]".to_owned(),
+                ("", Origin::Native) => "[C and native]".to_owned(),
+                ("", _) => "[no package]".to_owned(),
+                (package, _) => shown(package),
+            };
+            entries.push(FunctionEntry {
+                name: shown(display),
+                file: shown(self.profile.str(file)),
+                line: start_line,
+                origin,
+                package: packages.intern_str(&package),
+            });
+            position(entries.len() - 1)
+        })
+    }
+}
+
+/// Adds a column for each property by which samples can be grouped. A property with a single group is left out.
+fn add_groupings(profile: &Profile, columns: &mut Columns) -> Vec<GroupingEntry> {
+    let labels = profile.label_keys().into_iter().map(|key| (key.to_owned(), By::Label(key.to_owned())));
+    let properties =
+        [("process", By::Process), ("thread", By::Thread), ("goroutine", By::Goroutine), ("entry", By::Entry)];
+    let properties = properties.into_iter().map(|(name, by)| (name.to_owned(), by)).chain(labels);
+    let mut entries = Vec::new();
+    for (name, by) in properties {
+        let grouping = Grouping::new(profile, &by);
+        if !(2..=MAX_GROUPS).contains(&grouping.names().len()) {
+            continue;
+        }
+        let mut group_of_sample = vec![0_u64; profile.samples().len()];
+        for (group, samples) in (0..).zip(grouping.samples()) {
+            for sample in samples {
+                group_of_sample[*sample as usize] = group;
+            }
+        }
+        columns.add(format!("group {}", entries.len()), group_of_sample.into_iter());
+        entries.push(GroupingEntry { name: shown(&name), names: grouping.names().map(shown).collect() });
+    }
+    entries
+}

@@ -1,0 +1,480 @@
+// @ts-check
+// The page: its state, which is in the fragment of the URL, and the parts that show it.
+"use strict";
+
+/** Whose code a function is, in the order of the legend. */
+const ORIGINS = ["main", "module", "std", "runtime", "native", "kernel", "unknown"];
+/** @type {Record<string, string>} */
+const ORIGIN_NAMES = {
+  main: "main module",
+  module: "other modules",
+  std: "standard library",
+  runtime: "Go runtime",
+  native: "C and native",
+  kernel: "kernel",
+  unknown: "unknown",
+};
+
+/** Rows of the table of functions at first. */
+const FEW_ROWS = 30;
+
+/**
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @param {new () => T} type
+ */
+function byId(id, type) {
+  const element = document.getElementById(id);
+  if (!(element instanceof type)) throw new Error(`no #${id}`);
+  return element;
+}
+
+class Page {
+  /** @param {Data} data */
+  constructor(data) {
+    this.data = data;
+    this.meta = data.meta;
+    this.view = byId("view", HTMLSelectElement);
+    this.group = byId("group", HTMLSelectElement);
+    this.search = byId("search", HTMLInputElement);
+    this.filter = byId("filter", HTMLInputElement);
+    this.boxes = ["kernel", "runtime", "inlined", "recursion", "packages"].map((id) => byId(id, HTMLInputElement));
+    this.status = byId("status", HTMLElement);
+    this.sort = "self";
+    this.all = false;
+    /** @type {[number, number] | null} in seconds */
+    this.range = null;
+    /** @type {string | null} The name of the function in the middle of the sandwich. */
+    this.function = null;
+    /** @type {string[]} Names from the root to the zoomed node. */
+    this.zoomed = [];
+    /** @type {Tree} */
+    this.tree = rootTree(data, data.weight, this.options());
+    this.shown = this.tree;
+    const originOf = (/** @type {number} */ label) => {
+      const at = this.shown.functionOf[label];
+      return at < 0 ? "group" : this.meta.functions[at].origin;
+    };
+    this.graph = new FlameGraph(byId("frames", HTMLElement), originOf);
+    this.callers = new FlameGraph(byId("callers", HTMLElement), originOf);
+    this.walker = new TextTree(byId("tree", HTMLElement), (node) => this.describe(this.shown, node));
+    /** @type {HeatMap | null} */
+    this.heat = null;
+    this.fillHeader();
+    this.fillOwn();
+    this.fillTime();
+    this.listen();
+    this.readFragment();
+    this.redraw();
+  }
+
+  fillHeader() {
+    const { quality, facts, groupings } = this.meta;
+    const verdict = byId("verdict", HTMLElement);
+    verdict.textContent = `Quality ${quality.summary}`;
+    verdict.className = quality.grade;
+    byId("reasons", HTMLElement).append(...[...quality.reasons, ...this.meta.notes].map((text) => element("li", text)));
+    byId("facts", HTMLElement).append(...facts.flatMap((/** @type {[string, string]} */ [name, value]) => [element("dt", name), element("dd", value)]));
+    this.group.append(option("", "nothing"), ...groupings.map((/** @type {any} */ one) => option(one.name, one.name)));
+  }
+
+  fillOwn() {
+    const rows = this.meta.own_lines.map((/** @type {any} */ line) => {
+      const name = element("td", "", "name");
+      name.append(this.functionButton(line.function));
+      return row([element("td", this.percent(line.weight, this.meta.total), "number"), element("td", `${line.file}:${line.line}`, "place"), name, element("td", line.callee ?? "", "name")]);
+    });
+    byId("own", HTMLElement).hidden = rows.length === 0;
+    document.querySelector("#own tbody")?.append(...rows);
+  }
+
+  fillTime() {
+    if (!this.data.time || this.data.time.length === 0) return;
+    byId("time", HTMLElement).hidden = false;
+    this.heat = new HeatMap(byId("heat", HTMLCanvasElement), this.data, this.data.time[this.data.time.length - 1] / 1e9);
+    const { span } = this.heat;
+    byId("column", HTMLElement).textContent = span < 1 ? `${span * 1000} ms` : span === 1 ? "one second" : `${span} seconds`;
+    this.heat.onRange = (range) => this.setRange(range);
+  }
+
+  listen() {
+    for (const input of [this.view, this.group, ...this.boxes]) {
+      input.addEventListener("change", () => {
+        this.zoomed = [];
+        this.redraw();
+        this.writeFragment();
+      });
+    }
+    this.search.addEventListener("input", () => {
+      this.mark();
+      this.writeFragment();
+    });
+    this.filter.addEventListener("input", () => this.fillFunctions());
+    byId("controls", HTMLElement).addEventListener("submit", (event) => event.preventDefault());
+    byId("reset", HTMLElement).addEventListener("click", () => this.graph.zoom(0));
+    byId("more", HTMLElement).addEventListener("click", () => {
+      this.all = true;
+      this.fillFunctions();
+    });
+    byId("range", HTMLElement).addEventListener("submit", (event) => {
+      event.preventDefault();
+      const [from, to] = ["from", "to"].map((id) => Number(byId(id, HTMLInputElement).value.replace(",", ".")));
+      if (to > from && from >= 0) this.setRange([from, to]);
+      else this.status.textContent = "The range is empty: `to` is after `from`, both in seconds.";
+    });
+    byId("whole", HTMLElement).addEventListener("click", () => this.setRange(null));
+    for (const button of document.querySelectorAll("#functions th button")) {
+      button.addEventListener("click", () => {
+        this.sort = /** @type {HTMLElement} */ (button).dataset.sort ?? "self";
+        this.fillFunctions();
+      });
+    }
+    for (const graph of [this.graph, this.callers]) {
+      graph.onSelect = (node) => {
+        const { tree } = graph;
+        if (tree) byId("selected", HTMLElement).textContent = this.details(tree, node);
+      };
+      graph.scroller.addEventListener("keydown", (event) => this.onKey(graph, event));
+    }
+    this.graph.onZoom = (node) => {
+      this.zoomed = pathOf(this.shown, node);
+      this.writeFragment();
+    };
+    addEventListener("hashchange", () => {
+      this.readFragment();
+      this.redraw();
+    });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.drawAll());
+  }
+
+  /**
+   * @param {FlameGraph} graph
+   * @param {KeyboardEvent} event
+   */
+  onKey(graph, event) {
+    const { tree, selected } = graph;
+    if (!tree || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "c") {
+      navigator.clipboard?.writeText(pathOf(tree, selected).join("\n")).then(
+        () => (this.status.textContent = "The stack is copied."),
+        () => (this.status.textContent = "The browser does not let this page copy."),
+      );
+    } else if (event.key === "s" && tree.label[selected] >= 0) {
+      this.showFunction(tree.labels[tree.label[selected]]);
+    }
+  }
+
+  /** @returns {TreeOptions} */
+  options() {
+    const [kernel, runtime, inlined, recursion, packages] = this.boxes.map((box) => box.checked);
+    const hidden = new Set([...(kernel ? [] : ["kernel"]), ...(runtime ? [] : ["runtime"])]);
+    const grouping = this.data.groupings.findIndex((one) => one.name === this.group.value);
+    return { hidden, inlined, recursion, packages, grouping };
+  }
+
+  /** @param {[number, number] | null} range */
+  setRange(range) {
+    this.range = range;
+    this.zoomed = [];
+    this.redraw();
+    this.writeFragment();
+  }
+
+  /** @param {string} name */
+  showFunction(name) {
+    this.function = name;
+    this.view.value = "sandwich";
+    this.zoomed = [];
+    this.redraw();
+    this.writeFragment();
+    byId("graph", HTMLElement).scrollIntoView({ block: "nearest" });
+  }
+
+  redraw() {
+    const range = /** @type {[number, number] | null} */ (this.range && this.range.map((second) => second * 1e9));
+    this.tree = rootTree(this.data, weightsIn(this.data, range), this.options());
+    this.weights = labelWeights(this.tree);
+    const view = this.view.value;
+    const callers = byId("callers", HTMLElement);
+    callers.hidden = true;
+    const middle = this.function === null ? -1 : this.tree.labels.indexOf(this.function);
+    this.shown = this.tree;
+    if (view === "inverted") this.shown = invertedTree(this.tree);
+    if (view === "sandwich" && middle >= 0) {
+      const both = sandwich(this.tree, middle);
+      this.shown = both.callees;
+      callers.hidden = false;
+      this.callers.show(both.callers, true);
+    }
+    this.graph.show(this.shown, view === "flame");
+    const zoomed = findPath(this.shown, this.zoomed);
+    if (zoomed > 0) {
+      this.graph.zoomed = zoomed;
+      this.graph.selected = zoomed;
+    }
+    byId("selected", HTMLElement).textContent = this.details(this.shown, this.graph.selected);
+    this.walker.show(this.shown);
+    this.fillLegend();
+    this.fillFunctions();
+    for (const [id, at] of /** @type {[string, 0 | 1][]} */ ([["from", 0], ["to", 1]])) {
+      byId(id, HTMLInputElement).value = this.range ? String(this.range[at]) : "";
+    }
+    if (this.heat) this.heat.range = this.range;
+    this.mark();
+    if (view === "sandwich" && middle < 0) this.status.textContent = "Choose a function: press S on a frame, or select its name in the table.";
+  }
+
+  drawAll() {
+    this.graph.draw();
+    this.callers.draw();
+    this.heat?.draw();
+  }
+
+  /** Marks what the search finds, and says its share. */
+  mark() {
+    const { tree } = this;
+    const text = this.search.value;
+    let matches = null;
+    const whole = this.amount(tree.total[0]);
+    this.status.textContent = this.range ? `${whole} from ${this.range[0]} s to ${this.range[1]} s` : whole;
+    if (text) {
+      const pattern = parsePattern(text);
+      matches = Uint8Array.from(tree.labels, (label) => (pattern(label) ? 1 : 0));
+      let found = 0;
+      for (let node = 1; node < tree.label.length; ) {
+        const hit = matches[tree.label[node]] === 1;
+        if (hit) found += tree.total[node];
+        node = hit ? tree.end[node] : node + 1;
+      }
+      this.status.textContent = `“${text}” is on the stack in ${this.percent(found, tree.total[0])} of ${whole}`;
+    }
+    this.graph.matches = matches;
+    this.callers.matches = matches;
+    this.drawAll();
+  }
+
+  fillLegend() {
+    const { tree, meta } = this;
+    const self = new Map(ORIGINS.map((origin) => [origin, 0]));
+    tree.self.forEach((weight, node) => {
+      const at = tree.label[node] < 0 ? -1 : tree.functionOf[tree.label[node]];
+      if (at >= 0) self.set(meta.functions[at].origin, (self.get(meta.functions[at].origin) ?? 0) + weight);
+    });
+    const items = ORIGINS.filter((origin) => (self.get(origin) ?? 0) > 0).map((origin) => {
+      const item = element("li", "");
+      const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+      svg.setAttribute("viewBox", "0 0 1 1");
+      svg.setAttribute("aria-hidden", "true");
+      const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+      rect.setAttribute("width", "1");
+      rect.setAttribute("height", "1");
+      rect.style.fill = `var(--${origin})`;
+      svg.append(rect);
+      item.append(svg, `${ORIGIN_NAMES[origin]} ${this.percent(self.get(origin) ?? 0, tree.total[0])} self`);
+      return item;
+    });
+    byId("legend", HTMLElement).replaceChildren(...items);
+  }
+
+  fillFunctions() {
+    const { tree, weights } = this;
+    if (!weights) return;
+    const pattern = parsePattern(this.filter.value);
+    const labels = tree.labels.map((_, label) => label).filter((label) => weights.total[label] > 0 && tree.functionOf[label] >= 0 && pattern(tree.labels[label]));
+    const { self, total } = weights;
+    const byName = (/** @type {number} */ a, /** @type {number} */ b) => (tree.labels[a] < tree.labels[b] ? -1 : 1);
+    const orders = /** @type {Record<string, (a: number, b: number) => number>} */ ({
+      self: (a, b) => self[b] - self[a] || total[b] - total[a] || byName(a, b),
+      total: (a, b) => total[b] - total[a] || self[b] - self[a] || byName(a, b),
+      name: byName,
+    });
+    labels.sort(orders[this.sort]);
+    const listed = this.all ? labels : labels.slice(0, FEW_ROWS);
+    const rows = listed.map((label) => {
+      const { file, line } = this.meta.functions[tree.functionOf[label]];
+      const name = element("td", "", "name");
+      name.append(this.functionButton(tree.labels[label]));
+      return row([
+        element("td", this.percent(self[label], tree.total[0]), "number"),
+        element("td", this.percent(total[label], tree.total[0]), "number"),
+        name,
+        element("td", this.boxes[4].checked || !file ? "" : line > 0 ? `${file}:${line}` : file, "place"),
+      ]);
+    });
+    document.querySelector("#functions tbody")?.replaceChildren(...rows);
+    for (const button of document.querySelectorAll("#functions th button")) {
+      const { sort } = /** @type {HTMLElement} */ (button).dataset;
+      const header = /** @type {HTMLElement} */ (button.parentElement);
+      if (sort === this.sort) header.setAttribute("aria-sort", sort === "name" ? "ascending" : "descending");
+      else header.removeAttribute("aria-sort");
+    }
+    const more = byId("more", HTMLElement);
+    more.hidden = listed.length === labels.length;
+    more.textContent = `All ${labels.length} functions`;
+  }
+
+  /** @param {string} name */
+  functionButton(name) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = name;
+    button.addEventListener("click", () => this.showFunction(name));
+    return button;
+  }
+
+  /**
+   * @param {Tree} tree
+   * @param {number} node
+   */
+  describe(tree, node) {
+    const name = tree.label[node] < 0 ? "all" : tree.labels[tree.label[node]];
+    return `${this.percent(tree.total[node], this.tree.total[0])} ${name}${tree.inlined[node] ? " (inlined)" : ""}`;
+  }
+
+  /**
+   * @param {Tree} tree
+   * @param {number} node
+   */
+  details(tree, node) {
+    const at = tree.label[node] < 0 ? -1 : tree.functionOf[tree.label[node]];
+    const { file = "", line = 0 } = at < 0 || this.boxes[4].checked ? {} : this.meta.functions[at];
+    const place = file && ` · ${line > 0 ? `${file}:${line}` : file}`;
+    const self = tree.self[node] > 0 ? `, ${this.percent(tree.self[node], this.tree.total[0])} self` : "";
+    return `${this.describe(tree, node)} · ${this.amount(tree.total[node])}${self}${place}`;
+  }
+
+  /**
+   * Only as many digits as the samples carry.
+   * @param {number} part
+   * @param {number} whole
+   */
+  percent(part, whole) {
+    if (!(whole > 0)) return "0 %";
+    const share = (part / whole) * 100;
+    const samples = (this.meta.samples * whole) / Math.max(this.meta.total, 1);
+    const digits = samples >= 1000 ? 1 : 0;
+    return `${share > 0 && share < 0.5 / 10 ** digits ? "< " + (1 / 10 ** digits).toFixed(digits) : share.toFixed(digits)} %`;
+  }
+
+  /** @param {number} weight */
+  amount(weight) {
+    const { unit, event } = this.meta;
+    if (unit === "nanoseconds") {
+      const seconds = weight / 1e9;
+      return seconds >= 100 ? `${Math.round(seconds)} s` : seconds >= 1 ? `${seconds.toFixed(2)} s` : `${(seconds * 1e3).toPrecision(3)} ms`;
+    }
+    return `${Math.round(weight).toLocaleString("en")} ${unit === "bytes" ? "bytes" : event}`;
+  }
+
+  writeFragment() {
+    const state = new URLSearchParams();
+    const set = (/** @type {string} */ name, /** @type {string} */ value) => value && state.set(name, value);
+    set("view", this.view.value === "icicle" ? "" : this.view.value);
+    set("group", this.group.value);
+    set("search", this.search.value);
+    set("range", this.range ? this.range.join("-") : "");
+    set("function", this.view.value === "sandwich" ? this.function ?? "" : "");
+    for (const box of this.boxes) {
+      if (box.checked !== box.defaultChecked) state.set(box.id, box.checked ? "1" : "0");
+    }
+    for (const name of this.zoomed) state.append("zoom", name);
+    history.replaceState(null, "", `#${state}`);
+  }
+
+  readFragment() {
+    const state = new URLSearchParams(location.hash.slice(1));
+    this.view.value = state.get("view") ?? "icicle";
+    if (this.view.selectedIndex < 0) this.view.value = "icicle";
+    this.group.value = state.get("group") ?? "";
+    if (this.group.selectedIndex < 0) this.group.value = "";
+    this.search.value = state.get("search") ?? "";
+    const [from, to] = (state.get("range") ?? "").split("-").map(Number);
+    this.range = this.heat && to > from ? [from, to] : null;
+    this.function = state.get("function");
+    for (const box of this.boxes) box.checked = state.has(box.id) ? state.get(box.id) === "1" : box.defaultChecked;
+    this.zoomed = state.getAll("zoom");
+  }
+}
+
+/**
+ * The names from the root to a node.
+ * @param {Tree} tree
+ * @param {number} node
+ */
+function pathOf(tree, node) {
+  const names = [];
+  for (let at = node; at > 0; at = tree.parent[at]) names.unshift(tree.labels[tree.label[at]]);
+  return names;
+}
+
+/**
+ * The node with these names from the root, or -1.
+ * @param {Tree} tree
+ * @param {string[]} names
+ */
+function findPath(tree, names) {
+  let node = 0;
+  for (const name of names) {
+    const next = calleesOf(tree, node).find((callee) => tree.labels[tree.label[callee]] === name);
+    if (next === undefined) return -1;
+    node = next;
+  }
+  return node;
+}
+
+/**
+ * A test for names: a regular expression, or a plain text where it is none.
+ * @param {string} text
+ * @returns {(name: string) => boolean}
+ */
+function parsePattern(text) {
+  try {
+    const pattern = new RegExp(text, "i");
+    return (name) => pattern.test(name);
+  } catch {
+    const plain = text.toLowerCase();
+    return (name) => name.toLowerCase().includes(plain);
+  }
+}
+
+/**
+ * @param {string} tag
+ * @param {string} text
+ * @param {string} [className]
+ */
+function element(tag, text, className = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+/** @param {HTMLElement[]} cells */
+function row(cells) {
+  const made = document.createElement("tr");
+  made.append(...cells);
+  return made;
+}
+
+/**
+ * @param {string} value
+ * @param {string} text
+ */
+function option(value, text) {
+  const made = document.createElement("option");
+  made.value = value;
+  made.textContent = text;
+  return made;
+}
+
+readData(byId("data", HTMLScriptElement).textContent ?? "").then(
+  (data) => {
+    /** @type {HTMLElement} */ (document.querySelector("main")).hidden = false;
+    const page = new Page(data);
+    /** @type {any} */ (globalThis).page = page;
+    document.documentElement.dataset.ready = String(Math.round(performance.now()));
+  },
+  (error) => {
+    byId("verdict", HTMLElement).textContent = `This browser cannot read the data of the report: ${error}`;
+  },
+);

@@ -1,0 +1,280 @@
+// @ts-check
+// The call trees that the page shows: from the roots, from the leaves, and around one function.
+"use strict";
+
+/**
+ * A call tree in depth-first order: the callees of a node follow it, up to its end.
+ * @typedef {object} Tree
+ * @property {number[]} label  by node: index into the labels, or -1 for the whole
+ * @property {number[]} parent  by node: -1 for the whole
+ * @property {number[]} depth
+ * @property {number[]} end  by node: the first node that is not below it
+ * @property {number[]} total  cumulative weight
+ * @property {number[]} self
+ * @property {number[]} start  weight to the left of the node
+ * @property {boolean[]} inlined
+ * @property {string[]} labels
+ * @property {number[]} functionOf  by label: a function with its file and origin, or -1 for a group
+ * @property {number} height
+ */
+
+/**
+ * @typedef {object} TreeOptions
+ * @property {Set<string>} hidden  origins whose frames are left out
+ * @property {boolean} inlined
+ * @property {boolean} recursion
+ * @property {boolean} packages
+ * @property {number} grouping  -1 for none
+ */
+
+/** Nodes that are not sorted yet, each after its parent. */
+class Nodes {
+  constructor() {
+    /** @type {number[]} */
+    this.label = [-1];
+    /** @type {number[]} */
+    this.parent = [-1];
+    /** @type {number[]} */
+    this.self = [0];
+    /** @type {boolean[]} */
+    this.inlined = [false];
+  }
+
+  /**
+   * @param {number} parent
+   * @param {number} label
+   */
+  add(parent, label) {
+    this.inlined.push(true);
+    this.self.push(0);
+    this.parent.push(parent);
+    return this.label.push(label) - 1;
+  }
+
+  /**
+   * The tree of these nodes, without those of no weight. Siblings are sorted by name.
+   * @param {string[]} labels
+   * @param {number[]} functionOf
+   * @returns {Tree}
+   */
+  sorted(labels, functionOf) {
+    const count = this.label.length;
+    const total = this.self.slice();
+    for (let node = count - 1; node > 0; node--) total[this.parent[node]] += total[node];
+    const byName = labels.map((_, label) => label).sort((a, b) => (labels[a] < labels[b] ? -1 : labels[a] > labels[b] ? 1 : a - b));
+    const rank = new Float64Array(labels.length);
+    byName.forEach((label, at) => (rank[label] = at));
+    /** @type {number[][]} */
+    const callees = Array.from({ length: count }, () => []);
+    for (let node = 1; node < count; node++) {
+      if (total[node] > 0) callees[this.parent[node]].push(node);
+    }
+    /** @type {Tree} */
+    const tree = { label: [], parent: [], depth: [], end: [], total: [], self: [], start: [], inlined: [], labels, functionOf, height: 0 };
+    /** @type {[number, number, number, number][]} */
+    const pending = [[0, -1, 0, 0]];
+    while (pending.length > 0) {
+      const [node, parent, depth, start] = /** @type {[number, number, number, number]} */ (pending.pop());
+      const at = tree.label.push(this.label[node]) - 1;
+      tree.parent.push(parent);
+      tree.depth.push(depth);
+      tree.end.push(at + 1);
+      tree.total.push(total[node]);
+      tree.self.push(this.self[node]);
+      tree.start.push(start);
+      tree.inlined.push(this.inlined[node] && node > 0 && functionOf[this.label[node]] >= 0);
+      tree.height = Math.max(tree.height, depth + 1);
+      const next = callees[node].sort((a, b) => rank[this.label[b]] - rank[this.label[a]]);
+      let right = start + total[node] - this.self[node];
+      for (const callee of next) {
+        right -= total[callee];
+        pending.push([callee, at, depth + 1, right]);
+      }
+    }
+    for (let node = tree.label.length - 1; node > 0; node--) {
+      const parent = tree.parent[node];
+      tree.end[parent] = Math.max(tree.end[parent], tree.end[node]);
+    }
+    return tree;
+  }
+}
+
+/**
+ * The call tree from the roots.
+ * @param {Data} data
+ * @param {Float64Array} weights  by sample
+ * @param {TreeOptions} options
+ */
+function rootTree(data, weights, options) {
+  const { functions, packages } = data.meta;
+  const labels = options.packages ? packages.slice() : functions.map((/** @type {any} */ one) => one.name);
+  const functionOf = labels.map((/** @type {string} */ _, /** @type {number} */ label) => label);
+  if (options.packages) {
+    functions.forEach((/** @type {any} */ one, /** @type {number} */ at) => (functionOf[one.package] = at));
+  }
+  const grouping = data.groupings[options.grouping];
+  const firstGroup = labels.length;
+  if (grouping) {
+    labels.push(...grouping.names);
+    functionOf.push(...grouping.names.map(() => -1));
+  }
+  const labelOf = functions.map((/** @type {any} */ one, /** @type {number} */ at) => {
+    if (options.hidden.has(one.origin)) return -1;
+    return options.packages ? one.package : at;
+  });
+  const nodes = new Nodes();
+  /** @type {Map<number, number>} */
+  const callees = new Map();
+  const step = (/** @type {number} */ node, /** @type {number} */ label) => {
+    const key = node * labels.length + label;
+    let callee = callees.get(key);
+    if (callee === undefined) {
+      callee = nodes.add(node, label);
+      callees.set(key, callee);
+    }
+    return callee;
+  };
+  // By group and path. Without groups, a path has one node.
+  const paths = data.caller.length + 1;
+  /** @type {Map<number, number>} */
+  const known = new Map();
+  const nodeOf = (/** @type {number} */ group, /** @type {number} */ leaf) => {
+    const open = [];
+    let path = leaf;
+    let node;
+    while ((node = known.get(group * paths + path + 1)) === undefined && path >= 0) {
+      open.push(path);
+      path = data.caller[path];
+    }
+    if (node === undefined) {
+      node = grouping ? step(0, firstGroup + group) : 0;
+      known.set(group * paths, node);
+    }
+    while (open.length > 0) {
+      path = /** @type {number} */ (open.pop());
+      const label = labelOf[data.functions[path]];
+      const left = label < 0 || (!options.inlined && data.inlined[path] === 1);
+      const repeats = (!options.recursion || options.packages) && nodes.label[node] === label;
+      if (!left && !repeats) {
+        node = step(node, label);
+        if (data.inlined[path] === 0) nodes.inlined[node] = false;
+      }
+      known.set(group * paths + path + 1, node);
+    }
+    return node;
+  };
+  for (let sample = 0; sample < weights.length; sample++) {
+    if (weights[sample] > 0) nodes.self[nodeOf(grouping ? grouping.ofSample[sample] : 0, data.leaf[sample])] += weights[sample];
+  }
+  return nodes.sorted(labels, functionOf);
+}
+
+/** Nodes with less than this part of the whole are not expanded: they are narrower than half a pixel. */
+const NARROWEST = 1 / 4000;
+
+/**
+ * A tree that is made of sets of nodes of another one. Each step leads from a node to others, with their weight.
+ * @param {Tree} tree
+ * @param {[number, number][]} start  nodes of `tree` with their weights
+ * @param {(node: number, weight: number) => [number, number][]} step
+ */
+function mergedTree(tree, start, step) {
+  const nodes = new Nodes();
+  const whole = start.reduce((sum, [, weight]) => sum + weight, 0);
+  /** @type {[number, [number, number][]][]} */
+  const pending = [[0, start]];
+  while (pending.length > 0) {
+    const [parent, entries] = /** @type {[number, [number, number][]]} */ (pending.pop());
+    /** @type {Map<number, [number, number][]>} */
+    const byLabel = new Map();
+    for (const entry of entries) {
+      const label = tree.label[entry[0]];
+      const same = byLabel.get(label);
+      if (same) same.push(entry);
+      else byLabel.set(label, [entry]);
+    }
+    for (const [label, same] of byLabel) {
+      const node = nodes.add(parent, label);
+      const weight = same.reduce((sum, entry) => sum + entry[1], 0);
+      nodes.inlined[node] = same.every(([at]) => tree.inlined[at]);
+      const next = weight < whole * NARROWEST ? [] : same.flatMap(([at, part]) => step(at, part));
+      nodes.self[node] = Math.max(0, weight - next.reduce((sum, entry) => sum + entry[1], 0));
+      if (next.length > 0) pending.push([node, next]);
+    }
+  }
+  return nodes.sorted(tree.labels, tree.functionOf);
+}
+
+/**
+ * The inverted tree: leaves first, then their callers.
+ * @param {Tree} tree
+ */
+function invertedTree(tree) {
+  /** @type {[number, number][]} */
+  const leaves = [];
+  for (let node = 1; node < tree.label.length; node++) {
+    if (tree.self[node] > 0) leaves.push([node, tree.self[node]]);
+  }
+  return mergedTree(tree, leaves, (node, weight) => callerOf(tree, node, weight));
+}
+
+/**
+ * @param {Tree} tree
+ * @param {number} node
+ * @param {number} weight
+ * @returns {[number, number][]}
+ */
+function callerOf(tree, node, weight) {
+  const parent = tree.parent[node];
+  return parent > 0 ? [[parent, weight]] : [];
+}
+
+/**
+ * The callers of a function, and its callees. Recursion counts once.
+ * @param {Tree} tree
+ * @param {number} label
+ */
+function sandwich(tree, label) {
+  /** @type {[number, number][]} */
+  const outermost = [];
+  for (let node = 1; node < tree.label.length; node++) {
+    if (tree.label[node] === label) {
+      outermost.push([node, tree.total[node]]);
+      node = tree.end[node] - 1;
+    }
+  }
+  return {
+    callers: mergedTree(tree, outermost, (node, weight) => callerOf(tree, node, weight)),
+    callees: mergedTree(tree, outermost, (node) => calleesOf(tree, node).map((callee) => [callee, tree.total[callee]])),
+  };
+}
+
+/**
+ * @param {Tree} tree
+ * @param {number} node
+ */
+function calleesOf(tree, node) {
+  const callees = [];
+  for (let callee = node + 1; callee < tree.end[node]; callee = tree.end[callee]) callees.push(callee);
+  return callees;
+}
+
+/**
+ * The self and cumulative weight of each label. Recursion counts once.
+ * @param {Tree} tree
+ */
+function labelWeights(tree) {
+  const self = new Float64Array(tree.labels.length);
+  const total = new Float64Array(tree.labels.length);
+  /** By label: the end of its outermost node that is open. */
+  const open = new Float64Array(tree.labels.length);
+  for (let node = 1; node < tree.label.length; node++) {
+    const label = tree.label[node];
+    self[label] += tree.self[node];
+    if (node >= open[label]) {
+      total[label] += tree.total[node];
+      open[label] = tree.end[node];
+    }
+  }
+  return { self, total };
+}

@@ -1,0 +1,243 @@
+// Opens report.html of real runs in Chromium and uses it: mouse, keyboard, search, time range, groups.
+//
+//   node --test tests/report/report.test.mjs
+//
+// GOFLAME and CHROMIUM name other binaries; PICTURES is a directory for pictures of the page.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import puppeteer from "puppeteer-core";
+
+const repository = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const goflame = process.env.GOFLAME ?? join(repository, "target/debug/goflame");
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+let browser;
+let project;
+let summary;
+
+before(async () => {
+  project = mkdtempSync(join(tmpdir(), "goflame-report-"));
+  cpSync(join(repository, "examples/gcpressure"), project, { recursive: true, filter: (path) => !path.endsWith(".goflame") });
+  execFileSync(goflame, ["run", "-q", "-f", "html", "--", "-duration", "2s", "-workers", "4"], { cwd: project, stdio: "inherit" });
+  execFileSync(goflame, ["report", "latest", "-o", "report.html"], { cwd: project });
+  summary = JSON.parse(execFileSync(goflame, ["report", "latest", "-f", "json"], { cwd: project, maxBuffer: 1 << 28 }));
+  browser = await puppeteer.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  rmSync(project, { recursive: true, force: true });
+});
+
+/** Opens a report; fails on any error of its scripts, and on any request. */
+async function open(file = join(project, "report.html"), { fragment = "", width = 1280, dark = false } = {}) {
+  const page = await browser.newPage();
+  const problems = [];
+  page.on("pageerror", (error) => problems.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+  page.on("request", (request) => request.url().startsWith("file:") || problems.push(request.url()));
+  page.on("dialog", (dialog) => {
+    problems.push(`a dialog: ${dialog.message()}`);
+    dialog.dismiss();
+  });
+  await page.setViewport({ width, height: 900 });
+  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]);
+  await page.goto(pathToFileURL(file).href + fragment);
+  await page.waitForFunction(() => document.documentElement.dataset.ready, { timeout: 60_000 });
+  return { page, problems };
+}
+
+const text = (page, selector) => page.$eval(selector, (element) => element.textContent);
+/** A share with as many digits as its samples carry. */
+const percent = (part) => `${part.toFixed(summary.samples >= 1000 ? 1 : 0)} %`;
+
+/** The rows of the table of functions. */
+const functions = (page) =>
+  page.$$eval("#functions tbody tr", (rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
+
+/** The position of a frame of the graph on the screen, found by its name. */
+const frame = (page, name) =>
+  page.evaluate((name) => {
+    const { graph } = globalThis.page;
+    const node = graph.tree.label.findIndex((label) => label >= 0 && graph.tree.labels[label] === name);
+    graph.reveal(node);
+    const { left, width } = graph.box(node);
+    const area = graph.canvas.getBoundingClientRect();
+    return { node, x: area.left + (left + width / 2) * area.width, y: area.top + (graph.tree.depth[node] + 0.5) * 20 - graph.scroller.scrollTop };
+  }, name);
+
+test("the figures are those of summary.json", async () => {
+  const { page, problems } = await open();
+  const rows = await functions(page);
+  for (const [at, row] of rows.slice(0, 10).entries()) {
+    const expected = summary.functions[at];
+    assert.deepEqual(row.slice(0, 3), [percent(expected.self_percent), percent(expected.cumulative_percent), expected.display]);
+  }
+  assert.match(await text(page, "#verdict"), new RegExp(`^Quality ${summary.quality.grade}`));
+  assert.match(await text(page, "#facts"), /gcpressure -duration 2s -workers 4/);
+  assert.match(await text(page, "#selected"), /^100(\.0)? % all/);
+  assert.deepEqual(problems, []);
+});
+
+test("a click zooms, Escape leaves, and the link shows what its sender saw", async () => {
+  const { page, problems } = await open();
+  const at = await frame(page, "runtime.mallocgc");
+  await page.mouse.move(at.x, at.y);
+  assert.match(await text(page, "#selected"), /% runtime\.mallocgc · [\d.]+ m?s.* · runtime\/malloc\.go:\d+/);
+  await page.mouse.click(at.x, at.y);
+  assert.equal(await page.evaluate(() => globalThis.page.graph.zoomed), at.node);
+  const link = await page.evaluate(() => location.hash);
+  assert.match(link, /zoom=runtime.mallocgc$/);
+  const { page: other } = await open(undefined, { fragment: link });
+  assert.equal(await other.evaluate(() => globalThis.page.graph.zoomed), at.node);
+  await page.focus("#frames");
+  await page.keyboard.press("Escape");
+  assert.ok((await page.evaluate(() => globalThis.page.graph.zoomed)) < at.node);
+  assert.deepEqual(problems, []);
+});
+
+test("a search says how much of the time it is on the stack", async () => {
+  const { page, problems } = await open();
+  const expected = summary.functions.find((one) => one.display === "runtime.mallocgc");
+  await page.type("#search", "^runtime\\.mallocgc$");
+  assert.ok((await text(page, "#status")).includes(`is on the stack in ${percent(expected.cumulative_percent)}`), await text(page, "#status"));
+  await page.type("#search", "(");
+  assert.match(await text(page, "#status"), /in 0 %/, "an incomplete expression is a plain text");
+  assert.deepEqual(problems, []);
+});
+
+test("a selected range of time redraws everything", async () => {
+  const { page, problems } = await open();
+  const whole = await page.evaluate(() => globalThis.page.tree.total[0]);
+  await page.$eval("#heat", (canvas) => canvas.scrollIntoView());
+  const { x, y, width } = await (await page.$("#heat")).boundingBox();
+  await page.mouse.move(x + width * 0.2, y + 20);
+  await page.mouse.down();
+  await page.mouse.move(x + width * 0.5, y + 30);
+  await page.mouse.up();
+  const range = await page.evaluate(() => globalThis.page.range);
+  const part = await page.evaluate(() => globalThis.page.tree.total[0]);
+  assert.ok(part > whole * 0.2 && part < whole * 0.45, `${part} of ${whole} in ${range}`);
+  const args = ["report", "latest", "-f", "json", "--from", `${range[0]}`, "--to", `${range[1]}`];
+  const json = JSON.parse(execFileSync(goflame, args, { cwd: project, maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] }));
+  assert.equal(json.total, part, "the same range on the command line");
+  assert.match(await page.evaluate(() => location.hash), /range=/);
+  await page.click("#whole");
+  assert.equal(await page.evaluate(() => globalThis.page.tree.total[0]), whole);
+  assert.deepEqual(problems, []);
+});
+
+test("groups, hidden frames, the inverted tree and the sandwich keep the total", async () => {
+  const { page, problems } = await open();
+  const whole = await page.evaluate(() => globalThis.page.tree.total[0]);
+  const shown = () => page.evaluate(() => globalThis.page.shown.total[0]);
+  for (const group of await page.$$eval("#group option", (options) => options.map((one) => one.value))) {
+    await page.select("#group", group);
+    assert.equal(await shown(), whole, group);
+  }
+  await page.select("#group", "goroutine");
+  assert.ok(await page.evaluate(() => globalThis.page.shown.labels.some((label) => / goroutine \d+ /.test(label))));
+  await page.select("#group", "");
+  for (const box of ["kernel", "runtime", "inlined", "recursion", "packages"]) {
+    await page.click(`#${box}`);
+    assert.equal(await shown(), whole, box);
+  }
+  assert.ok(!(await functions(page)).some(([, , name]) => name === "runtime"), "the runtime is hidden");
+  for (const box of ["kernel", "runtime", "inlined", "recursion", "packages"]) await page.click(`#${box}`);
+  await page.select("#view", "inverted");
+  assert.ok(Math.abs((await shown()) - whole) < whole * 1e-9);
+  const [first] = await functions(page);
+  const heaviest = await page.evaluate(() => {
+    const { shown } = globalThis.page;
+    const leaves = shown.label.map((_, node) => node).filter((node) => shown.depth[node] === 1);
+    return shown.labels[shown.label[leaves.sort((a, b) => shown.total[b] - shown.total[a])[0]]];
+  });
+  assert.equal(heaviest, first[2]);
+  await page.$$eval("#functions td button", (buttons) => buttons.find((button) => button.textContent === "runtime.mallocgc").click());
+  const expected = summary.functions.find((one) => one.display === "runtime.mallocgc").cumulative;
+  assert.equal(await page.$eval("#view", (view) => view.value), "sandwich");
+  assert.equal(await shown(), expected);
+  assert.equal(await page.evaluate(() => globalThis.page.callers.tree.total[0]), expected);
+  assert.deepEqual(problems, []);
+});
+
+test("the tree is walked by keyboard", async () => {
+  const { page, problems } = await open();
+  const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label"));
+  await page.focus("#tree li");
+  assert.match(await focused(), /^100(\.0)? % all$/);
+  await page.keyboard.press("ArrowRight");
+  const first = await focused();
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowRight");
+  const level = await page.evaluate(() => document.activeElement.getAttribute("aria-level"));
+  assert.equal(level, "3");
+  await page.keyboard.press("ArrowLeft");
+  await page.keyboard.press("ArrowLeft");
+  assert.equal(await focused(), first);
+  await page.keyboard.press("Home");
+  assert.match(await focused(), /all$/);
+  assert.deepEqual(problems, []);
+});
+
+test("axe finds no violation, in light and dark, wide and narrow", async () => {
+  for (const dark of [false, true]) {
+    for (const width of [1280, 390]) {
+      const { page } = await open(undefined, { dark, width });
+      await page.click("#about summary");
+      // The page forbids scripts that are not its own; the protocol of the browser may run one all the same.
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], `dark: ${dark}, ${width} px`);
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(overflow <= 0, `${width} px: ${overflow} px too wide`);
+      if (process.env.PICTURES) await page.screenshot({ path: join(process.env.PICTURES, `report-${dark ? "dark" : "light"}-${width}.png`), fullPage: true });
+    }
+  }
+});
+
+test("hostile names do nothing", async () => {
+  const evil = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "]]>", "a\u202eb", "'\"&amp;", "x".repeat(10_000), "__proto__"];
+  const file = join(project, "hostile.html");
+  const pprof = join(project, "hostile.pb.gz");
+  writeFileSync(pprof, hostileProfile(evil));
+  execFileSync(goflame, ["report", pprof, "-o", file, "--title", "<b>&</title><script>alert(2)</script>"], { cwd: project, stdio: "ignore" });
+  const { page, problems } = await open(file);
+  const names = (await functions(page)).map((row) => row[2]);
+  assert.equal(names.length, evil.length);
+  assert.ok(names.includes(evil[0]) && names.includes(evil[1]), names.map((name) => name.slice(0, 50)).join("\n"));
+  await page.select("#view", "inverted");
+  await page.type("#search", "proto");
+  assert.match(await text(page, "#status"), /14 %/);
+  assert.deepEqual(problems, []);
+});
+
+/** A profile.proto with one sample for each of these functions. */
+function hostileProfile(names) {
+  const strings = ["", "samples", "count", "cpu", "nanoseconds", ...names];
+  const varint = (value) => {
+    const bytes = [];
+    for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) | 128);
+    return [...bytes, value];
+  };
+  const number = (field, value) => [...varint(field * 8), ...varint(value)];
+  const message = (field, bytes) => [...varint(field * 8 + 2), ...varint(bytes.length), ...bytes];
+  const bytes = [...message(1, [...number(1, 1), ...number(2, 2)]), ...message(1, [...number(1, 3), ...number(2, 4)])];
+  names.forEach((_, at) => {
+    const id = at + 1;
+    bytes.push(...message(2, [...message(1, varint(id)), ...message(2, [...varint(1), ...varint(1_000_000)])]));
+    bytes.push(...message(4, [...number(1, id), ...message(4, number(1, id))]));
+    bytes.push(...message(5, [...number(1, id), ...number(2, at + 5)]));
+  });
+  for (const one of strings) bytes.push(...message(6, [...new TextEncoder().encode(one)]));
+  return Uint8Array.from(bytes);
+}
