@@ -1,6 +1,6 @@
 # What needs a tool installs it first (tests/setup/need), never over one that is there.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint fuzz campaign
+.PHONY: help demo pictures test bench lint fuzz campaign
 SHELL := /bin/sh
 
 GOFLAME_SETUP ?= $(HOME)/.cache/goflame-setup
@@ -19,6 +19,19 @@ demo: ## build goflame and profile examples/hotspots with it
 	@$(need) rust gcc go
 	cargo build --release --locked
 	$(target)/release/goflame run -C examples/hotspots
+
+slowcli  := examples/slowcli
+pictures := docs/pictures
+
+pictures: ## draw the pictures of README.md, with goflame and with cargo-flamegraph
+	@$(need) rust gcc go perf cargo-flamegraph chromium
+	cargo build --release --locked
+	$(target)/release/goflame run -C $(slowcli) -F 67 -f svg
+	$(target)/release/goflame report -C $(slowcli) -o $(CURDIR)/$(pictures)/slowcli.svg
+	flamegraph --freq 67 --output $(target)/cargo-flamegraph.svg -- $(slowcli)/.goflame/build/release/slowcli
+	rm perf.data
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=3000 --window-size=1200,280 \
+		--screenshot=$(pictures)/slowcli-cargo-flamegraph.png file://$(abspath $(target))/cargo-flamegraph.svg
 
 test: ## run every test, against the real Go, perf, C compiler and Docker engine
 	@$(need) rust gcc go git npm perf docker shellcheck chromium

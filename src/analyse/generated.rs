@@ -165,7 +165,7 @@ pub(super) mod tests {
         let map = perf_map(7, "1000 100 wrong\n2000 10 leaf\n2010 10 caller\n9000 20 unmapped\nx\n");
         let analysis = analysed(recording, &[map, perf_map(8, "2000 100 of another process\n")]);
         assert_eq!(stacks(&analysis), ["app: [run-time code] 1", "app: unmapped;[app];caller;leaf 1"]);
-        let hint = "20.0 % of user frames are in code that was made at run time without names";
+        let hint = "20 % of user frames are in code that was made at run time without names";
         assert!(analysis.notes.iter().any(|note| note.starts_with(hint)), "{:?}", analysis.notes);
         assert!(analysis.notes.contains(&"1 of the entries of a.map could not be read".to_owned()));
     }

@@ -364,7 +364,7 @@ impl<'n, 'f> Namer<'_, 'n, 'f> {
                     name,
                     file: file.map_or(Cow::Borrowed(""), bounded_name),
                     start_line,
-                    origin: if source.is_go { image.origins.origin_of(&source.name) } else { Origin::Native },
+                    origin: if source.is_go { image.origins.origin_of(&source.name) } else { image.native_origin },
                 });
                 if borrowed && !in_other_file {
                     functions.insert(key, function);

@@ -66,8 +66,8 @@ pub enum Error {
     /// The text is not a run id.
     #[error(transparent)]
     BadId(#[from] InvalidRunId),
-    /// A run with this id exists already.
-    #[error("a run {id} exists already")]
+    /// A run with this id already exists.
+    #[error("run {id} already exists")]
     Exists {
         /// The id.
         id: RunId,

@@ -18,8 +18,8 @@ const SUFFIX: usize = 5;
 const MAX_NAME: usize = 64;
 
 /// Id of a run: `YYYYMMDD-HHMMSS-name-xxxx`. It contains the start in UTC, the program, and four hexadecimal digits
-/// that distinguish runs of the same second. It contains only ASCII letters, digits, `-` and `_`, and begins with a
-/// digit, so it is safe as a file name.
+/// that distinguish runs of the same second. It contains only letters and digits of any script, `-` and `_`, and begins
+/// with a digit, so it is safe as a file name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct RunId(String);
@@ -46,8 +46,10 @@ impl RunId {
 
     /// Returns the form of a name in ids.
     pub fn name_part(name: &str) -> String {
-        let name: String =
-            name.chars().take(MAX_NAME).map(|letter| if is_name_byte(letter) { letter } else { '-' }).collect();
+        let mut name: String = name.chars().map(|letter| if is_name_char(letter) { letter } else { '-' }).collect();
+        while name.len() > MAX_NAME {
+            name.pop();
+        }
         match name.trim_matches('-') {
             "" => "run".to_owned(),
             name => name.to_owned(),
@@ -70,8 +72,8 @@ impl RunId {
     }
 }
 
-fn is_name_byte(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || letter == '-' || letter == '_'
+fn is_name_char(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '-' || letter == '_'
 }
 
 /// Whether a text has exactly the form of an id, with a valid date and time.
@@ -79,11 +81,11 @@ fn valid(text: &str) -> bool {
     let bytes = text.as_bytes();
     let name_and_dashes = bytes.len().checked_sub(STAMP + SUFFIX);
     // A dash and a name of at least one byte.
-    if !text.chars().all(is_name_byte) || !name_and_dashes.is_some_and(|length| (2..=MAX_NAME + 1).contains(&length)) {
+    if !text.chars().all(is_name_char) || !name_and_dashes.is_some_and(|length| (2..=MAX_NAME + 1).contains(&length)) {
         return false;
     }
-    let (stamp, rest) = text.split_at(STAMP);
-    let (name, suffix) = rest.split_at(rest.len() - SUFFIX);
+    let Some((stamp, rest)) = text.split_at_checked(STAMP) else { return false };
+    let Some((name, suffix)) = rest.split_at_checked(rest.len() - SUFFIX) else { return false };
     let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     exists(stamp) && name.starts_with('-') && suffix.starts_with('-') && suffix.bytes().skip(1).all(hex)
 }

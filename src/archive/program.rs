@@ -42,10 +42,10 @@ pub struct Program {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Substitution {
     /// Another file has taken its name.
-    #[error("{} was replaced while the workload ran: the profile may be of another program than the one in the run", .0.display())]
+    #[error("{} was replaced while the workload ran: the profile may show another program than the one that the run keeps", .0.display())]
     Replaced(PathBuf),
     /// Its content has changed.
-    #[error("{} was changed while the workload ran: the profile may be of another program than the one in the run", .0.display())]
+    #[error("{} was changed while the workload ran: the profile may show another program than the one that the run keeps", .0.display())]
     Changed(PathBuf),
 }
 

@@ -82,7 +82,7 @@ pub enum Error {
         name: String,
     },
     /// A path is not UTF-8. Paths go through a command line and a manifest, which are text.
-    #[error("{} is not UTF-8", path.display())]
+    #[error("the path {path:?} is not UTF-8")]
     NotUtf8 {
         /// The path.
         path: PathBuf,
@@ -301,6 +301,7 @@ impl Error {
             }
             Self::GoEnv(source) | Self::Start(source) | Self::List { source, .. } => source.hints(),
             Self::Failed { advice, .. } => advice.clone(),
+            Self::NotUtf8 { .. } => vec!["rename the directory: goflame.toml and the manifest of a run are UTF-8".to_owned()],
             Self::Docker(error) => error.hints(),
             Self::Download { .. } => vec![
                 "GOPROXY and GOSUMDB must allow the module golang.org/toolchain; Go 1.21 and newer can download other versions"

@@ -36,7 +36,7 @@ pub use inspect::{Mismatch, inspect};
 pub use lock::{digest_above, updated_lock};
 pub use native::{run, run_in_container};
 pub use packages::{Discovered, discover};
-pub use plan::{BuildPlan, plan, workload_argv};
+pub use plan::{BuildPlan, plan, utf8_path, workload_argv};
 pub use sources::source_dirs;
 pub use toolchain::{GoTool, MissingGo, release};
 pub use toolchains::{InstalledGo, Installer, SearchPaths, install, installed};

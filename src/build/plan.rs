@@ -55,7 +55,7 @@ impl BuildPlan {
         let mut argv = self.argv.clone();
         let value = argv.iter().rposition(|arg| arg == "-o").and_then(|flag| argv.get_mut(flag + 1));
         if let Some(value) = value {
-            *value = text(output)?;
+            *value = utf8_path(output)?;
         }
         Ok(argv)
     }
@@ -72,8 +72,8 @@ pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
     check_package(package)?;
     check_linux(variant, go)?;
     let output = output(config)?;
-    let output_text = text(&output)?;
-    text(&config.root)?;
+    let output_text = utf8_path(&output)?;
+    utf8_path(&config.root)?;
 
     let mut argv: Vec<String> = match config.app.kind {
         Kind::Binary => vec!["build".to_owned()],
@@ -178,7 +178,8 @@ fn check_linux(variant: &Variant, go: Option<&GoTool>) -> Result<(), Error> {
     }
 }
 
-fn text(path: &Path) -> Result<String, Error> {
+/// Returns a path as text, or an error: paths go through a command line and a manifest.
+pub fn utf8_path(path: &Path) -> Result<String, Error> {
     path.to_str().map(str::to_owned).ok_or_else(|| Error::NotUtf8 { path: path.to_owned() })
 }
 

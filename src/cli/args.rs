@@ -255,6 +255,12 @@ pub(super) struct RunArgs {
     /// End with status 0 if the workload fails, and let the run become `latest`
     #[arg(long, conflicts_with = "propagate_status")]
     pub(super) ignore_failure: bool,
+    /// Open the flame graph when the run is done, with $BROWSER or xdg-open
+    #[arg(long, overrides_with = "no_open", conflicts_with = "plan_only")]
+    pub(super) open: bool,
+    /// Do not open the flame graph (the default)
+    #[arg(long, overrides_with = "open")]
+    pub(super) no_open: bool,
     /// Print the summary of the run as JSON on standard output, and the workload's output on standard error
     #[arg(long)]
     pub(super) json: bool,

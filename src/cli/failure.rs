@@ -109,7 +109,9 @@ impl Failure {
             // The reader of the output has closed the pipe (`goflame … | head`). This is a success.
             Self::Stdout(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Self::Stage(Error::NotReady(findings)) => terminal.not_ready(findings),
-            Self::Stage(Error::Config(error)) => terminal.raw(&error.render(terminal.color())),
+            Self::Stage(Error::Config(error)) if error.render(false).is_some() => {
+                terminal.raw(&error.render(terminal.color()).unwrap_or_default());
+            }
             _ => {
                 let mut causes = Vec::new();
                 let mut hints = self.hints();

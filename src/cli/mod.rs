@@ -2,6 +2,7 @@
 //! it.
 
 mod args;
+mod browser;
 mod cmd;
 mod exit;
 mod failure;
@@ -85,6 +86,10 @@ fn suggest_command(mut error: clap::Error) -> clap::Error {
 
 /// Prints the error in the command line, or the help or version that the user requested.
 fn usage(error: &clap::Error) -> ExitCode {
+    if let Some(usage) = UsageError::from_clap(error) {
+        Terminal::new(&Global::default()).error(&usage.message, &[], &usage.hints);
+        return exit::USAGE.into();
+    }
     let printed = error.print().and_then(|()| std::io::stdout().flush());
     match printed {
         _ if error.use_stderr() => exit::USAGE.into(),
@@ -92,6 +97,47 @@ fn usage(error: &clap::Error) -> ExitCode {
         // Help and version are data, so they go to standard output.
         Err(error) => Failure::Stdout(error).report(&Terminal::new(&Global::default())),
     }
+}
+
+/// An error in the command line, to be printed as all errors are.
+struct UsageError {
+    message: String,
+    hints: Vec<String>,
+}
+
+impl UsageError {
+    /// Takes clap's text apart. `None` if it is not an error but the help that clap prints for a missing command.
+    ///
+    /// The first line is the error, and indented lines below it are its values. The usage, tips and the way to the help
+    /// follow.
+    fn from_clap(error: &clap::Error) -> Option<Self> {
+        let text = error.render().to_string();
+        let mut lines = text.strip_prefix("error: ")?.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = with_backticks(lines.next()?);
+        let (mut values, mut hints) = (Vec::new(), Vec::new());
+        for line in lines {
+            if let Some(tip) = line.strip_prefix("tip: ") {
+                hints.push(with_backticks(tip));
+            } else if let Some(usage) = line.strip_prefix("Usage: ") {
+                hints.push(format!("the usage is `{usage}`"));
+            } else if let Some(values) = line.strip_prefix('[').and_then(|values| values.strip_suffix(']')) {
+                hints.push(values.to_owned());
+            } else if line.starts_with("For more information") {
+                hints.push("`--help` explains all flags and arguments".to_owned());
+            } else if let Some(reason) = line.strip_prefix("error: ") {
+                // An error in a regular expression shows the expression again, and then the reason.
+                values = vec![reason];
+            } else {
+                values.push(line);
+            }
+        }
+        Some(Self { message: [&[first.as_str()], values.as_slice()].concat().join(" "), hints })
+    }
+}
+
+/// Replaces clap's single quotes by the backticks of goflame's messages. A text of the user may hold an odd one.
+fn with_backticks(text: &str) -> String {
+    if text.matches('\'').count().is_multiple_of(2) { text.replace('\'', "`") } else { text.to_owned() }
 }
 
 fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode, Failure> {

@@ -2,7 +2,9 @@
 
 mod events;
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -14,6 +16,7 @@ pub(super) use events::{count_runs, megabytes};
 
 use super::args::{Color, Global};
 use crate::doctor::{Finding, Status};
+use crate::fsio;
 use crate::redact::Secrets;
 use crate::render::sanitize;
 
@@ -27,6 +30,21 @@ const VERB_WIDTH: usize = 12;
 
 /// Number of columns if the width of the terminal is unknown.
 const DEFAULT_COLUMNS: usize = 100;
+
+/// Returns the URL of a file: `file://HOST/PATH`. With the host, terminals know files of another machine.
+fn file_url(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut url = format!("file://{host}");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => url.push(char::from(*byte)),
+            // Writing to a string cannot fail.
+            _ => drop(write!(url, "%{byte:02X}")),
+        }
+    }
+    url
+}
 
 /// Terminal of the user.
 pub(super) struct Terminal {
@@ -172,6 +190,31 @@ impl Terminal {
         if !self.quiet {
             self.line(VERB, verb, text);
         }
+    }
+
+    /// Reports that a file was written. Its path is a hyperlink where the terminal has them.
+    pub(super) fn wrote(&self, path: &Path) {
+        if self.quiet {
+            return;
+        }
+        let shown = fsio::shown(path).display().to_string();
+        let text = self.safe(&shown);
+        // A link must not hold what the text hides.
+        let url = (text == shown && self.has_hyperlinks()).then(|| file_url(path));
+        self.people(|mut stderr| {
+            write!(stderr, "{VERB}{:>VERB_WIDTH$}{VERB:#} ", "Wrote")?;
+            match url {
+                Some(url) => writeln!(stderr, "\u{1b}]8;;{url}\u{1b}\\{text}\u{1b}]8;;\u{1b}\\"),
+                None => writeln!(stderr, "{text}"),
+            }
+        });
+    }
+
+    /// Whether standard error is a terminal that takes hyperlinks (OSC 8). A terminal that does not know them ignores
+    /// them, except for these two. `--color never` and `NO_COLOR` ask for plain text.
+    fn has_hyperlinks(&self) -> bool {
+        let is_plain = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term == "linux");
+        io::stderr().is_terminal() && self.color() && !is_plain
     }
 
     /// Reports a fact that is useful and not a problem, if the user wants details.

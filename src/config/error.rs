@@ -1,9 +1,8 @@
 //! Errors between a file and a [`Config`](super::Config).
 
-use std::error::Error as _;
 use std::path::PathBuf;
 
-use super::problem::{Problems, render_plain};
+use super::problem::Problems;
 use crate::fsio::FileError;
 use crate::process::quote;
 
@@ -45,7 +44,7 @@ pub enum Error {
     #[error("{0}")]
     Invalid(Problems),
     /// The value of a flag is invalid.
-    #[error("invalid value for {flag}: {reason}")]
+    #[error("invalid value for `{flag}`: {reason}")]
     Flag {
         /// The flag as typed, for example `--freq`.
         flag: &'static str,
@@ -77,18 +76,12 @@ impl Error {
         matches!(self, Self::Flag { .. })
     }
 
-    /// Draws the whole error for the terminal in the style of rustc. For a file: every problem with its line.
-    /// Otherwise: the message, its causes and the hints. `color` enables ANSI escapes. No newline at the end.
-    pub fn render(&self, color: bool) -> String {
-        if let Self::Invalid(problems) = self {
-            return problems.render(color);
+    /// Draws every problem of a file with its line, in the style of rustc. `None` for an error that is not about a line.
+    /// `color` enables ANSI escapes. No newline at the end.
+    pub fn render(&self, color: bool) -> Option<String> {
+        match self {
+            Self::Invalid(problems) => Some(problems.render(color)),
+            _ => None,
         }
-        let mut notes = Vec::new();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            notes.push(error.to_string());
-            cause = error.source();
-        }
-        render_plain(&self.to_string(), &notes, &self.hints(), color)
     }
 }

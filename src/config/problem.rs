@@ -90,14 +90,6 @@ impl fmt::Display for Problems {
     }
 }
 
-/// Draws an error without a position in the same style: a title, then its causes, then advice.
-pub(super) fn render_plain(title: &str, notes: &[String], hints: &[String], color: bool) -> String {
-    let group = Group::with_title(Level::ERROR.primary_title(title));
-    let group = group.elements(notes.iter().map(|note| Level::NOTE.message(note.as_str())));
-    let group = group.elements(hints.iter().map(|hint| Level::HELP.message(hint.as_str())));
-    renderer(color).render(&[group])
-}
-
 fn renderer(color: bool) -> Renderer {
     if color { Renderer::styled() } else { Renderer::plain() }
 }

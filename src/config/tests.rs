@@ -10,6 +10,7 @@ mod rendered;
 use std::path::{Path, PathBuf};
 
 use super::{Config, Error, Overrides, SourceFile};
+use crate::process::with_causes;
 
 /// A project directory that does not exist on disk.
 const ROOT: &str = "/nonexistent/goflame/hello";
@@ -20,7 +21,13 @@ fn resolve(text: &str) -> Result<Config, Error> {
 }
 
 fn accepted(text: &str) -> Config {
-    resolve(text).unwrap_or_else(|error| panic!("{text}\n{}", error.render(false)))
+    resolve(text).unwrap_or_else(|error| panic!("{text}\n{}", shown(&error)))
+}
+
+/// Returns the drawn problems of a file, or the message, its causes and the hints.
+fn shown(error: &Error) -> String {
+    let lines = || [vec![with_causes(error)], error.hints()].concat().join("\n");
+    error.render(false).unwrap_or_else(lines)
 }
 
 /// Returns the drawn problems of a text, as if it were `goflame.toml` in the working directory.
@@ -28,6 +35,6 @@ fn rendered(text: &str) -> String {
     let file = SourceFile { path: PathBuf::from("goflame.toml"), text: text.to_owned() };
     match Config::resolve(Path::new("."), Some(file), &Overrides::default()) {
         Ok(_) => panic!("accepted: {text}"),
-        Err(error) => error.render(false),
+        Err(error) => shown(&error),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Error;
 use super::settle::find_go;
-use crate::build::discover;
+use crate::build::{discover, utf8_path};
 use crate::config::{Config, init_text};
 
 /// Initial `goflame.toml`.
@@ -19,6 +19,7 @@ pub struct Initial {
 /// Returns an initial `goflame.toml` for the main packages and benchmarks found below `dir`.
 pub fn initial_settings(dir: &Path) -> Result<Initial, Error> {
     let config = Config::defaults(dir);
+    utf8_path(&config.root)?;
     let go = find_go(&config, None)?;
     let found = discover(dir, &go)?;
     let mut packages: Vec<String> = found.mains.iter().map(|main| format!("main package {main}")).collect();

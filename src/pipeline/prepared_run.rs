@@ -282,7 +282,7 @@ impl PreparedRun<'_> {
     fn rewrite(&self, repaired: Option<RepairedRecording>, has_copies: bool, draft: &Draft) -> Option<RunNote> {
         let reason = match repaired {
             Some(repaired) => replace_recording(repaired, &draft.path(PERF_DATA_FILE)).err()?,
-            None if has_copies && !self.config.archive.raw => "it is damaged, or of several events".to_owned(),
+            None if has_copies && !self.config.archive.raw => "it is damaged, or holds several events".to_owned(),
             None => return None,
         };
         let note = RunNote::StackCopiesKept(reason);

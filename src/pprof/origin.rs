@@ -53,6 +53,9 @@ pub(super) fn origin(name: &str, file: &str, seen: CodePlace<'_>) -> Origin {
     if is_placeholder(name, file) {
         return Origin::Unknown;
     }
+    if seen.mapping == "[vdso]" {
+        return Origin::Vdso;
+    }
     if is_go(name, file, seen.mapping) { Origins::default().origin_of(name) } else { Origin::Native }
 }
 
@@ -95,6 +98,7 @@ mod tests {
             ("__memmove_avx_unaligned", "../sysdeps/memmove.s", libc, Origin::Native),
             ("futex.wait", "", libc, Origin::Native),
             ("do_syscall_64", "", kernel, Origin::Kernel),
+            ("__vdso_clock_gettime", "", CodePlace { mapping: "[vdso]", address: 0x7ffd_0000_1000 }, Origin::Vdso),
             ("[app]", "", app, Origin::Unknown),
             ("", "", app, Origin::Unknown),
         ];

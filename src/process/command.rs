@@ -10,6 +10,8 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::libc::{SIGINT, SIGQUIT};
 use rustix::fs::MemfdFlags;
@@ -168,6 +170,27 @@ impl Command {
         match signal.or_else(|| signals.take()) {
             Some(signal) => Err(Error::Interrupted { command: self.quoted(), signal }),
             None => Ok(status),
+        }
+    }
+
+    /// Starts the command without output and without a guard, so that it outlives goflame, and waits for at most
+    /// `patience`. `None` if it still runs.
+    pub fn launch(&self, patience: Duration) -> Result<Option<ExitStatus>, Error> {
+        let command = duct::cmd(self.program_file()?, self.words.get(1..).unwrap_or_default());
+        let expression = self.expression(&command.stdin_null().stdout_null().stderr_null())?;
+        // A group of its own, so that the terminal's Ctrl-C does not reach it.
+        let expression = expression.before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        });
+        let started = Instant::now();
+        let handle = expression.start().map_err(|source| self.refused(source))?;
+        loop {
+            match handle.try_wait().map_err(|source| self.refused(source))? {
+                Some(output) => return Ok(Some(output.status.into())),
+                None if started.elapsed() >= patience => return Ok(None),
+                None => thread::sleep(Duration::from_millis(20)),
+            }
         }
     }
 

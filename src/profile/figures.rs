@@ -1,28 +1,41 @@
 //! Formats the figures of a profile as text. Rounding never turns a small share into 0 %, nor a large share into
 //! 100 %.
 
-use super::Profile;
+use super::{Event, Profile};
 
-/// Formats a share in percent with one decimal: `12.3 %`.
-///
-/// `0 %` and `100 %` are exact. A share just above 0 is `<0.1 %`, and a share just below the whole is `99.9 %`. If
-/// `whole` is 0, the share is `0 %`.
+/// From this number of samples on, a tenth of a percent is at least one sample.
+pub(super) const TENTHS: u64 = 1_000;
+
+/// Formats the share of a count in percent: `12.3 %`, or `12 %` of fewer than 1 000.
 pub fn format_percent(part: u64, whole: u64) -> String {
+    format_share(part, whole, Some(whole))
+}
+
+/// Formats a share of a weight in percent, with as many digits as the samples carry: `12.3 %`, or `12 %` from fewer than
+/// 1 000 samples. `samples` is `None` for a weight that was not sampled.
+///
+/// `0 %` and `100 %` are exact. A share just above 0 is `<0.1 %` or `<1 %`, and a share just below the whole is `99.9 %` or
+/// `99 %`. If `whole` is 0, the share is `0 %`.
+pub fn format_share(part: u64, whole: u64, samples: Option<u64>) -> String {
     if part == 0 || whole == 0 {
         return "0 %".to_owned();
     }
     if part == whole {
         return "100 %".to_owned();
     }
+    let has_tenths = samples.is_none_or(|samples| samples >= TENTHS);
+    let steps: u128 = if has_tenths { 1_000 } else { 100 };
     let (part, whole) = (u128::from(part), u128::from(whole));
-    let mut tenths = (part * 1000 + whole / 2) / whole;
+    let mut share = (part * steps + whole / 2) / whole;
     if part < whole {
-        tenths = tenths.min(999);
+        share = share.min(steps - 1);
     }
-    if tenths == 0 {
-        return "<0.1 %".to_owned();
+    match (share, has_tenths) {
+        (0, true) => "<0.1 %".to_owned(),
+        (0, false) => "<1 %".to_owned(),
+        (_, true) => format!("{}.{} %", share / 10, share % 10),
+        (_, false) => format!("{share} %"),
     }
-    format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
 /// Formats a number with its digits in groups of three: `20 134`.
@@ -41,12 +54,12 @@ pub fn format_number(number: u64) -> String {
 /// Formats the total count of a profile with its name: `20 134 samples`, `12 contentions`. `None` if the profile has only
 /// a weight.
 pub fn format_total_count(profile: &Profile) -> Option<String> {
-    let (event, count) = (&profile.event, profile.total_count());
-    match event.has_count() {
-        true if event.is_sampled() => Some(format_samples(count)),
-        true => Some(format!("{} {}", format_number(count), event.count_name)),
-        false => None,
-    }
+    profile.event.has_count().then(|| format_count(&profile.event, profile.total_count()))
+}
+
+/// Formats a count of an event with its name: `1 sample`, `12 contentions`.
+pub fn format_count(event: &Event, count: u64) -> String {
+    if event.is_sampled() { format_samples(count) } else { format!("{} {}", format_number(count), event.count_name) }
 }
 
 /// Formats a number of samples: `1 sample`, `20 134 samples`.
@@ -59,10 +72,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_round_to_one_decimal() {
-        assert_eq!(format_percent(1, 3), "33.3 %");
-        assert_eq!(format_percent(2, 3), "66.7 %");
-        assert_eq!(format_percent(1, 2), "50.0 %");
+    fn shares_of_many_round_to_one_decimal() {
+        assert_eq!(format_percent(1_000, 3_000), "33.3 %");
+        assert_eq!(format_percent(2_000, 3_000), "66.7 %");
+        assert_eq!(format_share(1, 2, None), "50.0 %");
+    }
+
+    /// Earlier, one sample of 30 was `3.33 %` in the picture and `3.3 %` in the terminal.
+    #[test]
+    fn shares_have_only_the_digits_that_the_samples_carry() {
+        assert_eq!(format_percent(1, 30), "3 %");
+        assert_eq!(format_share(1_003_009, 30_090_270, Some(30)), "3 %");
+        assert_eq!(format_share(1_003_009, 30_090_270, Some(1_000)), "3.3 %");
+        assert_eq!(format_percent(998, 999), "99 %");
+        assert_eq!(format_percent(1, 999), "<1 %");
     }
 
     #[test]

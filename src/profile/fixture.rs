@@ -94,6 +94,7 @@ impl Fixture {
         let (name, origin) = match name.split_once(':') {
             Some(("k", name)) => (name, Origin::Kernel),
             Some(("c", name)) => (name, Origin::Native),
+            Some(("v", name)) => (name, Origin::Vdso),
             Some(("i", name)) => (name, origin_of(name)),
             _ => (name, origin_of(name)),
         };
@@ -104,6 +105,7 @@ impl Fixture {
         let (file, start) = match origin {
             Origin::Kernel => ("[kernel.kallsyms]", 0xffff_ffff_8100_0000),
             Origin::Native => ("/lib/libc.so.6", 0x7f00_0000_0000),
+            Origin::Vdso => ("[vdso]", 0x7ffd_0000_0000),
             _ => ("/bin/app", 0x40_0000),
         };
         let file = self.profile.intern(file);

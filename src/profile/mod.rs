@@ -16,7 +16,7 @@ mod stacks;
 mod table;
 mod tables;
 
-pub use figures::{format_number, format_percent, format_samples, format_total_count};
+pub use figures::{format_count, format_number, format_percent, format_samples, format_share, format_total_count};
 pub use interner::{Interner, position};
 pub use model::{
     CanonicalStackId, Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Label, LabelSetId, LabelValue,

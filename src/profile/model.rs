@@ -114,8 +114,10 @@ pub enum Origin {
     Std,
     /// The Go runtime and garbage collector.
     Runtime,
-    /// Code without entries in Go's tables: C, C++, Rust, libc, the vdso.
+    /// Code without entries in Go's tables: C, C++, Rust, libc.
     Native,
+    /// The vdso: code of the kernel that programs run as their own, mostly to read a clock.
+    Vdso,
     /// The kernel.
     Kernel,
     /// An address without a name.
@@ -124,8 +126,16 @@ pub enum Origin {
 
 impl Origin {
     /// Every origin, in the order in which legends list them.
-    pub const ALL: [Origin; 7] =
-        [Origin::Main, Origin::Module, Origin::Std, Origin::Runtime, Origin::Native, Origin::Kernel, Origin::Unknown];
+    pub const ALL: [Origin; 8] = [
+        Origin::Main,
+        Origin::Module,
+        Origin::Std,
+        Origin::Runtime,
+        Origin::Native,
+        Origin::Vdso,
+        Origin::Kernel,
+        Origin::Unknown,
+    ];
 
     /// Returns whether this is Go code.
     pub fn is_go(self) -> bool {

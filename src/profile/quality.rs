@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::figures::TENTHS;
 use super::{format_number, format_percent, format_samples};
 
 /// With fewer samples, shares would show chance.
@@ -195,7 +196,7 @@ impl Quality {
             facts.push("the number of lost samples is unknown".to_owned());
         }
         if let Some(cpu) = self.comparable_cpu() {
-            facts.push(format!("{} of CPU time seen", cpu.format_share()));
+            facts.push(format!("{} of CPU time seen", cpu.format_share(self.samples)));
         }
         format!("{grade}: {}", facts.join(", "))
     }
@@ -281,7 +282,7 @@ impl Quality {
 
     /// Returns the share of CPU time that was seen, `62.0 % of 1.47 s of CPU time seen`, if it is much less than all.
     pub fn unseen_cpu(&self) -> Option<String> {
-        self.low_cpu().map(CpuCoverage::describe)
+        self.low_cpu().map(|cpu| cpu.describe(self.samples))
     }
 
     /// Returns the same with its cause.
@@ -291,7 +292,7 @@ impl Quality {
 
     fn explain_cpu(&self, cpu: CpuCoverage) -> String {
         let cause = self.unseen_cpu_cause.as_ref().map(|cause| format!(": {cause}"));
-        cpu.describe() + &cause.unwrap_or_default()
+        cpu.describe(self.samples) + &cause.unwrap_or_default()
     }
 
     fn low_cpu(&self) -> Option<CpuCoverage> {
@@ -314,14 +315,16 @@ impl CpuCoverage {
         self.sampled_seconds / self.used_seconds
     }
 
-    fn describe(self) -> String {
-        format!("{} of {:.2} s of CPU time seen", self.format_share(), self.used_seconds)
+    fn describe(self, samples: Option<u64>) -> String {
+        format!("{} of {:.2} s of CPU time seen", self.format_share(samples), self.used_seconds)
     }
 
-    /// Formats the share of used CPU time that was sampled. A share below 1 is at most `99.9 %`.
-    fn format_share(self) -> String {
+    /// Formats the share of used CPU time that was sampled, with as many digits as the samples carry. A share below 1 is at
+    /// most `99.9 %`.
+    fn format_share(self, samples: Option<u64>) -> String {
+        let (digits, below_all) = if samples.is_none_or(|samples| samples >= TENTHS) { (1, 99.9) } else { (0, 99.0) };
         let percent = self.ratio() * 100.0;
-        format!("{:.1} %", if percent < 100.0 { percent.min(99.9) } else { percent })
+        format!("{:.digits$} %", if percent < 100.0 { percent.min(below_all) } else { percent })
     }
 }
 

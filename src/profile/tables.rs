@@ -280,6 +280,15 @@ impl Profile {
         self.fold_stacks(|segment, caller| caller || segment.iter().any(|location| has[location.index()]))
     }
 
+    /// Returns for each stack the union of a set of bits over its frames, by [`StackId::index`].
+    pub fn stack_bits(&self, bits: impl Fn(&Frame) -> u8) -> Vec<u8> {
+        let own_bits: Vec<u8> =
+            self.locations().map(|(id, _)| self.frames(id).iter().fold(0, |all, frame| all | bits(frame))).collect();
+        self.fold_stacks(|segment, caller| {
+            segment.iter().fold(caller, |all, location| all | own_bits[location.index()])
+        })
+    }
+
     /// Computes a value for each stack, from the locations of its last segment and the value of its caller.
     fn fold_stacks<T: Copy + Default>(&self, value: impl Fn(&[LocationId], T) -> T) -> Vec<T> {
         let mut values = vec![T::default(); self.stack_count()];

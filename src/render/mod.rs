@@ -13,6 +13,7 @@ pub mod html;
 pub mod summary;
 pub mod text;
 
+mod amount;
 mod document;
 mod format;
 mod name;

@@ -33,6 +33,13 @@ fn replacement(c: char) -> Option<char> {
     }
 }
 
+/// Returns the last two elements of a source file's path, and the line if it is known: `shop/cart.go:14`.
+pub(super) fn place(file: &str, line: u32) -> String {
+    let start = file.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
+    let file = clean(file.get(start..).unwrap_or(file));
+    if line == 0 { file.into_owned() } else { format!("{file}:{line}") }
+}
+
 /// Returns the name of a frame in folded stacks: as in stackcollapse-perf.pl, `;` becomes `:`. Names with Go's shape types
 /// contain `;`.
 pub(super) fn folded_frame(name: &str) -> String {

@@ -17,7 +17,7 @@
 //!                                    sorted by self weight, cumulative weight, name
 //!     "name": "main.Map[go.shape.int]", "display": "main.Map[...]",
 //!     "file": "/src/main.go", "line": 12,      place of the func keyword; "" and 0: unknown
-//!     "origin": "main",              or "module", "std", "runtime", "native", "kernel", "unknown"
+//!     "origin": "main",              or "module", "std", "runtime", "native", "vdso", "kernel", "unknown"
 //!     "self": 0, "self_percent": 0.0,          self weight
 //!     "cumulative": 0, "cumulative_percent": 0.0   cumulative weight, recursion counted once
 //!   }],

@@ -2,12 +2,15 @@
 //!
 //! The callees of a node are computed only when a format asks for them. No finished part of the tree stays in memory.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 
+use foldhash::fast::RandomState;
+
 use super::walk::{StackWalk, Walker};
-use crate::profile::{Interner, Profile, position};
+use crate::profile::{Frame, Interner, Profile, position};
 
 /// Id of a frame text, or of another value by which a format merges frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -196,6 +199,25 @@ impl<'v> CallTree<'v> {
     /// Returns the weight of the samples whose stacks contain the walker's position.
     pub fn weight(&self, walker: &Walker) -> u64 {
         walker.weight.saturating_mul(self.scale)
+    }
+
+    /// Returns the heaviest frame of the node with these walkers: its function, and the line with the most weight.
+    pub fn heaviest_frame(&self, walkers: &[Walker]) -> Option<Frame> {
+        let mut weights: HashMap<Frame, u64, RandomState> = HashMap::default();
+        // Neighbours mostly have the same frame.
+        for neighbours in walkers.chunk_by(|a, b| self.passed_frame(a) == self.passed_frame(b)) {
+            let Some(frame) = neighbours.first().and_then(|walker| self.passed_frame(walker)) else { continue };
+            let weight = neighbours.iter().fold(0_u64, |sum, walker| sum.saturating_add(walker.weight));
+            let sum = weights.entry(frame).or_default();
+            *sum = sum.saturating_add(weight);
+        }
+        let place = |frame: Frame| (frame.line, frame.function);
+        let heaviest = weights.into_iter().max_by_key(|(frame, weight)| (*weight, Reverse(place(*frame))));
+        heaviest.map(|(frame, _)| frame)
+    }
+
+    fn passed_frame(&self, walker: &Walker) -> Option<Frame> {
+        self.walk.passed_frame(self.profile, walker)
     }
 
     /// Returns the callees of the node with these walkers, in the order in which the walkers reach them.

@@ -170,6 +170,15 @@ impl StackWalk {
         if walker.frame > 0 { None } else { profile.stacks().location(self.stack(walker), walker.location) }
     }
 
+    /// Returns the frame that the walker passed last. `None` at the start of a segment.
+    pub(super) fn passed_frame(&self, profile: &Profile, walker: &Walker) -> Option<Frame> {
+        let stacks = profile.stacks();
+        let at = if walker.frame > 0 { walker.location } else { walker.location.checked_sub(1)? };
+        let frames = profile.frames(stacks.location(self.stack(walker), at)?);
+        let index = if walker.frame > 0 { usize::from(walker.frame) } else { frames.len() };
+        frames.get(index.checked_sub(1)?).copied()
+    }
+
     /// Moves the walker past the next frame. Returns the frame, and whether the compiler inlined this call into its
     /// caller. `None` at the end of the segment.
     pub(super) fn step(&self, profile: &Profile, walker: &mut Walker) -> Option<(Frame, bool)> {

@@ -3,7 +3,7 @@
 "use strict";
 
 /** Whose code a function is, in the order of the legend. */
-const ORIGINS = ["main", "module", "std", "runtime", "native", "kernel", "unknown"];
+const ORIGINS = ["main", "module", "std", "runtime", "native", "vdso", "kernel", "unknown"];
 /** @type {Record<string, string>} */
 const ORIGIN_NAMES = {
   main: "main module",
@@ -11,6 +11,7 @@ const ORIGIN_NAMES = {
   std: "standard library",
   runtime: "Go runtime",
   native: "C and native",
+  vdso: "vdso",
   kernel: "kernel",
   unknown: "unknown",
 };

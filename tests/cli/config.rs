@@ -98,8 +98,7 @@ fn features_of_later_versions_are_not_silently_accepted() {
 fn a_missing_file_is_an_error_with_advice() {
     Project::empty().goflame(["run"]).run().code(3).stdout("").stderr(
         "error: no goflame.toml in [dir] or any directory above it
- |
- = help: `goflame init` creates one
+   help: `goflame init` creates one
 ",
     );
 }
@@ -109,8 +108,7 @@ fn a_missing_file_given_by_flag_is_an_error() {
     let project = Project::empty();
     project.goflame(["run", "--config", "other.toml"]).run().code(3).stdout("").stderr(
         "error: cannot read other.toml
- |
- = note: No such file or directory (os error 2)
+  cause: No such file or directory (os error 2)
 ",
     );
 }
@@ -121,8 +119,7 @@ fn a_directory_instead_of_the_file_is_an_error() {
     project.write("goflame.toml/x", "");
     project.goflame(["run"]).run().code(3).stdout("").stderr(
         "error: cannot read goflame.toml
- |
- = note: it is a directory, not a file
+  cause: it is a directory, not a file
 ",
     );
 }
@@ -159,17 +156,17 @@ fn c_changes_the_directory_for_everything() {
 fn wrong_command_lines_are_errors_with_exit_code_2() {
     let project = Project::with("");
     for (line, said) in [
-        ("frob", "error: unrecognized subcommand 'frob'"),
+        ("frob", "error: unrecognized subcommand `frob`"),
         // clap suggests `runs`.
-        ("rnu", "  tip: a similar subcommand exists: 'run'"),
-        ("run --frequency", "error: unexpected argument '--frequency' found"),
-        ("run --freq fast", "error: invalid value 'fast' for '--freq <HZ>': invalid digit found in string"),
-        ("run --freq 0", "error: invalid value for --freq: [..]"),
-        ("run --stack 12", "error: invalid value for --stack: [..]"),
-        ("run --variant nope", "error: invalid value for --variant: [..]"),
-        ("build --variant debug --release", "error: the argument '--variant <NAME>' cannot be used with '--release'"),
-        ("report --format hmtl", "error: invalid value 'hmtl' for '--format <FORMAT>'"),
-        ("--quiet --verbose run", "error: the argument '--quiet' cannot be used with '--verbose'"),
+        ("rnu", "   help: a similar subcommand exists: `run`"),
+        ("run --frequency", "error: unexpected argument `--frequency` found"),
+        ("run --freq fast", "error: invalid value `fast` for `--freq <HZ>`: invalid digit found in string"),
+        ("run --freq 0", "error: invalid value for `--freq`: [..]"),
+        ("run --stack 12", "error: invalid value for `--stack`: [..]"),
+        ("run --variant nope", "error: invalid value for `--variant`: [..]"),
+        ("build --variant debug --release", "error: the argument `--variant <NAME>` cannot be used with `--release`"),
+        ("report --format hmtl", "error: invalid value `hmtl` for `--format <FORMAT>`"),
+        ("--quiet --verbose run", "error: the argument `--quiet` cannot be used with `--verbose`"),
     ] {
         project.shell(&format!("$goflame {line}")).run().code(2).stderr_has(said).stdout("");
     }
@@ -183,4 +180,30 @@ fn help_and_version_are_data() {
     let help = project.goflame(["run", "--help"]).run();
     help.code(0).stderr("");
     assert!(help.stdout.contains("--propagate-status"), "{}", help.stdout);
+}
+
+/// Before, errors in the command line had clap's form, and errors without a line that of rustc.
+#[test]
+fn all_errors_have_one_form() {
+    let project = Project::empty();
+    let refused = |line: &str| project.shell(&format!("$goflame {line}")).run();
+    refused("run --foo").code(2).stderr(
+        "error: unexpected argument `--foo` found
+   help: to pass `--foo` as a value, use `-- --foo`
+   help: the usage is `goflame run [..]`
+   help: `--help` explains all flags and arguments
+",
+    );
+    refused("report -f png").code(2).stderr(
+        "error: invalid value `png` for `--format <FORMAT>`
+   help: possible values: svg, pprof, folded, json
+   help: `--help` explains all flags and arguments
+",
+    );
+    refused("report --focus 'main.('").code(2).stderr(
+        "error: invalid value `main.(` for `--focus <REGEX>`: regex parse error: unclosed group
+   help: `--help` explains all flags and arguments
+",
+    );
+    refused("runs rm").code(2).stderr_has("error: the following required arguments were not provided: <RUN>...");
 }

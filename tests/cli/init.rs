@@ -67,3 +67,57 @@ fn init_without_a_module_is_an_error() {
     );
     assert_eq!(project.names("."), Vec::<String>::new());
 }
+
+/// Before, init wrote a path with U+FFFD into goflame.toml, and only run said that it is not UTF-8.
+#[test]
+fn a_directory_whose_name_is_not_utf_8_is_refused_by_init() {
+    let project = Project::empty();
+    let line = "mkdir $'b\\xffc' && cd $'b\\xffc' && printf 'module m\\n' > go.mod && printf 'package main\\nfunc main() {}\\n' > a.go
+         $goflame init; status=$?; ls; exit $status";
+    project.shell(line).run().code(5).stdout("a.go\ngo.mod\n").stderr(
+        "error: the path \"[dir]/b\\xFFc\" is not UTF-8
+   help: rename the directory: goflame.toml and the manifest of a run are UTF-8
+",
+    );
+}
+
+/// Before, the run of `Überprüfung` was named `berpr-fung`.
+#[test]
+fn names_keep_their_letters() {
+    let project = Project::program(
+        "package main
+
+import \"time\"
+
+var größe int
+
+func main() {
+	for start := time.Now(); time.Since(start) < 300*time.Millisecond; {
+		Überprüfung()
+	}
+}
+
+//go:noinline
+func Überprüfung() {
+	for i := 0; i < 1_000_000; i++ {
+		größe += i
+	}
+}
+",
+        "",
+    );
+    project.write("goflame.toml", "app.name = \"Überprüfung\"\n");
+    project.goflame(["run", "--quiet"]).run().code(0);
+    let run = project.only_run();
+    assert!(run.contains("-Überprüfung-"), "{run}");
+    let list = project.goflame(["runs", "list"]).run();
+    assert!(list.code(0).stdout.contains("main.Überprüfung"), "{}", list.stdout);
+    assert!(project.path(".goflame/build/debug/Überprüfung").exists());
+    for file in ["flamegraph.svg", "profile.folded", "summary.json"] {
+        let text = String::from_utf8(project.read(&format!("{run}/{file}"))).unwrap();
+        assert!(text.contains("main.Überprüfung"), "{file}");
+    }
+    let id = run.rsplit('/').next().unwrap();
+    let tables = project.goflame(["report", id]).run();
+    assert!(tables.code(0).stdout.contains("main.Überprüfung"), "{}", tables.stdout);
+}

@@ -101,7 +101,7 @@ fn filters_choose_samples_and_frames() {
     assert_eq!(folded(&["--tag-focus", "thread=never"]), [""; 0]);
 
     let bad = project.goflame(["report", "cpu.pb.gz", "--focus", "main.("]).run();
-    bad.code(2).stderr_has("error: invalid value 'main.(' for '--focus <REGEX>'[..]");
+    bad.code(2).stderr_has("error: invalid value `main.(` for `--focus <REGEX>`[..]");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn samples_are_grouped_and_selected_by_a_label_of_the_program() {
     report("-f pprof -o again.pb.gz").code(0);
     let tags = project.shell("go tool pprof -tags again.pb.gz").run();
     assert!(tags.code(0).stdout.contains(" tenant: Total 1 of 2 "), "{}", tags.stdout);
-    report("--by label:").code(2).stderr_has("error: invalid value 'label:' for '--by <PROPERTY>': [..], or label:KEY");
+    report("--by label:").code(2).stderr_has("error: invalid value `label:` for `--by <PROPERTY>`: [..], or label:KEY");
 }
 
 #[test]

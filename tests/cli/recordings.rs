@@ -125,7 +125,7 @@ fn ranges_of_time_add_up_to_the_whole_recording() {
     usage("--from 2 --to 2").code(2).stderr("error: the range of time is empty: `--from` must be less than `--to`\n");
     for wrong in ["-1", "x", "inf", "1e30"] {
         usage(&format!("--to={wrong}")).code(2).stderr_has(&format!(
-            "error: invalid value '{wrong}' for '--to <SECONDS>': expected a number of seconds, such as 1.5"
+            "error: invalid value `{wrong}` for `--to <SECONDS>`: expected a number of seconds, such as 1.5"
         ));
     }
 }

@@ -25,8 +25,8 @@ fn the_run_of_a_failed_workload_is_kept_and_reported() {
      Quality [..]: [..] of stacks complete, [..] repaired, 0 lost, [..] of CPU time seen
         Note debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots
     Archived {}; `latest` is still the run before
-       Wrote [..]/flamegraph.svg
     Finished flamegraph.svg, profile.pb.gz, profile.folded, summary.json in [..] s
+       Wrote [..]/flamegraph.svg
 ",
         project.only_run()
     ));
@@ -295,4 +295,55 @@ fn a_run_with_few_samples_says_why_and_shows_no_tables() {
         .stdout("no samples\n")
         .stderr_has("     Quality poor: no samples")
         .stderr_lacks("     Warning no samples");
+}
+
+/// Before, the last line named the formats, and no flag opened the picture.
+#[test]
+fn the_picture_is_the_last_line_and_opens_on_request() {
+    let project = Project::workload("burner", "");
+    project.write("bin/browse", "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$OPENED\"\n");
+    project.shell("chmod +x bin/browse").run().code(0);
+    let run = |flags: &str, browser: &str| {
+        let line = format!("OPENED=$PWD/opened BROWSER={browser} PATH=$PWD/bin:$PATH $goflame run {flags}");
+        let run = project.shell(&line).run();
+        run.code(0);
+        run.stderr.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines = run("--open", "'browse --new:other'");
+    let picture = lines.last().unwrap().strip_prefix("       Wrote ").unwrap();
+    assert!(picture.starts_with(".goflame/runs/") && picture.ends_with("/flamegraph.svg"), "{lines:?}");
+    let opened = String::from_utf8(project.read("opened")).unwrap();
+    assert_eq!(opened, format!("--new\n{}\n", project.path(picture).canonicalize().unwrap().display()));
+
+    project.shell("rm opened").run().code(0);
+    for flags in ["", "--open --no-open"] {
+        assert!(run(flags, "browse").last().unwrap().starts_with("       Wrote "), "{flags}");
+    }
+    assert!(!project.path("opened").exists());
+
+    let refused = run("--open", "no-such-browser");
+    let warning = "     Warning cannot open the flame graph: `no-such-browser` was not found on PATH; set BROWSER to the \
+                   command of a browser";
+    assert_eq!(refused.last().unwrap(), warning);
+    let without = run("--open -f json", "browse");
+    assert!(without.last().unwrap().contains("there is no flame graph to open"), "{without:?}");
+}
+
+/// Before, one sample of a few dozen was `2.7 %` of the time and `1.00 ms`.
+#[test]
+fn shares_of_few_samples_have_no_decimals() {
+    let project = Project::workload("burner", "");
+    project.goflame(["run", "-F", "199"]).run().code(0);
+    let svg = String::from_utf8(project.read(&format!("{}/flamegraph.svg", project.only_run()))).unwrap();
+    let table = project.goflame(["report"]).run();
+    let shares = |text: &str| {
+        let parts: Vec<_> = text.split(" %").map(str::to_owned).collect();
+        let last_word = |part: &String| part.rsplit([' ', '(', '>', '\n']).next().unwrap().to_owned();
+        parts[..parts.len() - 1].iter().map(last_word).collect::<Vec<_>>()
+    };
+    let frames = svg.split_once("<g id=\"legend\">").unwrap().1.split_once("<script>").unwrap().0;
+    for text in [&table.code(0).stdout, &table.stderr, frames] {
+        let shares = shares(text);
+        assert!(!shares.is_empty() && shares.iter().all(|share| !share.contains('.')), "{shares:?}");
+    }
 }

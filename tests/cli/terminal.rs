@@ -149,3 +149,27 @@ exit 1
     assert!(count > 0 && tools.len() == count, "{interrupts}");
     project.assert_nothing_runs();
 }
+
+/// Before, the path was plain text everywhere.
+#[test]
+fn the_path_of_the_picture_is_a_hyperlink_where_the_terminal_has_them() {
+    let project = Project::workload("burner", "");
+    for (command, has_link) in [
+        ("$goflame run", true),
+        ("$goflame run --color never", false),
+        ("env NO_COLOR=1 $goflame run", false),
+        ("env TERM=dumb $goflame run", false),
+    ] {
+        let line = format!("script --quiet --return --command '{command}' screen < /dev/null");
+        project.shell(&line).env("TERM", "xterm").run().code(0);
+        let screen = String::from_utf8(project.read("screen")).unwrap();
+        let wrote = screen.lines().find(|line| line.contains("Wrote")).unwrap();
+        assert_eq!(wrote.contains("\u{1b}]8;;file://"), has_link, "{command}: {wrote:?}");
+        assert!(wrote.contains("/flamegraph.svg"), "{command}: {wrote:?}");
+        if has_link {
+            let (url, rest) = wrote.split_once("file://").unwrap().1.split_once("\u{1b}\\").unwrap();
+            let text = rest.split_once("\u{1b}]8;;\u{1b}\\").unwrap().0;
+            assert!(!url.starts_with('/') && url.ends_with(text), "{wrote:?}");
+        }
+    }
+}

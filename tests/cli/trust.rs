@@ -81,9 +81,8 @@ fn settings_of_another_user_in_a_parent_directory_need_the_flag() {
         let refused = project.shell(&format!("$goflame {line}")).dir(project.path("up/mid/here")).run();
         refused.code(3).stdout("").stderr(
             "error: [dir]/up/goflame.toml is in a parent directory and it belongs to nobody (user id 65534)
- |
- = help: settings decide which programs run, so the writer of this file could run programs with your rights
- = help: if you trust the file, use `--config [dir]/up/goflame.toml` or work in its directory
+   help: settings decide which programs run, so the writer of this file could run programs with your rights
+   help: if you trust the file, use `--config [dir]/up/goflame.toml` or work in its directory
 ",
         );
     }

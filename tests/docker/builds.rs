@@ -140,7 +140,7 @@ fn a_dry_run_prints_the_plan_without_an_engine() {
         .goflame(["build", "--docker", "--native"])
         .run()
         .code(2)
-        .stderr_has("error: the argument '--docker' cannot be used with '--native'");
+        .stderr_has("error: the argument `--docker` cannot be used with `--native`");
 }
 
 /// Before, `replace x => /root` mounted root's home into the container, whose build could read it.

@@ -1,6 +1,7 @@
 //! The documents: links have targets, generated parts are current, and lists are complete.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod english;
 #[path = "../generated/mod.rs"]
 mod generated;
 mod links;

@@ -58,7 +58,9 @@ fn cpu_time_that_was_not_seen_is_shown_with_its_cause() {
     let run = run_after(&project, mounts, &["threads", "1500"]);
     let share = seen(&run);
     assert!(share < 0.3, "threads of less than a period were seen: {share}");
-    let text = format!("{:.1} % of ", share * 100.0);
+    // From fewer than 1 000 samples, shares have no decimals.
+    let decimals = usize::from(run.summary()["samples"].as_u64().unwrap() >= 1_000);
+    let text = format!("{:.decimals$} % of ", share * 100.0);
     let used = run.summary()["quality"]["figures"]["cpu"]["used_seconds"].as_f64().unwrap();
     let caption = format!("{text}{used:.2} s of CPU time seen");
     let warning = format!("{caption}: a thread or process that uses less than 2 ms of CPU time has no sample");

@@ -17,6 +17,14 @@ fn ids_have_one_form() {
     }
 }
 
+/// Earlier, `Überprüfung` became `berpr-fung`.
+#[test]
+fn ids_keep_the_letters_of_every_script() {
+    assert_eq!(RunId::new(at(0), "Überprüfung").name(), "Überprüfung");
+    assert_eq!(RunId::new(at(0), "日本 1").name(), "日本-1");
+    assert_eq!(RunId::new(at(0), &"ü".repeat(500)).name(), "ü".repeat(32));
+}
+
 #[test]
 fn what_is_not_an_id_is_refused() {
     for text in [
@@ -32,7 +40,8 @@ fn what_is_not_an_id_is_refused() {
         "20261123-065001-../..-8f2c",
         "20261123-065001-a.b-8f2c",
         "20261123-065001-a\0b-8f2c",
-        "20261123-065001-日本-8f2c",
+        "20261123-065001-日本\u{202e}-8f2c",
+        "日日日日日日日日日-065001-server-8f2c",
         "2026+123-065001-server-8f2c",
         "../20261123-065001-server-8f2c",
     ] {

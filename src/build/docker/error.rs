@@ -113,7 +113,7 @@ pub enum Error {
         output: String,
     },
     /// A path is not UTF-8. Paths go through the engine's API, which is text.
-    #[error("{} is not UTF-8", path.display())]
+    #[error("the path {path:?} is not UTF-8")]
     NotUtf8 {
         /// The path.
         path: PathBuf,

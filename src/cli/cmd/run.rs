@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Project;
 use super::report::{tables, verdict};
 use crate::cli::args::RunArgs;
+use crate::cli::browser::open_in_browser;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
@@ -70,11 +71,15 @@ pub(in crate::cli) fn run(
     let dir = fsio::shown(&outcome.dir);
     let not_latest = if outcome.workload.failed { "; `latest` is still the run before" } else { "" };
     terminal.step("Archived", &format!("{}{not_latest}", dir.display()));
-    let flame_graph = Format::Svg.file_name();
-    if outcome.files.iter().any(|file| file == flame_graph) {
-        terminal.step("Wrote", &dir.join(flame_graph).display().to_string());
-    }
     terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
+    let flame_graph = outcome.files.iter().find(|file| *file == Format::Svg.file_name());
+    let flame_graph = flame_graph.map(|file| outcome.dir.join(file));
+    if let Some(flame_graph) = &flame_graph {
+        terminal.wrote(flame_graph);
+    }
+    if args.open {
+        open_in_browser(flame_graph.as_deref(), terminal);
+    }
     match printed {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(Failure::Stdout(error)),
         _ => {}

@@ -141,7 +141,8 @@ fn damage_is_shown_where_it_is() {
     }
     let conflict = format!("{HEAD}format = 1\n\n<<<<<<< HEAD\n[native]\ngo = \"1.26.8\"\n");
     let Err(error) = parse(&conflict) else { panic!("a merge conflict was accepted") };
-    assert!(error.render(false).contains("--> goflame.lock:4:1"), "{}", error.render(false));
+    let drawn = error.render(false).unwrap();
+    assert!(drawn.contains("--> goflame.lock:4:1"), "{drawn}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{ROOT, accepted};
+use super::{ROOT, accepted, shown};
 use crate::config::name::parse_name;
 use crate::config::{
     self, Config, Engine, Error, EventChoice, Kernel, Kind, Overrides, SourceFile, StackSize, Variant, name_of,
@@ -171,46 +171,38 @@ fn no_file_is_an_error_with_advice() {
     let (_guard, root) = project();
     let error = load(&root, None, &none()).unwrap_err();
     assert!(matches!(&error, Error::NotFound { dir } if *dir == root));
-    let expected = format!(
-        "error: no goflame.toml in {} or any directory above it\n |\n = help: `goflame init` creates one",
-        root.display()
-    );
-    assert_eq!(error.render(false), expected);
+    let expected =
+        format!("no goflame.toml in {} or any directory above it\n`goflame init` creates one", root.display());
+    assert_eq!(shown(&error), expected);
 }
 
 #[test]
 fn an_unreadable_file_is_an_error_with_its_path() {
     let (_guard, root) = project();
     let file = root.join("goflame.toml");
-    let shown = file.display();
+    let path = file.display();
 
     let error = load(&root, Some(Path::new("goflame.toml")), &none()).unwrap_err();
-    assert_eq!(
-        error.render(false),
-        format!("error: cannot read {shown}\n |\n = note: No such file or directory (os error 2)")
-    );
+    assert_eq!(shown(&error), format!("cannot read {path}: No such file or directory (os error 2)"));
 
     fs::create_dir(&file).unwrap();
     let error = load(&root, None, &none()).unwrap_err();
-    assert_eq!(error.render(false), format!("error: cannot read {shown}\n |\n = note: it is a directory, not a file"));
+    assert_eq!(shown(&error), format!("cannot read {path}: it is a directory, not a file"));
     fs::remove_dir(&file).unwrap();
 
     symlink("nowhere", &file).unwrap();
     let error = load(&root, None, &none()).unwrap_err();
-    assert_eq!(error.to_string(), format!("cannot read {shown}"));
+    assert_eq!(error.to_string(), format!("cannot read {path}"));
     fs::remove_file(&file).unwrap();
 
     symlink("/dev/zero", &file).unwrap();
     let error = load(&root, None, &none()).unwrap_err();
-    assert_eq!(
-        error.render(false),
-        format!("error: cannot read {shown}\n |\n = note: it is larger than 1048576 bytes")
-    );
+    assert_eq!(shown(&error), format!("cannot read {path}: it is larger than 1048576 bytes"));
     fs::remove_file(&file).unwrap();
 
     fs::write(&file, b"[app]\nname = \"\xc3\xa9t\xff\"\n").unwrap();
     let error = load(&root, None, &none()).unwrap_err();
-    assert_eq!(error.to_string(), format!("{shown}:2:11: byte 0xff at offset 17 is not UTF-8"));
+    assert_eq!(error.to_string(), format!("{path}:2:11: byte 0xff at offset 17 is not UTF-8"));
 
     let error = load(&root.join("none"), None, &none()).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot open directory {}", root.join("none").display()));
@@ -254,24 +246,24 @@ fn an_invalid_flag_is_named_without_the_file() {
     let flags = |overrides: Overrides| {
         let error = Config::resolve(Path::new(ROOT), None, &overrides).unwrap_err();
         assert!(error.is_usage());
-        error.render(false)
+        shown(&error)
     };
     for (overrides, expected) in [
         (
             Overrides { frequency: Some(0), ..none() },
-            "error: invalid value for --freq: expected 1 to 20000 samples per second, found 0",
+            "invalid value for `--freq`: expected 1 to 20000 samples per second, found 0",
         ),
         (
             Overrides { stack: Some(13), ..none() },
-            "error: invalid value for --stack: expected a multiple of 8, found 13\n |\n = help: the nearest values are 8 and 16",
+            "invalid value for `--stack`: expected a multiple of 8, found 13\nthe nearest values are 8 and 16",
         ),
         (
             Overrides { variant: Some("relase".to_owned()), ..none() },
-            "error: invalid value for --variant: expected `debug` or `release`\n |\n = help: did you mean `release`?",
+            "invalid value for `--variant`: expected `debug` or `release`\ndid you mean `release`?",
         ),
         (
             Overrides { archive_dir: Some(PathBuf::from("..")), ..none() },
-            "error: invalid value for --archive-dir: expected a separate directory, found one that contains the project",
+            "invalid value for `--archive-dir`: expected a separate directory, found one that contains the project",
         ),
     ] {
         assert_eq!(flags(overrides), expected);

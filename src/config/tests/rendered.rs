@@ -294,7 +294,7 @@ fn the_number_of_drawn_problems_is_limited() {
 fn colors_are_the_only_difference() {
     let file = SourceFile { path: PathBuf::from("goflame.toml"), text: "[app]\nnam = 1\n".to_owned() };
     let error = Config::resolve(Path::new("."), Some(file), &Overrides::default()).unwrap_err();
-    let colored = error.render(true);
+    let colored = error.render(true).unwrap();
     assert!(colored.contains("\u{1b}["));
-    assert_eq!(anstream::adapter::strip_str(&colored).to_string(), error.render(false));
+    assert_eq!(anstream::adapter::strip_str(&colored).to_string(), error.render(false).unwrap());
 }

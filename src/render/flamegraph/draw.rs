@@ -1,15 +1,16 @@
-//! Draws a flame graph: selects frames and colours, calls inferno, and adds the legend.
+//! Draws a flame graph: selects frames and colours, calls inferno, and writes its own texts into inferno's SVG.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use inferno::flamegraph::color::{BackgroundColor, Color};
+use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
 use inferno::flamegraph::{Options as InfernoOptions, TextTruncateDirection};
 
-use super::legend;
+use super::frames::FrameTexts;
 use super::measure::Measure;
-use super::palette::Palette;
+use super::palette::{GROUP, frame_colour};
 use super::tree::DrawnTree;
+use super::{frames, legend, page};
 use crate::profile::format_number;
 use crate::render::name;
 use crate::views::View;
@@ -17,10 +18,10 @@ use crate::views::View;
 /// A comment of the SVG with the authors of its parts. inferno's licence (CDDL-1.0, section 3.1) demands that whoever gets
 /// inferno's code is told its licence and where its source is. XML forbids `--` in comments.
 pub(super) const NOTICE: &str = "
-The first style sheet and the script of this file are part of inferno 0.12.8 (src/flamegraph/svg.rs and
+The first style sheet and the first script of this file are part of inferno 0.12.8 (src/flamegraph/svg.rs and
 src/flamegraph/flamegraph.js), unmodified, under the Common Development and Distribution License 1.0 (CDDL-1.0,
 https://opensource.org/license/cddl-1-0). Their source is the Rust crate inferno, https://github.com/jonhoo/inferno
-The legend and its style sheet are part of goflame, under MIT or Apache-2.0.
+The legend, the second style sheet and the second script are part of goflame, under MIT or Apache-2.0.
 ";
 
 /// Writes a profile as a flame graph. An empty profile gives an SVG with the text `no samples`. The subtitle is the line
@@ -32,34 +33,38 @@ The legend and its style sheet are part of goflame, under MIT or Apache-2.0.
 pub fn write(view: &View, title: &str, subtitle: &str, out: &mut dyn Write) -> io::Result<()> {
     let measure = Measure::new(view);
     let tree = DrawnTree::new(view, &measure);
-    let svg = if tree.total() == 0 { legend::no_samples_image(title) } else { draw(&tree, &measure, title, subtitle)? };
+    let svg =
+        if tree.total() == 0 { page::without_samples(title) } else { draw(view, &tree, &measure, title, subtitle)? };
     out.write_all(svg.as_bytes())?;
     out.flush()
 }
 
-fn draw(tree: &DrawnTree, measure: &Measure, title: &str, subtitle: &str) -> io::Result<String> {
-    let palette = Palette::new(tree);
-    let mut colours = palette.colours(tree);
+fn draw(view: &View, tree: &DrawnTree, measure: &Measure<'_>, title: &str, subtitle: &str) -> io::Result<String> {
+    // inferno gets keys in place of names: the same name may be in several colours, and inferno changes some names.
+    let key = |at: usize| format!("{at:05}");
+    let mut colours = PaletteMap::default();
+    colours.insert("", GROUP);
+    for (at, (_, text, kind)) in tree.frames().enumerate() {
+        colours.insert(key(at), frame_colour(text, kind));
+    }
     let mut inferno = InfernoOptions::default();
     inferno.title = name::clean(title).into_owned();
     inferno.subtitle = Some(full_subtitle(tree, subtitle));
     inferno.notes = String::from(NOTICE);
-    inferno.count_name.clone_from(&measure.unit);
-    inferno.factor = measure.factor;
     inferno.bgcolors = Some(BackgroundColor::Flat(Color::new(255, 255, 255)));
     inferno.palette_map = Some(&mut colours);
-    inferno.text_truncate_direction = TextTruncateDirection::Left;
+    inferno.text_truncate_direction = TextTruncateDirection::Right;
     // `DrawnTree` has no narrow frames.
     inferno.min_width = 0.0;
-    // This is not a flame chart, but inferno sorts the lines of any other graph. Sorted as text, `main.F.func1;x` comes
-    // between `main.F` and `main.F;y`, which would split `main.F` in two. inferno draws a chart from the last line to the
-    // first.
-    inferno.flame_chart = true;
-    let lines = tree.lines(|text| palette.key(text));
+    // Keys sort in the order of the frames.
+    inferno.no_sort = true;
+    let lines = tree.lines(key);
     let mut svg = Vec::new();
-    inferno::flamegraph::from_lines(&mut inferno, lines.iter().rev().map(String::as_str), &mut svg)?;
+    inferno::flamegraph::from_lines(&mut inferno, lines.iter().map(String::as_str), &mut svg)?;
     let svg = String::from_utf8(svg).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    legend::add(&svg, &legend::entries(&tree.origins()))
+    let root = FrameTexts::root(tree, measure);
+    let texts: Vec<_> = tree.frames().map(|frame| FrameTexts::new(view, frame, measure)).collect();
+    page::assemble(&frames::write_texts(&svg, &root, &texts)?, &legend::entries(tree.origins(), measure))
 }
 
 fn full_subtitle(tree: &DrawnTree, subtitle: &str) -> String {

@@ -4,6 +4,7 @@
 
 use rayon::prelude::*;
 
+use crate::profile::Frame;
 use crate::views::{CallTree, LabelId, Node};
 
 /// Index of the root, which contains all samples.
@@ -18,11 +19,14 @@ pub(super) struct FlatNode {
     pub(super) cumulative: u64,
     /// Whether the compiler inlined all of these calls.
     pub(super) inlined: bool,
+    /// The function with the line that has the most weight. `None` for a group.
+    pub(super) frame: Option<Frame>,
 }
 
 impl FlatNode {
-    fn new(node: &Node, parent: usize) -> Self {
-        Self { parent, label: node.label, cumulative: node.cumulative, inlined: node.inlined }
+    fn new(tree: &CallTree<'_>, node: &Node, parent: usize) -> Self {
+        let Node { label, cumulative, inlined, .. } = *node;
+        Self { parent, label, cumulative, inlined, frame: tree.heaviest_frame(&node.walkers) }
     }
 }
 
@@ -33,7 +37,7 @@ const MAX_SHARED_DEPTH: usize = 128;
 /// Returns all nodes of a call tree, below a new root with the weight `total`. A caller comes before its callees. Callees of
 /// nodes heavier than `heavy` are shared among the cores.
 pub(super) fn flatten(tree: &CallTree<'_>, total: u64, heavy: u64) -> Vec<FlatNode> {
-    let all = FlatNode { parent: ROOT, label: LabelId::NONE, cumulative: total, inlined: false };
+    let all = FlatNode { parent: ROOT, label: LabelId::NONE, cumulative: total, inlined: false, frame: None };
     let groups = tree.groups().into_par_iter().filter(|node| node.cumulative >= tree.min_weight());
     with_callees(all, groups.map(|node| expand_shared(tree, node, heavy, 0)).collect())
 }
@@ -43,7 +47,7 @@ fn expand_shared(tree: &CallTree<'_>, node: Node, heavy: u64, depth: usize) -> V
     if node.cumulative <= heavy || depth == MAX_SHARED_DEPTH {
         return expand_alone(tree, node);
     }
-    let flat = FlatNode::new(&node, ROOT);
+    let flat = FlatNode::new(tree, &node, ROOT);
     let callees = tree.with_scratch(|scratch| tree.expand(node.walkers, scratch));
     let callees = callees.into_par_iter().with_max_len(1);
     let callees = callees.map(|callee| expand_shared(tree, callee, heavy, depth + 1));
@@ -52,12 +56,12 @@ fn expand_shared(tree: &CallTree<'_>, node: Node, heavy: u64, depth: usize) -> V
 
 /// Returns a node, which comes first, and all its direct and indirect callees. Parents are indexes into the result.
 fn expand_alone(tree: &CallTree<'_>, node: Node) -> Vec<FlatNode> {
-    let mut flat = vec![FlatNode::new(&node, ROOT)];
+    let mut flat = vec![FlatNode::new(tree, &node, ROOT)];
     let mut pending = vec![(ROOT, node.walkers)];
     tree.with_scratch(|scratch| {
         while let Some((parent, walkers)) = pending.pop() {
             for callee in tree.expand(walkers, scratch) {
-                flat.push(FlatNode::new(&callee, parent));
+                flat.push(FlatNode::new(tree, &callee, parent));
                 pending.push((flat.len() - 1, callee.walkers));
             }
         }

@@ -1,44 +1,73 @@
-//! The quantity that the widths of frames show: samples, time, memory or events.
+//! The quantity that the widths of frames show: samples, time, memory or events; and the figures in tooltips and legend.
 
-use crate::profile::Unit;
+use crate::profile::{Event, Unit, format_count, format_share};
+use crate::render::amount::{Amounts, sample_count};
 use crate::render::name;
 use crate::views::{SampleValue, View};
 
 /// The quantity that the widths of frames show.
-pub(super) struct Measure {
-    /// Unit in the tooltips of frames.
-    pub(super) unit: String,
-    /// Factor that converts a width to that unit.
-    pub(super) factor: f64,
+pub(super) struct Measure<'v> {
+    event: &'v Event,
     /// The value of samples that a width sums.
     pub(super) value: SampleValue,
     /// Divisor of weights, so that their sum is at most [`MAX_EXACT`].
     divisor: u64,
+    total: u64,
+    /// Weight of one unit of the value. `None` if the profile has no weights.
+    weight: Option<u64>,
+    /// Number of samples. `None` if the profile was not sampled.
+    samples: Option<u64>,
 }
 
 /// Largest sum of widths: 2^53. Browsers compute with 64-bit floating point numbers, which are exact up to here.
 pub(super) const MAX_EXACT: u64 = 1 << 53;
 
-impl Measure {
+impl<'v> Measure<'v> {
     /// Chooses samples if all have the same weight, as samples of a clock usually do: their number shows how certain a width
     /// is. Otherwise chooses time, memory or events.
-    pub(super) fn new(view: &View) -> Self {
+    pub(super) fn new(view: &'v View) -> Self {
         let event = &view.profile().event;
-        let (unit, factor, value) = match event.unit {
-            _ if view.total(SampleValue::Weight) == 0 => (event.count_name.as_str(), 1.0, SampleValue::Count),
-            Unit::Nanoseconds if view.period().is_some() && event.is_sampled() => {
-                (event.count_name.as_str(), 1.0, SampleValue::Count)
-            }
-            Unit::Nanoseconds => ("µs", 1e-3, SampleValue::Weight),
-            Unit::Bytes => ("bytes", 1.0, SampleValue::Weight),
-            Unit::Events => (event.name.as_str(), 1.0, SampleValue::Weight),
+        let (value, weight) = match (event.unit, view.period()) {
+            _ if view.total(SampleValue::Weight) == 0 => (SampleValue::Count, None),
+            (Unit::Nanoseconds, Some(period)) if event.is_sampled() => (SampleValue::Count, Some(period)),
+            _ => (SampleValue::Weight, Some(1)),
         };
-        let divisor = view.total(value).div_ceil(MAX_EXACT).max(1);
-        Self { unit: name::clean(unit).into_owned(), factor: factor * divisor as f64, value, divisor }
+        let total = view.total(value);
+        let divisor = total.div_ceil(MAX_EXACT).max(1);
+        Self { event, value, divisor, total, weight, samples: sample_count(view.profile()) }
     }
 
-    /// Returns the width of a frame with this weight.
-    pub(super) fn width(&self, weight: u64) -> u64 {
-        weight / self.divisor
+    /// Returns the width of a frame with this value.
+    pub(super) fn width(&self, value: u64) -> u64 {
+        value / self.divisor
+    }
+
+    /// Returns the value of all samples.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Formats the share of a value in the total.
+    pub(super) fn share(&self, value: u64) -> String {
+        format_share(value, self.total, self.samples)
+    }
+
+    /// Formats a value for a tooltip: `0.73 s, 23.9 %, 731 samples`.
+    pub(super) fn describe(&self, value: u64) -> String {
+        let mut parts = Vec::new();
+        if let Some(weight) = self.weight {
+            let sample = self.samples.map(|samples| self.total.saturating_mul(weight) / samples.max(1));
+            let weight = value.saturating_mul(weight);
+            let amount = Amounts::new(self.event.unit, weight, sample).format(weight);
+            parts.push(match self.event.unit {
+                Unit::Events => format!("{amount} {}", name::clean(&self.event.name)),
+                Unit::Nanoseconds | Unit::Bytes => amount,
+            });
+        }
+        parts.push(self.share(value));
+        if self.value == SampleValue::Count {
+            parts.push(name::sanitize(&format_count(self.event, value)).into_owned());
+        }
+        parts.join(", ")
     }
 }

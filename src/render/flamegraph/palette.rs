@@ -1,19 +1,9 @@
 //! Colours of frames: the origin of a function decides the hue, its name the shade.
-//!
-//! inferno looks up a frame's colour by its text. When it shows a text, it removes a suffix `_[k]`, `_[w]`, `_[i]` or
-//! `_[j]`. So frames with the same text but different kinds get different suffixes: each kind has its own key in inferno's
-//! palette map, and all are shown alike.
 
-use std::collections::BTreeMap;
+use inferno::flamegraph::color::Color;
 
-use inferno::flamegraph::color::{Color, PaletteMap};
-
-use super::tree::{DrawnTree, FrameKind, OTHERS};
+use super::tree::FrameKind;
 use crate::profile::Origin;
-use crate::views::LabelId;
-
-/// No suffix, and the suffixes that inferno does not show.
-const SUFFIXES: [&str; 5] = ["", "_[k]", "_[w]", "_[i]", "_[j]"];
 
 /// Returns the colour of an origin.
 ///
@@ -26,73 +16,23 @@ pub(super) fn origin_colour(origin: Origin) -> Color {
         Origin::Std => Color::new(137, 202, 243),
         Origin::Runtime => Color::new(156, 129, 196),
         Origin::Native => Color::new(42, 158, 124),
+        Origin::Vdso => Color::new(212, 248, 200),
         Origin::Kernel => Color::new(222, 84, 106),
         Origin::Unknown => Color::new(176, 176, 176),
     }
 }
 
 /// Colour of groups, such as processes, and of the root frame.
-const GROUP: Color = Color::new(237, 237, 237);
+pub(super) const GROUP: Color = Color::new(237, 237, 237);
 
 /// Maximum percentage of white or black that is mixed into a colour, so that neighbours of one origin differ.
 const MAX_SHADE: u64 = 9;
 
-/// Keys of frames in inferno's palette map, indexed by frame text.
-pub(super) struct Palette {
-    keys: BTreeMap<usize, String>,
-}
-
-impl Palette {
-    pub(super) fn new(tree: &DrawnTree) -> Self {
-        let mut kinds: BTreeMap<&str, Vec<(FrameKind, LabelId)>> = BTreeMap::new();
-        for (id, text, kind) in tree.labels() {
-            kinds.entry(text).or_default().push((kind, id));
-        }
-        let mut keys = BTreeMap::new();
-        for (text, mut ids) in kinds {
-            ids.sort_by_key(|(kind, _)| *kind);
-            let first = usize::from(is_special_to_inferno(text));
-            for (at, (_, id)) in ids.into_iter().enumerate() {
-                // A sixth kind with the same text gets the colour of the fifth.
-                let suffix = SUFFIXES[(first + at).min(SUFFIXES.len() - 1)];
-                keys.insert(id.index(), format!("{}{suffix}", escape_trailing_number(text)));
-            }
-        }
-        Self { keys }
-    }
-
-    /// Returns the text of a frame for inferno.
-    pub(super) fn key(&self, id: LabelId) -> &str {
-        self.keys.get(&id.index()).map_or("", String::as_str)
-    }
-
-    /// Returns the colour of every key.
-    pub(super) fn colours(&self, tree: &DrawnTree) -> PaletteMap {
-        let mut map = PaletteMap::default();
-        map.insert("", GROUP);
-        map.insert(OTHERS, GROUP);
-        for (id, text, kind) in tree.labels() {
-            let colour = match kind {
-                FrameKind::Group => GROUP,
-                FrameKind::Function(origin) => shade(origin_colour(origin), text),
-            };
-            map.insert(self.key(id), colour);
-        }
-        map
-    }
-}
-
-/// Returns whether inferno would shorten a text, or draw it in grey (`-` and `--`).
-fn is_special_to_inferno(text: &str) -> bool {
-    matches!(text, "-" | "--") || SUFFIXES.iter().skip(1).any(|suffix| text.ends_with(suffix))
-}
-
-/// Replaces the last space before a number (`worker 3`) by a no-break space, because inferno would read the number as a
-/// count.
-fn escape_trailing_number(text: &str) -> String {
-    match text.rsplit_once(' ') {
-        Some((head, tail)) if tail.chars().all(|c| c.is_ascii_digit() || c == '.') => format!("{head}\u{a0}{tail}"),
-        _ => text.to_owned(),
+/// Returns the colour of a frame.
+pub(super) fn frame_colour(text: &str, kind: FrameKind) -> Color {
+    match kind {
+        FrameKind::Group => GROUP,
+        FrameKind::Function(origin) => shade(origin_colour(origin), text),
     }
 }
 

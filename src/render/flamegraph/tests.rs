@@ -1,11 +1,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io;
+use std::process::Command;
 
 use super::draw::NOTICE;
 use super::measure::MAX_EXACT;
 use super::tree::MAX_FRAMES;
-use super::{legend, palette, write};
+use super::{frames, page, palette, write};
 use crate::profile::fixture::Fixture;
 use crate::profile::{Event, Origin, Profile, StackId, Unit};
 use crate::views::{By, View};
@@ -52,7 +53,7 @@ fn assert_well_formed(svg: &str) {
 fn frames(svg: &str) -> Vec<(&str, &str)> {
     let (_, frames) = svg.split_once(r#"<svg id="frames""#).unwrap();
     frames
-        .split("<g><title>")
+        .split("<title>")
         .skip(1)
         .map(|frame| {
             let (title, rest) = frame.split_once("</title>").unwrap();
@@ -79,14 +80,14 @@ fn frames_are_processes_and_functions_sorted_by_name() {
     assert_eq!(
         found,
         [
-            "all (10 samples, 100%)",
-            "app (6 samples, 60.00%)",
-            "main.F (3 samples, 30.00%)",
-            "main.F (4 samples, 40.00%)",
-            "main.F.func1 (3 samples, 30.00%)",
-            "main.x (3 samples, 30.00%)",
-            "main.y (2 samples, 20.00%)",
-            "zapp (4 samples, 40.00%)",
+            "all (10 ms, 100 %, 10 samples)",
+            "app (6 ms, 60 %, 6 samples)",
+            "main.F (app/main.go:1, 3 ms, 30 %, 3 samples)",
+            "main.F (app/main.go:1, 4 ms, 40 %, 4 samples)",
+            "main.F.func1 (app/main.go:1, 3 ms, 30 %, 3 samples)",
+            "main.x (app/main.go:1, 3 ms, 30 %, 3 samples)",
+            "main.y (app/main.go:1, 2 ms, 20 %, 2 samples)",
+            "zapp (4 ms, 40 %, 4 samples)",
         ]
     );
 }
@@ -98,14 +99,14 @@ fn widths_are_time_if_periods_differ() {
     fixture.period = 500_000;
     fixture.add("app", "main.b", 1);
     let svg = svg(&fixture.profile);
-    assert!(titles(&svg).contains(&"main.a (2,006 µs, 80.05%)"), "{:?}", titles(&svg));
+    assert!(titles(&svg).contains(&"main.a (app/main.go:1, 2 ms, 80 %)"), "{:?}", titles(&svg));
 }
 
 #[test]
 fn widths_are_events_if_events_were_sampled() {
     let mut fixture = Fixture::new_cycles();
     fixture.add("app", "main.a", 2);
-    assert!(titles(&svg(&fixture.profile)).contains(&"main.a (4,000,000 cycles, 100.00%)"));
+    assert!(titles(&svg(&fixture.profile)).contains(&"main.a (app/main.go:1, 4 M cycles, 100 %)"));
 }
 
 #[test]
@@ -134,16 +135,21 @@ fn origins_differ_in_colour_and_are_in_the_legend() {
     let svg = svg(&fixture.profile);
     let mut colours: Vec<_> = frames(&svg)
         .into_iter()
-        .filter(|frame| frame.0 == "memmove (3 samples, 75.00%)")
+        .filter(|frame| frame.0.starts_with("memmove (") && frame.0.ends_with("3 ms, 75 %, 3 samples)"))
         .map(|frame| frame.1)
         .collect();
     colours.sort_unstable();
     colours.dedup();
     assert_eq!(colours.len(), 4, "{colours:?}");
-    assert!(frames(&svg).contains(&("memmove (4 samples, 100.00%)", "rgb(237,237,237)")));
-    for label in
-        ["main module 0 %", "standard library 75.0 %", "runtime and GC 25.0 %", "C and native 0 %", "kernel 0 %"]
-    {
+    assert!(frames(&svg).contains(&("memmove (4 ms, 100 %, 4 samples)", "rgb(237,237,237)")));
+    // Earlier, the legend showed self shares alone: `main module 0 %` with 75 % of the time below it.
+    for label in [
+        "main module 75 %, self 0 %",
+        "standard library 75 %, self 75 %",
+        "runtime and GC 25 %, self 25 %",
+        "C and native 75 %, self 0 %",
+        "kernel 75 %, self 0 %",
+    ] {
         assert!(svg.contains(&format!(">{label}</text>")), "{label} is missing");
     }
     assert!(!svg.contains("other modules") && !svg.contains("unknown"));
@@ -167,20 +173,8 @@ fn names_that_are_special_to_inferno_are_shown_unchanged() {
     let svg = svg(&fixture.profile);
     let mut found: Vec<_> = titles(&svg).into_iter().map(|title| title.split(" (").next().unwrap()).collect();
     found.sort_unstable();
-    let mut expected = [
-        "all",
-        "#_12",
-        "f_[k]",
-        "f_[k]_[i]",
-        "worker\u{a0}3",
-        "1.5",
-        "-",
-        "--",
-        "# f",
-        "a:b",
-        "&lt;b&gt;&amp;&quot;&apos;",
-        "x",
-    ];
+    let mut expected =
+        ["all", "#_12", "f_[k]", "f_[k]_[i]", "worker 3", "1.5", "-", "--", "# f", "a:b", "&lt;b&gt;&amp;\"'", "x"];
     expected.sort_unstable();
     assert_eq!(found, expected);
     let dash = frames(&svg).into_iter().find(|frame| frame.0.starts_with("- (")).unwrap();
@@ -193,7 +187,7 @@ fn long_names_are_shortened() {
     fixture.add("app", &format!("main.{}.end", "x".repeat(100_000)), 1);
     let svg = svg(&fixture.profile);
     assert!(svg.len() < 30_000);
-    assert!(titles(&svg).iter().any(|title| title.contains("…") && title.contains(".end (1 samples")));
+    assert!(titles(&svg).iter().any(|title| title.contains("…") && title.contains(".end (app/main.go:1, ")));
 }
 
 #[test]
@@ -210,11 +204,14 @@ fn huge_profiles_are_cut_to_the_widest_frames() {
     assert!(svg.len() < 4_000_000, "{} bytes", svg.len());
     assert!(svg.contains("997 Hz, cpu-clock (the 8 000 widest frames)"));
     assert!(
-        titles(&svg).iter().filter(|title| title.contains("(1,000 samples")).count() == 1200,
+        titles(&svg).iter().filter(|title| title.contains(" 1 000 samples)")).count() == 1200,
         "the widest are drawn"
     );
     assert!(!svg.contains("main.narrow"));
-    assert!(titles(&svg).contains(&"app (1,486,001 samples, 100.00%)"), "frames that are not drawn still count");
+    assert!(
+        titles(&svg).contains(&"app (1490.47 s, 100 %, 1 486 001 samples)"),
+        "frames that are not drawn still count"
+    );
 }
 
 #[test]
@@ -223,8 +220,8 @@ fn processes_that_are_not_drawn_still_count() {
     fixture.add("app", "main.main", 9_999);
     fixture.add("tiny", "main.main", 1);
     let svg = svg(&fixture.profile);
-    assert!(titles(&svg).contains(&"app (9,999 samples, 99.99%)"), "{:?}", titles(&svg));
-    assert!(titles(&svg).contains(&"(others) (1 samples, 0.01%)"));
+    assert!(titles(&svg).contains(&"app (10.03 s, 99.9 %, 9 999 samples)"), "{:?}", titles(&svg));
+    assert!(titles(&svg).contains(&"(others) (1 ms, &lt;0.1 %, 1 sample)"));
 }
 
 #[test]
@@ -232,26 +229,139 @@ fn legend_is_above_the_frames() {
     let mut fixture = Fixture::new();
     fixture.add("app", "runtime.goexit|main.main", 1);
     let svg = svg(&fixture.profile);
-    // 4 frames of 16 pixels, 60 pixels above and 34 below in inferno, and 26 for the legend.
-    assert!(svg.contains(r#"height="184" onload="init(evt)" viewBox="0 0 1200 184""#));
-    assert!(svg.contains(r#"<rect x="0" y="0" width="100%" height="184" fill="url(#background)"/>"#));
+    // 4 frames of 16 pixels, 60 pixels above and 34 below in inferno, and 15 for the legend.
+    assert!(svg.contains(r#"height="173" onload="init(evt)" viewBox="0 0 1200 173""#));
     let at = |part: &str| svg.find(part).unwrap_or_else(|| panic!("{part} is missing"));
-    let order = [r#"id="subtitle""#, r#"<svg id="legend""#, r#"<g transform="translate(0,26)">"#, r#"id="details""#];
+    let order = [
+        r#"id="subtitle""#,
+        r#"id="search""#,
+        r#"<g id="legend">"#,
+        r#"<g id="body" transform="translate(0,15)">"#,
+        r#"id="details""#,
+        r#"<svg id="frames""#,
+    ];
     assert!(order.map(at).is_sorted());
     assert!(svg.contains(">app (debug) &lt;1&gt;</text>"));
 }
 
 #[test]
-fn legend_fits_into_the_image() {
-    let all: Vec<_> = Origin::ALL.into_iter().map(|origin| (origin, 1_000_001)).collect();
-    let entries = legend::entries(&all);
-    assert!(legend::width(&entries) <= 1200, "{}", legend::width(&entries));
+fn a_wide_legend_has_several_rows() {
+    let mut fixture = Fixture::new();
+    for frame in ["main.a", "x.y/z.A", "fmt.A", "runtime.a", "c:memcpy", "v:time", "k:read", "[unknown]"] {
+        fixture.add("app", frame, 300);
+    }
+    let svg = svg(&fixture.profile);
+    let (_, legend) = svg.split_once(r#"<g id="legend">"#).unwrap();
+    let (legend, _) = legend.split_once(r#"<g id="body""#).unwrap();
+    let places = legend.split(r#"<g transform="translate("#).skip(1);
+    let places: Vec<_> = places.map(|entry| entry.split_once(')').unwrap().0).collect();
+    assert_eq!(places.iter().filter(|place| place.starts_with("10,")).count(), 2, "{places:?}");
+    assert!(places.iter().all(|place| place.split_once(',').unwrap().0.parse::<usize>().unwrap() < 1000), "{places:?}");
+    assert!(svg.contains(r#"<g id="body" transform="translate(0,33)">"#));
+}
+
+/// Earlier, tooltips named neither the file and line nor the time.
+#[test]
+fn a_tooltip_names_the_line_with_the_most_time() {
+    let mut fixture = Fixture::new();
+    for (line, count) in [(7, 2), (9, 5), (8, 4)] {
+        fixture.add("app", &format!("runtime.main|main.work:{line}|main.step:3"), count);
+    }
+    fixture.add("app", "runtime.main|main.other|main.work:8", 9);
+    let svg = svg(&fixture.profile);
+    for title in [
+        "main.work (app/main.go:9, 11 ms, 55 %, 11 samples)",
+        "main.step (app/main.go:3, 11 ms, 55 %, 11 samples)",
+        "main.work (app/main.go:8, 9 ms, 45 %, 9 samples)",
+    ] {
+        assert!(titles(&svg).contains(&title), "{title} is not in {:?}", titles(&svg));
+    }
+}
+
+/// Earlier, time in the vdso counted as C and native.
+#[test]
+fn time_in_the_vdso_is_named_so() {
+    let mut fixture = Fixture::new();
+    fixture.add("app", "main.main|time.Now|v:__vdso_clock_gettime", 1);
+    fixture.add("app", "main.main", 1);
+    let svg = svg(&fixture.profile);
+    assert!(svg.contains(">vdso 50 %, self 50 %</text>") && !svg.contains("C and native"));
+}
+
+/// Earlier, names lost their beginning: `..ge.func1`.
+#[test]
+fn labels_lose_the_package_before_the_function() {
+    let mut fixture = Fixture::new();
+    let name = "example.com/shop/v2/web.(*Handler).ServeManyPages";
+    for (at, width) in [(1, 320), (2, 195), (3, 165), (4, 97), (5, 54), (6, 22)] {
+        fixture.add("app", &format!("main.f{at}|{name}"), width);
+    }
+    fixture.add("app", "main.filler", 147);
+    let svg = svg(&fixture.profile);
+    let (_, frames) = svg.split_once(r#"<svg id="frames""#).unwrap();
+    let mut labels: Vec<_> = frames
+        .split("<title>")
+        .filter(|frame| frame.starts_with(name))
+        .map(|frame| frame.split_once("</text>").unwrap().0.rsplit_once('>').unwrap().1)
+        .collect();
+    labels.sort_by_key(|label| label.len());
+    let expected =
+        ["", "ServeM..", "ServeManyPages", "(*Handler).ServeManyPages", "web.(*Handler).ServeManyPages", name];
+    assert_eq!(labels, expected);
+}
+
+/// The script of the SVG and goflame shorten names in the same way.
+#[test]
+fn scripts_shorten_names_as_goflame_does() {
+    let names = [
+        "net/http.(*conn).serve",
+        "gopkg.in/yaml.v3.Unmarshal",
+        "main.init.0 (inlined)",
+        "github.com/a/b.Map[...].func1",
+        "go:(*struct { sync.Mutex; a/b.C }).Lock",
+        "type:.eq.main.T",
+        "entry.isra.0",
+        "std::map<a/b>::find (inlined)",
+        "example.com/app.Überprüfung",
+        "kworker/0:1",
+        "",
+    ];
+    let mut expected = Vec::new();
+    for (name, is_go, limit) in
+        names.iter().flat_map(|name| (0..52).map(move |limit| (name, limit % 2 == 0, limit / 2)))
+    {
+        expected.push(serde_json::json!([name, is_go, limit, frames::fit(name, is_go, limit)]));
+    }
+    let script = page::SCRIPT.split("// Replaces the function").next().unwrap();
+    let cases = serde_json::to_string(&expected).unwrap();
+    let check = "for (var [name, is_go, limit, want] of CASES) {
+        var got = fit(name, is_go, limit);
+        if (got !== want) console.log(name, is_go, limit, got, want);
+    }";
+    let program = format!("{script}\n{}", check.replace("CASES", &cases));
+    let output =
+        Command::new("node").args(["-e", &program]).output().expect("node is installed (make test installs it)");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).as_ref()), (Some(0), ""), "{output:?}");
+}
+
+/// Earlier, the background was always white.
+#[test]
+fn dark_backgrounds_are_respected() {
+    let mut fixture = Fixture::new();
+    fixture.add("app", "main.main", 1);
+    let empty = Profile::new(fixture.profile.event.clone());
+    for profile in [&fixture.profile, &empty] {
+        let svg = svg(profile);
+        let (_, dark) = svg.split_once("@media (prefers-color-scheme: dark)").unwrap();
+        assert!(dark.contains("#backdrop { fill: #121212; }"));
+        assert!(svg.contains(r##"height="100%" fill="#ffffff""##) && svg.contains(r#"id="backdrop""#));
+    }
 }
 
 #[test]
 fn svg_of_another_inferno_version_is_an_error() {
-    for svg in ["", "<svg></svg>", r#"<svg viewBox="0 0 10 10"><text id="details"></svg>"#] {
-        assert_eq!(legend::add(svg, &[]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    for svg in ["", "<svg></svg>", r#"<svg viewBox="0 0 1200 10"><text id="details"></svg>"#] {
+        assert_eq!(page::assemble(svg, &[]).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }
 
@@ -265,7 +375,7 @@ fn every_flame_graph_names_the_licence_of_its_script() {
     assert_eq!(before.matches(NOTICE).count(), 1, "{before}");
     assert!(script.contains("function init(evt)"), "inferno's script is in the file");
     // The image in the repository needs the notice too.
-    assert!(include_str!("../../../examples/webserver/flamegraph.svg").contains(NOTICE));
+    assert!(include_str!("../../../docs/pictures/slowcli.svg").contains(NOTICE));
     let locked = include_str!("../../../Cargo.lock");
     let (_, version) = locked.split_once("name = \"inferno\"\nversion = \"").unwrap();
     let (version, _) = version.split_once('"').unwrap();

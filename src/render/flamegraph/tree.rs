@@ -1,7 +1,7 @@
 //! Selects the frames of a flame graph and computes their widths.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use super::flatten::{FlatNode, ROOT, flatten};
 use super::measure::Measure;
@@ -45,25 +45,43 @@ pub(super) struct DrawnTree {
     labels: Interner<FrameLabel>,
     /// A caller comes before its callees. The first node is the root.
     nodes: Vec<DrawnNode>,
-    /// By origin: the self weight of its functions, including functions that are not drawn.
-    origins: BTreeMap<Origin, u64>,
+    /// The indexes of all nodes but the root: a caller comes before its callees, and siblings are sorted by name.
+    order: Vec<usize>,
+    /// Origins that occur in a stack, in the order of [`Origin::ALL`], including functions that are not drawn.
+    origins: Vec<OriginValues>,
     total: u64,
+    /// Number of drawn frames, without the frame [`OTHERS`].
+    drawn: usize,
     /// Number of wide frames beyond [`MAX_FRAMES`].
     dropped: usize,
 }
 
-struct DrawnNode {
+/// A drawn frame.
+pub(super) struct DrawnNode {
     parent: usize,
     label: LabelId,
+    /// Cumulative value.
+    pub(super) cumulative: u64,
     /// Width minus the widths of all drawn callees.
     remainder: u64,
+    /// The function with the line that has the most weight. `None` for a group.
+    pub(super) frame: Option<Frame>,
+}
+
+/// The share of an origin in all samples.
+pub(super) struct OriginValues {
+    pub(super) origin: Origin,
+    /// Value of the samples whose leaf is a function of the origin.
+    pub(super) self_value: u64,
+    /// Value of the samples with a function of the origin anywhere in the stack.
+    pub(super) cumulative: u64,
 }
 
 impl DrawnTree {
     /// Selects the widest [`MAX_FRAMES`] frames of the visible part of the call tree.
     pub(super) fn new(view: &View, measure: &Measure) -> Self {
         let (profile, total) = (view.profile(), view.total(measure.value));
-        let (mut labels, mut origins) = (Interner::default(), BTreeMap::new());
+        let (mut labels, mut origins) = (Interner::default(), Vec::new());
         let tree = view.call_tree(measure.value, total.div_ceil(MIN_SHARE).max(1), || {
             let group = |name| label(&name::folded_process(name), FrameKind::Group);
             let groups = view.grouping().names().map(|name| LabelId::intern(group(name), &mut labels)).collect();
@@ -72,12 +90,15 @@ impl DrawnTree {
                 LabelId::intern(label(&name, FrameKind::Function(function.origin)), &mut labels)
             };
             let functions = profile.functions().map(function).collect();
-            origins = origin_weights(view, measure);
+            origins = origin_shares(view, measure);
             TreeLabels::new(groups, functions)
         });
         let merged = flatten(&tree, total, total / SHARED_SHARE);
         let (drawn, dropped) = widest(&merged);
-        let mut nodes = vec![DrawnNode { parent: ROOT, label: LabelId::NONE, remainder: measure.width(total) }];
+        let drawn_count = drawn.len();
+        let remainder = measure.width(total);
+        let root = DrawnNode { parent: ROOT, label: LabelId::NONE, cumulative: total, remainder, frame: None };
+        let mut nodes = vec![root];
         // By index in `merged`: the index in `nodes`.
         let mut drawn_nodes = vec![ROOT; merged.len()];
         let mut shown = Interner::default();
@@ -85,12 +106,20 @@ impl DrawnTree {
             let (text, kind) = &labels.items()[node.label.index()];
             let text = if node.inlined { format!("{text}{INLINED}") } else { text.clone() };
             let label = LabelId::intern((text, *kind), &mut shown);
-            let (parent, width) = (drawn_nodes[node.parent], measure.width(node.cumulative));
-            nodes[parent].remainder = nodes[parent].remainder.saturating_sub(width);
-            nodes.push(DrawnNode { parent, label, remainder: width });
+            let (parent, remainder) = (drawn_nodes[node.parent], measure.width(node.cumulative));
+            nodes[parent].remainder = nodes[parent].remainder.saturating_sub(remainder);
+            nodes.push(DrawnNode { parent, label, cumulative: node.cumulative, remainder, frame: node.frame });
             drawn_nodes[at] = nodes.len() - 1;
         }
-        Self { labels: shown, nodes, origins, total, dropped }
+        let drawn: u64 = nodes.iter().skip(1).filter(|node| node.parent == ROOT).map(|node| node.cumulative).sum();
+        let remainder = std::mem::take(&mut nodes[ROOT].remainder);
+        if remainder > 0 {
+            let label = LabelId::intern((OTHERS.to_owned(), FrameKind::Group), &mut shown);
+            let cumulative = total.saturating_sub(drawn);
+            nodes.push(DrawnNode { parent: ROOT, label, cumulative, remainder, frame: None });
+        }
+        let order = depth_first(&nodes, &shown);
+        Self { labels: shown, nodes, order, origins, total, dropped, drawn: drawn_count }
     }
 
     /// Returns the total of all samples.
@@ -100,7 +129,7 @@ impl DrawnTree {
 
     /// Returns the number of drawn frames.
     pub(super) fn drawn(&self) -> usize {
-        self.nodes.len() - 1
+        self.drawn
     }
 
     /// Returns the number of frames that are wide enough but not drawn, because there are more than [`MAX_FRAMES`].
@@ -108,47 +137,55 @@ impl DrawnTree {
         self.dropped
     }
 
-    /// Returns every distinct frame text and its kind.
-    pub(super) fn labels(&self) -> impl Iterator<Item = (LabelId, &str, FrameKind)> {
-        self.labels.items().iter().enumerate().map(|(at, (text, kind))| (LabelId::from_index(at), text.as_str(), *kind))
+    /// Returns the shares of the origins that occur in a stack, in the order of [`Origin::ALL`].
+    pub(super) fn origins(&self) -> &[OriginValues] {
+        &self.origins
     }
 
-    /// Returns the self weight of each origin that occurs in a stack, in the order of [`Origin::ALL`].
-    pub(super) fn origins(&self) -> Vec<(Origin, u64)> {
-        Origin::ALL.into_iter().filter_map(|origin| Some((origin, *self.origins.get(&origin)?))).collect()
+    /// Returns all frames with their texts and kinds: a caller before its callees, and siblings sorted by name.
+    pub(super) fn frames(&self) -> impl Iterator<Item = (&DrawnNode, &str, FrameKind)> {
+        self.order.iter().map(|at| {
+            let node = &self.nodes[*at];
+            let (text, kind) = &self.labels.items()[node.label.index()];
+            (node, text.as_str(), *kind)
+        })
     }
 
-    /// Returns the tree as folded stacks. The lines of a caller are together, and siblings are sorted by name.
-    pub(super) fn lines<'a>(&self, key: impl Fn(LabelId) -> &'a str) -> Vec<String> {
-        let mut children = vec![Vec::new(); self.nodes.len()];
-        for (at, node) in self.nodes.iter().enumerate().skip(1) {
-            children[node.parent].push(at);
-        }
-        let mut lines = Vec::new();
-        let mut path = String::new();
-        // (index of a node, length of its caller's path)
-        let mut pending = vec![(ROOT, 0)];
-        while let Some((at, length)) = pending.pop() {
-            path.truncate(length);
-            if at == ROOT {
-                if self.nodes[at].remainder > 0 {
-                    lines.push(format!("{OTHERS} {}", self.nodes[at].remainder));
-                }
-            } else {
-                if !path.is_empty() {
-                    path.push(';');
-                }
-                path.push_str(key(self.nodes[at].label));
-                if self.nodes[at].remainder > 0 {
-                    lines.push(format!("{path} {}", self.nodes[at].remainder));
-                }
+    /// Returns the tree as folded stacks, in the order of [`DrawnTree::frames`]. `key` makes the text of a frame from its
+    /// position there.
+    pub(super) fn lines(&self, key: impl Fn(usize) -> String) -> Vec<String> {
+        let (mut lines, mut path) = (Vec::new(), String::new());
+        // Indexed by node: the length of its path. The path of the last frame begins with those of all its callers.
+        let mut lengths = vec![0; self.nodes.len()];
+        for (at, index) in self.order.iter().enumerate() {
+            let DrawnNode { parent, remainder, .. } = self.nodes[*index];
+            path.truncate(lengths[parent]);
+            if !path.is_empty() {
+                path.push(';');
             }
-            let callees = &mut children[at];
-            callees.sort_by_key(|callee| Reverse(&self.labels.items()[self.nodes[*callee].label.index()]));
-            pending.extend(callees.iter().map(|callee| (*callee, path.len())));
+            path.push_str(&key(at));
+            lengths[*index] = path.len();
+            if remainder > 0 {
+                lines.push(format!("{path} {remainder}"));
+            }
         }
         lines
     }
+}
+
+/// Returns the indexes of all nodes but the root: a caller before its callees, and siblings sorted by name.
+fn depth_first(nodes: &[DrawnNode], labels: &Interner<FrameLabel>) -> Vec<usize> {
+    let mut callees = vec![Vec::new(); nodes.len()];
+    for (at, node) in nodes.iter().enumerate().skip(1) {
+        callees[node.parent].push(at);
+    }
+    let (mut order, mut pending) = (Vec::new(), vec![ROOT]);
+    while let Some(at) = pending.pop() {
+        order.push(at);
+        callees[at].sort_by_key(|callee| Reverse(&labels.items()[nodes[*callee].label.index()]));
+        pending.append(&mut callees[at]);
+    }
+    order.split_off(1)
 }
 
 /// Returns the indexes of the widest [`MAX_FRAMES`] nodes, and the number of the others. A node is selected only together
@@ -161,21 +198,31 @@ fn widest(nodes: &[FlatNode]) -> (HashSet<usize>, usize) {
     (wide.into_iter().collect(), dropped)
 }
 
-/// Returns the self weight of each origin that occurs in a location.
-fn origin_weights(view: &View, measure: &Measure) -> BTreeMap<Origin, u64> {
+/// [`origin_shares`] has a bit for each origin.
+const _: () = assert!(Origin::ALL.len() <= u8::BITS as usize);
+
+/// Returns the shares of the origins that occur in a location.
+fn origin_shares(view: &View, measure: &Measure) -> Vec<OriginValues> {
     let profile = view.profile();
     let origin = |frame: &Frame| profile.function(frame.function).origin;
-    let mut weights = [None; Origin::ALL.len()];
-    for frame in profile.locations().flat_map(|(id, _)| profile.frames(id)) {
-        weights[origin(frame) as usize] = Some(0);
-    }
-    let leaves = profile.leaf_properties(origin);
+    let bit = |origin: Origin| 1_u8 << origin as u8;
+    let locations = profile.locations().flat_map(|(id, _)| profile.frames(id));
+    let occurring = locations.fold(0, |all, frame| all | bit(origin(frame)));
+    let present = Origin::ALL.into_iter().filter(|origin| occurring & bit(*origin) != 0);
+    let mut shares: Vec<_> = present.map(|origin| OriginValues { origin, self_value: 0, cumulative: 0 }).collect();
+    let (leaves, stacks) = (profile.leaf_properties(origin), profile.stack_bits(|frame| bit(origin(frame))));
     for sample in profile.samples() {
-        if let Some(origin) = leaves[sample.stack.index()] {
-            *weights[origin as usize].get_or_insert(0) += view.value(measure.value, sample);
+        let (value, at) = (view.value(measure.value, sample), sample.stack.index());
+        for share in &mut shares {
+            if stacks[at] & bit(share.origin) != 0 {
+                share.cumulative += value;
+            }
+            if leaves[at] == Some(share.origin) {
+                share.self_value += value;
+            }
         }
     }
-    Origin::ALL.into_iter().filter_map(|origin| Some((origin, weights[origin as usize]?))).collect()
+    shares
 }
 
 fn label(name: &str, kind: FrameKind) -> FrameLabel {

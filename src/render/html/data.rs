@@ -188,6 +188,7 @@ impl<'p> FunctionTable<'p> {
             let package = match (goname::package(self.profile.str(name)), origin) {
                 ("", Origin::Kernel) => "[kernel]".to_owned(),
                 ("", Origin::Native) => "[C and native]".to_owned(),
+                ("", Origin::Vdso) => "[vdso]".to_owned(),
                 ("", _) => "[no package]".to_owned(),
                 (package, _) => shown(package),
             };

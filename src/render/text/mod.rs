@@ -3,7 +3,6 @@
 //! No line is wider than the terminal, or than 20 columns if the terminal is narrower. Numbers are never shortened;
 //! names are shortened in the middle. A narrow terminal gets fewer columns of numbers.
 
-mod amount;
 mod report;
 mod style;
 

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 
-use super::amount::Amounts;
 use super::style::Styles;
-use crate::profile::{Function, FunctionId, Profile, format_number, format_percent, format_total_count};
+use crate::profile::{Function, FunctionId, Profile, format_number, format_share, format_total_count};
+use crate::render::amount::{Amounts, sample_count};
 use crate::render::columns::{self, GAP};
 use crate::render::name;
 use crate::views::{FunctionRow, GroupRow, OwnLine, Top, View};
@@ -87,6 +87,8 @@ struct TerminalReport<'a> {
     view: &'a View,
     profile: &'a Profile,
     top: &'a Top,
+    /// Number of samples. `None` if the weights were not sampled.
+    samples: Option<u64>,
     amounts: Amounts,
     columns: usize,
     rows: usize,
@@ -115,9 +117,11 @@ enum RowLabel<'a> {
 impl<'a> TerminalReport<'a> {
     fn new(view: &'a View, layout: Layout) -> Self {
         let (profile, top) = (view.profile(), view.top());
-        let amounts = Amounts::new(profile.event.unit, top.total);
+        let samples = sample_count(profile);
+        let sample = samples.map(|count| top.total / count.max(1));
+        let amounts = Amounts::new(profile.event.unit, top.total, sample);
         let (columns, styles) = (layout.columns.max(MIN_COLUMNS), Styles::new(layout.color));
-        Self { view, profile, top, amounts, columns, rows: layout.rows, sort: layout.sort, styles }
+        Self { view, profile, top, samples, amounts, columns, rows: layout.rows, sort: layout.sort, styles }
     }
 }
 
@@ -194,7 +198,8 @@ impl TerminalReport<'_> {
     fn own_code(&self) -> Vec<ReportRow<'_>> {
         let lines = self.view.own_lines();
         let lines = &lines[..lines.len().min(self.rows)];
-        let places: Vec<_> = lines.iter().map(|line| self.place(line)).collect();
+        let file = |line: &OwnLine| self.profile.str(self.profile.function(line.function).file);
+        let places: Vec<_> = lines.iter().map(|line| name::place(file(line), line.line)).collect();
         let column = columns::widest(&places).min(self.columns / 3);
         let mut rows = vec![ReportRow::heading(["", ""], "last line of yours in each stack, and what it calls")];
         rows.extend(lines.iter().zip(places).map(|(line, place)| {
@@ -202,14 +207,6 @@ impl TerminalReport<'_> {
             ReportRow { cells: self.weight(line.weight), indent: String::new(), label: RowLabel::Line(place, line) }
         }));
         rows
-    }
-
-    /// Returns the last two elements of the file's path, and the line.
-    fn place(&self, line: &OwnLine) -> String {
-        let file = self.profile.str(self.profile.function(line.function).file);
-        let start = file.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
-        let file = name::clean(file.get(start..).unwrap_or(file));
-        if line.line == 0 { file.into_owned() } else { format!("{file}:{}", line.line) }
     }
 
     /// Returns the name of a function, with the last element of its package's path alone.
@@ -256,7 +253,7 @@ impl TerminalReport<'_> {
 
     /// Returns two cells: a weight, and its share of the total.
     fn weight(&self, weight: u64) -> Vec<String> {
-        vec![self.amounts.format(weight), format_percent(weight, self.top.total)]
+        vec![self.amounts.format(weight), format_share(weight, self.top.total, self.samples)]
     }
 
     /// Aligns rows. If names get too little room, columns in `spare` are dropped, the last one first.

@@ -33,6 +33,7 @@ impl Styles {
             Origin::Std => colour(AnsiColor::Blue),
             Origin::Runtime => colour(AnsiColor::Magenta),
             Origin::Native => colour(AnsiColor::Green),
+            Origin::Vdso => colour(AnsiColor::Cyan),
             Origin::Kernel => colour(AnsiColor::Red),
             Origin::Unknown => Style::new().dimmed(),
         };

@@ -1,0 +1,3 @@
+module example.com/slowcli/textlib
+
+go 1.21

@@ -1,0 +1,115 @@
+//! Labels and tooltips of frames.
+
+use std::fmt::Write as _;
+use std::io;
+
+use super::measure::Measure;
+use super::svg::{FRAMES_WIDTH, escape, unexpected};
+use super::tree::{DrawnNode, DrawnTree, FrameKind, INLINED};
+use crate::render::{columns, name};
+use crate::views::View;
+
+/// Width of a character of a label in 1/100 pixel, in a monospaced font of 12 pixels.
+const CHAR_WIDTH: u64 = 725;
+
+/// The texts of a frame.
+pub(super) struct FrameTexts {
+    /// The name, and in parentheses the place in the source and the figures. The scripts cut off the last parentheses to get
+    /// the name.
+    tooltip: String,
+    /// Text that a viewer without scripts shows. Browsers fit it again to their window.
+    label: String,
+    /// Whether the name begins with a Go package.
+    is_go: bool,
+}
+
+impl FrameTexts {
+    /// Returns the texts of the frame of all samples.
+    pub(super) fn root(tree: &DrawnTree, measure: &Measure<'_>) -> Self {
+        let label = "all".to_owned();
+        Self { tooltip: format!("{label} ({})", measure.describe(tree.total())), label, is_go: false }
+    }
+
+    pub(super) fn new(view: &View, frame: (&DrawnNode, &str, FrameKind), measure: &Measure<'_>) -> Self {
+        let (node, text, kind) = frame;
+        let profile = view.profile();
+        let file = node.frame.map(|frame| (profile.str(profile.function(frame.function).file), frame.line));
+        let place = match file {
+            Some((file, line)) if !file.is_empty() => format!("{}, ", name::place(file, line).replace('(', "[")),
+            _ => String::new(),
+        };
+        let tooltip = format!("{text} ({place}{})", measure.describe(node.cumulative).replace('(', "["));
+        let is_go = matches!(kind, FrameKind::Function(origin) if origin.is_go());
+        let total = u128::from(measure.total()).max(1);
+        let width = u128::from(node.cumulative) * u128::from(FRAMES_WIDTH) / total;
+        let chars = width.saturating_sub(3) * 100 / u128::from(CHAR_WIDTH);
+        let label = fit(text, is_go, usize::try_from(chars).unwrap_or(usize::MAX));
+        Self { tooltip, label, is_go }
+    }
+}
+
+/// Minimum number of characters of a name that is cut.
+const MIN_CUT: usize = 3;
+
+/// Shortens a name to a number of columns: `net/http.(*conn).serve`, `http.(*conn).serve`, `(*conn).serve`, `serve`,
+/// `ser..`. The function `fit` of `page.js` does the same.
+pub(super) fn fit(name: &str, is_go: bool, limit: usize) -> String {
+    let plain = name.strip_suffix(INLINED).unwrap_or(name);
+    let (mut after_path, mut after_package, mut after_receiver) = (0, 0, 0);
+    if is_go {
+        let path = &plain[..plain.find(['[', '(', '{', ' ']).unwrap_or(plain.len())];
+        after_path = path.rfind('/').map_or(0, |at| at + 1);
+        after_package = path[after_path..].find('.').map_or(after_path, |at| after_path + at + 1);
+        let receiver = plain[after_package..].strip_prefix("(*").and_then(|tail| tail.find(")."));
+        after_receiver = receiver.map_or(after_package, |at| after_package + at + "(*).".len());
+    }
+    let forms = [name, &name[after_path..], &plain[after_path..], &plain[after_package..], &plain[after_receiver..]];
+    if let Some(form) = forms.into_iter().find(|form| columns::width(form) <= limit) {
+        return form.to_owned();
+    }
+    match limit.checked_sub("..".len()) {
+        Some(MIN_CUT..) => plain[after_receiver..].chars().take(limit - 2).chain("..".chars()).collect(),
+        _ => String::new(),
+    }
+}
+
+/// Replaces the keys in inferno's frames by texts: `texts[7]` belongs to the frame with the key `00007`.
+pub(super) fn write_texts(svg: &str, root: &FrameTexts, texts: &[FrameTexts]) -> io::Result<String> {
+    let mut parts = svg.split("<g><title>");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let frame = InfernoFrame::parse(part).ok_or_else(unexpected)?;
+        let texts = match frame.key {
+            "all" => root,
+            key => key.parse::<usize>().ok().and_then(|at| texts.get(at)).ok_or_else(unexpected)?,
+        };
+        let class = if texts.is_go { r#" class="go""# } else { "" };
+        let (tooltip, label) = (escape(&texts.tooltip), escape(&texts.label));
+        let InfernoFrame { rect, text, tail, .. } = frame;
+        let _ = write!(out, "<g{class}><title>{tooltip}</title>{rect}<text {text}>{label}</text>{tail}");
+    }
+    Ok(out)
+}
+
+/// The parts of a frame in inferno's SVG.
+struct InfernoFrame<'s> {
+    /// The name that inferno was given.
+    key: &'s str,
+    rect: &'s str,
+    /// The attributes of the text.
+    text: &'s str,
+    /// All that follows the text.
+    tail: &'s str,
+}
+
+impl<'s> InfernoFrame<'s> {
+    /// Parses `KEY (3 samples, 30.00%)</title><rect …/><text …>KEY</text>…`.
+    fn parse(part: &'s str) -> Option<Self> {
+        let (title, after_title) = part.split_once("</title>")?;
+        let (key, _) = title.split_once(" (")?;
+        let (rect, after_rect) = after_title.split_once("<text ")?;
+        let (text, label) = after_rect.split_once('>')?;
+        let (_, tail) = label.split_once("</text>")?;
+        Some(Self { key, rect, text, tail })
+    }
+}

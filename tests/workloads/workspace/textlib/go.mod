@@ -1,3 +1,0 @@
-module example.com/ws/textlib
-
-go 1.26
