@@ -36,6 +36,8 @@ pub mod process;
 
 pub mod profile;
 
+pub mod gobench;
+
 pub mod views;
 
 pub mod goname;

@@ -26,8 +26,8 @@ impl ProjectCopy {
         let stamped = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
         let temporary = PrivateDir::new("goflame-verify-")
             .map_err(|source| Error::Copy(FileError::new("create directory", std::env::temp_dir(), source)))?;
-        let sources = Sources::find(&config.root, stamped);
-        let common = common(&sources.dirs);
+        let sources = Sources::find(&config.go_dir, stamped);
+        let common = common(&config.root, &sources.dirs);
         for dir in &sources.dirs {
             let target = moved(dir, &common, temporary.path());
             if stamped && dir.join(".git").exists() {
@@ -39,6 +39,7 @@ impl ProjectCopy {
         }
         let mut copied = config.clone();
         copied.root = moved(&config.root, &common, temporary.path());
+        copied.go_dir = moved(&config.go_dir, &common, temporary.path());
         copied.archive.dir = copied.root.join(".goflame");
         // Mounts the files that were copied from outside the project.
         copied.build.mounts.push(temporary.path().canonicalize().unwrap_or_else(|_| temporary.path().to_owned()));
@@ -51,10 +52,9 @@ impl ProjectCopy {
     }
 }
 
-/// Returns the innermost directory that contains all `dirs`.
-fn common(dirs: &[PathBuf]) -> PathBuf {
-    let parent = |dir: &PathBuf| dir.parent().unwrap_or(dir).to_owned();
-    let mut common = dirs.first().map(parent).unwrap_or_default();
+/// Returns the innermost directory that contains the project's root and all `dirs`.
+fn common(root: &Path, dirs: &[PathBuf]) -> PathBuf {
+    let mut common = root.parent().unwrap_or(root).to_owned();
     while !dirs.iter().all(|dir| dir.starts_with(&common)) && common.pop() {}
     common
 }

@@ -4,11 +4,12 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::config::Kind;
 use crate::config::goflags::StripFlag;
 use crate::fsio::FileError;
 use crate::process::{self, ExitStatus};
 
-use super::{BuildDifference, docker};
+use super::{BuildDifference, advice, docker};
 
 /// Error of a build: it cannot be planned, it failed, or it produced no program.
 #[derive(Debug, thiserror::Error)]
@@ -185,6 +186,30 @@ pub enum Error {
         /// The package.
         package: String,
     },
+    /// No package was named, and several could be meant.
+    #[error("{} has several {}: {}", dir.display(), plural(*kind), packages.join(", "))]
+    SeveralPackages {
+        /// The directory that was searched.
+        dir: PathBuf,
+        /// The kind of the packages.
+        kind: Kind,
+        /// The packages, as arguments for Go.
+        packages: Vec<String>,
+    },
+    /// No package was named, and none was found.
+    #[error("{} has no {}", dir.display(), if *benchmarks { "package with benchmarks" } else { "main package and no benchmarks" })]
+    NothingToRun {
+        /// The directory that was searched.
+        dir: PathBuf,
+        /// Whether only benchmarks were searched.
+        benchmarks: bool,
+    },
+    /// None of the packages has a benchmark.
+    #[error("no package of `{pattern}` has benchmarks")]
+    NoBenchmarks {
+        /// The pattern for packages.
+        pattern: String,
+    },
     /// The built program cannot be read.
     #[error("cannot read the built program {}", path.display())]
     Read {
@@ -299,7 +324,11 @@ impl Error {
                 hints.push("on Debian: apt install golang-go".to_owned());
                 hints
             }
-            Self::GoEnv(source) | Self::Start(source) | Self::List { source, .. } => source.hints(),
+            Self::GoEnv(source) | Self::Start(source) | Self::List { source, .. } => {
+                let mut hints = source.hints();
+                hints.extend(advice::for_error(source));
+                hints
+            }
             Self::Failed { advice, .. } => advice.clone(),
             Self::NotUtf8 { .. } => vec!["rename the directory: goflame.toml and the manifest of a run are UTF-8".to_owned()],
             Self::Docker(error) => error.hints(),
@@ -339,15 +368,41 @@ impl Error {
             }
             Self::NotMain { .. } => vec![
                 "set `package` in [app] to a main package such as ./cmd/NAME".to_owned(),
-                "or set kind = \"bench\" to profile the package's benchmarks".to_owned(),
+                "or profile the package's benchmarks: `goflame run --bench .`, or kind = \"bench\" in [app]".to_owned(),
             ],
             Self::NoTests { .. } => {
                 vec!["kind = \"bench\" needs a package with Benchmark functions in _test.go files".to_owned()]
             }
-            Self::NoPackages { .. } => {
-                vec!["change to a directory with a go.mod, or create one: go mod init NAME".to_owned()]
+            Self::NoPackages { reason, .. } => {
+                let hints = advice::for_messages(reason);
+                if hints.is_empty() {
+                    return vec!["change to a directory with a go.mod, or create one: go mod init NAME".to_owned()];
+                }
+                hints
             }
+            Self::Package { reason: NotOnePackage::Pattern, .. } => {
+                vec!["`goflame run PATTERN --bench REGEX` runs the benchmarks of many packages, one after the other".to_owned()]
+            }
+            Self::SeveralPackages { kind, packages, .. } => {
+                let first = packages.first().map_or(".", String::as_str);
+                let (bench, all) = match kind {
+                    Kind::Binary => ("", None),
+                    Kind::Bench => (" --bench .", Some("`goflame run ./... --bench .` runs those of all packages".to_owned())),
+                };
+                let mut hints = vec![format!("name one, for example: `goflame run {first}{bench}`")];
+                hints.extend(all);
+                hints.push("or let `goflame init` write a goflame.toml that names one".to_owned());
+                hints
+            }
+            Self::NothingToRun { .. } => vec!["name a package, for example: `goflame run ./cmd/NAME`".to_owned()],
             _ => Vec::new(),
         }
+    }
+}
+
+fn plural(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Binary => "main packages",
+        Kind::Bench => "packages with benchmarks",
     }
 }

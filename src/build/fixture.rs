@@ -40,6 +40,7 @@ pub(super) fn go_1_26_8() -> GoTool {
         goarch: "amd64".to_owned(),
         gomodcache: PathBuf::from("/root/go/pkg/mod"),
         gomod: Some(PathBuf::from("/p/go.mod")),
+        gowork: None,
         cc: "gcc".to_owned(),
         compiler_flags: ["-O2 -g".to_owned(), "-O2 -g".to_owned(), "-O2 -g".to_owned()],
         missing: None,

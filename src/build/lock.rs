@@ -23,7 +23,7 @@ pub fn updated_lock(config: &Config, before: Option<&LockFile>, go: &GoTool, dig
         lock.native_go = release(&go.version);
         lock.docker = lock.docker.filter(|locked| locked.image == image);
     }
-    lock.go_sum = digest_above(&config.root, "go.sum");
+    lock.go_sum = digest_above(&config.go_dir, "go.sum");
     lock.variants = config
         .variants
         .iter()

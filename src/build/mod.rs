@@ -4,7 +4,9 @@
 //! disk. [`run`] executes it. [`Artifact::read`] inspects the program instead of trusting that the flags took effect.
 //! Must not record, analyse or print. `go build` itself writes directly to standard error.
 
+mod advice;
 mod artifact;
+mod bench_args;
 mod compare;
 mod copy;
 pub mod docker;
@@ -26,6 +28,7 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
+pub use advice::first_release;
 pub use artifact::Artifact;
 pub use compare::{BuildDifference, Culprit, Side, compare};
 pub use copy::ProjectCopy;
@@ -35,7 +38,7 @@ pub use go_mod::GoMod;
 pub use inspect::{Mismatch, inspect};
 pub use lock::{digest_above, updated_lock};
 pub use native::{run, run_in_container};
-pub use packages::{Discovered, discover};
+pub use packages::{FoundPackage, discover, list_packages};
 pub use plan::{BuildPlan, plan, utf8_path, workload_argv};
 pub use sources::source_dirs;
 pub use toolchain::{GoTool, MissingGo, release};

@@ -5,8 +5,9 @@ use std::io;
 use std::path::Path;
 
 use crate::config::Kind;
-use crate::process::{Command, ExitStatus};
+use crate::process::{self, Command, ExitStatus};
 
+use super::advice;
 use super::docker::{BuildProgress, ContainerPlan, DockerEngine};
 use super::git::ANOTHER_REPOSITORY;
 use super::toolchain::TEMPORARY;
@@ -15,6 +16,10 @@ use super::{BuildPlan, Error, GoTool};
 /// First bytes of an archive (`<ar.h>`). For a package that is not a program, `go build -o` writes an archive without
 /// an error.
 const ARCHIVE_MAGIC: &[u8] = b"!<arch>\n";
+
+/// For each package: its error, and a line if it has C code.
+const TEMPLATE: &str =
+    "{{with .Error}}{{.Err}}\n{{end}}{{if .CgoFiles}}cgo {{if .Standard}}-{{else}}{{.ImportPath}}{{end}}{{end}}";
 
 /// Runs `plan` and writes the program to `into` instead of the plan's output. Passes the output of Go to standard error
 /// unchanged.
@@ -33,9 +38,49 @@ pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool) -> Result<(), Error> {
         .pass_through()
         .map_err(Error::from_process)?;
     if !status.success() {
-        return Err(Error::Failed { status, command: plan.to_string(), advice: Vec::new() });
+        return Err(Error::Failed { status, command: plan.to_string(), advice: explain_failure(plan, go) });
     }
     outcome(plan, into)
+}
+
+/// Asks Go why it cannot build what the plan says, and returns advice. Go's messages about the build itself went to
+/// standard error already. Fetches nothing.
+fn explain_failure(plan: &BuildPlan, go: &GoTool) -> Vec<String> {
+    let tags = plan.argv.iter().filter(|arg| arg.starts_with("-tags="));
+    // Without a C compiler, Go leaves files with C code out, unless it is told otherwise.
+    let list = Command::new("go").found_at(&go.path).args(["list", "-e", "-deps", "-f", TEMPLATE]).args(tags);
+    let list = list.args([&plan.package]).envs(plan.env.clone()).env("CGO_ENABLED", "1").env("GOPROXY", "off");
+    let answer = match list.dir(&plan.dir).private_temporary(TEMPORARY).capture() {
+        Ok(answer) => answer.text(),
+        Err(error) => advice::message_of(&error),
+    };
+    let mut advice = advice::for_messages(&answer);
+    let package = &plan.package;
+    if !package.starts_with(['.', '/']) && plan.dir.join(package).is_dir() {
+        advice.push(format!("Go reads this as an import path; the directory is `./{package}`"));
+    }
+    advice.extend(for_c_compiler(plan, go, &answer));
+    advice
+}
+
+/// Returns advice if a package has C code and there is no C compiler.
+fn for_c_compiler(plan: &BuildPlan, go: &GoTool, answer: &str) -> Vec<String> {
+    let set = |name: &str| plan.env.iter().find(|(set, _)| set == name).map(|(_, value)| value.as_str());
+    let needs_c = |line: &&str| *line != "-" || set("CGO_ENABLED").map_or(go.cgo_enabled, |value| value == "1");
+    let mut packages = answer.lines().filter_map(|line| line.strip_prefix("cgo ")).filter(needs_c);
+    let compiler = set("CC").unwrap_or(&go.cc).split_whitespace().next().unwrap_or_default();
+    let path = set("PATH").map(|path| ("PATH".to_owned(), path.to_owned()));
+    let found = Command::new(compiler).envs(path).dir(&plan.dir).program_file();
+    let (Some(first), Err(process::Error::NotFound { .. } | process::Error::NotExecutable { .. })) =
+        (packages.next(), found)
+    else {
+        return Vec::new();
+    };
+    let who = packages.chain([first]).find(|package| *package != "-").unwrap_or("cgo");
+    vec![
+        format!("{who} needs a C compiler, and `{compiler}` was not found; on Debian: apt install gcc libc6-dev"),
+        "or set cgo = false in the variant, if the program also builds without C".to_owned(),
+    ]
 }
 
 /// Does the same in containers of the engine.
@@ -50,16 +95,16 @@ pub fn run_in_container(
     let ended = engine.build(&container.clone().with_build_args(plan.argv_into(into)?), progress)?;
     if ended.status != 0 {
         let status = ExitStatus::Code(i32::try_from(ended.status).unwrap_or(i32::MAX));
-        let advice = advice(&ended.output_tail, container);
+        let advice = in_container(&ended.output_tail, container);
         return Err(Error::Failed { status, command: container.to_string(), advice });
     }
     outcome(plan, into)
 }
 
 /// Returns advice for messages of Go that have a special meaning in a container.
-fn advice(output: &str, container: &ContainerPlan) -> Vec<String> {
+fn in_container(output: &str, container: &ContainerPlan) -> Vec<String> {
     let image = &container.image;
-    let mut advice = Vec::new();
+    let mut advice = advice::for_messages(output);
     if output.contains("C compiler") && output.contains("not found") {
         advice.push(format!(
             "the image {image} has no C compiler, which cgo needs: use an image with one (golang without -alpine)"

@@ -8,6 +8,7 @@ use crate::config::{Config, Kind, Variant, builds_program};
 use crate::process::quote_line;
 use crate::redact::Secrets;
 
+use super::bench_args::bench_args;
 use super::goflags::{self, PackageFlags};
 use super::toolchain::{COMPILER_FLAGS, knows_buildvcs, pinned_version};
 use super::{Error, GoTool, NotOnePackage};
@@ -24,7 +25,7 @@ pub struct BuildPlan {
     pub argv: Vec<String>,
     /// Variables added to the environment, sorted by name.
     pub env: Vec<(String, String)>,
-    /// Working directory: the project directory.
+    /// Working directory: [`Config::go_dir`].
     pub dir: PathBuf,
     /// Absolute path of the built program.
     pub output: PathBuf,
@@ -68,12 +69,12 @@ impl BuildPlan {
 pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
     let name = &config.build.variant;
     let variant = config.variants.get(name).ok_or_else(|| Error::Name { name: name.clone() })?;
-    let package = &config.app.package;
-    check_package(package)?;
+    let package = config.go_package();
+    check_package(&package)?;
     check_linux(variant, go)?;
     let output = output(config)?;
     let output_text = utf8_path(&output)?;
-    utf8_path(&config.root)?;
+    utf8_path(&config.go_dir)?;
 
     let mut argv: Vec<String> = match config.app.kind {
         Kind::Binary => vec!["build".to_owned()],
@@ -87,9 +88,9 @@ pub fn plan(config: &Config, go: Option<&GoTool>) -> Result<BuildPlan, Error> {
         program: "go".to_owned(),
         argv,
         env: environment(config, variant, go)?.into_iter().collect(),
-        dir: config.root.clone(),
+        dir: config.go_dir.clone(),
         output,
-        package: package.clone(),
+        package,
         variant: name.clone(),
         kind: config.app.kind,
         warnings: check_flags(name, variant, go)?,
@@ -274,24 +275,15 @@ fn check_flags(name: &str, variant: &Variant, go: Option<&GoTool>) -> Result<Vec
     Ok(warnings)
 }
 
-/// Command line of the workload: `output` with the arguments from the settings. For benchmarks, adds `-test.bench`
-/// unless the arguments select benchmarks, and skips tests with `-test.run`.
+/// Command line of the workload: `output` with the arguments from the settings. For benchmarks, see [`bench_args`].
 pub fn workload_argv(config: &Config, output: &Path) -> Vec<String> {
-    let chosen = &config.workload.args;
-    let sets = |name: &str| {
-        let flags: Vec<String> = chosen.iter().take_while(|arg| *arg != "--").cloned().collect();
-        goflags::last(&flags, name).is_some()
-    };
+    let workload = &config.workload;
     // The output path of a plan is UTF-8, so the conversion loses nothing.
     let mut argv = vec![output.to_string_lossy().into_owned()];
-    if config.app.kind == Kind::Bench {
-        for (name, default) in [("test.run", "-test.run=^$"), ("test.bench", "-test.bench=.")] {
-            if !sets(name) {
-                argv.push(default.to_owned());
-            }
-        }
+    match config.app.kind {
+        Kind::Binary => argv.extend_from_slice(&workload.args),
+        Kind::Bench => argv.extend(bench_args(&workload.args, &workload.benchmarks)),
     }
-    argv.extend(chosen.iter().cloned());
     argv
 }
 

@@ -331,16 +331,39 @@ fn a_go_with_an_unreadable_answer_is_an_error() {
     assert_eq!(error.source().unwrap().source().unwrap().to_string(), "no such luck");
 }
 
+/// Returns the main packages and the packages with benchmarks in a directory.
+fn found(dir: &Path) -> Result<[Vec<String>; 2], Error> {
+    let found = discover(dir, &go(dir), &BTreeMap::new())?;
+    let arguments = |fits: fn(&FoundPackage) -> bool| {
+        found.iter().filter(|package| fits(package)).map(|package| package.argument.clone()).collect()
+    };
+    Ok([arguments(|package| package.is_main), arguments(|package| package.has_benchmarks)])
+}
+
 #[test]
 fn discovers_programs_and_benchmarks() {
     let dir = module();
-    let found = discover(dir.path(), &go(dir.path())).unwrap();
-    assert_eq!(found.mains, ["./cmd/app", "./cmd/broken"]);
-    assert_eq!(found.benches, ["./ext", "./lib"]);
+    let [mains, benches] = found(dir.path()).unwrap();
+    assert_eq!(mains, ["./cmd/app", "./cmd/broken"]);
+    assert_eq!(benches, ["./ext", "./lib"]);
+    assert_eq!(found(&dir.path().join("cmd/app")).unwrap()[0], ["."]);
+}
 
-    let below = dir.path().join("cmd/app");
-    let found = discover(&below, &go(&below)).unwrap();
-    assert_eq!(found.mains, ["."]);
+#[test]
+fn discovers_the_modules_below_a_directory_and_those_of_a_workspace() {
+    let dir = tempfile::tempdir().unwrap();
+    for module in ["a", "deep/b", "testdata/c"] {
+        let at = dir.path().join(module);
+        fs::create_dir_all(at.join("cmd/x")).unwrap();
+        fs::write(at.join("go.mod"), format!("module example.com/{module}\n\ngo 1.21\n")).unwrap();
+        fs::write(at.join("cmd/x/main.go"), "package main\n\nfunc main() {}\n").unwrap();
+    }
+    assert_eq!(found(dir.path()).unwrap()[0], ["./a/cmd/x", "./deep/b/cmd/x"]);
+    fs::write(dir.path().join("go.work"), "go 1.21\n\nuse ./a\n").unwrap();
+    assert_eq!(found(dir.path()).unwrap()[0], ["./a/cmd/x"]);
+    assert_eq!(found(&dir.path().join("a/cmd")).unwrap()[0], ["./x"]);
+    let error = found(&dir.path().join("deep")).unwrap_err();
+    assert!(error.hints()[0].contains("go work use"), "{error}: {:?}", error.hints());
 }
 
 #[test]
@@ -349,16 +372,16 @@ fn discovers_through_a_symbolic_link() {
     let links = tempfile::tempdir().unwrap();
     let link = links.path().join("link");
     std::os::unix::fs::symlink(dir.path(), &link).unwrap();
-    assert_eq!(discover(&link, &go(&link)).unwrap(), discover(dir.path(), &go(dir.path())).unwrap());
+    assert_eq!(found(&link).unwrap(), found(dir.path()).unwrap());
 }
 
 #[test]
 fn discovers_nothing_without_a_module() {
     let dir = tempfile::tempdir().unwrap();
-    let error = discover(dir.path(), &go(dir.path())).unwrap_err();
+    let error = found(dir.path()).unwrap_err();
     assert!(error.to_string().contains("does not contain main module"), "{error}");
     fs::write(dir.path().join("go.mod"), "module x\n").unwrap();
-    assert_eq!(discover(dir.path(), &go(dir.path())).unwrap(), Discovered::default());
+    assert_eq!(found(dir.path()).unwrap(), [[""; 0]; 2]);
     fs::write(dir.path().join("go.mod"), "nonsense\n").unwrap();
-    assert!(matches!(discover(dir.path(), &go(dir.path())).unwrap_err(), Error::List { .. }));
+    assert!(matches!(found(dir.path()).unwrap_err(), Error::List { .. }));
 }

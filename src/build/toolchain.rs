@@ -14,7 +14,7 @@ use super::error::PinnedBy;
 pub(super) const TEMPORARY: &[&str] = &["TMPDIR", "GOTMPDIR"];
 
 /// Variables that `go env` is asked for. Each of them can make one build differ from another.
-pub(super) const VARIABLES: [&str; 15] = [
+pub(super) const VARIABLES: [&str; 16] = [
     "GOVERSION",
     "GOROOT",
     "GOFLAGS",
@@ -26,6 +26,7 @@ pub(super) const VARIABLES: [&str; 15] = [
     "GOARCH",
     "GOMODCACHE",
     "GOMOD",
+    "GOWORK",
     "CC",
     "CGO_CFLAGS",
     "CGO_CXXFLAGS",
@@ -62,6 +63,8 @@ pub struct GoTool {
     pub gomodcache: PathBuf,
     /// GOMOD: path of the active go.mod. `None` outside a module.
     pub gomod: Option<PathBuf>,
+    /// GOWORK: path of the active go.work. `None` outside a workspace.
+    pub gowork: Option<PathBuf>,
     /// CC.
     pub cc: String,
     /// Flags of the C, C++ and Fortran compilers, by [`COMPILER_FLAGS`].
@@ -190,6 +193,7 @@ impl GoTool {
             goarch: take("GOARCH"),
             gomodcache: take("GOMODCACHE").into(),
             gomod: Some(take("GOMOD")).filter(|path| !path.is_empty() && path != "/dev/null").map(PathBuf::from),
+            gowork: Some(take("GOWORK")).filter(|path| !path.is_empty() && path != "off").map(PathBuf::from),
             cc: take("CC"),
             compiler_flags: COMPILER_FLAGS.map(&mut take),
             missing: None,

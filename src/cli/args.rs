@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::filter::FilterArgs;
-use crate::config::{Engine, EventChoice, Kernel};
+use crate::config::{BenchmarkChoice, Engine, EventChoice, Kernel};
 use crate::pipeline::{BuildOptions, Verify};
 use crate::render::Format;
 use crate::render::text::{ROWS, Sort};
@@ -193,8 +193,40 @@ impl BuilderArgs {
     }
 }
 
+/// Package to build.
+#[derive(Debug, Args)]
+pub(super) struct PackageArg {
+    /// Package to build instead of [app] package: a directory such as ./cmd/server, or an import path. Without a
+    /// goflame.toml, the default is the only main package here
+    #[arg(value_name = "PACKAGE")]
+    pub(super) package: Option<String>,
+}
+
+/// Selects benchmarks.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Benchmark options")]
+pub(super) struct BenchmarkArgs {
+    /// Profile the benchmarks of the package whose names match; PACKAGE may be ./... here
+    #[arg(long, value_name = "REGEX")]
+    pub(super) bench: Option<String>,
+    /// Run each benchmark for this time or number of iterations: 2s, 100x (implies --bench .)
+    #[arg(long, value_name = "T")]
+    pub(super) benchtime: Option<String>,
+    /// Run each benchmark this often (implies --bench .)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) count: Option<u32>,
+}
+
+impl BenchmarkArgs {
+    /// The requested benchmarks.
+    pub(super) fn choice(&self) -> BenchmarkChoice {
+        BenchmarkChoice { names: self.bench.clone(), time: self.benchtime.clone(), count: self.count }
+    }
+}
+
 const BUILD_EXAMPLES: &str = "\
 Examples:
+  goflame build ./cmd/server       Build another package than [app] package
   goflame build --release          Build the variant [variant.release]
   goflame build --verify           Build twice and compare the bytes
   goflame build --docker --locked  Build in the container that goflame.lock pins";
@@ -203,6 +235,8 @@ Examples:
 #[command(after_help = BUILD_EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct BuildArgs {
+    #[command(flatten)]
+    pub(super) package: PackageArg,
     #[command(flatten)]
     pub(super) variant: VariantArgs,
     #[command(flatten)]
@@ -237,12 +271,16 @@ Examples:
   goflame run                        Profile the debug build, with every call visible
   goflame run --release              Profile the build that you ship, to rank hot spots
   goflame run -- --requests 5000     Pass arguments to the workload
+  goflame run ./cmd/server           Profile another package than [app] package
+  goflame run ./lib --bench Sort     Profile the benchmarks of a package whose names match Sort
   goflame run -F 499 -f svg,pprof    Take 499 samples per second; write two formats";
 
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) package: PackageArg,
     /// Arguments of the workload, instead of [workload] args
     #[arg(last = true, value_name = "ARGS")]
     pub(super) workload_args: Vec<String>,
@@ -268,6 +306,8 @@ pub(super) struct RunArgs {
     pub(super) variant: VariantArgs,
     #[command(flatten)]
     pub(super) builder: BuilderArgs,
+    #[command(flatten)]
+    pub(super) benchmarks: BenchmarkArgs,
     /// Samples per second and CPU, 1 to 20000
     #[arg(
         short = 'F',
@@ -336,8 +376,8 @@ pub(super) struct ReportArgs {
     /// Event of a recording, by name; the default is the one with the most samples
     #[arg(long, value_name = "NAME")]
     pub(super) event: Option<String>,
-    /// Group stacks and tables by process, thread, goroutine, entry (the function that a goroutine was started with), or
-    /// label:KEY; in pprof's format, all of them are labels
+    /// Group stacks and tables by process, thread, goroutine, entry (the function that a goroutine was started with),
+    /// benchmark, or label:KEY; in pprof's format, all of them except benchmark are labels
     #[arg(long, value_name = "PROPERTY", value_parser = parse_by)]
     pub(super) by: Option<By>,
     /// Write to this file instead of standard output; without --format, the name tells the format: .svg, .pb.gz,
@@ -419,9 +459,8 @@ pub(super) enum ToolchainCommand {
 fn parse_by(text: &str) -> Result<By, String> {
     match text.strip_prefix("label:") {
         Some(key) if !key.is_empty() => Ok(By::Label(key.to_owned())),
-        _ => {
-            By::from_str(text, false).map_err(|_| "expected process, thread, goroutine, entry, or label:KEY".to_owned())
-        }
+        _ => By::from_str(text, false)
+            .map_err(|_| "expected process, thread, goroutine, entry, benchmark, or label:KEY".to_owned()),
     }
 }
 

@@ -55,6 +55,7 @@ fn build_code(error: &build::Error) -> u8 {
     match (error, error.interrupted_by()) {
         (_, Some(signal)) => ended_by(signal),
         (build::Error::Docker(_), None) => DOCKER,
+        (build::Error::SeveralPackages { .. }, None) => USAGE,
         // A missing Go, or one that is not the pinned version, is detected before the build starts.
         _ if error.is_toolchain() => READINESS,
         _ => BUILD,

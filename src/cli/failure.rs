@@ -149,7 +149,8 @@ impl Failure {
         }
     }
 
-    fn code(&self) -> u8 {
+    /// Returns the exit code.
+    pub(super) fn code(&self) -> u8 {
         match self {
             Self::Stage(error) => exit::code(error),
             Self::Repair(RepairError::Damaged { .. }) => exit::INPUT,

@@ -12,8 +12,8 @@ use toml::de::DeTable;
 
 use super::error::Error;
 use super::model::{
-    App, Archive, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, StackSize, Toolchain,
-    Variant, Workload,
+    App, Archive, BenchmarkChoice, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, StackSize,
+    Toolchain, Variant, Workload,
 };
 use super::problem::{Problem, Problems, TextPosition};
 use super::rules::{self, Fault};
@@ -34,6 +34,12 @@ const MAX_FILE: u64 = 1 << 20;
 /// Values of the flags; `None` if the flag was not given. [`Config::resolve`] checks the values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
+    /// PACKAGE: a package argument of Go, relative to goflame's working directory.
+    pub package: Option<String>,
+    /// The kind of PACKAGE, or of the file's package.
+    pub kind: Option<Kind>,
+    /// `--bench REGEX`, `--benchtime T`, `--count N`.
+    pub benchmarks: BenchmarkChoice,
     /// `--variant NAME`, and `--release` for `release`.
     pub variant: Option<String>,
     /// `--docker`, `--native`.
@@ -154,6 +160,8 @@ impl Config {
     pub fn resolve(dir: &Path, file: Option<SourceFile>, overrides: &Overrides) -> Result<Self, Error> {
         let Some(file) = file else {
             let mut config = Self::defaults(dir);
+            select_app(&mut config, dir, overrides);
+            derive_settings(&mut config);
             apply_overrides(&mut config, dir, overrides)?;
             return Ok(config);
         };
@@ -167,9 +175,20 @@ impl Config {
             return Err(Error::Invalid(problems));
         }
         config.text = file.text;
+        select_app(&mut config, dir, overrides);
         derive_settings(&mut config);
         apply_overrides(&mut config, dir, overrides)?;
         Ok(config)
+    }
+}
+
+impl Config {
+    /// Returns the package as an argument for Go in [`Config::go_dir`].
+    pub fn go_package(&self) -> String {
+        if self.go_dir == self.root {
+            return self.app.package.clone();
+        }
+        rules::package_from(&self.root, &self.app.package, &self.go_dir)
     }
 }
 
@@ -222,6 +241,24 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
     Problem { message: message.to_owned(), span, label, help: None }
 }
 
+/// Replaces the app of the file by that of the command line. The name, the arguments and the input of the file's app are
+/// not those of another one.
+fn select_app(config: &mut Config, dir: &Path, overrides: &Overrides) {
+    let package = overrides.package.as_ref().map(|package| rules::package_from(dir, package, &config.root));
+    let other = package.filter(|package| !rules::is_same_package(package, &config.app.package));
+    let kind = overrides.kind.unwrap_or(config.app.kind);
+    if other.is_none() && kind == config.app.kind {
+        return;
+    }
+    if let Some(package) = other {
+        config.app.package = package;
+        config.app.name.clear();
+    }
+    config.app.kind = kind;
+    config.workload.args.clear();
+    config.workload.stdin = None;
+}
+
 /// Derives settings from the combination of other settings.
 fn derive_settings(config: &mut Config) {
     if config.app.name.is_empty() {
@@ -231,6 +268,21 @@ fn derive_settings(config: &mut Config) {
     if config.app.kind == Kind::Bench && config.workload.dir == config.root && config.app.package.starts_with("./") {
         config.workload.dir = config.root.join(config.app.package.trim_start_matches("./"));
     }
+}
+
+/// Returns the directory in which Go must run to build a package of the project: a nested module is no part of the module
+/// or the directory around it, unless a go.work joins them.
+fn go_dir(config: &Config) -> PathBuf {
+    let root = &config.root;
+    let variant = config.variants.get(&config.build.variant).and_then(|variant| variant.env.get("GOWORK").cloned());
+    let is_workspace = variant.or_else(|| std::env::var("GOWORK").ok()).as_deref() != Some("off")
+        && root.ancestors().any(|dir| dir.join("go.work").is_file());
+    if is_workspace || !rules::is_directory(&config.app.package) {
+        return root.clone();
+    }
+    let package = fsio::collapsed(&root.join(&config.app.package));
+    let mut inner = package.ancestors().take_while(|dir| dir.starts_with(root) && dir != root);
+    inner.find(|dir| dir.join("go.mod").is_file()).unwrap_or(root).to_owned()
 }
 
 fn apply_overrides(config: &mut Config, dir: &Path, overrides: &Overrides) -> Result<(), Error> {
@@ -263,6 +315,8 @@ fn apply_overrides(config: &mut Config, dir: &Path, overrides: &Overrides) -> Re
     if let Some(title) = &overrides.title {
         config.report.title.clone_from(title);
     }
+    config.workload.benchmarks = overrides.benchmarks.clone();
+    config.go_dir = go_dir(config);
     Ok(())
 }
 
@@ -275,6 +329,7 @@ fn absolute(dir: &Path) -> PathBuf {
 /// A config before defaults are applied. `goflame.toml.example` replaces each value; a test checks this.
 fn blank(root: PathBuf) -> Config {
     Config {
+        go_dir: root.clone(),
         root,
         file: None,
         app: App { package: String::new(), kind: Kind::Binary, name: String::new() },
@@ -287,6 +342,7 @@ fn blank(root: PathBuf) -> Config {
             dir: PathBuf::new(),
             stdin: None,
             timeout: Duration::ZERO,
+            benchmarks: BenchmarkChoice::default(),
         },
         record: Record {
             engine: Engine::Native,

@@ -15,6 +15,8 @@ pub struct Config {
     /// The project directory (absolute), which contains `goflame.toml`. Relative paths in the file are resolved against
     /// it.
     pub root: PathBuf,
+    /// Directory in which Go builds the package (absolute): `root`, or the nested module that holds the package.
+    pub go_dir: PathBuf,
     /// The settings file (absolute). `None` when only defaults apply.
     pub file: Option<PathBuf>,
     /// `[app]`.
@@ -144,6 +146,19 @@ pub struct Workload {
     pub stdin: Option<PathBuf>,
     /// The time limit of the workload. When it is reached, the workload is stopped and its samples are kept.
     pub timeout: Duration,
+    /// Which benchmarks run, and how often. Set by flags only: no key of the file sets them.
+    pub benchmarks: BenchmarkChoice,
+}
+
+/// Which benchmarks of a test binary run, and how often. `None` leaves the choice to the arguments, or to Go's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BenchmarkChoice {
+    /// Regular expression for their names, as for `-test.bench`.
+    pub names: Option<String>,
+    /// Time or number of iterations of each, as for `-test.benchtime`: `2s`, `100x`.
+    pub time: Option<String>,
+    /// How often each runs, as for `-test.count`.
+    pub count: Option<u32>,
 }
 
 /// The sampler. As in the enums below, the comment of a value is its help.

@@ -128,6 +128,31 @@ pub(super) fn package(value: &str) -> Result<String, Fault> {
     Ok(value.to_owned())
 }
 
+/// Whether a package argument is a directory or a file, not an import path.
+pub(super) fn is_directory(package: &str) -> bool {
+    package.starts_with(['.', '/']) || Path::new(package).extension() == Some("go".as_ref())
+}
+
+/// Returns a package argument that is relative to `dir` as one that is relative to `root`.
+pub(super) fn package_from(dir: &Path, package: &str, root: &Path) -> String {
+    if !is_directory(package) {
+        return package.to_owned();
+    }
+    let dir = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+    let place = fsio::collapsed(&dir.join(package));
+    match place.strip_prefix(root) {
+        Ok(below) if below == Path::new("") => ".".to_owned(),
+        Ok(below) => format!("./{}", below.display()),
+        Err(_) => place.display().to_string(),
+    }
+}
+
+/// Whether two package arguments name the same package: `./cmd/a/` and `./cmd/a`.
+pub(super) fn is_same_package(a: &str, b: &str) -> bool {
+    let plain = |package: &str| fsio::collapsed(&Path::new("/").join(package));
+    is_directory(a) == is_directory(b) && plain(a) == plain(b)
+}
+
 /// Checks a name given by the user. It must be valid as a file name, because it is used unchanged. Empty means: derive
 /// it.
 pub(super) fn name(value: &str) -> Result<String, Fault> {

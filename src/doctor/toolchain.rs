@@ -4,7 +4,7 @@ use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::{GoFacts, Inputs, Target, Tools};
-use crate::build::MissingGo;
+use crate::build::{MissingGo, first_release};
 use crate::config::goflags::{StripFlag, name_and_value, strips, words};
 use crate::host::HostFacts;
 
@@ -212,7 +212,11 @@ fn go_mod(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
     Some(match (version_numbers(&asked.go), version_numbers(&go.version)) {
         // The finding of go-found is enough.
         (Some(asked), Some(have)) if have < asked && go.missing.is_some() => check.finding(Status::Info, found, needed),
-        (Some(asked), Some(have)) if have < asked => check.finding(Status::Failure, found, needed),
+        (Some(wanted), Some(have)) if have < wanted => {
+            let release = first_release(&asked.go);
+            let command = format!("goflame toolchain install {release} && goflame toolchain use {release}");
+            check.finding(Status::Failure, found, needed).repaired_by(Fix::command(command))
+        }
         (Some(_), Some(_)) => check.finding(Status::Ok, found, needed),
         _ => check.finding(Status::Info, found, needed),
     })

@@ -11,6 +11,7 @@ use super::binaries::BinaryRecord;
 use super::{Built, InContainer};
 use crate::archive::Program;
 use crate::config::{self, Config, Engine, name_of};
+use crate::gobench::BenchmarkResult;
 use crate::gobin;
 use crate::host;
 use crate::pprof::SourceDirs;
@@ -49,6 +50,9 @@ pub struct Manifest {
     pub binaries: Vec<BinaryRecord>,
     /// Result of the workload.
     pub workload: WorkloadResult,
+    /// Results of the benchmarks that ran, as they printed them.
+    #[serde(default)]
+    pub benchmarks: Vec<BenchmarkResult>,
     /// Options and counts of the sampler.
     pub sampler: SamplerRecord,
     /// Quality of the profile.

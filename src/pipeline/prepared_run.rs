@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader};
 use std::path::PathBuf;
 use std::thread;
 
@@ -24,8 +24,9 @@ use super::verify::recorded;
 use super::{BuildOptions, Built, Error};
 use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols, RepairedRecording, SampledFile, UsedKernelSymbols};
 use crate::archive::{Draft, Program, Store};
-use crate::config::{Config, Engine, redacted};
+use crate::config::{Config, Engine, Kind, redacted};
 use crate::fsio;
+use crate::gobench::{BenchmarkResult, read_results};
 use crate::perfdata::{ClockData, Features, PerfData};
 use crate::perfevent::monotonic_ns;
 use crate::pprof::SourceDirs;
@@ -38,6 +39,9 @@ use crate::sources::{
 };
 use crate::views::{By, View};
 use crate::workload::{self, Ending, LaunchPlan, Outcome, Stdin};
+
+/// Copy of the workload's standard output, in the run's directory.
+const STDOUT_LOG: &str = "stdout.log";
 
 /// Inputs of `goflame run` besides the settings.
 #[derive(Debug, Clone, Default)]
@@ -217,6 +221,7 @@ impl PreparedRun<'_> {
         let binaries = self.keep_binaries(&mut draft, sampled_files, &mut notes)?;
         let view = View::new(profile, By::Process);
         let title = self.title();
+        let benchmarks = self.benchmark_results(&draft);
         // A rewritten recording names the goroutines itself.
         let goroutines = if sampler.raw == Some(true) { analysed.goroutines } else { Vec::new() };
         self.write_report_inputs(&draft, kernel.as_ref(), &goroutines, &analysed.code_files)?;
@@ -233,6 +238,7 @@ impl PreparedRun<'_> {
             checks: to_json(&self.ready.findings),
             binaries,
             workload: workload.clone(),
+            benchmarks: benchmarks.clone(),
             sampler,
             quality: quality.clone(),
             hottest: hottest(&view),
@@ -248,7 +254,7 @@ impl PreparedRun<'_> {
             self.observer.warning(&Warning::OldRunsRemain(&error));
         }
         let (sample_types, other_events) = (None, Vec::new());
-        let reported = Reported { view, quality, title, sample_types, other_events, notes, sources, facts };
+        let reported = Reported { view, quality, title, sample_types, other_events, notes, benchmarks, sources, facts };
         let (id, dir) = (run.id().to_string(), run.dir().to_owned());
         Ok(RunOutcome { id, dir, status: analysed.status, ending: analysed.ending, reported, files, workload })
     }
@@ -336,7 +342,7 @@ impl PreparedRun<'_> {
             timeout: workload.timeout,
             user: acting_for().cloned(),
             launcher: sampling.launcher(),
-            stdout_log: draft.path("stdout.log"),
+            stdout_log: draft.path(STDOUT_LOG),
             stderr_log: draft.path("stderr.log"),
             max_log_bytes: self.config.archive.max_bytes,
         }
@@ -423,6 +429,15 @@ impl PreparedRun<'_> {
             files.push(name.to_owned());
         }
         Ok(files)
+    }
+
+    /// Reads the results of the benchmarks from the copy of their output. Empty if the copy cannot be read.
+    fn benchmark_results(&self, draft: &Draft) -> Vec<BenchmarkResult> {
+        let log = match self.config.app.kind {
+            Kind::Bench => File::open(draft.path(STDOUT_LOG)),
+            Kind::Binary => return Vec::new(),
+        };
+        log.and_then(|log| read_results(BufReader::new(log))).unwrap_or_default()
     }
 
     /// Writes the files that a later report needs besides the recording, and the settings.

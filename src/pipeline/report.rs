@@ -17,6 +17,7 @@ use super::observer::{AnalysedInput, PipelineEvent};
 use super::{Error, Observer};
 use crate::analyse::{AnalyseOptions, Analysis, analyse};
 use crate::archive::{Run, RunId, Store};
+use crate::gobench::BenchmarkResult;
 use crate::perfdata::PerfData;
 use crate::perfevent::return_large_blocks;
 use crate::pprof::{self, SampleTypes, SourceDirs};
@@ -94,6 +95,8 @@ pub struct Reported {
     pub other_events: Vec<String>,
     /// Notes about the profile for the user.
     pub notes: Vec<String>,
+    /// Results of the benchmarks that ran, as they printed them.
+    pub benchmarks: Vec<BenchmarkResult>,
     /// Where the program's source files are.
     pub(super) sources: SourceDirs,
     /// What was run. Empty for a file that does not say it.
@@ -161,6 +164,7 @@ fn report_pprof(
         sample_types: Some(read.sample_types),
         other_events: Vec::new(),
         notes: read.notes,
+        benchmarks: Vec::new(),
         sources: SourceDirs::default(),
         facts: Vec::new(),
     })
@@ -269,7 +273,7 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
     let reported = reported(analysis, wanted, run.id().as_str(), &manifest.title)?;
-    Ok(Reported { facts, sources: manifest.build.sources, ..reported })
+    Ok(Reported { facts, benchmarks: manifest.benchmarks, sources: manifest.build.sources, ..reported })
 }
 
 /// Returns the run that a directory belongs to; `None` for any other directory.
@@ -305,6 +309,7 @@ fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, name: &str, title: &
         sample_types: None,
         other_events: analysis.other_events,
         notes: analysis.notes,
+        benchmarks: Vec::new(),
         sources: SourceDirs::default(),
         facts: Vec::new(),
     })

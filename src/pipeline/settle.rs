@@ -76,7 +76,7 @@ impl ContainerBuild {
 pub fn find_go(config: &Config, lock: Option<&LockFile>) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
-    go_of_lock(config, lock, env, |toolchain| GoTool::find(&config.root, toolchain, env))
+    go_of_lock(config, lock, env, |toolchain| GoTool::find(&config.go_dir, toolchain, env))
 }
 
 /// Returns the Go that `find` selects for the settings. If the settings leave the version open, the version in the lock
@@ -104,7 +104,7 @@ fn go_of_lock(
 pub(super) fn look_at_go(config: &Config, lock: Option<&LockFile>) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
-    go_of_lock(config, lock, env, |toolchain| GoTool::find_offline(&config.root, toolchain, env))
+    go_of_lock(config, lock, env, |toolchain| GoTool::find_offline(&config.go_dir, toolchain, env))
 }
 
 /// Loads the project's lock file without changing it.
@@ -251,7 +251,7 @@ pub(super) fn containers(
     options: BuildOptions,
 ) -> Result<ContainerPlan, Error> {
     let history = config.variants.get(&config.build.variant).is_some_and(|variant| variant.buildvcs);
-    let sources = Sources::find(&config.root, history);
+    let sources = Sources::find(&config.go_dir, history);
     let outside: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
     let local = docker::LocalFacts { user, outside: &outside, memory: machine_memory() };
     let plan = docker::plan(config, plan, &sources, image, &local, options.offline);

@@ -178,7 +178,7 @@ fn provenance(config: &Config, built: &Built, how: &str, container: Option<&InCo
     let settings = info.map(|info| masked(&info.settings, secrets));
     let mut env = masked(&built.plan.env, secrets);
     env.remove("GOCACHE");
-    let digest = |name: &str| build::digest_above(&config.root, name);
+    let digest = |name: &str| build::digest_above(&config.go_dir, name);
     json!({
         "schema": SCHEMA,
         "program": {

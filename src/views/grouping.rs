@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use clap::ValueEnum;
 
+use super::benchmarks::Benchmarks;
 use crate::profile::{GoroutineId, Interner, Profile, Sample, StackId, StrId, Task, TaskId};
 
 /// The property that samples are grouped by. The comment of a value is its help.
@@ -18,6 +19,8 @@ pub enum By {
     Goroutine,
     /// The function that the goroutine was started with
     Entry,
+    /// The benchmark that ran
+    Benchmark,
     /// The value of the label with this name
     #[value(skip)]
     Label(String),
@@ -61,6 +64,10 @@ impl Grouping {
                 };
                 let group_of_task: Vec<u32> = (0..).zip(profile.tasks()).map(|task| names.intern(name(task))).collect();
                 profile.samples().iter().map(|sample| group_of_task[sample.task.index()]).collect()
+            }
+            By::Benchmark => {
+                let benchmarks = Benchmarks::new(profile);
+                profile.samples().iter().map(|sample| names.intern_str(&benchmarks.name(sample))).collect()
             }
             By::Goroutine | By::Entry => {
                 let entries = Entries::new(profile);

@@ -5,7 +5,8 @@
 //!
 //! - [`filter`](mod@filter): removes samples and frames, as pprof's `-focus`, `-ignore`, `-hide` and `-show` do, and selects
 //!   a range of time.
-//! - [`grouping`]: groups of samples, by process, thread, goroutine, entry or label.
+//! - [`grouping`]: groups of samples, by process, thread, goroutine, entry, benchmark or label.
+//! - [`benchmarks`]: which benchmark a sample belongs to.
 //! - [`walk`]: all stacks from the root, with the cumulative weight of each segment.
 //! - [`tree`]: the call tree: nodes with a frame text and weights; a format expands only the nodes that it needs.
 //! - [`own_code`]: the lines of the user's code where time is spent or given to other code.
@@ -14,6 +15,7 @@
 //!
 //! Must not format text and must not know output formats.
 
+mod benchmarks;
 mod filter;
 mod grouping;
 mod own_code;

@@ -96,7 +96,7 @@ fn features_of_later_versions_are_not_silently_accepted() {
 
 #[test]
 fn a_missing_file_is_an_error_with_advice() {
-    Project::empty().goflame(["run"]).run().code(3).stdout("").stderr(
+    Project::empty().goflame(["toolchain", "use", "1.27.3"]).run().code(3).stdout("").stderr(
         "error: no goflame.toml in [dir] or any directory above it
    help: `goflame init` creates one
 ",

@@ -2,7 +2,7 @@
 
 use crate::harness::Project;
 
-fn two_mains_and_a_benchmark() -> Project {
+pub(crate) fn two_mains_and_a_benchmark() -> Project {
     let project = Project::empty();
     project.write("go.mod", "module example.com/shop\n\ngo 1.21\n");
     project.write("cmd/server/main.go", "package main\n\nfunc main() {}\n");
@@ -15,6 +15,22 @@ fn two_mains_and_a_benchmark() -> Project {
     project
 }
 
+/// A workspace of two modules, beside a module that it lacks.
+pub(crate) fn workspace() -> Project {
+    let project = two_mains_and_a_benchmark();
+    for name in ["go.mod", "cmd/worker/main.go", "cmd/server/main.go"] {
+        std::fs::remove_file(project.path(name)).unwrap();
+    }
+    project.write("go.work", "go 1.21\n\nuse (\n\t./basket\n\t./shop\n)\n");
+    for module in ["basket", "shop", "unlisted"] {
+        project.write(&format!("{module}/go.mod"), format!("module example.com/{module}\n\ngo 1.21\n"));
+    }
+    for program in ["shop/cmd/server", "unlisted"] {
+        project.write(&format!("{program}/main.go"), "package main\n\nfunc main() {}\n");
+    }
+    project
+}
+
 #[test]
 fn init_writes_a_file_that_loads() {
     let project = two_mains_and_a_benchmark();
@@ -22,7 +38,7 @@ fn init_writes_a_file_that_loads() {
         "       Found main package ./cmd/server
        Found main package ./cmd/worker
        Found benchmarks in ./basket
-       Wrote goflame.toml; next: `goflame run`
+       Wrote goflame.toml for main package ./cmd/server; next: `goflame run`
 ",
     );
     let text = String::from_utf8(project.read("goflame.toml")).unwrap();
@@ -120,4 +136,33 @@ func Überprüfung() {
     let id = run.rsplit('/').next().unwrap();
     let tables = project.goflame(["report", id]).run();
     assert!(tables.code(0).stdout.contains("main.Überprüfung"), "{}", tables.stdout);
+}
+
+/// Before: "no packages in .", and the advice to run `go mod init`.
+#[test]
+fn init_finds_the_packages_of_a_workspace() {
+    let project = workspace();
+    project.goflame(["init"]).run().code(0).stdout("").stderr(
+        "       Found main package ./shop/cmd/server
+       Found benchmarks in ./basket
+       Wrote goflame.toml for main package ./shop/cmd/server; next: `goflame run`
+",
+    );
+    project.goflame(["build"]).run().code(0).stderr_has("    Building ./shop/cmd/server [..]");
+}
+
+/// Before: "no packages in .", and the advice to run `go mod init`.
+#[test]
+fn init_finds_the_modules_below_a_directory() {
+    let project = workspace();
+    std::fs::remove_file(project.path("go.work")).unwrap();
+    project.goflame(["init"]).run().code(0).stdout("").stderr(
+        "       Found main package ./shop/cmd/server
+       Found main package ./unlisted
+       Found benchmarks in ./basket
+       Wrote goflame.toml for main package ./shop/cmd/server; next: `goflame run`
+",
+    );
+    project.goflame(["build"]).run().code(0).stderr_has("    Building ./shop/cmd/server [..]");
+    project.goflame(["build", "--dry-run"]).run().code(0).stdout("cd [dir]/shop && [..] ./cmd/server\n");
 }

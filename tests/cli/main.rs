@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod archive;
+mod benchmarks;
 mod build;
 mod config;
 mod disk;
@@ -12,6 +13,7 @@ mod init;
 mod kill;
 mod launch;
 mod limits;
+mod packages;
 mod pprof;
 mod recordings;
 mod report;

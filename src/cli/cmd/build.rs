@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::Project;
+use super::packages::Looking;
 use crate::cli::args::BuildArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
@@ -16,27 +17,35 @@ pub(in crate::cli) fn build(project: &Project<'_>, args: &BuildArgs, terminal: &
         mounts: args.builder.mount.clone(),
         ..Overrides::default()
     };
-    let config = project.settings(&overrides)?;
-    terminal.hide(config.secrets());
     let options = BuildOptions { update_lock: args.update_lock, ..args.builder.options() };
-    if args.plan_only {
-        let (_, plan) = pipeline::plan(&config, options)?;
-        super::print_plan(&format!("{plan}\n"), terminal)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if args.print_dockerfile {
-        terminal.data(pipeline::dockerfile(&config)?.as_bytes()).map_err(Failure::Stdout)?;
-        return Ok(ExitCode::SUCCESS);
-    }
     if args.clean_cache {
+        let (config, _) = project.settings_or_defaults(&overrides)?;
+        terminal.hide(config.secrets());
         return clean_cache(&config, terminal);
     }
-    if let Some(verify) = args.verify {
-        let verified = pipeline::verify(&config, verify, options, terminal);
-        terminal.finish();
-        return Ok(print_verified(&verified?, terminal));
+    let looking = Looking { build: options, plan_only: args.plan_only || args.print_dockerfile };
+    let selected = project.selected(args.package.package.as_deref(), &overrides, looking, terminal)?;
+    for config in &selected {
+        build_package(config, args, options, terminal)?;
     }
-    let built = pipeline::build(&config, options, terminal);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn build_package(config: &Config, args: &BuildArgs, options: BuildOptions, terminal: &Terminal) -> Result<(), Failure> {
+    if args.plan_only {
+        let (_, plan) = pipeline::plan(config, options)?;
+        return super::print_plan(&format!("{plan}\n"), terminal);
+    }
+    if args.print_dockerfile {
+        return terminal.data(pipeline::dockerfile(config)?.as_bytes()).map_err(Failure::Stdout);
+    }
+    if let Some(verify) = args.verify {
+        let verified = pipeline::verify(config, verify, options, terminal);
+        terminal.finish();
+        print_verified(&verified?, terminal);
+        return Ok(());
+    }
+    let built = pipeline::build(config, options, terminal);
     terminal.finish();
     let built = built?;
     for mismatch in &built.artifact.mismatches {
@@ -54,16 +63,15 @@ pub(in crate::cli) fn build(project: &Project<'_>, args: &BuildArgs, terminal: &
         ),
     );
     terminal.step("Inspected", &format!("{}, sha256 {}", artifact.facts.optimisation, artifact.sha256));
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-fn print_verified(verified: &Verified, terminal: &Terminal) -> ExitCode {
+fn print_verified(verified: &Verified, terminal: &Terminal) {
     let artifact = &verified.built.artifact;
     let shown = crate::fsio::shown(&artifact.path).display();
     terminal.step("Verified", &format!("{shown}: {}, the same {} bytes", verified.how, artifact.size));
     terminal.step("Sha256", &artifact.sha256);
     terminal.step("Wrote", &crate::fsio::shown(&verified.record).display().to_string());
-    ExitCode::SUCCESS
 }
 
 fn clean_cache(config: &Config, terminal: &Terminal) -> Result<ExitCode, Failure> {

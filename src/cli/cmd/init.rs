@@ -21,6 +21,7 @@ pub(in crate::cli) fn init(project: &Project<'_>, args: &InitArgs, terminal: &Te
     for package in &initial.packages {
         terminal.step("Found", package);
     }
-    terminal.step("Wrote", &format!("{}; next: `goflame run`", path.display()));
+    let chosen = initial.chosen.map(|chosen| format!(" for {chosen}")).unwrap_or_default();
+    terminal.step("Wrote", &format!("{}{chosen}; next: `goflame run`", path.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 mod build;
 mod doctor;
 mod init;
+mod packages;
 mod report;
 mod run;
 mod runs;

@@ -103,11 +103,23 @@ pub(super) fn tables(
     terminal: &Terminal,
     for_terminal: bool,
 ) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = benchmark_table(reported, args, terminal, for_terminal)?;
     render::text::write(&reported.view, layout(args, terminal, for_terminal), &mut bytes)?;
     if let Some(seen) = reported.quality.unseen_cpu() {
         writeln!(bytes, "\n{seen}")?;
     }
+    Ok(bytes)
+}
+
+/// Formats the results of the benchmarks.
+pub(super) fn benchmark_table(
+    reported: &Reported,
+    args: &TableArgs,
+    terminal: &Terminal,
+    for_terminal: bool,
+) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    render::text::write_benchmarks(&reported.benchmarks, layout(args, terminal, for_terminal), &mut bytes)?;
     Ok(bytes)
 }
 

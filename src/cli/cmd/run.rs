@@ -9,13 +9,14 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::Project;
-use super::report::{tables, verdict};
+use super::packages::Looking;
+use super::report::{benchmark_table, tables, verdict};
 use crate::cli::args::RunArgs;
 use crate::cli::browser::open_in_browser;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Kind, Overrides};
 use crate::fsio;
 use crate::pipeline::{self, RunOptions, RunOutcome, WorkloadResult};
 use crate::process::quote_command;
@@ -29,10 +30,37 @@ pub(in crate::cli) fn run(
     command: &[OsString],
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
-    let config = project.settings(&overrides(args))?;
-    terminal.hide(config.secrets());
+    let looking = Looking { build: args.builder.options(), plan_only: args.plan_only };
+    let selected = project.selected(args.package.package.as_deref(), &overrides(args), looking, terminal)?;
+    if let [config] = &selected[..] {
+        return Ok(run_package(config, args, command, terminal)?.into());
+    }
+    // Like `go test`, goes on after a package that failed.
+    let mut codes = Vec::new();
+    for config in &selected {
+        let code = run_package(config, args, command, terminal).unwrap_or_else(|failure| {
+            failure.report(terminal);
+            failure.code()
+        });
+        codes.push(code);
+        // A signal ended it.
+        if code > exit::ended_by(0) {
+            break;
+        }
+    }
     if args.plan_only {
-        return dry_run(&config, args, terminal);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let failed = codes.iter().filter(|code| **code != 0).count();
+    let text = format!("{} of {} packages, {failed} failed", codes.len(), selected.len());
+    terminal.step("Profiled", &format!("{text}; `goflame runs list` shows their runs"));
+    Ok(codes.into_iter().find(|code| *code != 0).unwrap_or_default().into())
+}
+
+/// Runs one package, and returns the exit code.
+fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: &Terminal) -> Result<u8, Failure> {
+    if args.plan_only {
+        return dry_run(config, args, terminal).map(|()| 0);
     }
     if args.json {
         terminal.divert_workload();
@@ -43,17 +71,20 @@ pub(in crate::cli) fn run(
         build: args.builder.options(),
     };
     let started = std::time::Instant::now();
-    let outcome = pipeline::run(&config, &options, terminal);
+    let outcome = pipeline::run(config, &options, terminal);
     terminal.finish();
     let outcome = outcome?;
     let has_few_samples = outcome.reported.view.profile().total_count() < FEW_SAMPLES;
     let text = if args.json {
         summary(&outcome).into_bytes()
     } else if has_few_samples {
-        Vec::new()
+        benchmark_table(&outcome.reported, &args.tables, terminal, true).map_err(Failure::Stdout)?
     } else {
         tables(&outcome.reported, &args.tables, terminal, true).map_err(Failure::Stdout)?
     };
+    if config.app.kind == Kind::Bench && outcome.reported.benchmarks.is_empty() && !outcome.workload.failed {
+        terminal.warn("no benchmark gave a result");
+    }
     // A write error is reported last: the run is archived in any case, and its directory is still to be printed.
     let printed = terminal.data(&text);
     if has_few_samples {
@@ -65,8 +96,10 @@ pub(in crate::cli) fn run(
     } else {
         verdict(&outcome.reported, terminal);
     }
-    if !has_few_samples && pipeline::is_unoptimised(&config) {
-        terminal.step("Note", "debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots");
+    let has_benchmarks = !outcome.reported.benchmarks.is_empty();
+    if (!has_few_samples || has_benchmarks) && pipeline::is_unoptimised(config) {
+        let purpose = if has_benchmarks { "for times that count" } else { "to rank hot spots" };
+        terminal.step("Note", &format!("debug builds (-N -l) cost CPU unevenly: use --release {purpose}"));
     }
     let dir = fsio::shown(&outcome.dir);
     let not_latest = if outcome.workload.failed { "; `latest` is still the run before" } else { "" };
@@ -92,8 +125,7 @@ pub(in crate::cli) fn run(
     Ok(match outcome.ending {
         Ending::Interrupted(signal) if workload == 0 => exit::ended_by(signal),
         _ => workload,
-    }
-    .into())
+    })
 }
 
 /// Maximum bytes of standard error in which its last line is searched.
@@ -138,18 +170,18 @@ fn overrides(args: &RunArgs) -> Overrides {
         args: (!args.workload_args.is_empty()).then(|| args.workload_args.clone()),
         formats: args.format.clone(),
         title: args.title.clone(),
+        benchmarks: args.benchmarks.choice(),
         ..Overrides::default()
     }
 }
 
 /// Prints the commands of the build and of the workload.
-fn dry_run(config: &Config, args: &RunArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
+fn dry_run(config: &Config, args: &RunArgs, terminal: &Terminal) -> Result<(), Failure> {
     let (plan, build) = pipeline::plan(config, args.builder.options())?;
     let workload = crate::build::workload_argv(config, &plan.output);
     let line = quote_command(&config.secrets().args(&workload));
     let dir = quote_command(&[&config.workload.dir]);
-    super::print_plan(&format!("{build}\ncd {dir} && {line}\n"), terminal)?;
-    Ok(ExitCode::SUCCESS)
+    super::print_plan(&format!("{build}\ncd {dir} && {line}\n"), terminal)
 }
 
 /// Output of `--json`: paths and results. `summary.json` in the run directory has the figures of the profile.
@@ -161,6 +193,7 @@ fn summary(outcome: &RunOutcome) -> String {
         "dir": outcome.dir,
         "files": outcome.files,
         "workload": outcome.workload,
+        "benchmarks": outcome.reported.benchmarks,
         "quality": { "grade": assessment.grade, "reasons": assessment.reasons, "figures": outcome.reported.quality },
     });
     format!("{value:#}\n")

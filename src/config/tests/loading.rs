@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::{ROOT, accepted, shown};
 use crate::config::name::parse_name;
 use crate::config::{
-    self, Config, Engine, Error, EventChoice, Kernel, Kind, Overrides, SourceFile, StackSize, Variant, name_of,
+    self, BenchmarkChoice, Config, Engine, Error, EventChoice, Kernel, Kind, Overrides, SourceFile, StackSize, Variant,
+    name_of,
 };
 use crate::render::Format;
 
@@ -215,6 +216,9 @@ fn flags_override_the_file() {
         text: "[record]\nfrequency = 50\n[workload]\nargs = [\"a\"]\n[variant.fast]\n".to_owned(),
     };
     let overrides = Overrides {
+        package: Some("./tool".to_owned()),
+        kind: None,
+        benchmarks: BenchmarkChoice { count: Some(3), ..BenchmarkChoice::default() },
         variant: Some("fast".to_owned()),
         docker: Some(true),
         mounts: vec!["lib".into()],
@@ -237,6 +241,8 @@ fn flags_override_the_file() {
     assert_eq!((record.engine, record.event, record.kernel), (Engine::Perf, EventChoice::Cycles, Kernel::Yes));
     assert_eq!(config.workload.args, Vec::<String>::new());
     assert!(config.doctor.strict);
+    assert_eq!((config.app.package.as_str(), config.app.name.as_str()), ("/nonexistent/here/tool", "tool"));
+    assert_eq!(config.workload.benchmarks.count, Some(3));
     assert_eq!((config.report.formats, config.report.title.as_str()), (vec![Format::Json], "t"));
     assert_eq!(config.archive.dir, Path::new("/nonexistent/here/out"));
 }
@@ -287,4 +293,46 @@ fn benchmarks_run_where_go_test_runs_them() {
         std::fs::write(root.join("goflame.toml"), text).unwrap();
         assert_eq!(load(&root, None, &Overrides::default()).unwrap().workload.dir, expected);
     }
+}
+
+#[test]
+fn another_package_has_neither_the_name_nor_the_arguments_of_the_files_package() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    std::fs::create_dir_all(root.join("cmd/a")).unwrap();
+    let text = "app = { package = \"./cmd/a\", name = \"own\" }\nworkload = { args = [\"x\"], stdin = \"in\" }\n";
+    std::fs::write(root.join("goflame.toml"), text).unwrap();
+    let from = |dir: &Path, package: &str, kind| {
+        let overrides = Overrides { package: Some(package.to_owned()), kind, ..none() };
+        let config = load(dir, None, &overrides).unwrap();
+        let has_input = config.workload.stdin.is_some() && config.workload.args == ["x"];
+        (config.app.package, config.app.name, has_input)
+    };
+    let own = ("./cmd/a".to_owned(), "own".to_owned());
+    assert_eq!(from(&root, "./cmd/a/", None), (own.0.clone(), own.1.clone(), true));
+    assert_eq!(from(&root.join("cmd"), "./a", None), (own.0.clone(), own.1.clone(), true));
+    assert_eq!(from(&root.join("cmd/a"), ".", Some(Kind::Bench)), (own.0, own.1, false));
+    assert_eq!(from(&root.join("cmd"), "./b", None), ("./cmd/b".to_owned(), "b".to_owned(), false));
+    assert_eq!(from(&root.join("cmd"), "..", None).0, ".");
+    assert_eq!(from(&root, "example.com/tool", None), ("example.com/tool".to_owned(), "tool".to_owned(), false));
+}
+
+#[test]
+fn go_runs_in_the_nested_module_of_the_package() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    std::fs::create_dir_all(root.join("services/shop/cmd/server")).unwrap();
+    std::fs::write(root.join("services/shop/go.mod"), "module shop\n").unwrap();
+    let of = |variant: &str| {
+        let text = format!("app.package = \"./services/shop/cmd/server\"\n{variant}");
+        std::fs::write(root.join("goflame.toml"), text).unwrap();
+        let config = load(&root, None, &none()).unwrap();
+        (config.go_dir.clone(), config.go_package())
+    };
+    let nested = (root.join("services/shop"), "./cmd/server".to_owned());
+    assert_eq!(of(""), nested);
+    // A workspace joins modules: Go finds the package from outside.
+    std::fs::write(root.join("go.work"), "use ./services/shop\n").unwrap();
+    assert_eq!(of(""), (root.clone(), "./services/shop/cmd/server".to_owned()));
+    assert_eq!(of("variant.debug.env = { GOWORK = \"off\" }"), nested);
 }

@@ -3,10 +3,12 @@
 //! No line is wider than the terminal, or than 20 columns if the terminal is narrower. Numbers are never shortened;
 //! names are shortened in the middle. A narrow terminal gets fewer columns of numbers.
 
+mod benchmarks;
 mod report;
 mod style;
 
 #[cfg(test)]
 mod tests;
 
+pub use benchmarks::write_benchmarks;
 pub use report::{Layout, ROWS, Sort, write, write_groups};

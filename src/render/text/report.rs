@@ -53,7 +53,7 @@ pub(super) const PATH_TAIL: usize = 16;
 pub(super) const MIN_COLUMNS: usize = 20;
 
 /// Minimum number of columns for names. Other columns are dropped to reach it.
-const MIN_NAME: usize = 24;
+pub(super) const MIN_NAME: usize = 24;
 
 /// Writes the report. An empty profile gives the line `no samples`.
 pub fn write(view: &View, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
