@@ -126,10 +126,10 @@ pub enum Error {
     #[error("cannot start the build")]
     Start(#[source] process::Error),
     /// A signal asked goflame to stop, so goflame stopped the go command.
-    #[error("interrupted: `{command}` was stopped")]
+    #[error("interrupted: stopped `go {command}`; nothing was archived")]
     Interrupted {
-        /// The command.
-        command: String,
+        /// The command of Go.
+        command: &'static str,
         /// The signal.
         signal: i32,
     },
@@ -281,7 +281,6 @@ impl Error {
     pub(super) fn from_process(source: process::Error) -> Self {
         match source {
             process::Error::NotFound { .. } => Self::NoGo(source),
-            process::Error::Interrupted { command, signal } => Self::Interrupted { command, signal },
             _ => Self::Start(source),
         }
     }

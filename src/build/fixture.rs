@@ -6,7 +6,20 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Variant};
 
-use super::GoTool;
+use super::{BuildProgress, CompiledPackages, GoTool};
+
+/// A receiver of progress that shows nothing.
+pub(super) struct NoProgress;
+
+impl BuildProgress for NoProgress {
+    fn output(&self, _: &[u8]) {}
+    fn shows_packages(&self) -> bool {
+        false
+    }
+    fn compiling(&self, _: &CompiledPackages<'_>) {}
+    fn pulling(&self, _: (usize, usize), _: (u64, u64)) {}
+    fn stage(&self, _: &str, _: &str) {}
+}
 
 /// Default flags of a variant, with these `gcflags`.
 pub(super) fn variant(gcflags: &str) -> Variant {

@@ -2,7 +2,7 @@
 //!
 //! [`GoTool::find`] asks the Go of this machine for its settings. [`plan`] decides the command without touching the
 //! disk. [`run`] executes it. [`Artifact::read`] inspects the program instead of trusting that the flags took effect.
-//! Must not record, analyse or print. `go build` itself writes directly to standard error.
+//! Must not record, analyse or print. `go build` itself writes directly to standard error, unless its progress is shown.
 
 mod advice;
 mod artifact;
@@ -17,8 +17,10 @@ mod goflags;
 mod inspect;
 mod lock;
 mod native;
+mod package_counter;
 mod packages;
 mod plan;
+mod progress;
 mod sources;
 mod toolchain;
 mod toolchains;
@@ -40,6 +42,7 @@ pub use lock::{digest_above, updated_lock};
 pub use native::{run, run_in_container};
 pub use packages::{FoundPackage, discover, list_packages};
 pub use plan::{BuildPlan, plan, utf8_path, workload_argv};
+pub use progress::{BuildProgress, CompiledPackages};
 pub use sources::source_dirs;
 pub use toolchain::{GoTool, MissingGo, release};
 pub use toolchains::{InstalledGo, Installer, SearchPaths, install, installed};

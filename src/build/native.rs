@@ -8,8 +8,10 @@ use crate::config::Kind;
 use crate::process::{self, Command, ExitStatus};
 
 use super::advice;
-use super::docker::{BuildProgress, ContainerPlan, DockerEngine};
+use super::docker::{ContainerPlan, DockerEngine};
 use super::git::ANOTHER_REPOSITORY;
+use super::package_counter::{LIST_FORMAT, PackageCounter};
+use super::progress::BuildProgress;
 use super::toolchain::TEMPORARY;
 use super::{BuildPlan, Error, GoTool};
 
@@ -21,22 +23,21 @@ const ARCHIVE_MAGIC: &[u8] = b"!<arch>\n";
 const TEMPLATE: &str =
     "{{with .Error}}{{.Err}}\n{{end}}{{if .CgoFiles}}cgo {{if .Standard}}-{{else}}{{.ImportPath}}{{end}}{{end}}";
 
-/// Runs `plan` and writes the program to `into` instead of the plan's output. Passes the output of Go to standard error
-/// unchanged.
+/// Runs `plan` and writes the program to `into` instead of the plan's output. Passes the output of Go on unchanged.
 ///
 /// On success, `into` exists and was written or confirmed by this build.
-pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool) -> Result<(), Error> {
+pub fn run(plan: &BuildPlan, into: &Path, go: &GoTool, progress: &dyn BuildProgress) -> Result<(), Error> {
     prepare(plan, into)?;
-    let status = Command::new(&plan.program)
-        // Go asks git for the commit (`-buildvcs`).
-        .without(&ANOTHER_REPOSITORY)
-        .found_at(&go.path)
-        .args(plan.argv_into(into)?)
-        .envs(plan.env.clone())
-        .dir(&plan.dir)
-        .private_temporary(TEMPORARY)
-        .pass_through()
-        .map_err(Error::from_process)?;
+    let argv = plan.argv_into(into)?;
+    let ended = if progress.shows_packages() {
+        run_with_progress(plan, argv, go, progress)
+    } else {
+        go_command(plan, go).args(argv).pass_through()
+    };
+    let status = ended.map_err(|error| match error {
+        process::Error::Interrupted { signal, .. } => Error::Interrupted { command: plan.command(), signal },
+        error => Error::from_process(error),
+    })?;
     if !status.success() {
         return Err(Error::Failed { status, command: plan.to_string(), advice: explain_failure(plan, go) });
     }
@@ -81,6 +82,35 @@ fn for_c_compiler(plan: &BuildPlan, go: &GoTool, answer: &str) -> Vec<String> {
         format!("{who} needs a C compiler, and `{compiler}` was not found; on Debian: apt install gcc libc6-dev"),
         "or set cgo = false in the variant, if the program also builds without C".to_owned(),
     ]
+}
+
+/// Runs Go and counts the packages that it compiles.
+fn run_with_progress(
+    plan: &BuildPlan,
+    mut argv: Vec<String>,
+    go: &GoTool,
+    progress: &dyn BuildProgress,
+) -> Result<ExitStatus, process::Error> {
+    // `go test -c` does not tell which packages it compiles.
+    let list = (plan.kind == Kind::Binary).then(|| {
+        argv.insert(1, "-v".to_owned());
+        go_command(plan, go).args(["list", "-deps", "-f", LIST_FORMAT]).args(plan.flags()).args([&plan.package])
+    });
+    let mut packages = PackageCounter::new(list.as_ref(), progress);
+    let ended = go_command(plan, go).args(argv).pass_to(|bytes| packages.receive(bytes));
+    packages.finish();
+    ended
+}
+
+/// Go with the settings of a build.
+fn go_command(plan: &BuildPlan, go: &GoTool) -> Command {
+    Command::new(&plan.program)
+        // Go asks git for the commit (`-buildvcs`).
+        .without(&ANOTHER_REPOSITORY)
+        .found_at(&go.path)
+        .envs(plan.env.clone())
+        .dir(&plan.dir)
+        .private_temporary(TEMPORARY)
 }
 
 /// Does the same in containers of the engine.

@@ -51,6 +51,21 @@ impl fmt::Display for BuildPlan {
 }
 
 impl BuildPlan {
+    /// The command of Go.
+    pub(super) fn command(&self) -> &'static str {
+        match self.kind {
+            Kind::Binary => "build",
+            Kind::Bench => "test -c",
+        }
+    }
+
+    /// Returns the flags among the arguments, without the output file.
+    pub(super) fn flags(&self) -> &[String] {
+        let start = self.command().split(' ').count();
+        let end = self.argv.iter().rposition(|arg| arg == "-o").unwrap_or_default();
+        self.argv.get(start..end).unwrap_or_default()
+    }
+
     /// Returns the arguments with another output file.
     pub(super) fn argv_into(&self, output: &Path) -> Result<Vec<String>, Error> {
         let mut argv = self.argv.clone();

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::fixture::{config, module};
+use super::fixture::{NoProgress, config, module};
 use super::*;
 use crate::config::goflags::StripFlag;
 use crate::config::{Config, Kind, Toolchain};
@@ -43,7 +43,7 @@ fn build(config: &Config) -> Result<Artifact, Error> {
     let variant = config.variants.get(&config.build.variant).unwrap();
     let go = GoTool::find(&config.root, &config.toolchain, &variant.env)?;
     let plan = plan(config, Some(&go))?;
-    run(&plan, &plan.output, &go)?;
+    run(&plan, &plan.output, &go, &NoProgress)?;
     Artifact::read(&plan.output, variant, &config.toolchain)
 }
 

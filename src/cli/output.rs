@@ -1,16 +1,19 @@
 //! Terminal output: messages in Cargo's style on standard error, data on standard output.
 
 mod events;
+mod screen;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Effects, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::stdio::{stderr, stdout};
 
 pub(super) use events::{count_runs, megabytes};
 
@@ -19,6 +22,7 @@ use crate::doctor::{Finding, Status};
 use crate::fsio;
 use crate::redact::Secrets;
 use crate::render::sanitize;
+use screen::Screen;
 
 const VERB: Style = AnsiColor::Green.on_default().effects(Effects::BOLD);
 const NOTE: Style = AnsiColor::Cyan.on_default().effects(Effects::BOLD);
@@ -53,11 +57,15 @@ pub(super) struct Terminal {
     color: Color,
     bar: ProgressBar,
     workload_stdout_to_stderr: AtomicBool,
+    data_to_stderr: AtomicBool,
+    /// The first error of a write of the workload's standard output.
+    stdout_error: Mutex<Option<io::Error>>,
     /// Whether standard output and standard error are both terminals, which then share one cursor.
     one_screen: bool,
-    /// Whether the workload's last line on standard output, or on standard error, has no line end.
-    open_stdout_line: AtomicBool,
-    open_stderr_line: AtomicBool,
+    stdout_screen: Mutex<Screen>,
+    stderr_screen: Mutex<Screen>,
+    /// Whether the workload is being stopped.
+    stopping: AtomicBool,
     /// Secrets to mask in all messages.
     secrets: OnceLock<Secrets>,
 }
@@ -72,8 +80,8 @@ impl Terminal {
         .write_global();
         // indicatif draws nothing if standard error is not a terminal.
         let target = if global.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
-        let mut bar = ProgressBar::with_draw_target(None, target).with_prefix("Profiling");
-        if let Ok(style) = ProgressStyle::with_template("{prefix:>12.cyan.bold} {msg} {spinner}") {
+        let mut bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{prefix:>12.cyan.bold} {wide_msg}") {
             bar = bar.with_style(style);
         }
         // Hides the bar until the first tick.
@@ -84,9 +92,12 @@ impl Terminal {
             color: global.color,
             bar,
             workload_stdout_to_stderr: false.into(),
+            data_to_stderr: false.into(),
+            stdout_error: Mutex::default(),
             one_screen: io::stdout().is_terminal() && io::stderr().is_terminal(),
-            open_stdout_line: false.into(),
-            open_stderr_line: false.into(),
+            stdout_screen: Mutex::default(),
+            stderr_screen: Mutex::default(),
+            stopping: false.into(),
             secrets: OnceLock::new(),
         }
     }
@@ -111,6 +122,11 @@ impl Terminal {
         self.workload_stdout_to_stderr.store(true, Relaxed);
     }
 
+    /// Leaves standard output to the workload, unless it is a terminal: sends goflame's own data to standard error.
+    pub(super) fn leave_stdout_to_workload(&self) {
+        self.data_to_stderr.store(!io::stdout().is_terminal(), Relaxed);
+    }
+
     /// Whether `--verbose` was given.
     pub(super) fn is_verbose(&self) -> bool {
         self.verbose
@@ -121,9 +137,9 @@ impl Terminal {
         self.colored(&io::stderr())
     }
 
-    /// Whether output on standard output is coloured.
+    /// Whether data is coloured.
     pub(super) fn data_color(&self) -> bool {
-        self.colored(&io::stdout())
+        if self.data_to_stderr.load(Relaxed) { self.colored(&io::stderr()) } else { self.colored(&io::stdout()) }
     }
 
     fn colored(&self, stream: &impl anstream::stream::RawStream) -> bool {
@@ -134,17 +150,11 @@ impl Terminal {
         }
     }
 
-    /// Width in columns: `COLUMNS`, else the width of the terminal on standard output, else a default.
-    pub(super) fn columns() -> usize {
-        let width = |fd: std::os::fd::BorrowedFd<'_>| {
-            rustix::termios::tcgetwinsize(fd).ok().map(|size| usize::from(size.ws_col))
-        };
+    /// Width of data in columns: `COLUMNS`, else the width of the terminal that shows it, else a default.
+    pub(super) fn columns(&self) -> usize {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-        let stdout = io::stdout();
-        columns
-            .or_else(|| stdout.is_terminal().then(|| width(std::os::fd::AsFd::as_fd(&stdout))).flatten())
-            .filter(|columns| *columns > 0)
-            .unwrap_or(DEFAULT_COLUMNS)
+        let shown_on = if self.data_to_stderr.load(Relaxed) { stderr() } else { stdout() };
+        columns.or_else(|| width(shown_on)).filter(|columns| *columns > 0).unwrap_or(DEFAULT_COLUMNS)
     }
 
     /// Writes data to standard output.
@@ -153,29 +163,36 @@ impl Terminal {
     }
 
     /// Writes data of any length to standard output.
+    ///
+    /// Where the workload has standard output for itself, writes to standard error, and returns the error of the
+    /// workload's output.
     pub(super) fn data_with(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        if self.data_to_stderr.load(Relaxed) {
+            self.people(|mut stderr| write(&mut stderr));
+            return lock(&self.stdout_error).take().map_or(Ok(()), Err);
+        }
+        let mut screen = lock(self.screen(false));
         self.bar.suspend(|| {
             let mut stdout = io::stdout().lock();
-            if self.open_line(false).swap(false, Relaxed) {
-                stdout.write_all(b"\n")?;
-            }
+            stdout.write_all(screen.end_line(self.one_screen))?;
             write(&mut stdout)?;
             stdout.flush()
         })
     }
 
-    /// Flag that says whether the last line of the stream has no line end.
-    fn open_line(&self, stderr: bool) -> &AtomicBool {
-        if stderr || self.one_screen { &self.open_stderr_line } else { &self.open_stdout_line }
+    /// State of the terminal that shows a stream. Who writes locks it first, and the progress bar second.
+    fn screen(&self, stderr: bool) -> &Mutex<Screen> {
+        if stderr || self.one_screen { &self.stderr_screen } else { &self.stdout_screen }
     }
 
     /// Writes a message to standard error, starting on a new line.
     fn people(&self, write: impl FnOnce(anstream::Stderr) -> io::Result<()>) {
+        let mut screen = lock(self.screen(true));
         self.bar.suspend(|| {
             let mut stderr = anstream::stderr();
-            let ended = if self.open_line(true).swap(false, Relaxed) { stderr.write_all(b"\n") } else { Ok(()) };
+            let end = screen.end_line(io::stderr().is_terminal());
             // Errors are ignored: they would have to be reported on standard error, which is the stream that failed.
-            let _ = ended.and_then(|()| write(stderr));
+            let _ = stderr.write_all(end).and_then(|()| write(stderr));
         });
     }
 
@@ -282,8 +299,35 @@ impl Terminal {
         }
     }
 
-    /// Removes the progress bar: the workload is done.
+    /// Shows the first of these texts that fits into the progress line, or the beginning of the last one.
+    fn progress(&self, verb: &'static str, texts: &[String]) {
+        // While output is being written, which may block, the progress line must not block its caller.
+        let Ok(screen) = self.screen(true).try_lock() else { return };
+        if !screen.has_room() {
+            return;
+        }
+        let room = width(stderr()).unwrap_or(DEFAULT_COLUMNS).saturating_sub(VERB_WIDTH + 1);
+        let text = texts.iter().find(|text| text.chars().count() <= room).or(texts.last());
+        self.bar.set_prefix(verb);
+        self.bar.set_message(text.cloned().unwrap_or_default());
+        if self.bar.is_finished() {
+            self.bar.reset();
+        }
+        self.bar.tick();
+    }
+
+    /// Removes the progress bar: its work is done.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Width in columns of a terminal. `None` for anything else.
+fn width(terminal: BorrowedFd<'_>) -> Option<usize> {
+    rustix::termios::tcgetwinsize(terminal).ok().map(|size| usize::from(size.ws_col))
+}
+
+/// Locks a value that stays valid if a thread panics.
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

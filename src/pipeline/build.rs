@@ -115,7 +115,7 @@ pub(super) fn build_privately(
     let started = Instant::now();
     match &container {
         Some(container) => build::run_in_container(&plan, &output, &container.plan, &container.engine, observer)?,
-        None => build::run(&plan, &output, &go)?,
+        None => build::run(&plan, &output, &go, observer)?,
     }
     let wall = started.elapsed();
     let variant = config.variants.get(&config.build.variant);

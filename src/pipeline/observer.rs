@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::archive::{RunId, Substitution};
-use crate::build::docker::BuildProgress;
+use crate::build::BuildProgress;
 use crate::doctor::Finding;
 use crate::process::ExitStatus;
 use crate::record::{ChosenEvent, Limitation, SamplingFigures, SamplingProgress};

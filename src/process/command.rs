@@ -5,11 +5,12 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use rustix::fs::MemfdFlags;
 use super::account::acting_for;
 use super::error::{Error, StderrTail};
 use super::guard::{self, GUARD, OWN_BINARY, commands_are_guarded};
+use super::output::read_output;
 use super::quote::{quote_command, quote_line};
 use super::signals::{Signals, Woken, terminal_signals_reach_program};
 use super::status::ExitStatus;
@@ -143,18 +145,18 @@ impl Command {
     /// Output goes to files in memory, not to pipes. Therefore the call waits only for the program itself, never for a
     /// background process that still has the output open.
     pub fn capture(&self) -> Result<Captured, Error> {
+        self.start_capture()?.finish()
+    }
+
+    /// Starts the command. Its output is captured as in [`Command::capture`].
+    pub fn start_capture(&self) -> Result<Capturing<'_>, Error> {
         let stdout = self.memory_file("goflame-stdout")?;
         let stderr = self.memory_file("goflame-stderr")?;
         let duplicate = |file: &File| file.try_clone().map_err(|source| self.refused(source));
         let (stdout_end, stderr_end) = (duplicate(&stdout)?, duplicate(&stderr)?);
         let prepared = self.prepare()?.with(|expression| expression.stdout_file(stdout_end).stderr_file(stderr_end));
-        let status = prepared.start().and_then(Started::wait).map_err(|source| self.refused(source))?;
-        let stderr = read_from_start(&stderr).map_err(|source| self.refused(source))?;
-        if !status.success() {
-            let stderr_tail = StderrTail::from_output(&stderr);
-            return Err(Error::Failed { command: self.quoted(), dir: self.dir.clone(), status, stderr_tail });
-        }
-        Ok(Captured { stdout: read_from_start(&stdout).map_err(|source| self.refused(source))?, stderr })
+        let started = prepared.start().map_err(|source| self.refused(source))?;
+        Ok(Capturing { command: self, started, stdout, stderr })
     }
 
     /// Runs the command and passes its whole output unchanged to goflame's standard error. Returns how it ended.
@@ -162,9 +164,33 @@ impl Command {
     /// A signal that asks goflame to end first stops the program and everything that it started:
     /// [`Error::Interrupted`].
     pub fn pass_through(&self) -> Result<ExitStatus, Error> {
+        self.run_to_end(duct::Expression::stdout_to_stderr)
+    }
+
+    /// Like [`Command::pass_through`], but gives the output to `receive`. Calls `receive` without bytes while none come.
+    pub fn pass_to(&self, mut receive: impl FnMut(&[u8]) + Send) -> Result<ExitStatus, Error> {
+        let (reader, writer) = io::pipe().map_err(|source| self.refused(source))?;
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let (mut reader, mut buffer) = (File::from(OwnedFd::from(reader)), [0; 4096]);
+                // Ends at the end of the output. A background process may have the pipe open for longer.
+                while let Ok(count @ (None | Some(1..))) = read_output(&mut reader, &mut buffer)
+                    && !(count.is_none() && over.load(Ordering::SeqCst))
+                {
+                    receive(buffer.get(..count.unwrap_or(0)).unwrap_or_default());
+                }
+            });
+            let ended = self.run_to_end(|expression| expression.stdout_to_stderr().stderr_file(writer));
+            over.store(true, Ordering::SeqCst);
+            ended
+        })
+    }
+
+    fn run_to_end(&self, redirect: impl FnOnce(&duct::Expression) -> duct::Expression) -> Result<ExitStatus, Error> {
         let refused = |source| self.refused(source);
         let mut signals = Signals::catch().map_err(refused)?;
-        let started = self.prepare()?.with(|expression| expression.stdout_to_stderr()).start().map_err(refused)?;
+        let started = self.prepare()?.with(|expression| redirect(&expression)).start().map_err(refused)?;
         let signal = started.wait_unless_interrupted(&mut signals).map_err(refused)?;
         let status = started.wait().map_err(refused)?;
         match signal.or_else(|| signals.take()) {
@@ -272,6 +298,35 @@ impl Command {
 
     fn refused(&self, source: io::Error) -> Error {
         Error::Start { command: self.quoted(), dir: self.dir.clone(), source }
+    }
+}
+
+/// A running program whose output is captured. Dropping it ends the program.
+pub struct Capturing<'c> {
+    command: &'c Command,
+    started: Started,
+    stdout: File,
+    stderr: File,
+}
+
+impl Capturing<'_> {
+    /// Whether the program has ended.
+    pub fn has_ended(&self) -> bool {
+        // After an error, `finish` reports it.
+        !matches!(self.started.handle.try_wait(), Ok(None))
+    }
+
+    /// Waits for the end of the program. Any end other than exit status 0 is [`Error::Failed`].
+    pub fn finish(self) -> Result<Captured, Error> {
+        let Self { command, started, stdout, stderr } = self;
+        let refused = |source| command.refused(source);
+        let status = started.wait().map_err(refused)?;
+        let stderr = read_from_start(&stderr).map_err(refused)?;
+        if !status.success() {
+            let stderr_tail = StderrTail::from_output(&stderr);
+            return Err(Error::Failed { command: command.quoted(), dir: command.dir.clone(), status, stderr_tail });
+        }
+        Ok(Captured { stdout: read_from_start(&stdout).map_err(refused)?, stderr })
     }
 }
 

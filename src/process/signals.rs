@@ -57,7 +57,7 @@ struct Caught {
 impl Signals {
     /// Starts to catch the signals.
     pub fn catch() -> io::Result<Self> {
-        DEFAULT_ACTION.store(false, Ordering::SeqCst);
+        let default_action = LazyLock::force(&DEFAULT_ACTION);
         let untaken = Arc::new(AtomicBool::new(false));
         let mut caught = Vec::with_capacity(SIGNALS.len());
         for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
@@ -71,6 +71,8 @@ impl Signals {
             ];
             caught.push(Caught { signal, read, actions });
         }
+        // Not earlier: a signal must have an action at every moment.
+        default_action.store(false, Ordering::SeqCst);
         Ok(Self { caught, untaken })
     }
 

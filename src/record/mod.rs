@@ -28,6 +28,6 @@ pub use event::{ChosenEvent, Limitation, RING_SIZES, choose_event};
 pub use goroutines::{GoroutineLayout, ModuleList};
 pub use plan::{Sampler, SamplingPlan};
 pub use recording::{Inherited, Recording, SamplingFigures};
-pub use session::{SamplingProgress, Session};
+pub use session::{SamplingProgress, SamplingState, Session};
 pub use tasks::try_to_confine;
 pub use trial::{TrialError, sample_self};

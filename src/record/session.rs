@@ -12,14 +12,27 @@ use crate::workload::{Monitor, WaitingProgram};
 
 /// Receives the state of a recording, to show it while it runs.
 pub trait SamplingProgress {
-    /// Time has passed. The number of samples is unknown if another program takes them.
-    fn sampling(&self, elapsed: Duration, samples: Option<u64>);
+    /// Time has passed.
+    fn sampling(&self, state: SamplingState);
+}
+
+/// State of a running recording.
+#[derive(Debug, Clone, Copy)]
+pub struct SamplingState {
+    /// Time since the start of the program.
+    pub elapsed: Duration,
+    /// Number of samples. `None` if another program takes them.
+    pub samples: Option<u64>,
+    /// CPU time of the program and of everything that it started, if known.
+    pub used_cpu: Option<Duration>,
 }
 
 /// A running recording of a program. Ring buffers are read while the session works.
 pub struct Session<'p> {
     /// `None` if another program samples.
     sampler: Option<NativeSampler>,
+    /// Samples per second of CPU time.
+    frequency: u32,
     progress: &'p dyn SamplingProgress,
 }
 
@@ -34,7 +47,7 @@ impl<'p> Session<'p> {
             Sampler::Native => Some(NativeSampler::start(plan, program)?),
             Sampler::Perf(_) => None,
         };
-        Ok(Self { sampler, progress })
+        Ok(Self { sampler, frequency: plan.event.spec.frequency, progress })
     }
 }
 
@@ -53,8 +66,12 @@ impl Monitor for Session<'_> {
         self.sampler.as_mut().map_or(Ok(()), NativeSampler::drain)
     }
 
-    fn show_progress(&self, elapsed: Duration) {
-        self.progress.sampling(elapsed, self.sampler.as_ref().map(NativeSampler::samples));
+    fn show_progress(&self, elapsed: Duration, used_cpu: Option<Duration>) {
+        let samples = self.sampler.as_ref().map(NativeSampler::samples);
+        // The samples include the processes that the program started.
+        let used_at_least = samples.map(|samples| Duration::from_secs(samples) / self.frequency.max(1));
+        let used_cpu = used_cpu.and_then(|used| Some(used.max(used_at_least?)));
+        self.progress.sampling(SamplingState { elapsed, samples, used_cpu });
     }
 
     fn finish(self) -> Result<Recording, Error> {

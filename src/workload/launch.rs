@@ -1,22 +1,26 @@
 //! Starts supervisor and exec gate, up to the moment before the program begins.
 
 use std::fs::File;
-use std::io::{self, PipeReader, pipe};
+use std::io;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use nix::libc::SIGWINCH;
+use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::control_group::{ControlGroup, NoControlGroup};
+use super::control_group::{self, ControlGroup, NoControlGroup};
 use super::error::Error;
 use super::exec_gate::exec_gate_command;
 use super::message::{HelperReport, Order, Receiver, receive_introduction, rendezvous, send, send_descriptor};
 use super::plan::{LaunchPlan, Stdin};
+use super::progress::{OutputStream, Progress};
 use super::stdin::open_stdin;
+use super::stream::{Stream, Window};
 use super::supervisor::SUPERVISE;
 use crate::process::{Signals, become_reaper, descendants, kill_and_reap_all};
 
@@ -37,9 +41,11 @@ pub(super) struct Launched {
     /// Standard input of the program. `None` means goflame's own.
     stdin: Option<File>,
     /// Standard output of the program.
-    pub(super) stdout: Option<PipeReader>,
+    pub(super) stdout: Option<File>,
     /// Standard error of the program.
-    pub(super) stderr: Option<PipeReader>,
+    pub(super) stderr: Option<File>,
+    /// Windows of those streams that are terminals for the program.
+    windows: Vec<(OutputStream, Window)>,
     child: Child,
     /// Children that goflame had before the launch, and their descendants.
     bystanders: Vec<Pid>,
@@ -64,7 +70,7 @@ fn failed(step: &'static str) -> impl FnOnce(io::Error) -> Error {
 }
 
 /// Starts all helper processes, but not the program itself.
-pub(super) fn launch(plan: &LaunchPlan, signals: &mut Signals) -> Result<Launched, Error> {
+pub(super) fn launch(plan: &LaunchPlan, progress: &dyn Progress, signals: &mut Signals) -> Result<Launched, Error> {
     // Check this first: a missing directory would look like a missing supervisor.
     if let Err(source) = std::fs::read_dir(&plan.dir) {
         return Err(Error::Directory { path: plan.dir.clone(), source });
@@ -81,13 +87,13 @@ pub(super) fn launch(plan: &LaunchPlan, signals: &mut Signals) -> Result<Launche
     let own_binary = std::env::current_exe().map_err(failed("finding goflame's own binary"))?;
     let user = plan.user.as_ref().map_or_else(|| "-".into(), |user| format!("{}:{}:{}", user.uid, user.gid, user.name));
 
-    let (stdout, stdout_end) = pipe().map_err(failed("making a pipe"))?;
-    let (stderr, stderr_end) = pipe().map_err(failed("making a pipe"))?;
+    let open = |stream| Stream::open(progress.terminal(stream)).map_err(failed("making a pipe"));
+    let (stdout, stderr) = (open(OutputStream::Stdout)?, open(OutputStream::Stderr)?);
     let mut supervisor = Command::new(&own_binary);
     supervisor.arg(SUPERVISE).arg("--").args(&plan.launcher).args(exec_gate_command(&own_binary, &user, &plan.argv));
-    supervisor.current_dir(&plan.dir).stdin(childrens_end).stdout(stdout_end).stderr(stderr_end);
+    supervisor.current_dir(&plan.dir).stdin(childrens_end).stdout(stdout.program_end).stderr(stderr.program_end);
     let mut child = supervisor.spawn().map_err(failed("starting the supervisor"))?;
-    // The command holds the children's ends of pipes and socket. While they are open, the readers would wait forever.
+    // The command holds the children's ends of streams and socket. While they are open, the readers would wait forever.
     drop(supervisor);
 
     match await_introductions(&rendezvous, &mut child) {
@@ -96,8 +102,12 @@ pub(super) fn launch(plan: &LaunchPlan, signals: &mut Signals) -> Result<Launche
             reports,
             exec_gate,
             stdin,
-            stdout: Some(stdout),
-            stderr: Some(stderr),
+            stdout: Some(stdout.reader),
+            stderr: Some(stderr.reader),
+            windows: [(OutputStream::Stdout, stdout.window), (OutputStream::Stderr, stderr.window)]
+                .into_iter()
+                .filter_map(|(stream, window)| Some((stream, window?)))
+                .collect(),
             child,
             bystanders,
             group: None,
@@ -204,6 +214,29 @@ impl Launched {
             Ok(Some(_)) => Err(lost(io::Error::other("unexpected message"))),
             Err(source) => Err(lost(source)),
         }
+    }
+
+    /// Gives the program's terminals the size of the real ones.
+    pub(super) fn resize_windows(&mut self, progress: &dyn Progress) {
+        let mut resized = false;
+        for (stream, window) in &mut self.windows {
+            resized |= progress.terminal(*stream).is_some_and(|terminal| window.resize_like(terminal));
+        }
+        if resized {
+            // The real terminal has signalled the program too, but perhaps before the size was passed on.
+            self.order(&Order::Signal { pid: self.exec_gate.pid, signal: SIGWINCH });
+        }
+    }
+
+    /// CPU time in user and kernel mode of the program since its start. Includes everything that it started if it is in a
+    /// control group that counts.
+    pub(super) fn used_cpu(&self) -> Option<Duration> {
+        let of_group = self.group.as_ref().and_then(|group| control_group::cpu_times(group.path()));
+        if let Some(times) = of_group {
+            return Some(Duration::from_micros(times.user_us.saturating_add(times.system_us)));
+        }
+        let clock = clock_getcpuclockid(Pid::from_raw(self.exec_gate.pid)).ok()?;
+        Some(Duration::from(clock.now().ok()?).saturating_sub(self.exec_gate.cpu))
     }
 
     /// Sends an order to the supervisor. If the supervisor is gone, its socket shows it, not this function.

@@ -27,6 +27,7 @@ mod output;
 mod plan;
 mod progress;
 mod stdin;
+mod stream;
 mod supervision;
 mod supervisor;
 

@@ -15,8 +15,9 @@ pub trait Monitor {
     fn wait(&mut self, others: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, Self::Error>;
     /// Does the work that has come up. Not called again after an error.
     fn work(&mut self) -> Result<(), Self::Error>;
-    /// Shows the state of the work. `elapsed` is the time since the start of the program.
-    fn show_progress(&self, elapsed: Duration);
+    /// Shows the state of the work. `elapsed` is the time since the start of the program, `used_cpu` the CPU time that it
+    /// used, which may lack the time of processes that it started.
+    fn show_progress(&self, elapsed: Duration, used_cpu: Option<Duration>);
     /// Ends the work: the workload is over. Not called after an error of [`Monitor::work`].
     fn finish(self) -> Result<Self::Output, Self::Error>;
 }

@@ -2,17 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::plan::LaunchPlan;
 use super::progress::{OutputStream, Progress};
 use crate::fsio::create_private;
-
-/// Interval of the checks whether the program is over: 100 ms.
-const CHECK_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+use crate::process::read_output;
 
 /// Bytes kept of the end of a log that exceeds its limit. Go writes the reason for a crash at the end.
 const TAIL: usize = 64 * 1024;
@@ -44,11 +40,11 @@ pub enum LogGap {
     Failed(#[from] io::Error),
 }
 
-/// Copies all output of `pipe` until all its writers are gone or, when `over` is set, until no more bytes arrive.
-/// Showing and keeping are independent: if one fails, the other continues, so that the program never blocks on a full
-/// pipe.
+/// Copies all output of `reader` until all its writers are gone or, when `over` is set, until no more bytes arrive.
+/// Showing and keeping are independent: if one fails, the other continues, so that the program never blocks on a stream
+/// that nobody reads.
 pub(super) fn copy_output(
-    mut pipe: PipeReader,
+    mut reader: File,
     stream: OutputStream,
     plan: &LaunchPlan,
     progress: &dyn Progress,
@@ -71,18 +67,15 @@ pub(super) fn copy_output(
     };
     let mut buffer = [0_u8; 16 * 1024];
     loop {
-        // After the program is gone, only a process that could not be stopped can still hold the pipe.
-        if !is_readable(&pipe) {
-            if over.load(Ordering::SeqCst) {
+        let count = match read_output(&mut reader, &mut buffer) {
+            Ok(Some(0)) => break,
+            Ok(Some(count)) => count,
+            // After the program is gone, only a process that could not be stopped can still hold the stream.
+            Ok(None) if over.load(Ordering::SeqCst) => {
                 note(LogGap::StillWritten);
                 break;
             }
-            continue;
-        }
-        let count = match pipe.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(None) => continue,
             Err(error) => {
                 note(error.into());
                 break;
@@ -102,12 +95,6 @@ pub(super) fn copy_output(
     }
     let log = path.file_name().unwrap_or_default().display().to_string();
     first_gap.map(|gap| IncompleteLog { log, gap })
-}
-
-/// Waits for [`CHECK_INTERVAL`] at most, until bytes arrive or the last writer is gone.
-fn is_readable(pipe: &PipeReader) -> bool {
-    // After a signal or another error, the read reports the state.
-    poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&CHECK_INTERVAL)).is_ok_and(|ready| ready > 0)
 }
 
 /// Copy of the output. If the output exceeds the limit, keeps its beginning and its end.

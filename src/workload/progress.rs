@@ -1,9 +1,12 @@
 //! Events of a running workload that a user may want to see.
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// Receives the events of a running workload, to show them.
 pub trait Progress: Sync {
+    /// The terminal that shows this stream. `None` if it is not shown on a terminal.
+    fn terminal(&self, stream: OutputStream) -> Option<BorrowedFd<'_>>;
     /// The program wrote these bytes.
     fn output(&self, stream: OutputStream, bytes: &[u8]);
     /// The program is being stopped.

@@ -20,6 +20,9 @@ use crate::process::{ExitStatus, Signals, terminal_signals_reach_program};
 /// Interval of the clock checks when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Interval of the readings of the program's CPU time: the kernel sums it up over all CPUs.
+const CPU_TIME_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Stronger means against a program that does not stop, and the time since the stop began when they are used.
 const ESCALATION: [(Duration, Escalation); 2] =
     [(Duration::from_secs(5), Escalation::Terminate), (Duration::from_secs(10), Escalation::KillAll)];
@@ -42,7 +45,7 @@ where
     let mut signals = Signals::catch().map_err(|source| Error::Launch { step: "catching signals", source })?;
     // A signal to the process group during the launch ends goflame's helpers. Then the signal is the cause, not the
     // error.
-    let (launched, monitor) = start(plan, start_monitor, &mut signals).map_err(|error: E| {
+    let (launched, monitor) = start(plan, progress, start_monitor, &mut signals).map_err(|error: E| {
         let signal = signals.take();
         signal.map_or(error, |signal| Error::Interrupted { signal }.into())
     })?;
@@ -57,10 +60,11 @@ where
 /// Launches the helper processes, starts the monitor, and lets the program begin.
 fn start<M: Monitor, E: From<Error> + From<M::Error>>(
     plan: &LaunchPlan,
+    progress: &dyn Progress,
     start_monitor: impl FnOnce(&mut WaitingProgram<'_>) -> Result<M, M::Error>,
     signals: &mut Signals,
 ) -> Result<(Launched, M), E> {
-    let mut launched = launch(plan, signals)?;
+    let mut launched = launch(plan, progress, signals)?;
     let monitor = start_monitor(&mut launched.waiting_program())?;
     launched.execute(plan)?;
     Ok((launched, monitor))
@@ -78,11 +82,11 @@ fn supervise<M: Monitor, E: From<Error> + From<M::Error>>(
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let copies = [
-            stdout.map(|pipe| scope.spawn(|| copy_output(pipe, OutputStream::Stdout, plan, progress, &over))),
-            stderr.map(|pipe| scope.spawn(|| copy_output(pipe, OutputStream::Stderr, plan, progress, &over))),
+            stdout.map(|from| scope.spawn(|| copy_output(from, OutputStream::Stdout, plan, progress, &over))),
+            stderr.map(|from| scope.spawn(|| copy_output(from, OutputStream::Stderr, plan, progress, &over))),
         ];
         let result = Supervision::new(plan, progress).run(&mut launched, monitor, signals);
-        // Dropping it kills all remaining processes that may be killed. This closes the pipes that the copies read.
+        // Dropping it kills all remaining processes that may be killed. This closes the streams that the copies read.
         drop(launched);
         over.store(true, Ordering::SeqCst);
         let incomplete_logs = copies.into_iter().flatten().filter_map(|copy| copy.join().ok().flatten()).collect();
@@ -94,6 +98,8 @@ struct Supervision<'a> {
     plan: &'a LaunchPlan,
     progress: &'a dyn Progress,
     started: Instant,
+    /// CPU time of the program, and when it was read.
+    used_cpu: Option<(Instant, Option<Duration>)>,
     /// The stop of the program, once it has begun.
     stopping: Option<Stopping>,
     /// How and when the program ended.
@@ -110,7 +116,7 @@ struct Stopping {
 
 impl<'a> Supervision<'a> {
     fn new(plan: &'a LaunchPlan, progress: &'a dyn Progress) -> Self {
-        Self { plan, progress, started: Instant::now(), stopping: None, ended: None }
+        Self { plan, progress, started: Instant::now(), used_cpu: None, stopping: None, ended: None }
     }
 
     fn run<M: Monitor, E: From<Error> + From<M::Error>>(
@@ -148,7 +154,10 @@ impl<'a> Supervision<'a> {
                 }
                 self.interrupt(launched, signal);
             }
-            monitor.show_progress(self.started.elapsed());
+            if self.ended.is_none() {
+                launched.resize_windows(self.progress);
+                monitor.show_progress(self.started.elapsed(), self.used_cpu(launched));
+            }
             self.check_clock(launched);
         };
         launched.reap();
@@ -157,6 +166,18 @@ impl<'a> Supervision<'a> {
         }
         let output = monitor.finish()?;
         Ok((self.outcome(launched, usage), output))
+    }
+
+    /// Returns the CPU time of the program, at most [`CPU_TIME_INTERVAL`] old.
+    fn used_cpu(&mut self, launched: &Launched) -> Option<Duration> {
+        match self.used_cpu {
+            Some((read, used)) if read.elapsed() < CPU_TIME_INTERVAL => used,
+            _ => {
+                let used = launched.used_cpu();
+                self.used_cpu = Some((Instant::now(), used));
+                used
+            }
+        }
     }
 
     /// Stops the program because its monitor failed. If it is being stopped already, the first reason is kept.

@@ -242,7 +242,7 @@ func TestNeverRuns(t *testing.T) { t.Fatal(\"only benchmarks were asked for\") }
     let run = project.goflame(["run"]).run();
     run.code(0).stderr_has("    Building ./basket [debug: -N -l] with go1[..]");
     assert!(run.stdout.contains("BenchmarkSum"), "{}", run.stdout);
-    assert!(run.stdout.contains("example.com/shop/basket.sum"), "{}", run.stdout);
+    assert!(run.stderr.contains("example.com/shop/basket.sum"), "{}", run.stderr);
     assert_eq!(project.manifest()["app"]["kind"], "bench");
     assert_eq!(project.manifest()["workload"]["exit_code"], 0);
 }

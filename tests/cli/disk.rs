@@ -105,7 +105,7 @@ func main() {
 
 #[test]
 fn output_that_cannot_be_written_is_never_silent() {
-    let project = Project::workload("burner", "");
+    let project = Project::workload("printer", "");
     let run = project.shell("$goflame run > /dev/full").run();
     // The run is complete.
     run.code(1)

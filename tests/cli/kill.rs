@@ -315,7 +315,7 @@ sleep 600
         run.signal(signal);
         let run = run.finish();
         assert_eq!(self.temporary.names(""), [""; 0]);
-        run.code(128 + signal as i32).stderr_has("error: interrupted: `go build [..]` was stopped");
+        run.code(128 + signal as i32).stderr_has("error: interrupted: stopped `go build`; nothing was archived");
         self.assert_nothing_is_left();
     }
 

@@ -51,7 +51,7 @@ fn a_recording_ends_at_its_size_limit_and_all_outputs_say_so() {
         "     Warning the recording is truncated at 1 000 000 bytes after [..] s: the profile shows the beginning only";
     let run = project.goflame(["run"]).run();
     run.code(0).stderr_has(warning);
-    assert!(run.stdout.contains("main.spin"), "{}", run.stdout);
+    assert!(run.stderr.contains("main.spin"), "{}", run.stderr);
     let directory = project.only_run();
     let size = fs::metadata(project.path(&format!("{directory}/perf.data"))).unwrap().size();
     assert!((800_000..=1_000_000).contains(&size), "{size}");

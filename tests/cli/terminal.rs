@@ -5,18 +5,22 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::{Finished, Project};
 
-/// Runs goflame on a terminal of 100 columns and types `keys`, as `printf` writes them, once it shows "ready". The file
-/// `screen` contains the output of the terminal.
+/// Runs goflame on a terminal of 24 rows and 100 columns. Types `keys`, as `printf` writes them, once a line ends in "ready".
+/// The file `screen` contains the output of the terminal.
 ///
 /// goflame replaces the shell that `script` starts: a terminal's Ctrl-C goes to that shell too, and dash, unlike bash,
 /// then ends too, and its status would hide the one of goflame.
 #[track_caller]
 fn on_a_terminal<'p>(project: &'p Project, command: &str, keys: &str) -> Finished<'p> {
+    let typed = match keys {
+        "" => String::new(),
+        keys => format!("until grep -q 'ready\\s*$' screen 2>/dev/null; do sleep 0.05; done; printf '{keys}'"),
+    };
     let line = format!(
         "set -o pipefail
-         {{ until grep -q '^ready' screen 2>/dev/null; do sleep 0.05; done; printf '{keys}'
-            until grep -q -e Finished -e error screen; do sleep 0.05; done; }} |
-         script --quiet --flush --return --command 'stty cols 100; exec {command}' screen"
+         {{ {typed}
+            until grep -q -e Finished -e error screen 2>/dev/null; do sleep 0.05; done; }} |
+         script --quiet --flush --return --command 'stty rows 24 cols 100; exec {command}' screen"
     );
     project.shell(&line).env("TERM", "xterm").run()
 }
@@ -123,6 +127,7 @@ func main() {
     assert_eq!(String::from_utf8_lossy(&log), "ready\nread typed\n");
 }
 
+/// Before, the message was the whole command line with "was stopped".
 #[test]
 fn ctrl_c_reaches_a_build_once() {
     let project = Project::program("package main\n\nfunc main() {}\n", "");
@@ -131,7 +136,7 @@ fn ctrl_c_reaches_a_build_once() {
 case \"$*\" in *-V=full*) exec \"$@\" ;; esac
 trap '' TERM
 trap 'echo $$ >>DIRinterrupts' INT
-echo ready >/dev/tty
+printf '\\nready\\n' >/dev/tty
 sleep 600
 sleep 1
 exit 1
@@ -141,6 +146,8 @@ exit 1
     let env = format!("env = {{ GOFLAGS = \"-a -toolexec={dir}tool\" }}");
     project.write("goflame.toml", format!("app.name = \"program\"\n[variant.debug]\n{env}\n"));
     on_a_terminal(&project, "$goflame build", "\\003").code(130);
+    let screen = visible(&project.read("screen"));
+    assert!(screen.contains("\nerror: interrupted: stopped `go build`; nothing was archived\n"), "{screen}");
     let interrupts = String::from_utf8(project.read("interrupts")).unwrap();
     let mut tools: Vec<_> = interrupts.lines().collect();
     let count = tools.len();
@@ -172,4 +179,227 @@ fn the_path_of_the_picture_is_a_hyperlink_where_the_terminal_has_them() {
             assert!(!url.starts_with('/') && url.ends_with(text), "{wrote:?}");
         }
     }
+}
+
+/// Says for both streams whether they are terminals, and of which size. `ready` comes last.
+const TERMINALS: &str = "package main
+
+import (
+	\"fmt\"
+	\"os\"
+	\"os/signal\"
+	\"syscall\"
+	\"time\"
+	\"unsafe\"
+)
+
+func describe(file *os.File) string {
+	var size struct{ rows, columns, width, height uint16 }
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
+	if errno != 0 {
+		return \"no terminal\"
+	}
+	return fmt.Sprintf(\"\\x1b[32m%d rows, %d columns\\x1b[0m\", size.rows, size.columns)
+}
+
+func main() {
+	resized := make(chan os.Signal, 1)
+	signal.Notify(resized, syscall.SIGWINCH)
+	fmt.Fprintln(os.Stderr, \"stderr:\", describe(os.Stderr))
+	fmt.Println(\"stdout:\", describe(os.Stdout))
+	if len(os.Args) < 2 {
+		fmt.Println(\"ready\")
+		return
+	}
+	fmt.Println(\"ready\")
+	end := time.After(time.Minute)
+	for {
+		select {
+		case <-resized:
+			if size := describe(os.Stdout); size == \"\\x1b[32m20 rows, 60 columns\\x1b[0m\" {
+				fmt.Println(\"resized:\", size)
+				return
+			}
+		case <-end:
+			os.Exit(1)
+		}
+	}
+}
+";
+
+/// Before, both streams were pipes in the workload, so that programs left out colours and progress bars.
+#[test]
+fn the_workload_has_a_terminal_where_its_output_is_shown_on_one() {
+    let project = Project::program(TERMINALS, "");
+    let log = |name: &str| {
+        let run = project.names(".goflame/runs").pop().unwrap();
+        String::from_utf8(project.read(&format!(".goflame/runs/{run}/{name}.log"))).unwrap()
+    };
+    on_a_terminal(&project, "$goflame run", "").code(0);
+    let size = "\u{1b}[32m24 rows, 100 columns\u{1b}[0m";
+    let screen = String::from_utf8(project.read("screen")).unwrap();
+    for stream in ["stdout", "stderr"] {
+        assert!(screen.contains(&format!("{stream}: {size}\r\n")), "{screen}");
+    }
+    let said = visible(screen.as_bytes());
+    assert!(said.contains("and its last line was: stderr: 24 rows, 100 columns\n"), "{said}");
+    // The logs hold the bytes of the program, without the carriage returns of a terminal.
+    assert_eq!(log("stdout"), format!("stdout: {size}\nready\n"));
+    assert_eq!(log("stderr"), format!("stderr: {size}\n"));
+
+    on_a_terminal(&project, "$goflame run 2>errors", "").code(0);
+    assert_eq!(log("stdout"), format!("stdout: {size}\nready\n"));
+    assert_eq!(log("stderr"), "stderr: no terminal\n");
+
+    on_a_terminal(&project, "$goflame run --json >summary", "").code(0);
+    assert_eq!(log("stdout"), format!("stdout: {size}\nready\n"), "it is shown on standard error");
+    let _: serde_json::Value = serde_json::from_slice(&project.read("summary")).unwrap();
+    project.assert_nothing_runs();
+}
+
+#[test]
+fn the_workload_learns_the_new_size_of_the_window() {
+    let project = Project::program(TERMINALS, "[workload]\nargs = [\"wait\"]\n");
+    let resize = "until grep -q 'ready\\s*$' screen; do sleep 0.05; done; stty rows 20 cols 60; wait $!";
+    project.write("resize.sh", format!("$goflame run &\n{resize}\n"));
+    on_a_terminal(&project, "bash resize.sh", "").code(0);
+    let screen = visible(&project.read("screen"));
+    assert!(screen.contains("\nresized: 20 rows, 60 columns\n"), "{screen}");
+}
+
+#[test]
+fn a_run_that_is_stopped_and_continued_ends_as_usual() {
+    let project = Project::program(
+        "package main
+
+import (
+	\"fmt\"
+	\"time\"
+)
+
+func main() {
+	fmt.Println(\"ready\")
+	for i := range 20 {
+		fmt.Println(\"line\", i)
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+",
+        "",
+    );
+    project.write("go.mod", "module example.com/program\n\ngo 1.22\n");
+    // With -m, bash gives each command a process group, and continues when Ctrl-Z stops it.
+    project.write("job.sh", "$goflame run\necho stopped: $?\nfg\n");
+    on_a_terminal(&project, "bash -m job.sh", "\\032").code(0);
+    let screen = visible(&project.read("screen"));
+    assert!(screen.contains("stopped: 148\n"), "{screen}");
+    let lines = screen.lines().filter(|line| line.trim_start_matches("^Z").starts_with("line ")).count();
+    assert_eq!(lines, 20, "{screen}");
+    project.assert_nothing_runs();
+}
+
+/// Before, the tables followed the output of the workload in the file.
+#[test]
+fn a_redirected_run_holds_the_output_of_the_workload_alone() {
+    let project = Project::program(TERMINALS, "");
+    on_a_terminal(&project, "$goflame run >out.txt", "").code(0);
+    assert_eq!(project.read("out.txt"), b"stdout: no terminal\nready\n");
+    assert!(visible(&project.read("screen")).contains("stderr: 24 rows, 100 columns\n"));
+
+    let project = Project::workload("burner", "");
+    for line in ["run", "run -q"] {
+        let run = project.shell(&format!("$goflame {line} >out.txt")).run();
+        run.code(0).stderr_has("In your code [..]").stderr_has("Hottest functions");
+        assert_eq!(project.read("out.txt"), b"");
+    }
+}
+
+/// Before, the progress line was drawn over it.
+#[test]
+fn the_progress_line_leaves_the_screen_to_a_workload_that_draws() {
+    let project = Project::program(
+        "package main
+
+import (
+	\"fmt\"
+	\"time\"
+)
+
+func main() {
+	fmt.Print(\"ready\\nfirst 0\\nsecond 0\\n\")
+	for i := 1; i <= 4; i++ {
+		fmt.Printf(\"\\x1b[2Afirst %d\\n\", i)
+		time.Sleep(150 * time.Millisecond)
+		fmt.Printf(\"second %d\\n\", i)
+		time.Sleep(150 * time.Millisecond)
+	}
+}
+",
+        "",
+    );
+    on_a_terminal(&project, "$goflame run", "").code(0);
+    let screen = String::from_utf8(project.read("screen")).unwrap();
+    let drawn = [1, 2, 3, 4].map(|i| format!("\u{1b}[2Afirst {i}\r\nsecond {i}\r\n"));
+    assert!(screen.contains(&drawn.concat()), "{screen}");
+}
+
+/// Before, it said neither.
+#[test]
+fn the_progress_line_says_how_to_end_the_run_and_how_little_cpu_is_used() {
+    let project = Project::program(
+        "package main
+
+import (
+	\"fmt\"
+	\"time\"
+)
+
+func main() {
+	fmt.Println(\"ready\")
+	time.Sleep(4 * time.Second)
+}
+",
+        "",
+    );
+    on_a_terminal(&project, "$goflame run", "").code(0);
+    let screen = without_colours(&String::from_utf8(project.read("screen")).unwrap());
+    assert!(screen.contains("   Profiling 1."), "{screen}");
+    assert!(screen.contains("; Ctrl-C ends it and shows the profile"), "{screen}");
+    assert!(screen.contains(" s of CPU in 3 s: send it load; Ctrl-C ends it and shows the profile"), "{screen}");
+
+    let run = project.goflame(["run"]).run();
+    run.code(0).stderr_lacks("   Profiling[..]").stderr_lacks("[..]Ctrl-C[..]");
+}
+
+/// Before, nothing was shown until the end of the build.
+#[test]
+fn a_build_shows_the_packages_that_are_done_of_all() {
+    let project = Project::program("", "");
+    // Neither package is in Go's cache.
+    let unique = format!("// {}\n", project.path("").display());
+    project.write("slow/slow.go", format!("package slow\n\nimport _ \"os\"\n\n{unique}"));
+    let main = "package main\n\nimport _ \"example.com/program/slow\"\n\nfunc main() {}\n";
+    project.write("main.go", format!("{main}{unique}"));
+    let tool = "#!/bin/sh
+case \"$*\" in
+*-V=full*) ;;
+*\"-p main\"*) sleep 1 ;;
+*\"-p example.com/program/slow\"*) echo ready; sleep 2 ;;
+esac
+exec \"$@\"
+";
+    project.write("tool", tool);
+    fs::set_permissions(project.path("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    let tool = project.path("tool").display().to_string();
+    let env = format!("env = {{ GOFLAGS = \"-toolexec={tool}\" }}");
+    project.write("goflame.toml", format!("app.name = \"program\"\n[variant.debug]\n{env}\n"));
+    project.write("build.sh", "$goflame build && echo Finished\n");
+    on_a_terminal(&project, "sh build.sh", "").code(0);
+    let screen = without_colours(&String::from_utf8(project.read("screen")).unwrap());
+    assert!(screen.contains(" packages: example.com/program/slow ("), "{screen}");
+    let (before, _) = screen.split_once(" packages: example.com/program (").unwrap_or_else(|| panic!("{screen}"));
+    let (done, total) = before.rsplit(' ').next().unwrap().split_once('/').unwrap_or_else(|| panic!("{screen}"));
+    assert_eq!(done.parse::<usize>().unwrap() + 1, total.parse::<usize>().unwrap());
+    // What the compiler writes is shown as before.
+    assert!(screen.contains("ready\r\n") && screen.contains("       Built "), "{screen}");
 }

@@ -18,7 +18,8 @@ use futures_util::future::{Either, select};
 use super::error::Request;
 use super::plan::{ContainerStep, Volume};
 use super::sweep::{OWNER, Owner, PROJECT};
-use super::{BuildProgress, ContainerPlan, DockerEngine, Error, User};
+use super::{ContainerPlan, DockerEngine, Error, User};
+use crate::build::BuildProgress;
 use crate::build::GoTool;
 
 /// Size of the kept end of a container's output, in bytes. Advice is derived from that end.

@@ -9,7 +9,8 @@ use futures_util::StreamExt;
 use super::engine::is_missing;
 use super::error::Request;
 use super::reference::Reference;
-use super::{BuildProgress, DockerEngine, Error};
+use super::{DockerEngine, Error};
+use crate::build::BuildProgress;
 use crate::config::LockedImage;
 
 /// Image pinned by digest or id, so that a tag cannot move it.

@@ -125,7 +125,7 @@ pub(super) fn benchmark_table(
 
 fn layout(args: &TableArgs, terminal: &Terminal, for_terminal: bool) -> render::text::Layout {
     let color = for_terminal && terminal.data_color();
-    render::text::Layout { columns: Terminal::columns(), color, rows: args.rows, sort: args.sort }
+    render::text::Layout { columns: terminal.columns(), color, rows: args.rows, sort: args.sort }
 }
 
 /// Prints the quality of the profile and the reasons that limit it.

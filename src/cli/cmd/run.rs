@@ -64,6 +64,8 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
     }
     if args.json {
         terminal.divert_workload();
+    } else {
+        terminal.leave_stdout_to_workload();
     }
     let options = RunOptions {
         command: command.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
@@ -152,7 +154,8 @@ fn last_line(log: &Path) -> Option<String> {
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).ok()?;
     let mut tail = Vec::new();
     file.read_to_end(&mut tail).ok()?;
-    let tail = String::from_utf8_lossy(&tail);
+    // Without colours.
+    let tail = anstream::adapter::strip_str(&String::from_utf8_lossy(&tail)).to_string();
     let line = tail.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
     Some(sanitize(line).into_owned())
 }

@@ -2,24 +2,31 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::{Terminal, WARNING};
-use crate::build::docker::BuildProgress;
+use rustix::stdio::{stderr, stdout};
+
+use super::{Terminal, WARNING, lock};
+use crate::build::{BuildProgress, CompiledPackages};
 use crate::doctor::{self, Finding, Status};
 use crate::fsio;
 use crate::pipeline::{AnalysedInput, Observer, Pins, PipelineEvent, Warning, advise_when_cut_short, with_causes};
 use crate::process::{ExitStatus, quote_command};
 use crate::profile::format_samples;
-use crate::record::{ChosenEvent, SamplingFigures, SamplingProgress};
+use crate::record::{ChosenEvent, SamplingFigures, SamplingProgress, SamplingState};
 use crate::workload::{self, Ending, Escalation, Outcome, OutputStream, StopReason};
 
 impl workload::Progress for Terminal {
+    fn terminal(&self, stream: OutputStream) -> Option<BorrowedFd<'_>> {
+        let shown_on = if self.is_on_stderr(stream) { stderr() } else { stdout() };
+        shown_on.is_terminal().then_some(shown_on)
+    }
+
     fn output(&self, stream: OutputStream, bytes: &[u8]) {
-        let to_stderr = stream == OutputStream::Stderr || self.workload_stdout_to_stderr.load(Relaxed);
-        // Errors are ignored: the program's output is also written to its log, so a closed pipe loses nothing.
+        let to_stderr = self.is_on_stderr(stream);
         let write = || {
             if to_stderr {
                 return io::stderr().write_all(bytes);
@@ -27,19 +34,25 @@ impl workload::Progress for Terminal {
             let mut stdout = io::stdout().lock();
             stdout.write_all(bytes).and_then(|()| stdout.flush())
         };
-        let unfinished = !bytes.ends_with(b"\n");
-        if unfinished && (to_stderr || self.one_screen) {
-            // The bar would be drawn on the same line, and would erase the line when it moves.
-            self.bar.finish_and_clear();
-        }
-        self.open_line(to_stderr).store(unfinished, Relaxed);
         // The bar is suspended only if both share a terminal. A write that waits for a slow reader of a pipe must not
         // block the bar, because that would block the recording too.
-        let _ =
-            if self.one_screen || to_stderr && io::stderr().is_terminal() { self.bar.suspend(write) } else { write() };
+        let beside_bar = self.one_screen || to_stderr && io::stderr().is_terminal();
+        let mut screen = lock(self.screen(to_stderr));
+        screen.take(bytes);
+        if beside_bar && !screen.has_room() {
+            // The bar would be drawn on the same line, and would erase the line when it moves.
+            self.finish();
+        }
+        let written = if beside_bar { self.bar.suspend(write) } else { write() };
+        // The program's output is also written to its log. So the program continues, and the error is reported at the end,
+        // if it is not one of standard error, where it would be reported.
+        if let (Err(error), false) = (written, to_stderr) {
+            lock(&self.stdout_error).get_or_insert(error);
+        }
     }
 
     fn stopping(&self, reason: StopReason) {
+        self.stopping.store(true, Relaxed);
         let text = match reason {
             StopReason::Interrupted => "the workload; interrupt again to leave at once".to_owned(),
             StopReason::TimedOut(timeout) => {
@@ -59,13 +72,8 @@ impl workload::Progress for Terminal {
 }
 
 impl SamplingProgress for Terminal {
-    fn sampling(&self, elapsed: Duration, samples: Option<u64>) {
-        if self.bar.is_finished() && !self.open_line(true).load(Relaxed) {
-            self.bar.reset();
-        }
-        let samples = samples.map_or_else(String::new, |count| format!(", {}", format_samples(count)));
-        self.bar.set_message(format!("{:.1} s{samples}", elapsed.as_secs_f64()));
-        self.bar.tick();
+    fn sampling(&self, state: SamplingState) {
+        self.progress("Profiling", &describe_sampling(state, self.stopping.load(Relaxed)));
     }
 }
 
@@ -74,26 +82,37 @@ impl BuildProgress for Terminal {
         workload::Progress::output(self, OutputStream::Stderr, bytes);
     }
 
+    fn shows_packages(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    fn compiling(&self, packages: &CompiledPackages<'_>) {
+        let CompiledPackages { done, total, latest, elapsed } = packages;
+        let of_all = total.map_or_else(String::new, |total| format!("/{total}"));
+        let seconds = elapsed.as_secs();
+        let text = match latest {
+            &"" => format!("{seconds} s"),
+            latest => format!("{done}{of_all} packages: {latest} ({seconds} s)"),
+        };
+        self.progress("Building", &[text]);
+    }
+
     fn pulling(&self, layers: (usize, usize), bytes: (u64, u64)) {
         let mega = |bytes: u64| bytes as f64 / 1e6;
-        self.bar.set_prefix("Pulling");
-        if self.bar.is_finished() {
-            self.bar.reset();
-        }
         let (done, all) = layers;
-        self.bar.set_message(format!("{done} of {all} layers, {:.1} of {:.1} MB", mega(bytes.0), mega(bytes.1)));
-        self.bar.tick();
+        let text = format!("{done} of {all} layers, {:.1} of {:.1} MB", mega(bytes.0), mega(bytes.1));
+        self.progress("Pulling", &[text]);
     }
 
     fn stage(&self, verb: &str, text: &str) {
-        self.pull_is_over();
+        self.finish();
         self.step(verb, text);
     }
 }
 
 impl Observer for Terminal {
     fn event(&self, event: &PipelineEvent<'_>) {
-        self.pull_is_over();
+        self.finish();
         match event {
             PipelineEvent::MadeRoom { runs, partials, bytes } => {
                 let counts = count_runs(*runs, *partials);
@@ -118,7 +137,6 @@ impl Observer for Terminal {
             PipelineEvent::Ready(findings) => self.ready(findings),
             PipelineEvent::Running { argv } => self.step("Running", &quote_command(argv)),
             PipelineEvent::Profiled { frequency, event, outcome, figures } => {
-                self.finish();
                 self.step("Profiled", &describe_recording(*frequency, event, outcome, *figures));
             }
             PipelineEvent::OtherEvent(limitation) => self.remark(&limitation.to_string()),
@@ -183,11 +201,35 @@ impl Terminal {
         }
     }
 
-    /// Ends the display of a pull when anything else begins.
-    fn pull_is_over(&self) {
-        if self.bar.prefix() == "Pulling" {
-            self.finish();
-            self.bar.set_prefix("Profiling");
+    /// Whether a stream of the workload is shown on standard error.
+    fn is_on_stderr(&self, stream: OutputStream) -> bool {
+        stream == OutputStream::Stderr || self.workload_stdout_to_stderr.load(Relaxed)
+    }
+}
+
+/// CPU time is little if it is less than this part of the time that has passed.
+const LITTLE_CPU: u32 = 50;
+
+/// Time after which little CPU time is remarkable: a program that starts may wait.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Describes a running recording, from the longest text to the shortest.
+fn describe_sampling(state: SamplingState, is_stopping: bool) -> Vec<String> {
+    const HINT: &str = "Ctrl-C ends it and shows the profile";
+    const SHORT_HINT: &str = "Ctrl-C shows the profile";
+    let SamplingState { elapsed, samples, used_cpu } = state;
+    let seconds = elapsed.as_secs_f64();
+    let samples = samples.map_or_else(String::new, |count| format!(", {}", format_samples(count)));
+    let busy = format!("{seconds:.1} s{samples}");
+    if is_stopping {
+        return vec![busy];
+    }
+    match used_cpu.filter(|used| elapsed >= PATIENCE && *used * LITTLE_CPU < elapsed) {
+        None => vec![format!("{busy}; {HINT}"), format!("{seconds:.1} s; Ctrl-C ends it")],
+        Some(used) => {
+            let used = format!("{:.3} s of CPU", used.as_secs_f64());
+            let idle = format!("{used} in {seconds:.0} s: send it load");
+            vec![format!("{idle}; {HINT}"), format!("{idle}; {SHORT_HINT}"), idle, format!("{used}: send load")]
         }
     }
 }

@@ -68,7 +68,7 @@ fn print(checkup: &Checkup, config: &Config, args: &DoctorArgs, terminal: &Termi
         // A user who selects checks wants to see each of them.
         let all = terminal.is_verbose() || !args.only.is_empty();
         let detail = if all { Detail::Checks } else { Detail::Groups };
-        table::table(checkup, verdict, detail, Terminal::columns(), terminal.data_color())
+        table::table(checkup, verdict, detail, terminal.columns(), terminal.data_color())
     };
     terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
     Ok(if verdict == Verdict::NotReady { exit::READINESS.into() } else { ExitCode::SUCCESS })

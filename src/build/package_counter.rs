@@ -1,0 +1,210 @@
+//! Counts the packages that `go build -v` has compiled.
+//!
+//! Go names a package when it begins to compile it, and only if it is not in the cache. All packages that it imports are
+//! then compiled or taken from the cache, so they are done. `go list -deps` tells the imports. It runs beside the build,
+//! and only if the build takes some time.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::progress::{BuildProgress, CompiledPackages};
+use crate::process::{Capturing, Command};
+
+/// A build that takes less time is not worth a progress line or a `go list`.
+const SHORT_BUILD: Duration = Duration::from_secs(1);
+
+/// Format of `go list` that [`Imports::parse`] reads: a package and the packages that it imports.
+pub(super) const LIST_FORMAT: &str = "{{.ImportPath}}{{range .Imports}} {{.}}{{end}}";
+
+/// Reads the output of a build, and tells a [`BuildProgress`] about it.
+pub(super) struct PackageCounter<'a> {
+    progress: &'a dyn BuildProgress,
+    list: Option<&'a Command>,
+    started: Instant,
+    /// Start of a line whose end has not come yet.
+    line: Vec<u8>,
+    /// Whether the lines belong to a message of a compiler. Go writes `# PACKAGE` before it.
+    in_message: bool,
+    /// Packages whose compilation has begun, in this order.
+    begun: Vec<String>,
+    imports: Listing<'a>,
+}
+
+enum Listing<'a> {
+    NotAsked,
+    Running(Box<Capturing<'a>>),
+    Known(Imports),
+    Failed,
+}
+
+impl<'a> PackageCounter<'a> {
+    /// Creates a counter for a `go build -v`. Runs `list`, a `go list -deps` with [`LIST_FORMAT`], when it needs it. `None`
+    /// for a command that does not name packages.
+    pub(super) fn new(list: Option<&'a Command>, progress: &'a dyn BuildProgress) -> Self {
+        Self {
+            progress,
+            list,
+            started: Instant::now(),
+            line: Vec::new(),
+            in_message: false,
+            begun: Vec::new(),
+            imports: Listing::NotAsked,
+        }
+    }
+
+    /// Takes the next bytes of the output. Must be called without bytes from time to time while none come.
+    pub(super) fn receive(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.end_of_line();
+            }
+        }
+        let elapsed = self.started.elapsed();
+        if elapsed < SHORT_BUILD {
+            return;
+        }
+        self.ask_for_imports();
+        let (done, total) = match &self.imports {
+            Listing::Known(imports) => (imports.done, Some(imports.packages.len())),
+            _ => (self.begun.len(), None),
+        };
+        let latest = self.begun.last().map_or("", String::as_str);
+        self.progress.compiling(&CompiledPackages { done, total, latest, elapsed });
+    }
+
+    /// Passes on a last line without an end.
+    pub(super) fn finish(self) {
+        if !self.line.is_empty() {
+            self.progress.output(&self.line);
+        }
+    }
+
+    fn end_of_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        if let Some(package) = import_path(&line).filter(|package| self.list.is_some() && self.is_package(package)) {
+            self.in_message = false;
+            if let Listing::Known(imports) = &mut self.imports {
+                imports.begin(package);
+            }
+            self.begun.push(package.to_owned());
+        } else {
+            self.in_message |= line.starts_with(b"# ");
+            self.progress.output(&line);
+        }
+    }
+
+    /// Whether a line that could be an import path is one. Within a message, it is one only if Go lists it.
+    fn is_package(&self, line: &str) -> bool {
+        !self.in_message || matches!(&self.imports, Listing::Known(imports) if imports.packages.contains_key(line))
+    }
+
+    fn ask_for_imports(&mut self) {
+        self.imports = match std::mem::replace(&mut self.imports, Listing::Failed) {
+            // Without a compiled package, Go links only.
+            Listing::NotAsked if self.begun.is_empty() => Listing::NotAsked,
+            Listing::NotAsked => match self.list.map(Command::start_capture) {
+                Some(Ok(listing)) => Listing::Running(Box::new(listing)),
+                _ => Listing::Failed,
+            },
+            Listing::Running(listing) if listing.has_ended() => match listing.finish() {
+                Ok(listed) => {
+                    let mut imports = Imports::parse(&listed.text());
+                    self.begun.iter().for_each(|package| imports.begin(package));
+                    Listing::Known(imports)
+                }
+                // The build itself reports the reason.
+                Err(_) => Listing::Failed,
+            },
+            other => other,
+        };
+    }
+}
+
+/// Returns the import path that is all of a line. Messages of Go and of compilers have spaces or colons.
+fn import_path(line: &[u8]) -> Option<&str> {
+    let line = std::str::from_utf8(line).ok()?.trim_end();
+    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "-._~+/".contains(letter);
+    (line.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_') && line.chars().all(is_allowed))
+        .then_some(line)
+}
+
+/// Packages of a build with their imports.
+struct Imports {
+    packages: HashMap<String, Package>,
+    /// Number of packages that are done.
+    done: usize,
+}
+
+struct Package {
+    imports: Vec<String>,
+    is_done: bool,
+}
+
+impl Imports {
+    fn parse(listed: &str) -> Self {
+        let packages = listed.lines().filter_map(|line| {
+            let mut words = line.split(' ').map(str::to_owned);
+            let package = words.next().filter(|package| !package.is_empty())?;
+            Some((package, Package { imports: words.collect(), is_done: false }))
+        });
+        Self { packages: packages.collect(), done: 0 }
+    }
+
+    /// Go begins to compile `package`: marks all packages below it as done.
+    fn begin(&mut self, package: &str) {
+        let Some(begun) = self.packages.get(package) else { return };
+        let mut below = begun.imports.clone();
+        while let Some(name) = below.pop() {
+            if let Some(package) = self.packages.get_mut(&name)
+                && !package.is_done
+            {
+                package.is_done = true;
+                self.done += 1;
+                below.extend_from_slice(&package.imports);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::NoProgress;
+    use super::*;
+
+    #[test]
+    fn lines_of_go_build_v_are_distinguished_from_messages() {
+        for package in ["fmt", "internal/goarch", "vendor/golang.org/x/net/dns/dnsmessage", "gopkg.in/yaml.v3"] {
+            assert_eq!(import_path(format!("{package}\n").as_bytes()), Some(package));
+        }
+        for line in ["", "\n", "# example.com/app", "./main.go:3:2: undefined: x", "go: downloading a v1", "^", "}"] {
+            assert_eq!(import_path(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_word_in_a_message_is_not_a_package() {
+        let list = Command::new("true");
+        let mut counter = PackageCounter::new(Some(&list), &NoProgress);
+        counter.receive(b"fmt\n# example.com/app\nremark\n");
+        assert_eq!(counter.begun, ["fmt"]);
+        counter.imports = Listing::Known(Imports::parse("fmt\nexample.com/app fmt\n"));
+        counter.receive(b"remark\nexample.com/");
+        counter.receive(b"app\n");
+        assert_eq!(counter.begun, ["fmt", "example.com/app"]);
+    }
+
+    #[test]
+    fn packages_below_a_compiled_one_are_done() {
+        let mut imports = Imports::parse("unsafe\na unsafe\nb a unsafe\nc a C\nmain b c\n");
+        let mut done = |package| {
+            imports.begin(package);
+            (imports.done, imports.packages.len())
+        };
+        assert_eq!(done("a"), (1, 5));
+        assert_eq!(done("b"), (2, 5));
+        assert_eq!(done("unknown"), (2, 5));
+        // `c` came from the cache.
+        assert_eq!(done("main"), (4, 5));
+    }
+}
