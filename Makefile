@@ -1,6 +1,6 @@
 # What needs a tool installs it first (tests/setup/need), never over one that is there.
 .DEFAULT_GOAL := help
-.PHONY: help demo pictures test bench lint fuzz campaign
+.PHONY: help demo pictures test bench lint fuzz campaign dist
 SHELL := /bin/sh
 
 GOFLAME_SETUP ?= $(HOME)/.cache/goflame-setup
@@ -34,7 +34,7 @@ pictures: ## draw the pictures of README.md, with goflame and with cargo-flamegr
 		--screenshot=$(pictures)/slowcli-cargo-flamegraph.png file://$(abspath $(target))/cargo-flamegraph.svg
 
 test: ## run every test, against the real Go, perf, C compiler and Docker engine
-	@$(need) rust gcc go git npm perf docker shellcheck chromium
+	@$(need) rust gcc go git npm perf docker dpkg-deb shellcheck chromium
 	tests/setup/check-go
 	cd tests/report && npm ci --silent && npx tsc -p .
 	cargo test --locked --no-run
@@ -52,7 +52,11 @@ lint: ## check formatting, lints of Rust, Go and shell, crates and documents
 	cargo check --locked --manifest-path tests/fuzz/Cargo.toml
 	cargo test --locked --test dependencies --test docs
 	tests/setup/check-go
-	shellcheck .ci/run tests/setup/* tests/campaigns/* templates/*.sh
+	shellcheck .ci/run tests/setup/* tests/campaigns/* templates/*.sh packaging/dist
+
+dist: ## make the static binary, .deb, tarball and container image
+	@$(need) rust gcc git musl dpkg-deb
+	packaging/dist
 
 campaign: ## run the attacks of the tests hundreds of times, and profile modules of others
 	@$(need) rust gcc go

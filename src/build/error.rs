@@ -9,6 +9,7 @@ use crate::config::goflags::StripFlag;
 use crate::fsio::FileError;
 use crate::process::{self, ExitStatus};
 
+use super::off_path::GoOffPath;
 use super::{BuildDifference, advice, docker};
 
 /// Error of a build: it cannot be planned, it failed, or it produced no program.
@@ -16,7 +17,12 @@ use super::{BuildDifference, advice, docker};
 pub enum Error {
     /// Go is not installed on this machine.
     #[error("building needs the Go toolchain")]
-    NoGo(#[source] process::Error),
+    NoGo {
+        /// The error of the search on PATH.
+        source: process::Error,
+        /// A Go in another directory.
+        elsewhere: Option<Box<GoOffPath>>,
+    },
     /// Go is installed, but `go env` failed.
     #[error("`go env` failed")]
     GoEnv(#[source] process::Error),
@@ -280,7 +286,7 @@ impl Error {
     /// Converts the error of a go command that did not finish.
     pub(super) fn from_process(source: process::Error) -> Self {
         match source {
-            process::Error::NotFound { .. } => Self::NoGo(source),
+            process::Error::NotFound { .. } => Self::NoGo { source, elsewhere: GoOffPath::find().map(Box::new) },
             _ => Self::Start(source),
         }
     }
@@ -306,7 +312,7 @@ impl Error {
     pub fn is_toolchain(&self) -> bool {
         matches!(
             self,
-            Self::NoGo(_)
+            Self::NoGo { .. }
                 | Self::GoEnv(_)
                 | Self::GoJson { .. }
                 | Self::PinUnobtainable { .. }
@@ -318,7 +324,10 @@ impl Error {
     /// Advice for the user, one line each.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::NoGo(source) => {
+            Self::NoGo { elsewhere: Some(go), .. } => {
+                vec![format!("Go is in {}: run `{}`", go.dir.display(), go.command)]
+            }
+            Self::NoGo { source, elsewhere: None } => {
                 let mut hints = source.hints();
                 hints.push("on Debian: apt install golang-go".to_owned());
                 hints

@@ -27,7 +27,7 @@ fn unpinned() -> Toolchain {
 }
 
 fn go(dir: &Path) -> GoTool {
-    GoTool::find(dir, &unpinned(), &quiet()).unwrap()
+    GoTool::find(dir, &unpinned(), &quiet(), &|_| {}).unwrap()
 }
 
 /// Config for `module()`, with a quiet environment in each variant.
@@ -41,7 +41,7 @@ fn project(dir: &Path) -> Config {
 
 fn build(config: &Config) -> Result<Artifact, Error> {
     let variant = config.variants.get(&config.build.variant).unwrap();
-    let go = GoTool::find(&config.root, &config.toolchain, &variant.env)?;
+    let go = GoTool::find(&config.root, &config.toolchain, &variant.env, &|_| {})?;
     let plan = plan(config, Some(&go))?;
     run(&plan, &plan.output, &go, &NoProgress)?;
     Artifact::read(&plan.output, variant, &config.toolchain)
@@ -232,7 +232,7 @@ fn find_reports_the_settings_of_go() {
     assert_eq!((go.goos.as_str(), go.goflags.as_str(), go.gotoolchain.as_str()), ("linux", "", "local"));
     assert_eq!(go.gomod, Some(dir.path().canonicalize().unwrap().join("go.mod")));
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(GoTool::find(empty.path(), &unpinned(), &quiet()).unwrap().gomod, None);
+    assert_eq!(GoTool::find(empty.path(), &unpinned(), &quiet(), &|_| {}).unwrap().gomod, None);
 }
 
 #[test]
@@ -240,16 +240,16 @@ fn goflags_of_the_variant_are_the_reported_ones() {
     let dir = module();
     let mut env = quiet();
     env.insert("GOFLAGS".to_owned(), "'-ldflags=-s -w' -mod=mod".to_owned());
-    assert_eq!(GoTool::find(dir.path(), &unpinned(), &env).unwrap().goflags, "'-ldflags=-s -w' -mod=mod");
+    assert_eq!(GoTool::find(dir.path(), &unpinned(), &env, &|_| {}).unwrap().goflags, "'-ldflags=-s -w' -mod=mod");
 }
 
 #[test]
 fn a_missing_go_is_an_error_with_its_name() {
     let env = BTreeMap::from([("PATH".to_owned(), String::new())]);
-    let error = GoTool::find(Path::new("/"), &unpinned(), &env).unwrap_err();
+    let error = GoTool::find(Path::new("/"), &unpinned(), &env, &|_| {}).unwrap_err();
     assert_eq!(error.to_string(), "building needs the Go toolchain");
     assert_eq!(error.source().unwrap().to_string(), "`go` was not found on PATH");
-    assert!(error.hints().iter().any(|hint| hint == "PATH is empty"));
+    assert!(error.hints().iter().any(|hint| hint == "PATH is empty" || hint.starts_with("Go is in ")));
 }
 
 fn pin(version: &str) -> Toolchain {
@@ -276,7 +276,7 @@ fn an_installed_pin_is_used() {
 #[test]
 fn a_pin_that_cannot_be_downloaded_is_an_error() {
     let dir = module();
-    let error = GoTool::find(dir.path(), &pin("1.98.7"), &quiet()).unwrap_err();
+    let error = GoTool::find(dir.path(), &pin("1.98.7"), &quiet(), &|_| {}).unwrap_err();
     let own = own_version();
     assert_eq!(
         error.to_string(),
@@ -314,19 +314,19 @@ fn wrapper(first: &str) -> (tempfile::TempDir, BTreeMap<String, String>) {
 #[test]
 fn a_go_that_ignores_the_pin_is_an_error() {
     let (bin, env) = wrapper("export GOTOOLCHAIN=local");
-    let error = GoTool::find(Path::new("/"), &pin("1.27.3"), &env).unwrap_err();
+    let error = GoTool::find(Path::new("/"), &pin("1.27.3"), &env, &|_| {}).unwrap_err();
     let own = own_version();
     assert_eq!(error.to_string(), format!("goflame.toml pins go1.27.3, but `go` is {own} (GOTOOLCHAIN=local)"));
-    assert_eq!(GoTool::find(Path::new("/"), &unpinned(), &env).unwrap().path, bin.path().join("go"));
+    assert_eq!(GoTool::find(Path::new("/"), &unpinned(), &env, &|_| {}).unwrap().path, bin.path().join("go"));
 }
 
 #[test]
 fn a_go_with_an_unreadable_answer_is_an_error() {
     let (_bin, env) = wrapper("echo hello; exit 0");
-    let error = GoTool::find(Path::new("/"), &unpinned(), &env).unwrap_err();
+    let error = GoTool::find(Path::new("/"), &unpinned(), &env, &|_| {}).unwrap_err();
     assert_eq!(error.to_string(), "cannot read what `go env -json` printed");
     let (_bin, env) = wrapper("echo no such luck >&2; exit 2");
-    let error = GoTool::find(Path::new("/"), &unpinned(), &env).unwrap_err();
+    let error = GoTool::find(Path::new("/"), &unpinned(), &env, &|_| {}).unwrap_err();
     assert_eq!(error.to_string(), "`go env` failed");
     assert_eq!(error.source().unwrap().source().unwrap().to_string(), "no such luck");
 }

@@ -84,8 +84,14 @@ pub struct MissingGo {
 
 impl GoTool {
     /// Finds `go` on PATH and asks it for its settings in the project directory `dir`. Uses the environment `env` of
-    /// the variant, including its PATH. If `pin` names a version, that version must answer.
-    pub fn find(dir: &Path, pin: &Toolchain, env: &BTreeMap<String, String>) -> Result<Self, Error> {
+    /// the variant, including its PATH. If `pin` names a version, that version must answer. If Go has to download the
+    /// version first, `downloading` receives its name before that.
+    pub fn find(
+        dir: &Path,
+        pin: &Toolchain,
+        env: &BTreeMap<String, String>,
+        downloading: &dyn Fn(&str),
+    ) -> Result<Self, Error> {
         let pin = pinned_version(pin);
         let go = Command::new("go").envs(env.clone());
         let mut ask = go.clone().args(["env", "-json"]).args(VARIABLES).dir(dir).private_temporary(TEMPORARY);
@@ -93,7 +99,15 @@ impl GoTool {
             ask = ask.env("GOTOOLCHAIN", pin);
         }
         let path = ask.program_file().map_err(find_error)?;
-        let answer = match (ask.found_at(&path).capture(), pin.clone()) {
+        let ask = ask.found_at(&path);
+        let proxy = env.get("GOPROXY").cloned().or_else(|| std::env::var("GOPROXY").ok());
+        let answer = ask.clone().env("GOPROXY", "off").capture().or_else(|error| {
+            if let Some(version) = absent_version(&error).filter(|_| proxy.as_deref() != Some("off")) {
+                downloading(&version);
+            }
+            ask.capture()
+        });
+        let answer = match (answer, pin.clone()) {
             (Ok(answer), _) => answer,
             (Err(source), Some(pin)) => {
                 // Runs outside the project, because a go.mod may require yet another version.
@@ -201,9 +215,17 @@ impl GoTool {
     }
 }
 
+/// The version that Go wanted to download when it failed, from its message `go: downloading go1.27.3 (linux/amd64)`.
+fn absent_version(error: &process::Error) -> Option<String> {
+    let process::Error::Failed { stderr_tail: Some(stderr), .. } = error else { return None };
+    let text = stderr.to_string();
+    let (_, rest) = text.split_once("go: downloading ")?;
+    rest.split_whitespace().next().map(str::to_owned)
+}
+
 fn find_error(source: process::Error) -> Error {
     match source {
-        process::Error::NotFound { .. } => Error::NoGo(source),
+        process::Error::NotFound { .. } => Error::from_process(source),
         _ => Error::GoEnv(source),
     }
 }

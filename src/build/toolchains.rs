@@ -59,7 +59,7 @@ impl SearchPaths {
     pub fn from_environment() -> Self {
         let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = acting_for().map(|account| account.home.clone()).or_else(|| var("HOME"));
-        let go = GoTool::find(Path::new("/"), &Toolchain::default(), &BTreeMap::new()).ok();
+        let go = GoTool::find_offline(Path::new("/"), &Toolchain::default(), &BTreeMap::new()).ok();
         Self {
             path: std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default(),
             gomodcache: go.map(|go| go.gomodcache).or_else(|| Some(home.clone()?.join("go/pkg/mod"))),
@@ -142,8 +142,8 @@ pub fn install(version: &str) -> Result<GoTool, Error> {
     if !status.success() {
         return Err(Error::Download { version: version.to_owned(), status });
     }
-    let go =
-        GoTool::find(Path::new("/"), &Toolchain { go: version.to_owned(), ..Toolchain::default() }, &BTreeMap::new())?;
+    let pin = Toolchain { go: version.to_owned(), ..Toolchain::default() };
+    let go = GoTool::find(Path::new("/"), &pin, &BTreeMap::new(), &|_| {})?;
     debug_assert_eq!(release(&go.version).as_deref(), Some(version));
     Ok(go)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use super::filter::FilterArgs;
 use crate::config::{BenchmarkChoice, Engine, EventChoice, Kernel};
@@ -77,6 +78,17 @@ pub(super) enum CliCommand {
     /// List, show, verify and remove archived runs
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the man pages to a directory, for packages
+    #[command(hide = true)]
+    Man {
+        /// The directory
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -116,6 +128,9 @@ pub(super) struct DoctorArgs {
     /// Ignore the checks with these ids, or of these groups
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub(super) skip: Vec<String>,
+    /// Explain one check: its purpose, the usual causes of a failure, and what to do
+    #[arg(long, value_name = "ID", conflicts_with_all = ["binary", "json", "only", "skip", "repair", "undo"])]
+    pub(super) explain: Option<String>,
     /// Judge for a user without privileges (the default for --fix and --print-script under sudo)
     #[arg(long)]
     pub(super) unprivileged: bool,
@@ -128,7 +143,7 @@ pub(super) struct DoctorArgs {
     /// With --fix or --print-script: keep the settings after a reboot, in /etc/sysctl.d/99-goflame.conf
     #[arg(long, requires = "repair", help_heading = "Repair options")]
     pub(super) persist: bool,
-    /// Undo the changes of --fix
+    /// Undo the changes of --fix and of the script that --print-script prints
     #[arg(
         long,
         conflicts_with_all = ["repair", "json", "only", "skip", "binary", "unprivileged"],

@@ -157,5 +157,7 @@ fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode
         CliCommand::Report(report) => cmd::report(&project, &report, terminal),
         CliCommand::Toolchain(toolchain) => cmd::toolchain(&project, &toolchain, terminal),
         CliCommand::Runs(runs) => cmd::runs(&project, &runs, terminal),
+        CliCommand::Completions { shell } => cmd::completions(shell, terminal),
+        CliCommand::Man { dir } => cmd::man(&project.path(dir)),
     }
 }

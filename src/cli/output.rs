@@ -18,7 +18,7 @@ use rustix::stdio::{stderr, stdout};
 pub(super) use events::{count_runs, megabytes};
 
 use super::args::{Color, Global};
-use crate::doctor::{Finding, Status};
+use crate::doctor::{Finding, Fix, Status};
 use crate::fsio;
 use crate::redact::Secrets;
 use crate::render::sanitize;
@@ -293,9 +293,8 @@ impl Terminal {
                 continue;
             }
             let causes = [format!("needed is {}; {}", finding.needed, finding.why)];
-            let place = |on_host| if on_host { " on the host" } else { "" };
-            let fix = finding.fix.as_ref().map(|fix| format!("run{} `{}`", place(fix.on_host), fix.now()));
-            self.error(&message, &causes, &fix.into_iter().collect::<Vec<_>>());
+            let repair: Vec<_> = finding.fix.iter().map(describe_repair).collect();
+            self.error(&message, &causes, &repair);
         }
     }
 
@@ -330,4 +329,10 @@ fn width(terminal: BorrowedFd<'_>) -> Option<usize> {
 /// Locks a value that stays valid if a thread panics.
 fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Names the command of a repair, and where to run it.
+fn describe_repair(fix: &Fix) -> String {
+    let place = if fix.on_host { " on the host" } else { "" };
+    format!("run{place} `{}`", fix.now())
 }

@@ -1,7 +1,12 @@
 //! A readiness check as data.
 
+use std::collections::BTreeMap;
+
 use super::finding::{Finding, Group, Status};
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Purpose};
+
+/// A text for each check, by its id.
+const SHORTCOMINGS: &str = include_str!("../../docs/checks.toml");
 
 /// A readiness check.
 #[derive(Debug)]
@@ -31,6 +36,27 @@ pub(super) enum Judge {
 }
 
 impl Check {
+    /// Makes the check. A check that the user ignores has the status skipped, and still reports what it found. `None` without
+    /// the check's input.
+    pub(super) fn judge(&'static self, inputs: &Inputs) -> Option<Finding> {
+        let mut finding = match self.judge {
+            Judge::Always(judge) => judge(self, inputs),
+            Judge::Optional(judge) => judge(self, inputs)?,
+        };
+        if inputs.ignore.iter().any(|id| id == self.id) {
+            finding.status = Status::Skipped;
+            finding.found.push_str(" (ignored on request)");
+            finding.fix = None;
+        }
+        Some(finding)
+    }
+
+    /// Whether these inputs ask for the check.
+    pub(super) fn is_asked_for(&self, inputs: &Inputs) -> bool {
+        (inputs.purpose == Purpose::Doctor || self.in_run)
+            && (inputs.only.is_empty() || inputs.only.iter().any(|id| id == self.id))
+    }
+
     /// A finding of this check, with the check's general reason why it matters.
     pub(super) fn finding(&self, status: Status, found: impl Into<String>, needed: impl Into<String>) -> Finding {
         Finding {
@@ -43,7 +69,13 @@ impl Check {
             feature: self.feature,
             why: self.why.to_owned(),
             fix: None,
-            link: format!("docs/src/readiness-checks.md#{}", self.id),
+            link: format!("goflame doctor --explain {}", self.id),
         }
+    }
+
+    /// Explains the usual causes of a warning or failure, and what to do.
+    pub fn shortcoming(&self) -> String {
+        let texts: BTreeMap<String, String> = toml::from_str(SHORTCOMINGS).unwrap_or_default();
+        texts.get(self.id).cloned().unwrap_or_default()
     }
 }

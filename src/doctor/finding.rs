@@ -77,7 +77,7 @@ pub struct Finding {
     pub why: String,
     /// The repair. Present only for warnings and failures that a command can repair.
     pub fix: Option<Fix>,
-    /// The page and the heading that explain it, from the root of goflame's repository.
+    /// The command that explains the check.
     pub link: String,
 }
 

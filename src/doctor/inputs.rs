@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::build::docker::DockerFacts;
-use crate::build::{GoMod, Mismatch, MissingGo};
+use crate::build::{GoMod, GoOffPath, Mismatch, MissingGo};
 use crate::config;
 use crate::gobin;
 use crate::host::HostFacts;
@@ -108,6 +108,8 @@ pub struct Tools {
     pub in_project: bool,
     /// `[toolchain] go`; empty if no version is pinned.
     pub pin: String,
+    /// A Go in a directory that PATH does not name, if PATH has none.
+    pub go_elsewhere: Option<GoOffPath>,
     /// The C compiler that Go would use, if it is on PATH.
     pub c_compiler: Option<PathBuf>,
     /// Delve, if it is on PATH.

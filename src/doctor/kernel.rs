@@ -111,9 +111,7 @@ fn paranoid(check: &'static Check, inputs: &Inputs) -> Finding {
         ),
         (Permission::User, Kernel::Auto) => (
             Status::Warning,
-            format!(
-                "At level {level} only user space is sampled: time in the kernel will be missing from the profile."
-            ),
+            format!("At level {level} only user space is sampled: kernel time is missing from the profile."),
         ),
         (Permission::User, Kernel::Yes) => (
             Status::Failure,

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
-use super::inputs::{Inputs, Purpose};
+use super::inputs::Inputs;
 use super::{binary, docker, kernel, rights, sampling, steadiness, symbols, toolchain};
 use crate::config::nearest;
 
@@ -35,27 +35,15 @@ pub fn catalogue() -> impl Iterator<Item = &'static Check> {
     tables.into_iter().flatten()
 }
 
-/// Makes the checks, in the order of [`catalogue()`]. Each id occurs at most once. An ignored check has the status skipped,
-/// and still reports what it found.
+/// Makes the checks, in the order of [`catalogue()`]. Each id occurs at most once.
 pub fn check(inputs: &Inputs) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = catalogue()
-        .filter(|check| inputs.purpose == Purpose::Doctor || check.in_run)
-        .filter(|check| inputs.only.is_empty() || inputs.only.iter().any(|id| id == check.id))
-        .filter_map(|check| match check.judge {
-            Judge::Always(judge) => Some(judge(check, inputs)),
-            // A check that the user selected by its id has a finding even without its input.
-            Judge::Optional(judge) => judge(check, inputs).or_else(|| {
-                let skipped = || check.finding(Status::Skipped, "nothing to check", "something to check");
-                (!inputs.only.is_empty()).then(skipped)
-            }),
-        })
-        .collect();
-    for finding in findings.iter_mut().filter(|finding| inputs.ignore.iter().any(|id| id == finding.id)) {
-        finding.status = Status::Skipped;
-        finding.found.push_str(" (ignored on request)");
-        finding.fix = None;
-    }
-    findings
+    let asked = catalogue().filter(|check| check.is_asked_for(inputs));
+    let judged = asked.filter_map(|check| {
+        // A check that the user selected by its id has a finding even without its input.
+        let nothing = || check.finding(Status::Skipped, "nothing to check", "something to check");
+        check.judge(inputs).or_else(|| (!inputs.only.is_empty()).then(nothing))
+    });
+    judged.collect()
 }
 
 /// An id of no check.

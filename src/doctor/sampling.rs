@@ -1,5 +1,7 @@
 //! Checks of the sampler on this machine: hardware counters, opening of events, contents of samples.
 
+use rustix::io::Errno;
+
 use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
@@ -178,15 +180,18 @@ fn live_probe(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
 /// The finding for an event that could not be opened, or whose buffer could not be mapped. The cause that is given for
 /// each error number comes from measurements and from `perf_event_open(2)`.
 fn refused(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: String) -> Finding {
-    const EPERM: i32 = rustix::io::Errno::PERM.raw_os_error();
-    const ENOENT: i32 = rustix::io::Errno::NOENT.raw_os_error();
-    const EACCES: i32 = rustix::io::Errno::ACCESS.raw_os_error();
-    const EINVAL: i32 = rustix::io::Errno::INVAL.raw_os_error();
-    const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
-    const ENOSYS: i32 = rustix::io::Errno::NOSYS.raw_os_error();
+    const EPERM: i32 = Errno::PERM.raw_os_error();
+    const ENOENT: i32 = Errno::NOENT.raw_os_error();
+    const EACCES: i32 = Errno::ACCESS.raw_os_error();
+    const EINVAL: i32 = Errno::INVAL.raw_os_error();
+    const EMFILE: i32 = Errno::MFILE.raw_os_error();
+    const ENOSYS: i32 = Errno::NOSYS.raw_os_error();
     let isolation = &inputs.facts.isolation;
     let filtered = isolation.seccomp == Reading::Value(2);
     let permitted = matches!(permission(inputs), Permission::User | Permission::UserAndKernel);
+    if let Some(id) = cause_found_by(inputs, probe) {
+        return check.finding(Status::Info, format!("no event opens: see {id}"), needed);
+    }
     let mut fix = None;
     let why = match probe.errno {
         _ if probe.memory => {
@@ -217,6 +222,21 @@ fn refused(check: &'static Check, inputs: &Inputs, probe: &ProbeResult, needed: 
     let message = if probe.message.is_empty() { "no reason given" } else { &probe.message };
     let what = if probe.memory { "no ring buffer can be mapped" } else { "no event opens" };
     check.finding(Status::Failure, format!("{what}: {message}"), needed).because(why).repaired_by(fix)
+}
+
+/// The check that has found the cause of this refusal already, with its repair: one cause is reported once.
+fn cause_found_by(inputs: &Inputs, probe: &ProbeResult) -> Option<&'static str> {
+    let id = match Errno::from_raw_os_error(probe.errno?) {
+        _ if probe.memory => "perf-mlock-budget",
+        Errno::ACCESS => "perf-event-paranoid",
+        Errno::INVAL => "sample-rate",
+        Errno::MFILE => "open-files",
+        Errno::NOENT => "pmu",
+        _ => return None,
+    };
+    let check = super::kernel::CHECKS.iter().chain(&CHECKS).find(|check| check.id == id)?;
+    let found = check.is_asked_for(inputs) && check.judge(inputs)?.status == Status::Failure;
+    found.then_some(id)
 }
 
 /// The command that starts a container of this kind with the capabilities.

@@ -4,7 +4,7 @@ use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::{GoFacts, Inputs, Target, Tools};
-use crate::build::{MissingGo, first_release};
+use crate::build::{GoOffPath, MissingGo, first_release};
 use crate::config::goflags::{StripFlag, name_and_value, strips, words};
 use crate::host::HostFacts;
 
@@ -132,7 +132,12 @@ fn go_found(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
         },
         Err(why) => {
             let status = if tools.in_project { Status::Failure } else { Status::Warning };
-            check.finding(status, why, needed).repaired_by(install_go(inputs.facts))
+            match &tools.go_elsewhere {
+                Some(GoOffPath { dir, command }) => check
+                    .finding(status, format!("{why}, but it is in {}", dir.display()), needed)
+                    .repaired_by(Fix::command(command)),
+                None => check.finding(status, why, needed).repaired_by(install_go(inputs.facts)),
+            }
         }
     })
 }

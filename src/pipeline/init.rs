@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Error;
 use super::settle::find_go;
+use super::{Error, Observer};
 use crate::build::{FoundPackage, discover, utf8_path};
 use crate::config::{Config, init_text};
 
@@ -20,10 +20,10 @@ pub struct Initial {
 }
 
 /// Returns an initial `goflame.toml` for the main packages and benchmarks found below `dir`.
-pub fn initial_settings(dir: &Path) -> Result<Initial, Error> {
+pub fn initial_settings(dir: &Path, observer: &dyn Observer) -> Result<Initial, Error> {
     let config = Config::defaults(dir);
     utf8_path(&config.root)?;
-    let go = find_go(&config, None)?;
+    let go = find_go(&config, None, observer)?;
     let found = discover(dir, &go, &BTreeMap::new())?;
     let arguments = |fits: fn(&FoundPackage) -> bool| -> Vec<String> {
         found.iter().filter(|package| fits(package)).map(|package| package.argument.clone()).collect()

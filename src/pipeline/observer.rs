@@ -171,8 +171,6 @@ pub enum Warning<'a> {
         /// The recording.
         perf_data: &'a Path,
     },
-    /// The profile lacks something that was requested.
-    Limited(Limitation),
     /// The workload was stopped, or it failed.
     EndedEarly {
         /// How the workload ended.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::settle::{find_go, load_lock, look_at_go};
-use super::{BuildOptions, Error};
+use super::{BuildOptions, Error, Observer};
 use crate::build::{self, FoundPackage, GoTool};
 use crate::config::{Config, Kind};
 
@@ -34,7 +34,11 @@ pub struct ChosenPackages {
 
 /// Chooses the packages for settings that have no package of their own, or for a PACKAGE. `config` are the settings with
 /// PACKAGE as a main package.
-pub fn choose_packages(config: &Config, request: &PackageRequest<'_>) -> Result<ChosenPackages, Error> {
+pub fn choose_packages(
+    config: &Config,
+    request: &PackageRequest<'_>,
+    observer: &dyn Observer,
+) -> Result<ChosenPackages, Error> {
     let PackageRequest { package, benchmarks, .. } = *request;
     match package {
         Some(package) if package.contains("...") => {
@@ -42,7 +46,7 @@ pub fn choose_packages(config: &Config, request: &PackageRequest<'_>) -> Result<
                 let reason = build::NotOnePackage::Pattern;
                 return Err(build::Error::Package { package: package.to_owned(), reason }.into());
             }
-            let found = find(config, request)?;
+            let found = find(config, request, observer)?;
             let (chosen, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|package| package.has_benchmarks);
             if chosen.is_empty() {
                 return Err(build::Error::NoBenchmarks { pattern: package.to_owned() }.into());
@@ -51,11 +55,11 @@ pub fn choose_packages(config: &Config, request: &PackageRequest<'_>) -> Result<
             Ok(ChosenPackages { packages, skipped: others.into_iter().map(|package| package.argument).collect() })
         }
         Some(package) => {
-            let kind = if benchmarks { Kind::Bench } else { kind_of(config, request) };
+            let kind = if benchmarks { Kind::Bench } else { kind_of(config, request, observer) };
             Ok(ChosenPackages { packages: vec![(package.to_owned(), kind)], skipped: Vec::new() })
         }
         None => {
-            let found = find(config, request)?;
+            let found = find(config, request, observer)?;
             let mains = || found.iter().filter(|package| package.is_main);
             let kind = if benchmarks || mains().next().is_none() { Kind::Bench } else { Kind::Binary };
             let fitting: Vec<&FoundPackage> = match kind {
@@ -78,8 +82,8 @@ pub fn choose_packages(config: &Config, request: &PackageRequest<'_>) -> Result<
 }
 
 /// Lists the packages that match PACKAGE, or all packages below the directory.
-fn find(config: &Config, request: &PackageRequest<'_>) -> Result<Vec<FoundPackage>, Error> {
-    let (go, env) = go_and_env(config, request)?;
+fn find(config: &Config, request: &PackageRequest<'_>, observer: &dyn Observer) -> Result<Vec<FoundPackage>, Error> {
+    let (go, env) = go_and_env(config, request, observer)?;
     Ok(match request.package {
         Some(pattern) if pattern != "./..." => build::list_packages(request.dir, &go, &env, &[pattern.to_owned()])?,
         _ => build::discover(request.dir, &go, &env)?,
@@ -87,8 +91,8 @@ fn find(config: &Config, request: &PackageRequest<'_>) -> Result<Vec<FoundPackag
 }
 
 /// Returns the kind of PACKAGE. If Go cannot read it, the build says why.
-fn kind_of(config: &Config, request: &PackageRequest<'_>) -> Kind {
-    let listed = go_and_env(config, request)
+fn kind_of(config: &Config, request: &PackageRequest<'_>, observer: &dyn Observer) -> Kind {
+    let listed = go_and_env(config, request, observer)
         .and_then(|(go, env)| Ok(build::list_packages(&config.go_dir, &go, &env, &[config.go_package()])?));
     match listed.as_deref() {
         Ok([package]) if !package.is_main && package.has_benchmarks => Kind::Bench,
@@ -96,10 +100,14 @@ fn kind_of(config: &Config, request: &PackageRequest<'_>) -> Kind {
     }
 }
 
-fn go_and_env(config: &Config, request: &PackageRequest<'_>) -> Result<(GoTool, BTreeMap<String, String>), Error> {
+fn go_and_env(
+    config: &Config,
+    request: &PackageRequest<'_>,
+    observer: &dyn Observer,
+) -> Result<(GoTool, BTreeMap<String, String>), Error> {
     let lock = load_lock(config)?.filter(|_| !request.build.update_lock);
-    let find_go = if request.plan_only { look_at_go } else { find_go };
-    let go = find_go(config, lock.as_ref())?;
+    let go =
+        if request.plan_only { look_at_go(config, lock.as_ref())? } else { find_go(config, lock.as_ref(), observer)? };
     let mut env = config.variants.get(&config.build.variant).map(|variant| variant.env.clone()).unwrap_or_default();
     if request.plan_only || request.build.offline {
         env.insert("GOPROXY".to_owned(), "off".to_owned());

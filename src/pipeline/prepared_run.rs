@@ -25,6 +25,7 @@ use super::{BuildOptions, Built, Error};
 use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols, RepairedRecording, SampledFile, UsedKernelSymbols};
 use crate::archive::{Draft, Program, Store};
 use crate::config::{Config, Engine, Kind, redacted};
+use crate::doctor::Finding;
 use crate::fsio;
 use crate::gobench::{BenchmarkResult, read_results};
 use crate::perfdata::{ClockData, Features, PerfData};
@@ -71,6 +72,8 @@ pub struct RunOutcome {
     pub files: Vec<String>,
     /// Result of the workload, as in the manifest.
     pub workload: WorkloadResult,
+    /// Findings of the readiness checks. The user has seen their warnings.
+    pub findings: Vec<Finding>,
 }
 
 /// A run whose workload is ready to start: the values that the later stages share.
@@ -256,7 +259,8 @@ impl PreparedRun<'_> {
         let (sample_types, other_events) = (None, Vec::new());
         let reported = Reported { view, quality, title, sample_types, other_events, notes, benchmarks, sources, facts };
         let (id, dir) = (run.id().to_string(), run.dir().to_owned());
-        Ok(RunOutcome { id, dir, status: analysed.status, ending: analysed.ending, reported, files, workload })
+        let Analysed { status, ending, .. } = analysed;
+        Ok(RunOutcome { id, dir, status, ending, reported, files, workload, findings: self.ready.findings })
     }
 
     /// Shows the command line of the workload.
@@ -378,13 +382,12 @@ impl PreparedRun<'_> {
             outcome,
             figures: recording.figures,
         });
-        let (other_event, losses): (Vec<_>, Vec<_>) =
-            self.event.limitations().into_iter().partition(|one| matches!(one, Limitation::NoCycleCounter(_)));
-        for limitation in other_event {
-            observer.event(&PipelineEvent::OtherEvent(limitation));
-        }
-        for limitation in losses {
-            observer.warning(&Warning::Limited(limitation));
+        for limitation in self.event.limitations() {
+            match limitation {
+                Limitation::NoCycleCounter(_) => observer.event(&PipelineEvent::OtherEvent(limitation)),
+                // The readiness checks have reported both, with their repairs.
+                Limitation::UserSpaceOnly | Limitation::SmallRings(_) => {}
+            }
         }
         if outcome.ending != Ending::Own || !outcome.status.success() {
             observer.warning(&Warning::EndedEarly { status: outcome.status, ending: outcome.ending });

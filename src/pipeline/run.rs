@@ -18,7 +18,7 @@ use crate::doctor::{self, Finding, Strictness};
 /// Makes a complete run. If a stage fails after the workload has started, the files so far stay in the archive's
 /// directory of partial runs, and the observer receives their path.
 pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Result<RunOutcome, Error> {
-    let resolved = resolve_go(config, options.build)?;
+    let resolved = resolve_go(config, options.build, observer)?;
     let environment = Environment::probe(config, true, resolved.go.clone().map(Ok).as_ref());
     let strictness = Strictness { strict: config.doctor.strict, steady: false };
     let stops = |findings: &[Finding]| !doctor::is_ready(findings, strictness);

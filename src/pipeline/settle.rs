@@ -72,11 +72,12 @@ impl ContainerBuild {
 }
 
 /// Finds Go on this machine for the selected variant. The version comes from the settings. If they pin none, it comes
-/// from the lock, and if the lock has none, from go.mod.
-pub fn find_go(config: &Config, lock: Option<&LockFile>) -> Result<GoTool, build::Error> {
+/// from the lock, and if the lock has none, from go.mod. `observer` hears of a download before it begins.
+pub fn find_go(config: &Config, lock: Option<&LockFile>, observer: &dyn Observer) -> Result<GoTool, build::Error> {
     let none = BTreeMap::new();
     let env = config.variants.get(&config.build.variant).map_or(&none, |variant| &variant.env);
-    go_of_lock(config, lock, env, |toolchain| GoTool::find(&config.go_dir, toolchain, env))
+    let downloading = |version: &str| observer.stage("Downloading", &format!("{version}, which this project asks for"));
+    go_of_lock(config, lock, env, |toolchain| GoTool::find(&config.go_dir, toolchain, env, &downloading))
 }
 
 /// Returns the Go that `find` selects for the settings. If the settings leave the version open, the version in the lock
@@ -146,7 +147,7 @@ impl ResolvedGo {
 }
 
 /// Returns the Go that will build, before anything is fetched.
-pub(super) fn resolve_go(config: &Config, options: BuildOptions) -> Result<ResolvedGo, Error> {
+pub(super) fn resolve_go(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<ResolvedGo, Error> {
     let lock = match read_lock(config) {
         // The file will be replaced, so errors in it do not matter.
         Err(_) if options.update_lock => None,
@@ -154,7 +155,7 @@ pub(super) fn resolve_go(config: &Config, options: BuildOptions) -> Result<Resol
     };
     let mut resolved = ResolvedGo { go: None, lock };
     if !config.build.docker {
-        resolved.go = Some(find_go(&with_network_of(config, options), resolved.pins(options))?);
+        resolved.go = Some(find_go(&with_network_of(config, options), resolved.pins(options), observer)?);
     }
     Ok(resolved)
 }
@@ -180,7 +181,7 @@ pub fn plan(config: &Config, options: BuildOptions) -> Result<(BuildPlan, String
 
 /// Settles everything that a build needs. Writes the lock file if its content changes.
 pub(super) fn settle(config: &Config, options: BuildOptions, observer: &dyn Observer) -> Result<SettledBuild, Error> {
-    settle_with(config, options, &resolve_go(config, options)?, observer)
+    settle_with(config, options, &resolve_go(config, options, observer)?, observer)
 }
 
 /// Like [`settle`], with the result of [`resolve_go`].

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
 
 use super::with_causes;
-use crate::build::{self, GoMod, GoTool};
+use crate::build::{self, GoMod, GoOffPath, GoTool};
 use crate::config::{Config, Engine};
 use crate::doctor::{BuildDirectory, GoFacts, Target, Tools};
 use crate::process::Command;
@@ -17,6 +17,10 @@ pub(super) fn tools(config: &Config, in_project: bool, go: &Result<GoTool, build
         c_compiler: go.as_ref().ok().and_then(|go| on_path(go.cc.split_whitespace().next().unwrap_or("gcc"))),
         delve: on_path("dlv"),
         perf: (config.record.engine == Engine::Perf).then(perf_version),
+        go_elsewhere: match go {
+            Err(build::Error::NoGo { elsewhere: Some(go), .. }) => Some(GoOffPath::clone(go)),
+            _ => None,
+        },
         go: go.as_ref().map(|go| facts_of(config, in_project, go)).map_err(|error| with_causes(error)),
         in_project,
         pin: config.toolchain.go.clone(),

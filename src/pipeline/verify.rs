@@ -62,7 +62,7 @@ pub fn verify(
         }
         // Uses the same directory as the container, so that only the machine differs.
         Verify::NativeAndDocker => {
-            let native = native(&config, &go)?;
+            let native = native(&config, &go, observer)?;
             let mut container = settled;
             // Go enables cgo depending on the tools that it finds. Both builds use the same choice here, so that only
             // the rest is compared.
@@ -129,12 +129,12 @@ fn elsewhere(copy: &ProjectCopy, settled: &SettledBuild, options: BuildOptions) 
 }
 
 /// Settles a build on this machine with the Go version of the container.
-fn native(config: &Config, go: &build::GoTool) -> Result<SettledBuild, Error> {
+fn native(config: &Config, go: &build::GoTool, observer: &dyn Observer) -> Result<SettledBuild, Error> {
     let mut config = config.clone();
     if let Some(version) = build::release(&go.version) {
         config.toolchain.go = version;
     }
-    let go = super::settle::find_go(&config, None)?;
+    let go = super::settle::find_go(&config, None, observer)?;
     let mut plan = build::plan(&config, Some(&go))?;
     set(&mut plan.env, "CGO_ENABLED", &u8::from(go.cgo_enabled).to_string());
     Ok(SettledBuild { plan, go, container: None, lock: String::new() })

@@ -23,7 +23,7 @@ pub use model::{
     Location, LocationId, Mapping, MappingId, Origin, Sample, StackId, StrId, Task, TaskId, TaskLabel, TaskLabelValue,
     Unit,
 };
-pub use quality::{Assessment, CpuCoverage, FEW_SAMPLES, Grade, Quality, SizeBound};
+pub use quality::{Assessment, CpuCoverage, FEW_SAMPLES, Grade, NO_KERNEL_TIME, Quality, SizeBound};
 pub use samples::{Samples, TimedSample};
 pub use stacks::{SegmentKey, Stacks};
 pub use table::{Slot, SlotTable};

@@ -123,6 +123,9 @@ impl fmt::Display for Grade {
     }
 }
 
+/// The reason of a profile without kernel samples.
+pub const NO_KERNEL_TIME: &str = "kernel time is missing: only user space was sampled";
+
 /// A smaller share of rooted stacks lowers the grade to fair: the weight of callers is visibly too small.
 const ROOTED_FAIR: f64 = 0.95;
 /// A smaller share of rooted stacks lowers the grade to poor: one stack in five has no root.
@@ -228,7 +231,7 @@ impl Quality {
             assessment.add(Grade::Fair, format!("{others} of other events than {event} are left out"));
         }
         if self.kernel_sampled == Some(false) {
-            assessment.add(Grade::Fair, "kernel time is missing: only user space was sampled".to_owned());
+            assessment.add(Grade::Fair, NO_KERNEL_TIME.to_owned());
         }
     }
 

@@ -31,13 +31,13 @@ impl WhyInherited {
             Self::NoGroup(NoControlGroup::NotCreated { source, .. })
                 if source.kind() == io::ErrorKind::PermissionDenied =>
             {
-                "`sudo goflame run`, or with kernel.perf_event_paranoid = 0 also \
+                "`sudo env PATH=\"$PATH\" goflame run`, or with kernel.perf_event_paranoid = 0 also \
                  `systemd-run --user --scope -p Delegate=yes goflame run`"
             }
             Self::NoGroup(_) => {
                 "a writable cgroup file system at /sys/fs/cgroup (in a container: `docker run --privileged`)"
             }
-            Self::Forbidden => "`sudo goflame run`, or `sudo sysctl kernel.perf_event_paranoid=0`",
+            Self::Forbidden => "`sudo env PATH=\"$PATH\" goflame run`, or `sudo sysctl kernel.perf_event_paranoid=0`",
             Self::Refused(_) => "another event (--event cpu-clock)",
         }
     }

@@ -129,21 +129,6 @@ fn a_go_that_ignores_the_pin_is_an_error() {
 }
 
 #[test]
-fn a_build_without_go_is_refused() {
-    let project = Project::program(NOTHING, "");
-    for command in ["build", "run", "init"] {
-        let project = if command == "init" { &Project::empty() } else { &project };
-        project.goflame([command]).env("PATH", project.path("empty")).run().code(4).stdout("").stderr(
-            "error: building needs the Go toolchain
-  cause: `go` was not found on PATH
-   help: install `go` or add its directory to PATH, which is [dir]/empty
-   help: on Debian: apt install golang-go
-",
-        );
-    }
-}
-
-#[test]
 fn a_package_that_is_not_a_program_is_refused() {
     let project = Project::program("package lib\n", "");
     let refused = project.goflame(["build"]).run();

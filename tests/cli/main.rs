@@ -22,4 +22,5 @@ mod secrets;
 mod shrink;
 mod sudo;
 mod terminal;
+mod toolchain;
 mod trust;

@@ -18,7 +18,7 @@ fn readiness_checks_lists_the_checks_of_the_doctor() {
     let shortcomings: BTreeMap<String, String> = toml::from_str(&read("docs/checks.toml")).unwrap();
     let mut unknown = shortcomings.keys().filter(|id| !catalogue().any(|check| check.id == id.as_str()));
     assert_eq!(unknown.next(), None, "docs/checks.toml explains a check that does not exist");
-    assert_part("docs/src/readiness-checks.md", &checks(&shortcomings));
+    assert_part("docs/src/readiness-checks.md", &checks());
 }
 
 /// Compares the text between the two marks of a page with the expected text.
@@ -31,7 +31,7 @@ fn assert_part(path: &str, part: &str) {
     assert_current(path, &format!("{head}<!-- begin: {mark}\n{part}\n<!-- end -->{tail}"));
 }
 
-fn checks(shortcomings: &BTreeMap<String, String>) -> String {
+fn checks() -> String {
     let (mut text, mut group) = (String::new(), None);
     for check in catalogue() {
         let Check { id, title, feature, why, .. } = check;
@@ -39,7 +39,8 @@ fn checks(shortcomings: &BTreeMap<String, String>) -> String {
             let _ = write!(text, "\n## {}\n", check.group.title());
             group = Some(check.group);
         }
-        let shortcoming = shortcomings.get(*id).unwrap_or_else(|| panic!("docs/checks.toml does not explain {id}"));
+        let shortcoming = check.shortcoming();
+        assert!(!shortcoming.is_empty(), "docs/checks.toml does not explain {id}");
         let made_by = if check.in_run { "`goflame doctor` and `goflame run`" } else { "`goflame doctor`" };
         let _ = write!(
             text,

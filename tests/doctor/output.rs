@@ -45,7 +45,7 @@ fn the_table_fits_80_columns_and_lists_repairs() {
         "\nTo repair\n",
         "\n  # perf-event-paranoid\n  sudo sysctl -w kernel.perf_event_paranoid=1\n",
         "\n  sudo \"$(command -v goflame)\" doctor --fix --persist\n",
-        "\n`goflame doctor -v` shows every check\n",
+        "\n`goflame doctor -v` shows every check, `--explain ID` explains one\n",
     ] {
         assert!(plain.contains(part), "{part:?} in\n{plain}");
     }
@@ -143,6 +143,32 @@ fn a_strict_run_stops_at_a_warning_and_shows_the_repair() {
         assert!(run.stderr.contains(line), "{line:?} in\n{}", run.stderr);
     }
     assert!(!run.stderr.contains("Building"), "{}", run.stderr);
+}
+
+/// Before, an unprivileged run with `--kernel yes` blamed a security module too, and a run without kernel stacks said three
+/// times that they are missing.
+#[test]
+fn missing_kernel_stacks_are_reported_once_with_their_command() {
+    let mut machine = Machine::lock();
+    machine.set("perf_event_paranoid", "2").set("kptr_restrict", "0");
+    let project = Project::busy("");
+    let repair = "run `sudo sysctl -w kernel.perf_event_paranoid=1`";
+    let run = project.goflame(USER, &["run"]).ends_with(0);
+    let told: Vec<_> = run.stderr.lines().filter(|line| line.contains("kernel")).collect();
+    assert!(told.len() == 1 && told[0].ends_with(repair), "{}", run.stderr);
+    assert!(project.goflame(USER, &["report"]).stderr.contains("kernel time is missing"), "a report says it again");
+    let demanded = project.goflame(USER, &["run", "--kernel", "yes"]).ends_with(4);
+    assert_eq!(demanded.stderr.matches("error: ").count(), 1, "{}", demanded.stderr);
+    assert!(demanded.stderr.contains(repair) && !demanded.stderr.contains("SELinux"), "{}", demanded.stderr);
+    let doctor = project.doctor(USER, &[]);
+    assert_eq!(doctor.with_status("failure"), [""; 0]);
+    project.write("goflame.toml", "app.name = 'busy'\nrecord.kernel = 'yes'\n");
+    let doctor = project.doctor(USER, &[]);
+    assert_eq!(doctor.with_status("failure"), ["perf-event-paranoid"]);
+    assert_eq!(doctor.finding("live-probe")["found"], "no event opens: see perf-event-paranoid");
+    // Whoever ignores the cause still hears of the refusal.
+    let ignored = project.doctor(USER, &["--skip", "perf-event-paranoid"]);
+    assert_eq!(ignored.with_status("failure"), ["live-probe"]);
 }
 
 #[test]

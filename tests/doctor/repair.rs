@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::harness::{Doctor, Machine, Project, ROOT, Ran, USER, which};
 
 const STATE: &str = "/var/lib/goflame/doctor.json";
+const SCRIPT: &str = "/var/lib/goflame/script";
 const PERSIST: &str = "/etc/sysctl.d/99-goflame.conf";
 
 /// A machine with two wrong settings and without state of earlier repairs. Removes the state at the end, also after a
@@ -19,7 +20,7 @@ struct WrongSettings {
 impl WrongSettings {
     fn new() -> Self {
         let machine = Machine::lock();
-        for file in [STATE, PERSIST] {
+        for file in [STATE, SCRIPT, PERSIST] {
             assert!(!Path::new(file).exists(), "{file} exists: run `goflame doctor --undo` first");
         }
         let mut wrong = Self { machine };
@@ -38,6 +39,7 @@ impl Drop for WrongSettings {
         for file in [STATE, PERSIST] {
             let _ = fs::remove_file(file);
         }
+        let _ = fs::remove_dir_all(SCRIPT);
         let _ = fs::remove_dir("/var/lib/goflame");
     }
 }
@@ -207,10 +209,23 @@ fn the_script_does_what_fix_does() {
     settings.machine.set("perf_cpu_time_max_percent", "30");
     run();
     assert_eq!(WrongSettings::values(), ["0", "30"]);
+    // Before, `--undo` knew only of the changes of `--fix`.
+    settings.machine.set("perf_cpu_time_max_percent", "25");
+    let undone = project.goflame(ROOT, &["doctor", "--undo", "--yes"]).ends_with(0);
+    assert_eq!(WrongSettings::values(), ["2", "20"], "{}", undone.stderr);
+    assert!(undone.stderr.contains("Undone /etc/sysctl.d/99-goflame.conf removed\n"), "{}", undone.stderr);
+    assert!(!Path::new(PERSIST).exists() && !Path::new(SCRIPT).exists());
     // A user without privileges cannot run the script.
     let mut user = Command::new(which("setpriv"));
     user.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-e"]).arg(project.path("onboard.sh"));
     let user = user.output().unwrap();
     assert!(!user.status.success());
-    assert!(String::from_utf8_lossy(&user.stderr).contains("only root can change kernel settings"));
+    let line = format!("only root can change kernel settings: sudo sh '{}'\n", project.path("onboard.sh").display());
+    assert!(String::from_utf8_lossy(&user.stderr).ends_with(&line), "{user:?}");
+    // Before, this was `sudo sh sh`.
+    let piped = "setpriv --reuid=65534 --regid=65534 --clear-groups sh";
+    let piped =
+        Command::new("sh").args(["-c", &format!("{piped} < onboard.sh")]).current_dir(project.path("")).output();
+    let line = "only root can change kernel settings: goflame doctor --print-script --persist | sudo sh\n";
+    assert!(String::from_utf8_lossy(&piped.unwrap().stderr).ends_with(line));
 }

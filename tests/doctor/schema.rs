@@ -79,9 +79,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     };
     match pattern {
         "^[a-z]+(-[a-z]+)*$" => kebab(text),
-        "^docs/src/readiness-checks\\.md#[a-z-]+$" => {
-            text.strip_prefix("docs/src/readiness-checks.md#").is_some_and(kebab)
-        }
+        "^goflame doctor --explain [a-z-]+$" => text.strip_prefix("goflame doctor --explain ").is_some_and(kebab),
         "^kernel\\.[a-z_]+$" => text.strip_prefix("kernel.").is_some_and(|name| kebab(&name.replace('_', "-"))),
         _ => false,
     }
@@ -90,18 +88,18 @@ fn matches(pattern: &str, text: &str) -> bool {
 #[test]
 fn violations_of_the_schema_are_found() {
     let good = serde_json::json!({
-        "schema": 1, "goflame": "0.1.0", "ready": true, "strict": false,
+        "schema": 2, "goflame": "0.1.0", "ready": true, "strict": false,
         "summary": { "ok": 1, "info": 0, "warning": 0, "failure": 0, "skipped": 0 },
         "findings": [{
             "id": "swap", "group": "steadiness", "title": "swap", "status": "ok", "found": "none", "needed": "none",
-            "feature": "comparing runs", "why": "It costs.", "fix": null, "link": "docs/src/readiness-checks.md#swap"
+            "feature": "comparing runs", "why": "It costs.", "fix": null, "link": "goflame doctor --explain swap"
         }]
     });
     assert_fits(&good);
     let schema = serde_json::from_str(include_str!("../../templates/doctor.schema.json")).unwrap();
     let fix = serde_json::json!({ "kind": "magic", "now": "", "persist": null, "on_host": false, "settings": [] });
     for (pointer, wrong) in [
-        ("/schema", serde_json::json!(2)),
+        ("/schema", serde_json::json!(1)),
         ("/ready", serde_json::json!("yes")),
         ("/summary/ok", serde_json::json!(-1)),
         ("/summary", serde_json::json!({})),

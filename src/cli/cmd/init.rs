@@ -13,7 +13,7 @@ pub(in crate::cli) fn init(project: &Project<'_>, args: &InitArgs, terminal: &Te
     if path.exists() && !args.force {
         return Err(Failure::Exists(path));
     }
-    let initial = pipeline::initial_settings(project.dir)?;
+    let initial = pipeline::initial_settings(project.dir, terminal)?;
     crate::fsio::replace(&path, initial.text.as_bytes()).map_err(Failure::File)?;
     if initial.packages.is_empty() {
         terminal.warn("no main package and no benchmark was found here: set `package` in [app]");

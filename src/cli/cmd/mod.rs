@@ -2,6 +2,7 @@
 
 mod build;
 mod doctor;
+mod generated;
 mod init;
 mod packages;
 mod report;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) use build::build;
 pub(super) use doctor::doctor;
+pub(super) use generated::{completions, man};
 pub(super) use init::init;
 pub(super) use report::report;
 pub(super) use run::run;
@@ -59,7 +61,7 @@ impl Project<'_> {
     }
 
     /// Resolves a path of the user against the directory.
-    fn path(&self, named: impl AsRef<Path>) -> PathBuf {
+    pub(super) fn path(&self, named: impl AsRef<Path>) -> PathBuf {
         // Adds no `./` that the user did not type.
         if self.dir == Path::new(".") { named.as_ref().to_owned() } else { self.dir.join(named) }
     }

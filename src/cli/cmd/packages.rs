@@ -40,7 +40,7 @@ impl Project<'_> {
         }
         let Looking { build, plan_only } = looking;
         let request = PackageRequest { dir: self.dir, package, benchmarks, build, plan_only };
-        let ChosenPackages { packages, skipped } = pipeline::choose_packages(&config, &request)?;
+        let ChosenPackages { packages, skipped } = pipeline::choose_packages(&config, &request, terminal)?;
         if !from_file {
             let (package, kind) = &packages[0];
             let what = match (kind, &packages[..]) {

@@ -85,7 +85,7 @@ pub(in crate::cli) fn report(
         }
         None => terminal.data_with(write).map_err(Failure::Stdout)?,
     }
-    verdict(&reported, terminal);
+    verdict(&reported, None, terminal);
     // Skips the destructor: the process ends soon, and its memory is then freed at once.
     std::mem::forget(reported);
     Ok(ExitCode::SUCCESS)
@@ -128,12 +128,13 @@ fn layout(args: &TableArgs, terminal: &Terminal, for_terminal: bool) -> render::
     render::text::Layout { columns: terminal.columns(), color, rows: args.rows, sort: args.sort }
 }
 
-/// Prints the quality of the profile and the reasons that limit it.
-pub(super) fn verdict(reported: &Reported, terminal: &Terminal) {
+/// Prints the quality of the profile and the reasons that limit it, except the one that the user was told before.
+pub(super) fn verdict(reported: &Reported, told: Option<&str>, terminal: &Terminal) {
     let summary = reported.quality.summary();
     terminal.step("Quality", &summary);
     // Without samples, the summary is the reason.
-    for reason in reported.quality.assess().reasons.into_iter().filter(|reason| !summary.ends_with(reason)) {
+    let is_new = |reason: &String| !summary.ends_with(reason) && told != Some(reason);
+    for reason in reported.quality.assess().reasons.into_iter().filter(is_new) {
         terminal.warn(&reason);
     }
 }

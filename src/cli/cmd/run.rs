@@ -17,10 +17,11 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Kind, Overrides};
+use crate::doctor::{Finding, Status};
 use crate::fsio;
 use crate::pipeline::{self, RunOptions, RunOutcome, WorkloadResult};
 use crate::process::quote_command;
-use crate::profile::{FEW_SAMPLES, format_samples};
+use crate::profile::{FEW_SAMPLES, NO_KERNEL_TIME, format_samples};
 use crate::render::{Format, sanitize};
 use crate::workload::Ending;
 
@@ -96,7 +97,9 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
             terminal.warn(&unseen);
         }
     } else {
-        verdict(&outcome.reported, terminal);
+        let is_told = |finding: &Finding| finding.id == "perf-event-paranoid" && finding.status == Status::Warning;
+        let told = outcome.findings.iter().any(is_told).then_some(NO_KERNEL_TIME);
+        verdict(&outcome.reported, told, terminal);
     }
     let has_benchmarks = !outcome.reported.benchmarks.is_empty();
     if (!has_few_samples || has_benchmarks) && pipeline::is_unoptimised(config) {

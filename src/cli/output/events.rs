@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::stdio::{stderr, stdout};
 
-use super::{Terminal, WARNING, lock};
+use super::{Terminal, WARNING, describe_repair, lock};
 use crate::build::{BuildProgress, CompiledPackages};
 use crate::doctor::{self, Finding, Status};
 use crate::fsio;
@@ -177,7 +177,6 @@ impl Observer for Terminal {
             }
             Warning::Build(text) | Warning::Analysis(text) => (*text).to_owned(),
             Warning::SamplesKept { perf_data } => samples_kept(perf_data),
-            Warning::Limited(limitation) => limitation.to_string(),
             Warning::EndedEarly { status, ending } => describe_early_end(*status, *ending),
             Warning::Unstoppable(count) => {
                 format!("{count} of the workload's processes could not be stopped, and still run")
@@ -197,7 +196,11 @@ impl Terminal {
     fn ready(&self, findings: &[Finding]) {
         self.step("Checking", &format!("{} (goflame doctor)", doctor::summary_line(findings)));
         for finding in findings.iter().filter(|finding| finding.status == Status::Warning) {
-            self.warn(&format!("{}: {}; {}", finding.id, finding.found, finding.why));
+            let mut message = format!("{}: {}; {}", finding.id, finding.found, finding.why.trim_end_matches('.'));
+            if let Some(fix) = &finding.fix {
+                let _ = write!(message, "; {}", describe_repair(fix));
+            }
+            self.warn(&message);
         }
     }
 

@@ -14,13 +14,15 @@ use std::path::{Path, PathBuf};
 use crate::fsio::{self, FileError};
 use crate::host::Sysctl;
 use crate::process::with_own_rights;
-use state::{Persisted, State};
+use state::{Persisted, ScriptRecord, State};
 
 pub use plan::{ByHand, Change, RepairPlan, repair};
 pub use state::StateDamage;
 
 /// File in which goflame records its changes.
 const STATE_FILE: &str = "var/lib/goflame/doctor.json";
+/// Directory in which the script of `--print-script` records its changes. See templates/doctor-head.sh.
+const SCRIPT_DIR: &str = "var/lib/goflame/script";
 /// File with the kernel settings to apply at boot. Files are read in the order of their names; the prefix 99 makes this
 /// one late, so that it wins.
 const PERSIST_FILE: &str = "etc/sysctl.d/99-goflame.conf";
@@ -260,23 +262,53 @@ impl Machine {
         }
     }
 
+    /// The changes of goflame and of the script.
     fn remembered(&self) -> Result<Option<State>, RepairError> {
-        let Some(text) = self.read_optional(STATE_FILE)? else { return Ok(None) };
-        let damaged = |why| RepairError::Damaged { path: self.path(STATE_FILE), why };
-        state::open(&text).map(Some).map_err(damaged)
+        let state = self.read_record(STATE_FILE, state::open)?;
+        let Some(script) = self.script_record()? else { return Ok(state) };
+        let mut state = state.unwrap_or_default();
+        state.add_script(script);
+        Ok(Some(state))
     }
 
-    fn remember(&self, state: &State) -> Result<(), RepairError> {
-        let path = self.path(STATE_FILE);
-        if state.is_empty() {
-            return match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(FileError::new("remove", &path, error).into())
-                }
-                _ => Ok(()),
-            };
+    fn script_record(&self) -> Result<Option<ScriptRecord>, RepairError> {
+        let file = |name: &str| format!("{SCRIPT_DIR}/{name}");
+        let changes = self.read_record(&file("changes"), state::read_script_changes)?;
+        let after = self.read_optional(&file("conf-after"))?;
+        if changes.is_none() && after.is_none() {
+            return Ok(None);
         }
-        install(&path, &state::seal(state))
+        let before = self.read_optional(&file("conf-before"))?;
+        let persisted = after.map(|after| Persisted { before, after });
+        Ok(Some(ScriptRecord { changes: changes.unwrap_or_default(), persisted }))
+    }
+
+    fn read_record<T>(
+        &self,
+        file: &str,
+        parse: impl Fn(&str) -> Result<T, StateDamage>,
+    ) -> Result<Option<T>, RepairError> {
+        let Some(text) = self.read_optional(file)? else { return Ok(None) };
+        parse(&text).map(Some).map_err(|why| RepairError::Damaged { path: self.path(file), why })
+    }
+
+    /// Replaces the record of goflame and of the script.
+    fn remember(&self, state: &State) -> Result<(), RepairError> {
+        let (file, script) = (self.path(STATE_FILE), self.path(SCRIPT_DIR));
+        if state.is_empty() {
+            remove(&file, |file| fs::remove_file(file))?;
+        } else {
+            install(&file, &state::seal(state))?;
+        }
+        remove(&script, |dir| fs::remove_dir_all(dir))
+    }
+}
+
+/// Removes a file or a directory, if it exists.
+fn remove(path: &Path, how: impl Fn(&Path) -> std::io::Result<()>) -> Result<(), RepairError> {
+    match how(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(FileError::new("remove", path, error).into()),
+        _ => Ok(()),
     }
 }
 

@@ -33,6 +33,15 @@ pub(super) struct Persisted {
     pub(super) after: String,
 }
 
+/// Changes that the script of `--print-script` recorded.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ScriptRecord {
+    /// Changed settings, oldest first.
+    pub(super) changes: Vec<Change>,
+    /// File with the settings that are applied at boot, if the script wrote it.
+    pub(super) persisted: Option<Persisted>,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sealed {
@@ -56,9 +65,27 @@ pub enum StateDamage {
     /// A value that the setting cannot have.
     #[error("{} cannot have the value that it names", .0.name())]
     Value(Sysctl),
+    /// A line of the script's record is not a complete `SETTING BEFORE AFTER`.
+    #[error("its line {0:?} is not a change of a kernel setting")]
+    Line(String),
 }
 
 impl State {
+    /// Adds the changes of the script that `--print-script` prints. They were made after those of this state.
+    pub(super) fn add_script(&mut self, script: ScriptRecord) {
+        for change in script.changes {
+            self.remember(change);
+        }
+        if let Some(written) = script.persisted {
+            self.persisted = Some(match self.persisted.take() {
+                Some(ours) if written.before.as_ref() == Some(&ours.after) => {
+                    Persisted { after: written.after, ..ours }
+                }
+                _ => written,
+            });
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.persisted.is_none()
     }
@@ -110,12 +137,27 @@ pub(super) fn open(text: &str) -> Result<State, StateDamage> {
     if digest(&sealed.state) != sealed.sha256 {
         return Err(StateDamage::Digest);
     }
-    let impossible =
-        sealed.state.changes.iter().find(|it| !it.setting.is_possible(it.before) || !it.setting.is_possible(it.after));
-    match impossible {
-        Some(change) => Err(StateDamage::Value(change.setting)),
-        None => Ok(sealed.state),
-    }
+    refuse_impossible(&sealed.state.changes)?;
+    Ok(sealed.state)
+}
+
+/// Parses the changes that the script of `--print-script` recorded: a line `SETTING BEFORE AFTER` for each.
+pub(super) fn read_script_changes(text: &str) -> Result<Vec<Change>, StateDamage> {
+    let parse = |line: &str| {
+        // The line end is missing from a line that was cut off.
+        let [name, before, after] = line.strip_suffix('\n')?.split(' ').collect::<Vec<_>>().try_into().ok()?;
+        let setting = Sysctl::ALL.into_iter().find(|setting| setting.name() == name)?;
+        Some(Change { setting, before: before.parse().ok()?, after: after.parse().ok()? })
+    };
+    let lines = text.split_inclusive('\n').map(|line| parse(line).ok_or_else(|| StateDamage::Line(line.to_owned())));
+    let changes = lines.collect::<Result<Vec<_>, _>>()?;
+    refuse_impossible(&changes)?;
+    Ok(changes)
+}
+
+fn refuse_impossible(changes: &[Change]) -> Result<(), StateDamage> {
+    let impossible = changes.iter().find(|it| !it.setting.is_possible(it.before) || !it.setting.is_possible(it.after));
+    impossible.map_or(Ok(()), |change| Err(StateDamage::Value(change.setting)))
 }
 
 /// Parses a file for `/etc/sysctl.d` (sysctl.d(5)). Returns the settings that goflame knows.

@@ -184,3 +184,41 @@ fn an_impossible_value_is_refused_even_under_a_right_seal() {
     let text = state::seal(&State { changes: vec![change], persisted: None });
     assert!(state::open(&text).unwrap_err().to_string().contains("cannot have the value"));
 }
+
+#[test]
+fn the_record_of_the_script_is_joined_with_the_own_one() {
+    let fake = Fake::new();
+    fake.machine().repair(&plan(&[(PARANOID, 2, 1)]), true).unwrap();
+    let ours = fake.text(PERSIST_FILE).unwrap();
+    let write = |name: &str, text: &str| install(&fake.root.path().join(SCRIPT_DIR).join(name), text).unwrap();
+    // The script ran later.
+    write("changes", "kernel.perf_event_mlock_kb 2 516\nkernel.perf_event_paranoid 1 0\n");
+    write("conf-before", &ours);
+    write("conf-after", "new\n");
+    install(&fake.root.path().join(PERSIST_FILE), "new\n").unwrap();
+    fake.set(MLOCK, "516");
+    fake.set(PARANOID, "0");
+    // Another repair takes the record over.
+    fake.set(Sysctl::KptrRestrict, "1");
+    fake.machine().repair(&plan(&[(Sysctl::KptrRestrict, 1, 0)]), false).unwrap();
+    assert_eq!(fake.text(&format!("{SCRIPT_DIR}/changes")), None);
+    assert_eq!(problems(&fake.machine().undo().unwrap()), [""; 0]);
+    assert_eq!([PARANOID, MLOCK, Sysctl::KptrRestrict].map(|setting| fake.get(setting)), ["2", "2", "1"]);
+    assert_eq!([fake.text(PERSIST_FILE), fake.text(STATE_FILE)], [None, None]);
+}
+
+#[test]
+fn a_damaged_record_of_the_script_is_refused() {
+    let fake = Fake::new();
+    for (text, why) in [
+        ("kernel.perf_event_paranoid 2 1", "is not a change of a kernel setting"),
+        ("kernel.perf_event_paranoid 2\n", "is not a change of a kernel setting"),
+        ("kernel.panic 0 1\n", "is not a change of a kernel setting"),
+        ("kernel.perf_event_paranoid 2 999\n", "cannot have the value"),
+    ] {
+        install(&fake.root.path().join(SCRIPT_DIR).join("changes"), text).unwrap();
+        let error = fake.machine().undo().unwrap_err().to_string();
+        assert!(error.contains("script/changes is damaged: ") && error.contains(why), "{error}");
+        assert_eq!(fake.get(PARANOID), "2");
+    }
+}

@@ -226,6 +226,7 @@ pub(super) fn tools() -> Tools {
         }),
         in_project: true,
         pin: "1.27.3".into(),
+        go_elsewhere: None,
         c_compiler: Some("/usr/bin/gcc".into()),
         delve: Some("/usr/bin/dlv".into()),
         perf: Some(Ok("perf version 6.1".into())),

@@ -165,7 +165,7 @@ fn ids_are_unique_kebab_case_and_serialised_as_such() {
     let json = serde_json::to_value(machine.finding("perf-event-paranoid", |_| {})).unwrap();
     assert_eq!(json["id"], "perf-event-paranoid");
     assert_eq!((json["status"].as_str(), json["group"].as_str()), (Some("warning"), Some("kernel")));
-    assert_eq!(json["link"], "docs/src/readiness-checks.md#perf-event-paranoid");
+    assert_eq!(json["link"], "goflame doctor --explain perf-event-paranoid");
     assert_eq!(json["fix"]["kind"], "sysctl");
     assert_eq!(json["fix"]["now"], "sudo sysctl -w kernel.perf_event_paranoid=1");
     assert_eq!(json["fix"]["persist"], "kernel.perf_event_paranoid = 1");

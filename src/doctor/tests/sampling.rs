@@ -41,7 +41,14 @@ fn a_refused_event_is_reported_with_its_cause() {
     assert!(finds(refused(24, "Too many open files"), &AUTO).fix.unwrap().now().contains("ulimit"));
     assert!(finds(refused(22, "Invalid argument"), &AUTO).why.contains("sample-rate"));
     machine.sysctl("perf_event_paranoid", "3");
-    assert!(finds(refused(13, "Permission denied"), &AUTO).why.contains("perf-event-paranoid"));
+    assert_eq!(finds(refused(13, "Permission denied"), &AUTO).found, "no event opens: see perf-event-paranoid");
+    let ignored = ["perf-event-paranoid".to_owned()];
+    let unheard = machine.finding("live-probe", |inputs| {
+        inputs.probe = Some(refused(13, "Permission denied"));
+        inputs.ignore = &ignored;
+    });
+    assert_eq!(unheard.status, Status::Failure, "the check with the cause is ignored");
+    assert!(unheard.why.contains("perf-event-paranoid"), "{unheard:?}");
     machine.put("proc/self/status", &USER.replace("Seccomp:\t0", "Seccomp:\t2"));
     assert!(finds(refused(1, "Operation not permitted"), &AUTO).why.contains("seccomp"));
     // At level 2 kernel samples are missing because of the setting; its check reports that.

@@ -7,7 +7,7 @@ use crate::doctor::{Finding, Status, Strictness, count, is_ready};
 
 /// Version of the format. It increases if something is renamed, removed or changes its meaning. New keys, ids and
 /// groups do not increase it.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 pub(super) fn json(findings: &[Finding], strictness: Strictness) -> String {
     let value = json!({

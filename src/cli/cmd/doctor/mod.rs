@@ -1,5 +1,6 @@
 //! `goflame doctor`: prints the findings as a table or as JSON, and makes the repairs.
 
+mod explain;
 mod fix;
 mod json;
 mod script;
@@ -14,7 +15,7 @@ use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::config::{Config, Overrides};
-use crate::doctor::{Status, Strictness, expand_groups, is_ready, unknown_checks};
+use crate::doctor::{Status, Strictness, catalogue, expand_groups, is_ready, unknown_checks};
 use crate::pipeline::{self, Checkup, CheckupOptions};
 use crate::process::acting_for;
 
@@ -23,6 +24,14 @@ pub(in crate::cli) fn doctor(
     args: &DoctorArgs,
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
+    if let Some(id) = &args.explain {
+        let Some(check) = catalogue().find(|check| check.id == id) else {
+            return Err(Failure::UnknownChecks(unknown_checks(std::slice::from_ref(id))));
+        };
+        let text = explain::explanation(check, terminal.columns());
+        terminal.data(text.as_bytes()).map_err(Failure::Stdout)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (only, skip) = (expand_groups(&args.only), expand_groups(&args.skip));
     let unknown = unknown_checks(&[only.clone(), skip.clone()].concat());
     if !unknown.is_empty() {

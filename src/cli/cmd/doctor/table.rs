@@ -81,7 +81,7 @@ pub(super) fn table(checkup: &Checkup, verdict: Verdict, detail: Detail, columns
     text.push_str(&repairs(plan, paint(BOLD), paint(DIM)));
     if detail == Detail::Groups {
         let dim = paint(DIM);
-        let _ = writeln!(text, "\n{dim}`goflame doctor -v` shows every check{dim:#}");
+        let _ = writeln!(text, "\n{dim}`goflame doctor -v` shows every check, `--explain ID` explains one{dim:#}");
     }
     text
 }

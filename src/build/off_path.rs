@@ -1,0 +1,51 @@
+//! A Go that is installed in a directory that PATH does not name.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::process::{acting_for, find, quote, quote_command};
+
+/// A directory with a `go` command, and how to run goflame with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoOffPath {
+    /// The directory, for example `/usr/local/go/bin`.
+    pub dir: PathBuf,
+    /// The command that makes it known, ready to paste.
+    pub command: String,
+}
+
+impl GoOffPath {
+    /// Finds the `go` command where Go's own archive and package managers put it. Under sudo, whose PATH is not the user's,
+    /// also searches the home of the user who called it.
+    pub fn find() -> Option<Self> {
+        let caller = acting_for();
+        let home =
+            caller.map(|account| account.home.clone()).or_else(|| env::home_dir().filter(|home| home.is_absolute()));
+        let in_home = home.iter().flat_map(|home| ["go/bin", ".local/go/bin", ".local/bin"].map(|dir| home.join(dir)));
+        let usual = ["/usr/local/go/bin", "/usr/lib/go/bin", "/snap/bin", "/home/linuxbrew/.linuxbrew/bin"];
+        let mut dirs = usual.iter().map(PathBuf::from).chain(in_home);
+        let dir = dirs.find(|dir| find(dir.join("go").as_os_str(), None, dir).is_ok())?;
+        Some(Self { command: command(&dir, caller.is_some()), dir })
+    }
+}
+
+/// The command that adds a directory to PATH: to the one of this shell, or to the one that sudo passes on.
+fn command(dir: &Path, sudo: bool) -> String {
+    let path = format!("PATH=\"$PATH\":{}", quote(dir.as_os_str()));
+    if !sudo {
+        return format!("export {path}");
+    }
+    let args: Vec<_> = env::args_os().skip(1).collect();
+    format!("sudo env {path} goflame {}", quote_command(&args))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_is_quoted_for_the_shell() {
+        assert_eq!(command(Path::new("/usr/local/go/bin"), false), "export PATH=\"$PATH\":/usr/local/go/bin");
+        assert_eq!(command(Path::new("/home/$a b/go/bin"), false), "export PATH=\"$PATH\":'/home/$a b/go/bin'");
+    }
+}

@@ -1,0 +1,28 @@
+//! `--explain`: what one check is for, and what to do when it falls short.
+
+use std::fmt::Write as _;
+
+use crate::doctor::Check;
+use crate::render::columns::wrap;
+
+/// Column of the texts, after their headings.
+const INDENT: usize = 23;
+
+pub(super) fn explanation(check: &Check, columns: usize) -> String {
+    let mut text = format!("{}: {}\n", check.id, check.title);
+    let made_by = if check.in_run { "goflame doctor, goflame run" } else { "goflame doctor" };
+    for (heading, content) in [
+        ("Group", check.group.title()),
+        ("Needed for", check.feature),
+        ("Made by", made_by),
+        ("Why", check.why),
+        ("When it falls short", &check.shortcoming()),
+    ] {
+        for (index, line) in wrap(content, columns.saturating_sub(INDENT).max(30)).iter().enumerate() {
+            let heading = if index == 0 { heading } else { "" };
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {heading:<width$}{line}", width = INDENT - 2);
+        }
+    }
+    text
+}
