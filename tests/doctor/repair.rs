@@ -204,7 +204,7 @@ fn the_script_does_what_fix_does() {
     assert_eq!(WrongSettings::values(), ["0", "25"]);
     assert!(fs::read_to_string(PERSIST).unwrap().contains("kernel.kptr_restrict = 0\n"));
     let second = run();
-    assert!(second.lines().all(|line| line.ends_with(" already")), "{second}");
+    assert!(second.lines().all(|expected| expected.ends_with(" already")), "{second}");
     // A value that is better than the needed one is kept.
     settings.machine.set("perf_cpu_time_max_percent", "30");
     run();
@@ -220,12 +220,12 @@ fn the_script_does_what_fix_does() {
     user.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-e"]).arg(project.path("onboard.sh"));
     let user = user.output().unwrap();
     assert!(!user.status.success());
-    let line = format!("only root can change kernel settings: sudo sh '{}'\n", project.path("onboard.sh").display());
-    assert!(String::from_utf8_lossy(&user.stderr).ends_with(&line), "{user:?}");
+    let expected = format!("only root can change kernel settings: sudo sh '{}'\n", project.path("onboard.sh").display());
+    assert!(String::from_utf8_lossy(&user.stderr).ends_with(&expected), "{user:?}");
     // Before, this was `sudo sh sh`.
     let piped = "setpriv --reuid=65534 --regid=65534 --clear-groups sh";
     let piped =
         Command::new("sh").args(["-c", &format!("{piped} < onboard.sh")]).current_dir(project.path("")).output();
-    let line = "only root can change kernel settings: goflame doctor --print-script --persist | sudo sh\n";
-    assert!(String::from_utf8_lossy(&piped.unwrap().stderr).ends_with(line));
+    let expected = "only root can change kernel settings: goflame doctor --print-script --persist | sudo sh\n";
+    assert!(String::from_utf8_lossy(&piped.unwrap().stderr).ends_with(expected));
 }
