@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("build", &["fsio", "bytes", "redact", "process", "config", "gobin"]),
     ("doctor", &["fsio", "bytes", "process", "config", "host", "perfevent", "gobin", "build"]),
     ("workload", &["fsio", "process"]),
-    ("record", &["fsio", "config", "sources", "workload", "perfevent", "perfdata"]),
+    ("record", &["fsio", "process", "config", "sources", "workload", "perfevent", "perfdata", "gobin"]),
     ("analyse", &["bytes", "perfdata", "gobin", "jit", "profile", "goname", "sources"]),
     ("archive", &["fsio", "bytes"]),
     (

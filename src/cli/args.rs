@@ -6,10 +6,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::filter::FilterArgs;
-use crate::config::{BenchmarkChoice, Engine, EventChoice, Kernel};
+use super::record_args::RecordArgs;
+use super::shared_args::{RecordingArgs, TableArgs};
+use crate::config::BenchmarkChoice;
 use crate::pipeline::{BuildOptions, Verify};
 use crate::render::Format;
-use crate::render::text::{ROWS, Sort};
 use crate::views::By;
 
 const EXAMPLES: &str = "\
@@ -70,6 +71,8 @@ pub(super) enum CliCommand {
     Build(BuildArgs),
     /// Build the app, check the machine, run and sample the workload, analyse, archive
     Run(RunArgs),
+    /// Sample what runs already, or any command, without a build
+    Record(Box<RecordArgs>),
     /// Print tables, a flame graph or another format of a run or of any profile
     Report(Box<ReportArgs>),
     /// List, install and pin Go versions
@@ -308,12 +311,6 @@ pub(super) struct RunArgs {
     /// End with status 0 if the workload fails, and let the run become `latest`
     #[arg(long, conflicts_with = "propagate_status")]
     pub(super) ignore_failure: bool,
-    /// Open the flame graph when the run is done, with $BROWSER or xdg-open
-    #[arg(long, overrides_with = "no_open", conflicts_with = "plan_only")]
-    pub(super) open: bool,
-    /// Do not open the flame graph (the default)
-    #[arg(long, overrides_with = "open")]
-    pub(super) no_open: bool,
     /// Print the summary of the run as JSON on standard output, and the workload's output on standard error
     #[arg(long)]
     pub(super) json: bool,
@@ -323,47 +320,8 @@ pub(super) struct RunArgs {
     pub(super) builder: BuilderArgs,
     #[command(flatten)]
     pub(super) benchmarks: BenchmarkArgs,
-    /// Samples per second and CPU, 1 to 20000
-    #[arg(
-        short = 'F',
-        long = "freq",
-        visible_short_alias = 'r',
-        visible_alias = "rate",
-        value_name = "HZ",
-        help_heading = "Recording options"
-    )]
-    pub(super) frequency: Option<u32>,
-    /// The sampler
-    #[arg(long, value_enum, help_heading = "Recording options")]
-    pub(super) engine: Option<Engine>,
-    /// The event to sample
-    #[arg(long, value_enum, help_heading = "Recording options")]
-    pub(super) event: Option<EventChoice>,
-    /// Whether to sample kernel stacks
-    #[arg(long, value_enum, help_heading = "Recording options")]
-    pub(super) kernel: Option<Kernel>,
-    /// Bytes of user stack copied with each sample: a multiple of 8, 0 to 65528
-    #[arg(long, value_name = "BYTES", help_heading = "Recording options")]
-    pub(super) stack: Option<u32>,
-    /// Output formats, separated by commas
-    #[arg(short, long, value_enum, value_delimiter = ',', help_heading = "Report options")]
-    pub(super) format: Option<Vec<Format>>,
-    /// Title of the flame graph
-    #[arg(long, help_heading = "Report options")]
-    pub(super) title: Option<String>,
     #[command(flatten)]
-    pub(super) tables: TableArgs,
-}
-
-/// Size and order of the tables.
-#[derive(Debug, Args)]
-pub(super) struct TableArgs {
-    /// Number of rows of the tables of lines and functions
-    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = ROWS, help_heading = "Table options")]
-    pub(super) rows: usize,
-    /// Order of the table of functions
-    #[arg(long, value_enum, default_value_t, help_heading = "Table options")]
-    pub(super) sort: Sort,
+    pub(super) recording: RecordingArgs,
 }
 
 const REPORT_EXAMPLES: &str = "\

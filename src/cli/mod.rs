@@ -8,6 +8,8 @@ mod exit;
 mod failure;
 mod filter;
 mod output;
+mod record_args;
+mod shared_args;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -154,6 +156,7 @@ fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode
         CliCommand::Doctor(doctor) => cmd::doctor(&project, &doctor, terminal),
         CliCommand::Build(build) => cmd::build(&project, &build, terminal),
         CliCommand::Run(run) => cmd::run(&project, &run, args, terminal),
+        CliCommand::Record(record) => cmd::record(&project, &record, args, terminal),
         CliCommand::Report(report) => cmd::report(&project, &report, terminal),
         CliCommand::Toolchain(toolchain) => cmd::toolchain(&project, &toolchain, terminal),
         CliCommand::Runs(runs) => cmd::runs(&project, &runs, terminal),

@@ -62,6 +62,18 @@ impl Error {
         }
     }
 
+    /// Whether the thread has ended (ESRCH).
+    pub fn is_ended(&self) -> bool {
+        self.errno() == Some(rustix::io::Errno::SRCH.raw_os_error())
+    }
+
+    /// Whether no more files can be opened (EMFILE, ENFILE).
+    pub fn is_file_limit(&self) -> bool {
+        [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
+            .iter()
+            .any(|errno| self.errno() == Some(errno.raw_os_error()))
+    }
+
     /// Whether a ring buffer was refused, which is a matter of memory, not of permissions.
     pub fn is_memory(&self) -> bool {
         matches!(self, Self::Map { .. })

@@ -4,7 +4,8 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use perf_event::{Counter, Sampler};
+use perf_event::{Builder, Counter, Sampler};
+use perf_event_open_sys::ioctls::SET_OUTPUT;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Error, Spec, Target};
@@ -20,8 +21,10 @@ pub struct Rings {
 
 /// One CPU's event.
 struct Ring {
+    cpu: u32,
     sampler: Sampler,
-    id: u64,
+    /// The events of running threads that write into this ring buffer. If there are any, `sampler` counts nothing.
+    of_threads: Vec<Counter>,
     /// False after the target and all its children have ended (POLLHUP). Then the descriptor is no longer polled,
     /// because `poll` would return at once.
     open: bool,
@@ -40,9 +43,23 @@ pub struct Drained {
 /// `ring_bytes` (a power of two) is the desired size of each buffer. If the kernel's budget of locked memory is too small,
 /// all buffers are halved until they fit; [`Rings::ring_bytes`] returns the final size.
 pub fn open(spec: &Spec, target: Target<'_>, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
+    open_fitting(spec, cpus, ring_bytes, |cpu, size| spec.builder(target, cpu, size))
+}
+
+/// Maps ring buffers for events that [`Rings::add_thread`] opens. `cpus` and `ring_bytes` are those of [`open`].
+pub fn open_shared(spec: &Spec, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
+    open_fitting(spec, cpus, ring_bytes, Spec::shared_buffer)
+}
+
+fn open_fitting<'g>(
+    spec: &Spec,
+    cpus: &[u32],
+    ring_bytes: usize,
+    builder: impl Fn(u32, usize) -> Builder<'g>,
+) -> Result<Rings, Error> {
     let mut size = ring_bytes.max(MIN_RING_BYTES);
     loop {
-        match open_with(spec, target, cpus, size) {
+        match open_with(spec, cpus, size, &builder) {
             Ok(rings) => return Ok(Rings { by_cpu: rings, ring_bytes: size }),
             Err(Error::Map { .. }) if size / 2 >= MIN_RING_BYTES => size /= 2,
             Err(error) => return Err(error),
@@ -50,11 +67,16 @@ pub fn open(spec: &Spec, target: Target<'_>, cpus: &[u32], ring_bytes: usize) ->
     }
 }
 
-fn open_with(spec: &Spec, target: Target<'_>, cpus: &[u32], size: usize) -> Result<Vec<Ring>, Error> {
+fn open_with<'g>(
+    spec: &Spec,
+    cpus: &[u32],
+    size: usize,
+    builder: impl Fn(u32, usize) -> Builder<'g>,
+) -> Result<Vec<Ring>, Error> {
     let mut rings = Vec::with_capacity(cpus.len());
     let mut refused: Option<Error> = None;
     for &cpu in cpus {
-        let counter: Counter = match spec.builder(target, cpu, size).build() {
+        let counter: Counter = match builder(cpu, size).build() {
             Ok(counter) => counter,
             Err(source) => {
                 let error = Error::Open { event: spec.source, cpu, kernel: spec.kernel, source };
@@ -69,14 +91,33 @@ fn open_with(spec: &Spec, target: Target<'_>, cpus: &[u32], size: usize) -> Resu
                 continue;
             }
         };
-        let id = counter.id();
         let sampler = counter.sampled(size).map_err(|source| Error::Map { bytes: size, cpu, source })?;
-        rings.push(Ring { sampler, id, open: true });
+        rings.push(Ring { cpu, sampler, of_threads: Vec::new(), open: true });
     }
     if rings.is_empty() { Err(refused.unwrap_or(Error::NoCpu)) } else { Ok(rings) }
 }
 
 impl Ring {
+    /// The events that are sampled.
+    fn events(&self) -> impl Iterator<Item = &Counter> {
+        let own = self.of_threads.is_empty().then(|| self.sampler.as_counter());
+        own.into_iter().chain(&self.of_threads)
+    }
+
+    /// Like [`Ring::events`].
+    fn events_mut(&mut self) -> impl Iterator<Item = &mut Counter> {
+        let own = self.of_threads.is_empty().then(|| self.sampler.as_counter_mut());
+        own.into_iter().chain(&mut self.of_threads)
+    }
+
+    /// Lets another event of this CPU write into the ring buffer.
+    fn share_with(&self, event: &Counter) -> io::Result<()> {
+        #[expect(unsafe_code, reason = "ioctl")]
+        // SAFETY: both descriptors are those of open events. The kernel holds the buffer for as long as an event uses it.
+        let answer = unsafe { SET_OUTPUT(event.as_raw_fd(), self.sampler.as_raw_fd()) };
+        if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
     /// The event's file descriptor; `perf-event2` returns it only as a number.
     #[expect(unsafe_code, reason = "perf-event2 has no AsFd")]
     fn fd(&self) -> BorrowedFd<'_> {
@@ -96,9 +137,32 @@ impl Rings {
         self.ring_bytes
     }
 
-    /// The kernel's ids of the events, one for each sampled CPU; each sample holds one.
+    /// Number of sampled CPUs.
+    pub fn cpus(&self) -> usize {
+        self.by_cpu.len()
+    }
+
+    /// The kernel's ids of the events; each sample holds one.
     pub fn ids(&self) -> Vec<u64> {
-        self.by_cpu.iter().map(|ring| ring.id).collect()
+        self.by_cpu.iter().flat_map(Ring::events).map(Counter::id).collect()
+    }
+
+    /// Opens the event on a thread that runs, on every CPU of these [shared](open_shared) buffers, and returns the ids. The
+    /// kernel starts sampling with [`Rings::enable`].
+    pub fn add_thread(&mut self, spec: &Spec, tid: i32) -> Result<Vec<u64>, Error> {
+        let mut events = Vec::with_capacity(self.by_cpu.len());
+        for ring in &self.by_cpu {
+            let refused = |source| Error::Open { event: spec.source, cpu: ring.cpu, kernel: spec.kernel, source };
+            let builder = spec.builder(Target::RunningThread(tid), ring.cpu, self.ring_bytes);
+            let event = builder.build().map_err(refused)?;
+            ring.share_with(&event).map_err(refused)?;
+            events.push(event);
+        }
+        let ids = events.iter().map(Counter::id).collect();
+        for (ring, event) in self.by_cpu.iter_mut().zip(events) {
+            ring.of_threads.push(event);
+        }
+        Ok(ids)
     }
 
     /// Waits until a ring buffer reaches its watermark, one of `others` is readable, or the timeout ends. Returns for each of
@@ -143,22 +207,22 @@ impl Rings {
 
     /// Starts sampling now, without waiting for the target's `exec`.
     pub fn enable(&mut self) -> Result<(), Error> {
-        self.by_cpu.iter_mut().try_for_each(|ring| ring.sampler.as_counter_mut().enable()).map_err(Error::Enable)
+        self.by_cpu.iter_mut().flat_map(Ring::events_mut).try_for_each(Counter::enable).map_err(Error::Enable)
     }
 
     /// Stops sampling. The records in the buffers can still be drained.
     pub fn disable(&mut self) {
-        for ring in &mut self.by_cpu {
+        for event in self.by_cpu.iter_mut().flat_map(Ring::events_mut) {
             // This fails after the target has ended, when it is not needed.
-            let _ = ring.sampler.as_counter_mut().disable();
+            let _ = event.disable();
         }
     }
 
     /// Number of records that the kernel dropped on all CPUs (`PERF_FORMAT_LOST`); `None` if the kernel does not count them.
     pub fn lost(&mut self) -> Option<u64> {
         let mut sum = 0_u64;
-        for ring in &mut self.by_cpu {
-            sum = sum.saturating_add(ring.sampler.as_counter_mut().read_full().ok()?.lost()?);
+        for event in self.by_cpu.iter_mut().flat_map(Ring::events_mut) {
+            sum = sum.saturating_add(event.read_full().ok()?.lost()?);
         }
         Some(sum)
     }

@@ -87,6 +87,10 @@ pub enum Target<'g> {
     /// All processes in a control group, whose directory this is. A CPU has one event for all of them, so that short lives
     /// add up to samples. Needs the right to sample whole CPUs.
     ControlGroup(&'g File),
+    /// A thread that runs, and all threads and processes that it starts from now on. Each has an event of its own.
+    RunningThread(i32),
+    /// All threads of the machine. Needs the right to sample whole CPUs. Idle CPUs have no samples.
+    WholeMachine,
 }
 
 /// The attribute of an opened event, as plain numbers for the header of a perf.data file.
@@ -137,6 +141,8 @@ impl Spec {
             Target::CallingThread => builder.observe_self().inherit(true),
             Target::BeforeExec(pid) => builder.observe_pid(pid).inherit(true).enable_on_exec(true),
             Target::ControlGroup(directory) => builder.observe_cgroup(directory),
+            Target::RunningThread(tid) => builder.observe_pid(tid).inherit(true),
+            Target::WholeMachine => builder.any_pid().exclude_idle(true),
         };
         builder
             .one_cpu(usize::try_from(cpu).unwrap_or(usize::MAX))
@@ -157,6 +163,18 @@ impl Spec {
             .read_format(if self.count_lost { ReadFormat::ID | ReadFormat::LOST } else { ReadFormat::ID })
             // Wake the reader when a quarter of the buffer is full: early enough to lose no records, and rarely enough to
             // cost little.
+            .wakeup_watermark(ring_bytes / 4);
+        builder
+    }
+
+    /// The builder of an event that counts nothing: other events of this CPU write into its ring buffer. It is on the
+    /// calling thread, so that it outlives the sampled ones.
+    pub(super) fn shared_buffer(cpu: u32, ring_bytes: usize) -> Builder<'static> {
+        let mut builder = Builder::new(Software::DUMMY);
+        builder
+            .observe_self()
+            .one_cpu(usize::try_from(cpu).unwrap_or(usize::MAX))
+            .clockid(Clock::MONOTONIC)
             .wakeup_watermark(ring_bytes / 4);
         builder
     }

@@ -33,12 +33,12 @@ pub struct BinaryRecord {
 /// that the run has anyway.
 pub(super) fn keep_binaries(
     draft: &mut Draft,
-    program: &Path,
+    program: Option<&Path>,
     sampled: Vec<SampledFile>,
 ) -> Result<(Vec<BinaryRecord>, Option<RunNote>), Error> {
     let mut files: Vec<(SampledFile, ImageBytes)> = sampled
         .into_iter()
-        .filter(|file| file.id.path.starts_with('/') && Path::new(&file.id.path) != program)
+        .filter(|file| file.id.path.starts_with('/') && Some(Path::new(&file.id.path)) != program)
         .filter_map(|file| file.bytes.clone().map(|bytes| (file, bytes)))
         .filter(|(_, bytes)| bytes.bytes().starts_with(ELF))
         .collect();

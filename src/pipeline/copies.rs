@@ -1,6 +1,6 @@
 //! Size of the stack copies of a run, from the settings or from the program's code.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::{Record, StackSize};
 use crate::fsio::MappedFile;
@@ -41,8 +41,7 @@ impl StackCopies {
             return Self { bytes: SMALL_COPY, reason, frame_pointer_code: all_alike };
         };
         let frame = assembly.as_ref().map_or(0, |assembly| assembly.largest_frame);
-        let rate_bound = (MAX_RATE / asked.frequency.max(1)).max(SMALL_COPY);
-        let bytes = frame.saturating_add(CALLERS).min(MAX_BYTES).min(rate_bound) / 8 * 8;
+        let bytes = with_callers(asked, frame);
         // The kernel chooses the addresses of a position-independent program.
         let frame_pointer_code = match assembly {
             Some(Assembly { go_text, functions, .. }) if !facts.pie => {
@@ -52,6 +51,35 @@ impl StackCopies {
         };
         Self { bytes, reason, frame_pointer_code }
     }
+
+    /// The copies for these programs, of which nothing is known. None means any program.
+    pub(super) fn of_programs(asked: &Record, programs: &[PathBuf]) -> Self {
+        let of_go = |file: &PathBuf| {
+            let facts = Binary::parse(MappedFile::open(file).ok()?.as_ref()).ok()?.facts();
+            facts.pclntab.is_ok().then(|| Self::new(asked, file, &facts))
+        };
+        let copies: Option<Vec<Self>> = programs.iter().map(of_go).collect();
+        match copies.unwrap_or_default().as_slice() {
+            [copies] => copies.clone(),
+            // Programs lie at the same addresses, so no address says whose code it is.
+            [first, others @ ..] => {
+                let largest =
+                    others.iter().fold(first, |largest, one| if one.bytes > largest.bytes { one } else { largest });
+                Self { frame_pointer_code: FramePointerCode::default(), ..largest.clone() }
+            }
+            [] => {
+                let bytes = if let StackSize::Bytes(bytes) = asked.stack { bytes } else { with_callers(asked, 0) };
+                let reason = "code that may use the frame pointer can run".to_owned();
+                Self { bytes, reason, frame_pointer_code: FramePointerCode::default() }
+            }
+        }
+    }
+}
+
+/// Bytes of a copy that holds the callers of code with frames of this size.
+fn with_callers(asked: &Record, frame: u32) -> u32 {
+    let rate_bound = (MAX_RATE / asked.frequency.max(1)).max(SMALL_COPY);
+    frame.saturating_add(CALLERS).min(MAX_BYTES).min(rate_bound) / 8 * 8
 }
 
 /// Why the copies must hold the callers; `None` if they need not.

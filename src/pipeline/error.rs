@@ -1,5 +1,6 @@
 //! Errors of the pipeline: one variant per stage. The cause is in `source`.
 
+use crate::build::docker;
 use crate::doctor::Finding;
 use crate::fsio::FileError;
 pub use crate::process::with_causes;
@@ -50,6 +51,12 @@ pub enum Error {
     /// The recording failed.
     #[error(transparent)]
     Record(#[from] record::Error),
+    /// The Docker engine could not tell where a container runs.
+    #[error(transparent)]
+    Engine(docker::Error),
+    /// The program of the command was not found.
+    #[error(transparent)]
+    NoCommand(process::Error),
     /// `engine = "perf"` is set, but perf was not found.
     #[error("`engine = \"perf\"` needs perf")]
     NoPerf(#[source] process::Error),
@@ -139,6 +146,7 @@ impl Error {
             Self::Build(error) => error.hints(),
             Self::Workload(error) => error.hints(),
             Self::Record(error) => error.hints(),
+            Self::Engine(error) => error.hints(),
             Self::NoPerf(_) => vec!["install perf (Debian: linux-perf), or use `engine = \"native\"`".into()],
             Self::Archive(error) => error.hints(),
             Self::Unreadable { source, .. } => source.hints(),
@@ -156,7 +164,7 @@ impl Error {
                 vec!["`--from` and `--to` need a recording with times, as goflame and `perf record` write it".into()]
             }
             Self::Analyse { source, .. } => source.hints(),
-            Self::NotReady(_) | Self::Caller { .. } | Self::Input(_) | Self::Output(_) => {
+            Self::NotReady(_) | Self::NoCommand(_) | Self::Caller { .. } | Self::Input(_) | Self::Output(_) => {
                 Vec::new()
             }
         }

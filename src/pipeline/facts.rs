@@ -19,7 +19,9 @@ pub(super) fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
         let dirty = git.get("dirty").and_then(Value::as_bool) == Some(true);
         facts.push(("Commit", format!("{commit}{}", if dirty { ", with uncommitted changes" } else { "" })));
     }
-    facts.push(("Built with", format!("{}, variant {variant}", build.go)));
+    if let Some(build) = build {
+        facts.push(("Built with", format!("{}, variant {variant}", build.go)));
+    }
     let host = |name: &str| host.pointer(&format!("/{name}/value"));
     let machine = [host("cpu_model"), host("kernel_release")].into_iter().flatten().filter_map(Value::as_str);
     let cpus = host("online_cpus").and_then(Value::as_array).map(|cpus| format!("{} CPUs", cpus.len()));

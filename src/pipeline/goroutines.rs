@@ -9,14 +9,14 @@ use crate::record::{GoroutineLayout, ModuleList};
 /// Name of the file in a run directory.
 pub(super) const GOROUTINES_FILE: &str = "goroutines.json";
 
-/// Returns the layout of the program's goroutine descriptors. `program` is an absolute path without links. An error is
-/// the reason why the layout is unknown.
-pub(super) fn layout(program: &Path) -> Result<GoroutineLayout, String> {
+/// Returns the layout of the program's goroutine descriptors. `program` is the path by which the kernel names it, `file` one
+/// that leads to it. An error is the reason why the layout is unknown.
+pub(super) fn layout(program: &Path, file: &Path) -> Result<GoroutineLayout, String> {
     if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
         return Err("goflame does not know the goroutine register of this machine's architecture".into());
     }
     let unreadable = |error: &dyn std::error::Error| format!("the program cannot be read: {error}");
-    let bytes = MappedFile::open(program).map_err(|error| unreadable(&error))?;
+    let bytes = MappedFile::open(file).map_err(|error| unreadable(&error))?;
     let binary = Binary::parse(bytes.as_ref()).map_err(|error| unreadable(&error))?;
     let (g, _) = binary.g_layout().map_err(|error| error.to_string())?;
     Ok(GoroutineLayout {

@@ -17,7 +17,7 @@ use crate::host;
 use crate::pprof::SourceDirs;
 use crate::process::ExitStatus;
 use crate::profile::Quality;
-use crate::record::{ChosenEvent, Recording};
+use crate::record::{ChosenEvent, Observation, ObservationEnd, Recording, RunningProcess, RunningTarget};
 use crate::redact::Secrets;
 use crate::workload::{Ending, LaunchPlan, Outcome};
 
@@ -37,8 +37,8 @@ pub struct Manifest {
     pub variant: String,
     /// Title of the run's graphs.
     pub title: String,
-    /// Facts about the build of the binary.
-    pub build: BuildRecord,
+    /// Facts about the build of the binary. `None` if goflame did not build it (`goflame record`).
+    pub build: Option<BuildRecord>,
     /// Git commit, branch, and whether there were uncommitted changes.
     pub git: Value,
     /// Facts about the machine.
@@ -129,7 +129,8 @@ pub struct WorkloadResult {
     pub exit_code: u8,
     /// Number of the signal that killed the workload, if any.
     pub signal: Option<i32>,
-    /// Reason for the end: `own`, `interrupted` or `timed-out`.
+    /// Reason for the end: `own`, `interrupted` or `timed-out`. `runs-on` if the program ran before the recording and ran
+    /// on after it.
     pub ending: String,
     /// Whether the workload ended by itself with an error, and `--ignore-failure` was not given. Such a run is never
     /// `latest`.
@@ -291,6 +292,7 @@ impl WorkloadResult {
                 Ending::Own => "own".into(),
                 Ending::Interrupted(_) => "interrupted".into(),
                 Ending::TimedOut => "timed-out".into(),
+                Ending::RunsOn => "runs-on".into(),
             },
             failed: outcome.ending == Ending::Own && !outcome.status.success() && !ignore_failure,
             wall_seconds: outcome.wall.as_secs_f64(),
@@ -299,6 +301,34 @@ impl WorkloadResult {
             max_rss_kib: outcome.max_rss_kib,
             outlived: outcome.outlived,
             user: plan.user.as_ref().map(|user| user.name.clone()),
+        }
+    }
+}
+
+impl WorkloadResult {
+    /// The result of programs that ran before the recording.
+    pub(super) fn observed(target: &RunningTarget, observation: &Observation, secrets: &Secrets) -> Self {
+        let first = target.processes().first();
+        let (status, ending) = match observation.end {
+            ObservationEnd::TargetEnded => ("ended, with an unknown status", "own"),
+            ObservationEnd::TimeOver | ObservationEnd::Signal(_) => ("runs on", "runs-on"),
+        };
+        let (user, system) = observation.cpu.unwrap_or_default();
+        Self {
+            argv: first.map_or_else(Vec::new, |process| secrets.args(&process.argv)),
+            env: BTreeMap::new(),
+            dir: first.map_or_else(PathBuf::new, |process| process.dir.clone()),
+            status: status.into(),
+            exit_code: 0,
+            signal: None,
+            ending: ending.into(),
+            failed: false,
+            wall_seconds: observation.wall.as_secs_f64(),
+            user_seconds: user.as_secs_f64(),
+            system_seconds: system.as_secs_f64(),
+            max_rss_kib: None,
+            outlived: 0,
+            user: first.map(RunningProcess::user),
         }
     }
 }
@@ -330,8 +360,8 @@ impl SamplerRecord {
             ring_bytes: figures.map(|figures| figures.ring_bytes),
             max_stack: facts.perf_event_max_stack.value().copied(),
             // With `perf record`, the CPU times include those of perf.
-            used_cpu_seconds: figures.map(|_| used),
-            tasks: figures.map(|_| if inherited.is_some() { "inherited" } else { "control-group" }.into()),
+            used_cpu_seconds: figures.filter(|_| outcome.has_cpu_times).map(|_| used),
+            tasks: figures.map(|_| recording.tasks.into()),
             inherited_reason: inherited.map(|inherited| inherited.reason.clone()),
             raw: None,
             kernel_symbols_absent: None,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::archive::{RunId, Substitution};
 use crate::build::BuildProgress;
@@ -72,6 +73,13 @@ pub enum PipelineEvent<'a> {
     Running {
         /// Program and arguments.
         argv: &'a [String],
+    },
+    /// Sampling of what runs already begins.
+    Observing {
+        /// The target.
+        target: &'a str,
+        /// The longest time.
+        duration: Option<Duration>,
     },
     /// The workload is over.
     Profiled {
@@ -213,6 +221,9 @@ pub enum RunNote {
     /// The program's goroutine descriptors cannot be read, for this reason.
     #[error("goroutines are known by their addresses only: {0}")]
     GoroutinesUnread(String),
+    /// The target, which has this name, ended during the recording.
+    #[error("{0} ended during the recording; the profile shows the time until then")]
+    TargetEnded(String),
     /// The recording could not be rewritten, for this reason.
     #[error("perf.data keeps its stack copies, which hold the program's memory: {0}")]
     StackCopiesKept(String),

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::PathBuf;
 use std::thread;
+use std::time::{Duration, SystemTime};
 
 use super::binaries::{BinaryRecord, keep_binaries};
 use super::cmdline;
@@ -20,10 +21,11 @@ use super::prune::after_run;
 use super::ready::Readiness;
 use super::repaired::replace_recording;
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, SYMBOLS_DIR, VDSO_FILE, analyse_bytes};
+use super::subject::Subject;
 use super::verify::recorded;
 use super::{BuildOptions, Built, Error};
 use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols, RepairedRecording, SampledFile, UsedKernelSymbols};
-use crate::archive::{Draft, Program, Store};
+use crate::archive::{self, Draft, PrunePlan, RunId, Store};
 use crate::config::{Config, Engine, Kind, redacted};
 use crate::doctor::Finding;
 use crate::fsio;
@@ -33,13 +35,13 @@ use crate::perfevent::monotonic_ns;
 use crate::pprof::SourceDirs;
 use crate::process::{Command, ExitStatus, acting_for};
 use crate::profile::SizeBound;
-use crate::record::{ChosenEvent, GoroutineLayout, Limitation, Recording, Sampler, SamplingPlan, Session};
+use crate::record::{ChosenEvent, GoroutineLayout, Recording, Sampler, SamplingPlan};
 use crate::render::{Document, Format};
 use crate::sources::{
     CodeFile, DiskImages, GoroutineReading, InputBytes, find_code_files, goroutines_to_json, own_vdso, store_code_files,
 };
 use crate::views::{By, View};
-use crate::workload::{self, Ending, LaunchPlan, Outcome, Stdin};
+use crate::workload::{Ending, LaunchPlan, Outcome, Stdin};
 
 /// Copy of the workload's standard output, in the run's directory.
 const STDOUT_LOG: &str = "stdout.log";
@@ -81,8 +83,9 @@ pub(super) struct PreparedRun<'a> {
     pub(super) config: &'a Config,
     pub(super) options: &'a RunOptions,
     pub(super) observer: &'a dyn Observer,
-    pub(super) built: Built,
-    pub(super) program: Program,
+    pub(super) subject: Subject,
+    /// Longest time of the recording. `None` for the timeout of the settings, or for no limit.
+    pub(super) duration: Option<Duration>,
     pub(super) ready: Readiness,
     pub(super) event: ChosenEvent,
     pub(super) copies: StackCopies,
@@ -90,17 +93,17 @@ pub(super) struct PreparedRun<'a> {
 }
 
 /// A finished recording.
-struct Recorded {
-    created: jiff::Timestamp,
-    /// Name of the program in the run's directory.
-    program_copy: String,
-    workload: WorkloadResult,
-    outcome: Outcome,
-    recording: Recording,
+pub(super) struct Recorded {
+    pub(super) created: jiff::Timestamp,
+    /// Name of the built program in the run's directory.
+    pub(super) program_copy: Option<String>,
+    pub(super) workload: WorkloadResult,
+    pub(super) outcome: Outcome,
+    pub(super) recording: Recording,
     /// The symbols of the running kernel, or the reason why there are none.
-    kernel: Result<KernelSymbols, String>,
+    pub(super) kernel: Result<KernelSymbols, String>,
     /// Notes for the manifest, which the user has seen.
-    notes: Vec<String>,
+    pub(super) notes: Vec<String>,
 }
 
 /// An analysed recording.
@@ -120,40 +123,30 @@ struct Analysed {
 }
 
 impl PreparedRun<'_> {
-    /// Samples, analyses and archives the run.
-    pub(super) fn execute(self, mut draft: Draft) -> Result<RunOutcome, Error> {
+    /// Samples, analyses and archives the run. If a stage fails after sampling has begun, the files so far stay in the
+    /// archive's directory of partial runs.
+    pub(super) fn complete(self) -> Result<RunOutcome, Error> {
+        let (store, observer) = (self.store, self.observer);
+        let draft = store.begin(&RunId::new(SystemTime::now(), &self.config.app.name))?;
+        let (id, perf_data) = (draft.id().clone(), draft.path(PERF_DATA_FILE));
+        let outcome = self.execute(draft);
+        match &outcome {
+            // Nothing was sampled, so there is nothing to keep.
+            Err(error) if never_ran(error) => {
+                let _ = store.prune(&PrunePlan { partials: vec![id], ..PrunePlan::default() });
+            }
+            // This error names the kept files itself.
+            Err(Error::Archive(archive::Error::Commit { .. })) => {}
+            Err(_) if perf_data.exists() => observer.warning(&Warning::SamplesKept { perf_data: &perf_data }),
+            _ => {}
+        }
+        outcome
+    }
+
+    fn execute(self, mut draft: Draft) -> Result<RunOutcome, Error> {
         let recorded = self.record(&mut draft)?;
         let analysed = self.analyse(&draft, recorded)?;
         self.archive(draft, analysed)
-    }
-
-    /// Runs the workload and samples it.
-    fn record(&self, draft: &mut Draft) -> Result<Recorded, Error> {
-        let created = jiff::Timestamp::now();
-        let program_copy = draft.add_program(&self.program)?;
-        let kernel = self.kernel_symbols();
-        let descriptors = goroutines::layout(self.program.path());
-        let sampling = self.sampling_plan(draft, kernel.as_ref().ok(), descriptors.as_ref().ok().cloned())?;
-        let launch = self.launch_plan(draft, &sampling);
-        self.announce(&launch);
-        let (outcome, recording) = workload::run::<_, Error>(&launch, self.observer, |program| {
-            Session::start(&sampling, program, self.observer)
-        })?;
-        let unbounded = self.is_unbounded().then_some(RunNote::RecordingUnbounded);
-        self.report_recording(&outcome, &recording, unbounded.as_ref());
-        let substitution = draft.check_program(&self.program)?;
-        if let Some(substitution) = &substitution {
-            self.observer.warning(&Warning::Substitution(substitution));
-        }
-        let mut notes: Vec<String> = self.event.limitations().iter().map(ToString::to_string).collect();
-        if let (Engine::Native, Err(reason)) = (self.config.record.engine, descriptors) {
-            notes.push(RunNote::GoroutinesUnread(reason).to_string());
-        }
-        notes.extend(unbounded.as_ref().map(ToString::to_string));
-        notes.extend(outcome.incomplete_logs.iter().map(ToString::to_string));
-        notes.extend(substitution.as_ref().map(ToString::to_string));
-        let workload = WorkloadResult::new(&launch, &outcome, self.options.ignore_failure, &self.config.secrets());
-        Ok(Recorded { created, program_copy, workload, outcome, recording, kernel, notes })
     }
 
     /// Analyses the recording, and replaces it by one without the program's memory.
@@ -167,7 +160,9 @@ impl PreparedRun<'_> {
         let perf_data = InputBytes::open(&path).map_err(Error::Input)?;
         let mut images = DiskImages::new();
         images.use_held_files(std::mem::take(&mut recording.mapped_files));
-        images.use_copy(self.program.path().to_string_lossy(), draft.path(&program_copy));
+        if let (Some((_, program)), Some(copy)) = (self.subject.built(), &program_copy) {
+            images.use_copy(program.path().to_string_lossy(), draft.path(copy));
+        }
         let sampler = SamplerRecord::new(&self.config.record, &self.event, &self.ready.facts, &outcome, &recording)
             .without_kernel_symbols(kernel.as_ref().err().cloned())
             .with_stack_reason(&self.copies.reason);
@@ -228,6 +223,7 @@ impl PreparedRun<'_> {
         // A rewritten recording names the goroutines itself.
         let goroutines = if sampler.raw == Some(true) { analysed.goroutines } else { Vec::new() };
         self.write_report_inputs(&draft, kernel.as_ref(), &goroutines, &analysed.code_files)?;
+        let built = self.subject.built();
         let manifest = Manifest {
             created: created.to_string(),
             goflame: env!("CARGO_PKG_VERSION").into(),
@@ -235,8 +231,8 @@ impl PreparedRun<'_> {
             app: AppRecord::new(self.config),
             variant: self.config.build.variant.clone(),
             title: title.clone(),
-            build: BuildRecord::new(&self.built, &self.program, sources.clone(), recorded(&self.built)),
-            git: to_json(&crate::build::git_state(&self.config.root)),
+            build: built.map(|(built, program)| BuildRecord::new(built, program, sources.clone(), recorded(built))),
+            git: to_json(&built.map(|_| crate::build::git_state(&self.config.root))),
             host: to_json(&self.ready.facts),
             checks: to_json(&self.ready.findings),
             binaries,
@@ -264,11 +260,11 @@ impl PreparedRun<'_> {
     }
 
     /// Shows the command line of the workload.
-    fn announce(&self, launch: &LaunchPlan) {
+    pub(super) fn announce(&self, launch: &LaunchPlan) {
         let mut words: Vec<_> = launch.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
-        if let Some(program) = words.first_mut() {
+        if let (Some(program), Some((built, _))) = (words.first_mut(), self.subject.built()) {
             // Shows the path of the published copy of the program, which users know.
-            *program = fsio::shown(&self.built.artifact.path).display().to_string();
+            *program = fsio::shown(&built.artifact.path).display().to_string();
         }
         self.observer.event(&PipelineEvent::Running { argv: &self.config.secrets().args(&words) });
     }
@@ -280,7 +276,8 @@ impl PreparedRun<'_> {
         sampled: Vec<SampledFile>,
         notes: &mut Vec<String>,
     ) -> Result<Vec<BinaryRecord>, Error> {
-        let (binaries, left_out) = keep_binaries(draft, self.program.path(), sampled)?;
+        let (binaries, left_out) =
+            keep_binaries(draft, self.subject.built().map(|(_, program)| program.path()), sampled)?;
         if let Some(left_out) = left_out {
             self.observer.warning(&Warning::Note(&left_out));
             notes.push(left_out.to_string());
@@ -300,24 +297,27 @@ impl PreparedRun<'_> {
         Some(note)
     }
 
-    /// Directories of the source files. Those of a build in a container are not on this machine.
+    /// Directories of the source files. Those of a build in a container are not on this machine, and those of a program
+    /// that was not built are unknown.
     fn source_dirs(&self) -> SourceDirs {
-        let Built { plan, go, container, .. } = &self.built;
-        if container.is_some() { SourceDirs::default() } else { SourceDirs::new(crate::build::source_dirs(plan, go)) }
+        match self.subject.built() {
+            Some((Built { plan, go, container: None, .. }, _)) => SourceDirs::new(crate::build::source_dirs(plan, go)),
+            _ => SourceDirs::default(),
+        }
     }
 
-    fn kernel_symbols(&self) -> Result<KernelSymbols, String> {
+    pub(super) fn kernel_symbols(&self) -> Result<KernelSymbols, String> {
         if !self.event.spec.kernel {
             return Err("kernel mode was not sampled".into());
         }
         running_kernel_symbols()
     }
 
-    fn sampling_plan(
+    pub(super) fn sampling_plan(
         &self,
         draft: &Draft,
         kernel: Option<&KernelSymbols>,
-        goroutines: Option<GoroutineLayout>,
+        goroutines: Vec<GoroutineLayout>,
     ) -> Result<SamplingPlan, Error> {
         Ok(SamplingPlan {
             sampler: match self.config.record.engine {
@@ -329,17 +329,17 @@ impl PreparedRun<'_> {
             cpus: self.ready.facts.named_cpus.clone(),
             kernel_text: kernel.and_then(KernelSymbols::text),
             goroutines,
+            oldest_code_file: self.subject.oldest_code_file(),
             perf_data: draft.path(PERF_DATA_FILE),
             max_bytes: self.config.archive.max_bytes,
             features: self.features(),
         })
     }
 
-    fn launch_plan(&self, draft: &Draft, sampling: &SamplingPlan) -> LaunchPlan {
+    pub(super) fn launch_plan(&self, draft: &Draft, sampling: &SamplingPlan) -> LaunchPlan {
         let workload = &self.config.workload;
-        let argv = crate::build::workload_argv(self.config, self.program.path());
-        LaunchPlan {
-            argv: argv.into_iter().map(OsString::from).collect(),
+        let plan = LaunchPlan {
+            argv: Vec::new(),
             env: workload.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             dir: workload.dir.clone(),
             stdin: workload.stdin.clone().map_or(Stdin::Inherit, Stdin::File),
@@ -349,6 +349,22 @@ impl PreparedRun<'_> {
             stdout_log: draft.path(STDOUT_LOG),
             stderr_log: draft.path("stderr.log"),
             max_log_bytes: self.config.archive.max_bytes,
+        };
+        let argv = |words: Vec<String>| words.into_iter().map(OsString::from).collect();
+        match &self.subject {
+            Subject::Built(built) => {
+                LaunchPlan { argv: argv(crate::build::workload_argv(self.config, built.1.path())), ..plan }
+            }
+            // The settings of the workload are for the program of the project.
+            Subject::Command(command) => LaunchPlan {
+                argv: argv(command.argv.clone()),
+                env: Vec::new(),
+                dir: command.dir.clone(),
+                stdin: Stdin::Inherit,
+                timeout: self.duration.unwrap_or(Duration::MAX),
+                ..plan
+            },
+            Subject::Running(_) => plan,
         }
     }
 
@@ -373,40 +389,6 @@ impl PreparedRun<'_> {
         }
     }
 
-    /// Reports a recording and the problems of its workload.
-    fn report_recording(&self, outcome: &Outcome, recording: &Recording, unbounded: Option<&RunNote>) {
-        let observer = self.observer;
-        observer.event(&PipelineEvent::Profiled {
-            frequency: self.config.record.frequency,
-            event: &self.event,
-            outcome,
-            figures: recording.figures,
-        });
-        for limitation in self.event.limitations() {
-            match limitation {
-                Limitation::NoCycleCounter(_) => observer.event(&PipelineEvent::OtherEvent(limitation)),
-                // The readiness checks have reported both, with their repairs.
-                Limitation::UserSpaceOnly | Limitation::SmallRings(_) => {}
-            }
-        }
-        if outcome.ending != Ending::Own || !outcome.status.success() {
-            observer.warning(&Warning::EndedEarly { status: outcome.status, ending: outcome.ending });
-        }
-        if outcome.unstoppable > 0 {
-            observer.warning(&Warning::Unstoppable(outcome.unstoppable));
-        }
-        let stopped = outcome.outlived.saturating_sub(outcome.unstoppable);
-        if stopped > 0 {
-            observer.warning(&Warning::Outlived(stopped));
-        }
-        if let Some(note) = unbounded {
-            observer.warning(&Warning::Note(note));
-        }
-        for log in &outcome.incomplete_logs {
-            observer.warning(&Warning::IncompleteLog(log));
-        }
-    }
-
     /// Size bound that the recording reached, and the time in seconds when it did. `None` if it did not.
     fn size_bound(&self, recording: &Recording) -> Option<SizeBound> {
         let seconds = recording.figures?.bound_reached?.as_secs_f64();
@@ -415,7 +397,7 @@ impl PreparedRun<'_> {
 
     /// Whether `max_bytes` is set with `engine = "perf"`, where it has no effect. `perf record --max-size` is not used
     /// because it would end the program at the bound.
-    fn is_unbounded(&self) -> bool {
+    pub(super) fn is_unbounded(&self) -> bool {
         self.config.record.engine == Engine::Perf && self.config.archive.max_bytes.is_some()
     }
 
@@ -464,16 +446,28 @@ impl PreparedRun<'_> {
         fsio::create_dir_all(&dir).and_then(|()| store_code_files(code_files, &dir)).map_err(Error::Output)?;
         if !self.config.text.is_empty() {
             write(draft, "goflame.toml", redacted(&self.config.text, &self.config.secrets()).as_bytes())?;
-            write(draft, "goflame.lock", self.built.lock.as_bytes())?;
+            if let Some((built, _)) = self.subject.built() {
+                write(draft, "goflame.lock", built.lock.as_bytes())?;
+            }
         }
         Ok(())
     }
 
     fn title(&self) -> String {
         match self.config.report.title.as_str() {
+            "" if self.subject.built().is_none() => self.subject.describe(),
             "" => format!("{} [{}]", self.config.app.name, self.config.build.variant),
             title => self.config.secrets().text(title),
         }
+    }
+}
+
+/// Whether a run failed before its workload began, or before anything was sampled.
+fn never_ran(error: &Error) -> bool {
+    match error {
+        Error::Workload(error) => !error.program_ran(),
+        Error::Record(error) => !error.has_samples(),
+        _ => false,
     }
 }
 

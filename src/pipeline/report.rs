@@ -247,7 +247,9 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     let mut images = DiskImages::new();
     images.set_recording_end(modified(&path));
     use_kept_binaries(&mut images, run, manifest.binaries);
-    images.use_copy(manifest.build.path.to_string_lossy(), run.file(&manifest.build.file)?);
+    if let Some(build) = &manifest.build {
+        images.use_copy(build.path.to_string_lossy(), run.file(&build.file)?);
+    }
     if let Ok(vdso) = run.file(VDSO_FILE) {
         images.use_vdso(vdso);
     }
@@ -273,7 +275,8 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
     let reported = reported(analysis, wanted, run.id().as_str(), &manifest.title)?;
-    Ok(Reported { facts, benchmarks: manifest.benchmarks, sources: manifest.build.sources, ..reported })
+    let sources = manifest.build.map_or_else(SourceDirs::default, |build| build.sources);
+    Ok(Reported { facts, benchmarks: manifest.benchmarks, sources, ..reported })
 }
 
 /// Returns the run that a directory belongs to; `None` for any other directory.

@@ -1,17 +1,14 @@
 //! `goflame run`: plan, check, build, inspect, record, analyse, render, archive.
 
-use std::time::SystemTime;
-
 use super::Error;
 use super::build::{Reuse, build_privately};
-use super::copies::StackCopies;
 use super::observer::{Observer, PipelineEvent, Warning};
 use super::prepared_run::{PreparedRun, RunOptions, RunOutcome, find_perf};
 use super::prune::before_run;
 use super::ready::Environment;
-use super::report::PERF_DATA_FILE;
 use super::settle::{resolve_go, settle_with};
-use crate::archive::{self, PrunePlan, RunId, Store};
+use super::subject::Subject;
+use crate::archive::Store;
 use crate::config::{Config, Engine};
 use crate::doctor::{self, Finding, Strictness};
 
@@ -48,36 +45,10 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
     }
     let ready = environment.into_readiness(findings);
     let Some(mut event) = ready.event.clone() else { return Err(Error::NotReady(ready.findings)) };
-    let copies = StackCopies::new(&config.record, program.path(), &built.artifact.facts);
+    let subject = Subject::Built(Box::new((built, program)));
+    let copies = subject.stack_copies(&config.record);
     event.spec.stack = copies.bytes;
     observer.event(&PipelineEvent::Ready(&ready.findings));
 
-    let draft = store.begin(&run_id(config))?;
-    let (id, perf_data) = (draft.id().clone(), draft.path(PERF_DATA_FILE));
-    let outcome =
-        PreparedRun { config, options, observer, built, program, ready, event, copies, store: &store }.execute(draft);
-    match &outcome {
-        // The workload never ran, so there is nothing to keep.
-        Err(error) if never_ran(error) => {
-            let _ = store.prune(&PrunePlan { partials: vec![id], ..PrunePlan::default() });
-        }
-        // This error names the kept files itself.
-        Err(Error::Archive(archive::Error::Commit { .. })) => {}
-        Err(_) if perf_data.exists() => observer.warning(&Warning::SamplesKept { perf_data: &perf_data }),
-        _ => {}
-    }
-    outcome
-}
-
-/// Whether a run failed before its workload began.
-fn never_ran(error: &Error) -> bool {
-    match error {
-        Error::Workload(error) => !error.program_ran(),
-        Error::Record(error) => !error.has_samples(),
-        _ => false,
-    }
-}
-
-fn run_id(config: &Config) -> RunId {
-    RunId::new(SystemTime::now(), &config.app.name)
+    PreparedRun { config, options, observer, subject, duration: None, ready, event, copies, store: &store }.complete()
 }

@@ -3,7 +3,6 @@
 //! Orphans are included only after [`become_reaper`]: they then become children of this process.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +11,8 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgrp, setpgid};
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions, set_child_subreaper, wait, waitid};
+
+use super::process_stat::{ProcessStat, all_processes};
 
 /// Time between SIGTERM and SIGKILL in [`stop_all`].
 const GRACE_PERIOD: Duration = Duration::from_secs(2);
@@ -95,19 +96,20 @@ pub fn has_children() -> bool {
 
 /// Returns all living descendants of this process, except `bystanders` and their descendants. Excludes zombies.
 pub fn descendants(bystanders: &[Pid]) -> Vec<Pid> {
+    descendants_of(&[std::process::id().cast_signed()], bystanders)
+}
+
+/// Returns all living descendants of these processes, except `bystanders` and their descendants. Excludes zombies.
+pub fn descendants_of(ancestors: &[i32], bystanders: &[Pid]) -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        let Some(stat) = fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| Stat::parse(&stat)) else {
-            continue;
-        };
-        if stat.is_alive() {
+    for pid in all_processes() {
+        if let Some(stat) = ProcessStat::read(pid).filter(ProcessStat::is_alive) {
             children.entry(stat.parent).or_default().push(pid);
         }
     }
     let mut found = Vec::new();
-    let mut seen = HashSet::new();
-    let mut queue = vec![std::process::id().cast_signed()];
+    let mut seen: HashSet<i32> = ancestors.iter().copied().collect();
+    let mut queue = ancestors.to_vec();
     while let Some(parent) = queue.pop() {
         for &pid in children.get(&parent).into_iter().flatten() {
             if !bystanders.contains(&Pid::from_raw(pid)) && seen.insert(pid) {
@@ -117,48 +119,4 @@ pub fn descendants(bystanders: &[Pid]) -> Vec<Pid> {
         }
     }
     found
-}
-
-/// Fields of `/proc/PID/stat`.
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    state: u8,
-    parent: i32,
-    threads: i32,
-}
-
-impl Stat {
-    /// Parses the file. The second field, in parentheses, may contain any bytes, so fields are counted from the last
-    /// parenthesis (proc(5)).
-    fn parse(stat: &[u8]) -> Option<Self> {
-        let end = stat.iter().rposition(|byte| *byte == b')')?;
-        let mut fields = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_ascii_whitespace();
-        let state = *fields.next()?.as_bytes().first()?;
-        let parent = fields.next()?.parse().ok()?;
-        let threads = fields.nth(15).and_then(|threads| threads.parse().ok()).unwrap_or(1);
-        Some(Self { state, parent, threads })
-    }
-
-    /// Whether the process is alive. A process whose first thread has ended looks like a zombie while other threads
-    /// run.
-    fn is_alive(&self) -> bool {
-        self.state != b'X' && (self.state != b'Z' || self.threads > 1)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Stat;
-
-    #[test]
-    fn reads_a_stat_line_whatever_the_name() {
-        let stat = |text: &[u8]| Stat::parse(text).map(|stat| (stat.state, stat.parent, stat.threads, stat.is_alive()));
-        assert_eq!(stat(b"12 (a) S 3 4"), Some((b'S', 3, 1, true)));
-        assert_eq!(stat(b"12 (a) Z 9) R 7 4"), Some((b'R', 7, 1, true)));
-        assert_eq!(stat(b"9 (a) Z 7 9 9 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 5"), Some((b'Z', 7, 1, false)));
-        assert_eq!(stat(b"9 (a) Z 7 9 9 0 -1 4 0 0 0 0 0 0 0 0 20 0 2 0 5"), Some((b'Z', 7, 2, true)));
-        assert_eq!(stat(b"12 (a"), None);
-        assert_eq!(stat(b"12 (a) "), None);
-        assert_eq!(stat(b""), None);
-    }
 }

@@ -10,6 +10,7 @@ mod error;
 mod guard;
 mod output;
 mod private_dir;
+mod process_stat;
 mod quote;
 mod signals;
 mod status;
@@ -17,11 +18,14 @@ mod temporary;
 
 pub use account::{Account, acting_for, drop_to_user, open_with_own_rights, runs_as_another, with_own_rights};
 pub use command::{Captured, Capturing, Command, find};
-pub use descendants::{become_reaper, descendants, has_children, kill_all, kill_and_reap_all, leave_group, stop_all};
+pub use descendants::{
+    become_reaper, descendants, descendants_of, has_children, kill_all, kill_and_reap_all, leave_group, stop_all,
+};
 pub use error::{Error, StderrTail, with_causes};
 pub use guard::{GUARD, guard_commands, outlive_signals, run_guard};
 pub use output::read_output;
 pub use private_dir::{KEEP, PrivateDir, run_keeper};
+pub use process_stat::{ProcessStat, all_processes, threads_of};
 pub use quote::{quote, quote_command, quote_line};
 pub use signals::{SIGNALS, Signals, Woken, ignored_at_start, report_file_size_limit, terminal_signals_reach_program};
 pub use status::ExitStatus;

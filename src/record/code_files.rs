@@ -39,9 +39,9 @@ struct Wanted {
 }
 
 impl CodeFileWatch {
-    /// Starts with the recording.
-    pub(super) fn new() -> Self {
-        Self { wanted: BTreeMap::new(), own_numbers: HashMap::new(), since: SystemTime::now(), open: 0, next_look: 0 }
+    /// `since`: files that were last written before are of other processes.
+    pub(super) fn new(since: SystemTime) -> Self {
+        Self { wanted: BTreeMap::new(), own_numbers: HashMap::new(), since, open: 0, next_look: 0 }
     }
 
     /// Notes a new mapping.
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn a_file_is_kept_when_its_process_deletes_it() {
         let pid = std::process::id();
-        let mut watch = CodeFileWatch::new();
+        let mut watch = CodeFileWatch::new(SystemTime::now());
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join(format!("jit-{pid}.dump"));
         let name = path.to_str().expect("a path");

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::target_error::TargetError;
 use crate::fsio::FileError;
 use crate::{perfdata, perfevent};
 
@@ -13,11 +14,17 @@ pub enum Error {
     /// The kernel refused the events.
     #[error("cannot sample")]
     Event(#[from] perfevent::Error),
+    /// The running program cannot be sampled.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// Signals cannot be caught.
+    #[error("cannot catch signals")]
+    Signals(#[source] io::Error),
     /// The file for the samples could not be created.
     #[error(transparent)]
     Create(#[from] FileError),
     /// Samples could not be written.
-    #[error("the workload was stopped, because {path} cannot be written", path = path.display())]
+    #[error("the recording stopped, because {path} cannot be written", path = path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -26,7 +33,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A record does not fit into the file format.
-    #[error("the workload was stopped, because a record does not fit {path}", path = path.display())]
+    #[error("the recording stopped, because a record does not fit {path}", path = path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -55,11 +62,12 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Event(source) => source.hints(),
+            Self::Target(source) => source.hints(),
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 vec!["free disk space, or record shorter or at a lower frequency".into()]
             }
             Self::Format { source, .. } => source.hints(),
-            Self::Write { .. } | Self::Create(_) => Vec::new(),
+            Self::Write { .. } | Self::Create(_) | Self::Signals(_) => Vec::new(),
         }
     }
 }

@@ -77,7 +77,7 @@ fn is_at_its_path(held: &HeldFile) -> bool {
 
 /// Opens the file of a mapping: through the mapping itself (which needs `CAP_CHECKPOINT_RESTORE`), by its path as the
 /// process or goflame sees it, or as the program of the process. A file of another build is detected when it is analysed.
-fn open_mapped(map: &Mmap<'_>, id: &MappedId) -> Option<File> {
+pub(super) fn open_mapped(map: &Mmap<'_>, id: &MappedId) -> Option<File> {
     let process = PathBuf::from(format!("/proc/{}", map.pid));
     let path = Path::new(&id.path);
     let by_path = || {

@@ -2,6 +2,7 @@
 //!
 //! [`choose_event`] finds the event that the kernel permits. A [`Session`] opens it on a program that waits for its
 //! start and moves the ring buffers to the file until the program is over. Another module launches the program.
+//! [`observe`] does the same with programs that run already.
 //!
 //! Must not symbolise and must not render.
 
@@ -10,24 +11,32 @@ mod code_files;
 mod copies;
 mod error;
 mod event;
+mod existing;
 mod goroutines;
 mod mapped_files;
+mod observe;
 mod perf;
 mod plan;
 mod priority;
 mod raw_sample;
 mod recording;
+mod running_target;
 mod sampler;
 mod session;
+mod target_error;
 mod tasks;
+mod thread_events;
 mod trial;
 
 pub use copies::{FramePointerCode, SMALL_COPY};
 pub use error::Error;
 pub use event::{ChosenEvent, Limitation, RING_SIZES, choose_event};
 pub use goroutines::{GoroutineLayout, ModuleList};
+pub use observe::{Observation, ObservationEnd, observe};
 pub use plan::{Sampler, SamplingPlan};
 pub use recording::{Inherited, Recording, SamplingFigures};
+pub use running_target::{RunningProcess, RunningTarget};
 pub use session::{SamplingProgress, SamplingState, Session};
+pub use target_error::{TargetError, kubernetes_hint};
 pub use tasks::try_to_confine;
 pub use trial::{TrialError, sample_self};

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use super::copies::FramePointerCode;
 use super::event::ChosenEvent;
@@ -21,8 +22,10 @@ pub struct SamplingPlan {
     pub cpus: Vec<u32>,
     /// Address range of the kernel's own code (`_text` to `_etext`), if known.
     pub kernel_text: Option<Range<u64>>,
-    /// Layout of the goroutine descriptors, if it is known for the program.
-    pub goroutines: Option<GoroutineLayout>,
+    /// Layouts of the goroutine descriptors, for each program of which it is known.
+    pub goroutines: Vec<GoroutineLayout>,
+    /// Files that name code and were written before are of processes of an earlier time.
+    pub oldest_code_file: SystemTime,
     /// Output file of the samples.
     pub perf_data: PathBuf,
     /// Maximum bytes of this file. `perf record` has no limit.

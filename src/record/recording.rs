@@ -15,6 +15,8 @@ pub struct Recording {
     pub mapped_files: Vec<HeldFile>,
     /// The files that name the code that processes made. `None` with `engine = "perf"`, where nobody looked for them.
     pub code_files: Option<Vec<CodeFile>>,
+    /// Which tasks the events followed: `control-group`, `inherited` or `machine`. Empty with `engine = "perf"`.
+    pub tasks: &'static str,
     /// The reason why each thread had an event of its own. `None` if each CPU had one, confined to the program's control
     /// group, and with `engine = "perf"`.
     pub inherited: Option<Inherited>,

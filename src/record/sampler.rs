@@ -9,6 +9,7 @@ use super::before_exec::BeforeExec;
 use super::code_files::CodeFileWatch;
 use super::copies::FramePointerCode;
 use super::error::Error;
+use super::existing::write_existing;
 use super::goroutines::Watch;
 use super::mapped_files::MappedFiles;
 use super::plan::SamplingPlan;
@@ -16,11 +17,12 @@ use super::priority::HighPriority;
 use super::raw_sample::Sampled;
 use super::recording::{Inherited, Recording, SamplingFigures};
 use super::tasks::OpenedEvent;
+use super::thread_events::EventOwners;
 use crate::fsio::create_private;
 use crate::perfdata::abi::{RECORD_HEADER, record_type};
 use crate::perfdata::{self, Attr, CpuCount, Features, SampleId, Writer, decode_mapping};
 use crate::perfevent::{Rings, monotonic_ns};
-use crate::workload::WaitingProgram;
+use crate::process::with_own_rights;
 
 /// Bytes reserved for the data that [`Writer::finish`] adds: a few kilobytes on a machine with many CPUs.
 const RESERVE: u64 = 64 * 1024;
@@ -30,7 +32,9 @@ pub(super) struct NativeSampler {
     /// The open events. The session waits on them.
     pub(super) rings: Rings,
     before_exec: Option<BeforeExec>,
+    tasks: &'static str,
     inherited: Option<Inherited>,
+    owners: EventOwners,
     writer: Writer<File>,
     /// Attribute of the sampled event, which says which fields a sample has.
     attr: Attr,
@@ -38,7 +42,7 @@ pub(super) struct NativeSampler {
     features: Features,
     samples: u64,
     lost: u64,
-    goroutines: Option<Watch>,
+    goroutines: Vec<Watch>,
     code_files: CodeFileWatch,
     mapped_files: MappedFiles,
     frame_pointer_code: FramePointerCode,
@@ -52,20 +56,33 @@ pub(super) struct NativeSampler {
 }
 
 impl NativeSampler {
-    /// Opens the planned event on the program, and creates the file.
-    pub(super) fn start(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<Self, Error> {
-        let OpenedEvent { rings, event, before_exec, inherited } = OpenedEvent::open(plan, program)?;
+    /// Creates the file for the opened event, and writes what existed before.
+    pub(super) fn start(plan: &SamplingPlan, opened: OpenedEvent) -> Result<Self, Error> {
+        let OpenedEvent { rings, event, before_exec, tasks, inherited, owners, processes } = opened;
         let path = plan.perf_data.clone();
+        let mut code_files = CodeFileWatch::new(plan.oldest_code_file);
+        let mut mapped_files = MappedFiles::new();
         let writer = Writer::create(create_private(&path)?, std::slice::from_ref(&event));
-        let writer = writer.and_then(|mut writer| write_existing_mappings(&mut writer, plan).map(|()| writer));
+        let writer = writer.and_then(|mut writer| {
+            write_kernel_mapping(&mut writer, plan)?;
+            with_own_rights(|| {
+                write_existing(&mut writer, &processes, |mapping| {
+                    code_files.note(mapping);
+                    mapped_files.note(mapping);
+                })
+            })?;
+            Ok(writer)
+        });
         let writer = writer.map_err(|source| Error::from_writer(&path, source))?;
-        let goroutines = plan.goroutines.clone().map(Watch::new);
-        let cpus = u32::try_from(event.ids.len()).unwrap_or(u32::MAX);
+        let goroutines = plan.goroutines.iter().cloned().map(Watch::new).collect();
+        let cpus = u32::try_from(rings.cpus()).unwrap_or(u32::MAX);
         let nr_cpus = Some(CpuCount { available: cpus, online: cpus });
         Ok(Self {
             rings,
             before_exec,
+            tasks,
             inherited,
+            owners,
             writer,
             attr: event.attr,
             path,
@@ -73,8 +90,8 @@ impl NativeSampler {
             samples: 0,
             lost: 0,
             goroutines,
-            code_files: CodeFileWatch::new(),
-            mapped_files: MappedFiles::new(),
+            code_files,
+            mapped_files,
             frame_pointer_code: plan.frame_pointer_code.clone(),
             shortened: Vec::new(),
             started: Instant::now(),
@@ -95,7 +112,11 @@ impl NativeSampler {
         let code_files = &mut self.code_files;
         let mapped_files = &mut self.mapped_files;
         let (attr, code, shortened) = (&self.attr, &self.frame_pointer_code, &mut self.shortened);
+        let owners = &mut self.owners;
         let mut write = |kind, misc, full_body: &[u8]| {
+            if owners.is_second_sample(kind, full_body) {
+                return Ok(());
+            }
             let registers = (kind == record_type::SAMPLE).then(|| Sampled::decode(full_body, attr)).flatten();
             let short_body = registers.as_ref().and_then(|registers| code.shorten(registers, full_body, shortened));
             let body = short_body.unwrap_or(full_body);
@@ -107,8 +128,10 @@ impl NativeSampler {
                 return Ok(());
             }
             *samples += u64::from(kind == record_type::SAMPLE);
-            if let (Some(registers), Some(goroutines)) = (&registers, goroutines.as_mut()) {
-                goroutines.note(registers);
+            if let Some(registers) = &registers {
+                for watch in goroutines.iter_mut() {
+                    watch.note(registers);
+                }
             }
             if let Some(mapping) = decode_mapping(kind, misc, full_body) {
                 code_files.note(&mapping);
@@ -135,8 +158,8 @@ impl NativeSampler {
             }
         };
         let now = monotonic_ns();
-        if let Some(goroutines) = &mut self.goroutines {
-            goroutines.look(now);
+        for watch in &mut self.goroutines {
+            watch.look(now);
         }
         self.code_files.look(now);
         if full {
@@ -157,7 +180,7 @@ impl NativeSampler {
 
     /// Time after which the goroutines that run are read again. `None` if they are not read at all.
     pub(super) fn goroutine_interval(&self) -> Option<Duration> {
-        self.goroutines.as_ref().map(Watch::interval)
+        self.goroutines.iter().map(Watch::interval).min()
     }
 
     /// Number of samples written so far.
@@ -172,7 +195,7 @@ impl NativeSampler {
         // A kernel without this counter still writes a record of each loss.
         let lost = self.rings.lost().unwrap_or(self.lost);
         self.writer.finish(&self.features).map_err(|source| Error::from_writer(&self.path, source))?;
-        let (goroutines, registered) = self.goroutines.map_or_else(Default::default, Watch::finish);
+        let (goroutines, registered): (Vec<_>, Vec<_>) = self.goroutines.into_iter().map(Watch::finish).unzip();
         Ok(Recording {
             figures: Some(SamplingFigures {
                 samples: self.samples,
@@ -180,18 +203,18 @@ impl NativeSampler {
                 ring_bytes: self.rings.ring_bytes(),
                 bound_reached: self.bound_reached,
             }),
-            goroutines,
-            code_files: Some(self.code_files.finish(registered)),
+            goroutines: goroutines.concat(),
+            code_files: Some(self.code_files.finish(registered.concat())),
+            tasks: self.tasks,
             inherited: self.inherited,
             mapped_files: self.mapped_files.finish(),
         })
     }
 }
 
-/// Writes records of mappings that exist before sampling begins, for which the kernel sends no records. That is the
-/// kernel's own code: without its mapping, perf and every other reader show kernel frames without names. A program that
-/// waits at its exec gate has no mappings that last.
-fn write_existing_mappings(writer: &mut Writer<File>, plan: &SamplingPlan) -> Result<(), perfdata::Error> {
+/// Writes the mapping of the kernel's own code, for which the kernel sends no record. Without it, perf and every other
+/// reader show kernel frames without names.
+fn write_kernel_mapping(writer: &mut Writer<File>, plan: &SamplingPlan) -> Result<(), perfdata::Error> {
     match &plan.kernel_text {
         Some(text) if plan.event.spec.kernel => {
             let length = text.end.saturating_sub(text.start);

@@ -6,7 +6,10 @@ use std::time::Duration;
 use super::error::Error;
 use super::plan::{Sampler, SamplingPlan};
 use super::recording::Recording;
+use super::running_target::RunningTarget;
 use super::sampler::NativeSampler;
+use super::target_error::TargetError;
+use super::tasks::OpenedEvent;
 use crate::perfevent::Rings;
 use crate::workload::{Monitor, WaitingProgram};
 
@@ -44,10 +47,23 @@ impl<'p> Session<'p> {
         progress: &'p dyn SamplingProgress,
     ) -> Result<Self, Error> {
         let sampler = match plan.sampler {
-            Sampler::Native => Some(NativeSampler::start(plan, program)?),
+            Sampler::Native => Some(NativeSampler::start(plan, OpenedEvent::open(plan, program)?)?),
             Sampler::Perf(_) => None,
         };
         Ok(Self { sampler, frequency: plan.event.spec.frequency, progress })
+    }
+
+    /// Opens the planned event on a target that runs, starts sampling, and creates the file.
+    pub(super) fn attach(
+        plan: &SamplingPlan,
+        target: &RunningTarget,
+        progress: &'p dyn SamplingProgress,
+    ) -> Result<Self, Error> {
+        if plan.sampler != Sampler::Native {
+            return Err(TargetError::PerfEngine.into());
+        }
+        let sampler = NativeSampler::start(plan, OpenedEvent::on_running(plan, target)?)?;
+        Ok(Self { sampler: Some(sampler), frequency: plan.event.spec.frequency, progress })
     }
 }
 

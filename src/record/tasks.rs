@@ -1,14 +1,20 @@
 //! Opens the event on a program and everything that it starts: confined to a control group if that is possible, otherwise
-//! inherited.
+//! inherited. Or on programs that run already, or on the whole machine.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use super::before_exec::BeforeExec;
+use super::error::Error;
 use super::event::{ChosenEvent, WISHED_RING_BYTES, file_event};
 use super::plan::SamplingPlan;
 use super::recording::Inherited;
+use super::running_target::RunningTarget;
+use super::target_error::TargetError;
+use super::thread_events::{EventOwners, ThreadEvents};
 use crate::perfdata::Event;
 use crate::perfevent::{self, MIN_RING_BYTES, Rings, Target, open};
+use crate::process::all_processes;
 use crate::workload::{ControlGroup, NoControlGroup, WaitingProgram};
 
 /// The reason why each thread has an event of its own, although one event per CPU sees more of short lives.
@@ -65,8 +71,14 @@ pub(super) struct OpenedEvent {
     pub(super) event: Event,
     /// Records of the exec gate. `None` if the kernel starts sampling with the program.
     pub(super) before_exec: Option<BeforeExec>,
-    /// `None` for an event that is confined to a control group.
+    /// See [`Recording::tasks`](super::Recording::tasks).
+    pub(super) tasks: &'static str,
+    /// `None` for one event per CPU.
     pub(super) inherited: Option<Inherited>,
+    /// The threads that ran already, and their events.
+    pub(super) owners: EventOwners,
+    /// The processes that ran already.
+    pub(super) processes: BTreeSet<i32>,
 }
 
 impl OpenedEvent {
@@ -75,8 +87,45 @@ impl OpenedEvent {
             let target = Target::BeforeExec(program.pid());
             let rings = open(&plan.event.spec, target, &plan.cpus, WISHED_RING_BYTES)?;
             let event = file_event(&plan.event.spec, target, &rings);
-            Ok(Self { rings, event, before_exec: None, inherited: Some(reason.into()) })
+            Ok(Self::of_launched(rings, event, None, Some(reason.into())))
         })
+    }
+
+    fn of_launched(rings: Rings, event: Event, before_exec: Option<BeforeExec>, inherited: Option<Inherited>) -> Self {
+        let tasks = if inherited.is_some() { "inherited" } else { "control-group" };
+        let (owners, processes) = (EventOwners::default(), BTreeSet::new());
+        Self { rings, event, before_exec, tasks, inherited, owners, processes }
+    }
+
+    /// Opens the event on a target that runs, and starts sampling.
+    pub(super) fn on_running(plan: &SamplingPlan, target: &RunningTarget) -> Result<Self, Error> {
+        let spec = &plan.event.spec;
+        let (mut rings, owners, processes, inherited) = match target {
+            RunningTarget::Processes { named, container } => {
+                let ThreadEvents { rings, owners, processes } = ThreadEvents::open(plan, named, container.as_deref())?;
+                let inherited = Inherited {
+                    reason: "the program ran before the recording".to_owned(),
+                    remedy: "`sudo goflame record --all-cpus`",
+                };
+                (rings, owners, processes, Some(inherited))
+            }
+            RunningTarget::WholeMachine => {
+                let rings = open(spec, Target::WholeMachine, &plan.cpus, WISHED_RING_BYTES);
+                let rings = rings.map_err(|error| {
+                    if error.is_denied() { TargetError::WholeMachineRefused(error).into() } else { Error::from(error) }
+                })?;
+                (rings, EventOwners::default(), all_processes().into_iter().collect(), None)
+            }
+        };
+        // Sampling starts before the mappings are read: a mapping is then in `/proc` or has a record, or both.
+        rings.enable()?;
+        let (target, tasks) = if inherited.is_some() {
+            (Target::RunningThread(0), "inherited")
+        } else {
+            (Target::WholeMachine, "machine")
+        };
+        let event = file_event(spec, target, &rings);
+        Ok(Self { rings, event, before_exec: None, tasks, inherited, owners, processes })
     }
 }
 
@@ -98,5 +147,5 @@ fn confined(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<Ope
     program.enter(group)?;
     rings.enable()?;
     let before_exec = Some(BeforeExec::new(program.pid()));
-    Ok(OpenedEvent { rings, event, before_exec, inherited: None })
+    Ok(OpenedEvent::of_launched(rings, event, before_exec, None))
 }

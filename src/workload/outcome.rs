@@ -18,6 +18,8 @@ pub struct Outcome {
     pub user_cpu: Duration,
     /// System CPU time of the same processes.
     pub system_cpu: Duration,
+    /// Whether these CPU times are known.
+    pub has_cpu_times: bool,
     /// Peak resident memory of the largest process, in KiB. `None` if it is below the peak of goflame's own exec gate,
     /// which the kernel counts for the program.
     pub max_rss_kib: Option<u64>,
@@ -38,4 +40,6 @@ pub enum Ending {
     Interrupted(i32),
     /// The timeout was reached.
     TimedOut,
+    /// It has not ended: it ran before the recording, and runs on.
+    RunsOn,
 }

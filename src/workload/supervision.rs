@@ -243,6 +243,7 @@ impl<'a> Supervision<'a> {
             wall: ended.duration_since(self.started),
             user_cpu: Duration::from_micros(cpu.user_us),
             system_cpu: Duration::from_micros(cpu.system_us),
+            has_cpu_times: true,
             // A smaller peak cannot be distinguished from the exec gate's own.
             max_rss_kib: Some(usage.max_rss_kib).filter(|peak| *peak > launched.exec_gate.rss_kib),
             outlived: usage.outlived,

@@ -46,7 +46,7 @@ fn a_disk_that_fills_up_while_recording_ends_the_run_with_an_error() {
      Running .goflame/build/debug/threads -n 2 -seconds 600
     Stopping the workload: its samples cannot be written
      Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data
-error: the workload was stopped, because [dir]/{partial}/perf.data cannot be written
+error: the recording stopped, because [dir]/{partial}/perf.data cannot be written
   cause: No space left on device (os error 28)
    help: free disk space, or record shorter or at a lower frequency
 "

@@ -17,7 +17,7 @@ fn a_limit_on_the_size_of_files_is_reported_and_the_samples_are_kept() {
     run.code(6).stderr_in_order(&format!(
         "    Stopping the workload: its samples cannot be written
      Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data
-error: the workload was stopped, because [dir]/{partial}/perf.data cannot be written
+error: the recording stopped, because [dir]/{partial}/perf.data cannot be written
   cause: File too large (os error 27)
    help: raise the limit on the size of files: `ulimit -f`
 "

@@ -15,6 +15,7 @@ mod launch;
 mod limits;
 mod packages;
 mod pprof;
+mod record;
 mod recordings;
 mod report;
 mod run;

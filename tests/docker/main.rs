@@ -13,5 +13,6 @@ mod harness;
 mod images;
 mod inside;
 mod lock;
+mod record;
 mod toolchain;
 mod verify;

@@ -220,7 +220,8 @@ fn the_script_does_what_fix_does() {
     user.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-e"]).arg(project.path("onboard.sh"));
     let user = user.output().unwrap();
     assert!(!user.status.success());
-    let expected = format!("only root can change kernel settings: sudo sh '{}'\n", project.path("onboard.sh").display());
+    let expected =
+        format!("only root can change kernel settings: sudo sh '{}'\n", project.path("onboard.sh").display());
     assert!(String::from_utf8_lossy(&user.stderr).ends_with(&expected), "{user:?}");
     // Before, this was `sudo sh sh`.
     let piped = "setpriv --reuid=65534 --regid=65534 --clear-groups sh";

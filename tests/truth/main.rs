@@ -5,6 +5,7 @@
 //! --nocapture` prints the figures.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attached;
 mod binaries;
 mod by_default;
 #[cfg(target_arch = "x86_64")]

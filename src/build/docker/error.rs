@@ -158,6 +158,26 @@ pub enum Error {
         /// Exit status.
         status: i64,
     },
+    /// The engine has no such container.
+    #[error("the Docker engine has no container {name}")]
+    NoContainer {
+        /// Name or id.
+        name: String,
+    },
+    /// The container does not run.
+    #[error("the container {name} does not run: it is {status}")]
+    NotRunning {
+        /// Name or id.
+        name: String,
+        /// Its state, as the engine names it.
+        status: String,
+    },
+    /// The engine is reached by TCP, so that its containers may run on another machine.
+    #[error("the processes of containers are looked for on this machine, and the Docker engine is at {endpoint}")]
+    OtherMachine {
+        /// The address.
+        endpoint: String,
+    },
     /// The user interrupted the build.
     #[error("the build was interrupted, and its container was removed")]
     Interrupted {
@@ -205,6 +225,8 @@ pub enum Request {
     ListContainers,
     #[error("describe the image")]
     InspectImage,
+    #[error("describe the container")]
+    InspectContainer,
 }
 
 impl Request {
@@ -254,6 +276,11 @@ impl Error {
                 &["GOPROXY, GOPRIVATE and HTTPS_PROXY are passed on; `go mod vendor` needs no download"]
             }
             Self::LineBreak { .. } => &["`goflame build --docker` can pass every value"],
+            Self::NoContainer { .. } => &["`docker ps` lists the running containers with their names and ids"],
+            Self::NotRunning { .. } => &["`docker start` starts it"],
+            Self::OtherMachine { .. } => {
+                &["run goflame on the machine of the engine, and set DOCKER_HOST to its socket"]
+            }
             Self::TooOld { .. } => &["use Docker 19.03 or newer"],
             _ => &[],
         };

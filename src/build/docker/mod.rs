@@ -15,6 +15,7 @@ mod image;
 mod plan;
 mod probe;
 mod reference;
+mod running;
 mod sources;
 mod sweep;
 
@@ -25,4 +26,5 @@ pub use error::{EndpointFault, Error, Request};
 pub use image::Pinned;
 pub use plan::{ContainerPlan, LocalFacts, User, plan};
 pub use probe::{DockerFacts, probe};
+pub use running::RunningContainer;
 pub use sources::Sources;

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::Project;
-use crate::cli::args::{ReportArgs, TableArgs};
+use crate::cli::args::ReportArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
+use crate::cli::shared_args::TableArgs;
 use crate::pipeline::{self, ReportOptions, ReportSource, Reported};
 use crate::profile::format_samples;
 use crate::render::{self, Format};

@@ -16,6 +16,7 @@ use crate::cli::browser::open_in_browser;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
+use crate::cli::shared_args::RecordingArgs;
 use crate::config::{Config, Kind, Overrides};
 use crate::doctor::{Finding, Status};
 use crate::fsio;
@@ -81,9 +82,9 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
     let text = if args.json {
         summary(&outcome).into_bytes()
     } else if has_few_samples {
-        benchmark_table(&outcome.reported, &args.tables, terminal, true).map_err(Failure::Stdout)?
+        benchmark_table(&outcome.reported, &args.recording.tables, terminal, true).map_err(Failure::Stdout)?
     } else {
-        tables(&outcome.reported, &args.tables, terminal, true).map_err(Failure::Stdout)?
+        tables(&outcome.reported, &args.recording.tables, terminal, true).map_err(Failure::Stdout)?
     };
     if config.app.kind == Kind::Bench && outcome.reported.benchmarks.is_empty() && !outcome.workload.failed {
         terminal.warn("no benchmark gave a result");
@@ -97,9 +98,7 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
             terminal.warn(&unseen);
         }
     } else {
-        let is_told = |finding: &Finding| finding.id == "perf-event-paranoid" && finding.status == Status::Warning;
-        let told = outcome.findings.iter().any(is_told).then_some(NO_KERNEL_TIME);
-        verdict(&outcome.reported, told, terminal);
+        verdict(&outcome.reported, told(&outcome.findings), terminal);
     }
     let has_benchmarks = !outcome.reported.benchmarks.is_empty();
     if (!has_few_samples || has_benchmarks) && pipeline::is_unoptimised(config) {
@@ -110,14 +109,7 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
     let not_latest = if outcome.workload.failed { "; `latest` is still the run before" } else { "" };
     terminal.step("Archived", &format!("{}{not_latest}", dir.display()));
     terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
-    let flame_graph = outcome.files.iter().find(|file| *file == Format::Svg.file_name());
-    let flame_graph = flame_graph.map(|file| outcome.dir.join(file));
-    if let Some(flame_graph) = &flame_graph {
-        terminal.wrote(flame_graph);
-    }
-    if args.open {
-        open_in_browser(flame_graph.as_deref(), terminal);
-    }
+    show_flame_graph(&outcome, args.recording.open, terminal);
     match printed {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(Failure::Stdout(error)),
         _ => {}
@@ -136,8 +128,26 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
 /// Maximum bytes of standard error in which its last line is searched.
 const TAIL_BYTES: u64 = 4096;
 
+/// The reason of quality that a readiness check has given already.
+pub(super) fn told(findings: &[Finding]) -> Option<&'static str> {
+    let is_told = |finding: &Finding| finding.id == "perf-event-paranoid" && finding.status == Status::Warning;
+    findings.iter().any(is_told).then_some(NO_KERNEL_TIME)
+}
+
+/// Ends the output of a run with the path of its flame graph, and opens it if asked.
+pub(super) fn show_flame_graph(outcome: &RunOutcome, open: bool, terminal: &Terminal) {
+    let flame_graph = outcome.files.iter().find(|file| *file == Format::Svg.file_name());
+    let flame_graph = flame_graph.map(|file| outcome.dir.join(file));
+    if let Some(flame_graph) = &flame_graph {
+        terminal.wrote(flame_graph);
+    }
+    if open {
+        open_in_browser(flame_graph.as_deref(), terminal);
+    }
+}
+
 /// Says why there are few samples: how little CPU time was used, and the workload's last words.
-fn explain_few_samples(outcome: &RunOutcome) -> String {
+pub(super) fn explain_few_samples(outcome: &RunOutcome) -> String {
     let WorkloadResult { user_seconds, system_seconds, wall_seconds, .. } = &outcome.workload;
     let samples = format_samples(outcome.reported.view.profile().total_count());
     let text = format!(
@@ -168,15 +178,22 @@ fn overrides(args: &RunArgs) -> Overrides {
         variant: args.variant.name(),
         docker: args.builder.in_docker(),
         mounts: args.builder.mount.clone(),
+        args: (!args.workload_args.is_empty()).then(|| args.workload_args.clone()),
+        benchmarks: args.benchmarks.choice(),
+        ..recording_overrides(&args.recording)
+    }
+}
+
+/// The settings that the flags of every recording replace.
+pub(super) fn recording_overrides(args: &RecordingArgs) -> Overrides {
+    Overrides {
         frequency: args.frequency,
         engine: args.engine,
         event: args.event,
         kernel: args.kernel,
         stack: args.stack,
-        args: (!args.workload_args.is_empty()).then(|| args.workload_args.clone()),
         formats: args.format.clone(),
         title: args.title.clone(),
-        benchmarks: args.benchmarks.choice(),
         ..Overrides::default()
     }
 }
@@ -191,7 +208,7 @@ fn dry_run(config: &Config, args: &RunArgs, terminal: &Terminal) -> Result<(), F
 }
 
 /// Output of `--json`: paths and results. `summary.json` in the run directory has the figures of the profile.
-fn summary(outcome: &RunOutcome) -> String {
+pub(super) fn summary(outcome: &RunOutcome) -> String {
     let assessment = outcome.reported.quality.assess();
     let value = json!({
         "schema": 1,

@@ -203,6 +203,8 @@ fn show(store: &Store, query: &str, as_json: bool) -> Result<String, archive::Er
     }
     let manifest: Manifest = run.manifest()?;
     let (workload, sampler) = (&manifest.workload, &manifest.sampler);
+    let build = manifest.build.as_ref();
+    let not_built = || "not by goflame".to_owned();
     let kernel = if sampler.kernel { "user and kernel" } else { "user space only" };
     let user = workload.user.as_ref().map_or_else(String::new, |user| format!(", as {user}"));
     let rows = [
@@ -211,8 +213,16 @@ fn show(store: &Store, query: &str, as_json: bool) -> Result<String, archive::Er
         ("created", manifest.created.clone()),
         ("app", format!("{} ({} {})", manifest.app.name, manifest.app.kind, manifest.app.package)),
         ("variant", manifest.variant.clone()),
-        ("built by", format!("{} in {:.1} s: {}", manifest.build.go, manifest.build.seconds, manifest.build.command)),
-        ("binary", format!("{}, {} bytes, sha256 {}", manifest.build.file, manifest.build.size, manifest.build.sha256)),
+        (
+            "built by",
+            build.map_or_else(not_built, |build| format!("{} in {:.1} s: {}", build.go, build.seconds, build.command)),
+        ),
+        (
+            "binary",
+            build.map_or_else(not_built, |build| {
+                format!("{}, {} bytes, sha256 {}", build.file, build.size, build.sha256)
+            }),
+        ),
         ("workload", format!("{}{user}", crate::process::quote_command(&workload.argv))),
         ("ended", format!("{} ({})", workload.status, workload.ending)),
         (

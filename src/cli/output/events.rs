@@ -136,6 +136,11 @@ impl Observer for Terminal {
             PipelineEvent::BuildCommand(command) => self.remark(command),
             PipelineEvent::Ready(findings) => self.ready(findings),
             PipelineEvent::Running { argv } => self.step("Running", &quote_command(argv)),
+            PipelineEvent::Observing { target, duration } => {
+                let end =
+                    duration.map_or_else(|| "until Ctrl-C".into(), |time| format!("for {} s", time.as_secs_f64()));
+                self.step("Sampling", &format!("{target} {end}"));
+            }
             PipelineEvent::Profiled { frequency, event, outcome, figures } => {
                 self.step("Profiled", &describe_recording(*frequency, event, outcome, *figures));
             }
@@ -295,7 +300,7 @@ fn describe_early_end(status: ExitStatus, ending: Ending) -> String {
         ExitStatus::Signal(_) => format!("was {status}"),
     };
     let text = match ending {
-        Ending::Own => format!("the workload {end}"),
+        Ending::Own | Ending::RunsOn => format!("the workload {end}"),
         Ending::Interrupted(_) => format!("the workload was interrupted and {end}"),
         Ending::TimedOut => format!("the workload reached its timeout (timeout in [workload]) and {end}"),
     };

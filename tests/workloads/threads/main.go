@@ -17,6 +17,7 @@ import (
 func main() {
 	count := flag.Int("n", 200, "number of threads")
 	seconds := flag.Float64("seconds", 2, "wall-clock seconds to be busy")
+	rest := flag.Duration("rest", 0, "how long each thread sleeps after about a millisecond of work; says when all threads exist")
 	flag.Parse()
 
 	// As many Ps as threads: Go then leaves it to the kernel to share the CPUs among them.
@@ -31,10 +32,15 @@ func main() {
 			defer done.Done()
 			runtime.LockOSThread()
 			ready.Done()
-			sums[i] = busy(<-start, uint64(i)+1)
+			until := <-start
+			time.Sleep(*rest * time.Duration(i) / time.Duration(*count))
+			sums[i] = busy(until, *rest, uint64(i)+1)
 		}(i)
 	}
 	ready.Wait()
+	if *rest > 0 {
+		fmt.Fprintln(os.Stderr, "threads: ready")
+	}
 	until := time.Now().Add(time.Duration(*seconds * float64(time.Second)))
 	for range sums {
 		start <- until
@@ -58,9 +64,12 @@ func main() {
 // busy computes until the deadline, looking at the clock about once in a millisecond.
 //
 //go:noinline
-func busy(until time.Time, x uint64) uint64 {
+func busy(until time.Time, rest time.Duration, x uint64) uint64 {
 	for time.Now().Before(until) {
 		x = spin(x)
+		if rest > 0 {
+			time.Sleep(rest)
+		}
 	}
 	return x
 }

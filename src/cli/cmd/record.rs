@@ -1,0 +1,86 @@
+//! `goflame record`.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use super::Project;
+use super::report::{tables, verdict};
+use super::run::{explain_few_samples, recording_overrides, show_flame_graph, summary, told};
+use crate::cli::exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::Terminal;
+use crate::cli::record_args::{RecordArgs, TargetArgs};
+use crate::config::Overrides;
+use crate::fsio;
+use crate::pipeline::{self, Error, RecordTarget, RunOptions};
+use crate::profile::FEW_SAMPLES;
+use crate::record::kubernetes_hint;
+use crate::workload::Ending;
+
+pub(in crate::cli) fn record(
+    project: &Project<'_>,
+    args: &RecordArgs,
+    command: &[OsString],
+    terminal: &Terminal,
+) -> Result<ExitCode, Failure> {
+    let overrides = Overrides { archive_dir: args.archive_dir.clone(), ..recording_overrides(&args.recording) };
+    let (config, _) = project.settings_or_defaults(&overrides)?;
+    terminal.hide(config.secrets());
+    if args.json {
+        terminal.divert_workload();
+    }
+    let options = RunOptions {
+        command: command.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        ..RunOptions::default()
+    };
+    let target = target(&args.target, project);
+    if !args.json && matches!(target, RecordTarget::Command { .. }) {
+        terminal.leave_stdout_to_workload();
+    }
+    let outcome = pipeline::record(&config, &target, args.duration, &options, terminal);
+    terminal.finish();
+    if let (Err(Error::NotReady(_)), Some(hint)) = (&outcome, kubernetes_hint()) {
+        terminal.warn(&hint);
+    }
+    let outcome = outcome?;
+    let samples = outcome.reported.view.profile().total_count();
+    let text = if args.json {
+        summary(&outcome).into_bytes()
+    } else if samples < FEW_SAMPLES {
+        Vec::new()
+    } else {
+        tables(&outcome.reported, &args.recording.tables, terminal, true).map_err(Failure::Stdout)?
+    };
+    // A write error is reported last: the run is archived in any case, and its directory is still to be printed.
+    let printed = terminal.data(&text);
+    if samples < FEW_SAMPLES {
+        terminal.warn(&explain_few_samples(&outcome));
+    } else {
+        verdict(&outcome.reported, told(&outcome.findings), terminal);
+    }
+    let dir = fsio::shown(&outcome.dir);
+    terminal.step("Archived", &dir.display().to_string());
+    show_flame_graph(&outcome, args.recording.open, terminal);
+    match printed {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(Failure::Stdout(error)),
+        _ => {}
+    }
+    Ok(match outcome.ending {
+        _ if outcome.workload.failed => exit::WORKLOAD,
+        // A recording of nothing must not look like a success to a script.
+        _ if samples == 0 => exit::RECORD,
+        Ending::Interrupted(signal) => exit::ended_by(signal),
+        Ending::Own | Ending::TimedOut | Ending::RunsOn => 0,
+    }
+    .into())
+}
+
+fn target(args: &TargetArgs, project: &Project<'_>) -> RecordTarget {
+    match (&args.name, &args.container) {
+        (Some(name), _) => RecordTarget::Name(name.clone()),
+        (_, Some(container)) => RecordTarget::Container(container.clone()),
+        _ if args.all_cpus => RecordTarget::WholeMachine,
+        _ if !args.pid.is_empty() => RecordTarget::Pids(args.pid.clone()),
+        _ => RecordTarget::Command { words: args.command.clone(), dir: project.dir.to_owned() },
+    }
+}

@@ -1,0 +1,78 @@
+//! Flags of `goflame record`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::shared_args::RecordingArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  goflame record -p 1234 -d 30s       Sample a running process for 30 seconds
+  goflame record --name server        Sample a program by its name, until Ctrl-C
+  goflame record --container web      Sample all processes of a Docker container
+  sudo goflame record -a -d 10s       Sample the whole machine
+  goflame record -- ./server -x       Start a command and sample it until it ends";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct RecordArgs {
+    #[command(flatten)]
+    pub(super) target: TargetArgs,
+    /// Longest time of the recording, for example 30s, 1.5s or 2m. A running target runs on; a command is then stopped
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(super) duration: Option<Duration>,
+    /// Directory of the archive, instead of the project's or .goflame
+    #[arg(long, value_name = "DIR")]
+    pub(super) archive_dir: Option<PathBuf>,
+    /// Print the summary of the run as JSON on standard output, and the output of the command on standard error
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) recording: RecordingArgs,
+}
+
+/// What is sampled.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct TargetArgs {
+    /// Sample these processes, their threads and their children, existing and new
+    #[arg(short, long, value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(1..))]
+    pub(super) pid: Vec<i32>,
+    /// Sample the running program with this name
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Sample all processes of this running Docker container
+    #[arg(long, value_name = "NAME|ID")]
+    pub(super) container: Option<String>,
+    /// Sample the whole machine, where it is permitted
+    #[arg(short, long)]
+    pub(super) all_cpus: bool,
+    /// Start this command, and sample it and everything that it starts
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+}
+
+/// Parses a duration. A bare number is in seconds, as for `sleep`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let parse = || jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(text).ok();
+    let duration = seconds.or_else(parse).filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "expected a duration longer than zero, for example 30s, 1.5s or 2m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units_or_are_seconds() {
+        for (text, expected) in [("30s", 30_000), ("1.5", 1500), ("2m", 120_000), ("500ms", 500), ("1", 1000)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(expected)), "{text}");
+        }
+        for wrong in ["0", "-1", "-1s", "", "soon", "nan", "inf"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The program of a run: built by goflame, a command, or something that runs already.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::copies::StackCopies;
+use super::error::Error;
+use super::observer::RunNote;
+use super::{Built, goroutines};
+use crate::archive::Program;
+use crate::config::Record;
+use crate::fsio::MappedFile;
+use crate::gobin::Binary;
+use crate::process;
+use crate::record::{GoroutineLayout, RunningProcess, RunningTarget};
+
+/// The program of a run.
+pub(super) enum Subject {
+    /// A program that goflame built and stored.
+    Built(Box<(Built, Program)>),
+    /// A command that is started as it is.
+    Command(CommandLine),
+    /// Programs that run already.
+    Running(RunningTarget),
+}
+
+/// A command that is started as it is.
+pub(super) struct CommandLine {
+    /// The program's file, as it was found, and the arguments. Some programs do what the name of a link to them says.
+    pub(super) argv: Vec<String>,
+    /// The program's file without links. The kernel names its mappings so.
+    file: PathBuf,
+    /// The working directory.
+    pub(super) dir: PathBuf,
+}
+
+impl CommandLine {
+    /// Finds the program of a command as the shell does.
+    pub(super) fn find(words: &[String], dir: &Path) -> Result<Self, Error> {
+        let (program, rest) = words.split_first().map_or(("", words), |(program, rest)| (program.as_str(), rest));
+        let dir = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+        let path = std::env::var_os("PATH");
+        let file = process::find(OsStr::new(program), path.as_deref(), &dir).map_err(Error::NoCommand)?;
+        let argv = std::iter::once(file.to_string_lossy().into_owned()).chain(rest.iter().cloned()).collect();
+        Ok(Self { argv, file: fs::canonicalize(&file).unwrap_or(file), dir })
+    }
+}
+
+impl Subject {
+    /// The program that goflame built.
+    pub(super) fn built(&self) -> Option<(&Built, &Program)> {
+        match self {
+            Self::Built(built) => Some((&built.0, &built.1)),
+            Self::Command(_) | Self::Running(_) => None,
+        }
+    }
+
+    /// The programs that run already.
+    pub(super) fn running(&self) -> Option<&RunningTarget> {
+        match self {
+            Self::Running(target) => Some(target),
+            Self::Built(_) | Self::Command(_) => None,
+        }
+    }
+
+    /// A name for the run of a program that goflame did not build.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Built(built) => built.1.name().to_owned(),
+            Self::Command(command) => {
+                let name = command.argv.first().and_then(|program| Path::new(program).file_name());
+                name.map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+            }
+            Self::Running(RunningTarget::WholeMachine) => "machine".to_owned(),
+            Self::Running(target) => target.processes().first().map_or_else(String::new, |first| first.name.clone()),
+        }
+    }
+
+    /// The file of the first program that goflame did not build.
+    pub(super) fn file(&self) -> String {
+        let file = match self {
+            Self::Built(_) => None,
+            Self::Command(command) => Some(command.file.as_path()),
+            Self::Running(target) => target.processes().first().and_then(|first| first.program.as_deref()),
+        };
+        file.map_or_else(String::new, |file| file.display().to_string())
+    }
+
+    /// The programs with their processes, for people.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Running(RunningTarget::WholeMachine) => "the whole machine".to_owned(),
+            Self::Running(RunningTarget::Processes { named, .. }) => {
+                let one = |process: &RunningProcess| format!("{} [{}]", process.name, process.pid);
+                named.iter().map(one).collect::<Vec<_>>().join(", ")
+            }
+            Self::Built(_) | Self::Command(_) => self.name(),
+        }
+    }
+
+    /// The stack copies that the programs need.
+    pub(super) fn stack_copies(&self, asked: &Record) -> StackCopies {
+        match self {
+            Self::Built(built) => StackCopies::new(asked, built.1.path(), &built.0.artifact.facts),
+            Self::Command(command) => StackCopies::of_programs(asked, std::slice::from_ref(&command.file)),
+            Self::Running(target) => {
+                let files: Vec<_> = target.processes().iter().map(RunningProcess::program_file).collect();
+                StackCopies::of_programs(asked, &files)
+            }
+        }
+    }
+
+    /// The layouts of the programs' goroutine descriptors, and why one of a Go program is unknown.
+    pub(super) fn goroutine_layouts(&self) -> (Vec<GoroutineLayout>, Option<RunNote>) {
+        // The path by which the kernel names the program, and one that leads to its file.
+        let programs: Vec<(PathBuf, PathBuf)> = match self {
+            Self::Built(built) => vec![(built.1.path().to_owned(), built.1.path().to_owned())],
+            Self::Command(command) => vec![(command.file.clone(), command.file.clone())],
+            Self::Running(target) => {
+                let named = |process: &RunningProcess| Some((process.program.clone()?, process.program_file()));
+                target.processes().iter().filter_map(named).collect()
+            }
+        };
+        let mut unread = self.running().and_then(unreadable_memory);
+        let mut layouts = Vec::new();
+        let mut known = BTreeSet::new();
+        for (program, file) in programs.into_iter().filter(|(_, file)| self.built().is_some() || is_go(file)) {
+            if known.insert(program.clone()) {
+                match goroutines::layout(&program, &file) {
+                    Ok(layout) => layouts.push(layout),
+                    Err(reason) => unread = Some(reason),
+                }
+            }
+        }
+        let is_of_go = !known.is_empty();
+        (layouts, unread.filter(|_| is_of_go).map(RunNote::GoroutinesUnread))
+    }
+
+    /// Files that name code and were written before are of other processes.
+    pub(super) fn oldest_code_file(&self) -> SystemTime {
+        let boot = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let boot = boot.lines().find_map(|line| line.strip_prefix("btime ")?.parse().ok());
+        match (self.running(), boot) {
+            (Some(target), Some(seconds)) => {
+                let first = target.processes().iter().map(|process| process.start).min().unwrap_or_default();
+                UNIX_EPOCH + Duration::from_secs(seconds) + first
+            }
+            _ => SystemTime::now(),
+        }
+    }
+}
+
+/// Why the memory of a process cannot be read.
+fn unreadable_memory(target: &RunningTarget) -> Option<String> {
+    target.processes().iter().find_map(|process| {
+        let error = File::open(format!("/proc/{}/mem", process.pid)).err()?;
+        let advice = match error.kind() {
+            io::ErrorKind::PermissionDenied => " (needs CAP_SYS_PTRACE, or kernel.yama.ptrace_scope = 0)",
+            _ => "",
+        };
+        Some(format!("the memory of process {} cannot be read: {error}{advice}", process.pid))
+    })
+}
+
+fn is_go(file: &Path) -> bool {
+    let is_go = |bytes: MappedFile| Binary::parse(bytes.as_ref()).is_ok_and(|binary| binary.pclntab().is_ok());
+    MappedFile::open(file).is_ok_and(is_go)
+}

@@ -1,0 +1,116 @@
+//! Records of what processes had before the recording, for which the kernel sends none: the names of their threads and the
+//! mappings of their code. Read from `/proc`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::path::Path;
+
+use super::mapped_files::open_mapped;
+use crate::fsio::MappedFile;
+use crate::gobin::Binary;
+use crate::perfdata::{self, CpuMode, Inode, Mmap, SampleId, Writer};
+use crate::process::threads_of;
+use crate::sources::MappedId;
+
+/// Maximum bytes of a GNU build id in a record of a mapping.
+const MAX_BUILD_ID: usize = 20;
+
+/// Writes the records of these processes, with the time 0, as perf does. Passes each mapping to `note`.
+pub(super) fn write_existing(
+    writer: &mut Writer<File>,
+    processes: &BTreeSet<i32>,
+    mut note: impl FnMut(&Mmap<'_>),
+) -> Result<(), perfdata::Error> {
+    let mut build_ids = HashMap::new();
+    for &pid in processes {
+        for tid in threads_of(pid) {
+            let name = fs::read(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();
+            let name = name.strip_suffix(b"\n").unwrap_or(&name);
+            if !name.is_empty() {
+                writer.comm(pid, tid, false, name, &SampleId::default())?;
+            }
+        }
+        let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+        for line in maps.split(|byte| *byte == b'\n') {
+            let Some((mapping, path)) = code_mapping(pid, line) else { continue };
+            let by_inode = Mmap { path: &path, ..mapping };
+            let build_id = build_ids.entry(by_inode.inode).or_insert_with(|| build_id(&by_inode));
+            let mapping = match build_id {
+                Some(id) => Mmap { build_id: Some(id), inode: None, ..by_inode },
+                None => by_inode,
+            };
+            writer.mmap(CpuMode::User, &mapping, &SampleId::default())?;
+            note(&mapping);
+        }
+    }
+    Ok(())
+}
+
+/// Parses a line of `/proc/PID/maps`. Returns the mapping without its path, and the path. `None` if no code is in it.
+fn code_mapping(pid: i32, line: &[u8]) -> Option<(Mmap<'static>, Vec<u8>)> {
+    let mut fields = line.splitn(6, |byte| *byte == b' ');
+    let mut field = || std::str::from_utf8(fields.next()?).ok();
+    let (start, end) = field()?.split_once('-')?;
+    field()?.contains('x').then_some(())?;
+    let hex = |text| u64::from_str_radix(text, 16).ok();
+    let (start, end, pgoff) = (hex(start)?, hex(end)?, hex(field()?)?);
+    let (major, minor) = field()?.split_once(':')?;
+    let device = |text| u32::from_str_radix(text, 16).ok();
+    let inode = Inode { major: device(major)?, minor: device(minor)?, inode: field()?.parse().ok()?, generation: 0 };
+    let path = fields.next().unwrap_or_default().trim_ascii_start();
+    // The kernel names such a mapping so in its own records.
+    let path = if path.is_empty() { b"//anon".to_vec() } else { unescape(path) };
+    let len = end.checked_sub(start)?;
+    Some((Mmap { pid, tid: pid, start, len, pgoff, executable: true, inode: Some(inode), ..Mmap::default() }, path))
+}
+
+/// Replaces what the kernel writes for a line end in a path.
+fn unescape(path: &[u8]) -> Vec<u8> {
+    const LINE_END: &[u8] = b"\\012";
+    let mut plain = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((first, after)) = rest.split_first() {
+        let is_line_end = rest.starts_with(LINE_END);
+        plain.push(if is_line_end { b'\n' } else { *first });
+        rest = if is_line_end { rest.get(LINE_END.len()..).unwrap_or_default() } else { after };
+    }
+    plain
+}
+
+/// The GNU build id of a mapped file. `None` if the file has none or cannot be read.
+fn build_id(mapping: &Mmap<'_>) -> Option<Vec<u8>> {
+    let id = MappedId::new(mapping);
+    let file = mapping.path.starts_with(b"/").then(|| open_mapped(mapping, &id)).flatten()?;
+    let bytes = MappedFile::map(&file, Path::new(&id.path)).ok()?;
+    let text = Binary::parse(bytes.as_ref()).ok()?.build_id()?;
+    let digits = text.as_bytes().as_chunks::<2>().0;
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.iter().map(byte).collect::<Option<Vec<u8>>>().filter(|id| (1..=MAX_BUILD_ID).contains(&id.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mappings_of_code_are_read_as_the_kernel_records_them() {
+        let parse = |line: &str| {
+            code_mapping(5, line.as_bytes()).map(|(mapping, path)| {
+                (mapping.start, mapping.len, mapping.pgoff, mapping.inode, String::from_utf8(path).expect("a path"))
+            })
+        };
+        let inode = |major, minor, inode| Some(Inode { major, minor, inode, generation: 0 });
+        assert_eq!(
+            parse("00401000-0048a000 r-xp 00001000 fe:01 1234      /home/a program (deleted)"),
+            Some((0x40_1000, 0x8_9000, 0x1000, inode(0xfe, 1, 1234), "/home/a program (deleted)".to_owned()))
+        );
+        assert_eq!(
+            parse("7fff0000-7fff2000 rwxp 00000000 00:00 0 "),
+            Some((0x7fff_0000, 0x2000, 0, inode(0, 0, 0), "//anon".to_owned()))
+        );
+        assert_eq!(parse("1000-2000 r-xp 0 8:1 9 /a\\012b\\01").map(|read| read.4).as_deref(), Some("/a\nb\\01"));
+        for other in ["c000000000-c000400000 rw-p 00000000 00:00 0 ", "", "00401000-0048a000", "x-y r-xp 0 0 0"] {
+            assert_eq!(parse(other), None);
+        }
+    }
+}

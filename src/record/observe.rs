@@ -1,0 +1,134 @@
+//! Samples a target that was not started for it, until it ends, a time is over or a signal asks goflame to end.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::error::Error;
+use super::plan::SamplingPlan;
+use super::priority::HighPriority;
+use super::recording::Recording;
+use super::running_target::{RunningProcess, RunningTarget};
+use super::session::{SamplingProgress, Session};
+use crate::process::{ExitStatus, ProcessStat, Signals, descendants_of};
+use crate::workload::{Ending, Monitor, Outcome};
+
+/// Interval of the clock checks when nothing happens.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The end of an observation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// Why it ended.
+    pub end: ObservationEnd,
+    /// Time from its start to its end.
+    pub wall: Duration,
+    /// CPU time of the target in user mode and in kernel mode. `None` if processes took part whose CPU time is unknown.
+    pub cpu: Option<(Duration, Duration)>,
+}
+
+impl From<Observation> for Outcome {
+    fn from(observation: Observation) -> Self {
+        let (user_cpu, system_cpu) = observation.cpu.unwrap_or_default();
+        Self {
+            // The status of a process is known to its parent only.
+            status: ExitStatus::Code(0),
+            ending: match observation.end {
+                ObservationEnd::TargetEnded => Ending::Own,
+                ObservationEnd::TimeOver | ObservationEnd::Signal(_) => Ending::RunsOn,
+            },
+            wall: observation.wall,
+            user_cpu,
+            system_cpu,
+            has_cpu_times: observation.cpu.is_some(),
+            max_rss_kib: None,
+            outlived: 0,
+            unstoppable: 0,
+            incomplete_logs: Vec::new(),
+        }
+    }
+}
+
+/// Why an observation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObservationEnd {
+    /// The time was over. The target runs on.
+    TimeOver,
+    /// This signal asked goflame to end. The target runs on.
+    Signal(i32),
+    /// All processes of the target ended.
+    TargetEnded,
+}
+
+/// Samples the target. `duration` is the longest time.
+pub fn observe(
+    plan: &SamplingPlan,
+    target: &RunningTarget,
+    duration: Option<Duration>,
+    progress: &dyn SamplingProgress,
+) -> Result<(Observation, Recording), Error> {
+    let mut signals = Signals::catch().map_err(Error::Signals)?;
+    // Busy threads of the target must not delay the opening of their events.
+    let _priority = HighPriority::request();
+    let mut session = Session::attach(plan, target, progress)?;
+    let started = Instant::now();
+    let cpu = CpuTimes::new(target.processes());
+    let mut living: Vec<&RunningProcess> = target.processes().iter().collect();
+    let end = loop {
+        let left = duration.map_or(TICK, |duration| duration.saturating_sub(started.elapsed()));
+        let mut others: Vec<_> = living.iter().map(|process| process.handle.as_fd()).collect();
+        others.extend(signals.fds());
+        let ready = session.wait(&others, left.min(TICK))?;
+        session.work()?;
+        let mut ready = ready.into_iter();
+        living.retain(|_| !ready.next().unwrap_or(false));
+        session.show_progress(started.elapsed(), None);
+        if let Some(signal) = signals.take() {
+            break ObservationEnd::Signal(signal);
+        }
+        if living.is_empty() && matches!(target, RunningTarget::Processes { .. }) {
+            break ObservationEnd::TargetEnded;
+        }
+        if duration.is_some_and(|duration| started.elapsed() >= duration) {
+            break ObservationEnd::TimeOver;
+        }
+    };
+    let wall = started.elapsed();
+    let cpu = cpu.finish();
+    Ok((Observation { end, wall, cpu }, session.finish()?))
+}
+
+/// CPU time that processes without children use.
+struct CpuTimes {
+    /// Process, and its figures at the start and at the end.
+    processes: Vec<(i32, ProcessStat, ProcessStat)>,
+    is_known: bool,
+}
+
+impl CpuTimes {
+    fn new(processes: &[RunningProcess]) -> Self {
+        let stat = |process: &RunningProcess| ProcessStat::read(process.pid).map(|stat| (process.pid, stat, stat));
+        let processes: Vec<_> = processes.iter().filter_map(stat).collect();
+        let is_known = !processes.is_empty() && has_no_children(&processes);
+        Self { processes, is_known }
+    }
+
+    fn finish(mut self) -> Option<(Duration, Duration)> {
+        for (pid, first, last) in &mut self.processes {
+            // A process that has ended can be read until its parent has waited for it.
+            *last = ProcessStat::read(*pid).filter(|last| last.start == first.start)?;
+        }
+        let had_none = self.processes.iter().all(|(_, first, last)| first.childrens_cpu == last.childrens_cpu);
+        if !self.is_known || !had_none || !has_no_children(&self.processes) {
+            return None;
+        }
+        let used = |of: fn(&ProcessStat) -> Duration| {
+            self.processes.iter().map(|(_, first, last)| of(last).saturating_sub(of(first))).sum()
+        };
+        Some((used(|stat| stat.cpu.0), used(|stat| stat.cpu.1)))
+    }
+}
+
+fn has_no_children(processes: &[(i32, ProcessStat, ProcessStat)]) -> bool {
+    let pids: Vec<i32> = processes.iter().map(|(pid, ..)| *pid).collect();
+    descendants_of(&pids, &[]).is_empty()
+}

@@ -1,0 +1,188 @@
+//! The reasons why a running program cannot be sampled.
+
+use std::io;
+
+use crate::perfevent;
+
+/// The reason why a running program cannot be sampled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// No process has this number.
+    #[error("there is no process {pid}")]
+    NoProcess {
+        /// The number.
+        pid: i32,
+        /// Processes that have this number in their own PID namespace, by their numbers here, with their names.
+        elsewhere: Vec<(i32, String)>,
+    },
+    /// The number is the one of a thread.
+    #[error("{tid} is a thread of process {process}")]
+    Thread {
+        /// The thread.
+        tid: i32,
+        /// Its process.
+        process: i32,
+    },
+    /// The process could not be opened.
+    #[error("cannot observe process {pid}")]
+    NoHandle {
+        /// The process.
+        pid: i32,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The process has ended.
+    #[error("process {pid} ({name}) has ended: nothing was sampled")]
+    Ended {
+        /// The process.
+        pid: i32,
+        /// Its name.
+        name: String,
+    },
+    /// The process is a part of the kernel.
+    #[error("process {pid} ({name}) is a thread of the kernel")]
+    KernelThread {
+        /// The process.
+        pid: i32,
+        /// Its name.
+        name: String,
+        /// See [`TargetError::NoProcess`].
+        elsewhere: Vec<(i32, String)>,
+    },
+    /// The container's processes are not visible.
+    #[error("the container {name} is process {pid} on the machine of its engine, and this process is not visible here")]
+    ContainerElsewhere {
+        /// Name or id of the container.
+        name: String,
+        /// Its first process.
+        pid: i32,
+    },
+    /// No program has this name.
+    #[error("no running program is named {name}")]
+    NoName {
+        /// The name.
+        name: String,
+    },
+    /// Several programs have this name.
+    #[error("{} running programs are named {name}", processes.len())]
+    SeveralNames {
+        /// The name.
+        name: String,
+        /// The processes, with the properties that distinguish them.
+        processes: Vec<(i32, String)>,
+    },
+    /// The kernel does not let this user sample the process.
+    #[error("not permitted to sample process {pid} ({name}) of {user}")]
+    Refused {
+        /// The process.
+        pid: i32,
+        /// Its name.
+        name: String,
+        /// The user that it runs as.
+        user: String,
+        /// Whether that is the user of goflame.
+        is_own: bool,
+        /// The kernel's error.
+        #[source]
+        source: perfevent::Error,
+    },
+    /// The threads need more open files than this process may have.
+    #[error("{threads} threads on {cpus} CPUs need {} open files, and the limit is {limit}", threads * cpus)]
+    TooManyThreads {
+        /// Number of threads.
+        threads: usize,
+        /// Number of CPUs.
+        cpus: usize,
+        /// The hard limit.
+        limit: u64,
+    },
+    /// The kernel does not let this user sample whole CPUs.
+    #[error("not permitted to sample the whole machine")]
+    WholeMachineRefused(#[source] perfevent::Error),
+    /// `engine = "perf"` and a program that runs.
+    #[error("`engine = \"perf\"` cannot sample programs that run already")]
+    PerfEngine,
+}
+
+impl TargetError {
+    /// Advice for the user.
+    pub fn hints(&self) -> Vec<String> {
+        let mut hints = self.own_hints();
+        hints.extend(kubernetes_hint().filter(|_| self.may_work_elsewhere()));
+        hints
+    }
+
+    /// Whether the target may be visible outside of this container, or goflame may have the right there.
+    fn may_work_elsewhere(&self) -> bool {
+        matches!(
+            self,
+            Self::NoProcess { .. } | Self::NoName { .. } | Self::Refused { .. } | Self::WholeMachineRefused(_)
+        )
+    }
+
+    fn own_hints(&self) -> Vec<String> {
+        match self {
+            Self::NoProcess { pid, elsewhere } if elsewhere.is_empty() => vec![format!(
+                "numbers of processes count in the PID namespace of goflame; a process in another container may be {pid} there \
+                 and invisible here"
+            )],
+            Self::NoProcess { pid, elsewhere } | Self::KernelThread { pid, elsewhere, .. } => elsewhere
+                .iter()
+                .map(|(here, name)| {
+                    format!("{name} is process {pid} in its own PID namespace, and {here} here: `goflame record -p {here}`")
+                })
+                .collect(),
+            Self::Thread { process, .. } => {
+                vec![format!("all threads of a process are sampled: `goflame record -p {process}`")]
+            }
+            Self::ContainerElsewhere { .. } => {
+                vec!["run goflame outside of containers, or in one with `docker run --pid=host --privileged`".into()]
+            }
+            Self::NoName { .. } => {
+                vec!["`ps -eo pid,comm,args` lists the running programs; `-p PID` selects one by its number".into()]
+            }
+            Self::SeveralNames { processes, .. } => {
+                let pids: Vec<_> = processes.iter().map(|(pid, _)| pid.to_string()).collect();
+                let mut hints: Vec<_> =
+                    processes.iter().map(|(pid, about)| format!("{pid} is {about}")).collect();
+                hints.push(format!("select one, or all of them: `goflame record -p {}`", pids.join(",")));
+                hints
+            }
+            Self::Refused { is_own: false, user, .. } => vec![format!(
+                "`sudo goflame record` samples the programs of every user; without root, run goflame as {user} or give it \
+                 CAP_PERFMON and CAP_SYS_PTRACE"
+            )],
+            Self::Refused { is_own: true, .. } => vec![
+                "the kernel protects programs that gained rights by setuid or file capabilities, and those that asked for it \
+                 (PR_SET_DUMPABLE): `sudo goflame record` samples them"
+                    .into(),
+            ],
+            Self::TooManyThreads { .. } => vec![
+                "`sudo goflame record --all-cpus` needs one file per CPU; `ulimit -Hn` as root raises the limit".into(),
+            ],
+            Self::WholeMachineRefused(_) => vec![
+                "`sudo goflame record --all-cpus`, or `sudo sysctl kernel.perf_event_paranoid=0`, or CAP_PERFMON".into(),
+            ],
+            Self::PerfEngine => vec!["`--engine native` samples them".into()],
+            Self::NoHandle { .. } | Self::Ended { .. } => Vec::new(),
+        }
+    }
+}
+
+/// How a program in a pod is sampled from outside of its container. `None` outside of Kubernetes.
+///
+/// An ephemeral container of the profile `sysadmin` is privileged, and `--target` puts it into the PID namespace of the
+/// container, in which the program is usually process 1.
+pub fn kubernetes_hint() -> Option<String> {
+    std::env::var_os("KUBERNETES_SERVICE_HOST")?;
+    let pod = std::env::var("HOSTNAME").unwrap_or_else(|_| "POD".into());
+    let namespace = std::fs::read_to_string("/var/run/secrets/kubernetes.io/serviceaccount/namespace");
+    let namespace = namespace.map_or_else(|_| "NAMESPACE".into(), |name| name.trim().to_owned());
+    Some(format!(
+        "in Kubernetes, from outside of the pod: `kubectl debug -n {namespace} -it {pod} --image=IMAGE --target=CONTAINER \
+         --profile=sysadmin -- goflame record -p 1 -d 30s`; IMAGE has goflame, CONTAINER is the one with the program, and \
+         the cluster must permit privileged ephemeral containers"
+    ))
+}

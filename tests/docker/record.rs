@@ -1,0 +1,92 @@
+//! `goflame record` of programs in containers, from outside and from a container beside them.
+
+use std::fs;
+
+use crate::engine::{Engine, engine, real};
+use crate::harness::{Project, source};
+
+/// A stripped program in an image that holds nothing else, and goflame in another one.
+const MAKE_IMAGES: &str = "set -e
+cp -r \"$SOURCE\"/tests/workloads/go.mod \"$SOURCE\"/tests/workloads/burner .
+CGO_ENABLED=0 go build -ldflags='-s -w' -o app/server ./burner
+tar -C app -c . | docker -H \"$HOST\" import - goflame-test/server:local
+mkdir goflame
+cp \"$goflame\" goflame/
+for library in $(ldd \"$goflame\" | grep -o '/[^ ]*'); do
+	mkdir -p goflame$(dirname $library)
+	cp -L $library goflame$library
+done
+tar -C goflame -c . | docker -H \"$HOST\" import - goflame-test/goflame:local
+";
+
+/// A container that is removed when the test ends.
+struct Container<'e> {
+    engine: &'e Engine,
+    id: String,
+}
+
+impl<'e> Container<'e> {
+    fn start(engine: &'e Engine, name: &str) -> Self {
+        let args = [
+            "run",
+            "-d",
+            "--network",
+            "none",
+            "--name",
+            name,
+            "goflame-test/server:local",
+            "/server",
+            "-seconds",
+            "600",
+        ];
+        let id = engine.docker(&args).remove(0);
+        Self { engine, id }
+    }
+}
+
+impl Drop for Container<'_> {
+    fn drop(&mut self) {
+        self.engine.docker(&["rm", "--force", &self.id]);
+    }
+}
+
+#[test]
+fn a_stripped_program_in_a_container_from_scratch_is_sampled() {
+    let engine = engine();
+    let project = Project::empty();
+    project.shell(MAKE_IMAGES).env("SOURCE", source()).env("HOST", engine.host()).run().code(0);
+    let name = format!("goflame-record-{}", std::process::id());
+    let container = Container::start(&engine, &name);
+
+    // From outside, by name and by the beginning of the id.
+    for named in [&name, &container.id[..12]] {
+        let record = engine.goflame(&project, ["record", "--container", named, "-d", "1.5"]).run();
+        record.code(0).stderr_has("    Sampling server [[..]] for 1.5 s");
+        assert!(record.stdout.contains("main.burn"), "{}", record.stdout);
+        let report = project.goflame(["report", "--by", "goroutine"]).run();
+        assert!(report.stdout.contains("server goroutine 1 runtime.main"), "{}", report.stdout);
+    }
+
+    // From a container beside it, as an ephemeral container of Kubernetes does it.
+    fs::create_dir(project.path("beside")).unwrap();
+    let mount = format!("{}:/work", real(&project).join("beside").display());
+    let pid_namespace = format!("--pid=container:{name}");
+    let beside = ["run", "--rm", "--network", "none", &pid_namespace, "-v", &mount, "-w", "/work"];
+    let record = ["goflame-test/goflame:local", "/goflame", "record", "-p", "1", "-d", "1"];
+    // A part of what `--privileged` gives, which also works where the tests' own root has not all rights.
+    let rights = ["--cap-add", "SYS_ADMIN", "--cap-add", "SYS_PTRACE"];
+    let printed = engine.docker(&[&beside[..], &rights, &record].concat()).join("\n");
+    assert!(printed.contains("main.burn"), "{printed}");
+
+    // Without the right to sample.
+    let refused = [&beside[..], &["-e", "KUBERNETES_SERVICE_HOST=10.0.0.1"], &record].concat();
+    let line = format!("docker -H {} {}", engine.host(), refused.join(" "));
+    project.shell(&line).run().code(4).stderr_has("[..]in Kubernetes, from outside of the pod: `kubectl debug -n [..]");
+
+    // Containers that do not run.
+    engine.docker(&["stop", "--time", "0", &name]);
+    let stopped = engine.goflame(&project, ["record", "--container", &name]).run();
+    stopped.code(11).stderr_has(&format!("error: the container {name} does not run: it is exited"));
+    let missing = engine.goflame(&project, ["record", "--container", "goflame-nowhere"]).run();
+    missing.code(11).stderr_has("error: the Docker engine has no container goflame-nowhere");
+}
