@@ -12,7 +12,7 @@
 //! perf.data bytes ─ perfdata ─▶ records in time order
 //! records + the binaries' bytes (sources) ─ analyse (using gobin, jit) ─▶ Profile
 //! pprof bytes ─ pprof ─▶ Profile
-//! Profile ─ views ─▶ call tree, top functions, hottest path, groups
+//! Profile ─ views ─▶ call tree, top functions, hottest path, groups          two profiles ─ views ─▶ differences
 //! views ─ render ─▶ bytes: SVG, pprof (by pprof), folded, text
 //! bytes + Manifest ─ archive ─▶ RunId
 //! ```
@@ -38,9 +38,11 @@ pub mod profile;
 
 pub mod gobench;
 
-pub mod views;
-
 pub mod goname;
+
+pub mod stats;
+
+pub mod views;
 
 pub mod pprof;
 

@@ -11,7 +11,8 @@ use super::shared_args::{RecordingArgs, TableArgs};
 use crate::config::BenchmarkChoice;
 use crate::pipeline::{BuildOptions, Verify};
 use crate::render::Format;
-use crate::views::By;
+use crate::render::diff::{DiffFormat, DrawnWidth};
+use crate::views::{By, Normalize};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,6 +76,8 @@ pub(super) enum CliCommand {
     Record(Box<RecordArgs>),
     /// Print tables, a flame graph or another format of a run or of any profile
     Report(Box<ReportArgs>),
+    /// Compare two runs or profiles: which functions grew and which shrank, beyond chance
+    Diff(Box<DiffArgs>),
     /// List, install and pin Go versions
     #[command(subcommand)]
     Toolchain(ToolchainCommand),
@@ -366,6 +369,57 @@ pub(super) struct ReportArgs {
     pub(super) filter: FilterArgs,
 }
 
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  goflame diff                                 The latest run against the one before
+  goflame diff main.pb.gz latest -o diff.svg   Flame graph of the changes since a profile
+  goflame diff @1 latest --normalize time      CPU seconds instead of shares
+  goflame diff @1 latest --units 5000,8000     CPU time of a request
+  goflame diff @1 latest -f markdown           Table for a pull request";
+
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_EXAMPLES)]
+pub(super) struct DiffArgs {
+    /// The old profile: all that `goflame report` takes
+    #[arg(default_value = "@1")]
+    pub(super) old: String,
+    /// The new profile
+    #[arg(default_value = "latest")]
+    pub(super) new: String,
+    /// How the profiles are made comparable
+    #[arg(long, value_enum, default_value_t, value_name = "HOW")]
+    pub(super) normalize: Normalize,
+    /// Units of work that the old and the new program did, such as requests; shows the weight of one unit
+    #[arg(long, value_name = "OLD,NEW", value_parser = parse_units, conflicts_with = "normalize")]
+    pub(super) units: Option<[f64; 2]>,
+    /// The profile whose weights are the widths of the flame graph
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) width: DrawnWidth,
+    /// Print this format instead of the tables
+    #[arg(short, long, value_enum)]
+    pub(super) format: Option<DiffFormat>,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub(super) json: bool,
+    /// Write to this file instead of standard output; without --format, the name tells the format: .svg, .md, .json; with
+    /// another ending, the tables
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Title of the flame graph and of the Markdown
+    #[arg(long)]
+    pub(super) title: Option<String>,
+    /// Sample type of pprof profiles, by name or index
+    #[arg(long, value_name = "TYPE", alias = "sample_index")]
+    pub(super) sample_type: Option<String>,
+    /// Event of recordings, by name
+    #[arg(long, value_name = "NAME")]
+    pub(super) event: Option<String>,
+    #[command(flatten)]
+    pub(super) tables: TableArgs,
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum RunsCommand {
     /// List the runs, newest first
@@ -435,6 +489,13 @@ fn parse_by(text: &str) -> Result<By, String> {
         _ => By::from_str(text, false)
             .map_err(|_| "expected process, thread, goroutine, entry, benchmark, or label:KEY".to_owned()),
     }
+}
+
+/// Parses the value of `--units`.
+fn parse_units(text: &str) -> Result<[f64; 2], String> {
+    let number = |text: &str| text.trim().parse().ok().filter(|units: &f64| units.is_finite() && *units > 0.0);
+    let units = text.split_once(',').and_then(|(old, new)| Some([number(old)?, number(new)?]));
+    units.ok_or_else(|| "expected two numbers above 0, such as 5000,8000".to_owned())
 }
 
 #[cfg(test)]

@@ -35,10 +35,15 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::Build(error) => build_code(error),
         Error::Record(_) | Error::NoPerf(_) | Error::NoCommand(_) => RECORD,
         Error::Engine(_) => DOCKER,
-        Error::NoSampleTypes { .. } | Error::NoEvents { .. } | Error::NoTimes { .. } => USAGE,
+        Error::NoSampleTypes { .. }
+        | Error::NoEvents { .. }
+        | Error::NoTimes { .. }
+        | Error::NoDuration { .. }
+        | Error::DifferentUnits { .. } => USAGE,
         Error::Pprof { source, .. } if source.is_usage() => USAGE,
         Error::Analyse { source, .. } if source.is_usage() => USAGE,
         Error::Unreadable { .. }
+        | Error::NothingToCompare { .. }
         | Error::Pprof { .. }
         | Error::UnknownKind { .. }
         | Error::Analyse { .. }

@@ -77,6 +77,9 @@ pub(super) enum Failure {
     /// `goflame report -` without an input.
     #[error("standard input is a terminal, so there is nothing to read")]
     NoInput,
+    /// Standard input is named twice.
+    #[error("standard input can be read only once")]
+    InputTwice,
     /// The user answered no.
     #[error("nothing was changed")]
     Declined,
@@ -139,6 +142,7 @@ impl Failure {
             ],
             Self::BinaryOnTerminal { file } => vec![format!("write it to a file: `-o {file}`")],
             Self::NoInput => vec!["name a file, or pass one: `goflame report - < perf.data`".into()],
+            Self::InputTwice => vec!["name a file or a run in place of one `-`".into()],
             Self::NoConfirmation => vec!["`--yes` confirms without asking, for scripts".into()],
             Self::Setuid => vec![
                 "remove the bits with `chmod u-s,g-s`; `setcap cap_perfmon,cap_syslog+ep` instead lets ordinary users sample the kernel"
@@ -160,6 +164,7 @@ impl Failure {
             | Self::NoConfirmation
             | Self::BinaryOnTerminal { .. }
             | Self::NoInput
+            | Self::InputTwice
             | Self::EmptyTimeRange(_)
             | Self::Version { .. } => exit::USAGE,
             Self::NotRoot { .. } | Self::Declined | Self::Setuid => exit::READINESS,

@@ -158,6 +158,7 @@ fn dispatch(cli: Cli, args: &[OsString], terminal: &Terminal) -> Result<ExitCode
         CliCommand::Run(run) => cmd::run(&project, &run, args, terminal),
         CliCommand::Record(record) => cmd::record(&project, &record, args, terminal),
         CliCommand::Report(report) => cmd::report(&project, &report, terminal),
+        CliCommand::Diff(diff) => cmd::diff(&project, &diff, terminal),
         CliCommand::Toolchain(toolchain) => cmd::toolchain(&project, &toolchain, terminal),
         CliCommand::Runs(runs) => cmd::runs(&project, &runs, terminal),
         CliCommand::Completions { shell } => cmd::completions(shell, terminal),

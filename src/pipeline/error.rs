@@ -106,6 +106,30 @@ pub enum Error {
         /// Why the times are missing.
         reason: &'static str,
     },
+    /// A profile without samples is compared.
+    #[error("{name} has no samples{}, so there is nothing to compare", if *filtered { " that the filters keep" } else { "" })]
+    NothingToCompare {
+        /// Name of the file or of the run.
+        name: String,
+        /// Whether filters were given.
+        filtered: bool,
+    },
+    /// Two profiles measure different things.
+    #[error("cannot compare {old} with {new}: they measure different things")]
+    DifferentUnits {
+        /// Event and unit of the old profile.
+        old: String,
+        /// Event and unit of the new profile.
+        new: String,
+        /// Whether their shares could be compared.
+        comparable_shares: bool,
+    },
+    /// The profile does not say how long it was recorded.
+    #[error("{name} does not say how long it was recorded")]
+    NoDuration {
+        /// Name of the file.
+        name: String,
+    },
     /// The recording cannot be analysed.
     #[error("cannot analyse {path}")]
     Analyse {
@@ -163,6 +187,14 @@ impl Error {
             Self::NoTimes { .. } => {
                 vec!["`--from` and `--to` need a recording with times, as goflame and `perf record` write it".into()]
             }
+            Self::NothingToCompare { .. } => vec!["`goflame report` shows what a profile holds".into()],
+            Self::DifferentUnits { comparable_shares: true, .. } => {
+                vec!["`--normalize share` compares shares of all samples".into()]
+            }
+            Self::DifferentUnits { .. } => {
+                vec!["`--sample-type` and `--event` select what is compared of profiles that hold several".into()]
+            }
+            Self::NoDuration { .. } => vec!["`--units OLD,NEW` takes the seconds, or any other units of work".into()],
             Self::Analyse { source, .. } => source.hints(),
             Self::NotReady(_) | Self::NoCommand(_) | Self::Caller { .. } | Self::Input(_) | Self::Output(_) => {
                 Vec::new()

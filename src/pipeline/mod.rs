@@ -8,6 +8,7 @@ mod build;
 mod cmdline;
 mod copies;
 mod coverage;
+mod diff;
 mod error;
 mod facts;
 mod goroutines;
@@ -32,6 +33,7 @@ mod tools;
 mod verify;
 
 pub use build::{Built, build, clean_cache, dockerfile, is_unoptimised};
+pub use diff::{Compared, DiffOptions, diff};
 pub use error::{Error, with_causes};
 pub use init::{Initial, initial_settings};
 pub use manifest::{Manifest, WorkloadResult};

@@ -252,9 +252,10 @@ impl PreparedRun<'_> {
             // The run is complete. A failure to remove old runs must not fail it.
             self.observer.warning(&Warning::OldRunsRemain(&error));
         }
-        let (sample_types, other_events) = (None, Vec::new());
-        let reported = Reported { view, quality, title, sample_types, other_events, notes, benchmarks, sources, facts };
         let (id, dir) = (run.id().to_string(), run.dir().to_owned());
+        let (sample_types, other_events, name) = (None, Vec::new(), id.clone());
+        let reported =
+            Reported { name, view, quality, title, sample_types, other_events, notes, benchmarks, sources, facts };
         let Analysed { status, ending, .. } = analysed;
         Ok(RunOutcome { id, dir, status, ending, reported, files, workload, findings: self.ready.findings })
     }

@@ -65,7 +65,7 @@ pub struct ReportOptions<'o> {
     pub filters: Filters,
     /// How samples are grouped.
     pub by: By,
-    /// Whether the format shows when samples were taken.
+    /// Whether the time of each sample of a recording is kept.
     pub keep_times: bool,
 }
 
@@ -83,6 +83,8 @@ impl ReportOptions<'_> {
 /// Profile of an analysed recording or of a pprof file.
 #[derive(Debug)]
 pub struct Reported {
+    /// Id of the run, or path of the file.
+    pub name: String,
     /// Profile, filtered and grouped.
     pub view: View,
     /// Quality of the profile.
@@ -106,8 +108,13 @@ pub struct Reported {
 impl Reported {
     /// Writes the profile in one format.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
+        format.write(&self.document(), out)
+    }
+
+    /// Returns the content of an output.
+    pub fn document(&self) -> Document<'_> {
         let Self { view, quality, title, sources, facts, notes, .. } = self;
-        format.write(&Document { view, quality, title, sources, facts, notes }, out)
+        Document { view, quality, title, sources, facts, notes }
     }
 }
 
@@ -161,6 +168,7 @@ fn report_pprof(
         view: wanted.view(read.profile),
         quality: read.quality,
         title: wanted.title.unwrap_or(&name).to_owned(),
+        name,
         sample_types: Some(read.sample_types),
         other_events: Vec::new(),
         notes: read.notes,
@@ -306,6 +314,7 @@ fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, name: &str, title: &
         return Err(Error::NoTimes { name: name.to_owned(), reason: "its samples have no times" });
     }
     Ok(Reported {
+        name: name.to_owned(),
         view: wanted.view(analysis.profile),
         quality: analysis.quality,
         title: wanted.title.unwrap_or(title).to_owned(),

@@ -39,6 +39,16 @@ impl Amounts {
         };
         if self.symbol.is_empty() { text } else { format!("{text} {}", self.symbol) }
     }
+
+    /// Formats a weight with two decimals and without the unit.
+    pub(super) fn number(&self, weight: f64) -> String {
+        format!("{:.2}", weight / self.scale as f64)
+    }
+
+    /// Returns the symbol of the unit.
+    pub(super) fn symbol(&self) -> &'static str {
+        self.symbol
+    }
 }
 
 /// Returns the number of samples. `None` if the weight of the profile was not sampled.

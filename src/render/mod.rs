@@ -7,6 +7,7 @@
 //! renderer fails only if its writer fails, so it returns the plain [`std::io::Error`]. The caller adds the path.
 
 pub mod columns;
+pub mod diff;
 pub mod flamegraph;
 pub mod folded;
 pub mod html;

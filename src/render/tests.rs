@@ -7,15 +7,16 @@ use std::io::{self, BufWriter, Write};
 
 use clap::ValueEnum;
 
+use super::diff::{DiffDocument, DiffFormat, DrawnWidth, write_text};
 use super::{Document, Format, folded, text};
 use crate::pprof::SourceDirs;
 use crate::profile::fixture::Fixture;
 use crate::profile::{Origin, Quality, StackId};
-use crate::views::{By, View};
+use crate::views::{By, Diff, Normalize, Scale, View};
 
 type Renderer = Box<dyn Fn(&View, &mut dyn Write) -> io::Result<()>>;
 
-/// Returns all formats and the terminal report, with their names.
+/// Returns all formats, the terminal report and all formats of the differences to an empty profile, with their names.
 fn renderers() -> Vec<(String, Renderer)> {
     let format = |format: &Format| -> (String, Renderer) {
         let format = *format;
@@ -27,7 +28,34 @@ fn renderers() -> Vec<(String, Renderer)> {
     };
     let layout = text::Layout { columns: 80, color: true, rows: text::ROWS, sort: text::Sort::SelfWeight };
     let report: Renderer = Box::new(move |view, out| text::write(view, layout, out));
-    Format::value_variants().iter().map(format).chain([("report".to_owned(), report)]).collect()
+    let diff: Renderer = Box::new(move |view, out| differences(view, |document| write_text(document, layout, out)));
+    let diff_format = |format: &DiffFormat| -> (String, Renderer) {
+        let format = *format;
+        let write =
+            move |view: &View, out: &mut dyn Write| differences(view, |document| format.write(document, 20, out));
+        (format!("Diff{format:?}"), Box::new(write))
+    };
+    let formats = Format::value_variants().iter().map(format);
+    let diffs = DiffFormat::value_variants().iter().map(diff_format);
+    formats.chain(diffs).chain([("report".to_owned(), report), ("diff".to_owned(), diff)]).collect()
+}
+
+fn differences(view: &View, write: impl FnOnce(&DiffDocument<'_>) -> io::Result<()>) -> io::Result<()> {
+    let (quality, sources, old) = (&Quality::default(), &SourceDirs::default(), view_of_nothing());
+    let diff = Diff::new([&old, view], Scale::new([old.profile(), view.profile()], Normalize::Time, None));
+    let document = |view| Document { view, quality, title: "a|`<b>", sources, facts: &[], notes: &[] };
+    write(&DiffDocument {
+        diff: &diff,
+        sides: [document(&old), document(view)],
+        names: ["old", "new"],
+        title: None,
+        notes: &["<i> `x`".to_owned()],
+        width: DrawnWidth::New,
+    })
+}
+
+fn view_of_nothing() -> View {
+    view(Fixture::new())
 }
 
 fn view(fixture: Fixture) -> View {
@@ -92,8 +120,8 @@ fn hostile_names_inject_no_escapes_markup_or_lines() {
         let plain = text.replace("\u{1b}[1m", "").replace("\u{1b}[2m", "").replace("\u{1b}[0m", "");
         let plain = plain.replace("\u{1b}[35m", "");
         assert!(!plain.contains('\u{1b}'), "{format} passes an escape on");
-        assert!(format == "Json" || !plain.contains('\u{202e}'), "{format} passes a direction mark on");
-        assert!(format != "Svg" || !plain.contains("<script>alert"), "{format} passes markup on");
+        assert!(format.ends_with("Json") || !plain.contains('\u{202e}'), "{format} passes a direction mark on");
+        assert!(!format.ends_with("Svg") || !plain.contains("<script>alert"), "{format} passes markup on");
     }
     let mut out = Vec::new();
     folded::write(&view, &mut out).unwrap();

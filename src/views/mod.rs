@@ -12,12 +12,20 @@
 //! - [`own_code`]: the lines of the user's code where time is spent or given to other code.
 //! - [`paths`]: the whole call tree as columns, with the path of each sample.
 //! - [`top`]: hot functions and the hottest call path.
+//! - [`matching`]: the functions of two profiles that are the same.
+//! - [`change`]: a figure in two profiles, and how far chance may have moved it.
+//! - [`clusters`]: how much the samples of a function come in clusters.
+//! - [`diff`]: the differences between two profiles, by function and along one call tree of both.
 //!
 //! Must not format text and must not know output formats.
 
 mod benchmarks;
+mod change;
+mod clusters;
+mod diff;
 mod filter;
 mod grouping;
+mod matching;
 mod own_code;
 mod paths;
 mod top;
@@ -25,8 +33,11 @@ mod tree;
 mod view;
 mod walk;
 
+pub use change::{Amount, ChangeVerdict, FigureChange, Normalize, Scale, ValueKind};
+pub use diff::{Diff, FunctionChange, NodeChange};
 pub use filter::{Filters, Tag};
 pub use grouping::{By, GroupRow, Grouping};
+pub use matching::{MatchedFunction, Matching};
 pub use own_code::OwnLine;
 pub use paths::CallPaths;
 pub use top::{CallPathStep, FunctionRow, Top};

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::top::{add, name, stack_weights};
+use super::top::{add, name, stack_sums};
 use crate::profile::{FunctionId, Origin, Profile};
 
 /// A line of the user's code.
@@ -21,7 +21,7 @@ pub struct OwnLine {
 
 /// Returns the lines of the user's code, the heaviest first.
 pub(super) fn own_lines(profile: &Profile) -> Vec<OwnLine> {
-    let weights = stack_weights(profile);
+    let weights = stack_sums(profile, |sample| sample.weight);
     let mut lines: BTreeMap<(FunctionId, u32), BTreeMap<Option<FunctionId>, u64>> = BTreeMap::new();
     for stack in profile.stacks().ids().filter(|stack| weights[stack.index()] > 0) {
         let mut callee = None;

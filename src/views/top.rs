@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::tree::{CallTree, LabelId, TreeLabels, self_weight};
-use crate::profile::{FunctionId, Profile, StackId};
+use crate::profile::{FunctionId, Profile, Sample, StackId};
 
 /// A function with its weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,29 +56,15 @@ pub(super) fn function_labels(profile: &Profile, groups: usize) -> TreeLabels {
 }
 
 fn functions(profile: &Profile) -> Vec<FunctionRow> {
-    let weights = stack_weights(profile);
-    let mut rows: Vec<_> = profile
-        .functions()
-        .map(|(function, _)| FunctionRow { function, self_weight: 0, cumulative_weight: 0 })
-        .collect();
-    // Indexed by function: the last stack that counted it, so that recursion is counted once.
-    let mut last_stack = vec![StackId::EMPTY; rows.len()];
-    for stack in profile.stacks().ids() {
-        let weight = weights[stack.index()];
-        if weight == 0 {
-            continue;
-        }
-        let mut is_leaf = true;
-        for frame in profile.frames_leaf_first(stack) {
-            let at = frame.function.index();
-            if std::mem::replace(&mut is_leaf, false) {
-                add(&mut rows[at].self_weight, weight);
-            }
-            if std::mem::replace(&mut last_stack[at], stack) != stack {
-                add(&mut rows[at].cumulative_weight, weight);
-            }
-        }
-    }
+    let weights = stack_sums(profile, |sample| sample.weight);
+    let own_function = |function: FunctionId| function.index();
+    let sums = function_sums(profile, &weights, own_function, profile.functions().len());
+    let row = |((function, _), sums): (_, FunctionSums)| FunctionRow {
+        function,
+        self_weight: sums.own,
+        cumulative_weight: sums.cumulative,
+    };
+    let mut rows: Vec<_> = profile.functions().zip(sums).map(row).collect();
     rows.retain(|row| row.cumulative_weight > 0);
     rows.sort_by_key(|row| {
         (Reverse(row.self_weight), Reverse(row.cumulative_weight), name(profile, row.function), row.function)
@@ -86,13 +72,52 @@ fn functions(profile: &Profile) -> Vec<FunctionRow> {
     rows
 }
 
-/// Returns the weight of each stack.
-pub(super) fn stack_weights(profile: &Profile) -> Vec<u64> {
-    let mut weights = vec![0; profile.stack_count()];
-    for sample in profile.samples() {
-        add(&mut weights[sample.stack.index()], sample.weight);
+/// Sums of a value over the samples of a function.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct FunctionSums {
+    /// Over the samples whose leaf is the function.
+    pub(super) own: u64,
+    /// Over the samples with the function anywhere in the stack. Recursion is counted once.
+    pub(super) cumulative: u64,
+}
+
+/// Sums a value of the stacks by function. `position` tells where the sums of a function are, in a list of `count`; several
+/// functions may have the same.
+pub(super) fn function_sums(
+    profile: &Profile,
+    stack_sums: &[u64],
+    position: impl Fn(FunctionId) -> usize,
+    count: usize,
+) -> Vec<FunctionSums> {
+    let mut sums = vec![FunctionSums::default(); count];
+    // The last stack that counted a function, so that recursion is counted once.
+    let mut last_stack = vec![StackId::EMPTY; count];
+    for stack in profile.stacks().ids() {
+        let value = stack_sums[stack.index()];
+        if value == 0 {
+            continue;
+        }
+        let mut is_leaf = true;
+        for frame in profile.frames_leaf_first(stack) {
+            let at = position(frame.function);
+            if std::mem::replace(&mut is_leaf, false) {
+                add(&mut sums[at].own, value);
+            }
+            if std::mem::replace(&mut last_stack[at], stack) != stack {
+                add(&mut sums[at].cumulative, value);
+            }
+        }
     }
-    weights
+    sums
+}
+
+/// Returns the sum of a value over the samples of each stack.
+pub(super) fn stack_sums(profile: &Profile, value: impl Fn(&Sample) -> u64) -> Vec<u64> {
+    let mut sums = vec![0; profile.stack_count()];
+    for sample in profile.samples() {
+        add(&mut sums[sample.stack.index()], value(sample));
+    }
+    sums
 }
 
 fn path(profile: &Profile, tree: &CallTree<'_>, total: u64) -> Vec<CallPathStep> {

@@ -66,6 +66,11 @@ impl View {
         &self.profile
     }
 
+    /// Returns the profile alone.
+    pub fn into_profile(self) -> Profile {
+        self.profile
+    }
+
     /// Returns the groups of the samples.
     pub fn grouping(&self) -> &Grouping {
         &self.grouping

@@ -7,6 +7,7 @@ mod archive;
 mod benchmarks;
 mod build;
 mod config;
+mod diff;
 mod disk;
 mod harness;
 mod init;

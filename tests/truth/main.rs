@@ -10,6 +10,7 @@ mod binaries;
 mod by_default;
 #[cfg(target_arch = "x86_64")]
 mod cases;
+mod differences;
 mod engines;
 mod folded;
 #[cfg(target_arch = "x86_64")]

@@ -1,6 +1,7 @@
 //! Subcommands, one file each: parse the flags, call the pipeline once, print the text.
 
 mod build;
+mod diff;
 mod doctor;
 mod generated;
 mod init;
@@ -14,6 +15,7 @@ mod toolchain;
 use std::path::{Path, PathBuf};
 
 pub(super) use build::build;
+pub(super) use diff::diff;
 pub(super) use doctor::doctor;
 pub(super) use generated::{completions, man};
 pub(super) use init::init;

@@ -1,6 +1,7 @@
 //! `goflame report`.
 
 use std::io::{self, IsTerminal, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::profile::format_samples;
 use crate::render::{self, Format};
 
 /// The name of standard input.
-const STANDARD_INPUT: &str = "-";
+pub(super) const STANDARD_INPUT: &str = "-";
 
 pub(in crate::cli) fn report(
     project: &Project<'_>,
@@ -29,18 +30,7 @@ pub(in crate::cli) fn report(
     {
         return Err(Failure::BinaryOnTerminal { file: format.file_name() });
     }
-    let path = project.path(&args.source);
-    // Accepts a broken link too: reading it reports the reason.
-    let source = if args.source == STANDARD_INPUT {
-        if io::stdin().is_terminal() {
-            return Err(Failure::NoInput);
-        }
-        ReportSource::File("/dev/stdin".into())
-    } else if path.symlink_metadata().is_ok() || looks_like_a_path(&args.source) {
-        ReportSource::File(path)
-    } else {
-        ReportSource::Run { archive: project.archive()?, query: args.source.clone() }
-    };
+    let source = source(project, &args.source)?;
     let by = &args.by;
     let wanted = ReportOptions {
         title: args.title.as_deref(),
@@ -51,20 +41,7 @@ pub(in crate::cli) fn report(
         keep_times: format == Some(Format::Html),
     };
     let reported = pipeline::report(&source, &wanted, terminal)?;
-    if let Some(types) = reported.sample_types.as_ref().filter(|types| !types.others.is_empty()) {
-        terminal.step("Showing", &format!("{}; `--sample-type` takes {} too", types.shown, types.others.join(", ")));
-    }
-    if let Some(time) = &wanted.filters.time {
-        let profile = reported.view.profile();
-        let [from, to] = [time.start, time.start.saturating_add(profile.duration_ns)].map(Duration::from_nanos);
-        let samples = format_samples(profile.total_count());
-        terminal
-            .step("Showing", &format!("{samples} between {:.3} s and {:.3} s", from.as_secs_f64(), to.as_secs_f64()));
-    }
-    if !reported.other_events.is_empty() {
-        let shown = &reported.view.profile().event.name;
-        terminal.step("Showing", &format!("{shown}; `--event` takes {} too", reported.other_events.join(", ")));
-    }
+    selection(&reported, wanted.filters.time.as_ref(), terminal);
     for note in &reported.notes {
         terminal.warn(note);
     }
@@ -90,6 +67,41 @@ pub(in crate::cli) fn report(
     // Skips the destructor: the process ends soon, and its memory is then freed at once.
     std::mem::forget(reported);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is shown of a file that holds more.
+pub(super) fn selection(reported: &Reported, time: Option<&Range<u64>>, terminal: &Terminal) {
+    if let Some(types) = reported.sample_types.as_ref().filter(|types| !types.others.is_empty()) {
+        terminal.step("Showing", &format!("{}; `--sample-type` takes {} too", types.shown, types.others.join(", ")));
+    }
+    if let Some(time) = time {
+        let profile = reported.view.profile();
+        let [from, to] = [time.start, time.start.saturating_add(profile.duration_ns)].map(Duration::from_nanos);
+        let samples = format_samples(profile.total_count());
+        terminal
+            .step("Showing", &format!("{samples} between {:.3} s and {:.3} s", from.as_secs_f64(), to.as_secs_f64()));
+    }
+    if !reported.other_events.is_empty() {
+        let shown = &reported.view.profile().event.name;
+        terminal.step("Showing", &format!("{shown}; `--event` takes {} too", reported.other_events.join(", ")));
+    }
+}
+
+/// Returns the profile that the user named: a file, a run, or standard input.
+pub(super) fn source(project: &Project<'_>, text: &str) -> Result<ReportSource, Failure> {
+    let path = project.path(text);
+    if text == STANDARD_INPUT {
+        return if io::stdin().is_terminal() {
+            Err(Failure::NoInput)
+        } else {
+            Ok(ReportSource::File("/dev/stdin".into()))
+        };
+    }
+    // Accepts a broken link too: reading it reports the reason.
+    if path.symlink_metadata().is_ok() || looks_like_a_path(text) {
+        return Ok(ReportSource::File(path));
+    }
+    Ok(ReportSource::Run { archive: project.archive()?, query: text.to_owned() })
 }
 
 /// Run ids contain no separator and no dot.
@@ -124,7 +136,7 @@ pub(super) fn benchmark_table(
     Ok(bytes)
 }
 
-fn layout(args: &TableArgs, terminal: &Terminal, for_terminal: bool) -> render::text::Layout {
+pub(super) fn layout(args: &TableArgs, terminal: &Terminal, for_terminal: bool) -> render::text::Layout {
     let color = for_terminal && terminal.data_color();
     render::text::Layout { columns: terminal.columns(), color, rows: args.rows, sort: args.sort }
 }

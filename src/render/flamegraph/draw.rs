@@ -41,30 +41,42 @@ pub fn write(view: &View, title: &str, subtitle: &str, out: &mut dyn Write) -> i
 
 fn draw(view: &View, tree: &DrawnTree, measure: &Measure<'_>, title: &str, subtitle: &str) -> io::Result<String> {
     // inferno gets keys in place of names: the same name may be in several colours, and inferno changes some names.
-    let key = |at: usize| format!("{at:05}");
     let mut colours = PaletteMap::default();
     colours.insert("", GROUP);
     for (at, (_, text, kind)) in tree.frames().enumerate() {
         colours.insert(key(at), frame_colour(text, kind));
     }
-    let mut inferno = InfernoOptions::default();
-    inferno.title = name::clean(title).into_owned();
-    inferno.subtitle = Some(full_subtitle(tree, subtitle));
-    inferno.notes = String::from(NOTICE);
-    inferno.bgcolors = Some(BackgroundColor::Flat(Color::new(255, 255, 255)));
-    inferno.palette_map = Some(&mut colours);
-    inferno.text_truncate_direction = TextTruncateDirection::Right;
-    // `DrawnTree` has no narrow frames.
-    inferno.min_width = 0.0;
-    // Keys sort in the order of the frames.
-    inferno.no_sort = true;
-    let lines = tree.lines(key);
-    let mut svg = Vec::new();
-    inferno::flamegraph::from_lines(&mut inferno, lines.iter().map(String::as_str), &mut svg)?;
-    let svg = String::from_utf8(svg).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let svg = inferno_svg(title, full_subtitle(tree, subtitle), &mut colours, &tree.lines(key))?;
     let root = FrameTexts::root(tree, measure);
     let texts: Vec<_> = tree.frames().map(|frame| FrameTexts::new(view, frame, measure)).collect();
     page::assemble(&frames::write_texts(&svg, &root, &texts)?, &legend::entries(tree.origins(), measure))
+}
+
+/// Returns the key of a frame. Keys sort in the order of the frames.
+pub(super) fn key(at: usize) -> String {
+    format!("{at:05}")
+}
+
+/// Draws folded lines of keys, with a colour for each key.
+pub(super) fn inferno_svg(
+    title: &str,
+    subtitle: String,
+    colours: &mut PaletteMap,
+    lines: &[String],
+) -> io::Result<String> {
+    let mut inferno = InfernoOptions::default();
+    inferno.title = name::clean(title).into_owned();
+    inferno.subtitle = Some(subtitle);
+    inferno.notes = String::from(NOTICE);
+    inferno.bgcolors = Some(BackgroundColor::Flat(Color::new(255, 255, 255)));
+    inferno.palette_map = Some(colours);
+    inferno.text_truncate_direction = TextTruncateDirection::Right;
+    // The lines have no narrow frames.
+    inferno.min_width = 0.0;
+    inferno.no_sort = true;
+    let mut svg = Vec::new();
+    inferno::flamegraph::from_lines(&mut inferno, lines.iter().map(String::as_str), &mut svg)?;
+    String::from_utf8(svg).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 fn full_subtitle(tree: &DrawnTree, subtitle: &str) -> String {

@@ -30,6 +30,15 @@ impl FrameTexts {
         Self { tooltip: format!("{label} ({})", measure.describe(tree.total())), label, is_go: false }
     }
 
+    /// Returns the texts of a frame with this name, whose width is a part of the whole. `figures` contain no parentheses.
+    pub(super) fn named(text: &str, figures: &str, is_go: bool, width: u64, whole: u64) -> Self {
+        let tooltip = format!("{text} ({figures})");
+        let pixels = u128::from(width) * u128::from(FRAMES_WIDTH) / u128::from(whole).max(1);
+        let chars = pixels.saturating_sub(3) * 100 / u128::from(CHAR_WIDTH);
+        let label = fit(text, is_go, usize::try_from(chars).unwrap_or(usize::MAX));
+        Self { tooltip, label, is_go }
+    }
+
     pub(super) fn new(view: &View, frame: (&DrawnNode, &str, FrameKind), measure: &Measure<'_>) -> Self {
         let (node, text, kind) = frame;
         let profile = view.profile();
@@ -38,13 +47,9 @@ impl FrameTexts {
             Some((file, line)) if !file.is_empty() => format!("{}, ", name::place(file, line).replace('(', "[")),
             _ => String::new(),
         };
-        let tooltip = format!("{text} ({place}{})", measure.describe(node.cumulative).replace('(', "["));
+        let figures = format!("{place}{}", measure.describe(node.cumulative).replace('(', "["));
         let is_go = matches!(kind, FrameKind::Function(origin) if origin.is_go());
-        let total = u128::from(measure.total()).max(1);
-        let width = u128::from(node.cumulative) * u128::from(FRAMES_WIDTH) / total;
-        let chars = width.saturating_sub(3) * 100 / u128::from(CHAR_WIDTH);
-        let label = fit(text, is_go, usize::try_from(chars).unwrap_or(usize::MAX));
-        Self { tooltip, label, is_go }
+        Self::named(text, &figures, is_go, node.cumulative, measure.total())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use inferno::flamegraph::color::Color;
+
 use super::measure::Measure;
 use super::palette::origin_colour;
 use super::svg::{MARGIN, WIDTH, escape};
@@ -21,9 +23,9 @@ const CHAR_WIDTH: usize = 665;
 
 /// A swatch with a text.
 pub(super) struct LegendEntry {
-    origin: Origin,
-    label: String,
-    tooltip: String,
+    pub(super) colour: Color,
+    pub(super) label: String,
+    pub(super) tooltip: String,
 }
 
 /// Returns the entries of origins.
@@ -32,7 +34,7 @@ pub(super) fn entries(origins: &[OriginValues], measure: &Measure<'_>) -> Vec<Le
         let OriginValues { origin, self_value, cumulative } = *share;
         let (name, below, own) = (name(origin), measure.share(cumulative), measure.share(self_value));
         LegendEntry {
-            origin,
+            colour: origin_colour(origin),
             label: format!("{name} {below}, self {own}"),
             tooltip: format!("{name}: {below} in it and in code that it calls, {own} in it alone"),
         }
@@ -64,12 +66,11 @@ pub(super) struct Legend {
 pub(super) fn draw(entries: &[LegendEntry], top: usize) -> Legend {
     let mut svg = String::from(r#"<g id="legend">"#);
     let (mut x, mut y) = (MARGIN, top);
-    for LegendEntry { origin, label, tooltip } in entries {
+    for LegendEntry { colour, label, tooltip } in entries {
         let width = SWATCH + LABEL_GAP + label.chars().count() * CHAR_WIDTH / 100;
         if x > MARGIN && x + width > WIDTH - MARGIN {
             (x, y) = (MARGIN, y + ROW);
         }
-        let colour = origin_colour(*origin);
         let (red, green, blue) = (colour.r, colour.g, colour.b);
         let (square, base, text) = ((ROW - SWATCH) / 2, ROW / 2 + 4, SWATCH + LABEL_GAP);
         let (label, tooltip) = (escape(label), escape(tooltip));

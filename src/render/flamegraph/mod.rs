@@ -5,6 +5,7 @@
 //! writes labels and tooltips in place of inferno's. `page` adds what inferno cannot draw: the `legend`, and a style sheet and
 //! a script that fit the texts to the background and to the window.
 
+mod differential;
 mod draw;
 mod flatten;
 mod frames;
@@ -18,4 +19,5 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+pub use differential::write as write_diff;
 pub use draw::write;

@@ -37,7 +37,7 @@ pub(super) fn frame_colour(text: &str, kind: FrameKind) -> Color {
 }
 
 /// Makes a colour a little lighter or darker. The name decides how much, so that neighbours differ.
-fn shade(colour: Color, text: &str) -> Color {
+pub(super) fn shade(colour: Color, text: &str) -> Color {
     // FNV-1a gives the same hash on every machine and in every version of goflame.
     let hash = text
         .bytes()

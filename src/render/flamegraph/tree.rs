@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use super::flatten::{FlatNode, ROOT, flatten};
+use super::flatten::{ROOT, flatten};
 use super::measure::Measure;
 use crate::profile::{Frame, Function, Interner, Origin};
 use crate::render::{columns, name};
@@ -14,13 +14,13 @@ pub(super) const MAX_FRAMES: usize = 8_000;
 
 /// Frames narrower than 1/2000 of the total, about half a pixel, are not drawn. Single deep samples would make the image
 /// several times higher and remain invisible.
-const MIN_SHARE: u64 = 2_000;
+pub(super) const MIN_SHARE: u64 = 2_000;
 
 /// The callees of frames wider than 1/64 of the total are shared among the cores. One core does each smaller part alone.
 const SHARED_SHARE: u64 = 64;
 
 /// Longer names are shortened in the middle. Frames whose shortened names are equal are merged.
-const MAX_NAME: usize = 200;
+pub(super) const MAX_NAME: usize = 200;
 
 /// Text of the frame for all groups that are not drawn, so that percentages stay percentages of the total.
 pub(super) const OTHERS: &str = "(others)";
@@ -94,7 +94,7 @@ impl DrawnTree {
             TreeLabels::new(groups, functions)
         });
         let merged = flatten(&tree, total, total / SHARED_SHARE);
-        let (drawn, dropped) = widest(&merged);
+        let (drawn, dropped) = widest(&merged.iter().map(|node| node.cumulative).collect::<Vec<_>>());
         let drawn_count = drawn.len();
         let remainder = measure.width(total);
         let root = DrawnNode { parent: ROOT, label: LabelId::NONE, cumulative: total, remainder, frame: None };
@@ -118,7 +118,8 @@ impl DrawnTree {
             let cumulative = total.saturating_sub(drawn);
             nodes.push(DrawnNode { parent: ROOT, label, cumulative, remainder, frame: None });
         }
-        let order = depth_first(&nodes, &shown);
+        let parents: Vec<usize> = nodes.iter().map(|node| node.parent).collect();
+        let order = depth_first(&parents, |at| &shown.items()[nodes[at].label.index()]);
         Self { labels: shown, nodes, order, origins, total, dropped, drawn: drawn_count }
     }
 
@@ -154,35 +155,46 @@ impl DrawnTree {
     /// Returns the tree as folded stacks, in the order of [`DrawnTree::frames`]. `key` makes the text of a frame from its
     /// position there.
     pub(super) fn lines(&self, key: impl Fn(usize) -> String) -> Vec<String> {
-        let (mut lines, mut path) = (Vec::new(), String::new());
-        // Indexed by node: the length of its path. The path of the last frame begins with those of all its callers.
-        let mut lengths = vec![0; self.nodes.len()];
-        for (at, index) in self.order.iter().enumerate() {
-            let DrawnNode { parent, remainder, .. } = self.nodes[*index];
-            path.truncate(lengths[parent]);
-            if !path.is_empty() {
-                path.push(';');
-            }
-            path.push_str(&key(at));
-            lengths[*index] = path.len();
-            if remainder > 0 {
-                lines.push(format!("{path} {remainder}"));
-            }
-        }
-        lines
+        let parents: Vec<usize> = self.nodes.iter().map(|node| node.parent).collect();
+        folded_lines(&parents, &self.order, |at| self.nodes[at].remainder, key)
     }
 }
 
+/// Returns a tree as folded stacks. `order` are the indexes of the nodes as [`depth_first`] returns them, and `key` makes the
+/// text of a node from its position there. A remainder is the width of a node minus the widths of its callees.
+pub(super) fn folded_lines(
+    parents: &[usize],
+    order: &[usize],
+    remainder: impl Fn(usize) -> u64,
+    key: impl Fn(usize) -> String,
+) -> Vec<String> {
+    let (mut lines, mut path) = (Vec::new(), String::new());
+    // Indexed by node: the length of its path. The path of the last frame begins with those of all its callers.
+    let mut lengths = vec![0; parents.len()];
+    for (at, index) in order.iter().enumerate() {
+        path.truncate(lengths[parents[*index]]);
+        if !path.is_empty() {
+            path.push(';');
+        }
+        path.push_str(&key(at));
+        lengths[*index] = path.len();
+        if remainder(*index) > 0 {
+            lines.push(format!("{path} {}", remainder(*index)));
+        }
+    }
+    lines
+}
+
 /// Returns the indexes of all nodes but the root: a caller before its callees, and siblings sorted by name.
-fn depth_first(nodes: &[DrawnNode], labels: &Interner<FrameLabel>) -> Vec<usize> {
-    let mut callees = vec![Vec::new(); nodes.len()];
-    for (at, node) in nodes.iter().enumerate().skip(1) {
-        callees[node.parent].push(at);
+pub(super) fn depth_first<N: Ord>(parents: &[usize], name: impl Fn(usize) -> N) -> Vec<usize> {
+    let mut callees = vec![Vec::new(); parents.len()];
+    for (at, parent) in parents.iter().enumerate().skip(1) {
+        callees[*parent].push(at);
     }
     let (mut order, mut pending) = (Vec::new(), vec![ROOT]);
     while let Some(at) = pending.pop() {
         order.push(at);
-        callees[at].sort_by_key(|callee| Reverse(&labels.items()[nodes[*callee].label.index()]));
+        callees[at].sort_by_key(|callee| Reverse(name(*callee)));
         pending.append(&mut callees[at]);
     }
     order.split_off(1)
@@ -190,9 +202,9 @@ fn depth_first(nodes: &[DrawnNode], labels: &Interner<FrameLabel>) -> Vec<usize>
 
 /// Returns the indexes of the widest [`MAX_FRAMES`] nodes, and the number of the others. A node is selected only together
 /// with its caller, which is at least as wide and has a lower index.
-fn widest(nodes: &[FlatNode]) -> (HashSet<usize>, usize) {
-    let mut wide: Vec<usize> = (1..nodes.len()).collect();
-    wide.sort_by_key(|at| (Reverse(nodes[*at].cumulative), *at));
+pub(super) fn widest(widths: &[u64]) -> (HashSet<usize>, usize) {
+    let mut wide: Vec<usize> = (1..widths.len()).collect();
+    wide.sort_by_key(|at| (Reverse(widths[*at]), *at));
     let dropped = wide.len().saturating_sub(MAX_FRAMES);
     wide.truncate(MAX_FRAMES);
     (wide.into_iter().collect(), dropped)

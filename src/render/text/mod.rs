@@ -12,3 +12,4 @@ mod tests;
 
 pub use benchmarks::write_benchmarks;
 pub use report::{Layout, ROWS, Sort, write, write_groups};
+pub(super) use style::Styles;

@@ -3,29 +3,30 @@
 use anstyle::{AnsiColor, Style};
 
 use crate::profile::Origin;
+use crate::views::ChangeVerdict;
 
 /// Wraps text in ANSI styles if enabled.
-pub(super) struct Styles {
+pub(in crate::render) struct Styles {
     enabled: bool,
 }
 
 impl Styles {
-    pub(super) fn new(enabled: bool) -> Self {
+    pub(in crate::render) fn new(enabled: bool) -> Self {
         Self { enabled }
     }
 
     /// Style of headings.
-    pub(super) fn bold(&self, text: &str) -> String {
+    pub(in crate::render) fn bold(&self, text: &str) -> String {
         self.paint(Style::new().bold(), text)
     }
 
     /// Style of less important text.
-    pub(super) fn dim(&self, text: &str) -> String {
+    pub(in crate::render) fn dim(&self, text: &str) -> String {
         self.paint(Style::new().dimmed(), text)
     }
 
     /// Style of a function name, by origin. The main module is bold, the others have the hues of the flame graph.
-    pub(super) fn function(&self, origin: Origin, text: &str) -> String {
+    pub(in crate::render) fn function(&self, origin: Origin, text: &str) -> String {
         let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
         let style = match origin {
             Origin::Main => Style::new().bold(),
@@ -38,6 +39,17 @@ impl Styles {
             Origin::Unknown => Style::new().dimmed(),
         };
         self.paint(style, text)
+    }
+
+    /// Style of a function by what happened to it, with the hues of the flame graph of differences.
+    pub(in crate::render) fn verdict(&self, verdict: ChangeVerdict, text: &str) -> String {
+        let colour = match verdict {
+            ChangeVerdict::Grew => AnsiColor::Red,
+            ChangeVerdict::Shrank | ChangeVerdict::Gone => AnsiColor::Blue,
+            ChangeVerdict::New => AnsiColor::Yellow,
+            ChangeVerdict::Unclear => return text.to_owned(),
+        };
+        self.paint(Style::new().fg_color(Some(colour.into())), text)
     }
 
     fn paint(&self, style: Style, text: &str) -> String {

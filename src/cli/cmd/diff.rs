@@ -1,0 +1,66 @@
+//! `goflame diff`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::Project;
+use super::report::{STANDARD_INPUT, layout, selection, source};
+use crate::cli::args::DiffArgs;
+use crate::cli::failure::Failure;
+use crate::cli::output::Terminal;
+use crate::pipeline::{self, DiffOptions, ReportOptions};
+use crate::render::diff::{DiffFormat, write_text};
+use crate::render::text::Sort;
+
+pub(in crate::cli) fn diff(project: &Project<'_>, args: &DiffArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    if args.old == STANDARD_INPUT && args.new == STANDARD_INPUT {
+        return Err(Failure::InputTwice);
+    }
+    let format = args.format.or(args.json.then_some(DiffFormat::Json));
+    let format = format.or_else(|| DiffFormat::from_file_name(args.output.as_deref()?));
+    let options = DiffOptions {
+        report: ReportOptions {
+            sample_type: args.sample_type.as_deref(),
+            event: args.event.as_deref(),
+            filters: args.filter.filters()?,
+            keep_times: true,
+            ..ReportOptions::default()
+        },
+        normalize: args.normalize,
+        units: args.units,
+    };
+    let sources = [source(project, &args.old)?, source(project, &args.new)?];
+    let mut compared = pipeline::diff(sources.each_ref(), &options, terminal)?;
+    if args.tables.sort == Sort::Cumulative {
+        compared.diff.sort_by(|row| [&row.cumulative, &row.own]);
+    }
+    for side in &compared.sides {
+        selection(side, options.report.filters.time.as_ref(), terminal);
+        for note in &side.notes {
+            terminal.warn(&format!("{}: {note}", side.name));
+        }
+        for reason in side.quality.assess().reasons {
+            terminal.warn(&format!("{}: {reason}", side.name));
+        }
+    }
+    for note in &compared.notes {
+        terminal.warn(note);
+    }
+    let document = compared.document(args.title.as_deref(), args.width);
+    let layout = layout(&args.tables, terminal, args.output.is_none());
+    let write = |out: &mut dyn Write| match format {
+        Some(format) => format.write(&document, args.tables.rows, out),
+        None => write_text(&document, layout, out),
+    };
+    match &args.output {
+        Some(output) => {
+            crate::fsio::replace_with(&project.path(output), write).map_err(Failure::File)?;
+            terminal.step("Wrote", &output.display().to_string());
+        }
+        None => terminal.data_with(write).map_err(Failure::Stdout)?,
+    }
+    if format.is_some() {
+        terminal.step("Compared", &document.summary());
+    }
+    Ok(ExitCode::SUCCESS)
+}

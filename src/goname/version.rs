@@ -1,0 +1,156 @@
+//! The part of a function's name that stays the same from one build of a program to the next.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::name::package;
+
+/// Compiles a pattern of this file.
+#[expect(clippy::expect_used, reason = "the patterns are constants, and each is used by a test")]
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a valid pattern")
+}
+
+/// Suffixes that the compiler gives to closures (`func1`), to the wrappers of `go` and `defer` statements, and to the bodies
+/// of loops over functions.
+static CLOSURE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^(.+?)((?:\.(?:func|gowrap|deferwrap)\d+|-range\d+)(?:\.(?:func|gowrap|deferwrap)?\d+|-range\d+)*)$")
+});
+
+/// Numbers that a build or a run chose: the hash of cgo's functions, addresses, and numbers of four digits and more, as of
+/// temporary directories. The suffixes of C compilers are numbered too.
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"_cgo_[0-9a-f]{8,}_|0x[0-9a-f]{4,}|[0-9]{4,}|(?:\.(?:isra|part|constprop|lto_priv|llvm|cold)(?:\.[0-9]+)*)+$",
+    )
+});
+
+/// Element of an import path that only tells a version.
+static VERSION: LazyLock<Regex> = LazyLock::new(|| pattern(r"^v[0-9]+$|\.v[0-9]+$"));
+
+/// Functions of Go that were renamed, and their names today.
+const RENAMED: [(&str, &str); 9] = [
+    // Go 1.24 has other maps.
+    ("runtime.mapiterinit", "internal/runtime/maps.(*Iter).Init"),
+    ("runtime.mapiternext", "internal/runtime/maps.(*Iter).Next"),
+    ("runtime.hashGrow", "internal/runtime/maps.(*table).grow"),
+    ("runtime.evacuate", "internal/runtime/maps.(*table).rehash"),
+    ("runtime.evacuate_fast32", "internal/runtime/maps.(*table).rehash"),
+    ("runtime.evacuate_fast64", "internal/runtime/maps.(*table).rehash"),
+    ("runtime.evacuate_faststr", "internal/runtime/maps.(*table).rehash"),
+    ("runtime.makeBucketArray", "internal/runtime/maps.newGroups"),
+    // Go 1.26 has another garbage collector.
+    ("runtime.scanobject", "runtime.scanObject"),
+];
+
+/// Returns the function that a closure is written in, and the closure's number in it: `main.f` and `.func1.2`. `None` for a
+/// function that is not a closure.
+pub fn closure(name: &str) -> Option<(&str, &str)> {
+    let parts = CLOSURE.captures(name)?;
+    Some((parts.get(1)?.as_str(), parts.get(2)?.as_str()))
+}
+
+/// Replaces the numbers that differ between builds and runs by `*`.
+pub fn without_numbers(name: &str) -> Cow<'_, str> {
+    NUMBER.replace_all(name, |found: &regex::Captures<'_>| match &found[0] {
+        number if number.starts_with('_') => "_cgo_*_",
+        number if number.starts_with('.') => "",
+        _ => "*",
+    })
+}
+
+/// Returns the name that a function of Go has today, if an old version gave it another one.
+pub fn renamed(name: &str) -> Option<&'static str> {
+    RENAMED.iter().find(|(old, _)| *old == name).map(|(_, new)| *new)
+}
+
+/// The version at the end of an import path, in a shown name without its package: `gopkg.in/yaml` and `.v3.Unmarshal`.
+static PATH_VERSION: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\.v[0-9]+\."));
+
+/// Returns a function's name without its package and without the dot between them.
+pub fn without_package(name: &str) -> &str {
+    let package = package(name);
+    let rest = name.get(package.len()..).unwrap_or(name);
+    match PATH_VERSION.find(rest) {
+        Some(version) if !package.is_empty() => rest.get(version.end()..).unwrap_or(rest),
+        _ => rest.strip_prefix('.').unwrap_or(rest),
+    }
+}
+
+/// Returns whether a package may have moved from one import path to the other: their last elements are equal, as of `sync`
+/// and `internal/sync`, or one path begins with the other. Versions do not count: `example.com/yaml/v2`.
+pub fn is_moved_package(one: &str, other: &str) -> bool {
+    let elements = |name| {
+        let elements =
+            package(name).split('/').map(|element| VERSION.replace(element, "")).filter(|text| !text.is_empty());
+        elements.collect::<Vec<_>>()
+    };
+    let (one, other) = (elements(one), elements(other));
+    let nonempty = !one.is_empty() && !other.is_empty();
+    nonempty && (one.last() == other.last() || one.starts_with(&other) || other.starts_with(&one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closures_belong_to_the_function_that_they_are_written_in() {
+        for (name, function, number) in [
+            ("main.f.func1", "main.f", ".func1"),
+            ("main.f.func1.2", "main.f", ".func1.2"),
+            ("main.(*T).run.func2.1.3", "main.(*T).run", ".func2.1.3"),
+            ("main.f.gowrap1", "main.f", ".gowrap1"),
+            ("main.f.func3.deferwrap2", "main.f", ".func3.deferwrap2"),
+            ("main.f.func1-range2", "main.f", ".func1-range2"),
+            ("main.f-range1.func2", "main.f", "-range1.func2"),
+            ("main.glob..func1", "main.glob.", ".func1"),
+            ("main.Map[...].func1", "main.Map[...]", ".func1"),
+        ] {
+            assert_eq!(closure(name), Some((function, number)), "{name}");
+        }
+        for name in ["main.f", "main.func1x", "main.f.1", "main.init.0", "func1", "main.functional"] {
+            assert_eq!(closure(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_builds_and_runs_are_removed() {
+        for (one, other) in [
+            ("_cgo_abcdef012345_Cfunc_work", "_cgo_0123456789ab_Cfunc_work"),
+            ("/tmp/go-build123456/b001/exe/app.run", "/tmp/go-build98765/b001/exe/app.run"),
+            ("jit_0x7f00deadbeef", "jit_0x7f00deadb000"),
+            ("tcp_ack.isra.0", "tcp_ack.isra.12.cold"),
+            ("tcp_ack.part.0", "tcp_ack"),
+        ] {
+            assert_eq!(without_numbers(one), without_numbers(other));
+        }
+        for (one, other) in [("md5.block1", "md5.block2"), ("sha256.f", "sha512.f"), ("_cgo_init", "_cgo_sys")] {
+            assert_ne!(without_numbers(one), without_numbers(other));
+        }
+        assert_eq!(without_numbers("runtime.mallocgc"), "runtime.mallocgc");
+    }
+
+    #[test]
+    fn packages_that_may_have_moved_are_alike() {
+        for (one, other) in [
+            ("runtime/internal/atomic.Cas", "internal/runtime/atomic.Cas"),
+            ("sync.(*Mutex).Lock", "internal/sync.(*Mutex).Lock"),
+            ("internal/runtime/syscall.Syscall6", "internal/runtime/syscall/linux.Syscall6"),
+            ("example.com/yaml.F", "example.com/yaml/v2.F"),
+            ("gopkg.in/yaml.v2.F", "gopkg.in/yaml.v3.F"),
+        ] {
+            assert!(is_moved_package(one, other), "{one} {other}");
+            assert_eq!(without_package(one), without_package(other));
+        }
+        for (one, other) in
+            [("encoding/json.Marshal", "encoding/xml.Marshal"), ("memcpy", "memcpy"), ("main.F", "lib.F")]
+        {
+            assert!(!is_moved_package(one, other), "{one} {other}");
+        }
+        assert_eq!(renamed("runtime.mapiternext"), Some("internal/runtime/maps.(*Iter).Next"));
+        assert_eq!(renamed("main.main"), None);
+    }
+}

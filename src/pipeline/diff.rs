@@ -1,0 +1,151 @@
+//! `goflame diff`: compares two profiles, from runs or files.
+
+use super::report::{ReportOptions, ReportSource, Reported, report};
+use super::{Error, Observer};
+use crate::profile::{Function, Origin, Profile, Unit, format_number};
+use crate::render::diff::{DiffDocument, DrawnWidth};
+use crate::views::{By, Diff, Normalize, Scale, View};
+
+/// With fewer samples, only large changes are beyond chance.
+const FEW_SAMPLES: u64 = 1_000;
+
+/// The function at the root of every goroutine. Profiles of Go's runtime leave it out.
+const GOEXIT: &str = "runtime.goexit";
+
+/// Options of a comparison.
+#[derive(Debug, Default)]
+pub struct DiffOptions<'o> {
+    /// Filters, and what is shown of files with several events or sample types.
+    pub report: ReportOptions<'o>,
+    /// How weights are made comparable.
+    pub normalize: Normalize,
+    /// Units of work that the old and the new program did.
+    pub units: Option<[f64; 2]>,
+}
+
+/// Two profiles and their differences.
+#[derive(Debug)]
+pub struct Compared {
+    /// The profiles, the old one first.
+    pub sides: [Reported; 2],
+    /// The differences.
+    pub diff: Diff,
+    /// Limits of the comparison, for the user.
+    pub notes: Vec<String>,
+}
+
+impl Compared {
+    /// Returns the content of an output.
+    pub fn document<'a>(&'a self, title: Option<&'a str>, width: DrawnWidth) -> DiffDocument<'a> {
+        let [old, new] = &self.sides;
+        DiffDocument {
+            diff: &self.diff,
+            sides: [old.document(), new.document()],
+            names: [&old.name, &new.name],
+            title,
+            notes: &self.notes,
+            width,
+        }
+    }
+}
+
+/// Compares an old and a new profile.
+pub fn diff(
+    sources: [&ReportSource; 2],
+    options: &DiffOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<Compared, Error> {
+    let [old, new] = sources.map(|source| report(source, &options.report, observer));
+    let mut sides = [old?, new?];
+    check(&sides, options)?;
+    let mut notes = Vec::new();
+    hide_frames_of_one_side(&mut sides, &mut notes);
+    notes.extend(limits(&sides));
+    let views = sides.each_ref().map(|side| &side.view);
+    let diff = Diff::new(views, Scale::new(views.map(View::profile), options.normalize, options.units));
+    Ok(Compared { sides, diff, notes })
+}
+
+/// Refuses profiles that cannot be compared.
+fn check(sides: &[Reported; 2], options: &DiffOptions<'_>) -> Result<(), Error> {
+    for side in sides {
+        let profile = side.view.profile();
+        let name = side.name.clone();
+        if profile.total_weight() == 0 {
+            return Err(Error::NothingToCompare { name, filtered: !options.report.filters.is_empty() });
+        }
+        if options.normalize == Normalize::Wall && options.units.is_none() && profile.duration_ns == 0 {
+            return Err(Error::NoDuration { name });
+        }
+    }
+    let [old, new] = sides.each_ref().map(|side| &side.view.profile().event);
+    // Cycles and nanoseconds are both shares of CPU time.
+    let comparable_shares = old.unit == new.unit || (old.unit != Unit::Bytes && new.unit != Unit::Bytes);
+    let wants_shares = options.normalize == Normalize::Share && options.units.is_none();
+    if old.unit == new.unit || (comparable_shares && wants_shares) {
+        return Ok(());
+    }
+    let text = |name: &str, unit| match unit {
+        Unit::Nanoseconds => format!("{name} in nanoseconds"),
+        Unit::Bytes => format!("{name} in bytes"),
+        Unit::Events => name.to_owned(),
+    };
+    Err(Error::DifferentUnits { old: text(&old.name, old.unit), new: text(&new.name, new.unit), comparable_shares })
+}
+
+/// Whether a function of a profile is of a kind.
+type FunctionTest = fn(&Profile, &Function) -> bool;
+
+/// Hides frames that only one of the two profiles can have, so that their weight counts for the callers: frames of the kernel
+/// if the other profile has none or does not name them, and the root of goroutines.
+fn hide_frames_of_one_side(sides: &mut [Reported; 2], notes: &mut Vec<String>) {
+    let is_kernel: FunctionTest = |_, function| function.origin == Origin::Kernel;
+    let is_goexit: FunctionTest = |profile, function| profile.str(function.display) == GOEXIT;
+    let kinds = [
+        (is_kernel, "names functions of the kernel: they count for their callers"),
+        (is_goexit, "has runtime.goexit: it is left out"),
+    ];
+    for (is_hidden, words) in kinds {
+        let has = sides.each_ref().map(|side| {
+            let profile = side.view.profile();
+            let is_named = |function: &Function| !profile.str(function.display).starts_with('[');
+            profile.functions().any(|(_, function)| is_hidden(profile, function) && is_named(function))
+        });
+        let named = match has {
+            [true, false] => &sides[0].name,
+            [false, true] => &sides[1].name,
+            _ => continue,
+        };
+        notes.push(format!("only {named} {words}"));
+        for side in sides.iter_mut() {
+            let empty = View::new(Profile::new(side.view.profile().event.clone()), By::default());
+            let mut profile = std::mem::replace(&mut side.view, empty).into_profile();
+            let hidden: Vec<bool> = profile.functions().map(|(_, function)| is_hidden(&profile, function)).collect();
+            profile.retain_frames(|frame| !hidden[frame.function.index()]);
+            side.view = View::new(profile, By::default());
+        }
+    }
+}
+
+/// Returns the limits of the comparison, for the user.
+fn limits(sides: &[Reported; 2]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let [old, new] = sides.each_ref().map(|side| side.view.profile());
+    if old.event.name != new.event.name {
+        notes.push(format!("the events differ: {} and {}", old.event.name, new.event.name));
+    }
+    for (side, profile) in sides.iter().zip([old, new]) {
+        let count = profile.total_count();
+        if profile.event.is_sampled() && count < FEW_SAMPLES {
+            // Newcombe's interval of two shares of 1/2 with so many samples is about 2 / sqrt(samples) wide on each side.
+            let points = 200.0 / (count.max(1) as f64).sqrt();
+            notes.push(format!(
+                "{} has only {} samples: a function must change by up to {:.0} percentage points to be seen",
+                side.name,
+                format_number(count),
+                points.min(100.0)
+            ));
+        }
+    }
+    notes
+}

@@ -1,0 +1,171 @@
+//! The differences for programs.
+//!
+//! ```text
+//! {
+//!   "schema": 1,                     version of this format; a program refuses a newer one
+//!   "old": { "name": "20261130-…", "title": "app (debug)", "event": "cpu-clock", "unit": "nanoseconds",
+//!            "frequency": 997, "duration_ns": 0, "samples": 3201, "total": 3210631809, "grade": "good" },
+//!   "new": { … },
+//!   "measure": "share",              what values are: "share" (0 to 1), "weight", "per-second", "per-unit"
+//!   "summary": "1 function grew beyond chance; total CPU time 3.21 s → 3.90 s",
+//!   "sampled": true,                 false: the counts are not samples, so that chance is not judged
+//!   "comparisons": 84,               number of differences that the intervals are corrected for
+//!   "counts": { "grew": 1, "shrank": 0, "new": 0, "gone": 0 },     functions by the change of their self weight
+//!   "functions": [{                  all, in the order of the table
+//!     "name": "main.slow", "origin": "main", "file": "/src/main.go", "line": 12,
+//!     "old_names": ["main.slow"], "new_names": ["main.slow"],
+//!     "self": { "old": 0.30, "new": 0.36, "change": 0.06, "low": 0.048, "high": 0.072, "verdict": "grew",
+//!               "old_samples": 963, "new_samples": 1404 },
+//!     "cumulative": { … }            "verdict": "grew", "shrank", "new", "gone", or "unclear": chance may have made it
+//!   }],
+//!   "notes": []
+//! }
+//! ```
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::document::DiffDocument;
+use crate::profile::{Grade, Origin, Unit};
+use crate::views::{ChangeVerdict, FigureChange, FunctionChange, ValueKind};
+
+/// Version of this format.
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct DiffFigures<'a> {
+    schema: u32,
+    old: SideFigures<'a>,
+    new: SideFigures<'a>,
+    measure: &'static str,
+    summary: String,
+    sampled: bool,
+    comparisons: usize,
+    counts: Counts,
+    functions: Vec<FunctionFigures<'a>>,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct SideFigures<'a> {
+    name: &'a str,
+    title: &'a str,
+    event: &'a str,
+    unit: Unit,
+    frequency: u64,
+    duration_ns: u64,
+    samples: u64,
+    total: u64,
+    grade: Grade,
+}
+
+#[derive(Serialize)]
+struct Counts {
+    grew: usize,
+    shrank: usize,
+    new: usize,
+    gone: usize,
+}
+
+#[derive(Serialize)]
+struct FunctionFigures<'a> {
+    name: &'a str,
+    origin: Origin,
+    file: &'a str,
+    line: u32,
+    old_names: &'a [String],
+    new_names: &'a [String],
+    #[serde(rename = "self")]
+    own: ChangeFigures,
+    cumulative: ChangeFigures,
+}
+
+#[derive(Serialize)]
+struct ChangeFigures {
+    old: f64,
+    new: f64,
+    change: f64,
+    low: f64,
+    high: f64,
+    verdict: ChangeVerdict,
+    old_samples: u64,
+    new_samples: u64,
+}
+
+/// Writes the differences.
+pub(super) fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let diff = document.diff;
+    let [old, new] = [0, 1].map(|side: usize| side_figures(document, side));
+    let count = |verdict| diff.count(verdict);
+    let figures = DiffFigures {
+        schema: SCHEMA,
+        old,
+        new,
+        measure: match diff.scale.measure {
+            ValueKind::Share => "share",
+            ValueKind::Weight => "weight",
+            ValueKind::WeightPerSecond => "per-second",
+            ValueKind::WeightPerUnit => "per-unit",
+        },
+        summary: document.summary(),
+        sampled: diff.scale.is_sampled,
+        comparisons: diff.comparisons,
+        counts: Counts {
+            grew: count(ChangeVerdict::Grew),
+            shrank: count(ChangeVerdict::Shrank),
+            new: count(ChangeVerdict::New),
+            gone: count(ChangeVerdict::Gone),
+        },
+        functions: diff.functions.iter().map(|row| function_figures(document, row)).collect(),
+        notes: document.notes,
+    };
+    let mut text = serde_json::to_string_pretty(&figures)?;
+    text.push('\n');
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+fn side_figures<'a>(document: &DiffDocument<'a>, side: usize) -> SideFigures<'a> {
+    let shown = &document.sides[side];
+    let (profile, total) = (shown.view.profile(), document.diff.scale.totals[side]);
+    SideFigures {
+        name: document.names[side],
+        title: shown.title,
+        event: &profile.event.name,
+        unit: profile.event.unit,
+        frequency: profile.event.frequency,
+        duration_ns: profile.duration_ns,
+        samples: total.count,
+        total: total.weight,
+        grade: shown.quality.assess().grade,
+    }
+}
+
+fn function_figures<'a>(document: &DiffDocument<'a>, row: &FunctionChange) -> FunctionFigures<'a> {
+    let function = &document.diff.matching.functions[row.function];
+    FunctionFigures {
+        name: &function.name,
+        origin: function.origin,
+        file: &function.file,
+        line: function.start_line,
+        old_names: &function.names[0],
+        new_names: &function.names[1],
+        own: change_figures(&row.own),
+        cumulative: change_figures(&row.cumulative),
+    }
+}
+
+fn change_figures(change: &FigureChange) -> ChangeFigures {
+    let ([old, new], [old_amount, new_amount]) = (change.values, change.amounts);
+    ChangeFigures {
+        old,
+        new,
+        change: change.difference.value,
+        low: change.difference.low,
+        high: change.difference.high,
+        verdict: change.verdict,
+        old_samples: old_amount.count,
+        new_samples: new_amount.count,
+    }
+}

@@ -1,0 +1,86 @@
+//! The differences as Markdown, for a comment on a pull request.
+
+use std::io::{self, Write};
+
+use super::document::{DiffDocument, and_others, verdict};
+use crate::profile::format_number;
+use crate::render::{columns, name};
+use crate::views::FunctionChange;
+
+/// Longer texts are shortened in the middle.
+const MAX_TEXT: usize = 160;
+
+/// Writes the result, a table of the changed functions, those that are gone, and those that were matched under different
+/// names. Lists have at most `rows` entries.
+pub(super) fn write(document: &DiffDocument<'_>, rows: usize, out: &mut dyn Write) -> io::Result<()> {
+    let values = document.values();
+    writeln!(out, "### {}\n\n**{}**\n", code(&document.headline()), escape(&document.summary()))?;
+    for (side, label) in ["old", "new"].into_iter().enumerate() {
+        writeln!(out, "- {label}: {}", code(&document.description(side)))?;
+    }
+    writeln!(out)?;
+    let is_clear = |row: &&FunctionChange| row.own.is_clear() || row.cumulative.is_clear();
+    let clear: Vec<_> = document.diff.functions.iter().filter(is_clear).collect();
+    if !clear.is_empty() {
+        writeln!(out, "| | function | self old | self new | change | cum old | cum new | change |")?;
+        writeln!(out, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")?;
+    }
+    for row in clear.iter().take(rows) {
+        let shown = if row.own.is_clear() { &row.own } else { &row.cumulative };
+        let mut cells = vec![verdict(shown).to_owned(), code(&document.name(row.function))];
+        for change in [&row.own, &row.cumulative] {
+            cells.extend(change.values.map(|value| escape(&values.value(value))));
+            let difference = values.difference(change);
+            cells.push(if change.is_clear() { format!("**{difference}**") } else { difference });
+        }
+        writeln!(out, "| {} |", cells.join(" | "))?;
+    }
+    let hidden = clear.len().saturating_sub(rows);
+    let others = (document.diff.functions.len() - clear.len() + hidden) as u64;
+    let noun = if others == 1 { "other function" } else { "other functions" };
+    let changed = match hidden {
+        0 => format!("not changed{}", document.beyond()),
+        hidden => format!("{} of them changed", format_number(hidden as u64)),
+    };
+    writeln!(out, "\n{} {noun}: {changed}. Figures: {}.", format_number(others), document.explanation())?;
+    let gone = document.gone().into_iter().map(|row| {
+        format!("{} {}", code(&document.name(row.function)), escape(&values.value(row.cumulative.values[0])))
+    });
+    list(out, "Gone, with what they called", &gone.collect::<Vec<_>>(), rows)?;
+    let renamed = document.renamed().into_iter().map(|[old, new]| format!("{} → {}", code(&old), code(&new)));
+    list(out, "Matched under different names", &renamed.collect::<Vec<_>>(), rows)?;
+    let notes: Vec<_> = document.notes.iter().map(|note| code(note)).collect();
+    list(out, "Notes", &notes, usize::MAX)?;
+    out.flush()
+}
+
+fn list(out: &mut dyn Write, title: &str, items: &[String], rows: usize) -> io::Result<()> {
+    if !items.is_empty() {
+        writeln!(out, "\n{title}:\n")?;
+    }
+    for item in items.iter().take(rows) {
+        writeln!(out, "- {item}")?;
+    }
+    if items.len() > rows {
+        writeln!(out, "- {}", and_others(items.len() - rows))?;
+    }
+    Ok(())
+}
+
+/// Returns a text as code, in which Markdown and HTML mean nothing. A table ends a cell at `|` even in code.
+fn code(text: &str) -> String {
+    let text = name::sanitize(&columns::shorten(text, MAX_TEXT)).replace('`', "'").replace('|', "\\|");
+    format!("`{text}`")
+}
+
+/// Escapes what Markdown and HTML would interpret in a text of goflame with names of events.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for char in text.chars() {
+        if char.is_ascii_punctuation() && !matches!(char, '.' | ',' | ';' | ':' | '%' | '+' | '-' | '/') {
+            escaped.push('\\');
+        }
+        escaped.push(char);
+    }
+    escaped
+}

@@ -1,0 +1,158 @@
+//! The differences as tables for a terminal.
+
+use std::io::{self, Write};
+
+use super::document::{DiffDocument, ValueFormat, and_others, verdict};
+use crate::profile::format_number;
+use crate::render::columns::{self, GAP};
+use crate::render::text::{Layout, Styles};
+use crate::views::{ChangeVerdict, FigureChange, FunctionChange};
+
+/// Minimum number of columns for names. Other columns are dropped to reach it.
+const MIN_NAME: usize = 24;
+
+/// Minimum width. Narrower terminals wrap lines.
+const MIN_COLUMNS: usize = 40;
+
+/// Columns that a narrow terminal drops, in this order: cumulative values, own values, the change of cumulative values, the
+/// verdict.
+const SPARE: [&[usize]; 4] = [&[4, 5], &[1, 2], &[6], &[0]];
+
+/// A row of the table of functions: cells that are aligned at the right, then a name.
+struct Row {
+    cells: [String; 7],
+    name: String,
+    is_dim: bool,
+    verdict: ChangeVerdict,
+}
+
+/// Writes the result in one line, the two profiles, the changed functions, those that are gone, and those that were matched
+/// under different names.
+pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
+    let styles = Styles::new(layout.color);
+    let width = layout.columns.max(MIN_COLUMNS);
+    writeln!(out, "{}", styles.bold(&document.summary()))?;
+    for (side, label) in ["old", "new"].into_iter().enumerate() {
+        writeln!(out, "{}{GAP}{}", styles.dim(label), document.description(side))?;
+    }
+    writeln!(out)?;
+    for line in columns::wrap(&document.explanation(), width) {
+        writeln!(out, "{}", styles.dim(&line))?;
+    }
+    out.write_all(table(&rows(document, layout.rows), width, &styles).as_bytes())?;
+    let others = others(document, layout.rows);
+    if !others.is_empty() {
+        writeln!(out, "{}", styles.dim(&others))?;
+    }
+    let values = document.values();
+    let gone = document
+        .gone()
+        .into_iter()
+        .map(|row| format!("{}{GAP}{}", values.value(row.cumulative.values[0]), document.name(row.function)));
+    let renamed = document.renamed().into_iter().map(|[old, new]| format!("{old} → {new}"));
+    let lists = [
+        ("Gone, with what they called", gone.collect::<Vec<_>>()),
+        ("Matched under different names", renamed.collect()),
+    ];
+    for (title, lines) in lists.into_iter().filter(|(_, lines)| !lines.is_empty()) {
+        writeln!(out, "\n{}", styles.bold(title))?;
+        for line in lines.iter().take(layout.rows) {
+            writeln!(out, "{}", columns::shorten(line, width))?;
+        }
+        if lines.len() > layout.rows {
+            writeln!(out, "{}", styles.dim(&and_others(lines.len() - layout.rows)))?;
+        }
+    }
+    out.flush()
+}
+
+fn rows(document: &DiffDocument<'_>, count: usize) -> Vec<Row> {
+    let values = document.values();
+    let functions = &document.diff.functions;
+    let heading = ["", "self old", "new", "change", "cum old", "new", "change"].map(str::to_owned);
+    let mut rows =
+        vec![Row { cells: heading, name: "function".to_owned(), is_dim: true, verdict: ChangeVerdict::Unclear }];
+    rows.extend(functions.iter().take(count).map(|row| self::row(document, &values, row)));
+    rows
+}
+
+/// Returns a line about the functions that the table leaves out.
+fn others(document: &DiffDocument<'_>, count: usize) -> String {
+    let functions = &document.diff.functions;
+    let others = &functions[count.min(functions.len())..];
+    let changed = others.iter().filter(|row| row.own.is_clear() || row.cumulative.is_clear()).count();
+    match (others.len(), changed) {
+        (0, _) => String::new(),
+        (1, 0) => format!("1 other function, not changed{}", document.beyond()),
+        (others, 0) => format!("{} other functions, not changed{}", format_number(others as u64), document.beyond()),
+        (others, changed) => {
+            format!(
+                "{} other functions, {} of them changed",
+                format_number(others as u64),
+                format_number(changed as u64)
+            )
+        }
+    }
+}
+
+fn row(document: &DiffDocument<'_>, values: &ValueFormat, row: &FunctionChange) -> Row {
+    let shown = if row.own.is_clear() { &row.own } else { &row.cumulative };
+    let cells = |change: &FigureChange| {
+        let [old, new] = change.values.map(|value| values.cell(value));
+        [old, new, values.difference(change)]
+    };
+    let ([old, new, change], [cumulative_old, cumulative_new, cumulative_change]) =
+        (cells(&row.own), cells(&row.cumulative));
+    Row {
+        cells: [
+            verdict(shown).to_owned(),
+            old,
+            new,
+            mark(change, &row.own),
+            cumulative_old,
+            cumulative_new,
+            mark(cumulative_change, &row.cumulative),
+        ],
+        name: document.name(row.function),
+        is_dim: !shown.is_clear(),
+        verdict: shown.verdict,
+    }
+}
+
+/// Marks a difference that chance may have made: `~`, as in "about the same".
+fn mark(difference: String, change: &FigureChange) -> String {
+    if change.is_clear() || difference.is_empty() || change.margin() == 0.0 {
+        difference
+    } else {
+        format!("~ {difference}")
+    }
+}
+
+fn table(rows: &[Row], width: usize, styles: &Styles) -> String {
+    let mut widths: [usize; 7] = std::array::from_fn(|at| columns::widest(rows.iter().map(|row| &row.cells[at])));
+    let used = |widths: &[usize; 7]| widths.iter().filter(|width| **width > 0).map(|width| width + GAP.len()).sum();
+    for spare in SPARE {
+        if width.saturating_sub(used(&widths)) < MIN_NAME {
+            for at in spare {
+                widths[*at] = 0;
+            }
+        }
+    }
+    let room = width.saturating_sub(used(&widths));
+    let line = |row: &Row| {
+        let mut cells = String::new();
+        for (at, (cell, width)) in row.cells.iter().zip(widths).enumerate().filter(|(_, (_, width))| *width > 0) {
+            // The verdict is a word.
+            let cell = if at == 0 { columns::left(cell, width) } else { columns::right(cell, width) };
+            cells.push_str(&cell);
+            cells.push_str(GAP);
+        }
+        let line = format!("{cells}{}", columns::shorten(&row.name, room));
+        let line = line.trim_end();
+        if row.is_dim { styles.dim(line) } else { styles.verdict(row.verdict, line) }
+    };
+    let mut lines: Vec<_> = rows.iter().map(line).collect();
+    // The last line ends too.
+    lines.push(String::new());
+    lines.join("\n")
+}

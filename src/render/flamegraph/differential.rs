@@ -1,0 +1,205 @@
+//! The flame graph of the differences between two profiles.
+//!
+//! inferno colours frames by their text. So each frame is drawn with a key of its own in place of its text, and the key is
+//! replaced in inferno's SVG: by the name, and in the tooltip by the figures of both profiles.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use inferno::flamegraph::color::{Color, PaletteMap};
+
+use super::draw::{inferno_svg, key};
+use super::frames::{FrameTexts, write_texts};
+use super::legend::LegendEntry;
+use super::measure::MAX_EXACT;
+use super::page;
+use super::palette::shade;
+use super::tree::{MAX_NAME, MIN_SHARE, OTHERS, depth_first, folded_lines, widest};
+use crate::profile::{format_number, format_samples};
+use crate::render::columns;
+use crate::render::diff::document::{DiffDocument, DrawnWidth, ValueFormat, verdict};
+use crate::views::{ChangeVerdict, FigureChange, NodeChange};
+
+/// Colour of frames that changed no more than chance may have changed them.
+const UNCLEAR: Color = Color::new(228, 228, 228);
+
+/// Colour of frames that the old profile does not have.
+const NEW: Color = Color::new(240, 200, 60);
+
+/// Colours of frames that changed a little and much.
+const GREW: [Color; 2] = [Color::new(253, 211, 200), Color::new(238, 97, 84)];
+const SHRANK: [Color; 2] = [Color::new(205, 223, 250), Color::new(96, 152, 238)];
+
+/// Longest list of functions that are gone, in characters of the legend.
+const MAX_GONE: usize = 60;
+
+/// Writes the flame graph. A frame is red if it grew, blue if it shrank, and yellow if it is new, with all that it calls; the
+/// larger the change relative to the frame, the deeper the colour. Frames without a change beyond chance are grey. Their
+/// widths are the weights of one of the profiles. Siblings are sorted by name.
+pub fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let graph = DiffGraph::new(document);
+    if graph.widths[0] == 0 {
+        out.write_all(page::without_samples(&document.headline()).as_bytes())?;
+        return out.flush();
+    }
+    let mut colours = PaletteMap::default();
+    colours.insert("", UNCLEAR);
+    for (at, index) in graph.order.iter().enumerate() {
+        colours.insert(key(at), graph.colour(*index));
+    }
+    let svg = inferno_svg(&document.headline(), graph.subtitle(), &mut colours, &graph.lines())?;
+    let texts: Vec<_> = graph.order.iter().map(|index| graph.texts(*index)).collect();
+    let svg = page::assemble(&write_texts(&svg, &graph.texts(0), &texts)?, &graph.legend())?;
+    out.write_all(svg.as_bytes())?;
+    out.flush()
+}
+
+/// Returns the colour of a change. Its depth is the part of the larger weight that the difference is.
+fn colour(change: &FigureChange) -> Color {
+    let [old, new] = change.values;
+    let [light, deep] = match change.verdict {
+        ChangeVerdict::Unclear => return UNCLEAR,
+        ChangeVerdict::New => return NEW,
+        ChangeVerdict::Grew => GREW,
+        ChangeVerdict::Shrank | ChangeVerdict::Gone => SHRANK,
+    };
+    let depth = (change.difference.value.abs() / old.max(new)).clamp(0.0, 1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between two bytes is a byte")]
+    let mix = |light: u8, deep: u8| (f64::from(light) + (f64::from(deep) - f64::from(light)) * depth).round() as u8;
+    Color::new(mix(light.r, deep.r), mix(light.g, deep.g), mix(light.b, deep.b))
+}
+
+/// The frames that are drawn.
+struct DiffGraph<'a> {
+    document: &'a DiffDocument<'a>,
+    nodes: Vec<NodeChange>,
+    /// Widths, by node.
+    widths: Vec<u64>,
+    /// The indexes of all nodes but the root: a caller before its callees, and siblings sorted by name.
+    order: Vec<usize>,
+    /// By node: its width minus the widths of its callees.
+    remainders: Vec<u64>,
+    /// Number of wide frames that are not drawn.
+    dropped: usize,
+    values: ValueFormat,
+}
+
+impl<'a> DiffGraph<'a> {
+    fn new(document: &'a DiffDocument<'a>) -> Self {
+        let all = document.diff.call_tree(document.views(), MIN_SHARE);
+        let side = match document.width {
+            DrawnWidth::Old => 0,
+            DrawnWidth::New => 1,
+        };
+        let divisor = document.diff.scale.totals[side].weight.div_ceil(MAX_EXACT).max(1);
+        let all_widths: Vec<u64> = all.iter().map(|node| node.change.amounts[side].weight / divisor).collect();
+        let (drawn, _) = widest(&all_widths);
+        let (mut nodes, mut widths) = (Vec::new(), Vec::new());
+        // By index in `all`: the index in `nodes`.
+        let mut positions = vec![0; all.len()];
+        for (at, node) in all.iter().enumerate().filter(|(at, _)| *at == 0 || drawn.contains(at) && all_widths[*at] > 0)
+        {
+            positions[at] = nodes.len();
+            nodes.push(NodeChange { parent: positions[node.parent], ..*node });
+            widths.push(all_widths[at]);
+        }
+        let dropped = all_widths.iter().filter(|width| **width > 0).count().saturating_sub(nodes.len());
+        let mut remainders = widths.clone();
+        for (at, node) in nodes.iter().enumerate().skip(1) {
+            remainders[node.parent] = remainders[node.parent].saturating_sub(widths[at]);
+        }
+        // So that percentages stay percentages of the total.
+        let others = std::mem::take(&mut remainders[0]);
+        if others > 0 {
+            nodes.push(NodeChange { parent: 0, ..nodes[0] });
+            widths.push(others);
+            remainders.push(others);
+        }
+        let mut graph =
+            Self { document, nodes, widths, order: Vec::new(), remainders, dropped, values: document.values() };
+        graph.order = depth_first(&graph.parents(), |at| graph.name(at));
+        graph
+    }
+
+    fn parents(&self) -> Vec<usize> {
+        self.nodes.iter().map(|node| node.parent).collect()
+    }
+
+    fn subtitle(&self) -> String {
+        let mut text = self.document.summary();
+        if self.dropped > 0 {
+            let _ = write!(text, " (the {} widest frames)", format_number(self.order.len() as u64));
+        }
+        text
+    }
+
+    fn name(&self, at: usize) -> String {
+        match self.nodes[at].function {
+            Some(function) => columns::shorten(&self.document.name(function), MAX_NAME).into_owned(),
+            None if at == 0 => "all".to_owned(),
+            None => OTHERS.to_owned(),
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        folded_lines(&self.parents(), &self.order, |at| self.remainders[at], key)
+    }
+
+    fn colour(&self, at: usize) -> Color {
+        match self.nodes[at].change.verdict {
+            // Neighbours without a change differ a little.
+            ChangeVerdict::Unclear => shade(UNCLEAR, &self.name(at)),
+            _ => colour(&self.nodes[at].change),
+        }
+    }
+
+    /// Returns the name and the figures of a frame.
+    fn texts(&self, at: usize) -> FrameTexts {
+        let NodeChange { function, change, .. } = &self.nodes[at];
+        let is_go = function.is_some_and(|function| self.document.diff.matching.functions[function].origin.is_go());
+        let figures =
+            if function.is_none() && at > 0 { "frames that are not drawn".to_owned() } else { self.figures(change) };
+        FrameTexts::named(&self.name(at), &figures, is_go, self.widths[at], self.widths[0])
+    }
+
+    fn figures(&self, change: &FigureChange) -> String {
+        let [old, new] = change.values.map(|value| self.values.value(value));
+        let word = match verdict(change) {
+            "" => format!("no change{}", self.document.beyond()),
+            word => word.to_owned(),
+        };
+        let difference = self.values.difference(change);
+        let difference =
+            if difference.is_empty() { difference } else { format!(": {difference} {}", self.values.unit()) };
+        let [old_count, new_count] = change.amounts.map(|amount| amount.count);
+        let samples = if self.document.diff.scale.is_sampled {
+            format!("; {} and {}", format_samples(old_count), format_samples(new_count))
+        } else {
+            String::new()
+        };
+        format!("{old} → {new}{difference}, {word}{samples}")
+    }
+
+    fn legend(&self) -> Vec<LegendEntry> {
+        let entry = |colour, label: &str, tooltip: &str| LegendEntry {
+            colour,
+            label: label.to_owned(),
+            tooltip: format!("{label}: {tooltip}"),
+        };
+        let unclear = format!("no change{}", self.document.beyond());
+        let mut entries = vec![
+            entry(GREW[1], "grew", "the frame with all that it calls; the deeper, the more"),
+            entry(SHRANK[1], "shrank", "the frame with all that it calls; the deeper, the more"),
+            entry(NEW, "new", "the old profile does not have the frame"),
+            entry(UNCLEAR, &unclear, "chance may have made the difference"),
+        ];
+        let gone = self.document.gone();
+        if !gone.is_empty() {
+            let names: Vec<_> = gone.iter().map(|row| self.document.name(row.function)).collect();
+            let label =
+                format!("{} gone: {}", format_number(gone.len() as u64), columns::shorten(&names.join(", "), MAX_GONE));
+            entries.push(entry(SHRANK[1], &label, "the new profile does not have these functions"));
+        }
+        entries
+    }
+}

@@ -1,0 +1,112 @@
+//! `goflame diff`: where it reads from and writes to, and what it refuses.
+
+use serde_json::Value;
+
+use crate::harness::Project;
+
+/// A project with two runs of one program.
+fn two_runs() -> Project {
+    let project = Project::workload("burner", "");
+    for _ in 0..2 {
+        project.goflame(["run", "--quiet"]).run().code(0);
+    }
+    project
+}
+
+#[test]
+fn runs_files_and_standard_input_are_compared_with_each_other() {
+    let project = two_runs();
+    let run = project.names(".goflame/runs").pop().unwrap();
+    let dir = format!(".goflame/runs/{run}");
+    for (old, new) in [
+        ("@1".to_owned(), "latest".to_owned()),
+        (run.clone(), format!("{dir}/profile.pb.gz")),
+        (dir.clone(), format!("{dir}/perf.data")),
+        ("-".to_owned(), run.clone()),
+    ] {
+        let line = format!("$goflame diff {old} {new} --json < {dir}/perf.data");
+        let diff = project.shell(&line).run();
+        let diff: Value = serde_json::from_str(&diff.code(0).stdout).unwrap();
+        assert_eq!(diff["schema"], 1);
+        assert_eq!(diff["counts"]["grew"], 0, "{old} {new}: {}", diff["summary"]);
+        let functions = diff["functions"].as_array().unwrap();
+        let burn = functions.iter().find(|row| row["name"] == "main.burn").unwrap();
+        assert!(burn["self"]["old"].as_f64().unwrap() > 0.5, "{old} {new}: {burn}");
+        if old != "@1" {
+            // The same run in two forms.
+            let differs = |row: &&Value| row["self"]["change"] != 0.0 || row["cumulative"]["change"] != 0.0;
+            assert_eq!(functions.iter().find(differs), None, "{old} {new}");
+        }
+    }
+}
+
+#[test]
+fn the_name_of_the_output_tells_its_format() {
+    let project = two_runs();
+    let table = project.goflame(["diff"]).run();
+    let first = table.code(0).stdout.lines().next().unwrap();
+    assert!(first.starts_with("no function changed beyond chance; total CPU time "), "{}", table.stdout);
+    for (name, start, part) in [
+        ("x.svg", "<?xml", "no change beyond chance"),
+        ("x.md", "### `burner [debug]`", "**no function changed beyond chance; total CPU time "),
+        ("x.json", "{\n  \"schema\": 1,", "\"measure\": \"share\""),
+        ("x.txt", "no function changed", "main.burn"),
+    ] {
+        project.goflame(["diff", "-o", name]).run().code(0).stderr_has(&format!("       Wrote {name}"));
+        let written = String::from_utf8(project.read(name)).unwrap();
+        assert!(written.starts_with(start) && written.contains(part), "{name}: {written}");
+    }
+    let svg = project.goflame(["diff", "-f", "svg", "--title", "<b>&"]).run();
+    assert!(svg.code(0).stdout.contains("&lt;b&gt;&amp;") && !svg.stdout.contains("<b>"));
+}
+
+#[test]
+fn profiles_without_something_to_compare_are_refused() {
+    let project = two_runs();
+    let from = crate::harness::source().join("tests/workloads/profiles/main.go");
+    project.write("profiles/main.go", std::fs::read(from).unwrap());
+    project.shell("go build -o program ./profiles && ./program .").run().code(0);
+
+    project.goflame(["diff", "latest", "heap.pb.gz"]).run().code(2).stderr_has(
+        "error: cannot compare cpu-clock in nanoseconds with inuse_space in bytes: they measure different things",
+    );
+    project
+        .goflame(["diff", "--focus", "no such function"])
+        .run()
+        .code(7)
+        .stderr_has("error: [..] has no samples that the filters keep, so there is nothing to compare");
+    project.goflame(["diff", "-", "-"]).run().code(2).stderr_has("error: standard input can be read only once");
+    project.goflame(["diff", "no-such-run", "latest"]).run().code(10);
+    project.goflame(["diff", "--units", "5,0"]).run().code(2);
+    project.write("empty.pb.gz", "");
+    project.goflame(["diff", "empty.pb.gz", "latest"]).run().code(7).stderr_has("error: empty.pb.gz is empty");
+
+    // Few samples are said, and different samplers too.
+    let mixed = project.goflame(["diff", "cpu.pb.gz", "latest"]).run();
+    mixed
+        .code(0)
+        .stderr_has("     Warning cpu.pb.gz has only [..] samples: [..]")
+        .stderr_has("     Warning the events differ: cpu and cpu-clock")
+        .stderr_has("     Warning only [..] names functions of the kernel: they count for their callers")
+        .stderr_has("     Warning only [..] has runtime.goexit: it is left out");
+    let heap = project.goflame(["diff", "heap.pb.gz", "heap.pb.gz"]).run();
+    assert!(heap.code(0).stdout.contains("the counts are not samples"), "{}", heap.stdout);
+}
+
+#[test]
+fn work_and_time_normalise_weights() {
+    let project = two_runs();
+    let values = |args: &str| -> (f64, f64) {
+        let diff = project.shell(&format!("$goflame diff --json {args}")).run();
+        let diff: Value = serde_json::from_str(&diff.code(0).stdout).unwrap();
+        let burn = diff["functions"].as_array().unwrap().iter().find(|row| row["name"] == "main.burn").unwrap();
+        (burn["self"]["old"].as_f64().unwrap(), burn["self"]["new"].as_f64().unwrap())
+    };
+    let time = values("--normalize time");
+    assert!(time.0 > 1e8 && time.1 > 1e8, "{time:?}");
+    let units = values("--units 1000,2000");
+    let near = |found: f64, expected: f64| (found / expected - 1.0).abs() < 1e-9;
+    assert!(near(units.0, time.0 / 1000.0) && near(units.1, time.1 / 2000.0), "{units:?} {time:?}");
+    let wall = values("--normalize wall");
+    assert!(wall.0 > time.0 / 1e3 && wall.0 < 1e9 * 64.0, "{wall:?}");
+}

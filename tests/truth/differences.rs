@@ -1,0 +1,78 @@
+//! `goflame diff`, on programs whose differences are known.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::harness::{Project, Run, alone, figure, succeeded, text, tool};
+
+/// `goflame diff OLD NEW --json`.
+fn diff(project: &Project, old: &Path, new: &Path, args: &[&str]) -> Value {
+    let output = succeeded(project.goflame().arg("diff").arg(old).arg(new).arg("--json").args(args));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The names of the functions whose self or cumulative weight changed beyond chance.
+fn changed(diff: &Value) -> Vec<&str> {
+    let functions = diff["functions"].as_array().unwrap().iter();
+    let clear = |row: &&Value| ["self", "cumulative"].iter().any(|kind| row[kind]["verdict"] != "unclear");
+    functions.filter(clear).map(|row| row["name"].as_str().unwrap()).collect()
+}
+
+/// A run of a fixed amount of work, of which one function does `percent`.
+fn run(project: &Project, rate: &str, percent: &str) -> PathBuf {
+    let run: Run = project.run(&["-F", rate, "--", percent]);
+    run.dir
+}
+
+#[test]
+fn a_planted_regression_is_first_and_two_runs_of_one_program_do_not_differ() {
+    let _alone = alone();
+    let project = Project::from_workload("regression", "build.variant = \"release\"\n");
+    let [before, again, slower] = ["100", "100", "120"].map(|percent| run(&project, "3989", percent));
+    for normalize in ["share", "time"] {
+        let found = diff(&project, &before, &slower, &["--normalize", normalize]);
+        let first = &found["functions"][0];
+        assert_eq!(first["name"], "main.checksum", "{normalize}: {}", found["summary"]);
+        assert_eq!(first["self"]["verdict"], "grew", "{normalize}: {first}");
+        let relative = first["self"]["change"].as_f64().unwrap() / first["self"]["old"].as_f64().unwrap();
+        figure(&format!("{normalize}: the planted 20 % are {:.1} %", relative * 100.0));
+        assert!(found["counts"]["grew"] == 1, "{normalize}: {}", found["summary"]);
+
+        let same = diff(&project, &before, &again, &["--normalize", normalize]);
+        assert_eq!(changed(&same), [""; 0], "{normalize}: {}", same["summary"]);
+        figure(&format!("{normalize}: {} comparisons, none beyond chance", same["comparisons"]));
+    }
+    let usual = run(&project, "997", "100");
+    let seldom = run(&project, "100", "100");
+    let same = diff(&project, &usual, &seldom, &[]);
+    assert_eq!(changed(&same), [""; 0], "{}", same["summary"]);
+    assert_eq!((&same["old"]["frequency"], &same["new"]["frequency"]), (&997.into(), &100.into()));
+    let total = |side: &str| same[side]["total"].as_f64().unwrap();
+    assert!((total("old") / total("new") - 1.0).abs() < 0.2, "weights of both rates are CPU time: {}", same["summary"]);
+}
+
+#[test]
+fn a_function_that_a_go_version_renamed_is_matched() {
+    let _alone = alone();
+    let project = Project::from_workload("mapwalk", "");
+    let profile = |toolchain: &str| {
+        let (program, profile) =
+            (project.path(&format!("program-{toolchain}")), project.path(&format!("{toolchain}.pb.gz")));
+        let mut go = tool("go");
+        go.env("GOTOOLCHAIN", toolchain).args(["build", "-o"]).arg(&program).arg("main.go");
+        text(go.current_dir(project.path("")));
+        text(tool(program.to_str().unwrap()).arg(&profile));
+        profile
+    };
+    let found = diff(&project, &profile("go1.23.4"), &profile("go1.27.3"), &[]);
+    let functions = found["functions"].as_array().unwrap();
+    let named = |name: &str| functions.iter().find(|row| row["name"] == name);
+    let next = named("internal/runtime/maps.(*Iter).Next").unwrap();
+    assert_eq!(next["old_names"][0], "runtime.mapiternext");
+    assert_eq!(next["new_names"][0], "internal/runtime/maps.(*Iter).Next");
+    for side in ["old_samples", "new_samples"] {
+        assert!(next["cumulative"][side].as_u64().unwrap() > 10, "{next}");
+    }
+    assert!(named("runtime.mapiternext").is_none());
+}
