@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("gobench", &[]),
     ("goname", &["profile"]),
     ("stats", &[]),
-    ("views", &["profile", "goname", "stats"]),
+    ("views", &["profile", "gobench", "goname", "stats"]),
     ("pprof", &["bytes", "profile", "views", "goname"]),
     ("render", &["bytes", "profile", "gobench", "views", "goname", "pprof"]),
     ("config", &["fsio", "redact", "process", "render"]),

@@ -1,4 +1,4 @@
-//! Samples a target that was not started for it, until it ends, a time is over or a signal asks goflame to end.
+//! Samples a target that was not started for it, until it ends, a time has passed or a signal asks goflame to end.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
