@@ -329,8 +329,8 @@ func main() {
 ",
         "",
     );
-    let warning = "[dir]/.goflame/bin/[..]/program was replaced while the workload ran: the profile may be of another \
-                   program than the one in the run";
+    let warning = "[dir]/.goflame/bin/[..]/program was replaced while the workload ran: the profile may show another \
+                   program than the one that the run keeps";
     project.goflame(["run"]).run().code(0).stderr_has(&format!("     Warning {warning}"));
     project.goflame(["runs", "verify"]).run().code(0);
     let notes = &project.manifest()["notes"];

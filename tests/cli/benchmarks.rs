@@ -79,14 +79,14 @@ fn results_are_shown_and_kept_in_the_manifest() {
 ",
     );
     assert!(!run.stdout.contains("a test ran"), "{}", run.stdout);
-    let table: Vec<&str> = run.stdout.lines().skip_while(|line| *line != "Benchmarks").take(5).collect();
-    let [_, heading, plus, small, large] = table[..] else { panic!("{}", run.stdout) };
+    let table: Vec<&str> = run.stderr.lines().skip_while(|line| *line != "Benchmarks").take(5).collect();
+    let [_, heading, plus, small, large] = table[..] else { panic!("{}", run.stderr) };
     let words = |line: &'_ str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(
         words(heading),
         ["ns/op", "spread", "B/op", "allocs/op", "widgets/op", "iterations", "benchmark"],
         "{}",
-        run.stdout
+        run.stderr
     );
     assert!(plus.contains(" 2.500 ") && plus.contains(" 120  BenchmarkPlus"), "{plus}");
     assert!(
@@ -116,8 +116,8 @@ fn flags_of_go_test_are_accepted_after_two_dashes() {
     run.code(0).stderr_has(
         "     Running [..].test '-test.run=^$' -test.benchmem -test.bench=Plus -test.benchtime=30x -test.count=1",
     );
-    assert!(run.stdout.contains("  BenchmarkPlus"), "{}", run.stdout);
-    assert!(!run.stdout.contains("BenchmarkSizes"), "{}", run.stdout);
+    assert!(run.stderr.contains("  BenchmarkPlus"), "{}", run.stderr);
+    assert!(!run.stderr.contains("BenchmarkSizes"), "{}", run.stderr);
 }
 
 #[test]
