@@ -88,10 +88,17 @@ impl<'a> DiffDocument<'a> {
             parts.push(format!("{}{noun} {words}", format_number(count as u64)));
         }
         let beyond = self.beyond();
+        let has_changed = |row: &&FunctionChange| row.cumulative.is_clear() && !row.own.is_clear();
+        let with_callees = self.diff.functions.iter().filter(has_changed).count();
         if !parts.is_empty() {
-            return format!("{}{beyond}", parts.join(", "));
+            let others = match with_callees {
+                0 => String::new(),
+                1 => ", 1 more with what it calls".to_owned(),
+                count => format!(", {} more with what they call", format_number(count as u64)),
+            };
+            return format!("{}{beyond}{others}", parts.join(", "));
         }
-        match self.diff.functions.iter().filter(|row| row.cumulative.is_clear()).count() {
+        match with_callees {
             0 => format!("no function changed{beyond}"),
             1 => format!("no function itself changed{beyond}, 1 with what it calls"),
             count => format!("no function itself changed{beyond}, {} with what they call", format_number(count as u64)),
