@@ -57,8 +57,9 @@ impl Drop for Target<'_> {
 
 #[track_caller]
 fn has_samples_of(record: &Finished<'_>, function: &str) {
-    record.code(0);
-    assert!(record.stdout.contains(function), "no {function} in\n{}", record.stdout);
+    // Standard output belongs to a command that goflame starts.
+    let shown = format!("{}{}", record.code(0).stdout, record.stderr);
+    assert!(shown.contains(function), "no {function} in\n{shown}");
 }
 
 #[test]

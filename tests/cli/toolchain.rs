@@ -88,7 +88,7 @@ func main() {
 		panic(err)
 	}
 	archive := zip.NewWriter(file)
-	script := "#!/bin/sh\nunset GOTOOLCHAIN_INTERNAL_SWITCH_VERSION GOTOOLCHAIN_INTERNAL_SWITCH_COUNT\n" +
+	script := "#!/bin/sh\nunset GOROOT GOTOOLCHAIN_INTERNAL_SWITCH_VERSION GOTOOLCHAIN_INTERNAL_SWITCH_COUNT\n" +
 		"GOTOOLCHAIN=local exec " + local + " \"$@\"\n"
 	for name, text := range map[string]string{"bin/go": script, "bin/gofmt": "", "VERSION": "go1.98.7\n", "pkg/tool/none": "", "lib/none": ""} {
 		entry, err := archive.Create("golang.org/toolchain@" + version + "/" + name)
