@@ -49,7 +49,7 @@ lint: ## check formatting, lints of Rust, Go and shell, crates and documents
 	@$(need) rust gcc go shellcheck
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
-	cargo check --locked --manifest-path tests/fuzz/Cargo.toml
+	cargo check --manifest-path tests/fuzz/Cargo.toml
 	cargo test --locked --test dependencies --test docs
 	tests/setup/check-go
 	shellcheck .ci/run tests/setup/* tests/campaigns/* templates/*.sh packaging/dist
