@@ -40,7 +40,7 @@ pub(super) struct Global {
     /// Configuration file; without this option, goflame.toml of this directory or of a parent
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) config: Option<PathBuf>,
-    /// Print only errors
+    /// Print only results, warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
     /// Print more details
@@ -352,12 +352,12 @@ pub(super) struct ReportArgs {
     /// Event of a recording, by name; the default is the one with the most samples
     #[arg(long, value_name = "NAME")]
     pub(super) event: Option<String>,
-    /// Group stacks and tables by process, thread, goroutine, entry (the function that a goroutine was started with),
+    /// List the parts of the profile, and group its stacks, by process, thread, goroutine, entry (the function that a goroutine was started with),
     /// benchmark, or label:KEY; in pprof's format, all of them except benchmark are labels
     #[arg(long, value_name = "PROPERTY", value_parser = parse_by)]
     pub(super) by: Option<By>,
-    /// Write to this file instead of standard output; without --format, the name tells the format: .svg, .pb.gz,
-    /// .folded, .json; with another ending, the tables
+    /// Write to this file instead of standard output; without --format, the name tells the format: .svg, .html,
+    /// .pb.gz, .folded, .json; with another ending, the tables
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Title of the flame graph

@@ -74,6 +74,12 @@ pub(super) enum Failure {
         /// A file name for the format.
         file: &'static str,
     },
+    /// The name of an output promises a format that goflame does not write.
+    #[error("`{file}` would hold tables as text, not what its name says")]
+    NoSuchFormat {
+        /// The name.
+        file: String,
+    },
     /// `goflame report -` without an input.
     #[error("standard input is a terminal, so there is nothing to read")]
     NoInput,
@@ -141,6 +147,9 @@ impl Failure {
                 "`goflame doctor --print-script` prints a script that an administrator can run".into(),
             ],
             Self::BinaryOnTerminal { file } => vec![format!("write it to a file: `-o {file}`")],
+            Self::NoSuchFormat { .. } => {
+                vec!["choose a name that ends in .svg or .txt, or the format with `--format`".into()]
+            }
             Self::NoInput => vec!["name a file, or pass one: `goflame report - < perf.data`".into()],
             Self::InputTwice => vec!["name a file or a run in place of one `-`".into()],
             Self::NoConfirmation => vec!["`--yes` confirms without asking, for scripts".into()],
@@ -163,6 +172,7 @@ impl Failure {
             | Self::UnknownChecks(_)
             | Self::NoConfirmation
             | Self::BinaryOnTerminal { .. }
+            | Self::NoSuchFormat { .. }
             | Self::NoInput
             | Self::InputTwice
             | Self::EmptyTimeRange(_)

@@ -132,8 +132,8 @@ pub struct WorkloadResult {
     /// Reason for the end: `own`, `interrupted` or `timed-out`. `runs-on` if the program ran before the recording and ran
     /// on after it.
     pub ending: String,
-    /// Whether the workload ended by itself with an error, and `--ignore-failure` was not given. Such a run is never
-    /// `latest`.
+    /// Whether the workload ended by itself with an error, and `--ignore-failure` was not given; or whether a recording
+    /// of running programs has no sample. Such a run is never `latest`.
     #[serde(default)]
     pub failed: bool,
     /// Wall time in seconds.

@@ -214,10 +214,11 @@ impl PreparedRun<'_> {
 
     /// Writes all files of the run, and completes it.
     fn archive(self, mut draft: Draft, analysed: Analysed) -> Result<RunOutcome, Error> {
-        let Analysed { created, workload, analysis, sampler, sources, mut notes, .. } = analysed;
+        let Analysed { created, mut workload, analysis, sampler, sources, mut notes, .. } = analysed;
         let Analysis { profile, quality, kernel, sampled_files, .. } = analysis;
         let binaries = self.keep_binaries(&mut draft, sampled_files, &mut notes)?;
         let view = View::new(profile, By::Process);
+        workload.failed |= self.subject.running().is_some() && view.profile().total_count() == 0;
         let title = self.title();
         let benchmarks = self.benchmark_results(&draft);
         // A rewritten recording names the goroutines itself.

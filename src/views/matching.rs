@@ -101,6 +101,18 @@ impl Matching {
     }
 }
 
+/// Returns whether all files that two profiles have in common are of the same builds.
+fn are_of_one_build(profiles: [&Profile; 2]) -> bool {
+    let [old, new] = profiles.map(|profile| {
+        let of_files =
+            profile.mappings().map(|(_, mapping)| (profile.str(mapping.file), profile.str(mapping.build_id)));
+        let of_files = of_files.filter(|(file, id)| !id.is_empty() && !file.starts_with('['));
+        of_files.map(|(file, id)| (file.rsplit('/').next().unwrap_or(file), id)).collect::<BTreeMap<_, _>>()
+    });
+    let mut common = old.iter().filter_map(|(file, id)| Some((id, new.get(file)?))).peekable();
+    common.peek().is_some() && common.all(|(old, new)| old == new)
+}
+
 /// The names of one function in the old and the new profile.
 type Group<'p> = [Vec<Name<'p>>; 2];
 
@@ -127,6 +139,9 @@ fn groups<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<Group<'p>>
         |name| Some(goname::closure(name)?.0.to_owned()),
         |name| Some(goname::renamed(name).unwrap_or(name).to_owned()),
     ];
+    // In two profiles of one build, only numbers of a run make names differ.
+    let is_one_build = are_of_one_build(profiles);
+    let forms = if is_one_build { &forms[..1] } else { &forms[..] };
     for form in forms {
         let mut by_form: BTreeMap<(bool, String), Group<'p>> = BTreeMap::new();
         for (side, names) in left.iter().enumerate() {
@@ -147,7 +162,7 @@ fn groups<'p>(names: &[Names<'p>; 2], profiles: [&Profile; 2]) -> Vec<Group<'p>>
     // Functions whose package moved, if there is only one candidate.
     let by_tail = [&left[0], &left[1]].map(|names| {
         let mut by_tail: BTreeMap<&str, Vec<Name<'p>>> = BTreeMap::new();
-        for name in names.iter().filter(|name| !name.is_kernel) {
+        for name in names.iter().filter(|name| !name.is_kernel && !is_one_build) {
             by_tail.entry(goname::without_package(name.text)).or_default().push(*name);
         }
         by_tail

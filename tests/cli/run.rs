@@ -25,7 +25,7 @@ fn the_run_of_a_failed_workload_is_kept_and_reported() {
      Quality [..]: [..] of stacks complete, [..] repaired, 0 lost, [..] of CPU time seen
         Note debug builds (-N -l) cost CPU unevenly: use --release to rank hot spots
     Archived {}; `latest` is still the run before
-    Finished flamegraph.svg, profile.pb.gz, profile.folded, summary.json in [..] s
+    Finished flamegraph.svg, report.html, profile.pb.gz, profile.folded, summary.json in [..] s
        Wrote [..]/flamegraph.svg
 ",
         project.only_run()

@@ -4,13 +4,14 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::Project;
-use super::report::{STANDARD_INPUT, layout, selection, source};
+use super::report::{STANDARD_INPUT, layout, refuse_other_formats, selection, source};
 use crate::cli::args::DiffArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::pipeline::{self, DiffOptions, ReportOptions};
 use crate::render::diff::{DiffFormat, write_text};
 use crate::render::text::Sort;
+use crate::views::Normalize;
 
 pub(in crate::cli) fn diff(project: &Project<'_>, args: &DiffArgs, terminal: &Terminal) -> Result<ExitCode, Failure> {
     if args.old == STANDARD_INPUT && args.new == STANDARD_INPUT {
@@ -18,6 +19,9 @@ pub(in crate::cli) fn diff(project: &Project<'_>, args: &DiffArgs, terminal: &Te
     }
     let format = args.format.or(args.json.then_some(DiffFormat::Json));
     let format = format.or_else(|| DiffFormat::from_file_name(args.output.as_deref()?));
+    if format.is_none() {
+        refuse_other_formats(args.output.as_deref())?;
+    }
     let options = DiffOptions {
         report: ReportOptions {
             sample_type: args.sample_type.as_deref(),
@@ -45,6 +49,13 @@ pub(in crate::cli) fn diff(project: &Project<'_>, args: &DiffArgs, terminal: &Te
     }
     for note in &compared.notes {
         terminal.warn(note);
+    }
+    let [old, new] = compared.diff.scale.totals.map(|total| total.weight);
+    if args.normalize == Normalize::Share && args.units.is_none() && old.abs_diff(new) > old / 10 {
+        terminal.step(
+            "Note",
+            "the totals differ by more than 10 %; `--normalize time` compares amounts in place of shares",
+        );
     }
     let document = compared.document(args.title.as_deref(), args.width);
     let layout = layout(&args.tables, terminal, args.output.is_none());

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::Project;
 use super::report::{tables, verdict};
-use super::run::{explain_few_samples, recording_overrides, show_flame_graph, summary, told};
+use super::run::{explain_few_samples, not_latest, recording_overrides, show_flame_graph, summary, told};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
@@ -59,16 +59,16 @@ pub(in crate::cli) fn record(
         verdict(&outcome.reported, told(&outcome.findings), terminal);
     }
     let dir = fsio::shown(&outcome.dir);
-    terminal.step("Archived", &dir.display().to_string());
+    terminal.step("Archived", &format!("{}{}", dir.display(), not_latest(&outcome)));
     show_flame_graph(&outcome, args.recording.open, terminal);
     match printed {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(Failure::Stdout(error)),
         _ => {}
     }
     Ok(match outcome.ending {
-        _ if outcome.workload.failed => exit::WORKLOAD,
         // A recording of nothing must not look like a success to a script.
         _ if samples == 0 => exit::RECORD,
+        _ if outcome.workload.failed => exit::WORKLOAD,
         Ending::Interrupted(signal) => exit::ended_by(signal),
         Ending::Own | Ending::TimedOut | Ending::RunsOn => 0,
     }

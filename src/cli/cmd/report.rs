@@ -24,6 +24,9 @@ pub(in crate::cli) fn report(
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
     let format = args.format.or_else(|| Format::from_file_name(args.output.as_deref()?));
+    if format.is_none() {
+        refuse_other_formats(args.output.as_deref())?;
+    }
     if let Some(format) = format.filter(|format| format.is_binary())
         && args.output.is_none()
         && io::stdout().is_terminal()
@@ -44,6 +47,9 @@ pub(in crate::cli) fn report(
     selection(&reported, wanted.filters.time.as_ref(), terminal);
     for note in &reported.notes {
         terminal.warn(note);
+    }
+    if !wanted.filters.is_empty() && reported.view.profile().total_count() == 0 {
+        terminal.warn("the filters leave no sample");
     }
     // Streams the output: the stacks of a recording as text can be many times larger than the recording.
     let write = |out: &mut dyn Write| {
@@ -102,6 +108,19 @@ pub(super) fn source(project: &Project<'_>, text: &str) -> Result<ReportSource, 
         return Ok(ReportSource::File(path));
     }
     Ok(ReportSource::Run { archive: project.archive()?, query: text.to_owned() })
+}
+
+/// Endings of formats that goflame does not write, at least not everywhere.
+const OTHER_FORMATS: [&str; 9] = ["png", "jpg", "jpeg", "gif", "webp", "pdf", "html", "htm", "xml"];
+
+/// Fails if the name of an output promises another format than the text that goflame would write.
+pub(super) fn refuse_other_formats(output: Option<&Path>) -> Result<(), Failure> {
+    let Some(output) = output else { return Ok(()) };
+    let ending = output.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+    if OTHER_FORMATS.contains(&ending.as_str()) {
+        return Err(Failure::NoSuchFormat { file: output.display().to_string() });
+    }
+    Ok(())
 }
 
 /// Run ids contain no separator and no dot.

@@ -106,8 +106,7 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
         terminal.step("Note", &format!("debug builds (-N -l) cost CPU unevenly: use --release {purpose}"));
     }
     let dir = fsio::shown(&outcome.dir);
-    let not_latest = if outcome.workload.failed { "; `latest` is still the run before" } else { "" };
-    terminal.step("Archived", &format!("{}{not_latest}", dir.display()));
+    terminal.step("Archived", &format!("{}{}", dir.display(), not_latest(&outcome)));
     terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
     show_flame_graph(&outcome, args.recording.open, terminal);
     match printed {
@@ -132,6 +131,11 @@ const TAIL_BYTES: u64 = 4096;
 pub(super) fn told(findings: &[Finding]) -> Option<&'static str> {
     let is_told = |finding: &Finding| finding.id == "perf-event-paranoid" && finding.status == Status::Warning;
     findings.iter().any(is_told).then_some(NO_KERNEL_TIME)
+}
+
+/// The words on a run that does not become `latest`.
+pub(super) fn not_latest(outcome: &RunOutcome) -> &'static str {
+    if outcome.workload.failed { "; `latest` is still the run before" } else { "" }
 }
 
 /// Ends the output of a run with the path of its flame graph, and opens it if asked.
