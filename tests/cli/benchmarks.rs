@@ -121,6 +121,15 @@ fn flags_of_go_test_are_accepted_after_two_dashes() {
 }
 
 #[test]
+fn a_flag_of_go_test_that_an_option_replaces_is_said() {
+    let project = library("app.kind = \"bench\"\n");
+    let run = project.goflame(["run", "--dry-run", "--bench", "Plus", "--", "-v", "-bench", "Sizes", "-count=2"]).run();
+    let warning = "     Warning `-bench` after `--` is not used: the option of goflame before it replaces it\n";
+    run.code(0).stderr_has(warning.trim_end());
+    assert!(run.stdout.contains("-test.bench=Plus") && run.stdout.contains("-test.count=2"), "{}", run.stdout);
+}
+
+#[test]
 fn no_matching_benchmark_is_said() {
     let project = library("app.kind = \"bench\"\n");
     project.goflame(["run", "--bench", "Nope"]).run().code(0).stderr_has("     Warning no benchmark gave a result");

@@ -32,6 +32,9 @@ pub(in crate::cli) fn run(
     command: &[OsString],
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
+    if let Some(flag) = args.benchmarks.replaced(&args.workload_args) {
+        terminal.warn(&format!("`{flag}` after `--` is not used: the option of goflame before it replaces it"));
+    }
     let looking = Looking { build: args.builder.options(), plan_only: args.plan_only };
     let selected = project.selected(args.package.package.as_deref(), &overrides(args), looking, terminal)?;
     if let [config] = &selected[..] {
