@@ -156,6 +156,7 @@ fn a_recording_without_samples_is_kept_and_no_success() {
     record
         .code(6)
         .stderr_has("     Warning 0 samples: too few for tables; the workload used 0.000 s of CPU in 0.[..] s");
+    record.stderr_has("    Archived .goflame/runs/[..]; `latest` is still the run before");
     assert_eq!(project.manifest()["sampler"]["samples"], 0);
 }
 

@@ -87,3 +87,24 @@ fn a_report_reads_standard_input() {
         terminal.stdout
     );
 }
+
+/// Before, the tables as text were written into `x.png`, and filters that leave nothing were not mentioned.
+#[test]
+fn a_report_never_pretends_to_be_another() {
+    let project = Project::workload("burner", "");
+    project.goflame(["run", "-q"]).run().code(0);
+    for (command, file) in [("report", "x.png"), ("report", "x.PDF"), ("diff latest latest", "x.html")] {
+        let run = project.shell(&format!("$goflame {command} -o {file}")).run();
+        run.code(2).stdout("").stderr(&format!(
+            "error: `{file}` would hold tables as text, not what its name says
+   help: choose a name that ends in .svg or .txt, or the format with `--format`
+"
+        ));
+        assert!(!project.path(file).exists());
+    }
+    project
+        .goflame(["report", "--focus", "nothing"])
+        .run()
+        .code(0)
+        .stderr_has("     Warning the filters leave no sample");
+}
