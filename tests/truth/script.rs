@@ -64,8 +64,9 @@ pub(crate) fn read(file: &Path) -> Vec<Sample> {
             let (pid, rest) = line.trim_start().split_once('/').unwrap();
             let (tid, time) = rest.split_once(' ').unwrap();
             let time: String = time.chars().filter(char::is_ascii_digit).collect();
-            let (pid, tid, time) = (pid.parse().unwrap(), tid.parse().unwrap(), time.parse().unwrap());
-            samples.push(Sample { pid, tid, time, frames: Vec::new() });
+            // The kernel numbers a thread that has just ended -1.
+            let [pid, tid] = [pid, tid].map(|id| if id == "-1" { u32::MAX } else { id.parse().unwrap() });
+            samples.push(Sample { pid, tid, time: time.parse().unwrap(), frames: Vec::new() });
         }
     }
     samples
