@@ -137,7 +137,7 @@ fn the_defaults_are_those_of_the_product() {
     assert_eq!(config.record.stack, StackSize::ByProgram);
     assert!(!config.doctor.strict);
     assert_eq!(config.doctor.ignore, Vec::<String>::new());
-    assert_eq!(config.report.formats, [Format::Svg, Format::Pprof, Format::Folded]);
+    assert_eq!(config.report.formats, [Format::Svg, Format::Html, Format::Pprof, Format::Folded]);
     assert_eq!(config.report.title, "");
     assert_eq!(config.archive.dir, root.join(".goflame"));
     assert_eq!((config.archive.keep, config.archive.max_bytes), (20, None));
