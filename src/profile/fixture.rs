@@ -11,6 +11,8 @@ pub(crate) struct Fixture {
     pub(crate) profile: Profile,
     /// Weight of one sample.
     pub(crate) period: u64,
+    /// Build id of all files.
+    pub(crate) build_id: &'static str,
     locations: HashMap<(Location, Vec<Frame>), LocationId>,
 }
 
@@ -23,7 +25,7 @@ impl Fixture {
             unit: Unit::Nanoseconds,
             frequency: 997,
         };
-        Self { profile: Profile::new(event), period: 1_003_009, locations: HashMap::new() }
+        Self { profile: Profile::new(event), period: 1_003_009, build_id: "c0ffee", locations: HashMap::new() }
     }
 
     /// An empty profile of `cycles`.
@@ -34,7 +36,7 @@ impl Fixture {
             unit: Unit::Events,
             frequency: 997,
         };
-        Self { profile: Profile::new(event), period: 2_000_000, locations: HashMap::new() }
+        Self { profile: Profile::new(event), period: 2_000_000, build_id: "c0ffee", locations: HashMap::new() }
     }
 
     /// Adds `count` samples of a stack, given as text: root first, `|` between frames.
@@ -109,7 +111,7 @@ impl Fixture {
             _ => ("/bin/app", 0x40_0000),
         };
         let file = self.profile.intern(file);
-        let build_id = self.profile.intern("c0ffee");
+        let build_id = self.profile.intern(self.build_id);
         let mapping =
             self.profile.intern_mapping(Mapping { file, build_id, start, limit: start + 0x100_0000, offset: 0 });
         let display = self.profile.intern(name);

@@ -179,8 +179,13 @@ mod tests {
     use crate::views::{By, Normalize};
 
     fn views(old: &[(&str, u64)], new: &[(&str, u64)]) -> [View; 2] {
-        [old, new].map(|stacks| {
+        views_of_builds([(old, "0ldc0de"), (new, "c0ffee")])
+    }
+
+    fn views_of_builds(sides: [(&[(&str, u64)], &'static str); 2]) -> [View; 2] {
+        sides.map(|(stacks, build_id)| {
             let mut fixture = Fixture::new();
+            fixture.build_id = build_id;
             for (stack, count) in stacks {
                 fixture.add("app", stack, *count);
             }
@@ -237,6 +242,16 @@ mod tests {
         ];
         assert_eq!(found, expected.map(|(name, counts, verdict)| (name.to_owned(), counts, verdict)));
         assert!(nodes.iter().enumerate().skip(1).all(|(at, node)| node.parent < at));
+    }
+
+    #[test]
+    fn closures_of_one_build_are_not_matched_under_other_names() {
+        let (old, new) = ([("main.main|main.f.func1", 1_000)], [("main.main|main.f.func2", 1_000)]);
+        let count = |build_ids: [&'static str; 2]| {
+            let views = views_of_builds([(&old, build_ids[0]), (&new, build_ids[1])]);
+            diff(&views, Normalize::Share).matching.functions.len()
+        };
+        assert_eq!((count(["0ldc0de", "c0ffee"]), count(["c0ffee", "c0ffee"])), (2, 3));
     }
 
     #[test]

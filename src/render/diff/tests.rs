@@ -22,8 +22,9 @@ const NEW: [(&str, u64); 4] = [
 ];
 
 fn written(normalize: Normalize, write: impl Fn(&DiffDocument<'_>, &mut Vec<u8>), width: DrawnWidth) -> String {
-    let [old, new] = [&OLD, &NEW].map(|stacks| {
+    let [old, new] = [(&OLD, "0ldc0de"), (&NEW, "c0ffee")].map(|(stacks, build_id)| {
         let mut fixture = Fixture::new();
+        fixture.build_id = build_id;
         for (stack, count) in stacks {
             fixture.add("app", &stack.replace("`new|x", "`new"), *count);
         }
