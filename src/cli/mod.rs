@@ -2,6 +2,7 @@
 //! it.
 
 mod args;
+mod benchmark_args;
 mod browser;
 mod cmd;
 mod exit;
