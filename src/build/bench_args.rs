@@ -22,20 +22,14 @@ const TEST_FLAGS: [(&str, bool); 10] = [
 /// the test binary (`-test.bench=Sort`). `choice` replaces what the arguments say. Unless they say otherwise, all
 /// benchmarks run, no tests run, and allocations are reported.
 pub(super) fn bench_args(typed: &[String], choice: &BenchmarkChoice) -> Vec<String> {
-    let flags = typed.iter().position(|arg| matches!(arg.as_str(), "--" | "-args" | "--args"));
-    let (flags, rest) = typed.split_at(flags.unwrap_or(typed.len()));
+    let (flags, rest) = split_at_args(typed);
     // As for `go test`, everything after `-args` belongs to the program.
     let rest = rest.strip_prefix(&["-args".to_owned()]).or(rest.strip_prefix(&["--args".to_owned()])).unwrap_or(rest);
     let mut args = translated(flags);
-    for (flag, value) in [
-        ("-test.count", choice.count.map(|count| count.to_string())),
-        ("-test.benchtime", choice.time.clone()),
-        ("-test.bench", choice.names.clone()),
-    ] {
-        if let Some(value) = value {
-            args.retain(|arg| !is_flag(arg, flag));
-            args.insert(0, format!("{flag}={value}"));
-        }
+    for (name, value) in flags_of(choice) {
+        let flag = format!("-test.{name}");
+        args.retain(|arg| !is_flag(arg, &flag));
+        args.insert(0, format!("{flag}={value}"));
     }
     for (flag, default) in
         [("-test.benchmem", "-test.benchmem"), ("-test.bench", "-test.bench=."), ("-test.run", "-test.run=^$")]
@@ -46,6 +40,28 @@ pub(super) fn bench_args(typed: &[String], choice: &BenchmarkChoice) -> Vec<Stri
     }
     args.extend_from_slice(rest);
     args
+}
+
+/// Returns the first of the typed flags that `choice` replaces.
+pub fn replaced_flag<'a>(typed: &'a [String], choice: &BenchmarkChoice) -> Option<&'a str> {
+    let is_replaced = |word: &&str| {
+        let name = name_and_value(word).map(|(name, _)| name.strip_prefix("test.").unwrap_or(name));
+        flags_of(choice).any(|(flag, _)| name == Some(flag))
+    };
+    split_at_args(typed).0.iter().map(String::as_str).find(is_replaced)
+}
+
+/// The flags of `go test` that stand for a choice, with their values.
+fn flags_of(choice: &BenchmarkChoice) -> impl Iterator<Item = (&'static str, String)> {
+    let count = choice.count.map(|count| count.to_string());
+    let flags = [("count", count), ("benchtime", choice.time.clone()), ("bench", choice.names.clone())];
+    flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)))
+}
+
+/// Divides arguments into those for goflame or `go test`, and those for the program, with the word between them.
+fn split_at_args(typed: &[String]) -> (&[String], &[String]) {
+    let end = typed.iter().position(|arg| matches!(arg.as_str(), "--" | "-args" | "--args"));
+    typed.split_at(end.unwrap_or(typed.len()))
 }
 
 fn is_flag(arg: &str, flag: &str) -> bool {

@@ -33,6 +33,7 @@ mod tests;
 
 pub use advice::first_release;
 pub use artifact::Artifact;
+pub use bench_args::replaced_flag;
 pub use compare::{BuildDifference, Culprit, Side, compare};
 pub use copy::ProjectCopy;
 pub use error::{Error, NotOnePackage, PinnedBy};

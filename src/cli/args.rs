@@ -330,8 +330,8 @@ pub(super) struct ReportArgs {
     /// Event of a recording, by name; the default is the one with the most samples
     #[arg(long, value_name = "NAME")]
     pub(super) event: Option<String>,
-    /// List the parts of the profile, and group its stacks, by process, thread, goroutine, entry (the function that a goroutine was started with),
-    /// benchmark, or label:KEY; in pprof's format, all of them except benchmark are labels
+    /// List the parts of the profile, and group its stacks, by process, thread, goroutine, entry (the function that a
+    /// goroutine was started with), benchmark, or label:KEY; in pprof's format, all of them except benchmark are labels
     #[arg(long, value_name = "PROPERTY", value_parser = parse_by)]
     pub(super) by: Option<By>,
     /// Write to this file instead of standard output; without --format, the name tells the format: .svg, .html,

@@ -24,16 +24,4 @@ impl BenchmarkArgs {
     pub(super) fn choice(&self) -> BenchmarkChoice {
         BenchmarkChoice { names: self.bench.clone(), time: self.benchtime.clone(), count: self.count }
     }
-
-    /// Returns the first argument after `--` that one of these options replaces.
-    pub(super) fn replaced<'a>(&self, typed: &'a [String]) -> Option<&'a str> {
-        let given = [("bench", self.bench.is_some()), ("benchtime", self.benchtime.is_some())];
-        let given = given.into_iter().chain([("count", self.count.is_some())]).filter(|(_, is_given)| *is_given);
-        let given: Vec<&str> = given.map(|(flag, _)| flag).collect();
-        let own = typed.iter().take_while(|arg| !matches!(arg.as_str(), "--" | "-args" | "--args"));
-        own.map(String::as_str).find(|arg| {
-            let name = arg.strip_prefix('-').map(|arg| arg.trim_start_matches('-').trim_start_matches("test."));
-            name.is_some_and(|name| given.contains(&name.split('=').next().unwrap_or_default()))
-        })
-    }
 }

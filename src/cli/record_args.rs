@@ -33,7 +33,7 @@ pub(super) struct RecordArgs {
     pub(super) recording: RecordingArgs,
 }
 
-/// What is sampled.
+/// The target of a recording.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct TargetArgs {

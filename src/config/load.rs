@@ -270,7 +270,7 @@ fn derive_settings(config: &mut Config) {
     }
 }
 
-/// Returns the directory in which Go must run to build a package of the project: a nested module is no part of the module
+/// Returns the directory in which Go must run to build a package of the project: a nested module is not part of the module
 /// or the directory around it, unless a go.work joins them.
 fn go_dir(config: &Config) -> PathBuf {
     let root = &config.root;

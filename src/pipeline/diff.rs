@@ -137,7 +137,7 @@ fn limits(sides: &[Reported; 2]) -> Vec<String> {
     for (side, profile) in sides.iter().zip([old, new]) {
         let count = profile.total_count();
         if profile.event.is_sampled() && count < FEW_SAMPLES {
-            // Newcombe's interval of two shares of 1/2 with so many samples is about 2 / sqrt(samples) wide on each side.
+            // Newcombe's interval for two shares of 1/2 is about 2 / sqrt(samples) wide on each side.
             let points = 200.0 / (count.max(1) as f64).sqrt();
             notes.push(format!(
                 "{} has only {} samples: a function must change by up to {:.0} percentage points to be seen",

@@ -1,4 +1,4 @@
-//! What was run, for people who read a report without knowing the run.
+//! The facts of a run that a reader of its report needs: program, commit, build, machine, sampler.
 
 use serde_json::Value;
 

@@ -101,7 +101,7 @@ pub struct Reported {
     pub benchmarks: Vec<BenchmarkResult>,
     /// Where the program's source files are.
     pub(super) sources: SourceDirs,
-    /// What was run. Empty for a file that does not say it.
+    /// The facts of the run: names and values. Empty for a file that does not hold them.
     pub(super) facts: Vec<(&'static str, String)>,
 }
 

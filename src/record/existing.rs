@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::path::Path;
 
+use super::code_mapping::CodeMapping;
 use super::mapped_files::open_mapped;
 use crate::fsio::MappedFile;
 use crate::gobin::Binary;
@@ -30,9 +31,8 @@ pub(super) fn write_existing(
                 writer.comm(pid, tid, false, name, &SampleId::default())?;
             }
         }
-        let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
-        for line in maps.split(|byte| *byte == b'\n') {
-            let Some((mapping, path)) = code_mapping(pid, line) else { continue };
+        for (mapping, path) in CodeMapping::list(pid.cast_unsigned()).into_iter().filter_map(|one| record_of(pid, one))
+        {
             let by_inode = Mmap { path: &path, ..mapping };
             let build_id = build_ids.entry(by_inode.inode).or_insert_with(|| build_id(&by_inode));
             let mapping = match build_id {
@@ -46,22 +46,15 @@ pub(super) fn write_existing(
     Ok(())
 }
 
-/// Parses a line of `/proc/PID/maps`. Returns the mapping without its path, and the path. `None` if no code is in it.
-fn code_mapping(pid: i32, line: &[u8]) -> Option<(Mmap<'static>, Vec<u8>)> {
-    let mut fields = line.splitn(6, |byte| *byte == b' ');
-    let mut field = || std::str::from_utf8(fields.next()?).ok();
-    let (start, end) = field()?.split_once('-')?;
-    field()?.contains('x').then_some(())?;
-    let hex = |text| u64::from_str_radix(text, 16).ok();
-    let (start, end, pgoff) = (hex(start)?, hex(end)?, hex(field()?)?);
-    let (major, minor) = field()?.split_once(':')?;
-    let device = |text| u32::from_str_radix(text, 16).ok();
-    let inode = Inode { major: device(major)?, minor: device(minor)?, inode: field()?.parse().ok()?, generation: 0 };
-    let path = fields.next().unwrap_or_default().trim_ascii_start();
+/// Returns a mapping as the kernel records it, without its path, and the path.
+fn record_of(pid: i32, mapping: CodeMapping) -> Option<(Mmap<'static>, Vec<u8>)> {
+    let CodeMapping { range, offset, device: (major, minor), inode, path } = mapping;
     // The kernel names such a mapping so in its own records.
-    let path = if path.is_empty() { b"//anon".to_vec() } else { unescape(path) };
-    let len = end.checked_sub(start)?;
-    Some((Mmap { pid, tid: pid, start, len, pgoff, executable: true, inode: Some(inode), ..Mmap::default() }, path))
+    let path = if path.is_empty() { b"//anon".to_vec() } else { unescape(&path) };
+    let len = range.end.checked_sub(range.start)?;
+    let inode = Some(Inode { major, minor, inode, generation: 0 });
+    let start = range.start;
+    Some((Mmap { pid, tid: pid, start, len, pgoff: offset, executable: true, inode, ..Mmap::default() }, path))
 }
 
 /// Replaces what the kernel writes for a line end in a path.
@@ -95,7 +88,7 @@ mod tests {
     #[test]
     fn mappings_of_code_are_read_as_the_kernel_records_them() {
         let parse = |line: &str| {
-            code_mapping(5, line.as_bytes()).map(|(mapping, path)| {
+            CodeMapping::parse(line.as_bytes()).and_then(|mapping| record_of(5, mapping)).map(|(mapping, path)| {
                 (mapping.start, mapping.len, mapping.pgoff, mapping.inode, String::from_utf8(path).expect("a path"))
             })
         };

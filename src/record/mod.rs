@@ -8,6 +8,7 @@
 
 mod before_exec;
 mod code_files;
+mod code_mapping;
 mod copies;
 mod error;
 mod event;

@@ -15,7 +15,7 @@ pub struct Document<'a> {
     pub title: &'a str,
     /// Directories of the program's source files.
     pub sources: &'a SourceDirs,
-    /// What was run: names and values.
+    /// The facts of the run: names and values.
     pub facts: &'a [(&'static str, String)],
     /// Notes that the user saw.
     pub notes: &'a [String],

@@ -22,6 +22,11 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Returns a text as the content of an element of HTML or SVG.
+pub(super) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 fn replacement(c: char) -> Option<char> {
     match c {
         '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Some(' '),

@@ -2,9 +2,10 @@
 // The page: its state, which is in the fragment of the URL, and the parts that show it.
 "use strict";
 
-/** Whose code a function is, in the order of the legend. */
-const ORIGINS = ["main", "module", "std", "runtime", "native", "vdso", "kernel", "unknown"];
-/** @type {Record<string, string>} */
+/**
+ * Whose code a function is, in the order of the legend.
+ * @type {Record<string, string>}
+ */
 const ORIGIN_NAMES = {
   main: "main module",
   module: "other modules",
@@ -15,6 +16,7 @@ const ORIGIN_NAMES = {
   kernel: "kernel",
   unknown: "unknown",
 };
+const ORIGINS = Object.keys(ORIGIN_NAMES);
 
 /** Rows of the table of functions at first. */
 const FEW_ROWS = 30;
@@ -49,9 +51,10 @@ class Page {
     this.function = null;
     /** @type {string[]} Names from the root to the zoomed node. */
     this.zoomed = [];
-    /** @type {Tree} */
-    this.tree = rootTree(data, data.weight, this.options());
+    // `redraw` builds the trees.
+    this.tree = new Nodes().sorted([], []);
     this.shown = this.tree;
+    this.weights = labelWeights(this.tree);
     const originOf = (/** @type {number} */ label) => {
       const at = this.shown.functionOf[label];
       return at < 0 ? "group" : this.meta.functions[at].origin;
@@ -279,7 +282,6 @@ class Page {
 
   fillFunctions() {
     const { tree, weights } = this;
-    if (!weights) return;
     const pattern = parsePattern(this.filter.value);
     const labels = tree.labels.map((_, label) => label).filter((label) => weights.total[label] > 0 && tree.functionOf[label] >= 0 && pattern(tree.labels[label]));
     const { self, total } = weights;

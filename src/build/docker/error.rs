@@ -158,7 +158,7 @@ pub enum Error {
         /// Exit status.
         status: i64,
     },
-    /// The engine has no such container.
+    /// No container of the engine has this name or id.
     #[error("the Docker engine has no container {name}")]
     NoContainer {
         /// Name or id.

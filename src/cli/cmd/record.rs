@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::Project;
-use super::report::{tables, verdict};
-use super::run::{explain_few_samples, not_latest, recording_overrides, show_flame_graph, summary, told};
+use super::report::verdict;
+use super::run::{explain_few_samples, not_latest, recording_overrides, result, show_flame_graph, told, unless_closed};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
@@ -44,13 +44,7 @@ pub(in crate::cli) fn record(
     }
     let outcome = outcome?;
     let samples = outcome.reported.view.profile().total_count();
-    let text = if args.json {
-        summary(&outcome).into_bytes()
-    } else if samples < FEW_SAMPLES {
-        Vec::new()
-    } else {
-        tables(&outcome.reported, &args.recording.tables, terminal, true).map_err(Failure::Stdout)?
-    };
+    let text = result(&outcome, args.json, &args.recording.tables, terminal)?;
     // A write error is reported last: the run is archived in any case, and its directory is still to be printed.
     let printed = terminal.data(&text);
     if samples < FEW_SAMPLES {
@@ -61,10 +55,7 @@ pub(in crate::cli) fn record(
     let dir = fsio::shown(&outcome.dir);
     terminal.step("Archived", &format!("{}{}", dir.display(), not_latest(&outcome)));
     show_flame_graph(&outcome, args.recording.open, terminal);
-    match printed {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(Failure::Stdout(error)),
-        _ => {}
-    }
+    unless_closed(printed)?;
     Ok(match outcome.ending {
         // A recording of nothing must not look like a success to a script.
         _ if samples == 0 => exit::RECORD,

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,12 +11,13 @@ use serde_json::json;
 use super::Project;
 use super::packages::Looking;
 use super::report::{benchmark_table, tables, verdict};
+use crate::build::replaced_flag;
 use crate::cli::args::RunArgs;
 use crate::cli::browser::open_in_browser;
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
-use crate::cli::shared_args::RecordingArgs;
+use crate::cli::shared_args::{RecordingArgs, TableArgs};
 use crate::config::{Config, Kind, Overrides};
 use crate::doctor::{Finding, Status};
 use crate::fsio;
@@ -32,7 +33,7 @@ pub(in crate::cli) fn run(
     command: &[OsString],
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
-    if let Some(flag) = args.benchmarks.replaced(&args.workload_args) {
+    if let Some(flag) = replaced_flag(&args.workload_args, &args.benchmarks.choice()) {
         terminal.warn(&format!("`{flag}` after `--` is not used: the option of goflame before it replaces it"));
     }
     let looking = Looking { build: args.builder.options(), plan_only: args.plan_only };
@@ -82,13 +83,7 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
     terminal.finish();
     let outcome = outcome?;
     let has_few_samples = outcome.reported.view.profile().total_count() < FEW_SAMPLES;
-    let text = if args.json {
-        summary(&outcome).into_bytes()
-    } else if has_few_samples {
-        benchmark_table(&outcome.reported, &args.recording.tables, terminal, true).map_err(Failure::Stdout)?
-    } else {
-        tables(&outcome.reported, &args.recording.tables, terminal, true).map_err(Failure::Stdout)?
-    };
+    let text = result(&outcome, args.json, &args.recording.tables, terminal)?;
     if config.app.kind == Kind::Bench && outcome.reported.benchmarks.is_empty() && !outcome.workload.failed {
         terminal.warn("no benchmark gave a result");
     }
@@ -112,10 +107,7 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
     terminal.step("Archived", &format!("{}{}", dir.display(), not_latest(&outcome)));
     terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
     show_flame_graph(&outcome, args.recording.open, terminal);
-    match printed {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(Failure::Stdout(error)),
-        _ => {}
-    }
+    unless_closed(printed)?;
     let workload = match outcome.workload.failed {
         _ if args.propagate_status => outcome.status.exit_code(),
         true => exit::WORKLOAD,
@@ -125,6 +117,30 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
         Ending::Interrupted(signal) if workload == 0 => exit::ended_by(signal),
         _ => workload,
     })
+}
+
+/// The result for standard output: JSON, or tables. Few samples have none but that of the benchmarks.
+pub(super) fn result(
+    outcome: &RunOutcome,
+    json: bool,
+    args: &TableArgs,
+    terminal: &Terminal,
+) -> Result<Vec<u8>, Failure> {
+    let reported = &outcome.reported;
+    let text = match reported.view.profile().total_count() {
+        _ if json => return Ok(summary(outcome).into_bytes()),
+        ..FEW_SAMPLES => benchmark_table(reported, args, terminal, true),
+        _ => tables(reported, args, terminal, true),
+    };
+    text.map_err(Failure::Stdout)
+}
+
+/// Fails if standard output could not be written. A closed pipe does not change the status of a run.
+pub(super) fn unless_closed(printed: io::Result<()>) -> Result<(), Failure> {
+    match printed {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Stdout(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Maximum bytes of standard error in which its last line is searched.
@@ -215,7 +231,7 @@ fn dry_run(config: &Config, args: &RunArgs, terminal: &Terminal) -> Result<(), F
 }
 
 /// Output of `--json`: paths and results. `summary.json` in the run directory has the figures of the profile.
-pub(super) fn summary(outcome: &RunOutcome) -> String {
+fn summary(outcome: &RunOutcome) -> String {
     let assessment = outcome.reported.quality.assess();
     let value = json!({
         "schema": 1,

@@ -1,9 +1,10 @@
 //! Memory of a process that runs the profiled program.
 
 use std::fs::{self, File};
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use crate::record::code_mapping::CodeMapping;
 
 /// Upper limit of field offsets, in bytes (a `runtime.m` of Go 1.27 has about 2000).
 const DESCRIPTOR: usize = 4096;
@@ -29,9 +30,10 @@ impl ProgramMemory {
     pub(super) fn open(pid: u32, program: &Path, code: Option<(u64, u64)>, now: u64) -> Option<Self> {
         let runs_it = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
         let file = runs_it.then(|| File::open(format!("/proc/{pid}/mem")).ok()).flatten()?;
-        let mappings = mappings_of_code(pid);
-        let program = program.to_str();
-        let bias = mappings.iter().find(|mapping| Some(mapping.path.as_str()) == program).and_then(|mapping| {
+        let mappings = CodeMapping::list(pid);
+        let is_of_program =
+            |mapping: &&CodeMapping| program.to_str().is_some_and(|path| mapping.path == path.as_bytes());
+        let bias = mappings.iter().find(is_of_program).and_then(|mapping| {
             let (offset, address) = code?;
             Some(mapping.range.start.wrapping_sub(mapping.offset).wrapping_add(offset).wrapping_sub(address))
         });
@@ -45,13 +47,13 @@ impl ProgramMemory {
 
     /// Whether an address is in code of a file. Code that was mapped less than [`CODE_LIFE`] ago may be unknown.
     pub(super) fn is_in_file(&mut self, address: u64, now: u64) -> bool {
-        self.mapping(address, now).is_some_and(|mapping| mapping.path.starts_with('/'))
+        self.mapping(address, now).is_some_and(|mapping| mapping.path.starts_with(b"/"))
     }
 
     fn mapping(&mut self, address: u64, now: u64) -> Option<&CodeMapping> {
         if self.position(address).is_none() && now.saturating_sub(self.code_time) >= CODE_LIFE {
             // A plugin may have been loaded.
-            self.code = mappings_of_code(self.pid);
+            self.code = CodeMapping::list(self.pid);
             self.code_time = now;
         }
         self.code.get(self.position(address)?)
@@ -102,51 +104,5 @@ impl ProgramMemory {
             *word = bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))?;
         }
         Some(words)
-    }
-}
-
-/// An executable mapping.
-#[derive(Debug)]
-struct CodeMapping {
-    range: Range<u64>,
-    /// Offset in the file.
-    offset: u64,
-    path: String,
-}
-
-/// The executable mappings of a process, in the order of their addresses. Empty if the process has ended.
-fn mappings_of_code(pid: u32) -> Vec<CodeMapping> {
-    let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
-    String::from_utf8_lossy(&maps).lines().filter_map(CodeMapping::parse).collect()
-}
-
-impl CodeMapping {
-    /// Parses a line of `/proc/PID/maps`. `None` if the mapping is not executable.
-    fn parse(line: &str) -> Option<Self> {
-        let mut fields = line.splitn(6, ' ');
-        let (start, end) = fields.next()?.split_once('-')?;
-        fields.next().filter(|access| access.contains('x'))?;
-        let hex = |text| u64::from_str_radix(text, 16).ok();
-        let (range, offset) = (hex(start)?..hex(end)?, hex(fields.next()?)?);
-        Some(Self { range, offset, path: fields.nth(2).unwrap_or_default().trim_start().to_owned() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::CodeMapping;
-
-    #[test]
-    fn only_executable_mappings_are_code() {
-        let parse = |line| CodeMapping::parse(line).map(|mapping| (mapping.range, mapping.offset, mapping.path));
-        let code = "00401000-0048a000 r-xp 00001000 fe:01 1234                    /home/a program";
-        assert_eq!(parse(code), Some((0x40_1000..0x48_a000, 0x1000, "/home/a program".to_owned())));
-        assert_eq!(
-            parse("7fff0000-7fff2000 r-xp 00000000 00:00 0 "),
-            Some((0x7fff_0000..0x7fff_2000, 0, String::new()))
-        );
-        for other in ["c000000000-c000400000 rw-p 00000000 00:00 0 ", "", "00401000-0048a000", "x-y r-xp 0 0 0"] {
-            assert_eq!(parse(other), None);
-        }
     }
 }

@@ -87,22 +87,19 @@ impl<'a> DiffDocument<'a> {
             };
             parts.push(format!("{}{noun} {words}", format_number(count as u64)));
         }
-        let beyond = self.beyond();
         let has_changed = |row: &&FunctionChange| row.cumulative.is_clear() && !row.own.is_clear();
         let with_callees = self.diff.functions.iter().filter(has_changed).count();
-        if !parts.is_empty() {
-            let others = match with_callees {
-                0 => String::new(),
-                1 => ", 1 more with what it calls".to_owned(),
-                count => format!(", {} more with what they call", format_number(count as u64)),
-            };
-            return format!("{}{beyond}{others}", parts.join(", "));
-        }
-        match with_callees {
-            0 => format!("no function changed{beyond}"),
-            1 => format!("no function itself changed{beyond}, 1 with what it calls"),
-            count => format!("no function itself changed{beyond}, {} with what they call", format_number(count as u64)),
-        }
+        let (start, more) = match (parts.is_empty(), with_callees) {
+            (true, 0) => ("no function changed".to_owned(), ""),
+            (true, _) => ("no function itself changed".to_owned(), ""),
+            (false, _) => (parts.join(", "), " more"),
+        };
+        let with_callees = match with_callees {
+            0 => String::new(),
+            1 => format!(", 1{more} with what it calls"),
+            count => format!(", {}{more} with what they call", format_number(count as u64)),
+        };
+        format!("{start}{}{with_callees}", self.beyond())
     }
 
     /// Returns the words that limit a statement to what is beyond chance, if that is known.

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::measure::Measure;
-use super::svg::{FRAMES_WIDTH, escape, unexpected};
+use super::svg::{FRAMES_WIDTH, unexpected};
 use super::tree::{DrawnNode, DrawnTree, FrameKind, INLINED};
-use crate::render::{columns, name};
+use crate::render::columns;
+use crate::render::name::{self, escape};
 use crate::views::View;
 
 /// Width of a character of a label in 1/100 pixel, in a monospaced font of 12 pixels.

@@ -6,9 +6,10 @@ use inferno::flamegraph::color::Color;
 
 use super::measure::Measure;
 use super::palette::origin_colour;
-use super::svg::{MARGIN, WIDTH, escape};
+use super::svg::{MARGIN, WIDTH};
 use super::tree::OriginValues;
 use crate::profile::Origin;
+use crate::render::name::escape;
 
 /// Height of a row. All lengths in this file are in pixels unless noted.
 const ROW: usize = 18;

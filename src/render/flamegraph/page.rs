@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::legend::{self, LegendEntry};
-use super::svg::{WIDTH, escape, unexpected};
-use crate::render::name;
+use super::svg::{WIDTH, unexpected};
+use crate::render::name::{self, escape};
 
 /// Top of the legend in pixels, below inferno's title and subtitle.
 const LEGEND_TOP: usize = 57;

@@ -1,4 +1,4 @@
-//! What all parts of the SVG share.
+//! Sizes and errors that all parts of the SVG share.
 
 use std::io;
 
@@ -8,10 +8,6 @@ pub(super) const WIDTH: usize = 1200;
 pub(super) const MARGIN: usize = 10;
 /// Width of the frame of all samples.
 pub(super) const FRAMES_WIDTH: u64 = 1180;
-
-pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
 
 /// Error for an SVG of another version of inferno. No input file can cause it.
 pub(super) fn unexpected() -> io::Error {

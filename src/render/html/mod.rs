@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::document::Document;
+use super::name::{escape, sanitize};
 
 const PAGE: &str = include_str!("../../../templates/report/page.html");
 const STYLE: &str = include_str!("../../../templates/report/page.css");
@@ -34,7 +35,7 @@ pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
         STANDARD.encode(Sha256::digest(STYLE.as_bytes())),
     );
     let data = STANDARD.encode(data::pack(document)?);
-    let title = escape(document.title);
+    let title = escape(&sanitize(document.title));
     let mut rest = PAGE;
     while let Some((before, after)) = rest.split_once('{') {
         let (name, after) = after.split_once('}').unwrap_or((after, ""));
@@ -51,18 +52,4 @@ pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
     }
     out.write_all(rest.as_bytes())?;
     out.flush()
-}
-
-/// A text as the content of an element. Characters that reorder text or cannot be shown are replaced, as on a terminal.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in super::sanitize(text).chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }
