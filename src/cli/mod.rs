@@ -24,7 +24,10 @@ use clap::{CommandFactory, Parser};
 use crate::config::nearest;
 use crate::fsio;
 use crate::pipeline;
-use crate::process::{GUARD, KEEP, guard_commands, report_file_size_limit, run_guard, run_keeper, runs_as_another};
+use crate::process::{
+    GUARD, KEEP, guard_commands, leave_signals_to_others, report_file_size_limit, run_guard, run_keeper,
+    runs_as_another,
+};
 use crate::workload::{EXEC_GATE, SUPERVISE, run_exec_gate, run_supervisor};
 use args::{Cli, CliCommand, Global};
 use failure::Failure;
@@ -56,7 +59,10 @@ pub fn main() -> ExitCode {
     guard_commands();
     // Helpers stay on the main thread: events that are opened on a process follow its first thread into the program.
     match thread::Builder::new().stack_size(STACK).spawn(move || command_line(&args)) {
-        Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        Ok(thread) => {
+            leave_signals_to_others();
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        }
         Err(error) => Failure::Thread(error).report(&Terminal::new(&Global::default())),
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
@@ -120,6 +121,13 @@ impl Drop for Signals {
         }
         DEFAULT_ACTION.store(true, Ordering::SeqCst);
     }
+}
+
+/// Makes the calling thread leave [`SIGNALS`] to the other threads. The kernel gives a signal to the first thread if it can: there
+/// the handler may run long after the thread that waits has seen what the same signal did to a child.
+pub fn leave_signals_to_others() {
+    let signals: SigSet = SIGNALS.into_iter().filter_map(|signal| Signal::try_from(signal).ok()).collect();
+    let _ = signals.thread_block();
 }
 
 /// Installs a handler for SIGXFSZ that does nothing. From now on, a write beyond the file size limit (`ulimit -f`)

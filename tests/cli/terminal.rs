@@ -17,10 +17,12 @@ fn on_a_terminal<'p>(project: &'p Project, command: &str, keys: &str) -> Finishe
         keys => format!("until grep -q 'ready\\s*$' screen 2>/dev/null; do sleep 0.05; done; printf '{keys}'"),
     };
     let line = format!(
-        "set -o pipefail
+        "rm -f screen ended
+         set -o pipefail
          {{ {typed}
-            until grep -q -e Finished -e error screen 2>/dev/null; do sleep 0.05; done; }} |
-         script --quiet --flush --return --command 'stty rows 24 cols 100; exec {command}' screen"
+            until [ -e ended ]; do sleep 0.05; done; }} |
+         {{ script --quiet --flush --return --command 'stty rows 24 cols 100; exec {command}' screen
+            status=$?; touch ended; exit $status; }}"
     );
     project.shell(&line).env("TERM", "xterm").run()
 }
@@ -274,14 +276,24 @@ fn a_run_that_is_stopped_and_continued_ends_as_usual() {
 
 import (
 	\"fmt\"
+	\"os\"
+	\"os/signal\"
+	\"syscall\"
 	\"time\"
 )
 
 func main() {
+	continued := make(chan os.Signal, 8)
+	signal.Notify(continued, syscall.SIGCONT)
 	fmt.Println(\"ready\")
-	for i := range 20 {
-		fmt.Println(\"line\", i)
-		time.Sleep(50 * time.Millisecond)
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		select {
+		case <-continued:
+			fmt.Println(\"continued\")
+			return
+		default:
+			fmt.Println(\"waiting\")
+		}
 	}
 }
 ",
@@ -293,8 +305,15 @@ func main() {
     on_a_terminal(&project, "bash -m job.sh", "\\032").code(0);
     let screen = visible(&project.read("screen"));
     assert!(screen.contains("stopped: 148\n"), "{screen}");
-    let lines = screen.lines().filter(|line| line.trim_start_matches("^Z").starts_with("line ")).count();
-    assert_eq!(lines, 20, "{screen}");
+    let (_, after) = screen.split_once("stopped: 148\n").unwrap();
+    assert!(after.contains("\ncontinued\n"), "{screen}");
+    let shown: Vec<&str> = screen
+        .lines()
+        .map(|line| line.trim_start_matches("^Z"))
+        .filter(|line| ["ready", "waiting", "continued"].contains(line))
+        .collect();
+    let log = project.read(&format!("{}/stdout.log", project.only_run()));
+    assert_eq!(shown.join("\n") + "\n", String::from_utf8_lossy(&log), "lines are lost in\n{screen}");
     project.assert_nothing_runs();
 }
 
