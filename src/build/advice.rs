@@ -2,6 +2,9 @@
 
 use crate::process;
 
+/// Lets Go build where the home directory cannot hold its cache.
+pub const SET_GOCACHE: &str = "export GOCACHE=/var/tmp/go-build";
+
 /// Returns advice for the error of a go command.
 pub(super) fn for_error(error: &process::Error) -> Vec<String> {
     for_messages(&message_of(error))
@@ -18,6 +21,11 @@ pub(super) fn for_messages(messages: &str) -> Vec<String> {
         advice.push("`go work use DIRECTORY` adds a module to go.work".to_owned());
         advice.push("or leave go.work aside: set GOWORK=off in the environment, or in `env` of the variant".to_owned());
     }
+    if lacks_cache(messages) {
+        advice.push(format!(
+            "Go keeps what it builds in a directory of your home, unless GOCACHE names one: `{SET_GOCACHE}`"
+        ));
+    }
     let newer = messages.split("requires go >= ").nth(1).and_then(|rest| rest.split([' ', '\n', ';']).next());
     if let Some(version) = newer.filter(|version| !version.is_empty()).map(first_release) {
         advice.push(format!("`goflame toolchain install {version}` fetches this Go"));
@@ -26,6 +34,11 @@ pub(super) fn for_messages(messages: &str) -> Vec<String> {
         ));
     }
     advice
+}
+
+/// Whether Go says that it has no place for its build cache (`cmd/go/internal/cache`).
+pub(super) fn lacks_cache(message: &str) -> bool {
+    message.contains("build cache")
 }
 
 /// Returns the first release with the version of a go line: 1.27.0 for `1.27`.

@@ -321,6 +321,11 @@ impl Error {
         )
     }
 
+    /// Whether Go runs but finds no place for its build cache.
+    pub fn is_lack_of_cache(&self) -> bool {
+        matches!(self, Self::GoEnv(source) if advice::lacks_cache(&advice::message_of(source)))
+    }
+
     /// Advice for the user, one line each.
     pub fn hints(&self) -> Vec<String> {
         match self {

@@ -31,7 +31,7 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
-pub use advice::first_release;
+pub use advice::{SET_GOCACHE, first_release};
 pub use artifact::Artifact;
 pub use bench_args::replaced_flag;
 pub use compare::{BuildDifference, Culprit, Side, compare};

@@ -113,6 +113,9 @@ impl GoTool {
                 // Runs outside the project, because a go.mod may require yet another version.
                 let local = go.args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local").dir("/").found_at(&path);
                 let found = local.capture().map_err(Error::GoEnv)?.text().trim().to_owned();
+                if bare_version(&found) == pin {
+                    return Err(Error::GoEnv(source));
+                }
                 return Err(Error::PinUnobtainable { by: PinnedBy::Settings, pin, found, source: Box::new(source) });
             }
             (Err(source), None) => return Err(Error::GoEnv(source)),

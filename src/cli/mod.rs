@@ -18,7 +18,7 @@ use std::panic::resume_unwind;
 use std::process::ExitCode;
 use std::thread;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::config::nearest;
@@ -124,6 +124,13 @@ impl UsageError {
         let mut lines = text.strip_prefix("error: ")?.lines().map(str::trim).filter(|line| !line.is_empty());
         let first = with_backticks(lines.next()?);
         let (mut values, mut hints) = (Vec::new(), Vec::new());
+        if let (ErrorKind::UnknownArgument, Some(ContextValue::String(typed))) =
+            (error.kind(), error.get(ContextKind::InvalidArg))
+            && text.contains("goflame record ")
+            && !typed.starts_with('-')
+        {
+            hints.push(format!("a command comes after `--`: `goflame record -- {typed}`"));
+        }
         for line in lines {
             if let Some(tip) = line.strip_prefix("tip: ") {
                 hints.push(with_backticks(tip));

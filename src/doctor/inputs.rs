@@ -110,6 +110,8 @@ pub struct Tools {
     pub pin: String,
     /// A Go in a directory that PATH does not name, if PATH has none.
     pub go_elsewhere: Option<GoOffPath>,
+    /// Whether the go command is there but finds no place for its build cache.
+    pub go_lacks_cache: bool,
     /// The C compiler that Go would use, if it is on PATH.
     pub c_compiler: Option<PathBuf>,
     /// Delve, if it is on PATH.

@@ -4,7 +4,7 @@ use super::check::{Check, Judge};
 use super::finding::{Finding, Group, Status};
 use super::fix::Fix;
 use super::inputs::{GoFacts, Inputs, Target, Tools};
-use crate::build::{GoOffPath, MissingGo, first_release};
+use crate::build::{GoOffPath, MissingGo, SET_GOCACHE, first_release};
 use crate::config::goflags::{StripFlag, name_and_value, strips, words};
 use crate::host::HostFacts;
 
@@ -136,6 +136,9 @@ fn go_found(check: &'static Check, inputs: &Inputs) -> Option<Finding> {
                 Some(GoOffPath { dir, command }) => check
                     .finding(status, format!("{why}, but it is in {}", dir.display()), needed)
                     .repaired_by(Fix::command(command)),
+                None if tools.go_lacks_cache => {
+                    check.finding(status, why, needed).repaired_by(Fix::command(SET_GOCACHE))
+                }
                 None => check.finding(status, why, needed).repaired_by(install_go(inputs.facts)),
             }
         }

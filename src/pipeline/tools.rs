@@ -21,6 +21,7 @@ pub(super) fn tools(config: &Config, in_project: bool, go: &Result<GoTool, build
             Err(build::Error::NoGo { elsewhere: Some(go), .. }) => Some(GoOffPath::clone(go)),
             _ => None,
         },
+        go_lacks_cache: go.as_ref().is_err_and(build::Error::is_lack_of_cache),
         go: go.as_ref().map(|go| facts_of(config, in_project, go)).map_err(|error| with_causes(error)),
         in_project,
         pin: config.toolchain.go.clone(),

@@ -166,6 +166,8 @@ fn wrong_command_lines_are_errors_with_exit_code_2() {
         ("run --variant nope", "error: invalid value for `--variant`: [..]"),
         ("build --variant debug --release", "error: the argument `--variant <NAME>` cannot be used with `--release`"),
         ("report --format hmtl", "error: invalid value `hmtl` for `--format <FORMAT>`"),
+        ("record ./server -x", "   help: a command comes after `--`: `goflame record -- ./server`"),
+        ("run --benchtime abc", "error: invalid value `abc` for `--benchtime <T>`: expected a time such as [..]"),
         ("--quiet --verbose run", "error: the argument `--quiet` cannot be used with `--verbose`"),
     ] {
         project.shell(&format!("$goflame {line}")).run().code(2).stderr_has(said).stdout("");

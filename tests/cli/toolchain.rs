@@ -135,3 +135,17 @@ fn a_toolchain_is_downloaded_only_by_a_build_that_says_so() {
     again.code(0);
     assert!(!again.stderr.contains("Downloading"), "{}", again.stderr);
 }
+
+/// Before, doctor advised to install Go, and a build with a lock said that go1.26.8 "cannot switch to" go1.26.8.
+#[test]
+fn a_home_that_cannot_hold_the_cache_of_go_has_advice() {
+    let project = Project::program(NOTHING, "");
+    project.goflame(["build"]).run().code(0);
+    let in_proc = |line| project.shell(line).env("HOME", "/proc").env("GOCACHE", "").env("XDG_CACHE_HOME", "").run();
+    let build = in_proc("$goflame build");
+    build.code(4).stderr_has("  cause: failed to initialize build cache at /proc/.cache/go-build: [..]");
+    build.stderr_has("   help: [..], unless GOCACHE names one: `export GOCACHE=/var/tmp/go-build`");
+    let doctor = in_proc("$goflame doctor --only go-found");
+    doctor.code(4);
+    assert!(doctor.stdout.contains("  # go-found\n  export GOCACHE=/var/tmp/go-build\n"), "{}", doctor.stdout);
+}

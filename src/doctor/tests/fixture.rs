@@ -227,6 +227,7 @@ pub(super) fn tools() -> Tools {
         in_project: true,
         pin: "1.27.3".into(),
         go_elsewhere: None,
+        go_lacks_cache: false,
         c_compiler: Some("/usr/bin/gcc".into()),
         delve: Some("/usr/bin/dlv".into()),
         perf: Some(Ok("perf version 6.1".into())),
