@@ -171,9 +171,13 @@ impl Project {
     /// Waits for a process whose command line contains `part`.
     #[track_caller]
     pub(crate) fn process(&self, part: &str) -> i32 {
-        let find = || self.marked().into_iter().find(|(_, command)| command.contains(part));
-        wait_until(|| find().is_some()).unwrap_or_else(|()| panic!("no process {part}: {:?}", self.marked()));
-        find().unwrap().0
+        let mut found = None;
+        let is_found = || {
+            found = self.marked().into_iter().find(|(_, command)| command.contains(part));
+            found.is_some()
+        };
+        wait_until(is_found).unwrap_or_else(|()| panic!("no process {part}: {:?}", self.marked()));
+        found.unwrap().0
     }
 }
 
