@@ -336,11 +336,11 @@ fn a_deleted_program_and_one_in_another_root_are_read_through_their_process() {
         .shell(&format!("mkdir root && CGO_ENABLED=0 go build -ldflags='-s -w' -o root/{name} ./burner"))
         .run()
         .code(0);
-    let jailed = project.shell(&format!("exec chroot root /{name} -seconds 600")).spawn();
+    let jailed = Target(project.shell(&format!("exec chroot root /{name} -seconds 600")).spawn());
     let pid = project.process(&format!("/{name} -seconds"));
     assert!(!Path::new(&format!("/{name}")).exists());
     let record = project.goflame(["record", "-p", &pid.to_string(), "-d", "1"]).run();
-    jailed.signal(Signal::SIGKILL);
+    drop(jailed);
     has_samples_of(&record, "main.burn");
 }
 

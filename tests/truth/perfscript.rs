@@ -102,8 +102,12 @@ fn compare(run: &Run) {
     for ((pid, tid, stack), count) in exact.into_iter().chain(gaps) {
         for _ in 0..*count {
             let fits = |names: &[String]| {
-                names.len() == stack.len()
-                    && names.iter().zip(stack).all(|(own, perf)| perf.as_ref().is_none_or(|perf| perf == own))
+                // While the kernel replaces a program, goflame takes no addresses for those of the old one. perf does.
+                let is_replaced = |own: &str| own == "[unknown]" && names.iter().any(|name| name == "load_elf_binary");
+                let is_same = |own: &String, perf: &Option<String>| {
+                    perf.as_ref().is_none_or(|perf| perf == own || is_replaced(own))
+                };
+                names.len() == stack.len() && names.iter().zip(stack).all(|(own, perf)| is_same(own, perf))
             };
             let found = own.iter_mut().find(|(key, left)| **left > 0 && (key.0, key.1) == (*pid, *tid) && fits(&key.2));
             match found {

@@ -18,11 +18,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 )
 
 var (
-	seconds = flag.Float64("seconds", 2, "seconds to spend")
+	seconds = flag.Float64("seconds", 2, "seconds of CPU time to use")
 	mode    = flag.String("mode", "plain", "plain, recursion, sort or callback")
 )
 
@@ -44,12 +45,21 @@ func main() {
 //go:noinline
 func work(call func(uint64) uint64, done chan<- uint64) {
 	x := uint64(1)
-	for until := time.Now().Add(time.Duration(*seconds * 1e9)); time.Now().Before(until); {
+	for usedCPU() < *seconds {
 		for i := 0; i < 16; i++ {
 			x = call(x)
 		}
 	}
 	done <- x
+}
+
+// usedCPU returns the seconds of CPU time that the program has used.
+func usedCPU() float64 {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		panic(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
 }
 
 //go:noinline
