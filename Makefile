@@ -34,7 +34,7 @@ pictures: ## draw the pictures of README.md, with goflame and with cargo-flamegr
 		--screenshot=$(pictures)/slowcli-cargo-flamegraph.png file://$(abspath $(target))/cargo-flamegraph.svg
 
 test: ## run every test, against the real Go, perf, C compiler and Docker engine
-	@$(need) rust gcc go git npm perf docker dpkg-deb shellcheck chromium
+	@$(need) rust gcc go git npm perf docker dpkg-deb shellcheck chromium wrk
 	tests/setup/check-go
 	cd tests/report && npm ci --silent && npx tsc -p .
 	cargo test --locked --no-run

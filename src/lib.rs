@@ -38,6 +38,8 @@ pub mod profile;
 
 pub mod gobench;
 
+pub mod loadtool;
+
 pub mod goname;
 
 pub mod stats;

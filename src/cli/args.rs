@@ -9,6 +9,7 @@ use super::benchmark_args::BenchmarkArgs;
 use super::filter::FilterArgs;
 use super::record_args::RecordArgs;
 use super::shared_args::{RecordingArgs, TableArgs};
+use super::window_args::WindowArgs;
 use crate::pipeline::{BuildOptions, Verify};
 use crate::render::Format;
 use crate::render::diff::{DiffFormat, DrawnWidth};
@@ -301,6 +302,8 @@ pub(super) struct RunArgs {
     pub(super) builder: BuilderArgs,
     #[command(flatten)]
     pub(super) benchmarks: BenchmarkArgs,
+    #[command(flatten)]
+    pub(super) window: WindowArgs,
     #[command(flatten)]
     pub(super) recording: RecordingArgs,
 }

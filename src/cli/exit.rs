@@ -28,7 +28,7 @@ pub(super) const WORKLOAD: u8 = 12;
 pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Config(error) if error.is_usage() => USAGE,
-        Error::Config(_) | Error::Locked { .. } => CONFIG,
+        Error::Config(_) | Error::Locked { .. } | Error::PerfWindow => CONFIG,
         Error::Workload(error) => error.signal().map_or(RECORD, ended_by),
         Error::NotReady(_) => READINESS,
         Error::Caller { .. } => UNEXPECTED,

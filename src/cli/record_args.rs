@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::shared_args::RecordingArgs;
+use crate::config::parse_duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,27 +53,4 @@ pub(super) struct TargetArgs {
     /// Start this command, and sample it and everything that it starts
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
-}
-
-/// Parses a duration. A bare number is in seconds, as for `sleep`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let parse = || jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(text).ok();
-    let duration = seconds.or_else(parse).filter(|duration| !duration.is_zero());
-    duration.ok_or_else(|| "expected a duration longer than zero, for example 30s, 1.5s or 2m".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_units_or_are_seconds() {
-        for (text, expected) in [("30s", 30_000), ("1.5", 1500), ("2m", 120_000), ("500ms", 500), ("1", 1000)] {
-            assert_eq!(parse_duration(text), Ok(Duration::from_millis(expected)), "{text}");
-        }
-        for wrong in ["0", "-1", "-1s", "", "soon", "nan", "inf"] {
-            assert!(parse_duration(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -18,6 +18,7 @@ use super::model::{
 use super::problem::{Problem, Problems, TextPosition};
 use super::rules::{self, Fault};
 use super::schema;
+use super::server::{Ready, Server, Stop};
 use super::trust::Trust;
 use crate::fsio::{self, FileError};
 use crate::render::Format;
@@ -46,6 +47,10 @@ pub struct Overrides {
     pub docker: Option<bool>,
     /// `--mount DIR`, relative to goflame's working directory.
     pub mounts: Vec<PathBuf>,
+    /// `--warmup DURATION`.
+    pub warmup: Option<Duration>,
+    /// `--duration DURATION`.
+    pub duration: Option<Duration>,
     /// `--freq HZ`.
     pub frequency: Option<u32>,
     /// `--engine`.
@@ -241,8 +246,8 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
     Problem { message: message.to_owned(), span, label, help: None }
 }
 
-/// Replaces the app of the file by that of the command line. The name, the arguments and the input of the file's app are
-/// not those of another one.
+/// Replaces the app of the file by that of the command line. The name, the arguments, the input and the phases of the
+/// file's app are not those of another one.
 fn select_app(config: &mut Config, dir: &Path, overrides: &Overrides) {
     let package = overrides.package.as_ref().map(|package| rules::package_from(dir, package, &config.root));
     let other = package.filter(|package| !rules::is_same_package(package, &config.app.package));
@@ -257,6 +262,7 @@ fn select_app(config: &mut Config, dir: &Path, overrides: &Overrides) {
     config.app.kind = kind;
     config.workload.args.clear();
     config.workload.stdin = None;
+    config.workload.server = Config::defaults(&config.root).workload.server;
 }
 
 /// Derives settings from the combination of other settings.
@@ -315,6 +321,9 @@ fn apply_overrides(config: &mut Config, dir: &Path, overrides: &Overrides) -> Re
     if let Some(title) = &overrides.title {
         config.report.title.clone_from(title);
     }
+    let server = &mut config.workload.server;
+    server.duration = overrides.duration.or(server.duration);
+    server.warmup = overrides.warmup.unwrap_or(server.warmup);
     config.workload.benchmarks = overrides.benchmarks.clone();
     config.go_dir = go_dir(config);
     Ok(())
@@ -342,6 +351,7 @@ fn blank(root: PathBuf) -> Config {
             dir: PathBuf::new(),
             stdin: None,
             timeout: Duration::ZERO,
+            server: blank_server(),
             benchmarks: BenchmarkChoice::default(),
         },
         record: Record {
@@ -362,6 +372,16 @@ fn blank(root: PathBuf) -> Config {
             redact: Vec::new(),
         },
         text: String::new(),
+    }
+}
+
+fn blank_server() -> Server {
+    Server {
+        ready: Ready { sign: None, within: Duration::ZERO },
+        warmup: Duration::ZERO,
+        duration: None,
+        load: Vec::new(),
+        stop: Stop { signal: 0, grace: Duration::ZERO },
     }
 }
 

@@ -16,6 +16,7 @@ mod nearest;
 mod problem;
 mod rules;
 mod schema;
+mod server;
 mod trust;
 mod value;
 
@@ -31,7 +32,8 @@ pub use model::{
 pub use name::name_of;
 pub use nearest::nearest;
 pub use problem::{Problem, Problems};
-pub use rules::{builds_program, derived_name, is_release};
+pub use rules::{builds_program, derived_name, is_release, parse_duration};
+pub use server::{HttpAddress, Ready, ReadySign, Server, Stop};
 
 #[cfg(test)]
 mod tests;

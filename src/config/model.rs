@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::server::Server;
 use crate::redact::Secrets;
 use crate::render::Format;
 
@@ -146,6 +147,8 @@ pub struct Workload {
     pub stdin: Option<PathBuf>,
     /// The time limit of the workload. When it is reached, the workload is stopped and its samples are kept.
     pub timeout: Duration,
+    /// The phases of a server's run.
+    pub server: Server,
     /// Which benchmarks run, and how often. Set by flags only: no key of the file sets them.
     pub benchmarks: BenchmarkChoice,
 }

@@ -4,9 +4,13 @@
 //! Must not know keys, flags or files.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::model::StackSize;
+use super::server::HttpAddress;
 use crate::fsio;
 
 /// A value that breaks a rule.
@@ -100,18 +104,85 @@ fn size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
+/// Parses a duration. A bare number is in seconds, as for `sleep`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a duration, for example `10m`, `1.5s` or `500ms`";
+    let seconds = text.parse().ok().map(|seconds: f64| Duration::try_from_secs_f64(seconds).map_err(|_| EXPECTED));
+    // jiff rejects a sign.
+    let with_unit = || jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(text).map_err(|_| EXPECTED);
+    match seconds.unwrap_or_else(with_unit) {
+        Ok(Duration::ZERO) => Err("expected a duration longer than zero".to_owned()),
+        Ok(duration) if duration > MAX_DURATION => Err("expected a duration of at most a year".to_owned()),
+        Err(_) if text.trim_start().starts_with('-') => Err("expected a duration longer than zero".to_owned()),
+        duration => duration.map_err(str::to_owned),
+    }
+}
+
 pub(super) fn duration(value: &str) -> Result<Duration, Fault> {
-    // jiff accepts a zero and a duration that is too long. It rejects a sign.
-    match jiff::fmt::friendly::SpanParser::new().parse_unsigned_duration(value) {
-        Ok(Duration::ZERO) => Err(Fault::new("expected a duration longer than zero")),
-        Ok(duration) if duration > MAX_DURATION => Err(Fault::new("expected a duration of at most a year")),
-        Ok(duration) => Ok(duration),
-        Err(_) if value.trim_start().starts_with('-') => Err(Fault::new("expected a duration longer than zero")),
-        Err(_) => {
-            let fault = Fault::new("expected a duration, for example `10m`, `1.5s` or `500ms`");
-            let bare = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-            Err(if bare { fault.help(format!("the unit is missing; for seconds: `{value}s`")) } else { fault })
+    parse_duration(value).map_err(Fault::new)
+}
+
+/// Parses a duration. Empty means none.
+pub(super) fn optional_duration(value: &str) -> Result<Option<Duration>, Fault> {
+    if value.is_empty() { Ok(None) } else { duration(value).map(Some) }
+}
+
+/// Parses `http://host:port/path`. The port is 80 if it is left out.
+pub(super) fn http_address(value: &str) -> Result<HttpAddress, Fault> {
+    const EXPECTED: &str = "expected an address such as `http://127.0.0.1:8080/healthz`";
+    if value.starts_with("https://") {
+        return Err(Fault::new(EXPECTED).help("of a server with TLS, `tcp = \"host:port\"` shows that it is ready"));
+    }
+    let rest = value.strip_prefix("http://").ok_or_else(|| Fault::new(EXPECTED))?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let has_port = authority.rsplit(']').next().is_some_and(|end| end.contains(':'));
+    let authority = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+    let is_plain =
+        value.chars().all(|c| c.is_ascii_graphic()) && !authority.contains('@') && rest.starts_with(|c| c != '/');
+    match tcp_address(&authority) {
+        Ok(authority) if is_plain => {
+            let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+            Ok(HttpAddress { authority, path: path.split('#').next().unwrap_or_default().to_owned() })
         }
+        _ => Err(Fault::new(EXPECTED)),
+    }
+}
+
+/// Checks `host:port`. A missing host is this machine, as in Go.
+pub(super) fn tcp_address(value: &str) -> Result<String, Fault> {
+    let fault = || Fault::new("expected a host and a port, for example `127.0.0.1:8080`");
+    let (host, port) = value.rsplit_once(':').ok_or_else(fault)?;
+    let is_ipv6 = host.starts_with('[') && host.ends_with(']');
+    let is_host = is_ipv6 || !host.contains(|c: char| matches!(c, ':' | '/' | '[' | ']') || c.is_whitespace());
+    match port.parse::<u16>() {
+        Ok(1..) if is_host => Ok(format!("{}:{port}", if host.is_empty() { "localhost" } else { host })),
+        _ => Err(fault()),
+    }
+}
+
+/// Checks a regular expression for a line.
+pub(super) fn line_pattern(value: &str) -> Result<String, Fault> {
+    let fault = || Fault::new("expected a text or a regular expression of a line, for example `listening on`");
+    match regex::Regex::new(value) {
+        Ok(_) if !value.is_empty() => Ok(value.to_owned()),
+        Ok(_) => Err(fault()),
+        Err(_) => Err(fault().help("characters such as `[`, `(` and `*` need a backslash before them")),
+    }
+}
+
+/// Parses the name of a signal that can ask a program to end.
+pub(super) fn stop_signal(value: &str) -> Result<i32, Fault> {
+    let name = value.strip_prefix("SIG").unwrap_or(value);
+    let signal = Signal::from_str(&format!("SIG{name}")).ok();
+    let signal = signal.filter(|signal| !matches!(signal, Signal::SIGSTOP | Signal::SIGTSTP | Signal::SIGCONT));
+    signal.map(|signal| signal as i32).ok_or_else(|| Fault::new("expected a signal, for example `TERM` or `INT`"))
+}
+
+/// Checks a command: the program and its arguments. Empty means none.
+pub(super) fn command(words: Vec<String>) -> Result<Vec<String>, Fault> {
+    match words.first() {
+        Some(program) if program.is_empty() => Err(Fault::new("expected the name of a program first")),
+        _ => Ok(words),
     }
 }
 
@@ -326,4 +397,39 @@ pub(super) fn archive_dir(value: &Path, base: &Path, root: &Path) -> Result<Path
 /// elsewhere.
 pub(super) fn resolve(base: &Path, path: &Path) -> PathBuf {
     base.join(path).components().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units_or_are_seconds() {
+        for (text, milliseconds) in
+            [("30s", 30_000), ("1.5", 1500), ("2m", 120_000), ("500ms", 500), ("1", 1000), ("1h 30m", 5_400_000)]
+        {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for wrong in ["0", "0s", "-1", "-1s", "", "soon", "nan", "inf", "1e300", "366d", "1 parsec"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_get_their_port_and_path() {
+        for (text, authority, path) in [
+            ("http://localhost", "localhost:80", "/"),
+            ("http://:8080/healthz", "localhost:8080", "/healthz"),
+            ("http://127.0.0.1:1?q=a:b", "127.0.0.1:1", "/?q=a:b"),
+            ("http://[::1]/", "[::1]:80", "/"),
+            ("http://[::1]:8080/a/b#c", "[::1]:8080", "/a/b"),
+        ] {
+            let expected = HttpAddress { authority: authority.to_owned(), path: path.to_owned() };
+            assert_eq!(http_address(text), Ok(expected), "{text}");
+        }
+        for wrong in ["http://", "http://a:", "http://u@a/", "http://a:0/", "http://a\r\nb/", "ftp://a/", "http://::1/"]
+        {
+            assert!(http_address(wrong).is_err(), "{wrong}");
+        }
+    }
 }

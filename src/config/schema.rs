@@ -11,6 +11,7 @@ use super::name::one_of;
 use super::nearest::nearest;
 use super::problem::{Problem, listed};
 use super::rules::{self, Fault};
+use super::server::{Ready, ReadySign, Stop};
 use super::value::{ConfigValue, Off, entries, key_text};
 use crate::render::Format;
 
@@ -85,11 +86,18 @@ pub(super) const SECTIONS: &[ConfigTable] = &[
             }),
             key("timeout", |c, v, p| set(&mut c.workload.timeout, v.text_by(p, rules::duration))),
             later("repeat", |_, v, p| v.only(&Off::Integer(1), p)),
-            later("ready", |_, v, p| v.not_yet(p)),
-            later("warmup", |_, v, p| v.not_yet(p)),
-            later("duration", |_, v, p| v.not_yet(p)),
-            later("load", |_, v, p| v.not_yet(p)),
-            later("stop", |_, v, p| v.not_yet(p)),
+            key("ready", |c, v, p| keys(&mut c.workload.server.ready, READY, "workload.ready", v, p)),
+            key("warmup", |c, v, p| {
+                let warmup = v.text_by(p, rules::optional_duration);
+                set(&mut c.workload.server.warmup, warmup.map(Option::unwrap_or_default));
+            }),
+            key("duration", |c, v, p| set(&mut c.workload.server.duration, v.text_by(p, rules::optional_duration))),
+            key("load", |c, v, p| {
+                let command = v.list(p).map(rules::command);
+                let command = command.and_then(|command| command.map_err(|fault| v.fault(fault, p)).ok());
+                set(&mut c.workload.server.load, command);
+            }),
+            key("stop", |c, v, p| keys(&mut c.workload.server.stop, STOP, "workload.stop", v, p)),
         ],
     },
     ConfigTable {
@@ -146,6 +154,36 @@ pub(super) const SECTIONS: &[ConfigTable] = &[
             }),
         ],
     },
+];
+
+/// The keys of `ready` in `[workload]`.
+const READY: &[Key<Ready>] = &[
+    key("http", |ready, v, p| {
+        let sign = v.text_by(p, rules::http_address).map(ReadySign::Http);
+        set_sign(ready, sign, v, p);
+    }),
+    key("tcp", |ready, v, p| {
+        let sign = v.text_by(p, rules::tcp_address).map(ReadySign::Tcp);
+        set_sign(ready, sign, v, p);
+    }),
+    key("log", |ready, v, p| {
+        let sign = v.text_by(p, rules::line_pattern).map(ReadySign::Log);
+        set_sign(ready, sign, v, p);
+    }),
+    key("within", |ready, v, p| set(&mut ready.within, v.text_by(p, rules::duration))),
+];
+
+fn set_sign(ready: &mut Ready, sign: Option<ReadySign>, value: &ConfigValue<'_>, problems: &mut Vec<Problem>) {
+    if ready.sign.is_some() {
+        value.fault(Fault::new("expected one of `http`, `tcp` and `log`, found another one"), problems);
+    }
+    ready.sign = sign;
+}
+
+/// The keys of `stop` in `[workload]`.
+const STOP: &[Key<Stop>] = &[
+    key("signal", |stop, v, p| set(&mut stop.signal, v.text_by(p, rules::stop_signal))),
+    key("grace", |stop, v, p| set(&mut stop.grace, v.text_by(p, rules::duration))),
 ];
 
 /// The keys of each `[variant.*]`.

@@ -10,7 +10,7 @@ mod generation;
 mod mapped;
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
@@ -70,6 +70,30 @@ pub fn read_opened(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, FileE
         return Err(wrap(io::Error::new(ErrorKind::FileTooLarge, format!("it is larger than {limit} bytes"))));
     }
     Ok(bytes)
+}
+
+/// Returns the end of a file, at most `length` bytes.
+pub fn read_tail(path: &Path, length: u64) -> Result<Vec<u8>, FileError> {
+    let read = || {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(length)))?;
+        let mut tail = Vec::new();
+        file.take(length).read_to_end(&mut tail).map(|_| tail)
+    };
+    read().map_err(|source| FileError::new("read", path, source))
+}
+
+/// Maximum bytes of a file in which its last lines are searched.
+const TAIL_BYTES: u64 = 4096;
+
+/// Returns the last lines of a text that are not blank, at most `count`.
+pub fn last_lines(path: &Path, count: usize) -> Result<Vec<String>, FileError> {
+    let tail = read_tail(path, TAIL_BYTES)?;
+    let tail = String::from_utf8_lossy(&tail);
+    let lines = tail.lines().rev().map(str::trim_end).filter(|line| !line.is_empty()).take(count);
+    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    lines.reverse();
+    Ok(lines)
 }
 
 /// Opens a file for reading. A directory is an error here, not only at the first read.

@@ -19,7 +19,9 @@ pub(super) fn unseen_cpu_cause(
     let cpu = quality.cpu?;
     let period = 1.0 / f64::from(event.spec.frequency.max(1));
     let sampled = cpu.sampled_seconds + quality.lost.unwrap_or(0) as f64 * period;
-    let expected = if event.spec.kernel { cpu.used_seconds } else { outcome.user_cpu.as_secs_f64() };
+    let [user, system] = [outcome.user_cpu, outcome.system_cpu].map(|time| time.as_secs_f64());
+    let user_share = if event.spec.kernel { 1.0 } else { user / (user + system).max(f64::MIN_POSITIVE) };
+    let expected = cpu.used_seconds * user_share;
     if quality.size_bound.is_some() || sampled >= expected * ENOUGH {
         return None;
     }

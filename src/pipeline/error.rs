@@ -60,6 +60,9 @@ pub enum Error {
     /// `engine = "perf"` is set, but perf was not found.
     #[error("`engine = \"perf\"` needs perf")]
     NoPerf(#[source] process::Error),
+    /// `engine = "perf"` is set, and a window.
+    #[error("`engine = \"perf\"` samples the whole run: it has no `ready`, `warmup`, `duration` and `load`")]
+    PerfWindow,
     /// The file is not a recording.
     #[error("cannot read {path}")]
     Unreadable {
@@ -172,6 +175,7 @@ impl Error {
             Self::Record(error) => error.hints(),
             Self::Engine(error) => error.hints(),
             Self::NoPerf(_) => vec!["install perf (Debian: linux-perf), or use `engine = \"native\"`".into()],
+            Self::PerfWindow => vec!["`--engine native` samples the window only".into()],
             Self::Archive(error) => error.hints(),
             Self::Unreadable { source, .. } => source.hints(),
             Self::Pprof { source, .. } => source.hints(),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::manifest::Manifest;
 use crate::process::quote_command;
+use crate::render::ServerRun;
 
 /// Returns names and values. Holds nothing that the manifest masks.
 pub(super) fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
@@ -15,6 +16,8 @@ pub(super) fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
         ("Ended with", format!("{} after {:.2} s", workload.status, workload.wall_seconds)),
         ("Started", created.clone()),
     ];
+    let load = workload.load.as_ref().and_then(|load| load.figures.as_ref());
+    facts.extend(ServerRun { phases: &workload.phases, load }.describe().map(|window| ("Window", window)));
     if let Some(commit) = git.get("commit").and_then(Value::as_str) {
         let dirty = git.get("dirty").and_then(Value::as_bool) == Some(true);
         facts.push(("Commit", format!("{commit}{}", if dirty { ", with uncommitted changes" } else { "" })));

@@ -14,12 +14,13 @@ use crate::config::{self, Config, Engine, name_of};
 use crate::gobench::BenchmarkResult;
 use crate::gobin;
 use crate::host;
+use crate::loadtool::{LoadFigures, parse_load_output};
 use crate::pprof::SourceDirs;
 use crate::process::ExitStatus;
-use crate::profile::Quality;
+use crate::profile::{Phase, Quality};
 use crate::record::{ChosenEvent, Observation, ObservationEnd, Recording, RunningProcess, RunningTarget};
 use crate::redact::Secrets;
-use crate::workload::{Ending, LaunchPlan, Outcome};
+use crate::workload::{Ending, LaunchPlan, LoadOutcome, Outcome};
 
 /// Content of `manifest.json` without the fields that the archive adds. Times are in seconds unless the field name says
 /// otherwise. Fields that goflame itself does not read are plain JSON.
@@ -129,11 +130,11 @@ pub struct WorkloadResult {
     pub exit_code: u8,
     /// Number of the signal that killed the workload, if any.
     pub signal: Option<i32>,
-    /// Reason for the end: `own`, `interrupted` or `timed-out`. `runs-on` if the program ran before the recording and ran
+    /// Reason for the end: `own`, `interrupted`, `timed-out`, or `stopped` for a server after its window. `runs-on` if the program ran before the recording and ran
     /// on after it.
     pub ending: String,
-    /// Whether the workload ended by itself with an error, and `--ignore-failure` was not given; or whether a recording
-    /// of running programs has no sample. Such a run is never `latest`.
+    /// Whether the workload ended by itself with an error, or did not come to its window, and `--ignore-failure` was not
+    /// given; or whether a recording of running programs has no sample. Such a run is never `latest`.
     #[serde(default)]
     pub failed: bool,
     /// Wall time in seconds.
@@ -148,6 +149,40 @@ pub struct WorkloadResult {
     pub outlived: usize,
     /// User that the workload ran as; `None` if it was the user of goflame itself.
     pub user: Option<String>,
+    /// The phases of the run; times are on the clock of the samples. Only the samples of `window` count.
+    #[serde(default)]
+    pub phases: Vec<Phase>,
+    /// The command that drove load.
+    #[serde(default)]
+    pub load: Option<LoadRecord>,
+}
+
+/// Command that drove load on a server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadRecord {
+    /// Program and its arguments, with secrets masked.
+    pub argv: Vec<String>,
+    /// Exit status as text.
+    pub status: String,
+    /// Whether goflame ended it.
+    pub stopped: bool,
+    /// Time from its start to its end in seconds.
+    pub wall_seconds: f64,
+    /// The figures that it printed. `None` if the output is not that of a known load tool.
+    pub figures: Option<LoadFigures>,
+}
+
+impl LoadRecord {
+    /// Creates the record from the command, its end and its output.
+    pub(super) fn new(argv: &[String], outcome: &LoadOutcome, output: &[u8], secrets: &Secrets) -> Self {
+        Self {
+            argv: secrets.args(argv),
+            status: outcome.status.to_string(),
+            stopped: outcome.stopped,
+            wall_seconds: outcome.wall.as_secs_f64(),
+            figures: parse_load_output(output),
+        }
+    }
 }
 
 /// Sampler of a run: its options and its counts.
@@ -174,7 +209,7 @@ pub struct SamplerRecord {
     pub ring_bytes: Option<usize>,
     /// Value of `kernel.perf_event_max_stack` during the recording.
     pub max_stack: Option<u32>,
-    /// CPU time of the workload in seconds, to compare the samples with. `None` if it includes the CPU time of the
+    /// CPU time of the workload in its window in seconds, to compare the samples with. `None` if it includes the CPU time of the
     /// sampler.
     pub used_cpu_seconds: Option<f64>,
     /// `control-group`: each CPU had one event, confined to the control group of the workload. `inherited`: each thread
@@ -292,15 +327,18 @@ impl WorkloadResult {
                 Ending::Own => "own".into(),
                 Ending::Interrupted(_) => "interrupted".into(),
                 Ending::TimedOut => "timed-out".into(),
+                Ending::Stopped => "stopped".into(),
                 Ending::RunsOn => "runs-on".into(),
             },
-            failed: outcome.ending == Ending::Own && !outcome.status.success() && !ignore_failure,
+            failed: outcome.has_failed() && !ignore_failure,
             wall_seconds: outcome.wall.as_secs_f64(),
             user_seconds: outcome.user_cpu.as_secs_f64(),
             system_seconds: outcome.system_cpu.as_secs_f64(),
             max_rss_kib: outcome.max_rss_kib,
             outlived: outcome.outlived,
             user: plan.user.as_ref().map(|user| user.name.clone()),
+            phases: outcome.phases.clone(),
+            load: None,
         }
     }
 }
@@ -329,6 +367,8 @@ impl WorkloadResult {
             max_rss_kib: None,
             outlived: 0,
             user: first.map(RunningProcess::user),
+            phases: Vec::new(),
+            load: None,
         }
     }
 }
@@ -343,7 +383,7 @@ impl SamplerRecord {
         outcome: &Outcome,
         recording: &Recording,
     ) -> Self {
-        let used = (outcome.user_cpu + outcome.system_cpu).as_secs_f64();
+        let used = outcome.window_cpu.as_secs_f64();
         let (figures, inherited) = (recording.figures, recording.inherited.as_ref());
         Self {
             engine: match asked.engine {

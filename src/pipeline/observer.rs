@@ -1,6 +1,7 @@
 //! Messages of a pipeline, as values: another module turns them into text.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::build::BuildProgress;
 use crate::doctor::Finding;
 use crate::process::ExitStatus;
 use crate::record::{ChosenEvent, Limitation, SamplingFigures, SamplingProgress};
-use crate::workload::{self, Ending, IncompleteLog, Outcome};
+use crate::workload::{self, Ending, IncompleteLog, Outcome, ServerFailure};
 
 use super::Error;
 
@@ -92,6 +93,8 @@ pub enum PipelineEvent<'a> {
         /// Figures of goflame's own sampler.
         figures: Option<SamplingFigures>,
     },
+    /// The workload, which was stopped, waited for connections here, and the settings have no phases.
+    ServesRequests(SocketAddr),
     /// The sampled event is another one than requested, but equally reliable.
     OtherEvent(Limitation),
     /// The analysis begins. If it is cut short, the samples remain in this file.
@@ -185,6 +188,13 @@ pub enum Warning<'a> {
         status: ExitStatus,
         /// Why the workload ended.
         ending: Ending,
+    },
+    /// The run of a server did not come to the end of its window.
+    ServerFailed {
+        /// The reason.
+        failure: &'a ServerFailure,
+        /// The last lines of the server's output, or of the load's if that failed.
+        last_lines: &'a [String],
     },
     /// This number of processes could not be stopped.
     Unstoppable(usize),

@@ -1,7 +1,6 @@
 //! The stages of a run from the built program on: record, analyse, archive.
 
 use std::cell::OnceCell;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::PathBuf;
@@ -33,7 +32,7 @@ use crate::gobench::{BenchmarkResult, read_results};
 use crate::perfdata::{ClockData, Features, PerfData};
 use crate::perfevent::monotonic_ns;
 use crate::pprof::SourceDirs;
-use crate::process::{Command, ExitStatus, acting_for};
+use crate::process::{Command, ExitStatus};
 use crate::profile::SizeBound;
 use crate::record::{ChosenEvent, GoroutineLayout, Recording, Sampler, SamplingPlan};
 use crate::render::{Document, Format};
@@ -41,10 +40,10 @@ use crate::sources::{
     CodeFile, DiskImages, GoroutineReading, InputBytes, find_code_files, goroutines_to_json, own_vdso, store_code_files,
 };
 use crate::views::{By, View};
-use crate::workload::{Ending, LaunchPlan, Outcome, Stdin};
+use crate::workload::{Ending, LaunchPlan, Outcome};
 
 /// Copy of the workload's standard output, in the run's directory.
-const STDOUT_LOG: &str = "stdout.log";
+pub(super) const STDOUT_LOG: &str = "stdout.log";
 
 /// Inputs of `goflame run` besides the settings.
 #[derive(Debug, Clone, Default)]
@@ -245,18 +244,29 @@ impl PreparedRun<'_> {
             notes: notes.clone(),
         };
         let (facts, notes) = (facts(&manifest), notes);
-        let document =
-            Document { view: &view, quality: &quality, title: &title, sources: &sources, facts: &facts, notes: &notes };
-        let files = self.write_outputs(&draft, &document)?;
+        let (sample_types, other_events, name) = (None, Vec::new(), draft.id().to_string());
+        let (phases, load) = (workload.phases.clone(), workload.load.as_ref().and_then(|load| load.figures.clone()));
+        let reported = Reported {
+            name,
+            view,
+            quality,
+            title,
+            sample_types,
+            other_events,
+            notes,
+            benchmarks,
+            phases,
+            load,
+            sources,
+            facts,
+        };
+        let files = self.write_outputs(&draft, &reported.document())?;
         let run = draft.commit(&manifest)?;
         if let Err(error) = after_run(self.config, self.store, run.id()) {
             // The run is complete. A failure to remove old runs must not fail it.
             self.observer.warning(&Warning::OldRunsRemain(&error));
         }
         let (id, dir) = (run.id().to_string(), run.dir().to_owned());
-        let (sample_types, other_events, name) = (None, Vec::new(), id.clone());
-        let reported =
-            Reported { name, view, quality, title, sample_types, other_events, notes, benchmarks, sources, facts };
         let Analysed { status, ending, .. } = analysed;
         Ok(RunOutcome { id, dir, status, ending, reported, files, workload, findings: self.ready.findings })
     }
@@ -327,6 +337,7 @@ impl PreparedRun<'_> {
                 Engine::Perf => Sampler::Perf(find_perf()?),
             },
             event: self.event.clone(),
+            starts_in_window: self.server_plan(draft).begins_later(),
             frame_pointer_code: self.copies.frame_pointer_code.clone(),
             cpus: self.ready.facts.named_cpus.clone(),
             kernel_text: kernel.and_then(KernelSymbols::text),
@@ -336,38 +347,6 @@ impl PreparedRun<'_> {
             max_bytes: self.config.archive.max_bytes,
             features: self.features(),
         })
-    }
-
-    pub(super) fn launch_plan(&self, draft: &Draft, sampling: &SamplingPlan) -> LaunchPlan {
-        let workload = &self.config.workload;
-        let plan = LaunchPlan {
-            argv: Vec::new(),
-            env: workload.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-            dir: workload.dir.clone(),
-            stdin: workload.stdin.clone().map_or(Stdin::Inherit, Stdin::File),
-            timeout: workload.timeout,
-            user: acting_for().cloned(),
-            launcher: sampling.launcher(),
-            stdout_log: draft.path(STDOUT_LOG),
-            stderr_log: draft.path("stderr.log"),
-            max_log_bytes: self.config.archive.max_bytes,
-        };
-        let argv = |words: Vec<String>| words.into_iter().map(OsString::from).collect();
-        match &self.subject {
-            Subject::Built(built) => {
-                LaunchPlan { argv: argv(crate::build::workload_argv(self.config, built.1.path())), ..plan }
-            }
-            // The settings of the workload are for the program of the project.
-            Subject::Command(command) => LaunchPlan {
-                argv: argv(command.argv.clone()),
-                env: Vec::new(),
-                dir: command.dir.clone(),
-                stdin: Stdin::Inherit,
-                timeout: self.duration.unwrap_or(Duration::MAX),
-                ..plan
-            },
-            Subject::Running(_) => plan,
-        }
     }
 
     /// Facts about the machine for the header of the perf.data file.

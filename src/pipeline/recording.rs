@@ -1,13 +1,22 @@
 //! The sampling stage of a run: launches its workload, or observes what runs already.
 
+use std::ffi::OsString;
+use std::time::Duration;
+
 use super::Error;
-use super::manifest::WorkloadResult;
+use super::manifest::{LoadRecord, WorkloadResult};
 use super::observer::{PipelineEvent, RunNote, Warning};
-use super::prepared_run::{PreparedRun, Recorded};
+use super::prepared_run::{PreparedRun, Recorded, STDOUT_LOG};
+use super::subject::Subject;
 use crate::archive::Draft;
-use crate::config::Engine;
+use crate::config::{self, Engine};
+use crate::fsio;
+use crate::process::{Command, acting_for};
 use crate::record::{self, Limitation, Recording, RunningTarget, SamplingPlan, Session};
-use crate::workload::{self, Ending, Outcome};
+use crate::workload::{self, Ending, LaunchPlan, LoadPlan, Outcome, ServerFailure, ServerPlan, Stdin};
+
+/// Copy of the output of the load, in the run's directory.
+const LOAD_LOG: &str = "load.log";
 
 impl PreparedRun<'_> {
     /// Runs the workload, or observes what runs, and samples it.
@@ -42,6 +51,10 @@ impl PreparedRun<'_> {
         })?;
         let unbounded = self.is_unbounded().then_some(RunNote::RecordingUnbounded);
         self.report_recording(&outcome, &recording, unbounded.as_ref());
+        if let Some(failure) = &outcome.failure {
+            let last_lines = last_lines_about(failure, &launch);
+            self.observer.warning(&Warning::ServerFailed { failure, last_lines: &last_lines });
+        }
         let substitution = match self.subject.built() {
             Some((_, program)) => draft.check_program(program)?,
             None => None,
@@ -50,10 +63,64 @@ impl PreparedRun<'_> {
             self.observer.warning(&Warning::Substitution(substitution));
         }
         notes.extend(unbounded.as_ref().map(ToString::to_string));
+        notes.extend(outcome.failure.as_ref().map(ToString::to_string));
         notes.extend(outcome.incomplete_logs.iter().map(ToString::to_string));
         notes.extend(substitution.as_ref().map(ToString::to_string));
-        let workload = WorkloadResult::new(&launch, &outcome, self.options.ignore_failure, &self.config.secrets());
+        let secrets = self.config.secrets();
+        let mut workload = WorkloadResult::new(&launch, &outcome, self.options.ignore_failure, &secrets);
+        if let (Some(plan), Some(load)) = (&launch.server.load, &outcome.load) {
+            // Without its output, the load has no figures.
+            let output = fsio::read_tail(&plan.log, LOAD_OUTPUT).unwrap_or_default();
+            workload.load = Some(LoadRecord::new(&self.config.workload.server.load, load, &output, &secrets));
+        }
         Ok((workload, outcome, recording))
+    }
+
+    fn launch_plan(&self, draft: &Draft, sampling: &SamplingPlan) -> LaunchPlan {
+        let workload = &self.config.workload;
+        let plan = LaunchPlan {
+            argv: Vec::new(),
+            env: workload.env.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            dir: workload.dir.clone(),
+            stdin: workload.stdin.clone().map_or(Stdin::Inherit, Stdin::File),
+            timeout: workload.timeout,
+            user: acting_for().cloned(),
+            launcher: sampling.launcher(),
+            stdout_log: draft.path(STDOUT_LOG),
+            stderr_log: draft.path("stderr.log"),
+            max_log_bytes: self.config.archive.max_bytes,
+            server: self.server_plan(draft),
+        };
+        let argv = |words: Vec<String>| words.into_iter().map(OsString::from).collect();
+        match &self.subject {
+            Subject::Built(built) => {
+                LaunchPlan { argv: argv(crate::build::workload_argv(self.config, built.1.path())), ..plan }
+            }
+            // The settings of the workload are for the program of the project.
+            Subject::Command(command) => LaunchPlan {
+                argv: argv(command.argv.clone()),
+                env: Vec::new(),
+                dir: command.dir.clone(),
+                stdin: Stdin::Inherit,
+                timeout: self.duration.unwrap_or(Duration::MAX),
+                ..plan
+            },
+            Subject::Running(_) => plan,
+        }
+    }
+
+    /// The phases of the run. The settings of the workload are for the program of the project.
+    pub(super) fn server_plan(&self, draft: &Draft) -> ServerPlan {
+        let config::Server { ready, warmup, duration, load, stop } = &self.config.workload.server;
+        if self.subject.built().is_none() {
+            return ServerPlan::whole_run(*stop);
+        }
+        let load = load.split_first().map(|(program, args)| LoadPlan {
+            command: Command::new(program).args(args).dir(&self.config.workload.dir),
+            log: draft.path(LOAD_LOG),
+        });
+        let ready = ready.sign.clone().map(|sign| (sign, ready.within));
+        ServerPlan { ready, warmup: *warmup, duration: *duration, load, stop: *stop }
     }
 
     /// Samples what runs already.
@@ -97,11 +164,14 @@ impl PreparedRun<'_> {
         let is_as_planned = match outcome.ending {
             Ending::Own => outcome.status.success(),
             Ending::TimedOut => self.duration.is_some(),
-            Ending::RunsOn => true,
+            Ending::RunsOn | Ending::Stopped => true,
             Ending::Interrupted(_) => false,
         };
-        if !is_as_planned {
+        if !is_as_planned && outcome.failure.is_none() {
             observer.warning(&Warning::EndedEarly { status: outcome.status, ending: outcome.ending });
+        }
+        if let Some(address) = outcome.listened.filter(|_| self.subject.built().is_some()) {
+            observer.event(&PipelineEvent::ServesRequests(address));
         }
         if outcome.unstoppable > 0 {
             observer.warning(&Warning::Unstoppable(outcome.unstoppable));
@@ -117,4 +187,18 @@ impl PreparedRun<'_> {
             observer.warning(&Warning::IncompleteLog(log));
         }
     }
+}
+
+/// Bytes at the end of the output of a load in which its figures are searched.
+const LOAD_OUTPUT: u64 = 256 * 1024;
+
+/// Maximum number of last lines that are shown of the output of a server or of a load.
+const LAST_LINES: usize = 8;
+
+/// The last lines of the output in which the reason of a failure may stand.
+fn last_lines_about(failure: &ServerFailure, launch: &LaunchPlan) -> Vec<String> {
+    let of_load = launch.server.load.as_ref().filter(|_| failure.is_of_load()).map(|load| &load.log);
+    let logs = of_load.map_or_else(|| vec![&launch.stderr_log, &launch.stdout_log], |log| vec![log]);
+    let mut lines = logs.into_iter().filter_map(|log| fsio::last_lines(log, LAST_LINES).ok());
+    lines.find(|lines| !lines.is_empty()).unwrap_or_default()
 }

@@ -12,17 +12,18 @@ use super::binaries::use_kept_binaries;
 use super::facts::facts;
 use super::goroutines::GOROUTINES_FILE;
 use super::kernel::{KernelSource, stored_kernel_symbols};
-use super::manifest::Manifest;
+use super::manifest::{Manifest, WorkloadResult};
 use super::observer::{AnalysedInput, PipelineEvent};
 use super::{Error, Observer};
 use crate::analyse::{AnalyseOptions, Analysis, analyse};
 use crate::archive::{Run, RunId, Store};
 use crate::gobench::BenchmarkResult;
+use crate::loadtool::LoadFigures;
 use crate::perfdata::PerfData;
 use crate::perfevent::return_large_blocks;
 use crate::pprof::{self, SampleTypes, SourceDirs};
-use crate::profile::{Profile, Quality, format_total_count};
-use crate::render::{Document, Format};
+use crate::profile::{Phase, Profile, Quality, format_total_count};
+use crate::render::{Document, Format, ServerRun};
 use crate::sources::{
     CodeFile, DiskImages, InputBytes, InputKind, find_code_files, goroutines_from_file, open_input, stored_code_files,
 };
@@ -99,6 +100,10 @@ pub struct Reported {
     pub notes: Vec<String>,
     /// Results of the benchmarks that ran, as they printed them.
     pub benchmarks: Vec<BenchmarkResult>,
+    /// The phases of a server's run. Empty if they are unknown.
+    pub phases: Vec<Phase>,
+    /// The figures that its load tool printed.
+    pub load: Option<LoadFigures>,
     /// Where the program's source files are.
     pub(super) sources: SourceDirs,
     /// The facts of the run: names and values. Empty for a file that does not hold them.
@@ -114,7 +119,12 @@ impl Reported {
     /// Returns the content of an output.
     pub fn document(&self) -> Document<'_> {
         let Self { view, quality, title, sources, facts, notes, .. } = self;
-        Document { view, quality, title, sources, facts, notes }
+        Document { view, quality, title, sources, facts, notes, server: self.server() }
+    }
+
+    /// The phases of a server's run, and its load.
+    pub fn server(&self) -> ServerRun<'_> {
+        ServerRun { phases: &self.phases, load: self.load.as_ref() }
     }
 }
 
@@ -173,6 +183,8 @@ fn report_pprof(
         other_events: Vec::new(),
         notes: read.notes,
         benchmarks: Vec::new(),
+        phases: Vec::new(),
+        load: None,
         sources: SourceDirs::default(),
         facts: Vec::new(),
     })
@@ -284,7 +296,9 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
     let reported = reported(analysis, wanted, run.id().as_str(), &manifest.title)?;
     let sources = manifest.build.map_or_else(SourceDirs::default, |build| build.sources);
-    Ok(Reported { facts, benchmarks: manifest.benchmarks, sources, ..reported })
+    let WorkloadResult { phases, load, .. } = manifest.workload;
+    let load = load.and_then(|load| load.figures);
+    Ok(Reported { facts, benchmarks: manifest.benchmarks, phases, load, sources, ..reported })
 }
 
 /// Returns the run that a directory belongs to; `None` for any other directory.
@@ -322,6 +336,8 @@ fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, name: &str, title: &
         other_events: analysis.other_events,
         notes: analysis.notes,
         benchmarks: Vec::new(),
+        phases: Vec::new(),
+        load: None,
         sources: SourceDirs::default(),
         facts: Vec::new(),
     })

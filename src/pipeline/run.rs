@@ -25,6 +25,9 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
         return Err(Error::NotReady(before));
     }
     if config.record.engine == Engine::Perf {
+        if config.workload.server.has_window() {
+            return Err(Error::PerfWindow);
+        }
         // Fails before time is spent on a build.
         find_perf()?;
     }

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
@@ -159,6 +159,12 @@ impl Command {
         Ok(Capturing { command: self, started, stdout, stderr })
     }
 
+    /// Starts the command. Standard output and standard error go to `output`.
+    pub fn start(&self, output: PipeWriter) -> Result<RunningCommand, Error> {
+        let prepared = self.prepare()?.with(|expression| expression.stderr_to_stdout().stdout_file(output));
+        Ok(RunningCommand { started: prepared.start().map_err(|source| self.refused(source))? })
+    }
+
     /// Runs the command and passes its whole output unchanged to goflame's standard error. Returns how it ended.
     ///
     /// A signal that asks goflame to end first stops the program and everything that it started:
@@ -301,6 +307,31 @@ impl Command {
     }
 }
 
+/// A running program. Dropping it ends the program.
+pub struct RunningCommand {
+    started: Started,
+}
+
+impl RunningCommand {
+    /// Whether the program has ended.
+    pub fn has_ended(&self) -> bool {
+        self.started.has_ended()
+    }
+
+    /// Asks the program and everything that it started to end with SIGINT, and kills them after 5 seconds. The second call
+    /// kills them at once.
+    pub fn end(&self) {
+        if let Some(guard) = &self.started.guard {
+            guard::order_end(guard, false);
+        }
+    }
+
+    /// Waits for the end of the program.
+    pub fn wait(self) -> io::Result<ExitStatus> {
+        self.started.wait()
+    }
+}
+
 /// A running program whose output is captured. Dropping it ends the program.
 pub struct Capturing<'c> {
     command: &'c Command,
@@ -312,8 +343,7 @@ pub struct Capturing<'c> {
 impl Capturing<'_> {
     /// Whether the program has ended.
     pub fn has_ended(&self) -> bool {
-        // After an error, `finish` reports it.
-        !matches!(self.started.handle.try_wait(), Ok(None))
+        self.started.has_ended()
     }
 
     /// Waits for the end of the program. Any end other than exit status 0 is [`Error::Failed`].
@@ -354,6 +384,11 @@ struct Started {
 }
 
 impl Started {
+    /// Whether the program has ended. After an error, [`Started::wait`] reports it.
+    fn has_ended(&self) -> bool {
+        !matches!(self.handle.try_wait(), Ok(None))
+    }
+
     /// Waits for the end of the program and of its guard.
     fn wait(self) -> io::Result<ExitStatus> {
         let status = self.handle.wait()?.status.into();

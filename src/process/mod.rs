@@ -8,6 +8,7 @@ mod command;
 mod descendants;
 mod error;
 mod guard;
+mod listening;
 mod output;
 mod private_dir;
 mod process_stat;
@@ -17,12 +18,13 @@ mod status;
 mod temporary;
 
 pub use account::{Account, acting_for, drop_to_user, open_with_own_rights, runs_as_another, with_own_rights};
-pub use command::{Captured, Capturing, Command, find};
+pub use command::{Captured, Capturing, Command, RunningCommand, find};
 pub use descendants::{
     become_reaper, descendants, descendants_of, has_children, kill_all, kill_and_reap_all, leave_group, stop_all,
 };
 pub use error::{Error, StderrTail, with_causes};
 pub use guard::{GUARD, guard_commands, outlive_signals, run_guard};
+pub use listening::{listening_address, process_listening_on};
 pub use output::read_output;
 pub use private_dir::{KEEP, PrivateDir, run_keeper};
 pub use process_stat::{ProcessStat, all_processes, threads_of};

@@ -44,6 +44,11 @@ impl From<Observation> for Outcome {
             outlived: 0,
             unstoppable: 0,
             incomplete_logs: Vec::new(),
+            phases: Vec::new(),
+            window_cpu: user_cpu + system_cpu,
+            load: None,
+            failure: None,
+            listened: None,
         }
     }
 }

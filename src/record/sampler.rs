@@ -5,6 +5,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
+
 use super::before_exec::BeforeExec;
 use super::code_files::CodeFileWatch;
 use super::copies::FramePointerCode;
@@ -22,7 +24,7 @@ use crate::fsio::create_private;
 use crate::perfdata::abi::{RECORD_HEADER, record_type};
 use crate::perfdata::{self, Attr, CpuCount, Features, SampleId, Writer, decode_mapping};
 use crate::perfevent::{Rings, monotonic_ns};
-use crate::process::with_own_rights;
+use crate::process::{descendants_of, with_own_rights};
 
 /// Bytes reserved for the data that [`Writer::finish`] adds: a few kilobytes on a machine with many CPUs.
 const RESERVE: u64 = 64 * 1024;
@@ -99,6 +101,21 @@ impl NativeSampler {
             bound_reached: None,
             _priority: HighPriority::request(),
         })
+    }
+
+    /// Starts sampling a program that runs. `parent` is the process that started it.
+    pub(super) fn begin(&mut self, parent: i32) -> Result<(), Error> {
+        // Before the mappings are read: a mapping is then in `/proc` or has a record, or both.
+        self.rings.enable()?;
+        let processes = descendants_of(&[parent], &[]).into_iter().map(Pid::as_raw).collect();
+        let (code_files, mapped_files) = (&mut self.code_files, &mut self.mapped_files);
+        let written = with_own_rights(|| {
+            write_existing(&mut self.writer, &processes, |mapping| {
+                code_files.note(mapping);
+                mapped_files.note(mapping);
+            })
+        });
+        written.map_err(|source| Error::from_writer(&self.path, source))
     }
 
     /// Moves the contents of the ring buffers to the file. Sampling ends when the file reaches its limit, and later

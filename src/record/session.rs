@@ -11,6 +11,7 @@ use super::sampler::NativeSampler;
 use super::target_error::TargetError;
 use super::tasks::OpenedEvent;
 use crate::perfevent::Rings;
+use crate::process::ProcessStat;
 use crate::workload::{Monitor, WaitingProgram};
 
 /// Receives the state of a recording, to show it while it runs.
@@ -34,6 +35,8 @@ pub struct SamplingState {
 pub struct Session<'p> {
     /// `None` if another program samples.
     sampler: Option<NativeSampler>,
+    /// The process that starts the program, if sampling starts with the window.
+    parent: Option<i32>,
     /// Samples per second of CPU time.
     frequency: u32,
     progress: &'p dyn SamplingProgress,
@@ -50,7 +53,8 @@ impl<'p> Session<'p> {
             Sampler::Native => Some(NativeSampler::start(plan, OpenedEvent::open(plan, program)?)?),
             Sampler::Perf(_) => None,
         };
-        Ok(Self { sampler, frequency: plan.event.spec.frequency, progress })
+        let parent = ProcessStat::read(program.pid()).map(|stat| stat.parent).filter(|_| plan.starts_in_window);
+        Ok(Self { sampler, parent, frequency: plan.event.spec.frequency, progress })
     }
 
     /// Opens the planned event on a target that runs, starts sampling, and creates the file.
@@ -63,7 +67,7 @@ impl<'p> Session<'p> {
             return Err(TargetError::PerfEngine.into());
         }
         let sampler = NativeSampler::start(plan, OpenedEvent::on_running(plan, target)?)?;
-        Ok(Self { sampler: Some(sampler), frequency: plan.event.spec.frequency, progress })
+        Ok(Self { sampler: Some(sampler), parent: None, frequency: plan.event.spec.frequency, progress })
     }
 }
 
@@ -80,6 +84,21 @@ impl Monitor for Session<'_> {
 
     fn work(&mut self) -> Result<(), Error> {
         self.sampler.as_mut().map_or(Ok(()), NativeSampler::drain)
+    }
+
+    fn begin_window(&mut self) -> Result<(), Error> {
+        match (&mut self.sampler, self.parent) {
+            (Some(sampler), Some(parent)) => sampler.begin(parent),
+            // Sampling started with the program.
+            _ => Ok(()),
+        }
+    }
+
+    fn end_window(&mut self) -> Result<(), Error> {
+        if let Some(sampler) = &mut self.sampler {
+            sampler.rings.disable();
+        }
+        Ok(())
     }
 
     fn show_progress(&self, elapsed: Duration, used_cpu: Option<Duration>) {

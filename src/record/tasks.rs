@@ -84,7 +84,8 @@ pub(super) struct OpenedEvent {
 impl OpenedEvent {
     pub(super) fn open(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<Self, perfevent::Error> {
         confined(plan, program).or_else(|reason| {
-            let target = Target::BeforeExec(program.pid());
+            let pid = program.pid();
+            let target = if plan.starts_in_window { Target::RunningThread(pid) } else { Target::BeforeExec(pid) };
             let rings = open(&plan.event.spec, target, &plan.cpus, WISHED_RING_BYTES)?;
             let event = file_event(&plan.event.spec, target, &rings);
             Ok(Self::of_launched(rings, event, None, Some(reason.into())))
@@ -145,7 +146,9 @@ fn confined(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<Ope
     let mut rings = open(&plan.event.spec, target, &plan.cpus, WISHED_RING_BYTES)?;
     let event = file_event(&plan.event.spec, target, &rings);
     program.enter(group)?;
-    rings.enable()?;
-    let before_exec = Some(BeforeExec::new(program.pid()));
+    let before_exec = (!plan.starts_in_window).then(|| BeforeExec::new(program.pid()));
+    if !plan.starts_in_window {
+        rings.enable()?;
+    }
     Ok(OpenedEvent::of_launched(rings, event, before_exec, None))
 }

@@ -1,7 +1,10 @@
 //! [`Document`]: what all formats write.
 
+use serde::Serialize;
+
+use crate::loadtool::LoadFigures;
 use crate::pprof::SourceDirs;
-use crate::profile::{Quality, format_total_count};
+use crate::profile::{Phase, Quality, describe_phases, format_total_count};
 use crate::views::View;
 
 /// The content of an output.
@@ -19,6 +22,25 @@ pub struct Document<'a> {
     pub facts: &'a [(&'static str, String)],
     /// Notes that the user saw.
     pub notes: &'a [String],
+    /// The phases of a server's run, and its load.
+    pub server: ServerRun<'a>,
+}
+
+/// The phases of a server's run, and its load.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct ServerRun<'a> {
+    /// Times on the clock of the samples. Only the samples of the window are in the profile.
+    pub phases: &'a [Phase],
+    /// The figures that the load tool printed.
+    pub load: Option<&'a LoadFigures>,
+}
+
+impl ServerRun<'_> {
+    /// Describes the window and the load. `None` if the samples of the whole run count.
+    pub fn describe(&self) -> Option<String> {
+        let window = describe_phases(self.phases)?;
+        Some(self.load.map_or(window.clone(), |load| format!("{window}; {load}")))
+    }
 }
 
 impl Document<'_> {

@@ -19,7 +19,7 @@ mod document;
 mod format;
 mod name;
 
-pub use document::Document;
+pub use document::{Document, ServerRun};
 pub use format::Format;
 pub use name::sanitize;
 

@@ -32,6 +32,16 @@
 //!     "display": "main.main", "origin": "main", "weight": 0, "percent": 0.0
 //!   }],
 //!   "origins": [{ "origin": "main", "self": 0, "percent": 0.0 }],     self weight of each origin that occurs
+//!   "phases": [{                     the phases of a server's run, on the clock of the samples (CLOCK_MONOTONIC); only the samples of
+//!                                    the window count; empty: all samples count
+//!     "name": "start",               until ready; "warm-up", "window", "stop"
+//!     "start_ns": 0, "end_ns": 0
+//!   }],
+//!   "load": {                        what the load tool printed; null: no load, or not readable
+//!     "tool": "wrk", "per_second": 9238.29,
+//!     "requests": 18541, "errors": 0,          null: not printed; the same below, in seconds
+//!     "latency": { "mean": 0.00183, "p50": 0.000593, "p90": 0.00497, "p99": 0.01493 }
+//!   },
 //!   "quality": { "grade": "good", "summary": "good: …", "reasons": [], "figures": {…} }
 //! }
 //! ```
@@ -45,6 +55,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::document::ServerRun;
 use crate::profile::{Assessment, Grade, Origin, Profile, Quality, Unit};
 use crate::views::{CallPathStep, FunctionRow, OwnLine, Top, View};
 
@@ -56,8 +67,14 @@ pub const SCHEMA: u32 = 1;
 pub const FUNCTIONS: usize = 50;
 
 /// Writes the summary of a profile.
-pub fn write(view: &View, quality: &Quality, title: &str, out: &mut dyn Write) -> io::Result<()> {
-    let mut text = serde_json::to_string_pretty(&Summary::new(view, quality, title))?;
+pub fn write(
+    view: &View,
+    quality: &Quality,
+    title: &str,
+    server: ServerRun<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(&Summary::new(view, quality, title, server))?;
     text.push('\n');
     out.write_all(text.as_bytes())?;
     out.flush()
@@ -81,6 +98,8 @@ struct Summary<'a> {
     function_count: usize,
     path: Vec<PathStep<'a>>,
     origins: Vec<OriginShare>,
+    #[serde(flatten)]
+    server: ServerRun<'a>,
     quality: QualitySummary<'a>,
 }
 
@@ -133,7 +152,7 @@ struct QualitySummary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    fn new(view: &'a View, quality: &'a Quality, title: &'a str) -> Self {
+    fn new(view: &'a View, quality: &'a Quality, title: &'a str, server: ServerRun<'a>) -> Self {
         let (profile, top) = (view.profile(), view.top());
         let Assessment { grade, reasons } = quality.assess();
         let function = |row: &FunctionRow| {
@@ -180,6 +199,7 @@ impl<'a> Summary<'a> {
             function_count: top.functions.len(),
             path: top.path.iter().map(step).collect(),
             origins: origins(profile, top),
+            server,
             quality: QualitySummary { grade, summary: quality.summary(), reasons, figures: quality },
         }
     }
@@ -220,7 +240,8 @@ mod tests {
 
     fn summary(fixture: &Fixture, quality: &Quality) -> Value {
         let mut out = Vec::new();
-        write(&View::new(fixture.profile.clone(), By::Process), quality, "app (debug)", &mut out).unwrap();
+        write(&View::new(fixture.profile.clone(), By::Process), quality, "app (debug)", ServerRun::default(), &mut out)
+            .unwrap();
         serde_json::from_slice(&out).unwrap()
     }
 

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 use clap::ValueEnum;
 
 use super::diff::{DiffDocument, DiffFormat, DrawnWidth, write_text};
-use super::{Document, Format, folded, text};
+use super::{Document, Format, ServerRun, folded, text};
 use crate::pprof::SourceDirs;
 use crate::profile::fixture::Fixture;
 use crate::profile::{Origin, Quality, StackId};
@@ -22,7 +22,18 @@ fn renderers() -> Vec<(String, Renderer)> {
         let format = *format;
         let write = move |view: &View, out: &mut dyn Write| {
             let (quality, sources) = (&Quality::default(), &SourceDirs::default());
-            format.write(&Document { view, quality, title: "title", sources, facts: &[], notes: &[] }, out)
+            format.write(
+                &Document {
+                    view,
+                    quality,
+                    title: "title",
+                    sources,
+                    facts: &[],
+                    notes: &[],
+                    server: ServerRun::default(),
+                },
+                out,
+            )
         };
         (format!("{format:?}"), Box::new(write))
     };
@@ -43,7 +54,15 @@ fn renderers() -> Vec<(String, Renderer)> {
 fn differences(view: &View, write: impl FnOnce(&DiffDocument<'_>) -> io::Result<()>) -> io::Result<()> {
     let (quality, sources, old) = (&Quality::default(), &SourceDirs::default(), view_of_nothing());
     let diff = Diff::new([&old, view], Scale::new([old.profile(), view.profile()], Normalize::Time, None));
-    let document = |view| Document { view, quality, title: "a|`<b>", sources, facts: &[], notes: &[] };
+    let document = |view| Document {
+        view,
+        quality,
+        title: "a|`<b>",
+        sources,
+        facts: &[],
+        notes: &[],
+        server: ServerRun::default(),
+    };
     write(&DiffDocument {
         diff: &diff,
         sides: [document(&old), document(view)],

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::message::ExecStep;
 use crate::fsio::FileError;
+use crate::process;
 
 /// The reason why a workload could not be run, or not be supervised to its end.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,17 @@ pub enum Error {
     /// The file for standard input cannot be read.
     #[error("cannot open the standard input of the workload")]
     Stdin(#[source] FileError),
+    /// Something answers where the server is to answer, before it starts.
+    #[error("something answers at {address} already, before the server starts")]
+    PortInUse {
+        /// `host:port`.
+        address: String,
+        /// The process, if it is visible.
+        holder: Option<i32>,
+    },
+    /// The program that drives load was not found.
+    #[error("cannot run the load")]
+    NoLoad(#[source] process::Error),
     /// The supervisor died.
     #[error("goflame's supervisor process was killed; the workload was stopped")]
     SupervisorLost,
@@ -79,6 +91,12 @@ impl Error {
             Self::Exec { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 vec!["is the file executable for the user that runs the workload?".into()]
             }
+            Self::PortInUse { holder: Some(pid), .. } => {
+                let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                vec![format!("process {pid} ({}) holds the port: stop it, or use another port", name.trim_end())]
+            }
+            Self::PortInUse { holder: None, .. } => vec!["stop what holds the port, or use another port".into()],
+            Self::NoLoad(_) => vec!["install it, or name another command as `load` in [workload]".into()],
             _ => Vec::new(),
         }
     }

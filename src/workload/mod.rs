@@ -15,17 +15,24 @@
 //! A monitor may move the program into a [`ControlGroup`] before it starts.
 //!
 //! A [`Monitor`] works while the program runs. Must not sample, and must not know what a monitor does.
+//!
+//! The run of a server has phases ([`ServerPlan`]): start, warm-up, window, stop. A program without them has a window from
+//! its start to its end. [`Monitor::begin_window`] and [`Monitor::end_window`] are the one place where both are known.
 
 mod control_group;
 mod error;
 mod exec_gate;
 mod launch;
+mod load;
 mod message;
 mod monitor;
 mod outcome;
 mod output;
+mod phases;
 mod plan;
 mod progress;
+mod ready_sign;
+mod server_failure;
 mod stdin;
 mod stream;
 mod supervision;
@@ -35,10 +42,12 @@ pub use control_group::{ControlGroup, NoControlGroup};
 pub use error::Error;
 pub use exec_gate::{EXEC_GATE, run_exec_gate};
 pub use launch::WaitingProgram;
+pub use load::{LoadOutcome, LoadPlan};
 pub use monitor::Monitor;
 pub use outcome::{Ending, Outcome};
 pub use output::{IncompleteLog, LogGap};
-pub use plan::{LaunchPlan, Stdin};
-pub use progress::{Escalation, OutputStream, Progress, StopReason};
+pub use plan::{LaunchPlan, ServerPlan, Stdin};
+pub use progress::{Escalation, OutputStream, Progress, ServerStep, StopReason};
+pub use server_failure::ServerFailure;
 pub use supervision::run;
 pub use supervisor::{SUPERVISE, run_supervisor};

@@ -15,6 +15,10 @@ pub trait Monitor {
     fn wait(&mut self, others: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, Self::Error>;
     /// Does the work that has come up. Not called again after an error.
     fn work(&mut self) -> Result<(), Self::Error>;
+    /// The window begins: from now on, samples count. The program has started; in a run without phases just now.
+    fn begin_window(&mut self) -> Result<(), Self::Error>;
+    /// The window is over. In a run without phases, all its processes have ended.
+    fn end_window(&mut self) -> Result<(), Self::Error>;
     /// Shows the state of the work. `elapsed` is the time since the start of the program, `used_cpu` the CPU time that it
     /// used, which may lack the time of processes that it started.
     fn show_progress(&self, elapsed: Duration, used_cpu: Option<Duration>);

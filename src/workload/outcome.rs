@@ -1,9 +1,13 @@
 //! The result of a workload, as plain values.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::load::LoadOutcome;
 use super::output::IncompleteLog;
+use super::server_failure::ServerFailure;
 use crate::process::ExitStatus;
+use crate::profile::{Phase, PhaseName};
 
 /// A workload that is over.
 #[derive(Debug)]
@@ -29,6 +33,33 @@ pub struct Outcome {
     pub unstoppable: usize,
     /// Copies of the program's output that lack a part.
     pub incomplete_logs: Vec<IncompleteLog>,
+    /// The phases of the run, in order. Empty for a program that ran before the recording.
+    pub phases: Vec<Phase>,
+    /// CPU time that was used in the window.
+    pub window_cpu: Duration,
+    /// The command that drove load.
+    pub load: Option<LoadOutcome>,
+    /// Why the run of a server did not come to the end of its window.
+    pub failure: Option<ServerFailure>,
+    /// Where the program waited for connections, if it was stopped by the user or by the timeout.
+    pub listened: Option<SocketAddr>,
+}
+
+impl Outcome {
+    /// Whether the program ended by itself with an error, or did not come to its window as planned.
+    pub fn has_failed(&self) -> bool {
+        let has_no_window = Phase::find(&self.phases, PhaseName::Window).is_none();
+        let failed_alone = self.ending == Ending::Own && !self.status.success();
+        failed_alone || self.failure.is_some() || self.ending == Ending::TimedOut && has_no_window
+    }
+
+    /// The time in which samples were taken.
+    pub fn window(&self) -> Duration {
+        match Phase::find(&self.phases, PhaseName::Window) {
+            Some(window) if self.phases.len() > 1 => window.length(),
+            _ => self.wall,
+        }
+    }
 }
 
 /// Why a program ended.
@@ -40,6 +71,8 @@ pub enum Ending {
     Interrupted(i32),
     /// The timeout was reached.
     TimedOut,
+    /// goflame stopped it as planned: its window was over, or could not be reached.
+    Stopped,
     /// It has not ended: it ran before the recording, and runs on.
     RunsOn,
 }

@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::plan::LaunchPlan;
-use super::progress::{OutputStream, Progress};
 use crate::fsio::create_private;
 use crate::process::read_output;
 
@@ -40,26 +39,22 @@ pub enum LogGap {
     Failed(#[from] io::Error),
 }
 
-/// Copies all output of `reader` until all its writers are gone or, when `over` is set, until no more bytes arrive.
-/// Showing and keeping are independent: if one fails, the other continues, so that the program never blocks on a stream
-/// that nobody reads.
+/// Copies all output of `reader` to a log until all its writers are gone or, when `over` is set, until no more bytes
+/// arrive. Showing and keeping are independent: if one fails, the other continues, so that the program never blocks on a
+/// stream that nobody reads.
 pub(super) fn copy_output(
     mut reader: File,
-    stream: OutputStream,
-    plan: &LaunchPlan,
-    progress: &dyn Progress,
+    path: &Path,
+    max_bytes: Option<u64>,
     over: &AtomicBool,
+    mut show: impl FnMut(&[u8]),
 ) -> Option<IncompleteLog> {
-    let path = match stream {
-        OutputStream::Stdout => &plan.stdout_log,
-        OutputStream::Stderr => &plan.stderr_log,
-    };
     let mut first_gap = None;
     let mut note = |gap: LogGap| {
         first_gap.get_or_insert(gap);
     };
     let mut log = match create_private(path) {
-        Ok(file) => Some(Log::new(file, plan.max_log_bytes)),
+        Ok(file) => Some(Log::new(file, max_bytes)),
         Err(error) => {
             note(error.source.into());
             None
@@ -82,7 +77,7 @@ pub(super) fn copy_output(
             }
         };
         let bytes = &buffer[..count];
-        progress.output(stream, bytes);
+        show(bytes);
         if let Some(Err(error)) = log.as_mut().map(|log| log.write(bytes)) {
             note(error.into());
             log = None;

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::load::LoadPlan;
+use crate::config::{ReadySign, Stop};
 use crate::process::Account;
 
 /// The plan of a launch.
@@ -29,6 +31,45 @@ pub struct LaunchPlan {
     pub stderr_log: PathBuf,
     /// Maximum bytes of each of these two files.
     pub max_log_bytes: Option<u64>,
+    /// The phases of the run.
+    pub server: ServerPlan,
+}
+
+/// The phases of a server's run.
+#[derive(Debug, Clone)]
+pub struct ServerPlan {
+    /// The sign that the server is ready, and the longest time until then.
+    pub ready: Option<(ReadySign, Duration)>,
+    /// Time between ready and the window.
+    pub warmup: Duration,
+    /// Length of the window. `None`: until the load or the program ends.
+    pub duration: Option<Duration>,
+    /// The command that drives load, from ready on.
+    pub load: Option<LoadPlan>,
+    /// How the server is stopped after the window.
+    pub stop: Stop,
+}
+
+impl ServerPlan {
+    /// One window, from the start of the program to its end.
+    pub fn whole_run(stop: Stop) -> Self {
+        Self { ready: None, warmup: Duration::ZERO, duration: None, load: None, stop }
+    }
+
+    /// Whether the window begins later than the program.
+    pub fn begins_later(&self) -> bool {
+        self.ready.is_some() || !self.warmup.is_zero()
+    }
+
+    /// Whether a part of the run is not in the window.
+    pub(super) fn has_phases(&self) -> bool {
+        self.begins_later() || self.ends_window()
+    }
+
+    /// Whether goflame ends the window, not the end of the program.
+    pub(super) fn ends_window(&self) -> bool {
+        self.duration.is_some() || self.load.is_some()
+    }
 }
 
 /// Standard input of the program.

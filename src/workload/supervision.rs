@@ -1,11 +1,15 @@
 //! The life of a workload: one loop over its monitor, signals, the supervisor and the clock.
 
+use std::collections::VecDeque;
+use std::iter::once;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::libc::{SIGINT, SIGTERM};
+use nix::unistd::Pid;
 
 use super::error::Error;
 use super::launch::{Launched, WaitingProgram, launch};
@@ -13,15 +17,22 @@ use super::message::{GroupTimes, HelperReport, Order, Usage};
 use super::monitor::Monitor;
 use super::outcome::{Ending, Outcome};
 use super::output::copy_output;
+use super::phases::{FinishedPhases, Phases};
 use super::plan::LaunchPlan;
 use super::progress::{Escalation, OutputStream, Progress, StopReason};
-use crate::process::{ExitStatus, Signals, terminal_signals_reach_program};
+use super::ready_sign::{AwaitedSign, check_port_is_free};
+use crate::config::Stop;
+use crate::process::{ExitStatus, Signals, descendants_of, listening_address, terminal_signals_reach_program};
+use crate::profile::PhaseName;
 
 /// Interval of the clock checks when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Interval of the readings of the program's CPU time: the kernel sums it up over all CPUs.
 const CPU_TIME_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time from the start of a program to the first search for a socket on which it waits for connections.
+const FIRST_SEARCH: Duration = Duration::from_millis(500);
 
 /// Stronger means against a program that does not stop, and the time since the stop began when they are used.
 const ESCALATION: [(Duration, Escalation); 2] =
@@ -64,6 +75,12 @@ fn start<M: Monitor, E: From<Error> + From<M::Error>>(
     start_monitor: impl FnOnce(&mut WaitingProgram<'_>) -> Result<M, M::Error>,
     signals: &mut Signals,
 ) -> Result<(Launched, M), E> {
+    if let Some((sign, _)) = &plan.server.ready {
+        check_port_is_free(sign)?;
+    }
+    if let Some(load) = &plan.server.load {
+        load.command.program_file().map_err(Error::NoLoad)?;
+    }
     let mut launched = launch(plan, progress, signals)?;
     let monitor = start_monitor(&mut launched.waiting_program())?;
     launched.execute(plan)?;
@@ -78,96 +95,193 @@ fn supervise<M: Monitor, E: From<Error> + From<M::Error>>(
     progress: &dyn Progress,
     signals: &mut Signals,
 ) -> Result<(Outcome, M::Output), E> {
-    let (stdout, stderr) = (launched.stdout.take(), launched.stderr.take());
+    let sign = plan.server.ready.as_ref().map(|(sign, _)| AwaitedSign::new(sign));
+    let streams = [
+        (launched.stdout.take(), OutputStream::Stdout, &plan.stdout_log),
+        (launched.stderr.take(), OutputStream::Stderr, &plan.stderr_log),
+    ];
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let copies = [
-            stdout.map(|from| scope.spawn(|| copy_output(from, OutputStream::Stdout, plan, progress, &over))),
-            stderr.map(|from| scope.spawn(|| copy_output(from, OutputStream::Stderr, plan, progress, &over))),
-        ];
-        let result = Supervision::new(plan, progress).run(&mut launched, monitor, signals);
+        let copies = streams.map(|(from, stream, log)| {
+            let mut lines = sign.as_ref().and_then(AwaitedSign::line_reader);
+            let over = &over;
+            let show = move |bytes: &[u8]| {
+                progress.output(stream, bytes);
+                if let Some(lines) = &mut lines {
+                    lines.read(bytes);
+                }
+            };
+            from.map(|from| scope.spawn(move || copy_output(from, log, plan.max_log_bytes, over, show)))
+        });
+        let result = Supervision::new(plan, progress, monitor, sign).run(&mut launched, signals);
         // Dropping it kills all remaining processes that may be killed. This closes the streams that the copies read.
         drop(launched);
         over.store(true, Ordering::SeqCst);
-        let incomplete_logs = copies.into_iter().flatten().filter_map(|copy| copy.join().ok().flatten()).collect();
-        result.map(|(outcome, output)| (Outcome { incomplete_logs, ..outcome }, output))
+        let copies = copies.into_iter().flatten().filter_map(|copy| copy.join().ok().flatten());
+        let incomplete_logs: Vec<_> = copies.collect();
+        result.map(|(mut outcome, output)| {
+            outcome.incomplete_logs.extend(incomplete_logs);
+            (outcome, output)
+        })
     })
 }
 
-struct Supervision<'a> {
+struct Supervision<'a, M: Monitor> {
     plan: &'a LaunchPlan,
     progress: &'a dyn Progress,
+    monitor: M,
+    /// Why the monitor stopped working.
+    monitor_error: Option<M::Error>,
     started: Instant,
+    phases: Phases<'a>,
+    /// CPU time of the program at the start and at the end of the window.
+    window_cpu: (Option<Duration>, Option<Duration>),
     /// CPU time of the program, and when it was read.
     used_cpu: Option<(Instant, Option<Duration>)>,
+    /// Time of the next search for a socket on which the program waits for connections.
+    next_search: Duration,
+    listened: Option<SocketAddr>,
     /// The stop of the program, once it has begun.
     stopping: Option<Stopping>,
     /// How and when the program ended.
     ended: Option<(ExitStatus, Instant)>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Stopping {
     since: Instant,
-    /// Number of steps of [`ESCALATION`] that were taken.
-    escalated: usize,
+    /// The remaining means, and the time since the stop began when they are used.
+    escalation: VecDeque<(Duration, Escalation)>,
     ending: Ending,
 }
 
-impl<'a> Supervision<'a> {
-    fn new(plan: &'a LaunchPlan, progress: &'a dyn Progress) -> Self {
-        Self { plan, progress, started: Instant::now(), used_cpu: None, stopping: None, ended: None }
+impl<'a, M: Monitor> Supervision<'a, M> {
+    fn new(plan: &'a LaunchPlan, progress: &'a dyn Progress, monitor: M, sign: Option<AwaitedSign>) -> Self {
+        Self {
+            plan,
+            progress,
+            monitor,
+            monitor_error: None,
+            started: Instant::now(),
+            phases: Phases::new(plan, progress, sign),
+            window_cpu: (None, None),
+            used_cpu: None,
+            next_search: FIRST_SEARCH,
+            listened: None,
+            stopping: None,
+            ended: None,
+        }
     }
 
-    fn run<M: Monitor, E: From<Error> + From<M::Error>>(
+    fn run<E: From<Error> + From<M::Error>>(
         mut self,
         launched: &mut Launched,
-        mut monitor: M,
         signals: &mut Signals,
     ) -> Result<(Outcome, M::Output), E> {
-        let mut failure = None;
-        let usage = loop {
-            let mut others = vec![launched.supervisor.as_fd()];
-            others.extend(signals.fds());
-            let readable = monitor.wait(&others, TICK)?.first().copied().unwrap_or(false);
-            if failure.is_none()
-                && let Err(error) = monitor.work()
-            {
-                failure = Some(error);
-                self.monitor_failed(launched);
+        // Without a sign to wait for, the next phase begins with the program.
+        self.advance(launched, false);
+        let mut usage = None;
+        loop {
+            if usage.is_some() && self.phases.is_load_over() {
+                break;
             }
-            if readable || launched.reports.has_buffered() {
+            let mut others: Vec<_> = signals.fds().collect();
+            if usage.is_none() {
+                others.insert(0, launched.supervisor.as_fd());
+            }
+            let wait_time = self.phases.wait_time(TICK);
+            let readable = self.monitor.wait(&others, wait_time)?.first().copied().unwrap_or(false);
+            if self.monitor_error.is_none() {
+                let worked = self.monitor.work();
+                self.note_error(worked, launched);
+            }
+            if usage.is_none() && (readable || launched.reports.has_buffered()) {
                 match launched.reports.receive::<HelperReport>() {
                     Ok(Some(HelperReport::Exited { wait_status })) => {
                         self.ended = Some((ExitStatus::from_wait_status(wait_status), Instant::now()));
                     }
-                    Ok(Some(HelperReport::AllGone(usage))) => break usage,
+                    Ok(Some(HelperReport::AllGone(all))) => usage = Some(all),
                     Ok(Some(_)) => {}
-                    Ok(None) | Err(_) => return Err(finish_after(Error::SupervisorLost, monitor, failure.is_some())),
+                    Ok(None) | Err(_) => return Err(self.finish_after(Error::SupervisorLost)),
                 }
             }
             while let Some(signal) = signals.take() {
                 if self.is_interrupted() {
                     launched.order(&Order::KillAll);
                     await_end(launched);
-                    return Err(finish_after(Error::Abandoned { signal }, monitor, failure.is_some()));
+                    return Err(self.finish_after(Error::Abandoned { signal }));
                 }
                 self.interrupt(launched, signal);
             }
+            self.advance(launched, usage.is_some());
             if self.ended.is_none() {
                 launched.resize_windows(self.progress);
-                monitor.show_progress(self.started.elapsed(), self.used_cpu(launched));
+                if self.phases.current() != PhaseName::Start {
+                    let used = self.used_cpu(launched);
+                    self.monitor.show_progress(self.started.elapsed(), used);
+                }
+                self.look_for_socket(launched);
             }
             self.check_clock(launched);
-        };
-        launched.reap();
-        if let Some(failure) = failure {
-            return Err(failure.into());
         }
-        let output = monitor.finish()?;
-        Ok((self.outcome(launched, usage), output))
+        launched.reap();
+        if let Some(error) = self.monitor_error {
+            return Err(error.into());
+        }
+        let Some(usage) = usage else { return Err(Error::SupervisorLost.into()) };
+        let (monitor, outcome) = self.outcome(launched, usage);
+        Ok((outcome, monitor.finish()?))
     }
 
+    /// Stops the program if its monitor failed. Only the first error is kept.
+    fn note_error(&mut self, result: Result<(), M::Error>, launched: &Launched) {
+        if let Err(error) = result
+            && self.monitor_error.is_none()
+        {
+            self.monitor_error = Some(error);
+            if self.stopping.is_none() {
+                self.stop(launched, SIGTERM, Ending::Own);
+                self.progress.stopping(StopReason::MonitorFailed);
+            }
+        }
+    }
+
+    /// Passes through the phases whose end has come. `is_over`: no process of the program runs any more.
+    fn advance(&mut self, launched: &Launched, is_over: bool) {
+        // The window of a program without phases includes the processes that outlive it.
+        let ended = self.ended.filter(|_| is_over || self.plan.server.has_phases()).map(|(status, _)| status);
+        while let Some(next) = self.phases.next(ended) {
+            self.enter(next, launched);
+            if next == PhaseName::Stop {
+                self.phases.stop_load();
+            }
+        }
+        let is_to_stop = self.phases.current() == PhaseName::Stop && self.stopping.is_none() && self.ended.is_none();
+        // The load ends first, so that it sees no errors.
+        if is_to_stop && self.phases.is_load_over() {
+            let Stop { signal, grace } = self.plan.server.stop;
+            let escalation = [(grace, Escalation::KillAll)].into();
+            self.stop_with(launched, signal, Ending::Stopped, escalation);
+            self.progress.stopping(StopReason::Planned);
+        }
+    }
+
+    /// Ends the current phase and begins the next one. The samples of the window are between its times.
+    fn enter(&mut self, next: PhaseName, launched: &Launched) {
+        if self.phases.current() == PhaseName::Window {
+            let ended = self.monitor.end_window();
+            self.note_error(ended, launched);
+            self.window_cpu.1 = launched.used_cpu();
+        }
+        self.phases.enter(next);
+        if next == PhaseName::Window {
+            // A program that has just started has used none.
+            self.window_cpu.0 = self.plan.server.begins_later().then(|| launched.used_cpu()).flatten();
+            let begun = self.monitor.begin_window();
+            self.note_error(begun, launched);
+        }
+        self.phases.show();
+    }
     /// Returns the CPU time of the program, at most [`CPU_TIME_INTERVAL`] old.
     fn used_cpu(&mut self, launched: &Launched) -> Option<Duration> {
         match self.used_cpu {
@@ -180,16 +294,8 @@ impl<'a> Supervision<'a> {
         }
     }
 
-    /// Stops the program because its monitor failed. If it is being stopped already, the first reason is kept.
-    fn monitor_failed(&mut self, launched: &Launched) {
-        if self.stopping.is_none() {
-            self.stop(launched, SIGTERM, Ending::Own);
-            self.progress.stopping(StopReason::MonitorFailed);
-        }
-    }
-
     fn is_interrupted(&self) -> bool {
-        self.stopping.is_some_and(|stopping| matches!(stopping.ending, Ending::Interrupted(_)))
+        self.stopping.as_ref().is_some_and(|stopping| matches!(stopping.ending, Ending::Interrupted(_)))
     }
 
     /// Asks the program to stop after the first signal to goflame.
@@ -203,10 +309,45 @@ impl<'a> Supervision<'a> {
 
     /// Asks the program to stop with `signal`. 0 means that the program already got the signal.
     fn stop(&mut self, launched: &Launched, signal: i32, ending: Ending) {
+        self.find_socket(launched);
+        self.stop_with(launched, signal, ending, ESCALATION.into());
+    }
+
+    fn stop_with(
+        &mut self,
+        launched: &Launched,
+        signal: i32,
+        ending: Ending,
+        escalation: VecDeque<(Duration, Escalation)>,
+    ) {
+        // The window of a program without phases includes its reaction to the signal.
+        if self.plan.server.has_phases() && self.phases.current() != PhaseName::Stop {
+            self.enter(PhaseName::Stop, launched);
+        }
+        self.phases.stop_load();
         if signal != 0 {
             launched.order(&Order::Signal { pid: launched.exec_gate.pid, signal });
         }
-        self.stopping = Some(Stopping { since: Instant::now(), escalated: 0, ending });
+        self.stopping = Some(Stopping { since: Instant::now(), escalation, ending });
+    }
+
+    /// Looks ever more rarely for a socket on which a program without phases waits for connections. After the terminal's
+    /// Ctrl-C, it would be too late.
+    fn look_for_socket(&mut self, launched: &Launched) {
+        if self.started.elapsed() >= self.next_search {
+            self.next_search *= 2;
+            self.find_socket(launched);
+        }
+    }
+
+    fn find_socket(&mut self, launched: &Launched) {
+        if self.plan.server.has_phases() || self.listened.is_some() || self.stopping.is_some() {
+            return;
+        }
+        let program = launched.exec_gate.pid;
+        let processes: Vec<i32> =
+            once(program).chain(descendants_of(&[program], &[]).into_iter().map(Pid::as_raw)).collect();
+        self.listened = listening_address(&processes);
     }
 
     /// Checks the timeout and escalates a stop.
@@ -219,47 +360,60 @@ impl<'a> Supervision<'a> {
             self.progress.stopping(StopReason::TimedOut(self.plan.timeout));
         }
         if let Some(stopping) = &mut self.stopping
-            && let Some((after, escalation)) = ESCALATION.get(stopping.escalated)
-            && stopping.since.elapsed() >= *after
+            && let Some((after, escalation)) = stopping.escalation.front().copied()
+            && stopping.since.elapsed() >= after
         {
-            stopping.escalated += 1;
+            stopping.escalation.pop_front();
             launched.order(&match escalation {
                 Escalation::Terminate => Order::Signal { pid: launched.exec_gate.pid, signal: SIGTERM },
                 Escalation::KillAll => Order::KillAll,
             });
-            self.progress.stopping(StopReason::StillRuns(*after, *escalation));
+            self.progress.stopping(StopReason::StillRuns(after, escalation));
         }
     }
 
-    fn outcome(&self, launched: &Launched, usage: Usage) -> Outcome {
+    fn outcome(self, launched: &Launched, usage: Usage) -> (M, Outcome) {
         let (status, ended) = self.ended.unwrap_or((ExitStatus::Code(0), Instant::now()));
         // The exec gate worked before it came into the group.
         let without_gate = usage.user_us.saturating_sub(u64::try_from(launched.exec_gate.cpu.as_micros()).unwrap_or(0));
         let rusage = GroupTimes { user_us: without_gate, system_us: usage.system_us };
         let cpu = usage.group.unwrap_or(rusage);
-        Outcome {
+        let [user_cpu, system_cpu] = [cpu.user_us, cpu.system_us].map(Duration::from_micros);
+        let ending = self.stopping.map_or(Ending::Own, |stopping| stopping.ending);
+        let is_stopped = matches!(ending, Ending::Interrupted(_) | Ending::TimedOut);
+        let (first, last) = self.window_cpu;
+        // The whole run ends with the last process, which the reading at the end of the program lacks.
+        let last = last.filter(|_| self.plan.server.has_phases()).unwrap_or(user_cpu + system_cpu);
+        let FinishedPhases { phases, load, incomplete_log, failure } = self.phases.finish();
+        let outcome = Outcome {
             status,
-            ending: self.stopping.map_or(Ending::Own, |stopping| stopping.ending),
+            ending,
             wall: ended.duration_since(self.started),
-            user_cpu: Duration::from_micros(cpu.user_us),
-            system_cpu: Duration::from_micros(cpu.system_us),
+            user_cpu,
+            system_cpu,
             has_cpu_times: true,
             // A smaller peak cannot be distinguished from the exec gate's own.
             max_rss_kib: Some(usage.max_rss_kib).filter(|peak| *peak > launched.exec_gate.rss_kib),
             outlived: usage.outlived,
             unstoppable: usage.unstoppable,
-            incomplete_logs: Vec::new(),
-        }
+            incomplete_logs: incomplete_log.into_iter().collect(),
+            phases,
+            window_cpu: last.saturating_sub(first.unwrap_or_default()),
+            load,
+            failure,
+            listened: self.listened.filter(|_| is_stopped),
+        };
+        (self.monitor, outcome)
     }
-}
 
-/// Finishes a monitor that has not failed after an error of the supervision, so that its work so far is usable. An error
-/// of the monitor takes precedence.
-fn finish_after<M: Monitor, E: From<Error> + From<M::Error>>(error: Error, monitor: M, has_failed: bool) -> E {
-    if has_failed {
-        return error.into();
+    /// Finishes a monitor that has not failed after an error of the supervision, so that its work so far is usable. An
+    /// error of the monitor takes precedence.
+    fn finish_after<E: From<Error> + From<M::Error>>(self, error: Error) -> E {
+        if self.monitor_error.is_some() {
+            return error.into();
+        }
+        self.monitor.finish().map_or_else(E::from, |_| error.into())
     }
-    monitor.finish().map_or_else(E::from, |_| error.into())
 }
 
 /// Waits, with a timeout, until the supervisor reports that no process runs any more.

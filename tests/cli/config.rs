@@ -73,15 +73,6 @@ fn flags_that_strip_are_refused_with_the_reason() {
 #[test]
 fn features_of_later_versions_are_not_silently_accepted() {
     rejects(
-        "[workload]\nwarmup = \"2s\"\n",
-        "error: `workload.warmup` is not yet available
- --> goflame.toml:2:1
-  |
-2 | warmup = \"2s\"
-  | ^^^^^^ not yet available
-",
-    );
-    rejects(
         "[record]\noff_cpu = true\n",
         "error: `record.off_cpu = true` is not yet available
  --> goflame.toml:2:11

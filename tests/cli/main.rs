@@ -21,6 +21,7 @@ mod recordings;
 mod report;
 mod run;
 mod secrets;
+mod server;
 mod shrink;
 mod sudo;
 mod terminal;

@@ -135,7 +135,7 @@ pub(super) fn tables(
     terminal: &Terminal,
     for_terminal: bool,
 ) -> std::io::Result<Vec<u8>> {
-    let mut bytes = benchmark_table(reported, args, terminal, for_terminal)?;
+    let mut bytes = measurements(reported, args, terminal, for_terminal)?;
     render::text::write(&reported.view, layout(args, terminal, for_terminal), &mut bytes)?;
     if let Some(seen) = reported.quality.unseen_cpu() {
         writeln!(bytes, "\n{seen}")?;
@@ -143,14 +143,17 @@ pub(super) fn tables(
     Ok(bytes)
 }
 
-/// Formats the results of the benchmarks.
-pub(super) fn benchmark_table(
+/// Formats the window of a server with the figures of its load, and the results of the benchmarks.
+pub(super) fn measurements(
     reported: &Reported,
     args: &TableArgs,
     terminal: &Terminal,
     for_terminal: bool,
 ) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    if let Some(window) = reported.server().describe() {
+        writeln!(bytes, "{window}\n")?;
+    }
     render::text::write_benchmarks(&reported.benchmarks, layout(args, terminal, for_terminal), &mut bytes)?;
     Ok(bytes)
 }

@@ -1,8 +1,7 @@
 //! `goflame run`.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,7 +9,7 @@ use serde_json::json;
 
 use super::Project;
 use super::packages::Looking;
-use super::report::{benchmark_table, tables, verdict};
+use super::report::{measurements, tables, verdict};
 use crate::build::replaced_flag;
 use crate::cli::args::RunArgs;
 use crate::cli::browser::open_in_browser;
@@ -109,7 +108,8 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
     show_flame_graph(&outcome, args.recording.open, terminal);
     unless_closed(printed)?;
     let workload = match outcome.workload.failed {
-        _ if args.propagate_status => outcome.status.exit_code(),
+        // A server that goflame stopped after its window has not failed.
+        _ if args.propagate_status && outcome.ending != Ending::Stopped => outcome.status.exit_code(),
         true => exit::WORKLOAD,
         false => 0,
     };
@@ -119,7 +119,7 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
     })
 }
 
-/// The result for standard output: JSON, or tables. Few samples have none but that of the benchmarks.
+/// The result for standard output: JSON, or tables. Few samples have none but those of measurements.
 pub(super) fn result(
     outcome: &RunOutcome,
     json: bool,
@@ -129,7 +129,7 @@ pub(super) fn result(
     let reported = &outcome.reported;
     let text = match reported.view.profile().total_count() {
         _ if json => return Ok(summary(outcome).into_bytes()),
-        ..FEW_SAMPLES => benchmark_table(reported, args, terminal, true),
+        ..FEW_SAMPLES => measurements(reported, args, terminal, true),
         _ => tables(reported, args, terminal, true),
     };
     text.map_err(Failure::Stdout)
@@ -142,9 +142,6 @@ pub(super) fn unless_closed(printed: io::Result<()>) -> Result<(), Failure> {
         _ => Ok(()),
     }
 }
-
-/// Maximum bytes of standard error in which its last line is searched.
-const TAIL_BYTES: u64 = 4096;
 
 /// The reason of quality that a readiness check has given already.
 pub(super) fn told(findings: &[Finding]) -> Option<&'static str> {
@@ -183,17 +180,10 @@ pub(super) fn explain_few_samples(outcome: &RunOutcome) -> String {
     }
 }
 
-/// The last line of a log that is not blank. `None` if the log has none, or cannot be read.
+/// The last line of a log that is not blank, without colours. `None` if the log has none, or cannot be read.
 fn last_line(log: &Path) -> Option<String> {
-    let mut file = File::open(log).ok()?;
-    let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).ok()?;
-    let mut tail = Vec::new();
-    file.read_to_end(&mut tail).ok()?;
-    // Without colours.
-    let tail = anstream::adapter::strip_str(&String::from_utf8_lossy(&tail)).to_string();
-    let line = tail.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
-    Some(sanitize(line).into_owned())
+    let line = fsio::last_lines(log, 1).ok()?.pop()?;
+    Some(sanitize(anstream::adapter::strip_str(&line).to_string().trim()).into_owned())
 }
 
 fn overrides(args: &RunArgs) -> Overrides {
@@ -203,6 +193,8 @@ fn overrides(args: &RunArgs) -> Overrides {
         mounts: args.builder.mount.clone(),
         args: (!args.workload_args.is_empty()).then(|| args.workload_args.clone()),
         benchmarks: args.benchmarks.choice(),
+        warmup: args.window.warmup,
+        duration: args.window.duration,
         ..recording_overrides(&args.recording)
     }
 }

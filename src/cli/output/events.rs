@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
+use std::iter::once;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
 use rustix::stdio::{stderr, stdout};
 
 use super::{Terminal, WARNING, describe_repair, lock};
@@ -17,7 +20,7 @@ use crate::pipeline::{AnalysedInput, Observer, Pins, PipelineEvent, Warning, adv
 use crate::process::{ExitStatus, quote_command};
 use crate::profile::format_samples;
 use crate::record::{ChosenEvent, SamplingFigures, SamplingProgress, SamplingState};
-use crate::workload::{self, Ending, Escalation, Outcome, OutputStream, StopReason};
+use crate::workload::{self, Ending, Escalation, Outcome, OutputStream, ServerFailure, ServerStep, StopReason};
 
 impl workload::Progress for Terminal {
     fn terminal(&self, stream: OutputStream) -> Option<BorrowedFd<'_>> {
@@ -51,9 +54,25 @@ impl workload::Progress for Terminal {
         }
     }
 
+    fn server(&self, step: ServerStep<'_>) {
+        match step {
+            ServerStep::Ready(after) => self.step("Ready", &format!("after {:.2} s", after.as_secs_f64())),
+            ServerStep::Loading(command) => self.step("Loading", &command.quoted()),
+            ServerStep::WarmingUp(time) => self.step("Warming up", &format!("for {} s", time.as_secs_f64())),
+            ServerStep::Window(None) => self.step("Sampling", "until the load or the workload ends"),
+            ServerStep::Window(Some(length)) => self.step("Sampling", &format!("for {} s", length.as_secs_f64())),
+            ServerStep::LoadEndedEarly(left) => self.warn(&format!(
+                "the load ended {:.1} s before the window was over, and the window with it; the load should last for \
+                 warmup and duration together",
+                left.as_secs_f64()
+            )),
+        }
+    }
+
     fn stopping(&self, reason: StopReason) {
         self.stopping.store(true, Relaxed);
         let text = match reason {
+            StopReason::Planned => return self.step("Stopping", "the workload"),
             StopReason::Interrupted => "the workload; interrupt again to leave at once".to_owned(),
             StopReason::TimedOut(timeout) => {
                 format!("the workload: the timeout of {} s was reached", timeout.as_secs_f64())
@@ -144,6 +163,15 @@ impl Observer for Terminal {
             PipelineEvent::Profiled { frequency, event, outcome, figures } => {
                 self.step("Profiled", &describe_recording(*frequency, event, outcome, *figures));
             }
+            PipelineEvent::ServesRequests(address) => {
+                self.step(
+                    "Note",
+                    &format!(
+                        "the workload is a server, at {address}; goflame drives it with these keys in goflame.toml:"
+                    ),
+                );
+                self.raw(&server_keys(*address));
+            }
             PipelineEvent::OtherEvent(limitation) => self.remark(&limitation.to_string()),
             PipelineEvent::Analysing { perf_data } => {
                 advise_when_cut_short(&format!("   help: {}", samples_kept(perf_data)));
@@ -164,6 +192,7 @@ impl Observer for Terminal {
 
     fn warning(&self, warning: &Warning<'_>) {
         self.warn(&match warning {
+            Warning::ServerFailed { failure, last_lines } => return self.server_failed(failure, last_lines),
             Warning::OldRunsRemain(error) => format!("old runs could not be removed: {}", with_causes(error)),
             Warning::LittleSpace { free, archive, expected } => format!(
                 "{} are free in {}, and the last run took {}: `goflame runs rm` makes room",
@@ -207,6 +236,14 @@ impl Terminal {
             }
             self.warn(&message);
         }
+    }
+
+    /// Reports a failed run of a server, with the last lines of the output that tells more.
+    fn server_failed(&self, failure: &ServerFailure, last_lines: &[String]) {
+        let lines = last_lines.iter().map(|line| strip_str(line).to_string());
+        let cause = once("the last lines of its output:".to_owned()).chain(lines).collect::<Vec<_>>().join("\n");
+        let causes = if last_lines.is_empty() { Vec::new() } else { vec![cause] };
+        self.error(&failure.to_string(), &causes, &failure.hints(last_lines));
     }
 
     /// Whether a stream of the workload is shown on standard error.
@@ -274,7 +311,7 @@ fn describe_recording(
     outcome: &Outcome,
     figures: Option<SamplingFigures>,
 ) -> String {
-    let mut text = format!("{:.1} s at {frequency} Hz, {}", outcome.wall.as_secs_f64(), event.spec.source.name());
+    let mut text = format!("{:.1} s at {frequency} Hz, {}", outcome.window().as_secs_f64(), event.spec.source.name());
     if !event.spec.kernel {
         text.push_str(" (user space only)");
     }
@@ -294,13 +331,27 @@ fn samples_kept(perf_data: &Path) -> String {
     )
 }
 
+/// Settings that profile a server under load.
+fn server_keys(address: SocketAddr) -> String {
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let at = format!("{host}:{}", address.port());
+    format!(
+        "    [workload]\n    ready    = {{ tcp = \"{at}\" }}\n    warmup   = \"2s\"\n    duration = \"10s\"\n    \
+         load     = [\"wrk\", \"-t2\", \"-c32\", \"-d12s\", \"--latency\", \"http://{at}/\"]"
+    )
+}
+
 fn describe_early_end(status: ExitStatus, ending: Ending) -> String {
     let end = match status {
         ExitStatus::Code(_) => format!("ended with {status}"),
         ExitStatus::Signal(_) => format!("was {status}"),
     };
     let text = match ending {
-        Ending::Own | Ending::RunsOn => format!("the workload {end}"),
+        Ending::Own | Ending::RunsOn | Ending::Stopped => format!("the workload {end}"),
         Ending::Interrupted(_) => format!("the workload was interrupted and {end}"),
         Ending::TimedOut => format!("the workload reached its timeout (timeout in [workload]) and {end}"),
     };

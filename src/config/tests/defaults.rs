@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::{ROOT, accepted};
 use crate::config::load::EXAMPLE;
 use crate::config::schema::{SECTIONS, VARIANT};
-use crate::config::{Config, Engine, EventChoice, Kernel, Kind, StackSize, Variant};
+use crate::config::{Config, Engine, EventChoice, Kernel, Kind, Ready, Server, StackSize, Stop, Variant};
 use crate::render::Format;
 
 /// Returns `table.key` for every key in a TOML text.
@@ -130,6 +130,16 @@ fn the_defaults_are_those_of_the_product() {
     assert_eq!(config.workload.dir, root);
     assert_eq!(config.workload.stdin, None);
     assert_eq!(config.workload.timeout, Duration::from_mins(10));
+    let seconds = Duration::from_secs;
+    let server = Server {
+        ready: Ready { sign: None, within: seconds(10) },
+        warmup: Duration::ZERO,
+        duration: None,
+        load: vec![],
+        stop: Stop { signal: nix::libc::SIGTERM, grace: seconds(5) },
+    };
+    assert_eq!(config.workload.server, server);
+    assert!(!server.has_window());
     assert_eq!(config.record.engine, Engine::Native);
     assert_eq!(config.record.frequency, 997);
     assert_eq!(config.record.event, EventChoice::Auto);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::{ROOT, accepted, shown};
 use crate::config::name::parse_name;
 use crate::config::{
-    self, BenchmarkChoice, Config, Engine, Error, EventChoice, Kernel, Kind, Overrides, SourceFile, StackSize, Variant,
-    name_of,
+    self, BenchmarkChoice, Config, Engine, Error, EventChoice, HttpAddress, Kernel, Kind, Overrides, Ready, ReadySign,
+    Server, SourceFile, StackSize, Stop, Variant, name_of,
 };
 use crate::render::Format;
 
@@ -60,6 +60,11 @@ dir = "./data/./x"
 stdin = "in.txt"
 timeout = "1.5s"
 repeat = 1
+ready = { http = "http://localhost/healthz?x=1#top", within = "30" }
+warmup = "2s"
+duration = "10s"
+load = ["wrk", "-d12s", "http://localhost/"]
+stop = { signal = "INT" }
 [record]
 engine = "perf"
 frequency = 0x63
@@ -109,6 +114,18 @@ redact = ["DB_DSN"]
     assert_eq!(config.workload.dir, root.join("data/x"));
     assert_eq!(config.workload.stdin, Some(root.join("in.txt")));
     assert_eq!(config.workload.timeout, Duration::from_millis(1500));
+    let address = HttpAddress { authority: "localhost:80".to_owned(), path: "/healthz?x=1".to_owned() };
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        config.workload.server,
+        Server {
+            ready: Ready { sign: Some(ReadySign::Http(address)), within: seconds(30) },
+            warmup: seconds(2),
+            duration: Some(seconds(10)),
+            load: ["wrk", "-d12s", "http://localhost/"].map(str::to_owned).into(),
+            stop: Stop { signal: nix::libc::SIGINT, grace: seconds(5) },
+        }
+    );
     assert_eq!((config.record.engine, config.record.event), (Engine::Perf, EventChoice::CpuClock));
     assert_eq!(
         (config.record.kernel, config.record.frequency, config.record.stack),
@@ -222,6 +239,8 @@ fn flags_override_the_file() {
         variant: Some("fast".to_owned()),
         docker: Some(true),
         mounts: vec!["lib".into()],
+        warmup: Some(Duration::from_secs(2)),
+        duration: Some(Duration::from_secs(3)),
         frequency: Some(99),
         engine: Some(Engine::Perf),
         event: Some(EventChoice::Cycles),
@@ -240,6 +259,8 @@ fn flags_override_the_file() {
     assert_eq!((record.frequency, record.stack), (99, StackSize::Bytes(64)));
     assert_eq!((record.engine, record.event, record.kernel), (Engine::Perf, EventChoice::Cycles, Kernel::Yes));
     assert_eq!(config.workload.args, Vec::<String>::new());
+    let server = &config.workload.server;
+    assert_eq!((server.warmup, server.duration), (Duration::from_secs(2), Some(Duration::from_secs(3))));
     assert!(config.doctor.strict);
     assert_eq!((config.app.package.as_str(), config.app.name.as_str()), ("/nonexistent/here/tool", "tool"));
     assert_eq!(config.workload.benchmarks.count, Some(3));

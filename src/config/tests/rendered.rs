@@ -88,7 +88,7 @@ error: invalid value for `build.variant`
   = help: did you mean `fast`?
 "#;
 
-    several_problems_in_the_order_of_the_text: "[record]\nfrequency = \"99\"\nengine = 'pref'\n\tstack = 13 # é\r\n[workload]\r\ntimeout = \"10\"\r\n" => r#"
+    several_problems_in_the_order_of_the_text: "[record]\nfrequency = \"99\"\nengine = 'pref'\n\tstack = 13 # é\r\n[workload]\r\ntimeout = \"ten\"\r\n" => r#"
 error: wrong type for `record.frequency`
  --> goflame.toml:2:13
   |
@@ -114,10 +114,16 @@ error: invalid value for `record.stack`
 error: invalid value for `workload.timeout`
  --> goflame.toml:6:11
   |
-6 | timeout = "10"
-  |           ^^^^ expected a duration, for example `10m`, `1.5s` or `500ms`
+6 | timeout = "ten"
+  |           ^^^^^ expected a duration, for example `10m`, `1.5s` or `500ms`
+"#;
+
+    two_signs_of_a_ready_server: "[workload]\nready = { tcp = \"localhost:80\", log = \"ready\" }\n" => r#"
+error: invalid value for `workload.ready.tcp`
+ --> goflame.toml:2:17
   |
-  = help: the unit is missing; for seconds: `10s`
+2 | ready = { tcp = "localhost:80", log = "ready" }
+  |                 ^^^^^^^^^^^^^^ expected one of `http`, `tcp` and `log`, found another one
 "#;
 
     flags_that_strip: "[variant.release]\nldflags = \"-X main.s=-w -s -w\"\n" => r#"

@@ -4,8 +4,8 @@ use super::{DiffDocument, DiffFormat, DrawnWidth, write_text};
 use crate::pprof::SourceDirs;
 use crate::profile::Quality;
 use crate::profile::fixture::Fixture;
-use crate::render::Document;
 use crate::render::text::{Layout, Sort};
+use crate::render::{Document, ServerRun};
 use crate::views::{By, Diff, Normalize, Scale, View};
 
 const OLD: [(&str, u64); 4] = [
@@ -32,7 +32,15 @@ fn written(normalize: Normalize, write: impl Fn(&DiffDocument<'_>, &mut Vec<u8>)
     });
     let diff = Diff::new([&old, &new], Scale::new([old.profile(), new.profile()], normalize, None));
     let (quality, sources) = (&Quality::default(), &SourceDirs::default());
-    let document = |view| Document { view, quality, title: "app [debug]", sources, facts: &[], notes: &[] };
+    let document = |view| Document {
+        view,
+        quality,
+        title: "app [debug]",
+        sources,
+        facts: &[],
+        notes: &[],
+        server: ServerRun::default(),
+    };
     let document = DiffDocument {
         diff: &diff,
         sides: [document(&old), document(&new)],

@@ -28,6 +28,6 @@ fuzz_target!(|bytes: &[u8]| {
         (View::new(profile.clone(), By::Process), View::new(profile.clone(), By::Goroutine));
     render::folded::write(&by_process, &mut std::io::sink()).unwrap();
     pprof::write(&profile, &[], &SourceDirs::default(), &mut std::io::sink()).unwrap();
-    render::summary::write(&by_process, &analysis.quality, "fuzz", &mut std::io::sink()).unwrap();
+    render::summary::write(&by_process, &analysis.quality, "fuzz", render::ServerRun::default(), &mut std::io::sink()).unwrap();
     render::flamegraph::write(&by_goroutine, "", "", &mut std::io::sink()).unwrap();
 });

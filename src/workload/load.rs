@@ -1,0 +1,76 @@
+//! The command that drives load on a server. It runs outside of the server's control group, so that it is not sampled.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::output::{IncompleteLog, copy_output};
+use crate::process::{Command, ExitStatus, RunningCommand, with_causes};
+
+/// The command that drives load.
+#[derive(Debug, Clone)]
+pub struct LoadPlan {
+    /// Program, arguments and directory.
+    pub command: Command,
+    /// File for a copy of its standard output and standard error.
+    pub log: PathBuf,
+}
+
+/// A load that is over.
+#[derive(Debug)]
+pub struct LoadOutcome {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Whether goflame ended it.
+    pub stopped: bool,
+    /// Time from its start to its end.
+    pub wall: Duration,
+}
+
+/// A load while it runs.
+pub(super) struct Load {
+    running: RunningCommand,
+    copy: JoinHandle<Option<IncompleteLog>>,
+    over: Arc<AtomicBool>,
+    started: Instant,
+    stopped: bool,
+}
+
+impl Load {
+    pub(super) fn start(plan: &LoadPlan, max_bytes: Option<u64>) -> Result<Self, String> {
+        let (reader, writer) = io::pipe().map_err(|error| error.to_string())?;
+        let running = plan.command.start(writer).map_err(|error| with_causes(&error))?;
+        let over = Arc::new(AtomicBool::new(false));
+        let copy = thread::spawn({
+            let (log, over) = (plan.log.clone(), Arc::clone(&over));
+            move || copy_output(File::from(OwnedFd::from(reader)), &log, max_bytes, &over, |_| {})
+        });
+        Ok(Self { running, copy, over, started: Instant::now(), stopped: false })
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.running.has_ended()
+    }
+
+    /// Asks the load to end, once. Load tools then print what they have measured until now.
+    pub(super) fn stop(&mut self) {
+        if !self.stopped && !self.has_ended() {
+            self.stopped = true;
+            self.running.end();
+        }
+    }
+
+    /// Waits for the end.
+    pub(super) fn finish(self) -> (LoadOutcome, Option<IncompleteLog>) {
+        let (wall, stopped) = (self.started.elapsed(), self.stopped);
+        // An error would mean that somebody else waited for the process.
+        let status = self.running.wait().unwrap_or(ExitStatus::Code(0));
+        self.over.store(true, Ordering::SeqCst);
+        (LoadOutcome { status, stopped, wall }, self.copy.join().ok().flatten())
+    }
+}

@@ -1,0 +1,204 @@
+//! The phases of a run: which one it is in, and what ends it.
+
+use std::time::{Duration, Instant};
+
+use super::load::{Load, LoadOutcome};
+use super::output::IncompleteLog;
+use super::plan::LaunchPlan;
+use super::progress::{Progress, ServerStep};
+use super::ready_sign::AwaitedSign;
+use super::server_failure::ServerFailure;
+use crate::perfevent::monotonic_ns;
+use crate::process::ExitStatus;
+use crate::profile::{Phase, PhaseName};
+
+/// The phases of a run while it goes on.
+pub(super) struct Phases<'a> {
+    plan: &'a LaunchPlan,
+    progress: &'a dyn Progress,
+    current: PhaseName,
+    /// Start of the current phase.
+    since_ns: u64,
+    past: Vec<Phase>,
+    sign: Option<AwaitedSign>,
+    load: Option<Load>,
+    finished_load: Option<FinishedLoad>,
+    failure: Option<ServerFailure>,
+}
+
+struct FinishedLoad {
+    since: Instant,
+    outcome: LoadOutcome,
+    incomplete_log: Option<IncompleteLog>,
+}
+
+/// Time in which the end of a server may be the reason for the failure of its load.
+const SERVER_MAY_HAVE_ENDED: Duration = Duration::from_millis(300);
+
+impl<'a> Phases<'a> {
+    /// Begins with the first phase. `sign` is the one of the plan.
+    pub(super) fn new(plan: &'a LaunchPlan, progress: &'a dyn Progress, sign: Option<AwaitedSign>) -> Self {
+        let (load, finished_load, failure) = (None, None, None);
+        let (current, since_ns) = (PhaseName::Start, monotonic_ns());
+        Self { plan, progress, current, since_ns, past: Vec::new(), sign, load, finished_load, failure }
+    }
+
+    /// Returns the phase that follows now. `None`: the current phase goes on. `ended` is how the program ended.
+    pub(super) fn next(&mut self, ended: Option<ExitStatus>) -> Option<PhaseName> {
+        self.finish_load();
+        match self.current {
+            PhaseName::Start => self.next_after_start(ended),
+            PhaseName::WarmUp | PhaseName::Window => self.next_under_load(ended),
+            PhaseName::Stop => None,
+        }
+    }
+
+    fn next_after_start(&mut self, ended: Option<ExitStatus>) -> Option<PhaseName> {
+        let (elapsed, plan) = (self.elapsed(), &self.plan.server);
+        if let (Some(sign), Some((_, within))) = (&self.sign, &plan.ready) {
+            if !sign.is_seen() {
+                let failure = match ended {
+                    Some(status) => ServerFailure::EndedBeforeReady(status),
+                    None if elapsed >= *within => {
+                        ServerFailure::NotReady { within: *within, last: sign.last_failure() }
+                    }
+                    None => return None,
+                };
+                return Some(self.fail(failure));
+            }
+            self.progress.server(ServerStep::Ready(elapsed));
+        }
+        if let Some(load) = &plan.load {
+            self.progress.server(ServerStep::Loading(&load.command));
+            match Load::start(load, self.plan.max_log_bytes) {
+                Ok(load) => self.load = Some(load),
+                Err(reason) => return Some(self.fail(ServerFailure::LoadNotStarted(reason))),
+            }
+        }
+        Some(if plan.warmup.is_zero() { PhaseName::Window } else { PhaseName::WarmUp })
+    }
+
+    fn next_under_load(&mut self, ended: Option<ExitStatus>) -> Option<PhaseName> {
+        let (elapsed, plan) = (self.elapsed(), &self.plan.server);
+        let is_warming_up = self.current == PhaseName::WarmUp;
+        // A server that dies makes the load fail: the server's end is the reason.
+        if let Some(status) = ended {
+            // A program without sign and load that ends by itself has had the window that it could have.
+            let is_early = is_warming_up || plan.load.is_some() || plan.ready.is_some() && plan.duration.is_some();
+            return Some(if is_early { self.fail(ServerFailure::EndedEarly(status)) } else { PhaseName::Stop });
+        }
+        if let Some(load) = &self.finished_load {
+            let status = load.outcome.status;
+            if !status.success() {
+                let may_be_of_server = load.since.elapsed() < SERVER_MAY_HAVE_ENDED;
+                return if may_be_of_server { None } else { Some(self.fail(ServerFailure::LoadFailed(status))) };
+            }
+            if is_warming_up {
+                return Some(self.fail(ServerFailure::LoadTooShort));
+            }
+            if let Some(left) = plan.duration.and_then(|duration| duration.checked_sub(elapsed)) {
+                self.progress.server(ServerStep::LoadEndedEarly(left));
+            }
+            return Some(PhaseName::Stop);
+        }
+        let (length, next) =
+            if is_warming_up { (Some(plan.warmup), PhaseName::Window) } else { (plan.duration, PhaseName::Stop) };
+        length.filter(|length| elapsed >= *length).map(|_| next)
+    }
+
+    fn fail(&mut self, failure: ServerFailure) -> PhaseName {
+        self.failure = Some(failure);
+        PhaseName::Stop
+    }
+
+    /// Time since the start of the current phase.
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(monotonic_ns().saturating_sub(self.since_ns))
+    }
+
+    /// Time until the current phase may end, at most `tick`.
+    pub(super) fn wait_time(&self, tick: Duration) -> Duration {
+        /// Interval of the checks for signs and for the end of a load.
+        const CHECK: Duration = Duration::from_millis(20);
+        let plan = &self.plan.server;
+        let longest = if self.sign.is_some() || self.load.is_some() { tick.min(CHECK) } else { tick };
+        let end = match self.current {
+            PhaseName::WarmUp => Some(plan.warmup),
+            PhaseName::Window => plan.duration,
+            PhaseName::Start | PhaseName::Stop => None,
+        };
+        end.map_or(longest, |end| end.saturating_sub(self.elapsed()).min(longest))
+    }
+
+    pub(super) fn current(&self) -> PhaseName {
+        self.current
+    }
+
+    /// Ends the current phase now, and begins the next one.
+    pub(super) fn enter(&mut self, next: PhaseName) {
+        self.end_current();
+        self.current = next;
+    }
+
+    /// Shows the current phase.
+    pub(super) fn show(&self) {
+        let plan = &self.plan.server;
+        match self.current {
+            PhaseName::WarmUp => self.progress.server(ServerStep::WarmingUp(plan.warmup)),
+            PhaseName::Window if plan.has_phases() => {
+                self.progress.server(ServerStep::Window(plan.duration));
+            }
+            _ => {}
+        }
+    }
+
+    fn end_current(&mut self) {
+        let now = monotonic_ns();
+        // A phase that nothing was waited for in is none.
+        let is_real = self.current != PhaseName::Start || self.sign.take().is_some();
+        if is_real {
+            self.past.push(Phase { name: self.current, start_ns: self.since_ns, end_ns: now });
+        }
+        self.since_ns = now;
+    }
+
+    /// Asks the load to end.
+    pub(super) fn stop_load(&mut self) {
+        if let Some(load) = &mut self.load {
+            load.stop();
+        }
+    }
+
+    /// Whether no load runs any more.
+    pub(super) fn is_load_over(&mut self) -> bool {
+        self.finish_load();
+        self.load.is_none()
+    }
+
+    fn finish_load(&mut self) {
+        if let Some(load) = self.load.take_if(|load| load.has_ended()) {
+            let (outcome, incomplete_log) = load.finish();
+            self.finished_load = Some(FinishedLoad { since: Instant::now(), outcome, incomplete_log });
+        }
+    }
+
+    /// Ends the last phase. Returns all phases, the load with the note on its log, and what failed.
+    pub(super) fn finish(mut self) -> FinishedPhases {
+        self.end_current();
+        let plan = &self.plan.server;
+        if !plan.has_phases() {
+            self.past.retain(|phase| phase.name == PhaseName::Window);
+        }
+        let load = self.finished_load.map(|load| (load.outcome, load.incomplete_log));
+        let (load, log) = load.unzip();
+        FinishedPhases { phases: self.past, load, incomplete_log: log.flatten(), failure: self.failure }
+    }
+}
+
+/// The phases of a run that is over.
+pub(super) struct FinishedPhases {
+    pub(super) phases: Vec<Phase>,
+    pub(super) load: Option<LoadOutcome>,
+    pub(super) incomplete_log: Option<IncompleteLog>,
+    pub(super) failure: Option<ServerFailure>,
+}
