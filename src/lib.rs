@@ -38,6 +38,7 @@ pub mod profile;
 
 pub mod gobench;
 
+pub mod gotrace;
 pub mod loadtool;
 
 pub mod goname;
@@ -45,6 +46,8 @@ pub mod goname;
 pub mod stats;
 
 pub mod views;
+
+pub mod findings;
 
 pub mod pprof;
 

@@ -12,8 +12,8 @@ use toml::de::DeTable;
 
 use super::error::Error;
 use super::model::{
-    App, Archive, BenchmarkChoice, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, StackSize,
-    Toolchain, Variant, Workload,
+    App, Archive, BenchmarkChoice, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, Runtime,
+    StackSize, Toolchain, Variant, Workload,
 };
 use super::problem::{Problem, Problems, TextPosition};
 use super::rules::{self, Fault};
@@ -361,6 +361,7 @@ fn blank(root: PathBuf) -> Config {
             kernel: Kernel::Auto,
             stack: StackSize::ByProgram,
         },
+        runtime: Runtime::default(),
         doctor: Doctor { strict: false, ignore: Vec::new() },
         report: Report { formats: Vec::new(), title: String::new() },
         archive: Archive {

@@ -26,8 +26,8 @@ pub use init::init_text;
 pub use load::{FILE_NAME, Overrides, SourceFile, load};
 pub use lock::{LockFile, LockedImage, LockedVariant, lock_path};
 pub use model::{
-    App, Archive, BenchmarkChoice, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, StackSize,
-    Toolchain, Variant, Workload,
+    App, Archive, BenchmarkChoice, Build, Config, Doctor, Engine, EventChoice, Kernel, Kind, Record, Report, Runtime,
+    StackSize, Toolchain, Variant, Workload,
 };
 pub use name::name_of;
 pub use nearest::nearest;

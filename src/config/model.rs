@@ -32,6 +32,8 @@ pub struct Config {
     pub workload: Workload,
     /// `[record]`.
     pub record: Record,
+    /// `[runtime]`.
+    pub runtime: Runtime,
     /// `[doctor]`.
     pub doctor: Doctor,
     /// `[report]`.
@@ -217,6 +219,42 @@ pub enum StackSize {
     ByProgram,
     /// Bytes: a multiple of 8, at most 65528. 0 means none.
     Bytes(u32),
+}
+
+/// What the Go runtime reports about itself while it is sampled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the settings")]
+pub struct Runtime {
+    /// A line for each garbage collection.
+    pub gctrace: bool,
+    /// The interval of the scheduler's state. `None` means no such lines.
+    pub schedtrace: Option<Duration>,
+    /// Processors, threads and goroutines with each state of the scheduler: each second, unless `schedtrace` says
+    /// otherwise.
+    pub scheddetail: bool,
+    /// A line for each package that is initialised.
+    pub inittrace: bool,
+}
+
+/// Interval of the scheduler's state if only its details are requested.
+const DETAIL_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Runtime {
+    /// Returns the value of `GODEBUG` that asks for these reports, if there are any. Keys in `existing`, the value that the
+    /// program would get otherwise, stay in force: of two equal keys, the runtime takes the last.
+    pub fn godebug(&self, existing: &str) -> Option<String> {
+        let schedtrace = self.schedtrace.or(self.scheddetail.then_some(DETAIL_INTERVAL));
+        let mut keys: Vec<String> = Vec::new();
+        keys.extend(self.gctrace.then(|| "gctrace=1".into()));
+        keys.extend(schedtrace.map(|interval| format!("schedtrace={}", interval.as_millis())));
+        keys.extend(self.scheddetail.then(|| "scheddetail=1".into()));
+        keys.extend(self.inittrace.then(|| "inittrace=1".into()));
+        if keys.is_empty() {
+            return None;
+        }
+        keys.extend((!existing.is_empty()).then(|| existing.to_owned()));
+        Some(keys.join(","))
+    }
 }
 
 /// Settings of the readiness checks.

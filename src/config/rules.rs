@@ -186,6 +186,17 @@ pub(super) fn command(words: Vec<String>) -> Result<Vec<String>, Fault> {
     }
 }
 
+/// An interval that the Go runtime takes: whole milliseconds. Empty means none.
+pub(super) fn schedtrace(value: &str) -> Result<Option<Duration>, Fault> {
+    match value {
+        "" => Ok(None),
+        _ => match duration(value)? {
+            interval if interval < Duration::from_millis(1) => Err(Fault::new("expected at least `1ms`")),
+            interval => Ok(Some(interval)),
+        },
+    }
+}
+
 pub(super) fn package(value: &str) -> Result<String, Fault> {
     if value.is_empty() {
         return Err(Fault::new("expected a package").help("`.` is the package in the directory of goflame.toml"));

@@ -114,8 +114,10 @@ pub(super) const SECTIONS: &[ConfigTable] = &[
     ConfigTable {
         name: "runtime",
         keys: &[
-            later("gctrace", |_, v, p| v.not_yet(p)),
-            later("schedtrace", |_, v, p| v.not_yet(p)),
+            key("gctrace", |c, v, p| set(&mut c.runtime.gctrace, v.boolean(p))),
+            key("schedtrace", |c, v, p| set(&mut c.runtime.schedtrace, v.text_by(p, rules::schedtrace))),
+            key("scheddetail", |c, v, p| set(&mut c.runtime.scheddetail, v.boolean(p))),
+            key("inittrace", |c, v, p| set(&mut c.runtime.inittrace, v.boolean(p))),
             later("pprof", |_, v, p| v.not_yet(p)),
             later("profiles", |_, v, p| v.not_yet(p)),
         ],

@@ -22,35 +22,69 @@ impl CpuQuota {
     }
 }
 
-/// The lowest limit of this process's group and the groups above it; `Value(None)` if there is no limit.
-///
-/// Reads version 1 if it has the `cpu` controller, else version 2 (Documentation/admin-guide/cgroup-v2.rst).
-pub(super) fn cpu_quota(root: &Path) -> Reading<Option<CpuQuota>> {
-    read_text(&root.join("proc/self/cgroup")).and_then(|groups| {
-        let mounts = root.join("sys/fs/cgroup");
-        let mut unified = None;
-        for line in groups.lines() {
-            let mut parts = line.splitn(3, ':').skip(1);
-            match (parts.next(), parts.next()) {
-                (Some(""), Some(group)) => unified = Some(group),
-                (Some(controllers), Some(group)) if controllers.split(',').any(|name| name == "cpu") => {
-                    let base = [mounts.join(controllers), mounts.join("cpu")].into_iter().find(|dir| dir.is_dir());
-                    return base.map_or(Reading::Absent, |base| lowest(&base, group, version_1));
+/// The control groups that limit the CPU time of a process: its own and those above it, the topmost first.
+pub(super) struct CpuGroups {
+    pub(super) dirs: Vec<PathBuf>,
+    /// Whether they are of version 1.
+    pub(super) version_1: bool,
+}
+
+impl CpuGroups {
+    /// Finds the groups of a process: a number, or `self`. Takes version 1 if it has the `cpu` controller, else version 2
+    /// (Documentation/admin-guide/cgroup-v2.rst).
+    pub(super) fn find(root: &Path, process: &str) -> Reading<Self> {
+        read_text(&root.join("proc").join(process).join("cgroup")).and_then(|groups| {
+            let mounts = root.join("sys/fs/cgroup");
+            let mut unified = None;
+            for line in groups.lines() {
+                let mut parts = line.splitn(3, ':').skip(1);
+                match (parts.next(), parts.next()) {
+                    (Some(""), Some(group)) => unified = Some(group),
+                    (Some(controllers), Some(group)) if controllers.split(',').any(|name| name == "cpu") => {
+                        let base = [mounts.join(controllers), mounts.join("cpu")].into_iter().find(|dir| dir.is_dir());
+                        return base.map_or(Reading::Absent, |base| {
+                            Reading::Value(Self { dirs: down_to(&base, group), version_1: true })
+                        });
+                    }
+                    _ => {}
                 }
-                _ => {}
+            }
+            match unified {
+                Some(group) if mounts.is_dir() => {
+                    Reading::Value(Self { dirs: down_to(&mounts, group), version_1: false })
+                }
+                _ => Reading::Absent,
+            }
+        })
+    }
+
+    /// The limit of one of the groups; `Value(None)` if it has none.
+    pub(super) fn limit(&self, dir: &Path) -> Reading<Option<CpuQuota>> {
+        if self.version_1 { version_1(dir) } else { version_2(dir) }
+    }
+}
+
+/// The lowest limit of this process's group and the groups above it; `Value(None)` if there is no limit.
+pub(super) fn cpu_quota(root: &Path) -> Reading<Option<CpuQuota>> {
+    CpuGroups::find(root, "self").and_then(|groups| {
+        let mut found: Option<CpuQuota> = None;
+        for dir in &groups.dirs {
+            match groups.limit(dir) {
+                Reading::Value(Some(quota)) if found.is_none_or(|other| quota.cpus() < other.cpus()) => {
+                    found = Some(quota);
+                }
+                // In a container, the path may be that on the host, while the top is already the container's own group.
+                Reading::Value(_) | Reading::Absent => {}
+                missing => return missing,
             }
         }
-        match unified {
-            Some(group) if mounts.is_dir() => lowest(&mounts, group, version_2),
-            _ => Reading::Absent,
-        }
+        Reading::Value(found)
     })
 }
 
-/// The lowest limit of the groups from `base` down to `group`. Skips groups without a directory: in a container,
-/// `group` may be the path on the host, while `base` is already the container's own group.
-fn lowest(base: &Path, group: &str, limit: fn(&Path) -> Reading<Option<CpuQuota>>) -> Reading<Option<CpuQuota>> {
-    let mut dirs: Vec<PathBuf> = vec![base.to_owned()];
+/// The directories from `base` down to `group`.
+fn down_to(base: &Path, group: &str) -> Vec<PathBuf> {
+    let mut dirs = vec![base.to_owned()];
     // `..` means a group outside of this cgroup namespace, which is not visible here.
     if !group.split('/').any(|part| part == "..") {
         let mut dir = base.to_owned();
@@ -59,15 +93,7 @@ fn lowest(base: &Path, group: &str, limit: fn(&Path) -> Reading<Option<CpuQuota>
             dirs.push(dir.clone());
         }
     }
-    let mut found: Option<CpuQuota> = None;
-    for dir in dirs {
-        match limit(&dir) {
-            Reading::Value(Some(quota)) if found.is_none_or(|other| quota.cpus() < other.cpus()) => found = Some(quota),
-            Reading::Value(_) | Reading::Absent => {}
-            missing => return missing,
-        }
-    }
-    Reading::Value(found)
+    dirs
 }
 
 /// Reads `cpu.max`: `max 100000` or `150000 100000`. The root group has no such file.

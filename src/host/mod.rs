@@ -5,6 +5,7 @@
 //! file, an unreadable file and unexpected contents mean different things.
 
 mod cgroup;
+mod cpu_waits;
 mod cpus;
 mod facts;
 mod isolation;
@@ -18,6 +19,7 @@ mod sysctl;
 mod tests;
 
 pub use cgroup::CpuQuota;
+pub use cpu_waits::{CpuWaitCounters, CpuWaits, Throttling};
 pub use facts::{Capability, HostFacts, probe};
 pub use isolation::Isolation;
 pub use parse::{CpuTimes, Limit};

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::{Capability, CpuQuota, HostFacts, Limit, Reading, Sysctl, parse, probe};
+use super::{Capability, CpuQuota, CpuWaitCounters, HostFacts, Limit, Reading, Sysctl, parse, probe};
 
 fn write(root: &Path, file: &str, text: &str) {
     let path = root.join(file);
@@ -247,4 +247,39 @@ fn a_changed_setting_has_the_new_value() {
         assert_eq!(with(&[]).with_sysctl(setting, 2).sysctl(setting), Reading::Value(2));
     }
     assert_eq!(with(&[]).with_sysctl(Sysctl::PerfEventMlockKb, -1).sysctl(Sysctl::PerfEventMlockKb), Reading::Absent);
+}
+
+#[test]
+fn waits_for_a_quota_and_for_a_cpu_are_counted() {
+    let root = tempfile::tempdir().unwrap();
+    let reading = |throttled: &str, stalled: &str| {
+        let stat = format!("usage_usec 9\nnr_periods 10\nnr_throttled 4\nthrottled_usec {throttled}\n");
+        let pressure = format!("some avg10=1.00 avg60=0.00 avg300=0.00 total={stalled}\nfull avg10=0.00 total=1\n");
+        write(root.path(), "proc/self/cgroup", "0::/app\n");
+        write(root.path(), "sys/fs/cgroup/app/cpu.max", "50000 100000\n");
+        write(root.path(), "sys/fs/cgroup/app/cpu.stat", &stat);
+        write(root.path(), "sys/fs/cgroup/app/cpu.pressure", &pressure);
+        write(root.path(), "proc/pressure/cpu", &pressure);
+        CpuWaitCounters::read(root.path(), "self")
+    };
+    let before = reading("1000", "20");
+    let waits = reading("9000", "70").since(&before);
+    assert_eq!(waits.quotas.values().map(|group| group.throttled_us).collect::<Vec<_>>(), [8000]);
+    assert_eq!(waits.pressure_us.values().collect::<Vec<_>>(), [&50, &50], "of the machine and of the group");
+    assert_eq!(waits.machine_pressure_us(), Some(50));
+
+    let root = tempfile::tempdir().unwrap();
+    let old = "sys/fs/cgroup/cpu/app";
+    write(root.path(), "proc/7/cgroup", "3:cpu,cpuacct:/app\n0::/\n");
+    write(root.path(), &format!("{old}/cpu.cfs_quota_us"), "30000\n");
+    write(root.path(), &format!("{old}/cpu.cfs_period_us"), "100000\n");
+    write(root.path(), &format!("{old}/cpu.stat"), "nr_periods 1\nnr_throttled 0\nthrottled_time 0\n");
+    let before = CpuWaitCounters::read(root.path(), "7");
+    write(root.path(), &format!("{old}/cpu.stat"), "nr_periods 5\nnr_throttled 3\nthrottled_time 2500000\n");
+    write(root.path(), "proc/pressure/cpu", "some avg10=0.00 total=5\n");
+    let waits = CpuWaitCounters::read(root.path(), "7").since(&before);
+    let group = waits.quotas.get(&root.path().join(old)).unwrap();
+    assert_eq!((group.periods, group.throttled_periods, group.throttled_us), (4, 3, 2500));
+    assert_eq!(group.quota, CpuQuota { quota_us: 30_000, period_us: 100_000 });
+    assert_eq!(waits.machine_pressure_us(), None, "it was not there before");
 }

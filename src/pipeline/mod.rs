@@ -25,6 +25,7 @@ mod recording;
 mod repaired;
 mod report;
 mod run;
+mod runtime_record;
 mod settle;
 mod subject;
 mod sudo;

@@ -20,6 +20,7 @@ use super::prune::after_run;
 use super::ready::Readiness;
 use super::repaired::replace_recording;
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, SYMBOLS_DIR, VDSO_FILE, analyse_bytes};
+use super::runtime_record::run_findings;
 use super::subject::Subject;
 use super::verify::recorded;
 use super::{BuildOptions, Built, Error};
@@ -29,8 +30,7 @@ use crate::config::{Config, Engine, Kind, redacted};
 use crate::doctor::Finding;
 use crate::fsio;
 use crate::gobench::{BenchmarkResult, read_results};
-use crate::perfdata::{ClockData, Features, PerfData};
-use crate::perfevent::monotonic_ns;
+use crate::perfdata::PerfData;
 use crate::pprof::SourceDirs;
 use crate::process::{Command, ExitStatus};
 use crate::profile::SizeBound;
@@ -244,6 +244,8 @@ impl PreparedRun<'_> {
             notes: notes.clone(),
         };
         let (facts, notes) = (facts(&manifest), notes);
+        let findings =
+            run_findings(draft.dir(), view.profile(), &manifest.workload, &manifest.sampler).map_err(Error::Input)?;
         let (sample_types, other_events, name) = (None, Vec::new(), draft.id().to_string());
         let (phases, load) = (workload.phases.clone(), workload.load.as_ref().and_then(|load| load.figures.clone()));
         let reported = Reported {
@@ -258,6 +260,7 @@ impl PreparedRun<'_> {
             phases,
             load,
             sources,
+            findings,
             facts,
         };
         let files = self.write_outputs(&draft, &reported.document())?;
@@ -347,27 +350,6 @@ impl PreparedRun<'_> {
             max_bytes: self.config.archive.max_bytes,
             features: self.features(),
         })
-    }
-
-    /// Facts about the machine for the header of the perf.data file.
-    fn features(&self) -> Features {
-        let facts = &self.ready.facts;
-        let clock_ns = monotonic_ns();
-        let wall = jiff::Timestamp::now();
-        Features {
-            hostname: facts.hostname.value().cloned(),
-            os_release: facts.kernel_release.value().cloned(),
-            version: Some(env!("CARGO_PKG_VERSION").into()),
-            arch: Some(rustix::system::uname().machine().to_string_lossy().into_owned()),
-            cpu_desc: facts.cpu_model.value().cloned(),
-            cmdline: self.config.secrets().args(&self.options.command),
-            clock: Some(ClockData {
-                clockid: nix::libc::CLOCK_MONOTONIC,
-                wall_ns: u64::try_from(wall.as_nanosecond()).unwrap_or(0),
-                clock_ns,
-            }),
-            ..Features::default()
-        }
     }
 
     /// Size bound that the recording reached, and the time in seconds when it did. `None` if it did not.

@@ -7,10 +7,14 @@ use super::Error;
 use super::manifest::{LoadRecord, WorkloadResult};
 use super::observer::{PipelineEvent, RunNote, Warning};
 use super::prepared_run::{PreparedRun, Recorded, STDOUT_LOG};
+use super::runtime_record::{Watch, request_traces};
 use super::subject::Subject;
 use crate::archive::Draft;
 use crate::config::{self, Engine};
 use crate::fsio;
+use crate::gotrace::RuntimeTrace;
+use crate::perfdata::{ClockData, Features};
+use crate::perfevent::monotonic_ns;
 use crate::process::{Command, acting_for};
 use crate::record::{self, Limitation, Recording, RunningTarget, SamplingPlan, Session};
 use crate::workload::{self, Ending, LaunchPlan, LoadPlan, Outcome, ServerFailure, ServerPlan, Stdin};
@@ -31,7 +35,7 @@ impl PreparedRun<'_> {
             notes.extend(unread.as_ref().map(ToString::to_string));
         }
         let (workload, outcome, recording) = match self.subject.running() {
-            Some(target) => self.observe(target, &sampling, unread.as_ref(), &mut notes)?,
+            Some(target) => self.observe(target, draft, &sampling, unread.as_ref(), &mut notes)?,
             None => self.launch(draft, &sampling, &mut notes)?,
         };
         Ok(Recorded { created, program_copy, workload, outcome, recording, kernel, notes })
@@ -44,11 +48,13 @@ impl PreparedRun<'_> {
         sampling: &SamplingPlan,
         notes: &mut Vec<String>,
     ) -> Result<(WorkloadResult, Outcome, Recording), Error> {
-        let launch = self.launch_plan(draft, sampling);
+        let launch = request_traces(self.config, self.launch_plan(draft, sampling), draft);
         self.announce(&launch);
-        let (outcome, recording) = workload::run::<_, Error>(&launch, self.observer, |program| {
+        let watch = Watch::start(None);
+        let (mut outcome, recording) = workload::run::<_, Error>(&launch, self.observer, |program| {
             Session::start(sampling, program, self.observer)
         })?;
+        watch.stop(std::mem::take(&mut outcome.runtime)).write(draft)?;
         let unbounded = self.is_unbounded().then_some(RunNote::RecordingUnbounded);
         self.report_recording(&outcome, &recording, unbounded.as_ref());
         if let Some(failure) = &outcome.failure {
@@ -88,6 +94,7 @@ impl PreparedRun<'_> {
             launcher: sampling.launcher(),
             stdout_log: draft.path(STDOUT_LOG),
             stderr_log: draft.path("stderr.log"),
+            runtime_log: None,
             max_log_bytes: self.config.archive.max_bytes,
             server: self.server_plan(draft),
         };
@@ -127,13 +134,18 @@ impl PreparedRun<'_> {
     fn observe(
         &self,
         target: &RunningTarget,
+        draft: &Draft,
         sampling: &SamplingPlan,
         unread: Option<&RunNote>,
         notes: &mut Vec<String>,
     ) -> Result<(WorkloadResult, Outcome, Recording), Error> {
         let name = self.subject.describe();
         self.observer.event(&PipelineEvent::Observing { target: &name, duration: self.duration });
+        let watch = target.processes().first().map(|process| Watch::start(Some(process.pid)));
         let (observation, recording) = record::observe(sampling, target, self.duration, self.observer)?;
+        if let Some(watch) = watch {
+            watch.stop(RuntimeTrace::default()).write(draft)?;
+        }
         let (workload, outcome) =
             (WorkloadResult::observed(target, &observation, &self.config.secrets()), observation.into());
         self.report_recording(&outcome, &recording, None);
@@ -143,6 +155,27 @@ impl PreparedRun<'_> {
             self.observer.warning(&Warning::Note(note));
         }
         Ok((workload, outcome, recording))
+    }
+
+    /// Facts about the machine for the header of the perf.data file.
+    pub(super) fn features(&self) -> Features {
+        let facts = &self.ready.facts;
+        let clock_ns = monotonic_ns();
+        let wall = jiff::Timestamp::now();
+        Features {
+            hostname: facts.hostname.value().cloned(),
+            os_release: facts.kernel_release.value().cloned(),
+            version: Some(env!("CARGO_PKG_VERSION").into()),
+            arch: Some(rustix::system::uname().machine().to_string_lossy().into_owned()),
+            cpu_desc: facts.cpu_model.value().cloned(),
+            cmdline: self.config.secrets().args(&self.options.command),
+            clock: Some(ClockData {
+                clockid: nix::libc::CLOCK_MONOTONIC,
+                wall_ns: u64::try_from(wall.as_nanosecond()).unwrap_or(0),
+                clock_ns,
+            }),
+            ..Features::default()
+        }
     }
 
     /// Reports a recording and the problems of its workload.

@@ -14,9 +14,11 @@ use super::goroutines::GOROUTINES_FILE;
 use super::kernel::{KernelSource, stored_kernel_symbols};
 use super::manifest::{Manifest, WorkloadResult};
 use super::observer::{AnalysedInput, PipelineEvent};
+use super::runtime_record::run_findings;
 use super::{Error, Observer};
 use crate::analyse::{AnalyseOptions, Analysis, analyse};
 use crate::archive::{Run, RunId, Store};
+use crate::findings::ProfileFinding;
 use crate::gobench::BenchmarkResult;
 use crate::loadtool::LoadFigures;
 use crate::perfdata::PerfData;
@@ -106,6 +108,8 @@ pub struct Reported {
     pub load: Option<LoadFigures>,
     /// Where the program's source files are.
     pub(super) sources: SourceDirs,
+    /// Findings about the profile of a run. Empty if it is filtered, and for other files.
+    pub findings: Vec<ProfileFinding>,
     /// The facts of the run: names and values. Empty for a file that does not hold them.
     pub(super) facts: Vec<(&'static str, String)>,
 }
@@ -118,8 +122,8 @@ impl Reported {
 
     /// Returns the content of an output.
     pub fn document(&self) -> Document<'_> {
-        let Self { view, quality, title, sources, facts, notes, .. } = self;
-        Document { view, quality, title, sources, facts, notes, server: self.server() }
+        let Self { view, quality, title, sources, facts, notes, findings, .. } = self;
+        Document { view, quality, title, sources, facts, notes, findings, server: self.server() }
     }
 
     /// The phases of a server's run, and its load.
@@ -186,6 +190,7 @@ fn report_pprof(
         phases: Vec::new(),
         load: None,
         sources: SourceDirs::default(),
+        findings: Vec::new(),
         facts: Vec::new(),
     })
 }
@@ -294,11 +299,17 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     analysis.quality.unseen_cpu_cause = manifest.quality.unseen_cpu_cause;
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
+    let findings = match wanted.filters.is_empty() {
+        true => {
+            run_findings(run.dir(), &analysis.profile, &manifest.workload, &manifest.sampler).map_err(Error::Input)?
+        }
+        false => Vec::new(),
+    };
     let reported = reported(analysis, wanted, run.id().as_str(), &manifest.title)?;
     let sources = manifest.build.map_or_else(SourceDirs::default, |build| build.sources);
     let WorkloadResult { phases, load, .. } = manifest.workload;
     let load = load.and_then(|load| load.figures);
-    Ok(Reported { facts, benchmarks: manifest.benchmarks, phases, load, sources, ..reported })
+    Ok(Reported { facts, benchmarks: manifest.benchmarks, phases, load, sources, findings, ..reported })
 }
 
 /// Returns the run that a directory belongs to; `None` for any other directory.
@@ -339,6 +350,7 @@ fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, name: &str, title: &
         phases: Vec::new(),
         load: None,
         sources: SourceDirs::default(),
+        findings: Vec::new(),
         facts: Vec::new(),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
-use std::ops::{Bound, Range};
+use std::ops::{BitOr, Bound, Range};
 
 use foldhash::fast::RandomState;
 
@@ -281,9 +281,12 @@ impl Profile {
     }
 
     /// Returns for each stack the union of a set of bits over its frames, by [`StackId::index`].
-    pub fn stack_bits(&self, bits: impl Fn(&Frame) -> u8) -> Vec<u8> {
-        let own_bits: Vec<u8> =
-            self.locations().map(|(id, _)| self.frames(id).iter().fold(0, |all, frame| all | bits(frame))).collect();
+    pub fn stack_bits<B>(&self, bits: impl Fn(&Frame) -> B) -> Vec<B>
+    where
+        B: Copy + Default + BitOr<Output = B>,
+    {
+        let union = |frames: &[Frame]| frames.iter().fold(B::default(), |all, frame| all | bits(frame));
+        let own_bits: Vec<B> = self.locations().map(|(id, _)| union(self.frames(id))).collect();
         self.fold_stacks(|segment, caller| {
             segment.iter().fold(caller, |all, location| all | own_bits[location.index()])
         })

@@ -9,6 +9,7 @@ use super::priority::HighPriority;
 use super::recording::Recording;
 use super::running_target::{RunningProcess, RunningTarget};
 use super::session::{SamplingProgress, Session};
+use crate::gotrace::RuntimeTrace;
 use crate::process::{ExitStatus, ProcessStat, Signals, descendants_of};
 use crate::workload::{Ending, Monitor, Outcome};
 
@@ -49,6 +50,7 @@ impl From<Observation> for Outcome {
             load: None,
             failure: None,
             listened: None,
+            runtime: RuntimeTrace::default(),
         }
     }
 }

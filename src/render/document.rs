@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::findings::ProfileFinding;
 use crate::loadtool::LoadFigures;
 use crate::pprof::SourceDirs;
 use crate::profile::{Phase, Quality, describe_phases, format_total_count};
@@ -22,6 +23,8 @@ pub struct Document<'a> {
     pub facts: &'a [(&'static str, String)],
     /// Notes that the user saw.
     pub notes: &'a [String],
+    /// Findings about the profile, those with the largest effect first.
+    pub findings: &'a [ProfileFinding],
     /// The phases of a server's run, and its load.
     pub server: ServerRun<'a>,
 }

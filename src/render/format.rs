@@ -38,9 +38,7 @@ impl Format {
                 pprof::write(document.view.profile(), &[document.title, &document.subtitle()], document.sources, out)
             }),
             Self::Folded => ("profile.folded", |document, out| folded::write(document.view, out)),
-            Self::Json => ("summary.json", |document, out| {
-                summary::write(document.view, document.quality, document.title, document.server, out)
-            }),
+            Self::Json => ("summary.json", summary::write),
         }
     }
 

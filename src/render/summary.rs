@@ -31,6 +31,12 @@
 //!   "path": [{                       the hottest call path, root first
 //!     "display": "main.main", "origin": "main", "weight": 0, "percent": 0.0
 //!   }],
+//!   "findings": [{                   what samples, runtime and kernel say together; the largest effect first
+//!     "id": "gc", "title": "the garbage collector takes 43.1 % of the CPU time",
+//!     "evidence": [{ "source": "gctrace", "text": "…", "value": 42.0, "unit": "% of CPU time" }],
+//!     "confidence": "high",          or "medium"
+//!     "advice": "…", "effect": 0.43  part of the CPU time or of the wall time
+//!   }],
 //!   "origins": [{ "origin": "main", "self": 0, "percent": 0.0 }],     self weight of each origin that occurs
 //!   "phases": [{                     the phases of a server's run, on the clock of the samples (CLOCK_MONOTONIC); only the samples of
 //!                                    the window count; empty: all samples count
@@ -55,9 +61,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::document::ServerRun;
+use super::document::{Document, ServerRun};
+use crate::findings::ProfileFinding;
 use crate::profile::{Assessment, Grade, Origin, Profile, Quality, Unit};
-use crate::views::{CallPathStep, FunctionRow, OwnLine, Top, View};
+use crate::views::{CallPathStep, FunctionRow, OwnLine, Top};
 
 /// Version of this format.
 pub const SCHEMA: u32 = 1;
@@ -67,14 +74,8 @@ pub const SCHEMA: u32 = 1;
 pub const FUNCTIONS: usize = 50;
 
 /// Writes the summary of a profile.
-pub fn write(
-    view: &View,
-    quality: &Quality,
-    title: &str,
-    server: ServerRun<'_>,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    let mut text = serde_json::to_string_pretty(&Summary::new(view, quality, title, server))?;
+pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(&Summary::new(document))?;
     text.push('\n');
     out.write_all(text.as_bytes())?;
     out.flush()
@@ -97,6 +98,7 @@ struct Summary<'a> {
     own_lines: Vec<OwnLineSummary<'a>>,
     function_count: usize,
     path: Vec<PathStep<'a>>,
+    findings: &'a [ProfileFinding],
     origins: Vec<OriginShare>,
     #[serde(flatten)]
     server: ServerRun<'a>,
@@ -152,7 +154,8 @@ struct QualitySummary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    fn new(view: &'a View, quality: &'a Quality, title: &'a str, server: ServerRun<'a>) -> Self {
+    fn new(document: &Document<'a>) -> Self {
+        let Document { view, quality, title, server, findings, .. } = *document;
         let (profile, top) = (view.profile(), view.top());
         let Assessment { grade, reasons } = quality.assess();
         let function = |row: &FunctionRow| {
@@ -198,6 +201,7 @@ impl<'a> Summary<'a> {
             own_lines: view.own_lines().iter().take(FUNCTIONS).map(own_line).collect(),
             function_count: top.functions.len(),
             path: top.path.iter().map(step).collect(),
+            findings,
             origins: origins(profile, top),
             server,
             quality: QualitySummary { grade, summary: quality.summary(), reasons, figures: quality },
@@ -240,8 +244,18 @@ mod tests {
 
     fn summary(fixture: &Fixture, quality: &Quality) -> Value {
         let mut out = Vec::new();
-        write(&View::new(fixture.profile.clone(), By::Process), quality, "app (debug)", ServerRun::default(), &mut out)
-            .unwrap();
+        let view = &View::new(fixture.profile.clone(), By::Process);
+        let document = Document {
+            view,
+            quality,
+            title: "app (debug)",
+            sources: &SourceDirs::default(),
+            facts: &[],
+            notes: &[],
+            findings: &[],
+            server: ServerRun::default(),
+        };
+        write(&document, &mut out).unwrap();
         serde_json::from_slice(&out).unwrap()
     }
 

@@ -30,6 +30,7 @@ fn renderers() -> Vec<(String, Renderer)> {
                     sources,
                     facts: &[],
                     notes: &[],
+                    findings: &[],
                     server: ServerRun::default(),
                 },
                 out,
@@ -61,6 +62,7 @@ fn differences(view: &View, write: impl FnOnce(&DiffDocument<'_>) -> io::Result<
         sources,
         facts: &[],
         notes: &[],
+        findings: &[],
         server: ServerRun::default(),
     };
     write(&DiffDocument {

@@ -88,7 +88,11 @@ pub(super) fn launch(plan: &LaunchPlan, progress: &dyn Progress, signals: &mut S
     let user = plan.user.as_ref().map_or_else(|| "-".into(), |user| format!("{}:{}:{}", user.uid, user.gid, user.name));
 
     let open = |stream| Stream::open(progress.terminal(stream)).map_err(failed("making a pipe"));
-    let (stdout, stderr) = (open(OutputStream::Stdout)?, open(OutputStream::Stderr)?);
+    let stdout = open(OutputStream::Stdout)?;
+    let stderr = match plan.runtime_log {
+        Some(_) => Stream::packets().map_err(failed("making a pipe"))?,
+        None => open(OutputStream::Stderr)?,
+    };
     let mut supervisor = Command::new(&own_binary);
     supervisor.arg(SUPERVISE).arg("--").args(&plan.launcher).args(exec_gate_command(&own_binary, &user, &plan.argv));
     supervisor.current_dir(&plan.dir).stdin(childrens_end).stdout(stdout.program_end).stderr(stderr.program_end);

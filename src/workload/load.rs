@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::output::{IncompleteLog, copy_output};
+use super::kept_log::IncompleteLog;
+use super::output::copy_output;
 use crate::process::{Command, ExitStatus, RunningCommand, with_causes};
 
 /// The command that drives load.
@@ -48,7 +49,9 @@ impl Load {
         let over = Arc::new(AtomicBool::new(false));
         let copy = thread::spawn({
             let (log, over) = (plan.log.clone(), Arc::clone(&over));
-            move || copy_output(File::from(OwnedFd::from(reader)), &log, max_bytes, &over, |_| {})
+            move || {
+                copy_output(File::from(OwnedFd::from(reader)), &log, None, max_bytes, &over, |_| {}).incomplete.pop()
+            }
         });
         Ok(Self { running, copy, over, started: Instant::now(), stopped: false })
     }

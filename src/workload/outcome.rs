@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::kept_log::IncompleteLog;
 use super::load::LoadOutcome;
-use super::output::IncompleteLog;
 use super::server_failure::ServerFailure;
+use crate::gotrace::RuntimeTrace;
 use crate::process::ExitStatus;
 use crate::profile::{Phase, PhaseName};
 
@@ -43,6 +44,8 @@ pub struct Outcome {
     pub failure: Option<ServerFailure>,
     /// Where the program waited for connections, if it was stopped by the user or by the timeout.
     pub listened: Option<SocketAddr>,
+    /// Events that the Go runtime reported. Empty unless it was asked to.
+    pub runtime: RuntimeTrace,
 }
 
 impl Outcome {

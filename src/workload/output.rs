@@ -1,42 +1,25 @@
 //! Copies the program's output: shows it at once and keeps it in a file.
 
-use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::fsio::create_private;
+use super::kept_log::{IncompleteLog, KeptLog, LogGap};
+use super::runtime_lines::RuntimeLines;
+use crate::gotrace::RuntimeTrace;
 use crate::process::read_output;
 
-/// Bytes kept of the end of a log that exceeds its limit. Go writes the reason for a crash at the end.
-const TAIL: usize = 64 * 1024;
+/// Bytes of a read. Not less than the longest piece of a pipe in packet mode, a page of at most 64 KiB: the rest of a piece
+/// would be lost.
+const READ_SIZE: usize = 64 * 1024;
 
-/// Bytes reserved for the line that says how much was left out.
-const GAP_LINE: u64 = 128;
-
-/// A copy of the program's output that lacks a part.
-#[derive(Debug, thiserror::Error)]
-#[error("{log} is not complete: {gap}")]
-pub struct IncompleteLog {
-    /// File name of the copy. The directory is renamed when the run is complete.
-    pub log: String,
-    /// The missing part.
-    pub gap: LogGap,
-}
-
-/// The part that a copy of the program's output lacks.
-#[derive(Debug, thiserror::Error)]
-pub enum LogGap {
-    /// The end, because somebody may write for ever.
-    #[error("a process that could not be stopped still writes to it")]
-    StillWritten,
-    /// This number of bytes before the end.
-    #[error("{0} bytes are left out in the middle (`max_bytes` in [archive])")]
-    LeftOut(u64),
-    /// Everything after an error.
-    #[error(transparent)]
-    Failed(#[from] io::Error),
+/// Result of copying a stream.
+#[derive(Debug, Default)]
+pub(super) struct Copied {
+    /// Copies that lack a part.
+    pub(super) incomplete: Vec<IncompleteLog>,
+    /// Events that the Go runtime reported on the stream.
+    pub(super) runtime: RuntimeTrace,
 }
 
 /// Copies all output of `reader` to a log until all its writers are gone or, when `over` is set, until no more bytes
@@ -45,130 +28,49 @@ pub enum LogGap {
 pub(super) fn copy_output(
     mut reader: File,
     path: &Path,
+    runtime_log: Option<&Path>,
     max_bytes: Option<u64>,
     over: &AtomicBool,
     mut show: impl FnMut(&[u8]),
-) -> Option<IncompleteLog> {
-    let mut first_gap = None;
-    let mut note = |gap: LogGap| {
-        first_gap.get_or_insert(gap);
-    };
-    let mut log = match create_private(path) {
-        Ok(file) => Some(Log::new(file, max_bytes)),
-        Err(error) => {
-            note(error.source.into());
-            None
+) -> Copied {
+    let mut copy = KeptLog::create(path, max_bytes);
+    let mut runtime = runtime_log.map(|path| RuntimeLines::new(KeptLog::create(path, max_bytes)));
+    let mut show = |copy: &mut KeptLog, bytes: &[u8]| {
+        if !bytes.is_empty() {
+            show(bytes);
+            copy.write(bytes);
         }
     };
-    let mut buffer = [0_u8; 16 * 1024];
+    let mut buffer = [0_u8; READ_SIZE];
     loop {
-        let count = match read_output(&mut reader, &mut buffer) {
+        match read_output(&mut reader, &mut buffer) {
             Ok(Some(0)) => break,
-            Ok(Some(count)) => count,
+            Ok(Some(count)) => match &mut runtime {
+                Some(runtime) => runtime.separate(count, &mut buffer, &mut reader),
+                None => show(&mut copy, &buffer[..count]),
+            },
             // After the program is gone, only a process that could not be stopped can still hold the stream.
             Ok(None) if over.load(Ordering::SeqCst) => {
-                note(LogGap::StillWritten);
+                copy.note(LogGap::StillWritten);
                 break;
             }
-            Ok(None) => continue,
+            Ok(None) => {}
             Err(error) => {
-                note(error.into());
+                copy.note(error.into());
                 break;
             }
-        };
-        let bytes = &buffer[..count];
-        show(bytes);
-        if let Some(Err(error)) = log.as_mut().map(|log| log.write(bytes)) {
-            note(error.into());
-            log = None;
+        }
+        if let Some(runtime) = &mut runtime {
+            show(&mut copy, &runtime.take_program_bytes());
         }
     }
-    match log.map(Log::finish) {
-        None | Some(Ok(0)) => {}
-        Some(Ok(left_out)) => note(LogGap::LeftOut(left_out)),
-        Some(Err(error)) => note(error.into()),
+    let mut copied = Copied::default();
+    if let Some(runtime) = runtime {
+        let (rest, trace, log) = runtime.finish();
+        show(&mut copy, &rest);
+        copied.incomplete.extend(log.finish());
+        copied.runtime = trace;
     }
-    let log = path.file_name().unwrap_or_default().display().to_string();
-    first_gap.map(|gap| IncompleteLog { log, gap })
-}
-
-/// Copy of the output. If the output exceeds the limit, keeps its beginning and its end.
-struct Log<W> {
-    file: W,
-    /// Bytes that still fit into the beginning.
-    room: u64,
-    /// The last bytes of the output that did not fit.
-    tail: VecDeque<u8>,
-    left_out: u64,
-}
-
-impl Log<File> {
-    fn new(file: File, max_bytes: Option<u64>) -> Self {
-        Self::with_room(file, max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(TAIL as u64 + GAP_LINE)))
-    }
-}
-
-impl<W: Write> Log<W> {
-    fn with_room(file: W, room: u64) -> Self {
-        Self { file, room, tail: VecDeque::new(), left_out: 0 }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let fits = usize::try_from(self.room).map_or(bytes.len(), |room| room.min(bytes.len()));
-        let (head, rest) = bytes.split_at(fits);
-        self.file.write_all(head)?;
-        self.room -= fits as u64;
-        self.tail.extend(rest);
-        let excess = self.tail.len().saturating_sub(TAIL);
-        self.tail.drain(..excess);
-        self.left_out += excess as u64;
-        Ok(())
-    }
-
-    /// Writes the end. Returns the number of bytes left out before it.
-    fn finish(mut self) -> io::Result<u64> {
-        if self.left_out > 0 {
-            writeln!(self.file, "\n[goflame: {}]", LogGap::LeftOut(self.left_out))?;
-        }
-        self.file.write_all(self.tail.make_contiguous())?;
-        Ok(self.left_out)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Log, TAIL};
-
-    /// Returns what the log keeps of these pieces, with space for 4 bytes and the end.
-    fn kept<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<u8>, u64) {
-        let mut file = Vec::new();
-        let mut log = Log::with_room(&mut file, 4);
-        for piece in pieces {
-            log.write(piece).expect("a vector takes everything");
-        }
-        let left_out = log.finish().expect("a vector takes everything");
-        (file, left_out)
-    }
-
-    #[test]
-    fn a_log_within_its_bound_is_complete() {
-        let longest = [vec![b'a'; 4], vec![b'b'; TAIL]].concat();
-        for length in [0, 3, 4, 5, longest.len()] {
-            for size in [1, 3, longest.len()] {
-                assert_eq!(kept(longest[..length].chunks(size)), (longest[..length].to_vec(), 0));
-            }
-        }
-    }
-
-    #[test]
-    fn a_longer_log_keeps_its_beginning_and_its_end() {
-        let written = [&b"head"[..], b"left out", &vec![b'x'; TAIL - 4], b"tail"].concat();
-        for size in [1, 7, 1000, written.len()] {
-            let (file, left_out) = kept(written.chunks(size));
-            let gap = "head\n[goflame: 8 bytes are left out in the middle (`max_bytes` in [archive])]\nxxx";
-            assert_eq!(left_out, 8);
-            assert!(file.starts_with(gap.as_bytes()) && file.ends_with(b"xtail"), "{size}");
-            assert_eq!(file.len(), 4 + gap.len() - 7 + TAIL);
-        }
-    }
+    copied.incomplete.extend(copy.finish());
+    copied
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::kept_log::IncompleteLog;
 use super::load::{Load, LoadOutcome};
-use super::output::IncompleteLog;
 use super::plan::LaunchPlan;
 use super::progress::{Progress, ServerStep};
 use super::ready_sign::AwaitedSign;

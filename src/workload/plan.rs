@@ -29,7 +29,9 @@ pub struct LaunchPlan {
     pub stdout_log: PathBuf,
     /// File for a copy of the program's standard error.
     pub stderr_log: PathBuf,
-    /// Maximum bytes of each of these two files.
+    /// File for the lines that the Go runtime writes about itself. `None` leaves them in the program's standard error.
+    pub runtime_log: Option<PathBuf>,
+    /// Maximum bytes of each of these files.
     pub max_log_bytes: Option<u64>,
     /// The phases of the run.
     pub server: ServerPlan,

@@ -5,8 +5,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{OptionalActions, OutputModes, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+
+/// Size of a pipe in packet mode: 1 MiB, the most that users may have without rights.
+const PACKET_PIPE_SIZE: usize = 1 << 20;
 
 /// Both ends of a stream.
 pub(super) struct Stream {
@@ -27,6 +32,16 @@ impl Stream {
         }
         let (reader, program_end) = io::pipe()?;
         Ok(Self { reader: OwnedFd::from(reader).into(), program_end: program_end.into(), window: None })
+    }
+
+    /// Opens a pipe in packet mode: each read returns the bytes of one write, or a page of a longer one. A terminal does not
+    /// keep writes apart, so it cannot be one.
+    pub(super) fn packets() -> io::Result<Self> {
+        let (reader, program_end) = pipe_with(PipeFlags::DIRECT | PipeFlags::CLOEXEC)?;
+        fcntl_setfl(&reader, OFlags::NONBLOCK)?;
+        // Each piece takes a page of the pipe, and a line has many. With the usual 16 pages, the program would wait.
+        let _ = fcntl_setpipe_size(&reader, PACKET_PIPE_SIZE);
+        Ok(Self { reader: reader.into(), program_end, window: None })
     }
 
     /// Opens a pseudo-terminal. It is nobody's controlling terminal: signals and job control stay with the real one, whose

@@ -22,6 +22,7 @@ use super::plan::LaunchPlan;
 use super::progress::{Escalation, OutputStream, Progress, StopReason};
 use super::ready_sign::{AwaitedSign, check_port_is_free};
 use crate::config::Stop;
+use crate::gotrace::RuntimeTrace;
 use crate::process::{ExitStatus, Signals, descendants_of, listening_address, terminal_signals_reach_program};
 use crate::profile::PhaseName;
 
@@ -97,12 +98,12 @@ fn supervise<M: Monitor, E: From<Error> + From<M::Error>>(
 ) -> Result<(Outcome, M::Output), E> {
     let sign = plan.server.ready.as_ref().map(|(sign, _)| AwaitedSign::new(sign));
     let streams = [
-        (launched.stdout.take(), OutputStream::Stdout, &plan.stdout_log),
-        (launched.stderr.take(), OutputStream::Stderr, &plan.stderr_log),
+        (launched.stdout.take(), OutputStream::Stdout, &plan.stdout_log, None),
+        (launched.stderr.take(), OutputStream::Stderr, &plan.stderr_log, plan.runtime_log.as_deref()),
     ];
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let copies = streams.map(|(from, stream, log)| {
+        let copies = streams.map(|(from, stream, log, runtime_log)| {
             let mut lines = sign.as_ref().and_then(AwaitedSign::line_reader);
             let over = &over;
             let show = move |bytes: &[u8]| {
@@ -111,17 +112,22 @@ fn supervise<M: Monitor, E: From<Error> + From<M::Error>>(
                     lines.read(bytes);
                 }
             };
-            from.map(|from| scope.spawn(move || copy_output(from, log, plan.max_log_bytes, over, show)))
+            from.map(|from| scope.spawn(move || copy_output(from, log, runtime_log, plan.max_log_bytes, over, show)))
         });
         let result = Supervision::new(plan, progress, monitor, sign).run(&mut launched, signals);
         // Dropping it kills all remaining processes that may be killed. This closes the streams that the copies read.
         drop(launched);
         over.store(true, Ordering::SeqCst);
-        let copies = copies.into_iter().flatten().filter_map(|copy| copy.join().ok().flatten());
-        let incomplete_logs: Vec<_> = copies.collect();
+        let (mut incomplete_logs, mut runtime) = (Vec::new(), RuntimeTrace::default());
+        for copied in copies.into_iter().flatten().filter_map(|copy| copy.join().ok()) {
+            incomplete_logs.extend(copied.incomplete);
+            if !copied.runtime.is_empty() {
+                runtime = copied.runtime;
+            }
+        }
         result.map(|(mut outcome, output)| {
             outcome.incomplete_logs.extend(incomplete_logs);
-            (outcome, output)
+            (Outcome { runtime, ..outcome }, output)
         })
     })
 }
@@ -402,6 +408,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             load,
             failure,
             listened: self.listened.filter(|_| is_stopped),
+            runtime: RuntimeTrace::default(),
         };
         (self.monitor, outcome)
     }

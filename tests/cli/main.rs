@@ -20,6 +20,7 @@ mod record;
 mod recordings;
 mod report;
 mod run;
+mod runtime;
 mod secrets;
 mod server;
 mod shrink;

@@ -12,3 +12,4 @@ mod harness;
 mod output;
 mod repair;
 mod schema;
+mod throttling;

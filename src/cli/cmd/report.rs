@@ -137,6 +137,7 @@ pub(super) fn tables(
 ) -> std::io::Result<Vec<u8>> {
     let mut bytes = measurements(reported, args, terminal, for_terminal)?;
     render::text::write(&reported.view, layout(args, terminal, for_terminal), &mut bytes)?;
+    render::text::write_findings(&reported.findings, layout(args, terminal, for_terminal), &mut bytes)?;
     if let Some(seen) = reported.quality.unseen_cpu() {
         writeln!(bytes, "\n{seen}")?;
     }

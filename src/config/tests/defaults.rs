@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::{ROOT, accepted};
 use crate::config::load::EXAMPLE;
 use crate::config::schema::{SECTIONS, VARIANT};
-use crate::config::{Config, Engine, EventChoice, Kernel, Kind, Ready, Server, StackSize, Stop, Variant};
+use crate::config::{Config, Engine, EventChoice, Kernel, Kind, Ready, Runtime, Server, StackSize, Stop, Variant};
 use crate::render::Format;
 
 /// Returns `table.key` for every key in a TOML text.
@@ -145,6 +145,7 @@ fn the_defaults_are_those_of_the_product() {
     assert_eq!(config.record.event, EventChoice::Auto);
     assert_eq!(config.record.kernel, Kernel::Auto);
     assert_eq!(config.record.stack, StackSize::ByProgram);
+    assert_eq!(config.runtime, Runtime::default());
     assert!(!config.doctor.strict);
     assert_eq!(config.doctor.ignore, Vec::<String>::new());
     assert_eq!(config.report.formats, [Format::Svg, Format::Html, Format::Pprof, Format::Folded]);

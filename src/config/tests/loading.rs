@@ -357,3 +357,13 @@ fn go_runs_in_the_nested_module_of_the_package() {
     assert_eq!(of(""), (root.clone(), "./services/shop/cmd/server".to_owned()));
     assert_eq!(of("variant.debug.env = { GOWORK = \"off\" }"), nested);
 }
+
+#[test]
+fn traces_of_the_runtime_are_asked_for_by_godebug() {
+    let godebug = |text: &str, existing: &str| accepted(&format!("[runtime]\n{text}")).runtime.godebug(existing);
+    assert_eq!(godebug("", "gctrace=1"), None);
+    assert_eq!(godebug("gctrace = true\nschedtrace = \"1.5s\"", "").as_deref(), Some("gctrace=1,schedtrace=1500"));
+    assert_eq!(godebug("inittrace = true", "gctrace=2").as_deref(), Some("inittrace=1,gctrace=2"));
+    assert_eq!(godebug("scheddetail = true", "").as_deref(), Some("schedtrace=1000,scheddetail=1"));
+    assert_eq!(godebug("schedtrace = \"\"", ""), None);
+}

@@ -55,6 +55,7 @@ fn impossible_values_are_refused() {
         ("record.frequency", "-1", "expected 1 to 20000 samples per second, found -1"),
         ("record.frequency", "20001", "expected 1 to 20000 samples per second, found 20001"),
         ("record.frequency", "99999999999999999999", "expected an integer of at most 63 bits"),
+        ("runtime.schedtrace", "\"10us\"", "expected at least `1ms`"),
         ("record.stack", "-8", "expected \"auto\" or 0 to 65528 bytes, found -8"),
         ("record.stack", "65536", "expected \"auto\" or 0 to 65528 bytes, found 65536"),
         ("record.stack", "1020", "expected a multiple of 8, found 1020"),
@@ -175,8 +176,7 @@ fn features_of_later_versions_are_never_silently_accepted() {
     for (text, message) in [
         ("workload.repeat = 3", "`workload.repeat = 3` is not yet available"),
         ("record.off_cpu = true", "`record.off_cpu = true` is not yet available"),
-        ("[runtime]", "`runtime` is not yet available"),
-        ("runtime.gctrace = false", "`runtime` is not yet available"),
+        ("runtime.pprof = \"\"", "`runtime.pprof` is not yet available"),
         ("report.palette = \"hot\"", "`report.palette = \"hot\"` is not yet available"),
     ] {
         let (found, label, _) = problem(text);

@@ -75,7 +75,7 @@ error: unknown table `[foo]`
 1 | [foo]
   |  ^^^ not a name that goflame knows
   |
-  = help: the tables are `app`, `build`, `toolchain`, `workload`, `record`, `doctor`, `report`, `archive`, `variant`
+  = help: the tables are `app`, `build`, `toolchain`, `workload`, `record`, `runtime`, `doctor`, `report`, `archive`, `variant`
 "#;
 
     a_variant_that_is_not_defined: "[build]\nvariant = \"fats\"\n[variant.fast]\n" => r#"
@@ -144,7 +144,7 @@ error: invalid value for `variant.release.ldflags`
   = help: it costs no speed to keep them: leave the flag out
 "#;
 
-    things_of_later_versions: "[record]\noff_cpu = true\n[runtime]\ngctrace = false\n" => r#"
+    things_of_later_versions: "[record]\noff_cpu = true\n[runtime]\npprof = \"\"\n" => r#"
 error: `record.off_cpu = true` is not yet available
  --> goflame.toml:2:11
   |
@@ -153,11 +153,11 @@ error: `record.off_cpu = true` is not yet available
   |
   = help: only `false` works today
 
-error: `runtime` is not yet available
- --> goflame.toml:3:2
+error: `runtime.pprof` is not yet available
+ --> goflame.toml:4:1
   |
-3 | [runtime]
-  |  ^^^^^^^ not yet available
+4 | pprof = ""
+  | ^^^^^ not yet available
 "#;
 
     several_syntax_errors: "[record]\nengine = native\nevent = cycles\nfrequency = \n[app" => r#"
@@ -235,7 +235,7 @@ error: unknown key `foo` outside of any table
 1 | foo = 1
   | ^^^ not a name that goflame knows
   |
-  = help: the tables are `app`, `build`, `toolchain`, `workload`, `record`, `doctor`, `report`, `archive`, `variant`
+  = help: the tables are `app`, `build`, `toolchain`, `workload`, `record`, `runtime`, `doctor`, `report`, `archive`, `variant`
 "#;
 
     what_is_no_text: "\0\0\u{7f}ELF" => r#"

@@ -39,6 +39,7 @@ fn written(normalize: Normalize, write: impl Fn(&DiffDocument<'_>, &mut Vec<u8>)
         sources,
         facts: &[],
         notes: &[],
+        findings: &[],
         server: ServerRun::default(),
     };
     let document = DiffDocument {

@@ -120,10 +120,11 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
         callee: line.callee.map(display),
         weight: line.weight,
     });
+    let findings = document.findings.iter().map(|finding| shown(&finding.to_string()));
     let meta = Meta {
         title: shown(document.title),
         facts: document.facts.iter().map(|(name, value)| (*name, shown(value))).collect(),
-        notes: document.notes.iter().map(|note| shown(note)).collect(),
+        notes: findings.chain(document.notes.iter().map(|note| shown(note))).collect(),
         quality: Verdict {
             grade,
             summary: document.quality.summary(),

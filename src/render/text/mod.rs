@@ -4,6 +4,7 @@
 //! names are shortened in the middle. A narrow terminal gets fewer columns of numbers.
 
 mod benchmarks;
+mod findings;
 mod report;
 mod style;
 
@@ -11,5 +12,6 @@ mod style;
 mod tests;
 
 pub use benchmarks::write_benchmarks;
+pub use findings::write_findings;
 pub use report::{Layout, ROWS, Sort, write, write_groups};
 pub(super) use style::Styles;

@@ -1,0 +1,16 @@
+//! What the Go runtime writes about itself when `GODEBUG` asks for it: gctrace, schedtrace, scheddetail and inittrace.
+//! Bytes → events. Formats of Go 1.18 to 1.27.
+//!
+//! Must not read, write or wait: times are arguments.
+
+mod cursor;
+mod line;
+mod separator;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+pub use cursor::Mismatch;
+pub use line::{GcCpu, GcCycle, PackageInit, RuntimeLine, SchedulerSnapshot};
+pub use separator::{ArrivedLine, Separated, Separator};
+pub use trace::{GcTotals, RuntimeTrace, Timed, TraceCollector};

@@ -1,0 +1,242 @@
+//! Reads lines and writes that were recorded from real programs of several Go versions.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+use super::{ArrivedLine, Mismatch, RuntimeLine, RuntimeTrace, Separated, Separator, TraceCollector};
+
+/// Standard error of a program with `gctrace=1,schedtrace=100,inittrace=1`, and with `schedtrace=300,scheddetail=1`.
+const LINES: [(&str, &str); 5] = [
+    ("1.18", include_str!("go1.18.txt")),
+    ("1.19", include_str!("go1.19.txt")),
+    ("1.21", include_str!("go1.21.txt")),
+    ("1.25", include_str!("go1.25.txt")),
+    ("1.27", include_str!("go1.27.txt")),
+];
+
+/// The single writes to standard error of a program that writes `partial ` again and again, with
+/// `gctrace=1,schedtrace=5`: one JSON string for each, as a pipe in packet mode returned them.
+const PIECES: [(&str, &str); 4] = [
+    ("1.19", include_str!("pieces-go1.19.txt")),
+    ("1.21", include_str!("pieces-go1.21.txt")),
+    ("1.25", include_str!("pieces-go1.25.txt")),
+    ("1.27", include_str!("pieces-go1.27.txt")),
+];
+
+const GC: &str = "gc 2 @0.706s 10%: 0.059+0.20+1.5 ms clock, 0.11+0.5/0.048/7+0.12 ms cpu, 9->10->2 MB, 4 MB goal, 1 MB \
+                  stacks, 3 MB globals, 2 P (forced)\n";
+
+/// Splits a line as the runtime writes it: each number and each text apart.
+fn pieces(line: &str) -> Vec<&[u8]> {
+    let is_number = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+    if let Some((package, rest)) = line.strip_prefix("init ").and_then(|rest| rest.split_once(" @")) {
+        let rest = &line[line.len() - rest.len() - 2..];
+        return [&[b"init ", package.as_bytes()], &pieces(rest)[..]].concat();
+    }
+    if let [b' ', b' ', b'P' | b'M' | b'G', ..] = line.as_bytes() {
+        return [&[&line.as_bytes()[..3]], &pieces(&line[3..])[..]].concat();
+    }
+    line.as_bytes().chunk_by(|a, b| is_number(*a) == is_number(*b)).collect()
+}
+
+/// Separates writes that arrive one microsecond after the other. Returns the program's bytes and the runtime's lines.
+fn separate<'p>(writes: impl IntoIterator<Item = &'p [u8]>) -> (String, Vec<ArrivedLine>, String) {
+    let (mut separator, mut out) = (Separator::default(), Separated::default());
+    let mut last = 0;
+    for (index, piece) in writes.into_iter().enumerate() {
+        last = index as u64 * 1000;
+        separator.push(piece, last, &mut out);
+    }
+    separator.expire(last, &mut out);
+    separator.finish(&mut out);
+    (String::from_utf8(out.program).unwrap(), out.lines, String::from_utf8(out.cut_lines.concat()).unwrap())
+}
+
+fn program_bytes<'p>(writes: impl IntoIterator<Item = &'p [u8]>) -> String {
+    separate(writes).0
+}
+
+fn text(lines: &[ArrivedLine]) -> String {
+    lines.iter().map(|line| String::from_utf8(line.bytes.clone()).unwrap()).collect()
+}
+
+fn trace(lines: Vec<ArrivedLine>) -> RuntimeTrace {
+    let mut collector = TraceCollector::default();
+    lines.into_iter().for_each(|line| collector.add(line));
+    collector.finish()
+}
+
+#[test]
+fn every_recorded_line_of_every_version_is_read() {
+    for (version, recorded) in LINES {
+        let (program, lines, _) = separate(recorded.split_inclusive('\n').flat_map(pieces));
+        assert_eq!((program.as_str(), text(&lines).as_str()), ("", recorded), "Go {version}");
+        let trace = trace(lines);
+        assert!(!trace.gc.is_empty(), "Go {version}");
+        assert!(trace.scheduler.len() >= 5 && trace.inits.len() > 4, "Go {version}");
+        for snapshot in &trace.scheduler {
+            assert_eq!(snapshot.event.processor_queues.len(), 2, "Go {version}: {snapshot:?}");
+            assert_eq!(snapshot.event.gomaxprocs, 2, "Go {version}");
+        }
+        assert!(trace.gc.iter().all(|gc| gc.event.heap_goal_mb >= 4 && gc.event.clock_ns[1] > 0), "Go {version}");
+    }
+}
+
+#[test]
+fn lines_between_and_inside_partial_lines_of_the_program_are_taken_out() {
+    for (version, recorded) in PIECES {
+        let writes: Vec<String> = recorded.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let (program, lines, cut) = separate(writes.iter().map(String::as_bytes));
+        let is_own = |write: &&String| matches!(write.as_str(), "partial " | "end without newline");
+        let own: String = writes.iter().filter(is_own).map(String::as_str).collect();
+        assert_eq!(program, own, "Go {version}");
+        let runtime: String = writes.iter().filter(|write| !is_own(write)).map(String::as_str).collect();
+        assert_eq!(text(&lines) + &cut, runtime, "Go {version}");
+        assert!(!trace(lines).gc.is_empty(), "Go {version}");
+    }
+}
+
+#[test]
+fn a_line_cut_at_any_byte_is_incomplete_and_no_byte_of_it_is_lost() {
+    for (version, recorded) in LINES {
+        for line in recorded.split_inclusive('\n') {
+            for length in 0..line.len() {
+                let cut = &line[..length];
+                let mismatch = RuntimeLine::parse(cut.as_bytes()).unwrap_err();
+                assert_ne!(mismatch, Mismatch::Different, "Go {version}: {cut:?}");
+                let (program, _, runtime) = separate(pieces(cut));
+                assert_eq!(runtime + &program, cut, "Go {version}");
+            }
+            RuntimeLine::parse(line.as_bytes()).unwrap();
+            let longer = format!("{line}x");
+            assert_eq!(RuntimeLine::parse(longer.as_bytes()), Err(Mismatch::Different), "{longer:?}");
+        }
+    }
+}
+
+#[test]
+fn the_figures_of_a_collection_are_read_exactly() {
+    let Ok(RuntimeLine::Gc(cycle)) = RuntimeLine::parse(GC.as_bytes()) else { panic!("not a collection") };
+    assert_eq!((cycle.number, cycle.at_ns, cycle.percent), (2, 706_000_000, 10));
+    assert_eq!(cycle.clock_ns, [59_000, 200_000, 1_500_000]);
+    let cpu = (cycle.cpu.pauses_ns, cycle.cpu.assist_ns, cycle.cpu.background_ns, cycle.cpu.idle_ns);
+    assert_eq!(cpu, (230_000, 500_000, 48_000, 7_000_000));
+    let heap = (cycle.heap_before_mb, cycle.heap_after_mb, cycle.heap_live_mb, cycle.heap_goal_mb);
+    assert_eq!(heap, (9, 10, 2, 4));
+    assert_eq!((cycle.stacks_mb, cycle.globals_mb, cycle.processors, cycle.forced), (1, 3, 2, true));
+    let leaks = GC.replace("10%", "10% (checking for goroutine leaks)").replace(" (forced)", "");
+    assert!(matches!(RuntimeLine::parse(leaks.as_bytes()), Ok(RuntimeLine::Gc(cycle)) if !cycle.forced));
+}
+
+#[test]
+fn numbers_that_the_runtime_does_not_write_are_different() {
+    for (from, to) in [
+        ("gc 2", "gc 02"),
+        ("gc 2", "gc 99999999999999999999"),
+        ("0.706", "0.7060000000001"),
+        ("0.706", "99999999999999.0"),
+        ("0.706", "-0.706"),
+        ("9->", " 9->"),
+        ("ms clock", "ms  clock"),
+        (" P (forced)", " P (forced) "),
+    ] {
+        let line = GC.replacen(from, to, 1);
+        assert_eq!(RuntimeLine::parse(line.as_bytes()), Err(Mismatch::Different), "{line}");
+    }
+}
+
+#[test]
+fn lines_that_the_program_prints_are_left_alone() {
+    let first = GC.replace("gc 2", "gc 1");
+    // The runtime never writes a line at once.
+    assert_eq!(program_bytes([first.as_bytes()]), first);
+    // Nor a number with a text.
+    assert_eq!(program_bytes([&b"gc "[..], &first.as_bytes()[3..]]), first);
+    // A collection whose number does not follow.
+    assert_eq!(program_bytes(pieces(GC)), GC);
+    let third = first.replace("gc 1", "gc 3");
+    assert_eq!(program_bytes([pieces(&first), pieces(&third)].concat()), third);
+    // Details without a state of the scheduler before them.
+    let detail = "  G2: status=4(sleep) m=nil lockedm=nil\n";
+    assert_eq!(program_bytes(pieces(detail)), detail);
+    let late = LINES[3].1.lines().rfind(|line| line.starts_with("SCHED 3")).unwrap().to_owned() + "\n";
+    assert_eq!(program_bytes(pieces(&late)), late);
+}
+
+#[test]
+fn a_line_that_does_not_go_on_is_passed_on_after_two_seconds() {
+    let (mut separator, mut out) = (Separator::default(), Separated::default());
+    for piece in [&b"before "[..], b"gc ", b"1", b" after"] {
+        separator.push(piece, 0, &mut out);
+    }
+    assert_eq!(out.program, b"before ");
+    separator.expire(2_000_000_000, &mut out);
+    assert_eq!(out.program, b"before ");
+    separator.expire(2_000_000_001, &mut out);
+    assert_eq!(out.program, b"before gc 1 after");
+    // It may have been a line of the runtime, so the next one may have any number.
+    for piece in pieces(GC) {
+        separator.push(piece, 3_000_000_000, &mut out);
+    }
+    assert_eq!(text(&out.lines), GC);
+}
+
+#[test]
+fn a_line_that_the_end_of_the_program_cuts_is_the_runtimes() {
+    let first = GC.replace("gc 2", "gc 1");
+    let whole = pieces(&first);
+    let (program, lines, cut) = separate([&[&b"before "[..]], &whole[..9], &[b"after".as_slice()]].concat());
+    assert_eq!((program.as_str(), lines.len(), cut.as_bytes()), ("before after", 0, &whole[..9].concat()[..]));
+    assert_eq!(program_bytes([&b"before "[..], b"gc "]), "before gc ");
+    assert_eq!(program_bytes([&b"gc "[..], b"2", b" @"]), "gc 2 @", "the first collection was not seen");
+    // A byte at a time.
+    assert_eq!(program_bytes(GC.as_bytes().chunks(1)), GC);
+    let (program, ..) = separate([&b"SCHED "[..], b"0", b"m", b"s", b": "]);
+    assert_eq!(program, "ms: ");
+}
+
+#[test]
+fn at_most_16_mib_are_held_back() {
+    let (mut separator, mut out) = (Separator::default(), Separated::default());
+    separator.push(b"gc ", 0, &mut out);
+    let block = vec![b'x'; 64 * 1024];
+    for _ in 0..256 {
+        separator.push(&block, 0, &mut out);
+    }
+    assert_eq!(out.program.len(), 3 + 256 * block.len());
+}
+
+#[test]
+fn lines_of_several_threads_and_processes_are_told_apart() {
+    let first = GC.replace("gc 2", "gc 1");
+    // A thread prints within the line of another one, and a second process begins with its first collection.
+    let scheduler = "SCHED 0ms: gomaxprocs=1 idleprocs=0 threads=4 spinningthreads=0 idlethreads=1 runqueue=2 [0]\n";
+    let outer = pieces(scheduler);
+    let writes = [&outer[..13], &pieces(&first), &outer[13..], &pieces(GC), &pieces(&first)].concat();
+    let (program, lines, _) = separate(writes);
+    assert_eq!(program, "");
+    let found: Vec<_> = lines.iter().map(|line| (&line.bytes[..4], line.process)).collect();
+    assert_eq!(found, [(&b"gc 1"[..], 0), (b"SCHE", 0), (b"gc 2", 0), (b"gc 1", 1)]);
+}
+
+#[test]
+fn times_are_put_on_the_clock_of_the_samples() {
+    let line = |number: u64, at: &str, arrived_ns| {
+        let bytes = GC.replace("gc 2", &format!("gc {number}")).replace("0.706", at).into_bytes();
+        ArrivedLine { line: RuntimeLine::parse(&bytes).unwrap(), bytes, process: 0, arrived_ns }
+    };
+    // Clock times of each collection: 1.759 ms. The second line was read the fastest.
+    let trace = trace(vec![line(1, "0.500", 1_511_000_000), line(2, "0.700", 1_702_759_000)]);
+    let starts: Vec<_> = trace.gc.iter().map(|gc| gc.time_ns).collect();
+    assert_eq!(starts, [1_501_000_000, 1_701_000_000]);
+    assert_eq!(trace.within(&(1_600_000_000..u64::MAX)).gc.len(), 1);
+    let totals = trace.gc_totals();
+    assert_eq!((totals.cycles, totals.mark_ns(), totals.pauses_ns), (2, 2 * 7_548_000, 2 * 1_559_000));
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_writes_come_out_completely(writes in proptest::collection::vec("(gc |SCHED |init |[0-9]|\\.|%: | @|s |\n|x| ){0,3}", 0..60)) {
+        let (program, lines, cut) = separate(writes.iter().map(String::as_bytes));
+        proptest::prop_assert_eq!(program.len() + text(&lines).len() + cut.len(), writes.concat().len());
+    }
+}

@@ -1,0 +1,116 @@
+//! What the Go runtime and the kernel report about a run besides the samples: `runtime.log` and `runtime.json`.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::manifest::{SamplerRecord, WorkloadResult};
+use crate::archive::Draft;
+use crate::config::Config;
+use crate::findings::{self, Evidence, ProfileFinding, QuotaUse};
+use crate::fsio::{self, FileError};
+use crate::gotrace::RuntimeTrace;
+use crate::host::{CpuWaitCounters, CpuWaits, Throttling};
+use crate::perfevent::monotonic_ns;
+use crate::profile::Profile;
+use crate::workload::LaunchPlan;
+
+/// Copy of the runtime's lines, in the run's directory.
+const RUNTIME_LOG: &str = "runtime.log";
+/// Name of the file with the events, in the run's directory.
+pub(super) const RUNTIME_FILE: &str = "runtime.json";
+/// Maximum bytes of that file: an event has about 500.
+const MAX_FILE: u64 = 1 << 30;
+
+/// What was reported. Times are on the samples' clock, in nanoseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RuntimeRecord {
+    /// When the watch began: before the program started.
+    pub(super) from_ns: u64,
+    /// When it ended: after the program had ended.
+    pub(super) until_ns: u64,
+    /// Events of the Go runtime.
+    #[serde(flatten)]
+    pub(super) trace: RuntimeTrace,
+    /// Waits for a CPU.
+    pub(super) cpu_waits: CpuWaits,
+}
+
+impl RuntimeRecord {
+    /// Writes the record into a run.
+    pub(super) fn write(&self, draft: &Draft) -> Result<(), Error> {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        fsio::replace(&draft.path(RUNTIME_FILE), &text).map_err(Error::Output)
+    }
+
+    /// Reads the record of a run's directory. `None` if it has none, or one of another version.
+    pub(super) fn read(dir: &Path) -> Result<Option<Self>, FileError> {
+        let path = dir.join(RUNTIME_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        Ok(serde_json::from_slice(&fsio::read_bounded(&path, MAX_FILE)?).ok())
+    }
+}
+
+/// Asks the Go runtime of a program for what the settings want.
+pub(super) fn request_traces(config: &Config, plan: LaunchPlan, draft: &Draft) -> LaunchPlan {
+    let LaunchPlan { mut env, .. } = plan;
+    let existing = env.iter().rposition(|(name, _)| name == "GODEBUG").map(|index| env.remove(index).1);
+    let existing = existing.or_else(|| std::env::var("GODEBUG").ok()).unwrap_or_default();
+    let requested = config.runtime.godebug(&existing);
+    let runtime_log = requested.is_some().then(|| draft.path(RUNTIME_LOG));
+    let value = requested.or(Some(existing).filter(|value| !value.is_empty()));
+    env.extend(value.map(|value| ("GODEBUG".to_owned(), value)));
+    LaunchPlan { env, runtime_log, ..plan }
+}
+
+/// Returns the findings about a run, from its directory and the parts of its manifest. Empty if the run has no record of
+/// what was reported.
+pub(super) fn run_findings(
+    dir: &Path,
+    profile: &Profile,
+    workload: &WorkloadResult,
+    sampler: &SamplerRecord,
+) -> Result<Vec<ProfileFinding>, FileError> {
+    let Some(record) = RuntimeRecord::read(dir)? else { return Ok(Vec::new()) };
+    let quota_use = |(group, throttling): (&PathBuf, &Throttling)| QuotaUse {
+        group: group.display().to_string(),
+        cpus: throttling.quota.cpus(),
+        periods: throttling.periods,
+        throttled_periods: throttling.throttled_periods,
+        throttled_seconds: throttling.throttled_us as f64 / 1e6,
+    };
+    Ok(findings::find(&Evidence {
+        profile,
+        trace: &record.trace,
+        wall_seconds: workload.wall_seconds,
+        cpu_seconds: sampler.used_cpu_seconds.map(|_| (workload.user_seconds, workload.system_seconds)),
+        quotas: record.cpu_waits.quotas.iter().map(quota_use).collect(),
+        pressure_seconds: record.cpu_waits.machine_pressure_us().map(|us| us as f64 / 1e6),
+    }))
+}
+
+/// Counts waits from its start on.
+pub(super) struct Watch {
+    process: String,
+    from_ns: u64,
+    counters: CpuWaitCounters,
+}
+
+impl Watch {
+    /// Begins to watch the control groups of a process. `None` for goflame's own, in which its programs run too.
+    pub(super) fn start(process: Option<i32>) -> Self {
+        let process = process.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+        let counters = CpuWaitCounters::read(Path::new("/"), &process);
+        Self { process, from_ns: monotonic_ns(), counters }
+    }
+
+    /// Returns what was reported until now.
+    pub(super) fn stop(self, trace: RuntimeTrace) -> RuntimeRecord {
+        let counters = CpuWaitCounters::read(Path::new("/"), &self.process);
+        let cpu_waits = counters.since(&self.counters);
+        RuntimeRecord { from_ns: self.from_ns, until_ns: monotonic_ns(), trace, cpu_waits }
+    }
+}

@@ -1,0 +1,159 @@
+//! A copy of output in a file, and what it lacks.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::fsio::create_private;
+
+/// Bytes kept of the end of a log that exceeds its limit. Go writes the reason for a crash at the end.
+const TAIL: usize = 64 * 1024;
+
+/// Bytes reserved for the line that says how much was left out.
+const GAP_LINE: u64 = 128;
+
+/// A copy of the program's output that lacks a part.
+#[derive(Debug, thiserror::Error)]
+#[error("{log} is not complete: {gap}")]
+pub struct IncompleteLog {
+    /// File name of the copy. The directory is renamed when the run is complete.
+    pub log: String,
+    /// The missing part.
+    pub gap: LogGap,
+}
+
+/// The part that a copy of the program's output lacks.
+#[derive(Debug, thiserror::Error)]
+pub enum LogGap {
+    /// The end, because somebody may write for ever.
+    #[error("a process that could not be stopped still writes to it")]
+    StillWritten,
+    /// This number of bytes before the end.
+    #[error("{0} bytes are left out in the middle (`max_bytes` in [archive])")]
+    LeftOut(u64),
+    /// Everything after an error.
+    #[error(transparent)]
+    Failed(#[from] io::Error),
+}
+
+/// A log, and the first part that it lacks.
+pub(super) struct KeptLog {
+    name: String,
+    log: Option<Log<File>>,
+    gap: Option<LogGap>,
+}
+
+impl KeptLog {
+    pub(super) fn create(path: &Path, max_bytes: Option<u64>) -> Self {
+        let name = path.file_name().unwrap_or_default().display().to_string();
+        match create_private(path) {
+            Ok(file) => Self { name, log: Some(Log::new(file, max_bytes)), gap: None },
+            Err(error) => Self { name, log: None, gap: Some(error.source.into()) },
+        }
+    }
+
+    /// Writes bytes. After an error, nothing more is written.
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        if let Some(Err(error)) = self.log.as_mut().map(|log| log.write(bytes)) {
+            self.note(error.into());
+            self.log = None;
+        }
+    }
+
+    /// Notes a gap. The first one is reported.
+    pub(super) fn note(&mut self, gap: LogGap) {
+        self.gap.get_or_insert(gap);
+    }
+
+    /// Completes the log. `None` if it lacks nothing.
+    pub(super) fn finish(mut self) -> Option<IncompleteLog> {
+        match self.log.take().map(Log::finish) {
+            None | Some(Ok(0)) => {}
+            Some(Ok(left_out)) => self.note(LogGap::LeftOut(left_out)),
+            Some(Err(error)) => self.note(error.into()),
+        }
+        self.gap.map(|gap| IncompleteLog { log: self.name, gap })
+    }
+}
+
+/// Copy of the output. If the output exceeds the limit, keeps its beginning and its end.
+struct Log<W> {
+    file: W,
+    /// Bytes that still fit into the beginning.
+    room: u64,
+    /// The last bytes of the output that did not fit.
+    tail: VecDeque<u8>,
+    left_out: u64,
+}
+
+impl Log<File> {
+    fn new(file: File, max_bytes: Option<u64>) -> Self {
+        Self::with_room(file, max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(TAIL as u64 + GAP_LINE)))
+    }
+}
+
+impl<W: Write> Log<W> {
+    fn with_room(file: W, room: u64) -> Self {
+        Self { file, room, tail: VecDeque::new(), left_out: 0 }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let fits = usize::try_from(self.room).map_or(bytes.len(), |room| room.min(bytes.len()));
+        let (head, rest) = bytes.split_at(fits);
+        self.file.write_all(head)?;
+        self.room -= fits as u64;
+        self.tail.extend(rest);
+        let excess = self.tail.len().saturating_sub(TAIL);
+        self.tail.drain(..excess);
+        self.left_out += excess as u64;
+        Ok(())
+    }
+
+    /// Writes the end. Returns the number of bytes left out before it.
+    fn finish(mut self) -> io::Result<u64> {
+        if self.left_out > 0 {
+            writeln!(self.file, "\n[goflame: {}]", LogGap::LeftOut(self.left_out))?;
+        }
+        self.file.write_all(self.tail.make_contiguous())?;
+        Ok(self.left_out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Log, TAIL};
+
+    /// Returns what the log keeps of these pieces, with space for 4 bytes and the end.
+    fn kept<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<u8>, u64) {
+        let mut file = Vec::new();
+        let mut log = Log::with_room(&mut file, 4);
+        for piece in pieces {
+            log.write(piece).expect("a vector takes everything");
+        }
+        let left_out = log.finish().expect("a vector takes everything");
+        (file, left_out)
+    }
+
+    #[test]
+    fn a_log_within_its_bound_is_complete() {
+        let longest = [vec![b'a'; 4], vec![b'b'; TAIL]].concat();
+        for length in [0, 3, 4, 5, longest.len()] {
+            for size in [1, 3, longest.len()] {
+                assert_eq!(kept(longest[..length].chunks(size)), (longest[..length].to_vec(), 0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_longer_log_keeps_its_beginning_and_its_end() {
+        let written = [&b"head"[..], b"left out", &vec![b'x'; TAIL - 4], b"tail"].concat();
+        for size in [1, 7, 1000, written.len()] {
+            let (file, left_out) = kept(written.chunks(size));
+            let gap = "head\n[goflame: 8 bytes are left out in the middle (`max_bytes` in [archive])]\nxxx";
+            assert_eq!(left_out, 8);
+            assert!(file.starts_with(gap.as_bytes()) && file.ends_with(b"xtail"), "{size}");
+            assert_eq!(file.len(), 4 + gap.len() - 7 + TAIL);
+        }
+    }
+}

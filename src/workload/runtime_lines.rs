@@ -1,0 +1,68 @@
+//! Takes the Go runtime's lines out of the program's standard error.
+
+use std::fs::File;
+use std::io::Read;
+
+use super::kept_log::KeptLog;
+use crate::gotrace::{RuntimeTrace, Separated, Separator, TraceCollector};
+use crate::perfevent::monotonic_ns;
+
+/// Pieces that are read before the program's bytes are passed on.
+const MAX_PIECES: usize = 1024;
+
+/// The runtime's lines while the program runs.
+pub(super) struct RuntimeLines {
+    separator: Separator,
+    separated: Separated,
+    collector: TraceCollector,
+    log: KeptLog,
+}
+
+impl RuntimeLines {
+    pub(super) fn new(log: KeptLog) -> Self {
+        Self {
+            separator: Separator::default(),
+            separated: Separated::default(),
+            collector: TraceCollector::default(),
+            log,
+        }
+    }
+
+    /// Takes the piece of `count` bytes in the buffer, and the pieces that wait in the pipe.
+    pub(super) fn separate(&mut self, count: usize, buffer: &mut [u8], reader: &mut File) {
+        let now_ns = monotonic_ns();
+        let mut count = count;
+        for _ in 0..MAX_PIECES {
+            self.separator.push(buffer.get(..count).unwrap_or_default(), now_ns, &mut self.separated);
+            // An error, such as that nothing waits, comes again where the caller reads.
+            match reader.read(buffer) {
+                Ok(read @ 1..) => count = read,
+                _ => break,
+            }
+        }
+    }
+
+    /// Returns the bytes that are certainly the program's, and keeps the lines that are complete.
+    pub(super) fn take_program_bytes(&mut self) -> Vec<u8> {
+        self.separator.expire(monotonic_ns(), &mut self.separated);
+        self.keep_lines();
+        std::mem::take(&mut self.separated.program)
+    }
+
+    /// Ends the stream. Returns the program's last bytes, the events, and the log of the lines.
+    pub(super) fn finish(mut self) -> (Vec<u8>, RuntimeTrace, KeptLog) {
+        self.separator.finish(&mut self.separated);
+        self.keep_lines();
+        for line in &self.separated.cut_lines {
+            self.log.write(line);
+        }
+        (self.separated.program, self.collector.finish(), self.log)
+    }
+
+    fn keep_lines(&mut self) {
+        for line in self.separated.lines.drain(..) {
+            self.log.write(&line.bytes);
+            self.collector.add(line);
+        }
+    }
+}
