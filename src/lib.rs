@@ -12,8 +12,9 @@
 //! perf.data bytes ─ perfdata ─▶ records in time order
 //! records + the binaries' bytes (sources) ─ analyse (using gobin, jit) ─▶ Profile
 //! pprof bytes ─ pprof ─▶ Profile
+//! folded stacks, output of `perf script` ─ stacktext ─▶ Profile
 //! Profile ─ views ─▶ call tree, top functions, hottest path, groups          two profiles ─ views ─▶ differences
-//! views ─ render ─▶ bytes: SVG, pprof (by pprof), folded, text
+//! views ─ render ─▶ bytes: SVG, HTML, pprof (by pprof), folded, JSON of several kinds, Markdown, text
 //! bytes + Manifest ─ archive ─▶ RunId
 //! ```
 //!
@@ -50,6 +51,8 @@ pub mod views;
 pub mod findings;
 
 pub mod pprof;
+
+pub mod stacktext;
 
 pub mod render;
 

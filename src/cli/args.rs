@@ -9,6 +9,7 @@ use super::benchmark_args::BenchmarkArgs;
 use super::filter::FilterArgs;
 use super::record_args::RecordArgs;
 use super::shared_args::{RecordingArgs, TableArgs};
+use super::svg_args::SvgArgs;
 use super::window_args::WindowArgs;
 use crate::pipeline::{BuildOptions, Verify};
 use crate::render::Format;
@@ -314,6 +315,8 @@ Examples:
   goflame report -n 30 --sort cum           Longer tables, by cumulative weight
   goflame report @1 -o before.svg           Flame graph of the run before
   goflame report perf.data                  Tables of a recording of perf
+  goflame report latest -f markdown         Tables for a pull request
+  perf script | goflame report -            Tables of what another tool recorded
   goflame report latest --by goroutine      Tables of each goroutine
   goflame report --from 2 --to 3.5          Tables of the samples between 2 s and 3.5 s";
 
@@ -321,12 +324,15 @@ Examples:
 #[command(after_help = REPORT_EXAMPLES)]
 pub(super) struct ReportArgs {
     /// A run (id, prefix of an id, latest, or @1 for the one before), a run's directory, a perf.data file, a pprof
-    /// profile (gzipped or not), or - for standard input
+    /// profile (gzipped or not), folded stacks, the output of `perf script`, or - for standard input
     #[arg(default_value = "latest")]
     pub(super) source: String,
     /// Print this format instead of the tables
     #[arg(short, long, value_enum)]
     pub(super) format: Option<Format>,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub(super) json: bool,
     /// Sample type of a pprof profile, by name or index; the default is the one of `go tool pprof`
     #[arg(long, value_name = "TYPE", alias = "sample_index")]
     pub(super) sample_type: Option<String>,
@@ -338,12 +344,14 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "PROPERTY", value_parser = parse_by)]
     pub(super) by: Option<By>,
     /// Write to this file instead of standard output; without --format, the name tells the format: .svg, .html,
-    /// .pb.gz, .folded, .json; with another ending, the tables
+    /// .pb.gz, .folded, .speedscope.json, .firefox.json, .trace.json, .md, .json; with another ending, the tables
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Title of the flame graph
+    /// Title of the flame graph and of the other formats
     #[arg(long)]
     pub(super) title: Option<String>,
+    #[command(flatten)]
+    pub(super) svg: SvgArgs,
     #[command(flatten)]
     pub(super) tables: TableArgs,
     #[command(flatten)]

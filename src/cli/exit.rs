@@ -37,14 +37,17 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::Engine(_) => DOCKER,
         Error::NoSampleTypes { .. }
         | Error::NoEvents { .. }
+        | Error::OneValue { .. }
         | Error::NoTimes { .. }
         | Error::NoDuration { .. }
         | Error::DifferentUnits { .. } => USAGE,
         Error::Pprof { source, .. } if source.is_usage() => USAGE,
         Error::Analyse { source, .. } if source.is_usage() => USAGE,
+        Error::StackText { source, .. } if source.is_usage() => USAGE,
         Error::Unreadable { .. }
         | Error::NothingToCompare { .. }
         | Error::Pprof { .. }
+        | Error::StackText { .. }
         | Error::UnknownKind { .. }
         | Error::Analyse { .. }
         | Error::Input(_) => INPUT,

@@ -80,6 +80,12 @@ pub(super) enum Failure {
         /// The name.
         file: String,
     },
+    /// A flag of flame graphs with another output.
+    #[error("`{flag}` changes how a flame graph is drawn, but none is written")]
+    OnlyForSvg {
+        /// The flag.
+        flag: &'static str,
+    },
     /// `goflame report -` without an input.
     #[error("standard input is a terminal, so there is nothing to read")]
     NoInput,
@@ -150,6 +156,7 @@ impl Failure {
             Self::NoSuchFormat { .. } => {
                 vec!["choose a name that ends in .svg or .txt, or the format with `--format`".into()]
             }
+            Self::OnlyForSvg { .. } => vec!["draw one with `-o flamegraph.svg` or `--format svg`".into()],
             Self::NoInput => vec!["name a file, or pass one: `goflame report - < perf.data`".into()],
             Self::InputTwice => vec!["name a file or a run in place of one `-`".into()],
             Self::NoConfirmation => vec!["`--yes` confirms without asking, for scripts".into()],
@@ -173,6 +180,7 @@ impl Failure {
             | Self::NoConfirmation
             | Self::BinaryOnTerminal { .. }
             | Self::NoSuchFormat { .. }
+            | Self::OnlyForSvg { .. }
             | Self::NoInput
             | Self::InputTwice
             | Self::EmptyTimeRange(_)

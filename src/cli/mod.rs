@@ -11,6 +11,7 @@ mod filter;
 mod output;
 mod record_args;
 mod shared_args;
+mod svg_args;
 mod window_args;
 
 use std::ffi::OsString;

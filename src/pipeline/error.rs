@@ -5,7 +5,7 @@ use crate::doctor::Finding;
 use crate::fsio::FileError;
 pub use crate::process::with_causes;
 use crate::sources::InputError;
-use crate::{analyse, archive, build, config, perfdata, pprof, process, record, workload};
+use crate::{analyse, archive, build, config, perfdata, pprof, process, record, stacktext, workload};
 
 /// Lines of the difference between two lock files.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +89,15 @@ pub enum Error {
         #[source]
         source: pprof::Error,
     },
+    /// The text with stacks cannot be read.
+    #[error("cannot read the stacks of {path}")]
+    StackText {
+        /// Path of the file.
+        path: String,
+        /// Cause.
+        #[source]
+        source: stacktext::Error,
+    },
     /// A sample type was requested for a recording.
     #[error("{name} is a recording: it has events, not sample types")]
     NoSampleTypes {
@@ -98,6 +107,12 @@ pub enum Error {
     /// An event was requested for a pprof profile.
     #[error("{name} is a pprof profile: it has sample types, not events")]
     NoEvents {
+        /// Name of the file.
+        name: String,
+    },
+    /// An event or a sample type was requested for folded stacks.
+    #[error("{name} holds folded stacks: they have neither events nor sample types")]
+    OneValue {
         /// Name of the file.
         name: String,
     },
@@ -179,11 +194,12 @@ impl Error {
             Self::Archive(error) => error.hints(),
             Self::Unreadable { source, .. } => source.hints(),
             Self::Pprof { source, .. } => source.hints(),
+            Self::StackText { source, .. } => source.hints(),
             Self::UnknownKind { empty: true, .. } => {
                 vec!["a CPU profile stays empty when the program ends without `pprof.StopCPUProfile`: os.Exit skips deferred calls".into()]
             }
             Self::UnknownKind { .. } => vec![
-                "goflame reads perf.data files and pprof profiles (profile.proto), gzipped or not; `goflame runs list` lists its own runs"
+                "goflame reads perf.data files, pprof profiles (profile.proto, gzipped or not), folded stacks and the output of `perf script`; `goflame runs list` lists its own runs"
                     .into(),
             ],
             Self::NoSampleTypes { .. } => vec!["`--event` selects an event".into()],
@@ -200,9 +216,12 @@ impl Error {
             }
             Self::NoDuration { .. } => vec!["`--units OLD,NEW` takes the seconds, or any other units of work".into()],
             Self::Analyse { source, .. } => source.hints(),
-            Self::NotReady(_) | Self::NoCommand(_) | Self::Caller { .. } | Self::Input(_) | Self::Output(_) => {
-                Vec::new()
-            }
+            Self::NotReady(_)
+            | Self::NoCommand(_)
+            | Self::Caller { .. }
+            | Self::OneValue { .. }
+            | Self::Input(_)
+            | Self::Output(_) => Vec::new(),
         }
     }
 }

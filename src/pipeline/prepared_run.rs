@@ -172,7 +172,7 @@ impl PreparedRun<'_> {
             used_cpu_seconds: sampler.used_cpu_seconds,
             lost: sampler.lost,
             rewrite: (!self.config.archive.raw).then_some(open_temporary),
-            keep_times: self.config.report.formats.contains(&Format::Html),
+            keep_times: self.config.report.formats.iter().any(|format| format.has_times()),
             ..AnalyseOptions::default()
         };
         let code_files = recording.code_files.take().map_or_else(OnceCell::new, OnceCell::from);
@@ -243,18 +243,11 @@ impl PreparedRun<'_> {
             hottest: hottest(&view),
             notes: notes.clone(),
         };
-        let (facts, notes) = (facts(&manifest), notes);
+        let facts = facts(&manifest);
         let findings =
             run_findings(draft.dir(), view.profile(), &manifest.workload, &manifest.sampler).map_err(Error::Input)?;
-        let (sample_types, other_events, name) = (None, Vec::new(), draft.id().to_string());
         let (phases, load) = (workload.phases.clone(), workload.load.as_ref().and_then(|load| load.figures.clone()));
-        let reported = Reported {
-            name,
-            view,
-            quality,
-            title,
-            sample_types,
-            other_events,
+        let mut reported = Reported {
             notes,
             benchmarks,
             phases,
@@ -262,6 +255,7 @@ impl PreparedRun<'_> {
             sources,
             findings,
             facts,
+            ..Reported::new(view, quality, title)
         };
         let files = self.write_outputs(&draft, &reported.document())?;
         let run = draft.commit(&manifest)?;
@@ -270,6 +264,7 @@ impl PreparedRun<'_> {
             self.observer.warning(&Warning::OldRunsRemain(&error));
         }
         let (id, dir) = (run.id().to_string(), run.dir().to_owned());
+        reported.name.clone_from(&id);
         let Analysed { status, ending, .. } = analysed;
         Ok(RunOutcome { id, dir, status, ending, reported, files, workload, findings: self.ready.findings })
     }

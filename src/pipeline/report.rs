@@ -25,10 +25,11 @@ use crate::perfdata::PerfData;
 use crate::perfevent::return_large_blocks;
 use crate::pprof::{self, SampleTypes, SourceDirs};
 use crate::profile::{Phase, Profile, Quality, format_total_count};
-use crate::render::{Document, Format, ServerRun};
+use crate::render::{Document, Drawing, Format, ServerRun};
 use crate::sources::{
     CodeFile, DiskImages, InputBytes, InputKind, find_code_files, goroutines_from_file, open_input, stored_code_files,
 };
+use crate::stacktext::{self, StackText};
 use crate::views::{By, Filters, View};
 
 /// Name of the recording in a run directory.
@@ -60,6 +61,8 @@ pub enum ReportSource {
 pub struct ReportOptions<'o> {
     /// Title that replaces the default one.
     pub title: Option<&'o str>,
+    /// How a flame graph is drawn.
+    pub drawing: Drawing,
     /// Sample type of a pprof profile to show, by name or index.
     pub sample_type: Option<&'o str>,
     /// Name of the event of a recording to show.
@@ -94,6 +97,8 @@ pub struct Reported {
     pub quality: Quality,
     /// Title of the profile.
     pub title: String,
+    /// How a flame graph is drawn.
+    pub drawing: Drawing,
     /// Sample types of a pprof profile and the one that is shown. `None` for a recording.
     pub sample_types: Option<SampleTypes>,
     /// Names of the events of a recording that are not shown.
@@ -115,6 +120,26 @@ pub struct Reported {
 }
 
 impl Reported {
+    /// Returns a profile without a name, and with nothing that only some inputs have.
+    pub(super) fn new(view: View, quality: Quality, title: String) -> Self {
+        Self {
+            name: String::new(),
+            view,
+            quality,
+            title,
+            drawing: Drawing::default(),
+            sample_types: None,
+            other_events: Vec::new(),
+            notes: Vec::new(),
+            benchmarks: Vec::new(),
+            phases: Vec::new(),
+            load: None,
+            sources: SourceDirs::default(),
+            findings: Vec::new(),
+            facts: Vec::new(),
+        }
+    }
+
     /// Writes the profile in one format.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
         format.write(&self.document(), out)
@@ -122,8 +147,8 @@ impl Reported {
 
     /// Returns the content of an output.
     pub fn document(&self) -> Document<'_> {
-        let Self { view, quality, title, sources, facts, notes, findings, .. } = self;
-        Document { view, quality, title, sources, facts, notes, findings, server: self.server() }
+        let Self { view, quality, title, sources, facts, notes, findings, drawing, .. } = self;
+        Document { view, quality, title, sources, facts, notes, findings, drawing, server: self.server() }
     }
 
     /// The phases of a server's run, and its load.
@@ -155,6 +180,15 @@ fn report_file(path: &Path, wanted: &ReportOptions<'_>, observer: &dyn Observer)
     match bytes.kind() {
         Some(InputKind::PerfData) => report_recording(path, &bytes, wanted, observer),
         Some(InputKind::Pprof) => report_pprof(path, &bytes, wanted, observer),
+        Some(InputKind::Folded) => {
+            if wanted.event.is_some() || wanted.sample_type.is_some() {
+                return Err(Error::OneValue { name: path.display().to_string() });
+            }
+            report_text(path, wanted, observer, || stacktext::read_folded(bytes.bytes()))
+        }
+        Some(InputKind::PerfScript) => {
+            report_text(path, wanted, observer, || stacktext::read_perf_script(bytes.bytes(), wanted.event))
+        }
         None => Err(Error::UnknownKind { path: path.display().to_string(), empty: bytes.bytes().is_empty() }),
     }
 }
@@ -175,27 +209,34 @@ fn report_pprof(
     }
     let read =
         pprof::read(bytes.bytes(), wanted.sample_type).map_err(|source| Error::Pprof { path: name.clone(), source })?;
-    let seconds = started.elapsed().as_secs_f64();
-    let what = format_total_count(&read.profile).unwrap_or_else(|| read.profile.event.name.clone());
-    observer.event(&PipelineEvent::ReadProfile { total: &what, name: &name, seconds });
-    Ok(Reported {
-        view: wanted.view(read.profile),
-        quality: read.quality,
-        title: wanted.title.unwrap_or(&name).to_owned(),
-        name,
-        sample_types: Some(read.sample_types),
-        other_events: Vec::new(),
-        notes: read.notes,
-        benchmarks: Vec::new(),
-        phases: Vec::new(),
-        load: None,
-        sources: SourceDirs::default(),
-        findings: Vec::new(),
-        facts: Vec::new(),
-    })
+    observe_profile(&read.profile, &name, started, observer);
+    let pprof::Imported { profile, quality, sample_types, notes } = read;
+    let reported = reported(InputContent { profile, quality, other_events: Vec::new(), notes }, wanted, &name, &name)?;
+    Ok(Reported { sample_types: Some(sample_types), ..reported })
 }
 
-/// Returns an error if a sample type was requested for a recording, which has none to choose from.
+/// Reads a text with stacks.
+fn report_text(
+    path: &Path,
+    wanted: &ReportOptions<'_>,
+    observer: &dyn Observer,
+    read: impl FnOnce() -> Result<StackText, stacktext::Error>,
+) -> Result<Reported, Error> {
+    let started = Instant::now();
+    let name = path.display().to_string();
+    only_pprof(&name, wanted)?;
+    let StackText { profile, quality, other_events, notes } =
+        read().map_err(|source| Error::StackText { path: name.clone(), source })?;
+    observe_profile(&profile, &name, started, observer);
+    reported(InputContent { profile, quality, other_events, notes }, wanted, &name, &name)
+}
+
+fn observe_profile(profile: &Profile, name: &str, started: Instant, observer: &dyn Observer) {
+    let total = format_total_count(profile).unwrap_or_else(|| profile.event.name.clone());
+    observer.event(&PipelineEvent::ReadProfile { total: &total, name, seconds: started.elapsed().as_secs_f64() });
+}
+
+/// Returns an error if a sample type was requested for an input that has none to choose from.
 fn only_pprof(name: &str, wanted: &ReportOptions<'_>) -> Result<(), Error> {
     match wanted.sample_type {
         Some(_) => Err(Error::NoSampleTypes { name: name.to_owned() }),
@@ -250,7 +291,7 @@ fn report_recording(
     analysis.notes.extend(note_on_found(&found.into_inner().unwrap_or_default()));
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::File(&name), seconds });
-    reported(analysis, wanted, &name, &name)
+    reported(analysis.into(), wanted, &name, &name)
 }
 
 /// Names the files outside of the archive that name code.
@@ -305,7 +346,7 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
         }
         false => Vec::new(),
     };
-    let reported = reported(analysis, wanted, run.id().as_str(), &manifest.title)?;
+    let reported = reported(analysis.into(), wanted, run.id().as_str(), &manifest.title)?;
     let sources = manifest.build.map_or_else(SourceDirs::default, |build| build.sources);
     let WorkloadResult { phases, load, .. } = manifest.workload;
     let load = load.and_then(|load| load.figures);
@@ -334,24 +375,33 @@ fn run_directory(perf_data: &Path) -> Option<PathBuf> {
     Some(dir)
 }
 
-fn reported(analysis: Analysis, wanted: &ReportOptions<'_>, name: &str, title: &str) -> Result<Reported, Error> {
-    if wanted.filters.time.is_some() && analysis.profile.timed_samples().is_none() {
+/// What an input holds.
+struct InputContent {
+    profile: Profile,
+    quality: Quality,
+    other_events: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl From<Analysis> for InputContent {
+    fn from(analysis: Analysis) -> Self {
+        let Analysis { profile, quality, other_events, notes, .. } = analysis;
+        Self { profile, quality, other_events, notes }
+    }
+}
+
+fn reported(content: InputContent, wanted: &ReportOptions<'_>, name: &str, title: &str) -> Result<Reported, Error> {
+    let InputContent { profile, quality, other_events, notes } = content;
+    if wanted.filters.time.is_some() && profile.timed_samples().is_none() {
         return Err(Error::NoTimes { name: name.to_owned(), reason: "its samples have no times" });
     }
+    let title = wanted.title.unwrap_or(title).to_owned();
     Ok(Reported {
         name: name.to_owned(),
-        view: wanted.view(analysis.profile),
-        quality: analysis.quality,
-        title: wanted.title.unwrap_or(title).to_owned(),
-        sample_types: None,
-        other_events: analysis.other_events,
-        notes: analysis.notes,
-        benchmarks: Vec::new(),
-        phases: Vec::new(),
-        load: None,
-        sources: SourceDirs::default(),
-        findings: Vec::new(),
-        facts: Vec::new(),
+        drawing: wanted.drawing.clone(),
+        other_events,
+        notes,
+        ..Reported::new(wanted.view(profile), quality, title)
     })
 }
 

@@ -40,8 +40,9 @@ mod wire;
 mod write;
 
 pub use error::Error;
+pub use origin::{CodePlace, is_placeholder, origin};
 pub use read::{Imported, read};
 pub use select::SampleTypes;
 pub use source_dirs::SourceDirs;
-pub use unpack::{MAX_SIZE, is_pprof};
+pub use unpack::{MAX_SIZE, is_go_text, is_pprof};
 pub use write::write;

@@ -11,19 +11,21 @@ const DERIVED: [&str; 6] = [".part.", ".constprop.", ".isra.", ".cold", ".llvm."
 
 /// The mapping in which a function was seen.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct CodePlace<'a> {
+pub struct CodePlace<'a> {
     /// The mapped file, or the empty string.
-    pub(super) mapping: &'a str,
-    pub(super) address: u64,
+    pub mapping: &'a str,
+    /// The address of the code, or 0.
+    pub address: u64,
 }
 
 impl CodePlace<'_> {
-    pub(super) fn is_kernel(self) -> bool {
+    /// Whether the code is the kernel's.
+    pub fn is_kernel(self) -> bool {
         self.address >= KERNEL || self.mapping.starts_with("[kernel")
     }
 
     /// Returns the placeholder for code without a name in this mapping: `[libc.so.6]`.
-    pub(super) fn placeholder(self) -> String {
+    pub fn placeholder(self) -> String {
         if self.is_kernel() {
             return "[kernel]".to_owned();
         }
@@ -40,13 +42,13 @@ pub(super) fn base_name(path: &str) -> &str {
 }
 
 /// Whether a name is a placeholder for code without a name.
-pub(super) fn is_placeholder(name: &str, file: &str) -> bool {
+pub fn is_placeholder(name: &str, file: &str) -> bool {
     name.is_empty() || (file.is_empty() && name.starts_with('[') && name.ends_with(']'))
 }
 
 /// Returns the origin of a function. The main module's path is not in the file, so its packages other than `main` count
 /// as other modules.
-pub(super) fn origin(name: &str, file: &str, seen: CodePlace<'_>) -> Origin {
+pub fn origin(name: &str, file: &str, seen: CodePlace<'_>) -> Origin {
     if seen.is_kernel() {
         return Origin::Kernel;
     }

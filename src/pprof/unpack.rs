@@ -27,6 +27,11 @@ pub fn is_pprof(beginning: &[u8]) -> bool {
     beginning.starts_with(&GZIP) || legacy::is_text(beginning) || begins_with(beginning, is_field)
 }
 
+/// Whether a file with this beginning is a text of Go's runtime, such as `/debug/pprof/goroutine?debug=1`.
+pub fn is_go_text(beginning: &[u8]) -> bool {
+    legacy::is_text(beginning)
+}
+
 /// Returns the unpacked profile, as profile.proto.
 pub(super) fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     if legacy::is_text(bytes) {

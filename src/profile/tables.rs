@@ -1,6 +1,6 @@
 //! [`Profile`]: tables of interned values, and the samples that refer to them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasher;
 use std::ops::{BitOr, Bound, Range};
 
@@ -229,6 +229,11 @@ impl Profile {
         &self.goroutines.items[id.0 as usize]
     }
 
+    /// Returns the mapping of a handle.
+    pub fn mapping(&self, id: MappingId) -> &Mapping {
+        &self.mappings.items[id.index()]
+    }
+
     /// Returns all mappings in the order of their handles.
     pub fn mappings(&self) -> impl ExactSizeIterator<Item = (MappingId, &Mapping)> {
         self.mappings.items.iter().enumerate().map(|(at, item)| (MappingId(position(at)), item))
@@ -332,6 +337,35 @@ impl Profile {
             (*start, *end) = (first, position(frames.len()));
         }
         self.frames = frames;
+    }
+
+    /// Returns a profile with the same samples, at the same positions, whose stacks begin at their leaves. Every frame has a
+    /// location of its own.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        let mut reversed = self.clone();
+        (reversed.locations, reversed.frames, reversed.frame_ranges) = (Vec::new(), Vec::new(), Vec::new());
+        let mut stacks = Stacks::default();
+        let mut locations: HashMap<(Option<MappingId>, Frame), LocationId, RandomState> = HashMap::default();
+        let mut reversed_stacks = vec![None; self.stack_count()];
+        for sample in self.samples() {
+            reversed_stacks[sample.stack.index()].get_or_insert_with(|| {
+                let frames = self.leaf_first(sample.stack).flat_map(|at| {
+                    let mapping = self.location(at).mapping;
+                    self.frames(at).iter().rev().map(move |frame| (mapping, *frame))
+                });
+                let leaf_first = frames.map(|(mapping, frame)| {
+                    *locations
+                        .entry((mapping, frame))
+                        .or_insert_with(|| reversed.add_location(Location { mapping, address: 0 }, [frame]))
+                });
+                stacks.intern(&leaf_first.collect::<Vec<_>>())
+            });
+        }
+        let stack_of = |stack: StackId| reversed_stacks[stack.index()].unwrap_or(StackId::EMPTY);
+        let samples = self.samples.clone().remap(|stack, task| (stack_of(stack), task));
+        reversed.set_samples(stacks, samples);
+        reversed
     }
 
     /// Returns the names of the labels that programs gave to their samples.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::drawing::Drawing;
 use crate::findings::ProfileFinding;
 use crate::loadtool::LoadFigures;
 use crate::pprof::SourceDirs;
@@ -23,6 +24,8 @@ pub struct Document<'a> {
     pub facts: &'a [(&'static str, String)],
     /// Notes that the user saw.
     pub notes: &'a [String],
+    /// How a flame graph is drawn.
+    pub drawing: &'a Drawing,
     /// Findings about the profile, those with the largest effect first.
     pub findings: &'a [ProfileFinding],
     /// The phases of a server's run, and its load.
@@ -43,6 +46,20 @@ impl ServerRun<'_> {
     pub fn describe(&self) -> Option<String> {
         let window = describe_phases(self.phases)?;
         Some(self.load.map_or(window.clone(), |load| format!("{window}; {load}")))
+    }
+}
+
+impl<'a> Document<'a> {
+    /// A document of a profile alone: no facts, notes or findings.
+    pub fn new(
+        view: &'a View,
+        quality: &'a Quality,
+        title: &'a str,
+        sources: &'a SourceDirs,
+        drawing: &'a Drawing,
+    ) -> Self {
+        let server = ServerRun::default();
+        Self { view, quality, title, sources, facts: &[], notes: &[], drawing, findings: &[], server }
     }
 }
 

@@ -115,20 +115,24 @@ impl Lines<'_, '_> {
                 self.path.push(';');
                 self.path.push_str(&self.labels[label.index()]);
             }
+            let weight = self.tree.weight(&walker);
             let callees: Vec<Walker> = self.tree.callees(&walker).collect();
-            let weights = callees.iter().map(|callee| self.tree.weight(callee));
-            if let Some(weight) = self_weight(self.tree.weight(&walker), weights) {
+            if let [callee] = callees[..] {
+                if let Some(weight) = self_weight(weight, [self.tree.weight(&callee)].into_iter()) {
+                    writeln!(out, "{} {weight}", self.path)?;
+                }
+                walker = callee;
+                continue;
+            }
+            // A callee may have no frames, as filters hide them. Then its weight is a part of this line.
+            let nodes = self.tree.expand(callees, self.scratch);
+            if let Some(weight) = self_weight(weight, nodes.iter().map(|node| node.cumulative)) {
                 writeln!(out, "{} {weight}", self.path)?;
             }
-            match callees[..] {
-                [] => return Ok(()),
-                [callee] => walker = callee,
-                _ => {
-                    let nodes = self.tree.expand(callees, self.scratch);
-                    self.add(nodes);
-                    return Ok(());
-                }
+            if !nodes.is_empty() {
+                self.add(nodes);
             }
+            return Ok(());
         }
     }
 }
@@ -168,7 +172,7 @@ mod tests {
 
     use super::*;
     use crate::profile::fixture::Fixture;
-    use crate::views::By;
+    use crate::views::{By, Filters};
 
     fn folded(fixture: &Fixture) -> String {
         let mut out = Vec::new();
@@ -218,6 +222,26 @@ mod tests {
         assert!(lines.len() > 500, "{} lines", lines.len());
         let lines: Vec<String> = lines.into_iter().map(|(path, count)| format!("{path} {count}\n")).collect();
         assert_eq!(folded(&fixture), lines.concat());
+    }
+
+    /// Earlier, a sample was lost if only hidden frames followed where stacks with the same callers part.
+    #[test]
+    fn samples_whose_last_frames_are_hidden_are_kept() {
+        // Up to more frames than two stack segments hold.
+        let filters = Filters { hide: regex::Regex::new("hidden").ok(), ..Filters::default() };
+        for depth in 0..20 {
+            let mut fixture = Fixture::new();
+            let callers: Vec<String> = (0..depth).map(|at| format!("main.f{at}")).collect();
+            for (leaf, count) in [("main.hidden", 1), ("main.shown", 2), ("main.other", 4)] {
+                fixture.add("app", &format!("{}|{leaf}", callers.join("|")), count);
+            }
+            let view = View::filtered(fixture.profile, &filters, By::Process);
+            let mut out = Vec::new();
+            write(&view, &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            let counts = text.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap());
+            assert_eq!(counts.sum::<u64>(), view.profile().total_count(), "{text}");
+        }
     }
 
     #[test]

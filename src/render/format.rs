@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::ValueEnum;
 
 use super::document::Document;
-use super::{flamegraph, folded, html, summary};
+use super::{chrome_trace, firefox, flamegraph, folded, html, markdown, speedscope, summary};
 use crate::pprof;
 
 /// An output format. Users name it in flags and in `goflame.toml`, and its comment is its help.
@@ -20,6 +20,14 @@ pub enum Format {
     Pprof,
     /// One line for each stack, with its count
     Folded,
+    /// Profile for speedscope
+    Speedscope,
+    /// Profile for the Firefox Profiler
+    Firefox,
+    /// Trace for Perfetto and Chrome's tracing page
+    ChromeTrace,
+    /// Tables for a pull request
+    Markdown,
     /// Summary with totals, hot functions and quality
     Json,
 }
@@ -31,13 +39,17 @@ impl Format {
     const fn declaration(self) -> (&'static str, Renderer) {
         match self {
             Self::Svg => ("flamegraph.svg", |document, out| {
-                flamegraph::write(document.view, document.title, &document.subtitle(), out)
+                flamegraph::write(document.view, document.title, &document.subtitle(), document.drawing, out)
             }),
             Self::Html => ("report.html", html::write),
             Self::Pprof => ("profile.pb.gz", |document, out| {
                 pprof::write(document.view.profile(), &[document.title, &document.subtitle()], document.sources, out)
             }),
             Self::Folded => ("profile.folded", |document, out| folded::write(document.view, out)),
+            Self::Speedscope => ("profile.speedscope.json", speedscope::write),
+            Self::Firefox => ("profile.firefox.json", firefox::write),
+            Self::ChromeTrace => ("profile.trace.json", chrome_trace::write),
+            Self::Markdown => ("report.md", markdown::write),
             Self::Json => ("summary.json", summary::write),
         }
     }
@@ -47,11 +59,13 @@ impl Format {
         self.declaration().0
     }
 
-    /// The format of a file with this name. `None` if its ending belongs to no format.
+    /// The format of a file with this name: the one with the longest fitting ending. `None` if there is none.
     pub fn from_file_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
-        let has_ending = |format: &&Self| format.endings().iter().any(|ending| name.ends_with(ending));
-        Self::value_variants().iter().find(has_ending).copied()
+        let all =
+            Self::value_variants().iter().flat_map(|format| format.endings().iter().map(move |end| (*end, *format)));
+        let fitting = all.filter(|(ending, _)| name.ends_with(ending));
+        fitting.max_by_key(|(ending, _)| ending.len()).map(|(_, format)| format)
     }
 
     const fn endings(self) -> &'static [&'static str] {
@@ -60,8 +74,17 @@ impl Format {
             Self::Html => &[".html", ".htm"],
             Self::Pprof => &[".pb.gz", ".pprof"],
             Self::Folded => &[".folded", ".collapsed"],
+            Self::Speedscope => &[".speedscope.json"],
+            Self::Firefox => &[".firefox.json"],
+            Self::ChromeTrace => &[".trace.json"],
+            Self::Markdown => &[".md"],
             Self::Json => &[".json"],
         }
+    }
+
+    /// Whether the format shows when samples were taken.
+    pub const fn has_times(self) -> bool {
+        matches!(self, Self::Html | Self::Speedscope | Self::Firefox | Self::ChromeTrace)
     }
 
     /// Whether a terminal cannot show the format.

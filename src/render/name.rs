@@ -1,6 +1,7 @@
 //! Makes names safe to show. Symbol tables may contain characters that terminals would execute and XML forbids.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// Replacement for an empty name.
 const UNKNOWN: &str = "[unknown]";
@@ -25,6 +26,20 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
 /// Returns a text as the content of an element of HTML or SVG.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Writes the unsafe characters of a JSON text as escapes, so that it means the same, but a terminal and an editor show them.
+pub(super) fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && replacement(c).is_some() {
+            // Writing to a string cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 fn replacement(c: char) -> Option<char> {
@@ -67,6 +82,14 @@ mod tests {
         assert_eq!(clean("a\u{1b}[31mb\0"), "a\u{fffd}[31mb\u{fffd}");
         assert_eq!(clean("a\u{202e}b\u{ffff}"), "a\u{fffd}b\u{fffd}");
         assert_eq!(clean(" \n"), "[unknown]");
+    }
+
+    #[test]
+    fn unsafe_characters_of_json_are_escaped() {
+        let text = serde_json::to_string_pretty(&["a\u{9b}31m\u{202e}\u{1b}", "ä\n"]).unwrap_or_default();
+        let escaped = escape_json(&text);
+        assert_eq!(escaped, "[\n  \"a\\u009b31m\\u202e\\u001b\",\n  \"ä\\n\"\n]");
+        assert_eq!(serde_json::from_str::<[String; 2]>(&escaped).ok(), serde_json::from_str(&text).ok());
     }
 
     #[test]

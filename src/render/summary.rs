@@ -62,6 +62,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::document::{Document, ServerRun};
+use super::name::escape_json;
 use crate::findings::ProfileFinding;
 use crate::profile::{Assessment, Grade, Origin, Profile, Quality, Unit};
 use crate::views::{CallPathStep, FunctionRow, OwnLine, Top};
@@ -75,7 +76,7 @@ pub const FUNCTIONS: usize = 50;
 
 /// Writes the summary of a profile.
 pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let mut text = serde_json::to_string_pretty(&Summary::new(document))?;
+    let mut text = escape_json(&serde_json::to_string_pretty(&Summary::new(document))?);
     text.push('\n');
     out.write_all(text.as_bytes())?;
     out.flush()
@@ -239,22 +240,16 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::pprof::SourceDirs;
     use crate::profile::fixture::Fixture;
-    use crate::views::By;
+    use crate::render::Drawing;
+    use crate::views::{By, View};
 
     fn summary(fixture: &Fixture, quality: &Quality) -> Value {
         let mut out = Vec::new();
         let view = &View::new(fixture.profile.clone(), By::Process);
-        let document = Document {
-            view,
-            quality,
-            title: "app (debug)",
-            sources: &SourceDirs::default(),
-            facts: &[],
-            notes: &[],
-            findings: &[],
-            server: ServerRun::default(),
-        };
+        let (sources, drawing) = (&SourceDirs::default(), &Drawing::default());
+        let document = Document::new(view, quality, "app (debug)", sources, drawing);
         write(&document, &mut out).unwrap();
         serde_json::from_slice(&out).unwrap()
     }

@@ -9,12 +9,13 @@ use crate::fsio::{self, FileError, MappedFile};
 use crate::perfdata::{self, PerfData};
 use crate::pprof;
 use crate::process::open_with_own_rights;
+use crate::stacktext;
 
 /// Number of leading bytes that identify a recording.
 const MAGIC_BYTES: usize = 8;
 
-/// Maximum size in bytes of a recording that is read from a pipe into memory. A regular file is mapped and may have any
-/// size.
+/// Maximum size in bytes of a recording or text that is read from a pipe into memory. A regular file is mapped and may
+/// have any size.
 const MAX_PIPED: u64 = 4 << 30;
 
 /// Kind of an input file.
@@ -24,6 +25,10 @@ pub enum InputKind {
     PerfData,
     /// A pprof profile, gzipped or not.
     Pprof,
+    /// Folded stacks.
+    Folded,
+    /// Output of `perf script`.
+    PerfScript,
 }
 
 impl InputKind {
@@ -33,7 +38,17 @@ impl InputKind {
         if !matches!(PerfData::parse(magic), Err(perfdata::Error::NotPerfData)) {
             return Some(Self::PerfData);
         }
-        pprof::is_pprof(beginning).then_some(Self::Pprof)
+        let text = beginning.get(..stacktext::DETECTED_BYTES).unwrap_or(beginning);
+        // Texts come first: profile.proto has no mark at its start, and a text may begin like one of its messages.
+        if pprof::is_go_text(beginning) {
+            Some(Self::Pprof)
+        } else if stacktext::is_perf_script(text) {
+            Some(Self::PerfScript)
+        } else if stacktext::is_folded(text) {
+            Some(Self::Folded)
+        } else {
+            pprof::is_pprof(beginning).then_some(Self::Pprof)
+        }
     }
 }
 
@@ -82,19 +97,19 @@ impl InputBytes {
 fn read_stream(path: &Path, mut file: File) -> Result<Vec<u8>, FileError> {
     let unread = |source| FileError::new("read", path, source);
     let mut bytes = Vec::new();
-    Read::by_ref(&mut file).take(MAGIC_BYTES as u64).read_to_end(&mut bytes).map_err(unread)?;
+    Read::by_ref(&mut file).take(stacktext::DETECTED_BYTES as u64).read_to_end(&mut bytes).map_err(unread)?;
     match InputKind::detect(&bytes) {
-        Some(InputKind::PerfData) => {
+        // The pprof reader refuses a profile that is too long.
+        Some(InputKind::Pprof) => file.take(pprof::MAX_SIZE as u64).read_to_end(&mut bytes),
+        Some(InputKind::PerfData | InputKind::Folded | InputKind::PerfScript) => {
             let read = Read::by_ref(&mut file).take(MAX_PIPED).read_to_end(&mut bytes);
             match read {
                 Ok(count) if u64::try_from(count).is_ok_and(|count| count == MAX_PIPED) => {
-                    Err(io::Error::other("a recording of more than 4 GiB is read from a file only, not from a pipe"))
+                    Err(io::Error::other("an input of more than 4 GiB is read from a file only, not from a pipe"))
                 }
                 read => read,
             }
         }
-        // The pprof reader refuses a profile that is too long.
-        Some(InputKind::Pprof) => file.take(pprof::MAX_SIZE as u64).read_to_end(&mut bytes),
         None => return Ok(bytes),
     }
     .map_err(unread)?;

@@ -27,7 +27,7 @@ pub enum By {
 }
 
 /// The samples of a profile in groups.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Grouping {
     names: Interner<Box<str>>,
     /// Indexed by group: positions in [`Profile::samples`].

@@ -11,6 +11,7 @@
 //! - [`tree`]: the call tree: nodes with a frame text and weights; a format expands only the nodes that it needs.
 //! - [`own_code`]: the lines of the user's code where time is spent or given to other code.
 //! - [`paths`]: the whole call tree as columns, with the path of each sample.
+//! - [`moments`]: the samples one by one, in the order of time.
 //! - [`top`]: hot functions and the hottest call path.
 //! - [`matching`]: the functions of two profiles that are the same.
 //! - [`change`]: a figure in two profiles, and how far chance may have moved it.
@@ -26,6 +27,7 @@ mod diff;
 mod filter;
 mod grouping;
 mod matching;
+mod moments;
 mod own_code;
 mod paths;
 mod top;
@@ -38,6 +40,7 @@ pub use diff::{Diff, FunctionChange, NodeChange};
 pub use filter::{Filters, Tag};
 pub use grouping::{By, GroupRow, Grouping};
 pub use matching::{MatchedFunction, Matching};
+pub use moments::{Moment, ThreadMoments};
 pub use own_code::OwnLine;
 pub use paths::CallPaths;
 pub use top::{CallPathStep, FunctionRow, Top};

@@ -44,6 +44,19 @@ impl CallPaths {
         columns.leaves = profile.samples().iter().map(leaf).collect();
         columns
     }
+
+    /// Returns for each path the path of its caller. `None` for a root.
+    pub fn callers(&self) -> Vec<Option<u32>> {
+        // By depth: the last path seen there.
+        let mut last = Vec::new();
+        let caller = |(at, depth): (u32, &u32)| {
+            last.truncate(*depth as usize);
+            let caller = last.last().copied();
+            last.push(at);
+            caller
+        };
+        (0..).zip(&self.depths).map(caller).collect()
+    }
 }
 
 /// Returns all paths in the order in which they are found, and for each stack with samples the path of its leaf.
@@ -128,5 +141,6 @@ mod tests {
         ];
         assert_eq!(shown, expected);
         assert_eq!(paths.leaves, [Some(5), Some(3), Some(6), None, Some(1)]);
+        assert_eq!(paths.callers(), [None, Some(0), None, Some(2), Some(2), Some(4), Some(4)]);
     }
 }

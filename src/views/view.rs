@@ -4,7 +4,9 @@ use std::sync::OnceLock;
 
 use super::filter::Filters;
 use super::grouping::{By, Grouping};
+use super::moments::{Moment, ThreadMoments, moments_of_parts, moments_of_threads};
 use super::own_code::{OwnLine, own_lines};
+use super::paths::CallPaths;
 use super::top::{Top, function_labels};
 use super::tree::{CallTree, TreeLabels};
 use super::walk::StackWalk;
@@ -66,6 +68,16 @@ impl View {
         &self.profile
     }
 
+    /// Returns a view of the same samples whose stacks begin at their leaves. No call counts as inlined there.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        let profile = self.profile.reversed();
+        let (by_count, by_weight) = (OnceLock::new(), OnceLock::new());
+        let (top, own_lines) = (OnceLock::new(), OnceLock::new());
+        let Self { period, divisor, .. } = *self;
+        Self { profile, grouping: self.grouping.clone(), period, divisor, by_count, by_weight, top, own_lines }
+    }
+
     /// Returns the profile alone.
     pub fn into_profile(self) -> Profile {
         self.profile
@@ -104,6 +116,23 @@ impl View {
     /// leaf. Empty if no stack contains the user's code.
     pub fn own_lines(&self) -> &[OwnLine] {
         get_or_build::<Vec<_>>(&self.own_lines, || own_lines(&self.profile))
+    }
+
+    /// Returns the samples of each thread, one by one. `paths` are the call paths of the profile.
+    pub fn moments_of_threads(&self, paths: &CallPaths) -> Vec<ThreadMoments> {
+        moments_of_threads(&self.profile, paths)
+    }
+
+    /// Returns the samples of each group, one by one, in the order of [`Grouping::names`]. `paths` are the call paths of the
+    /// profile.
+    pub fn moments_of_groups(&self, paths: &CallPaths) -> Vec<Vec<Moment>> {
+        let mut groups = vec![0; self.profile.samples().len()];
+        for (group, samples) in self.grouping.samples().enumerate() {
+            for sample in samples {
+                groups[*sample as usize] = group;
+            }
+        }
+        moments_of_parts(&self.profile, paths, |at| groups[at], self.grouping.names().len())
     }
 
     /// Returns the call tree of a value without callees whose weight is below `min_weight`. `labels` runs in parallel with

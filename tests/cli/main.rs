@@ -9,6 +9,7 @@ mod build;
 mod config;
 mod diff;
 mod disk;
+mod formats;
 mod harness;
 mod init;
 mod kill;

@@ -208,7 +208,7 @@ fn damaged_profiles_are_errors_with_their_position() {
     refused(&gzipped(b"once upon a time")).stderr_in_order(
         "error: cannot read ./damaged as a pprof profile
   cause: the unpacked bytes are not a pprof profile
-   help: goflame reads perf.data files and pprof profiles (profile.proto), [..]
+   help: goflame reads perf.data files, pprof profiles (profile.proto, gzipped or not), [..]
 ",
     );
 }

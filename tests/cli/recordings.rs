@@ -25,7 +25,7 @@ fn files_of_other_formats_are_refused() {
     for file in ["/dev/zero", "text.txt"] {
         refused(&project, file).stderr(&format!(
             "error: {file} is not a profile that goflame can read
-   help: goflame reads perf.data files and pprof profiles (profile.proto), gzipped or not; [..]
+   help: goflame reads perf.data files, pprof profiles (profile.proto, gzipped or not), folded stacks and [..]
 "
         ));
     }

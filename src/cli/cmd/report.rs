@@ -23,9 +23,13 @@ pub(in crate::cli) fn report(
     args: &ReportArgs,
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
-    let format = args.format.or_else(|| Format::from_file_name(args.output.as_deref()?));
+    let format = args.format.or(args.json.then_some(Format::Json));
+    let format = format.or_else(|| Format::from_file_name(args.output.as_deref()?));
     if format.is_none() {
         refuse_other_formats(args.output.as_deref())?;
+    }
+    if let Some(flag) = args.svg.first_given().filter(|_| format != Some(Format::Svg)) {
+        return Err(Failure::OnlyForSvg { flag });
     }
     if let Some(format) = format.filter(|format| format.is_binary())
         && args.output.is_none()
@@ -37,11 +41,12 @@ pub(in crate::cli) fn report(
     let by = &args.by;
     let wanted = ReportOptions {
         title: args.title.as_deref(),
+        drawing: args.svg.drawing(),
         sample_type: args.sample_type.as_deref(),
         event: args.event.as_deref(),
         filters: args.filter.filters()?,
         by: by.clone().unwrap_or_default(),
-        keep_times: format == Some(Format::Html),
+        keep_times: format.is_some_and(Format::has_times),
     };
     let reported = pipeline::report(&source, &wanted, terminal)?;
     selection(&reported, wanted.filters.time.as_ref(), terminal);

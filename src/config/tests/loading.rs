@@ -302,7 +302,10 @@ fn names_of_values_can_be_parsed_again() {
     assert_eq!(parse_name("perf"), Ok(Engine::Perf));
     assert_eq!(parse_name(&name_of(&EventChoice::CpuClock)), Ok(EventChoice::CpuClock));
     let error = parse_name::<Format>("pprf").unwrap_err();
-    assert_eq!(error, "expected `svg`, `html`, `pprof`, `folded` or `json`; did you mean `pprof`?");
+    assert_eq!(
+        error,
+        "expected `svg`, `html`, `pprof`, `folded`, `speedscope`, `firefox`, `chrome-trace`, `markdown` or `json`; did you mean `pprof`?"
+    );
 }
 
 #[test]

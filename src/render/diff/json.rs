@@ -28,6 +28,7 @@ use serde::Serialize;
 
 use super::document::DiffDocument;
 use crate::profile::{Grade, Origin, Unit};
+use crate::render::name::escape_json;
 use crate::views::{ChangeVerdict, FigureChange, FunctionChange, ValueKind};
 
 /// Version of this format.
@@ -120,7 +121,7 @@ pub(super) fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Res
         functions: diff.functions.iter().map(|row| function_figures(document, row)).collect(),
         notes: document.notes,
     };
-    let mut text = serde_json::to_string_pretty(&figures)?;
+    let mut text = escape_json(&serde_json::to_string_pretty(&figures)?);
     text.push('\n');
     out.write_all(text.as_bytes())?;
     out.flush()

@@ -4,11 +4,8 @@ use std::io::{self, Write};
 
 use super::document::{DiffDocument, and_others, verdict};
 use crate::profile::format_number;
-use crate::render::{columns, name};
+use crate::render::markdown::{code, escape};
 use crate::views::FunctionChange;
-
-/// Longer texts are shortened in the middle.
-const MAX_TEXT: usize = 160;
 
 /// Writes the result, a table of the changed functions, those that are gone, and those that were matched under different
 /// names. Lists have at most `rows` entries.
@@ -65,22 +62,4 @@ fn list(out: &mut dyn Write, title: &str, items: &[String], rows: usize) -> io::
         writeln!(out, "- {}", and_others(items.len() - rows))?;
     }
     Ok(())
-}
-
-/// Returns a text as code, in which Markdown and HTML mean nothing. A table ends a cell at `|` even in code.
-fn code(text: &str) -> String {
-    let text = name::sanitize(&columns::shorten(text, MAX_TEXT)).replace('`', "'").replace('|', "\\|");
-    format!("`{text}`")
-}
-
-/// Escapes what Markdown and HTML would interpret in a text of goflame with names of events.
-fn escape(text: &str) -> String {
-    let mut escaped = String::new();
-    for char in text.chars() {
-        if char.is_ascii_punctuation() && !matches!(char, '.' | ',' | ';' | ':' | '%' | '+' | '-' | '/') {
-            escaped.push('\\');
-        }
-        escaped.push(char);
-    }
-    escaped
 }

@@ -5,7 +5,7 @@ use crate::pprof::SourceDirs;
 use crate::profile::Quality;
 use crate::profile::fixture::Fixture;
 use crate::render::text::{Layout, Sort};
-use crate::render::{Document, ServerRun};
+use crate::render::{Document, Drawing};
 use crate::views::{By, Diff, Normalize, Scale, View};
 
 const OLD: [(&str, u64); 4] = [
@@ -31,17 +31,8 @@ fn written(normalize: Normalize, write: impl Fn(&DiffDocument<'_>, &mut Vec<u8>)
         View::new(fixture.profile, By::Process)
     });
     let diff = Diff::new([&old, &new], Scale::new([old.profile(), new.profile()], normalize, None));
-    let (quality, sources) = (&Quality::default(), &SourceDirs::default());
-    let document = |view| Document {
-        view,
-        quality,
-        title: "app [debug]",
-        sources,
-        facts: &[],
-        notes: &[],
-        findings: &[],
-        server: ServerRun::default(),
-    };
+    let (quality, sources, drawing) = (&Quality::default(), &SourceDirs::default(), &Drawing::default());
+    let document = |view| Document::new(view, quality, "app [debug]", sources, drawing);
     let document = DiffDocument {
         diff: &diff,
         sides: [document(&old), document(&new)],

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use inferno::flamegraph::color::{Color, PaletteMap};
 
 use super::draw::{inferno_svg, key};
-use super::frames::{FrameTexts, write_texts};
+use super::frames::{FrameTexts, pixels, write_texts};
 use super::legend::LegendEntry;
 use super::measure::MAX_EXACT;
 use super::page;
@@ -18,6 +18,7 @@ use super::tree::{MAX_NAME, MIN_SHARE, OTHERS, depth_first, folded_lines, widest
 use crate::profile::{format_number, format_samples};
 use crate::render::columns;
 use crate::render::diff::document::{DiffDocument, DrawnWidth, ValueFormat, verdict};
+use crate::render::drawing::Drawing;
 use crate::views::{ChangeVerdict, FigureChange, NodeChange};
 
 /// Colour of frames that changed no more than chance may have changed them.
@@ -47,9 +48,10 @@ pub fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Result<()>
     for (at, index) in graph.order.iter().enumerate() {
         colours.insert(key(at), graph.colour(*index));
     }
-    let svg = inferno_svg(&document.headline(), graph.subtitle(), &mut colours, &graph.lines())?;
+    let drawing = Drawing::default();
+    let svg = inferno_svg(&document.headline(), graph.subtitle(), &drawing, &mut colours, &graph.lines())?;
     let texts: Vec<_> = graph.order.iter().map(|index| graph.texts(*index)).collect();
-    let svg = page::assemble(&write_texts(&svg, &graph.texts(0), &texts)?, &graph.legend())?;
+    let svg = page::assemble(&write_texts(&svg, &graph.texts(0), &texts)?, &graph.legend(), &drawing)?;
     out.write_all(svg.as_bytes())?;
     out.flush()
 }
@@ -159,7 +161,8 @@ impl<'a> DiffGraph<'a> {
         let is_go = function.is_some_and(|function| self.document.diff.matching.functions[function].origin.is_go());
         let figures =
             if function.is_none() && at > 0 { "frames that are not drawn".to_owned() } else { self.figures(change) };
-        FrameTexts::named(&self.name(at), &figures, is_go, self.widths[at], self.widths[0])
+        let pixels = pixels(self.widths[at], self.widths[0], Drawing::default().frames_width());
+        FrameTexts::named(&self.name(at), &figures, is_go, pixels)
     }
 
     fn figures(&self, change: &FigureChange) -> String {

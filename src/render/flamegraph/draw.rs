@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use inferno::flamegraph::color::{BackgroundColor, Color, PaletteMap};
-use inferno::flamegraph::{Options as InfernoOptions, TextTruncateDirection};
+use inferno::flamegraph::{Direction, Options as InfernoOptions, TextTruncateDirection};
 
 use super::frames::FrameTexts;
 use super::measure::Measure;
 use super::palette::{GROUP, frame_colour};
-use super::tree::DrawnTree;
+use super::tree::{DrawnTree, origin_shares};
 use super::{frames, legend, page};
 use crate::profile::format_number;
+use crate::render::drawing::{Drawing, FramePalette};
 use crate::render::name;
 use crate::views::View;
 
@@ -30,26 +31,40 @@ The legend, the second style sheet and the second script are part of goflame, un
 /// The width of a frame is its cumulative weight. The root frame of every stack is its group, such as its process.
 /// Functions with equal display name and origin share a frame. Siblings are sorted by name, so that two graphs of one
 /// program can be compared side by side. Only the 8 000 widest frames are drawn. If there are more, the subtitle says so.
-pub fn write(view: &View, title: &str, subtitle: &str, out: &mut dyn Write) -> io::Result<()> {
+///
+/// With `drawing`, the palette, the size and the direction are other ones. A reversed graph does not mark inlined calls.
+pub fn write(view: &View, title: &str, subtitle: &str, drawing: &Drawing, out: &mut dyn Write) -> io::Result<()> {
     let measure = Measure::new(view);
-    let tree = DrawnTree::new(view, &measure);
-    let svg =
-        if tree.total() == 0 { page::without_samples(title) } else { draw(view, &tree, &measure, title, subtitle)? };
+    let svg = if measure.total() == 0 {
+        page::without_samples(title)
+    } else {
+        draw(view, &measure, title, subtitle, drawing)?
+    };
     out.write_all(svg.as_bytes())?;
     out.flush()
 }
 
-fn draw(view: &View, tree: &DrawnTree, measure: &Measure<'_>, title: &str, subtitle: &str) -> io::Result<String> {
+fn draw(view: &View, measure: &Measure<'_>, title: &str, subtitle: &str, drawing: &Drawing) -> io::Result<String> {
+    let reversed = drawing.is_reversed.then(|| view.reversed());
+    let drawn = reversed.as_ref().unwrap_or(view);
+    let (tree, origins) = rayon::join(|| DrawnTree::new(drawn, measure, drawing), || origin_shares(view, measure));
     // inferno gets keys in place of names: the same name may be in several colours, and inferno changes some names.
     let mut colours = PaletteMap::default();
     colours.insert("", GROUP);
     for (at, (_, text, kind)) in tree.frames().enumerate() {
-        colours.insert(key(at), frame_colour(text, kind));
+        colours.insert(key(at), frame_colour(text, kind, drawing.palette));
     }
-    let svg = inferno_svg(title, full_subtitle(tree, subtitle), &mut colours, &tree.lines(key))?;
-    let root = FrameTexts::root(tree, measure);
-    let texts: Vec<_> = tree.frames().map(|frame| FrameTexts::new(view, frame, measure)).collect();
-    page::assemble(&frames::write_texts(&svg, &root, &texts)?, &legend::entries(tree.origins(), measure))
+    let subtitle = full_subtitle(&tree, drawing.subtitle.as_deref().unwrap_or(subtitle));
+    let svg = inferno_svg(title, subtitle, drawing, &mut colours, &tree.lines(key))?;
+    let root = FrameTexts::root(&tree, measure);
+    let whole = drawing.frames_width();
+    let texts: Vec<_> = tree.frames().map(|frame| FrameTexts::new(drawn, frame, measure, whole)).collect();
+    // The legend explains the colours of origins.
+    let legend = match drawing.palette {
+        FramePalette::Go => legend::entries(&origins, measure),
+        _ => Vec::new(),
+    };
+    page::assemble(&frames::write_texts(&svg, &root, &texts)?, &legend, drawing)
 }
 
 /// Returns the key of a frame. Keys sort in the order of the frames.
@@ -61,6 +76,7 @@ pub(super) fn key(at: usize) -> String {
 pub(super) fn inferno_svg(
     title: &str,
     subtitle: String,
+    drawing: &Drawing,
     colours: &mut PaletteMap,
     lines: &[String],
 ) -> io::Result<String> {
@@ -74,6 +90,8 @@ pub(super) fn inferno_svg(
     // The lines have no narrow frames.
     inferno.min_width = 0.0;
     inferno.no_sort = true;
+    inferno.image_width = drawing.width.map(usize::from);
+    inferno.direction = if drawing.is_inverted { Direction::Inverted } else { Direction::Straight };
     let mut svg = Vec::new();
     inferno::flamegraph::from_lines(&mut inferno, lines.iter().map(String::as_str), &mut svg)?;
     String::from_utf8(svg).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))

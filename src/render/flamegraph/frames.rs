@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::measure::Measure;
-use super::svg::{FRAMES_WIDTH, unexpected};
+use super::svg::unexpected;
 use super::tree::{DrawnNode, DrawnTree, FrameKind, INLINED};
 use crate::render::columns;
 use crate::render::name::{self, escape};
 use crate::views::View;
 
 /// Width of a character of a label in 1/100 pixel, in a monospaced font of 12 pixels.
-const CHAR_WIDTH: u64 = 725;
+const CHAR_WIDTH: usize = 725;
 
 /// The texts of a frame.
 pub(super) struct FrameTexts {
@@ -31,16 +31,15 @@ impl FrameTexts {
         Self { tooltip: format!("{label} ({})", measure.describe(tree.total())), label, is_go: false }
     }
 
-    /// Returns the texts of a frame with this name, whose width is a part of the whole. `figures` contain no parentheses.
-    pub(super) fn named(text: &str, figures: &str, is_go: bool, width: u64, whole: u64) -> Self {
+    /// Returns the texts of a frame with this name and width in pixels. `figures` contain no parentheses.
+    pub(super) fn named(text: &str, figures: &str, is_go: bool, pixels: usize) -> Self {
         let tooltip = format!("{text} ({figures})");
-        let pixels = u128::from(width) * u128::from(FRAMES_WIDTH) / u128::from(whole).max(1);
-        let chars = pixels.saturating_sub(3) * 100 / u128::from(CHAR_WIDTH);
-        let label = fit(text, is_go, usize::try_from(chars).unwrap_or(usize::MAX));
+        let label = fit(text, is_go, pixels.saturating_sub(3) * 100 / CHAR_WIDTH);
         Self { tooltip, label, is_go }
     }
 
-    pub(super) fn new(view: &View, frame: (&DrawnNode, &str, FrameKind), measure: &Measure<'_>) -> Self {
+    /// Returns the texts of a frame. The frame of all samples is `whole` pixels wide.
+    pub(super) fn new(view: &View, frame: (&DrawnNode, &str, FrameKind), measure: &Measure<'_>, whole: usize) -> Self {
         let (node, text, kind) = frame;
         let profile = view.profile();
         let file = node.frame.map(|frame| (profile.str(profile.function(frame.function).file), frame.line));
@@ -50,8 +49,14 @@ impl FrameTexts {
         };
         let figures = format!("{place}{}", measure.describe(node.cumulative).replace('(', "["));
         let is_go = matches!(kind, FrameKind::Function(origin) if origin.is_go());
-        Self::named(text, &figures, is_go, node.cumulative, measure.total())
+        Self::named(text, &figures, is_go, pixels(node.cumulative, measure.total(), whole))
     }
+}
+
+/// Returns the width of a frame in pixels. The frame of all samples has the value `total` and is `whole` pixels wide.
+pub(super) fn pixels(value: u64, total: u64, whole: usize) -> usize {
+    let pixels = u128::from(value) * whole as u128 / u128::from(total).max(1);
+    usize::try_from(pixels).unwrap_or(usize::MAX / 1000).min(whole)
 }
 
 /// Minimum number of characters of a name that is cut.

@@ -6,9 +6,9 @@ use inferno::flamegraph::color::Color;
 
 use super::measure::Measure;
 use super::palette::origin_colour;
-use super::svg::{MARGIN, WIDTH};
 use super::tree::OriginValues;
 use crate::profile::Origin;
+use crate::render::drawing::MARGIN;
 use crate::render::name::escape;
 
 /// Height of a row. All lengths in this file are in pixels unless noted.
@@ -62,14 +62,14 @@ pub(super) struct Legend {
     pub(super) height: usize,
 }
 
-/// Draws the legend in rows from the vertical position `top` on. The function `lay_out_legend` of `page.js` places the
-/// entries again for the width of the window.
-pub(super) fn draw(entries: &[LegendEntry], top: usize) -> Legend {
+/// Draws the legend in rows from the vertical position `top` on, in an image of this width. The function `lay_out_legend` of
+/// `page.js` places the entries again for the width of the window.
+pub(super) fn draw(entries: &[LegendEntry], top: usize, image_width: usize) -> Legend {
     let mut svg = String::from(r#"<g id="legend">"#);
     let (mut x, mut y) = (MARGIN, top);
     for LegendEntry { colour, label, tooltip } in entries {
         let width = SWATCH + LABEL_GAP + label.chars().count() * CHAR_WIDTH / 100;
-        if x > MARGIN && x + width > WIDTH - MARGIN {
+        if x > MARGIN && x + width > image_width - MARGIN {
             (x, y) = (MARGIN, y + ROW);
         }
         let (red, green, blue) = (colour.r, colour.g, colour.b);

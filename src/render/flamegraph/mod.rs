@@ -1,8 +1,8 @@
 //! The flame graph: an SVG with a script for zooming and searching in a browser.
 //!
 //! The crate `inferno` draws it. `flatten` and `tree` select the part of the call tree that is drawn. `draw` converts this part
-//! to folded stacks, because inferno accepts only text. `measure` chooses the unit of widths, `palette` the colours. `frames`
-//! writes labels and tooltips in place of inferno's. `page` adds what inferno cannot draw: the `legend`, and a style sheet and
+//! to folded stacks, because inferno accepts only text. `measure` chooses the unit of widths, `palette` the colours.
+//! `frames` writes labels and tooltips in place of inferno's. `page` adds what inferno cannot draw: the `legend`, and a style sheet and
 //! a script that fit the texts to the background and to the window.
 
 mod differential;

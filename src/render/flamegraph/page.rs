@@ -5,13 +5,15 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::legend::{self, LegendEntry};
-use super::svg::{WIDTH, unexpected};
+use super::svg::unexpected;
+use crate::render::drawing::Drawing;
 use crate::render::name::{self, escape};
 
 /// Top of the legend in pixels, below inferno's title and subtitle.
 const LEGEND_TOP: usize = 57;
-/// Bottom of the titles in inferno's image, in pixels.
-const TITLES: usize = 60;
+/// Bottom of the titles in inferno's image, in pixels: above the frames, or above the line that describes one, which is at
+/// the top of an inverted graph.
+const TITLES: [usize; 2] = [60, 50];
 
 const STYLE: &str = include_str!("page.css");
 pub(super) const SCRIPT: &str = include_str!("page.js");
@@ -20,16 +22,18 @@ pub(super) const SCRIPT: &str = include_str!("page.js");
 ///
 /// Makes the image higher by the height of the legend, and moves everything below the titles down by as much. inferno's
 /// script keeps working: it finds elements by id and uses vertical positions only within the frames.
-pub(super) fn assemble(svg: &str, entries: &[LegendEntry]) -> io::Result<String> {
-    let height = image_height(svg).ok_or_else(unexpected)?;
-    let legend = legend::draw(entries, LEGEND_TOP);
-    let shift = LEGEND_TOP + legend.height - TITLES;
+pub(super) fn assemble(svg: &str, entries: &[LegendEntry], drawing: &Drawing) -> io::Result<String> {
+    let width = drawing.image_width();
+    let height = image_height(svg, width).ok_or_else(unexpected)?;
+    let legend = legend::draw(entries, LEGEND_TOP, width);
+    let titles = TITLES[usize::from(drawing.is_inverted)];
+    let shift = LEGEND_TOP + legend.height - titles;
     let InfernoSvg { head, details, buttons, frames } = InfernoSvg::parse(svg).ok_or_else(unexpected)?;
     let new_height = height + shift;
-    let view_box = format!(r#"viewBox="0 0 {WIDTH} {height}""#);
+    let view_box = format!(r#"viewBox="0 0 {width} {height}""#);
     let image = format!(r#"height="{height}" onload"#);
     let backdrop = format!(r#"height="{height}" fill="url(#background)""#);
-    let head = replace_once(head, &view_box, &format!(r#"viewBox="0 0 {WIDTH} {new_height}""#))?;
+    let head = replace_once(head, &view_box, &format!(r#"viewBox="0 0 {width} {new_height}""#))?;
     let head = replace_once(&head, &image, &format!(r#"height="{new_height}" onload"#))?;
     let head = replace_once(&head, &backdrop, r##"height="100%" fill="#ffffff" id="backdrop""##)?;
     let mut out = replace_once(&head, "</script>", &format!("</script><style>{STYLE}</style>"))?;
@@ -37,7 +41,7 @@ pub(super) fn assemble(svg: &str, entries: &[LegendEntry]) -> io::Result<String>
     out.push_str(&legend.svg);
     let _ = write!(out, r#"<g id="body" transform="translate(0,{shift})">{details}{frames}</g>"#);
     let _ =
-        write!(out, "<script><![CDATA[\nvar inner_height = {height}, titles_height = {TITLES};\n{SCRIPT}]]></script>");
+        write!(out, "<script><![CDATA[\nvar inner_height = {height}, titles_height = {titles};\n{SCRIPT}]]></script>");
     out.push_str("</svg>\n");
     Ok(out)
 }
@@ -89,8 +93,8 @@ pub(super) fn without_samples(title: &str) -> String {
 }
 
 /// Finds the height in the `viewBox` of an SVG.
-fn image_height(svg: &str) -> Option<usize> {
-    let (_, rest) = svg.split_once(&format!(r#"viewBox="0 0 {WIDTH} "#))?;
+fn image_height(svg: &str, width: usize) -> Option<usize> {
+    let (_, rest) = svg.split_once(&format!(r#"viewBox="0 0 {width} "#))?;
     rest.split_once('"')?.0.parse().ok()
 }
 

@@ -4,6 +4,7 @@ use inferno::flamegraph::color::Color;
 
 use super::tree::FrameKind;
 use crate::profile::Origin;
+use crate::render::drawing::FramePalette;
 
 /// Returns the colour of an origin.
 ///
@@ -29,27 +30,56 @@ pub(super) const GROUP: Color = Color::new(237, 237, 237);
 const MAX_SHADE: u64 = 9;
 
 /// Returns the colour of a frame.
-pub(super) fn frame_colour(text: &str, kind: FrameKind) -> Color {
-    match kind {
-        FrameKind::Group => GROUP,
-        FrameKind::Function(origin) => shade(origin_colour(origin), text),
+pub(super) fn frame_colour(text: &str, kind: FrameKind, palette: FramePalette) -> Color {
+    match (kind, ends(palette)) {
+        (FrameKind::Group, _) => GROUP,
+        (FrameKind::Function(origin), None) => shade(origin_colour(origin), text),
+        (FrameKind::Function(_), Some([one, other])) => mix(one, other, hash(text) % 101),
     }
 }
 
-/// Makes a colour a little lighter or darker. The name decides how much, so that neighbours differ.
-pub(super) fn shade(colour: Color, text: &str) -> Color {
-    // FNV-1a gives the same hash on every machine and in every version of goflame.
+/// Returns the two colours between which the colours of a palette are. `None` for colours by origin. The contrast to black
+/// text is at least 5.5 to 1.
+fn ends(palette: FramePalette) -> Option<[Color; 2]> {
+    let ends = match palette {
+        FramePalette::Go => return None,
+        FramePalette::Hot => [(255, 225, 80), (240, 110, 80)],
+        FramePalette::Mem => [(120, 235, 130), (60, 200, 170)],
+        FramePalette::Io => [(170, 180, 255), (125, 140, 245)],
+        FramePalette::Red => [(255, 180, 180), (245, 115, 115)],
+        FramePalette::Green => [(180, 240, 170), (95, 200, 95)],
+        FramePalette::Blue => [(180, 205, 255), (110, 160, 245)],
+        FramePalette::Aqua => [(170, 240, 240), (80, 195, 205)],
+        FramePalette::Yellow => [(245, 240, 140), (220, 200, 70)],
+        FramePalette::Purple => [(230, 190, 250), (200, 130, 235)],
+        FramePalette::Orange => [(255, 205, 140), (245, 150, 70)],
+    };
+    Some(ends.map(|(red, green, blue)| Color::new(red, green, blue)))
+}
+
+/// Mixes so many percent of another colour into a colour.
+fn mix(colour: Color, other: Color, percent: u64) -> Color {
+    let percent = u16::try_from(percent.min(100)).unwrap_or(0);
+    let mix = |one: u8, other: u8| {
+        let mixed = (u16::from(one) * (100 - percent) + u16::from(other) * percent) / 100;
+        u8::try_from(mixed).unwrap_or(u8::MAX)
+    };
+    Color::new(mix(colour.r, other.r), mix(colour.g, other.g), mix(colour.b, other.b))
+}
+
+/// Returns a number of a name, the same on every machine and in every version of goflame.
+fn hash(text: &str) -> u64 {
+    // FNV-1a.
     let hash = text
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     // The hashes of names that differ in the last letter differ in few bits. The finalizer of murmur3 spreads them.
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let step = (hash >> 33) % (2 * MAX_SHADE + 1);
+    (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd) >> 33
+}
+
+/// Makes a colour a little lighter or darker. The name decides how much, so that neighbours differ.
+pub(super) fn shade(colour: Color, text: &str) -> Color {
+    let step = hash(text) % (2 * MAX_SHADE + 1);
     let (target, percent) = if step < MAX_SHADE { (0, MAX_SHADE - step) } else { (255, step - MAX_SHADE) };
-    let percent = u16::try_from(percent).unwrap_or(0);
-    let mix = |channel: u8| {
-        let mixed = (u16::from(channel) * (100 - percent) + target * percent) / 100;
-        u8::try_from(mixed).unwrap_or(u8::MAX)
-    };
-    Color::new(mix(colour.r), mix(colour.g), mix(colour.b))
+    mix(colour, Color::new(target, target, target), percent)
 }

@@ -9,11 +9,17 @@ use super::tree::MAX_FRAMES;
 use super::{frames, page, palette, write};
 use crate::profile::fixture::Fixture;
 use crate::profile::{Event, Origin, Profile, StackId, Unit};
+use crate::render::{Drawing, FramePalette, MinWidth};
 use crate::views::{By, View};
 
 fn svg(profile: &Profile) -> String {
+    drawn(profile, &Drawing::default())
+}
+
+fn drawn(profile: &Profile, drawing: &Drawing) -> String {
     let mut out = Vec::new();
-    write(&View::new(profile.clone(), By::Process), "app (debug) <1>", "997 Hz, cpu-clock", &mut out).unwrap();
+    let view = View::new(profile.clone(), By::Process);
+    write(&view, "app (debug) <1>", "997 Hz, cpu-clock", drawing, &mut out).unwrap();
     let svg = String::from_utf8(out).unwrap();
     assert_well_formed(&svg);
     svg
@@ -361,7 +367,7 @@ fn dark_backgrounds_are_respected() {
 #[test]
 fn svg_of_another_inferno_version_is_an_error() {
     for svg in ["", "<svg></svg>", r#"<svg viewBox="0 0 1200 10"><text id="details"></svg>"#] {
-        assert_eq!(page::assemble(svg, &[]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(page::assemble(svg, &[], &Drawing::default()).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }
 
@@ -389,4 +395,70 @@ fn empty_profile_gives_an_svg_without_frames() {
     let svg = svg(&Profile::new(event));
     assert!(svg.contains(">no samples</text>"));
     assert!(svg.contains(">app (debug) &lt;1&gt;</text>"));
+}
+
+/// Returns the frames of an SVG: names, and positions from the top in the order of the callers.
+fn names_from_the_top(svg: &str) -> Vec<String> {
+    let mut frames: Vec<(f64, String)> = svg
+        .split("<title>")
+        .skip(1)
+        .filter_map(|frame| {
+            let (name, rest) = frame.split_once(" (")?;
+            let (_, y) = rest.split_once("y=\"")?;
+            rest.contains("<rect x=").then(|| (y.split('"').next().unwrap().parse().unwrap(), name.to_owned()))
+        })
+        .collect();
+    frames.sort_by(|a, b| a.0.total_cmp(&b.0));
+    frames.into_iter().map(|(_, name)| name).collect()
+}
+
+#[test]
+fn options_of_flamegraph_change_the_drawing() {
+    let mut fixture = Fixture::new();
+    fixture.add("app", "main.main|main.a|main.leaf", 6);
+    fixture.add("app", "main.main|i:main.leaf", 3);
+    fixture.add("app", "main.main|main.rare", 1);
+    let profile = &fixture.profile;
+    let plain = svg(profile);
+    assert!(plain.contains("main.rare") && plain.contains("main module") && plain.contains("main.leaf (inlined)"));
+
+    let wide = drawn(profile, &Drawing { width: Some(640), ..Drawing::default() });
+    assert!(wide.contains(r#"<svg version="1.1" width="640""#) && wide.contains(r#"viewBox="0 0 640 "#), "{wide}");
+    assert!(wide.contains("fluiddrawing = false"));
+    for min_width in [MinWidth::Percent(11.0), MinWidth::Pixels(130.0)] {
+        let narrow = drawn(profile, &Drawing { min_width: Some(min_width), ..Drawing::default() });
+        assert!(narrow.contains("main.a") && !narrow.contains("main.rare"), "{min_width:?}");
+    }
+    let subtitle = drawn(profile, &Drawing { subtitle: Some("from <here>".to_owned()), ..Drawing::default() });
+    assert!(subtitle.contains("from &lt;here&gt;") && !subtitle.contains("997 Hz"));
+
+    let top = names_from_the_top(&drawn(profile, &Drawing { is_inverted: true, ..Drawing::default() }));
+    assert_eq!(top[..3], ["all", "app", "main.main"]);
+    assert_eq!(names_from_the_top(&plain).last().map(String::as_str), Some("all"));
+
+    let reversed = drawn(profile, &Drawing { is_inverted: true, is_reversed: true, ..Drawing::default() });
+    let top = names_from_the_top(&reversed);
+    assert_eq!(top[..2], ["all", "app"]);
+    assert!(top[2..4].contains(&"main.leaf".to_owned()) && top[2..4].contains(&"main.rare".to_owned()), "{top:?}");
+    assert!(reversed.contains("main.leaf (app/main.go:1, 9 ms, 90 %, 9 samples)"), "{reversed}");
+    assert!(reversed.contains("main module 100 %, self 100 %"), "the legend is of the stacks as they are");
+}
+
+#[test]
+fn palettes_colour_all_functions_alike() {
+    let mut fixture = Fixture::new();
+    fixture.add("app", "main.main|k:page_fault", 6);
+    fixture.add("app", "c:main.main", 6);
+    for palette in [FramePalette::Hot, FramePalette::Io] {
+        let svg = drawn(&fixture.profile, &Drawing { palette, ..Drawing::default() });
+        let fill = |name: &str| {
+            let frames = svg.split("<title>").filter(|frame| frame.starts_with(name));
+            let fills =
+                frames.map(|frame| frame.split_once("fill=\"").unwrap().1.split_once('"').unwrap().0.to_owned());
+            fills.collect::<Vec<_>>()
+        };
+        let main = fill("main.main");
+        assert!(main.len() == 2 && main[0] == main[1] && main[0] != fill("page_fault")[0], "{main:?}");
+        assert!(!svg.contains("main module"), "the legend explains other colours");
+    }
 }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use super::flatten::{ROOT, flatten};
 use super::measure::Measure;
 use crate::profile::{Frame, Function, Interner, Origin};
+use crate::render::drawing::Drawing;
 use crate::render::{columns, name};
 use crate::views::{LabelId, TreeLabels, View};
 
@@ -47,8 +48,6 @@ pub(super) struct DrawnTree {
     nodes: Vec<DrawnNode>,
     /// The indexes of all nodes but the root: a caller comes before its callees, and siblings are sorted by name.
     order: Vec<usize>,
-    /// Origins that occur in a stack, in the order of [`Origin::ALL`], including functions that are not drawn.
-    origins: Vec<OriginValues>,
     total: u64,
     /// Number of drawn frames, without the frame [`OTHERS`].
     drawn: usize,
@@ -79,10 +78,10 @@ pub(super) struct OriginValues {
 
 impl DrawnTree {
     /// Selects the widest [`MAX_FRAMES`] frames of the visible part of the call tree.
-    pub(super) fn new(view: &View, measure: &Measure) -> Self {
+    pub(super) fn new(view: &View, measure: &Measure, drawing: &Drawing) -> Self {
         let (profile, total) = (view.profile(), view.total(measure.value));
-        let (mut labels, mut origins) = (Interner::default(), Vec::new());
-        let tree = view.call_tree(measure.value, total.div_ceil(MIN_SHARE).max(1), || {
+        let mut labels = Interner::default();
+        let tree = view.call_tree(measure.value, drawing.min_weight(total, MIN_SHARE), || {
             let group = |name| label(&name::folded_process(name), FrameKind::Group);
             let groups = view.grouping().names().map(|name| LabelId::intern(group(name), &mut labels)).collect();
             let function = |(_, function): (_, &Function)| {
@@ -90,7 +89,6 @@ impl DrawnTree {
                 LabelId::intern(label(&name, FrameKind::Function(function.origin)), &mut labels)
             };
             let functions = profile.functions().map(function).collect();
-            origins = origin_shares(view, measure);
             TreeLabels::new(groups, functions)
         });
         let merged = flatten(&tree, total, total / SHARED_SHARE);
@@ -120,7 +118,7 @@ impl DrawnTree {
         }
         let parents: Vec<usize> = nodes.iter().map(|node| node.parent).collect();
         let order = depth_first(&parents, |at| &shown.items()[nodes[at].label.index()]);
-        Self { labels: shown, nodes, order, origins, total, dropped, drawn: drawn_count }
+        Self { labels: shown, nodes, order, total, dropped, drawn: drawn_count }
     }
 
     /// Returns the total of all samples.
@@ -136,11 +134,6 @@ impl DrawnTree {
     /// Returns the number of frames that are wide enough but not drawn, because there are more than [`MAX_FRAMES`].
     pub(super) fn dropped(&self) -> usize {
         self.dropped
-    }
-
-    /// Returns the shares of the origins that occur in a stack, in the order of [`Origin::ALL`].
-    pub(super) fn origins(&self) -> &[OriginValues] {
-        &self.origins
     }
 
     /// Returns all frames with their texts and kinds: a caller before its callees, and siblings sorted by name.
@@ -213,8 +206,9 @@ pub(super) fn widest(widths: &[u64]) -> (HashSet<usize>, usize) {
 /// [`origin_shares`] has a bit for each origin.
 const _: () = assert!(Origin::ALL.len() <= u8::BITS as usize);
 
-/// Returns the shares of the origins that occur in a location.
-fn origin_shares(view: &View, measure: &Measure) -> Vec<OriginValues> {
+/// Returns the shares of the origins that occur in a location, in the order of [`Origin::ALL`], including functions that are
+/// not drawn.
+pub(super) fn origin_shares(view: &View, measure: &Measure) -> Vec<OriginValues> {
     let profile = view.profile();
     let origin = |frame: &Frame| profile.function(frame.function).origin;
     let bit = |origin: Origin| 1_u8 << origin as u8;

@@ -28,6 +28,8 @@ fuzz_target!(|bytes: &[u8]| {
         (View::new(profile.clone(), By::Process), View::new(profile.clone(), By::Goroutine));
     render::folded::write(&by_process, &mut std::io::sink()).unwrap();
     pprof::write(&profile, &[], &SourceDirs::default(), &mut std::io::sink()).unwrap();
-    render::summary::write(&by_process, &analysis.quality, "fuzz", render::ServerRun::default(), &mut std::io::sink()).unwrap();
-    render::flamegraph::write(&by_goroutine, "", "", &mut std::io::sink()).unwrap();
+    let (sources, drawing) = (&SourceDirs::default(), &render::Drawing::default());
+    let document = render::Document::new(&by_process, &analysis.quality, "fuzz", sources, drawing);
+    render::Format::Json.write(&document, &mut std::io::sink()).unwrap();
+    render::flamegraph::write(&by_goroutine, "", "", &render::Drawing::default(), &mut std::io::sink()).unwrap();
 });

@@ -56,7 +56,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let (by_process, by_goroutine) = (View::new(profile.clone(), By::Process), View::new(profile, By::Goroutine));
     render::folded::write(&by_process, &mut sink()).unwrap();
-    render::summary::write(&by_process, &quality, "fuzz", render::ServerRun::default(), &mut sink()).unwrap();
+    let (sources, drawing) = (&SourceDirs::default(), &render::Drawing::default());
+    let document = render::Document::new(&by_process, &quality, "fuzz", sources, drawing);
+    render::Format::Json.write(&document, &mut sink()).unwrap();
     render::text::write(&by_process, Layout { columns: 80, color: false, rows: 10, sort: Sort::Cumulative }, &mut sink()).unwrap();
-    render::flamegraph::write(&by_goroutine, "", "", &mut sink()).unwrap();
+    render::flamegraph::write(&by_goroutine, "", "", &render::Drawing::default(), &mut sink()).unwrap();
 });

@@ -1,0 +1,213 @@
+//! A profile as Markdown, for a comment on a pull request: what was run, how far the profile can be trusted, the lines of the
+//! user's code, the hottest functions and the hottest call path.
+//!
+//! Names are written as code, in which Markdown and HTML mean nothing. The text is far shorter than GitHub's limit of 65,536
+//! characters.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use super::amount::{Amounts, sample_count};
+use super::document::Document;
+use super::{columns, name};
+use crate::profile::{Assessment, FunctionId, Profile, format_number, format_share};
+use crate::views::Top;
+
+/// Longer texts are shortened in the middle.
+const MAX_TEXT: usize = 160;
+
+/// Maximum length in bytes, with some room for a text around it.
+const MAX_BYTES: usize = 60_000;
+
+/// Maximum number of rows of a table.
+const ROWS: usize = 20;
+
+/// Maximum number of facts, reasons and notes, each.
+const ITEMS: usize = 20;
+
+/// Number of calls that a long call path keeps at the root, and at the leaf. The middle is cut.
+const PATH_ENDS: [usize; 2] = [8, 16];
+
+/// Writes the profile.
+pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let mut page = MarkdownPage::default();
+    let Assessment { grade, reasons } = document.quality.assess();
+    page.line(&format!("### {}", code(document.title)));
+    page.line("");
+    page.line(&escape(&document.subtitle()));
+    let facts = document.facts.iter().map(|(name, value)| format!("{}: {}", escape(name), code(value)));
+    page.list("", facts);
+    page.list(&format!("Quality {grade}:"), reasons.iter().map(|reason| code(reason)));
+    page.list("Notes:", document.notes.iter().map(|note| code(note)));
+    let figures = MarkdownFigures::new(document);
+    if figures.top.total == 0 {
+        page.line("\nNo samples.");
+    } else {
+        own_lines(&figures, document, &mut page);
+        functions(&figures, &mut page);
+        path(&figures, &mut page);
+    }
+    out.write_all(page.text.as_bytes())?;
+    out.flush()
+}
+
+/// Formats the weights of a profile.
+struct MarkdownFigures<'a> {
+    profile: &'a Profile,
+    top: &'a Top,
+    amounts: Amounts,
+    samples: Option<u64>,
+}
+
+impl<'a> MarkdownFigures<'a> {
+    fn new(document: &Document<'a>) -> Self {
+        let (profile, top) = (document.view.profile(), document.view.top());
+        let samples = sample_count(profile);
+        let amounts = Amounts::new(profile.event.unit, top.total, samples.map(|count| top.total / count.max(1)));
+        Self { profile, top, amounts, samples }
+    }
+
+    /// Returns two cells: a weight and its share.
+    fn cells(&self, weight: u64) -> String {
+        let share = format_share(weight, self.top.total, self.samples);
+        format!("{} | {}", escape(&self.amounts.format(weight)), escape(&share))
+    }
+
+    fn function(&self, id: FunctionId) -> String {
+        code(self.profile.str(self.profile.function(id).display))
+    }
+}
+
+fn own_lines(figures: &MarkdownFigures<'_>, document: &Document<'_>, page: &mut MarkdownPage) {
+    let lines = document.view.own_lines();
+    if lines.is_empty() {
+        return;
+    }
+    page.line("\n**In your code** (the last line of yours in each stack, and what it calls)\n");
+    page.line("| | | line | function |");
+    page.line("| ---: | ---: | --- | --- |");
+    for line in lines.iter().take(ROWS) {
+        let place = name::place(figures.profile.str(figures.profile.function(line.function).file), line.line);
+        let callee = line.callee.map(|callee| format!(" → {}", figures.function(callee))).unwrap_or_default();
+        let function = figures.function(line.function);
+        page.line(&format!("| {} | {} | {function}{callee} |", figures.cells(line.weight), code(&place)));
+    }
+    page.others(lines.len(), "line");
+}
+
+fn functions(figures: &MarkdownFigures<'_>, page: &mut MarkdownPage) {
+    page.line("\n**Hottest functions**\n");
+    page.line("| self | | cumulative | | function |");
+    page.line("| ---: | ---: | ---: | ---: | --- |");
+    let functions = &figures.top.functions;
+    for row in functions.iter().take(ROWS) {
+        let (own, cumulative) = (figures.cells(row.self_weight), figures.cells(row.cumulative_weight));
+        page.line(&format!("| {own} | {cumulative} | {} |", figures.function(row.function)));
+    }
+    page.others(functions.len(), "function");
+}
+
+fn path(figures: &MarkdownFigures<'_>, page: &mut MarkdownPage) {
+    let path = &figures.top.path;
+    if path.is_empty() {
+        return;
+    }
+    page.line("\n**Hottest call path**\n");
+    page.line("| cumulative | | calls |");
+    page.line("| ---: | ---: | --- |");
+    let [head, tail] = PATH_ENDS;
+    let cut = head..path.len().saturating_sub(tail).max(head);
+    for (at, step) in path.iter().enumerate() {
+        if at == cut.start && cut.len() > 1 {
+            page.line(&format!("| | | … {} more calls … |", cut.len()));
+        }
+        if cut.len() < 2 || !cut.contains(&at) {
+            page.line(&format!("| {} | {} |", figures.cells(step.weight), figures.function(step.function)));
+        }
+    }
+}
+
+/// A text of at most [`MAX_BYTES`], which ends at the end of a line.
+#[derive(Default)]
+struct MarkdownPage {
+    text: String,
+    is_full: bool,
+}
+
+impl MarkdownPage {
+    fn line(&mut self, line: &str) {
+        self.is_full |= self.text.len() + line.len() > MAX_BYTES;
+        if !self.is_full {
+            // Writing to a string cannot fail.
+            let _ = writeln!(self.text, "{line}");
+        }
+    }
+
+    fn list(&mut self, title: &str, items: impl ExactSizeIterator<Item = String>) {
+        let hidden = items.len().saturating_sub(ITEMS);
+        if items.len() > 0 {
+            self.line(&if title.is_empty() { String::new() } else { format!("\n{title}\n") });
+        }
+        for item in items.take(ITEMS) {
+            self.line(&format!("- {item}"));
+        }
+        if hidden > 0 {
+            self.line(&format!("- … and {hidden} more"));
+        }
+    }
+
+    /// Tells how many rows a table leaves out.
+    fn others(&mut self, rows: usize, noun: &str) {
+        let others = rows.saturating_sub(ROWS);
+        if others > 0 {
+            let plural = if others == 1 { "" } else { "s" };
+            self.line(&format!("\n{} other {noun}{plural}", format_number(others as u64)));
+        }
+    }
+}
+
+/// Returns a text as code, in which Markdown and HTML mean nothing. A table ends a cell at `|` even in code.
+pub(super) fn code(text: &str) -> String {
+    let text = columns::shorten(text, MAX_TEXT);
+    let mut code = String::from("`");
+    for char in name::clean(&text).chars() {
+        match char {
+            '`' => code.push('\''),
+            '|' => {
+                // A backslash before the one that escapes the bar would be escaped itself.
+                code.truncate(code.trim_end_matches('\\').len());
+                code.push_str("\\|");
+            }
+            _ => code.push(char),
+        }
+    }
+    code.push('`');
+    code
+}
+
+/// Escapes what Markdown and HTML would interpret in a text of goflame with names of events.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for char in name::sanitize(text).chars() {
+        if char.is_ascii_punctuation() && !matches!(char, '.' | ',' | ';' | ':' | '%' | '+' | '-' | '/') {
+            escaped.push('\\');
+        }
+        escaped.push(char);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{code, escape};
+
+    #[test]
+    fn names_cannot_leave_their_cell() {
+        assert_eq!(code("a|b"), r"`a\|b`");
+        assert_eq!(code(r"a\\|b\"), r"`a\|b\`");
+        assert_eq!(code("`</code><script>"), "`'</code><script>`");
+        assert_eq!(code("a\nb\u{202e}"), "`a b\u{fffd}`");
+        assert_eq!(code(""), "`[unknown]`");
+        assert_eq!(escape("<b> *x*"), r"\<b\> \*x\*");
+    }
+}
