@@ -9,6 +9,7 @@ use super::files::{Binaries, Files, SampledFile, UNNAMED_GENERATED};
 use super::generated::GeneratedCode;
 use super::goroutine::GoroutineReadings;
 use super::kernel::KernelSymbols;
+use super::labels::{LATE, Labels, READ};
 use super::location_flags::LocationFlags;
 use super::locations::add_locations;
 use super::raw_location::RawLocation;
@@ -19,7 +20,7 @@ use super::symbols::name_all;
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, Attr, PerfData, RecordKind, Repairs, Rewriting};
 use crate::profile::{CpuCoverage, Event, FEW_SAMPLES, Profile, Quality, Unit, format_percent};
-use crate::sources::{CodeFile, GoroutineReading, Images};
+use crate::sources::{CodeFile, GoroutineReading, Images, LabelReadings};
 
 /// Default of `kernel.perf_event_max_stack`: the number of addresses at which the kernel stops walking a stack.
 const DEFAULT_MAX_STACK: u32 = 127;
@@ -46,6 +47,8 @@ pub struct AnalyseOptions<'o> {
     pub lost: Option<u64>,
     /// The goroutines that the recorder read.
     pub goroutines: &'o [GoroutineReading],
+    /// The profiler labels of these goroutines.
+    pub labels: Option<&'o LabelReadings>,
     /// The files that name the code that programs made while they ran.
     pub code_files: &'o [CodeFile],
     /// Opens an empty temporary file. If it is set, the records are written again with the repaired stacks.
@@ -122,15 +125,18 @@ pub fn analyse(
     let rewriting = Rewriting::new(data.events()).filter(|_| has_copies);
     let rewrite = rewriting.and_then(|form| Some(Rewrite { form, open: options.rewrite? }));
     let build_ids = data.features().build_ids.clone();
+    let rewritten_labels = data.features().repairs.as_ref().map(|repairs| repairs.label_sets.clone());
     let files = Files::new(&data, &build_ids, images);
     let binaries = Binaries::new(&files);
     let generated = GeneratedCode::new(options.code_files, is_monotonic(&recorded.attr));
+    let labels = Labels::new(rewritten_labels.as_deref(), options.labels);
     let settings = CollectSettings {
         event: event_index,
         clock_period,
         max_stack,
         keep_times: options.keep_times && recorded.attr.sample_type & sample_type::TIME != 0,
         goroutines: GoroutineReadings::new(options.goroutines),
+        labels: &labels,
         generated: &generated,
         repairs: data.features().repairs.as_ref(),
         rewrite,
@@ -160,7 +166,7 @@ pub fn analyse(
     let is_complete = data.is_complete() && collected.damage.is_none();
     let repaired = rewrite
         .filter(|_| is_complete)
-        .map(|Rewrite { form, .. }| RepairedRecording::new(rewritten, form, &data, needed_bytes));
+        .map(|Rewrite { form, .. }| RepairedRecording::new(rewritten, form, &data, needed_bytes, labels.sets));
     let (locations, kernel_code) = (&collected.locations, &collected.kernel_code);
     let mut profile = Profile::new(event);
     let name = || name_all(&locations.list, &files.keys, &binaries, symbols, kernel_code, &generated);
@@ -177,6 +183,7 @@ pub fn analyse(
     let kernel = fitting.ok().filter(|_| !addresses.is_empty()).map(|symbols| UsedKernelSymbols { symbols, addresses });
     let mut notes = notes(&collected);
     notes.extend(note_on_goroutines(&quality));
+    notes.extend(note_on_labels(&collected.counts));
     notes.extend(generated.notes());
     notes.extend(note_on_unnamed_code(&quality));
     let used_files: BTreeSet<_> = locations.list.iter().filter_map(|location| location.file()).collect();
@@ -184,7 +191,7 @@ pub fn analyse(
     // A file that was replaced during the recording is listed several times.
     let changes: BTreeSet<String> = sampled_files.iter().filter_map(note_on_change).collect();
     notes.extend(changes);
-    let add = || add_samples(&collected, (stacks, samples), altered, (&flags, &wrappers), &mut profile);
+    let add = || add_samples(&collected, (stacks, samples), altered, (&flags, &wrappers, &labels), &mut profile);
     rayon::join(add, || drop(binaries));
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
@@ -353,6 +360,20 @@ fn note_on_goroutines(quality: &Quality) -> Option<String> {
                 format_percent(foreign, all)
             ),
         }
+    })
+}
+
+/// Maximum number of samples whose labels may be wrong, as a share of the samples with labels, without a note.
+const LATE_LABELS_NOTED: f64 = 0.05;
+
+fn note_on_labels(counts: &RecordCounts) -> Option<String> {
+    let RecordCounts { labelled, late_labels: late, .. } = *counts;
+    let is_notable = labelled >= FEW_SAMPLES && late as f64 > labelled as f64 * LATE_LABELS_NOTED;
+    is_notable.then(|| {
+        format!(
+            "{labelled} samples have profiler labels, and in {late} samples they may be wrong: they may have changed before \
+             they were read (`--tag-ignore {READ}={LATE}` leaves these samples out)"
+        )
     })
 }
 

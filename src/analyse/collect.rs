@@ -1,6 +1,8 @@
 //! Step 1 of the analysis (see mod.rs): reads the records in time order and counts equal raw stacks. Function names are
 //! added in step 2.
 
+mod goroutine;
+
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -10,15 +12,16 @@ use super::address_space::{AddressSpace, AddressSpaces, Hint};
 use super::chain::{Chain, advancing};
 use super::files::{Binaries, Files};
 use super::generated::{GeneratedCode, TimedFunction};
-use super::goroutine::{GoroutineReadings, Running};
+use super::goroutine::GoroutineReadings;
 use super::kernel::KernelCode;
+use super::labels::{Labels, SampleLabels};
 use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
 use super::progress::ReadProgress;
 use super::raw_location::{RawLocation, RawLocations, call_address};
 use super::raw_task::{RawGoroutine, RawTask};
 use super::repaired::{RepairedPart, Rewrite, add_outcome};
-use super::unwind::{MissingCallers, Registers, RepairOutcome, StackRoot, Unwinder};
-use crate::perfdata::{KnownGoroutine, Mmap, PerfData, RawAddress, Record, RecordKind, Repairs, Sample, SampleFacts};
+use super::unwind::{MissingCallers, Registers, RepairOutcome, Unwinder};
+use crate::perfdata::{Mmap, PerfData, RawAddress, Record, RecordKind, Repairs, Sample, SampleFacts};
 use crate::profile::{self, Interner, Samples, SegmentKey, StackId, Stacks, TaskId};
 
 /// The result of reading records.
@@ -66,6 +69,9 @@ pub(super) struct RecordCounts {
     pub(super) unknown_goroutines: u64,
     /// Samples of goroutines that have another value in the goroutine register.
     pub(super) foreign_registers: u64,
+    /// Samples of goroutines with labels, and samples whose labels may have changed before they were read.
+    pub(super) labelled: u64,
+    pub(super) late_labels: u64,
     pub(super) missing: MissingCallerCounts,
     /// Samples of events other than the analysed one.
     pub(super) other_events: u64,
@@ -103,6 +109,8 @@ pub(super) struct CollectSettings<'s> {
     pub(super) keep_times: bool,
     /// The goroutines that the recorder read.
     pub(super) goroutines: GoroutineReadings<'s>,
+    /// The labels of these goroutines, or of those of a rewritten recording.
+    pub(super) labels: &'s Labels<'s>,
     /// The functions that the programs made while they ran.
     pub(super) generated: &'s GeneratedCode<'s>,
     /// The facts of a recording that goflame has rewritten. Its stacks are as they should be.
@@ -299,12 +307,14 @@ impl<'d> Collector<'d, '_, '_> {
         self.facts = self.settings.repairs.map_or_else(Default::default, |_| SampleFacts::from_sample(sample));
         let segments = self.stack(sample, pid.cast_unsigned());
         let goroutine = self.goroutine(sample, pid.cast_unsigned());
+        let labels = goroutine.map_or_else(SampleLabels::default, |(_, labels)| labels);
+        let goroutine = goroutine.map(|(goroutine, _)| goroutine);
         let process = match self.comms.get(&pid) {
             Some(known) => *known,
             None => self.out.processes.intern_str(&format!("pid {pid}")),
         };
         let (pid, tid) = (pid.cast_unsigned(), tid.cast_unsigned());
-        let task = RawTask { process, pid, tid, cpu: sample.cpu, goroutine };
+        let task = RawTask { process, pid, tid, cpu: sample.cpu, goroutine, labels };
         let last_stack = last_stack_of(sample);
         let last = &mut self.last_stacks[last_stack].task;
         let task = TaskId::from_index(match last {
@@ -317,7 +327,7 @@ impl<'d> Collector<'d, '_, '_> {
         if self.pending.len() == MAX_PENDING {
             self.intern_pending();
         }
-        self.out.counts.add_sample(self.facts, goroutine.is_some());
+        self.out.counts.add_sample(self.facts, goroutine.is_some(), self.settings.labels.has_any(labels));
         if let Some(time) = sample.time {
             self.out.first_time.get_or_insert(time);
             self.out.last_time = self.out.last_time.max(time);
@@ -351,72 +361,6 @@ impl<'d> Collector<'d, '_, '_> {
             _ => None,
         };
         rewritten.write(data, record, analysed);
-    }
-
-    /// The position of a sample's goroutine in [`Collected::goroutines`]. [`Self::stack`] must have been called for the same
-    /// sample just before.
-    fn goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<u32> {
-        let known = match self.settings.repairs {
-            Some(repairs) => repairs.goroutines.get(self.facts.goroutine()?).copied(),
-            None => self.find_goroutine(sample, pid),
-        };
-        if let Some(rewritten) = &mut self.rewritten {
-            self.facts = rewritten.with_goroutine(self.facts, known);
-        }
-        let KnownGoroutine { pid, address, id, start, creator } = known?;
-        let space = self.spaces.get(pid)?;
-        let mut location = |address: u64| {
-            let (image, offset) = space.find(address, &mut Hint::default())?;
-            Some(self.out.locations.intern(RawLocation::File(image, offset)))
-        };
-        let (start, creator) = (location(start), location(creator));
-        let id = Some(id).filter(|id| *id != 0);
-        Some(self.out.goroutines.intern(RawGoroutine { pid, address, id, start, creator }))
-    }
-
-    /// The goroutine of a sample that was taken in Go code, or in other code that Go code called.
-    fn find_goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<KnownGoroutine> {
-        let caller = self.unwinder.take_goroutine();
-        let registers = sample.user_regs.as_ref().and_then(Registers::from_sample)?;
-        let registers = registers.with_goroutine(caller);
-        let space = self.spaces.get(pid)?;
-        let Self { unwinder, facts, settings: CollectSettings { goroutines: readings, .. }, .. } = self;
-        let root = self.last_stacks[last_stack_of(sample)].root(|addresses| unwinder.root(addresses, space));
-        let entry = if let StackRoot::Goroutine { entry } = root { entry } else { None };
-        let stack = sample.user_stack.unwrap_or_default();
-        let time = sample.time.unwrap_or(0);
-        let left_stack = || unwinder.left_stack(&registers, stack, space);
-        let running = readings.running(pid, &registers, time, entry, left_stack);
-        let running = match running {
-            Running::Thread | Running::Unread(_) if root == StackRoot::StackGrowth => {
-                let growing = unwinder.growing_goroutines(&registers, stack, space);
-                readings.pointed_to(pid, &growing, time).unwrap_or(Running::Thread)
-            }
-            other => other,
-        };
-        let is_mapped = |address: u64| address == 0 || space.find(address, &mut Hint::default()).is_some();
-        let (address, seen, start) = match running {
-            Running::Goroutine(seen) if is_mapped(seen.start) => (Some(seen.address), Some(seen), Some(seen.start)),
-            Running::Descriptor { address, start } => (Some(address), None, start.or(entry)),
-            // Only compiled Go code is certain to keep the address of a goroutine descriptor in the register.
-            Running::Unread(address) if caller.is_some() || unwinder.is_compiled_go(space, registers.ip()) => {
-                (Some(address), None, entry)
-            }
-            Running::Goroutine(_) | Running::Unread(_) | Running::Thread => (None, None, None),
-        };
-        if matches!(root, StackRoot::Goroutine { .. }) && readings.has(pid) {
-            // While the thread runs on its own stack, the register holds the thread's descriptor.
-            let in_register = registers.goroutine == address || readings.is_thread(pid, registers.goroutine);
-            facts.set(SampleFacts::OF_GOROUTINE, true);
-            facts.set(SampleFacts::FOREIGN_REGISTER, !in_register);
-        }
-        Some(KnownGoroutine {
-            pid,
-            address: address?,
-            id: seen.map_or(0, |seen| seen.id),
-            start: start.map_or(0, |start| unwinder.started_function(start, space)),
-            creator: seen.map_or(0, |seen| seen.creator.saturating_sub(1)),
-        })
     }
 
     /// Makes the raw stack of a sample the last one of its thread, and appends its new segments to `wanted`.

@@ -25,6 +25,7 @@ mod goroutine;
 mod image;
 mod kernel;
 mod kernel_table;
+mod labels;
 mod last_stack;
 mod location_flags;
 mod locations;

@@ -1,5 +1,6 @@
 //! Who ran when a sample was taken, before goroutines are named.
 
+use super::labels::SampleLabels;
 use crate::profile::LocationId;
 
 /// The task of a sample: process, thread, CPU and goroutine.
@@ -12,6 +13,8 @@ pub(super) struct RawTask {
     pub(super) cpu: Option<u32>,
     /// Position in [`Collected::goroutines`](super::collect::Collected::goroutines).
     pub(super) goroutine: Option<u32>,
+    /// The labels of the goroutine.
+    pub(super) labels: SampleLabels,
 }
 
 /// A goroutine, with the ids that records and readings have for it.

@@ -13,6 +13,7 @@ use crate::perfdata::{
     Writer,
 };
 use crate::profile::Interner;
+use crate::sources::LabelSet;
 
 /// Bytes of a part that are collected before a write, to save system calls.
 const PART_BUFFER: usize = 1 << 18;
@@ -104,7 +105,13 @@ pub struct RepairedRecording {
 }
 
 impl RepairedRecording {
-    pub(super) fn new(parts: Vec<RepairedPart>, form: Rewriting, data: &PerfData<'_>, needed_bytes: u64) -> Self {
+    pub(super) fn new(
+        parts: Vec<RepairedPart>,
+        form: Rewriting,
+        data: &PerfData<'_>,
+        needed_bytes: u64,
+        label_sets: &[LabelSet],
+    ) -> Self {
         let periods = parts.iter().filter_map(|part| part.periods);
         let periods = periods.reduce(|(least, most), (low, high)| (least.min(low), most.max(high)));
         let common_period = periods.filter(|(least, most)| form.has_period() && least == most).map(|(least, _)| least);
@@ -115,7 +122,7 @@ impl RepairedRecording {
             events: data.events().iter().map(|event| Rewriting::event(event, common_period)).collect(),
             sections: data.sections().iter().map(|(bit, section)| (*bit, section.to_vec())).collect(),
             common_period,
-            repairs: Repairs { frequency, needed_bytes, goroutines: Vec::new() },
+            repairs: Repairs { frequency, needed_bytes, goroutines: Vec::new(), label_sets: label_sets.to_vec() },
         }
     }
 

@@ -139,7 +139,7 @@ impl ShardStacks {
 
 impl RecordCounts {
     /// Counts a sample with these facts.
-    pub(super) fn add_sample(&mut self, facts: SampleFacts, goroutine_known: bool) {
+    pub(super) fn add_sample(&mut self, facts: SampleFacts, goroutine_known: bool, labelled: bool) {
         let one = |flag| u64::from(facts.has(flag));
         self.samples += 1;
         self.truncated += one(SampleFacts::TRUNCATED);
@@ -149,6 +149,8 @@ impl RecordCounts {
         self.of_goroutines += one(SampleFacts::OF_GOROUTINE);
         self.unknown_goroutines += one(SampleFacts::OF_GOROUTINE) & u64::from(!goroutine_known);
         self.foreign_registers += one(SampleFacts::FOREIGN_REGISTER);
+        self.labelled += u64::from(labelled);
+        self.late_labels += one(SampleFacts::LATE_LABELS);
         self.missing.short_copies += one(SampleFacts::SHORT_COPY);
         self.missing.in_native_code += one(SampleFacts::NATIVE_CODE);
     }
@@ -165,6 +167,8 @@ impl RecordCounts {
         self.of_goroutines += other.of_goroutines;
         self.unknown_goroutines += other.unknown_goroutines;
         self.foreign_registers += other.foreign_registers;
+        self.labelled += other.labelled;
+        self.late_labels += other.late_labels;
         self.missing.append(&other.missing);
         self.other_events += other.other_events;
     }
@@ -176,6 +180,7 @@ mod tests {
     use crate::analyse::generated::GeneratedCode;
     use crate::analyse::generated::tests::{jitdump, perf_map};
     use crate::analyse::goroutine::GoroutineReadings;
+    use crate::analyse::labels::Labels;
     use crate::analyse::tests::{NoFiles, TestRecording, context};
     use crate::profile::Sample;
 
@@ -209,6 +214,7 @@ mod tests {
             max_stack: 127,
             keep_times: true,
             goroutines: GoroutineReadings::new(&[]),
+            labels: &Labels::default(),
             generated: &GeneratedCode::new(&code, true),
             repairs: None,
             rewrite: None,

@@ -3,11 +3,12 @@
 use rayon::prelude::*;
 
 use super::collect::Collected;
+use super::labels::Labels;
 use super::location_flags::{LocationFlags, flag};
 use super::locations::WrapperNames;
 use super::raw_task::{RawGoroutine, RawTask};
 use crate::profile::{
-    Frame, Goroutine, GoroutineId, LabelSetId, LocationId, Profile, Quality, Samples, StackId, Stacks, Task, TaskId,
+    Frame, Goroutine, GoroutineId, LocationId, Profile, Quality, Samples, StackId, Stacks, Task, TaskId,
 };
 
 /// Adds stacks and samples to a profile that has all locations.
@@ -15,7 +16,7 @@ pub(super) fn add_samples(
     collected: &Collected,
     (mut stacks, samples): (Stacks, Samples),
     mut altered: Vec<StackId>,
-    (flags, wrappers): (&LocationFlags, &WrapperNames),
+    (flags, wrappers, labels): (&LocationFlags, &WrapperNames, &Labels<'_>),
     profile: &mut Profile,
 ) {
     // Callers last, because the shown part of a segment depends on its unchanged callers.
@@ -25,25 +26,30 @@ pub(super) fn add_samples(
         let shown: Vec<LocationId> = shown.collect();
         stacks.rewrite(stack, caller, &shown);
     }
-    let tasks = add_tasks(collected, wrappers, profile);
+    let tasks = add_tasks(collected, (wrappers, labels), profile);
     let unchanged = tasks.iter().enumerate().all(|(at, task)| task.index() == at);
     let samples = if unchanged { samples } else { samples.remap(|stack, task| (stack, tasks[task.index()])) };
     profile.set_samples(stacks, samples);
 }
 
 /// Adds all tasks to a profile. Returns their ids, by position in [`Collected::tasks`].
-fn add_tasks(collected: &Collected, wrappers: &WrapperNames, profile: &mut Profile) -> Vec<TaskId> {
+fn add_tasks(
+    collected: &Collected,
+    (wrappers, labels): (&WrapperNames, &Labels<'_>),
+    profile: &mut Profile,
+) -> Vec<TaskId> {
     let processes: Vec<_> = collected.processes.items().iter().map(|name| profile.intern(name)).collect();
     let add_goroutine = |raw: &RawGoroutine| add_goroutine(raw, wrappers, profile);
     let goroutines: Vec<GoroutineId> = collected.goroutines.items().iter().map(add_goroutine).collect();
     let add_task = |raw: &RawTask| {
+        let labels = labels.add(raw.labels, profile);
         profile.intern_task(Task {
             process: processes[raw.process as usize],
             pid: raw.pid,
             tid: raw.tid,
             cpu: raw.cpu,
             goroutine: raw.goroutine.and_then(|at| goroutines.get(at as usize).copied()),
-            labels: LabelSetId::EMPTY,
+            labels,
         })
     };
     collected.tasks.items().iter().map(add_task).collect()
@@ -217,7 +223,7 @@ impl StackCounters {
 #[cfg(test)]
 mod tests {
     use super::{
-        Collected, LocationFlags, LocationId, Profile, Quality, Samples, Stacks, WrapperNames, add_samples,
+        Collected, Labels, LocationFlags, LocationId, Profile, Quality, Samples, Stacks, WrapperNames, add_samples,
         count_frames, flag,
     };
     use crate::analyse::location_flags::Flags;
@@ -305,7 +311,13 @@ mod tests {
 
         let event = Event { name: String::new(), count_name: String::new(), unit: Unit::Events, frequency: 0 };
         let mut profile = Profile::new(event);
-        add_samples(&Collected::default(), (stacks, samples), hidden, (&flags, &WrapperNames::default()), &mut profile);
+        add_samples(
+            &Collected::default(),
+            (stacks, samples),
+            hidden,
+            (&flags, &WrapperNames::default(), &Labels::default()),
+            &mut profile,
+        );
         for (sample, shown) in profile.samples().iter().zip(&shown_rows) {
             assert_eq!(profile.stack(sample.stack), *shown);
         }

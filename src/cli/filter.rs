@@ -23,7 +23,7 @@ pub(super) struct FilterArgs {
     #[arg(long, value_name = "REGEX")]
     show: Option<Regex>,
     /// Keep only samples with a label whose value matches. The keys are process, pid, thread, cpu, goroutine, entry,
-    /// creator, and those of a pprof file
+    /// creator, and those of the program or of a pprof file
     #[arg(long, value_name = "[KEY=]REGEX", alias = "tagfocus", value_parser = Tag::parse)]
     tag_focus: Option<Tag>,
     /// Leave out samples with a label whose value matches

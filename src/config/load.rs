@@ -360,6 +360,7 @@ fn blank(root: PathBuf) -> Config {
             event: EventChoice::Auto,
             kernel: Kernel::Auto,
             stack: StackSize::ByProgram,
+            labels: false,
         },
         runtime: Runtime::default(),
         doctor: Doctor { strict: false, ignore: Vec::new() },

@@ -210,6 +210,8 @@ pub struct Record {
     pub kernel: Kernel,
     /// User stack that is copied with each sample.
     pub stack: StackSize,
+    /// Whether the profiler labels of goroutines are read.
+    pub labels: bool,
 }
 
 /// Size of the stack copies.

@@ -32,6 +32,18 @@ pub struct GLayout {
     pub m_gsignal: usize,
     /// `m.curg`: the goroutine that the thread runs.
     pub m_curg: usize,
+    /// `g.labels`, which points to the profiler labels of the goroutine, and how these lie in memory. `None` if the Go
+    /// version is unknown.
+    pub labels: Option<(usize, LabelForm)>,
+}
+
+/// How a set of profiler labels (`labelMap` in src/runtime/pprof/label.go) lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelForm {
+    /// A `map[string]string`, up to Go 1.23.
+    Map,
+    /// A slice of pairs of strings, since Go 1.24.
+    List,
 }
 
 /// Source of a [`GLayout`].
@@ -91,7 +103,7 @@ impl GLayout {
         const fn field(structure: &'static str, name: &'static str) -> Field {
             Field { structure, name }
         }
-        const FIELDS: [Field; 11] = [
+        const FIELDS: [Field; 12] = [
             field("runtime.g", "stack"),
             field("runtime.stack", "lo"),
             field("runtime.stack", "hi"),
@@ -103,12 +115,13 @@ impl GLayout {
             field("runtime.m", "g0"),
             field("runtime.m", "gsignal"),
             field("runtime.m", "curg"),
+            field("runtime.g", "labels"),
         ];
         let checked = |offset: Option<u64>| {
             let aligned = offset.filter(|offset| *offset < MAX_OFFSET && offset.is_multiple_of(8))?;
             usize::try_from(aligned).ok()
         };
-        let [stack, low, high, m, goid, parent_goid, gopc, startpc, m_g0, m_gsignal, m_curg] =
+        let [stack, low, high, m, goid, parent_goid, gopc, startpc, m_g0, m_gsignal, m_curg, labels] =
             structs::field_offsets(elf, &FIELDS)?.map(checked);
         Some(Self {
             stack_low: stack?.checked_add(low?)?,
@@ -121,13 +134,26 @@ impl GLayout {
             m_g0: m_g0?,
             m_gsignal: m_gsignal?,
             m_curg: m_curg?,
+            labels: labels.zip(BuildInfo::find(elf).ok().and_then(|info| LabelForm::of_version(&info.go_version))),
         })
     }
 
     fn from_version(version: &str) -> Option<Self> {
         let release = RELEASES.iter().find(|release| is_release(version, release.go))?;
         let Release { goid, parent_goid, gopc, startpc, m_gsignal, m_curg, .. } = *release;
-        Some(Self { stack_low: 0, stack_high: 8, m: 48, goid, parent_goid, gopc, startpc, m_g0: 0, m_gsignal, m_curg })
+        // All these releases have the same fields between the two.
+        let labels = startpc.checked_add(48).zip(LabelForm::of_version(version));
+        let (stack_low, stack_high, m, m_g0) = (0, 8, 48, 0);
+        Some(Self { stack_low, stack_high, m, goid, parent_goid, gopc, startpc, m_g0, m_gsignal, m_curg, labels })
+    }
+}
+
+impl LabelForm {
+    /// The form in programs of a version: `go1.26.8`, `devel go1.28-2f3a`.
+    fn of_version(version: &str) -> Option<Self> {
+        let (_, minor) = version.split_once("go1.")?;
+        let digits = minor.split(|c: char| !c.is_ascii_digit()).next()?;
+        Some(if digits.parse::<u32>().ok()? < 24 { Self::Map } else { Self::List })
     }
 }
 
@@ -139,7 +165,7 @@ fn is_release(version: &str, release: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_release;
+    use super::{LabelForm, is_release};
 
     #[test]
     fn a_version_belongs_to_its_own_release_only() {
@@ -153,5 +179,13 @@ mod tests {
         ] {
             assert_eq!(is_release(version, release), same, "{version}");
         }
+    }
+
+    #[test]
+    fn labels_are_a_list_since_go_1_24() {
+        let of = |version| LabelForm::of_version(version);
+        assert_eq!(["go1.18", "go1.23.12"].map(of), [Some(LabelForm::Map); 2]);
+        assert_eq!(["go1.24rc1", "go1.27.3 X:x", "devel go1.28-2f3a"].map(of), [Some(LabelForm::List); 3]);
+        assert_eq!(["", "go2.1", "go1.x"].map(of), [None; 3]);
     }
 }

@@ -51,7 +51,7 @@ pub use dwarf::DwarfFacts;
 pub use error::{BuildInfoAbsence, Error, GLayoutAbsence, NoSpDelta, PclntabAbsence, Reason};
 pub use facts::BinaryFacts;
 pub use function::Function;
-pub use g_layout::{GLayout, GLayoutSource};
+pub use g_layout::{GLayout, GLayoutSource, LabelForm};
 pub use header::Layout;
 pub use locator::Locator;
 pub use optimisation::{InliningEvidence, Optimisation};

@@ -28,6 +28,8 @@ pub struct Repairs {
     pub needed_bytes: u64,
     /// The goroutines of the samples.
     pub goroutines: Vec<KnownGoroutine>,
+    /// Names and values of profiler labels. Goroutines refer to these sets.
+    pub label_sets: Vec<Vec<(String, String)>>,
 }
 
 /// A goroutine of a sample, with addresses of its process. 0 is an unknown number or address.
@@ -43,6 +45,8 @@ pub struct KnownGoroutine {
     pub start: u64,
     /// The call of the `go` statement.
     pub creator: u64,
+    /// Position of its labels in [`Repairs::label_sets`]. The first set is empty.
+    pub labels: u32,
 }
 
 impl Repairs {
@@ -53,12 +57,31 @@ impl Repairs {
         out.extend(u32::try_from(self.goroutines.len()).unwrap_or(u32::MAX).to_le_bytes());
         out.extend(self.frequency.to_le_bytes());
         out.extend(self.needed_bytes.to_le_bytes());
-        for KnownGoroutine { pid, address, id, start, creator } in &self.goroutines {
+        for KnownGoroutine { pid, address, id, start, creator, .. } in &self.goroutines {
             for word in [u64::from(*pid), *address, *id, *start, *creator] {
                 out.extend(word.to_le_bytes());
             }
         }
+        if !self.label_sets.is_empty() {
+            self.encode_labels(&mut out);
+        }
         out
+    }
+
+    /// Appends the labels. A goflame that does not know them reads the goroutines before them.
+    fn encode_labels(&self, out: &mut Vec<u8>) {
+        let mut number = |number: usize| out.extend(u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
+        for goroutine in &self.goroutines {
+            number(usize::try_from(goroutine.labels).unwrap_or(0));
+        }
+        number(self.label_sets.len());
+        for set in &self.label_sets {
+            out.extend(u32::try_from(set.len()).unwrap_or(u32::MAX).to_le_bytes());
+            for text in set.iter().flat_map(|(name, value)| [name, value]) {
+                out.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+                out.extend(text.as_bytes());
+            }
+        }
     }
 
     /// Reads the feature section. `None` if it is damaged or of another version.
@@ -73,11 +96,31 @@ impl Repairs {
         let goroutine = |_| {
             let [pid, address, id, start, creator] =
                 [cursor.u64()?, cursor.u64()?, cursor.u64()?, cursor.u64()?, cursor.u64()?];
-            Some(KnownGoroutine { pid: u32::try_from(pid).ok()?, address, id, start, creator })
+            Some(KnownGoroutine { pid: u32::try_from(pid).ok()?, address, id, start, creator, labels: 0 })
         };
-        let goroutines = (0..count).map(goroutine).collect::<Option<_>>()?;
-        Some(Self { frequency, needed_bytes, goroutines })
+        let mut goroutines = (0..count).map(goroutine).collect::<Option<Vec<_>>>()?;
+        let mut label_sets = Vec::new();
+        if cursor.remaining() > 0 {
+            for goroutine in &mut goroutines {
+                goroutine.labels = cursor.u32()?;
+            }
+            label_sets = read_label_sets(&mut cursor)?;
+        }
+        Some(Self { frequency, needed_bytes, goroutines, label_sets })
     }
+}
+
+fn read_label_sets(cursor: &mut Cursor<'_>) -> Option<Vec<Vec<(String, String)>>> {
+    fn text(cursor: &mut Cursor<'_>) -> Option<String> {
+        let length = usize::try_from(cursor.u32()?).ok()?;
+        Some(String::from_utf8_lossy(cursor.take(length)?).into_owned())
+    }
+    let sets = cursor.u32()?;
+    let mut set = |_| {
+        let labels = cursor.u32()?;
+        (0..labels).map(|_| Some((text(cursor)?, text(cursor)?))).collect::<Option<Vec<_>>>()
+    };
+    (0..sets).map(&mut set).collect()
 }
 
 /// Facts about a sample that its registers and its stack copy showed, as one number.
@@ -101,6 +144,8 @@ impl SampleFacts {
     pub const SHORT_COPY: u32 = 1 << 6;
     /// The callers are unknown because C code has another value in the frame pointer register.
     pub const NATIVE_CODE: u32 = 1 << 7;
+    /// The labels may have changed between the sample and their reading.
+    pub const LATE_LABELS: u32 = 1 << 8;
 
     /// Number of bits for flags.
     const FLAG_BITS: u32 = 10;
@@ -264,23 +309,31 @@ mod tests {
     use super::{KnownGoroutine, Repairs, SampleFacts};
 
     fn repairs() -> Repairs {
-        let goroutine = KnownGoroutine { pid: 7, address: 0xc000_0000, id: 1, start: 0x40_1000, creator: 0 };
+        let goroutine = KnownGoroutine { pid: 7, address: 0xc000_0000, id: 1, start: 0x40_1000, creator: 0, labels: 0 };
         Repairs {
             frequency: 997,
             needed_bytes: 4096,
-            goroutines: vec![goroutine, KnownGoroutine { id: 2, ..goroutine }],
+            goroutines: vec![goroutine, KnownGoroutine { id: 2, labels: 1, ..goroutine }],
+            label_sets: vec![Vec::new(), vec![("tenant".into(), "é".into()), (String::new(), "x".into())]],
         }
+    }
+
+    fn without_labels() -> Repairs {
+        let Repairs { goroutines, .. } = repairs();
+        let goroutines = goroutines.into_iter().map(|goroutine| KnownGoroutine { labels: 0, ..goroutine }).collect();
+        Repairs { goroutines, label_sets: Vec::new(), ..repairs() }
     }
 
     #[test]
     fn a_section_gives_back_its_repairs() {
         assert_eq!(Repairs::parse(&repairs().encode()), Some(repairs()));
+        assert_eq!(Repairs::parse(&without_labels().encode()), Some(without_labels()));
     }
 
     #[test]
     fn a_cut_or_damaged_section_is_no_section() {
-        let bytes = repairs().encode();
-        for end in 0..bytes.len() {
+        let (bytes, before_labels) = (repairs().encode(), without_labels().encode().len());
+        for end in (0..bytes.len()).filter(|end| *end != before_labels) {
             assert_eq!(Repairs::parse(&bytes[..end]), None, "{end} bytes");
         }
         for at in 0..16 {

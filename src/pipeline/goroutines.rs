@@ -29,6 +29,7 @@ pub(super) fn layout(program: &Path, file: &Path) -> Result<GoroutineLayout, Str
         start: g.startpc,
         own: [g.m_g0, g.m_gsignal],
         current: g.m_curg,
+        labels: g.labels,
         list: binary.all_goroutines(),
         modules: binary.first_module().map(|(first, size)| ModuleList { first, size }),
         code: binary.load_segments().iter().find(|segment| segment.executable).map(|code| (code.offset, code.address)),

@@ -37,7 +37,7 @@ use crate::profile::SizeBound;
 use crate::record::{ChosenEvent, GoroutineLayout, Recording, Sampler, SamplingPlan};
 use crate::render::{Document, Format};
 use crate::sources::{
-    CodeFile, DiskImages, GoroutineReading, InputBytes, find_code_files, goroutines_to_json, own_vdso, store_code_files,
+    CodeFile, DiskImages, InputBytes, find_code_files, goroutines_to_json, own_vdso, store_code_files,
 };
 use crate::views::{By, View};
 use crate::workload::{Ending, LaunchPlan, Outcome};
@@ -111,7 +111,8 @@ struct Analysed {
     workload: WorkloadResult,
     status: ExitStatus,
     ending: Ending,
-    goroutines: Vec<GoroutineReading>,
+    /// Content of the file of goroutines. `None` for a rewritten recording, which names the goroutines itself.
+    goroutines: Option<Vec<u8>>,
     /// Files in which processes name the code that they made.
     code_files: Vec<CodeFile>,
     analysis: Analysis,
@@ -168,6 +169,7 @@ impl PreparedRun<'_> {
         let open_temporary: &(dyn Fn() -> io::Result<File> + Sync) = &|| tempfile::tempfile_in(draft.dir());
         let analysis_options = AnalyseOptions {
             goroutines: &recording.goroutines,
+            labels: Some(&recording.labels),
             max_stack: sampler.max_stack,
             used_cpu_seconds: sampler.used_cpu_seconds,
             lost: sampler.lost,
@@ -202,7 +204,8 @@ impl PreparedRun<'_> {
             workload,
             status: outcome.status,
             ending: outcome.ending,
-            goroutines: recording.goroutines,
+            goroutines: (is_raw && !recording.goroutines.is_empty())
+                .then(|| goroutines_to_json(&recording.goroutines, &recording.labels)),
             code_files: code_files.into_inner().unwrap_or_default(),
             analysis,
             sampler: sampler.with_raw(is_raw),
@@ -220,9 +223,7 @@ impl PreparedRun<'_> {
         workload.failed |= self.subject.running().is_some() && view.profile().total_count() == 0;
         let title = self.title();
         let benchmarks = self.benchmark_results(&draft);
-        // A rewritten recording names the goroutines itself.
-        let goroutines = if sampler.raw == Some(true) { analysed.goroutines } else { Vec::new() };
-        self.write_report_inputs(&draft, kernel.as_ref(), &goroutines, &analysed.code_files)?;
+        self.write_report_inputs(&draft, kernel.as_ref(), analysed.goroutines.as_deref(), &analysed.code_files)?;
         let built = self.subject.built();
         let manifest = Manifest {
             created: created.to_string(),
@@ -388,14 +389,14 @@ impl PreparedRun<'_> {
         &self,
         draft: &Draft,
         kernel: Option<&UsedKernelSymbols>,
-        goroutines: &[GoroutineReading],
+        goroutines: Option<&[u8]>,
         code_files: &[CodeFile],
     ) -> Result<(), Error> {
         if let Some(kernel) = kernel {
             write(draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
         }
-        if !goroutines.is_empty() {
-            write(draft, goroutines::GOROUTINES_FILE, &goroutines_to_json(goroutines))?;
+        if let Some(goroutines) = goroutines {
+            write(draft, goroutines::GOROUTINES_FILE, goroutines)?;
         }
         if let Some(vdso) = own_vdso() {
             write(draft, VDSO_FILE, vdso)?;

@@ -28,16 +28,23 @@ impl PreparedRun<'_> {
         let created = jiff::Timestamp::now();
         let program_copy = self.subject.built().map(|(_, program)| draft.add_program(program)).transpose()?;
         let kernel = self.kernel_symbols();
-        let (layouts, unread) = self.subject.goroutine_layouts();
+        let (mut layouts, unread) = self.subject.goroutine_layouts();
+        if !self.config.record.labels {
+            for layout in &mut layouts {
+                layout.labels = None;
+            }
+        }
         let sampling = self.sampling_plan(draft, kernel.as_ref().ok(), layouts)?;
         let mut notes: Vec<String> = self.event.limitations().iter().map(ToString::to_string).collect();
         if self.config.record.engine == Engine::Native {
             notes.extend(unread.as_ref().map(ToString::to_string));
         }
-        let (workload, outcome, recording) = match self.subject.running() {
+        let (workload, outcome, mut recording) = match self.subject.running() {
             Some(target) => self.observe(target, draft, &sampling, unread.as_ref(), &mut notes)?,
             None => self.launch(draft, &sampling, &mut notes)?,
         };
+        let secrets = self.config.secrets();
+        recording.labels.replace_values(|name, value| secrets.text(&secrets.value(name, value)));
         Ok(Recorded { created, program_copy, workload, outcome, recording, kernel, notes })
     }
 

@@ -267,11 +267,11 @@ fn report_recording(
             images.use_vdso(run.join(VDSO_FILE));
         }
     }
-    let goroutines = match &run {
+    let (goroutines, labels) = match &run {
         Some(run) => goroutines_from_file(&run.join(GOROUTINES_FILE)).map_err(Error::Input)?,
-        None => Vec::new(),
+        None => Default::default(),
     };
-    options.goroutines = &goroutines;
+    (options.goroutines, options.labels) = (&goroutines, Some(&labels));
     let stored = match &run {
         Some(run) => stored_code_files(&run.join(SYMBOLS_DIR)).map_err(Error::Input)?,
         None => Vec::new(),
@@ -322,13 +322,14 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     let absent = || manifest.sampler.kernel_symbols_absent.clone().unwrap_or_else(|| "the run has none".into());
     let kept = || run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| stored_kernel_symbols(&kept));
     let kernel = || KernelSource::known(kept());
-    let goroutines = match run.file(GOROUTINES_FILE) {
+    let (goroutines, labels) = match run.file(GOROUTINES_FILE) {
         Ok(path) => goroutines_from_file(&path).map_err(Error::Input)?,
-        Err(_) => Vec::new(),
+        Err(_) => Default::default(),
     };
     let code_files = stored_code_files(&run.dir().join(SYMBOLS_DIR)).map_err(Error::Input)?;
     let options = AnalyseOptions {
         goroutines: &goroutines,
+        labels: Some(&labels),
         max_stack: manifest.sampler.max_stack,
         used_cpu_seconds: manifest.sampler.used_cpu_seconds,
         lost: manifest.sampler.lost,

@@ -205,7 +205,7 @@ pub struct Task {
     pub cpu: Option<u32>,
     /// The goroutine that ran. `None` if unknown.
     pub goroutine: Option<GoroutineId>,
-    /// Labels from a pprof file that have no field above.
+    /// Labels that the program set, and those from a pprof file that have no field above.
     pub labels: LabelSetId,
 }
 

@@ -12,6 +12,7 @@
 //! fits. The goroutine that runs such code is known by its stack. If it was never sampled in Go code, it is found in the
 //! runtime's list of all goroutines (`runtime.allgs`).
 
+mod labels;
 mod memory;
 mod modules;
 
@@ -20,7 +21,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::raw_sample::Sampled;
-use crate::sources::{CodeFile, GoroutineReading};
+use crate::gobin::LabelForm;
+use crate::sources::{CodeFile, GoroutineReading, LabelReadings};
+use labels::LabelWatch;
 use memory::ProgramMemory;
 pub use modules::ModuleList;
 use modules::ModuleWatch;
@@ -46,6 +49,8 @@ pub struct GoroutineLayout {
     pub own: [usize; 2],
     /// `m.curg`: the goroutine that the thread runs.
     pub current: usize,
+    /// `g.labels`, and how profiler labels lie in memory. `None` if they are not to be read.
+    pub labels: Option<(usize, LabelForm)>,
     /// Link-time address of `runtime.allgs`, the list of all goroutines. `None` in a stripped program.
     pub list: Option<u64>,
     /// The list of modules of Go functions. `None` in a stripped program.
@@ -105,6 +110,8 @@ pub(super) struct Watch {
     /// Open memory of each process. `None` if the process runs another program.
     memories: HashMap<u32, Option<ProgramMemory>>,
     modules: ModuleWatch,
+    /// `None` if labels are not read.
+    labels: Option<LabelWatch>,
     /// Goroutines that were read in this round, and those of them that were new or had changed.
     read: usize,
     changed: usize,
@@ -114,6 +121,7 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(layout: GoroutineLayout) -> Self {
         Self {
+            labels: layout.labels.map(LabelWatch::new),
             layout,
             noted: HashSet::new(),
             unknown: HashMap::new(),
@@ -167,7 +175,8 @@ impl Watch {
     /// Time after which the goroutines that run are read again. Where the runtime starts goroutines, moves stacks and
     /// reuses descriptors all the time, a long interval would leave goroutines unknown. Elsewhere it costs less.
     pub(super) fn interval(&self) -> Duration {
-        self.interval
+        let of_labels = self.labels.as_ref().and_then(LabelWatch::interval);
+        of_labels.map_or(self.interval, |of_labels| of_labels.min(self.interval))
     }
 
     fn adapt_interval(&mut self) {
@@ -204,6 +213,9 @@ impl Watch {
             }
         }
         self.adapt_interval();
+        if let Some(labels) = &mut self.labels {
+            labels.adapt_interval();
+        }
     }
 
     /// Reads the list of all goroutines of a process. Keeps those that run, and those that have one of these addresses
@@ -259,13 +271,32 @@ impl Watch {
     }
 
     /// Returns all readings, and the names of functions that were registered with Go's runtime.
-    pub(super) fn finish(self) -> (Vec<GoroutineReading>, Vec<CodeFile>) {
-        (self.seen, self.modules.finish())
+    pub(super) fn finish(self) -> (Vec<GoroutineReading>, LabelReadings, Vec<CodeFile>) {
+        (self.seen, self.labels.map(LabelWatch::finish).unwrap_or_default(), self.modules.finish())
     }
 
-    /// Reads a descriptor. `None` if it is not `wanted`, or if the memory does not hold a descriptor: a goroutine has a
-    /// stack, it was started by code with a function in code, and the thread that it names runs it.
+    /// Reads a descriptor, and the labels of its goroutine. `None` if it is not `wanted`, or if the memory does not hold a
+    /// descriptor: a goroutine has a stack, it was started by code with a function in code, and the thread that it names
+    /// runs it.
     fn read(
+        &mut self,
+        pid: u32,
+        address: u64,
+        now: u64,
+        wanted: impl Fn(&Descriptor) -> bool,
+    ) -> Option<GoroutineReading> {
+        let found = self.read_descriptor(pid, address, now, wanted)?;
+        if found.id != 0
+            && let Some(labels) = &mut self.labels
+            && let Some(memory) = memory(&mut self.memories, &self.layout, pid, now)
+        {
+            labels.look(memory, &found);
+        }
+        Some(found)
+    }
+
+    /// Like [`Watch::read`], without labels.
+    fn read_descriptor(
         &mut self,
         pid: u32,
         address: u64,

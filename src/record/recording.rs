@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sources::{CodeFile, GoroutineReading, HeldFile};
+use crate::sources::{CodeFile, GoroutineReading, HeldFile, LabelReadings};
 
 /// A finished recording.
 #[derive(Debug, Default)]
@@ -11,6 +11,8 @@ pub struct Recording {
     pub figures: Option<SamplingFigures>,
     /// The sampled goroutines, as far as they could be read.
     pub goroutines: Vec<GoroutineReading>,
+    /// The profiler labels of these goroutines.
+    pub labels: LabelReadings,
     /// Files that were mapped, open. Empty with `engine = "perf"`.
     pub mapped_files: Vec<HeldFile>,
     /// The files that name the code that processes made. `None` with `engine = "perf"`, where nobody looked for them.

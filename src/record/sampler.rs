@@ -25,6 +25,7 @@ use crate::perfdata::abi::{RECORD_HEADER, record_type};
 use crate::perfdata::{self, Attr, CpuCount, Features, SampleId, Writer, decode_mapping};
 use crate::perfevent::{Rings, monotonic_ns};
 use crate::process::{descendants_of, with_own_rights};
+use crate::sources::LabelReadings;
 
 /// Bytes reserved for the data that [`Writer::finish`] adds: a few kilobytes on a machine with many CPUs.
 const RESERVE: u64 = 64 * 1024;
@@ -212,7 +213,12 @@ impl NativeSampler {
         // A kernel without this counter still writes a record of each loss.
         let lost = self.rings.lost().unwrap_or(self.lost);
         self.writer.finish(&self.features).map_err(|source| Error::from_writer(&self.path, source))?;
-        let (goroutines, registered): (Vec<_>, Vec<_>) = self.goroutines.into_iter().map(Watch::finish).unzip();
+        let (mut goroutines, mut labels, mut registered) = (Vec::new(), LabelReadings::default(), Vec::new());
+        for (of_program, labels_of_program, registered_in) in self.goroutines.into_iter().map(Watch::finish) {
+            goroutines.extend(of_program);
+            labels.append(labels_of_program);
+            registered.extend(registered_in);
+        }
         Ok(Recording {
             figures: Some(SamplingFigures {
                 samples: self.samples,
@@ -220,8 +226,9 @@ impl NativeSampler {
                 ring_bytes: self.rings.ring_bytes(),
                 bound_reached: self.bound_reached,
             }),
-            goroutines: goroutines.concat(),
-            code_files: Some(self.code_files.finish(registered.concat())),
+            goroutines,
+            labels,
+            code_files: Some(self.code_files.finish(registered)),
             tasks: self.tasks,
             inherited: self.inherited,
             mapped_files: self.mapped_files.finish(),

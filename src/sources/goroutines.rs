@@ -4,19 +4,24 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::LabelReadings;
 use crate::fsio::{self, FileError};
 
 /// Version of the file format.
 const SCHEMA: u32 = 2;
 
-/// Maximum size of the file in bytes. A recorder keeps 2^18 readings, each about 200 bytes as text.
-const MAX_BYTES: u64 = 1 << 27;
+/// Maximum size of the file in bytes. A recorder keeps 2^18 readings, each about 200 bytes as text, and 2^20 of labels,
+/// each about 100.
+const MAX_BYTES: u64 = 1 << 28;
 
 #[derive(Serialize, Deserialize)]
-struct GoroutineFile<R> {
+struct GoroutineFile<R, L> {
     schema: u32,
     /// Each reading holds from its first to its last time.
     readings: R,
+    /// Absent in files of older versions.
+    #[serde(default)]
+    labels: L,
 }
 
 /// The content of a goroutine descriptor (`runtime.g`) between its first and last equal reading. Addresses belong to the
@@ -63,31 +68,33 @@ impl GoroutineReading {
 }
 
 /// Returns the content of the file.
-pub fn goroutines_to_json(readings: &[GoroutineReading]) -> Vec<u8> {
-    // Serialising plain numbers never fails.
-    serde_json::to_vec(&GoroutineFile { schema: SCHEMA, readings }).unwrap_or_default()
+pub fn goroutines_to_json(readings: &[GoroutineReading], labels: &LabelReadings) -> Vec<u8> {
+    // Serialising plain numbers and texts never fails.
+    serde_json::to_vec(&GoroutineFile { schema: SCHEMA, readings, labels }).unwrap_or_default()
 }
 
 /// Reads the file of a run. Empty if the run has no such file, or if its format is unknown.
-pub fn goroutines_from_file(path: &Path) -> Result<Vec<GoroutineReading>, FileError> {
+pub fn goroutines_from_file(path: &Path) -> Result<(Vec<GoroutineReading>, LabelReadings), FileError> {
     let bytes = match fsio::read_bounded(path, MAX_BYTES) {
         Ok(bytes) => bytes,
-        Err(error) if error.is_missing() => return Ok(Vec::new()),
+        Err(error) if error.is_missing() => return Ok(Default::default()),
         Err(error) => return Err(error),
     };
-    let file = serde_json::from_slice::<GoroutineFile<Vec<GoroutineReading>>>(&bytes).ok();
-    Ok(file.filter(|file| file.schema <= SCHEMA).map_or_else(Vec::new, |file| file.readings))
+    let file = serde_json::from_slice::<GoroutineFile<Vec<GoroutineReading>, LabelReadings>>(&bytes).ok();
+    let file = file.filter(|file| file.schema <= SCHEMA);
+    Ok(file.map_or_else(Default::default, |file| (file.readings, file.labels)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GoroutineReading, goroutines_from_file, goroutines_to_json};
+    use super::{GoroutineReading, LabelReadings, goroutines_from_file, goroutines_to_json};
+    use crate::sources::LabelReading;
 
     #[test]
     fn a_file_gives_back_its_readings() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("goroutines.json");
-        assert_eq!(goroutines_from_file(&path).expect("an absent file"), []);
+        assert_eq!(goroutines_from_file(&path).expect("an absent file"), Default::default());
         let reading = GoroutineReading {
             pid: 1,
             address: 8,
@@ -100,12 +107,17 @@ mod tests {
             stack: (64, 128),
             runs: 9,
         };
-        std::fs::write(&path, goroutines_to_json(std::slice::from_ref(&reading))).expect("a file");
-        assert_eq!(goroutines_from_file(&path).expect("a file"), [reading]);
+        let labels = LabelReadings {
+            sets: vec![Vec::new(), vec![("tenant".into(), "a \"b\"".into())]],
+            readings: vec![LabelReading { pid: 1, address: 8, first_ns: 2, last_ns: 3, set: 1 }],
+        };
+        std::fs::write(&path, goroutines_to_json(std::slice::from_ref(&reading), &labels)).expect("a file");
+        assert_eq!(goroutines_from_file(&path).expect("a file"), (vec![reading], labels));
         let old = r#"{"schema":1,"readings":[{"pid":1,"descriptor":8,"first_ns":2,"last_ns":3,"goroutine":4,"parent":1,"creator":5,"start":6}]}"#;
         std::fs::write(&path, old).expect("a file");
-        assert_eq!(goroutines_from_file(&path).expect("an older file")[0].stack, (0, 0));
+        let (readings, labels) = goroutines_from_file(&path).expect("an older file");
+        assert_eq!((readings[0].stack, labels), ((0, 0), LabelReadings::default()));
         std::fs::write(&path, "{").expect("a file");
-        assert_eq!(goroutines_from_file(&path).expect("a damaged file"), []);
+        assert_eq!(goroutines_from_file(&path).expect("a damaged file"), Default::default());
     }
 }

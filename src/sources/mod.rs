@@ -12,6 +12,7 @@ mod goroutines;
 mod images;
 mod input;
 mod kallsyms;
+mod labels;
 mod mapped_id;
 
 pub use code_files::{
@@ -23,4 +24,5 @@ pub use goroutines::{GoroutineReading, goroutines_from_file, goroutines_to_json}
 pub use images::{DiskImages, HeldFile, Image, ImageAbsence, ImageBytes, Images, own_vdso};
 pub use input::{InputBytes, InputKind};
 pub use kallsyms::{KallsymsCache, open_kallsyms, open_kallsyms_of_this_kernel};
+pub use labels::{LabelReading, LabelReadings, LabelSet};
 pub use mapped_id::{DELETED, FileChange, MappedId};

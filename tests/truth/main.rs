@@ -19,6 +19,7 @@ mod goroutines;
 mod harness;
 mod imported;
 mod kept;
+mod labels;
 mod names;
 mod native;
 mod perfscript;

@@ -33,7 +33,7 @@ error: unknown key `foo` in `[record]`
 2 | foo = 1
   | ^^^ not a key of `[record]`
   |
-  = help: the keys of `[record]` are `engine`, `frequency`, `event`, `kernel`, `stack`
+  = help: the keys of `[record]` are `engine`, `frequency`, `event`, `kernel`, `stack`, `labels`
 "#;
 
     a_key_of_another_table: "[report]\nfrequency = 99\n" => r#"

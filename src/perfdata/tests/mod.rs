@@ -86,7 +86,8 @@ pub(super) fn features() -> Features {
         repairs: Some(Repairs {
             frequency: 997,
             needed_bytes: 4096,
-            goroutines: vec![KnownGoroutine { pid: 42, ..Default::default() }],
+            goroutines: vec![KnownGoroutine { pid: 42, labels: 1, ..Default::default() }],
+            label_sets: vec![Vec::new(), vec![("tenant".into(), "a".into())]],
         }),
     }
 }

@@ -34,6 +34,7 @@ impl Fake {
             start: 304,
             own: [0, 72],
             current: 184,
+            labels: None,
             list: None,
             modules: None,
             code: None,

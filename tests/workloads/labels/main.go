@@ -1,0 +1,90 @@
+// Command labels computes with profiler labels that change every so often, and writes runtime/pprof's own profile of the
+// same time.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"sync"
+)
+
+// Work of about a millisecond on a fast CPU. A fixed amount of work takes the same CPU time on a busy machine.
+const millisecond = 400_000
+
+var sink [2]uint64
+
+func burn(worker, milliseconds int) {
+	x := sink[worker] | 1
+	for ; milliseconds > 0; milliseconds-- {
+		for i := 0; i < millisecond; i++ {
+			x ^= x << 13
+			x ^= x >> 7
+			x ^= x << 17
+		}
+	}
+	sink[worker] = x
+}
+
+//go:noinline
+func alpha(worker, milliseconds int) { burn(worker, milliseconds) }
+
+//go:noinline
+func beta(worker, milliseconds int) { burn(worker, milliseconds) }
+
+//go:noinline
+func gamma(worker, milliseconds int) { burn(worker, milliseconds) }
+
+// serve handles a request of each of three tenants, and then works as long as the first without labels.
+func serve(worker, period int) {
+	tenants := []struct {
+		name   string
+		handle func(int, int)
+	}{{"alpha", alpha}, {"beta", beta}, {"gamma", gamma}}
+	for i, tenant := range tenants {
+		labels := pprof.Labels("tenant", tenant.name, "worker", fmt.Sprint(worker), "session_token", "hunter2")
+		pprof.Do(context.Background(), labels, func(context.Context) { tenant.handle(worker, period*(i+1)) })
+	}
+	burn(worker, period)
+}
+
+func main() {
+	period := flag.Int("period", 50, "milliseconds of the shortest request")
+	rounds := flag.Int("rounds", 8, "number of requests of each tenant and worker")
+	profile := flag.String("profile", "", "file of runtime/pprof's profile")
+	each := flag.Bool("each", false, "whether each round has a goroutine of its own")
+	flag.Parse()
+	if *profile != "" {
+		file, err := os.Create(*profile)
+		if err != nil {
+			panic(err)
+		}
+		defer file.Close()
+		// StartCPUProfile complains, and keeps this rate.
+		runtime.SetCPUProfileRate(250)
+		if err := pprof.StartCPUProfile(file); err != nil {
+			panic(err)
+		}
+		defer pprof.StopCPUProfile()
+	}
+	var all sync.WaitGroup
+	for worker := range sink {
+		all.Add(1)
+		go func(worker int) {
+			defer all.Done()
+			for i := 0; i < *rounds; i++ {
+				if !*each {
+					serve(worker, *period)
+					continue
+				}
+				done := make(chan bool)
+				go func() { serve(worker, *period); done <- true }()
+				<-done
+			}
+		}(worker)
+	}
+	all.Wait()
+}
