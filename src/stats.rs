@@ -1,6 +1,11 @@
-//! How far chance alone may move a number of samples: intervals, and their correction for many comparisons.
+//! How far chance alone may move a number of samples: intervals, and their correction for many comparisons. Where a series of
+//! figures changes beyond chance.
 //!
 //! Must not know what was counted.
+
+mod change_point;
+
+pub use change_point::{MIN_SERIES, change_points, median};
 
 /// An estimate, and the interval that it lies in with the chosen confidence.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -51,6 +51,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "perfdata",
             "gobin",
             "profile",
+            "stats",
             "gobench",
             "gotrace",
             "loadtool",

@@ -1,6 +1,7 @@
 //! A run being written.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -60,6 +61,19 @@ impl Draft {
     pub fn path(&self, name: &str) -> PathBuf {
         debug_assert!(tree::is_safe_name(name), "{name:?} would lie outside the run");
         self.dir().join(name)
+    }
+
+    /// Creates a file of the run, and its directories. Fails if the name exists.
+    pub(super) fn create_file(&self, name: &str) -> Result<File, Error> {
+        let (parents, file) = name.rsplit_once('/').unwrap_or(("", name));
+        let mut parents = parents.split('/').filter(|parent| !parent.is_empty());
+        match parents.next() {
+            None => self.dir.create_file(file),
+            Some(first) => {
+                let dir = parents.try_fold(self.dir.make_dir(first)?, |dir, parent| dir.make_dir(parent))?;
+                dir.create_file(file)
+            }
+        }
     }
 
     /// Adds a program as `bin/<its name>`: a hard link to the stored program, or a copy if the file system rejects

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::id::{InvalidRunId, RunId};
+use super::refusal::Refusal;
 use crate::fsio::FileError;
 
 /// A failed operation on the archive.
@@ -128,6 +129,37 @@ pub enum Error {
         /// The run.
         id: RunId,
     },
+    /// The text cannot be a tag.
+    #[error("`{name}` cannot be a tag")]
+    BadTag {
+        /// The text.
+        name: String,
+    },
+    /// No run has this tag.
+    #[error("no run has the tag `{name}`")]
+    NoTag {
+        /// The text.
+        name: String,
+        /// The tags that exist.
+        tags: Vec<String>,
+    },
+    /// Files of the run are not what its manifest says, so the run is not handed on.
+    #[error("{count} files of run {id} have changed since they were archived")]
+    Changed {
+        /// The run.
+        id: RunId,
+        /// Number of files.
+        count: usize,
+    },
+    /// A file is not an export that goflame accepts.
+    #[error("{} is refused", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: Refusal,
+    },
     /// The name is not allowed for a file of a run.
     #[error("{name:?} is not a name for a file of a run")]
     BadName {
@@ -201,6 +233,15 @@ impl Error {
                 "`goflame report {}` shows its samples, if there are enough",
                 dir.join("perf.data").display()
             )],
+            Self::Exists { id } => vec![format!("`goflame runs rm {id}` removes it")],
+            Self::BadTag { .. } => vec![
+                "a tag has at most 64 letters, digits, `-` and `_`, does not begin with `-`, and is neither `latest` nor an id"
+                    .to_owned(),
+            ],
+            Self::NoTag { tags, .. } if tags.is_empty() => vec!["no run has a tag; `goflame runs tag` adds one".to_owned()],
+            Self::NoTag { tags, .. } => vec![format!("the tags are {}", tags.join(", "))],
+            Self::Changed { id, .. } => vec![format!("`goflame runs verify {id}` names them")],
+            Self::Refused { source, .. } => source.hints(),
             Self::InProgress { .. } => vec!["stop that goflame first".to_owned()],
             Self::NewerFormat { .. } => {
                 vec!["use the newer goflame that created it, or another `[archive] dir`".to_owned()]

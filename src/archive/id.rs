@@ -1,5 +1,6 @@
 //! The ids of runs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::str::FromStr;
@@ -66,13 +67,26 @@ impl RunId {
         &self.0
     }
 
+    /// The last four characters, which tell runs of the same second apart, and mostly all runs of an archive.
+    pub fn suffix(&self) -> &str {
+        &self.0[self.0.len() - SUFFIX + 1..]
+    }
+
+    /// The shortest name by which the run is found among `ids` and `tags`: the end of its id, or all of it.
+    pub fn short_name(&self, ids: &[&Self], tags: &BTreeMap<String, Self>) -> &str {
+        let short = self.suffix();
+        let is_meant = |id: &&&Self| id.suffix() == short || id.as_str().starts_with(short);
+        let is_unique = !tags.contains_key(short) && ids.iter().filter(is_meant).count() <= 1;
+        if is_unique { short } else { self.as_str() }
+    }
+
     /// The timestamp of the start, by the clock at that time: `YYYYMMDD-HHMMSS`.
     pub fn stamp(&self) -> &str {
         &self.0[..STAMP]
     }
 }
 
-fn is_name_char(letter: char) -> bool {
+pub(super) fn is_name_char(letter: char) -> bool {
     letter.is_alphanumeric() || letter == '-' || letter == '_'
 }
 

@@ -17,6 +17,8 @@
 //!                            hard links to them
 //! <dir>/build/<variant>/     the last build, for users; `.tmp-…/` in it are private directories of builds
 //! <dir>/trash/<id>/          runs that are being removed
+//! <dir>/tags/<name>          the id of the run that has this tag
+//! <dir>/index.html           a page about all runs, if it was asked for
 //! ```
 //!
 //! Format 1 stored the programs as files `bin/<sha256>`, and its manifests had no sequence numbers. Such a store can be
@@ -26,29 +28,43 @@
 //! `runs/` by one rename. Therefore, after a crash at any point, an incomplete directory never looks like a run.
 //!
 //! Changes are made relative to the archive's open directory, and no symbolic link below it is followed. Only names
-//! that the archive creates are removed: run ids, hashes, `<id>.lock` and `.tmp-` with six letters or digits.
+//! that the archive creates are removed: run ids, hashes, tags, `<id>.lock` and `.tmp-` with six letters or digits.
+//!
+//! # Exports
+//!
+//! An export is one run in a file: a tar archive, compressed with Zstandard. Its first entry is `<id>/manifest.json`, the
+//! others are the files that this manifest lists, in the order of their names. All of them are plain files with the same
+//! owner, mode and time, so that equal runs make equal bytes.
 
 mod dir;
 mod draft;
 mod error;
+mod export;
 mod id;
+mod import;
 mod lock;
 mod place;
 mod program;
 mod prune;
+mod refusal;
 mod run;
 mod store;
+mod tags;
 mod tree;
+mod zstd;
 
 #[cfg(test)]
 mod tests;
 
 pub use draft::Draft;
 pub use error::{Damage, Error};
+pub use export::{ExportContent, write_export};
 pub use id::{InvalidRunId, RunId};
+pub use import::{CheckedExport, check_export, check_export_bytes};
 pub use place::BuildPlace;
 pub use program::{Program, StoredFile, Substitution};
 pub use prune::{Keep, PrunePlan};
+pub use refusal::Refusal;
 pub use run::{Discrepancy, FileProblem, Run};
 pub use store::{Partial, RunEntry, Store};
 pub use tree::FileEntry;

@@ -60,13 +60,14 @@ impl KeptRuns {
 }
 
 impl Store {
-    /// Returns the runs to remove, newest first, so that the newest runs of each series stay. Skips runs without a series
-    /// and runs that cannot be loaded: of another user, of a newer version, or damaged. Changes nothing.
+    /// Returns the runs to remove, newest first, so that the newest runs of each series stay. Skips runs without a series,
+    /// tagged runs, and runs that cannot be loaded: of another user, of a newer version, or damaged. Changes nothing.
     pub fn outdated<S: Ord>(&self, keep: Keep, series: impl Fn(&Run) -> Option<S>) -> Result<Vec<Run>, Error> {
         let mut kept = BTreeMap::new();
         let mut outdated = Vec::new();
+        let tagged = self.tagged()?;
         for run in self.list()?.into_iter().filter_map(|entry| entry.run.ok()) {
-            let Some(series) = series(&run) else { continue };
+            let Some(series) = series(&run).filter(|_| !tagged.contains(run.id())) else { continue };
             let kept: &mut KeptRuns = kept.entry(series).or_default();
             if !kept.add(&run, keep) {
                 outdated.push(run);
@@ -75,14 +76,15 @@ impl Store {
         Ok(outdated)
     }
 
-    /// Removes the runs of the plan, and programs that no run uses any more. Skips runs that are already gone or are
-    /// being written now. Each run disappears by one rename before its files are removed.
+    /// Removes the runs of the plan, and programs that no run uses any more. Skips runs that are already gone, are being
+    /// written now, or have a tag. Each run disappears by one rename before its files are removed.
     pub fn prune(&self, plan: &PrunePlan) -> Result<(), Error> {
         let _lock = self.lock()?;
         let (runs, partial, trash) = (self.sub("runs")?, self.sub("partial")?, self.sub("trash")?);
         // Empty the trash of an interrupted removal first: a full disk may need its space for the rest.
         empty(&trash)?;
-        for id in &plan.runs {
+        let tagged = self.tagged()?;
+        for id in plan.runs.iter().filter(|id| !tagged.contains(*id)) {
             discard(&runs, id, &trash)?;
         }
         for id in &plan.partials {

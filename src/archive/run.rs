@@ -31,12 +31,33 @@ struct ManifestVersion {
 
 /// The fields that the archive writes into a manifest of this schema.
 #[derive(Deserialize)]
-struct ManifestHead {
+pub(super) struct ManifestHead {
     id: String,
-    /// Absent in runs of archive format 1.
+    /// Absent in runs of archive format 1, and in exports.
     #[serde(default)]
     sequence: Option<u64>,
-    files: BTreeMap<String, FileEntry>,
+    pub(super) files: BTreeMap<String, FileEntry>,
+}
+
+impl ManifestHead {
+    /// Parses the manifest of the run `id`, and returns all of it too. `path` is for the error.
+    pub(super) fn parse(id: &RunId, bytes: &[u8], path: &Path) -> Result<(Self, Value), Damage> {
+        let not_a_manifest = |source| Damage::NotAManifest { path: path.to_owned(), source };
+        let manifest: Value = serde_json::from_slice(bytes).map_err(not_a_manifest)?;
+        // Read the schema number first and separately: a newer schema may have changed the rest.
+        let ManifestVersion { schema: found } = ManifestVersion::deserialize(&manifest).map_err(not_a_manifest)?;
+        if found > SCHEMA {
+            return Err(Damage::NewerSchema { found, known: SCHEMA });
+        }
+        let head = Self::deserialize(&manifest).map_err(not_a_manifest)?;
+        if head.id != id.as_str() {
+            return Err(Damage::OtherRun { found: head.id });
+        }
+        if let Some(name) = head.files.keys().find(|name| !tree::is_safe_name(name) || *name == MANIFEST) {
+            return Err(Damage::BadName { name: name.clone() });
+        }
+        Ok((head, manifest))
+    }
 }
 
 /// A complete run.
@@ -79,20 +100,7 @@ impl Run {
             return Err(Damage::NotAFile { path });
         }
         let bytes = fsio::read_bounded(&path, MANIFEST_LIMIT).map_err(Damage::Unreadable)?;
-        let not_a_manifest = |source| Damage::NotAManifest { path: path.clone(), source };
-        let manifest: Value = serde_json::from_slice(&bytes).map_err(not_a_manifest)?;
-        // Read the schema number first and separately: a newer schema may have changed the rest.
-        let ManifestVersion { schema: found } = ManifestVersion::deserialize(&manifest).map_err(not_a_manifest)?;
-        if found > SCHEMA {
-            return Err(Damage::NewerSchema { found, known: SCHEMA });
-        }
-        let head = ManifestHead::deserialize(&manifest).map_err(not_a_manifest)?;
-        if head.id != id.as_str() {
-            return Err(Damage::OtherRun { found: head.id });
-        }
-        if let Some(name) = head.files.keys().find(|name| !tree::is_safe_name(name) || *name == MANIFEST) {
-            return Err(Damage::BadName { name: name.clone() });
-        }
+        let (head, manifest) = ManifestHead::parse(id, &bytes, &path)?;
         let identity = (place.dev(), place.ino());
         Ok(Self { id: id.clone(), sequence: head.sequence, dir: dir.to_owned(), identity, files: head.files, manifest })
     }

@@ -24,7 +24,7 @@ const MARKER: &str = "format";
 const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n# Runs kept by goflame.\n";
 const GITIGNORE: &str = "*\n";
 /// The directories of an archive.
-const DIRS: [&str; 4] = ["runs", "partial", "bin", "trash"];
+const DIRS: [&str; 5] = ["runs", "partial", "bin", "trash", "tags"];
 
 /// An archive on disk.
 #[derive(Debug, Clone)]
@@ -155,9 +155,9 @@ impl Store {
         Ok(entries)
     }
 
-    /// Finds the run that the user names: an id, a unique prefix of an id, `latest`, or `@1` (the run before the
-    /// latest), `@2`, … in the order of [`Store::list`]. Damaged runs count. Runs whose workload failed are found by
-    /// their id alone.
+    /// Finds the run that the user names: an id, a tag, a unique prefix of an id, the last four characters of an id if they
+    /// are unique, `latest`, or `@1` (the run before the latest), `@2`, … in the order of [`Store::list`]. Damaged runs
+    /// count. Runs whose workload failed are found by their id or tag alone.
     pub fn find(&self, query: &str) -> Result<Run, Error> {
         let mut entries = self.list()?;
         match self.pick(&entries, &[], query) {
@@ -197,12 +197,14 @@ impl Store {
             return entry.map(|entry| entry.id.clone()).ok_or_else(|| self.not_found(query, entries));
         }
         let all = || entries.iter().map(|entry| &entry.id).chain(others.iter().copied());
+        let tags = self.tags()?;
+        let tagged = tags.get(query);
         // Compare whole ids first, because one id can be a prefix of another: `…-a-0000` and `…-a-0000-0000`.
-        if let Some(exact) = all().find(|id| id.as_str() == query) {
+        if let Some(exact) = all().find(|id| id.as_str() == query || Some(*id) == tagged) {
             return Ok(exact.clone());
         }
-        let candidates: Vec<RunId> =
-            all().filter(|id| !query.is_empty() && id.as_str().starts_with(query)).cloned().collect();
+        let fits = |id: &RunId| !query.is_empty() && (id.as_str().starts_with(query) || id.suffix() == query);
+        let candidates: Vec<RunId> = all().filter(|id| fits(id)).cloned().collect();
         match &candidates[..] {
             [] => Err(self.not_found(query, &[])),
             [only] => Ok(only.clone()),
@@ -232,6 +234,11 @@ impl Store {
         }
         partials.sort_by(|a, b| b.id.cmp(&a.id));
         Ok(partials)
+    }
+
+    /// Writes the page about all runs.
+    pub fn write_index(&self, page: &[u8]) -> Result<(), Error> {
+        self.root.write("index.html", page)
     }
 
     fn ids_in(&self, name: &str) -> Result<Vec<RunId>, Error> {

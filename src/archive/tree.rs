@@ -1,7 +1,7 @@
 //! File trees, without following symbolic links.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -82,26 +82,41 @@ pub(super) fn open_plain(path: &Path) -> Result<File, FileError> {
     if file.metadata().map_err(wrap)?.is_file() {
         Ok(file)
     } else {
-        Err(wrap(std::io::Error::new(ErrorKind::InvalidInput, "it is not a plain file")))
+        Err(wrap(io::Error::new(ErrorKind::InvalidInput, "it is not a plain file")))
+    }
+}
+
+/// A reader that computes SHA-256 and size of what is read through it.
+pub(super) struct Hashed<R> {
+    from: R,
+    sha: Sha256,
+    size: u64,
+}
+
+impl<R: Read> Hashed<R> {
+    pub(super) fn new(from: R) -> Self {
+        Self { from, sha: Sha256::new(), size: 0 }
+    }
+
+    pub(super) fn finish(self) -> FileEntry {
+        FileEntry { sha256: hex(&self.sha.finalize()), size: self.size }
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(buffer)?;
+        self.sha.update(&buffer[..length]);
+        self.size += length as u64;
+        Ok(length)
     }
 }
 
 /// Computes SHA-256 and size of the bytes of a reader.
-pub(super) fn digest(mut from: impl std::io::Read) -> std::io::Result<FileEntry> {
-    let mut sha = Sha256::new();
-    let mut buffer = vec![0; 128 << 10];
-    let mut size = 0;
-    loop {
-        let length = match from.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(length) => length,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        sha.update(&buffer[..length]);
-        size += length as u64;
-    }
-    Ok(FileEntry { sha256: hex(&sha.finalize()), size })
+pub(super) fn digest(from: impl Read) -> io::Result<FileEntry> {
+    let mut hashed = BufReader::with_capacity(128 << 10, Hashed::new(from));
+    io::copy(&mut hashed, &mut io::sink())?;
+    Ok(hashed.into_inner().finish())
 }
 
 /// Computes SHA-256 and size of a plain file.

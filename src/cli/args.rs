@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use super::benchmark_args::BenchmarkArgs;
 use super::filter::FilterArgs;
 use super::record_args::RecordArgs;
+use super::runs_args::RunsCommand;
 use super::shared_args::{RecordingArgs, TableArgs};
 use super::svg_args::SvgArgs;
 use super::window_args::WindowArgs;
@@ -83,7 +84,7 @@ pub(super) enum CliCommand {
     /// List, install and pin Go versions
     #[command(subcommand)]
     Toolchain(ToolchainCommand),
-    /// List, show, verify and remove archived runs
+    /// List, show, tag, verify, share and remove archived runs
     #[command(subcommand)]
     Runs(RunsCommand),
     /// Print the completions for a shell
@@ -323,7 +324,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = REPORT_EXAMPLES)]
 pub(super) struct ReportArgs {
-    /// A run (id, prefix of an id, latest, or @1 for the one before), a run's directory, a perf.data file, a pprof
+    /// A run (id, tag, prefix of an id, latest, or @1 for the one before), a run's directory, a perf.data file, a pprof
     /// profile (gzipped or not), folded stacks, the output of `perf script`, or - for standard input
     #[arg(default_value = "latest")]
     pub(super) source: String,
@@ -407,46 +408,6 @@ pub(super) struct DiffArgs {
     pub(super) tables: TableArgs,
     #[command(flatten)]
     pub(super) filter: FilterArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum RunsCommand {
-    /// List the runs, newest first
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show the manifest of a run
-    Show {
-        /// An id, a unique prefix of an id, latest, or @1 for the one before
-        #[arg(default_value = "latest")]
-        run: String,
-        /// Print the manifest as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Compare the files of a run with the hashes in its manifest
-    Verify {
-        /// An id, a unique prefix of an id, latest, or @1 for the one before
-        #[arg(default_value = "latest")]
-        run: String,
-    },
-    /// Remove runs, also damaged ones and those that were not completed
-    Rm {
-        /// Ids, unique prefixes of them, latest, or @1 (the one before)
-        #[arg(required = true, value_name = "RUN")]
-        runs: Vec<String>,
-    },
-    /// Remove each app's oldest runs, and all runs that were not completed
-    Prune {
-        /// How many runs of each app stay, in place of [archive] keep
-        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
-        keep: Option<u32>,
-        /// Print the plan and remove nothing
-        #[arg(long = "dry-run")]
-        plan_only: bool,
-    },
 }
 
 #[derive(Debug, Subcommand)]

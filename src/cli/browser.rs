@@ -11,20 +11,16 @@ use crate::process::{Command, ExitStatus};
 /// Most programs that cannot open a file end within this time. A browser may run for hours.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Opens a flame graph with the first command of `$BROWSER`, else with xdg-open. Warns if that fails: the run is complete
-/// without it. `None` if the run has no flame graph.
-pub(super) fn open_in_browser(flame_graph: Option<&Path>, terminal: &Terminal) {
-    let Some(flame_graph) = flame_graph else {
-        terminal.warn("there is no flame graph to open: add `svg` to formats in [report], or to --format");
-        return;
-    };
-    let command = browser_command(env::var("BROWSER").ok().as_deref(), flame_graph);
+/// Opens a file with the first command of `$BROWSER`, else with xdg-open. Warns if that fails: the file is complete without
+/// it. `what` names the file in the warning.
+pub(super) fn open_in_browser(file: &Path, what: &str, terminal: &Terminal) {
+    let command = browser_command(env::var("BROWSER").ok().as_deref(), file);
     let problem = match command.launch(PATIENCE) {
         Ok(None | Some(ExitStatus::Code(0))) => return,
         Ok(Some(status)) => format!("`{}` ended with {status}", command.quoted()),
         Err(error) => error.to_string(),
     };
-    terminal.warn(&format!("cannot open the flame graph: {problem}; set BROWSER to the command of a browser"));
+    terminal.warn(&format!("cannot open {what}: {problem}; set BROWSER to the command of a browser"));
 }
 
 /// `browser` is the value of `$BROWSER`: commands with colons between them, in which `%s` stands for the file.

@@ -1,5 +1,6 @@
 //! Exit codes. They are a public interface: docs/src/outputs.md lists them.
 
+use crate::archive;
 use crate::build;
 use crate::pipeline::Error;
 
@@ -35,7 +36,8 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::Build(error) => build_code(error),
         Error::Record(_) | Error::NoPerf(_) | Error::NoCommand(_) => RECORD,
         Error::Engine(_) => DOCKER,
-        Error::NoSampleTypes { .. }
+        Error::Archive(archive::Error::BadTag { .. })
+        | Error::NoSampleTypes { .. }
         | Error::NoEvents { .. }
         | Error::OneValue { .. }
         | Error::NoTimes { .. }
@@ -50,6 +52,7 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::StackText { .. }
         | Error::UnknownKind { .. }
         | Error::Analyse { .. }
+        | Error::Archive(archive::Error::Refused { .. })
         | Error::Input(_) => INPUT,
         Error::Output(_) | Error::Archive(_) => ARCHIVE,
     }

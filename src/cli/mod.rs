@@ -10,6 +10,7 @@ mod failure;
 mod filter;
 mod output;
 mod record_args;
+mod runs_args;
 mod shared_args;
 mod svg_args;
 mod window_args;

@@ -63,6 +63,32 @@ pub struct Manifest {
     pub hottest: Option<String>,
     /// Notes that the user saw during the run.
     pub notes: Vec<String>,
+    /// Files of the run that its export leaves out. Empty in a run that was made here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+}
+
+impl Manifest {
+    /// The commit with at most `digits` digits, and `*` if there were changes that are not in it. Empty if it is unknown.
+    pub fn short_commit(&self, digits: usize) -> String {
+        let Some(commit) = self.git.get("commit").and_then(Value::as_str) else { return String::new() };
+        let mut short: String = commit.chars().take(digits).collect();
+        if self.git.get("dirty") == Some(&Value::Bool(true)) {
+            short.push('*');
+        }
+        short
+    }
+}
+
+/// A file of a run that its export leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Name in the run's directory.
+    pub file: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// The reason.
+    pub reason: String,
 }
 
 /// Profiled app.

@@ -243,6 +243,7 @@ impl PreparedRun<'_> {
             quality: quality.clone(),
             hottest: hottest(&view),
             notes: notes.clone(),
+            left_out: Vec::new(),
         };
         let facts = facts(&manifest);
         let findings =

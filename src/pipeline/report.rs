@@ -305,8 +305,20 @@ fn note_on_found(files: &[CodeFile]) -> Option<String> {
 }
 
 fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
+    report_run_as(run, run.manifest()?, wanted, observer)
+}
+
+/// Reports a run that this manifest describes.
+pub(super) fn report_run_as(
+    run: &Run,
+    manifest: Manifest,
+    wanted: &ReportOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<Reported, Error> {
     only_pprof(run.id().as_str(), wanted)?;
-    let manifest: Manifest = run.manifest()?;
+    if lacks_programs(run, &manifest) {
+        return report_exported(run, manifest, wanted, observer);
+    }
     let facts = facts(&manifest);
     let path = run.file(PERF_DATA_FILE)?;
     let bytes = InputBytes::open(&path).map_err(Error::Input)?;
@@ -352,6 +364,34 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
     let WorkloadResult { phases, load, .. } = manifest.workload;
     let load = load.and_then(|load| load.figures);
     Ok(Reported { facts, benchmarks: manifest.benchmarks, phases, load, sources, findings, ..reported })
+}
+
+/// Whether the run was exported without what gives the addresses of its recording names.
+fn lacks_programs(run: &Run, manifest: &Manifest) -> bool {
+    let program = manifest.build.iter().map(|build| build.file.as_str());
+    let others = manifest.binaries.iter().map(|binary| binary.copy.file.as_str());
+    let mut needed = program.chain(others).chain([PERF_DATA_FILE]);
+    run.files().contains_key(Format::Pprof.file_name()) && needed.any(|file| !run.files().contains_key(file))
+}
+
+/// Reports a run from its pprof profile, which holds the names.
+fn report_exported(
+    run: &Run,
+    manifest: Manifest,
+    wanted: &ReportOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<Reported, Error> {
+    let path = run.file(Format::Pprof.file_name())?;
+    let reported = report_pprof(&path, &open_input(&path)?, wanted, observer)?;
+    Ok(Reported {
+        name: run.id().to_string(),
+        title: wanted.title.unwrap_or(&manifest.title).to_owned(),
+        facts: facts(&manifest),
+        quality: manifest.quality,
+        benchmarks: manifest.benchmarks,
+        sample_types: None,
+        ..reported
+    })
 }
 
 /// Returns the run that a directory belongs to; `None` for any other directory.

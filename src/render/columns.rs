@@ -50,6 +50,37 @@ pub fn table<const N: usize>(rows: &[[String; N]], least: [usize; N]) -> String 
     rows.iter().map(line).collect()
 }
 
+/// Space before further lines of a row that takes several.
+pub const INDENT: &str = "      ";
+
+/// Lays out rows that may be wider than `limit` columns. All of them are broken into lines before the same cells, so that
+/// the columns stay aligned. Returns the lines of each row.
+pub fn flowing_table<const N: usize>(rows: &[[String; N]], limit: usize) -> Vec<String> {
+    let widest_cell = limit.saturating_sub(INDENT.len()).max(1);
+    let widths: [usize; N] = std::array::from_fn(|column| widest(rows.iter().map(|row| &row[column])).min(widest_cell));
+    let (mut starts, mut used) = (vec![0], 0);
+    for (column, width) in widths.into_iter().enumerate() {
+        let gap = if used == 0 { 0 } else { GAP.len() };
+        if used > 0 && used + gap + width > limit {
+            starts.push(column);
+            used = INDENT.len() + width;
+        } else {
+            used += gap + width;
+        }
+    }
+    let line = |row: &[String; N], cells: std::ops::Range<usize>| {
+        let indent = if cells.start == 0 { "" } else { INDENT };
+        let texts = cells.map(|column| left(&shorten(&row[column], widths[column]), widths[column]));
+        let text = texts.collect::<Vec<_>>().join(GAP);
+        let text = text.trim_end();
+        if text.is_empty() { String::new() } else { format!("{indent}{text}\n") }
+    };
+    let ends = || starts.iter().skip(1).copied().chain([N]);
+    rows.iter()
+        .map(|row| starts.iter().copied().zip(ends()).map(|(start, end)| line(row, start..end)).collect())
+        .collect()
+}
+
 /// Breaks a text at blanks into lines of at most `limit`. A word that is longer than a line is cut.
 pub fn wrap(text: &str, limit: usize) -> Vec<String> {
     // A wide character fits into any line.
@@ -132,6 +163,22 @@ mod tests {
         assert_eq!(table(&rows[..1], [3, 0]), "a    1\n");
         assert_eq!((left("世", 3), right("世", 3)), ("世 ".to_owned(), " 世".to_owned()));
         assert_eq!(right("wider", 3), "wider");
+    }
+
+    #[test]
+    fn rows_that_are_too_wide_go_on_in_further_lines_below_their_heading() {
+        let row = |cells: [&str; 4]| cells.map(str::to_owned);
+        let rows = [row(["A", "B", "C", "D"]), row(["aaaa", "bbbb", "", ""]), row(["a", "b", "cccc", "dddd"])];
+        assert_eq!(
+            flowing_table(&rows, 16),
+            ["A     B     C\n      D\n", "aaaa  bbbb\n", "a     b     cccc\n      dddd\n"]
+        );
+        assert_eq!(flowing_table(&rows, 22)[2], "a     b     cccc  dddd\n");
+        for limit in 0..30 {
+            for line in flowing_table(&rows, limit).iter().flat_map(|row| row.lines()) {
+                assert!(width(line) <= limit.max(INDENT.len() + 1), "{limit}: {line:?}");
+            }
+        }
     }
 
     #[test]

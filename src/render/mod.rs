@@ -14,6 +14,7 @@ pub mod firefox;
 pub mod flamegraph;
 pub mod folded;
 pub mod html;
+pub mod index;
 pub mod markdown;
 pub mod speedscope;
 pub mod summary;
@@ -24,6 +25,7 @@ mod document;
 mod drawing;
 mod format;
 mod name;
+mod page;
 
 pub use document::{Document, ServerRun};
 pub use drawing::{Drawing, FramePalette, MinWidth};

@@ -17,6 +17,11 @@ fn one_run() -> Project {
     project
 }
 
+/// The name of a run in the list.
+fn short(id: &str) -> &str {
+    &id[id.len() - 4..]
+}
+
 #[test]
 fn a_report_from_the_archive_alone_gives_the_same_bytes() {
     let project = one_run();
@@ -68,6 +73,7 @@ fn a_run_is_found_by_id_prefix_and_position() {
         (newer, newer),
         (older, older),
         (&older[..older.len() - 1], older),
+        (short(older), older),
         (&format!(".goflame/runs/{older}"), older),
     ] {
         let report = project.goflame(["report", name]).run();
@@ -87,10 +93,12 @@ fn a_run_is_found_by_id_prefix_and_position() {
 
     let list = project.goflame(["runs", "list"]).run();
     list.code(0).stderr("").stdout(&format!(
-        "RUN [..]  AGE       VARIANT  CPU     SAMPLES  RESULT  HOTTEST    ARGUMENTS
-{newer}  just now  release  0.[..] s  [..]  main.burn  -seconds 0.2
-{older}  just now  debug    0.[..] s  [..]  main.burn
-"
+        "RUN   TIME (UTC)        APP     VARIANT  COMMIT     CPU  TOP FUNCTION  QUALITY    SIZE  TAGS
+{}  20[..]-[..]-[..] [..]:[..]  burner  release          0.[..] s  main.burn     [..] MB
+{}  20[..]-[..]-[..] [..]:[..]  burner  debug            0.[..] s  main.burn     [..] MB
+",
+        short(newer),
+        short(older)
     ));
     let list = project.goflame(["runs", "list", "--json"]).run();
     let list: serde_json::Value = serde_json::from_str(&list.code(0).stdout).unwrap();
@@ -140,7 +148,10 @@ fn a_damaged_manifest_is_listed_with_the_reason() {
     let id = run.rsplit('/').next().unwrap();
     project.write(&format!("{run}/manifest.json"), "{");
     let list = project.goflame(["runs", "list"]).run();
-    list.code(0).stdout(&format!("RUN [..]\n{id} [..] damaged [..]/manifest.json is not a manifest: [..]\n"));
+    list.code(0).stderr("");
+    assert!(list.stdout.contains(&format!("\n{}  20", short(id))), "{}", list.stdout);
+    let words = list.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(" damaged ") && words.contains("manifest.json is not a manifest: "), "{}", list.stdout);
     project.goflame(["report"]).run().code(10).stdout("").stderr_has(&format!("error: run {id} is damaged"));
 }
 
@@ -363,10 +374,10 @@ fn the_new_run_is_kept_and_is_the_latest_when_the_clock_was_set_back() {
     let runs = project.names(".goflame/runs");
     let new = runs.iter().find(|run| !stamped.contains(run)).expect("the new run");
     assert_eq!(runs, [new.clone(), stamped[1].clone()], "the oldest went");
-    let list = project.goflame(["runs", "list"]).run();
+    let list = project.goflame(["runs", "list"]).env("COLUMNS", "200").run();
     assert_eq!(
         list.stdout.lines().skip(1).map(|line| line.split(' ').next().unwrap()).collect::<Vec<_>>(),
-        [new, &runs[1]]
+        [short(new), short(&runs[1])]
     );
     project.goflame(["runs", "verify"]).run().code(0).stderr_has(&format!("    Verified [..] files of run {new}"));
 }
@@ -417,7 +428,8 @@ fn runs_are_removed_by_name() {
     let list = project.goflame(["runs", "list"]).run();
     list.code(0).stderr("");
     let partial_row = list.stdout.lines().last().unwrap();
-    assert!(partial_row.starts_with(partial) && partial_row.ends_with("1.5 MB, not completed"), "{partial_row}");
+    assert!(partial_row.starts_with("0000  2020-01-01 00:00  burner"), "{partial_row}");
+    assert!(partial_row.ends_with("  not completed  1.5 MB"), "{partial_row}");
     let json: serde_json::Value =
         serde_json::from_str(&project.goflame(["runs", "list", "--json"]).run().code(0).stdout).unwrap();
     assert_eq!(json["partials"][0]["id"], partial);
@@ -491,7 +503,7 @@ fn a_run_that_is_being_written_is_listed_and_not_removed() {
         .goflame(["runs", "list"])
         .run()
         .code(0)
-        .stdout(&format!("RUN [..]\n{id} [..] partial [..] MB, being written\n"));
+        .stdout(&format!("RUN [..]\n{}  20[..]  sleeper  [..]  being written  [..] MB\n", short(id)));
     project
         .goflame(["runs", "rm", id])
         .run()
@@ -513,9 +525,10 @@ fn the_run_of_another_user_is_not_readable_rather_than_damaged() {
         project.shell(&format!("setpriv --reuid=65534 --regid=65534 --clear-groups $goflame runs {command}")).run()
     };
     // Before: "damaged: run … is damaged".
-    nobody("list").code(0).stdout(&format!(
-        "RUN [..]\n{id} [..] not readable [..]cannot read [..]/manifest.json: Permission denied (os error 13)\n"
-    ));
+    let list = nobody("list");
+    assert!(list.code(0).stdout.contains("  not readable"), "{}", list.stdout);
+    let reason = list.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(reason.ends_with("/manifest.json: Permission denied (os error 13)"), "{}", list.stdout);
     nobody("verify").code(10).stderr(&format!(
         "error: run {id} is not readable
   cause: cannot read [dir]/.goflame/runs/{id}/manifest.json

@@ -21,6 +21,8 @@ mod record;
 mod recordings;
 mod report;
 mod run;
+mod runs;
+mod runs_shared;
 mod runtime;
 mod secrets;
 mod server;

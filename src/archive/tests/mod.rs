@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod drafts;
+mod exports;
 mod ids;
 mod programs;
 mod prune;
 mod runs;
 mod store;
+mod tags;
 
 use std::error::Error as _;
 use std::fs;

@@ -161,8 +161,12 @@ pub(super) fn show_flame_graph(outcome: &RunOutcome, open: bool, terminal: &Term
     if let Some(flame_graph) = &flame_graph {
         terminal.wrote(flame_graph);
     }
-    if open {
-        open_in_browser(flame_graph.as_deref(), terminal);
+    match flame_graph {
+        Some(flame_graph) if open => open_in_browser(&flame_graph, "the flame graph", terminal),
+        None if open => {
+            terminal.warn("there is no flame graph to open: add `svg` to formats in [report], or to --format");
+        }
+        _ => {}
     }
 }
 

@@ -1,0 +1,148 @@
+//! `goflame runs list`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::archive::{self, Partial, RunEntry, RunId, Store};
+use crate::cli::output::{Terminal, megabytes};
+use crate::pipeline::{Manifest, with_causes};
+use crate::render::{columns, sanitize};
+
+/// Maximum width of names in the list.
+const MAX_NAME: usize = 32;
+
+const HEADING: [&str; 10] =
+    ["RUN", "TIME (UTC)", "APP", "VARIANT", "COMMIT", "CPU", "TOP FUNCTION", "QUALITY", "SIZE", "TAGS"];
+
+/// Columns of figures, which are aligned at the right.
+const FIGURES: [usize; 2] = [5, 8];
+
+/// Number of digits of a commit.
+const SHORT_COMMIT: usize = 8;
+
+pub(super) fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<String, archive::Error> {
+    let (entries, partials, tags) = (store.list()?, store.partials()?, store.tags()?);
+    if as_json {
+        return Ok(list_json(&entries, &partials, &tags));
+    }
+    if entries.is_empty() && partials.is_empty() {
+        terminal.step("Found", &format!("no runs in {}; `goflame run` creates one", store.dir().display()));
+        return Ok(String::new());
+    }
+    let ids: Vec<&RunId> =
+        entries.iter().map(|entry| &entry.id).chain(partials.iter().map(|partial| &partial.id)).collect();
+    let name = |id: &RunId| id.short_name(&ids, &tags).to_owned();
+    let mut rows = vec![(HEADING.map(str::to_owned), None)];
+    for entry in &entries {
+        let manifest = entry.run.as_ref().map_err(reason).and_then(|run| {
+            run.manifest::<Manifest>().map(|manifest| (run, manifest)).map_err(|error| ("damaged", with_causes(&error)))
+        });
+        let tags = tags_of(&entry.id, &tags).join(" ");
+        rows.push(match manifest {
+            Ok((run, manifest)) => (row(name(&entry.id), &manifest, run.size(), tags), None),
+            Err((kind, reason)) => {
+                (unlisted(name(&entry.id), &entry.id, &kind.replace('_', " "), String::new(), tags), Some(reason))
+            }
+        });
+    }
+    for partial in &partials {
+        let state = if partial.in_progress { "being written" } else { "not completed" };
+        let size = megabytes(partial.size);
+        rows.push((unlisted(name(&partial.id), &partial.id, state, size, String::new()), None));
+    }
+    Ok(lay_out(rows, terminal.columns()))
+}
+
+fn lay_out(rows: Vec<([String; 10], Option<String>)>, limit: usize) -> String {
+    let (mut cells, remarks): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    for column in FIGURES {
+        let width = columns::widest(cells.iter().map(|row| &row[column]));
+        for row in &mut cells {
+            row[column] = columns::right(&row[column], width);
+        }
+    }
+    let mut text = String::new();
+    for (lines, remark) in columns::flowing_table(&cells, limit).into_iter().zip(remarks) {
+        text.push_str(&lines);
+        let indent = columns::INDENT;
+        for line in
+            remark.iter().flat_map(|remark| columns::wrap(&sanitize(remark), limit.saturating_sub(indent.len())))
+        {
+            let _ = writeln!(text, "{indent}{line}");
+        }
+    }
+    text
+}
+
+pub(super) fn tags_of<'t>(id: &RunId, tags: &'t BTreeMap<String, RunId>) -> Vec<&'t str> {
+    tags.iter().filter(|(_, tagged)| *tagged == id).map(|(tag, _)| tag.as_str()).collect()
+}
+
+pub(super) fn list_json(entries: &[RunEntry], partials: &[Partial], tags: &BTreeMap<String, RunId>) -> String {
+    let run = |entry: &RunEntry| {
+        let mut run = match &entry.run {
+            Ok(run) => json!({ "manifest": run.manifest_json(), "bytes": run.size() }),
+            Err(error) => {
+                let (kind, reason) = reason(error);
+                json!({ kind: reason })
+            }
+        };
+        run["id"] = entry.id.as_str().into();
+        run["tags"] = tags_of(&entry.id, tags).into();
+        run
+    };
+    let partial = |partial: &Partial| {
+        json!({
+            "id": partial.id.as_str(),
+            "dir": partial.dir,
+            "bytes": partial.size,
+            "in_progress": partial.in_progress,
+        })
+    };
+    let runs: Vec<Value> = entries.iter().map(run).collect();
+    let partials: Vec<Value> = partials.iter().map(partial).collect();
+    format!("{:#}\n", json!({ "schema": 1, "runs": runs, "partials": partials }))
+}
+
+fn row(name: String, manifest: &Manifest, size: u64, tags: String) -> [String; 10] {
+    let Manifest { workload, quality, .. } = manifest;
+    let result = match (workload.exit_code, workload.ending.as_str()) {
+        (0, _) => quality.assess().grade.to_string(),
+        (_, "own") => workload.status.clone(),
+        (_, ending) => ending.to_owned(),
+    };
+    let short = |text: &str| columns::shorten(&sanitize(text), MAX_NAME).into_owned();
+    let created: Option<jiff::Timestamp> = manifest.created.parse().ok();
+    [
+        name,
+        created.map_or_else(String::new, |created| created.strftime("%Y-%m-%d %H:%M").to_string()),
+        short(&manifest.app.name),
+        short(&manifest.variant),
+        sanitize(&manifest.short_commit(SHORT_COMMIT)).into_owned(),
+        format!("{:.2} s", workload.user_seconds + workload.system_seconds),
+        short(manifest.hottest.as_deref().unwrap_or_default()),
+        short(&result),
+        megabytes(size),
+        tags,
+    ]
+}
+
+/// A row of a run without figures.
+fn unlisted(name: String, id: &RunId, state: &str, size: String, tags: String) -> [String; 10] {
+    let stamp = id.stamp();
+    let time = format!("{}-{}-{} {}:{}", &stamp[..4], &stamp[4..6], &stamp[6..8], &stamp[9..11], &stamp[11..13]);
+    let app = columns::shorten(id.name(), MAX_NAME).into_owned();
+    let none = String::new;
+    [name, time, app, none(), none(), none(), none(), state.to_owned(), size, tags]
+}
+
+/// Returns the state of a run that cannot be loaded, as a key of `--json`, and the reason.
+fn reason(error: &archive::Error) -> (&'static str, String) {
+    match error {
+        archive::Error::Damaged { source, .. } => ("damaged", with_causes(source)),
+        archive::Error::NotReadable { source, .. } => ("not_readable", with_causes(source)),
+        error => ("damaged", with_causes(error)),
+    }
+}

@@ -1,0 +1,84 @@
+//! `goflame runs export`, `import` and `index`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::archive::{RunId, Store};
+use crate::cli::browser::open_in_browser;
+use crate::cli::cmd::Project;
+use crate::cli::failure::Failure;
+use crate::cli::output::{Terminal, megabytes};
+use crate::config::Config;
+use crate::fsio;
+use crate::pipeline::{self, Error, ExportOptions, LeftOut};
+
+pub(super) fn export(
+    project: &Project<'_>,
+    config: &Config,
+    store: &Store,
+    query: &str,
+    output: Option<&Path>,
+    options: ExportOptions,
+    terminal: &Terminal,
+) -> Result<ExitCode, Failure> {
+    let run = store.find(query).map_err(Error::from)?;
+    let output = project.path(output.map_or_else(|| default_output(run.id()), Path::to_owned));
+    let exported = pipeline::export(&run, store, &config.secrets(), options, &output, terminal)?;
+    let size = std::fs::metadata(&output).map_or(0, |metadata| metadata.len());
+    terminal.step("Exported", &format!("{} files of run {}, {}", exported.files, run.id(), megabytes(size)));
+    report_left_out(&exported.left_out, terminal);
+    if options.everything {
+        terminal.warn(
+            "everything is in it, also the program, its output and values of its environment: share it with care",
+        );
+    } else {
+        if exported.masked_variables > 0 {
+            let count = exported.masked_variables;
+            let variables = if count == 1 { "variable" } else { "variables" };
+            terminal.step("Left out", &format!("the values of {count} environment {variables}"));
+        }
+        if options.with_binary {
+            terminal.warn("the programs are in it, with all that is built into them");
+        }
+    }
+    terminal.wrote(&output);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn default_output(id: &RunId) -> PathBuf {
+    format!("{id}.tar.zst").into()
+}
+
+/// Says what is not in an export: files with the same reason in one line.
+fn report_left_out(left_out: &[LeftOut], terminal: &Terminal) {
+    let mut reasons: Vec<&str> = left_out.iter().map(|file| file.reason.as_str()).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    for reason in reasons {
+        let files: Vec<_> =
+            left_out.iter().filter(|file| file.reason == reason).map(|file| file.file.as_str()).collect();
+        terminal.step("Left out", &format!("{}: {reason}", files.join(", ")));
+    }
+}
+
+pub(super) fn import(
+    project: &Project<'_>,
+    config: &Config,
+    file: &Path,
+    terminal: &Terminal,
+) -> Result<ExitCode, Failure> {
+    let (run, left_out) = pipeline::import(&config.archive.dir, &project.path(file))?;
+    terminal.step("Verified", &format!("{} files of run {}", run.files().len(), run.id()));
+    report_left_out(&left_out, terminal);
+    terminal.step("Imported", &format!("{}; it is the newest run now", fsio::shown(run.dir()).display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn index(store: &Store, open: bool, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let path = pipeline::write_index(store)?;
+    terminal.wrote(&path);
+    if open {
+        open_in_browser(&path, "the page", terminal);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,231 @@
+//! `goflame runs export` and `import`: decides what of a run may be handed on.
+//!
+//! Without further options, an export holds names and figures only. What goflame does not know is left out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clap::ValueEnum as _;
+use serde_json::{Map, Value};
+
+use super::goroutines::GOROUTINES_FILE;
+use super::manifest::{LeftOut, Manifest, to_json};
+use super::report::{PERF_DATA_FILE, ReportOptions, SYMBOLS_DIR, report_run_as};
+use super::{Error, Observer};
+use crate::archive::{self, ExportContent, Run, Store, check_export, write_export};
+use crate::fsio;
+use crate::process::quote_command;
+use crate::redact::{MASK, Secrets};
+use crate::render::{Document, Format};
+
+/// The file in an export that says what was left out.
+const LEFT_OUT_FILE: &str = "LEFT-OUT.txt";
+
+/// What of a run is handed on, besides names and figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExportOptions {
+    /// Whether the programs are.
+    pub with_binary: bool,
+    /// Whether all files are, unchanged.
+    pub everything: bool,
+}
+
+/// A finished export.
+#[derive(Debug)]
+pub struct Exported {
+    /// Number of files of the run in it.
+    pub files: usize,
+    /// Files that were left out.
+    pub left_out: Vec<LeftOut>,
+    /// Number of environment variables whose values were left out.
+    pub masked_variables: usize,
+}
+
+/// Writes a run to one file.
+pub fn export(
+    run: &Run,
+    store: &Store,
+    secrets: &Secrets,
+    options: ExportOptions,
+    output: &Path,
+    observer: &dyn Observer,
+) -> Result<Exported, Error> {
+    let problems = store.verify(run)?;
+    if !problems.is_empty() {
+        return Err(archive::Error::Changed { id: run.id().clone(), count: problems.len() }.into());
+    }
+    let Selected { manifest, files, left_out, masked_variables } = select(run, secrets, options, observer)?;
+    let write = |out: &mut dyn std::io::Write| write_export(run.id(), manifest, &files, out);
+    fsio::replace_with(output, write).map_err(Error::Output)?;
+    Ok(Exported { files: files.len(), left_out, masked_variables })
+}
+
+/// Adds the run of an export to the archive in `dir`, which is made if it does not exist.
+pub fn import(dir: &Path, file: &Path) -> Result<(Run, Vec<LeftOut>), Error> {
+    let export = check_export(file)?;
+    let manifest: Manifest = export.manifest()?;
+    let run = Store::open(dir)?.import(&export)?;
+    Ok((run, manifest.left_out))
+}
+
+/// The parts of an export.
+struct Selected {
+    manifest: Map<String, Value>,
+    files: BTreeMap<String, ExportContent>,
+    left_out: Vec<LeftOut>,
+    masked_variables: usize,
+}
+
+fn select(run: &Run, secrets: &Secrets, options: ExportOptions, observer: &dyn Observer) -> Result<Selected, Error> {
+    let own: Manifest = run.manifest()?;
+    let mut files = BTreeMap::new();
+    if options.everything {
+        for (name, entry) in run.files() {
+            files.insert(name.clone(), ExportContent::File(run.file(name)?, entry.clone()));
+        }
+        let manifest = run.manifest_json().as_object().cloned().unwrap_or_default();
+        return Ok(Selected { manifest, files, left_out: own.left_out, masked_variables: 0 });
+    }
+    let mut json = run.manifest_json().clone();
+    let masked_variables = mask_environment(&mut json);
+    mask(&mut json, secrets);
+    let manifest: Manifest = serde_json::from_value(json.clone())
+        .map_err(|source| archive::Error::Decode { id: run.id().clone(), source })?;
+    // Runs of older versions do not say it, and kept what was sampled.
+    let is_raw = own.sampler.raw != Some(false);
+    // What an earlier export left out is still missing.
+    let mut left_out = own.left_out;
+    // The reports of an import were made by its export.
+    let is_exported = run.files().contains_key(LEFT_OUT_FILE);
+    let mut formats = vec![Format::Pprof];
+    for (name, entry) in run.files() {
+        let format = Format::value_variants().iter().find(|format| format.file_name() == name);
+        let reason = match format {
+            Some(format) if !is_exported => {
+                formats.push(*format);
+                continue;
+            }
+            Some(_) => None,
+            None if name == LEFT_OUT_FILE => continue,
+            None => reason_against(name, is_raw, options),
+        };
+        if let Some(reason) = reason {
+            left_out.push(LeftOut { file: name.clone(), size: entry.size, reason: reason.to_owned() });
+        } else {
+            files.insert(name.clone(), ExportContent::File(run.file(name)?, entry.clone()));
+        }
+    }
+    if !is_exported {
+        render(run, manifest, formats, &mut files, observer)?;
+    }
+    left_out.sort_by(|a, b| a.file.cmp(&b.file));
+    let text = describe(run, &left_out, masked_variables);
+    files.insert(LEFT_OUT_FILE.to_owned(), ExportContent::Bytes(text.into_bytes()));
+    let mut manifest = json.as_object().cloned().unwrap_or_default();
+    manifest.insert("left_out".to_owned(), to_json(&left_out));
+    Ok(Selected { manifest, files, left_out, masked_variables })
+}
+
+/// Renders the reports of the run again: with what counts as a secret now, and without text of the sources.
+fn render(
+    run: &Run,
+    manifest: Manifest,
+    mut formats: Vec<Format>,
+    files: &mut BTreeMap<String, ExportContent>,
+    observer: &dyn Observer,
+) -> Result<(), Error> {
+    formats.sort_unstable();
+    formats.dedup();
+    let notes = manifest.notes.clone();
+    let options = ReportOptions { keep_times: formats.contains(&Format::Html), ..ReportOptions::default() };
+    let reported = report_run_as(run, manifest, &options, observer)?;
+    let document = Document { notes: &notes, ..reported.document() };
+    for format in formats {
+        let mut bytes = Vec::new();
+        let written = format.write(&document, &mut bytes);
+        written.map_err(|source| Error::Output(fsio::FileError::new("render", format.file_name(), source)))?;
+        files.insert(format.file_name().to_owned(), ExportContent::Bytes(bytes));
+    }
+    Ok(())
+}
+
+/// Why a file is not handed on. `None` if it may be.
+fn reason_against(name: &str, is_raw: bool, options: ExportOptions) -> Option<&'static str> {
+    let folder = name.split_once('/').map_or("", |(folder, _)| folder);
+    match (name, folder) {
+        (PERF_DATA_FILE | GOROUTINES_FILE, _) if is_raw => Some("pieces of the program's memory"),
+        (PERF_DATA_FILE, _) => None,
+        (_, "bin" | "mapped") if !options.with_binary => {
+            Some("code of programs, with what is built into it; --with-binary adds it")
+        }
+        (_, SYMBOLS_DIR) if !options.with_binary => Some("of use with the programs only; --with-binary adds it"),
+        (_, "bin" | "mapped" | SYMBOLS_DIR) => None,
+        ("stdout.log" | "stderr.log", _) => Some("what the program printed"),
+        ("goflame.toml" | "goflame.lock", _) => Some("settings, which may hold values of the environment"),
+        _ => Some("goflame does not know whether secrets are in it"),
+    }
+}
+
+/// Masks all values of environment variables that the settings set, and returns their number. Go's own variables of the
+/// build stay: the code depends on them.
+fn mask_environment(manifest: &mut Value) -> usize {
+    let mut masked = 0;
+    let mut command = manifest.pointer("/build/command").and_then(Value::as_str).unwrap_or_default().to_owned();
+    for pointer in ["/workload/env", "/build/env"] {
+        let Some(Value::Object(env)) = manifest.pointer_mut(pointer) else { continue };
+        for (name, value) in env {
+            if pointer == "/build/env" && (name.starts_with("GO") || name == "CGO_ENABLED") {
+                continue;
+            }
+            let old = value.as_str().unwrap_or_default();
+            let forms = [format!("{name}={}", quote_command(&[old])), quote_command(&[format!("{name}={old}")])];
+            for form in forms {
+                command = command.replace(&form, &format!("{name}='{MASK}'"));
+            }
+            *value = MASK.into();
+            masked += 1;
+        }
+    }
+    if let Some(recorded) = manifest.pointer_mut("/build/command") {
+        *recorded = command.into();
+    }
+    masked
+}
+
+/// Masks the secrets in all texts.
+fn mask(value: &mut Value, secrets: &Secrets) {
+    match value {
+        Value::String(text) => *text = secrets.text(text),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            let texts: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            *items = secrets.args(&texts).into_iter().map(Value::from).collect();
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| mask(item, secrets)),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field {
+                    Value::String(text) => *text = secrets.value(name, text),
+                    field => mask(field, secrets),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The text of [`LEFT_OUT_FILE`].
+fn describe(run: &Run, left_out: &[LeftOut], masked_variables: usize) -> String {
+    let mut text = format!(
+        "Run {} of goflame, exported to be shared: names of functions, files and machines, and figures.\n\nLeft out:\n\n",
+        run.id()
+    );
+    // Writing to a string cannot fail.
+    for LeftOut { file, size, reason } in left_out {
+        let _ = writeln!(text, "  {file} ({size} bytes): {reason}");
+    }
+    let _ = writeln!(text, "  the text of the sources");
+    let _ = writeln!(text, "  the values of {masked_variables} environment variables");
+    let _ = writeln!(text, "  values that look like secrets: {MASK} stands in their place");
+    text
+}

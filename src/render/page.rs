@@ -1,0 +1,30 @@
+//! Pages in one file: a template with values in it, and a policy that lets nothing but the page's own style and script run.
+
+use std::io::{self, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+
+/// The style of all pages.
+pub(super) const STYLE: &str = include_str!("../../templates/report/page.css");
+
+/// Returns the Content-Security-Policy of a page with this style and script.
+pub(super) fn policy(style: &str, script: Option<&str>) -> String {
+    let source = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())));
+    let script = script.map_or_else(String::new, |script| format!("script-src {}; ", source(script)));
+    format!("default-src 'none'; {script}style-src {}; base-uri 'none'; form-action 'none'", source(style))
+}
+
+/// Writes a template, in which `{name}` stands for a value.
+pub(super) fn write<'v>(template: &str, value: impl Fn(&str) -> &'v str, out: &mut dyn Write) -> io::Result<()> {
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').unwrap_or((after, ""));
+        out.write_all(before.as_bytes())?;
+        out.write_all(value(name).as_bytes())?;
+        rest = after;
+    }
+    out.write_all(rest.as_bytes())?;
+    out.flush()
+}
