@@ -11,6 +11,7 @@
 //! target + SamplingPlan (event, CPUs, output path) ─ record ─▶ Recording (perf.data, lost)
 //! perf.data bytes ─ perfdata ─▶ records in time order
 //! records + the binaries' bytes (sources) ─ analyse (using gobin, jit) ─▶ Profile
+//! URL of a program ─ endpoint ─▶ pprof bytes
 //! pprof bytes ─ pprof ─▶ Profile
 //! folded stacks, output of `perf script` ─ stacktext ─▶ Profile
 //! Profile ─ views ─▶ call tree, top functions, hottest path, groups          two profiles ─ views ─▶ differences
@@ -34,6 +35,8 @@ pub mod bytes;
 pub mod redact;
 
 pub mod process;
+
+pub mod endpoint;
 
 pub mod profile;
 

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bytes", &[]),
     ("redact", &["bytes"]),
     ("process", &[]),
+    ("endpoint", &["redact", "process"]),
     ("profile", &[]),
     ("gobench", &[]),
     ("gotrace", &[]),
@@ -24,8 +25,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("findings", &["profile", "gotrace", "goname", "stats"]),
     ("pprof", &["bytes", "profile", "views", "goname"]),
     ("stacktext", &["profile", "goname", "pprof"]),
-    ("render", &["bytes", "profile", "gobench", "loadtool", "views", "findings", "goname", "pprof", "stacktext"]),
-    ("config", &["fsio", "redact", "process", "render"]),
+    (
+        "render",
+        &["bytes", "endpoint", "profile", "gobench", "loadtool", "views", "findings", "goname", "pprof", "stacktext"],
+    ),
+    ("config", &["fsio", "redact", "process", "endpoint", "render"]),
     ("host", &["fsio"]),
     ("perfevent", &[]),
     ("perfdata", &["bytes"]),
@@ -45,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "bytes",
             "redact",
             "process",
+            "endpoint",
             "config",
             "host",
             "perfevent",
@@ -72,8 +77,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "fsio", "redact", "process", "config", "profile", "views", "build", "doctor", "workload", "record",
-            "render", "archive", "pipeline",
+            "fsio", "redact", "process", "endpoint", "config", "profile", "views", "build", "doctor", "workload",
+            "record", "render", "archive", "pipeline",
         ],
     ),
 ];

@@ -12,6 +12,7 @@ use super::runs_args::RunsCommand;
 use super::shared_args::{RecordingArgs, TableArgs};
 use super::svg_args::SvgArgs;
 use super::window_args::WindowArgs;
+use crate::endpoint::ProfileKind;
 use crate::pipeline::{BuildOptions, Verify};
 use crate::render::Format;
 use crate::render::diff::{DiffFormat, DrawnWidth};
@@ -318,6 +319,8 @@ Examples:
   goflame report perf.data                  Tables of a recording of perf
   goflame report latest -f markdown         Tables for a pull request
   perf script | goflame report -            Tables of what another tool recorded
+  goflame report --profile heap             Tables of the heap profile that the latest run fetched
+  goflame report http://127.0.0.1:6060      Tables of 30 s of CPU time of a program with net/http/pprof
   goflame report latest --by goroutine      Tables of each goroutine
   goflame report --from 2 --to 3.5          Tables of the samples between 2 s and 3.5 s";
 
@@ -325,7 +328,8 @@ Examples:
 #[command(after_help = REPORT_EXAMPLES)]
 pub(super) struct ReportArgs {
     /// A run (id, tag, prefix of an id, latest, or @1 for the one before), a run's directory, a perf.data file, a pprof
-    /// profile (gzipped or not), folded stacks, the output of `perf script`, or - for standard input
+    /// profile (gzipped or not), folded stacks, the output of `perf script`, the URL of a program's profile
+    /// (http://HOST:PORT/debug/pprof/profile?seconds=10), or - for standard input
     #[arg(default_value = "latest")]
     pub(super) source: String,
     /// Print this format instead of the tables
@@ -340,6 +344,9 @@ pub(super) struct ReportArgs {
     /// Event of a recording, by name; the default is the one with the most samples
     #[arg(long, value_name = "NAME")]
     pub(super) event: Option<String>,
+    /// Profile of Go's runtime, which the run fetched, or which the program at a URL serves
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(super) profile: Option<ProfileKind>,
     /// List the parts of the profile, and group its stacks, by process, thread, goroutine, entry (the function that a
     /// goroutine was started with), benchmark, or label:KEY; in pprof's format, all of them except benchmark are labels
     #[arg(long, value_name = "PROPERTY", value_parser = parse_by)]
@@ -404,6 +411,9 @@ pub(super) struct DiffArgs {
     /// Event of recordings, by name
     #[arg(long, value_name = "NAME")]
     pub(super) event: Option<String>,
+    /// Profile of Go's runtime, which the runs fetched, or which the programs at URLs serve
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(super) profile: Option<ProfileKind>,
     #[command(flatten)]
     pub(super) tables: TableArgs,
     #[command(flatten)]

@@ -38,6 +38,10 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::Engine(_) => DOCKER,
         Error::Archive(archive::Error::BadTag { .. })
         | Error::NoSampleTypes { .. }
+        | Error::Headers(_)
+        | Error::NoRuntimeProfiles { .. }
+        | Error::NoRuntimeProfile { .. }
+        | Error::TraceNotShown { .. }
         | Error::NoEvents { .. }
         | Error::OneValue { .. }
         | Error::NoTimes { .. }
@@ -51,6 +55,7 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::Pprof { .. }
         | Error::StackText { .. }
         | Error::UnknownKind { .. }
+        | Error::Fetch(_)
         | Error::Analyse { .. }
         | Error::Archive(archive::Error::Refused { .. })
         | Error::Input(_) => INPUT,

@@ -10,6 +10,7 @@ use super::filter::EmptyTimeRange;
 use super::output::Terminal;
 use crate::config;
 use crate::doctor::{RepairError, UnknownCheck};
+use crate::endpoint::EndpointError;
 use crate::fsio::FileError;
 use crate::pipeline::Error;
 use crate::process::acting_for;
@@ -59,6 +60,9 @@ pub(super) enum Failure {
         /// Number of files.
         count: usize,
     },
+    /// A URL is not one of profiles.
+    #[error("cannot fetch profiles from this URL")]
+    Endpoint(#[source] EndpointError),
     /// A flag names checks that do not exist.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     UnknownChecks(Vec<UnknownCheck>),
@@ -146,6 +150,7 @@ impl Failure {
         match self {
             Self::Stage(error) => error.hints(),
             Self::Repair(error) => error.hints(),
+            Self::Endpoint(error) => error.hints(),
             Self::Exists(_) => vec!["`--force` overwrites it".into()],
             Self::UnknownChecks(_) => vec!["`goflame doctor --json` lists every check with its id".into()],
             Self::NotRoot { command } => vec![
@@ -175,6 +180,7 @@ impl Failure {
             Self::Stage(error) => exit::code(error),
             Self::Repair(RepairError::Damaged { .. }) => exit::INPUT,
             Self::Directory(_)
+            | Self::Endpoint(_)
             | Self::Exists(_)
             | Self::UnknownChecks(_)
             | Self::NoConfirmation

@@ -362,7 +362,14 @@ fn blank(root: PathBuf) -> Config {
             stack: StackSize::ByProgram,
             labels: false,
         },
-        runtime: Runtime::default(),
+        runtime: Runtime {
+            gctrace: false,
+            schedtrace: None,
+            scheddetail: false,
+            inittrace: false,
+            pprof: None,
+            profiles: Vec::new(),
+        },
         doctor: Doctor { strict: false, ignore: Vec::new() },
         report: Report { formats: Vec::new(), title: String::new() },
         archive: Archive {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::server::Server;
+use crate::endpoint::{Endpoint, ProfileKind};
 use crate::redact::Secrets;
 use crate::render::Format;
 
@@ -236,6 +237,10 @@ pub struct Runtime {
     pub scheddetail: bool,
     /// A line for each package that is initialised.
     pub inittrace: bool,
+    /// Where the program serves its profiles. `None` fetches none.
+    pub pprof: Option<Endpoint>,
+    /// The profiles that are fetched.
+    pub profiles: Vec<ProfileKind>,
 }
 
 /// Interval of the scheduler's state if only its details are requested.

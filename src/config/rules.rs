@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 
 use super::model::StackSize;
 use super::server::HttpAddress;
+use crate::endpoint::{AUTHORIZATION_VARIABLE, Endpoint, HEADERS_VARIABLE};
 use crate::fsio;
 
 /// A value that breaks a rule.
@@ -373,6 +374,21 @@ pub(super) fn buildmode(value: &str) -> Result<String, Fault> {
             .help("expected `exe`, `pie`, `default` or nothing")),
         _ => Err(Fault::new("expected `exe`, `pie`, `default` or nothing")),
     }
+}
+
+/// Parses the URL of a program's profiles. Empty means none.
+pub(super) fn pprof(value: &str) -> Result<Option<Endpoint>, Fault> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let endpoint = Endpoint::parse(value).map_err(|error| Fault::new(error.to_string()))?;
+    if endpoint.has_credentials() {
+        let fault = Fault::new("expected a URL without a user and a password");
+        return Err(
+            fault.help(format!("credentials belong in the variables {AUTHORIZATION_VARIABLE} and {HEADERS_VARIABLE}"))
+        );
+    }
+    Ok(Some(endpoint))
 }
 
 /// Checks the name of a variable or flag whose value is a secret.

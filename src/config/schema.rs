@@ -13,7 +13,6 @@ use super::problem::{Problem, listed};
 use super::rules::{self, Fault};
 use super::server::{Ready, ReadySign, Stop};
 use super::value::{ConfigValue, Off, entries, key_text};
-use crate::render::Format;
 
 /// Stores a value in its field. Reports a problem and leaves the field unchanged if the value is invalid.
 type Apply<T> = fn(&mut T, &ConfigValue<'_>, &mut Vec<Problem>);
@@ -119,8 +118,11 @@ pub(super) const SECTIONS: &[ConfigTable] = &[
             key("schedtrace", |c, v, p| set(&mut c.runtime.schedtrace, v.text_by(p, rules::schedtrace))),
             key("scheddetail", |c, v, p| set(&mut c.runtime.scheddetail, v.boolean(p))),
             key("inittrace", |c, v, p| set(&mut c.runtime.inittrace, v.boolean(p))),
-            later("pprof", |_, v, p| v.not_yet(p)),
-            later("profiles", |_, v, p| v.not_yet(p)),
+            key("pprof", |c, v, p| set(&mut c.runtime.pprof, v.text_by(p, rules::pprof))),
+            key("profiles", |c, v, p| {
+                let profiles = v.list_by(p, ConfigValue::choice);
+                set(&mut c.runtime.profiles, profiles.map(without_repeats));
+            }),
         ],
     },
     ConfigTable {
@@ -244,12 +246,12 @@ pub(super) fn defined_variant(config: &Config, name: &str) -> Result<String, Fau
     })
 }
 
-/// Removes duplicates from the formats.
-pub(super) fn without_repeats(formats: Vec<Format>) -> Vec<Format> {
-    let mut once = Vec::with_capacity(formats.len());
-    for format in formats {
-        if !once.contains(&format) {
-            once.push(format);
+/// Removes duplicates.
+pub(super) fn without_repeats<T: PartialEq>(values: Vec<T>) -> Vec<T> {
+    let mut once = Vec::with_capacity(values.len());
+    for value in values {
+        if !once.contains(&value) {
+            once.push(value);
         }
     }
     once

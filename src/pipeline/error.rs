@@ -2,6 +2,7 @@
 
 use crate::build::docker;
 use crate::doctor::Finding;
+use crate::endpoint::{FetchError, HeaderError};
 use crate::fsio::FileError;
 pub use crate::process::with_causes;
 use crate::sources::InputError;
@@ -97,6 +98,34 @@ pub enum Error {
         /// Cause.
         #[source]
         source: stacktext::Error,
+    },
+    /// A variable of the environment does not hold headers.
+    #[error(transparent)]
+    Headers(HeaderError),
+    /// A profile could not be fetched from a program.
+    #[error(transparent)]
+    Fetch(FetchError),
+    /// A profile of Go's runtime was requested of a source that is a single profile.
+    #[error("{name} is one profile, and has no others")]
+    NoRuntimeProfiles {
+        /// Name of the file, or URL.
+        name: String,
+    },
+    /// A run does not hold a profile of Go's runtime.
+    #[error("run {run} has no {profile} profile of Go's runtime")]
+    NoRuntimeProfile {
+        /// Id of the run.
+        run: String,
+        /// Name of the profile.
+        profile: String,
+        /// Names of those that it holds.
+        known: Vec<String>,
+    },
+    /// An execution trace was requested.
+    #[error("{trace} is an execution trace, not a profile")]
+    TraceNotShown {
+        /// Path of the file, or URL.
+        trace: String,
     },
     /// A sample type was requested for a recording.
     #[error("{name} is a recording: it has events, not sample types")]
@@ -202,6 +231,19 @@ impl Error {
                 "goflame reads perf.data files, pprof profiles (profile.proto, gzipped or not), folded stacks and the output of `perf script`; `goflame runs list` lists its own runs"
                     .into(),
             ],
+            Self::Headers(error) => error.hints(),
+            Self::Fetch(error) => error.hints(),
+            Self::NoRuntimeProfiles { .. } => {
+                vec!["`--profile` selects a profile of a run, or of a program: http://HOST:PORT/debug/pprof".into()]
+            }
+            Self::NoRuntimeProfile { known, .. } if known.is_empty() => {
+                vec!["`pprof` in [runtime] says where a program serves its profiles; `goflame run` then keeps them".into()]
+            }
+            Self::NoRuntimeProfile { known, .. } => vec![format!("it has {}", known.join(", "))],
+            Self::TraceNotShown { trace } if trace.starts_with("http") => {
+                vec![format!("`curl -sS -o trace.out '{trace}'`, then `go tool trace trace.out`")]
+            }
+            Self::TraceNotShown { trace } => vec![format!("`go tool trace {trace}` shows it")],
             Self::NoSampleTypes { .. } => vec!["`--event` selects an event".into()],
             Self::NoEvents { .. } => vec!["`--sample-type` selects a sample type".into()],
             Self::NoTimes { .. } => {

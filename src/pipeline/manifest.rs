@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::binaries::BinaryRecord;
+use super::endpoint_record::EndpointRecord;
 use super::{Built, InContainer};
 use crate::archive::Program;
 use crate::config::{self, Config, Engine, name_of};
@@ -61,6 +62,9 @@ pub struct Manifest {
     /// Name of the function with the largest self weight.
     #[serde(default)]
     pub hottest: Option<String>,
+    /// Profiles that the program served. `None` if none were asked for.
+    #[serde(default)]
+    pub runtime_profiles: Option<EndpointRecord>,
     /// Notes that the user saw during the run.
     pub notes: Vec<String>,
     /// Files of the run that its export leaves out. Empty in a run that was made here.

@@ -10,9 +10,11 @@ use crate::build::BuildProgress;
 use crate::doctor::Finding;
 use crate::process::ExitStatus;
 use crate::record::{ChosenEvent, Limitation, SamplingFigures, SamplingProgress};
+use crate::views::CrossCheck;
 use crate::workload::{self, Ending, IncompleteLog, Outcome, ServerFailure};
 
 use super::Error;
+use super::endpoint_record::FetchedRecord;
 
 /// Receiver of the messages of a pipeline.
 pub trait Observer: workload::Progress + SamplingProgress + BuildProgress {
@@ -95,6 +97,22 @@ pub enum PipelineEvent<'a> {
     },
     /// The workload, which was stopped, waited for connections here, and the settings have no phases.
     ServesRequests(SocketAddr),
+    /// Profiles were fetched from the program.
+    Fetched {
+        /// Where they are from.
+        endpoint: &'a str,
+        /// Their names, with the most important fact of each.
+        profiles: &'a [FetchedRecord],
+    },
+    /// The samples were compared with the CPU profile of Go's runtime.
+    CrossChecked(&'a CrossCheck),
+    /// A profile is being fetched from a program.
+    Fetching {
+        /// Its URL.
+        url: &'a str,
+        /// Time that the program gathers it.
+        duration: Duration,
+    },
     /// The sampled event is another one than requested, but equally reliable.
     OtherEvent(Limitation),
     /// The analysis begins. If it is cut short, the samples remain in this file.
@@ -234,6 +252,9 @@ pub enum RunNote {
     /// The target, which has this name, ended during the recording.
     #[error("{0} ended during the recording; the profile shows the time until then")]
     TargetEnded(String),
+    /// Profiles of the program's runtime are missing or empty.
+    #[error("{0}")]
+    RuntimeProfile(String),
     /// The recording could not be rewritten, for this reason.
     #[error("perf.data keeps its stack copies, which hold the program's memory: {0}")]
     StackCopiesKept(String),

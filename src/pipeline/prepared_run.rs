@@ -11,6 +11,7 @@ use super::binaries::{BinaryRecord, keep_binaries};
 use super::cmdline;
 use super::copies::StackCopies;
 use super::coverage::unseen_cpu_cause;
+use super::draft_file::write;
 use super::facts::facts;
 use super::goroutines;
 use super::kernel::{KernelSource, running_kernel_symbols};
@@ -20,6 +21,7 @@ use super::prune::after_run;
 use super::ready::Readiness;
 use super::repaired::replace_recording;
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, SYMBOLS_DIR, VDSO_FILE, analyse_bytes};
+use super::runtime_profiles::{RuntimeProfiles, cross_check, fetcher_plan};
 use super::runtime_record::run_findings;
 use super::subject::Subject;
 use super::verify::recorded;
@@ -28,6 +30,7 @@ use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols, RepairedRecording,
 use crate::archive::{self, Draft, PrunePlan, RunId, Store};
 use crate::config::{Config, Engine, Kind, redacted};
 use crate::doctor::Finding;
+use crate::endpoint::FetcherPlan;
 use crate::fsio;
 use crate::gobench::{BenchmarkResult, read_results};
 use crate::perfdata::PerfData;
@@ -101,6 +104,8 @@ pub(super) struct Recorded {
     pub(super) recording: Recording,
     /// The symbols of the running kernel, or the reason why there are none.
     pub(super) kernel: Result<KernelSymbols, String>,
+    /// The profiles that the program served, if they were asked for.
+    pub(super) runtime_profiles: Option<RuntimeProfiles>,
     /// Notes for the manifest, which the user has seen.
     pub(super) notes: Vec<String>,
 }
@@ -119,6 +124,7 @@ struct Analysed {
     sampler: SamplerRecord,
     /// Directories of the source files.
     sources: SourceDirs,
+    runtime_profiles: Option<RuntimeProfiles>,
     notes: Vec<String>,
 }
 
@@ -127,9 +133,10 @@ impl PreparedRun<'_> {
     /// archive's directory of partial runs.
     pub(super) fn complete(self) -> Result<RunOutcome, Error> {
         let (store, observer) = (self.store, self.observer);
+        let fetching = fetcher_plan(self.config)?;
         let draft = store.begin(&RunId::new(SystemTime::now(), &self.config.app.name))?;
         let (id, perf_data) = (draft.id().clone(), draft.path(PERF_DATA_FILE));
-        let outcome = self.execute(draft);
+        let outcome = self.execute(draft, fetching.as_ref());
         match &outcome {
             // Nothing was sampled, so there is nothing to keep.
             Err(error) if never_ran(error) => {
@@ -143,15 +150,15 @@ impl PreparedRun<'_> {
         outcome
     }
 
-    fn execute(self, mut draft: Draft) -> Result<RunOutcome, Error> {
-        let recorded = self.record(&mut draft)?;
+    fn execute(self, mut draft: Draft, fetching: Option<&FetcherPlan>) -> Result<RunOutcome, Error> {
+        let recorded = self.record(&mut draft, fetching)?;
         let analysed = self.analyse(&draft, recorded)?;
         self.archive(draft, analysed)
     }
 
     /// Analyses the recording, and replaces it by one without the program's memory.
     fn analyse(&self, draft: &Draft, recorded: Recorded) -> Result<Analysed, Error> {
-        let Recorded { created, program_copy, workload, outcome, mut recording, kernel, mut notes } = recorded;
+        let Recorded { created, program_copy, workload, outcome, mut recording, kernel, mut notes, .. } = recorded;
         let path = draft.path(PERF_DATA_FILE);
         self.observer.event(&PipelineEvent::Analysing { perf_data: &path });
         if self.config.record.engine == Engine::Perf {
@@ -174,7 +181,8 @@ impl PreparedRun<'_> {
             used_cpu_seconds: sampler.used_cpu_seconds,
             lost: sampler.lost,
             rewrite: (!self.config.archive.raw).then_some(open_temporary),
-            keep_times: self.config.report.formats.iter().any(|format| format.has_times()),
+            keep_times: self.config.report.formats.iter().any(|format| format.has_times())
+                || recorded.runtime_profiles.is_some(),
             ..AnalyseOptions::default()
         };
         let code_files = recording.code_files.take().map_or_else(OnceCell::new, OnceCell::from);
@@ -210,6 +218,7 @@ impl PreparedRun<'_> {
             analysis,
             sampler: sampler.with_raw(is_raw),
             sources,
+            runtime_profiles: recorded.runtime_profiles,
             notes,
         })
     }
@@ -220,6 +229,11 @@ impl PreparedRun<'_> {
         let Analysis { profile, quality, kernel, sampled_files, .. } = analysis;
         let binaries = self.keep_binaries(&mut draft, sampled_files, &mut notes)?;
         let view = View::new(profile, By::Process);
+        let runtime_cpu = analysed.runtime_profiles.as_ref().and_then(|profiles| profiles.cpu.as_ref());
+        let cross_check = runtime_cpu.and_then(|runtime| cross_check(view.profile(), runtime));
+        if let Some(cross_check) = &cross_check {
+            self.observer.event(&PipelineEvent::CrossChecked(cross_check));
+        }
         workload.failed |= self.subject.running().is_some() && view.profile().total_count() == 0;
         let title = self.title();
         let benchmarks = self.benchmark_results(&draft);
@@ -242,6 +256,7 @@ impl PreparedRun<'_> {
             sampler,
             quality: quality.clone(),
             hottest: hottest(&view),
+            runtime_profiles: analysed.runtime_profiles.map(|profiles| profiles.record),
             notes: notes.clone(),
             left_out: Vec::new(),
         };
@@ -256,6 +271,7 @@ impl PreparedRun<'_> {
             load,
             sources,
             findings,
+            cross_check,
             facts,
             ..Reported::new(view, quality, title)
         };
@@ -355,12 +371,6 @@ impl PreparedRun<'_> {
         Some(SizeBound { bytes: self.config.archive.max_bytes?, seconds })
     }
 
-    /// Whether `max_bytes` is set with `engine = "perf"`, where it has no effect. `perf record --max-size` is not used
-    /// because it would end the program at the bound.
-    pub(super) fn is_unbounded(&self) -> bool {
-        self.config.record.engine == Engine::Perf && self.config.archive.max_bytes.is_some()
-    }
-
     fn write_outputs(&self, draft: &Draft, document: &Document<'_>) -> Result<Vec<String>, Error> {
         let mut formats = self.config.report.formats.clone();
         // Always writes summary.json: other programs rely on it, whatever formats are selected.
@@ -436,14 +446,6 @@ fn hottest(view: &View) -> Option<String> {
     let profile = view.profile();
     let row = view.top().functions.first()?;
     Some(profile.str(profile.function(row.function).display).to_owned())
-}
-
-fn write(draft: &Draft, name: &str, bytes: &[u8]) -> Result<(), Error> {
-    let path = draft.path(name);
-    if let Some(parent) = path.parent() {
-        fsio::create_dir_all(parent).map_err(Error::Output)?;
-    }
-    fsio::replace(&path, bytes).map_err(Error::Output)
 }
 
 /// Finds `perf`.

@@ -7,10 +7,12 @@ use super::Error;
 use super::manifest::{LoadRecord, WorkloadResult};
 use super::observer::{PipelineEvent, RunNote, Warning};
 use super::prepared_run::{PreparedRun, Recorded, STDOUT_LOG};
+use super::runtime_profiles::{self, FetchingSession};
 use super::runtime_record::{Watch, request_traces};
 use super::subject::Subject;
 use crate::archive::Draft;
 use crate::config::{self, Engine};
+use crate::endpoint::{Fetched, Fetcher, FetcherPlan};
 use crate::fsio;
 use crate::gotrace::RuntimeTrace;
 use crate::perfdata::{ClockData, Features};
@@ -24,7 +26,7 @@ const LOAD_LOG: &str = "load.log";
 
 impl PreparedRun<'_> {
     /// Runs the workload, or observes what runs, and samples it.
-    pub(super) fn record(&self, draft: &mut Draft) -> Result<Recorded, Error> {
+    pub(super) fn record(&self, draft: &mut Draft, fetching: Option<&FetcherPlan>) -> Result<Recorded, Error> {
         let created = jiff::Timestamp::now();
         let program_copy = self.subject.built().map(|(_, program)| draft.add_program(program)).transpose()?;
         let kernel = self.kernel_symbols();
@@ -39,13 +41,15 @@ impl PreparedRun<'_> {
         if self.config.record.engine == Engine::Native {
             notes.extend(unread.as_ref().map(ToString::to_string));
         }
-        let (workload, outcome, mut recording) = match self.subject.running() {
-            Some(target) => self.observe(target, draft, &sampling, unread.as_ref(), &mut notes)?,
-            None => self.launch(draft, &sampling, &mut notes)?,
+        let (workload, outcome, mut recording, fetched) = match self.subject.running() {
+            Some(target) => self.observe(target, draft, &sampling, fetching, unread.as_ref(), &mut notes)?,
+            None => self.launch(draft, &sampling, fetching, &mut notes)?,
         };
         let secrets = self.config.secrets();
         recording.labels.replace_values(|name, value| secrets.text(&secrets.value(name, value)));
-        Ok(Recorded { created, program_copy, workload, outcome, recording, kernel, notes })
+        let keep = |plan| runtime_profiles::keep(draft, plan, fetched, outcome.ending, self.observer, &mut notes);
+        let runtime_profiles = fetching.map(keep).transpose()?;
+        Ok(Recorded { created, program_copy, workload, outcome, recording, kernel, runtime_profiles, notes })
     }
 
     /// Runs the workload and samples it.
@@ -53,13 +57,16 @@ impl PreparedRun<'_> {
         &self,
         draft: &mut Draft,
         sampling: &SamplingPlan,
+        fetching: Option<&FetcherPlan>,
         notes: &mut Vec<String>,
-    ) -> Result<(WorkloadResult, Outcome, Recording), Error> {
+    ) -> Result<(WorkloadResult, Outcome, Recording, Vec<Fetched>), Error> {
         let launch = request_traces(self.config, self.launch_plan(draft, sampling), draft);
         self.announce(&launch);
         let watch = Watch::start(None);
-        let (mut outcome, recording) = workload::run::<_, Error>(&launch, self.observer, |program| {
-            Session::start(sampling, program, self.observer)
+        let window = launch.server.duration.unwrap_or(launch.timeout);
+        let (mut outcome, (recording, fetched)) = workload::run::<_, Error>(&launch, self.observer, |program| {
+            let session = Session::start(sampling, program, self.observer)?;
+            Ok(FetchingSession::new(session, fetching.cloned(), window))
         })?;
         watch.stop(std::mem::take(&mut outcome.runtime)).write(draft)?;
         let unbounded = self.is_unbounded().then_some(RunNote::RecordingUnbounded);
@@ -86,7 +93,7 @@ impl PreparedRun<'_> {
             let output = fsio::read_tail(&plan.log, LOAD_OUTPUT).unwrap_or_default();
             workload.load = Some(LoadRecord::new(&self.config.workload.server.load, load, &output, &secrets));
         }
-        Ok((workload, outcome, recording))
+        Ok((workload, outcome, recording, fetched))
     }
 
     fn launch_plan(&self, draft: &Draft, sampling: &SamplingPlan) -> LaunchPlan {
@@ -143,16 +150,19 @@ impl PreparedRun<'_> {
         target: &RunningTarget,
         draft: &Draft,
         sampling: &SamplingPlan,
+        fetching: Option<&FetcherPlan>,
         unread: Option<&RunNote>,
         notes: &mut Vec<String>,
-    ) -> Result<(WorkloadResult, Outcome, Recording), Error> {
+    ) -> Result<(WorkloadResult, Outcome, Recording, Vec<Fetched>), Error> {
         let name = self.subject.describe();
         self.observer.event(&PipelineEvent::Observing { target: &name, duration: self.duration });
         let watch = target.processes().first().map(|process| Watch::start(Some(process.pid)));
+        let started = fetching.map(|plan| Fetcher::start(plan.clone(), self.duration));
         let (observation, recording) = record::observe(sampling, target, self.duration, self.observer)?;
         if let Some(watch) = watch {
             watch.stop(RuntimeTrace::default()).write(draft)?;
         }
+        let fetched = started.map_or_else(Vec::new, Fetcher::finish);
         let (workload, outcome) =
             (WorkloadResult::observed(target, &observation, &self.config.secrets()), observation.into());
         self.report_recording(&outcome, &recording, None);
@@ -161,28 +171,7 @@ impl PreparedRun<'_> {
         for note in unread.into_iter().chain(&ended) {
             self.observer.warning(&Warning::Note(note));
         }
-        Ok((workload, outcome, recording))
-    }
-
-    /// Facts about the machine for the header of the perf.data file.
-    pub(super) fn features(&self) -> Features {
-        let facts = &self.ready.facts;
-        let clock_ns = monotonic_ns();
-        let wall = jiff::Timestamp::now();
-        Features {
-            hostname: facts.hostname.value().cloned(),
-            os_release: facts.kernel_release.value().cloned(),
-            version: Some(env!("CARGO_PKG_VERSION").into()),
-            arch: Some(rustix::system::uname().machine().to_string_lossy().into_owned()),
-            cpu_desc: facts.cpu_model.value().cloned(),
-            cmdline: self.config.secrets().args(&self.options.command),
-            clock: Some(ClockData {
-                clockid: nix::libc::CLOCK_MONOTONIC,
-                wall_ns: u64::try_from(wall.as_nanosecond()).unwrap_or(0),
-                clock_ns,
-            }),
-            ..Features::default()
-        }
+        Ok((workload, outcome, recording, fetched))
     }
 
     /// Reports a recording and the problems of its workload.
@@ -226,6 +215,33 @@ impl PreparedRun<'_> {
         for log in &outcome.incomplete_logs {
             observer.warning(&Warning::IncompleteLog(log));
         }
+    }
+
+    /// Facts about the machine for the header of the perf.data file.
+    pub(super) fn features(&self) -> Features {
+        let facts = &self.ready.facts;
+        let clock_ns = monotonic_ns();
+        let wall = jiff::Timestamp::now();
+        Features {
+            hostname: facts.hostname.value().cloned(),
+            os_release: facts.kernel_release.value().cloned(),
+            version: Some(env!("CARGO_PKG_VERSION").into()),
+            arch: Some(rustix::system::uname().machine().to_string_lossy().into_owned()),
+            cpu_desc: facts.cpu_model.value().cloned(),
+            cmdline: self.config.secrets().args(&self.options.command),
+            clock: Some(ClockData {
+                clockid: nix::libc::CLOCK_MONOTONIC,
+                wall_ns: u64::try_from(wall.as_nanosecond()).unwrap_or(0),
+                clock_ns,
+            }),
+            ..Features::default()
+        }
+    }
+
+    /// Whether `max_bytes` is set with `engine = "perf"`, where it has no effect. `perf record --max-size` is not used
+    /// because it would end the program at the bound.
+    fn is_unbounded(&self) -> bool {
+        self.config.record.engine == Engine::Perf && self.config.archive.max_bytes.is_some()
     }
 }
 

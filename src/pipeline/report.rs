@@ -6,7 +6,9 @@ use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::ValueEnum;
 
 use super::binaries::use_kept_binaries;
 use super::facts::facts;
@@ -14,10 +16,12 @@ use super::goroutines::GOROUTINES_FILE;
 use super::kernel::{KernelSource, stored_kernel_symbols};
 use super::manifest::{Manifest, WorkloadResult};
 use super::observer::{AnalysedInput, PipelineEvent};
+use super::runtime_profiles::{cross_check_of_run, has_runtime_cpu};
 use super::runtime_record::run_findings;
 use super::{Error, Observer};
 use crate::analyse::{AnalyseOptions, Analysis, analyse};
 use crate::archive::{Run, RunId, Store};
+use crate::endpoint::{Client, EarlyEnd, Endpoint, ProfileKind};
 use crate::findings::ProfileFinding;
 use crate::gobench::BenchmarkResult;
 use crate::loadtool::LoadFigures;
@@ -30,7 +34,7 @@ use crate::sources::{
     CodeFile, DiskImages, InputBytes, InputKind, find_code_files, goroutines_from_file, open_input, stored_code_files,
 };
 use crate::stacktext::{self, StackText};
-use crate::views::{By, Filters, View};
+use crate::views::{By, CrossCheck, Filters, View};
 
 /// Name of the recording in a run directory.
 pub(super) const PERF_DATA_FILE: &str = "perf.data";
@@ -42,11 +46,16 @@ pub(super) const VDSO_FILE: &str = "symbols/vdso.so";
 /// Directory of a run with the symbols that a report needs besides those of the programs.
 pub(super) const SYMBOLS_DIR: &str = "symbols";
 
+/// Time to fetch a profile besides that which the program gathers it: large heaps take long.
+const FETCH_MARGIN: Duration = Duration::from_secs(30);
+
 /// Source of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReportSource {
     /// `perf.data` file, pprof profile, or run directory.
     File(PathBuf),
+    /// Profile that a running program serves.
+    Endpoint(Endpoint),
     /// Run in an archive, by any name that users may give it.
     Run {
         /// Directory of the archive.
@@ -67,6 +76,8 @@ pub struct ReportOptions<'o> {
     pub sample_type: Option<&'o str>,
     /// Name of the event of a recording to show.
     pub event: Option<&'o str>,
+    /// Which profile of Go's runtime to show, of a run or of a program that serves several.
+    pub runtime_profile: Option<ProfileKind>,
     /// Filters for samples and frames.
     pub filters: Filters,
     /// How samples are grouped.
@@ -117,6 +128,8 @@ pub struct Reported {
     pub findings: Vec<ProfileFinding>,
     /// The facts of the run: names and values. Empty for a file that does not hold them.
     pub(super) facts: Vec<(&'static str, String)>,
+    /// The comparison with the CPU profile of Go's runtime, where there is one.
+    pub(super) cross_check: Option<CrossCheck>,
 }
 
 impl Reported {
@@ -136,6 +149,7 @@ impl Reported {
             load: None,
             sources: SourceDirs::default(),
             findings: Vec::new(),
+            cross_check: None,
             facts: Vec::new(),
         }
     }
@@ -147,8 +161,19 @@ impl Reported {
 
     /// Returns the content of an output.
     pub fn document(&self) -> Document<'_> {
-        let Self { view, quality, title, sources, facts, notes, findings, drawing, .. } = self;
-        Document { view, quality, title, sources, facts, notes, findings, drawing, server: self.server() }
+        let Self { view, quality, title, sources, facts, notes, findings, drawing, cross_check, .. } = self;
+        Document {
+            view,
+            quality,
+            title,
+            sources,
+            facts,
+            notes,
+            findings,
+            drawing,
+            cross_check: cross_check.as_ref(),
+            server: self.server(),
+        }
     }
 
     /// The phases of a server's run, and its load.
@@ -172,14 +197,67 @@ pub fn report(source: &ReportSource, options: &ReportOptions<'_>, observer: &dyn
             let run = Store::open_existing(archive)?.find(query)?;
             report_run(&run, options, observer)
         }
+        ReportSource::Endpoint(endpoint) => report_endpoint(endpoint, options, observer),
     }
 }
 
-fn report_file(path: &Path, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
-    let bytes = open_input(path)?;
+/// Fetches a profile from a running program.
+fn report_endpoint(
+    endpoint: &Endpoint,
+    wanted: &ReportOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<Reported, Error> {
+    let client = Client::from_env().map_err(Error::Headers)?;
+    let url = endpoint.for_report(wanted.runtime_profile);
+    let url = url.ok_or_else(|| Error::NoRuntimeProfiles { name: endpoint.to_string() })?;
+    let name = url.to_string();
+    if url.is_trace() {
+        return Err(Error::TraceNotShown { trace: name });
+    }
+    observer.event(&PipelineEvent::Fetching { url: &name, duration: url.duration() });
+    let bytes = client.fetch(&url, FETCH_MARGIN, &EarlyEnd::default()).map_err(Error::Fetch)?;
+    let bytes = InputBytes::Read(bytes);
     match bytes.kind() {
-        Some(InputKind::PerfData) => report_recording(path, &bytes, wanted, observer),
-        Some(InputKind::Pprof) => report_pprof(path, &bytes, wanted, observer),
+        Some(InputKind::Pprof) => report_pprof(Path::new(&name), &bytes, wanted, observer),
+        // A recording would make goflame open the files that it names.
+        _ => Err(Error::UnknownKind { path: name, empty: bytes.bytes().is_empty() }),
+    }
+}
+
+/// Reports a profile of Go's runtime that a run holds.
+fn report_runtime_profile(
+    run: &Run,
+    kind: ProfileKind,
+    wanted: &ReportOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<Reported, Error> {
+    let Ok(path) = run.file(&kind.file()) else {
+        let is_in_run = |kind: &&ProfileKind| run.files().contains_key(&kind.file());
+        let known = ProfileKind::value_variants().iter().filter(is_in_run).map(|kind| kind.name()).collect();
+        return Err(Error::NoRuntimeProfile { run: run.id().to_string(), profile: kind.name(), known });
+    };
+    if kind == ProfileKind::Trace {
+        return Err(Error::TraceNotShown { trace: path.display().to_string() });
+    }
+    report_bytes(&path, &InputBytes::open(&path).map_err(Error::Input)?, wanted, observer)
+}
+
+fn report_file(path: &Path, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
+    if wanted.runtime_profile.is_some() {
+        return Err(Error::NoRuntimeProfiles { name: path.display().to_string() });
+    }
+    report_bytes(path, &open_input(path)?, wanted, observer)
+}
+
+fn report_bytes(
+    path: &Path,
+    bytes: &InputBytes,
+    wanted: &ReportOptions<'_>,
+    observer: &dyn Observer,
+) -> Result<Reported, Error> {
+    match bytes.kind() {
+        Some(InputKind::PerfData) => report_recording(path, bytes, wanted, observer),
+        Some(InputKind::Pprof) => report_pprof(path, bytes, wanted, observer),
         Some(InputKind::Folded) => {
             if wanted.event.is_some() || wanted.sample_type.is_some() {
                 return Err(Error::OneValue { name: path.display().to_string() });
@@ -305,6 +383,9 @@ fn note_on_found(files: &[CodeFile]) -> Option<String> {
 }
 
 fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
+    if let Some(kind) = wanted.runtime_profile {
+        return report_runtime_profile(run, kind, wanted, observer);
+    }
     report_run_as(run, run.manifest()?, wanted, observer)
 }
 
@@ -345,6 +426,8 @@ pub(super) fn report_run_as(
         max_stack: manifest.sampler.max_stack,
         used_cpu_seconds: manifest.sampler.used_cpu_seconds,
         lost: manifest.sampler.lost,
+        // The CPU profile of the runtime may cover a part of the time.
+        keep_times: wanted.analyse_options().keep_times || has_runtime_cpu(run),
         ..wanted.analyse_options()
     };
     let (mut analysis, seconds) =
@@ -352,6 +435,7 @@ pub(super) fn report_run_as(
     analysis.quality.size_bound = manifest.quality.size_bound;
     analysis.quality.unseen_cpu_cause = manifest.quality.unseen_cpu_cause;
     let samples = analysis.profile.total_count();
+    let cross_check = cross_check_of_run(run, &analysis.profile).filter(|_| wanted.filters.is_empty());
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
     let findings = match wanted.filters.is_empty() {
         true => {
@@ -363,7 +447,7 @@ pub(super) fn report_run_as(
     let sources = manifest.build.map_or_else(SourceDirs::default, |build| build.sources);
     let WorkloadResult { phases, load, .. } = manifest.workload;
     let load = load.and_then(|load| load.figures);
-    Ok(Reported { facts, benchmarks: manifest.benchmarks, phases, load, sources, findings, ..reported })
+    Ok(Reported { facts, benchmarks: manifest.benchmarks, phases, load, sources, findings, cross_check, ..reported })
 }
 
 /// Whether the run was exported without what gives the addresses of its recording names.

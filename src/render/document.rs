@@ -7,7 +7,7 @@ use crate::findings::ProfileFinding;
 use crate::loadtool::LoadFigures;
 use crate::pprof::SourceDirs;
 use crate::profile::{Phase, Quality, describe_phases, format_total_count};
-use crate::views::View;
+use crate::views::{CrossCheck, View};
 
 /// The content of an output.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,8 @@ pub struct Document<'a> {
     pub sources: &'a SourceDirs,
     /// The facts of the run: names and values.
     pub facts: &'a [(&'static str, String)],
+    /// The comparison with the CPU profile of Go's runtime, where there is one.
+    pub cross_check: Option<&'a CrossCheck>,
     /// Notes that the user saw.
     pub notes: &'a [String],
     /// How a flame graph is drawn.
@@ -59,7 +61,18 @@ impl<'a> Document<'a> {
         drawing: &'a Drawing,
     ) -> Self {
         let server = ServerRun::default();
-        Self { view, quality, title, sources, facts: &[], notes: &[], drawing, findings: &[], server }
+        Self {
+            view,
+            quality,
+            title,
+            sources,
+            facts: &[],
+            notes: &[],
+            drawing,
+            findings: &[],
+            cross_check: None,
+            server,
+        }
     }
 }
 

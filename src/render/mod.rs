@@ -24,12 +24,14 @@ mod amount;
 mod document;
 mod drawing;
 mod format;
+mod headline;
 mod name;
 mod page;
 
 pub use document::{Document, ServerRun};
 pub use drawing::{Drawing, FramePalette, MinWidth};
 pub use format::Format;
+pub use headline::headline;
 pub use name::sanitize;
 
 #[cfg(test)]

@@ -48,6 +48,16 @@
 //!     "requests": 18541, "errors": 0,          null: not printed; the same below, in seconds
 //!     "latency": { "mean": 0.00183, "p50": 0.000593, "p90": 0.00497, "p99": 0.01493 }
 //!   },
+//!   "runtime_pprof_comparison": {    shares against those of runtime/pprof in the same time; null: it was not fetched
+//!     "sampled_samples": 9970, "fetched_samples": 1000,
+//!     "signals_percent": 0.4,        sampled CPU time that making runtime/pprof's profile took
+//!     "unseen_percent": 0.1,         sampled CPU time of threads that runtime/pprof does not see
+//!     "functions": [{                the hottest functions of both, and all that differ by more than 3 points
+//!       "display": "main.load", "sampled_percent": 40.1, "fetched_percent": 39.8,     of self weight
+//!       "points": 0.3, "low": -2.9, "high": 3.5,         difference, and its interval of 95 % for all functions together
+//!       "reason": null               "chance", "kernel-time", "cgo", "unwalked-stack", "signal-bias"; null: none needed or known
+//!     }]
+//!   },
 //!   "quality": { "grade": "good", "summary": "good: …", "reasons": [], "figures": {…} }
 //! }
 //! ```
@@ -65,7 +75,7 @@ use super::document::{Document, ServerRun};
 use super::name::escape_json;
 use crate::findings::ProfileFinding;
 use crate::profile::{Assessment, Grade, Origin, Profile, Quality, Unit};
-use crate::views::{CallPathStep, FunctionRow, OwnLine, Top};
+use crate::views::{CallPathStep, CrossCheck, DifferenceReason, FunctionRow, OwnLine, SharesOfFunction, Top};
 
 /// Version of this format.
 pub const SCHEMA: u32 = 1;
@@ -103,6 +113,7 @@ struct Summary<'a> {
     origins: Vec<OriginShare>,
     #[serde(flatten)]
     server: ServerRun<'a>,
+    runtime_pprof_comparison: Option<Comparison<'a>>,
     quality: QualitySummary<'a>,
 }
 
@@ -144,6 +155,47 @@ struct OriginShare {
     #[serde(rename = "self")]
     self_weight: u64,
     percent: f64,
+}
+
+#[derive(Serialize)]
+struct Comparison<'a> {
+    sampled_samples: u64,
+    fetched_samples: u64,
+    signals_percent: f64,
+    unseen_percent: f64,
+    functions: Vec<ComparedFunction<'a>>,
+}
+
+#[derive(Serialize)]
+struct ComparedFunction<'a> {
+    display: &'a str,
+    sampled_percent: f64,
+    fetched_percent: f64,
+    points: f64,
+    low: f64,
+    high: f64,
+    reason: Option<DifferenceReason>,
+}
+
+impl<'a> From<&'a CrossCheck> for Comparison<'a> {
+    fn from(check: &'a CrossCheck) -> Self {
+        let function = |row: &'a SharesOfFunction| ComparedFunction {
+            display: &row.name,
+            sampled_percent: row.sampled_percent,
+            fetched_percent: row.fetched_percent,
+            points: row.points.value,
+            low: row.points.low,
+            high: row.points.high,
+            reason: row.reason,
+        };
+        Self {
+            sampled_samples: check.sampled,
+            fetched_samples: check.fetched,
+            signals_percent: check.signals_percent,
+            unseen_percent: check.unseen_percent,
+            functions: check.functions.iter().map(function).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -205,6 +257,7 @@ impl<'a> Summary<'a> {
             findings,
             origins: origins(profile, top),
             server,
+            runtime_pprof_comparison: document.cross_check.map(Into::into),
             quality: QualitySummary { grade, summary: quality.summary(), reasons, figures: quality },
         }
     }
@@ -243,13 +296,15 @@ mod tests {
     use crate::pprof::SourceDirs;
     use crate::profile::fixture::Fixture;
     use crate::render::Drawing;
-    use crate::views::{By, View};
+    use crate::views::{By, CrossCheck, View};
 
     fn summary(fixture: &Fixture, quality: &Quality) -> Value {
         let mut out = Vec::new();
         let view = &View::new(fixture.profile.clone(), By::Process);
         let (sources, drawing) = (&SourceDirs::default(), &Drawing::default());
-        let document = Document::new(view, quality, "app (debug)", sources, drawing);
+        let check = CrossCheck::new(&fixture.profile, &fixture.profile);
+        let document =
+            Document { cross_check: check.as_ref(), ..Document::new(view, quality, "app (debug)", sources, drawing) };
         write(&document, &mut out).unwrap();
         serde_json::from_slice(&out).unwrap()
     }
@@ -268,6 +323,11 @@ mod tests {
         };
         let value = summary(&fixture, &quality);
         assert_eq!(value["schema"], 1);
+        let compared = &value["runtime_pprof_comparison"];
+        assert_eq!((&compared["sampled_samples"], &compared["fetched_samples"]), (&json!(4), &json!(4)));
+        let (hottest, points) = (&compared["functions"][0], &compared["functions"][0]["points"]);
+        assert_eq!((points, &hottest["reason"]), (&json!(0.0), &Value::Null));
+        assert!(hottest["low"].as_f64().unwrap() < 0.0 && hottest["high"].as_f64().unwrap() > 0.0, "{hottest}");
         assert_eq!(value["title"], "app (debug)");
         assert_eq!((&value["event"], &value["unit"]), (&json!("cycles"), &json!("events")));
         assert_eq!(value["counted"], "samples");

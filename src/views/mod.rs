@@ -16,6 +16,7 @@
 //! - [`matching`]: the functions of two profiles that are the same.
 //! - [`change`]: a figure in two profiles, and how far chance may have moved it.
 //! - [`clusters`]: how much the samples of a function come in clusters.
+//! - [`cross_check`]: the sampled profile against the one that Go's runtime made at the same time.
 //! - [`diff`]: the differences between two profiles, by function and along one call tree of both.
 //!
 //! Must not format text and must not know output formats.
@@ -23,6 +24,7 @@
 mod benchmarks;
 mod change;
 mod clusters;
+mod cross_check;
 mod diff;
 mod filter;
 mod grouping;
@@ -36,6 +38,7 @@ mod view;
 mod walk;
 
 pub use change::{Amount, ChangeVerdict, FigureChange, Normalize, Scale, ValueKind};
+pub use cross_check::{CrossCheck, DifferenceReason, SharesOfFunction};
 pub use diff::{Diff, FunctionChange, NodeChange};
 pub use filter::{Filters, Tag};
 pub use grouping::{By, GroupRow, Grouping};

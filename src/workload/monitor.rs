@@ -3,6 +3,9 @@
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+/// Longest time that a monitor may delay the stop of a workload.
+pub(super) const MAX_STOP_DELAY: Duration = Duration::from_secs(30);
+
 /// Work that is done while a workload runs, such as sampling. It shares the loop that supervises the workload.
 pub trait Monitor {
     /// The reason why the work failed. The workload is then stopped.
@@ -22,6 +25,11 @@ pub trait Monitor {
     /// Shows the state of the work. `elapsed` is the time since the start of the program, `used_cpu` the CPU time that it
     /// used, which may lack the time of processes that it started.
     fn show_progress(&self, elapsed: Duration, used_cpu: Option<Duration>);
+    /// Whether a workload that is to be stopped may be stopped now. Called again and again until it may. The workload is
+    /// stopped in any case after [`MAX_STOP_DELAY`].
+    fn may_stop(&mut self) -> bool {
+        true
+    }
     /// Ends the work: the workload is over. Not called after an error of [`Monitor::work`].
     fn finish(self) -> Result<Self::Output, Self::Error>;
 }

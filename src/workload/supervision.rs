@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use super::error::Error;
 use super::launch::{Launched, WaitingProgram, launch};
 use super::message::{GroupTimes, HelperReport, Order, Usage};
-use super::monitor::Monitor;
+use super::monitor::{MAX_STOP_DELAY, Monitor};
 use super::outcome::{Ending, Outcome};
 use super::output::copy_output;
 use super::phases::{FinishedPhases, Phases};
@@ -155,8 +155,11 @@ struct Supervision<'a, M: Monitor> {
 
 #[derive(Clone)]
 struct Stopping {
+    /// When the stop was asked for, and from then on when its signal was sent.
     since: Instant,
-    /// The remaining means, and the time since the stop began when they are used.
+    /// The signal, until it is sent.
+    unsent: Option<i32>,
+    /// The remaining means, and the time since the signal was sent when they are used.
     escalation: VecDeque<(Duration, Escalation)>,
     ending: Ending,
 }
@@ -331,10 +334,23 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             self.enter(PhaseName::Stop, launched);
         }
         self.phases.stop_load();
+        self.stopping = Some(Stopping { since: Instant::now(), unsent: Some(signal), escalation, ending });
+        self.send_signal(launched);
+    }
+
+    /// Sends the signal that stops the program, once the monitor is ready for it. Returns whether it was sent.
+    fn send_signal(&mut self, launched: &Launched) -> bool {
+        let Some(stopping) = &mut self.stopping else { return false };
+        let Some(signal) = stopping.unsent else { return true };
+        let may_stop = self.monitor_error.is_some() || self.monitor.may_stop();
+        if !may_stop && stopping.since.elapsed() < MAX_STOP_DELAY {
+            return false;
+        }
+        (stopping.since, stopping.unsent) = (Instant::now(), None);
         if signal != 0 {
             launched.order(&Order::Signal { pid: launched.exec_gate.pid, signal });
         }
-        self.stopping = Some(Stopping { since: Instant::now(), escalation, ending });
+        true
     }
 
     /// Looks ever more rarely for a socket on which a program without phases waits for connections. After the terminal's
@@ -364,6 +380,9 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         if self.stopping.is_none() && self.started.elapsed() >= self.plan.timeout {
             self.stop(launched, SIGTERM, Ending::TimedOut);
             self.progress.stopping(StopReason::TimedOut(self.plan.timeout));
+        }
+        if !self.send_signal(launched) {
+            return;
         }
         if let Some(stopping) = &mut self.stopping
             && let Some((after, escalation)) = stopping.escalation.front().copied()

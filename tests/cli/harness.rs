@@ -290,6 +290,11 @@ impl<'p> Running<'p> {
         self.child.id().cast_signed()
     }
 
+    /// Its standard output until now.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
     /// Waits until it has written `part`, to either stream.
     #[track_caller]
     pub(crate) fn wait_for(&self, part: &str) -> &Self {

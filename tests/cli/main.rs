@@ -9,6 +9,7 @@ mod build;
 mod config;
 mod diff;
 mod disk;
+mod endpoint;
 mod formats;
 mod harness;
 mod init;

@@ -25,6 +25,7 @@ mod native;
 mod perfscript;
 mod pprof;
 mod raw;
+mod runtime_pprof;
 mod script;
 mod shares;
 mod short_lives;

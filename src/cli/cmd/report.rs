@@ -11,6 +11,7 @@ use crate::cli::args::ReportArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
 use crate::cli::shared_args::TableArgs;
+use crate::endpoint::Endpoint;
 use crate::pipeline::{self, ReportOptions, ReportSource, Reported};
 use crate::profile::format_samples;
 use crate::render::{self, Format};
@@ -44,6 +45,7 @@ pub(in crate::cli) fn report(
         drawing: args.svg.drawing(),
         sample_type: args.sample_type.as_deref(),
         event: args.event.as_deref(),
+        runtime_profile: args.profile,
         filters: args.filter.filters()?,
         by: by.clone().unwrap_or_default(),
         keep_times: format.is_some_and(Format::has_times),
@@ -100,6 +102,9 @@ pub(super) fn selection(reported: &Reported, time: Option<&Range<u64>>, terminal
 
 /// Returns the profile that the user named: a file, a run, or standard input.
 pub(super) fn source(project: &Project<'_>, text: &str) -> Result<ReportSource, Failure> {
+    if Endpoint::is_url(text) {
+        return Endpoint::parse(text).map(ReportSource::Endpoint).map_err(Failure::Endpoint);
+    }
     let path = project.path(text);
     if text == STANDARD_INPUT {
         return if io::stdin().is_terminal() {

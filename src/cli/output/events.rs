@@ -20,6 +20,7 @@ use crate::pipeline::{AnalysedInput, Observer, Pins, PipelineEvent, Warning, adv
 use crate::process::{ExitStatus, quote_command};
 use crate::profile::format_samples;
 use crate::record::{ChosenEvent, SamplingFigures, SamplingProgress, SamplingState};
+use crate::views::{CrossCheck, DifferenceReason};
 use crate::workload::{self, Ending, Escalation, Outcome, OutputStream, ServerFailure, ServerStep, StopReason};
 
 impl workload::Progress for Terminal {
@@ -172,6 +173,21 @@ impl Observer for Terminal {
                 );
                 self.raw(&server_keys(*address));
             }
+            PipelineEvent::Fetching { url, duration } if duration.is_zero() => self.step("Fetching", url),
+            PipelineEvent::Fetching { url, duration } => {
+                self.step("Fetching", &format!("{url}, which takes {} s", duration.as_secs_f64()));
+            }
+            PipelineEvent::Fetched { endpoint, profiles } => {
+                let kept = profiles.iter().filter(|profile| profile.file.is_some());
+                let names: Vec<&str> = kept.clone().map(|profile| profile.profile.as_str()).collect();
+                self.step("Fetched", &format!("{} from {endpoint}", names.join(", ")));
+                for profile in kept {
+                    if let Some(headline) = &profile.headline {
+                        self.step("", &format!("{}: {headline}", profile.profile));
+                    }
+                }
+            }
+            PipelineEvent::CrossChecked(check) => self.step("Compared", &describe_cross_check(check)),
             PipelineEvent::OtherEvent(limitation) => self.remark(&limitation.to_string()),
             PipelineEvent::Analysing { perf_data } => {
                 advise_when_cut_short(&format!("   help: {}", samples_kept(perf_data)));
@@ -252,6 +268,9 @@ impl Terminal {
     }
 }
 
+/// Number of differences to runtime/pprof that are shown. summary.json has all.
+const SHOWN_DIFFERENCES: usize = 2;
+
 /// CPU time is little if it is less than this part of the time that has passed.
 const LITTLE_CPU: u32 = 50;
 
@@ -320,6 +339,35 @@ fn describe_recording(
         let _ = write!(text, ", {}, {} lost", format_samples(figures.samples), figures.lost);
     }
     text
+}
+
+/// Says how far the samples and the CPU profile of Go's runtime agree.
+fn describe_cross_check(check: &CrossCheck) -> String {
+    let reason = |reason: DifferenceReason| match reason {
+        DifferenceReason::Chance => "too few samples to tell",
+        DifferenceReason::KernelTime => "time in the kernel",
+        DifferenceReason::Cgo => "runtime/pprof does not see into C code",
+        DifferenceReason::UnwalkedStack => "runtime/pprof does not walk these stacks",
+        DifferenceReason::SignalBias => "signals come late in this code",
+    };
+    let beyond_chance = check.differences().filter(|row| row.reason != Some(DifferenceReason::Chance));
+    let listed: Vec<String> = beyond_chance
+        .take(SHOWN_DIFFERENCES)
+        .map(|row| {
+            let why = row.reason.map_or("for an unknown reason", reason);
+            format!("{} {:.1} % against {:.1} % ({why})", row.name, row.sampled_percent, row.fetched_percent)
+        })
+        .collect();
+    if !listed.is_empty() {
+        return format!("samples with runtime/pprof: {}", listed.join(", "));
+    }
+    match check.functions.first() {
+        Some(row) if row.differs() => "samples with runtime/pprof: they agree as far as so few samples can".to_owned(),
+        Some(row) => {
+            format!("samples with runtime/pprof: the shares differ by at most {:.1} points", row.points.value.abs())
+        }
+        None => String::new(),
+    }
 }
 
 /// Says where the samples of an incomplete run are kept.

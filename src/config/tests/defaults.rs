@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::{ROOT, accepted};
 use crate::config::load::EXAMPLE;
 use crate::config::schema::{SECTIONS, VARIANT};
-use crate::config::{Config, Engine, EventChoice, Kernel, Kind, Ready, Runtime, Server, StackSize, Stop, Variant};
+use crate::config::{Config, Engine, EventChoice, Kernel, Kind, Ready, Server, StackSize, Stop, Variant};
 use crate::render::Format;
 
 /// Returns `table.key` for every key in a TOML text.
@@ -145,7 +145,11 @@ fn the_defaults_are_those_of_the_product() {
     assert_eq!(config.record.event, EventChoice::Auto);
     assert_eq!(config.record.kernel, Kernel::Auto);
     assert_eq!(config.record.stack, StackSize::ByProgram);
-    assert_eq!(config.runtime, Runtime::default());
+    let runtime = &config.runtime;
+    assert!(!runtime.gctrace && runtime.schedtrace.is_none() && !runtime.scheddetail && !runtime.inittrace);
+    assert_eq!(runtime.pprof, None);
+    let profiles = runtime.profiles.iter().map(|kind| kind.name()).collect::<Vec<_>>();
+    assert_eq!(profiles, ["cpu", "heap", "mutex", "block", "goroutine"]);
     assert!(!config.doctor.strict);
     assert_eq!(config.doctor.ignore, Vec::<String>::new());
     assert_eq!(config.report.formats, [Format::Svg, Format::Html, Format::Pprof, Format::Folded]);

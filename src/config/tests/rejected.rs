@@ -176,13 +176,31 @@ fn features_of_later_versions_are_never_silently_accepted() {
     for (text, message) in [
         ("workload.repeat = 3", "`workload.repeat = 3` is not yet available"),
         ("record.off_cpu = true", "`record.off_cpu = true` is not yet available"),
-        ("runtime.pprof = \"\"", "`runtime.pprof` is not yet available"),
         ("report.palette = \"hot\"", "`report.palette = \"hot\"` is not yet available"),
     ] {
         let (found, label, _) = problem(text);
         assert_eq!((found.as_str(), label.as_str()), (message, "not yet available"), "{text}");
     }
     accepted("workload.repeat = 1\nrecord.off_cpu = false\nreport.palette = \"go\"");
+}
+
+#[test]
+fn a_url_of_profiles_is_of_http_and_without_credentials() {
+    for (url, label) in [
+        ("https://a/debug/pprof", "https is not supported: goflame speaks no TLS"),
+        (
+            "/debug/pprof",
+            "expected a URL, for example `http://127.0.0.1:6060/debug/pprof`: relative URL without a base",
+        ),
+        ("localhost:6060", "expected a URL that begins with http://"),
+        ("http://me:pw@a/debug/pprof", "expected a URL without a user and a password"),
+    ] {
+        let (_, found, _) = problem(&format!("runtime.pprof = \"{url}\""));
+        assert_eq!(found, label, "{url}");
+    }
+    let (_, label, _) = problem("runtime.profiles = [\"leaks\"]");
+    assert!(label.contains("`goroutineleak`"), "{label}");
+    accepted("runtime.pprof = \"http://[::1]:6060/debug/pprof\"\nruntime.profiles = [\"trace\", \"trace\"]");
 }
 
 #[test]

@@ -144,7 +144,7 @@ error: invalid value for `variant.release.ldflags`
   = help: it costs no speed to keep them: leave the flag out
 "#;
 
-    things_of_later_versions: "[record]\noff_cpu = true\n[runtime]\npprof = \"\"\n" => r#"
+    things_of_later_versions: "[record]\noff_cpu = true\n" => r#"
 error: `record.off_cpu = true` is not yet available
  --> goflame.toml:2:11
   |
@@ -152,12 +152,6 @@ error: `record.off_cpu = true` is not yet available
   |           ^^^^ not yet available
   |
   = help: only `false` works today
-
-error: `runtime.pprof` is not yet available
- --> goflame.toml:4:1
-  |
-4 | pprof = ""
-  | ^^^^^ not yet available
 "#;
 
     several_syntax_errors: "[record]\nengine = native\nevent = cycles\nfrequency = \n[app" => r#"

@@ -1,0 +1,119 @@
+//! Errors of fetching a profile.
+
+use std::io;
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use super::location::Endpoint;
+
+/// A variable of the environment does not hold headers. The message does not show the value, which may be secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the variable {variable} is not a header")]
+pub struct HeaderError {
+    /// The variable.
+    pub(super) variable: &'static str,
+    /// The line, from 1.
+    pub(super) line: usize,
+}
+
+impl HeaderError {
+    /// Advice for the user.
+    pub fn hints(&self) -> Vec<String> {
+        vec![
+            "a header is `Name: value`, without line breaks in it; GOFLAME_PPROF_AUTHORIZATION takes the value alone"
+                .into(),
+        ]
+    }
+}
+
+/// A profile could not be fetched.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot fetch {url}")]
+pub struct FetchError {
+    /// The URL, without secrets.
+    pub(super) url: String,
+    /// The last part of the URL's path.
+    pub(super) profile: String,
+    /// The reason.
+    #[source]
+    pub(super) problem: FetchProblem,
+}
+
+/// The reason why a profile could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchProblem {
+    /// No connection was made.
+    #[error("no connection: {0}")]
+    Connect(io::Error),
+    /// The connection ended, or the answer is not HTTP.
+    #[error("no complete answer: {0}")]
+    Broken(String),
+    /// The whole took too long.
+    #[error("no answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    /// The answer came too late for the run.
+    #[error("no answer in time")]
+    Abandoned,
+    /// The program refused.
+    #[error("the program answered {status}{}", if text.is_empty() { String::new() } else { format!(": {text}") })]
+    Refused {
+        /// Status of the answer.
+        status: StatusCode,
+        /// First line of the answer.
+        text: String,
+    },
+    /// Another host is to answer.
+    #[error("the program refers to another host, which goflame does not follow: {0}")]
+    OtherHost(String),
+    /// Each answer refers to another URL.
+    #[error("the program refers from URL to URL without an end")]
+    EndlessRedirects,
+    /// The answer is too long.
+    #[error("the answer is larger than {} MiB", .0 >> 20)]
+    TooLarge(usize),
+}
+
+impl FetchError {
+    pub(super) fn new(endpoint: &Endpoint, problem: FetchProblem) -> Self {
+        Self { url: endpoint.to_string(), profile: endpoint.last_part().to_owned(), problem }
+    }
+
+    /// The reason.
+    pub fn problem(&self) -> &FetchProblem {
+        &self.problem
+    }
+
+    /// Advice for the user.
+    pub fn hints(&self) -> Vec<String> {
+        let hint = match &self.problem {
+            FetchProblem::Connect(_) => {
+                "the program serves profiles where it listens for HTTP and imports net/http/pprof".to_owned()
+            }
+            FetchProblem::Refused { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
+                "set the variable GOFLAME_PPROF_AUTHORIZATION (for example `Bearer TOKEN`), or GOFLAME_PPROF_HEADERS"
+                    .to_owned()
+            }
+            FetchProblem::Refused { status: StatusCode::NOT_FOUND, .. } if self.profile == "goroutineleak" => {
+                "the program must be built with Go 1.27, or with Go 1.26 and GOEXPERIMENT=goroutineleakprofile"
+                    .to_owned()
+            }
+            FetchProblem::Refused { status: StatusCode::NOT_FOUND, .. } => {
+                "the program must import net/http/pprof and serve http.DefaultServeMux, or register its handlers"
+                    .to_owned()
+            }
+            _ => return Vec::new(),
+        };
+        vec![hint]
+    }
+
+    /// Whether nobody answered, as when a program has ended.
+    pub fn has_no_answer(&self) -> bool {
+        matches!(self.problem, FetchProblem::Connect(_) | FetchProblem::Broken(_))
+    }
+
+    /// Whether nothing listens at the address.
+    pub fn is_no_connection(&self) -> bool {
+        matches!(self.problem, FetchProblem::Connect(_))
+    }
+}

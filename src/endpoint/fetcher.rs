@@ -1,0 +1,137 @@
+//! Fetches several profiles of a program while it runs.
+
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::client::{Client, EarlyEnd};
+use super::error::{FetchError, FetchProblem};
+use super::location::Endpoint;
+use super::profile_kind::ProfileKind;
+
+/// Interval between attempts to connect to a program that does not listen yet.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Time for one profile after the end of the window.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// Time for all profiles after the end of the window.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+
+/// Seconds that are asked for if nobody knows how long the window lasts. The end of the window ends the request.
+const UNKNOWN_WINDOW_SECONDS: u64 = 86_400;
+
+/// What to fetch, and from where.
+#[derive(Debug, Clone)]
+pub struct FetcherPlan {
+    /// The directory of the program's profiles.
+    pub endpoint: Endpoint,
+    /// The profiles.
+    pub profiles: Vec<ProfileKind>,
+    /// The client.
+    pub client: Client,
+}
+
+/// A profile that was fetched, or the reason why it was not.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The profile.
+    pub kind: ProfileKind,
+    /// Its bytes.
+    pub bytes: Result<Vec<u8>, FetchError>,
+}
+
+/// Fetches profiles in threads of its own, so that sampling goes on.
+///
+/// CPU profile and trace are gathered from the start of the window to its end. The others are fetched at its end, while the
+/// program still runs.
+#[derive(Debug)]
+pub struct Fetcher {
+    plan: FetcherPlan,
+    /// Ends the requests that last as long as the window.
+    window_end: Vec<EarlyEnd>,
+    threads: Vec<JoinHandle<Vec<Fetched>>>,
+    /// When the window ended.
+    ended: Option<Instant>,
+}
+
+impl Fetcher {
+    /// Begins with the profiles that take time. `window` is the longest time that the window may last, if it is known.
+    pub fn start(plan: FetcherPlan, window: Option<Duration>) -> Self {
+        let seconds = window.map_or(UNKNOWN_WINDOW_SECONDS, |window| window.as_secs().saturating_add(1));
+        let seconds = seconds.min(UNKNOWN_WINDOW_SECONDS);
+        let mut fetcher = Self { plan, window_end: Vec::new(), threads: Vec::new(), ended: None };
+        for kind in fetcher.plan.profiles.clone().into_iter().filter(|kind| kind.takes_time()) {
+            let (client, url) = (fetcher.plan.client.clone(), fetcher.plan.endpoint.profile(kind, Some(seconds)));
+            let end = EarlyEnd::default();
+            fetcher.window_end.push(end.clone());
+            fetcher.spawn(move || vec![Fetched { kind, bytes: fetch_window(&client, &url, &end) }]);
+        }
+        fetcher
+    }
+
+    /// Ends the window: ends the profiles that take time, and fetches the others. Returns at once.
+    pub fn end_window(&mut self) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.ended = Some(Instant::now());
+        for end in &self.window_end {
+            end.end();
+        }
+        let FetcherPlan { endpoint, profiles, client } = self.plan.clone();
+        let abandon = EarlyEnd::default();
+        self.window_end.push(abandon.clone());
+        self.spawn(move || {
+            let kinds = profiles.into_iter().filter(|kind| !kind.takes_time());
+            let fetch = |kind| Fetched { kind, bytes: client.fetch(&endpoint.profile(kind, None), MARGIN, &abandon) };
+            kinds.take_while(|_| !abandon.has_ended()).map(fetch).collect()
+        });
+    }
+
+    /// Fetches in a thread. Without it, the profiles are missing in its result.
+    fn spawn(&mut self, fetch: impl FnOnce() -> Vec<Fetched> + Send + 'static) {
+        self.threads.extend(thread::Builder::new().spawn(fetch));
+    }
+
+    /// Whether the window has ended and nothing is left to wait for.
+    pub fn is_done(&self) -> bool {
+        self.ended.is_some_and(|ended| ended.elapsed() > MAX_WAIT || self.threads.iter().all(JoinHandle::is_finished))
+    }
+
+    /// Ends the window, waits for all profiles, and returns them in the order of the plan.
+    pub fn finish(mut self) -> Vec<Fetched> {
+        self.end_window();
+        while !self.is_done() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        for end in &self.window_end {
+            end.abandon();
+        }
+        let mut fetched: Vec<_> =
+            self.threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect();
+        let FetcherPlan { profiles, endpoint, .. } = &self.plan;
+        for kind in profiles {
+            if fetched.iter().all(|one| one.kind != *kind) {
+                let error = FetchError::new(&endpoint.profile(*kind, None), FetchProblem::Abandoned);
+                fetched.push(Fetched { kind: *kind, bytes: Err(error) });
+            }
+        }
+        fetched.sort_by_key(|one| profiles.iter().position(|kind| *kind == one.kind));
+        fetched
+    }
+}
+
+/// Fetches a profile that lasts as long as the window. Waits for a program that does not listen yet.
+fn fetch_window(client: &Client, url: &Endpoint, end: &EarlyEnd) -> Result<Vec<u8>, FetchError> {
+    loop {
+        match client.fetch(url, MARGIN, end) {
+            Err(error) if error.is_no_connection() => {
+                thread::sleep(RETRY_INTERVAL);
+                if end.has_ended() {
+                    return Err(error);
+                }
+            }
+            answer => return answer,
+        }
+    }
+}

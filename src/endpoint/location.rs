@@ -1,0 +1,162 @@
+//! URLs of profiles.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use url::Url;
+
+use super::profile_kind::ProfileKind;
+use crate::redact::Secrets;
+
+/// The path under which `net/http/pprof` registers its profiles.
+const DEFAULT_PATH: &str = "/debug/pprof";
+
+/// Time that `net/http/pprof` takes for a CPU profile and for a trace if the URL does not say it.
+const DEFAULT_SECONDS: [(&str, f64); 2] = [("profile", 30.0), ("trace", 1.0)];
+
+/// Longest time that a URL may ask for.
+const MAX_SECONDS: f64 = 86_400.0;
+
+/// URL of a profile, or of the directory of all profiles of a program.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Without user and password.
+    url: Url,
+    /// Value of the header `Authorization`, from the user and the password in the URL.
+    authorization: Option<String>,
+}
+
+/// Why a text is not a URL of profiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// It is not a URL of HTTP.
+    #[error("expected a URL that begins with http://")]
+    NotHttp,
+    /// It needs TLS.
+    #[error("https is not supported: goflame speaks no TLS")]
+    Tls,
+    /// It cannot be parsed.
+    #[error("expected a URL, for example `http://127.0.0.1:6060/debug/pprof`: {0}")]
+    Malformed(url::ParseError),
+}
+
+impl EndpointError {
+    /// Advice for the user.
+    pub fn hints(self) -> Vec<String> {
+        match self {
+            Self::Tls => vec!["let curl fetch it: `curl -sS 'URL' | goflame report -`".into()],
+            Self::NotHttp | Self::Malformed(_) => Vec::new(),
+        }
+    }
+}
+
+impl Endpoint {
+    /// Whether a text is meant as a URL, and not as a file or a run.
+    pub fn is_url(text: &str) -> bool {
+        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+    }
+
+    /// Parses a URL. User and password become a header.
+    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        let mut url = Url::parse(text).map_err(EndpointError::Malformed)?;
+        match url.scheme() {
+            "http" => {}
+            "https" => return Err(EndpointError::Tls),
+            _ => return Err(EndpointError::NotHttp),
+        }
+        let authorization = (!url.username().is_empty() || url.password().is_some()).then(|| {
+            let decoded = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+            let user = [&decoded(url.username())[..], b":", &decoded(url.password().unwrap_or_default())].concat();
+            format!("Basic {}", STANDARD.encode(user))
+        });
+        // Both cannot fail: a URL of HTTP has a host.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        Ok(Self { url, authorization })
+    }
+
+    /// Whether the URL held a user or a password.
+    pub fn has_credentials(&self) -> bool {
+        self.authorization.is_some()
+    }
+
+    /// Returns the URL of a profile of this program. `seconds` is the time that a profile takes that is gathered over a time.
+    #[must_use]
+    pub fn profile(&self, kind: ProfileKind, seconds: Option<u64>) -> Self {
+        let mut url = self.url.clone();
+        let dir = match self.url.path().trim_end_matches('/') {
+            "" => DEFAULT_PATH,
+            dir => dir,
+        };
+        url.set_path(&format!("{dir}/{}", kind.path()));
+        if let Some(seconds) = seconds {
+            url.query_pairs_mut().append_pair("seconds", &seconds.to_string());
+        }
+        Self { url, ..self.clone() }
+    }
+
+    /// Returns the URL of one profile. For the URL of a directory, or of a host alone, this is `kind`, or the CPU profile,
+    /// as with `go tool pprof`. `None` if the URL is that of a profile already and a `kind` is asked for.
+    pub fn for_report(&self, kind: Option<ProfileKind>) -> Option<Self> {
+        let path = self.url.path().trim_end_matches('/');
+        if path.is_empty() || path.ends_with(DEFAULT_PATH) {
+            return Some(self.profile(kind.unwrap_or(ProfileKind::Cpu), None));
+        }
+        kind.is_none().then(|| self.clone())
+    }
+
+    /// Returns the time that the program gathers before it answers.
+    pub fn duration(&self) -> Duration {
+        let asked = self.url.query_pairs().find(|(key, _)| key == "seconds").and_then(|(_, value)| value.parse().ok());
+        let seconds = match asked {
+            Some(asked) if asked > 0.0 => asked,
+            _ => {
+                DEFAULT_SECONDS.iter().find(|(name, _)| *name == self.last_part()).map_or(0.0, |(_, seconds)| *seconds)
+            }
+        };
+        Duration::from_secs_f64(seconds.clamp(0.0, MAX_SECONDS))
+    }
+
+    /// Whether the URL is that of an execution trace.
+    pub fn is_trace(&self) -> bool {
+        self.last_part() == ProfileKind::Trace.path()
+    }
+
+    /// Returns the last part of the path.
+    pub(super) fn last_part(&self) -> &str {
+        self.url.path().rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Returns the URL that a response refers to. `Err` holds the URL if another host is to answer.
+    pub(super) fn redirected(&self, location: &str) -> Result<Self, String> {
+        let url = self.url.join(location).map_err(|_| location.to_owned())?;
+        if url.origin() != self.url.origin() || !url.origin().is_tuple() {
+            return Err(Secrets::default().text(url.as_str()));
+        }
+        Ok(Self { url, ..self.clone() })
+    }
+
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(super) fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&Secrets::default().text(self.url.as_str()))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}

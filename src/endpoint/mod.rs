@@ -1,0 +1,21 @@
+//! The profiles that a Go program serves by HTTP (`net/http/pprof`): which they are, where they are, and how they are
+//! fetched.
+//!
+//! Credentials come from the environment ([`Client::from_env`]) or from a URL of the command line. They are sent to the
+//! host of the URL only, and are never shown. What a program sends is bounded in size and time. Must not interpret the
+//! profiles.
+
+mod client;
+mod error;
+mod fetcher;
+mod location;
+mod profile_kind;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests;
+
+pub use client::{AUTHORIZATION_VARIABLE, Client, EarlyEnd, HEADERS_VARIABLE};
+pub use error::{FetchError, FetchProblem, HeaderError};
+pub use fetcher::{Fetched, Fetcher, FetcherPlan};
+pub use location::{Endpoint, EndpointError};
+pub use profile_kind::ProfileKind;

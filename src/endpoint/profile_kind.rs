@@ -1,0 +1,60 @@
+//! The profiles that Go's runtime makes.
+
+use clap::ValueEnum;
+
+/// A profile of Go's runtime. The comment of a value is its help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum ProfileKind {
+    /// CPU time, by signals in the program
+    Cpu,
+    /// Memory in use
+    Heap,
+    /// All memory that was ever allocated
+    Allocs,
+    /// Waiting time that holders of mutexes caused
+    Mutex,
+    /// Time that goroutines waited for each other
+    Block,
+    /// All goroutines
+    Goroutine,
+    /// Goroutines that wait for what cannot happen any more (Go 1.27)
+    Goroutineleak,
+    /// Stacks that led to new threads
+    Threadcreate,
+    /// An execution trace, which `go tool trace` shows
+    Trace,
+}
+
+impl ProfileKind {
+    /// Returns the name in `goflame.toml` and in flags.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Returns the last part of the path of its URL.
+    pub(super) fn path(self) -> String {
+        if self == Self::Cpu { "profile".to_owned() } else { self.name() }
+    }
+
+    /// Whether it is gathered for as long as its request lasts. The others show the state at the time of the request.
+    pub fn takes_time(self) -> bool {
+        matches!(self, Self::Cpu | Self::Trace)
+    }
+
+    /// Returns the name of its file in a run.
+    pub fn file(self) -> String {
+        match self {
+            Self::Trace => "pprof/trace.out".to_owned(),
+            kind => format!("pprof/{}.pb.gz", kind.name()),
+        }
+    }
+
+    /// Returns the call that fills the profile, which programs must make themselves.
+    pub fn needed_call(self) -> Option<&'static str> {
+        match self {
+            Self::Mutex => Some("runtime.SetMutexProfileFraction(100)"),
+            Self::Block => Some("runtime.SetBlockProfileRate(10000)"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What the manifest says about the profiles that a program served.
+
+use serde::{Deserialize, Serialize};
+
+/// Profiles that a program served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndpointRecord {
+    /// Where it served them, without secrets.
+    pub url: String,
+    /// Each profile that was asked for.
+    pub profiles: Vec<FetchedRecord>,
+}
+
+/// A profile that a program served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FetchedRecord {
+    /// The name of the profile.
+    pub profile: String,
+    /// The file in the run's directory. `None` if the profile was not fetched.
+    pub file: Option<String>,
+    /// The most important fact of the profile.
+    pub headline: Option<String>,
+    /// Why the file is missing, or why the profile is empty.
+    pub problem: Option<String>,
+}

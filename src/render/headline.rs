@@ -1,0 +1,77 @@
+//! One line about a profile of Go's runtime.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::amount::Amounts;
+use crate::endpoint::ProfileKind;
+use crate::profile::{format_number, format_share};
+use crate::views::View;
+
+/// Returns the most important fact of a profile: how much there is, and most of it where. `None` for an empty profile.
+pub fn headline(kind: ProfileKind, view: &View) -> Option<String> {
+    let (profile, total) = (view.profile(), view.profile().total_weight());
+    let amount = Amounts::new(profile.event.unit, total, None).format(total);
+    let count = |one: &str| if total == 1 { format!("1 {one}") } else { format!("{} {one}s", format_number(total)) };
+    let what = match kind {
+        ProfileKind::Goroutineleak if total == 0 => return Some("no goroutine leaked".to_owned()),
+        _ if total == 0 => return None,
+        ProfileKind::Cpu => format!("{amount} of CPU time"),
+        ProfileKind::Heap => format!("{amount} in use"),
+        ProfileKind::Allocs => format!("{amount} allocated"),
+        ProfileKind::Mutex => format!("{amount} of waiting for mutexes"),
+        ProfileKind::Block => format!("{amount} of blocking"),
+        ProfileKind::Goroutine => count("goroutine"),
+        ProfileKind::Goroutineleak => format!("{} leaked", count("goroutine")),
+        // Go's runtime starts threads by itself.
+        ProfileKind::Threadcreate => return Some(count("thread")),
+        ProfileKind::Trace => return None,
+    };
+    // Goroutines that wait end in the runtime, and memory is allocated there: the user's code says more.
+    let mut of_own = BTreeMap::new();
+    for line in view.own_lines() {
+        let weight: &mut u64 = of_own.entry(line.function).or_default();
+        *weight = weight.saturating_add(line.weight);
+    }
+    let own = of_own.into_iter().max_by_key(|(function, weight)| (*weight, Reverse(*function)));
+    let hottest = || view.top().functions.first().map(|row| (row.function, row.self_weight));
+    Some(match own.or_else(hottest) {
+        Some((function, weight)) => {
+            let place = profile.str(profile.function(function).display);
+            match format_share(weight, total, None).as_str() {
+                "100 %" => format!("{what}, all at {place}"),
+                share => format!("{what}, {share} at {place}"),
+            }
+        }
+        None => what,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+    use crate::profile::fixture::Fixture;
+    use crate::views::By;
+
+    #[test]
+    fn a_headline_says_how_much_and_where_in_the_code_of_the_user() {
+        let mut fixture = Fixture::new_cycles();
+        fixture.period = 1;
+        fixture.add("app", "main.main|main.worker:7|runtime.chanrecv1|runtime.gopark", 5);
+        fixture.add("app", "main.main|main.worker:9|runtime.selectgo|runtime.gopark", 7);
+        let leaked = View::new(fixture.profile.clone(), By::Process);
+        let shown = |kind, view: &View| headline(kind, view).unwrap();
+        assert_eq!(shown(ProfileKind::Goroutineleak, &leaked), "12 goroutines leaked, all at main.worker");
+        fixture.add("app", "net/http.(*conn).serve|runtime.gopark", 4);
+        let view = View::new(fixture.profile, By::Process);
+        assert_eq!(shown(ProfileKind::Goroutine, &view), "16 goroutines, 75.0 % at main.worker");
+    }
+
+    #[test]
+    fn an_empty_profile_has_no_headline_unless_that_is_good_news() {
+        let view = View::new(Fixture::new().profile, By::Process);
+        assert_eq!(headline(ProfileKind::Mutex, &view), None);
+        assert_eq!(headline(ProfileKind::Goroutineleak, &view).unwrap(), "no goroutine leaked");
+    }
+}
