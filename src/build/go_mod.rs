@@ -10,6 +10,8 @@ const MAX_FILE: u64 = 4 << 20;
 /// Relevant lines of a go.mod or go.work. A text is empty if its line is missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GoMod {
+    /// Import path in the `module` line.
+    pub module: String,
     /// Version in the `go` line, for example `1.21` or `1.27.3`.
     pub go: String,
     /// Name in the `toolchain` line, for example `go1.27.3` or `default`.
@@ -46,6 +48,7 @@ impl GoMod {
                 _ => {}
             }
             match words.as_slice() {
+                ["module", path] => (*path).clone_into(&mut found.module),
                 ["go", version] => (*version).clone_into(&mut found.go),
                 ["toolchain", name] => (*name).clone_into(&mut found.toolchain),
                 ["require", _, ..] => found.requires = true,
@@ -68,6 +71,7 @@ mod tests {
                     \ta.com/b => ../b // near\n\ta.com/c v1.2.0 => \"/abs/c\"\n\ta.com/d => a.com/e v1.0.0\n)\n\
                     replace a.com/f => ./f\n";
         let expected = GoMod {
+            module: "m".to_owned(),
             go: "1.21".to_owned(),
             toolchain: "go1.27.3".to_owned(),
             requires: true,
@@ -76,7 +80,7 @@ mod tests {
         assert_eq!(GoMod::parse(text), expected);
         let work = GoMod::parse("use (\n\t./a\n\t../b\n)\nuse c\n");
         assert_eq!(work.local_dirs, ["./a", "../b", "c"]);
-        for nothing in ["// require a.com/b v1.0.0\nrequire (\n)\n", "module m\n", "go\n"] {
+        for nothing in ["// require a.com/b v1.0.0\nrequire (\n)\n", "module\n", "go\n"] {
             assert_eq!(GoMod::parse(nothing), GoMod::default(), "{nothing}");
         }
     }

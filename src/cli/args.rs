@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::benchmark_args::BenchmarkArgs;
+use super::explore_args::ExploreArgs;
 use super::filter::FilterArgs;
 use super::record_args::RecordArgs;
 use super::runs_args::RunsCommand;
@@ -322,7 +323,9 @@ Examples:
   goflame report --profile heap             Tables of the heap profile that the latest run fetched
   goflame report http://127.0.0.1:6060      Tables of 30 s of CPU time of a program with net/http/pprof
   goflame report latest --by goroutine      Tables of each goroutine
-  goflame report --from 2 --to 3.5          Tables of the samples between 2 s and 3.5 s";
+  goflame report --from 2 --to 3.5          Tables of the samples between 2 s and 3.5 s
+  goflame report --tree --focus mallocgc    Call tree of what allocates
+  goflame report --list '^main.handle$'     Source of a function, with the weight of each line";
 
 #[derive(Debug, Args)]
 #[command(after_help = REPORT_EXAMPLES)]
@@ -360,6 +363,8 @@ pub(super) struct ReportArgs {
     pub(super) title: Option<String>,
     #[command(flatten)]
     pub(super) svg: SvgArgs,
+    #[command(flatten)]
+    pub(super) explore: ExploreArgs,
     #[command(flatten)]
     pub(super) tables: TableArgs,
     #[command(flatten)]

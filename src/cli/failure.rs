@@ -90,6 +90,14 @@ pub(super) enum Failure {
         /// The flag.
         flag: &'static str,
     },
+    /// No function has a name that matches the pattern of `--peek` or `--list`.
+    #[error("no function matches `{pattern}`")]
+    NoFunction {
+        /// The pattern.
+        pattern: String,
+        /// The name of a function that the user may have meant.
+        nearest: Option<String>,
+    },
     /// `goflame report -` without an input.
     #[error("standard input is a terminal, so there is nothing to read")]
     NoInput,
@@ -162,6 +170,10 @@ impl Failure {
                 vec!["choose a name that ends in .svg or .txt, or the format with `--format`".into()]
             }
             Self::OnlyForSvg { .. } => vec!["draw one with `-o flamegraph.svg` or `--format svg`".into()],
+            Self::NoFunction { nearest, .. } => vec![match nearest {
+                Some(name) => format!("there is `{name}`"),
+                None => "`goflame report --sort cum -n 50` lists functions".into(),
+            }],
             Self::NoInput => vec!["name a file, or pass one: `goflame report - < perf.data`".into()],
             Self::InputTwice => vec!["name a file or a run in place of one `-`".into()],
             Self::NoConfirmation => vec!["`--yes` confirms without asking, for scripts".into()],
@@ -187,6 +199,7 @@ impl Failure {
             | Self::BinaryOnTerminal { .. }
             | Self::NoSuchFormat { .. }
             | Self::OnlyForSvg { .. }
+            | Self::NoFunction { .. }
             | Self::NoInput
             | Self::InputTwice
             | Self::EmptyTimeRange(_)

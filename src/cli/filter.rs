@@ -22,6 +22,9 @@ pub(super) struct FilterArgs {
     /// Keep only the frames of functions whose name or file matches
     #[arg(long, value_name = "REGEX")]
     show: Option<Regex>,
+    /// Leave out the callers of functions whose name or file matches, and samples without such a function
+    #[arg(long, value_name = "REGEX", alias = "show_from")]
+    show_from: Option<Regex>,
     /// Keep only samples with a label whose value matches. The keys are process, pid, thread, cpu, goroutine, entry,
     /// creator, and those of the program or of a pprof file
     #[arg(long, value_name = "[KEY=]REGEX", alias = "tagfocus", value_parser = Tag::parse)]
@@ -60,6 +63,7 @@ impl FilterArgs {
             ignore: self.ignore.clone(),
             hide: self.hide.clone(),
             show: self.show.clone(),
+            show_from: self.show_from.clone(),
             tag_focus: self.tag_focus.clone(),
             tag_ignore: self.tag_ignore.clone(),
             time: (self.from.is_some() || self.to.is_some()).then_some(time),

@@ -18,6 +18,7 @@ use rustix::stdio::{stderr, stdout};
 pub(super) use events::{count_runs, megabytes};
 
 use super::args::{Color, Global};
+use super::pager;
 use crate::doctor::{Finding, Fix, Status};
 use crate::fsio;
 use crate::redact::Secrets;
@@ -36,7 +37,7 @@ const VERB_WIDTH: usize = 12;
 const DEFAULT_COLUMNS: usize = 100;
 
 /// Returns the URL of a file: `file://HOST/PATH`. With the host, terminals know files of another machine.
-fn file_url(path: &Path) -> String {
+pub(super) fn file_url(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut url = format!("file://{host}");
@@ -180,6 +181,18 @@ impl Terminal {
         })
     }
 
+    /// Writes a text to standard output: with the pager if `paged` and the text is longer than the terminal. `text` takes
+    /// whether the text has hyperlinks, which some pagers do not know.
+    pub(super) fn page(&self, text: impl Fn(bool) -> io::Result<Vec<u8>>, paged: bool) -> io::Result<()> {
+        let whole = text(self.has_data_links())?;
+        let lines = whole.split(|byte| *byte == b'\n').count();
+        let is_long = io::stdout().is_terminal() && height(stdout()).is_some_and(|height| lines >= height);
+        if paged && is_long && pager::show(&text(false)?) {
+            return Ok(());
+        }
+        self.data(&whole)
+    }
+
     /// State of the terminal that shows a stream. Who writes locks it first, and the progress bar second.
     fn screen(&self, stderr: bool) -> &Mutex<Screen> {
         if stderr || self.one_screen { &self.stderr_screen } else { &self.stdout_screen }
@@ -217,7 +230,8 @@ impl Terminal {
         let shown = fsio::shown(path).display().to_string();
         let text = self.safe(&shown);
         // A link must not hold what the text hides.
-        let url = (text == shown && self.has_hyperlinks()).then(|| file_url(path));
+        let has_links = io::stderr().is_terminal() && self.color() && knows_hyperlinks();
+        let url = (text == shown && has_links).then(|| file_url(path));
         self.people(|mut stderr| {
             write!(stderr, "{VERB}{:>VERB_WIDTH$}{VERB:#} ", "Wrote")?;
             match url {
@@ -227,11 +241,9 @@ impl Terminal {
         });
     }
 
-    /// Whether standard error is a terminal that takes hyperlinks (OSC 8). A terminal that does not know them ignores
-    /// them, except for these two. `--color never` and `NO_COLOR` ask for plain text.
-    fn has_hyperlinks(&self) -> bool {
-        let is_plain = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term == "linux");
-        io::stderr().is_terminal() && self.color() && !is_plain
+    /// Whether data may have hyperlinks. `--color never` and `NO_COLOR` ask for plain text.
+    pub(super) fn has_data_links(&self) -> bool {
+        io::stdout().is_terminal() && self.data_color() && knows_hyperlinks()
     }
 
     /// Reports a fact that is useful and not a problem, if the user wants details.
@@ -319,6 +331,16 @@ impl Terminal {
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Whether the terminal takes hyperlinks (OSC 8). A terminal that does not know them ignores them, except for these two.
+fn knows_hyperlinks() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term != "dumb" && term != "linux")
+}
+
+/// Height in lines of a terminal. `None` for anything else.
+fn height(terminal: BorrowedFd<'_>) -> Option<usize> {
+    rustix::termios::tcgetwinsize(terminal).ok().map(|size| usize::from(size.ws_row)).filter(|rows| *rows > 0)
 }
 
 /// Width in columns of a terminal. `None` for anything else.

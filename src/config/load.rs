@@ -371,7 +371,7 @@ fn blank(root: PathBuf) -> Config {
             profiles: Vec::new(),
         },
         doctor: Doctor { strict: false, ignore: Vec::new() },
-        report: Report { formats: Vec::new(), title: String::new() },
+        report: Report { formats: Vec::new(), title: String::new(), source: false },
         archive: Archive {
             dir: PathBuf::new(),
             keep: 0,

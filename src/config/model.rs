@@ -280,6 +280,8 @@ pub struct Report {
     pub formats: Vec<Format>,
     /// Title of the flame graph. When empty, it is made from the program's name and variant.
     pub title: String,
+    /// Whether the page holds the source of hot functions.
+    pub source: bool,
 }
 
 /// Settings of the archive.

@@ -141,6 +141,7 @@ pub(super) const SECTIONS: &[ConfigTable] = &[
             }),
             later("palette", |_, v, p| v.only(&Off::Text("go"), p)),
             key("title", |c, v, p| set(&mut c.report.title, v.text(p).map(str::to_owned))),
+            key("source", |c, v, p| set(&mut c.report.source, v.boolean(p))),
         ],
     },
     ConfigTable {

@@ -121,7 +121,7 @@ fn hide_frames_of_one_side(sides: &mut [Reported; 2], notes: &mut Vec<String>) {
             let empty = View::new(Profile::new(side.view.profile().event.clone()), By::default());
             let mut profile = std::mem::replace(&mut side.view, empty).into_profile();
             let hidden: Vec<bool> = profile.functions().map(|(_, function)| is_hidden(&profile, function)).collect();
-            profile.retain_frames(|frame| !hidden[frame.function.index()]);
+            profile.retain_frames(|_, frame| !hidden[frame.function.index()]);
             side.view = View::new(profile, By::default());
         }
     }

@@ -23,6 +23,7 @@ use super::repaired::replace_recording;
 use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, Reported, SYMBOLS_DIR, VDSO_FILE, analyse_bytes};
 use super::runtime_profiles::{RuntimeProfiles, cross_check, fetcher_plan};
 use super::runtime_record::run_findings;
+use super::source_text::BuiltFrom;
 use super::subject::Subject;
 use super::verify::recorded;
 use super::{BuildOptions, Built, Error};
@@ -260,20 +261,22 @@ impl PreparedRun<'_> {
             notes: notes.clone(),
             left_out: Vec::new(),
         };
-        let facts = facts(&manifest);
+        let built = BuiltFrom::new(&manifest);
+        let (facts, annotated) = (facts(&manifest), built.annotate_hot(&view, self.config));
         let findings =
             run_findings(draft.dir(), view.profile(), &manifest.workload, &manifest.sampler).map_err(Error::Input)?;
         let (phases, load) = (workload.phases.clone(), workload.load.as_ref().and_then(|load| load.figures.clone()));
-        let mut reported = Reported {
+        let reported = Reported {
             notes,
             benchmarks,
             phases,
             load,
-            sources,
+            built,
+            annotated,
             findings,
             cross_check,
             facts,
-            ..Reported::new(view, quality, title)
+            ..Reported::new(draft.id().to_string(), view, quality, title)
         };
         let files = self.write_outputs(&draft, &reported.document())?;
         let run = draft.commit(&manifest)?;
@@ -282,7 +285,6 @@ impl PreparedRun<'_> {
             self.observer.warning(&Warning::OldRunsRemain(&error));
         }
         let (id, dir) = (run.id().to_string(), run.dir().to_owned());
-        reported.name.clone_from(&id);
         let Analysed { status, ending, .. } = analysed;
         Ok(RunOutcome { id, dir, status, ending, reported, files, workload, findings: self.ready.findings })
     }

@@ -18,6 +18,7 @@ use super::manifest::{Manifest, WorkloadResult};
 use super::observer::{AnalysedInput, PipelineEvent};
 use super::runtime_profiles::{cross_check_of_run, has_runtime_cpu};
 use super::runtime_record::run_findings;
+use super::source_text::BuiltFrom;
 use super::{Error, Observer};
 use crate::analyse::{AnalyseOptions, Analysis, analyse};
 use crate::archive::{Run, RunId, Store};
@@ -27,14 +28,15 @@ use crate::gobench::BenchmarkResult;
 use crate::loadtool::LoadFigures;
 use crate::perfdata::PerfData;
 use crate::perfevent::return_large_blocks;
-use crate::pprof::{self, SampleTypes, SourceDirs};
-use crate::profile::{Phase, Profile, Quality, format_total_count};
+use crate::pprof::{self, SampleTypes};
+use crate::profile::{Function, Phase, Profile, Quality, format_total_count};
+use crate::render::source::AnnotatedFunction;
 use crate::render::{Document, Drawing, Format, ServerRun};
 use crate::sources::{
     CodeFile, DiskImages, InputBytes, InputKind, find_code_files, goroutines_from_file, open_input, stored_code_files,
 };
 use crate::stacktext::{self, StackText};
-use crate::views::{By, CrossCheck, Filters, View};
+use crate::views::{By, CrossCheck, Filters, Unmatched, UnmatchedLabel, View};
 
 /// Name of the recording in a run directory.
 pub(super) const PERF_DATA_FILE: &str = "perf.data";
@@ -87,13 +89,32 @@ pub struct ReportOptions<'o> {
 }
 
 impl ReportOptions<'_> {
-    fn view(&self, profile: Profile) -> View {
+    /// Returns the view of a profile, and adds a note for each filter that matches nothing.
+    fn view(&self, profile: Profile, notes: &mut Vec<String>) -> View {
+        notes.extend(self.filters.unmatched(&profile).iter().map(note_on_unmatched));
         View::filtered(profile, &self.filters, self.by.clone())
     }
 
     fn analyse_options(&self) -> AnalyseOptions<'_> {
         let keep_times = self.keep_times || self.filters.time.is_some();
         AnalyseOptions { event: self.event, keep_times, ..AnalyseOptions::default() }
+    }
+}
+
+fn note_on_unmatched(unmatched: &Unmatched) -> String {
+    let Unmatched { filter, pattern, label } = unmatched;
+    let Some(UnmatchedLabel { key, known }) = label else {
+        return format!("`--{filter} {pattern}` matches no function");
+    };
+    let labels = if known.is_empty() {
+        "no sample has a label".to_owned()
+    } else {
+        format!("the labels are {}", known.join(", "))
+    };
+    match key {
+        Some(key) if known.contains(key) => format!("`--{filter} {key}={pattern}` matches no value of {key}"),
+        Some(key) => format!("`--{filter} {key}={pattern}` matches nothing: no sample has the label {key}; {labels}"),
+        None => format!("`--{filter} {pattern}` matches no value of a label; {labels}"),
     }
 }
 
@@ -122,8 +143,10 @@ pub struct Reported {
     pub phases: Vec<Phase>,
     /// The figures that its load tool printed.
     pub load: Option<LoadFigures>,
-    /// Where the program's source files are.
-    pub(super) sources: SourceDirs,
+    /// What the program was built from.
+    pub built: BuiltFrom,
+    /// The source of hot functions, for the page. Empty: the page holds none.
+    pub annotated: Vec<AnnotatedFunction>,
     /// Findings about the profile of a run. Empty if it is filtered, and for other files.
     pub findings: Vec<ProfileFinding>,
     /// The facts of the run: names and values. Empty for a file that does not hold them.
@@ -133,10 +156,10 @@ pub struct Reported {
 }
 
 impl Reported {
-    /// Returns a profile without a name, and with nothing that only some inputs have.
-    pub(super) fn new(view: View, quality: Quality, title: String) -> Self {
+    /// Returns a profile with nothing that only some inputs have.
+    pub(super) fn new(name: String, view: View, quality: Quality, title: String) -> Self {
         Self {
-            name: String::new(),
+            name,
             view,
             quality,
             title,
@@ -147,11 +170,19 @@ impl Reported {
             benchmarks: Vec::new(),
             phases: Vec::new(),
             load: None,
-            sources: SourceDirs::default(),
+            built: BuiltFrom::default(),
+            annotated: Vec::new(),
             findings: Vec::new(),
             cross_check: None,
             facts: Vec::new(),
         }
+    }
+
+    /// Returns the path of a function's source file, if it is on this machine where the program was built from it.
+    pub fn source_path(&self, function: &Function) -> Option<PathBuf> {
+        let name = self.view.profile().str(function.file);
+        let found = self.built.dirs.find(name, function.origin.is_go());
+        found.or_else(|| name.starts_with('/').then(|| name.into())).filter(|path| path.is_file())
     }
 
     /// Writes the profile in one format.
@@ -161,16 +192,17 @@ impl Reported {
 
     /// Returns the content of an output.
     pub fn document(&self) -> Document<'_> {
-        let Self { view, quality, title, sources, facts, notes, findings, drawing, cross_check, .. } = self;
+        let Self { view, quality, title, built, annotated, facts, notes, findings, drawing, cross_check, .. } = self;
         Document {
             view,
             quality,
             title,
-            sources,
+            sources: &built.dirs,
             facts,
             notes,
             findings,
             drawing,
+            annotated,
             cross_check: cross_check.as_ref(),
             server: self.server(),
         }
@@ -400,7 +432,7 @@ pub(super) fn report_run_as(
     if lacks_programs(run, &manifest) {
         return report_exported(run, manifest, wanted, observer);
     }
-    let facts = facts(&manifest);
+    let (facts, built) = (facts(&manifest), BuiltFrom::new(&manifest));
     let path = run.file(PERF_DATA_FILE)?;
     let bytes = InputBytes::open(&path).map_err(Error::Input)?;
     let mut images = DiskImages::new();
@@ -444,10 +476,9 @@ pub(super) fn report_run_as(
         false => Vec::new(),
     };
     let reported = reported(analysis.into(), wanted, run.id().as_str(), &manifest.title)?;
-    let sources = manifest.build.map_or_else(SourceDirs::default, |build| build.sources);
     let WorkloadResult { phases, load, .. } = manifest.workload;
     let load = load.and_then(|load| load.figures);
-    Ok(Reported { facts, benchmarks: manifest.benchmarks, phases, load, sources, findings, cross_check, ..reported })
+    Ok(Reported { facts, benchmarks: manifest.benchmarks, phases, load, built, findings, cross_check, ..reported })
 }
 
 /// Whether the run was exported without what gives the addresses of its recording names.
@@ -516,18 +547,14 @@ impl From<Analysis> for InputContent {
 }
 
 fn reported(content: InputContent, wanted: &ReportOptions<'_>, name: &str, title: &str) -> Result<Reported, Error> {
-    let InputContent { profile, quality, other_events, notes } = content;
+    let InputContent { profile, quality, other_events, mut notes } = content;
     if wanted.filters.time.is_some() && profile.timed_samples().is_none() {
         return Err(Error::NoTimes { name: name.to_owned(), reason: "its samples have no times" });
     }
     let title = wanted.title.unwrap_or(title).to_owned();
-    Ok(Reported {
-        name: name.to_owned(),
-        drawing: wanted.drawing.clone(),
-        other_events,
-        notes,
-        ..Reported::new(wanted.view(profile), quality, title)
-    })
+    let view = wanted.view(profile, &mut notes);
+    let drawing = wanted.drawing.clone();
+    Ok(Reported { drawing, other_events, notes, ..Reported::new(name.to_owned(), view, quality, title) })
 }
 
 /// Analyses the bytes of a recording. Also returns the duration in seconds.

@@ -15,8 +15,18 @@ impl SourceDirs {
         Self(dirs)
     }
 
+    /// The directory of a name.
+    pub fn dir(&self, name: &str) -> Option<&PathBuf> {
+        self.0.get(name)
+    }
+
+    /// All directories.
+    pub fn dirs(&self) -> impl Iterator<Item = &PathBuf> {
+        self.0.values()
+    }
+
     /// The path of a source file that is named relative to a module or, in Go code, to the standard library.
-    pub(super) fn find(&self, name: &str, is_go: bool) -> Option<PathBuf> {
+    pub fn find(&self, name: &str, is_go: bool) -> Option<PathBuf> {
         // The go command gives C compilers this prefix for the module's directory (`cmd/go/internal/work/exec.go`).
         let name = name.strip_prefix("/_/").unwrap_or(name);
         // The name is from a binary: it must not lead out of the module.

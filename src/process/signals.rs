@@ -35,6 +35,12 @@ pub struct Signals {
     untaken: Arc<AtomicBool>,
 }
 
+/// Makes Ctrl-C have no effect on goflame from now on, while a program in front of it reads the terminal. The program
+/// itself starts with the default action.
+pub fn ignore_interrupts() -> io::Result<()> {
+    flag::register(SIGINT, Arc::default()).map(drop)
+}
+
 /// Why [`Signals::wait`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {

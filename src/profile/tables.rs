@@ -280,8 +280,9 @@ impl Profile {
     }
 
     /// Returns for each stack whether `property` is true for one of its frames, by [`StackId::index`].
-    pub fn stacks_with(&self, property: impl Fn(&Frame) -> bool) -> Vec<bool> {
-        let has: Vec<bool> = self.locations().map(|(id, _)| self.frames(id).iter().any(&property)).collect();
+    pub fn stacks_with(&self, property: impl Fn(&Location, Frame) -> bool) -> Vec<bool> {
+        let has_one = |(id, location)| self.frames(id).iter().any(|frame| property(location, *frame));
+        let has: Vec<bool> = self.locations().map(has_one).collect();
         self.fold_stacks(|segment, caller| caller || segment.iter().any(|location| has[location.index()]))
     }
 
@@ -328,12 +329,44 @@ impl Profile {
         self.duration_ns = range.end.min(self.duration_ns).saturating_sub(from);
     }
 
+    /// Removes the callers of the first frame from the root for which `property` is true. A stack without such a frame
+    /// becomes empty.
+    pub fn retain_callees_of(&mut self, property: impl Fn(&Location, Frame) -> bool) {
+        let first = |(id, location)| self.frames(id).iter().position(|frame| property(location, *frame));
+        let first_frames: Vec<Option<usize>> = self.locations().map(first).collect();
+        // By location with a matching frame: the same location without the frames before it.
+        let mut starts: HashMap<LocationId, LocationId> = HashMap::new();
+        let mut cut: Vec<Option<StackId>> = vec![None; self.stack_count()];
+        let used: Vec<StackId> = self.samples().iter().map(|sample| sample.stack).collect();
+        for stack in used {
+            if cut[stack.index()].is_some() {
+                continue;
+            }
+            let mut locations = self.stacks.root_first(stack);
+            let found = locations.iter().position(|location| first_frames[location.index()].is_some());
+            locations.drain(..found.unwrap_or(locations.len()));
+            if let Some(start) = locations.first_mut()
+                && let Some(frame @ 1..) = first_frames[start.index()]
+            {
+                let whole = *start;
+                *start = *starts.entry(whole).or_insert_with(|| {
+                    let frames = self.frames(whole)[frame..].to_vec();
+                    self.add_location(self.locations[whole.index()], frames)
+                });
+            }
+            cut[stack.index()] = Some(self.stacks.intern(&locations));
+        }
+        let samples = std::mem::take(&mut self.samples);
+        self.samples = samples.remap(|stack, task| (cut[stack.index()].unwrap_or(StackId::EMPTY), task));
+    }
+
     /// Removes the frames for which `property` is false. A location whose frames are all removed is hidden.
-    pub fn retain_frames(&mut self, property: impl Fn(&Frame) -> bool) {
+    pub fn retain_frames(&mut self, property: impl Fn(&Location, Frame) -> bool) {
         let mut frames = Vec::with_capacity(self.frames.len());
-        for (start, end) in &mut self.frame_ranges {
+        for ((start, end), location) in self.frame_ranges.iter_mut().zip(&self.locations) {
             let first = position(frames.len());
-            frames.extend(self.frames[*start as usize..*end as usize].iter().copied().filter(&property));
+            let kept = self.frames[*start as usize..*end as usize].iter().filter(|frame| property(location, **frame));
+            frames.extend(kept.copied());
             (*start, *end) = (first, position(frames.len()));
         }
         self.frames = frames;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::drawing::Drawing;
+use super::source::AnnotatedFunction;
 use crate::findings::ProfileFinding;
 use crate::loadtool::LoadFigures;
 use crate::pprof::SourceDirs;
@@ -26,6 +27,8 @@ pub struct Document<'a> {
     pub cross_check: Option<&'a CrossCheck>,
     /// Notes that the user saw.
     pub notes: &'a [String],
+    /// The source of hot functions. Empty: the output holds no source.
+    pub annotated: &'a [AnnotatedFunction],
     /// How a flame graph is drawn.
     pub drawing: &'a Drawing,
     /// Findings about the profile, those with the largest effect first.
@@ -69,6 +72,7 @@ impl<'a> Document<'a> {
             facts: &[],
             notes: &[],
             drawing,
+            annotated: &[],
             findings: &[],
             cross_check: None,
             server,

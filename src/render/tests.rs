@@ -28,7 +28,7 @@ fn renderers() -> Vec<(String, Renderer)> {
         (format!("{format:?}"), Box::new(write))
     };
     let layout = text::Layout { columns: 80, color: true, rows: text::ROWS, sort: text::Sort::SelfWeight };
-    let report: Renderer = Box::new(move |view, out| text::write(view, layout, out));
+    let report: Renderer = Box::new(move |view, out| text::write(view, layout, text::Links::default(), out));
     let diff: Renderer = Box::new(move |view, out| differences(view, |document| write_text(document, layout, out)));
     let diff_format = |format: &DiffFormat| -> (String, Renderer) {
         let format = *format;

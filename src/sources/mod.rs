@@ -1,5 +1,5 @@
 //! Where bytes come from: inputs of reports, the files that a recording mapped, the vdso, the list of kernel symbols and
-//! its cache, the names of code made at run time, and the goroutine readings of a run.
+//! its cache, the names of code made at run time, the goroutine readings of a run, and source files.
 //!
 //! Opens files with the rights that the user has on them, and hands out bytes or the reason why there are none. Must not
 //! interpret bytes: `analyse`, `perfdata` and `pprof` do. Only the kind of an input is detected here, from its first
@@ -14,6 +14,7 @@ mod input;
 mod kallsyms;
 mod labels;
 mod mapped_id;
+mod source_files;
 
 pub use code_files::{
     CodeFile, CodeFileKind, CodeFiles, code_file_of_mapping, find_code_files, is_memory, open_code_file,
@@ -26,3 +27,4 @@ pub use input::{InputBytes, InputKind};
 pub use kallsyms::{KallsymsCache, open_kallsyms, open_kallsyms_of_this_kernel};
 pub use labels::{LabelReading, LabelReadings, LabelSet};
 pub use mapped_id::{DELETED, FileChange, MappedId};
+pub use source_files::{SourceFile, SourcePlace, SourceRoots};

@@ -1,10 +1,11 @@
 //! Filters: they select samples and frames of a profile, like pprof's options of the same names.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use regex::Regex;
 
-use crate::profile::{Frame, Function, Profile, TaskId, position};
+use crate::profile::{Frame, Function, Location, Profile, TaskId, position};
 
 /// The filters of a view. The default keeps everything.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,8 @@ pub struct Filters {
     pub hide: Option<Regex>,
     /// Keeps only matching frames.
     pub show: Option<Regex>,
+    /// Removes the callers of the first matching frame from the root, and samples without a matching frame.
+    pub show_from: Option<Regex>,
     /// Keeps only samples with a matching label.
     pub tag_focus: Option<Tag>,
     /// Removes samples with a matching label.
@@ -34,6 +37,26 @@ pub struct Tag {
     value: Regex,
 }
 
+/// A filter that matches nothing in a profile, such as a mistyped one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmatched {
+    /// The name of the filter: `focus`, `tag-focus`.
+    pub filter: &'static str,
+    /// The pattern for names, or for the values of labels.
+    pub pattern: String,
+    /// For a filter of labels: the wanted name and the names that the samples have.
+    pub label: Option<UnmatchedLabel>,
+}
+
+/// The names of labels, for a filter that matches none of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnmatchedLabel {
+    /// The wanted name. `None` for any.
+    pub key: Option<String>,
+    /// The names that the samples have.
+    pub known: Vec<String>,
+}
+
 impl Tag {
     /// Parses `KEY=REGEX`, or `REGEX` for the value of any label.
     pub fn parse(text: &str) -> Result<Self, regex::Error> {
@@ -45,8 +68,7 @@ impl Tag {
 
     /// Returns for each task whether one of its labels matches.
     fn matching_tasks(&self, profile: &Profile) -> Vec<bool> {
-        let tasks = 0..position(profile.tasks().len());
-        tasks.map(|at| self.matches(profile, TaskId::from_index(at))).collect()
+        task_ids(profile).map(|task| self.matches(profile, task)).collect()
     }
 
     fn matches(&self, profile: &Profile, task: TaskId) -> bool {
@@ -55,13 +77,47 @@ impl Tag {
     }
 }
 
+fn task_ids(profile: &Profile) -> impl Iterator<Item = TaskId> {
+    (0..position(profile.tasks().len())).map(TaskId::from_index)
+}
+
 impl Filters {
     /// Returns whether the filters keep everything.
     pub fn is_empty(&self) -> bool {
-        let Self { focus, ignore, hide, show, tag_focus, tag_ignore, time } = self;
-        [focus, ignore, hide, show].iter().all(|pattern| pattern.is_none())
-            && [tag_focus, tag_ignore].iter().all(|tag| tag.is_none())
-            && time.is_none()
+        self.patterns().iter().all(|(_, pattern)| pattern.is_none())
+            && self.tags().iter().all(|(_, tag)| tag.is_none())
+            && self.time.is_none()
+    }
+
+    fn patterns(&self) -> [(&'static str, Option<&Regex>); 5] {
+        let Self { focus, ignore, hide, show, show_from, .. } = self;
+        [("focus", focus), ("ignore", ignore), ("hide", hide), ("show", show), ("show-from", show_from)]
+            .map(|(name, pattern)| (name, pattern.as_ref()))
+    }
+
+    fn tags(&self) -> [(&'static str, Option<&Tag>); 2] {
+        [("tag-focus", self.tag_focus.as_ref()), ("tag-ignore", self.tag_ignore.as_ref())]
+    }
+
+    /// Returns the filters that match nothing in a profile to which they were not applied yet.
+    pub fn unmatched(&self, profile: &Profile) -> Vec<Unmatched> {
+        let mut unmatched = Vec::new();
+        for (filter, pattern) in self.patterns() {
+            let Some(pattern) = pattern else { continue };
+            let matches = Matches::new(profile, pattern);
+            let is_used = |(id, location)| profile.frames(id).iter().any(|&frame| matches.contain(location, frame));
+            if !profile.locations().any(is_used) {
+                unmatched.push(Unmatched { filter, pattern: pattern.as_str().to_owned(), label: None });
+            }
+        }
+        for (filter, tag) in self.tags() {
+            let Some(tag) = tag.filter(|tag| !tag.matching_tasks(profile).contains(&true)) else { continue };
+            let labels = task_ids(profile).flat_map(|task| profile.labels(task));
+            let known: BTreeSet<String> = labels.map(|label| label.key.to_owned()).collect();
+            let label = UnmatchedLabel { key: tag.key.clone(), known: known.into_iter().collect() };
+            unmatched.push(Unmatched { filter, pattern: tag.value.as_str().to_owned(), label: Some(label) });
+        }
+        unmatched
     }
 
     /// Removes samples and frames from a profile. Samples are selected by all of their frames, hidden ones included. A
@@ -74,18 +130,20 @@ impl Filters {
         if let Some(time) = &self.time {
             profile.retain_times(time);
         }
-        let [focus, ignore, hide, show] =
-            [&self.focus, &self.ignore, &self.hide, &self.show].map(|pattern| matching(&profile, pattern.as_ref()));
-        let on_stack = |matching: Vec<bool>| profile.stacks_with(|frame| matching[frame.function.index()]);
-        let focus = focus.map(on_stack);
-        let ignore = ignore.map(on_stack);
-        let [tag_focus, tag_ignore] =
-            [&self.tag_focus, &self.tag_ignore].map(|tag| tag.as_ref().map(|tag| tag.matching_tasks(&profile)));
-        let is_shown = |frame: &Frame| {
-            let at = frame.function.index();
-            !hide.as_ref().is_some_and(|hidden| hidden[at]) && show.as_ref().is_none_or(|shown| shown[at])
+        let [focus, ignore, hide, show, show_from] =
+            self.patterns().map(|(_, pattern)| pattern.map(|pattern| Matches::new(&profile, pattern)));
+        let on_stack = |matches: &Matches| profile.stacks_with(|location, frame| matches.contain(location, frame));
+        let [focus, ignore] = [&focus, &ignore].map(|matches| matches.as_ref().map(on_stack));
+        let [tag_focus, tag_ignore] = self.tags().map(|(_, tag)| tag.map(|tag| tag.matching_tasks(&profile)));
+        let is_shown = |location: &Location, frame: Frame| {
+            !hide.as_ref().is_some_and(|hidden| hidden.contain(location, frame))
+                && show.as_ref().is_none_or(|shown| shown.contain(location, frame))
         };
-        let has_shown_frame = (hide.is_some() || show.is_some()).then(|| profile.stacks_with(is_shown));
+        let is_start = |location: &Location, frame: Frame| {
+            is_shown(location, frame) && show_from.as_ref().is_none_or(|start| start.contain(location, frame))
+        };
+        let has_shown_frame =
+            (hide.is_some() || show.is_some() || show_from.is_some()).then(|| profile.stacks_with(is_start));
         let samples: Vec<bool> = profile
             .samples()
             .iter()
@@ -102,17 +160,41 @@ impl Filters {
         if has_shown_frame.is_some() {
             profile.retain_frames(is_shown);
         }
+        if let Some(start) = &show_from {
+            profile.retain_callees_of(|location, frame| start.contain(location, frame));
+        }
         profile
     }
 }
 
-/// Returns for each function whether a pattern matches one of its names or its file.
-fn matching(profile: &Profile, pattern: Option<&Regex>) -> Option<Vec<bool>> {
-    let pattern = pattern?;
-    let matches = |function: &Function| {
-        [function.display, function.name, function.file].iter().any(|text| pattern.is_match(profile.str(*text)))
-    };
-    Some(profile.functions().map(|(_, function)| matches(function)).collect())
+/// What a pattern matches in a profile: functions by their names and files, and code that is not Go also by the path of
+/// the mapped file, such as a library.
+struct Matches {
+    /// Indexed by function.
+    functions: Vec<bool>,
+    /// Indexed by function: whether the mapping counts.
+    is_native: Vec<bool>,
+    /// Indexed by mapping.
+    mappings: Vec<bool>,
+}
+
+impl Matches {
+    fn new(profile: &Profile, pattern: &Regex) -> Self {
+        let matches = |function: &Function| {
+            [function.display, function.name, function.file].iter().any(|text| pattern.is_match(profile.str(*text)))
+        };
+        Self {
+            functions: profile.functions().map(|(_, function)| matches(function)).collect(),
+            is_native: profile.functions().map(|(_, function)| !function.origin.is_go()).collect(),
+            mappings: profile.mappings().map(|(_, mapping)| pattern.is_match(profile.str(mapping.file))).collect(),
+        }
+    }
+
+    fn contain(&self, location: &Location, frame: Frame) -> bool {
+        let function = frame.function.index();
+        let in_mapping = || location.mapping.is_some_and(|mapping| self.mappings[mapping.index()]);
+        self.functions[function] || (self.is_native[function] && in_mapping())
+    }
 }
 
 #[cfg(test)]
@@ -178,6 +260,45 @@ mod tests {
             owned(&[("runtime.goexit main.main regexp.Compile", 5)]),
             "hidden frames still match"
         );
+    }
+
+    #[test]
+    fn callers_of_the_first_matching_frame_are_removed() {
+        let from = |text| remaining(&Filters { show_from: Some(pattern(text)), ..Filters::default() });
+        assert_eq!(
+            from("^main"),
+            owned(&[("main.main main.parse regexp.Compile", 5), ("main.main main.inlined main.walk", 3)])
+        );
+        assert_eq!(from("inlined"), owned(&[("main.inlined main.walk", 3)]), "the frames of a location are divided");
+        let hidden =
+            Filters { show_from: Some(pattern("^main")), hide: Some(pattern("main.main")), ..Filters::default() };
+        assert_eq!(remaining(&hidden), owned(&[("main.parse regexp.Compile", 5), ("main.inlined main.walk", 3)]));
+    }
+
+    #[test]
+    fn code_that_is_not_go_is_known_by_its_file() {
+        let kernel = Filters { hide: Some(pattern("kallsyms")), ..Filters::default() };
+        assert_eq!(remaining(&kernel), owned(&[PARSE, WALK, ("runtime.mcall", 2)]));
+        // The path of the program itself would match all of its functions.
+        assert_eq!(remaining(&Filters { focus: Some(pattern("^/bin/app$")), ..Filters::default() }), []);
+    }
+
+    #[test]
+    fn filters_that_match_nothing_are_known() {
+        let mut fixture = Fixture::new();
+        fixture.add("app", "runtime.goexit|main.main", 5);
+        let filters = Filters {
+            focus: Some(pattern("main")),
+            ignore: Some(pattern("nothing")),
+            tag_focus: Some(Tag::parse("proces=app").unwrap()),
+            tag_ignore: Some(Tag::parse("app").unwrap()),
+            ..Filters::default()
+        };
+        let ignore = Unmatched { filter: "ignore", pattern: "nothing".to_owned(), label: None };
+        let known = ["pid", "process", "thread"].map(str::to_owned).to_vec();
+        let label = UnmatchedLabel { key: Some("proces".to_owned()), known };
+        let tag = Unmatched { filter: "tag-focus", pattern: "app".to_owned(), label: Some(label) };
+        assert_eq!(filters.unmatched(&fixture.profile), [ignore, tag]);
     }
 
     #[test]

@@ -12,6 +12,9 @@
 //! - [`own_code`]: the lines of the user's code where time is spent or given to other code.
 //! - [`paths`]: the whole call tree as columns, with the path of each sample.
 //! - [`moments`]: the samples one by one, in the order of time.
+//! - [`outline`]: the call tree as rows, and the hottest call paths.
+//! - [`neighbours`]: the callers and callees of functions.
+//! - [`lines`]: the weights of the source lines of functions.
 //! - [`top`]: hot functions and the hottest call path.
 //! - [`matching`]: the functions of two profiles that are the same.
 //! - [`change`]: a figure in two profiles, and how far chance may have moved it.
@@ -28,8 +31,11 @@ mod cross_check;
 mod diff;
 mod filter;
 mod grouping;
+mod lines;
 mod matching;
 mod moments;
+mod neighbours;
+mod outline;
 mod own_code;
 mod paths;
 mod top;
@@ -40,10 +46,13 @@ mod walk;
 pub use change::{Amount, ChangeVerdict, FigureChange, Normalize, Scale, ValueKind};
 pub use cross_check::{CrossCheck, DifferenceReason, SharesOfFunction};
 pub use diff::{Diff, FunctionChange, NodeChange};
-pub use filter::{Filters, Tag};
+pub use filter::{Filters, Tag, Unmatched, UnmatchedLabel};
 pub use grouping::{By, GroupRow, Grouping};
+pub use lines::{FunctionLines, LineWeights, function_lines};
 pub use matching::{MatchedFunction, Matching};
 pub use moments::{Moment, ThreadMoments};
+pub use neighbours::{Neighbours, neighbours};
+pub use outline::{HotPath, Outline, OutlineNode, OutlineRow, hot_paths};
 pub use own_code::OwnLine;
 pub use paths::CallPaths;
 pub use top::{CallPathStep, FunctionRow, Top};

@@ -140,6 +140,7 @@ mod tests {
             (2, "main.d", false),
         ];
         assert_eq!(shown, expected);
+        assert_eq!(paths.callers(), [None, Some(0), None, Some(2), Some(2), Some(4), Some(4)]);
         assert_eq!(paths.leaves, [Some(5), Some(3), Some(6), None, Some(1)]);
         assert_eq!(paths.callers(), [None, Some(0), None, Some(2), Some(2), Some(4), Some(4)]);
     }

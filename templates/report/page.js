@@ -65,6 +65,7 @@ class Page {
     /** @type {HeatMap | null} */
     this.heat = null;
     this.fillHeader();
+    this.source = new SourceView(this.meta.sources, (weight) => this.percent(weight, this.meta.total));
     this.fillOwn();
     this.fillTime();
     this.listen();
@@ -86,7 +87,9 @@ class Page {
     const rows = this.meta.own_lines.map((/** @type {any} */ line) => {
       const name = element("td", "", "name");
       name.append(this.functionButton(line.function));
-      return row([element("td", this.percent(line.weight, this.meta.total), "number"), element("td", `${line.file}:${line.line}`, "place"), name, element("td", line.callee ?? "", "name")]);
+      const place = element("td", "", "place");
+      place.append(this.placeButton(line.function, `${line.file}:${line.line}`));
+      return row([element("td", this.percent(line.weight, this.meta.total), "number"), place, name, element("td", line.callee ?? "", "name")]);
     });
     byId("own", HTMLElement).hidden = rows.length === 0;
     document.querySelector("#own tbody")?.append(...rows);
@@ -142,6 +145,7 @@ class Page {
     }
     this.graph.onZoom = (node) => {
       this.zoomed = pathOf(this.shown, node);
+      if (node > 0) this.source.show(this.zoomed[this.zoomed.length - 1]);
       this.writeFragment();
     };
     addEventListener("hashchange", () => {
@@ -187,8 +191,19 @@ class Page {
   /** @param {string} name */
   showFunction(name) {
     this.function = name;
+    this.source.show(name);
     this.view.value = "sandwich";
     this.zoomed = [];
+    this.redraw();
+    this.writeFragment();
+    byId("graph", HTMLElement).scrollIntoView({ block: "nearest" });
+  }
+
+  /** @param {string[]} names from the root */
+  showPath(names) {
+    if (this.view.value !== "flame") this.view.value = "icicle";
+    this.zoomed = names;
+    this.source.show(names[names.length - 1]);
     this.redraw();
     this.writeFragment();
     byId("graph", HTMLElement).scrollIntoView({ block: "nearest" });
@@ -220,6 +235,7 @@ class Page {
     this.walker.show(this.shown);
     this.fillLegend();
     this.fillFunctions();
+    fillHotPaths(this.tree, (weight) => this.percent(weight, this.tree.total[0]), (node) => this.showPath(pathOf(this.tree, node)));
     for (const [id, at] of /** @type {[string, 0 | 1][]} */ ([["from", 0], ["to", 1]])) {
       byId(id, HTMLInputElement).value = this.range ? String(this.range[at]) : "";
     }
@@ -316,6 +332,23 @@ class Page {
     more.textContent = `All ${labels.length} functions`;
   }
 
+  /**
+   * A place that leads to the source, or a plain text if the page has none of it.
+   * @param {string} name
+   * @param {string} place
+   */
+  placeButton(name, place) {
+    if (!this.source.has(name)) return document.createTextNode(place);
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = place;
+    button.addEventListener("click", () => {
+      this.source.show(name);
+      byId("source", HTMLElement).scrollIntoView({ block: "start" });
+    });
+    return button;
+  }
+
   /** @param {string} name */
   functionButton(name) {
     const button = document.createElement("button");
@@ -397,32 +430,6 @@ class Page {
     for (const box of this.boxes) box.checked = state.has(box.id) ? state.get(box.id) === "1" : box.defaultChecked;
     this.zoomed = state.getAll("zoom");
   }
-}
-
-/**
- * The names from the root to a node.
- * @param {Tree} tree
- * @param {number} node
- */
-function pathOf(tree, node) {
-  const names = [];
-  for (let at = node; at > 0; at = tree.parent[at]) names.unshift(tree.labels[tree.label[at]]);
-  return names;
-}
-
-/**
- * The node with these names from the root, or -1.
- * @param {Tree} tree
- * @param {string[]} names
- */
-function findPath(tree, names) {
-  let node = 0;
-  for (const name of names) {
-    const next = calleesOf(tree, node).find((callee) => tree.labels[tree.label[callee]] === name);
-    if (next === undefined) return -1;
-    node = next;
-  }
-  return node;
 }
 
 /**

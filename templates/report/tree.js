@@ -278,3 +278,29 @@ function labelWeights(tree) {
   }
   return { self, total };
 }
+
+/**
+ * The names from the root to a node.
+ * @param {Tree} tree
+ * @param {number} node
+ */
+function pathOf(tree, node) {
+  const names = [];
+  for (let at = node; at > 0; at = tree.parent[at]) names.unshift(tree.labels[tree.label[at]]);
+  return names;
+}
+
+/**
+ * The node with these names from the root, or -1.
+ * @param {Tree} tree
+ * @param {string[]} names
+ */
+function findPath(tree, names) {
+  let node = 0;
+  for (const name of names) {
+    const next = calleesOf(tree, node).find((callee) => tree.labels[tree.label[callee]] === name);
+    if (next === undefined) return -1;
+    node = next;
+  }
+  return node;
+}

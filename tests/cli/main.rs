@@ -10,6 +10,7 @@ mod config;
 mod diff;
 mod disk;
 mod endpoint;
+mod explore;
 mod formats;
 mod harness;
 mod init;

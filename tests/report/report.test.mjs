@@ -24,6 +24,10 @@ let summary;
 before(async () => {
   project = mkdtempSync(join(tmpdir(), "goflame-report-"));
   cpSync(join(repository, "examples/gcpressure"), project, { recursive: true, filter: (path) => !path.endsWith(".goflame") });
+  const main = join(project, "main.go");
+  // Source is shown as it is, except for secrets.
+  const comment = '{ // </script><script>alert(3)</script> password = "hunter2secret"';
+  writeFileSync(main, readFileSync(main, "utf8").replace(/^(func .*)\{$/gm, (_, head) => head + comment));
   execFileSync(goflame, ["run", "-q", "-f", "html", "--", "-duration", "2s", "-workers", "4"], { cwd: project, stdio: "inherit" });
   execFileSync(goflame, ["report", "latest", "-o", "report.html"], { cwd: project });
   summary = JSON.parse(execFileSync(goflame, ["report", "latest", "-f", "json"], { cwd: project, maxBuffer: 1 << 28 }));
@@ -170,6 +174,48 @@ test("groups, hidden frames, the inverted tree and the sandwich keep the total",
   assert.equal(await page.$eval("#view", (view) => view.value), "sandwich");
   assert.equal(await shown(), expected);
   assert.equal(await page.evaluate(() => globalThis.page.callers.tree.total[0]), expected);
+  assert.deepEqual(problems, []);
+});
+
+/** The answer of goflame to a view of the latest run. */
+const view = (...args) => JSON.parse(execFileSync(goflame, ["report", "-q", "latest", "--json", ...args], { cwd: project, maxBuffer: 1 << 28 }));
+
+test("source lines have the figures of --list", async () => {
+  const { page, problems } = await open();
+  const name = summary.own_lines[0].function;
+  await page.$eval("#own td.place button", (button) => button.click());
+  assert.equal(await page.$eval("#source-of", (choice) => choice.selectedOptions[0].textContent), name);
+  const [expected] = view("--list", `^${name.replace(/[^\w]/g, "\\$&")}$`).functions;
+  const weighted = expected.lines.filter((line) => line.cumulative > 0);
+  const rows = await page.$$eval("#source tbody tr", (rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
+  const share = (weight) => (weight === 0 ? "" : weight / summary.total < 0.0005 ? "< 0.1 %" : percent((weight / summary.total) * 100));
+  assert.deepEqual(
+    rows.filter((row) => row[1]),
+    weighted.map((line) => [share(line.self), share(line.cumulative), String(line.line), line.text.replaceAll("\t", "    ")]),
+  );
+  const head = rows.find((row) => row[3].startsWith("func "));
+  assert.ok(head[3].includes("</script><script>alert(3)</script>"), head[3]);
+  assert.ok(!(await page.evaluate(() => JSON.stringify(globalThis.page.meta))).includes("hunter2secret"));
+  assert.deepEqual(problems, []);
+
+  execFileSync(goflame, ["report", "latest", "-q", "--no-source", "-o", "bare.html"], { cwd: project });
+  const { page: bare } = await open(join(project, "bare.html"));
+  assert.equal(await bare.evaluate(() => globalThis.page.meta.sources.length), 0);
+  assert.equal(await bare.$eval("#source", (section) => section.hidden), true);
+  assert.match(await text(bare, "#no-source"), /This page holds no source/);
+});
+
+test("a hot path is shown in the picture", async () => {
+  const { page, problems } = await open();
+  const expected = view("--paths").paths;
+  const shares = await page.$$eval("#hot-paths .share", (shares) => shares.map((share) => share.textContent));
+  assert.deepEqual(shares.slice(0, 10), expected.map((path) => percent((path.weight / summary.total) * 100)).slice(0, 10));
+  await page.$eval("#hot-paths button", (button) => button.click());
+  const names = await page.evaluate(() => globalThis.page.zoomed);
+  const path = expected.find((one) => one.weight === expected[0].weight && one.path.length === names.length);
+  assert.deepEqual(names, path.path.map((one) => one.display));
+  const zoomed = await page.evaluate(() => globalThis.page.graph.tree.self[globalThis.page.graph.zoomed]);
+  assert.equal(zoomed, expected[0].weight);
   assert.deepEqual(problems, []);
 });
 

@@ -3,6 +3,7 @@
 mod build;
 mod diff;
 mod doctor;
+mod explore;
 mod generated;
 mod init;
 mod packages;

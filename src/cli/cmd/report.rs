@@ -7,13 +7,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::Project;
+use super::explore::ExploreView;
 use crate::cli::args::ReportArgs;
 use crate::cli::failure::Failure;
-use crate::cli::output::Terminal;
+use crate::cli::output::{Terminal, file_url};
 use crate::cli::shared_args::TableArgs;
+use crate::config::Overrides;
 use crate::endpoint::Endpoint;
-use crate::pipeline::{self, ReportOptions, ReportSource, Reported};
-use crate::profile::format_samples;
+use crate::pipeline::{self, ReportOptions, ReportSource, Reported, SourceReader, SourceScope};
+use crate::profile::{Function, FunctionId, format_samples};
+use crate::render::source::AnnotatedFunction;
+use crate::render::text::Links;
 use crate::render::{self, Format};
 
 /// The name of standard input.
@@ -24,8 +28,14 @@ pub(in crate::cli) fn report(
     args: &ReportArgs,
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
-    let format = args.format.or(args.json.then_some(Format::Json));
-    let format = format.or_else(|| Format::from_file_name(args.output.as_deref()?));
+    let named = args.output.as_deref().and_then(Format::from_file_name);
+    let format = match (args.format.or(args.explore.json.then_some(Format::Json)).or(named), &args.output) {
+        // A view is text or JSON.
+        (Some(format), Some(output)) if args.explore.has_view() && format != Format::Json => {
+            return Err(Failure::NoSuchFormat { file: output.display().to_string() });
+        }
+        (format, _) => format,
+    };
     if format.is_none() {
         refuse_other_formats(args.output.as_deref())?;
     }
@@ -50,7 +60,7 @@ pub(in crate::cli) fn report(
         by: by.clone().unwrap_or_default(),
         keep_times: format.is_some_and(Format::has_times),
     };
-    let reported = pipeline::report(&source, &wanted, terminal)?;
+    let mut reported = pipeline::report(&source, &wanted, terminal)?;
     selection(&reported, wanted.filters.time.as_ref(), terminal);
     for note in &reported.notes {
         terminal.warn(note);
@@ -58,28 +68,69 @@ pub(in crate::cli) fn report(
     if !wanted.filters.is_empty() && reported.view.profile().total_count() == 0 {
         terminal.warn("the filters leave no sample");
     }
+    if format == Some(Format::Html) && !args.explore.no_source {
+        reported.annotated = hot_source(project, &reported);
+    }
+    let annotate = |reported: &Reported, functions: &[FunctionId]| list_source(project, reported, functions);
+    let explored = ExploreView::new(&reported, &args.explore, args.tables.rows, format.is_some(), &annotate)?;
     // Streams the output: the stacks of a recording as text can be many times larger than the recording.
-    let write = |out: &mut dyn Write| {
-        if let Some(format) = format {
-            return reported.write(format, out);
+    let write_format = |format: Format, out: &mut dyn Write| match &explored {
+        Some(explored) => explored.write_json(&reported.view, out),
+        None => reported.write(format, out),
+    };
+    let for_terminal = args.output.is_none();
+    let text = |links: bool| {
+        let layout = layout(&args.tables, terminal, for_terminal);
+        let mut bytes = Vec::new();
+        if let Some(explored) = &explored {
+            explored.write_text(&reported.view, layout, &mut bytes)?;
+            return Ok(bytes);
         }
         if by.is_some() {
-            let layout = layout(&args.tables, terminal, args.output.is_none());
-            render::text::write_groups(&reported.view, layout, out)?;
+            render::text::write_groups(&reported.view, layout, &mut bytes)?;
         }
-        out.write_all(&tables(&reported, &args.tables, terminal, args.output.is_none())?)
+        bytes.append(&mut tables(&reported, &args.tables, terminal, for_terminal, links)?);
+        Ok(bytes)
     };
-    match &args.output {
-        Some(output) => {
+    match (&args.output, format) {
+        (Some(output), format) => {
+            let write = |out: &mut dyn Write| match format {
+                Some(format) => write_format(format, out),
+                None => out.write_all(&text(false)?),
+            };
             crate::fsio::replace_with(&project.path(output), write).map_err(Failure::File)?;
             terminal.step("Wrote", &output.display().to_string());
         }
-        None => terminal.data_with(write).map_err(Failure::Stdout)?,
+        (None, Some(format)) => terminal.data_with(|out| write_format(format, out)).map_err(Failure::Stdout)?,
+        (None, None) => terminal.page(text, !args.explore.no_pager).map_err(Failure::Stdout)?,
+    }
+    if let Some(note) = explored.as_ref().and_then(ExploreView::note) {
+        terminal.step("Note", &note);
     }
     verdict(&reported, None, terminal);
     // Skips the destructor: the process ends soon, and its memory is then freed at once.
     std::mem::forget(reported);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the source of hot functions for the page. None if the settings turn it off, or cannot be read.
+fn hot_source(project: &Project<'_>, reported: &Reported) -> Vec<AnnotatedFunction> {
+    match project.settings_or_defaults(&Overrides::default()) {
+        Ok((config, _)) if config.report.source => {
+            let (view, secrets) = (&reported.view, config.secrets());
+            SourceReader::new(view.profile(), &reported.built, project.dir, SourceScope::KnownModules, &secrets)
+                .annotate_hot(view)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Returns the source of functions for the terminal.
+fn list_source(project: &Project<'_>, reported: &Reported, functions: &[FunctionId]) -> Vec<AnnotatedFunction> {
+    let settings = project.settings_or_defaults(&Overrides::default());
+    let secrets = settings.map(|(config, _)| config.secrets()).unwrap_or_default();
+    let profile = reported.view.profile();
+    SourceReader::new(profile, &reported.built, project.dir, SourceScope::AllFiles, &secrets).annotate(functions)
 }
 
 /// Says what is shown of a file that holds more.
@@ -144,9 +195,12 @@ pub(super) fn tables(
     args: &TableArgs,
     terminal: &Terminal,
     for_terminal: bool,
+    links: bool,
 ) -> std::io::Result<Vec<u8>> {
     let mut bytes = measurements(reported, args, terminal, for_terminal)?;
-    render::text::write(&reported.view, layout(args, terminal, for_terminal), &mut bytes)?;
+    let url = |function: &Function| reported.source_path(function).map(|path| file_url(&path));
+    let links = Links(links.then_some(&url));
+    render::text::write(&reported.view, layout(args, terminal, for_terminal), links, &mut bytes)?;
     render::text::write_findings(&reported.findings, layout(args, terminal, for_terminal), &mut bytes)?;
     if let Some(seen) = reported.quality.unseen_cpu() {
         writeln!(bytes, "\n{seen}")?;

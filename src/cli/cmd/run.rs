@@ -130,7 +130,7 @@ pub(super) fn result(
     let text = match reported.view.profile().total_count() {
         _ if json => return Ok(summary(outcome).into_bytes()),
         ..FEW_SAMPLES => measurements(reported, args, terminal, true),
-        _ => tables(reported, args, terminal, true),
+        _ => tables(reported, args, terminal, true, terminal.has_data_links()),
     };
     text.map_err(Failure::Stdout)
 }

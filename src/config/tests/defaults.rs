@@ -154,6 +154,7 @@ fn the_defaults_are_those_of_the_product() {
     assert_eq!(config.doctor.ignore, Vec::<String>::new());
     assert_eq!(config.report.formats, [Format::Svg, Format::Html, Format::Pprof, Format::Folded]);
     assert_eq!(config.report.title, "");
+    assert!(config.report.source);
     assert_eq!(config.archive.dir, root.join(".goflame"));
     assert_eq!((config.archive.keep, config.archive.max_bytes), (20, None));
     assert_eq!((config.archive.keep_bytes, config.archive.raw), (None, false));

@@ -79,6 +79,7 @@ ignore = ["pmu"]
 formats = ["json", "svg", "json"]
 palette = "go"
 title = "Größe"
+source = false
 [archive]
 dir = "/var/runs"
 keep = 1
@@ -135,6 +136,7 @@ redact = ["DB_DSN"]
     assert_eq!(config.doctor.ignore, ["pmu"]);
     assert_eq!(config.report.formats, [Format::Json, Format::Svg]);
     assert_eq!(config.report.title, "Größe");
+    assert!(!config.report.source);
     assert_eq!((config.archive.dir.as_path(), config.archive.keep), (Path::new("/var/runs"), 1));
     assert_eq!(config.archive.max_bytes, Some(1 << 31));
     assert_eq!((config.archive.keep_bytes, config.archive.raw), (Some(5_000_000), true));

@@ -87,6 +87,15 @@ fn lines_fit_into_the_terminal_and_numbers_are_whole() {
         }
         assert!(text.contains("+1.50 ± "), "{columns}: {text}");
     }
+    // Before, both columns had the heading `change`.
+    let heading = |columns| {
+        let text = text(Normalize::Time, columns);
+        let line = text.lines().find(|line| line.ends_with("function")).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(heading(200), "self old new change cum old new change function");
+    assert_eq!(heading(80), "self change cum change function");
+    assert_eq!(heading(40), "self change function");
 }
 
 #[test]

@@ -18,6 +18,9 @@ const MIN_COLUMNS: usize = 40;
 /// verdict.
 const SPARE: [&[usize]; 4] = [&[4, 5], &[1, 2], &[6], &[0]];
 
+/// A column of values, the column of their change, and the heading of the change where the values are dropped.
+const CHANGES: [(usize, usize, &str); 2] = [(1, 3, "self change"), (4, 6, "cum change")];
+
 /// A row of the table of functions: cells that are aligned at the right, then a name.
 struct Row {
     cells: [String; 7],
@@ -39,7 +42,7 @@ pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -
     for line in columns::wrap(&document.explanation(), width) {
         writeln!(out, "{}", styles.dim(&line))?;
     }
-    out.write_all(table(&rows(document, layout.rows), width, &styles).as_bytes())?;
+    out.write_all(table(rows(document, layout.rows), width, &styles).as_bytes())?;
     let others = others(document, layout.rows);
     if !others.is_empty() {
         writeln!(out, "{}", styles.dim(&others))?;
@@ -128,7 +131,7 @@ fn mark(difference: String, change: &FigureChange) -> String {
     }
 }
 
-fn table(rows: &[Row], width: usize, styles: &Styles) -> String {
+fn table(mut rows: Vec<Row>, width: usize, styles: &Styles) -> String {
     let mut widths: [usize; 7] = std::array::from_fn(|at| columns::widest(rows.iter().map(|row| &row.cells[at])));
     let used = |widths: &[usize; 7]| widths.iter().filter(|width| **width > 0).map(|width| width + GAP.len()).sum();
     for spare in SPARE {
@@ -136,6 +139,12 @@ fn table(rows: &[Row], width: usize, styles: &Styles) -> String {
             for at in spare {
                 widths[*at] = 0;
             }
+        }
+    }
+    for (values, change, name) in CHANGES {
+        if let Some(heading) = rows.first_mut().filter(|_| widths[values] == 0 && widths[change] > 0) {
+            name.clone_into(&mut heading.cells[change]);
+            widths[change] = widths[change].max(name.len());
         }
     }
     let room = width.saturating_sub(used(&widths));

@@ -20,7 +20,7 @@
 //!
 //! A moment is a single sample with its time. Without times, there are no moments.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 
 use flate2::Compression;
@@ -32,7 +32,8 @@ use crate::goname;
 use crate::profile::{Assessment, Function, FunctionId, Grade, Interner, Origin, Profile, Unit, position};
 use crate::render::document::Document;
 use crate::render::sanitize;
-use crate::views::{By, CallPaths, Grouping};
+use crate::render::source::{AnnotatedFunction, SourceText};
+use crate::views::{By, CallPaths, Grouping, LineWeights};
 
 /// Number of lines of the user's code that are listed.
 const OWN_LINES: usize = 30;
@@ -53,6 +54,7 @@ struct Meta<'a> {
     functions: Vec<FunctionEntry>,
     packages: Vec<Box<str>>,
     own_lines: Vec<OwnLineEntry>,
+    sources: Vec<SourceEntry>,
     groupings: Vec<GroupingEntry>,
     columns: Vec<(String, usize)>,
 }
@@ -81,6 +83,17 @@ struct OwnLineEntry {
     line: u32,
     callee: Option<String>,
     weight: u64,
+}
+
+/// The source of a function.
+#[derive(Serialize)]
+struct SourceEntry {
+    function: String,
+    file: String,
+    /// Why the file may not be the one that was compiled.
+    doubt: Option<String>,
+    /// Number, text, self weight and cumulative weight of each line. A line without a text is unknown.
+    lines: Vec<(u32, Option<String>, u64, u64)>,
 }
 
 #[derive(Serialize)]
@@ -137,6 +150,7 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
         functions: functions.entries,
         packages: functions.packages.items().to_vec(),
         own_lines: own_lines.collect(),
+        sources: document.annotated.iter().filter_map(|one| source_entry(profile, one)).collect(),
         groupings,
         columns: columns.lengths,
     };
@@ -146,6 +160,25 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
     zipped.write_all(&json)?;
     zipped.write_all(&columns.bytes)?;
     zipped.finish()
+}
+
+/// Returns the source of a function. Lines have no tabs: `shown` would make a blank of each.
+fn source_entry(profile: &Profile, annotated: &AnnotatedFunction) -> Option<SourceEntry> {
+    let SourceText::Found { lines, doubt, .. } = &annotated.source else { return None };
+    let function = profile.function(annotated.weights.function);
+    let weights = &annotated.weights.lines;
+    let numbers: BTreeSet<u32> = lines.keys().chain(weights.keys()).copied().collect();
+    let line = |number: u32| {
+        let LineWeights { self_weight, cumulative } = weights.get(&number).copied().unwrap_or_default();
+        let text = lines.get(&number).map(|line| shown(&line.replace('\t', "    ")));
+        (number, text, self_weight, cumulative)
+    };
+    Some(SourceEntry {
+        function: shown(profile.str(function.display)),
+        file: shown(profile.str(function.file)),
+        doubt: doubt.as_deref().map(shown),
+        lines: numbers.into_iter().map(line).collect(),
+    })
 }
 
 /// A text as the page shows it, without characters that reorder it or that cannot be shown.

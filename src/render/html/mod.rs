@@ -15,12 +15,13 @@ use super::page::{self, STYLE};
 const PAGE: &str = include_str!("../../../templates/report/page.html");
 
 /// The scripts, in the order of their use. They share one scope.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("../../../templates/report/data.js"),
     include_str!("../../../templates/report/tree.js"),
     include_str!("../../../templates/report/flame.js"),
     include_str!("../../../templates/report/timeline.js"),
     include_str!("../../../templates/report/text_tree.js"),
+    include_str!("../../../templates/report/details.js"),
     include_str!("../../../templates/report/page.js"),
 ];
 

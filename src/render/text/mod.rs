@@ -5,13 +5,19 @@
 
 mod benchmarks;
 mod findings;
+mod neighbours;
 mod report;
+mod source;
 mod style;
+mod tree;
 
 #[cfg(test)]
 mod tests;
 
 pub use benchmarks::write_benchmarks;
 pub use findings::write_findings;
-pub use report::{Layout, ROWS, Sort, write, write_groups};
+pub use neighbours::write_neighbours;
+pub use report::{Layout, LinkOf, Links, ROWS, Sort, write, write_groups};
+pub use source::write_source;
 pub(super) use style::Styles;
+pub use tree::{write_paths, write_tree};

@@ -37,6 +37,23 @@ pub enum Sort {
     Cumulative,
 }
 
+/// Returns the URL of a function's source file. `None` if the file is not on this machine.
+pub type LinkOf<'a> = &'a dyn Fn(&Function) -> Option<String>;
+
+/// Makes places hyperlinks (OSC 8). The default makes none.
+#[derive(Clone, Copy, Default)]
+pub struct Links<'a>(pub Option<LinkOf<'a>>);
+
+impl Links<'_> {
+    /// Returns a text, as a link to the source file of a function if there are links.
+    pub(super) fn link(&self, function: &Function, text: &str) -> String {
+        match self.0.and_then(|url_of| url_of(function)) {
+            Some(url) => format!("\u{1b}]8;;{url}\u{1b}\\{text}\u{1b}]8;;\u{1b}\\"),
+            None => text.to_owned(),
+        }
+    }
+}
+
 /// Default number of rows.
 pub const ROWS: usize = 10;
 
@@ -52,12 +69,18 @@ pub(super) const PATH_TAIL: usize = 16;
 /// Minimum width of the report. Narrower terminals wrap lines.
 pub(super) const MIN_COLUMNS: usize = 20;
 
+/// The columns of numbers of the table of functions.
+const FUNCTION_CELLS: usize = 34;
+
+/// Minimum number of columns for names beside places.
+const MIN_NAME_AND_PLACE: usize = 40;
+
 /// Minimum number of columns for names. Other columns are dropped to reach it.
 pub(super) const MIN_NAME: usize = 24;
 
 /// Writes the report. An empty profile gives the line `no samples`.
-pub fn write(view: &View, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
-    let report = TerminalReport::new(view, layout);
+pub fn write(view: &View, layout: Layout, links: Links<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let report = TerminalReport { links, ..TerminalReport::new(view, layout) };
     out.write_all(report.text().as_bytes())?;
     out.flush()
 }
@@ -83,17 +106,18 @@ pub fn write_groups(view: &View, layout: Layout, out: &mut dyn Write) -> io::Res
     out.flush()
 }
 
-struct TerminalReport<'a> {
-    view: &'a View,
-    profile: &'a Profile,
-    top: &'a Top,
+pub(super) struct TerminalReport<'a> {
+    pub(super) view: &'a View,
+    pub(super) profile: &'a Profile,
+    pub(super) top: &'a Top,
     /// Number of samples. `None` if the weights were not sampled.
-    samples: Option<u64>,
-    amounts: Amounts,
-    columns: usize,
-    rows: usize,
+    pub(super) samples: Option<u64>,
+    pub(super) amounts: Amounts,
+    pub(super) columns: usize,
+    pub(super) rows: usize,
     sort: Sort,
-    styles: Styles,
+    pub(super) styles: Styles,
+    links: Links<'a>,
 }
 
 /// A row: right-aligned cells, then an indented text.
@@ -106,22 +130,23 @@ struct ReportRow<'a> {
 enum RowLabel<'a> {
     /// A function, and the number of its consecutive recursive calls that this row combines.
     Function(&'a Function, usize),
+    /// A function, and where it begins.
+    FunctionAt(String, &'a Function),
     /// A line of the user's code, as place and calls.
     Line(String, &'a OwnLine),
-    /// Heading of the column of names.
-    Heading(&'static str),
-    /// A text that is not a function name.
+    /// A text that is not a function name, such as a heading.
     Note(String),
 }
 
 impl<'a> TerminalReport<'a> {
-    fn new(view: &'a View, layout: Layout) -> Self {
+    pub(super) fn new(view: &'a View, layout: Layout) -> Self {
         let (profile, top) = (view.profile(), view.top());
         let samples = sample_count(profile);
         let sample = samples.map(|count| top.total / count.max(1));
         let amounts = Amounts::new(profile.event.unit, top.total, sample);
         let (columns, styles) = (layout.columns.max(MIN_COLUMNS), Styles::new(layout.color));
-        Self { view, profile, top, samples, amounts, columns, rows: layout.rows, sort: layout.sort, styles }
+        let Layout { rows, sort, .. } = layout;
+        Self { view, profile, top, samples, amounts, columns, rows, sort, styles, links: Links::default() }
     }
 }
 
@@ -149,7 +174,7 @@ impl TerminalReport<'_> {
     }
 
     /// Returns the text at the right of the first heading: count, weight and event.
-    fn totals(&self) -> String {
+    pub(super) fn totals(&self) -> String {
         let event = name::clean(&self.profile.event.name);
         let total = self.amounts.format(self.top.total);
         match format_total_count(self.profile) {
@@ -159,7 +184,7 @@ impl TerminalReport<'_> {
     }
 
     /// Returns a heading, with a text at its right if there is room.
-    fn title(&self, title: &str, right: &str) -> String {
+    pub(super) fn title(&self, title: &str, right: &str) -> String {
         let used = columns::width(title) + columns::width(right);
         let title = self.styles.bold(title);
         match self.columns.checked_sub(used) {
@@ -170,18 +195,42 @@ impl TerminalReport<'_> {
         }
     }
 
+    /// Returns the heading of a part about a function: its name and place, and its weights.
+    pub(super) fn function_heading(&self, id: FunctionId, self_weight: u64, cumulative: u64) -> String {
+        let function = self.profile.function(id);
+        let (display, file) = (self.profile.str(function.display), self.profile.str(function.file));
+        let place = if file.is_empty() { String::new() } else { name::place(file, function.start_line) };
+        let title = self.title(&columns::shorten(&name::clean(display), self.columns), &place);
+        let [own, all] = [self_weight, cumulative].map(|weight| self.weight(weight).join(", "));
+        let weights = columns::wrap(&format!("{own} self, {all} cum"), self.columns);
+        format!("{title}{}\n", weights.join("\n"))
+    }
+
     fn functions(&self) -> Vec<ReportRow<'_>> {
-        let mut rows = vec![ReportRow::heading(["", "self", "", "cum"], "function")];
         let mut functions: Vec<&FunctionRow> = self.top.functions.iter().collect();
         if self.sort == Sort::Cumulative {
             functions.sort_by_key(|row| Reverse(row.cumulative_weight));
         }
         let others = functions.split_off(functions.len().min(self.rows));
-        for row in functions {
+        let place = |row: &&FunctionRow| {
+            let function = self.profile.function(row.function);
+            let file = self.profile.str(function.file);
+            if file.is_empty() { String::new() } else { name::place(file, function.start_line) }
+        };
+        let places: Vec<String> = functions.iter().map(place).collect();
+        let column = columns::widest(&places).min(self.columns / 3);
+        let has_room = self.columns >= FUNCTION_CELLS + column + MIN_NAME_AND_PLACE;
+        let label = if has_room { columns::left("begins at", column) + GAP } else { String::new() } + "function";
+        let mut rows = vec![ReportRow::heading(["", "self", "", "cum"], &label)];
+        for (row, place) in functions.into_iter().zip(places) {
             let function = self.profile.function(row.function);
             let mut cells = self.weight(row.self_weight);
             cells.extend(self.weight(row.cumulative_weight));
-            rows.push(ReportRow { cells, indent: String::new(), label: RowLabel::Function(function, 1) });
+            let label = match columns::left(&columns::shorten(&place, column), column) {
+                place if has_room => RowLabel::FunctionAt(place, function),
+                _ => RowLabel::Function(function, 1),
+            };
+            rows.push(ReportRow { cells, indent: String::new(), label });
         }
         if !others.is_empty() {
             let self_weight = others.iter().fold(0_u64, |sum, row| sum.saturating_add(row.self_weight));
@@ -209,8 +258,12 @@ impl TerminalReport<'_> {
         rows
     }
 
+    pub(super) fn full_name(&self, function: FunctionId) -> String {
+        name::clean(self.profile.str(self.profile.function(function).display)).into_owned()
+    }
+
     /// Returns the name of a function, with the last element of its package's path alone.
-    fn short_name(&self, function: FunctionId) -> String {
+    pub(super) fn short_name(&self, function: FunctionId) -> String {
         let display = self.profile.str(self.profile.function(function).display);
         let path = &display[..display.find(['[', '(', '{', ' ']).unwrap_or(display.len())];
         let start = path.rfind('/').map_or(0, |at| at + 1);
@@ -252,7 +305,7 @@ impl TerminalReport<'_> {
     }
 
     /// Returns two cells: a weight, and its share of the total.
-    fn weight(&self, weight: u64) -> Vec<String> {
+    pub(super) fn weight(&self, weight: u64) -> Vec<String> {
         vec![self.amounts.format(weight), format_share(weight, self.top.total, self.samples)]
     }
 
@@ -283,8 +336,8 @@ impl TerminalReport<'_> {
 
     fn cell(&self, row: &ReportRow<'_>, cell: &str) -> String {
         match row.label {
-            RowLabel::Function(..) | RowLabel::Line(..) => cell.to_owned(),
-            _ => self.styles.dim(cell),
+            RowLabel::Function(..) | RowLabel::FunctionAt(..) | RowLabel::Line(..) => cell.to_owned(),
+            RowLabel::Note(_) => self.styles.dim(cell),
         }
     }
 
@@ -292,7 +345,6 @@ impl TerminalReport<'_> {
         let room = room.saturating_sub(columns::width(&row.indent));
         let indent = self.styles.dim(&row.indent);
         match &row.label {
-            RowLabel::Heading(text) => format!("{indent}{}", self.styles.dim(&columns::shorten(text, room))),
             RowLabel::Note(text) => format!("{indent}{}", self.styles.dim(&columns::shorten(text, room))),
             RowLabel::Line(place, line) => {
                 let room = room.saturating_sub(columns::width(place) + GAP.len());
@@ -304,7 +356,14 @@ impl TerminalReport<'_> {
                 let styles = &self.styles;
                 let origin = |function: FunctionId| self.profile.function(function).origin;
                 let callee = line.callee.map(|id| styles.function(origin(id), callee)).unwrap_or_default();
-                format!("{}{GAP}{}{callee}", styles.dim(place), styles.function(origin(line.function), own))
+                let place = self.links.link(self.profile.function(line.function), &styles.dim(place));
+                format!("{place}{GAP}{}{callee}", styles.function(origin(line.function), own))
+            }
+            RowLabel::FunctionAt(place, function) => {
+                let room = room.saturating_sub(columns::width(place) + GAP.len());
+                let display = name::clean(self.profile.str(function.display));
+                let name = self.styles.function(function.origin, &columns::shorten(&display, room));
+                format!("{}{GAP}{name}", self.links.link(function, &self.styles.dim(place)))
             }
             RowLabel::Function(function, times) => {
                 let suffix = if *times > 1 { format!(" × {times}") } else { String::new() };
@@ -317,7 +376,8 @@ impl TerminalReport<'_> {
 }
 
 impl ReportRow<'_> {
-    fn heading<const N: usize>(cells: [&str; N], label: &'static str) -> Self {
-        Self { cells: cells.map(str::to_owned).to_vec(), indent: String::new(), label: RowLabel::Heading(label) }
+    fn heading<const N: usize>(cells: [&str; N], label: &str) -> Self {
+        let label = RowLabel::Note(label.to_owned());
+        Self { cells: cells.map(str::to_owned).to_vec(), indent: String::new(), label }
     }
 }

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::report::{MIN_COLUMNS, PATH_HEAD, PATH_TAIL};
-use super::{Layout, ROWS, Sort, write};
+use super::{Layout, Links, ROWS, Sort, write};
 use crate::profile::fixture::Fixture;
 use crate::render::columns;
 use crate::views::{By, View};
@@ -9,7 +9,7 @@ use crate::views::{By, View};
 fn report(fixture: &Fixture, columns: usize, color: bool) -> String {
     let layout = Layout { columns, color, rows: ROWS, sort: Sort::SelfWeight };
     let mut out = Vec::new();
-    write(&View::new(fixture.profile.clone(), By::Process), layout, &mut out).unwrap();
+    write(&View::new(fixture.profile.clone(), By::Process), layout, Links::default(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -1,0 +1,123 @@
+//! The views of `goflame report` that show a part of a profile: call tree, hot paths, callers and callees, source.
+
+use std::io::{self, Write};
+
+use regex::Regex;
+
+use crate::cli::explore_args::ExploreArgs;
+use crate::cli::failure::Failure;
+use crate::pipeline::Reported;
+use crate::profile::FunctionId;
+use crate::render::source::AnnotatedFunction;
+use crate::render::text::Layout;
+use crate::render::{json, text};
+use crate::views::{HotPath, Neighbours, Outline, View, hot_paths, neighbours};
+
+/// Number of functions that match a pattern and are shown.
+const SHOWN: usize = 3;
+
+/// The same for JSON.
+const SHOWN_IN_JSON: usize = 1000;
+
+/// Number of more functions that are named.
+const NAMED: usize = 8;
+
+/// Reads the source of functions.
+pub(super) type Annotate<'a> = &'a dyn Fn(&Reported, &[FunctionId]) -> Vec<AnnotatedFunction>;
+
+/// A part of a profile, ready to be written.
+pub(super) enum ExploreView {
+    Tree { outline: Outline, min_share: f64 },
+    Paths(Vec<HotPath>),
+    Peek { functions: Vec<Neighbours>, others: Vec<String> },
+    List { functions: Vec<AnnotatedFunction>, others: Vec<String> },
+}
+
+impl ExploreView {
+    /// Computes the view that the flags name. `None` if they name none.
+    pub(super) fn new(
+        reported: &Reported,
+        args: &ExploreArgs,
+        rows: usize,
+        as_json: bool,
+        annotate: Annotate<'_>,
+    ) -> Result<Option<Self>, Failure> {
+        let view = &reported.view;
+        let shown = if as_json { SHOWN_IN_JSON } else { SHOWN };
+        Ok(Some(if args.tree {
+            let outline = Outline::new(view, least_weight(view.top().total, args.min_share));
+            Self::Tree { outline, min_share: args.min_share }
+        } else if args.paths {
+            Self::Paths(hot_paths(view, rows))
+        } else if let Some(pattern) = &args.peek {
+            let (functions, others) = matching(view, pattern, shown)?;
+            Self::Peek { functions: neighbours(view.profile(), &functions), others }
+        } else if let Some(pattern) = &args.list {
+            let (functions, others) = matching(view, pattern, shown)?;
+            Self::List { functions: annotate(reported, &functions), others }
+        } else {
+            return Ok(None);
+        }))
+    }
+
+    /// Writes the view as text.
+    pub(super) fn write_text(&self, view: &View, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Tree { outline, min_share } => text::write_tree(view, outline, *min_share, layout, out),
+            Self::Paths(paths) => text::write_paths(view, paths, layout, out),
+            Self::Peek { functions, .. } => text::write_neighbours(view, functions, layout, out),
+            Self::List { functions, .. } => text::write_source(view, functions, layout, out),
+        }
+    }
+
+    /// Writes the view as JSON.
+    pub(super) fn write_json(&self, view: &View, out: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::Tree { outline, .. } => json::write_tree(view, outline, out),
+            Self::Paths(paths) => json::write_paths(view, paths, out),
+            Self::Peek { functions, others } => json::write_neighbours(view, functions, others, out),
+            Self::List { functions, others } => json::write_source(view, functions, others, out),
+        }
+    }
+
+    /// Names more functions that match, and are not shown.
+    pub(super) fn note(&self) -> Option<String> {
+        let (Self::Peek { others, .. } | Self::List { others, .. }) = self else { return None };
+        let first = others.get(..NAMED).unwrap_or(others).join(", ");
+        match others.len().saturating_sub(NAMED) {
+            _ if others.is_empty() => None,
+            0 => Some(format!("more functions match: {first}")),
+            more => Some(format!("more functions match: {first}, and {more} others")),
+        }
+    }
+}
+
+/// Returns the heaviest functions whose names match, and the names of the others.
+fn matching(view: &View, pattern: &Regex, shown: usize) -> Result<(Vec<FunctionId>, Vec<String>), Failure> {
+    let mut functions = view.matching_functions(|name| pattern.is_match(name));
+    if functions.is_empty() {
+        return Err(Failure::NoFunction { pattern: pattern.as_str().to_owned(), nearest: nearest(view, pattern) });
+    }
+    let others = functions.split_off(functions.len().min(shown));
+    Ok((functions, names(view, &others)))
+}
+
+fn names(view: &View, functions: &[FunctionId]) -> Vec<String> {
+    let profile = view.profile();
+    functions.iter().map(|id| profile.str(profile.function(*id).display).to_owned()).collect()
+}
+
+/// Returns a function that the user may have meant: the heaviest one whose name has the pattern's letters in any case.
+fn nearest(view: &View, pattern: &Regex) -> Option<String> {
+    let letters =
+        |text: &str| -> String { text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect() };
+    let wanted = letters(pattern.as_str());
+    let function = view.matching_functions(|name| !wanted.is_empty() && letters(name).contains(&wanted));
+    names(view, &function).into_iter().next()
+}
+
+/// Returns the weight that is a share in percent of a total, at least 1.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the share is between 0 and 100 %")]
+fn least_weight(total: u64, percent: f64) -> u64 {
+    ((total as f64 * percent / 100.0).ceil() as u64).max(1)
+}

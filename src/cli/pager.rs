@@ -1,0 +1,46 @@
+//! Shows long output with the user's pager.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::process::{find, ignore_interrupts};
+
+/// Environment variables with the command of a pager, the first one first.
+const VARIABLES: [&str; 2] = ["GOFLAME_PAGER", "PAGER"];
+
+/// Used if the user has set none.
+const DEFAULT: &str = "less";
+
+/// Options of less that the user has not set: end if the text fits on the screen, show colours, leave the text there.
+const LESS: &str = "FRX";
+
+/// Shows a text with the pager. Returns false if there is no pager that shows it.
+///
+/// The end of the pager before the end of the text is not an error. A Ctrl-C is for the pager alone.
+pub(super) fn show(text: &[u8]) -> bool {
+    let set = VARIABLES.iter().find_map(|name| env::var(name).ok());
+    let command = match set.as_deref().map(str::trim) {
+        None if find(OsStr::new(DEFAULT), env::var_os("PATH").as_deref(), Path::new(".")).is_err() => return false,
+        None => DEFAULT,
+        Some("" | "cat") => return false,
+        Some(command) => command,
+    };
+    if ignore_interrupts().is_err() {
+        return false;
+    }
+    let mut pager = Command::new("sh");
+    pager.args(["-c", command]).stdin(Stdio::piped());
+    if env::var_os("LESS").is_none() {
+        pager.env("LESS", LESS);
+    }
+    let Ok(mut pager) = pager.spawn() else { return false };
+    if let Some(mut stdin) = pager.stdin.take() {
+        // The user may leave the pager before it has read everything.
+        let _ = stdin.write_all(text);
+    }
+    // The shell ends with 126 or 127 if it cannot start the command.
+    pager.wait().is_ok_and(|status| !matches!(status.code(), Some(126 | 127)))
+}

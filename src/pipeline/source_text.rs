@@ -1,0 +1,217 @@
+//! The source of functions, with the weights of their lines: found on this machine, and compared with what was built.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::manifest::Manifest;
+use crate::build::{GitState, GoMod, git_state};
+use crate::config::Config;
+use crate::goname;
+use crate::pprof::SourceDirs;
+use crate::process::Command;
+use crate::profile::{Function, FunctionId, Profile};
+use crate::redact::Secrets;
+use crate::render::Format;
+use crate::render::source::{AnnotatedFunction, SourceText, wanted_lines};
+use crate::sources::{SourceFile, SourcePlace, SourceRoots};
+use crate::views::{FunctionLines, View, function_lines};
+
+/// A function with less than this part of the total is not annotated in the page: 1/200.
+const HOT_SHARE: u64 = 200;
+
+/// Maximum number of functions that are annotated in the page.
+const MAX_FUNCTIONS: usize = 60;
+
+/// Maximum size of the source text in the page, in bytes.
+const MAX_TEXT: usize = 200_000;
+
+/// Maximum number of characters of a line. Generated files have longer ones.
+const MAX_LINE: usize = 1_000;
+
+/// What a profiled program was built from.
+#[derive(Debug, Clone, Default)]
+pub struct BuiltFrom {
+    /// Directories of the source files on the machine that built it.
+    pub dirs: SourceDirs,
+    /// Version of Go. `None` if unknown.
+    pub go: Option<String>,
+    /// State of the repository. `None` if unknown.
+    pub git: Option<GitState>,
+}
+
+impl BuiltFrom {
+    pub(super) fn new(manifest: &Manifest) -> Self {
+        let build = manifest.build.as_ref();
+        Self {
+            dirs: build.map(|build| build.sources.clone()).unwrap_or_default(),
+            go: build.map(|build| build.go.clone()),
+            git: serde_json::from_value(manifest.git.clone()).ok(),
+        }
+    }
+
+    /// Returns the hot functions for the page, unless the settings turn source off.
+    pub fn annotate_hot(&self, view: &View, config: &Config) -> Vec<AnnotatedFunction> {
+        if !config.report.source || !config.report.formats.contains(&Format::Html) {
+            return Vec::new();
+        }
+        let secrets = config.secrets();
+        SourceReader::new(view.profile(), self, &config.root, SourceScope::KnownModules, &secrets).annotate_hot(view)
+    }
+}
+
+/// Which files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceScope {
+    /// All source files that the profile names, for a terminal.
+    AllFiles,
+    /// Only files of known modules and of the standard library, for a page that others see: a profile from elsewhere may
+    /// name any file.
+    KnownModules,
+}
+
+/// Finds and reads source.
+pub struct SourceReader<'a> {
+    profile: &'a Profile,
+    built: &'a BuiltFrom,
+    roots: SourceRoots,
+    scope: SourceScope,
+    secrets: &'a Secrets,
+}
+
+impl<'a> SourceReader<'a> {
+    /// Returns a reader for a profile. Looks for modules from `dir`, and asks the `go` command there where it keeps files.
+    pub fn new(
+        profile: &'a Profile,
+        built: &'a BuiltFrom,
+        dir: &Path,
+        scope: SourceScope,
+        secrets: &'a Secrets,
+    ) -> Self {
+        Self { profile, built, roots: source_roots(dir, built.dirs.clone()), scope, secrets }
+    }
+
+    /// Returns functions with the text of their lines.
+    pub fn annotate(&self, functions: &[FunctionId]) -> Vec<AnnotatedFunction> {
+        let annotated = function_lines(self.profile, functions).into_iter().map(|weights| {
+            let source = self.source_text(&weights).unwrap_or_else(|reason| SourceText::Absent { reason });
+            AnnotatedFunction { weights, source }
+        });
+        annotated.collect()
+    }
+
+    /// Returns the hot functions of a profile whose source is on this machine, as far as a page has room: the user's code
+    /// first, and then the others, each with the hottest first.
+    pub fn annotate_hot(&self, view: &View) -> Vec<AnnotatedFunction> {
+        let least = view.top().total.div_ceil(HOT_SHARE);
+        let own = view.own_lines().iter().filter(|line| line.weight >= least).map(|line| line.function);
+        let others = view.top().functions.iter().filter(|row| row.self_weight >= least).map(|row| row.function);
+        let mut seen = HashSet::new();
+        let hot: Vec<FunctionId> = own.chain(others).filter(|id| seen.insert(*id)).take(MAX_FUNCTIONS).collect();
+        let mut room = MAX_TEXT;
+        let mut annotated = self.annotate(&hot);
+        annotated.retain(|one| {
+            let SourceText::Found { lines, .. } = &one.source else { return false };
+            let size: usize = lines.values().map(String::len).sum();
+            let fits = size <= room;
+            room -= if fits { size } else { 0 };
+            fits
+        });
+        annotated
+    }
+
+    /// Returns the lines of a function, or the reason why there are none.
+    fn source_text(&self, weights: &FunctionLines) -> Result<SourceText, String> {
+        let function = self.profile.function(weights.function);
+        let name = self.profile.str(function.file);
+        if name.is_empty() || name == "<autogenerated>" {
+            return Err("there is no source: the profile names no file".to_owned());
+        }
+        let file = self.roots.find(name, function.origin.is_go());
+        let file = file.filter(|file| self.scope == SourceScope::AllFiles || file.place != SourcePlace::Elsewhere);
+        let file = file.ok_or_else(|| format!("{name} is not on this machine, or is no source file"))?;
+        let path = file.path.display().to_string();
+        let text = file.read().map_err(|error| error.to_string())?;
+        let wanted = wanted_lines(weights, function.start_line);
+        let mut lines = BTreeMap::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            if wanted.contains(&number) {
+                lines.insert(number, self.secrets.text(line).chars().take(MAX_LINE).collect());
+            }
+        }
+        let doubt = self.doubt(&file, function, &lines);
+        Ok(SourceText::Found { path, lines, doubt })
+    }
+
+    /// Returns why a file may not be the one that was compiled.
+    fn doubt(&self, file: &SourceFile, function: &Function, lines: &BTreeMap<u32, String>) -> Option<String> {
+        let display = self.profile.str(function.display);
+        let start = function.start_line;
+        let has_func_line = start > 0
+            && file.path.extension().is_some_and(|ending| ending == "go")
+            && begins_with_func(self.profile.str(function.name));
+        if has_func_line && !lines.get(&start).is_some_and(|line| line.contains("func")) {
+            return Some(format!(
+                "the file has changed since the program was built: {display} does not begin at line {start}"
+            ));
+        }
+        match file.place {
+            SourcePlace::ModuleCache => None,
+            SourcePlace::GoRoot => {
+                let (built, here) = (self.built.go.as_ref()?.split(' ').next()?, go_version_of(&file.path)?);
+                (built != here)
+                    .then(|| format!("this is the standard library of {here}; the program was built by {built}"))
+            }
+            SourcePlace::Module | SourcePlace::Elsewhere => {
+                let taken = SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(self.profile.start_time_ns))?;
+                let is_newer = self.profile.start_time_ns > 0 && file.modified? > taken;
+                (is_newer && !self.is_at_the_commit(&file.path))
+                    .then(|| "the file was changed after the profile was taken, so its lines may have moved".to_owned())
+            }
+        }
+    }
+
+    /// Whether a file is in a repository at the commit that was built, without other changes then and now.
+    fn is_at_the_commit(&self, file: &Path) -> bool {
+        let Some(built) = self.built.git.as_ref().filter(|git| git.commit.is_some() && git.dirty == Some(false)) else {
+            return false;
+        };
+        let now = file.parent().map(git_state).unwrap_or_default();
+        now.commit == built.commit && now.dirty == Some(false)
+    }
+}
+
+/// Whether a function begins with the `func` keyword: not the body of a loop, a wrapper, or the initialisation of variables.
+fn begins_with_func(name: &str) -> bool {
+    let own = goname::without_package(name);
+    own != "init" && !["-range", "gowrap", "deferwrap", ".init", "glob.."].iter().any(|part| own.contains(part))
+}
+
+/// Returns the version of Go whose standard library a file belongs to.
+fn go_version_of(file: &Path) -> Option<String> {
+    let goroot = file.ancestors().find(|dir| dir.ends_with("src"))?.parent()?;
+    let text = std::fs::read_to_string(goroot.join("VERSION")).ok()?;
+    Some(text.lines().next()?.to_owned())
+}
+
+/// Returns the directories with source files on this machine: those of the build, and those that the go command knows.
+fn source_roots(dir: &Path, build: SourceDirs) -> SourceRoots {
+    // Another version of Go than the one on PATH must not be downloaded for this.
+    let command =
+        Command::new("go").args(["env", "GOROOT", "GOMODCACHE", "GOMOD", "GOWORK"]).env("GOTOOLCHAIN", "local");
+    let answer = command.dir(dir).capture().map(|answer| answer.text()).unwrap_or_default();
+    let mut answers = answer.lines().map(|line| Some(line).filter(|line| line.starts_with('/')).map(PathBuf::from));
+    let [goroot, module_cache, go_mod, go_work] = std::array::from_fn(|_| answers.next().flatten());
+    let mut go_mods: Vec<PathBuf> = go_mod.into_iter().collect();
+    if let Some(go_work) = &go_work
+        && let (Some(dir), Some(work)) = (go_work.parent(), GoMod::read(go_work))
+    {
+        go_mods.extend(work.local_dirs.iter().map(|used| dir.join(used).join("go.mod")));
+    }
+    let module = |file: PathBuf| {
+        let module = GoMod::read(&file)?.module;
+        (!module.is_empty()).then_some((module, file.parent()?.to_owned()))
+    };
+    let modules = go_mods.into_iter().filter_map(module).collect();
+    SourceRoots { build, goroot_src: goroot.map(|goroot| goroot.join("src")), module_cache, modules }
+}

@@ -1,0 +1,253 @@
+//! The call tree and the hottest call paths as text.
+
+use std::io::{self, Write};
+
+use super::report::{Layout, TerminalReport};
+use crate::profile::{FunctionId, Origin, format_number, format_share};
+use crate::render::columns::{self, GAP};
+use crate::render::name;
+use crate::views::{HotPath, Outline, OutlineNode, OutlineRow, View};
+
+/// Stands between a call and the one that it makes.
+const ARROW: &str = " → ";
+
+/// Columns of [`ARROW`].
+const ARROW_WIDTH: usize = 3;
+
+/// Columns of the longest bar.
+const BAR: usize = 8;
+
+/// Narrower terminals have no bars.
+const COLUMNS_WITH_BARS: usize = 60;
+
+/// Narrower terminals have no column of self weight.
+const COLUMNS_WITH_SELF: usize = 50;
+
+/// Eighths of a column.
+const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+
+/// Lines that the callers of a hot path may take.
+const CALLER_LINES: usize = 3;
+
+const NO_SAMPLES: &str = "no samples\n";
+
+/// Calls that one line shows: the first one, and those that it makes.
+struct Chain<'o> {
+    rows: &'o [OutlineRow],
+    /// By level above the chain: whether no further call with the same caller follows.
+    ends: Vec<bool>,
+}
+
+/// Writes the call tree. Calls that make a single call, and nothing else, share its line.
+pub fn write_tree(
+    view: &View,
+    outline: &Outline,
+    min_share: f64,
+    layout: Layout,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let report = TerminalReport::new(view, layout);
+    if report.top.total == 0 {
+        return out.write_all(NO_SAMPLES.as_bytes());
+    }
+    let mut text = report.title("Call tree", &report.totals());
+    let share = |weight| format_share(weight, report.top.total, report.samples);
+    let shares = outline.rows.iter().flat_map(|row| [share(row.cumulative), share(row.self_weight)]);
+    let width = columns::widest(shares).max(4);
+    let (has_bar, has_self) = (report.columns >= COLUMNS_WITH_BARS, report.columns >= COLUMNS_WITH_SELF);
+    let head = |cumulative: &str, bar: &str, own: &str| {
+        let mut cells = columns::right(cumulative, width) + GAP;
+        if has_bar {
+            cells.push_str(&(columns::left(bar, BAR) + GAP));
+        }
+        if has_self {
+            cells.push_str(&(columns::right(own, width) + GAP));
+        }
+        cells
+    };
+    let heading = head("cum", "", "self") + "function";
+    text.push_str(&(report.styles.dim(&heading) + "\n"));
+    for chain in chains(&outline.rows) {
+        let (Some(first), Some(last)) = (chain.rows.first(), chain.rows.last()) else { continue };
+        let own = if last.self_weight > 0 { share(last.self_weight) } else { String::new() };
+        let head = head(&share(first.cumulative), &bar(first.cumulative, report.top.total), &own);
+        let room = report.columns.saturating_sub(columns::width(&head));
+        let guides = guides(&chain.ends, report.columns / 3);
+        let names = calls(&report, chain.rows, room.saturating_sub(columns::width(&guides)));
+        let line = format!("{head}{}{names}", report.styles.dim(&guides));
+        text.extend([line.trim_end(), "\n"]);
+    }
+    if outline.left_out > 0 {
+        let noun = if outline.left_out == 1 { "call is" } else { "calls are" };
+        let count = format_number(outline.left_out as u64);
+        let note = format!("{count} {noun} below {min_share} % and left out; `--min-share` takes another limit");
+        for line in columns::wrap(&note, report.columns) {
+            text.push_str(&(report.styles.dim(&line) + "\n"));
+        }
+    }
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Divides the rows into chains: a call whose samples are all those of a single callee goes on with it.
+fn chains(rows: &[OutlineRow]) -> Vec<Chain<'_>> {
+    let is_function = |row: &OutlineRow| matches!(row.node, OutlineNode::Function(_));
+    let goes_on = |caller: &OutlineRow, callee: &OutlineRow| {
+        callee.depth > caller.depth && callee.cumulative == caller.cumulative && is_function(caller)
+    };
+    // The chains that are open: the depth of the last row, and whether the chain ends its siblings.
+    let mut open: Vec<(usize, bool)> = Vec::new();
+    let mut chains = Vec::new();
+    for rows in rows.chunk_by(goes_on) {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
+        while open.pop_if(|(depth, _)| *depth >= first.depth).is_some() {}
+        open.push((last.depth, first.is_last));
+        chains.push(Chain { rows, ends: open.iter().skip(1).map(|(_, is_last)| *is_last).collect() });
+    }
+    chains
+}
+
+/// Returns the lines that lead to a call from its callers, in at most `limit` columns.
+fn guides(ends: &[bool], limit: usize) -> String {
+    let left_out = ends.len().saturating_sub((limit / 2).max(2));
+    let shown = ends.iter().enumerate().skip(left_out).map(|(at, is_last)| match (at + 1 == ends.len(), is_last) {
+        (true, true) => "└ ",
+        (true, false) => "├ ",
+        _ if left_out > 0 && at == left_out => "… ",
+        (false, true) => "  ",
+        (false, false) => "│ ",
+    });
+    shown.collect()
+}
+
+fn bar(weight: u64, total: u64) -> String {
+    let eighths = (u128::from(weight) * 8 * BAR as u128).div_ceil(u128::from(total.max(1)));
+    let eighths = usize::try_from(eighths).unwrap_or(0).min(8 * BAR);
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+}
+
+/// A name with its style, for texts that are cut before they are painted.
+struct Word {
+    text: String,
+    origin: Option<Origin>,
+}
+
+/// Returns the names of a chain of calls with arrows between them. If there is too little room, the names lose the
+/// directories of their packages, then the middle of the chain is left out, then its beginning.
+fn calls(report: &TerminalReport<'_>, rows: &[OutlineRow], room: usize) -> String {
+    let chain: Vec<(OutlineNode, usize)> =
+        rows.chunk_by(|one, other| one.node == other.node).map(|calls| (calls[0].node, calls.len())).collect();
+    let words = |is_short| chain.iter().map(move |(node, times)| word(report, *node, *times, is_short));
+    // There is one arrow less than words.
+    let fits = |words: &[Word]| {
+        let width = words.iter().map(|word| columns::width(&word.text) + ARROW_WIDTH).sum::<usize>();
+        width <= room + ARROW_WIDTH
+    };
+    let gap = || Word { text: "…".to_owned(), origin: None };
+    let mut shown: Vec<Word> = words(false).collect();
+    if !fits(&shown) {
+        shown = words(true).collect();
+    }
+    if !fits(&shown) && shown.len() > 2 {
+        shown.splice(1..shown.len() - 1, [gap()]);
+    }
+    if !fits(&shown) && shown.len() > 1 {
+        shown.splice(..shown.len() - 1, [gap()]);
+    }
+    if !fits(&shown)
+        && let Some(last) = shown.last_mut()
+    {
+        let before = if chain.len() > 1 { 1 + ARROW_WIDTH } else { 0 };
+        last.text = columns::shorten(&last.text, room.saturating_sub(before)).into_owned();
+    }
+    let painted = shown.iter().map(|word| match word.origin {
+        Some(origin) => report.styles.function(origin, &word.text),
+        None => report.styles.dim(&word.text),
+    });
+    painted.collect::<Vec<_>>().join(&report.styles.dim(ARROW))
+}
+
+/// Returns the name of a node, and how many consecutive calls to itself it stands for.
+fn word(report: &TerminalReport<'_>, node: OutlineNode, times: usize, is_short: bool) -> Word {
+    let (name, origin) = match node {
+        OutlineNode::Function(id) => {
+            let name = if is_short { report.short_name(id) } else { report.full_name(id) };
+            (name, Some(report.profile.function(id).origin))
+        }
+        OutlineNode::Group(at) => {
+            let name = report.view.grouping().names().nth(at).unwrap_or_default();
+            (name::clean(name).into_owned(), None)
+        }
+    };
+    let text = if times > 1 { format!("{name} × {times}") } else { name };
+    Word { text, origin }
+}
+
+/// Writes the hottest call paths: the leaf, and below it its callers.
+pub fn write_paths(view: &View, paths: &[HotPath], layout: Layout, out: &mut dyn Write) -> io::Result<()> {
+    let report = TerminalReport::new(view, layout);
+    if report.top.total == 0 {
+        return out.write_all(NO_SAMPLES.as_bytes());
+    }
+    let mut text = report.title("Hottest call paths", &report.totals());
+    let cells: Vec<Vec<String>> = paths.iter().map(|path| report.weight(path.weight)).collect();
+    let widths = [0, 1].map(|at| columns::widest(cells.iter().map(|cells| &cells[at])));
+    for (path, cells) in paths.iter().zip(&cells) {
+        let cells =
+            format!("{}{GAP}{}{GAP}", columns::right(&cells[0], widths[0]), columns::right(&cells[1], widths[1]));
+        let indent = columns::width(&cells).min(report.columns / 4);
+        let room = report.columns.saturating_sub(columns::width(&cells));
+        let chain: Vec<(FunctionId, usize)> =
+            path.functions.chunk_by(|one, other| one == other).map(|calls| (calls[0], calls.len())).rev().collect();
+        let Some(((leaf, times), callers)) = chain.split_first() else { continue };
+        let leaf = fitting(&report, *leaf, *times, room);
+        let leaf = report.styles.function(leaf.origin.unwrap_or(Origin::Unknown), &leaf.text);
+        text.extend([&cells, leaf.as_str(), "\n"]);
+        let room = report.columns.saturating_sub(indent);
+        let callers: Vec<String> =
+            callers.iter().map(|(id, times)| fitting(&report, *id, *times, room.saturating_sub(2)).text).collect();
+        for line in caller_lines(&callers, room) {
+            text.extend([&" ".repeat(indent), report.styles.dim(&line).as_str(), "\n"]);
+        }
+    }
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Returns the name of a function in at most `room` columns: first without the directories of its package, then without
+/// its middle.
+fn fitting(report: &TerminalReport<'_>, id: FunctionId, times: usize, room: usize) -> Word {
+    let names = [false, true].map(|is_short| word(report, OutlineNode::Function(id), times, is_short));
+    let [full, short] = names;
+    if columns::width(&full.text) <= room {
+        return full;
+    }
+    Word { text: columns::shorten(&short.text, room).into_owned(), ..short }
+}
+
+/// Breaks the callers of a path, the nearest first, into lines. The last one of too many lines says how many are missing.
+fn caller_lines(callers: &[String], limit: usize) -> Vec<String> {
+    let mut lines = fill_lines(callers.iter().map(|caller| format!("← {caller}")), limit);
+    if lines.len() > CALLER_LINES {
+        // As many callers as have room beside the note.
+        let shown = (0..callers.len()).rev().find_map(|shown| {
+            let words = callers[..shown].iter().map(|caller| format!("← {caller}"));
+            let rest = format!("← … {} more", callers.len() - shown);
+            Some(fill_lines(words.chain([rest]), limit)).filter(|lines| lines.len() <= CALLER_LINES)
+        });
+        lines = shown.unwrap_or_default();
+    }
+    lines
+}
+
+/// Joins words to lines that are not longer than `limit`.
+fn fill_lines(words: impl Iterator<Item = String>, limit: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if columns::width(line) + 1 + columns::width(&word) <= limit => line.extend([" ", &word]),
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
