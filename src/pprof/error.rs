@@ -99,7 +99,7 @@ impl Error {
                 "get the file again: a CPU profile is whole once `pprof.StopCPUProfile` has returned, a download once it has ended"
             }
             Self::NotPprof => {
-                "goflame reads perf.data files and pprof profiles (profile.proto), gzipped or not; an archive has to be unpacked first"
+                "goflame reads perf.data files, pprof profiles (profile.proto, gzipped or not), folded stacks and the output of `perf script`; an archive has to be unpacked first"
             }
             Self::TooLarge { .. } | Self::TooManyEntries | Self::Repetitive => {
                 "record for a shorter time, or keep a part: `go tool pprof -proto -focus FUNCTION FILE > part.pb.gz`"

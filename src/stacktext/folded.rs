@@ -41,7 +41,8 @@ pub fn read_folded(text: &[u8]) -> Result<StackText, Error> {
         let mut names = line.names();
         let process = if has_processes { names.next().unwrap_or_default() } else { "" };
         frames.clear();
-        frames.extend(names.by_ref().take(MAX_FRAMES).map(frame));
+        // What is taken for a function at the root may be a process all the same.
+        frames.extend(names.by_ref().take(MAX_FRAMES.saturating_add(usize::from(!has_processes))).map(frame));
         if names.next().is_some() {
             return Err(Error::Deep { line: number });
         }

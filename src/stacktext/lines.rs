@@ -25,7 +25,7 @@ pub(super) fn first_lines(beginning: &[u8]) -> Option<Vec<Cow<'_, str>>> {
     first.iter().all(is_text).then_some(first)
 }
 
-/// Whether a line is a comment, such as the lines of `perf script --header`.
+/// Whether a line is a comment, such as the lines of `perf script --header`. A number alone is the weight of a process `#`.
 pub(super) fn is_comment(line: &str) -> bool {
-    line == "#" || line.starts_with("# ")
+    line == "#" || line.strip_prefix("# ").is_some_and(|text| text.parse::<u64>().is_err())
 }

@@ -69,6 +69,12 @@ fn lines_without_a_weight_are_counted() {
 }
 
 #[test]
+fn a_number_is_not_a_comment() {
+    let read = read_folded(b"# app;main.main\n#\n# 5\n").unwrap();
+    assert_eq!(samples(&read.profile), ["#:  5 5"]);
+}
+
+#[test]
 fn limits_are_errors() {
     let deep = format!("a;{}f 1\n", "f;".repeat(4096));
     assert_eq!(read_folded(deep.as_bytes()).unwrap_err().to_string(), "the stack at line 1 has more than 4096 frames");
