@@ -160,8 +160,8 @@ pub struct WorkloadResult {
     pub exit_code: u8,
     /// Number of the signal that killed the workload, if any.
     pub signal: Option<i32>,
-    /// Reason for the end: `own`, `interrupted`, `timed-out`, or `stopped` for a server after its window. `runs-on` if the program ran before the recording and ran
-    /// on after it.
+    /// Reason for the end: `own`, `interrupted`, `timed-out`, or `stopped` for a server after its window. `runs-on` if the
+    /// program ran before the recording and ran on after it.
     pub ending: String,
     /// Whether the workload ended by itself with an error, or did not come to its window, and `--ignore-failure` was not
     /// given; or whether a recording of running programs has no sample. Such a run is never `latest`.
@@ -239,8 +239,8 @@ pub struct SamplerRecord {
     pub ring_bytes: Option<usize>,
     /// Value of `kernel.perf_event_max_stack` during the recording.
     pub max_stack: Option<u32>,
-    /// CPU time of the workload in its window in seconds, to compare the samples with. `None` if it includes the CPU time of the
-    /// sampler.
+    /// CPU time of the workload in its window in seconds, to compare the samples with. `None` if it includes the CPU time
+    /// of the sampler.
     pub used_cpu_seconds: Option<f64>,
     /// `control-group`: each CPU had one event, confined to the control group of the workload. `inherited`: each thread
     /// had an event of its own. `None` with `engine = "perf"` and in runs of older versions.

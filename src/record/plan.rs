@@ -16,7 +16,7 @@ pub struct SamplingPlan {
     pub sampler: Sampler,
     /// The event to sample.
     pub event: ChosenEvent,
-    /// Whether sampling starts with [`Monitor::begin_window`](crate::workload::Monitor::begin_window), not with the program.
+    /// Whether sampling starts with the window ([`crate::workload::Monitor::begin_window`]), not with the program.
     pub starts_in_window: bool,
     /// Code whose samples keep small stack copies only.
     pub frame_pointer_code: FramePointerCode,

@@ -153,7 +153,6 @@ struct Supervision<'a, M: Monitor> {
     ended: Option<(ExitStatus, Instant)>,
 }
 
-#[derive(Clone)]
 struct Stopping {
     /// When the stop was asked for, and from then on when its signal was sent.
     since: Instant,

@@ -60,11 +60,6 @@ dir = "./data/./x"
 stdin = "in.txt"
 timeout = "1.5s"
 repeat = 1
-ready = { http = "http://localhost/healthz?x=1#top", within = "30" }
-warmup = "2s"
-duration = "10s"
-load = ["wrk", "-d12s", "http://localhost/"]
-stop = { signal = "INT" }
 [record]
 engine = "perf"
 frequency = 0x63
@@ -115,18 +110,6 @@ redact = ["DB_DSN"]
     assert_eq!(config.workload.dir, root.join("data/x"));
     assert_eq!(config.workload.stdin, Some(root.join("in.txt")));
     assert_eq!(config.workload.timeout, Duration::from_millis(1500));
-    let address = HttpAddress { authority: "localhost:80".to_owned(), path: "/healthz?x=1".to_owned() };
-    let seconds = Duration::from_secs;
-    assert_eq!(
-        config.workload.server,
-        Server {
-            ready: Ready { sign: Some(ReadySign::Http(address)), within: seconds(30) },
-            warmup: seconds(2),
-            duration: Some(seconds(10)),
-            load: ["wrk", "-d12s", "http://localhost/"].map(str::to_owned).into(),
-            stop: Stop { signal: nix::libc::SIGINT, grace: seconds(5) },
-        }
-    );
     assert_eq!((config.record.engine, config.record.event), (Engine::Perf, EventChoice::CpuClock));
     assert_eq!(
         (config.record.kernel, config.record.frequency, config.record.stack),
@@ -226,6 +209,32 @@ fn an_unreadable_file_is_an_error_with_its_path() {
 
     let error = load(&root.join("none"), None, &none()).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot open directory {}", root.join("none").display()));
+}
+
+#[test]
+fn every_key_of_a_server_sets_its_field() {
+    let config = accepted(
+        r#"
+[workload]
+ready = { http = "http://localhost/healthz?x=1#top", within = "30" }
+warmup = "2s"
+duration = "10s"
+load = ["wrk", "-d12s", "http://localhost/"]
+stop = { signal = "INT" }
+"#,
+    );
+    let address = HttpAddress { authority: "localhost:80".to_owned(), path: "/healthz?x=1".to_owned() };
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        config.workload.server,
+        Server {
+            ready: Ready { sign: Some(ReadySign::Http(address)), within: seconds(30) },
+            warmup: seconds(2),
+            duration: Some(seconds(10)),
+            load: ["wrk", "-d12s", "http://localhost/"].map(str::to_owned).into(),
+            stop: Stop { signal: nix::libc::SIGINT, grace: seconds(5) },
+        }
+    );
 }
 
 #[test]
