@@ -186,7 +186,7 @@ impl Terminal {
     pub(super) fn page(&self, text: impl Fn(bool) -> io::Result<Vec<u8>>, paged: bool) -> io::Result<()> {
         let whole = text(self.has_data_links())?;
         let lines = whole.split(|byte| *byte == b'\n').count();
-        let is_long = io::stdout().is_terminal() && height(stdout()).is_some_and(|height| lines >= height);
+        let is_long = io::stdout().is_terminal() && height(stdout()).is_some_and(|height| lines > height);
         if paged && is_long && pager::show(&text(false)?) {
             return Ok(());
         }

@@ -112,8 +112,12 @@ fn functions_of_goflame(json: &Value) -> BTreeMap<String, Function> {
         rows.map(|row| (text(row, "display").to_owned(), number(row, "weight"))).collect()
     };
     let function = |one: &Value| {
-        let (callers, callees) = (weights(&one["callers"]), weights(&one["callees"]));
-        let function = Function { flat: number(one, "self"), cum: number(one, "cumulative"), callers, callees };
+        let function = Function {
+            flat: number(one, "self"),
+            cum: number(one, "cumulative"),
+            callers: weights(&one["callers"]),
+            callees: weights(&one["callees"]),
+        };
         (text(one, "display").to_owned(), function)
     };
     json["functions"].as_array().unwrap().iter().map(function).collect()

@@ -188,7 +188,11 @@ test("source lines have the figures of --list", async () => {
   const [expected] = view("--list", `^${name.replace(/[^\w]/g, "\\$&")}$`).functions;
   const weighted = expected.lines.filter((line) => line.cumulative > 0);
   const rows = await page.$$eval("#source tbody tr", (rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
-  const share = (weight) => (weight === 0 ? "" : weight / summary.total < 0.0005 ? "< 0.1 %" : percent((weight / summary.total) * 100));
+  const least = summary.samples >= 1000 ? 0.1 : 1;
+  const share = (weight) => {
+    const part = (weight / summary.total) * 100;
+    return weight === 0 ? "" : part < least / 2 ? `< ${least} %` : percent(part);
+  };
   assert.deepEqual(
     rows.filter((row) => row[1]),
     weighted.map((line) => [share(line.self), share(line.cumulative), String(line.line), line.text.replaceAll("\t", "    ")]),
