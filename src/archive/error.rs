@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::id::{InvalidRunId, RunId};
+use super::problem::Damage;
 use super::refusal::Refusal;
 use crate::fsio::FileError;
 
@@ -262,54 +263,4 @@ impl Error {
             _ => Vec::new(),
         }
     }
-}
-
-/// The reason why a run cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum Damage {
-    /// `runs/<id>` is a link or a file, not a directory.
-    #[error("{} is not a directory", path.display())]
-    NotADirectory {
-        /// The path.
-        path: PathBuf,
-    },
-    /// `manifest.json` is not a plain file but, for example, a link or a directory.
-    #[error("{} is not a plain file", path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
-    /// `manifest.json` cannot be read.
-    #[error(transparent)]
-    Unreadable(FileError),
-    /// `manifest.json` is not JSON, or lacks the fields that the archive writes.
-    #[error("{} is not a manifest", path.display())]
-    NotAManifest {
-        /// The path.
-        path: PathBuf,
-        /// The mismatch.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The manifest was written by a newer version of goflame.
-    #[error("its manifest has schema {found}, but this goflame can read schemas up to {known}")]
-    NewerSchema {
-        /// The manifest's schema.
-        found: u64,
-        /// The newest schema that this version supports.
-        known: u64,
-    },
-    /// The manifest belongs to another run.
-    #[error("its manifest is that of run {found:?}")]
-    OtherRun {
-        /// The id in the manifest.
-        found: String,
-    },
-    /// The manifest lists a name that no file of a run may have: it is not a plain relative path, or it is
-    /// `manifest.json`.
-    #[error("its manifest lists {name:?}, which is not a name for a file of a run")]
-    BadName {
-        /// The name of the file.
-        name: String,
-    },
 }

@@ -11,9 +11,10 @@ use tar::{Archive, EntryType};
 
 use super::error::Error;
 use super::id::RunId;
+use super::problem::{Discrepancy, FileProblem};
 use super::prune::PrunePlan;
 use super::refusal::Refusal;
-use super::run::{Discrepancy, FileProblem, MANIFEST, ManifestHead, Run};
+use super::run::{MANIFEST, ManifestHead, Run};
 use super::store::Store;
 use super::tree::{self, FileEntry};
 use super::zstd::Decompressor;

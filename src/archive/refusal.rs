@@ -2,8 +2,7 @@
 
 use std::io;
 
-use super::error::Damage;
-use super::run::FileProblem;
+use super::problem::{Damage, FileProblem};
 
 /// The reason why an export is refused.
 #[derive(Debug, thiserror::Error)]

@@ -1,18 +1,18 @@
 //! A run on disk: loading, reading, verifying.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::error::{Damage, Error};
+use super::error::Error;
 use super::id::RunId;
+use super::problem::{Damage, Discrepancy, FileProblem};
 use super::tree::{self, FileEntry, NodeKind};
 use crate::fsio;
 
@@ -193,56 +193,5 @@ impl Run {
         }
         problems.sort_by(|a, b| a.file.cmp(&b.file));
         Ok(problems)
-    }
-}
-
-/// A difference between a file of a run and the manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FileProblem {
-    /// The file's relative name.
-    pub file: String,
-    /// The difference.
-    pub problem: Discrepancy,
-}
-
-/// The kinds of difference between a file of a run and the manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Discrepancy {
-    /// The file does not exist.
-    Missing,
-    /// The content differs.
-    Changed {
-        /// The entry in the manifest.
-        expected: FileEntry,
-        /// The actual file.
-        found: FileEntry,
-    },
-    /// The manifest does not list the file.
-    Extra,
-    /// The file is a symbolic link.
-    Link,
-    /// The path is a device, socket, pipe or directory.
-    NotAFile,
-    /// The file cannot be read. Holds the system's reason.
-    Unreadable(String),
-}
-
-impl fmt::Display for FileProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.file)?;
-        match &self.problem {
-            Discrepancy::Missing => f.write_str("missing"),
-            Discrepancy::Changed { expected, found } if expected.size != found.size => {
-                write!(f, "changed: {} bytes instead of {}", found.size, expected.size)
-            }
-            Discrepancy::Changed { expected, found } => {
-                write!(f, "changed: SHA-256 {} instead of {}", found.sha256, expected.sha256)
-            }
-            Discrepancy::Extra => f.write_str("not in the manifest"),
-            Discrepancy::Link => f.write_str("a symbolic link, which a run must not contain"),
-            Discrepancy::NotAFile => f.write_str("not a plain file"),
-            Discrepancy::Unreadable(why) => write!(f, "unreadable: {why}"),
-        }
     }
 }

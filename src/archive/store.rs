@@ -12,7 +12,8 @@ use super::dir::{Dir, is_temporary};
 use super::error::Error;
 use super::id::RunId;
 use super::lock::{self, FileLock};
-use super::run::{FileProblem, MANIFEST, Run};
+use super::problem::FileProblem;
+use super::run::{MANIFEST, Run};
 use super::tree;
 use crate::fsio::{self, FileError};
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
+use self::list::{list, list_json, tags_of};
 use super::Project;
 use crate::archive::{self, Discrepancy, PrunePlan, RunId, Store};
 use crate::cli::failure::Failure;
@@ -18,7 +19,6 @@ use crate::config::{Config, Overrides};
 use crate::pipeline::{Error, ExportOptions, Manifest, plan_prune};
 use crate::process::quote_command;
 use crate::render::{columns, sanitize};
-use list::{list, list_json, tags_of};
 
 pub(in crate::cli) fn runs(
     project: &Project<'_>,
@@ -28,7 +28,7 @@ pub(in crate::cli) fn runs(
     let (config, _) = project.settings_or_defaults(&Overrides::default())?;
     let store = match (Store::open_existing(&config.archive.dir), args) {
         (Err(archive::Error::NoStore { .. }), RunsCommand::Import { file }) => {
-            return share::import(project, &config, file, terminal);
+            return share::import(&config, &project.path(file), terminal);
         }
         (Err(archive::Error::NoStore { .. }), RunsCommand::List { json: true }) => {
             terminal.data(list_json(&[], &[], &BTreeMap::new()).as_bytes()).map_err(Failure::Stdout)?;
@@ -44,9 +44,11 @@ pub(in crate::cli) fn runs(
         RunsCommand::Verify { run } => return verify(&store, run, terminal),
         RunsCommand::Export { run, output, with_binary, all } => {
             let options = ExportOptions { with_binary: *with_binary, everything: *all };
-            return share::export(project, &config, &store, run, output.as_deref(), options, terminal);
+            let run = store.find(run).map_err(Error::from)?;
+            let output = output.clone().unwrap_or_else(|| format!("{}.tar.zst", run.id()).into());
+            return share::export(&config, &store, &run, &project.path(output), options, terminal);
         }
-        RunsCommand::Import { file } => return share::import(project, &config, file, terminal),
+        RunsCommand::Import { file } => return share::import(&config, &project.path(file), terminal),
         RunsCommand::Index { open } => return share::index(&store, *open, terminal),
         RunsCommand::Rm { runs } => return remove(&store, runs, terminal),
         RunsCommand::Prune { keep, plan_only } => {

@@ -1,30 +1,26 @@
 //! `goflame runs export`, `import` and `index`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::archive::{RunId, Store};
+use crate::archive::{Run, Store};
 use crate::cli::browser::open_in_browser;
-use crate::cli::cmd::Project;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Terminal, megabytes};
 use crate::config::Config;
 use crate::fsio;
-use crate::pipeline::{self, Error, ExportOptions, LeftOut};
+use crate::pipeline::{self, ExportOptions, LeftOut};
 
 pub(super) fn export(
-    project: &Project<'_>,
     config: &Config,
     store: &Store,
-    query: &str,
-    output: Option<&Path>,
+    run: &Run,
+    output: &Path,
     options: ExportOptions,
     terminal: &Terminal,
 ) -> Result<ExitCode, Failure> {
-    let run = store.find(query).map_err(Error::from)?;
-    let output = project.path(output.map_or_else(|| default_output(run.id()), Path::to_owned));
-    let exported = pipeline::export(&run, store, &config.secrets(), options, &output, terminal)?;
-    let size = std::fs::metadata(&output).map_or(0, |metadata| metadata.len());
+    let exported = pipeline::export(run, store, &config.secrets(), options, output, terminal)?;
+    let size = std::fs::metadata(output).map_or(0, |metadata| metadata.len());
     terminal.step("Exported", &format!("{} files of run {}, {}", exported.files, run.id(), megabytes(size)));
     report_left_out(&exported.left_out, terminal);
     if options.everything {
@@ -41,12 +37,8 @@ pub(super) fn export(
             terminal.warn("the programs are in it, with all that is built into them");
         }
     }
-    terminal.wrote(&output);
+    terminal.wrote(output);
     Ok(ExitCode::SUCCESS)
-}
-
-fn default_output(id: &RunId) -> PathBuf {
-    format!("{id}.tar.zst").into()
 }
 
 /// Says what is not in an export: files with the same reason in one line.
@@ -61,13 +53,8 @@ fn report_left_out(left_out: &[LeftOut], terminal: &Terminal) {
     }
 }
 
-pub(super) fn import(
-    project: &Project<'_>,
-    config: &Config,
-    file: &Path,
-    terminal: &Terminal,
-) -> Result<ExitCode, Failure> {
-    let (run, left_out) = pipeline::import(&config.archive.dir, &project.path(file))?;
+pub(super) fn import(config: &Config, file: &Path, terminal: &Terminal) -> Result<ExitCode, Failure> {
+    let (run, left_out) = pipeline::import(&config.archive.dir, file)?;
     terminal.step("Verified", &format!("{} files of run {}", run.files().len(), run.id()));
     report_left_out(&left_out, terminal);
     terminal.step("Imported", &format!("{}; it is the newest run now", fsio::shown(run.dir()).display()));
