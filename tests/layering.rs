@@ -56,6 +56,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "perfdata",
             "gobin",
             "profile",
+            "goname",
             "stats",
             "gobench",
             "gotrace",

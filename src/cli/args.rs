@@ -338,9 +338,6 @@ pub(super) struct ReportArgs {
     /// Print this format instead of the tables
     #[arg(short, long, value_enum)]
     pub(super) format: Option<Format>,
-    /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
-    pub(super) json: bool,
     /// Sample type of a pprof profile, by name or index; the default is the one of `go tool pprof`
     #[arg(long, value_name = "TYPE", alias = "sample_index")]
     pub(super) sample_type: Option<String>,

@@ -1,6 +1,7 @@
 //! `goflame diff`: compares two profiles, from runs or files.
 
-use super::report::{ReportOptions, ReportSource, Reported, report};
+use super::report::{ReportOptions, ReportSource, report};
+use super::reported::Reported;
 use super::{Error, Observer};
 use crate::profile::{Function, Origin, Profile, Unit, format_number};
 use crate::render::diff::{DiffDocument, DrawnWidth};

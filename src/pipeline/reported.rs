@@ -1,0 +1,110 @@
+//! [`Reported`]: a profile with what its outputs need.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::source_text::BuiltFrom;
+use crate::findings::ProfileFinding;
+use crate::gobench::BenchmarkResult;
+use crate::loadtool::LoadFigures;
+use crate::pprof::SampleTypes;
+use crate::profile::{Function, Phase, Quality};
+use crate::render::source::AnnotatedFunction;
+use crate::render::{Document, Drawing, Format, ServerRun};
+use crate::views::{CrossCheck, View};
+
+/// Profile of an analysed recording or of a pprof file.
+#[derive(Debug)]
+pub struct Reported {
+    /// Id of the run, or path of the file.
+    pub name: String,
+    /// Profile, filtered and grouped.
+    pub view: View,
+    /// Quality of the profile.
+    pub quality: Quality,
+    /// Title of the profile.
+    pub title: String,
+    /// How a flame graph is drawn.
+    pub drawing: Drawing,
+    /// Sample types of a pprof profile and the one that is shown. `None` for a recording.
+    pub sample_types: Option<SampleTypes>,
+    /// Names of the events of a recording that are not shown.
+    pub other_events: Vec<String>,
+    /// Notes about the profile for the user.
+    pub notes: Vec<String>,
+    /// Results of the benchmarks that ran, as they printed them.
+    pub benchmarks: Vec<BenchmarkResult>,
+    /// The phases of a server's run. Empty if they are unknown.
+    pub phases: Vec<Phase>,
+    /// The figures that its load tool printed.
+    pub load: Option<LoadFigures>,
+    /// What the program was built from.
+    pub built: BuiltFrom,
+    /// The source of hot functions, for the page. Empty: the page holds none.
+    pub annotated: Vec<AnnotatedFunction>,
+    /// Findings about the profile of a run. Empty if it is filtered, and for other files.
+    pub findings: Vec<ProfileFinding>,
+    /// The facts of the run: names and values. Empty for a file that does not hold them.
+    pub(super) facts: Vec<(&'static str, String)>,
+    /// The comparison with the CPU profile of Go's runtime, where there is one.
+    pub(super) cross_check: Option<CrossCheck>,
+}
+
+impl Reported {
+    /// Returns a profile with nothing that only some inputs have.
+    pub(super) fn new(name: String, view: View, quality: Quality, title: String) -> Self {
+        Self {
+            name,
+            view,
+            quality,
+            title,
+            drawing: Drawing::default(),
+            sample_types: None,
+            other_events: Vec::new(),
+            notes: Vec::new(),
+            benchmarks: Vec::new(),
+            phases: Vec::new(),
+            load: None,
+            built: BuiltFrom::default(),
+            annotated: Vec::new(),
+            findings: Vec::new(),
+            cross_check: None,
+            facts: Vec::new(),
+        }
+    }
+
+    /// Returns the path of a function's source file, if it is on this machine where the program was built from it.
+    pub fn source_path(&self, function: &Function) -> Option<PathBuf> {
+        let name = self.view.profile().str(function.file);
+        let found = self.built.dirs.find(name, function.origin.is_go());
+        found.or_else(|| name.starts_with('/').then(|| name.into())).filter(|path| path.is_file())
+    }
+
+    /// Writes the profile in one format.
+    pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
+        format.write(&self.document(), out)
+    }
+
+    /// Returns the content of an output.
+    pub fn document(&self) -> Document<'_> {
+        let Self { view, quality, title, built, annotated, facts, notes, findings, drawing, cross_check, .. } = self;
+        Document {
+            view,
+            quality,
+            title,
+            sources: &built.dirs,
+            facts,
+            notes,
+            findings,
+            drawing,
+            annotated,
+            cross_check: cross_check.as_ref(),
+            server: self.server(),
+        }
+    }
+
+    /// The phases of a server's run, and its load.
+    pub fn server(&self) -> ServerRun<'_> {
+        ServerRun { phases: &self.phases, load: self.load.as_ref() }
+    }
+}
