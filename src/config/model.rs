@@ -226,7 +226,6 @@ pub enum StackSize {
 
 /// What the Go runtime reports about itself while it is sampled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a key of the settings")]
 pub struct Runtime {
     /// A line for each garbage collection.
     pub gctrace: bool,
@@ -295,7 +294,7 @@ pub struct Archive {
     pub keep_bytes: Option<u64>,
     /// Whether recordings are kept with the registers and stack copies of their samples.
     pub raw: bool,
-    /// Size limit in bytes for each of perf.data, stdout.log and stderr.log of a run. At least 1,000,000.
+    /// Size limit in bytes for each of perf.data, stdout.log, stderr.log and runtime.log of a run. At least 1,000,000.
     pub max_bytes: Option<u64>,
     /// Additional names whose values are secrets.
     pub redact: Vec<String>,

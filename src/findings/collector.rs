@@ -23,7 +23,7 @@ const AGREEMENT: f64 = 0.05;
 /// The share of the collector.
 pub(super) fn share(evidence: &Evidence<'_>, shares: &Shares<'_>) -> Option<ProfileFinding> {
     let share = shares.at_least(MARKING, |bits| bits & (BACKGROUND_MARK | ASSIST) != 0)?;
-    let (facts, confidence) = compared(evidence, share, "in marking", |totals| totals.mark_ns());
+    let (facts, confidence) = compared(evidence, share, "in marking", GcTotals::mark_ns);
     let caller = shares.heaviest_caller(|bits| bits & ALLOCATION != 0);
     let place = caller.map(|caller| format!(": most memory is allocated by {caller}")).unwrap_or_default();
     Some(ProfileFinding {

@@ -109,7 +109,7 @@ fn each_kind_of_hot_code_is_found_with_its_caller() {
         let first = findings.first().unwrap();
         assert_eq!(first.title, title);
         assert!(first.advice.contains("main.a (100 % of it)"), "{}", first.advice);
-        assert!(first.evidence.iter().any(|fact| fact.value == 40.0), "{:?}", first.evidence);
+        assert!(first.evidence.iter().any(|fact| (fact.value - 40.0).abs() < 1e-9), "{:?}", first.evidence);
     }
 }
 

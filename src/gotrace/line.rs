@@ -183,27 +183,24 @@ fn snapshot(line: &mut Cursor<'_>) -> Result<SchedulerSnapshot, Mismatch> {
     let idle_threads = field(" idlethreads=")?;
     let run_queue = field(" runqueue=")?;
     line.text(" ")?;
-    let processor_queues = match line.one_of(&["gcwaiting=", "["])? {
-        0 => {
-            line.boolean()?;
-            line.text(" nmidlelocked=")?;
-            line.signed()?;
-            line.text(" stopwait=")?;
-            line.signed()?;
-            line.text(" sysmonwait=")?;
-            line.boolean()?;
-            Vec::new()
+    let processor_queues = if line.one_of(&["gcwaiting=", "["])? == 0 {
+        line.boolean()?;
+        line.text(" nmidlelocked=")?;
+        line.signed()?;
+        line.text(" stopwait=")?;
+        line.signed()?;
+        line.text(" sysmonwait=")?;
+        line.boolean()?;
+        Vec::new()
+    } else {
+        // Since Go 1.25, there are spaces at both ends.
+        let spaced = line.optional(" ")?;
+        let queues = numbers(line, spaced)?;
+        if spaced {
+            line.text(" schedticks=[ ")?;
+            numbers(line, true)?;
         }
-        _ => {
-            // Since Go 1.25, there are spaces at both ends.
-            let spaced = line.optional(" ")?;
-            let queues = numbers(line, spaced)?;
-            if spaced {
-                line.text(" schedticks=[ ")?;
-                numbers(line, true)?;
-            }
-            queues
-        }
+        queues
     };
     line.text("\n")?;
     Ok(SchedulerSnapshot {

@@ -21,8 +21,12 @@ const MAX_PIECE: usize = 256;
 /// two pieces, but a prompt of the program should not wait for ever.
 const PATIENCE_NS: u64 = 2_000_000_000;
 
-/// Bytes that are held back at most: what a program may write while the runtime is between two pieces.
-const MAX_HELD: usize = 16 << 20;
+/// Pieces that are held back at most, and their bytes: what a program may write while the runtime is between two pieces.
+const MAX_HELD: usize = 64 * 1024;
+const MAX_HELD_BYTES: usize = 16 << 20;
+
+/// Lines that are open at most. The runtime has rarely more than two.
+const MAX_OPEN: usize = 16;
 
 /// Number of processes whose lines may go on: the newest ones.
 const MAX_PROCESSES: usize = 1024;
@@ -66,8 +70,11 @@ pub struct ArrivedLine {
 #[derive(Debug)]
 struct Piece {
     bytes: Vec<u8>,
+    arrived_ns: u64,
     /// Id of the open line that it belongs to. `None` for the program's.
     line: Option<u64>,
+    /// Whether it looked like the beginning of a line, but the line did not go on.
+    is_programs: bool,
 }
 
 #[derive(Debug)]
@@ -82,86 +89,104 @@ impl Separator {
     /// Takes the bytes of one write.
     pub fn push(&mut self, piece: &[u8], now_ns: u64, out: &mut Separated) {
         self.expire(now_ns, out);
-        // The newest first: a thread that prints is rarely interrupted by another one that prints.
-        for index in (0..self.open.len()).rev() {
-            let Some(open) = self.open.get_mut(index) else { continue };
-            let Some(parsed) = open.parse_with(piece) else { continue };
-            let id = open.id;
-            open.bytes.extend_from_slice(piece);
-            open.continued_ns = now_ns;
-            self.hold(piece, Some(id));
-            if let Some(line) = parsed {
-                self.complete(index, line, now_ns, out);
-            }
-            return;
-        }
-        let starts = STARTS.contains(&piece) || (self.processes.detailed && DETAIL_STARTS.contains(&piece));
-        if starts {
-            let id = self.next_id;
-            self.next_id += 1;
-            self.open.push(OpenLine { id, bytes: piece.to_vec(), continued_ns: now_ns });
-            self.hold(piece, Some(id));
-        } else if self.open.is_empty() {
-            out.program.extend_from_slice(piece);
-        } else {
-            self.hold(piece, None);
-        }
-        while self.held_bytes > MAX_HELD && !self.open.is_empty() {
-            self.give_up(0, out);
+        self.place(Piece { bytes: piece.to_vec(), arrived_ns: now_ns, line: None, is_programs: false }, out);
+        if self.open.len() > MAX_OPEN || self.held.len() > MAX_HELD || self.held_bytes > MAX_HELD_BYTES {
+            self.open.clear();
+            self.held.iter_mut().for_each(|piece| piece.line = None);
+            self.processes.has_gaps = true;
+            self.flush(out);
         }
     }
 
-    /// Gives open lines that do not go on to the program.
+    /// Gives lines that do not go on to the program.
     pub fn expire(&mut self, now_ns: u64, out: &mut Separated) {
-        while let Some(index) = self.open.iter().position(|open| now_ns.saturating_sub(open.continued_ns) > PATIENCE_NS)
-        {
-            self.give_up(index, out);
+        let is_over = |open: &OpenLine| now_ns.saturating_sub(open.continued_ns) > PATIENCE_NS;
+        while let Some(first) = self.open.iter().position(is_over) {
+            self.reject(first, out);
         }
     }
 
     /// Ends the stream. A program may end while its runtime writes: a line whose first figure is the one that must follow is
     /// the runtime's, even if it is not complete.
     pub fn finish(&mut self, out: &mut Separated) {
+        while self.open.iter().any(|open| !self.processes.expect(&open.bytes)) {
+            self.reject(0, out);
+        }
         for open in std::mem::take(&mut self.open) {
-            if self.processes.expect(&open.bytes) {
-                self.held.retain(|piece| piece.line != Some(open.id));
-                out.cut_lines.push(open.bytes);
-            } else {
-                self.release(open.id);
-            }
+            self.held.retain(|piece| piece.line != Some(open.id));
+            out.cut_lines.push(open.bytes);
         }
         self.flush(out);
     }
 
-    fn hold(&mut self, piece: &[u8], line: Option<u64>) {
-        self.held_bytes += piece.len();
-        self.held.push_back(Piece { bytes: piece.to_vec(), line });
+    /// Gives a piece to an open line, to a new one, or to the program.
+    fn place(&mut self, mut piece: Piece, out: &mut Separated) {
+        piece.line = None;
+        // The newest first: a thread that prints is rarely interrupted by another one that prints.
+        let candidates = if piece.is_programs { 0 } else { self.open.len() };
+        for index in (0..candidates).rev() {
+            let Some(open) = self.open.get_mut(index) else { continue };
+            let parsed = open.parse_with(&piece.bytes);
+            if matches!(parsed, Err(Mismatch::InsideText | Mismatch::Different)) {
+                continue;
+            }
+            open.bytes.extend_from_slice(&piece.bytes);
+            open.continued_ns = piece.arrived_ns;
+            piece.line = Some(open.id);
+            let arrived_ns = piece.arrived_ns;
+            self.hold(piece);
+            if let Ok(line) = parsed {
+                self.complete(index, line, arrived_ns, out);
+            }
+            return;
+        }
+        let bytes = piece.bytes.as_slice();
+        let starts = STARTS.contains(&bytes) || (self.processes.detailed && DETAIL_STARTS.contains(&bytes));
+        if starts && !piece.is_programs {
+            let id = self.next_id;
+            self.next_id += 1;
+            self.open.push(OpenLine { id, bytes: bytes.to_vec(), continued_ns: piece.arrived_ns });
+            piece.line = Some(id);
+            self.hold(piece);
+        } else if self.open.is_empty() {
+            out.program.extend_from_slice(bytes);
+        } else {
+            self.hold(piece);
+        }
+    }
+
+    fn hold(&mut self, piece: Piece) {
+        self.held_bytes += piece.bytes.len();
+        self.held.push_back(piece);
     }
 
     fn complete(&mut self, index: usize, line: RuntimeLine, arrived_ns: u64, out: &mut Separated) {
         let open = self.open.remove(index);
-        match self.processes.find(&line) {
-            Some(process) => {
-                self.held.retain(|piece| piece.line != Some(open.id));
-                self.held_bytes -= open.bytes.len();
-                out.lines.push(ArrivedLine { bytes: open.bytes, line, process, arrived_ns });
-            }
-            None => self.release(open.id),
+        if let Some(process) = self.processes.find(&line) {
+            self.held.retain(|piece| piece.line != Some(open.id));
+            self.held_bytes -= open.bytes.len();
+            out.lines.push(ArrivedLine { bytes: open.bytes, line, process, arrived_ns });
+        } else {
+            self.held.iter_mut().filter(|piece| piece.line == Some(open.id)).for_each(|piece| piece.line = None);
         }
         self.flush(out);
     }
 
-    fn give_up(&mut self, index: usize, out: &mut Separated) {
-        let open = self.open.remove(index);
-        self.processes.has_gaps = true;
-        self.release(open.id);
-        self.flush(out);
-    }
-
-    /// Makes the pieces of a line the program's.
-    fn release(&mut self, id: u64) {
-        for piece in self.held.iter_mut().filter(|piece| piece.line == Some(id)) {
-            piece.line = None;
+    /// Rejects a line because one that began at `first` or later does not go on, and places all held pieces again: it may
+    /// have taken a piece of another line. The least certain one is rejected, and of those the newest.
+    fn reject(&mut self, first: usize, out: &mut Separated) {
+        let doubtful = self.open.iter().skip(first).rposition(|open| !self.processes.expect(&open.bytes));
+        let index = doubtful.map_or(self.open.len().saturating_sub(1), |after_first| first + after_first);
+        let rejected = self.open.remove(index);
+        self.processes.has_gaps |= doubtful.is_none();
+        self.open.clear();
+        self.held_bytes = 0;
+        let mut is_start = true;
+        for mut piece in std::mem::take(&mut self.held) {
+            if piece.line == Some(rejected.id) && std::mem::take(&mut is_start) {
+                piece.is_programs = true;
+            }
+            self.place(piece, out);
         }
     }
 
@@ -176,18 +201,14 @@ impl Separator {
 }
 
 impl OpenLine {
-    /// Whether the line goes on with a piece: `Some(None)` if it does, `Some(Some(_))` if it is then complete.
-    fn parse_with(&self, piece: &[u8]) -> Option<Option<RuntimeLine>> {
+    /// Reads the line with one more piece. The line goes on with it if it is then complete or [`Mismatch::Incomplete`].
+    fn parse_with(&self, piece: &[u8]) -> Result<RuntimeLine, Mismatch> {
         let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
         let is_inside_a_number = self.bytes.last().is_some_and(is_number) && piece.first().is_some_and(is_number);
         if is_inside_a_number || !self.is_piece(piece) {
-            return None;
+            return Err(Mismatch::Different);
         }
-        match RuntimeLine::parse(&[&self.bytes, piece].concat()) {
-            Ok(line) => Some(Some(line)),
-            Err(Mismatch::Incomplete) => Some(None),
-            Err(Mismatch::InsideText | Mismatch::Different) => None,
-        }
+        RuntimeLine::parse(&[&self.bytes, piece].concat())
     }
 
     /// Whether the runtime may write these bytes at once: a number, or a text without numbers. Only the name of a package

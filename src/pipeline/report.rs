@@ -369,11 +369,10 @@ pub(super) fn report_run_as(
     let samples = analysis.profile.total_count();
     let cross_check = cross_check_of_run(run, &analysis.profile).filter(|_| wanted.filters.is_empty());
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
-    let findings = match wanted.filters.is_empty() {
-        true => {
-            run_findings(run.dir(), &analysis.profile, &manifest.workload, &manifest.sampler).map_err(Error::Input)?
-        }
-        false => Vec::new(),
+    let findings = if wanted.filters.is_empty() {
+        run_findings(run.dir(), &analysis.profile, &manifest.workload, &manifest.sampler).map_err(Error::Input)?
+    } else {
+        Vec::new()
     };
     let reported = reported(analysis.into(), wanted, run.id().as_str(), &manifest.title)?;
     let WorkloadResult { phases, load, .. } = manifest.workload;

@@ -41,7 +41,7 @@ pub(super) fn copy_output(
             copy.write(bytes);
         }
     };
-    let mut buffer = [0_u8; READ_SIZE];
+    let mut buffer = vec![0_u8; READ_SIZE];
     loop {
         match read_output(&mut reader, &mut buffer) {
             Ok(Some(0)) => break,

@@ -31,14 +31,12 @@ impl RuntimeLines {
     /// Takes the piece of `count` bytes in the buffer, and the pieces that wait in the pipe.
     pub(super) fn separate(&mut self, count: usize, buffer: &mut [u8], reader: &mut File) {
         let now_ns = monotonic_ns();
-        let mut count = count;
+        let mut push = |piece: &[u8]| self.separator.push(piece, now_ns, &mut self.separated);
+        push(buffer.get(..count).unwrap_or_default());
         for _ in 0..MAX_PIECES {
-            self.separator.push(buffer.get(..count).unwrap_or_default(), now_ns, &mut self.separated);
             // An error, such as that nothing waits, comes again where the caller reads.
-            match reader.read(buffer) {
-                Ok(read @ 1..) => count = read,
-                _ => break,
-            }
+            let Ok(count @ 1..) = reader.read(buffer) else { break };
+            push(buffer.get(..count).unwrap_or_default());
         }
     }
 

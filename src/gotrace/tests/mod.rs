@@ -61,7 +61,9 @@ fn text(lines: &[ArrivedLine]) -> String {
 
 fn trace(lines: Vec<ArrivedLine>) -> RuntimeTrace {
     let mut collector = TraceCollector::default();
-    lines.into_iter().for_each(|line| collector.add(line));
+    for line in lines {
+        collector.add(line);
+    }
     collector.finish()
 }
 
@@ -192,6 +194,17 @@ fn a_line_that_the_end_of_the_program_cuts_is_the_runtimes() {
     assert_eq!(program_bytes(GC.as_bytes().chunks(1)), GC);
     let (program, ..) = separate([&b"SCHED "[..], b"0", b"m", b"s", b": "]);
     assert_eq!(program, "ms: ");
+}
+
+#[test]
+fn a_beginning_that_the_program_writes_takes_nothing_from_a_line() {
+    let first = GC.replace("gc 2", "gc 1");
+    let line = pieces(&first);
+    for length in 1..line.len() {
+        let writes = [&line[..length], &[b"SCHED ".as_slice()], &line[length..]].concat();
+        let (program, lines, _) = separate(writes);
+        assert_eq!((program.as_str(), text(&lines)), ("SCHED ", first.clone()), "after {length} pieces");
+    }
 }
 
 #[test]
