@@ -118,15 +118,12 @@ fn the_collectors_share_of_the_samples_is_that_of_gctrace() {
         facts.iter().find(|fact| fact["source"] == source).unwrap()["value"].as_f64().unwrap()
     };
     let (samples, gctrace) = (of("samples"), of("gctrace"));
-    println!("samples {samples:.1} %, gctrace {gctrace:.1} %");
     let workload = &project.manifest()["workload"];
     let seconds = |name: &str| workload[name].as_f64().unwrap();
     let cpus = std::thread::available_parallelism().unwrap().get() as f64;
     let used = (seconds("user_seconds") + seconds("system_seconds")) / seconds("wall_seconds") / cpus;
     assert!((15.0..80.0).contains(&samples), "{samples}");
-    if used > 0.85 {
-        assert!((samples - gctrace).abs() <= 3.0, "samples {samples} %, gctrace {gctrace} %");
-    } else {
-        assert!(gctrace > samples - 3.0, "samples {samples} %, gctrace {gctrace} %, CPUs used {used:.2}");
-    }
+    // 3 points, and 2 for chance: a share of 4000 samples. Time that the program did not get may count as the collector's.
+    let most = samples / used.clamp(0.01, 1.0) + 5.0;
+    assert!((samples - 5.0..most).contains(&gctrace), "samples {samples} %, gctrace {gctrace} %, CPUs used {used:.2}");
 }
