@@ -61,13 +61,15 @@ impl PreparedRun<'_> {
         notes: &mut Vec<String>,
     ) -> Result<(WorkloadResult, Outcome, Recording, Vec<Fetched>), Error> {
         let launch = request_traces(self.config, self.launch_plan(draft, sampling), draft);
+        let signals = workload::catch_signals()?;
         self.announce(&launch);
         let watch = Watch::start(None);
         let window = launch.server.duration.unwrap_or(launch.timeout);
-        let (mut outcome, (recording, fetched)) = workload::run::<_, Error>(&launch, self.observer, |program| {
-            let session = Session::start(sampling, program, self.observer)?;
-            Ok(FetchingSession::new(session, fetching.cloned(), window))
-        })?;
+        let (mut outcome, (recording, fetched)) =
+            workload::run::<_, Error>(&launch, self.observer, signals, |program| {
+                let session = Session::start(sampling, program, self.observer)?;
+                Ok(FetchingSession::new(session, fetching.cloned(), window))
+            })?;
         watch.stop(std::mem::take(&mut outcome.runtime)).write(draft)?;
         let unbounded = self.is_unbounded().then_some(RunNote::RecordingUnbounded);
         self.report_recording(&outcome, &recording, unbounded.as_ref());

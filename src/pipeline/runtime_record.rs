@@ -13,7 +13,7 @@ use crate::fsio::{self, FileError};
 use crate::gotrace::RuntimeTrace;
 use crate::host::{CpuWaitCounters, CpuWaits, Throttling};
 use crate::perfevent::monotonic_ns;
-use crate::profile::Profile;
+use crate::profile::{Phase, PhaseName, Profile};
 use crate::workload::LaunchPlan;
 
 /// Copy of the runtime's lines, in the run's directory.
@@ -82,11 +82,18 @@ pub(super) fn run_findings(
         throttled_periods: throttling.throttled_periods,
         throttled_seconds: throttling.throttled_us as f64 / 1e6,
     };
+    let window = Phase::find(&workload.phases, PhaseName::Window);
+    // The system's part in the window is not measured; it is taken to be that of the whole run.
+    let in_window = |used: f64| {
+        let (user, system) = (workload.user_seconds, workload.system_seconds);
+        let share = if user + system > 0.0 { used / (user + system) } else { 0.0 };
+        (user * share, system * share)
+    };
     Ok(findings::find(&Evidence {
         profile,
-        trace: &record.trace,
-        wall_seconds: workload.wall_seconds,
-        cpu_seconds: sampler.used_cpu_seconds.map(|_| (workload.user_seconds, workload.system_seconds)),
+        trace: &window.map_or(record.trace.clone(), |window| record.trace.within(&(window.start_ns..window.end_ns))),
+        wall_seconds: window.map_or(workload.wall_seconds, |window| window.length().as_secs_f64()),
+        cpu_seconds: sampler.used_cpu_seconds.map(in_window),
         quotas: record.cpu_waits.quotas.iter().map(quota_use).collect(),
         pressure_seconds: record.cpu_waits.machine_pressure_us().map(|us| us as f64 / 1e6),
     }))

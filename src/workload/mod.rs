@@ -51,5 +51,5 @@ pub use outcome::{Ending, Outcome};
 pub use plan::{LaunchPlan, ServerPlan, Stdin};
 pub use progress::{Escalation, OutputStream, Progress, ServerStep, StopReason};
 pub use server_failure::ServerFailure;
-pub use supervision::run;
+pub use supervision::{catch_signals, run};
 pub use supervisor::{SUPERVISE, run_supervisor};

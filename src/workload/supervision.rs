@@ -42,19 +42,25 @@ const ESCALATION: [(Duration, Escalation); 2] =
 /// Timeout for the supervisor to kill everything after the order.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Catches the signals that ask goflame to end. Done before the user sees that the program is started: a signal then ends
+/// the run in order.
+pub fn catch_signals() -> Result<Signals, Error> {
+    Signals::catch().map_err(|source| Error::Launch { step: "catching signals", source })
+}
+
 /// Launches the program and runs a monitor until the program ends or is stopped. Returns both results.
 ///
 /// `start_monitor` receives the program before its start. After an error no process is left running.
 pub fn run<M, E>(
     plan: &LaunchPlan,
     progress: &dyn Progress,
+    mut signals: Signals,
     start_monitor: impl FnOnce(&mut WaitingProgram<'_>) -> Result<M, M::Error>,
 ) -> Result<(Outcome, M::Output), E>
 where
     M: Monitor,
     E: From<Error> + From<M::Error>,
 {
-    let mut signals = Signals::catch().map_err(|source| Error::Launch { step: "catching signals", source })?;
     // A signal to the process group during the launch ends goflame's helpers. Then the signal is the cause, not the
     // error.
     let (launched, monitor) = start(plan, progress, start_monitor, &mut signals).map_err(|error: E| {
