@@ -189,7 +189,7 @@ fn all_errors_have_one_form() {
     );
     refused("report -f png").code(2).stderr(
         "error: invalid value `png` for `--format <FORMAT>`
-   help: possible values: svg, html, pprof, folded, json
+   help: possible values: svg, html, pprof, folded, speedscope, firefox, chrome-trace, markdown, json
    help: `--help` explains all flags and arguments
 ",
     );

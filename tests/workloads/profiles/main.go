@@ -13,6 +13,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -29,7 +30,7 @@ func main() {
 
 	file := create("cpu.pb.gz")
 	check(pprof.StartCPUProfile(file))
-	compute(700 * time.Millisecond)
+	compute(0.7)
 	pprof.StopCPUProfile()
 	check(file.Close())
 
@@ -62,9 +63,10 @@ func check(err error) {
 	}
 }
 
-func compute(duration time.Duration) {
+// compute uses CPU time until the program has used this number of seconds, however busy the machine is.
+func compute(seconds float64) {
 	var sum uint64
-	for end := time.Now().Add(duration); time.Now().Before(end); {
+	for usedCPU() < seconds {
 		sum += fib(22)
 		pprof.Do(context.Background(), pprof.Labels("tenant", "acme"), func(context.Context) {
 			sum += mixed(300_000)
@@ -76,6 +78,13 @@ func compute(duration time.Duration) {
 	if sum == 0 {
 		os.Exit(1)
 	}
+}
+
+// usedCPU returns the seconds of CPU time that the program has used.
+func usedCPU() float64 {
+	var usage syscall.Rusage
+	check(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
 }
 
 //go:noinline
