@@ -275,8 +275,8 @@ impl PreparedRun<'_> {
             built,
             annotated,
             findings,
-            cross_check,
             facts,
+            cross_check,
             ..Reported::new(draft.id().to_string(), view, quality, title)
         };
         let files = self.write_outputs(&draft, &reported.document())?;
