@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use goflame::views::{By, View};
 use goflame::pprof::SourceDirs;
-use goflame::render::text::{Layout, Sort};
+use goflame::render::text::{Layout, Links, Sort};
 use goflame::{pprof, render};
 use libfuzzer_sys::fuzz_target;
 
@@ -59,6 +59,6 @@ fuzz_target!(|bytes: &[u8]| {
     let (sources, drawing) = (&SourceDirs::default(), &render::Drawing::default());
     let document = render::Document::new(&by_process, &quality, "fuzz", sources, drawing);
     render::Format::Json.write(&document, &mut sink()).unwrap();
-    render::text::write(&by_process, Layout { columns: 80, color: false, rows: 10, sort: Sort::Cumulative }, &mut sink()).unwrap();
+    render::text::write(&by_process, Layout { columns: 80, color: false, rows: 10, sort: Sort::Cumulative }, Links::default(), &mut sink()).unwrap();
     render::flamegraph::write(&by_goroutine, "", "", &render::Drawing::default(), &mut sink()).unwrap();
 });
