@@ -98,10 +98,10 @@ impl Fetcher {
         self.ended.is_some_and(|ended| ended.elapsed() > MAX_WAIT || self.threads.iter().all(JoinHandle::is_finished))
     }
 
-    /// Ends the window, waits for all profiles, and returns them in the order of the plan.
-    pub fn finish(mut self) -> Vec<Fetched> {
+    /// Ends the window, waits for all profiles, and returns them in the order of the plan. Gives up once `is_interrupted`.
+    pub fn finish(mut self, mut is_interrupted: impl FnMut() -> bool) -> Vec<Fetched> {
         self.end_window();
-        while !self.is_done() {
+        while !self.is_done() && !is_interrupted() {
             thread::sleep(Duration::from_millis(5));
         }
         for end in &self.window_end {

@@ -24,7 +24,7 @@ pub struct ProfileFinding {
 /// The finding as one paragraph.
 impl fmt::Display for ProfileFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Finding: {} ({}). {}", self.title, self.facts(), self.advice)
+        write!(f, "Finding: {} ({}); {}", self.title, self.facts(), self.advice)
     }
 }
 

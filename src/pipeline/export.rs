@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::goroutines::GOROUTINES_FILE;
 use super::manifest::{LeftOut, Manifest, to_json};
 use super::report::{PERF_DATA_FILE, ReportOptions, SYMBOLS_DIR, report_run_as};
+use super::runtime_record::RUNTIME_FILE;
 use super::{Error, Observer};
 use crate::archive::{self, ExportContent, Run, Store, check_export, write_export};
 use crate::fsio;
@@ -138,7 +139,8 @@ fn render(
     formats.sort_unstable();
     formats.dedup();
     let notes = manifest.notes.clone();
-    let options = ReportOptions { keep_times: formats.contains(&Format::Html), ..ReportOptions::default() };
+    let options =
+        ReportOptions { keep_times: formats.iter().any(|format| format.has_times()), ..ReportOptions::default() };
     let reported = report_run_as(run, manifest, &options, observer)?;
     let document = Document { notes: &notes, ..reported.document() };
     for format in formats {
@@ -155,7 +157,7 @@ fn reason_against(name: &str, is_raw: bool, options: ExportOptions) -> Option<&'
     let folder = name.split_once('/').map_or("", |(folder, _)| folder);
     match (name, folder) {
         (PERF_DATA_FILE | GOROUTINES_FILE, _) if is_raw => Some("pieces of the program's memory"),
-        (PERF_DATA_FILE, _) => None,
+        (PERF_DATA_FILE | RUNTIME_FILE, _) => None,
         (_, "bin" | "mapped") if !options.with_binary => {
             Some("code of programs, with what is built into it; --with-binary adds it")
         }

@@ -47,7 +47,8 @@ impl PreparedRun<'_> {
         };
         let secrets = self.config.secrets();
         recording.labels.replace_values(|name, value| secrets.text(&secrets.value(name, value)));
-        let keep = |plan| runtime_profiles::keep(draft, plan, fetched, outcome.ending, self.observer, &mut notes);
+        let keep =
+            |plan| runtime_profiles::keep(draft, plan, fetched, outcome.ending, &secrets, self.observer, &mut notes);
         let runtime_profiles = fetching.map(keep).transpose()?;
         Ok(Recorded { created, program_copy, workload, outcome, recording, kernel, runtime_profiles, notes })
     }
@@ -164,7 +165,9 @@ impl PreparedRun<'_> {
         if let Some(watch) = watch {
             watch.stop(RuntimeTrace::default()).write(draft)?;
         }
-        let fetched = started.map_or_else(Vec::new, Fetcher::finish);
+        let mut signals = workload::catch_signals()?;
+        let fetched = started.map_or_else(Vec::new, |fetcher| fetcher.finish(|| signals.take().is_some()));
+        drop(signals);
         let (workload, outcome) =
             (WorkloadResult::observed(target, &observation, &self.config.secrets()), observation.into());
         self.report_recording(&outcome, &recording, None);

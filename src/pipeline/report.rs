@@ -403,6 +403,8 @@ fn report_exported(
         facts: facts(&manifest),
         quality: manifest.quality,
         benchmarks: manifest.benchmarks,
+        phases: manifest.workload.phases,
+        load: manifest.workload.load.and_then(|load| load.figures),
         sample_types: None,
         ..reported
     })

@@ -13,6 +13,7 @@ use crate::endpoint::{Client, FetchError, Fetched, Fetcher, FetcherPlan, Profile
 use crate::pprof;
 use crate::profile::Profile;
 use crate::record::{self, Recording, Session};
+use crate::redact::Secrets;
 use crate::render::headline;
 use crate::views::{By, CrossCheck, View};
 use crate::workload::{Ending, Monitor};
@@ -88,7 +89,7 @@ impl Monitor for FetchingSession<'_> {
 
     fn finish(self) -> Result<Self::Output, record::Error> {
         let recording = self.session.finish()?;
-        Ok((recording, self.fetcher.map_or_else(Vec::new, Fetcher::finish)))
+        Ok((recording, self.fetcher.map_or_else(Vec::new, |fetcher| fetcher.finish(|| false))))
     }
 }
 
@@ -99,11 +100,12 @@ pub(super) fn keep(
     plan: &FetcherPlan,
     fetched: Vec<Fetched>,
     ending: Ending,
+    secrets: &Secrets,
     observer: &dyn Observer,
     notes: &mut Vec<String>,
 ) -> Result<RuntimeProfiles, Error> {
-    let url = plan.endpoint.to_string();
-    let common_problem = problem_of_all(&url, &fetched, ending);
+    let url = secrets.text(&plan.endpoint.to_string());
+    let common_problem = problem_of_all(&url, &fetched, ending).map(|problem| secrets.text(&problem));
     let (mut cpu, mut profiles) = (None, Vec::with_capacity(fetched.len()));
     for Fetched { kind, bytes } in fetched {
         let mut record = FetchedRecord { profile: kind.name(), file: None, headline: None, problem: None };
@@ -123,7 +125,7 @@ pub(super) fn keep(
                 record.headline = headline;
                 cpu = profile.filter(|_| kind == ProfileKind::Cpu).or(cpu);
             }
-            Err(reason) => record.problem = Some(format!("no {} profile: {reason}", kind.name())),
+            Err(reason) => record.problem = Some(secrets.text(&format!("no {} profile: {reason}", kind.name()))),
         }
         profiles.push(record);
     }

@@ -83,6 +83,11 @@ pub(super) fn run_findings(
         throttled_seconds: throttling.throttled_us as f64 / 1e6,
     };
     let window = Phase::find(&workload.phases, PhaseName::Window);
+    if window.is_none() && !workload.phases.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Waits for a CPU are counted from the launch to the end.
+    let counts_waits = workload.phases.len() <= 1;
     // The system's part in the window is not measured; it is taken to be that of the whole run.
     let in_window = |used: f64| {
         let (user, system) = (workload.user_seconds, workload.system_seconds);
@@ -94,8 +99,8 @@ pub(super) fn run_findings(
         trace: &window.map_or(record.trace.clone(), |window| record.trace.within(&(window.start_ns..window.end_ns))),
         wall_seconds: window.map_or(workload.wall_seconds, |window| window.length().as_secs_f64()),
         cpu_seconds: sampler.used_cpu_seconds.map(in_window),
-        quotas: record.cpu_waits.quotas.iter().map(quota_use).collect(),
-        pressure_seconds: record.cpu_waits.machine_pressure_us().map(|us| us as f64 / 1e6),
+        quotas: record.cpu_waits.quotas.iter().filter(|_| counts_waits).map(quota_use).collect(),
+        pressure_seconds: record.cpu_waits.machine_pressure_us().filter(|_| counts_waits).map(|us| us as f64 / 1e6),
     }))
 }
 

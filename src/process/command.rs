@@ -318,11 +318,11 @@ impl RunningCommand {
         self.started.has_ended()
     }
 
-    /// Asks the program and everything that it started to end with SIGINT, and kills them after 5 seconds. The second call
-    /// kills them at once.
-    pub fn end(&self) {
+    /// Asks the program and everything that it started to end with SIGINT, unless `was_asked` by the terminal, and kills them
+    /// after 5 seconds. The second call kills them at once.
+    pub fn end(&self, was_asked: bool) {
         if let Some(guard) = &self.started.guard {
-            guard::order_end(guard, false);
+            guard::order_end(guard, was_asked);
         }
     }
 

@@ -60,11 +60,11 @@ impl Load {
         self.running.has_ended()
     }
 
-    /// Asks the load to end, once. Load tools then print what they have measured until now.
-    pub(super) fn stop(&mut self) {
+    /// Asks the load to end, once. Load tools then print what they have measured until now. `was_asked`: the terminal has asked it.
+    pub(super) fn stop(&mut self, was_asked: bool) {
         if !self.stopped && !self.has_ended() {
             self.stopped = true;
-            self.running.end();
+            self.running.end(was_asked);
         }
     }
 

@@ -60,6 +60,7 @@ impl Outcome {
     pub fn window(&self) -> Duration {
         match Phase::find(&self.phases, PhaseName::Window) {
             Some(window) if self.phases.len() > 1 => window.length(),
+            None if !self.phases.is_empty() => Duration::ZERO,
             _ => self.wall,
         }
     }

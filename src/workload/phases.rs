@@ -162,10 +162,10 @@ impl<'a> Phases<'a> {
         self.since_ns = now;
     }
 
-    /// Asks the load to end.
-    pub(super) fn stop_load(&mut self) {
+    /// Asks the load to end. `was_asked`: the terminal has asked it.
+    pub(super) fn stop_load(&mut self, was_asked: bool) {
         if let Some(load) = &mut self.load {
-            load.stop();
+            load.stop(was_asked);
         }
     }
 

@@ -24,7 +24,7 @@ use super::ready_sign::{AwaitedSign, check_port_is_free};
 use crate::config::Stop;
 use crate::gotrace::RuntimeTrace;
 use crate::process::{ExitStatus, Signals, descendants_of, listening_address, terminal_signals_reach_program};
-use crate::profile::PhaseName;
+use crate::profile::{Phase, PhaseName};
 
 /// Interval of the clock checks when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -267,7 +267,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         while let Some(next) = self.phases.next(ended) {
             self.enter(next, launched);
             if next == PhaseName::Stop {
-                self.phases.stop_load();
+                self.phases.stop_load(false);
             }
         }
         let is_to_stop = self.phases.current() == PhaseName::Stop && self.stopping.is_none() && self.ended.is_none();
@@ -338,7 +338,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         if self.plan.server.has_phases() && self.phases.current() != PhaseName::Stop {
             self.enter(PhaseName::Stop, launched);
         }
-        self.phases.stop_load();
+        self.phases.stop_load(signal == 0);
         self.stopping = Some(Stopping { since: Instant::now(), unsent: Some(signal), escalation, ending });
         self.send_signal(launched);
     }
@@ -415,6 +415,8 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         // The whole run ends with the last process, which the reading at the end of the program lacks.
         let last = last.filter(|_| self.plan.server.has_phases()).unwrap_or(user_cpu + system_cpu);
         let FinishedPhases { phases, load, incomplete_log, failure } = self.phases.finish();
+        let has_window = phases.is_empty() || Phase::find(&phases, PhaseName::Window).is_some();
+        let window_cpu = if has_window { last.saturating_sub(first.unwrap_or_default()) } else { Duration::ZERO };
         let outcome = Outcome {
             status,
             ending,
@@ -428,7 +430,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             unstoppable: usage.unstoppable,
             incomplete_logs: incomplete_log.into_iter().collect(),
             phases,
-            window_cpu: last.saturating_sub(first.unwrap_or_default()),
+            window_cpu,
             load,
             failure,
             listened: self.listened.filter(|_| is_stopped),

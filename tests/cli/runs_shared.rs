@@ -128,7 +128,7 @@ fn planted_secrets_are_in_nothing_that_is_handed_on() {
     let (project, id) = run_of(SETTINGS);
     let export = project.goflame(["runs", "export"]).run();
     export.code(0).stdout("").stderr_in_order(&format!(
-        "    Exported 7 files of run {id}, [..] MB
+        "    Exported 8 files of run {id}, [..] MB
     Left out bin/program: code of programs, with what is built into it; --with-binary adds it
     Left out symbols/[..]: of use with the programs only; --with-binary adds it
     Left out goflame.lock, goflame.toml: settings, which may hold values of the environment
@@ -149,6 +149,7 @@ fn planted_secrets_are_in_nothing_that_is_handed_on() {
             "profile.folded",
             "profile.pb.gz",
             "report.html",
+            "runtime.json",
             "summary.json"
         ]
     );
@@ -236,7 +237,7 @@ fn an_export_is_the_same_on_another_machine_and_after_an_import() {
     let colleague = Project::empty();
     let import = colleague.goflame(["runs", "import"]).arg(project.path("first.tar.zst")).run();
     import.code(0).stdout("").stderr_in_order(&format!(
-        "    Verified 7 files of run {id}
+        "    Verified 8 files of run {id}
     Left out bin/program: code of programs, with what is built into it; --with-binary adds it
     Imported .goflame/runs/{id}; it is the newest run now
 "
