@@ -141,7 +141,7 @@ fn tree_adds_up_to(project: &Project, expected: &BTreeMap<String, Function>) {
     let mut path: Vec<String> = Vec::new();
     for row in tree["tree"].as_array().unwrap() {
         path.truncate(usize::try_from(number(row, "depth")).unwrap());
-        path.push(text(row, "display").to_owned());
+        path.push(shown(text(row, "display")));
         let weight = number(row, "self");
         found.entry(path.last().unwrap().clone()).or_default().flat += weight;
         let mut seen: Vec<&[String]> = Vec::new();
@@ -192,7 +192,7 @@ fn lines_are_those_of_pprof(project: &Project) {
         assert_eq!((&function["note"], text(function, "source").ends_with("/profiles/main.go")), (&Value::Null, true));
         for line in function["lines"].as_array().unwrap().iter().filter(|line| number(line, "cumulative") > 0) {
             let row = (number(line, "self"), number(line, "cumulative"), text(line, "text").to_owned());
-            found.insert((text(function, "display").to_owned(), number(line, "line")), row);
+            found.insert((shown(text(function, "display")), number(line, "line")), row);
         }
     }
     assert_eq!(found, expected);
