@@ -38,7 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sources", &["fsio", "bytes", "process", "perfevent", "perfdata", "pprof", "stacktext"]),
     ("build", &["fsio", "bytes", "redact", "process", "config", "gobin"]),
     ("doctor", &["fsio", "bytes", "process", "config", "host", "perfevent", "gobin", "build"]),
-    ("workload", &["fsio", "process", "profile", "gotrace", "config", "perfevent"]),
+    ("workload", &["fsio", "process", "endpoint", "profile", "gotrace", "config", "perfevent"]),
     ("record", &["fsio", "process", "gotrace", "config", "sources", "workload", "perfevent", "perfdata", "gobin"]),
     ("analyse", &["bytes", "perfdata", "gobin", "jit", "profile", "goname", "sources"]),
     ("archive", &["fsio", "bytes"]),

@@ -118,7 +118,7 @@ impl Client {
 
     /// Sends one request and receives its answer.
     async fn exchange(&self, endpoint: &Endpoint, early_end: &EarlyEnd) -> Result<Answer, FetchProblem> {
-        let stream = connect(endpoint).map_err(FetchProblem::Connect)?;
+        let stream = connect_to(endpoint).map_err(FetchProblem::Connect)?;
         let half = stream.try_clone().map_err(FetchProblem::Connect)?;
         let answer = async {
             let response = self.request(endpoint, stream).await?;
@@ -188,16 +188,20 @@ fn block_on<T>(task: impl Future<Output = Result<T, FetchProblem>>) -> Result<T,
     runtime.map_err(FetchProblem::Connect)?.block_on(task)
 }
 
-fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
+fn connect_to(endpoint: &Endpoint) -> io::Result<TcpStream> {
     let url = endpoint.url();
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let mut last = io::Error::other("the name of the host has no address");
-    for address in (host, url.port_or_known_default().unwrap_or(80)).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
-            Ok(stream) => {
-                stream.set_nonblocking(true)?;
-                return Ok(stream);
-            }
+    let stream = connect((host, url.port_or_known_default().unwrap_or(80)), CONNECT_TIMEOUT)?;
+    stream.set_nonblocking(true)?;
+    Ok(stream)
+}
+
+/// Connects to the first address of a host that accepts within the time limit for one address.
+pub fn connect(host: impl ToSocketAddrs, limit: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name of the host has no address");
+    for address in host.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, limit) {
+            Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }

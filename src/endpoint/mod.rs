@@ -14,7 +14,7 @@ mod profile_kind;
 #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests;
 
-pub use client::{AUTHORIZATION_VARIABLE, Client, EarlyEnd, HEADERS_VARIABLE};
+pub use client::{AUTHORIZATION_VARIABLE, Client, EarlyEnd, HEADERS_VARIABLE, connect};
 pub use error::{FetchError, FetchProblem, HeaderError};
 pub use fetcher::{Fetched, Fetcher, FetcherPlan};
 pub use location::{Endpoint, EndpointError};

@@ -1,7 +1,6 @@
 //! Waits for the sign that a server is ready.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -11,6 +10,7 @@ use regex::bytes::Regex;
 
 use super::error::Error;
 use crate::config::{HttpAddress, ReadySign};
+use crate::endpoint::connect;
 use crate::process::process_listening_on;
 
 /// Time between two attempts to connect.
@@ -48,7 +48,9 @@ impl AwaitedSign {
         let state = Arc::new(SignState { line, ..SignState::default() });
         match sign {
             ReadySign::Log(_) => {}
-            ReadySign::Tcp(address) => repeat(&state, address.clone(), |address| connect(address).map(drop)),
+            ReadySign::Tcp(address) => {
+                repeat(&state, address.clone(), |address| connect(address.as_str(), ATTEMPT).map(drop))
+            }
             ReadySign::Http(address) => repeat(&state, address.clone(), request),
         }
         Self { state }
@@ -92,20 +94,9 @@ fn repeat<T: Send + 'static>(state: &Arc<SignState>, to: T, attempt: fn(&T) -> i
     });
 }
 
-fn connect(address: &String) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, ATTEMPT) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
 /// Sends a request, and reads the status line of the answer.
 fn request(address: &HttpAddress) -> io::Result<()> {
-    let mut stream = connect(&address.authority)?;
+    let mut stream = connect(address.authority.as_str(), ATTEMPT)?;
     stream.set_read_timeout(Some(ATTEMPT))?;
     stream.set_write_timeout(Some(ATTEMPT))?;
     let HttpAddress { authority, path } = address;
@@ -152,7 +143,7 @@ pub(super) fn check_port_is_free(sign: &ReadySign) -> Result<(), Error> {
         ReadySign::Tcp(address) => address,
         ReadySign::Http(address) => &address.authority,
     };
-    if connect(address).is_err() {
+    if connect(address.as_str(), ATTEMPT).is_err() {
         return Ok(());
     }
     let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
