@@ -12,7 +12,6 @@ use super::cmdline;
 use super::copies::StackCopies;
 use super::coverage::unseen_cpu_cause;
 use super::draft_file::write;
-use super::facts::facts;
 use super::goroutines;
 use super::kernel::{KernelSource, running_kernel_symbols};
 use super::manifest::{AppRecord, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
@@ -254,7 +253,7 @@ impl PreparedRun<'_> {
             checks: to_json(&self.ready.findings),
             binaries,
             workload: workload.clone(),
-            benchmarks: benchmarks.clone(),
+            benchmarks,
             sampler,
             quality: quality.clone(),
             hottest: hottest(&view),
@@ -263,22 +262,11 @@ impl PreparedRun<'_> {
             left_out: Vec::new(),
         };
         let built = BuiltFrom::new(&manifest);
-        let (facts, annotated) = (facts(&manifest), built.annotate_hot(&view, self.config));
+        let annotated = built.annotate_hot(&view, self.config);
         let findings =
             run_findings(draft.dir(), view.profile(), &manifest.workload, &manifest.sampler).map_err(Error::Input)?;
-        let (phases, load) = (workload.phases.clone(), workload.load.as_ref().and_then(|load| load.figures.clone()));
-        let reported = Reported {
-            notes,
-            benchmarks,
-            phases,
-            load,
-            built,
-            annotated,
-            findings,
-            facts,
-            cross_check,
-            ..Reported::new(draft.id().to_string(), view, quality, title)
-        };
+        let reported = Reported::new(draft.id().to_string(), view, quality, title).of_run(&manifest);
+        let reported = Reported { notes, built, annotated, findings, cross_check, ..reported };
         let files = self.write_outputs(&draft, &reported.document())?;
         let run = draft.commit(&manifest)?;
         if let Err(error) = after_run(self.config, self.store, run.id()) {

@@ -10,10 +10,9 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::ValueEnum;
 
 use super::binaries::use_kept_binaries;
-use super::facts::facts;
 use super::goroutines::GOROUTINES_FILE;
 use super::kernel::{KernelSource, stored_kernel_symbols};
-use super::manifest::{Manifest, WorkloadResult};
+use super::manifest::Manifest;
 use super::observer::{AnalysedInput, PipelineEvent};
 use super::reported::Reported;
 use super::runtime_profiles::{cross_check_of_run, has_runtime_cpu};
@@ -324,7 +323,7 @@ fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) ->
 /// Reports a run that this manifest describes.
 pub(super) fn report_run_as(
     run: &Run,
-    manifest: Manifest,
+    mut manifest: Manifest,
     wanted: &ReportOptions<'_>,
     observer: &dyn Observer,
 ) -> Result<Reported, Error> {
@@ -332,12 +331,12 @@ pub(super) fn report_run_as(
     if lacks_programs(run, &manifest) {
         return report_exported(run, manifest, wanted, observer);
     }
-    let (facts, built) = (facts(&manifest), BuiltFrom::new(&manifest));
+    let built = BuiltFrom::new(&manifest);
     let path = run.file(PERF_DATA_FILE)?;
     let bytes = InputBytes::open(&path).map_err(Error::Input)?;
     let mut images = DiskImages::new();
     images.set_recording_end(modified(&path));
-    use_kept_binaries(&mut images, run, manifest.binaries);
+    use_kept_binaries(&mut images, run, std::mem::take(&mut manifest.binaries));
     if let Some(build) = &manifest.build {
         images.use_copy(build.path.to_string_lossy(), run.file(&build.file)?);
     }
@@ -365,7 +364,7 @@ pub(super) fn report_run_as(
     let (mut analysis, seconds) =
         analyse_bytes(&path.display().to_string(), &bytes, &mut images, kernel, |_| &code_files, options)?;
     analysis.quality.size_bound = manifest.quality.size_bound;
-    analysis.quality.unseen_cpu_cause = manifest.quality.unseen_cpu_cause;
+    analysis.quality.unseen_cpu_cause = manifest.quality.unseen_cpu_cause.take();
     let samples = analysis.profile.total_count();
     let cross_check = cross_check_of_run(run, &analysis.profile).filter(|_| wanted.filters.is_empty());
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
@@ -374,10 +373,8 @@ pub(super) fn report_run_as(
     } else {
         Vec::new()
     };
-    let reported = reported(analysis.into(), wanted, run.id().as_str(), &manifest.title)?;
-    let WorkloadResult { phases, load, .. } = manifest.workload;
-    let load = load.and_then(|load| load.figures);
-    Ok(Reported { facts, benchmarks: manifest.benchmarks, phases, load, built, findings, cross_check, ..reported })
+    let reported = reported(analysis.into(), wanted, run.id().as_str(), &manifest.title)?.of_run(&manifest);
+    Ok(Reported { built, findings, cross_check, ..reported })
 }
 
 /// Whether the run was exported without what gives the addresses of its recording names.
@@ -396,15 +393,11 @@ fn report_exported(
     observer: &dyn Observer,
 ) -> Result<Reported, Error> {
     let path = run.file(Format::Pprof.file_name())?;
-    let reported = report_pprof(&path, &open_input(&path)?, wanted, observer)?;
+    let reported = report_pprof(&path, &open_input(&path)?, wanted, observer)?.of_run(&manifest);
     Ok(Reported {
         name: run.id().to_string(),
         title: wanted.title.unwrap_or(&manifest.title).to_owned(),
-        facts: facts(&manifest),
         quality: manifest.quality,
-        benchmarks: manifest.benchmarks,
-        phases: manifest.workload.phases,
-        load: manifest.workload.load.and_then(|load| load.figures),
         sample_types: None,
         ..reported
     })

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use super::facts::facts;
+use super::manifest::Manifest;
 use super::source_text::BuiltFrom;
 use crate::findings::ProfileFinding;
 use crate::gobench::BenchmarkResult;
@@ -71,6 +73,15 @@ impl Reported {
             cross_check: None,
             facts: Vec::new(),
         }
+    }
+
+    /// Adds the facts of a run, and the figures that it measured besides the samples.
+    #[must_use]
+    pub(super) fn of_run(self, manifest: &Manifest) -> Self {
+        let Manifest { benchmarks, workload, .. } = manifest;
+        let load = workload.load.as_ref().and_then(|load| load.figures.clone());
+        let (benchmarks, phases) = (benchmarks.clone(), workload.phases.clone());
+        Self { facts: facts(manifest), benchmarks, phases, load, ..self }
     }
 
     /// Returns the path of a function's source file, if it is on this machine where the program was built from it.
