@@ -165,9 +165,13 @@ impl PreparedRun<'_> {
         if let Some(watch) = watch {
             watch.stop(RuntimeTrace::default()).write(draft)?;
         }
-        let mut signals = workload::catch_signals()?;
-        let fetched = started.map_or_else(Vec::new, |fetcher| fetcher.finish(|| signals.take().is_some()));
-        drop(signals);
+        let fetched = match started {
+            Some(fetcher) => {
+                let mut signals = workload::catch_signals()?;
+                fetcher.finish(|| signals.take().is_some())
+            }
+            None => Vec::new(),
+        };
         let (workload, outcome) =
             (WorkloadResult::observed(target, &observation, &self.config.secrets()), observation.into());
         self.report_recording(&outcome, &recording, None);

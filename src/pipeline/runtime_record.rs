@@ -74,7 +74,15 @@ pub(super) fn run_findings(
     workload: &WorkloadResult,
     sampler: &SamplerRecord,
 ) -> Result<Vec<ProfileFinding>, FileError> {
-    let Some(record) = RuntimeRecord::read(dir)? else { return Ok(Vec::new()) };
+    let window = Phase::find(&workload.phases, PhaseName::Window);
+    if window.is_none() && !workload.phases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(RuntimeRecord { trace, cpu_waits, .. }) = RuntimeRecord::read(dir)? else { return Ok(Vec::new()) };
+    let (trace, wall_seconds) = match window {
+        Some(window) => (trace.within(&(window.start_ns..window.end_ns)), window.length().as_secs_f64()),
+        None => (trace, workload.wall_seconds),
+    };
     let quota_use = |(group, throttling): (&PathBuf, &Throttling)| QuotaUse {
         group: group.display().to_string(),
         cpus: throttling.quota.cpus(),
@@ -82,10 +90,6 @@ pub(super) fn run_findings(
         throttled_periods: throttling.throttled_periods,
         throttled_seconds: throttling.throttled_us as f64 / 1e6,
     };
-    let window = Phase::find(&workload.phases, PhaseName::Window);
-    if window.is_none() && !workload.phases.is_empty() {
-        return Ok(Vec::new());
-    }
     // Waits for a CPU are counted from the launch to the end.
     let counts_waits = workload.phases.len() <= 1;
     // The system's part in the window is not measured; it is taken to be that of the whole run.
@@ -96,11 +100,11 @@ pub(super) fn run_findings(
     };
     Ok(findings::find(&Evidence {
         profile,
-        trace: &window.map_or(record.trace.clone(), |window| record.trace.within(&(window.start_ns..window.end_ns))),
-        wall_seconds: window.map_or(workload.wall_seconds, |window| window.length().as_secs_f64()),
+        trace: &trace,
+        wall_seconds,
         cpu_seconds: sampler.used_cpu_seconds.map(in_window),
-        quotas: record.cpu_waits.quotas.iter().filter(|_| counts_waits).map(quota_use).collect(),
-        pressure_seconds: record.cpu_waits.machine_pressure_us().filter(|_| counts_waits).map(|us| us as f64 / 1e6),
+        quotas: cpu_waits.quotas.iter().filter(|_| counts_waits).map(quota_use).collect(),
+        pressure_seconds: cpu_waits.machine_pressure_us().filter(|_| counts_waits).map(|us| us as f64 / 1e6),
     }))
 }
 

@@ -296,6 +296,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         }
         self.phases.show();
     }
+
     /// Returns the CPU time of the program, at most [`CPU_TIME_INTERVAL`] old.
     fn used_cpu(&mut self, launched: &Launched) -> Option<Duration> {
         match self.used_cpu {
@@ -415,7 +416,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         // The whole run ends with the last process, which the reading at the end of the program lacks.
         let last = last.filter(|_| self.plan.server.has_phases()).unwrap_or(user_cpu + system_cpu);
         let FinishedPhases { phases, load, incomplete_log, failure } = self.phases.finish();
-        let has_window = phases.is_empty() || Phase::find(&phases, PhaseName::Window).is_some();
+        let has_window = Phase::find(&phases, PhaseName::Window).is_some();
         let window_cpu = if has_window { last.saturating_sub(first.unwrap_or_default()) } else { Duration::ZERO };
         let outcome = Outcome {
             status,
