@@ -9,6 +9,9 @@ use sha2::{Digest as _, Sha256};
 /// The style of all pages.
 pub(super) const STYLE: &str = include_str!("../../templates/report/page.css");
 
+/// The beginning of all pages, up to the title in the body.
+const HEAD: &str = include_str!("../../templates/head.html");
+
 /// Returns the Content-Security-Policy of a page with this style and script.
 pub(super) fn policy(style: &str, script: Option<&str>) -> String {
     let source = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())));
@@ -16,15 +19,17 @@ pub(super) fn policy(style: &str, script: Option<&str>) -> String {
     format!("default-src 'none'; {script}style-src {}; base-uri 'none'; form-action 'none'", source(style))
 }
 
-/// Writes a template, in which `{name}` stands for a value.
+/// Writes the head of a page and its template, in which `{name}` stands for a value.
 pub(super) fn write<'v>(template: &str, value: impl Fn(&str) -> &'v str, out: &mut dyn Write) -> io::Result<()> {
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        let (name, after) = after.split_once('}').unwrap_or((after, ""));
-        out.write_all(before.as_bytes())?;
-        out.write_all(value(name).as_bytes())?;
-        rest = after;
+    for part in [HEAD, template] {
+        let mut rest = part;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}').unwrap_or((after, ""));
+            out.write_all(before.as_bytes())?;
+            out.write_all(value(name).as_bytes())?;
+            rest = after;
+        }
+        out.write_all(rest.as_bytes())?;
     }
-    out.write_all(rest.as_bytes())?;
     out.flush()
 }
