@@ -1,8 +1,6 @@
 // Opens what goflame exports with the programs that it is meant for, and compares their totals with summary.json.
 //
 //   node --test tests/report/formats.test.mjs
-//
-// GOFLAME and CHROMIUM name other binaries.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,12 +8,10 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import Ajv from "ajv";
-import puppeteer from "puppeteer-core";
+import { goflame, launch, repository } from "./browser.mjs";
 
-const repository = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const goflame = process.env.GOFLAME ?? join(repository, "target/debug/goflame");
 const require = createRequire(import.meta.url);
 const speedscope = join(dirname(require.resolve("speedscope/package.json")), "dist/release");
 const profilerCli = join(dirname(require.resolve("@firefox-devtools/profiler-cli/package.json")), "dist/profiler-cli.js");
@@ -45,10 +41,7 @@ test("speedscope's schema describes the file, and speedscope opens it", async ()
   assert.ok(validate(file), JSON.stringify(validate.errors));
   assert.equal(sum(file.profiles.map((profile) => sum(profile.weights))), summary.total);
 
-  const browser = await puppeteer.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--allow-file-access-from-files", "--enable-unsafe-swiftshader"],
-  });
+  const browser = await launch("--allow-file-access-from-files", "--enable-unsafe-swiftshader");
   try {
     const page = await browser.newPage();
     const problems = [];

@@ -1,21 +1,14 @@
 // Opens the page about all runs in Chromium: its links, its keyboard, axe.
 //
 //   node --test tests/report/index.test.mjs
-//
-// GOFLAME and CHROMIUM name other binaries; PICTURES is a directory for pictures of the page.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import puppeteer from "puppeteer-core";
+import { assertAccessible, goflame, launchForPictures, openPage, repository } from "./browser.mjs";
 
-const repository = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const goflame = process.env.GOFLAME ?? join(repository, "target/debug/goflame");
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const evil = "</h3><script>alert(1)</script><img src=x onerror=alert(2)>\"'>\u202e";
 
 let browser;
@@ -42,10 +35,7 @@ before(async () => {
   }
   execFileSync(goflame, ["runs", "tag", "0003", "baseline"], { cwd: project, stdio: "ignore" });
   execFileSync(goflame, ["runs", "index"], { cwd: project, stdio: "ignore" });
-  browser = await puppeteer.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"],
-  });
+  browser = await launchForPictures();
 });
 
 after(async () => {
@@ -53,21 +43,8 @@ after(async () => {
   rmSync(project, { recursive: true, force: true });
 });
 
-/** Opens the page; collects errors, dialogs and requests to a network. */
-async function open({ width = 1280, dark = false } = {}) {
-  const page = await browser.newPage();
-  const problems = [];
-  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
-  page.on("request", (request) => request.url().startsWith("file:") || problems.push(request.url()));
-  page.on("dialog", (dialog) => {
-    problems.push(`a dialog: ${dialog.message()}`);
-    dialog.dismiss();
-  });
-  await page.setViewport({ width, height: 900 });
-  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]);
-  await page.goto(pathToFileURL(join(project, ".goflame/index.html")).href);
-  return { page, problems };
-}
+/** Opens the page about all runs. */
+const open = (how) => openPage(browser, join(project, ".goflame/index.html"), how);
 
 test("the table links to the reports, and the keyboard reaches them", async () => {
   const { page, problems } = await open();
@@ -97,18 +74,5 @@ test("a change is a hint with its run, and names do nothing", async () => {
   assert.deepEqual(problems, []);
 });
 
-test("axe finds no violation, in light and dark, wide and narrow", async () => {
-  for (const dark of [false, true]) {
-    for (const width of [1280, 390]) {
-      const { page } = await open({ dark, width });
-      // The page forbids all scripts; the protocol of the browser may run one all the same.
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate(() => globalThis.axe.run());
-      assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], `dark: ${dark}, ${width} px`);
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.ok(overflow <= 0, `${width} px: ${overflow} px too wide`);
-      if (process.env.PICTURES) await page.screenshot({ path: join(process.env.PICTURES, `index-${dark ? "dark" : "light"}-${width}.png`), fullPage: true });
-      await page.close();
-    }
-  }
-});
+test("axe finds no violation, in light and dark, wide and narrow", () =>
+  assertAccessible("index", async (how) => (await open(how)).page));

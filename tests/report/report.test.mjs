@@ -1,21 +1,13 @@
 // Opens report.html of real runs in Chromium and uses it: mouse, keyboard, search, time range, groups.
 //
 //   node --test tests/report/report.test.mjs
-//
-// GOFLAME and CHROMIUM name other binaries; PICTURES is a directory for pictures of the page.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import puppeteer from "puppeteer-core";
-
-const repository = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const goflame = process.env.GOFLAME ?? join(repository, "target/debug/goflame");
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+import { assertAccessible, goflame, launchForPictures, openPage, repository } from "./browser.mjs";
 
 let browser;
 let project;
@@ -31,10 +23,7 @@ before(async () => {
   execFileSync(goflame, ["run", "-q", "-f", "html", "--", "-duration", "2s", "-workers", "4"], { cwd: project, stdio: "inherit" });
   execFileSync(goflame, ["report", "latest", "-o", "report.html"], { cwd: project });
   summary = JSON.parse(execFileSync(goflame, ["report", "latest", "-f", "json"], { cwd: project, maxBuffer: 1 << 28 }));
-  browser = await puppeteer.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"],
-  });
+  browser = await launchForPictures();
 });
 
 after(async () => {
@@ -43,19 +32,8 @@ after(async () => {
 });
 
 /** Opens a report; fails on any error of its scripts, and on any request. */
-async function open(file = join(project, "report.html"), { fragment = "", width = 1280, dark = false } = {}) {
-  const page = await browser.newPage();
-  const problems = [];
-  page.on("pageerror", (error) => problems.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
-  page.on("request", (request) => request.url().startsWith("file:") || problems.push(request.url()));
-  page.on("dialog", (dialog) => {
-    problems.push(`a dialog: ${dialog.message()}`);
-    dialog.dismiss();
-  });
-  await page.setViewport({ width, height: 900 });
-  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]);
-  await page.goto(pathToFileURL(file).href + fragment);
+async function open(file = join(project, "report.html"), how = {}) {
+  const { page, problems } = await openPage(browser, file, how);
   await page.waitForFunction(() => document.documentElement.dataset.ready, { timeout: 60_000 });
   return { page, problems };
 }
@@ -242,21 +220,12 @@ test("the tree is walked by keyboard", async () => {
   assert.deepEqual(problems, []);
 });
 
-test("axe finds no violation, in light and dark, wide and narrow", async () => {
-  for (const dark of [false, true]) {
-    for (const width of [1280, 390]) {
-      const { page } = await open(undefined, { dark, width });
-      await page.click("#about summary");
-      // The page forbids scripts that are not its own; the protocol of the browser may run one all the same.
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate(() => globalThis.axe.run());
-      assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], `dark: ${dark}, ${width} px`);
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.ok(overflow <= 0, `${width} px: ${overflow} px too wide`);
-      if (process.env.PICTURES) await page.screenshot({ path: join(process.env.PICTURES, `report-${dark ? "dark" : "light"}-${width}.png`), fullPage: true });
-    }
-  }
-});
+test("axe finds no violation, in light and dark, wide and narrow", () =>
+  assertAccessible("report", async (how) => {
+    const { page } = await open(undefined, how);
+    await page.click("#about summary");
+    return page;
+  }));
 
 test("hostile names do nothing", async () => {
   const evil = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "]]>", "a\u202eb", "'\"&amp;", "x".repeat(10_000), "__proto__"];

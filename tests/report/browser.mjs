@@ -1,0 +1,56 @@
+// Shared by the tests of the pages: goflame, a browser, and the check that everybody can use a page.
+//
+// GOFLAME and CHROMIUM name other binaries; PICTURES is a directory for pictures of the pages.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import puppeteer from "puppeteer-core";
+
+export const repository = join(dirname(fileURLToPath(import.meta.url)), "../..");
+export const goflame = process.env.GOFLAME ?? join(repository, "target/debug/goflame");
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+export const launch = (...args) =>
+  puppeteer.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", ...args],
+  });
+
+/** Launches a browser for pictures that are the same on every machine. */
+export const launchForPictures = () => launch("--disable-gpu", "--force-color-profile=srgb");
+
+/** Opens a page of goflame; collects errors of its scripts, dialogs, and requests to a network. */
+export async function openPage(browser, file, { fragment = "", width = 1280, dark = false } = {}) {
+  const page = await browser.newPage();
+  const problems = [];
+  page.on("pageerror", (error) => problems.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+  page.on("request", (request) => request.url().startsWith("file:") || problems.push(request.url()));
+  page.on("dialog", (dialog) => {
+    problems.push(`a dialog: ${dialog.message()}`);
+    dialog.dismiss();
+  });
+  await page.setViewport({ width, height: 900 });
+  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }]);
+  await page.goto(pathToFileURL(file).href + fragment);
+  return { page, problems };
+}
+
+/** Asserts in light and dark, wide and narrow, that axe finds no violation and nothing is too wide. `name` is for pictures. */
+export async function assertAccessible(name, open) {
+  for (const dark of [false, true]) {
+    for (const width of [1280, 390]) {
+      const page = await open({ dark, width });
+      // The page forbids scripts that are not its own; the protocol of the browser may run one all the same.
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html)]), [], `dark: ${dark}, ${width} px`);
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(overflow <= 0, `${width} px: ${overflow} px too wide`);
+      if (process.env.PICTURES) await page.screenshot({ path: join(process.env.PICTURES, `${name}-${dark ? "dark" : "light"}-${width}.png`), fullPage: true });
+      await page.close();
+    }
+  }
+}
