@@ -1,4 +1,4 @@
-//! What can be wrong with a run on disk.
+//! Problems of a run on disk.
 
 use std::fmt;
 use std::path::PathBuf;

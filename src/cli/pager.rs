@@ -17,7 +17,7 @@ const DEFAULT: &str = "less";
 /// Options of less that the user has not set: end if the text fits on the screen, show colours, leave the text there.
 const LESS: &str = "FRX";
 
-/// Shows a text with the pager. Returns false if there is no pager that shows it.
+/// Shows a text with the pager. Returns whether there is a pager that showed it.
 ///
 /// The end of the pager before the end of the text is not an error. A Ctrl-C is for the pager alone.
 pub(super) fn show(text: &[u8]) -> bool {

@@ -46,7 +46,7 @@ impl SvgArgs {
         given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
 
-    /// The drawing that the flags ask for.
+    /// Returns the options of the drawing.
     pub(super) fn drawing(&self) -> Drawing {
         Drawing {
             subtitle: self.subtitle.clone(),

@@ -224,12 +224,12 @@ pub enum StackSize {
     Bytes(u32),
 }
 
-/// What the Go runtime reports about itself while it is sampled.
+/// Reports that are requested of the Go runtime while it is sampled, and profiles that the program serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Runtime {
     /// A line for each garbage collection.
     pub gctrace: bool,
-    /// The interval of the scheduler's state. `None` means no such lines.
+    /// Interval between two reports of the scheduler. `None` requests none.
     pub schedtrace: Option<Duration>,
     /// Processors, threads and goroutines with each state of the scheduler: each second, unless `schedtrace` says
     /// otherwise.

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The phases of a server's run. Without any of them, the samples of the whole run count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// What to wait for after the start.
+    /// Sign that the server is ready.
     pub ready: Ready,
     /// Time between ready and the window.
     pub warmup: Duration,

@@ -20,7 +20,7 @@ const MAX_WAIT: Duration = Duration::from_secs(20);
 /// Seconds that are asked for if nobody knows how long the window lasts. The end of the window ends the request.
 const UNKNOWN_WINDOW_SECONDS: u64 = 86_400;
 
-/// What to fetch, and from where.
+/// The profiles that are fetched, and their source.
 #[derive(Debug, Clone)]
 pub struct FetcherPlan {
     /// The directory of the program's profiles.

@@ -8,7 +8,7 @@ use crate::profile::Profile;
 pub struct Evidence<'e> {
     /// The samples, unfiltered.
     pub profile: &'e Profile,
-    /// What the Go runtime reported.
+    /// Reports of the Go runtime.
     pub trace: &'e RuntimeTrace,
     /// Length of the span in seconds.
     pub wall_seconds: f64,

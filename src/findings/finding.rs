@@ -15,7 +15,7 @@ pub struct ProfileFinding {
     pub evidence: Vec<Fact>,
     /// How far the sources support it.
     pub confidence: Confidence,
-    /// What to do, or where to look.
+    /// The next step, or the place to look at.
     pub advice: String,
     /// Part of the CPU time or of the wall time that it is about, from 0 to 1. Orders findings.
     pub effect: f64,

@@ -1,4 +1,4 @@
-//! What a profile and the reports of runtime and kernel say together: findings, each with the figures of its sources.
+//! Findings: conclusions from a profile and the reports of runtime and kernel, each with the figures of its sources.
 //!
 //! Must not read files, and must not format output.
 

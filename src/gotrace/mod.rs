@@ -1,4 +1,4 @@
-//! What the Go runtime writes about itself when `GODEBUG` asks for it: gctrace, schedtrace, scheddetail and inittrace.
+//! Reports that the Go runtime writes when `GODEBUG` requests them: gctrace, schedtrace, scheddetail and inittrace.
 //! Bytes → events. Formats of Go 1.18 to 1.27.
 //!
 //! Must not read, write or wait: times are arguments.

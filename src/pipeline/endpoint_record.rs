@@ -1,4 +1,4 @@
-//! What the manifest says about the profiles that a program served.
+//! The record of the profiles that a program served, in the manifest.
 
 use serde::{Deserialize, Serialize};
 

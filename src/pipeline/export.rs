@@ -23,12 +23,12 @@ use crate::render::{Document, Format};
 /// The file in an export that says what was left out.
 const LEFT_OUT_FILE: &str = "LEFT-OUT.txt";
 
-/// What of a run is handed on, besides names and figures.
+/// The parts of a run that an export contains besides names and figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ExportOptions {
-    /// Whether the programs are.
+    /// Whether it contains the programs.
     pub with_binary: bool,
-    /// Whether all files are, unchanged.
+    /// Whether it contains all files, unchanged.
     pub everything: bool,
 }
 
@@ -95,7 +95,7 @@ fn select(run: &Run, secrets: &Secrets, options: ExportOptions, observer: &dyn O
         .map_err(|source| archive::Error::Decode { id: run.id().clone(), source })?;
     // Runs of older versions do not say it, and kept what was sampled.
     let is_raw = own.sampler.raw != Some(false);
-    // What an earlier export left out is still missing.
+    // The files that an earlier export left out are still missing.
     let mut left_out = own.left_out;
     // The reports of an import were made by its export.
     let is_exported = run.files().contains_key(LEFT_OUT_FILE);

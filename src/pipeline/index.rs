@@ -20,7 +20,7 @@ const LINKED: [(&str, Format); 2] = [("report", Format::Html), ("flame graph", F
 /// Number of digits of a commit.
 const SHORT_COMMIT: usize = 8;
 
-/// What makes runs comparable, and the figure: app, variant, arguments; name, unit.
+/// Runs with the same app, variant and arguments, and a figure of them: name and unit.
 type Series = ([String; 3], [String; 2]);
 
 /// Writes the page about all runs that can be loaded, and returns its path.
@@ -47,7 +47,7 @@ pub fn write_index(store: &Store) -> Result<PathBuf, Error> {
     Ok(store.write_index(&page).map(|()| path)?)
 }
 
-/// Names the project around the archive, or the archive.
+/// Returns the heading. A hidden archive, such as `.goflame`, is named after the directory that it is in.
 fn title(store: &Store) -> String {
     let dir = std::path::absolute(store.dir()).unwrap_or_else(|_| store.dir().to_owned());
     let name = |dir: &std::path::Path| dir.file_name().map(|name| name.to_string_lossy().into_owned());

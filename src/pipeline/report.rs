@@ -425,7 +425,7 @@ fn run_directory(perf_data: &Path) -> Option<PathBuf> {
     Some(dir)
 }
 
-/// What an input holds.
+/// The content of an input.
 struct InputContent {
     profile: Profile,
     quality: Quality,

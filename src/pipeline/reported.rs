@@ -40,7 +40,7 @@ pub struct Reported {
     pub phases: Vec<Phase>,
     /// The figures that its load tool printed.
     pub load: Option<LoadFigures>,
-    /// What the program was built from.
+    /// The source that the program was built from.
     pub built: BuiltFrom,
     /// The source of hot functions, for the page. Empty: the page holds none.
     pub annotated: Vec<AnnotatedFunction>,

@@ -38,7 +38,7 @@ pub(super) fn fetcher_plan(config: &Config) -> Result<Option<FetcherPlan>, Error
 /// A recording that also fetches the profiles of its program.
 pub(super) struct FetchingSession<'p> {
     session: Session<'p>,
-    /// What is fetched, until the window begins.
+    /// The profiles to fetch. `None` once the window has begun.
     plan: Option<FetcherPlan>,
     /// The longest time that the window may last.
     window: Duration,

@@ -1,4 +1,4 @@
-//! What the Go runtime and the kernel report about a run besides the samples: `runtime.log` and `runtime.json`.
+//! Reports of the Go runtime and the kernel about a run: `runtime.log` and `runtime.json`.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(super) const RUNTIME_FILE: &str = "runtime.json";
 /// Maximum bytes of that file: an event has about 500.
 const MAX_FILE: u64 = 1 << 30;
 
-/// What was reported. Times are on the samples' clock, in nanoseconds.
+/// The reports. Times are on the samples' clock, in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RuntimeRecord {
     /// When the watch began: before the program started.

@@ -29,7 +29,7 @@ const MAX_TEXT: usize = 200_000;
 /// Maximum number of characters of a line. Generated files have longer ones.
 const MAX_LINE: usize = 1_000;
 
-/// What a profiled program was built from.
+/// The source that a profiled program was built from.
 #[derive(Debug, Clone, Default)]
 pub struct BuiltFrom {
     /// Directories of the source files on the machine that built it.

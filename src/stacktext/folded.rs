@@ -41,7 +41,7 @@ pub fn read_folded(text: &[u8]) -> Result<StackText, Error> {
         let mut names = line.names();
         let process = if has_processes { names.next().unwrap_or_default() } else { "" };
         frames.clear();
-        // What is taken for a function at the root may be a process all the same.
+        // A name that looks like a function at the root may be that of a process.
         frames.extend(names.by_ref().take(MAX_FRAMES.saturating_add(usize::from(!has_processes))).map(frame));
         if names.next().is_some() {
             return Err(Error::Deep { line: number });

@@ -167,7 +167,7 @@ impl Filters {
     }
 }
 
-/// What a pattern matches in a profile: functions by their names and files, and code that is not Go also by the path of
+/// The matches of a pattern in a profile: functions by their names and files, and code that is not Go also by the path of
 /// the mapped file, such as a library.
 struct Matches {
     /// Indexed by function.

@@ -44,7 +44,7 @@ pub fn function_lines(profile: &Profile, functions: &[FunctionId]) -> Vec<Functi
     let row_of_function: Vec<Option<usize>> =
         profile.functions().map(|(id, _)| at_key.get(&key(id)).copied()).collect();
     let weights = stack_sums(profile, |sample| sample.weight);
-    // What a stack has counted already, so that recursion is counted once.
+    // The entries that a stack has counted, so that recursion is counted once.
     let mut counted: Vec<(usize, Option<u32>)> = Vec::new();
     for stack in profile.stacks().ids().filter(|stack| weights[stack.index()] > 0) {
         let weight = weights[stack.index()];

@@ -58,7 +58,7 @@ pub fn neighbours(profile: &Profile, functions: &[FunctionId]) -> Vec<Neighbours
     let wanted: HashMap<StrId, usize> = functions.iter().enumerate().map(|(at, id)| (display(*id), at)).collect();
     let mut sums: Vec<Sums> = functions.iter().map(|_| Sums::default()).collect();
     let weights = stack_sums(profile, |sample| sample.weight);
-    // What a stack has counted already, so that recursion is counted once.
+    // The entries that a stack has counted, so that recursion is counted once.
     let (mut counted, mut counted_calls) = (BTreeSet::new(), BTreeSet::new());
     for stack in profile.stacks().ids().filter(|stack| weights[stack.index()] > 0) {
         let weight = weights[stack.index()];

@@ -19,7 +19,7 @@ pub struct Outline {
 /// A row of the call tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutlineRow {
-    /// What the row stands for.
+    /// The function or group of the row.
     pub node: OutlineNode,
     /// Number of rows above it in the tree.
     pub depth: usize,
@@ -33,7 +33,7 @@ pub struct OutlineRow {
     pub is_last: bool,
 }
 
-/// What a row of the call tree stands for.
+/// The subject of a row of the call tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutlineNode {
     /// A group of samples, by its position. Only a profile with several groups has rows for them.

@@ -10,7 +10,7 @@ use crate::fsio::create_private;
 /// Bytes kept of the end of a log that exceeds its limit. Go writes the reason for a crash at the end.
 const TAIL: usize = 64 * 1024;
 
-/// Bytes reserved for the line that says how much was left out.
+/// Bytes reserved for the line that gives the number of bytes left out.
 const GAP_LINE: u64 = 128;
 
 /// A copy of the program's output that lacks a part.

@@ -49,7 +49,7 @@ impl AwaitedSign {
         match sign {
             ReadySign::Log(_) => {}
             ReadySign::Tcp(address) => {
-                repeat(&state, address.clone(), |address| connect(address.as_str(), ATTEMPT).map(drop))
+                repeat(&state, address.clone(), |address| connect(address.as_str(), ATTEMPT).map(drop));
             }
             ReadySign::Http(address) => repeat(&state, address.clone(), request),
         }

@@ -169,7 +169,7 @@ fn planted_secrets_are_in_nothing_that_is_handed_on() {
     for name in ["flamegraph.svg", "profile.folded", "profile.pb.gz", "summary.json"] {
         assert!(files[name] == project.read(&format!(".goflame/runs/{id}/{name}")), "{name}");
     }
-    // What `goflame report` and `diff` write.
+    // The outputs of `goflame report` and `diff`.
     for format in names_of::<Format>() {
         project.goflame(["report", "-f", &format, "-o", "out"]).run().code(0);
         assert_clean(&format, &project.read("out"), &everywhere);

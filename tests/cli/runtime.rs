@@ -1,4 +1,4 @@
-//! What the Go runtime says: `[runtime]`, `runtime.log`, and the findings.
+//! Reports of the Go runtime: `[runtime]`, `runtime.log`, and the findings.
 
 use std::process::Command;
 

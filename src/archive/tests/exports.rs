@@ -290,7 +290,7 @@ fn bombs_are_refused_before_they_are_unpacked() {
     let listed = |files: Value| {
         let manifest = json!({ "schema": 1, "id": ID, "files": files }).to_string();
         let mut tar = tar(&[plain(&format!("{ID}/manifest.json"), manifest.as_bytes())]);
-        // What follows is never read.
+        // The bytes after it are never read.
         tar.extend([0xff; 512]);
         compressed(&tar)
     };
