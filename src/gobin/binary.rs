@@ -171,6 +171,13 @@ impl<'a> Binary<'a> {
         self.pclntab.get_or_init(|| Pclntab::find(&self.elf)).as_ref()
     }
 
+    /// Whether the section headers name a section that only Go programs have. Reads nothing else, so it is quick for any
+    /// file, but false for a Go program without section headers.
+    pub fn has_go_section(&self) -> bool {
+        let names = [&b".go.buildinfo"[..], b".gopclntab", b".data.rel.ro.gopclntab"];
+        names.into_iter().any(|name| self.elf.section(name).is_some())
+    }
+
     /// The build information of the go command, or the reason why it is missing.
     pub fn build_info(&self) -> Result<BuildInfo, BuildInfoAbsence> {
         BuildInfo::find(&self.elf)

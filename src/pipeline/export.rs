@@ -9,9 +9,8 @@ use std::path::Path;
 use clap::ValueEnum as _;
 use serde_json::{Map, Value};
 
-use super::goroutines::GOROUTINES_FILE;
 use super::manifest::{LeftOut, Manifest, to_json};
-use super::report::{PERF_DATA_FILE, ReportOptions, SYMBOLS_DIR, report_run_as};
+use super::report::{GOROUTINES_FILE, PERF_DATA_FILE, ReportOptions, SYMBOLS_DIR, report_run_as};
 use super::runtime_record::RUNTIME_FILE;
 use super::{Error, Observer};
 use crate::archive::{self, ExportContent, Run, Store, check_export, write_export};

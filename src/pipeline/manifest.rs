@@ -1,6 +1,6 @@
 //! Manifest of a run: `manifest.json` without the id, the schema version and the hashes, which the archive adds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -242,13 +242,16 @@ pub struct SamplerRecord {
     /// CPU time of the workload in its window in seconds, to compare the samples with. `None` if it includes the CPU time
     /// of the sampler.
     pub used_cpu_seconds: Option<f64>,
-    /// `control-group`: each CPU had one event, confined to the control group of the workload. `inherited`: each thread
-    /// had an event of its own. `None` with `engine = "perf"` and in runs of older versions.
+    /// `control-group`: each CPU had one event, confined to the control group of the workload or container. `machine`: each
+    /// CPU had one for all processes. `inherited`: each thread had an event of its own. `None` with `engine = "perf"` and in runs of older versions.
     #[serde(default)]
     pub tasks: Option<String>,
     /// Why the events were inherited.
     #[serde(default)]
     pub inherited_reason: Option<String>,
+    /// Number of processes whose goroutines were read. `None` with `engine = "perf"` and in runs of older versions.
+    #[serde(default)]
+    pub goroutine_processes: Option<usize>,
     /// Whether the samples in perf.data have their registers and stack copies. `None` in runs of older versions, which
     /// kept what was sampled.
     #[serde(default)]
@@ -415,6 +418,7 @@ impl SamplerRecord {
     ) -> Self {
         let used = outcome.window_cpu.as_secs_f64();
         let (figures, inherited) = (recording.figures, recording.inherited.as_ref());
+        let processes: BTreeSet<u32> = recording.goroutines.iter().map(|seen| seen.pid).collect();
         Self {
             engine: match asked.engine {
                 Engine::Native => "native".into(),
@@ -433,6 +437,7 @@ impl SamplerRecord {
             used_cpu_seconds: figures.filter(|_| outcome.has_cpu_times).map(|_| used),
             tasks: figures.map(|_| recording.tasks.into()),
             inherited_reason: inherited.map(|inherited| inherited.reason.clone()),
+            goroutine_processes: figures.map(|_| processes.len()),
             raw: None,
             kernel_symbols_absent: None,
         }

@@ -14,7 +14,6 @@ mod endpoint_record;
 mod error;
 mod export;
 mod facts;
-mod goroutines;
 mod index;
 mod init;
 mod kernel;

@@ -249,6 +249,20 @@ pub enum RunNote {
     /// The program's goroutine descriptors cannot be read, for this reason.
     #[error("goroutines are known by their addresses only: {0}")]
     GoroutinesUnread(String),
+    /// The goroutine descriptors of some processes cannot be read, for these reasons.
+    #[error("goroutines of some processes are known by their addresses only: {}", .0.join("; "))]
+    GoroutinesPartlyUnread(Vec<String>),
+    /// Only the processes of a container that run already are sampled, and their children.
+    #[error(
+        "processes that enter the container during the recording, such as those of `docker exec`, are not sampled: {reason}; \
+         {remedy} samples them"
+    )]
+    ContainerNotConfined {
+        /// The reason.
+        reason: String,
+        /// What would sample the others.
+        remedy: &'static str,
+    },
     /// The target, which has this name, ended during the recording.
     #[error("{0} ended during the recording; the profile shows the time until then")]
     TargetEnded(String),

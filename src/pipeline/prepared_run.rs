@@ -12,14 +12,13 @@ use super::cmdline;
 use super::copies::StackCopies;
 use super::coverage::unseen_cpu_cause;
 use super::draft_file::write;
-use super::goroutines;
 use super::kernel::{KernelSource, running_kernel_symbols};
 use super::manifest::{AppRecord, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::observer::{AnalysedInput, Observer, PipelineEvent, RunNote, Warning};
 use super::prune::after_run;
 use super::ready::Readiness;
 use super::repaired::replace_recording;
-use super::report::{KALLSYMS_FILE, PERF_DATA_FILE, SYMBOLS_DIR, VDSO_FILE, analyse_bytes};
+use super::report::{GOROUTINES_FILE, KALLSYMS_FILE, PERF_DATA_FILE, SYMBOLS_DIR, VDSO_FILE, analyse_bytes};
 use super::reported::Reported;
 use super::runtime_profiles::{RuntimeProfiles, cross_check, fetcher_plan};
 use super::runtime_record::run_findings;
@@ -38,7 +37,7 @@ use crate::perfdata::PerfData;
 use crate::pprof::SourceDirs;
 use crate::process::{Command, ExitStatus};
 use crate::profile::SizeBound;
-use crate::record::{ChosenEvent, GoroutineLayout, Recording, Sampler, SamplingPlan};
+use crate::record::{ChosenEvent, GoroutinePlan, Recording, Sampler, SamplingPlan};
 use crate::render::{Document, Format};
 use crate::sources::{
     CodeFile, DiskImages, InputBytes, find_code_files, goroutines_to_json, own_vdso, store_code_files,
@@ -336,7 +335,7 @@ impl PreparedRun<'_> {
         &self,
         draft: &Draft,
         kernel: Option<&KernelSymbols>,
-        goroutines: Vec<GoroutineLayout>,
+        goroutines: GoroutinePlan,
     ) -> Result<SamplingPlan, Error> {
         Ok(SamplingPlan {
             sampler: match self.config.record.engine {
@@ -398,7 +397,7 @@ impl PreparedRun<'_> {
             write(draft, KALLSYMS_FILE, kernel.lines().as_bytes())?;
         }
         if let Some(goroutines) = goroutines {
-            write(draft, goroutines::GOROUTINES_FILE, goroutines)?;
+            write(draft, GOROUTINES_FILE, goroutines)?;
         }
         if let Some(vdso) = own_vdso() {
             write(draft, VDSO_FILE, vdso)?;

@@ -18,7 +18,7 @@ use crate::gotrace::RuntimeTrace;
 use crate::perfdata::{ClockData, Features};
 use crate::perfevent::monotonic_ns;
 use crate::process::{Command, acting_for};
-use crate::record::{self, Limitation, Recording, RunningTarget, SamplingPlan, Session};
+use crate::record::{self, GoroutinePlan, Inherited, Limitation, Recording, RunningTarget, SamplingPlan, Session};
 use crate::workload::{self, Ending, LaunchPlan, LoadPlan, Outcome, ServerFailure, ServerPlan, Stdin};
 
 /// Copy of the output of the load, in the run's directory.
@@ -30,13 +30,10 @@ impl PreparedRun<'_> {
         let created = jiff::Timestamp::now();
         let program_copy = self.subject.built().map(|(_, program)| draft.add_program(program)).transpose()?;
         let kernel = self.kernel_symbols();
-        let (mut layouts, unread) = self.subject.goroutine_layouts();
-        if !self.config.record.labels {
-            for layout in &mut layouts {
-                layout.labels = None;
-            }
-        }
-        let sampling = self.sampling_plan(draft, kernel.as_ref().ok(), layouts)?;
+        let (layouts, unread) = self.subject.goroutine_layouts();
+        let finds_others = self.subject.built().is_none();
+        let goroutines = GoroutinePlan { layouts, finds_others, with_labels: self.config.record.labels };
+        let sampling = self.sampling_plan(draft, kernel.as_ref().ok(), goroutines)?;
         let mut notes: Vec<String> = self.event.limitations().iter().map(ToString::to_string).collect();
         if self.config.record.engine == Engine::Native {
             notes.extend(unread.as_ref().map(ToString::to_string));
@@ -45,6 +42,11 @@ impl PreparedRun<'_> {
             Some(target) => self.observe(target, draft, &sampling, fetching, unread.as_ref(), &mut notes)?,
             None => self.launch(draft, &sampling, fetching, &mut notes)?,
         };
+        if unread.is_none() && !recording.unread_goroutines.is_empty() {
+            let note = RunNote::GoroutinesPartlyUnread(std::mem::take(&mut recording.unread_goroutines));
+            self.observer.warning(&Warning::Note(&note));
+            notes.push(note.to_string());
+        }
         let secrets = self.config.secrets();
         recording.labels.replace_values(|name, value| secrets.text(&secrets.value(name, value)));
         let keep =
@@ -176,8 +178,12 @@ impl PreparedRun<'_> {
             (WorkloadResult::observed(target, &observation, &self.config.secrets()), observation.into());
         self.report_recording(&outcome, &recording, None);
         let ended = (outcome.ending == Ending::Own).then_some(RunNote::TargetEnded(name));
-        notes.extend(ended.as_ref().map(ToString::to_string));
-        for note in unread.into_iter().chain(&ended) {
+        let is_container = matches!(target, RunningTarget::Processes { container: Some(_), .. });
+        let not_confined = recording.inherited.clone().filter(|_| is_container);
+        let not_confined =
+            not_confined.map(|Inherited { reason, remedy }| RunNote::ContainerNotConfined { reason, remedy });
+        notes.extend(ended.iter().chain(&not_confined).map(ToString::to_string));
+        for note in unread.into_iter().chain(&ended).chain(&not_confined) {
             self.observer.warning(&Warning::Note(note));
         }
         Ok((workload, outcome, recording, fetched))

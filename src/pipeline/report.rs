@@ -10,7 +10,6 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::ValueEnum;
 
 use super::binaries::use_kept_binaries;
-use super::goroutines::GOROUTINES_FILE;
 use super::kernel::{KernelSource, stored_kernel_symbols};
 use super::manifest::Manifest;
 use super::observer::{AnalysedInput, PipelineEvent};
@@ -35,6 +34,8 @@ use crate::views::{By, Filters, Unmatched, UnmatchedLabel, View};
 
 /// Name of the recording in a run directory.
 pub(super) const PERF_DATA_FILE: &str = "perf.data";
+/// Name of the file with what was read of goroutines.
+pub(super) const GOROUTINES_FILE: &str = "goroutines.json";
 /// Name of the file with the kernel symbols that the recording needs.
 pub(super) const KALLSYMS_FILE: &str = "symbols/kallsyms";
 /// Name of the file with the vdso that was mapped.

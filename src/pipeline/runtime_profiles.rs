@@ -76,6 +76,10 @@ impl Monitor for FetchingSession<'_> {
         Ok(())
     }
 
+    fn delays_stop(&self) -> bool {
+        self.plan.is_some() || self.fetcher.is_some()
+    }
+
     fn show_progress(&self, elapsed: Duration, used_cpu: Option<Duration>) {
         self.session.show_progress(elapsed, used_cpu);
     }

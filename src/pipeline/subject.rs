@@ -7,16 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::Built;
 use super::copies::StackCopies;
 use super::error::Error;
 use super::observer::RunNote;
-use super::{Built, goroutines};
 use crate::archive::Program;
 use crate::config::Record;
-use crate::fsio::MappedFile;
-use crate::gobin::Binary;
-use crate::process;
-use crate::record::{GoroutineLayout, RunningProcess, RunningTarget};
+use crate::process::{self, with_own_rights};
+use crate::record::{FramePointerCode, GoroutineLayout, RunningProcess, RunningTarget, is_go_program};
 
 /// The program of a run.
 pub(super) enum Subject {
@@ -109,7 +107,14 @@ impl Subject {
             Self::Command(command) => StackCopies::of_programs(asked, std::slice::from_ref(&command.file)),
             Self::Running(target) => {
                 let files: Vec<_> = target.processes().iter().map(RunningProcess::program_file).collect();
-                StackCopies::of_programs(asked, &files)
+                let copies = StackCopies::of_programs(asked, &files);
+                match target {
+                    // Other programs of the container have other code at the same addresses.
+                    RunningTarget::Processes { container: Some(_), .. } => {
+                        StackCopies { frame_pointer_code: FramePointerCode::default(), ..copies }
+                    }
+                    _ => copies,
+                }
             }
         }
     }
@@ -128,9 +133,9 @@ impl Subject {
         let mut unread = self.running().and_then(unreadable_memory);
         let mut layouts = Vec::new();
         let mut known = BTreeSet::new();
-        for (program, file) in programs.into_iter().filter(|(_, file)| self.built().is_some() || is_go(file)) {
+        for (program, file) in programs.into_iter().filter(|(_, file)| self.built().is_some() || is_go_program(file)) {
             if known.insert(program.clone()) {
-                match goroutines::layout(&program, &file) {
+                match GoroutineLayout::read(&program, &file) {
                     Ok(layout) => layouts.push(layout),
                     Err(reason) => unread = Some(reason),
                 }
@@ -157,16 +162,11 @@ impl Subject {
 /// Why the memory of a process cannot be read.
 fn unreadable_memory(target: &RunningTarget) -> Option<String> {
     target.processes().iter().find_map(|process| {
-        let error = File::open(format!("/proc/{}/mem", process.pid)).err()?;
+        let error = with_own_rights(|| File::open(format!("/proc/{}/mem", process.pid))).err()?;
         let advice = match error.kind() {
             io::ErrorKind::PermissionDenied => " (needs CAP_SYS_PTRACE, or kernel.yama.ptrace_scope = 0)",
             _ => "",
         };
         Some(format!("the memory of process {} cannot be read: {error}{advice}", process.pid))
     })
-}
-
-fn is_go(file: &Path) -> bool {
-    let is_go = |bytes: MappedFile| Binary::parse(bytes.as_ref()).is_ok_and(|binary| binary.pclntab().is_ok());
-    MappedFile::open(file).is_ok_and(is_go)
 }

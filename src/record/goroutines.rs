@@ -13,51 +13,20 @@
 //! runtime's list of all goroutines (`runtime.allgs`).
 
 mod labels;
+mod layout;
 mod memory;
 mod modules;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::raw_sample::Sampled;
-use crate::gobin::LabelForm;
 use crate::sources::{CodeFile, GoroutineReading, LabelReadings};
 use labels::LabelWatch;
+pub use layout::{GoroutineLayout, is_go_program};
+pub(super) use layout::{ProgramFile, has_go_section};
 use memory::ProgramMemory;
-pub use modules::ModuleList;
 use modules::ModuleWatch;
-
-/// Offsets of the fields of a `runtime.g` and a `runtime.m`, in bytes from its start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GoroutineLayout {
-    /// The program. Processes that run another program are ignored.
-    pub program: PathBuf,
-    /// `g.stack.lo` and `g.stack.hi`.
-    pub stack: (usize, usize),
-    /// `g.m`: the thread.
-    pub thread: usize,
-    /// `g.goid`.
-    pub id: usize,
-    /// `g.parentGoid`, present since Go 1.21.
-    pub parent: Option<usize>,
-    /// `g.gopc`: the address behind the `go` statement that created the goroutine.
-    pub creator: usize,
-    /// `g.startpc`: the entry, which is the function that the `go` statement calls.
-    pub start: usize,
-    /// `m.g0` and `m.gsignal`: the descriptors of the thread itself.
-    pub own: [usize; 2],
-    /// `m.curg`: the goroutine that the thread runs.
-    pub current: usize,
-    /// `g.labels`, and how profiler labels lie in memory. `None` if they are not to be read.
-    pub labels: Option<(usize, LabelForm)>,
-    /// Link-time address of `runtime.allgs`, the list of all goroutines. `None` in a stripped program.
-    pub list: Option<u64>,
-    /// The list of modules of Go functions. `None` in a stripped program.
-    pub modules: Option<ModuleList>,
-    /// File offset and link-time address of the code, which give the distance between link-time and run-time addresses.
-    pub code: Option<(u64, u64)>,
-}
 
 /// Maximum goroutine number. Numbers start at 1 and grow by 1; a program that starts a million goroutines per second
 /// reaches this one after 12 days.
@@ -75,7 +44,7 @@ const MAX_AT_ONCE: usize = 2048;
 const MAX_LISTED: usize = 1 << 14;
 
 /// Time for which the list of goroutines is not read again, in nanoseconds per goroutine that was read. A reading takes
-/// about 2 microseconds, so this is 2 % of one core at most.
+/// about 2 microseconds, so this is 2 % of one core at most, for all processes together.
 const PAUSE_PER_LISTED: u64 = 100_000;
 
 /// Shortest and longest time between two readings of the goroutines that run.
@@ -83,9 +52,6 @@ const INTERVALS: [Duration; 2] = [Duration::from_millis(5), Duration::from_milli
 
 /// The next reading comes sooner if at least 1 of 10 readings has changed.
 const MANY_CHANGES: usize = 10;
-
-/// Maximum number of processes whose memory is kept open.
-const MAX_PROCESSES: usize = 256;
 
 /// Number of times that a descriptor and its thread are read until they agree: a thread may switch between the readings.
 const ATTEMPTS: usize = 3;
@@ -107,8 +73,8 @@ pub(super) struct Watch {
     /// Stacks at their last reading: from process and lowest address to the end address and the descriptor.
     stacks: BTreeMap<(u32, u64), (u64, u64)>,
     seen: Vec<GoroutineReading>,
-    /// Open memory of each process. `None` if the process runs another program.
-    memories: HashMap<u32, Option<ProgramMemory>>,
+    /// Memory of the processes that run the program.
+    memories: HashMap<u32, ProgramMemory>,
     modules: ModuleWatch,
     /// `None` if labels are not read.
     labels: Option<LabelWatch>,
@@ -119,9 +85,10 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(layout: GoroutineLayout) -> Self {
+    /// `with_labels`: whether profiler labels are read too.
+    pub(super) fn new(layout: GoroutineLayout, with_labels: bool) -> Self {
         Self {
-            labels: layout.labels.map(LabelWatch::new),
+            labels: layout.labels.filter(|_| with_labels).map(LabelWatch::new),
             layout,
             noted: HashSet::new(),
             unknown: HashMap::new(),
@@ -136,6 +103,28 @@ impl Watch {
             changed: 0,
             interval: INTERVALS[0],
         }
+    }
+
+    /// The program whose processes are read.
+    pub(super) fn program(&self) -> ProgramFile {
+        self.layout.file
+    }
+
+    /// Opens the memory of a process. Its samples may then be noted. False if it runs another program, or if its memory
+    /// cannot be read.
+    pub(super) fn open(&mut self, pid: u32, now: u64) -> bool {
+        let GoroutineLayout { program, file, code, .. } = &self.layout;
+        let memory = ProgramMemory::open(pid, program, *file, *code, now);
+        self.memories.extend(memory.map(|memory| (pid, memory)));
+        self.memories.contains_key(&pid)
+    }
+
+    /// Closes the memory of a process that has ended or executed another program. What was read is kept.
+    pub(super) fn close(&mut self, pid: u32) {
+        self.memories.remove(&pid);
+        self.unknown.remove(&pid);
+        self.next_list.remove(&pid);
+        self.listed.remove(&pid);
     }
 
     /// Notes the descriptors of a sample of goflame's own sampler: the one in the register, and those on whose stacks
@@ -188,8 +177,9 @@ impl Watch {
         (self.read, self.changed) = (0, 0);
     }
 
-    /// Reads the noted descriptors. `now` is the time on the samples' clock.
-    pub(super) fn look(&mut self, now: u64) {
+    /// Reads the noted descriptors. `now` is the time on the samples' clock, `processes` the number of processes that share
+    /// the time for reading lists.
+    pub(super) fn look(&mut self, now: u64, processes: usize) {
         let noted = std::mem::take(&mut self.noted);
         for (pid, address) in noted.iter().copied() {
             let Some(found) = self.read(pid, address, now, |_| true) else { continue };
@@ -203,13 +193,11 @@ impl Watch {
         }
         for (pid, mut pointers) in std::mem::take(&mut self.unknown) {
             pointers.sort_unstable();
-            self.look_at_all(pid, &pointers, now);
+            self.look_at_all(pid, &pointers, now, processes);
         }
         if let Some(list) = self.layout.modules {
             for (pid, memory) in &mut self.memories {
-                if let Some(memory) = memory {
-                    self.modules.look(*pid, list, memory, now);
-                }
+                self.modules.look(*pid, list, memory, now);
             }
         }
         self.adapt_interval();
@@ -220,12 +208,12 @@ impl Watch {
 
     /// Reads the list of all goroutines of a process. Keeps those that run, and those that have one of these addresses
     /// in their stack. The addresses are sorted.
-    fn look_at_all(&mut self, pid: u32, pointers: &[u64], now: u64) {
+    fn look_at_all(&mut self, pid: u32, pointers: &[u64], now: u64, processes: usize) {
         let (time, from) = self.next_list.get(&pid).copied().unwrap_or_default();
         let Some(list) = self.layout.list.filter(|_| time <= now) else { return };
-        let memory = memory(&mut self.memories, &self.layout, pid, now);
+        let memory = self.memories.get(&pid);
         let Some(addresses) = memory.and_then(|memory| memory.goroutines(list, from, MAX_LISTED)) else { return };
-        let pause = PAUSE_PER_LISTED.saturating_mul(addresses.len() as u64);
+        let pause = PAUSE_PER_LISTED.saturating_mul(addresses.len() as u64).saturating_mul(processes as u64);
         let next = if addresses.len() == MAX_LISTED { from + MAX_LISTED } else { 0 };
         self.next_list.insert(pid, (now.saturating_add(pause), next));
         let holds_one = |(low, high): (u64, u64)| {
@@ -288,7 +276,7 @@ impl Watch {
         let found = self.read_descriptor(pid, address, now, wanted)?;
         if found.id != 0
             && let Some(labels) = &mut self.labels
-            && let Some(memory) = memory(&mut self.memories, &self.layout, pid, now)
+            && let Some(memory) = self.memories.get(&pid)
         {
             labels.look(memory, &found);
         }
@@ -305,7 +293,7 @@ impl Watch {
     ) -> Option<GoroutineReading> {
         let layout = &self.layout;
         let is_listed = self.listed.get(&pid).is_some_and(|listed| listed.contains(&address));
-        let memory = memory(&mut self.memories, layout, pid, now)?;
+        let memory = self.memories.get_mut(&pid)?;
         for _ in 0..ATTEMPTS {
             let read = Descriptor::read(memory, address, layout).filter(&wanted)?;
             let Descriptor { thread, id, parent, creator, start, stack } = read;
@@ -328,19 +316,6 @@ impl Watch {
         }
         None
     }
-}
-
-/// The memory of a process. `None` if it runs another program or has ended.
-fn memory<'m>(
-    memories: &'m mut HashMap<u32, Option<ProgramMemory>>,
-    layout: &GoroutineLayout,
-    pid: u32,
-    now: u64,
-) -> Option<&'m mut ProgramMemory> {
-    if memories.len() >= MAX_PROCESSES && !memories.contains_key(&pid) {
-        memories.clear();
-    }
-    memories.entry(pid).or_insert_with(|| ProgramMemory::open(pid, &layout.program, layout.code, now)).as_mut()
 }
 
 /// The fields of a `runtime.g`.

@@ -11,7 +11,7 @@ use super::running_target::{RunningProcess, RunningTarget};
 use super::session::{SamplingProgress, Session};
 use crate::gotrace::RuntimeTrace;
 use crate::process::{ExitStatus, ProcessStat, Signals, descendants_of};
-use crate::workload::{Ending, Monitor, Outcome};
+use crate::workload::{ContainerGroup, Ending, Monitor, Outcome};
 
 /// Interval of the clock checks when nothing happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -78,7 +78,7 @@ pub fn observe(
     let _priority = HighPriority::request();
     let mut session = Session::attach(plan, target, progress)?;
     let started = Instant::now();
-    let cpu = CpuTimes::new(target.processes());
+    let cpu = CpuTimes::new(target);
     let mut living: Vec<&RunningProcess> = target.processes().iter().collect();
     let end = loop {
         let left = duration.map_or(TICK, |duration| duration.saturating_sub(started.elapsed()));
@@ -104,38 +104,53 @@ pub fn observe(
     Ok((Observation { end, wall, cpu }, session.finish()?))
 }
 
-/// CPU time that processes without children use.
-struct CpuTimes {
-    /// Process, and its figures at the start and at the end.
-    processes: Vec<(i32, ProcessStat, ProcessStat)>,
-    is_known: bool,
+/// CPU time that the target uses while it is observed.
+enum CpuTimes {
+    /// Of processes without children: process, and its figures at the start.
+    OfProcesses(Vec<(i32, ProcessStat)>),
+    /// Of the control group of a container, and its time at the start.
+    OfContainer(ContainerGroup, (Duration, Duration)),
+    Unknown,
 }
 
 impl CpuTimes {
-    fn new(processes: &[RunningProcess]) -> Self {
-        let stat = |process: &RunningProcess| ProcessStat::read(process.pid).map(|stat| (process.pid, stat, stat));
-        let processes: Vec<_> = processes.iter().filter_map(stat).collect();
-        let is_known = !processes.is_empty() && has_no_children(&processes);
-        Self { processes, is_known }
+    fn new(target: &RunningTarget) -> Self {
+        let RunningTarget::Processes { named, container } = target else { return Self::Unknown };
+        if let Some(id) = container {
+            let group = named.first().and_then(|first| ContainerGroup::find(id, first.pid).ok());
+            let times = group.and_then(|group| Some((group.cpu_times()?, group)));
+            return times.map_or(Self::Unknown, |(first, group)| Self::OfContainer(group, first));
+        }
+        let stat = |process: &RunningProcess| ProcessStat::read(process.pid).map(|stat| (process.pid, stat));
+        let processes: Vec<_> = named.iter().filter_map(stat).collect();
+        if processes.is_empty() || !has_no_children(&processes) { Self::Unknown } else { Self::OfProcesses(processes) }
     }
 
-    fn finish(mut self) -> Option<(Duration, Duration)> {
-        for (pid, first, last) in &mut self.processes {
-            // A process that has ended can be read until its parent has waited for it.
-            *last = ProcessStat::read(*pid).filter(|last| last.start == first.start)?;
+    fn finish(self) -> Option<(Duration, Duration)> {
+        match self {
+            Self::OfProcesses(processes) => {
+                let (mut user, mut system) = (Duration::ZERO, Duration::ZERO);
+                for (pid, first) in &processes {
+                    // A process that has ended can be read until its parent has waited for it.
+                    let last = ProcessStat::read(*pid).filter(|last| last.start == first.start)?;
+                    if first.childrens_cpu != last.childrens_cpu {
+                        return None;
+                    }
+                    user += last.cpu.0.saturating_sub(first.cpu.0);
+                    system += last.cpu.1.saturating_sub(first.cpu.1);
+                }
+                has_no_children(&processes).then_some((user, system))
+            }
+            Self::OfContainer(group, first) => {
+                let last = group.cpu_times()?;
+                Some((last.0.saturating_sub(first.0), last.1.saturating_sub(first.1)))
+            }
+            Self::Unknown => None,
         }
-        let had_none = self.processes.iter().all(|(_, first, last)| first.childrens_cpu == last.childrens_cpu);
-        if !self.is_known || !had_none || !has_no_children(&self.processes) {
-            return None;
-        }
-        let used = |of: fn(&ProcessStat) -> Duration| {
-            self.processes.iter().map(|(_, first, last)| of(last).saturating_sub(of(first))).sum()
-        };
-        Some((used(|stat| stat.cpu.0), used(|stat| stat.cpu.1)))
     }
 }
 
-fn has_no_children(processes: &[(i32, ProcessStat, ProcessStat)]) -> bool {
+fn has_no_children(processes: &[(i32, ProcessStat)]) -> bool {
     let pids: Vec<i32> = processes.iter().map(|(pid, ..)| *pid).collect();
     descendants_of(&pids, &[]).is_empty()
 }

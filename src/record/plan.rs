@@ -24,8 +24,8 @@ pub struct SamplingPlan {
     pub cpus: Vec<u32>,
     /// Address range of the kernel's own code (`_text` to `_etext`), if known.
     pub kernel_text: Option<Range<u64>>,
-    /// Layouts of the goroutine descriptors, for each program of which it is known.
-    pub goroutines: Vec<GoroutineLayout>,
+    /// The goroutines that are read.
+    pub goroutines: GoroutinePlan,
     /// Files that name code and were written before are of processes of an earlier time.
     pub oldest_code_file: SystemTime,
     /// Output file of the samples.
@@ -34,6 +34,17 @@ pub struct SamplingPlan {
     pub max_bytes: Option<u64>,
     /// Facts about the machine for the header of the file.
     pub features: Features,
+}
+
+/// The goroutines that are read.
+#[derive(Debug, Clone)]
+pub struct GoroutinePlan {
+    /// Layouts of the goroutine descriptors, for each program of which it is known.
+    pub layouts: Vec<GoroutineLayout>,
+    /// Whether those of other Go programs are read, once these have samples.
+    pub finds_others: bool,
+    /// Whether profiler labels are read too.
+    pub with_labels: bool,
 }
 
 /// The sampler.

@@ -22,6 +22,11 @@ impl HighPriority {
     }
 }
 
+/// Gives the calling thread the priority of ordinary programs. Otherwise it has that of the thread that started it.
+pub(super) fn request_ordinary() {
+    let _ = setpriority_process(None, 0);
+}
+
 impl Drop for HighPriority {
     fn drop(&mut self) {
         // A priority can always be lowered.

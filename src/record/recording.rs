@@ -11,6 +11,8 @@ pub struct Recording {
     pub figures: Option<SamplingFigures>,
     /// The sampled goroutines, as far as they could be read.
     pub goroutines: Vec<GoroutineReading>,
+    /// Why the goroutines of some processes could not be read.
+    pub unread_goroutines: Vec<String>,
     /// The profiler labels of these goroutines.
     pub labels: LabelReadings,
     /// Files that were mapped, open. Empty with `engine = "perf"`.

@@ -12,7 +12,7 @@ use super::code_files::CodeFileWatch;
 use super::copies::FramePointerCode;
 use super::error::Error;
 use super::existing::write_existing;
-use super::goroutines::Watch;
+use super::goroutine_watches::{GoroutineWatches, GoroutinesRead};
 use super::mapped_files::MappedFiles;
 use super::plan::SamplingPlan;
 use super::priority::HighPriority;
@@ -25,7 +25,6 @@ use crate::perfdata::abi::{RECORD_HEADER, record_type};
 use crate::perfdata::{self, Attr, CpuCount, Features, SampleId, Writer, decode_mapping};
 use crate::perfevent::{Rings, monotonic_ns};
 use crate::process::{descendants_of, with_own_rights};
-use crate::sources::LabelReadings;
 
 /// Bytes reserved for the data that [`Writer::finish`] adds: a few kilobytes on a machine with many CPUs.
 const RESERVE: u64 = 64 * 1024;
@@ -45,7 +44,7 @@ pub(super) struct NativeSampler {
     features: Features,
     samples: u64,
     lost: u64,
-    goroutines: Vec<Watch>,
+    goroutines: GoroutineWatches,
     code_files: CodeFileWatch,
     mapped_files: MappedFiles,
     frame_pointer_code: FramePointerCode,
@@ -77,7 +76,6 @@ impl NativeSampler {
             Ok(writer)
         });
         let writer = writer.map_err(|source| Error::from_writer(&path, source))?;
-        let goroutines = plan.goroutines.iter().cloned().map(Watch::new).collect();
         let cpus = u32::try_from(rings.cpus()).unwrap_or(u32::MAX);
         let nr_cpus = Some(CpuCount { available: cpus, online: cpus });
         Ok(Self {
@@ -92,7 +90,7 @@ impl NativeSampler {
             features: Features { nr_cpus, ..plan.features.clone() },
             samples: 0,
             lost: 0,
-            goroutines,
+            goroutines: GoroutineWatches::new(&plan.goroutines),
             code_files,
             mapped_files,
             frame_pointer_code: plan.frame_pointer_code.clone(),
@@ -146,10 +144,9 @@ impl NativeSampler {
                 return Ok(());
             }
             *samples += u64::from(kind == record_type::SAMPLE);
-            if let Some(registers) = &registers {
-                for watch in goroutines.iter_mut() {
-                    watch.note(registers);
-                }
+            match &registers {
+                Some(registers) => goroutines.note(registers),
+                None => goroutines.follow(kind, misc, body),
             }
             if let Some(mapping) = decode_mapping(kind, misc, full_body) {
                 code_files.note(&mapping);
@@ -176,9 +173,7 @@ impl NativeSampler {
             }
         };
         let now = monotonic_ns();
-        for watch in &mut self.goroutines {
-            watch.look(now);
-        }
+        self.goroutines.look(now);
         self.code_files.look(now);
         if full {
             self.rings.disable();
@@ -198,7 +193,7 @@ impl NativeSampler {
 
     /// Time after which the goroutines that run are read again. `None` if they are not read at all.
     pub(super) fn goroutine_interval(&self) -> Option<Duration> {
-        self.goroutines.iter().map(Watch::interval).min()
+        self.goroutines.interval()
     }
 
     /// Number of samples written so far.
@@ -213,12 +208,7 @@ impl NativeSampler {
         // A kernel without this counter still writes a record of each loss.
         let lost = self.rings.lost().unwrap_or(self.lost);
         self.writer.finish(&self.features).map_err(|source| Error::from_writer(&self.path, source))?;
-        let (mut goroutines, mut labels, mut registered) = (Vec::new(), LabelReadings::default(), Vec::new());
-        for (of_program, labels_of_program, registered_in) in self.goroutines.into_iter().map(Watch::finish) {
-            goroutines.extend(of_program);
-            labels.append(labels_of_program);
-            registered.extend(registered_in);
-        }
+        let GoroutinesRead { readings, labels, registered, unread } = self.goroutines.finish();
         Ok(Recording {
             figures: Some(SamplingFigures {
                 samples: self.samples,
@@ -226,7 +216,8 @@ impl NativeSampler {
                 ring_bytes: self.rings.ring_bytes(),
                 bound_reached: self.bound_reached,
             }),
-            goroutines,
+            goroutines: readings,
+            unread_goroutines: unread,
             labels,
             code_files: Some(self.code_files.finish(registered)),
             tasks: self.tasks,

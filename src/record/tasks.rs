@@ -1,5 +1,5 @@
 //! Opens the event on a program and everything that it starts: confined to a control group if that is possible, otherwise
-//! inherited. Or on programs that run already, or on the whole machine.
+//! inherited. Or on programs and containers that run already, or on the whole machine.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,13 +9,13 @@ use super::error::Error;
 use super::event::{ChosenEvent, WISHED_RING_BYTES, file_event};
 use super::plan::SamplingPlan;
 use super::recording::Inherited;
-use super::running_target::RunningTarget;
+use super::running_target::{RunningProcess, RunningTarget, is_in_container};
 use super::target_error::TargetError;
 use super::thread_events::{EventOwners, ThreadEvents};
 use crate::perfdata::Event;
 use crate::perfevent::{self, MIN_RING_BYTES, Rings, Target, open};
 use crate::process::all_processes;
-use crate::workload::{ControlGroup, NoControlGroup, WaitingProgram};
+use crate::workload::{ContainerGroup, ControlGroup, NoControlGroup, WaitingProgram};
 
 /// The reason why each thread has an event of its own, although one event per CPU sees more of short lives.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,16 @@ impl WhyInherited {
             Self::Forbidden => "`sudo env PATH=\"$PATH\" goflame run`, or `sudo sysctl kernel.perf_event_paranoid=0`",
             Self::Refused(_) => "another event (--event cpu-clock)",
         }
+    }
+
+    /// The reason why the processes of a container have events of their own.
+    fn of_container(&self) -> Inherited {
+        let remedy = match self {
+            Self::NoGroup(_) => "`sudo goflame record --all-cpus`",
+            Self::Forbidden => "`sudo goflame record --container`, or `sudo sysctl kernel.perf_event_paranoid=0`",
+            Self::Refused(_) => self.remedy(),
+        };
+        Inherited { reason: self.to_string(), remedy }
     }
 }
 
@@ -100,33 +110,63 @@ impl OpenedEvent {
 
     /// Opens the event on a target that runs, and starts sampling.
     pub(super) fn on_running(plan: &SamplingPlan, target: &RunningTarget) -> Result<Self, Error> {
-        let spec = &plan.event.spec;
-        let (mut rings, owners, processes, inherited) = match target {
-            RunningTarget::Processes { named, container } => {
-                let ThreadEvents { rings, owners, processes } = ThreadEvents::open(plan, named, container.as_deref())?;
+        match target {
+            RunningTarget::Processes { named, container: Some(id) } => Self::on_container(plan, named, id)
+                .or_else(|reason| Self::on_threads(plan, named, Some(id), reason.of_container())),
+            RunningTarget::Processes { named, container: None } => {
                 let inherited = Inherited {
                     reason: "the program ran before the recording".to_owned(),
                     remedy: "`sudo goflame record --all-cpus`",
                 };
-                (rings, owners, processes, Some(inherited))
+                Self::on_threads(plan, named, None, inherited)
             }
             RunningTarget::WholeMachine => {
-                let rings = open(spec, Target::WholeMachine, &plan.cpus, WISHED_RING_BYTES);
-                let rings = rings.map_err(|error| {
+                let opened = Self::on_cpus(plan, Target::WholeMachine, "machine", |_| true);
+                Ok(opened.map_err(|error| {
                     if error.is_denied() { TargetError::WholeMachineRefused(error).into() } else { Error::from(error) }
-                })?;
-                (rings, EventOwners::default(), all_processes().into_iter().collect(), None)
+                })?)
             }
-        };
-        // Sampling starts before the mappings are read: a mapping is then in `/proc` or has a record, or both.
+        }
+    }
+
+    /// Samples all processes of a container, whoever starts them.
+    fn on_container(plan: &SamplingPlan, named: &[RunningProcess], id: &str) -> Result<Self, WhyInherited> {
+        let first = named.first().map_or(0, |process| process.pid);
+        let group = ContainerGroup::find(id, first)?;
+        let target = Target::ControlGroup(group.directory());
+        Ok(Self::on_cpus(plan, target, "control-group", |pid| is_in_container(pid, id))?)
+    }
+
+    /// Opens one event per CPU. `is_sampled`: whether a process that runs belongs to the target.
+    fn on_cpus(
+        plan: &SamplingPlan,
+        target: Target<'_>,
+        tasks: &'static str,
+        is_sampled: impl Fn(i32) -> bool,
+    ) -> Result<Self, perfevent::Error> {
+        let mut rings = open(&plan.event.spec, target, &plan.cpus, WISHED_RING_BYTES)?;
+        let event = file_event(&plan.event.spec, target, &rings);
+        // Sampling starts before the processes are listed and their mappings are read: a mapping is then in `/proc` or has a
+        // record, or both.
         rings.enable()?;
-        let (target, tasks) = if inherited.is_some() {
-            (Target::RunningThread(0), "inherited")
-        } else {
-            (Target::WholeMachine, "machine")
-        };
-        let event = file_event(spec, target, &rings);
-        Ok(Self { rings, event, before_exec: None, tasks, inherited, owners, processes })
+        let processes = all_processes().into_iter().filter(|pid| is_sampled(*pid)).collect();
+        let owners = EventOwners::default();
+        Ok(Self { rings, event, before_exec: None, tasks, inherited: None, owners, processes })
+    }
+
+    /// Opens the events of all threads.
+    fn on_threads(
+        plan: &SamplingPlan,
+        named: &[RunningProcess],
+        container: Option<&str>,
+        inherited: Inherited,
+    ) -> Result<Self, Error> {
+        let ThreadEvents { mut rings, owners, processes } = ThreadEvents::open(plan, named, container)?;
+        // As above.
+        rings.enable()?;
+        let event = file_event(&plan.event.spec, Target::RunningThread(0), &rings);
+        let inherited = Some(inherited);
+        Ok(Self { rings, event, before_exec: None, tasks: "inherited", inherited, owners, processes })
     }
 }
 

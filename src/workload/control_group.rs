@@ -1,6 +1,6 @@
-//! A control group for the program and everything that it starts. A monitor can confine itself to it.
+//! A control group for the program and everything that it starts, or that of a container. A monitor can confine itself to it.
 //!
-//! It is a child of goflame's own group, so that the limits of that group stay in force.
+//! The program's group is a child of goflame's own, so that the limits of that group stay in force.
 
 use std::fs::{self, File};
 use std::io;
@@ -32,6 +32,20 @@ pub enum NoControlGroup {
         /// The reason. Part of the message, because this is a note and not an error that is printed with its causes.
         source: io::Error,
     },
+    /// The processes of a container are in a group with others.
+    #[error("the container has no control group of its own for events (its first process is in {dir})", dir = group.display())]
+    SharedByContainer {
+        /// Directory of the group.
+        group: PathBuf,
+    },
+    /// The group of a container could not be opened.
+    #[error("cannot open the control group {dir}: {source}", dir = group.display())]
+    NotOpened {
+        /// Directory of the group.
+        group: PathBuf,
+        /// The reason. Part of the message, as above.
+        source: io::Error,
+    },
 }
 
 /// A control group. It is removed when this is dropped, unless processes are in it.
@@ -46,9 +60,7 @@ impl ControlGroup {
     pub fn create() -> Result<Self, NoControlGroup> {
         // Groups belong to the machine, not to the user who called sudo.
         with_own_rights(|| {
-            let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
-            let (groups, mounts) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"));
-            let parent = own_group(&groups, &mounts).ok_or(NoControlGroup::NotMounted)?;
+            let parent = group_of("self").ok_or(NoControlGroup::NotMounted)?;
             let path = parent.join(format!("goflame-{}", std::process::id()));
             // An earlier process with this id may have been killed together with its supervisor.
             remove_tree(&path);
@@ -83,6 +95,43 @@ impl Drop for ControlGroup {
     }
 }
 
+/// The control group of a container.
+#[derive(Debug)]
+pub struct ContainerGroup {
+    path: PathBuf,
+    directory: File,
+}
+
+impl ContainerGroup {
+    /// Finds the group of the container with this id by its first process. Engines name the groups of containers by their ids.
+    pub fn find(id: &str, first_process: i32) -> Result<Self, NoControlGroup> {
+        let group = group_of(&first_process.to_string()).ok_or(NoControlGroup::NotMounted)?;
+        let path =
+            group_with_id(&group, id).ok_or_else(|| NoControlGroup::SharedByContainer { group: group.clone() })?;
+        match with_own_rights(|| File::open(path)) {
+            Ok(directory) => Ok(Self { path: path.to_owned(), directory }),
+            Err(source) => Err(NoControlGroup::NotOpened { group: path.to_owned(), source }),
+        }
+    }
+
+    /// The group's directory.
+    pub fn directory(&self) -> &File {
+        &self.directory
+    }
+
+    /// CPU time of all its processes until now, in user mode and in kernel mode. `None` in version 1.
+    pub fn cpu_times(&self) -> Option<(Duration, Duration)> {
+        let GroupTimes { user_us, system_us } = cpu_times(&self.path)?;
+        Some((Duration::from_micros(user_us), Duration::from_micros(system_us)))
+    }
+}
+
+/// The topmost directory whose name contains an id: an init system in a container makes groups below.
+fn group_with_id<'p>(group: &'p Path, id: &str) -> Option<&'p Path> {
+    let has_id = |dir: &&Path| dir.file_name().is_some_and(|name| name.to_string_lossy().contains(id));
+    group.ancestors().filter(has_id).last()
+}
+
 /// Removes a group and all groups below it, once their processes are gone. A group with processes stays.
 pub(super) fn remove(group: &Path) {
     for _ in 0..ATTEMPTS {
@@ -112,10 +161,16 @@ fn remove_tree(group: &Path) {
     let _ = fs::remove_dir(group);
 }
 
-/// The directory of a process's group. `groups` and `mounts` are its `/proc/PID/cgroup` and `/proc/PID/mountinfo`.
+/// The directory of the group of a process: a number, or `self`.
+fn group_of(process: &str) -> Option<PathBuf> {
+    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+    group_directory(&read(&format!("/proc/{process}/cgroup")), &read("/proc/self/mountinfo"))
+}
+
+/// The directory of a process's group. `groups` is its `/proc/PID/cgroup`, and `mounts` goflame's own `/proc/PID/mountinfo`.
 ///
 /// A kernel has the controller in a hierarchy of version 1, if one was mounted with it, or else in version 2.
-fn own_group(groups: &str, mounts: &str) -> Option<PathBuf> {
+fn group_directory(groups: &str, mounts: &str) -> Option<PathBuf> {
     let lines = groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
         Some((fields.next()?, fields.next()?))
@@ -153,9 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn the_group_of_a_container_has_its_id() {
+        let found = |group| group_with_id(Path::new(group), "4f2a").and_then(Path::to_str);
+        assert_eq!(found("/sys/fs/cgroup/docker/4f2a"), Some("/sys/fs/cgroup/docker/4f2a"));
+        let scope = "/sys/fs/cgroup/system.slice/docker-4f2a.scope";
+        assert_eq!(found("/sys/fs/cgroup/system.slice/docker-4f2a.scope/init.scope/x"), Some(scope));
+        assert_eq!(found("/sys/fs/cgroup/docker"), None, "with all other containers");
+        assert_eq!(found("/"), None);
+    }
+
+    #[test]
     fn the_group_is_found_in_each_kind_of_hierarchy() {
         let unified = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
-        let found = |groups, mounts| own_group(groups, mounts).map(|path| path.to_str().unwrap().to_owned());
+        let found = |groups, mounts| group_directory(groups, mounts).map(|path| path.to_str().unwrap().to_owned());
         assert_eq!(found("0::/user.slice/a\n", unified).as_deref(), Some("/sys/fs/cgroup/user.slice/a"));
         assert_eq!(found("0::/\n", unified).as_deref(), Some("/sys/fs/cgroup/"));
         assert_eq!(found("0::/../other\n", unified), None, "outside of this namespace");

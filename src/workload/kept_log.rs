@@ -26,8 +26,8 @@ pub struct IncompleteLog {
 /// The part that a copy of the program's output lacks.
 #[derive(Debug, thiserror::Error)]
 pub enum LogGap {
-    /// The end, because somebody may write for ever.
-    #[error("a process that could not be stopped still writes to it")]
+    /// The end, because a process that outlives the command may write for ever.
+    #[error("a process still writes to it after the end of the command")]
     StillWritten,
     /// This number of bytes before the end.
     #[error("{0} bytes are left out in the middle (`max_bytes` in [archive])")]

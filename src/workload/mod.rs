@@ -40,7 +40,7 @@ mod stream;
 mod supervision;
 mod supervisor;
 
-pub use control_group::{ControlGroup, NoControlGroup};
+pub use control_group::{ContainerGroup, ControlGroup, NoControlGroup};
 pub use error::Error;
 pub use exec_gate::{EXEC_GATE, run_exec_gate};
 pub use kept_log::{IncompleteLog, LogGap};

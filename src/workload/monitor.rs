@@ -20,8 +20,14 @@ pub trait Monitor {
     fn work(&mut self) -> Result<(), Self::Error>;
     /// The window begins: from now on, samples count. The program has started; in a run without phases just now.
     fn begin_window(&mut self) -> Result<(), Self::Error>;
-    /// The window is over. In a run without phases, all its processes have ended.
+    /// The window is over. In a run without phases, all its processes have ended, or the program is to be stopped and
+    /// [`Monitor::delays_stop`].
     fn end_window(&mut self) -> Result<(), Self::Error>;
+    /// Whether the monitor needs the program between the window and the stop, such as to fetch its profiles. The window then
+    /// does not include the program's reaction to the stop.
+    fn delays_stop(&self) -> bool {
+        false
+    }
     /// Shows the state of the work. `elapsed` is the time since the start of the program, `used_cpu` the CPU time that it
     /// used, which may lack the time of processes that it started.
     fn show_progress(&self, elapsed: Duration, used_cpu: Option<Duration>);

@@ -59,7 +59,8 @@ impl Outcome {
     /// The time in which samples were taken.
     pub fn window(&self) -> Duration {
         match Phase::find(&self.phases, PhaseName::Window) {
-            Some(window) if self.phases.len() > 1 => window.length(),
+            // Without phases, the window ends with the last process.
+            Some(window) => window.length().min(self.wall),
             None if !self.phases.is_empty() => Duration::ZERO,
             _ => self.wall,
         }

@@ -49,7 +49,7 @@ pub(super) fn copy_output(
                 Some(runtime) => runtime.separate(count, &mut buffer, &mut reader),
                 None => show(&mut copy, &buffer[..count]),
             },
-            // After the program is gone, only a process that could not be stopped can still hold the stream.
+            // Of the program, only a process that could not be stopped can still hold the stream; of a load, any process.
             Ok(None) if over.load(Ordering::SeqCst) => {
                 copy.note(LogGap::StillWritten);
                 break;

@@ -148,6 +148,8 @@ struct Supervision<'a, M: Monitor> {
     phases: Phases<'a>,
     /// CPU time of the program at the start and at the end of the window.
     window_cpu: (Option<Duration>, Option<Duration>),
+    /// Whether the window ends before the program, so that it lacks the program's reaction to the stop.
+    window_ends_before_stop: bool,
     /// CPU time of the program, and when it was read.
     used_cpu: Option<(Instant, Option<Duration>)>,
     /// Time of the next search for a socket on which the program waits for connections.
@@ -179,6 +181,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
             started: Instant::now(),
             phases: Phases::new(plan, progress, sign),
             window_cpu: (None, None),
+            window_ends_before_stop: plan.server.has_phases(),
             used_cpu: None,
             next_search: FIRST_SEARCH,
             listened: None,
@@ -335,8 +338,9 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         ending: Ending,
         escalation: VecDeque<(Duration, Escalation)>,
     ) {
-        // The window of a program without phases includes its reaction to the signal.
-        if self.plan.server.has_phases() && self.phases.current() != PhaseName::Stop {
+        // Otherwise the window includes the program's reaction to the signal.
+        self.window_ends_before_stop |= self.monitor.delays_stop();
+        if self.window_ends_before_stop && self.phases.current() != PhaseName::Stop {
             self.enter(PhaseName::Stop, launched);
         }
         self.phases.stop_load(signal == 0);
@@ -414,7 +418,7 @@ impl<'a, M: Monitor> Supervision<'a, M> {
         let is_stopped = matches!(ending, Ending::Interrupted(_) | Ending::TimedOut);
         let (first, last) = self.window_cpu;
         // The whole run ends with the last process, which the reading at the end of the program lacks.
-        let last = last.filter(|_| self.plan.server.has_phases()).unwrap_or(user_cpu + system_cpu);
+        let last = last.filter(|_| self.window_ends_before_stop).unwrap_or(user_cpu + system_cpu);
         let FinishedPhases { phases, load, incomplete_log, failure } = self.phases.finish();
         let has_window = Phase::find(&phases, PhaseName::Window).is_some();
         let window_cpu = if has_window { last.saturating_sub(first.unwrap_or_default()) } else { Duration::ZERO };

@@ -248,3 +248,79 @@ fn a_recording_fetches_profiles_from_a_program_that_runs_on() {
     let again: serde_json::Value = serde_json::from_str(&again.code(0).stdout).unwrap();
     assert_eq!(&again["runtime_pprof_comparison"], compared);
 }
+
+/// Burns CPU time in a function of its own while it serves a profile, and in another one when it is asked to end.
+const BUSY_AT_THE_END: &str = r#"package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+//go:noinline
+func work() { use(0.02) }
+
+//go:noinline
+func serve() { use(0.2) }
+
+//go:noinline
+func end() { use(0.2) }
+
+var sum uint64
+
+// use takes this number of seconds of CPU time.
+func use(seconds float64) {
+	for end := used() + seconds; used() < end; {
+		for i := uint64(0); i < 100_000; i++ {
+			sum += i * i
+		}
+	}
+}
+
+func used() float64 {
+	var used syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &used)
+	return float64(used.Utime.Nano()+used.Stime.Nano()) / 1e9
+}
+
+func main() {
+	http.HandleFunc("/debug/pprof/heap", func(w http.ResponseWriter, r *http.Request) {
+		serve()
+		fmt.Fprintln(w, "served")
+	})
+	go http.ListenAndServe("127.0.0.1:PORT", nil)
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	for {
+		select {
+		case <-asked:
+			end()
+			os.Exit(0)
+		default:
+			work()
+		}
+	}
+}
+"#;
+
+#[test]
+fn what_the_program_does_while_the_last_profiles_are_fetched_is_not_sampled() {
+    let port = free_port().to_string();
+    let config = format!("[runtime]\npprof = \"http://127.0.0.1:{port}/debug/pprof\"\nprofiles = [\"heap\"]\n");
+    let project = Project::program(&BUSY_AT_THE_END.replace("PORT", &port), &config);
+    let run = project.goflame(["run"]).spawn();
+    run.wait_for_samples().signal(Signal::SIGTERM);
+    run.finish().code(143).stderr_has("     Warning no heap profile: http://127.0.0.1:[..] did not serve one: [..]");
+    let samples = project.goflame(["report", "-f", "folded"]).run();
+    samples.code(0);
+    assert!(samples.stdout.contains(";main.work;main.use"), "{}", samples.stdout);
+    for function in ["main.serve;", "main.end;"] {
+        assert!(!samples.stdout.contains(function), "{function} in\n{}", samples.stdout);
+    }
+    let manifest = project.manifest();
+    let (window, all) = (&manifest["sampler"]["used_cpu_seconds"], &manifest["workload"]["user_seconds"]);
+    assert!(window.as_f64().unwrap() + 0.3 < all.as_f64().unwrap(), "{window} s of {all} s");
+}

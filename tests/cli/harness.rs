@@ -94,6 +94,12 @@ impl Project {
         format!(".goflame/runs/{run}")
     }
 
+    /// The manifest of the newest run.
+    pub(crate) fn newest_manifest(&self) -> serde_json::Value {
+        let newest = self.names(".goflame/runs").pop().unwrap();
+        serde_json::from_slice(&self.read(&format!(".goflame/runs/{newest}/manifest.json"))).unwrap()
+    }
+
     /// The directory of the only run that was not completed, relative to the project.
     pub(crate) fn only_partial(&self) -> String {
         let partials = self.partials();

@@ -344,14 +344,42 @@ fn a_deleted_program_and_one_in_another_root_are_read_through_their_process() {
     has_samples_of(&record, "main.burn");
 }
 
+/// No program is named, so the places of their goroutines are found while they are sampled. That takes time on a busy machine:
+/// a longer recording follows if a short one was not enough.
 #[test]
-fn the_whole_machine_is_sampled() {
+fn the_whole_machine_is_sampled_with_the_goroutines_of_its_go_programs() {
     let (project, name) = directory_with("burner");
-    let _target = Target::start(&project, &format!("./{name} -seconds 600"));
-    let record = project.goflame(["record", "--all-cpus", "-d", "1"]).run();
+    let stripped = format!("{name}-stripped");
+    project.shell(&format!("go build -ldflags='-s -w' -o {stripped} ./burner")).run().code(0);
+    let _first = Target::start(&project, &format!("./{name} -seconds 600"));
+    let _second = Target::start(&project, &format!("./{stripped} -seconds 600"));
+    let _other = project.shell("exec timeout 600 sh -c 'while :; do :; done'").spawn();
+    // The kernel keeps 15 bytes of a process's name.
+    let expected =
+        [name, stripped].map(|name| format!("{}_goroutine_1_runtime.main;", name.get(..15).unwrap_or(&name)));
+    let mut shown = String::new();
+    let is_complete = ["1", "4", "16"].into_iter().any(|seconds| {
+        let record = project.goflame(["record", "--all-cpus", "-d", seconds]).run();
+        has_samples_of(&record, "main.burn");
+        record.stderr_has(&format!("    Sampling the whole machine for {seconds} s"));
+        shown = project.goflame(["report", "--by", "goroutine", "-f", "folded"]).run().stdout.clone();
+        expected.iter().all(|goroutine| shown.contains(goroutine))
+    });
+    assert!(is_complete, "{expected:?} in\n{shown}");
+    assert!(!shown.contains("sh_goroutine"), "{shown}");
+    let sampler = &project.newest_manifest()["sampler"];
+    assert_eq!(sampler["tasks"], "machine");
+    assert!(sampler["goroutine_processes"].as_u64().unwrap() >= 2, "{sampler}");
+}
+
+#[test]
+fn a_program_that_a_command_becomes_has_its_goroutines() {
+    let (project, name) = directory_with("burner");
+    let line = format!("sleep 0.01; exec ./{name} -seconds 1.5");
+    let record = project.goflame(["record", "--", "sh", "-c", &line]).run();
     has_samples_of(&record, "main.burn");
-    record.stderr_has("    Sampling the whole machine for 1 s");
-    assert_eq!(project.manifest()["sampler"]["tasks"], "machine");
+    let report = project.goflame(["report", "--by", "goroutine"]).run();
+    has_samples_of(&report, &format!("{name} goroutine 1 runtime.main"));
 }
 
 #[test]

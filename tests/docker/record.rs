@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
+
 use crate::engine::{Engine, engine, real};
 use crate::harness::{Project, source};
 
@@ -9,6 +11,7 @@ use crate::harness::{Project, source};
 const MAKE_IMAGES: &str = "set -e
 cp -r \"$SOURCE\"/tests/workloads/go.mod \"$SOURCE\"/tests/workloads/burner .
 CGO_ENABLED=0 go build -ldflags='-s -w' -o app/server ./burner
+cp app/server app/second
 tar -C app -c . | docker -H \"$HOST\" import - goflame-test/server:local
 mkdir goflame
 cp \"$goflame\" goflame/
@@ -89,4 +92,40 @@ fn a_stripped_program_in_a_container_from_scratch_is_sampled() {
     stopped.code(11).stderr_has(&format!("error: the container {name} does not run: it is exited"));
     let missing = engine.goflame(&project, ["record", "--container", "goflame-nowhere"]).run();
     missing.code(11).stderr_has("error: the Docker engine has no container goflame-nowhere");
+}
+
+#[test]
+fn a_process_that_enters_a_container_during_the_recording_is_sampled() {
+    let engine = engine();
+    let project = Project::empty();
+    project.shell(MAKE_IMAGES).env("SOURCE", source()).env("HOST", engine.host()).run().code(0);
+    let name = format!("goflame-enter-{}", std::process::id());
+    let _container = Container::start(&engine, &name);
+    let record = |wrapper: &str| {
+        let line = format!("exec {wrapper} $goflame record --container {name} -F 499");
+        let record = project.shell(&line).env("DOCKER_HOST", engine.host()).spawn();
+        record.wait_for_samples();
+        engine.docker(&["exec", &name, "/second", "-seconds", "1"]);
+        record.signal(Signal::SIGINT);
+        let record = record.finish();
+        record.code(0);
+        (record, project.goflame(["report", "--by", "goroutine", "-f", "folded"]).run().stdout.clone())
+    };
+
+    let (recorded, samples) = record("");
+    recorded.stderr_lacks("[..]`docker exec`[..]");
+    for process in ["server", "second"] {
+        assert!(samples.contains(&format!("{process}_goroutine_1_runtime.main;")), "{process} in\n{samples}");
+    }
+    assert!(samples.lines().any(|line| line.starts_with("second_") && line.contains(";main.burn")), "{samples}");
+    assert_eq!(project.newest_manifest()["sampler"]["tasks"], "control-group");
+
+    // Without the file system of control groups, only what runs already and its children are known.
+    let (recorded, samples) = record("unshare --mount sh -c 'umount -l /sys/fs/cgroup && exec \"$@\"' sh");
+    recorded.stderr_has(
+        "     Warning processes that enter the container during the recording, such as those of `docker exec`, are not \
+         sampled: no cgroup file system is mounted; `sudo goflame record --all-cpus` samples them",
+    );
+    assert!(samples.contains("server_goroutine_1_runtime.main;") && !samples.contains("second_"), "{samples}");
+    assert_eq!(project.newest_manifest()["sampler"]["tasks"], "inherited");
 }

@@ -235,8 +235,6 @@ fn read_text(memory: &ProgramMemory, address: u64, length: u64) -> Option<String
 mod tests {
     //! Tests with labels in the memory of the test process.
 
-    use std::fs;
-
     use super::*;
 
     /// The address and the length of a text.
@@ -246,10 +244,6 @@ mod tests {
 
     fn address(words: &[u64]) -> u64 {
         words.as_ptr().addr() as u64
-    }
-
-    fn memory() -> ProgramMemory {
-        ProgramMemory::open(std::process::id(), &fs::read_link("/proc/self/exe").unwrap(), None, 0).unwrap()
     }
 
     fn set(labels: &[(&str, &str)]) -> LabelSet {
@@ -276,13 +270,16 @@ mod tests {
         let array = [text("tenant"), text("a"), text(""), text("no name"), text("long"), text(&long)].concat();
         let slice = [address(&array), 3, 4];
         let shortened = format!("{}…", &long[1..]);
-        assert_eq!(read_list(&memory(), address(&slice)), Some(set(&[("long", &shortened), ("tenant", "a")])));
-        assert_eq!(read_list(&memory(), address(&[0, 0, 0])), Some(LabelSet::new()));
+        assert_eq!(
+            read_list(&ProgramMemory::of_this_process(), address(&slice)),
+            Some(set(&[("long", &shortened), ("tenant", "a")]))
+        );
+        assert_eq!(read_list(&ProgramMemory::of_this_process(), address(&[0, 0, 0])), Some(LabelSet::new()));
         for damaged in [[address(&array), 4, 3], [8, 1, 1], [address(&array), u64::MAX, u64::MAX]] {
-            let set = read_list(&memory(), address(&damaged));
+            let set = read_list(&ProgramMemory::of_this_process(), address(&damaged));
             assert!(set.is_none_or(|set| set.len() <= MAX_LABELS), "{damaged:?}");
         }
-        assert_eq!(read_list(&memory(), 8), None);
+        assert_eq!(read_list(&ProgramMemory::of_this_process(), 8), None);
     }
 
     #[test]
@@ -293,10 +290,10 @@ mod tests {
         // Two buckets now, and one before.
         let map = [5, 1 << 8, address(&buckets), address(&old)];
         let all = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4"), ("e", "5")];
-        assert_eq!(read_map(&memory(), address(&[address(&map)])), Some(set(&all)));
-        assert_eq!(read_map(&memory(), address(&[0])), Some(LabelSet::new()));
+        assert_eq!(read_map(&ProgramMemory::of_this_process(), address(&[address(&map)])), Some(set(&all)));
+        assert_eq!(read_map(&ProgramMemory::of_this_process(), address(&[0])), Some(LabelSet::new()));
         let huge = [5, 200 << 8, address(&buckets), 0];
-        assert_eq!(read_map(&memory(), address(&[address(&huge)])), None);
+        assert_eq!(read_map(&ProgramMemory::of_this_process(), address(&[address(&huge)])), None);
     }
 
     #[test]
@@ -304,7 +301,10 @@ mod tests {
         let mut circle = bucket(&[("a", "1")], 0);
         circle[BUCKET_WORDS - 1] = address(&circle);
         let map = [1, 0, address(&circle), 0];
-        assert_eq!(read_map(&memory(), address(&[address(&map)])).unwrap().len(), MAX_LABELS / 8);
+        assert_eq!(
+            read_map(&ProgramMemory::of_this_process(), address(&[address(&map)])).unwrap().len(),
+            MAX_LABELS / 8
+        );
     }
 
     #[test]
@@ -330,7 +330,7 @@ mod tests {
                 stack: (0, 0),
                 runs: 0,
             };
-            watch.look(&memory(), &goroutine);
+            watch.look(&ProgramMemory::of_this_process(), &goroutine);
         };
         look(&mut watch, None, 1);
         assert_eq!(watch.interval(), None, "no goroutine has labels");

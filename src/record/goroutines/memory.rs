@@ -1,9 +1,11 @@
 //! Memory of a process that runs the profiled program.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::layout::ProgramFile;
+use crate::process::with_own_rights;
 use crate::record::code_mapping::CodeMapping;
 
 /// Upper limit of field offsets, in bytes (a `runtime.m` of Go 1.27 has about 2000).
@@ -25,11 +27,20 @@ pub(super) struct ProgramMemory {
 }
 
 impl ProgramMemory {
-    /// `None` if the process runs another program or has ended. `code` is the file offset and the link-time address of the
-    /// program's code, if they are known.
-    pub(super) fn open(pid: u32, program: &Path, code: Option<(u64, u64)>, now: u64) -> Option<Self> {
-        let runs_it = fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program);
-        let file = runs_it.then(|| File::open(format!("/proc/{pid}/mem")).ok()).flatten()?;
+    /// `None` if the process runs another program, if it has ended, or if this user may not read its memory. `program` is the
+    /// path by which the kernel names it, `code` the file offset and the link-time address of its code, if they are known.
+    pub(super) fn open(
+        pid: u32,
+        program: &Path,
+        file: ProgramFile,
+        code: Option<(u64, u64)>,
+        now: u64,
+    ) -> Option<Self> {
+        let of_process = |name: &str| PathBuf::from(format!("/proc/{pid}/{name}"));
+        let file = with_own_rights(|| {
+            let runs_it = ProgramFile::at(&of_process("exe")).is_ok_and(|runs| runs == file);
+            runs_it.then(|| File::open(of_process("mem")).ok()).flatten()
+        })?;
         let mappings = CodeMapping::list(pid);
         let is_of_program =
             |mapping: &&CodeMapping| program.to_str().is_some_and(|path| mapping.path == path.as_bytes());
@@ -38,6 +49,14 @@ impl ProgramMemory {
             Some(mapping.range.start.wrapping_sub(mapping.offset).wrapping_add(offset).wrapping_sub(address))
         });
         Some(Self { pid, file, code: mappings, code_time: now, bias: bias.unwrap_or(0) })
+    }
+
+    /// The memory of the test process.
+    #[cfg(test)]
+    pub(super) fn of_this_process() -> Self {
+        let program = std::fs::read_link("/proc/self/exe").expect("a link");
+        let file = ProgramFile::at(&program).expect("a file");
+        Self::open(std::process::id(), &program, file, None, 0).expect("its own memory")
     }
 
     /// Whether an address is in code.

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use super::layout::ModuleList;
 use super::memory::ProgramMemory;
 use crate::sources::{CodeFile, CodeFileKind};
 
@@ -36,15 +37,6 @@ const FUNCTIONS: usize = 104;
 const ENTRIES: usize = 128;
 const TEXT: usize = 176;
 const TEXT_END: usize = 184;
-
-/// The list of modules of a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ModuleList {
-    /// Link-time address of `runtime.firstmoduledata`.
-    pub first: u64,
-    /// Size of a `runtime.moduledata`, in bytes. Its last field is the address of the next one.
-    pub size: u64,
-}
 
 /// The modules of all processes.
 #[derive(Debug, Default)]
@@ -129,8 +121,6 @@ fn add_module(module: u64, memory: &mut ProgramMemory, now: u64, lines: &mut Str
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     const SIZE: usize = 512;
@@ -181,14 +171,9 @@ mod tests {
         }
     }
 
-    fn own_memory() -> ProgramMemory {
-        let program = fs::read_link("/proc/self/exe").unwrap();
-        ProgramMemory::open(std::process::id(), &program, None, 0).unwrap()
-    }
-
     #[test]
     fn functions_have_names_once_their_module_is_registered() {
-        let (mut fake, mut memory, mut watch) = (Fake::new(), own_memory(), ModuleWatch::default());
+        let (mut fake, mut memory, mut watch) = (Fake::new(), ProgramMemory::of_this_process(), ModuleWatch::default());
         watch.look(7, fake.list(), &mut memory, 0);
         fake.register();
         for time in [1, PAUSE, 2 * PAUSE] {
@@ -210,7 +195,7 @@ mod tests {
                 fake.modules[1][SIZE / 8 - 1] = fake.modules[1].as_ptr() as u64;
                 let mut watch = ModuleWatch::default();
                 watch.processes.insert(7, Process { count: MAX_MODULES - 2, ..Process::default() });
-                watch.look(7, fake.list(), &mut own_memory(), 0);
+                watch.look(7, fake.list(), &mut ProgramMemory::of_this_process(), 0);
                 assert_eq!(watch.processes[&7].count, MAX_MODULES);
             }
         }

@@ -25,6 +25,7 @@ impl Fake {
     fn new() -> Self {
         let program = fs::read_link("/proc/self/exe").unwrap();
         let layout = GoroutineLayout {
+            file: ProgramFile::at(&program).unwrap(),
             program,
             stack: (0, 8),
             thread: 48,
@@ -40,7 +41,9 @@ impl Fake {
             code: None,
         };
         let zero = || Box::new([0; 64]);
-        let mut fake = Self { goroutine: zero(), own: zero(), thread: zero(), watch: Watch::new(layout) };
+        let mut watch = Watch::new(layout, true);
+        assert!(watch.open(std::process::id(), 0));
+        let mut fake = Self { goroutine: zero(), own: zero(), thread: zero(), watch };
         let words = &mut fake.goroutine;
         (words[0], words[1], words[280 / 8], words[288 / 8], words[304 / 8]) = (0x8000, 0xa000, 1, code() + 1, code());
         fake.own[48 / 8] = address(&fake.thread);
@@ -54,7 +57,7 @@ impl Fake {
     fn look(&mut self, register: u64, bp: u64, id: u64, now: u64) -> &[GoroutineReading] {
         self.goroutine[152 / 8] = id;
         self.watch.note(&decode(&body(std::process::id(), register, SP, bp, &[])).unwrap());
-        self.watch.look(now);
+        self.watch.look(now, 1);
         &self.watch.seen
     }
 
@@ -124,7 +127,7 @@ fn a_goroutine_that_was_never_in_the_register_is_in_the_list() {
     let seen = |(first_ns, last_ns)| GoroutineReading { first_ns, last_ns, ..first };
     let mut look = |register, sp, now| {
         fake.watch.note(&decode(&body(std::process::id(), register, sp, 0, &[])).unwrap());
-        fake.watch.look(now);
+        fake.watch.look(now, 1);
         fake.watch.seen.clone()
     };
     assert_eq!(look(0x777, sp, 1)[..], [seen((1, 1))]);
@@ -151,7 +154,14 @@ fn what_is_no_descriptor_is_left_alone() {
     let mut fake = Fake::new();
     fake.goroutine[48 / 8] = address(&fake.thread);
     assert_eq!(fake.look(address(&fake.goroutine), 0, 17, 10).len(), 1, "the thread runs it");
+}
+
+#[test]
+fn the_memory_of_another_program_is_not_read() {
     let mut fake = Fake::new();
-    fake.watch.layout.program = "/bin/another".into();
-    assert_eq!(fake.look(address(&fake.goroutine), 0, 17, 10), [], "another program");
+    let pid = std::process::id();
+    fake.watch.close(pid);
+    assert_eq!(fake.look(address(&fake.goroutine), 0, 17, 10), [], "closed");
+    fake.watch.layout.file = ProgramFile::at("/bin/true".as_ref()).unwrap();
+    assert!(!fake.watch.open(pid, 0));
 }

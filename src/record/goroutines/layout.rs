@@ -1,0 +1,111 @@
+//! Where the goroutine descriptors of a program have their fields.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::fsio::MappedFile;
+use crate::gobin::{Binary, LabelForm};
+
+/// The file of a program, whatever its path is. Programs in different containers may have the same path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::record) struct ProgramFile {
+    device: u64,
+    inode: u64,
+    /// The kernel uses the inode of a deleted file again.
+    modified: (i64, i64),
+}
+
+impl ProgramFile {
+    /// The file at a path.
+    pub(in crate::record) fn at(path: &Path) -> io::Result<Self> {
+        let about = fs::metadata(path)?;
+        Ok(Self { device: about.dev(), inode: about.ino(), modified: (about.mtime(), about.mtime_nsec()) })
+    }
+}
+
+/// Offsets of the fields of a `runtime.g` and a `runtime.m`, in bytes from its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoroutineLayout {
+    /// The path by which the kernel names the program.
+    pub(super) program: PathBuf,
+    /// The program. Processes that run another one are ignored.
+    pub(super) file: ProgramFile,
+    /// `g.stack.lo` and `g.stack.hi`.
+    pub(super) stack: (usize, usize),
+    /// `g.m`: the thread.
+    pub(super) thread: usize,
+    /// `g.goid`.
+    pub(super) id: usize,
+    /// `g.parentGoid`, present since Go 1.21.
+    pub(super) parent: Option<usize>,
+    /// `g.gopc`: the address behind the `go` statement that created the goroutine.
+    pub(super) creator: usize,
+    /// `g.startpc`: the entry, which is the function that the `go` statement calls.
+    pub(super) start: usize,
+    /// `m.g0` and `m.gsignal`: the descriptors of the thread itself.
+    pub(super) own: [usize; 2],
+    /// `m.curg`: the goroutine that the thread runs.
+    pub(super) current: usize,
+    /// `g.labels`, and how profiler labels lie in memory.
+    pub(super) labels: Option<(usize, LabelForm)>,
+    /// Link-time address of `runtime.allgs`, the list of all goroutines. `None` in a stripped program.
+    pub(super) list: Option<u64>,
+    /// The list of modules of Go functions. `None` in a stripped program.
+    pub(super) modules: Option<ModuleList>,
+    /// File offset and link-time address of the code, which give the distance between link-time and run-time addresses.
+    pub(super) code: Option<(u64, u64)>,
+}
+
+/// The list of modules of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ModuleList {
+    /// Link-time address of `runtime.firstmoduledata`.
+    pub(super) first: u64,
+    /// Size of a `runtime.moduledata`, in bytes. Its last field is the address of the next one.
+    pub(super) size: u64,
+}
+
+impl GoroutineLayout {
+    /// Reads the layout of a program. `program` is the path by which the kernel names it, `path` one that leads to its
+    /// file. An error is the reason why the layout is unknown.
+    pub fn read(program: &Path, path: &Path) -> Result<Self, String> {
+        if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+            return Err("goflame does not know the goroutine register of this machine's architecture".into());
+        }
+        let unreadable = |error: &dyn std::error::Error| format!("the program cannot be read: {error}");
+        let file = ProgramFile::at(path).map_err(|error| unreadable(&error))?;
+        let bytes = MappedFile::open(path).map_err(|error| unreadable(&error))?;
+        let binary = Binary::parse(bytes.as_ref()).map_err(|error| unreadable(&error))?;
+        let (g, _) = binary.g_layout().map_err(|error| error.to_string())?;
+        let code = binary.load_segments().iter().find(|segment| segment.executable);
+        Ok(Self {
+            program: program.to_owned(),
+            file,
+            stack: (g.stack_low, g.stack_high),
+            thread: g.m,
+            id: g.goid,
+            parent: g.parent_goid,
+            creator: g.gopc,
+            start: g.startpc,
+            own: [g.m_g0, g.m_gsignal],
+            current: g.m_curg,
+            labels: g.labels,
+            list: binary.all_goroutines(),
+            modules: binary.first_module().map(|(first, size)| ModuleList { first, size }),
+            code: code.map(|code| (code.offset, code.address)),
+        })
+    }
+}
+
+/// Whether the section headers of a file say that it is a Go program.
+pub(in crate::record) fn has_go_section(file: &Path) -> bool {
+    MappedFile::open(file).is_ok_and(|bytes| Binary::parse(bytes.as_ref()).is_ok_and(|binary| binary.has_go_section()))
+}
+
+/// Whether a file is a Go program, even without section headers.
+pub fn is_go_program(file: &Path) -> bool {
+    let is_go = |bytes: MappedFile| Binary::parse(bytes.as_ref()).is_ok_and(|binary| binary.pclntab().is_ok());
+    MappedFile::open(file).is_ok_and(is_go)
+}
