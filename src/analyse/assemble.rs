@@ -10,6 +10,7 @@ use super::generated::GeneratedCode;
 use super::goroutine::GoroutineReadings;
 use super::kernel::KernelSymbols;
 use super::labels::{LATE, Labels, READ};
+use super::left_stacks::LeftStacks;
 use super::location_flags::LocationFlags;
 use super::locations::add_locations;
 use super::raw_location::RawLocation;
@@ -20,7 +21,7 @@ use super::symbols::name_all;
 use crate::perfdata::abi::{event_type, flag, sample_type};
 use crate::perfdata::{self, Attr, PerfData, RecordKind, Repairs, Rewriting};
 use crate::profile::{CpuCoverage, Event, FEW_SAMPLES, Profile, Quality, Unit, format_percent};
-use crate::sources::{CodeFile, GoroutineReading, Images, LabelReadings};
+use crate::sources::{CodeFile, GoroutineReading, Images, LabelReadings, LeftStackReadings};
 
 /// Default of `kernel.perf_event_max_stack`: the number of addresses at which the kernel stops walking a stack.
 const DEFAULT_MAX_STACK: u32 = 127;
@@ -49,6 +50,8 @@ pub struct AnalyseOptions<'o> {
     pub goroutines: &'o [GoroutineReading],
     /// The profiler labels of these goroutines.
     pub labels: Option<&'o LabelReadings>,
+    /// The stacks of goroutines whose threads ran generated code elsewhere.
+    pub left_stacks: Option<&'o LeftStackReadings>,
     /// The files that name the code that programs made while they ran.
     pub code_files: &'o [CodeFile],
     /// Opens an empty temporary file. If it is set, the records are written again with the repaired stacks.
@@ -137,6 +140,7 @@ pub fn analyse(
         keep_times: options.keep_times && recorded.attr.sample_type & sample_type::TIME != 0,
         goroutines: GoroutineReadings::new(options.goroutines),
         labels: &labels,
+        left_stacks: LeftStacks::new(options.left_stacks),
         generated: &generated,
         repairs: data.features().repairs.as_ref(),
         rewrite,
@@ -164,9 +168,10 @@ pub fn analyse(
     let rewritten = std::mem::take(&mut collected.rewritten);
     let needed_bytes = collected.counts.missing.needed_bytes;
     let is_complete = data.is_complete() && collected.damage.is_none();
-    let repaired = rewrite
-        .filter(|_| is_complete)
-        .map(|Rewrite { form, .. }| RepairedRecording::new(rewritten, form, &data, needed_bytes, labels.sets));
+    let repaired = rewrite.filter(|_| is_complete).map(|Rewrite { form, .. }| {
+        let unused = files.unused(collected.locations.list.iter().filter_map(|location| location.file()));
+        RepairedRecording::new(rewritten, form, &data, needed_bytes, labels.sets, unused)
+    });
     let (locations, kernel_code) = (&collected.locations, &collected.kernel_code);
     let mut profile = Profile::new(event);
     let name = || name_all(&locations.list, &files.keys, &binaries, symbols, kernel_code, &generated);

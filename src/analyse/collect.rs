@@ -16,6 +16,7 @@ use super::goroutine::GoroutineReadings;
 use super::kernel::KernelCode;
 use super::labels::{Labels, SampleLabels};
 use super::last_stack::{KEPT_THREADS, LastStack, RawStack};
+use super::left_stacks::{LeftStacks, SampledThread};
 use super::progress::ReadProgress;
 use super::raw_location::{RawLocation, RawLocations, call_address};
 use super::raw_task::{RawGoroutine, RawTask};
@@ -111,6 +112,8 @@ pub(super) struct CollectSettings<'s> {
     pub(super) goroutines: GoroutineReadings<'s>,
     /// The labels of these goroutines, or of those of a rewritten recording.
     pub(super) labels: &'s Labels<'s>,
+    /// The stacks of goroutines whose threads ran generated code elsewhere.
+    pub(super) left_stacks: LeftStacks<'s>,
     /// The functions that the programs made while they ran.
     pub(super) generated: &'s GeneratedCode<'s>,
     /// The facts of a recording that goflame has rewritten. Its stacks are as they should be.
@@ -134,6 +137,8 @@ struct Collector<'d, 's, 'f> {
     repair: RepairBuffers,
     /// Facts about the sample that is being read.
     facts: SampleFacts,
+    /// The descriptor of the goroutine whose stack it has left.
+    left_goroutine: Option<u64>,
     rewritten: Option<RepairedPart>,
     /// Indexed by [`last_stack_of`].
     last_stacks: Vec<LastStack>,
@@ -197,6 +202,7 @@ pub(super) fn collect<'d>(
         comms: HashMap::default(),
         repair: RepairBuffers::default(),
         facts: SampleFacts::default(),
+        left_goroutine: None,
         rewritten: settings.rewrite.map(RepairedPart::new),
         last_stacks: std::iter::repeat_with(LastStack::default).take(KEPT_THREADS).collect(),
         pending: Vec::new(),
@@ -377,6 +383,7 @@ impl<'d> Collector<'d, '_, '_> {
             user = advancing(user, registers.map(|registers| registers.frame_pointer()), saved_at, is_mapped);
         }
         self.facts.set(SampleFacts::TRUNCATED, is_raw && at_limit(user));
+        self.left_goroutine = None;
         let mut raw = RawStack { kernel, user };
         if let (Some(registers), Some(stack), Some(space)) = (registers, sample.user_stack, space)
             && user.first().is_none_or(|leaf| u64::from_le_bytes(*leaf) == registers.ip())
@@ -387,6 +394,16 @@ impl<'d> Collector<'d, '_, '_> {
             if let Some(MissingCallers::ShortCopy(needed)) = missing {
                 let longest = &mut self.out.counts.missing.needed_bytes;
                 *longest = needed.max(*longest);
+            }
+            let (tid, time, sp) = (sample.tid.unwrap_or(0), sample.time.unwrap_or(0), registers.sp());
+            let outermost = self.repair.repaired.last().copied().unwrap_or(0);
+            let thread = SampledThread { pid, tid: tid.cast_unsigned(), time, sp, outermost };
+            let is_truncated = self.facts.has(SampleFacts::TRUNCATED);
+            let find = || self.settings.left_stacks.callers(thread, &mut self.unwinder, self.files, space);
+            if let Some(left) = (!is_truncated).then(find).flatten() {
+                self.repair.addresses.extend(left.addresses.iter().map(|address| address.to_le_bytes()));
+                self.facts.set(if left.is_whole { SampleFacts::REPAIRED } else { SampleFacts::CUT }, true);
+                self.left_goroutine = left.descriptor;
             }
             raw = RawStack { kernel, user: &self.repair.addresses };
         }

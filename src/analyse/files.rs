@@ -1,6 +1,6 @@
 //! The files that a recording mapped, each opened when it is first needed and parsed once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use crate::bytes::hex;
@@ -94,6 +94,15 @@ impl<'d> Files<'d> {
     /// Whether a mapping has no file.
     pub(super) fn is_memory(&self, id: ImageId) -> bool {
         self.contents.get(id.index()).is_some_and(|content| content.is_memory)
+    }
+
+    /// The paths of the files that are not among these.
+    pub(super) fn unused(&self, used: impl Iterator<Item = ImageId>) -> HashSet<String> {
+        let mut unused: HashSet<String> = self.keys.iter().map(|key| key.path.clone()).collect();
+        for id in used.collect::<HashSet<_>>() {
+            self.keys.get(id.index()).map(|key| unused.remove(&key.path));
+        }
+        unused
     }
 
     fn release(&self, id: ImageId) {

@@ -1,16 +1,18 @@
 //! Writes the records of a recording again while they are analysed, each sample with the stack that the analysis found in
 //! place of its registers and its stack copy. Each shard writes a part; the parts are put together at the end.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
 use super::chain::Chain;
 use super::last_stack::RawStack;
+use super::needed::{Needed, Tasks};
 use super::unwind::{MissingCallers, RepairOutcome};
 use crate::perfdata::abi::{RECORD_HEADER, context, record_type};
 use crate::perfdata::{
-    Error, Event, Features, KnownGoroutine, PerfData, RawAddress, Record, RecordKind, Repairs, Rewriting, SampleFacts,
-    Writer,
+    CpuMode, Error, Event, Features, KnownGoroutine, PerfData, RawAddress, Record, RecordKind, Repairs, Rewriting,
+    SampleFacts, Writer,
 };
 use crate::profile::Interner;
 use crate::sources::LabelSet;
@@ -44,13 +46,14 @@ pub(super) struct RepairedPart {
     goroutines: Interner<KnownGoroutine>,
     /// The smallest and the largest period. `None` without samples.
     periods: Option<(u64, u64)>,
+    tasks: Tasks,
     record: Vec<u8>,
 }
 
 impl RepairedPart {
     pub(super) fn new(Rewrite { form, open }: Rewrite<'_>) -> Self {
         let out = open().map(|file| BufWriter::with_capacity(PART_BUFFER, file));
-        Self { form, out, goroutines: Interner::default(), periods: None, record: Vec::new() }
+        Self { form, out, goroutines: Interner::default(), periods: None, tasks: Tasks::default(), record: Vec::new() }
     }
 
     /// The facts with a goroutine of this part.
@@ -71,14 +74,21 @@ impl RepairedPart {
     ) {
         let Ok(out) = &mut self.out else { return };
         self.record.clear();
+        self.tasks.note(&record.kind);
         let rewritten = if let RecordKind::Sample(sample) = &record.kind {
             let (least, most) = self.periods.unwrap_or((sample.period, sample.period));
             self.periods = Some((least.min(sample.period), most.max(sample.period)));
             let chain = Chain::from_sample(sample);
             let as_recorded = RawStack { kernel: &chain.kernel, user: &chain.user };
             let (RawStack { kernel, user }, facts) = analysed.unwrap_or((as_recorded, SampleFacts::default()));
-            // A callchain without any word would stand for the instruction pointer.
-            let user_marker = if user.is_empty() && !kernel.is_empty() { &[][..] } else { &[USER_MARKER] };
+            // Addresses without a marker are in user space, if the sample was taken there. A callchain without any word
+            // would stand for the instruction pointer.
+            let is_marked = if user.is_empty() {
+                kernel.is_empty()
+            } else {
+                sample.cpu_mode != CpuMode::User || !kernel.is_empty()
+            };
+            let user_marker = if is_marked { &[USER_MARKER][..] } else { &[] };
             let kernel_marker = if kernel.is_empty() { &[][..] } else { &[KERNEL_MARKER] };
             let callchain = [kernel_marker, kernel, user_marker, user];
             self.form.write_sample(record, sample, callchain, facts, &mut self.record)
@@ -101,6 +111,7 @@ pub struct RepairedRecording {
     sections: Vec<(u32, Vec<u8>)>,
     /// The period of all samples, if they have the same.
     common_period: Option<u64>,
+    needed: Needed,
     repairs: Repairs,
 }
 
@@ -111,7 +122,9 @@ impl RepairedRecording {
         data: &PerfData<'_>,
         needed_bytes: u64,
         label_sets: &[LabelSet],
+        unused_files: HashSet<String>,
     ) -> Self {
+        let needed = Needed::new(parts.iter().map(|part| &part.tasks), unused_files);
         let periods = parts.iter().filter_map(|part| part.periods);
         let periods = periods.reduce(|(least, most), (low, high)| (least.min(low), most.max(high)));
         let common_period = periods.filter(|(least, most)| form.has_period() && least == most).map(|(least, _)| least);
@@ -122,6 +135,7 @@ impl RepairedRecording {
             events: data.events().iter().map(|event| Rewriting::event(event, common_period)).collect(),
             sections: data.sections().iter().map(|(bit, section)| (*bit, section.to_vec())).collect(),
             common_period,
+            needed,
             repairs: Repairs { frequency, needed_bytes, goroutines: Vec::new(), label_sets: label_sets.to_vec() },
         }
     }
@@ -150,6 +164,9 @@ impl RepairedRecording {
                     if self.common_period.is_some() {
                         self.form.remove_period(&mut body);
                     }
+                }
+                if !self.needed.includes(kind, misc, &body) {
+                    continue;
                 }
                 writer.record(kind, misc, &body)?;
                 records += 1;

@@ -181,6 +181,7 @@ mod tests {
     use crate::analyse::generated::tests::{jitdump, perf_map};
     use crate::analyse::goroutine::GoroutineReadings;
     use crate::analyse::labels::Labels;
+    use crate::analyse::left_stacks::LeftStacks;
     use crate::analyse::tests::{NoFiles, TestRecording, context};
     use crate::profile::Sample;
 
@@ -215,6 +216,7 @@ mod tests {
             keep_times: true,
             goroutines: GoroutineReadings::new(&[]),
             labels: &Labels::default(),
+            left_stacks: LeftStacks::default(),
             generated: &GeneratedCode::new(&code, true),
             repairs: None,
             rewrite: None,

@@ -14,9 +14,11 @@
 //! Must not guess: where the tables say nothing (code without tables, functions that set the stack pointer), the
 //! kernel's callchain is kept.
 
+mod left_stack;
 mod walk;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use foldhash::fast::RandomState;
 
@@ -162,13 +164,20 @@ pub(super) struct Unwinder<'b, 'f> {
     walker: StackWalker<'b, 'f>,
     /// Results of [`Unwinder::started_function`], by version of the address space and address.
     started: HashMap<(u64, u64), u64, RandomState>,
+    /// Results of [`Unwinder::callers_on`], by version of the address space and position of the content.
+    left: HashMap<(u64, u32), Rc<[u64]>, RandomState>,
     /// Why the last repaired callchain has no root, if the repair knows it.
     pub(super) missing_callers: Option<MissingCallers>,
 }
 
 impl<'b, 'f> Unwinder<'b, 'f> {
     pub(super) fn new(binaries: &'b Binaries<'f>) -> Self {
-        Self { walker: StackWalker::new(binaries), started: HashMap::default(), missing_callers: None }
+        Self {
+            walker: StackWalker::new(binaries),
+            started: HashMap::default(),
+            left: HashMap::default(),
+            missing_callers: None,
+        }
     }
 
     /// Appends the true callchain to `out`, leaf first. `callchain` is the kernel's, which may be empty.

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use super::assembly::Assembly;
 use super::buildinfo::BuildInfo;
+use super::calls;
 use super::cfi::{CallFrames, NativeUnwind};
 use super::container::Segment;
 use super::debuginfo::DebugInfo;
@@ -122,6 +123,20 @@ impl<'a> Binary<'a> {
     /// that calls `f(x)`. `None` if the compiler did not make it, or if it calls a function that is known only at run time.
     pub fn started_function(&self, entry: u64) -> Option<u64> {
         wrapper::wrapped(self.pclntab().ok()?, &self.elf, entry)
+    }
+
+    /// Whether the call before a return address can have led to the Go function at `callee`. It cannot if it names another
+    /// function, unless that is a wrapper, which may jump to a third one.
+    pub fn may_call(&self, return_address: u64, callee: u64) -> bool {
+        let named = self.pclntab().ok().and_then(|table| calls::called(table, &self.elf, return_address));
+        named.is_none_or(|named| named.entry() == callee || named.is_wrapper())
+    }
+
+    /// Whether the call before a return address is that of a Go assembly function that ends with a jump to an address in a
+    /// register. Always false on machines other than amd64.
+    pub fn calls_jump(&self, return_address: u64) -> bool {
+        let named = self.pclntab().ok().and_then(|table| calls::called(table, &self.elf, return_address));
+        named.is_some_and(|named| calls::jumps_out(&named, &self.elf))
     }
 
     /// The address and the decompressed contents of a section. `None` if no section has this name, or if it is empty.

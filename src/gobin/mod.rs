@@ -15,6 +15,7 @@
 mod assembly;
 mod binary;
 mod buildinfo;
+mod calls;
 mod cfi;
 mod container;
 mod debuginfo;

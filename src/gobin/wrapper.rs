@@ -5,6 +5,7 @@
 
 use object::elf as raw;
 
+use super::calls::{call_on_amd64, call_on_arm64};
 use super::elf::Elf;
 use super::function::Function;
 use super::pclntab::Pclntab;
@@ -56,36 +57,4 @@ fn callee(wrapper: &Function<'_, '_>, elf: &Elf<'_>) -> Option<(u64, bool)> {
         let grows = callee.name().and_then(Special::from_name) == Some(Special::Morestack);
         (!grows).then_some((start, false))
     })
-}
-
-/// The target of a call (`E8`, and the distance from its end) at an address. Any byte may look like a call, so the caller
-/// must check that a function starts at the target.
-fn call_on_amd64(bytes: &[u8], address: u64) -> Option<u64> {
-    let [0xe8, distance @ ..] = bytes.first_chunk::<5>()? else { return None };
-    Some(address.wrapping_add(5).wrapping_add_signed(i32::from_le_bytes(*distance).into()))
-}
-
-/// The target of a call (`BL`, and the distance in words of 4 bytes) at an address.
-fn call_on_arm64(bytes: &[u8], address: u64) -> Option<u64> {
-    let word = u32::from_le_bytes(*bytes.first_chunk()?);
-    let is_call = address.is_multiple_of(4) && word >> 26 == 0b10_0101;
-    // The shifts extend the sign of the 26 bits, and multiply by 4.
-    is_call.then(|| address.wrapping_add_signed(i64::from((word << 6).cast_signed() >> 4)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{call_on_amd64, call_on_arm64};
-
-    #[test]
-    fn calls_lead_to_their_targets() {
-        assert_eq!(call_on_amd64(&[0xe8, 0xfb, 0xff, 0xff, 0xff], 0x1000), Some(0x1000));
-        assert_eq!(call_on_amd64(&[0xe8, 0, 1, 0, 0, 0x90], 0x1000), Some(0x1105));
-        assert_eq!(call_on_amd64(&[0xe9, 0, 1, 0, 0], 0x1000), None);
-        assert_eq!(call_on_amd64(&[0xe8, 0, 1, 0], 0x1000), None);
-        let arm = |word: u32, address| call_on_arm64(&word.to_le_bytes(), address);
-        assert_eq!(arm(0x9400_0001, 0x1000), Some(0x1004));
-        assert_eq!(arm(0x97ff_ffff, 0x1000), Some(0xffc));
-        assert_eq!([arm(0x1400_0001, 0x1000), arm(0x9400_0001, 0x1001)], [None; 2]);
-    }
 }

@@ -177,6 +177,7 @@ impl PreparedRun<'_> {
         let analysis_options = AnalyseOptions {
             goroutines: &recording.goroutines,
             labels: Some(&recording.labels),
+            left_stacks: Some(&recording.left_stacks),
             max_stack: sampler.max_stack,
             used_cpu_seconds: sampler.used_cpu_seconds,
             lost: sampler.lost,
@@ -213,7 +214,7 @@ impl PreparedRun<'_> {
             status: outcome.status,
             ending: outcome.ending,
             goroutines: (is_raw && !recording.goroutines.is_empty())
-                .then(|| goroutines_to_json(&recording.goroutines, &recording.labels)),
+                .then(|| goroutines_to_json(&recording.goroutines, &recording.labels, &recording.left_stacks)),
             code_files: code_files.into_inner().unwrap_or_default(),
             analysis,
             sampler: sampler.with_raw(is_raw),

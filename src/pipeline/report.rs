@@ -277,11 +277,11 @@ fn report_recording(
             images.use_vdso(run.join(VDSO_FILE));
         }
     }
-    let (goroutines, labels) = match &run {
+    let (goroutines, labels, left_stacks) = match &run {
         Some(run) => goroutines_from_file(&run.join(GOROUTINES_FILE)).map_err(Error::Input)?,
         None => Default::default(),
     };
-    (options.goroutines, options.labels) = (&goroutines, Some(&labels));
+    (options.goroutines, options.labels, options.left_stacks) = (&goroutines, Some(&labels), Some(&left_stacks));
     let stored = match &run {
         Some(run) => stored_code_files(&run.join(SYMBOLS_DIR)).map_err(Error::Input)?,
         None => Vec::new(),
@@ -347,7 +347,7 @@ pub(super) fn report_run_as(
     let absent = || manifest.sampler.kernel_symbols_absent.clone().unwrap_or_else(|| "the run has none".into());
     let kept = || run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| stored_kernel_symbols(&kept));
     let kernel = || KernelSource::known(kept());
-    let (goroutines, labels) = match run.file(GOROUTINES_FILE) {
+    let (goroutines, labels, left_stacks) = match run.file(GOROUTINES_FILE) {
         Ok(path) => goroutines_from_file(&path).map_err(Error::Input)?,
         Err(_) => Default::default(),
     };
@@ -355,6 +355,7 @@ pub(super) fn report_run_as(
     let options = AnalyseOptions {
         goroutines: &goroutines,
         labels: Some(&labels),
+        left_stacks: Some(&left_stacks),
         max_stack: manifest.sampler.max_stack,
         used_cpu_seconds: manifest.sampler.used_cpu_seconds,
         lost: manifest.sampler.lost,

@@ -23,6 +23,11 @@ impl CodeMapping {
         maps.split(|byte| *byte == b'\n').filter_map(Self::parse).collect()
     }
 
+    /// Whether a file is mapped.
+    pub(super) fn is_of_file(&self) -> bool {
+        self.path.starts_with(b"/")
+    }
+
     /// Parses a line. `None` if the mapping is not executable.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.splitn(6, |byte| *byte == b' ');

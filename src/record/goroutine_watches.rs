@@ -11,14 +11,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use super::goroutines::{GoroutineLayout, ProgramFile, Watch, has_go_section};
+use super::goroutines::{GoroutineLayout, ProgramFile, Readings, Watch, has_go_section};
 use super::plan::GoroutinePlan;
 use super::priority::request_ordinary;
 use super::raw_sample::Sampled;
 use crate::perfdata::abi::{misc, record_type};
 use crate::perfevent::monotonic_ns;
 use crate::process::with_own_rights;
-use crate::sources::{CodeFile, GoroutineReading, LabelReadings};
 
 /// Maximum number of processes that are read at a time: the memory of each is an open file.
 const MAX_PROCESSES: usize = 256;
@@ -26,10 +25,7 @@ const MAX_PROCESSES: usize = 256;
 /// The goroutines of a recording.
 #[derive(Debug, Default)]
 pub(super) struct GoroutinesRead {
-    pub(super) readings: Vec<GoroutineReading>,
-    pub(super) labels: LabelReadings,
-    /// Names of functions that were registered with Go's runtime.
-    pub(super) registered: Vec<CodeFile>,
+    pub(super) readings: Readings,
     /// Why the goroutines of some processes are unknown.
     pub(super) unread: Vec<String>,
 }
@@ -188,10 +184,8 @@ impl GoroutineWatches {
 
     pub(super) fn finish(self) -> GoroutinesRead {
         let mut read = GoroutinesRead { unread: self.unknown_layouts, ..GoroutinesRead::default() };
-        for (readings, labels, registered) in self.watches.into_iter().map(Watch::finish) {
-            read.readings.extend(readings);
-            read.labels.append(labels);
-            read.registered.extend(registered);
+        for of_program in self.watches.into_iter().map(Watch::finish) {
+            read.readings.append(of_program);
         }
         if self.denied > 0 {
             read.unread.push(format!("{} of them may not be read (needs CAP_SYS_PTRACE)", self.denied));

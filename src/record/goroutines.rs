@@ -14,6 +14,7 @@
 
 mod labels;
 mod layout;
+mod left_stacks;
 mod memory;
 mod modules;
 
@@ -21,10 +22,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::raw_sample::Sampled;
-use crate::sources::{CodeFile, GoroutineReading, LabelReadings};
+use crate::sources::{CodeFile, GoroutineReading, LabelReadings, LeftStackReadings};
 use labels::LabelWatch;
 pub use layout::{GoroutineLayout, is_go_program};
 pub(super) use layout::{ProgramFile, has_go_section};
+use left_stacks::LeftStackWatch;
 use memory::ProgramMemory;
 use modules::ModuleWatch;
 
@@ -76,12 +78,32 @@ pub(super) struct Watch {
     /// Memory of the processes that run the program.
     memories: HashMap<u32, ProgramMemory>,
     modules: ModuleWatch,
+    left_stacks: LeftStackWatch,
     /// `None` if labels are not read.
     labels: Option<LabelWatch>,
     /// Goroutines that were read in this round, and those of them that were new or had changed.
     read: usize,
     changed: usize,
     interval: Duration,
+}
+
+/// The goroutines of processes, as they were read.
+#[derive(Debug, Default)]
+pub(super) struct Readings {
+    pub(super) goroutines: Vec<GoroutineReading>,
+    pub(super) labels: LabelReadings,
+    pub(super) left_stacks: LeftStackReadings,
+    /// Names of functions that were registered with Go's runtime.
+    pub(super) registered: Vec<CodeFile>,
+}
+
+impl Readings {
+    pub(super) fn append(&mut self, other: Self) {
+        self.goroutines.extend(other.goroutines);
+        self.labels.append(other.labels);
+        self.left_stacks.append(other.left_stacks);
+        self.registered.extend(other.registered);
+    }
 }
 
 impl Watch {
@@ -99,6 +121,7 @@ impl Watch {
             seen: Vec::new(),
             memories: HashMap::new(),
             modules: ModuleWatch::default(),
+            left_stacks: LeftStackWatch::default(),
             read: 0,
             changed: 0,
             interval: INTERVALS[0],
@@ -139,6 +162,10 @@ impl Watch {
                 self.noted.insert((pid, address));
             }
         }
+        let memory = self.memories.get(&pid);
+        if on_stacks[0].is_none() && memory.is_some_and(|memory| !memory.is_in_named_code(sampled.ip)) {
+            self.left_stacks.note(pid, sampled.tid);
+        }
         let known = self.newest.get(&(pid, sampled.goroutine)).and_then(|at| self.seen.get(*at));
         let own_stack = |pointer: &u64| known.is_some_and(|known| known.holds(*pointer));
         if on_stacks == [None; 2] && known.is_none_or(|known| known.id == 0) {
@@ -165,7 +192,7 @@ impl Watch {
     /// reuses descriptors all the time, a long interval would leave goroutines unknown. Elsewhere it costs less.
     pub(super) fn interval(&self) -> Duration {
         let of_labels = self.labels.as_ref().and_then(LabelWatch::interval);
-        of_labels.map_or(self.interval, |of_labels| of_labels.min(self.interval))
+        [of_labels, self.left_stacks.interval()].into_iter().flatten().fold(self.interval, Duration::min)
     }
 
     fn adapt_interval(&mut self) {
@@ -195,6 +222,7 @@ impl Watch {
             pointers.sort_unstable();
             self.look_at_all(pid, &pointers, now, processes);
         }
+        self.look_at_left_stacks(now);
         if let Some(list) = self.layout.modules {
             for (pid, memory) in &mut self.memories {
                 self.modules.look(*pid, list, memory, now);
@@ -232,6 +260,29 @@ impl Watch {
         }
     }
 
+    /// Reads the stacks of the goroutines of threads that run generated code elsewhere.
+    fn look_at_left_stacks(&mut self, now: u64) {
+        for (pid, tid) in self.left_stacks.take_noted() {
+            let Some((number, thread)) = self.left_stacks.thread(pid, tid) else { continue };
+            let Some(address) = self.current_goroutine(pid, number, thread) else { continue };
+            let Some(goroutine) = self.read(pid, address, now, |goroutine| goroutine.id != 0) else { continue };
+            self.keep(goroutine);
+            let words = self.memories.get(&pid).and_then(|memory| left_stacks::read(memory, goroutine.stack));
+            // The thread may have gone on to another goroutine meanwhile.
+            if let Some(words) = words.filter(|_| self.current_goroutine(pid, number, thread) == Some(address)) {
+                self.read += 1;
+                self.changed += usize::from(self.left_stacks.keep(tid, &goroutine, words));
+            }
+        }
+    }
+
+    /// The descriptor of the goroutine that a thread runs. `None` if another thread has the `runtime.m` now.
+    fn current_goroutine(&self, pid: u32, number: u64, thread: u64) -> Option<u64> {
+        let memory = self.memories.get(&pid)?;
+        let [current, holder] = memory.words(thread, [self.layout.current, self.layout.thread_id?])?;
+        (holder == number && current != 0).then_some(current)
+    }
+
     /// Extends the newest reading of the descriptor if both agree. Otherwise adds the new reading.
     fn keep(&mut self, found: GoroutineReading) {
         let key = (found.pid, found.address);
@@ -258,9 +309,14 @@ impl Watch {
         }
     }
 
-    /// Returns all readings, and the names of functions that were registered with Go's runtime.
-    pub(super) fn finish(self) -> (Vec<GoroutineReading>, LabelReadings, Vec<CodeFile>) {
-        (self.seen, self.labels.map(LabelWatch::finish).unwrap_or_default(), self.modules.finish())
+    /// Returns all readings.
+    pub(super) fn finish(self) -> Readings {
+        Readings {
+            goroutines: self.seen,
+            labels: self.labels.map(LabelWatch::finish).unwrap_or_default(),
+            left_stacks: self.left_stacks.finish(),
+            registered: self.modules.finish(),
+        }
     }
 
     /// Reads a descriptor, and the labels of its goroutine. `None` if it is not `wanted`, or if the memory does not hold a
@@ -306,7 +362,12 @@ impl Watch {
             if id != 0 && thread == 0 {
                 return Some(found);
             }
-            let [own, signal, runs] = memory.words(thread, [layout.own[0], layout.own[1], layout.current])?;
+            let number = layout.thread_id.unwrap_or(layout.current);
+            let [own, signal, runs, number] =
+                memory.words(thread, [layout.own[0], layout.own[1], layout.current, number])?;
+            if layout.thread_id.is_some() {
+                self.left_stacks.know_thread(pid, number, thread);
+            }
             if id == 0 {
                 return (own == address || signal == address).then_some(GoroutineReading { runs, ..found });
             }

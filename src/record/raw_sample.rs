@@ -7,6 +7,7 @@ use crate::perfevent::UserRegisters;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sampled<'b> {
     pub(super) pid: u32,
+    pub(super) tid: u32,
     /// The instruction pointer in user mode.
     pub(super) ip: u64,
     /// The register that contains Go's running goroutine.
@@ -26,6 +27,7 @@ impl<'b> Sampled<'b> {
         let UserRegisters { ip, sp, bp, goroutine, .. } = UserRegisters::HERE;
         Some(Self {
             pid: sample.pid?.cast_unsigned(),
+            tid: sample.tid?.cast_unsigned(),
             ip: register(ip)?,
             goroutine: register(goroutine)?,
             sp: register(sp)?,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::sources::{CodeFile, GoroutineReading, HeldFile, LabelReadings};
+use crate::sources::{CodeFile, GoroutineReading, HeldFile, LabelReadings, LeftStackReadings};
 
 /// A finished recording.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Recording {
     pub unread_goroutines: Vec<String>,
     /// The profiler labels of these goroutines.
     pub labels: LabelReadings,
+    /// Stacks of goroutines whose threads ran generated code elsewhere.
+    pub left_stacks: LeftStackReadings,
     /// Files that were mapped, open. Empty with `engine = "perf"`.
     pub mapped_files: Vec<HeldFile>,
     /// The files that name the code that processes made. `None` with `engine = "perf"`, where nobody looked for them.

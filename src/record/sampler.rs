@@ -2,7 +2,7 @@
 //! where the rest is not needed.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
@@ -16,8 +16,9 @@ use super::goroutine_watches::{GoroutineWatches, GoroutinesRead};
 use super::mapped_files::MappedFiles;
 use super::plan::SamplingPlan;
 use super::priority::HighPriority;
-use super::raw_sample::Sampled;
+use super::raw_sample::{Sampled, lost_records};
 use super::recording::{Inherited, Recording, SamplingFigures};
+use super::switches::SwitchFile;
 use super::tasks::OpenedEvent;
 use super::thread_events::EventOwners;
 use crate::fsio::create_private;
@@ -48,6 +49,9 @@ pub(super) struct NativeSampler {
     code_files: CodeFileWatch,
     mapped_files: MappedFiles,
     frame_pointer_code: FramePointerCode,
+    switches: Option<SwitchFile>,
+    /// When sampling ended, on the clock of the records.
+    ended: Option<u64>,
     /// Reused from sample to sample.
     shortened: Vec<u8>,
     started: Instant,
@@ -64,18 +68,22 @@ impl NativeSampler {
         let path = plan.perf_data.clone();
         let mut code_files = CodeFileWatch::new(plan.oldest_code_file);
         let mut mapped_files = MappedFiles::new();
+        let limit = plan.max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(RESERVE));
+        let create_switches = |plan| SwitchFile::create(plan, &rings, &event, limit);
+        let mut switches = plan.off_cpu.as_ref().map(create_switches).transpose()?;
         let writer = Writer::create(create_private(&path)?, std::slice::from_ref(&event));
-        let writer = writer.and_then(|mut writer| {
-            write_kernel_mapping(&mut writer, plan)?;
-            with_own_rights(|| {
-                write_existing(&mut writer, &processes, |mapping| {
-                    code_files.note(mapping);
-                    mapped_files.note(mapping);
+        let mut writer = writer.map_err(|source| Error::from_writer(&path, source))?;
+        for (path, writer) in files(&path, &mut writer, &mut switches) {
+            let written = write_kernel_mapping(writer, plan).and_then(|()| {
+                with_own_rights(|| {
+                    write_existing(writer, &processes, |mapping| {
+                        code_files.note(mapping);
+                        mapped_files.note(mapping);
+                    })
                 })
-            })?;
-            Ok(writer)
-        });
-        let writer = writer.map_err(|source| Error::from_writer(&path, source))?;
+            });
+            written.map_err(|source| Error::from_writer(path, source))?;
+        }
         let cpus = u32::try_from(rings.cpus()).unwrap_or(u32::MAX);
         let nr_cpus = Some(CpuCount { available: cpus, online: cpus });
         Ok(Self {
@@ -96,7 +104,9 @@ impl NativeSampler {
             frame_pointer_code: plan.frame_pointer_code.clone(),
             shortened: Vec::new(),
             started: Instant::now(),
-            limit: plan.max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(RESERVE)),
+            switches,
+            ended: None,
+            limit,
             bound_reached: None,
             _priority: HighPriority::request(),
         })
@@ -108,13 +118,22 @@ impl NativeSampler {
         self.rings.enable()?;
         let processes = descendants_of(&[parent], &[]).into_iter().map(Pid::as_raw).collect();
         let (code_files, mapped_files) = (&mut self.code_files, &mut self.mapped_files);
-        let written = with_own_rights(|| {
-            write_existing(&mut self.writer, &processes, |mapping| {
-                code_files.note(mapping);
-                mapped_files.note(mapping);
-            })
-        });
-        written.map_err(|source| Error::from_writer(&self.path, source))
+        for (path, writer) in files(&self.path, &mut self.writer, &mut self.switches) {
+            let written = with_own_rights(|| {
+                write_existing(writer, &processes, |mapping| {
+                    code_files.note(mapping);
+                    mapped_files.note(mapping);
+                })
+            });
+            written.map_err(|source| Error::from_writer(path, source))?;
+        }
+        Ok(())
+    }
+
+    /// Stops sampling. The records in the buffers can still be drained.
+    pub(super) fn stop(&mut self) {
+        self.ended.get_or_insert_with(monotonic_ns);
+        self.rings.disable();
     }
 
     /// Moves the contents of the ring buffers to the file. Sampling ends when the file reaches its limit, and later
@@ -128,14 +147,27 @@ impl NativeSampler {
         let code_files = &mut self.code_files;
         let mapped_files = &mut self.mapped_files;
         let (attr, code, shortened) = (&self.attr, &self.frame_pointer_code, &mut self.shortened);
-        let owners = &mut self.owners;
+        let (owners, switches) = (&mut self.owners, &mut self.switches);
         let mut write = |kind, misc, full_body: &[u8]| {
             if owners.is_second_sample(kind, full_body) {
                 return Ok(());
             }
+            let of_switches = switches.as_ref().filter(|file| file.is_own(kind, full_body));
+            let attr = of_switches.map_or(attr, SwitchFile::attr);
+            let is_own = of_switches.is_some();
             let registers = (kind == record_type::SAMPLE).then(|| Sampled::decode(full_body, attr)).flatten();
             let short_body = registers.as_ref().and_then(|registers| code.shorten(registers, full_body, shortened));
             let body = short_body.unwrap_or(full_body);
+            match &registers {
+                Some(registers) => goroutines.note(registers),
+                None => goroutines.follow(kind, misc, body),
+            }
+            if let Some(file) = switches {
+                file.write(kind, misc, body)?;
+            }
+            if is_own {
+                return Ok(());
+            }
             let size = writer.bytes_written().saturating_add((RECORD_HEADER + body.len()) as u64);
             full |= size > limit;
             // Mappings and names in the buffers of other CPUs belong to samples that are written already: they may use
@@ -144,18 +176,12 @@ impl NativeSampler {
                 return Ok(());
             }
             *samples += u64::from(kind == record_type::SAMPLE);
-            match &registers {
-                Some(registers) => goroutines.note(registers),
-                None => goroutines.follow(kind, misc, body),
-            }
             if let Some(mapping) = decode_mapping(kind, misc, full_body) {
                 code_files.note(&mapping);
                 mapped_files.note(&mapping);
             }
             if kind == record_type::LOST {
-                // `struct { u64 id; u64 lost; }` (perf_event.h).
-                let count = body.get(8..16).and_then(|count| count.try_into().ok()).map_or(0, u64::from_le_bytes);
-                *lost = lost.saturating_add(count);
+                *lost = lost.saturating_add(lost_records(body));
             }
             writer.record(kind, misc, body)
         };
@@ -176,13 +202,16 @@ impl NativeSampler {
         self.goroutines.look(now);
         self.code_files.look(now);
         if full {
-            self.rings.disable();
+            self.stop();
             self.bound_reached = Some(self.started.elapsed());
         }
         let finished = match written {
             Ok(drained) if drained.records == 0 => Ok(()),
             // Every buffer was read once: readers may now sort the earlier records and release them.
-            Ok(_) => writer.finished_round(),
+            Ok(_) => {
+                let round = self.switches.as_mut().map_or(Ok(()), SwitchFile::finished_round);
+                round.and_then(|()| self.writer.finished_round())
+            }
             Err(error) => Err(error),
         };
         finished.map_err(|source| {
@@ -203,12 +232,15 @@ impl NativeSampler {
 
     /// Writes the remaining records and the header that completes the file.
     pub(super) fn finish(mut self) -> Result<Recording, Error> {
-        self.rings.disable();
+        self.stop();
         self.drain()?;
         // A kernel without this counter still writes a record of each loss.
         let lost = self.rings.lost().unwrap_or(self.lost);
         self.writer.finish(&self.features).map_err(|source| Error::from_writer(&self.path, source))?;
-        let GoroutinesRead { readings, labels, registered, unread } = self.goroutines.finish();
+        let ended = self.ended.unwrap_or_default();
+        let lost_switches = self.rings.lost_switches();
+        let off_cpu = self.switches.map(|file| file.finish(&self.features, ended, lost_switches)).transpose()?;
+        let GoroutinesRead { readings, unread } = self.goroutines.finish();
         Ok(Recording {
             figures: Some(SamplingFigures {
                 samples: self.samples,
@@ -216,15 +248,26 @@ impl NativeSampler {
                 ring_bytes: self.rings.ring_bytes(),
                 bound_reached: self.bound_reached,
             }),
-            goroutines: readings,
+            goroutines: readings.goroutines,
             unread_goroutines: unread,
-            labels,
-            code_files: Some(self.code_files.finish(registered)),
+            labels: readings.labels,
+            left_stacks: readings.left_stacks,
+            code_files: Some(self.code_files.finish(readings.registered)),
             tasks: self.tasks,
             inherited: self.inherited,
             mapped_files: self.mapped_files.finish(),
+            off_cpu,
         })
     }
+}
+
+/// The paths and the writers of all files.
+fn files<'f>(
+    path: &'f Path,
+    writer: &'f mut Writer<File>,
+    switches: &'f mut Option<SwitchFile>,
+) -> impl Iterator<Item = (&'f Path, &'f mut Writer<File>)> {
+    std::iter::once((path, writer)).chain(switches.as_mut().map(SwitchFile::writer))
 }
 
 /// Writes the mapping of the kernel's own code, for which the kernel sends no record. Without it, perf and every other

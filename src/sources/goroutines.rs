@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::LabelReadings;
+use super::{LabelReadings, LeftStackReadings};
 use crate::fsio::{self, FileError};
 
 /// Version of the file format.
@@ -15,13 +15,16 @@ const SCHEMA: u32 = 2;
 const MAX_BYTES: u64 = 1 << 28;
 
 #[derive(Serialize, Deserialize)]
-struct GoroutineFile<R, L> {
+struct GoroutineFile<R, L, S> {
     schema: u32,
     /// Each reading holds from its first to its last time.
     readings: R,
     /// Absent in files of older versions.
     #[serde(default)]
     labels: L,
+    /// Absent in files of older versions.
+    #[serde(default)]
+    left_stacks: S,
 }
 
 /// The content of a goroutine descriptor (`runtime.g`) between its first and last equal reading. Addresses belong to the
@@ -67,28 +70,36 @@ impl GoroutineReading {
     }
 }
 
+/// What the file of a run holds.
+pub type KeptReadings = (Vec<GoroutineReading>, LabelReadings, LeftStackReadings);
+
 /// Returns the content of the file.
-pub fn goroutines_to_json(readings: &[GoroutineReading], labels: &LabelReadings) -> Vec<u8> {
+pub fn goroutines_to_json(
+    readings: &[GoroutineReading],
+    labels: &LabelReadings,
+    left_stacks: &LeftStackReadings,
+) -> Vec<u8> {
     // Serialising plain numbers and texts never fails.
-    serde_json::to_vec(&GoroutineFile { schema: SCHEMA, readings, labels }).unwrap_or_default()
+    serde_json::to_vec(&GoroutineFile { schema: SCHEMA, readings, labels, left_stacks }).unwrap_or_default()
 }
 
 /// Reads the file of a run. Empty if the run has no such file, or if its format is unknown.
-pub fn goroutines_from_file(path: &Path) -> Result<(Vec<GoroutineReading>, LabelReadings), FileError> {
+pub fn goroutines_from_file(path: &Path) -> Result<KeptReadings, FileError> {
     let bytes = match fsio::read_bounded(path, MAX_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.is_missing() => return Ok(Default::default()),
         Err(error) => return Err(error),
     };
-    let file = serde_json::from_slice::<GoroutineFile<Vec<GoroutineReading>, LabelReadings>>(&bytes).ok();
+    let file =
+        serde_json::from_slice::<GoroutineFile<Vec<GoroutineReading>, LabelReadings, LeftStackReadings>>(&bytes).ok();
     let file = file.filter(|file| file.schema <= SCHEMA);
-    Ok(file.map_or_else(Default::default, |file| (file.readings, file.labels)))
+    Ok(file.map_or_else(Default::default, |file| (file.readings, file.labels, file.left_stacks)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GoroutineReading, LabelReadings, goroutines_from_file, goroutines_to_json};
-    use crate::sources::LabelReading;
+    use super::{GoroutineReading, LabelReadings, LeftStackReadings, goroutines_from_file, goroutines_to_json};
+    use crate::sources::{LabelReading, LeftStack};
 
     #[test]
     fn a_file_gives_back_its_readings() {
@@ -111,12 +122,14 @@ mod tests {
             sets: vec![Vec::new(), vec![("tenant".into(), "a \"b\"".into())]],
             readings: vec![LabelReading { pid: 1, address: 8, first_ns: 2, last_ns: 3, set: 1 }],
         };
-        std::fs::write(&path, goroutines_to_json(std::slice::from_ref(&reading), &labels)).expect("a file");
-        assert_eq!(goroutines_from_file(&path).expect("a file"), (vec![reading], labels));
+        let left = LeftStack { pid: 1, tid: 2, descriptor: 8, first_ns: 2, last_ns: 3, stack: (64, 128), content: 0 };
+        let left = LeftStackReadings { contents: vec![vec![(72, u64::MAX)]], readings: vec![left] };
+        std::fs::write(&path, goroutines_to_json(std::slice::from_ref(&reading), &labels, &left)).expect("a file");
+        assert_eq!(goroutines_from_file(&path).expect("a file"), (vec![reading], labels, left));
         let old = r#"{"schema":1,"readings":[{"pid":1,"descriptor":8,"first_ns":2,"last_ns":3,"goroutine":4,"parent":1,"creator":5,"start":6}]}"#;
         std::fs::write(&path, old).expect("a file");
-        let (readings, labels) = goroutines_from_file(&path).expect("an older file");
-        assert_eq!((readings[0].stack, labels), ((0, 0), LabelReadings::default()));
+        let (readings, labels, left) = goroutines_from_file(&path).expect("an older file");
+        assert_eq!((readings[0].stack, labels, left), ((0, 0), LabelReadings::default(), LeftStackReadings::default()));
         std::fs::write(&path, "{").expect("a file");
         assert_eq!(goroutines_from_file(&path).expect("a damaged file"), Default::default());
     }

@@ -13,6 +13,7 @@ mod images;
 mod input;
 mod kallsyms;
 mod labels;
+mod left_stacks;
 mod mapped_id;
 mod source_files;
 
@@ -21,10 +22,11 @@ pub use code_files::{
     store_code_files, stored_code_files,
 };
 pub use foreign::{InputError, open_input};
-pub use goroutines::{GoroutineReading, goroutines_from_file, goroutines_to_json};
+pub use goroutines::{GoroutineReading, KeptReadings, goroutines_from_file, goroutines_to_json};
 pub use images::{DiskImages, HeldFile, Image, ImageAbsence, ImageBytes, Images, own_vdso};
 pub use input::{InputBytes, InputKind};
 pub use kallsyms::{KallsymsCache, open_kallsyms, open_kallsyms_of_this_kernel};
 pub use labels::{LabelReading, LabelReadings, LabelSet};
+pub use left_stacks::{CodeWords, LeftStack, LeftStackReadings};
 pub use mapped_id::{DELETED, FileChange, MappedId};
 pub use source_files::{SourceFile, SourcePlace, SourceRoots};

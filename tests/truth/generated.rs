@@ -126,6 +126,30 @@ fn code_that_nothing_names_is_shown_as_such_with_a_hint() {
 }
 
 #[test]
+fn code_on_memory_of_its_own_has_the_callers_on_the_goroutines_stack() {
+    let _alone = alone();
+    let project = jitcode("elsewhere");
+    let run = project.run(&["--release"]);
+    let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
+    let below = |callers: &str| -> u64 { folded.lines().filter(|line| line.contains(callers)).map(count_of).sum() };
+    let generated = below("[run-time code]");
+    let of_worker = below("main.(*elsewhere).worker;");
+    let through = |name: &str| below(&format!("main.(*elsewhere).{name};main.(*elsewhere).run;[run-time code];"));
+    let (short, long) = (through("short"), through("long"));
+    figure(&format!("code elsewhere: {generated} samples, {of_worker} of its goroutine, short {short}, long {long}"));
+    assert!(percent(generated, run.quality("samples")) > 85.0, "{folded}");
+    assert!(percent(of_worker, generated) > 95.0, "{folded}");
+    // The first call takes a quarter of the time, and the stacks around a change of the caller have both in common only.
+    assert!((10.0..40.0).contains(&percent(short, generated)), "{folded}");
+    assert!((50.0..90.0).contains(&percent(long, generated)), "{folded}");
+    let by_goroutine = text(project.goflame().args(["report", "latest", "-f", "folded", "--by", "entry"]));
+    let known =
+        by_goroutine.lines().filter(|line| line.starts_with("main.main.func") || line.contains("elsewhere).worker"));
+    assert!(percent(known.map(count_of).sum(), generated) > 90.0, "{by_goroutine}");
+    assert_eq!(project.report(&run.dir, "folded"), folded);
+}
+
+#[test]
 fn a_recording_of_perf_is_named_by_the_perf_map_of_its_process() {
     let _alone = alone();
     let (project, program) = jitc();

@@ -34,7 +34,7 @@ impl Collector<'_, '_, '_> {
 
     /// The goroutine of a sample that was taken in Go code, or in other code that Go code called.
     fn find_goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<KnownGoroutine> {
-        let caller = self.unwinder.take_goroutine();
+        let caller = self.unwinder.take_goroutine().or(self.left_goroutine);
         let registers = sample.user_regs.as_ref().and_then(Registers::from_sample)?;
         let registers = registers.with_goroutine(caller);
         let space = self.spaces.get(pid)?;

@@ -44,6 +44,8 @@ pub struct GoroutineLayout {
     pub(super) creator: usize,
     /// `g.startpc`: the entry, which is the function that the `go` statement calls.
     pub(super) start: usize,
+    /// `m.procid`: the number of the thread.
+    pub(super) thread_id: Option<usize>,
     /// `m.g0` and `m.gsignal`: the descriptors of the thread itself.
     pub(super) own: [usize; 2],
     /// `m.curg`: the goroutine that the thread runs.
@@ -89,6 +91,8 @@ impl GoroutineLayout {
             parent: g.parent_goid,
             creator: g.gopc,
             start: g.startpc,
+            // m.procid is before m.gsignal in every version (src/runtime/runtime2.go).
+            thread_id: g.m_gsignal.checked_sub(8),
             own: [g.m_g0, g.m_gsignal],
             current: g.m_curg,
             labels: g.labels,

@@ -66,7 +66,17 @@ impl ProgramMemory {
 
     /// Whether an address is in code of a file. Code that was mapped less than [`CODE_LIFE`] ago may be unknown.
     pub(super) fn is_in_file(&mut self, address: u64, now: u64) -> bool {
-        self.mapping(address, now).is_some_and(|mapping| mapping.path.starts_with(b"/"))
+        self.mapping(address, now).is_some_and(CodeMapping::is_of_file)
+    }
+
+    /// Whether an address is in code of a file that was mapped when the mappings were last read.
+    pub(super) fn is_in_known_file(&self, address: u64) -> bool {
+        self.position(address).and_then(|at| self.code.get(at)).is_some_and(CodeMapping::is_of_file)
+    }
+
+    /// Whether an address is in code with a name, as files and the vdso have it. Memory for generated code has none.
+    pub(super) fn is_in_named_code(&self, address: u64) -> bool {
+        self.position(address).and_then(|at| self.code.get(at)).is_some_and(|mapping| !mapping.path.is_empty())
     }
 
     fn mapping(&mut self, address: u64, now: u64) -> Option<&CodeMapping> {

@@ -33,6 +33,7 @@ impl Fake {
             parent: Some(280),
             creator: 288,
             start: 304,
+            thread_id: Some(64),
             own: [0, 72],
             current: 184,
             labels: None,
@@ -164,4 +165,28 @@ fn the_memory_of_another_program_is_not_read() {
     assert_eq!(fake.look(address(&fake.goroutine), 0, 17, 10), [], "closed");
     fake.watch.layout.file = ProgramFile::at("/bin/true".as_ref()).unwrap();
     assert!(!fake.watch.open(pid, 0));
+}
+
+#[test]
+fn the_stack_that_a_thread_has_left_is_read() {
+    let mut fake = Fake::new();
+    let (pid, tid) = (std::process::id(), rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned());
+    let stack = Box::new([1, code() + 1, 2, code() + 2]);
+    let low = stack.as_ptr().addr() as u64;
+    (fake.goroutine[0], fake.goroutine[1], fake.goroutine[48 / 8]) = (low, low + 32, address(&fake.thread));
+    fake.thread[64 / 8] = tid.into();
+    fake.look(address(&fake.goroutine), 0, 17, 10);
+    for time in [20, 30] {
+        fake.watch.left_stacks.note(pid, tid);
+        fake.watch.look(time, 1);
+    }
+    // Another thread has the number.
+    fake.thread[64 / 8] += 1;
+    fake.watch.left_stacks.note(pid, tid);
+    fake.watch.look(40, 1);
+    let found = fake.watch.finish().left_stacks;
+    assert_eq!(found.contents, [[(low + 8, code() + 1), (low + 24, code() + 2)]]);
+    let [left] = <[_; 1]>::try_from(found.readings).unwrap();
+    assert_eq!((left.descriptor, left.stack), (address(&fake.goroutine), (low, low + 32)));
+    assert_eq!((left.first_ns, left.last_ns), (20, 30));
 }

@@ -1,5 +1,6 @@
 // Jitcode makes machine code while it runs, and names it as runtimes do. The argument says how: "map" writes a perf map,
-// "deleted" removes it before the end, "dump" writes a jitdump, "nothing" names nothing.
+// "deleted" removes it before the end, "dump" writes a jitdump, "nothing" names nothing, "elsewhere" names nothing and runs
+// the code on memory of its own.
 package main
 
 import (
@@ -15,6 +16,9 @@ import (
 // call calls the code with n in BX.
 func call(code uintptr, n uint64)
 
+// jump goes on in the code with n in BX. The code runs on the stack that ends at top, and saves registers to saved.
+func jump(code, top uintptr, saved *[2]uintptr, n uint64)
+
 const turn = 200_000_000
 
 // push rbp; mov rbp, rsp; mov rcx, rbx; L: dec rcx; jnz L; pop rbp; ret
@@ -24,6 +28,14 @@ var loop = []byte{0x55, 0x48, 0x89, 0xe5, 0x48, 0x89, 0xd9, 0x48, 0xff, 0xc9, 0x
 func caller(target uintptr) []byte {
 	code := binary.LittleEndian.AppendUint64([]byte{0x55, 0x48, 0x89, 0xe5, 0x48, 0xb8}, uint64(target))
 	return append(code, 0xff, 0xd0, 0x5d, 0xc3)
+}
+
+// mov [r12], rbp; mov [r12+8], rsp; mov rsp, r13; xor ebp, ebp; mov rax, TARGET; call rax; mov rbp, [r12];
+// mov rsp, [r12+8]; ret
+func switcher(target uintptr) []byte {
+	code := []byte{0x49, 0x89, 0x2c, 0x24, 0x49, 0x89, 0x64, 0x24, 0x08, 0x4c, 0x89, 0xec, 0x31, 0xed, 0x48, 0xb8}
+	code = binary.LittleEndian.AppendUint64(code, uint64(target))
+	return append(code, 0xff, 0xd0, 0x49, 0x8b, 0x2c, 0x24, 0x49, 0x8b, 0x64, 0x24, 0x08, 0xc3)
 }
 
 //go:noinline
@@ -37,6 +49,14 @@ func main() {
 	switch mode := os.Args[1]; mode {
 	case "dump":
 		dump(memory, start)
+	case "elsewhere":
+		copy(memory[512:], loop)
+		copy(memory[1024:], caller(start+512))
+		copy(memory[1536:], switcher(start+1024))
+		e := &elsewhere{code: start + 1536, top: start + 8192}
+		done := make(chan bool)
+		go func() { e.worker(); done <- true }()
+		<-done
 	default:
 		inner, outer := start+512, start+1024
 		copy(memory[512:], loop)
@@ -55,6 +75,29 @@ func main() {
 		}
 	}
 }
+
+// elsewhere runs code on its own stack.
+type elsewhere struct {
+	code, top uintptr
+	saved     [2]uintptr
+}
+
+//go:noinline
+func (e *elsewhere) worker() {
+	for i := 0; i < 3; i++ {
+		e.short()
+		e.long()
+	}
+}
+
+//go:noinline
+func (e *elsewhere) short() { e.run(turn) }
+
+//go:noinline
+func (e *elsewhere) long() { e.run(3 * turn) }
+
+//go:noinline
+func (e *elsewhere) run(n uint64) { jump(e.code, e.top, &e.saved, n) }
 
 // dump runs "first", then "second" at the same addresses, then "first" again, which has moved to the next page.
 func dump(memory []byte, start uintptr) {

@@ -1,0 +1,161 @@
+//! The stacks of goroutines that the recorder read while their threads ran generated code on other memory.
+
+use std::collections::HashMap;
+
+use super::address_space::{AddressSpace, Hint};
+use super::files::Files;
+use super::unwind::Unwinder;
+use crate::sources::{CodeWords, LeftStack, LeftStackReadings};
+
+/// Time in nanoseconds after which a reading no longer tells anything. Readings are 10 milliseconds apart.
+const MAX_AGE: u64 = 100_000_000;
+
+/// The readings, by process and thread, in the order of time.
+#[derive(Debug, Default)]
+pub(super) struct LeftStacks<'r> {
+    by_thread: HashMap<(u32, u32), Vec<&'r LeftStack>>,
+    contents: &'r [CodeWords],
+}
+
+/// A thread when it was sampled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SampledThread {
+    pub(super) pid: u32,
+    pub(super) tid: u32,
+    pub(super) time: u64,
+    /// The stack pointer.
+    pub(super) sp: u64,
+    /// The last return address that was found.
+    pub(super) outermost: u64,
+}
+
+/// The callers of generated code on other memory.
+#[derive(Debug)]
+pub(super) struct LeftCallers {
+    /// Return addresses, the innermost first.
+    pub(super) addresses: Vec<u64>,
+    /// Whether the stack had the same callers before the sample and after it. Otherwise the addresses are those in common,
+    /// and one in the function that called one thing and then another.
+    pub(super) is_whole: bool,
+    /// The descriptor of the goroutine. `None` if it was another one before than after.
+    pub(super) descriptor: Option<u64>,
+}
+
+impl<'r> LeftStacks<'r> {
+    pub(super) fn new(readings: Option<&'r LeftStackReadings>) -> Self {
+        let Some(LeftStackReadings { contents, readings }) = readings else { return Self::default() };
+        let mut by_thread: HashMap<_, Vec<_>> = HashMap::new();
+        for reading in readings {
+            by_thread.entry((reading.pid, reading.tid)).or_default().push(reading);
+        }
+        for readings in by_thread.values_mut() {
+            readings.sort_by_key(|reading| (reading.first_ns, reading.last_ns));
+        }
+        Self { by_thread, contents }
+    }
+
+    /// The callers on the goroutine's stack of a thread whose known callers end in generated code on other memory.
+    pub(super) fn callers(
+        &self,
+        thread: SampledThread,
+        unwinder: &mut Unwinder<'_, '_>,
+        files: &Files<'_>,
+        space: &AddressSpace,
+    ) -> Option<LeftCallers> {
+        let SampledThread { pid, tid, time, sp, outermost } = thread;
+        let is_in_file = || {
+            let mapped = space.find(outermost.saturating_sub(1), &mut Hint::default());
+            mapped.is_some_and(|(image, _)| !files.is_memory(image))
+        };
+        if self.by_thread.is_empty() || is_in_file() {
+            return None;
+        }
+        let callers_on = |left: &LeftStack| {
+            let is_left = !(left.stack.0..left.stack.1).contains(&sp);
+            let callers = is_left.then(|| unwinder.callers_on(left.content, self.content(left), space))?;
+            Some(callers).filter(|callers| !callers.is_empty())
+        };
+        let [(before, callers), (after, others)] = self.around((pid, tid), time, callers_on)?;
+        let common =
+            callers.iter().rev().zip(others.iter().rev()).take_while(|(caller, other)| caller == other).count();
+        let differing = |callers: &[u64]| callers.len().checked_sub(common + 1).and_then(|at| callers.get(at).copied());
+        let in_same_function = differing(&callers)
+            .zip(differing(&others))
+            .is_some_and(|(one, other)| unwinder.is_same_function([one, other], space));
+        let known = common + usize::from(in_same_function);
+        Some(LeftCallers {
+            addresses: callers.get(callers.len().checked_sub(known)?..)?.to_vec(),
+            is_whole: common == others.len() && common == callers.len(),
+            descriptor: (before.descriptor == after.descriptor).then_some(before.descriptor),
+        })
+    }
+
+    /// The content of a reading.
+    fn content(&self, reading: &LeftStack) -> &'r [(u64, u64)] {
+        self.contents.get(reading.content as usize).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The nearest readings before and after a time for which `find` has a result, as far as there are any: one reading if it
+    /// was valid then.
+    fn around<T>(
+        &self,
+        (pid, tid): (u32, u32),
+        time: u64,
+        find: impl FnMut(&'r LeftStack) -> Option<T>,
+    ) -> Option<[(&'r LeftStack, T); 2]>
+    where
+        T: Clone,
+    {
+        let readings = self.by_thread.get(&(pid, tid))?;
+        let (before, after) = readings.split_at(readings.partition_point(|reading| reading.last_ns < time));
+        let is_near = |reading: &&&LeftStack| {
+            (reading.first_ns.saturating_sub(MAX_AGE)..=reading.last_ns.saturating_add(MAX_AGE)).contains(&time)
+        };
+        let mut find = find;
+        let mut found = |reading: &&'r LeftStack| find(reading).map(|found| (*reading, found));
+        let after = after.iter().take_while(is_near).find_map(&mut found);
+        if let Some(valid) = after.as_ref().filter(|(reading, _)| reading.first_ns <= time) {
+            return Some([valid.clone(), valid.clone()]);
+        }
+        let before = before.iter().rev().take_while(is_near).find_map(&mut found);
+        let either = before.clone().or_else(|| after.clone())?;
+        Some([before.unwrap_or_else(|| either.clone()), after.unwrap_or(either)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LeftStack, LeftStackReadings, LeftStacks, MAX_AGE};
+
+    #[test]
+    fn the_nearest_readings_with_a_result_are_found() {
+        let second = 1_000_000_000;
+        let reading = |descriptor, (first_ns, last_ns)| LeftStack {
+            pid: 1,
+            tid: 2,
+            descriptor,
+            first_ns,
+            last_ns,
+            stack: (0, 0),
+            content: 0,
+        };
+        let readings = vec![
+            reading(24, (second + 80, second + 80)),
+            reading(16, (second + 50, second + 60)),
+            reading(8, (second, second + 10)),
+        ];
+        let readings = LeftStackReadings { contents: Vec::new(), readings };
+        let stacks = LeftStacks::new(Some(&readings));
+        let around = |tid, time, without: u64| {
+            let find = |reading: &LeftStack| Some(()).filter(|()| reading.descriptor != without);
+            let found = stacks.around((1, tid), time, find);
+            found.map(|found| found.map(|(reading, ())| reading.descriptor))
+        };
+        assert_eq!(around(2, second + 5, 0), Some([8, 8]), "it was valid then");
+        assert_eq!(around(2, second + 20, 0), Some([8, 16]));
+        assert_eq!(around(2, second + 20, 16), Some([8, 24]));
+        assert_eq!(around(2, second + 55, 16), Some([8, 24]));
+        assert_eq!([around(2, second - 1, 0), around(2, second + 81, 0)], [Some([8, 8]), Some([24, 24])]);
+        assert_eq!([around(2, second - MAX_AGE - 1, 0), around(3, second, 0)], [None; 2]);
+    }
+}
