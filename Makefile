@@ -1,6 +1,6 @@
 # What needs a tool installs it first (tests/setup/need), never over one that is there.
 .DEFAULT_GOAL := help
-.PHONY: help demo pictures test bench lint fuzz campaign dist
+.PHONY: help demo test bench bench-page lint fuzz campaign dist
 SHELL := /bin/sh
 
 GOFLAME_SETUP ?= $(HOME)/.cache/goflame-setup
@@ -13,19 +13,15 @@ target := $(or $(CARGO_TARGET_DIR),target)
 FUZZ_SECONDS ?= 30
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
-
-demo: ## build goflame and profile examples/hotspots with it
-	@$(need) rust gcc go
-	cargo build --release --locked
-	$(target)/release/goflame run -C examples/hotspots
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
 
 slowcli  := examples/slowcli
 pictures := docs/pictures
 
-pictures: ## draw the pictures of README.md, with goflame and with cargo-flamegraph
+demo: ## build goflame, profile examples/hotspots, and draw the pictures of README.md
 	@$(need) rust gcc go perf cargo-flamegraph chromium
 	cargo build --release --locked
+	$(target)/release/goflame run -C examples/hotspots
 	$(target)/release/goflame run -C $(slowcli) -F 67 -f svg
 	$(target)/release/goflame report -C $(slowcli) -o $(CURDIR)/$(pictures)/slowcli.svg
 	flamegraph --freq 67 --output $(target)/cargo-flamegraph.svg -- $(slowcli)/.goflame/build/release/slowcli
@@ -39,11 +35,17 @@ test: ## run every test, against the real Go, perf, C compiler and Docker engine
 	cd tests/report && npm ci --silent && npx tsc -p .
 	cargo test --locked --no-run
 	tests/setup/engine run cargo test --locked --no-fail-fast
-	GOFLAME=$(abspath $(target))/debug/goflame node --test tests/report/report.test.mjs tests/report/formats.test.mjs tests/report/index.test.mjs
+	GOFLAME=$(abspath $(target))/debug/goflame node --test tests/report/report.test.mjs tests/report/timeline.test.mjs tests/report/formats.test.mjs tests/report/index.test.mjs
 
 bench: ## measure speed and overhead
 	@$(need) rust gcc go perf
 	cargo bench --locked
+
+bench-page: ## measure report.html with a large profile, beside other pages of it
+	@$(need) rust gcc npm chromium
+	cargo build --release --locked
+	cd tests/report && npm ci --silent
+	node benches/page/bench.mjs
 
 lint: ## check formatting, lints of Rust, Go and shell, crates and documents
 	@$(need) rust gcc go shellcheck

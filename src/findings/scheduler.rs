@@ -47,10 +47,13 @@ impl Means {
         };
         let processors = mean(&|snapshot| snapshot.gomaxprocs.max(1) as f64);
         let idle = mean(&|snapshot| snapshot.idle_processors.min(snapshot.gomaxprocs) as f64);
-        let queued = |snapshot: &SchedulerSnapshot| {
-            snapshot.processor_queues.iter().fold(snapshot.run_queue as f64, |sum, queue| sum + *queue as f64)
-        };
-        Some(Self { count, idle_part: idle / processors, idle, processors, queue: mean(&queued) })
+        Some(Self {
+            count,
+            idle_part: idle / processors,
+            idle,
+            processors,
+            queue: mean(&|snapshot| snapshot.queued() as f64),
+        })
     }
 
     fn fact(&self) -> Fact {

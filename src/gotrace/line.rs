@@ -87,6 +87,13 @@ pub struct SchedulerSnapshot {
     pub processor_queues: Vec<u64>,
 }
 
+impl SchedulerSnapshot {
+    /// Returns the number of goroutines in all run queues.
+    pub fn queued(&self) -> u64 {
+        self.processor_queues.iter().fold(self.run_queue, |sum, queue| sum.saturating_add(*queue))
+    }
+}
+
 /// The initialisation of a package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageInit {

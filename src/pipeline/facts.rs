@@ -17,7 +17,11 @@ pub(super) fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
         ("Started", created.clone()),
     ];
     let load = workload.load.as_ref().and_then(|load| load.figures.as_ref());
-    facts.extend(ServerRun { phases: &workload.phases, load }.describe().map(|window| ("Window", window)));
+    facts.extend(
+        ServerRun { phases: &workload.phases, load, ..ServerRun::default() }
+            .describe()
+            .map(|window| ("Window", window)),
+    );
     if let Some(commit) = git.get("commit").and_then(Value::as_str) {
         let dirty = git.get("dirty").and_then(Value::as_bool) == Some(true);
         facts.push(("Commit", format!("{commit}{}", if dirty { ", with uncommitted changes" } else { "" })));

@@ -21,7 +21,7 @@ use super::repaired::replace_recording;
 use super::report::{GOROUTINES_FILE, KALLSYMS_FILE, PERF_DATA_FILE, SYMBOLS_DIR, VDSO_FILE, analyse_bytes};
 use super::reported::Reported;
 use super::runtime_profiles::{RuntimeProfiles, cross_check, fetcher_plan};
-use super::runtime_record::run_findings;
+use super::runtime_record::RuntimeRecord;
 use super::source_text::BuiltFrom;
 use super::subject::Subject;
 use super::verify::recorded;
@@ -263,10 +263,20 @@ impl PreparedRun<'_> {
         };
         let built = BuiltFrom::new(&manifest);
         let annotated = built.annotate_hot(&view, self.config);
-        let findings =
-            run_findings(draft.dir(), view.profile(), &manifest.workload, &manifest.sampler).map_err(Error::Input)?;
+        let runtime = RuntimeRecord::read(draft.dir()).map_err(Error::Input)?;
+        let findings = runtime
+            .as_ref()
+            .map_or_else(Vec::new, |runtime| runtime.findings(view.profile(), &manifest.workload, &manifest.sampler));
         let reported = Reported::new(draft.id().to_string(), view, quality, title).of_run(&manifest);
-        let reported = Reported { notes, built, annotated, findings, cross_check, ..reported };
+        let reported = Reported {
+            notes,
+            built,
+            annotated,
+            findings,
+            runtime: runtime.map(|runtime| runtime.trace),
+            cross_check,
+            ..reported
+        };
         let files = self.write_outputs(&draft, &reported.document())?;
         let run = draft.commit(&manifest)?;
         if let Err(error) = after_run(self.config, self.store, run.id()) {

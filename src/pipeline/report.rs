@@ -15,7 +15,7 @@ use super::manifest::Manifest;
 use super::observer::{AnalysedInput, PipelineEvent};
 use super::reported::Reported;
 use super::runtime_profiles::{cross_check_of_run, has_runtime_cpu};
-use super::runtime_record::run_findings;
+use super::runtime_record::RuntimeRecord;
 use super::source_text::BuiltFrom;
 use super::{Error, Observer};
 use crate::analyse::{AnalyseOptions, Analysis, analyse};
@@ -370,13 +370,13 @@ pub(super) fn report_run_as(
     let samples = analysis.profile.total_count();
     let cross_check = cross_check_of_run(run, &analysis.profile).filter(|_| wanted.filters.is_empty());
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
-    let findings = if wanted.filters.is_empty() {
-        run_findings(run.dir(), &analysis.profile, &manifest.workload, &manifest.sampler).map_err(Error::Input)?
-    } else {
-        Vec::new()
-    };
+    let runtime = RuntimeRecord::read(run.dir()).map_err(Error::Input)?;
+    let findings = runtime
+        .as_ref()
+        .filter(|_| wanted.filters.is_empty())
+        .map_or_else(Vec::new, |runtime| runtime.findings(&analysis.profile, &manifest.workload, &manifest.sampler));
     let reported = reported(analysis.into(), wanted, run.id().as_str(), &manifest.title)?.of_run(&manifest);
-    Ok(Reported { built, findings, cross_check, ..reported })
+    Ok(Reported { built, findings, runtime: runtime.map(|runtime| runtime.trace), cross_check, ..reported })
 }
 
 /// Whether the run was exported without what gives the addresses of its recording names.

@@ -2,12 +2,14 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::facts::facts;
 use super::manifest::Manifest;
 use super::source_text::BuiltFrom;
 use crate::findings::ProfileFinding;
 use crate::gobench::BenchmarkResult;
+use crate::gotrace::RuntimeTrace;
 use crate::loadtool::LoadFigures;
 use crate::pprof::SampleTypes;
 use crate::profile::{Function, Phase, Quality};
@@ -40,6 +42,10 @@ pub struct Reported {
     pub phases: Vec<Phase>,
     /// The figures that its load tool printed.
     pub load: Option<LoadFigures>,
+    /// How long its load ran.
+    pub(super) load_time: Option<Duration>,
+    /// What the Go runtime reported while the run was recorded.
+    pub(super) runtime: Option<RuntimeTrace>,
     /// The source that the program was built from.
     pub built: BuiltFrom,
     /// The source of hot functions, for the page. Empty: the page holds none.
@@ -67,6 +73,8 @@ impl Reported {
             benchmarks: Vec::new(),
             phases: Vec::new(),
             load: None,
+            load_time: None,
+            runtime: None,
             built: BuiltFrom::default(),
             annotated: Vec::new(),
             findings: Vec::new(),
@@ -80,8 +88,9 @@ impl Reported {
     pub(super) fn of_run(self, manifest: &Manifest) -> Self {
         let Manifest { benchmarks, workload, .. } = manifest;
         let load = workload.load.as_ref().and_then(|load| load.figures.clone());
+        let load_time = workload.load.as_ref().and_then(|load| Duration::try_from_secs_f64(load.wall_seconds).ok());
         let (benchmarks, phases) = (benchmarks.clone(), workload.phases.clone());
-        Self { facts: facts(manifest), benchmarks, phases, load, ..self }
+        Self { facts: facts(manifest), benchmarks, phases, load, load_time, ..self }
     }
 
     /// Returns the path of a function's source file, if it is on this machine where the program was built from it.
@@ -111,11 +120,12 @@ impl Reported {
             annotated,
             cross_check: cross_check.as_ref(),
             server: self.server(),
+            runtime: self.runtime.as_ref(),
         }
     }
 
     /// The phases of a server's run, and its load.
     pub fn server(&self) -> ServerRun<'_> {
-        ServerRun { phases: &self.phases, load: self.load.as_ref() }
+        ServerRun { phases: &self.phases, load: self.load.as_ref(), load_time: self.load_time }
     }
 }

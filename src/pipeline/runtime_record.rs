@@ -1,5 +1,6 @@
 //! Reports of the Go runtime and the kernel about a run: `runtime.log` and `runtime.json`.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,50 @@ impl RuntimeRecord {
         }
         Ok(serde_json::from_slice(&fsio::read_bounded(&path, MAX_FILE)?).ok())
     }
+
+    /// Returns the findings about the run, from this record and the parts of its manifest.
+    pub(super) fn findings(
+        &self,
+        profile: &Profile,
+        workload: &WorkloadResult,
+        sampler: &SamplerRecord,
+    ) -> Vec<ProfileFinding> {
+        let window = Phase::find(&workload.phases, PhaseName::Window);
+        if window.is_none() && !workload.phases.is_empty() {
+            return Vec::new();
+        }
+        let (trace, wall_seconds) = match window {
+            Some(window) => {
+                let trace = self.trace.within(&(window.start_ns..window.end_ns));
+                (Cow::Owned(trace), window.length().as_secs_f64())
+            }
+            None => (Cow::Borrowed(&self.trace), workload.wall_seconds),
+        };
+        let quota_use = |(group, throttling): (&PathBuf, &Throttling)| QuotaUse {
+            group: group.display().to_string(),
+            cpus: throttling.quota.cpus(),
+            periods: throttling.periods,
+            throttled_periods: throttling.throttled_periods,
+            throttled_seconds: throttling.throttled_us as f64 / 1e6,
+        };
+        // Waits for a CPU are counted from the launch to the end.
+        let counts_waits = workload.phases.len() <= 1;
+        // The system's part in the window is not measured; it is taken to be that of the whole run.
+        let in_window = |used: f64| {
+            let (user, system) = (workload.user_seconds, workload.system_seconds);
+            let share = if user + system > 0.0 { used / (user + system) } else { 0.0 };
+            (user * share, system * share)
+        };
+        let cpu_waits = &self.cpu_waits;
+        findings::find(&Evidence {
+            profile,
+            trace: &trace,
+            wall_seconds,
+            cpu_seconds: sampler.used_cpu_seconds.map(in_window),
+            quotas: cpu_waits.quotas.iter().filter(|_| counts_waits).map(quota_use).collect(),
+            pressure_seconds: cpu_waits.machine_pressure_us().filter(|_| counts_waits).map(|us| us as f64 / 1e6),
+        })
+    }
 }
 
 /// Asks the Go runtime of a program for what the settings want.
@@ -64,48 +109,6 @@ pub(super) fn request_traces(config: &Config, plan: LaunchPlan, draft: &Draft) -
     let value = requested.or(Some(existing).filter(|value| !value.is_empty()));
     env.extend(value.map(|value| ("GODEBUG".to_owned(), value)));
     LaunchPlan { env, runtime_log, ..plan }
-}
-
-/// Returns the findings about a run, from its directory and the parts of its manifest. Empty if the run has no record of
-/// what was reported.
-pub(super) fn run_findings(
-    dir: &Path,
-    profile: &Profile,
-    workload: &WorkloadResult,
-    sampler: &SamplerRecord,
-) -> Result<Vec<ProfileFinding>, FileError> {
-    let window = Phase::find(&workload.phases, PhaseName::Window);
-    if window.is_none() && !workload.phases.is_empty() {
-        return Ok(Vec::new());
-    }
-    let Some(RuntimeRecord { trace, cpu_waits, .. }) = RuntimeRecord::read(dir)? else { return Ok(Vec::new()) };
-    let (trace, wall_seconds) = match window {
-        Some(window) => (trace.within(&(window.start_ns..window.end_ns)), window.length().as_secs_f64()),
-        None => (trace, workload.wall_seconds),
-    };
-    let quota_use = |(group, throttling): (&PathBuf, &Throttling)| QuotaUse {
-        group: group.display().to_string(),
-        cpus: throttling.quota.cpus(),
-        periods: throttling.periods,
-        throttled_periods: throttling.throttled_periods,
-        throttled_seconds: throttling.throttled_us as f64 / 1e6,
-    };
-    // Waits for a CPU are counted from the launch to the end.
-    let counts_waits = workload.phases.len() <= 1;
-    // The system's part in the window is not measured; it is taken to be that of the whole run.
-    let in_window = |used: f64| {
-        let (user, system) = (workload.user_seconds, workload.system_seconds);
-        let share = if user + system > 0.0 { used / (user + system) } else { 0.0 };
-        (user * share, system * share)
-    };
-    Ok(findings::find(&Evidence {
-        profile,
-        trace: &trace,
-        wall_seconds,
-        cpu_seconds: sampler.used_cpu_seconds.map(in_window),
-        quotas: cpu_waits.quotas.iter().filter(|_| counts_waits).map(quota_use).collect(),
-        pressure_seconds: cpu_waits.machine_pressure_us().filter(|_| counts_waits).map(|us| us as f64 / 1e6),
-    }))
 }
 
 /// Counts waits from its start on.

@@ -1,10 +1,13 @@
 //! [`Document`]: what all formats write.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::drawing::Drawing;
 use super::source::AnnotatedFunction;
 use crate::findings::ProfileFinding;
+use crate::gotrace::RuntimeTrace;
 use crate::loadtool::LoadFigures;
 use crate::pprof::SourceDirs;
 use crate::profile::{Phase, Quality, describe_phases, format_total_count};
@@ -35,6 +38,8 @@ pub struct Document<'a> {
     pub findings: &'a [ProfileFinding],
     /// The phases of a server's run, and its load.
     pub server: ServerRun<'a>,
+    /// What the Go runtime reported while the run was recorded.
+    pub runtime: Option<&'a RuntimeTrace>,
 }
 
 /// The phases of a server's run, and its load.
@@ -44,6 +49,9 @@ pub struct ServerRun<'a> {
     pub phases: &'a [Phase],
     /// The figures that the load tool printed.
     pub load: Option<&'a LoadFigures>,
+    /// How long the load ran. It began when the server was ready.
+    #[serde(skip)]
+    pub load_time: Option<Duration>,
 }
 
 impl ServerRun<'_> {
@@ -76,6 +84,7 @@ impl<'a> Document<'a> {
             findings: &[],
             cross_check: None,
             server,
+            runtime: None,
         }
     }
 }

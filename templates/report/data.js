@@ -20,6 +20,7 @@
  * @property {Float64Array | null} time  by moment: nanoseconds since the first one
  * @property {Float64Array | null} sampleOfMoment
  * @property {Float64Array | null} weightOfMoment
+ * @property {Timeline | null} timeline
  */
 
 /**
@@ -69,6 +70,7 @@ async function readData(text) {
     time,
     sampleOfMoment: columns["sample of moment"] ?? null,
     weightOfMoment: columns["weight of moment"] ?? null,
+    timeline: readTimeline(meta.timeline, columns),
   };
 }
 

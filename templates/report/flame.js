@@ -113,6 +113,11 @@ class FlameGraph {
       }
       const row = this.upwards ? last - tree.depth[node] : tree.depth[node];
       const y = row * ROW - top;
+      // All callees are still further out of sight.
+      if (this.upwards ? y <= -ROW : y >= height) {
+        node = tree.end[node];
+        continue;
+      }
       if (y > -ROW && y < height) {
         const from = Math.max(x, 0);
         const until = Math.min(x + w, width);

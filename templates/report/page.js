@@ -21,17 +21,6 @@ const ORIGINS = Object.keys(ORIGIN_NAMES);
 /** Rows of the table of functions at first. */
 const FEW_ROWS = 30;
 
-/**
- * @template {HTMLElement} T
- * @param {string} id
- * @param {new () => T} type
- */
-function byId(id, type) {
-  const element = document.getElementById(id);
-  if (!(element instanceof type)) throw new Error(`no #${id}`);
-  return element;
-}
-
 class Page {
   /** @param {Data} data */
   constructor(data) {
@@ -96,11 +85,13 @@ class Page {
   }
 
   fillTime() {
-    if (!this.data.time || this.data.time.length === 0) return;
+    if (!this.data.timeline) return;
     byId("time", HTMLElement).hidden = false;
-    this.heat = new HeatMap(byId("heat", HTMLCanvasElement), this.data, this.data.time[this.data.time.length - 1] / 1e9);
-    const { span } = this.heat;
+    this.heat = new HeatMap(byId("heat", HTMLCanvasElement), this.data, this.data.timeline);
+    const { span, first, columns } = this.heat;
     byId("column", HTMLElement).textContent = span < 1 ? `${span * 1000} ms` : span === 1 ? "one second" : `${span} seconds`;
+    const ends = [first * span, (first + columns) * span].map((second) => element("span", `${Number(second.toFixed(3))} s`));
+    byId("axis", HTMLElement).append(...ends);
     this.heat.onRange = (range) => this.setRange(range);
   }
 
@@ -239,7 +230,10 @@ class Page {
     for (const [id, at] of /** @type {[string, 0 | 1][]} */ ([["from", 0], ["to", 1]])) {
       byId(id, HTMLInputElement).value = this.range ? String(this.range[at]) : "";
     }
-    if (this.heat) this.heat.range = this.range;
+    if (this.heat) {
+      this.heat.range = this.range;
+      fillFigures(this.heat.lanes, this.range);
+    }
     this.mark();
     if (view === "sandwich" && middle < 0) this.status.textContent = "Choose a function: press S on a frame, or select its name in the table.";
   }
@@ -256,7 +250,9 @@ class Page {
     const text = this.search.value;
     let matches = null;
     const whole = this.amount(tree.total[0]);
-    this.status.textContent = this.range ? `${whole} from ${this.range[0]} s to ${this.range[1]} s` : whole;
+    const { range } = this;
+    const lanes = range && this.heat ? describe(this.heat.lanes.figures(range).filter((figure) => figure.color !== "phase")) : "";
+    this.status.textContent = range ? `${whole} from ${range[0]} s to ${range[1]} s${lanes}` : whole;
     if (text) {
       const pattern = parsePattern(text);
       matches = Uint8Array.from(tree.labels, (label) => (pattern(label) ? 1 : 0));
@@ -282,15 +278,7 @@ class Page {
     });
     const items = ORIGINS.filter((origin) => (self.get(origin) ?? 0) > 0).map((origin) => {
       const item = element("li", "");
-      const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-      svg.setAttribute("viewBox", "0 0 1 1");
-      svg.setAttribute("aria-hidden", "true");
-      const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-      rect.setAttribute("width", "1");
-      rect.setAttribute("height", "1");
-      rect.style.fill = `var(--${origin})`;
-      svg.append(rect);
-      item.append(svg, `${ORIGIN_NAMES[origin]} ${this.percent(self.get(origin) ?? 0, tree.total[0])} self`);
+      item.append(swatch(origin), `${ORIGIN_NAMES[origin]} ${this.percent(self.get(origin) ?? 0, tree.total[0])} self`);
       return item;
     });
     byId("legend", HTMLElement).replaceChildren(...items);
@@ -445,36 +433,6 @@ function parsePattern(text) {
     const plain = text.toLowerCase();
     return (name) => name.toLowerCase().includes(plain);
   }
-}
-
-/**
- * @param {string} tag
- * @param {string} text
- * @param {string} [className]
- */
-function element(tag, text, className = "") {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
-
-/** @param {HTMLElement[]} cells */
-function row(cells) {
-  const made = document.createElement("tr");
-  made.append(...cells);
-  return made;
-}
-
-/**
- * @param {string} value
- * @param {string} text
- */
-function option(value, text) {
-  const made = document.createElement("option");
-  made.value = value;
-  made.textContent = text;
-  return made;
 }
 
 readData(byId("data", HTMLScriptElement).textContent ?? "").then(

@@ -3,29 +3,36 @@
 "use strict";
 
 const CELLS = 40;
+/** Height of all cells of a column, in pixels. */
+const CELLS_HEIGHT = 160;
 const MOST_COLUMNS = 300;
 const SPANS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600, 3600, 86400];
 
 class HeatMap {
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {Data} data  with times
-   * @param {number} seconds  from the first to the last sample
+   * @param {Data} data
+   * @param {Timeline} timeline
    */
-  constructor(canvas, data, seconds) {
+  constructor(canvas, data, timeline) {
     this.canvas = canvas;
+    this.lanes = new Lanes(timeline);
+    canvas.setAttribute("aria-label", `Samples by time${describe(this.lanes.whole)}`);
+    canvas.style.height = `${this.lanes.height + CELLS_HEIGHT}px`;
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    this.seconds = Math.max(seconds, 0.001);
+    const seconds = timeline.to - timeline.from;
     /** Seconds of a column. */
     this.span = SPANS.find((span) => seconds / span <= MOST_COLUMNS) ?? seconds / MOST_COLUMNS;
-    this.columns = Math.max(1, Math.floor(seconds / this.span) + 1);
+    /** The first column: of the time 0 or before. */
+    this.first = Math.floor(timeline.from / this.span);
+    this.columns = Math.floor(timeline.to / this.span) + 1 - this.first;
     this.cells = new Float64Array(this.columns * CELLS);
     const { time, weightOfMoment } = data;
     for (let moment = 0; time && weightOfMoment && moment < time.length; moment++) {
       const second = time[moment] / 1e9;
-      const column = Math.min(Math.floor(second / this.span), this.columns - 1);
+      const column = Math.floor(second / this.span);
       const cell = Math.min(Math.floor(((second - column * this.span) / this.span) * CELLS), CELLS - 1);
-      this.cells[column * CELLS + cell] += weightOfMoment[moment];
+      this.cells[(column - this.first) * CELLS + cell] += weightOfMoment[moment];
     }
     this.most = this.cells.reduce((most, weight) => Math.max(most, weight), 0);
     /** @type {[number, number] | null} in seconds */
@@ -56,7 +63,7 @@ class HeatMap {
   secondAt(event) {
     const area = this.canvas.getBoundingClientRect();
     const share = Math.min(Math.max((event.clientX - area.left) / area.width, 0), 1);
-    return share * this.columns * this.span;
+    return Math.max((this.first + share * this.columns) * this.span, 0);
   }
 
   /**
@@ -69,31 +76,37 @@ class HeatMap {
     const from = Math.floor(Math.min(a, b) / this.span);
     const to = Math.max(Math.ceil(Math.max(a, b) / this.span), from + 1);
     const digits = (/** @type {number} */ value) => Number(value.toFixed(3));
-    return [digits(from * this.span), digits(Math.min(to, this.columns) * this.span)];
+    return [digits(from * this.span), digits(Math.min(to, this.first + this.columns) * this.span)];
   }
 
   draw() {
-    const { canvas, context, columns, span, range } = this;
+    const { canvas, context, columns, span, range, lanes } = this;
     const scale = devicePixelRatio || 1;
     canvas.width = Math.round(canvas.clientWidth * scale);
     canvas.height = Math.round(canvas.clientHeight * scale);
+    context.setTransform(scale, 0, 0, scale, 0, 0);
     const style = getComputedStyle(document.documentElement);
     const heat = style.getPropertyValue("--heat");
-    const width = canvas.width / columns;
-    const height = canvas.height / CELLS;
+    const [whole, bottom] = [canvas.width / scale, canvas.height / scale];
+    const width = whole / columns;
+    const height = (bottom - lanes.height) / CELLS;
+    const x = (/** @type {number} */ second) => (second / span - this.first) * width;
+    // A gap between cells that have room for it.
+    const [across, down] = [width > 3 ? 1 : 0, height > 3 ? 1 : 0];
     for (let column = 0; column < columns; column++) {
       for (let cell = 0; cell < CELLS; cell++) {
         const weight = this.cells[column * CELLS + cell];
         if (weight === 0) continue;
         context.fillStyle = `rgba(${heat}, ${0.12 + 0.88 * (weight / this.most)})`;
-        context.fillRect(column * width, canvas.height - (cell + 1) * height, Math.max(width - 1, 1), Math.max(height - 1, 1));
+        context.fillRect(column * width, bottom - (cell + 1) * height, width - across, height - down);
       }
     }
+    lanes.draw(context, whole, x);
     if (range) {
-      const [from, to] = range.map((second) => (second / span) * width);
+      const [from, to] = range.map(x);
       context.strokeStyle = style.getPropertyValue("--accent");
-      context.lineWidth = 2 * scale;
-      context.strokeRect(from + scale, scale, Math.max(to - from - 2 * scale, 1), canvas.height - 2 * scale);
+      context.lineWidth = 2;
+      context.strokeRect(from + 1, 1, Math.max(to - from - 2, 1), bottom - 2);
     }
   }
 }

@@ -62,34 +62,48 @@ class Nodes {
     const total = this.self.slice();
     for (let node = count - 1; node > 0; node--) total[this.parent[node]] += total[node];
     const byName = labels.map((_, label) => label).sort((a, b) => (labels[a] < labels[b] ? -1 : labels[a] > labels[b] ? 1 : a - b));
-    const rank = new Float64Array(labels.length);
-    byName.forEach((label, at) => (rank[label] = at));
-    /** @type {number[][]} */
-    const callees = Array.from({ length: count }, () => []);
+    // The nodes of each label as a linked list, and then the callees of each node, the last one by name first. -1 ends a list.
+    const firstOf = new Int32Array(labels.length).fill(-1);
+    const firstCallee = new Int32Array(count).fill(-1);
+    const next = new Int32Array(count);
     for (let node = 1; node < count; node++) {
-      if (total[node] > 0) callees[this.parent[node]].push(node);
+      if (total[node] === 0) continue;
+      next[node] = firstOf[this.label[node]];
+      firstOf[this.label[node]] = node;
+    }
+    for (const label of byName) {
+      for (let node = firstOf[label]; node >= 0; ) {
+        const same = next[node];
+        next[node] = firstCallee[this.parent[node]];
+        firstCallee[this.parent[node]] = node;
+        node = same;
+      }
     }
     /** @type {Tree} */
     const tree = { label: [], parent: [], depth: [], end: [], total: [], self: [], start: [], inlined: [], labels, functionOf, height: 0 };
-    /** @type {[number, number, number, number][]} */
-    const pending = [[0, -1, 0, 0]];
+    /** By node: its place in the tree, and where its next callee starts. */
+    const places = new Int32Array(count);
+    const left = new Float64Array(count);
+    const pending = [0];
     while (pending.length > 0) {
-      const [node, parent, depth, start] = /** @type {[number, number, number, number]} */ (pending.pop());
+      const node = /** @type {number} */ (pending.pop());
       const at = tree.label.push(this.label[node]) - 1;
+      const parent = node > 0 ? places[this.parent[node]] : -1;
+      const depth = node > 0 ? tree.depth[parent] + 1 : 0;
+      places[node] = at;
       tree.parent.push(parent);
       tree.depth.push(depth);
       tree.end.push(at + 1);
       tree.total.push(total[node]);
       tree.self.push(this.self[node]);
-      tree.start.push(start);
+      if (node > 0) {
+        left[node] = left[this.parent[node]];
+        left[this.parent[node]] += total[node];
+      }
+      tree.start.push(left[node]);
       tree.inlined.push(this.inlined[node] && node > 0 && functionOf[this.label[node]] >= 0);
       tree.height = Math.max(tree.height, depth + 1);
-      const next = callees[node].sort((a, b) => rank[this.label[b]] - rank[this.label[a]]);
-      let right = start + total[node] - this.self[node];
-      for (const callee of next) {
-        right -= total[callee];
-        pending.push([callee, at, depth + 1, right]);
-      }
+      for (let callee = firstCallee[node]; callee >= 0; callee = next[callee]) pending.push(callee);
     }
     for (let node = tree.label.length - 1; node > 0; node--) {
       const parent = tree.parent[node];
@@ -134,22 +148,21 @@ function rootTree(data, weights, options) {
     }
     return callee;
   };
-  // By group and path. Without groups, a path has one node.
-  const paths = data.caller.length + 1;
-  /** @type {Map<number, number>} */
-  const known = new Map();
+  // By path, after a place for no path: its node in the group at hand, and the last group in which it has one.
+  const nodeAt = new Int32Array(data.caller.length + 1);
+  const groupAt = new Int32Array(data.caller.length + 1).fill(-1);
   const nodeOf = (/** @type {number} */ group, /** @type {number} */ leaf) => {
     const open = [];
     let path = leaf;
-    let node;
-    while ((node = known.get(group * paths + path + 1)) === undefined && path >= 0) {
+    while (groupAt[path + 1] !== group && path >= 0) {
       open.push(path);
       path = data.caller[path];
     }
-    if (node === undefined) {
-      node = grouping ? step(0, firstGroup + group) : 0;
-      known.set(group * paths, node);
+    if (groupAt[path + 1] !== group) {
+      nodeAt[0] = grouping ? step(0, firstGroup + group) : 0;
+      groupAt[0] = group;
     }
+    let node = nodeAt[path + 1];
     while (open.length > 0) {
       path = /** @type {number} */ (open.pop());
       const label = labelOf[data.functions[path]];
@@ -159,11 +172,14 @@ function rootTree(data, weights, options) {
         node = step(node, label);
         if (data.inlined[path] === 0) nodes.inlined[node] = false;
       }
-      known.set(group * paths + path + 1, node);
+      nodeAt[path + 1] = node;
+      groupAt[path + 1] = group;
     }
     return node;
   };
-  for (let sample = 0; sample < weights.length; sample++) {
+  const samples = Uint32Array.from(weights.keys());
+  if (grouping) samples.sort((a, b) => grouping.ofSample[a] - grouping.ofSample[b]);
+  for (const sample of samples) {
     if (weights[sample] > 0) nodes.self[nodeOf(grouping ? grouping.ofSample[sample] : 0, data.leaf[sample])] += weights[sample];
   }
   return nodes.sorted(labels, functionOf);

@@ -115,6 +115,8 @@ test("a selected range of time redraws everything", async () => {
   const args = ["report", "latest", "-f", "json", "--from", `${range[0]}`, "--to", `${range[1]}`];
   const json = JSON.parse(execFileSync(goflame, args, { cwd: project, maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "ignore"] }));
   assert.equal(json.total, part, "the same range on the command line");
+  // The Go runtime was not asked for anything.
+  assert.deepEqual(await page.evaluate(() => [globalThis.page.heat.lanes.height, document.getElementById("figures").hidden]), [0, true]);
   assert.match(await page.evaluate(() => location.hash), /range=/);
   await page.click("#whole");
   assert.equal(await page.evaluate(() => globalThis.page.tree.total[0]), whole);
@@ -141,12 +143,14 @@ test("groups, hidden frames, the inverted tree and the sandwich keep the total",
   await page.select("#view", "inverted");
   assert.ok(Math.abs((await shown()) - whole) < whole * 1e-9);
   const [first] = await functions(page);
+  // Several functions may have the same weight.
   const heaviest = await page.evaluate(() => {
     const { shown } = globalThis.page;
     const leaves = shown.label.map((_, node) => node).filter((node) => shown.depth[node] === 1);
-    return shown.labels[shown.label[leaves.sort((a, b) => shown.total[b] - shown.total[a])[0]]];
+    const most = Math.max(...leaves.map((node) => shown.total[node]));
+    return leaves.filter((node) => shown.total[node] > most * (1 - 1e-9)).map((node) => shown.labels[shown.label[node]]);
   });
-  assert.equal(heaviest, first[2]);
+  assert.ok(heaviest.includes(first[2]), `${first[2]} is not among ${heaviest}`);
   await page.$$eval("#functions td button", (buttons) => buttons.find((button) => button.textContent === "runtime.mallocgc").click());
   const expected = summary.functions.find((one) => one.display === "runtime.mallocgc").cumulative;
   assert.equal(await page.$eval("#view", (view) => view.value), "sandwich");

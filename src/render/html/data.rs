@@ -17,8 +17,15 @@
 //! | `time` | moment | nanoseconds since the moment before |
 //! | `sample of moment` | moment | position of its sample |
 //! | `weight of moment` | moment | in the unit |
+//! | `gc start` | garbage collection | microseconds since the start of the one before; of the first, since the start of the axis |
+//! | `gc length` | garbage collection | microseconds |
+//! | `gc process` | garbage collection | index of the process |
+//! | `heap before`, `heap after`, `heap live` | garbage collection | MiB at the start, at the end, and found alive |
+//! | `queue time` | state of the scheduler | microseconds since the one before; of the first, since the start of the axis |
+//! | `queue process` | state of the scheduler | index of the process |
+//! | `queue length` | state of the scheduler | goroutines that wait for a processor |
 //!
-//! A moment is a single sample with its time. Without times, there are no moments.
+//! A moment is a single sample with its time. Without times, there are no moments, and no column of the runtime.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
@@ -27,7 +34,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
-use crate::bytes::push_varint;
+use super::columns::Columns;
+use super::timeline::Timeline;
 use crate::goname;
 use crate::profile::{Assessment, Function, FunctionId, Grade, Interner, Origin, Profile, Unit, position};
 use crate::render::document::Document;
@@ -56,6 +64,7 @@ struct Meta<'a> {
     own_lines: Vec<OwnLineEntry>,
     sources: Vec<SourceEntry>,
     groupings: Vec<GroupingEntry>,
+    timeline: Option<Timeline>,
     columns: Vec<(String, usize)>,
 }
 
@@ -124,6 +133,7 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
         columns.add("sample of moment", moments.iter().map(|moment| u64::from(moment.sample)));
         columns.add("weight of moment", moments.iter().map(|moment| moment.weight));
     }
+    let timeline = Timeline::new(document, &mut columns);
     let Assessment { grade, reasons } = document.quality.assess();
     let display = |id: FunctionId| shown(profile.str(profile.function(id).display));
     let own_lines = view.own_lines().iter().take(OWN_LINES).map(|line| OwnLineEntry {
@@ -152,6 +162,7 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
         own_lines: own_lines.collect(),
         sources: document.annotated.iter().filter_map(|one| source_entry(profile, one)).collect(),
         groupings,
+        timeline,
         columns: columns.lengths,
     };
     let json = serde_json::to_vec(&meta)?;
@@ -184,21 +195,6 @@ fn source_entry(profile: &Profile, annotated: &AnnotatedFunction) -> Option<Sour
 /// A text as the page shows it, without characters that reorder it or that cannot be shown.
 fn shown(text: &str) -> String {
     sanitize(text).into_owned()
-}
-
-#[derive(Default)]
-struct Columns {
-    lengths: Vec<(String, usize)>,
-    bytes: Vec<u8>,
-}
-
-impl Columns {
-    fn add(&mut self, name: impl Into<String>, values: impl ExactSizeIterator<Item = u64>) {
-        self.lengths.push((name.into(), values.len()));
-        for value in values {
-            push_varint(&mut self.bytes, value);
-        }
-    }
 }
 
 /// The functions of call paths. Functions with equal names are one entry.

@@ -1,7 +1,9 @@
 //! `report.html`: a page to explore a profile, in one file without any request to a network. [`data`] is what the page knows
 //! of the profile; its style and scripts are in `templates/report`.
 
+mod columns;
 mod data;
+mod timeline;
 
 use std::io::{self, Write};
 
@@ -15,10 +17,12 @@ use super::page::{self, STYLE};
 const PAGE: &str = include_str!("../../../templates/report/page.html");
 
 /// The scripts, in the order of their use. They share one scope.
-const SCRIPTS: [&str; 7] = [
+const SCRIPTS: [&str; 9] = [
+    include_str!("../../../templates/report/elements.js"),
     include_str!("../../../templates/report/data.js"),
     include_str!("../../../templates/report/tree.js"),
     include_str!("../../../templates/report/flame.js"),
+    include_str!("../../../templates/report/lanes.js"),
     include_str!("../../../templates/report/timeline.js"),
     include_str!("../../../templates/report/text_tree.js"),
     include_str!("../../../templates/report/details.js"),
