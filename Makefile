@@ -35,7 +35,7 @@ test: ## run every test, against the real Go, perf, C compiler and Docker engine
 	cd tests/report && npm ci --silent && npx tsc -p .
 	cargo test --locked --no-run
 	tests/setup/engine run cargo test --locked --no-fail-fast
-	GOFLAME=$(abspath $(target))/debug/goflame node --test tests/report/report.test.mjs tests/report/timeline.test.mjs tests/report/formats.test.mjs tests/report/index.test.mjs
+	GOFLAME=$(abspath $(target))/debug/goflame node --test tests/report/report.test.mjs tests/report/timeline.test.mjs tests/report/formats.test.mjs tests/report/index.test.mjs tests/report/diff.test.mjs
 
 bench: ## measure speed and overhead
 	@$(need) rust gcc go perf

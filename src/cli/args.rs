@@ -374,7 +374,8 @@ Examples:
   goflame diff main.pb.gz latest -o diff.svg   Flame graph of the changes since a profile
   goflame diff @1 latest --normalize time      CPU seconds instead of shares
   goflame diff @1 latest --units 5000,8000     CPU time of a request
-  goflame diff @1 latest -f markdown           Table for a pull request";
+  goflame diff @1 latest -f markdown           Table for a pull request
+  goflame diff --variants -o truth.html        Which hot spots only the debug build has";
 
 #[derive(Debug, Args)]
 #[command(after_help = DIFF_EXAMPLES)]
@@ -385,6 +386,10 @@ pub(super) struct DiffArgs {
     /// The new profile
     #[arg(default_value = "latest")]
     pub(super) new: String,
+    /// Compare the release build with the debug build: the latest run of one of them, and the latest of the other with the
+    /// same commit, arguments and environment
+    #[arg(long, conflicts_with_all = ["old", "new"])]
+    pub(super) variants: bool,
     /// How the profiles are made comparable
     #[arg(long, value_enum, default_value_t, value_name = "HOW")]
     pub(super) normalize: Normalize,
@@ -400,11 +405,11 @@ pub(super) struct DiffArgs {
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
     pub(super) json: bool,
-    /// Write to this file instead of standard output; without --format, the name tells the format: .svg, .md, .json; with
-    /// another ending, the tables
+    /// Write to this file instead of standard output; without --format, the name tells the format: .svg, .html, .md, .json;
+    /// with another ending, the tables
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Title of the flame graph and of the Markdown
+    /// Title of the flame graph, of the page and of the Markdown
     #[arg(long)]
     pub(super) title: Option<String>,
     /// Sample type of pprof profiles, by name or index

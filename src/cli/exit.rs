@@ -59,7 +59,7 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::Analyse { .. }
         | Error::Archive(archive::Error::Refused { .. })
         | Error::Input(_) => INPUT,
-        Error::Output(_) | Error::Archive(_) => ARCHIVE,
+        Error::NoVariant { .. } | Error::Output(_) | Error::Archive(_) => ARCHIVE,
     }
 }
 

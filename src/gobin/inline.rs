@@ -9,6 +9,7 @@ use super::elf::Elf;
 use super::function::Function;
 use super::header::Layout;
 use super::pclntab::Pclntab;
+use super::pcvalue::values;
 use crate::bytes::Cursor;
 
 /// Indices of the two tables, from Go's src/internal/abi/symtab.go, before that src/runtime/funcdata.h.
@@ -118,6 +119,12 @@ impl<'a> Function<'_, 'a> {
     /// The inlined call with this index (a value of the table [`calls`](Self::calls)).
     pub(super) fn call(&self, index: i32) -> Option<InlinedCall> {
         self.table().inline_trees?.call(self, u32::try_from(index).ok()?)
+    }
+
+    /// The linker's names of the functions that are inlined into this one. A name comes as often as it has ranges of addresses.
+    pub fn inlined_names(&self) -> impl Iterator<Item = &'a [u8]> {
+        let indexes = self.calls().map(|calls| values(calls, self.table().quantum));
+        indexes.into_iter().flatten().filter_map(|index| self.table().name_at(self.call(index)?.name))
     }
 
     /// Whether other functions are inlined into this one.

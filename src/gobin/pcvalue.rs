@@ -59,6 +59,11 @@ impl Iterator for Spans<'_> {
     }
 }
 
+/// The values of a table, in ascending order of addresses.
+pub(super) fn values(table: Cursor<'_>, quantum: u32) -> impl Iterator<Item = i32> {
+    Spans::new(table, quantum).map(|span| span.value)
+}
+
 /// The value at an offset in bytes from the function's entry; `None` after the table's end. `table` starts at the table's
 /// first varint and may continue after its end.
 pub(super) fn value_at(table: Cursor<'_>, quantum: u32, offset: u32) -> Option<i32> {

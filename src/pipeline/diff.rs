@@ -5,7 +5,7 @@ use super::reported::Reported;
 use super::{Error, Observer};
 use crate::profile::{Function, Origin, Profile, Unit, format_number};
 use crate::render::diff::{DiffDocument, DrawnWidth};
-use crate::views::{By, Diff, Normalize, Scale, View};
+use crate::views::{By, DebugHotSpot, Diff, Normalize, Scale, View};
 
 /// With fewer samples, only large changes are beyond chance.
 const FEW_SAMPLES: u64 = 1_000;
@@ -33,6 +33,12 @@ pub struct Compared {
     pub diff: Diff,
     /// Limits of the comparison, for the user.
     pub notes: Vec<String>,
+    /// Names of the profiles.
+    pub(super) labels: [&'static str; 2],
+    /// How much work the programs of two variants did in their time.
+    pub(super) work: Option<String>,
+    /// Hot spots that only the debug build has.
+    pub(super) debug_only: Vec<DebugHotSpot>,
 }
 
 impl Compared {
@@ -46,6 +52,9 @@ impl Compared {
             title,
             notes: &self.notes,
             width,
+            labels: self.labels,
+            work: self.work.as_deref(),
+            debug_only: &self.debug_only,
         }
     }
 }
@@ -64,7 +73,7 @@ pub fn diff(
     notes.extend(limits(&sides));
     let views = sides.each_ref().map(|side| &side.view);
     let diff = Diff::new(views, Scale::new(views.map(View::profile), options.normalize, options.units));
-    Ok(Compared { sides, diff, notes })
+    Ok(Compared { sides, diff, notes, labels: ["old", "new"], work: None, debug_only: Vec::new() })
 }
 
 /// Refuses profiles that cannot be compared.

@@ -171,6 +171,18 @@ pub enum Error {
         /// Whether their shares could be compared.
         comparable_shares: bool,
     },
+    /// No two runs of the debug and the release build belong together.
+    #[error("no run of the {missing} build to compare{}", run.as_ref().map_or_else(String::new, |run| format!(" with {run}")))]
+    NoVariant {
+        /// The variants without a run.
+        missing: String,
+        /// The run of the other variant.
+        run: Option<String>,
+        /// The latest run of the missing variant, and why it does not belong to the other run.
+        differs: Option<String>,
+        /// Commands that make the missing runs.
+        commands: Vec<String>,
+    },
     /// The profile does not say how long it was recorded.
     #[error("{name} does not say how long it was recorded")]
     NoDuration {
@@ -255,6 +267,11 @@ impl Error {
             }
             Self::DifferentUnits { .. } => {
                 vec!["`--sample-type` and `--event` select what is compared of profiles that hold several".into()]
+            }
+            Self::NoVariant { differs, commands, .. } => {
+                let makes = if commands.len() == 1 { "makes it" } else { "make them" };
+                let quoted: Vec<_> = commands.iter().map(|line| format!("`{line}`")).collect();
+                differs.iter().cloned().chain([format!("{} {makes}", quoted.join(" and "))]).collect()
             }
             Self::NoDuration { .. } => vec!["`--units OLD,NEW` takes the seconds, or any other units of work".into()],
             Self::Analyse { source, .. } => source.hints(),

@@ -6,6 +6,9 @@ use super::manifest::Manifest;
 use crate::process::quote_command;
 use crate::render::ServerRun;
 
+/// The build settings that change the code of a program.
+const FLAGS: [&str; 4] = ["-gcflags", "-ldflags", "-tags", "-race"];
+
 /// Returns names and values. Holds nothing that the manifest masks.
 pub(super) fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let Manifest { app, created, goflame, variant, build, git, host, workload, sampler, .. } = manifest;
@@ -27,7 +30,9 @@ pub(super) fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
         facts.push(("Commit", format!("{commit}{}", if dirty { ", with uncommitted changes" } else { "" })));
     }
     if let Some(build) = build {
-        facts.push(("Built with", format!("{}, variant {variant}", build.go)));
+        let set = |name: &&str| build.inspection.pointer(&format!("/go/settings/{name}")).and_then(Value::as_str);
+        let flags = FLAGS.iter().filter_map(|name| Some(format!(", {name} {}", set(name)?)));
+        facts.push(("Built with", format!("{}, variant {variant}{}", build.go, flags.collect::<String>())));
     }
     let host = |name: &str| host.pointer(&format!("/{name}/value"));
     let machine = [host("cpu_model"), host("kernel_release")].into_iter().flatten().filter_map(Value::as_str);

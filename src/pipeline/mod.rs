@@ -37,6 +37,7 @@ mod subject;
 mod sudo;
 mod toolchain;
 mod tools;
+mod variants;
 mod verify;
 
 pub use build::{Built, build, clean_cache, dockerfile, is_unoptimised};
@@ -59,6 +60,7 @@ pub use settle::{BuildOptions, InContainer, find_go, load_lock, plan};
 pub use source_text::{BuiltFrom, SourceReader, SourceScope};
 pub use sudo::{drop_to_caller, trusted_users};
 pub use toolchain::{install_toolchain, toolchains, use_toolchain, wanted};
+pub use variants::diff_variants;
 pub use verify::{Verified, Verify, verify};
 
 pub use crate::fsio::{advise_when_cut_short, on_cut_short};

@@ -45,6 +45,11 @@ impl Amounts {
         format!("{:.2}", weight / self.scale as f64)
     }
 
+    /// Returns the weight that is shown as 1.
+    pub(super) fn scale(&self) -> f64 {
+        self.scale as f64
+    }
+
     /// Returns the symbol of the unit.
     pub(super) fn symbol(&self) -> &'static str {
         self.symbol

@@ -53,6 +53,9 @@ fn differences(view: &View, write: impl FnOnce(&DiffDocument<'_>) -> io::Result<
         title: None,
         notes: &["<i> `x`".to_owned()],
         width: DrawnWidth::New,
+        labels: ["old", "new"],
+        work: Some("<b>work"),
+        debug_only: &[],
     })
 }
 

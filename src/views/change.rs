@@ -110,6 +110,11 @@ impl Scale {
         Self { measure, totals, is_sampled, factors }
     }
 
+    /// Returns the factors that convert weights to values, that of the old profile first.
+    pub fn factors(&self) -> [f64; 2] {
+        self.factors
+    }
+
     /// Returns the larger total as a value, rounded down.
     #[expect(
         clippy::cast_possible_truncation,
@@ -163,7 +168,9 @@ impl Scale {
         let sample = if amount.count > 0 { value / count } else { total.weight as f64 * factor / all };
         let varying = if self.measure == ValueKind::Share { value * (1.0 - value) } else { value };
         let scheduling = SCHEDULING_VARIATION * total.weight as f64 * factor;
-        counted.scaled(sample).widened(critical * (RUN_VARIATION * varying).hypot(scheduling))
+        let estimate = counted.scaled(sample).widened(critical * (RUN_VARIATION * varying).hypot(scheduling));
+        // Without the errors of rounding, so that equal values have the difference 0.
+        Estimate { value, ..estimate }
     }
 }
 

@@ -21,6 +21,7 @@
 //! - [`clusters`]: how much the samples of a function come in clusters.
 //! - [`cross_check`]: the sampled profile against the one that Go's runtime made at the same time.
 //! - [`diff`]: the differences between two profiles, by function and along one call tree of both.
+//! - [`debug_only`]: hot spots that a build without optimisation has and the optimised one does not.
 //!
 //! Must not format text and must not know output formats.
 
@@ -28,6 +29,7 @@ mod benchmarks;
 mod change;
 mod clusters;
 mod cross_check;
+mod debug_only;
 mod diff;
 mod filter;
 mod grouping;
@@ -45,6 +47,7 @@ mod walk;
 
 pub use change::{Amount, ChangeVerdict, FigureChange, Normalize, Scale, ValueKind};
 pub use cross_check::{CrossCheck, DifferenceReason, SharesOfFunction};
+pub use debug_only::{DebugHotSpot, debug_hot_spots};
 pub use diff::{Diff, FunctionChange, NodeChange};
 pub use filter::{Filters, Tag, Unmatched, UnmatchedLabel};
 pub use grouping::{By, GroupRow, Grouping};

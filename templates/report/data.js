@@ -25,9 +25,9 @@
 
 /**
  * @param {string} text  base64
- * @returns {Promise<Data>}
+ * @returns {Promise<{ meta: any, columns: Record<string, Float64Array> }>}
  */
-async function readData(text) {
+async function unpack(text) {
   const zipped = Uint8Array.from(atob(text.trim()), (letter) => letter.charCodeAt(0));
   const stream = new Blob([zipped]).stream().pipeThrough(new DecompressionStream("gzip"));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
@@ -51,6 +51,15 @@ async function readData(text) {
     }
     columns[name] = column;
   }
+  return { meta, columns };
+}
+
+/**
+ * @param {string} text  base64
+ * @returns {Promise<Data>}
+ */
+async function readData(text) {
+  const { meta, columns } = await unpack(text);
   const less1 = (/** @type {Float64Array} */ column) => column.map((value) => value - 1);
   const { weight, time = null } = columns;
   if (time) {

@@ -1,6 +1,9 @@
 // @ts-check
-// Finds and makes elements of the page.
+// For all pages: elements of the document, the state of its controls, and the table of functions.
 "use strict";
+
+/** Rows of the table of functions at first. */
+const FEW_ROWS = 30;
 
 /**
  * @template {HTMLElement} T
@@ -14,6 +17,21 @@ function byId(id, type) {
 }
 
 /**
+ * A test for names: a regular expression, or a plain text where it is none.
+ * @param {string} text
+ * @returns {(name: string) => boolean}
+ */
+function parsePattern(text) {
+  try {
+    const pattern = new RegExp(text, "i");
+    return (name) => pattern.test(name);
+  } catch {
+    const plain = text.toLowerCase();
+    return (name) => name.toLowerCase().includes(plain);
+  }
+}
+
+/**
  * @param {string} tag
  * @param {string} text
  * @param {string} [className]
@@ -22,6 +40,24 @@ function element(tag, text, className = "") {
   const made = document.createElement(tag);
   made.textContent = text;
   if (className) made.className = className;
+  return made;
+}
+
+/** @param {HTMLElement[]} cells */
+function row(cells) {
+  const made = document.createElement("tr");
+  made.append(...cells);
+  return made;
+}
+
+/**
+ * @param {string} value
+ * @param {string} text
+ */
+function option(value, text) {
+  const made = document.createElement("option");
+  made.value = value;
+  made.textContent = text;
   return made;
 }
 
@@ -42,20 +78,101 @@ function swatch(color) {
   return svg;
 }
 
-/** @param {HTMLElement[]} cells */
-function row(cells) {
-  const made = document.createElement("tr");
-  made.append(...cells);
-  return made;
+/**
+ * An entry of the legend.
+ * @param {string} color  the name of a variable of the style sheet
+ * @param {string} text
+ */
+function legendItem(color, text) {
+  const item = element("li", "");
+  item.append(swatch(color), text);
+  return item;
 }
 
 /**
- * @param {string} value
- * @param {string} text
+ * Copies the names of a stack.
+ * @param {Tree} tree
+ * @param {number} node
+ * @param {HTMLElement} status  where the result is said
  */
-function option(value, text) {
-  const made = document.createElement("option");
-  made.value = value;
-  made.textContent = text;
-  return made;
+function copyStack(tree, node, status) {
+  navigator.clipboard?.writeText(pathOf(tree, node).join("\n")).then(
+    () => (status.textContent = "The stack is copied."),
+    () => (status.textContent = "The browser does not let this page copy."),
+  );
+}
+
+/** @param {(sort: string) => void} listener  called with the column that sorts the table of functions */
+function onSort(listener) {
+  for (const button of document.querySelectorAll("#functions th button")) {
+    button.addEventListener("click", () => listener(/** @type {HTMLElement} */ (button).dataset.sort ?? "self"));
+  }
+}
+
+/** @param {string} sorted  the column that sorts the table of functions */
+function markSorted(sorted) {
+  for (const button of document.querySelectorAll("#functions th button")) {
+    const { sort } = /** @type {HTMLElement} */ (button).dataset;
+    const header = /** @type {HTMLElement} */ (button.parentElement);
+    if (sort === sorted) header.setAttribute("aria-sort", sort === "name" ? "ascending" : "descending");
+    else header.removeAttribute("aria-sort");
+  }
+}
+
+/** @typedef {HTMLInputElement | HTMLSelectElement} Control */
+
+/** @param {Control} control */
+function valueOf(control) {
+  return control.type === "checkbox" ? (/** @type {HTMLInputElement} */ (control).checked ? "1" : "0") : control.value;
+}
+
+/** @param {Control} control */
+function defaultOf(control) {
+  if (control instanceof HTMLSelectElement) return ([...control.options].find((one) => one.defaultSelected) ?? control.options[0]).value;
+  return control.type === "checkbox" ? (control.defaultChecked ? "1" : "0") : control.defaultValue;
+}
+
+/**
+ * The values of controls that are not the default ones, by the ids of the controls.
+ * @param {Control[]} controls
+ */
+function stateOf(controls) {
+  const state = new URLSearchParams();
+  for (const control of controls) {
+    if (valueOf(control) !== defaultOf(control)) state.set(control.id, valueOf(control));
+  }
+  return state;
+}
+
+/**
+ * Sets controls to the values of a state. A value that a control does not have is its default.
+ * @param {Control[]} controls
+ * @param {URLSearchParams} state
+ */
+function restore(controls, state) {
+  for (const control of controls) {
+    const value = state.get(control.id) ?? defaultOf(control);
+    if (control.type === "checkbox") /** @type {HTMLInputElement} */ (control).checked = value === "1";
+    else control.value = value;
+    if (control instanceof HTMLSelectElement && control.selectedIndex < 0) control.value = defaultOf(control);
+  }
+}
+
+/**
+ * Reads the data of the page, and shows it.
+ * @template T
+ * @param {(text: string) => Promise<T>} read
+ * @param {(data: T) => object} show
+ */
+function start(read, show) {
+  read(byId("data", HTMLScriptElement).textContent ?? "").then(
+    (data) => {
+      /** @type {HTMLElement} */ (document.querySelector("main")).hidden = false;
+      /** @type {any} */ (globalThis).page = show(data);
+      document.documentElement.dataset.ready = String(Math.round(performance.now()));
+    },
+    (error) => {
+      byId("verdict", HTMLElement).textContent = `This browser cannot read the data of the report: ${error}`;
+    },
+  );
 }

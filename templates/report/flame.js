@@ -10,17 +10,22 @@ const FONT = 12;
 /** Boxes that are narrower are not drawn. */
 const NARROW = 0.4;
 
+/**
+ * Gets the colours of the style by their names, and returns the colour of a node.
+ * @typedef {(color: (name: string) => string) => (tree: Tree, node: number) => string} Paint
+ */
+
 class FlameGraph {
   /**
    * @param {HTMLElement} scroller
-   * @param {(label: number) => string} originOf
+   * @param {Paint} paint
    */
-  constructor(scroller, originOf) {
+  constructor(scroller, paint) {
     this.scroller = scroller;
     this.canvas = /** @type {HTMLCanvasElement} */ (scroller.querySelector("canvas"));
     this.spacer = /** @type {HTMLElement} */ (scroller.querySelector(".spacer"));
     this.context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
-    this.originOf = originOf;
+    this.paint = paint;
     /** @type {Tree | null} */
     this.tree = null;
     this.zoomed = 0;
@@ -91,9 +96,7 @@ class FlameGraph {
     const height = canvas.height / scale;
     const style = getComputedStyle(document.documentElement);
     const color = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`);
-    /** @type {Record<string, string>} */
-    const fills = {};
-    for (const name of ["group", ...ORIGINS]) fills[name] = color(name);
+    const fillOf = this.paint(color);
     const [text, page, accent, match, onMatch] = ["on-frame", "panel", "accent", "match", "on-match"].map(color);
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.fillStyle = page;
@@ -123,7 +126,7 @@ class FlameGraph {
         const until = Math.min(x + w, width);
         const found = this.matches && tree.label[node] >= 0 && this.matches[tree.label[node]] === 1;
         context.globalAlpha = this.matches && !found ? 0.45 : 1;
-        context.fillStyle = found ? match : fills[tree.label[node] < 0 ? "group" : this.originOf(tree.label[node])];
+        context.fillStyle = found ? match : fillOf(tree, node);
         context.fillRect(from, y, Math.max(until - from - (w > 3 ? 1 : 0), NARROW), ROW - 1);
         context.globalAlpha = 1;
         if (until - from > 24) {

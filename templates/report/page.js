@@ -18,9 +18,6 @@ const ORIGIN_NAMES = {
 };
 const ORIGINS = Object.keys(ORIGIN_NAMES);
 
-/** Rows of the table of functions at first. */
-const FEW_ROWS = 30;
-
 class Page {
   /** @param {Data} data */
   constructor(data) {
@@ -31,6 +28,7 @@ class Page {
     this.search = byId("search", HTMLInputElement);
     this.filter = byId("filter", HTMLInputElement);
     this.boxes = ["kernel", "runtime", "inlined", "recursion", "packages"].map((id) => byId(id, HTMLInputElement));
+    this.controls = [this.view, this.group, this.search, ...this.boxes];
     this.status = byId("status", HTMLElement);
     this.sort = "self";
     this.all = false;
@@ -48,8 +46,12 @@ class Page {
       const at = this.shown.functionOf[label];
       return at < 0 ? "group" : this.meta.functions[at].origin;
     };
-    this.graph = new FlameGraph(byId("frames", HTMLElement), originOf);
-    this.callers = new FlameGraph(byId("callers", HTMLElement), originOf);
+    const paint = (/** @type {(name: string) => string} */ color) => {
+      const fills = Object.fromEntries(["group", ...ORIGINS].map((name) => [name, color(name)]));
+      return (/** @type {Tree} */ tree, /** @type {number} */ node) => fills[tree.label[node] < 0 ? "group" : originOf(tree.label[node])];
+    };
+    this.graph = new FlameGraph(byId("frames", HTMLElement), paint);
+    this.callers = new FlameGraph(byId("callers", HTMLElement), paint);
     this.walker = new TextTree(byId("tree", HTMLElement), (node) => this.describe(this.shown, node));
     /** @type {HeatMap | null} */
     this.heat = null;
@@ -121,12 +123,10 @@ class Page {
       else this.status.textContent = "The range is empty: `to` is after `from`, both in seconds.";
     });
     byId("whole", HTMLElement).addEventListener("click", () => this.setRange(null));
-    for (const button of document.querySelectorAll("#functions th button")) {
-      button.addEventListener("click", () => {
-        this.sort = /** @type {HTMLElement} */ (button).dataset.sort ?? "self";
-        this.fillFunctions();
-      });
-    }
+    onSort((sort) => {
+      this.sort = sort;
+      this.fillFunctions();
+    });
     for (const graph of [this.graph, this.callers]) {
       graph.onSelect = (node) => {
         const { tree } = graph;
@@ -154,10 +154,7 @@ class Page {
     const { tree, selected } = graph;
     if (!tree || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "c") {
-      navigator.clipboard?.writeText(pathOf(tree, selected).join("\n")).then(
-        () => (this.status.textContent = "The stack is copied."),
-        () => (this.status.textContent = "The browser does not let this page copy."),
-      );
+      copyStack(tree, selected, this.status);
     } else if (event.key === "s" && tree.label[selected] >= 0) {
       this.showFunction(tree.labels[tree.label[selected]]);
     }
@@ -277,9 +274,7 @@ class Page {
       if (at >= 0) self.set(meta.functions[at].origin, (self.get(meta.functions[at].origin) ?? 0) + weight);
     });
     const items = ORIGINS.filter((origin) => (self.get(origin) ?? 0) > 0).map((origin) => {
-      const item = element("li", "");
-      item.append(swatch(origin), `${ORIGIN_NAMES[origin]} ${this.percent(self.get(origin) ?? 0, tree.total[0])} self`);
-      return item;
+      return legendItem(origin, `${ORIGIN_NAMES[origin]} ${this.percent(self.get(origin) ?? 0, tree.total[0])} self`);
     });
     byId("legend", HTMLElement).replaceChildren(...items);
   }
@@ -309,12 +304,7 @@ class Page {
       ]);
     });
     document.querySelector("#functions tbody")?.replaceChildren(...rows);
-    for (const button of document.querySelectorAll("#functions th button")) {
-      const { sort } = /** @type {HTMLElement} */ (button).dataset;
-      const header = /** @type {HTMLElement} */ (button.parentElement);
-      if (sort === this.sort) header.setAttribute("aria-sort", sort === "name" ? "ascending" : "descending");
-      else header.removeAttribute("aria-sort");
-    }
+    markSorted(this.sort);
     const more = byId("more", HTMLElement);
     more.hidden = listed.length === labels.length;
     more.textContent = `All ${labels.length} functions`;
@@ -391,58 +381,22 @@ class Page {
   }
 
   writeFragment() {
-    const state = new URLSearchParams();
+    const state = stateOf(this.controls);
     const set = (/** @type {string} */ name, /** @type {string} */ value) => value && state.set(name, value);
-    set("view", this.view.value === "icicle" ? "" : this.view.value);
-    set("group", this.group.value);
-    set("search", this.search.value);
     set("range", this.range ? this.range.join("-") : "");
     set("function", this.view.value === "sandwich" ? this.function ?? "" : "");
-    for (const box of this.boxes) {
-      if (box.checked !== box.defaultChecked) state.set(box.id, box.checked ? "1" : "0");
-    }
     for (const name of this.zoomed) state.append("zoom", name);
     history.replaceState(null, "", `#${state}`);
   }
 
   readFragment() {
     const state = new URLSearchParams(location.hash.slice(1));
-    this.view.value = state.get("view") ?? "icicle";
-    if (this.view.selectedIndex < 0) this.view.value = "icicle";
-    this.group.value = state.get("group") ?? "";
-    if (this.group.selectedIndex < 0) this.group.value = "";
-    this.search.value = state.get("search") ?? "";
+    restore(this.controls, state);
     const [from, to] = (state.get("range") ?? "").split("-").map(Number);
     this.range = this.heat && to > from ? [from, to] : null;
     this.function = state.get("function");
-    for (const box of this.boxes) box.checked = state.has(box.id) ? state.get(box.id) === "1" : box.defaultChecked;
     this.zoomed = state.getAll("zoom");
   }
 }
 
-/**
- * A test for names: a regular expression, or a plain text where it is none.
- * @param {string} text
- * @returns {(name: string) => boolean}
- */
-function parsePattern(text) {
-  try {
-    const pattern = new RegExp(text, "i");
-    return (name) => pattern.test(name);
-  } catch {
-    const plain = text.toLowerCase();
-    return (name) => name.toLowerCase().includes(plain);
-  }
-}
-
-readData(byId("data", HTMLScriptElement).textContent ?? "").then(
-  (data) => {
-    /** @type {HTMLElement} */ (document.querySelector("main")).hidden = false;
-    const page = new Page(data);
-    /** @type {any} */ (globalThis).page = page;
-    document.documentElement.dataset.ready = String(Math.round(performance.now()));
-  },
-  (error) => {
-    byId("verdict", HTMLElement).textContent = `This browser cannot read the data of the report: ${error}`;
-  },
-);
+start(readData, (data) => new Page(data));

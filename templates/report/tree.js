@@ -13,6 +13,7 @@
  * @property {number[]} self
  * @property {number[]} start  weight to the left of the node
  * @property {boolean[]} inlined
+ * @property {number[]} source  by node: its index before the nodes were sorted
  * @property {string[]} labels
  * @property {number[]} functionOf  by label: a function with its file and origin, or -1 for a group
  * @property {number} height
@@ -80,7 +81,7 @@ class Nodes {
       }
     }
     /** @type {Tree} */
-    const tree = { label: [], parent: [], depth: [], end: [], total: [], self: [], start: [], inlined: [], labels, functionOf, height: 0 };
+    const tree = { label: [], parent: [], depth: [], end: [], total: [], self: [], start: [], inlined: [], source: [], labels, functionOf, height: 0 };
     /** By node: its place in the tree, and where its next callee starts. */
     const places = new Int32Array(count);
     const left = new Float64Array(count);
@@ -101,6 +102,7 @@ class Nodes {
         left[this.parent[node]] += total[node];
       }
       tree.start.push(left[node]);
+      tree.source.push(node);
       tree.inlined.push(this.inlined[node] && node > 0 && functionOf[this.label[node]] >= 0);
       tree.height = Math.max(tree.height, depth + 1);
       for (let callee = firstCallee[node]; callee >= 0; callee = next[callee]) pending.push(callee);

@@ -48,6 +48,7 @@ fn the_name_of_the_output_tells_its_format() {
     assert!(first.starts_with("no function changed beyond chance; total CPU time "), "{}", table.stdout);
     for (name, start, part) in [
         ("x.svg", "<?xml", "no change beyond chance"),
+        ("x.html", "<!doctype html>", "Content-Security-Policy"),
         ("x.md", "### `burner [debug]`", "**no function changed beyond chance; total CPU time "),
         ("x.json", "{\n  \"schema\": 1,", "\"measure\": \"share\""),
         ("x.txt", "no function changed", " change  function\n"),
@@ -109,4 +110,132 @@ fn work_and_time_normalise_weights() {
     assert!(near(units.0, time.0 / 1000.0) && near(units.1, time.1 / 2000.0), "{units:?} {time:?}");
     let wall = values("--normalize wall");
     assert!(wall.0 > time.0 / 1e3 && wall.0 < 1e9 * 64.0, "{wall:?}");
+}
+
+/// A program that spends its time in `main.mix`, which calls small functions.
+const SMALL_FUNCTIONS: &str = "package main
+
+import (
+	\"fmt\"
+	\"os\"
+	\"time\"
+)
+
+var table [256]uint64
+
+func index(x uint64) int { return int(x & 255) }
+
+func entry(x uint64) *uint64 { return &table[index(x)] }
+
+func bump(x uint64) { *entry(x)++ }
+
+//go:noinline
+func mix(n int) (x uint64) {
+	for i := 0; i < n; i++ {
+		x += x/97 + uint64(i)
+		bump(x)
+	}
+	return x
+}
+
+func main() {
+	var sum uint64
+	for end := time.Now().Add(600 * time.Millisecond); time.Now().Before(end); {
+		sum += mix(100_000)
+	}
+	fmt.Println(sum, len(os.Args))
+}
+";
+
+#[test]
+fn the_debug_and_the_release_build_are_compared() {
+    let project = Project::program(SMALL_FUNCTIONS, "");
+    project.goflame(["diff", "--variants"]).run().code(10).stderr_has("error: no archive in [..]");
+    project.goflame(["run", "-q", "-F", "3989", "--", "one", "two words"]).run().code(0);
+    let alone = project.goflame(["diff", "--variants"]).run();
+    alone
+        .code(10)
+        .stderr_has("error: no run of the release build to compare with [..] (debug)")
+        .stderr_has("   help: `goflame run --variant release -q -F 3989 -- one 'two words'` makes it");
+
+    // A run with other arguments does not belong to it.
+    project.goflame(["run", "-q", "--release", "--", "one"]).run().code(0);
+    project.goflame(["run", "-q", "-F", "3989", "--", "one", "two words"]).run().code(0);
+    project
+        .goflame(["diff", "--variants"])
+        .run()
+        .code(10)
+        .stderr_has("   help: [..] differs: its arguments are one, not one 'two words'");
+    project.shell("$goflame run --variant release -q -F 3989 -- one 'two words'").run().code(0);
+
+    let table = project.goflame(["diff", "--variants", "-n", "50"]).run();
+    table.code(0).stderr_has("     Warning the commit of both runs is unknown: [..]");
+    let lines: Vec<&str> = table.stdout.lines().collect();
+    assert!(lines[1].starts_with("release  ") && lines[1].contains("program [release]: "), "{}", table.stdout);
+    assert!(lines[2].starts_with("debug    ") && lines[2].contains("program [debug]: "), "{}", table.stdout);
+    assert!(lines[3].starts_with("CPU time: ") && lines[3].ends_with(" times as long"), "{}", table.stdout);
+    assert!(table.stdout.contains("self release  debug"), "{}", table.stdout);
+    assert!(table.stdout.contains("\nHot in the debug build only\n"), "{}", table.stdout);
+
+    let diff: Value =
+        serde_json::from_str(&project.goflame(["diff", "--variants", "--json"]).run().code(0).stdout).unwrap();
+    let hot = diff["variants"]["debug_only"].as_array().unwrap();
+    let is_small = |one: &&Value| ["main.index", "main.entry", "main.bump"].iter().any(|name| one["name"] == *name);
+    let small: Vec<&Value> = hot.iter().filter(is_small).collect();
+    assert!(!small.is_empty(), "{hot:?}");
+    for one in small {
+        assert_eq!(one["called"], false, "{one}");
+        let share = |name: &str| one[name].as_f64().unwrap();
+        assert!(share("debug_share") >= 2.0 * share("release_share"), "{one}");
+        // Inlined calls may have no sample, but no other function has any of them.
+        assert!(one["inlined_into"].as_array().unwrap().iter().all(|host| host == "main.mix"), "{one}");
+    }
+    assert!(hot.iter().all(|one| one["name"] != "main.mix" && one["name"] != "main.main"), "{hot:?}");
+    assert_eq!(diff["old"]["title"], "program [release]");
+
+    let by_time = project.goflame(["diff", "--variants", "--json", "--normalize", "time"]).run();
+    let by_time: Value = serde_json::from_str(&by_time.code(0).stdout).unwrap();
+    assert_eq!(by_time["variants"], diff["variants"], "hot spots are judged by their shares");
+
+    let markdown = project.goflame(["diff", "--variants", "-f", "markdown"]).run();
+    assert!(markdown.code(0).stdout.contains("| self release | self debug |"), "{}", markdown.stdout);
+    assert!(markdown.stdout.contains("\nHot in the debug build only:\n\n- "), "{}", markdown.stdout);
+    let svg = project.goflame(["diff", "--variants", "-f", "svg"]).run();
+    assert!(svg.code(0).stdout.contains("the release profile does not have the frame"));
+    project.goflame(["diff", "--variants", "@1"]).run().code(2);
+}
+
+#[test]
+fn benchmarks_of_both_builds_tell_the_time_of_an_operation() {
+    let project = Project::empty();
+    project.write("go.mod", "module example.com/lib\n\ngo 1.21\n");
+    let benchmark = "package lib
+
+import \"testing\"
+
+var sink int
+
+func square(i int) int { return i * i % 7 }
+
+func BenchmarkSquares(b *testing.B) {
+	for i := 0; i < b.N; i++ {
+		for n := 0; n < 1000; n++ {
+			sink += square(n)
+		}
+	}
+}
+";
+    project.write("lib_test.go", benchmark);
+    project.goflame(["run", "-q", "--bench", ".", "--benchtime", "20000x"]).run().code(0);
+    project
+        .goflame(["diff", "--variants"])
+        .run()
+        .code(10)
+        .stderr_has("   help: `goflame run --variant release -q --bench . --benchtime 20000x` makes it");
+    project.shell("$goflame run --variant release -q --bench . --benchtime 20000x").run().code(0);
+    let diff = project.goflame(["diff", "--variants", "--json"]).run();
+    let diff: Value = serde_json::from_str(&diff.code(0).stdout).unwrap();
+    let work = diff["variants"]["work"].as_str().unwrap();
+    assert!(work.starts_with("time of an operation of BenchmarkSquares"), "{work}");
+    assert!(work.contains(" in release, ") && work.ends_with(" times as long"), "{work}");
 }

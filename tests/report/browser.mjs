@@ -54,3 +54,27 @@ export async function assertAccessible(name, open) {
     }
   }
 }
+
+/** A profile.proto of CPU time. A sample has the names of its stack, the root first, and a number of samples of 1 ms each. */
+export function profile(samples) {
+  const names = [...new Set(samples.flatMap(({ stack }) => stack))];
+  const strings = ["", "samples", "count", "cpu", "nanoseconds", ...names];
+  const varint = (value) => {
+    const bytes = [];
+    for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) | 128);
+    return [...bytes, value];
+  };
+  const number = (field, value) => [...varint(field * 8), ...varint(value)];
+  const message = (field, bytes) => [...varint(field * 8 + 2), ...varint(bytes.length), ...bytes];
+  const bytes = [...message(1, [...number(1, 1), ...number(2, 2)]), ...message(1, [...number(1, 3), ...number(2, 4)])];
+  for (const { stack, count = 1 } of samples) {
+    const locations = stack.toReversed().flatMap((name) => varint(names.indexOf(name) + 1));
+    bytes.push(...message(2, [...message(1, locations), ...message(2, [...varint(count), ...varint(count * 1_000_000)])]));
+  }
+  names.forEach((_, at) => {
+    bytes.push(...message(4, [...number(1, at + 1), ...message(4, number(1, at + 1))]));
+    bytes.push(...message(5, [...number(1, at + 1), ...number(2, at + 5)]));
+  });
+  for (const one of strings) bytes.push(...message(6, [...new TextEncoder().encode(one)]));
+  return Uint8Array.from(bytes);
+}

@@ -34,8 +34,12 @@ pub(in crate::cli) fn diff(project: &Project<'_>, args: &DiffArgs, terminal: &Te
         normalize: args.normalize,
         units: args.units,
     };
-    let sources = [source(project, &args.old)?, source(project, &args.new)?];
-    let mut compared = pipeline::diff(sources.each_ref(), &options, terminal)?;
+    let mut compared = if args.variants {
+        pipeline::diff_variants(&project.archive()?, &options, terminal)?
+    } else {
+        let sources = [source(project, &args.old)?, source(project, &args.new)?];
+        pipeline::diff(sources.each_ref(), &options, terminal)?
+    };
     if args.tables.sort == Sort::Cumulative {
         compared.diff.sort_by(|row| [&row.cumulative, &row.own]);
     }
@@ -52,7 +56,7 @@ pub(in crate::cli) fn diff(project: &Project<'_>, args: &DiffArgs, terminal: &Te
         terminal.warn(note);
     }
     let [old, new] = compared.diff.scale.totals.map(|total| total.weight);
-    if args.normalize == Normalize::Share && args.units.is_none() && old.abs_diff(new) > old / 10 {
+    if !args.variants && args.normalize == Normalize::Share && args.units.is_none() && old.abs_diff(new) > old / 10 {
         terminal.step(
             "Note",
             "the totals differ by more than 10 %; `--normalize time` compares amounts in place of shares",

@@ -156,6 +156,9 @@ fn names_lines_and_inlined_calls_are_read() {
         assert_eq!(frames(&binary, 20), [frame("main.inner", "/src/inner.go", 77), outer(10)]);
         assert_eq!(frames(&binary, 40), [outer(12)]);
         assert_eq!(frames(&binary, 70), [frame("runtime.goexit", "/go/src/runtime/asm_amd64.s", 100)]);
+        let inlined =
+            binary.pclntab().unwrap().functions().map(|function| function.inlined_names().collect::<Vec<_>>());
+        assert_eq!(inlined.collect::<Vec<_>>(), [vec![&b"main.inner"[..]], vec![]]);
         let unwind = binary.unwind(TEXT + 5).unwrap();
         assert_eq!((unwind.sp_delta, unwind.top_frame), (Ok(40), false));
         assert!(binary.unwind(TEXT + 70).unwrap().top_frame);

@@ -7,7 +7,7 @@ use crate::render::amount::Amounts;
 use crate::render::document::Document;
 use crate::render::name;
 
-use crate::views::{ChangeVerdict, Diff, FigureChange, FunctionChange, ValueKind, View};
+use crate::views::{ChangeVerdict, DebugHotSpot, Diff, FigureChange, FunctionChange, ValueKind, View};
 
 /// The profile whose weights are the widths of frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -34,6 +34,12 @@ pub struct DiffDocument<'a> {
     pub notes: &'a [String],
     /// The profile whose weights are the widths of frames.
     pub width: DrawnWidth,
+    /// Names of the profiles, the old one first: `old` and `new`, or the variants that they are of.
+    pub labels: [&'a str; 2],
+    /// How much work both programs did in their time, for people.
+    pub work: Option<&'a str>,
+    /// Hot spots that only the debug build has.
+    pub debug_only: &'a [DebugHotSpot],
 }
 
 /// Events that measure CPU time.
@@ -220,6 +226,14 @@ impl ValueFormat {
         format!("{}{}{margin}{relative}", sign(difference), number(difference.abs()))
     }
 
+    /// Returns how a page writes values and differences.
+    pub(in crate::render) fn figures(&self) -> ValueFigures {
+        match self.measure {
+            ValueKind::Share => ValueFigures { scale: 0.01, decimals: 1, unit: "%".to_owned() },
+            _ => ValueFigures { scale: self.amounts.scale(), decimals: 2, unit: self.unit() },
+        }
+    }
+
     /// Returns the unit of differences.
     pub(in crate::render) fn unit(&self) -> String {
         let symbol = self.amounts.symbol();
@@ -230,6 +244,14 @@ impl ValueFormat {
             ValueKind::WeightPerUnit => format!("{symbol}/unit"),
         }
     }
+}
+
+/// How a page writes values. Differences have two decimals.
+pub(in crate::render) struct ValueFigures {
+    /// The value that is shown as 1.
+    pub(in crate::render) scale: f64,
+    pub(in crate::render) decimals: usize,
+    pub(in crate::render) unit: String,
 }
 
 /// Returns the word for a verdict. Empty if chance may have made the difference.

@@ -18,6 +18,11 @@
 //!               "old_samples": 963, "new_samples": 1404 },
 //!     "cumulative": { … }            "verdict": "grew", "shrank", "new", "gone", or "unclear": chance may have made it
 //!   }],
+//!   "variants": {                    only with --variants: old is the release build, new the debug build
+//!     "work": "1.20 µs/op in release, 5.10 µs/op in debug: 4.25 times (BenchmarkX)",
+//!     "debug_only": [{ "name": "main.add", "figure": "self", "release_share": 0.004, "debug_share": 0.12,
+//!                      "called": false, "inlined_into": ["main.sum"] }]
+//!   },
 //!   "notes": []
 //! }
 //! ```
@@ -29,7 +34,7 @@ use serde::Serialize;
 use super::document::DiffDocument;
 use crate::profile::{Grade, Origin, Unit};
 use crate::render::name::escape_json;
-use crate::views::{ChangeVerdict, FigureChange, FunctionChange, ValueKind};
+use crate::views::{ChangeVerdict, DebugHotSpot, FigureChange, FunctionChange, ValueKind};
 
 /// Version of this format.
 const SCHEMA: u32 = 1;
@@ -45,7 +50,25 @@ struct DiffFigures<'a> {
     comparisons: usize,
     counts: Counts,
     functions: Vec<FunctionFigures<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variants: Option<VariantFigures<'a>>,
     notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct VariantFigures<'a> {
+    work: &'a str,
+    debug_only: Vec<DebugOnlyFigures<'a>>,
+}
+
+#[derive(Serialize)]
+struct DebugOnlyFigures<'a> {
+    name: &'a str,
+    figure: &'static str,
+    release_share: f64,
+    debug_share: f64,
+    called: bool,
+    inlined_into: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -119,6 +142,7 @@ pub(super) fn write(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Res
             gone: count(ChangeVerdict::Gone),
         },
         functions: diff.functions.iter().map(|row| function_figures(document, row)).collect(),
+        variants: document.work.map(|work| VariantFigures { work, debug_only: debug_only(document) }),
         notes: document.notes,
     };
     let mut text = escape_json(&serde_json::to_string_pretty(&figures)?);
@@ -155,6 +179,19 @@ fn function_figures<'a>(document: &DiffDocument<'a>, row: &FunctionChange) -> Fu
         own: change_figures(&row.own),
         cumulative: change_figures(&row.cumulative),
     }
+}
+
+fn debug_only<'a>(document: &DiffDocument<'a>) -> Vec<DebugOnlyFigures<'a>> {
+    let name = |at: usize| document.diff.matching.functions[at].name.as_str();
+    let figures = |spot: &'a DebugHotSpot| DebugOnlyFigures {
+        name: name(spot.function),
+        figure: if spot.is_own { "self" } else { "cumulative" },
+        release_share: spot.shares[0],
+        debug_share: spot.shares[1],
+        called: spot.is_called,
+        inlined_into: &spot.inlined_into,
+    };
+    document.debug_only.iter().map(figures).collect()
 }
 
 fn change_figures(change: &FigureChange) -> ChangeFigures {

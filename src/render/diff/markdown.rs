@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::debug_only::{self, DEBUG_ONLY};
 use super::document::{DiffDocument, and_others, verdict};
 use crate::profile::format_number;
 use crate::render::markdown::{code, escape};
@@ -12,14 +13,18 @@ use crate::views::FunctionChange;
 pub(super) fn write(document: &DiffDocument<'_>, rows: usize, out: &mut dyn Write) -> io::Result<()> {
     let values = document.values();
     writeln!(out, "### {}\n\n**{}**\n", code(&document.headline()), escape(&document.summary()))?;
-    for (side, label) in ["old", "new"].into_iter().enumerate() {
+    for (side, label) in document.labels.into_iter().enumerate() {
         writeln!(out, "- {label}: {}", code(&document.description(side)))?;
+    }
+    if let Some(work) = document.work {
+        writeln!(out, "- {}", escape(work))?;
     }
     writeln!(out)?;
     let is_clear = |row: &&FunctionChange| row.own.is_clear() || row.cumulative.is_clear();
     let clear: Vec<_> = document.diff.functions.iter().filter(is_clear).collect();
     if !clear.is_empty() {
-        writeln!(out, "| | function | self old | self new | change | cum old | cum new | change |")?;
+        let [old, new] = document.labels;
+        writeln!(out, "| | function | self {old} | self {new} | change | cum {old} | cum {new} | change |")?;
         writeln!(out, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")?;
     }
     for row in clear.iter().take(rows) {
@@ -40,6 +45,10 @@ pub(super) fn write(document: &DiffDocument<'_>, rows: usize, out: &mut dyn Writ
         hidden => format!("{} of them changed", format_number(hidden as u64)),
     };
     writeln!(out, "\n{} {noun}: {changed}. Figures: {}.", format_number(others), document.explanation())?;
+    let debug_only = debug_only::entries(document).into_iter().map(|entry| {
+        format!("{} {}: {}", code(&document.name(entry.function)), escape(&entry.shares), escape(&entry.reason))
+    });
+    list(out, DEBUG_ONLY, &debug_only.collect::<Vec<_>>(), rows)?;
     let gone = document.gone().into_iter().map(|row| {
         format!("{} {}", code(&document.name(row.function)), escape(&values.value(row.cumulative.values[0])))
     });

@@ -40,6 +40,9 @@ fn written(normalize: Normalize, write: impl Fn(&DiffDocument<'_>, &mut Vec<u8>)
         title: None,
         notes: &[],
         width,
+        labels: ["old", "new"],
+        work: None,
+        debug_only: &[],
     };
     let mut out = Vec::new();
     write(&document, &mut out);

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::debug_only::{self, DEBUG_ONLY};
 use super::document::{DiffDocument, ValueFormat, and_others, verdict};
 use crate::profile::format_number;
 use crate::render::columns::{self, GAP};
@@ -35,8 +36,12 @@ pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -
     let styles = Styles::new(layout.color);
     let width = layout.columns.max(MIN_COLUMNS);
     writeln!(out, "{}", styles.bold(&document.summary()))?;
-    for (side, label) in ["old", "new"].into_iter().enumerate() {
-        writeln!(out, "{}{GAP}{}", styles.dim(label), document.description(side))?;
+    let longest = columns::widest(document.labels.iter());
+    for (side, label) in document.labels.into_iter().enumerate() {
+        writeln!(out, "{}{GAP}{}", styles.dim(&columns::left(label, longest)), document.description(side))?;
+    }
+    for line in document.work.into_iter().flat_map(|work| columns::wrap(work, width)) {
+        writeln!(out, "{line}")?;
     }
     writeln!(out)?;
     for line in columns::wrap(&document.explanation(), width) {
@@ -53,13 +58,17 @@ pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -
         .into_iter()
         .map(|row| format!("{}{GAP}{}", values.value(row.cumulative.values[0]), document.name(row.function)));
     let renamed = document.renamed().into_iter().map(|[old, new]| format!("{old} → {new}"));
+    let debug_only = debug_only::entries(document)
+        .into_iter()
+        .map(|entry| format!("{}{GAP}{}\n{GAP}{}", entry.shares, document.name(entry.function), entry.reason));
     let lists = [
+        (DEBUG_ONLY, debug_only.collect()),
         ("Gone, with what they called", gone.collect::<Vec<_>>()),
         ("Matched under different names", renamed.collect()),
     ];
     for (title, lines) in lists.into_iter().filter(|(_, lines)| !lines.is_empty()) {
         writeln!(out, "\n{}", styles.bold(title))?;
-        for line in lines.iter().take(layout.rows) {
+        for line in lines.iter().take(layout.rows).flat_map(|entry| entry.lines()) {
             writeln!(out, "{}", columns::shorten(line, width))?;
         }
         if lines.len() > layout.rows {
@@ -72,7 +81,9 @@ pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -
 fn rows(document: &DiffDocument<'_>, count: usize) -> Vec<Row> {
     let values = document.values();
     let functions = &document.diff.functions;
-    let heading = ["", "self old", "new", "change", "cum old", "new", "change"].map(str::to_owned);
+    let [old, new] = document.labels;
+    let [own, cumulative] = ["self", "cum"].map(|kind| format!("{kind} {old}"));
+    let heading = ["", &own, new, "change", &cumulative, new, "change"].map(str::to_owned);
     let mut rows =
         vec![Row { cells: heading, name: "function".to_owned(), is_dim: true, verdict: ChangeVerdict::Unclear }];
     rows.extend(functions.iter().take(count).map(|row| self::row(document, &values, row)));

@@ -189,11 +189,12 @@ impl<'a> DiffGraph<'a> {
             label: label.to_owned(),
             tooltip: format!("{label}: {tooltip}"),
         };
+        let [old, new] = self.document.labels;
         let unclear = format!("no change{}", self.document.beyond());
         let mut entries = vec![
             entry(GREW[1], "grew", "the frame with all that it calls; the deeper, the more"),
             entry(SHRANK[1], "shrank", "the frame with all that it calls; the deeper, the more"),
-            entry(NEW, "new", "the old profile does not have the frame"),
+            entry(NEW, "new", &format!("the {old} profile does not have the frame")),
             entry(UNCLEAR, &unclear, "chance may have made the difference"),
         ];
         let gone = self.document.gone();
@@ -201,7 +202,7 @@ impl<'a> DiffGraph<'a> {
             let names: Vec<_> = gone.iter().map(|row| self.document.name(row.function)).collect();
             let label =
                 format!("{} gone: {}", format_number(gone.len() as u64), columns::shorten(&names.join(", "), MAX_GONE));
-            entries.push(entry(SHRANK[1], &label, "the new profile does not have these functions"));
+            entries.push(entry(SHRANK[1], &label, &format!("the {new} profile does not have these functions")));
         }
         entries
     }

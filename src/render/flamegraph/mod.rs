@@ -21,3 +21,4 @@ mod tests;
 
 pub use differential::write as write_diff;
 pub use draw::write;
+pub(super) use tree::MIN_SHARE;

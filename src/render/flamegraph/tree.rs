@@ -15,7 +15,7 @@ pub(super) const MAX_FRAMES: usize = 8_000;
 
 /// Frames narrower than 1/2000 of the total, about half a pixel, are not drawn. Single deep samples would make the image
 /// several times higher and remain invisible.
-pub(super) const MIN_SHARE: u64 = 2_000;
+pub(in crate::render) const MIN_SHARE: u64 = 2_000;
 
 /// The callees of frames wider than 1/64 of the total are shared among the cores. One core does each smaller part alone.
 const SHARED_SHARE: u64 = 64;

@@ -1,10 +1,4 @@
-//! The data of the page: texts as JSON, and columns of numbers, gzipped together.
-//!
-//! ```text
-//! u32                     length of the JSON, little-endian
-//! JSON                    `Meta`; `columns` lists the name and the number of values of each column
-//! columns                 one after the other; a value is an unsigned LEB128 number
-//! ```
+//! The data of the report: texts, and columns of numbers (see [`columns`](super::columns)).
 //!
 //! | column | one value for each | value |
 //! | --- | --- | --- |
@@ -28,18 +22,15 @@
 //! A moment is a single sample with its time. Without times, there are no moments, and no column of the runtime.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::{self, Write};
+use std::io;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde::Serialize;
 
-use super::columns::Columns;
+use super::columns::{Columns, pack_columns, shown};
 use super::timeline::Timeline;
 use crate::goname;
 use crate::profile::{Assessment, Function, FunctionId, Grade, Interner, Origin, Profile, Unit, position};
 use crate::render::document::Document;
-use crate::render::sanitize;
 use crate::render::source::{AnnotatedFunction, SourceText};
 use crate::views::{By, CallPaths, Grouping, LineWeights};
 
@@ -165,12 +156,7 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
         timeline,
         columns: columns.lengths,
     };
-    let json = serde_json::to_vec(&meta)?;
-    let mut zipped = GzEncoder::new(Vec::new(), Compression::best());
-    zipped.write_all(&position(json.len()).to_le_bytes())?;
-    zipped.write_all(&json)?;
-    zipped.write_all(&columns.bytes)?;
-    zipped.finish()
+    pack_columns(&meta, &columns.bytes)
 }
 
 /// Returns the source of a function. Lines have no tabs: `shown` would make a blank of each.
@@ -190,11 +176,6 @@ fn source_entry(profile: &Profile, annotated: &AnnotatedFunction) -> Option<Sour
         doubt: doubt.as_deref().map(shown),
         lines: numbers.into_iter().map(line).collect(),
     })
-}
-
-/// A text as the page shows it, without characters that reorder it or that cannot be shown.
-fn shown(text: &str) -> String {
-    sanitize(text).into_owned()
 }
 
 /// The functions of call paths. Functions with equal names are one entry.

@@ -1,8 +1,9 @@
 //! `report.html`: a page to explore a profile, in one file without any request to a network. [`data`] is what the page knows
-//! of the profile; its style and scripts are in `templates/report`.
+//! of the profile; its style and scripts are in `templates/report`. The page of a comparison ([`diff`]) has the same parts.
 
 mod columns;
 mod data;
+mod diff;
 mod timeline;
 
 use std::io::{self, Write};
@@ -13,34 +14,63 @@ use base64::engine::general_purpose::STANDARD;
 use super::document::Document;
 use super::name::{escape, sanitize};
 use super::page::{self, STYLE};
+use crate::render::diff::document::DiffDocument;
 
 const PAGE: &str = include_str!("../../../templates/report/page.html");
+const DIFF_PAGE: &str = include_str!("../../../templates/report/diff.html");
 
-/// The scripts, in the order of their use. They share one scope.
-const SCRIPTS: [&str; 9] = [
+/// Added to the style of all pages.
+const DIFF_STYLE: &str = include_str!("../../../templates/report/diff.css");
+
+/// The scripts of both pages, in the order of their use. All scripts of a page share one scope.
+const SHARED_SCRIPTS: [&str; 5] = [
     include_str!("../../../templates/report/elements.js"),
     include_str!("../../../templates/report/data.js"),
     include_str!("../../../templates/report/tree.js"),
     include_str!("../../../templates/report/flame.js"),
+    include_str!("../../../templates/report/text_tree.js"),
+];
+
+const REPORT_SCRIPTS: [&str; 4] = [
     include_str!("../../../templates/report/lanes.js"),
     include_str!("../../../templates/report/timeline.js"),
-    include_str!("../../../templates/report/text_tree.js"),
     include_str!("../../../templates/report/details.js"),
     include_str!("../../../templates/report/page.js"),
 ];
 
+const DIFF_SCRIPTS: [&str; 1] = [include_str!("../../../templates/report/diff.js")];
+
 /// Writes the page of a profile.
 pub fn write(document: &Document<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let script = SCRIPTS.concat();
-    let policy = page::policy(STYLE, Some(&script));
-    let data = STANDARD.encode(data::pack(document)?);
-    let title = escape(&sanitize(document.title));
+    let data = data::pack(document)?;
+    write_page(PAGE, STYLE, &REPORT_SCRIPTS, &sanitize(document.title), &data, out)
+}
+
+/// Writes the page of a comparison.
+pub fn write_diff(document: &DiffDocument<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let data = diff::pack(document)?;
+    let style = [STYLE, DIFF_STYLE].concat();
+    write_page(DIFF_PAGE, &style, &DIFF_SCRIPTS, &document.headline(), &data, out)
+}
+
+fn write_page(
+    template: &str,
+    style: &str,
+    scripts: &[&str],
+    title: &str,
+    data: &[u8],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let script = [SHARED_SCRIPTS.concat(), scripts.concat()].concat();
+    let policy = page::policy(style, Some(&script));
+    let data = STANDARD.encode(data);
+    let title = escape(title);
     let value = |name: &str| match name {
         "policy" => policy.as_str(),
         "title" => &title,
-        "style" => STYLE,
+        "style" => style,
         "script" => &script,
         _ => &data,
     };
-    page::write(PAGE, value, out)
+    page::write(template, value, out)
 }

@@ -1,0 +1,255 @@
+//! `goflame diff --variants`: compares the runs of the release and the debug build of one project.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::diff::{Compared, DiffOptions, diff};
+use super::manifest::{Manifest, WorkloadResult};
+use super::report::ReportSource;
+use super::{Error, Observer};
+use crate::archive::{Run, Store};
+use crate::fsio::MappedFile;
+use crate::gobench::BenchmarkResult;
+use crate::gobin::Binary;
+use crate::goname::display;
+use crate::process::quote_command;
+use crate::profile::PhaseName;
+use crate::stats::median;
+use crate::views::{DebugHotSpot, Diff, Normalize, Scale, View, debug_hot_spots};
+
+/// The variants that are compared, the optimised one first.
+const VARIANTS: [&str; 2] = ["release", "debug"];
+
+/// The flags of `goflame run` that choose the variant.
+const VARIANT_FLAGS: [&str; 2] = ["--release", "--variant"];
+
+/// Number of digits of a commit.
+const COMMIT_DIGITS: usize = 12;
+
+/// The unit of a benchmark's time.
+const TIME_PER_OPERATION: &str = "ns/op";
+
+/// A run of one of the variants.
+struct VariantRun {
+    run: Run,
+    manifest: Manifest,
+}
+
+/// Compares the latest run of the release or the debug build with the latest run of the other one that belongs to it: of the
+/// same app, commit, arguments and environment.
+pub fn diff_variants(archive: &Path, options: &DiffOptions<'_>, observer: &dyn Observer) -> Result<Compared, Error> {
+    let pair = find_pair(&Store::open_existing(archive)?)?;
+    let sources =
+        pair.each_ref().map(|side| ReportSource::Run { archive: archive.to_owned(), query: side.run.id().to_string() });
+    let mut compared = diff(sources.each_ref(), options, observer)?;
+    compared.labels = VARIANTS;
+    compared.work = Some(work(pair.each_ref().map(|side| &side.manifest)));
+    compared.notes.extend(doubts(&pair[0].manifest));
+    // By shares, whatever the table shows: everything takes longer without optimisation.
+    let views = compared.sides.each_ref().map(|side| &side.view);
+    let shares = Diff::new(views, Scale::new(views.map(View::profile), Normalize::Share, None));
+    compared.debug_only = debug_hot_spots(&shares, views[0]);
+    find_inlined(&pair[0], &compared.diff, &mut compared.debug_only);
+    Ok(compared)
+}
+
+/// Returns the runs, in the order of [`VARIANTS`].
+fn find_pair(store: &Store) -> Result<[VariantRun; 2], Error> {
+    // Newest first.
+    let runs = store.list()?.into_iter().filter_map(|entry| {
+        let run = entry.run.ok().filter(|run| !run.has_failed())?;
+        let manifest: Manifest = run.manifest().ok()?;
+        let is_variant = manifest.build.is_some() && VARIANTS.contains(&manifest.variant.as_str());
+        is_variant.then_some(VariantRun { run, manifest })
+    });
+    let mut runs = runs.collect::<Vec<_>>().into_iter();
+    let Some(latest) = runs.next() else {
+        let commands = VARIANTS.map(|variant| quote_command(&["goflame", "run", "--variant", variant]));
+        let missing = VARIANTS.join(" or the ");
+        return Err(Error::NoVariant { missing, run: None, differs: None, commands: commands.to_vec() });
+    };
+    let mut nearest = None;
+    let mut others = runs.filter(|other| {
+        other.manifest.variant != latest.manifest.variant && other.manifest.app.name == latest.manifest.app.name
+    });
+    let partner = others.find(|other| {
+        let difference = difference(&other.manifest, &latest.manifest);
+        if let Some(difference) = &difference {
+            nearest.get_or_insert_with(|| format!("{} differs: {difference}", other.run.id()));
+        }
+        difference.is_none()
+    });
+    let is_debug = latest.manifest.variant == VARIANTS[1];
+    let Some(partner) = partner else {
+        let missing = VARIANTS[usize::from(!is_debug)];
+        return Err(Error::NoVariant {
+            missing: missing.to_owned(),
+            run: Some(format!("{} ({})", latest.run.id(), latest.manifest.variant)),
+            differs: nearest,
+            commands: vec![command(&latest.manifest, missing)],
+        });
+    };
+    Ok(if is_debug { [partner, latest] } else { [latest, partner] })
+}
+
+/// Returns why two runs do not belong together.
+fn difference(other: &Manifest, latest: &Manifest) -> Option<String> {
+    // Uncommitted changes are a part of it.
+    let [other_commit, latest_commit] = [other, latest].map(|manifest| manifest.short_commit(COMMIT_DIGITS));
+    if other_commit != latest_commit {
+        let text = |commit: String| if commit.is_empty() { "unknown".to_owned() } else { commit };
+        return Some(format!("its commit is {}, not {}", text(other_commit), text(latest_commit)));
+    }
+    let [other_arguments, latest_arguments] = [other, latest].map(|manifest| arguments(&manifest.workload));
+    if other_arguments != latest_arguments {
+        let text =
+            |arguments: &[String]| if arguments.is_empty() { "none".to_owned() } else { quote_command(arguments) };
+        return Some(format!("its arguments are {}, not {}", text(other_arguments), text(latest_arguments)));
+    }
+    if other.app.package != latest.app.package {
+        return Some(format!("its package is {}, not {}", other.app.package, latest.app.package));
+    }
+    let differs = |(name, value): &(&String, &String)| latest.workload.env.get(*name) != Some(*value);
+    let added = latest.workload.env.keys().find(|name| !other.workload.env.contains_key(*name));
+    let name = other.workload.env.iter().find(differs).map(|(name, _)| name).or(added)?;
+    Some(format!("the variable {name} has another value"))
+}
+
+fn arguments(workload: &WorkloadResult) -> &[String] {
+    // The first is the path of the program, which differs.
+    workload.argv.get(1..).unwrap_or_default()
+}
+
+/// Returns the command that makes the run of another variant.
+fn command(manifest: &Manifest, variant: &str) -> String {
+    let mut words = vec!["goflame"];
+    let mut given = manifest.command.iter().skip(1).map(String::as_str);
+    let mut chosen = false;
+    while let Some(word) = given.next() {
+        if word == "--" {
+            words.push(word);
+            words.extend(given);
+            break;
+        }
+        if word == VARIANT_FLAGS[1] {
+            given.next();
+        } else if !VARIANT_FLAGS
+            .iter()
+            .any(|flag| word.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))
+        {
+            words.push(word);
+        }
+        if word == "run" && !chosen {
+            chosen = true;
+            words.extend(["--variant", variant]);
+        }
+    }
+    quote_command(&words)
+}
+
+/// Returns why the source of both runs may differ.
+fn doubts(manifest: &Manifest) -> Option<String> {
+    match (manifest.git.get("commit").and_then(Value::as_str), manifest.git.get("dirty").and_then(Value::as_bool)) {
+        (None, _) => {
+            Some("the commit of both runs is unknown: goflame cannot tell whether they are of the same source".into())
+        }
+        (Some(_), Some(true)) => {
+            Some("there were uncommitted changes: goflame cannot tell whether both runs are of the same source".into())
+        }
+        _ => None,
+    }
+}
+
+/// Looks for hot spots without a sample of the release build in the inline tables of its program.
+fn find_inlined(release: &VariantRun, diff: &Diff, spots: &mut [DebugHotSpot]) {
+    let without_sample = spots.iter_mut().filter(|spot| !spot.is_called && spot.inlined_into.is_empty());
+    let mut wanted: HashMap<&str, &mut DebugHotSpot> =
+        without_sample.map(|spot| (diff.matching.functions[spot.function].name.as_str(), spot)).collect();
+    let path = release.manifest.build.as_ref().and_then(|build| release.run.file(&build.file).ok());
+    let Some(file) = path.filter(|_| !wanted.is_empty()).and_then(|path| MappedFile::open(&path).ok()) else { return };
+    let Ok(binary) = Binary::parse(file.as_ref()) else { return };
+    for function in binary.pclntab().iter().flat_map(|table| table.functions()) {
+        for inlined in function.inlined_names() {
+            let Some(spot) = wanted.get_mut(&*display(&String::from_utf8_lossy(inlined))) else { continue };
+            let host = String::from_utf8_lossy(function.name().unwrap_or_default());
+            let host = display(&host);
+            if spot.inlined_into.last().is_none_or(|last| **last != *host) {
+                spot.inlined_into.push(host.into_owned());
+            }
+        }
+    }
+}
+
+/// Says how much time both builds took for a unit of work, or in all if the work is unknown.
+fn work(manifests: [&Manifest; 2]) -> String {
+    if let Some(text) = operations(manifests.map(|manifest| &manifest.benchmarks[..])) {
+        return text;
+    }
+    let per_request = manifests.map(seconds_per_request);
+    if let [Some(release), Some(debug)] = per_request {
+        return compared("CPU time of a request", [release, debug]);
+    }
+    let seconds = manifests.map(|manifest| manifest.workload.user_seconds + manifest.workload.system_seconds);
+    compared("CPU time", seconds)
+}
+
+/// Compares the benchmarks that both builds ran.
+fn operations(results: [&[BenchmarkResult]; 2]) -> Option<String> {
+    let time = |side: usize, name: &str| {
+        let of_name = results[side].iter().filter(|result| result.name == name);
+        let metrics =
+            of_name.filter_map(|result| result.metrics.iter().find(|metric| metric.unit == TIME_PER_OPERATION));
+        let values: Vec<f64> = metrics.map(|metric| metric.value).filter(|value| *value > 0.0).collect();
+        Some(median(&values)? / 1e9)
+    };
+    let mut names: Vec<&str> = Vec::new();
+    for result in results[0] {
+        if !names.contains(&result.name.as_str()) {
+            names.push(&result.name);
+        }
+    }
+    let pairs: Vec<(&str, [f64; 2])> =
+        names.into_iter().filter_map(|name| Some((name, [time(0, name)?, time(1, name)?]))).collect();
+    let ratio = |(_, [release, debug]): &(&str, [f64; 2])| debug / release;
+    match &pairs[..] {
+        [] => None,
+        [(name, times)] => Some(compared(&format!("time of an operation of {name}"), *times)),
+        pairs => {
+            let mean = (pairs.iter().map(|pair| ratio(pair).ln()).sum::<f64>() / pairs.len() as f64).exp();
+            let mut sorted: Vec<_> = pairs.iter().collect();
+            sorted.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+            let (least, most) = (sorted.first()?, sorted.last()?);
+            Some(format!(
+                "time of an operation: {mean:.2} times as long in debug (geometric mean of {} benchmarks), from {:.2} ({}) to {:.2} ({})",
+                pairs.len(),
+                ratio(least),
+                least.0,
+                ratio(most),
+                most.0
+            ))
+        }
+    }
+}
+
+/// CPU time of the window for each request that the load tool counted.
+fn seconds_per_request(manifest: &Manifest) -> Option<f64> {
+    let figures = manifest.workload.load.as_ref()?.figures.as_ref()?;
+    let window = manifest.workload.phases.iter().find(|phase| phase.name == PhaseName::Window)?;
+    let per_second = manifest.sampler.used_cpu_seconds? / window.length().as_secs_f64();
+    let seconds = per_second / figures.per_second;
+    (seconds.is_finite() && seconds > 0.0).then_some(seconds)
+}
+
+/// Compares times in seconds.
+fn compared(figure: &str, [release, debug]: [f64; 2]) -> String {
+    let times = format!("{figure}: {} in release, {} in debug", duration(release), duration(debug));
+    if release > 0.0 { format!("{times}, {:.2} times as long", debug / release) } else { times }
+}
+
+fn duration(seconds: f64) -> String {
+    let units = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs")];
+    let (unit, symbol) = units.into_iter().find(|(unit, _)| seconds >= *unit).unwrap_or((1e-9, "ns"));
+    format!("{:.2} {symbol}", seconds / unit)
+}

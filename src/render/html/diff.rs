@@ -1,0 +1,168 @@
+//! The data of the page of a comparison: texts, and columns of numbers (see [`columns`](super::columns)).
+//!
+//! | column | one value for each | value |
+//! | --- | --- | --- |
+//! | `parent` | node of the call tree of both profiles | its position minus that of its caller; 0: the root |
+//! | `function` | node | position in `functions`, plus 1; 0: the root |
+//! | `LIST old`, `LIST new` | entry | weight |
+//! | `LIST old samples`, `LIST new samples` | entry | count |
+//! | `LIST below`, `LIST above` | entry | distance from the difference to the bounds of its interval, in steps |
+//! | `LIST verdict` | entry | position in `verdicts` |
+//!
+//! The lists are `node` (cumulative weights of nodes), `self` and `cumulative` (of functions).
+
+use std::io;
+
+use serde::Serialize;
+
+use super::columns::{Columns, pack_columns, shown};
+use crate::render::diff::debug_only::{self, DEBUG_ONLY, DebugOnlyEntry};
+use crate::render::diff::document::{DiffDocument, DrawnWidth};
+use crate::render::flamegraph::MIN_SHARE;
+use crate::views::{ChangeVerdict, FigureChange, FunctionChange};
+
+/// The order of the verdicts in columns.
+const VERDICTS: [ChangeVerdict; 5] =
+    [ChangeVerdict::Unclear, ChangeVerdict::Grew, ChangeVerdict::Shrank, ChangeVerdict::New, ChangeVerdict::Gone];
+
+/// Steps of the bounds of intervals: this part of the larger total.
+const STEPS: f64 = 1e9;
+
+#[derive(Serialize)]
+struct DiffMeta<'a> {
+    summary: String,
+    work: String,
+    explanation: String,
+    notes: Vec<String>,
+    labels: [&'a str; 2],
+    facts: Vec<(String, [String; 2])>,
+    /// The position of the profile whose weights are the widths at first.
+    width: usize,
+    /// Values are weights times these factors.
+    factors: [f64; 2],
+    /// The value of a step of a bound.
+    step: f64,
+    /// The value that is shown as 1.
+    scale: f64,
+    decimals: usize,
+    value_unit: String,
+    /// The unit of differences.
+    unit: String,
+    sampled: bool,
+    unclear: String,
+    verdicts: [ChangeVerdict; 5],
+    functions: Vec<DiffFunctionEntry>,
+    renamed: Vec<[String; 2]>,
+    only_heading: &'a str,
+    only: Vec<DebugOnlyEntry>,
+    columns: Vec<(String, usize)>,
+}
+
+#[derive(Serialize)]
+struct DiffFunctionEntry {
+    name: String,
+    file: String,
+    line: u32,
+}
+
+/// Returns the gzipped data of a comparison.
+pub(super) fn pack(document: &DiffDocument<'_>) -> io::Result<Vec<u8>> {
+    let diff = document.diff;
+    let nodes = diff.call_tree(document.views(), MIN_SHARE);
+    let totals = nodes.first().map_or([0.0; 2], |root| root.change.values);
+    let step = totals[0].max(totals[1]) / STEPS;
+    let mut columns = Columns::default();
+    columns.add("parent", nodes.iter().enumerate().map(|(at, node)| (at - node.parent) as u64));
+    columns.add("function", nodes.iter().map(|node| node.function.map_or(0, |at| at as u64 + 1)));
+    add_changes(&mut columns, "node", &nodes.iter().map(|node| node.change).collect::<Vec<_>>(), step);
+    // By function, not in the order of the table.
+    let none = diff.scale.change(Default::default(), 0.0, 1.0);
+    let by_function = |change: fn(&FunctionChange) -> FigureChange| {
+        let mut changes = vec![none; diff.matching.functions.len()];
+        for row in &diff.functions {
+            changes[row.function] = change(row);
+        }
+        changes
+    };
+    add_changes(&mut columns, "self", &by_function(|row| row.own), step);
+    add_changes(&mut columns, "cumulative", &by_function(|row| row.cumulative), step);
+    let values = document.values();
+    let figures = values.figures();
+    let meta = DiffMeta {
+        summary: document.summary(),
+        work: document.work.map(shown).unwrap_or_default(),
+        explanation: document.explanation(),
+        notes: notes(document),
+        labels: document.labels,
+        facts: facts(document),
+        width: usize::from(document.width == DrawnWidth::New),
+        factors: diff.scale.factors(),
+        step,
+        scale: figures.scale,
+        decimals: figures.decimals,
+        value_unit: figures.unit,
+        unit: values.unit(),
+        sampled: diff.scale.is_sampled,
+        unclear: format!("no change{}", document.beyond()),
+        verdicts: VERDICTS,
+        functions: (0..diff.matching.functions.len()).map(|at| function(document, at)).collect(),
+        renamed: document.renamed(),
+        only_heading: DEBUG_ONLY,
+        only: debug_only::entries(document),
+        columns: columns.lengths,
+    };
+    pack_columns(&meta, &columns.bytes)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a distance is not negative, and saturates"
+)]
+fn add_changes(columns: &mut Columns, list: &str, changes: &[FigureChange], step: f64) {
+    let steps = |distance: f64| if step > 0.0 { (distance.max(0.0) / step).round() as u64 } else { 0 };
+    let mut add = |part: &str, value: &dyn Fn(&FigureChange) -> u64| {
+        columns.add(format!("{list} {part}"), changes.iter().map(value));
+    };
+    add("old", &|change| change.amounts[0].weight);
+    add("new", &|change| change.amounts[1].weight);
+    add("old samples", &|change| change.amounts[0].count);
+    add("new samples", &|change| change.amounts[1].count);
+    add("below", &|change| steps(change.difference.value - change.difference.low));
+    add("above", &|change| steps(change.difference.high - change.difference.value));
+    add("verdict", &|change| VERDICTS.iter().position(|verdict| *verdict == change.verdict).unwrap_or(0) as u64);
+}
+
+fn function(document: &DiffDocument<'_>, at: usize) -> DiffFunctionEntry {
+    let function = &document.diff.matching.functions[at];
+    DiffFunctionEntry { name: document.name(at), file: shown(&function.file), line: function.start_line }
+}
+
+/// The limits of the comparison, and of each profile.
+fn notes(document: &DiffDocument<'_>) -> Vec<String> {
+    let of_sides = document.sides.iter().zip(document.labels).flat_map(|(side, label)| {
+        let reasons = side.quality.assess().reasons;
+        let notes = reasons.into_iter().chain(side.notes.iter().cloned());
+        notes.map(move |note| format!("{label}: {note}"))
+    });
+    document.notes.iter().cloned().chain(of_sides).map(|note| shown(&note)).collect()
+}
+
+/// The facts of both runs, in the order of the run that has more of them.
+fn facts(document: &DiffDocument<'_>) -> Vec<(String, [String; 2])> {
+    let sides = document.sides.map(|side| side.facts);
+    let longer = usize::from(sides[1].len() > sides[0].len());
+    let mut names: Vec<&str> = sides[longer].iter().map(|(name, _)| *name).collect();
+    for (name, _) in sides[1 - longer] {
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
+    let value = |side: usize, name: &str| {
+        let fact = sides[side].iter().find(|(other, _)| *other == name);
+        fact.map_or_else(String::new, |(_, value)| shown(value))
+    };
+    let profiles = ("Profile".to_owned(), [0, 1].map(|side: usize| document.description(side)));
+    let facts = names.into_iter().map(|name| (name.to_owned(), [value(0, name), value(1, name)]));
+    std::iter::once(profiles).chain(facts).collect()
+}
