@@ -91,6 +91,11 @@ pub struct UsedKernelSymbols {
 }
 
 impl UsedKernelSymbols {
+    /// Adds the addresses of another recording of the same kernel.
+    pub fn extend(&mut self, other: Self) {
+        self.addresses.extend(other.addresses);
+    }
+
     /// The lines of `/proc/kallsyms` that name these addresses.
     pub fn lines(&self) -> String {
         self.symbols.subset(&self.addresses)
@@ -278,6 +283,9 @@ fn describe(recorded: &perfdata::Event, repairs: Option<&Repairs>) -> (Event, Op
     let attr = &recorded.attr;
     let is_clock = attr.kind == event_type::SOFTWARE && matches!(attr.config, COUNT_SW_CPU_CLOCK | COUNT_SW_TASK_CLOCK);
     let frequency = attr.frequency();
+    if recorded.is_of_waits() {
+        return (Event::waits(), None);
+    }
     let event = Event {
         name: recorded.name.clone(),
         count_name: Event::SAMPLES.to_owned(),

@@ -13,8 +13,7 @@ use super::runs_args::RunsCommand;
 use super::shared_args::{RecordingArgs, TableArgs};
 use super::svg_args::SvgArgs;
 use super::window_args::WindowArgs;
-use crate::endpoint::ProfileKind;
-use crate::pipeline::{BuildOptions, Verify};
+use crate::pipeline::{BuildOptions, RunProfile, Verify};
 use crate::render::Format;
 use crate::render::diff::{DiffFormat, DrawnWidth};
 use crate::views::{By, Normalize};
@@ -344,9 +343,10 @@ pub(super) struct ReportArgs {
     /// Event of a recording, by name; the default is the one with the most samples
     #[arg(long, value_name = "NAME")]
     pub(super) event: Option<String>,
-    /// Profile of Go's runtime, which the run fetched, or which the program at a URL serves
+    /// Another profile than the samples: of the time that threads waited in the run, or of Go's runtime, which the run
+    /// fetched, or which the program at a URL serves
     #[arg(long, value_enum, value_name = "NAME")]
-    pub(super) profile: Option<ProfileKind>,
+    pub(super) profile: Option<RunProfile>,
     /// List the parts of the profile, and group its stacks, by process, thread, goroutine, entry (the function that a
     /// goroutine was started with), benchmark, or label:KEY; in pprof's format, all of them except benchmark are labels
     #[arg(long, value_name = "PROPERTY", value_parser = parse_by)]
@@ -418,9 +418,10 @@ pub(super) struct DiffArgs {
     /// Event of recordings, by name
     #[arg(long, value_name = "NAME")]
     pub(super) event: Option<String>,
-    /// Profile of Go's runtime, which the runs fetched, or which the programs at URLs serve
+    /// Another profile than the samples: of the time that threads waited in the runs, or of Go's runtime, which the runs
+    /// fetched, or which the programs at URLs serve
     #[arg(long, value_enum, value_name = "NAME")]
-    pub(super) profile: Option<ProfileKind>,
+    pub(super) profile: Option<RunProfile>,
     #[command(flatten)]
     pub(super) tables: TableArgs,
     #[command(flatten)]

@@ -29,7 +29,7 @@ pub(super) const WORKLOAD: u8 = 12;
 pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Config(error) if error.is_usage() => USAGE,
-        Error::Config(_) | Error::Locked { .. } | Error::PerfWindow => CONFIG,
+        Error::Config(_) | Error::Locked { .. } | Error::PerfWindow | Error::PerfOffCpu => CONFIG,
         Error::Workload(error) => error.signal().map_or(RECORD, ended_by),
         Error::NotReady(_) => READINESS,
         Error::Caller { .. } => UNEXPECTED,
@@ -41,6 +41,7 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::Headers(_)
         | Error::NoRuntimeProfiles { .. }
         | Error::NoRuntimeProfile { .. }
+        | Error::NoOffCpu { .. }
         | Error::TraceNotShown { .. }
         | Error::NoEvents { .. }
         | Error::OneValue { .. }

@@ -31,6 +31,9 @@ pub(super) struct RecordingArgs {
     /// Bytes of user stack copied with each sample: a multiple of 8, 0 to 65528
     #[arg(long, value_name = "BYTES", help_heading = "Recording options")]
     pub(super) stack: Option<u32>,
+    /// Record also where threads wait, and for how long: `goflame report --profile off-cpu` shows it
+    #[arg(long, help_heading = "Recording options")]
+    pub(super) off_cpu: bool,
     /// Output formats, separated by commas
     #[arg(short, long, value_enum, value_delimiter = ',', help_heading = "Report options")]
     pub(super) format: Option<Vec<Format>>,

@@ -61,6 +61,8 @@ pub struct Overrides {
     pub kernel: Option<Kernel>,
     /// `--stack BYTES`.
     pub stack: Option<u32>,
+    /// `--off-cpu`.
+    pub off_cpu: Option<bool>,
     /// The arguments after `--`.
     pub args: Option<Vec<String>>,
     /// `--strict`.
@@ -311,6 +313,7 @@ fn apply_overrides(config: &mut Config, dir: &Path, overrides: &Overrides) -> Re
     config.record.engine = overrides.engine.unwrap_or(config.record.engine);
     config.record.event = overrides.event.unwrap_or(config.record.event);
     config.record.kernel = overrides.kernel.unwrap_or(config.record.kernel);
+    config.record.off_cpu = overrides.off_cpu.unwrap_or(config.record.off_cpu);
     config.doctor.strict = overrides.strict.unwrap_or(config.doctor.strict);
     if let Some(args) = &overrides.args {
         config.workload.args.clone_from(args);
@@ -361,6 +364,7 @@ fn blank(root: PathBuf) -> Config {
             kernel: Kernel::Auto,
             stack: StackSize::ByProgram,
             labels: false,
+            off_cpu: false,
         },
         runtime: Runtime {
             gctrace: false,

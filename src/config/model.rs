@@ -213,6 +213,8 @@ pub struct Record {
     pub stack: StackSize,
     /// Whether the profiler labels of goroutines are read.
     pub labels: bool,
+    /// Whether the time that threads are off the CPU is recorded.
+    pub off_cpu: bool,
 }
 
 /// Size of the stack copies.

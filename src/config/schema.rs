@@ -108,7 +108,7 @@ pub(super) const SECTIONS: &[ConfigTable] = &[
             key("kernel", |c, v, p| set(&mut c.record.kernel, v.choice(p))),
             key("stack", |c, v, p| set(&mut c.record.stack, v.text_or_integer_by(p, rules::stack))),
             key("labels", |c, v, p| set(&mut c.record.labels, v.boolean(p))),
-            later("off_cpu", |_, v, p| v.only(&Off::Boolean(false), p)),
+            key("off_cpu", |c, v, p| set(&mut c.record.off_cpu, v.boolean(p))),
         ],
     },
     ConfigTable {

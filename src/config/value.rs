@@ -155,7 +155,6 @@ impl<'a> ConfigValue<'a> {
     /// Checks a key that accepts only one value today: the value that equals its absence.
     pub(super) fn only(&self, off: &Off, problems: &mut Vec<Problem>) {
         let (is_off, shown) = match *off {
-            Off::Boolean(off) => (self.boolean(problems).map(|value| value == off), off.to_string()),
             Off::Integer(off) => (self.integer_by(problems, Ok).map(|value| value == off), off.to_string()),
             Off::Text(off) => (self.text(problems).map(|value| value == off), format!("{off:?}")),
         };
@@ -228,8 +227,6 @@ fn not_yet(what: &str, span: Range<usize>, help: Option<String>) -> Problem {
 
 /// The only value that a key may have until its feature exists.
 pub(super) enum Off {
-    /// For example `docker = false`.
-    Boolean(bool),
     /// For example `repeat = 1`.
     Integer(i64),
     /// For example `image = ""`.

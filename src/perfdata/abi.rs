@@ -82,6 +82,8 @@ pub mod flag {
     pub const COMM_EXEC: u64 = 1 << 24;
     /// The time is from the clock `clockid`.
     pub const USE_CLOCKID: u64 = 1 << 25;
+    /// SWITCH records are written.
+    pub const CONTEXT_SWITCH: u64 = 1 << 26;
 }
 
 /// `PERF_TYPE_*`: kinds of event.

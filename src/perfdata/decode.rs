@@ -20,11 +20,12 @@ pub(super) fn record<'a>(raw: &RawRecord<'a>, layout: &RecordLayout) -> Option<R
         return Some(Record { offset, time, cpu, misc: raw.misc, kind: RecordKind::Sample(sample) });
     }
     let (fields, id) = split_sample_id(raw.body, attr)?;
-    let (time, cpu) = if attr.sample_id_all() { SampleId::time_and_cpu(attr, id)? } else { (None, None) };
-    Some(Record { offset, time, cpu, misc: raw.misc, kind: kind(raw, fields)? })
+    let (tid, time, cpu) =
+        if attr.sample_id_all() { SampleId::thread_time_and_cpu(attr, id)? } else { (None, None, None) };
+    Some(Record { offset, time, cpu, misc: raw.misc, kind: kind(raw, fields, tid)? })
 }
 
-fn kind<'a>(raw: &RawRecord<'a>, fields: &'a [u8]) -> Option<RecordKind<'a>> {
+fn kind<'a>(raw: &RawRecord<'a>, fields: &'a [u8], tid: Option<i32>) -> Option<RecordKind<'a>> {
     let mut cursor = Cursor::new(fields);
     let has = |bit: u16| raw.misc & bit != 0;
     Some(match raw.kind {
@@ -43,6 +44,7 @@ fn kind<'a>(raw: &RawRecord<'a>, fields: &'a [u8]) -> Option<RecordKind<'a>> {
         record_type::THROTTLE => RecordKind::Throttle { id: throttled_id(&mut cursor)? },
         record_type::UNTHROTTLE => RecordKind::Unthrottle { id: throttled_id(&mut cursor)? },
         record_type::SWITCH | record_type::SWITCH_CPU_WIDE => RecordKind::Switch {
+            tid,
             out: has(misc::SWITCH_OUT),
             preempted: has(misc::SWITCH_OUT_PREEMPT),
             other: match raw.kind {

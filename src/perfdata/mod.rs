@@ -29,6 +29,7 @@ mod repairs;
 mod sample;
 mod scan;
 mod unpack;
+mod waits;
 mod writer;
 
 pub use attr::{Attr, Event};
@@ -43,6 +44,7 @@ pub use record::{Inode, Mmap, Record, RecordKind, SampleId, TaskEvent};
 pub use repairs::{KnownGoroutine, Repairs, Rewriting, SampleFacts};
 pub use sample::{Callchain, RawAddress, Sample, UserRegs, decode_sample};
 pub use unpack::unpack;
+pub use waits::{WaitFigures, write_waits};
 pub use writer::Writer;
 
 #[cfg(test)]

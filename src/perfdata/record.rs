@@ -67,8 +67,10 @@ pub enum RecordKind<'a> {
         /// Event id.
         id: u64,
     },
-    /// A context switch of the thread in the sample id.
+    /// A context switch.
     Switch {
+        /// The thread, if the event tells it.
+        tid: Option<i32>,
         /// `true`: the thread left the CPU; `false`: the thread came to the CPU.
         out: bool,
         /// The thread left while it was runnable.
@@ -188,12 +190,13 @@ impl SampleId {
         }
     }
 
-    /// Reads the time and the CPU from the bytes of a sample id.
-    pub(super) fn time_and_cpu(attr: &Attr, bytes: &[u8]) -> Option<(Option<u64>, Option<u32>)> {
+    /// Reads the thread, the time and the CPU from the bytes of a sample id.
+    pub(super) fn thread_time_and_cpu(attr: &Attr, bytes: &[u8]) -> Option<(Option<i32>, Option<u64>, Option<u32>)> {
         let mut cursor = Cursor::new(bytes);
-        let (mut time, mut cpu) = (None, None);
+        let (mut tid, mut time, mut cpu) = (None, None, None);
         if attr.has(sample_type::TID) {
-            cursor.u64()?;
+            cursor.i32()?;
+            tid = Some(cursor.i32()?);
         }
         if attr.has(sample_type::TIME) {
             time = Some(cursor.u64()?);
@@ -206,6 +209,6 @@ impl SampleId {
         if attr.has(sample_type::CPU) {
             cpu = Some(cursor.u32()?);
         }
-        Some((time, cpu))
+        Some((tid, time, cpu))
     }
 }

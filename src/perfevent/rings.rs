@@ -25,6 +25,8 @@ struct Ring {
     sampler: Sampler,
     /// The events of running threads that write into this ring buffer. If there are any, `sampler` counts nothing.
     of_threads: Vec<Counter>,
+    /// The events that report context switches into this ring buffer.
+    of_switches: Vec<Counter>,
     /// False after the target and all its children have ended (POLLHUP). Then the descriptor is no longer polled,
     /// because `poll` would return at once.
     open: bool,
@@ -92,7 +94,7 @@ fn open_with<'g>(
             }
         };
         let sampler = counter.sampled(size).map_err(|source| Error::Map { bytes: size, cpu, source })?;
-        rings.push(Ring { cpu, sampler, of_threads: Vec::new(), open: true });
+        rings.push(Ring { cpu, sampler, of_threads: Vec::new(), of_switches: Vec::new(), open: true });
     }
     if rings.is_empty() { Err(refused.unwrap_or(Error::NoCpu)) } else { Ok(rings) }
 }
@@ -108,6 +110,12 @@ impl Ring {
     fn events_mut(&mut self) -> impl Iterator<Item = &mut Counter> {
         let own = self.of_threads.is_empty().then(|| self.sampler.as_counter_mut());
         own.into_iter().chain(&mut self.of_threads)
+    }
+
+    /// The sampled events and those of context switches.
+    fn all_events_mut(&mut self) -> impl Iterator<Item = &mut Counter> {
+        let own = self.of_threads.is_empty().then(|| self.sampler.as_counter_mut());
+        own.into_iter().chain(&mut self.of_threads).chain(&mut self.of_switches)
     }
 
     /// Lets another event of this CPU write into the ring buffer.
@@ -142,27 +150,47 @@ impl Rings {
         self.by_cpu.len()
     }
 
-    /// The kernel's ids of the events; each sample holds one.
+    /// The kernel's ids of the sampled events; each sample holds one.
     pub fn ids(&self) -> Vec<u64> {
         self.by_cpu.iter().flat_map(Ring::events).map(Counter::id).collect()
+    }
+
+    /// The kernel's ids of the events of context switches.
+    pub fn switch_ids(&self) -> Vec<u64> {
+        self.by_cpu.iter().flat_map(|ring| &ring.of_switches).map(Counter::id).collect()
     }
 
     /// Opens the event on a thread that runs, on every CPU of these [shared](open_shared) buffers, and returns the ids. The
     /// kernel starts sampling with [`Rings::enable`].
     pub fn add_thread(&mut self, spec: &Spec, tid: i32) -> Result<Vec<u64>, Error> {
-        let mut events = Vec::with_capacity(self.by_cpu.len());
-        for ring in &self.by_cpu {
-            let refused = |source| Error::Open { event: spec.source, cpu: ring.cpu, kernel: spec.kernel, source };
-            let builder = spec.builder(Target::RunningThread(tid), ring.cpu, self.ring_bytes);
-            let event = builder.build().map_err(refused)?;
-            ring.share_with(&event).map_err(refused)?;
-            events.push(event);
-        }
+        let events = self.open_beside(spec, Target::RunningThread(tid))?;
         let ids = events.iter().map(Counter::id).collect();
         for (ring, event) in self.by_cpu.iter_mut().zip(events) {
             ring.of_threads.push(event);
         }
         Ok(ids)
+    }
+
+    /// Opens an [event of context switches](Spec::of_switches) on a target, on every CPU of these buffers, and returns the
+    /// ids.
+    pub fn add_switches(&mut self, spec: &Spec, target: Target<'_>) -> Result<Vec<u64>, Error> {
+        let events = self.open_beside(spec, target)?;
+        let ids = events.iter().map(Counter::id).collect();
+        for (ring, event) in self.by_cpu.iter_mut().zip(events) {
+            ring.of_switches.push(event);
+        }
+        Ok(ids)
+    }
+
+    /// Opens an event on every CPU of these buffers, which it writes into.
+    fn open_beside(&self, spec: &Spec, target: Target<'_>) -> Result<Vec<Counter>, Error> {
+        let open = |ring: &Ring| {
+            let refused = |source| Error::Open { event: spec.source, cpu: ring.cpu, kernel: spec.kernel, source };
+            let event = spec.builder(target, ring.cpu, self.ring_bytes).build().map_err(refused)?;
+            ring.share_with(&event).map_err(refused)?;
+            Ok(event)
+        };
+        self.by_cpu.iter().map(open).collect()
     }
 
     /// Waits until a ring buffer reaches its watermark, one of `others` is readable, or the timeout ends. Returns for each of
@@ -207,25 +235,31 @@ impl Rings {
 
     /// Starts sampling now, without waiting for the target's `exec`.
     pub fn enable(&mut self) -> Result<(), Error> {
-        self.by_cpu.iter_mut().flat_map(Ring::events_mut).try_for_each(Counter::enable).map_err(Error::Enable)
+        self.by_cpu.iter_mut().flat_map(Ring::all_events_mut).try_for_each(Counter::enable).map_err(Error::Enable)
     }
 
     /// Stops sampling. The records in the buffers can still be drained.
     pub fn disable(&mut self) {
-        for event in self.by_cpu.iter_mut().flat_map(Ring::events_mut) {
+        for event in self.by_cpu.iter_mut().flat_map(Ring::all_events_mut) {
             // This fails after the target has ended, when it is not needed.
             let _ = event.disable();
         }
     }
 
-    /// Number of records that the kernel dropped on all CPUs (`PERF_FORMAT_LOST`); `None` if the kernel does not count them.
+    /// Number of records of the sampled events that the kernel dropped on all CPUs (`PERF_FORMAT_LOST`); `None` if the kernel
+    /// does not count them.
     pub fn lost(&mut self) -> Option<u64> {
-        let mut sum = 0_u64;
-        for event in self.by_cpu.iter_mut().flat_map(Ring::events_mut) {
-            sum = sum.saturating_add(event.read_full().ok()?.lost()?);
-        }
-        Some(sum)
+        sum_lost(self.by_cpu.iter_mut().flat_map(Ring::events_mut))
     }
+
+    /// The same of the events of context switches.
+    pub fn lost_switches(&mut self) -> Option<u64> {
+        sum_lost(self.by_cpu.iter_mut().flat_map(|ring| &mut ring.of_switches))
+    }
+}
+
+fn sum_lost<'e>(mut events: impl Iterator<Item = &'e mut Counter>) -> Option<u64> {
+    events.try_fold(0_u64, |sum, event| Some(sum.saturating_add(event.read_full().ok()?.lost()?)))
 }
 
 impl std::fmt::Debug for Rings {

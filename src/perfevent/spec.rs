@@ -12,6 +12,10 @@ pub enum Source {
     Cycles,
     /// The kernel's per-CPU timer; available on every machine.
     CpuClock,
+    /// Each time that a thread leaves its CPU. Happens in the kernel, so it needs the right to sample the kernel.
+    ContextSwitches,
+    /// Counts nothing: its records say when threads leave their CPU and come back.
+    Dummy,
 }
 
 impl Source {
@@ -20,6 +24,8 @@ impl Source {
         match self {
             Self::Cycles => "cycles",
             Self::CpuClock => "cpu-clock",
+            Self::ContextSwitches => "context-switches",
+            Self::Dummy => "dummy",
         }
     }
 }
@@ -124,7 +130,10 @@ impl Spec {
         let mut builder = match self.source {
             Source::Cycles => Builder::new(Hardware::CPU_CYCLES),
             Source::CpuClock => Builder::new(Software::CPU_CLOCK),
+            Source::ContextSwitches => Builder::new(Software::CONTEXT_SWITCHES),
+            Source::Dummy => Builder::new(Software::DUMMY),
         };
+        let has_frequency = self.has_frequency();
         let mut fields = SampleFlag::IDENTIFIER
             | SampleFlag::IP
             | SampleFlag::TID
@@ -146,25 +155,41 @@ impl Spec {
         };
         builder
             .one_cpu(usize::try_from(cpu).unwrap_or(usize::MAX))
-            .sample_frequency(u64::from(self.frequency))
             .sample(fields)
             .sample_regs_user(UserRegisters::HERE.mask())
-            .exclude_kernel(!self.kernel)
+            .exclude_kernel(!self.kernel && self.source != Source::ContextSwitches)
             .exclude_callchain_kernel(!self.kernel)
-            .mmap(true)
-            .mmap2(true)
-            .build_id(self.build_ids)
-            .comm(true)
-            .comm_exec(true)
+            .mmap(has_frequency)
+            .mmap2(has_frequency)
+            .build_id(has_frequency && self.build_ids)
+            .comm(has_frequency)
+            .comm_exec(has_frequency)
             .context_switch(self.switches)
-            .task(true)
+            .task(has_frequency)
             .sample_id_all(true)
             .clockid(Clock::MONOTONIC)
             .read_format(if self.count_lost { ReadFormat::ID | ReadFormat::LOST } else { ReadFormat::ID })
             // Wake the reader when a quarter of the buffer is full: early enough to lose no records, and rarely enough to
             // cost little.
             .wakeup_watermark(ring_bytes / 4);
+        if has_frequency {
+            builder.sample_frequency(u64::from(self.frequency));
+        } else {
+            builder.sample_period(1);
+        }
         builder
+    }
+
+    /// The event beside this one that reports when threads leave their CPU and come back, with this number of bytes of
+    /// user stack. Mappings and names are reported by this event.
+    #[must_use]
+    pub fn of_switches(&self, source: Source, stack: u32) -> Self {
+        Self { source, stack, switches: true, ..self.clone() }
+    }
+
+    /// Whether samples are taken at a frequency.
+    fn has_frequency(&self) -> bool {
+        matches!(self.source, Source::Cycles | Source::CpuClock)
     }
 
     /// The builder of an event that counts nothing: other events of this CPU write into its ring buffer. It is on the
@@ -186,7 +211,7 @@ impl Spec {
         AttrFields {
             kind: attr.type_,
             config: attr.config,
-            frequency: u64::from(self.frequency),
+            frequency: if self.has_frequency() { u64::from(self.frequency) } else { 1 },
             sample_type: attr.sample_type,
             read_format: attr.read_format,
             flags: attr._bitfield_1.get(0, 64),

@@ -64,6 +64,9 @@ pub enum Error {
     /// `engine = "perf"` is set, and a window.
     #[error("`engine = \"perf\"` samples the whole run: it has no `ready`, `warmup`, `duration` and `load`")]
     PerfWindow,
+    /// `engine = "perf"` is set, and `off_cpu`.
+    #[error("`engine = \"perf\"` does not record the time off the CPU (`off_cpu` in [record])")]
+    PerfOffCpu,
     /// The file is not a recording.
     #[error("cannot read {path}")]
     Unreadable {
@@ -120,6 +123,12 @@ pub enum Error {
         profile: String,
         /// Names of those that it holds.
         known: Vec<String>,
+    },
+    /// A run holds no waiting time.
+    #[error("run {run} has no off-CPU profile")]
+    NoOffCpu {
+        /// Id of the run.
+        run: String,
     },
     /// An execution trace was requested.
     #[error("{trace} is an execution trace, not a profile")]
@@ -232,6 +241,8 @@ impl Error {
             Self::Engine(error) => error.hints(),
             Self::NoPerf(_) => vec!["install perf (Debian: linux-perf), or use `engine = \"native\"`".into()],
             Self::PerfWindow => vec!["`--engine native` samples the window only".into()],
+            Self::PerfOffCpu => vec!["use `engine = \"native\"`".into()],
+            Self::NoOffCpu { .. } => vec!["`off_cpu = true` in [record], or --off-cpu, records the next run with it".into()],
             Self::Archive(error) => error.hints(),
             Self::Unreadable { source, .. } => source.hints(),
             Self::Pprof { source, .. } => source.hints(),

@@ -10,6 +10,7 @@ use clap::ValueEnum as _;
 use serde_json::{Map, Value};
 
 use super::manifest::{LeftOut, Manifest, to_json};
+use super::off_cpu::{OFF_CPU_FILE, OFF_CPU_PPROF, RunProfile};
 use super::report::{GOROUTINES_FILE, PERF_DATA_FILE, ReportOptions, SYMBOLS_DIR, report_run_as};
 use super::runtime_record::RUNTIME_FILE;
 use super::{Error, Observer};
@@ -117,6 +118,12 @@ fn select(run: &Run, secrets: &Secrets, options: ExportOptions, observer: &dyn O
         }
     }
     if !is_exported {
+        if manifest.off_cpu.is_some() {
+            let waits = ReportOptions { profile: Some(RunProfile::OffCpu), ..ReportOptions::default() };
+            let reported = report_run_as(run, manifest.clone(), &waits, observer)?;
+            let content = rendered(&reported.document(), Format::Pprof)?;
+            files.insert(OFF_CPU_PPROF.to_owned(), content);
+        }
         render(run, manifest, formats, &mut files, observer)?;
     }
     left_out.sort_by(|a, b| a.file.cmp(&b.file));
@@ -143,20 +150,24 @@ fn render(
     let reported = report_run_as(run, manifest, &options, observer)?;
     let document = Document { notes: &notes, ..reported.document() };
     for format in formats {
-        let mut bytes = Vec::new();
-        let written = format.write(&document, &mut bytes);
-        written.map_err(|source| Error::Output(fsio::FileError::new("render", format.file_name(), source)))?;
-        files.insert(format.file_name().to_owned(), ExportContent::Bytes(bytes));
+        files.insert(format.file_name().to_owned(), rendered(&document, format)?);
     }
     Ok(())
+}
+
+fn rendered(document: &Document<'_>, format: Format) -> Result<ExportContent, Error> {
+    let mut bytes = Vec::new();
+    let written = format.write(document, &mut bytes);
+    written.map_err(|source| Error::Output(fsio::FileError::new("render", format.file_name(), source)))?;
+    Ok(ExportContent::Bytes(bytes))
 }
 
 /// Why a file is not handed on. `None` if it may be.
 fn reason_against(name: &str, is_raw: bool, options: ExportOptions) -> Option<&'static str> {
     let folder = name.split_once('/').map_or("", |(folder, _)| folder);
     match (name, folder) {
-        (PERF_DATA_FILE | GOROUTINES_FILE, _) if is_raw => Some("pieces of the program's memory"),
-        (PERF_DATA_FILE | RUNTIME_FILE, _) => None,
+        (PERF_DATA_FILE | OFF_CPU_FILE | GOROUTINES_FILE, _) if is_raw => Some("pieces of the program's memory"),
+        (PERF_DATA_FILE | OFF_CPU_FILE | OFF_CPU_PPROF | RUNTIME_FILE, _) => None,
         (_, "bin" | "mapped") if !options.with_binary => {
             Some("code of programs, with what is built into it; --with-binary adds it")
         }

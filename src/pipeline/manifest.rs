@@ -18,7 +18,7 @@ use crate::host;
 use crate::loadtool::{LoadFigures, parse_load_output};
 use crate::pprof::SourceDirs;
 use crate::process::ExitStatus;
-use crate::profile::{Phase, Quality};
+use crate::profile::{OffCpuTime, Phase, Quality};
 use crate::record::{ChosenEvent, Observation, ObservationEnd, Recording, RunningProcess, RunningTarget};
 use crate::redact::Secrets;
 use crate::workload::{Ending, LaunchPlan, LoadOutcome, Outcome};
@@ -65,6 +65,9 @@ pub struct Manifest {
     /// Profiles that the program served. `None` if none were asked for.
     #[serde(default)]
     pub runtime_profiles: Option<EndpointRecord>,
+    /// Thread time off the CPU. `None` if it was not recorded.
+    #[serde(default)]
+    pub off_cpu: Option<OffCpuTime>,
     /// Notes that the user saw during the run.
     pub notes: Vec<String>,
     /// Files of the run that its export leaves out. Empty in a run that was made here.

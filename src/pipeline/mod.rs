@@ -3,6 +3,7 @@
 //! Converts the settings to the options of each stage, passes values from stage to stage, and fills the manifest. Must
 //! not know flags, standard output or exit codes: an [`Observer`] receives all messages, as values.
 
+mod analysis;
 mod binaries;
 mod build;
 mod cmdline;
@@ -19,6 +20,7 @@ mod init;
 mod kernel;
 mod manifest;
 mod observer;
+mod off_cpu;
 mod packages;
 mod prepared_run;
 mod prune;
@@ -39,6 +41,7 @@ mod toolchain;
 mod tools;
 mod variants;
 mod verify;
+mod waits;
 
 pub use build::{Built, build, clean_cache, dockerfile, is_unoptimised};
 pub use diff::{Compared, DiffOptions, diff};
@@ -48,6 +51,7 @@ pub use index::write_index;
 pub use init::{Initial, initial_settings};
 pub use manifest::{LeftOut, Manifest, WorkloadResult};
 pub use observer::{AnalysedInput, Observer, Pins, PipelineEvent, RunNote, Warning};
+pub use off_cpu::RunProfile;
 pub use packages::{ChosenPackages, PackageRequest, choose_packages};
 pub use prepared_run::{RunOptions, RunOutcome};
 pub use prune::{Pruning, plan_prune};

@@ -269,7 +269,12 @@ pub enum RunNote {
     /// Profiles of the program's runtime are missing or empty.
     #[error("{0}")]
     RuntimeProfile(String),
-    /// The recording could not be rewritten, for this reason.
-    #[error("perf.data keeps its stack copies, which hold the program's memory: {0}")]
-    StackCopiesKept(String),
+    /// A recording could not be rewritten.
+    #[error("{file} keeps its stack copies, which hold the program's memory: {reason}")]
+    StackCopiesKept {
+        /// Name of the recording.
+        file: &'static str,
+        /// The reason.
+        reason: String,
+    },
 }

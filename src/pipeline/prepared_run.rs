@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use super::analysis::analyse_bytes;
 use super::binaries::{BinaryRecord, keep_binaries};
 use super::cmdline;
 use super::copies::StackCopies;
@@ -15,16 +16,18 @@ use super::draft_file::write;
 use super::kernel::{KernelSource, running_kernel_symbols};
 use super::manifest::{AppRecord, BuildRecord, Manifest, SamplerRecord, WorkloadResult, to_json};
 use super::observer::{AnalysedInput, Observer, PipelineEvent, RunNote, Warning};
+use super::off_cpu::{OFF_CPU_FILE, off_cpu_plan};
 use super::prune::after_run;
 use super::ready::Readiness;
 use super::repaired::replace_recording;
-use super::report::{GOROUTINES_FILE, KALLSYMS_FILE, PERF_DATA_FILE, SYMBOLS_DIR, VDSO_FILE, analyse_bytes};
+use super::report::{GOROUTINES_FILE, KALLSYMS_FILE, PERF_DATA_FILE, SYMBOLS_DIR, VDSO_FILE};
 use super::reported::Reported;
 use super::runtime_profiles::{RuntimeProfiles, cross_check, fetcher_plan};
 use super::runtime_record::RuntimeRecord;
 use super::source_text::BuiltFrom;
 use super::subject::Subject;
 use super::verify::recorded;
+use super::waits::Waits;
 use super::{BuildOptions, Built, Error};
 use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols, RepairedRecording, SampledFile, UsedKernelSymbols};
 use crate::archive::{self, Draft, PrunePlan, RunId, Store};
@@ -36,7 +39,7 @@ use crate::gobench::{BenchmarkResult, read_results};
 use crate::perfdata::PerfData;
 use crate::pprof::SourceDirs;
 use crate::process::{Command, ExitStatus};
-use crate::profile::SizeBound;
+use crate::profile::{OffCpuTime, SizeBound};
 use crate::record::{ChosenEvent, GoroutinePlan, Recording, Sampler, SamplingPlan};
 use crate::render::{Document, Format};
 use crate::sources::{
@@ -122,6 +125,7 @@ struct Analysed {
     code_files: Vec<CodeFile>,
     analysis: Analysis,
     sampler: SamplerRecord,
+    off_cpu: Option<OffCpuTime>,
     /// Directories of the source files.
     sources: SourceDirs,
     runtime_profiles: Option<RuntimeProfiles>,
@@ -187,6 +191,7 @@ impl PreparedRun<'_> {
             ..AnalyseOptions::default()
         };
         let code_files = recording.code_files.take().map_or_else(OnceCell::new, OnceCell::from);
+        let off_cpu = recording.off_cpu.take().map(|figures| (figures, kernel.clone()));
         let find =
             |data: &PerfData<'_>| code_files.get_or_init(|| find_code_files(data, Some(created.into()))).as_slice();
         let (analysis, sources) = thread::scope(|scope| {
@@ -197,7 +202,16 @@ impl PreparedRun<'_> {
         });
         let (mut analysis, seconds) = analysis?;
         drop(perf_data);
-        let kept_copies = self.rewrite(analysis.repaired.take(), analysis.has_copies, draft);
+        let kept_copies = self.rewrite(analysis.repaired.take(), analysis.has_copies, draft, PERF_DATA_FILE);
+        let analyse_waits = |(figures, kernel)| {
+            let code_files = code_files.get().map_or(&[][..], Vec::as_slice);
+            Waits::analyse(&draft.path(OFF_CPU_FILE), &figures, &mut images, kernel, code_files, analysis_options)
+        };
+        let mut waits = off_cpu.map(analyse_waits).transpose()?;
+        let kept_waits = waits.as_mut().and_then(|waits| {
+            waits.add_symbols_to(&mut analysis);
+            self.rewrite(waits.analysis.repaired.take(), waits.analysis.has_copies, draft, OFF_CPU_FILE)
+        });
         analysis.quality.size_bound = self.size_bound(&recording);
         analysis.quality.unseen_cpu_cause = unseen_cpu_cause(&analysis.quality, &self.event, &outcome, &recording);
         let total = analysis.profile.total_count();
@@ -206,8 +220,9 @@ impl PreparedRun<'_> {
             self.observer.warning(&Warning::Analysis(note));
         }
         notes.append(&mut analysis.notes);
-        notes.extend(kept_copies.as_ref().map(ToString::to_string));
-        let is_raw = analysis.has_copies && (self.config.archive.raw || kept_copies.is_some());
+        let kept_copies = [kept_copies, kept_waits];
+        notes.extend(kept_copies.iter().flatten().map(ToString::to_string));
+        let is_raw = analysis.has_copies && (self.config.archive.raw || kept_copies.iter().any(Option::is_some));
         Ok(Analysed {
             created,
             workload,
@@ -218,6 +233,7 @@ impl PreparedRun<'_> {
             code_files: code_files.into_inner().unwrap_or_default(),
             analysis,
             sampler: sampler.with_raw(is_raw),
+            off_cpu: waits.map(|waits| waits.time),
             sources,
             runtime_profiles: recorded.runtime_profiles,
             notes,
@@ -258,6 +274,7 @@ impl PreparedRun<'_> {
             quality: quality.clone(),
             hottest: hottest(&view),
             runtime_profiles: analysed.runtime_profiles.map(|profiles| profiles.record),
+            off_cpu: analysed.off_cpu,
             notes: notes.clone(),
             left_out: Vec::new(),
         };
@@ -315,13 +332,19 @@ impl PreparedRun<'_> {
     }
 
     /// Replaces a recording that has stack copies, unless it is kept as it is. Returns why this is not possible.
-    fn rewrite(&self, repaired: Option<RepairedRecording>, has_copies: bool, draft: &Draft) -> Option<RunNote> {
+    fn rewrite(
+        &self,
+        repaired: Option<RepairedRecording>,
+        has_copies: bool,
+        draft: &Draft,
+        file: &'static str,
+    ) -> Option<RunNote> {
         let reason = match repaired {
-            Some(repaired) => replace_recording(repaired, &draft.path(PERF_DATA_FILE)).err()?,
+            Some(repaired) => replace_recording(repaired, &draft.path(file)).err()?,
             None if has_copies && !self.config.archive.raw => "it is damaged, or holds several events".to_owned(),
             None => return None,
         };
-        let note = RunNote::StackCopiesKept(reason);
+        let note = RunNote::StackCopiesKept { file, reason };
         self.observer.warning(&Warning::Note(&note));
         Some(note)
     }
@@ -348,6 +371,7 @@ impl PreparedRun<'_> {
         kernel: Option<&KernelSymbols>,
         goroutines: GoroutinePlan,
     ) -> Result<SamplingPlan, Error> {
+        let cpus = &self.ready.facts.named_cpus;
         Ok(SamplingPlan {
             sampler: match self.config.record.engine {
                 Engine::Native => Sampler::Native,
@@ -356,11 +380,12 @@ impl PreparedRun<'_> {
             event: self.event.clone(),
             starts_in_window: self.server_plan(draft).begins_later(),
             frame_pointer_code: self.copies.frame_pointer_code.clone(),
-            cpus: self.ready.facts.named_cpus.clone(),
+            cpus: cpus.clone(),
             kernel_text: kernel.and_then(KernelSymbols::text),
             goroutines,
             oldest_code_file: self.subject.oldest_code_file(),
             perf_data: draft.path(PERF_DATA_FILE),
+            off_cpu: off_cpu_plan(self.config, draft.path(OFF_CPU_FILE), &self.event, &self.copies, cpus),
             max_bytes: self.config.archive.max_bytes,
             features: self.features(),
         })

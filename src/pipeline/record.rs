@@ -48,6 +48,9 @@ pub fn record(
         if subject.running().is_some() {
             return Err(crate::record::Error::from(TargetError::PerfEngine).into());
         }
+        if config.record.off_cpu {
+            return Err(Error::PerfOffCpu);
+        }
         find_perf()?;
     }
     let mut config = config.clone();

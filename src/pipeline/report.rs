@@ -2,29 +2,28 @@
 
 use std::cell::OnceCell;
 use std::fs::Metadata;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::ValueEnum;
 
+use super::analysis::analyse_bytes;
 use super::binaries::use_kept_binaries;
 use super::kernel::{KernelSource, stored_kernel_symbols};
 use super::manifest::Manifest;
 use super::observer::{AnalysedInput, PipelineEvent};
+use super::off_cpu::{OFF_CPU_FILE, OFF_CPU_PPROF, RunProfile, show_waits};
 use super::reported::Reported;
 use super::runtime_profiles::{cross_check_of_run, has_runtime_cpu};
 use super::runtime_record::RuntimeRecord;
 use super::source_text::BuiltFrom;
 use super::{Error, Observer};
-use crate::analyse::{AnalyseOptions, Analysis, analyse};
+use crate::analyse::{AnalyseOptions, Analysis};
 use crate::archive::{Run, RunId, Store};
 use crate::endpoint::{Client, EarlyEnd, Endpoint, ProfileKind};
 use crate::perfdata::PerfData;
-use crate::perfevent::return_large_blocks;
 use crate::pprof;
-use crate::profile::{Profile, Quality, format_total_count};
+use crate::profile::{OffCpuTime, Profile, Quality, format_total_count};
 use crate::render::{Drawing, Format};
 use crate::sources::{
     CodeFile, DiskImages, InputBytes, InputKind, find_code_files, goroutines_from_file, open_input, stored_code_files,
@@ -74,8 +73,8 @@ pub struct ReportOptions<'o> {
     pub sample_type: Option<&'o str>,
     /// Name of the event of a recording to show.
     pub event: Option<&'o str>,
-    /// Which profile of Go's runtime to show, of a run or of a program that serves several.
-    pub runtime_profile: Option<ProfileKind>,
+    /// Which profile to show, of a run or of a program that serves several. `None` for the samples of a run.
+    pub profile: Option<RunProfile>,
     /// Filters for samples and frames.
     pub filters: Filters,
     /// How samples are grouped.
@@ -140,7 +139,11 @@ fn report_endpoint(
     observer: &dyn Observer,
 ) -> Result<Reported, Error> {
     let client = Client::from_env().map_err(Error::Headers)?;
-    let url = endpoint.for_report(wanted.runtime_profile);
+    let url = match wanted.profile {
+        None => endpoint.for_report(None),
+        Some(RunProfile::Runtime(kind)) => endpoint.for_report(Some(kind)),
+        Some(RunProfile::OffCpu) => None,
+    };
     let url = url.ok_or_else(|| Error::NoRuntimeProfiles { name: endpoint.to_string() })?;
     let name = url.to_string();
     if url.is_trace() {
@@ -175,7 +178,7 @@ fn report_runtime_profile(
 }
 
 fn report_file(path: &Path, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
-    if wanted.runtime_profile.is_some() {
+    if wanted.profile.is_some() {
         return Err(Error::NoRuntimeProfiles { name: path.display().to_string() });
     }
     report_bytes(path, &open_input(path)?, wanted, observer)
@@ -299,6 +302,9 @@ fn report_recording(
     let kernel = || kept.map_or_else(KernelSource::running, |kept| KernelSource::known(stored_kernel_symbols(&kept)));
     let (mut analysis, seconds) = analyse_bytes(&name, bytes, &mut images, kernel, code_files, options)?;
     analysis.notes.extend(note_on_found(&found.into_inner().unwrap_or_default()));
+    if analysis.profile.event.is_of_waits() {
+        show_waits(&mut analysis, None);
+    }
     let samples = analysis.profile.total_count();
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::File(&name), seconds });
     reported(analysis.into(), wanted, &name, &name)
@@ -315,7 +321,7 @@ fn note_on_found(files: &[CodeFile]) -> Option<String> {
 }
 
 fn report_run(run: &Run, wanted: &ReportOptions<'_>, observer: &dyn Observer) -> Result<Reported, Error> {
-    if let Some(kind) = wanted.runtime_profile {
+    if let Some(RunProfile::Runtime(kind)) = wanted.profile {
         return report_runtime_profile(run, kind, wanted, observer);
     }
     report_run_as(run, run.manifest()?, wanted, observer)
@@ -329,11 +335,15 @@ pub(super) fn report_run_as(
     observer: &dyn Observer,
 ) -> Result<Reported, Error> {
     only_pprof(run.id().as_str(), wanted)?;
+    if wanted.profile == Some(RunProfile::OffCpu) && manifest.off_cpu.is_none() {
+        return Err(Error::NoOffCpu { run: run.id().to_string() });
+    }
     if lacks_programs(run, &manifest) {
         return report_exported(run, manifest, wanted, observer);
     }
+    let is_off_cpu = wanted.profile == Some(RunProfile::OffCpu);
     let built = BuiltFrom::new(&manifest);
-    let path = run.file(PERF_DATA_FILE)?;
+    let path = run.file(if is_off_cpu { OFF_CPU_FILE } else { PERF_DATA_FILE })?;
     let bytes = InputBytes::open(&path).map_err(Error::Input)?;
     let mut images = DiskImages::new();
     images.set_recording_end(modified(&path));
@@ -357,23 +367,28 @@ pub(super) fn report_run_as(
         labels: Some(&labels),
         left_stacks: Some(&left_stacks),
         max_stack: manifest.sampler.max_stack,
-        used_cpu_seconds: manifest.sampler.used_cpu_seconds,
-        lost: manifest.sampler.lost,
+        used_cpu_seconds: manifest.sampler.used_cpu_seconds.filter(|_| !is_off_cpu),
+        lost: if is_off_cpu { manifest.off_cpu.as_ref().map(|time| time.lost) } else { manifest.sampler.lost },
         // The CPU profile of the runtime may cover a part of the time.
         keep_times: wanted.analyse_options().keep_times || has_runtime_cpu(run),
         ..wanted.analyse_options()
     };
     let (mut analysis, seconds) =
         analyse_bytes(&path.display().to_string(), &bytes, &mut images, kernel, |_| &code_files, options)?;
-    analysis.quality.size_bound = manifest.quality.size_bound;
-    analysis.quality.unseen_cpu_cause = manifest.quality.unseen_cpu_cause.take();
+    let is_whole = wanted.filters.is_empty() && !is_off_cpu;
+    if is_off_cpu {
+        show_waits(&mut analysis, manifest.off_cpu.clone());
+    } else {
+        analysis.quality.size_bound = manifest.quality.size_bound;
+        analysis.quality.unseen_cpu_cause = manifest.quality.unseen_cpu_cause.take();
+    }
     let samples = analysis.profile.total_count();
-    let cross_check = cross_check_of_run(run, &analysis.profile).filter(|_| wanted.filters.is_empty());
+    let cross_check = cross_check_of_run(run, &analysis.profile).filter(|_| is_whole);
     observer.event(&PipelineEvent::Analysed { samples, input: AnalysedInput::Run(run.id()), seconds });
     let runtime = RuntimeRecord::read(run.dir()).map_err(Error::Input)?;
     let findings = runtime
         .as_ref()
-        .filter(|_| wanted.filters.is_empty())
+        .filter(|_| is_whole)
         .map_or_else(Vec::new, |runtime| runtime.findings(&analysis.profile, &manifest.workload, &manifest.sampler));
     let reported = reported(analysis.into(), wanted, run.id().as_str(), &manifest.title)?.of_run(&manifest);
     Ok(Reported { built, findings, runtime: runtime.map(|runtime| runtime.trace), cross_check, ..reported })
@@ -394,12 +409,17 @@ fn report_exported(
     wanted: &ReportOptions<'_>,
     observer: &dyn Observer,
 ) -> Result<Reported, Error> {
-    let path = run.file(Format::Pprof.file_name())?;
-    let reported = report_pprof(&path, &open_input(&path)?, wanted, observer)?.of_run(&manifest);
+    let is_off_cpu = wanted.profile == Some(RunProfile::OffCpu);
+    let path = run.file(if is_off_cpu { OFF_CPU_PPROF } else { Format::Pprof.file_name() })?;
+    let mut reported = report_pprof(&path, &open_input(&path)?, wanted, observer)?.of_run(&manifest);
+    if is_off_cpu {
+        reported.notes.extend(manifest.off_cpu.iter().flat_map(OffCpuTime::notes));
+    } else {
+        reported.quality = manifest.quality;
+    }
     Ok(Reported {
         name: run.id().to_string(),
         title: wanted.title.unwrap_or(&manifest.title).to_owned(),
-        quality: manifest.quality,
         sample_types: None,
         ..reported
     })
@@ -451,29 +471,4 @@ fn reported(content: InputContent, wanted: &ReportOptions<'_>, name: &str, title
     let view = wanted.view(profile, &mut notes);
     let drawing = wanted.drawing.clone();
     Ok(Reported { drawing, other_events, notes, ..Reported::new(name.to_owned(), view, quality, title) })
-}
-
-/// Analyses the bytes of a recording. Also returns the duration in seconds.
-pub(super) fn analyse_bytes<'o>(
-    name: &str,
-    recording: &InputBytes,
-    images: &mut DiskImages,
-    kernel: impl FnOnce() -> KernelSource + Send,
-    code_files: impl FnOnce(&PerfData<'_>) -> &'o [CodeFile],
-    options: AnalyseOptions<'o>,
-) -> Result<(Analysis, f64), Error> {
-    let started = Instant::now();
-    return_large_blocks();
-    let release = |range| recording.release(range);
-    let analysis = thread::scope(|scope| {
-        // Runs in a separate thread because the kernel is slow to write its symbols.
-        let kernel = scope.spawn(kernel);
-        let data = PerfData::parse_releasing(recording.bytes(), &release)
-            .map_err(|source| Error::Unreadable { path: name.into(), source })?;
-        images.note_origin(data.features());
-        let options = AnalyseOptions { release: Some(&release), code_files: code_files(&data), ..options };
-        let kernel = |addresses: &[u64]| kernel.join().unwrap_or_else(|panic| resume_unwind(panic)).naming(addresses);
-        analyse(data, &*images, kernel, &options).map_err(|source| Error::Analyse { path: name.into(), source })
-    })?;
-    Ok((analysis, started.elapsed().as_secs_f64()))
 }

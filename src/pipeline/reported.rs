@@ -12,7 +12,7 @@ use crate::gobench::BenchmarkResult;
 use crate::gotrace::RuntimeTrace;
 use crate::loadtool::LoadFigures;
 use crate::pprof::SampleTypes;
-use crate::profile::{Function, Phase, Quality};
+use crate::profile::{Function, OffCpuTime, Phase, Quality};
 use crate::render::source::AnnotatedFunction;
 use crate::render::{Document, Drawing, Format, ServerRun};
 use crate::views::{CrossCheck, View};
@@ -50,6 +50,8 @@ pub struct Reported {
     pub built: BuiltFrom,
     /// The source of hot functions, for the page. Empty: the page holds none.
     pub annotated: Vec<AnnotatedFunction>,
+    /// Thread time off the CPU in the run. `None` if it was not recorded.
+    pub off_cpu: Option<OffCpuTime>,
     /// Findings about the profile of a run. Empty if it is filtered, and for other files.
     pub findings: Vec<ProfileFinding>,
     /// The facts of the run: names and values. Empty for a file that does not hold them.
@@ -77,6 +79,7 @@ impl Reported {
             runtime: None,
             built: BuiltFrom::default(),
             annotated: Vec::new(),
+            off_cpu: None,
             findings: Vec::new(),
             cross_check: None,
             facts: Vec::new(),
@@ -89,8 +92,8 @@ impl Reported {
         let Manifest { benchmarks, workload, .. } = manifest;
         let load = workload.load.as_ref().and_then(|load| load.figures.clone());
         let load_time = workload.load.as_ref().and_then(|load| Duration::try_from_secs_f64(load.wall_seconds).ok());
-        let (benchmarks, phases) = (benchmarks.clone(), workload.phases.clone());
-        Self { facts: facts(manifest), benchmarks, phases, load, load_time, ..self }
+        let (benchmarks, phases, off_cpu) = (benchmarks.clone(), workload.phases.clone(), manifest.off_cpu.clone());
+        Self { facts: facts(manifest), benchmarks, phases, load, load_time, off_cpu, ..self }
     }
 
     /// Returns the path of a function's source file, if it is on this machine where the program was built from it.
@@ -119,6 +122,7 @@ impl Reported {
             drawing,
             annotated,
             cross_check: cross_check.as_ref(),
+            off_cpu: self.off_cpu.as_ref(),
             server: self.server(),
             runtime: self.runtime.as_ref(),
         }

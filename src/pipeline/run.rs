@@ -28,6 +28,9 @@ pub fn run(config: &Config, options: &RunOptions, observer: &dyn Observer) -> Re
         if config.workload.server.has_window() {
             return Err(Error::PerfWindow);
         }
+        if config.record.off_cpu {
+            return Err(Error::PerfOffCpu);
+        }
         // Fails before time is spent on a build.
         find_perf()?;
     }

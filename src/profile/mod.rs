@@ -10,6 +10,7 @@ mod figures;
 pub(crate) mod fixture;
 mod interner;
 mod model;
+mod off_cpu;
 mod phase;
 mod quality;
 mod samples;
@@ -24,6 +25,7 @@ pub use model::{
     Location, LocationId, Mapping, MappingId, Origin, Sample, StackId, StrId, Task, TaskId, TaskLabel, TaskLabelValue,
     Unit,
 };
+pub use off_cpu::OffCpuTime;
 pub use phase::{Phase, PhaseName, describe_phases};
 pub use quality::{Assessment, CpuCoverage, FEW_SAMPLES, Grade, NO_KERNEL_TIME, Quality, SizeBound};
 pub use samples::{Samples, TimedSample};

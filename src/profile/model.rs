@@ -313,6 +313,19 @@ impl Event {
     /// The [count name](Event::count_name) of sampled profiles.
     pub const SAMPLES: &str = "samples";
 
+    /// Name of the event whose weight is the time that threads waited.
+    const OFF_CPU: &str = "off-cpu";
+
+    /// Returns the event of a profile of waits.
+    pub fn waits() -> Self {
+        Self { name: Self::OFF_CPU.to_owned(), count_name: "waits".to_owned(), unit: Unit::Nanoseconds, frequency: 0 }
+    }
+
+    /// Returns whether the weight is the time that threads waited.
+    pub fn is_of_waits(&self) -> bool {
+        self.name == Self::OFF_CPU
+    }
+
     /// Returns whether the count is a number of samples, which says how certain a share is.
     pub fn is_sampled(&self) -> bool {
         self.count_name == Self::SAMPLES

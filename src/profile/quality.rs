@@ -206,13 +206,19 @@ impl Quality {
 
     fn judge_recording(&self, assessment: &mut Assessment) {
         if let Some(lost @ 1..) = self.lost {
-            let all = lost.saturating_add(self.samples.unwrap_or(0));
-            let grade = if share(lost, all) > LOST_POOR { Grade::Poor } else { Grade::Fair };
-            let (some, of) = (format_number(lost), format_number(all));
-            assessment.add(
-                grade,
-                format!("{some} of {of} samples were lost ({}): a ring buffer was full", format_percent(lost, all)),
-            );
+            let some = format_number(lost);
+            let (grade, lost) = match self.samples {
+                Some(samples) => {
+                    let all = lost.saturating_add(samples);
+                    let grade = if share(lost, all) > LOST_POOR { Grade::Poor } else { Grade::Fair };
+                    (
+                        grade,
+                        format!("{some} of {} samples were lost ({})", format_number(all), format_percent(lost, all)),
+                    )
+                }
+                None => (Grade::Fair, format!("{some} records of context switches were lost")),
+            };
+            assessment.add(grade, format!("{lost}: a ring buffer was full"));
         }
         if let Some(throttled @ 1..) = self.throttled {
             assessment.add(

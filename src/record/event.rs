@@ -124,7 +124,7 @@ pub(super) fn file_event(spec: &Spec, target: Target<'_>, rings: &Rings) -> Even
 }
 
 /// Returns the event name in perf's notation: with `:u` if only user mode is sampled.
-fn event_name(spec: &Spec) -> String {
+pub(super) fn event_name(spec: &Spec) -> String {
     let name = spec.source.name();
     if spec.kernel { name.to_owned() } else { format!("{name}:u") }
 }

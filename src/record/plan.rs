@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::copies::FramePointerCode;
 use super::event::ChosenEvent;
 use super::goroutines::GoroutineLayout;
+use super::switches::OffCpuPlan;
 use crate::perfdata::Features;
 
 /// The plan of a recording.
@@ -30,7 +31,9 @@ pub struct SamplingPlan {
     pub oldest_code_file: SystemTime,
     /// Output file of the samples.
     pub perf_data: PathBuf,
-    /// Maximum bytes of this file. `perf record` has no limit.
+    /// The time that threads are off the CPU, if it is recorded too.
+    pub off_cpu: Option<OffCpuPlan>,
+    /// Maximum bytes of each file. `perf record` has no limit.
     pub max_bytes: Option<u64>,
     /// Facts about the machine for the header of the file.
     pub features: Features,

@@ -70,6 +70,11 @@ impl<'b> Sampled<'b> {
     }
 }
 
+/// The number of records that a LOST record reports: `struct { u64 id; u64 lost; }` (`perf_event.h`).
+pub(super) fn lost_records(body: &[u8]) -> u64 {
+    word(body, 8).unwrap_or(0)
+}
+
 fn word(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|word| u64::from_le_bytes(*word))
 }

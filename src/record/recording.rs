@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::perfdata::WaitFigures;
 use crate::sources::{CodeFile, GoroutineReading, HeldFile, LabelReadings, LeftStackReadings};
 
 /// A finished recording.
@@ -26,6 +27,8 @@ pub struct Recording {
     /// The reason why each thread had an event of its own. `None` if each CPU had one, confined to the program's control
     /// group, and with `engine = "perf"`.
     pub inherited: Option<Inherited>,
+    /// Figures of the recording of waits, if there is one.
+    pub off_cpu: Option<OffCpuFigures>,
 }
 
 /// Why each thread had an event of its own.
@@ -35,6 +38,17 @@ pub struct Inherited {
     pub reason: String,
     /// The rights or settings with which each CPU has one event.
     pub remedy: &'static str,
+}
+
+/// Figures of the recording of waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OffCpuFigures {
+    /// Figures about the waits in it.
+    pub waits: WaitFigures,
+    /// Records of context switches that the kernel dropped, or that are beyond the limit of the file.
+    pub lost: u64,
+    /// Whether the kernel forbids samples of context switches, so that waits have the last samples of their threads.
+    pub from_last_samples: bool,
 }
 
 /// Figures of the native sampler.

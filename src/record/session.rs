@@ -96,7 +96,7 @@ impl Monitor for Session<'_> {
 
     fn end_window(&mut self) -> Result<(), Error> {
         if let Some(sampler) = &mut self.sampler {
-            sampler.rings.disable();
+            sampler.stop();
         }
         Ok(())
     }

@@ -96,7 +96,7 @@ impl OpenedEvent {
         confined(plan, program).or_else(|reason| {
             let pid = program.pid();
             let target = if plan.starts_in_window { Target::RunningThread(pid) } else { Target::BeforeExec(pid) };
-            let rings = open(&plan.event.spec, target, &plan.cpus, WISHED_RING_BYTES)?;
+            let rings = open_all(plan, target)?;
             let event = file_event(&plan.event.spec, target, &rings);
             Ok(Self::of_launched(rings, event, None, Some(reason.into())))
         })
@@ -144,7 +144,7 @@ impl OpenedEvent {
         tasks: &'static str,
         is_sampled: impl Fn(i32) -> bool,
     ) -> Result<Self, perfevent::Error> {
-        let mut rings = open(&plan.event.spec, target, &plan.cpus, WISHED_RING_BYTES)?;
+        let mut rings = open_all(plan, target)?;
         let event = file_event(&plan.event.spec, target, &rings);
         // Sampling starts before the processes are listed and their mappings are read: a mapping is then in `/proc` or has a
         // record, or both.
@@ -180,10 +180,19 @@ pub fn try_to_confine(event: &ChosenEvent, cpus: &[u32]) -> Result<(), Inherited
     open_once().map_err(Inherited::from)
 }
 
+/// Opens the event, and that of context switches if it is planned.
+fn open_all(plan: &SamplingPlan, target: Target<'_>) -> Result<Rings, perfevent::Error> {
+    let mut rings = open(&plan.event.spec, target, &plan.cpus, WISHED_RING_BYTES)?;
+    if let Some(off_cpu) = &plan.off_cpu {
+        off_cpu.open(&mut rings, target)?;
+    }
+    Ok(rings)
+}
+
 fn confined(plan: &SamplingPlan, program: &mut WaitingProgram<'_>) -> Result<OpenedEvent, WhyInherited> {
     let group = ControlGroup::create()?;
     let target = Target::ControlGroup(group.directory());
-    let mut rings = open(&plan.event.spec, target, &plan.cpus, WISHED_RING_BYTES)?;
+    let mut rings = open_all(plan, target)?;
     let event = file_event(&plan.event.spec, target, &rings);
     program.enter(group)?;
     let before_exec = (!plan.starts_in_window).then(|| BeforeExec::new(program.pid()));

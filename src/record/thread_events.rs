@@ -11,7 +11,7 @@ use super::plan::SamplingPlan;
 use super::running_target::{RunningProcess, is_in_container};
 use super::target_error::TargetError;
 use crate::perfdata::abi::record_type;
-use crate::perfevent::{Rings, open_shared};
+use crate::perfevent::{Rings, Target, open_shared};
 use crate::process::{all_processes, descendants_of, threads_of};
 
 /// Maximum number of times that the threads are listed. Each listing can miss threads that were started meanwhile by threads
@@ -63,7 +63,13 @@ impl ThreadEvents {
             if self.owners.own.contains(&tid) {
                 continue;
             }
-            match self.rings.add_thread(&plan.event.spec, tid) {
+            let ids = self.rings.add_thread(&plan.event.spec, tid).and_then(|mut ids| {
+                if let Some(off_cpu) = &plan.off_cpu {
+                    ids.extend(off_cpu.open(&mut self.rings, Target::RunningThread(tid))?);
+                }
+                Ok(ids)
+            });
+            match ids {
                 Ok(ids) => {
                     self.owners.add(tid, &ids);
                     self.processes.insert(pid);

@@ -10,7 +10,7 @@ use crate::findings::ProfileFinding;
 use crate::gotrace::RuntimeTrace;
 use crate::loadtool::LoadFigures;
 use crate::pprof::SourceDirs;
-use crate::profile::{Phase, Quality, describe_phases, format_total_count};
+use crate::profile::{OffCpuTime, Phase, Quality, describe_phases, format_total_count};
 use crate::views::{CrossCheck, View};
 
 /// The content of an output.
@@ -28,6 +28,8 @@ pub struct Document<'a> {
     pub facts: &'a [(&'static str, String)],
     /// The comparison with the CPU profile of Go's runtime, where there is one.
     pub cross_check: Option<&'a CrossCheck>,
+    /// Thread time off the CPU in the run, where it was recorded.
+    pub off_cpu: Option<&'a OffCpuTime>,
     /// Notes that the user saw.
     pub notes: &'a [String],
     /// The source of hot functions. Empty: the output holds no source.
@@ -83,6 +85,7 @@ impl<'a> Document<'a> {
             annotated: &[],
             findings: &[],
             cross_check: None,
+            off_cpu: None,
             server,
             runtime: None,
         }

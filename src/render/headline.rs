@@ -27,6 +27,19 @@ pub fn headline(kind: ProfileKind, view: &View) -> Option<String> {
         ProfileKind::Threadcreate => return Some(count("thread")),
         ProfileKind::Trace => return None,
     };
+    Some(with_place(what, view))
+}
+
+/// Returns the most important fact of a profile of waits. `None` if no thread waited.
+pub fn headline_of_waits(view: &View) -> Option<String> {
+    let (profile, total) = (view.profile(), view.profile().total_weight());
+    let amount = Amounts::new(profile.event.unit, total, None).format(total);
+    (total > 0).then(|| with_place(format!("{amount} of waiting"), view))
+}
+
+/// Adds the function where most of a profile is.
+fn with_place(what: String, view: &View) -> String {
+    let (profile, total) = (view.profile(), view.profile().total_weight());
     // Goroutines that wait end in the runtime, and memory is allocated there: the user's code says more.
     let mut of_own = BTreeMap::new();
     for line in view.own_lines() {
@@ -35,7 +48,7 @@ pub fn headline(kind: ProfileKind, view: &View) -> Option<String> {
     }
     let own = of_own.into_iter().max_by_key(|(function, weight)| (*weight, Reverse(*function)));
     let hottest = || view.top().functions.first().map(|row| (row.function, row.self_weight));
-    Some(match own.or_else(hottest) {
+    match own.or_else(hottest) {
         Some((function, weight)) => {
             let place = profile.str(profile.function(function).display);
             match format_share(weight, total, None).as_str() {
@@ -44,7 +57,7 @@ pub fn headline(kind: ProfileKind, view: &View) -> Option<String> {
             }
         }
         None => what,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ mod page;
 pub use document::{Document, ServerRun};
 pub use drawing::{Drawing, FramePalette, MinWidth};
 pub use format::Format;
-pub use headline::headline;
+pub use headline::{headline, headline_of_waits};
 pub use name::sanitize;
 
 #[cfg(test)]

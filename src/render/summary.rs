@@ -58,6 +58,16 @@
 //!       "reason": null               "chance", "kernel-time", "cgo", "unwalked-stack", "signal-bias"; null: none needed or known
 //!     }]
 //!   },
+//!   "off_cpu": {                     thread time off the CPU in the run, in seconds; null: it was not recorded
+//!     "waited_seconds": 2.4,         in the profile `off-cpu` of the run
+//!     "idle_seconds": 8.1,           of threads of Go's runtime that had no goroutine to run; not in the profile, as the next two
+//!     "preempted_seconds": 0.1,      of threads that another thread displaced from their CPU
+//!     "unknown_seconds": 0.0,        of waits without a known stack
+//!     "unfinished": 0,               waits that lasted at the end of the recording
+//!     "lost": 0,                     lost records of context switches
+//!     "from_last_samples": false,    true: the stacks are those of the last CPU samples before the waits
+//!     "headline": "2.40 s of waiting, 62 % at main.load"     null: no thread waited
+//!   },
 //!   "quality": { "grade": "good", "summary": "good: …", "reasons": [], "figures": {…} }
 //! }
 //! ```
@@ -74,7 +84,7 @@ use serde::Serialize;
 use super::document::{Document, ServerRun};
 use super::name::escape_json;
 use crate::findings::ProfileFinding;
-use crate::profile::{Assessment, Grade, Origin, Profile, Quality, Unit};
+use crate::profile::{Assessment, Grade, OffCpuTime, Origin, Profile, Quality, Unit};
 use crate::views::{CallPathStep, CrossCheck, DifferenceReason, FunctionRow, OwnLine, SharesOfFunction, Top};
 
 /// Version of this format.
@@ -114,6 +124,7 @@ struct Summary<'a> {
     #[serde(flatten)]
     server: ServerRun<'a>,
     runtime_pprof_comparison: Option<Comparison<'a>>,
+    off_cpu: Option<&'a OffCpuTime>,
     quality: QualitySummary<'a>,
 }
 
@@ -257,6 +268,7 @@ impl<'a> Summary<'a> {
             findings,
             origins: origins(profile, top),
             server,
+            off_cpu: document.off_cpu,
             runtime_pprof_comparison: document.cross_check.map(Into::into),
             quality: QualitySummary { grade, summary: quality.summary(), reasons, figures: quality },
         }

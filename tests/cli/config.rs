@@ -73,14 +73,14 @@ fn flags_that_strip_are_refused_with_the_reason() {
 #[test]
 fn features_of_later_versions_are_not_silently_accepted() {
     rejects(
-        "[record]\noff_cpu = true\n",
-        "error: `record.off_cpu = true` is not yet available
- --> goflame.toml:2:11
+        "[workload]\nrepeat = 3\n",
+        "error: `workload.repeat = 3` is not yet available
+ --> goflame.toml:2:10
   |
-2 | off_cpu = true
-  |           ^^^^ not yet available
+2 | repeat = 3
+  |          ^ not yet available
   |
-  = help: only `false` works today
+  = help: only `1` works today
 ",
     );
 }

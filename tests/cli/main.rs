@@ -17,6 +17,7 @@ mod init;
 mod kill;
 mod launch;
 mod limits;
+mod off_cpu;
 mod packages;
 mod pprof;
 mod record;

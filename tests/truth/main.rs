@@ -22,6 +22,7 @@ mod kept;
 mod labels;
 mod names;
 mod native;
+mod off_cpu;
 mod perfscript;
 mod pprof;
 mod raw;

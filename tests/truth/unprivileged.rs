@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use crate::harness::{Project, Run, alone, figure, succeeded, tool, which};
 
 /// A user id that no account and no other run of these tests has, because the ring buffers of a user share one budget.
-fn user() -> u32 {
+pub(crate) fn user() -> u32 {
     100_000 + std::process::id()
 }
 
@@ -64,7 +64,7 @@ fn run(project: &Project, memlock: Option<u64>) -> Run {
 }
 
 /// A kernel setting.
-fn setting(name: &str) -> i64 {
+pub(crate) fn setting(name: &str) -> i64 {
     fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap().trim().parse().unwrap()
 }
 

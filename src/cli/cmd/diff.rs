@@ -26,7 +26,7 @@ pub(in crate::cli) fn diff(project: &Project<'_>, args: &DiffArgs, terminal: &Te
         report: ReportOptions {
             sample_type: args.sample_type.as_deref(),
             event: args.event.as_deref(),
-            runtime_profile: args.profile,
+            profile: args.profile,
             filters: args.filter.filters()?,
             keep_times: true,
             ..ReportOptions::default()

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use super::Project;
 use super::report::verdict;
-use super::run::{explain_few_samples, not_latest, recording_overrides, result, show_flame_graph, told, unless_closed};
+use super::run::{
+    explain_few_samples, not_latest, recording_overrides, result, show_flame_graph, show_waits, told, unless_closed,
+};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
@@ -52,6 +54,7 @@ pub(in crate::cli) fn record(
     } else {
         verdict(&outcome.reported, told(&outcome.findings), terminal);
     }
+    show_waits(&outcome, terminal);
     let dir = fsio::shown(&outcome.dir);
     terminal.step("Archived", &format!("{}{}", dir.display(), not_latest(&outcome)));
     show_flame_graph(&outcome, args.recording.open, terminal);

@@ -55,7 +55,7 @@ pub(in crate::cli) fn report(
         drawing: args.svg.drawing(),
         sample_type: args.sample_type.as_deref(),
         event: args.event.as_deref(),
-        runtime_profile: args.profile,
+        profile: args.profile,
         filters: args.filter.filters()?,
         by: by.clone().unwrap_or_default(),
         keep_times: format.is_some_and(Format::has_times),

@@ -22,7 +22,7 @@ use crate::doctor::{Finding, Status};
 use crate::fsio;
 use crate::pipeline::{self, RunOptions, RunOutcome, WorkloadResult};
 use crate::process::quote_command;
-use crate::profile::{FEW_SAMPLES, NO_KERNEL_TIME, format_samples};
+use crate::profile::{FEW_SAMPLES, NO_KERNEL_TIME, format_number, format_samples};
 use crate::render::{Format, sanitize};
 use crate::workload::Ending;
 
@@ -102,6 +102,7 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
         let purpose = if has_benchmarks { "for times that count" } else { "to rank hot spots" };
         terminal.step("Note", &format!("debug builds (-N -l) cost CPU unevenly: use --release {purpose}"));
     }
+    show_waits(&outcome, terminal);
     let dir = fsio::shown(&outcome.dir);
     terminal.step("Archived", &format!("{}{}", dir.display(), not_latest(&outcome)));
     terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
@@ -147,6 +148,21 @@ pub(super) fn unless_closed(printed: io::Result<()>) -> Result<(), Failure> {
 pub(super) fn told(findings: &[Finding]) -> Option<&'static str> {
     let is_told = |finding: &Finding| finding.id == "perf-event-paranoid" && finding.status == Status::Warning;
     findings.iter().any(is_told).then_some(NO_KERNEL_TIME)
+}
+
+/// Says how long threads waited and most of it where, if that was recorded.
+pub(super) fn show_waits(outcome: &RunOutcome, terminal: &Terminal) {
+    let Some(time) = &outcome.reported.off_cpu else { return };
+    let headline = time.headline.as_deref().unwrap_or("no thread waited");
+    let id = &outcome.id;
+    terminal.step("Off-CPU", &format!("{headline}; `goflame report {id} --profile off-cpu` shows where"));
+    if time.from_last_samples {
+        terminal.step("", "the stacks are those of the last CPU samples before the waits");
+    }
+    if time.lost > 0 {
+        let lost = format_number(time.lost);
+        terminal.warn(&format!("{lost} records of context switches were lost: waiting times may be wrong"));
+    }
 }
 
 /// The words on a run that does not become `latest`.
@@ -211,6 +227,7 @@ pub(super) fn recording_overrides(args: &RecordingArgs) -> Overrides {
         event: args.event,
         kernel: args.kernel,
         stack: args.stack,
+        off_cpu: args.off_cpu.then_some(true),
         formats: args.format.clone(),
         title: args.title.clone(),
         ..Overrides::default()

@@ -257,6 +257,7 @@ fn flags_override_the_file() {
         event: Some(EventChoice::Cycles),
         kernel: Some(Kernel::Yes),
         stack: Some(64),
+        off_cpu: Some(true),
         args: Some(vec![]),
         strict: Some(true),
         formats: Some(vec![Format::Json, Format::Json]),
@@ -272,7 +273,7 @@ fn flags_override_the_file() {
     assert_eq!(config.workload.args, Vec::<String>::new());
     let server = &config.workload.server;
     assert_eq!((server.warmup, server.duration), (Duration::from_secs(2), Some(Duration::from_secs(3))));
-    assert!(config.doctor.strict);
+    assert!(config.doctor.strict && record.off_cpu);
     assert_eq!((config.app.package.as_str(), config.app.name.as_str()), ("/nonexistent/here/tool", "tool"));
     assert_eq!(config.workload.benchmarks.count, Some(3));
     assert_eq!((config.report.formats, config.report.title.as_str()), (vec![Format::Json], "t"));

@@ -175,13 +175,12 @@ fn an_error_about_a_stripping_flag_points_at_its_word() {
 fn features_of_later_versions_are_never_silently_accepted() {
     for (text, message) in [
         ("workload.repeat = 3", "`workload.repeat = 3` is not yet available"),
-        ("record.off_cpu = true", "`record.off_cpu = true` is not yet available"),
         ("report.palette = \"hot\"", "`report.palette = \"hot\"` is not yet available"),
     ] {
         let (found, label, _) = problem(text);
         assert_eq!((found.as_str(), label.as_str()), (message, "not yet available"), "{text}");
     }
-    accepted("workload.repeat = 1\nrecord.off_cpu = false\nreport.palette = \"go\"");
+    accepted("workload.repeat = 1\nreport.palette = \"go\"");
 }
 
 #[test]

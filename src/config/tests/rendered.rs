@@ -33,7 +33,7 @@ error: unknown key `foo` in `[record]`
 2 | foo = 1
   | ^^^ not a key of `[record]`
   |
-  = help: the keys of `[record]` are `engine`, `frequency`, `event`, `kernel`, `stack`, `labels`
+  = help: the keys of `[record]` are `engine`, `frequency`, `event`, `kernel`, `stack`, `labels`, `off_cpu`
 "#;
 
     a_key_of_another_table: "[report]\nfrequency = 99\n" => r#"
@@ -144,14 +144,14 @@ error: invalid value for `variant.release.ldflags`
   = help: it costs no speed to keep them: leave the flag out
 "#;
 
-    things_of_later_versions: "[record]\noff_cpu = true\n" => r#"
-error: `record.off_cpu = true` is not yet available
- --> goflame.toml:2:11
+    things_of_later_versions: "[workload]\nrepeat = 3\n" => r#"
+error: `workload.repeat = 3` is not yet available
+ --> goflame.toml:2:10
   |
-2 | off_cpu = true
-  |           ^^^^ not yet available
+2 | repeat = 3
+  |          ^ not yet available
   |
-  = help: only `false` works today
+  = help: only `1` works today
 "#;
 
     several_syntax_errors: "[record]\nengine = native\nevent = cycles\nfrequency = \n[app" => r#"

@@ -134,7 +134,15 @@ impl Machine {
 }
 
 pub(super) const fn record(event: EventChoice, kernel: Kernel) -> Record {
-    Record { engine: Engine::Native, frequency: 997, event, kernel, stack: StackSize::ByProgram, labels: true }
+    Record {
+        engine: Engine::Native,
+        frequency: 997,
+        event,
+        kernel,
+        stack: StackSize::ByProgram,
+        labels: true,
+        off_cpu: false,
+    }
 }
 
 pub(super) static AUTO: Record = record(EventChoice::Auto, Kernel::Auto);

@@ -5,6 +5,7 @@ mod hostile;
 mod perf;
 mod reader;
 mod unpack;
+mod waits;
 
 use std::cell::RefCell;
 use std::io::{self, Seek, SeekFrom, Write};

@@ -1,0 +1,192 @@
+//! A recording of context switches → a recording of waits, in the form of `perf record --off-cpu`: each sample is a wait of a
+//! thread, with the time between its switches as the period.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{Seek, Write};
+
+use super::abi::{RECORD_HEADER, event_type, flag, record_type, sample_type};
+use super::attr::{Attr, Event};
+use super::error::Error;
+use super::feature::Features;
+use super::layout::RawRecord;
+use super::reader::PerfData;
+use super::record::RecordKind;
+use super::writer::Writer;
+
+/// Name that perf gives to the event whose samples are waits.
+const WAIT_EVENT: &str = "offcpu-time";
+/// `PERF_COUNT_SW_CONTEXT_SWITCHES`.
+const COUNT_SW_CONTEXT_SWITCHES: u64 = 3;
+/// `PERF_COUNT_SW_BPF_OUTPUT`: the event of [`WAIT_EVENT`] in perf.
+const COUNT_SW_BPF_OUTPUT: u64 = 10;
+/// Fields of 8 bytes before the period of a sample.
+const BEFORE_PERIOD: [u64; 8] = [
+    sample_type::IDENTIFIER,
+    sample_type::IP,
+    sample_type::TID,
+    sample_type::TIME,
+    sample_type::ADDR,
+    sample_type::ID,
+    sample_type::STREAM_ID,
+    sample_type::CPU,
+];
+/// Number of records after which readers may release the ones before.
+const ROUND: usize = 1 << 14;
+
+/// Figures about the waits of a recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WaitFigures {
+    /// Waits that lasted at the end of the recording.
+    pub unfinished: u64,
+    /// Time that threads were runnable without a CPU, in nanoseconds.
+    pub preempted_ns: u64,
+    /// Time of waits without a stack, in nanoseconds.
+    pub unknown_ns: u64,
+}
+
+impl Event {
+    /// Whether samples are waits of threads, with their nanoseconds as the period.
+    pub fn is_of_waits(&self) -> bool {
+        self.name == WAIT_EVENT && self.attr.kind == event_type::SOFTWARE && self.attr.config == COUNT_SW_BPF_OUTPUT
+    }
+}
+
+/// Writes a recording of the waits. Where context switches are sampled, the sample before a switch has the stack of the wait;
+/// elsewhere it is the last sample of the thread. `end` is the time until which waits are followed; `None` for the last
+/// record.
+pub fn write_waits<W: Write + Seek>(data: &PerfData<'_>, end: Option<u64>, out: W) -> Result<(W, WaitFigures), Error> {
+    let attr = data.events().first().map(|event| event.attr.clone()).unwrap_or_default();
+    let (waits, figures) = find_waits(data, is_of_switches(&attr), end);
+    let event = Event {
+        name: WAIT_EVENT.to_owned(),
+        attr: Attr {
+            kind: event_type::SOFTWARE,
+            config: COUNT_SW_BPF_OUTPUT,
+            sample_period_or_freq: 1,
+            flags: attr.flags & !flag::FREQ & !flag::CONTEXT_SWITCH,
+            ..attr.clone()
+        },
+        ids: data.events().first().map(|event| event.ids.clone()).unwrap_or_default(),
+    };
+    let mut writer = Writer::create(out, std::slice::from_ref(&event))?;
+    let mut waits = waits.iter().peekable();
+    for (position, record) in data.records().flatten().enumerate() {
+        if let Some(wait) = waits.next_if(|wait| wait.position == position) {
+            write_wait(&mut writer, wait, &attr)?;
+        } else if !matches!(record.kind, RecordKind::Sample(_) | RecordKind::Switch { .. })
+            && let Ok(raw) = RawRecord::parse(data.record_bytes(&record), 0)
+        {
+            writer.record(raw.kind, raw.misc, raw.body)?;
+        }
+        if position.is_multiple_of(ROUND) {
+            writer.finished_round()?;
+        }
+    }
+    let sections = data.sections().iter().map(|(bit, section)| (*bit, section.to_vec())).collect();
+    Ok((writer.finish_like(sections, &Features::default())?, figures))
+}
+
+fn is_of_switches(attr: &Attr) -> bool {
+    attr.kind == event_type::SOFTWARE && attr.config == COUNT_SW_CONTEXT_SWITCHES
+}
+
+/// A wait of a thread.
+struct Wait<'d> {
+    /// Position of the record of the switch at its start.
+    position: usize,
+    start: u64,
+    nanoseconds: u64,
+    /// The sample with its stack, as a record with its header.
+    sample: &'d [u8],
+}
+
+/// A thread of the recording.
+#[derive(Default)]
+struct Thread<'d> {
+    /// The last sample.
+    sample: Option<&'d [u8]>,
+    /// Since when the thread is off its CPU.
+    away: Option<Away<'d>>,
+}
+
+#[derive(Clone, Copy)]
+struct Away<'d> {
+    position: usize,
+    since: u64,
+    is_preempted: bool,
+    sample: Option<&'d [u8]>,
+}
+
+/// Returns the waits in the order of their starts.
+fn find_waits<'d>(data: &PerfData<'d>, samples_are_switches: bool, end: Option<u64>) -> (Vec<Wait<'d>>, WaitFigures) {
+    let mut threads: HashMap<i32, Thread<'d>> = HashMap::new();
+    // Threads that have ended, whose last switch has no return, and threads of the kernel.
+    let mut ignored: HashSet<i32> = HashSet::new();
+    let (mut waits, mut figures, mut last) = (Vec::new(), WaitFigures::default(), 0);
+    for (position, record) in data.records().flatten().enumerate() {
+        let time = record.time.unwrap_or(0);
+        last = time.max(last);
+        match &record.kind {
+            RecordKind::Sample(sample) => {
+                let tid = sample.tid.unwrap_or(0);
+                if sample.user_regs.is_some() {
+                    threads.entry(tid).or_default().sample = Some(data.record_bytes(&record));
+                } else {
+                    ignored.insert(tid);
+                }
+            }
+            RecordKind::Switch { tid: Some(tid @ 1..), out, preempted, .. } if !ignored.contains(tid) => {
+                let thread = threads.entry(*tid).or_default();
+                if *out {
+                    let sample = if samples_are_switches { thread.sample.take() } else { thread.sample };
+                    // A thread with two events reports each switch twice. The sample is before both.
+                    if thread.away.is_none() || !samples_are_switches || sample.is_some() {
+                        thread.away = Some(Away { position, since: time, is_preempted: *preempted, sample });
+                    }
+                } else if let Some(away) = thread.away.take() {
+                    figures.add(away, time, &mut waits);
+                }
+            }
+            RecordKind::Exit(task) => {
+                threads.remove(&task.tid);
+                ignored.insert(task.tid);
+            }
+            RecordKind::Fork(task) => {
+                ignored.remove(&task.tid);
+            }
+            _ => {}
+        }
+    }
+    for away in threads.into_values().filter_map(|thread| thread.away) {
+        figures.unfinished = figures.unfinished.saturating_add(u64::from(!away.is_preempted));
+        figures.add(away, end.unwrap_or(last), &mut waits);
+    }
+    waits.sort_unstable_by_key(|wait| wait.position);
+    (waits, figures)
+}
+
+impl WaitFigures {
+    fn add<'d>(&mut self, away: Away<'d>, end: u64, waits: &mut Vec<Wait<'d>>) {
+        let Away { position, since, is_preempted, sample } = away;
+        let nanoseconds = end.saturating_sub(since);
+        match sample {
+            _ if is_preempted => self.preempted_ns = self.preempted_ns.saturating_add(nanoseconds),
+            None => self.unknown_ns = self.unknown_ns.saturating_add(nanoseconds),
+            Some(sample) => waits.push(Wait { position, start: since, nanoseconds, sample }),
+        }
+    }
+}
+
+/// Writes the sample of a wait, with the time of its start and its length as the period.
+fn write_wait<W: Write + Seek>(writer: &mut Writer<W>, wait: &Wait<'_>, attr: &Attr) -> Result<(), Error> {
+    let Ok(raw) = RawRecord::parse(wait.sample, 0) else { return Ok(()) };
+    let mut body = raw.body.to_vec();
+    let before_time = BEFORE_PERIOD.get(..3).unwrap_or_default();
+    for (before, value) in [(before_time, wait.start), (&BEFORE_PERIOD, wait.nanoseconds)] {
+        let at = attr.field_count(before).saturating_mul(RECORD_HEADER);
+        if let Some(field) = body.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+            *field = value.to_le_bytes();
+        }
+    }
+    writer.record(record_type::SAMPLE, raw.misc, &body)
+}

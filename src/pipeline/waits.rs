@@ -1,0 +1,68 @@
+//! Analyses the recording of waits of a run.
+
+use std::path::Path;
+
+use super::Error;
+use super::analysis::analyse_bytes;
+use super::kernel::KernelSource;
+use super::off_cpu::{NANOSECONDS, OFF_CPU_FILE, leave_out_idle_threads};
+use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols};
+use crate::profile::{Event, OffCpuTime, Profile};
+use crate::record::OffCpuFigures;
+use crate::render::headline_of_waits;
+use crate::sources::{CodeFile, DiskImages, InputBytes};
+use crate::views::{By, View};
+
+/// The analysed waits of a run.
+pub(super) struct Waits {
+    pub(super) analysis: Analysis,
+    pub(super) time: OffCpuTime,
+}
+
+impl Waits {
+    /// Analyses the recording of waits at this path.
+    pub(super) fn analyse<'o>(
+        recording: &Path,
+        recorded: &OffCpuFigures,
+        images: &mut DiskImages,
+        kernel: Result<KernelSymbols, String>,
+        code_files: &'o [CodeFile],
+        options: AnalyseOptions<'o>,
+    ) -> Result<Self, Error> {
+        let bytes = InputBytes::open(recording).map_err(Error::Input)?;
+        let options =
+            AnalyseOptions { used_cpu_seconds: None, lost: Some(recorded.lost), keep_times: false, ..options };
+        let kernel = || KernelSource::known(kernel);
+        let (mut analysis, _) = analyse_bytes(OFF_CPU_FILE, &bytes, images, kernel, |_| code_files, options)?;
+        let time = leave_out_idle_threads(&mut analysis, time_of(recorded));
+        let view = View::new(std::mem::replace(&mut analysis.profile, Profile::new(Event::waits())), By::Process);
+        let time = OffCpuTime { headline: headline_of_waits(&view), ..time };
+        Ok(Self { analysis, time })
+    }
+
+    /// Adds the files and the kernel addresses of the waits to those of the samples, so that the run keeps what names them.
+    pub(super) fn add_symbols_to(&mut self, samples: &mut Analysis) {
+        for file in std::mem::take(&mut self.analysis.sampled_files) {
+            if samples.sampled_files.iter().all(|known| known.id != file.id) {
+                samples.sampled_files.push(file);
+            }
+        }
+        match (&mut samples.kernel, self.analysis.kernel.take()) {
+            (Some(known), Some(further)) => known.extend(further),
+            (known, further) => *known = known.take().or(further),
+        }
+    }
+}
+
+/// The times that are known before the waits are analysed.
+fn time_of(recorded: &OffCpuFigures) -> OffCpuTime {
+    let OffCpuFigures { waits, lost, from_last_samples } = *recorded;
+    OffCpuTime {
+        preempted_seconds: waits.preempted_ns as f64 / NANOSECONDS,
+        unknown_seconds: waits.unknown_ns as f64 / NANOSECONDS,
+        unfinished: waits.unfinished,
+        lost,
+        from_last_samples,
+        ..OffCpuTime::default()
+    }
+}

@@ -1,0 +1,71 @@
+//! Figures about the time that threads were off the CPU.
+
+use serde::{Deserialize, Serialize};
+
+/// Thread time off the CPU in a run. Times are in seconds, summed over all threads.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct OffCpuTime {
+    /// Waiting time in the profile.
+    pub waited_seconds: f64,
+    /// Time that threads of Go's runtime had no goroutine to run. Not in the profile.
+    pub idle_seconds: f64,
+    /// Time that threads could have run, but the kernel gave their CPU to another thread. Not in the profile.
+    pub preempted_seconds: f64,
+    /// Waiting time whose stack is unknown. Not in the profile.
+    pub unknown_seconds: f64,
+    /// Waits that had not ended when the recording did. They count up to its end.
+    pub unfinished: u64,
+    /// Records of context switches that the kernel dropped, or that are beyond the bound on the size of their file.
+    pub lost: u64,
+    /// Whether the kernel forbids samples of context switches. Then a wait has the stack of the last sample of its thread.
+    pub from_last_samples: bool,
+    /// The most important fact of the profile.
+    pub headline: Option<String>,
+}
+
+impl OffCpuTime {
+    /// Says what the profile is of, and what is not in it.
+    pub fn notes(&self) -> Vec<String> {
+        let parts = [
+            (self.idle_seconds, "of Go's threads without a goroutine"),
+            (self.preempted_seconds, "of threads that another thread displaced"),
+            (self.unknown_seconds, "without a known stack"),
+        ];
+        let parts = parts.iter().filter(|(seconds, _)| *seconds > 0.0);
+        let parts: Vec<String> = parts.map(|(seconds, of)| format!("{seconds:.2} s {of}")).collect();
+        let left_out = if parts.is_empty() { String::new() } else { format!("; left out: {}", parts.join(", ")) };
+        let mut notes = vec![format!(
+            "this is waiting time of threads: a goroutine that sleeps, or waits for a channel, a mutex or the network, holds no \
+             thread, and is in `--profile block` and `--profile mutex`{left_out}"
+        )];
+        if self.from_last_samples {
+            notes.push(
+                "the kernel permits no samples of context switches (kernel.perf_event_paranoid must be 1 or less, or CAP_PERFMON \
+                 is needed): each wait has the stack of the last CPU sample of its thread, which may be another one"
+                    .to_owned(),
+            );
+        }
+        notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_and_what_is_uncertain_is_said() {
+        let exact =
+            OffCpuTime { waited_seconds: 2.0, idle_seconds: 3.5, preempted_seconds: 0.25, ..OffCpuTime::default() };
+        let [note] = &exact.notes()[..] else { panic!("{:?}", exact.notes()) };
+        assert!(
+            note.ends_with(
+                "left out: 3.50 s of Go's threads without a goroutine, 0.25 s of threads that another thread displaced"
+            ),
+            "{note}"
+        );
+        let uncertain = OffCpuTime { from_last_samples: true, ..OffCpuTime::default() };
+        assert_eq!(uncertain.notes().len(), 2);
+        assert!(!uncertain.notes().concat().contains("left out"));
+    }
+}

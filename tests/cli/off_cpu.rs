@@ -1,0 +1,138 @@
+//! The time that threads wait: `--off-cpu`, `off_cpu` in [record], and `--profile off-cpu`.
+
+use serde_json::Value;
+
+use crate::harness::Project;
+
+const ON: &str = "[record]\noff_cpu = true\n";
+
+/// The summary of a profile.
+#[track_caller]
+fn summary(project: &Project, args: &str) -> Value {
+    let report = project.shell(&format!("$goflame report {args} --json")).run();
+    report.code(0);
+    serde_json::from_str(&report.stdout).unwrap()
+}
+
+/// Whether a function is in a summary.
+fn has(summary: &Value, name: &str) -> bool {
+    summary["functions"].as_array().unwrap().iter().any(|function| function["name"] == name)
+}
+
+#[test]
+fn the_time_that_threads_wait_is_a_profile_beside_that_of_the_cpu() {
+    let project = Project::workload("waits", ON);
+    let run = project.goflame(["run"]).run();
+    run.code(0).stderr_has(
+        "     Off-CPU [..] s of waiting, [..] at main.[..]; `goflame report [..] --profile off-cpu` shows where",
+    );
+
+    let (cpu, waits) = (summary(&project, "latest"), summary(&project, "latest --profile off-cpu"));
+    assert!(has(&cpu, "main.compute") && cpu["event"] != "off-cpu", "{cpu}");
+    assert_eq!(
+        (&waits["event"], &waits["unit"], &waits["counted"]),
+        (&"off-cpu".into(), &"nanoseconds".into(), &"waits".into())
+    );
+    for name in ["main.sleep", "main.read", "main.lock"] {
+        assert!(has(&waits, name), "{name} in {waits}");
+    }
+    // The goroutines that wait without a thread, and the threads that have nothing to do.
+    for name in ["runtime.findRunnable", "time.Sleep", "runtime.sysmon"] {
+        assert!(!has(&waits, name), "{name} in {waits}");
+    }
+    let figures = &project.manifest()["off_cpu"];
+    assert_eq!(&waits["off_cpu"], figures);
+    assert_eq!(&cpu["off_cpu"], figures);
+    let seconds = |name: &str| figures[name].as_f64().unwrap();
+    let total = waits["total"].as_f64().unwrap();
+    assert!((seconds("waited_seconds") * 1e9 - total).abs() < 1.0, "{figures}");
+    assert!(seconds("idle_seconds") > 0.0 && figures["lost"] == 0, "{figures}");
+
+    let report = project.goflame(["report", "--profile", "off-cpu", "--tree"]).run();
+    report.code(0).stderr_has(
+        "     Warning this is waiting time of threads: [..]left out: [..] s of Go's threads without a goroutine[..]",
+    );
+    assert!(report.stdout.contains(" of off-cpu") && report.stdout.contains("main.main.func2"), "{}", report.stdout);
+    project.goflame(["diff", "latest", "latest", "--profile", "off-cpu"]).run().code(0);
+    let of_file = summary(&project, &format!("{}/off-cpu.data", project.only_run()));
+    assert_eq!(of_file["total"], waits["total"]);
+    // Other programs read it: the periods are the nanoseconds.
+    let script = format!("perf script -i {}/off-cpu.data -F event,period 2>/dev/null", project.only_run());
+    let script = project.shell(&script).run().stdout.clone();
+    let (mut sum, mut count) = (0_u64, 0_usize);
+    for line in script.lines() {
+        let (period, event) = line.trim().split_once(' ').unwrap();
+        assert_eq!(event.trim(), "offcpu-time:", "{line}");
+        sum += period.parse::<u64>().unwrap();
+        count += 1;
+    }
+    assert!(count > 150 && sum > waits["total"].as_u64().unwrap(), "{count} waits, {sum} ns");
+
+    project.goflame(["report", "--profile", "off-cpu", "-o", "waits.pb.gz"]).run().code(0);
+    assert_eq!(summary(&project, "waits.pb.gz")["total"], waits["total"]);
+}
+
+#[test]
+fn an_export_keeps_the_waiting_time() {
+    let project = Project::workload("waits", ON);
+    project.goflame(["run"]).run().code(0);
+    project.goflame(["runs", "verify"]).run().code(0);
+    let of_run = summary(&project, "latest --profile off-cpu");
+    for option in ["", "--with-binary"] {
+        project.shell(&format!("$goflame runs export {option} -o run.tar.zst")).run().code(0);
+        let other = Project::with("app.name = \"other\"\n");
+        other.goflame(["runs", "import"]).arg(project.path("run.tar.zst")).run().code(0);
+        other.goflame(["runs", "verify"]).run().code(0);
+        let imported = summary(&other, "latest --profile off-cpu");
+        assert_eq!(imported["total"], of_run["total"], "{option}");
+        assert!(has(&imported, "main.sleep"), "{option}: {imported}");
+    }
+}
+
+#[test]
+fn memory_of_the_program_is_not_kept_with_its_waits() {
+    const PROGRAM: &str = "package main
+
+import \"syscall\"
+
+//go:noinline
+func wait(secret [64]byte) byte {
+	request := syscall.NsecToTimespec(1000000)
+	syscall.Nanosleep(&request, nil)
+	return secret[request.Nsec%64]
+}
+
+func main() {
+	var secret [64]byte
+	for i := range secret {
+		secret[i] = \"tercesdetnalp\"[12-i%13]
+	}
+	for i := 0; i < 20; i++ {
+		wait(secret)
+	}
+}
+";
+    for (raw, kept) in [(true, true), (false, false)] {
+        let project = Project::program(PROGRAM, &format!("{ON}[archive]\nraw = {raw}\n"));
+        project.goflame(["run"]).run().code(0);
+        let recording = project.read(&format!("{}/off-cpu.data", project.only_run()));
+        assert_eq!(recording.windows(13).any(|part| part == b"plantedsecret"), kept, "raw = {raw}");
+        assert!(has(&summary(&project, "latest --profile off-cpu"), "main.wait"), "raw = {raw}");
+    }
+}
+
+#[test]
+fn waiting_time_that_was_not_recorded_is_an_error_with_advice() {
+    let project = Project::workload("printer", "");
+    project.goflame(["run"]).run().code(0).stderr_lacks("[..]Off-CPU[..]");
+    project.goflame(["report", "--profile", "off-cpu"]).run().code(2).stdout("").stderr(
+        "error: run [..] has no off-CPU profile
+   help: `off_cpu = true` in [record], or --off-cpu, records the next run with it
+",
+    );
+    project.goflame(["run", "--off-cpu", "--engine", "perf"]).run().code(3).stderr(
+        "[..]error: `engine = \"perf\"` does not record the time off the CPU (`off_cpu` in [record])
+   help: use `engine = \"native\"`
+",
+    );
+}
