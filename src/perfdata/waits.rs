@@ -42,6 +42,8 @@ pub struct WaitFigures {
     pub preempted_ns: u64,
     /// Time of waits without a stack, in nanoseconds.
     pub unknown_ns: u64,
+    /// When the first wait began that is left out because of the size limit, on the clock of the records.
+    pub bound_reached: Option<u64>,
 }
 
 impl Event {
@@ -53,10 +55,15 @@ impl Event {
 
 /// Writes a recording of the waits. Where context switches are sampled, the sample before a switch has the stack of the wait;
 /// elsewhere it is the last sample of the thread. `end` is the time until which waits are followed; `None` for the last
-/// record.
-pub fn write_waits<W: Write + Seek>(data: &PerfData<'_>, end: Option<u64>, out: W) -> Result<(W, WaitFigures), Error> {
+/// record. `limit` is the maximum number of bytes of records: many waits may have copies of one sample.
+pub fn write_waits<W: Write + Seek>(
+    data: &PerfData<'_>,
+    end: Option<u64>,
+    limit: u64,
+    out: W,
+) -> Result<(W, WaitFigures), Error> {
     let attr = data.events().first().map(|event| event.attr.clone()).unwrap_or_default();
-    let (waits, figures) = find_waits(data, is_of_switches(&attr), end);
+    let (waits, mut figures) = find_waits(data, is_of_switches(&attr), end);
     let event = Event {
         name: WAIT_EVENT.to_owned(),
         attr: Attr {
@@ -72,6 +79,12 @@ pub fn write_waits<W: Write + Seek>(data: &PerfData<'_>, end: Option<u64>, out: 
     let mut waits = waits.iter().peekable();
     for (position, record) in data.records().flatten().enumerate() {
         if let Some(wait) = waits.next_if(|wait| wait.position == position) {
+            let size = u64::try_from(wait.sample.len()).unwrap_or(u64::MAX);
+            if writer.bytes_written().saturating_add(size) > limit {
+                figures.bound_reached = Some(wait.start);
+                // Only later waits need the other records.
+                break;
+            }
             write_wait(&mut writer, wait, &attr)?;
         } else if !matches!(record.kind, RecordKind::Sample(_) | RecordKind::Switch { .. })
             && let Ok(raw) = RawRecord::parse(data.record_bytes(&record), 0)
@@ -153,6 +166,13 @@ fn find_waits<'d>(data: &PerfData<'d>, samples_are_switches: bool, end: Option<u
             }
             RecordKind::Fork(task) => {
                 ignored.remove(&task.tid);
+            }
+            RecordKind::Comm { exec: true, tid, .. } => {
+                // A thread that calls exec takes the id of the main thread, which has ended. Its stack was of the old program.
+                ignored.remove(tid);
+                if let Some(thread) = threads.get_mut(tid) {
+                    thread.sample = None;
+                }
             }
             _ => {}
         }

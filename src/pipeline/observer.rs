@@ -269,6 +269,9 @@ pub enum RunNote {
     /// Profiles of the program's runtime are missing or empty.
     #[error("{0}")]
     RuntimeProfile(String),
+    /// The recording of waits cannot be written or analysed, for this reason.
+    #[error("the run has no off-CPU profile: {0}")]
+    NoWaits(String),
     /// A recording could not be rewritten.
     #[error("{file} keeps its stack copies, which hold the program's memory: {reason}")]
     StackCopiesKept {

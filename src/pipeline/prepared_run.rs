@@ -191,7 +191,7 @@ impl PreparedRun<'_> {
             ..AnalyseOptions::default()
         };
         let code_files = recording.code_files.take().map_or_else(OnceCell::new, OnceCell::from);
-        let off_cpu = recording.off_cpu.take().map(|figures| (figures, kernel.clone()));
+        let off_cpu = recording.off_cpu.take().map(|recorded| (recorded, kernel.clone()));
         let find =
             |data: &PerfData<'_>| code_files.get_or_init(|| find_code_files(data, Some(created.into()))).as_slice();
         let (analysis, sources) = thread::scope(|scope| {
@@ -203,11 +203,15 @@ impl PreparedRun<'_> {
         let (mut analysis, seconds) = analysis?;
         drop(perf_data);
         let kept_copies = self.rewrite(analysis.repaired.take(), analysis.has_copies, draft, PERF_DATA_FILE);
-        let analyse_waits = |(figures, kernel)| {
+        let analyse_waits = |(recorded, kernel)| {
             let code_files = code_files.get().map_or(&[][..], Vec::as_slice);
-            Waits::analyse(&draft.path(OFF_CPU_FILE), &figures, &mut images, kernel, code_files, analysis_options)
+            Waits::analyse(&draft.path(OFF_CPU_FILE), recorded, &mut images, kernel, code_files, analysis_options)
         };
-        let mut waits = off_cpu.map(analyse_waits).transpose()?;
+        let mut waits = off_cpu.map(analyse_waits).transpose().unwrap_or_else(|note| {
+            self.observer.warning(&Warning::Note(&note));
+            notes.push(note.to_string());
+            None
+        });
         let kept_waits = waits.as_mut().and_then(|waits| {
             waits.add_symbols_to(&mut analysis);
             self.rewrite(waits.analysis.repaired.take(), waits.analysis.has_copies, draft, OFF_CPU_FILE)

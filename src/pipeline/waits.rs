@@ -1,13 +1,15 @@
 //! Analyses the recording of waits of a run.
 
+use std::fs;
 use std::path::Path;
 
-use super::Error;
 use super::analysis::analyse_bytes;
 use super::kernel::KernelSource;
+use super::observer::RunNote;
 use super::off_cpu::{NANOSECONDS, OFF_CPU_FILE, leave_out_idle_threads};
+use super::{Error, with_causes};
 use crate::analyse::{AnalyseOptions, Analysis, KernelSymbols};
-use crate::profile::{Event, OffCpuTime, Profile};
+use crate::profile::{Event, OffCpuTime, Profile, SizeBound};
 use crate::record::OffCpuFigures;
 use crate::render::headline_of_waits;
 use crate::sources::{CodeFile, DiskImages, InputBytes};
@@ -20,8 +22,27 @@ pub(super) struct Waits {
 }
 
 impl Waits {
-    /// Analyses the recording of waits at this path.
+    /// Analyses the recording of waits at this path. If that fails, or if the recording could not be written, the run goes on
+    /// without it and with this note: its file, which holds memory of the program, is removed.
     pub(super) fn analyse<'o>(
+        recording: &Path,
+        recorded: Result<OffCpuFigures, String>,
+        images: &mut DiskImages,
+        kernel: Result<KernelSymbols, String>,
+        code_files: &'o [CodeFile],
+        options: AnalyseOptions<'o>,
+    ) -> Result<Self, RunNote> {
+        let waits = recorded.and_then(|recorded| {
+            Self::try_analyse(recording, &recorded, images, kernel, code_files, options)
+                .map_err(|error| with_causes(&error))
+        });
+        waits.map_err(|reason| {
+            let _ = fs::remove_file(recording);
+            RunNote::NoWaits(reason)
+        })
+    }
+
+    fn try_analyse<'o>(
         recording: &Path,
         recorded: &OffCpuFigures,
         images: &mut DiskImages,
@@ -56,12 +77,13 @@ impl Waits {
 
 /// The times that are known before the waits are analysed.
 fn time_of(recorded: &OffCpuFigures) -> OffCpuTime {
-    let OffCpuFigures { waits, lost, from_last_samples } = *recorded;
+    let OffCpuFigures { waits, lost, size_bound, from_last_samples } = *recorded;
     OffCpuTime {
         preempted_seconds: waits.preempted_ns as f64 / NANOSECONDS,
         unknown_seconds: waits.unknown_ns as f64 / NANOSECONDS,
         unfinished: waits.unfinished,
         lost,
+        size_bound: size_bound.map(|(bytes, time)| SizeBound { bytes, seconds: time.as_secs_f64() }),
         from_last_samples,
         ..OffCpuTime::default()
     }

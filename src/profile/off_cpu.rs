@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::quality::SizeBound;
+
 /// Thread time off the CPU in a run. Times are in seconds, summed over all threads.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct OffCpuTime {
@@ -15,8 +17,10 @@ pub struct OffCpuTime {
     pub unknown_seconds: f64,
     /// Waits that had not ended when the recording did. They count up to its end.
     pub unfinished: u64,
-    /// Records of context switches that the kernel dropped, or that are beyond the bound on the size of their file.
+    /// Records of context switches that the kernel dropped because a ring buffer was full.
     pub lost: u64,
+    /// The bound on the size of their recording, if it was reached: later waits are missing.
+    pub size_bound: Option<SizeBound>,
     /// Whether the kernel forbids samples of context switches. Then a wait has the stack of the last sample of its thread.
     pub from_last_samples: bool,
     /// The most important fact of the profile.
@@ -24,6 +28,12 @@ pub struct OffCpuTime {
 }
 
 impl OffCpuTime {
+    /// Says that the waits are those of the beginning, if they are.
+    pub fn bound_note(&self) -> Option<String> {
+        let bound = self.size_bound?;
+        Some(format!("the recording of waits is {bound}: the off-CPU profile shows the beginning only"))
+    }
+
     /// Says what the profile is of, and what is not in it.
     pub fn notes(&self) -> Vec<String> {
         let parts = [
@@ -38,6 +48,7 @@ impl OffCpuTime {
             "this is waiting time of threads: a goroutine that sleeps, or waits for a channel, a mutex or the network, holds no \
              thread, and is in `--profile block` and `--profile mutex`{left_out}"
         )];
+        notes.extend(self.bound_note());
         if self.from_last_samples {
             notes.push(
                 "the kernel permits no samples of context switches (kernel.perf_event_paranoid must be 1 or less, or CAP_PERFMON \
@@ -67,5 +78,11 @@ mod tests {
         let uncertain = OffCpuTime { from_last_samples: true, ..OffCpuTime::default() };
         assert_eq!(uncertain.notes().len(), 2);
         assert!(!uncertain.notes().concat().contains("left out"));
+        let size_bound = Some(SizeBound { bytes: 1_000_000, seconds: 3.21 });
+        let [_, note] = &OffCpuTime { size_bound, ..OffCpuTime::default() }.notes()[..] else { panic!("one note") };
+        assert_eq!(
+            note,
+            "the recording of waits is truncated at 1 000 000 bytes after 3.2 s: the off-CPU profile shows the beginning only"
+        );
     }
 }

@@ -27,8 +27,8 @@ pub struct Recording {
     /// The reason why each thread had an event of its own. `None` if each CPU had one, confined to the program's control
     /// group, and with `engine = "perf"`.
     pub inherited: Option<Inherited>,
-    /// Figures of the recording of waits, if there is one.
-    pub off_cpu: Option<OffCpuFigures>,
+    /// Figures of the recording of waits, if there should be one, or the reason why it cannot be written.
+    pub off_cpu: Option<Result<OffCpuFigures, String>>,
 }
 
 /// Why each thread had an event of its own.
@@ -45,8 +45,10 @@ pub struct Inherited {
 pub struct OffCpuFigures {
     /// Figures about the waits in it.
     pub waits: WaitFigures,
-    /// Records of context switches that the kernel dropped, or that are beyond the limit of the file.
+    /// Records of context switches that the kernel dropped because a ring buffer was full.
     pub lost: u64,
+    /// The size limit in bytes, and the time until the file reached it, if it did: later waits are missing.
+    pub size_bound: Option<(u64, Duration)>,
     /// Whether the kernel forbids samples of context switches, so that waits have the last samples of their threads.
     pub from_last_samples: bool,
 }

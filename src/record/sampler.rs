@@ -1,8 +1,9 @@
 //! Writes ring buffers to a `perf.data` file with constant memory: records are copied, samples with shorter stack copies
 //! where the rest is not needed.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
@@ -18,7 +19,7 @@ use super::plan::SamplingPlan;
 use super::priority::HighPriority;
 use super::raw_sample::{Sampled, lost_records};
 use super::recording::{Inherited, Recording, SamplingFigures};
-use super::switches::SwitchFile;
+use super::switches::{RESERVE, SwitchFile};
 use super::tasks::OpenedEvent;
 use super::thread_events::EventOwners;
 use crate::fsio::create_private;
@@ -26,9 +27,6 @@ use crate::perfdata::abi::{RECORD_HEADER, record_type};
 use crate::perfdata::{self, Attr, CpuCount, Features, SampleId, Writer, decode_mapping};
 use crate::perfevent::{Rings, monotonic_ns};
 use crate::process::{descendants_of, with_own_rights};
-
-/// Bytes reserved for the data that [`Writer::finish`] adds: a few kilobytes on a machine with many CPUs.
-const RESERVE: u64 = 64 * 1024;
 
 /// An open recording.
 pub(super) struct NativeSampler {
@@ -69,20 +67,17 @@ impl NativeSampler {
         let mut code_files = CodeFileWatch::new(plan.oldest_code_file);
         let mut mapped_files = MappedFiles::new();
         let limit = plan.max_bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(RESERVE));
-        let create_switches = |plan| SwitchFile::create(plan, &rings, &event, limit);
+        let create_switches = |off_cpu| SwitchFile::create(off_cpu, &rings, &event, plan.max_bytes);
         let mut switches = plan.off_cpu.as_ref().map(create_switches).transpose()?;
         let writer = Writer::create(create_private(&path)?, std::slice::from_ref(&event));
         let mut writer = writer.map_err(|source| Error::from_writer(&path, source))?;
-        for (path, writer) in files(&path, &mut writer, &mut switches) {
-            let written = write_kernel_mapping(writer, plan).and_then(|()| {
-                with_own_rights(|| {
-                    write_existing(writer, &processes, |mapping| {
-                        code_files.note(mapping);
-                        mapped_files.note(mapping);
-                    })
-                })
-            });
-            written.map_err(|source| Error::from_writer(path, source))?;
+        let mut write = |writer: &mut Writer<File>| {
+            write_kernel_mapping(writer, plan)?;
+            write_processes(writer, &processes, &mut code_files, &mut mapped_files)
+        };
+        write(&mut writer).map_err(|source| Error::from_writer(&path, source))?;
+        if let Some(file) = &mut switches {
+            file.write_with(write);
         }
         let cpus = u32::try_from(rings.cpus()).unwrap_or(u32::MAX);
         let nr_cpus = Some(CpuCount { available: cpus, online: cpus });
@@ -118,14 +113,10 @@ impl NativeSampler {
         self.rings.enable()?;
         let processes = descendants_of(&[parent], &[]).into_iter().map(Pid::as_raw).collect();
         let (code_files, mapped_files) = (&mut self.code_files, &mut self.mapped_files);
-        for (path, writer) in files(&self.path, &mut self.writer, &mut self.switches) {
-            let written = with_own_rights(|| {
-                write_existing(writer, &processes, |mapping| {
-                    code_files.note(mapping);
-                    mapped_files.note(mapping);
-                })
-            });
-            written.map_err(|source| Error::from_writer(path, source))?;
+        let mut write = |writer: &mut Writer<File>| write_processes(writer, &processes, code_files, mapped_files);
+        write(&mut self.writer).map_err(|source| Error::from_writer(&self.path, source))?;
+        if let Some(file) = &mut self.switches {
+            file.write_with(write);
         }
         Ok(())
     }
@@ -163,7 +154,7 @@ impl NativeSampler {
                 None => goroutines.follow(kind, misc, body),
             }
             if let Some(file) = switches {
-                file.write(kind, misc, body)?;
+                file.write(kind, misc, body);
             }
             if is_own {
                 return Ok(());
@@ -209,8 +200,10 @@ impl NativeSampler {
             Ok(drained) if drained.records == 0 => Ok(()),
             // Every buffer was read once: readers may now sort the earlier records and release them.
             Ok(_) => {
-                let round = self.switches.as_mut().map_or(Ok(()), SwitchFile::finished_round);
-                round.and_then(|()| self.writer.finished_round())
+                if let Some(file) = &mut self.switches {
+                    file.write_with(Writer::finished_round);
+                }
+                self.writer.finished_round()
             }
             Err(error) => Err(error),
         };
@@ -239,7 +232,7 @@ impl NativeSampler {
         self.writer.finish(&self.features).map_err(|source| Error::from_writer(&self.path, source))?;
         let ended = self.ended.unwrap_or_default();
         let lost_switches = self.rings.lost_switches();
-        let off_cpu = self.switches.map(|file| file.finish(&self.features, ended, lost_switches)).transpose()?;
+        let off_cpu = self.switches.map(|file| file.finish(&self.features, ended, lost_switches));
         let GoroutinesRead { readings, unread } = self.goroutines.finish();
         Ok(Recording {
             figures: Some(SamplingFigures {
@@ -261,13 +254,19 @@ impl NativeSampler {
     }
 }
 
-/// The paths and the writers of all files.
-fn files<'f>(
-    path: &'f Path,
-    writer: &'f mut Writer<File>,
-    switches: &'f mut Option<SwitchFile>,
-) -> impl Iterator<Item = (&'f Path, &'f mut Writer<File>)> {
-    std::iter::once((path, writer)).chain(switches.as_mut().map(SwitchFile::writer))
+/// Writes and notes what these processes had before.
+fn write_processes(
+    writer: &mut Writer<File>,
+    processes: &BTreeSet<i32>,
+    code_files: &mut CodeFileWatch,
+    mapped_files: &mut MappedFiles,
+) -> Result<(), perfdata::Error> {
+    with_own_rights(|| {
+        write_existing(writer, processes, |mapping| {
+            code_files.note(mapping);
+            mapped_files.note(mapping);
+        })
+    })
 }
 
 /// Writes the mapping of the kernel's own code, for which the kernel sends no record. Without it, perf and every other

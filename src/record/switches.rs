@@ -5,15 +5,23 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::error::Error;
 use super::event::{ChosenEvent, attr, event_name};
-use super::raw_sample::lost_records;
+use super::raw_sample::{Sampled, lost_records};
 use super::recording::OffCpuFigures;
 use crate::fsio::{FileError, MappedFile, create_private, replace_file};
 use crate::perfdata::abi::{RECORD_HEADER, record_type};
 use crate::perfdata::{self, Attr, Event, Features, PerfData, WaitFigures, Writer, write_waits};
-use crate::perfevent::{self, MIN_RING_BYTES, Rings, Source, Spec, Target, probe};
+use crate::perfevent::{self, MIN_RING_BYTES, Rings, Source, Spec, Target, monotonic_ns, probe};
+use crate::process::with_causes;
+
+/// Bytes reserved for the data that [`Writer::finish`] adds: a few kilobytes on a machine with many CPUs.
+pub(super) const RESERVE: u64 = 64 * 1024;
+
+/// Maximum bytes of a file whose waits have copies of the last samples. A thread may wait 100 000 times between two samples.
+const MAX_BYTES_OF_LAST_SAMPLES: u64 = 1 << 30;
 
 /// The plan for the time that threads are off the CPU.
 #[derive(Debug, Clone)]
@@ -22,6 +30,8 @@ pub struct OffCpuPlan {
     path: PathBuf,
     /// The event beside the sampled one.
     spec: Spec,
+    /// Maximum bytes of user stack in a sample.
+    stack: u32,
 }
 
 impl OffCpuPlan {
@@ -33,7 +43,7 @@ impl OffCpuPlan {
             Err(error) if error.is_denied() => event.spec.of_switches(Source::Dummy, 0),
             _ => sampled,
         };
-        Self { path, spec }
+        Self { path, spec, stack }
     }
 
     /// Opens the event on a target. Returns the ids.
@@ -52,16 +62,29 @@ pub(super) struct SwitchFile {
     ids: HashSet<u64>,
     /// Whether these events have samples. The file takes the samples of the other event if not.
     has_samples: bool,
-    limit: u64,
-    is_full: bool,
-    /// Records that the kernel reported as lost, and those beyond the limit.
+    /// Maximum bytes of user stack in a sample.
+    stack: usize,
+    /// Reused from sample to sample.
+    shortened: Vec<u8>,
+    max_bytes: u64,
+    /// When the file was created, and when it was full, on the clock of the records.
+    created: u64,
+    full: Option<u64>,
+    /// The first error. Nothing is written after it.
+    failed: Option<perfdata::Error>,
+    /// Records that the kernel reported as lost.
     lost: u64,
 }
 
 impl SwitchFile {
     /// Creates the file. `sampled` is the other event.
-    pub(super) fn create(plan: &OffCpuPlan, rings: &Rings, sampled: &Event, limit: u64) -> Result<Self, Error> {
-        let OffCpuPlan { path, spec } = plan;
+    pub(super) fn create(
+        plan: &OffCpuPlan,
+        rings: &Rings,
+        sampled: &Event,
+        max_bytes: Option<u64>,
+    ) -> Result<Self, Error> {
+        let OffCpuPlan { path, spec, stack } = plan;
         let has_samples = spec.source == Source::ContextSwitches;
         let ids = rings.switch_ids();
         let event = if has_samples {
@@ -70,6 +93,7 @@ impl SwitchFile {
         } else {
             sampled.clone()
         };
+        let largest = if has_samples { u64::MAX } else { MAX_BYTES_OF_LAST_SAMPLES };
         let writer = Writer::create(create_private(path)?, std::slice::from_ref(&event));
         Ok(Self {
             path: path.clone(),
@@ -77,8 +101,12 @@ impl SwitchFile {
             attr: event.attr,
             ids: ids.into_iter().collect(),
             has_samples,
-            limit,
-            is_full: false,
+            stack: *stack as usize,
+            shortened: Vec::new(),
+            max_bytes: max_bytes.map_or(largest, |bytes| bytes.min(largest)),
+            created: monotonic_ns(),
+            full: None,
+            failed: None,
             lost: 0,
         })
     }
@@ -88,9 +116,11 @@ impl SwitchFile {
         &self.attr
     }
 
-    /// The path and the writer, for records that are synthesised.
-    pub(super) fn writer(&mut self) -> (&Path, &mut Writer<File>) {
-        (&self.path, &mut self.writer)
+    /// Writes records that the kernel does not send. An error ends this file and not the recording.
+    pub(super) fn write_with(&mut self, write: impl FnOnce(&mut Writer<File>) -> Result<(), perfdata::Error>) {
+        if self.failed.is_none() && self.full.is_none() {
+            self.failed = write(&mut self.writer).err();
+        }
     }
 
     /// Whether a record is of an event of context switches.
@@ -105,55 +135,68 @@ impl SwitchFile {
         id.is_some_and(|id| self.ids.contains(&u64::from_le_bytes(*id)))
     }
 
-    /// Writes a record, unless it is a sample of the other event that is not needed, or the file has reached its limit.
-    pub(super) fn write(&mut self, kind: u32, misc: u16, body: &[u8]) -> Result<(), perfdata::Error> {
+    /// Writes a record, unless it is a sample of the other event that is not needed, or the file has reached its limit. An
+    /// error ends this file and not the recording.
+    pub(super) fn write(&mut self, kind: u32, misc: u16, body: &[u8]) {
         let is_own = self.is_own(kind, body);
         let is_needed =
             is_own || !matches!(kind, record_type::LOST) && (kind != record_type::SAMPLE || !self.has_samples);
-        if !is_needed {
-            return Ok(());
+        if !is_needed || self.full.is_some() || self.failed.is_some() {
+            return;
         }
-        let size = self.writer.bytes_written().saturating_add((RECORD_HEADER + body.len()) as u64);
-        self.is_full |= size > self.limit;
         if is_own && kind == record_type::LOST {
             self.lost = self.lost.saturating_add(lost_records(body));
         }
-        if self.is_full {
-            self.lost = self.lost.saturating_add(u64::from(is_own));
-            return Ok(());
+        // Samples of switches have no larger copies.
+        let sampled = (kind == record_type::SAMPLE && !is_own).then(|| Sampled::decode(body, &self.attr)).flatten();
+        let short_body = sampled.and_then(|sampled| sampled.shorten(body, self.stack, &mut self.shortened));
+        let body = short_body.unwrap_or(body);
+        let size = self.writer.bytes_written().saturating_add((RECORD_HEADER + body.len()) as u64);
+        if size > record_limit(self.max_bytes) {
+            self.full = Some(monotonic_ns());
+        } else {
+            self.failed = self.writer.record(kind, misc, body).err();
         }
-        self.writer.record(kind, misc, body)
-    }
-
-    /// Marks the end of a round of reading all buffers.
-    pub(super) fn finished_round(&mut self) -> Result<(), perfdata::Error> {
-        self.writer.finished_round()
     }
 
     /// Completes the file, and makes a recording of waits of it. `end` is when sampling ended, on the clock of the records.
-    /// `lost` is the number of lost records that the kernel counted.
-    pub(super) fn finish(self, features: &Features, end: u64, lost: Option<u64>) -> Result<OffCpuFigures, Error> {
-        let Self { path, writer, has_samples, is_full, .. } = self;
-        writer.finish(features).map_err(|source| Error::from_writer(&path, source))?;
-        let end = (!is_full).then_some(end);
-        let waits = replace_by_waits(&path, end)?;
-        Ok(OffCpuFigures { waits, lost: lost.unwrap_or(0).max(self.lost), from_last_samples: !has_samples })
+    /// `lost` is the number of lost records that the kernel counted. The error is the reason in one line.
+    pub(super) fn finish(self, features: &Features, end: u64, lost: Option<u64>) -> Result<OffCpuFigures, String> {
+        let Self { path, writer, has_samples, max_bytes, created, full, failed, .. } = self;
+        failed.map_or_else(|| writer.finish(features), Err).map_err(|error| reason(&path, error))?;
+        let waits = replace_by_waits(&path, full.is_none().then_some(end), record_limit(max_bytes))?;
+        let reached = waits.bound_reached.or(full);
+        let size_bound = reached.map(|time| (max_bytes, Duration::from_nanos(time.saturating_sub(created))));
+        let lost = lost.unwrap_or(0).max(self.lost);
+        Ok(OffCpuFigures { waits, lost, size_bound, from_last_samples: !has_samples })
     }
 }
 
-fn replace_by_waits(path: &Path, end: Option<u64>) -> Result<WaitFigures, Error> {
-    let failed = |source| Error::Write { path: path.to_owned(), source };
-    let switches = MappedFile::open(path).map_err(failed)?;
-    let data = PerfData::parse(switches.as_ref()).map_err(|source| Error::from_writer(path, source))?;
+/// Maximum bytes of the records in a file with this maximum size.
+fn record_limit(max_bytes: u64) -> u64 {
+    max_bytes.saturating_sub(RESERVE)
+}
+
+fn replace_by_waits(path: &Path, end: Option<u64>, limit: u64) -> Result<WaitFigures, String> {
+    let switches = MappedFile::open(path).map_err(|source| with_causes(&FileError::new("read", path, source)))?;
+    let data = PerfData::parse(switches.as_ref()).map_err(|error| reason(path, error))?;
     let mut figures = WaitFigures::default();
     let replaced = replace_file(path, |file| {
-        let written = write_waits(&data, end, file).map_err(|error| match error {
+        let written = write_waits(&data, end, limit, file).map_err(|error| match error {
             perfdata::Error::Write(source) => source,
             other => io::Error::other(other),
         });
         figures = written.map_err(|source| FileError::new("write", path, source))?.1;
         Ok(())
     });
-    replaced.map_err(|error| failed(io::Error::other(error)))?;
+    replaced.map_err(|error| with_causes(&error))?;
     Ok(figures)
+}
+
+/// The reason in one line.
+fn reason(path: &Path, error: perfdata::Error) -> String {
+    match error {
+        perfdata::Error::Write(source) => with_causes(&FileError::new("write", path, source)),
+        other => with_causes(&other),
+    }
 }

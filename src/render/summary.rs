@@ -65,6 +65,7 @@
 //!     "unknown_seconds": 0.0,        of waits without a known stack
 //!     "unfinished": 0,               waits that lasted at the end of the recording
 //!     "lost": 0,                     lost records of context switches
+//!     "size_bound": null,            {"bytes", "seconds"}: later waits are missing, as their file reached its bound then
 //!     "from_last_samples": false,    true: the stacks are those of the last CPU samples before the waits
 //!     "headline": "2.40 s of waiting, 62 % at main.load"     null: no thread waited
 //!   },

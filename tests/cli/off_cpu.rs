@@ -121,6 +121,54 @@ func main() {
     }
 }
 
+/// A program with this number of waits, each of which is a record of at least 1 KiB.
+fn waiting_program(waits: usize) -> String {
+    format!(
+        "package main
+
+import \"syscall\"
+
+func main() {{
+	for i := 0; i < {waits}; i++ {{
+		request := syscall.NsecToTimespec(1000)
+		syscall.Nanosleep(&request, nil)
+	}}
+}}
+"
+    )
+}
+
+#[test]
+fn a_bound_on_the_waits_is_said_and_leaves_the_cpu_profile_whole() {
+    let project = Project::program(&waiting_program(1000), &format!("{ON}[archive]\nmax_bytes = \"1MB\"\n"));
+    let note = "     Warning the recording of waits is truncated at 1 000 000 bytes after [..] s: the off-CPU profile shows the \
+                beginning only";
+    project.goflame(["run"]).run().code(0).stderr_has(note).stderr_lacks("[..]were lost[..]");
+    let manifest = project.manifest();
+    assert_eq!(
+        (&manifest["off_cpu"]["size_bound"]["bytes"], &manifest["off_cpu"]["lost"]),
+        (&1_000_000.into(), &0.into())
+    );
+    assert_eq!(manifest["quality"]["size_bound"], Value::Null);
+    project.goflame(["report", "--profile", "off-cpu"]).run().code(0).stderr_has(note);
+}
+
+#[test]
+fn a_run_whose_waits_cannot_be_written_has_its_cpu_profile_and_says_why() {
+    let project = Project::program(&waiting_program(20_000), ON);
+    project.goflame(["build"]).run().code(0);
+    let run = project.shell("ulimit -f 8192; $goflame run").run();
+    run.code(0).stderr_has(
+        "     Warning the run has no off-CPU profile: cannot write [..]/off-cpu.data: File too large (os error 27)",
+    );
+    let manifest = project.manifest();
+    assert_eq!(manifest["off_cpu"], Value::Null);
+    assert!(manifest["notes"].to_string().contains("the run has no off-CPU profile"), "{manifest}");
+    assert!(!project.path(&format!("{}/off-cpu.data", project.only_run())).exists());
+    project.goflame(["report"]).run().code(0);
+    project.goflame(["report", "--profile", "off-cpu"]).run().code(2);
+}
+
 #[test]
 fn waiting_time_that_was_not_recorded_is_an_error_with_advice() {
     let project = Project::workload("printer", "");

@@ -163,6 +163,9 @@ pub(super) fn show_waits(outcome: &RunOutcome, terminal: &Terminal) {
         let lost = format_number(time.lost);
         terminal.warn(&format!("{lost} records of context switches were lost: waiting times may be wrong"));
     }
+    if let Some(note) = time.bound_note() {
+        terminal.warn(&note);
+    }
 }
 
 /// The words on a run that does not become `latest`.

@@ -45,10 +45,21 @@ impl Recorder {
         self
     }
 
+    fn exec(mut self, time: u64) -> Self {
+        let id = SampleId { pid: 0x2a, tid: THREAD, time, id: 5, ..SampleId::default() };
+        self.0.comm(0x2a, THREAD, true, b"new", &id).unwrap();
+        self
+    }
+
     /// Start, leaf and length of each wait, and the figures.
     fn waits(self, end: Option<u64>) -> (Vec<(u64, u64, u64)>, WaitFigures) {
+        self.waits_within(end, u64::MAX)
+    }
+
+    fn waits_within(self, end: Option<u64>, limit: u64) -> (Vec<(u64, u64, u64)>, WaitFigures) {
         let switches = self.0.finish(&features()).unwrap().into_inner();
-        let (out, figures) = write_waits(&PerfData::parse(&switches).unwrap(), end, Cursor::new(Vec::new())).unwrap();
+        let data = PerfData::parse(&switches).unwrap();
+        let (out, figures) = write_waits(&data, end, limit, Cursor::new(Vec::new())).unwrap();
         let waits = out.into_inner();
         let waits = PerfData::parse(&waits).unwrap();
         assert!(waits.is_complete() && waits.events()[0].is_of_waits());
@@ -61,7 +72,7 @@ impl Recorder {
                     let leaf = sample.callchain.clone().next_back().unwrap();
                     found.push((sample.time.unwrap(), leaf, sample.period));
                 }
-                RecordKind::Exit(_) => {}
+                RecordKind::Exit(_) | RecordKind::Comm { .. } => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -102,6 +113,32 @@ fn a_wait_that_has_not_ended_counts_up_to_the_end() {
 fn a_thread_that_has_ended_does_not_wait() {
     let (waits, figures) = Recorder::new(SWITCHES).exit(9).sample(10, 0x1000).out(11).waits(Some(100));
     assert_eq!((waits, figures), (vec![], WaitFigures::default()));
+}
+
+#[test]
+fn a_thread_that_takes_the_id_of_the_ended_main_thread_by_exec_waits() {
+    let recorder = Recorder::new(SWITCHES).exit(9).exec(9).sample(10, 0x1000).out(11).back(31);
+    assert_eq!(recorder.waits(None).0, [(11, 0x1000, 20)]);
+}
+
+#[test]
+fn a_wait_after_an_exec_has_no_stack_of_the_old_program() {
+    let recorder = Recorder::new(CPU_CLOCK).sample(10, 0x1000).exec(15).out(20).back(30);
+    let (waits, figures) = recorder.sample(40, 0x2000).out(41).back(42).waits(None);
+    assert_eq!((waits, figures.unknown_ns), (vec![(41, 0x2000, 1)], 10));
+}
+
+#[test]
+fn waits_end_at_the_size_limit() {
+    let waits_within = |limit| {
+        let recorder = Recorder::new(CPU_CLOCK).sample(10, 0x1000);
+        (0..100).fold(recorder, |recorder, at| recorder.out(20 + 2 * at).back(21 + 2 * at)).waits_within(None, limit)
+    };
+    let (all, figures) = waits_within(u64::MAX);
+    assert_eq!((all.len(), figures.bound_reached), (100, None));
+    let (first, figures) = waits_within(2000);
+    assert!((1..100).contains(&first.len()), "{first:?}");
+    assert_eq!(figures.bound_reached, Some(all[first.len()].0));
 }
 
 #[test]
