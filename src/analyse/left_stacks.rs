@@ -35,7 +35,7 @@ pub(super) struct LeftCallers {
     /// Return addresses, the innermost first.
     pub(super) addresses: Vec<u64>,
     /// Whether the stack had the same callers before the sample and after it. Otherwise the addresses are those in common,
-    /// and one in the function that called one thing and then another.
+    /// and one in the function that called one thing and then another; or those of the only reading.
     pub(super) is_whole: bool,
     /// The descriptor of the goroutine. `None` if it was another one before than after.
     pub(super) descriptor: Option<u64>,
@@ -85,7 +85,7 @@ impl<'r> LeftStacks<'r> {
         let known = common + usize::from(in_same_function);
         Some(LeftCallers {
             addresses: callers.get(callers.len().checked_sub(known)?..)?.to_vec(),
-            is_whole: common == others.len() && common == callers.len(),
+            is_whole: are_around([before, after], time) && common == others.len() && common == callers.len(),
             descriptor: (before.descriptor == after.descriptor).then_some(before.descriptor),
         })
     }
@@ -123,9 +123,14 @@ impl<'r> LeftStacks<'r> {
     }
 }
 
+/// Whether one of these readings is not after this time, and the other one not before it.
+fn are_around([before, after]: [&LeftStack; 2], time: u64) -> bool {
+    before.first_ns <= time && time <= after.last_ns
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{LeftStack, LeftStackReadings, LeftStacks, MAX_AGE};
+    use super::{LeftStack, LeftStackReadings, LeftStacks, MAX_AGE, are_around};
 
     #[test]
     fn the_nearest_readings_with_a_result_are_found() {
@@ -157,5 +162,12 @@ mod tests {
         assert_eq!(around(2, second + 55, 16), Some([8, 24]));
         assert_eq!([around(2, second - 1, 0), around(2, second + 81, 0)], [Some([8, 8]), Some([24, 24])]);
         assert_eq!([around(2, second - MAX_AGE - 1, 0), around(3, second, 0)], [None; 2]);
+        let confirmed = |time| {
+            let [before, after] =
+                stacks.around((1, 2), time, |_| Some(())).expect("readings").map(|(reading, ())| reading);
+            are_around([before, after], time)
+        };
+        let times = [second - 1, second + 5, second + 20, second + 81];
+        assert_eq!(times.map(confirmed), [false, true, true, false], "the first and the last have one reading");
     }
 }

@@ -18,14 +18,16 @@ pub(super) fn called<'t, 'a>(table: &'t Pclntab<'a>, elf: &Elf<'_>, return_addre
 }
 
 /// Whether a function is assembly that ends with a jump to an address in a register, on amd64. Such a function goes on in
-/// other code, and does not come back to the end of its own.
+/// other code, and does not come back to the end of its own. Functions of package `runtime`, such as `reflectcall`, do not
+/// count: they go on in code of the program itself.
 pub(super) fn jumps_out(function: &Function<'_, '_>, elf: &Elf<'_>) -> bool {
     let size = function.end().checked_sub(function.entry()).and_then(|size| usize::try_from(size).ok());
     let code = elf.at(function.entry()).and_then(|bytes| bytes.get(..size?)).unwrap_or_default();
     // Padding (INT3) fills the space up to the next function.
     let end = code.iter().rposition(|byte| *byte != 0xcc).map_or(0, |last| last.saturating_add(1));
     // `JMP` with a register: FF E0 to FF E7, after 41 for R8 to R15.
-    function.is_assembly() && matches!(code.get(..end), Some([.., 0xff, 0xe0..=0xe7]))
+    let is_of_runtime = function.name().is_some_and(|name| name.starts_with(b"runtime."));
+    function.is_assembly() && !is_of_runtime && matches!(code.get(..end), Some([.., 0xff, 0xe0..=0xe7]))
 }
 
 /// The target of a call (`E8`, and the distance from its end) at an address. Any byte may look like a call, so the caller

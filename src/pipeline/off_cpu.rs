@@ -79,17 +79,24 @@ pub(super) fn off_cpu_plan(
     config.record.off_cpu.then(|| OffCpuPlan::new(path, event, stack, cpus))
 }
 
+/// Name of goflame's own process, whose threads wait for samples: a recording of all CPUs contains them.
+const OWN_PROCESS: &str = "goflame";
+
 /// Leaves idle threads out of a profile of waits, and says what it shows. `recorded` are the figures of its recording.
 pub(super) fn show_waits(analysis: &mut Analysis, recorded: Option<OffCpuTime>) {
     let time = leave_out_idle_threads(analysis, recorded.unwrap_or_default());
     analysis.notes.extend(time.notes());
 }
 
-/// Leaves the idle threads of Go's runtime out of a profile of waits, and adds their time and that of the others to
-/// `recorded`.
+/// Leaves goflame's own threads and the idle ones of Go's runtime out of a profile of waits, and adds their time and that of the
+/// others to `recorded`.
 pub(super) fn leave_out_idle_threads(analysis: &mut Analysis, recorded: OffCpuTime) -> OffCpuTime {
     let Analysis { profile, quality, .. } = analysis;
     let all = profile.total_weight();
+    let is_of_others = |task| profile.str(profile.task(task).process) != OWN_PROCESS;
+    let kept: Vec<bool> = profile.samples().iter().map(|sample| is_of_others(sample.task)).collect();
+    profile.retain_samples(&kept);
+    let of_others = profile.total_weight();
     let is_idle: Vec<bool> =
         profile.functions().map(|(_, function)| IDLE.contains(&profile.str(function.name))).collect();
     let idle_stacks = profile.stacks_with(|_, frame| is_idle[frame.function.index()]);
@@ -100,7 +107,8 @@ pub(super) fn leave_out_idle_threads(analysis: &mut Analysis, recorded: OffCpuTi
     (quality.samples, quality.kernel_sampled) = (None, None);
     OffCpuTime {
         waited_seconds: waited as f64 / NANOSECONDS,
-        idle_seconds: all.saturating_sub(waited) as f64 / NANOSECONDS,
+        idle_seconds: of_others.saturating_sub(waited) as f64 / NANOSECONDS,
+        goflame_seconds: all.saturating_sub(of_others) as f64 / NANOSECONDS,
         ..recorded
     }
 }

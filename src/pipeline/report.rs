@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,7 +27,8 @@ use crate::pprof;
 use crate::profile::{OffCpuTime, Profile, Quality, format_total_count};
 use crate::render::{Drawing, Format};
 use crate::sources::{
-    CodeFile, DiskImages, InputBytes, InputKind, find_code_files, goroutines_from_file, open_input, stored_code_files,
+    CodeFile, DiskImages, InputBytes, InputKind, KeptReadings, find_code_files, goroutines_from_file, open_input,
+    stored_code_files,
 };
 use crate::stacktext::{self, StackText};
 use crate::views::{By, Filters, Unmatched, UnmatchedLabel, View};
@@ -280,8 +282,8 @@ fn report_recording(
             images.use_vdso(run.join(VDSO_FILE));
         }
     }
-    let (goroutines, labels, left_stacks) = match &run {
-        Some(run) => goroutines_from_file(&run.join(GOROUTINES_FILE)).map_err(Error::Input)?,
+    let ((goroutines, labels, left_stacks), unread) = match &run {
+        Some(run) => kept_goroutines(&run.join(GOROUTINES_FILE))?,
         None => Default::default(),
     };
     (options.goroutines, options.labels, options.left_stacks) = (&goroutines, Some(&labels), Some(&left_stacks));
@@ -302,6 +304,7 @@ fn report_recording(
     let kernel = || kept.map_or_else(KernelSource::running, |kept| KernelSource::known(stored_kernel_symbols(&kept)));
     let (mut analysis, seconds) = analyse_bytes(&name, bytes, &mut images, kernel, code_files, options)?;
     analysis.notes.extend(note_on_found(&found.into_inner().unwrap_or_default()));
+    analysis.notes.extend(unread);
     if analysis.profile.event.is_of_waits() {
         show_waits(&mut analysis, None);
     }
@@ -357,8 +360,8 @@ pub(super) fn report_run_as(
     let absent = || manifest.sampler.kernel_symbols_absent.clone().unwrap_or_else(|| "the run has none".into());
     let kept = || run.file(KALLSYMS_FILE).map_err(|_| absent()).and_then(|kept| stored_kernel_symbols(&kept));
     let kernel = || KernelSource::known(kept());
-    let (goroutines, labels, left_stacks) = match run.file(GOROUTINES_FILE) {
-        Ok(path) => goroutines_from_file(&path).map_err(Error::Input)?,
+    let ((goroutines, labels, left_stacks), unread) = match run.file(GOROUTINES_FILE) {
+        Ok(path) => kept_goroutines(&path)?,
         Err(_) => Default::default(),
     };
     let code_files = stored_code_files(&run.dir().join(SYMBOLS_DIR)).map_err(Error::Input)?;
@@ -375,6 +378,7 @@ pub(super) fn report_run_as(
     };
     let (mut analysis, seconds) =
         analyse_bytes(&path.display().to_string(), &bytes, &mut images, kernel, |_| &code_files, options)?;
+    analysis.notes.extend(unread);
     let is_whole = wanted.filters.is_empty() && !is_off_cpu;
     if is_off_cpu {
         show_waits(&mut analysis, manifest.off_cpu.clone());
@@ -392,6 +396,16 @@ pub(super) fn report_run_as(
         .map_or_else(Vec::new, |runtime| runtime.findings(&analysis.profile, &manifest.workload, &manifest.sampler));
     let reported = reported(analysis.into(), wanted, run.id().as_str(), &manifest.title)?.of_run(&manifest);
     Ok(Reported { built, findings, runtime: runtime.map(|runtime| runtime.trace), cross_check, ..reported })
+}
+
+/// The goroutines that a run has kept. If their file is too large, they are unknown, and the note says so.
+fn kept_goroutines(path: &Path) -> Result<(KeptReadings, Option<String>), Error> {
+    match goroutines_from_file(path) {
+        Err(error) if error.source.kind() == ErrorKind::FileTooLarge => {
+            Ok((KeptReadings::default(), Some(format!("goroutines unknown: {}: {}", path.display(), error.source))))
+        }
+        read => Ok((read.map_err(Error::Input)?, None)),
+    }
 }
 
 /// Whether the run was exported without what gives the addresses of its recording names.

@@ -57,7 +57,7 @@ impl Waits {
         let (mut analysis, _) = analyse_bytes(OFF_CPU_FILE, &bytes, images, kernel, |_| code_files, options)?;
         let time = leave_out_idle_threads(&mut analysis, time_of(recorded));
         let view = View::new(std::mem::replace(&mut analysis.profile, Profile::new(Event::waits())), By::Process);
-        let time = OffCpuTime { headline: headline_of_waits(&view), ..time };
+        let time = OffCpuTime { headline: headline_of_waits(&view, time.from_last_samples), ..time };
         Ok(Self { analysis, time })
     }
 

@@ -138,6 +138,9 @@ impl Watch {
     pub(super) fn open(&mut self, pid: u32, now: u64) -> bool {
         let GoroutineLayout { program, file, code, .. } = &self.layout;
         let memory = ProgramMemory::open(pid, program, *file, *code, now);
+        if self.memories.is_empty() {
+            self.interval = INTERVALS[0];
+        }
         self.memories.extend(memory.map(|memory| (pid, memory)));
         self.memories.contains_key(&pid)
     }
@@ -148,6 +151,9 @@ impl Watch {
         self.unknown.remove(&pid);
         self.next_list.remove(&pid);
         self.listed.remove(&pid);
+        if self.memories.is_empty() {
+            self.interval = INTERVALS[1];
+        }
     }
 
     /// Notes the descriptors of a sample of goflame's own sampler: the one in the register, and those on whose stacks
@@ -163,7 +169,9 @@ impl Watch {
             }
         }
         let memory = self.memories.get(&pid);
-        if on_stacks[0].is_none() && memory.is_some_and(|memory| !memory.is_in_named_code(sampled.ip)) {
+        // Their callers are found on amd64 only.
+        let may_have_left = cfg!(target_arch = "x86_64") && on_stacks[0].is_none();
+        if may_have_left && memory.is_some_and(|memory| !memory.is_in_named_code(sampled.ip)) {
             self.left_stacks.note(pid, sampled.tid);
         }
         let known = self.newest.get(&(pid, sampled.goroutine)).and_then(|at| self.seen.get(*at));
@@ -191,6 +199,9 @@ impl Watch {
     /// Time after which the goroutines that run are read again. Where the runtime starts goroutines, moves stacks and
     /// reuses descriptors all the time, a long interval would leave goroutines unknown. Elsewhere it costs less.
     pub(super) fn interval(&self) -> Duration {
+        if self.memories.is_empty() {
+            return self.interval;
+        }
         let of_labels = self.labels.as_ref().and_then(LabelWatch::interval);
         [of_labels, self.left_stacks.interval()].into_iter().flatten().fold(self.interval, Duration::min)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::amount::Amounts;
 use crate::endpoint::ProfileKind;
-use crate::profile::{format_number, format_share};
+use crate::profile::{Origin, Profile, format_number, format_share};
 use crate::views::View;
 
 /// Returns the most important fact of a profile: how much there is, and most of it where. `None` for an empty profile.
@@ -27,18 +27,43 @@ pub fn headline(kind: ProfileKind, view: &View) -> Option<String> {
         ProfileKind::Threadcreate => return Some(count("thread")),
         ProfileKind::Trace => return None,
     };
-    Some(with_place(what, view))
+    Some(with_place(what, view, || {
+        let hottest = view.top().functions.first()?;
+        Some((profile.str(profile.function(hottest.function).display), hottest.self_weight))
+    }))
 }
 
-/// Returns the most important fact of a profile of waits. `None` if no thread waited.
-pub fn headline_of_waits(view: &View) -> Option<String> {
+/// Returns the most important fact of a profile of waits. `None` if no thread waited. `has_idle_threads`: whether it contains
+/// idle threads too, which have the stack of the code that ran before. Then the heaviest place says nothing about waits.
+pub fn headline_of_waits(view: &View, has_idle_threads: bool) -> Option<String> {
     let (profile, total) = (view.profile(), view.profile().total_weight());
     let amount = Amounts::new(profile.event.unit, total, None).format(total);
-    (total > 0).then(|| with_place(format!("{amount} of waiting"), view))
+    (total > 0).then(|| {
+        if has_idle_threads {
+            format!("{amount} off the CPU, idle threads included")
+        } else {
+            with_place(format!("{amount} of waiting"), view, || place_of_waits(profile))
+        }
+    })
 }
 
-/// Adds the function where most of a profile is.
-fn with_place(what: String, view: &View) -> String {
+/// The place with most of the waits, and their weight: the innermost function outside of the kernel, in which every wait ends,
+/// or the process if there is none.
+fn place_of_waits(profile: &Profile) -> Option<(&str, u64)> {
+    let mut weights = BTreeMap::new();
+    for sample in profile.samples() {
+        let mut functions = profile.frames_leaf_first(sample.stack).map(|frame| profile.function(frame.function));
+        let innermost = functions.find(|function| function.origin != Origin::Kernel);
+        let place = innermost.map_or(profile.task(sample.task).process, |function| function.display);
+        let weight: &mut u64 = weights.entry(profile.str(place)).or_default();
+        *weight = weight.saturating_add(sample.weight);
+    }
+    weights.into_iter().max_by_key(|(place, weight)| (*weight, Reverse(*place)))
+}
+
+/// Adds the function of the user's code where most of a profile is, or the place that `elsewhere` returns with its weight if
+/// the profile has no such code.
+fn with_place<'v>(what: String, view: &'v View, elsewhere: impl FnOnce() -> Option<(&'v str, u64)>) -> String {
     let (profile, total) = (view.profile(), view.profile().total_weight());
     // Goroutines that wait end in the runtime, and memory is allocated there: the user's code says more.
     let mut of_own = BTreeMap::new();
@@ -47,15 +72,12 @@ fn with_place(what: String, view: &View) -> String {
         *weight = weight.saturating_add(line.weight);
     }
     let own = of_own.into_iter().max_by_key(|(function, weight)| (*weight, Reverse(*function)));
-    let hottest = || view.top().functions.first().map(|row| (row.function, row.self_weight));
-    match own.or_else(hottest) {
-        Some((function, weight)) => {
-            let place = profile.str(profile.function(function).display);
-            match format_share(weight, total, None).as_str() {
-                "100 %" => format!("{what}, all at {place}"),
-                share => format!("{what}, {share} at {place}"),
-            }
-        }
+    let own = own.map(|(function, weight)| (profile.str(profile.function(function).display), weight));
+    match own.or_else(elsewhere) {
+        Some((place, weight)) => match format_share(weight, total, None).as_str() {
+            "100 %" => format!("{what}, all at {place}"),
+            share => format!("{what}, {share} at {place}"),
+        },
         None => what,
     }
 }
@@ -79,6 +101,24 @@ mod tests {
         fixture.add("app", "net/http.(*conn).serve|runtime.gopark", 4);
         let view = View::new(fixture.profile, By::Process);
         assert_eq!(shown(ProfileKind::Goroutine, &view), "16 goroutines, 75.0 % at main.worker");
+    }
+
+    #[test]
+    fn waits_are_where_the_code_outside_of_the_kernel_waits() {
+        let mut fixture = Fixture::new_cycles();
+        fixture.period = 1;
+        let shown = |fixture: &Fixture, idle| {
+            let headline = headline_of_waits(&View::new(fixture.profile.clone(), By::Process), idle).unwrap();
+            headline.split_once(' ').unwrap().1.to_owned()
+        };
+        fixture.add("cp", "k:entry_SYSCALL_64|k:schedule", 3);
+        assert_eq!(shown(&fixture, false), "of waiting, all at cp");
+        fixture.add("cp", "c:copy|c:read|k:entry_SYSCALL_64|k:schedule", 5);
+        assert_eq!(shown(&fixture, false), "of waiting, 62.5 % at read");
+        fixture.add("app", "main.main|syscall.Read|k:schedule", 2);
+        assert_eq!(shown(&fixture, false), "of waiting, 20.0 % at main.main");
+        assert_eq!(shown(&fixture, true), "off the CPU, idle threads included");
+        assert_eq!(headline_of_waits(&View::new(Fixture::new().profile, By::Process), true), None);
     }
 
     #[test]

@@ -60,13 +60,15 @@
 //!   },
 //!   "off_cpu": {                     thread time off the CPU in the run, in seconds; null: it was not recorded
 //!     "waited_seconds": 2.4,         in the profile `off-cpu` of the run
-//!     "idle_seconds": 8.1,           of threads of Go's runtime that had no goroutine to run; not in the profile, as the next two
+//!     "idle_seconds": 8.1,           of threads of Go's runtime that had no goroutine to run; not in the profile, as the next three
+//!     "goflame_seconds": 0.0,        of goflame's own threads
 //!     "preempted_seconds": 0.1,      of threads that another thread displaced from their CPU
 //!     "unknown_seconds": 0.0,        of waits without a known stack
 //!     "unfinished": 0,               waits that lasted at the end of the recording
 //!     "lost": 0,                     lost records of context switches
 //!     "size_bound": null,            {"bytes", "seconds"}: later waits are missing, as their file reached its bound then
-//!     "from_last_samples": false,    true: the stacks are those of the last CPU samples before the waits
+//!     "from_last_samples": false,    true: the stacks are those of the last CPU samples before, and
+//!                                    idle threads are in the profile
 //!     "headline": "2.40 s of waiting, 62 % at main.load"     null: no thread waited
 //!   },
 //!   "quality": { "grade": "good", "summary": "good: …", "reasons": [], "figures": {…} }

@@ -157,7 +157,7 @@ pub(super) fn show_waits(outcome: &RunOutcome, terminal: &Terminal) {
     let id = &outcome.id;
     terminal.step("Off-CPU", &format!("{headline}; `goflame report {id} --profile off-cpu` shows where"));
     if time.from_last_samples {
-        terminal.step("", "the stacks are those of the last CPU samples before the waits");
+        terminal.step("", "without the right to sample context switches, idle threads cannot be told from waits");
     }
     if time.lost > 0 {
         let lost = format_number(time.lost);

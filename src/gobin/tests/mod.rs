@@ -366,6 +366,18 @@ fn debug_builds_are_recognised() {
 }
 
 #[test]
+fn functions_of_the_runtime_do_not_go_on_in_generated_code() {
+    let program = Program::go(TINY, &[]);
+    let (binary, elf) = (program.binary(), Elf::parse(&program.bytes).unwrap());
+    let mut functions = binary.pclntab().unwrap().functions();
+    // On amd64, it ends with a jump to `runtime.badreflectcall`.
+    let is_call =
+        |function: &Function<'_, '_>| function.is_assembly() && function.name() == Some(b"runtime.reflectcall");
+    let call = functions.find(is_call).expect("runtime.reflectcall");
+    assert!(!calls::jumps_out(&call, &elf));
+}
+
+#[test]
 fn roots_and_start_lines_are_known() {
     let program = Program::go(NAMES, &[]);
     let binary = program.binary();

@@ -21,6 +21,9 @@ const MAX_WORDS: usize = 1 << 20;
 /// Time between two readings, once a thread has left a stack. A reading takes about 20 microseconds.
 const INTERVAL: Duration = Duration::from_millis(10);
 
+/// Number of readings after which they no longer come at this interval if no thread was seen in generated code.
+const MAX_QUIET_ROUNDS: u32 = 20;
+
 /// Longest time in nanoseconds between two equal readings that are one.
 const MAX_GAP: u64 = 100_000_000;
 
@@ -29,6 +32,8 @@ const MAX_GAP: u64 = 100_000_000;
 pub(super) struct LeftStackWatch {
     /// Threads that were seen in generated code since the last reading.
     noted: HashSet<(u32, u32)>,
+    /// Number of readings in a row for which no thread was noted.
+    quiet_rounds: u32,
     /// For each process, the threads by their number in the process's own namespace: their `runtime.m`.
     threads: HashMap<(u32, u64), u64>,
     /// The number of a thread in the process's own namespace.
@@ -48,13 +53,14 @@ impl LeftStackWatch {
         self.noted.insert((pid, tid));
     }
 
-    /// Time after which the stacks are read again. `None` if no thread has left one.
+    /// Time after which the stacks are read again. `None` if no thread has left one lately.
     pub(super) fn interval(&self) -> Option<Duration> {
-        (!self.readings.is_empty()).then_some(INTERVAL)
+        (!self.readings.is_empty() && self.quiet_rounds < MAX_QUIET_ROUNDS).then_some(INTERVAL)
     }
 
     /// The threads that were noted since the last call.
     pub(super) fn take_noted(&mut self) -> HashSet<(u32, u32)> {
+        self.quiet_rounds = if self.noted.is_empty() { self.quiet_rounds.saturating_add(1) } else { 0 };
         std::mem::take(&mut self.noted)
     }
 

@@ -168,6 +168,32 @@ fn the_memory_of_another_program_is_not_read() {
 }
 
 #[test]
+fn readings_come_seldom_without_a_process_and_without_generated_code() {
+    let mut fake = Fake::new();
+    let pid = std::process::id();
+    let [shortest, longest] = INTERVALS;
+    assert_eq!(fake.watch.interval(), shortest);
+    fake.watch.close(pid);
+    assert_eq!(fake.watch.interval(), longest);
+    assert!(fake.watch.open(pid, 0));
+    assert_eq!(fake.watch.interval(), shortest);
+
+    let goroutine = fake.seen(17, (10, 10), (0x8000, 0xa000));
+    let mut left = LeftStackWatch::default();
+    left.note(pid, 1);
+    left.take_noted();
+    left.keep(1, &goroutine, Vec::new());
+    assert!(left.interval().is_some());
+    for _ in 0..100 {
+        left.take_noted();
+    }
+    assert_eq!(left.interval(), None);
+    left.note(pid, 1);
+    left.take_noted();
+    assert!(left.interval().is_some());
+}
+
+#[test]
 fn the_stack_that_a_thread_has_left_is_read() {
     let mut fake = Fake::new();
     let (pid, tid) = (std::process::id(), rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned());
