@@ -35,7 +35,7 @@ pub struct MatchedFunction {
 
 impl Matching {
     /// Returns the index in `functions` of a function of the old (0) or the new (1) profile.
-    pub(super) fn position(&self, side: usize, function: FunctionId) -> usize {
+    pub fn position(&self, side: usize, function: FunctionId) -> usize {
         self.positions[side][function.index()]
     }
 }

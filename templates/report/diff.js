@@ -50,6 +50,9 @@ class Changes {
   }
 }
 
+/** Facts that differ in any two runs. */
+const ALWAYS_DIFFER = ["Profile", "Started"];
+
 class DiffPage {
   /** @param {{ meta: any, columns: Record<string, Float64Array> }} data */
   constructor({ meta, columns }) {
@@ -61,6 +64,10 @@ class DiffPage {
     this.cumulative = new Changes(meta, columns, "cumulative");
     /** @type {string[]} */
     this.names = meta.functions.map((/** @type {any} */ one) => one.name);
+    // By profile: its call paths, in depth-first order.
+    this.paths = ["old", "new"].map((side) => {
+      return { depths: columns[`${side} depth`], functions: columns[`${side} function`], self: columns[`${side} self`] };
+    });
     this.view = byId("view", HTMLSelectElement);
     this.width = byId("width", HTMLSelectElement);
     this.search = byId("search", HTMLInputElement);
@@ -69,6 +76,8 @@ class DiffPage {
     this.status = byId("status", HTMLElement);
     this.sort = "self";
     this.all = false;
+    /** The function that a button chose, until the text of the search is edited; or -1. */
+    this.chosen = -1;
     /** @type {string[]} Names from the root to the zoomed node. */
     this.zoomed = [];
     this.trees = [0, 1].map((side) => this.tree(side));
@@ -120,7 +129,7 @@ class DiffPage {
       const head = element("th", name);
       head.setAttribute("scope", "row");
       const made = row([head, ...values.map((value) => element("td", value || "unknown"))]);
-      if (values[0] !== values[1]) made.className = "differs";
+      if (values[0] !== values[1] && !ALWAYS_DIFFER.includes(name)) made.className = "differs";
       return made;
     });
     document.querySelector("#about tbody")?.append(...facts);
@@ -177,6 +186,7 @@ class DiffPage {
       });
     }
     this.search.addEventListener("input", () => {
+      this.chosen = -1;
       this.mark();
       this.writeFragment();
     });
@@ -220,7 +230,8 @@ class DiffPage {
   /** Marks what the search finds, and says how it changed. */
   mark() {
     const text = this.search.value;
-    const found = text ? this.names.map(parsePattern(text)) : null;
+    const pattern = parsePattern(text);
+    const found = text ? this.names.map((name, at) => (this.chosen < 0 ? pattern(name) : at === this.chosen)) : null;
     const [before, after] = this.nodes.values(0).map((value) => this.value(value));
     const labels = this.meta.labels;
     this.status.textContent = `${labels[0]} ${before}, ${labels[1]} ${after}`;
@@ -238,23 +249,26 @@ class DiffPage {
    * @param {boolean[]} found  by function
    */
   sum(found) {
-    const below = [false];
-    const sums = [0, 0];
-    for (let at = 1; at < this.parents.length; at++) {
-      const hit = found[this.functions[at] - 1];
-      const inside = below[at - this.parents[at]];
-      below.push(inside || hit);
-      if (hit && !inside) this.nodes.values(at).forEach((value, side) => (sums[side] += value));
-    }
     const count = found.filter(Boolean).length;
-    const { labels } = this.meta;
+    if (count === 0) return "matches no function";
+    const { labels, factors } = this.meta;
+    const sums = this.paths.map(({ depths, functions, self }, side) => {
+      let sum = 0;
+      // The depth of the path that is found, up to its last callee.
+      let within = Infinity;
+      for (let path = 0; path < depths.length; path++) {
+        if (depths[path] <= within) within = found[functions[path] - 1] ? depths[path] : Infinity;
+        if (within < Infinity) sum += self[path];
+      }
+      return sum * factors[side];
+    });
     return `matches ${count} functions, on the stack in ${labels[0]} ${this.value(sums[0])}, ${labels[1]} ${this.value(sums[1])}`;
   }
 
   fillFunctions() {
     const { self, cumulative, names } = this;
     const pattern = parsePattern(this.filter.value);
-    const found = names.map((_, at) => at).filter((at) => cumulative.weights.some((weights) => weights[at] > 0) && pattern(names[at]));
+    const found = names.map((_, at) => at).filter((at) => pattern(names[at]));
     const byName = (/** @type {number} */ a, /** @type {number} */ b) => (names[a] < names[b] ? -1 : 1);
     const orders = /** @type {Record<string, (a: number, b: number) => number>} */ ({
       self: byChange([self, cumulative], byName),
@@ -294,6 +308,7 @@ class DiffPage {
   /** @param {number} at */
   showFunction(at) {
     this.search.value = `^${this.names[at].replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$`;
+    this.chosen = at;
     // A function without a weight in one of the profiles has no width there.
     const side = this.width.value === "old" ? 0 : 1;
     if (!(this.cumulative.weights[side][at] > 0)) this.width.value = side === 0 ? "new" : "old";
@@ -312,7 +327,7 @@ class DiffPage {
   describe(node) {
     const at = this.shown.source[node];
     const values = this.nodes.values(at).map((value) => this.value(value)).join(" → ");
-    return `${values} ${this.nameOf(node)}${this.nodes.isClear(at) ? `, ${this.word(this.nodes.verdict(at))} ${this.number(this.nodes.difference(at).value)}` : ""}`;
+    return `${values} ${this.nameOf(node)}${this.nodes.isClear(at) ? `, ${this.word(this.nodes.verdict(at))} ${this.number(this.nodes.difference(at).value)}${this.relative(this.nodes, at)}` : ""}`;
   }
 
   /** @param {number} node */
@@ -330,12 +345,15 @@ class DiffPage {
    * @param {number} at
    */
   change(changes, at) {
-    const { labels, unit, sampled, unclear } = this.meta;
+    const { labels, unit, shares, sampled, unclear } = this.meta;
     const [before, after] = changes.values(at).map((value) => this.value(value));
+    const values = `${labels[0]} ${before} → ${labels[1]} ${after}`;
+    // The root is all of both profiles.
+    if (shares && changes === this.nodes && at === 0) return values;
     const { low, high } = changes.difference(at);
     const interval = sampled ? ` (${this.number(low)} to ${this.number(high)})` : "";
     const verdict = changes.isClear(at) ? this.word(changes.verdict(at)) : unclear;
-    return `${labels[0]} ${before} → ${labels[1]} ${after}: ${this.number(changes.difference(at).value)} ${unit}${interval}, ${verdict}`;
+    return `${values}: ${this.number(changes.difference(at).value)} ${unit}${interval}${this.relative(changes, at)}, ${verdict}`;
   }
 
   /**
@@ -347,8 +365,21 @@ class DiffPage {
     if (changes.weights.every((weights) => weights[at] === 0)) return "";
     const { value, low, high } = changes.difference(at);
     const margin = value > 0 ? value - low : high - value;
-    if (!this.meta.sampled) return this.number(value);
-    return `${changes.isClear(at) ? "" : "~ "}${this.number(value)} ± ${this.digits(margin, 2)}`;
+    const relative = this.relative(changes, at);
+    if (!this.meta.sampled) return `${this.number(value)}${relative}`;
+    return `${changes.isClear(at) ? "" : "~ "}${this.number(value)} ± ${this.digits(margin, 2)}${relative}`;
+  }
+
+  /**
+   * A difference as a part of the old value, unless values are parts already.
+   * @param {Changes} changes
+   * @param {number} at
+   */
+  relative(changes, at) {
+    const [before] = changes.values(at);
+    if (this.meta.shares || !(before > 0)) return "";
+    const percent = (changes.difference(at).value / before) * 100;
+    return `, ${sign(percent)}${Math.abs(percent).toFixed(0)} %`;
   }
 
   /** @param {string} verdict */
@@ -373,8 +404,7 @@ class DiffPage {
    * @param {number} value
    */
   number(value) {
-    const digits = this.digits(Math.abs(value), 2);
-    return `${value < 0 && Number(digits) > 0 ? "−" : "+"}${digits}`;
+    return `${sign(value)}${this.digits(Math.abs(value), 2)}`;
   }
 
   /**
@@ -392,6 +422,7 @@ class DiffPage {
   }
 
   readFragment() {
+    this.chosen = -1;
     const state = new URLSearchParams(location.hash.slice(1));
     restore(this.controls, state);
     this.zoomed = state.getAll("zoom");
@@ -439,6 +470,11 @@ function byChange(changes, byName) {
     const [first, second] = ranks[a] === 1 ? [sizes[1], sizes[0]] : sizes;
     return ranks[a] - ranks[b] || first[b] - first[a] || second[b] - second[a] || byName(a, b);
   };
+}
+
+/** @param {number} value */
+function sign(value) {
+  return value < 0 ? "−" : "+";
 }
 
 /** @param {string} text */

@@ -171,6 +171,7 @@ fn the_debug_and_the_release_build_are_compared() {
     let table = project.goflame(["diff", "--variants", "-n", "50"]).run();
     table.code(0).stderr_has("     Warning the commit of both runs is unknown: [..]");
     let lines: Vec<&str> = table.stdout.lines().collect();
+    assert!(!lines[0].contains("total "), "{}", table.stdout);
     assert!(lines[1].starts_with("release  ") && lines[1].contains("program [release]: "), "{}", table.stdout);
     assert!(lines[2].starts_with("debug    ") && lines[2].contains("program [debug]: "), "{}", table.stdout);
     assert!(lines[3].starts_with("CPU time: ") && lines[3].ends_with(" times as long"), "{}", table.stdout);

@@ -53,7 +53,7 @@ async function open(how = {}, file = "diff.html") {
 const text = (page, selector) => page.$eval(selector, (element) => element.textContent);
 const cells = (page, selector) => page.$$eval(`${selector} tbody tr`, (rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
 const percent = (share) => (share === 0 ? "0" : `${(share * 100).toFixed(1)} %`);
-const points = (share) => `${share <= -0.00005 ? "−" : "+"}${Math.abs(share * 100).toFixed(2)}`;
+const points = (share) => `${share < 0 ? "−" : "+"}${Math.abs(share * 100).toFixed(2)}`;
 
 /** The position of a frame on the screen, its colour as red, green and blue, and its index. */
 const frame = (page, name) =>
@@ -166,7 +166,7 @@ test("click, search and keyboard work as in a report", async () => {
   await page.keyboard.press("Escape");
   await page.keyboard.press("Escape");
   await page.keyboard.press("Home");
-  assert.match(await text(page, "#selected"), /^all · old 100\.0 % → new 100\.0 %: \+0\.00 /);
+  assert.match(await text(page, "#selected"), /^all · old 100\.0 % → new 100\.0 % · 10,000 → 11,000 samples$/);
   await page.keyboard.press("ArrowDown");
   assert.match(await text(page, "#selected"), /^main\.main · /);
   await page.type("#search", "main\\.(rank|same)");
@@ -182,6 +182,80 @@ test("click, search and keyboard work as in a report", async () => {
   assert.deepEqual(problems, []);
 });
 
+test("a search counts each sample of all functions that match once, however narrow their callers are", async () => {
+  const callers = (callees) => Array.from({ length: 3_000 }, (_, at) => ({ stack: ["main.main", `main.f${at}`, "runtime.mallocgc", ...callees] }));
+  const others = (count) => ["main.a", "runtime.memmove"].map((name) => ({ stack: ["main.main", name], count }));
+  writeFileSync(join(dir, "narrow-old.pb.gz"), profile([...callers([]), ...others(1_500)]));
+  writeFileSync(join(dir, "narrow-new.pb.gz"), profile([...callers(["runtime.memmove"]), ...others(500)]));
+  diff("narrow-old.pb.gz", "narrow-new.pb.gz", "-o", "narrow.html");
+  const { page, problems } = await open({}, "narrow.html");
+  const search = async (pattern) => {
+    await page.$eval("#search", (input) => (input.value = ""));
+    await page.type("#search", pattern);
+    return text(page, "#status");
+  };
+  assert.match(await search("runtime.mall"), /runtime\.mallocgc: old 50\.0 % → new 75\.0 %: /);
+  assert.match(await search("runtime\\."), / matches 2 functions, on the stack in old 75\.0 %, new 87\.5 %$/);
+  assert.match(await search("main\\.f"), / matches 3000 functions, on the stack in old 50\.0 %, new 75\.0 %$/);
+  assert.match(await search("main\\."), / matches 3002 functions, on the stack in old 100\.0 %, new 100\.0 %$/);
+  assert.match(await search("nothing"), / matches no function$/);
+  assert.deepEqual(problems, []);
+});
+
+test("functions without weight are not found", async () => {
+  diff("old.pb.gz", "new.pb.gz", "--focus", "main.rank", "-o", "focus.html");
+  const { page, problems } = await open({}, "focus.html");
+  assert.deepEqual((await cells(page, "#functions")).map((row) => row[1]).sort(), ["main.main", "main.rank"]);
+  await page.type("#search", "main\\.(added|rank)");
+  assert.match(await text(page, "#status"), /” main\.rank: old /);
+  assert.deepEqual(problems, []);
+});
+
+test("a click on a function chooses it alone, until the search is edited", async () => {
+  const samples = (counts) => ["main.parse", "main.Parse", "main.rest"].map((name, at) => ({ stack: ["main.main", name], count: counts[at] }));
+  writeFileSync(join(dir, "case-old.pb.gz"), profile(samples([4_000, 1_000, 5_000])));
+  writeFileSync(join(dir, "case-new.pb.gz"), profile(samples([1_000, 4_000, 5_000])));
+  diff("case-old.pb.gz", "case-new.pb.gz", "-o", "case.html");
+  const { page, problems } = await open({}, "case.html");
+  for (const button of await page.$$("#functions td button")) {
+    const name = await button.evaluate((one) => one.textContent);
+    await button.click();
+    const marked = await page.evaluate(() => {
+      const { graph, names } = globalThis.page;
+      return names.filter((_, at) => graph.matches[at] === 1);
+    });
+    assert.deepEqual(marked, [name]);
+    assert.ok((await text(page, "#status")).includes(` ${name}: old `));
+  }
+  await page.$eval("#search", (input) => (input.value = ""));
+  await page.type("#search", "^main\\.parse$");
+  assert.match(await text(page, "#status"), / matches 2 functions, on the stack in old 50\.0 %, new 50\.0 %$/);
+  assert.deepEqual(problems, []);
+});
+
+test("differences are those of the table where values are no shares: with the sign and the relative change", async () => {
+  for (const normalize of [["--normalize", "time"], ["--units", "1000000,1100000"]]) {
+    diff("old.pb.gz", "new.pb.gz", ...normalize, "-o", "time.html");
+    const table = String(diff("old.pb.gz", "new.pb.gz", ...normalize, "-n", "100")).split("\n");
+    const { page, problems } = await open({}, "time.html");
+    const rows = await cells(page, "#functions");
+    assert.equal(rows.length, 7);
+    for (const [, name, , self, , cumulative] of rows) {
+      const line = table.find((line) => line.endsWith(`  ${name}`));
+      for (const change of [self, cumulative]) assert.ok(line.includes(change), `${line}\n${change}`);
+    }
+    const shrank = rows.find((row) => row[1] === "main.parse");
+    assert.match(shrank[3], /^−\d+\.\d\d ± \d+\.\d\d, −\d+ %$/);
+    const { x, y } = await frame(page, "main.parse");
+    await page.mouse.move(x, y);
+    assert.match(await text(page, "#selected"), /: −\d+\.\d\d .*\(−.* to −.*\), −\d+ %, shrank · /);
+    assert.deepEqual(problems, []);
+    await page.close();
+  }
+  // A difference that rounds to 0 has its sign too.
+  assert.deepEqual(await (await open()).page.evaluate(() => [-1e-9, 0, 1e-9].map((value) => globalThis.page.number(value))), ["−0.00", "+0.00", "+0.00"]);
+});
+
 test("the head says what both runs were", async () => {
   cpSync(join(repository, "tests/workloads/burner"), join(dir, "burner"), { recursive: true });
   cpSync(join(repository, "tests/workloads/go.mod"), join(dir, "go.mod"));
@@ -195,6 +269,11 @@ test("the head says what both runs were", async () => {
   assert.match(facts.get("Built with")[0], /variant release/);
   assert.match(facts.get("Built with")[1], /variant debug, -gcflags .*-N -l/);
   assert.match(await text(page, "#work"), /^CPU time: [\d.]+ m?s in release, [\d.]+ m?s in debug, [\d.]+ times as long$/);
+  assert.ok(!(await text(page, "#verdict")).includes("total"), "the line of the work tells the time");
+  assert.ok(await page.evaluate(() => (document.querySelector("#only").compareDocumentPosition(document.querySelector("#graph")) & Node.DOCUMENT_POSITION_FOLLOWING) > 0));
+  const differing = await page.$$eval("#about tr.differs th", (cells) => cells.map((cell) => cell.textContent));
+  assert.ok(differing.includes("Built with"), `${differing}`);
+  assert.ok(!differing.includes("Profile") && !differing.includes("Started"), `${differing}`);
   assert.match(await text(page, "#explanation"), /^Figures: shares of all samples in percent/);
   assert.deepEqual(problems, []);
 });

@@ -71,9 +71,13 @@ impl<'a> DiffDocument<'a> {
         name::clean(&format!("{name}: {}", self.sides[side].subtitle())).into_owned()
     }
 
-    /// Returns the result in one line.
+    /// Returns the result in one line. Totals are left out where the time of the work is known: with other numbers of
+    /// operations, they seem to contradict it.
     pub fn summary(&self) -> String {
-        format!("{}; {}", self.verdict(), self.totals())
+        match self.work {
+            Some(_) => self.verdict(),
+            None => format!("{}; {}", self.verdict(), self.totals()),
+        }
     }
 
     fn verdict(&self) -> String {

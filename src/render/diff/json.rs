@@ -19,7 +19,7 @@
 //!     "cumulative": { … }            "verdict": "grew", "shrank", "new", "gone", or "unclear": chance may have made it
 //!   }],
 //!   "variants": {                    only with --variants: old is the release build, new the debug build
-//!     "work": "1.20 µs/op in release, 5.10 µs/op in debug: 4.25 times (BenchmarkX)",
+//!     "work": "time of an operation of BenchmarkX: 1.20 µs in release, 5.10 µs in debug, 4.25 times as long",
 //!     "debug_only": [{ "name": "main.add", "figure": "self", "release_share": 0.004, "debug_share": 0.12,
 //!                      "called": false, "inlined_into": ["main.sum"] }]
 //!   },

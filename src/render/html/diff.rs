@@ -4,12 +4,17 @@
 //! | --- | --- | --- |
 //! | `parent` | node of the call tree of both profiles | its position minus that of its caller; 0: the root |
 //! | `function` | node | position in `functions`, plus 1; 0: the root |
+//! | `SIDE depth` | call path of a profile, in depth-first order | number of its callers |
+//! | `SIDE function` | call path | position in `functions`, plus 1; 0: a function without weight |
+//! | `SIDE self` | call path | weight |
 //! | `LIST old`, `LIST new` | entry | weight |
 //! | `LIST old samples`, `LIST new samples` | entry | count |
 //! | `LIST below`, `LIST above` | entry | distance from the difference to the bounds of its interval, in steps |
 //! | `LIST verdict` | entry | position in `verdicts` |
 //!
-//! The lists are `node` (cumulative weights of nodes), `self` and `cumulative` (of functions).
+//! The lists are `node` (cumulative weights of nodes), `self` and `cumulative` (of functions). Functions without weight are left
+//! out. The call tree has no narrow nodes, so that only drawn differences are judged; the call paths of both profiles, `old` and
+//! `new`, are complete.
 
 use std::io;
 
@@ -19,7 +24,7 @@ use super::columns::{Columns, pack_columns, shown};
 use crate::render::diff::debug_only::{self, DEBUG_ONLY, DebugOnlyEntry};
 use crate::render::diff::document::{DiffDocument, DrawnWidth};
 use crate::render::flamegraph::MIN_SHARE;
-use crate::views::{ChangeVerdict, FigureChange, FunctionChange};
+use crate::views::{CallPaths, ChangeVerdict, FigureChange, ValueKind};
 
 /// The order of the verdicts in columns.
 const VERDICTS: [ChangeVerdict; 5] =
@@ -48,6 +53,8 @@ struct DiffMeta<'a> {
     value_unit: String,
     /// The unit of differences.
     unit: String,
+    /// Whether values are shares of the total.
+    shares: bool,
     sampled: bool,
     unclear: String,
     verdicts: [ChangeVerdict; 5],
@@ -71,21 +78,33 @@ pub(super) fn pack(document: &DiffDocument<'_>) -> io::Result<Vec<u8>> {
     let nodes = diff.call_tree(document.views(), MIN_SHARE);
     let totals = nodes.first().map_or([0.0; 2], |root| root.change.values);
     let step = totals[0].max(totals[1]) / STEPS;
+    let mut positions = vec![None; diff.matching.functions.len()];
+    for (at, row) in diff.functions.iter().enumerate() {
+        positions[row.function] = Some(at);
+    }
+    let plus_1 = |function: usize| positions[function].map_or(0, |at| at as u64 + 1);
     let mut columns = Columns::default();
     columns.add("parent", nodes.iter().enumerate().map(|(at, node)| (at - node.parent) as u64));
-    columns.add("function", nodes.iter().map(|node| node.function.map_or(0, |at| at as u64 + 1)));
+    columns.add("function", nodes.iter().map(|node| node.function.map_or(0, plus_1)));
     add_changes(&mut columns, "node", &nodes.iter().map(|node| node.change).collect::<Vec<_>>(), step);
-    // By function, not in the order of the table.
-    let none = diff.scale.change(Default::default(), 0.0, 1.0);
-    let by_function = |change: fn(&FunctionChange) -> FigureChange| {
-        let mut changes = vec![none; diff.matching.functions.len()];
-        for row in &diff.functions {
-            changes[row.function] = change(row);
+    add_changes(&mut columns, "self", &diff.functions.iter().map(|row| row.own).collect::<Vec<_>>(), step);
+    add_changes(&mut columns, "cumulative", &diff.functions.iter().map(|row| row.cumulative).collect::<Vec<_>>(), step);
+    for (side, name) in ["old", "new"].into_iter().enumerate() {
+        let profile = document.views()[side].profile();
+        let paths = CallPaths::new(profile);
+        let mut weights = vec![0_u64; paths.depths.len()];
+        for (leaf, sample) in paths.leaves.iter().zip(profile.samples()) {
+            if let Some(path) = leaf {
+                let weight = &mut weights[*path as usize];
+                *weight = weight.saturating_add(sample.weight);
+            }
         }
-        changes
-    };
-    add_changes(&mut columns, "self", &by_function(|row| row.own), step);
-    add_changes(&mut columns, "cumulative", &by_function(|row| row.cumulative), step);
+        let functions = paths.functions.iter().map(|id| plus_1(diff.matching.position(side, *id)));
+        columns.add(format!("{name} depth"), paths.depths.iter().map(|depth| u64::from(*depth)));
+        columns.add(format!("{name} function"), functions);
+        columns.add(format!("{name} self"), weights.into_iter());
+    }
+    let only = |entry: DebugOnlyEntry| Some(DebugOnlyEntry { function: positions[entry.function]?, ..entry });
     let values = document.values();
     let figures = values.figures();
     let meta = DiffMeta {
@@ -102,13 +121,14 @@ pub(super) fn pack(document: &DiffDocument<'_>) -> io::Result<Vec<u8>> {
         decimals: figures.decimals,
         value_unit: figures.unit,
         unit: values.unit(),
+        shares: diff.scale.measure == ValueKind::Share,
         sampled: diff.scale.is_sampled,
         unclear: format!("no change{}", document.beyond()),
         verdicts: VERDICTS,
-        functions: (0..diff.matching.functions.len()).map(|at| function(document, at)).collect(),
+        functions: diff.functions.iter().map(|row| function(document, row.function)).collect(),
         renamed: document.renamed(),
         only_heading: DEBUG_ONLY,
-        only: debug_only::entries(document),
+        only: debug_only::entries(document).into_iter().filter_map(only).collect(),
         columns: columns.lengths,
     };
     pack_columns(&meta, &columns.bytes)
