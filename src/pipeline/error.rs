@@ -5,6 +5,7 @@ use crate::doctor::Finding;
 use crate::endpoint::{FetchError, HeaderError};
 use crate::fsio::FileError;
 pub use crate::process::with_causes;
+use crate::redact::MASK;
 use crate::sources::InputError;
 use crate::{analyse, archive, build, config, perfdata, pprof, process, record, stacktext, workload};
 
@@ -282,7 +283,9 @@ impl Error {
             Self::NoVariant { differs, commands, .. } => {
                 let makes = if commands.len() == 1 { "makes it" } else { "make them" };
                 let quoted: Vec<_> = commands.iter().map(|line| format!("`{line}`")).collect();
-                differs.iter().cloned().chain([format!("{} {makes}", quoted.join(" and "))]).collect()
+                let masked = commands.iter().any(|line| line.contains(MASK));
+                let secrets = masked.then(|| format!("put the secrets in place of `{MASK}`"));
+                differs.iter().cloned().chain([format!("{} {makes}", quoted.join(" and "))]).chain(secrets).collect()
             }
             Self::NoDuration { .. } => vec!["`--units OLD,NEW` takes the seconds, or any other units of work".into()],
             Self::Analyse { source, .. } => source.hints(),

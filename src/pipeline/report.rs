@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::fs::Metadata;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -481,8 +482,11 @@ fn reported(content: InputContent, wanted: &ReportOptions<'_>, name: &str, title
     if wanted.filters.time.is_some() && profile.timed_samples().is_none() {
         return Err(Error::NoTimes { name: name.to_owned(), reason: "its samples have no times" });
     }
+    let first = profile.first_time_ns;
+    let on_clock = |time: &Range<u64>| first.saturating_add(time.start)..first.saturating_add(time.end);
+    let time = wanted.filters.time.as_ref().map(on_clock);
     let title = wanted.title.unwrap_or(title).to_owned();
     let view = wanted.view(profile, &mut notes);
     let drawing = wanted.drawing.clone();
-    Ok(Reported { drawing, other_events, notes, ..Reported::new(name.to_owned(), view, quality, title) })
+    Ok(Reported { drawing, other_events, notes, time, ..Reported::new(name.to_owned(), view, quality, title) })
 }

@@ -1,6 +1,7 @@
 //! [`Reported`]: a profile with what its outputs need.
 
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub struct Reported {
     pub(super) load_time: Option<Duration>,
     /// What the Go runtime reported while the run was recorded.
     pub(super) runtime: Option<RuntimeTrace>,
+    /// The range of time that is shown, on the samples' clock. `None` for all.
+    pub(super) time: Option<Range<u64>>,
     /// The source that the program was built from.
     pub built: BuiltFrom,
     /// The source of hot functions, for the page. Empty: the page holds none.
@@ -77,6 +80,7 @@ impl Reported {
             load: None,
             load_time: None,
             runtime: None,
+            time: None,
             built: BuiltFrom::default(),
             annotated: Vec::new(),
             off_cpu: None,
@@ -125,6 +129,7 @@ impl Reported {
             off_cpu: self.off_cpu.as_ref(),
             server: self.server(),
             runtime: self.runtime.as_ref(),
+            time: self.time.as_ref(),
         }
     }
 

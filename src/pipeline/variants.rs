@@ -16,6 +16,7 @@ use crate::gobin::Binary;
 use crate::goname::display;
 use crate::process::quote_command;
 use crate::profile::PhaseName;
+use crate::redact::MASK;
 use crate::stats::median;
 use crate::views::{DebugHotSpot, Diff, Normalize, Scale, View, debug_hot_spots};
 
@@ -46,7 +47,7 @@ pub fn diff_variants(archive: &Path, options: &DiffOptions<'_>, observer: &dyn O
     let mut compared = diff(sources.each_ref(), options, observer)?;
     compared.labels = VARIANTS;
     compared.work = Some(work(pair.each_ref().map(|side| &side.manifest)));
-    compared.notes.extend(doubts(&pair[0].manifest));
+    compared.notes.extend(doubts(pair.each_ref().map(|side| &side.manifest)));
     // By shares, whatever the table shows: everything takes longer without optimisation.
     let views = compared.sides.each_ref().map(|side| &side.view);
     let shares = Diff::new(views, Scale::new(views.map(View::profile), Normalize::Share, None));
@@ -64,11 +65,18 @@ fn find_pair(store: &Store) -> Result<[VariantRun; 2], Error> {
         let is_variant = manifest.build.is_some() && VARIANTS.contains(&manifest.variant.as_str());
         is_variant.then_some(VariantRun { run, manifest })
     });
-    let mut runs = runs.collect::<Vec<_>>().into_iter();
+    let (runs, unfinished): (Vec<_>, Vec<_>) = runs.partition(|one| !is_unfinished(&one.manifest.workload));
+    let first_unfinished = |variants: &[&str]| {
+        let mut of_variants = unfinished.iter().filter(|one| variants.contains(&one.manifest.variant.as_str()));
+        let text = |one: &VariantRun| format!("{} does not count: it was stopped before its end", one.run.id());
+        of_variants.next().map(text)
+    };
+    let mut runs = runs.into_iter();
     let Some(latest) = runs.next() else {
         let commands = VARIANTS.map(|variant| quote_command(&["goflame", "run", "--variant", variant]));
         let missing = VARIANTS.join(" or the ");
-        return Err(Error::NoVariant { missing, run: None, differs: None, commands: commands.to_vec() });
+        let differs = first_unfinished(&VARIANTS);
+        return Err(Error::NoVariant { missing, run: None, differs, commands: commands.to_vec() });
     };
     let mut nearest = None;
     let mut others = runs.filter(|other| {
@@ -87,11 +95,16 @@ fn find_pair(store: &Store) -> Result<[VariantRun; 2], Error> {
         return Err(Error::NoVariant {
             missing: missing.to_owned(),
             run: Some(format!("{} ({})", latest.run.id(), latest.manifest.variant)),
-            differs: nearest,
-            commands: vec![command(&latest.manifest, missing)],
+            differs: nearest.or_else(|| first_unfinished(&[missing])),
+            commands: vec![command(&latest.manifest.command, missing)],
         });
     };
     Ok(if is_debug { [partner, latest] } else { [latest, partner] })
+}
+
+/// Whether the user or the timeout stopped the program, so that it did only a part of its work.
+fn is_unfinished(workload: &WorkloadResult) -> bool {
+    matches!(workload.ending.as_str(), "interrupted" | "timed-out")
 }
 
 /// Returns why two runs do not belong together.
@@ -122,36 +135,31 @@ fn arguments(workload: &WorkloadResult) -> &[String] {
     workload.argv.get(1..).unwrap_or_default()
 }
 
-/// Returns the command that makes the run of another variant.
-fn command(manifest: &Manifest, variant: &str) -> String {
+/// Returns the command that makes the run of another variant, from the command that made a run.
+fn command(given: &[String], variant: &str) -> String {
+    let words: Vec<&str> = given.iter().skip(1).map(String::as_str).collect();
+    let (flags, workload) = words.split_at(words.iter().position(|word| *word == "--").unwrap_or(words.len()));
     let mut words = vec!["goflame"];
-    let mut given = manifest.command.iter().skip(1).map(String::as_str);
-    let mut chosen = false;
-    while let Some(word) = given.next() {
-        if word == "--" {
-            words.push(word);
-            words.extend(given);
-            break;
-        }
-        if word == VARIANT_FLAGS[1] {
-            given.next();
-        } else if !VARIANT_FLAGS
-            .iter()
-            .any(|flag| word.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))
-        {
-            words.push(word);
-        }
-        if word == "run" && !chosen {
-            chosen = true;
-            words.extend(["--variant", variant]);
+    let mut flags = flags.iter();
+    while let Some(word) = flags.next() {
+        let is_flag =
+            |flag: &&str| word.strip_prefix(*flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='));
+        if !VARIANT_FLAGS.iter().any(is_flag) {
+            words.push(*word);
+        } else if *word == VARIANT_FLAGS[1] {
+            flags.next();
         }
     }
+    words.extend(["--variant", variant]);
+    words.extend(workload);
     quote_command(&words)
 }
 
-/// Returns why the source of both runs may differ.
-fn doubts(manifest: &Manifest) -> Option<String> {
-    match (manifest.git.get("commit").and_then(Value::as_str), manifest.git.get("dirty").and_then(Value::as_bool)) {
+/// Returns why the runs may differ in more than the variant.
+fn doubts(manifests: [&Manifest; 2]) -> Vec<String> {
+    // Both have the same commit, arguments and variables.
+    let git = &manifests[0].git;
+    let source = match (git.get("commit").and_then(Value::as_str), git.get("dirty").and_then(Value::as_bool)) {
         (None, _) => {
             Some("the commit of both runs is unknown: goflame cannot tell whether they are of the same source".into())
         }
@@ -159,7 +167,35 @@ fn doubts(manifest: &Manifest) -> Option<String> {
             Some("there were uncommitted changes: goflame cannot tell whether both runs are of the same source".into())
         }
         _ => None,
-    }
+    };
+    let is_masked = |workload: &WorkloadResult| {
+        arguments(workload).iter().chain(workload.env.values()).any(|value| value.contains(MASK))
+    };
+    let secrets = is_masked(&manifests[0].workload).then(|| {
+        format!("the runs hold `{MASK}` in place of secrets: goflame cannot tell whether both had the same ones")
+    });
+    let [release, debug] = manifests.map(conditions);
+    let differing = release.into_iter().zip(debug).filter(|(release, debug)| release != debug);
+    let texts = differing
+        .map(|((name, release), (_, debug))| format!("the {name} differs: {release} in release, {debug} in debug"));
+    source.into_iter().chain(secrets).chain(texts).collect()
+}
+
+/// Returns what changes the figures of a run besides its source, its variant and its arguments: names and values.
+fn conditions(manifest: &Manifest) -> [(&'static str, String); 5] {
+    let unknown = || "unknown".to_owned();
+    let host = |name: &str| manifest.host.pointer(&format!("/{name}/value"));
+    let load = manifest.workload.load.as_ref();
+    [
+        ("Go version", manifest.build.as_ref().map_or_else(unknown, |build| build.go.clone())),
+        ("CPU model", host("cpu_model").and_then(Value::as_str).map_or_else(unknown, str::to_owned)),
+        (
+            "number of CPUs",
+            host("online_cpus").and_then(Value::as_array).map_or_else(unknown, |cpus| cpus.len().to_string()),
+        ),
+        ("sampling frequency", format!("{} Hz", manifest.sampler.frequency)),
+        ("load command", load.map_or_else(|| "none".to_owned(), |load| quote_command(&load.argv))),
+    ]
 }
 
 /// Looks for hot spots without a sample of the release build in the inline tables of its program.
@@ -175,7 +211,7 @@ fn find_inlined(release: &VariantRun, diff: &Diff, spots: &mut [DebugHotSpot]) {
             let Some(spot) = wanted.get_mut(&*display(&String::from_utf8_lossy(inlined))) else { continue };
             let host = String::from_utf8_lossy(function.name().unwrap_or_default());
             let host = display(&host);
-            if spot.inlined_into.last().is_none_or(|last| **last != *host) {
+            if !spot.inlined_into.iter().any(|known| **known == *host) {
                 spot.inlined_into.push(host.into_owned());
             }
         }
@@ -191,8 +227,8 @@ fn work(manifests: [&Manifest; 2]) -> String {
     if let [Some(release), Some(debug)] = per_request {
         return compared("CPU time of a request", [release, debug]);
     }
-    let seconds = manifests.map(|manifest| manifest.workload.user_seconds + manifest.workload.system_seconds);
-    compared("CPU time", seconds)
+    // The runs may have done different amounts of work, so this says nothing about the builds' speed.
+    both("CPU time", manifests.map(|manifest| manifest.workload.user_seconds + manifest.workload.system_seconds))
 }
 
 /// Compares the benchmarks that both builds ran.
@@ -244,12 +280,34 @@ fn seconds_per_request(manifest: &Manifest) -> Option<f64> {
 
 /// Compares times in seconds.
 fn compared(figure: &str, [release, debug]: [f64; 2]) -> String {
-    let times = format!("{figure}: {} in release, {} in debug", duration(release), duration(debug));
+    let times = both(figure, [release, debug]);
     if release > 0.0 { format!("{times}, {:.2} times as long", debug / release) } else { times }
+}
+
+fn both(figure: &str, [release, debug]: [f64; 2]) -> String {
+    format!("{figure}: {} in release, {} in debug", duration(release), duration(debug))
 }
 
 fn duration(seconds: f64) -> String {
     let units = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs")];
     let (unit, symbol) = units.into_iter().find(|(unit, _)| seconds >= *unit).unwrap_or((1e-9, "ns"));
     format!("{:.2} {symbol}", seconds / unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_for_the_other_build_has_the_variant_before_the_arguments_of_the_program() {
+        let made = |line: &str| command(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), "debug");
+        let cases = [
+            ("/bin/goflame -C run run --release", "goflame -C run run --variant debug"),
+            ("goflame run -q --variant release -- run --release", "goflame run -q --variant debug -- run --release"),
+            ("goflame run --variant=release -F 99 ./cmd", "goflame run -F 99 ./cmd --variant debug"),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(made(given), expected);
+        }
+    }
 }

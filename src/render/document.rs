@@ -1,5 +1,6 @@
 //! [`Document`]: what all formats write.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -42,6 +43,8 @@ pub struct Document<'a> {
     pub server: ServerRun<'a>,
     /// What the Go runtime reported while the run was recorded.
     pub runtime: Option<&'a RuntimeTrace>,
+    /// The range of time whose samples are shown, on their clock. `None` for all.
+    pub time: Option<&'a Range<u64>>,
 }
 
 /// The phases of a server's run, and its load.
@@ -88,6 +91,7 @@ impl<'a> Document<'a> {
             off_cpu: None,
             server,
             runtime: None,
+            time: None,
         }
     }
 }

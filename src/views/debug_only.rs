@@ -24,7 +24,8 @@ pub struct DebugHotSpot {
     pub shares: [f64; 2],
     /// Whether the optimised build has samples in a copy of the function that is not inlined.
     pub is_called: bool,
-    /// Names of the functions that it is inlined into in the optimised build, those with the most weight first.
+    /// Names of the functions that it is inlined into in the optimised build: those with samples, the most weight first, or
+    /// without any sample those of the inline tables, in the order of their code.
     pub inlined_into: Vec<String>,
 }
 

@@ -94,7 +94,10 @@ class Page {
     byId("column", HTMLElement).textContent = span < 1 ? `${span * 1000} ms` : span === 1 ? "one second" : `${span} seconds`;
     const ends = [first * span, (first + columns) * span].map((second) => element("span", `${Number(second.toFixed(3))} s`));
     byId("axis", HTMLElement).append(...ends);
-    this.heat.onRange = (range) => this.setRange(range);
+    this.heat.onRange = (range) => {
+      this.setRange(range);
+      if (!range) this.status.textContent = "There are no samples before 0 s, so nothing is selected.";
+    };
   }
 
   listen() {

@@ -37,7 +37,7 @@ class HeatMap {
     this.most = this.cells.reduce((most, weight) => Math.max(most, weight), 0);
     /** @type {[number, number] | null} in seconds */
     this.range = null;
-    /** @type {(range: [number, number] | null) => void} */
+    /** @type {(range: [number, number] | null) => void}  null if it is before the first sample */
     this.onRange = () => {};
     /** @type {number | null} */
     this.dragFrom = null;
@@ -63,17 +63,18 @@ class HeatMap {
   secondAt(event) {
     const area = this.canvas.getBoundingClientRect();
     const share = Math.min(Math.max((event.clientX - area.left) / area.width, 0), 1);
-    return Math.max((this.first + share * this.columns) * this.span, 0);
+    return (this.first + share * this.columns) * this.span;
   }
 
   /**
-   * Whole columns between two moments.
+   * Whole columns between two moments, from the first sample on. Null if both moments are before it.
    * @param {number} a
    * @param {number} b
-   * @returns {[number, number]}
+   * @returns {[number, number] | null}
    */
   between(a, b) {
-    const from = Math.floor(Math.min(a, b) / this.span);
+    if (Math.max(a, b) <= 0) return null;
+    const from = Math.floor(Math.max(Math.min(a, b), 0) / this.span);
     const to = Math.max(Math.ceil(Math.max(a, b) / this.span), from + 1);
     const digits = (/** @type {number} */ value) => Number(value.toFixed(3));
     return [digits(from * this.span), digits(Math.min(to, this.first + this.columns) * this.span)];

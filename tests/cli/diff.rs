@@ -1,6 +1,6 @@
 //! `goflame diff`: where it reads from and writes to, and what it refuses.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::Project;
 
@@ -118,7 +118,6 @@ const SMALL_FUNCTIONS: &str = "package main
 import (
 	\"fmt\"
 	\"os\"
-	\"time\"
 )
 
 var table [256]uint64
@@ -140,7 +139,7 @@ func mix(n int) (x uint64) {
 
 func main() {
 	var sum uint64
-	for end := time.Now().Add(600 * time.Millisecond); time.Now().Before(end); {
+	for i := 0; i < 2500; i++ {
 		sum += mix(100_000)
 	}
 	fmt.Println(sum, len(os.Args))
@@ -156,7 +155,7 @@ fn the_debug_and_the_release_build_are_compared() {
     alone
         .code(10)
         .stderr_has("error: no run of the release build to compare with [..] (debug)")
-        .stderr_has("   help: `goflame run --variant release -q -F 3989 -- one 'two words'` makes it");
+        .stderr_has("   help: `goflame run -q -F 3989 --variant release -- one 'two words'` makes it");
 
     // A run with other arguments does not belong to it.
     project.goflame(["run", "-q", "--release", "--", "one"]).run().code(0);
@@ -174,7 +173,7 @@ fn the_debug_and_the_release_build_are_compared() {
     assert!(!lines[0].contains("total "), "{}", table.stdout);
     assert!(lines[1].starts_with("release  ") && lines[1].contains("program [release]: "), "{}", table.stdout);
     assert!(lines[2].starts_with("debug    ") && lines[2].contains("program [debug]: "), "{}", table.stdout);
-    assert!(lines[3].starts_with("CPU time: ") && lines[3].ends_with(" times as long"), "{}", table.stdout);
+    assert!(lines[3].starts_with("CPU time: ") && lines[3].ends_with(" in debug"), "{}", table.stdout);
     assert!(table.stdout.contains("self release  debug"), "{}", table.stdout);
     assert!(table.stdout.contains("\nHot in the debug build only\n"), "{}", table.stdout);
 
@@ -204,6 +203,51 @@ fn the_debug_and_the_release_build_are_compared() {
     let svg = project.goflame(["diff", "--variants", "-f", "svg"]).run();
     assert!(svg.code(0).stdout.contains("the release profile does not have the frame"));
     project.goflame(["diff", "--variants", "@1"]).run().code(2);
+
+    let edit = |variants: &[&str], change: &dyn Fn(&mut Value)| {
+        for run in project.names(".goflame/runs") {
+            let path = format!(".goflame/runs/{run}/manifest.json");
+            let mut manifest: Value = serde_json::from_slice(&project.read(&path)).unwrap();
+            if variants.iter().any(|variant| manifest["variant"] == *variant) {
+                change(&mut manifest);
+                project.write(&path, manifest.to_string());
+            }
+        }
+    };
+    edit(&["release", "debug"], &|manifest| {
+        manifest["workload"]["argv"] = json!(["program", "--token=***"]);
+        manifest["command"] = json!(["goflame", "-C", "run", "run", "--", "--token=***"]);
+    });
+    edit(&["debug"], &|manifest| {
+        manifest["build"]["go"] = json!("go1.20");
+        manifest["host"]["cpu_model"] = json!({ "value": "a CPU" });
+        manifest["host"]["online_cpus"] = json!({ "value": [0, 1, 2, 3, 4, 5, 6] });
+        manifest["sampler"]["frequency"] = json!(97);
+    });
+    project
+        .goflame(["diff", "--variants"])
+        .run()
+        .code(0)
+        .stderr_has("     Warning the runs hold `***` in place of secrets: [..]")
+        .stderr_has("     Warning the Go version differs: go[..] in release, go1.20 in debug")
+        .stderr_has("     Warning the CPU model differs: [..] in release, a CPU in debug")
+        .stderr_has("     Warning the number of CPUs differs: [..] in release, 7 in debug")
+        .stderr_has("     Warning the sampling frequency differs: 3989 Hz in release, 97 Hz in debug");
+
+    // What is left of a run is not its whole work.
+    for ending in ["interrupted", "timed-out"] {
+        edit(&["debug"], &|manifest| manifest["workload"]["ending"] = json!(ending));
+        project
+            .goflame(["diff", "--variants"])
+            .run()
+            .code(10)
+            .stderr_has("error: no run of the debug build to compare with [..] (release)")
+            .stderr_has("   help: [..] does not count: it was stopped before its end")
+            .stderr_has("   help: `goflame -C run run --variant debug -- '--token=***'` makes it")
+            .stderr_has("   help: put the secrets in place of `***`");
+    }
+    edit(&["debug"], &|manifest| manifest["workload"]["ending"] = json!("stopped"));
+    project.goflame(["diff", "--variants"]).run().code(0);
 }
 
 #[test]
@@ -232,7 +276,7 @@ func BenchmarkSquares(b *testing.B) {
         .goflame(["diff", "--variants"])
         .run()
         .code(10)
-        .stderr_has("   help: `goflame run --variant release -q --bench . --benchtime 20000x` makes it");
+        .stderr_has("   help: `goflame run -q --bench . --benchtime 20000x --variant release` makes it");
     project.shell("$goflame run --variant release -q --bench . --benchtime 20000x").run().code(0);
     let diff = project.goflame(["diff", "--variants", "--json"]).run();
     let diff: Value = serde_json::from_str(&diff.code(0).stdout).unwrap();

@@ -69,14 +69,23 @@ const inRange = (second, [from, to]) => second >= from && second < to;
 /** The figures of a range as the page words them. */
 function figures(range) {
   const cycles = collections.filter((cycle) => inRange(cycle.from, range));
+  const states = queues.filter((state) => inRange(state.at, range));
   const least = Math.min(...cycles.flatMap((cycle) => [cycle.heap_before_mb, cycle.heap_live_mb]));
   const most = Math.max(...cycles.flatMap((cycle) => [cycle.heap_before_mb, cycle.heap_after_mb]));
-  const longest = Math.max(...queues.filter((state) => inRange(state.at, range)).map((state) => state.length));
+  const longest = Math.max(...states.map((state) => state.length));
   return [
     ["GC cycles", `${cycles.length}`],
-    ["Heap", `${least} to ${most} MiB`],
-    ["Run queue", `at most ${longest} goroutine${longest === 1 ? "" : "s"}`],
+    ["Heap", cycles.length > 0 ? `${least} to ${most} MiB` : "no GC cycle"],
+    ["Run queue", states.length > 0 ? `at most ${longest} goroutine${longest === 1 ? "" : "s"}` : "not reported"],
   ];
+}
+
+/** Half a second of the window around a GC cycle. */
+function rangeWithCycle() {
+  const cycle = collections.find(({ from }) => from >= 0.2 && from < 0.8) ?? collections.find(({ from }) => from >= 0 && from < 0.9);
+  assert.ok(cycle, "the program collects in its window");
+  const from = Number(Math.min(Math.max(cycle.from - 0.25, 0), 0.4).toFixed(2));
+  return [from, Number((from + 0.5).toFixed(2))];
 }
 
 const table = (page) => page.$$eval("#figures tbody tr", (rows) => rows.map((row) => [...row.cells].map((cell) => cell.textContent)));
@@ -147,14 +156,15 @@ test("marks and curves are drawn at the places of the events", async () => {
 });
 
 test("a selected range has its own figures", async () => {
-  const { page, problems } = await open({ fragment: "#range=0.25-0.75" });
+  const chosen = rangeWithCycle();
+  const { page, problems } = await open({ fragment: `#range=${chosen.join("-")}` });
   const shown = await table(page);
-  const expected = figures([0.25, 0.75]);
+  const expected = figures(chosen);
   assert.deepEqual(shown.slice(-3).map(([name, , text]) => [name, text]), expected);
   assert.deepEqual(shown.find(([name]) => name === "Phase window").slice(2), ["0.50 s"]);
   assert.deepEqual(shown.find(([name]) => name === "Phase warm-up").slice(2), ["0.00 s"]);
   const status = await page.$eval("#status", (element) => element.textContent);
-  assert.ok(status.endsWith(`0.25 s to 0.75 s${expected.map(([name, text]) => `; ${name}: ${text}`).join("")}`), status);
+  assert.ok(status.endsWith(`${chosen[0]} s to ${chosen[1]} s${expected.map(([name, text]) => `; ${name}: ${text}`).join("")}`), status);
   // A range that is selected with the mouse begins at the first sample, not before it.
   await page.$eval("#heat", (canvas) => canvas.scrollIntoView());
   const { x, y, width } = await (await page.$("#heat")).boundingBox();
@@ -166,8 +176,30 @@ test("a selected range has its own figures", async () => {
   assert.equal(range[0], 0);
   assert.deepEqual((await table(page)).slice(-3).map(([name, , text]) => [name, text]), figures(range));
   assert.equal(await page.evaluate(() => globalThis.page.tree.total[0]), await page.evaluate(() => globalThis.page.meta.total));
+  // There are no samples in the phases before the window.
+  const { first, columns } = await page.evaluate(() => globalThis.page.heat);
+  assert.ok(first < 0, "phases before the window are shown");
+  await page.mouse.move(x + 1, y + 100);
+  await page.mouse.down();
+  await page.mouse.move(x + ((-first - 0.5) / columns) * width, y + 100);
+  await page.mouse.up();
+  assert.equal(await page.evaluate(() => globalThis.page.range), null);
+  assert.equal(await page.$eval("#status", (element) => element.textContent), "There are no samples before 0 s, so nothing is selected.");
   await page.click("#whole");
   assert.ok((await table(page)).every((row) => row.length === 2));
+  assert.deepEqual(problems, []);
+});
+
+test("the page of a part of the time shows what happened in it", async () => {
+  const [since, until] = rangeWithCycle();
+  const run = readdirSync(join(project, ".goflame/runs"))[0];
+  execFileSync(goflame, ["report", run, "--from", `${since}`, "--to", `${until}`, "-o", "part.html"], { cwd: project, stdio: "ignore" });
+  const { page, problems } = await openPage(browser, join(project, "part.html"));
+  await page.waitForFunction(() => document.documentElement.dataset.ready, { timeout: 60_000 });
+  const shown = await page.evaluate(() => globalThis.page.data.timeline);
+  assert.deepEqual(shown.phases.map(([name]) => name), ["window"]);
+  assert.ok(shown.to - shown.from <= until - since + 1e-6, `${shown.from} to ${shown.to}`);
+  assert.deepEqual((await table(page)).slice(-3), figures([since, until]));
   assert.deepEqual(problems, []);
 });
 

@@ -1,10 +1,12 @@
 //! What the page shows above the samples, on the same axis of time: the phases of a server's run, its load, and the events of
 //! the Go runtime.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use super::columns::Columns;
-use crate::gotrace::{GcCycle, RuntimeTrace, SchedulerSnapshot, Timed};
+use crate::gotrace::{GcCycle, SchedulerSnapshot, Timed};
 use crate::profile::PhaseName;
 use crate::render::document::{Document, ServerRun};
 
@@ -20,8 +22,8 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// Makes the axis from the first to the last of samples, phases and events, and adds the columns of the events. `None`
-    /// without samples that have times.
+    /// Makes the axis from the first to the last of samples, phases and events, and adds the columns of the events. All of
+    /// them are those of the document's range of time. `None` without samples that have times.
     pub(super) fn new(document: &Document<'_>, columns: &mut Columns) -> Option<Self> {
         let moments = document.view.profile().timed_samples()?;
         let first = moments.first()?.time;
@@ -29,21 +31,27 @@ impl Timeline {
         let since_first = |ns: u64| signed(ns) - signed(first);
         let ServerRun { phases, load_time, .. } = document.server;
         let phases = if phases.len() > 1 { phases } else { &[] };
+        let all = 0..u64::MAX;
+        let shown = document.time.unwrap_or(&all);
         let ready = phases.iter().find(|phase| phase.name != PhaseName::Start).map(|phase| phase.start_ns);
         let load_ns = load_time.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-        let load = ready.zip(load_ns).map(|(start, length)| (start, start.saturating_add(length)));
+        let load = ready.zip(load_ns).and_then(|(start, length)| clip((start, start.saturating_add(length)), shown));
+        let spans_of_phases = phases.iter().filter_map(|phase| {
+            let (start, end) = clip((phase.start_ns, phase.end_ns), shown)?;
+            Some((phase.name, start, end))
+        });
+        let phases: Vec<(PhaseName, u64, u64)> = spans_of_phases.collect();
 
-        let none = RuntimeTrace::default();
-        let trace = document.runtime.unwrap_or(&none);
+        let trace = document.runtime.map(|trace| trace.within(shown)).unwrap_or_default();
         let mut cycles: Vec<(u64, u64, &Timed<GcCycle>)> =
-            trace.gc.iter().map(|cycle| (cycle.time_ns, end(cycle), cycle)).collect();
+            trace.gc.iter().map(|cycle| (cycle.time_ns, end(cycle).min(shown.end), cycle)).collect();
         cycles.sort_by_key(|(start, ..)| *start);
         let mut snapshots: Vec<&Timed<SchedulerSnapshot>> = trace.scheduler.iter().collect();
         snapshots.sort_by_key(|snapshot| snapshot.time_ns);
 
         let samples = moments.iter().take(1).chain(moments.last()).map(|moment| (moment.time, moment.time));
         let spans = samples
-            .chain(phases.iter().map(|phase| (phase.start_ns, phase.end_ns)))
+            .chain(phases.iter().map(|(_, start, end)| (*start, *end)))
             .chain(load)
             .chain(cycles.iter().map(|(start, end, _)| (*start, *end)))
             .chain(snapshots.iter().map(|snapshot| (snapshot.time_ns, snapshot.time_ns)));
@@ -53,13 +61,16 @@ impl Timeline {
         Some(Self {
             from: since_first(from),
             to: since_first(to),
-            phases: phases
-                .iter()
-                .map(|phase| (phase.name, since_first(phase.start_ns), since_first(phase.end_ns)))
-                .collect(),
+            phases: phases.iter().map(|(name, start, end)| (*name, since_first(*start), since_first(*end))).collect(),
             load: load.map(|(start, end)| (since_first(start), since_first(end))),
         })
     }
+}
+
+/// The part of a span that lies in a range. `None` if it lies outside.
+fn clip((start, end): (u64, u64), range: &Range<u64>) -> Option<(u64, u64)> {
+    let part = (start.max(range.start), end.min(range.end));
+    (part.0 <= part.1).then_some(part)
 }
 
 /// The end of a collection on the samples' clock.
