@@ -93,7 +93,7 @@ fn a_report_reads_standard_input() {
 fn a_report_never_pretends_to_be_another() {
     let project = Project::workload("burner", "");
     project.goflame(["run", "-q"]).run().code(0);
-    for (command, file) in [("report", "x.png"), ("report", "x.PDF"), ("diff latest latest", "x.docx")] {
+    for (command, file) in [("report", "x.png"), ("report", "x.PDF"), ("diff latest latest", "x.jpeg")] {
         let run = project.shell(&format!("$goflame {command} -o {file}")).run();
         run.code(2).stdout("").stderr(&format!(
             "error: `{file}` would hold tables as text, not what its name says
