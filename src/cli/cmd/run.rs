@@ -153,9 +153,11 @@ pub(super) fn told(findings: &[Finding]) -> Option<&'static str> {
 /// Says how long threads waited and most of it where, if that was recorded.
 pub(super) fn show_waits(outcome: &RunOutcome, terminal: &Terminal) {
     let Some(time) = &outcome.reported.off_cpu else { return };
-    let headline = time.headline.as_deref().unwrap_or("no thread waited");
-    let id = &outcome.id;
-    terminal.step("Off-CPU", &format!("{headline}; `goflame report {id} --profile off-cpu` shows where"));
+    let waits = time.headline.as_ref().map_or_else(
+        || "no thread waited".to_owned(),
+        |headline| format!("{headline}; `goflame report {} --profile off-cpu` shows where", outcome.id),
+    );
+    terminal.step("Off-CPU", &waits);
     if time.from_last_samples {
         terminal.step("", "without the right to sample context switches, idle threads cannot be told from waits");
     }
