@@ -266,7 +266,19 @@ func main() {
     project.write("burn.txt", library);
     text(
         tool("cc")
-            .args(["-x", "c", "-O1", "-shared", "-fPIC", "-fno-omit-frame-pointer", "-o", "libburn.so", "burn.txt"])
+            // A sample in a stub for `clock` would have no name.
+            .args([
+                "-x",
+                "c",
+                "-O1",
+                "-shared",
+                "-fPIC",
+                "-fno-plt",
+                "-fno-omit-frame-pointer",
+                "-o",
+                "libburn.so",
+                "burn.txt",
+            ])
             .current_dir(project.path("")),
     );
     let run = project.run(&[]);
