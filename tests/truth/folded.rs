@@ -118,10 +118,31 @@ fn reported(file: &Path) -> String {
         // `   99.00%  program`, and below it `12 root;caller;leaf`.
         match line.split_once(' ').unwrap() {
             (share, name) if share.ends_with('%') => process = name.trim(),
-            (count, stack) => writeln!(folded, "{process};{stack} {count}").unwrap(),
+            (count, stack) => writeln!(folded, "{process};{} {count}", with_goflames_names(stack)).unwrap(),
         }
     }
     folded
+}
+
+/// `perf report` writes the address of a frame that has no name, and type arguments with their `;`.
+fn with_goflames_names(stack: &str) -> String {
+    let (mut short, mut depth, mut open) = (String::new(), 0_usize, 0);
+    for character in stack.chars() {
+        if character == '[' {
+            depth += 1;
+            open = if depth == 1 { short.len() } else { open };
+        }
+        short.push(character);
+        if character == ']' {
+            depth = depth.saturating_sub(1);
+            if depth == 0 && short[open..].contains([' ', ';']) {
+                short.replace_range(open.., "[...]");
+            }
+        }
+    }
+    let is_address = |frame: &str| frame == "0" || frame.starts_with("0x");
+    let frames = short.split(';').map(|frame| if is_address(frame) { "[unknown]" } else { frame });
+    frames.collect::<Vec<_>>().join(";")
 }
 
 /// `theirs` are perf's stacks of the file.
