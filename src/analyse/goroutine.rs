@@ -17,6 +17,7 @@
 
 use std::collections::HashMap;
 
+use super::readings::group_readings;
 use super::unwind::Registers;
 use crate::sources::GoroutineReading;
 
@@ -60,16 +61,12 @@ const REUSE_MARGIN: u64 = 1_000_000_000;
 
 impl<'r> GoroutineReadings<'r> {
     pub(super) fn new(seen: &'r [GoroutineReading]) -> Self {
-        let mut by_descriptor: HashMap<_, Vec<_>> = HashMap::new();
+        let by_descriptor = group_readings(seen, |seen| (seen.pid, seen.address), |seen| (seen.first_ns, seen.last_ns));
         let mut by_stack: HashMap<_, Vec<_>> = HashMap::new();
         for seen in seen {
-            by_descriptor.entry((seen.pid, seen.address)).or_default().push(seen);
             if seen.id != 0 && seen.stack.0 < seen.stack.1 {
                 by_stack.entry(seen.pid).or_default().push((seen, seen.stack.1));
             }
-        }
-        for readings in by_descriptor.values_mut() {
-            readings.sort_by_key(|seen| (seen.first_ns, seen.last_ns));
         }
         for stacks in by_stack.values_mut() {
             stacks.sort_by_key(|(seen, _)| (seen.stack.0, seen.first_ns, seen.last_ns));

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::readings::group_readings;
 use crate::perfdata::SampleFacts;
 use crate::profile::{LabelSetId, Profile, TaskLabel, TaskLabelValue};
 use crate::sources::{LabelReading, LabelReadings, LabelSet};
@@ -41,14 +42,8 @@ impl<'r> Labels<'r> {
             return Self { sets, by_descriptor: HashMap::new() };
         }
         let Some(LabelReadings { sets, readings }) = readings else { return Self::default() };
-        let mut by_descriptor: HashMap<_, Vec<_>> = HashMap::new();
-        for reading in readings {
-            by_descriptor.entry((reading.pid, reading.address)).or_default().push(reading);
-        }
-        for readings in by_descriptor.values_mut() {
-            readings.sort_by_key(|reading| (reading.first_ns, reading.last_ns));
-        }
-        Self { sets, by_descriptor }
+        let times = |reading: &LabelReading| (reading.first_ns, reading.last_ns);
+        Self { sets, by_descriptor: group_readings(readings, |reading| (reading.pid, reading.address), times) }
     }
 
     /// The labels in a descriptor at a time.

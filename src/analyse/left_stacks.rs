@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::address_space::{AddressSpace, Hint};
 use super::files::Files;
+use super::readings::group_readings;
 use super::unwind::Unwinder;
 use crate::sources::{CodeWords, LeftStack, LeftStackReadings};
 
@@ -44,14 +45,8 @@ pub(super) struct LeftCallers {
 impl<'r> LeftStacks<'r> {
     pub(super) fn new(readings: Option<&'r LeftStackReadings>) -> Self {
         let Some(LeftStackReadings { contents, readings }) = readings else { return Self::default() };
-        let mut by_thread: HashMap<_, Vec<_>> = HashMap::new();
-        for reading in readings {
-            by_thread.entry((reading.pid, reading.tid)).or_default().push(reading);
-        }
-        for readings in by_thread.values_mut() {
-            readings.sort_by_key(|reading| (reading.first_ns, reading.last_ns));
-        }
-        Self { by_thread, contents }
+        let times = |reading: &LeftStack| (reading.first_ns, reading.last_ns);
+        Self { by_thread: group_readings(readings, |reading| (reading.pid, reading.tid), times), contents }
     }
 
     /// The callers on the goroutine's stack of a thread whose known callers end in generated code on other memory.

@@ -35,6 +35,7 @@ mod progress;
 mod range_map;
 mod raw_location;
 mod raw_task;
+mod readings;
 mod repaired;
 mod shards;
 mod stacks;
