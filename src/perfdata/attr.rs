@@ -183,11 +183,29 @@ impl Attr {
         if self.flags & flag::FREQ != 0 { 1 } else { self.sample_period_or_freq }
     }
 
+    /// The number of fields of 8 bytes before one of [`SAMPLE_FIELDS`] in a sample.
+    pub(super) fn fields_before(&self, field: u64) -> usize {
+        SAMPLE_FIELDS.iter().take_while(|before| **before != field).filter(|before| self.has(**before)).count()
+    }
+
     /// The number of `bits` that are set in `sample_type`. Each bit means a field of 8 bytes.
     pub(super) fn field_count(&self, bits: &[u64]) -> usize {
         bits.iter().filter(|bit| self.has(**bit)).count()
     }
 }
+
+/// The fields at the start of a sample, in the order of `PERF_RECORD_SAMPLE` (`perf_event.h`). Each takes 8 bytes.
+const SAMPLE_FIELDS: [u64; 9] = [
+    sample_type::IDENTIFIER,
+    sample_type::IP,
+    sample_type::TID,
+    sample_type::TIME,
+    sample_type::ADDR,
+    sample_type::ID,
+    sample_type::STREAM_ID,
+    sample_type::CPU,
+    sample_type::PERIOD,
+];
 
 /// The fields of a sample id (`struct sample_id`), in the order of the struct. Each takes 8 bytes.
 pub(super) const SAMPLE_ID_FIELDS: [u64; 6] = [

@@ -60,7 +60,7 @@ impl IdPosition {
             (Some(0), Some(8))
         } else if attr.has(sample_type::ID) {
             (
-                bytes(&[sample_type::IP, sample_type::TID, sample_type::TIME, sample_type::ADDR]),
+                attr.fields_before(sample_type::ID).checked_mul(8),
                 bytes(&[sample_type::ID, sample_type::STREAM_ID, sample_type::CPU]),
             )
         } else {

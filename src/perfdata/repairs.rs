@@ -195,23 +195,14 @@ pub struct Rewriting {
 }
 
 impl Rewriting {
-    /// Fields of a sample before the CPU, after the identifier.
-    const BEFORE_CPU: [u64; 6] = [
-        sample_type::IP,
-        sample_type::TID,
-        sample_type::TIME,
-        sample_type::ADDR,
-        sample_type::ID,
-        sample_type::STREAM_ID,
-    ];
-
     /// `None` if there is not one event, or if its samples do not tell the CPU and the callchain.
     pub fn new(events: &[Event]) -> Option<Self> {
         let [Event { attr, .. }] = events else { return None };
         attr.has(sample_type::CPU | sample_type::CALLCHAIN).then_some(())?;
         let id_in_sample = attr.field_count(&[sample_type::IDENTIFIER]).checked_mul(FIELD)?;
+        let after_id = |field| attr.fields_before(field).checked_mul(FIELD)?.checked_sub(id_in_sample);
         Some(Self {
-            facts_at: attr.field_count(&Self::BEFORE_CPU).checked_mul(FIELD)?.checked_add(4)?,
+            facts_at: after_id(sample_type::CPU)?.checked_add(4)?,
             id_in_sample,
             id_in_others: if attr.sample_id_all() { id_in_sample } else { 0 },
             period: attr.field_count(&[sample_type::PERIOD]).checked_mul(FIELD)?,

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{Seek, Write};
 
-use super::abi::{RECORD_HEADER, event_type, flag, record_type, sample_type};
+use super::abi::{event_type, flag, record_type, sample_type};
 use super::attr::{Attr, Event};
 use super::error::Error;
 use super::feature::Features;
@@ -19,17 +19,8 @@ const WAIT_EVENT: &str = "offcpu-time";
 const COUNT_SW_CONTEXT_SWITCHES: u64 = 3;
 /// `PERF_COUNT_SW_BPF_OUTPUT`: the event of [`WAIT_EVENT`] in perf.
 const COUNT_SW_BPF_OUTPUT: u64 = 10;
-/// Fields of 8 bytes before the period of a sample.
-const BEFORE_PERIOD: [u64; 8] = [
-    sample_type::IDENTIFIER,
-    sample_type::IP,
-    sample_type::TID,
-    sample_type::TIME,
-    sample_type::ADDR,
-    sample_type::ID,
-    sample_type::STREAM_ID,
-    sample_type::CPU,
-];
+/// Size of a field in bytes.
+const FIELD: usize = 8;
 /// Number of records after which readers may release the ones before.
 const ROUND: usize = 1 << 14;
 
@@ -201,9 +192,8 @@ impl WaitFigures {
 fn write_wait<W: Write + Seek>(writer: &mut Writer<W>, wait: &Wait<'_>, attr: &Attr) -> Result<(), Error> {
     let Ok(raw) = RawRecord::parse(wait.sample, 0) else { return Ok(()) };
     let mut body = raw.body.to_vec();
-    let before_time = BEFORE_PERIOD.get(..3).unwrap_or_default();
-    for (before, value) in [(before_time, wait.start), (&BEFORE_PERIOD, wait.nanoseconds)] {
-        let at = attr.field_count(before).saturating_mul(RECORD_HEADER);
+    for (field, value) in [(sample_type::TIME, wait.start), (sample_type::PERIOD, wait.nanoseconds)] {
+        let at = attr.fields_before(field).saturating_mul(FIELD);
         if let Some(field) = body.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
             *field = value.to_le_bytes();
         }

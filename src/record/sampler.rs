@@ -154,7 +154,7 @@ impl NativeSampler {
                 None => goroutines.follow(kind, misc, body),
             }
             if let Some(file) = switches {
-                file.write(kind, misc, body);
+                file.write(is_own, kind, misc, body);
             }
             if is_own {
                 return Ok(());

@@ -135,10 +135,9 @@ impl SwitchFile {
         id.is_some_and(|id| self.ids.contains(&u64::from_le_bytes(*id)))
     }
 
-    /// Writes a record, unless it is a sample of the other event that is not needed, or the file has reached its limit. An
-    /// error ends this file and not the recording.
-    pub(super) fn write(&mut self, kind: u32, misc: u16, body: &[u8]) {
-        let is_own = self.is_own(kind, body);
+    /// Writes a record, unless it is a sample of the other event that is not needed, or the file has reached its limit.
+    /// `is_own`: see [`SwitchFile::is_own`]. An error ends this file and not the recording.
+    pub(super) fn write(&mut self, is_own: bool, kind: u32, misc: u16, body: &[u8]) {
         let is_needed =
             is_own || !matches!(kind, record_type::LOST) && (kind != record_type::SAMPLE || !self.has_samples);
         if !is_needed || self.full.is_some() || self.failed.is_some() {
