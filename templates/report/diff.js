@@ -190,17 +190,7 @@ class DiffPage {
       this.mark();
       this.writeFragment();
     });
-    this.filter.addEventListener("input", () => this.fillFunctions());
-    byId("controls", HTMLElement).addEventListener("submit", (event) => event.preventDefault());
-    byId("reset", HTMLElement).addEventListener("click", () => this.graph.zoom(0));
-    byId("more", HTMLElement).addEventListener("click", () => {
-      this.all = true;
-      this.fillFunctions();
-    });
-    onSort((sort) => {
-      this.sort = sort;
-      this.fillFunctions();
-    });
+    listenToSharedControls(this);
     this.graph.onSelect = (node) => (byId("selected", HTMLElement).textContent = this.details(node));
     this.graph.onZoom = (node) => {
       this.zoomed = pathOf(this.shown, node);
@@ -208,10 +198,6 @@ class DiffPage {
     };
     this.graph.scroller.addEventListener("keydown", (event) => {
       if (event.key === "c" && !event.ctrlKey && !event.metaKey && !event.altKey) copyStack(this.shown, this.graph.selected, this.status);
-    });
-    addEventListener("hashchange", () => {
-      this.readFragment();
-      this.redraw();
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.graph.draw());
   }

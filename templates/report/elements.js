@@ -102,11 +102,35 @@ function copyStack(tree, node, status) {
   );
 }
 
-/** @param {(sort: string) => void} listener  called with the column that sorts the table of functions */
-function onSort(listener) {
+/**
+ * Listens to the controls that all pages have: form, zoom, table of functions, and the address.
+ * @param {object} page
+ * @param {FlameGraph} page.graph
+ * @param {HTMLInputElement} page.filter
+ * @param {string} page.sort
+ * @param {boolean} page.all
+ * @param {() => void} page.fillFunctions
+ * @param {() => void} page.readFragment
+ * @param {() => void} page.redraw
+ */
+function listenToSharedControls(page) {
+  byId("controls", HTMLElement).addEventListener("submit", (event) => event.preventDefault());
+  byId("reset", HTMLElement).addEventListener("click", () => page.graph.zoom(0));
+  page.filter.addEventListener("input", () => page.fillFunctions());
+  byId("more", HTMLElement).addEventListener("click", () => {
+    page.all = true;
+    page.fillFunctions();
+  });
   for (const button of document.querySelectorAll("#functions th button")) {
-    button.addEventListener("click", () => listener(/** @type {HTMLElement} */ (button).dataset.sort ?? "self"));
+    button.addEventListener("click", () => {
+      page.sort = /** @type {HTMLElement} */ (button).dataset.sort ?? "self";
+      page.fillFunctions();
+    });
   }
+  addEventListener("hashchange", () => {
+    page.readFragment();
+    page.redraw();
+  });
 }
 
 /** @param {string} sorted  the column that sorts the table of functions */

@@ -1,5 +1,5 @@
 // @ts-check
-// What is drawn above the heat map, on the same axis of time: the phases of a run, and what the Go runtime reported.
+// The lanes above the heat map, on the same axis of time: the phases of a run, and what the Go runtime reported.
 "use strict";
 
 /**

@@ -112,13 +112,7 @@ class Page {
       this.mark();
       this.writeFragment();
     });
-    this.filter.addEventListener("input", () => this.fillFunctions());
-    byId("controls", HTMLElement).addEventListener("submit", (event) => event.preventDefault());
-    byId("reset", HTMLElement).addEventListener("click", () => this.graph.zoom(0));
-    byId("more", HTMLElement).addEventListener("click", () => {
-      this.all = true;
-      this.fillFunctions();
-    });
+    listenToSharedControls(this);
     byId("range", HTMLElement).addEventListener("submit", (event) => {
       event.preventDefault();
       const [from, to] = ["from", "to"].map((id) => Number(byId(id, HTMLInputElement).value.replace(",", ".")));
@@ -126,10 +120,6 @@ class Page {
       else this.status.textContent = "The range is empty: `to` is after `from`, both in seconds.";
     });
     byId("whole", HTMLElement).addEventListener("click", () => this.setRange(null));
-    onSort((sort) => {
-      this.sort = sort;
-      this.fillFunctions();
-    });
     for (const graph of [this.graph, this.callers]) {
       graph.onSelect = (node) => {
         const { tree } = graph;
@@ -142,10 +132,6 @@ class Page {
       if (node > 0) this.source.show(this.zoomed[this.zoomed.length - 1]);
       this.writeFragment();
     };
-    addEventListener("hashchange", () => {
-      this.readFragment();
-      this.redraw();
-    });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.drawAll());
   }
 

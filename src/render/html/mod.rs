@@ -18,6 +18,8 @@ use crate::render::diff::document::DiffDocument;
 
 const PAGE: &str = include_str!("../../../templates/report/page.html");
 const DIFF_PAGE: &str = include_str!("../../../templates/report/diff.html");
+/// The end of both pages, from the tree as text on.
+const END: &str = include_str!("../../../templates/report/end.html");
 
 /// Added to the style of all pages.
 const DIFF_STYLE: &str = include_str!("../../../templates/report/diff.css");
@@ -72,5 +74,5 @@ fn write_page(
         "script" => &script,
         _ => &data,
     };
-    page::write(template, value, out)
+    page::write(&[template, END].concat(), value, out)
 }
