@@ -1,4 +1,4 @@
-// What runs in the pages that are measured. Times end when the frame has been drawn.
+// Functions that run in the measured pages. Times end when the frame has been drawn.
 
 /** Notes when the first frame with the whole profile has been drawn. */
 export function watchOpening() {

@@ -260,7 +260,7 @@ pub enum RunNote {
     ContainerNotConfined {
         /// The reason.
         reason: String,
-        /// What would sample the others.
+        /// Rights or settings with which the others are sampled.
         remedy: &'static str,
     },
     /// The target, which has this name, ended during the recording.

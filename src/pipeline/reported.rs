@@ -45,7 +45,7 @@ pub struct Reported {
     pub load: Option<LoadFigures>,
     /// How long its load ran.
     pub(super) load_time: Option<Duration>,
-    /// What the Go runtime reported while the run was recorded.
+    /// Events that the Go runtime reported while the run was recorded.
     pub(super) runtime: Option<RuntimeTrace>,
     /// The range of time that is shown, on the samples' clock. `None` for all.
     pub(super) time: Option<Range<u64>>,

@@ -48,7 +48,7 @@ pub(super) struct GoroutineWatches {
     unknown_layouts: Vec<String>,
 }
 
-/// What is known of a program.
+/// How far a program is known.
 #[derive(Debug, Clone, Copy)]
 enum Program {
     /// Its layout is being read.
@@ -209,7 +209,7 @@ struct LayoutFinder {
     found: Receiver<(ProgramFile, Found)>,
 }
 
-/// What was found out about a program.
+/// The answer to a question for a program's layout.
 enum Found {
     Layout(Box<GoroutineLayout>),
     /// It is not of Go.

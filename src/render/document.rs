@@ -41,7 +41,7 @@ pub struct Document<'a> {
     pub findings: &'a [ProfileFinding],
     /// The phases of a server's run, and its load.
     pub server: ServerRun<'a>,
-    /// What the Go runtime reported while the run was recorded.
+    /// Events that the Go runtime reported while the run was recorded.
     pub runtime: Option<&'a RuntimeTrace>,
     /// The range of time whose samples are shown, on their clock. `None` for all.
     pub time: Option<&'a Range<u64>>,

@@ -70,7 +70,7 @@ impl GoroutineReading {
     }
 }
 
-/// What the file of a run holds.
+/// The content of a run's file.
 pub type KeptReadings = (Vec<GoroutineReading>, LabelReadings, LeftStackReadings);
 
 /// Returns the content of the file.

@@ -234,7 +234,7 @@ fn the_debug_and_the_release_build_are_compared() {
         .stderr_has("     Warning the number of CPUs differs: [..] in release, 7 in debug")
         .stderr_has("     Warning the sampling frequency differs: 3989 Hz in release, 97 Hz in debug");
 
-    // What is left of a run is not its whole work.
+    // A run that was stopped has done a part of its work only.
     for ending in ["interrupted", "timed-out"] {
         edit(&["debug"], &|manifest| manifest["workload"]["ending"] = json!(ending));
         project

@@ -19,7 +19,7 @@ pub(in crate::render) struct DebugOnlyEntry {
     pub(in crate::render) function: usize,
     /// Its shares in both builds.
     pub(in crate::render) shares: String,
-    /// What the optimiser did with it, as far as the profile tells.
+    /// How the optimiser removed it, as far as the profile tells.
     pub(in crate::render) reason: String,
 }
 

@@ -1,5 +1,5 @@
-//! What the page shows above the samples, on the same axis of time: the phases of a server's run, its load, and the events of
-//! the Go runtime.
+//! The lanes that the page shows above the samples, on the same axis of time: the phases of a server's run, its load, and the
+//! events of the Go runtime.
 
 use std::ops::Range;
 
