@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::harness::{Machine, figure};
 
-/// A control group with half a CPU. Removed at the end.
+/// A control group with half a CPU, which it gets on a busy machine too: it has the highest weight. Removed at the end.
 struct Quota(PathBuf);
 
 impl Quota {
@@ -17,6 +17,7 @@ impl Quota {
         if let Some(hierarchy) = version_1.iter().find(|dir| dir.join("cpu.cfs_quota_us").exists()) {
             let group = Self(hierarchy.join(name));
             fs::create_dir(&group.0).ok()?;
+            fs::write(group.0.join("cpu.shares"), "262144").ok()?;
             fs::write(group.0.join("cpu.cfs_period_us"), "100000").ok()?;
             return fs::write(group.0.join("cpu.cfs_quota_us"), "50000").is_ok().then_some(group);
         }
@@ -25,6 +26,7 @@ impl Quota {
         let _ = fs::write(root.join("cgroup.subtree_control"), "+cpu");
         let group = Self(root.join(name));
         fs::create_dir(&group.0).ok()?;
+        fs::write(group.0.join("cpu.weight"), "10000").ok()?;
         fs::write(group.0.join("cpu.max"), "50000 100000").is_ok().then_some(group)
     }
 }
