@@ -17,54 +17,54 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A read position in a byte slice. A read moves the position forward; a failed read does not change it.
+/// A read position in a byte slice. A failed read does not move the position.
 #[derive(Debug, Clone, Copy)]
 pub struct Cursor<'a> {
-    rest: &'a [u8],
+    unread: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
     /// A cursor at the first byte of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { unread: bytes }
     }
 
-    /// A cursor `offset` bytes after the start of `bytes`; `None` if that is past the end.
-    pub fn at(bytes: &'a [u8], offset: usize) -> Option<Self> {
+    /// A cursor `offset` bytes after the start of `bytes`. `None` if `offset` is past the end.
+    pub fn from_offset(bytes: &'a [u8], offset: usize) -> Option<Self> {
         bytes.get(offset..).map(Self::new)
     }
 
     /// The bytes that were not read yet.
-    pub fn rest(&self) -> &'a [u8] {
-        self.rest
+    pub fn unread(&self) -> &'a [u8] {
+        self.unread
     }
 
     /// The number of bytes that were not read yet.
     pub fn remaining(&self) -> usize {
-        self.rest.len()
+        self.unread.len()
     }
 
     /// The next `count` bytes.
     pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (head, tail) = self.rest.split_at_checked(count)?;
-        self.rest = tail;
+        let (head, tail) = self.unread.split_at_checked(count)?;
+        self.unread = tail;
         Some(head)
     }
 
-    /// The next `count` bytes, for a count from a 64-bit field of the file.
+    /// Like [`Cursor::take`], for a count from a 64-bit field of a file.
     pub fn take_u64(&mut self, count: u64) -> Option<&'a [u8]> {
         self.take(usize::try_from(count).ok()?)
     }
 
-    /// Moves `count` bytes forward.
+    /// Skips `count` bytes. `None` if fewer bytes are unread.
     pub fn skip(&mut self, count: usize) -> Option<()> {
         self.take(count).map(|_| ())
     }
 
-    /// The next `N` bytes, for example of a big-endian number.
+    /// The next `N` bytes as an array, for example for a big-endian number.
     pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, tail) = self.rest.split_first_chunk::<N>()?;
-        self.rest = tail;
+        let (head, tail) = self.unread.split_first_chunk::<N>()?;
+        self.unread = tail;
         Some(*head)
     }
 
@@ -73,46 +73,46 @@ impl<'a> Cursor<'a> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    /// The next little-endian number, of 2 bytes.
+    /// The next 2 bytes as a little-endian number.
     pub fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_le_bytes)
     }
 
-    /// The next little-endian number, of 4 bytes.
+    /// The next 4 bytes as a little-endian number.
     pub fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// The next little-endian number, of 4 bytes, signed.
+    /// The next 4 bytes as a signed little-endian number.
     pub fn i32(&mut self) -> Option<i32> {
         self.array().map(i32::from_le_bytes)
     }
 
-    /// The next little-endian number, of 8 bytes.
+    /// The next 8 bytes as a little-endian number.
     pub fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// The bytes up to the next NUL, which is skipped. `None` when there is no NUL.
+    /// The bytes before the next NUL. Skips the NUL too. `None` if there is no NUL.
     pub fn cstr(&mut self) -> Option<&'a [u8]> {
-        let text = CStr::from_bytes_until_nul(self.rest).ok()?;
+        let text = CStr::from_bytes_until_nul(self.unread).ok()?;
         self.skip(text.count_bytes().checked_add(1)?)?;
         Some(text.to_bytes())
     }
 
-    /// An unsigned LEB128 number of at most 32 bits, as in Go's tables.
+    /// The next unsigned LEB128 number of at most 32 bits, as in Go's tables.
     #[inline]
     pub fn uvarint32(&mut self) -> Option<u32> {
         // Fast path: most numbers have one byte.
-        if let [byte @ ..0x80, rest @ ..] = self.rest {
-            self.rest = rest;
+        if let [byte @ ..0x80, rest @ ..] = self.unread {
+            self.unread = rest;
             return Some(u32::from(*byte));
         }
         self.long_uvarint32()
     }
 
     fn long_uvarint32(&mut self) -> Option<u32> {
-        let start = self.rest;
+        let start = self.unread;
         let mut value = 0_u32;
         for shift in [0_u32, 7, 14, 21, 28] {
             let Some(byte) = self.u8() else { break };
@@ -121,13 +121,13 @@ impl<'a> Cursor<'a> {
                 return Some(value);
             }
         }
-        self.rest = start;
+        self.unread = start;
         None
     }
 
-    /// An unsigned LEB128 number of at most 64 bits, as in protocol buffers.
+    /// The next unsigned LEB128 number of at most 64 bits, as in protocol buffers.
     pub fn uvarint64(&mut self) -> Option<u64> {
-        let start = self.rest;
+        let start = self.unread;
         let mut value = 0_u64;
         for shift in (0_u32..64).step_by(7) {
             let Some(byte) = self.u8() else { break };
@@ -141,12 +141,13 @@ impl<'a> Cursor<'a> {
                 return Some(value);
             }
         }
-        self.rest = start;
+        self.unread = start;
         None
     }
 }
 
-/// Appends an unsigned LEB128 number: 7 bits a byte, the lowest first; all bytes but the last have their highest bit set.
+/// Appends an unsigned LEB128 number: 7 bits per byte, the lowest bits first. The highest bit of a byte is set if more
+/// bytes follow.
 pub fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         bytes.push(value.to_le_bytes()[0] | 0x80);
@@ -160,7 +161,7 @@ mod tests {
     use super::Cursor;
 
     #[test]
-    fn reads_in_order_and_stops_at_the_end() {
+    fn values_are_read_in_order_up_to_the_end() {
         let bytes = [1, 2, 0, 3, 0, 0, 0, b'g', b'o', 0];
         let mut cursor = Cursor::new(&bytes);
         assert_eq!(cursor.u8(), Some(1));
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_read_does_not_move() {
+    fn a_failed_read_does_not_move_the_cursor() {
         let mut cursor = Cursor::new(&[1, 2, 3]);
         assert_eq!(cursor.u64(), None);
         assert_eq!(cursor.cstr(), None);

@@ -1,5 +1,4 @@
-//! Address spaces of processes: the files that are mapped at the current time of the recording, and the functions that the
-//! program has made there.
+//! Address spaces of processes: mapped files and functions of generated code, at the current time of the recording.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,7 +13,7 @@ use super::range_map::RangeMap;
 
 #[derive(Debug, Clone, Copy)]
 struct MappedFile {
-    /// The address of the file's first byte if that were mapped too.
+    /// Address at which the first byte of the file would be, if the whole file were mapped.
     base: u64,
     image: ImageId,
 }
@@ -23,18 +22,17 @@ struct MappedFile {
 #[derive(Debug, Clone, Default)]
 pub(super) struct AddressSpace {
     mappings: RangeMap<MappedFile>,
-    /// Functions that the program made while it ran.
     generated: Arc<RangeMap<GeneratedId>>,
-    /// Version number of the contents. It changes with every change, and no two address spaces have the same number.
+    /// Version number of the contents. A change gives a number that no address space had before.
     version: u64,
 }
 
-/// The mapping of the last lookup. Most addresses of a stack lie in the same mapping.
+/// The mapping of the last lookup, which is tried first: most addresses of a stack are in the same mapping.
 #[derive(Debug, Default)]
-pub(super) struct Hint(Option<(Range<u64>, MappedFile)>);
+pub(super) struct LookupHint(Option<(Range<u64>, MappedFile)>);
 
-/// Maximum number of mappings and generated functions that are copied for child processes. Only a crafted recording
-/// reaches it. After that, children start with no mappings.
+/// Maximum number of mappings and generated functions that are copied for child processes. Beyond it, children start
+/// without mappings. Only a crafted recording reaches it.
 const MAX_COPIED_MAPPINGS: usize = 4_000_000;
 
 /// The address spaces of all processes.
@@ -50,8 +48,8 @@ pub(super) struct AddressSpaces<'g> {
 }
 
 impl AddressSpace {
-    /// The image that is mapped at an address, and the offset of the address in its file.
-    pub(super) fn find(&self, address: u64, hint: &mut Hint) -> Option<(ImageId, u64)> {
+    /// The image that is mapped at an address, and the offset of the address in the image's file.
+    pub(super) fn find(&self, address: u64, hint: &mut LookupHint) -> Option<(ImageId, u64)> {
         let mapping = match &hint.0 {
             Some((range, mapping)) if range.contains(&address) => *mapping,
             _ => hint.0.insert(self.mappings.find(address)?).1,
@@ -59,19 +57,18 @@ impl AddressSpace {
         Some((mapping.image, address.wrapping_sub(mapping.base)))
     }
 
-    /// The function that the program has made at an address.
+    /// The function of generated code at an address.
     pub(super) fn find_generated(&self, address: u64) -> Option<GeneratedId> {
         self.generated.find(address).map(|(_, id)| id)
     }
 
-    /// A number that changes with every change of the contents. No two address spaces have the same.
+    /// Version number of the contents. Equal numbers mean the same address space without a change.
     pub(super) fn version(&self) -> u64 {
         self.version
     }
 }
 
 impl<'g> AddressSpaces<'g> {
-    /// No process has an address space yet.
     pub(super) fn new(generated: &'g GeneratedCode<'g>) -> Self {
         Self { by_process: HashMap::default(), generated, copied: 0, changes: 0 }
     }
@@ -79,16 +76,16 @@ impl<'g> AddressSpaces<'g> {
     /// Maps a file. Replaces earlier mappings at these addresses, like `mmap(MAP_FIXED)`.
     pub(super) fn map(&mut self, pid: u32, start: u64, length: u64, offset: u64, image: ImageId) {
         let Some(end) = start.checked_add(length) else { return };
-        self.change(pid).mappings.insert(start..end, MappedFile { base: start.wrapping_sub(offset), image });
+        self.get_mut(pid).mappings.insert(start..end, MappedFile { base: start.wrapping_sub(offset), image });
     }
 
-    /// The program has made a function at these addresses.
+    /// Adds a function of generated code at these addresses.
     pub(super) fn add_generated(&mut self, pid: u32, range: Range<u64>, id: GeneratedId) {
-        Arc::make_mut(&mut self.change(pid).generated).insert(range, id);
+        Arc::make_mut(&mut self.get_mut(pid).generated).insert(range, id);
     }
 
-    /// The address space of a process, which is about to change.
-    fn change(&mut self, pid: u32) -> &mut AddressSpace {
+    /// The address space of a process, for a change. Gives it a new version.
+    fn get_mut(&mut self, pid: u32) -> &mut AddressSpace {
         let space = self.by_process.entry(pid).or_insert_with(|| Rc::new(new_space(self.generated, pid)));
         if Rc::strong_count(space) > 1 {
             self.copied = self.copied.saturating_add(space.mappings.len()).saturating_add(space.generated.len());
@@ -107,37 +104,37 @@ impl<'g> AddressSpaces<'g> {
         let inherited = self.by_process.get(&parent).cloned().unwrap_or_default();
         self.by_process.insert(child, inherited);
         if let Some(own) = self.generated.untimed(child) {
-            self.change(child).generated = own;
+            self.get_mut(child).generated = own;
         }
     }
 
-    /// Removes the contents of a process, which has executed another program.
+    /// Removes the address space of a process that has executed another program.
     pub(super) fn exec(&mut self, pid: u32) {
         self.by_process.remove(&pid);
     }
 
-    /// The address space of a process. `None` if nothing was mapped.
+    /// The address space of a process. `None` if no file was mapped.
     pub(super) fn get(&self, pid: u32) -> Option<&AddressSpace> {
         self.by_process.get(&pid).map(Rc::as_ref)
     }
 }
 
-/// A space without mappings. Nobody knows when the functions without time came: a file that names them is written by the
-/// last program of a process.
+/// An address space without mappings, with the generated functions whose times are unknown. The last program of the
+/// process wrote the file that names these functions.
 fn new_space(generated: &GeneratedCode<'_>, pid: u32) -> AddressSpace {
     AddressSpace { generated: generated.untimed(pid).unwrap_or_default(), ..AddressSpace::default() }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{AddressSpaces, GeneratedCode, Hint, ImageId};
+    use super::{AddressSpaces, GeneratedCode, ImageId, LookupHint};
 
     const A: ImageId = ImageId(0);
     const B: ImageId = ImageId(1);
 
     impl AddressSpaces<'_> {
         fn find(&self, pid: u32, address: u64) -> Option<(ImageId, u64)> {
-            self.get(pid)?.find(address, &mut Hint::default())
+            self.get(pid)?.find(address, &mut LookupHint::default())
         }
     }
 

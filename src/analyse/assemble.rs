@@ -9,7 +9,7 @@ use super::files::{Binaries, Files, SampledFile, UNNAMED_GENERATED};
 use super::generated::GeneratedCode;
 use super::goroutine::GoroutineReadings;
 use super::kernel::KernelSymbols;
-use super::labels::{LATE, Labels, READ};
+use super::labels::{LATE_LABEL_NAME, LATE_LABEL_VALUE, Labels};
 use super::left_stacks::LeftStacks;
 use super::location_flags::LocationFlags;
 use super::locations::add_locations;
@@ -28,36 +28,35 @@ const DEFAULT_MAX_STACK: u32 = 127;
 
 const NANOSECONDS: f64 = 1e9;
 
-/// `CLOCK_MONOTONIC` of `clock_gettime(2)`.
+/// Number of `CLOCK_MONOTONIC` (`clock_gettime(2)`).
 const CLOCK_MONOTONIC: i32 = 1;
 
-/// Input of the analysis besides the recording.
+/// Input of the analysis in addition to the recording.
 #[derive(Clone, Copy, Default)]
 pub struct AnalyseOptions<'o> {
-    /// Name of the event to analyse. `None` for the one with the most samples.
+    /// Name of the event to analyse. `None` for the event with the most samples.
     pub event: Option<&'o str>,
     /// Whether to keep the time of each sample in the profile, for [`Profile::timed_samples`].
     pub keep_times: bool,
-    /// Kernel release of the kernel symbols. `None` if they belong to the recording for certain.
+    /// Kernel release of the kernel symbols. `None` if the symbols certainly belong to the recording.
     pub kernel_release: Option<&'o str>,
     /// `kernel.perf_event_max_stack` at the time of the recording; 127 by default.
     pub max_stack: Option<u32>,
     /// CPU seconds that the workload used (getrusage), to compare with the sampled CPU seconds.
     pub used_cpu_seconds: Option<f64>,
-    /// Number of records that the kernel dropped, if the sampler counted more than the file says.
+    /// Number of records that the kernel dropped, as the sampler counted them. The file can have a smaller number.
     pub lost: Option<u64>,
-    /// The goroutines that the recorder read.
+    /// The goroutine descriptors that the recorder read.
     pub goroutines: &'o [GoroutineReading],
-    /// The profiler labels of these goroutines.
+    /// The profiler labels that the recorder read.
     pub labels: Option<&'o LabelReadings>,
-    /// The stacks of goroutines whose threads ran generated code elsewhere.
+    /// The left stacks that the recorder read.
     pub left_stacks: Option<&'o LeftStackReadings>,
-    /// The files that name the code that programs made while they ran.
+    /// The files in which programs named their generated code.
     pub code_files: &'o [CodeFile],
-    /// Opens an empty temporary file. If it is set, the records are written again with the repaired stacks.
+    /// Opens an empty temporary file for the rewritten recording. `None` if no rewritten recording is wanted.
     pub rewrite: Option<OpenTemporary<'o>>,
-    /// Called, from several threads, with ranges of the file that were read and are rarely needed again, so that the
-    /// caller can release their memory.
+    /// Releases the memory of a range of the file that was read and is rarely needed again. Called from several threads.
     pub release: Option<&'o (dyn Fn(Range<usize>) + Sync)>,
 }
 
@@ -67,19 +66,19 @@ pub struct Analysis {
     pub profile: Profile,
     /// Figures that say how far the profile can be trusted.
     pub quality: Quality,
-    /// The kernel symbols that are needed to name the kernel addresses again later. `None` without kernel addresses,
-    /// and without fitting symbols.
+    /// The kernel symbols for the kernel addresses of the profile. `None` without kernel addresses, and without symbols of
+    /// this kernel and boot.
     pub kernel: Option<UsedKernelSymbols>,
     /// Whether the samples have registers or stack copies.
     pub has_copies: bool,
-    /// The rewritten recording. `None` if that was not asked for, for a recording that is damaged or was cut off, and for
-    /// one without registers and stack copies.
+    /// The rewritten recording. `None` if it was not requested, if the recording is damaged or was cut off, and if its
+    /// samples have no registers and no stack copies.
     pub repaired: Option<RepairedRecording>,
-    /// Names of the events with samples that were not analysed.
+    /// Names of events whose samples were not analysed.
     pub other_events: Vec<String>,
-    /// The files in which samples or their callers are.
+    /// The files whose code is on any sampled stack.
     pub sampled_files: Vec<SampledFile>,
-    /// Notes on the file for the user, one sentence each.
+    /// Notes on the recording for the user, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -102,16 +101,16 @@ impl UsedKernelSymbols {
     }
 }
 
-/// A cause of missing callers is worth a note from one of this many samples on.
+/// The user gets a note about a problem from 1/100 of the samples on.
 const NOTABLE_FRACTION: u64 = 100;
-/// Bytes above the next return address that hold the callers up to the root, in most programs.
-const MORE_CALLERS: u64 = 4096;
-/// Maximum bytes of a stack copy (`perf_copy_attr` in kernel/events/core.c).
-const LARGEST_COPY: u64 = 65_528;
+/// Bytes to copy beyond the next return address. In most programs, they contain the callers up to the root.
+const MORE_CALLERS_BYTES: u64 = 4096;
+/// Maximum size of a stack copy (`perf_copy_attr` in kernel/events/core.c).
+const MAX_COPY_BYTES: u64 = 65_528;
 
-/// Analyses one event of a recording: the [requested](AnalyseOptions::event) one, or the one with the most samples.
+/// Analyses one event of a recording: the [requested](AnalyseOptions::event) event, or the event with the most samples.
 /// `kernel` is called once, after the records were read. It gets the kernel addresses to name, and returns the kernel
-/// symbols or the reason why there are none.
+/// symbols or the reason why they are missing.
 pub fn analyse(
     mut data: PerfData<'_>,
     images: &dyn Images,
@@ -124,7 +123,7 @@ pub fn analyse(
     let others = data.events().iter().zip(counts).enumerate();
     let others = others.filter(|(at, (_, count))| *at != event_index && *count > 0);
     let other_events = others.map(|(_, (event, _))| event.name.clone()).collect();
-    let (event, clock_period) = describe(&recorded, data.features().repairs.as_ref());
+    let (event, clock_period) = describe_event(&recorded, data.features().repairs.as_ref());
     let max_stack = match recorded.attr.sample_max_stack {
         0 => options.max_stack.unwrap_or(DEFAULT_MAX_STACK),
         own => u32::from(own),
@@ -174,7 +173,7 @@ pub fn analyse(
     let needed_bytes = collected.counts.missing.needed_bytes;
     let is_complete = data.is_complete() && collected.damage.is_none();
     let repaired = rewrite.filter(|_| is_complete).map(|Rewrite { form, .. }| {
-        let unused = files.unused(collected.locations.list.iter().filter_map(|location| location.file()));
+        let unused = files.unused_paths(collected.locations.list.iter().filter_map(|location| location.file()));
         RepairedRecording::new(rewritten, form, &data, needed_bytes, labels.sets, unused)
     });
     let (locations, kernel_code) = (&collected.locations, &collected.kernel_code);
@@ -197,7 +196,7 @@ pub fn analyse(
     notes.extend(generated.notes());
     notes.extend(note_on_unnamed_code(&quality));
     let used_files: BTreeSet<_> = locations.list.iter().filter_map(|location| location.file()).collect();
-    let sampled_files: Vec<_> = used_files.into_iter().filter_map(|id| binaries.sampled(id)).collect();
+    let sampled_files: Vec<_> = used_files.into_iter().filter_map(|id| binaries.sampled_file(id)).collect();
     // A file that was replaced during the recording is listed several times.
     let changes: BTreeSet<String> = sampled_files.iter().filter_map(note_on_change).collect();
     notes.extend(changes);
@@ -205,12 +204,12 @@ pub fn analyse(
     rayon::join(add, || drop(binaries));
     if quality.stack_copies == 0 && profile.functions().any(|(_, function)| function.origin.is_go()) {
         notes.push(
-            "the recording has no user registers with stack copies: stacks are as frame pointers gave them, without the \
-             callers of functions that had no frame"
+            "the recording has no user registers with stack copies: stacks come from frame pointers alone, so callers of \
+             functions without a frame are missing"
                 .to_owned(),
         );
     }
-    // No sample is no CPU time, whatever was counted.
+    // Without samples, the sampled CPU time is 0, also for an event with another unit.
     let is_time = profile.event.unit == Unit::Nanoseconds || profile.total_count() == 0;
     if let Some(used_seconds) = options.used_cpu_seconds.filter(|_| is_time) {
         quality.cpu = Some(CpuCoverage { sampled_seconds: profile.total_weight() as f64 / NANOSECONDS, used_seconds });
@@ -218,7 +217,7 @@ pub fn analyse(
     Ok(Analysis { profile, quality, kernel, has_copies, repaired, other_events, sampled_files, notes })
 }
 
-/// The figures of quality that the records give.
+/// The quality figures that follow from the counts of records.
 fn count_quality(
     event: perfdata::Event,
     counts: &RecordCounts,
@@ -244,7 +243,7 @@ fn count_quality(
     }
 }
 
-/// The position of the event with this name. Without a name, that of the event with the most samples, or the first of
+/// The position of the event with this name. Without a name, the position of the event with the most samples: the first of
 /// several with the same number.
 fn choose_event(sample_counts: &[u64], events: &[perfdata::Event], name: Option<&str>) -> Result<usize, Error> {
     let most = sample_counts.iter().max();
@@ -261,7 +260,7 @@ fn choose_event(sample_counts: &[u64], events: &[perfdata::Event], name: Option<
     })
 }
 
-/// The number of samples of each event. A single event is not counted.
+/// The number of samples of each event. If there is only one event, its samples are not counted.
 fn sample_counts(data: &PerfData<'_>) -> Vec<u64> {
     let mut counts = vec![0_u64; data.events().len()];
     if counts.len() > 1 {
@@ -276,8 +275,8 @@ fn sample_counts(data: &PerfData<'_>) -> Vec<u64> {
     counts
 }
 
-/// The event of the profile, and the weight of every sample if samples do not carry it.
-fn describe(recorded: &perfdata::Event, repairs: Option<&Repairs>) -> (Event, Option<u64>) {
+/// The event of the profile, and the weight of every sample if the samples have no period.
+fn describe_event(recorded: &perfdata::Event, repairs: Option<&Repairs>) -> (Event, Option<u64>) {
     const COUNT_SW_CPU_CLOCK: u64 = 0;
     const COUNT_SW_TASK_CLOCK: u64 = 1;
     let attr = &recorded.attr;
@@ -297,7 +296,7 @@ fn describe(recorded: &perfdata::Event, repairs: Option<&Repairs>) -> (Event, Op
     (event, without_period.then(|| 1_000_000_000_u64.checked_div(frequency)).flatten())
 }
 
-/// The addresses to name with kernel symbols.
+/// The kernel addresses to name with kernel symbols. Leaves out code that the recording itself names.
 fn kernel_addresses(collected: &Collected) -> Vec<u64> {
     let kernel = collected.locations.list.iter().filter_map(|location| match location {
         RawLocation::Kernel(address) if collected.kernel_code.name(*address).is_none() => Some(*address),
@@ -306,7 +305,7 @@ fn kernel_addresses(collected: &Collected) -> Vec<u64> {
     kernel.collect()
 }
 
-/// Whether the times of an event are those of `CLOCK_MONOTONIC`.
+/// Whether the times of an event are times of `CLOCK_MONOTONIC`.
 fn is_monotonic(attr: &Attr) -> bool {
     attr.flags & flag::USE_CLOCKID != 0 && attr.clockid == CLOCK_MONOTONIC
 }
@@ -316,13 +315,13 @@ fn is_monotonic(attr: &Attr) -> bool {
 enum KernelMismatch {
     #[error("the recording is of another kernel ({recorded}) than this machine's")]
     OtherKernel { recorded: String },
-    #[error("the recording does not say where its kernel was")]
+    #[error("the recording does not contain the address of its kernel")]
     UnknownAddress,
     #[error("the kernel symbols are of another boot or machine than the recording")]
     OtherBoot,
 }
 
-/// Fails if the kernel symbols belong to another kernel or boot than the recording, or if that is unknown.
+/// Fails if the kernel symbols belong to another kernel or boot than the recording, or possibly do.
 fn check_kernel_symbols(
     symbols: &KernelSymbols,
     data: &PerfData<'_>,
@@ -346,7 +345,7 @@ fn check_kernel_symbols(
     }
 }
 
-/// The wall time for a time of the event's clock, in nanoseconds since 1970; 0 if the file does not relate the two
+/// Converts a time of the event's clock to wall time in nanoseconds since 1970. 0 if the recording does not relate the two
 /// clocks.
 fn wall_time(data: &PerfData<'_>, time: u64) -> u64 {
     data.features().clock.as_ref().map_or(0, |clock| clock.wall_ns.saturating_add(time).saturating_sub(clock.clock_ns))
@@ -357,12 +356,12 @@ fn note_on_change(file: &SampledFile) -> Option<String> {
     Some(format!("{path}: {change}, so its functions have no names; {}", change.hint()))
 }
 
-/// Maximum share of the samples of goroutines whose goroutine is unknown, without a note.
-const UNKNOWN_GOROUTINES_NOTED: f64 = 0.05;
+/// The user gets a note if the goroutine is unknown in more than this share of the samples of goroutines.
+const NOTABLE_UNKNOWN_GOROUTINES: f64 = 0.05;
 
 fn note_on_goroutines(quality: &Quality) -> Option<String> {
     let (all, unknown) = (quality.goroutine_samples, quality.unknown_goroutines);
-    let is_notable = all >= FEW_SAMPLES && unknown as f64 > all as f64 * UNKNOWN_GOROUTINES_NOTED;
+    let is_notable = all >= FEW_SAMPLES && unknown as f64 > all as f64 * NOTABLE_UNKNOWN_GOROUTINES;
     is_notable.then(|| {
         let unknown = format_percent(unknown, all);
         let note = format!("the goroutine is unknown in {unknown} of the samples of goroutines");
@@ -376,21 +375,21 @@ fn note_on_goroutines(quality: &Quality) -> Option<String> {
     })
 }
 
-/// Maximum number of samples whose labels may be wrong, as a share of the samples with labels, without a note.
-const LATE_LABELS_NOTED: f64 = 0.05;
+/// The user gets a note if the labels can be wrong in more than this share of the samples with labels.
+const NOTABLE_LATE_LABELS: f64 = 0.05;
 
 fn note_on_labels(counts: &RecordCounts) -> Option<String> {
     let RecordCounts { labelled, late_labels: late, .. } = *counts;
-    let is_notable = labelled >= FEW_SAMPLES && late as f64 > labelled as f64 * LATE_LABELS_NOTED;
+    let is_notable = labelled >= FEW_SAMPLES && late as f64 > labelled as f64 * NOTABLE_LATE_LABELS;
     is_notable.then(|| {
         format!(
-            "{labelled} samples have profiler labels, and in {late} samples they may be wrong: they may have changed before \
-             they were read (`--tag-ignore {READ}={LATE}` leaves these samples out)"
+            "{labelled} samples have profiler labels, and in {late} samples the labels are possibly wrong: they can have \
+             changed before goflame read them (`--tag-ignore {LATE_LABEL_NAME}={LATE_LABEL_VALUE}` leaves these samples out)"
         )
     })
 }
 
-/// A hint how to get the names of code that was made at run time.
+/// A note that explains how to get names for generated code.
 fn note_on_unnamed_code(quality: &Quality) -> Option<String> {
     let unnamed = quality.unnamed_reasons.iter().find(|(reason, _)| reason == UNNAMED_GENERATED)?.1;
     (unnamed.saturating_mul(NOTABLE_FRACTION) >= quality.user_frames).then(|| {
@@ -405,14 +404,14 @@ fn note_on_unnamed_code(quality: &Quality) -> Option<String> {
 fn notes(collected: &Collected) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(damage) = &collected.damage {
-        // A recording that was only cut off has no damage; the quality reports it.
-        notes.push(format!("the file is damaged, and was read up to there: {damage}"));
+        // A recording that was only cut off has no damage. The quality figures report the cut.
+        notes.push(format!("the file is damaged, and was read only up to the damage: {damage}"));
     }
     let RecordCounts { copies, missing, .. } = &collected.counts;
     let MissingCallerCounts { short_copies, needed_bytes, in_native_code } = *missing;
     let is_notable = |count: u64| count.saturating_mul(NOTABLE_FRACTION) >= (*copies).max(1);
     if is_notable(short_copies) {
-        let size = needed_bytes.saturating_add(MORE_CALLERS).next_multiple_of(1024).min(LARGEST_COPY);
+        let size = needed_bytes.saturating_add(MORE_CALLERS_BYTES).next_multiple_of(1024).min(MAX_COPY_BYTES);
         notes.push(format!(
             "{} of stacks lack callers because the stack copy is too short: set stack = {size} in [record], or --stack {size}",
             format_percent(short_copies, *copies)

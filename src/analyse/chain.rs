@@ -5,22 +5,22 @@ use std::borrow::Cow;
 use crate::perfdata::abi::context;
 use crate::perfdata::{CpuMode, RawAddress, Sample};
 
-/// A sample's callchain. Usually each part is contiguous in the file and is not copied.
+/// A sample's callchain. Usually each part is contiguous in the file, so it is borrowed and not copied.
 #[derive(Debug, Default)]
 pub(super) struct Chain<'d> {
-    /// Addresses in the kernel, leaf first. The first is exact, the others are return addresses.
+    /// Addresses in the kernel, leaf first. The first address is exact, the others are return addresses.
     pub(super) kernel: Cow<'d, [RawAddress]>,
-    /// Addresses in user space, leaf first. The first is exact, the others are return addresses.
+    /// Addresses in user space, leaf first. The first address is exact, the others are return addresses.
     pub(super) user: Cow<'d, [RawAddress]>,
 }
 
-/// Maximum number of frame pointers in a cycle that is looked for.
-const LONGEST_CYCLE: usize = 8;
+/// Maximum number of frame pointers in a cycle that is detected.
+const MAX_CYCLE: usize = 8;
 
-/// The callers up to where the kernel's walk no longer advanced: with a frame pointer that leads to itself, the kernel
-/// reads the same return addresses until its limit. `user` is leaf first. `frame_pointer` is the sampled one, and
-/// `saved_at` gives the frame pointer that is saved at an address, if it is known.
-pub(super) fn advancing(
+/// The start of a user callchain (leaf first), up to the address where the kernel's walk began to repeat. With a frame
+/// pointer that leads to itself, the kernel reads the same return addresses until its limit. `frame_pointer` is the sampled
+/// register. `saved_at` returns the frame pointer that is saved at an address, if it is known.
+pub(super) fn cut_at_cycle(
     user: &[RawAddress],
     frame_pointer: Option<u64>,
     saved_at: impl Fn(u64) -> Option<u64>,
@@ -29,9 +29,9 @@ pub(super) fn advancing(
     let mut pointer = frame_pointer;
     for (at, address) in user.iter().enumerate().skip(1) {
         let after = user.get(at + 1..).unwrap_or_default();
-        // A recursive call has the same return address again. So the address must not be code, or the frame pointer must
-        // lead back into the part of the stack that was walked.
-        let is_repeated = after.iter().take(LONGEST_CYCLE).any(|later| later == address);
+        // Recursion repeats return addresses too. So it is a cycle only if the address is not code, or if the frame pointer
+        // leads back into the walked part of the stack.
+        let is_repeated = after.iter().take(MAX_CYCLE).any(|later| later == address);
         if is_repeated && !is_mapped(u64::from_le_bytes(*address)) {
             return &user[..at];
         }
@@ -45,11 +45,11 @@ pub(super) fn advancing(
 }
 
 impl<'d> Chain<'d> {
-    /// The addresses of a sample's callchain; the ip of a sample without one.
+    /// The callchain of a sample. For a sample without a callchain, its instruction pointer.
     pub(super) fn from_sample(sample: &Sample<'d>) -> Self {
         let mut chain = Self::default();
-        // The part that the next addresses belong to. A marker changes it. `None` for addresses of guests and after
-        // unknown markers, which cannot be resolved here.
+        // The part that the next addresses belong to. A marker changes the part. `None` for addresses of guests and after
+        // unknown markers, because these addresses cannot be resolved.
         let mut part = match sample.cpu_mode {
             CpuMode::Kernel | CpuMode::GuestKernel | CpuMode::Hypervisor => Some(&mut chain.kernel),
             CpuMode::User | CpuMode::GuestUser | CpuMode::Unknown => Some(&mut chain.user),
@@ -80,42 +80,42 @@ impl<'d> Chain<'d> {
 
 #[cfg(test)]
 mod tests {
-    use super::advancing;
+    use super::cut_at_cycle;
     use crate::perfdata::RawAddress;
 
-    /// Code is mapped from 0x1000 on. The stack copy holds 8 words from 0x8000 on.
-    fn length(user: &[u64], pointer: u64, stack: [u64; 8]) -> usize {
+    /// Number of addresses before the cycle. Code is mapped from 0x1000 on. The stack copy contains 8 words from 0x8000 on.
+    fn length_before_cycle(user: &[u64], pointer: u64, stack: [u64; 8]) -> usize {
         let user: Vec<RawAddress> = user.iter().map(|address| address.to_le_bytes()).collect();
         let saved_at = |address: u64| {
             let at = usize::try_from(address.checked_sub(0x8000)? / 8).ok()?;
             stack.get(at).copied()
         };
-        advancing(&user, Some(pointer), saved_at, |address| address >= 0x1000).len()
+        cut_at_cycle(&user, Some(pointer), saved_at, |address| address >= 0x1000).len()
     }
 
     #[test]
     fn a_chain_ends_where_a_frame_pointer_leads_to_itself() {
-        // The first frame pointer leads to 0x8010, and that one to itself.
+        // The first frame pointer leads to 0x8010. The frame pointer at 0x8010 leads to itself.
         let stack = [0x8010, 0x1001, 0x8010, 0x1002, 0, 0, 0, 0];
-        assert_eq!(length(&[0x1000, 0x1001, 0x1002, 0x1002, 0x1002], 0x8000, stack), 3);
-        // Two frame pointers lead to one another.
+        assert_eq!(length_before_cycle(&[0x1000, 0x1001, 0x1002, 0x1002, 0x1002], 0x8000, stack), 3);
+        // Two frame pointers lead to each other.
         let stack = [0x8010, 0x1001, 0x8000, 0x1002, 0, 0, 0, 0];
-        assert_eq!(length(&[0x1000, 0x1001, 0x1002, 0x1001, 0x1002], 0x8000, stack), 3);
+        assert_eq!(length_before_cycle(&[0x1000, 0x1001, 0x1002, 0x1001, 0x1002], 0x8000, stack), 3);
     }
 
     #[test]
-    fn a_chain_ends_before_a_repeated_address_that_is_no_code() {
-        assert_eq!(length(&[0x1000, 0x1001, 7, 7, 7], 0, [0; 8]), 2);
-        assert_eq!(length(&[0x1000, 7, 0x1001, 7, 0x1001], 0, [0; 8]), 1);
-        assert_eq!(length(&[0x1000, 0x1001, 7, 0x1002], 0, [0; 8]), 4, "it is not repeated");
+    fn a_chain_ends_before_a_repeated_address_that_is_not_code() {
+        assert_eq!(length_before_cycle(&[0x1000, 0x1001, 7, 7, 7], 0, [0; 8]), 2);
+        assert_eq!(length_before_cycle(&[0x1000, 7, 0x1001, 7, 0x1001], 0, [0; 8]), 1);
+        assert_eq!(length_before_cycle(&[0x1000, 0x1001, 7, 0x1002], 0, [0; 8]), 4, "it is not repeated");
     }
 
     #[test]
-    fn recursion_advances() {
+    fn recursion_is_not_a_cycle() {
         let stack = [0x8010, 0x1001, 0x8020, 0x1001, 0x8030, 0x1001, 0xc000, 0x1001];
-        assert_eq!(length(&[0x1000, 0x1001, 0x1001, 0x1001, 0x1001, 0x1001], 0x8000, stack), 6);
-        // The callers are on another stack, which lies below.
+        assert_eq!(length_before_cycle(&[0x1000, 0x1001, 0x1001, 0x1001, 0x1001, 0x1001], 0x8000, stack), 6);
+        // The callers are on another stack, at lower addresses.
         let stack = [0x7000, 0x1001, 0, 0, 0, 0, 0, 0];
-        assert_eq!(length(&[0x1000, 0x1001, 0x1001, 0x1001], 0x8000, stack), 4);
+        assert_eq!(length_before_cycle(&[0x1000, 0x1001, 0x1001, 0x1001], 0x8000, stack), 4);
     }
 }

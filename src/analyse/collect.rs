@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use foldhash::fast::RandomState;
 
-use super::address_space::{AddressSpace, AddressSpaces, Hint};
-use super::chain::{Chain, advancing};
+use super::address_space::{AddressSpace, AddressSpaces, LookupHint};
+use super::chain::{Chain, cut_at_cycle};
 use super::files::{Binaries, Files};
 use super::generated::{GeneratedCode, TimedFunction};
 use super::goroutine::GoroutineReadings;
@@ -29,15 +29,15 @@ use crate::profile::{self, Interner, Samples, SegmentKey, StackId, Stacks, TaskI
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     pub(super) locations: RawLocations,
-    /// The raw stacks. Their locations are numbers of [`Collected::locations`].
+    /// The raw stacks. Their location ids are positions in [`Collected::locations`].
     pub(super) stacks: Stacks,
-    /// The samples. Their tasks are positions in [`Collected::tasks`].
+    /// The samples. Their task ids are positions in [`Collected::tasks`].
     pub(super) samples: Samples,
     pub(super) processes: Interner<Box<str>>,
     pub(super) tasks: Interner<RawTask>,
     pub(super) goroutines: Interner<RawGoroutine>,
     pub(super) counts: RecordCounts,
-    /// Times of the first and the last sample, in nanoseconds of the event's clock.
+    /// Time of the first sample, in nanoseconds of the event's clock.
     pub(super) first_time: Option<u64>,
     pub(super) last_time: u64,
     /// The address of the kernel's `_text`, which differs from boot to boot.
@@ -46,7 +46,7 @@ pub(super) struct Collected {
     pub(super) kernel_code: KernelCode,
     /// The rewritten records of each shard.
     pub(super) rewritten: Vec<RepairedPart>,
-    /// The damage that ended reading before the end.
+    /// The damage at which reading stopped before the end of the file.
     pub(super) damage: Option<crate::perfdata::Error>,
 }
 
@@ -60,21 +60,22 @@ pub(super) struct RecordCounts {
     pub(super) truncated: u64,
     /// Samples with registers and a stack copy.
     pub(super) copies: u64,
-    /// Samples with a stack copy whose callchain lacked frames or had wrong ones.
+    /// Samples with a repaired stack: the callchain lacked frames or had wrong frames.
     pub(super) repaired: u64,
-    /// Samples with a stack copy from whose callchain frames were left out.
+    /// Samples with a cut stack: frames of the callchain were left out.
     pub(super) cut: u64,
-    /// Samples of goroutines in processes whose goroutine descriptors were read, and those of them whose goroutine is
-    /// unknown.
+    /// Samples of goroutines, in processes whose goroutine descriptors were read.
     pub(super) of_goroutines: u64,
+    /// Samples counted in `of_goroutines` whose goroutine is unknown.
     pub(super) unknown_goroutines: u64,
-    /// Samples of goroutines that have another value in the goroutine register.
+    /// Samples of goroutines whose goroutine register has another value than the goroutine's descriptor.
     pub(super) foreign_registers: u64,
-    /// Samples of goroutines with labels, and samples whose labels may have changed before they were read.
+    /// Samples of goroutines with profiler labels.
     pub(super) labelled: u64,
+    /// Samples whose profiler labels can have changed before they were read.
     pub(super) late_labels: u64,
     pub(super) missing: MissingCallerCounts,
-    /// Samples of events other than the analysed one.
+    /// Samples of events that are not analysed.
     pub(super) other_events: u64,
 }
 
@@ -83,9 +84,9 @@ pub(super) struct RecordCounts {
 pub(super) struct MissingCallerCounts {
     /// Samples whose stack copy was too short.
     pub(super) short_copies: u64,
-    /// Bytes of stack copy that hold the next return address of each of these samples.
+    /// Size of a stack copy that contains the next return address of all samples with a short copy.
     pub(super) needed_bytes: u64,
-    /// Samples in C code that has another value in the frame pointer register.
+    /// Samples in C code that uses the frame pointer register for another value.
     pub(super) in_native_code: u64,
 }
 
@@ -100,27 +101,26 @@ impl MissingCallerCounts {
 
 /// Parameters of reading records.
 pub(super) struct CollectSettings<'s> {
-    /// The event whose samples are analysed.
+    /// Position of the event whose samples are analysed.
     pub(super) event: usize,
-    /// The weight of every sample, if samples do not carry it.
+    /// The weight of every sample, if the samples have no period.
     pub(super) clock_period: Option<u64>,
     /// Number of addresses at which the kernel stops walking a stack.
     pub(super) max_stack: u32,
-    /// Whether to keep the time of each sample.
     pub(super) keep_times: bool,
-    /// The goroutines that the recorder read.
+    /// The goroutine descriptors that the recorder read.
     pub(super) goroutines: GoroutineReadings<'s>,
-    /// The labels of these goroutines, or of those of a rewritten recording.
+    /// The profiler labels that the recorder read, or those in a rewritten recording.
     pub(super) labels: &'s Labels<'s>,
-    /// The stacks of goroutines whose threads ran generated code elsewhere.
+    /// The left stacks that the recorder read.
     pub(super) left_stacks: LeftStacks<'s>,
-    /// The functions that the programs made while they ran.
+    /// The functions of generated code.
     pub(super) generated: &'s GeneratedCode<'s>,
-    /// The facts of a recording that goflame has rewritten. Its stacks are as they should be.
+    /// The facts in a rewritten recording, whose stacks are repaired already. `None` for other recordings.
     pub(super) repairs: Option<&'s Repairs>,
-    /// How records are rewritten. `None` to rewrite none.
+    /// How and where records are rewritten. `None` if they are not rewritten.
     pub(super) rewrite: Option<Rewrite<'s>>,
-    /// Called with ranges of the file that are rarely needed again.
+    /// Releases the memory of a range of the file that is rarely needed again.
     pub(super) release: &'s (dyn Fn(Range<usize>) + Sync),
 }
 
@@ -135,26 +135,24 @@ struct Collector<'d, 's, 'f> {
     /// For each process, the position of its command name in [`Collected::processes`].
     comms: HashMap<i32, u32, RandomState>,
     repair: RepairBuffers,
-    /// Facts about the sample that is being read.
+    /// Facts about the current sample.
     facts: SampleFacts,
-    /// The descriptor of the goroutine whose stack it has left.
+    /// For a current sample with a left stack: the descriptor of the stack's goroutine.
     left_goroutine: Option<u64>,
     rewritten: Option<RepairedPart>,
-    /// Indexed by [`last_stack_of`].
+    /// The last stacks of threads, indexed by [`last_stack_of`].
     last_stacks: Vec<LastStack>,
     pending: Vec<PendingSample>,
-    /// The segments of the stacks of pending samples that are not interned yet.
-    wanted: Vec<SegmentKey>,
+    /// The segments of pending samples that are not interned yet.
+    pending_segments: Vec<SegmentKey>,
 }
 
 /// The user part of a callchain before and after its repair, leaf first. Reused from sample to sample.
 #[derive(Debug, Default)]
 struct RepairBuffers {
-    /// The addresses that the kernel found.
     callchain: Vec<u64>,
-    /// The addresses of the repaired callchain.
     repaired: Vec<u64>,
-    /// The addresses of the repaired callchain as the bytes of a `perf.data` file.
+    /// The addresses of the repaired callchain, in the bytes of a `perf.data` file.
     addresses: Vec<RawAddress>,
 }
 
@@ -162,29 +160,29 @@ struct RepairBuffers {
 struct PendingSample {
     /// Position of the thread's last stack in [`Collector::last_stacks`].
     last_stack: usize,
-    segments: Segments,
+    segments: SegmentCounts,
     task: TaskId,
     weight: u64,
     time: u64,
 }
 
-/// The segments of a sample's stack.
+/// Numbers of segments of a sample's stack.
 #[derive(Debug, Clone, Copy)]
-struct Segments {
-    /// Number of segments that the stack shares with the last one of the thread.
+struct SegmentCounts {
+    /// Number of segments that the stack shares with the last stack of the thread.
     shared: usize,
-    /// Number of segments after these. They are in [`Collector::wanted`], in the order of the samples.
-    new: usize,
+    /// Number of further segments. They are in [`Collector::pending_segments`], in the order of the samples.
+    additional: usize,
 }
 
-/// Number of samples whose stacks are interned together.
+/// Number of samples whose stacks are interned at once.
 const MAX_PENDING: usize = 128;
 
-/// Maximum number of stacks and samples to reserve.
+/// Maximum number of stacks and of samples for which memory is reserved.
 const MAX_RESERVED: usize = 1 << 20;
 
-/// Reads the records at `positions`. The result is the same as if all records before had been read too, because
-/// mappings, names and forks before `positions` are followed.
+/// Reads the records at `positions`. Follows mappings, names and forks from the start of the recording, so the address
+/// spaces and names are correct.
 pub(super) fn collect<'d>(
     data: &PerfData<'d>,
     positions: Range<usize>,
@@ -206,9 +204,9 @@ pub(super) fn collect<'d>(
         rewritten: settings.rewrite.map(RepairedPart::new),
         last_stacks: std::iter::repeat_with(LastStack::default).take(KEPT_THREADS).collect(),
         pending: Vec::new(),
-        wanted: Vec::new(),
+        pending_segments: Vec::new(),
     };
-    // The first shard has room for all: the stacks and samples of the others are appended to it.
+    // The first shard reserves memory for all shards: their stacks and samples are appended to it.
     let own = positions.len().min(MAX_RESERVED);
     let room = if positions.start == 0 { data.record_count().min(MAX_RESERVED) } else { own };
     if settings.keep_times {
@@ -220,7 +218,7 @@ pub(super) fn collect<'d>(
     let mut progress = ReadProgress::new(settings.release);
     for record in data.non_samples_before(positions.start).flatten() {
         collector.add_generated(record.time);
-        collector.follow(&record.kind);
+        collector.follow_process_change(&record.kind);
         progress.advance(record.offset);
     }
     let mut progress = ReadProgress::new(settings.release);
@@ -228,8 +226,8 @@ pub(super) fn collect<'d>(
         match record {
             Ok(record) => {
                 collector.add_generated(record.time);
-                collector.record(&record.kind);
-                collector.rewrite(data, &record);
+                collector.add_record(&record.kind);
+                collector.rewrite_record(data, &record);
                 progress.advance(record.offset);
             }
             Err(error) => {
@@ -246,11 +244,11 @@ pub(super) fn collect<'d>(
 }
 
 impl<'d> Collector<'d, '_, '_> {
-    fn record(&mut self, record: &RecordKind<'d>) {
+    fn add_record(&mut self, record: &RecordKind<'d>) {
         let counts = &mut self.out.counts;
         counts.records += 1;
         match record {
-            RecordKind::Sample(sample) => self.sample(sample),
+            RecordKind::Sample(sample) => self.add_sample(sample),
             RecordKind::Lost { lost, .. } | RecordKind::LostSamples { lost } => {
                 counts.lost = counts.lost.saturating_add(*lost);
             }
@@ -263,7 +261,7 @@ impl<'d> Collector<'d, '_, '_> {
                     self.out.kernel_text = Some(*pgoff);
                 }
             }
-            _ => self.follow(record),
+            _ => self.follow_process_change(record),
         }
     }
 
@@ -278,10 +276,10 @@ impl<'d> Collector<'d, '_, '_> {
     }
 
     /// Updates the names and the address spaces of processes.
-    fn follow(&mut self, record: &RecordKind<'d>) {
+    fn follow_process_change(&mut self, record: &RecordKind<'d>) {
         match record {
             RecordKind::Mmap(mmap) if mmap.pid != -1 => {
-                if let Some(image) = self.files.of_mapping(mmap) {
+                if let Some(image) = self.files.find(mmap) {
                     self.spaces.map(mmap.pid.cast_unsigned(), mmap.start, mmap.len, mmap.pgoff, image);
                 }
             }
@@ -293,7 +291,7 @@ impl<'d> Collector<'d, '_, '_> {
                     self.comms.insert(*pid, self.out.processes.intern_str(&String::from_utf8_lossy(name)));
                 }
             }
-            // A new thread shares name and address space; a new process gets a copy.
+            // A new thread shares name and address space. A new process gets a copy.
             RecordKind::Fork(task) if task.pid != task.ppid => {
                 self.spaces.fork(task.ppid.cast_unsigned(), task.pid.cast_unsigned());
                 if let Some(name) = self.comms.get(&task.ppid) {
@@ -304,15 +302,15 @@ impl<'d> Collector<'d, '_, '_> {
         }
     }
 
-    fn sample(&mut self, sample: &Sample<'d>) {
+    fn add_sample(&mut self, sample: &Sample<'d>) {
         if sample.event != self.settings.event {
             self.out.counts.other_events += 1;
             return;
         }
         let (pid, tid) = (sample.pid.unwrap_or(0), sample.tid.unwrap_or(0));
         self.facts = self.settings.repairs.map_or_else(Default::default, |_| SampleFacts::from_sample(sample));
-        let segments = self.stack(sample, pid.cast_unsigned());
-        let goroutine = self.goroutine(sample, pid.cast_unsigned());
+        let segments = self.replace_last_stack(sample, pid.cast_unsigned());
+        let goroutine = self.resolve_goroutine(sample, pid.cast_unsigned());
         let labels = goroutine.map_or_else(SampleLabels::default, |(_, labels)| labels);
         let goroutine = goroutine.map(|(goroutine, _)| goroutine);
         let process = match self.comms.get(&pid) {
@@ -343,13 +341,13 @@ impl<'d> Collector<'d, '_, '_> {
     /// Interns the stacks of the pending samples and adds these samples.
     fn intern_pending(&mut self) {
         let Collected { stacks, samples, .. } = &mut self.out;
-        stacks.prefetch(&self.wanted);
-        let mut wanted = self.wanted.drain(..);
+        stacks.prefetch(&self.pending_segments);
+        let mut wanted = self.pending_segments.drain(..);
         for PendingSample { last_stack, segments, task, weight, time } in self.pending.drain(..) {
             let interned = &mut self.last_stacks[last_stack].segments;
             interned.truncate(segments.shared);
             let mut stack = interned.last().copied().unwrap_or(StackId::EMPTY);
-            for segment in wanted.by_ref().take(segments.new) {
+            for segment in wanted.by_ref().take(segments.additional) {
                 stack = stacks.intern_segment(stack, &segment);
                 interned.push(stack);
             }
@@ -357,8 +355,8 @@ impl<'d> Collector<'d, '_, '_> {
         }
     }
 
-    /// Appends a record to the rewritten ones. [`Self::record`] must have been called for it just before.
-    fn rewrite(&mut self, data: &PerfData<'_>, record: &Record<'_>) {
+    /// Appends a record to the rewritten recording. Call [`Self::add_record`] for the same record first.
+    fn rewrite_record(&mut self, data: &PerfData<'_>, record: &Record<'_>) {
         let Some(rewritten) = &mut self.rewritten else { return };
         let analysed = match &record.kind {
             RecordKind::Sample(sample) if sample.event == self.settings.event => {
@@ -369,8 +367,8 @@ impl<'d> Collector<'d, '_, '_> {
         rewritten.write(data, record, analysed);
     }
 
-    /// Makes the raw stack of a sample the last one of its thread, and appends its new segments to `wanted`.
-    fn stack(&mut self, sample: &Sample<'d>, pid: u32) -> Segments {
+    /// Makes the raw stack of a sample the last stack of its thread, and appends its new segments to `pending_segments`.
+    fn replace_last_stack(&mut self, sample: &Sample<'d>, pid: u32) -> SegmentCounts {
         let Chain { kernel, user } = &Chain::from_sample(sample);
         let space = self.spaces.get(pid);
         let registers = sample.user_regs.as_ref().and_then(Registers::from_sample);
@@ -379,8 +377,9 @@ impl<'d> Collector<'d, '_, '_> {
         let is_raw = self.settings.repairs.is_none();
         if is_raw && (at_limit(user) || user.windows(2).skip(1).any(|pair| pair[0] == pair[1])) {
             let saved_at = |address| registers?.word_at(sample.user_stack?, address);
-            let is_mapped = |address| space.is_none_or(|space| space.find(address, &mut Hint::default()).is_some());
-            user = advancing(user, registers.map(|registers| registers.frame_pointer()), saved_at, is_mapped);
+            let is_mapped =
+                |address| space.is_none_or(|space| space.find(address, &mut LookupHint::default()).is_some());
+            user = cut_at_cycle(user, registers.map(|registers| registers.frame_pointer()), saved_at, is_mapped);
         }
         self.facts.set(SampleFacts::TRUNCATED, is_raw && at_limit(user));
         self.left_goroutine = None;
@@ -410,10 +409,10 @@ impl<'d> Collector<'d, '_, '_> {
         let last = &mut self.last_stacks[last_stack_of(sample)];
         let version = space.map_or(0, AddressSpace::version);
         let Some(new) = last.replace(sample.tid.unwrap_or(0), version, raw) else {
-            return Segments { shared: last.hashes.len(), new: 0 };
+            return SegmentCounts { shared: last.hashes.len(), additional: 0 };
         };
         let same = last.locations.len();
-        let mut hint = Hint::default();
+        let mut hint = LookupHint::default();
         let user =
             raw.user[..new.user].iter().enumerate().rev().map(|(at, address)| {
                 RawLocation::in_user_space(call_address(at, *address), space, &mut hint, self.files)
@@ -423,13 +422,13 @@ impl<'d> Collector<'d, '_, '_> {
         let kernel = kernel.map(|(at, address)| RawLocation::Kernel(call_address(at, *address)));
         self.out.locations.intern_all(kernel, &mut last.locations);
         last.hashes.truncate(same / Stacks::SEGMENT_LEN);
-        let (shared, before) = (last.hashes.len(), self.wanted.len());
+        let (shared, before) = (last.hashes.len(), self.pending_segments.len());
         for segment in last.locations.chunks(Stacks::SEGMENT_LEN).skip(shared) {
             let segment = self.out.stacks.key(last.hashes.last().copied().unwrap_or(0), segment);
             last.hashes.push(segment.hash());
-            self.wanted.push(segment);
+            self.pending_segments.push(segment);
         }
-        Segments { shared, new: self.wanted.len() - before }
+        SegmentCounts { shared, additional: self.pending_segments.len() - before }
     }
 }
 

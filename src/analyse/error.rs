@@ -2,14 +2,14 @@
 
 use crate::perfdata;
 
-/// An analysis that failed. Missing symbols are not an error; they are counted.
+/// Why an analysis failed. Missing symbols are not an error: the quality figures count them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The file has no event to analyse.
     #[error("the recording has no sampled event")]
     NoEvent,
-    /// The file has no event of the requested name.
+    /// The file has no event with the requested name.
     #[error("it has no event `{asked}`")]
     UnknownEvent {
         /// The requested name.
@@ -17,13 +17,13 @@ pub enum Error {
         /// The names of the file's events.
         known: Vec<String>,
     },
-    /// The records are unreadable from the first one on.
+    /// Not even the first record is readable.
     #[error("no record could be read")]
     NoRecords(#[source] perfdata::Error),
 }
 
 impl Error {
-    /// Whether the request is wrong, and not the recording.
+    /// Whether the user's request is wrong, not the recording.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::UnknownEvent { .. })
     }

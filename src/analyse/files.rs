@@ -1,4 +1,4 @@
-//! The files that a recording mapped, each opened when it is first needed and parsed once.
+//! The files that a recording mapped. Each file is opened when it is first needed, and parsed once.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
@@ -19,22 +19,22 @@ impl ImageId {
     }
 }
 
-/// Path, build id and inode, as the recording has them.
+/// Path, build id and inode of a file, in the bytes of the recording.
 type RawKey<'d> = (&'d [u8], Option<&'d [u8]>, Option<Inode>);
 
-/// Why code in memory without a file has no name.
+/// Reason why generated code has no name.
 pub(super) const UNNAMED_GENERATED: &str = "the code was made at run time, and no perf map or jitdump names it";
 
-/// A file in which samples or their callers are.
+/// A file whose code is on any sampled stack.
 #[derive(Clone)]
 pub struct SampledFile {
-    /// The file, as the records have it.
+    /// Identity of the file in the recording.
     pub id: MappedId,
-    /// Its content; `None` if it could not be read, or if it has changed.
+    /// Content of the file. `None` if the file could not be read, or has changed.
     pub bytes: Option<ImageBytes>,
-    /// The separate debug file that gave names for it.
+    /// The separate debug file from which names were read.
     pub debug_file: Option<ImageBytes>,
-    /// Why the file at its path is not the one that was sampled.
+    /// Why the file at the path is not the file that was sampled.
     pub change: Option<FileChange>,
 }
 
@@ -43,27 +43,27 @@ pub(super) struct Files<'d> {
     images: &'d dyn Images,
     pub(super) keys: Vec<MappedId>,
     ids: HashMap<RawKey<'d>, ImageId>,
-    /// Build ids by path, for records that have none.
+    /// Build ids by path, for records without a build id.
     build_ids: HashMap<&'d [u8], &'d [u8]>,
-    /// Indexed like `keys`.
+    /// Contents of the files, indexed like `keys`.
     contents: Vec<Content>,
 }
 
-/// The content of a file, as far as it was read.
+/// The content of a file, and what was found out about it. Filled when it is first needed.
 #[derive(Default)]
 struct Content {
-    /// Whether the mapping has no file. Asked for each address that is collected.
+    /// Whether the mapping has no file.
     is_memory: bool,
     bytes: OnceLock<Result<ImageBytes, String>>,
     change: OnceLock<FileChange>,
     /// Separate debug files that are read for a stripped file.
     debug_files: OnceLock<Vec<ImageBytes>>,
-    /// Position of the debug file that fits.
+    /// Position in `debug_files` of the debug file of the same build.
     fitting: OnceLock<usize>,
 }
 
 impl<'d> Files<'d> {
-    /// Lists the files of a recording and opens none. `known`: the build ids that the recording lists.
+    /// Lists the files of a recording without opening them. `known` are the build ids that the recording lists.
     pub(super) fn new(data: &PerfData<'d>, known: &'d [BuildId], images: &'d dyn Images) -> Self {
         let build_ids = known.iter().map(|known| (known.path.as_slice(), known.id.as_slice())).collect();
         let mut files = Self { images, keys: Vec::new(), ids: HashMap::new(), build_ids, contents: Vec::new() };
@@ -86,8 +86,7 @@ impl<'d> Files<'d> {
         (map.path, map.build_id.or_else(|| self.build_ids.get(map.path).copied()), map.inode)
     }
 
-    /// The file of a mapping.
-    pub(super) fn of_mapping(&self, map: &Mmap<'d>) -> Option<ImageId> {
+    pub(super) fn find(&self, map: &Mmap<'d>) -> Option<ImageId> {
         self.ids.get(&self.key(map)).copied()
     }
 
@@ -96,8 +95,8 @@ impl<'d> Files<'d> {
         self.contents.get(id.index()).is_some_and(|content| content.is_memory)
     }
 
-    /// The paths of the files that are not among these.
-    pub(super) fn unused(&self, used: impl Iterator<Item = ImageId>) -> HashSet<String> {
+    /// The paths of all files that are not in `used`.
+    pub(super) fn unused_paths(&self, used: impl Iterator<Item = ImageId>) -> HashSet<String> {
         let mut unused: HashSet<String> = self.keys.iter().map(|key| key.path.clone()).collect();
         for id in used.collect::<HashSet<_>>() {
             self.keys.get(id.index()).map(|key| unused.remove(&key.path));
@@ -122,8 +121,8 @@ impl<'d> Files<'d> {
         }
     }
 
-    /// Notes that the file at hand is of another build.
-    fn replaced(&self, id: ImageId) -> FileChange {
+    /// Notes that the file on the disk is of another build.
+    fn note_replaced(&self, id: ImageId) -> FileChange {
         let change = FileChange::Replaced;
         self.contents.get(id.index()).map_or(change, |content| *content.change.get_or_init(|| change))
     }
@@ -147,33 +146,31 @@ impl<'d> Files<'d> {
     }
 }
 
-/// The files as programs and libraries.
+/// The files of a recording, parsed as programs and libraries.
 pub(super) struct Binaries<'f> {
     files: &'f Files<'f>,
-    /// Boxed, because most files that a recording maps contain no sampled address and are never parsed.
+    /// The parsed files. Boxed, because most files contain no sampled address and are never parsed.
     parsed: Vec<OnceLock<Result<Box<Binary<'f>>, String>>>,
 }
 
 impl<'f> Binaries<'f> {
-    /// Parses no file yet.
     pub(super) fn new(files: &'f Files<'f>) -> Self {
         let mut parsed = Vec::new();
         parsed.resize_with(files.keys.len(), OnceLock::new);
         Self { files, parsed }
     }
 
-    /// Releases the memory of a file's bytes that were read. They are read from the file again when they are needed.
+    /// Releases the memory of a file's bytes. A later access loads the bytes again.
     pub(super) fn release(&self, id: ImageId) {
         self.files.release(id);
     }
 
-    /// Does [`Binaries::release`] for all files.
     pub(super) fn release_all(&self) {
         (0..position(self.parsed.len())).for_each(|at| self.release(ImageId(at)));
     }
 
-    /// A file with its content, if that is the content that was sampled.
-    pub(super) fn sampled(&self, id: ImageId) -> Option<SampledFile> {
+    /// A file, with its content if the content is the same as when it was sampled.
+    pub(super) fn sampled_file(&self, id: ImageId) -> Option<SampledFile> {
         let (key, content) = (self.files.keys.get(id.index())?, self.files.contents.get(id.index())?);
         let bytes = self.get(id).ok().and_then(|_| content.bytes.get()?.clone().ok());
         let debug_file = content.fitting.get().and_then(|fitting| content.debug_files.get()?.get(*fitting).cloned());
@@ -188,12 +185,12 @@ impl<'f> Binaries<'f> {
         let parse = || {
             let mut binary = Binary::parse(self.files.bytes(id)?).map_err(|error| error.to_string())?;
             match (&key.build_id, binary.build_id()) {
-                // A file without a build id cannot be one that was recorded with one.
+                // If the recording has a build id, a file without a build id is another file.
                 (Some(recorded), found)
                     if !recorded.is_empty()
                         && !found.as_ref().is_some_and(|own| own.starts_with(recorded.trim_end_matches("00"))) =>
                 {
-                    Err(self.files.replaced(id).to_string())
+                    Err(self.files.note_replaced(id).to_string())
                 }
                 _ => {
                     if binary.is_stripped() {

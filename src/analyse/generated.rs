@@ -1,4 +1,4 @@
-//! Functions that programs make while they run, as perf maps and jitdumps name them. Each has an id in the whole recording.
+//! Functions of generated code, from perf maps and jitdumps. Each function has an id that is unique in the recording.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,38 +9,37 @@ use crate::jit::{JitCode, JitFunction, JitLine, parse_jitdump, parse_perf_map};
 use crate::profile::position;
 use crate::sources::{CodeFile, CodeFileKind};
 
-/// A function that a program made, by position among all of the recording.
+/// Id of a function of generated code: its position among all such functions of the recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct GeneratedId(pub(super) u32);
 
-/// Maximum number of functions in a recording.
+/// Maximum number of functions of generated code in a recording.
 pub(super) const MAX_GENERATED: u32 = 1 << 24;
 
-/// The functions that the programs of a recording made.
+/// The functions of generated code in all programs of a recording.
 #[derive(Debug, Default)]
 pub(super) struct GeneratedCode<'b> {
-    /// By [`GeneratedId`].
+    /// All functions, indexed by [`GeneratedId`].
     functions: Vec<GeneratedFunction<'b>>,
-    /// Source lines of all functions.
     lines: Vec<JitLine<'b>>,
-    /// Functions of which nobody knows when they came, by process.
+    /// Functions without a known time, by process.
     untimed: HashMap<u32, Arc<RangeMap<GeneratedId>>>,
-    /// Functions of which the time is known, by time.
+    /// Functions with a known time, in time order.
     pub(super) timed: Vec<TimedFunction>,
-    /// The files with entries that could not be read, and the number of these entries.
+    /// Path of each file with malformed entries, and the number of these entries.
     malformed: Vec<(String, u64)>,
 }
 
-/// A function with a name.
+/// A function of generated code.
 #[derive(Debug)]
 pub(super) struct GeneratedFunction<'b> {
     pub(super) name: &'b [u8],
     start: u64,
-    /// The function's part of [`GeneratedCode::lines`].
+    /// Range of the function's source lines in [`GeneratedCode::lines`].
     lines: Range<usize>,
 }
 
-/// A function that a process made at a time.
+/// A function that a process made at a known time.
 #[derive(Debug, Clone)]
 pub(super) struct TimedFunction {
     pub(super) time: u64,
@@ -50,7 +49,7 @@ pub(super) struct TimedFunction {
 }
 
 impl<'b> GeneratedCode<'b> {
-    /// Reads the files. `monotonic`: whether the recording's clock is the one of jitdumps, `CLOCK_MONOTONIC`.
+    /// Parses code files. `monotonic` says whether the recording has the clock of jitdumps, `CLOCK_MONOTONIC`.
     pub(super) fn new(files: &'b [CodeFile], monotonic: bool) -> Self {
         let mut all = Self::default();
         for file in files {
@@ -68,7 +67,7 @@ impl<'b> GeneratedCode<'b> {
     }
 
     fn add(&mut self, pid: u32, code: JitCode<'b>, monotonic: bool) {
-        let JitCode { functions, lines, timed, .. } = code;
+        let JitCode { functions, lines, has_times, .. } = code;
         let first_line = self.lines.len();
         self.lines.extend(lines);
         for JitFunction { time, start, size, name, lines: own } in functions {
@@ -77,7 +76,7 @@ impl<'b> GeneratedCode<'b> {
                 return;
             }
             let range = start..start.saturating_add(size);
-            if timed && monotonic {
+            if has_times && monotonic {
                 self.timed.push(TimedFunction { time, pid, range, id });
             } else {
                 Arc::make_mut(self.untimed.entry(pid).or_default()).insert(range, id);
@@ -87,7 +86,7 @@ impl<'b> GeneratedCode<'b> {
         }
     }
 
-    /// The functions of a process of which nobody knows when they came.
+    /// The functions of a process without a known time.
     pub(super) fn untimed(&self, pid: u32) -> Option<Arc<RangeMap<GeneratedId>>> {
         self.untimed.get(&pid).cloned()
     }
@@ -96,12 +95,12 @@ impl<'b> GeneratedCode<'b> {
         self.functions.get(id.0 as usize)
     }
 
-    /// The source file of a function and its first line.
+    /// The source file and the first line of a function.
     pub(super) fn definition(&self, function: &GeneratedFunction<'_>) -> Option<(&'b [u8], u32)> {
         self.lines_of(function).first().map(|first| (first.file, first.line))
     }
 
-    /// The line of an address in a function; 0 if it is unknown, or in another file than the function begins in.
+    /// The source line of an address in a function. 0 if it is unknown, or in another file than the function's first line.
     pub(super) fn line(&self, function: &GeneratedFunction<'_>, address: u64) -> u32 {
         let lines = self.lines_of(function);
         let offset = address.saturating_sub(function.start);
@@ -114,7 +113,7 @@ impl<'b> GeneratedCode<'b> {
         self.lines.get(function.lines.clone()).unwrap_or_default()
     }
 
-    /// A note on each file with entries that could not be read.
+    /// A note for the user on each file with malformed entries.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         let notes = self.malformed.iter();
         notes.map(|(path, count)| format!("{count} of the entries of {path} could not be read"))
@@ -134,7 +133,7 @@ pub(super) mod tests {
         CodeFile { pid, kind: CodeFileKind::PerfMap, path: "a.map".into(), bytes: text.into() }
     }
 
-    /// A jitdump of a process that loads functions of 16 bytes: time, address and name.
+    /// A jitdump of a process that loads functions of 16 bytes. `functions` are time, address and name.
     pub(in crate::analyse) fn jitdump(pid: u32, functions: &[(u64, u64, &str)]) -> CodeFile {
         let mut bytes: Vec<u8> = [0x4a69_5444_u32, 1, 40, 62, 0, pid].into_iter().flat_map(u32::to_le_bytes).collect();
         bytes.extend([0; 16]);
@@ -192,13 +191,13 @@ pub(super) mod tests {
     fn a_jitdump_names_code_by_time_if_the_recording_has_its_clock() {
         for (monotonic, expected) in [
             (true, ["app: [run-time code] 1", "app: one 1", "app: two 1"].as_slice()),
-            // Both samples of `two` are equal.
+            // Without times, the last function names all three samples.
             (false, &["app: two 3"]),
         ] {
             let mut recording = if monotonic { TestRecording::monotonic() } else { TestRecording::new() };
             recording.comm(7, true, "app");
             recording.map(7, 0x2000, "//anon");
-            // At the times 3, 4 and 5.
+            // Samples at the times 3, 4 and 5.
             for _ in 0..3 {
                 recording.sample(7, &[context::USER, 0x2008]);
             }

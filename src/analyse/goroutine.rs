@@ -1,14 +1,13 @@
 //! The goroutine of a sample, from the goroutine register and the goroutine descriptors (`runtime.g`) that the recorder
 //! read.
 //!
-//! In Go code the register points to the descriptor of the running goroutine. Assembly and C code may use it for other
-//! values, so a descriptor must fit the sampled stack: the stack pointer is in the goroutine's stack, or the goroutine
+//! In Go code, the register points to the descriptor of the running goroutine. Assembly and C code can use the register for
+//! other values. So a descriptor must fit the sampled stack: the stack pointer is in the goroutine's stack, or the goroutine
 //! was started with the function at the root.
 //!
 //! While a thread runs on its own stack, the register points to a descriptor of the thread (`g0` or `gsignal`). Then the
-//! goroutine is the one whose stack the frame pointers lead back to. Where the register holds another value, it is the
-//! one whose stack the stack pointer is in. Stacks move, and another goroutine may get the freed memory. So a goroutine
-//! is accepted only if
+//! frame pointers lead back to the goroutine's stack. If the register has another value, the stack pointer is in the
+//! goroutine's stack. Stacks move, and another goroutine can get the freed memory. So a goroutine is accepted only if
 //! - no other goroutine had a stack at this address at that time,
 //! - it was started with the function at the root of the sampled stack,
 //! - the thread was not seen running another goroutine that was started with the same function.
@@ -26,38 +25,37 @@ use crate::sources::GoroutineReading;
 pub(super) enum Running<'r> {
     /// A goroutine.
     Goroutine(&'r GoroutineReading),
-    /// One of several goroutines that had a descriptor one after the other.
+    /// An unknown goroutine with a known descriptor, which several goroutines used one after the other.
     Descriptor {
         /// Address of the descriptor.
         address: u64,
-        /// Entry address of the function that both the goroutine before and the one after were started with, if it is the
-        /// same.
+        /// Entry address of the function with which the goroutine before and the goroutine after were started. `None` if
+        /// the two functions differ.
         start: Option<u64>,
     },
-    /// A thread without a goroutine, or with an unknown one.
+    /// A thread without a goroutine, or with an unknown goroutine.
     Thread,
-    /// The goroutine with the descriptor at this address, which was never read. The address may also be another value
-    /// that code left in the register.
+    /// The goroutine with the descriptor at this address, which was never read. The address can also be another value that
+    /// code left in the register.
     Unread(u64),
 }
 
 /// The goroutine descriptors that the recorder read, by address of the descriptor and by address of the stack.
 #[derive(Debug, Default)]
 pub(super) struct GoroutineReadings<'r> {
-    /// By process and address, in the order of time.
+    /// Readings in time order, by process and address of the descriptor.
     by_descriptor: HashMap<(u32, u64), Vec<&'r GoroutineReading>>,
-    /// By process: readings with a stack, sorted by its lowest address. Each has the highest stack end of all readings
-    /// up to it.
+    /// Readings of goroutines with a stack, by process. Sorted by the lowest address of the stack. The second value is the
+    /// highest stack end of this and all earlier readings.
     by_stack: HashMap<u32, Vec<(&'r GoroutineReading, u64)>>,
 }
 
-/// Maximum number of stacks starting below an address that are compared with it. Only few stacks overlap: those that
-/// used the same memory one after the other.
-const MAX_STACKS: usize = 256;
+/// Maximum number of stacks that a search for the stack of an address looks at. Few stacks overlap: those that used the
+/// same memory one after the other.
+const MAX_COMPARED_STACKS: usize = 256;
 
-/// Time in which the memory of a stack may change its owner, in nanoseconds: a goroutine that had the stack within this
-/// time before or after a sample may also have had it at the time of the sample.
-const REUSE_MARGIN: u64 = 1_000_000_000;
+/// A goroutine that had a stack within this time before or after a sample can also have had it when the sample was taken.
+const REUSE_MARGIN_NS: u64 = 1_000_000_000;
 
 impl<'r> GoroutineReadings<'r> {
     pub(super) fn new(seen: &'r [GoroutineReading]) -> Self {
@@ -80,9 +78,9 @@ impl<'r> GoroutineReadings<'r> {
     }
 
     /// The goroutine or thread that ran at a time. `entry` is the entry address of the function at the root of a
-    /// goroutine's stack. `left_stack` gives the frame pointer into the goroutine's stack, if the thread has switched to
-    /// another stack. It is called only if it is needed.
-    pub(super) fn running(
+    /// goroutine's stack. `left_stack` returns the frame pointer into the goroutine's stack, if the thread has switched to
+    /// another stack. It is called only if the result is needed.
+    pub(super) fn find_running(
         &self,
         pid: u32,
         registers: &Registers,
@@ -91,22 +89,24 @@ impl<'r> GoroutineReadings<'r> {
         left_stack: impl FnOnce() -> Option<u64>,
     ) -> Running<'r> {
         let address = registers.goroutine.filter(|address| *address != 0 && address.is_multiple_of(8));
-        let seen = address.and_then(|address| self.at(pid, address, time));
-        let fits =
-            |seen: &GoroutineReading| entry.is_none_or(|entry| entry == seen.start) || seen.holds(registers.sp());
+        let seen = address.and_then(|address| self.find(pid, address, time));
+        let fits = |seen: &GoroutineReading| {
+            entry.is_none_or(|entry| entry == seen.start) || seen.stack_contains(registers.sp())
+        };
         if let Some(goroutine) = seen.filter(|seen| seen.id != 0 && fits(seen)) {
             return Running::Goroutine(goroutine);
         }
         if self.by_stack.contains_key(&pid) {
-            let find = |pointer| self.on_stack(pid, pointer, entry, time);
+            let find = |pointer| self.find_by_stack(pid, pointer, entry, time);
             let found = find(registers.sp()).or_else(|| entry.and_then(|_| find(left_stack()?)));
-            let run = seen.and_then(|thread| self.run_by(thread, time)).filter(|run| Some(run.start) == entry);
+            let run =
+                seen.and_then(|thread| self.goroutine_run_by(thread, time)).filter(|run| Some(run.start) == entry);
             if let Some(goroutine) = found.filter(|found| run.is_none_or(|run| run.id == found.id)) {
                 return Running::Goroutine(goroutine);
             }
             let in_register = address.filter(|address| seen.is_none() && self.is_goroutine(pid, *address));
             if let Some(address) = in_register.or_else(|| self.descriptor_of_stack(pid, registers.sp(), time)) {
-                return self.descriptor(pid, address, time);
+                return self.unknown_in_descriptor(pid, address, time);
             }
         }
         match (address, seen) {
@@ -115,27 +115,28 @@ impl<'r> GoroutineReadings<'r> {
         }
     }
 
-    /// Whether any descriptor of a process was read.
-    pub(super) fn has(&self, pid: u32) -> bool {
+    /// Whether any goroutine descriptor of a process was read.
+    pub(super) fn has_process(&self, pid: u32) -> bool {
         self.by_stack.contains_key(&pid)
     }
 
-    /// Whether an address is that of a thread's own descriptor.
+    /// Whether there is a thread's own descriptor at an address.
     pub(super) fn is_thread(&self, pid: u32, address: Option<u64>) -> bool {
         let readings = address.and_then(|address| self.by_descriptor.get(&(pid, address)));
         readings.is_some_and(|readings| readings.iter().all(|seen| seen.id == 0))
     }
 
-    /// The goroutine to whose descriptor one or more of these words point. `None` if they point to several.
+    /// The goroutine whose descriptor some of these words point to. `None` if the words point to several descriptors.
     pub(super) fn pointed_to(&self, pid: u32, words: &[u64], time: u64) -> Option<Running<'r>> {
         let mut addresses = words.iter().filter(|word| self.is_goroutine(pid, **word));
         let address = *addresses.next()?;
         addresses.all(|other| *other == address).then(|| {
-            self.at(pid, address, time).map_or_else(|| self.descriptor(pid, address, time), Running::Goroutine)
+            self.find(pid, address, time)
+                .map_or_else(|| self.unknown_in_descriptor(pid, address, time), Running::Goroutine)
         })
     }
 
-    fn descriptor(&self, pid: u32, address: u64, time: u64) -> Running<'r> {
+    fn unknown_in_descriptor(&self, pid: u32, address: u64, time: u64) -> Running<'r> {
         let readings = self.by_descriptor.get(&(pid, address)).map(Vec::as_slice).unwrap_or_default();
         let next = readings.partition_point(|seen| seen.last_ns < time);
         let around = readings.get(next.saturating_sub(1)..).unwrap_or_default().iter().take(2);
@@ -144,14 +145,14 @@ impl<'r> GoroutineReadings<'r> {
         Running::Descriptor { address, start: first.filter(|first| starts.all(|start| start == *first)) }
     }
 
-    /// Whether an address is that of a goroutine's descriptor.
+    /// Whether there is a goroutine's descriptor at an address.
     fn is_goroutine(&self, pid: u32, address: u64) -> bool {
         self.by_descriptor.get(&(pid, address)).is_some_and(|readings| readings.iter().all(|seen| seen.id != 0))
     }
 
-    /// The content of a descriptor at a time. `None` if it was never read, and between readings of two different
-    /// goroutines: either of them may have run.
-    fn at(&self, pid: u32, address: u64, time: u64) -> Option<&'r GoroutineReading> {
+    /// The content of a descriptor at a time. `None` if the descriptor was never read. `None` also between readings of two
+    /// different goroutines, because each of them can have run.
+    fn find(&self, pid: u32, address: u64, time: u64) -> Option<&'r GoroutineReading> {
         let readings = self.by_descriptor.get(&(pid, address))?;
         let next = readings.partition_point(|seen| seen.last_ns < time);
         let before = next.checked_sub(1).and_then(|at| readings.get(at));
@@ -159,58 +160,61 @@ impl<'r> GoroutineReadings<'r> {
             // Descriptors are read soon after the sample, so another goroutine is unlikely between the first sample and
             // the first reading, and after the last reading of a process that has ended.
             (None, found) | (found, None) => found.copied(),
-            // Between readings with the same id, only the stack may have moved.
+            // Between readings with the same id, only the stack can have moved.
             (Some(before), Some(next)) => (next.first_ns <= time || before.id == next.id).then_some(*next),
         }
     }
 
-    /// The goroutine that a thread ran, according to readings of the thread's descriptor before and after a time.
-    fn run_by(&self, thread: &GoroutineReading, time: u64) -> Option<&'r GoroutineReading> {
+    /// The goroutine that a thread ran at a time. `None` if no reading of the thread's descriptor covers the time.
+    fn goroutine_run_by(&self, thread: &GoroutineReading, time: u64) -> Option<&'r GoroutineReading> {
         let covered = thread.covers(time) && thread.runs != 0;
-        if covered { self.at(thread.pid, thread.runs, time) } else { None }
+        if covered { self.find(thread.pid, thread.runs, time) } else { None }
     }
 
-    /// The goroutine whose stack contained an address at a time, and which was started with the function `start` if that
-    /// is known. `None` if there are several.
-    fn on_stack(&self, pid: u32, address: u64, start: Option<u64>, time: u64) -> Option<&'r GoroutineReading> {
-        let holders = || self.holders(pid, address, time).filter(|seen| start.is_none_or(|start| start == seen.start));
-        // Stacks do not overlap at a moment.
+    /// The goroutine whose stack contained an address at a time. If `start` is known, the goroutine was started with this
+    /// function. `None` if several goroutines are possible.
+    fn find_by_stack(&self, pid: u32, address: u64, start: Option<u64>, time: u64) -> Option<&'r GoroutineReading> {
+        let holders = || {
+            self.readings_with_stack_at(pid, address, time).filter(|seen| start.is_none_or(|start| start == seen.start))
+        };
+        // At any moment, stacks do not overlap.
         if let Some(seen) = holders().find(|seen| seen.covers(time)) {
             return Some(seen);
         }
-        // Outside of the times of readings, the function at the root is needed as a second proof. A goroutine whose
-        // descriptor had another content at that time is not possible.
+        // At times that no reading covers, the function at the root is needed as a second proof. A goroutine is impossible
+        // if its descriptor had another content at that time.
         start?;
-        let then = |seen: &GoroutineReading| self.at(pid, seen.address, time);
+        let then = |seen: &GoroutineReading| self.find(pid, seen.address, time);
         let mut possible = holders().filter(|seen| then(seen).is_none_or(|then| !then.covers(time)));
         let found = possible.next().filter(|found| then(found).is_some_and(|then| then.id == found.id))?;
         possible.all(|other| (other.address, other.id) == (found.address, found.id)).then_some(found)
     }
 
-    /// The descriptor that had an address in its stack around a time, with whichever goroutine: a descriptor keeps its
-    /// stack for the next goroutine. `None` if there are several.
+    /// The descriptor whose stack contained an address around a time. Its goroutine is unknown, because a descriptor keeps
+    /// its stack for the next goroutine. `None` if there are several such descriptors.
     fn descriptor_of_stack(&self, pid: u32, address: u64, time: u64) -> Option<u64> {
-        let mut holders = self.holders(pid, address, time).map(|seen| seen.address);
+        let mut holders = self.readings_with_stack_at(pid, address, time).map(|seen| seen.address);
         let first = holders.next()?;
         holders.all(|other| other == first).then_some(first)
     }
 
-    /// The readings around a time with an address in the stack.
-    fn holders(&self, pid: u32, address: u64, time: u64) -> impl Iterator<Item = &'r GoroutineReading> {
+    /// The readings whose stack contained an address around a time.
+    fn readings_with_stack_at(&self, pid: u32, address: u64, time: u64) -> impl Iterator<Item = &'r GoroutineReading> {
         let around = move |seen: &GoroutineReading| {
-            (seen.first_ns.saturating_sub(REUSE_MARGIN)..=seen.last_ns.saturating_add(REUSE_MARGIN)).contains(&time)
+            (seen.first_ns.saturating_sub(REUSE_MARGIN_NS)..=seen.last_ns.saturating_add(REUSE_MARGIN_NS))
+                .contains(&time)
         };
         let stacks = self.by_stack.get(&pid).map(Vec::as_slice).unwrap_or_default();
         let next = stacks.partition_point(|(seen, _)| seen.stack.0 <= address);
-        let below = stacks.get(..next).unwrap_or_default().iter().rev().take(MAX_STACKS);
+        let below = stacks.get(..next).unwrap_or_default().iter().rev().take(MAX_COMPARED_STACKS);
         let holders = below.take_while(move |(_, highest)| address < *highest).map(|(seen, _)| *seen);
-        holders.filter(move |seen| seen.holds(address) && around(seen))
+        holders.filter(move |seen| seen.stack_contains(address) && around(seen))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{GoroutineReading, GoroutineReadings, REUSE_MARGIN, Registers, Running};
+    use super::{GoroutineReading, GoroutineReadings, REUSE_MARGIN_NS, Registers, Running};
 
     const SEEN: GoroutineReading = GoroutineReading {
         pid: 1,
@@ -230,12 +234,12 @@ mod tests {
         let seen = |id, (first_ns, last_ns)| GoroutineReading { first_ns, last_ns, id, ..SEEN };
         let all = [seen(20, (30, 40)), seen(10, (10, 20))];
         let readings = GoroutineReadings::new(&all);
-        let id = |time| readings.at(1, 8, time).map(|seen| seen.id);
+        let id = |time| readings.find(1, 8, time).map(|seen| seen.id);
         assert_eq!([5, 10, 20].map(id), [Some(10); 3]);
         assert_eq!([21, 29].map(id), [None; 2]);
         assert_eq!([30, 40, 99].map(id), [Some(20); 3]);
-        assert_eq!(readings.at(2, 8, 10), None);
-        assert_eq!(readings.at(1, 16, 10), None);
+        assert_eq!(readings.find(2, 8, 10), None);
+        assert_eq!(readings.find(1, 16, 10), None);
     }
 
     #[test]
@@ -244,21 +248,21 @@ mod tests {
         let second = 1_000_000_000;
         let all = [seen((0x100, 0x200), (second, 2 * second)), seen((0x400, 0x800), (3 * second, 4 * second))];
         let readings = GoroutineReadings::new(&all);
-        assert_eq!(readings.at(1, 8, 5 * second / 2).map(|seen| seen.id), Some(10));
-        let holder = |(address, time)| readings.on_stack(1, address, Some(7), time).map(|seen| seen.stack.0);
-        // Up to the margin before the first reading of a stack and after the last.
+        assert_eq!(readings.find(1, 8, 5 * second / 2).map(|seen| seen.id), Some(10));
+        let holder = |(address, time)| readings.find_by_stack(1, address, Some(7), time).map(|seen| seen.stack.0);
+        // Also within the margin before the first reading of a stack and after the last reading.
         let known = [(0x100, 0), (0x1ff, 5 * second / 2), (0x400, 3 * second), (0x400, 5 * second)];
         assert_eq!(known.map(holder), [Some(0x100), Some(0x100), Some(0x400), Some(0x400)]);
-        // Later, and outside of the stack.
+        // Beyond the margin, and outside of the stack.
         let unknown = [(0x100, 3 * second + 1), (0x400, 5 * second + 1), (0xff, second), (0x200, second)];
         assert_eq!(unknown.map(holder), [None; 4]);
-        assert_eq!(readings.on_stack(1, 0x100, Some(8), second), None, "started with another function");
-        let by_stack_alone = |time| readings.on_stack(1, 0x100, None, time).map(|seen| seen.id);
+        assert_eq!(readings.find_by_stack(1, 0x100, Some(8), second), None, "started with another function");
+        let by_stack_alone = |time| readings.find_by_stack(1, 0x100, None, time).map(|seen| seen.id);
         assert_eq!([second, 2 * second + 1].map(by_stack_alone), [Some(10), None]);
     }
 
     #[test]
-    fn the_stack_of_a_reused_descriptor_tells_the_descriptor() {
+    fn the_stack_of_a_reused_descriptor_identifies_the_descriptor() {
         let seen = |id, start, time| GoroutineReading {
             address: 8,
             first_ns: time,
@@ -271,7 +275,7 @@ mod tests {
         let running = |last_start, register| {
             let all = [seen(1, 7, 10), seen(2, last_start, 20)];
             let readings = GoroutineReadings::new(&all);
-            match readings.running(1, &Registers::for_tests(0x1800, 0, register), 15, None, || None) {
+            match readings.find_running(1, &Registers::for_tests(0x1800, 0, register), 15, None, || None) {
                 Running::Descriptor { address, start } => Some((address, start)),
                 _ => None,
             }
@@ -281,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_point_to_one_descriptor_tell_the_goroutine() {
+    fn words_that_point_to_only_one_descriptor_identify_the_goroutine() {
         let all = [
             GoroutineReading { address: 8, id: 1, ..SEEN },
             GoroutineReading { address: 16, id: 2, ..SEEN },
@@ -292,7 +296,7 @@ mod tests {
             Some(Running::Goroutine(seen)) => Some(seen.id),
             _ => None,
         };
-        assert_eq!(pointed_to(&[5, 8, 24, 8]), Some(1), "24 is a thread's");
+        assert_eq!(pointed_to(&[5, 8, 24, 8]), Some(1), "24 is the descriptor of a thread");
         assert_eq!([&[5, 24][..], &[8, 16], &[]].map(pointed_to), [None; 3]);
     }
 
@@ -305,16 +309,16 @@ mod tests {
             seen(1, (0x1000, 0x9000), second),
             seen(2, (0x2000, 0x3000), 3 * second),
             seen(3, (0x4000, 0x5000), 3 * second),
-            seen(4, (0x4000, 0x6000), 3 * second + REUSE_MARGIN),
+            seen(4, (0x4000, 0x6000), 3 * second + REUSE_MARGIN_NS),
         ];
         let readings = GoroutineReadings::new(&all);
-        let holder = |address, time| readings.on_stack(1, address, Some(0), time).map(|seen| seen.id);
+        let holder = |address, time| readings.find_by_stack(1, address, Some(0), time).map(|seen| seen.id);
         assert_eq!(holder(0x4800, second), Some(1));
         assert_eq!(holder(0x2800, 3 * second), Some(2));
         assert_eq!(holder(0x4800, 3 * second), Some(3), "it was read at this time");
         assert_eq!(holder(0x4800, 3 * second + 1), None, "another goroutine has it soon after");
         assert_eq!(holder(0x4800, 3 * second - 1), Some(3));
-        assert_eq!(holder(0x5800, 3 * second + REUSE_MARGIN), Some(4));
+        assert_eq!(holder(0x5800, 3 * second + REUSE_MARGIN_NS), Some(4));
     }
 
     #[test]
@@ -328,8 +332,9 @@ mod tests {
             ..SEEN
         };
         // Two goroutines with the same entry have a stack at 0x1000, one after the other.
-        let holder =
-            |all: &[GoroutineReading]| GoroutineReadings::new(all).on_stack(1, 0x1800, Some(0), 50).map(|seen| seen.id);
+        let holder = |all: &[GoroutineReading]| {
+            GoroutineReadings::new(all).find_by_stack(1, 0x1800, Some(0), 50).map(|seen| seen.id)
+        };
         let [earlier, later] = [seen(1, 0x1000, (10, 20)), seen(2, 0x1000, (80, 90))];
         assert_eq!(holder(&[earlier, later]), None);
         assert_eq!(holder(&[earlier, seen(2, 0x1000, (40, 90))]), Some(2), "it had the stack at that time");
@@ -347,11 +352,11 @@ mod tests {
             ];
             let registers = Registers::for_tests(0x7800, 0, Some(24));
             let readings = GoroutineReadings::new(&all);
-            let running = |time| readings.running(1, &registers, time, Some(0), || Some(0x3800));
+            let running = |time| readings.find_running(1, &registers, time, Some(0), || Some(0x3800));
             [15, 21].map(|time| matches!(running(time), Running::Goroutine(_)))
         };
         assert_eq!(running(0), [false, true]);
-        assert_eq!(running(7), [true, true], "that one was started with another function than the sampled one");
+        assert_eq!(running(7), [true, true], "the seen goroutine has another entry than the sampled stack");
     }
 
     #[test]
@@ -364,13 +369,13 @@ mod tests {
         let readings = GoroutineReadings::new(&all);
         let running = |register, sp, frame_pointer: Option<u64>| {
             let registers = Registers::for_tests(sp, 0, Some(register));
-            match readings.running(1, &registers, 0, Some(0), || frame_pointer) {
+            match readings.find_running(1, &registers, 0, Some(0), || frame_pointer) {
                 Running::Goroutine(seen) => Ok(seen.id),
                 other => Err(other),
             }
         };
         assert_eq!(running(8, 0x3800, Some(0x3800)), Ok(1));
-        // On the thread's own stack.
+        // The thread runs on its own stack.
         assert_eq!(running(24, 0x7800, Some(0x3800)), Ok(2));
         assert_eq!(running(24, 0x7800, Some(0x7900)), Err(Running::Thread));
         assert_eq!(running(24, 0x7800, None), Err(Running::Thread));

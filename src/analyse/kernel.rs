@@ -9,19 +9,19 @@ use std::sync::Arc;
 
 use super::kernel_table::{KernelTable, TableSizes};
 
-/// Upper limit for the size of a kernel function, in bytes.
+/// Maximum size of a kernel function.
 const MAX_FUNCTION_BYTES: u64 = 1 << 20;
 
 /// Code that the kernel registered during the recording: BPF programs and trampolines.
 #[derive(Debug, Default)]
 pub(super) struct KernelCode {
-    /// By start address: the end address and the shown name.
+    /// End address and shown name of each function, by start address.
     functions: BTreeMap<u64, (u64, String)>,
 }
 
 impl KernelCode {
     pub(super) fn add(&mut self, start: u64, length: u32, bpf: bool, name: &str) {
-        let group = if bpf { BPF } else { FTRACE };
+        let group = if bpf { BPF_GROUP } else { FTRACE_GROUP };
         self.functions.insert(start, (start.saturating_add(u64::from(length)), format!("{name} [{group}]")));
     }
 
@@ -38,16 +38,16 @@ impl KernelCode {
 }
 
 /// Module name of BPF programs and their trampolines in `/proc/kallsyms`.
-const BPF: &str = "bpf";
+const BPF_GROUP: &str = "bpf";
 /// Group of the trampolines of function tracing. Their module name in `/proc/kallsyms` is `__builtin__ftrace`.
-const FTRACE: &str = "ftrace";
+const FTRACE_GROUP: &str = "ftrace";
 
-/// The shown name of a kernel function and the file that it is shown in. For a module this is `[module]`. Code that the
-/// kernel generated at run time (BPF, ftrace) also has its group in the name.
+/// The shown name and the shown file of a kernel function. The file of a module is `[module]`. For code that the kernel
+/// generated at run time (BPF, ftrace), the name ends with the group.
 pub(super) fn shown_name_and_file<'n>(name: &'n str, module: Option<&str>) -> (Cow<'n, str>, String) {
     match module {
         None => (Cow::Borrowed(name), String::new()),
-        Some(generated) if generated == BPF || generated.starts_with("__builtin__") => {
+        Some(generated) if generated == BPF_GROUP || generated.starts_with("__builtin__") => {
             let group = generated.strip_prefix("__builtin__").unwrap_or(generated);
             (Cow::Owned(format!("{name} [{group}]")), format!("[{group}]"))
         }
@@ -62,13 +62,13 @@ pub enum KernelSymbolsError {
     /// The text cannot be read.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// All addresses are 0.
+    /// The kernel hides its addresses: all addresses in the list are 0.
     #[error("kernel addresses are hidden (kernel.kptr_restrict, or perf_event_paranoid above 1 without CAP_SYSLOG)")]
     Hidden,
     /// The text has no function.
     #[error("there are no kernel symbols")]
     Missing,
-    /// The names have more than 4 GiB.
+    /// The names have more than 4 GiB together.
     #[error("the list of kernel symbols is too long")]
     TooMany,
 }
@@ -76,9 +76,9 @@ pub enum KernelSymbolsError {
 /// The kernel's functions by address.
 #[derive(Debug, Clone)]
 pub struct KernelSymbols {
-    /// Each line is the name of a function and its module.
+    /// The functions. Each line of the table is a name and a module.
     functions: KernelTable,
-    /// The kernel's own code, from `_text` to `_etext`.
+    /// Addresses of the kernel's own code, from `_text` to `_etext`.
     text: Option<Range<u64>>,
 }
 
@@ -108,7 +108,7 @@ impl KernelSymbols {
             }
             match name {
                 b"_text" => text_start = Some(start),
-                // Not a function: the end of the last one.
+                // `_etext` is not a function, but the end of the kernel's own code.
                 b"_etext" => {
                     text_end = Some(start);
                     continue;
@@ -126,9 +126,9 @@ impl KernelSymbols {
         if functions.is_empty() {
             return Err(if hidden > 0 { KernelSymbolsError::Hidden } else { KernelSymbolsError::Missing });
         }
-        // Stable sort: of several names for one address, the last one in the file is kept. perf shows the same name:
-        // the other symbols have length 0, and `choose_best_symbol` in tools/perf/util/symbol.c prefers a symbol with
-        // a length. For a system call it is the public name: `__x64_sys_read`, not `__do_sys_read`.
+        // Stable sort: of several names for an address, the last name in the file is kept. perf shows the same name: for
+        // perf, the other symbols have length 0, and `choose_best_symbol` in tools/perf/util/symbol.c prefers a symbol with
+        // a length. The last name of a system call is the public one: `__x64_sys_read`, not `__do_sys_read`.
         functions.sort_by_key(|(start, _)| *start);
         functions.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
@@ -150,7 +150,7 @@ impl KernelSymbols {
     pub fn name(&self, address: u64) -> Option<(&str, Option<&str>)> {
         let at = self.functions.position(address)?;
         let start = self.functions.start(at)?;
-        // The symbols do not say where a function ends. An address beyond the kernel's own code, or too far from the
+        // The symbols do not contain the ends of functions. An address beyond the kernel's own code, or too far from the
         // start of the function, belongs to code that was loaded after the symbols were read.
         let inside = |address| self.text.as_ref().is_some_and(|text| text.contains(&address));
         if inside(start) != inside(address) || address.saturating_sub(start) > MAX_FUNCTION_BYTES {
@@ -165,7 +165,7 @@ impl KernelSymbols {
         Some((fields.next()?, fields.next().map(|module| module.trim_matches(['[', ']']))))
     }
 
-    /// The functions of the kernel's own code, in a form that needs no parsing. `boot` identifies the boot.
+    /// Packs the functions of the kernel's own code into bytes that need no parsing. `boot` is the id of the boot.
     pub fn pack(&self, boot: &str) -> Vec<u8> {
         let text = self.text().unwrap_or_default();
         let (mut lines, mut functions) = (String::new(), Vec::new());
@@ -181,7 +181,7 @@ impl KernelSymbols {
         [table.bytes(), &trailer(boot, &text, table.sizes())].concat()
     }
 
-    /// Reads the result of [`KernelSymbols::pack`]. `None` if the bytes are anything else, or of another boot.
+    /// Reads the result of [`KernelSymbols::pack`]. `None` if the bytes have another form, or are of another boot.
     pub fn unpack(boot: &str, bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Option<Self> {
         let all = (*bytes).as_ref();
         let (rest, numbers) = all.strip_suffix(&*boot_line(boot))?.split_last_chunk::<{ 4 * WORD }>()?;
@@ -195,10 +195,10 @@ impl KernelSymbols {
         (functions.bytes().len() == length).then_some(Self { functions, text: Some(text) })
     }
 
-    /// The lines of `/proc/kallsyms` that are needed to name these addresses again later.
+    /// The lines of `/proc/kallsyms` that are enough to name these addresses.
     pub fn subset(&self, addresses: &[u64]) -> String {
         let mut wanted: Vec<usize> = addresses.iter().filter_map(|address| self.functions.position(*address)).collect();
-        // Also the next symbol, which marks the end of the function.
+        // Adds the symbol after each function, which marks the function's end.
         wanted.extend(wanted.clone().into_iter().map(|at| at + 1));
         wanted.sort_unstable();
         wanted.dedup();
@@ -223,13 +223,13 @@ impl KernelSymbols {
 
 const WORD: usize = size_of::<u64>();
 
-/// The end of packed symbols: the address range of the kernel's code, the sizes of the table, boot and format.
+/// The last bytes of packed symbols: address range of the kernel's code, sizes of the table, boot, and format.
 fn trailer(boot: &str, text: &Range<u64>, sizes: TableSizes) -> Vec<u8> {
     let numbers = [text.start, text.end, sizes.line_bytes as u64, sizes.functions as u64];
     [numbers.map(u64::to_le_bytes).as_flattened(), &boot_line(boot)].concat()
 }
 
-/// The boot that packed symbols belong to, and the version of their format.
+/// The last lines of packed symbols: the id of their boot, and the version of the format.
 fn boot_line(boot: &str) -> Vec<u8> {
     format!("{boot}\ngoflame kernel symbols 1\n").into_bytes()
 }
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_names_for_an_address_the_one_of_perf_is_used() {
+    fn the_name_of_perf_is_used_if_an_address_has_several_names() {
         let symbols = KernelSymbols::read(
             &b"ffffffff813d9910 t __do_sys_sched_yield\nffffffff813d9910 T __ia32_sys_sched_yield\n\
               ffffffff813d9910 T __x64_sys_sched_yield\nffffffff813d9a00 t after\n"[..],
@@ -292,7 +292,7 @@ mod tests {
         for at in 0..packed.len() {
             let mut damaged = packed.clone();
             damaged[at] ^= 0xff;
-            // Damaged symbols may give any name, but must not panic.
+            // Damaged symbols can give wrong names, but must not panic.
             if let Some(damaged) = unpack(&damaged) {
                 let _ = (damaged.name(0xffff_ffff_8100_0150), damaged.subset(&[0, u64::MAX]));
             }

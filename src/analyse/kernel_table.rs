@@ -1,10 +1,10 @@
-//! Table of the kernel's functions by address, in one block of bytes, which may be a mapped file. A kernel has about
-//! 10^5 functions and a profile names few of them: the pages of a mapped file that are not read take no memory.
+//! Table of the kernel's functions by address, in one block of bytes, which can be a mapped file. A kernel has about 10^5
+//! functions and a profile names few of them: the pages of a mapped file that are not read use no memory.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The lines of all functions, followed by a [`TableRow`] for each function.
+/// Table of the kernel's functions: the lines of all functions, then a [`TableRow`] for each function.
 #[derive(Clone)]
 pub(super) struct KernelTable {
     bytes: Arc<dyn AsRef<[u8]> + Send + Sync>,
@@ -25,7 +25,7 @@ pub(super) struct TableSizes {
 type TableRow = [u8; 12];
 
 impl KernelTable {
-    /// A table of functions, given as start address and offset in `lines`, in the order of their addresses.
+    /// A table of functions. Each function is a start address and the offset of its line in `lines`. Sorted by address.
     pub(super) fn new(functions: &[(u64, u32)], lines: String) -> Self {
         let sizes = TableSizes { line_bytes: lines.len(), functions: functions.len() };
         let mut bytes = lines.into_bytes();
@@ -37,8 +37,8 @@ impl KernelTable {
         Self { bytes: Arc::new(bytes), sizes }
     }
 
-    /// The table at the start of `bytes`, which [`KernelTable::bytes`] returned. `None` if `bytes` is too short. The
-    /// content is not validated: damaged bytes give wrong names, or none.
+    /// The table at the start of `bytes`, which [`KernelTable::bytes`] returned. `None` if `bytes` is too short. The content
+    /// is not validated: damaged bytes give wrong names or no names.
     pub(super) fn from_bytes(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>, sizes: TableSizes) -> Option<Self> {
         let end = sizes.functions.checked_mul(size_of::<TableRow>())?.checked_add(sizes.line_bytes)?;
         (end <= (*bytes).as_ref().len()).then_some(Self { bytes, sizes })
@@ -62,12 +62,10 @@ impl KernelTable {
         self.rows().partition_point(|row| start(row) <= address).checked_sub(1)
     }
 
-    /// The start address of a function.
     pub(super) fn start(&self, at: usize) -> Option<u64> {
         self.rows().get(at).map(start)
     }
 
-    /// The line of a function.
     pub(super) fn line(&self, at: usize) -> Option<&str> {
         let from = usize::try_from(u32::from_le_bytes(*self.rows().get(at)?.last_chunk()?)).ok()?;
         let line = self.bytes()[..self.sizes.line_bytes].get(from..)?.split(|byte| *byte == b'\n').next()?;

@@ -1,5 +1,5 @@
-//! The last stack of a thread. The next stack of the thread usually differs only near its leaf, so that the locations
-//! and segments of the common part need no second lookup. Knows no names and no mappings.
+//! The last stack of a thread. The next stack of the thread usually differs only near its leaf, so the locations and
+//! segments of the common part need no second lookup.
 
 use super::raw_location::call_address;
 use super::raw_task::RawTask;
@@ -7,39 +7,38 @@ use super::unwind::StackRoot;
 use crate::perfdata::RawAddress;
 use crate::profile::{LocationId, StackId};
 
-/// A thread's last stack, and what was looked up for it.
+/// A thread's last stack, and the results of its lookups.
 #[derive(Debug, Default)]
 pub(super) struct LastStack {
     tid: i32,
-    /// Version of the thread's address space.
-    space: u64,
+    space_version: u64,
     kernel: Vec<RawAddress>,
     user: Vec<RawAddress>,
-    /// The locations of all these addresses, root first, as numbers of
+    /// The locations of the stack, root first. The ids are positions in
     /// [`Collected::locations`](super::collect::Collected::locations).
     pub(super) locations: Vec<LocationId>,
     /// The hash of each segment of the stack.
     pub(super) hashes: Vec<u64>,
-    /// The segments of the last stack that was interned.
+    /// The segments of the thread's stack that was interned last.
     pub(super) segments: Vec<StackId>,
-    /// The outermost addresses for which the root was looked up last, and the root.
+    /// The outermost two addresses for which the root was looked up last, and that root.
     root: ([u64; 2], StackRoot),
-    /// The task of the last sample, and its number.
+    /// The task of the last sample, and the number of the task.
     pub(super) task: Option<(RawTask, u32)>,
 }
 
-/// Number of slots for last stacks. Thread `tid` uses slot `tid % KEPT_THREADS`; threads with one slot displace each
+/// Number of slots for last stacks. Thread `tid` uses slot `tid % KEPT_THREADS`. Threads with the same slot overwrite each
 /// other.
 pub(super) const KEPT_THREADS: usize = 64;
 
-/// The addresses of a stack, leaf first. The kernel addresses lie above the user addresses.
+/// The addresses of a stack, leaf first. The callers of the kernel addresses are the user addresses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RawStack<'r> {
     pub(super) kernel: &'r [RawAddress],
     pub(super) user: &'r [RawAddress],
 }
 
-/// Numbers of addresses, counted from the root or from the leaf.
+/// Number of user addresses and of kernel addresses in a part of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AddressCounts {
     pub(super) user: usize,
@@ -53,12 +52,12 @@ impl RawStack<'_> {
 }
 
 impl LastStack {
-    /// Makes `next` the current stack and drops the locations that it does not share. Returns how many addresses,
-    /// counted from the leaf of the user and of the kernel part, have no location yet; `None` if the stack is
+    /// Makes `next` the current stack and drops the locations that it does not share. Returns the numbers of new addresses
+    /// at the leaf end of the user part and of the kernel part, which have no location yet. `None` if the stack is
     /// unchanged.
-    pub(super) fn replace(&mut self, tid: i32, space: u64, next: RawStack<'_>) -> Option<AddressCounts> {
+    pub(super) fn replace(&mut self, tid: i32, space_version: u64, next: RawStack<'_>) -> Option<AddressCounts> {
         let last = self.raw();
-        let common = if (self.tid, self.space) == (tid, space) {
+        let common = if (self.tid, self.space_version) == (tid, space_version) {
             common_callers(last, next)
         } else {
             AddressCounts { user: 0, kernel: 0 }
@@ -68,21 +67,20 @@ impl LastStack {
             return None;
         }
         self.locations.truncate(same);
-        if self.space != space {
+        if self.space_version != space_version {
             self.root = Default::default();
         }
-        (self.tid, self.space) = (tid, space);
+        (self.tid, self.space_version) = (tid, space_version);
         next.kernel.clone_into(&mut self.kernel);
         next.user.clone_into(&mut self.user);
         Some(AddressCounts { user: next.user.len() - common.user, kernel: next.kernel.len() - common.kernel })
     }
 
-    /// The stack.
     pub(super) fn raw(&self) -> RawStack<'_> {
         RawStack { kernel: &self.kernel, user: &self.user }
     }
 
-    /// The root of the stack. `find` gets the call addresses of the outermost two user frames, root first.
+    /// The root of the stack. `find` looks it up from the call addresses of the outermost two user frames, root first.
     pub(super) fn root(&mut self, find: impl FnOnce([u64; 2]) -> StackRoot) -> StackRoot {
         let Some(addresses) = self.outermost() else { return StackRoot::Other };
         if self.root.0 != addresses {
@@ -91,7 +89,7 @@ impl LastStack {
         self.root.1
     }
 
-    /// The call addresses of the outermost two user frames, root first. `None` if there are fewer.
+    /// The call addresses of the outermost two user frames, root first. `None` if the stack has fewer than two.
     fn outermost(&self) -> Option<[u64; 2]> {
         let [callee, root] = *self.user.last_chunk()?;
         let depth = self.user.len() - 1;
@@ -106,10 +104,11 @@ fn common_callers(last: RawStack<'_>, next: RawStack<'_>) -> AddressCounts {
     AddressCounts { user, kernel: if all { common_suffix(last.kernel, next.kernel) } else { 0 } }
 }
 
-/// The number of addresses at the end of two lists (leaf first) that are equal and mean the same.
+/// The number of addresses at the root ends of two lists (leaf first) that are equal and mean the same location.
 fn common_suffix(last: &[RawAddress], next: &[RawAddress]) -> usize {
     let same = last.iter().rev().zip(next.iter().rev()).take_while(|(last, next)| last == next).count();
-    // The leaf is exact and the others are return addresses: at another depth, the same number is another location.
+    // The leaf is exact, the others are return addresses. So a leaf and a caller with the same address are different
+    // locations.
     if last.len() == next.len() { same } else { same.min(last.len().min(next.len()).saturating_sub(1)) }
 }
 
@@ -135,7 +134,7 @@ mod tests {
             (&[5, 6, 8], &[11, 20, 30, 40], Some((0, 2))),
             (&[5, 6, 8], &[12, 20, 30, 40], Some((1, 3))),
             (&[], &[12, 20, 30, 40], Some((0, 0))),
-            // A return address becomes the leaf of the user part, and a return address again.
+            // A return address becomes the leaf of the user part, and then a return address again.
             (&[], &[20, 30, 40], Some((1, 0))),
             (&[], &[9, 20, 30, 40], Some((2, 0))),
             (&[], &[], Some((0, 0))),
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn only_return_addresses_become_call_addresses() {
+    fn only_return_addresses_are_converted_to_call_addresses() {
         let mut last = LastStack::default();
         for (user, root) in [(&[10_u64, 20, 30][..], Some([29, 19])), (&[20, 30], Some([29, 20])), (&[30], None)] {
             last.replace(1, 1, RawStack { kernel: &raw(&[1, 2]), user: &raw(user) });

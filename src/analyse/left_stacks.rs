@@ -1,24 +1,25 @@
-//! The stacks of goroutines that the recorder read while their threads ran generated code on other memory.
+//! Left stacks: stacks of goroutines that the recorder read while the threads ran generated code on other memory.
 
 use std::collections::HashMap;
 
-use super::address_space::{AddressSpace, Hint};
+use super::address_space::{AddressSpace, LookupHint};
 use super::files::Files;
 use super::readings::group_readings;
 use super::unwind::Unwinder;
 use crate::sources::{CodeWords, LeftStack, LeftStackReadings};
 
-/// Time in nanoseconds after which a reading no longer tells anything. Readings are 10 milliseconds apart.
-const MAX_AGE: u64 = 100_000_000;
+/// Maximum time between a sample and a reading that is used for the sample. Readings are 10 milliseconds apart.
+const MAX_AGE_NS: u64 = 100_000_000;
 
-/// The readings, by process and thread, in the order of time.
+/// All readings of left stacks.
 #[derive(Debug, Default)]
 pub(super) struct LeftStacks<'r> {
+    /// Readings in time order, by process id and thread id.
     by_thread: HashMap<(u32, u32), Vec<&'r LeftStack>>,
     contents: &'r [CodeWords],
 }
 
-/// A thread when it was sampled.
+/// The state of a thread when it was sampled.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SampledThread {
     pub(super) pid: u32,
@@ -26,19 +27,19 @@ pub(super) struct SampledThread {
     pub(super) time: u64,
     /// The stack pointer.
     pub(super) sp: u64,
-    /// The last return address that was found.
+    /// The outermost return address of the known callers.
     pub(super) outermost: u64,
 }
 
-/// The callers of generated code on other memory.
+/// The callers, on a left stack, of generated code on other memory.
 #[derive(Debug)]
 pub(super) struct LeftCallers {
     /// Return addresses, the innermost first.
     pub(super) addresses: Vec<u64>,
-    /// Whether the stack had the same callers before the sample and after it. Otherwise the addresses are those in common,
-    /// and one in the function that called one thing and then another; or those of the only reading.
+    /// Whether the stack had the same callers before and after the sample. Otherwise the addresses are the common callers,
+    /// with an address in the function that made two different calls, or the callers of the only reading.
     pub(super) is_whole: bool,
-    /// The descriptor of the goroutine. `None` if it was another one before than after.
+    /// The descriptor of the goroutine. `None` if the goroutines before and after the sample differ.
     pub(super) descriptor: Option<u64>,
 }
 
@@ -49,7 +50,7 @@ impl<'r> LeftStacks<'r> {
         Self { by_thread: group_readings(readings, |reading| (reading.pid, reading.tid), times), contents }
     }
 
-    /// The callers on the goroutine's stack of a thread whose known callers end in generated code on other memory.
+    /// The callers on the left stack of a thread. `None` if the thread's known callers do not end in generated code.
     pub(super) fn callers(
         &self,
         thread: SampledThread,
@@ -59,7 +60,7 @@ impl<'r> LeftStacks<'r> {
     ) -> Option<LeftCallers> {
         let SampledThread { pid, tid, time, sp, outermost } = thread;
         let is_in_file = || {
-            let mapped = space.find(outermost.saturating_sub(1), &mut Hint::default());
+            let mapped = space.find(outermost.saturating_sub(1), &mut LookupHint::default());
             mapped.is_some_and(|(image, _)| !files.is_memory(image))
         };
         if self.by_thread.is_empty() || is_in_file() {
@@ -70,7 +71,7 @@ impl<'r> LeftStacks<'r> {
             let callers = is_left.then(|| unwinder.callers_on(left.content, self.content(left), space))?;
             Some(callers).filter(|callers| !callers.is_empty())
         };
-        let [(before, callers), (after, others)] = self.around((pid, tid), time, callers_on)?;
+        let [(before, callers), (after, others)] = self.find_around((pid, tid), time, callers_on)?;
         let common =
             callers.iter().rev().zip(others.iter().rev()).take_while(|(caller, other)| caller == other).count();
         let differing = |callers: &[u64]| callers.len().checked_sub(common + 1).and_then(|at| callers.get(at).copied());
@@ -80,7 +81,7 @@ impl<'r> LeftStacks<'r> {
         let known = common + usize::from(in_same_function);
         Some(LeftCallers {
             addresses: callers.get(callers.len().checked_sub(known)?..)?.to_vec(),
-            is_whole: are_around([before, after], time) && common == others.len() && common == callers.len(),
+            is_whole: are_on_both_sides([before, after], time) && common == others.len() && common == callers.len(),
             descriptor: (before.descriptor == after.descriptor).then_some(before.descriptor),
         })
     }
@@ -90,9 +91,9 @@ impl<'r> LeftStacks<'r> {
         self.contents.get(reading.content as usize).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The nearest readings before and after a time for which `find` has a result, as far as there are any: one reading if it
-    /// was valid then.
-    fn around<T>(
+    /// The nearest readings before and after a time for which `find` has a result, with the results. If a reading is valid
+    /// at that time, or only one reading is near, returns that reading twice.
+    fn find_around<T>(
         &self,
         (pid, tid): (u32, u32),
         time: u64,
@@ -104,7 +105,7 @@ impl<'r> LeftStacks<'r> {
         let readings = self.by_thread.get(&(pid, tid))?;
         let (before, after) = readings.split_at(readings.partition_point(|reading| reading.last_ns < time));
         let is_near = |reading: &&&LeftStack| {
-            (reading.first_ns.saturating_sub(MAX_AGE)..=reading.last_ns.saturating_add(MAX_AGE)).contains(&time)
+            (reading.first_ns.saturating_sub(MAX_AGE_NS)..=reading.last_ns.saturating_add(MAX_AGE_NS)).contains(&time)
         };
         let mut find = find;
         let mut found = |reading: &&'r LeftStack| find(reading).map(|found| (*reading, found));
@@ -118,14 +119,14 @@ impl<'r> LeftStacks<'r> {
     }
 }
 
-/// Whether one of these readings is not after this time, and the other one not before it.
-fn are_around([before, after]: [&LeftStack; 2], time: u64) -> bool {
+/// Whether the first reading is not after a time, and the second reading not before that time.
+fn are_on_both_sides([before, after]: [&LeftStack; 2], time: u64) -> bool {
     before.first_ns <= time && time <= after.last_ns
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LeftStack, LeftStackReadings, LeftStacks, MAX_AGE, are_around};
+    use super::{LeftStack, LeftStackReadings, LeftStacks, MAX_AGE_NS, are_on_both_sides};
 
     #[test]
     fn the_nearest_readings_with_a_result_are_found() {
@@ -148,7 +149,7 @@ mod tests {
         let stacks = LeftStacks::new(Some(&readings));
         let around = |tid, time, without: u64| {
             let find = |reading: &LeftStack| Some(()).filter(|()| reading.descriptor != without);
-            let found = stacks.around((1, tid), time, find);
+            let found = stacks.find_around((1, tid), time, find);
             found.map(|found| found.map(|(reading, ())| reading.descriptor))
         };
         assert_eq!(around(2, second + 5, 0), Some([8, 8]), "it was valid then");
@@ -156,11 +157,11 @@ mod tests {
         assert_eq!(around(2, second + 20, 16), Some([8, 24]));
         assert_eq!(around(2, second + 55, 16), Some([8, 24]));
         assert_eq!([around(2, second - 1, 0), around(2, second + 81, 0)], [Some([8, 8]), Some([24, 24])]);
-        assert_eq!([around(2, second - MAX_AGE - 1, 0), around(3, second, 0)], [None; 2]);
+        assert_eq!([around(2, second - MAX_AGE_NS - 1, 0), around(3, second, 0)], [None; 2]);
         let confirmed = |time| {
             let [before, after] =
-                stacks.around((1, 2), time, |_| Some(())).expect("readings").map(|(reading, ())| reading);
-            are_around([before, after], time)
+                stacks.find_around((1, 2), time, |_| Some(())).expect("readings").map(|(reading, ())| reading);
+            are_on_both_sides([before, after], time)
         };
         let times = [second - 1, second + 5, second + 20, second + 81];
         assert_eq!(times.map(confirmed), [false, true, true, false], "the first and the last have one reading");

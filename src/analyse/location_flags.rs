@@ -1,21 +1,20 @@
-//! Per-location flags that stack building and the quality counters need. Knows no names, except those of the reasons
-//! why names are missing.
+//! Flags of each location that stack building and the quality counters need.
 
 use super::symbols::{Batch, ReasonId, intern_reason};
 use crate::profile::{LocationId, StackId, Stacks, position};
 
 /// The flags of all locations.
 pub(super) struct LocationFlags {
-    /// Indexed by location.
+    /// The flags, indexed by location.
     pub(super) flags: Vec<Flags>,
-    /// Indexed by location: the position in `reasons` for an unnamed one, 0 for a named one.
+    /// For an unnamed location, the position in `reasons`. For a named location, 0. Indexed by location.
     pub(super) unnamed: Vec<u32>,
     /// The distinct reasons why names are missing.
     pub(super) reasons: Vec<String>,
 }
 
-/// The flags of one location. They are read for every location of every stack, so they are small enough for those of
-/// all locations to fit in the CPU caches.
+/// The flags of one location. They are read for every location of every stack, so they are small: the flags of all locations
+/// fit in the CPU caches.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Flags {
     /// Number of frames, inlined calls included.
@@ -26,15 +25,15 @@ pub(super) struct Flags {
 
 /// Bits of [`Flags::bits`].
 pub(super) mod flag {
-    /// Stacks end here: addresses after it in the callchain are not its callers.
+    /// The stack ends at this location: later addresses in the callchain are not its callers.
     pub(in crate::analyse) const ENDS_STACK: u8 = 1;
-    /// In the kernel.
+    /// The location is in the kernel.
     pub(in crate::analyse) const KERNEL: u8 = 1 << 1;
-    /// In a kernel without symbols: its functions cannot be distinguished.
+    /// The location is in a kernel without symbols, whose functions cannot be distinguished.
     pub(in crate::analyse) const HIDDEN: u8 = 1 << 2;
-    /// A complete stack may start here.
+    /// A complete stack can have its root at this location.
     pub(in crate::analyse) const ROOT: u8 = 1 << 3;
-    /// Without a function name.
+    /// The location has no function name.
     pub(in crate::analyse) const UNNAMED: u8 = 1 << 4;
 }
 
@@ -50,7 +49,7 @@ impl Flags {
 }
 
 impl LocationFlags {
-    /// The flags of `count` locations, all of which were named.
+    /// The flags of all `count` locations after naming.
     pub(super) fn new(named: &[Batch<'_>], count: usize) -> Self {
         let mut all = Self { flags: vec![Flags::default(); count], unnamed: vec![0; count], reasons: Vec::new() };
         for batch in named {
@@ -65,7 +64,7 @@ impl LocationFlags {
                     &[
                         (flag::ENDS_STACK, location.ends_stack),
                         (flag::KERNEL, location.is_kernel),
-                        (flag::HIDDEN, location.hidden),
+                        (flag::HIDDEN, location.is_hidden),
                         (flag::ROOT, location.is_root),
                         (flag::UNNAMED, reason.is_some()),
                     ],
@@ -79,15 +78,15 @@ impl LocationFlags {
         self.flags.get(location.index()).copied().unwrap_or_default()
     }
 
-    /// The position of the last of these locations (root first) that ends stacks.
+    /// The position of the last location that ends stacks. `locations` are root first.
     pub(super) fn stack_start(&self, locations: &[LocationId]) -> Option<usize> {
         locations.iter().rposition(|location| self.get(*location).has(flag::ENDS_STACK))
     }
 
-    /// The shown part of the last segment of a stack: the stack of its callers, which is empty if stacks end within the
-    /// segment, and the shown locations. Of adjacent hidden kernel locations only the first is shown, because they
-    /// cannot be distinguished.
-    pub(super) fn shown<'s>(
+    /// The shown part of the last segment of a stack: the stack of the segment's callers, and the shown locations. The
+    /// callers are empty if a location in the segment ends the stack. Of adjacent hidden kernel locations, only the first is
+    /// shown, because they cannot be distinguished.
+    pub(super) fn shown_part<'s>(
         &'s self,
         stacks: &'s Stacks,
         stack: StackId,

@@ -11,7 +11,7 @@ use super::symbols::{Batch, NamedFrame, NamedFunction};
 use crate::profile::{Frame, Function, FunctionId, Location, LocationId, Mapping, MappingId, Profile, StrId};
 use crate::sources::MappedId;
 
-/// For each location whose only frame is a compiler-generated wrapper, which is not shown: the name of the wrapper.
+/// Names of compiler-generated wrappers that are not shown, by location. The wrapper is the location's only frame.
 pub(super) type WrapperNames = HashMap<LocationId, StrId, RandomState>;
 
 /// Adds all named locations to a profile that has none.
@@ -26,7 +26,7 @@ pub(super) fn add_locations(
     profile.reserve_functions(named.iter().map(|batch| batch.functions.len()).sum());
     let add = |batch: &mut Batch<'_>| add_functions(&mem::take(&mut batch.functions), profile);
     let functions: Vec<Vec<FunctionId>> = named.iter_mut().map(add).collect();
-    // The names borrowed from the files and are now in the profile.
+    // The names were borrowed from the files. Now they are in the profile.
     binaries.release_all();
     profile.add_locations(raw.list.len());
     let mut wrappers = WrapperNames::default();
@@ -36,7 +36,7 @@ pub(super) fn add_locations(
             let location = Location { mapping, address: named.address };
             let id = named.id;
             profile.set_location(id, location, shown_frames(frames, &functions));
-            if let [NamedFrame { function, wrapper: true, .. }] = frames {
+            if let [NamedFrame { function, is_wrapper: true, .. }] = frames {
                 wrappers.insert(id, profile.function(functions[*function as usize]).display);
             }
         }
@@ -45,16 +45,16 @@ pub(super) fn add_locations(
 }
 
 /// The frames of a location that are shown. Compiler-generated wrappers are left out, as in Go's own tracebacks and
-/// profiles: their time is that of their caller.
+/// profiles, so their time counts for their caller.
 fn shown_frames<'n>(frames: &'n [NamedFrame], functions: &'n [FunctionId]) -> impl Iterator<Item = Frame> + 'n {
-    frames.iter().filter(|frame| !frame.wrapper).filter_map(|frame| {
+    frames.iter().filter(|frame| !frame.is_wrapper).filter_map(|frame| {
         Some(Frame { function: functions.get(frame.function as usize).copied()?, line: frame.line })
     })
 }
 
 fn add_functions(functions: &[NamedFunction<'_>], profile: &mut Profile) -> Vec<FunctionId> {
     let mut ids = Vec::with_capacity(functions.len());
-    // Functions are sorted by address, so that most have the same file as the one before.
+    // Functions are sorted by address, so most have the same file as the function before.
     let mut last: Option<(&str, StrId)> = None;
     for function in functions {
         let name = profile.intern(&function.name);
@@ -70,11 +70,11 @@ fn add_functions(functions: &[NamedFunction<'_>], profile: &mut Profile) -> Vec<
     ids
 }
 
-/// The mappings of a profile, each added when its first location is.
+/// The mappings of a profile. A mapping is added together with its first location.
 struct MappingTable<'m, 'f> {
     keys: &'m [MappedId],
     binaries: &'m Binaries<'f>,
-    /// By [`ImageId`].
+    /// The mapping of each image, indexed by [`ImageId`].
     images: Vec<Option<MappingId>>,
     kernel: Option<MappingId>,
 }
@@ -98,7 +98,7 @@ impl MappingTable<'_, '_> {
         let (key, mapping) = (self.keys.get(image.index())?, self.images.get_mut(image.index())?);
         Some(*mapping.get_or_insert_with(|| {
             let binary = self.binaries.get(image).ok();
-            // Not every kernel and file system gives the recording a build id.
+            // Some kernels and file systems do not give the recording a build id.
             let build_id = key.build_id.clone().or_else(|| binary?.build_id()).unwrap_or_default();
             let segment = binary.and_then(|binary| binary.load_segments().iter().find(|segment| segment.executable));
             let mapping = Mapping {

@@ -1,5 +1,5 @@
-//! Builds a [`Profile`](crate::profile::Profile) from the records of a recording and the bytes of its binaries, and
-//! counts what is lost and unknown.
+//! Builds a [`Profile`](crate::profile::Profile) from the records of a recording and the bytes of its binaries, and counts
+//! lost records and unknown names for the quality figures.
 //!
 //! Analysis has three steps, which all use all cores:
 //! 1. [`collect`] reads the records once, follows mappings and forks in time order, and counts equal raw stacks. A raw
@@ -7,10 +7,12 @@
 //! 2. [`symbols`] names each distinct raw location once.
 //! 3. [`assemble`] makes [`locations`] and [`stacks`] of a profile from them and adds the quality figures.
 //!
-//! The way of an address: a `RawAddress` is 8 bytes of the file; [`raw_location::call_address`] makes it the address of a
-//! call; an address space makes that a [`RawLocation`](raw_location::RawLocation), an offset in a file; interning gives it
-//! the `LocationId` that it has in all steps and in the profile; naming makes it a
-//! [`NamedLocation`](symbols::NamedLocation) with frames, and step 3 a location of the profile.
+//! The way of an address:
+//! - a `RawAddress` is 8 bytes of the file;
+//! - [`raw_location::call_address`] converts it to the address of the call;
+//! - an address space converts that to a [`RawLocation`](raw_location::RawLocation), an offset in a file;
+//! - interning gives the location the `LocationId` that it keeps in all steps and in the profile;
+//! - naming makes a [`NamedLocation`](symbols::NamedLocation) with frames, and step 3 a location of the profile.
 //!
 //! Must not open files: images and kernel symbols are passed in as bytes.
 

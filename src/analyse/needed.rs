@@ -1,7 +1,7 @@
-//! Which records of a rewritten recording its samples need.
+//! Decides which records a rewritten recording keeps.
 //!
-//! A build starts thousands of threads and maps files in each process, and few of them are sampled. A reader needs the names
-//! and mappings of the tasks that were sampled, and of those that started them: names and mappings are inherited.
+//! A Go build starts thousands of threads and maps files in each process, but few of them are sampled. A reader needs the
+//! names and mappings of the sampled tasks and of the tasks that started them, because names and mappings are inherited.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,16 +9,15 @@ use crate::perfdata::abi::record_type;
 use crate::perfdata::{RecordKind, TaskEvent, decode_mapping};
 use crate::sources::code_file_of_mapping;
 
-/// The tasks of a part of a recording.
+/// The sampled and the started tasks in a part of a recording.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
-    /// Process and thread of the samples.
+    /// Process id and thread id of each sampled task.
     sampled: HashSet<(i32, i32)>,
     started: Vec<TaskEvent>,
 }
 
 impl Tasks {
-    /// Notes the tasks of a record.
     pub(super) fn note(&mut self, record: &RecordKind<'_>) {
         match record {
             RecordKind::Sample(sample) => {
@@ -30,18 +29,18 @@ impl Tasks {
     }
 }
 
-/// The records that samples need.
+/// Decides which records are needed for the samples.
 #[derive(Debug)]
-pub(super) struct Needed {
-    /// Numbers of processes and of threads.
+pub(super) struct NeededRecords {
+    /// Process ids and thread ids of the needed tasks.
     tasks: HashSet<i32>,
-    /// Paths of mapped files in which no sample and no caller of one is.
+    /// Paths of mapped files without code on any sampled stack.
     unused_files: HashSet<String>,
 }
 
-impl Needed {
+impl NeededRecords {
     pub(super) fn new<'t>(tasks: impl Iterator<Item = &'t Tasks> + Clone, unused_files: HashSet<String>) -> Self {
-        // A number may be used again: then the records of all tasks with it are needed.
+        // An id can be used again. Then the records of all tasks with this id are needed.
         let mut starts: HashMap<i32, Vec<&TaskEvent>> = HashMap::new();
         for task in tasks.clone().flat_map(|tasks| &tasks.started) {
             starts.entry(task.tid).or_default().push(task);
@@ -70,7 +69,7 @@ impl Needed {
             record_type::MMAP | record_type::MMAP2 => decode_mapping(kind, misc, body).is_none_or(|map| {
                 let is_used = || {
                     let is_unused = self.unused_files.contains(&*String::from_utf8_lossy(map.path));
-                    // The path of a jitdump is known by its mapping only.
+                    // Only the mapping of a jitdump shows the jitdump's path.
                     !is_unused || code_file_of_mapping(&map, 0).is_some()
                 };
                 map.pid == -1 || self.tasks.contains(&map.pid) && is_used()
@@ -84,13 +83,13 @@ impl Needed {
 mod tests {
     use std::collections::HashSet;
 
-    use super::{Needed, RecordKind, TaskEvent, Tasks, record_type};
+    use super::{NeededRecords, RecordKind, TaskEvent, Tasks, record_type};
 
     #[test]
-    fn sampled_tasks_and_those_that_started_them_are_needed() {
+    fn sampled_tasks_and_the_tasks_that_started_them_are_needed() {
         let mut tasks = Tasks::default();
         let start = |pid, ppid, tid, ptid| RecordKind::Fork(TaskEvent { pid, ppid, tid, ptid, time: 0 });
-        // Process 1 starts 2 with thread 12, and 2 has thread 22, which starts 3. Process 3 has the threads 13 and 23.
+        // Thread 12 of process 1 starts process 2. Thread 22 of process 2 starts process 3, which has the threads 13 and 23.
         for record in [start(1, 1, 12, 1), start(2, 1, 2, 12), start(2, 2, 22, 2), start(3, 2, 3, 22)] {
             tasks.note(&record);
         }
@@ -98,7 +97,7 @@ mod tests {
         tasks.note(&start(3, 3, 23, 3));
         tasks.note(&start(4, 1, 4, 1));
         tasks.sampled.insert((3, 23));
-        let needed = Needed::new(std::iter::once(&tasks), HashSet::from(["/unused".to_owned()]));
+        let needed = NeededRecords::new(std::iter::once(&tasks), HashSet::from(["/unused".to_owned()]));
         let of_fork = |tid: i32| {
             let body: Vec<u8> = [0, 0, tid, 0].iter().flat_map(|number| number.to_le_bytes()).collect();
             needed.includes(record_type::FORK, 0, &body)

@@ -1,12 +1,12 @@
-//! Values by ranges of addresses that never overlap.
+//! Map from ranges of addresses to values. Ranges never overlap.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Ranges of addresses, each with a value.
+/// Map from ranges of addresses to values. Ranges never overlap.
 #[derive(Debug, Clone)]
 pub(super) struct RangeMap<T> {
-    /// By first address: the address after the last one, and the value.
+    /// End address and value of each range, by first address.
     ranges: BTreeMap<u64, (u64, T)>,
 }
 
@@ -17,7 +17,7 @@ impl<T> Default for RangeMap<T> {
 }
 
 impl<T: Copy> RangeMap<T> {
-    /// Gives the addresses of a range this value instead of those that they have. Ignores an empty range.
+    /// Sets the value of all addresses in a range. Replaces older values. Ignores an empty range.
     pub(super) fn insert(&mut self, range: Range<u64>, value: T) {
         if range.is_empty() {
             return;
@@ -42,7 +42,6 @@ impl<T: Copy> RangeMap<T> {
         (address < *end).then_some((*start..*end, *value))
     }
 
-    /// The number of ranges.
     pub(super) fn len(&self) -> usize {
         self.ranges.len()
     }

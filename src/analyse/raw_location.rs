@@ -1,12 +1,12 @@
-//! Raw locations: the elements of raw stacks, before they are named. Each distinct one has the [`LocationId`] that it keeps
-//! in the profile.
+//! Raw locations: the elements of raw stacks, before they are named. Each distinct raw location has a [`LocationId`], which
+//! it keeps in the profile.
 
 use std::hash::BuildHasher;
 use std::mem;
 
 use foldhash::fast::RandomState;
 
-use super::address_space::{AddressSpace, Hint};
+use super::address_space::{AddressSpace, LookupHint};
 use super::files::{Files, ImageId};
 use super::generated::{GeneratedId, MAX_GENERATED};
 use crate::perfdata::RawAddress;
@@ -19,22 +19,22 @@ pub(super) enum RawLocation {
     Kernel(u64),
     /// An offset in a mapped file.
     File(ImageId, u64),
-    /// An address that no record maps.
+    /// An address outside of all known mappings.
     Unmapped(u64),
-    /// An address in a function that the program made while it ran.
+    /// An address in a function of generated code.
     Generated(GeneratedId, u64),
 }
 
-/// Numbers of generated functions begin here in [`RawLocation::kind`].
+/// Result of [`RawLocation::kind`] for the first function of generated code.
 const FIRST_GENERATED: u32 = u32::MAX - MAX_GENERATED;
 
 impl RawLocation {
-    /// The file that the location is in.
+    /// The file that contains the location.
     pub(super) fn file(self) -> Option<ImageId> {
         if let Self::File(image, _) = self { Some(image) } else { None }
     }
 
-    /// A number for everything but the address or offset. It is not `u32::MAX`.
+    /// A number for the variant with its file or function. Never `u32::MAX`.
     pub(super) fn kind(self) -> u32 {
         match self {
             Self::Kernel(_) => 0,
@@ -52,7 +52,7 @@ impl RawLocation {
         }
     }
 
-    /// The location with this kind and position.
+    /// The location with this [kind](Self::kind) and [position](Self::position).
     pub(super) fn from_parts(kind: u32, at: u64) -> Self {
         match kind {
             0 => Self::Kernel(at),
@@ -62,11 +62,11 @@ impl RawLocation {
         }
     }
 
-    /// The location at an address of a process. Functions that a program made are only in memory without a file.
+    /// The location at an address of a process. Generated code is looked up only where no file is mapped.
     pub(super) fn in_user_space(
         address: u64,
         space: Option<&AddressSpace>,
-        hint: &mut Hint,
+        hint: &mut LookupHint,
         files: &Files<'_>,
     ) -> Self {
         let mapped = space.and_then(|space| space.find(address, hint));
@@ -78,14 +78,14 @@ impl RawLocation {
         }
     }
 
-    /// The key in the index.
+    /// Position and kind, the key in the index of [`RawLocations`].
     fn key(self) -> (u64, u32) {
         (self.position(), self.kind())
     }
 }
 
-/// The address of the call instruction: the return address minus one, because a return address may be the first address
-/// of the next function. The leaf (`depth` 0), and the first user address below a kernel stack, are exact.
+/// The address of the call instruction: the return address minus one, because a return address can be the first address of
+/// the next function. The first address of the kernel part and of the user part (`depth` 0) is exact.
 pub(super) fn call_address(depth: usize, address: RawAddress) -> u64 {
     u64::from_le_bytes(address).saturating_sub(u64::from(depth > 0))
 }
@@ -96,23 +96,23 @@ pub(super) struct RawLocations {
     pub(super) list: Vec<RawLocation>,
     index: SlotTable<LocationSlot>,
     seed: RandomState,
-    /// Direct-mapped cache in front of the index, by some bits of the address. Most frames share few locations.
+    /// Direct-mapped cache of the index, by some bits of the address. Saves time because most frames share few locations.
     recent: Vec<LocationSlot>,
-    /// The cache misses of [`RawLocations::intern_all`], each with its position in the result.
+    /// The cache misses of [`RawLocations::intern_all`], each with the position in the result.
     misses: Vec<(usize, RawLocation)>,
 }
 
-/// The key of a location and its id, so that a lookup needs no other memory.
+/// The key and the id of a location. Contains all that a lookup needs.
 #[derive(Debug, Clone, Copy)]
 struct LocationSlot {
-    /// See [`RawLocation::key`].
+    /// Result of [`RawLocation::position`].
     address: u64,
     kind: u32,
     id: LocationId,
 }
 
 impl Slot for LocationSlot {
-    // No location has this kind.
+    // No location has the kind `u32::MAX`.
     const FREE: Self = Self { address: 0, kind: u32::MAX, id: LocationId::from_index(0) };
 
     fn is_free(&self) -> bool {
@@ -140,7 +140,7 @@ fn recent_slot(address: u64) -> usize {
     usize::try_from((address ^ address >> 13) & (RECENT_SLOTS as u64 - 1)).unwrap_or(0)
 }
 
-/// Maximum number of locations to reserve. A table that stays small fits in the CPU caches.
+/// Maximum number of locations for which memory is reserved. A small table fits in the CPU caches.
 const MAX_RESERVED: usize = 50_000;
 
 #[expect(clippy::cast_possible_truncation, reason = "32 bits of the hash are enough")]
@@ -156,7 +156,7 @@ impl RawLocations {
         self.index.reserve(locations, |entry| hash(seed, entry.address, entry.kind));
     }
 
-    /// The id of a location, which is added if it is new.
+    /// Returns the id of a location. Adds the location if it is new.
     pub(super) fn intern(&mut self, location: RawLocation) -> LocationId {
         let (address, kind) = location.key();
         let Self { list, index, seed, .. } = self;
@@ -173,8 +173,8 @@ impl RawLocations {
         entry.id
     }
 
-    /// Interns several locations and appends their ids to `ids`. Looks all of them up in the cache first and then
-    /// the misses in the index, so that no lookup waits for the memory of another one.
+    /// Interns several locations and appends their ids to `ids`. First looks all locations up in the cache, then the misses
+    /// in the index, so that the CPU can overlap the memory accesses.
     pub(super) fn intern_all(&mut self, locations: impl Iterator<Item = RawLocation>, ids: &mut Vec<LocationId>) {
         self.misses.clear();
         for location in locations {
@@ -192,7 +192,7 @@ impl RawLocations {
         self.misses = misses;
     }
 
-    /// Releases the memory that only interning needs.
+    /// Releases the memory that only interning needs. No location can be added after that.
     pub(super) fn release_index(&mut self) {
         self.index = SlotTable::default();
         self.recent = Vec::new();

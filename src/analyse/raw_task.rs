@@ -1,4 +1,4 @@
-//! Who ran when a sample was taken, before goroutines are named.
+//! Tasks of samples, before their goroutines are named.
 
 use super::labels::SampleLabels;
 use crate::profile::LocationId;
@@ -13,18 +13,17 @@ pub(super) struct RawTask {
     pub(super) cpu: Option<u32>,
     /// Position in [`Collected::goroutines`](super::collect::Collected::goroutines).
     pub(super) goroutine: Option<u32>,
-    /// The labels of the goroutine.
     pub(super) labels: SampleLabels,
 }
 
-/// A goroutine, with the ids that records and readings have for it.
+/// A goroutine, with the addresses and the id from the readings of its descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct RawGoroutine {
     pub(super) pid: u32,
     pub(super) address: u64,
     pub(super) id: Option<u64>,
-    /// The start of its function.
+    /// Location of the entry of the function that the goroutine was started with.
     pub(super) start: Option<LocationId>,
-    /// The call of the `go` statement.
+    /// Location of the `go` statement that created the goroutine.
     pub(super) creator: Option<LocationId>,
 }

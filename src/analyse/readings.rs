@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Groups readings by a key. Those of a group are in the order of time. `times` returns the first and the last time of a
+/// Groups readings by a key. The readings of a group are in time order. `times` returns the first and the last time of a
 /// reading.
 pub(super) fn group_readings<R, K: Eq + Hash>(
     readings: &[R],

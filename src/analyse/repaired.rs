@@ -1,5 +1,5 @@
-//! Writes the records of a recording again while they are analysed, each sample with the stack that the analysis found in
-//! place of its registers and its stack copy. Each shard writes a part; the parts are put together at the end.
+//! Writes the rewritten recording during the analysis: a sample gets its repaired stack in place of registers and stack copy.
+//! Each shard writes its records to a temporary file. These parts are joined at the end.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
 use super::chain::Chain;
 use super::last_stack::RawStack;
-use super::needed::{Needed, Tasks};
+use super::needed::{NeededRecords, Tasks};
 use super::unwind::{MissingCallers, RepairOutcome};
 use crate::perfdata::abi::{RECORD_HEADER, context, record_type};
 use crate::perfdata::{
@@ -17,19 +17,19 @@ use crate::perfdata::{
 use crate::profile::Interner;
 use crate::sources::LabelSet;
 
-/// Bytes of a part that are collected before a write, to save system calls.
-const PART_BUFFER: usize = 1 << 18;
+/// Size of the write buffer of a part, to save system calls.
+const PART_BUFFER_BYTES: usize = 1 << 18;
 
 const KERNEL_MARKER: RawAddress = context::KERNEL.to_le_bytes();
 const USER_MARKER: RawAddress = context::USER.to_le_bytes();
 
-/// Number of records after which readers may release the ones before.
-const ROUND: usize = 1 << 14;
+/// Number of records in a round. After a round, readers can release its records.
+const ROUND_RECORDS: usize = 1 << 14;
 
 /// Opens an empty temporary file.
 pub(super) type OpenTemporary<'o> = &'o (dyn Fn() -> io::Result<File> + Sync);
 
-/// How records are rewritten, and where to.
+/// How records are rewritten, and where they are written.
 #[derive(Clone, Copy)]
 pub(super) struct Rewrite<'o> {
     pub(super) form: Rewriting,
@@ -40,11 +40,11 @@ pub(super) struct Rewrite<'o> {
 #[derive(Debug)]
 pub(super) struct RepairedPart {
     form: Rewriting,
-    /// The temporary file, or the first error.
+    /// The temporary file, or the first error of opening or writing it.
     out: io::Result<BufWriter<File>>,
-    /// Goroutines of the samples. The facts of samples refer to them.
+    /// Goroutines of the samples. The facts of a sample refer to a position in this list.
     goroutines: Interner<KnownGoroutine>,
-    /// The smallest and the largest period. `None` without samples.
+    /// The smallest and the largest period of all samples. `None` without samples.
     periods: Option<(u64, u64)>,
     tasks: Tasks,
     record: Vec<u8>,
@@ -52,11 +52,11 @@ pub(super) struct RepairedPart {
 
 impl RepairedPart {
     pub(super) fn new(Rewrite { form, open }: Rewrite<'_>) -> Self {
-        let out = open().map(|file| BufWriter::with_capacity(PART_BUFFER, file));
+        let out = open().map(|file| BufWriter::with_capacity(PART_BUFFER_BYTES, file));
         Self { form, out, goroutines: Interner::default(), periods: None, tasks: Tasks::default(), record: Vec::new() }
     }
 
-    /// The facts with a goroutine of this part.
+    /// Adds a goroutine to this part, and returns the facts with a reference to it.
     pub(super) fn with_goroutine(&mut self, facts: SampleFacts, goroutine: Option<KnownGoroutine>) -> SampleFacts {
         let at = goroutine.map(|goroutine| self.goroutines.intern(goroutine) as usize);
         facts.with_goroutine(at).unwrap_or_else(|| {
@@ -65,7 +65,7 @@ impl RepairedPart {
         })
     }
 
-    /// Appends a record. `analysed` is the stack and the facts of a sample; `None` for samples of other events.
+    /// Appends a record. For a sample of the analysed event, `analysed` is the repaired stack and the facts.
     pub(super) fn write(
         &mut self,
         data: &PerfData<'_>,
@@ -81,8 +81,8 @@ impl RepairedPart {
             let chain = Chain::from_sample(sample);
             let as_recorded = RawStack { kernel: &chain.kernel, user: &chain.user };
             let (RawStack { kernel, user }, facts) = analysed.unwrap_or((as_recorded, SampleFacts::default()));
-            // Addresses without a marker are in user space, if the sample was taken there. A callchain without any word
-            // would stand for the instruction pointer.
+            // Addresses without a marker are in user space if the sample was taken there. An empty stack needs a marker,
+            // because an empty callchain means the instruction pointer.
             let is_marked = if user.is_empty() {
                 kernel.is_empty()
             } else {
@@ -102,16 +102,16 @@ impl RepairedPart {
     }
 }
 
-/// A recording of which all records were rewritten. [`RepairedRecording::write`] makes a file of them.
+/// A rewritten recording, in temporary files. [`RepairedRecording::write`] writes the final file.
 #[derive(Debug)]
 pub struct RepairedRecording {
     parts: Vec<RepairedPart>,
     form: Rewriting,
     events: Vec<Event>,
     sections: Vec<(u32, Vec<u8>)>,
-    /// The period of all samples, if they have the same.
+    /// The period of all samples, if all have the same period.
     common_period: Option<u64>,
-    needed: Needed,
+    needed: NeededRecords,
     repairs: Repairs,
 }
 
@@ -124,7 +124,7 @@ impl RepairedRecording {
         label_sets: &[LabelSet],
         unused_files: HashSet<String>,
     ) -> Self {
-        let needed = Needed::new(parts.iter().map(|part| &part.tasks), unused_files);
+        let needed = NeededRecords::new(parts.iter().map(|part| &part.tasks), unused_files);
         let periods = parts.iter().filter_map(|part| part.periods);
         let periods = periods.reduce(|(least, most), (low, high)| (least.min(low), most.max(high)));
         let common_period = periods.filter(|(least, most)| form.has_period() && least == most).map(|(least, _)| least);
@@ -140,7 +140,7 @@ impl RepairedRecording {
         }
     }
 
-    /// Writes the recording, one record at a time.
+    /// Writes the final file, one record at a time.
     pub fn write<W: Write + Seek>(self, out: W) -> Result<W, Error> {
         let mut writer = Writer::create(out, &self.events)?;
         let mut goroutines = Interner::default();
@@ -170,7 +170,7 @@ impl RepairedRecording {
                 }
                 writer.record(kind, misc, &body)?;
                 records += 1;
-                if records.is_multiple_of(ROUND) {
+                if records.is_multiple_of(ROUND_RECORDS) {
                     writer.finished_round()?;
                 }
             }
@@ -180,7 +180,7 @@ impl RepairedRecording {
     }
 }
 
-/// Reads the next record of a part: its type, misc, and body. `None` at the end.
+/// Reads the next record of a part. Returns type and misc, and fills `body`. `None` at the end.
 fn read_record(file: &mut impl Read, body: &mut Vec<u8>) -> io::Result<Option<(u32, u16)>> {
     let mut header = [0; RECORD_HEADER];
     match file.read_exact(&mut header) {
@@ -213,7 +213,7 @@ mod tests {
     use crate::perfdata::abi::{context, flag, misc, record_type, sample_type};
     use crate::perfdata::{Attr, CpuMode, Error, Event, Features, Mmap, PerfData, SampleId, Writer};
 
-    /// Records of several kinds, and samples with registers and stack copies, of which one has another period if asked.
+    /// Records of several kinds, and samples with registers and stack copies. One sample has the second period.
     fn recording(periods: [u64; 2]) -> Vec<u8> {
         let sample_type = sample_type::IDENTIFIER
             | sample_type::IP
@@ -250,7 +250,7 @@ mod tests {
             let period = periods[usize::from(at == 3)];
             let mut words = vec![5, 0x1010, 7 | 7 << 32, 10 + at, 1, period, chain.len() as u64];
             words.extend(chain);
-            // Registers (their kind, BP, SP, IP), and a copy of 8 bytes.
+            // Registers (ABI, BP, SP, IP), and a stack copy of 8 bytes.
             words.extend([2, 0x7000, 0x8000, 0x1010, 8, 0x5ec2_e75e_c2e7_5ec2, 8]);
             let body: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             writer.record(record_type::SAMPLE, misc::USER, &body).unwrap();
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rewritten_recording_gives_the_same_analysis_and_has_no_memory() {
+    fn a_rewritten_recording_gives_the_same_analysis_and_contains_no_stack_copy() {
         let copied = 0x5ec2_e75e_c2e7_5ec2_u64.to_le_bytes();
         let holds_copy = |bytes: &[u8]| bytes.windows(8).any(|word| word == copied);
         let mut sizes = Vec::new();

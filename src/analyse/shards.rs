@@ -1,6 +1,5 @@
-//! Runs [`collect`](super::collect) on all cores. Each reads shards of the records; the results are merged as if one
-//! core had read all records. Everything is numbered in the order in which it was first seen, so that the result does
-//! not depend on the number of cores.
+//! Runs [`collect`](super::collect) on all cores. Each core reads shards of the records. The results are merged as if one
+//! core had read all records: items are numbered in the order in which they were first seen.
 
 use std::mem;
 use std::ops::Range;
@@ -14,24 +13,26 @@ use super::raw_task::{RawGoroutine, RawTask};
 use crate::perfdata::{PerfData, SampleFacts};
 use crate::profile::{LocationId, Samples, Stacks, TaskId};
 
-/// Minimum number of records in a large shard. For fewer, the cost of another core exceeds its gain.
+/// Minimum number of records in a large shard. With fewer records, another core costs more time than it saves.
 const MIN_SHARD_RECORDS: usize = 20_000;
 
 /// The last 1/16 of the records is split into small shards to balance the load.
 const TAIL_FRACTION: usize = 16;
 
-/// Maximum number of large shards. More would share too little: every shard repeats the common stacks.
+/// Maximum number of large shards. Every shard stores the common stacks again, so more shards would save little.
 const MAX_SHARDS: usize = 8;
 
 /// The stacks and samples of all shards before they are merged.
 pub(super) struct ShardStacks {
     /// Stacks of the first shard.
     stacks: Stacks,
+    /// Samples of the first shard.
     samples: Samples,
+    /// The other shards, in order.
     later: Vec<LaterShard>,
 }
 
-/// The stacks and samples of a shard after the first, and the numbers of its locations and tasks in the merged result.
+/// The stacks and samples of a shard after the first shard. `locations` and `tasks` map the shard's ids to merged ids.
 struct LaterShard {
     stacks: Stacks,
     samples: Samples,
@@ -39,7 +40,7 @@ struct LaterShard {
     tasks: Vec<u32>,
 }
 
-/// Reads all records.
+/// Reads all records on all cores.
 pub(super) fn collect_all<'d>(
     data: &PerfData<'d>,
     files: &Files<'d>,
@@ -48,7 +49,7 @@ pub(super) fn collect_all<'d>(
 ) -> (Collected, ShardStacks) {
     let records = data.record_count();
     let large = (records / MIN_SHARD_RECORDS).clamp(1, rayon::current_num_threads().min(MAX_SHARDS));
-    // Cores differ in speed and load: those that finish their large shard first take the small ones at the end.
+    // Cores differ in speed and load. A core that finishes its large shard early continues with small shards.
     let tail = if large > 1 { records / TAIL_FRACTION } else { 0 };
     let ends = |from: usize, records: usize| (1..=large).map(move |at| from + records * at / large);
     let ends: Vec<usize> = ends(0, records - tail).chain(ends(records - tail, tail)).collect();
@@ -66,7 +67,7 @@ fn collect_shards<'d>(
     let records = data.record_count();
     let starts = std::iter::once(0).chain(ends.iter().copied());
     let ranges: Vec<Range<usize>> = starts.zip(ends).map(|(start, end)| start..*end).collect();
-    // A counter hands out the shards in their order; a parallel iterator would not keep it.
+    // A counter assigns the shards in order. A parallel iterator would not keep the order.
     let next = AtomicUsize::new(0);
     let run_core = |_| {
         let take = || ranges.get(next.fetch_add(1, Relaxed));
@@ -76,8 +77,8 @@ fn collect_shards<'d>(
     let mut shards: Vec<(usize, Collected)> = cores.flat_map_iter(run_core).collect();
     shards.sort_unstable_by_key(|(start, _)| *start);
     let mut shards: Vec<Collected> = shards.into_iter().map(|(_, shard)| shard).collect();
-    // Records that lie after a damaged one in the file must not be read. They may be in any shard, because shards are
-    // split by time.
+    // Records after a damaged record in the file must not be read. They can be in any shard, because shards are split by
+    // time.
     let damaged = shards.len() > 1 && shards.iter().any(|shard| shard.damage.is_some());
     if damaged {
         shards = vec![collect(data, 0..records, files, binaries, settings)];
@@ -90,8 +91,8 @@ fn collect_shards<'d>(
 }
 
 impl Collected {
-    /// Adds a later shard, except its stacks and samples. These are returned with the new numbers of their locations
-    /// and tasks.
+    /// Adds a later shard. Its stacks and samples are not added, but returned with the merged ids of their locations and
+    /// tasks.
     fn merge(&mut self, shard: Self) -> LaterShard {
         let locations: Vec<LocationId> =
             shard.locations.list.iter().map(|location| self.locations.intern(*location)).collect();
@@ -204,7 +205,7 @@ mod tests {
         recording.bytes()
     }
 
-    /// The merged result of this number of shards, as text.
+    /// The merged result of a number of shards, as text.
     fn collected(shards: usize, bytes: &[u8]) -> String {
         let data = PerfData::parse(bytes).expect("a recording");
         let files = Files::new(&data, &[], &NoFiles);
@@ -229,7 +230,7 @@ mod tests {
         let timed = samples.timed().expect("times are kept").iter();
         let single_samples: Vec<_> = timed.map(|timed| (timed.time, timed.weight)).collect();
         let samples = samples.distinct(&canonical);
-        // Stacks by content, because their numbers depend on the shards.
+        // Compares stacks by content, because their ids depend on the shards.
         let samples: Vec<_> = samples.iter().map(|sample| (stacks.root_first(sample.stack), sample)).collect();
         let samples =
             samples.into_iter().map(|(stack, Sample { task, count, weight, .. })| (stack, task, count, weight));

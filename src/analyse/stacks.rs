@@ -11,7 +11,7 @@ use crate::profile::{
     Frame, Goroutine, GoroutineId, LocationId, Profile, Quality, Samples, StackId, Stacks, Task, TaskId,
 };
 
-/// Adds stacks and samples to a profile that has all locations.
+/// Adds stacks and samples to a profile that has all locations. `altered` are the stacks with locations that are not shown.
 pub(super) fn add_samples(
     collected: &Collected,
     (mut stacks, samples): (Stacks, Samples),
@@ -19,10 +19,10 @@ pub(super) fn add_samples(
     (flags, wrappers, labels): (&LocationFlags, &WrapperNames, &Labels<'_>),
     profile: &mut Profile,
 ) {
-    // Callers last, because the shown part of a segment depends on its unchanged callers.
+    // Callers last, because the shown part of a segment depends on its callers before their change.
     altered.sort_unstable();
     for stack in altered.into_iter().rev() {
-        let (caller, shown) = flags.shown(&stacks, stack);
+        let (caller, shown) = flags.shown_part(&stacks, stack);
         let shown: Vec<LocationId> = shown.collect();
         stacks.rewrite(stack, caller, &shown);
     }
@@ -58,7 +58,8 @@ fn add_tasks(
 fn add_goroutine(raw: &RawGoroutine, wrappers: &WrapperNames, profile: &mut Profile) -> GoroutineId {
     let none = profile.intern("");
     let frames = |location: Option<LocationId>| Some(profile.frames(location?));
-    // A wrapper's address shows the function that is inlined there, and the functions that are inlined into that one.
+    // At a wrapper's address, the frames are those of the wrapped function, which is inlined there, and of the functions
+    // inlined into that function.
     let entry = frames(raw.start).and_then(|frames| frames.first().copied());
     let creator = frames(raw.creator).and_then(|frames| frames.last().copied());
     let name = |frame: Option<Frame>| frame.map_or(none, |frame| profile.function(frame.function).display);
@@ -68,8 +69,8 @@ fn add_goroutine(raw: &RawGoroutine, wrappers: &WrapperNames, profile: &mut Prof
     profile.intern_goroutine(Goroutine { pid: raw.pid, address: raw.address, id: raw.id, entry, creator })
 }
 
-/// The number of samples of each stack. The counts saturate at 2^32 - 1: a recording has fewer samples, unless it is
-/// larger than 32 GiB (a sample has at least 8 bytes).
+/// The number of samples of each stack. The counts saturate at 2^32 - 1. A sample has at least 8 bytes, so only recordings
+/// above 32 GiB can reach that.
 fn counts_by_stack(stacks: &Stacks, samples: &Samples) -> Vec<u32> {
     let mut counts = vec![0_u32; stacks.count()];
     for sample in samples.list() {
@@ -79,7 +80,7 @@ fn counts_by_stack(stacks: &Stacks, samples: &Samples) -> Vec<u32> {
     counts
 }
 
-/// Counts complete stacks and named frames. Returns the stacks with locations in the last segment that are not shown.
+/// Counts complete stacks and unnamed frames. Returns the stacks whose last segment has locations that are not shown.
 pub(super) fn count_frames(
     stacks: &Stacks,
     samples: &Samples,
@@ -89,7 +90,7 @@ pub(super) fn count_frames(
     let mut counts = counts_by_stack(stacks, samples);
     let totals: Vec<SegmentTotals> =
         stacks.par_ids().map(|stack| SegmentTotals::new(stacks.segment(stack), flags)).collect();
-    // A segment is shown once for each sample of its own stack and of the stacks that have it as a caller.
+    // A segment is shown once for each sample of its stack, and of each stack that has the segment as a caller.
     for (stack, totals) in stacks.ids().zip(&totals).rev() {
         if totals.bits & flag::ENDS_STACK == 0 {
             let count = counts[stack.index()];
@@ -106,24 +107,23 @@ pub(super) fn count_frames(
     (quality.user_stacks, quality.rooted_stacks) = (counters.user_stacks, counters.rooted_stacks);
     (quality.user_frames, quality.unnamed_user_frames) = (counters.user_frames, counters.unnamed_user_frames);
     (quality.kernel_frames, quality.unnamed_kernel_frames) = (counters.kernel_frames, counters.unnamed_kernel_frames);
-    quality.unnamed_reasons = ranked(&flags.reasons, &counters.unnamed);
+    quality.unnamed_reasons = rank_reasons(&flags.reasons, &counters.unnamed);
     counters.altered
 }
 
-/// Reasons with their counts, most frequent first, without those that were not counted.
-fn ranked(reasons: &[String], counts: &[u64]) -> Vec<(String, u64)> {
+/// Reasons with their counts, most frequent first. Leaves out reasons with a count of 0.
+fn rank_reasons(reasons: &[String], counts: &[u64]) -> Vec<(String, u64)> {
     let counted = reasons.iter().zip(counts).filter(|(_, count)| **count > 0);
     let mut ranked: Vec<(String, u64)> = counted.map(|(reason, count)| (reason.clone(), *count)).collect();
     ranked.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     ranked
 }
 
-/// Totals of all locations of a segment.
 #[derive(Debug, Clone, Copy, Default)]
 struct SegmentTotals {
     user_frames: u16,
     kernel_frames: u16,
-    /// The flags that any of the locations has: bits of [`flag`].
+    /// The flags that at least one of the locations has: bits of [`flag`].
     bits: u8,
 }
 
@@ -140,7 +140,7 @@ impl SegmentTotals {
     }
 }
 
-/// Sums over samples, for the [`Quality`] figures with the same names.
+/// Sums over all samples, for the [`Quality`] figures with the same names.
 #[derive(Default)]
 struct StackCounters {
     user_stacks: u64,
@@ -149,9 +149,9 @@ struct StackCounters {
     unnamed_user_frames: u64,
     kernel_frames: u64,
     unnamed_kernel_frames: u64,
-    /// Unnamed frames, by position in [`LocationFlags::reasons`].
+    /// Number of unnamed frames for each reason, by position in [`LocationFlags::reasons`].
     unnamed: Vec<u64>,
-    /// Stacks with locations in the last segment that are not shown.
+    /// Stacks whose last segment has locations that are not shown.
     altered: Vec<StackId>,
 }
 
@@ -170,7 +170,7 @@ impl StackCounters {
             self.kernel_frames += u64::from(totals.kernel_frames) * count;
             (stacks.caller(stack), stacks.segment(stack).first().copied())
         } else {
-            let (caller, shown) = flags.shown(stacks, stack);
+            let (caller, shown) = flags.shown_part(stacks, stack);
             let (mut not_shown, mut root) = (stacks.segment(stack).len(), None);
             for location in shown {
                 root.get_or_insert(location);
@@ -190,7 +190,7 @@ impl StackCounters {
         }
     }
 
-    /// Adds a location that `count` samples have on their stack.
+    /// Counts a location that is on the stacks of `count` samples.
     fn add_location(&mut self, location: LocationId, count: u64, all: &LocationFlags) {
         let flags = all.get(location);
         let (frames, unnamed) = if flags.has(flag::KERNEL) {
@@ -229,7 +229,7 @@ mod tests {
     use crate::analyse::location_flags::Flags;
     use crate::profile::{Event, Sample, TaskId, Unit};
 
-    /// 60 locations. Every 13th ends stacks, and some of the others are hidden.
+    /// The flags of 60 locations. Every 13th location ends stacks, and some other locations are hidden.
     fn flags() -> LocationFlags {
         let locations = 0..60_u32;
         let flags_of = |at: u32| {
@@ -249,8 +249,8 @@ mod tests {
         }
     }
 
-    /// Stacks of up to 40 locations, many of which have the same root part.
-    fn rows() -> Vec<Vec<LocationId>> {
+    /// Stacks of up to 40 locations, root first. Many stacks have common callers.
+    fn random_stacks() -> Vec<Vec<LocationId>> {
         let mut state = 1_u32;
         let mut below = |limit: usize| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -271,12 +271,12 @@ mod tests {
 
     #[test]
     fn counting_by_segments_gives_the_same_as_counting_whole_stacks() {
-        let (flags, rows) = (flags(), rows());
+        let (flags, rows) = (flags(), random_stacks());
         let (mut stacks, mut samples, mut expected) = (Stacks::default(), Samples::default(), Quality::default());
         let mut shown_rows = Vec::new();
         for row in &rows {
             let stack = stacks.intern(row);
-            // Each sample has its own task, so that no two are counted together.
+            // Each sample has another task, so that no two samples are counted together.
             let task = TaskId::from_index(u32::try_from(shown_rows.len()).expect("few"));
             samples.add(Sample { stack, task, count: 3, weight: 1 });
             let reached = &row[flags.stack_start(row).unwrap_or(0)..];

@@ -1,4 +1,4 @@
-//! Analysis of small recordings that are written by hand.
+//! Analysis of small recordings that the tests write record by record.
 
 use std::io::Cursor;
 
@@ -14,7 +14,7 @@ const FIELDS: u64 =
 const PERIOD: u64 = 1_000_000;
 const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 
-/// No file can be read, so that frames show the name of their file.
+/// Images of which no file can be read. Frames then show the name of their file.
 pub(super) struct NoFiles;
 
 impl Images for NoFiles {
@@ -46,31 +46,31 @@ impl TestRecording {
         Self { writer: Writer::create(Cursor::new(Vec::new()), &[event]).unwrap(), time: 0 }
     }
 
-    fn now(&mut self) -> SampleId {
+    fn next_sample_id(&mut self) -> SampleId {
         self.time += 1;
         SampleId { time: self.time, ..SampleId::default() }
     }
 
     pub(super) fn map(&mut self, pid: i32, start: u64, path: &str) {
-        let at = self.now();
+        let at = self.next_sample_id();
         let map =
             Mmap { pid, tid: pid, start, len: 0x1000, path: path.as_bytes(), executable: true, ..Mmap::default() };
         self.writer.mmap(CpuMode::User, &map, &at).unwrap();
     }
 
     pub(super) fn comm(&mut self, pid: i32, exec: bool, name: &str) {
-        let at = self.now();
+        let at = self.next_sample_id();
         self.writer.comm(pid, pid, exec, name.as_bytes(), &at).unwrap();
     }
 
     pub(super) fn fork(&mut self, parent: i32, child: i32) {
-        let at = self.now();
+        let at = self.next_sample_id();
         let task = TaskEvent { pid: child, ppid: parent, tid: child, ptid: parent, time: at.time };
         self.writer.fork(&task, &at).unwrap();
     }
 
     pub(super) fn sample(&mut self, pid: i32, chain: &[u64]) {
-        let time = self.now().time;
+        let time = self.next_sample_id().time;
         let mut body = Vec::new();
         for word in [chain.get(1).copied().unwrap_or(0), u64::from(pid.cast_unsigned()) * 0x1_0000_0001, time, PERIOD] {
             body.extend(word.to_le_bytes());
@@ -133,7 +133,7 @@ fn a_return_address_belongs_to_the_call_before_it() {
     let mut recording = TestRecording::new();
     recording.map(7, 0x1000, "/bin/one");
     recording.map(7, 0x2000, "/bin/two");
-    // A call at the end of /bin/one returns to the first address of /bin/two; the leaf is exact.
+    // A call at the end of /bin/one returns to the first address of /bin/two. The leaf has the same address, but is exact.
     recording.sample(7, &[context::USER, 0x2000, 0x2000]);
     assert_eq!(stacks(&recording.analyse()), ["pid 7: [one];[two] 1"]);
 }
@@ -267,7 +267,7 @@ fn full_recording() -> Vec<u8> {
     recording.writer.kernel_mmap(KERNEL_TEXT, 0x1000, KERNEL_TEXT, &SampleId::default()).unwrap();
     recording.fork(7, 8);
     for pid in [7, 8, 7] {
-        let time = recording.now().time;
+        let time = recording.next_sample_id().time;
         let chain = [context::KERNEL, KERNEL_TEXT + 8, context::USER, 0x1010, 0x1020];
         let words = [0x1010, pid * 0x1_0000_0001, time, PERIOD, chain.len() as u64];
         let registers = [2, 0x7018, 0x7000, 0x1010, 0xc000];

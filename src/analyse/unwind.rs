@@ -1,18 +1,19 @@
 //! Repairs the user part of a callchain by unwinding the stack copy that was sampled with it.
 //!
-//! The kernel follows frame pointers. A function that has not set up its frame (a leaf without a frame, a prologue,
-//! much of Go's assembly) still has the caller's frame pointer in the register, so that the caller itself is missing
-//! from the callchain. pclntab (pcsp) says for every instruction how far above the stack pointer the return
-//! address is; Go's runtime unwinds with the same table. Repair reads the true callchain with it from the stack copy,
-//! frame by frame, and appends the rest of the kernel's callchain where the copy ends. C code keeps no frame pointers
-//! unless it was compiled with them; it is unwound with `.eh_frame` in the same way.
+//! The kernel follows frame pointers. A function that has not set up its frame (a leaf without a frame, a prologue, much of
+//! Go's assembly) still has its caller's frame pointer in the register. Then the caller is missing from the callchain.
 //!
-//! C code that a goroutine calls runs on the thread's own stack, so the stack copy ends with it. The Go callers are
-//! known if the kernel's walk passed the frame pointer that leads to them. They are unknown while C code has another
-//! value in the register.
+//! pclntab (pcsp) says for every instruction how far above the stack pointer the return address is. Go's runtime unwinds
+//! with the same table. Repair uses the table to read the true callchain from the stack copy, frame by frame. Where the copy
+//! ends, repair appends the rest of the kernel's callchain. Most C code has no frame pointers. It is unwound in the same way
+//! with `.eh_frame`.
 //!
-//! Must not guess: where the tables say nothing (code without tables, functions that set the stack pointer), the
-//! kernel's callchain is kept.
+//! C code that a goroutine calls runs on the thread's own stack, so the stack copy contains only the C code. The Go callers
+//! are known if the kernel's walk passed the frame pointer that leads to them. They are unknown while C code uses the
+//! register for another value.
+//!
+//! Must not guess: where the tables have no answer (code without tables, functions that set the stack pointer), the kernel's
+//! callchain is kept.
 
 mod left_stack;
 mod walk;
@@ -34,23 +35,22 @@ const ABI_64: u64 = 2;
 /// Result of repairing a callchain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RepairOutcome {
-    /// The stack copy shows no error, or shows nothing.
+    /// The stack copy shows no error in the callchain.
     Untouched,
     /// Frames were missing or wrong.
     Repaired,
-    /// The frames that the kernel found beyond the copy cannot be the callers of the frames in the copy. They were
-    /// left out.
+    /// Frames were left out: the kernel found them beyond the copy, but they cannot be the callers of the frames in it.
     Cut,
 }
 
 /// The root of a callchain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum StackRoot {
-    /// A goroutine's, with the entry address of the function that it was started with.
+    /// The root of a goroutine. `entry` is the entry address of the function that the goroutine was started with.
     Goroutine { entry: Option<u64> },
-    /// `morestack`, which a goroutine with a full stack calls. Its callers are unknown.
+    /// `morestack`, which a goroutine calls to grow its stack. The callers of `morestack` are unknown.
     StackGrowth,
-    /// Another one, or none.
+    /// Another root, or no root.
     #[default]
     Other,
 }
@@ -58,9 +58,10 @@ pub(super) enum StackRoot {
 /// Why the callers of the last walked frame are unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MissingCallers {
-    /// The next return address lies beyond the copy, and the kernel did not find it. A copy of this many bytes holds it.
+    /// The next return address is beyond the end of the stack copy, and the kernel did not find it. A copy of this many
+    /// bytes would contain it.
     ShortCopy(u64),
-    /// C code has another value in the frame pointer register, which would lead to the goroutine's stack.
+    /// C code uses the frame pointer register for another value, so the goroutine's stack is not found.
     NativeCode,
 }
 
@@ -87,7 +88,6 @@ impl Registers {
         self.sp
     }
 
-    /// The frame pointer.
     pub(super) fn frame_pointer(&self) -> u64 {
         self.bp
     }
@@ -97,7 +97,7 @@ impl Registers {
         StackCopy { sp: self.sp, bytes: stack }.word(address)
     }
 
-    /// Replaces the goroutine if another one is known.
+    /// Replaces the goroutine by a known goroutine, if there is one.
     pub(super) fn with_goroutine(self, known: Option<u64>) -> Self {
         Self { goroutine: known.or(self.goroutine), ..self }
     }
@@ -127,7 +127,7 @@ impl Registers {
 /// The callers in the kernel's callchain that were not processed yet, innermost first.
 struct KernelCallers<'c> {
     addresses: &'c [u64],
-    /// The frame pointer that led the kernel to the first of them, if the copy shows it.
+    /// The frame pointer that led the kernel to the first of these callers, if the stack copy contains it.
     frame_pointer: Option<u64>,
     copy: StackCopy<'c>,
 }
@@ -136,37 +136,37 @@ struct KernelCallers<'c> {
 #[derive(Debug, Clone, Copy)]
 struct KernelCaller {
     address: u64,
-    /// The address of the stack slot that holds it, if it is known.
+    /// The address of the stack slot with the return address, if it is known.
     slot: Option<u64>,
 }
 
 impl KernelCallers<'_> {
-    /// The first caller. Its slot is eight bytes above the frame pointer.
+    /// The first caller. The caller's slot is eight bytes above the frame pointer.
     fn first(&self) -> Option<KernelCaller> {
         let slot = self.frame_pointer.and_then(|pointer| pointer.checked_add(8));
         self.addresses.first().map(|address| KernelCaller { address: *address, slot })
     }
 
-    fn skip(&mut self) {
+    fn skip_first(&mut self) {
         self.addresses = self.addresses.get(1..).unwrap_or_default();
         self.frame_pointer = self.frame_pointer.and_then(|pointer| self.copy.word(pointer));
     }
 
-    /// Whether the callers lead to the same frames as `walked`, as far as both are known.
+    /// Whether the callers lead to the frames in `walked`.
     fn lead_to(&self, walked: &[ReturnAddress]) -> bool {
         let agree = |from: &[u64]| from.iter().zip(walked).all(|(address, walked)| *address == walked.address);
         walked.is_empty() || (0..self.addresses.len()).any(|at| self.addresses.get(at..).is_some_and(agree))
     }
 }
 
-/// Unwinder with the tables of all programs in a recording.
+/// Repairs callchains with the tables of all programs in a recording.
 pub(super) struct Unwinder<'b, 'f> {
     walker: StackWalker<'b, 'f>,
     /// Results of [`Unwinder::started_function`], by version of the address space and address.
-    started: HashMap<(u64, u64), u64, RandomState>,
-    /// Results of [`Unwinder::callers_on`], by version of the address space and position of the content.
-    left: HashMap<(u64, u32), Rc<[u64]>, RandomState>,
-    /// Why the last repaired callchain has no root, if the repair knows it.
+    started_functions: HashMap<(u64, u64), u64, RandomState>,
+    /// Results of [`Unwinder::callers_on`], by version of the address space and position of the stack's content.
+    left_callers: HashMap<(u64, u32), Rc<[u64]>, RandomState>,
+    /// Why the last repaired callchain has no root, if the repair found the reason.
     pub(super) missing_callers: Option<MissingCallers>,
 }
 
@@ -174,13 +174,13 @@ impl<'b, 'f> Unwinder<'b, 'f> {
     pub(super) fn new(binaries: &'b Binaries<'f>) -> Self {
         Self {
             walker: StackWalker::new(binaries),
-            started: HashMap::default(),
-            left: HashMap::default(),
+            started_functions: HashMap::default(),
+            left_callers: HashMap::default(),
             missing_callers: None,
         }
     }
 
-    /// Appends the true callchain to `out`, leaf first. `callchain` is the kernel's, which may be empty.
+    /// Appends the true callchain to `out`, leaf first. `callchain` is the kernel's callchain, which can be empty.
     pub(super) fn repair(
         &mut self,
         callchain: &[u64],
@@ -198,7 +198,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
 
         let addresses = callchain.get(1..).unwrap_or_default();
         let mut kernel = KernelCallers { addresses, frame_pointer: Some(registers.bp), copy };
-        // Skip the kernel's callers whose slot lies in the walked part of the stack.
+        // Skip the kernel's callers whose slot is in the walked part of the stack.
         let last = walked.last().map(|walked| walked.slot);
         let (mut confirmed, mut bogus) = (0, 0);
         while let (Some(KernelCaller { address, slot: Some(slot) }), Some(last)) = (kernel.first(), last)
@@ -208,13 +208,13 @@ impl<'b, 'f> Unwinder<'b, 'f> {
                 Ok(at) if walked.get(at).is_some_and(|walked| walked.address == address) => confirmed += 1,
                 _ => bogus += 1,
             }
-            kernel.skip();
+            kernel.skip_first();
         }
         let mut walked = walked.len();
         let mut native_skipped = false;
         if let Some(at) = self.walker.callback.filter(|at| *at < walked) {
-            // The walk jumped over the C code that called back. If the C code keeps frame pointers, the kernel's
-            // callers lead through it to the same Go frames, and are the better continuation.
+            // The walk jumped over the C code that called back. If the C code keeps frame pointers, the kernel's callers
+            // include the frames of the C code and lead to the same Go frames. Then the kernel's callers are used.
             native_skipped = !kernel.lead_to(self.walker.callers.get(at + 1..).unwrap_or_default());
             if !native_skipped {
                 walked = at;
@@ -223,14 +223,14 @@ impl<'b, 'f> Unwinder<'b, 'f> {
             }
         }
         if let WalkEnd::OtherStack { frame_pointer } = end {
-            // The kernel found the callers on the other stack only if it followed this frame pointer too.
+            // The kernel's callers before this frame pointer are not on the other stack. They are wrong.
             while kernel.first().is_some_and(|caller| caller.slot != frame_pointer.checked_add(8)) {
                 bogus += 1;
-                kernel.skip();
+                kernel.skip_first();
             }
         }
         let rest = kernel.first();
-        let continues = !native_skipped && self.continues(end, rest, space);
+        let continues = !native_skipped && self.can_continue(end, rest, space);
         let left_out = rest.is_some() && !continues;
         if continues {
             self.extend_without_saved_registers(out, kernel.addresses, space);
@@ -250,53 +250,58 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         }
     }
 
-    /// Appends the kernel's callers without the words that are not return addresses. `crosscall2` sets up two frames, and
-    /// the frame pointer of the inner one lies below the saved register of the outer one.
+    /// Appends the kernel's callers without the words that are not return addresses. `crosscall2` sets up two frames. Above
+    /// the frame pointer of the inner frame is a saved register of the outer frame, not a return address.
     fn extend_without_saved_registers(&mut self, out: &mut Vec<u64>, callers: &[u64], space: &AddressSpace) {
         let mut callers = callers.iter();
         while let Some(caller) = callers.next() {
             out.push(*caller);
-            if self.walker.go(space, caller.saturating_sub(1)).is_some_and(|go| go.has_two_frames()) {
+            if self.walker.go_info(space, caller.saturating_sub(1)).is_some_and(|go| go.has_two_frames()) {
                 callers.next();
             }
         }
     }
 
     /// The root of a callchain, from its outermost two addresses, root first.
-    pub(super) fn root(&mut self, addresses: [u64; 2], space: &AddressSpace) -> StackRoot {
+    pub(super) fn find_root(&mut self, addresses: [u64; 2], space: &AddressSpace) -> StackRoot {
         let [root, callee] = addresses;
-        match self.walker.go(space, root).and_then(|go| go.special) {
+        match self.walker.go_info(space, root).and_then(|go| go.special) {
             Some(Special::Goexit) => StackRoot::Goroutine { entry: self.function_start(callee, space) },
             Some(Special::Morestack) => StackRoot::StackGrowth,
             _ => StackRoot::Other,
         }
     }
 
-    /// An address in the function that a `go` statement names. The compiler may have made a function that calls it, which
-    /// starts at `entry`.
+    /// An address in the function that a `go` statement names. `entry` can be a compiler-generated function that calls the
+    /// named function.
     pub(super) fn started_function(&mut self, entry: u64, space: &AddressSpace) -> u64 {
-        let Self { walker, started, .. } = self;
+        let Self { walker, started_functions, .. } = self;
         let found = || {
-            let (binary, address) = walker.binary(space, entry)?;
+            let (binary, address) = walker.binary_at(space, entry)?;
             let started = binary.started_function(address)?;
             Some(entry.wrapping_sub(address).wrapping_add(started))
         };
-        *started.entry((space.version(), entry)).or_insert_with(|| found().unwrap_or(entry))
+        *started_functions.entry((space.version(), entry)).or_insert_with(|| found().unwrap_or(entry))
     }
 
     /// The run-time entry address of the Go function at an address.
     fn function_start(&mut self, address: u64, space: &AddressSpace) -> Option<u64> {
-        let go = self.walker.go(space, address)?;
-        let (_, in_file) = self.walker.binary(space, address)?;
+        let go = self.walker.go_info(space, address)?;
+        let (_, in_file) = self.walker.binary_at(space, address)?;
         address.checked_sub(in_file.checked_sub(go.entry)?)
     }
 
-    /// The frame pointer into the stack that a thread has left, if the copy shows it. A thread leaves a goroutine's
-    /// stack in `systemstack` and `asmcgocall`, which keep the frame pointer. `None` in the scheduler, which has no
+    /// The frame pointer into the goroutine's stack after its thread has switched to its own stack, if the copy contains it.
+    /// `systemstack` and `asmcgocall` switch stacks and keep the frame pointer. `None` in the scheduler, which has no
     /// callers.
-    pub(super) fn left_stack(&mut self, registers: &Registers, stack: &[u8], space: &AddressSpace) -> Option<u64> {
+    pub(super) fn left_frame_pointer(
+        &mut self,
+        registers: &Registers,
+        stack: &[u8],
+        space: &AddressSpace,
+    ) -> Option<u64> {
         let copy = StackCopy { sp: registers.sp, bytes: stack };
-        // The walk ends at the function that switched stacks, because its table does not say where the caller is.
+        // The walk ends at the function that switched stacks, because the table does not say where its caller is.
         match self.walker.walk(registers, copy, space) {
             WalkEnd::OtherStack { frame_pointer } => return Some(frame_pointer),
             WalkEnd::Unknown => {}
@@ -305,7 +310,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         let mut pointer = match *self.walker.callers.as_slice() {
             [] => registers.bp,
             [leaf] if registers.bp.checked_add(8) != Some(leaf.slot) => registers.bp,
-            // A Go function that has called another one has a frame: the caller's frame pointer is below the return
+            // A Go function that has called another function has a frame: the caller's frame pointer is below the return
             // address.
             [.., last] if self.walker.last_is_go => copy.word(last.slot.checked_sub(8)?)?,
             _ => return None,
@@ -316,7 +321,7 @@ impl<'b, 'f> Unwinder<'b, 'f> {
                 return Some(pointer).filter(|pointer| pointer.is_multiple_of(8));
             };
             let caller = copy.word(pointer.checked_add(8)?)?;
-            if self.walker.go(space, caller.saturating_sub(1)).is_some_and(|go| is_root(&go)) {
+            if self.walker.go_info(space, caller.saturating_sub(1)).is_some_and(|go| is_root(&go)) {
                 return None;
             }
             pointer = next;
@@ -324,15 +329,15 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         None
     }
 
-    /// The words of the stack copy that may point to the descriptor of the goroutine whose stack grows.
+    /// The words of the stack copy that can point to the descriptor of the goroutine whose stack grows.
     pub(super) fn growing_goroutines(&mut self, registers: &Registers, stack: &[u8], space: &AddressSpace) -> Vec<u64> {
         let copy = StackCopy { sp: registers.sp, bytes: stack };
         self.walker.walk(registers, copy, space);
         let (mut words, mut low, mut address) = (Vec::new(), registers.sp, registers.ip);
         let callers = std::mem::take(&mut self.walker.callers);
         for (at, ReturnAddress { slot, address: caller }) in callers.iter().copied().enumerate() {
-            match self.walker.go(space, address).and_then(|go| go.special) {
-                // Before its first call, copystack saves its first argument above the return address (abi-internal.md).
+            match self.walker.go_info(space, address).and_then(|go| go.special) {
+                // copystack saves its first argument, the goroutine, above its return address (abi-internal.md).
                 Some(Special::Copystack) if at > 0 => {
                     words.extend(slot.checked_add(8).and_then(|saved| copy.word(saved)));
                     break;
@@ -349,16 +354,16 @@ impl<'b, 'f> Unwinder<'b, 'f> {
     }
 
     /// Whether the rest of the kernel's callers can be the callers of the last walked frame.
-    fn continues(&mut self, end: WalkEnd, rest: Option<KernelCaller>, space: &AddressSpace) -> bool {
+    fn can_continue(&mut self, end: WalkEnd, rest: Option<KernelCaller>, space: &AddressSpace) -> bool {
         match (end, rest) {
             (WalkEnd::Root, _) | (WalkEnd::OtherStack { .. }, None) => false,
             (WalkEnd::OtherStack { .. }, Some(caller)) => self.walker.is_go(space, caller.address.saturating_sub(1)),
             (WalkEnd::BeyondCopy { slot: expected, of_native }, Some(KernelCaller { address, slot: Some(slot) })) => {
                 let call = address.saturating_sub(1);
-                // Frames without frame pointers may lie in between. So the kernel's slot is the expected one or a
-                // higher one.
+                // Frames without frame pointers can be in between. So the kernel's slot is the expected slot or a higher
+                // slot.
                 let above = (expected..expected.saturating_add(MAX_FRAME_BYTES)).contains(&slot) && slot % 8 == 0;
-                // C code either has kept the frame pointer that Go set, or has any other value in the register.
+                // C code has either kept Go's frame pointer, or uses the register for another value.
                 if of_native {
                     self.walker.is_go(space, call) || above && self.walker.is_code(space, call)
                 } else {
@@ -369,15 +374,15 @@ impl<'b, 'f> Unwinder<'b, 'f> {
         }
     }
 
-    /// The goroutine that called the C code of the last repaired callchain. Returned only once, because the next
-    /// callchain may be of another goroutine.
+    /// The goroutine that called the C code of the last repaired callchain. Returned only once, because the next callchain
+    /// can be of another goroutine.
     pub(super) fn take_goroutine(&mut self) -> Option<u64> {
         self.walker.goroutine.take()
     }
 
-    /// Whether an address is in a function that the Go compiler made, which keeps the goroutine register.
+    /// Whether an address is in compiled Go code, which always has the goroutine in the goroutine register.
     pub(super) fn is_compiled_go(&mut self, space: &AddressSpace, address: u64) -> bool {
-        self.walker.go(space, address).is_some_and(|go| !go.assembly)
+        self.walker.go_info(space, address).is_some_and(|go| !go.assembly)
     }
 }
 

@@ -77,7 +77,7 @@ fn command_line(args: &[OsString]) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&suggest_command(error)),
     };
-    fsio::on_cut_short(exit::INPUT);
+    fsio::exit_on_cut_short_file(exit::INPUT);
     report_file_size_limit();
     let terminal = Terminal::new(&cli.global);
     match dispatch(cli, args, &terminal) {

@@ -227,7 +227,7 @@ impl Terminal {
         if self.quiet {
             return;
         }
-        let shown = fsio::shown(path).display().to_string();
+        let shown = fsio::relative_to_cwd(path).display().to_string();
         let text = self.safe(&shown);
         // A link must not hold what the text hides.
         let has_links = io::stderr().is_terminal() && self.color() && knows_hyperlinks();

@@ -288,7 +288,7 @@ fn go_dir(config: &Config) -> PathBuf {
     if is_workspace || !rules::is_directory(&config.app.package) {
         return root.clone();
     }
-    let package = fsio::collapsed(&root.join(&config.app.package));
+    let package = fsio::normalize(&root.join(&config.app.package));
     let mut inner = package.ancestors().take_while(|dir| dir.starts_with(root) && dir != root);
     inner.find(|dir| dir.join("go.mod").is_file()).unwrap_or(root).to_owned()
 }

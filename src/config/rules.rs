@@ -222,7 +222,7 @@ pub(super) fn package_from(dir: &Path, package: &str, root: &Path) -> String {
         return package.to_owned();
     }
     let dir = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-    let place = fsio::collapsed(&dir.join(package));
+    let place = fsio::normalize(&dir.join(package));
     match place.strip_prefix(root) {
         Ok(below) if below == Path::new("") => ".".to_owned(),
         Ok(below) => format!("./{}", below.display()),
@@ -232,7 +232,7 @@ pub(super) fn package_from(dir: &Path, package: &str, root: &Path) -> String {
 
 /// Whether two package arguments name the same package: `./cmd/a/` and `./cmd/a`.
 pub(super) fn is_same_package(a: &str, b: &str) -> bool {
-    let plain = |package: &str| fsio::collapsed(&Path::new("/").join(package));
+    let plain = |package: &str| fsio::normalize(&Path::new("/").join(package));
     is_directory(a) == is_directory(b) && plain(a) == plain(b)
 }
 
@@ -269,9 +269,9 @@ fn is_name_char(c: char) -> bool {
 pub fn derived_name(package: &str, root: &Path) -> String {
     let path = package.strip_suffix(".go").unwrap_or(package);
     let path = if path.starts_with(['.', '/']) {
-        fsio::collapsed(&root.join(path))
+        fsio::normalize(&root.join(path))
     } else {
-        fsio::collapsed(&Path::new("/").join(path))
+        fsio::normalize(&Path::new("/").join(path))
     };
     let mut elements = path.iter().rev().map(|element| element.to_string_lossy());
     let last = elements.next().unwrap_or_default();
@@ -414,7 +414,7 @@ pub(super) fn archive_dir(value: &Path, base: &Path, root: &Path) -> Result<Path
         return Err(Fault::new("expected a directory, found nothing"));
     }
     let dir = resolve(base, value);
-    if fsio::collapsed(root).starts_with(fsio::collapsed(&dir)) {
+    if fsio::normalize(root).starts_with(fsio::normalize(&dir)) {
         return Err(Fault::new("expected a separate directory, found one that contains the project"));
     }
     Ok(dir)

@@ -12,23 +12,23 @@ use nix::libc::{SIGBUS, c_int, c_void, siginfo_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use signal_hook::low_level::{emulate_default_handler, exit};
 
-/// A mapping of a file, for the handler to find. Regions form a list and are never freed.
+/// A mapped file, as the signal handler looks it up. Regions form a linked list and are never freed.
 #[derive(Debug)]
 pub(super) struct Region {
     start: usize,
     length: usize,
-    /// False once the file is unmapped: other memory may have the addresses then.
+    /// False after the file is unmapped. Then other memory can have the same addresses.
     mapped: AtomicBool,
     /// The error message, ready to be written.
     message: String,
     older: Option<&'static Region>,
 }
 
-/// The region that was added last.
+/// Head of the list of regions: the region that was added last.
 static NEWEST: AtomicPtr<Region> = AtomicPtr::new(ptr::null_mut());
-/// The exit status.
-static STATUS: AtomicI32 = AtomicI32::new(1);
-/// A line to write after the message; null for none. Never freed.
+/// Exit status of a program that read beyond the end of a mapped file.
+static EXIT_STATUS: AtomicI32 = AtomicI32::new(1);
+/// A line that the signal handler prints after the error message. Null for none. Never freed.
 static ADVICE: AtomicPtr<String> = AtomicPtr::new(ptr::null_mut());
 /// Whether a thread has begun to end the process.
 static ENDING: AtomicBool = AtomicBool::new(false);
@@ -36,7 +36,7 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 impl Region {
     /// Adds the region of a file that has just been mapped.
     pub(super) fn add(start: NonNull<c_void>, length: usize, path: &Path) -> &'static Self {
-        // A recording can name any path.
+        // A recording can name any path, also one with control characters.
         let name = path.display().to_string().replace(char::is_control, "\u{fffd}");
         let message = format!("error: {name} was cut short while it was read\n");
         let (start, mapped) = (start.as_ptr().addr(), AtomicBool::new(true));
@@ -51,12 +51,12 @@ impl Region {
         }
     }
 
-    /// Call this before the file is unmapped.
-    pub(super) fn remove(&self) {
+    /// Tells the signal handler to ignore this region. Must be called before the file is unmapped.
+    pub(super) fn mark_unmapped(&self) {
         self.mapped.store(false, SeqCst);
     }
 
-    /// The region that an address lies in.
+    /// Finds the mapped region that contains an address.
     fn find(address: usize) -> Option<&'static Self> {
         let newest = leaked(NEWEST.load(SeqCst));
         std::iter::successors(newest, |region| region.older).find(|region| {
@@ -65,44 +65,43 @@ impl Region {
     }
 }
 
-/// A value behind one of the pointers above.
+/// The value behind a pointer that is null or comes from `Box::leak`.
 fn leaked<T>(pointer: *mut T) -> Option<&'static T> {
     #[expect(unsafe_code, reason = "an atomic pointer to memory that is never freed")]
-    // SAFETY: the pointers above are null or come from `Box::leak`, and nothing is written through them after they were
-    // stored.
+    // SAFETY: all pointers of this file are null or come from `Box::leak`. Nothing is written through a stored pointer.
     unsafe {
         pointer.as_ref()
     }
 }
 
-/// From now on, ends the program with a message that names the file and with `status` when it reads bytes that a mapped
-/// file no longer has. Any other SIGBUS has its default action.
+/// Installs a SIGBUS handler. If the program reads bytes that a mapped file no longer has, the handler prints the name of
+/// the file and exits with `status`. Any other SIGBUS keeps its default action.
 ///
-/// The handler replaces the handler of Rust's runtime, which sets the default action before anything else: a second
-/// thread that faults at the same moment would be killed (seen 4 times in 1,000).
-pub fn on_cut_short(status: u8) {
-    STATUS.store(i32::from(status), SeqCst);
-    let action = SigAction::new(SigHandler::SigAction(handle), SaFlags::SA_SIGINFO, SigSet::empty());
+/// The handler of Rust's runtime is replaced because it restores the default action first: a second thread that faults at
+/// the same moment then kills the process (seen 4 times in 1,000).
+pub fn exit_on_cut_short_file(status: u8) {
+    EXIT_STATUS.store(i32::from(status), SeqCst);
+    let action = SigAction::new(SigHandler::SigAction(handle_sigbus), SaFlags::SA_SIGINFO, SigSet::empty());
     #[expect(unsafe_code, reason = "a signal handler")]
-    // SAFETY: the handler does only what a signal handler may do, see above. On failure the signal keeps its default action.
+    // SAFETY: the handler calls only functions that are allowed in signal handlers. On failure SIGBUS keeps its action.
     let _ = unsafe { sigaction(Signal::SIGBUS, &action) };
 }
 
-/// From now on, the message of [`on_cut_short`] is followed by this line.
+/// Sets a line that is printed after the message of [`exit_on_cut_short_file`].
 pub fn advise_when_cut_short(advice: &str) {
     ADVICE.store(Box::leak(Box::new(format!("{advice}\n"))), SeqCst);
 }
 
-extern "C" fn handle(_signal: c_int, info: *mut siginfo_t, _context: *mut c_void) {
+extern "C" fn handle_sigbus(_signal: c_int, info: *mut siginfo_t, _context: *mut c_void) {
     #[expect(unsafe_code, reason = "the address of a fault")]
-    // SAFETY: the kernel passes a valid pointer to a handler with SA_SIGINFO, and `si_addr` is one of the fields for
-    // SIGBUS. Codes above 0 are the kernel's own: a signal that a process sent has no address.
+    // SAFETY: the kernel passes a valid pointer to a handler with SA_SIGINFO. For a SIGBUS of the kernel (code above 0),
+    // `si_addr` is valid. A signal from a process has no address.
     let address = unsafe { info.as_ref().filter(|info| info.si_code > 0).map(|info| info.si_addr().addr()) };
     let Some(region) = address.and_then(Region::find) else {
         let _ = emulate_default_handler(SIGBUS);
         return;
     };
-    // One thread writes the message, the others wait for the end of the process.
+    // One thread prints the message. The other threads wait for the end of the process.
     while ENDING.swap(true, SeqCst) {
         nix::unistd::pause();
     }
@@ -111,5 +110,5 @@ extern "C" fn handle(_signal: c_int, info: *mut siginfo_t, _context: *mut c_void
     if let Some(advice) = leaked(ADVICE.load(SeqCst)) {
         let _ = rustix::io::write(stderr, advice.as_bytes());
     }
-    exit(STATUS.load(SeqCst));
+    exit(EXIT_STATUS.load(SeqCst));
 }

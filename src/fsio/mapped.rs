@@ -1,4 +1,4 @@
-//! Maps files into memory. Only the pages that are read take memory, and it can be released again.
+//! Maps files into memory. Only the pages that are read use memory, and their memory can be released again.
 
 use std::ffi::c_void;
 use std::fs::File;
@@ -11,14 +11,14 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 use super::cut_short::Region;
 
-/// Smallest page size in bytes. Machines with larger pages use multiples of it.
-const PAGE: usize = 4096;
+/// Smallest page size of any machine. Larger page sizes are multiples of it.
+const PAGE_BYTES: usize = 4096;
 
 /// A regular file, mapped for reading.
 ///
 /// A change of the file changes the bytes: readers must handle bytes that contradict each other, as the readers of this
 /// crate handle hostile bytes. If the file is cut short, the next read of the missing bytes ends the program, see
-/// [`on_cut_short`](super::on_cut_short).
+/// [`exit_on_cut_short_file`](super::exit_on_cut_short_file).
 #[derive(Debug)]
 pub struct MappedFile {
     /// `None` for an empty file, which cannot be mapped.
@@ -27,11 +27,11 @@ pub struct MappedFile {
     region: Option<&'static Region>,
 }
 
-// SAFETY: nothing is written through the pointer, and the mapping lives as long as the value, so any thread may read it.
-#[expect(unsafe_code, reason = "a pointer says nothing about threads")]
+// SAFETY: nothing is written through the pointer, and the mapping exists as long as the value, so any thread can read it.
+#[expect(unsafe_code, reason = "raw pointers are not `Send`")]
 unsafe impl Send for MappedFile {}
-// SAFETY: as above.
-#[expect(unsafe_code, reason = "a pointer says nothing about threads")]
+// SAFETY: nothing is written through the pointer, so threads can share it.
+#[expect(unsafe_code, reason = "raw pointers are not `Sync`")]
 unsafe impl Sync for MappedFile {}
 
 impl MappedFile {
@@ -40,27 +40,28 @@ impl MappedFile {
         Self::map(&File::open(path)?, path)
     }
 
-    /// Maps a whole file, as long as it is now. `path` names it in messages.
+    /// Maps a whole file with its current length. `path` names the file in messages.
     pub fn map(file: &File, path: &Path) -> io::Result<Self> {
         let length = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
         if length == 0 {
             return Ok(Self { start: None, length, region: None });
         }
         #[expect(unsafe_code, reason = "mmap")]
-        // SAFETY: the kernel chooses the address, so no other mapping is replaced; the pages are readable and private.
+        // SAFETY: the kernel chooses the address, so no other mapping is replaced. The pages are readable and private.
         let start = unsafe { mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, file, 0) }?;
         let start = NonNull::new(start);
         Ok(Self { start, length, region: start.map(|start| Region::add(start, length, path)) })
     }
 
-    /// Releases the memory of bytes that are rarely read again. A later read takes them from the file again.
+    /// Releases the memory of these bytes. A later read loads the bytes from the file again.
     pub fn release(&self, range: Range<usize>) {
-        // Whole pages inside of the range.
-        let (first, end) = (range.start.next_multiple_of(PAGE), range.end.min(self.length) / PAGE * PAGE);
+        // Only whole pages inside the range are released.
+        let (first, end) =
+            (range.start.next_multiple_of(PAGE_BYTES), range.end.min(self.length) / PAGE_BYTES * PAGE_BYTES);
         let Some(start) = self.start.filter(|_| first < end) else { return };
         #[expect(unsafe_code, reason = "madvise")]
         // SAFETY: this private mapping is never written to, so a released page is read from the file again, unchanged.
-        // On machines with larger pages the call may fail; then no page is released.
+        // On machines with larger pages the call can fail. Then no page is released.
         let _ = unsafe { madvise(start.as_ptr().byte_add(first), end - first, Advice::LinuxDontNeed) };
     }
 }
@@ -69,7 +70,7 @@ impl AsRef<[u8]> for MappedFile {
     fn as_ref(&self) -> &[u8] {
         let Some(start) = self.start else { return &[] };
         #[expect(unsafe_code, reason = "the bytes of a mapping")]
-        // SAFETY: `length` bytes from `start` are mapped and readable until `self` is dropped, which the borrow forbids.
+        // SAFETY: `length` bytes from `start` are mapped and readable until `self` is dropped, and `self` is borrowed.
         unsafe {
             std::slice::from_raw_parts(start.as_ptr().cast::<u8>(), self.length)
         }
@@ -79,11 +80,11 @@ impl AsRef<[u8]> for MappedFile {
 impl Drop for MappedFile {
     fn drop(&mut self) {
         if let Some(region) = self.region {
-            region.remove();
+            region.mark_unmapped();
         }
         if let Some(start) = self.start {
             #[expect(unsafe_code, reason = "munmap")]
-            // SAFETY: this mapping was made by `map`, and no borrow of it is left.
+            // SAFETY: `map` made this mapping, and nothing borrows it any more.
             let _ = unsafe { munmap(start.as_ptr(), self.length) };
         }
     }
@@ -99,10 +100,10 @@ mod tests {
     #[test]
     fn released_bytes_are_read_again() {
         let mut file = tempfile::tempfile().unwrap();
-        let bytes: Vec<u8> = (0..PAGE * 5 + 17).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let bytes: Vec<u8> = (0..PAGE_BYTES * 5 + 17).map(|at| u8::try_from(at % 251).unwrap()).collect();
         file.write_all(&bytes).unwrap();
         let mapped = MappedFile::map(&file, Path::new("file")).unwrap();
-        for range in [0..0, 0..bytes.len(), 5..PAGE * 3, PAGE..usize::MAX] {
+        for range in [0..0, 0..bytes.len(), 5..PAGE_BYTES * 3, PAGE_BYTES..usize::MAX] {
             assert_eq!(mapped.as_ref(), bytes);
             mapped.release(range);
         }

@@ -1,6 +1,6 @@
-//! Files: read with the path in the error, mapped into memory, replaced whole or not at all.
+//! Files: read with the path in the error, mapped into memory, replaced completely or not at all.
 //!
-//! A read of a mapped file that somebody has cut short ends the program with a message ([`on_cut_short`]).
+//! A read of a mapped file that somebody has cut short ends the program with a message ([`exit_on_cut_short_file`]).
 //!
 //! Must not know any type of goflame, and must never drop an error: a full disk is reported by `write`, by the flush of
 //! a buffer, or only by `fsync`. All three are checked here.
@@ -17,11 +17,11 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
-pub use cut_short::{advise_when_cut_short, on_cut_short};
+pub use cut_short::{advise_when_cut_short, exit_on_cut_short_file};
 pub use generation::generation;
 pub use mapped::MappedFile;
 
-/// Mode of new files before the umask, as with the shell's `>`. The default of tempfile is 0600.
+/// Mode of new files before the umask, the same as for the shell's `>`. The default of the crate tempfile is 0600.
 const NEW_FILE_MODE: u32 = 0o666;
 
 /// Failed operation on a file or directory.
@@ -49,7 +49,7 @@ impl FileError {
     }
 }
 
-/// Reads a whole file.
+/// Reads a whole file, without a size limit: see [`read_bounded`].
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     read_bounded(path, u64::MAX)
 }
@@ -60,7 +60,7 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     read_opened(open(path)?, path, limit)
 }
 
-/// Like [`read_bounded`], for an open file. `path` is for the error.
+/// Like [`read_bounded`], for an open file. `path` names the file in errors.
 pub fn read_opened(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let wrap = |source| FileError::new("read", path, source);
     let mut bytes = Vec::new();
@@ -83,10 +83,10 @@ pub fn read_tail(path: &Path, length: u64) -> Result<Vec<u8>, FileError> {
     read().map_err(|source| FileError::new("read", path, source))
 }
 
-/// Maximum bytes of a file in which its last lines are searched.
+/// Number of bytes at the end of a file in which [`last_lines`] looks for lines.
 const TAIL_BYTES: u64 = 4096;
 
-/// Returns the last lines of a text that are not blank, at most `count`.
+/// Returns at most `count` lines from the end of a file, without blank lines. Reads only the last 4 KiB of the file.
 pub fn last_lines(path: &Path, count: usize) -> Result<Vec<String>, FileError> {
     let tail = read_tail(path, TAIL_BYTES)?;
     let tail = String::from_utf8_lossy(&tail);
@@ -162,11 +162,11 @@ pub fn replace_file(path: &Path, fill: impl FnOnce(&File) -> Result<(), FileErro
     sync_dir(dir)
 }
 
-/// Like [`replace`], for a small system file that other programs rely on: it gets exactly this mode, independent of the
-/// umask, and has no name until it is complete, so that a killed process leaves no temporary file.
+/// Like [`replace`], for a small system file that other programs need. The file gets exactly this mode, independent of the
+/// umask. It has no name until it is complete, so a killed process leaves no temporary file.
 pub fn install(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError> {
     let wrap = |source| FileError::new("write", path, source);
-    // Name between link and rename, and on file systems without O_TMPFILE.
+    // Temporary name between link and rename. On file systems without O_TMPFILE, the file has this name from the start.
     let mut next = path.as_os_str().to_owned();
     next.push(".new");
     match fs::remove_file(&next) {
@@ -190,8 +190,8 @@ pub fn install(path: &Path, contents: &[u8], mode: u32) -> Result<(), FileError>
     sync_dir(parent(path))
 }
 
-/// Writes through a buffer and flushes it: a `BufWriter` that is only dropped loses the error of its last bytes. `path` is
-/// for the error.
+/// Writes through a buffer and flushes it: a `BufWriter` that is only dropped loses the error of its last write. `path`
+/// names the file in errors.
 pub fn write_through(
     out: impl Write,
     path: &Path,
@@ -201,14 +201,14 @@ pub fn write_through(
     fill(&mut buffered).and_then(|()| buffered.flush()).map_err(|source| FileError::new("write", path, source))
 }
 
-/// Path for messages: relative to the working directory if it is inside of it.
-pub fn shown(path: &Path) -> &Path {
+/// Path for messages: relative to the working directory if the path is below it, else unchanged.
+pub fn relative_to_cwd(path: &Path) -> &Path {
     let below = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok());
     below.filter(|below| !below.as_os_str().is_empty()).unwrap_or(path)
 }
 
-/// Removes `.` and `..` from a path, without reading the disk.
-pub fn collapsed(path: &Path) -> PathBuf {
+/// Removes `.` and `..` from a path, without access to the disk.
+pub fn normalize(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for component in path.components() {
         match component {
@@ -227,11 +227,11 @@ pub fn create_dir_all(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path).map_err(|source| FileError::new("create directory", path, source))
 }
 
-/// Makes the names in a directory durable. Before that, a power cut can undo a rename.
+/// Writes the names in a directory to the disk. Before that, a power cut can undo a rename.
 pub fn sync_dir(dir: &Path) -> Result<(), FileError> {
     let wrap = |source| FileError::new("sync directory", dir, source);
     match File::open(dir).map_err(wrap)?.sync_all() {
-        // fsync(2): EINVAL means that this file system cannot sync a directory, not that something was lost.
+        // fsync(2): EINVAL means that this file system cannot sync a directory. No data is lost.
         Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
         outcome => outcome.map_err(wrap),
     }
@@ -254,14 +254,14 @@ mod tests {
     use std::fs::OpenOptions;
     use std::os::unix::fs::symlink;
 
-    fn names(dir: &Path) -> Vec<String> {
+    fn file_names(dir: &Path) -> Vec<String> {
         let mut names: Vec<_> =
             fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
 
-    fn full() -> File {
+    fn open_full_device() -> File {
         OpenOptions::new().write(true).open("/dev/full").unwrap()
     }
 
@@ -283,7 +283,7 @@ mod tests {
             assert_eq!(error.source.kind(), ErrorKind::IsADirectory);
             assert_eq!(error.source().unwrap().to_string(), "it is a directory, not a file");
         }
-        assert_eq!(names(dir.path()), Vec::<String>::new());
+        assert_eq!(file_names(dir.path()), Vec::<String>::new());
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod tests {
         replace(&path, b"new").unwrap();
         assert_eq!(read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-        assert_eq!(names(dir.path()), ["a"]);
+        assert_eq!(file_names(dir.path()), ["a"]);
     }
 
     #[test]
@@ -333,7 +333,7 @@ mod tests {
             install(&path, text.as_bytes(), 0o644).unwrap();
             assert_eq!(read(&path).unwrap(), text.as_bytes());
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
-            assert_eq!(names(dir.path()), ["a.conf"]);
+            assert_eq!(file_names(dir.path()), ["a.conf"]);
         }
     }
 
@@ -349,7 +349,7 @@ mod tests {
         .unwrap_err();
         assert_eq!(error.source.to_string(), "no more");
         assert_eq!(read(&path).unwrap(), b"old");
-        assert_eq!(names(dir.path()), ["a"]);
+        assert_eq!(file_names(dir.path()), ["a"]);
     }
 
     #[test]
@@ -386,16 +386,17 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_an_error_even_when_all_bytes_fit_the_buffer() {
+    fn a_full_disk_is_an_error_even_if_all_bytes_fit_into_the_buffer() {
         for size in [1, 100_000] {
-            let error = write_through(full(), Path::new("out"), |out| out.write_all(&vec![0; size])).unwrap_err();
+            let error =
+                write_through(open_full_device(), Path::new("out"), |out| out.write_all(&vec![0; size])).unwrap_err();
             assert_eq!(error.source.kind(), ErrorKind::StorageFull, "{size} bytes");
             assert_eq!(error.to_string(), "cannot write out");
         }
     }
 
     #[test]
-    fn a_directory_may_exist_but_not_as_a_file() {
+    fn an_existing_directory_is_accepted_but_a_file_in_its_place_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b");
         create_dir_all(&path).unwrap();
@@ -406,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_name_is_in_the_working_directory() {
+    fn a_file_name_without_a_directory_is_in_the_working_directory() {
         assert_eq!(parent(Path::new("goflame.toml")), Path::new("."));
         assert_eq!(parent(Path::new("a/goflame.toml")), Path::new("a"));
         assert_eq!(parent(Path::new("/goflame.toml")), Path::new("/"));

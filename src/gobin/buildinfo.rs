@@ -129,7 +129,7 @@ impl BuildInfo {
 
 /// The version and the module text that follow the header.
 fn inline_strings(bytes: &[u8]) -> Option<[&[u8]; 2]> {
-    let mut cursor = Cursor::at(bytes, HEADER_SIZE)?;
+    let mut cursor = Cursor::from_offset(bytes, HEADER_SIZE)?;
     let mut text = || {
         let length = usize::try_from(cursor.uvarint32()?).ok()?;
         cursor.take(length)
@@ -140,7 +140,7 @@ fn inline_strings(bytes: &[u8]) -> Option<[&[u8]; 2]> {
 /// The version and the module text of Go 1.13 to 1.17: the header has the addresses of two Go strings.
 fn pointed_strings<'a>(elf: &Elf<'a>, bytes: &[u8]) -> Option<[&'a [u8]; 2]> {
     let format = elf.format();
-    let mut cursor = Cursor::at(bytes, POINTERS_OFFSET)?;
+    let mut cursor = Cursor::from_offset(bytes, POINTERS_OFFSET)?;
     let mut text = || {
         let [address, length] = elf.words(format.word(&mut cursor)?)?;
         elf.at(address)?.get(..usize::try_from(length).ok()?)

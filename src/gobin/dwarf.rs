@@ -53,7 +53,7 @@ fn inflate_elf(format: NumberFormat, bytes: &[u8]) -> Option<[u8; UNIT_START]> {
     let mut cursor = Cursor::new(bytes);
     let kind = format.u32(&mut cursor)?;
     cursor.skip(if format.pointer_size == 8 { 20 } else { 8 })?;
-    if kind == elf::ELFCOMPRESS_ZLIB.0 { inflate(cursor.rest()) } else { None }
+    if kind == elf::ELFCOMPRESS_ZLIB.0 { inflate(cursor.unread()) } else { None }
 }
 
 /// The first decompressed bytes of a zlib stream.

@@ -36,7 +36,7 @@ pub struct Function<'t, 'a> {
 
 impl<'t, 'a> Function<'t, 'a> {
     pub(super) fn read(table: &'t Pclntab<'a>, entry: u64, end: u64, record: u64) -> Option<Self> {
-        let mut cursor = Cursor::at(table.functions, usize::try_from(record).ok()?)?;
+        let mut cursor = Cursor::from_offset(table.functions, usize::try_from(record).ok()?)?;
         let format = table.format;
         let raw_entry =
             if table.layout.has_addresses() { format.word(&mut cursor)? } else { u64::from(format.u32(&mut cursor)?) };
@@ -171,9 +171,12 @@ impl<'t, 'a> Function<'t, 'a> {
         // Before Go 1.16 the first index holds the number of indices.
         let file = u32::try_from(file).ok().filter(|file| *file > 0 || self.table.layout > Layout::Go12)?;
         let position = to_usize(self.unit.checked_add(file)?).checked_mul(4)?;
-        let offset =
-            self.table.format.u32(&mut Cursor::at(self.table.units, position)?).filter(|offset| *offset != u32::MAX)?;
-        Cursor::at(self.table.files, to_usize(offset))?.cstr()
+        let offset = self
+            .table
+            .format
+            .u32(&mut Cursor::from_offset(self.table.units, position)?)
+            .filter(|offset| *offset != u32::MAX)?;
+        Cursor::from_offset(self.table.files, to_usize(offset))?.cstr()
     }
 
     /// The pc-value table of file indices.
@@ -245,7 +248,7 @@ impl<'t, 'a> Function<'t, 'a> {
 
     /// The pc-value table at an offset; `None` for the offset 0, which stands for no table.
     pub(super) fn pc_values(&self, offset: u32) -> Option<Cursor<'a>> {
-        if offset == 0 { None } else { Cursor::at(self.table.pc_values, to_usize(offset)) }
+        if offset == 0 { None } else { Cursor::from_offset(self.table.pc_values, to_usize(offset)) }
     }
 
     /// The value of the pc-value table at an offset for an address inside the function.

@@ -110,5 +110,5 @@ impl Header {
 fn file_indices(format: NumberFormat, function_count: u64, functab: usize, bytes: &[u8]) -> Option<u64> {
     let words = usize::try_from(function_count).ok()?.checked_mul(2)?.checked_add(1)?;
     let offset = words.checked_mul(format.word_size())?.checked_add(functab)?;
-    format.u32(&mut Cursor::at(bytes, offset)?).map(u64::from)
+    format.u32(&mut Cursor::from_offset(bytes, offset)?).map(u64::from)
 }

@@ -83,7 +83,7 @@ impl<'a> InlineTrees<'a> {
         let tree = self.base.checked_add(function.funcdata(self.places.funcdata)?)?.checked_sub(self.start)?;
         let size = if layout == Layout::Go120 { 16 } else { 20 };
         let position = tree.checked_add(u64::from(index).checked_mul(size)?)?;
-        let mut cursor = Cursor::at(self.bytes, usize::try_from(position).ok()?)?;
+        let mut cursor = Cursor::from_offset(self.bytes, usize::try_from(position).ok()?)?;
         if layout == Layout::Go120 {
             let func_id = cursor.u8()?;
             cursor.skip(3)?;

@@ -251,7 +251,7 @@ impl<'a> Pclntab<'a> {
     fn functab_entry(&self, index: usize) -> Option<FunctabEntry> {
         let word = self.layout.functab_word_size(self.format);
         let offset = index.checked_mul(word)?.checked_mul(2)?.checked_add(self.functab)?;
-        let mut cursor = Cursor::at(self.functions, offset)?;
+        let mut cursor = Cursor::from_offset(self.functions, offset)?;
         if self.layout.has_addresses() {
             let entry = self.format.word(&mut cursor)?;
             return Some(FunctabEntry { entry, record: self.format.word(&mut cursor).unwrap_or_default() });
@@ -288,7 +288,7 @@ impl<'a> Pclntab<'a> {
 
     /// The name at this offset of the names. `None` if it is cut off.
     pub(super) fn name_at(&self, offset: u32) -> Option<&'a [u8]> {
-        Cursor::at(self.names, usize::try_from(offset).ok()?)?.cstr()
+        Cursor::from_offset(self.names, usize::try_from(offset).ok()?)?.cstr()
     }
 
     /// Whether a function id marks generated code: wrappers of methods and of calling conventions, equality and hash

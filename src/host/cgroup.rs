@@ -22,16 +22,17 @@ impl CpuQuota {
     }
 }
 
-/// The control groups that limit the CPU time of a process: its own and those above it, the topmost first.
+/// The control groups that limit the CPU time of a process: the process's own group and all groups above it.
 pub(super) struct CpuGroups {
+    /// Directories of the groups, topmost group first.
     pub(super) dirs: Vec<PathBuf>,
-    /// Whether they are of version 1.
-    pub(super) version_1: bool,
+    /// Whether the groups are of cgroup version 1, not 2.
+    pub(super) is_version_1: bool,
 }
 
 impl CpuGroups {
-    /// Finds the groups of a process: a number, or `self`. Takes version 1 if it has the `cpu` controller, else version 2
-    /// (Documentation/admin-guide/cgroup-v2.rst).
+    /// Finds the control groups of a process. `process` is a process id or `self`. Uses cgroup version 1 if it has the
+    /// `cpu` controller, else version 2 (Documentation/admin-guide/cgroup-v2.rst).
     pub(super) fn find(root: &Path, process: &str) -> Reading<Self> {
         read_text(&root.join("proc").join(process).join("cgroup")).and_then(|groups| {
             let mounts = root.join("sys/fs/cgroup");
@@ -43,7 +44,7 @@ impl CpuGroups {
                     (Some(controllers), Some(group)) if controllers.split(',').any(|name| name == "cpu") => {
                         let base = [mounts.join(controllers), mounts.join("cpu")].into_iter().find(|dir| dir.is_dir());
                         return base.map_or(Reading::Absent, |base| {
-                            Reading::Value(Self { dirs: down_to(&base, group), version_1: true })
+                            Reading::Value(Self { dirs: down_to(&base, group), is_version_1: true })
                         });
                     }
                     _ => {}
@@ -51,20 +52,20 @@ impl CpuGroups {
             }
             match unified {
                 Some(group) if mounts.is_dir() => {
-                    Reading::Value(Self { dirs: down_to(&mounts, group), version_1: false })
+                    Reading::Value(Self { dirs: down_to(&mounts, group), is_version_1: false })
                 }
                 _ => Reading::Absent,
             }
         })
     }
 
-    /// The limit of one of the groups; `Value(None)` if it has none.
+    /// The CPU limit of the group at `dir`. `Value(None)` if the group has no limit.
     pub(super) fn limit(&self, dir: &Path) -> Reading<Option<CpuQuota>> {
-        if self.version_1 { version_1(dir) } else { version_2(dir) }
+        if self.is_version_1 { read_limit_v1(dir) } else { read_limit_v2(dir) }
     }
 }
 
-/// The lowest limit of this process's group and the groups above it; `Value(None)` if there is no limit.
+/// The lowest CPU limit of this process's control group and the groups above it. `Value(None)` if there is no limit.
 pub(super) fn cpu_quota(root: &Path) -> Reading<Option<CpuQuota>> {
     CpuGroups::find(root, "self").and_then(|groups| {
         let mut found: Option<CpuQuota> = None;
@@ -73,7 +74,8 @@ pub(super) fn cpu_quota(root: &Path) -> Reading<Option<CpuQuota>> {
                 Reading::Value(Some(quota)) if found.is_none_or(|other| quota.cpus() < other.cpus()) => {
                     found = Some(quota);
                 }
-                // In a container, the path may be that on the host, while the top is already the container's own group.
+                // A group can be absent: in a container, the paths can be those of the host, while only the container's own
+                // groups are mounted.
                 Reading::Value(_) | Reading::Absent => {}
                 missing => return missing,
             }
@@ -97,7 +99,7 @@ fn down_to(base: &Path, group: &str) -> Vec<PathBuf> {
 }
 
 /// Reads `cpu.max`: `max 100000` or `150000 100000`. The root group has no such file.
-fn version_2(dir: &Path) -> Reading<Option<CpuQuota>> {
+fn read_limit_v2(dir: &Path) -> Reading<Option<CpuQuota>> {
     read_value(&dir.join("cpu.max"), |text| {
         let (quota, period) = text.split_once(' ')?;
         let period_us = period.parse().ok().filter(|&period| period > 0)?;
@@ -106,7 +108,7 @@ fn version_2(dir: &Path) -> Reading<Option<CpuQuota>> {
 }
 
 /// Reads `cpu.cfs_quota_us` (-1: no limit) and `cpu.cfs_period_us`.
-fn version_1(dir: &Path) -> Reading<Option<CpuQuota>> {
+fn read_limit_v1(dir: &Path) -> Reading<Option<CpuQuota>> {
     read_value(&dir.join("cpu.cfs_quota_us"), |text| text.parse::<i64>().ok()).and_then(|quota| {
         let Ok(quota_us) = u64::try_from(quota) else { return Reading::Value(None) };
         read_value(&dir.join("cpu.cfs_period_us"), |text| text.parse().ok().filter(|&period| period > 0))

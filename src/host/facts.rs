@@ -1,17 +1,17 @@
-//! The facts and their files.
+//! Facts about the machine, and the files that they are read from.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::cpus::cpus;
-use super::isolation::{Isolation, isolation};
+use super::cpus::read_cpus;
+use super::isolation::{Isolation, read_isolation};
 use super::parse::{self, Limit};
 use super::reading::{Reading, missing, read_text, read_value};
-use super::steadiness::{Steadiness, steadiness};
-use super::symbols::{KernelTracingFacts, kernel_symbols};
+use super::steadiness::{Steadiness, read_steadiness};
+use super::symbols::{KernelTracingFacts, read_kernel_tracing};
 
-/// Capabilities that a sampler may need. The number is the bit (include/uapi/linux/capability.h).
+/// Capabilities that a sampler can need. The number is the bit (include/uapi/linux/capability.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
     /// Allows to lock any amount of memory, so ring buffers have no budget.
@@ -37,23 +37,23 @@ pub struct HostFacts {
     pub kernel_release: Reading<String>,
     /// Kernel version, which names the distribution that built the kernel. `/proc/sys/kernel/version`.
     pub kernel_version: Reading<String>,
-    /// Distribution id, for example `debian`. In a container it is the container's, not the kernel's. `/etc/os-release`,
+    /// Distribution id, for example `debian`. In a container, the id of the container's distribution. `/etc/os-release`,
     /// else `/usr/lib/os-release`.
     pub distribution: Reading<String>,
     /// Name of the CPU. `/proc/cpuinfo`.
     pub cpu_model: Reading<String>,
-    /// The highest GOAMD64 level that the CPU has, 1 to 4; missing on other machines than x86-64. `/proc/cpuinfo`.
+    /// The highest GOAMD64 level that the CPU supports, 1 to 4. Only on x86-64. `/proc/cpuinfo`.
     pub amd64_level: Reading<u32>,
     /// Numbers of the online CPUs, ascending. `/sys/devices/system/cpu/online`, without it `/proc/stat`.
     pub online_cpus: Reading<Vec<u32>>,
-    /// Numbers of all CPUs that any source names, ascending: those above, `/sys/devices/system/cpu/possible`, and
-    /// `Cpus_allowed_list` of `/proc/self/status`.
+    /// Numbers of all CPUs that any file names, ascending: `online` and `possible` in `/sys/devices/system/cpu`,
+    /// `/proc/stat`, and `Cpus_allowed_list` of `/proc/self/status`.
     pub named_cpus: Vec<u32>,
     /// Bytes of memory that the kernel manages. `/proc/meminfo`.
     pub memory_bytes: Reading<u64>,
-    /// Names of the PMUs of CPU cores; empty if there is none. `/sys/bus/event_source/devices`.
+    /// Names of the PMUs of CPU cores. Empty if there is no PMU. `/sys/bus/event_source/devices`.
     pub pmus: Reading<Vec<String>>,
-    /// Name of the hypervisor or of the virtual machine's vendor; `None` without signs of a virtual machine.
+    /// Name of the hypervisor or of the virtual machine's vendor. `None` if no file shows a virtual machine.
     pub virtualisation: Option<String>,
     /// `/proc/sys/kernel/perf_event_paranoid`. Absent in a kernel without perf events (`perf_event_open(2)`).
     pub perf_event_paranoid: Reading<i32>,
@@ -65,7 +65,7 @@ pub struct HostFacts {
     pub perf_event_max_sample_rate: Reading<u32>,
     /// Maximum number of frames in a callchain. `/proc/sys/kernel/perf_event_max_stack`.
     pub perf_event_max_stack: Reading<u32>,
-    /// Percentage of CPU time that sampling may take before the kernel slows it down; 0 and 100 mean no limit.
+    /// Percentage of CPU time above which the kernel makes sampling slower. 0 and 100 mean no limit.
     /// `/proc/sys/kernel/perf_cpu_time_max_percent`.
     pub perf_cpu_time_max_percent: Reading<u32>,
     /// Not 0 if the kernel uses a hardware counter for its watchdog. `/proc/sys/kernel/nmi_watchdog`.
@@ -87,14 +87,14 @@ pub struct HostFacts {
 }
 
 impl HostFacts {
-    /// Whether this process has a capability that counts for perf events, kernel addresses and locked memory. The kernel
-    /// checks it with `capable()`, which needs the initial user namespace.
+    /// Whether this process has a capability in the initial user namespace. In other namespaces, the kernel ignores it for
+    /// perf events, kernel addresses and locked memory (`capable()`).
     pub fn has_capability(&self, capability: Capability) -> bool {
         let effective = self.capabilities.value().is_some_and(|bits| (bits >> (capability as u32)) & 1 == 1);
         effective && self.isolation.initial_user_namespace != Reading::Value(false)
     }
 
-    /// Number of online CPUs, if known; never 0.
+    /// Number of online CPUs, at least 1. `None` if it is unknown.
     pub fn cpu_count(&self) -> Option<u64> {
         self.online_cpus.value().map(|cpus| cpus.len() as u64).filter(|&count| count > 0)
     }
@@ -108,40 +108,40 @@ pub fn probe(root: &Path) -> HostFacts {
     let limits = read_text(&root.join("proc/self/limits"));
     let meminfo = read_text(&root.join("proc/meminfo"));
     let kernel_release = read_value(&sysctl.join("osrelease"), non_empty);
-    let (online_cpus, named_cpus) = cpus(root, &status);
+    let (online_cpus, named_cpus) = read_cpus(root, &status);
     HostFacts {
         // Not from /proc/sys/kernel/arch, which exists since Linux 6.1 only.
         arch: std::env::consts::ARCH.to_owned(),
         hostname: read_value(&sysctl.join("hostname"), non_empty),
         kernel_version: read_value(&sysctl.join("version"), non_empty),
-        distribution: distribution(root),
-        cpu_model: find_in(&cpuinfo, parse::cpu_model),
-        amd64_level: find_in(&cpuinfo, parse::amd64_level),
+        distribution: read_distribution_id(root),
+        cpu_model: find_in_text(&cpuinfo, parse::cpu_model),
+        amd64_level: find_in_text(&cpuinfo, parse::amd64_level),
         online_cpus,
         named_cpus,
-        memory_bytes: parse::field_of(&meminfo, "MemTotal", parse::kib),
-        pmus: pmus(&root.join("sys/bus/event_source/devices")),
-        virtualisation: virtualisation(root, &cpuinfo),
-        perf_event_paranoid: read_value(&sysctl.join("perf_event_paranoid"), number),
-        kptr_restrict: read_value(&sysctl.join("kptr_restrict"), number),
-        perf_event_mlock_kb: read_value(&sysctl.join("perf_event_mlock_kb"), number),
-        perf_event_max_sample_rate: read_value(&sysctl.join("perf_event_max_sample_rate"), number),
-        perf_event_max_stack: read_value(&sysctl.join("perf_event_max_stack"), number),
-        perf_cpu_time_max_percent: read_value(&sysctl.join("perf_cpu_time_max_percent"), number),
-        nmi_watchdog: read_value(&sysctl.join("nmi_watchdog"), number),
-        memlock: limit(&limits, "Max locked memory"),
-        open_files: limit(&limits, "Max open files"),
-        capabilities: parse::field_of(&status, "CapEff", |text| u64::from_str_radix(text, 16).ok()),
+        memory_bytes: parse::parse_field(&meminfo, "MemTotal", parse::kib_to_bytes),
+        pmus: list_core_pmus(&root.join("sys/bus/event_source/devices")),
+        virtualisation: detect_virtualisation(root, &cpuinfo),
+        perf_event_paranoid: read_value(&sysctl.join("perf_event_paranoid"), parse_number),
+        kptr_restrict: read_value(&sysctl.join("kptr_restrict"), parse_number),
+        perf_event_mlock_kb: read_value(&sysctl.join("perf_event_mlock_kb"), parse_number),
+        perf_event_max_sample_rate: read_value(&sysctl.join("perf_event_max_sample_rate"), parse_number),
+        perf_event_max_stack: read_value(&sysctl.join("perf_event_max_stack"), parse_number),
+        perf_cpu_time_max_percent: read_value(&sysctl.join("perf_cpu_time_max_percent"), parse_number),
+        nmi_watchdog: read_value(&sysctl.join("nmi_watchdog"), parse_number),
+        memlock: parse_limit(&limits, "Max locked memory"),
+        open_files: parse_limit(&limits, "Max open files"),
+        capabilities: parse::parse_field(&status, "CapEff", |text| u64::from_str_radix(text, 16).ok()),
         // Real, effective, saved and file system user id, in this order (proc_pid_status(5)).
-        effective_uid: parse::field_of(&status, "Uid", |text| text.split_whitespace().nth(1)?.parse().ok()),
-        kernel_symbols: kernel_symbols(root, kernel_release.value().map(String::as_str)),
-        isolation: isolation(root, &status),
-        steadiness: steadiness(root, &status, &meminfo),
+        effective_uid: parse::parse_field(&status, "Uid", |text| text.split_whitespace().nth(1)?.parse().ok()),
+        kernel_symbols: read_kernel_tracing(root, kernel_release.value().map(String::as_str)),
+        isolation: read_isolation(root, &status),
+        steadiness: read_steadiness(root, &status, &meminfo),
         kernel_release,
     }
 }
 
-fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+fn parse_number<T: std::str::FromStr>(text: &str) -> Option<T> {
     text.parse().ok()
 }
 
@@ -149,19 +149,19 @@ fn non_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn find_in<T>(text: &Reading<String>, find: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
+fn find_in_text<T>(text: &Reading<String>, find: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
     text.clone().and_then(|text| find(&text).map_or(Reading::Absent, Reading::Value))
 }
 
-fn distribution(root: &Path) -> Reading<String> {
-    let id = |file: &str| find_in(&read_text(&root.join(file)), parse::os_id);
+fn read_distribution_id(root: &Path) -> Reading<String> {
+    let id = |file: &str| find_in_text(&read_text(&root.join(file)), parse::os_id);
     match id("etc/os-release") {
         Reading::Absent => id("usr/lib/os-release"),
         found => found,
     }
 }
 
-fn limit(limits: &Reading<String>, name: &str) -> Reading<Limit> {
+fn parse_limit(limits: &Reading<String>, name: &str) -> Reading<Limit> {
     limits.clone().and_then(|limits| match parse::limit(&limits, name) {
         Ok(Some(limit)) => Reading::Value(limit),
         Ok(None) => Reading::Absent,
@@ -169,7 +169,7 @@ fn limit(limits: &Reading<String>, name: &str) -> Reading<Limit> {
     })
 }
 
-fn pmus(devices: &Path) -> Reading<Vec<String>> {
+fn list_core_pmus(devices: &Path) -> Reading<Vec<String>> {
     let entries = match std::fs::read_dir(devices) {
         Ok(entries) => entries,
         Err(error) => return missing(&error),
@@ -182,9 +182,9 @@ fn pmus(devices: &Path) -> Reading<Vec<String>> {
     Reading::Value(names)
 }
 
-/// All x86 hypervisors set the CPU flag `hypervisor`. The files name the hypervisor; on arm64 they are the only sign. A
-/// vendor name alone is no sign, because Amazon and Microsoft also offer real machines; QEMU is an exception.
-fn virtualisation(root: &Path, cpuinfo: &Reading<String>) -> Option<String> {
+/// Detects a virtual machine. All x86 hypervisors set the CPU flag `hypervisor`. On arm64, only the files below show a
+/// hypervisor. A vendor name is not enough, because Amazon and Microsoft also offer real machines. QEMU is an exception.
+fn detect_virtualisation(root: &Path, cpuinfo: &Reading<String>) -> Option<String> {
     let name = |file: &str| {
         let text = read_text(&root.join(file));
         text.value().map(|text| text.trim_matches(['\0', '\n', ' ']).to_owned()).filter(|text| !text.is_empty())

@@ -26,8 +26,8 @@ pub struct CpuTimes {
     pub steal: u64,
 }
 
-/// Parses a CPU list, for example `0-3,8,10-11` (Documentation/admin-guide/cputopology.rst). `None` if any part is invalid
-/// or not in ascending order.
+/// Parses a CPU list, for example `0-3,8,10-11` (Documentation/admin-guide/cputopology.rst). `None` if a number is invalid
+/// or the numbers are not in ascending order.
 pub(super) fn cpu_list(text: &str) -> Option<Vec<u32>> {
     let mut cpus = Vec::new();
     for part in text.split(',') {
@@ -41,14 +41,14 @@ pub(super) fn cpu_list(text: &str) -> Option<Vec<u32>> {
     Some(cpus)
 }
 
-/// The CPUs that have a line in `/proc/stat`: those that are online (`proc_stat(5)`).
+/// The numbers of the online CPUs: each has a line in `/proc/stat` (`proc_stat(5)`).
 pub(super) fn cpus_in_stat(stat: &str) -> Vec<u32> {
     let number = |line: &str| line.strip_prefix("cpu")?.split(' ').next()?.parse().ok().filter(|&cpu| cpu <= MAX_CPU);
     stat.lines().filter_map(number).collect()
 }
 
-/// The value of the first line `KEY: value`, with any blanks around the colon, as in `/proc/self/status` and
-/// `/proc/cpuinfo`.
+/// The value of the first line `KEY: value`, as in `/proc/self/status` and `/proc/cpuinfo`. Ignores blanks around the
+/// colon.
 pub(super) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -56,27 +56,27 @@ pub(super) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     })
 }
 
-/// The parsed value of the first line `KEY: value` of a text that may be missing.
-pub(super) fn field_of<T>(text: &Reading<String>, key: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
+/// Parses the value of the first line `KEY: value` of a text that was read or is missing.
+pub(super) fn parse_field<T>(text: &Reading<String>, key: &str, parse: impl FnOnce(&str) -> Option<T>) -> Reading<T> {
     text.clone().and_then(|text| {
         let Some(value) = field(&text, key) else { return Reading::Absent };
         parse(value).map_or_else(|| Reading::garbage(value), Reading::Value)
     })
 }
 
-/// Bytes from a value in KiB, for example `16384 kB` in `/proc/meminfo`.
-pub(super) fn kib(text: &str) -> Option<u64> {
+/// Parses a size in KiB, for example `16384 kB` in `/proc/meminfo`. Returns bytes.
+pub(super) fn kib_to_bytes(text: &str) -> Option<u64> {
     text.strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The selected word of a list, for example `madvise` in `always [madvise] never`.
-pub(super) fn bracketed(text: &str) -> Option<String> {
+/// The word in brackets, for example `madvise` in `always [madvise] never`.
+pub(super) fn bracketed_word(text: &str) -> Option<String> {
     let chosen = text.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'));
     chosen.filter(|word| !word.is_empty()).map(str::to_owned)
 }
 
 /// Parses `0` or `1`.
-pub(super) fn switch(text: &str) -> Option<bool> {
+pub(super) fn zero_or_one(text: &str) -> Option<bool> {
     match text {
         "0" => Some(false),
         "1" => Some(true),
@@ -91,8 +91,8 @@ pub(super) fn hundredths(text: &str) -> Option<u64> {
     whole.parse::<u64>().ok()?.checked_mul(100)?.checked_add(part)
 }
 
-/// Parses the line of all CPUs in `/proc/stat`. The total is the sum of the first eight numbers: the ninth and the tenth,
-/// guest time, are already included in the first and the second (`proc_stat(5)`).
+/// Parses the line for all CPUs in `/proc/stat`. The total is the sum of the first eight numbers. The ninth and the tenth
+/// number, guest time, are already part of the first and the second (`proc_stat(5)`).
 pub(super) fn cpu_times(stat: &str) -> Option<CpuTimes> {
     let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let ticks: Vec<u64> = line.split_whitespace().map(|word| word.parse().ok()).collect::<Option<_>>()?;
@@ -109,8 +109,8 @@ pub(super) fn is_read_only(mounts: &str, point: &str) -> bool {
     options.is_some_and(|options| options.split(',').any(|option| option == "ro"))
 }
 
-/// The soft limit in the line `name` (for example `Max locked memory`) of `/proc/self/limits`. `Ok(None)` if there is no
-/// such line; `Err` with the line if it cannot be parsed.
+/// The soft limit in the line `name` (for example `Max locked memory`) of `/proc/self/limits`. `Ok(None)` if the line is
+/// missing. `Err` with the line if it cannot be parsed.
 pub(super) fn limit<'a>(limits: &'a str, name: &str) -> Result<Option<Limit>, &'a str> {
     let Some(line) = limits.lines().find(|line| line.starts_with(name)) else { return Ok(None) };
     let soft = line.trim_start_matches(name).split_whitespace().next();
@@ -128,10 +128,10 @@ pub(super) fn os_id(text: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
-/// Whether the first lines of `/proc/kallsyms` show an address other than 0; `None` if no line has the right format.
+/// Whether the first lines of `/proc/kallsyms` show an address that is not 0. `None` if no line has the right format.
 ///
-/// The first line alone is not enough: up to Linux 6.14, the list of x86-64 starts with per-CPU symbols whose real address
-/// is 0. A kernel that hides addresses shows zeros in every line.
+/// A kernel that hides addresses shows 0 in every line. The first line alone is not enough: up to Linux 6.14, the list of
+/// x86-64 starts with per-CPU symbols whose real address is 0.
 pub(super) fn kallsyms_shown(first_lines: &str) -> Option<bool> {
     let mut has_symbols = false;
     for line in first_lines.lines() {
@@ -153,7 +153,7 @@ pub(super) fn cpu_model(cpuinfo: &str) -> Option<String> {
     Some(format!("implementer {implementer} part {part}"))
 }
 
-/// CPU features of the GOAMD64 levels v2, v3 and v4 beyond the level before, in the kernel's names
+/// CPU features that the GOAMD64 levels v2, v3 and v4 each add to the level before, with the kernel's names
 /// (<https://go.dev/wiki/MinimumRequirements#amd64>).
 const AMD64_LEVELS: [&[&str]; 3] = [
     &["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"],
@@ -161,7 +161,7 @@ const AMD64_LEVELS: [&[&str]; 3] = [
     &["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"],
 ];
 
-/// The highest GOAMD64 level whose features are all among the `flags` of an x86-64 CPU.
+/// The highest GOAMD64 level that an x86-64 CPU supports. `None` on other CPUs.
 pub(super) fn amd64_level(cpuinfo: &str) -> Option<u32> {
     let flags: Vec<&str> = field(cpuinfo, "flags")?.split_whitespace().collect();
     flags.contains(&"lm").then_some(())?;

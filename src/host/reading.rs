@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Maximum bytes of a file. `/proc/cpuinfo` of a machine with 512 CPUs has about 1 MiB.
-const MAX_SIZE: u64 = 4 << 20;
-/// Characters of an unexpected text that are kept for the report.
-const MAX_SHOWN: usize = 80;
+/// Maximum number of bytes that are read from a file. `/proc/cpuinfo` of a machine with 512 CPUs has about 1 MiB.
+const MAX_FILE_BYTES: u64 = 4 << 20;
+/// Maximum number of characters of an unexpected text that the report shows.
+const MAX_GARBAGE_CHARS: usize = 80;
 
 /// The result of reading a fact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,9 +19,9 @@ pub enum Reading<T> {
     Value(T),
     /// The file, or the line in it, does not exist.
     Absent,
-    /// The file exists but cannot be read; the system's error message.
+    /// The file exists but cannot be read. Holds the system's error message.
     Unreadable(String),
-    /// The file has unexpected contents; the start of them.
+    /// The file has unexpected contents. Holds the start of the contents.
     Garbage(String),
 }
 
@@ -41,9 +41,9 @@ impl<T> Reading<T> {
         }
     }
 
-    /// Unexpected contents, shortened for the report.
+    /// A reading of unexpected contents, which are shortened for the report.
     pub(super) fn garbage(text: &str) -> Self {
-        Self::Garbage(text.trim().chars().take(MAX_SHOWN).collect())
+        Self::Garbage(text.trim().chars().take(MAX_GARBAGE_CHARS).collect())
     }
 }
 
@@ -58,7 +58,7 @@ impl<T: std::fmt::Display> std::fmt::Display for Reading<T> {
     }
 }
 
-/// Reads a small text file, at most `limit` bytes.
+/// Reads the first `limit` bytes of a text file.
 pub(super) fn read_text_up_to(path: &Path, limit: u64) -> Reading<String> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)) {
@@ -67,9 +67,9 @@ pub(super) fn read_text_up_to(path: &Path, limit: u64) -> Reading<String> {
     }
 }
 
-/// Reads a small text file.
+/// Reads a text file, at most [`MAX_FILE_BYTES`].
 pub(super) fn read_text(path: &Path) -> Reading<String> {
-    read_text_up_to(path, MAX_SIZE)
+    read_text_up_to(path, MAX_FILE_BYTES)
 }
 
 /// Reads a file that holds a single value.
@@ -77,7 +77,7 @@ pub(super) fn read_value<T>(path: &Path, parse: impl FnOnce(&str) -> Option<T>) 
     read_text(path).and_then(|text| parse(text.trim()).map_or_else(|| Reading::garbage(&text), Reading::Value))
 }
 
-/// The reading of a file that cannot be read.
+/// The reason for a missing fact whose file could not be read: [`Reading::Absent`] or [`Reading::Unreadable`].
 pub(super) fn missing<T>(error: &std::io::Error) -> Reading<T> {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Reading::Absent,

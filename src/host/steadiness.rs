@@ -1,4 +1,4 @@
-//! Causes of unequal running times of the same program: settings of the CPUs, memory and clock, and other programs.
+//! Causes of unequal running times of a program: settings of CPUs, memory and clock, and the load by other programs.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub struct Swap {
     pub used: u64,
 }
 
-/// Whether CPUs may run above their nominal frequency, and the file that controls it.
+/// Whether CPUs are allowed to run above their nominal frequency. The variant is the file that controls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Turbo {
@@ -32,7 +32,7 @@ pub enum Turbo {
 pub struct Steadiness {
     /// Frequency governors of the CPUs, without duplicates. `/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor`.
     pub governors: Reading<Vec<String>>,
-    /// Turbo frequencies.
+    /// Whether CPUs are allowed to run above their nominal frequency.
     pub turbo: Reading<Turbo>,
     /// Whether two hardware threads share a core. `/sys/devices/system/cpu/smt/active`.
     pub smt: Reading<bool>,
@@ -40,62 +40,61 @@ pub struct Steadiness {
     pub aslr: Reading<u32>,
     /// Mean number of running and ready tasks over the last minute, in hundredths. `/proc/loadavg`.
     pub load_hundredths: Reading<u64>,
-    /// `always`, `madvise` or `never`. `/sys/kernel/mm/transparent_hugepage/enabled`.
+    /// Mode of transparent huge pages: `always`, `madvise` or `never`. `/sys/kernel/mm/transparent_hugepage/enabled`.
     pub huge_pages: Reading<String>,
-    /// `/proc/meminfo`.
+    /// Swap space. `/proc/meminfo`.
     pub swap: Reading<Swap>,
-    /// Number of times that cores were throttled because of heat. `thermal_throttle/core_throttle_count` of all CPUs.
+    /// Number of times that a core was throttled because of heat. Sum of `thermal_throttle/core_throttle_count` of all CPUs.
     pub throttled: Reading<u64>,
-    /// `/proc/stat`.
+    /// CPU time since the machine was started. `/proc/stat`.
     pub cpu_times: Reading<CpuTimes>,
     /// The kernel's time source. `/sys/devices/system/clocksource/clocksource0/current_clocksource`.
     pub clock_source: Reading<String>,
-    /// CPU limit of the control groups; `Value(None)` if there is no limit.
+    /// CPU limit of the control groups. `Value(None)` if there is no limit.
     pub cpu_quota: Reading<Option<CpuQuota>>,
-    /// Number of CPUs that this process may run on. `Cpus_allowed_list` of `/proc/self/status`.
+    /// Number of CPUs that this process is allowed to run on. `Cpus_allowed_list` of `/proc/self/status`.
     pub allowed_cpus: Reading<u64>,
 }
 
-/// Reads the facts under `root`; `status` and `meminfo` are the texts of these files.
-pub(super) fn steadiness(root: &Path, status: &Reading<String>, meminfo: &Reading<String>) -> Steadiness {
+/// Reads the facts below the directory `root`. `status` is the text of `/proc/self/status`, `meminfo` of `/proc/meminfo`.
+pub(super) fn read_steadiness(root: &Path, status: &Reading<String>, meminfo: &Reading<String>) -> Steadiness {
     let cpus = root.join("sys/devices/system/cpu");
     let clock = root.join("sys/devices/system/clocksource/clocksource0/current_clocksource");
     let word = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     Steadiness {
-        governors: each_cpu(&cpus, "cpufreq/scaling_governor", word).and_then(|mut names| {
+        governors: read_of_each_cpu(&cpus, "cpufreq/scaling_governor", word).and_then(|mut names| {
             names.sort();
             names.dedup();
             Reading::Value(names)
         }),
-        turbo: match read_value(&cpus.join("intel_pstate/no_turbo"), parse::switch) {
-            Reading::Absent => {
-                read_value(&cpus.join("cpufreq/boost"), parse::switch).and_then(|on| Reading::Value(Turbo::Boost(on)))
-            }
+        turbo: match read_value(&cpus.join("intel_pstate/no_turbo"), parse::zero_or_one) {
+            Reading::Absent => read_value(&cpus.join("cpufreq/boost"), parse::zero_or_one)
+                .and_then(|on| Reading::Value(Turbo::Boost(on))),
             no_turbo => no_turbo.and_then(|off| Reading::Value(Turbo::NoTurbo(!off))),
         },
-        smt: read_value(&cpus.join("smt/active"), parse::switch),
+        smt: read_value(&cpus.join("smt/active"), parse::zero_or_one),
         aslr: read_value(&root.join("proc/sys/kernel/randomize_va_space"), |text| text.parse().ok()),
         load_hundredths: read_value(&root.join("proc/loadavg"), |text| parse::hundredths(text.split(' ').next()?)),
-        huge_pages: read_value(&root.join("sys/kernel/mm/transparent_hugepage/enabled"), parse::bracketed),
+        huge_pages: read_value(&root.join("sys/kernel/mm/transparent_hugepage/enabled"), parse::bracketed_word),
         swap: meminfo.clone().and_then(|text| {
-            let size = |key| parse::field_of(&Reading::Value(text.clone()), key, parse::kib);
+            let size = |key| parse::parse_field(&Reading::Value(text.clone()), key, parse::kib_to_bytes);
             size("SwapTotal").and_then(|total| {
                 size("SwapFree").and_then(|free| Reading::Value(Swap { total, used: total.saturating_sub(free) }))
             })
         }),
-        throttled: each_cpu(&cpus, "thermal_throttle/core_throttle_count", |text| text.parse::<u64>().ok())
+        throttled: read_of_each_cpu(&cpus, "thermal_throttle/core_throttle_count", |text| text.parse::<u64>().ok())
             .and_then(|counts| Reading::Value(counts.into_iter().fold(0, u64::saturating_add))),
         cpu_times: read_text(&root.join("proc/stat"))
             .and_then(|stat| parse::cpu_times(&stat).map_or_else(|| Reading::garbage(&stat), Reading::Value)),
         clock_source: read_value(&clock, word),
         cpu_quota: cpu_quota(root),
-        allowed_cpus: parse::field_of(status, "Cpus_allowed_list", parse::cpu_list)
+        allowed_cpus: parse::parse_field(status, "Cpus_allowed_list", parse::cpu_list)
             .and_then(|list| Reading::Value(list.len() as u64)),
     }
 }
 
-/// Reads a file of each CPU that has it; `Absent` if none has it.
-fn each_cpu<T>(cpus: &Path, file: &str, parse: impl Fn(&str) -> Option<T>) -> Reading<Vec<T>> {
+/// Reads `file` of every CPU that has this file. `Absent` if no CPU has it. `cpus` is the directory with all CPUs.
+fn read_of_each_cpu<T>(cpus: &Path, file: &str, parse: impl Fn(&str) -> Option<T>) -> Reading<Vec<T>> {
     let entries = match std::fs::read_dir(cpus) {
         Ok(entries) => entries,
         Err(error) => return missing(&error),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::parse;
 use super::reading::{Reading, missing, read_text_up_to, read_value};
 
-/// Availability of information about the kernel's code.
+/// Information about the kernel's code that this machine offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelTracingFacts {
     /// Whether `/proc/kallsyms` shows real addresses to this process, not zeros.
@@ -20,27 +20,27 @@ pub struct KernelTracingFacts {
     pub tracepoint: Reading<u64>,
 }
 
-/// Reads the facts under `root`, for a kernel of this release.
-pub(super) fn kernel_symbols(root: &Path, release: Option<&str>) -> KernelTracingFacts {
+/// Reads the facts below the directory `root`. `release` is the kernel's release.
+pub(super) fn read_kernel_tracing(root: &Path, release: Option<&str>) -> KernelTracingFacts {
     KernelTracingFacts {
         kallsyms_shown: kallsyms_shown(root),
-        vmlinux: release.map_or(Reading::Absent, |release| vmlinux(root, release)),
+        vmlinux: release.map_or(Reading::Absent, |release| find_vmlinux(root, release)),
         btf: match std::fs::metadata(root.join("sys/kernel/btf/vmlinux")) {
             Ok(metadata) => Reading::Value(metadata.is_file()),
             Err(error) => missing(&error),
         },
-        tracepoint: tracepoint(root),
+        tracepoint: read_tracepoint_id(root),
     }
 }
 
-/// Reads the first 64 KiB only. The whole file has about 10 MiB, and is uniform: all addresses are hidden or none.
+/// Reads only the first 64 KiB of about 10 MiB. That is enough: the kernel hides all addresses or none.
 fn kallsyms_shown(root: &Path) -> Reading<bool> {
     read_text_up_to(&root.join("proc/kallsyms"), 64 << 10)
         .and_then(|text| parse::kallsyms_shown(&text).map_or_else(|| Reading::garbage(&text), Reading::Value))
 }
 
-/// Looks in the same paths as perf (`vmlinux_paths`, tools/perf/util/symbol.c), and in Fedora's.
-fn vmlinux(root: &Path, release: &str) -> Reading<PathBuf> {
+/// Looks for the kernel image in the paths that perf knows (`vmlinux_paths`, tools/perf/util/symbol.c), and in Fedora's.
+fn find_vmlinux(root: &Path, release: &str) -> Reading<PathBuf> {
     [
         format!("boot/vmlinux-{release}"),
         format!("usr/lib/debug/boot/vmlinux-{release}"),
@@ -54,8 +54,8 @@ fn vmlinux(root: &Path, release: &str) -> Reading<PathBuf> {
     .map_or(Reading::Absent, |file| Reading::Value(Path::new("/").join(file)))
 }
 
-/// tracefs has its own mount point since Linux 4.1, and is also in debugfs.
-fn tracepoint(root: &Path) -> Reading<u64> {
+/// Reads the id of the tracepoint from tracefs, which has a mount point since Linux 4.1, or from debugfs.
+fn read_tracepoint_id(root: &Path) -> Reading<u64> {
     let id = |mount: &str| {
         read_value(&root.join(mount).join("events/sched/sched_switch/id"), |text| text.parse::<u64>().ok())
     };

@@ -10,10 +10,10 @@ use super::reading::Reading;
 /// A kernel setting that goflame reads, and can change on request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Sysctl {
-    /// Permissions of processes without privileges.
+    /// Which events a process without privileges is allowed to open.
     #[serde(rename = "kernel.perf_event_paranoid")]
     PerfEventParanoid,
-    /// Who may read kernel addresses.
+    /// Who is allowed to read kernel addresses.
     #[serde(rename = "kernel.kptr_restrict")]
     KptrRestrict,
     /// KiB of ring buffers per CPU.
@@ -25,15 +25,15 @@ pub enum Sysctl {
     /// Maximum frames of a callchain.
     #[serde(rename = "kernel.perf_event_max_stack")]
     PerfEventMaxStack,
-    /// Percentage of CPU time that sampling may take.
+    /// Maximum percentage of CPU time that sampling takes.
     #[serde(rename = "kernel.perf_cpu_time_max_percent")]
     PerfCpuTimeMaxPercent,
 }
 
 impl Sysctl {
-    /// All settings, in the order in which they must be written. While the CPU time percentage is 0 or 100, the kernel
-    /// refuses to set the frequency (`perf_event_max_sample_rate_handler()`, kernel/events/core.c), so the percentage comes
-    /// first.
+    /// All settings, in the order in which they must be written. The percentage of CPU time precedes the frequency: while
+    /// it is 0 or 100, the kernel refuses to set the frequency (`perf_event_max_sample_rate_handler()`,
+    /// kernel/events/core.c).
     pub const ALL: [Self; 6] = [
         Self::PerfEventParanoid,
         Self::KptrRestrict,
@@ -60,8 +60,8 @@ impl Sysctl {
         root.join("proc/sys").join(self.name().replace('.', "/"))
     }
 
-    /// Whether the kernel accepts this value. The bounds are the same as in the kernel's handlers; the range of
-    /// `perf_event_paranoid` is wider, because distributions add levels.
+    /// Whether the kernel accepts this value. The bounds are those of the kernel. Only the range of `perf_event_paranoid` is
+    /// wider, because distributions add levels.
     pub fn is_possible(self, value: i64) -> bool {
         let range = match self {
             Self::PerfEventParanoid => -1..=9,
@@ -78,12 +78,12 @@ impl HostFacts {
     /// The value of a kernel setting. A number that the kernel does not accept is reported as garbage.
     pub fn sysctl(&self, sysctl: Sysctl) -> Reading<i64> {
         let value = match sysctl {
-            Sysctl::PerfEventParanoid => widened(&self.perf_event_paranoid),
-            Sysctl::KptrRestrict => widened(&self.kptr_restrict),
-            Sysctl::PerfEventMlockKb => widened(&self.perf_event_mlock_kb),
-            Sysctl::PerfEventMaxSampleRate => widened(&self.perf_event_max_sample_rate),
-            Sysctl::PerfEventMaxStack => widened(&self.perf_event_max_stack),
-            Sysctl::PerfCpuTimeMaxPercent => widened(&self.perf_cpu_time_max_percent),
+            Sysctl::PerfEventParanoid => to_i64(&self.perf_event_paranoid),
+            Sysctl::KptrRestrict => to_i64(&self.kptr_restrict),
+            Sysctl::PerfEventMlockKb => to_i64(&self.perf_event_mlock_kb),
+            Sysctl::PerfEventMaxSampleRate => to_i64(&self.perf_event_max_sample_rate),
+            Sysctl::PerfEventMaxStack => to_i64(&self.perf_event_max_stack),
+            Sysctl::PerfCpuTimeMaxPercent => to_i64(&self.perf_cpu_time_max_percent),
         };
         value.and_then(|value| {
             if sysctl.is_possible(value) { Reading::Value(value) } else { Reading::garbage(&value.to_string()) }
@@ -94,18 +94,18 @@ impl HostFacts {
     #[must_use]
     pub fn with_sysctl(mut self, sysctl: Sysctl, value: i64) -> Self {
         match sysctl {
-            Sysctl::PerfEventParanoid => set(&mut self.perf_event_paranoid, value),
-            Sysctl::KptrRestrict => set(&mut self.kptr_restrict, value),
-            Sysctl::PerfEventMlockKb => set(&mut self.perf_event_mlock_kb, value),
-            Sysctl::PerfEventMaxSampleRate => set(&mut self.perf_event_max_sample_rate, value),
-            Sysctl::PerfEventMaxStack => set(&mut self.perf_event_max_stack, value),
-            Sysctl::PerfCpuTimeMaxPercent => set(&mut self.perf_cpu_time_max_percent, value),
+            Sysctl::PerfEventParanoid => set_if_in_range(&mut self.perf_event_paranoid, value),
+            Sysctl::KptrRestrict => set_if_in_range(&mut self.kptr_restrict, value),
+            Sysctl::PerfEventMlockKb => set_if_in_range(&mut self.perf_event_mlock_kb, value),
+            Sysctl::PerfEventMaxSampleRate => set_if_in_range(&mut self.perf_event_max_sample_rate, value),
+            Sysctl::PerfEventMaxStack => set_if_in_range(&mut self.perf_event_max_stack, value),
+            Sysctl::PerfCpuTimeMaxPercent => set_if_in_range(&mut self.perf_cpu_time_max_percent, value),
         }
         self
     }
 
-    /// The facts for a user without privileges: no capabilities, and kernel addresses only if the settings show them to
-    /// everybody (`kallsyms_show_value()`, `kernel/ksyms_common.c`).
+    /// The facts for a user without privileges. The user has no capabilities, and sees kernel addresses only if the settings
+    /// show them to everybody (`kallsyms_show_value()`, `kernel/ksyms_common.c`).
     #[must_use]
     pub fn unprivileged(mut self) -> Self {
         self.capabilities = Reading::Value(0);
@@ -125,13 +125,13 @@ impl HostFacts {
 /// The user id of a user without privileges (`overflowuid`).
 const NOBODY: u32 = 65_534;
 
-fn set<T: TryFrom<i64>>(reading: &mut Reading<T>, value: i64) {
+fn set_if_in_range<T: TryFrom<i64>>(reading: &mut Reading<T>, value: i64) {
     if let Ok(value) = value.try_into() {
         *reading = Reading::Value(value);
     }
 }
 
-fn widened<T: Copy + TryInto<i64> + std::fmt::Display>(reading: &Reading<T>) -> Reading<i64> {
+fn to_i64<T: Copy + TryInto<i64> + std::fmt::Display>(reading: &Reading<T>) -> Reading<i64> {
     reading
         .clone()
         .and_then(|value| value.try_into().map_or_else(|_| Reading::garbage(&value.to_string()), Reading::Value))

@@ -8,16 +8,16 @@ use std::path::Path;
 
 use super::{Capability, CpuQuota, CpuWaitCounters, HostFacts, Limit, Reading, Sysctl, parse, probe};
 
-fn write(root: &Path, file: &str, text: &str) {
+fn write_file(root: &Path, file: &str, text: &str) {
     let path = root.join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
 
-fn with(files: &[(&str, &str)]) -> HostFacts {
+fn probe_files(files: &[(&str, &str)]) -> HostFacts {
     let root = tempfile::tempdir().unwrap();
     for (file, text) in files {
-        write(root.path(), file, text);
+        write_file(root.path(), file, text);
     }
     probe(root.path())
 }
@@ -27,15 +27,18 @@ const PARANOID: &str = "proc/sys/kernel/perf_event_paranoid";
 #[test]
 fn every_paranoid_level_is_read() {
     for level in -1..=4 {
-        assert_eq!(with(&[(PARANOID, &format!("{level}\n"))]).perf_event_paranoid, Reading::Value(level));
+        assert_eq!(probe_files(&[(PARANOID, &format!("{level}\n"))]).perf_event_paranoid, Reading::Value(level));
     }
 }
 
 #[test]
 fn absent_unreadable_and_garbage_are_different_readings() {
-    assert_eq!(with(&[]).perf_event_paranoid, Reading::Absent);
-    assert_eq!(with(&[(PARANOID, "/usr/lib/debug\n")]).perf_event_paranoid, Reading::Garbage("/usr/lib/debug".into()));
-    assert_eq!(with(&[(PARANOID, "")]).perf_event_paranoid, Reading::Garbage(String::new()));
+    assert_eq!(probe_files(&[]).perf_event_paranoid, Reading::Absent);
+    assert_eq!(
+        probe_files(&[(PARANOID, "/usr/lib/debug\n")]).perf_event_paranoid,
+        Reading::Garbage("/usr/lib/debug".into())
+    );
+    assert_eq!(probe_files(&[(PARANOID, "")]).perf_event_paranoid, Reading::Garbage(String::new()));
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join(PARANOID)).unwrap();
     assert!(matches!(probe(root.path()).perf_event_paranoid, Reading::Unreadable(why) if why.contains("directory")));
@@ -43,7 +46,7 @@ fn absent_unreadable_and_garbage_are_different_readings() {
 
 #[test]
 fn an_empty_root_has_no_facts() {
-    let facts = with(&[]);
+    let facts = probe_files(&[]);
     assert_eq!(facts.online_cpus, Reading::Absent);
     assert_eq!(facts.pmus, Reading::Absent);
     assert_eq!(facts.memlock, Reading::Absent);
@@ -67,21 +70,21 @@ fn cpu_lists_are_parsed() {
 #[test]
 fn a_cpu_that_any_source_names_is_known() {
     let stat = ("proc/stat", "cpu  1 2 3\ncpu0 1 2 3\ncpu5 1 2 3\ncpuidle 1\nctxt 9\n");
-    let facts = with(&[stat]);
+    let facts = probe_files(&[stat]);
     assert_eq!((facts.online_cpus, facts.named_cpus), (Reading::Value(vec![0, 5]), vec![0, 5]));
     let online = ("sys/devices/system/cpu/online", "0\n");
     let possible = ("sys/devices/system/cpu/possible", "0-2\n");
     let allowed = ("proc/self/status", "Cpus_allowed_list:\t1,4\n");
-    let facts = with(&[stat, online, possible, allowed]);
+    let facts = probe_files(&[stat, online, possible, allowed]);
     assert_eq!((facts.online_cpus, facts.named_cpus), (Reading::Value(vec![0]), vec![0, 1, 2, 4, 5]));
-    assert_eq!(with(&[]).named_cpus, Vec::<u32>::new());
+    assert_eq!(probe_files(&[]).named_cpus, Vec::<u32>::new());
 }
 
 #[test]
 fn capabilities_count_in_the_initial_user_namespace_only() {
     let root = tempfile::tempdir().unwrap();
     let status = "Name:\tx\nUid:\t1000\t0\t0\t0\nCapEff:\t0000004000004000\nSeccomp:\t2\n";
-    write(root.path(), "proc/self/status", status);
+    write_file(root.path(), "proc/self/status", status);
     let facts = probe(root.path());
     assert_eq!(facts.effective_uid, Reading::Value(0));
     assert_eq!(facts.isolation.seccomp, Reading::Value(2));
@@ -99,17 +102,17 @@ fn capabilities_count_in_the_initial_user_namespace_only() {
 fn memlock_limits_are_read() {
     let limits = |soft: &str| {
         let line = format!("Limit  Soft Limit\nMax locked memory         {soft}   unlimited  bytes     \n");
-        with(&[("proc/self/limits", &line)]).memlock
+        probe_files(&[("proc/self/limits", &line)]).memlock
     };
     assert_eq!(limits("8388608"), Reading::Value(Limit::AtMost(8_388_608)));
     assert_eq!(limits("unlimited"), Reading::Value(Limit::Unlimited));
     assert!(matches!(limits("many"), Reading::Garbage(_)));
-    assert_eq!(with(&[("proc/self/limits", "Max open files 1 1 files\n")]).memlock, Reading::Absent);
+    assert_eq!(probe_files(&[("proc/self/limits", "Max open files 1 1 files\n")]).memlock, Reading::Absent);
 }
 
 #[test]
 fn hidden_kernel_addresses_are_recognised() {
-    let shown = |text: &str| with(&[("proc/kallsyms", text)]).kernel_symbols.kallsyms_shown;
+    let shown = |text: &str| probe_files(&[("proc/kallsyms", text)]).kernel_symbols.kallsyms_shown;
     assert_eq!(shown("0000000000000000 T _stext\n0000000000000000 T _text\n"), Reading::Value(false));
     assert_eq!(shown("0000000000000000 A fixed_percpu_data\n0000000000001000 A x\n"), Reading::Value(true));
     assert_eq!(shown("ffffffff81000000 T _stext\n"), Reading::Value(true));
@@ -132,17 +135,17 @@ fn pmus_of_cpu_cores_are_found_by_name() {
 fn virtual_machines_are_recognised() {
     let flags = |flags: &str| format!("processor\t: 0\nflags\t\t: fpu {flags} lm\n");
     let vendor = ("sys/class/dmi/id/sys_vendor", "Amazon EC2\n");
-    assert_eq!(with(&[("proc/cpuinfo", &flags("")), vendor]).virtualisation, None);
-    let seen = with(&[("proc/cpuinfo", &flags("hypervisor")), vendor]).virtualisation;
+    assert_eq!(probe_files(&[("proc/cpuinfo", &flags("")), vendor]).virtualisation, None);
+    let seen = probe_files(&[("proc/cpuinfo", &flags("hypervisor")), vendor]).virtualisation;
     assert_eq!(seen.as_deref(), Some("Amazon EC2"));
-    assert!(with(&[("proc/cpuinfo", &flags("hypervisor"))]).virtualisation.is_some());
-    let arm = with(&[("proc/device-tree/hypervisor/compatible", "linux,kvm\0")]).virtualisation;
+    assert!(probe_files(&[("proc/cpuinfo", &flags("hypervisor"))]).virtualisation.is_some());
+    let arm = probe_files(&[("proc/device-tree/hypervisor/compatible", "linux,kvm\0")]).virtualisation;
     assert_eq!(arm.as_deref(), Some("linux,kvm"));
 }
 
 #[test]
 fn cpu_distribution_and_memory_are_read() {
-    let facts = with(&[
+    let facts = probe_files(&[
         ("proc/cpuinfo", "CPU implementer\t: 0x41\nCPU part\t: 0xd0c\n"),
         ("usr/lib/os-release", "NAME=\"Ubuntu\"\nID=\"ubuntu\"\nVERSION_ID=24.04\n"),
         ("proc/meminfo", "MemTotal:       16384 kB\nMemFree: 1 kB\n"),
@@ -154,7 +157,7 @@ fn cpu_distribution_and_memory_are_read() {
 
 #[test]
 fn the_lowest_cpu_quota_counts() {
-    let quota = |files: &[(&str, &str)]| with(files).steadiness.cpu_quota;
+    let quota = |files: &[(&str, &str)]| probe_files(files).steadiness.cpu_quota;
     let own = ("proc/self/cgroup", "0::/a/b\n");
     let (inner, outer) = ("sys/fs/cgroup/a/b/cpu.max", "sys/fs/cgroup/a/cpu.max");
     let half = Some(CpuQuota { quota_us: 50_000, period_us: 100_000 });
@@ -189,9 +192,9 @@ fn numbers_and_selected_words_are_parsed() {
     for wrong in ["12", "12.3", "1.234", ".50x", "-1.00"] {
         assert_eq!(parse::hundredths(wrong), None, "{wrong}");
     }
-    assert_eq!(parse::bracketed("a [b] c").as_deref(), Some("b"));
-    assert_eq!((parse::bracketed("a b"), parse::bracketed("[] b")), (None, None));
-    assert_eq!(["0", "1", "2", ""].map(parse::switch), [Some(false), Some(true), None, None]);
+    assert_eq!(parse::bracketed_word("a [b] c").as_deref(), Some("b"));
+    assert_eq!((parse::bracketed_word("a b"), parse::bracketed_word("[] b")), (None, None));
+    assert_eq!(["0", "1", "2", ""].map(parse::zero_or_one), [Some(false), Some(true), None, None]);
     let times = parse::cpu_times("intr 1\ncpu  1 2 3 4 5 6 7 8 9 10\n").unwrap();
     assert_eq!((times.total, times.steal), (36, 8), "the first numbers include guest time");
 }
@@ -206,14 +209,14 @@ fn the_last_mount_on_a_directory_counts() {
 
 #[test]
 fn values_that_the_kernel_does_not_accept_are_garbage() {
-    let paranoid = |text: &str| with(&[(PARANOID, text)]).sysctl(Sysctl::PerfEventParanoid);
+    let paranoid = |text: &str| probe_files(&[(PARANOID, text)]).sysctl(Sysctl::PerfEventParanoid);
     assert_eq!(paranoid("-1"), Reading::Value(-1));
     assert!(matches!(paranoid("1000"), Reading::Garbage(_)));
     assert!(matches!(paranoid("-2"), Reading::Garbage(_)));
     let files = Sysctl::ALL.map(|setting| setting.file(Path::new("")).to_str().unwrap().to_owned());
     assert!(files.iter().all(|file| file.starts_with("proc/sys/kernel/") && !file.contains('.')), "{files:?}");
     let named: Vec<_> = files.iter().map(|file| (file.as_str(), "7")).collect();
-    let facts = with(&named);
+    let facts = probe_files(&named);
     assert!(
         Sysctl::ALL
             .iter()
@@ -230,7 +233,7 @@ fn users_without_privileges_see_kernel_addresses_only_if_the_settings_allow_it()
             ("proc/kallsyms", "ffffffff81000000 T _stext\n"),
             ("proc/self/status", "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n"),
         ];
-        let facts = with(&root);
+        let facts = probe_files(&root);
         assert!(facts.is_privileged());
         let user = facts.unprivileged();
         assert!(!user.is_privileged() && !user.has_capability(Capability::SysAdmin));
@@ -244,9 +247,12 @@ fn users_without_privileges_see_kernel_addresses_only_if_the_settings_allow_it()
 #[test]
 fn a_changed_setting_has_the_new_value() {
     for setting in Sysctl::ALL {
-        assert_eq!(with(&[]).with_sysctl(setting, 2).sysctl(setting), Reading::Value(2));
+        assert_eq!(probe_files(&[]).with_sysctl(setting, 2).sysctl(setting), Reading::Value(2));
     }
-    assert_eq!(with(&[]).with_sysctl(Sysctl::PerfEventMlockKb, -1).sysctl(Sysctl::PerfEventMlockKb), Reading::Absent);
+    assert_eq!(
+        probe_files(&[]).with_sysctl(Sysctl::PerfEventMlockKb, -1).sysctl(Sysctl::PerfEventMlockKb),
+        Reading::Absent
+    );
 }
 
 #[test]
@@ -255,11 +261,11 @@ fn waits_for_a_quota_and_for_a_cpu_are_counted() {
     let reading = |throttled: &str, stalled: &str| {
         let stat = format!("usage_usec 9\nnr_periods 10\nnr_throttled 4\nthrottled_usec {throttled}\n");
         let pressure = format!("some avg10=1.00 avg60=0.00 avg300=0.00 total={stalled}\nfull avg10=0.00 total=1\n");
-        write(root.path(), "proc/self/cgroup", "0::/app\n");
-        write(root.path(), "sys/fs/cgroup/app/cpu.max", "50000 100000\n");
-        write(root.path(), "sys/fs/cgroup/app/cpu.stat", &stat);
-        write(root.path(), "sys/fs/cgroup/app/cpu.pressure", &pressure);
-        write(root.path(), "proc/pressure/cpu", &pressure);
+        write_file(root.path(), "proc/self/cgroup", "0::/app\n");
+        write_file(root.path(), "sys/fs/cgroup/app/cpu.max", "50000 100000\n");
+        write_file(root.path(), "sys/fs/cgroup/app/cpu.stat", &stat);
+        write_file(root.path(), "sys/fs/cgroup/app/cpu.pressure", &pressure);
+        write_file(root.path(), "proc/pressure/cpu", &pressure);
         CpuWaitCounters::read(root.path(), "self")
     };
     let before = reading("1000", "20");
@@ -270,16 +276,16 @@ fn waits_for_a_quota_and_for_a_cpu_are_counted() {
 
     let root = tempfile::tempdir().unwrap();
     let old = "sys/fs/cgroup/cpu/app";
-    write(root.path(), "proc/7/cgroup", "3:cpu,cpuacct:/app\n0::/\n");
-    write(root.path(), &format!("{old}/cpu.cfs_quota_us"), "30000\n");
-    write(root.path(), &format!("{old}/cpu.cfs_period_us"), "100000\n");
-    write(root.path(), &format!("{old}/cpu.stat"), "nr_periods 1\nnr_throttled 0\nthrottled_time 0\n");
+    write_file(root.path(), "proc/7/cgroup", "3:cpu,cpuacct:/app\n0::/\n");
+    write_file(root.path(), &format!("{old}/cpu.cfs_quota_us"), "30000\n");
+    write_file(root.path(), &format!("{old}/cpu.cfs_period_us"), "100000\n");
+    write_file(root.path(), &format!("{old}/cpu.stat"), "nr_periods 1\nnr_throttled 0\nthrottled_time 0\n");
     let before = CpuWaitCounters::read(root.path(), "7");
-    write(root.path(), &format!("{old}/cpu.stat"), "nr_periods 5\nnr_throttled 3\nthrottled_time 2500000\n");
-    write(root.path(), "proc/pressure/cpu", "some avg10=0.00 total=5\n");
+    write_file(root.path(), &format!("{old}/cpu.stat"), "nr_periods 5\nnr_throttled 3\nthrottled_time 2500000\n");
+    write_file(root.path(), "proc/pressure/cpu", "some avg10=0.00 total=5\n");
     let waits = CpuWaitCounters::read(root.path(), "7").since(&before);
     let group = waits.quotas.get(&root.path().join(old)).unwrap();
     assert_eq!((group.periods, group.throttled_periods, group.throttled_us), (4, 3, 2500));
     assert_eq!(group.quota, CpuQuota { quota_us: 30_000, period_us: 100_000 });
-    assert_eq!(waits.machine_pressure_us(), None, "it was not there before");
+    assert_eq!(waits.machine_pressure_us(), None, "the file was absent at the first reading");
 }

@@ -11,12 +11,12 @@ use crate::bytes::Cursor;
 const MAGIC: u32 = 0x4a69_5444;
 const VERSION: u32 = 1;
 /// Size of the header's known fields in bytes.
-const HEADER: usize = 40;
+const HEADER_BYTES: usize = 40;
 /// Size of a record's id, size and time in bytes.
-const PREFIX: usize = 16;
+const PREFIX_BYTES: usize = 16;
 
-/// `JITDUMP_FLAGS_ARCH_TIMESTAMP`: the times count ticks of the CPU.
-const CPU_TICKS: u64 = 1;
+/// `JITDUMP_FLAGS_ARCH_TIMESTAMP`: the times are in CPU ticks, not in nanoseconds.
+const CPU_TICKS_FLAG: u64 = 1;
 
 /// Numbers of record types.
 mod record_id {
@@ -26,32 +26,32 @@ mod record_id {
     pub(super) const CODE_CLOSE: u32 = 3;
 }
 
-/// File name of a line that has the file of the line before.
+/// File name that stands for the file of the line before.
 const SAME_FILE: &[u8] = b"\xff";
 
 /// Maximum number of source lines that are read from a file.
 const MAX_LINES: usize = 1 << 22;
 
-/// Reads a jitdump of a machine with this byte order. A file that is cut off gives what lies before the cut. `None` if it is
-/// not a jitdump.
+/// Parses a jitdump in the byte order of this machine. If the file is cut off, returns the functions before the cut. `None`
+/// if the bytes are not a jitdump.
 pub fn parse_jitdump(bytes: &[u8]) -> Option<JitCode<'_>> {
     let mut header = Cursor::new(bytes);
     if (header.u32()?, header.u32()?) != (MAGIC, VERSION) {
         return None;
     }
-    let size = usize::try_from(header.u32()?).ok()?.max(HEADER);
-    // The machine, padding, the process, and the time.
+    let size = usize::try_from(header.u32()?).ok()?.max(HEADER_BYTES);
+    // Skips machine, padding, process and time.
     header.skip(20)?;
-    let timed = header.u64()? & CPU_TICKS == 0;
-    let mut dump = Dump { code: JitCode { timed, ..JitCode::default() }, ..Dump::default() };
-    let mut records = Cursor::at(bytes, size)?;
+    let has_times = header.u64()? & CPU_TICKS_FLAG == 0;
+    let mut dump = JitdumpParser { code: JitCode { has_times, ..JitCode::default() }, ..JitdumpParser::default() };
+    let mut records = Cursor::from_offset(bytes, size)?;
     while let (Some(id), Some(size), Some(time)) = (records.u32(), records.u32(), records.u64()) {
-        let size = usize::try_from(size).ok().and_then(|size| size.checked_sub(PREFIX));
+        let size = usize::try_from(size).ok().and_then(|size| size.checked_sub(PREFIX_BYTES));
         let Some(body) = size.and_then(|size| records.take(size)) else { break };
         if id == record_id::CODE_CLOSE || dump.code.functions.len() == MAX_FUNCTIONS {
             break;
         }
-        if dump.record(id, time, body).is_none() {
+        if dump.parse_record(id, time, body).is_none() {
             dump.code.malformed = dump.code.malformed.saturating_add(1);
         }
     }
@@ -59,32 +59,32 @@ pub fn parse_jitdump(bytes: &[u8]) -> Option<JitCode<'_>> {
 }
 
 #[derive(Default)]
-struct Dump<'b> {
+struct JitdumpParser<'b> {
     code: JitCode<'b>,
-    /// Source lines of code that is not loaded yet, by its address.
-    lines: HashMap<u64, Range<usize>>,
-    /// The last function with each code index.
+    /// Ranges of [`JitCode::lines`] for code that is not loaded yet, by address of the code.
+    pending_lines: HashMap<u64, Range<usize>>,
+    /// Position of the last function with a code index, by code index.
     by_index: HashMap<u64, usize>,
 }
 
-impl<'b> Dump<'b> {
-    /// Reads the body of a record. `None` if it does not follow the format.
-    fn record(&mut self, id: u32, time: u64, body: &'b [u8]) -> Option<()> {
+impl<'b> JitdumpParser<'b> {
+    /// Parses the body of a record. `None` if the body does not follow the format.
+    fn parse_record(&mut self, id: u32, time: u64, body: &'b [u8]) -> Option<()> {
         let mut fields = Cursor::new(body);
         match id {
-            record_id::CODE_LOAD => self.load(time, &mut fields),
-            record_id::CODE_MOVE => self.move_code(time, &mut fields),
-            record_id::CODE_DEBUG_INFO => self.debug_info(&mut fields),
+            record_id::CODE_LOAD => self.parse_load(time, &mut fields),
+            record_id::CODE_MOVE => self.parse_move(time, &mut fields),
+            record_id::CODE_DEBUG_INFO => self.parse_debug_info(&mut fields),
             _ => Some(()),
         }
     }
 
-    fn load(&mut self, time: u64, fields: &mut Cursor<'b>) -> Option<()> {
-        // Process, thread, and the address at which the code runs, which is that of the code.
+    fn parse_load(&mut self, time: u64, fields: &mut Cursor<'b>) -> Option<()> {
+        // Skips process, thread, and the address at which the code runs. The next field has the same address.
         fields.skip(16)?;
         let (start, size, index) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let name = fields.cstr()?;
-        let lines = self.lines.remove(&start).unwrap_or(0..0);
+        let lines = self.pending_lines.remove(&start).unwrap_or(0..0);
         if !is_code_range(start, size) {
             return None;
         }
@@ -93,7 +93,7 @@ impl<'b> Dump<'b> {
         Some(())
     }
 
-    fn move_code(&mut self, time: u64, fields: &mut Cursor<'b>) -> Option<()> {
+    fn parse_move(&mut self, time: u64, fields: &mut Cursor<'b>) -> Option<()> {
         fields.skip(16)?;
         let (_old, start, size, index) = (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?);
         let moved = self.code.functions.get(*self.by_index.get(&index)?)?.clone();
@@ -105,8 +105,8 @@ impl<'b> Dump<'b> {
         Some(())
     }
 
-    /// Reads source lines up to the first that does not follow the format: V8 writes wrong ones, and names do not need them.
-    fn debug_info(&mut self, fields: &mut Cursor<'b>) -> Option<()> {
+    /// Parses source lines up to the first wrong one. V8 writes wrong lines, and the names of functions do not need lines.
+    fn parse_debug_info(&mut self, fields: &mut Cursor<'b>) -> Option<()> {
         let (start, count) = (fields.u64()?, fields.u64()?);
         let first = self.code.lines.len();
         let mut last = None;
@@ -115,12 +115,12 @@ impl<'b> Dump<'b> {
             let Some(line) = last else { break };
             self.code.lines.push(line);
         }
-        self.lines.insert(start, first..self.code.lines.len());
+        self.pending_lines.insert(start, first..self.code.lines.len());
         Some(())
     }
 }
 
-/// Reads the next source line of code that starts at this address.
+/// Parses the next source line of the code that starts at `start`. `last` is the line before.
 fn next_line<'b>(fields: &mut Cursor<'b>, start: u64, last: Option<JitLine<'b>>) -> Option<JitLine<'b>> {
     let (address, line, _discriminator, file) = (fields.u64()?, fields.u32()?, fields.u32()?, fields.cstr()?);
     let offset = address.checked_sub(start).filter(|offset| last.is_none_or(|last| last.offset <= *offset))?;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn record(id: u32, time: u64, body: &[u8]) -> Vec<u8> {
-        let size = u32::try_from(PREFIX + body.len()).unwrap();
+        let size = u32::try_from(PREFIX_BYTES + body.len()).unwrap();
         [&id.to_le_bytes()[..], &size.to_le_bytes(), &time.to_le_bytes(), body].concat()
     }
 
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_have_their_time_their_lines_and_keep_them_when_they_move() {
+    fn functions_have_a_time_and_lines_and_keep_the_lines_when_they_move() {
         let bytes = dump();
         let code = parse_jitdump(&bytes).unwrap();
         let function = |time, start, name, lines| JitFunction { time, start, size: 4, name, lines };
@@ -201,12 +201,12 @@ mod tests {
         );
         let lines: Vec<_> = code.lines.iter().map(|line| (line.offset, line.line, line.file)).collect();
         assert_eq!(lines, [(0, 3, &b"a.js"[..]), (2, 4, b"a.js"), (3, 9, b"b.js")]);
-        assert!(code.timed && code.malformed == 0);
-        assert!(!parse_jitdump(&header(CPU_TICKS)).unwrap().timed);
+        assert!(code.has_times && code.malformed == 0);
+        assert!(!parse_jitdump(&header(CPU_TICKS_FLAG)).unwrap().has_times);
     }
 
     #[test]
-    fn a_file_that_is_cut_off_anywhere_gives_what_lies_before_the_cut() {
+    fn a_file_that_is_cut_off_anywhere_gives_the_functions_before_the_cut() {
         let whole = dump();
         let all = parse_jitdump(&whole).unwrap();
         for end in 0..whole.len() {
@@ -214,7 +214,7 @@ mod tests {
                 Some(cut) => {
                     assert!(all.functions.starts_with(&cut.functions) && cut.malformed == 0, "{end}");
                 }
-                None => assert!(end < HEADER, "{end}"),
+                None => assert!(end < HEADER_BYTES, "{end}"),
             }
         }
     }

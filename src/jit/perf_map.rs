@@ -10,9 +10,9 @@ pub fn parse_perf_map(bytes: &[u8]) -> JitCode<'_> {
         if code.functions.len() == MAX_FUNCTIONS {
             break;
         }
-        match function(line) {
+        match parse_line(line) {
             Some(function) if is_code_range(function.start, function.size) => code.functions.push(function),
-            // Some runtimes list entries without code.
+            // Some runtimes write entries without code.
             Some(JitFunction { size: 0, .. }) => {}
             _ => code.malformed = code.malformed.saturating_add(1),
         }
@@ -20,14 +20,14 @@ pub fn parse_perf_map(bytes: &[u8]) -> JitCode<'_> {
     code
 }
 
-fn function(line: &[u8]) -> Option<JitFunction<'_>> {
+fn parse_line(line: &[u8]) -> Option<JitFunction<'_>> {
     let mut fields = line.trim_ascii().splitn(3, |byte| *byte == b' ');
-    let (start, size) = (hexadecimal(fields.next()?)?, hexadecimal(fields.next()?)?);
+    let (start, size) = (parse_hexadecimal(fields.next()?)?, parse_hexadecimal(fields.next()?)?);
     let name = fields.next()?.trim_ascii();
     (!name.is_empty()).then_some(JitFunction { time: 0, start, size, name, lines: 0..0 })
 }
 
-fn hexadecimal(digits: &[u8]) -> Option<u64> {
+fn parse_hexadecimal(digits: &[u8]) -> Option<u64> {
     let digits = std::str::from_utf8(digits).ok()?;
     let digits = digits.strip_prefix("0x").unwrap_or(digits);
     // `from_str_radix` would accept a sign.

@@ -35,7 +35,7 @@ fn kind<'a>(raw: &RawRecord<'a>, fields: &'a [u8], tid: Option<i32>) -> Option<R
             pid: cursor.i32()?,
             tid: cursor.i32()?,
             exec: has(misc::COMM_EXEC),
-            name: until_nul(cursor.rest()),
+            name: until_nul(cursor.unread()),
         },
         record_type::FORK => RecordKind::Fork(task(&mut cursor)?),
         record_type::EXIT => RecordKind::Exit(task(&mut cursor)?),
@@ -66,7 +66,7 @@ fn kernel_code<'a>(cursor: &mut Cursor<'a>) -> Option<RecordKind<'a>> {
     if flags & UNREGISTER != 0 {
         return Some(RecordKind::Other { kind: record_type::KSYMBOL });
     }
-    Some(RecordKind::KernelCode { start, len, bpf: kind == BPF, name: until_nul(cursor.rest()) })
+    Some(RecordKind::KernelCode { start, len, bpf: kind == BPF, name: until_nul(cursor.unread()) })
 }
 
 /// Decodes the body of a MMAP or MMAP2 record of the kernel. `None` for other records.
@@ -92,7 +92,7 @@ fn common_mmap_fields<'a>(cursor: &mut Cursor<'a>) -> Option<Mmap<'a>> {
 
 fn mmap<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
     let map = common_mmap_fields(cursor)?;
-    Some(Mmap { executable: bits & misc::MMAP_DATA == 0, path: until_nul(cursor.rest()), ..map })
+    Some(Mmap { executable: bits & misc::MMAP_DATA == 0, path: until_nul(cursor.unread()), ..map })
 }
 
 fn mmap2<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
@@ -103,11 +103,11 @@ fn mmap2<'a>(cursor: &mut Cursor<'a>, bits: u16) -> Option<Mmap<'a>> {
     } else {
         let size = usize::from(file.u8()?);
         file.skip(3)?;
-        map.build_id = file.rest().get(..size).filter(|id| !id.is_empty());
+        map.build_id = file.unread().get(..size).filter(|id| !id.is_empty());
     }
     map.executable = cursor.u32()? & PROT_EXEC != 0;
     cursor.u32()?;
-    map.path = until_nul(cursor.rest());
+    map.path = until_nul(cursor.unread());
     Some(map)
 }
 

@@ -181,8 +181,8 @@ pub(super) fn parse_build_id(bits: u16, body: &[u8]) -> Option<BuildId> {
     let pid = cursor.i32()?;
     let id = cursor.take(20)?;
     let length = if bits & misc::BUILD_ID_SIZE == 0 { 20 } else { usize::from(cursor.u8()?) };
-    let mut cursor = Cursor::at(body, BUILD_ID_EVENT_HEAD.checked_sub(8)?)?;
-    let path = cursor.cstr().unwrap_or(cursor.rest());
+    let mut cursor = Cursor::from_offset(body, BUILD_ID_EVENT_HEAD.checked_sub(8)?)?;
+    let path = cursor.cstr().unwrap_or(cursor.unread());
     Some(BuildId { path: path.to_vec(), id: id.get(..length)?.to_vec(), pid, cpu_mode: CpuMode::from_misc(bits) })
 }
 
@@ -205,7 +205,7 @@ pub(super) fn with_cmdline(section: &[u8], mask: impl Fn(&[String]) -> Vec<Strin
     let mut cursor = Cursor::new(section);
     let (mut words, mut places) = (Vec::new(), Vec::new());
     for _ in 0..cursor.u32()? {
-        let size = usize::try_from(Cursor::new(cursor.rest()).u32()?).ok()?;
+        let size = usize::try_from(Cursor::new(cursor.unread()).u32()?).ok()?;
         let before = cursor.remaining();
         words.push(string(&mut cursor)?);
         places.push((section.len().checked_sub(before)?.checked_add(4)?, size));

@@ -42,7 +42,7 @@ pub fn from_gperftools(bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         stacks.push(stack);
     }
     drop_handler_frames(&mut stacks);
-    write(&stacks, words.period, words.cursor.rest()).map(Some)
+    write(&stacks, words.period, words.cursor.unread()).map(Some)
 }
 
 /// Reader of the words.

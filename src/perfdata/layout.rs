@@ -34,7 +34,7 @@ impl<'a> RawRecord<'a> {
     /// Reads the record at `offset` of `bytes`.
     pub(super) fn parse(bytes: &'a [u8], offset: usize) -> Result<Self, NoRecord> {
         let cut = NoRecord::Cut;
-        let mut cursor = Cursor::at(bytes, offset).ok_or(cut)?;
+        let mut cursor = Cursor::from_offset(bytes, offset).ok_or(cut)?;
         let kind = cursor.u32().ok_or(cut)?;
         let misc = cursor.u16().ok_or(cut)?;
         let size = usize::from(cursor.u16().ok_or(cut)?);
@@ -141,7 +141,7 @@ impl RecordLayout {
         } else {
             raw.body.len().checked_sub(position.from_end?)?
         };
-        Cursor::at(raw.body, offset)?.u64()
+        Cursor::from_offset(raw.body, offset)?.u64()
     }
 
     /// The time of a record, without decoding its other fields.
@@ -161,7 +161,7 @@ pub fn decode_time(kind: u32, body: &[u8], attr: &Attr) -> Option<u64> {
     } else {
         (split_sample_id(body, attr)?.1, attr.field_count(&[sample_type::TID]))
     };
-    Cursor::at(bytes, before.checked_mul(8)?)?.u64()
+    Cursor::from_offset(bytes, before.checked_mul(8)?)?.u64()
 }
 
 /// Splits the body of a record other than a sample into its fields and its sample id. The sample id is empty when the

@@ -91,7 +91,7 @@ impl<'a> PerfData<'a> {
             if end.is_none_or(|end| end > bytes.len()) && scan.damage.is_none() {
                 scan.damage = Some(DamageAt { what: "the data section", offset: bytes.len() });
             }
-            let mut table = end.and_then(|end| Cursor::at(bytes, end)).unwrap_or(Cursor::new(&[]));
+            let mut table = end.and_then(|end| Cursor::from_offset(bytes, end)).unwrap_or(Cursor::new(&[]));
             for bit in header.features() {
                 if let Some(section) = FileSection::read(&mut table).and_then(|section| section.slice(bytes)) {
                     scan.read_feature(bit, section);
@@ -220,13 +220,13 @@ fn header_damaged() -> Error {
 /// `mask` returns. The size of the section does not change, so longer words may be cut. `None` if the file has no such
 /// section.
 pub fn masked_cmdline(bytes: &[u8], mask: impl Fn(&[String]) -> Vec<String>) -> Option<(u64, Vec<u8>)> {
-    let mut cursor = Cursor::at(bytes, 8)?;
+    let mut cursor = Cursor::from_offset(bytes, 8)?;
     if cursor.u64()? != FILE_HEADER {
         return None;
     }
     let header = FileHeader::read(cursor)?;
     let end = header.data.offset.checked_add(header.data.size)?;
-    let mut table = Cursor::at(bytes, usize::try_from(end).ok()?)?;
+    let mut table = Cursor::from_offset(bytes, usize::try_from(end).ok()?)?;
     for bit in header.features() {
         let section = FileSection::read(&mut table)?;
         if bit == abi::feature::CMDLINE {
@@ -249,7 +249,7 @@ impl FileSection {
     }
 
     fn slice<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        Cursor::at(bytes, usize::try_from(self.offset).ok()?)?.take_u64(self.size)
+        Cursor::from_offset(bytes, usize::try_from(self.offset).ok()?)?.take_u64(self.size)
     }
 }
 

@@ -106,7 +106,7 @@ impl UserRegs<'_> {
         }
         let before = (self.mask & register.checked_sub(1)?).count_ones();
         let start = usize::try_from(before).ok()?.checked_mul(8)?;
-        Cursor::at(self.values, start)?.u64()
+        Cursor::from_offset(self.values, start)?.u64()
     }
 }
 

@@ -172,7 +172,7 @@ impl Scan {
         let mut cursor = Cursor::new(body);
         // A number outside the bitmap marks the end of the features and has no content.
         if let Ok(bit) = u32::try_from(cursor.u64()?) {
-            self.read_feature(bit, cursor.rest());
+            self.read_feature(bit, cursor.unread());
         }
         Some(())
     }
@@ -188,7 +188,7 @@ impl Scan {
         if kind == UPDATE_NAME
             && let Some(event) = self.layout.event_by_id_mut(id)
         {
-            let name = cursor.cstr().unwrap_or(cursor.rest());
+            let name = cursor.cstr().unwrap_or(cursor.unread());
             event.name = String::from_utf8_lossy(name).into_owned();
         }
         Some(())

@@ -80,7 +80,7 @@ impl Parts {
         if cursor.u64()? == 16 {
             return Some(Self { records: 16..file.len(), header: None, is_complete: true });
         }
-        let header = FileHeader::read(Cursor::at(file, 16)?)?;
+        let header = FileHeader::read(Cursor::from_offset(file, 16)?)?;
         let start = usize::try_from(header.data.offset).ok().filter(|start| *start <= file.len())?;
         let is_complete = header.data.size != 0;
         let size = usize::try_from(header.data.size).ok().filter(|_| is_complete);

@@ -74,13 +74,13 @@ impl Error {
             .any(|errno| self.errno() == Some(errno.raw_os_error()))
     }
 
-    /// Whether a ring buffer was refused, which is a matter of memory, not of permissions.
-    pub fn is_memory(&self) -> bool {
+    /// Whether the kernel refused a ring buffer. The cause is a lack of locked memory, not of permissions.
+    pub fn is_ring_buffer_refusal(&self) -> bool {
         matches!(self, Self::Map { .. })
     }
 
-    /// Whether the CPU may be offline (ENODEV) or have a number that the kernel does not know (EINVAL).
-    pub(super) fn may_be_absent_cpu(&self) -> bool {
+    /// Whether the CPU can be offline (ENODEV) or unknown to the kernel (EINVAL). The error can also have another cause.
+    pub(super) fn can_be_absent_cpu(&self) -> bool {
         matches!(self, Self::Open { source, .. }
             if source.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error())
                 || source.kind() == io::ErrorKind::InvalidInput)
@@ -97,7 +97,7 @@ impl Error {
         }
     }
 
-    /// Whether the kernel rejected the attribute (EINVAL, E2BIG): it is too new for the kernel, or out of range.
+    /// Whether the kernel rejected the attribute (EINVAL, E2BIG): a field is too new for the kernel, or out of range.
     pub fn is_unknown_attribute(&self) -> bool {
         matches!(self, Self::Open { source, .. }
             if matches!(source.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported))
@@ -122,7 +122,7 @@ impl Error {
             },
             Self::Map { .. } => vec![
                 "ring buffers count against `sysctl kernel.perf_event_mlock_kb` (per CPU) plus `ulimit -l`; \
-                 another profiler of the same user may hold the budget"
+                 maybe another profiler of the same user has used up the budget"
                     .into(),
             ],
             Self::Enable(_) | Self::Poll(_) | Self::NoCpu => Vec::new(),

@@ -1,10 +1,10 @@
 //! The interface to the kernel, built on the crate `perf-event2`: opens, maps and drains perf events.
 //!
-//! There is one event for each CPU. It follows the target and its children (`inherit`), or all processes of a control
-//! group. For threads that run already, there is one for each thread and CPU; those of a CPU share a ring buffer. The kernel
-//! refuses to map an inherited event that is not bound to a CPU.
+//! Each CPU has one event, because the kernel refuses to map an inherited event that is not bound to a CPU. The event
+//! follows the target and its children (`inherit`), or all processes of a control group. Threads that run already need an
+//! event for each thread and CPU. The events of a CPU share a ring buffer.
 //!
-//! The process's own [`vdso`] is read and glibc's allocator is set up ([`return_large_blocks`]) here too, because both
+//! This module also reads the [`vdso`] of the process and sets up glibc's allocator ([`return_large_blocks`]), because both
 //! need `unsafe`.
 //! The module must hold no policy (the caller passes a [`Spec`]), must not print, and must know neither files nor
 //! formats: it returns a record as its type, its misc bits and its bytes.

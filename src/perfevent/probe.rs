@@ -9,7 +9,7 @@ pub struct Probe {
     pub ring_bytes: usize,
 }
 
-/// The result of a trial, in which goflame samples itself for a few milliseconds: counts of samples with each part.
+/// Numbers of samples of a trial, in which goflame samples itself for a few milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TrialCounts {
     /// All samples.
@@ -22,7 +22,7 @@ pub struct TrialCounts {
     pub registers: u64,
     /// Samples with a copy of the user stack.
     pub stack_copies: u64,
-    /// Context switch records; `None` if the kernel refuses the event with them.
+    /// Context switch records, not samples. `None` if the kernel refuses an event with these records.
     pub switches: Option<u64>,
 }
 

@@ -19,17 +19,17 @@ pub struct Rings {
     ring_bytes: usize,
 }
 
-/// One CPU's event.
+/// A CPU's ring buffer, and the events that write into it.
 struct Ring {
     cpu: u32,
     sampler: Sampler,
-    /// The events of running threads that write into this ring buffer. If there are any, `sampler` counts nothing.
-    of_threads: Vec<Counter>,
-    /// The events that report context switches into this ring buffer.
-    of_switches: Vec<Counter>,
-    /// False after the target and all its children have ended (POLLHUP). Then the descriptor is no longer polled,
-    /// because `poll` would return at once.
-    open: bool,
+    /// Events of running threads, which write into this ring buffer. If there is any, `sampler` counts nothing.
+    thread_events: Vec<Counter>,
+    /// Events of context switches, which write into this ring buffer.
+    switch_events: Vec<Counter>,
+    /// False after the target and all its children have ended (POLLHUP). Then `sampler` is no longer polled, because `poll`
+    /// would return at once.
+    is_polled: bool,
 }
 
 /// The result of draining all ring buffers once.
@@ -39,8 +39,8 @@ pub struct Drained {
     pub records: usize,
 }
 
-/// Opens the event for a target on every CPU that has it, and maps ring buffers. `cpus` may name CPUs that are offline or do
-/// not exist: it is an error only if no CPU has the event.
+/// Opens the event of a target on each of these CPUs, and maps ring buffers. Skips CPUs that are offline or do not exist.
+/// Fails if no CPU has the event.
 ///
 /// `ring_bytes` (a power of two) is the desired size of each buffer. If the kernel's budget of locked memory is too small,
 /// all buffers are halved until they fit; [`Rings::ring_bytes`] returns the final size.
@@ -48,7 +48,7 @@ pub fn open(spec: &Spec, target: Target<'_>, cpus: &[u32], ring_bytes: usize) ->
     open_fitting(spec, cpus, ring_bytes, |cpu, size| spec.builder(target, cpu, size))
 }
 
-/// Maps ring buffers for events that [`Rings::add_thread`] opens. `cpus` and `ring_bytes` are those of [`open`].
+/// Maps ring buffers for the events that [`Rings::add_thread`] opens later. For `cpus` and `ring_bytes`, see [`open`].
 pub fn open_shared(spec: &Spec, cpus: &[u32], ring_bytes: usize) -> Result<Rings, Error> {
     open_fitting(spec, cpus, ring_bytes, Spec::shared_buffer)
 }
@@ -82,10 +82,10 @@ fn open_with<'g>(
             Ok(counter) => counter,
             Err(source) => {
                 let error = Error::Open { event: spec.source, cpu, kernel: spec.kernel, source };
-                if !error.may_be_absent_cpu() {
+                if !error.can_be_absent_cpu() {
                     return Err(error);
                 }
-                // An unknown attribute is the better reason: all CPUs refuse it, and the caller can try another one.
+                // Prefer the error of an unknown attribute: all CPUs refuse it, and the caller can try another attribute.
                 refused = match refused {
                     Some(first) if first.is_unknown_attribute() || !error.is_unknown_attribute() => Some(first),
                     _ => Some(error),
@@ -94,49 +94,48 @@ fn open_with<'g>(
             }
         };
         let sampler = counter.sampled(size).map_err(|source| Error::Map { bytes: size, cpu, source })?;
-        rings.push(Ring { cpu, sampler, of_threads: Vec::new(), of_switches: Vec::new(), open: true });
+        rings.push(Ring { cpu, sampler, thread_events: Vec::new(), switch_events: Vec::new(), is_polled: true });
     }
     if rings.is_empty() { Err(refused.unwrap_or(Error::NoCpu)) } else { Ok(rings) }
 }
 
 impl Ring {
-    /// The events that are sampled.
+    /// The events that take samples.
     fn events(&self) -> impl Iterator<Item = &Counter> {
-        let own = self.of_threads.is_empty().then(|| self.sampler.as_counter());
-        own.into_iter().chain(&self.of_threads)
+        let own = self.thread_events.is_empty().then(|| self.sampler.as_counter());
+        own.into_iter().chain(&self.thread_events)
     }
 
-    /// Like [`Ring::events`].
     fn events_mut(&mut self) -> impl Iterator<Item = &mut Counter> {
-        let own = self.of_threads.is_empty().then(|| self.sampler.as_counter_mut());
-        own.into_iter().chain(&mut self.of_threads)
+        let own = self.thread_events.is_empty().then(|| self.sampler.as_counter_mut());
+        own.into_iter().chain(&mut self.thread_events)
     }
 
-    /// The sampled events and those of context switches.
+    /// The events that take samples, and the events of context switches.
     fn all_events_mut(&mut self) -> impl Iterator<Item = &mut Counter> {
-        let own = self.of_threads.is_empty().then(|| self.sampler.as_counter_mut());
-        own.into_iter().chain(&mut self.of_threads).chain(&mut self.of_switches)
+        let own = self.thread_events.is_empty().then(|| self.sampler.as_counter_mut());
+        own.into_iter().chain(&mut self.thread_events).chain(&mut self.switch_events)
     }
 
     /// Lets another event of this CPU write into the ring buffer.
     fn share_with(&self, event: &Counter) -> io::Result<()> {
         #[expect(unsafe_code, reason = "ioctl")]
-        // SAFETY: both descriptors are those of open events. The kernel holds the buffer for as long as an event uses it.
+        // SAFETY: both descriptors belong to open events. The kernel keeps the buffer until no event uses it.
         let answer = unsafe { SET_OUTPUT(event.as_raw_fd(), self.sampler.as_raw_fd()) };
         if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// The event's file descriptor; `perf-event2` returns it only as a number.
+    /// The file descriptor of `sampler`, which `perf-event2` returns only as a number.
     #[expect(unsafe_code, reason = "perf-event2 has no AsFd")]
     fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the sampler owns the descriptor and keeps it open for as long as `self` is borrowed.
+        // SAFETY: the sampler owns the descriptor and keeps it open while `self` is borrowed.
         unsafe { BorrowedFd::borrow_raw(self.sampler.as_raw_fd()) }
     }
 }
 
 impl Rings {
-    /// An empty set: [`Rings::wait`] waits for the other descriptors only.
-    pub fn none() -> Self {
+    /// No ring buffers. [`Rings::wait`] then waits only for the other descriptors.
+    pub fn empty() -> Self {
         Self { by_cpu: Vec::new(), ring_bytes: 0 }
     }
 
@@ -146,44 +145,44 @@ impl Rings {
     }
 
     /// Number of sampled CPUs.
-    pub fn cpus(&self) -> usize {
+    pub fn cpu_count(&self) -> usize {
         self.by_cpu.len()
     }
 
-    /// The kernel's ids of the sampled events; each sample holds one.
+    /// The kernel's ids of the sampled events. A sample contains the id of its event.
     pub fn ids(&self) -> Vec<u64> {
         self.by_cpu.iter().flat_map(Ring::events).map(Counter::id).collect()
     }
 
     /// The kernel's ids of the events of context switches.
     pub fn switch_ids(&self) -> Vec<u64> {
-        self.by_cpu.iter().flat_map(|ring| &ring.of_switches).map(Counter::id).collect()
+        self.by_cpu.iter().flat_map(|ring| &ring.switch_events).map(Counter::id).collect()
     }
 
-    /// Opens the event on a thread that runs, on every CPU of these [shared](open_shared) buffers, and returns the ids. The
-    /// kernel starts sampling with [`Rings::enable`].
+    /// Opens the event of a running thread on every CPU of these [shared](open_shared) buffers. Returns the kernel's ids of
+    /// the new events. Sampling starts with [`Rings::enable`].
     pub fn add_thread(&mut self, spec: &Spec, tid: i32) -> Result<Vec<u64>, Error> {
-        let events = self.open_beside(spec, Target::RunningThread(tid))?;
+        let events = self.open_into_buffers(spec, Target::RunningThread(tid))?;
         let ids = events.iter().map(Counter::id).collect();
         for (ring, event) in self.by_cpu.iter_mut().zip(events) {
-            ring.of_threads.push(event);
+            ring.thread_events.push(event);
         }
         Ok(ids)
     }
 
-    /// Opens an [event of context switches](Spec::of_switches) on a target, on every CPU of these buffers, and returns the
-    /// ids.
+    /// Opens an [event of context switches](Spec::with_switches) of a target on every CPU of these buffers. Returns the
+    /// kernel's ids of the new events.
     pub fn add_switches(&mut self, spec: &Spec, target: Target<'_>) -> Result<Vec<u64>, Error> {
-        let events = self.open_beside(spec, target)?;
+        let events = self.open_into_buffers(spec, target)?;
         let ids = events.iter().map(Counter::id).collect();
         for (ring, event) in self.by_cpu.iter_mut().zip(events) {
-            ring.of_switches.push(event);
+            ring.switch_events.push(event);
         }
         Ok(ids)
     }
 
-    /// Opens an event on every CPU of these buffers, which it writes into.
-    fn open_beside(&self, spec: &Spec, target: Target<'_>) -> Result<Vec<Counter>, Error> {
+    /// Opens an event on every CPU. The event writes into the CPU's existing ring buffer.
+    fn open_into_buffers(&self, spec: &Spec, target: Target<'_>) -> Result<Vec<Counter>, Error> {
         let open = |ring: &Ring| {
             let refused = |source| Error::Open { event: spec.source, cpu: ring.cpu, kernel: spec.kernel, source };
             let event = spec.builder(target, ring.cpu, self.ring_bytes).build().map_err(refused)?;
@@ -193,10 +192,10 @@ impl Rings {
         self.by_cpu.iter().map(open).collect()
     }
 
-    /// Waits until a ring buffer reaches its watermark, one of `others` is readable, or the timeout ends. Returns for each of
-    /// `others` whether it is readable or closed at the other end.
+    /// Waits until a ring buffer reaches its watermark, one of `others` is readable, or the timeout is reached. Returns for
+    /// each of `others` whether it is readable or its other end is closed.
     pub fn wait(&mut self, others: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, Error> {
-        let open: Vec<usize> = (0..self.by_cpu.len()).filter(|at| self.by_cpu[*at].open).collect();
+        let open: Vec<usize> = (0..self.by_cpu.len()).filter(|at| self.by_cpu[*at].is_polled).collect();
         let ring_fds: Vec<BorrowedFd<'_>> = open.iter().map(|at| self.by_cpu[*at].fd()).collect();
         let mut fds: Vec<PollFd<'_>> =
             others.iter().chain(&ring_fds).map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
@@ -214,14 +213,14 @@ impl Rings {
             fds.iter().skip(others.len()).map(|fd| fd.revents().intersects(PollFlags::HUP | PollFlags::ERR)).collect();
         for (at, hung) in open.into_iter().zip(hung) {
             if hung {
-                self.by_cpu[at].open = false;
+                self.by_cpu[at].is_polled = false;
             }
         }
         Ok(ready)
     }
 
-    /// Passes all available records to `sink` (type, misc, body without the 8-byte header) and consumes them. Stops at the
-    /// first error of `sink`; that record is consumed too.
+    /// Removes all available records from the buffers and passes them to `sink` (type, misc, body without the 8-byte
+    /// header). Stops at the first error of `sink`, after that record was removed.
     pub fn drain<E>(&mut self, mut sink: impl FnMut(u32, u16, &[u8]) -> Result<(), E>) -> Result<Drained, E> {
         let mut drained = Drained::default();
         for ring in &mut self.by_cpu {
@@ -241,20 +240,20 @@ impl Rings {
     /// Stops sampling. The records in the buffers can still be drained.
     pub fn disable(&mut self) {
         for event in self.by_cpu.iter_mut().flat_map(Ring::all_events_mut) {
-            // This fails after the target has ended, when it is not needed.
+            // Fails after the target has ended. Then it is not needed.
             let _ = event.disable();
         }
     }
 
-    /// Number of records of the sampled events that the kernel dropped on all CPUs (`PERF_FORMAT_LOST`); `None` if the kernel
-    /// does not count them.
+    /// Number of records of the sampled events that the kernel dropped on all CPUs (`PERF_FORMAT_LOST`). `None` if the
+    /// kernel does not count them.
     pub fn lost(&mut self) -> Option<u64> {
         sum_lost(self.by_cpu.iter_mut().flat_map(Ring::events_mut))
     }
 
-    /// The same of the events of context switches.
+    /// Number of records of context switches that the kernel dropped on all CPUs. `None` if the kernel does not count them.
     pub fn lost_switches(&mut self) -> Option<u64> {
-        sum_lost(self.by_cpu.iter_mut().flat_map(|ring| &mut ring.of_switches))
+        sum_lost(self.by_cpu.iter_mut().flat_map(|ring| &mut ring.switch_events))
     }
 }
 

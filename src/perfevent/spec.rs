@@ -1,20 +1,20 @@
-//! The sampled event, the fields of each sample, and the kernel attribute (`perf_event_attr`) for both.
+//! The sampled event, the fields of each sample, and the kernel attribute (`perf_event_attr`) that requests both.
 
 use std::fs::File;
 
 use perf_event::events::{Hardware, Software};
 use perf_event::{Builder, Clock, ReadFormat, SampleFlag};
 
-/// The sampled event.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// CPU cycles, counted by the PMU.
     Cycles,
     /// The kernel's per-CPU timer; available on every machine.
     CpuClock,
-    /// Each time that a thread leaves its CPU. Happens in the kernel, so it needs the right to sample the kernel.
+    /// Occurs each time that a thread leaves its CPU. Needs permission to sample the kernel, because it occurs there.
     ContextSwitches,
-    /// Counts nothing: its records say when threads leave their CPU and come back.
+    /// Takes no samples. Its records tell when threads leave their CPU and come back.
     Dummy,
 }
 
@@ -80,52 +80,52 @@ pub struct Spec {
     pub switches: bool,
 }
 
-/// The tasks to sample. [`Rings::enable`] starts sampling if nothing else is said.
+/// The tasks to sample. Sampling starts with [`Rings::enable`], except for [`Target::BeforeExec`].
 ///
 /// [`Rings::enable`]: super::Rings::enable
 #[derive(Debug, Clone, Copy)]
 pub enum Target<'g> {
     /// The calling thread, and the threads that it starts.
     CallingThread,
-    /// A process that waits before it executes a program, and all threads and processes that it starts. Each of them has
-    /// an event of its own, whose first sample comes after a whole period. The kernel starts sampling at the exec.
+    /// A process that has not yet executed its program, and all threads and processes that it starts. Each thread has its
+    /// own event, which takes its first sample after a whole period. Sampling starts at the exec.
     BeforeExec(i32),
-    /// All processes in a control group, whose directory this is. A CPU has one event for all of them, so that short lives
-    /// add up to samples. Needs the right to sample whole CPUs.
+    /// All processes in the control group with this directory. Each CPU has one event for all of them, so threads shorter
+    /// than a period are sampled too. Needs permission to sample whole CPUs.
     ControlGroup(&'g File),
-    /// A thread that runs, and all threads and processes that it starts from now on. Each has an event of its own.
+    /// A running thread, and all threads and processes that it starts from now on. Each thread has its own event.
     RunningThread(i32),
-    /// All threads of the machine. Needs the right to sample whole CPUs. Idle CPUs have no samples.
+    /// All threads of the machine. Needs permission to sample whole CPUs. Idle CPUs have no samples.
     WholeMachine,
 }
 
 /// The attribute of an opened event, as plain numbers for the header of a perf.data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttrFields {
-    /// `type`.
+    /// The field `type` of `perf_event_attr`.
     pub kind: u32,
-    /// `config`.
+    /// The field `config` of `perf_event_attr`.
     pub config: u64,
-    /// `sample_freq`.
+    /// The field `sample_freq` of `perf_event_attr`.
     pub frequency: u64,
-    /// `sample_type`.
+    /// The field `sample_type` of `perf_event_attr`.
     pub sample_type: u64,
-    /// `read_format`.
+    /// The field `read_format` of `perf_event_attr`.
     pub read_format: u64,
     /// The bit field after `read_format`, from `disabled` (bit 0) on.
     pub flags: u64,
-    /// `wakeup_watermark`.
+    /// The field `wakeup_watermark` of `perf_event_attr`.
     pub wakeup: u32,
-    /// `sample_regs_user`.
+    /// The field `sample_regs_user` of `perf_event_attr`.
     pub regs_user: u64,
-    /// `sample_stack_user`.
+    /// The field `sample_stack_user` of `perf_event_attr`.
     pub stack_user: u32,
-    /// `clockid`.
+    /// The field `clockid` of `perf_event_attr`.
     pub clock_id: i32,
 }
 
 impl Spec {
-    /// The builder of one CPU's event on a target.
+    /// Builder of the event of a target on one CPU.
     pub(super) fn builder<'g>(&self, target: Target<'g>, cpu: u32, ring_bytes: usize) -> Builder<'g> {
         let mut builder = match self.source {
             Source::Cycles => Builder::new(Hardware::CPU_CYCLES),
@@ -180,20 +180,20 @@ impl Spec {
         builder
     }
 
-    /// The event beside this one that reports when threads leave their CPU and come back, with this number of bytes of
-    /// user stack. Mappings and names are reported by this event.
+    /// The additional event that reports when threads leave their CPU and come back. `stack` is the number of bytes of user
+    /// stack to copy. The event of `self` still reports mappings and names.
     #[must_use]
-    pub fn of_switches(&self, source: Source, stack: u32) -> Self {
+    pub fn with_switches(&self, source: Source, stack: u32) -> Self {
         Self { source, stack, switches: true, ..self.clone() }
     }
 
-    /// Whether samples are taken at a frequency.
+    /// Whether the event is sampled at a frequency, not each time that it occurs.
     fn has_frequency(&self) -> bool {
         matches!(self.source, Source::Cycles | Source::CpuClock)
     }
 
-    /// The builder of an event that counts nothing: other events of this CPU write into its ring buffer. It is on the
-    /// calling thread, so that it outlives the sampled ones.
+    /// Builder of an event that counts nothing. Other events of this CPU write into its ring buffer. It belongs to the
+    /// calling thread, so it outlives the events of sampled threads.
     pub(super) fn shared_buffer(cpu: u32, ring_bytes: usize) -> Builder<'static> {
         let mut builder = Builder::new(Software::DUMMY);
         builder

@@ -6,8 +6,8 @@ use std::ptr;
 /// The bytes of this process's own vdso, which is the same in all processes of this architecture. `None` if the kernel
 /// maps no vdso.
 ///
-/// They are read in place. `/proc/self/mem` belongs to root, and is closed to others, in a process with file capabilities
-/// and in one that changed its user (prctl(2), `PR_SET_DUMPABLE`).
+/// The bytes are copied from memory, because `/proc/self/mem` is not always readable: it belongs to root in a process with
+/// file capabilities or with a changed user (prctl(2), `PR_SET_DUMPABLE`).
 pub fn vdso() -> Option<Vec<u8>> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let line = maps.lines().find(|line| line.ends_with("[vdso]"))?;
@@ -17,8 +17,8 @@ pub fn vdso() -> Option<Vec<u8>> {
     if !rest.starts_with('r') {
         return None;
     }
-    #[expect(unsafe_code, reason = "memory that Rust knows nothing of")]
-    // SAFETY: the kernel mapped these bytes as readable when the process began, nothing in it unmaps or changes them.
+    #[expect(unsafe_code, reason = "memory that Rust did not allocate")]
+    // SAFETY: the kernel mapped these bytes as readable when the process started. Nothing unmaps or changes them.
     let bytes = unsafe { std::slice::from_raw_parts(ptr::with_exposed_provenance(start), end.checked_sub(start)?) };
     Some(bytes.to_vec())
 }

@@ -31,7 +31,7 @@ impl KernelSource {
 
     /// Returns the symbols of the running kernel, from the cache if possible.
     pub(super) fn running() -> Self {
-        let cache = KallsymsCache::of_this_user();
+        let cache = KallsymsCache::for_this_user();
         match cache.as_ref().and_then(cached) {
             Some(symbols) => Self { symbols: Ok(symbols), cache, is_cached: true },
             None => Self { symbols: running_kernel_symbols(), cache, is_cached: false },

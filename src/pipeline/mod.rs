@@ -67,4 +67,4 @@ pub use toolchain::{install_toolchain, toolchains, use_toolchain, wanted};
 pub use variants::diff_variants;
 pub use verify::{Verified, Verify, verify};
 
-pub use crate::fsio::{advise_when_cut_short, on_cut_short};
+pub use crate::fsio::{advise_when_cut_short, exit_on_cut_short_file};

@@ -314,7 +314,7 @@ impl PreparedRun<'_> {
         let mut words: Vec<_> = launch.argv.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
         if let (Some(program), Some((built, _))) = (words.first_mut(), self.subject.built()) {
             // Shows the path of the published copy of the program, which users know.
-            *program = fsio::shown(&built.artifact.path).display().to_string();
+            *program = fsio::relative_to_cwd(&built.artifact.path).display().to_string();
         }
         self.observer.event(&PipelineEvent::Running { argv: &self.config.secrets().args(&words) });
     }

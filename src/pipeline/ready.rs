@@ -118,7 +118,7 @@ impl ExaminedFile {
             MappedFile::map(&mapped, path).map_err(|source| Error::Input(FileError::new("read", path, source)))?;
         let facts =
             gobin::Binary::parse(mapped.as_ref()).map(|binary| binary.facts()).map_err(|error| error.to_string());
-        Ok(Self { path: fsio::shown(path).display().to_string(), facts, mismatches: None })
+        Ok(Self { path: fsio::relative_to_cwd(path).display().to_string(), facts, mismatches: None })
     }
 
     fn examined(&self) -> Examined<'_> {
@@ -215,7 +215,7 @@ impl Environment {
     /// Findings of the checks before a run. `artifact` is the program, once it is built.
     pub(super) fn for_run(&self, config: &Config, artifact: Option<&build::Artifact>) -> Vec<Finding> {
         let binary = artifact.map(|artifact| Examined {
-            path: fsio::shown(&artifact.path).display().to_string(),
+            path: fsio::relative_to_cwd(&artifact.path).display().to_string(),
             facts: Ok(&artifact.facts),
             mismatches: Some(&artifact.mismatches),
         });
@@ -241,7 +241,7 @@ impl Environment {
                 kernel: false,
                 ring_bytes: 0,
                 errno: error.errno(),
-                memory: error.is_memory(),
+                memory: error.is_ring_buffer_refusal(),
                 message: with_causes(error),
             },
         }

@@ -29,7 +29,7 @@ use crate::profile::{OffCpuTime, Profile, Quality, format_total_count};
 use crate::render::{Drawing, Format};
 use crate::sources::{
     CodeFile, DiskImages, InputBytes, InputKind, KeptReadings, find_code_files, goroutines_from_file, open_input,
-    stored_code_files,
+    read_stored_code_files,
 };
 use crate::stacktext::{self, StackText};
 use crate::views::{By, Filters, Unmatched, UnmatchedLabel, View};
@@ -289,7 +289,7 @@ fn report_recording(
     };
     (options.goroutines, options.labels, options.left_stacks) = (&goroutines, Some(&labels), Some(&left_stacks));
     let stored = match &run {
-        Some(run) => stored_code_files(&run.join(SYMBOLS_DIR)).map_err(Error::Input)?,
+        Some(run) => read_stored_code_files(&run.join(SYMBOLS_DIR)).map_err(Error::Input)?,
         None => Vec::new(),
     };
     let found = OnceCell::new();
@@ -365,7 +365,7 @@ pub(super) fn report_run_as(
         Ok(path) => kept_goroutines(&path)?,
         Err(_) => Default::default(),
     };
-    let code_files = stored_code_files(&run.dir().join(SYMBOLS_DIR)).map_err(Error::Input)?;
+    let code_files = read_stored_code_files(&run.dir().join(SYMBOLS_DIR)).map_err(Error::Input)?;
     let options = AnalyseOptions {
         goroutines: &goroutines,
         labels: Some(&labels),

@@ -124,7 +124,7 @@ struct ReadLock {
 
 fn read_lock(config: &Config) -> Result<Option<ReadLock>, Error> {
     let Some(file) = &config.file else { return Ok(None) };
-    let read = LockFile::load(fsio::shown(&lock_path(file)))?;
+    let read = LockFile::load(fsio::relative_to_cwd(&lock_path(file)))?;
     Ok(read.map(|read| {
         let lock = read.clone().with_digests(&config.secrets().as_digests_once());
         ReadLock { has_secrets: read != lock, lock }

@@ -175,7 +175,7 @@ impl Watch {
             self.left_stacks.note(pid, sampled.tid);
         }
         let known = self.newest.get(&(pid, sampled.goroutine)).and_then(|at| self.seen.get(*at));
-        let own_stack = |pointer: &u64| known.is_some_and(|known| known.holds(*pointer));
+        let own_stack = |pointer: &u64| known.is_some_and(|known| known.stack_contains(*pointer));
         if on_stacks == [None; 2] && known.is_none_or(|known| known.id == 0) {
             // While a stack grows, the runtime works on the thread's own stack, without a frame pointer that leads to the
             // goroutine. But its frames hold the descriptor.

@@ -79,7 +79,7 @@ impl NativeSampler {
         if let Some(file) = &mut switches {
             file.write_with(write);
         }
-        let cpus = u32::try_from(rings.cpus()).unwrap_or(u32::MAX);
+        let cpus = u32::try_from(rings.cpu_count()).unwrap_or(u32::MAX);
         let nr_cpus = Some(CpuCount { available: cpus, online: cpus });
         Ok(Self {
             rings,

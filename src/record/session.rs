@@ -76,7 +76,7 @@ impl Monitor for Session<'_> {
     type Output = Recording;
 
     fn wait(&mut self, others: &[BorrowedFd<'_>], timeout: Duration) -> Result<Vec<bool>, Error> {
-        let mut none = Rings::none();
+        let mut none = Rings::empty();
         let longest = self.sampler.as_ref().and_then(NativeSampler::goroutine_interval);
         let rings = self.sampler.as_mut().map_or(&mut none, |sampler| &mut sampler.rings);
         Ok(rings.wait(others, longest.map_or(timeout, |longest| timeout.min(longest)))?)

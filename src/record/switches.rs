@@ -38,9 +38,9 @@ impl OffCpuPlan {
     /// Plans samples of context switches with `stack` bytes of user stack, or, where the kernel forbids these, records of
     /// context switches.
     pub fn new(path: PathBuf, event: &ChosenEvent, stack: u32, cpus: &[u32]) -> Self {
-        let sampled = event.spec.of_switches(Source::ContextSwitches, stack);
+        let sampled = event.spec.with_switches(Source::ContextSwitches, stack);
         let spec = match probe(&sampled, cpus, MIN_RING_BYTES) {
-            Err(error) if error.is_denied() => event.spec.of_switches(Source::Dummy, 0),
+            Err(error) if error.is_denied() => event.spec.with_switches(Source::Dummy, 0),
             _ => sampled,
         };
         Self { path, spec, stack }

@@ -79,7 +79,7 @@ impl ThreadEvents {
                 Err(error) if error.is_file_limit() => {
                     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
                     let threads = self.owners.own.len().max(threads_of(pid).len());
-                    return Err(TargetError::TooManyThreads { threads, cpus: self.rings.cpus(), limit }.into());
+                    return Err(TargetError::TooManyThreads { threads, cpus: self.rings.cpu_count(), limit }.into());
                 }
                 Err(error) => return Err(error.into()),
             }

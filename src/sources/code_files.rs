@@ -1,7 +1,8 @@
 //! Files in which a program names the code that it makes while it runs: perf maps (`/tmp/perf-PID.map`) and jitdumps
 //! (`jit-PID.dump`, which the program maps so that a record of the mapping names it).
 //!
-//! `/tmp` belongs to everybody. Only regular files of the user or of root are read, through no link, up to a maximum size.
+//! Everybody can write to `/tmp`. So only regular files of the user or of root are read, without following links, and only
+//! up to a maximum size.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -16,24 +17,26 @@ use crate::fsio::{FileError, create_private, open};
 use crate::perfdata::{Mmap, PerfData};
 use crate::process::acting_for;
 
-/// Maximum number of bytes that are read from a file, and from all files. Bytes after the maximum are ignored. A server with
-/// all its code compiled writes some 10 MB.
-const MAX_BYTES: u64 = 1 << 28;
+/// Maximum number of bytes that are read from a code file. The rest is ignored. A server with all its code compiled writes
+/// about 10 MB.
+const MAX_FILE_BYTES: u64 = 1 << 28;
+/// Maximum number of bytes of all code files together. Later files are ignored.
 const MAX_ALL_BYTES: usize = 1 << 29;
 
-/// Maximum number of processes of a recording whose files are looked for.
+/// Maximum number of processes of a recording for which code files are read.
 const MAX_PROCESSES: usize = 1 << 16;
 
-/// The clock of file times is behind the exact one by less than this.
+/// Maximum delay of the clock for file times, compared with the exact clock.
 const CLOCK_DELAY: Duration = Duration::from_secs(1);
 
-/// Names of mappings without a file (`tools/perf/util/map.c` in Linux has the same list).
-const MEMORY: [&str; 8] = ["//anon", "[heap]", "[stack", "[anon", "/anon_hugepage", "/memfd:", "/dev/zero", "/SYSV"];
+/// Beginnings of the names of mappings without a file (the same list is in Linux, `tools/perf/util/map.c`).
+const MEMORY_NAMES: [&str; 8] =
+    ["//anon", "[heap]", "[stack", "[anon", "/anon_hugepage", "/memfd:", "/dev/zero", "/SYSV"];
 
-/// A file that names code.
+/// A file in which a program names its generated code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeFile {
-    /// Process, as the recording numbers it.
+    /// Process id in the recording.
     pub pid: u32,
     /// Format.
     pub kind: CodeFileKind,
@@ -43,7 +46,7 @@ pub struct CodeFile {
     pub bytes: Vec<u8>,
 }
 
-/// Format of a file that names code.
+/// Format of a code file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CodeFileKind {
     /// Lines of address, size and name.
@@ -52,13 +55,13 @@ pub enum CodeFileKind {
     Jitdump,
 }
 
-/// Whether a mapping has no file: `//anon`, `[heap]`, `/memfd:x (deleted)`. The name is the one of the record.
+/// Whether a mapping has no file: `//anon`, `[heap]`, `/memfd:x (deleted)`. `path` is the name in the mapping's record.
 pub fn is_memory(path: &str) -> bool {
-    MEMORY.iter().any(|name| path.starts_with(name))
+    MEMORY_NAMES.iter().any(|name| path.starts_with(name))
 }
 
-/// Which file a process that has this mapping may have written: its kind and its path. `own_pid` is the number of the process
-/// in its own namespace.
+/// Kind and path of the code file that a process with this mapping can have written. `own_pid` is the process id in the
+/// namespace of the process.
 pub fn code_file_of_mapping(mapping: &Mmap<'_>, own_pid: u32) -> Option<(CodeFileKind, String)> {
     let path = str::from_utf8(mapping.path).ok().filter(|_| mapping.executable)?;
     let number = path.rsplit_once("/jit-").and_then(|(_, name)| name.strip_suffix(".dump"));
@@ -68,56 +71,56 @@ pub fn code_file_of_mapping(mapping: &Mmap<'_>, own_pid: u32) -> Option<(CodeFil
     is_memory(path).then(|| (CodeFileKind::PerfMap, format!("/tmp/perf-{own_pid}.map")))
 }
 
-/// Opens a file that names code. `path` is absolute and below `root`; `owner` may have written it, as the user and root may.
-/// `None` if there is no such file.
+/// Opens a code file. `path` is absolute, with `root` as its `/`. `None` if the file is missing, or belongs to anybody else
+/// than the user, root and `owner`.
 pub fn open_code_file(root: &Path, path: &str, owner: Option<u32>) -> Option<File> {
     let path = root.join(path.strip_prefix('/')?);
-    // Opening a pipe for reading waits for a writer.
+    // NONBLOCK, because opening a pipe would wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file: File = rustix::fs::open(&path, flags, Mode::empty()).ok()?.into();
     let about = file.metadata().ok()?;
     let user = acting_for().map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.uid);
     let is_own = [Some(0), Some(user), owner].contains(&Some(about.uid()));
-    // A second name may be somebody else's link to a file of root.
+    // A file with a second name can be a hard link of another user to a file of root.
     (about.is_file() && about.nlink() == 1 && is_own).then_some(file)
 }
 
-/// The files that were read, up to a maximum size of all.
+/// The code files that were read, up to a maximum size of all files together.
 #[derive(Debug, Default)]
 pub struct CodeFiles {
     files: Vec<CodeFile>,
-    bytes: usize,
+    total_bytes: usize,
 }
 
 impl CodeFiles {
-    /// Reads a file. With `since`, a file that was last written before is another process's, which had the same number.
+    /// Reads a code file. Skips a file that was last written before `since`: an earlier process with the same id wrote it.
     pub fn read(&mut self, pid: u32, kind: CodeFileKind, path: &str, file: &File, since: Option<SystemTime>) {
         let written = file.metadata().and_then(|about| about.modified());
         let is_older =
             |since| written.is_ok_and(|written| written.checked_add(CLOCK_DELAY).is_some_and(|at| at < since));
-        if self.bytes >= MAX_ALL_BYTES || since.is_some_and(is_older) {
+        if self.total_bytes >= MAX_ALL_BYTES || since.is_some_and(is_older) {
             return;
         }
         let mut bytes = Vec::new();
         // The bytes before an error are valid.
-        let _ = file.take(MAX_BYTES).read_to_end(&mut bytes);
+        let _ = file.take(MAX_FILE_BYTES).read_to_end(&mut bytes);
         self.add(CodeFile { pid, kind, path: path.to_owned(), bytes });
     }
 
-    /// Adds a file that was read.
+    /// Adds a code file without a check of the maximum size.
     pub fn add(&mut self, file: CodeFile) {
-        self.bytes = self.bytes.saturating_add(file.bytes.len());
+        self.total_bytes = self.total_bytes.saturating_add(file.bytes.len());
         self.files.push(file);
     }
 
-    /// The files, by process.
+    /// The code files, sorted by process.
     pub fn finish(mut self) -> Vec<CodeFile> {
         self.files.sort_by_key(|file| (file.pid, file.kind));
         self.files
     }
 }
 
-/// Reads the files that the processes of a recording wrote on this machine. With `since`, only those that were written later.
+/// Reads the code files that the processes of a recording wrote on this machine. With `since`, only files written later.
 pub fn find_code_files(recording: &PerfData<'_>, since: Option<SystemTime>) -> Vec<CodeFile> {
     let here = rustix::system::uname();
     if recording.features().hostname.as_ref().is_some_and(|host| host.as_bytes() != here.nodename().to_bytes()) {
@@ -140,10 +143,10 @@ pub fn find_code_files(recording: &PerfData<'_>, since: Option<SystemTime>) -> V
     files.finish()
 }
 
-/// Writes the files to a directory of a run, readable by their owner alone: a jitdump has the program's code.
+/// Writes code files to a directory of a run. Only their owner can read them, because a jitdump contains the program's code.
 pub fn store_code_files(files: &[CodeFile], dir: &Path) -> Result<(), FileError> {
     for (at, file) in files.iter().enumerate() {
-        // A process may have several jitdumps, one after the other.
+        // A process can have several jitdumps, one after the other.
         let earlier = files.iter().take(at).filter(|other| (other.pid, other.kind) == (file.pid, file.kind)).count();
         let number = if earlier == 0 { String::new() } else { format!("-{earlier}") };
         let name = match file.kind {
@@ -157,8 +160,8 @@ pub fn store_code_files(files: &[CodeFile], dir: &Path) -> Result<(), FileError>
     Ok(())
 }
 
-/// Reads the files that [`store_code_files`] wrote.
-pub fn stored_code_files(dir: &Path) -> Result<Vec<CodeFile>, FileError> {
+/// Reads the files that [`store_code_files`] wrote. Empty if the directory is missing.
+pub fn read_stored_code_files(dir: &Path) -> Result<Vec<CodeFile>, FileError> {
     let unread = |source| FileError::new("read", dir, source);
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -168,7 +171,7 @@ pub fn stored_code_files(dir: &Path) -> Result<Vec<CodeFile>, FileError> {
     for entry in entries {
         let entry = entry.map_err(unread)?;
         if entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            names.extend(entry.file_name().to_str().and_then(parse_name));
+            names.extend(entry.file_name().to_str().and_then(parse_stored_name));
         }
     }
     let mut files = CodeFiles::default();
@@ -180,7 +183,7 @@ pub fn stored_code_files(dir: &Path) -> Result<Vec<CodeFile>, FileError> {
     Ok(files.finish())
 }
 
-/// The parts of a stored file's name. They sort as [`CodeFiles::finish`] sorts the files.
+/// The parts of a stored file's name. The order of the fields gives the same order of files as [`CodeFiles::finish`].
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct StoredName {
     pid: u32,
@@ -189,7 +192,7 @@ struct StoredName {
     name: String,
 }
 
-fn parse_name(name: &str) -> Option<StoredName> {
+fn parse_stored_name(name: &str) -> Option<StoredName> {
     let (numbers, kind) = match name.strip_prefix("perf-") {
         Some(rest) => (rest.strip_suffix(".map")?, CodeFileKind::PerfMap),
         None => (name.strip_prefix("jit-")?.strip_suffix(".dump")?, CodeFileKind::Jitdump),
@@ -224,13 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_user_is_opened_only_if_the_process_is_theirs() {
+    fn a_file_of_another_user_is_opened_only_if_that_user_owns_the_process() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("perf-1.map");
         fs::write(&file, "1 1 a\n").unwrap();
         let stranger = nix::unistd::Uid::from_raw(12_345);
         if nix::unistd::chown(&file, Some(stranger), None).is_err() {
-            // Only root can give a file away.
+            // Only root can change the owner of a file.
             return;
         }
         assert!(open_code_file(dir.path(), "/perf-1.map", None).is_none());
@@ -258,7 +261,7 @@ mod tests {
         let files = [file(7, map, b"map"), file(7, dump, b"one"), file(7, dump, b"two"), file(8, map, b"")];
         store_code_files(&files, dir.path()).unwrap();
         fs::write(dir.path().join("kallsyms"), "").unwrap();
-        let read: Vec<_> = stored_code_files(dir.path())
+        let read: Vec<_> = read_stored_code_files(dir.path())
             .unwrap()
             .into_iter()
             .map(|read| CodeFile { path: String::new(), ..read })
@@ -268,20 +271,23 @@ mod tests {
             let mode = fs::metadata(dir.path().join(entry)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{entry}");
         }
-        assert_eq!(stored_code_files(&dir.path().join("absent")).unwrap(), []);
+        assert_eq!(read_stored_code_files(&dir.path().join("absent")).unwrap(), []);
     }
 
     #[test]
-    fn a_mapping_tells_which_file_to_look_for() {
-        let of = |path: &str, executable| {
+    fn the_name_of_a_mapping_shows_which_code_file_to_read() {
+        let code_file = |path: &str, executable| {
             code_file_of_mapping(&Mmap { path: path.as_bytes(), executable, ..Mmap::default() }, 7)
         };
         let (map, dump) = (CodeFileKind::PerfMap, CodeFileKind::Jitdump);
-        assert_eq!(of("//anon", true), Some((map, "/tmp/perf-7.map".to_owned())));
-        assert_eq!(of("/memfd:doublemapper (deleted)", true).unwrap().0, map);
-        assert_eq!(of("/home/a/.debug/jit/jit-7.dump", true), Some((dump, "/home/a/.debug/jit/jit-7.dump".to_owned())));
+        assert_eq!(code_file("//anon", true), Some((map, "/tmp/perf-7.map".to_owned())));
+        assert_eq!(code_file("/memfd:doublemapper (deleted)", true).unwrap().0, map);
+        assert_eq!(
+            code_file("/home/a/.debug/jit/jit-7.dump", true),
+            Some((dump, "/home/a/.debug/jit/jit-7.dump".to_owned()))
+        );
         for (path, executable) in [("//anon", false), ("/bin/app", true), ("/tmp/jit-x.dump", true), ("[vdso]", true)] {
-            assert_eq!(of(path, executable), None, "{path}");
+            assert_eq!(code_file(path, executable), None, "{path}");
         }
     }
 }

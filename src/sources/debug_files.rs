@@ -1,26 +1,26 @@
-//! Separate debug files on this machine: where distributions, `objcopy` and debuginfod's client put the symbols of stripped
-//! files.
+//! Separate debug files with the symbols of stripped files, in the places where distributions, `objcopy` and debuginfod's
+//! client put them.
 
 use std::path::{Path, PathBuf};
 
-/// Directory of the debug files that packages install.
-const INSTALLED: &str = "/usr/lib/debug";
+/// Directory in which distributions install debug files.
+const INSTALLED_DIR: &str = "/usr/lib/debug";
 
-/// Paths at which the debug file of `path` may be, the most certain first. `build_id` is in hexadecimal, `link` the name in
-/// `.gnu_debuglink`. Nothing is fetched.
+/// Existing files that can be the debug file of `path`, most certain first. `build_id` is in hexadecimal. `link` is the name
+/// in `.gnu_debuglink`. Downloads nothing.
 pub(super) fn candidates(path: &str, build_id: Option<&str>, link: Option<&str>) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    // A build id is data of the file. Only digits make a path.
+    // The build id comes from an untrusted file. Only hexadecimal digits are allowed in the path.
     let build_id = build_id.filter(|id| id.len() > 2 && id.bytes().all(|digit| digit.is_ascii_hexdigit()));
     if let Some((first, rest)) = build_id.and_then(|id| id.split_at_checked(2)) {
-        found.push(Path::new(INSTALLED).join(format!(".build-id/{first}/{rest}.debug")));
+        found.push(Path::new(INSTALLED_DIR).join(format!(".build-id/{first}/{rest}.debug")));
     }
     let directory = Path::new(path).parent().filter(|_| path.starts_with('/') && !path.starts_with("//"));
     if let (Some(directory), Some(link)) = (directory, link) {
         found.push(directory.join(link));
         found.push(directory.join(".debug").join(link));
         let below = directory.strip_prefix("/").unwrap_or(directory);
-        found.push(Path::new(INSTALLED).join(below).join(link));
+        found.push(Path::new(INSTALLED_DIR).join(below).join(link));
     }
     if let (Some(cache), Some(id)) = (debuginfod_cache(), build_id) {
         found.push(cache.join(id).join("debuginfo"));
@@ -29,7 +29,7 @@ pub(super) fn candidates(path: &str, build_id: Option<&str>, link: Option<&str>)
     found
 }
 
-/// Cache of debuginfod's client (`debuginfod_find_debuginfo(3)`).
+/// Directory of the cache of debuginfod's client (`debuginfod_find_debuginfo(3)`).
 fn debuginfod_cache() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("DEBUGINFOD_CACHE_PATH").or_else(|| {

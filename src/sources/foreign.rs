@@ -8,7 +8,7 @@ use super::input::InputBytes;
 use crate::fsio::FileError;
 use crate::perfdata::{self, from_gperftools, unpack};
 
-/// The file with the header in the directory of a recording.
+/// Name of the file with the header, in a recording that is a directory.
 const HEADER_FILE: &str = "data";
 
 /// Why an input cannot be read.
@@ -28,11 +28,11 @@ pub enum InputError {
     },
 }
 
-/// Opens a profile or a recording, and puts it together if it is not one plain file.
+/// Opens a profile or a recording. A recording that is not one plain file is converted to one in memory.
 pub fn open_input(path: &Path) -> Result<InputBytes, InputError> {
     match header_file(path) {
-        Some(file) => plain(path, InputBytes::open(&file)?, Some(path)),
-        None => plain(path, InputBytes::open(path)?, None),
+        Some(file) => to_plain_file(path, InputBytes::open(&file)?, Some(path)),
+        None => to_plain_file(path, InputBytes::open(path)?, None),
     }
 }
 
@@ -43,7 +43,7 @@ fn header_file(dir: &Path) -> Option<PathBuf> {
 
 /// Returns the recording as one plain file. Returns the bytes unchanged if they are already plain. `dir` is the
 /// directory of a recording that consists of several files.
-fn plain(path: &Path, bytes: InputBytes, dir: Option<&Path>) -> Result<InputBytes, InputError> {
+fn to_plain_file(path: &Path, bytes: InputBytes, dir: Option<&Path>) -> Result<InputBytes, InputError> {
     let further = dir.map_or(Ok(Vec::new()), record_files)?;
     let further: Vec<InputBytes> = further.iter().map(|file| InputBytes::open(file)).collect::<Result<_, _>>()?;
     let further: Vec<&[u8]> = further.iter().map(InputBytes::bytes).collect();
@@ -55,7 +55,7 @@ fn plain(path: &Path, bytes: InputBytes, dir: Option<&Path>) -> Result<InputByte
     Ok(plain.map_or(bytes, InputBytes::Read))
 }
 
-/// The files `data.0`, `data.1`, … in the order of their numbers.
+/// The paths of the files `data.0`, `data.1`, … of a recording, in the order of their numbers.
 fn record_files(dir: &Path) -> Result<Vec<PathBuf>, FileError> {
     let unread = |source| FileError::new("read", dir, source);
     let mut files = Vec::new();

@@ -1,4 +1,4 @@
-//! File with the goroutine readings of a run.
+//! The file of a run with everything that was read of goroutines: descriptors, labels and left stacks.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::fsio::{self, FileError};
 /// Version of the file format.
 const SCHEMA: u32 = 2;
 
-/// Maximum size of the file in bytes. A recorder keeps 2^18 readings, each about 200 bytes as text, and 2^20 of labels,
-/// each about 100.
-const MAX_BYTES: u64 = 1 << 28;
+/// Maximum size of the file. A recorder keeps at most 2^18 readings of descriptors, each about 200 bytes as text, and 2^20
+/// readings of labels, each about 100 bytes.
+const MAX_FILE_BYTES: u64 = 1 << 28;
 
 #[derive(Serialize, Deserialize)]
 struct GoroutineFile<R, L, S> {
     schema: u32,
-    /// Each reading holds from its first to its last time.
+    /// Readings of descriptors.
     readings: R,
     /// Absent in files of older versions.
     #[serde(default)]
@@ -27,7 +27,7 @@ struct GoroutineFile<R, L, S> {
     left_stacks: S,
 }
 
-/// The content of a goroutine descriptor (`runtime.g`) between its first and last equal reading. Addresses belong to the
+/// The content of a goroutine descriptor (`runtime.g`), which did not change between two times. Addresses are those of the
 /// process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoroutineReading {
@@ -40,17 +40,17 @@ pub struct GoroutineReading {
     pub first_ns: u64,
     /// Time of the last reading with this content.
     pub last_ns: u64,
-    /// The goroutine's number. 0 for a thread's own descriptor.
+    /// Id of the goroutine. 0 for a thread's own descriptor.
     #[serde(rename = "goroutine")]
     pub id: u64,
-    /// The number of the goroutine that created it. 0 if unknown.
+    /// Id of the goroutine that created this goroutine. 0 if unknown.
     pub parent: u64,
-    /// Return address of the `go` statement that created it. 0 if the runtime created it without one.
+    /// Return address of the `go` statement that created the goroutine. 0 if the runtime created it without a statement.
     pub creator: u64,
-    /// The first address of its entry.
+    /// First address of the function that the goroutine was started with.
     pub start: u64,
-    /// The lowest address of its stack, and the address after the highest. Both are 0 if it has no stack. Absent in
-    /// format 1.
+    /// Lowest address of the goroutine's stack, and the address after the highest one. Both are 0 without a stack. Absent
+    /// in format 1.
     #[serde(default)]
     pub stack: (u64, u64),
     /// For a thread's own descriptor: the descriptor of the goroutine that the thread runs, or 0. Absent in format 1.
@@ -60,20 +60,20 @@ pub struct GoroutineReading {
 
 impl GoroutineReading {
     /// Whether an address is in the goroutine's stack.
-    pub fn holds(&self, address: u64) -> bool {
+    pub fn stack_contains(&self, address: u64) -> bool {
         (self.stack.0..self.stack.1).contains(&address)
     }
 
-    /// Whether the content is valid at a time: two readings agree on it, one before and one after.
+    /// Whether the content is certain at a time: it was read before and after that time, and was the same.
     pub fn covers(&self, time: u64) -> bool {
         (self.first_ns..=self.last_ns).contains(&time)
     }
 }
 
-/// The content of a run's file.
+/// All readings in the file of a run.
 pub type KeptReadings = (Vec<GoroutineReading>, LabelReadings, LeftStackReadings);
 
-/// Returns the content of the file.
+/// Returns the content of a file that [`goroutines_from_file`] reads.
 pub fn goroutines_to_json(
     readings: &[GoroutineReading],
     labels: &LabelReadings,
@@ -83,9 +83,9 @@ pub fn goroutines_to_json(
     serde_json::to_vec(&GoroutineFile { schema: SCHEMA, readings, labels, left_stacks }).unwrap_or_default()
 }
 
-/// Reads the file of a run. Empty if the run has no such file, or if its format is unknown.
+/// Reads the goroutine readings of a run. Empty if the run has no such file, or if its format is unknown.
 pub fn goroutines_from_file(path: &Path) -> Result<KeptReadings, FileError> {
-    let bytes = match fsio::read_bounded(path, MAX_BYTES) {
+    let bytes = match fsio::read_bounded(path, MAX_FILE_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.is_missing() => return Ok(Default::default()),
         Err(error) => return Err(error),
@@ -102,7 +102,7 @@ mod tests {
     use crate::sources::{LabelReading, LeftStack};
 
     #[test]
-    fn a_file_gives_back_its_readings() {
+    fn readings_are_the_same_after_writing_and_reading() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("goroutines.json");
         assert_eq!(goroutines_from_file(&path).expect("an absent file"), Default::default());

@@ -1,4 +1,4 @@
-//! Bytes of the files that a recording mapped: from the archive if it has them, else from the disk.
+//! Bytes of the files that a recording mapped: from the archive if it has the file, else from the disk.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,17 +22,17 @@ pub trait Image: Send + Sync {
     /// All bytes of the file.
     fn bytes(&self) -> &[u8];
 
-    /// Releases the memory of the bytes that were read so far, which are rarely read again.
+    /// Releases the memory of the bytes that were read. A later read loads the bytes again.
     fn release(&self) {}
 }
 
 /// Source of the bytes of mapped files. Each file is requested at most once, from any thread.
 pub trait Images: Sync {
-    /// The bytes of a file that was mapped. They may be of another build if the recording has the build id.
+    /// The bytes of a mapped file. If `file` has a build id, the caller must compare it: the bytes can be of another build.
     fn image(&self, file: &MappedId) -> Result<ImageBytes, ImageAbsence>;
 
-    /// Files that may hold the symbols of a stripped file. `build_id` is the one in the file, and `link` the name in its
-    /// `.gnu_debuglink`. The files may be of other builds.
+    /// Debug files that can have the symbols of a stripped file, also files of other builds. `build_id` is the build id of
+    /// the stripped file. `link` is the name in its `.gnu_debuglink`.
     fn debug_files(&self, _file: &MappedId, _build_id: Option<&str>, _link: Option<&str>) -> Vec<ImageBytes> {
         Vec::new()
     }
@@ -51,7 +51,7 @@ pub enum ImageAbsence {
     /// This process has no readable vdso.
     #[error("the vdso cannot be read")]
     NoVdso,
-    /// The path leads to another file than the one that was mapped.
+    /// The file at the path is not the file that was mapped.
     #[error(transparent)]
     Changed(#[from] FileChange),
     /// The file cannot be opened or mapped.
@@ -75,31 +75,32 @@ impl Image for MappedFile {
     }
 }
 
-/// Files on this machine. For some of them a stored copy is read instead.
+/// The mapped files on this machine, and stored copies that are read in place of some files.
 #[derive(Debug, Default)]
 pub struct DiskImages {
+    /// Copies by the path of the mapped file.
     copies: HashMap<String, PathBuf>,
     kept: Vec<KeptFile>,
     origin: RecordingOrigin,
-    programs: Option<PathBuf>,
-    vdso: Option<PathBuf>,
+    program_dir: Option<PathBuf>,
+    vdso_copy: Option<PathBuf>,
 }
 
-/// A mapped file that was opened while the process was running. It can be read even if it was deleted since.
+/// A mapped file that was opened while the process was running. It can be read even after it was deleted.
 #[derive(Debug)]
 pub struct HeldFile {
-    /// The file, as the record has it.
+    /// Identity of the file in the recording.
     pub id: MappedId,
     /// The file, open for reading.
     pub file: File,
 }
 
-/// A file of which the content at the time of the recording is at hand.
+/// A mapped file whose content at the time of the recording was kept.
 #[derive(Debug)]
 struct KeptFile {
     id: MappedId,
     content: KeptContent,
-    /// A separate debug file of it.
+    /// A separate debug file with the symbols of the mapped file.
     debug_file: Option<PathBuf>,
 }
 
@@ -110,7 +111,7 @@ enum KeptContent {
 }
 
 impl DiskImages {
-    /// Creates the set without copies: each file is read from the path that it was mapped from.
+    /// Images without any copy: each file is read from the path from which it was mapped.
     pub fn new() -> Self {
         Self::default()
     }
@@ -135,30 +136,30 @@ impl DiskImages {
         self.kept.extend(kept);
     }
 
-    /// Refuses files on the disk that were changed after this time, at which the recording had ended.
+    /// Refuses files on the disk that were changed after this time, the end of the recording.
     pub fn set_recording_end(&mut self, end: Option<SystemTime>) {
         self.origin.end = end;
     }
 
-    /// Refuses files on the disk that were changed since this recording, as far as its metadata tells.
+    /// Refuses files on the disk that were changed after the recording, if its metadata says when and where it was made.
     pub fn note_origin(&mut self, features: &Features) {
         self.origin.note(features);
     }
 
-    fn kept(&self, id: &MappedId) -> Option<&KeptFile> {
+    fn find_kept(&self, id: &MappedId) -> Option<&KeptFile> {
         let fitting = || self.kept.iter().filter(|kept| kept.id.is_same_file(id));
-        // A program and its stripped copy have the same build id.
+        // Prefers the same path, because a program and its stripped copy have the same build id.
         fitting().find(|kept| kept.id.path == id.path).or_else(|| fitting().next())
     }
 
-    /// Reads programs from `dir`, by their file names, if they are there.
+    /// Reads a file from `dir` if `dir` has a file with the same name, without the directories.
     pub fn use_programs_in(&mut self, dir: impl Into<PathBuf>) {
-        self.programs = Some(dir.into());
+        self.program_dir = Some(dir.into());
     }
 
     /// Reads `copy` for the vdso.
     pub fn use_vdso(&mut self, copy: impl Into<PathBuf>) {
-        self.vdso = Some(copy.into());
+        self.vdso_copy = Some(copy.into());
     }
 }
 
@@ -166,23 +167,23 @@ impl Images for DiskImages {
     fn image(&self, id: &MappedId) -> Result<ImageBytes, ImageAbsence> {
         let path = id.path.as_str();
         if path == "[vdso]" {
-            return match &self.vdso {
-                Some(copy) => map(copy),
+            return match &self.vdso_copy {
+                Some(copy) => open_and_map(copy),
                 None => own_vdso().map(|vdso| Arc::new(vdso.to_vec()) as ImageBytes).ok_or(ImageAbsence::NoVdso),
             };
         }
         if let Some(copy) = self.copies.get(path) {
-            return map(copy);
+            return open_and_map(copy);
         }
-        match self.kept(id).map(|kept| &kept.content) {
+        match self.find_kept(id).map(|kept| &kept.content) {
             Some(KeptContent::Held(file)) => return map_open(file, Path::new(path)),
-            Some(KeptContent::Copy(copy)) => return map(copy),
+            Some(KeptContent::Copy(copy)) => return open_and_map(copy),
             None => {}
         }
-        if let (Some(dir), Some(name)) = (&self.programs, Path::new(path).file_name())
+        if let (Some(dir), Some(name)) = (&self.program_dir, Path::new(path).file_name())
             && dir.join(name).is_file()
         {
-            return map(&dir.join(name));
+            return open_and_map(&dir.join(name));
         }
         // `[heap]`, `//anon`, `/memfd:x (deleted)` and similar names are not files.
         if !path.starts_with('/') || path.starts_with("//") || path.ends_with(DELETED) {
@@ -194,14 +195,14 @@ impl Images for DiskImages {
     }
 
     fn debug_files(&self, id: &MappedId, build_id: Option<&str>, link: Option<&str>) -> Vec<ImageBytes> {
-        let kept = self.kept(id).and_then(|kept| kept.debug_file.clone());
+        let kept = self.find_kept(id).and_then(|kept| kept.debug_file.clone());
         let installed = || debug_files::candidates(&id.path, build_id, link);
         let paths = kept.map_or_else(installed, |kept| vec![kept]);
-        paths.iter().filter_map(|path| map(path).ok()).collect()
+        paths.iter().filter_map(|path| open_and_map(path).ok()).collect()
     }
 }
 
-/// Opens a regular file. Does not open devices and pipes that a recording names.
+/// Opens a regular file. Refuses devices and pipes, which a recording can name.
 fn open(path: &Path) -> Result<File, ImageAbsence> {
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(ImageAbsence::NotRegular);
@@ -209,13 +210,13 @@ fn open(path: &Path) -> Result<File, ImageAbsence> {
     File::open(path).or_else(|refused| open_with_own_rights(path).ok_or(refused)).map_err(unreadable)
 }
 
-fn map(path: &Path) -> Result<ImageBytes, ImageAbsence> {
+fn open_and_map(path: &Path) -> Result<ImageBytes, ImageAbsence> {
     map_open(&open(path)?, path)
 }
 
 /// Maps an open file. `path` names it in messages.
 fn map_open(file: &File, path: &Path) -> Result<ImageBytes, ImageAbsence> {
-    // Files of the kernel report a size of 0, and reading some of them blocks for ever. They cannot be mapped.
+    // Never reads the file: reading some files of the kernel blocks for ever. These have the size 0.
     Ok(Arc::new(MappedFile::map(file, path).map_err(unreadable)?))
 }
 

@@ -1,4 +1,4 @@
-//! Bytes and kind of an input file. The kind follows from the content, not from the file name.
+//! Bytes and kind of an input file. The content decides the kind, not the file name.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,9 +14,9 @@ use crate::stacktext;
 /// Number of leading bytes that identify a recording.
 const MAGIC_BYTES: usize = 8;
 
-/// Maximum size in bytes of a recording or text that is read from a pipe into memory. A regular file is mapped and may
-/// have any size.
-const MAX_PIPED: u64 = 4 << 30;
+/// Maximum size of a recording or text that is read from a pipe into memory. A regular file is mapped and can have any
+/// size.
+const MAX_PIPED_BYTES: u64 = 4 << 30;
 
 /// Kind of an input file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl InputKind {
             return Some(Self::PerfData);
         }
         let text = beginning.get(..stacktext::DETECTED_BYTES).unwrap_or(beginning);
-        // Texts come first: profile.proto has no mark at its start, and a text may begin like one of its messages.
+        // Texts are tried first: profile.proto has no magic number, so the start of a text can be a valid message of it.
         if pprof::is_go_text(beginning) {
             Some(Self::Pprof)
         } else if stacktext::is_perf_script(text) {
@@ -102,10 +102,10 @@ fn read_stream(path: &Path, mut file: File) -> Result<Vec<u8>, FileError> {
         // The pprof reader refuses a profile that is too long.
         Some(InputKind::Pprof) => file.take(pprof::MAX_SIZE as u64).read_to_end(&mut bytes),
         Some(InputKind::PerfData | InputKind::Folded | InputKind::PerfScript) => {
-            let read = Read::by_ref(&mut file).take(MAX_PIPED).read_to_end(&mut bytes);
+            let read = Read::by_ref(&mut file).take(MAX_PIPED_BYTES).read_to_end(&mut bytes);
             match read {
-                Ok(count) if u64::try_from(count).is_ok_and(|count| count == MAX_PIPED) => {
-                    Err(io::Error::other("an input of more than 4 GiB is read from a file only, not from a pipe"))
+                Ok(count) if u64::try_from(count).is_ok_and(|count| count == MAX_PIPED_BYTES) => {
+                    Err(io::Error::other("an input of more than 4 GiB can be read only from a file, not from a pipe"))
                 }
                 read => read,
             }

@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 /// Names and values of labels, sorted by name.
 pub type LabelSet = Vec<(String, String)>;
 
-/// The labels that goroutines had, and when.
+/// The profiler labels of goroutines, and the times at which they were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelReadings {
-    /// The sets that readings refer to. The first one is empty. Without any labels there is no set.
+    /// The different label sets. The first set is empty. Without any labels there is no set.
     pub sets: Vec<LabelSet>,
-    /// The readings. Those of one descriptor are in the order of time.
+    /// The readings. Readings of the same descriptor are in time order.
     pub readings: Vec<LabelReading>,
 }
 
-/// The labels in a goroutine descriptor between its first and last equal reading.
+/// The labels in a goroutine descriptor, which did not change between two times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelReading {
     /// Process id.
@@ -26,7 +26,7 @@ pub struct LabelReading {
     pub first_ns: u64,
     /// Time of the last reading with these labels.
     pub last_ns: u64,
-    /// Position in [`LabelReadings::sets`].
+    /// Position of the labels in [`LabelReadings::sets`].
     pub set: u32,
 }
 
@@ -39,10 +39,10 @@ impl LabelReadings {
         self.readings.extend(moved);
     }
 
-    /// Replaces each value by `value` of its name and itself.
-    pub fn replace_values(&mut self, value: impl Fn(&str, &str) -> String) {
-        for (name, text) in self.sets.iter_mut().flatten() {
-            *text = value(name, text);
+    /// Replaces each value of a label by the result of `replacement`, which gets the label's name and value.
+    pub fn replace_values(&mut self, replacement: impl Fn(&str, &str) -> String) {
+        for (name, value) in self.sets.iter_mut().flatten() {
+            *value = replacement(name, value);
         }
     }
 }

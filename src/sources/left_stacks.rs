@@ -1,22 +1,22 @@
-//! Stacks of goroutines whose threads ran generated code on other memory, as they were read from a program's memory.
+//! Left stacks, read from a program's memory: stacks of goroutines whose threads run generated code on other memory.
 
 use serde::{Deserialize, Serialize};
 
-/// The words of a stack that are addresses of code, each with the address of its slot, in ascending order of slots. Holds
-/// none of the program's data.
+/// The words of a stack that are addresses of code, as pairs: address of the stack slot, and the word. Sorted by slot.
+/// Contains no data of the program.
 pub type CodeWords = Vec<(u64, u64)>;
 
-/// The stacks that threads have left, and when.
+/// Left stacks, and the times at which they were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftStackReadings {
-    /// The different contents that readings refer to.
+    /// The different contents of stacks.
     pub contents: Vec<CodeWords>,
-    /// The readings. Those of one thread are in the order of time.
+    /// The readings. Readings of the same thread are in time order.
     pub readings: Vec<LeftStack>,
 }
 
-/// A goroutine's stack while the goroutine's thread ran generated code on other memory. Nothing runs on the stack meanwhile,
-/// so it does not change.
+/// A goroutine's stack while the goroutine's thread runs generated code on other memory. During that time nothing runs on
+/// the stack, so it does not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftStack {
     /// Process id.
@@ -29,9 +29,9 @@ pub struct LeftStack {
     pub first_ns: u64,
     /// Time of the last reading with this content.
     pub last_ns: u64,
-    /// The lowest address of the stack, and the address after the highest.
+    /// Lowest address of the stack, and the address after the highest one.
     pub stack: (u64, u64),
-    /// Position in [`LeftStackReadings::contents`].
+    /// Position of the stack's content in [`LeftStackReadings::contents`].
     pub content: u32,
 }
 

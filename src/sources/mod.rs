@@ -1,9 +1,8 @@
-//! Where bytes come from: inputs of reports, the files that a recording mapped, the vdso, the list of kernel symbols and
-//! its cache, the names of code made at run time, the goroutine readings of a run, and source files.
+//! Reads the bytes that goflame works on: inputs of reports, the files that a recording mapped, the vdso, the list of kernel
+//! symbols and its cache, code files, the goroutine readings of a run, and source files.
 //!
-//! Opens files with the rights that the user has on them, and hands out bytes or the reason why there are none. Must not
-//! interpret bytes: `analyse`, `perfdata` and `pprof` do. Only the kind of an input is detected here, from its first
-//! bytes.
+//! Opens files with the permissions of the user. Returns bytes, or the reason why there are none. Must not interpret bytes:
+//! `analyse`, `perfdata` and `pprof` do. Only the kind of an input is detected here, from its first bytes.
 
 mod code_files;
 mod debug_files;
@@ -19,7 +18,7 @@ mod source_files;
 
 pub use code_files::{
     CodeFile, CodeFileKind, CodeFiles, code_file_of_mapping, find_code_files, is_memory, open_code_file,
-    store_code_files, stored_code_files,
+    read_stored_code_files, store_code_files,
 };
 pub use foreign::{InputError, open_input};
 pub use goroutines::{GoroutineReading, KeptReadings, goroutines_from_file, goroutines_to_json};

@@ -8,97 +8,99 @@ use std::time::SystemTime;
 use crate::fsio;
 use crate::pprof::SourceDirs;
 
-/// Endings of files whose text is read. Names of files come from profiles, which may name any file.
-const ENDINGS: [&str; 14] = ["go", "s", "S", "c", "cc", "cpp", "cxx", "h", "hh", "hpp", "m", "rs", "y", "inc"];
+/// Extensions of source files. No other file is read, because a profile can name any file.
+const EXTENSIONS: [&str; 14] = ["go", "s", "S", "c", "cc", "cpp", "cxx", "h", "hh", "hpp", "m", "rs", "y", "inc"];
 
-/// Size limit of a source file: 16 MiB. Generated ones are large.
-const MAX_FILE: u64 = 16 << 20;
+/// Size limit of a source file: 16 MiB. Generated files are large.
+const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// Separates the module cache from the modules in it.
+/// In the path of a file in the module cache, the directories before the module.
 const MODULE_CACHE: &str = "/pkg/mod/";
 
 /// Directories with source files on this machine.
 #[derive(Debug, Clone, Default)]
 pub struct SourceRoots {
-    /// Those of the build, by the names that `-trimpath` gives to them.
+    /// Source directories of the build, by the names that `-trimpath` gives to them.
     pub build: SourceDirs,
     /// `GOROOT/src` of this machine's Go.
     pub goroot_src: Option<PathBuf>,
     /// `GOMODCACHE`.
     pub module_cache: Option<PathBuf>,
-    /// The modules that are being worked on: import path and directory.
+    /// Modules in the user's own directories: import path and directory.
     pub modules: Vec<(String, PathBuf)>,
 }
 
-/// Which directory a source file was found in.
+/// Kind of the directory that contains a source file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourcePlace {
-    /// A module that is being worked on, or that was built in its own directory.
+    /// A module in the user's own directories, or in a directory where it was built.
     Module,
-    /// A version of a module, whose files never change.
+    /// A version of a module in the module cache. Its files never change.
     ModuleCache,
     /// The standard library.
     GoRoot,
-    /// Any other directory, which only the profile names.
+    /// Any other directory that the profile names.
     Elsewhere,
 }
 
 /// A source file on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Its path, without links.
+    /// Path of the file, without symbolic links.
     pub path: PathBuf,
-    /// Which directory it is in.
+    /// Kind of the directory that contains the file.
     pub place: SourcePlace,
-    /// Time of its last change.
+    /// Time of the last change.
     pub modified: Option<SystemTime>,
 }
 
 impl SourceRoots {
-    /// Finds a file by its name in a profile: a path, or a name that `-trimpath` made. `None` if it is not on this machine.
+    /// Finds a file by its name in a profile: a path, or a name that `-trimpath` made. `None` if the file is not on this
+    /// machine.
     pub fn find(&self, name: &str, is_go: bool) -> Option<SourceFile> {
-        if !Path::new(name).extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known)) {
+        if !Path::new(name).extension().is_some_and(|extension| EXTENSIONS.iter().any(|known| extension == *known)) {
             return None;
         }
         let path = self.candidates(name, is_go).into_iter().find(|path| path.is_file())?;
         let path = fs::canonicalize(path).ok()?;
         let modified = fs::metadata(&path).ok()?.modified().ok();
-        let place = self.place(&path);
+        let place = self.kind_of_place(&path);
         Some(SourceFile { path, place, modified })
     }
 
-    /// Paths at which a file may be, the most certain first.
+    /// Paths at which a source file can be, most certain first.
     fn candidates(&self, name: &str, is_go: bool) -> Vec<PathBuf> {
         let mut candidates: Vec<PathBuf> = self.build.find(name, is_go).into_iter().collect();
-        let in_cache = |rest: &str| Some(self.module_cache.as_ref()?.join(escaped(below(rest)?)));
+        let in_cache = |rest: &str| Some(self.module_cache.as_ref()?.join(escape_module_path(check_below(rest)?)));
         if name.starts_with('/') {
             candidates.push(name.into());
             candidates.extend(name.split_once(MODULE_CACHE).and_then(|(_, rest)| in_cache(rest)));
             if let Some(goroot_src) = &self.goroot_src {
-                // A file of the standard library on another machine.
-                let rests = name.match_indices("/src/").filter_map(|(at, part)| below(name.get(at + part.len()..)?));
+                // The path can be that of the standard library on another machine.
+                let rests =
+                    name.match_indices("/src/").filter_map(|(at, part)| check_below(name.get(at + part.len()..)?));
                 candidates.extend(rests.map(|rest| goroot_src.join(rest)));
             }
             return candidates;
         }
         let in_module = |(module, dir): &(String, PathBuf)| {
             let rest = name.strip_prefix(module.as_str())?.strip_prefix('/')?;
-            Some((module.len(), dir.join(below(rest)?)))
+            Some((module.len(), dir.join(check_below(rest)?)))
         };
         // The innermost module has the longest path.
         candidates.extend(self.modules.iter().filter_map(in_module).max().map(|(_, path)| path));
         candidates.extend(in_cache(name).filter(|_| name.contains('@')));
-        if let (Some(goroot_src), Some(name)) = (self.goroot_src.as_ref().filter(|_| is_go), below(name)) {
+        if let (Some(goroot_src), Some(name)) = (self.goroot_src.as_ref().filter(|_| is_go), check_below(name)) {
             candidates.push(goroot_src.join(name));
         }
         candidates
     }
 
-    fn place(&self, path: &Path) -> SourcePlace {
+    fn kind_of_place(&self, path: &Path) -> SourcePlace {
         let is_in = |root: &PathBuf| fs::canonicalize(root).is_ok_and(|root| path.starts_with(root));
         let mut goroot_src = self.goroot_src.iter().chain(self.build.dir(""));
         let mut modules = self.modules.iter().map(|(_, dir)| dir).chain(self.build.dirs()).chain(&self.module_cache);
-        // The directory of a version of a module is `m@v1.0.0`.
+        // In the module cache, the name of a module's directory ends with its version: `m@v1.0.0`.
         let has_version = || path.components().any(|part| part.as_os_str().as_encoded_bytes().contains(&b'@'));
         match () {
             () if goroot_src.any(is_in) => SourcePlace::GoRoot,
@@ -112,21 +114,21 @@ impl SourceRoots {
 impl SourceFile {
     /// Reads the text. Bytes that are not UTF-8 become U+FFFD.
     pub fn read(&self) -> Result<String, io::Error> {
-        let bytes = fsio::read_bounded(&self.path, MAX_FILE).map_err(io::Error::other)?;
+        let bytes = fsio::read_bounded(&self.path, MAX_FILE_BYTES).map_err(io::Error::other)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
-/// Returns a relative path that does not lead out of its directory.
-fn below(name: &str) -> Option<&str> {
+/// Returns the path if it is relative and stays below its directory.
+fn check_below(name: &str) -> Option<&str> {
     let is_plain = |component| matches!(component, Component::Normal(_));
     (!name.is_empty() && Path::new(name).components().all(is_plain)).then_some(name)
 }
 
-/// Returns a path as the module cache has it: upper-case letters of module and version become `!` and the lower-case letter
-/// (`golang.org/x/mod/module`, "Escaped Paths"). A path that is escaped already has none there.
-fn escaped(path: &str) -> String {
-    // The names of files below a module are as they are.
+/// Escapes a path as the module cache does: an upper-case letter of module or version becomes `!` and the lower-case letter
+/// (`golang.org/x/mod/module`, "Escaped Paths"). An escaped path does not change.
+fn escape_module_path(path: &str) -> String {
+    // The names of files in a module are not escaped.
     let end = path
         .find('@')
         .map_or(0, |at| path.get(at..).and_then(|rest| rest.find('/')).map_or(path.len(), |end| at + end));
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_where_it_leads_to() {
+    fn the_place_of_a_symbolic_link_is_that_of_its_target() {
         let temporary = tempfile::tempdir().unwrap();
         let root = temporary.path();
         let secret = write(root, "other/secret.go");

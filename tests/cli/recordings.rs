@@ -250,11 +250,11 @@ fn every_kind_of_cut_is_an_error_or_a_warning_and_never_a_panic() {
     report
         .code(0)
         .stdout("no samples\n")
-        .stderr_has("     Warning the file is damaged, and was read up to there: [..]");
+        .stderr_has("     Warning the file is damaged, and was read only up to the damage: [..]");
     for length in [whole.len() / 2, whole.len() - 1000] {
         project.write("cut", &whole[..length]);
         let report = project.goflame(["report", "./cut"]).run();
-        report.code(0).stderr_has("     Warning the file is damaged, and was read up to there: [..]");
+        report.code(0).stderr_has("     Warning the file is damaged, and was read only up to the damage: [..]");
         report.stderr_has("     Warning the recording ends early: its file was cut off");
         assert!(report.stdout.contains("main.burn"), "{}", report.stdout);
     }

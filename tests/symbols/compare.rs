@@ -1,4 +1,5 @@
-//! The comparisons. Each prints its figures, and fails with the first differences.
+//! Compares goflame's symbols with those of Go's tools. Each comparison prints its figures, and fails with the first
+//! differences.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,7 +13,8 @@ use object::{Object as _, ObjectSection as _};
 
 use crate::program::{Program, text};
 
-/// The answers of an oracle. An oracle prints a line for each address whose answer differs from the address before.
+/// The answers of an oracle: a program that prints what Go says about addresses. It prints a line for each address whose
+/// answer differs from the address before.
 struct Answers {
     /// Address and answer, in ascending order of addresses.
     lines: Vec<(u64, String)>,
@@ -32,8 +34,8 @@ impl Answers {
         Self { lines }
     }
 
-    /// Compares the answers with `mine` at every `step`th address. `excuse` returns the answer that goflame should give, for
-    /// the known cases where the oracle's answer is different.
+    /// Compares the oracle's answers with `mine`, goflame's answers, at every `step`th address. `excuse` gets both answers if
+    /// they differ. For a known error of the oracle, it returns the right answer.
     fn compare(
         &self,
         oracle: &str,
@@ -77,33 +79,33 @@ struct Counts {
     different: u64,
 }
 
-/// Prints a figure.
+/// Prints a measurement of a test.
 #[expect(clippy::print_stderr, reason = "figures are for people; the test harness keeps them unless asked")]
 fn figure(program: &Program, text: &str) {
     eprintln!("figure: {}: {text}", program.name);
 }
 
-fn text_of(program: &Program) -> Range<u64> {
+fn code_range(program: &Program) -> Range<u64> {
     let text = program.binary().pclntab().unwrap().text();
     assert!(text.end - text.start > 500_000, "{text:x?}");
     text
 }
 
-/// A frame in the oracles' format.
-fn written(frame: &SourceFrame<'_>, start_line: u32) -> String {
+/// Formats a frame as the oracles do.
+fn format_frame(frame: &SourceFrame<'_>, start_line: u32) -> String {
     let file = frame.file.as_deref();
     format!("{}\x1f{}\x1f{}\x1f{start_line}\x1f{:x}", frame.name, file.unwrap_or("?"), frame.line, frame.entry)
 }
 
-/// The frames without the wrappers that Go's own stacks leave out: wrappers that do not call a panic function
-/// (`elideWrapperCalling` in src/runtime/traceback.go). A frame that is alone stays.
+/// Formats frames without the wrappers that Go's stacks leave out: wrappers that do not call a panic function
+/// (`elideWrapperCalling` in src/runtime/traceback.go). A single frame is kept.
 fn without_wrappers(frames: &[SourceFrame<'_>]) -> Vec<String> {
     let mut callee = "";
     let mut kept = Vec::new();
     for frame in frames {
         let panics = matches!(callee, "runtime.gopanic" | "runtime.sigpanic" | "runtime.panicwrap");
         if !frame.wrapper || panics || frames.len() == 1 {
-            kept.push(written(frame, frame.start_line));
+            kept.push(format_frame(frame, frame.start_line));
         }
         callee = &frame.name;
     }
@@ -111,14 +113,14 @@ fn without_wrappers(frames: &[SourceFrame<'_>]) -> Vec<String> {
 }
 
 /// Compares name, file, line and start line of every frame with the runtime inside the program.
-pub(crate) fn with_runtime(program: &Program, step: u64) {
-    let (text, binary) = (text_of(program), program.binary());
+pub(crate) fn compare_with_runtime(program: &Program, step: u64) {
+    let (text, binary) = (code_range(program), program.binary());
     let mut itself = Command::new(&program.path);
     itself.env("GOFLAME_SYMBOLS", format!("{:x} {:x} {step}", text.start, text.end));
     let mut locator = Locator::new(&binary);
     let mine = |address| without_wrappers(locator.locate(address).unwrap()).join("\x1e");
-    // The runtime has no name for the function whose name has offset 0, because the offset 0 means no name (`funcName` in
-    // src/runtime/symtab.go).
+    // The runtime has no name for the function whose name is at offset 0: for the runtime, offset 0 means no name
+    // (`funcName` in src/runtime/symtab.go).
     let mut first_name = BTreeSet::new();
     let mut not_askable = 0;
     let excuse = |expected: &str, found: &str| {
@@ -151,15 +153,15 @@ pub(crate) fn with_runtime(program: &Program, step: u64) {
 }
 
 /// Compares the physical function and the innermost line with debug/gosym.
-pub(crate) fn with_gosym(program: &Program, step: u64) {
-    let (text, binary) = (text_of(program), program.binary());
+pub(crate) fn compare_with_gosym(program: &Program, step: u64) {
+    let (text, binary) = (code_range(program), program.binary());
     let mut gosym = Command::new(program.gosym());
     gosym.arg(&program.path).args([text.start, text.end, step].map(|number| number.to_string()));
     let mut locator = Locator::new(&binary);
     let mine = |address| {
         let frames = locator.locate(address).unwrap();
         let (innermost, physical) = (&frames[0], frames.last().unwrap());
-        written(&SourceFrame { name: physical.name.clone(), ..innermost.clone() }, 0)
+        format_frame(&SourceFrame { name: physical.name.clone(), ..innermost.clone() }, 0)
     };
     let excuse = |expected: &str, found: &str| if is_marker(found) { found } else { expected }.to_owned();
     let counts = Answers::read(&mut gosym).compare("gosym", text, step, mine, excuse);
@@ -169,10 +171,10 @@ pub(crate) fn with_gosym(program: &Program, step: u64) {
 
 /// Compares the names and lines of inlined calls and of their callers with the program's debug information.
 ///
-/// Old releases left some inlined calls out of it, and gave the last instructions of a function the line 0 or 1: an address
-/// of a hundred may differ.
-pub(crate) fn with_dwarf(program: &Program, step: u64) {
-    let (text, binary) = (text_of(program), program.binary());
+/// Old releases of Go left some inlined calls out of the debug information, and gave the last instructions of a function the
+/// line 0 or 1. So up to 1 % of the addresses can differ.
+pub(crate) fn compare_with_dwarf(program: &Program, step: u64) {
+    let (text, binary) = (code_range(program), program.binary());
     let debug_information = DebugInformation::read(&program.bytes);
     let mut locator = Locator::new(&binary);
     let (mut addresses, mut differences) = (0_u32, Vec::new());
@@ -197,7 +199,6 @@ pub(crate) fn with_dwarf(program: &Program, step: u64) {
     );
 }
 
-/// A program's debug information.
 struct DebugInformation(addr2line::Context<gimli::EndianRcSlice<gimli::LittleEndian>>);
 
 impl DebugInformation {
@@ -223,9 +224,9 @@ impl DebugInformation {
 }
 
 /// Compares the physical function and the innermost line with `go tool addr2line`.
-pub(crate) fn with_addr2line(program: &Program, step: u64) {
+pub(crate) fn compare_with_addr2line(program: &Program, step: u64) {
     let binary = program.binary();
-    let addresses: Vec<u64> = text_of(program).step_by(usize::try_from(step).unwrap()).collect();
+    let addresses: Vec<u64> = code_range(program).step_by(usize::try_from(step).unwrap()).collect();
     let list = program.path.with_extension("addresses");
     let mut lines = String::new();
     for address in &addresses {
@@ -252,13 +253,13 @@ pub(crate) fn with_addr2line(program: &Program, step: u64) {
     figure(program, &format!("{} addresses compared with go tool addr2line", addresses.len()));
 }
 
-/// Whether an answer is a linker marker around the FIPS code. Markers have no line table; `debug/gosym` wrongly reads the
-/// table at offset 0 for them, the runtime does not.
+/// Whether an answer is a linker marker around the FIPS code. Markers have no line table. `debug/gosym` wrongly reads the
+/// table at offset 0 for markers, the runtime does not.
 fn is_marker(answer: &str) -> bool {
     ["go:textfipsstart", "go:textfipsend"].iter().any(|marker| answer.starts_with(marker))
 }
 
-/// The name in either spelling: symbol tables have `.` in place of `·`, and a suffix for assembly.
+/// Name in the spelling of the function table: symbol tables have `.` in place of `·`, and a suffix for assembly.
 fn symbol_name(name: &str) -> String {
     name.strip_suffix(".abi0").unwrap_or(name).replace('·', ".")
 }

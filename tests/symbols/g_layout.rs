@@ -25,7 +25,7 @@ fn a_stripped_program_has_the_same_layout_as_one_with_dwarf() {
 }
 
 /// Replaces all occurrences of a text by one of the same length.
-fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+fn replace_all(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let (from, mut bytes) = (from.as_bytes(), bytes.to_vec());
     let found: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
@@ -40,10 +40,10 @@ fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 fn a_program_of_an_unknown_version_needs_dwarf() {
     let new = Toolchain("go1.27.3");
     let known = Program::with_c(new, false);
-    let bytes = replaced(&known.bytes, "go1.27.3", "go1.99.3");
+    let bytes = replace_all(&known.bytes, "go1.27.3", "go1.99.3");
     let found = Binary::parse(&bytes).unwrap().g_layout();
     assert_eq!(found, Ok((layout(&known, GLayoutSource::Dwarf), GLayoutSource::Dwarf)));
-    let bytes = replaced(&Program::with_c(new, true).bytes, "go1.27.3", "go1.99.3");
+    let bytes = replace_all(&Program::with_c(new, true).bytes, "go1.27.3", "go1.99.3");
     let refused = Binary::parse(&bytes).unwrap().g_layout().unwrap_err();
     assert_eq!(refused, GLayoutAbsence::UnknownVersion("go1.99.3".into()));
     let text = "the layout of the runtime's goroutine descriptors is unknown: the program has no DWARF of package runtime, \

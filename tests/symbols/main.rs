@@ -9,25 +9,26 @@ mod compare;
 mod g_layout;
 mod program;
 
-use compare::{with_addr2line, with_dwarf, with_gosym, with_runtime};
+use compare::{compare_with_addr2line, compare_with_dwarf, compare_with_gosym, compare_with_runtime};
 use program::{Program, Toolchain};
 
-/// Bytes between two compared addresses. A prime, so that all offsets in instructions occur.
+/// Bytes between two compared addresses. A prime number, so that all offsets in instructions occur.
 const STEP: u64 = 7;
-/// The same for the Go compiler, which is ten times as large. A debug build of goflame compares fewer addresses.
+/// Bytes between two compared addresses of the Go compiler, which is ten times as large as the other programs. A debug build
+/// of goflame is slow, so it compares fewer addresses.
 const STEP_IN_COMPILER: u64 = if cfg!(debug_assertions) { 29 } else { 7 };
 
-/// Releases before and after Go 1.26 and 1.27, which both moved tables.
+/// A release before Go 1.26 and 1.27, which both moved tables. [`NEW`] is a release after them.
 const OLD: Toolchain = Toolchain("go1.21.13");
 const NEW: Toolchain = Toolchain("go1.27.3");
 const LOCAL: Toolchain = Toolchain("local");
 
-fn check(program: &Program, step: u64) {
-    with_runtime(program, step);
-    with_gosym(program, step);
+fn compare_with_go(program: &Program, step: u64) {
+    compare_with_runtime(program, step);
+    compare_with_gosym(program, step);
     if !program.stripped {
-        // addr2line finds the start of the text only by symbols.
-        with_addr2line(program, step * 7);
+        // addr2line finds the start of the code only by symbols.
+        compare_with_addr2line(program, step * 7);
     }
 }
 
@@ -35,7 +36,7 @@ fn check(program: &Program, step: u64) {
 fn gofmt_has_the_same_frames_as_in_go() {
     for toolchain in [LOCAL, OLD, NEW] {
         for stripped in [false, true] {
-            check(&Program::from_go("gofmt", toolchain, stripped), STEP);
+            compare_with_go(&Program::from_go("gofmt", toolchain, stripped), STEP);
         }
     }
 }
@@ -44,7 +45,7 @@ fn gofmt_has_the_same_frames_as_in_go() {
 fn a_cgo_program_has_the_same_frames_as_in_go() {
     for toolchain in [LOCAL, OLD, NEW] {
         for stripped in [false, true] {
-            check(&Program::with_c(toolchain, stripped), STEP);
+            compare_with_go(&Program::with_c(toolchain, stripped), STEP);
         }
     }
 }
@@ -59,17 +60,17 @@ fn programs_of_go_1_13_to_1_17_have_the_same_frames_as_in_gos_tools() {
         ("0.12.28", "go1.17.1"),
     ] {
         let program = Program::from_npm(esbuild, go);
-        with_gosym(&program, STEP * 7);
+        compare_with_gosym(&program, STEP * 7);
         if go < "go1.15" {
-            with_dwarf(&program, STEP * 7);
+            compare_with_dwarf(&program, STEP * 7);
         }
     }
 }
 
-/// The compiler is ten times as large as the other programs. One test for each release, so that they run in parallel.
+/// Checks the Go compiler of one release. Each release has a test, so that these long tests run in parallel.
 fn check_compiler(toolchain: Toolchain) {
     for stripped in [false, true] {
-        check(&Program::from_go("compile", toolchain, stripped), STEP_IN_COMPILER);
+        compare_with_go(&Program::from_go("compile", toolchain, stripped), STEP_IN_COMPILER);
     }
 }
 

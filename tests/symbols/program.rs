@@ -1,4 +1,4 @@
-//! Programs that print their own symbolisation of their addresses, built with a given Go release.
+//! Builds programs with a given Go release. The programs print how Go's runtime symbolises their addresses.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ impl Toolchain {
 }
 
 /// The directory of the Go code of these tests.
-fn sources() -> PathBuf {
+fn source_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/symbols")
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn text(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A program that contains the oracle.
+/// A program to symbolise. Except for programs from npm, it contains the oracle.
 pub(crate) struct Program {
     pub(crate) name: String,
     pub(crate) toolchain: Toolchain,
@@ -49,13 +49,13 @@ impl Program {
         let root = text(toolchain.go().args(["env", "GOROOT"]));
         let target = format!("{}/src/cmd/{command}/goflame_oracle.go", root.trim());
         let overlay = directory.path().join("overlay.json");
-        let oracle = sources().join("inside/oracle.go");
+        let oracle = source_dir().join("inside/oracle.go");
         let replace = serde_json::json!({ "Replace": { target: oracle } });
         fs::write(&overlay, replace.to_string()).unwrap();
         let mut go = Command::new(Path::new(root.trim()).join("bin/go"));
         go.env("GOFLAGS", "-buildvcs=false").env("GOWORK", "off");
-        // A downloaded Go is in the module cache, and newer releases refuse overlays there. So GOMODCACHE is set to another
-        // directory; the packages need no modules.
+        // A downloaded Go is in the module cache, where newer releases refuse overlays. So GOMODCACHE is another directory.
+        // The packages need no modules.
         go.env("GOROOT", root.trim()).env("GOMODCACHE", directory.path()).env("GOTOOLCHAIN", "local");
         go.current_dir(&directory).env("CGO_ENABLED", "0").arg("build").arg("-overlay").arg(&overlay);
         Self::build(command, toolchain, stripped, directory, go, &format!("cmd/{command}"))
@@ -64,11 +64,11 @@ impl Program {
     /// Builds the cgo program in the directory of the oracle.
     pub(crate) fn with_c(toolchain: Toolchain, stripped: bool) -> Self {
         let mut go = toolchain.go();
-        go.current_dir(sources()).env("CGO_ENABLED", "1").arg("build");
+        go.current_dir(source_dir()).env("CGO_ENABLED", "1").arg("build");
         Self::build("cgo", toolchain, stripped, tempfile::tempdir().unwrap(), go, "./inside")
     }
 
-    /// A program that npm ships: a release of esbuild, whose Linux programs were built with the Go of their day.
+    /// Downloads a release of esbuild from npm. Its Linux program was built with the Go release `go`.
     pub(crate) fn from_npm(esbuild: &str, go: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut npm = Command::new("npm");
@@ -106,11 +106,11 @@ impl Program {
         Binary::parse(&self.bytes).unwrap()
     }
 
-    /// Builds the program that uses `debug/gosym`, with the Go on PATH, which reads the tables of all releases.
+    /// Builds the oracle with `debug/gosym`. Uses the Go on PATH, because its `debug/gosym` reads the tables of all releases.
     pub(crate) fn gosym(&self) -> PathBuf {
         let path = self.directory.path().join("gosym");
         let mut go = Toolchain("local").go();
-        text(go.current_dir(sources()).args(["build", "-o"]).arg(&path).arg("./gosym"));
+        text(go.current_dir(source_dir()).args(["build", "-o"]).arg(&path).arg("./gosym"));
         path
     }
 }

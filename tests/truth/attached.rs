@@ -1,4 +1,4 @@
-//! `goflame record` of a program that runs already, against `goflame run` of the same program, and against `perf record -p`.
+//! Compares `goflame record` of a running program with `goflame run` of the same program, and with `perf record -p`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::harness::{Project, Run, alone, figure, succeeded, text, tool};
-use crate::shares::{Shares, in_summary, truth};
+use crate::shares::{Shares, measured_shares, shares_in_summary};
 
 /// Maximum difference of a share between a launched and an attached program, in percentage points.
 const TOLERANCE: f64 = 2.0;
@@ -52,14 +52,14 @@ fn now() -> i128 {
 }
 
 /// Time from `since` to the first sample of a recording, in milliseconds.
-fn first_sample(perf_data: &Path, since: i128) -> f64 {
+fn ms_to_first_sample(perf_data: &Path, since: i128) -> f64 {
     let times = text(tool("perf").args(["script", "--ns", "-F", "time", "-i"]).arg(perf_data));
     let time = |line: &str| line.trim().trim_end_matches(':').replace('.', "").parse::<i128>().ok();
     let first = times.lines().filter_map(time).min().expect("a sample");
     (first - since) as f64 / 1e6
 }
 
-/// The threads that have samples.
+/// The ids of the threads with samples in a recording.
 fn threads_in(perf_data: &Path) -> BTreeSet<u32> {
     let tids = text(tool("perf").args(["script", "-F", "tid", "-i"]).arg(perf_data));
     tids.lines().filter_map(|tid| tid.trim().parse().ok()).collect()
@@ -75,7 +75,7 @@ fn cpu_times(pid: &str) -> BTreeMap<u32, u64> {
     tasks.filter_map(time).collect()
 }
 
-/// Waits until the recording has begun.
+/// Waits until the recorder has written samples.
 fn await_samples(project: &Project) {
     let begun = || {
         let partial = fs::read_dir(project.path(".goflame/partial")).into_iter().flatten().flatten();
@@ -97,8 +97,8 @@ fn a_launched_and_an_attached_program_have_the_same_shares() {
     let target = Target::start(command.args(["-seconds", "600"]).stdout(Stdio::null()).stderr(Stdio::null()));
     let attached = record(&project, &["-F", "1999", "-p", &target.pid(), "-d", "10s"]);
     drop(target);
-    let truth: Shares = truth(&launched);
-    let (launched, by_attach) = (in_summary(&launched), in_summary(&attached));
+    let truth: Shares = measured_shares(&launched);
+    let (launched, by_attach) = (shares_in_summary(&launched), shares_in_summary(&attached));
     assert!(truth.len() >= 5);
     let mut worst = 0.0_f64;
     for name in truth.keys() {
@@ -131,9 +131,9 @@ fn all_of_two_thousand_threads_are_sampled_and_no_record_is_lost() {
     thread::sleep(Duration::from_secs(8));
     let after = cpu_times(&pid);
     let run = Run::from_output(&recording.wait_with_output().unwrap());
-    let (sampled, first) = (threads_in(&run.file("perf.data")), first_sample(&run.file("perf.data"), since));
+    let (sampled, first) = (threads_in(&run.file("perf.data")), ms_to_first_sample(&run.file("perf.data"), since));
 
-    // Each thread has an event per CPU, whose first sample comes after a period.
+    // Each thread has an event for each CPU. The first sample of an event comes after a period.
     let cpus = u64::try_from(thread::available_parallelism().unwrap().get()).unwrap();
     let enough = (cpus + 1) * 1_000_000_000 / FREQUENCY.parse::<u64>().unwrap();
     let used = |tid: &u32| after[tid].saturating_sub(before.get(tid).copied().unwrap_or(0));
@@ -152,7 +152,7 @@ fn all_of_two_thousand_threads_are_sampled_and_no_record_is_lost() {
     let mut perf = tool("perf");
     perf.args(["record", "-q", "-g", "-k", "CLOCK_MONOTONIC", "-e", "cpu-clock", "-F", FREQUENCY, "-p", &pid, "-o"]);
     succeeded(perf.arg(&perf_data).args(["--", "sleep", "5"]));
-    let (by_perf, perf_first) = (threads_in(&perf_data).len(), first_sample(&perf_data, since));
+    let (by_perf, perf_first) = (threads_in(&perf_data).len(), ms_to_first_sample(&perf_data, since));
     let report = project.report(&perf_data, "json");
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     let figures = &report["quality"]["figures"];

@@ -1,5 +1,5 @@
-//! Every file in which samples lie is kept with the run: a report gives the same names when the files are gone, and never
-//! those of another build.
+//! A run keeps every file with sampled code. A report shows the same names after the files are gone, and never the names of
+//! another build.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::harness::{Project, Run, alone, succeeded, text, tool};
 
 const SETTINGS: &str = "[app]\npackage = '.'\nname = 'main'\n[build]\nvariant = 'release'\n";
 
-/// A function that works for a time, in the package of a program or plugin.
+/// Go source of a function that computes for 400 ms, for a program or a plugin.
 const BURN: &str = "
 //go:noinline
 func NAME() (sum int) {
@@ -29,7 +29,7 @@ fn project(main: &str, settings: &str) -> Project {
     project
 }
 
-fn burn(package: &str, name: &str, rest: &str) -> String {
+fn source_with_burn(package: &str, name: &str, rest: &str) -> String {
     format!("package {package}\n\nimport \"time\"\n{}\n{rest}\n", BURN.replace("NAME", name))
 }
 
@@ -38,7 +38,7 @@ fn folded(run: &Run) -> String {
 }
 
 /// The paths of the kept files, without their directories.
-fn kept(run: &Run) -> Vec<String> {
+fn kept_files(run: &Run) -> Vec<String> {
     let manifest = run.manifest();
     let paths = manifest["binaries"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap());
     paths.map(|path| path.rsplit('/').next().unwrap().to_owned()).collect()
@@ -74,13 +74,13 @@ func main() {
 "#;
     let project = project(main, SETTINGS);
     fs::create_dir(project.path("child")).unwrap();
-    project.write("child/main.go", &burn("main", "burnInChild", "func main() { burnInChild() }"));
+    project.write("child/main.go", &source_with_burn("main", "burnInChild", "func main() { burnInChild() }"));
     text(tool("go").args(["build", "-o", "built-child", "./child"]).current_dir(project.path("")));
     let run = project.run(&[]);
     assert!(folded(&run).contains("main.main;main.burnInChild"), "{}\n{}", run.stderr, folded(&run));
-    assert!(kept(&run).contains(&"child".to_owned()), "{:?}", kept(&run));
+    assert!(kept_files(&run).contains(&"child".to_owned()), "{:?}", kept_files(&run));
     assert_eq!(project.report(&run.dir, "folded"), folded(&run));
-    // The directory alone is enough.
+    // A copy of the run's directory is enough for a report.
     let copy = project.path("elsewhere").join(run.dir.file_name().unwrap());
     fs::create_dir(project.path("elsewhere")).unwrap();
     succeeded(tool("cp").arg("-r").arg(&run.dir).arg(&copy));
@@ -98,14 +98,14 @@ fn a_file_that_is_too_large_to_be_kept_is_named_in_a_warning() {
                 panic(err)\n\t}\n}\n";
     let project = project(main, SETTINGS);
     fs::create_dir(project.path("child")).unwrap();
-    project.write("child/main.go", &burn("main", "burnInChild", "func main() { burnInChild() }"));
+    project.write("child/main.go", &source_with_burn("main", "burnInChild", "func main() { burnInChild() }"));
     text(tool("go").args(["build", "-o", "large", "./child"]).current_dir(project.path("")));
     fs::File::options().write(true).open(project.path("large")).unwrap().set_len(600 << 20).unwrap();
     let run = project.run(&[]);
     let warning = "the run does not keep these sampled files, which have more than 512 MiB together: ";
     assert!(run.stderr.contains(&format!("{warning}{}; ", project.path("large").display())), "{}", run.stderr);
     assert!(run.manifest()["notes"].to_string().contains(warning));
-    assert!(kept(&run).is_empty() && !run.file("mapped").exists());
+    assert!(kept_files(&run).is_empty() && !run.file("mapped").exists());
     assert!(folded(&run).contains("main.burnInChild"), "{}", folded(&run));
     assert_eq!(project.report(&run.dir, "folded"), folded(&run), "the file is in place");
     fs::remove_file(project.path("large")).unwrap();
@@ -115,7 +115,7 @@ fn a_file_that_is_too_large_to_be_kept_is_named_in_a_warning() {
 #[test]
 fn a_program_that_runs_from_memory_has_names() {
     let _alone = alone();
-    let main = burn(
+    let main = source_with_burn(
         "main",
         "burnInMemory",
         r#"
@@ -138,7 +138,7 @@ func main() {
 	file := os.NewFile(fd, "memory")
 	own, err := os.ReadFile("/proc/self/exe")
 	must(err)
-	// Another file than the program that goflame started.
+	// The file must differ from the program that goflame started.
 	_, err = file.Write(append(own, 0))
 	must(err)
 	child := exec.Command("/proc/self/fd/3", "burn")
@@ -151,7 +151,7 @@ func main() {
     let project = project(&main, SETTINGS);
     let run = project.run(&[]);
     assert!(folded(&run).contains("main.main;main.burnInMemory"), "{}\n{}", run.stderr, folded(&run));
-    assert_eq!(kept(&run), ["memfd:a name (deleted)"]);
+    assert_eq!(kept_files(&run), ["memfd:a name (deleted)"]);
     assert_eq!(project.report(&run.dir, "folded"), folded(&run));
 }
 
@@ -182,7 +182,7 @@ func main() {
 fn build_plugin(project: &Project, name: &str, function: &str) {
     fs::create_dir_all(project.path(name)).unwrap();
     let rest = format!("func Work() int {{ return {function}() + 1 }}\n\nfunc main() {{}}");
-    project.write(&format!("{name}/plugin.go"), &burn("main", function, &rest));
+    project.write(&format!("{name}/plugin.go"), &source_with_burn("main", function, &rest));
     let mut build = tool("go");
     build.args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-compressdwarf=false", "-buildmode=plugin", "-o"]);
     text(build.args([&format!("{name}.so"), &format!("./{name}")]).current_dir(project.path("")));
@@ -223,7 +223,7 @@ fn a_run_with_a_plugin_has_the_same_names_in_a_root_without_any_of_its_files() {
     report.arg(&root).arg(env!("CARGO_BIN_EXE_goflame")).arg("report").arg(&run_in_root).args(["-f", "folded"]);
     assert_eq!(text(&mut report), folded(&run));
 
-    // A run without its copies withholds the names of the other plugin.
+    // Without the kept copies, the names of the other plugin are not shown.
     build_plugin(&project, "second", "somethingElse");
     fs::rename(project.path("second.so"), project.path("first.so")).unwrap();
     fs::remove_dir_all(run.file("mapped")).unwrap();
@@ -266,7 +266,7 @@ func main() {
     project.write("burn.txt", library);
     text(
         tool("cc")
-            // A sample in a stub for `clock` would have no name.
+            // -fno-plt: a sample in a stub for `clock` would have no name.
             .args([
                 "-x",
                 "c",
@@ -288,10 +288,10 @@ func main() {
 }
 
 #[test]
-fn names_of_a_file_that_has_changed_are_withheld_without_a_build_id_too() {
+fn names_of_a_changed_file_are_not_shown_even_if_it_has_no_build_id() {
     let _alone = alone();
     let rest = "func main() { burnFirst() }";
-    let project = project(&burn("main", "burnFirst", rest), SETTINGS);
+    let project = project(&source_with_burn("main", "burnFirst", rest), SETTINGS);
     let build = || project.go_build("program", &["-ldflags=-B=none"]);
     let program = build();
     let file = project.perf_record(&[program.as_os_str()]);
@@ -303,19 +303,20 @@ fn names_of_a_file_that_has_changed_are_withheld_without_a_build_id_too() {
     assert!(before.contains("main.main;main.burnFirst"), "{before}");
     assert!(!warnings.contains("has changed") && !warnings.contains("modified"), "{warnings}");
 
-    // In place: the inode is the same, the time is not.
+    // The file is changed in place: the inode is the same, the modification time is not.
     let bytes = fs::read(&program).unwrap();
     fs::write(&program, &bytes).unwrap();
     let (now, warnings) = report();
     assert!(now.contains("[program]") && !now.contains("main.burnFirst"), "{now}");
     let warning = "program: the file was modified after it was sampled, so its functions have no names; put the sampled file \
-                   back with its own modification time, which `cp -p` and `scp -p` keep, or record again";
+                   back with its old modification time, which `cp -p` and `scp -p` keep, or record again";
     assert_eq!(warnings.matches(warning).count(), 1, "{warnings}");
     succeeded(tool("touch").args(["-d", "2 hours ago"]).arg(&program));
     assert_eq!(report().0, before);
 
-    // Another file, as old as one likes.
-    project.write("main.go", &burn("main", "pad", &format!("{}\n{rest}", BURN.replace("NAME", "burnFirst"))));
+    // Another file with an old modification time.
+    project
+        .write("main.go", &source_with_burn("main", "pad", &format!("{}\n{rest}", BURN.replace("NAME", "burnFirst"))));
     fs::rename(&program, project.path("sampled")).unwrap();
     let other = build();
     succeeded(tool("touch").args(["-d", "2 hours ago"]).arg(&other));

@@ -1,11 +1,11 @@
-//! Stacks with the default settings, of code that does not keep the frame pointer by itself: C code, and assembly of the
+//! Stacks, with the default settings, of code that often does not keep the frame pointer: C code, and assembly of the
 //! standard library and of a program.
 
 use std::fs;
 
 use crate::harness::{Project, Run, alone, figure, percent, text, tool};
 
-/// Numbers of samples whose stacks have a part, and of those among them that have a second part too.
+/// Number of samples whose folded stack contains `part`, and number of samples whose stack contains `part` and `other`.
 fn samples_with(run: &Run, part: &str, other: &str) -> (u64, u64) {
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
     let (mut all, mut both) = (0, 0);
@@ -22,7 +22,7 @@ fn callers_of_cplusplus_code_are_known_without_any_setting() {
     let _alone = alone();
     let project = Project::from_workload("ccallers", "[app]\npackage = '.'\nname = 'ccallers'\n");
     let run = project.run(&["--release"]);
-    // Named by its symbol: the template's mangled name has no DWARF to be read from in a stripped build.
+    // The name comes from the symbol, because a stripped build has no DWARF. It is a template's demangled name.
     let computing = ";unsigned long work::churn<unsigned long>(unsigned long)";
     let (all, rooted) = samples_with(&run, computing, ";runtime.goexit;runtime.main;main.main;main.");
     let (_, first) = samples_with(&run, computing, ";main.first;");
@@ -35,7 +35,7 @@ fn callers_of_cplusplus_code_are_known_without_any_setting() {
 }
 
 #[test]
-fn the_callers_flag_can_be_turned_off_and_the_profile_says_what_is_missing() {
+fn without_c_frame_pointers_the_build_has_no_flags_and_the_profile_says_what_is_missing() {
     let _alone = alone();
     let settings = "[app]\npackage = '.'\nname = 'ccallers'\n\n[variant.release]\nc_frame_pointers = false\n";
     let project = Project::from_workload("ccallers", settings);
@@ -45,7 +45,7 @@ fn the_callers_flag_can_be_turned_off_and_the_profile_says_what_is_missing() {
 }
 
 #[test]
-fn c_code_that_calls_back_has_no_frame_that_is_a_saved_register() {
+fn a_saved_register_is_not_shown_as_a_frame_in_callbacks_from_c_code() {
     let _alone = alone();
     let project = Project::copy_of("examples/cgo");
     let run = project.run(&["--release"]);
@@ -64,7 +64,7 @@ fn check_assembly(args: &[&str], part: &str, callers: &str) {
     figure(&format!("{part}: {rooted} of {all} rooted with {} bytes of stack", sampler["stack"]));
     assert!(all > 50 && percent(rooted, all) >= 99.0, "{rooted} of {all}");
     assert!(sampler["stack_reason"].as_str().unwrap().contains("frames of up to"), "{sampler}");
-    // A copy of the default size is too short, and the warning names a size that is not.
+    // A stack copy of the default size is too short. The warning names a size that is enough.
     let short = project.run(&[&["--release", "--stack", "1024", "--"], args].concat());
     let (all, rooted) = samples_with(&short, part, callers);
     assert!(percent(rooted, all) < 90.0, "the program shows nothing: {rooted} of {all}");
@@ -77,7 +77,7 @@ fn check_assembly(args: &[&str], part: &str, callers: &str) {
 
 #[test]
 #[cfg(target_arch = "x86_64")]
-fn callers_of_own_assembly_that_uses_the_frame_pointer_are_known() {
+fn callers_of_the_programs_assembly_that_uses_the_frame_pointer_are_known() {
     check_assembly(&[], ";main.count", "runtime.goexit;runtime.main;main.main;main.outer;main.inner;main.count");
 }
 
@@ -87,7 +87,8 @@ fn callers_of_assembly_of_crypto_are_known() {
     check_assembly(&["-sign"], ";p256MulInternal", "runtime.goexit;runtime.main;main.main;main.sign;");
 }
 
-/// A module, a dependency of a second major version, a sibling in the workspace and the standard library.
+/// Lists lines of a module, of a dependency with major version 2, of a sibling module in the workspace, and of the standard
+/// library.
 #[test]
 fn go_tool_pprof_lists_source_lines_without_flags() {
     let _alone = alone();
@@ -133,7 +134,7 @@ fn go_tool_pprof_lists_source_lines_without_flags() {
     let (_, mappings) = raw.split_once("Mappings\n").unwrap();
     let build_id = mappings.lines().next().unwrap().split_whitespace().nth(3).unwrap();
     assert!(build_id.len() == 40 && build_id.bytes().all(|digit| digit.is_ascii_hexdigit()), "{mappings}");
-    // The same from the archive.
+    // A report from the archive writes the same profile.
     let mut report = project.goflame();
     report.args(["report", "-f", "pprof", "-o", "again.pb.gz"]).arg(&run.dir).current_dir(project.path("app"));
     text(&mut report);

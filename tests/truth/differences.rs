@@ -1,4 +1,4 @@
-//! `goflame diff`, on programs whose differences are known.
+//! Tests `goflame diff` on programs whose differences are known.
 
 use std::path::{Path, PathBuf};
 
@@ -12,19 +12,19 @@ fn diff(project: &Project, old: &Path, new: &Path, args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The functions of the program. The work of the kernel, such as interrupts for other programs, differs in truth.
-fn of_program(diff: &Value) -> impl Iterator<Item = &Value> {
+/// The functions of the program, without those of the kernel: the kernel's work really differs from run to run.
+fn program_functions(diff: &Value) -> impl Iterator<Item = &Value> {
     diff["functions"].as_array().unwrap().iter().filter(|row| row["origin"] != "kernel")
 }
 
 /// The names of the program's functions whose self or cumulative weight changed beyond chance.
-fn changed(diff: &Value) -> Vec<&str> {
+fn changed_functions(diff: &Value) -> Vec<&str> {
     let clear = |row: &&Value| ["self", "cumulative"].iter().any(|kind| row[kind]["verdict"] != "unclear");
-    of_program(diff).filter(clear).map(|row| row["name"].as_str().unwrap()).collect()
+    program_functions(diff).filter(clear).map(|row| row["name"].as_str().unwrap()).collect()
 }
 
-/// A run of a fixed amount of work, of which one function does `percent`.
-fn run(project: &Project, rate: &str, percent: &str) -> PathBuf {
+/// A run of tests/workloads/regression. `percent` is the work of the function `checksum`.
+fn run_workload(project: &Project, rate: &str, percent: &str) -> PathBuf {
     let run: Run = project.run(&["-F", rate, "--", percent]);
     run.dir
 }
@@ -33,29 +33,30 @@ fn run(project: &Project, rate: &str, percent: &str) -> PathBuf {
 fn a_planted_regression_is_first_and_two_runs_of_one_program_do_not_differ() {
     let _alone = alone();
     let project = Project::from_workload("regression", "build.variant = \"release\"\n");
-    let [before, again, once_more, slower] = ["100", "100", "100", "120"].map(|percent| run(&project, "3989", percent));
+    let [before, again, once_more, slower] =
+        ["100", "100", "100", "120"].map(|percent| run_workload(&project, "3989", percent));
     for normalize in ["share", "time"] {
         let found = diff(&project, &before, &slower, &["--normalize", normalize]);
-        let first = of_program(&found).next().unwrap();
+        let first = program_functions(&found).next().unwrap();
         assert_eq!(first["name"], "main.checksum", "{normalize}: {}", found["summary"]);
         assert_eq!(first["self"]["verdict"], "grew", "{normalize}: {first}");
         let relative = first["self"]["change"].as_f64().unwrap() / first["self"]["old"].as_f64().unwrap();
         figure(&format!("{normalize}: the planted 20 % are {:.1} %", relative * 100.0));
     }
-    // CPU seconds also depend on what else the machine does. Shares of one program do not.
-    // Other programs on the machine may disturb one of three runs, which then differs in truth, but not two of them.
+    // CPU seconds also depend on the load of the machine, shares do not.
+    // Other programs can disturb one of three runs, which then really differs. It is unlikely that they disturb two runs.
     let pairs = [[&before, &again], [&before, &once_more], [&again, &once_more]];
     let pairs = pairs.map(|[old, new]| diff(&project, old, new, &[]));
-    let equal = pairs.iter().filter(|pair| changed(pair).is_empty()).count();
+    let equal = pairs.iter().filter(|pair| changed_functions(pair).is_empty()).count();
     figure(&format!(
         "{equal} of 3 pairs of equal runs without a change, {} comparisons in each",
         pairs[0]["comparisons"]
     ));
-    assert!(equal > 0, "{:?}", pairs.each_ref().map(|pair| changed(pair)));
-    let usual = run(&project, "997", "100");
-    let seldom = run(&project, "100", "100");
+    assert!(equal > 0, "{:?}", pairs.each_ref().map(|pair| changed_functions(pair)));
+    let usual = run_workload(&project, "997", "100");
+    let seldom = run_workload(&project, "100", "100");
     let same = diff(&project, &usual, &seldom, &[]);
-    assert_eq!(changed(&same), [""; 0], "{}", same["summary"]);
+    assert_eq!(changed_functions(&same), [""; 0], "{}", same["summary"]);
     assert_eq!((&same["old"]["frequency"], &same["new"]["frequency"]), (&997.into(), &100.into()));
     let total = |side: &str| same[side]["total"].as_f64().unwrap();
     assert!((total("old") / total("new") - 1.0).abs() < 0.2, "weights of both rates are CPU time: {}", same["summary"]);

@@ -1,8 +1,8 @@
-//! Folded stacks of a recording of `perf record -g`: `goflame report -f folded` compared with
-//! `perf script | inferno-collapse-perf`; and folded stacks of a run, compared with `perf report --stdio` of its recording.
+//! Folded stacks of two kinds of recordings. Of `perf record -g`: `goflame report -f folded` is compared with
+//! `perf script | inferno-collapse-perf`. Of a run: its folded stacks are compared with `perf report --stdio`.
 //!
-//! The programs are built without inlining, because perf does not know Go's inlined calls. The two outputs use
-//! different names in some cases. One function below converts each such difference; the conversions are counted.
+//! The programs are built without inlining, because perf does not know Go's inlined calls. The two outputs sometimes use
+//! different names. For each kind of difference, a function below converts perf's names. The conversions are counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,13 +14,13 @@ use inferno::collapse::perf::{Folder, Options};
 use crate::harness::{Project, alone, figure, percent, succeeded, text, tool};
 use crate::script::{self, Sample, cut_at_top_frame, drop_abi0};
 
-/// Samples by stack: the process first, then root to leaf.
+/// Number of samples by stack. The first element is the process, then follow the frames, root first.
 type Folded = BTreeMap<Vec<String>, u64>;
 
 /// Converts perf's names to goflame's. A stack without the difference does not change.
 type Conversion = fn(Vec<String>) -> Vec<String>;
 
-/// The differences, in the order in which they are converted.
+/// The kinds of differences, in the order of their conversion.
 const DIFFERENCES: [(&str, Conversion); 3] = [
     ("assembly without .abi0", without_abi0),
     ("type arguments as [...]", with_types_elided),
@@ -29,13 +29,13 @@ const DIFFERENCES: [(&str, Conversion); 3] = [
 
 /// Removes the suffix of assembly functions: see [`drop_abi0`].
 fn without_abi0(stack: Vec<String>) -> Vec<String> {
-    each_frame(stack, |name| drop_abi0(name).to_owned())
+    rename_frames(stack, |name| drop_abi0(name).to_owned())
 }
 
 /// goflame shows `slices.Sort[...]`, like Go's tracebacks; perf shows `slices.Sort[go.shape.[]int,go.shape.int]`.
 /// Names of generated functions do not change: `type:.eq.[2]string`.
 fn with_types_elided(stack: Vec<String>) -> Vec<String> {
-    each_frame(stack, |name| {
+    rename_frames(stack, |name| {
         let mut depth = 0_usize;
         let mut short = String::new();
         for c in name.chars() {
@@ -55,7 +55,7 @@ fn with_types_elided(stack: Vec<String>) -> Vec<String> {
     })
 }
 
-/// goflame ends a stack at Go's top frame (for example that of a signal handler); perf continues with the frames above.
+/// goflame ends a stack at Go's top frame (for example of a signal handler). perf continues with the frames above it.
 fn ended_at_top_frame(mut stack: Vec<String>) -> Vec<String> {
     let process = stack.remove(0);
     stack.reverse();
@@ -71,27 +71,27 @@ fn without_wrappers(stack: Vec<String>, wrappers: &BTreeSet<String>) -> Vec<Stri
     kept.map(|(_, name)| name).collect()
 }
 
-/// Whether perf shows a caller of the sample as the next function (see [`Sample::call_is_last`]). Folded stacks have no
-/// addresses from which that could be seen.
+/// Whether perf shows a caller of the sample as the next function (see [`Sample::call_is_last`]). Folded stacks do not show
+/// that, because they have no addresses.
 fn has_a_call_at_the_end(sample: &Sample) -> bool {
     (0..sample.frames.len()).any(|at| sample.call_is_last(at))
 }
 
-/// The number of samples: inferno adds up periods, which are all equal for a clock; goflame counts samples.
+/// Converts a weight to a number of samples. inferno adds up periods, which are all equal for a clock.
 fn sample_count(weight: u64, period: u64) -> u64 {
     assert_eq!(weight % period, 0, "cpu-clock has one period");
     weight / period
 }
 
 /// Renames every frame, but not the process before them.
-fn each_frame(mut stack: Vec<String>, rename: impl Fn(&str) -> String) -> Vec<String> {
+fn rename_frames(mut stack: Vec<String>, rename: impl Fn(&str) -> String) -> Vec<String> {
     for frame in stack.iter_mut().skip(1) {
         *frame = rename(frame);
     }
     stack
 }
 
-fn parse(folded: &str) -> Folded {
+fn parse_folded(folded: &str) -> Folded {
     let line = |line: &str| {
         let (stack, count) = line.rsplit_once(' ').unwrap();
         (stack.split(';').map(str::to_owned).collect(), count.parse().unwrap())
@@ -100,15 +100,15 @@ fn parse(folded: &str) -> Folded {
 }
 
 /// The output of `perf script -i FILE --no-inline | inferno-collapse-perf`.
-fn collapse(file: &Path) -> String {
+fn inferno_stacks(file: &Path) -> String {
     let script = succeeded(tool("perf").args(["script", "--no-inline", "-i"]).arg(file));
     let mut folded = Vec::new();
     Folder::from(Options::default()).collapse(script.stdout.as_slice(), &mut folded).unwrap();
     String::from_utf8(folded).unwrap()
 }
 
-/// The stacks that `perf report --stdio` shows, in the same form, with counts as weights.
-fn reported(file: &Path) -> String {
+/// The stacks that `perf report --stdio` shows, as folded stacks with numbers of samples.
+fn perf_report_stacks(file: &Path) -> String {
     let mut perf = tool("perf");
     perf.args(["report", "--stdio", "--no-inline", "--no-children", "--sort", "comm", "--percent-limit", "0"]);
     let printed = text(perf.args(["--max-stack", "1000", "-g", "caller,folded,0,count", "-i"]).arg(file));
@@ -124,7 +124,8 @@ fn reported(file: &Path) -> String {
     folded
 }
 
-/// `perf report` writes the address of a frame that has no name, and type arguments with their `;`.
+/// Converts the names in a stack of `perf report`, which writes an address for a frame without a name, and type arguments
+/// with `;` in them.
 fn with_goflames_names(stack: &str) -> String {
     let (mut short, mut depth, mut open) = (String::new(), 0_usize, 0);
     for character in stack.chars() {
@@ -145,15 +146,15 @@ fn with_goflames_names(stack: &str) -> String {
     frames.collect::<Vec<_>>().join(";")
 }
 
-/// `theirs` are perf's stacks of the file.
-fn compare(title: &str, project: &Project, file: &Path, program: &Path, theirs: &str) {
-    let own = parse(&project.report(file, "folded"));
+/// Compares goflame's folded stacks of a recording with perf's (`theirs`).
+fn compare_folded_stacks(title: &str, project: &Project, file: &Path, program: &Path, theirs: &str) {
+    let own = parse_folded(&project.report(file, "folded"));
     let wrappers = script::wrappers(program);
-    let theirs = parse(theirs).into_iter().map(|(stack, weight)| (without_wrappers(stack, &wrappers), weight));
+    let theirs = parse_folded(theirs).into_iter().map(|(stack, weight)| (without_wrappers(stack, &wrappers), weight));
     let total: u64 = own.values().sum();
     assert!(total > 100, "{total} samples are too few to compare");
     let theirs: Vec<_> = theirs.collect();
-    // perf has no name for a thread that has given its number back while it ends.
+    // perf has no name for a thread that is ending and has no id any more.
     let nameless: u64 = theirs.iter().filter(|(stack, _)| stack[0].starts_with(':')).map(|(_, weight)| weight).sum();
     let period = theirs.iter().map(|(_, weight)| weight).sum::<u64>() / total;
 
@@ -192,17 +193,17 @@ fn compare(title: &str, project: &Project, file: &Path, program: &Path, theirs: 
     );
 }
 
-fn check(example: &str, build: &[&str], args: &[&str]) {
+fn check_example(example: &str, build: &[&str], args: &[&str]) {
     let _alone = alone();
     let project = Project::copy_of(&format!("examples/{example}"));
     let binary = project.go_build(example, build);
     let mut command = vec![binary.as_os_str()];
     command.extend(args.iter().map(std::ffi::OsStr::new));
     let file = project.perf_record(&command);
-    compare(example, &project, &file, &binary, &collapse(&file));
+    compare_folded_stacks(example, &project, &file, &binary, &inferno_stacks(&file));
 }
 
-/// The default variant does not inline. The stacks are repaired, so that perf shows them only because the file has them.
+/// The default variant does not inline. perf can show the repaired stacks only because they are in the file.
 #[test]
 fn perf_report_of_a_kept_recording_equals_the_folded_stacks() {
     let _alone = alone();
@@ -210,7 +211,7 @@ fn perf_report_of_a_kept_recording_equals_the_folded_stacks() {
     let run = project.run(&["--", "-seconds", "2"]);
     assert!(run.quality("repaired_stacks") > 0);
     let (file, program) = (run.file("perf.data"), run.file("bin/hotspots"));
-    compare("kept recording", &project, &file, &program, &reported(&file));
+    compare_folded_stacks("kept recording", &project, &file, &program, &perf_report_stacks(&file));
     let size = std::fs::metadata(&file).unwrap().len() / run.quality("samples");
     figure(&format!("kept recording: {size} bytes per sample"));
     assert!(size <= 150, "{size} bytes per sample");
@@ -218,10 +219,10 @@ fn perf_report_of_a_kept_recording_equals_the_folded_stacks() {
 
 #[test]
 fn folded_stacks_of_a_perf_recording_equal_those_of_inferno() {
-    check("gcpressure", &["-gcflags=all=-l"], &["-duration", "2s", "-workers", "4"]);
+    check_example("gcpressure", &["-gcflags=all=-l"], &["-duration", "2s", "-workers", "4"]);
 }
 
 #[test]
 fn folded_stacks_with_generics_and_closures_equal_those_of_inferno() {
-    check("generics", &["-gcflags=all=-N -l"], &["-duration", "1s"]);
+    check_example("generics", &["-gcflags=all=-N -l"], &["-duration", "1s"]);
 }

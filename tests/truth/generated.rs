@@ -1,17 +1,17 @@
-//! Code that programs make while they run: named by perf maps and jitdumps, and without a name where nothing names it.
+//! Generated code: named by perf maps and jitdumps, and shown without a name if no file names it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::harness::{Project, Run, alone, figure, percent, succeeded, text, tool};
 
-/// A project with tests/workloads/jitcode.
+/// A project with tests/workloads/jitcode, which runs in this mode.
 fn jitcode(mode: &str) -> Project {
     let settings = format!("[app]\npackage = '.'\nname = 'jitcode'\n\n[workload]\nargs = ['{mode}']\n");
     Project::from_workload("jitcode", &settings)
 }
 
-/// tests/workloads/jitc.
+/// A project with tests/workloads/jitc, and the compiled program.
 fn jitc() -> (Project, PathBuf) {
     let project = Project::copy_of("tests/workloads/jitc");
     let program = project.path("jitc");
@@ -19,8 +19,8 @@ fn jitc() -> (Project, PathBuf) {
     (project, program)
 }
 
-/// Samples whose leaf is one of these functions in folded stacks, and the number of all samples.
-fn leaves(folded: &str, name: &str) -> (u64, u64) {
+/// Number of samples whose leaf is the function `name`, and number of all samples.
+fn leaf_counts(folded: &str, name: &str) -> (u64, u64) {
     let (mut of_name, mut all) = (0, 0);
     for line in folded.lines() {
         let (stack, count) = line.rsplit_once(' ').unwrap();
@@ -34,12 +34,12 @@ fn leaves(folded: &str, name: &str) -> (u64, u64) {
 }
 
 fn share(folded: &str, name: &str) -> f64 {
-    let (of_name, all) = leaves(folded, name);
+    let (of_name, all) = leaf_counts(folded, name);
     percent(of_name, all)
 }
 
-/// The folded stacks of a run, analysed again after all files that the workload wrote are gone.
-fn folded_later(project: &Project, run: &Run) -> String {
+/// Folded stacks of a run, from a new analysis after the code files of the workload are deleted.
+fn folded_without_code_files(project: &Project, run: &Run) -> String {
     for entry in fs::read_dir(run.file("symbols")).unwrap() {
         let name = entry.unwrap().file_name();
         for dir in [Path::new("/tmp"), &project.path("")] {
@@ -49,8 +49,9 @@ fn folded_later(project: &Project, run: &Run) -> String {
     project.report(&run.dir, "folded")
 }
 
-/// Inner and outer function of "map", as folded stacks show them.
+/// Shown name of the inner function in the mode "map".
 const INNER: &str = "made inner:1\u{fffd}[31m";
+/// Shown name of the outer function in the mode "map".
 const OUTER: &str = "made outer";
 
 #[test]
@@ -63,15 +64,15 @@ fn a_perf_map_names_code_and_is_archived() {
         figure(&format!("perf map, {mode}, {engine}: {:.1} % in the generated loop", share(&folded, INNER)));
         assert!(share(&folded, INNER) > 85.0, "{mode}, {engine}: {folded}");
         let through = format!("main.main;main.run;main.call;{OUTER};{INNER}");
-        let whole: u64 = folded.lines().filter(|line| line.contains(&through)).map(count_of).sum();
-        assert!(percent(whole, leaves(&folded, INNER).0) > 99.0, "{mode}, {engine}: {folded}");
+        let whole: u64 = folded.lines().filter(|line| line.contains(&through)).map(sample_count).sum();
+        assert!(percent(whole, leaf_counts(&folded, INNER).0) > 99.0, "{mode}, {engine}: {folded}");
         assert!(!folded.contains("made before"), "{folded}");
         assert!(run.stderr.contains("1 of the entries of /tmp/perf-"), "{}", run.stderr);
-        assert_eq!(folded_later(&project, &run), folded);
+        assert_eq!(folded_without_code_files(&project, &run), folded);
     }
 }
 
-fn count_of(line: &str) -> u64 {
+fn sample_count(line: &str) -> u64 {
     line.rsplit_once(' ').unwrap().1.parse().unwrap()
 }
 
@@ -84,7 +85,7 @@ fn a_jitdump_names_code_that_is_replaced_and_moved() {
     let (first, second) = (share(&folded, "first"), share(&folded, "second"));
     figure(&format!("jitdump: first {first:.1} %, second {second:.1} % (both half of the work)"));
     assert!(first + second > 85.0 && (first - second).abs() < 15.0, "{folded}");
-    assert_eq!(folded_later(&project, &run), folded);
+    assert_eq!(folded_without_code_files(&project, &run), folded);
     let lines = text(tool("go").args(["tool", "pprof", "-raw"]).arg(run.file("profile.pb.gz")));
     assert!(lines.contains("first made.lang:11"), "{lines}");
 }
@@ -92,7 +93,7 @@ fn a_jitdump_names_code_that_is_replaced_and_moved() {
 #[test]
 fn functions_that_are_registered_with_gos_runtime_have_names() {
     let _alone = alone();
-    // sonic makes code for each type, and registers it.
+    // The JSON package sonic generates code for each type, and registers it with Go's runtime.
     let project = Project::copy_of("tests/workloads/foreign/generated");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workloads/foreign/common");
     fs::create_dir(project.path("common")).unwrap();
@@ -104,7 +105,7 @@ fn functions_that_are_registered_with_gos_runtime_have_names() {
     let run = project.run(&["--release", "--", "-seconds", "2"]);
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
     let below = |name: &str| -> f64 {
-        let count = folded.lines().filter(|line| line.contains(name)).map(count_of).sum();
+        let count = folded.lines().filter(|line| line.contains(name)).map(sample_count).sum();
         percent(count, run.quality("samples"))
     };
     let (encoding, decoding) = (below("encode_[...]main.item"), below("decode_"));
@@ -112,11 +113,11 @@ fn functions_that_are_registered_with_gos_runtime_have_names() {
     figure(&format!("sonic: {encoding:.1} % encoding, {decoding:.1} % decoding, {nameless:.2} % of frames nameless"));
     assert!(encoding > 5.0 && decoding > 10.0, "{folded}");
     assert!(nameless < 0.5, "{nameless} %");
-    assert_eq!(folded_later(&project, &run), folded);
+    assert_eq!(folded_without_code_files(&project, &run), folded);
 }
 
 #[test]
-fn code_that_nothing_names_is_shown_as_such_with_a_hint() {
+fn generated_code_without_names_is_shown_as_run_time_code_with_a_hint() {
     let _alone = alone();
     let project = jitcode("nothing");
     let run = project.run(&[]);
@@ -126,12 +127,12 @@ fn code_that_nothing_names_is_shown_as_such_with_a_hint() {
 }
 
 #[test]
-fn code_on_memory_of_its_own_has_the_callers_on_the_goroutines_stack() {
+fn generated_code_on_its_own_stack_has_the_callers_on_the_goroutines_stack() {
     let _alone = alone();
     let project = jitcode("elsewhere");
     let run = project.run(&["--release"]);
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
-    let below = |callers: &str| -> u64 { folded.lines().filter(|line| line.contains(callers)).map(count_of).sum() };
+    let below = |callers: &str| -> u64 { folded.lines().filter(|line| line.contains(callers)).map(sample_count).sum() };
     let generated = below("[run-time code]");
     let of_worker = below("main.(*elsewhere).worker;");
     let through = |name: &str| below(&format!("main.(*elsewhere).{name};main.(*elsewhere).run;[run-time code];"));
@@ -139,13 +140,13 @@ fn code_on_memory_of_its_own_has_the_callers_on_the_goroutines_stack() {
     figure(&format!("code elsewhere: {generated} samples, {of_worker} of its goroutine, short {short}, long {long}"));
     assert!(percent(generated, run.quality("samples")) > 85.0, "{folded}");
     assert!(percent(of_worker, generated) > 95.0, "{folded}");
-    // The first call takes a quarter of the time, and the stacks around a change of the caller have both in common only.
+    // The first call takes a quarter of the time. Around a change of the caller, only the common callers are known.
     assert!((10.0..40.0).contains(&percent(short, generated)), "{folded}");
     assert!((50.0..90.0).contains(&percent(long, generated)), "{folded}");
     let by_goroutine = text(project.goflame().args(["report", "latest", "-f", "folded", "--by", "entry"]));
     let known =
         by_goroutine.lines().filter(|line| line.starts_with("main.main.func") || line.contains("elsewhere).worker"));
-    assert!(percent(known.map(count_of).sum(), generated) > 90.0, "{by_goroutine}");
+    assert!(percent(known.map(sample_count).sum(), generated) > 90.0, "{by_goroutine}");
     assert_eq!(project.report(&run.dir, "folded"), folded);
 }
 
@@ -161,7 +162,7 @@ fn a_recording_of_perf_is_named_by_the_perf_map_of_its_process() {
     assert!(named_by.is_some_and(|path| path.starts_with("/tmp/perf-")), "{stderr}");
     let perf = text(tool("perf").args(["script", "-F", "comm,ip,sym", "-i"]).arg(&recording));
     let samples_of_perf = perf.split("\n\n").filter(|sample| sample.contains("spin in memory")).count() as u64;
-    let samples: u64 = folded.lines().filter(|line| line.contains("spin in memory")).map(count_of).sum();
+    let samples: u64 = folded.lines().filter(|line| line.contains("spin in memory")).map(sample_count).sum();
     assert_eq!(samples, samples_of_perf, "{perf}");
     fs::remove_file(named_by.unwrap()).unwrap();
 }
@@ -185,7 +186,7 @@ fn a_recording_of_perf_with_the_monotonic_clock_is_named_by_a_jitdump() {
     let (early, late, folded) = shares(&["-k", "CLOCK_MONOTONIC"]);
     figure(&format!("jitdump of C: early {early:.1} %, late {late:.1} % (a quarter and three quarters)"));
     assert!((15.0..35.0).contains(&early) && (60.0..85.0).contains(&late), "{folded}");
-    // With another clock, nobody knows when a function was there: the last one is shown.
+    // With another clock, the times of the functions are unknown: the last function is shown.
     let (early, late, folded) = shares(&[]);
     assert!(early == 0.0 && late > 85.0, "{folded}");
 }

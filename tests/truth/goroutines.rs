@@ -1,5 +1,5 @@
-//! Shares of goroutines, compared with measurements of the goroutines themselves: each is locked to its own thread and
-//! reads the CPU clock of this thread. Some compute; others call the runtime, which works on the stack of the thread.
+//! Shares of goroutines, compared with what the goroutines measure: each goroutine is locked to a thread and reads the CPU
+//! clock of this thread. Some goroutines compute. Others call the runtime, which works on the stack of the thread.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::raw::Raw;
 /// Maximum error of a share, in percentage points.
 const TOLERANCE: f64 = 2.0;
 
-/// A goroutine's measurement of itself.
+/// The CPU time that a goroutine measured for itself.
 struct GoroutineTime {
     entry: String,
     id: u64,
@@ -26,7 +26,7 @@ impl GoroutineTime {
     }
 }
 
-/// A folded stack: the group that it belongs to, and its number of samples.
+/// A folded stack, its group, and its number of samples.
 struct Stack {
     group: String,
     /// The frames, root first, with `;` between them and before the first one.
@@ -42,7 +42,7 @@ struct Measured {
     raw: Raw,
 }
 
-/// Result of comparing shares.
+/// Result of a comparison of shares.
 struct Comparison {
     /// Percentage of the samples that belong to one of the measured groups.
     covered_percent: f64,
@@ -50,12 +50,11 @@ struct Comparison {
     worst: f64,
 }
 
-/// Numbers of samples below a function.
-struct Below {
+/// Numbers of samples with a function on the stack.
+struct SamplesBelow {
     all: u64,
     /// Samples with a goroutine.
     known: u64,
-    /// Samples with the wrong goroutine.
     wrong: u64,
 }
 
@@ -83,7 +82,7 @@ impl Measured {
         }
     }
 
-    /// Compares the shares of groups with the truth. `name` gives the group of a goroutine.
+    /// Compares the shares of groups with the truth. `name` returns the group of a goroutine.
     fn compare(&self, stacks: &[Stack], name: impl Fn(&GoroutineTime) -> String) -> Comparison {
         let mut counts = BTreeMap::new();
         for stack in stacks {
@@ -106,11 +105,10 @@ impl Measured {
         Comparison { covered_percent: percent(named, all), worst }
     }
 
-    /// The samples of the measured goroutines below a function. The true goroutine of a sample is known from its
-    /// thread.
-    fn below(&self, function: &str) -> Below {
+    /// The samples of the measured goroutines with `function` on the stack. The thread of a sample shows the true goroutine.
+    fn samples_below(&self, function: &str) -> SamplesBelow {
         let named = |id: &u64, name: &str| self.raw.locations.get(id).is_some_and(|location| location.name == name);
-        let mut below = Below { all: 0, known: 0, wrong: 0 };
+        let mut below = SamplesBelow { all: 0, known: 0, wrong: 0 };
         for sample in &self.raw.samples {
             let has = |name: &str| sample.stack.iter().any(|id| named(id, name));
             let Some(truth) = self.goroutines.iter().find(|truth| truth.thread == sample.tid) else { continue };
@@ -156,7 +154,7 @@ fn goroutines_have_their_true_shares_in_a_debug_build() {
     check_computing("debug");
 }
 
-/// A stack copy of 2048 bytes holds all frames on the thread's own stack while the runtime prints a goroutine's stack.
+/// A stack copy of 2048 bytes contains all frames on the thread's own stack while the runtime prints a goroutine's stack.
 const DEEP_COPY: &str = "[record]\nstack = 2048\n";
 
 fn check_systemstack(variant: &str) {
@@ -164,7 +162,7 @@ fn check_systemstack(variant: &str) {
     let measured = Measured::run(variant, "systemstack", DEEP_COPY);
     let by_entry = measured.compare(&measured.by_entry, |goroutine| goroutine.entry.clone());
     let by_id = measured.compare(&measured.by_goroutine, GoroutineTime::folded_name);
-    let Below { all, known, wrong } = measured.below("runtime.systemstack");
+    let SamplesBelow { all, known, wrong } = measured.samples_below("runtime.systemstack");
     let share = percent(known, all);
     figure(&format!(
         "systemstack, {variant}: {known} of {all} samples on threads' own stacks have a goroutine ({share:.1} %), {wrong} the \
@@ -186,12 +184,12 @@ fn work_of_the_runtime_is_assigned_to_the_calling_goroutine_in_a_debug_build() {
     check_systemstack("debug");
 }
 
-/// A run of tests/workloads/goroutines.
+/// A run of tests/workloads/goroutines, whose code makes goroutines hard to find.
 struct HiddenRun {
-    /// Holds the files of the run.
+    /// Keeps the directory of the run.
     _project: Project,
     run: Run,
-    /// Ids that the program printed.
+    /// Ids of the computing goroutines, which the program printed.
     ids: Vec<u64>,
     by_entry: Vec<Stack>,
     by_goroutine: Vec<Stack>,
@@ -206,7 +204,7 @@ impl HiddenRun {
         Self { _project: project, run, ids, by_entry, by_goroutine }
     }
 
-    /// Checks that the stacks with a function have one of the printed goroutines with this entry, or none.
+    /// Checks that stacks with a function belong to a printed goroutine with this entry, or to no goroutine.
     fn check_function(&self, function: &str, entry: &str) {
         let function = format!(";{function};");
         let groups: Vec<String> = self.ids.iter().map(|id| format!("goroutines_goroutine_{id}_{entry}")).collect();
@@ -232,14 +230,14 @@ impl HiddenRun {
         groups
     }
 
-    /// Number of samples with this entry.
-    fn of_entry(&self, entry: &str) -> u64 {
+    /// Number of samples whose goroutine has this entry.
+    fn samples_with_entry(&self, entry: &str) -> u64 {
         self.by_entry.iter().filter(|stack| stack.group == entry).map(|stack| stack.samples).sum()
     }
 }
 
 #[test]
-fn data_in_the_goroutine_register_is_no_goroutine() {
+fn data_in_the_goroutine_register_is_not_taken_for_a_goroutine() {
     let _alone = alone();
     let run = HiddenRun::new("spin", 1_000_000_000);
     run.check_function("main.spin", "main.spinner");
@@ -248,11 +246,11 @@ fn data_in_the_goroutine_register_is_no_goroutine() {
 }
 
 #[test]
-fn memory_that_looks_like_a_descriptor_is_no_goroutine() {
+fn memory_that_looks_like_a_descriptor_is_not_taken_for_a_goroutine() {
     let _alone = alone();
     let run = HiddenRun::new("walk", 400_000_000);
-    // One of the two is started by a function literal.
-    let (named, literal) = (run.of_entry("main.walker"), run.of_entry("main.main.func1"));
+    // A function literal starts one of the two goroutines.
+    let (named, literal) = (run.samples_with_entry("main.walker"), run.samples_with_entry("main.main.func1"));
     assert!(named >= 50 && literal >= 50, "{named} and {literal}: {:?}", run.groups());
     let groups = run.groups();
     for group in groups.keys().filter(|group| group.contains("main.")) {
@@ -265,7 +263,7 @@ fn the_entry_is_the_function_in_the_go_statement() {
     let _alone = alone();
     let run = HiddenRun::new("entries", 200_000_000);
     for entry in ["main.plain", "main.(*counter).serve", "main.small"] {
-        let samples = run.of_entry(entry);
+        let samples = run.samples_with_entry(entry);
         assert!(samples >= 50, "{entry} has {samples} samples: {:?}", run.groups());
     }
 }
@@ -280,8 +278,8 @@ fn stack_growth_belongs_to_the_goroutine_that_grows() {
         let known: u64 = run.by_entry.iter().filter(growing).filter(|s| s.group == entry).map(|s| s.samples).sum();
         figure(&format!("{mode}: the goroutine is known in {known} of {all} samples of stack growth"));
         assert!(all >= 50, "{all} samples of {mode} are too few");
-        // A goroutine that lives for a millisecond may end before its descriptor is read. Without the saved argument of
-        // `copystack`, 3 of 745 samples had a goroutine.
+        // A goroutine that lives for a millisecond can end before its descriptor is read. When goflame did not use the saved
+        // argument of `copystack`, only 3 of 745 samples had a goroutine.
         assert!(percent(known, all) >= 40.0, "{mode}: {known} of {all}: {:?}", run.groups());
     }
 }

@@ -40,14 +40,14 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// A copy of a directory of this repository, without goflame's own directory.
+    /// A copy of a directory of this repository, without the archive `.goflame`.
     pub(crate) fn copy_of(directory: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         copy_dir(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory), dir.path());
         Self { dir }
     }
 
-    /// A copy of a program in tests/workloads.
+    /// A copy of a program in tests/workloads, with these settings as `goflame.toml`.
     pub(crate) fn from_workload(name: &str, settings: &str) -> Self {
         let project = Self::copy_of(&format!("tests/workloads/{name}"));
         let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workloads/go.mod");
@@ -63,7 +63,6 @@ impl Project {
         project
     }
 
-    /// The path of a file of the project.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -72,7 +71,7 @@ impl Project {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// A goflame command in the project.
+    /// A goflame command whose working directory is the project.
     pub(crate) fn goflame(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_goflame"));
         command.current_dir(self.dir.path());
@@ -110,9 +109,7 @@ impl Project {
 
 /// An archived run.
 pub(crate) struct Run {
-    /// Directory of the run.
     pub(crate) dir: PathBuf,
-    /// Standard error of goflame.
     pub(crate) stderr: String,
 }
 
@@ -128,7 +125,6 @@ impl Run {
         self.dir.join(name)
     }
 
-    /// Standard output of the workload.
     pub(crate) fn stdout_log(&self) -> String {
         fs::read_to_string(self.file("stdout.log")).unwrap()
     }
@@ -141,7 +137,7 @@ impl Run {
         serde_json::from_slice(&fs::read(self.file("manifest.json")).unwrap()).unwrap()
     }
 
-    /// A figure of the quality verdict.
+    /// A quality figure in `summary.json`.
     pub(crate) fn quality(&self, name: &str) -> u64 {
         self.summary()["quality"]["figures"][name].as_u64().unwrap()
     }
@@ -160,7 +156,7 @@ pub(crate) fn tool(name: &str) -> Command {
     command
 }
 
-/// Runs a command that must succeed.
+/// Runs a command, which must succeed.
 pub(crate) fn succeeded(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -168,12 +164,12 @@ pub(crate) fn succeeded(command: &mut Command) -> Output {
     output
 }
 
-/// Standard output of a command that must succeed.
+/// Runs a command, which must succeed. Returns its standard output.
 pub(crate) fn text(command: &mut Command) -> String {
     String::from_utf8(succeeded(command).stdout).unwrap()
 }
 
-/// A share in percent.
+/// The share of a part in percent.
 pub(crate) fn percent(part: u64, whole: u64) -> f64 {
     part as f64 * 100.0 / whole.max(1) as f64
 }

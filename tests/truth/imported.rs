@@ -14,7 +14,7 @@ use crate::harness::{Project, alone, figure, text, tool};
 use crate::pprof::top_of;
 
 /// A project with the profiles that tests/workloads/profiles writes.
-fn profiles() -> Project {
+fn project_with_profiles() -> Project {
     let project = Project::from_workload("profiles", "");
     let binary = project.go_build("profiles", &[]);
     text(std::process::Command::new(binary).arg(project.path("")));
@@ -27,9 +27,9 @@ fn summary(project: &Project, file: &Path, flags: &[&str]) -> Value {
     serde_json::from_str(&printed).unwrap()
 }
 
-/// goflame and `go tool pprof -top` list the same functions with the same figures.
+/// Checks that goflame and `go tool pprof -top` list the same functions with the same figures.
 #[track_caller]
-fn compare(project: &Project, name: &str, sample_type: &str, unit: &str) {
+fn compare_with_go_pprof(project: &Project, name: &str, sample_type: &str, unit: &str) {
     let file = project.path(name);
     let mut seen = BTreeMap::new();
     for row in top_of(&file, &[&format!("-sample_index={sample_type}"), &format!("-unit={unit}")]) {
@@ -47,7 +47,7 @@ fn compare(project: &Project, name: &str, sample_type: &str, unit: &str) {
         let function = function["name"].as_str().unwrap();
         assert_eq!(seen.get(function), Some(&own), "{name}: self and cumulative {sample_type} of {function}");
     }
-    // The summary lists only the hottest functions; the table has all.
+    // The summary lists only the hottest functions. The table of the view has all functions.
     let profile = pprof::read(&fs::read(file).unwrap(), Some(sample_type)).unwrap().profile;
     let view = View::new(profile, By::Process);
     let (profile, rows) = (view.profile(), &view.top().functions);
@@ -61,7 +61,7 @@ fn compare(project: &Project, name: &str, sample_type: &str, unit: &str) {
 #[test]
 fn all_figures_equal_those_of_go_tool_pprof() {
     let _alone = alone();
-    let project = profiles();
+    let project = project_with_profiles();
     for (name, sample_type, unit) in [
         ("cpu.pb.gz", "cpu", "nanoseconds"),
         ("cpu.pb.gz", "samples", "count"),
@@ -74,14 +74,14 @@ fn all_figures_equal_those_of_go_tool_pprof() {
         ("block.pb.gz", "delay", "nanoseconds"),
         ("goroutine.pb.gz", "goroutine", "count"),
     ] {
-        compare(&project, name, sample_type, unit);
+        compare_with_go_pprof(&project, name, sample_type, unit);
     }
 }
 
 #[test]
 fn the_default_sample_type_is_that_of_go_tool_pprof() {
     let _alone = alone();
-    let project = profiles();
+    let project = project_with_profiles();
     for name in ["cpu", "heap", "allocs", "mutex", "block", "goroutine"] {
         let file = project.path(&format!("{name}.pb.gz"));
         let printed = text(tool("go").args(["tool", "pprof", "-top"]).arg(&file));
@@ -90,7 +90,7 @@ fn the_default_sample_type_is_that_of_go_tool_pprof() {
     }
 }
 
-/// The stacks that `go tool pprof -traces` prints, leaf first, and their values in nanoseconds. Inlined calls end with
+/// The stacks that `go tool pprof -traces` prints, leaf first, with values in nanoseconds. Names of inlined calls end with
 /// ` (inline)`. Labels are left out.
 fn traces(profile: &Path) -> BTreeMap<Vec<String>, u64> {
     let flags = ["tool", "pprof", "-traces", "-unit=nanoseconds", "-symbolize=none"];
@@ -118,7 +118,7 @@ fn traces(profile: &Path) -> BTreeMap<Vec<String>, u64> {
 #[test]
 fn every_stack_with_its_inlined_calls_is_kept() {
     let _alone = alone();
-    let project = profiles();
+    let project = project_with_profiles();
     let file = project.path("cpu.pb.gz");
     let theirs = traces(&file);
     let inlined = theirs.keys().flatten().filter(|frame| frame.ends_with(" (inline)")).count();
@@ -152,7 +152,7 @@ fn every_stack_with_its_inlined_calls_is_kept() {
 #[test]
 fn a_profile_is_read_with_and_without_gzip() {
     let _alone = alone();
-    let project = profiles();
+    let project = project_with_profiles();
     let packed = project.path("heap.pb.gz");
     let mut bytes = Vec::new();
     GzDecoder::new(fs::File::open(&packed).unwrap()).read_to_end(&mut bytes).unwrap();
@@ -188,12 +188,12 @@ fn a_profile_of_goflame_is_byte_identical_when_it_is_written_again() {
         figure(&format!("imported {example}: {size} bytes written again, all equal"));
         assert!(read.notes.is_empty(), "{:?}", read.notes);
 
-        // A profile of Go loses details when goflame first writes it (comments, the period of another sample type), but
-        // none when goflame writes it again.
+        // When goflame first writes a profile of Go, details are lost (comments, the period of another sample type). When
+        // goflame writes the result again, nothing is lost.
         let folded = |file: &Path| project.report(file, "folded");
         assert_eq!(folded(&run.file("profile.pb.gz")), fs::read_to_string(run.file("profile.folded")).unwrap());
     }
-    let project = profiles();
+    let project = project_with_profiles();
     for name in ["cpu", "heap", "allocs", "mutex", "block", "goroutine"] {
         let again = project.path("again.pb.gz");
         let file = project.path(&format!("{name}.pb.gz"));

@@ -1,4 +1,4 @@
-//! Kept recordings have no registers and no stack copies, and give the same reports as the recordings that had them.
+//! Kept recordings have no registers and no stack copies, but give the same reports as the original recordings.
 
 use std::fs;
 
@@ -6,13 +6,13 @@ use goflame::perfdata::{PerfData, RecordKind};
 
 use crate::harness::{Project, alone, figure, succeeded, text};
 
-/// The formats of `goflame report`, and the files of a run in these formats. The run made them from its recording as it was
-/// before it was rewritten.
+/// The formats of `goflame report`, and the files of a run in these formats. The run makes the files from its recording
+/// before the recording is rewritten.
 const FILES: [(&str, &str); 4] =
     [("svg", "flamegraph.svg"), ("folded", "profile.folded"), ("pprof", "profile.pb.gz"), ("json", "summary.json")];
 
-/// Runs a workload, and compares its reports with new ones from the archive and from the recording alone.
-fn check(workload: &str, args: &[&str]) {
+/// Runs a workload, and compares its reports with new reports from the archive and from the recording alone.
+fn check_kept_recording(workload: &str, args: &[&str]) {
     let settings =
         format!("[app]\npackage = '.'\nname = '{workload}'\n[report]\nformats = ['svg', 'pprof', 'folded']\n");
     let project = Project::from_workload(workload, &settings);
@@ -31,7 +31,7 @@ fn check(workload: &str, args: &[&str]) {
     let (size, goroutines) = (bytes.len() as u64 / samples, data.features().repairs.as_ref().unwrap().goroutines.len());
     figure(&format!("kept, {workload} {args:?}: {samples} samples, {size} bytes per sample, {goroutines} goroutines"));
 
-    // Elsewhere, it has the goroutines too, and the same warnings.
+    // The recording without its run gives the same goroutines and the same warnings.
     fs::write(project.path("lone.data"), &bytes).unwrap();
     let by = |by: &str, source: &str| text(project.goflame().args(["report", "-f", "folded", "--by", by, source]));
     for property in ["goroutine", "entry"] {
@@ -46,25 +46,25 @@ fn check(workload: &str, args: &[&str]) {
 #[test]
 fn a_kept_recording_of_goroutines_gives_the_same_reports() {
     let _alone = alone();
-    check("goroutines", &["--release", "--", "-mode", "spin", "-n", "500000000"]);
-    check("goroutines", &["--", "-mode", "crowd", "-n", "500000000"]);
+    check_kept_recording("goroutines", &["--release", "--", "-mode", "spin", "-n", "500000000"]);
+    check_kept_recording("goroutines", &["--", "-mode", "crowd", "-n", "500000000"]);
 }
 
 #[test]
 fn a_kept_recording_of_c_code_gives_the_same_reports() {
     let _alone = alone();
-    check("cstacks", &["--release", "--", "-mode", "recursion", "-seconds", "1"]);
-    check("cstacks", &["--", "-mode", "callback", "-seconds", "1"]);
+    check_kept_recording("cstacks", &["--release", "--", "-mode", "recursion", "-seconds", "1"]);
+    check_kept_recording("cstacks", &["--", "-mode", "callback", "-seconds", "1"]);
 }
 
 #[test]
 fn a_kept_recording_of_a_tree_of_processes_gives_the_same_reports() {
     let _alone = alone();
-    check("spawner", &["--", "-linger", "200ms"]);
+    check_kept_recording("spawner", &["--", "-linger", "200ms"]);
 }
 
 #[test]
 fn a_recording_without_stack_copies_gives_the_same_reports() {
     let _alone = alone();
-    check("goroutines", &["--stack", "0", "--", "-mode", "pair", "-n", "300000000"]);
+    check_kept_recording("goroutines", &["--stack", "0", "--", "-mode", "pair", "-n", "300000000"]);
 }

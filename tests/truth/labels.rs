@@ -1,4 +1,4 @@
-//! Profiler labels (`pprof.Do`), compared with those of the profile that the same process writes by `runtime/pprof`.
+//! Profiler labels (`pprof.Do`), compared with the labels in the profile that `runtime/pprof` of the same process writes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,10 +13,10 @@ const TRUTH: [(&str, f64); 4] = [("alpha", 1.0), ("beta", 2.0), ("gamma", 3.0), 
 
 const SETTINGS: &str = "[app]\npackage = '.'\nname = 'labels'\n[build]\nvariant = 'release'\n";
 
-/// Samples by the value of a label and the function that has this value in truth.
+/// Number of samples by label value and function. The function's name is the true label value, or empty.
 type Counts = BTreeMap<(String, String), u64>;
 
-fn counts(project: &Project, file: &Path, flags: &[&str]) -> Counts {
+fn count_labels(project: &Project, file: &Path, flags: &[&str]) -> Counts {
     let mut report = project.goflame();
     report.arg("report").arg(file).args(["-f", "folded", "--by", "label:tenant"]).args(flags);
     let mut counts = Counts::new();
@@ -30,7 +30,7 @@ fn counts(project: &Project, file: &Path, flags: &[&str]) -> Counts {
     counts
 }
 
-/// Percentage of the samples of each label.
+/// Share of the samples of each label value, in percent.
 fn shares(counts: &Counts) -> BTreeMap<&str, f64> {
     let all: u64 = counts.values().sum();
     let mut shares = BTreeMap::new();
@@ -40,8 +40,8 @@ fn shares(counts: &Counts) -> BTreeMap<&str, f64> {
     shares
 }
 
-/// Samples of functions with a label of their own, and those of them with another one.
-fn of_functions(counts: &Counts) -> (u64, u64) {
+/// Number of samples in functions with a true label value, and number of these samples with a wrong value.
+fn count_in_functions(counts: &Counts) -> (u64, u64) {
     let of_functions = counts.iter().filter(|((_, function), _)| !function.is_empty());
     of_functions.fold((0, 0), |(all, wrong), ((label, function), count)| {
         (all + count, wrong + if label == function { 0 } else { *count })
@@ -54,8 +54,8 @@ fn labels_have_the_shares_that_runtime_pprof_gives_them() {
     for (each, mode) in [("-each=false", "one goroutine"), ("-each=true", "a goroutine for each round")] {
         let project = Project::from_workload("labels", SETTINGS);
         let run = project.run(&["--", each, "-period", "50", "-rounds", "4", "-profile", "cpu.pb.gz"]);
-        let own = counts(&project, &run.file("perf.data"), &[]);
-        let go = counts(&project, &project.path("cpu.pb.gz"), &[]);
+        let own = count_labels(&project, &run.file("perf.data"), &[]);
+        let go = count_labels(&project, &project.path("cpu.pb.gz"), &[]);
         let (own_shares, go_shares) = (shares(&own), shares(&go));
         let of_go: u64 = go.values().sum();
         let (mut worst, mut worst_of_go) = (0.0_f64, 0.0_f64);
@@ -69,9 +69,9 @@ fn labels_have_the_shares_that_runtime_pprof_gives_them() {
             assert!((own - truth).abs() <= TOLERANCE, "{label} has {own:.1} %, in truth {truth:.1} %");
             assert!((own - go).abs() <= TOLERANCE + 2.0 * chance, "{label} has {own:.1} %, in runtime/pprof {go:.1} %");
         }
-        let (all, wrong) = of_functions(&own);
+        let (all, wrong) = count_in_functions(&own);
         let (in_time, wrong_in_time) =
-            of_functions(&counts(&project, &run.file("perf.data"), &["--tag-ignore", "labels_read=late"]));
+            count_in_functions(&count_labels(&project, &run.file("perf.data"), &["--tag-ignore", "labels_read=late"]));
         figure(&format!(
             "labels, {mode}: {worst:.2} points off at most, {worst_of_go:.2} from runtime/pprof; {wrong} of {all} samples have a wrong label, {wrong_in_time} of the \
              {in_time} that were read in time"
@@ -87,9 +87,9 @@ fn labels_have_the_shares_that_runtime_pprof_gives_them() {
 }
 
 #[test]
-fn labels_are_read_in_programs_of_each_form_of_labels() {
+fn labels_are_read_in_every_memory_layout_of_labels() {
     let _alone = alone();
-    // A map up to Go 1.23, a list since Go 1.24; stripped programs have no DWARF.
+    // The runtime stores labels in a map up to Go 1.23, in a list since Go 1.24. Stripped programs have no DWARF.
     for (toolchain, flags) in [("go1.21.13", ""), ("go1.23.4", "-s -w"), ("go1.25.5", "-s -w"), ("go1.27.3", "")] {
         let project = Project::from_workload("labels", SETTINGS);
         let program = project.path("program");
@@ -99,8 +99,8 @@ fn labels_are_read_in_programs_of_each_form_of_labels() {
         let mut record = project.goflame();
         record.args(["record", "--json", "--"]).arg(&program).args(["-period", "50", "-rounds", "1"]);
         let run = Run::from_output(&succeeded(&mut record));
-        let seen = counts(&project, &run.file("perf.data"), &["--tag-ignore", "labels_read=late"]);
-        let (all, wrong) = of_functions(&seen);
+        let seen = count_labels(&project, &run.file("perf.data"), &["--tag-ignore", "labels_read=late"]);
+        let (all, wrong) = count_in_functions(&seen);
         figure(&format!("labels, {toolchain}: {wrong} of {all} samples that were read in time have a wrong label"));
         assert!(all > 50, "{toolchain}: {seen:?}");
         assert!(percent(wrong, all) <= 2.0, "{toolchain}: {seen:?}");
@@ -108,11 +108,11 @@ fn labels_are_read_in_programs_of_each_form_of_labels() {
 }
 
 #[test]
-fn labels_are_left_alone_when_they_are_not_wanted() {
+fn no_labels_are_read_if_the_settings_turn_them_off() {
     let _alone = alone();
     let project = Project::from_workload("labels", &format!("{SETTINGS}[record]\nlabels = false\n"));
     let run = project.run(&["--", "-period", "20", "-rounds", "1"]);
-    let seen = counts(&project, &run.file("perf.data"), &[]);
+    let seen = count_labels(&project, &run.file("perf.data"), &[]);
     assert!(seen.keys().all(|(label, _)| label == "(no_tenant)"), "{seen:?}");
-    assert!(of_functions(&seen).0 > 20, "{seen:?}");
+    assert!(count_in_functions(&seen).0 > 20, "{seen:?}");
 }

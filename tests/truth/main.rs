@@ -1,4 +1,4 @@
-//! Compares profiles with the truth: with measurements that a program made of itself, and with the output of perf,
+//! Compares goflame's profiles with the truth: with programs that measure themselves, and with the output of perf,
 //! `go tool pprof`, `go tool addr2line` and inferno for the same files.
 //!
 //! The tests build and sample real programs, one at a time, because they measure CPU time. `cargo test --test truth --

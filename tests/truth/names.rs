@@ -11,7 +11,7 @@ use crate::harness::{Project, Run, alone, figure, percent, text, tool};
 use crate::raw::{Location, Raw};
 use crate::script::wrappers;
 
-/// Function and `file:line` of addresses, from `go tool addr2line`. The function is the outermost one. For inlined
+/// Function and `file:line` of addresses, from `go tool addr2line`. The function is the outermost function. For inlined
 /// code, the line belongs to the inlined function.
 fn addr2line(binary: &Path, addresses: &[u64]) -> Vec<(String, String)> {
     let mut input = String::new();
@@ -51,16 +51,16 @@ fn nm(binary: &Path) -> BTreeMap<u64, Vec<String>> {
 }
 
 /// Runs goflame on a program of the Go distribution and compares every address.
-fn check(name: &str, project: &Project, args: &[&str]) {
-    // gofmt fails on files that are meant to be wrong.
+fn compare_names(name: &str, project: &Project, args: &[&str]) {
+    // gofmt fails on test files that are wrong on purpose.
     let run = project.run(&[&["--release", "--ignore-failure", "--"], args].concat());
     let (frames, unnamed) = (run.quality("user_frames"), run.quality("unnamed_user_frames"));
     assert!(run.quality("samples") > 300, "{} samples are too few", run.quality("samples"));
     assert!(percent(unnamed, frames) <= 1.0, "{unnamed} of {frames} user frames have no name");
 
     let raw = Raw::read(&run.file("profile.pb.gz"));
-    let binary = binary(&run);
-    let mapping = raw.mappings.iter().find(|(_, file)| Path::new(file) == built(&run)).map(|(id, _)| *id);
+    let binary = archived_program(&run);
+    let mapping = raw.mappings.iter().find(|(_, file)| Path::new(file) == built_path(&run)).map(|(id, _)| *id);
     let mapping = mapping.unwrap_or_else(|| panic!("no mapping of the program: {:?}", raw.mappings));
     let sampled: Vec<&Location> = raw.locations.values().filter(|location| location.mapping == mapping).collect();
     assert!(sampled.len() > 200, "{} addresses are too few", sampled.len());
@@ -71,7 +71,7 @@ fn check(name: &str, project: &Project, args: &[&str]) {
     for (location, (function, line)) in sampled.iter().zip(addr2line(&binary, &addresses)) {
         let address = location.address;
         let (_, candidates) = symbols.range(..=address).next_back().unwrap();
-        // goflame leaves out wrappers, also if the wrapped function is inlined into the wrapper.
+        // goflame does not show wrappers, even if the wrapped function is inlined into the wrapper.
         if wrappers.contains(&function) && location.name != function {
             left_out += 1;
         } else {
@@ -83,7 +83,7 @@ fn check(name: &str, project: &Project, args: &[&str]) {
         let innermost = location.inlined.first().unwrap_or(&own);
         if location.line > 0 {
             lines += 1;
-            // The binary has trimmed paths, and the pprof file those of this machine's sources.
+            // The binary has trimmed paths. The pprof file has paths of this machine's sources.
             let same = [format!(" {line}"), format!("/src/{line}")].iter().any(|line| innermost.ends_with(line));
             assert!(same, "{address:#x}: {innermost} and not {line}");
         }
@@ -96,13 +96,12 @@ fn check(name: &str, project: &Project, args: &[&str]) {
     ));
 }
 
-/// The archived program.
-fn binary(run: &Run) -> PathBuf {
+fn archived_program(run: &Run) -> PathBuf {
     run.file(run.manifest()["build"]["file"].as_str().unwrap())
 }
 
-/// The path of the program when it ran.
-fn built(run: &Run) -> PathBuf {
+/// Path of the program when it ran.
+fn built_path(run: &Run) -> PathBuf {
     run.manifest()["build"]["path"].as_str().unwrap().into()
 }
 
@@ -113,11 +112,11 @@ fn gofmt_has_the_names_of_addr2line() {
     let root = text(tool("go").args(["env", "GOROOT"]));
     let source = Path::new(root.trim()).join("src");
     let source = |package: &str| source.join(package).display().to_string();
-    // -l only lists files that are not formatted, but gofmt must parse and print all files for it.
-    check("gofmt", &project, &["-l", &source("net"), &source("go"), &source("runtime"), &source("crypto")]);
+    // -l only lists files that are not formatted, but for that gofmt must parse and print all files.
+    compare_names("gofmt", &project, &["-l", &source("net"), &source("go"), &source("runtime"), &source("crypto")]);
 }
 
-/// A package without imports that keeps the compiler busy for more than a second.
+/// Go source of a package without imports, which the compiler needs more than a second to compile.
 fn large_package() -> String {
     let mut source = String::from("package large\n");
     for i in 0..1500 {
@@ -154,5 +153,5 @@ fn the_go_compiler_has_the_names_of_addr2line() {
     let _alone = alone();
     let project = Project::from_settings("[app]\npackage = 'cmd/compile'\n");
     project.write("large.go", &large_package());
-    check("compile", &project, &["-p", "large", "-complete", "-o", "/dev/null", "large.go"]);
+    compare_names("compile", &project, &["-p", "large", "-complete", "-o", "/dev/null", "large.go"]);
 }

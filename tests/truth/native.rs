@@ -1,20 +1,19 @@
-//! Stacks of C code in a Go program, compiled with the default flags of C compilers, compared with the known calls of
-//! tests/workloads/cstacks. Also measures the stacks that frame pointers alone give, as in `perf record -g`.
+//! Stacks of C code in a Go program, compiled with the default flags of C compilers. They are compared with the known calls
+//! of tests/workloads/cstacks. Also measures the stacks by frame pointers alone, as in `perf record -g`.
 
 use std::ffi::OsStr;
 
 use crate::harness::{Project, alone, figure, percent, text};
 
-/// Settings with the C compilers' own defaults.
+/// Settings with which C code is compiled with the compiler's default flags.
 const SETTINGS: &str = "[app]\npackage = '.'\nname = 'cstacks'\n\n[variant.debug]\nc_frame_pointers = false\n\n\
                         [variant.release]\nc_frame_pointers = false\n";
 
 /// Number of recursive calls of `descend` (tests/workloads/cstacks/work.h).
 const DEPTH: usize = 5;
 
-/// The stack of a mode's deepest call, root first. A name that ends with `*` stands for one or more frames of this
-/// kind.
-fn calls(mode: &str) -> Vec<String> {
+/// The stack of the deepest call in a mode, root first. A name with `*` at the end means one or more frames.
+fn expected_stack(mode: &str) -> Vec<String> {
     let (function, inner): (&str, Vec<&str>) = match mode {
         "plain" => ("plain", vec!["middle", "spin"]),
         "recursion" => ("recursion", [&["descend"; DEPTH + 1][..], &["spin"]].concat()),
@@ -28,7 +27,7 @@ fn calls(mode: &str) -> Vec<String> {
     let go = format!("main._Cfunc_{function}");
     let mut calls = vec!["runtime.goexit", "main.work", &call, &go, "runtime.cgocall"];
     if mode == "callback" {
-        // As in Go's own tracebacks: the goroutine's frames, without the frames of the C code that called back.
+        // As in Go's own tracebacks: the frames of the goroutine, without those of the C code that called back.
         calls.extend(["runtime.systemstack_switch", "runtime.cgocallback", "runtime.cgocallbackg"]);
         calls.extend(["runtime.cgocallbackg1", "_cgoexp_goWork", "main.goWork", "main.busy"]);
     } else {
@@ -40,45 +39,45 @@ fn calls(mode: &str) -> Vec<String> {
 }
 
 /// A frame's name without the parts that differ between builds and between versions of libc.
-fn normalised(name: &str) -> String {
+fn normalise_name(name: &str) -> String {
     match name.strip_prefix("_cgo_").and_then(|rest| rest.split_once("_Cfunc_")) {
         Some(_) => return "_cgo_Cfunc".into(),
         None if name.starts_with("_cgoexp_") && name.ends_with("_goWork") => return "_cgoexp_goWork".into(),
         None => {}
     }
-    // A debug file of libc, where the machine has one, names the functions behind `qsort`.
+    // If the machine has a debug file of libc, it names the functions inside `qsort`.
     let is_libc = name == "[libc.so.6]" || name.contains("qsort") || name.starts_with("msort");
     if is_libc { "libc*".into() } else { name.into() }
 }
 
-/// The user frames of a folded stack, root first. `None` for system calls that libc makes while a thread starts.
+/// The user frames of a folded stack, root first. `None` for system calls that libc makes while it starts a thread.
 fn user_frames(stack: &str) -> Option<Vec<String>> {
     let frames = stack.split(';').skip(1);
     if frames.clone().any(|name| name.starts_with("entry_SYSCALL") || name.starts_with("ret_from_fork")) {
         return None;
     }
     let kernel = |name: &str| name.starts_with("asm_") || name.starts_with("entry_") || name == "[kernel]";
-    let mut frames: Vec<String> = frames.take_while(|name| !kernel(name)).map(normalised).collect();
+    let mut frames: Vec<String> = frames.take_while(|name| !kernel(name)).map(normalise_name).collect();
     frames.dedup_by(|a, b| a == b && a == "libc*");
     Some(frames)
 }
 
-/// Numbers of samples in a mode's inner functions.
+/// Numbers of samples whose leaf is an inner function of a mode.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     all: u64,
-    /// All frames are correct and none is missing, up to the Go function that calls C code.
+    /// Samples with exactly the true frames, up to the Go function that calls C code.
     right: u64,
-    /// All frames are correct and none is missing, up to the root of the goroutine.
+    /// Samples with exactly the true frames, up to the root of the goroutine.
     rooted: u64,
-    /// A frame is wrong, or a frame between two others is missing.
+    /// Samples with a wrong frame, or without a frame between two others.
     wrong: u64,
 }
 
 impl Counts {
     fn from_folded(folded: &str, mode: &str) -> Self {
-        let truth = calls(mode);
-        // The outermost frame that unwinding the stack copy must find: it calls C code, or is called by it.
+        let truth = expected_stack(mode);
+        // Position of the Go function that calls C code, or that C code calls. Unwinding the stack copy must find it.
         let border = truth.iter().position(|name| name == "runtime.asmcgocall" || name == "runtime.cgocallback");
         let border = border.unwrap();
         let inner = &truth[border + 1..];
@@ -105,22 +104,22 @@ impl Counts {
         counts
     }
 
-    fn show(self) -> String {
+    fn describe(self) -> String {
         let share = |part: u64| percent(part, self.all);
         let (right, rooted, wrong) = (share(self.right), share(self.rooted), share(self.wrong));
         format!("{right:.2} % right, {rooted:.2} % to the root, {wrong:.2} % wrong of {}", self.all)
     }
 }
 
-/// Counts of two recordings of a mode.
+/// Counts of samples in two recordings of a mode.
 struct Sampled {
-    /// With goflame.
+    /// Stacks of goflame.
     own: Counts,
-    /// With frame pointers alone.
+    /// Stacks of perf, by frame pointers alone.
     by_frame_pointers: Counts,
 }
 
-fn sample(mode: &str, variant: &str, stack: u32) -> Sampled {
+fn measure(mode: &str, variant: &str, stack: u32) -> Sampled {
     let settings = format!("{SETTINGS}\n[record]\nstack = {stack}\n");
     let project = Project::from_workload("cstacks", &settings);
     let run = project.run(&["--variant", variant, "--", "-mode", mode, "-seconds", "2"]);
@@ -131,14 +130,14 @@ fn sample(mode: &str, variant: &str, stack: u32) -> Sampled {
     let by_frame_pointers = Counts::from_folded(&project.report(&perf, "folded"), mode);
     figure(&format!(
         "C stacks, {mode}, {variant}, {stack} bytes: {}; by frame pointers {}",
-        own.show(),
-        by_frame_pointers.show()
+        own.describe(),
+        by_frame_pointers.describe()
     ));
     assert!(own.all > 500 && by_frame_pointers.all > 500, "there are too few samples");
     Sampled { own, by_frame_pointers }
 }
 
-/// C code may use the goroutine register for other values. The goroutine is known from the Go function that called it.
+/// C code can use the goroutine register for other values. The Go function that called the C code shows the goroutine.
 #[test]
 fn c_code_belongs_to_the_goroutine_that_called_it() {
     let _alone = alone();
@@ -156,9 +155,9 @@ fn c_code_belongs_to_the_goroutine_that_called_it() {
     assert!(all > 100 && percent(right, all) >= 99.0, "{right} of {all}: {folded}");
 }
 
-/// Checks a mode for which the stack copy has all C frames.
-fn check(mode: &str, variant: &str, stack: u32) -> Counts {
-    let Sampled { own, by_frame_pointers } = sample(mode, variant, stack);
+/// Checks a mode in which the stack copy contains all C frames.
+fn check_c_stacks(mode: &str, variant: &str, stack: u32) -> Counts {
+    let Sampled { own, by_frame_pointers } = measure(mode, variant, stack);
     assert!(percent(own.right, own.all) >= 99.0, "{mode}: {own:?}");
     assert!(percent(own.wrong, own.all) <= 0.2, "{mode}: {own:?}");
     assert!(percent(by_frame_pointers.right, by_frame_pointers.all) < 5.0, "{mode}: the test shows nothing");
@@ -169,7 +168,7 @@ fn check(mode: &str, variant: &str, stack: u32) -> Counts {
 fn stacks_of_c_code_that_keeps_the_frame_pointer_are_complete() {
     let _alone = alone();
     for variant in ["release", "debug"] {
-        let own = check("plain", variant, 1024);
+        let own = check_c_stacks("plain", variant, 1024);
         assert!(percent(own.rooted, own.all) >= 98.0, "{own:?}");
     }
 }
@@ -178,11 +177,11 @@ fn stacks_of_c_code_that_keeps_the_frame_pointer_are_complete() {
 fn stacks_of_c_code_that_uses_every_register_are_correct() {
     let _alone = alone();
     for variant in ["release", "debug"] {
-        check("recursion", variant, 1024);
-        check("sort", variant, 8192);
+        check_c_stacks("recursion", variant, 1024);
+        check_c_stacks("sort", variant, 8192);
     }
     // libc's sort uses more stack than is copied by default. The shown frames are still correct.
-    let own = sample("sort", "release", 1024).own;
+    let own = measure("sort", "release", 1024).own;
     assert!(percent(own.wrong, own.all) <= 0.2, "{own:?}");
 }
 
@@ -190,7 +189,7 @@ fn stacks_of_c_code_that_uses_every_register_are_correct() {
 fn stacks_of_go_code_called_by_c_code_are_complete() {
     let _alone = alone();
     for variant in ["release", "debug"] {
-        let own = check("callback", variant, 1024);
+        let own = check_c_stacks("callback", variant, 1024);
         assert!(percent(own.rooted, own.all) >= 99.0, "{own:?}");
     }
 }

@@ -1,6 +1,6 @@
-//! `perf script` finds the same samples and symbols in goflame's perf.data as goflame.
+//! Checks that `perf script` finds the same samples and symbols in goflame's perf.data as goflame.
 //!
-//! The file has the repaired stacks, so that perf shows them too; the test `stacks` compares them with the truth. The
+//! The file contains the repaired stacks, so perf shows them too. The module `stacks` compares them with the truth. The
 //! programs are built without inlining and optimisation, because perf does not know Go's inlined calls.
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,18 +12,18 @@ use crate::harness::{Project, Run, alone, figure, percent, succeeded, text, tool
 use crate::raw::Raw;
 use crate::script::{self, Frame, Sample, cut_at_top_frame, drop_abi0};
 
-/// Stacks of one thread, leaf first. `None` stands for any name.
+/// Number of samples by process, thread and stack, leaf first. `None` in place of a name means any name.
 type Stacks = BTreeMap<(u32, u32, Vec<Option<String>>), u64>;
 
-/// Number of samples that needed each kind of tolerance.
+/// Number of samples or frames for each difference that the comparison tolerates.
 #[derive(Debug, Default)]
 struct Allowances {
     cut: u64,
     abi0: u64,
     wrappers: u64,
-    /// See [`Sample::call_is_last`].
+    /// Frames whose call is the last instruction of its function, see [`Sample::call_is_last`].
     call_is_last: u64,
-    /// perf has a file but no symbol; goflame may have a symbol.
+    /// Frames for which perf has a file but no symbol. goflame can have a symbol.
     unknown: u64,
 }
 
@@ -40,13 +40,13 @@ fn chain_lengths(bytes: &[u8]) -> HashMap<(u32, u64), usize> {
     lengths
 }
 
-fn normalised(sample: &Sample, at: usize, allowed: &mut Allowances) -> Option<String> {
+fn normalise_frame(sample: &Sample, at: usize, allowed: &mut Allowances) -> Option<String> {
     let Frame { symbol, dso, .. } = &sample.frames[at];
     if sample.call_is_last(at) {
         allowed.call_is_last += 1;
         return None;
     }
-    // At an unmapped address goflame has no name either.
+    // For an unmapped address, goflame has no name either, so the names must be equal.
     if symbol == "[unknown]" && dso != "[unknown]" {
         allowed.unknown += 1;
         return None;
@@ -72,7 +72,7 @@ fn stacks_of_perf(run: &Run, allowed: &mut Allowances) -> Stacks {
         allowed.cut += u64::from(cut_at_top_frame(&mut sample.frames, |frame| drop_abi0(&frame.symbol)));
         let is_shown = |at: &usize| !wrappers.contains(&sample.frames[*at].symbol);
         let names: Vec<_> =
-            (0..sample.frames.len()).filter(is_shown).map(|at| normalised(&sample, at, allowed)).collect();
+            (0..sample.frames.len()).filter(is_shown).map(|at| normalise_frame(&sample, at, allowed)).collect();
         allowed.wrappers += u64::from(names.len() < sample.frames.len());
         *stacks.entry((sample.pid, sample.tid, names)).or_insert(0) += 1;
     }
@@ -89,20 +89,20 @@ fn stacks_of_goflame(run: &Run) -> BTreeMap<(u32, u32, Vec<String>), u64> {
     stacks
 }
 
-/// Removes every stack of perf from goflame's stacks. Stacks without a counterpart differ.
-fn compare(run: &Run) {
+/// Checks that goflame and perf have the same stacks: removes each of perf's stacks from goflame's stacks.
+fn compare_stacks(run: &Run) {
     let mut allowed = Allowances::default();
     let perf = stacks_of_perf(run, &mut allowed);
     let mut own = stacks_of_goflame(run);
     let total: u64 = own.values().sum();
     assert_eq!(perf.values().sum::<u64>(), total);
-    // Stacks without wildcards first, so that one with a wildcard does not take the counterpart of an exact one.
+    // Stacks without wildcards first, so that a stack with wildcards does not match the counterpart of an exact stack.
     let (exact, gaps): (Vec<_>, Vec<_>) = perf.iter().partition(|((_, _, stack), _)| stack.iter().all(Option::is_some));
     let mut differing = Vec::new();
     for ((pid, tid, stack), count) in exact.into_iter().chain(gaps) {
         for _ in 0..*count {
             let fits = |names: &[String]| {
-                // While the kernel replaces a program, goflame takes no addresses for those of the old one. perf does.
+                // While the kernel replaces a program, goflame no longer resolves addresses in the old program. perf does.
                 let is_replaced = |own: &str| own == "[unknown]" && names.iter().any(|name| name == "load_elf_binary");
                 let is_same = |own: &String, perf: &Option<String>| {
                     perf.as_ref().is_none_or(|perf| perf == own || is_replaced(own))
@@ -134,7 +134,7 @@ fn perf_script_finds_the_same_samples_and_symbols() {
     let _alone = alone();
     let project = Project::copy_of("examples/generics");
     let run = project.run(&["--", "-duration", "1s"]);
-    compare(&run);
+    compare_stacks(&run);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn perf_script_finds_the_same_in_a_program_with_garbage_collection() {
     let _alone = alone();
     let project = Project::copy_of("examples/gcpressure");
     let run = project.run(&["--", "-duration", "2s", "-workers", "4"]);
-    compare(&run);
+    compare_stacks(&run);
 
     let file = run.file("perf.data");
     let report = text(tool("perf").args(["report", "--stdio", "-i"]).arg(&file));
@@ -161,7 +161,7 @@ fn perf_script_finds_the_same_in_a_tree_of_processes() {
     let _alone = alone();
     let project = Project::from_workload("spawner", "[app]\npackage = '.'\nname = 'spawner'\n");
     let run = project.run(&["--", "-linger", "200ms"]);
-    compare(&run);
+    compare_stacks(&run);
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
     for role in ["parent", "child", "grandchild", "orphan"] {
         assert!(folded.contains(&format!(";main.{role}Work;main.compute")), "the {role} is missing:\n{folded}");

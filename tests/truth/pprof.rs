@@ -1,4 +1,4 @@
-//! `go tool pprof` reads profile.pb.gz and computes the same table as goflame.
+//! Checks that `go tool pprof` reads `profile.pb.gz` and computes the same table as goflame.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,14 +6,14 @@ use std::path::Path;
 use crate::harness::{Project, alone, figure, text, tool};
 use crate::raw::{Location, Raw};
 
-/// A row of `go tool pprof -top`. The unit depends on the flags.
+/// A row of `go tool pprof -top`. The flags of pprof decide the unit.
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) flat: u64,
     pub(crate) cumulative: u64,
 }
 
-/// Parses `551654950ns 10.45% 10.45% 564694067ns 10.70%  runtime.tryDeferToSpanScan`. A name may contain spaces.
+/// Parses `551654950ns 10.45% 10.45% 564694067ns 10.70%  runtime.tryDeferToSpanScan`. A name can contain spaces.
 fn parse_row(line: &str) -> Row {
     let mut rest = line;
     let [flat, _flat_percent, _sum, cumulative, _percent] = [(); 5].map(|()| {
@@ -22,14 +22,14 @@ fn parse_row(line: &str) -> Row {
         field
     });
     let number = |text: &str| text.trim_end_matches(char::is_alphabetic).parse().unwrap();
-    // Suffixes that pprof adds to functions that are always inlined, or sometimes.
+    // pprof adds a suffix to functions that are always or sometimes inlined.
     let name = rest.trim();
     let name = name.strip_suffix(" (inline)").or(name.strip_suffix(" (partial-inline)")).unwrap_or(name);
     Row { name: name.to_owned(), flat: number(flat), cumulative: number(cumulative) }
 }
 
 /// All rows of `go tool pprof -top`, in nanoseconds.
-fn top(profile: &Path, by: &str) -> Vec<Row> {
+fn top_in_ns(profile: &Path, by: &str) -> Vec<Row> {
     top_of(profile, &["-unit=nanoseconds", by])
 }
 
@@ -52,7 +52,7 @@ fn pprof_agrees_with_every_row_of_the_table() {
         let project = Project::copy_of(&format!("examples/{example}"));
         let run = project.run(&[&["--"], &args[..]].concat());
         let mut seen: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for row in top(&run.file("profile.pb.gz"), "-functions") {
+        for row in top_in_ns(&run.file("profile.pb.gz"), "-functions") {
             let known = seen.insert(row.name.clone(), (row.flat, row.cumulative));
             assert_eq!(known, None, "two rows for {}", row.name);
         }
@@ -133,7 +133,7 @@ fn a_wrapper_with_the_name_of_its_function_is_not_shown() {
     assert!(wrapper == 0 && written > 0, "{wrapper} addresses of the wrapper and {written} of the function are shown");
     let file = rows[0]["file"].as_str().unwrap();
     assert!(file.contains("step_"), "the function is written in {file}");
-    let pprof = top(&profile, "-functions").into_iter().find(|row| row.name == "main.step").unwrap();
+    let pprof = top_in_ns(&profile, "-functions").into_iter().find(|row| row.name == "main.step").unwrap();
     assert_eq!(rows[0]["self"], pprof.flat);
     assert_eq!(rows[0]["cumulative"], pprof.cumulative);
 }
@@ -142,7 +142,7 @@ fn a_wrapper_with_the_name_of_its_function_is_not_shown() {
 fn pprof_lists_the_source_with_its_lines() {
     let _alone = alone();
     let project = Project::copy_of("examples/hotspots");
-    // With -trimpath, file names are import paths, and pprof would not find the source.
+    // With -trimpath, file names are import paths, for which pprof finds no source.
     let settings = "[app]\npackage = '.'\nname = 'hotspots'\n[variant.debug]\ntrimpath = false\n";
     project.write("goflame.toml", settings);
     let run = project.run(&["--", "-seconds", "1"]);
@@ -155,8 +155,8 @@ fn pprof_lists_the_source_with_its_lines() {
     let number = 1 + source.lines().position(|line| line.contains("+= factor * right[k][j]")).unwrap();
     assert!(hot.contains(&format!(" {number}:")), "{hot}");
     let multiply: u64 =
-        top(&profile, "-functions").iter().filter(|row| row.name == "main.multiply").map(|row| row.flat).sum();
-    let lines = top(&profile, "-lines");
+        top_in_ns(&profile, "-functions").iter().filter(|row| row.name == "main.multiply").map(|row| row.flat).sum();
+    let lines = top_in_ns(&profile, "-lines");
     let file = project.path("work.go").display().to_string();
     let of_lines: u64 =
         lines.iter().filter(|row| row.name.starts_with(&format!("main.multiply {file}:"))).map(|row| row.flat).sum();

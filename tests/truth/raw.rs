@@ -22,9 +22,10 @@ use crate::harness::{text, tool};
 pub(crate) struct Location {
     pub(crate) address: u64,
     pub(crate) mapping: u64,
-    /// Name, file and line of the outermost function. The line is 0 if it is unknown.
+    /// Name of the outermost function.
     pub(crate) name: String,
     pub(crate) file: String,
+    /// Source line in the outermost function. 0 if it is unknown.
     pub(crate) line: u32,
     /// The inlined calls, innermost first, as `name file:line`.
     pub(crate) inlined: Vec<String>,
@@ -36,7 +37,6 @@ pub(crate) struct Sample {
     pub(crate) count: u64,
     pub(crate) pid: u32,
     pub(crate) tid: u32,
-    /// The goroutine's id.
     pub(crate) goroutine: Option<u64>,
     /// Ids of locations, leaf first.
     pub(crate) stack: Vec<u64>,
@@ -61,9 +61,9 @@ impl Raw {
         for line in printed.lines() {
             match line {
                 "Samples:" | "Locations" | "Mappings" => section = line,
-                _ if section == "Samples:" => raw.sample(line),
-                _ if section == "Locations" => raw.location(line),
-                _ if section == "Mappings" => raw.mapping(line),
+                _ if section == "Samples:" => raw.parse_sample(line),
+                _ if section == "Locations" => raw.parse_location(line),
+                _ if section == "Mappings" => raw.parse_mapping(line),
                 _ => {}
             }
         }
@@ -71,7 +71,7 @@ impl Raw {
         raw
     }
 
-    fn sample(&mut self, line: &str) {
+    fn parse_sample(&mut self, line: &str) {
         let label = |name: &str| {
             let (_, rest) = line.split_once(&format!("{name}:["))?;
             rest.split(']').next()?.parse::<u32>().ok()
@@ -87,9 +87,9 @@ impl Raw {
         }
     }
 
-    fn location(&mut self, line: &str) {
-        // The first line of a location has its id and the innermost inlined call. Each further line is the caller of
-        // the line before.
+    fn parse_location(&mut self, line: &str) {
+        // The first line of a location has the id and the innermost inlined call. Each further line is the caller of the
+        // line before.
         let Some((id, rest)) = line.trim_start().split_once(": 0x") else {
             let (name, file, number) =
                 parse_line(line.trim_start()).unwrap_or_else(|| panic!("not understood: {line}"));
@@ -106,7 +106,7 @@ impl Raw {
             let (address, mapping) = (u64::from_str_radix(address, 16).ok()?, mapping.parse().ok()?);
             Some(Location { address, mapping, name, file, line, inlined: Vec::new() })
         };
-        // Frames at unmapped addresses have no mapping. Their name is `[unknown]`, and the tests do not use them.
+        // Locations at unmapped addresses have no mapping. Their name is `[unknown]`. The tests do not use them.
         let location = parse().unwrap_or_else(|| {
             assert!(line.contains("[unknown]"), "not understood: {line}");
             let (name, file) = ("[unknown]".into(), String::new());
@@ -115,17 +115,17 @@ impl Raw {
         self.locations.insert(id.parse().unwrap(), location);
     }
 
-    fn mapping(&mut self, line: &str) {
+    fn parse_mapping(&mut self, line: &str) {
         let mut fields = line.split_whitespace();
         let id = fields.next().and_then(|id| id.trim_end_matches(':').parse().ok()).unwrap();
         self.mappings.insert(id, fields.nth(1).unwrap().into());
     }
 }
 
-/// Name, file and line of `name file:line:column s=start`.
+/// Parses `name file:line:column s=start`. Returns name, file and line.
 fn parse_line(text: &str) -> Option<(String, String, u32)> {
     let (rest, _start_line) = text.rsplit_once(" s=")?;
-    // A Go name may contain spaces; file names in these tests do not.
+    // A Go name can contain spaces. File names in these tests contain none.
     let (name, position) = rest.rsplit_once(' ')?;
     let mut position = position.rsplitn(3, ':');
     let (_column, number, file) = (position.next()?, position.next()?, position.next()?);

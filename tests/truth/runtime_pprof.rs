@@ -1,4 +1,4 @@
-//! Shares of the samples against those of the CPU profile that Go's runtime makes of the same program in the same time.
+//! Compares shares with the CPU profile that Go's runtime makes of the same program at the same time.
 
 use std::net::TcpListener;
 
@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use crate::harness::{Project, alone, figure};
 
-/// Maximum difference of a share, in percentage points, beyond that which chance explains. On a busy machine, signals come late:
-/// one function of hotspots had 7.4 points more with 235 samples of the runtime.
+/// Maximum difference of a share, in percentage points, in addition to the difference by chance. On a busy machine, signals
+/// are late: one function of hotspots had 7.4 points more, with 235 samples of the runtime.
 const TOLERANCE: f64 = 5.0;
 
-/// With fewer samples of the runtime (100 a second), no difference would be beyond chance.
+/// Minimum number of samples of the runtime, which takes 100 a second. With fewer, chance could explain any difference.
 const MIN_FETCHED: u64 = 100;
 
-/// Number of the hottest functions that are compared.
+/// Number of hottest functions that are compared.
 const TOP: usize = 10;
 
 fn free_port() -> u16 {
@@ -29,7 +29,7 @@ fn settings(package: &str, port: u16, args: &str) -> String {
 }
 
 /// Runs the project, and asserts that the ten hottest functions have the same shares in both profiles.
-fn check(project: &Project, name: &str) {
+fn check_hottest_functions(project: &Project, name: &str) {
     let run = project.run(&[]);
     let compared = &run.summary()["runtime_pprof_comparison"];
     let number = |row: &Value, field: &str| row[field].as_f64().unwrap_or_else(|| panic!("{field}: {row}"));
@@ -56,7 +56,7 @@ fn hotspots_has_the_shares_that_the_runtime_sees() {
          func init() {{ go http.ListenAndServe(\"127.0.0.1:{port}\", nil) }}\n"
     );
     project.write("serve.go", &serve);
-    check(&project, "hotspots");
+    check_hottest_functions(&project, "hotspots");
 }
 
 #[test]
@@ -65,5 +65,5 @@ fn a_server_has_the_shares_that_the_runtime_sees() {
     let port = free_port();
     let args = format!("'-addr', '127.0.0.1:{port}', '-rates', '-busy', '40ms'");
     let project = Project::from_workload("endpoint", &settings(".", port, &args));
-    check(&project, "server");
+    check_hottest_functions(&project, "server");
 }

@@ -21,9 +21,9 @@ pub(crate) struct Frame {
 pub(crate) struct Sample {
     pub(crate) pid: u32,
     pub(crate) tid: u32,
-    /// Nanoseconds.
+    /// Time in nanoseconds.
     pub(crate) time: u64,
-    /// Leaf first.
+    /// Frames, leaf first.
     pub(crate) frames: Vec<Frame>,
 }
 
@@ -34,8 +34,8 @@ impl Sample {
         at > 0 && self.frames.iter().position(|frame| !frame.is_kernel()) != Some(at)
     }
 
-    /// Whether the call is the last instruction of its function, so that the return address is the start of the next
-    /// symbol. goflame shows the function with the call, perf shows the next symbol.
+    /// Whether the call of a frame is the last instruction of its function. Then the return address is the start of the next
+    /// symbol: goflame shows the function with the call, perf shows the next symbol.
     pub(crate) fn call_is_last(&self, at: usize) -> bool {
         self.is_return(at) && self.frames[at].at_start
     }
@@ -64,7 +64,7 @@ pub(crate) fn read(file: &Path) -> Vec<Sample> {
             let (pid, rest) = line.trim_start().split_once('/').unwrap();
             let (tid, time) = rest.split_once(' ').unwrap();
             let time: String = time.chars().filter(char::is_ascii_digit).collect();
-            // The kernel numbers a thread that has just ended -1.
+            // For a thread that has just ended, the kernel records the id -1.
             let [pid, tid] = [pid, tid].map(|id| if id == "-1" { u32::MAX } else { id.parse().unwrap() });
             samples.push(Sample { pid, tid, time: time.parse().unwrap(), frames: Vec::new() });
         }
@@ -72,8 +72,8 @@ pub(crate) fn read(file: &Path) -> Vec<Sample> {
     samples
 }
 
-/// Functions at which Go's own traceback ends (`TOPFRAME` in Go's src/runtime/*_amd64.s and *_arm64.s). Addresses above
-/// them are left over from an earlier use of the stack, so goflame ends stacks there.
+/// Functions at which Go's own traceback ends (`TOPFRAME` in Go's src/runtime/*_amd64.s and *_arm64.s). goflame ends stacks
+/// there too, because addresses above them are remains of an earlier use of the stack.
 const TOP_FRAMES: [&str; 6] = [
     "runtime.goexit",
     "runtime.mstart",
@@ -84,8 +84,8 @@ const TOP_FRAMES: [&str; 6] = [
     "runtime.morestack",
 ];
 
-/// Removes the suffix that assembly functions have in the symbol table (`f.abi0`). Go's function table, which goflame
-/// reads, has the name without it (`f`).
+/// Removes the suffix of assembly functions in the symbol table (`f.abi0`). Go's function table, which goflame reads, has
+/// the name without the suffix (`f`).
 pub(crate) fn drop_abi0(name: &str) -> &str {
     name.strip_suffix(".abi0").unwrap_or(name)
 }
@@ -98,8 +98,8 @@ pub(crate) fn cut_at_top_frame<T>(frames: &mut Vec<T>, name: impl Fn(&T) -> &str
     frames.len() < length
 }
 
-/// The compiler-generated wrappers of a program, by their names in the symbol table: the names of a wrapper and of its
-/// function may differ only in `.abi0`. goflame does not show wrappers as callers, like Go's own tracebacks.
+/// Names of the compiler-generated wrappers of a program, from the symbol table. The name of a wrapper can differ from that
+/// of the wrapped function only in `.abi0`. goflame does not show wrappers as callers, like Go's own tracebacks.
 pub(crate) fn wrappers(program: &Path) -> BTreeSet<String> {
     let bytes = std::fs::read(program).unwrap();
     let binary = goflame::gobin::Binary::parse(&bytes).unwrap();

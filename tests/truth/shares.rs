@@ -1,4 +1,4 @@
-//! Shares of functions in a profile, compared with measurements that the program made of itself.
+//! Shares of functions in a profile, compared with shares that the program measured itself.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use crate::harness::{Project, Run, alone, figure, text, tool};
 /// Maximum error of a share, in percentage points.
 const TOLERANCE: f64 = 3.0;
 
-/// Shares in percent by function.
+/// Share of each function, in percent.
 pub(crate) type Shares = BTreeMap<String, f64>;
 
 /// The shares that hotspots measured and printed.
-pub(crate) fn truth(run: &Run) -> Shares {
+pub(crate) fn measured_shares(run: &Run) -> Shares {
     let printed: Value = serde_json::from_str(&run.stdout_log()).unwrap();
     let functions = printed["functions"].as_array().unwrap();
     let share =
@@ -22,7 +22,7 @@ pub(crate) fn truth(run: &Run) -> Shares {
 }
 
 /// The cumulative shares in summary.json.
-pub(crate) fn in_summary(run: &Run) -> Shares {
+pub(crate) fn shares_in_summary(run: &Run) -> Shares {
     let summary = run.summary();
     let functions = summary["functions"].as_array().unwrap();
     let share = |function: &Value| {
@@ -32,7 +32,7 @@ pub(crate) fn in_summary(run: &Run) -> Shares {
 }
 
 /// The cumulative shares in profile.pb.gz, as `go tool pprof` prints them.
-fn in_pprof(run: &Run) -> Shares {
+fn shares_in_pprof(run: &Run) -> Shares {
     let table = text(tool("go").args(["tool", "pprof", "-top", "-cum", "-nodecount=0"]).arg(run.file("profile.pb.gz")));
     let rows = table.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -55,23 +55,23 @@ pub(crate) fn assert_close(source: &str, truth: &Shares, seen: &Shares) -> f64 {
     worst
 }
 
-fn check(variant: &str) {
+fn check_shares(variant: &str) {
     let _alone = alone();
     let project = Project::copy_of("examples/hotspots");
     let run = project.run(&["--variant", variant, "--", "-seconds", "2"]);
-    let truth = truth(&run);
+    let truth = measured_shares(&run);
     assert_eq!(truth.len(), 5, "hotspots measures five functions");
-    let summary = assert_close("summary.json", &truth, &in_summary(&run));
-    let pprof = assert_close("go tool pprof", &truth, &in_pprof(&run));
+    let summary = assert_close("summary.json", &truth, &shares_in_summary(&run));
+    let pprof = assert_close("go tool pprof", &truth, &shares_in_pprof(&run));
     figure(&format!("{variant}: summary.json is {summary:.2} points off at most, pprof {pprof:.2}"));
 }
 
 #[test]
-fn debug_shares_are_those_that_the_program_measured() {
-    check("debug");
+fn shares_in_a_debug_build_are_the_measured_shares() {
+    check_shares("debug");
 }
 
 #[test]
-fn release_shares_are_those_that_the_program_measured() {
-    check("release");
+fn shares_in_a_release_build_are_the_measured_shares() {
+    check_shares("release");
 }

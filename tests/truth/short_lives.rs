@@ -1,4 +1,4 @@
-//! CPU time of threads and processes that end before a sample is due, and of CPUs that the machine does not name.
+//! CPU time of threads and processes that are shorter than a period, and of CPUs that the machine does not list.
 
 use std::fs;
 
@@ -9,37 +9,37 @@ use crate::harness::{Project, Run, alone, figure, succeeded, tool};
 
 const SETTINGS: &str = "[app]\npackage = '.'\n[build]\nvariant = 'release'\n[record]\nevent = 'cpu-clock'\n";
 
-/// `goflame run -- ARGS` in a mount namespace of its own, after a line for the shell. Needs root.
-fn run_after(project: &Project, mounts: &str, args: &[&str]) -> Run {
+/// Runs `goflame run -- ARGS` in a new mount namespace, after the shell commands in `mounts`. Needs root.
+fn run_after_mounts(project: &Project, mounts: &str, args: &[&str]) -> Run {
     let mut command = tool("unshare");
     command.args(["--mount", "sh", "-e", "-c", &format!("{mounts}\nexec \"$@\""), "sh"]);
     command.arg(env!("CARGO_BIN_EXE_goflame")).args(["run", "--json", "--"]).args(args);
     Run::from_output(&succeeded(command.current_dir(project.path(""))))
 }
 
-/// Share of the used CPU time that was seen.
-fn seen(run: &Run) -> f64 {
+/// Sampled CPU time as a share of the used CPU time; 1.0 is all.
+fn sampled_share(run: &Run) -> f64 {
     let cpu = &run.summary()["quality"]["figures"]["cpu"];
     cpu["sampled_seconds"].as_f64().unwrap() / cpu["used_seconds"].as_f64().unwrap()
 }
 
-/// Whether this machine lets the tests confine events to a control group. Root in a container may not.
-fn can_confine() -> bool {
+/// Whether this machine permits events on a control group. Root in a container often has no permission.
+fn can_use_control_group() -> bool {
     geteuid().is_root() && ControlGroup::create().is_ok()
 }
 
 #[test]
-fn short_lives_are_seen_where_events_can_be_confined() {
+fn short_threads_and_processes_are_sampled_if_events_can_be_confined_to_a_control_group() {
     let _alone = alone();
     let project = Project::from_workload("shortlived", SETTINGS);
     for args in [["threads", "1500"], ["processes", "150"], ["unwaited", "200"]] {
         let run = project.run(&[&["--"][..], &args].concat());
         let sampler = &run.manifest()["sampler"];
-        let seen = seen(&run);
+        let seen = sampled_share(&run);
         figure(&format!("{}: {:.1} % of CPU time seen, events {}", args[0], seen * 100.0, sampler["tasks"]));
-        if can_confine() {
+        if can_use_control_group() {
             assert_eq!((&sampler["tasks"], &sampler["inherited_reason"]), (&"control-group".into(), &().into()));
-            // 98 % on a quiet machine. A busy one switches more often, and the time of a switch is not sampled.
+            // 98 % on a quiet machine. A busy machine switches more often, and the time of a switch is not sampled.
             assert!((0.85..1.1).contains(&seen), "{}: {seen}", args[0]);
             let names = fs::read_to_string(run.file("profile.folded")).unwrap();
             assert!(!names.contains("__gate"), "goflame's own code is not the program's");
@@ -50,13 +50,13 @@ fn short_lives_are_seen_where_events_can_be_confined() {
 }
 
 #[test]
-fn cpu_time_that_was_not_seen_is_shown_with_its_cause() {
+fn cpu_time_without_samples_is_reported_with_its_cause() {
     let _alone = alone();
     let project = Project::from_workload("shortlived", SETTINGS);
     // As in a container: the control groups are visible, but cannot be changed.
     let mounts = "for mount in $(findmnt -rno TARGET -t cgroup,cgroup2); do mount -o remount,bind,ro $mount; done";
-    let run = run_after(&project, mounts, &["threads", "1500"]);
-    let share = seen(&run);
+    let run = run_after_mounts(&project, mounts, &["threads", "1500"]);
+    let share = sampled_share(&run);
     assert!(share < 0.3, "threads of less than a period were seen: {share}");
     // From fewer than 1 000 samples, shares have no decimals.
     let decimals = usize::from(run.summary()["samples"].as_u64().unwrap() >= 1_000);
@@ -75,7 +75,7 @@ fn cpu_time_that_was_not_seen_is_shown_with_its_cause() {
 }
 
 #[test]
-fn every_cpu_is_sampled_whatever_the_machine_names() {
+fn every_cpu_is_sampled_even_if_the_list_of_cpus_is_wrong() {
     let _alone = alone();
     let project = Project::from_workload("threads", SETTINGS);
     let list = project.path("online");
@@ -89,8 +89,8 @@ fn every_cpu_is_sampled_whatever_the_machine_names() {
         ("CPUs that do not exist", bind("0-63")),
         ("no CPU", bind("garbage")),
     ] {
-        let run = run_after(&project, &mounts, &["-n", "4", "-seconds", "1"]);
-        let seen = seen(&run);
+        let run = run_after_mounts(&project, &mounts, &["-n", "4", "-seconds", "1"]);
+        let seen = sampled_share(&run);
         figure(&format!("{name}: {:.1} % of CPU time seen", seen * 100.0));
         assert!((0.9..1.1).contains(&seen), "{name}: {seen}");
     }

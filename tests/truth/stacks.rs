@@ -1,5 +1,5 @@
-//! goflame's stacks compared with the true stacks of a program, in both variants: the callers of leaves without a
-//! frame, the roots of stacks, and inlined calls.
+//! Compares goflame's stacks with the true stacks of a program, in both variants: callers of leaves without a frame, roots
+//! of stacks, and inlined calls.
 
 use std::fs;
 use std::io::Write;
@@ -19,33 +19,33 @@ fn run(variant: &str, mode: &str) -> Run {
     let project = Project::from_workload("stacks", "[app]\npackage = '.'\nname = 'stacks'\n[archive]\nraw = true\n");
     let run = project.run(&["--variant", variant, "--", "-mode", mode, "-seconds", "2"]);
     assert!(run.quality("samples") > 500, "{} samples are too few", run.quality("samples"));
-    // The project's directory is removed when `project` is dropped, so copy the run out of it.
+    // Copies the run, because the project's directory is removed when `project` is dropped.
     let kept = tempfile::tempdir().unwrap().keep();
     text(tool("cp").arg("-r").arg(&run.dir).arg(&kept));
     Run { dir: kept.join(run.dir.file_name().unwrap()), stderr: run.stderr }
 }
 
-/// The archived program.
+/// Path of the archived program.
 fn program(run: &Run) -> PathBuf {
     run.file(run.manifest()["build"]["file"].as_str().unwrap())
 }
 
-/// Runs a mode of another workload. Returns the project, which holds the run's files.
+/// Runs a mode of another workload. The returned project keeps the files of the run.
 fn run_workload(workload: &str, mode: &str) -> (Project, Run) {
     let project = Project::from_workload(workload, &format!("[app]\npackage = '.'\nname = '{workload}'\n"));
     let run = project.run(&["--release", "--", "-mode", mode]);
     (project, run)
 }
 
-/// Numbers of samples in the leaves.
+/// Numbers of samples in the leaf functions of [`CALLERS`].
 #[derive(Debug, Default, Clone, Copy)]
 struct LeafSamples {
     all: u64,
-    /// Samples with the true caller.
+    /// Number of samples with the true caller.
     right: u64,
 }
 
-/// The samples in the leaves, in goflame's profile.
+/// Counts the samples in the leaf functions, in goflame's profile.
 fn leaf_samples(run: &Run) -> LeafSamples {
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
     let mut samples = LeafSamples::default();
@@ -63,7 +63,7 @@ fn leaf_samples(run: &Run) -> LeafSamples {
     samples
 }
 
-/// The samples in the leaves, in the kernel's callchains, which follow frame pointers.
+/// Counts the samples in the leaf functions, in the kernel's callchains, which follow frame pointers.
 fn leaf_samples_by_frame_pointers(run: &Run) -> LeafSamples {
     let bytes = fs::read(program(run)).unwrap();
     let binary = Binary::parse(&bytes).unwrap();
@@ -75,7 +75,7 @@ fn leaf_samples_by_frame_pointers(run: &Run) -> LeafSamples {
     let mut samples = LeafSamples::default();
     for record in PerfData::parse(&recording).unwrap().records() {
         let RecordKind::Sample(sample) = record.unwrap().kind else { continue };
-        // The program is not position-independent: addresses are those of its file.
+        // The program is not position-independent, so run-time addresses are the addresses in the file.
         let user = sample.callchain.skip_while(|word| *word != context::USER).skip(1);
         let chain: Vec<u64> = user.take(2).collect();
         let [ip, caller] = chain[..] else { continue };
@@ -87,7 +87,7 @@ fn leaf_samples_by_frame_pointers(run: &Run) -> LeafSamples {
     samples
 }
 
-/// Checks goflame's profile. Returns the samples by frame pointers.
+/// Checks the callers of leaf functions in goflame's profile. Returns the counts by frame pointers.
 fn check_leaves(variant: &str) -> LeafSamples {
     let _alone = alone();
     let run = run(variant, "leaf");
@@ -137,7 +137,7 @@ fn check_roots(variant: &str) {
     ));
     assert!(percent(rooted, stacks) >= 99.0, "{rooted} of {stacks} stacks are complete");
     assert!(all > 500 && percent(to_goexit, all) >= 99.0, "{to_goexit} of {all} stacks begin at the goroutine's root");
-    // All functions of the mode were sampled.
+    // All functions of the mode must have samples.
     for called in ["crypto/sha256.", "runtime.memmove", "runtime.memclrNoHeapPointers", "main.duff"] {
         assert!(folded.contains(called), "{called} was not sampled");
     }
@@ -153,7 +153,7 @@ fn assembly_stacks_reach_the_root_in_a_debug_build() {
     check_roots("debug");
 }
 
-/// A frame with the name of its file alone: the binary has trimmed paths, and the pprof file those of this machine's
+/// Removes the directory of a frame's file: the binary has trimmed paths, the pprof file has paths of this machine's
 /// sources.
 fn without_directory(frame: &str) -> String {
     let (name, place) = frame.rsplit_once(' ').unwrap();
@@ -169,7 +169,7 @@ fn inlined_calls_equal_those_of_the_runtime() {
     let mapping = raw.mappings.iter().find(|(_, mapped)| **mapped == file).map(|(id, _)| *id).unwrap();
     let sampled: Vec<_> = raw.locations.values().filter(|location| location.mapping == mapping).collect();
     let mut expand =
-        tool_at(program(&run)).arg("-expand").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        command_at(program(&run)).arg("-expand").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let addresses: Vec<String> = sampled.iter().map(|location| format!("{:x}", location.address)).collect();
     let mut stdin = expand.stdin.take().unwrap();
     let writer = std::thread::spawn(move || stdin.write_all((addresses.join("\n") + "\n").as_bytes()).unwrap());
@@ -183,11 +183,11 @@ fn inlined_calls_equal_those_of_the_runtime() {
         let truth: Vec<&str> = line.split('\t').filter(|frame| !frame.is_empty()).collect();
         let last = format!("{} {}:{}", location.name, location.file, location.line);
         let own: Vec<String> = location.inlined.iter().chain([&last]).map(|frame| with_types_elided(frame)).collect();
-        // goflame shows a wrapper between calling conventions as the function that it wraps, in that function's file.
+        // goflame shows a wrapper between calling conventions as the wrapped function, with that function's file.
         let same = |(own, truth): (&String, &&str)| match truth.strip_suffix("<autogenerated>:1") {
             Some(name) => own.starts_with(name) && own.ends_with(":0"),
-            // A function has one file in a pprof profile. For `main.init`, whose code comes from many places, it is a made-up
-            // one, and a line of another file is left out.
+            // In a pprof profile, a function has one file. `main.init` has code from several files, so its file is the
+            // placeholder `<autogenerated>`, and lines of other files are left out.
             None => match own.strip_suffix("<autogenerated>:0") {
                 Some(name) => truth.starts_with(name),
                 None => without_directory(own) == without_directory(truth),
@@ -206,15 +206,15 @@ fn inlined_calls_equal_those_of_the_runtime() {
     assert!(generic > 0, "no call that is inlined in a generic function was sampled");
     let folded = fs::read_to_string(run.file("profile.folded")).unwrap();
     assert!(folded.contains(";main.inlined;main.outer;main.middle;main.inner"), "{folded}");
-    // Both call paths of `rotate` are correct. Which one is sampled depends on the CPU.
+    // Both call paths of `rotate` are correct. The CPU decides which path has samples.
     let within = folded.contains(";main.inlined;main.outer;main.middle;main.inner;main.rotate ");
     assert!(within || folded.contains(";main.inlined;main.outer;main.inner;main.rotate "), "{folded}");
     let picture = fs::read_to_string(run.file("flamegraph.svg")).unwrap();
     assert!(picture.contains("main.rotate (inlined)"), "inlined frames are not marked");
 }
 
-/// The frame as the runtime prints it, with `[...]` instead of the text from the first to the last bracket
-/// (`funcNamePiecesForPrint` in src/runtime/traceback.go). pprof files contain the full names.
+/// Converts a full name, as in pprof files, to the form that the runtime prints: `[...]` replaces the text from the first to
+/// the last bracket (`funcNamePiecesForPrint` in src/runtime/traceback.go).
 fn with_types_elided(frame: &str) -> String {
     match (frame.find('['), frame.rfind(']')) {
         (Some(first), Some(last)) if first < last => format!("{}[...]{}", &frame[..first], &frame[last + 1..]),
@@ -222,12 +222,12 @@ fn with_types_elided(frame: &str) -> String {
     }
 }
 
-fn tool_at(path: PathBuf) -> std::process::Command {
+fn command_at(path: PathBuf) -> std::process::Command {
     std::process::Command::new(path)
 }
 
 #[test]
-fn time_in_wrappers_is_that_of_their_callers() {
+fn time_in_wrappers_counts_for_their_callers() {
     let _alone = alone();
     for (mode, wrapper) in [("promoted", "main.(*outer).Get"), ("value", "main.(*record).Get")] {
         let (_project, run) = run_workload("wrappers", mode);
@@ -252,13 +252,13 @@ fn stacks_end_where_frame_pointers_no_longer_advance() {
         let right: u64 = folded.lines().filter(|line| line.contains(&caller)).map(count).sum();
         let all: u64 = folded.lines().filter(of_mode).map(count).sum();
         assert!(all >= 100 && right == all, "{right} of {all}:\n{folded}");
-        // In a signal handler, the frame pointers lead there too, and the copy is of the handler's stack.
+        // Few stacks are truncated. In a signal handler, the stack copy is of the handler's stack and shows no cycle.
         let truncated = run.quality("truncated_stacks");
         assert!(truncated * 100 <= run.quality("samples"), "{truncated} stacks are truncated");
         let reasons = run.summary()["quality"]["reasons"].to_string();
         assert!(!reasons.contains("perf_event_max_stack"), "{reasons}");
 
-        // perf records no stack copy. A repeated address that is no code is still seen.
+        // perf records no stack copy. A repeated address that is not code is still detected.
         if mode == "circle" {
             let program = run.file(run.manifest()["build"]["file"].as_str().unwrap());
             let recorded = project.perf_record(&[program.as_os_str(), "-mode".as_ref(), mode.as_ref()]);
@@ -270,12 +270,12 @@ fn stacks_end_where_frame_pointers_no_longer_advance() {
 }
 
 #[test]
-fn threads_made_by_c_code_give_no_address_without_a_name_and_no_wrong_advice() {
+fn threads_made_by_c_code_have_names_and_cause_no_wrong_advice() {
     let _alone = alone();
     let (_project, run) = run_workload("cthreads", "");
     let (frames, unnamed) = (run.quality("user_frames"), run.quality("unnamed_user_frames"));
     figure(&format!("threads of C code: {unnamed} of {frames} user frames have no name"));
-    // A frame pointer that leads to itself gives about 120 of them in one sample.
+    // A frame pointer that leads to itself would add about 120 unnamed frames to a sample.
     assert!(frames >= 500 && unnamed * 200 <= frames, "{unnamed} of {frames}");
     let (stacks, rooted) = (run.quality("user_stacks"), run.quality("rooted_stacks"));
     assert!(rooted * 100 >= stacks * 95, "{rooted} of {stacks} are complete");

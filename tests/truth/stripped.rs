@@ -1,4 +1,4 @@
-//! A stripped program still has function names: they are in the pclntab, which `-s -w` does not remove.
+//! Checks that a stripped program still has function names. They are in pclntab, which `-s -w` does not remove.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Two hundred busy threads: no sample is lost, and goflame's memory does not grow with the recording.
+//! Checks a program with 200 busy threads: no sample is lost, and goflame's memory does not grow with the recording.
 
 use std::fs;
 use std::io::Read;
@@ -16,14 +16,14 @@ const FREQUENCY: u32 = 997;
 
 /// A measurement during a recording.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+struct Measurement {
     /// Size of perf.data, in bytes.
     perf_data: u64,
     /// Resident memory of goflame itself, in bytes.
     resident: u64,
 }
 
-/// `VmRSS` of a process, in bytes. The peak would include memory that was freed before the recording.
+/// `VmRSS` of a process, in bytes. Not the peak, which includes memory that was freed before the recording.
 fn resident_memory(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -54,14 +54,14 @@ fn two_hundred_busy_threads_lose_no_sample_and_need_no_more_memory() {
     command.args(["run", "--json", "-F", &FREQUENCY.to_string(), "--"]);
     command.args(["-n", &THREADS.to_string(), "-seconds", "4"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let stdout = read_aside(child.stdout.take().unwrap());
-    let stderr = read_aside(child.stderr.take().unwrap());
-    let mut moments = Vec::new();
+    let stdout = read_in_thread(child.stdout.take().unwrap());
+    let stderr = read_in_thread(child.stderr.take().unwrap());
+    let mut measurements = Vec::new();
     let status = loop {
         if let (Some(perf_data), Some(resident)) =
             (size_of_recording(&project.path(".goflame")), resident_memory(child.id()))
         {
-            moments.push(Moment { perf_data, resident });
+            measurements.push(Measurement { perf_data, resident });
         }
         match child.try_wait().unwrap() {
             Some(status) => break status,
@@ -77,8 +77,7 @@ fn two_hundred_busy_threads_lose_no_sample_and_need_no_more_memory() {
     let cpu = &run.summary()["quality"]["figures"]["cpu"];
     let (sampled, used) = (cpu["sampled_seconds"].as_f64().unwrap(), cpu["used_seconds"].as_f64().unwrap());
     let seen = sampled * 100.0 / used;
-    // When a thread ends, its unfinished periods are not sampled: half a period for each CPU that it ran on, on
-    // average.
+    // When a thread ends, its unfinished period on each CPU is not sampled. On average that is half a period for each CPU.
     let cpus = std::thread::available_parallelism().unwrap().get();
     let unfinished = (THREADS * cpus) as f64 * 0.5 / f64::from(FREQUENCY);
     assert!(
@@ -86,11 +85,11 @@ fn two_hundred_busy_threads_lose_no_sample_and_need_no_more_memory() {
         "{seen:.1} % of {used:.2} CPU seconds were seen"
     );
 
-    // Measure while the file grows, before the analysis starts; buffers reach their size in the first quarter.
-    let size = moments.last().unwrap().perf_data;
+    // Measures only while the file grows, before the analysis starts. In the first quarter, buffers still grow.
+    let size = measurements.last().unwrap().perf_data;
     let middle = size / 4..size * 9 / 10;
-    let recording = moments.iter().filter(|moment| middle.contains(&moment.perf_data));
-    let recording: Vec<Moment> = recording.copied().collect();
+    let recording = measurements.iter().filter(|moment| middle.contains(&moment.perf_data));
+    let recording: Vec<Measurement> = recording.copied().collect();
     let (first, last) = (recording[0], recording[recording.len() - 1]);
     let most = recording.iter().map(|moment| moment.resident).max().unwrap();
     let (file, memory) = (last.perf_data - first.perf_data, most - first.resident);
@@ -104,7 +103,7 @@ fn two_hundred_busy_threads_lose_no_sample_and_need_no_more_memory() {
 }
 
 /// Reads a pipe to its end in a thread, so that the writer never blocks.
-fn read_aside(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+fn read_in_thread(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         pipe.read_to_end(&mut bytes).unwrap();

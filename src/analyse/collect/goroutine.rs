@@ -1,7 +1,7 @@
 //! The goroutine and the labels of a sample.
 
 use super::{Collector, last_stack_of};
-use crate::analyse::address_space::Hint;
+use crate::analyse::address_space::LookupHint;
 use crate::analyse::goroutine::Running;
 use crate::analyse::labels::SampleLabels;
 use crate::analyse::raw_location::RawLocation;
@@ -10,9 +10,9 @@ use crate::analyse::unwind::{Registers, StackRoot};
 use crate::perfdata::{KnownGoroutine, Sample, SampleFacts};
 
 impl Collector<'_, '_, '_> {
-    /// The position of a sample's goroutine in [`Collected::goroutines`](super::Collected::goroutines), and the labels of
-    /// the goroutine. [`Self::stack`] must have been called for the same sample just before.
-    pub(super) fn goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<(u32, SampleLabels)> {
+    /// The position of a sample's goroutine in [`Collected::goroutines`](super::Collected::goroutines), and the goroutine's
+    /// labels. Call [`Self::replace_last_stack`] for the same sample first.
+    pub(super) fn resolve_goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<(u32, SampleLabels)> {
         let known = match self.settings.repairs {
             Some(repairs) => repairs.goroutines.get(self.facts.goroutine()?).copied(),
             None => self.find_goroutine(sample, pid),
@@ -23,7 +23,7 @@ impl Collector<'_, '_, '_> {
         let KnownGoroutine { pid, address, id, start, creator, labels } = known?;
         let space = self.spaces.get(pid)?;
         let mut location = |address: u64| {
-            let (image, offset) = space.find(address, &mut Hint::default())?;
+            let (image, offset) = space.find(address, &mut LookupHint::default())?;
             Some(self.out.locations.intern(RawLocation::File(image, offset)))
         };
         let (start, creator) = (location(start), location(creator));
@@ -32,7 +32,7 @@ impl Collector<'_, '_, '_> {
         Some((goroutine, SampleLabels::new(labels, self.facts)))
     }
 
-    /// The goroutine of a sample that was taken in Go code, or in other code that Go code called.
+    /// The goroutine of a sample in Go code, or in other code that Go code called.
     fn find_goroutine(&mut self, sample: &Sample<'_>, pid: u32) -> Option<KnownGoroutine> {
         let caller = self.unwinder.take_goroutine().or(self.left_goroutine);
         let registers = sample.user_regs.as_ref().and_then(Registers::from_sample)?;
@@ -40,12 +40,12 @@ impl Collector<'_, '_, '_> {
         let space = self.spaces.get(pid)?;
         let Self { unwinder, facts, settings, .. } = self;
         let readings = &settings.goroutines;
-        let root = self.last_stacks[last_stack_of(sample)].root(|addresses| unwinder.root(addresses, space));
+        let root = self.last_stacks[last_stack_of(sample)].root(|addresses| unwinder.find_root(addresses, space));
         let entry = if let StackRoot::Goroutine { entry } = root { entry } else { None };
         let stack = sample.user_stack.unwrap_or_default();
         let time = sample.time.unwrap_or(0);
-        let left_stack = || unwinder.left_stack(&registers, stack, space);
-        let running = readings.running(pid, &registers, time, entry, left_stack);
+        let left_stack = || unwinder.left_frame_pointer(&registers, stack, space);
+        let running = readings.find_running(pid, &registers, time, entry, left_stack);
         let running = match running {
             Running::Thread | Running::Unread(_) if root == StackRoot::StackGrowth => {
                 let growing = unwinder.growing_goroutines(&registers, stack, space);
@@ -53,7 +53,7 @@ impl Collector<'_, '_, '_> {
             }
             other => other,
         };
-        let is_mapped = |address: u64| address == 0 || space.find(address, &mut Hint::default()).is_some();
+        let is_mapped = |address: u64| address == 0 || space.find(address, &mut LookupHint::default()).is_some();
         let (address, seen, start) = match running {
             Running::Goroutine(seen) if is_mapped(seen.start) => (Some(seen.address), Some(seen), Some(seen.start)),
             Running::Descriptor { address, start } => (Some(address), None, start.or(entry)),
@@ -63,15 +63,15 @@ impl Collector<'_, '_, '_> {
             }
             Running::Goroutine(_) | Running::Unread(_) | Running::Thread => (None, None, None),
         };
-        if matches!(root, StackRoot::Goroutine { .. }) && readings.has(pid) {
+        if matches!(root, StackRoot::Goroutine { .. }) && readings.has_process(pid) {
             // While the thread runs on its own stack, the register holds the thread's descriptor.
             let in_register = registers.goroutine == address || readings.is_thread(pid, registers.goroutine);
             facts.set(SampleFacts::OF_GOROUTINE, true);
             facts.set(SampleFacts::FOREIGN_REGISTER, !in_register);
         }
         let address = address?;
-        let SampleLabels { set, late } = settings.labels.at(pid, address, time);
-        facts.set(SampleFacts::LATE_LABELS, late);
+        let SampleLabels { set, is_late } = settings.labels.find(pid, address, time);
+        facts.set(SampleFacts::LATE_LABELS, is_late);
         Some(KnownGoroutine {
             pid,
             address,

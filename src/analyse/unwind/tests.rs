@@ -12,8 +12,8 @@ use crate::perfdata::PerfData;
 const SP: u64 = 0x7000;
 const TEXT: u64 = 0x1000;
 
-/// Number of pushed bytes by function: a leaf without a frame, two functions with frames, one that sets its stack
-/// pointer (`None`), the root.
+/// Functions with the number of bytes below their return address: a leaf without a frame, two functions with frames, a
+/// function that sets its stack pointer (`None`), and the root.
 const FUNCTIONS: [(u64, Option<u32>); 5] = [(0, Some(0)), (1, Some(0x20)), (2, Some(0x30)), (3, None), (4, Some(0))];
 
 impl Registers {
@@ -23,7 +23,7 @@ impl Registers {
     }
 }
 
-/// An address in the middle of a function.
+/// An address in the middle of the function with this number.
 fn at(function: u64) -> u64 {
     TEXT + function * 0x100 + 0x40
 }
@@ -68,12 +68,12 @@ fn bytes(stack: &[u64]) -> Vec<u8> {
     stack.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// Repairs a callchain. `stack` is the copy from `SP` upwards, `bp` the frame pointer.
+/// Repairs the callchain `chain`. `stack` is the copy from `SP` upwards. `bp` is the frame pointer.
 fn repaired(ip: u64, bp: u64, stack: &[u64], chain: &[u64]) -> (Vec<u64>, RepairOutcome) {
     repaired_with(add_native, ip, bp, stack, chain)
 }
 
-/// [`repaired`] with the functions that `add_more` adds.
+/// Like [`repaired`], with further functions that `add_more` adds.
 fn repaired_with(
     add_more: impl FnOnce(&mut Unwinder<'_, '_>),
     ip: u64,
@@ -100,7 +100,7 @@ fn empty_recording() -> Vec<u8> {
 
 #[test]
 fn the_missing_caller_of_a_leaf_without_a_frame_is_restored() {
-    // The frame pointer is that of the caller. The caller's return address is at SP + 8 + 0x20, beyond the copy.
+    // The register has the frame pointer of the caller. The caller's return address is at SP + 8 + 0x20, beyond the copy.
     let (frames, outcome) = repaired(at(0), SP + 0x20, &[at(1)], &[at(0), at(2), at(4)]);
     assert_eq!(frames, vec![at(0), at(1), at(2), at(4)]);
     assert_eq!(outcome, RepairOutcome::Repaired);
@@ -125,7 +125,7 @@ fn a_copy_of_the_whole_stack_needs_no_callchain() {
 
 #[test]
 fn callers_that_do_not_continue_the_copy_are_cut() {
-    // The frame pointer has another value, below the slot of the next return address.
+    // The frame pointer register has another value, which is below the slot of the next return address.
     let (frames, outcome) = repaired(at(0), SP - 0x100, &[at(1)], &[at(0), 0xbad, 0xbad]);
     assert_eq!(frames, vec![at(0), at(1)]);
     assert_eq!(outcome, RepairOutcome::Cut);
@@ -135,7 +135,7 @@ fn callers_that_do_not_continue_the_copy_are_cut() {
 fn the_callchain_is_kept_where_a_function_has_set_the_stack_pointer() {
     let chain = [at(3), at(2), at(4)];
     assert_eq!(repaired(at(3), SP, &[at(1)], &chain), (chain.to_vec(), RepairOutcome::Untouched));
-    // Also if that function is not the leaf.
+    // The same if that function is not the leaf.
     let (frames, outcome) = repaired(at(0), 0x9000, &[at(3), 7, 7], &[at(0), at(2), at(4)]);
     assert_eq!(frames, vec![at(0), at(3), at(2), at(4)]);
     assert_eq!(outcome, RepairOutcome::Repaired);
@@ -151,21 +151,21 @@ fn the_walk_ends_at_a_word_that_is_not_a_code_address() {
 }
 
 #[test]
-fn the_frame_pointer_of_the_stack_that_was_left_is_found() {
+fn the_frame_pointer_into_the_stack_that_the_thread_left_is_found() {
     let left_stack = |ip, bp, stack: &[u64]| {
         let registers = Registers { ip, ..Registers::for_tests(SP, bp, None) };
-        with_unwinder(|_| (), |unwinder, space| unwinder.left_stack(&registers, &bytes(stack), space))
+        with_unwinder(|_| (), |unwinder, space| unwinder.left_frame_pointer(&registers, &bytes(stack), space))
     };
     let left = 0x9000;
-    // In a function that is called by the one that switches stacks (3): before and after its frame is set up.
+    // In a function that function 3, which switches stacks, calls: before and after the function sets up its frame.
     assert_eq!(left_stack(at(0), left, &[at(3)]), Some(left));
     assert_eq!(left_stack(at(1), SP + 0x18, &[0, 0, 0, left, at(3)]), Some(left));
-    // Deeper, in code that uses the register for another value.
+    // In a deeper function that uses the register for another value.
     assert_eq!(left_stack(at(0), 0x1234, &[at(1), 0, 0, 0, left, at(3)]), Some(left));
-    // In the function that switches stacks, and by frame pointers in code without tables.
+    // In the function that switches stacks. Then in code without tables, by frame pointers.
     assert_eq!(left_stack(at(3), left, &[]), Some(left));
     assert_eq!(left_stack(at(9), SP + 8, &[0, left, at(3)]), Some(left));
-    // The copy ends too early; there are no callers.
+    // The copy ends too early, or there are no callers.
     assert_eq!(left_stack(at(1), SP + 0x18, &[0, 0, 0, left]), None);
     assert_eq!(left_stack(at(9), SP + 8, &[0, left]), None);
     assert_eq!(left_stack(at(1), SP + 0x18, &[0, 0, 0, left, at(4)]), None);
@@ -213,7 +213,7 @@ fn add_native(unwinder: &mut Unwinder<'_, '_>) {
 
 /// A C leaf without a frame.
 const LEAF: u64 = 5;
-/// A C function of 24 bytes, with its caller's frame pointer in the last word.
+/// A C function with a frame of 24 bytes. The last word of the frame is the caller's frame pointer.
 const SAVES: u64 = 6;
 /// A C function that keeps a frame pointer.
 const FRAMED: u64 = 7;
@@ -230,7 +230,7 @@ const GOROUTINE: u64 = 0xc000_0800;
 
 #[test]
 fn c_frames_are_restored_up_to_the_goroutine() {
-    // The C code kept the register: the kernel went from the leaf to the goroutine and missed the C frames.
+    // The C code kept the frame pointer register: the kernel went from the leaf to the goroutine and missed the C frames.
     let stack = [at(SAVES), 0, 0, GOROUTINE, at(ASMCGOCALL), 0, 0];
     let (frames, outcome) = repaired(at(LEAF), GOROUTINE, &stack[..1], &[at(LEAF), at(1), at(4)]);
     assert_eq!(frames, vec![at(LEAF), at(SAVES), at(1), at(4)]);
@@ -239,14 +239,14 @@ fn c_frames_are_restored_up_to_the_goroutine() {
     let walked = [at(LEAF), at(SAVES), at(ASMCGOCALL)];
     assert_eq!(frames, [&walked[..], &[at(1), at(4)]].concat());
     assert_eq!(outcome, RepairOutcome::Repaired);
-    // The C code has another value in the register: a number, or an address on its own stack.
+    // The C code uses the register for another value: a number, or an address on the C stack.
     for bp in [7, SP, SP + 0x80] {
         for chain in [&[at(LEAF)][..], &[at(LEAF), 0xbad], &[at(LEAF), at(1), at(4)]] {
             let (frames, outcome) = repaired(at(LEAF), bp, &stack, chain);
             assert_eq!((frames, outcome), (walked.to_vec(), RepairOutcome::Cut), "{bp:x} {chain:x?}");
         }
     }
-    // By chance it is the address at which the goroutine's frame pointer was saved.
+    // By chance, the value is the address at which the goroutine's frame pointer was saved.
     let (frames, outcome) = repaired(at(LEAF), SP + 0x18, &stack, &[at(LEAF), at(ASMCGOCALL), at(1), at(4)]);
     let confirmed = [at(LEAF), at(SAVES), at(ASMCGOCALL), at(1), at(4)];
     assert_eq!((frames, outcome), (confirmed.to_vec(), RepairOutcome::Repaired));
@@ -258,7 +258,7 @@ fn c_frames_with_frame_pointers_are_confirmed() {
     let chain = [at(FRAMED), at(ASMCGOCALL), at(1), at(4)];
     let (frames, outcome) = repaired(at(FRAMED), SP, &stack, &chain);
     assert_eq!((frames, outcome), (chain.to_vec(), RepairOutcome::Untouched));
-    // The frame pointer does not lead to Go code, so it is not that of a goroutine.
+    // The frame pointer does not lead to Go code, so it does not belong to a goroutine.
     let (frames, outcome) = repaired(at(FRAMED), SP, &stack, &[at(FRAMED), at(ASMCGOCALL), at(WITHOUT_TABLES)]);
     assert_eq!((frames, outcome), (vec![at(FRAMED), at(ASMCGOCALL)], RepairOutcome::Cut));
 }
@@ -296,7 +296,7 @@ fn after_an_epilogue_the_frame_pointer_is_in_the_register() {
 fn c_code_ends_at_its_root_and_at_missing_tables() {
     let (frames, outcome) = repaired(at(LEAF), 3, &[at(START), 0], &[at(LEAF), 0xbad]);
     assert_eq!((frames, outcome), (vec![at(LEAF), at(START)], RepairOutcome::Repaired));
-    // The caller of a function without tables is unknown, but the kernel may have found it.
+    // The tables do not give the caller of a function without tables, but the kernel can have found the caller.
     let chain = [at(LEAF), at(1), at(4)];
     let (frames, outcome) = repaired(at(LEAF), GOROUTINE, &[at(WITHOUT_TABLES), 0], &chain);
     let whole = [at(LEAF), at(WITHOUT_TABLES), at(1), at(4)];
@@ -308,14 +308,14 @@ fn c_code_ends_at_its_root_and_at_missing_tables() {
 
 #[test]
 fn the_walk_continues_through_a_callback_to_the_goroutines_frames() {
-    // A leaf that is called by cgocallback, whose frame is on the goroutine's stack as if asmcgocall had called it.
+    // cgocallback calls the leaf. Its frame is on the goroutine's stack, as if asmcgocall had called cgocallback.
     let stack = [at(CGOCALLBACK), 0, 0, 0, 0, at(0), at(1), 0, 0, 0, 0, at(4)];
     let own = [at(0), at(CGOCALLBACK), at(0), at(1), at(4)];
     for chain in [&[at(0)][..], &[at(0), at(FRAMED), 0xbad]] {
         let (frames, outcome) = repaired(at(0), 0x1_0000, &stack, chain);
         assert_eq!((frames, outcome), (own.to_vec(), RepairOutcome::Repaired), "{chain:x?}");
     }
-    // Frame pointers lead through the C code to the same frames: the kernel's callchain has more frames.
+    // Frame pointers lead through the C code to the same frames. So the kernel's callchain has more frames.
     let chain = [at(0), at(FRAMED), at(FRAMED), at(ASMCGOCALL), at(1), at(4)];
     let (frames, outcome) = repaired(at(0), 0x1_0000, &stack, &chain);
     let whole = [&own[..2], &chain[1..]].concat();
@@ -328,7 +328,7 @@ fn the_walk_continues_through_a_callback_to_the_goroutines_frames() {
 
 #[test]
 fn a_saved_register_in_crosscall2_is_not_a_caller() {
-    // The call in crosscall2, as the assembler of Go 1.17 and newer lays it out.
+    // crosscall2 as the assembler of Go 1.17 and newer makes it.
     let crosscall2 = |sp_delta| GoUnwind {
         entry: TEXT,
         end: TEXT,
@@ -350,7 +350,7 @@ fn a_saved_register_in_crosscall2_is_not_a_caller() {
 }
 
 #[test]
-fn the_size_that_a_copy_lacks_is_known() {
+fn the_size_of_a_long_enough_copy_is_known() {
     let missing = |ip, bp, stack: &[u64], chain: &[u64]| {
         let registers = Registers { ip, ..Registers::for_tests(SP, bp, None) };
         with_unwinder(add_native, |unwinder, space| {

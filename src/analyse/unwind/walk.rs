@@ -1,22 +1,21 @@
-//! Unwinding of a stack copy: from the sampled registers, return address by return address, as long as the tables of
-//! the programs say where the next one is. Go code has pclntab, C code has `.eh_frame`.
+//! Unwinding of a stack copy: from the sampled registers, return address by return address, as long as the tables of the
+//! programs say where the next return address is. Go code has pclntab, C code has `.eh_frame`.
 //!
-//! Must not guess: the walk ends where the tables say nothing.
+//! Must not guess: the walk ends where the tables have no answer.
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
 use super::Registers;
-use crate::analyse::address_space::{AddressSpace, Hint};
+use crate::analyse::address_space::{AddressSpace, LookupHint};
 use crate::analyse::files::{Binaries, ImageId};
 use crate::gobin::{Binary, Cfa, CfaBase, GoUnwind, NativeUnwind, Saved, Special};
 
 /// Maximum number of frames that are read from a stack copy.
 pub(super) const MAX_FRAMES: usize = 1024;
 
-/// Maximum size of a frame, in bytes. The maximum size of a goroutine's stack is 1 GB, and single frames are far
-/// smaller.
+/// Maximum size of a frame. Real frames are far smaller: the maximum size of a goroutine's whole stack is 1 GB.
 pub(super) const MAX_FRAME_BYTES: u64 = 1 << 28;
 
 /// The sampled copy of the user stack, from the stack pointer upwards.
@@ -36,7 +35,7 @@ impl StackCopy<'_> {
 /// A return address that was read from the stack copy.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReturnAddress {
-    /// Address of the stack slot that holds it.
+    /// Address of the stack slot with the return address.
     pub(super) slot: u64,
     pub(super) address: u64,
 }
@@ -46,21 +45,21 @@ pub(super) struct ReturnAddress {
 pub(super) enum WalkEnd {
     /// The walk reached the root of the stack.
     Root,
-    /// The next return address lies beyond the copy.
+    /// The next return address is beyond the end of the copy.
     BeyondCopy {
-        /// Address of the stack slot that holds it.
+        /// Address of the stack slot with the next return address.
         slot: u64,
-        /// Whether the function that returns to it is native, and so may not keep frame pointers.
+        /// Whether the function that returns to that address is native. Native code often has no frame pointers.
         of_native: bool,
     },
     /// The callers are on another stack: a goroutine has called C code, which runs on the thread's own stack. The frame
-    /// pointer leads to them.
+    /// pointer leads to the callers.
     OtherStack { frame_pointer: u64 },
-    /// The tables say nothing.
+    /// The tables do not say where the next return address is.
     Unknown,
 }
 
-/// The tables' unwind information for an address.
+/// Unwind information for an address, from pclntab or `.eh_frame`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum UnwindInfo {
     Go(GoUnwind),
@@ -70,23 +69,23 @@ pub(super) enum UnwindInfo {
 /// Walks stack copies with the tables of all programs in a recording.
 pub(super) struct StackWalker<'b, 'f> {
     binaries: &'b Binaries<'f>,
-    /// Unwind information by file and offset; `None` where the tables say nothing.
+    /// Unwind information by file and offset. `None` where the tables have no answer.
     pub(super) cache: HashMap<(ImageId, u64), Option<UnwindInfo>, RandomState>,
-    /// The callers that the last walk found, that of the leaf first. Each slot lies above the one before.
+    /// The callers that the last walk found, the caller of the leaf first. Slots are in ascending order.
     pub(super) callers: Vec<ReturnAddress>,
-    /// Position in `callers` at which the last walk jumped over C code: from a Go function that the C code called, to
-    /// the Go function that called the C code. The frames of the C code are on another stack.
+    /// Position in `callers` at which the last walk jumped over C code: from a Go function that the C code called, to the
+    /// Go function that called the C code. The frames of the C code are on another stack.
     pub(super) callback: Option<usize>,
     /// The goroutine that called the C code of the last walk.
     pub(super) goroutine: Option<u64>,
-    /// Whether the function that returns to the last of `callers` is a Go function.
+    /// Whether the function that returns to the last address in `callers` is a Go function.
     pub(super) last_is_go: bool,
 }
 
-/// A frame of a walk: its current instruction and its registers, as far as they are known.
+/// A frame of a walk: the current instruction and the known registers.
 #[derive(Debug, Clone, Copy)]
 struct WalkFrame {
-    /// Address of the instruction that runs, or of the call.
+    /// Address of the current instruction. In a caller, the address of its call.
     address: u64,
     sp: u64,
     bp: Option<u64>,
@@ -116,11 +115,11 @@ impl<'b, 'f> StackWalker<'b, 'f> {
         }
     }
 
-    /// Walks a stack copy. Fills [`StackWalker::callers`].
+    /// Walks a stack copy. Stores the result in [`StackWalker::callers`], and returns why the walk ended.
     pub(super) fn walk(&mut self, registers: &Registers, copy: StackCopy<'_>, space: &AddressSpace) -> WalkEnd {
         self.callers.clear();
         (self.callback, self.goroutine) = (None, None);
-        let mut hint = Hint::default();
+        let mut hint = LookupHint::default();
         let Registers { ip: address, sp, bp, link, goroutine } = *registers;
         // A call pushes the return address (x86-64) or stores it in the link register (arm64). On arm64, a function
         // with a frame saves the link register at the bottom of the frame.
@@ -134,7 +133,7 @@ impl<'b, 'f> StackWalker<'b, 'f> {
                         Some(Special::Cgocallback) if go.sp_write => {
                             self.callback.get_or_insert(self.callers.len());
                         }
-                        // The C code has preserved the register.
+                        // The C code has preserved the goroutine register.
                         Some(Special::Asmcgocall) if go.sp_write && !frame.is_leaf => {
                             self.goroutine = self.goroutine.or(frame.goroutine);
                         }
@@ -162,32 +161,32 @@ impl<'b, 'f> StackWalker<'b, 'f> {
     }
 
     /// The unwind information for an address in a Go function.
-    pub(super) fn go(&mut self, space: &AddressSpace, address: u64) -> Option<GoUnwind> {
-        match self.unwind_info(space, address, &mut Hint::default())? {
+    pub(super) fn go_info(&mut self, space: &AddressSpace, address: u64) -> Option<GoUnwind> {
+        match self.unwind_info(space, address, &mut LookupHint::default())? {
             UnwindInfo::Go(go) => Some(go),
             UnwindInfo::Native(_) => None,
         }
     }
 
-    /// The program that is mapped at an address, and the address at link time.
-    pub(super) fn binary(&self, space: &AddressSpace, address: u64) -> Option<(&'b Binary<'f>, u64)> {
-        let (image, offset) = space.find(address, &mut Hint::default())?;
+    /// The program that is mapped at an address, and the link-time address.
+    pub(super) fn binary_at(&self, space: &AddressSpace, address: u64) -> Option<(&'b Binary<'f>, u64)> {
+        let (image, offset) = space.find(address, &mut LookupHint::default())?;
         let binary = self.binaries.get(image).ok()?;
         Some((binary, binary.address_of_offset(offset)?))
     }
 
     /// Whether an address is in a Go function.
     pub(super) fn is_go(&mut self, space: &AddressSpace, address: u64) -> bool {
-        self.go(space, address).is_some()
+        self.go_info(space, address).is_some()
     }
 
     /// Whether an address is in a function with unwind information.
     pub(super) fn is_code(&mut self, space: &AddressSpace, address: u64) -> bool {
-        self.unwind_info(space, address, &mut Hint::default()).is_some()
+        self.unwind_info(space, address, &mut LookupHint::default()).is_some()
     }
 
     /// The unwind information for an address, from the tables of the program that is mapped there.
-    fn unwind_info(&mut self, space: &AddressSpace, address: u64, hint: &mut Hint) -> Option<UnwindInfo> {
+    fn unwind_info(&mut self, space: &AddressSpace, address: u64, hint: &mut LookupHint) -> Option<UnwindInfo> {
         let (image, offset) = space.find(address, hint)?;
         let binaries = self.binaries;
         *self.cache.entry((image, offset)).or_insert_with(|| {
@@ -198,13 +197,13 @@ impl<'b, 'f> StackWalker<'b, 'f> {
     }
 }
 
-/// Whether a Go function has no callers, neither on this stack nor on the stack that it left.
+/// Whether a Go function has no callers, on this stack or on the stack that its thread left.
 pub(super) fn is_root(go: &GoUnwind) -> bool {
     go.top_frame || matches!(go.special, Some(Special::Mcall | Special::Morestack))
 }
 
-/// Number of bytes that a Go function has on the stack below its return address.
-fn pushed(go: &GoUnwind) -> Result<u64, WalkEnd> {
+/// Number of bytes from the stack pointer of a Go function up to its return address.
+fn bytes_below_return(go: &GoUnwind) -> Result<u64, WalkEnd> {
     if is_root(go) {
         return Err(WalkEnd::Root);
     }
@@ -213,11 +212,11 @@ fn pushed(go: &GoUnwind) -> Result<u64, WalkEnd> {
 
 impl WalkFrame {
     fn go_caller(&self, go: &GoUnwind, copy: StackCopy<'_>) -> Result<Caller, WalkEnd> {
-        let pushed = pushed(go)?;
+        let pushed = bytes_below_return(go)?;
         match go.special {
             _ if !go.sp_write => {}
-            // cgocallback lays out the goroutine's stack as if the function that called the C code had called
-            // cgocallback. The runtime's own unwinder relies on that (src/runtime/traceback.go).
+            // cgocallback changes the goroutine's stack: it looks as if cgocallback was called by the function that called
+            // the C code. The runtime's unwinder relies on that too (src/runtime/traceback.go).
             Some(Special::Cgocallback) if !self.is_leaf => {}
             Some(Special::Asmcgocall | Special::VdsoCaller) if !self.is_leaf => {
                 return self.caller_on_other_stack(pushed, copy);
@@ -225,11 +224,11 @@ impl WalkFrame {
             _ => return Err(WalkEnd::Unknown),
         }
         let slot = self.sp.saturating_add(pushed);
-        // If C code called back, the kernel's next return address is on the other stack.
+        // If C code called back, the kernel's next return address is on the C code's stack.
         let beyond = if go.sp_write { WalkEnd::Unknown } else { WalkEnd::BeyondCopy { slot, of_native: false } };
         let address = copy.word(slot).ok_or(beyond)?;
-        // Once the function has set up its frame, the caller's frame pointer is saved below the return address. Before
-        // that it is still in the register, except in assembly, which may use the register for other values.
+        // After the function has set up its frame, the caller's frame pointer is saved below the return address. Before
+        // that, the frame pointer is still in the register. Only assembly can use the register for other values.
         let saved = slot.checked_sub(8).filter(|saved| pushed >= 8 && self.bp == Some(*saved));
         let bp = match saved {
             Some(saved) => copy.word(saved),
@@ -238,13 +237,13 @@ impl WalkFrame {
         Ok(Caller { return_address: ReturnAddress { slot, address }, sp: slot.saturating_add(8), bp, goroutine: None })
     }
 
-    /// The caller of a Go function that has switched from the goroutine's stack to call other code, and has kept the
-    /// frame pointer (`src/runtime/asm_amd64.s`, `sys_linux_amd64.s`, `time_linux_amd64.s`).
+    /// The caller of a Go function that has switched from the goroutine's stack to another stack and kept the frame pointer
+    /// (`src/runtime/asm_amd64.s`, `sys_linux_amd64.s`, `time_linux_amd64.s`).
     fn caller_on_other_stack(&self, pushed: u64, copy: StackCopy<'_>) -> Result<Caller, WalkEnd> {
         let Some(frame_pointer) = self.bp.filter(|bp| bp.is_multiple_of(8)) else { return Err(WalkEnd::Unknown) };
         let other_stack = WalkEnd::OtherStack { frame_pointer };
-        // If the caller already ran on the thread's own stack, its slot lies above this frame. Before Go 1.21,
-        // asmcgocall has no frame, and the frame pointer is that of its caller.
+        // If the caller already ran on the thread's own stack, the caller's slot is above this frame. Before Go 1.21,
+        // asmcgocall has no frame, so the frame pointer is that of its caller.
         let slot = frame_pointer.checked_add(8).filter(|slot| *slot > self.sp && pushed >= 8);
         let slot = slot.ok_or(other_stack)?;
         let address = copy.word(slot).ok_or(other_stack)?;
@@ -253,7 +252,7 @@ impl WalkFrame {
     }
 
     fn go_caller_by_link(&self, go: &GoUnwind, copy: StackCopy<'_>) -> Result<Caller, WalkEnd> {
-        let pushed = pushed(go)?;
+        let pushed = bytes_below_return(go)?;
         let slot = self.sp;
         let address = match self.link {
             _ if go.sp_write => return Err(WalkEnd::Unknown),
@@ -277,17 +276,17 @@ impl WalkFrame {
         }
         let slot = cfa - 8;
         let address = copy.word(slot).ok_or(WalkEnd::BeyondCopy { slot, of_native: true })?;
-        let bp = self.saved(frame_pointer, self.bp, cfa, copy);
-        let goroutine = self.saved(goroutine, self.goroutine, cfa, copy);
+        let bp = self.saved_register(frame_pointer, self.bp, cfa, copy);
+        let goroutine = self.saved_register(goroutine, self.goroutine, cfa, copy);
         Ok(Caller { return_address: ReturnAddress { slot, address }, sp: cfa, bp, goroutine })
     }
 
     /// The caller's value of a register whose value in this frame is `current`.
-    fn saved(&self, saved: Saved, current: Option<u64>, cfa: u64, copy: StackCopy<'_>) -> Option<u64> {
+    fn saved_register(&self, saved: Saved, current: Option<u64>, cfa: u64, copy: StackCopy<'_>) -> Option<u64> {
         match saved {
             Saved::Same => current,
             Saved::AtCfa(offset) => match cfa.checked_add_signed(offset.into())? {
-                // Below the stack pointer: an epilogue has already restored the register.
+                // A slot below the stack pointer: an epilogue has already restored the register.
                 slot if slot < self.sp => current.filter(|_| self.is_leaf),
                 slot => copy.word(slot),
             },

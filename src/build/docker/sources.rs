@@ -41,7 +41,7 @@ impl Sources {
             let here = file.parent().unwrap_or(root);
             for local in local_dirs {
                 // Resolves the path as Go does: symbolic links are not followed.
-                let dir = fsio::collapsed(&here.join(local));
+                let dir = fsio::normalize(&here.join(local));
                 if file.ends_with("go.work") {
                     files.push(dir.join("go.mod"));
                 }

@@ -57,7 +57,7 @@ fn build_package(config: &Config, args: &BuildArgs, options: BuildOptions, termi
         "Built",
         &format!(
             "{} with {} in {:.1} s",
-            crate::fsio::shown(&artifact.path).display(),
+            crate::fsio::relative_to_cwd(&artifact.path).display(),
             built.go.version,
             built.wall.as_secs_f64()
         ),
@@ -68,10 +68,10 @@ fn build_package(config: &Config, args: &BuildArgs, options: BuildOptions, termi
 
 fn print_verified(verified: &Verified, terminal: &Terminal) {
     let artifact = &verified.built.artifact;
-    let shown = crate::fsio::shown(&artifact.path).display();
+    let shown = crate::fsio::relative_to_cwd(&artifact.path).display();
     terminal.step("Verified", &format!("{shown}: {}, the same {} bytes", verified.how, artifact.size));
     terminal.step("Sha256", &artifact.sha256);
-    terminal.step("Wrote", &crate::fsio::shown(&verified.record).display().to_string());
+    terminal.step("Wrote", &crate::fsio::relative_to_cwd(&verified.record).display().to_string());
 }
 
 fn clean_cache(config: &Config, terminal: &Terminal) -> Result<ExitCode, Failure> {

@@ -55,7 +55,7 @@ pub(in crate::cli) fn record(
         verdict(&outcome.reported, told(&outcome.findings), terminal);
     }
     show_waits(&outcome, terminal);
-    let dir = fsio::shown(&outcome.dir);
+    let dir = fsio::relative_to_cwd(&outcome.dir);
     terminal.step("Archived", &format!("{}{}", dir.display(), not_latest(&outcome)));
     show_flame_graph(&outcome, args.recording.open, terminal);
     unless_closed(printed)?;

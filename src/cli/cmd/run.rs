@@ -103,7 +103,7 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
         terminal.step("Note", &format!("debug builds (-N -l) cost CPU unevenly: use --release {purpose}"));
     }
     show_waits(&outcome, terminal);
-    let dir = fsio::shown(&outcome.dir);
+    let dir = fsio::relative_to_cwd(&outcome.dir);
     terminal.step("Archived", &format!("{}{}", dir.display(), not_latest(&outcome)));
     terminal.step("Finished", &format!("{} in {:.1} s", outcome.files.join(", "), started.elapsed().as_secs_f64()));
     show_flame_graph(&outcome, args.recording.open, terminal);

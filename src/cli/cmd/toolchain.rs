@@ -39,7 +39,7 @@ pub(in crate::cli) fn toolchain(
             check(version)?;
             let config = project.settings(&Overrides::default())?;
             pipeline::use_toolchain(&config, version)?;
-            let file = config.file.as_deref().map_or_else(|| "goflame.toml".as_ref(), fsio::shown);
+            let file = config.file.as_deref().map_or_else(|| "goflame.toml".as_ref(), fsio::relative_to_cwd);
             terminal.step("Pinned", &format!("go{version} ({})", file.display()));
             if !pipeline::toolchains().iter().any(|go| go.version == format!("go{version}")) {
                 terminal.step("Note", &format!("it is not installed: goflame toolchain install {version}"));

@@ -372,7 +372,7 @@ fn describe_cross_check(check: &CrossCheck) -> String {
 
 /// Says where the samples of an incomplete run are kept.
 fn samples_kept(perf_data: &Path) -> String {
-    let perf_data = fsio::shown(perf_data).as_os_str();
+    let perf_data = fsio::relative_to_cwd(perf_data).as_os_str();
     format!(
         "what was sampled is kept, and may hold parts of the program's memory: {}",
         quote_command(&["goflame".as_ref(), "report".as_ref(), perf_data])

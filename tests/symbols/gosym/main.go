@@ -1,6 +1,6 @@
 // Gosym prints how Go's debug/gosym symbolises a file. "gosym FILE START END STEP" prints a line for each STEPth address
-// whose answer differs from the one before, in the format of inside/oracle.go, with one frame: the name and entry of the
-// physical function, and the innermost line.
+// whose answer differs from the answer before. The format is that of inside/oracle.go, with a single frame: name and entry
+// of the physical function, and the innermost line.
 package main
 
 import (
@@ -40,7 +40,7 @@ func main() {
 		if function == nil {
 			continue
 		}
-		// The line is -1 in padding. It is less for functions without a line table, for which gosym reads a wrong table.
+		// The line is -1 in padding, and below -1 in functions without a line table, for which gosym reads a wrong table.
 		if line < 0 {
 			file, line = "?", 0
 		}

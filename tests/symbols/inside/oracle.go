@@ -1,5 +1,5 @@
-// Prints how the Go runtime symbolises the addresses of its own program. This file is part of several programs: of the one
-// in this directory, and by `go build -overlay` of the Go compiler and gofmt.
+// Prints how the Go runtime symbolises the addresses of the program. This file is part of several programs: the program in
+// this directory and, with `go build -overlay`, the Go compiler and gofmt.
 
 package main
 
@@ -23,8 +23,8 @@ func startLine(frame *runtime.Frame) int
 func symbolName(frame *runtime.Frame) string
 
 // With GOFLAME_SYMBOLS="START END STEP" in the environment, prints a line for each STEPth address whose answer differs from
-// the one before. A line holds the address and the frames, innermost first: name, file, line, start line of the function,
-// entry of the physical function. Wrappers are left out, as in Go's tracebacks.
+// the answer before. A line contains the address and the frames, innermost first: name, file, line, start line of the
+// function, entry of the physical function. Wrappers are left out, as in Go's tracebacks.
 func init() {
 	var start, end, step uintptr
 	if n, _ := fmt.Sscanf(os.Getenv("GOFLAME_SYMBOLS"), "%x %x %d", &start, &end, &step); n != 3 {
@@ -33,8 +33,8 @@ func init() {
 	out := bufio.NewWriter(os.Stdout)
 	last := ""
 	for pc := start; pc < end; pc += step {
-		// The runtime takes pc+1 as a return address, and so symbolises pc. This fails if pc+1 is the first address of
-		// a function, or is after the last function.
+		// The runtime takes pc+1 for a return address, and therefore symbolises pc. This fails if pc+1 is the first address
+		// of a function, or is after the last function.
 		next := runtime.FuncForPC(pc + 1)
 		askable := next != nil && next.Entry() != pc+1
 		answer := "\x1e?"

@@ -1,4 +1,4 @@
-// Burner uses about 0.3 s of CPU time. `-status` asks for another exit status than 0.
+// Burner uses about 0.3 s of CPU time. `-status` sets the exit status.
 package main
 
 import (
@@ -31,7 +31,7 @@ func burn(x uint64) uint64 {
 	return x
 }
 
-// cpuSeconds is what this process has used so far.
+// cpuSeconds returns the CPU seconds that this process has used.
 func cpuSeconds() float64 {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {

@@ -1,4 +1,4 @@
-// Ccallers computes in one C++ function, for two Go callers: twice as long for the first.
+// Ccallers calls a C++ function from two Go functions. It takes twice as long for the first caller.
 package main
 
 // unsigned long compute(unsigned long n);

@@ -1,5 +1,5 @@
-// Clobber works in assembly that uses the frame pointer for another value. Without arguments it calls its own assembly,
-// with "-sign" that of crypto/ecdsa.
+// Clobber computes in assembly that uses the frame pointer register for another value. Without arguments it calls the
+// assembly in this directory, with "-sign" the assembly of crypto/ecdsa.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Contention lets goroutines compete for one lock that guards almost nothing, until they have used a second of CPU time.
+// Contention has goroutines that compete for a lock around very little work, until they have used a second of CPU time.
 package main
 
 import (

@@ -1,11 +1,11 @@
-// Cstacks spends its time in C code, compiled as C compilers do unless told otherwise, whose true stacks are known.
+// Cstacks spends its time in C code with known stacks, compiled with the default flags of C compilers.
 //
-//	cstacks -mode plain      plain, middle and spin call each other and leave the frame pointer's register alone
-//	cstacks -mode recursion  descend calls itself DEPTH times, then spin; it keeps values in every register
+//	cstacks -mode plain      plain calls middle, which calls spin; they do not change the frame pointer register
+//	cstacks -mode recursion  descend calls itself DEPTH times, then spin; it uses every register
 //	cstacks -mode sort       libc's qsort calls compare, which calls weigh and spin
 //	cstacks -mode callback   visit calls back into Go, which computes
 //
-// Each is called by main.work on a goroutine of its own, through a Go function of its own.
+// main.work calls the C function on a new goroutine, through a Go function of the mode.
 package main
 
 /*

@@ -3,7 +3,7 @@
 #include "_cgo_export.h"
 #include "work.h"
 
-// Every function keeps a frame of its own.
+// Keeps the compiler from inlining or copying a function.
 #define OWN __attribute__((noinline, noclone))
 
 // spin is a leaf without a frame.
@@ -17,7 +17,7 @@ OWN uint64_t spin(uint64_t x, int rounds)
 	return x;
 }
 
-// middle and plain keep one value across calls, for which compilers take rbx: rbp stays Go's.
+// middle and plain keep one value across calls. Compilers use rbx for it, so rbp still has Go's frame pointer.
 OWN uint64_t middle(uint64_t x)
 {
 	return spin(x, 20000) + x;
@@ -28,7 +28,7 @@ OWN uint64_t plain(uint64_t seed)
 	return middle(seed | 1) ^ seed;
 }
 
-// descend keeps more values across its call than there are registers that calls preserve.
+// descend keeps more values across its call than there are callee-saved registers, so it uses rbp too.
 OWN uint64_t descend(int depth, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
 	if (depth == 0)

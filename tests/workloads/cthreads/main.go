@@ -1,5 +1,5 @@
-// Cthreads makes many short threads: with C code in a program, Go makes threads by pthread_create, and a sample in the
-// system call has a stale frame pointer. The main goroutine keeps its thread and computes, so that there are other samples.
+// Cthreads makes many short threads. In a program with C code, Go makes threads with pthread_create, and a sample in its
+// system call has an old frame pointer. The main goroutine stays on its thread and computes, so there are other samples.
 package main
 
 // static int one(void) { return 1; }

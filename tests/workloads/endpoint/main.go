@@ -1,6 +1,6 @@
-// Endpoint serves the profiles of net/http/pprof, prints "ready PID HOST:PORT" and what it is asked for, and works until a
-// signal ends it: two functions take CPU time in known parts, memory is kept, and goroutines wait for a mutex and for
-// channels.
+// Endpoint serves the profiles of net/http/pprof. It prints "ready PID HOST:PORT" and the name of each requested profile. It
+// runs until a signal ends it: two functions use known shares of CPU time, memory is kept, and goroutines wait for a mutex
+// and for channels.
 package main
 
 import (
@@ -56,12 +56,12 @@ func main() {
 	}
 	go contend()
 	go contend()
-	// The heap profile knows what a finished collection has found.
+	// The heap profile shows the memory that the last finished collection has found.
 	runtime.GC()
 	fmt.Println("ready", os.Getpid(), listener.Addr())
 
 	for end := time.Now().Add(*duration); time.Now().Before(end); time.Sleep(9 * time.Millisecond) {
-		// Rounds of equal length would beat with the timer of a profile.
+		// The length is random: rounds of equal length could run in step with the timer of a profile.
 		round := time.Duration(float64(*busy) * (0.5 + rand.Float64()))
 		sink += often(3 * round / 4)
 		sink += seldom(round / 4)
@@ -75,7 +75,7 @@ func keep() {
 	kept = append(kept, make([]byte, 1<<20))
 }
 
-// start leaves a goroutine behind that can never go on.
+// start leaks a goroutine that waits for ever.
 //
 //go:noinline
 func start() {

@@ -1,5 +1,5 @@
-// Goroutines in code that hides them: assembly that uses the goroutine register or the frame pointer for other values,
-// and goroutines whose stacks grow. Prints the ids of the goroutines that compute.
+// Goroutines that are hard to find in samples: in assembly that uses the goroutine register or the frame pointer for other
+// values, and while their stacks grow. Prints the ids of the goroutines that compute.
 package main
 
 import (
@@ -40,7 +40,8 @@ func spinner(p *[512]uint64, n int) {
 	spin(p, n)
 }
 
-// A list of addresses in code, each above the one before: as descriptors, they have stacks, small ids, and entries in code.
+// walker reads a table of ascending code addresses in assembly. Read as goroutine descriptors, the table has valid stacks,
+// small ids, and entries in code.
 func walker(rounds int) {
 	defer wait.Done()
 	fmt.Println(id())
@@ -62,7 +63,7 @@ func descend(depth int) int {
 	return descend(depth-1) + pad[depth]
 }
 
-// brief goroutines grow their stacks from the smallest size.
+// brief starts short goroutines that grow their stacks from the smallest size.
 func brief(until time.Time) {
 	for time.Now().Before(until) {
 		done := make(chan int)
@@ -91,7 +92,7 @@ func (c *climber) start(height int, group *sync.WaitGroup) {
 	group.Done()
 }
 
-// crowd starts goroutines in groups of 6.
+// crowd starts groups of 6 goroutines that grow their stacks.
 func crowd(until time.Time) {
 	for time.Now().Before(until) {
 		var group sync.WaitGroup
@@ -120,7 +121,7 @@ type server interface{ serve(n int) }
 //go:noinline
 func plain(sum *int, n int) { burn(sum, n); wait.Done() }
 
-// Small enough to be inlined.
+// small is small enough to be inlined.
 func small(sum *int, n int) { plain(sum, n) }
 
 func main() {

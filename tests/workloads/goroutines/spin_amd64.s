@@ -1,4 +1,4 @@
-// Assembly that uses R14 for data, which ABI0 allows, and the frame pointer.
+// Assembly that uses R14 and the frame pointer register for data. ABI0 permits that.
 
 #include "textflag.h"
 
@@ -30,7 +30,7 @@ next:
 	MOVQ AX, ret+24(FP)
 	RET
 
-// The frame pointer leads to itself, with a return address that is no code.
+// circle makes a frame pointer that leads to itself, with a return address that is not code.
 // func circle(n int)
 TEXT ·circle(SB), NOSPLIT, $48-8
 	MOVQ n+0(FP), CX
@@ -45,7 +45,7 @@ turn:
 	MOVQ 24(SP), BP
 	RET
 
-// Two frame pointers lead to one another, with return addresses in code.
+// pair makes two frame pointers that lead to each other, with return addresses in code.
 // func pair(n int)
 TEXT ·pair(SB), NOSPLIT, $48-8
 	MOVQ n+0(FP), CX

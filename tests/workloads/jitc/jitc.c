@@ -1,5 +1,5 @@
-// Makes machine code in memory that becomes executable later, and names it in a jitdump and in a perf map: two functions that
-// share their addresses, without frame pointers.
+// Makes machine code in memory that becomes executable later, and names it in a perf map or, with the argument "dump", in a
+// jitdump. The jitdump names two functions without frame pointers, one after the other at the same address.
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 // Jitcode makes machine code while it runs, and names it as runtimes do. The argument says how: "map" writes a perf map,
-// "deleted" removes it before the end, "dump" writes a jitdump, "nothing" names nothing, "elsewhere" names nothing and runs
-// the code on memory of its own.
+// "deleted" removes the perf map before the end, "dump" writes a jitdump, "nothing" names nothing, "elsewhere" names nothing
+// and runs the code on a separate stack.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 // call calls the code with n in BX.
 func call(code uintptr, n uint64)
 
-// jump goes on in the code with n in BX. The code runs on the stack that ends at top, and saves registers to saved.
+// jump jumps to the code with n in BX. The code runs on the stack that ends at top, and saves registers in saved.
 func jump(code, top uintptr, saved *[2]uintptr, n uint64)
 
 const turn = 200_000_000
@@ -63,7 +63,7 @@ func main() {
 		copy(memory[1024:], caller(inner))
 		name := fmt.Sprintf("/tmp/perf-%d.map", os.Getpid())
 		if mode != "nothing" {
-			// The second line names code that the third and fourth replace.
+			// The second line names code that the third and fourth line replace.
 			lines := "no entry\n%x 800 made before\n%x %x made inner;1\x1b[31m\n0x%x %x made outer\n"
 			text := fmt.Sprintf(lines, start, inner, len(loop), outer, len(caller(inner)))
 			check(os.WriteFile(name, []byte(text), 0o644))
@@ -76,7 +76,7 @@ func main() {
 	}
 }
 
-// elsewhere runs code on its own stack.
+// elsewhere runs code on a separate stack.
 type elsewhere struct {
 	code, top uintptr
 	saved     [2]uintptr
@@ -99,13 +99,13 @@ func (e *elsewhere) long() { e.run(3 * turn) }
 //go:noinline
 func (e *elsewhere) run(n uint64) { jump(e.code, e.top, &e.saved, n) }
 
-// dump runs "first", then "second" at the same addresses, then "first" again, which has moved to the next page.
+// dump runs "first", then "second" at the same address, then "first" again after a move to the next page.
 func dump(memory []byte, start uintptr) {
 	name := fmt.Sprintf("jit-%d.dump", os.Getpid())
 	file, err := os.Create(name)
 	check(err)
 	write(file, []uint32{0x4a695444, 1, 40, 62, 0, uint32(os.Getpid())}, now(), uint64(0))
-	// Mapping the file tells the profiler its name.
+	// Mapping the file tells the profiler the file's name.
 	_, err = syscall.Mmap(int(file.Fd()), 0, 4096, syscall.PROT_READ|syscall.PROT_EXEC, syscall.MAP_PRIVATE)
 	check(err)
 
@@ -123,7 +123,7 @@ func dump(memory []byte, start uintptr) {
 	write(&moved, uint64(0), at+4096, at, at+4096, uint64(len(loop)), uint64(1))
 	record(file, 1, moved.Bytes())
 	run(start+4096, 2*turn)
-	// Killed while it writes: the last record is cut off.
+	// The last record is cut off, as if the program was killed during the write.
 	write(file, uint32(0), uint32(1000), now(), uint64(7))
 }
 

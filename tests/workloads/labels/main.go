@@ -1,5 +1,4 @@
-// Command labels computes with profiler labels that change every so often, and writes runtime/pprof's own profile of the
-// same time.
+// Labels computes with profiler labels that change often. At the same time, it writes the profile of runtime/pprof.
 package main
 
 import (
@@ -12,7 +11,8 @@ import (
 	"sync"
 )
 
-// Work of about a millisecond on a fast CPU. A fixed amount of work takes the same CPU time on a busy machine.
+// millisecond is the number of rounds that a fast CPU does in about a millisecond. The amount of work is fixed, so it takes
+// the same CPU time on a busy machine.
 const millisecond = 400_000
 
 var sink [2]uint64
@@ -38,7 +38,7 @@ func beta(worker, milliseconds int) { burn(worker, milliseconds) }
 //go:noinline
 func gamma(worker, milliseconds int) { burn(worker, milliseconds) }
 
-// serve handles a request of each of three tenants, and then works as long as the first without labels.
+// serve handles a request of each of three tenants. Then it computes without labels, as long as for the first tenant.
 func serve(worker, period int) {
 	tenants := []struct {
 		name   string
@@ -63,7 +63,7 @@ func main() {
 			panic(err)
 		}
 		defer file.Close()
-		// StartCPUProfile complains, and keeps this rate.
+		// StartCPUProfile then prints a warning, and keeps this rate.
 		runtime.SetCPUProfileRate(250)
 		if err := pprof.StartCPUProfile(file); err != nil {
 			panic(err)

@@ -1,5 +1,5 @@
-// Onegoroutine computes in a single goroutine on eight processors, for a second of CPU time: the scheduler has nothing for
-// the others.
+// Onegoroutine computes in a single goroutine with eight processors (Ps), for a second of CPU time. Seven processors have no
+// work.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Partial writes fast to both streams, while its runtime collects garbage: lines without an end, bytes that are not text,
-// lines that look like the runtime's, one byte at a time, and much at once. It writes the same in each run.
+// Partial writes fast to stdout and stderr while its runtime collects garbage: lines without an end, bytes that are not text,
+// lines that look like lines of the runtime, single bytes, and large blocks. It writes the same in each run.
 package main
 
 import (
@@ -13,13 +13,13 @@ import (
 
 const lookAlike = "gc 1 @0.001s 0%: 0.1+0.1+0.1 ms clock, 0.1+0.1/0.1/0.1+0.1 ms cpu, 4->4->0 MB, 4 MB goal, 0 MB stacks, 0 MB globals, 2 P\n"
 
-// Letters only: a digit that is written alone may be one that a line of the runtime lacks.
+// slow has only letters: a reader could take a single digit for a part of a line of the runtime.
 const slow = "one byte at a time"
 
 var sink []byte
 
 func main() {
-	// Only the collections below.
+	// No garbage collections except those below.
 	debug.SetGCPercent(-1)
 	var over int32
 	done := make(chan int)

@@ -1,5 +1,5 @@
-// Printer writes known lines, so that a test can tell whether stdout, stderr, stdin, arguments, environment
-// and directory arrive unharmed:
+// Printer writes known lines, so that a test can check stdout, stderr, stdin, arguments, environment and working directory
+// of a workload:
 //
 //	stdout: "out 1" to "out N", "arg WORD" for each argument, "env NAME=VALUE" for each -env, "dir PATH" with
 //	        -dir, then standard input unchanged with -stdin

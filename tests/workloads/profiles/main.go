@@ -1,6 +1,6 @@
-// Profiles writes each of the profiles that Go's runtime has into the directory that it is given: cpu.pb.gz, heap.pb.gz,
-// allocs.pb.gz, mutex.pb.gz, block.pb.gz and goroutine.pb.gz, and all but the first as text too: heap.txt. What it does meanwhile has inlined calls, recursion, generics,
-// closures, assembly, and samples with labels.
+// Profiles writes all profiles of Go's runtime into the directory in its argument: cpu.pb.gz, heap.pb.gz, allocs.pb.gz,
+// mutex.pb.gz, block.pb.gz and goroutine.pb.gz. It writes all except the CPU profile as text too, such as heap.txt. Its work
+// has inlined calls, recursion, generics, closures, assembly, and samples with labels.
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 	allocate()
 	contend()
 	pprof.Do(context.Background(), pprof.Labels("tenant", "acme"), func(context.Context) { go waitForever() })
-	// So that the heap profile knows what is in use.
+	// After a collection, the heap profile shows the memory in use.
 	runtime.GC()
 	for _, name := range []string{"heap", "allocs", "mutex", "block", "goroutine"} {
 		file := create(name + ".pb.gz")
@@ -63,7 +63,7 @@ func check(err error) {
 	}
 }
 
-// compute uses CPU time until the program has used this number of seconds, however busy the machine is.
+// compute works until the program has used this number of CPU seconds.
 func compute(seconds float64) {
 	var sum uint64
 	for usedCPU() < seconds {
@@ -127,7 +127,7 @@ func sorted[T int | float64](count int) uint64 {
 	return uint64(values[1])
 }
 
-// waitForever is in the goroutine profile, with the label of the goroutine that started it.
+// waitForever is in the goroutine profile. Its goroutine inherits the label of the goroutine that started it.
 func waitForever() { select {} }
 
 func allocate() {

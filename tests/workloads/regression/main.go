@@ -1,5 +1,5 @@
-// Regression does a fixed amount of work in four functions. Its argument is the work of one of them, checksum, in percent.
-// It prints nothing but a number, so that the work cannot be optimised away.
+// Regression does a fixed amount of work in four functions. The argument is the work of the function checksum, in percent.
+// It prints a number that depends on all work, so that the compiler cannot remove the work.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Server is an HTTP server and the load for it.
+// Server is an HTTP server, and the load for the server.
 //
-//	server serve ADDR [WORD...]         serves until SIGTERM, then exits 1; the words are below
+//	server serve ADDR [WORD...]         serves until SIGTERM, then exits 1; serve checks the words
 //	server load URL DURATION [WORD...]  sends requests, and prints how long they took in the form of Go's benchmarks
 package main
 
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// A name that must not be in a window.
+// burnAtStart runs before the server is ready. Its name must not be in the profile of a window.
 func init() {
 	if os.Args[1] == "serve" {
 		burnAtStart(300 * time.Millisecond)

@@ -1,6 +1,6 @@
-// Shortlived computes in lives that are shorter than the time between two samples: in threads (`shortlived threads N`),
-// in processes that each start the next generation (`shortlived processes N`), or in processes that nobody waits for
-// (`shortlived unwaited N`).
+// Shortlived computes in N threads or processes that are shorter than the time between two samples: in threads
+// (`shortlived threads N`), in processes that each start a child (`shortlived processes N`), or in processes that nobody
+// waits for (`shortlived unwaited N`).
 package main
 
 import (
@@ -31,7 +31,7 @@ func main() {
 		done := make(chan uint32)
 		for i := 0; i < count; i++ {
 			go func() {
-				runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+				runtime.LockOSThread() // without unlock, so the thread ends with the goroutine
 				done <- work(300_000)
 			}()
 			<-done
@@ -41,7 +41,7 @@ func main() {
 			start("parent")
 		}
 	case "unwaited":
-		signal.Ignore(syscall.SIGCHLD) // the kernel reaps the children, and accounts them to nobody
+		signal.Ignore(syscall.SIGCHLD) // the kernel then adds the children's CPU time to no process
 		for i := 0; i < count; i++ {
 			exec.Command("/proc/self/exe", "child", "1").Run()
 		}

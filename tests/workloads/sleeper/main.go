@@ -1,4 +1,4 @@
-// Sleeper prints "ready PID", sleeps and exits 0. It handles no signal, so the first one that comes ends it.
+// Sleeper prints "ready PID", sleeps and exits 0. It handles no signal, so the first signal ends it.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Spawner is a small family of processes, all of them this program. It starts a child, which starts a
-// grandchild, and both end before their parents. It also starts an orphan in a session of its own
-// (setsid), which outlives everybody by `-linger` and keeps their stdout and stderr open, as daemons do by mistake.
+// Spawner starts a small tree of processes, all of which run this program. It starts a child, which starts a grandchild.
+// Both end before their parents. It also starts an orphan in a new session (setsid). The orphan runs for `-linger` longer
+// than the others and keeps their stdout and stderr open, as some daemons do by mistake.
 //
 // Each member prints its role and process id, then uses some CPU time in a function named after its role:
 //
@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// play does what the role asks for and waits for the processes that it started, the orphan excepted.
+// play does the work of a role and waits for the processes that it started, except for the orphan.
 func play(role string, busy, linger time.Duration) error {
 	switch role {
 	case "parent":

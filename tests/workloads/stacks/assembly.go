@@ -5,12 +5,12 @@ import (
 	_ "unsafe" // for go:linkname
 )
 
-// expand adds the addresses of the calls that the last address is inlined in; it is what runtime/pprof uses.
+// expand adds the addresses of the calls into which the last address is inlined. runtime/pprof uses this function.
 //
 //go:linkname expand runtime/pprof.runtime_expandFinalInlineFrame
 func expand([]uintptr) []uintptr
 
-// block is copied by duffcopy.
+// block has a size that is copied with duffcopy.
 type block [96]uint64
 
 var (
@@ -22,7 +22,7 @@ var (
 	allocations [][]byte
 )
 
-// assembly spends its time in functions that are written in assembly, and in those that call them.
+// assembly spends its time in functions that are written in assembly, and in their callers.
 func assembly() {
 	sum := sha256.Sum256(message[:])
 	message[0] = sum[0]

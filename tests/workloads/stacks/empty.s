@@ -1,1 +1,1 @@
-// Without a file of assembly, the compiler asks for the bodies of all functions.
+// Without an assembly file in the package, the compiler refuses Go functions without a body.

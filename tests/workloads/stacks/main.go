@@ -1,12 +1,12 @@
-// Stacks runs code whose true stacks are known, and says what is true of them.
+// Stacks runs code with known stacks, and prints facts about them.
 //
-//	stacks -mode leaf         functions without a frame, each called by one function only
+//	stacks -mode leaf         functions without a frame, each with a single caller
 //	stacks -mode assembly     SHA-256, memmove, memclr, duffcopy and map hashing
-//	stacks -mode inlined      inlined calls, several deep
-//	stacks -mode goroutines   goroutines on threads of their own, which measure their CPU time
-//	stacks -mode systemstack  the same, with most of the time in the runtime on the threads' own stacks
-//	stacks -expand            no work: reads addresses (hexadecimal, one a line) and prints what runtime.CallersFrames
-//	                          makes of each, innermost first: name file:line, separated by tabs
+//	stacks -mode inlined      several levels of inlined calls
+//	stacks -mode goroutines   goroutines on separate threads, which measure their CPU time
+//	stacks -mode systemstack  like goroutines, with most of the time in the runtime on the threads' own stacks
+//	stacks -expand            no work: reads addresses (hexadecimal, one in a line) and prints the frames that
+//	                          runtime.CallersFrames gives, innermost first: name file:line, separated by tabs
 //
 // The modes goroutines and systemstack print one line of JSON: the CPU time of each goroutine, with its entry function,
 // number and thread.
@@ -32,7 +32,7 @@ var (
 	mode    = flag.String("mode", "leaf", "leaf, assembly, inlined, goroutines or systemstack")
 	expands = flag.Bool("expand", false, "expand the addresses on standard input")
 
-	// sink keeps the compiler from dropping work.
+	// sink keeps the compiler from removing work.
 	sink uint64
 )
 
@@ -139,7 +139,7 @@ type part struct {
 	Nsec   int64  `json:"nsec"`
 }
 
-// goroutines runs three of them, each on a thread of its own whose CPU clock it reads.
+// heavy, medium and light are entries of goroutines, each of which runs on its own thread and reads that thread's CPU clock.
 func heavy(p *part, budget int64, all *sync.WaitGroup) {
 	spend("main.heavy", p, budget, all, manyLeaves)
 }
@@ -183,7 +183,7 @@ func spend(entry string, p *part, budget int64, all *sync.WaitGroup, work func()
 	defer all.Done()
 	runtime.LockOSThread()
 	start := cpuTime(threadClock)
-	// A stack that is used well is not made smaller at every garbage collection.
+	// The goroutine uses much of its stack, so that garbage collections do not shrink the stack.
 	var used [3 << 10]byte
 	var x uint64
 	for cpuTime(threadClock)-start < budget {

@@ -11,7 +11,7 @@ func allocator(p *part, budget int64, all *sync.WaitGroup) {
 }
 func copier(p *part, budget int64, all *sync.WaitGroup) { spend("main.copier", p, budget, all, copies) }
 
-// trace has the runtime walk and print a stack, which it does on the thread's own.
+// trace makes the runtime walk and print a stack. The runtime does that on the thread's own stack.
 func trace() uint64 { return deep(20) }
 
 //go:noinline
@@ -23,13 +23,13 @@ func deep(levels int) uint64 {
 	return uint64(runtime.Stack(text[:], false))
 }
 
-// node is what the garbage collector has to follow.
+// node has pointers that the garbage collector must follow.
 type node struct {
 	left, right *node
 	_           [6]uint64
 }
 
-// allocate makes garbage with pointers in it, for which those who make it have to mark.
+// allocate makes garbage with pointers, so that the goroutine must help the garbage collector with marking.
 func allocate() uint64 { return tree(10).count() }
 
 func tree(levels int) *node {
@@ -46,7 +46,7 @@ func (n *node) count() uint64 {
 	return 1 + n.left.count() + n.right.count()
 }
 
-// copies fills slices that are too large for the size classes, each of which comes from the heap's own allocator.
+// copies fills slices that are larger than all size classes, so that the heap allocates each of them separately.
 func copies() uint64 {
 	var from [48 << 10]byte
 	to := append([]byte(nil), from[:]...)

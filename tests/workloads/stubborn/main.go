@@ -1,5 +1,5 @@
-// Stubborn ignores SIGINT and SIGTERM and computes for a while: only SIGKILL ends it early. It prints
-// "ready PID" once the signals are ignored, and "survived" if it is left alone until the end.
+// Stubborn ignores SIGINT and SIGTERM and computes for `-duration`. Only SIGKILL ends it earlier. It prints "ready PID" after
+// it has begun to ignore the signals, and "survived" at the end.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Threads keeps many threads busy at once: each goroutine is locked to a thread of its own and computes until
-// the deadline. At the end it prints how many took part and the CPU seconds that they used:
+// Threads keeps many threads busy at the same time: each goroutine is locked to its own thread and computes until the
+// deadline. At the end, it prints the number of threads that computed and the CPU seconds that they used:
 //
 //	threads 200 cpu_seconds 3.982
 package main
@@ -20,7 +20,7 @@ func main() {
 	rest := flag.Duration("rest", 0, "how long each thread sleeps after about a millisecond of work; says when all threads exist")
 	flag.Parse()
 
-	// As many Ps as threads: Go then leaves it to the kernel to share the CPUs among them.
+	// With as many Ps as threads, Go runs all threads, and the kernel shares the CPUs among them.
 	runtime.GOMAXPROCS(*count)
 	var ready, done sync.WaitGroup
 	ready.Add(*count)
@@ -61,7 +61,7 @@ func main() {
 	fmt.Printf("threads %d cpu_seconds %.3f\n", took, float64(used.Utime.Nano()+used.Stime.Nano())/1e9)
 }
 
-// busy computes until the deadline, looking at the clock about once in a millisecond.
+// busy computes until the deadline. It reads the clock about once in a millisecond.
 //
 //go:noinline
 func busy(until time.Time, rest time.Duration, x uint64) uint64 {

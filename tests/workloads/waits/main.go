@@ -1,5 +1,5 @@
-// Command waits has threads that wait in the kernel, each in its own way, and one that computes. Prints how many nanoseconds
-// each way took.
+// Waits has three threads that wait in the kernel, in a sleep, a read and a lock, and a thread that computes. It prints the
+// nanoseconds of each kind of wait.
 package main
 
 import (
@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Enough processors that no goroutine waits for one.
+// processors is the number of Ps: so many that no goroutine waits for a P.
 const processors = 16
 
-// Longer than two periods of the sampled clock: each wait follows a sample of its thread.
+// busy is longer than two periods of the sampled clock, so each wait follows a sample of its thread.
 const busy = 3 * time.Millisecond
 
 var sink uint64
@@ -32,7 +32,7 @@ func compute(length time.Duration) {
 	sink += x
 }
 
-// Returns how long a wait took.
+// timed returns the duration of a wait.
 func timed(wait func()) time.Duration {
 	start := time.Now()
 	wait()
@@ -68,7 +68,7 @@ func opened(name string) *os.File {
 	return file
 }
 
-// Keeps the first thread for main: a goroutine that ends would leave it waiting.
+// init keeps the first thread for main: if a goroutine on it ended, the thread would wait for ever.
 func init() {
 	runtime.LockOSThread()
 }

@@ -1,5 +1,5 @@
-// Methods that the compiler makes: of promoted methods, and of values that are called through an interface. Their own
-// loads miss the cache.
+// Wrappers calls methods that the compiler generates: for promoted methods, and for methods of values that are called through
+// an interface. The loads in these methods miss the CPU cache.
 package main
 
 import (
@@ -21,7 +21,7 @@ type outer struct {
 	pad [300]byte
 }
 
-// A value of 4 kB is copied by the method that the compiler makes for its pointer.
+// record is a value of 4 kB. The method that the compiler generates for its pointer copies the value.
 type record [512]int
 
 //go:noinline

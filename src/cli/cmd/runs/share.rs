@@ -57,7 +57,7 @@ pub(super) fn import(config: &Config, file: &Path, terminal: &Terminal) -> Resul
     let (run, left_out) = pipeline::import(&config.archive.dir, file)?;
     terminal.step("Verified", &format!("{} files of run {}", run.files().len(), run.id()));
     report_left_out(&left_out, terminal);
-    terminal.step("Imported", &format!("{}; it is the newest run now", fsio::shown(run.dir()).display()));
+    terminal.step("Imported", &format!("{}; it is the newest run now", fsio::relative_to_cwd(run.dir()).display()));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,4 +1,4 @@
-// Assembly compresses, hashes and multiplies with hand-written assembly of several modules and of the standard library.
+// Assembly compresses, hashes and multiplies with the assembly of several modules and of the standard library.
 package main
 
 import (

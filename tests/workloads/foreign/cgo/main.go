@@ -1,4 +1,4 @@
-// Cgo sorts, joins and updates rows in SQLite, which is C code, and lets SQLite call Go functions.
+// Cgo sorts, joins and updates rows in SQLite, which is C code. SQLite also calls Go functions.
 package main
 
 import (

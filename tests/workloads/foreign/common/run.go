@@ -16,8 +16,8 @@ import (
 // Workers is the number of goroutines that work.
 const Workers = 2
 
-// Run calls work again and again in several goroutines, each with its number, until the time is over. It writes the CPU
-// profile of runtime/pprof, and prints the largest number that a goroutine can have had.
+// Run calls work repeatedly in several goroutines, each with its worker number, for `-seconds`. It writes the CPU profile of
+// runtime/pprof, and prints the largest id that a goroutine can have had.
 func Run(work func(worker int)) {
 	seconds := flag.Int("seconds", 10, "how long to work")
 	profile := flag.String("cpuprofile", "", "file for the profile of runtime/pprof")
@@ -40,7 +40,7 @@ func Run(work func(worker int)) {
 	wait.Wait()
 	largest := make(chan uint64)
 	go func() { largest <- goroutineID() }()
-	// Each P takes 16 numbers at once (src/runtime/proc.go).
+	// Each P reserves 16 goroutine ids at once (src/runtime/proc.go).
 	fmt.Println(<-largest + 16*uint64(runtime.GOMAXPROCS(0)))
 }
 

@@ -23,14 +23,14 @@ import (
 // code without a Go function.
 var markers = regexp.MustCompile(`^runtime\.(_\w+|asyncPreempt|systemstack_switch)$`)
 
-// unseen are the functions that runtime/pprof cannot see: a thread without a P has no timer, and the handler of the
-// signal masks it.
+// unseen are the functions that runtime/pprof cannot sample: a thread without a P has no timer, and the signal is blocked in
+// its handler.
 const unseen = `^runtime\.(sysmon|sigtramp)$`
 
-// workers is the function that does the work.
+// workers matches the function that calls all work.
 const workers = `^goflame\.example/foreign/common\.repeat$`
 
-// A summary is what is read of summary.json.
+// A summary has the fields of summary.json that are read.
 type summary struct {
 	Quality struct {
 		Figures struct {
@@ -46,7 +46,7 @@ type summary struct {
 	} `json:"quality"`
 }
 
-// A difference is that of a function's cumulative shares, in percent.
+// A difference has the cumulative shares of a function in two profiles, in percent.
 type difference struct {
 	function         string
 	goflame, runtime float64
@@ -134,7 +134,7 @@ func shares(profile string, filter []string) (map[string]float64, float64) {
 	return shares, total
 }
 
-// impossible returns the number of samples of goroutines with a larger number than any goroutine has had.
+// impossible returns the number of samples with a goroutine id larger than `largest`, which no goroutine has had.
 func impossible(profile string, largest uint64) int {
 	count, inGoroutines := 0, false
 	for _, line := range pprof("-tags", profile) {
@@ -154,7 +154,7 @@ func impossible(profile string, largest uint64) int {
 	return count
 }
 
-// pprof returns the lines that go tool pprof prints. The first kind of value counts samples.
+// pprof returns the lines that go tool pprof prints for the first sample type, the number of samples.
 func pprof(args ...string) []string {
 	out, err := exec.Command("go", append([]string{"tool", "pprof", "-sample_index=0"}, args...)...).Output()
 	check(err)

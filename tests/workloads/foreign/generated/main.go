@@ -1,4 +1,4 @@
-// Generated encodes and decodes JSON with machine code that a module makes at run time.
+// Generated encodes and decodes JSON with machine code that a module generates at run time.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Webassembly runs a program (guest) with machine code that a WebAssembly runtime makes.
+// Webassembly runs a program (guest) with machine code that a WebAssembly runtime generates.
 package main
 
 import (
