@@ -229,6 +229,9 @@ impl Error {
             }
             Self::BrokenLink { target, .. } => vec![format!("create {}, or remove the link", target.display())],
             Self::NoExec { .. } => vec!["name a directory on another file system as `[archive] dir`".to_owned()],
+            Self::NoStore { .. } => vec![
+                "`goflame run` makes an archive with its first run; `-C DIR` names another project".to_owned(),
+            ],
             Self::NotReadable { .. } => vec!["it may belong to another user".to_owned()],
             Self::Incomplete { dir, .. } => vec![format!(
                 "`goflame report {}` shows its samples, if there are enough",

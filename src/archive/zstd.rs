@@ -91,6 +91,11 @@ impl<R: BufRead> Read for Decompressor<R> {
     }
 }
 
-fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, error)
+fn invalid(error: impl std::error::Error) -> io::Error {
+    let mut innermost: &dyn std::error::Error = &error;
+    // The outer errors of ruzstd only repeat the inner one, as `Debug` prints it.
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    io::Error::new(ErrorKind::InvalidData, innermost.to_string())
 }

@@ -326,6 +326,13 @@ impl Error {
         matches!(self, Self::GoEnv(source) if advice::lacks_cache(&advice::message_of(source)))
     }
 
+    /// Says in one line why Go cannot be used, in Go's words where it has some.
+    pub fn go_reason(&self) -> Option<String> {
+        let Self::GoEnv(source) = self else { return None };
+        let message = advice::message_of(source);
+        (!message.is_empty()).then(|| format!("{self}: {message}"))
+    }
+
     /// Advice for the user, one line each.
     pub fn hints(&self) -> Vec<String> {
         match self {
@@ -379,9 +386,11 @@ impl Error {
             Self::NoProgram { .. } => {
                 vec!["remove it from GOFLAGS, or set buildmode = \"exe\" in the variant".to_owned()]
             }
-            Self::NotMain { .. } => vec![
-                "set `package` in [app] to a main package such as ./cmd/NAME".to_owned(),
-                "or profile the package's benchmarks: `goflame run --bench .`, or kind = \"bench\" in [app]".to_owned(),
+            Self::NotMain { package } => vec![
+                "name a main package: `goflame run ./cmd/NAME`, or `package` in [app]".to_owned(),
+                format!(
+                    "or profile its benchmarks: `goflame run {package} --bench .`, or kind = \"bench\" in [app]"
+                ),
             ],
             Self::NoTests { .. } => {
                 vec!["kind = \"bench\" needs a package with Benchmark functions in _test.go files".to_owned()]

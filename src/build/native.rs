@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::config::Kind;
+use crate::config::{Kind, nearest};
 use crate::process::{self, Command, ExitStatus};
 
 use super::advice;
@@ -60,8 +60,28 @@ fn explain_failure(plan: &BuildPlan, go: &GoTool) -> Vec<String> {
     if !package.starts_with(['.', '/']) && plan.dir.join(package).is_dir() {
         advice.push(format!("Go reads this as an import path; the directory is `./{package}`"));
     }
+    advice.extend(for_missing_directory(plan));
     advice.extend(for_c_compiler(plan, go, &answer));
     advice
+}
+
+/// Returns advice if the package names a directory that does not exist.
+fn for_missing_directory(plan: &BuildPlan) -> Option<String> {
+    let dir = plan.dir.join(&plan.package);
+    if !plan.package.starts_with(['.', '/']) || dir.exists() {
+        return None;
+    }
+    let typed = Path::new(&plan.package);
+    let siblings = fs::read_dir(dir.parent()?).into_iter().flatten().flatten();
+    let dirs = siblings.filter(|sibling| sibling.file_type().is_ok_and(|kind| kind.is_dir()));
+    let names: Vec<String> = dirs.filter_map(|dir| dir.file_name().into_string().ok()).collect();
+    let near = nearest(typed.file_name()?.to_str()?, names.iter().map(String::as_str));
+    Some(match near {
+        Some(name) => {
+            format!("there is no `{}`; did you mean `{}`?", plan.package, typed.with_file_name(name).display())
+        }
+        None => format!("there is no `{}`; `go list ./...` lists the packages", plan.package),
+    })
 }
 
 /// Returns advice if a package has C code and there is no C compiler.

@@ -21,7 +21,7 @@ use crate::views::{By, Normalize};
 const EXAMPLES: &str = "\
 Examples:
   goflame doctor                    Check this machine
-  goflame run                       Build, run and profile the app of this project
+  goflame run                       Profile the app of this project
   goflame report cpu.pb.gz -f svg   Draw the flame graph of any profile";
 
 /// Build, check, run, sample and archive: Cargo-style profiling for Go programs on Linux.
@@ -271,12 +271,12 @@ pub(super) struct BuildArgs {
 
 const RUN_EXAMPLES: &str = "\
 Examples:
-  goflame run                        Profile the debug build, with every call visible
-  goflame run --release              Profile the build that you ship, to rank hot spots
-  goflame run -- --requests 5000     Pass arguments to the workload
-  goflame run ./cmd/server           Profile another package than [app] package
-  goflame run ./lib --bench Sort     Profile the benchmarks of a package whose names match Sort
-  goflame run -F 499 -f svg,pprof    Take 499 samples per second; write two formats";
+  goflame run                       Profile the debug build, with all calls
+  goflame run --release             Rank hot spots in the build that you ship
+  goflame run -- --requests 5000    Pass arguments to the workload
+  goflame run ./cmd/server          Profile another package than [app] package
+  goflame run ./lib --bench Sort    Profile the benchmarks that match Sort
+  goflame run -F 499 -f svg,pprof   Sample at 499 Hz and write two formats";
 
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
@@ -319,12 +319,12 @@ Examples:
   goflame report perf.data                  Tables of a recording of perf
   goflame report latest -f markdown         Tables for a pull request
   perf script | goflame report -            Tables of what another tool recorded
-  goflame report --profile heap             Tables of the heap profile that the latest run fetched
-  goflame report http://127.0.0.1:6060      Tables of 30 s of CPU time of a program with net/http/pprof
+  goflame report --profile heap             Heap profile that the run fetched
+  goflame report http://127.0.0.1:6060      CPU profile from net/http/pprof
   goflame report latest --by goroutine      Tables of each goroutine
-  goflame report --from 2 --to 3.5          Tables of the samples between 2 s and 3.5 s
+  goflame report --from 2 --to 3.5          Tables of 2 s to 3.5 s of the run
   goflame report --tree --focus mallocgc    Call tree of what allocates
-  goflame report --list '^main.handle$'     Source of a function, with the weight of each line";
+  goflame report --list '^main.handle$'     Source with the weight of each line";
 
 #[derive(Debug, Args)]
 #[command(after_help = REPORT_EXAMPLES)]
@@ -370,12 +370,12 @@ pub(super) struct ReportArgs {
 
 const DIFF_EXAMPLES: &str = "\
 Examples:
-  goflame diff                                 The latest run against the one before
-  goflame diff main.pb.gz latest -o diff.svg   Flame graph of the changes since a profile
+  goflame diff                                 The latest two runs
+  goflame diff main.pb.gz latest -o diff.svg   Flame graph of the changes
   goflame diff @1 latest --normalize time      CPU seconds instead of shares
   goflame diff @1 latest --units 5000,8000     CPU time of a request
   goflame diff @1 latest -f markdown           Table for a pull request
-  goflame diff --variants -o truth.html        Which hot spots only the debug build has";
+  goflame diff --variants -o truth.html        Hot spots of only the debug build";
 
 #[derive(Debug, Args)]
 #[command(after_help = DIFF_EXAMPLES)]

@@ -19,7 +19,7 @@ pub(super) struct BenchmarkArgs {
     pub(super) count: Option<u32>,
 }
 
-/// Refuses what a test binary would refuse, only later: after the build.
+/// Checks a value of `--benchtime` before the build. The test binary would refuse a wrong one only after it.
 fn parse_benchtime(text: &str) -> Result<String, String> {
     let is_count = text.strip_suffix('x').is_some_and(|count| count.parse::<u32>().is_ok_and(|count| count > 0));
     if is_count || is_go_duration(text) {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::output::Terminal;
 use crate::process::{Command, ExitStatus};
 
-/// Most programs that cannot open a file end within this time. A browser may run for hours.
+/// Time to wait for an error of the browser. Most programs that cannot open a file end within this time, but a browser can
+/// run for hours.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Opens a file with the first command of `$BROWSER`, else with xdg-open. Warns if that fails: the file is complete without

@@ -18,7 +18,7 @@ use crate::process::acting_for;
 /// Error of a command.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// A stage failed.
+    /// A stage of the pipeline failed.
     #[error(transparent)]
     Stage(#[from] Error),
     /// A repair of the machine failed.
@@ -60,7 +60,7 @@ pub(super) enum Failure {
         /// Number of files.
         count: usize,
     },
-    /// A URL is not one of profiles.
+    /// A URL is not the address of a profile.
     #[error("cannot fetch profiles from this URL")]
     Endpoint(#[source] EndpointError),
     /// A flag names checks that do not exist.
@@ -75,7 +75,7 @@ pub(super) enum Failure {
     /// Standard output is a terminal, which would take the bytes as commands.
     #[error("this format is binary and standard output is a terminal")]
     BinaryOnTerminal {
-        /// A file name for the format.
+        /// Example of a file name for the format.
         file: &'static str,
     },
     /// The name of an output promises a format that goflame does not write.
@@ -84,7 +84,7 @@ pub(super) enum Failure {
         /// The name.
         file: String,
     },
-    /// A flag of flame graphs with another output.
+    /// A flag changes how flame graphs are drawn, but no flame graph is written.
     #[error("`{flag}` changes how a flame graph is drawn, but none is written")]
     OnlyForSvg {
         /// The flag.

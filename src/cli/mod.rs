@@ -86,7 +86,7 @@ fn command_line(args: &[OsString]) -> ExitCode {
     }
 }
 
-/// Replaces clap's suggestion for a mistyped command, which is `runs` for `rnu`, by the nearest one.
+/// Replaces clap's suggestion for a mistyped command by the nearest command: `run` for `rnu`, where clap suggests `runs`.
 fn suggest_command(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) {
         let command = Cli::command();
@@ -120,21 +120,27 @@ struct UsageError {
 }
 
 impl UsageError {
-    /// Takes clap's text apart. `None` if it is not an error but the help that clap prints for a missing command.
+    /// Splits clap's text. `None` if the text is the help that clap prints for a missing command.
     ///
-    /// The first line is the error, and indented lines below it are its values. The usage, tips and the way to the help
+    /// The first line is the error, and indented lines below it are its values. Tips, the usage and a reference to the help
     /// follow.
     fn from_clap(error: &clap::Error) -> Option<Self> {
         let text = error.render().to_string();
         let mut lines = text.strip_prefix("error: ")?.lines().map(str::trim).filter(|line| !line.is_empty());
         let first = with_backticks(lines.next()?);
         let (mut values, mut hints) = (Vec::new(), Vec::new());
-        if let (ErrorKind::UnknownArgument, Some(ContextValue::String(typed))) =
-            (error.kind(), error.get(ContextKind::InvalidArg))
-            && text.contains("goflame record ")
-            && !typed.starts_with('-')
-        {
-            hints.push(format!("a command comes after `--`: `goflame record -- {typed}`"));
+        match (error.kind(), error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue)) {
+            (ErrorKind::UnknownArgument, Some(ContextValue::String(typed)), _)
+                if text.contains("goflame record ") && !typed.starts_with('-') =>
+            {
+                hints.push(format!("a command comes after `--`: `goflame record -- {typed}`"));
+            }
+            (ErrorKind::ValueValidation, Some(ContextValue::String(flag)), Some(ContextValue::String(name)))
+                if flag.starts_with("--pid") && name.starts_with(char::is_alphabetic) =>
+            {
+                hints.push(format!("`--name {name}` samples the running program with this name"));
+            }
+            _ => {}
         }
         for line in lines {
             if let Some(tip) = line.strip_prefix("tip: ") {
@@ -152,11 +158,13 @@ impl UsageError {
                 values.push(line);
             }
         }
-        Some(Self { message: [&[first.as_str()], values.as_slice()].concat().join(" "), hints })
+        let message = [&[first.as_str()], values.as_slice()].concat().join(" ");
+        // The words of Rust's integer parser.
+        Some(Self { message: message.replace("invalid digit found in string", "expected a whole number"), hints })
     }
 }
 
-/// Replaces clap's single quotes by the backticks of goflame's messages. A text of the user may hold an odd one.
+/// Replaces clap's single quotes by the backticks of goflame's messages, unless the user's text adds an unpaired quote.
 fn with_backticks(text: &str) -> String {
     if text.matches('\'').count().is_multiple_of(2) { text.replace('\'', "`") } else { text.to_owned() }
 }

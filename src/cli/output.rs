@@ -1,6 +1,7 @@
 //! Terminal output: messages in Cargo's style on standard error, data on standard output.
 
 mod events;
+mod message;
 mod screen;
 
 use std::fmt::Write as _;
@@ -23,6 +24,7 @@ use crate::doctor::{Finding, Fix, Status};
 use crate::fsio;
 use crate::redact::Secrets;
 use crate::render::sanitize;
+use message::break_lines;
 use screen::Screen;
 
 const VERB: Style = AnsiColor::Green.on_default().effects(Effects::BOLD);
@@ -32,6 +34,9 @@ const ERROR: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 
 /// Width of the verb column, as in Cargo.
 const VERB_WIDTH: usize = 12;
+
+/// Width of `cause: ` and `help: ` below an error.
+const CAUSE_INDENT: usize = 9;
 
 /// Number of columns if the width of the terminal is unknown.
 const DEFAULT_COLUMNS: usize = 100;
@@ -169,7 +174,7 @@ impl Terminal {
     /// workload's output.
     pub(super) fn data_with(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         if self.data_to_stderr.load(Relaxed) {
-            self.people(|mut stderr| write(&mut stderr));
+            self.write_message(|mut stderr| write(&mut stderr));
             return lock(&self.stdout_error).take().map_or(Ok(()), Err);
         }
         let mut screen = lock(self.screen(false));
@@ -193,13 +198,13 @@ impl Terminal {
         self.data(&whole)
     }
 
-    /// State of the terminal that shows a stream. Who writes locks it first, and the progress bar second.
+    /// State of the terminal that shows a stream. A writer locks the state first and the progress bar second.
     fn screen(&self, stderr: bool) -> &Mutex<Screen> {
         if stderr || self.one_screen { &self.stderr_screen } else { &self.stdout_screen }
     }
 
     /// Writes a message to standard error, starting on a new line.
-    fn people(&self, write: impl FnOnce(anstream::Stderr) -> io::Result<()>) {
+    fn write_message(&self, write: impl FnOnce(anstream::Stderr) -> io::Result<()>) {
         let mut screen = lock(self.screen(true));
         self.bar.suspend(|| {
             let mut stderr = anstream::stderr();
@@ -209,16 +214,29 @@ impl Terminal {
         });
     }
 
-    /// Writes one line with a verb to standard error.
+    /// Writes a message with a verb to standard error.
     fn line(&self, style: Style, verb: &str, text: &str) {
-        let text = self.safe(text);
-        self.people(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_WIDTH$}{style:#} {text}"));
+        let text = fit_lines(&self.safe(text), VERB_WIDTH + 1);
+        self.write_message(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_WIDTH$}{style:#} {text}"));
+    }
+
+    /// Writes a command with a verb to standard error: on one line, so that it can be copied.
+    fn command(&self, style: Style, verb: &str, command: &str) {
+        let command = self.safe(command);
+        self.write_message(|mut stderr| writeln!(stderr, "{style}{verb:>VERB_WIDTH$}{style:#} {command}"));
     }
 
     /// Reports that something is done. `verb` follows Cargo's style: `Built`, `Wrote`.
     pub(super) fn step(&self, verb: &str, text: &str) {
         if !self.quiet {
             self.line(VERB, verb, text);
+        }
+    }
+
+    /// Reports that a command starts.
+    fn started(&self, verb: &str, command: &str) {
+        if !self.quiet {
+            self.command(VERB, verb, command);
         }
     }
 
@@ -232,7 +250,7 @@ impl Terminal {
         // A link must not hold what the text hides.
         let has_links = io::stderr().is_terminal() && self.color() && knows_hyperlinks();
         let url = (text == shown && has_links).then(|| file_url(path));
-        self.people(|mut stderr| {
+        self.write_message(|mut stderr| {
             write!(stderr, "{VERB}{:>VERB_WIDTH$}{VERB:#} ", "Wrote")?;
             match url {
                 Some(url) => writeln!(stderr, "\u{1b}]8;;{url}\u{1b}\\{text}\u{1b}]8;;\u{1b}\\"),
@@ -246,7 +264,7 @@ impl Terminal {
         io::stdout().is_terminal() && self.data_color() && knows_hyperlinks()
     }
 
-    /// Reports a fact that is useful and not a problem, if the user wants details.
+    /// Reports a useful fact that is not a problem. Only with `--verbose`.
     fn remark(&self, text: &str) {
         if self.verbose {
             self.line(NOTE, "Note", text);
@@ -260,21 +278,21 @@ impl Terminal {
 
     /// Writes a finished text to standard error. Only secrets are masked.
     pub(super) fn raw(&self, text: &str) {
-        self.people(|mut stderr| writeln!(stderr, "{}", self.masked(text)));
+        self.write_message(|mut stderr| writeln!(stderr, "{}", self.masked(text)));
     }
 
     /// Writes an error with its causes and advice.
     pub(super) fn error(&self, message: &str, causes: &[String], hints: &[String]) {
-        self.people(|mut stderr| {
-            writeln!(stderr, "{ERROR}error{ERROR:#}: {}", self.safe(message))?;
+        self.write_message(|mut stderr| {
+            writeln!(stderr, "{ERROR}error{ERROR:#}: {}", fit_lines(&self.safe(message), "error: ".len()))?;
             for cause in causes {
                 // Messages of other programs may have several lines.
-                let cause: Vec<_> = cause.lines().map(|line| self.safe(line)).collect();
-                let cause = cause.join("\n         ");
+                let cause: Vec<_> = cause.lines().map(|line| fit_lines(&self.safe(line), CAUSE_INDENT)).collect();
+                let cause = cause.join(&format!("\n{:CAUSE_INDENT$}", ""));
                 writeln!(stderr, "  {ERROR}cause{ERROR:#}: {cause}")?;
             }
             for hint in hints {
-                writeln!(stderr, "   {NOTE}help{NOTE:#}: {}", self.safe(hint))?;
+                writeln!(stderr, "   {NOTE}help{NOTE:#}: {}", fit_lines(&self.safe(hint), CAUSE_INDENT))?;
             }
             Ok(())
         });
@@ -286,7 +304,7 @@ impl Terminal {
         if !stdin.is_terminal() {
             return None;
         }
-        self.people(|mut stderr| {
+        self.write_message(|mut stderr| {
             write!(stderr, "{NOTE}{:>VERB_WIDTH$}{NOTE:#} {question} [y/N] ", "Question")?;
             stderr.flush()
         });
@@ -327,13 +345,18 @@ impl Terminal {
         self.bar.tick();
     }
 
-    /// Removes the progress bar: its work is done.
+    /// Removes the progress bar.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Whether the terminal takes hyperlinks (OSC 8). A terminal that does not know them ignores them, except for these two.
+/// Breaks a message at the width of the terminal that shows standard error. Leaves it on one line for files and pipes.
+fn fit_lines(message: &str, indent: usize) -> String {
+    width(stderr()).map_or_else(|| message.to_owned(), |columns| break_lines(message, indent, columns))
+}
+
+/// Whether the terminal takes hyperlinks (OSC 8). Terminals that do not know them ignore them, except `dumb` and `linux`.
 fn knows_hyperlinks() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term != "dumb" && term != "linux")
 }

@@ -8,18 +8,19 @@ use std::process::{Command, Stdio};
 
 use crate::process::{find, ignore_interrupts};
 
-/// Environment variables with the command of a pager, the first one first.
+/// Environment variables that can hold the command of a pager. The first that is set wins.
 const VARIABLES: [&str; 2] = ["GOFLAME_PAGER", "PAGER"];
 
-/// Used if the user has set none.
+/// Pager of users who have set none of [`VARIABLES`].
 const DEFAULT: &str = "less";
 
-/// Options of less that the user has not set: end if the text fits on the screen, show colours, leave the text there.
+/// Options of less for users who have set none: end at once if the text fits on the screen, show colours, and do not clear
+/// the screen at the end.
 const LESS: &str = "FRX";
 
 /// Shows a text with the pager. Returns whether there is a pager that showed it.
 ///
-/// The end of the pager before the end of the text is not an error. A Ctrl-C is for the pager alone.
+/// A pager that ends before the text does is not an error. Ctrl-C reaches only the pager.
 pub(super) fn show(text: &[u8]) -> bool {
     let set = VARIABLES.iter().find_map(|name| env::var(name).ok());
     let command = match set.as_deref().map(str::trim) {
@@ -38,7 +39,7 @@ pub(super) fn show(text: &[u8]) -> bool {
     }
     let Ok(mut pager) = pager.spawn() else { return false };
     if let Some(mut stdin) = pager.stdin.take() {
-        // The user may leave the pager before it has read everything.
+        // Fails if the user leaves the pager before it has read everything.
         let _ = stdin.write_all(text);
     }
     // The shell ends with 126 or 127 if it cannot start the command.

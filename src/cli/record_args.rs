@@ -14,7 +14,7 @@ Examples:
   goflame record --name server        Sample a program by its name, until Ctrl-C
   goflame record --container web      Sample all processes of a Docker container
   sudo goflame record -a -d 10s       Sample the whole machine
-  goflame record -- ./server -x       Start a command and sample it until it ends";
+  goflame record -- ./server -x       Start a command and sample it to its end";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -32,7 +32,7 @@ pub(super) struct SvgArgs {
 }
 
 impl SvgArgs {
-    /// The first of the flags that are given.
+    /// Returns the first given flag, for an error message.
     pub(super) fn first_given(&self) -> Option<&'static str> {
         let given = [
             ("--subtitle", self.subtitle.is_some()),
@@ -59,7 +59,7 @@ impl SvgArgs {
     }
 }
 
-/// Palettes of `flamegraph.pl` that colour by what names of other languages look like.
+/// Palettes of `flamegraph.pl` that guess the language from the form of names. goflame refuses them.
 const OTHER_LANGUAGES: [&str; 7] = ["java", "js", "perl", "python", "rust", "wakeup", "chain"];
 
 /// Parses the value of `--colors`.

@@ -229,7 +229,7 @@ pub(super) fn syntax_problems(errors: &[toml::de::Error], text: &str) -> Vec<Pro
 }
 
 fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
-    let span = error.span().unwrap_or_default();
+    let mut span = error.span().unwrap_or_default();
     let (message, label) = match error.message().split_once(", expected ") {
         Some((message, "nothing")) => (message, String::new()),
         Some((message, expected)) => (message, format!("expected {expected}")),
@@ -241,7 +241,13 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
     }
     // `engine = native` starts like the number `nan`, but a number was not intended.
     let word = text.get(span.clone()).is_some_and(|raw| raw.starts_with(|c: char| c.is_ascii_alphabetic()));
-    if word && matches!(message, "invalid float" | "invalid boolean" | "string values must be quoted") {
+    // `package = ./server` starts like the number `.5`.
+    let rest = text.get(span.start..).unwrap_or_default();
+    let is_path = message == "invalid mantissa" && ["./", "../"].iter().any(|start| rest.starts_with(start));
+    if is_path {
+        span.end = span.start + rest.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(rest.len());
+    }
+    if is_path || word && matches!(message, "invalid float" | "invalid boolean" | "string values must be quoted") {
         let label = "expected quotes around it".to_owned();
         return Problem { message: "the string has no quotes".to_owned(), span, label, help: None };
     }

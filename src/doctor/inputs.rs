@@ -106,6 +106,8 @@ pub struct Tools {
     pub go: Result<GoFacts, String>,
     /// Whether there is a project to build.
     pub in_project: bool,
+    /// Whether there is a Go module or workspace, which `goflame run` builds without a `goflame.toml` too.
+    pub in_module: bool,
     /// `[toolchain] go`; empty if no version is pinned.
     pub pin: String,
     /// A Go in a directory that PATH does not name, if PATH has none.

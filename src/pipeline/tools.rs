@@ -22,10 +22,19 @@ pub(super) fn tools(config: &Config, in_project: bool, go: &Result<GoTool, build
             _ => None,
         },
         go_lacks_cache: go.as_ref().is_err_and(build::Error::is_lack_of_cache),
-        go: go.as_ref().map(|go| facts_of(config, in_project, go)).map_err(|error| with_causes(error)),
+        go: go
+            .as_ref()
+            .map(|go| facts_of(config, in_project, go))
+            .map_err(|error| error.go_reason().unwrap_or_else(|| with_causes(error))),
         in_project,
+        in_module: in_project || is_in_module(&config.root),
         pin: config.toolchain.go.clone(),
     }
+}
+
+/// Whether a directory belongs to a Go module or workspace, so that `goflame run` builds something there.
+fn is_in_module(dir: &Path) -> bool {
+    dir.ancestors().any(|dir| ["go.mod", "go.work"].iter().any(|file| dir.join(file).is_file()))
 }
 
 fn facts_of(config: &Config, in_project: bool, go: &GoTool) -> GoFacts {

@@ -27,7 +27,7 @@ use rustix::process::{WaitOptions, wait};
 use tempfile::TempDir;
 
 use super::descendants::{become_reaper, kill_all, leave_group, reap_ended, signal_all, stop_all};
-use super::signals::{SIGNALS, ignored_at_start};
+use super::signals::{SIGNALS, stays_ignored};
 use super::status::ExitStatus;
 use super::temporary::{create_private, remove_with_retries, temporary_parent};
 
@@ -180,7 +180,7 @@ pub(super) fn stdin_socket() -> Option<UnixStream> {
 /// signals. Signals that are already ignored (nohup) stay ignored, for the children too.
 pub fn outlive_signals() -> io::Result<()> {
     let arrived = Arc::new(AtomicBool::new(false));
-    for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
+    for signal in SIGNALS.into_iter().filter(|signal| !stays_ignored(*signal)) {
         signal_hook::flag::register(signal, Arc::clone(&arrived))?;
     }
     Ok(())

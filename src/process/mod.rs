@@ -30,7 +30,7 @@ pub use private_dir::{KEEP, PrivateDir, run_keeper};
 pub use process_stat::{ProcessStat, all_processes, threads_of};
 pub use quote::{quote, quote_command, quote_line};
 pub use signals::{
-    SIGNALS, Signals, Woken, ignore_interrupts, ignored_at_start, leave_signals_to_others, report_file_size_limit,
+    SIGNALS, Signals, Woken, ignore_interrupts, leave_signals_to_others, report_file_size_limit, stays_ignored,
     terminal_signals_reach_program,
 };
 pub use status::ExitStatus;

@@ -17,7 +17,7 @@ use signal_hook::{SigId, flag, low_level};
 /// signal handlers belong to the process.
 static DEFAULT_ACTION: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
     let default = Arc::new(AtomicBool::new(true));
-    for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
+    for signal in SIGNALS.into_iter().filter(|signal| !stays_ignored(*signal)) {
         let _ = flag::register_conditional_default(signal, Arc::clone(&default));
     }
     default
@@ -67,7 +67,7 @@ impl Signals {
         let default_action = LazyLock::force(&DEFAULT_ACTION);
         let untaken = Arc::new(AtomicBool::new(false));
         let mut caught = Vec::with_capacity(SIGNALS.len());
-        for signal in SIGNALS.into_iter().filter(|signal| !ignored_at_start(*signal)) {
+        for signal in SIGNALS.into_iter().filter(|signal| !stays_ignored(*signal)) {
             let (read, write) = UnixStream::pair()?;
             read.set_nonblocking(true)?;
             // In the order of registration.
@@ -143,9 +143,14 @@ pub fn report_file_size_limit() {
     let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
-/// Whether this process was started with a signal ignored, as `nohup` does. Such a signal stays ignored. Handlers
-/// installed later do not count as ignoring.
-pub fn ignored_at_start(signal: i32) -> bool {
+/// Whether a signal stays ignored because this process was started so, as by `nohup`. SIGINT does not: a script that starts
+/// `goflame run &` ignores it in goflame, and ends the recording with `kill -INT`, as with `perf record`.
+pub fn stays_ignored(signal: i32) -> bool {
+    signal != SIGINT && is_ignored(signal)
+}
+
+/// Whether this process ignores a signal now.
+fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);

@@ -125,8 +125,8 @@ impl TargetError {
     fn own_hints(&self) -> Vec<String> {
         match self {
             Self::NoProcess { pid, elsewhere } if elsewhere.is_empty() => vec![format!(
-                "numbers of processes count in the PID namespace of goflame; a process in another container may be {pid} there \
-                 and invisible here"
+                "a process of another container has another number here, if goflame sees it at all: {pid} may be the number \
+                 inside of the container"
             )],
             Self::NoProcess { pid, elsewhere } | Self::KernelThread { pid, elsewhere, .. } => elsewhere
                 .iter()

@@ -54,12 +54,12 @@ pub fn table<const N: usize>(rows: &[[String; N]], least: [usize; N]) -> String 
 pub const INDENT: &str = "      ";
 
 /// Lays out rows that may be wider than `limit` columns. All of them are broken into lines before the same cells, so that
-/// the columns stay aligned. Returns the lines of each row.
+/// the columns stay aligned. A column without texts takes no room. Returns the lines of each row.
 pub fn flowing_table<const N: usize>(rows: &[[String; N]], limit: usize) -> Vec<String> {
     let widest_cell = limit.saturating_sub(INDENT.len()).max(1);
     let widths: [usize; N] = std::array::from_fn(|column| widest(rows.iter().map(|row| &row[column])).min(widest_cell));
     let (mut starts, mut used) = (vec![0], 0);
-    for (column, width) in widths.into_iter().enumerate() {
+    for (column, width) in widths.into_iter().enumerate().filter(|(_, width)| *width > 0) {
         let gap = if used == 0 { 0 } else { GAP.len() };
         if used > 0 && used + gap + width > limit {
             starts.push(column);
@@ -70,7 +70,9 @@ pub fn flowing_table<const N: usize>(rows: &[[String; N]], limit: usize) -> Vec<
     }
     let line = |row: &[String; N], cells: std::ops::Range<usize>| {
         let indent = if cells.start == 0 { "" } else { INDENT };
-        let texts = cells.map(|column| left(&shorten(&row[column], widths[column]), widths[column]));
+        let texts = cells
+            .filter(|column| widths[*column] > 0)
+            .map(|column| left(&shorten(&row[column], widths[column]), widths[column]));
         let text = texts.collect::<Vec<_>>().join(GAP);
         let text = text.trim_end();
         if text.is_empty() { String::new() } else { format!("{indent}{text}\n") }
@@ -174,6 +176,7 @@ mod tests {
             ["A     B     C\n      D\n", "aaaa  bbbb\n", "a     b     cccc\n      dddd\n"]
         );
         assert_eq!(flowing_table(&rows, 22)[2], "a     b     cccc  dddd\n");
+        assert_eq!(flowing_table(&[row(["a", "", "b", ""])], 22), ["a  b\n"]);
         for limit in 0..30 {
             for line in flowing_table(&rows, limit).iter().flat_map(|row| row.lines()) {
                 assert!(width(line) <= limit.max(INDENT.len() + 1), "{limit}: {line:?}");

@@ -93,9 +93,9 @@ fn a_run_is_found_by_id_prefix_and_position() {
 
     let list = project.goflame(["runs", "list"]).run();
     list.code(0).stderr("").stdout(&format!(
-        "RUN   TIME (UTC)        APP     VARIANT  COMMIT     CPU  TOP FUNCTION  QUALITY    SIZE  TAGS
-{}  20[..]-[..]-[..] [..]:[..]  burner  release          0.[..] s  main.burn     [..] MB
-{}  20[..]-[..]-[..] [..]:[..]  burner  debug            0.[..] s  main.burn     [..] MB
+        "RUN   TIME (UTC)        APP     VARIANT     CPU  TOP FUNCTION  QUALITY    SIZE
+{}  20[..]-[..]-[..] [..]:[..]  burner  release  0.[..] s  main.burn     [..] MB
+{}  20[..]-[..]-[..] [..]:[..]  burner  debug    0.[..] s  main.burn     [..] MB
 ",
         short(newer),
         short(older)
@@ -155,16 +155,16 @@ fn a_damaged_manifest_is_listed_with_the_reason() {
     project.goflame(["report"]).run().code(10).stdout("").stderr_has(&format!("error: run {id} is damaged"));
 }
 
+/// Before: the error of `report` and `runs` did not say how to get an archive.
 #[test]
 fn a_project_without_runs_has_an_empty_list() {
     let project = Project::workload("burner", "");
     for line in ["report", "runs list", "runs show", "runs verify"] {
-        project
-            .shell(&format!("$goflame {line}"))
-            .run()
-            .code(10)
-            .stdout("")
-            .stderr_has("error: no archive in [dir]/.goflame");
+        project.shell(&format!("$goflame {line}")).run().code(10).stdout("").stderr(
+            "error: no archive in [dir]/.goflame
+   help: `goflame run` makes an archive with its first run; `-C DIR` names another project
+",
+        );
     }
     // Before, a script got status 10 from a project without runs.
     let none = project.goflame(["runs", "list", "--json"]).run();
@@ -346,7 +346,7 @@ func main() {
     project.goflame(["runs", "verify"]).run().code(0);
     let notes = &project.manifest()["notes"];
     assert!(notes.as_array().unwrap().iter().any(|note| note.as_str().unwrap().contains("was replaced")), "{notes}");
-    // The next run gets the right one again.
+    // The next run starts the built program again, which replaces itself again.
     project.goflame(["run"]).run().code(0).stderr_has(&format!("     Warning {warning}"));
 }
 
@@ -503,7 +503,7 @@ fn a_run_that_is_being_written_is_listed_and_not_removed() {
         .goflame(["runs", "list"])
         .run()
         .code(0)
-        .stdout(&format!("RUN [..]\n{}  20[..]  sleeper  [..]  being written  [..] MB\n", short(id)));
+        .stdout(&format!("RUN [..]\n{}  20[..]  sleeper  being written  [..] MB\n", short(id)));
     project
         .goflame(["runs", "rm", id])
         .run()

@@ -120,6 +120,7 @@ fn flags_of_go_test_are_accepted_after_two_dashes() {
     assert!(!run.stderr.contains("BenchmarkSizes"), "{}", run.stderr);
 }
 
+/// Before: goflame knew no flag of benchmarks, and passed `-bench` on to the test binary, which does not know it.
 #[test]
 fn a_flag_of_go_test_that_an_option_replaces_is_said() {
     let project = library("app.kind = \"bench\"\n");
@@ -129,10 +130,12 @@ fn a_flag_of_go_test_that_an_option_replaces_is_said() {
     assert!(run.stdout.contains("-test.bench=Plus") && run.stdout.contains("-test.count=2"), "{}", run.stdout);
 }
 
+/// Before: a profile of the empty test binary and "Finished", as after a success.
 #[test]
 fn no_matching_benchmark_is_said() {
     let project = library("app.kind = \"bench\"\n");
-    project.goflame(["run", "--bench", "Nope"]).run().code(0).stderr_has("     Warning no benchmark gave a result");
+    let run = project.goflame(["run", "--bench", "Nope"]).run();
+    run.code(0).stderr_has("     Warning no benchmark gave a result: `Nope` must match a name such as BenchmarkSort");
 }
 
 /// Before: "unexpected argument './...'".
@@ -167,6 +170,6 @@ fn a_package_without_a_main_function_runs_its_benchmarks() {
     let plan = project.goflame(["run", "./inner", "--dry-run"]).run();
     plan.code(0).stdout("cd [dir] && [..]go test -c [..] ./inner\ncd [dir]/inner && [..]/inner.test [..]\n");
     project.goflame(["run"]).run().code(5).stderr_has(
-        "   help: or profile the package's benchmarks: `goflame run --bench .`, or kind = \"bench\" in [app]",
+        "   help: or profile its benchmarks: `goflame run ./plain --bench .`, or kind = \"bench\" in [app]",
     );
 }

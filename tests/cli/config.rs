@@ -49,6 +49,20 @@ fn a_wrong_type_is_an_error_with_its_line() {
     );
 }
 
+/// Before: "invalid mantissa", "expected digits".
+#[test]
+fn a_path_without_quotes_is_said_to_lack_them() {
+    rejects(
+        "[app]\npackage = ./server # main\n",
+        "error: the string has no quotes
+ --> goflame.toml:2:11
+  |
+2 | package = ./server # main
+  |           ^^^^^^^^ expected quotes around it
+",
+    );
+}
+
 #[test]
 fn broken_toml_is_an_error_with_its_line() {
     let project = Project::with("[app\n");
@@ -151,7 +165,8 @@ fn wrong_command_lines_are_errors_with_exit_code_2() {
         // clap suggests `runs`.
         ("rnu", "   help: a similar subcommand exists: `run`"),
         ("run --frequency", "error: unexpected argument `--frequency` found"),
-        ("run --freq fast", "error: invalid value `fast` for `--freq <HZ>`: invalid digit found in string"),
+        ("run --freq fast", "error: invalid value `fast` for `--freq <HZ>`: expected a whole number"),
+        ("record -p server", "   help: `--name server` samples the running program with this name"),
         ("run --freq 0", "error: invalid value for `--freq`: [..]"),
         ("run --stack 12", "error: invalid value for `--stack`: [..]"),
         ("run --variant nope", "error: invalid value for `--variant`: [..]"),

@@ -33,7 +33,7 @@ fn runs_files_and_standard_input_are_compared_with_each_other() {
         let burn = functions.iter().find(|row| row["name"] == "main.burn").unwrap();
         assert!(burn["self"]["old"].as_f64().unwrap() > 0.5, "{old} {new}: {burn}");
         if old != "@1" {
-            // The same run in two forms.
+            // The same run as archive and as pprof file does not differ.
             let differs = |row: &&Value| row["self"]["change"] != 0.0 || row["cumulative"]["change"] != 0.0;
             assert_eq!(functions.iter().find(differs), None, "{old} {new}");
         }
@@ -83,7 +83,7 @@ fn profiles_without_something_to_compare_are_refused() {
     project.write("empty.pb.gz", "");
     project.goflame(["diff", "empty.pb.gz", "latest"]).run().code(7).stderr_has("error: empty.pb.gz is empty");
 
-    // Few samples are said, and different samplers too.
+    // Warnings report few samples and different samplers.
     let mixed = project.goflame(["diff", "cpu.pb.gz", "latest"]).run();
     mixed
         .code(0)
@@ -158,7 +158,7 @@ fn the_debug_and_the_release_build_are_compared() {
         .stderr_has("error: no run of the release build to compare with [..] (debug)")
         .stderr_has("   help: `goflame run -q -F 3989 --variant release -- one 'two words'` makes it");
 
-    // A run with other arguments does not belong to it.
+    // A run with other arguments is not compared.
     project.goflame(["run", "-q", "--release", "--", "one"]).run().code(0);
     project.goflame(["run", "-q", "-F", "3989", "--", "one", "two words"]).run().code(0);
     project
@@ -188,7 +188,7 @@ fn the_debug_and_the_release_build_are_compared() {
         assert_eq!(one["called"], false, "{one}");
         let share = |name: &str| one[name].as_f64().unwrap();
         assert!(share("debug_share") >= 2.0 * share("release_share"), "{one}");
-        // Inlined calls may have no sample, but no other function has any of them.
+        // All inlined calls with samples are in main.mix.
         assert!(one["inlined_into"].as_array().unwrap().iter().all(|host| host == "main.mix"), "{one}");
     }
     assert!(hot.iter().all(|one| one["name"] != "main.mix" && one["name"] != "main.main"), "{hot:?}");

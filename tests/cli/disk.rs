@@ -45,7 +45,7 @@ fn a_disk_that_fills_up_while_recording_ends_the_run_with_an_error() {
     Checking [..] (goflame doctor)
      Running .goflame/build/debug/threads -n 2 -seconds 600
     Stopping the workload: its samples cannot be written
-     Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data
+     Warning what was sampled is kept, and may hold parts of the program's memory: `goflame report {partial}/perf.data`
 error: the recording stopped, because [dir]/{partial}/perf.data cannot be written
   cause: No space left on device (os error 28)
    help: free disk space, or record shorter or at a lower frequency
@@ -95,7 +95,7 @@ func main() {
         .stdout("")
         .stderr_has(&format!("error: cannot write [dir]/{partial}/[..]"))
         .stderr_has("  cause: No space left on device (os error 28)")
-        .stderr_has(&format!("     Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data"));
+        .stderr_has(&format!("     Warning what was sampled is kept, and may hold parts of the program's memory: `goflame report {partial}/perf.data`"));
     project.assert_nothing_runs();
     assert_eq!(project.names(".goflame/runs"), Vec::<String>::new());
     let report = project.goflame(["report"]).arg(project.path(&format!("{partial}/perf.data"))).run();
@@ -108,7 +108,7 @@ fn output_that_cannot_be_written_is_never_silent() {
     // At the usual frequency, this short program has a single sample at times.
     let project = Project::workload("printer", "record.frequency = 10007\n");
     let run = project.shell("$goflame run > /dev/full").run();
-    // The run is complete.
+    // The run was completed.
     run.code(1)
         .stderr_has(&format!("    Archived {}", project.only_run()))
         .stderr_has("error: cannot write to standard output");
@@ -129,13 +129,13 @@ error: cannot write /dev/full
 ",
         );
     }
-    // It is still a device.
+    // goflame did not replace the device by a file.
     project.shell("test -c /dev/full").run().code(0);
 }
 
 #[test]
 fn an_archive_on_a_noexec_file_system_is_an_error() {
-    // The readiness check `build-directory` says so earlier.
+    // Without the readiness check `build-directory`, which reports the same earlier.
     let project = Project::workload("printer", "doctor.ignore = [\"build-directory\"]");
     let _mount = Mount::new(&project, ".goflame", "size=64m,noexec");
     // Before: "cannot run [..]: Permission denied", after the build.
@@ -189,7 +189,7 @@ fn runs_can_be_removed_from_a_full_disk() {
         project.shell(&format!("$goflame {}", command.join(" "))).run().code(0);
         assert_eq!(project.partials(), Vec::<String>::new());
     }
-    // The same for completed runs, and for files that an interrupted removal left.
+    // Removing completed runs, and files of an interrupted removal, makes room too.
     fill(&project, ".goflame/trash/20200101-000000-printer-0001/perf.data");
     project.goflame(["runs", "rm", "latest"]).run().code(0);
     assert!(!project.path(&run).exists());

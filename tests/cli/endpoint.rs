@@ -88,7 +88,7 @@ fn a_run_keeps_the_profiles_that_its_program_serves_when_it_is_interrupted() {
     }
     assert!(project.read(&format!("{}/pprof/trace.out", project.only_run())).starts_with(b"go 1."));
 
-    // Each is shown as any other profile.
+    // `--profile` shows each fetched profile.
     let leaks = project.goflame(["report", "--profile", "goroutineleak"]).run();
     assert!(
         leaks.code(0).stdout.contains("12  100 %  endpoint/main.go:[..]".split("[..]").next().unwrap()),
@@ -271,7 +271,7 @@ func end() { use(0.2) }
 
 var sum uint64
 
-// use takes this number of seconds of CPU time.
+// use burns this number of seconds of CPU time.
 func use(seconds float64) {
 	for end := used() + seconds; used() < end; {
 		for i := uint64(0); i < 100_000; i++ {

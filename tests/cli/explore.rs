@@ -77,7 +77,7 @@ fn functions_of_pprof(text: &str) -> BTreeMap<String, Function> {
             .filter_map(|line| line.split_once('|'))
             .map(|(figures, name)| (figures.split_whitespace().collect(), name))
             .collect();
-        // The line of the function has five figures: flat, its share, the sum, cum, its share.
+        // The line of the function has five figures: flat, share of flat, sum, cum, share of cum.
         let Some(at) = lines.iter().position(|(figures, _)| figures.len() == 5) else { continue };
         let function = functions.entry(shown(lines[at].1)).or_default();
         function.flat += nanoseconds(lines[at].0[0]);
@@ -302,7 +302,7 @@ fn source_that_is_absent_or_changed_is_said_to_be() {
     assert!(absent.stdout.lines().last().unwrap().contains(" ms "), "weights remain: {}", absent.stdout);
 }
 
-/// `script` makes a terminal of 10 rows.
+/// `script` provides the terminal, with 10 rows.
 #[test]
 fn long_output_is_paged_on_a_terminal_only() {
     let project = profiled();

@@ -34,7 +34,7 @@ fn output_of_perf_script_gives_what_the_recording_gives() {
     for figure in ["samples", "total", "event", "unit", "duration_ns"] {
         let (text, recording) = (&of_text[figure], &of_recording[figure]);
         if figure == "duration_ns" {
-            // The text has microseconds.
+            // Times in the text are in microseconds.
             assert!(text.as_u64().unwrap().abs_diff(recording.as_u64().unwrap()) < 1_000, "{text} of {recording}");
         } else {
             assert_eq!(text, recording, "{figure}");
@@ -58,7 +58,7 @@ fn output_of_perf_script_gives_what_the_recording_gives() {
     };
     assert_alike(&of_text, "plain");
 
-    // Other columns, and from a pipe.
+    // With other columns, read from a pipe.
     for options in ["--header -F +srcline", "-F comm,pid,tid,time,event,ip,sym,dso", "--ns -F +pid"] {
         let script = format!("perf script -i perf.data {options} 2>/dev/null | $goflame report - --json");
         let summary: Value = serde_json::from_str(&project.shell(&script).run().code(0).stdout).unwrap();

@@ -234,26 +234,26 @@ impl<'p> Goflame<'p> {
         self
     }
 
-    /// Its standard input.
+    /// Sets the bytes of standard input.
     pub(crate) fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.stdin = bytes.as_ref().into();
         self
     }
 
-    /// Runs it to its end.
+    /// Runs the command to its end.
     #[track_caller]
     pub(crate) fn run(self) -> Finished<'p> {
         self.spawn().finish()
     }
 
-    /// Starts it.
+    /// Starts the command.
     #[track_caller]
     pub(crate) fn spawn(mut self) -> Running<'p> {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let bytes = self.stdin;
-        // It may end without having read all of it.
+        // Fails if the command ends before it has read all bytes.
         thread::spawn(move || stdin.write_all(&bytes));
         let (stdout, stderr) = (Captured::default(), Captured::default());
         let readers = [stdout.read(child.stdout.take().unwrap()), stderr.read(child.stderr.take().unwrap())];
@@ -291,17 +291,17 @@ pub(crate) struct Running<'p> {
 }
 
 impl<'p> Running<'p> {
-    /// Its process id.
+    /// Process id of the command.
     pub(crate) fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
 
-    /// Its standard output until now.
+    /// Standard output until now.
     pub(crate) fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// Waits until it has written `part`, to either stream.
+    /// Waits until the command has written `part` to standard output or standard error.
     #[track_caller]
     pub(crate) fn wait_for(&self, part: &str) -> &Self {
         let seen = || self.stdout.text().contains(part) || self.stderr.text().contains(part);
@@ -333,19 +333,19 @@ impl<'p> Running<'p> {
         self
     }
 
-    /// Sends a signal to its process group, as a shell does to a job.
+    /// Sends a signal to the process group of the command, as a shell does to a job.
     pub(crate) fn signal_group(&self, signal: Signal) -> &Self {
         killpg(Pid::from_raw(self.pid()), signal).unwrap();
         self
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the command.
     pub(crate) fn signal(&self, signal: Signal) -> &Self {
         send(self.pid(), signal);
         self
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the command.
     #[track_caller]
     pub(crate) fn finish(mut self) -> Finished<'p> {
         let mut status = None;

@@ -34,6 +34,20 @@ fn partial_is_readable(project: &Project) -> Finished<'_> {
     report
 }
 
+/// A script starts `goflame run &` with SIGINT ignored. Before: goflame and the workload ignored `kill -INT`, so that the
+/// recording did not end.
+#[test]
+fn an_interrupt_ends_a_run_in_the_background_of_a_script() {
+    let project = Project::program("package main\n\nfunc main() {\n\tfor {\n\t}\n}\n", "");
+    let run = project.shell("trap '' INT; exec $goflame run --propagate-status").spawn();
+    run.wait_for_samples().signal(Signal::SIGINT);
+    run.finish().code(130).stderr_has("    Stopping the workload; interrupt again to leave at once");
+    let manifest = project.manifest();
+    assert_eq!(manifest["workload"]["ending"], "interrupted");
+    assert_eq!(manifest["workload"]["signal"], Signal::SIGINT as i32, "it starts with the default action");
+    project.assert_nothing_runs();
+}
+
 #[test]
 fn one_interrupt_reaches_the_workload_and_keeps_the_run() {
     let project = Project::program(
@@ -150,7 +164,7 @@ fn a_second_interrupt_ends_goflame_at_once() {
     Checking [..] readiness checks: [..] (goflame doctor)
      Running .goflame/build/debug/stubborn -duration 10m
     Stopping the workload; interrupt again to leave at once
-     Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data
+     Warning what was sampled is kept, and may hold parts of the program's memory: `goflame report {partial}/perf.data`
 error: interrupted twice: the workload was killed, and nothing was analysed
 "
     ));
@@ -455,7 +469,7 @@ fn kill_9_of_the_supervisor_is_reported_and_leaves_nothing_running() {
     let partial = project.only_partial();
     run.code(6)
         .stderr_has("error: goflame's supervisor process was killed; the workload was stopped")
-        .stderr_has(&format!("     Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data"));
+        .stderr_has(&format!("     Warning what was sampled is kept, and may hold parts of the program's memory: `goflame report {partial}/perf.data`"));
     project.assert_nothing_runs();
     partial_is_readable(&project);
 }
@@ -482,7 +496,7 @@ fn processes_that_outlive_the_workload_are_stopped() {
     let run = project.goflame(["run"]).run();
     run.code(0).stderr_has("     Warning a process that the workload had started outlived it and was stopped");
     assert_eq!(project.manifest()["workload"]["outlived"], 1);
-    // All four were sampled.
+    // All four processes were sampled.
     for role in ["parent", "child", "grandchild", "orphan"] {
         let folded = project.read(&format!("{}/profile.folded", project.only_run()));
         assert!(String::from_utf8_lossy(&folded).contains(&format!("main.{role}Work;")), "no {role}");

@@ -16,7 +16,7 @@ fn a_limit_on_the_size_of_files_is_reported_and_the_samples_are_kept() {
     let partial = project.only_partial();
     run.code(6).stderr_in_order(&format!(
         "    Stopping the workload: its samples cannot be written
-     Warning what was sampled is kept, and may hold parts of the program's memory: goflame report {partial}/perf.data
+     Warning what was sampled is kept, and may hold parts of the program's memory: `goflame report {partial}/perf.data`
 error: the recording stopped, because [dir]/{partial}/perf.data cannot be written
   cause: File too large (os error 27)
    help: raise the limit on the size of files: `ulimit -f`
@@ -61,7 +61,7 @@ fn a_recording_ends_at_its_size_limit_and_all_outputs_say_so() {
         assert!(text.contains("truncated at 1 000 000 bytes after"), "{file}");
     }
     project.goflame(["report", "latest"]).run().code(0).stderr_has(warning);
-    // The file is complete.
+    // perf.data can be read: it was closed properly.
     project.shell(&format!("perf report --stdio -i {directory}/perf.data")).run().code(0);
 }
 
@@ -97,7 +97,7 @@ func main() {
         "[archive]\nmax_bytes = 1000000\n",
     );
     let run = project.goflame(["run"]).run();
-    // The terminal gets everything.
+    // Standard output has all lines, and the log only the first and the last.
     run.code(0);
     assert!(run.stdout.contains("\nline 150000\n") && run.stdout.contains("\nline 300000\n"));
     let log = String::from_utf8(project.read(&format!("{}/stdout.log", project.only_run()))).unwrap();

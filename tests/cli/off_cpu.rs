@@ -36,7 +36,7 @@ fn the_time_that_threads_wait_is_a_profile_beside_that_of_the_cpu() {
     for name in ["main.sleep", "main.read", "main.lock"] {
         assert!(has(&waits, name), "{name} in {waits}");
     }
-    // The goroutines that wait without a thread, and the threads that have nothing to do.
+    // Not counted: goroutines that wait without a thread, and idle threads.
     for name in ["runtime.findRunnable", "time.Sleep", "runtime.sysmon"] {
         assert!(!has(&waits, name), "{name} in {waits}");
     }
@@ -56,7 +56,7 @@ fn the_time_that_threads_wait_is_a_profile_beside_that_of_the_cpu() {
     project.goflame(["diff", "latest", "latest", "--profile", "off-cpu"]).run().code(0);
     let of_file = summary(&project, &format!("{}/off-cpu.data", project.only_run()));
     assert_eq!(of_file["total"], waits["total"]);
-    // Other programs read it: the periods are the nanoseconds.
+    // perf reads off-cpu.data: a period is the waiting time in nanoseconds.
     let script = format!("perf script -i {}/off-cpu.data -F event,period 2>/dev/null", project.only_run());
     let script = project.shell(&script).run().stdout.clone();
     let (mut sum, mut count) = (0_u64, 0_usize);

@@ -65,6 +65,7 @@ fn run_needs_no_goflame_toml() {
     project.goflame(["build"]).run().code(0).stderr_has("    Building . [debug: -N -l] with go1[..]");
 }
 
+/// Before: `run` without a goflame.toml was an error that did not name the packages.
 #[test]
 fn several_main_packages_are_listed() {
     let project = two_mains_and_a_benchmark();
@@ -84,6 +85,7 @@ fn several_main_packages_are_listed() {
     );
 }
 
+/// Before: "unexpected argument './cmd/...'", because `run` took no package.
 #[test]
 fn a_pattern_is_not_one_program() {
     let project = two_mains_and_a_benchmark();
@@ -103,6 +105,18 @@ fn go_reads_a_directory_without_a_dot_as_an_import_path() {
         .run()
         .code(5)
         .stderr_has("   help: Go reads this as an import path; the directory is `./cmd/worker`");
+}
+
+/// Before: Go's message and the command of the build, without advice.
+#[test]
+fn a_directory_that_does_not_exist_is_said_with_a_similar_one() {
+    let project = two_mains_and_a_benchmark();
+    for (typed, advice) in [
+        ("./cmd/workr", "there is no `./cmd/workr`; did you mean `./cmd/worker`?"),
+        ("./nothing/like/it", "there is no `./nothing/like/it`; `go list ./...` lists the packages"),
+    ] {
+        project.goflame(["run", typed]).run().code(5).stderr_has(&format!("   help: {advice}"));
+    }
 }
 
 /// Before: Go's message alone.

@@ -164,7 +164,7 @@ fn a_recording_has_no_sample_types() {
     refused("latest").code(2).stderr_has("error: [..] is a recording: it has events, not sample types");
     let run = project.only_run();
     refused(&format!("{run}/perf.data")).code(2);
-    // The same run's profile has some, but neither events nor times.
+    // profile.pb.gz of the run has samples, but neither events nor times.
     let profile = format!("{run}/profile.pb.gz");
     project
         .goflame(["report", "--event", "cpu-clock", &profile])

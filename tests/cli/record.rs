@@ -212,7 +212,7 @@ fn processes_that_cannot_be_sampled_have_their_reason() {
     let record = project.goflame(["record", "-p", "2"]).run();
     record.code(6).stderr_has("error: process 2 ([..]) is a thread of the kernel");
 
-    // A PID that ends at once.
+    // A process that ends at once.
     let ended = project.shell("true & pid=$!; wait; $goflame record -p $pid").run();
     ended.code(6).stderr_has("error: there is no process [..]");
     assert_eq!(project.names("."), Vec::<String>::new(), "nothing is archived");
@@ -255,7 +255,7 @@ fn more_threads_than_files_may_be_open_are_an_error() {
 fn a_number_from_another_pid_namespace_is_explained() {
     let (project, name) = directory_with("burner");
     assert!(nix::unistd::geteuid().is_root(), "this test needs root: it makes a PID namespace");
-    // 7 processes come first, so that the number is not the one of a process of the kernel that everybody knows.
+    // 7 processes start first: low numbers belong to threads of the kernel in the outer namespace.
     let line = format!(
         "unshare --pid --fork --kill-child bash -c 'for i in 1 2 3 4 5 6; do /bin/true; done; ./{name} -seconds 600; :'"
     );
@@ -324,7 +324,7 @@ fn an_ordinary_user_samples_own_programs_and_no_others() {
 fn a_deleted_program_and_one_in_another_root_are_read_through_their_process() {
     let (project, name) = directory_with("burner");
     let target = Target::start(&project, &format!("./{name} -seconds 600"));
-    // Another program takes its path.
+    // Another program is copied to the path of the running one.
     fs::remove_file(project.path(&name)).unwrap();
     fs::copy("/bin/true", project.path(&name)).unwrap();
     has_samples_of(&project.goflame(["record", "-p", &target.pid(), "-d", "1"]).run(), "main.burn");
@@ -344,8 +344,8 @@ fn a_deleted_program_and_one_in_another_root_are_read_through_their_process() {
     has_samples_of(&record, "main.burn");
 }
 
-/// No program is named, so the places of their goroutines are found while they are sampled. That takes time on a busy machine:
-/// a longer recording follows if a short one was not enough.
+/// goflame reads the memory layout of unnamed programs during the sampling. On a busy machine that takes time, so a longer
+/// recording follows if the short one has no goroutines.
 #[test]
 fn the_whole_machine_is_sampled_with_the_goroutines_of_its_go_programs() {
     let (project, name) = directory_with("burner");

@@ -287,7 +287,7 @@ fn a_run_with_few_samples_says_why_and_shows_no_tables() {
     let project = Project::workload("printer", "[record]\nfrequency = 1\n");
     let run = project.goflame(["run"]).run();
     run.code(0).stdout("out 1\nout 2\nout 3\n").stderr_has(
-        "     Warning 0 samples: too few for tables; the workload used [..] s of CPU in [..] s, and its last line was: err 3",
+        "     Warning 0 samples: too few for tables; the workload used [..] s of CPU in [..] s, and its last line on stderr was: err 3",
     );
     run.stderr_has("    Finished flamegraph.svg[..]").stderr_lacks("     Quality [..]");
     let report = project.goflame(["report"]).run();

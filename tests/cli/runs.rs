@@ -55,6 +55,30 @@ fn the_list_fits_terminals_of_any_width() {
     assert!(tagged.unwrap()["bytes"].as_u64().unwrap() > 0);
 }
 
+/// Before: the empty columns COMMIT and TAGS made the list wider than 100 columns, and a server that goflame had stopped
+/// after its window was "stopped" in place of "good".
+#[test]
+fn the_list_has_no_empty_columns_and_judges_stopped_servers() {
+    let (project, id) = one_run();
+    for (number, failed) in [(1, false), (2, true)] {
+        copy_run(&project, &id, number, |manifest| {
+            manifest["hottest"] = "github.com/acme/shop/internal/server.(*Server).Handle".into();
+            manifest["workload"]["exit_code"] = 143.into();
+            manifest["workload"]["ending"] = "stopped".into();
+            manifest["workload"]["failed"] = failed.into();
+        });
+    }
+    let list = project.goflame(["runs", "list"]).env("COLUMNS", "90").run();
+    let lines: Vec<&str> = list.code(0).stdout.lines().collect();
+    assert_eq!(lines.len(), 4, "{}", list.stdout);
+    let heading: Vec<&str> = lines[0].split_whitespace().collect();
+    assert_eq!(heading, ["RUN", "TIME", "(UTC)", "APP", "VARIANT", "CPU", "TOP", "FUNCTION", "QUALITY", "SIZE"]);
+    for (name, quality) in [("0001", ["good", "fair", "poor"].as_slice()), ("0002", &["failed"])] {
+        let row = lines.iter().find(|line| line.starts_with(name)).unwrap();
+        assert!(quality.iter().any(|quality| row.contains(&format!("Handle  {quality} "))), "{}", list.stdout);
+    }
+}
+
 #[test]
 fn a_tag_is_a_name_for_all_commands_and_protects_its_run() {
     let (project, first) = one_run();
@@ -78,7 +102,7 @@ fn a_tag_is_a_name_for_all_commands_and_protects_its_run() {
         "     Keeping 1 tagged run: `goflame runs untag` lets them go\n     Removed 1 run, [..] MB in all",
     );
     assert_eq!(project.names(".goflame/runs"), [third.clone(), first.clone()]);
-    // A new run does not remove it either.
+    // A new run does not remove the tagged run either.
     let config = String::from_utf8(project.read("goflame.toml")).unwrap();
     project.write("goflame.toml", format!("{config}archive.keep = 1\n"));
     project.goflame(["run", "--quiet"]).run().code(0);
@@ -133,7 +157,7 @@ fn the_page_about_all_runs_links_to_their_reports_and_hints_at_changes() {
     assert!(page.contains("From <a href=\"#20260101-000007-burner-0007\">"), "{page}");
     assert!(page.contains("<td>third</td>") && page.contains("&lt;b&gt;&amp;") && !page.contains("<b>"));
     assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"));
-    // The page is no run, and does not get in the way.
+    // Commands ignore the page: it is not a run.
     project.goflame(["runs", "verify", &id]).run().code(0);
     fs::remove_dir_all(project.path(".goflame/runs")).unwrap();
     project.goflame(["runs", "index"]).run().code(0);

@@ -42,7 +42,7 @@ func main() {
 
 const ON_STACK: &str = "planted-on-the-stack-0123456789a";
 
-/// Without the one that the linker puts into the program.
+/// The planted secrets, except the one that the linker writes into the program.
 const PLANTED: [&str; 6] = [
     ON_STACK,
     "planted-as-plain-setting",
@@ -92,7 +92,7 @@ fn unpacked(project: &Project, file: &str) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// The bytes, and those of gzip and base64 in them.
+/// The bytes, and what gzip and base64 in them decode to.
 fn layers(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut all = vec![bytes.to_vec()];
     let mut unzipped = Vec::new();
@@ -155,7 +155,7 @@ fn planted_secrets_are_in_nothing_that_is_handed_on() {
     );
     let everywhere = [PLANTED.as_slice(), &[BUILT_IN]].concat();
     for (name, bytes) in &files {
-        // The flags of the linker are a part of the build, and hold what they say.
+        // The manifest has the flags of the linker, which hold a planted secret.
         let secrets = if name == "manifest.json" { &PLANTED[..] } else { &everywhere };
         assert_clean(name, bytes, secrets);
     }
@@ -165,7 +165,7 @@ fn planted_secrets_are_in_nothing_that_is_handed_on() {
     let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
     assert_eq!(manifest["workload"]["env"]["SETTING"], "***");
     assert!(manifest["build"]["command"].as_str().unwrap().contains("SOME_PATH='***'"), "{manifest:#}");
-    // The reports are those of the run. The page is not: it has no source.
+    // Reports are the same bytes as in the run, except the page, which has no source here.
     for name in ["flamegraph.svg", "profile.folded", "profile.pb.gz", "summary.json"] {
         assert!(files[name] == project.read(&format!(".goflame/runs/{id}/{name}")), "{name}");
     }
@@ -181,7 +181,7 @@ fn planted_secrets_are_in_nothing_that_is_handed_on() {
     project.goflame(["runs", "index"]).run().code(0);
     assert_clean("index.html", &project.read(".goflame/index.html"), &everywhere);
 
-    // With the programs, nothing but what is in them is added.
+    // `--with-binary` adds programs. They hold only the secret of the linker.
     project
         .goflame(["runs", "export", "--with-binary", "-o", "full.tar.zst"])
         .run()
@@ -192,7 +192,7 @@ fn planted_secrets_are_in_nothing_that_is_handed_on() {
     for (name, bytes) in &files {
         assert_clean(name, bytes, &PLANTED);
     }
-    // Everything is everything, and it says so.
+    // `--all` adds every file, with a warning.
     project.goflame(["runs", "export", "--all", "-o", "all.tar.zst"]).run().code(0).stderr_has(
         "     Warning everything is in it, also the program, its output and values of its environment: share it with care",
     );
@@ -211,7 +211,7 @@ fn a_recording_with_stack_bytes_is_left_out() {
     for (name, bytes) in &unpacked(&project, "e.tar.zst") {
         assert_clean(name, bytes, &PLANTED);
     }
-    // It is shown from the profile that the export has.
+    // The import shows the profile of the export.
     let other = Project::empty();
     let import = other.goflame(["runs", "import"]).arg(project.path("e.tar.zst")).run();
     import.code(0);
@@ -283,6 +283,16 @@ fn a_changed_run_is_not_exported_and_a_damaged_export_is_not_imported() {
     other.goflame(["runs", "import", "short.tar.zst"]).run().code(7).stdout("").stderr_in_order(
         "error: short.tar.zst is refused
   cause: it is not a whole tar archive in Zstandard frames
+",
+    );
+    // Before: two more causes, the first of which was `BadMagicNumber(1819047270)`.
+    let picture = Project::empty();
+    picture.write("d.svg", "<svg>");
+    picture.goflame(["runs", "import", "d.svg"]).run().code(7).stdout("").stderr(
+        "error: d.svg is refused
+  cause: it is not a whole tar archive in Zstandard frames
+  cause: Read wrong magic number: [..]
+   help: `goflame runs export` writes what can be imported; copy the file again if it was cut off
 ",
     );
     // Made with tools that anybody has: a link out of the run, and a file that the manifest does not list.

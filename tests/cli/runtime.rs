@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::harness::{Project, source};
 
-/// All that these tests need of a release build with traces.
+/// Settings for a release build with the traces of the Go runtime.
 const TRACES: &str = "[build]\nvariant = \"release\"\n[runtime]\ngctrace = true\nschedtrace = \"50ms\"\n";
 
 fn log(project: &Project, name: &str) -> Vec<u8> {
@@ -66,7 +66,7 @@ fn keys_of_the_users_own_godebug_stay_in_force() {
 
 #[test]
 fn without_traces_the_runtimes_lines_stay_where_they_are() {
-    // The second collection begins after the line of the first. The program may end before the line of the last.
+    // Go prints the line of the first collection before the second one starts. The line of the second can be missing.
     let main = "package main\n\nimport \"runtime\"\n\nfunc main() {\n\truntime.GC()\n\truntime.GC()\n}\n";
     let project = Project::program(main, "");
     project.goflame(["run"]).env("GODEBUG", "gctrace=1").run().code(0);
@@ -80,7 +80,7 @@ fn goroutines_that_compete_for_a_lock_give_their_finding_and_no_other() {
     let run = project.goflame(["run"]).run();
     run.code(0);
     assert_eq!(findings(&project), ["locks"]);
-    // Programs see the same.
+    // JSON for programs has the same findings.
     let report = project.goflame(["report"]).run();
     report.code(0);
     assert!(report.stdout.contains("\nFindings\n- waiting for locks takes "), "{}", report.stdout);
@@ -124,7 +124,7 @@ fn the_collectors_share_of_the_samples_is_that_of_gctrace() {
     let cpus = std::thread::available_parallelism().unwrap().get() as f64;
     let used = (seconds("user_seconds") + seconds("system_seconds")) / seconds("wall_seconds") / cpus;
     assert!((15.0..80.0).contains(&samples), "{samples}");
-    // 3 points, and 2 for chance: a share of 4000 samples. Time that the program did not get may count as the collector's.
+    // 3 percentage points, and 2 for chance with 4000 samples. The runtime may count time without a CPU as collection.
     let most = samples / used.clamp(0.01, 1.0) + 5.0;
     assert!((samples - 5.0..most).contains(&gctrace), "samples {samples} %, gctrace {gctrace} %, CPUs used {used:.2}");
 }

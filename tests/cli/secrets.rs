@@ -71,7 +71,7 @@ fn secrets_are_only_in_the_program() {
         let args = ["--password=in-arguments", "--token", "behind-a-flag", "--author=me"];
         let line = format!("$goflame run -v --engine {engine} -- {}", args.join(" "));
         let run = project.shell(&line).run();
-        // The program got all values unmasked: 8 values of this length.
+        // The program got all 8 values unmasked: it prints their number and total length.
         let length = "[--password=in-arguments --token behind-a-flag --author=me in-environment named-by-user in-linker-flags shown]";
         run.code(0).stderr_has("     Running .goflame/build/debug/program '--password=***' --token '***' --author=me");
         assert!(run.stdout.starts_with(&format!("8 {}\n", length.len())), "{}", run.stdout);
@@ -143,7 +143,7 @@ fn the_lock_detects_a_changed_secret_by_its_digest() {
     assert!(lock.contains("env = { NPM_TOKEN = \"sha256:"), "{lock}");
     project.goflame(["build", "--locked"]).run().code(0);
 
-    // A lock of an earlier version: nothing has changed, and the next build without --locked writes the digest.
+    // A lock of an earlier version holds the value itself. The next build without --locked writes the digest.
     let digest = lock.split("NPM_TOKEN = \"").nth(1).unwrap().split('"').next().unwrap();
     let old = lock.replace(digest, "one");
     project.write("goflame.lock", &old);

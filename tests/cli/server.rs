@@ -120,7 +120,7 @@ fn a_duration_alone_bounds_any_program(server: &Server) {
     let project = server.set("", "");
     let run = project.goflame(["run", "-d", "1"]).run();
     run.code(0).stderr_has("steady window [..] s");
-    // The window begins with the program.
+    // Without `ready`, the window begins with the program.
     assert!(folded(project).contains("burnAtStart"));
     assert_eq!(phases(&project.manifest()), ["window", "stop"]);
 }
@@ -232,7 +232,7 @@ fn a_load_that_fails_ends_the_run_with_its_last_lines(server: &Server) {
          3 requests timed out
 ",
     );
-    // The samples until then are kept.
+    // The samples until the server died are kept.
     assert!(folded(project).contains("main.handle"));
     project.assert_nothing_runs();
 }

@@ -50,6 +50,34 @@ fn without_colours(line: &str) -> String {
     plain
 }
 
+/// Before: the terminal broke messages in the middle of words. A command stays on one line, so that it can be copied.
+#[test]
+fn messages_break_between_words() {
+    let project = Project::empty();
+    on_a_terminal(&project, "$goflame record --pid 2147483647", "").code(6);
+    let said = visible(&project.read("screen"));
+    let help = "
+   help: a process of another container has another number here, if goflame sees it at all:
+         2147483647 may be the number inside of the container
+";
+    assert!(said.contains(help), "{said}");
+    let in_a_pipe = project.goflame(["record", "--pid", "2147483647"]).run();
+    in_a_pipe.code(6).stderr_has("   help: a process of another container [..] inside of the container");
+}
+
+/// Before: examples were wider than 80 columns, and went on below their commands.
+#[test]
+fn examples_of_the_help_fit_80_columns() {
+    let project = Project::empty();
+    for command in ["", "doctor", "build", "run", "record", "report", "diff"] {
+        let help = project.shell(&format!("$goflame {command} -h")).run();
+        let examples = help.code(0).stdout.split_once("\nExamples:\n").unwrap().1;
+        for line in examples.lines() {
+            assert!(line.starts_with("  ") && line.len() <= 80, "{line}");
+        }
+    }
+}
+
 #[test]
 fn ctrl_c_reaches_the_workload_once_and_output_lines_stay_whole() {
     let project = Project::program(
@@ -250,7 +278,8 @@ fn the_workload_has_a_terminal_where_its_output_is_shown_on_one() {
         assert!(screen.contains(&format!("{stream}: {size}\r\n")), "{screen}");
     }
     let said = visible(screen.as_bytes());
-    assert!(said.contains("and its last line was: stderr: 24 rows, 100 columns\n"), "{said}");
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("and its last line on stderr was: stderr: 24 rows, 100 columns"), "{said}");
     // The logs hold the bytes of the program, without the carriage returns of a terminal.
     assert_eq!(logs_of_new_run(), [format!("stdout: {size}\nready\n"), format!("stderr: {size}\n")]);
 

@@ -149,3 +149,20 @@ fn a_home_that_cannot_hold_the_cache_of_go_has_advice() {
     doctor.code(4);
     assert!(doctor.stdout.contains("  # go-found\n  export GOCACHE=/var/tmp/go-build\n"), "{}", doctor.stdout);
 }
+
+/// Before: "Ready" and status 0, although `goflame run` fails there; and the reason began with the 200 characters of a
+/// command.
+#[test]
+fn doctor_is_not_ready_in_a_module_that_go_cannot_build() {
+    let project = Project::program(NOTHING, "");
+    fs::remove_file(project.path("goflame.toml")).unwrap();
+    let line = "$goflame doctor --only go-found";
+    let doctor = project.shell(line).env("HOME", "/proc").env("GOCACHE", "").env("XDG_CACHE_HOME", "").run();
+    assert!(doctor.code(4).stdout.starts_with("Not ready: "), "{}", doctor.stdout);
+    let words = doctor.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains(" go-found `go env` failed: failed to initialize build cache at "), "{}", doctor.stdout);
+    // Without a module, there is nothing to build, and a binary can still be profiled.
+    fs::remove_file(project.path("go.mod")).unwrap();
+    let doctor = project.shell(line).env("HOME", "/proc").env("GOCACHE", "").env("XDG_CACHE_HOME", "").run();
+    assert!(doctor.code(0).stdout.starts_with("Ready: "), "{}", doctor.stdout);
+}

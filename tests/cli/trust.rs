@@ -45,7 +45,7 @@ fn give(path: &Path, uid: u32, gid: u32) {
     chown(path, Some(uid), Some(gid)).unwrap();
 }
 
-/// Whether `doctor` accepts the settings.
+/// Runs `doctor` and returns its error if it does not accept the settings.
 fn taken(doctor: Goflame<'_>) -> Result<(), String> {
     let doctor: Finished<'_> = doctor.arg("--only").arg("ignore-list").run();
     if doctor.stderr.is_empty() {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::Project;
-use super::packages::Looking;
+use super::packages::PackageSearch;
 use crate::cli::args::BuildArgs;
 use crate::cli::failure::Failure;
 use crate::cli::output::Terminal;
@@ -23,8 +23,8 @@ pub(in crate::cli) fn build(project: &Project<'_>, args: &BuildArgs, terminal: &
         terminal.hide(config.secrets());
         return clean_cache(&config, terminal);
     }
-    let looking = Looking { build: options, plan_only: args.plan_only || args.print_dockerfile };
-    let selected = project.selected(args.package.package.as_deref(), &overrides, looking, terminal)?;
+    let search = PackageSearch { build: options, plan_only: args.plan_only || args.print_dockerfile };
+    let selected = project.selected(args.package.package.as_deref(), &overrides, search, terminal)?;
     for config in &selected {
         build_package(config, args, options, terminal)?;
     }

@@ -13,13 +13,13 @@ use crate::render::text::Layout;
 use crate::render::{json, text};
 use crate::views::{HotPath, Neighbours, Outline, View, hot_paths, neighbours};
 
-/// Number of functions that match a pattern and are shown.
+/// Maximum number of matching functions that are shown as text.
 const SHOWN: usize = 3;
 
-/// The same for JSON.
+/// Maximum number of matching functions in JSON.
 const SHOWN_IN_JSON: usize = 1000;
 
-/// Number of more functions that are named.
+/// Maximum number of further matching functions that are listed by name.
 const NAMED: usize = 8;
 
 /// Reads the source of functions.
@@ -80,7 +80,7 @@ impl ExploreView {
         }
     }
 
-    /// Names more functions that match, and are not shown.
+    /// Lists matching functions that are not shown, by name.
     pub(super) fn note(&self) -> Option<String> {
         let (Self::Peek { others, .. } | Self::List { others, .. }) = self else { return None };
         let first = others.get(..NAMED).unwrap_or(others).join(", ");

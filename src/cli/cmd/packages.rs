@@ -6,11 +6,11 @@ use crate::cli::output::Terminal;
 use crate::config::{BenchmarkChoice, Config, Kind, Overrides};
 use crate::pipeline::{self, BuildOptions, ChosenPackages, PackageRequest};
 
-/// Whether a command may use the network to find packages.
+/// Options of the search for packages, which decide whether it can use the network.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Looking {
+pub(super) struct PackageSearch {
     pub(super) build: BuildOptions,
-    /// The command prints a plan.
+    /// Whether the command only prints a plan.
     pub(super) plan_only: bool,
 }
 
@@ -21,7 +21,7 @@ impl Project<'_> {
         &self,
         package: Option<&str>,
         overrides: &Overrides,
-        looking: Looking,
+        search: PackageSearch,
         terminal: &Terminal,
     ) -> Result<Vec<Config>, Failure> {
         let (own, from_file) = self.settings_or_defaults(overrides)?;
@@ -38,7 +38,7 @@ impl Project<'_> {
         if from_file && !pattern && config.app.package == own.app.package {
             return Ok(vec![config]);
         }
-        let Looking { build, plan_only } = looking;
+        let PackageSearch { build, plan_only } = search;
         let request = PackageRequest { dir: self.dir, package, benchmarks, build, plan_only };
         let ChosenPackages { packages, skipped } = pipeline::choose_packages(&config, &request, terminal)?;
         if !from_file {

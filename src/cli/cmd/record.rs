@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use super::Project;
 use super::report::verdict;
 use super::run::{
-    explain_few_samples, not_latest, recording_overrides, result, show_flame_graph, show_waits, told, unless_closed,
+    explain_few_samples, not_latest, printed_reason, recording_overrides, result, show_flame_graph, show_waits,
+    unless_closed,
 };
 use crate::cli::exit;
 use crate::cli::failure::Failure;
@@ -52,7 +53,7 @@ pub(in crate::cli) fn record(
     if samples < FEW_SAMPLES {
         terminal.warn(&explain_few_samples(&outcome));
     } else {
-        verdict(&outcome.reported, told(&outcome.findings), terminal);
+        verdict(&outcome.reported, printed_reason(&outcome.findings), terminal);
     }
     show_waits(&outcome, terminal);
     let dir = fsio::relative_to_cwd(&outcome.dir);

@@ -20,7 +20,7 @@ use crate::render::source::AnnotatedFunction;
 use crate::render::text::Links;
 use crate::render::{self, Format};
 
-/// The name of standard input.
+/// Argument that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
 pub(in crate::cli) fn report(
@@ -113,7 +113,7 @@ pub(in crate::cli) fn report(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the source of hot functions for the page. None if the settings turn it off, or cannot be read.
+/// Returns the source of hot functions for the page. Empty if the settings turn it off or cannot be read.
 fn hot_source(project: &Project<'_>, reported: &Reported) -> Vec<AnnotatedFunction> {
     match project.settings_or_defaults(&Overrides::default()) {
         Ok((config, _)) if config.report.source => {
@@ -133,7 +133,7 @@ fn list_source(project: &Project<'_>, reported: &Reported, functions: &[Function
     SourceReader::new(profile, &reported.built, project.dir, SourceScope::AllFiles, &secrets).annotate(functions)
 }
 
-/// Says what is shown of a file that holds more.
+/// Reports which sample type, event or time range is shown, if the file has others.
 pub(super) fn selection(reported: &Reported, time: Option<&Range<u64>>, terminal: &Terminal) {
     if let Some(types) = reported.sample_types.as_ref().filter(|types| !types.others.is_empty()) {
         terminal.step("Showing", &format!("{}; `--sample-type` takes {} too", types.shown, types.others.join(", ")));
@@ -171,7 +171,7 @@ pub(super) fn source(project: &Project<'_>, text: &str) -> Result<ReportSource, 
     Ok(ReportSource::Run { archive: project.archive()?, query: text.to_owned() })
 }
 
-/// Endings of formats that goflame does not write, at least not everywhere.
+/// File name endings that are refused. `html` is written by some commands, but not by those that check this list.
 const OTHER_FORMATS: [&str; 9] = ["png", "jpg", "jpeg", "gif", "webp", "pdf", "html", "htm", "xml"];
 
 /// Fails if the name of an output promises another format than the text that goflame would write.
@@ -184,12 +184,12 @@ pub(super) fn refuse_other_formats(output: Option<&Path>) -> Result<(), Failure>
     Ok(())
 }
 
-/// Run ids contain no separator and no dot.
+/// Whether a text names a file, not a run: ids of runs contain no `/` and no dot.
 fn looks_like_a_path(text: &str) -> bool {
     text.contains('/') || Path::new(text).extension().is_some()
 }
 
-/// Formats the hot lines, the hot functions and the hot path, and says if they are of a part of the CPU time only.
+/// Formats the hot lines, the hot functions and the hot path. A last line tells if part of the CPU time was not seen.
 pub(super) fn tables(
     reported: &Reported,
     args: &TableArgs,
@@ -228,12 +228,12 @@ pub(super) fn layout(args: &TableArgs, terminal: &Terminal, for_terminal: bool) 
     render::text::Layout { columns: terminal.columns(), color, rows: args.rows, sort: args.sort }
 }
 
-/// Prints the quality of the profile and the reasons that limit it, except the one that the user was told before.
-pub(super) fn verdict(reported: &Reported, told: Option<&str>, terminal: &Terminal) {
+/// Prints the quality of the profile and the reasons that limit it, except a reason that was printed before.
+pub(super) fn verdict(reported: &Reported, printed: Option<&str>, terminal: &Terminal) {
     let summary = reported.quality.summary();
     terminal.step("Quality", &summary);
-    // Without samples, the summary is the reason.
-    let is_new = |reason: &String| !summary.ends_with(reason) && told != Some(reason);
+    // Without samples, the summary ends with the reason.
+    let is_new = |reason: &String| !summary.ends_with(reason) && printed != Some(reason);
     for reason in reported.quality.assess().reasons.into_iter().filter(is_new) {
         terminal.warn(&reason);
     }

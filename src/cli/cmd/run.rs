@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::Project;
-use super::packages::Looking;
+use super::packages::PackageSearch;
 use super::report::{measurements, tables, verdict};
 use crate::build::replaced_flag;
 use crate::cli::args::RunArgs;
@@ -35,8 +35,8 @@ pub(in crate::cli) fn run(
     if let Some(flag) = replaced_flag(&args.workload_args, &args.benchmarks.choice()) {
         terminal.warn(&format!("`{flag}` after `--` is not used: the option of goflame before it replaces it"));
     }
-    let looking = Looking { build: args.builder.options(), plan_only: args.plan_only };
-    let selected = project.selected(args.package.package.as_deref(), &overrides(args), looking, terminal)?;
+    let search = PackageSearch { build: args.builder.options(), plan_only: args.plan_only };
+    let selected = project.selected(args.package.package.as_deref(), &overrides(args), search, terminal)?;
     if let [config] = &selected[..] {
         return Ok(run_package(config, args, command, terminal)?.into());
     }
@@ -48,7 +48,7 @@ pub(in crate::cli) fn run(
             failure.code()
         });
         codes.push(code);
-        // A signal ended it.
+        // A signal ended this run, and ends the others too.
         if code > exit::ended_by(0) {
             break;
         }
@@ -84,7 +84,9 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
     let has_few_samples = outcome.reported.view.profile().total_count() < FEW_SAMPLES;
     let text = result(&outcome, args.json, &args.recording.tables, terminal)?;
     if config.app.kind == Kind::Bench && outcome.reported.benchmarks.is_empty() && !outcome.workload.failed {
-        terminal.warn("no benchmark gave a result");
+        let pattern = config.workload.benchmarks.names.as_ref();
+        let advice = pattern.map(|names| format!(": `{names}` must match a name such as BenchmarkSort"));
+        terminal.warn(&format!("no benchmark gave a result{}", advice.unwrap_or_default()));
     }
     // A write error is reported last: the run is archived in any case, and its directory is still to be printed.
     let printed = terminal.data(&text);
@@ -95,7 +97,7 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
             terminal.warn(&unseen);
         }
     } else {
-        verdict(&outcome.reported, told(&outcome.findings), terminal);
+        verdict(&outcome.reported, printed_reason(&outcome.findings), terminal);
     }
     let has_benchmarks = !outcome.reported.benchmarks.is_empty();
     if (!has_few_samples || has_benchmarks) && pipeline::is_unoptimised(config) {
@@ -120,7 +122,7 @@ fn run_package(config: &Config, args: &RunArgs, command: &[OsString], terminal: 
     })
 }
 
-/// The result for standard output: JSON, or tables. Few samples have none but those of measurements.
+/// The result for standard output: JSON or tables. With few samples, only the tables of measurements.
 pub(super) fn result(
     outcome: &RunOutcome,
     json: bool,
@@ -144,13 +146,13 @@ pub(super) fn unless_closed(printed: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// The reason of quality that a readiness check has given already.
-pub(super) fn told(findings: &[Finding]) -> Option<&'static str> {
-    let is_told = |finding: &Finding| finding.id == "perf-event-paranoid" && finding.status == Status::Warning;
-    findings.iter().any(is_told).then_some(NO_KERNEL_TIME)
+/// Returns the reason for a lower quality that a readiness check has printed already.
+pub(super) fn printed_reason(findings: &[Finding]) -> Option<&'static str> {
+    let is_printed = |finding: &Finding| finding.id == "perf-event-paranoid" && finding.status == Status::Warning;
+    findings.iter().any(is_printed).then_some(NO_KERNEL_TIME)
 }
 
-/// Says how long threads waited and most of it where, if that was recorded.
+/// Reports how long threads waited, and where they waited most, if waiting time was recorded.
 pub(super) fn show_waits(outcome: &RunOutcome, terminal: &Terminal) {
     let Some(time) = &outcome.reported.off_cpu else { return };
     let waits = time.headline.as_ref().map_or_else(
@@ -170,12 +172,12 @@ pub(super) fn show_waits(outcome: &RunOutcome, terminal: &Terminal) {
     }
 }
 
-/// The words on a run that does not become `latest`.
+/// Text after the directory of a run that does not become `latest`.
 pub(super) fn not_latest(outcome: &RunOutcome) -> &'static str {
     if outcome.workload.failed { "; `latest` is still the run before" } else { "" }
 }
 
-/// Ends the output of a run with the path of its flame graph, and opens it if asked.
+/// Prints the path of the flame graph as the last line of a run, and opens the flame graph if `open`.
 pub(super) fn show_flame_graph(outcome: &RunOutcome, open: bool, terminal: &Terminal) {
     let flame_graph = outcome.files.iter().find(|file| *file == Format::Svg.file_name());
     let flame_graph = flame_graph.map(|file| outcome.dir.join(file));
@@ -191,7 +193,7 @@ pub(super) fn show_flame_graph(outcome: &RunOutcome, open: bool, terminal: &Term
     }
 }
 
-/// Says why there are few samples: how little CPU time was used, and the workload's last words.
+/// Says why there are few samples: how little CPU time the workload used, and the last line of its standard error.
 pub(super) fn explain_few_samples(outcome: &RunOutcome) -> String {
     let WorkloadResult { user_seconds, system_seconds, wall_seconds, .. } = &outcome.workload;
     let samples = format_samples(outcome.reported.view.profile().total_count());
@@ -200,7 +202,7 @@ pub(super) fn explain_few_samples(outcome: &RunOutcome) -> String {
         user_seconds + system_seconds
     );
     match last_line(&outcome.dir.join("stderr.log")) {
-        Some(line) => format!("{text}, and its last line was: {line}"),
+        Some(line) => format!("{text}, and its last line on stderr was: {line}"),
         None => text,
     }
 }
@@ -224,7 +226,7 @@ fn overrides(args: &RunArgs) -> Overrides {
     }
 }
 
-/// The settings that the flags of every recording replace.
+/// Settings from the flags that every recording has.
 pub(super) fn recording_overrides(args: &RecordingArgs) -> Overrides {
     Overrides {
         frequency: args.frequency,

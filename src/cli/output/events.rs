@@ -12,7 +12,7 @@ use std::time::Duration;
 use anstream::adapter::strip_str;
 use rustix::stdio::{stderr, stdout};
 
-use super::{Terminal, WARNING, describe_repair, lock};
+use super::{NOTE, Terminal, WARNING, describe_repair, lock};
 use crate::build::{BuildProgress, CompiledPackages};
 use crate::doctor::{self, Finding, Status};
 use crate::fsio;
@@ -49,7 +49,7 @@ impl workload::Progress for Terminal {
         }
         let written = if beside_bar { self.bar.suspend(write) } else { write() };
         // The program's output is also written to its log. So the program continues, and the error is reported at the end,
-        // if it is not one of standard error, where it would be reported.
+        // unless standard error failed, where it would be reported.
         if let (Err(error), false) = (written, to_stderr) {
             lock(&self.stdout_error).get_or_insert(error);
         }
@@ -58,7 +58,7 @@ impl workload::Progress for Terminal {
     fn server(&self, step: ServerStep<'_>) {
         match step {
             ServerStep::Ready(after) => self.step("Ready", &format!("after {:.2} s", after.as_secs_f64())),
-            ServerStep::Loading(command) => self.step("Loading", &command.quoted()),
+            ServerStep::Loading(command) => self.started("Loading", &command.quoted()),
             ServerStep::WarmingUp(time) => self.step("Warming up", &format!("for {} s", time.as_secs_f64())),
             ServerStep::Window(None) => self.step("Sampling", "until the load or the workload ends"),
             ServerStep::Window(Some(length)) => self.step("Sampling", &format!("for {} s", length.as_secs_f64())),
@@ -153,9 +153,10 @@ impl Observer for Terminal {
                 let place = if *in_container { " in a container" } else { "" };
                 self.step("Building", &format!("{package} [{variant}{flags}] with {go}{place}"));
             }
-            PipelineEvent::BuildCommand(command) => self.remark(command),
+            PipelineEvent::BuildCommand(command) if self.verbose => self.command(NOTE, "Note", command),
+            PipelineEvent::BuildCommand(_) => {}
             PipelineEvent::Ready(findings) => self.ready(findings),
-            PipelineEvent::Running { argv } => self.step("Running", &quote_command(argv)),
+            PipelineEvent::Running { argv } => self.started("Running", &quote_command(argv)),
             PipelineEvent::Observing { target, duration } => {
                 let end =
                     duration.map_or_else(|| "until Ctrl-C".into(), |time| format!("for {} s", time.as_secs_f64()));
@@ -254,7 +255,7 @@ impl Terminal {
         }
     }
 
-    /// Reports a failed run of a server, with the last lines of the output that tells more.
+    /// Reports a failed run of a server, with the last lines of the load's or the server's output.
     fn server_failed(&self, failure: &ServerFailure, last_lines: &[String]) {
         let lines = last_lines.iter().map(|line| strip_str(line).to_string());
         let cause = once("the last lines of its output:".to_owned()).chain(lines).collect::<Vec<_>>().join("\n");
@@ -271,13 +272,13 @@ impl Terminal {
 /// Number of differences to runtime/pprof that are shown. summary.json has all.
 const SHOWN_DIFFERENCES: usize = 2;
 
-/// CPU time is little if it is less than this part of the time that has passed.
+/// CPU time is little if it is less than 1/50 of the time that has passed.
 const LITTLE_CPU: u32 = 50;
 
-/// Time after which little CPU time is remarkable: a program that starts may wait.
+/// Time after which little CPU time is reported. Before, a program that starts often waits.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Describes a running recording, from the longest text to the shortest.
+/// Describes a running recording in several texts, from the longest to the shortest, for lines of any width.
 fn describe_sampling(state: SamplingState, is_stopping: bool) -> Vec<String> {
     const HINT: &str = "Ctrl-C ends it and shows the profile";
     const SHORT_HINT: &str = "Ctrl-C shows the profile";
@@ -374,7 +375,7 @@ fn describe_cross_check(check: &CrossCheck) -> String {
 fn samples_kept(perf_data: &Path) -> String {
     let perf_data = fsio::relative_to_cwd(perf_data).as_os_str();
     format!(
-        "what was sampled is kept, and may hold parts of the program's memory: {}",
+        "what was sampled is kept, and may hold parts of the program's memory: `{}`",
         quote_command(&["goflame".as_ref(), "report".as_ref(), perf_data])
     )
 }

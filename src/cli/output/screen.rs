@@ -1,4 +1,4 @@
-//! State in which the workload's output leaves a terminal, as far as goflame's own lines depend on it.
+//! Tracks how the workload's output leaves the terminal: the line that goflame writes next depends on it.
 
 /// First byte of a control sequence.
 const ESCAPE: u8 = 0x1b;
@@ -45,7 +45,7 @@ impl Screen {
             (Sequence::Escape, _) => self.drawn = true,
             (Sequence::Parameters(parameters), 0x40..=0x7e) => self.control(&parameters, byte),
             (Sequence::Parameters(mut parameters), _) => {
-                // A longer sequence is none.
+                // Not a control sequence: it is too long.
                 if parameters.len() < 64 {
                     parameters.push(byte);
                     return Sequence::Parameters(parameters);
@@ -59,15 +59,15 @@ impl Screen {
         Sequence::Outside
     }
 
-    /// Carries out a control sequence with these parameters and this last byte.
+    /// Updates the state after a control sequence with these parameters and this last byte.
     fn control(&mut self, parameters: &[u8], last: u8) {
         match last {
             b'm' => self.styled = is_styled(parameters, self.styled),
-            // Moves the cursor within the line.
+            // These move the cursor within the line.
             b'C' | b'D' | b'G' => self.open_line = true,
-            // The alternate screen.
+            // These switch to the alternate screen.
             b'h' if [&b"?1049"[..], b"?1047", b"?47"].contains(&parameters) => self.drawn = true,
-            // Erases a part of the line; modes, such as the visibility of the cursor; questions to the terminal.
+            // These erase a part of the line, set modes such as the visibility of the cursor, or ask the terminal.
             b'K' | b'h' | b'l' | b'n' | b'c' | b'q' | b'u' | b't' => {}
             _ => self.drawn = true,
         }
@@ -97,9 +97,9 @@ fn is_styled(parameters: &[u8], mut styled: bool) -> bool {
     for parameter in parameters.split(|byte| *byte == b';') {
         match parameter {
             b"" | b"0" => styled = false,
-            // The numbers of a colour follow.
+            // These are followed by the numbers of a colour.
             b"38" | b"48" | b"58" => return true,
-            // Switches one attribute off.
+            // These switch one attribute off.
             b"22" | b"23" | b"24" | b"25" | b"27" | b"28" | b"29" | b"39" | b"49" | b"59" => {}
             _ => styled = true,
         }

@@ -233,6 +233,7 @@ pub(super) fn tools() -> Tools {
             flag_warnings: Vec::new(),
         }),
         in_project: true,
+        in_module: true,
         pin: "1.27.3".into(),
         go_elsewhere: None,
         go_lacks_cache: false,

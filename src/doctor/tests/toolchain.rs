@@ -21,7 +21,9 @@ fn a_missing_go_command_is_a_failure_in_a_project() {
     let finding = finds("go-found", &missing);
     assert_eq!((finding.status, finding.found.as_str()), (Status::Failure, "no `go` on PATH"));
     assert_eq!(finding.fix.unwrap().now(), "sudo apt-get install -y golang-go");
-    let outside = Tools { in_project: false, ..missing.clone() };
+    let without_settings = Tools { in_project: false, ..missing.clone() };
+    assert_eq!(finds("go-found", &without_settings).status, Status::Failure, "`goflame run` builds the module");
+    let outside = Tools { in_module: false, ..without_settings };
     assert_eq!(finds("go-found", &outside).status, Status::Warning, "there is nothing to build");
     assert_eq!(finds("go-pin", &missing).status, Status::Skipped);
     let judged = machine.findings(|inputs| inputs.tools = Some(&missing));

@@ -177,7 +177,10 @@ impl<'a> DiffDocument<'a> {
             ValueKind::WeightPerUnit => format!("weights for each unit of work, in {unit}"),
         };
         if self.diff.scale.is_sampled {
-            format!("{values}; ± holds with 95 % for all {} together", format_number(self.diff.comparisons as u64))
+            format!(
+                "{values}; ± holds with 95 % for all {} comparisons together",
+                format_number(self.diff.comparisons as u64)
+            )
         } else {
             format!("{values}; the counts are not samples, so chance is not judged")
         }

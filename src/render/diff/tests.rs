@@ -65,7 +65,7 @@ fn the_table_begins_with_the_result() {
             "old  20261130-1 app [debug]: cpu-clock, 997 Hz, 10 000 samples, quality fair",
             "new  cpu.pb.gz app [debug]: cpu-clock, 997 Hz, 10 900 samples, quality fair",
             "",
-            "shares of all samples in percent, changes in percentage points; ± holds with 95 % for all 12 together",
+            "shares of all samples in percent, changes in percentage points; ± holds with 95 % for all 12 comparisons together",
         ]
     );
     assert_eq!(

@@ -38,7 +38,10 @@ pub fn write(document: &DiffDocument<'_>, layout: Layout, out: &mut dyn Write) -
     writeln!(out, "{}", styles.bold(&document.summary()))?;
     let longest = columns::widest(document.labels.iter());
     for (side, label) in document.labels.into_iter().enumerate() {
-        writeln!(out, "{}{GAP}{}", styles.dim(&columns::left(label, longest)), document.description(side))?;
+        let indent = longest + GAP.len();
+        let lines = columns::wrap(&document.description(side), width.saturating_sub(indent));
+        let description = lines.join(&format!("\n{:indent$}", ""));
+        writeln!(out, "{}{GAP}{description}", styles.dim(&columns::left(label, longest)))?;
     }
     for line in document.work.into_iter().flat_map(|work| columns::wrap(work, width)) {
         writeln!(out, "{line}")?;

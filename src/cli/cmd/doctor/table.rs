@@ -50,7 +50,8 @@ pub(super) fn table(checkup: &Checkup, verdict: Verdict, detail: Detail, columns
         Verdict::NothingChecked => ("Nothing checked", AnsiColor::Yellow),
     };
     let style = paint(color.on_default().effects(Effects::BOLD));
-    let mut text = format!("{style}{word}{style:#}: {}\n", summary_line(findings));
+    let summary = wrapped(&summary_line(findings), columns - word.len() - 2).join("\n  ");
+    let mut text = format!("{style}{word}{style:#}: {summary}\n");
     // Writing to a string cannot fail.
     for group in findings.chunk_by(|a, b| a.group == b.group) {
         let bold = paint(BOLD);

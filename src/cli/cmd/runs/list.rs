@@ -13,8 +13,14 @@ use crate::render::{columns, sanitize};
 /// Maximum width of names in the list.
 const MAX_NAME: usize = 32;
 
+/// Minimum width of names of functions that are shortened so that a run takes one line.
+const MIN_FUNCTION: usize = 16;
+
 const HEADING: [&str; 10] =
     ["RUN", "TIME (UTC)", "APP", "VARIANT", "COMMIT", "CPU", "TOP FUNCTION", "QUALITY", "SIZE", "TAGS"];
+
+/// Column of the function with the most CPU time.
+const FUNCTION: usize = 6;
 
 /// Columns of figures, which are aligned at the right.
 const FIGURES: [usize; 2] = [5, 8];
@@ -57,10 +63,26 @@ pub(super) fn list(store: &Store, as_json: bool, terminal: &Terminal) -> Result<
 
 fn lay_out(rows: Vec<([String; 10], Option<String>)>, limit: usize) -> String {
     let (mut cells, remarks): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    for column in 0..HEADING.len() {
+        // Most projects have no tags, and some no commits.
+        if cells.iter().skip(1).all(|row| row[column].is_empty()) {
+            cells[0][column].clear();
+        }
+    }
     for column in FIGURES {
         let width = columns::widest(cells.iter().map(|row| &row[column]));
         for row in &mut cells {
             row[column] = columns::right(&row[column], width);
+        }
+    }
+    let widths = (0..HEADING.len()).filter(|column| *column != FUNCTION);
+    let widths = widths.map(|column| columns::widest(cells.iter().map(|row| &row[column])));
+    let others: usize = widths.filter(|width| *width > 0).map(|width| width + columns::GAP.len()).sum();
+    // A row that takes two lines in any case has room for the whole name.
+    let room = limit.saturating_sub(others);
+    if room >= MIN_FUNCTION {
+        for row in &mut cells {
+            row[FUNCTION] = columns::shorten(&row[FUNCTION], room).into_owned();
         }
     }
     let mut text = String::new();
@@ -110,6 +132,9 @@ fn row(name: String, manifest: &Manifest, size: u64, tags: String) -> [String; 1
     let Manifest { workload, quality, .. } = manifest;
     let result = match (workload.exit_code, workload.ending.as_str()) {
         (0, _) => quality.assess().grade.to_string(),
+        // goflame stopped the workload at the end of its window, which is not a failure.
+        (_, "stopped" | "timed-out") if !workload.failed => quality.assess().grade.to_string(),
+        (_, "stopped") => "failed".to_owned(),
         (_, "own") => workload.status.clone(),
         (_, ending) => ending.to_owned(),
     };
@@ -129,7 +154,7 @@ fn row(name: String, manifest: &Manifest, size: u64, tags: String) -> [String; 1
     ]
 }
 
-/// A row of a run without figures.
+/// Row of a run that cannot be loaded or is not complete: without figures.
 fn unlisted(name: String, id: &RunId, state: &str, size: String, tags: String) -> [String; 10] {
     let stamp = id.stamp();
     let time = format!("{}-{}-{} {}:{}", &stamp[..4], &stamp[4..6], &stamp[6..8], &stamp[9..11], &stamp[11..13]);
