@@ -184,7 +184,7 @@ mod tests {
     use crate::analyse::labels::Labels;
     use crate::analyse::left_stacks::LeftStacks;
     use crate::analyse::tests::{NoFiles, TestRecording, context};
-    use crate::profile::Sample;
+    use crate::profile::{DistinctSamples, StackId, TaskId};
 
     /// A recording of processes that fork, execute, map files, and run equal and different stacks.
     fn busy_recording() -> Vec<u8> {
@@ -229,12 +229,12 @@ mod tests {
         let canonical = stacks.canonical_ids(|location| u64::try_from(location.index()).ok());
         let timed = samples.timed().expect("times are kept").iter();
         let single_samples: Vec<_> = timed.map(|timed| (timed.time, timed.weight)).collect();
-        let samples = samples.distinct(&canonical);
+        let DistinctSamples { rows, columns, .. } = DistinctSamples::of_one_event(samples.list(), true, &canonical);
         // Compares stacks by content, because their ids depend on the shards.
-        let samples: Vec<_> = samples.iter().map(|sample| (stacks.root_first(sample.stack), sample)).collect();
-        let samples =
-            samples.into_iter().map(|(stack, Sample { task, count, weight, .. })| (stack, task, count, weight));
-        let samples: Vec<_> = samples.collect();
+        let row = |(at, (stack, task)): (usize, &(StackId, TaskId))| {
+            (stacks.root_first(*stack), *task, columns[0][at], columns[1][at])
+        };
+        let samples: Vec<_> = rows.iter().enumerate().map(row).collect();
         let Collected { locations, processes, tasks, counts, first_time, last_time, .. } = merged;
         let locations = locations.list;
         let tasks = (processes.items(), tasks.items());

@@ -93,15 +93,13 @@ pub(super) fn show_waits(analysis: &mut Analysis, recorded: Option<OffCpuTime>) 
 pub(super) fn leave_out_idle_threads(analysis: &mut Analysis, recorded: OffCpuTime) -> OffCpuTime {
     let Analysis { profile, quality, .. } = analysis;
     let all = profile.total_weight();
-    let is_of_others = |task| profile.str(profile.task(task).process) != OWN_PROCESS;
-    let kept: Vec<bool> = profile.samples().iter().map(|sample| is_of_others(sample.task)).collect();
-    profile.retain_samples(&kept);
+    let is_of_others: Vec<bool> = profile.tasks().map(|task| profile.str(task.process) != OWN_PROCESS).collect();
+    profile.retain_samples(|_, task| is_of_others[task.index()]);
     let of_others = profile.total_weight();
     let is_idle: Vec<bool> =
         profile.functions().map(|(_, function)| IDLE.contains(&profile.str(function.name))).collect();
     let idle_stacks = profile.stacks_with(|_, frame| is_idle[frame.function.index()]);
-    let kept: Vec<bool> = profile.samples().iter().map(|sample| !idle_stacks[sample.stack.index()]).collect();
-    profile.retain_samples(&kept);
+    profile.retain_samples(|stack, _| !idle_stacks[stack.index()]);
     let waited = profile.total_weight();
     // The waits are measured, not sampled.
     (quality.samples, quality.kernel_sampled) = (None, None);

@@ -1,5 +1,5 @@
-//! Reads the labels of samples. `Profile::labels` (profile/tables.rs) makes the labels that goflame writes; here they
-//! become fields of a task again. All other labels stay labels.
+//! Reads the labels of samples. The labels that goflame writes (`Profile::labels` in profile/tables.rs) become fields of a
+//! task. All other labels stay labels.
 
 use super::error::Error;
 use super::messages::LabelMessage;
@@ -22,7 +22,7 @@ pub(super) struct SampleLabels {
 
 impl SampleLabels {
     /// Stores a label in its field. If it has no field but a name, adds it to `others`.
-    pub(super) fn take(
+    pub(super) fn store(
         &mut self,
         strings: &StringTable<'_>,
         raw: RawMessage<'_>,

@@ -21,7 +21,7 @@ use super::table::Reference;
 use super::wire::MessageWriter;
 use crate::profile::Interner;
 
-/// The beginning of each kind of text.
+/// The first bytes of each kind of text.
 const BEGINNINGS: [&[u8]; 6] = [
     b"goroutine profile: ",
     b"goroutineleak profile: ",
@@ -34,7 +34,7 @@ const BEGINNINGS: [&[u8]; 6] = [
 /// Minimum number of bytes that identify a text.
 const MIN_PREFIX: usize = 8;
 
-/// Whether the bytes are a text of one of these kinds, or the beginning of one.
+/// Whether the bytes are a text of one of these kinds, or its first bytes.
 pub(super) fn is_text(beginning: &[u8]) -> bool {
     let is_prefix = |text: &&[u8]| beginning.len() >= MIN_PREFIX && text.starts_with(beginning);
     BEGINNINGS.iter().any(|text| beginning.starts_with(text) || is_prefix(text))
@@ -64,7 +64,7 @@ pub(super) fn to_proto(text: &[u8]) -> Result<Vec<u8>, Error> {
                 record.labels = labels;
             }
         } else if !line.is_empty() && !line.starts_with('#') {
-            let next = kind.record(line).ok_or(Error::Damaged { what: "a record", offset })?;
+            let next = kind.parse_record(line).ok_or(Error::Damaged { what: "a record", offset })?;
             for (total, value) in totals.iter_mut().zip(&next.values) {
                 *total = total.saturating_add(*value);
             }
@@ -150,7 +150,7 @@ impl Kind {
     }
 
     /// Parses the first line of a record.
-    fn record<'t>(&self, line: &'t str) -> Option<Record<'t>> {
+    fn parse_record<'t>(&self, line: &'t str) -> Option<Record<'t>> {
         let (values, addresses) = line.split_once('@')?;
         let values = match self.form {
             Form::Count => vec![values.trim().parse().ok()?],
@@ -165,8 +165,8 @@ impl Kind {
         Some(Record { values, addresses, frames: Vec::new(), labels: BTreeMap::new() })
     }
 
-    /// The values of the sample types.
-    fn samples(&self, values: &[u64]) -> Vec<u64> {
+    /// Returns the value of each sample type.
+    fn sample_values(&self, values: &[u64]) -> Vec<u64> {
         match (&self.form, values) {
             (Form::Heap { rate }, &[in_use, bytes_in_use, allocated, bytes_allocated]) => {
                 [unsampled(allocated, bytes_allocated, *rate), unsampled(in_use, bytes_in_use, *rate)].concat()
@@ -179,7 +179,7 @@ impl Kind {
     }
 }
 
-/// `1: 1024 [3: 3072]`.
+/// Parses `1: 1024 [3: 3072]`.
 fn heap_values(text: &str) -> Option<Vec<u64>> {
     let numbers = text.split([':', '[', ']', ' ']).filter(|number| !number.is_empty()).map(str::parse);
     numbers.collect::<Result<Vec<_>, _>>().ok().filter(|values| values.len() == 4)
@@ -197,12 +197,17 @@ fn unsampled(objects: u64, bytes: u64, rate: f64) -> [u64; 2] {
     [scaled(objects, scale), scaled(bytes, scale)]
 }
 
-#[allow(clippy::as_conversions, reason = "loses digits of no meaning")]
+#[allow(clippy::as_conversions, reason = "the result is an estimate")]
 fn float(value: u64) -> f64 {
     value as f64
 }
 
-#[allow(clippy::as_conversions, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+#[allow(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the conversion saturates"
+)]
 fn scaled(value: u64, factor: f64) -> u64 {
     (float(value) * factor) as u64
 }
@@ -278,7 +283,7 @@ impl<'t> ProtoWriter<'t> {
         let Self { out, strings, .. } = self;
         out.message(profile::SAMPLE, |out| {
             out.packed(sample::LOCATION, locations.into_iter());
-            out.packed(sample::VALUE, kind.samples(&record.values).into_iter());
+            out.packed(sample::VALUE, kind.sample_values(&record.values).into_iter());
             for (key, value) in &record.labels {
                 let (key, text) = (strings.intern_str(key), strings.intern_str(value));
                 out.message(sample::LABEL, |out| LabelMessage { key, text, ..LabelMessage::default() }.write(out));

@@ -57,7 +57,7 @@ pub(super) struct ValueType {
 impl ValueType {
     pub(super) fn read(raw: RawMessage<'_>, strings: &StringTable<'_>) -> Result<Self, Error> {
         let [kind, unit] = raw.numbers()?;
-        Ok(Self { kind: strings.string(raw, kind)?, unit: strings.string(raw, unit)? })
+        Ok(Self { kind: strings.position(raw, kind)?, unit: strings.position(raw, unit)? })
     }
 
     pub(super) fn write(self, out: &mut MessageWriter) {
@@ -79,10 +79,10 @@ impl LabelMessage {
     pub(super) fn read(raw: RawMessage<'_>, strings: &StringTable<'_>) -> Result<Self, Error> {
         let [key, text, number, unit] = raw.numbers()?;
         Ok(Self {
-            key: strings.string(raw, key)?,
-            text: strings.string(raw, text)?,
+            key: strings.position(raw, key)?,
+            text: strings.position(raw, text)?,
             number: number.cast_signed(),
-            unit: strings.string(raw, unit)?,
+            unit: strings.position(raw, unit)?,
         })
     }
 
@@ -104,7 +104,7 @@ impl MappingMessage {
     /// Also returns the id.
     pub(super) fn read(raw: RawMessage<'_>, strings: &StringTable<'_>) -> Result<(u64, Self), Error> {
         let [id, start, limit, file_offset, file, build_id] = raw.numbers()?;
-        let (file, build_id) = (strings.string(raw, file)?, strings.string(raw, build_id)?);
+        let (file, build_id) = (strings.position(raw, file)?, strings.position(raw, build_id)?);
         Ok((id, Self { start, limit, file_offset, file, build_id }))
     }
 
@@ -133,9 +133,9 @@ impl FunctionMessage {
     pub(super) fn read(raw: RawMessage<'_>, strings: &StringTable<'_>) -> Result<(u64, Self), Error> {
         let [id, name, system_name, file, start_line] = raw.numbers()?;
         let function = Self {
-            name: strings.string(raw, name)?,
-            system_name: strings.string(raw, system_name)?,
-            file: strings.string(raw, file)?,
+            name: strings.position(raw, name)?,
+            system_name: strings.position(raw, system_name)?,
+            file: strings.position(raw, file)?,
             start_line: u32::try_from(start_line).unwrap_or(0),
         };
         Ok((id, function))

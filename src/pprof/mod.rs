@@ -2,13 +2,13 @@
 //!
 //! [`messages`] holds the messages of google/pprof's proto/profile.proto, and [`wire`] their encoding, each for both
 //! directions. To read: [`unpack`] undoes gzip, [`legacy`] rewrites Go's texts, [`tables`] reads the tables, [`select`]
-//! selects one of the sample types, [`mod@read`] builds the profile, and [`origin`] finds the origin of a function. To
+//! makes an event of each sample type, [`mod@read`] builds the profile, and [`origin`] finds the origin of a function. To
 //! write: [`mod@write`], with paths of source files from [`source_dirs`]. Fields are read in place and written one by one.
 //! A code generator such as prost is not used: its reader cannot report where a file is damaged, rejects a whole file for
 //! one name that is not UTF-8, and makes a value of fifty bytes from two bytes.
 //!
-//! A profile has one weight and one count. Therefore one of a file's sample types is shown, with its count. Comments,
-//! columns, the patterns of frames to drop, and the period of what was not sampled are dropped.
+//! A profile shows one of the sample types of a file, with its count, and keeps the others beside it. Comments, columns and
+//! the patterns of frames to drop are dropped.
 //!
 //! The file is untrusted: no function here panics, loops for long, or takes memory out of proportion to the unpacked
 //! bytes. The number of unpacked bytes is limited. Must not open files.

@@ -5,18 +5,18 @@ use std::mem;
 
 use super::error::Error;
 use super::labels::{SampleLabels, address};
-use super::limits::{FRAMES_PER_BYTE, MAX_FRAMES, MAX_NAME_BYTES};
+use super::limits::{FRAMES_PER_BYTE, MAX_FRAMES, MAX_MEMORY, MAX_NAME_BYTES};
 use super::messages::{LabelMessage, Line, LocationMessage, sample};
 use super::origin::{self, CodePlace};
-use super::select::{SampleTypes, Selection};
-use super::table::index;
+use super::select::{SampleTypes, Selection, quantity};
+use super::table::{Memory, index};
 use super::tables::{Tables, samples};
 use super::unpack::unpack;
 use super::wire::RawMessage;
 use crate::goname;
 use crate::profile::{
-    self, Frame, Function, FunctionId, Goroutine, GoroutineId, LabelSetId, LocationId, Mapping, MappingId, Origin,
-    Profile, Quality, Sample, StackId, StrId, Task, TaskLabel, TaskLabelValue,
+    self, EventTable, Frame, Function, FunctionId, Goroutine, GoroutineId, LabelSetId, LocationId, Mapping, MappingId,
+    Origin, Profile, Quality, Sample, StackId, StrId, Task, TaskId, TaskLabel, TaskLabelValue,
 };
 
 /// An imported pprof profile.
@@ -32,16 +32,16 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
-/// Reads a profile, gzipped or not. If the file has several sample types, reads the requested one (by name or
-/// position). Without a request, reads the sample type that `go tool pprof` shows.
+/// Reads a profile, gzipped or not. If the file has several sample types, the profile has an event for each. It shows the
+/// requested one (by name or position), or else the one that `go tool pprof` shows.
 pub fn read(bytes: &[u8], sample_type: Option<&str>) -> Result<Imported, Error> {
     let unpacked = unpack(bytes)?;
     let tables = Tables::read(&unpacked)?;
     let selection = Selection::new(&tables, sample_type)?;
     let mut builder = ProfileBuilder::new(&tables, &selection);
-    builder.frames();
+    builder.add_frames();
     let frames_left = unpacked.len().saturating_mul(FRAMES_PER_BYTE);
-    builder.samples(&unpacked, frames_left)?;
+    builder.add_samples(&unpacked, frames_left)?;
     Ok(builder.finish(selection.sample_types.clone()))
 }
 
@@ -54,13 +54,20 @@ struct ProfileBuilder<'m, 'a> {
     /// Handles of the display names. `None` until first used.
     displays: Vec<Option<StrId>>,
     mappings: Vec<MappingId>,
-    /// Every location.
+    /// The locations, by position in the file's table.
     locations: Vec<BuiltLocation>,
-    /// The main program. Samples without a process belong to it.
+    /// Name of the main program, which is the process of samples without a process.
     program: StrId,
     quality: Quality,
+    /// The values of all events. `None` if the file has one event, or if they need too much memory.
+    event_table: Option<EventTable>,
+    /// Memory of the file's tables and of `event_table`.
+    memory: Memory,
+    /// Number of samples with a negative value of the shown event.
     negative: u64,
-    /// The labels of the current sample without a field.
+    /// The values of the current sample: one for each sample type that is kept.
+    values: Vec<i64>,
+    /// The labels of the current sample that have no field of their own in [`SampleLabels`].
     other_labels: Vec<LabelMessage>,
 }
 
@@ -76,7 +83,7 @@ struct BuiltLocation {
 
 impl<'m, 'a> ProfileBuilder<'m, 'a> {
     fn new(tables: &'m Tables<'a>, selection: &'m Selection) -> Self {
-        let event = selection.event.clone();
+        let event = selection.shown.event.clone();
         let quality = Quality { event: event.name.clone(), complete_file: true, ..Quality::default() };
         let mut profile = Profile::new(event);
         profile.start_time_ns = unsigned(tables.time_nanos);
@@ -92,10 +99,13 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             locations: Vec::new(),
             program,
             quality,
+            event_table: event_table(tables, selection),
+            memory: tables.memory.clone(),
             negative: 0,
+            values: Vec::new(),
             other_labels: Vec::new(),
         };
-        builder.mappings();
+        builder.add_mappings();
         builder
     }
 
@@ -109,7 +119,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         }
     }
 
-    fn mappings(&mut self) {
+    fn add_mappings(&mut self) {
         for mapping in &self.tables.mappings.items {
             let mapping = Mapping {
                 file: self.text(mapping.file),
@@ -127,8 +137,8 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         self.program = self.profile.intern(name.unwrap_or_default());
     }
 
-    /// Builds the functions and the locations that refer to them.
-    fn frames(&mut self) {
+    /// Adds the functions, and the locations that refer to them.
+    fn add_frames(&mut self) {
         let tables = self.tables;
         let mut first_locations: Vec<Option<&LocationMessage>> = vec![None; tables.functions.items.len()];
         for location in &tables.locations.items {
@@ -144,16 +154,22 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         for (function, first) in tables.functions.items.iter().zip(first_locations) {
             let first = first.cloned().unwrap_or_default();
             let named = if function.name > 0 { function.name } else { function.system_name };
-            functions.push(self.function(named, function.file, function.start_line, &first));
+            functions.push(self.add_function(named, function.file, function.start_line, &first));
         }
         for location in &tables.locations.items {
-            let built = self.location(location, &functions);
+            let built = self.add_location(location, &functions);
             self.locations.push(built);
         }
     }
 
     /// Returns the handle of a function, and whether it is a placeholder for code without a name.
-    fn function(&mut self, name: u32, file: u32, start_line: u32, location: &LocationMessage) -> (FunctionId, bool) {
+    fn add_function(
+        &mut self,
+        name: u32,
+        file: u32,
+        start_line: u32,
+        location: &LocationMessage,
+    ) -> (FunctionId, bool) {
         let mapping = location.mapping.position().and_then(|at| self.tables.mappings.at(at));
         let mapping = self.text(mapping.map_or(0, |mapping| mapping.file));
         let (mut full, file) = (self.text(name), self.text(file));
@@ -165,12 +181,12 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             let placeholder = seen.placeholder();
             full = self.profile.intern(&placeholder);
         }
-        let display = if origin.is_go() { self.display(name) } else { full };
+        let display = if origin.is_go() { self.display_name(name) } else { full };
         (self.profile.intern_function(Function { name: full, display, file, start_line, origin }), unnamed)
     }
 
     /// Returns the handle of a Go function's name as Go programmers write it.
-    fn display(&mut self, position: u32) -> StrId {
+    fn display_name(&mut self, position: u32) -> StrId {
         let Self { tables, profile, displays, .. } = self;
         let mut intern = || profile.intern(&goname::display(&lossy(tables.strings.text(position))));
         match displays.get_mut(index(position)) {
@@ -179,8 +195,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         }
     }
 
-    /// Adds a location.
-    fn location(&mut self, location: &LocationMessage, functions: &[(FunctionId, bool)]) -> BuiltLocation {
+    fn add_location(&mut self, location: &LocationMessage, functions: &[(FunctionId, bool)]) -> BuiltLocation {
         let (mut unnamed, mut is_kernel, mut frames) = (0_u16, false, Vec::new());
         let no_line = [Line::default()];
         let lines = self.tables.lines_of(location);
@@ -188,7 +203,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         for line in if lines.is_empty() { &no_line } else { lines }.iter().rev() {
             let known = line.function.position().and_then(|at| functions.get(index(at))).copied();
             let (function, is_unnamed) =
-                known.unwrap_or_else(|| *unknown.get_or_insert_with(|| self.function(0, 0, 0, location)));
+                known.unwrap_or_else(|| *unknown.get_or_insert_with(|| self.add_function(0, 0, 0, location)));
             unnamed = unnamed.saturating_add(u16::from(is_unnamed));
             is_kernel = self.profile.function(function).origin == Origin::Kernel;
             frames.push(Frame { function, line: line.line });
@@ -201,13 +216,17 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         BuiltLocation { location: self.profile.add_location(at, frames), frames: count, is_kernel, unnamed }
     }
 
-    fn samples(&mut self, bytes: &[u8], mut frames_left: usize) -> Result<(), Error> {
+    /// Adds all samples. `frames_left` is the maximum total of their frames.
+    fn add_samples(&mut self, bytes: &[u8], mut frames_left: usize) -> Result<(), Error> {
         let (mut leaf_first, mut root_first) = (Vec::new(), Vec::new());
         for raw in samples(bytes) {
             let raw = raw?;
             leaf_first.clear();
-            let sample = self.sample(raw, &mut leaf_first)?;
-            let Some((count, weight, labels)) = sample else { continue };
+            let labels = self.read_sample(raw, &mut leaf_first)?;
+            let shown = self.shown_values();
+            if shown.is_none() && self.event_table.is_none() {
+                continue;
+            }
             let frames = leaf_first
                 .iter()
                 .filter_map(|at| self.locations.get(index(*at)))
@@ -220,23 +239,24 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
             root_first.clear();
             for at in leaf_first.iter().rev() {
                 let Some(built) = self.locations.get(index(*at)).copied() else { continue };
-                self.account(&built, if self.profile.event.is_sampled() { count } else { 1 });
+                if let Some((count, _)) = shown {
+                    self.count_frames(&built, if self.profile.event.is_sampled() { count } else { 1 });
+                }
                 root_first.push(built.location);
             }
-            let stack = self.profile.intern_stack(&root_first);
-            self.add_sample(stack, labels, count, weight);
+            let (stack, task) = (self.profile.intern_stack(&root_first), self.intern_task(labels));
+            if let Some((count, weight)) = shown {
+                self.profile.add_sample(Sample { stack, task, count, weight });
+            }
+            self.add_row(stack, task);
         }
         Ok(())
     }
 
-    /// Reads count, weight and labels of a sample and adds its locations to `leaf_first`. `None` if its count
-    /// and weight are 0, or if one of them is negative.
-    fn sample(
-        &mut self,
-        raw: RawMessage<'_>,
-        leaf_first: &mut Vec<u32>,
-    ) -> Result<Option<(u64, u64, SampleLabels)>, Error> {
-        let (mut values, mut count, mut weight) = (0_usize, 0, 0);
+    /// Reads a sample: its labels, [`Self::values`] and [`Self::other_labels`]. Adds its locations to `leaf_first`.
+    fn read_sample(&mut self, raw: RawMessage<'_>, leaf_first: &mut Vec<u32>) -> Result<SampleLabels, Error> {
+        let mut values = 0_usize;
+        self.values.clear();
         let mut labels = SampleLabels::default();
         self.other_labels.clear();
         for field in raw.fields() {
@@ -249,46 +269,50 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
                     if leaf_first.len() > MAX_FRAMES { Err(Error::Deep { offset }) } else { Ok(()) }
                 })?,
                 sample::VALUE => field.numbers(|value| {
-                    if values == self.selection.count {
-                        count = value.cast_signed();
-                    }
-                    if values == self.selection.weight {
-                        weight = value.cast_signed();
+                    if values < self.selection.events.len() {
+                        self.values.push(value.cast_signed());
                     }
                     values = values.saturating_add(1);
                     Ok(())
                 })?,
                 sample::LABEL => {
-                    labels.take(&self.tables.strings, field.message("a label")?, &mut self.other_labels)?;
+                    labels.store(&self.tables.strings, field.message("a label")?, &mut self.other_labels)?;
                 }
                 _ => {}
             }
         }
-        let types = self.selection.types;
-        if values != types {
-            return Err(Error::Values { offset: raw.offset, values, types });
-        }
-        if count < 0 || weight < 0 {
-            self.negative = self.negative.saturating_add(1);
-            return Ok(None);
-        }
-        let weight = unsigned(weight).saturating_mul(self.selection.scale);
-        // If no separate count exists, the weight is also the count.
-        let count = if self.selection.count == self.selection.weight { weight } else { unsigned(count) };
-        Ok(Some((count, weight, labels)).filter(|_| count > 0 || weight > 0))
+        let types = self.tables.sample_type_count;
+        if values == types { Ok(labels) } else { Err(Error::Values { offset: raw.offset, values, types }) }
     }
 
-    fn add_sample(&mut self, stack: StackId, labels: SampleLabels, count: u64, weight: u64) {
+    /// Returns count and weight of the current sample for the shown event. `None` if both are 0, or if one is negative.
+    fn shown_values(&mut self) -> Option<(u64, u64)> {
+        let value = |at: usize| self.values.get(at).copied().unwrap_or(0);
+        let shown = self.selection.shown.count_and_weight(value);
+        self.negative = self.negative.saturating_add(u64::from(shown.is_none()));
+        shown.filter(|(count, weight)| *count > 0 || *weight > 0)
+    }
+
+    /// Adds the current sample to the table of all events, or removes the table if it becomes too large.
+    fn add_row(&mut self, stack: StackId, task: TaskId) {
+        let Some(table) = &mut self.event_table else { return };
+        let row = size_of::<(StackId, TaskId)>().saturating_add(size_of_val(self.values.as_slice()));
+        match self.memory.charge(row) {
+            Ok(()) => table.add(stack, task, &self.values),
+            Err(_) => self.event_table = None,
+        }
+    }
+
+    fn intern_task(&mut self, labels: SampleLabels) -> TaskId {
         let process = labels.process.map_or(self.program, |process| self.text(process));
-        let goroutine = self.goroutine(labels);
+        let goroutine = self.intern_goroutine(labels);
         let SampleLabels { pid, thread: tid, cpu, .. } = labels;
-        let labels = self.other_labels();
-        let task = self.profile.intern_task(Task { process, pid, tid, cpu, goroutine, labels });
-        self.profile.add_sample(Sample { stack, task, count, weight });
+        let labels = self.intern_other_labels();
+        self.profile.intern_task(Task { process, pid, tid, cpu, goroutine, labels })
     }
 
-    /// Returns the handle of the current sample's labels without a field.
-    fn other_labels(&mut self) -> LabelSetId {
+    /// Interns [`Self::other_labels`].
+    fn intern_other_labels(&mut self) -> LabelSetId {
         if self.other_labels.is_empty() {
             return LabelSetId::EMPTY;
         }
@@ -305,7 +329,8 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         self.profile.intern_labels(set)
     }
 
-    fn goroutine(&mut self, labels: SampleLabels) -> Option<GoroutineId> {
+    /// Interns the goroutine that the labels name.
+    fn intern_goroutine(&mut self, labels: SampleLabels) -> Option<GoroutineId> {
         let address = labels.g.and_then(|text| address(self.tables.strings.text(text)));
         if labels.goroutine.is_none() && address.is_none() {
             return None;
@@ -320,7 +345,8 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
         Some(self.profile.intern_goroutine(goroutine))
     }
 
-    fn account(&mut self, built: &BuiltLocation, times: u64) {
+    /// Counts the frames of a location for the quality figures, this number of times.
+    fn count_frames(&mut self, built: &BuiltLocation, times: u64) {
         let quality = &mut self.quality;
         let (frames, unnamed) = if built.is_kernel {
             (&mut quality.kernel_frames, &mut quality.unnamed_kernel_frames)
@@ -332,7 +358,7 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
     }
 
     fn finish(self, sample_types: SampleTypes) -> Imported {
-        let Self { profile, mut quality, negative, .. } = self;
+        let Self { mut profile, mut quality, event_table, negative, .. } = self;
         let total = profile.total_count();
         quality.samples = (profile.event.is_sampled() || profile.samples().is_empty()).then_some(total);
         let unnamed = quality.unnamed_user_frames.saturating_add(quality.unnamed_kernel_frames);
@@ -345,8 +371,25 @@ impl<'m, 'a> ProfileBuilder<'m, 'a> {
                 "{negative} samples have negative values, as differences of profiles do: they are left out"
             ));
         }
+        match event_table {
+            Some(table) => profile.set_event_table(table),
+            None if sample_types.others.is_empty() => {}
+            None => notes.push(format!(
+                "the other sample types are left out: with them, the profile would take more than {} MiB of memory",
+                MAX_MEMORY >> 20
+            )),
+        }
         Imported { profile, quality, sample_types, notes }
     }
+}
+
+/// Returns an empty table for the values of all events. `None` if the file has one event.
+fn event_table(tables: &Tables<'_>, selection: &Selection) -> Option<EventTable> {
+    let quantities: Vec<_> = tables.sample_types.iter().map(|kind| quantity(tables, *kind)).collect();
+    let has_several = quantities.len() > 1;
+    let mut table = EventTable::new(quantities, selection.events.clone(), selection.shown_at);
+    table.period = (tables.period > 0).then(|| (quantity(tables, tables.period_type), tables.period));
+    has_several.then_some(table)
 }
 
 /// Decodes a text of the file and cuts it at the maximum name length. A sequence of bytes that are not UTF-8 becomes

@@ -1,9 +1,9 @@
-//! Selects the sample type to show, and the sample type that counts its samples.
+//! Makes an event of each sample type of a file, and selects the event to show.
 
 use super::error::Error;
 use super::messages::ValueType;
 use super::tables::Tables;
-use crate::profile::{Event, Unit};
+use crate::profile::{Event, Quantity, TableEvent, Unit};
 
 /// The sample types of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,18 +14,15 @@ pub struct SampleTypes {
     pub others: Vec<String>,
 }
 
-/// The values to read from each sample.
+/// The events of a file.
 #[derive(Debug)]
 pub(super) struct Selection {
-    /// Number of values of a sample.
-    pub(super) types: usize,
-    /// Index of the weight.
-    pub(super) weight: usize,
-    /// Factor that converts the weight to [`Event::unit`].
-    pub(super) scale: u64,
-    /// Index of the count. May equal `weight`.
-    pub(super) count: usize,
-    pub(super) event: Event,
+    /// The event of each sample type. At least one.
+    pub(super) events: Vec<TableEvent>,
+    /// The event to show.
+    pub(super) shown: TableEvent,
+    /// Its index in `events`.
+    pub(super) shown_at: usize,
     pub(super) sample_types: SampleTypes,
 }
 
@@ -35,40 +32,56 @@ impl Selection {
     pub(super) fn new(tables: &Tables<'_>, asked: Option<&str>) -> Result<Self, Error> {
         let types = &tables.sample_types;
         let names: Vec<String> = types.iter().map(|sample_type| text(tables, sample_type.kind)).collect();
-        let weight = match asked {
-            Some(asked) => position(&names, asked)
+        let at = match asked {
+            Some(asked) => requested_type(&names, asked)
                 .ok_or_else(|| Error::UnknownSampleType { asked: asked.to_owned(), known: names.clone() })?,
-            None => default(tables, &names).ok_or(Error::NoSampleType)?,
+            None => default_type(tables, &names).ok_or(Error::NoSampleType)?,
         };
-        let (Some(chosen), Some(name)) = (types.get(weight), names.get(weight)) else {
+        let columns = types.iter().zip(&names).enumerate();
+        let events: Vec<TableEvent> =
+            columns.map(|(at, (sample_type, name))| event(tables, &names, *sample_type, name, at)).collect();
+        let (Some(shown), Some(sample_type)) = (events.get(at).cloned(), types.get(at)) else {
             return Err(Error::NoSampleType);
         };
-        let (unit, scale) = unit_of(tables.strings.text(chosen.unit));
-        // Sample types with the same name cannot be distinguished.
-        let count = count_of(tables, weight).filter(|at| names.get(*at) != Some(name)).unwrap_or(weight);
-        let mut event = Event {
-            name: name.clone(),
-            count_name: names.get(count).unwrap_or(name).clone(),
-            unit,
-            frequency: frequency(tables, *chosen, scale),
-        };
-        // Independent of the name that perf's converters use.
-        if event.has_count() && is_samples(&event.count_name) && event.name != Event::SAMPLES {
-            Event::SAMPLES.clone_into(&mut event.count_name);
-        }
-        let others = names.iter().enumerate().filter(|(at, _)| *at != weight).map(|(_, name)| name.clone()).collect();
-        let shown = format!("{name}/{}", text(tables, chosen.unit));
-        let sample_types = SampleTypes { shown, others };
-        Ok(Self { types: tables.sample_type_count, weight, scale, count, event, sample_types })
+        let others = names.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, name)| name.clone()).collect();
+        let sample_types =
+            SampleTypes { shown: format!("{}/{}", shown.event.name, text(tables, sample_type.unit)), others };
+        Ok(Self { events, shown, shown_at: at, sample_types })
     }
 }
 
-fn position(names: &[String], asked: &str) -> Option<usize> {
+/// Returns the event of the sample type at a position.
+fn event(tables: &Tables<'_>, names: &[String], sample_type: ValueType, name: &str, weight: usize) -> TableEvent {
+    let (unit, scale) = unit_of(tables.strings.text(sample_type.unit));
+    // Sample types with the same name cannot be distinguished.
+    let count = count_of(tables, names, weight).filter(|at| names.get(*at).is_some_and(|other| other != name));
+    let count = count.unwrap_or(weight);
+    let mut event = Event {
+        name: name.to_owned(),
+        count_name: names.get(count).map_or(name, String::as_str).to_owned(),
+        unit,
+        frequency: frequency(tables, sample_type, scale),
+    };
+    // perf's converters have other names for the number of samples.
+    if event.has_count() && is_samples(&event.count_name) && event.name != Event::SAMPLES {
+        Event::SAMPLES.clone_into(&mut event.count_name);
+    }
+    TableEvent { event, count, weight, scale }
+}
+
+/// Returns a sample type with its texts.
+pub(super) fn quantity(tables: &Tables<'_>, sample_type: ValueType) -> Quantity {
+    Quantity { name: text(tables, sample_type.kind), unit: text(tables, sample_type.unit) }
+}
+
+/// Returns the position of the sample type with this name, or else at this position.
+fn requested_type(names: &[String], asked: &str) -> Option<usize> {
     let by_name = names.iter().position(|name| name == asked);
     by_name.or_else(|| asked.parse().ok().filter(|at| *at < names.len()))
 }
 
-fn default(tables: &Tables<'_>, names: &[String]) -> Option<usize> {
+/// Returns the position of the file's default sample type, or else of the last one.
+fn default_type(tables: &Tables<'_>, names: &[String]) -> Option<usize> {
     let default = text(tables, tables.default_sample_type);
     let by_name = names.iter().position(|name| *name == default).filter(|_| !default.is_empty());
     by_name.or_else(|| names.len().checked_sub(1))
@@ -76,13 +89,10 @@ fn default(tables: &Tables<'_>, names: &[String]) -> Option<usize> {
 
 /// Finds the sample type that counts for another one: samples anywhere before it, or objects or contentions directly
 /// before it.
-fn count_of(tables: &Tables<'_>, weight: usize) -> Option<usize> {
+fn count_of(tables: &Tables<'_>, names: &[String], weight: usize) -> Option<usize> {
     let is_count =
         |at: usize| tables.sample_types.get(at).is_some_and(|kind| tables.strings.text(kind.unit) == b"count");
-    let samples = |at: &usize| {
-        let kind = tables.sample_types.get(*at);
-        is_count(*at) && kind.is_some_and(|kind| is_samples(&text(tables, kind.kind)))
-    };
+    let samples = |at: &usize| is_count(*at) && names.get(*at).is_some_and(|name| is_samples(name));
     if let Some(samples) = (0..weight).rev().find(samples) {
         return Some(samples);
     }
@@ -90,7 +100,8 @@ fn count_of(tables: &Tables<'_>, weight: usize) -> Option<usize> {
     weight.checked_sub(1).filter(|before| is_count(*before) && unit != Unit::Events)
 }
 
-/// `samples` as Go and goflame write it; `perf_to_profile` writes `cycles_sample` next to `cycles_event`.
+/// Whether a sample type is the number of samples. Go and goflame write `samples`. `perf_to_profile` writes `cycles_sample`
+/// next to `cycles_event`.
 fn is_samples(name: &str) -> bool {
     name == Event::SAMPLES || name.ends_with("_sample")
 }
@@ -107,12 +118,12 @@ fn unit_of(unit: &[u8]) -> (Unit, u64) {
     }
 }
 
-/// Samples per second, if the selected type is a time and was sampled by time.
-fn frequency(tables: &Tables<'_>, shown: ValueType, scale: u64) -> u64 {
+/// Returns the samples per second if the sample type is a time and was sampled by time, or else 0.
+fn frequency(tables: &Tables<'_>, sample_type: ValueType, scale: u64) -> u64 {
     let period = u64::try_from(tables.period).unwrap_or(0).saturating_mul(scale);
-    let same = tables.strings.text(tables.period_type.kind) == tables.strings.text(shown.kind)
-        && tables.strings.text(tables.period_type.unit) == tables.strings.text(shown.unit);
-    let is_time = unit_of(tables.strings.text(shown.unit)).0 == Unit::Nanoseconds;
+    let same = tables.strings.text(tables.period_type.kind) == tables.strings.text(sample_type.kind)
+        && tables.strings.text(tables.period_type.unit) == tables.strings.text(sample_type.unit);
+    let is_time = unit_of(tables.strings.text(sample_type.unit)).0 == Unit::Nanoseconds;
     if !same || !is_time {
         return 0;
     }

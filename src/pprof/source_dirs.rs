@@ -15,17 +15,17 @@ impl SourceDirs {
         Self(dirs)
     }
 
-    /// The directory of a name.
+    /// Returns the directory that has this name under `-trimpath`.
     pub fn dir(&self, name: &str) -> Option<&PathBuf> {
         self.0.get(name)
     }
 
-    /// All directories.
+    /// Returns all directories.
     pub fn dirs(&self) -> impl Iterator<Item = &PathBuf> {
         self.0.values()
     }
 
-    /// The path of a source file that is named relative to a module or, in Go code, to the standard library.
+    /// Returns the path of a source file whose name is relative to a module or, in Go code, to the standard library.
     pub fn find(&self, name: &str, is_go: bool) -> Option<PathBuf> {
         // The go command gives C compilers this prefix for the module's directory (`cmd/go/internal/work/exec.go`).
         let name = name.strip_prefix("/_/").unwrap_or(name);

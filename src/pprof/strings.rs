@@ -13,7 +13,7 @@ pub(super) struct StringTable<'a> {
 }
 
 impl<'a> StringTable<'a> {
-    /// A table without texts. `bytes` is the whole profile.
+    /// Returns a table without texts. `bytes` is the whole profile.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, ranges: Vec::new() }
     }
@@ -26,7 +26,7 @@ impl<'a> StringTable<'a> {
     }
 
     /// Returns the position of the text that `raw` refers to.
-    pub(super) fn string(&self, raw: RawMessage<'_>, at: u64) -> Result<u32, Error> {
+    pub(super) fn position(&self, raw: RawMessage<'_>, at: u64) -> Result<u32, Error> {
         let position = u32::try_from(at).ok().filter(|position| index(*position) < self.ranges.len());
         // In a file without texts, index 0 is the empty text.
         let position = position.or((at == 0).then_some(0));
@@ -39,7 +39,6 @@ impl<'a> StringTable<'a> {
         range.and_then(|range| self.bytes.get(range)).unwrap_or_default()
     }
 
-    /// The number of texts.
     pub(super) fn count(&self) -> usize {
         self.ranges.len()
     }

@@ -9,11 +9,11 @@ use super::error::Error;
 use super::limits::MAX_MEMORY;
 use super::wire::RawMessage;
 
-/// An id that is not the previous id plus one: a slot of a hash table while the table grows.
+/// Bytes for an id that is not the previous id plus one: a slot of a hash table while the table grows.
 const SCATTERED_ID: usize = 48;
 
 /// Memory charged for table entries, in bytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Memory(usize);
 
 impl Memory {

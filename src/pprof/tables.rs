@@ -18,7 +18,7 @@ use super::wire::RawMessage;
 
 /// Bytes of memory per entry of each table, both here and in the [`Profile`](crate::profile::Profile) built from it.
 mod cost {
-    /// Its range here, its handles, and its interner block. The text itself takes as many bytes as in the file.
+    /// The range of a string, its handles, and its block in the interner. The text itself takes as many bytes as in the file.
     pub(super) const STRING: usize = 64;
     pub(super) const MAPPING: usize = 80;
     pub(super) const FUNCTION: usize = 64;
@@ -45,7 +45,7 @@ pub(super) struct Tables<'a> {
     pub(super) period: i64,
     pub(super) default_sample_type: u32,
     /// See [`MAX_MEMORY`](super::limits::MAX_MEMORY).
-    memory: Memory,
+    pub(super) memory: Memory,
 }
 
 impl<'a> Tables<'a> {
@@ -89,7 +89,7 @@ impl<'a> Tables<'a> {
                 }
                 profile::PERIOD => tables.period = field.signed()?,
                 profile::DEFAULT_SAMPLE_TYPE => {
-                    tables.default_sample_type = tables.strings.string(whole(bytes), field.number()?)?;
+                    tables.default_sample_type = tables.strings.position(whole(bytes), field.number()?)?;
                 }
                 _ => {}
             }

@@ -152,7 +152,7 @@ fn stacks(profile: &Profile) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn everything_that_the_model_has_a_place_for() {
+fn all_fields_that_the_model_has_are_read() {
     for bytes in [small().0, gzipped(&small().0)] {
         assert!(is_pprof(&bytes));
         let Imported { profile, quality, sample_types, notes } = read(&bytes, None).unwrap();
@@ -240,7 +240,7 @@ fn labels_become_fields_and_others_stay_labels() {
 }
 
 #[test]
-fn what_has_no_name_is_said_to_have_none() {
+fn code_without_a_name_gets_a_placeholder() {
     let message = small().location(3, 1, 0x40_2000, &[]).location(4, 0, u64::MAX - 4096, &[(0, 0)]);
     let message = message.sample(&[4, 3], &[10, 100]);
     let Imported { profile, quality, .. } = imported(&message);
@@ -251,7 +251,7 @@ fn what_has_no_name_is_said_to_have_none() {
 }
 
 #[test]
-fn names_of_other_encodings_are_read_as_far_as_they_go() {
+fn bytes_of_a_name_that_are_not_utf8_are_replaced() {
     let message = small()
         .location(3, 1, 0x40_3000, &[(4, 1)])
         .message(5, &Message::default().number(1, 4).number(3, STRINGS.len() as u64));

@@ -12,9 +12,9 @@ use crate::bytes::{Cursor, push_varint};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RawMessage<'a> {
     pub(super) bytes: &'a [u8],
-    /// Its offset in the file, in bytes.
+    /// Offset of the message in the file, in bytes.
     pub(super) offset: usize,
-    /// The name that errors use for it: `a sample`.
+    /// Name of the message in errors: `a sample`.
     pub(super) what: &'static str,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct RawMessage<'a> {
 pub(super) struct RawField<'a> {
     pub(super) number: u64,
     value: FieldValue<'a>,
-    /// Its offset in the file, in bytes.
+    /// Offset of the field in the file, in bytes.
     offset: usize,
     what: &'static str,
 }
@@ -71,7 +71,8 @@ impl<'a> Fields<'a> {
         self.end.saturating_sub(self.cursor.remaining())
     }
 
-    fn field(&mut self, offset: usize) -> Option<RawField<'a>> {
+    /// Reads the next field, at an offset in the file. `None` if the field is damaged.
+    fn read_field(&mut self, offset: usize) -> Option<RawField<'a>> {
         let key = self.cursor.uvarint64()?;
         let number = Some(key >> 3).filter(|number| *number > 0)?;
         let value = match key & 7 {
@@ -97,7 +98,7 @@ impl<'a> Iterator for Fields<'a> {
             return None;
         }
         let offset = self.offset();
-        let field = self.field(offset);
+        let field = self.read_field(offset);
         self.failed = field.is_none();
         Some(field.ok_or(Error::Damaged { what: self.what, offset }))
     }
@@ -212,7 +213,7 @@ impl MessageWriter {
 /// Whether the bytes begin like a message. `is_field` checks the number and the encoding of each field. Checks as many
 /// fields as the bytes contain.
 pub(super) fn begins_with(bytes: &[u8], is_field: impl Fn(u64, u64) -> bool) -> bool {
-    /// Maximum number of fields to check. So many valid fields cannot be a coincidence.
+    /// Maximum number of fields to check. That many valid fields are no coincidence.
     const MAX_CHECKED: usize = 16;
     let mut cursor = Cursor::new(bytes);
     for _ in 0..MAX_CHECKED {

@@ -19,8 +19,8 @@ use super::source_dirs::SourceDirs;
 use super::table::Reference;
 use super::wire::MessageWriter;
 use crate::profile::{
-    Event, Frame, Interner, LabelValue, Location, LocationId, Mapping, MappingId, Origin, Profile, Sample, StackId,
-    Unit,
+    DistinctSamples, Event, Frame, Interner, LabelValue, Location, LocationId, Mapping, MappingId, Origin, Profile,
+    Quantity, StackId, TaskId, Unit,
 };
 
 /// Size of the output buffer in bytes. The whole message would be as large as the profile.
@@ -33,7 +33,8 @@ type Strings = Interner<Box<str>>;
 /// `go tool pprof -comments`, and `sources` the directories of the source files.
 ///
 /// The sample types are samples/count and, as the default, cpu/nanoseconds or EVENT/count. A profile that was read from a
-/// pprof file keeps its sample type. A sample has the [labels](Profile::labels) that are known.
+/// pprof file keeps all of its sample types; the default is the shown one. A sample has the [labels](Profile::labels) that
+/// are known.
 pub fn write(profile: &Profile, comments: &[&str], sources: &SourceDirs, out: &mut dyn Write) -> io::Result<()> {
     // The gzip header has no name and no time, so that the same profile gives the same bytes.
     let mut gzip = GzBuilder::new().mtime(0).write(&mut *out, Compression::default());
@@ -48,23 +49,16 @@ fn write_unpacked(profile: &Profile, comments: &[&str], sources: &SourceDirs, ou
     strings.intern_str("");
     let mut message = MessageWriter::default();
 
-    let event = &profile.event;
-    let mut value_type =
-        |kind: &str, unit| ValueType { kind: strings.intern_str(kind), unit: strings.intern_str(unit) };
-    let count_type = event.has_count().then(|| value_type(&event.count_name, "count"));
-    let weight_type = match event.unit {
-        Unit::Nanoseconds if is_cpu_clock(event) => value_type("cpu", "nanoseconds"),
-        Unit::Nanoseconds => value_type(&event.name, "nanoseconds"),
-        Unit::Bytes => value_type(&event.name, "bytes"),
-        Unit::Events => value_type(&event.name, "count"),
-    };
-    for value_type in count_type.into_iter().chain([weight_type]) {
+    let types = SampleTypeMessages::new(profile, &mut strings);
+    for value_type in &types.all {
         message.message(field::SAMPLE_TYPE, |out| value_type.write(out));
     }
 
     let mut locations = Locations::new(profile);
-    for sample in profile.distinct_samples() {
-        message.message(field::SAMPLE, |out| write_sample(&sample, &mut locations, &mut strings, out));
+    let DistinctSamples { rows, columns, .. } = profile.distinct_samples();
+    for (at, &(stack, task)) in rows.iter().enumerate() {
+        let values = columns.iter().map(|column| column[at].cast_unsigned());
+        message.message(field::SAMPLE, |out| write_sample((stack, task), values, &mut locations, &mut strings, out));
         message.flush(BUFFER, out)?;
     }
 
@@ -107,23 +101,61 @@ fn write_unpacked(profile: &Profile, comments: &[&str], sources: &SourceDirs, ou
 
     message.number(field::TIME, signed(profile.start_time_ns));
     message.number(field::DURATION, signed(profile.duration_ns));
-    // Only sampled profiles have a period.
-    if event.is_sampled() {
-        message.message(field::PERIOD_TYPE, |out| weight_type.write(out));
-        // The mean of all periods. Periods of `cycles` differ.
-        message.number(field::PERIOD, signed(profile.total_weight() / profile.total_count().max(1)));
+    if let Some((value_type, period)) = types.period {
+        message.message(field::PERIOD_TYPE, |out| value_type.write(out));
+        message.number(field::PERIOD, period);
     }
     message.packed(field::COMMENT, comments.into_iter());
-    message.number(field::DEFAULT_SAMPLE_TYPE, weight_type.kind.into());
+    message.number(field::DEFAULT_SAMPLE_TYPE, types.shown.kind.into());
     message.flush(0, out)
 }
 
-fn write_sample(sample: &Sample, locations: &mut Locations<'_>, strings: &mut Strings, out: &mut MessageWriter) {
+/// The sample types of the written file, its default, and its period.
+struct SampleTypeMessages {
+    all: Vec<ValueType>,
+    /// The type of the shown event's weight.
+    shown: ValueType,
+    /// Type and length of the period. `None` if the profile is not sampled, unless it was read from a file with a period.
+    period: Option<(ValueType, u64)>,
+}
+
+impl SampleTypeMessages {
+    fn new(profile: &Profile, strings: &mut Strings) -> Self {
+        let event = &profile.event;
+        let mut value_type =
+            |kind: &str, unit: &str| ValueType { kind: strings.intern_str(kind), unit: strings.intern_str(unit) };
+        if let Some(table) = profile.event_table() {
+            let mut of = |quantity: &Quantity| value_type(&quantity.name, &quantity.unit);
+            let all: Vec<ValueType> = table.quantities.iter().map(&mut of).collect();
+            let weight = table.events[table.shown].weight;
+            let period = table.period.as_ref().map(|(quantity, period)| (of(quantity), period.cast_unsigned()));
+            return Self { shown: all[weight], all, period };
+        }
+        let count = event.has_count().then(|| value_type(&event.count_name, "count"));
+        let shown = match event.unit {
+            Unit::Nanoseconds if is_cpu_clock(event) => value_type("cpu", "nanoseconds"),
+            Unit::Nanoseconds => value_type(&event.name, "nanoseconds"),
+            Unit::Bytes => value_type(&event.name, "bytes"),
+            Unit::Events => value_type(&event.name, "count"),
+        };
+        // The mean of all periods. Periods of `cycles` differ.
+        let period = || signed(profile.total_weight() / profile.total_count().max(1));
+        let period = event.is_sampled().then(|| (shown, period()));
+        Self { all: count.into_iter().chain([shown]).collect(), shown, period }
+    }
+}
+
+fn write_sample(
+    (stack, task): (StackId, TaskId),
+    values: impl Iterator<Item = u64>,
+    locations: &mut Locations<'_>,
+    strings: &mut Strings,
+    out: &mut MessageWriter,
+) {
     let profile = locations.profile;
-    out.packed(sample::LOCATION, locations.ids_of(sample.stack));
-    let count = profile.event.has_count().then_some(sample.count);
-    out.packed(sample::VALUE, count.into_iter().chain([sample.weight]).map(signed));
-    for label in profile.labels(sample.task) {
+    out.packed(sample::LOCATION, locations.ids_of(stack));
+    out.packed(sample::VALUE, values);
+    for label in profile.labels(task) {
         let key = strings.intern_str(label.key);
         let label = match label.value {
             LabelValue::Text(text) => LabelMessage { key, text: strings.intern_str(&text), ..LabelMessage::default() },

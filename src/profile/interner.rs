@@ -55,7 +55,7 @@ impl<T: Hash + Eq> Interner<T> {
 }
 
 impl Interner<Box<str>> {
-    /// Returns the position of a text. Adds the text if it is new. Allocates only then.
+    /// Returns the position of a text. Adds the text if it is new, and only then allocates.
     pub fn intern_str(&mut self, text: &str) -> u32 {
         let Self { items, index, seed } = self;
         // `Box<str>` has the same hash as its `str`.

@@ -5,6 +5,9 @@
 //!
 //! Must not import other modules of the crate, do I/O, or know perf records or output formats.
 
+mod distinct;
+mod event_choice;
+mod events;
 mod figures;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -18,6 +21,8 @@ mod stacks;
 mod table;
 mod tables;
 
+pub use distinct::DistinctSamples;
+pub use events::{EventTable, Quantity, TableEvent};
 pub use figures::{format_count, format_number, format_percent, format_samples, format_share, format_total_count};
 pub use interner::{Interner, position};
 pub use model::{

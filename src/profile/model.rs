@@ -41,8 +41,8 @@ impl LabelSetId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackId(pub(super) u32);
 
-/// The first of all stacks that show the same: equal ids mean equal stacks, and different ids mean different ones. Only
-/// [`Stacks::canonical_ids`](super::Stacks::canonical_ids) makes them.
+/// The first of several equal stacks. Equal ids mean equal stacks, and different ids mean different stacks. Only
+/// [`Stacks::canonical_ids`](super::Stacks::canonical_ids) makes these ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CanonicalStackId(pub(super) StackId);
 

@@ -32,13 +32,13 @@ pub struct OffCpuTime {
 }
 
 impl OffCpuTime {
-    /// Says that the waits are those of the beginning, if they are.
+    /// Returns a note if the recording reached its bound, so that later waits are missing.
     pub fn bound_note(&self) -> Option<String> {
         let bound = self.size_bound?;
         Some(format!("the recording of waits is {bound}: the off-CPU profile shows the beginning only"))
     }
 
-    /// Says what the profile is of, and what is not in it.
+    /// Returns notes on which times are in the profile, and which are not.
     pub fn notes(&self) -> Vec<String> {
         let parts = [
             (self.idle_seconds, "of Go's threads without a goroutine"),
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_and_what_is_uncertain_is_said() {
+    fn notes_name_the_times_that_are_left_out_or_uncertain() {
         let exact = OffCpuTime {
             waited_seconds: 2.0,
             idle_seconds: 3.5,

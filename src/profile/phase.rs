@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// A phase of a run, as times on the clock of the samples (`CLOCK_MONOTONIC`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phase {
-    /// Which phase.
+    /// The name of the phase.
     pub name: PhaseName,
     /// Start in nanoseconds.
     pub start_ns: u64,
@@ -15,13 +15,13 @@ pub struct Phase {
     pub end_ns: u64,
 }
 
-/// The phases, in the order of a run. A run may lack the first two and the last.
+/// The phases, in the order of a run. A run can lack the first two and the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PhaseName {
     /// From the launch until the server is ready.
     Start,
-    /// From ready to the window.
+    /// From the moment when the server is ready until the window.
     WarmUp,
     /// The samples of this phase alone count.
     Window,
@@ -30,12 +30,12 @@ pub enum PhaseName {
 }
 
 impl Phase {
-    /// The length of the phase.
+    /// Returns the length of the phase.
     pub fn length(&self) -> Duration {
         Duration::from_nanos(self.end_ns.saturating_sub(self.start_ns))
     }
 
-    /// The phase of this name.
+    /// Returns the phase with this name.
     pub fn find(phases: &[Self], name: PhaseName) -> Option<&Self> {
         phases.iter().find(|phase| phase.name == name)
     }

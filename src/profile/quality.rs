@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::figures::TENTHS;
 use super::{format_number, format_percent, format_samples};
 
-/// With fewer samples, shares would show chance.
+/// With fewer samples, shares would mostly show chance.
 pub const FEW_SAMPLES: u64 = 20;
 
 /// Figures about the completeness of a profile. All are counted, none is estimated. A figure that the input file does not
@@ -66,8 +66,8 @@ pub struct Quality {
     pub size_bound: Option<SizeBound>,
     /// Sampled and used CPU time. `None` if the event is not a clock or the used time is unknown.
     pub cpu: Option<CpuCoverage>,
-    /// Why the samples stand for much less CPU time than was used, and what helps. `None` if they do not, or if another
-    /// figure says it.
+    /// Why the samples stand for much less CPU time than was used, and what helps. `None` if they stand for all,
+    /// or if another figure tells the cause.
     #[serde(default)]
     pub unseen_cpu_cause: Option<String>,
     /// Whether the file is complete. False if its end is missing.
@@ -123,7 +123,7 @@ impl fmt::Display for Grade {
     }
 }
 
-/// The reason of a profile without kernel samples.
+/// The reason for a lower grade if there are no kernel samples.
 pub const NO_KERNEL_TIME: &str = "kernel time is missing: only user space was sampled";
 
 /// A smaller share of rooted stacks lowers the grade to fair: the weight of callers is visibly too small.
@@ -294,7 +294,7 @@ impl Quality {
         self.low_cpu().map(|cpu| cpu.describe(self.samples))
     }
 
-    /// Returns the same with its cause.
+    /// Returns the share of CPU time that was seen, with the cause, if it is much less than all.
     pub fn unseen_cpu_with_cause(&self) -> Option<String> {
         self.low_cpu().map(|cpu| self.explain_cpu(cpu))
     }

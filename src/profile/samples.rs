@@ -1,20 +1,17 @@
-//! The samples of a profile, equal ones counted together.
+//! The samples of a profile. Equal samples are merged.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::ops::RangeBounds;
 
-use foldhash::fast::RandomState;
 use rayon::prelude::*;
 
 use super::interner::position;
-use super::model::{CanonicalStackId, Sample, StackId, TaskId};
+use super::model::{Sample, StackId, TaskId};
 
 /// Samples, in the order in which they were first seen.
 ///
 /// Samples with the same stack and task are merged if one of them was added recently. So a program that repeats
-/// itself needs little memory, however long it is sampled. The list may still hold equal samples:
-/// [`Samples::distinct`] merges all.
+/// itself needs little memory, however long it is sampled. The list can still hold equal samples:
+/// [`Profile::distinct_samples`](super::Profile::distinct_samples) merges all.
 ///
 /// On request, the time of each single sample is kept beside the list: [`Samples::with_times`].
 #[derive(Debug, Clone, Default)]
@@ -70,10 +67,10 @@ impl Samples {
         }
     }
 
-    /// Adds a sample. Returns the position of the sample that it was merged with, or else its own.
+    /// Adds a sample, or merges it with an equal one. Returns the position of the result in [`Samples::list`].
     pub fn add(&mut self, sample: Sample) -> u32 {
         if self.recent.is_empty() {
-            // `u32::MAX` is the position of no sample.
+            // No sample is at the position `u32::MAX`.
             self.recent = vec![(StackId::EMPTY, TaskId(0), u32::MAX); 1 << RECENT_BITS];
         }
         let (stack, task, at) = &mut self.recent[recent_slot(&sample)];
@@ -98,16 +95,16 @@ impl Samples {
         &self.list
     }
 
-    /// Returns every single sample with its time. `None` if times are not kept.
+    /// Returns each sample before the merge, with its time. `None` if times are not kept.
     pub fn timed(&self) -> Option<&[TimedSample]> {
         self.timed.as_deref()
     }
 
-    /// Returns the samples at whose positions `keep` is true.
+    /// Returns the samples for which `keep` is true.
     #[must_use]
-    pub fn retain(&self, keep: &[bool]) -> Self {
+    pub fn retain(&self, keep: impl Fn(&Sample) -> bool) -> Self {
         let mut kept = Self::default();
-        let kept_at = self.list.iter().zip(keep).map(|(sample, keep)| keep.then(|| kept.add(*sample)));
+        let kept_at = self.list.iter().map(|sample| keep(sample).then(|| kept.add(*sample)));
         let kept_at: Vec<Option<u32>> = kept_at.collect();
         let timed = self.timed.as_ref().map(|timed| {
             let kept = |timed: &TimedSample| Some(TimedSample { sample: kept_at[timed.sample as usize]?, ..*timed });
@@ -125,8 +122,7 @@ impl Samples {
             let sample = &mut list[*sample as usize];
             merge(sample, &Sample { count: 1, weight: *weight, ..*sample });
         }
-        let keep: Vec<bool> = list.iter().map(|sample| sample.count > 0).collect();
-        Some(Self { list, timed: Some(timed), recent: Vec::new() }.retain(&keep))
+        Some(Self { list, timed: Some(timed), recent: Vec::new() }.retain(|sample| sample.count > 0))
     }
 
     /// Appends the samples of another shard. `translate` converts stacks and tasks of that shard to stacks and tasks of
@@ -143,24 +139,6 @@ impl Samples {
         }));
     }
 
-    /// Returns all samples, merged by canonical stack and task. `canonical` is the result of
-    /// [`Stacks::canonical_ids`](super::Stacks::canonical_ids).
-    pub fn distinct(&self, canonical: &[CanonicalStackId]) -> Vec<Sample> {
-        let mut positions = HashMap::with_capacity_and_hasher(self.list.len(), RandomState::default());
-        let mut distinct: Vec<Sample> = Vec::with_capacity(self.list.len());
-        for sample in &self.list {
-            let CanonicalStackId(stack) = canonical[sample.stack.index()];
-            match positions.entry((stack, sample.task)) {
-                Entry::Occupied(at) => merge(&mut distinct[*at.get()], sample),
-                Entry::Vacant(entry) => {
-                    entry.insert(distinct.len());
-                    distinct.push(Sample { stack, ..*sample });
-                }
-            }
-        }
-        distinct
-    }
-
     /// Replaces the stack and task of every sample by the results of `translate`.
     #[must_use]
     pub fn remap(mut self, translate: impl Fn(StackId, TaskId) -> (StackId, TaskId) + Sync) -> Self {
@@ -170,7 +148,14 @@ impl Samples {
     }
 }
 
-/// Adds the count and weight of `sample` to an equal one.
+impl FromIterator<Sample> for Samples {
+    /// Returns these samples at the same positions, without merging equal ones.
+    fn from_iter<I: IntoIterator<Item = Sample>>(samples: I) -> Self {
+        Self { list: samples.into_iter().collect(), ..Self::default() }
+    }
+}
+
+/// Adds the count and weight of `sample` to an equal sample.
 fn merge(equal: &mut Sample, sample: &Sample) {
     equal.count = equal.count.saturating_add(sample.count);
     equal.weight = equal.weight.saturating_add(sample.weight);
@@ -178,7 +163,7 @@ fn merge(equal: &mut Sample, sample: &Sample) {
 
 #[cfg(test)]
 mod tests {
-    use super::{CanonicalStackId, Sample, Samples, StackId, TaskId, TimedSample};
+    use super::{Sample, Samples, StackId, TaskId, TimedSample};
 
     #[test]
     fn equal_samples_are_merged() {
@@ -195,11 +180,6 @@ mod tests {
             samples.add(sample(stack, 2, 1));
         }
         assert!(samples.list().len() > 100_001);
-        let canonical: Vec<_> = (0..100_000).map(|stack| CanonicalStackId(StackId(stack))).collect();
-        let distinct = samples.distinct(&canonical);
-        assert_eq!(distinct.len(), 100_001);
-        assert_eq!(distinct[..2], [Sample { count: 5, ..sample(1, 2, 32) }, expected[1]]);
-        assert!(distinct[2..].iter().all(|sample| sample.count == 2));
     }
 
     #[test]
@@ -217,7 +197,7 @@ mod tests {
         assert_eq!(slice(9..12).list(), [sample(1, 9), Sample { count: 2, ..sample(2, 2) }]);
         assert_eq!(slice(11..12).timed(), Some(&[TimedSample { time: 11, weight: 1, sample: 0 }][..]));
         assert_eq!(slice(0..20).list(), samples.list());
-        let without_first = samples.retain(&[false, true, true]);
+        let without_first = samples.retain(|sample| sample.stack != StackId(0));
         assert_eq!(without_first.timed().map(<[_]>::len), Some(16));
         assert_eq!(without_first.between(..10).expect("times are kept").list(), [Sample { count: 6, ..sample(1, 39) }]);
         assert!(Samples::default().between(..).is_none());

@@ -81,12 +81,12 @@ impl SegmentKey {
     }
 }
 
-/// Interned stacks. The id of a stack is that of its last segment, which holds its leaf, so every segment is a stack too.
+/// Interned stacks. The id of a stack is the id of its last segment, which holds the leaf. So every segment is a stack too.
 /// The first stack is [`StackId::EMPTY`]. A caller segment has a lower id than its callees.
 ///
 /// Ids are canonical within a shard: [`Stacks::intern`] gives equal stacks one id. [`Stacks::append`] and
-/// [`Stacks::rewrite`] may create equal stacks with several ids, and so may interning after [`Stacks::release_index`].
-/// [`Stacks::canonical_ids`] then finds the equal ones.
+/// [`Stacks::rewrite`] can create equal stacks with several ids, and so can interning after [`Stacks::release_index`].
+/// [`Stacks::canonical_ids`] then finds the equal stacks.
 #[derive(Debug, Clone)]
 pub struct Stacks {
     segments: Vec<StackSegment>,
@@ -211,7 +211,7 @@ impl Stacks {
         self.segments[stack.index()].caller
     }
 
-    /// Returns the locations of the last segment of a stack, root first.
+    /// Returns the locations of the last segment of a stack, root first. The stack has more in its [callers](Stacks::caller).
     pub fn segment(&self, stack: StackId) -> &[LocationId] {
         self.segments[stack.index()].locations()
     }
@@ -232,13 +232,13 @@ impl Stacks {
         (1..position(self.segments.len())).map(StackId)
     }
 
-    /// Like [`Stacks::ids`], on all cores.
+    /// Returns every stack but [`StackId::EMPTY`], for work on all cores.
     pub fn par_ids(&self) -> impl IndexedParallelIterator<Item = StackId> + use<> {
         (1..position(self.segments.len())).into_par_iter().map(StackId)
     }
 
-    /// Appends the stacks of another shard, also those that are equal to stacks of this one. `location` converts the
-    /// locations of the other shard to those of this one. Returns a function that does the same for stacks.
+    /// Appends the stacks of another shard, without merging equal stacks. `location` converts a location of the other shard to
+    /// a location of this shard. Returns a function that converts stacks in the same way.
     pub fn append<L>(&mut self, other: &Self, location: L) -> impl Fn(StackId) -> StackId + use<L>
     where
         L: Fn(LocationId) -> LocationId + Sync,
@@ -254,7 +254,7 @@ impl Stacks {
     }
 
     /// Returns the canonical id of each stack, by [`StackId::index`]: the first stack with the same locations. Locations with
-    /// one `key` are the same; those without a key do not count.
+    /// equal keys are the same. Locations without a key do not count.
     ///
     /// Equal stacks may be divided into segments in different ways, so they are recognised by a hash of their locations: 128
     /// bits, with seeds that no file can know.

@@ -6,6 +6,8 @@ use std::ops::{BitOr, Bound, Range};
 
 use foldhash::fast::RandomState;
 
+use super::distinct::DistinctSamples;
+use super::events::EventTable;
 use super::interner::{Interner, position};
 use super::model::{
     Event, Frame, Function, FunctionId, Goroutine, GoroutineId, Label, LabelSetId, LabelValue, Location, LocationId,
@@ -14,7 +16,7 @@ use super::model::{
 use super::samples::{Samples, TimedSample};
 use super::stacks::Stacks;
 
-/// A profile: one event, the samples of it, and the tables that they refer to.
+/// A profile: an event, its samples, and the tables that they refer to.
 ///
 /// - Strings, functions, mappings, goroutines, label sets and tasks are interned: equal handles mean equal entries, and
 ///   different handles mean different entries. All code may rely on this.
@@ -24,9 +26,12 @@ use super::stacks::Stacks;
 /// - A caller segment of a stack has a lower id than its callees, so that tables indexed by stack are filled in one
 ///   pass.
 /// - The time of each sample is known only if the analysis was asked to keep it: [`Profile::timed_samples`].
+/// - A profile with several events shows one: [`Profile::event`] and [`Profile::samples`] are of that event alone. Code that
+///   needs the others reads [`Profile::event_table`], which also has the samples without a value of the shown event. All
+///   changes of samples and stacks change both. Only pprof files have several events, and their samples have no times.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    /// The event.
+    /// The shown event.
     pub event: Event,
     /// Wall time of the first sample in nanoseconds since 1970, or 0 if unknown.
     pub start_time_ns: u64,
@@ -34,7 +39,9 @@ pub struct Profile {
     pub first_time_ns: u64,
     /// Time between the first and the last sample in nanoseconds.
     pub duration_ns: u64,
-    samples: Samples,
+    pub(super) samples: Samples,
+    /// `None` if the profile has only the shown event.
+    pub(super) event_table: Option<Box<EventTable>>,
     tasks: Interner<Task>,
     goroutines: Interner<Goroutine>,
     label_sets: Interner<Box<[TaskLabel]>>,
@@ -58,6 +65,7 @@ impl Profile {
             first_time_ns: 0,
             duration_ns: 0,
             samples: Samples::default(),
+            event_table: None,
             tasks: Interner::default(),
             goroutines: Interner::default(),
             label_sets: Interner::default(),
@@ -146,9 +154,9 @@ impl Profile {
     }
 
     /// Replaces all stacks and samples. They refer to the [locations](Self::add_location) and [tasks](Self::intern_task) of
-    /// this profile.
+    /// this profile. Events that are not shown are removed.
     pub fn set_samples(&mut self, stacks: Stacks, samples: Samples) {
-        (self.stacks, self.samples) = (stacks, samples);
+        (self.stacks, self.samples, self.event_table) = (stacks, samples, None);
     }
 
     /// Returns the samples in the order in which they were first seen. Samples may be equal.
@@ -161,15 +169,21 @@ impl Profile {
         self.samples.timed()
     }
 
-    /// Returns the samples, merged by task and by the shown part of the stack: locations without frames do not count.
-    pub fn distinct_samples(&self) -> Vec<Sample> {
+    /// Returns the samples, merged by task and by the shown part of the stack: locations without frames do not count. The
+    /// columns are the [quantities](EventTable::quantities) of all events. With one event, they are count and weight, or the
+    /// weight alone if the event has no count.
+    pub fn distinct_samples(&self) -> DistinctSamples {
         let seed = RandomState::default();
         let shown = self.locations().map(|(id, location)| {
             let frames = self.frames(id);
             (!frames.is_empty()).then(|| seed.hash_one((location, frames)))
         });
         let shown: Vec<Option<u64>> = shown.collect();
-        self.samples.distinct(&self.stacks.canonical_ids(|location| shown[location.index()]))
+        let canonical = self.stacks.canonical_ids(|location| shown[location.index()]);
+        match &self.event_table {
+            Some(table) => DistinctSamples::of_all_events(table, &canonical),
+            None => DistinctSamples::of_one_event(self.samples(), self.event.has_count(), &canonical),
+        }
     }
 
     /// Returns the sum of all counts.
@@ -308,9 +322,26 @@ impl Profile {
         values
     }
 
-    /// Removes the samples at whose positions `keep` is false.
-    pub fn retain_samples(&mut self, keep: &[bool]) {
-        self.samples = self.samples.retain(keep);
+    /// Removes the samples for whose stack and task `keep` is false.
+    pub fn retain_samples(&mut self, keep: impl Fn(StackId, TaskId) -> bool) {
+        self.samples = self.samples.retain(|sample| keep(sample.stack, sample.task));
+        if let Some(table) = &mut self.event_table {
+            table.retain(keep);
+        }
+    }
+
+    /// Returns the stack of each sample, of all events. Stacks repeat.
+    fn stacks_of_samples(&self) -> Vec<StackId> {
+        let of_table = self.event_table.iter().flat_map(|table| table.rows()).map(|(stack, _)| *stack);
+        self.samples().iter().map(|sample| sample.stack).chain(of_table).collect()
+    }
+
+    /// Replaces the stack of every sample, of all events.
+    fn replace_stacks(&mut self, translate: impl Fn(StackId) -> StackId + Sync) {
+        if let Some(table) = &mut self.event_table {
+            table.remap(&translate);
+        }
+        self.samples = std::mem::take(&mut self.samples).remap(|stack, task| (translate(stack), task));
     }
 
     /// Keeps only the samples that were taken within a range of time, given in nanoseconds since the
@@ -337,8 +368,7 @@ impl Profile {
         // By location with a matching frame: the same location without the frames before it.
         let mut starts: HashMap<LocationId, LocationId> = HashMap::new();
         let mut cut: Vec<Option<StackId>> = vec![None; self.stack_count()];
-        let used: Vec<StackId> = self.samples().iter().map(|sample| sample.stack).collect();
-        for stack in used {
+        for stack in self.stacks_of_samples() {
             if cut[stack.index()].is_some() {
                 continue;
             }
@@ -356,8 +386,7 @@ impl Profile {
             }
             cut[stack.index()] = Some(self.stacks.intern(&locations));
         }
-        let samples = std::mem::take(&mut self.samples);
-        self.samples = samples.remap(|stack, task| (cut[stack.index()].unwrap_or(StackId::EMPTY), task));
+        self.replace_stacks(|stack| cut[stack.index()].unwrap_or(StackId::EMPTY));
     }
 
     /// Removes the frames for which `property` is false. A location whose frames are all removed is hidden.
@@ -381,9 +410,9 @@ impl Profile {
         let mut stacks = Stacks::default();
         let mut locations: HashMap<(Option<MappingId>, Frame), LocationId, RandomState> = HashMap::default();
         let mut reversed_stacks = vec![None; self.stack_count()];
-        for sample in self.samples() {
-            reversed_stacks[sample.stack.index()].get_or_insert_with(|| {
-                let frames = self.leaf_first(sample.stack).flat_map(|at| {
+        for stack in self.stacks_of_samples() {
+            reversed_stacks[stack.index()].get_or_insert_with(|| {
+                let frames = self.leaf_first(stack).flat_map(|at| {
                     let mapping = self.location(at).mapping;
                     self.frames(at).iter().rev().map(move |frame| (mapping, *frame))
                 });
@@ -395,9 +424,8 @@ impl Profile {
                 stacks.intern(&leaf_first.collect::<Vec<_>>())
             });
         }
-        let stack_of = |stack: StackId| reversed_stacks[stack.index()].unwrap_or(StackId::EMPTY);
-        let samples = self.samples.clone().remap(|stack, task| (stack_of(stack), task));
-        reversed.set_samples(stacks, samples);
+        reversed.replace_stacks(|stack| reversed_stacks[stack.index()].unwrap_or(StackId::EMPTY));
+        reversed.stacks = stacks;
         reversed
     }
 

@@ -144,19 +144,14 @@ impl Filters {
         };
         let has_shown_frame =
             (hide.is_some() || show.is_some() || show_from.is_some()).then(|| profile.stacks_with(is_start));
-        let samples: Vec<bool> = profile
-            .samples()
-            .iter()
-            .map(|sample| {
-                let (at, task) = (sample.stack.index(), sample.task.index());
-                focus.as_ref().is_none_or(|focus| focus[at])
-                    && !ignore.as_ref().is_some_and(|ignore| ignore[at])
-                    && has_shown_frame.as_ref().is_none_or(|has_shown_frame| has_shown_frame[at])
-                    && tag_focus.as_ref().is_none_or(|focus| focus[task])
-                    && !tag_ignore.as_ref().is_some_and(|ignore| ignore[task])
-            })
-            .collect();
-        profile.retain_samples(&samples);
+        profile.retain_samples(|stack, task| {
+            let (stack, task) = (stack.index(), task.index());
+            focus.as_ref().is_none_or(|focus| focus[stack])
+                && !ignore.as_ref().is_some_and(|ignore| ignore[stack])
+                && has_shown_frame.as_ref().is_none_or(|has_shown_frame| has_shown_frame[stack])
+                && tag_focus.as_ref().is_none_or(|focus| focus[task])
+                && !tag_ignore.as_ref().is_some_and(|ignore| ignore[task])
+        });
         if has_shown_frame.is_some() {
             profile.retain_frames(is_shown);
         }

@@ -15,7 +15,8 @@
  * @property {Float64Array} functions  by path: its function
  * @property {Float64Array} inlined  by path: 1 if all of its calls were inlined
  * @property {Float64Array} leaf  by sample: the path of its leaf, or -1
- * @property {Float64Array} weight  by sample
+ * @property {Float64Array} weight  by sample, of the shown event
+ * @property {Float64Array[]} weightOfEvent  by event and sample; empty if there is one event
  * @property {Grouping[]} groupings
  * @property {Float64Array | null} time  by moment: nanoseconds since the first one
  * @property {Float64Array | null} sampleOfMoment
@@ -72,6 +73,7 @@ async function readData(text) {
     inlined: columns.inlined,
     leaf: less1(columns.leaf),
     weight,
+    weightOfEvent: (meta.events ?? []).map((/** @type {any} */ _, /** @type {number} */ index) => columns[`weight of event ${index}`]),
     groupings: meta.groupings.map((/** @type {any} */ grouping, /** @type {number} */ index) => ({
       ...grouping,
       ofSample: columns[`group ${index}`],

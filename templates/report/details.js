@@ -43,6 +43,17 @@ class SourceView {
     this.draw();
   }
 
+  /**
+   * Shows the weights of another event.
+   * @param {[number, number][][]} weights  by function and line: self and cumulative
+   */
+  weigh(weights) {
+    this.sources.forEach((source, at) => {
+      source.lines = source.lines.map((/** @type {any[]} */ [number, text], /** @type {number} */ line) => [number, text, ...weights[at][line]]);
+    });
+    this.draw();
+  }
+
   draw() {
     const source = this.sources[Number(this.choice.value)];
     if (!source) return;

@@ -23,6 +23,7 @@ class Page {
   constructor(data) {
     this.data = data;
     this.meta = data.meta;
+    this.event = byId("event", HTMLSelectElement);
     this.view = byId("view", HTMLSelectElement);
     this.group = byId("group", HTMLSelectElement);
     this.search = byId("search", HTMLInputElement);
@@ -56,6 +57,7 @@ class Page {
     /** @type {HeatMap | null} */
     this.heat = null;
     this.fillHeader();
+    this.fillEvents();
     this.source = new SourceView(this.meta.sources, (weight) => this.percent(weight, this.meta.total));
     this.fillOwn();
     this.fillTime();
@@ -74,6 +76,32 @@ class Page {
     this.group.append(option("", "nothing"), ...groupings.map((/** @type {any} */ one) => option(one.name, one.name)));
   }
 
+  /** Fills the choice of the event. With one event, there is none. */
+  fillEvents() {
+    const { events = [], event } = this.meta;
+    if (events.length === 0) return;
+    for (const { name, unit } of events) {
+      const choice = option(name, unit === "events" ? name : `${name} (${unit})`);
+      choice.defaultSelected = name === event;
+      this.event.append(choice);
+    }
+    this.event.value = event;
+    byId("events", HTMLElement).hidden = false;
+    this.controls.push(this.event);
+  }
+
+  /** Takes the figures of the chosen event, if they are not those of the page. */
+  weigh() {
+    const { events = [], event } = this.meta;
+    const at = events.findIndex((/** @type {any} */ one) => one.name === this.event.value);
+    if (at < 0 || events[at].name === event) return;
+    const { name, unit, samples, total, own_lines, sources } = events[at];
+    Object.assign(this.meta, { event: name, unit, samples, total, own_lines });
+    this.data.weight = this.data.weightOfEvent[at];
+    this.source.weigh(sources);
+    this.fillOwn();
+  }
+
   fillOwn() {
     const rows = this.meta.own_lines.map((/** @type {any} */ line) => {
       const name = element("td", "", "name");
@@ -83,7 +111,7 @@ class Page {
       return row([element("td", this.percent(line.weight, this.meta.total), "number"), place, name, element("td", line.callee ?? "", "name")]);
     });
     byId("own", HTMLElement).hidden = rows.length === 0;
-    document.querySelector("#own tbody")?.append(...rows);
+    document.querySelector("#own tbody")?.replaceChildren(...rows);
   }
 
   fillTime() {
@@ -101,7 +129,7 @@ class Page {
   }
 
   listen() {
-    for (const input of [this.view, this.group, ...this.boxes]) {
+    for (const input of [this.event, this.view, this.group, ...this.boxes]) {
       input.addEventListener("change", () => {
         this.zoomed = [];
         this.redraw();
@@ -187,6 +215,7 @@ class Page {
   }
 
   redraw() {
+    this.weigh();
     const range = /** @type {[number, number] | null} */ (this.range && this.range.map((second) => second * 1e9));
     this.tree = rootTree(this.data, weightsIn(this.data, range), this.options());
     this.weights = labelWeights(this.tree);

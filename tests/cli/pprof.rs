@@ -1,6 +1,6 @@
 //! `goflame report` on pprof profiles: of Go's runtime, of goflame, damaged ones, and other files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
 use flate2::Compression;
@@ -137,6 +137,93 @@ fn one_of_several_sample_types_is_selected() {
    help: it has alloc_objects, alloc_space, inuse_objects, inuse_space
 ",
     );
+}
+
+/// What `go tool pprof -raw` says of a profile.
+#[derive(Debug, PartialEq)]
+struct RawProfile {
+    /// Type and length of the period.
+    period: Vec<String>,
+    /// The sample types, with `[dflt]` behind the default one.
+    types: String,
+    /// The sums of all values by addresses and labels, without the label `process`, which goflame adds.
+    samples: BTreeMap<String, Vec<i64>>,
+}
+
+fn raw_profile(project: &Project, file: &str) -> RawProfile {
+    let output = project.shell(&format!("go tool pprof -raw {file}")).run();
+    let text = &output.code(0).stdout;
+    let (head, rest) = text.split_once("Samples:\n").unwrap();
+    let (samples, rest) = rest.split_once("Locations\n").unwrap();
+    let mut addresses = BTreeMap::new();
+    for line in rest.split("Mappings\n").next().unwrap().lines() {
+        let place = line.split_once(": 0x").map(|(id, place)| (id.trim(), place.split(' ').next().unwrap()));
+        addresses.extend(place.filter(|(id, _)| id.parse::<u32>().is_ok()));
+    }
+    let mut lines = samples.lines();
+    let types = lines.next().unwrap().to_owned();
+    let mut sums: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    let mut add = |sample: Option<(String, Vec<i64>)>| {
+        let Some((key, values)) = sample else { return };
+        let sum = sums.entry(key).or_insert_with(|| vec![0; values.len()]);
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    };
+    let mut sample: Option<(String, Vec<i64>)> = None;
+    for line in lines {
+        let (values, ids) = line.split_once(':').unwrap();
+        let values: Result<Vec<i64>, _> = values.split_whitespace().map(str::parse).collect();
+        if let Ok(values) = values {
+            add(sample.take());
+            let stack: Vec<_> = ids.split_whitespace().map(|id| addresses[id]).collect();
+            sample = Some((stack.join(" "), values));
+        } else if let Some((key, _)) = &mut sample {
+            key.extend(
+                line.split_whitespace().filter(|label| !label.starts_with("process:")).map(|label| format!(" {label}")),
+            );
+        }
+    }
+    add(sample);
+    let period = head.lines().filter(|line| line.starts_with("Period")).map(str::to_owned).collect();
+    RawProfile { period, types, samples: sums }
+}
+
+#[test]
+fn a_rewritten_profile_has_the_values_of_all_sample_types() {
+    let project = profiles();
+    for (name, types) in [
+        ("heap", "alloc_objects/count alloc_space/bytes inuse_objects/count inuse_space/bytes[dflt]"),
+        ("allocs", "alloc_objects/count alloc_space/bytes[dflt] inuse_objects/count inuse_space/bytes"),
+        ("mutex", "contentions/count delay/nanoseconds[dflt]"),
+        ("block", "contentions/count delay/nanoseconds[dflt]"),
+        ("cpu", "samples/count cpu/nanoseconds[dflt]"),
+    ] {
+        let file = format!("{name}.pb.gz");
+        project.goflame(["report", &file, "-o", "again.pb.gz"]).run().code(0);
+        // pprof marks no default where it is the last type.
+        let expected = RawProfile { types: types.to_owned(), ..raw_profile(&project, &file) };
+        assert!(!expected.samples.is_empty());
+        assert_eq!(raw_profile(&project, "again.pb.gz"), expected, "{name}");
+    }
+}
+
+#[test]
+fn filters_and_a_chosen_type_apply_to_a_rewritten_profile_of_all_sample_types() {
+    let project = profiles();
+    let choices = "--sample-type alloc_space --focus main.allocate";
+    project.shell(&format!("$goflame report heap.pb.gz {choices} -o again.pb.gz")).run().code(0);
+    project.shell("go tool pprof -proto -output focused.pb.gz -focus main.allocate heap.pb.gz").run().code(0);
+    let types = "alloc_objects/count alloc_space/bytes[dflt] inuse_objects/count inuse_space/bytes".to_owned();
+    let expected = RawProfile { types, ..raw_profile(&project, "focused.pb.gz") };
+    let all = raw_profile(&project, "heap.pb.gz").samples.len();
+    assert!(!expected.samples.is_empty() && expected.samples.len() < all, "{expected:?}");
+    assert_eq!(raw_profile(&project, "again.pb.gz"), expected);
+    for sample_type in ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"] {
+        let folded = |file: &str, filter: &str| {
+            let report = format!("$goflame report {file} -f folded --sample-type {sample_type} {filter}");
+            project.shell(&report).run().code(0).stdout.clone()
+        };
+        assert_eq!(folded("again.pb.gz", ""), folded("heap.pb.gz", "--focus main.allocate"), "{sample_type}");
+    }
 }
 
 #[test]

@@ -191,6 +191,45 @@ test("source lines have the figures of --list", async () => {
   assert.match(await text(bare, "#no-source"), /This page holds no source/);
 });
 
+test("the page of a heap profile shows each of its sample types", async () => {
+  execFileSync("go", ["build", "-o", join(project, "profiles"), "./profiles"], { cwd: join(repository, "tests/workloads"), stdio: "inherit" });
+  execFileSync(join(project, "profiles"), [project]);
+  const report = (...args) => execFileSync(goflame, ["report", "-q", ...args], { cwd: project, maxBuffer: 1 << 28 });
+  report("heap.pb.gz", "-o", "heap.html");
+  const file = join(project, "heap.html");
+  const { page, problems } = await open(file);
+  assert.equal(await page.$eval("#event", (event) => event.value), "inuse_space");
+  for (const type of ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]) {
+    await page.select("#event", type);
+    const expected = JSON.parse(report("heap.pb.gz", "--sample-type", type, "--json"));
+    const share = (part) => {
+      const digits = expected.samples >= 1000 ? 1 : 0;
+      return part > 0 && part < 0.5 / 10 ** digits ? `< ${(1 / 10 ** digits).toFixed(digits)} %` : `${part.toFixed(digits)} %`;
+    };
+    assert.equal(await page.evaluate(() => globalThis.page.tree.total[0]), expected.total, type);
+    const rows = new Map((await functions(page)).map(([self, cumulative, name]) => [name, [self, cumulative]]));
+    // The page shows the instances of a generic function as one.
+    const instances = expected.functions.filter((one) => one.display.includes("[...]")).map((one) => one.display);
+    for (const one of expected.functions.slice(0, 10).filter((one) => !instances.includes(one.display))) {
+      assert.deepEqual(rows.get(one.display), [share(one.self_percent), share(one.cumulative_percent)], `${type} of ${one.display}`);
+    }
+    const own = await page.$$eval("#own tbody tr", (rows) => rows.map((row) => [row.cells[0].textContent, row.cells[2].textContent]));
+    assert.deepEqual(own, expected.own_lines.map((line) => [share((line.weight / expected.total) * 100), line.function]).slice(0, own.length), type);
+    assert.ok(own.length > 0);
+    const unit = type.endsWith("_space") ? "bytes" : type;
+    assert.equal(await text(page, "#status"), `${expected.total.toLocaleString("en")} ${unit}`);
+    assert.equal(new URL(page.url()).hash, type === "inuse_space" ? "" : `#event=${type}`);
+  }
+  assert.deepEqual(problems, []);
+  const { page: linked } = await open(file, { fragment: "#event=alloc_space" });
+  assert.equal(await linked.$eval("#event", (event) => event.value), "alloc_space");
+  await assertAccessible("heap", async (how) => (await open(file, how)).page);
+
+  report("cpu.pb.gz", "-o", "cpu.html");
+  const { page: one } = await open(join(project, "cpu.html"));
+  assert.equal(await one.$eval("#events", (label) => label.hidden), true, "samples and their time have the same shares");
+});
+
 test("a hot path is shown in the picture", async () => {
   const { page, problems } = await open();
   const expected = view("--paths").paths;

@@ -76,6 +76,17 @@ fn tables_are_refused_before_they_fill_the_memory() {
 }
 
 #[test]
+fn other_sample_types_are_left_out_if_they_need_too_much_memory() {
+    // The entries of `small` take as much as 28 strings, and 56 bytes. What remains is less than a row of the table.
+    let strings = [0x32, 0].repeat(MAX_MEMORY / 64 - 29);
+    let Imported { profile, notes, .. } = read(&[small().0, strings].concat(), None).unwrap();
+    assert_eq!((profile.total_count(), profile.event_table().is_none()), (203, true));
+    let note = "the other sample types are left out: with them, the profile would take more than 256 MiB of memory";
+    assert_eq!(notes, [note]);
+    assert!(imported(&small()).profile.event_table().is_some());
+}
+
+#[test]
 fn ids_may_come_in_any_order() {
     for ids in [[1, 2, 3], [3, 2, 1], [2, 1, 3], [1, 3, 2], [7, 1 << 40, u64::MAX]] {
         let mut message = Message::default().value_type(1, 1, 2);
@@ -101,7 +112,7 @@ fn text_that_is_not_utf8_does_not_grow() {
 }
 
 #[test]
-fn references_lead_somewhere() {
+fn dangling_references_are_errors() {
     let cases = [
         (small().sample(&[9], &[1, 1]), "a sample", "location 9"),
         (small().sample(&[0], &[1, 1]), "a sample", "location 0"),
@@ -118,7 +129,7 @@ fn references_lead_somewhere() {
 }
 
 #[test]
-fn ids_are_taken_once_and_never_zero() {
+fn ids_are_unique_and_never_zero() {
     for (message, expected) in [
         (small().location(1, 1, 0, &[]), "a location at byte [..] has the id 1, which is taken"),
         (small().location(0, 1, 0, &[]), "a location at byte [..] has the id 0, which is reserved"),
@@ -140,7 +151,7 @@ fn a_sample_has_a_value_for_each_type() {
 }
 
 #[test]
-fn negative_values_are_left_out_and_told() {
+fn negative_values_are_left_out_with_a_note() {
     let minus = |value: i64| value.cast_unsigned();
     let message =
         small().sample(&[2], &[minus(-3), minus(-30)]).sample(&[2], &[1, minus(i64::MIN)]).sample(&[2], &[0, 0]);
@@ -174,7 +185,7 @@ fn inlined_calls_cannot_multiply_the_file() {
 }
 
 #[test]
-fn what_is_no_profile() {
+fn other_files_are_not_profiles() {
     for bytes in [&b""[..], b"once upon a time\n", b"PERFILE2", b"\x7fELF\x02\x01\x01", b"#!/bin/sh\n", b"{}", &[0; 64]]
     {
         assert!(!is_pprof(bytes), "{bytes:?}");
@@ -190,7 +201,7 @@ fn what_is_no_profile() {
 }
 
 #[test]
-fn what_newer_writers_may_add_is_skipped() {
+fn unknown_fields_are_skipped() {
     let mut message = small().number(15, 1).number(99, 7).bytes(98, b"new");
     // Fixed-size fields of eight and four bytes.
     varint(&mut message.0, 97 << 3 | 1);

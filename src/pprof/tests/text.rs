@@ -41,7 +41,7 @@ fn folded(text: &str, sample_type: Option<&str>) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn each_kind_has_its_values() {
+fn each_kind_of_text_has_its_values() {
     assert_eq!(folded(GOROUTINES, None), [("main.tiny[...];main.wait".to_owned(), 5), ("main.wait".to_owned(), 3)]);
     let heap = |sample_type| folded(HEAP, sample_type).into_iter().map(|(_, weight)| weight).collect::<Vec<_>>();
     assert_eq!(heap(None), [2048, 1024], "what is in use, as Go's own tools show first");

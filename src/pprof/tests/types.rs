@@ -1,6 +1,6 @@
 //! Tests of the selection of a sample type and of its count.
 
-use super::{Message, read};
+use super::{Imported, Message, read};
 use crate::pprof::Error;
 use crate::profile::Unit;
 
@@ -35,7 +35,7 @@ fn expect(name: &str, counted: &str, unit: Unit, count: u64, weight: u64) -> (St
 }
 
 #[test]
-fn default_then_last_as_pprof_does() {
+fn the_default_type_is_shown_or_else_the_last() {
     let inuse = expect("inuse_space", "inuse_objects", Unit::Bytes, 100, 1000);
     let alloc = expect("alloc_space", "alloc_objects", Unit::Bytes, 1, 10);
     assert_eq!(shown(&HEAP, None, None), inuse);
@@ -44,7 +44,7 @@ fn default_then_last_as_pprof_does() {
 }
 
 #[test]
-fn what_is_asked_for_is_taken_by_name_or_position() {
+fn a_type_is_requested_by_name_or_position() {
     let objects = expect("inuse_objects", "inuse_objects", Unit::Events, 100, 100);
     assert_eq!(shown(&HEAP, None, Some("inuse_objects")), objects);
     assert_eq!(shown(&HEAP, None, Some("2")), objects);
@@ -60,7 +60,7 @@ fn what_is_asked_for_is_taken_by_name_or_position() {
 }
 
 #[test]
-fn each_writer_s_pairs_of_types() {
+fn the_count_of_a_type_is_found_in_the_files_of_each_writer() {
     let events = [("samples", "count"), ("cycles", "count"), ("instructions", "count")];
     assert_eq!(shown(&events, None, None), expect("instructions", "samples", Unit::Events, 1, 100));
     let converted = [("a_sample", "count"), ("a_event", "count"), ("b_sample", "count"), ("b_event", "count")];
@@ -74,6 +74,32 @@ fn each_writer_s_pairs_of_types() {
 }
 
 #[test]
+fn all_sample_types_are_events_of_the_profile() {
+    let mut profile = read(&typed(&HEAP, None).0, Some("alloc_objects")).unwrap().profile;
+    let events = &profile.event_table().unwrap().events;
+    assert_eq!(events.iter().map(|event| event.event.name.as_str()).collect::<Vec<_>>(), HEAP.map(|(name, _)| name));
+    for (at, (name, _)) in HEAP.into_iter().enumerate() {
+        let shown_alone = read(&typed(&HEAP, None).0, Some(name)).unwrap().profile;
+        profile.show_event(at);
+        assert_eq!((&profile.event, profile.samples()), (&shown_alone.event, shown_alone.samples()));
+    }
+    assert!(read(&typed(&HEAP[..1], None).0, None).unwrap().profile.event_table().is_none());
+}
+
+#[test]
+fn samples_without_a_value_of_the_shown_type_are_kept_for_the_others() {
+    let minus_one = u64::MAX;
+    let message = typed(&HEAP, None).sample(&[], &[7, 70, 0, 0]).sample(&[], &[0, 0, 1, minus_one]);
+    let Imported { mut profile, notes, .. } = read(&message.0, None).unwrap();
+    assert_eq!((profile.total_count(), profile.total_weight()), (100, 1000));
+    assert_eq!(notes, ["1 samples have negative values, as differences of profiles do: they are left out"]);
+    let columns = profile.event_table().unwrap().columns();
+    assert_eq!(columns, [[8], [80], [101], [999]]);
+    profile.show_event(1);
+    assert_eq!((profile.total_count(), profile.total_weight()), (8, 80));
+}
+
+#[test]
 fn only_what_was_sampled_has_a_number_of_samples() {
     let samples = |types: &[(&str, &str)]| read(&typed(types, None).0, None).unwrap().quality.samples;
     assert_eq!(samples(&[("samples", "count"), ("cpu", "nanoseconds")]), Some(1));
@@ -81,6 +107,6 @@ fn only_what_was_sampled_has_a_number_of_samples() {
 }
 
 #[test]
-fn a_profile_without_types_is_none() {
+fn a_profile_without_sample_types_is_refused() {
     assert!(matches!(read(&typed(&[], None).0, None), Err(Error::NoSampleType)));
 }

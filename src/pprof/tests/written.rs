@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
+use super::Message;
 use crate::pprof::messages::sample;
 use crate::pprof::tables::{Tables, samples};
 use crate::pprof::unpack::unpack;
 use crate::pprof::wire::RawMessage;
-use crate::pprof::{SourceDirs, write};
+use crate::pprof::{Imported, SourceDirs, read, write};
 use crate::profile::Profile;
 use crate::profile::fixture::Fixture;
 use crate::views::{By, FunctionRow, View};
@@ -117,6 +118,32 @@ fn weights_of_an_event_are_a_second_sample_type() {
     fixture.add("app", "main.main", 3);
     let raw = go_pprof(&fixture.profile, &["-raw"]);
     assert!(raw.contains("samples/count cycles/count[dflt]\n          3    6000000: 1"), "{raw}");
+}
+
+#[test]
+fn sample_types_and_period_of_a_file_are_written_as_they_were() {
+    let kinds = ["", "wall", "milliseconds", "space", "bytes", "count", "main.main"];
+    let message = Message::default()
+        .value_type(1, 1, 2)
+        .value_type(1, 3, 4)
+        .value_type(1, 5, 5)
+        .function(1, 6, 0, 1)
+        .location(1, 0, 0x1000, &[(1, 1)])
+        .sample(&[1], &[5, 0, 7])
+        .sample(&[1], &[0, u64::MAX, 1])
+        .value_type(11, 3, 4)
+        .number(12, 512)
+        .number(14, 1)
+        .strings(&kinds);
+    for (asked, default) in [(None, "wall/milliseconds[dflt]"), (Some("2"), "count/count[dflt]")] {
+        let Imported { profile, .. } = read(&message.0, asked).unwrap();
+        let raw = go_pprof(&profile, &["-raw"]);
+        let types = raw.lines().find(|line| line.starts_with("wall/")).unwrap();
+        assert_eq!(types.replace("[dflt]", ""), "wall/milliseconds space/bytes count/count");
+        assert!(types.contains(default), "{types}");
+        assert!(raw.contains("PeriodType: space bytes\nPeriod: 512\n"), "{raw}");
+        assert!(raw.contains("\n          5         -1          8: 1"), "{raw}");
+    }
 }
 
 #[test]

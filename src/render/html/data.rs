@@ -7,6 +7,7 @@
 //! | `inlined` | call path | 1: the compiler inlined all of these calls |
 //! | `leaf` | sample | position of its call path, plus 1; 0: no frames |
 //! | `weight` | sample | in the unit |
+//! | `weight of event N` | sample | in the unit of event N |
 //! | `group N` | sample | position in the names of grouping N |
 //! | `time` | moment | nanoseconds since the moment before |
 //! | `sample of moment` | moment | position of its sample |
@@ -19,23 +20,22 @@
 //! | `queue process` | state of the scheduler | index of the process |
 //! | `queue length` | state of the scheduler | goroutines that wait for a processor |
 //!
-//! A moment is a single sample with its time. Without times, there are no moments, and no column of the runtime.
+//! A moment is a single sample with its time. Without times, there are no moments, and no column of the runtime. Only a page of
+//! several events has columns of events.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
 
 use serde::Serialize;
 
 use super::columns::{Columns, pack_columns, shown};
+use super::events::{EventEntry, page_events};
+use super::lines::{OwnLineEntry, SourceEntry, own_line_entries};
 use super::timeline::Timeline;
 use crate::goname;
 use crate::profile::{Assessment, Function, FunctionId, Grade, Interner, Origin, Profile, Unit, position};
 use crate::render::document::Document;
-use crate::render::source::{AnnotatedFunction, SourceText};
-use crate::views::{By, CallPaths, Grouping, LineWeights};
-
-/// Number of lines of the user's code that are listed.
-const OWN_LINES: usize = 30;
+use crate::views::{By, CallPaths, Grouping};
 
 /// More groups than this make a list that nobody reads, and a large file.
 const MAX_GROUPS: usize = 5000;
@@ -50,6 +50,9 @@ struct Meta<'a> {
     unit: Unit,
     samples: u64,
     total: u64,
+    /// Empty if the page shows one event.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    events: Vec<EventEntry>,
     functions: Vec<FunctionEntry>,
     packages: Vec<Box<str>>,
     own_lines: Vec<OwnLineEntry>,
@@ -77,26 +80,6 @@ struct FunctionEntry {
 }
 
 #[derive(Serialize)]
-struct OwnLineEntry {
-    function: String,
-    file: String,
-    line: u32,
-    callee: Option<String>,
-    weight: u64,
-}
-
-/// The source of a function.
-#[derive(Serialize)]
-struct SourceEntry {
-    function: String,
-    file: String,
-    /// Why the file may not be the one that was compiled.
-    doubt: Option<String>,
-    /// Number, text, self weight and cumulative weight of each line. A line without a text is unknown.
-    lines: Vec<(u32, Option<String>, u64, u64)>,
-}
-
-#[derive(Serialize)]
 struct GroupingEntry {
     name: String,
     names: Vec<String>,
@@ -105,7 +88,10 @@ struct GroupingEntry {
 /// Returns the gzipped data of a document.
 pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
     let view = document.view;
-    let profile = view.profile();
+    let events = page_events(document);
+    // A page of several events has the samples of all.
+    let all_rows = if events.is_empty() { None } else { view.profile().with_all_rows() };
+    let profile = all_rows.as_ref().unwrap_or(view.profile());
     let paths = CallPaths::new(profile);
     let mut columns = Columns::default();
     columns.add("depth", paths.depths.iter().map(|depth| u64::from(*depth)));
@@ -126,14 +112,13 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
     }
     let timeline = Timeline::new(document, &mut columns);
     let Assessment { grade, reasons } = document.quality.assess();
-    let display = |id: FunctionId| shown(profile.str(profile.function(id).display));
-    let own_lines = view.own_lines().iter().take(OWN_LINES).map(|line| OwnLineEntry {
-        function: display(line.function),
-        file: shown(profile.str(profile.function(line.function).file)),
-        line: line.line,
-        callee: line.callee.map(display),
-        weight: line.weight,
+    let annotated = document.annotated.iter().enumerate();
+    let sources = annotated.filter_map(|(at, one)| {
+        let lines_of_events = events.iter().filter_map(|event| event.lines.get(at));
+        SourceEntry::new(profile, at, one, lines_of_events)
     });
+    let sources: Vec<SourceEntry> = sources.collect();
+    let events = events.into_iter().enumerate().map(|(at, event)| event.entry(at, &sources, &mut columns)).collect();
     let findings = document.findings.iter().map(|finding| shown(&finding.to_string()));
     let meta = Meta {
         title: shown(document.title),
@@ -148,34 +133,16 @@ pub(super) fn pack(document: &Document<'_>) -> io::Result<Vec<u8>> {
         unit: profile.event.unit,
         samples: profile.total_count(),
         total: profile.total_weight(),
+        events,
         functions: functions.entries,
         packages: functions.packages.items().to_vec(),
-        own_lines: own_lines.collect(),
-        sources: document.annotated.iter().filter_map(|one| source_entry(profile, one)).collect(),
+        own_lines: own_line_entries(view),
+        sources,
         groupings,
         timeline,
         columns: columns.lengths,
     };
     pack_columns(&meta, &columns.bytes)
-}
-
-/// Returns the source of a function. Lines have no tabs: `shown` would make a blank of each.
-fn source_entry(profile: &Profile, annotated: &AnnotatedFunction) -> Option<SourceEntry> {
-    let SourceText::Found { lines, doubt, .. } = &annotated.source else { return None };
-    let function = profile.function(annotated.weights.function);
-    let weights = &annotated.weights.lines;
-    let numbers: BTreeSet<u32> = lines.keys().chain(weights.keys()).copied().collect();
-    let line = |number: u32| {
-        let LineWeights { self_weight, cumulative } = weights.get(&number).copied().unwrap_or_default();
-        let text = lines.get(&number).map(|line| shown(&line.replace('\t', "    ")));
-        (number, text, self_weight, cumulative)
-    };
-    Some(SourceEntry {
-        function: shown(profile.str(function.display)),
-        file: shown(profile.str(function.file)),
-        doubt: doubt.as_deref().map(shown),
-        lines: numbers.into_iter().map(line).collect(),
-    })
 }
 
 /// The functions of call paths. Functions with equal names are one entry.

@@ -4,6 +4,8 @@
 mod columns;
 mod data;
 mod diff;
+mod events;
+mod lines;
 mod timeline;
 
 use std::io::{self, Write};

@@ -1,0 +1,127 @@
+//! Chooses which of several events a profile shows.
+
+use super::events::EventTable;
+use super::samples::Samples;
+use super::tables::Profile;
+
+impl Profile {
+    /// Adds the table of all events. The samples of the profile are those of its [shown](EventTable::shown) event.
+    pub fn set_event_table(&mut self, table: EventTable) {
+        self.event_table = Some(Box::new(table));
+    }
+
+    /// Returns all events of the profile. `None` if it has only the shown event.
+    pub fn event_table(&self) -> Option<&EventTable> {
+        self.event_table.as_deref()
+    }
+
+    /// Shows another event: the one at this index of [`EventTable::events`].
+    pub fn show_event(&mut self, at: usize) {
+        let Some(table) = &mut self.event_table else { return };
+        let Some(event) = table.events.get(at) else { return };
+        let mut samples = Samples::default();
+        for sample in table.samples(event).filter(|sample| sample.count > 0 || sample.weight > 0) {
+            samples.add(sample);
+        }
+        (self.samples, self.event) = (samples, event.event.clone());
+        table.shown = at;
+    }
+
+    /// Returns a profile with a sample for each row of its table, at the same index. Samples without a value of the shown
+    /// event have count and weight 0. `None` if there is no table.
+    pub fn with_all_rows(&self) -> Option<Self> {
+        let table = self.event_table()?;
+        let mut all = self.clone();
+        all.samples = table.samples(&table.events[table.shown]).collect();
+        Some(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EventTable, Profile, Samples};
+    use crate::profile::fixture::Fixture;
+    use crate::profile::{Event, Quantity, Sample, StackId, TableEvent, TaskId, Unit};
+
+    fn event(name: &str, count: usize, weight: usize, scale: u64) -> TableEvent {
+        let count_name = if count == weight { name } else { "objects" }.to_owned();
+        TableEvent {
+            event: Event { name: name.to_owned(), count_name, unit: Unit::Bytes, frequency: 0 },
+            count,
+            weight,
+            scale,
+        }
+    }
+
+    /// A profile of two stacks, with objects, bytes in use, and kilobytes allocated. It shows the bytes in use.
+    fn heap() -> Profile {
+        let mut fixture = Fixture::new();
+        fixture.add("app", "main.main|main.keep", 1);
+        fixture.add("app", "main.main|main.drop", 1);
+        let mut profile = fixture.profile;
+        let [keep, drop] = [0, 1].map(|at: usize| profile.samples()[at]);
+        let quantities =
+            ["objects", "inuse", "alloc"].map(|name| Quantity { name: name.to_owned(), unit: String::new() });
+        let events = vec![event("objects", 0, 0, 1), event("inuse", 0, 1, 1), event("alloc", 2, 2, 1000)];
+        let mut table = EventTable::new(quantities.to_vec(), events, 1);
+        table.add(keep.stack, keep.task, &[1, 100, 3]);
+        table.add(keep.stack, keep.task, &[1, 100, 4]);
+        table.add(drop.stack, drop.task, &[0, 0, 50]);
+        table.add(keep.stack, keep.task, &[-1, 5, 1]);
+        profile.set_event_table(table);
+        profile.show_event(1);
+        profile
+    }
+
+    fn values(profile: &Profile) -> Vec<(u64, u64)> {
+        profile.samples().iter().map(|sample| (sample.count, sample.weight)).collect()
+    }
+
+    #[test]
+    fn every_event_of_the_table_can_be_shown() {
+        let mut profile = heap();
+        assert_eq!(
+            (profile.event.name.as_str(), values(&profile)),
+            ("inuse", vec![(2, 200)]),
+            "negative rows are left out"
+        );
+        profile.show_event(2);
+        assert_eq!((profile.event.name.as_str(), values(&profile)), ("alloc", vec![(8000, 8000), (50_000, 50_000)]));
+        profile.show_event(0);
+        assert_eq!(values(&profile), [(2, 2)]);
+        profile.show_event(7);
+        assert_eq!(profile.event.name, "objects", "there is no such event");
+        let all_rows = profile.with_all_rows().expect("a table");
+        assert_eq!(values(&all_rows), [(2, 2), (0, 0), (0, 0)]);
+        let columns = profile.distinct_samples().columns;
+        assert_eq!(columns, [[1, 0], [205, 0], [8, 50]]);
+    }
+
+    #[test]
+    fn changes_of_samples_and_stacks_apply_to_all_events() {
+        let names = |profile: &Profile| -> Vec<String> {
+            let name = |(stack, _): &(StackId, TaskId)| {
+                let frames = profile.frames_leaf_first(*stack);
+                let names: Vec<_> = frames.map(|frame| profile.str(profile.function(frame.function).display)).collect();
+                names.join(" ")
+            };
+            profile.event_table().expect("a table").rows().iter().map(name).collect()
+        };
+        let dropped = heap().samples()[0].stack;
+        let mut profile = heap();
+        profile.retain_samples(|stack, _| stack != dropped);
+        assert_eq!((profile.samples(), names(&profile)), (&[][..], vec!["main.drop main.main".to_owned()]));
+        assert_eq!(profile.event_table().expect("a table").columns(), [[0], [0], [50]]);
+        profile.show_event(2);
+        let Sample { count, weight, .. } = profile.samples()[0];
+        assert_eq!((count, weight), (50_000, 50_000));
+
+        let reversed = profile.reversed();
+        assert_eq!(names(&reversed), ["main.main main.drop"]);
+        let main = profile.leaf(profile.samples()[0].stack).expect("a frame").function;
+        profile.retain_callees_of(|_, frame| frame.function == main);
+        assert_eq!(names(&profile), ["main.drop"]);
+        profile.set_samples(profile.stacks().clone(), Samples::default());
+        assert!(profile.event_table().is_none());
+    }
+}
